@@ -1,0 +1,271 @@
+//! The truth that the rest of the program works with: every value checked, every name resolved.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::dns::Name;
+use crate::geo::Code;
+use crate::steering::{AllDown, Band, Bias, Order, Pick, Point};
+
+/// A whole configuration, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The file it was read from; relative paths in it are already resolved against its folder.
+    pub file: PathBuf,
+    /// `[server]`
+    pub server: Server,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[state] directory`; absent: nothing is kept across restarts.
+    pub state_directory: Option<PathBuf>,
+    /// `[zones] directory`.
+    pub zones_directory: PathBuf,
+    /// `[geo]`
+    pub geo: Geo,
+    /// `[regions.*]` as listed; a [`RegionId`] indexes this.
+    pub regions: Vec<Region>,
+    /// `[checks.*]` as listed.
+    pub checks: Vec<Check>,
+    /// `[[services]]` as listed.
+    pub services: Vec<Service>,
+}
+
+/// Index into [`Config::regions`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RegionId(pub u16);
+
+/// `[server]`
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// UDP and TCP listen addresses.
+    pub listen: Vec<SocketAddr>,
+    /// UDP threads per listen address.
+    pub workers: usize,
+    /// What NSID (RFC 5001) answers; absent: not answered.
+    pub nsid: Option<String>,
+    /// Most TCP connections at a time.
+    pub tcp_connections: usize,
+    /// Most TCP connections at a time from one address.
+    pub tcp_connections_per_client: usize,
+    /// How long an idle TCP connection is kept.
+    pub tcp_idle: Duration,
+}
+
+/// Where the admin server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AdminListen {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+/// `[admin]`
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Default `127.0.0.1:8053`.
+    pub listen: AdminListen,
+    /// File that holds the token for calls that change state.
+    pub token_file: Option<PathBuf>,
+}
+
+/// Where a record stands that knows only its country.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CoarsePoints {
+    /// At the country's population-weighted centre.
+    #[default]
+    Population,
+    /// Where the database puts it.
+    Database,
+}
+
+/// `[geo]`
+#[derive(Debug, Clone)]
+pub struct Geo {
+    /// MMDB files, the first one that knows the client wins; the built-in table comes last.
+    pub databases: Vec<PathBuf>,
+    /// What to make of country-only records.
+    pub coarse_points: CoarsePoints,
+    /// Default of [`Service::client_subnet`].
+    pub client_subnet: bool,
+    /// The operator's own word, in the order written; a longer prefix wins over a shorter one, a later entry over
+    /// an earlier one of the same length.
+    pub networks: Vec<Network>,
+}
+
+/// An address range in CIDR form, host bits zero. IPv4-mapped prefixes are already IPv4 here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Cidr {
+    /// The first address.
+    pub address: IpAddr,
+    /// 0..=32 or 0..=128.
+    pub prefix: u8,
+}
+
+/// One prefix of `[[geo.networks]]`.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// The prefix.
+    pub cidr: Cidr,
+    /// Where it is, if the operator said so (or the country's centre, if only the country was given).
+    pub point: Option<Point>,
+    /// Country, if given.
+    pub country: Option<Code>,
+    /// Subdivision, if given (`US-CA` sets both).
+    pub subdivision: Option<Code>,
+    /// Autonomous system, if given.
+    pub asn: Option<u32>,
+}
+
+/// `[regions.NAME]`
+#[derive(Debug, Clone)]
+pub struct Region {
+    /// `[a-z0-9-]{1,63}`
+    pub name: String,
+    /// Where it is; needed when a service with `order = "nearest"` uses it.
+    pub location: Option<Point>,
+    /// Attraction.
+    pub bias: Bias,
+    /// How a tier is divided between its regions, 0..=1,000,000, default 100; 0 = standby.
+    pub weight: u32,
+}
+
+/// Index into [`Config::checks`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CheckId(pub u16);
+
+/// What a check does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckKind {
+    /// `GET path` in clear.
+    Http {
+        /// Path and query, starting with `/`.
+        path: String,
+        /// Host header.
+        host: Option<String>,
+        /// What counts as good.
+        expect: Expect,
+    },
+    /// The same over TLS.
+    Https {
+        /// Path and query, starting with `/`.
+        path: String,
+        /// Host header and SNI.
+        host: Option<String>,
+        /// What counts as good.
+        expect: Expect,
+    },
+    /// The connection is accepted.
+    Tcp,
+}
+
+/// What counts as a good answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expect {
+    /// Status ranges, both ends included. Default 200-299.
+    pub status: Vec<(u16, u16)>,
+    /// A substring of the body.
+    pub body: Option<String>,
+}
+
+/// `[checks.NAME]`
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub kind: CheckKind,
+    /// Port; `None`: 80 for http, 443 for https, else needed.
+    pub port: u16,
+    /// Time between probes.
+    pub interval: Duration,
+    /// Limit of one whole probe.
+    pub timeout: Duration,
+    /// Failures in a row until down.
+    pub fall: u32,
+    /// Successes in a row until up.
+    pub rise: u32,
+}
+
+/// `[[services]]`
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// Owner; may be a wildcard.
+    pub name: Name,
+    /// Seconds, 0..=2^31-1.
+    pub ttl: u32,
+    /// How regions are ordered.
+    pub order: Order,
+    /// How endpoints are picked.
+    pub pick: Pick,
+    /// Tie band.
+    pub band: Band,
+    /// Endpoints per reply, 1..=8.
+    pub answers: u8,
+    /// What is answered when nothing is available.
+    pub all_down: AllDown,
+    /// Whether EDNS Client Subnet is used.
+    pub client_subnet: bool,
+    /// Regions in the order listed, each with its endpoints (never empty).
+    pub regions: Vec<ServiceRegion>,
+    /// Fences in the order written; the first that matches wins.
+    pub fences: Vec<Fence>,
+    /// Where the service is stated: file line, from 1.
+    pub line: u32,
+}
+
+/// One region of a service.
+#[derive(Debug, Clone)]
+pub struct ServiceRegion {
+    /// The region.
+    pub region: RegionId,
+    /// Its endpoints as listed.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// Where an endpoint is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// An address.
+    Address(IpAddr),
+    /// A name, given as CNAME.
+    Name(Name),
+}
+
+/// One endpoint.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// Where it is.
+    pub target: Target,
+    /// 0..=1,000,000, default 100; 0 = standby.
+    pub weight: u32,
+    /// Its check: its own or the service's.
+    pub check: Option<CheckId>,
+    /// Overrides the check's port.
+    pub port: Option<u16>,
+}
+
+/// These clients get only these regions.
+#[derive(Debug, Clone)]
+pub struct Fence {
+    /// Who it is about.
+    pub clients: FenceClients,
+    /// Regions they may get, in the order written; positions in [`Service::regions`].
+    pub regions: Vec<u16>,
+}
+
+/// The clients of a fence: one match in any list is enough. All lists empty matches everybody.
+#[derive(Debug, Clone, Default)]
+pub struct FenceClients {
+    /// ISO 3166-1 alpha-2.
+    pub countries: Vec<Code>,
+    /// AF AN AS EU NA OC SA.
+    pub continents: Vec<Code>,
+    /// Country and subdivision.
+    pub subdivisions: Vec<(Code, Code)>,
+    /// Autonomous systems.
+    pub asns: Vec<u32>,
+    /// Networks.
+    pub networks: Vec<Cidr>,
+}

@@ -1,0 +1,5 @@
+//! Geography: databases, the atlas made of them, catchments made of the atlas, and the range tables that answer.
+
+pub mod place;
+
+pub use place::{Code, Place};

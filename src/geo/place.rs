@@ -1,0 +1,65 @@
+//! What is known of where a client is.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::steering::Point;
+
+/// A short upper-case ASCII code: a country (ISO 3166-1 alpha-2), a continent (two letters) or a subdivision
+/// (ISO 3166-2 without its country, up to three characters). Four octets, zero-padded.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Code([u8; 4]);
+
+impl Code {
+    /// The text of the code.
+    pub fn as_str(&self) -> &str {
+        let length = self.0.iter().position(|&octet| octet == 0).unwrap_or(4);
+        std::str::from_utf8(&self.0[..length]).unwrap_or("")
+    }
+}
+
+impl FromStr for Code {
+    type Err = ();
+
+    /// One to four ASCII letters or digits, in any case.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let octets = text.as_bytes();
+        if octets.is_empty() || octets.len() > 4 || !octets.iter().all(u8::is_ascii_alphanumeric) {
+            return Err(());
+        }
+        let mut code = [0; 4];
+        code[..octets.len()].copy_from_slice(&text.to_ascii_uppercase().into_bytes());
+        Ok(Code(code))
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// One distinct answer to "where is this address": every part may be unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Place {
+    /// Where the client is taken to stand; `None` = unknown, never 0,0.
+    pub point: Option<Point>,
+    /// ISO 3166-1 alpha-2.
+    pub country: Option<Code>,
+    /// AF AN AS EU NA OC SA.
+    pub continent: Option<Code>,
+    /// ISO 3166-2 without the country part: `CA` of `US-CA`.
+    pub subdivision: Option<Code>,
+    /// Autonomous system number.
+    pub asn: Option<u32>,
+    /// Where the location comes from: an index into the atlas' sources.
+    pub source: u8,
+    /// The record knows its country only, so `point` is the country's or the database's default point.
+    pub coarse: bool,
+}

@@ -1,0 +1,22 @@
+//! Meridian: a global load balancer that works through DNS.
+//!
+//! The layers, from the bottom: [`dns`] and [`steering`] are pure functions of values; [`zone`] and [`geo`] turn
+//! files into tables; [`config`] turns the configuration file into the truth; [`answer`] makes replies; [`server`]
+//! holds the sockets; [`control`] loads and publishes; [`cli`] is what people type. Imports point down only
+//! (kept by `tests/tidy.rs`); `docs/architecture.md` tells why.
+
+pub mod dns;
+pub mod steering;
+
+pub mod geo;
+pub mod zone;
+
+pub mod config;
+
+pub mod answer;
+
+pub mod server;
+
+pub mod control;
+
+pub mod cli;

@@ -1,0 +1,112 @@
+//! Points on the Earth and the great-circle distance between them.
+
+use std::fmt;
+
+/// Mean Earth radius in kilometres (IUGG, 6371.0088).
+pub const EARTH_RADIUS_KM: f64 = 6371.0088;
+
+/// A place on the Earth, in degrees; latitude -90..=90, longitude -180..=180, both finite.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    latitude: f64,
+    longitude: f64,
+}
+
+/// The coordinates are not on the Earth.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum PointError {
+    /// Latitude outside -90..=90, or not a number.
+    Latitude(f64),
+    /// Longitude outside -180..=180, or not a number.
+    Longitude(f64),
+}
+
+impl fmt::Display for PointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PointError::Latitude(value) => write!(f, "latitude {value} lies outside -90..90 degrees"),
+            PointError::Longitude(value) => write!(f, "longitude {value} lies outside -180..180 degrees"),
+        }
+    }
+}
+
+impl std::error::Error for PointError {}
+
+impl Point {
+    /// A point from degrees north and degrees east.
+    pub fn new(latitude: f64, longitude: f64) -> Result<Self, PointError> {
+        if !(-90.0..=90.0).contains(&latitude) {
+            return Err(PointError::Latitude(latitude));
+        }
+        if !(-180.0..=180.0).contains(&longitude) {
+            return Err(PointError::Longitude(longitude));
+        }
+        Ok(Point { latitude, longitude })
+    }
+
+    /// Degrees north.
+    pub fn latitude(self) -> f64 {
+        self.latitude
+    }
+
+    /// Degrees east.
+    pub fn longitude(self) -> f64 {
+        self.longitude
+    }
+
+    /// The same point on the unit sphere.
+    pub fn unit_vector(self) -> UnitVector {
+        let (sin_latitude, cos_latitude) = self.latitude.to_radians().sin_cos();
+        let (sin_longitude, cos_longitude) = self.longitude.to_radians().sin_cos();
+        UnitVector([cos_latitude * cos_longitude, cos_latitude * sin_longitude, sin_latitude])
+    }
+}
+
+/// A point on the unit sphere: a distance costs six multiplications and one arc sine.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UnitVector(pub [f64; 3]);
+
+impl UnitVector {
+    /// Great-circle distance in kilometres, by the chord (accurate for near points too, as haversine is).
+    pub fn distance_km(&self, other: &UnitVector) -> f64 {
+        let squared: f64 = self.0.iter().zip(&other.0).map(|(a, b)| (a - b) * (a - b)).sum();
+        2.0 * EARTH_RADIUS_KM * (squared.sqrt() / 2.0).min(1.0).asin()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn haversine_km(a: Point, b: Point) -> f64 {
+        let (dlat, dlon) = ((b.latitude - a.latitude).to_radians(), (b.longitude - a.longitude).to_radians());
+        let h = (dlat / 2.0).sin().powi(2)
+            + a.latitude.to_radians().cos() * b.latitude.to_radians().cos() * (dlon / 2.0).sin().powi(2);
+        2.0 * EARTH_RADIUS_KM * h.sqrt().min(1.0).asin()
+    }
+
+    #[test]
+    fn known_distances() {
+        let frankfurt = Point::new(50.11, 8.68).unwrap();
+        let mumbai = Point::new(19.08, 72.88).unwrap();
+        let distance = frankfurt.unit_vector().distance_km(&mumbai.unit_vector());
+        assert!((6560.0..6600.0).contains(&distance), "{distance}");
+        assert_eq!(frankfurt.unit_vector().distance_km(&frankfurt.unit_vector()), 0.0);
+    }
+
+    #[test]
+    fn places_off_the_earth_are_refused() {
+        assert_eq!(Point::new(90.1, 0.0), Err(PointError::Latitude(90.1)));
+        assert_eq!(Point::new(0.0, -180.5), Err(PointError::Longitude(-180.5)));
+        assert!(Point::new(f64::NAN, 0.0).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn chord_and_haversine_agree(a in -90.0..90.0f64, b in -180.0..180.0f64, c in -90.0..90.0f64, d in -180.0..180.0f64) {
+            let (from, to) = (Point::new(a, b).unwrap(), Point::new(c, d).unwrap());
+            let difference = from.unit_vector().distance_km(&to.unit_vector()) - haversine_km(from, to);
+            proptest::prop_assert!(difference.abs() < 1e-3, "{difference}");
+        }
+    }
+}
