@@ -3,5 +3,19 @@
 pub mod name;
 pub mod rtype;
 
+pub mod edns;
+pub mod query;
+pub mod reply;
+
+pub use edns::{ClientSubnet, Edns, Family};
 pub use name::{Name, NameError};
+pub use query::{Query, Question, Rcode, Reject, SearchName};
+pub use reply::{Full, Reply};
 pub use rtype::RecordType;
+
+/// Class IN (RFC 1035 section 3.2.4).
+pub const CLASS_IN: u16 = 1;
+/// The largest UDP payload given and taken (DNS Flag Day 2020: fits every common path without fragmentation).
+pub const UDP_PAYLOAD: u16 = 1232;
+/// The largest reply over UDP to a query without EDNS (RFC 1035 section 2.3.4).
+pub const UDP_PLAIN: u16 = 512;

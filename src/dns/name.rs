@@ -329,7 +329,7 @@ mod tests {
             assert_eq!(text.parse::<Name>(), Err(reason), "{text:?}");
         }
         assert_eq!("a".repeat(64).parse::<Name>(), Err(NameError::LabelTooLong));
-        assert_eq!(["a".repeat(63); 4].join(".").parse::<Name>(), Err(NameError::NameTooLong));
+        assert_eq!([&*"a".repeat(63); 4].join(".").parse::<Name>(), Err(NameError::NameTooLong));
     }
 
     #[test]

@@ -1,0 +1,386 @@
+//! Reading a query: octets in, a [`Query`] or a [`Reject`] out. Refusing is part of parsing.
+//!
+//! A query has one question and, besides it, a few records that are skipped (a SOA with IXFR, OPT, TSIG). Its name
+//! is never compressed: there is nothing before it that a pointer could mean.
+
+use super::edns::Edns;
+use super::{CLASS_IN, RecordType, name};
+
+/// Header octets (RFC 1035 section 4.1.1).
+pub const HEADER: usize = 12;
+/// Records besides the question that are walked over before a query is refused as malformed.
+const RECORD_BUDGET: u16 = 16;
+/// Most labels that a name of 255 octets can have.
+const MAX_LABELS: usize = 127;
+
+/// Response codes that this server gives (IANA "DNS RCODEs").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u16)]
+pub enum Rcode {
+    /// 0
+    NoError = 0,
+    /// 1
+    FormErr = 1,
+    /// 2
+    ServFail = 2,
+    /// 3
+    NxDomain = 3,
+    /// 4
+    NotImp = 4,
+    /// 5
+    Refused = 5,
+    /// 6
+    YxDomain = 6,
+    /// 16: needs an OPT record for its upper bits (RFC 6891 section 6.1.3).
+    BadVers = 16,
+}
+
+/// Why a datagram gets no ordinary answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reject {
+    /// Nothing is sent: shorter than a header, or itself a response (answering those makes two servers answer each
+    /// other for ever: CVE-2012-0206).
+    Drop,
+    /// A bare reply with this code.
+    Reply {
+        /// What is wrong.
+        rcode: Rcode,
+        /// The query had a readable OPT record, so the reply has one (RFC 6891 section 6.1.1).
+        edns: bool,
+    },
+}
+
+/// A well-formed query of opcode QUERY with one question.
+#[derive(Debug)]
+pub struct Query<'d> {
+    /// The two flag octets as sent.
+    pub flags: u16,
+    /// The question.
+    pub question: Question<'d>,
+    /// The OPT record, if there is one.
+    pub edns: Option<Edns<'d>>,
+}
+
+/// One question.
+#[derive(Debug)]
+pub struct Question<'d> {
+    /// Name, type and class as sent, to be echoed octet for octet.
+    pub octets: &'d [u8],
+    /// The name, ready for look-ups.
+    pub name: SearchName,
+    /// QTYPE.
+    pub rtype: RecordType,
+    /// QCLASS.
+    pub class: u16,
+}
+
+/// A name in lower case with the place of every label: what look-ups work with.
+#[derive(Clone)]
+pub struct SearchName {
+    octets: [u8; name::MAX_NAME + 1],
+    length: u8,
+    starts: [u8; MAX_LABELS + 1],
+    labels: u8,
+}
+
+impl std::fmt::Debug for SearchName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.as_wire().escape_ascii().to_string())
+    }
+}
+
+impl SearchName {
+    /// Reads the uncompressed name at the start of `wire`; `None` if it is cut off, compressed or too long.
+    pub fn read(wire: &[u8]) -> Option<SearchName> {
+        let mut found =
+            SearchName { octets: [0; name::MAX_NAME + 1], length: 0, starts: [0; MAX_LABELS + 1], labels: 0 };
+        let mut at = 0usize;
+        loop {
+            let length = usize::from(*wire.get(at)?);
+            if length > name::MAX_LABEL || at + length >= name::MAX_NAME {
+                return None;
+            }
+            if length == 0 {
+                break;
+            }
+            *found.starts.get_mut(usize::from(found.labels))? = at as u8;
+            found.labels += 1;
+            at += 1 + length;
+        }
+        found.length = at as u8 + 1;
+        let size = at + 1;
+        for (to, from) in found.octets.get_mut(..size)?.iter_mut().zip(wire.get(..size)?) {
+            // Length octets are at most 63, below the letters, so the whole run can be lowered at once.
+            *to = from.to_ascii_lowercase();
+        }
+        Some(found)
+    }
+
+    /// The lower-cased wire form, root label included.
+    #[inline]
+    pub fn as_wire(&self) -> &[u8] {
+        self.octets.get(..usize::from(self.length)).unwrap_or(&[])
+    }
+
+    /// Number of labels, the root label left out.
+    #[inline]
+    pub fn label_count(&self) -> usize {
+        usize::from(self.labels)
+    }
+
+    /// The wire form without the first `skip` labels.
+    #[inline]
+    pub fn suffix(&self, skip: usize) -> &[u8] {
+        let start = if skip < self.label_count() { self.starts.get(skip).copied() } else { self.length.checked_sub(1) };
+        self.as_wire().get(usize::from(start.unwrap_or(0))..).unwrap_or(&[])
+    }
+
+    /// The labels before the last `keep` labels, as wire octets without an end.
+    #[inline]
+    pub fn prefix(&self, keep: usize) -> &[u8] {
+        let suffix = self.suffix(self.label_count().saturating_sub(keep)).len();
+        self.as_wire().get(..usize::from(self.length).saturating_sub(suffix)).unwrap_or(&[])
+    }
+}
+
+/// Opcode, the four bits after QR.
+fn opcode(flags: u16) -> u16 {
+    (flags >> 11) & 0xf
+}
+
+/// Reads one datagram or TCP message.
+///
+/// Malformed: FORMERR (RFC 1035 section 4.1.1); any opcode but QUERY: NOTIMP; EDNS version over 0: BADVERS
+/// (RFC 6891 section 6.1.3); QDCOUNT other than 1: FORMERR (RFC 9619 section 4).
+pub fn parse(datagram: &[u8]) -> Result<Query<'_>, Reject> {
+    let header = datagram.first_chunk::<HEADER>().ok_or(Reject::Drop)?;
+    let flags = u16::from_be_bytes([header[2], header[3]]);
+    if flags & 0x8000 != 0 {
+        return Err(Reject::Drop);
+    }
+    let body = parse_body(datagram, header);
+    if opcode(flags) != 0 {
+        let edns = matches!(&body, Ok((_, Some(_))));
+        return Err(Reject::Reply { rcode: Rcode::NotImp, edns });
+    }
+    let (question, edns) = body.map_err(|Malformed { edns }| Reject::Reply { rcode: Rcode::FormErr, edns })?;
+    if edns.as_ref().is_some_and(|edns| edns.version != 0) {
+        return Err(Reject::Reply { rcode: Rcode::BadVers, edns: true });
+    }
+    Ok(Query { flags, question, edns })
+}
+
+/// The message does not parse; whether an OPT record was seen before that.
+struct Malformed {
+    edns: bool,
+}
+
+/// Everything after the header.
+fn parse_body<'d>(datagram: &'d [u8], header: &[u8; HEADER]) -> Result<(Question<'d>, Option<Edns<'d>>), Malformed> {
+    const PLAIN: Malformed = Malformed { edns: false };
+    let [_, _, _, _, q1, q0, an1, an0, ns1, ns0, ar1, ar0] = *header;
+    let (questions, answers) = (u16::from_be_bytes([q1, q0]), u16::from_be_bytes([an1, an0]));
+    let (authorities, additionals) = (u16::from_be_bytes([ns1, ns0]), u16::from_be_bytes([ar1, ar0]));
+    if questions != 1 || answers != 0 || authorities > RECORD_BUDGET || additionals > RECORD_BUDGET {
+        return Err(PLAIN);
+    }
+    let question = read_question(datagram).ok_or(PLAIN)?;
+    let mut at = HEADER + question.octets.len();
+    for _ in 0..authorities {
+        let record = Record::read(datagram, at).filter(|record| record.rtype != RecordType::OPT).ok_or(PLAIN)?;
+        at = record.end;
+    }
+    let mut edns: Option<Edns<'d>> = None;
+    for _ in 0..additionals {
+        let seen = Malformed { edns: edns.is_some() };
+        let Some(record) = Record::read(datagram, at) else { return Err(seen) };
+        at = record.end;
+        if record.rtype == RecordType::OPT {
+            if edns.is_some() || !record.owner_is_root {
+                return Err(seen);
+            }
+            edns = Some(Edns::read(record.class, record.ttl, record.data).ok_or(Malformed { edns: true })?);
+        }
+    }
+    if at == datagram.len() { Ok((question, edns)) } else { Err(Malformed { edns: edns.is_some() }) }
+}
+
+/// The question right after the header.
+fn read_question(datagram: &[u8]) -> Option<Question<'_>> {
+    let rest = datagram.get(HEADER..)?;
+    let name = SearchName::read(rest)?;
+    let size = name.as_wire().len();
+    let &[t1, t0, c1, c0] = rest.get(size..)?.first_chunk::<4>()?;
+    Some(Question {
+        octets: rest.get(..size + 4)?,
+        name,
+        rtype: RecordType(u16::from_be_bytes([t1, t0])),
+        class: u16::from_be_bytes([c1, c0]),
+    })
+}
+
+/// A record that is only walked over, or the OPT record.
+struct Record<'d> {
+    owner_is_root: bool,
+    rtype: RecordType,
+    class: u16,
+    ttl: u32,
+    data: &'d [u8],
+    end: usize,
+}
+
+impl<'d> Record<'d> {
+    fn read(datagram: &'d [u8], start: usize) -> Option<Record<'d>> {
+        let owner_end = skip_name(datagram, start)?;
+        let &[t1, t0, c1, c0, l3, l2, l1, l0, d1, d0] = datagram.get(owner_end..)?.first_chunk::<10>()?;
+        let data_start = owner_end + 10;
+        let end = data_start + usize::from(u16::from_be_bytes([d1, d0]));
+        Some(Record {
+            owner_is_root: datagram.get(start) == Some(&0),
+            rtype: RecordType(u16::from_be_bytes([t1, t0])),
+            class: u16::from_be_bytes([c1, c0]),
+            ttl: u32::from_be_bytes([l3, l2, l1, l0]),
+            data: datagram.get(data_start..end)?,
+            end,
+        })
+    }
+}
+
+/// Where the name at `at` ends. A pointer ends it, and is not followed.
+fn skip_name(datagram: &[u8], mut at: usize) -> Option<usize> {
+    let limit = at + name::MAX_NAME;
+    loop {
+        match *datagram.get(at)? {
+            0 => return Some(at + 1),
+            length @ 1..=63 => at += 1 + usize::from(length),
+            0xc0.. => return datagram.get(at + 1).map(|_| at + 2),
+            _ => return None,
+        }
+        if at >= limit {
+            return None;
+        }
+    }
+}
+
+impl Question<'_> {
+    /// Whether the class is IN.
+    pub fn is_internet(&self) -> bool {
+        self.class == CLASS_IN
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(counts: [u16; 4], body: &[u8]) -> Vec<u8> {
+        let mut octets = vec![0x12, 0x34, 0x01, 0x00];
+        counts.iter().for_each(|count| octets.extend_from_slice(&count.to_be_bytes()));
+        octets.extend_from_slice(body);
+        octets
+    }
+
+    const QUESTION: &[u8] = b"\x03WwW\x07example\x03com\0\0\x01\0\x01";
+    const OPT: &[u8] = b"\0\0\x29\x04\xd0\0\0\x80\0\0\0";
+
+    fn rejected(datagram: &[u8]) -> Option<Reject> {
+        parse(datagram).err()
+    }
+
+    const FORMERR: Option<Reject> = Some(Reject::Reply { rcode: Rcode::FormErr, edns: false });
+
+    #[test]
+    fn a_plain_query_reads() {
+        let datagram = message([1, 0, 0, 0], QUESTION);
+        let query = parse(&datagram).unwrap();
+        assert_eq!(query.question.name.as_wire(), b"\x03www\x07example\x03com\0");
+        assert_eq!(query.question.octets, QUESTION);
+        assert_eq!(query.question.rtype, RecordType::A);
+        assert!(query.edns.is_none());
+        assert_eq!(query.question.name.suffix(1), b"\x07example\x03com\0");
+        assert_eq!(query.question.name.suffix(3), b"\0");
+        assert_eq!(query.question.name.prefix(2), b"\x03www");
+    }
+
+    #[test]
+    fn responses_and_stubs_are_dropped() {
+        let mut response = message([1, 0, 0, 0], QUESTION);
+        response[2] |= 0x80;
+        assert_eq!(rejected(&response), Some(Reject::Drop));
+        for length in 0..12 {
+            assert_eq!(rejected(&response[..length]), Some(Reject::Drop));
+        }
+    }
+
+    #[test]
+    fn every_cut_of_the_question_is_malformed() {
+        let whole = message([1, 0, 0, 0], QUESTION);
+        for length in 12..whole.len() {
+            assert_eq!(rejected(&whole[..length]), FORMERR, "{length}");
+        }
+        let mut longer = whole.clone();
+        longer.push(0);
+        assert_eq!(rejected(&longer), FORMERR);
+    }
+
+    #[test]
+    fn counts_must_hold_what_they_say() {
+        for counts in
+            [[0, 0, 0, 0], [2, 0, 0, 0], [65535, 0, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 0, 1], [1, 0, 0, 65535]]
+        {
+            assert_eq!(rejected(&message(counts, QUESTION)), FORMERR, "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn pointers_and_odd_labels_in_the_question_are_malformed() {
+        for name in [&b"\xc0\x0c"[..], b"\xc0\x00", b"\xc0\xff", b"\x40a\0", b"\x80a\0", b"\x03www\xc0\x0c"] {
+            let body = [name, b"\0\x01\0\x01"].concat();
+            assert_eq!(rejected(&message([1, 0, 0, 0], &body)), FORMERR, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn names_may_have_255_octets_and_no_more() {
+        let label = |length: usize| [vec![length as u8], vec![b'a'; length]].concat();
+        let longest = [label(63), label(63), label(63), label(61), vec![0]].concat();
+        let over = [label(63), label(63), label(63), label(62), vec![0]].concat();
+        let ask = |name: &[u8]| parse(&message([1, 0, 0, 0], &[name, b"\0\x01\0\x01"].concat())).is_ok();
+        assert!(ask(&longest));
+        assert!(!ask(&over));
+        assert!(ask(&[b"\x01a".repeat(127), vec![0]].concat()));
+        assert!(!ask(&[b"\x01a".repeat(128), vec![0]].concat()));
+    }
+
+    #[test]
+    fn other_opcodes_are_not_implemented() {
+        for opcode in 1..16u8 {
+            let mut datagram = message([1, 0, 0, 1], &[QUESTION, OPT].concat());
+            datagram[2] = opcode << 3;
+            assert_eq!(rejected(&datagram), Some(Reject::Reply { rcode: Rcode::NotImp, edns: true }));
+            assert_eq!(rejected(&datagram[..12]), Some(Reject::Reply { rcode: Rcode::NotImp, edns: false }));
+        }
+    }
+
+    #[test]
+    fn opt_is_one_and_belongs_to_the_root() {
+        let ok = message([1, 0, 0, 1], &[QUESTION, OPT].concat());
+        assert!(parse(&ok).unwrap().edns.is_some());
+        let twice = message([1, 0, 0, 2], &[QUESTION, OPT, OPT].concat());
+        assert_eq!(rejected(&twice), Some(Reject::Reply { rcode: Rcode::FormErr, edns: true }));
+        let named = message([1, 0, 0, 1], &[QUESTION, b"\x01a", OPT].concat());
+        assert_eq!(rejected(&named), FORMERR);
+        let in_authority = message([1, 0, 1, 0], &[QUESTION, OPT].concat());
+        assert_eq!(rejected(&in_authority), FORMERR);
+        let mut version = ok.clone();
+        version[HEADER + QUESTION.len() + 6] = 1;
+        assert_eq!(rejected(&version), Some(Reject::Reply { rcode: Rcode::BadVers, edns: true }));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_octets_panic(datagram in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..600)) {
+            let _ = parse(&datagram);
+        }
+    }
+}

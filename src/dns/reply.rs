@@ -1,0 +1,248 @@
+//! Writing a reply into a buffer of a given size: whole RRsets or nothing, and room for OPT kept free from the start.
+
+use super::edns::{ClientSubnet, Edns, OPTION_CLIENT_SUBNET, OPTION_NSID};
+use super::query::{HEADER, Rcode};
+use super::{RecordType, UDP_PAYLOAD};
+
+/// Octets of an OPT record without options.
+const OPT_FIXED: usize = 11;
+/// A pointer can reach this far into a message (RFC 1035 section 4.1.4).
+pub const POINTER_REACH: usize = 0x3fff;
+
+/// What was to be written does not fit any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+/// Which section a record is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// 0
+    Answer,
+    /// 1
+    Authority,
+    /// 2
+    Additional,
+}
+
+/// A reply in the making.
+pub struct Reply<'b> {
+    buffer: &'b mut [u8],
+    length: usize,
+    /// No record may reach beyond this; OPT has its room after it.
+    limit: usize,
+    counts: [u16; 3],
+    /// AA.
+    pub authoritative: bool,
+    /// TC.
+    pub truncated: bool,
+    /// RCODE.
+    pub rcode: Rcode,
+}
+
+/// What the OPT record of the reply will say, known before the first record is written.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReplyOpt<'d> {
+    /// Whether there is one at all: only if the query had one (RFC 6891 section 7).
+    pub present: bool,
+    /// DO, copied (RFC 3225 section 3).
+    pub dnssec_ok: bool,
+    /// NSID, if it was asked for and is configured.
+    pub nsid: Option<&'d [u8]>,
+    /// The client subnet to echo.
+    pub client_subnet: Option<ClientSubnet<'d>>,
+}
+
+impl<'d> ReplyOpt<'d> {
+    /// The OPT record owed to a query.
+    pub fn owed(edns: Option<&Edns<'d>>, nsid: Option<&'d [u8]>) -> ReplyOpt<'d> {
+        match edns {
+            None => ReplyOpt::default(),
+            Some(edns) => ReplyOpt {
+                present: true,
+                dnssec_ok: edns.dnssec_ok,
+                nsid: nsid.filter(|_| edns.nsid),
+                client_subnet: edns.client_subnet,
+            },
+        }
+    }
+
+    /// Octets it takes.
+    pub fn size(&self) -> usize {
+        if !self.present {
+            return 0;
+        }
+        let nsid = self.nsid.map_or(0, |id| 4 + id.len());
+        OPT_FIXED + nsid + self.client_subnet.map_or(0, |subnet| 8 + subnet.octets.len())
+    }
+}
+
+impl<'b> Reply<'b> {
+    /// Starts a reply of at most `size` octets with the question echoed; `reserve` octets are kept for OPT.
+    pub fn start(buffer: &'b mut [u8], question: &[u8], size: usize, reserve: usize) -> Result<Reply<'b>, Full> {
+        let length = HEADER + question.len();
+        let limit = size.min(buffer.len()).checked_sub(reserve).filter(|&limit| limit >= length).ok_or(Full)?;
+        buffer.get_mut(HEADER..length).ok_or(Full)?.copy_from_slice(question);
+        Ok(Reply {
+            buffer,
+            length,
+            limit,
+            counts: [0; 3],
+            authoritative: false,
+            truncated: false,
+            rcode: Rcode::NoError,
+        })
+    }
+
+    /// Octets written so far: where the next record will stand.
+    #[inline]
+    pub fn position(&self) -> usize {
+        self.length
+    }
+
+    /// What is written so far; the header is not filled in yet.
+    #[inline]
+    pub fn octets(&self) -> &[u8] {
+        self.buffer.get(..self.length).unwrap_or(&[])
+    }
+
+    /// Appends `count` whole records as prepared; the caller patches pointers through what is returned.
+    #[inline]
+    pub fn append(&mut self, section: Section, records: &[u8], count: u16) -> Result<&mut [u8], Full> {
+        let end = self.length + records.len();
+        if end > self.limit {
+            return Err(Full);
+        }
+        let place = self.buffer.get_mut(self.length..end).ok_or(Full)?;
+        place.copy_from_slice(records);
+        self.length = end;
+        if let Some(total) = self.counts.get_mut(section as usize) {
+            *total += count;
+        }
+        Ok(place)
+    }
+
+    /// Forgets everything written since `mark` in `section` and later sections.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.length = mark.length;
+        self.counts = mark.counts;
+    }
+
+    /// Remembers this point for [`Reply::rewind`].
+    pub fn mark(&self) -> Mark {
+        Mark { length: self.length, counts: self.counts }
+    }
+
+    /// Writes OPT and the header; returns the length of the whole reply.
+    ///
+    /// `id_and_flags` are the first four octets of the query: ID, opcode, RD are copied (RFC 1035 section 4.1.1), CD
+    /// too (RFC 4035 section 3.1.6); Z, AD and RA are 0. `scope` is the SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1).
+    pub fn finish(mut self, id_and_flags: [u8; 4], question_count: u8, opt: &ReplyOpt<'_>, scope: u8) -> usize {
+        let opt_written = opt.present && self.write_opt(opt, scope).is_some();
+        let [id1, id0, flags1, flags0] = id_and_flags;
+        let first =
+            0x80 | (flags1 & 0x79) | if self.authoritative { 0x04 } else { 0 } | if self.truncated { 0x02 } else { 0 };
+        let second = (flags0 & 0x10) | (self.rcode as u16 & 0xf) as u8;
+        let [an, ns, ar] = self.counts;
+        let ar = ar + u16::from(opt_written);
+        let ([an1, an0], [ns1, ns0], [ar1, ar0]) = (an.to_be_bytes(), ns.to_be_bytes(), ar.to_be_bytes());
+        if let Some(header) = self.buffer.first_chunk_mut::<HEADER>() {
+            *header = [id1, id0, first, second, 0, question_count, an1, an0, ns1, ns0, ar1, ar0];
+        }
+        self.length
+    }
+
+    /// The OPT record at the end of the additional section; its room was reserved.
+    fn write_opt(&mut self, opt: &ReplyOpt<'_>, scope: u8) -> Option<()> {
+        let start = self.length;
+        let size = opt.size();
+        let place = self.buffer.get_mut(start..start + size)?;
+        let (fixed, mut options) = place.split_first_chunk_mut::<OPT_FIXED>()?;
+        let [class1, class0] = UDP_PAYLOAD.to_be_bytes();
+        let [length1, length0] = ((size - OPT_FIXED) as u16).to_be_bytes();
+        let extended = (self.rcode as u16 >> 4) as u8;
+        let flags = if opt.dnssec_ok { 0x80 } else { 0 };
+        *fixed = [0, 0, RecordType::OPT.0 as u8, class1, class0, extended, 0, flags, 0, length1, length0];
+        if let Some(subnet) = opt.client_subnet {
+            let (option, rest) = options.split_at_mut_checked(8 + subnet.octets.len())?;
+            let (head, octets) = option.split_first_chunk_mut::<8>()?;
+            let family = subnet.family_number() as u8;
+            let length = 4 + subnet.octets.len() as u8;
+            *head = [0, OPTION_CLIENT_SUBNET as u8, 0, length, 0, family, subnet.source, scope];
+            octets.copy_from_slice(subnet.octets);
+            options = rest;
+        }
+        if let Some(id) = opt.nsid {
+            let (head, value) = options.split_first_chunk_mut::<4>()?;
+            *head = [0, OPTION_NSID as u8, 0, id.len() as u8];
+            value.copy_from_slice(id);
+        }
+        self.length = start + size;
+        Some(())
+    }
+}
+
+/// A point in a reply to come back to.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    length: usize,
+    counts: [u16; 3],
+}
+
+/// A reply that echoes no question: header and, where owed, OPT (FORMERR, NOTIMP, BADVERS).
+///
+/// Returns its length, 0 if the buffer is shorter than that.
+pub fn bare(buffer: &mut [u8], id_and_flags: [u8; 4], rcode: Rcode, edns: bool) -> usize {
+    let opt = ReplyOpt { present: edns, ..ReplyOpt::default() };
+    let size = buffer.len();
+    match Reply::start(buffer, &[], size, opt.size()) {
+        Err(Full) => 0,
+        Ok(mut reply) => {
+            reply.rcode = rcode;
+            reply.finish(id_and_flags, 0, &opt, 0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_is_laid_out_as_rfc_1035_says() {
+        let mut buffer = [0; 64];
+        let mut reply = Reply::start(&mut buffer, b"\x01a\0\0\x01\0\x01", 64, 0).unwrap();
+        reply.authoritative = true;
+        reply.append(Section::Answer, b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\x01\x02\x03\x04", 1).unwrap();
+        let length = reply.finish([0xab, 0xcd, 0x01, 0x30], 1, &ReplyOpt::default(), 0);
+        assert_eq!(length, 12 + 7 + 16);
+        assert_eq!(buffer[..12], [0xab, 0xcd, 0x85, 0x10, 0, 1, 0, 1, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn room_for_opt_is_kept() {
+        let octets = [203, 0, 113];
+        let subnet = ClientSubnet { family: super::super::Family::V4, source: 24, octets: &octets };
+        let opt = ReplyOpt { present: true, dnssec_ok: true, nsid: Some(b"ns1"), client_subnet: Some(subnet) };
+        assert_eq!(opt.size(), 11 + 11 + 7);
+        let mut buffer = [0; 12 + 7 + 20 + 29];
+        let size = buffer.len();
+        let mut reply = Reply::start(&mut buffer, b"\x01a\0\0\x01\0\x01", size, opt.size()).unwrap();
+        assert_eq!(reply.append(Section::Answer, &[0; 21], 1).err(), Some(Full));
+        assert!(reply.append(Section::Answer, &[0; 20], 1).is_ok());
+        let length = reply.finish([0; 4], 1, &opt, 20);
+        assert_eq!(length, size);
+        let opt_at = 12 + 7 + 20;
+        assert_eq!(buffer[opt_at..][..11], [0, 0, 41, 4, 0xd0, 0, 0, 0x80, 0, 0, 18]);
+        assert_eq!(buffer[opt_at + 11..][..11], [0, 8, 0, 7, 0, 1, 24, 20, 203, 0, 113]);
+        assert_eq!(buffer[opt_at + 22..], [0, 3, 0, 3, b'n', b's', b'1']);
+    }
+
+    #[test]
+    fn extended_codes_use_both_fields() {
+        let mut buffer = [0; 64];
+        let length = bare(&mut buffer, [0, 1, 0, 0], Rcode::BadVers, true);
+        assert_eq!(length, 12 + 11);
+        assert_eq!((buffer[3] & 0xf, buffer[12 + 5]), (0, 1));
+        assert_eq!(bare(&mut [0; 5], [0; 4], Rcode::FormErr, false), 0);
+    }
+}

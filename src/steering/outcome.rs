@@ -1,0 +1,202 @@
+//! Available: tiers under the present availability.
+
+use super::{AllDown, Tiers};
+
+/// The part of the clients that come to a region which it takes, in parts of 65,536: 0 when it is down or drained,
+/// all when it is up, between while it ramps up or sheds what is over its capacity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Share(u32);
+
+impl Share {
+    /// Takes nobody.
+    pub const NONE: Share = Share(0);
+    /// Takes everybody.
+    pub const ALL: Share = Share(1 << 16);
+
+    /// From 0.0..=1.0; what lies outside is taken as the nearer end, NaN as 0.
+    pub fn from_fraction(fraction: f64) -> Share {
+        Share((fraction.clamp(0.0, 1.0) * 65536.0) as u32)
+    }
+
+    /// 0.0..=1.0
+    pub fn fraction(self) -> f64 {
+        f64::from(self.0) / 65536.0
+    }
+
+    /// Whether a client with this hash is taken.
+    #[inline]
+    pub fn takes(self, hash: u64) -> bool {
+        ((hash >> 48) as u32) < self.0
+    }
+}
+
+/// One region as one service has it now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Standing {
+    /// What it takes.
+    pub share: Share,
+    /// How a tier is divided; 0 = standby.
+    pub weight: u32,
+}
+
+/// A tier as it stands now: regions that take somebody, those in standby left out while they are not needed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Stage {
+    /// Position, share and weight of each; the weight is 1 for all if every one of them is in standby.
+    pub regions: Box<[(u8, Standing)]>,
+    /// Sum of the weights.
+    pub total: u64,
+    /// Some region takes everybody, so no client goes on to the next stage.
+    pub certain: bool,
+    /// Every region takes everybody: shares need not be asked.
+    pub whole: bool,
+}
+
+/// What happens to a client that no stage takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// Cannot happen: the last stage is certain.
+    Never,
+    /// No records.
+    NoData,
+    /// SERVFAIL.
+    ServFail,
+}
+
+/// What a class of places comes to under the present availability: what a query looks up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Outcome {
+    /// In order; the first that takes the client serves it.
+    pub stages: Box<[Stage]>,
+    /// After the last stage.
+    pub ending: Ending,
+    /// No region of the class is available: the stages are the all-down rule's.
+    pub all_down: bool,
+}
+
+impl Outcome {
+    /// The tiers with what takes nobody left out, cut after the first stage that is certain.
+    ///
+    /// `standing` is by position; `last_good` says which regions the all-down rule `last-good` gives.
+    pub fn resolve(tiers: &Tiers, standing: &[Standing], all_down: AllDown, last_good: &[bool]) -> Outcome {
+        let stages = stages(tiers, standing);
+        if stages.last().is_some_and(|stage| stage.certain) {
+            return Outcome { stages: stages.into(), ending: Ending::Never, all_down: false };
+        }
+        let nobody = stages.is_empty();
+        let fallback = match all_down {
+            AllDown::NoData => return Outcome { stages: stages.into(), ending: Ending::NoData, all_down: nobody },
+            AllDown::ServFail => return Outcome { stages: stages.into(), ending: Ending::ServFail, all_down: nobody },
+            AllDown::AnswerAll => as_if_up(standing, |_| true),
+            AllDown::LastGood => as_if_up(standing, |position| last_good.get(position).copied().unwrap_or(false)),
+        };
+        let mut stages = stages;
+        stages.extend(self::stages(tiers, &fallback));
+        if !stages.last().is_some_and(|stage| stage.certain) {
+            stages.extend(self::stages(tiers, &as_if_up(standing, |_| true)));
+        }
+        let ending = if stages.last().is_some_and(|stage| stage.certain) { Ending::Never } else { Ending::NoData };
+        Outcome { stages: stages.into(), ending, all_down: nobody }
+    }
+}
+
+/// Every region that `chosen` names takes everybody.
+fn as_if_up(standing: &[Standing], chosen: impl Fn(usize) -> bool) -> Vec<Standing> {
+    let share = |position| if chosen(position) { Share::ALL } else { Share::NONE };
+    standing.iter().enumerate().map(|(position, now)| Standing { share: share(position), weight: now.weight }).collect()
+}
+
+/// Tiers with somebody in them, up to the first that is certain.
+fn stages(tiers: &Tiers, standing: &[Standing]) -> Vec<Stage> {
+    let mut stages = Vec::new();
+    for tier in tiers.iter() {
+        let Some(stage) = stage(tier, standing) else { continue };
+        let certain = stage.certain;
+        stages.push(stage);
+        if certain {
+            break;
+        }
+    }
+    stages
+}
+
+/// One tier; `None` when nobody in it takes anybody.
+fn stage(tier: &[u8], standing: &[Standing]) -> Option<Stage> {
+    let standing_of = |position: u8| standing.get(usize::from(position)).copied();
+    let mut regions: Vec<(u8, Standing)> = tier
+        .iter()
+        .filter_map(|&position| standing_of(position).map(|now| (position, now)))
+        .filter(|(_, now)| now.share > Share::NONE)
+        .collect();
+    let active_takes_all = regions.iter().any(|(_, now)| now.weight > 0 && now.share == Share::ALL);
+    if active_takes_all {
+        regions.retain(|(_, now)| now.weight > 0);
+    } else if regions.iter().all(|(_, now)| now.weight == 0) {
+        regions.iter_mut().for_each(|(_, now)| now.weight = 1);
+    }
+    let takes_all = |(_, now): &(u8, Standing)| now.share == Share::ALL;
+    (!regions.is_empty()).then(|| Stage {
+        total: regions.iter().map(|(_, now)| u64::from(now.weight)).sum(),
+        certain: regions.iter().any(takes_all),
+        whole: regions.iter().all(takes_all),
+        regions: regions.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UP: Standing = Standing { share: Share::ALL, weight: 100 };
+    const DOWN: Standing = Standing { share: Share::NONE, weight: 100 };
+    const STANDBY: Standing = Standing { share: Share::ALL, weight: 0 };
+
+    fn positions(outcome: &Outcome) -> Vec<Vec<u8>> {
+        outcome.stages.iter().map(|stage| stage.regions.iter().map(|(position, _)| *position).collect()).collect()
+    }
+
+    fn resolve(standing: &[Standing], all_down: AllDown) -> Outcome {
+        let tiers = Tiers::from_lists(&[&[0, 1], &[2], &[3]]);
+        Outcome::resolve(&tiers, standing, all_down, &[false, false, true, false])
+    }
+
+    #[test]
+    fn the_first_available_tier_serves() {
+        assert_eq!(positions(&resolve(&[UP; 4], AllDown::AnswerAll)), [vec![0, 1]]);
+        assert_eq!(positions(&resolve(&[DOWN, UP, UP, UP], AllDown::AnswerAll)), [vec![1]]);
+        assert_eq!(positions(&resolve(&[DOWN, DOWN, UP, UP], AllDown::AnswerAll)), [vec![2]]);
+    }
+
+    #[test]
+    fn standby_serves_only_when_every_other_is_out() {
+        assert_eq!(positions(&resolve(&[STANDBY, UP, UP, UP], AllDown::AnswerAll)), [vec![1]]);
+        let outcome = resolve(&[STANDBY, DOWN, UP, UP], AllDown::AnswerAll);
+        assert_eq!(positions(&outcome), [vec![0]]);
+        assert_eq!(outcome.stages[0].total, 1);
+    }
+
+    #[test]
+    fn a_part_share_leads_on_to_the_next_tier() {
+        let half = Standing { share: Share::from_fraction(0.5), weight: 100 };
+        let outcome = resolve(&[half, DOWN, UP, UP], AllDown::AnswerAll);
+        assert_eq!(positions(&outcome), [vec![0], vec![2]]);
+        assert!(!outcome.stages[0].certain && outcome.stages[1].certain && outcome.ending == Ending::Never);
+    }
+
+    #[test]
+    fn all_down_follows_its_rule() {
+        let outcome = resolve(&[DOWN; 4], AllDown::AnswerAll);
+        assert_eq!((positions(&outcome), outcome.all_down), (vec![vec![0, 1]], true));
+        assert_eq!(positions(&resolve(&[DOWN; 4], AllDown::LastGood)), [vec![2]]);
+        assert_eq!(resolve(&[DOWN; 4], AllDown::NoData).ending, Ending::NoData);
+        assert_eq!(resolve(&[DOWN; 4], AllDown::ServFail).ending, Ending::ServFail);
+    }
+
+    #[test]
+    fn shares_are_parts_of_all_hashes() {
+        assert!(Share::ALL.takes(u64::MAX) && Share::ALL.takes(0));
+        assert!(!Share::NONE.takes(0));
+        assert!(Share::from_fraction(0.5).takes(u64::MAX / 2) && !Share::from_fraction(0.5).takes(u64::MAX / 2 + 1));
+        assert_eq!(Share::from_fraction(f64::NAN), Share::NONE);
+    }
+}

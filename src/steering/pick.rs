@@ -1,0 +1,351 @@
+//! Pick: which endpoints a reply holds, out of the stage that takes the client.
+
+use std::net::IpAddr;
+
+use super::{Outcome, Pick, Stage};
+
+/// Most endpoints in one reply.
+pub const MAX_ANSWERS: usize = 8;
+
+/// One region's endpoints as they can be picked now: those in standby left out while they are not needed.
+#[derive(Debug, Clone, Default)]
+pub struct Pool {
+    /// The weight of each, at least 1.
+    pub weights: Box<[u32]>,
+    /// Their sum.
+    pub total: u64,
+}
+
+impl Pool {
+    /// A pool of these weights; `None` for no endpoints. Weights of 0 (all in standby) count as 1.
+    pub fn new(weights: &[u32]) -> Option<Pool> {
+        let weights: Box<[u32]> = weights.iter().map(|&weight| weight.max(1)).collect();
+        let total = weights.iter().map(|&weight| u64::from(weight)).sum();
+        (!weights.is_empty()).then_some(Pool { weights, total })
+    }
+}
+
+/// The client as picks see it: a hash of its prefix (/24 for IPv4, /48 for IPv6), the same on every server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client {
+    hash: u64,
+}
+
+/// Prefix length of an IPv4 client for shares and sticky picks.
+pub const STABLE_PREFIX_V4: u8 = 24;
+/// Prefix length of an IPv6 client for shares and sticky picks.
+pub const STABLE_PREFIX_V6: u8 = 48;
+
+impl Client {
+    /// The client at an address.
+    #[inline]
+    pub fn at(address: IpAddr) -> Client {
+        let prefix = match address {
+            IpAddr::V4(address) => u64::from(address.to_bits() >> 8),
+            IpAddr::V6(address) => (address.to_bits() >> 80) as u64 | 1 << 63,
+        };
+        Client { hash: mix(prefix) }
+    }
+
+    /// An independent hash for each thing that the client is held against.
+    #[inline]
+    fn against(self, salt: u64) -> u64 {
+        mix(self.hash ^ salt.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+}
+
+/// The finalizer of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+#[inline]
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// The next draw after `draw`: the step of SplitMix64.
+#[inline]
+pub fn next_draw(draw: u64) -> u64 {
+    mix(draw.wrapping_add(0x9e37_79b9_7f4a_7c15))
+}
+
+/// A number in `0..total` from a uniform draw, exact to one part in 2^64 / total; 0 when `total` is 0.
+///
+/// Multiply and shift (Lemire: Fast random integer generation in an interval, 2019).
+#[inline]
+fn below(draw: u64, total: u64) -> u64 {
+    ((u128::from(draw) * u128::from(total)) >> 64) as u64
+}
+
+/// The endpoints of one reply, in order: region position and index into its pool.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Picks {
+    chosen: [(u8, u16); MAX_ANSWERS],
+    count: u8,
+}
+
+impl Picks {
+    /// What was picked.
+    #[inline]
+    pub fn as_slice(&self) -> &[(u8, u16)] {
+        self.chosen.get(..usize::from(self.count)).unwrap_or(&[])
+    }
+
+    #[inline]
+    fn push(&mut self, region: u8, endpoint: usize) {
+        if let Some(place) = self.chosen.get_mut(usize::from(self.count)) {
+            *place = (region, endpoint as u16);
+            self.count += 1;
+        }
+    }
+
+    fn holds(&self, region: u8, endpoint: usize) -> bool {
+        self.as_slice().contains(&(region, endpoint as u16))
+    }
+
+    /// How many of a region are picked.
+    fn of_region(&self, region: u8) -> usize {
+        self.as_slice().iter().filter(|(chosen, _)| *chosen == region).count()
+    }
+}
+
+/// The stage that takes this client; `None` when nobody does.
+#[inline]
+pub fn stage_for(outcome: &Outcome, client: Client) -> Option<&Stage> {
+    outcome.stages.iter().find(|stage| {
+        stage.certain || stage.regions.iter().any(|(region, now)| now.share.takes(client.against(u64::from(*region))))
+    })
+}
+
+/// Picks up to `answers` endpoints of a stage, each at most once.
+///
+/// `pools` is by region position. `draw` is uniform; `turn` counts the answers of this service (round robin).
+#[inline]
+pub fn pick(
+    stage: &Stage,
+    pools: &[Option<Pool>],
+    how: Pick,
+    answers: u8,
+    client: Client,
+    draw: u64,
+    turn: u32,
+) -> Picks {
+    let mut picks = Picks::default();
+    if let ([(region, _)], true) = (&stage.regions[..], stage.whole) {
+        // The most common case: one region, one endpoint, nothing to decide.
+        if let Some(Some(pool)) = pools.get(usize::from(*region)) {
+            if pool.weights.len() == 1 {
+                picks.push(*region, 0);
+                return picks;
+            }
+        }
+    }
+    let mut draw = draw;
+    for _ in 0..answers {
+        let next = match how {
+            Pick::Weighted | Pick::LeastLoad => weighted(stage, pools, client, &picks, draw),
+            Pick::Sticky => sticky(stage, pools, client, &picks),
+            Pick::RoundRobin => round_robin(stage, pools, client, &picks, turn),
+        };
+        let Some((region, endpoint)) = next else { break };
+        picks.push(region, endpoint);
+        draw = next_draw(draw);
+    }
+    picks
+}
+
+/// Whether a region of the stage takes the client and has an endpoint that is not picked yet.
+fn is_open(stage: &Stage, index: usize, pools: &[Option<Pool>], client: Client, picks: &Picks) -> bool {
+    let Some((region, now)) = stage.regions.get(index) else { return false };
+    let taken = stage.whole || now.share.takes(client.against(u64::from(*region)));
+    let endpoints = pool_of(pools, *region).map_or(0, |pool| pool.weights.len());
+    taken && picks.of_region(*region) < endpoints
+}
+
+fn pool_of(pools: &[Option<Pool>], region: u8) -> Option<&Pool> {
+    pools.get(usize::from(region))?.as_ref()
+}
+
+/// The weight of each open region; all alike when only those in standby are open.
+fn open_weights(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Picks) -> impl Fn(usize) -> u64 {
+    let open = |index| is_open(stage, index, pools, client, picks);
+    let active = (0..stage.regions.len()).any(|index| open(index) && stage.regions[index].1.weight > 0);
+    move |index| match (is_open(stage, index, pools, client, picks), active) {
+        (false, _) => 0,
+        (true, true) => u64::from(stage.regions[index].1.weight),
+        (true, false) => 1,
+    }
+}
+
+/// A region by weight, then one of its endpoints by weight, among those not picked yet.
+fn weighted(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Picks, draw: u64) -> Option<(u8, usize)> {
+    let weight = open_weights(stage, pools, client, picks);
+    let index = spin(stage.regions.len(), &weight, draw)?;
+    let region = stage.regions.get(index)?.0;
+    let pool = pool_of(pools, region)?;
+    let endpoint_weight =
+        |endpoint: usize| if picks.holds(region, endpoint) { 0 } else { u64::from(pool.weights[endpoint]) };
+    spin(pool.weights.len(), &endpoint_weight, next_draw(!draw)).map(|endpoint| (region, endpoint))
+}
+
+/// One index of `0..count` in proportion to its weight; `None` when all weights are 0.
+fn spin(count: usize, weight: &impl Fn(usize) -> u64, draw: u64) -> Option<usize> {
+    let total = (0..count).map(weight).sum();
+    let mut left = below(draw, total);
+    (0..count).find(|&index| {
+        let weight = weight(index);
+        let found = left < weight;
+        left = left.wrapping_sub(weight);
+        found
+    })
+}
+
+/// The region and then the endpoint with the best score for this client.
+///
+/// Weighted rendezvous hashing: -weight / ln(hash) is greatest for each in proportion to its weight, and a change of
+/// one weight moves only the clients that it must (Wang, Ravishankar: HRW, 1998; Schindelhauer, Schomaker, 2005).
+fn sticky(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Picks) -> Option<(u8, usize)> {
+    let weight = open_weights(stage, pools, client, picks);
+    let salt = |region: u8| (u64::from(region) + 1) << 32;
+    let region = best(stage.regions.len(), |index| (salt(stage.regions[index].0), weight(index)), client)?;
+    let region = stage.regions.get(region)?.0;
+    let pool = pool_of(pools, region)?;
+    let endpoint_weight =
+        |endpoint: usize| if picks.holds(region, endpoint) { 0 } else { u64::from(pool.weights[endpoint]) };
+    let salted = |endpoint: usize| (salt(region) + 1 + endpoint as u64, endpoint_weight(endpoint));
+    best(pool.weights.len(), salted, client).map(|endpoint| (region, endpoint))
+}
+
+/// The index with the best score; those of weight 0 do not take part.
+fn best(count: usize, salt_and_weight: impl Fn(usize) -> (u64, u64), client: Client) -> Option<usize> {
+    let score = |index: usize| {
+        let (salt, weight) = salt_and_weight(index);
+        // 53 bits and a half: never 0 and never 1, so the logarithm is finite and below 0.
+        let unit = ((client.against(salt) >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
+        (weight > 0).then(|| -(weight as f64) / unit.ln())
+    };
+    (0..count)
+        .filter_map(|index| score(index).map(|score| (index, score)))
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+        .map(|best| best.0)
+}
+
+/// Each endpoint of the open regions in turn, weights not asked (but those in standby stay out).
+fn round_robin(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Picks, turn: u32) -> Option<(u8, usize)> {
+    let nothing = Picks::default();
+    let weight = open_weights(stage, pools, client, &nothing);
+    let size = |index: usize| {
+        if weight(index) == 0 { 0 } else { pool_of(pools, stage.regions[index].0).map_or(0, |pool| pool.weights.len()) }
+    };
+    let total: usize = (0..stage.regions.len()).map(size).sum();
+    if picks.as_slice().len() >= total {
+        return None;
+    }
+    let mut left = (turn as usize + picks.as_slice().len()).checked_rem(total)?;
+    for index in 0..stage.regions.len() {
+        let size = size(index);
+        if left < size {
+            return Some((stage.regions[index].0, left));
+        }
+        left -= size;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::outcome::Standing;
+    use super::super::{AllDown, Share, Tiers};
+    use super::*;
+
+    fn stage(weights: &[u32]) -> Stage {
+        let positions: Vec<u8> = (0..weights.len() as u8).collect();
+        let standing: Vec<Standing> = weights.iter().map(|&weight| Standing { share: Share::ALL, weight }).collect();
+        Outcome::resolve(&Tiers::from_lists(&[&positions]), &standing, AllDown::AnswerAll, &[]).stages[0].clone()
+    }
+
+    fn client(n: u32) -> Client {
+        Client::at(IpAddr::V4((n << 8).into()))
+    }
+
+    /// Counts of picks by (region, endpoint), over `draws` draws from a fixed seed.
+    fn shares(stage: &Stage, pools: &[Option<Pool>], how: Pick, draws: u32) -> Vec<((u8, u16), f64)> {
+        let mut counts = std::collections::BTreeMap::new();
+        let mut draw = 1;
+        for n in 0..draws {
+            draw = next_draw(draw);
+            let picks = pick(stage, pools, how, 1, client(n), draw, n);
+            *counts.entry(picks.as_slice()[0]).or_insert(0.0) += 1.0;
+        }
+        counts.into_iter().collect()
+    }
+
+    fn within_three_deviations(count: f64, draws: u32, probability: f64) -> bool {
+        let (n, p) = (f64::from(draws), probability);
+        (count - n * p).abs() <= 3.0 * (n * p * (1.0 - p)).sqrt()
+    }
+
+    #[test]
+    fn weights_are_exact_over_a_million_draws() {
+        let pools = [Pool::new(&[80, 20]), Pool::new(&[1]), Pool::new(&[1, 999_999])];
+        let expected = [0.3 * 0.8, 0.3 * 0.2, 0.6, 0.1 * 1e-6, 0.1 * 0.999_999];
+        for how in [Pick::Weighted, Pick::Sticky] {
+            let draws = 1_000_000;
+            for ((region, endpoint), count) in shares(&stage(&[30, 60, 10]), &pools, how, draws) {
+                let index = [0, 2, 3][usize::from(region)] + usize::from(endpoint);
+                let probability: f64 = expected[index];
+                let close = within_three_deviations(count, draws, probability) || count < 4.0 && probability < 1e-5;
+                assert!(close, "{how:?} {region}/{endpoint}: {count} of {draws}, expected {probability}");
+            }
+        }
+    }
+
+    #[test]
+    fn sticky_keeps_the_client_when_another_endpoint_leaves() {
+        let (three, two) = (stage(&[100, 100, 100]), stage(&[100, 100]));
+        let pools = [Pool::new(&[1]), Pool::new(&[1]), Pool::new(&[1])];
+        for n in 0..1000 {
+            let before = pick(&three, &pools, Pick::Sticky, 1, client(n), 0, 0).as_slice()[0];
+            let after = pick(&two, &pools, Pick::Sticky, 1, client(n), 1, 1).as_slice()[0];
+            assert!(before.0 == 2 || before == after);
+        }
+    }
+
+    #[test]
+    fn round_robin_goes_round() {
+        let pools = [Pool::new(&[1, 1]), Pool::new(&[1])];
+        let picked = |turn| pick(&stage(&[1, 1]), &pools, Pick::RoundRobin, 1, client(1), 0, turn).as_slice()[0];
+        assert_eq!([0, 1, 2, 3].map(picked), [(0, 0), (0, 1), (1, 0), (0, 0)]);
+    }
+
+    #[test]
+    fn several_answers_are_different_endpoints() {
+        let pools = [Pool::new(&[1, 5, 1]), Pool::new(&[1])];
+        for how in [Pick::Weighted, Pick::Sticky, Pick::RoundRobin] {
+            for n in 0..200 {
+                let picks = pick(&stage(&[1, 1]), &pools, how, 8, client(n), next_draw(u64::from(n)), n);
+                let mut distinct = picks.as_slice().to_vec();
+                distinct.sort();
+                distinct.dedup();
+                assert_eq!((distinct.len(), picks.as_slice().len()), (4, 4), "{how:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn clients_over_the_share_go_on() {
+        let standing =
+            [Standing { share: Share::from_fraction(0.25), weight: 1 }, Standing { share: Share::ALL, weight: 1 }];
+        let outcome = Outcome::resolve(&Tiers::from_lists(&[&[0], &[1]]), &standing, AllDown::AnswerAll, &[]);
+        let first = (0..100_000).filter(|&n| stage_for(&outcome, client(n)).unwrap().regions[0].0 == 0).count();
+        assert!(within_three_deviations(first as f64, 100_000, 0.25), "{first}");
+    }
+
+    #[test]
+    fn nothing_divides_by_zero() {
+        assert_eq!(below(u64::MAX, 0), 0);
+        let nobody = Stage { regions: Box::new([]), total: 0, certain: false, whole: true };
+        for how in [Pick::Weighted, Pick::Sticky, Pick::RoundRobin] {
+            assert!(pick(&nobody, &[], how, 8, client(0), 7, 7).as_slice().is_empty());
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Order: the regions that may serve a client, as tiers, nearest first.
+
+use super::{Band, Bias, Order, UnitVector};
+
+/// Most candidates of one service: a position fits an octet, and one value is left for the tier's end.
+pub const MAX_CANDIDATES: usize = 254;
+/// Marks the end of a tier inside [`Tiers`].
+const END: u8 = 255;
+
+/// One region that may serve clients of a service.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Candidate {
+    /// Where it is; needed for `nearest` only.
+    pub location: Option<UnitVector>,
+    /// Its attraction.
+    pub bias: Bias,
+}
+
+/// What puts candidates in order. A candidate is known by its position in the list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rules {
+    /// Near, as listed, or all alike.
+    pub order: Order,
+    /// How much farther a region may be and still share a tier.
+    pub band: Band,
+    /// At most [`MAX_CANDIDATES`], in the order listed.
+    pub candidates: Vec<Candidate>,
+}
+
+/// A candidate and how far it is from one client.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measured {
+    /// Position in [`Rules::candidates`].
+    pub position: u8,
+    /// Great-circle distance in kilometres; `None` when either place is unknown or not asked for.
+    pub distance: Option<f64>,
+    /// The distance that counts: bias applied. 0 where there is no distance.
+    pub biased: f64,
+}
+
+/// Candidates in tiers: the first tier that has an available region serves the client.
+///
+/// Compact, because a catchment holds one for every class of places: positions, each tier ended by 255.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Tiers(Box<[u8]>);
+
+impl Tiers {
+    /// The tiers in order; each holds at least one position.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.split(|&position| position == END).filter(|tier| !tier.is_empty())
+    }
+
+    /// Builds tiers from lists of positions.
+    pub fn from_lists(lists: &[&[u8]]) -> Tiers {
+        let mut octets = Vec::new();
+        for list in lists {
+            octets.extend_from_slice(list);
+            octets.push(END);
+        }
+        Tiers(octets.into())
+    }
+}
+
+impl Rules {
+    /// The candidates in the order in which `client` would be given them.
+    ///
+    /// `allowed` is what a fence leaves, in the fence's order; without one, all as listed. A client whose place is
+    /// unknown gets the order listed: never a distance from 0,0.
+    pub fn measure(&self, client: Option<UnitVector>, allowed: Option<&[u8]>) -> Vec<Measured> {
+        let as_listed: Vec<u8>;
+        let positions = match allowed {
+            Some(positions) => positions,
+            None => {
+                as_listed = (0..self.candidates.len().min(MAX_CANDIDATES) as u8).collect();
+                &as_listed
+            }
+        };
+        let mut measured: Vec<Measured> =
+            positions.iter().map(|&position| self.measure_one(client, position)).collect();
+        if self.is_by_distance(client) {
+            measured.sort_by(|a, b| a.biased.total_cmp(&b.biased));
+        }
+        measured
+    }
+
+    /// Whether distances decide for this client.
+    fn is_by_distance(&self, client: Option<UnitVector>) -> bool {
+        self.order == Order::Nearest && client.is_some()
+    }
+
+    fn measure_one(&self, client: Option<UnitVector>, position: u8) -> Measured {
+        let candidate = self.candidates.get(usize::from(position));
+        let distance = match (self.order, client, candidate.and_then(|candidate| candidate.location)) {
+            (Order::Nearest, Some(client), Some(region)) => Some(client.distance_km(&region)),
+            _ => None,
+        };
+        let biased = match (distance, candidate) {
+            (Some(distance), Some(candidate)) => candidate.bias.apply(distance),
+            _ => 0.0,
+        };
+        Measured { position, distance, biased }
+    }
+
+    /// Joins measured candidates to tiers: those within the band of the nearest, then of the nearest that is left.
+    pub fn tiers(&self, client: Option<UnitVector>, measured: &[Measured]) -> Tiers {
+        let by_distance = self.is_by_distance(client);
+        let mut octets = Vec::with_capacity(measured.len() * 2);
+        let mut limit = f64::NEG_INFINITY;
+        for (index, candidate) in measured.iter().enumerate() {
+            let joins = match self.order {
+                Order::None => true,
+                _ => by_distance && candidate.biased <= limit,
+            };
+            if index > 0 && !joins {
+                octets.push(END);
+            }
+            if !joins {
+                limit = self.band.limit(candidate.biased);
+            }
+            octets.push(candidate.position);
+        }
+        octets.push(END);
+        sort_tiers(&mut octets);
+        Tiers(octets.into())
+    }
+
+    /// [`Rules::measure`] and [`Rules::tiers`] in one.
+    pub fn arrange(&self, client: Option<UnitVector>, allowed: Option<&[u8]>) -> Tiers {
+        self.tiers(client, &self.measure(client, allowed))
+    }
+}
+
+/// Puts each tier in order of position, so that equal tiers are equal octets.
+fn sort_tiers(octets: &mut [u8]) {
+    octets.split_mut(|&position| position == END).for_each(<[u8]>::sort_unstable);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Point;
+    use super::*;
+
+    fn candidate(latitude: f64, longitude: f64, bias: i64) -> Candidate {
+        let location = Some(Point::new(latitude, longitude).unwrap().unit_vector());
+        Candidate { location, bias: Bias::new(bias).unwrap() }
+    }
+
+    fn rules(order: Order, band: &str) -> Rules {
+        let candidates = vec![candidate(50.1, 8.7, 0), candidate(38.9, -77.4, 0), candidate(19.1, 72.9, 0)];
+        Rules { order, band: band.parse().unwrap(), candidates }
+    }
+
+    fn place(latitude: f64, longitude: f64) -> Option<UnitVector> {
+        Some(Point::new(latitude, longitude).unwrap().unit_vector())
+    }
+
+    #[test]
+    fn nearest_orders_by_distance() {
+        let berlin = place(52.5, 13.4);
+        assert_eq!(rules(Order::Nearest, "0%").arrange(berlin, None), Tiers::from_lists(&[&[0], &[2], &[1]]));
+    }
+
+    #[test]
+    fn unknown_clients_get_the_listed_order() {
+        assert_eq!(rules(Order::Nearest, "50%").arrange(None, None), Tiers::from_lists(&[&[0], &[1], &[2]]));
+    }
+
+    #[test]
+    fn priority_is_as_listed_or_as_fenced() {
+        let berlin = place(52.5, 13.4);
+        assert_eq!(rules(Order::Priority, "0%").arrange(berlin, None), Tiers::from_lists(&[&[0], &[1], &[2]]));
+        assert_eq!(rules(Order::Priority, "0%").arrange(berlin, Some(&[2, 0])), Tiers::from_lists(&[&[2], &[0]]));
+    }
+
+    #[test]
+    fn no_order_is_one_tier() {
+        assert_eq!(rules(Order::None, "0%").arrange(None, Some(&[2, 0])), Tiers::from_lists(&[&[0, 2]]));
+    }
+
+    #[test]
+    fn a_band_joins_regions_that_are_nearly_as_near() {
+        let berlin = place(52.5, 13.4);
+        let wide = rules(Order::Nearest, "10000km").arrange(berlin, None);
+        assert_eq!(wide, Tiers::from_lists(&[&[0, 1, 2]]));
+        let mut same_city = rules(Order::Nearest, "0%");
+        same_city.candidates.push(same_city.candidates[0]);
+        assert_eq!(same_city.arrange(berlin, None), Tiers::from_lists(&[&[0, 3], &[2], &[1]]));
+    }
+
+    #[test]
+    fn bias_moves_the_border() {
+        let mut rules = rules(Order::Nearest, "0%");
+        rules.candidates[1].bias = Bias::new(99).unwrap();
+        let berlin = place(52.5, 13.4);
+        let first = rules.measure(berlin, None)[0];
+        assert_eq!(first.position, 1);
+        assert!((first.biased * 100.0 - first.distance.unwrap()).abs() < 1.0);
+    }
+}
