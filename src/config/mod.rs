@@ -1,5 +1,108 @@
 //! The configuration: `raw` is the file as written, [`Config`] is the truth after every check.
+//!
+//! ```text
+//! text --toml--> document tree --read--> raw tables --resolve--> Config
+//! ```
+//! Every step adds its mistakes to one report, so that one run tells all of them.
 
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+pub mod error;
 pub mod model;
+pub mod values;
 
+mod addresses;
+mod checks;
+mod fences;
+mod names;
+mod raw;
+mod read;
+mod resolve;
+mod services;
+
+pub use error::ConfigError;
 pub use model::*;
+
+use error::Report;
+use raw::RawConfig;
+use read::{Item, Read};
+
+/// Longest configuration file, in octets.
+pub const MAX_FILE: u64 = 16 << 20;
+/// Longest file in which every syntax error is looked for; in a longer one the first is told.
+const MAX_RECOVERED: usize = 1 << 20;
+
+/// A configuration that can be used, and what is odd about it.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The truth.
+    pub config: Config,
+    /// In the order of the file.
+    pub warnings: Vec<ConfigError>,
+}
+
+/// Reads a configuration file; every mistake is in the error, in the order of the file.
+pub fn load(file: &Path) -> Result<Loaded, Vec<ConfigError>> {
+    let text = read_file(file).map_err(|sentence| vec![ConfigError::whole_file(file, sentence)])?;
+    parse(&text, file)
+}
+
+/// Reads a configuration from its text; relative paths in it are resolved against the folder of `file`, which is
+/// otherwise only a name.
+pub fn parse(text: &str, file: &Path) -> Result<Loaded, Vec<ConfigError>> {
+    if text.len() as u64 > MAX_FILE {
+        return Err(vec![ConfigError::whole_file(file, too_long())]);
+    }
+    let mut report = Report::new(file, text);
+    let config = parse_document(text, &mut report).map(|raw| resolve::resolve(raw, file, &mut report));
+    let warnings = report.finish()?;
+    let config = config.ok_or_else(Vec::new)?;
+    Ok(Loaded { config, warnings })
+}
+
+/// The JSON Schema (draft 2020-12) of the configuration file.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(RawConfig).to_value()
+}
+
+fn read_file(file: &Path) -> Result<String, String> {
+    let opened = File::open(file).map_err(|error| format!("cannot open the file: {error}"))?;
+    let mut octets = Vec::new();
+    opened.take(MAX_FILE + 1).read_to_end(&mut octets).map_err(|error| format!("cannot read the file: {error}"))?;
+    if octets.len() as u64 > MAX_FILE {
+        return Err(too_long());
+    }
+    String::from_utf8(octets).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..at].iter().filter(|&&octet| octet == b'\n').count() + 1;
+        format!("line {line} is not UTF-8 text")
+    })
+}
+
+fn too_long() -> String {
+    format!("the file is longer than {} MiB", MAX_FILE >> 20)
+}
+
+/// The file as written; `None` if it is no TOML, which is then reported.
+fn parse_document(text: &str, report: &mut Report<'_>) -> Option<RawConfig> {
+    let document = match DeTable::parse(text) {
+        Ok(document) => document.into_inner(),
+        Err(first) => {
+            let recovered = (text.len() <= MAX_RECOVERED).then(|| DeTable::parse_recoverable(text).1);
+            let errors = recovered.filter(|errors| !errors.is_empty()).unwrap_or_else(|| vec![first]);
+            for error in errors {
+                report.error(error.span().map_or(text.len(), |span| span.start), error.message().to_owned());
+            }
+            return None;
+        }
+    };
+    let document = DeValue::Table(document);
+    RawConfig::read(Item { key: "the file", at: 0, value: &document }, report)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! The truth that the rest of the program works with: every value checked, every name resolved.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,6 +45,8 @@ pub struct Server {
     pub workers: usize,
     /// What NSID (RFC 5001) answers; absent: not answered.
     pub nsid: Option<String>,
+    /// Whether DNS Cookies (RFC 7873) are answered. Default: yes.
+    pub cookies: bool,
     /// Most TCP connections at a time.
     pub tcp_connections: usize,
     /// Most TCP connections at a time from one address.
@@ -231,6 +234,15 @@ pub enum Target {
     Address(IpAddr),
     /// A name, given as CNAME.
     Name(Name),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Address(address) => address.fmt(f),
+            Target::Name(name) => name.fmt(f),
+        }
+    }
 }
 
 /// One endpoint.

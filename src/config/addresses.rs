@@ -1,0 +1,288 @@
+//! Addresses and places of the file: listen addresses, endpoints, networks, countries and locations.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+use toml::de::DeValue;
+
+use super::error::{Refusal, Report};
+use super::model::{AdminListen, Cidr};
+use super::read::{Item, Read, Text};
+use super::values::integer;
+use crate::geo::Code;
+use crate::geo::locations;
+use crate::steering::Point;
+
+impl Text for SocketAddr {
+    fn expected() -> String {
+        "an address with a port, such as \"192.0.2.1:53\" or \"[2001:db8::1]:53\"".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        text.parse().map_err(|_| Refusal::default())
+    }
+}
+
+impl Text for AdminListen {
+    fn expected() -> String {
+        "an address with a port or \"unix:\" and a path".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        match text.strip_prefix("unix:") {
+            Some(path) => PathBuf::from_text(path).map(AdminListen::Unix),
+            None => SocketAddr::from_text(text).map(AdminListen::Tcp),
+        }
+    }
+}
+
+/// The address of an endpoint: one that a client can connect to.
+#[derive(Debug, Clone, Copy)]
+pub struct EndpointAddress(pub IpAddr);
+
+impl Text for EndpointAddress {
+    fn expected() -> String {
+        "an IP address".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        let Ok(address) = text.parse::<IpAddr>() else {
+            return Err(not_an_address(text));
+        };
+        if let Some(mapped) = mapped_ipv4(address) {
+            let sentence = format!("\"{text}\" is an IPv4 address in IPv6 form");
+            return Err(Refusal::with_hint(sentence, Some(mapped.to_string())));
+        }
+        let broadcast = address == IpAddr::from([255; 4]);
+        if address.is_unspecified() || address.is_multicast() || broadcast {
+            return Err(format!("\"{text}\" is no address that a client can connect to").into());
+        }
+        Ok(EndpointAddress(address))
+    }
+}
+
+fn not_an_address(text: &str) -> Refusal {
+    match text.parse::<SocketAddr>() {
+        Ok(with_port) => {
+            let (address, port) = (with_port.ip(), with_port.port());
+            let instead = format!("write {{ address = \"{address}\", port = {port} }} to check another port");
+            format!("DNS gives addresses, not ports, so \"{text}\" cannot be an endpoint; {instead}").into()
+        }
+        Err(_) => Refusal::default(),
+    }
+}
+
+fn mapped_ipv4(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V6(address) => address.to_ipv4_mapped().map(IpAddr::V4),
+        IpAddr::V4(_) => None,
+    }
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+impl Text for Cidr {
+    fn expected() -> String {
+        "a network, such as \"192.0.2.0/24\" or \"2001:db8::/32\"".to_owned()
+    }
+
+    /// A bare address is the network of that one address.
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| Refusal::default())?;
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        let digits_only = |prefix: &&str| prefix.bytes().all(|octet| octet.is_ascii_digit());
+        let prefix = match prefix {
+            Some(prefix) => Some(prefix).filter(digits_only).and_then(|prefix| prefix.parse().ok()),
+            None => Some(bits),
+        };
+        let prefix = prefix.filter(|&prefix| prefix <= bits).ok_or_else(Refusal::default)?;
+        let network = Cidr { address: masked(address, prefix), prefix };
+        if network.address != address {
+            let sentence = format!("\"{text}\" has bits set behind its prefix");
+            return Err(Refusal::with_hint(sentence, Some(network.to_string())));
+        }
+        Ok(unmapped(network))
+    }
+}
+
+/// The address with everything behind the prefix cleared.
+fn masked(address: IpAddr, prefix: u8) -> IpAddr {
+    let kept = |bits: u8| u128::MAX.checked_shl(u32::from(bits - prefix)).unwrap_or(0);
+    match address {
+        IpAddr::V4(address) => IpAddr::V4((address.to_bits() & kept(32) as u32).into()),
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & kept(128)).into()),
+    }
+}
+
+/// `::ffff:192.0.2.0/120` is `192.0.2.0/24`.
+fn unmapped(network: Cidr) -> Cidr {
+    match (mapped_ipv4(network.address), network.prefix.checked_sub(96)) {
+        (Some(address), Some(prefix)) => Cidr { address, prefix },
+        _ => network,
+    }
+}
+
+/// A country by its ISO 3166-1 alpha-2 code.
+#[derive(Debug, Clone, Copy)]
+pub struct Country(pub Code);
+
+impl Text for Country {
+    fn expected() -> String {
+        "a country by its two-letter ISO 3166 code, such as \"DE\"".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        let letters = text.len() == 2 && text.bytes().all(|octet| octet.is_ascii_alphabetic());
+        let code = text.parse().ok().filter(|_| letters).ok_or_else(Refusal::default)?;
+        if locations::find(&text.to_ascii_uppercase()).is_ok() {
+            return Ok(Country(code));
+        }
+        // The two codes in common use that ISO 3166 does not have.
+        let meant = [("UK", "GB"), ("EL", "GR")].into_iter().find(|(used, _)| *used == code.as_str());
+        Err(Refusal { sentence: None, hint: meant.map(|(_, iso)| iso.to_owned()) })
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[A-Za-z]{2}$" })
+    }
+}
+
+/// A continent by its two-letter code.
+#[derive(Debug, Clone, Copy)]
+pub struct Continent(pub Code);
+
+const CONTINENTS: [&str; 7] = ["AF", "AN", "AS", "EU", "NA", "OC", "SA"];
+
+impl Text for Continent {
+    fn expected() -> String {
+        format!("one of the continents {}", CONTINENTS.join(", "))
+    }
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        let known = CONTINENTS.iter().any(|known| known.eq_ignore_ascii_case(text));
+        text.parse().ok().filter(|_| known).map(Continent).ok_or_else(Refusal::default)
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "enum": CONTINENTS })
+    }
+}
+
+/// A subdivision with its country, as ISO 3166-2 writes it.
+#[derive(Debug, Clone, Copy)]
+pub struct Subdivision(pub Code, pub Code);
+
+impl Text for Subdivision {
+    fn expected() -> String {
+        "a country and its subdivision by their ISO 3166-2 code, such as \"US-CA\"".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        let (country, part) = text.split_once('-').ok_or_else(Refusal::default)?;
+        let Country(country) = Country::from_text(country)?;
+        let part = part.parse().ok().filter(|_| part.len() <= 3).ok_or_else(Refusal::default)?;
+        Ok(Subdivision(country, part))
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[A-Za-z]{2}-[A-Za-z0-9]{1,3}$" })
+    }
+}
+
+/// A place on the Earth: coordinates, or a known place with what is known of it.
+#[derive(Debug, Clone)]
+pub struct Location {
+    /// Where it is.
+    pub point: Point,
+    /// Its country, if it was given as a known place.
+    pub country: Option<Code>,
+    /// Its subdivision, if it was given as a known place.
+    pub subdivision: Option<Code>,
+}
+
+impl Location {
+    const EXPECTED: &str =
+        "[latitude, longitude] in degrees or a known place, such as \"FRA\", \"aws:eu-central-1\" or \"DE\"";
+}
+
+impl Read for Location {
+    fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
+        if let Some(text) = item.value.as_str() {
+            let known = locations::find(text).ok();
+            if known.is_none() {
+                item.refuse(Location::EXPECTED, None, report);
+            }
+            return known.map(|known| Location {
+                point: known.point,
+                country: known.country,
+                subdivision: known.subdivision,
+            });
+        }
+        let coordinates = item.value.as_array().map(|array| array.iter().map(|value| degrees(value.get_ref())));
+        let coordinates: Option<Vec<f64>> = coordinates.and_then(Iterator::collect);
+        let Some(&[latitude, longitude]) = coordinates.as_deref() else {
+            item.refuse(Location::EXPECTED, None, report);
+            return None;
+        };
+        let refused = |error| report.error(item.at, format!("{}: {error}", item.key));
+        let point = Point::new(latitude, longitude).map_err(refused).ok()?;
+        Some(Location { point, country: None, subdivision: None })
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "string" },
+            { "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 },
+        ] })
+    }
+}
+
+/// A number with or without a fraction.
+fn degrees(value: &DeValue<'_>) -> Option<f64> {
+    match value {
+        DeValue::Float(number) => number.as_str().parse().ok(),
+        number => integer(number).map(|number| number as f64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(text: &str) -> Result<String, Option<String>> {
+        Cidr::from_text(text).map(|network| network.to_string()).map_err(|refusal| refusal.hint)
+    }
+
+    #[test]
+    fn networks_read_and_host_bits_are_refused_with_the_right_network() {
+        assert_eq!(network("192.0.2.0/24"), Ok("192.0.2.0/24".to_owned()));
+        assert_eq!(network("0.0.0.0/0"), Ok("0.0.0.0/0".to_owned()));
+        assert_eq!(network("::/0"), Ok("::/0".to_owned()));
+        assert_eq!(network("192.0.2.9"), Ok("192.0.2.9/32".to_owned()));
+        assert_eq!(network("::ffff:192.0.2.0/120"), Ok("192.0.2.0/24".to_owned()));
+        assert_eq!(network("10.1.2.3/16"), Err(Some("10.1.0.0/16".to_owned())));
+        assert_eq!(network("2001:db8::1/32"), Err(Some("2001:db8::/32".to_owned())));
+        for bad in ["", "/", "10.0.0.0/", "10.0.0.0/33", "::/129", "10.0.0.0/+8", "10/8", "10.0.0.0/8/8"] {
+            assert_eq!(network(bad), Err(None), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_nobody_can_connect_to_are_refused() {
+        for bad in ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255", "::ffff:192.0.2.1", "192.0.2.1:80", "x"]
+        {
+            assert!(EndpointAddress::from_text(bad).is_err(), "{bad}");
+        }
+        assert!(EndpointAddress::from_text("127.0.0.1").is_ok());
+    }
+}

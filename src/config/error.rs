@@ -1,0 +1,147 @@
+//! What is wrong with a configuration file, and where: one sentence per mistake, all of them in one run.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Mistakes kept per run; a file with more of them is noise, and the rest is only counted.
+const MOST_KEPT: usize = 1000;
+
+/// One mistake or warning. Displays as `meridian.toml:14:9: sentence (did you mean "fra"?)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The configuration file, as it was named.
+    pub file: PathBuf,
+    /// From 1; 0 when the mistake is about the whole file.
+    pub line: u32,
+    /// In characters, from 1; 0 when the mistake is about the whole file.
+    pub column: u32,
+    /// What is wrong.
+    pub sentence: String,
+    /// What was probably meant.
+    pub hint: Option<String>,
+}
+
+impl ConfigError {
+    /// A mistake that has no line, such as a file that cannot be read.
+    pub fn whole_file(file: &Path, sentence: String) -> Self {
+        ConfigError { file: file.to_owned(), line: 0, column: 0, sentence, hint: None }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if self.line > 0 {
+            write!(f, "{}:{}:", self.line, self.column)?;
+        }
+        write!(f, " {}", self.sentence)?;
+        match &self.hint {
+            Some(hint) => write!(f, " (did you mean \"{hint}\"?)"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// What a reader or a check says about one value, before it is known where the value stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Refusal {
+    /// The whole sentence; absent: "expected this, found that".
+    pub sentence: Option<String>,
+    /// What was probably meant.
+    pub hint: Option<String>,
+}
+
+impl From<String> for Refusal {
+    fn from(sentence: String) -> Self {
+        Refusal { sentence: Some(sentence), hint: None }
+    }
+}
+
+impl Refusal {
+    /// A sentence together with what was probably meant.
+    pub fn with_hint(sentence: String, hint: Option<String>) -> Self {
+        Refusal { sentence: Some(sentence), hint }
+    }
+}
+
+/// Collects mistakes and warnings, and turns byte offsets into lines and columns.
+pub struct Report<'t> {
+    file: &'t Path,
+    text: &'t str,
+    line_starts: Vec<usize>,
+    errors: Vec<ConfigError>,
+    warnings: Vec<ConfigError>,
+    untold: usize,
+}
+
+impl<'t> Report<'t> {
+    /// An empty report about this file.
+    pub fn new(file: &'t Path, text: &'t str) -> Self {
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Report { file, text, line_starts, errors: Vec::new(), warnings: Vec::new(), untold: 0 }
+    }
+
+    /// A mistake in the value or key that starts at this byte.
+    pub fn error(&mut self, at: usize, refusal: impl Into<Refusal>) {
+        if self.errors.len() < MOST_KEPT {
+            let error = self.place(at, refusal.into());
+            self.errors.push(error);
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    /// Something that works, but is hardly what was meant.
+    pub fn warning(&mut self, at: usize, sentence: String) {
+        if self.warnings.len() < MOST_KEPT {
+            let warning = self.place(at, sentence.into());
+            self.warnings.push(warning);
+        }
+    }
+
+    /// The line of this byte, from 1.
+    pub fn line(&self, at: usize) -> u32 {
+        self.line_starts.partition_point(|&start| start <= at) as u32
+    }
+
+    /// Warnings when there was no mistake, else every mistake and then every warning's place is of no interest.
+    pub fn finish(mut self) -> Result<Vec<ConfigError>, Vec<ConfigError>> {
+        let in_file_order = |error: &ConfigError| (error.line, error.column);
+        if self.errors.is_empty() {
+            self.warnings.sort_by_key(in_file_order);
+            return Ok(self.warnings);
+        }
+        self.errors.sort_by_key(in_file_order);
+        if self.untold > 0 {
+            let sentence = format!("and {} more mistakes", self.untold);
+            self.errors.push(ConfigError::whole_file(self.file, sentence));
+        }
+        Err(self.errors)
+    }
+
+    fn place(&self, at: usize, refusal: Refusal) -> ConfigError {
+        let line = self.line(at);
+        let start = self.line_starts[line as usize - 1];
+        let column = self.text.get(start..at).map_or(0, |before| before.chars().count()) as u32 + 1;
+        let sentence = refusal.sentence.unwrap_or_default();
+        ConfigError { file: self.file.to_owned(), line, column, sentence, hint: refusal.hint }
+    }
+}
+
+/// The candidate that is most like `text`, if any is like it enough to be what was meant.
+pub fn nearest<'c>(text: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
+    const LONGEST: usize = 64;
+    if text.len() > LONGEST {
+        return None;
+    }
+    let text = text.to_lowercase();
+    let most_edits = (text.chars().count() / 3).max(1);
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::osa_distance(&text, &candidate.to_lowercase()), candidate))
+        .filter(|&(edits, _)| edits <= most_edits)
+        .min_by_key(|&(edits, _)| edits)
+        .map(|(_, candidate)| candidate.to_owned())
+}

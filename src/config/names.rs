@@ -1,0 +1,57 @@
+//! The names that a file gives to regions and checks, and who uses them.
+
+use std::collections::HashMap;
+
+use super::error::{Refusal, Report, nearest};
+use super::read::{At, NamedEntry};
+
+/// The declared names of one kind, in the order of the file. An index into the list is the id.
+pub struct Names {
+    kind: &'static str,
+    declared: Vec<At<String>>,
+    ids: HashMap<String, u16>,
+    used: Vec<bool>,
+}
+
+impl Names {
+    /// Takes down the names, and reports those that are no names and those beyond the 65,535th.
+    pub fn declare<T>(kind: &'static str, entries: &[NamedEntry<T>], report: &mut Report<'_>) -> Self {
+        let declared: Vec<_> = entries.iter().map(|entry| entry.name.clone()).collect();
+        for name in declared.iter().filter(|name| !is_name(&name.value)) {
+            let sentence = format!("\"{}\" is no {kind} name; it takes 1 to 63 of a-z, 0-9 and -", name.value);
+            report.error(name.at, sentence);
+        }
+        if let Some(name) = declared.get(usize::from(u16::MAX)) {
+            report.error(name.at, format!("there are more than 65535 {kind}s"));
+        }
+        let ids = declared.iter().zip(0..=u16::MAX).map(|(name, id)| (name.value.clone(), id)).collect();
+        let used = vec![false; declared.len()];
+        Names { kind, declared, ids, used }
+    }
+
+    /// The id of a name that is used here; an unknown one is reported.
+    pub fn find(&mut self, name: &At<String>, report: &mut Report<'_>) -> Option<u16> {
+        let found = self.ids.get(&name.value).copied();
+        match found {
+            Some(id) => self.used[usize::from(id)] = true,
+            None => {
+                let hint = nearest(&name.value, self.declared.iter().map(|declared| declared.value.as_str()));
+                let sentence = format!("there is no {} \"{}\"", self.kind, name.value);
+                report.error(name.at, Refusal::with_hint(sentence, hint));
+            }
+        }
+        found
+    }
+
+    /// Warns of every name that nothing uses.
+    pub fn warn_unused(&self, report: &mut Report<'_>) {
+        for (name, _) in self.declared.iter().zip(&self.used).filter(|(_, used)| !**used) {
+            report.warning(name.at, format!("{} \"{}\" is used by no service", self.kind, name.value));
+        }
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let allowed = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-';
+    (1..=63).contains(&text.len()) && text.bytes().all(allowed)
+}

@@ -1,0 +1,259 @@
+//! The file as written: every table and key, with its default, unit and bounds. `docs/configuration.md` says the
+//! same in prose (a test keeps it complete), and the JSON Schema is made from here.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::addresses::{Continent, Country, EndpointAddress, Location, Subdivision};
+use super::error::Report;
+use super::model::{AdminListen, Cidr, CoarsePoints};
+use super::read::{At, Field, Item, Named, OneOrMore, Read, tables};
+use super::values::{CheckType, Choice, Line, Period, Status, Whole};
+use crate::dns::Name;
+use crate::steering::{AllDown, Band, Order, Pick};
+
+/// A list with the place of each element.
+pub type List<T> = Vec<At<T>>;
+
+/// A weight: 0 is a standby.
+pub type Weight = Whole<0, 1_000_000>;
+
+tables! {
+    /// The configuration of Meridian.
+    RawConfig {
+        /// The nameserver's own sockets.
+        server: Server,
+        /// Where operators look and act.
+        admin: Admin,
+        /// What is kept across restarts.
+        state: State,
+        /// Where the zones are.
+        zones: Zones,
+        /// How clients are located.
+        geo: Geo,
+        /// The regions by name (`[a-z0-9-]`, 1 to 63 characters).
+        regions: Named<Region>,
+        /// The health checks by name (`[a-z0-9-]`, 1 to 63 characters).
+        checks: Named<Check>,
+        /// The names that are answered by steering; at most 100,000.
+        services: List<Service>,
+    }
+
+    /// The nameserver's own sockets.
+    Server {
+        /// Addresses for UDP and TCP. Default `["127.0.0.1:1053", "[::1]:1053"]`.
+        listen: List<SocketAddr>,
+        /// UDP threads per listen address, 1 to 1024. Default: one per core.
+        workers: Whole<1, 1024>,
+        /// What NSID (RFC 5001) answers, 1 to 128 octets. Default: NSID is not answered.
+        nsid: Line<128>,
+        /// Whether DNS Cookies (RFC 7873) are answered. Default `true`.
+        #[schemars(extend("default" = true))]
+        cookies: bool,
+        /// Most TCP connections at a time, 1 to 1,000,000. Default 1000.
+        #[schemars(extend("default" = 1000))]
+        tcp_connections: Whole<1, 1_000_000>,
+        /// Most TCP connections at a time from one address, 1 to 1,000,000. Default 100.
+        #[schemars(extend("default" = 100))]
+        tcp_connections_per_client: Whole<1, 1_000_000>,
+        /// How long an idle TCP connection is kept: a duration from 100ms to 1h. Default `"10s"`.
+        #[schemars(extend("default" = "10s"))]
+        tcp_idle: Period<100, 3_600_000>,
+    }
+
+    /// Where operators look and act.
+    Admin {
+        /// A TCP address, or `unix:` and a path. Default `"127.0.0.1:8053"`. Other than loopback needs `token_file`.
+        #[schemars(extend("default" = "127.0.0.1:8053"))]
+        listen: AdminListen,
+        /// File that holds the token for calls that change state. Default: none.
+        token_file: PathBuf,
+    }
+
+    /// What is kept across restarts.
+    State {
+        /// Folder for drains, overrides and the last agreed health. Default: nothing is kept.
+        directory: PathBuf,
+    }
+
+    /// Where the zones are.
+    Zones {
+        /// Folder whose `*.zone` files (RFC 1035) are served. Default `"zones"`, beside the configuration file.
+        #[schemars(extend("default" = "zones"))]
+        directory: PathBuf,
+    }
+
+    /// How clients are located.
+    Geo {
+        /// MMDB files; the first that knows the client wins, the built-in data comes last. Default `[]`.
+        databases: List<PathBuf>,
+        /// Where a record stands that knows only its country: `"population"` (the country's weighted centre, the
+        /// default) or `"database"` (where the database puts it).
+        #[schemars(extend("default" = "population"))]
+        coarse_points: Choice<CoarsePoints>,
+        /// Whether EDNS Client Subnet (RFC 7871) is used, unless a service says otherwise. Default `true`.
+        #[schemars(extend("default" = true))]
+        client_subnet: bool,
+        /// The operator's own word about networks; it comes before every database. Default `[]`.
+        networks: List<Network>,
+    }
+
+    /// Networks that the operator knows better than any database.
+    #[schemars(extend("required" = ["cidr"]))]
+    Network {
+        /// One network or a list of them, IPv4 or IPv6. Needed. The longest prefix wins, then the later entry.
+        cidr: OneOrMore<Cidr>,
+        /// `[latitude, longitude]` in degrees, or a known place. Default: the centre of the subdivision or country.
+        location: Location,
+        /// ISO 3166-1 two-letter code. Default: that of the known place or the subdivision, if there is one.
+        country: Country,
+        /// ISO 3166-2 code with its country, such as `"US-CA"`. Default: that of the known place, if there is one.
+        subdivision: Subdivision,
+        /// Number of the autonomous system, 1 to 4294967295. Default: unknown.
+        asn: Whole<1, 4_294_967_295>,
+    }
+
+    /// One region: a place where endpoints stand.
+    Region {
+        /// `[latitude, longitude]` in degrees, or a known place. Needed where `order = "nearest"` uses the region.
+        location: Location,
+        /// Per cent, -99 to 99; positive draws clients from farther away. Default 0.
+        #[schemars(extend("default" = 0))]
+        bias: Whole<-99, 99>,
+        /// The region's share where it divides a tier with others, 0 to 1,000,000; 0 is a standby. Default 100.
+        #[schemars(extend("default" = 100))]
+        weight: Weight,
+    }
+
+    /// One health check, used by services and endpoints under its name.
+    #[schemars(extend("required" = ["type"]))]
+    Check {
+        /// `"http"`, `"https"` or `"tcp"`. Needed.
+        r#type: Choice<CheckType>,
+        /// Port, 1 to 65535. Default 80 for http and 443 for https; needed for tcp.
+        port: Whole<1, 65535>,
+        /// Path and query of the GET request, 1 to 2048 octets. Default `"/"`. Not for tcp.
+        #[schemars(extend("default" = "/"))]
+        path: Line<2048>,
+        /// Host header, and SNI for https, 1 to 255 octets. Default: the endpoint's address. Not for tcp.
+        host: Line<255>,
+        /// Time between two probes of an endpoint: a duration from 100ms to 1h. Default `"3s"`.
+        #[schemars(extend("default" = "3s"))]
+        interval: Period<100, 3_600_000>,
+        /// Most time that one probe may take: a duration from 10ms to 1m, not above the interval. Default `"2s"`, or
+        /// the interval if that is shorter.
+        timeout: Period<10, 60_000>,
+        /// Failures in a row that take an endpoint out, 1 to 100. Default 3.
+        #[schemars(extend("default" = 3))]
+        fall: Whole<1, 100>,
+        /// Successes in a row that bring an endpoint back, 1 to 100. Default 5.
+        #[schemars(extend("default" = 5))]
+        rise: Whole<1, 100>,
+        /// What counts as a good answer. Not for tcp.
+        expect: Expect,
+    }
+
+    /// What counts as a good answer; everything that is given must hold.
+    Expect {
+        /// Status codes and ranges from 100 to 599, such as `"200,204,300-310"`. Default `"200-299"`.
+        #[schemars(extend("default" = "200-299"))]
+        status: Status,
+        /// A text that the body must contain, 1 to 1024 octets. Default: any body.
+        body: Line<1024>,
+    }
+
+    /// One name that is answered by steering.
+    #[schemars(extend("required" = ["name", "endpoints"]))]
+    Service {
+        /// The domain name; it must lie in a zone and may be a wildcard. Needed.
+        name: Name,
+        /// Seconds that a resolver may keep an answer, 0 to 2147483647. Default 30.
+        #[schemars(extend("default" = 30))]
+        ttl: Whole<0, 2_147_483_647>,
+        /// How regions are ordered for a client: `"nearest"` (the default), `"priority"` (as listed) or `"none"`.
+        #[schemars(extend("default" = "nearest"))]
+        order: Choice<Order>,
+        /// How endpoints are picked: `"weighted"` (the default), `"round-robin"`, `"sticky"` or `"least-load"`.
+        #[schemars(extend("default" = "weighted"))]
+        pick: Choice<Pick>,
+        /// How much farther than the nearest a region may be and still share its clients: per cent (`"5%"`, up to
+        /// 1000) or kilometres (`"150km"`, up to 20037). Default `"0%"`: the nearest alone.
+        #[schemars(extend("default" = "0%"))]
+        band: Band,
+        /// Endpoints per reply, 1 to 8. Default 1.
+        #[schemars(extend("default" = 1))]
+        answers: Whole<1, 8>,
+        /// The check of every endpoint that does not name its own. Default: endpoints are not checked.
+        check: String,
+        /// What is answered when no region is available: `"answer-all"` (the default), `"last-good"`, `"nodata"` or
+        /// `"servfail"`.
+        #[schemars(extend("default" = "answer-all"))]
+        all_down: Choice<AllDown>,
+        /// Whether EDNS Client Subnet is used for this service. Default: what `[geo]` says.
+        client_subnet: bool,
+        /// Endpoints by region, in the order of preference where `order = "priority"`: an address, a table, or a
+        /// list of these. Needed; at most 254 regions.
+        endpoints: Named<OneOrMore<EndpointEntry>>,
+        /// Rules about who may get which regions; the first that matches wins. Default `[]`.
+        fence: List<Fence>,
+    }
+
+    /// One endpoint: either `address` or `cname`.
+    Endpoint {
+        /// IPv4 or IPv6 address.
+        address: EndpointAddress,
+        /// Domain name that is answered as CNAME. It is never checked.
+        cname: Name,
+        /// Share among the endpoints of its region, 0 to 1,000,000; 0 is a standby. Default 100.
+        #[schemars(extend("default" = 100))]
+        weight: Weight,
+        /// Its own check instead of the service's.
+        check: String,
+        /// Its own port instead of the check's, 1 to 65535.
+        port: Whole<1, 65535>,
+    }
+
+    /// These clients get only these regions.
+    #[schemars(extend("required" = ["regions"]))]
+    Fence {
+        /// Whom the rule is about; one match in any list is enough. Default: everybody.
+        clients: FenceClients,
+        /// The regions they may get; where `order = "priority"`, in this order. Needed.
+        regions: List<String>,
+    }
+
+    /// Whom a fence is about.
+    FenceClients {
+        /// ISO 3166-1 two-letter codes. Default `[]`.
+        countries: List<Country>,
+        /// AF, AN, AS, EU, NA, OC, SA. Default `[]`.
+        continents: List<Continent>,
+        /// ISO 3166-2 codes with their country, such as `"US-CA"`. Default `[]`.
+        subdivisions: List<Subdivision>,
+        /// Numbers of autonomous systems, 1 to 4294967295. Default `[]`.
+        asns: List<Whole<1, 4_294_967_295>>,
+        /// Networks. Default `[]`.
+        networks: List<Cidr>,
+    }
+}
+
+/// An endpoint as a table, or as nothing but its address.
+#[derive(Debug)]
+pub struct EndpointEntry(pub Endpoint);
+
+impl Read for EndpointEntry {
+    fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
+        if item.value.is_table() {
+            return Endpoint::read(item, report).map(EndpointEntry);
+        }
+        let value = EndpointAddress::read(item, report)?;
+        let address = Field::Given(At { at: item.at, value });
+        Some(EndpointEntry(Endpoint { address, ..Endpoint::default() }))
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        let (address, table) = (EndpointAddress::schema(generator), Endpoint::schema(generator));
+        json_schema!({ "anyOf": [address, table] })
+    }
+}

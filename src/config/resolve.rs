@@ -1,0 +1,174 @@
+//! From the file as written to the truth: defaults filled in, names resolved, contradictions reported.
+//!
+//! A value that was refused is replaced by its default, so that the checks after it can go on; the report then keeps
+//! the result from being used.
+
+use std::collections::HashSet;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::checks;
+use super::error::Report;
+use super::model::{Admin, AdminListen, Config, Geo, Network, Region, Server};
+use super::names::Names;
+use super::raw::{self, List, RawConfig};
+use super::read::{At, Field, NamedEntry};
+use super::services::Resolver;
+use super::values::{Choice, Whole};
+use crate::geo::{Code, locations};
+use crate::steering::{Bias, Point};
+
+/// Weight of a region or endpoint that states none.
+pub const DEFAULT_WEIGHT: i64 = 100;
+
+/// Resolves everything and reports every mistake and warning.
+pub fn resolve(raw: RawConfig, file: &Path, report: &mut Report<'_>) -> Config {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let raw_regions = raw.regions.value().map_or(Vec::new(), |regions| regions.0);
+    let raw_checks = raw.checks.value().map_or(Vec::new(), |checks| checks.0);
+    let geo = resolve_geo(raw.geo.or(raw::Geo::default()), folder, report);
+    let mut resolver = Resolver {
+        region_names: Names::declare("region", &raw_regions, report),
+        check_names: Names::declare("check", &raw_checks, report),
+        regions: &raw_regions.into_iter().map(resolve_region).collect::<Vec<_>>(),
+        client_subnet: geo.client_subnet,
+    };
+    let checks = raw_checks.into_iter().map(|check| checks::resolve(check, report)).collect();
+    let services = resolver.services(raw.services.or(List::new()), report);
+    resolver.region_names.warn_unused(report);
+    resolver.check_names.warn_unused(report);
+    Config {
+        file: file.to_owned(),
+        server: resolve_server(raw.server.or(raw::Server::default()), report),
+        admin: resolve_admin(raw.admin.given(), folder, report),
+        state_directory: raw.state.value().and_then(|state| state.directory.value()).map(|path| folder.join(path)),
+        zones_directory: folder.join(raw.zones.or(raw::Zones::default()).directory.or(PathBuf::from("zones"))),
+        regions: resolver.regions.to_vec(),
+        geo,
+        checks,
+        services,
+    }
+}
+
+fn resolve_server(raw: raw::Server, report: &mut Report<'_>) -> Server {
+    let connections = raw.tcp_connections.or(Whole(1000)).as_usize();
+    let per_client_at = raw.tcp_connections_per_client.at();
+    let per_client = raw.tcp_connections_per_client.or(Whole(100)).as_usize();
+    if let Some(at) = per_client_at.filter(|_| per_client > connections) {
+        let sentence = format!("tcp_connections_per_client is more than the {connections} of tcp_connections");
+        report.warning(at, sentence);
+    }
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    Server {
+        listen: raw.listen.given().map_or_else(default_listen, |listen| resolve_listen(listen, report)),
+        workers: raw.workers.value().map_or_else(cores, Whole::as_usize),
+        nsid: raw.nsid.value().map(|nsid| nsid.0),
+        cookies: raw.cookies.or(true),
+        tcp_connections: connections,
+        tcp_connections_per_client: per_client,
+        tcp_idle: raw.tcp_idle.value().map_or(Duration::from_secs(10), |idle| idle.0),
+    }
+}
+
+fn default_listen() -> Vec<SocketAddr> {
+    vec![(Ipv4Addr::LOCALHOST, 1053).into(), (Ipv6Addr::LOCALHOST, 1053).into()]
+}
+
+fn resolve_listen(listen: At<List<SocketAddr>>, report: &mut Report<'_>) -> Vec<SocketAddr> {
+    if listen.value.is_empty() {
+        report.error(listen.at, "listen names no address to listen on".to_owned());
+    }
+    let mut seen = HashSet::new();
+    for address in &listen.value {
+        // Port 0 is a new port each time, so the same address may ask for it again.
+        if address.value.port() != 0 && !seen.insert(address.value) {
+            report.error(address.at, format!("{} is listed twice", address.value));
+        }
+    }
+    listen.value.into_iter().map(|address| address.value).collect()
+}
+
+fn resolve_admin(raw: Option<At<raw::Admin>>, folder: &Path, report: &mut Report<'_>) -> Admin {
+    let raw = raw.map_or_else(raw::Admin::default, |admin| admin.value);
+    let no_token = raw.token_file.is_absent();
+    let token_file = raw.token_file.value().map(|path| folder.join(path));
+    let default = At { at: 0, value: AdminListen::Tcp((Ipv4Addr::LOCALHOST, 8053).into()) };
+    let listen = raw.listen.given().unwrap_or(default);
+    let listen = match listen.value {
+        AdminListen::Unix(path) => AdminListen::Unix(folder.join(path)),
+        AdminListen::Tcp(address) => {
+            if no_token && !address.ip().is_loopback() {
+                let sentence =
+                    format!("the admin address {address} is reachable from outside, so it needs a token_file");
+                report.error(listen.at, sentence);
+            }
+            AdminListen::Tcp(address)
+        }
+    };
+    Admin { listen, token_file }
+}
+
+fn resolve_geo(raw: raw::Geo, folder: &Path, report: &mut Report<'_>) -> Geo {
+    let databases = raw.databases.or(List::new());
+    let networks = raw.networks.or(List::new());
+    Geo {
+        databases: databases.into_iter().map(|path| folder.join(path.value)).collect(),
+        coarse_points: raw.coarse_points.or(Choice(Default::default())).0,
+        client_subnet: raw.client_subnet.or(true),
+        networks: networks.into_iter().flat_map(|network| resolve_network(network, report)).collect(),
+    }
+}
+
+/// One entry may state many prefixes; each becomes a network of its own.
+fn resolve_network(raw: At<raw::Network>, report: &mut Report<'_>) -> Vec<Network> {
+    let At { at, value: raw } = raw;
+    check_network(&raw, at, report);
+    let location = raw.location.value();
+    let subdivision = raw.subdivision.value();
+    let country = raw.country.value().map(|country| country.0);
+    let country = country.or(subdivision.map(|subdivision| subdivision.0));
+    let country = country.or(location.as_ref().and_then(|location| location.country));
+    // A known place in another country than the stated one says nothing about the subdivision.
+    let same_country = location.as_ref().filter(|location| location.country == country);
+    let known_part = same_country.and_then(|location| location.subdivision);
+    let part = subdivision.map(|subdivision| subdivision.1).or(known_part);
+    let point = location.map(|location| location.point).or_else(|| centre(country?, part));
+    let asn = raw.asn.value().map(Whole::as_u32);
+    let prefixes = raw.cidr.required(at, "the network needs a cidr", report).map_or(Vec::new(), |cidr| cidr.value.0);
+    let network = |cidr: At<_>| Network { cidr: cidr.value, point, country, subdivision: part, asn };
+    prefixes.into_iter().map(network).collect()
+}
+
+fn check_network(raw: &raw::Network, at: usize, report: &mut Report<'_>) {
+    let no_place = raw.location.is_absent() && raw.country.is_absent() && raw.subdivision.is_absent();
+    if no_place && raw.asn.is_absent() {
+        report.error(at, "the network needs a location, country, subdivision or asn".to_owned());
+    }
+    if let (Field::Given(country), Field::Given(subdivision)) = (&raw.country, &raw.subdivision)
+        && country.value.0 != subdivision.value.0
+    {
+        let sentence = format!("the subdivision lies in {}, not in {}", subdivision.value.0, country.value.0);
+        report.error(subdivision.at, sentence);
+    }
+}
+
+/// The centre of the subdivision if that is known, else of the country.
+fn centre(country: Code, part: Option<Code>) -> Option<Point> {
+    let subdivision = part.and_then(|part| locations::find(&format!("{country}-{part}")).ok());
+    subdivision.or_else(|| locations::find(country.as_str()).ok()).map(|known| known.point)
+}
+
+fn resolve_region(entry: NamedEntry<raw::Region>) -> Region {
+    let refused = entry.value.is_refused();
+    let raw = entry.value.or(raw::Region::default());
+    // A refused location must not be reported again as a missing one.
+    let refused = refused || raw.location.is_refused();
+    let stand_in = Point::new(0.0, 0.0).ok().filter(|_| refused);
+    Region {
+        name: entry.name.value,
+        location: raw.location.value().map(|location| location.point).or(stand_in),
+        bias: Bias::new(raw.bias.or(Whole(0)).0).unwrap_or_default(),
+        weight: raw.weight.or(Whole(DEFAULT_WEIGHT)).as_u32(),
+    }
+}

@@ -1,0 +1,183 @@
+//! `[[services]]`: which names are steered, to which endpoints, and who may get them.
+
+use std::collections::{HashMap, HashSet};
+
+use super::addresses::EndpointAddress;
+use super::error::Report;
+use super::fences;
+use super::model::{CheckId, Endpoint, Region, RegionId, Service, ServiceRegion, Target};
+use super::names::Names;
+use super::raw::{self, EndpointEntry, List};
+use super::read::{At, Field, Named, NamedEntry, OneOrMore};
+use super::resolve::DEFAULT_WEIGHT;
+use super::values::{Choice, Whole};
+use crate::dns::Name;
+use crate::steering::{Band, Order};
+
+/// Most services in one file.
+const MOST_SERVICES: usize = 100_000;
+/// Most regions in one service: a class of clients numbers them with one octet.
+const MOST_REGIONS: usize = 254;
+
+/// What services refer to.
+pub struct Resolver<'r> {
+    /// The names of the regions; an id indexes `regions`.
+    pub region_names: Names,
+    /// The names of the checks.
+    pub check_names: Names,
+    /// The regions.
+    pub regions: &'r [Region],
+    /// `[geo] client_subnet`.
+    pub client_subnet: bool,
+}
+
+impl Resolver<'_> {
+    /// Resolves every service; those that have no name are reported and left out.
+    pub fn services(&mut self, raw: List<raw::Service>, report: &mut Report<'_>) -> Vec<Service> {
+        if let Some(service) = raw.get(MOST_SERVICES) {
+            report.error(service.at, format!("there are more than {MOST_SERVICES} services"));
+        }
+        let mut stated = HashMap::new();
+        let mut services = Vec::new();
+        for At { at, value } in raw {
+            let name_at = value.name.at().unwrap_or(at);
+            let Some(service) = self.service(at, value, report) else { continue };
+            match stated.get(&service.name) {
+                Some(line) => report.error(name_at, format!("{} is a service already in line {line}", service.name)),
+                None => drop(stated.insert(service.name.clone(), service.line)),
+            }
+            services.push(service);
+        }
+        services
+    }
+
+    fn service(&mut self, at: usize, raw: raw::Service, report: &mut Report<'_>) -> Option<Service> {
+        let name = raw.name.required(at, "the service needs a name", report);
+        let order = raw.order.or(Choice(Order::default())).0;
+        if let Some(band) = raw.band.at().filter(|_| order != Order::Nearest) {
+            report.warning(band, "band means something only where order = \"nearest\"".to_owned());
+        }
+        let check = raw.check.given().and_then(|check| self.check_names.find(&check, report)).map(CheckId);
+        let endpoints = raw.endpoints.required(at, "the service needs endpoints", report);
+        let regions = endpoints.map_or(Vec::new(), |endpoints| self.service_regions(endpoints, order, check, report));
+        let fences = raw.fence.or(List::new());
+        let fences = fences::resolve(fences, &mut self.region_names, &regions, report);
+        let name = name?;
+        self.check_endpoints(&name, &regions, report);
+        Some(Service {
+            name: name.value,
+            ttl: raw.ttl.or(Whole(30)).as_u32(),
+            order,
+            pick: raw.pick.or(Choice(Default::default())).0,
+            band: raw.band.or(Band::default()),
+            answers: raw.answers.or(Whole(1)).0.try_into().unwrap_or(1),
+            all_down: raw.all_down.or(Choice(Default::default())).0,
+            client_subnet: raw.client_subnet.or(self.client_subnet),
+            regions,
+            fences,
+            line: report.line(at),
+        })
+    }
+
+    fn service_regions(
+        &mut self,
+        endpoints: At<Named<OneOrMore<EndpointEntry>>>,
+        order: Order,
+        check: Option<CheckId>,
+        report: &mut Report<'_>,
+    ) -> Vec<ServiceRegion> {
+        let At { at, value: Named(entries) } = endpoints;
+        if entries.is_empty() {
+            report.error(at, "the service has no endpoints".to_owned());
+        }
+        if let Some(entry) = entries.get(MOST_REGIONS) {
+            report.error(entry.name.at, format!("the service has more than {MOST_REGIONS} regions"));
+        }
+        let mut seen = HashSet::new();
+        let resolve = |entry| self.service_region(entry, order, check, &mut seen, report);
+        entries.into_iter().filter_map(resolve).collect()
+    }
+
+    fn service_region(
+        &mut self,
+        entry: NamedEntry<OneOrMore<EndpointEntry>>,
+        order: Order,
+        check: Option<CheckId>,
+        seen: &mut HashSet<Target>,
+        report: &mut Report<'_>,
+    ) -> Option<ServiceRegion> {
+        let NamedEntry { name, value } = entry;
+        let id = self.region_names.find(&name, report);
+        let region = id.and_then(|id| self.regions.get(usize::from(id)));
+        if region.is_some_and(|region| order == Order::Nearest && region.location.is_none()) {
+            let sentence = format!("region \"{}\" has no location, which order = \"nearest\" needs", name.value);
+            report.error(name.at, sentence);
+        }
+        if let Field::Given(At { at, value: OneOrMore(list) }) = &value
+            && list.is_empty()
+        {
+            report.error(*at, format!("region \"{}\" is listed without endpoints", name.value));
+        }
+        let entries = value.value().map_or(Vec::new(), |entries| entries.0);
+        let endpoints = entries.into_iter().filter_map(|entry| self.endpoint(entry, check, seen, report)).collect();
+        Some(ServiceRegion { region: RegionId(id?), endpoints })
+    }
+
+    fn endpoint(
+        &mut self,
+        entry: At<EndpointEntry>,
+        check: Option<CheckId>,
+        seen: &mut HashSet<Target>,
+        report: &mut Report<'_>,
+    ) -> Option<Endpoint> {
+        let At { at, value: EndpointEntry(raw) } = entry;
+        let own_check_given = !raw.check.is_absent();
+        let own = raw.check.given().and_then(|own| self.check_names.find(&own, report)).map(CheckId);
+        let port_at = raw.port.at();
+        let target_at = raw.address.at().or(raw.cname.at()).unwrap_or(at);
+        let target = resolve_target(raw.address, raw.cname, at, report)?;
+        if !seen.insert(target.clone()) {
+            report.error(target_at, format!("the service has the endpoint {target} twice"));
+        }
+        let is_name = matches!(target, Target::Name(_));
+        if is_name && (own_check_given || port_at.is_some()) {
+            report.error(at, "an endpoint that is a name is not checked, so it has no check and no port".to_owned());
+        }
+        let check = own.or(check).filter(|_| !is_name);
+        if let Some(at) = port_at.filter(|_| check.is_none() && !is_name) {
+            report.warning(at, "the port says where the endpoint is checked, but nothing checks it".to_owned());
+        }
+        let weight = raw.weight.or(Whole(DEFAULT_WEIGHT)).as_u32();
+        Some(Endpoint { target, weight, check, port: raw.port.value().and_then(|port| port.0.try_into().ok()) })
+    }
+
+    fn check_endpoints(&self, name: &At<Name>, regions: &[ServiceRegion], report: &mut Report<'_>) {
+        let mut endpoints = regions.iter().flat_map(|region| &region.endpoints);
+        let standby = |region: &ServiceRegion| {
+            let region_weight = self.regions.get(usize::from(region.region.0)).map_or(0, |region| region.weight);
+            region_weight == 0 || region.endpoints.iter().all(|endpoint| endpoint.weight == 0)
+        };
+        if !regions.is_empty() && regions.iter().all(standby) {
+            report.warning(name.at, format!("every endpoint of {} is a standby (weight 0)", name.value));
+        }
+        if endpoints.any(|endpoint| endpoint.target == Target::Name(name.value.clone())) {
+            report.error(name.at, format!("{} has itself as an endpoint", name.value));
+        }
+    }
+}
+
+fn resolve_target(
+    address: Field<EndpointAddress>,
+    cname: Field<Name>,
+    at: usize,
+    report: &mut Report<'_>,
+) -> Option<Target> {
+    if address.is_absent() == cname.is_absent() {
+        let sentence = if address.is_absent() { "the endpoint needs" } else { "the endpoint has both" };
+        let and = if address.is_absent() { "or" } else { "and" };
+        report.error(at, format!("{sentence} an address {and} a cname"));
+        return None;
+    }
+    let address = address.value().map(|address| Target::Address(address.0));
+    address.or(cname.value().map(Target::Name))
+}
