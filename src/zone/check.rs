@@ -41,7 +41,7 @@ pub fn zone(mut reading: Reading, file_origin: Option<&Name>, report: &mut Repor
 /// The owner of the SOA, if it is what `$ORIGIN` or the file's name says the zone is.
 fn apex(reading: &Reading, file_origin: Option<&Name>, report: &mut Report) -> Option<Name> {
     let Some(soa) = first_of(&reading.records, RecordType::SOA) else {
-        if !reading.saw_soa {
+        if !reading.saw_wrong_soa {
             let sentence = "the zone has no SOA record; state one at its apex";
             report.errors.push(ZoneError::whole(&reading.files[0], sentence));
         }
@@ -155,6 +155,10 @@ impl<'c> Check<'c> {
     /// What may not stand together at one owner.
     fn owner(&mut self, records: &[Record]) {
         let owner = &records[0].owner;
+        if let Some(soa) = first_of(records, RecordType::SOA).filter(|_| owner != self.apex) {
+            let sentence = format!("{owner} has an SOA record, but only the apex {} can; remove it", self.apex);
+            self.error(soa.place, sentence);
+        }
         self.single(records, RecordType::SOA);
         self.single(records, RecordType::CNAME);
         self.single(records, RecordType::DNAME);
@@ -356,5 +360,179 @@ fn lowest_ttl(group: &mut [Record], reading: &Reading, report: &mut Report) {
     }
     for record in group {
         record.ttl = lowest;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::zone::testing::{HEAD, errors, listing, load, warnings};
+
+    const NONE: [&str; 0] = [];
+
+    #[test]
+    fn one_soa_at_the_apex() {
+        assert_eq!(load("").expect_err("empty"), ["z.zone: the zone has no SOA record; state one at its apex"]);
+        let second = "z.zone:4:1: example.com has a second SOA record (the first: line 2); keep one";
+        assert_eq!(errors("@ SOA a. b. 9 2 3 4 5\n"), [second]);
+        assert_eq!(errors("@ SOA NS.example.net. host.example.net. 1 7200 3 4 5\n").len(), 1, "names count as data");
+        let away = "z.zone:2:1: the SOA record is at www.example.com, but the file states the zone example.com; \
+            make them agree";
+        assert_eq!(load(&HEAD.replace("@ SOA", "www SOA")).expect_err("away"), [away]);
+        let below = "z.zone:4:1: www.example.com has an SOA record, but only the apex example.com can; remove it";
+        assert_eq!(errors("www SOA a. b. 9 2 3 4 5\n"), [below]);
+        assert_eq!(load("@ SOA a. b.\n").expect_err("bad SOA").len(), 1);
+    }
+
+    #[test]
+    fn the_apex_is_where_the_soa_is() {
+        let zone = |text: &str| load(text).map(|loaded| loaded.zones[0].origin.to_string());
+        let rest = "1 SOA a. b. 1 2 3 4 5\n";
+        assert_eq!(zone(&format!("$ORIGIN example.org.\n@ {rest} NS a.\n")).as_deref(), Ok("example.org"));
+        assert_eq!(zone(&format!("$ORIGIN com.\nexample {rest} NS a.\n")).as_deref(), Ok("example.com"));
+    }
+
+    #[test]
+    fn the_apex_has_name_servers() {
+        let text = HEAD.replace("@ NS", "a NS");
+        let sentence = "z.zone:2:1: the zone example.com has no NS record at its apex; state its name servers";
+        assert_eq!(load(&text).expect_err("no NS"), [sentence]);
+    }
+
+    #[test]
+    fn data_outside_the_zone_is_refused() {
+        let sentence = "z.zone:4:1: www.example.com.org lies outside the zone example.com; end names with a dot only \
+            when they are complete";
+        assert_eq!(errors("www.example.com.org. A 192.0.2.1\n"), [sentence]);
+    }
+
+    #[test]
+    fn a_cname_is_alone_and_single() {
+        let both = "z.zone:5:1: www.example.com has a CNAME, so it can hold nothing else, but it also has A (line 4); \
+            remove one of them";
+        assert_eq!(errors("www A 192.0.2.1\nwww CNAME a\n"), [both]);
+        let two = "z.zone:5:1: www.example.com has a second CNAME record (the first: line 4); keep one";
+        assert_eq!(errors("www CNAME a\nWWW CNAME b\n"), [two]);
+        assert_eq!(errors("www CNAME a\nwww CNAME A\nwww NSEC x CNAME\n"), NONE);
+        let circle = "leads back to itself; break the circle";
+        assert_eq!(
+            errors("a CNAME b\nb CNAME a\nc CNAME a\nd CNAME d\n"),
+            [
+                format!("z.zone:4:1: the CNAME of a.example.com {circle}"),
+                format!("z.zone:5:1: the CNAME of b.example.com {circle}"),
+                format!("z.zone:7:1: the CNAME of d.example.com {circle}"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_dname_is_single_with_nothing_below() {
+        let two = "z.zone:5:1: a.example.com has a second DNAME record (the first: line 4); keep one";
+        assert_eq!(errors("a DNAME x.\na DNAME y.\n"), [two]);
+        let below = "z.zone:4:1: b.a.example.com lies below a.example.com, whose DNAME redirects all names below it; \
+            remove one of them";
+        assert_eq!(errors("b.a A 192.0.2.1\na DNAME x.\n"), [below]);
+        let alias = "z.zone:5:1: a.example.com has a CNAME, so it can hold nothing else, but it also has DNAME (line 4); \
+            remove one of them";
+        assert_eq!(errors("a DNAME x.\na CNAME y.\n"), [alias]);
+        let cut = "z.zone:4:1: a.example.com is delegated, so it cannot have a DNAME; remove one of them";
+        assert_eq!(errors("a DNAME x.\na NS y.\n"), [cut]);
+        assert_eq!(errors("a DNAME x.\na A 192.0.2.1\nab A 192.0.2.1\n"), NONE);
+    }
+
+    #[test]
+    fn wildcards_cannot_be_delegated() {
+        let sentence = "z.zone:4:1: *.example.com is a wildcard, which cannot be delegated; name the zone";
+        assert_eq!(errors("* NS x.\n"), [sentence]);
+    }
+
+    #[test]
+    fn name_servers_below_their_own_cut_need_glue() {
+        let sentence = "z.zone:4:1: the name server ns.sub.example.com lies in sub.example.com, which is delegated to \
+            it; add its A or AAAA record here (glue)";
+        assert_eq!(warnings("sub NS ns.sub\n"), [sentence]);
+        assert_eq!(warnings("sub NS ns.sub\nns.sub AAAA 2001:db8::1\n"), NONE);
+        assert_eq!(warnings("sub NS ns.other\nother NS ns.other\nns.other A 192.0.2.1\n"), NONE, "sibling glue");
+        assert_eq!(warnings("sub NS ns.other\nother NS x.\n"), NONE, "found by asking for the other zone");
+    }
+
+    #[test]
+    fn data_below_a_cut_is_hidden_unless_it_is_glue() {
+        let text = "sub NS ns.sub\nsub TXT x\nsub DS 1 8 2 00\nns.sub A 192.0.2.1\nwww.sub A 192.0.2.1\nns.sub TXT x\n";
+        assert_eq!(
+            warnings(&text.replace("DS 1 8 2 00", "NSEC x")),
+            [
+                "z.zone:5:1: sub.example.com is delegated, so this TXT record is never served; move it to that zone",
+                "z.zone:8:1: www.sub.example.com lies below the delegation of sub.example.com, so this A record is never \
+                    served; move it to that zone",
+                "z.zone:9:1: ns.sub.example.com lies below the delegation of sub.example.com, so this TXT record is never \
+                    served; move it to that zone",
+            ]
+        );
+    }
+
+    #[test]
+    fn targets_have_addresses_and_are_no_alias() {
+        let alias = |rtype| {
+            format!(
+                "z.zone:4:1: the {rtype} record of x.example.com points at a.example.com, which is a CNAME; point it at a \
+                    name with addresses"
+            )
+        };
+        let missing = |rtype| {
+            format!(
+                "z.zone:4:1: the {rtype} record of x.example.com points at a.example.com, which has no address; add its A \
+                    or AAAA record"
+            )
+        };
+        for (rtype, data) in [("NS", "a"), ("MX", "0 a"), ("SRV", "0 0 0 a")] {
+            assert_eq!(warnings(&format!("x {rtype} {data}\na CNAME b\n")), [alias(rtype)]);
+            assert_eq!(warnings(&format!("x {rtype} {data}\na TXT b\n")), [missing(rtype)]);
+            assert_eq!(warnings(&format!("x {rtype} {data}\n* A 192.0.2.1\n")), NONE);
+            assert_eq!(warnings(&format!("x {rtype} {data}\n* A 192.0.2.1\nb.a A 192.0.2.1\n")), [missing(rtype)]);
+            assert_eq!(warnings(&format!("x {rtype} {data}\na A 192.0.2.1\n")), NONE);
+        }
+        assert_eq!(warnings("x MX 0 .\n"), NONE);
+        let loaded = load(&format!("{HEAD}x MX 0 a\n")).expect("good");
+        assert_eq!(loaded.missing_addresses[0].0.to_string(), "a.example.com");
+        assert!(loaded.warnings.is_empty());
+    }
+
+    #[test]
+    fn an_rrset_has_one_ttl_and_each_record_once() {
+        let text = "a 60 A 192.0.2.1\na 30 A 192.0.2.2\nA 30 A 192.0.2.1\nb MX 1 x.\nb MX 1 X.\nb MX 257 x.\n";
+        let differ = "z.zone:5:1: the A records of a.example.com differ in time to live; the lowest, 30 seconds, is taken \
+            for all";
+        assert_eq!(warnings(text), [differ]);
+        assert_eq!(
+            listing(text),
+            ["a.example.com 30 A c0000201,c0000202", "b.example.com 3600 MX 0001017800,0101017800"]
+        );
+        let signature = "13 3 3600 20260201000000 20260101000000 1 example.com. AAAA";
+        let signatures = format!("a 60 RRSIG A {signature}\na 30 RRSIG TXT {signature}\n");
+        assert_eq!(warnings(&signatures), NONE);
+    }
+
+    #[test]
+    fn an_rrset_fits_a_message() {
+        let text: String = (0..2000).map(|n| format!("a TXT {n:022}\n")).collect();
+        let sentence = "z.zone:4:1: the TXT records of a.example.com take a message of 70031 octets, which can have 65535; \
+            remove some";
+        assert_eq!(errors(&text), [sentence]);
+    }
+
+    #[test]
+    fn rrsets_are_in_canonical_order_then_by_type() {
+        let text = "z A 192.0.2.1\nb.a TXT x\na.z A 192.0.2.1\na TXT x\na A 192.0.2.1\n";
+        let order: Vec<String> = listing(text).iter().map(|line| line.replace(" 3600", "")).collect();
+        assert_eq!(
+            order,
+            [
+                "a.example.com A c0000201",
+                "a.example.com TXT 0178",
+                "b.a.example.com TXT 0178",
+                "z.example.com A c0000201",
+                "a.z.example.com A c0000201",
+            ]
+        );
     }
 }

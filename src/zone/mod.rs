@@ -9,6 +9,8 @@ mod location;
 mod order;
 mod read;
 mod scanner;
+#[cfg(test)]
+mod testing;
 mod words;
 
 use std::path::PathBuf;

@@ -58,8 +58,8 @@ pub struct Reading {
     pub records: Vec<Record>,
     /// What the first `$ORIGIN` before any record names.
     pub stated_origin: Option<Name>,
-    /// Whether an SOA was tried, good or not.
-    pub saw_soa: bool,
+    /// Whether an SOA was there that could not be read.
+    pub saw_wrong_soa: bool,
 }
 
 impl Reading {
@@ -118,6 +118,7 @@ impl<'r> Reader<'r> {
                 Scanned::End => return,
                 Scanned::Entry { indented } => self.entry(file, &scanner.tokens, indented),
                 Scanned::Wrong { line, column, sentence } => {
+                    self.look_for_soa(&scanner.tokens);
                     self.wrong(Place { file, line, column }, sentence.to_owned());
                 }
             }
@@ -132,6 +133,7 @@ impl<'r> Reader<'r> {
             self.record(file, tokens, indented)
         };
         if let Err(((line, column), sentence)) = outcome {
+            self.look_for_soa(tokens);
             self.wrong(Place { file, line, column }, sentence);
         }
     }
@@ -246,7 +248,6 @@ impl<'r> Reader<'r> {
             }
         };
         let rtype = self.record_type(word)?;
-        self.reading.saw_soa |= rtype == RecordType::SOA;
         let data = data::parse(rtype, &tokens[next..], self.origin.as_ref(), word)?;
         if rtype == RecordType::SOA {
             let minimum = data.last_chunk().map_or(0, |octets| u32::from_be_bytes(*octets));
@@ -295,6 +296,11 @@ impl<'r> Reader<'r> {
         Ok(minimum)
     }
 
+    /// A wrong entry may have been the SOA: then it is not missing.
+    fn look_for_soa(&mut self, tokens: &[Token<'_>]) {
+        self.reading.saw_wrong_soa |= tokens.iter().any(|token| token.text.eq_ignore_ascii_case(b"SOA"));
+    }
+
     fn wrong(&mut self, place: Place, sentence: String) {
         let finding = self.reading.finding(place, sentence);
         self.report.errors.push(finding);
@@ -341,4 +347,100 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, String> {
         return Err(format!("it is larger than {MAX_FILE} octets; split the zone"));
     }
     std::fs::read(path).map_err(unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::zone::testing::{HEAD, errors, listing, load, warnings};
+
+    #[test]
+    fn origin_completes_names_from_there_on() {
+        let text = "a A 192.0.2.1\n$ORIGIN sub\n@ A 192.0.2.2\nb CNAME c\n$origin example.com.\nd CNAME a.sub\n";
+        let c = "0163037375620765".to_owned() + "78616d706c6503636f6d00";
+        let a = "0161037375620765".to_owned() + "78616d706c6503636f6d00";
+        assert_eq!(
+            listing(text),
+            [
+                "a.example.com 3600 A c0000201".to_owned(),
+                format!("d.example.com 3600 CNAME {a}"),
+                "sub.example.com 3600 A c0000202".to_owned(),
+                format!("b.sub.example.com 3600 CNAME {c}"),
+            ]
+        );
+    }
+
+    #[test]
+    fn owner_class_and_ttl_may_be_left_out_in_any_order() {
+        let text =
+            "a 1m IN A 192.0.2.1\n  IN 1m A 192.0.2.2\n  A 192.0.2.3\n$TTL 60\n\tclass1 AAAA ::1\nb 7 AAAA ::2\n";
+        assert_eq!(
+            listing(&text.replace("  A 192.0.2.3", "  60 A 192.0.2.3")),
+            [
+                "a.example.com 60 A c0000201,c0000202,c0000203",
+                "a.example.com 60 AAAA 00000000000000000000000000000001",
+                "b.example.com 7 AAAA 00000000000000000000000000000002",
+            ]
+        );
+    }
+
+    #[test]
+    fn without_a_default_the_last_ttl_counts_then_the_minimum_of_the_soa() {
+        let soa = "@ SOA ns.example.net. h.example.net. 1 2 3 4 300\n@ NS ns.example.net.\n";
+        let loaded = load(&format!("{soa}a A 192.0.2.1\nb 9 A 192.0.2.1\nc A 192.0.2.1\n")).expect("good");
+        let ttls: Vec<u32> = loaded.zones[0].rrsets.iter().map(|rrset| rrset.ttl).collect();
+        assert_eq!(ttls, [300, 300, 300, 9, 9]);
+        let warning = "z.zone:1:1: no time to live is stated here or above, so the SOA's minimum of 300 seconds is taken; \
+            write $TTL at the top";
+        assert_eq!(loaded.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(), [warning]);
+        let early = load(&format!("a A 192.0.2.1\n{soa}")).expect_err("no time");
+        assert_eq!(early, ["z.zone:1:1: no time to live is stated here or above; write $TTL at the top"]);
+    }
+
+    #[test]
+    fn every_mistake_is_told_and_reading_goes_on() {
+        let text = "$FOO\n$TTL\n$TTL 1x\n$ORIGIN a b\n$ORIGIN a..b\n$INCLUDE f\n$GENERATE 1-2 a A 192.0.2.$\n\
+            a CH TXT x\na CLASS3 TXT x\na BOGUS x\na ANY x\na OPT x\na 1\na..b A 192.0.2.1\n  A 192.0.2.2\n\
+            $INCLUDE\nb A 1\n";
+        assert_eq!(
+            errors(text),
+            [
+                "z.zone:4:1: '$FOO' is no directive; there are $ORIGIN, $TTL and $INCLUDE",
+                "z.zone:5:1: $TTL takes one time",
+                "z.zone:6:6: '1x' is not a time; write seconds, or units as in 1h30m",
+                "z.zone:7:1: $ORIGIN takes one name",
+                "z.zone:8:9: the name has an empty label",
+                "z.zone:9:10: $INCLUDE needs a zones folder, and there is none here",
+                "z.zone:10:1: $GENERATE is not supported; write the records out",
+                "z.zone:11:3: class CH is not served; only IN is",
+                "z.zone:12:3: class CLASS3 is not served; only IN is",
+                "z.zone:13:3: 'BOGUS' is no record type; unknown ones are written TYPE123",
+                "z.zone:14:3: ANY exists in messages only, never in a zone",
+                "z.zone:15:3: OPT exists in messages only, never in a zone",
+                "z.zone:16:3: the record ends before its type",
+                "z.zone:17:1: the name has an empty label",
+                "z.zone:19:1: $INCLUDE takes a file and perhaps an origin",
+                "z.zone:20:5: the data of this A record is wrong: '1' is not an IPv4 address",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_first_record_needs_an_owner() {
+        let sentence = "z.zone:2:3: the first record has no owner; start its line with a name";
+        assert_eq!(load(&HEAD.replace("@ SOA", "  SOA")).expect_err("no owner")[0], sentence);
+    }
+
+    #[test]
+    fn relative_names_need_an_origin() {
+        let errors = super::super::load_text("z.zone".as_ref(), b"a 1 SOA\n", None, None).expect_err("relative");
+        let sentence = "z.zone:1:1: the name is relative, but no $ORIGIN is stated above; state one or end the name \
+            with a dot";
+        assert_eq!(errors[0].to_string(), sentence);
+    }
+
+    #[test]
+    fn data_in_quotes_and_escapes_is_no_directive() {
+        assert_eq!(listing("\\$TTL A 192.0.2.1\n"), ["\\$TTL.example.com 3600 A c0000201"]);
+        assert_eq!(warnings("a TXT \"$TTL\" ; $FOO\n"), Vec::<String>::new());
+    }
 }
