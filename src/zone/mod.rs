@@ -1,8 +1,36 @@
 //! Zones: RFC 1035 master files, read and checked. What comes out is data only; `answer::world` compiles it.
 
+mod check;
+mod data;
+mod error;
+mod fields;
+mod load;
+mod location;
+mod order;
+mod read;
+mod scanner;
+#[cfg(test)]
+mod testing;
+mod words;
+
 use std::path::PathBuf;
 
 use crate::dns::{Name, RecordType};
+pub use error::{MAX_REPORTED, ZoneError};
+pub use load::{load_directory, load_text};
+
+/// Zones that loaded without a mistake.
+#[derive(Debug, Clone, Default)]
+pub struct Loaded {
+    /// In the order of their files.
+    pub zones: Vec<Zone>,
+    /// What is odd but served; by file, line and column.
+    pub warnings: Vec<ZoneError>,
+    /// Name servers, mail exchangers and service hosts inside their zone that have no address in it, and the
+    /// warning for each. Apart from the other warnings, because a service may answer for the name: whoever knows
+    /// the services tells only of those that none does.
+    pub missing_addresses: Vec<(Name, ZoneError)>,
+}
 
 /// One zone as its master file states it: checked, in canonical order, nothing compiled yet.
 #[derive(Debug, Clone)]

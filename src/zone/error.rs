@@ -1,0 +1,95 @@
+//! What is wrong in a zone file, and the list that gathers it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Mistakes and warnings kept of one load; what comes after is only counted.
+pub const MAX_REPORTED: usize = 100;
+
+/// One mistake or warning: where it is, and a sentence that says what is wrong and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneError {
+    /// The file, as the operator would name it.
+    pub file: PathBuf,
+    /// Line from 1; 0 when the file or folder as a whole is meant.
+    pub line: u32,
+    /// Column in octets from 1; 0 when the file or folder as a whole is meant.
+    pub column: u32,
+    /// Lower case, cause first, no full stop.
+    pub sentence: String,
+}
+
+impl ZoneError {
+    /// A mistake of a whole file or folder.
+    pub fn whole(file: &Path, sentence: impl Into<String>) -> Self {
+        ZoneError { file: file.to_owned(), line: 0, column: 0, sentence: sentence.into() }
+    }
+}
+
+impl fmt::Display for ZoneError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.file.display(), self.sentence),
+            line => write!(f, "{}:{}:{}: {}", self.file.display(), line, self.column, self.sentence),
+        }
+    }
+}
+
+impl std::error::Error for ZoneError {}
+
+/// A list that keeps its first [`MAX_REPORTED`] entries and counts the rest.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    kept: Vec<ZoneError>,
+    more: usize,
+}
+
+impl Findings {
+    /// Keeps one more, or counts it.
+    pub fn push(&mut self, finding: ZoneError) {
+        if self.kept.len() < MAX_REPORTED {
+            self.kept.push(finding);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// The findings by file, line and column; one more at the end tells how many were left out.
+    pub fn into_sorted(self, whole: &Path) -> Vec<ZoneError> {
+        let mut kept = self.kept;
+        kept.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+        if self.more > 0 {
+            kept.push(ZoneError::whole(whole, format!("and {} more like these, left out here", self.more)));
+        }
+        kept
+    }
+}
+
+/// Everything found while loading: what refuses the load, and what does not.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    pub errors: Findings,
+    pub warnings: Findings,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_bounded_and_says_what_it_left_out() {
+        let mut findings = Findings::default();
+        for line in (1..=MAX_REPORTED as u32 + 7).rev() {
+            findings.push(ZoneError { file: "a.zone".into(), line, column: 3, sentence: "no".into() });
+        }
+        let listed = findings.into_sorted(Path::new("zones"));
+        assert_eq!(listed.len(), MAX_REPORTED + 1);
+        assert_eq!(listed[0].to_string(), "a.zone:8:3: no");
+        assert_eq!(listed[MAX_REPORTED].to_string(), "zones: and 7 more like these, left out here");
+    }
+}

@@ -1,0 +1,385 @@
+//! Zones from files: one file, or every `*.zone` of a folder, with all mistakes of all of them at once.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::check;
+use super::error::{Report, ZoneError};
+use super::read::{Reader, read_file};
+use super::{Loaded, Zone};
+use crate::dns::Name;
+
+/// Loads every `*.zone` file right in `folder`, in the order of their names.
+///
+/// Relative names start from the file's name without `.zone`, unless the file states `$ORIGIN`; files included
+/// are looked up from `folder` and must lie inside. The errors are all mistakes of all files, at most
+/// [`MAX_REPORTED`](super::error::MAX_REPORTED) of them, in the order of files, lines and columns.
+pub fn load_directory(folder: &Path) -> Result<Loaded, Vec<ZoneError>> {
+    let files = zone_files(folder).map_err(|error| vec![error])?;
+    let mut loading = Loading::default();
+    for file in files {
+        match read_file(&file) {
+            Ok(text) => loading.zone(&file, &text, origin_from(&file).as_ref(), Some(folder)),
+            Err(reason) => loading.report.errors.push(ZoneError::whole(&file, reason)),
+        }
+    }
+    loading.finish(folder)
+}
+
+/// Loads one zone from text: `file_label` names it in sentences, `default_origin` completes relative names before
+/// the first `$ORIGIN`, and only files inside `folder` can be included, none without it.
+pub fn load_text(
+    file_label: &Path,
+    text: &[u8],
+    default_origin: Option<&Name>,
+    folder: Option<&Path>,
+) -> Result<Loaded, Vec<ZoneError>> {
+    let mut loading = Loading::default();
+    loading.zone(file_label, text, default_origin, folder);
+    loading.finish(file_label)
+}
+
+/// What is loaded so far.
+#[derive(Default)]
+struct Loading {
+    zones: Vec<Zone>,
+    missing_addresses: Vec<(Name, ZoneError)>,
+    report: Report,
+    stated_in: HashMap<Name, PathBuf>,
+}
+
+impl Loading {
+    fn zone(&mut self, file: &Path, text: &[u8], default_origin: Option<&Name>, folder: Option<&Path>) {
+        let mut reader = Reader::new(file, default_origin, folder, &mut self.report);
+        reader.read(0, text);
+        let Some(checked) = check::zone(reader.finish(), default_origin, &mut self.report) else { return };
+        self.missing_addresses.extend(checked.missing_addresses);
+        let zone = checked.zone;
+        if let Some(other) = self.stated_in.insert(zone.origin.clone(), file.to_owned()) {
+            let sentence = format!("the zone {} is also stated by {}; keep one", zone.origin, other.display());
+            self.report.errors.push(ZoneError::whole(file, sentence));
+        }
+        self.zones.push(zone);
+    }
+
+    fn finish(self, whole: &Path) -> Result<Loaded, Vec<ZoneError>> {
+        if !self.report.errors.is_empty() {
+            return Err(self.report.errors.into_sorted(whole));
+        }
+        let warnings = self.report.warnings.into_sorted(whole);
+        Ok(Loaded { zones: self.zones, warnings, missing_addresses: self.missing_addresses })
+    }
+}
+
+/// The zone files of a folder, sorted.
+fn zone_files(folder: &Path) -> Result<Vec<PathBuf>, ZoneError> {
+    let unreadable = |error| ZoneError::whole(folder, format!("the zones folder cannot be read: {error}"));
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|extension| extension == "zone") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// `example.com.zone` is the file of `example.com`.
+fn origin_from(file: &Path) -> Option<Name> {
+    file.file_stem()?.to_str()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use proptest::prelude::*;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::dns::RecordType;
+    use crate::zone::testing::{HEAD, hexadecimal};
+
+    /// A folder with these files.
+    fn folder(files: &[(&str, &str)]) -> TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().expect("inside")).expect("a folder");
+            fs::write(path, text).expect("a file");
+        }
+        folder
+    }
+
+    /// All mistakes, with the folder's own name shown as `zones`.
+    fn errors(folder: &TempDir) -> Vec<String> {
+        let name = folder.path().display().to_string();
+        let errors = load_directory(folder.path()).err().unwrap_or_default();
+        errors.iter().map(|error| error.to_string().replace(&name, "zones")).collect()
+    }
+
+    #[test]
+    fn every_zone_file_of_a_folder_is_loaded_in_order() {
+        let other = HEAD.replace("$TTL 1h", "$TTL 1h\n$ORIGIN example.net.");
+        let files = [("b.example.zone", HEAD), ("a.zone", &other), ("notes.txt", "("), ("sub/c.zone", "(")];
+        let folder = folder(&files);
+        let loaded = load_directory(folder.path()).expect("good zones");
+        let zones: Vec<String> = loaded.zones.iter().map(|zone| zone.origin.to_string()).collect();
+        assert_eq!(zones, ["example.net", "b.example"]);
+        assert_eq!(loaded.zones[1].file, folder.path().join("b.example.zone"));
+        assert_eq!(loaded.zones[1].rrsets.iter().map(|rrset| rrset.line).collect::<Vec<_>>(), [3, 2]);
+    }
+
+    #[test]
+    fn mistakes_of_all_files_are_told_at_once() {
+        let files = [("a.zone", "@ 1 A x\n"), ("b.zone", HEAD), ("c.zone", &format!("$ORIGIN b.\n{HEAD}"))];
+        assert_eq!(
+            errors(&folder(&files)),
+            [
+                "zones/a.zone: the zone has no SOA record; state one at its apex",
+                "zones/a.zone:1:7: the data of this A record is wrong: 'x' is not an IPv4 address",
+                "zones/c.zone: the zone b is also stated by zones/b.zone; keep one",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_missing_folder_or_an_odd_file_is_told() {
+        let empty = folder(&[("a.zone/x", "")]);
+        assert_eq!(errors(&empty), ["zones/a.zone: it is not a regular file"]);
+        let missing = load_directory(&empty.path().join("none")).expect_err("missing");
+        assert_eq!(missing.len(), 1);
+        assert!(missing[0].to_string().contains("none: the zones folder cannot be read: "), "{}", missing[0]);
+        assert!(load_directory(folder(&[]).path()).is_ok_and(|loaded| loaded.zones.is_empty()));
+    }
+
+    #[test]
+    fn included_files_have_their_own_origin_and_leave_that_of_the_outer_file() {
+        let outer = format!("{HEAD}a A 192.0.2.1\n$INCLUDE parts/x sub ; here\n  A 192.0.2.2\n$INCLUDE \"parts/x\"\n");
+        let folder = folder(&[("example.com.zone", &outer), ("parts/x", "$TTL 5\nb A 192.0.2.3\n$ORIGIN net.\n")]);
+        let loaded = load_directory(folder.path()).expect("good");
+        let shown: Vec<String> = loaded.zones[0].rrsets.iter().map(|rrset| format!("{:?}", rrset.owner)).collect();
+        let apex = "example.com";
+        assert_eq!(shown, [apex, apex, "a.example.com", "b.example.com", "b.sub.example.com"]);
+        assert_eq!(loaded.zones[0].rrsets[2].rdata.len(), 2, "the owner is restored too");
+    }
+
+    #[test]
+    fn included_files_stay_inside_the_folder_and_end() {
+        let outer = format!("{HEAD}$INCLUDE ../x\n$INCLUDE /etc/passwd\n$INCLUDE none\n$INCLUDE .\n$INCLUDE loop\n");
+        let files =
+            [("in/example.com.zone", outer.as_str()), ("x", ""), ("in/loop", "$INCLUDE example.com.zone\na A 1\n")];
+        let outside = folder(&files);
+        let inner = outside.path().join("in");
+        let name = inner.display().to_string();
+        let errors = load_directory(&inner).expect_err("mistakes");
+        let errors: Vec<String> = errors.iter().map(|error| error.to_string().replace(&name, "zones")).collect();
+        let missing = fs::read(inner.join("none")).expect_err("missing");
+        assert_eq!(
+            errors,
+            [
+                "zones/example.com.zone:4:10: zones/../x lies outside the zones folder; move it inside".to_owned(),
+                "zones/example.com.zone:5:10: /etc/passwd lies outside the zones folder; move it inside".to_owned(),
+                format!("zones/example.com.zone:6:10: zones/none cannot be opened: {missing}"),
+                "zones/example.com.zone:7:10: zones/.: it is not a regular file".to_owned(),
+                "zones/loop:1:10: zones/example.com.zone includes itself; remove one $INCLUDE".to_owned(),
+                "zones/loop:2:5: the data of this A record is wrong: '1' is not an IPv4 address".to_owned(),
+            ]
+        );
+    }
+
+    #[test]
+    fn links_out_of_the_folder_are_refused() {
+        let outside = folder(&[("in/example.com.zone", &format!("{HEAD}$INCLUDE link\n")), ("x", "")]);
+        std::os::unix::fs::symlink(outside.path().join("x"), outside.path().join("in/link")).expect("a link");
+        let errors = load_directory(&outside.path().join("in")).expect_err("outside");
+        assert!(errors[0].sentence.ends_with("link lies outside the zones folder; move it inside"), "{}", errors[0]);
+    }
+
+    #[test]
+    fn files_include_files_eight_deep_and_no_deeper() {
+        let nested = |depth: usize| {
+            let mut files = vec![("example.com.zone".to_owned(), format!("{HEAD}$INCLUDE 1\n"))];
+            files.extend((1..depth).map(|n| (n.to_string(), format!("$INCLUDE {}\n", n + 1))));
+            files.push((depth.to_string(), "a A 192.0.2.1\n".to_owned()));
+            folder(&files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect::<Vec<_>>())
+        };
+        assert_eq!(errors(&nested(8)), Vec::<String>::new());
+        assert_eq!(errors(&nested(9)), ["zones/8:1:10: files include files more than 8 deep; flatten them"]);
+        let many = format!("{HEAD}{}", "$INCLUDE x\n".repeat(257));
+        let found = errors(&folder(&[("example.com.zone", &many), ("x", "")]));
+        assert_eq!(found, ["zones/example.com.zone:260:10: one zone includes at most 256 files; join some"]);
+    }
+
+    #[test]
+    fn the_model_zone_is_without_fault() {
+        let zones = Path::new(env!("CARGO_MANIFEST_DIR")).join("zones");
+        let loaded = load_directory(&zones).expect("good zones");
+        assert_eq!((&loaded.warnings[..], &loaded.missing_addresses[..]), (&[][..], &[][..]));
+        let zone = &loaded.zones[0];
+        for steered in ["www", "api", "cdn"] {
+            let name = zone.origin.child(steered.as_bytes()).expect("short");
+            assert!(zone.rrsets.iter().all(|rrset| rrset.owner != name), "{steered} is for a service");
+        }
+    }
+
+    /// Names of a few labels from few letters, so that they meet; escapes included.
+    fn names() -> impl Strategy<Value = Name> {
+        let octet = prop_oneof![4 => b'a'..b'd', 1 => any::<u8>()];
+        let labels = prop::collection::vec(prop::collection::vec(octet, 1..4), 0..3);
+        let origin: Name = "example.com".parse().expect("a name");
+        labels
+            .prop_map(move |labels| labels.iter().fold(origin.clone(), |name, label| name.child(label).expect("short")))
+    }
+
+    /// Types that may stand together in any number, with data in wire form.
+    fn data() -> impl Strategy<Value = (RecordType, Vec<u8>)> {
+        let octets = |length| prop::collection::vec(any::<u8>(), length);
+        prop_oneof![
+            octets(4).prop_map(|data| (RecordType::A, data)),
+            octets(16).prop_map(|data| (RecordType::AAAA, data)),
+            octets(20).prop_map(|data| (RecordType(65_280), data)),
+            names().prop_map(|name| (RecordType::PTR, name.as_wire().to_ascii_lowercase())),
+            octets(9).prop_map(|text| (RecordType::TXT, [&[9], &text[..]].concat())),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn zones_written_out_load_back_equal(
+            records in prop::collection::vec((names(), 0u32..3, data()), 0..40), generic in any::<bool>(),
+        ) {
+            let mut text = HEAD.to_owned();
+            let mut stated = std::collections::BTreeMap::<(Name, u16), (u32, std::collections::BTreeSet<Vec<u8>>)>::new();
+            for (owner, ttl, (rtype, data)) in &records {
+                text.push_str(&format!("{owner}. {ttl} {rtype} {}\n", written(*rtype, data, generic)));
+                let entry = stated.entry((owner.clone(), rtype.0)).or_insert((*ttl, Default::default()));
+                entry.0 = entry.0.min(*ttl);
+                entry.1.insert(data.clone());
+            }
+            let origin: Name = "example.com".parse().expect("a name");
+            let loaded = load_text(Path::new("z"), text.as_bytes(), Some(&origin), None).expect("no mistakes");
+            let apex = [RecordType::NS, RecordType::SOA];
+            let rrsets = loaded.zones[0].rrsets.iter().filter(|rrset| !apex.contains(&rrset.rtype));
+            let found: Vec<_> = rrsets
+                .map(|rrset| {
+                    let data = rrset.rdata.iter().map(|data| data.to_vec()).collect();
+                    ((rrset.owner.clone(), rrset.rtype.0), (rrset.ttl, data))
+                })
+                .collect();
+            prop_assert_eq!(found, stated.into_iter().collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn any_octets_load_or_are_refused(text in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = load_text(Path::new("z"), &text, None, None);
+        }
+
+        #[test]
+        fn any_words_load_or_are_refused(
+            words in prop::collection::vec((0..WORDS.len(), prop_oneof![Just(" "), Just("\n"), Just("")]), 0..80),
+        ) {
+            let text: String = words.iter().map(|&(word, after)| format!("{}{after}", WORDS[word])).collect();
+            let origin: Name = "example.com".parse().expect("a name");
+            if let Err(errors) = load_text(Path::new("z"), format!("{HEAD}{text}").as_bytes(), Some(&origin), None) {
+                prop_assert!(!errors.is_empty() && errors.len() <= crate::zone::MAX_REPORTED + 1);
+            }
+        }
+    }
+
+    /// Words that get far into the readers of record data.
+    const WORDS: &[&str] = &[
+        "\n",
+        "\n",
+        "\n@ ",
+        "\na ",
+        "\nb.a ",
+        "\n* ",
+        "$ORIGIN ",
+        "$TTL ",
+        "$INCLUDE ",
+        "(",
+        ")",
+        "\"",
+        ";",
+        "\\",
+        "\\#",
+        "\\034",
+        "IN",
+        "CH",
+        "1",
+        "0",
+        "255",
+        "65535",
+        "4294967295",
+        "1h",
+        "A",
+        "NS",
+        "CNAME",
+        "DNAME",
+        "SOA",
+        "MX",
+        "TXT",
+        "HTTPS",
+        "SVCB",
+        "RRSIG",
+        "NSEC",
+        "NSEC3",
+        "NSEC3PARAM",
+        "DNSKEY",
+        "DS",
+        "CDS",
+        "TLSA",
+        "CAA",
+        "NAPTR",
+        "LOC",
+        "URI",
+        "IPSECKEY",
+        "ZONEMD",
+        "TYPE65280",
+        "alpn=",
+        "h2,h3",
+        "port=",
+        "ipv4hint=",
+        "ipv6hint=",
+        "mandatory=",
+        "ech=",
+        "key7=",
+        "192.0.2.1",
+        "::1",
+        "a",
+        "b.a",
+        "a.",
+        ".",
+        "N",
+        "E",
+        "-1m",
+        "AAAA",
+        "00",
+        "-",
+        "20260101000000",
+        "é",
+        "tls-supported-groups=",
+        "dohpath=",
+        "no-default-alpn",
+        "issue",
+        ",",
+    ];
+
+    fn written(rtype: RecordType, data: &[u8], generic: bool) -> String {
+        let address = |length: usize| data.len() == length && !generic;
+        match rtype {
+            RecordType::A if address(4) => std::net::Ipv4Addr::from(<[u8; 4]>::try_from(data).expect("4")).to_string(),
+            RecordType::AAAA if address(16) => {
+                std::net::Ipv6Addr::from(<[u8; 16]>::try_from(data).expect("16")).to_string()
+            }
+            RecordType::PTR if !generic => format!("{}.", Name::from_wire(data).expect("a name")),
+            RecordType::TXT if !generic => {
+                let octets: String = data[1..].iter().map(|octet| format!("\\{octet:03}")).collect();
+                format!("\"{octets}\"")
+            }
+            _ => format!("\\# {} {}", data.len(), hexadecimal(data)),
+        }
+    }
+}

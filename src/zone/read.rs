@@ -1,0 +1,446 @@
+//! What the words of a master file mean (RFC 1035 section 5): directives, owners, times to live, included files.
+
+use std::path::{Path, PathBuf};
+
+use super::data;
+use super::error::{Report, ZoneError};
+use super::fields::{seconds, shown};
+use super::order::canonical_key;
+use super::scanner::{Scanned, Scanner, Token, unescape};
+use super::words::complete;
+use crate::dns::{Name, RecordType};
+
+/// How deep files may include files.
+const MAX_DEPTH: usize = 8;
+/// How many files one zone may include: they could multiply at every level.
+const MAX_INCLUDED: usize = 256;
+/// Largest file, in octets; it is held in memory while it is read.
+const MAX_FILE: u64 = 1 << 30;
+
+/// Where a record starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Index in [`Reading::files`].
+    pub file: u16,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in octets, from 1.
+    pub column: u32,
+}
+
+/// One record as a file states it.
+#[derive(Debug)]
+pub struct Record {
+    pub owner: Name,
+    /// Sorts like the owner, see [`canonical_key`].
+    pub key: Box<[u8]>,
+    pub rtype: RecordType,
+    pub ttl: u32,
+    pub data: Box<[u8]>,
+    pub place: Place,
+}
+
+/// Whose records follow when a line starts with white space.
+enum Owner {
+    /// Nothing was read yet.
+    Unknown,
+    /// It was wrong, and that was told: its further records are passed over in silence.
+    Wrong,
+    Named(Name, Box<[u8]>),
+}
+
+/// What the files of one zone state.
+#[derive(Default)]
+pub struct Reading {
+    /// Every file opened, as the operator would name it; the first is the zone's own.
+    pub files: Vec<PathBuf>,
+    /// All good records in the order they stand.
+    pub records: Vec<Record>,
+    /// What the first `$ORIGIN` before any record names.
+    pub stated_origin: Option<Name>,
+    /// Whether an SOA was there that could not be read.
+    pub saw_wrong_soa: bool,
+}
+
+impl Reading {
+    /// A mistake or warning at that place.
+    pub fn finding(&self, place: Place, sentence: String) -> ZoneError {
+        let file = self.files[usize::from(place.file)].clone();
+        ZoneError { file, line: place.line, column: place.column, sentence }
+    }
+}
+
+/// Reads the files of one zone.
+pub struct Reader<'r> {
+    reading: Reading,
+    report: &'r mut Report,
+    folder: Option<&'r Path>,
+    /// Files being read, canonical, outermost first.
+    open: Vec<PathBuf>,
+    origin: Option<Name>,
+    owner: Owner,
+    default_ttl: Option<u32>,
+    last_ttl: Option<u32>,
+    soa_minimum: Option<u32>,
+    warned_of_ttl: bool,
+    /// The type read last and its text: most records have the type of the one before.
+    last_type: (Vec<u8>, RecordType),
+}
+
+impl<'r> Reader<'r> {
+    /// Prepares to read `file`; `folder` is where included files must lie, none may be included without it.
+    pub fn new(file: &Path, origin: Option<&Name>, folder: Option<&'r Path>, report: &'r mut Report) -> Self {
+        Reader {
+            reading: Reading { files: vec![file.to_owned()], ..Reading::default() },
+            report,
+            folder,
+            open: file.canonicalize().into_iter().collect(),
+            origin: origin.cloned(),
+            owner: Owner::Unknown,
+            default_ttl: None,
+            last_ttl: None,
+            soa_minimum: None,
+            warned_of_ttl: false,
+            last_type: (b"A".to_vec(), RecordType::A),
+        }
+    }
+
+    /// What was read.
+    pub fn finish(self) -> Reading {
+        self.reading
+    }
+
+    /// Reads the text of file number `file`.
+    pub fn read(&mut self, file: u16, text: &[u8]) {
+        let mut scanner = Scanner::new(text);
+        loop {
+            match scanner.next_entry() {
+                Scanned::End => return,
+                Scanned::Entry { indented } => self.entry(file, &scanner.tokens, indented),
+                Scanned::Wrong { line, column, sentence } => {
+                    self.look_for_soa(&scanner.tokens);
+                    self.wrong(Place { file, line, column }, sentence.to_owned());
+                }
+            }
+        }
+    }
+
+    fn entry(&mut self, file: u16, tokens: &[Token<'_>], indented: bool) {
+        let Some(&first) = tokens.first() else { return };
+        let outcome = if !indented && !first.quoted && first.text.starts_with(b"$") {
+            self.directive(file, tokens)
+        } else {
+            self.record(file, tokens, indented)
+        };
+        if let Err(((line, column), sentence)) = outcome {
+            self.look_for_soa(tokens);
+            self.wrong(Place { file, line, column }, sentence);
+        }
+    }
+
+    fn directive(&mut self, file: u16, tokens: &[Token<'_>]) -> Outcome {
+        let word = tokens[0];
+        match &word.text.to_ascii_uppercase()[..] {
+            b"$ORIGIN" => {
+                let [_, name] = tokens else { return at(word, "$ORIGIN takes one name") };
+                let origin = complete(name.text, self.origin.as_ref()).or_else(|sentence| at(*name, sentence))?;
+                if self.reading.stated_origin.is_none() && self.reading.records.is_empty() {
+                    self.reading.stated_origin = Some(origin.clone());
+                }
+                self.origin = Some(origin);
+            }
+            b"$TTL" => {
+                let [_, ttl] = tokens else { return at(word, "$TTL takes one time") };
+                self.default_ttl = Some(time(*ttl)?);
+            }
+            b"$INCLUDE" => match tokens {
+                [_, path] => self.include(file, *path, None)?,
+                [_, path, origin] => {
+                    let origin = complete(origin.text, self.origin.as_ref()).or_else(|wrong| at(*origin, wrong))?;
+                    self.include(file, *path, Some(origin))?;
+                }
+                _ => return at(word, "$INCLUDE takes a file and perhaps an origin"),
+            },
+            b"$GENERATE" => return at(word, "$GENERATE is not supported; write the records out"),
+            _ => {
+                let sentence = "is no directive; there are $ORIGIN, $TTL and $INCLUDE";
+                return at(word, format!("{} {sentence}", shown(&String::from_utf8_lossy(word.text))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads another file here; origin and owner are as before afterwards (RFC 1035 section 5.1).
+    fn include(&mut self, file: u16, path: Token<'_>, origin: Option<Name>) -> Outcome {
+        let (label, canonical) = self.included_path(path)?;
+        let text = read_file(&canonical).or_else(|reason| at(path, format!("{}: {reason}", label.display())))?;
+        let number = self.reading.files.len() as u16;
+        self.reading.files.push(label);
+        self.open.push(canonical);
+        let outer_origin = self.origin.clone();
+        let outer_owner = std::mem::replace(&mut self.owner, Owner::Unknown);
+        if origin.is_some() {
+            self.origin = origin;
+        }
+        debug_assert!(file < number);
+        self.read(number, &text);
+        self.open.pop();
+        self.origin = outer_origin;
+        self.owner = outer_owner;
+        Ok(())
+    }
+
+    /// The file that an `$INCLUDE` means, as to be shown and as to be opened: inside the folder, not read already.
+    fn included_path(&self, path: Token<'_>) -> Result<(PathBuf, PathBuf), Wrong> {
+        let Some(folder) = self.folder else {
+            return at(path, "$INCLUDE needs a zones folder, and there is none here");
+        };
+        if self.open.len() > MAX_DEPTH {
+            return at(path, format!("files include files more than {MAX_DEPTH} deep; flatten them"));
+        }
+        if self.reading.files.len() > MAX_INCLUDED {
+            return at(path, format!("one zone includes at most {MAX_INCLUDED} files; join some"));
+        }
+        let text = unescape(path.text).and_then(|octets| String::from_utf8(octets.into_owned()).ok());
+        let Some(text) = text else { return at(path, "the file name is not text") };
+        let label = folder.join(&text);
+        let resolved = folder.canonicalize().and_then(|folder| Ok((folder, label.canonicalize()?)));
+        let (inside, canonical) = match resolved {
+            Ok(resolved) => resolved,
+            Err(error) => return at(path, format!("{} cannot be opened: {error}", label.display())),
+        };
+        if !canonical.starts_with(inside) {
+            return at(path, format!("{} lies outside the zones folder; move it inside", label.display()));
+        }
+        if self.open.contains(&canonical) {
+            return at(path, format!("{} includes itself; remove one $INCLUDE", label.display()));
+        }
+        Ok((label, canonical))
+    }
+
+    fn record(&mut self, file: u16, tokens: &[Token<'_>], indented: bool) -> Outcome {
+        let first = tokens[0];
+        let mut next = 0;
+        if !indented {
+            self.owner = Owner::Wrong;
+            let owner = complete(first.text, self.origin.as_ref()).or_else(|sentence| at(first, sentence))?;
+            let key = canonical_key(&owner);
+            self.owner = Owner::Named(owner, key);
+            next = 1;
+        }
+        let (owner, key) = match &self.owner {
+            Owner::Named(owner, key) => (owner.clone(), key.clone()),
+            Owner::Wrong => return Ok(()),
+            Owner::Unknown => return at(first, "the first record has no owner; start its line with a name"),
+        };
+        let mut stated_ttl = None;
+        let mut saw_class = false;
+        let last = tokens[tokens.len() - 1];
+        let word = loop {
+            let Some(&word) = tokens.get(next) else { return at(last, "the record ends before its type") };
+            next += 1;
+            if word.text.first().is_some_and(u8::is_ascii_digit) && stated_ttl.is_none() {
+                stated_ttl = Some(time(word)?);
+            } else if !saw_class && is_class(word)? {
+                saw_class = true;
+            } else {
+                break word;
+            }
+        };
+        let rtype = self.record_type(word)?;
+        let data = data::parse(rtype, &tokens[next..], self.origin.as_ref(), word)?;
+        if rtype == RecordType::SOA {
+            let minimum = data.last_chunk().map_or(0, |octets| u32::from_be_bytes(*octets));
+            self.soa_minimum.get_or_insert(minimum);
+        }
+        let place = Place { file, line: first.line, column: first.column };
+        let ttl = self.ttl(stated_ttl, place)?;
+        self.reading.records.push(Record { owner, key, rtype, ttl, data, place });
+        Ok(())
+    }
+
+    fn record_type(&mut self, word: Token<'_>) -> Result<RecordType, Wrong> {
+        if word.text == self.last_type.0 {
+            return Ok(self.last_type.1);
+        }
+        let text = String::from_utf8_lossy(word.text);
+        match text.parse::<RecordType>() {
+            Ok(rtype) if rtype.is_meta() => at(word, format!("{rtype} exists in messages only, never in a zone")),
+            Ok(rtype) => {
+                self.last_type = (word.text.to_vec(), rtype);
+                Ok(rtype)
+            }
+            Err(_) => at(word, format!("{} is no record type; unknown ones are written TYPE123", shown(&text))),
+        }
+    }
+
+    /// The time to live: as stated, or `$TTL`, or that of the record before, or the SOA's minimum (RFC 2308
+    /// section 4 leaves a zone without `$TTL` nothing else).
+    fn ttl(&mut self, stated: Option<u32>, place: Place) -> Result<u32, Wrong> {
+        if stated.is_some() {
+            self.last_ttl = stated;
+        }
+        if let Some(ttl) = stated.or(self.default_ttl).or(self.last_ttl) {
+            return Ok(ttl);
+        }
+        let no_ttl = "no time to live is stated here or above";
+        let Some(minimum) = self.soa_minimum else {
+            return Err(((place.line, place.column), format!("{no_ttl}; write $TTL at the top")));
+        };
+        if !self.warned_of_ttl {
+            self.warned_of_ttl = true;
+            let sentence =
+                format!("{no_ttl}, so the SOA's minimum of {minimum} seconds is taken; write $TTL at the top");
+            self.report.warnings.push(self.reading.finding(place, sentence));
+        }
+        Ok(minimum)
+    }
+
+    /// A wrong entry may have been the SOA: then it is not missing.
+    fn look_for_soa(&mut self, tokens: &[Token<'_>]) {
+        self.reading.saw_wrong_soa |= tokens.iter().any(|token| token.text.eq_ignore_ascii_case(b"SOA"));
+    }
+
+    fn wrong(&mut self, place: Place, sentence: String) {
+        let finding = self.reading.finding(place, sentence);
+        self.report.errors.push(finding);
+    }
+}
+
+/// Line and column, and what is wrong there.
+type Wrong = ((u32, u32), String);
+type Outcome = Result<(), Wrong>;
+
+fn at<T>(token: Token<'_>, sentence: impl Into<String>) -> Result<T, Wrong> {
+    Err(((token.line, token.column), sentence.into()))
+}
+
+fn time(token: Token<'_>) -> Result<u32, Wrong> {
+    seconds(&String::from_utf8_lossy(token.text)).or_else(|sentence| at(token, sentence))
+}
+
+/// Whether this is the class `IN`; another class is refused.
+fn is_class(word: Token<'_>) -> Result<bool, Wrong> {
+    let upper = word.text.to_ascii_uppercase();
+    match &upper[..] {
+        b"IN" | b"CLASS1" => Ok(true),
+        b"CH" | b"HS" | b"CS" | b"NONE" => refuse_class(word),
+        other => match other.strip_prefix(b"CLASS") {
+            Some(digits) if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => refuse_class(word),
+            _ => Ok(false),
+        },
+    }
+}
+
+fn refuse_class(word: Token<'_>) -> Result<bool, Wrong> {
+    at(word, format!("class {} is not served; only IN is", String::from_utf8_lossy(word.text)))
+}
+
+/// A regular file's content, bounded; a sentence without the file's name otherwise.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+    let unreadable = |error: std::io::Error| format!("it cannot be read: {error}");
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    if metadata.len() > MAX_FILE {
+        return Err(format!("it is larger than {MAX_FILE} octets; split the zone"));
+    }
+    std::fs::read(path).map_err(unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::zone::testing::{HEAD, errors, listing, load, warnings};
+
+    #[test]
+    fn origin_completes_names_from_there_on() {
+        let text = "a A 192.0.2.1\n$ORIGIN sub\n@ A 192.0.2.2\nb CNAME c\n$origin example.com.\nd CNAME a.sub\n";
+        let c = "0163037375620765".to_owned() + "78616d706c6503636f6d00";
+        let a = "0161037375620765".to_owned() + "78616d706c6503636f6d00";
+        assert_eq!(
+            listing(text),
+            [
+                "a.example.com 3600 A c0000201".to_owned(),
+                format!("d.example.com 3600 CNAME {a}"),
+                "sub.example.com 3600 A c0000202".to_owned(),
+                format!("b.sub.example.com 3600 CNAME {c}"),
+            ]
+        );
+    }
+
+    #[test]
+    fn owner_class_and_ttl_may_be_left_out_in_any_order() {
+        let text =
+            "a 1m IN A 192.0.2.1\n  IN 1m A 192.0.2.2\n  A 192.0.2.3\n$TTL 60\n\tclass1 AAAA ::1\nb 7 AAAA ::2\n";
+        assert_eq!(
+            listing(&text.replace("  A 192.0.2.3", "  60 A 192.0.2.3")),
+            [
+                "a.example.com 60 A c0000201,c0000202,c0000203",
+                "a.example.com 60 AAAA 00000000000000000000000000000001",
+                "b.example.com 7 AAAA 00000000000000000000000000000002",
+            ]
+        );
+    }
+
+    #[test]
+    fn without_a_default_the_last_ttl_counts_then_the_minimum_of_the_soa() {
+        let soa = "@ SOA ns.example.net. h.example.net. 1 2 3 4 300\n@ NS ns.example.net.\n";
+        let loaded = load(&format!("{soa}a A 192.0.2.1\nb 9 A 192.0.2.1\nc A 192.0.2.1\n")).expect("good");
+        let ttls: Vec<u32> = loaded.zones[0].rrsets.iter().map(|rrset| rrset.ttl).collect();
+        assert_eq!(ttls, [300, 300, 300, 9, 9]);
+        let warning = "z.zone:1:1: no time to live is stated here or above, so the SOA's minimum of 300 seconds is taken; \
+            write $TTL at the top";
+        assert_eq!(loaded.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(), [warning]);
+        let early = load(&format!("a A 192.0.2.1\n{soa}")).expect_err("no time");
+        assert_eq!(early, ["z.zone:1:1: no time to live is stated here or above; write $TTL at the top"]);
+    }
+
+    #[test]
+    fn every_mistake_is_told_and_reading_goes_on() {
+        let text = "$FOO\n$TTL\n$TTL 1x\n$ORIGIN a b\n$ORIGIN a..b\n$INCLUDE f\n$GENERATE 1-2 a A 192.0.2.$\n\
+            a CH TXT x\na CLASS3 TXT x\na BOGUS x\na ANY x\na OPT x\na 1\na..b A 192.0.2.1\n  A 192.0.2.2\n\
+            $INCLUDE\nb A 1\n";
+        assert_eq!(
+            errors(text),
+            [
+                "z.zone:4:1: '$FOO' is no directive; there are $ORIGIN, $TTL and $INCLUDE",
+                "z.zone:5:1: $TTL takes one time",
+                "z.zone:6:6: '1x' is not a time; write seconds, or units as in 1h30m",
+                "z.zone:7:1: $ORIGIN takes one name",
+                "z.zone:8:9: the name has an empty label",
+                "z.zone:9:10: $INCLUDE needs a zones folder, and there is none here",
+                "z.zone:10:1: $GENERATE is not supported; write the records out",
+                "z.zone:11:3: class CH is not served; only IN is",
+                "z.zone:12:3: class CLASS3 is not served; only IN is",
+                "z.zone:13:3: 'BOGUS' is no record type; unknown ones are written TYPE123",
+                "z.zone:14:3: ANY exists in messages only, never in a zone",
+                "z.zone:15:3: OPT exists in messages only, never in a zone",
+                "z.zone:16:3: the record ends before its type",
+                "z.zone:17:1: the name has an empty label",
+                "z.zone:19:1: $INCLUDE takes a file and perhaps an origin",
+                "z.zone:20:5: the data of this A record is wrong: '1' is not an IPv4 address",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_first_record_needs_an_owner() {
+        let sentence = "z.zone:2:3: the first record has no owner; start its line with a name";
+        assert_eq!(load(&HEAD.replace("@ SOA", "  SOA")).expect_err("no owner")[0], sentence);
+    }
+
+    #[test]
+    fn relative_names_need_an_origin() {
+        let errors = super::super::load_text("z.zone".as_ref(), b"a 1 SOA\n", None, None).expect_err("relative");
+        let sentence = "z.zone:1:1: the name is relative, but no $ORIGIN is stated above; state one or end the name \
+            with a dot";
+        assert_eq!(errors[0].to_string(), sentence);
+    }
+
+    #[test]
+    fn data_in_quotes_and_escapes_is_no_directive() {
+        assert_eq!(listing("\\$TTL A 192.0.2.1\n"), ["\\$TTL.example.com 3600 A c0000201"]);
+        assert_eq!(warnings("a TXT \"$TTL\" ; $FOO\n"), Vec::<String>::new());
+    }
+}

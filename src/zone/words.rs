@@ -1,0 +1,248 @@
+//! The words of one record's data, handed out in order, to our own field readers and to the `domain` crate alike.
+
+use std::fmt;
+
+use domain::base::CharStr;
+use domain::base::scan::{ConvertSymbols, EntrySymbol, Scanner, ScannerError, Symbol};
+use domain::dep::octseq::str::Str;
+
+use super::scanner::{Token, unescape};
+use crate::dns::Name;
+
+/// Why record data cannot be read; the place is [`Words::place`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DataError {
+    /// In words.
+    Wrong(String),
+    /// Words are missing.
+    TooFew,
+    /// Words are left over.
+    TooMany,
+}
+
+impl fmt::Display for DataError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DataError::Wrong(reason) => f.write_str(reason),
+            DataError::TooFew => f.write_str("it ends too early"),
+            DataError::TooMany => f.write_str("it goes on after its end"),
+        }
+    }
+}
+
+impl std::error::Error for DataError {}
+
+impl ScannerError for DataError {
+    fn custom(reason: &'static str) -> Self {
+        DataError::Wrong(reason.to_owned())
+    }
+
+    fn end_of_entry() -> Self {
+        DataError::TooFew
+    }
+
+    fn short_buf() -> Self {
+        DataError::custom("it is longer than 65535 octets")
+    }
+
+    fn trailing_tokens() -> Self {
+        DataError::TooMany
+    }
+}
+
+/// Reads the words of a record's data one after the other.
+pub struct Words<'t, 'a> {
+    tokens: &'t [Token<'a>],
+    next: usize,
+    origin: Option<&'t Name>,
+}
+
+impl<'t, 'a> Words<'t, 'a> {
+    /// Starts at the first of `tokens`; relative names take `origin`.
+    pub fn new(tokens: &'t [Token<'a>], origin: Option<&'t Name>) -> Self {
+        Words { tokens, next: 0, origin }
+    }
+
+    /// The next word.
+    pub fn take(&mut self) -> Result<Token<'a>, DataError> {
+        let token = *self.tokens.get(self.next).ok_or(DataError::TooFew)?;
+        self.next += 1;
+        Ok(token)
+    }
+
+    /// Whether all words are taken.
+    pub fn is_empty(&self) -> bool {
+        self.next == self.tokens.len()
+    }
+
+    /// The next word as text without escapes, for numbers and addresses.
+    pub fn take_plain(&mut self) -> Result<&'a str, DataError> {
+        std::str::from_utf8(self.take()?.text).map_err(|_| DataError::custom("it has octets that are not UTF-8"))
+    }
+
+    /// The next word's octets, escapes undone.
+    pub fn take_octets(&mut self) -> Result<Vec<u8>, DataError> {
+        octets_of(self.take()?)
+    }
+
+    /// The next word as a name, completed with the origin.
+    pub fn take_name(&mut self) -> Result<Name, DataError> {
+        complete(self.take()?.text, self.origin).map_err(DataError::Wrong)
+    }
+
+    /// All words that are left as one text: base 16 and base 64 may be broken up at will.
+    pub fn take_rest(&mut self) -> Result<String, DataError> {
+        let mut rest = String::new();
+        while !self.is_empty() {
+            rest.push_str(self.take_plain()?);
+        }
+        Ok(rest)
+    }
+
+    /// Line and column that `error` is about: the word taken last, the first one left over, or `before`, the
+    /// word in front of the data.
+    pub fn place(&self, error: &DataError, before: Token<'_>) -> (u32, u32) {
+        let index = if *error == DataError::TooMany { Some(self.next) } else { self.next.checked_sub(1) };
+        index.and_then(|index| self.tokens.get(index)).map_or((before.line, before.column), |t| (t.line, t.column))
+    }
+
+    /// Passes on the symbols of the next word.
+    fn symbols(&mut self, mut op: impl FnMut(Symbol) -> Result<(), DataError>) -> Result<(), DataError> {
+        let token = self.take()?;
+        let mut at = 0;
+        let wrong = |_| DataError::custom("it has a backslash that protects nothing or octets that are not UTF-8");
+        while let Some((symbol, next)) = Symbol::from_slice_index(token.text, at).map_err(wrong)? {
+            op(symbol)?;
+            at = next;
+        }
+        Ok(())
+    }
+}
+
+/// A token's octets, escapes undone.
+fn octets_of(token: Token<'_>) -> Result<Vec<u8>, DataError> {
+    let wrong = || DataError::custom("it has a backslash that is not followed by a character or three digits");
+    unescape(token.text).map(Vec::from).ok_or_else(wrong)
+}
+
+/// The name that `text` means below `origin`; what is wrong otherwise.
+pub fn complete(text: &[u8], origin: Option<&Name>) -> Result<Name, String> {
+    let text = std::str::from_utf8(text).ok().filter(|text| text.is_ascii());
+    let text = text.ok_or("the name has characters outside ASCII; write it in its xn-- form")?;
+    match origin {
+        Some(origin) => Name::parse(text, origin).map_err(|error| error.to_string()),
+        None if text.ends_with('.') => text.parse().map_err(|error: crate::dns::NameError| error.to_string()),
+        None => {
+            Err("the name is relative, but no $ORIGIN is stated above; state one or end the name with a dot".into())
+        }
+    }
+}
+
+impl Scanner for Words<'_, '_> {
+    type Octets = Vec<u8>;
+    type OctetsBuilder = Vec<u8>;
+    type Name = domain::base::Name<Vec<u8>>;
+    type Error = DataError;
+
+    fn has_space(&self) -> bool {
+        self.tokens.get(self.next).is_some_and(|token| !token.joined)
+    }
+
+    fn continues(&mut self) -> bool {
+        !self.is_empty()
+    }
+
+    fn scan_symbols<F>(&mut self, op: F) -> Result<(), DataError>
+    where
+        F: FnMut(Symbol) -> Result<(), DataError>,
+    {
+        self.symbols(op)
+    }
+
+    fn scan_entry_symbols<F>(&mut self, mut op: F) -> Result<(), DataError>
+    where
+        F: FnMut(EntrySymbol) -> Result<(), DataError>,
+    {
+        while !self.is_empty() {
+            self.symbols(|symbol| op(symbol.into()))?;
+            op(EntrySymbol::EndOfToken)?;
+        }
+        Ok(())
+    }
+
+    fn convert_token<C: ConvertSymbols<Symbol, DataError>>(&mut self, mut convert: C) -> Result<Vec<u8>, DataError> {
+        let mut octets = Vec::new();
+        self.symbols(|symbol| {
+            octets.extend_from_slice(convert.process_symbol(symbol)?.unwrap_or_default());
+            Ok(())
+        })?;
+        octets.extend_from_slice(convert.process_tail()?.unwrap_or_default());
+        Ok(octets)
+    }
+
+    fn convert_entry<C>(&mut self, mut convert: C) -> Result<Vec<u8>, DataError>
+    where
+        C: ConvertSymbols<EntrySymbol, DataError>,
+    {
+        let mut octets = Vec::new();
+        self.scan_entry_symbols(|symbol| {
+            octets.extend_from_slice(convert.process_symbol(symbol)?.unwrap_or_default());
+            Ok(())
+        })?;
+        octets.extend_from_slice(convert.process_tail()?.unwrap_or_default());
+        Ok(octets)
+    }
+
+    fn scan_octets(&mut self) -> Result<Vec<u8>, DataError> {
+        self.take_octets()
+    }
+
+    fn scan_svcb_octets(&mut self) -> Result<Vec<u8>, DataError> {
+        let mut octets = self.take_octets()?;
+        while self.tokens.get(self.next).is_some_and(|token| token.joined) {
+            octets.extend(self.take_octets()?);
+        }
+        Ok(octets)
+    }
+
+    fn scan_ascii_str<F, T>(&mut self, op: F) -> Result<T, DataError>
+    where
+        F: FnOnce(&str) -> Result<T, DataError>,
+    {
+        let text = self.scan_string()?;
+        if text.is_ascii() { op(&text) } else { Err(DataError::custom("it has characters outside ASCII")) }
+    }
+
+    fn scan_name(&mut self) -> Result<Self::Name, DataError> {
+        let name = self.take_name()?;
+        domain::base::Name::from_octets(name.as_wire().to_vec()).map_err(|_| DataError::custom("the name is wrong"))
+    }
+
+    fn scan_charstr(&mut self) -> Result<CharStr<Vec<u8>>, DataError> {
+        CharStr::from_octets(self.take_octets()?).map_err(|_| DataError::custom("a text is longer than 255 octets"))
+    }
+
+    fn scan_string(&mut self) -> Result<Str<Vec<u8>>, DataError> {
+        Str::from_utf8(self.take_octets()?).map_err(|_| DataError::custom("it has octets that are not UTF-8"))
+    }
+
+    fn scan_charstr_entry(&mut self) -> Result<Vec<u8>, DataError> {
+        let mut octets = Vec::new();
+        while !self.is_empty() {
+            let text = self.scan_charstr()?;
+            octets.push(text.len() as u8);
+            octets.extend_from_slice(text.as_slice());
+        }
+        Ok(octets)
+    }
+
+    fn scan_opt_unknown_marker(&mut self) -> Result<bool, DataError> {
+        let marked = self.tokens.get(self.next).is_some_and(|token| !token.quoted && token.text == br"\#");
+        self.next += usize::from(marked);
+        Ok(marked)
+    }
+
+    fn octets_builder(&mut self) -> Result<Vec<u8>, DataError> {
+        Ok(Vec::new())
+    }
+}
