@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::dns::Name;
 use crate::geo::Code;
+pub use crate::geo::CoarsePoints;
 use crate::steering::{AllDown, Band, Bias, Order, Pick, Point};
 
 /// A whole configuration, checked.
@@ -71,16 +72,6 @@ pub struct Admin {
     pub listen: AdminListen,
     /// File that holds the token for calls that change state.
     pub token_file: Option<PathBuf>,
-}
-
-/// Where a record stands that knows only its country.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum CoarsePoints {
-    /// At the country's population-weighted centre.
-    #[default]
-    Population,
-    /// Where the database puts it.
-    Database,
 }
 
 /// `[geo]`

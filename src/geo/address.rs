@@ -1,0 +1,115 @@
+//! IPv4 and IPv6 addresses as plain numbers, so that everything about ranges is written once.
+
+use std::fmt::Debug;
+use std::net::IpAddr;
+
+/// An address as a number: `u32` for IPv4, `u128` for IPv6.
+pub trait Address: Copy + Ord + Debug + Default + Send + Sync + 'static {
+    /// 32 or 128.
+    const BITS: u32;
+    /// The last address of all.
+    const LAST: Self;
+
+    /// The same number in 128 bits.
+    fn widen(self) -> u128;
+
+    /// The low bits of a number that fits; what does not fit is cut off.
+    fn truncate(wide: u128) -> Self;
+
+    /// The address as the standard library writes it.
+    fn ip(self) -> IpAddr;
+
+    /// The address and whether it belongs to this family.
+    fn from_ip(ip: IpAddr) -> Option<Self>;
+
+    /// The same address with the bit below a prefix of `depth` bits set: the upper half of that prefix.
+    #[inline]
+    fn upper_half(self, depth: u32) -> Self {
+        Self::truncate(self.widen() | 1u128.checked_shl(Self::BITS - 1 - depth.min(Self::BITS - 1)).unwrap_or(0))
+    }
+
+    /// The first and the last address of the prefix of `length` bits that holds this address.
+    fn prefix(self, length: u8) -> (Self, Self) {
+        let hosts = Self::LAST.widen().checked_shr(u32::from(length)).unwrap_or(0);
+        (Self::truncate(self.widen() & !hosts), Self::truncate(self.widen() | hosts))
+    }
+
+    /// The next address; `None` after the last.
+    fn next(self) -> Option<Self> {
+        (self < Self::LAST).then(|| Self::truncate(self.widen() + 1))
+    }
+}
+
+impl Address for u32 {
+    const BITS: u32 = 32;
+    const LAST: u32 = u32::MAX;
+
+    #[inline]
+    fn widen(self) -> u128 {
+        u128::from(self)
+    }
+
+    #[inline]
+    fn truncate(wide: u128) -> u32 {
+        wide as u32
+    }
+
+    fn ip(self) -> IpAddr {
+        IpAddr::V4(self.into())
+    }
+
+    fn from_ip(ip: IpAddr) -> Option<u32> {
+        match ip {
+            IpAddr::V4(address) => Some(address.into()),
+            IpAddr::V6(_) => None,
+        }
+    }
+}
+
+impl Address for u128 {
+    const BITS: u32 = 128;
+    const LAST: u128 = u128::MAX;
+
+    #[inline]
+    fn widen(self) -> u128 {
+        self
+    }
+
+    #[inline]
+    fn truncate(wide: u128) -> u128 {
+        wide
+    }
+
+    fn ip(self) -> IpAddr {
+        IpAddr::V6(self.into())
+    }
+
+    fn from_ip(ip: IpAddr) -> Option<u128> {
+        match ip {
+            IpAddr::V6(address) => Some(address.into()),
+            IpAddr::V4(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_of_any_length() {
+        assert_eq!(0x0a01_0203u32.prefix(8), (0x0a00_0000, 0x0aff_ffff));
+        assert_eq!(7u32.prefix(0), (0, u32::MAX));
+        assert_eq!(7u32.prefix(32), (7, 7));
+        assert_eq!(7u128.prefix(0), (0, u128::MAX));
+        assert_eq!(7u128.prefix(128), (7, 7));
+    }
+
+    #[test]
+    fn the_upper_half_of_a_prefix() {
+        assert_eq!(0u32.upper_half(0), 1 << 31);
+        assert_eq!(0u32.upper_half(31), 1);
+        assert_eq!(0u128.upper_half(0), 1 << 127);
+        assert_eq!(u32::MAX.next(), None);
+    }
+}

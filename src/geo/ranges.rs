@@ -1,0 +1,315 @@
+//! Sorted address ranges in columns of bytes: about five bytes a range.
+//!
+//! Ranges cover the whole space from address 0, so only their starts are kept. A start is kept as its distance from
+//! the one before, and a distance as (trailing zero bits, the rest): networks are aligned, so the rest is nearly
+//! always 1. The list is made to be scanned in order; a mark every [`STRIDE`] ranges lets [`RangeList::find`] begin
+//! near its goal.
+
+use super::address::Address;
+use super::atlas::PlaceId;
+
+/// Ranges between two marks.
+const STRIDE: usize = 256;
+
+/// Ranges of one address family, from address 0 to the last, neighbours in different places.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RangeList<A> {
+    count: usize,
+    /// Trailing zero bits of each distance: one byte a range.
+    zeros: Vec<u8>,
+    /// Each distance without its trailing zeros: one varint a range.
+    steps: Vec<u8>,
+    /// One varint a range.
+    places: Vec<u8>,
+    marks: Vec<Cursor<A>>,
+}
+
+/// Where a scan stands: how much of each column it has read, and the start of the range it read last.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Cursor<A> {
+    ranges: usize,
+    steps: usize,
+    places: usize,
+    start: A,
+}
+
+impl<A: Address> RangeList<A> {
+    /// One range of unknown place.
+    pub fn unknown() -> Self {
+        RangeBuilder::default().finish()
+    }
+
+    /// How many ranges there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none, as in a list that nothing was pushed to.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Bytes of memory held.
+    pub fn memory(&self) -> usize {
+        self.zeros.capacity()
+            + self.steps.capacity()
+            + self.places.capacity()
+            + self.marks.capacity() * size_of::<Cursor<A>>()
+    }
+
+    /// Every range in order: its start and its place.
+    pub fn iter(&self) -> Ranges<'_, A> {
+        Ranges { list: self, at: Cursor::default() }
+    }
+
+    /// The range that holds an address: place, first and last address.
+    pub fn find(&self, address: A) -> (PlaceId, A, A) {
+        // A mark knows the start of the range before it. The last mark that is not behind the address may still lie
+        // inside its range; the one before that lies in front of it for certain.
+        let passed = self.marks.partition_point(|mark| mark.start <= address);
+        let at = self.marks.get(passed.saturating_sub(2)).copied().unwrap_or_default();
+        let mut found = (A::default(), PlaceId::UNKNOWN);
+        for (start, place) in (Ranges { list: self, at }) {
+            if start > address {
+                return (found.1, found.0, A::truncate(start.widen() - 1));
+            }
+            found = (start, place);
+        }
+        (found.1, found.0, A::LAST)
+    }
+
+    /// The same ranges with every place given a new number; the numbers must keep different places different.
+    pub fn renumbered(&self, number: impl Fn(PlaceId) -> PlaceId) -> Self {
+        let mut builder = RangeBuilder::default();
+        self.iter().for_each(|(start, place)| builder.push(start, number(place)));
+        builder.finish()
+    }
+
+    /// Appends the columns to `out`, each behind its length.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        for column in [&self.zeros, &self.steps, &self.places] {
+            write_varint(out, column.len() as u128);
+            out.extend_from_slice(column);
+        }
+    }
+
+    /// Reads what [`RangeList::write`] wrote from the front of `input`; `None` if it is damaged or names a place
+    /// that is not below `places`.
+    pub fn read(input: &mut &[u8], places: u32) -> Option<Self> {
+        let [zeros, steps, places_column] = [read_column(input)?, read_column(input)?, read_column(input)?];
+        let mut list =
+            RangeList { count: zeros.len(), zeros, steps, places: places_column, marks: Vec::new() };
+        list.marks = list.check(places)?;
+        Some(list)
+    }
+
+    /// Scans columns that came from outside: every start behind the one before, every place known, nothing left.
+    fn check(&self, places: u32) -> Option<Vec<Cursor<A>>> {
+        let mut marks = Vec::with_capacity(self.count / STRIDE + 1);
+        let mut ranges = self.iter();
+        while ranges.at.ranges < self.count {
+            let before = ranges.at;
+            if before.ranges % STRIDE == 0 {
+                marks.push(before);
+            }
+            let (start, place) = ranges.next()?;
+            let in_order = if before.ranges == 0 { start == A::default() } else { start > before.start };
+            if !in_order || place.0 >= places {
+                return None;
+            }
+        }
+        (ranges.at.steps == self.steps.len() && ranges.at.places == self.places.len()).then_some(marks)
+    }
+}
+
+/// Iterator over the ranges of a list: start and place.
+#[derive(Debug, Clone)]
+pub struct Ranges<'a, A> {
+    list: &'a RangeList<A>,
+    at: Cursor<A>,
+}
+
+impl<A: Address> Iterator for Ranges<'_, A> {
+    type Item = (A, PlaceId);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let zeros = *self.list.zeros.get(self.at.ranges)?;
+        let step = read_varint(&self.list.steps, &mut self.at.steps)?;
+        let place = read_varint(&self.list.places, &mut self.at.places)?;
+        let distance = step.checked_shl(u32::from(zeros)).unwrap_or(0);
+        self.at.start = A::truncate(self.at.start.widen().wrapping_add(distance));
+        self.at.ranges += 1;
+        Some((self.at.start, PlaceId(place as u32)))
+    }
+}
+
+/// Makes a [`RangeList`] from ranges in order.
+#[derive(Debug, Default)]
+pub struct RangeBuilder<A> {
+    list: RangeList<A>,
+    start: A,
+    place: PlaceId,
+}
+
+impl<A: Address> RangeBuilder<A> {
+    /// From `start` on it is `place`. The first start is 0 and every other lies behind the one before.
+    #[inline]
+    pub fn push(&mut self, start: A, place: PlaceId) {
+        if self.list.count > 0 && self.place == place {
+            return;
+        }
+        if self.list.count % STRIDE == 0 {
+            self.mark();
+        }
+        let distance = start.widen().wrapping_sub(self.start.widen());
+        let zeros = if distance == 0 { 0 } else { distance.trailing_zeros() };
+        self.list.zeros.push(zeros as u8);
+        write_varint(&mut self.list.steps, distance >> zeros);
+        write_varint(&mut self.list.places, u128::from(place.0));
+        self.list.count += 1;
+        (self.start, self.place) = (start, place);
+    }
+
+    /// The list, without spare memory. A list that nothing was pushed to is one range of unknown place.
+    pub fn finish(mut self) -> RangeList<A> {
+        if self.list.is_empty() {
+            self.push(A::default(), PlaceId::UNKNOWN);
+        }
+        for column in [&mut self.list.zeros, &mut self.list.steps, &mut self.list.places] {
+            column.shrink_to_fit();
+        }
+        self.list
+    }
+
+    fn mark(&mut self) {
+        let list = &self.list;
+        let (ranges, steps, places) = (list.count, list.steps.len(), list.places.len());
+        self.list.marks.push(Cursor { ranges, steps, places, start: self.start });
+    }
+}
+
+/// Appends a number, seven bits an octet, the lowest first.
+#[inline]
+pub(super) fn write_varint(out: &mut Vec<u8>, mut number: u128) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// Reads a number at `*at` and moves behind it; `None` at the end of the input.
+#[inline]
+pub(super) fn read_varint(input: &[u8], at: &mut usize) -> Option<u128> {
+    let first = *input.get(*at)?;
+    *at += 1;
+    if first < 0x80 {
+        return Some(u128::from(first));
+    }
+    read_long_varint(input, at, first)
+}
+
+fn read_long_varint(input: &[u8], at: &mut usize, first: u8) -> Option<u128> {
+    let mut number = u128::from(first & 0x7f);
+    for shift in (7..128).step_by(7) {
+        let octet = *input.get(*at)?;
+        *at += 1;
+        number |= u128::from(octet & 0x7f) << shift;
+        if octet < 0x80 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+fn read_column(input: &mut &[u8]) -> Option<Vec<u8>> {
+    let mut at = 0;
+    let length = usize::try_from(read_varint(input, &mut at)?).ok()?;
+    let column = input.get(at..)?.get(..length)?.to_vec();
+    *input = &input[at + length..];
+    Some(column)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn list<A: Address>(starts: &BTreeMap<A, u32>) -> RangeList<A> {
+        let mut builder = RangeBuilder::default();
+        builder.push(A::default(), PlaceId(0));
+        for (&start, &place) in starts.iter().filter(|(start, _)| **start > A::default()) {
+            builder.push(start, PlaceId(place));
+        }
+        builder.finish()
+    }
+
+    fn written<A: Address>(list: &RangeList<A>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        list.write(&mut bytes);
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(starts in prop::collection::btree_map(any::<u32>(), 0..300u32, 0..700)) {
+            let list = list(&starts);
+            let bytes = written(&list);
+            let mut rest = &bytes[..];
+            prop_assert_eq!(RangeList::read(&mut rest, 300).as_ref(), Some(&list));
+            prop_assert!(rest.is_empty());
+            prop_assert_eq!(RangeList::<u32>::read(&mut &bytes[..bytes.len() - 1], 300), None);
+        }
+
+        #[test]
+        fn wide_addresses_too(starts in prop::collection::btree_map(any::<u128>(), 0..9u32, 0..40)) {
+            let list = list(&starts);
+            prop_assert_eq!(RangeList::read(&mut &written(&list)[..], 9), Some(list));
+        }
+
+        #[test]
+        fn find_agrees_with_a_map(
+            starts in prop::collection::btree_map(0..5000u32, 0..3u32, 600..1500),
+            address in 0..5000u32,
+        ) {
+            let list = list(&starts);
+            let (place, first, last) = list.find(address);
+            let expected = starts.range(1..=address).next_back().map_or(0, |(_, place)| *place);
+            prop_assert_eq!(place, PlaceId(expected));
+            prop_assert!(first <= address && address <= last);
+            let around: Vec<_> = list.iter().map(|(start, _)| start).filter(|start| (first..=last).contains(start)).collect();
+            prop_assert_eq!(around, vec![first]);
+        }
+
+        #[test]
+        fn damage_is_refused_or_harmless(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)) {
+            let starts = (1..900u32).map(|start| (start << 9, start % 7)).collect();
+            let mut bytes = written(&list::<u32>(&starts));
+            for (index, value) in flips {
+                let at = index.index(bytes.len());
+                bytes[at] = value;
+            }
+            if let Some(list) = RangeList::<u32>::read(&mut &bytes[..], 7) {
+                prop_assert!(list.iter().all(|(_, place)| place.0 < 7));
+                prop_assert_eq!(list.iter().count(), list.len());
+            }
+        }
+    }
+
+    #[test]
+    fn neighbours_in_one_place_are_one_range() {
+        let list = list::<u32>(&[(10, 1), (20, 1), (30, 0)].into());
+        assert_eq!(list.iter().collect::<Vec<_>>(), [(0, PlaceId(0)), (10, PlaceId(1)), (30, PlaceId(0))]);
+        assert_eq!(list.find(15), (PlaceId(1), 10, 29));
+        assert_eq!(list.find(u32::MAX), (PlaceId(0), 30, u32::MAX));
+    }
+
+    #[test]
+    fn an_empty_list_knows_nothing_of_everything() {
+        assert_eq!(RangeBuilder::<u128>::default().finish().find(9), (PlaceId::UNKNOWN, 0, u128::MAX));
+    }
+}

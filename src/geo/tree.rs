@@ -1,0 +1,150 @@
+//! The search tree of a MaxMind DB file (MaxMind DB File Format Specification 2.0, "Binary Search Tree Section").
+//!
+//! The library's own walk follows whatever the file says: a tree whose nodes all point twice to the next one takes it
+//! longer than the age of the Earth. This walk gives up as soon as it has seen more nodes than a tree can have.
+
+use super::address::Address;
+
+/// The tree of a file: two records a node.
+#[derive(Debug, Clone, Copy)]
+pub struct Tree<'a> {
+    octets: &'a [u8],
+    nodes: u32,
+    /// Octets of a node: 6, 7 or 8.
+    node_size: usize,
+    /// The tree is keyed by IPv6 addresses; IPv4 ones lie under ::/96.
+    wide: bool,
+}
+
+/// The tree is no tree, or ends before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DamagedTree;
+
+impl<'a> Tree<'a> {
+    /// The tree at the start of a file; `record_size` in bits, `ip_version` 4 or 6.
+    pub fn new(file: &'a [u8], nodes: u32, record_size: u16, ip_version: u16) -> Result<Self, DamagedTree> {
+        let node_size = match record_size {
+            24 | 28 | 32 => usize::from(record_size) / 4,
+            _ => return Err(DamagedTree),
+        };
+        let length = (nodes as usize).checked_mul(node_size).ok_or(DamagedTree)?;
+        Ok(Tree { octets: file.get(..length).ok_or(DamagedTree)?, nodes, node_size, wide: ip_version == 6 })
+    }
+
+    /// Every leaf of one address family in order: its first address and its record, `None` where there is no data.
+    /// IPv4 seen through IPv6 addresses is left out: those are translated before any look-up.
+    pub fn leaves<A: Address>(self) -> Leaves<'a, A> {
+        let embedded = if self.wide { self.embedded_root() } else { None };
+        let (root, alias) = match (A::BITS, self.wide) {
+            (32, false) => (Some(0), None),
+            (32, true) => (embedded, None),
+            (_, true) => (Some(0), embedded),
+            (_, false) => (None, None),
+        };
+        let stack = root.filter(|_| self.nodes > 0).map(|node| Pending { node, depth: 0, first: A::default() });
+        Leaves { tree: self, alias, stack: stack.into_iter().collect(), left: u64::from(self.nodes) * 2 + 2 }
+    }
+
+    /// The node of ::/96, if the tree goes that deep.
+    fn embedded_root(self) -> Option<u32> {
+        (0..96).try_fold(0, |node, _| (node < self.nodes).then(|| self.children(node)).flatten().map(|pair| pair[0]))
+            .filter(|&node| node < self.nodes && node != 0)
+    }
+
+    #[inline]
+    fn children(self, node: u32) -> Option<[u32; 2]> {
+        let at = node as usize * self.node_size;
+        let octets = self.octets.get(at..at + self.node_size)?;
+        let number = |octets: &[u8]| octets.iter().fold(0, |sum, &octet| sum << 8 | u32::from(octet));
+        Some(match self.node_size {
+            6 => [number(&octets[..3]), number(&octets[3..])],
+            7 => {
+                let high = u32::from(octets[3]);
+                [(high >> 4) << 24 | number(&octets[..3]), (high & 0xf) << 24 | number(&octets[4..])]
+            }
+            _ => [number(&octets[..4]), number(&octets[4..])],
+        })
+    }
+}
+
+/// Iterator over the leaves of a [`Tree`].
+#[derive(Debug)]
+pub struct Leaves<'a, A> {
+    tree: Tree<'a>,
+    /// The node that stands for the whole IPv4 space wherever it is met.
+    alias: Option<u32>,
+    stack: Vec<Pending<A>>,
+    /// How many more records a sound tree could have.
+    left: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Pending<A> {
+    node: u32,
+    depth: u32,
+    first: A,
+}
+
+impl<A: Address> Iterator for Leaves<'_, A> {
+    type Item = Result<(A, Option<u32>), DamagedTree>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut at = self.stack.pop()?;
+        while at.node < self.tree.nodes && Some(at.node) != self.alias {
+            let Some([lower, upper]) = self.tree.children(at.node).filter(|_| at.depth < A::BITS && self.left > 0) else {
+                self.stack.clear();
+                return Some(Err(DamagedTree));
+            };
+            self.left -= 1;
+            self.stack.push(Pending { node: upper, depth: at.depth + 1, first: at.first.upper_half(at.depth) });
+            at = Pending { node: lower, depth: at.depth + 1, first: at.first };
+        }
+        Some(Ok((at.first, (at.node > self.tree.nodes).then_some(at.node))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nodes of 24-bit records.
+    fn octets(nodes: &[[u32; 2]]) -> Vec<u8> {
+        nodes.iter().flatten().flat_map(|record| record.to_be_bytes()[1..].to_vec()).collect()
+    }
+
+    #[test]
+    fn leaves_come_in_order_with_their_gaps() {
+        let file = octets(&[[1, 20], [2, 21]]);
+        let leaves: Vec<_> = Tree::new(&file, 2, 24, 4).unwrap().leaves::<u32>().map(Result::unwrap).collect();
+        assert_eq!(leaves, [(0, None), (1 << 30, Some(21)), (1 << 31, Some(20))]);
+        assert_eq!(Tree::new(&file, 2, 24, 4).unwrap().leaves::<u128>().count(), 0);
+    }
+
+    #[test]
+    fn nodes_of_28_and_32_bits() {
+        let middle = [0x12, 0x34, 0x56, 0xab, 0x78, 0x9a, 0xbc];
+        let tree = Tree { octets: &middle, nodes: 1, node_size: 7, wide: false };
+        assert_eq!(tree.children(0), Some([0xa12_3456, 0xb78_9abc]));
+        let large = [0, 0, 1, 2, 3, 0, 0, 4];
+        let tree = Tree { octets: &large, nodes: 1, node_size: 8, wide: false };
+        assert_eq!(tree.children(0), Some([0x102, 0x300_0004]));
+    }
+
+    #[test]
+    fn a_tree_that_shares_its_nodes_is_given_up_soon() {
+        let nodes: Vec<[u32; 2]> = (1..=100).map(|next| [next, next]).collect();
+        let file = octets(&nodes);
+        let mut leaves = Tree::new(&file, 100, 24, 6).unwrap().leaves::<u128>();
+        let seen = leaves.by_ref().take(1_000).filter(Result::is_ok).count();
+        assert!(seen < 300, "{seen} leaves");
+        let circle = octets(&[[0, 0]]);
+        assert!(Tree::new(&circle, 1, 24, 4).unwrap().leaves::<u32>().any(|leaf| leaf.is_err()));
+    }
+
+    #[test]
+    fn a_tree_longer_than_its_file_is_refused() {
+        assert!(Tree::new(&[0; 11], 2, 24, 4).is_err());
+        assert!(Tree::new(&[0; 12], 2, 25, 4).is_err());
+    }
+}
