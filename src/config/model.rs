@@ -97,6 +97,23 @@ pub struct Cidr {
     pub prefix: u8,
 }
 
+impl Cidr {
+    /// The first and the last address.
+    pub fn bounds(&self) -> (IpAddr, IpAddr) {
+        let last = match self.address {
+            IpAddr::V4(first) => {
+                let host = u32::MAX.checked_shr(u32::from(self.prefix)).unwrap_or(0);
+                IpAddr::V4((first.to_bits() | host).into())
+            }
+            IpAddr::V6(first) => {
+                let host = u128::MAX.checked_shr(u32::from(self.prefix)).unwrap_or(0);
+                IpAddr::V6((first.to_bits() | host).into())
+            }
+        };
+        (self.address, last)
+    }
+}
+
 /// One prefix of `[[geo.networks]]`.
 #[derive(Debug, Clone)]
 pub struct Network {

@@ -18,9 +18,13 @@ pub mod tree;
 pub mod builtin;
 pub mod cells;
 
-pub mod locations;
 pub mod subdivisions;
+
+pub mod table;
+
+pub mod catchment;
 
 pub use atlas::{Atlas, CoarsePoints, Located, OperatorNetwork, PlaceId, Source, SourceKind, Sources};
 pub use error::GeoError;
 pub use place::{Code, Place};
+pub use table::{AddressTable, Found};

@@ -1,8 +1,8 @@
 //! Address space that is nowhere: private and special-purpose networks.
 //!
 //! From the IANA registries of special-purpose IPv4 and IPv6 addresses (RFC 6890, RFC 8190) and the multicast
-//! registries. IPv6 forms that carry an IPv4 address (mapped, 64:ff9b::/96, 6to4, Teredo) are not listed: they are
-//! translated before any look-up.
+//! registries. IPv6 forms that carry an IPv4 address are listed too: they are translated before any look-up, so nothing
+//! is ever found there, and no answer's scope may reach from its neighbours into them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -24,6 +24,11 @@ pub const UNROUTABLE: &[(IpAddr, u8)] = &[
     v4([240, 0, 0, 0], 4),
     v6([0, 0, 0, 0, 0, 0, 0, 0], 128),
     v6([0, 0, 0, 0, 0, 0, 0, 1], 128),
+    // What carries IPv4: mapped (RFC 4291), translated (RFC 6052), Teredo (RFC 4380), 6to4 (RFC 3056).
+    v6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96),
+    v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96),
+    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32),
+    v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),
     // Translation inside one network (RFC 8215).
     v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48),
     v6([0x100, 0, 0, 0, 0, 0, 0, 0], 64),

@@ -1,0 +1,112 @@
+//! Which address a client is looked up by, and how far an answer for it holds.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::dns::ClientSubnet;
+use crate::geo::catchment::UNROUTABLE;
+use crate::geo::{AddressTable, Found};
+use crate::steering::Client;
+use crate::steering::pick::{STABLE_PREFIX_V4, STABLE_PREFIX_V6};
+
+/// An address as it is looked up: IPv4 where an IPv6 form carries one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// What is looked up.
+    pub address: IpAddr,
+    /// Bits that stand before the IPv4 address in its IPv6 form; 0 for a plain address.
+    pub before: u8,
+}
+
+impl Seen {
+    /// Mapped (RFC 4291 section 2.5.5.2), the well-known translation prefix (RFC 6052 section 2.1), 6to4 (RFC 3056
+    /// section 2) and Teredo (RFC 4380 section 4: the client's address stands last, inverted) are IPv4.
+    pub fn of(address: IpAddr) -> Seen {
+        let IpAddr::V6(v6) = address else { return Seen { address, before: 0 } };
+        let bits = v6.to_bits();
+        let carried = |v4: u32, before| Seen { address: IpAddr::V4(Ipv4Addr::from_bits(v4)), before };
+        match (bits >> 96) as u32 {
+            0x2001_0000 => carried(!(bits as u32), 96),
+            _ if bits >> 32 == 0xffff || bits >> 32 == 0x0064_ff9b << 64 => carried(bits as u32, 96),
+            _ if bits >> 112 == 0x2002 => carried((bits >> 80) as u32, 16),
+            _ => Seen { address, before: 0 },
+        }
+    }
+
+    /// The least scope of an answer that depends on the client's stable prefix.
+    fn stable_scope(&self) -> u8 {
+        self.before + if self.address.is_ipv4() { STABLE_PREFIX_V4 } else { STABLE_PREFIX_V6 }
+    }
+}
+
+/// A client found in a table.
+#[derive(Debug, Clone, Copy)]
+pub struct Located {
+    /// The table's value.
+    pub value: u32,
+    /// What shares and sticky picks go by.
+    pub client: Client,
+    /// The address that decided.
+    pub address: IpAddr,
+    /// It was the client subnet's.
+    pub by_subnet: bool,
+    /// SCOPE PREFIX-LENGTH of an answer that depends on the value alone.
+    scope: u8,
+    stable_scope: u8,
+}
+
+impl Located {
+    /// Looks a client up: by its subnet if there is one to be used, by the query's source address if the subnet is
+    /// private or special-purpose space.
+    ///
+    /// The scope is the block around the subnet either way: a client in private space shares the answer with that
+    /// private block, not with the public space around it.
+    #[inline]
+    pub fn find(table: &AddressTable, source: IpAddr, subnet: Option<&ClientSubnet<'_>>) -> Located {
+        let Some(address) = subnet.and_then(|subnet| subnet.address()) else {
+            let seen = Seen::of(source);
+            return Located::new(seen, table.find(seen.address), 0, 0, false);
+        };
+        let seen = Seen::of(address);
+        let found = table.find(seen.address);
+        let (scope, stable) = (found.scope + seen.before, seen.stable_scope());
+        if found.value != UNROUTABLE {
+            return Located::new(seen, found, scope, stable, true);
+        }
+        let source = Seen::of(source);
+        Located::new(source, table.find(source.address), scope, scope, false)
+    }
+
+    #[inline]
+    fn new(seen: Seen, found: Found, scope: u8, stable_scope: u8, by_subnet: bool) -> Located {
+        let client = Client::at(seen.address);
+        Located { value: found.value, client, address: seen.address, by_subnet, scope, stable_scope }
+    }
+
+    /// SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1); `stable`: the answer depends on the client's stable prefix too.
+    #[inline]
+    pub fn scope(&self, stable: bool) -> u8 {
+        if stable { self.scope.max(self.stable_scope) } else { self.scope }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ipv6_forms_of_ipv4_are_ipv4() {
+        for (form, before) in [
+            ("203.0.113.7", 0),
+            ("::ffff:203.0.113.7", 96),
+            ("64:ff9b::203.0.113.7", 96),
+            ("2002:cb00:7107::1", 16),
+            ("2001:0:4136:e378:8000:63bf:34ff:8ef8", 96),
+        ] {
+            let seen = Seen::of(form.parse().unwrap());
+            assert_eq!((seen.address.to_string().as_str(), seen.before), ("203.0.113.7", before), "{form}");
+        }
+        for form in ["2001:db8::1", "::1", "64:ff9b:1::203.0.113.7", "2003::1"] {
+            assert_eq!(Seen::of(form.parse().unwrap()).address.to_string(), form.parse::<IpAddr>().unwrap().to_string());
+        }
+    }
+}

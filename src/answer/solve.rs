@@ -1,0 +1,371 @@
+//! The three sections of a reply (RFC 1034 section 4.3.2), a function for each.
+
+use std::net::IpAddr;
+
+use super::world::{Lookup, Node, Prepared, Role, ZoneId};
+use super::{Moment, Verdict};
+use crate::dns::reply::{POINTER_REACH, Reply, Section};
+use crate::dns::{CLASS_IN, Full, Query, Rcode, RecordType, SearchName, name};
+
+/// Longest chain of aliases that is followed in one reply.
+const MAX_CHAIN: usize = 16;
+/// Most names whose addresses are added to one reply.
+const MAX_TARGETS: usize = 16;
+/// Where the question's name stands in every reply.
+const QUESTION_NAME: u16 = crate::dns::query::HEADER as u16;
+
+/// A reply on its way from the question to its last section.
+pub struct Solver<'m, 'q, 'b> {
+    pub(super) moment: &'m Moment<'m>,
+    pub(super) query: &'q Query<'q>,
+    pub(super) source: IpAddr,
+    pub(super) reply: Reply<'b>,
+    /// SCOPE PREFIX-LENGTH to give.
+    pub(super) scope: u8,
+}
+
+/// A name on the way along a chain, and where it stands in the reply.
+struct Current<'n> {
+    name: &'n SearchName,
+    at: u16,
+}
+
+/// What became of one name of a chain.
+enum Step {
+    /// The reply is complete.
+    Done(Verdict),
+    /// Go on with this name.
+    Follow(SearchName, u16),
+}
+
+impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
+    /// A reply that has its question and nothing else.
+    #[inline]
+    pub fn new(moment: &'m Moment<'m>, query: &'q Query<'q>, source: IpAddr, reply: Reply<'b>) -> Self {
+        Solver { moment, query, source, reply, scope: 0 }
+    }
+
+    /// The reply and the scope of its client subnet.
+    #[inline]
+    pub fn finish(self) -> (Reply<'b>, u8) {
+        (self.reply, self.scope)
+    }
+
+    /// Writes every section. A record that must be there and does not fit sets TC.
+    #[inline]
+    pub fn solve(&mut self) -> Verdict {
+        let question = &self.query.question;
+        if !question.is_internet() || matches!(question.rtype, RecordType::AXFR | RecordType::IXFR) {
+            return self.refuse();
+        }
+        let first = Current { name: &question.name, at: QUESTION_NAME };
+        match self.solve_name(&first, 0) {
+            Ok(Step::Done(verdict)) => verdict,
+            Ok(Step::Follow(name, at)) => self.solve_chain(name, at),
+            Err(Full) => self.truncate(),
+        }
+    }
+
+    /// Follows aliases inside our zones, each node once.
+    fn solve_chain(&mut self, mut name: SearchName, mut at: u16) -> Verdict {
+        let mut seen = [&[][..]; MAX_CHAIN];
+        let names = &self.moment.world.names;
+        for hop in 1..MAX_CHAIN {
+            let known = names.get(name.as_wire()).map_or(&[][..], |node| names.name_of(node));
+            if !known.is_empty() && (seen.contains(&known) || name.as_wire() == self.query.question.name.as_wire()) {
+                break;
+            }
+            if let Some(place) = seen.get_mut(hop) {
+                *place = known;
+            }
+            match self.solve_name(&Current { name: &name, at }, hop) {
+                Ok(Step::Done(verdict)) => return verdict,
+                Ok(Step::Follow(next, next_at)) => (name, at) = (next, next_at),
+                Err(Full) => return self.truncate(),
+            }
+        }
+        Verdict::Static
+    }
+
+    fn truncate(&mut self) -> Verdict {
+        self.reply.truncated = true;
+        Verdict::Static
+    }
+
+    #[cold]
+    fn refuse(&mut self) -> Verdict {
+        self.reply.rcode = Rcode::Refused;
+        Verdict::Refused
+    }
+
+    #[inline]
+    fn solve_name(&mut self, current: &Current<'_>, hop: usize) -> Result<Step, Full> {
+        match self.moment.world.names.look_up(current.name) {
+            Lookup::Found(node) | Lookup::Wildcard(node) => {
+                self.reply.authoritative = true;
+                self.solve_answer(current, node, hop)
+            }
+            Lookup::Missing(encloser) => {
+                self.reply.authoritative = true;
+                self.reply.rcode = Rcode::NxDomain;
+                self.solve_negative(current, encloser.zone)?;
+                Ok(Step::Done(Verdict::NoName))
+            }
+            Lookup::Delegated(cut) => self.solve_delegated(current, cut, hop),
+            Lookup::Redirected(owner) => self.solve_redirected(current, owner),
+            Lookup::Outside if hop == 0 => Ok(Step::Done(self.refuse())),
+            Lookup::Outside => Ok(Step::Done(Verdict::Static)),
+        }
+    }
+
+    /// The answer section for a name that exists, or that a wildcard stands in for.
+    #[inline]
+    fn solve_answer(&mut self, current: &Current<'_>, node: &'m Node, hop: usize) -> Result<Step, Full> {
+        let asked = self.query.question.rtype;
+        if let Some(service) = node.service {
+            if let Some(verdict) = self.solve_steered(service, current.at, asked, hop)? {
+                return match verdict {
+                    Verdict::NoData => self.no_data(current, node.zone),
+                    verdict => Ok(Step::Done(verdict)),
+                };
+            }
+        }
+        let rrsets = self.moment.world.records.of(node.rrsets);
+        if let Some(found) = rrsets.iter().find(|rrset| rrset.rtype == asked) {
+            let at = self.put(Section::Answer, found, current, node.zone, current.at)?;
+            self.solve_additional(found, at, current.at, false);
+            return Ok(Step::Done(Verdict::Static));
+        }
+        if let Some(alias) = rrsets.iter().find(|rrset| rrset.rtype == RecordType::CNAME) {
+            return self.solve_alias(current, node, alias);
+        }
+        if asked == RecordType::ANY && (!rrsets.is_empty() || node.service.is_some()) {
+            self.put_hinfo(current.at)?;
+            return Ok(Step::Done(Verdict::Static));
+        }
+        let upper_side = asked == RecordType::DS && node.role == Role::Apex;
+        self.no_data(current, node.parent_zone.filter(|_| upper_side).unwrap_or(node.zone))
+    }
+
+    fn no_data(&mut self, current: &Current<'_>, zone: ZoneId) -> Result<Step, Full> {
+        self.solve_negative(current, zone)?;
+        Ok(Step::Done(Verdict::NoData))
+    }
+
+    /// A CNAME, and its target to go on with.
+    fn solve_alias(&mut self, current: &Current<'_>, node: &Node, alias: &'m Prepared) -> Result<Step, Full> {
+        let at = self.put(Section::Answer, alias, current, node.zone, current.at)?;
+        let target_at = at + super::world::records::RECORD_HEADER;
+        if self.query.question.rtype == RecordType::ANY {
+            return Ok(Step::Done(Verdict::Static));
+        }
+        Ok(self.follow(target_at))
+    }
+
+    /// Goes on with the name that was just written, if a pointer can reach it.
+    fn follow(&self, target_at: usize) -> Step {
+        let mut wire = [0; name::MAX_NAME];
+        let read = expand(self.reply.octets(), target_at, &mut wire);
+        match read.and_then(|length| SearchName::read(wire.get(..length)?)) {
+            Some(target) if target_at <= POINTER_REACH => Step::Follow(target, target_at as u16),
+            _ => Step::Done(Verdict::Static),
+        }
+    }
+
+    /// The SOA record of a negative answer (RFC 2308 section 2).
+    fn solve_negative(&mut self, current: &Current<'_>, zone: ZoneId) -> Result<(), Full> {
+        let Some(soa) = self.zone(zone).and_then(|zone| self.moment.world.records.get(zone.negative_soa)) else {
+            return Ok(());
+        };
+        let owner = self.apex_pointer(current, zone);
+        self.put(Section::Authority, soa, current, zone, owner).map(|_| ())
+    }
+
+    /// A referral (RFC 1034 section 4.3.2 step 3b); the DS at the cut itself is ours to answer.
+    fn solve_delegated(&mut self, current: &Current<'_>, cut: &'m Node, hop: usize) -> Result<Step, Full> {
+        let at_cut = usize::from(cut.labels) == current.name.label_count();
+        if at_cut && self.query.question.rtype == RecordType::DS {
+            self.reply.authoritative = true;
+            let rrsets = self.moment.world.records.of(cut.rrsets);
+            return match rrsets.iter().find(|rrset| rrset.rtype == RecordType::DS) {
+                None => self.no_data(current, cut.zone),
+                Some(ds) => {
+                    self.put(Section::Answer, ds, current, cut.zone, current.at)?;
+                    Ok(Step::Done(Verdict::Static))
+                }
+            };
+        }
+        let rrsets = self.moment.world.records.of(cut.rrsets);
+        let Some(ns) = rrsets.iter().find(|rrset| rrset.rtype == RecordType::NS) else {
+            return Ok(Step::Done(Verdict::Referral));
+        };
+        let skip = current.name.label_count().saturating_sub(usize::from(cut.labels));
+        let owner = pointer(self.reply.octets(), current.at, skip);
+        let at = self.put(Section::Authority, ns, current, cut.zone, owner)?;
+        self.solve_additional(ns, at, owner, true);
+        Ok(Step::Done(if hop == 0 { Verdict::Referral } else { Verdict::Static }))
+    }
+
+    /// DNAME and the CNAME made from it (RFC 6672 section 2.2).
+    fn solve_redirected(&mut self, current: &Current<'_>, owner: &'m Node) -> Result<Step, Full> {
+        let records = &self.moment.world.records;
+        let Some(dname) = owner.dname.and_then(|number| records.get(number)) else {
+            return Ok(Step::Done(Verdict::Failed));
+        };
+        self.reply.authoritative = true;
+        let keep = usize::from(owner.labels);
+        let skip = current.name.label_count().saturating_sub(keep);
+        let owner_pointer = pointer(self.reply.octets(), current.at, skip);
+        self.put(Section::Answer, dname, current, owner.zone, owner_pointer)?;
+        let wire = records.octets(dname);
+        let (header, target) = wire.split_at(super::world::records::RECORD_HEADER.min(wire.len()));
+        let labels = current.name.prefix(keep);
+        let length = labels.len() + target.len();
+        if length > name::MAX_NAME {
+            self.reply.rcode = Rcode::YxDomain;
+            return Ok(Step::Done(Verdict::Static));
+        }
+        let ttl = header.get(6..10).and_then(|ttl| ttl.first_chunk::<4>()).copied().unwrap_or_default();
+        let mut record = [0; super::world::records::RECORD_HEADER + name::MAX_NAME];
+        let size = write_record(&mut record, current.at, RecordType::CNAME, ttl, &[labels, target]).ok_or(Full)?;
+        let at = self.reply.position();
+        self.reply.append(Section::Answer, record.get(..size).ok_or(Full)?, 1)?;
+        Ok(self.follow(at + super::world::records::RECORD_HEADER))
+    }
+
+    /// The addresses of names in an RRset that was just written. With `needed` (a referral), glue at or below the
+    /// cut must be there or TC is set (RFC 9471 section 3.1); otherwise what does not fit is left out.
+    fn solve_additional(&mut self, rrset: &'m Prepared, rrset_at: usize, owner: u16, needed: bool) {
+        let world = self.moment.world;
+        for target in world.records.targets(rrset).iter().take(MAX_TARGETS) {
+            let Some(node) = world.names.node(target.node).filter(|node| node.service.is_none()) else { continue };
+            let at = target.at.map_or(usize::from(owner), |at| rrset_at + at as usize);
+            if at > POINTER_REACH || !needed && node.cut.is_some() && node.role == Role::Outside {
+                continue;
+            }
+            for address in world.records.of(node.rrsets).iter().filter(|rrset| is_address(rrset.rtype)) {
+                let written = self.put_plain(Section::Additional, address, at as u16);
+                if written.is_err() && needed && node.cut.is_some() {
+                    self.reply.truncated = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn zone(&self, zone: ZoneId) -> Option<&'m super::world::Zone> {
+        self.moment.world.zones.get(zone.0 as usize)
+    }
+
+    /// A pointer to the apex of a zone that holds the current name.
+    fn apex_pointer(&self, current: &Current<'_>, zone: ZoneId) -> u16 {
+        let labels = self.zone(zone).map_or(0, |zone| usize::from(zone.labels));
+        pointer(self.reply.octets(), current.at, current.name.label_count().saturating_sub(labels))
+    }
+
+    /// Copies an RRset and sets its pointers; returns where it stands.
+    #[inline]
+    fn put(&mut self, section: Section, rrset: &'m Prepared, current: &Current<'_>, zone: ZoneId, owner: u16) -> Result<usize, Full> {
+        let apex_pointers = self.moment.world.records.apex_pointers(rrset);
+        let apex = if apex_pointers.is_empty() { 0 } else { self.apex_pointer(current, zone) };
+        let at = self.reply.position();
+        let written = self.put_records(section, rrset, owner)?;
+        for &place in apex_pointers {
+            set_pointer(written, usize::from(place), apex);
+        }
+        Ok(at)
+    }
+
+    /// Copies an RRset without names in its data.
+    #[inline]
+    fn put_plain(&mut self, section: Section, rrset: &'m Prepared, owner: u16) -> Result<(), Full> {
+        self.put_records(section, rrset, owner).map(|_| ())
+    }
+
+    #[inline]
+    fn put_records(&mut self, section: Section, rrset: &'m Prepared, owner: u16) -> Result<&mut [u8], Full> {
+        let octets = self.moment.world.records.octets(rrset);
+        let written = self.reply.append(section, octets, rrset.count)?;
+        let mut at = 0;
+        for _ in 0..rrset.count {
+            set_pointer(written, at, owner);
+            let length = written.get(at + 10..at + 12).and_then(|length| length.first_chunk::<2>());
+            at += 12 + length.map_or(0, |&length| usize::from(u16::from_be_bytes(length)));
+        }
+        Ok(written)
+    }
+
+    /// The one record that ANY gets where there is something (RFC 8482 section 4.2).
+    fn put_hinfo(&mut self, owner: u16) -> Result<(), Full> {
+        let mut record = [0; 32];
+        let ttl = 3600u32.to_be_bytes();
+        let size = write_record(&mut record, owner, RecordType::HINFO, ttl, &[b"\x07RFC8482\0"]).ok_or(Full)?;
+        self.reply.append(Section::Answer, record.get(..size).ok_or(Full)?, 1).map(|_| ())
+    }
+}
+
+fn is_address(rtype: RecordType) -> bool {
+    matches!(rtype, RecordType::A | RecordType::AAAA)
+}
+
+/// Writes one record with a pointer as its owner; returns its length.
+pub(super) fn write_record(place: &mut [u8], owner: u16, rtype: RecordType, ttl: [u8; 4], data: &[&[u8]]) -> Option<usize> {
+    let length: usize = data.iter().map(|part| part.len()).sum();
+    let [o1, o0] = (0xc000 | owner).to_be_bytes();
+    let ([t1, t0], [c1, c0], [l1, l0]) = (rtype.0.to_be_bytes(), CLASS_IN.to_be_bytes(), (length as u16).to_be_bytes());
+    let [ttl3, ttl2, ttl1, ttl0] = ttl;
+    let (header, mut rest) = place.split_first_chunk_mut::<12>()?;
+    *header = [o1, o0, t1, t0, c1, c0, ttl3, ttl2, ttl1, ttl0, l1, l0];
+    for part in data {
+        let (here, after) = rest.split_at_mut_checked(part.len())?;
+        here.copy_from_slice(part);
+        rest = after;
+    }
+    Some(12 + length)
+}
+
+#[inline]
+fn set_pointer(octets: &mut [u8], at: usize, target: u16) {
+    if let Some(place) = octets.get_mut(at..at + 2) {
+        place.copy_from_slice(&(0xc000 | target).to_be_bytes());
+    }
+}
+
+/// Where the name at `at` stands without its first `skip` labels, pointers followed.
+fn pointer(message: &[u8], at: u16, skip: usize) -> u16 {
+    let mut at = usize::from(at);
+    let mut left = skip;
+    // Each step takes a label or goes back, and a name has at most 127 labels and as many pointers here.
+    for _ in 0..2 * name::MAX_NAME {
+        match message.get(at).copied() {
+            Some(high @ 0xc0..) => at = usize::from(high & 0x3f) << 8 | usize::from(message.get(at + 1).copied().unwrap_or(0)),
+            _ if left == 0 => break,
+            Some(length) => {
+                at += 1 + usize::from(length);
+                left -= 1;
+            }
+            None => break,
+        }
+    }
+    at.min(POINTER_REACH) as u16
+}
+
+/// The uncompressed form of the name at `at`; its length, or `None` if it does not fit.
+fn expand(message: &[u8], mut at: usize, wire: &mut [u8; name::MAX_NAME]) -> Option<usize> {
+    let mut length = 0;
+    for _ in 0..2 * name::MAX_NAME {
+        let octet = *message.get(at)?;
+        if octet >= 0xc0 {
+            at = usize::from(octet & 0x3f) << 8 | usize::from(*message.get(at + 1)?);
+            continue;
+        }
+        let label = message.get(at..at + 1 + usize::from(octet))?;
+        wire.get_mut(length..length + label.len())?.copy_from_slice(label);
+        length += label.len();
+        at += label.len();
+        if octet == 0 {
+            return Some(length);
+        }
+    }
+    None
+}

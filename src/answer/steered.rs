@@ -1,0 +1,140 @@
+//! The answer section of a steered name.
+
+use std::net::IpAddr;
+
+use super::Verdict;
+use super::client::Located;
+use super::solve::{Solver, write_record};
+use super::world::present::{PresentService, PresentView};
+use super::world::services::{EndpointData, Family, Service};
+use super::world::{ServiceId, records};
+use crate::dns::reply::Section;
+use crate::dns::{ClientSubnet, Full, Rcode, RecordType, name};
+use crate::steering::pick::{Picks, pick, stage_for};
+use crate::steering::{Ending, Outcome, Pick, Stage};
+
+/// What a service comes to for one client: what is answered, and what `explain` prints.
+pub struct Decision<'m> {
+    /// Where the client was found.
+    pub located: Located,
+    /// What its place comes to.
+    pub outcome: &'m Outcome,
+    /// The stage that takes the client; `None`: the all-down rule leaves nothing to give.
+    pub stage: Option<&'m Stage>,
+    /// The endpoints, by region position and index into its pool.
+    pub picks: Picks,
+    /// SCOPE PREFIX-LENGTH, if a client subnet was used.
+    pub scope: u8,
+}
+
+/// Decides for one client. `subnet` is the client subnet to be used, if there is one; `turn` is asked for only by
+/// round robin.
+#[inline]
+pub fn decide<'m>(
+    service: &Service,
+    view: &'m PresentView,
+    source: IpAddr,
+    subnet: Option<&ClientSubnet<'_>>,
+    draw: u64,
+    turn: impl FnOnce() -> u32,
+) -> Option<Decision<'m>> {
+    let located = Located::find(&view.table, source, subnet);
+    let outcome = view.outcomes.get(located.value as usize)?;
+    let stage = stage_for(outcome, located.client);
+    let turn = if service.pick == Pick::RoundRobin { turn() } else { 0 };
+    let picks = stage.map(|stage| pick(stage, &view.pools, service.pick, service.answers, located.client, draw, turn));
+    let sticks = service.pick == Pick::Sticky && stage.is_some_and(|stage| view.has_choice(stage));
+    let by_prefix = sticks || !outcome.stages.iter().all(|stage| stage.whole);
+    let scope = if subnet.is_some() { located.scope(by_prefix) } else { 0 };
+    Some(Decision { located, outcome, stage, picks: picks.unwrap_or_default(), scope })
+}
+
+/// The family of a service that answers for a type; `None`: the type comes from the zone file.
+#[inline]
+pub fn family_for(service: &Service, asked: RecordType) -> Option<Family> {
+    match asked {
+        RecordType::A => Some(Family::V4),
+        RecordType::AAAA => Some(Family::V6),
+        // A name with a CNAME has nothing else (RFC 1034 section 3.6.2), so it is the answer to every type.
+        _ if service.names_only || service.has_names && asked == RecordType::CNAME => Some(Family::V4),
+        _ => None,
+    }
+}
+
+impl Solver<'_, '_, '_> {
+    /// Answers from a service. `None`: the type is not the service's, so it comes from the zone file;
+    /// `Some(NoData)`: the service has the name but nothing of this type for this client.
+    #[inline]
+    pub(super) fn solve_steered(
+        &mut self,
+        id: ServiceId,
+        owner: u16,
+        asked: RecordType,
+        hop: usize,
+    ) -> Result<Option<Verdict>, Full> {
+        let moment = self.moment;
+        let Some(service) = moment.world.services.get(id.0 as usize) else { return Ok(None) };
+        let Some(family) = family_for(service, asked) else { return Ok(None) };
+        let subnet = self.subnet_in_use(service.client_subnet);
+        // One tailored link in a reply whose scope can only speak for one (RFC 7871 section 7.2.1).
+        if hop > 0 && subnet.is_some() {
+            return Ok(Some(Verdict::Static));
+        }
+        let Some(now) = moment.present.service(id) else { return Ok(Some(Verdict::NoData)) };
+        let view = now.view(family);
+        let turn = || moment.turns.take(id);
+        let decision = view.and_then(|view| decide(service, view, self.source, subnet, moment.draw, turn));
+        let Some((view, decision)) = view.zip(decision) else { return Ok(Some(Verdict::NoData)) };
+        self.scope = decision.scope;
+        if decision.stage.is_none() && decision.outcome.ending == Ending::ServFail {
+            self.reply.rcode = Rcode::ServFail;
+            self.reply.authoritative = false;
+            return Ok(Some(Verdict::Failed));
+        }
+        self.put_picks(&decision.picks, now, view, owner, asked).map(Some)
+    }
+
+    /// The client subnet, if there is one and the service uses it.
+    #[inline]
+    fn subnet_in_use(&self, enabled: bool) -> Option<&'_ ClientSubnet<'_>> {
+        let subnet = self.query.edns.as_ref().and_then(|edns| edns.client_subnet.as_ref());
+        subnet.filter(|subnet| enabled && subnet.source > 0)
+    }
+
+    /// Writes what was picked: addresses of the type asked for, or one CNAME.
+    #[inline]
+    fn put_picks(
+        &mut self,
+        picks: &Picks,
+        now: &PresentService,
+        view: &PresentView,
+        owner: u16,
+        asked: RecordType,
+    ) -> Result<Verdict, Full> {
+        let mut written = false;
+        for &(region, endpoint) in picks.as_slice() {
+            match view.endpoint(region, endpoint) {
+                Some(EndpointData::Name(target)) if !written => {
+                    self.put_endpoint(owner, RecordType::CNAME, now.ttl, target.as_wire())?;
+                    return Ok(Verdict::Steered);
+                }
+                Some(EndpointData::V4(address)) if asked == RecordType::A => {
+                    self.put_endpoint(owner, asked, now.ttl, address)?;
+                }
+                Some(EndpointData::V6(address)) if asked == RecordType::AAAA => {
+                    self.put_endpoint(owner, asked, now.ttl, address)?;
+                }
+                _ => continue,
+            }
+            written = true;
+        }
+        Ok(if written { Verdict::Steered } else { Verdict::NoData })
+    }
+
+    #[inline]
+    fn put_endpoint(&mut self, owner: u16, rtype: RecordType, ttl: u32, data: &[u8]) -> Result<(), Full> {
+        let mut record = [0; records::RECORD_HEADER + name::MAX_NAME];
+        let size = write_record(&mut record, owner, rtype, ttl.to_be_bytes(), &[data]).ok_or(Full)?;
+        self.reply.append(Section::Answer, record.get(..size).ok_or(Full)?, 1).map(|_| ())
+    }
+}

@@ -1,0 +1,261 @@
+//! From zones and configuration to a World.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::names::{Names, Node, NodeId, Role, ServiceId, ZoneId};
+use super::records::{Records, Target, Wanted};
+use super::services::{Catchments, Service};
+use super::{World, Zone};
+use crate::config::{self, Config};
+use crate::dns::{Name, RecordType};
+use crate::geo::Atlas;
+use crate::zone;
+
+/// A service that does not fit the zones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// Line of the service in the configuration file.
+    pub line: u32,
+    /// What is wrong.
+    pub sentence: String,
+}
+
+impl World {
+    /// Compiles everything, or says which services do not fit the zones.
+    pub fn compile(config: &Config, zones: &[zone::Zone], atlas: Arc<Atlas>) -> Result<World, Vec<Mistake>> {
+        let mut draft = Draft::new(zones);
+        draft.place_records();
+        let mut mistakes = draft.place_services(config);
+        draft.find_cuts();
+        mistakes.extend(draft.check_services(config));
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let wanted = draft.prepare();
+        draft.resolve_targets(wanted);
+        let zones = draft.finish_zones();
+        let mut catchments = Catchments::default();
+        let compile = |service| Service::compile(service, config, &atlas, &mut catchments);
+        let services = config.services.iter().map(compile).collect();
+        let regions = config.regions.iter().map(|region| region.name.clone()).collect();
+        Ok(World { names: draft.names, records: draft.records, zones, services, regions, atlas })
+    }
+}
+
+/// One RRset and the node that it belongs to.
+#[derive(Clone, Copy)]
+struct Placed {
+    node: NodeId,
+    zone: usize,
+    rrset: usize,
+}
+
+/// A World in the making.
+struct Draft<'z> {
+    zones: &'z [zone::Zone],
+    names: Names,
+    records: Records,
+    apexes: Apexes,
+    placed: Vec<Placed>,
+}
+
+/// Lower-cased apex to zone.
+struct Apexes(HashMap<Box<[u8]>, ZoneId>);
+
+impl Apexes {
+    /// The zone of a lower-cased name by longest match, and whether the name is its apex.
+    fn describe(&self, name: &[u8]) -> Option<(ZoneId, bool)> {
+        let mut rest = name;
+        loop {
+            if let Some(&zone) = self.0.get(rest) {
+                return Some((zone, rest.len() == name.len()));
+            }
+            let length = usize::from(*rest.first()?);
+            rest = rest.get(1 + length..).filter(|_| length > 0)?;
+        }
+    }
+}
+
+impl<'z> Draft<'z> {
+    fn new(zones: &'z [zone::Zone]) -> Draft<'z> {
+        let apex = |(index, zone): (usize, &zone::Zone)| (zone.origin.to_lower().as_wire().into(), ZoneId(index as u32));
+        let apexes = Apexes(zones.iter().enumerate().map(apex).collect());
+        Draft { zones, names: Names::default(), records: Records::default(), apexes, placed: Vec::new() }
+    }
+
+    fn make(&mut self, lower: &Name) -> NodeId {
+        let apexes = &self.apexes;
+        self.names.make(lower.as_wire(), &|name| apexes.describe(name))
+    }
+
+    /// Gives every RRset its node. What a zone says of names in a deeper zone of ours is left to that one, but for
+    /// DS, which only the upper side can say (RFC 4035 section 3.1.4.1).
+    fn place_records(&mut self) {
+        self.make(&Name::root());
+        for (zone, data) in self.zones.iter().enumerate() {
+            let mut last: Option<(&Name, NodeId, bool)> = None;
+            for (index, rrset) in data.rrsets.iter().enumerate() {
+                let (_, node, own) = match last {
+                    Some(last) if *last.0 == rrset.owner => last,
+                    _ => {
+                        let lower = rrset.owner.to_lower();
+                        let own = self.apexes.describe(lower.as_wire()).is_some_and(|found| found.0.0 as usize == zone);
+                        (&rrset.owner, self.make(&lower), own)
+                    }
+                };
+                last = Some((&rrset.owner, node, own));
+                let said_above = rrset.rtype == RecordType::DS && self.is_apex(node);
+                if own != said_above {
+                    self.placed.push(Placed { node, zone, rrset: index });
+                }
+            }
+        }
+        self.placed.sort_by_key(|placed| placed.node);
+    }
+
+    fn is_apex(&self, node: NodeId) -> bool {
+        self.names.node(node).is_some_and(|node| node.role == Role::Apex)
+    }
+
+    /// Gives every service its node.
+    fn place_services(&mut self, config: &Config) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        for (index, service) in config.services.iter().enumerate() {
+            let lower = service.name.to_lower();
+            if self.apexes.describe(lower.as_wire()).is_none() {
+                let sentence = format!("{} lies in none of the zones; add a zone file for it", service.name);
+                mistakes.push(Mistake { line: service.line, sentence });
+                continue;
+            }
+            let node = self.make(&lower);
+            if let Some(node) = self.names.node_mut(node) {
+                node.service = Some(ServiceId(index as u32));
+            }
+        }
+        mistakes
+    }
+
+    /// Marks zone cuts and what lies below them, and tells each apex which zone of ours is above it.
+    /// Nodes come after their ancestors, so one pass will do.
+    fn find_cuts(&mut self) {
+        let mut has_ns = vec![false; self.names.len()];
+        for placed in self.placed.iter().filter(|placed| self.rrset(placed).rtype == RecordType::NS) {
+            has_ns[placed.node.index()] = true;
+        }
+        for id in self.names.ids() {
+            let above = self.parent_of(id).map(|parent| (parent.role, parent.zone, parent.cut));
+            let Some((node, (role, zone, cut))) = self.names.node_mut(id).zip(above) else { continue };
+            match node.role {
+                Role::Apex => node.parent_zone = (role != Role::Outside).then_some(zone),
+                Role::Ordinary if cut.is_some() => (node.role, node.cut) = (Role::Occluded, cut),
+                Role::Ordinary if has_ns[id.index()] => (node.role, node.cut) = (Role::Cut, Some(id)),
+                _ => {}
+            }
+        }
+    }
+
+    fn parent_of(&self, id: NodeId) -> Option<&Node> {
+        let name = self.names.name_of(self.names.node(id)?);
+        let length = usize::from(*name.first().filter(|&&length| length > 0)?);
+        self.names.get(name.get(1 + length..)?)
+    }
+
+    fn rrset(&self, placed: &Placed) -> &'z zone::RRset {
+        &self.zones[placed.zone].rrsets[placed.rrset]
+    }
+
+    /// What makes a service impossible where it is.
+    fn check_services(&self, config: &Config) -> Vec<Mistake> {
+        let check = |service: &config::Service| {
+            let sentence = self.check_service(service, config)?;
+            Some(Mistake { line: service.line, sentence })
+        };
+        config.services.iter().filter_map(check).collect()
+    }
+
+    fn check_service(&self, service: &config::Service, config: &Config) -> Option<String> {
+        let name = &service.name;
+        let node_id = self.names.id(name.to_lower().as_wire())?;
+        let node = self.names.node(node_id)?;
+        let is_name = |endpoint: &config::Endpoint| matches!(endpoint.target, config::Target::Name(_));
+        let mut endpoints = service.regions.iter().flat_map(|region| &region.endpoints);
+        let (some_names, only_names) = (endpoints.clone().any(is_name), endpoints.all(is_name));
+        if let Some(cut) = node.cut.and_then(|cut| self.names.node(cut)) {
+            let cut = Name::from_wire(self.names.name_of(cut)).unwrap_or_else(|_| Name::root());
+            return Some(format!("{name} lies at or below the delegation of {cut}, so this server cannot answer for it"));
+        }
+        if some_names && node.role == Role::Apex {
+            return Some(format!("{name} is the apex of its zone, so it cannot have a CNAME; give addresses"));
+        }
+        let mixed = service.regions.iter().find(|r| r.endpoints.iter().any(is_name) && !r.endpoints.iter().all(is_name));
+        if let Some(region) = mixed.and_then(|region| config.regions.get(usize::from(region.region.0))) {
+            return Some(format!("{name} has both addresses and names in {}; a region gives one or the other", region.name));
+        }
+        let start = self.placed.partition_point(|placed| placed.node < node_id);
+        let own = self.placed[start..].iter().take_while(|placed| placed.node == node_id);
+        let clash = own.map(|placed| (placed, self.rrset(placed))).find(|(_, rrset)| {
+            matches!(rrset.rtype, RecordType::A | RecordType::AAAA | RecordType::CNAME | RecordType::DNAME) || only_names
+        });
+        clash.map(|(placed, rrset)| {
+            let (file, line) = (self.zones[placed.zone].file.display(), rrset.line);
+            format!("{name} is steered here, so its {} record at {file}:{line} would never be given; remove one of them", rrset.rtype)
+        })
+    }
+
+    /// Puts every RRset into wire form, node by node; returns the names in them whose addresses are wanted.
+    fn prepare(&mut self) -> Vec<(u32, Vec<Wanted>)> {
+        let mut all_wanted = Vec::new();
+        let placed = std::mem::take(&mut self.placed);
+        for of_node in placed.chunk_by(|a, b| a.node == b.node) {
+            let first = self.records.len();
+            let mut dname = None;
+            for placed in of_node {
+                let (rrset, origin) = (self.rrset(placed), &self.zones[placed.zone].origin);
+                let data = rrset.rdata.iter().map(|data| &**data);
+                let (number, wanted) = self.records.prepare(rrset.rtype, rrset.ttl, data, origin, &rrset.owner);
+                if rrset.rtype == RecordType::DNAME {
+                    dname = Some(number);
+                }
+                if !wanted.is_empty() {
+                    all_wanted.push((number, wanted));
+                }
+            }
+            let last = self.records.len();
+            if let Some(node) = of_node.first().and_then(|placed| self.names.node_mut(placed.node)) {
+                (node.rrsets, node.dname) = ((first, last), dname);
+            }
+        }
+        all_wanted
+    }
+
+    /// Finds the nodes of names in record data. A name that does not exist itself has no addresses to add.
+    fn resolve_targets(&mut self, wanted: Vec<(u32, Vec<Wanted>)>) {
+        for (number, wanted) in wanted {
+            let names = &self.names;
+            let find = |wanted: Wanted| {
+                let node = names.id(wanted.name.to_lower().as_wire())?;
+                Some(Target { at: wanted.at, node })
+            };
+            self.records.set_targets(number, wanted.into_iter().filter_map(find));
+        }
+    }
+
+    /// What replies need of each zone.
+    fn finish_zones(&mut self) -> Vec<Zone> {
+        self.zones.iter().map(|zone| finish_zone(zone, &mut self.records)).collect()
+    }
+}
+
+fn finish_zone(zone: &zone::Zone, records: &mut Records) -> Zone {
+    let soa = zone.rrsets.iter().find(|rrset| rrset.rtype == RecordType::SOA && rrset.owner == zone.origin);
+    let data = soa.and_then(|soa| soa.rdata.first()).map_or(&[][..], |data| data);
+    let number = |from_end: usize| {
+        let at = data.len().checked_sub(from_end)?;
+        data.get(at..)?.first_chunk::<4>().map(|octets| u32::from_be_bytes(*octets))
+    };
+    let (serial, minimum) = (number(20).unwrap_or(0), number(4).unwrap_or(0));
+    let ttl = soa.map_or(0, |soa| soa.ttl).min(minimum);
+    let (negative_soa, _) = records.prepare(RecordType::SOA, ttl, std::iter::once(data), &zone.origin, &zone.origin);
+    Zone { origin: zone.origin.clone(), labels: zone.origin.label_count() as u8, negative_soa, serial }
+}

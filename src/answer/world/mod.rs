@@ -1,0 +1,72 @@
+//! The World: zones, services and geography compiled for answering. Immutable; replaced whole or not at all.
+
+pub mod names;
+pub mod records;
+
+pub mod services;
+
+mod compile;
+
+pub mod present;
+
+use std::sync::Arc;
+
+use crate::dns::{Name, SearchName};
+use crate::geo::Atlas;
+
+pub use compile::Mistake;
+pub use names::{Lookup, Names, Node, Role, ServiceId, ZoneId};
+pub use present::{Availability, Present};
+pub use records::{Prepared, Records};
+pub use services::{Service, View};
+
+/// Everything that a query is answered from, but for what changes with health.
+#[derive(Debug)]
+pub struct World {
+    /// Every name.
+    pub names: Names,
+    /// Every RRset.
+    pub records: Records,
+    /// By [`ZoneId`].
+    pub zones: Vec<Zone>,
+    /// By [`ServiceId`].
+    pub services: Vec<Service>,
+    /// Region names by [`crate::config::RegionId`].
+    pub regions: Vec<String>,
+    /// Where addresses are.
+    pub atlas: Arc<Atlas>,
+}
+
+/// What a reply needs of a zone.
+#[derive(Debug)]
+pub struct Zone {
+    /// The apex.
+    pub origin: Name,
+    /// Labels of the apex.
+    pub labels: u8,
+    /// The SOA record at its negative TTL: the lesser of its own TTL and MINIMUM (RFC 2308 section 5).
+    pub negative_soa: u32,
+    /// SERIAL of the SOA.
+    pub serial: u32,
+}
+
+impl World {
+    /// The zone that holds a name, if one does.
+    pub fn zone_of(&self, name: &Name) -> Option<&Zone> {
+        let wire = name.to_lower();
+        let search = SearchName::read(wire.as_wire())?;
+        let node = match self.names.look_up(&search) {
+            Lookup::Found(node) | Lookup::Wildcard(node) | Lookup::Delegated(node) => node,
+            Lookup::Redirected(node) | Lookup::Missing(node) => node,
+            Lookup::Outside => return None,
+        };
+        self.zones.get(node.zone.0 as usize)
+    }
+
+    /// The service of this very name.
+    pub fn service_named(&self, name: &Name) -> Option<(ServiceId, &Service)> {
+        let node = self.names.get(name.to_lower().as_wire())?;
+        let id = node.service?;
+        self.services.get(id.0 as usize).map(|service| (id, service))
+    }
+}

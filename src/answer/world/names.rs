@@ -1,0 +1,286 @@
+//! The names of all zones in one hash table: every name that exists, and every name above one that does.
+//!
+//! Because the table holds each ancestor of each name up to the root, a name that is missing can have nothing below
+//! it. So the closest encloser (RFC 4592 section 3.3.1) is found by walking down until the first miss.
+
+use crate::dns::SearchName;
+
+/// Index of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(u32);
+
+impl NodeId {
+    /// Position among the nodes.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Index of a zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ZoneId(pub u32);
+
+/// Index of a compiled service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServiceId(pub u32);
+
+/// What a name is in its zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Above all our zones.
+    Outside,
+    /// The apex of a zone.
+    Apex,
+    /// An authoritative name, or one that only has names below it.
+    Ordinary,
+    /// A zone cut: NS records that are not at the apex (RFC 1034 section 4.2.1).
+    Cut,
+    /// Below a cut: glue at the most.
+    Occluded,
+}
+
+/// One name.
+#[derive(Debug, Clone)]
+pub struct Node {
+    name_at: u32,
+    name_length: u8,
+    /// Labels of the name, root left out.
+    pub labels: u8,
+    /// What it is.
+    pub role: Role,
+    /// The zone that it belongs to; meaningless for [`Role::Outside`].
+    pub zone: ZoneId,
+    /// At an apex: the zone above, if that is ours too (it answers for DS, RFC 4035 section 3.1.4.1).
+    pub parent_zone: Option<ZoneId>,
+    /// The cut that this name is, or lies below.
+    pub cut: Option<NodeId>,
+    /// `*` below this name.
+    pub wildcard: Option<NodeId>,
+    /// The service that steers this name.
+    pub service: Option<ServiceId>,
+    /// First and one past the last of its RRsets.
+    pub rrsets: (u32, u32),
+    /// Its DNAME RRset.
+    pub dname: Option<u32>,
+}
+
+/// What a name comes to (RFC 1034 section 4.3.2).
+#[derive(Debug)]
+pub enum Lookup<'w> {
+    /// It exists.
+    Found(&'w Node),
+    /// It does not, and the wildcard of its closest encloser stands in for it.
+    Wildcard(&'w Node),
+    /// It lies at or below this cut.
+    Delegated(&'w Node),
+    /// It lies below this name, which has a DNAME.
+    Redirected(&'w Node),
+    /// It does not exist; the closest encloser does.
+    Missing(&'w Node),
+    /// It lies in none of our zones.
+    Outside,
+}
+
+/// All names.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// Upper half: part of the hash; lower half: node index + 1; 0 = free. A power of two, at most half full.
+    slots: Vec<u64>,
+    nodes: Vec<Node>,
+    octets: Vec<u8>,
+}
+
+/// A hash of a lower-cased wire name. The table is built from the operator's own zones and never grows by queries,
+/// so no client can make collisions.
+#[inline]
+fn hash(name: &[u8]) -> u64 {
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut hash = name.len() as u64;
+    let mut rest = name;
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
+        hash = (hash.rotate_left(23) ^ u64::from_le_bytes(*word)).wrapping_mul(FACTOR);
+        rest = after;
+    }
+    for &octet in rest {
+        hash = (hash.rotate_left(9) ^ u64::from(octet)).wrapping_mul(FACTOR);
+    }
+    hash ^ (hash >> 32)
+}
+
+impl Names {
+    /// Finds what a name comes to.
+    #[inline]
+    pub fn look_up(&self, name: &SearchName) -> Lookup<'_> {
+        match self.get(name.as_wire()) {
+            Some(node) => match node.role {
+                Role::Apex | Role::Ordinary => Lookup::Found(node),
+                Role::Outside => Lookup::Outside,
+                Role::Cut | Role::Occluded => self.delegated(node),
+            },
+            None => self.enclosed(name),
+        }
+    }
+
+    fn delegated<'w>(&'w self, node: &'w Node) -> Lookup<'w> {
+        Lookup::Delegated(node.cut.and_then(|cut| self.node(cut)).unwrap_or(node))
+    }
+
+    /// What a name comes to that is not in the table.
+    fn enclosed(&self, name: &SearchName) -> Lookup<'_> {
+        let mut encloser = match self.get(&[0]) {
+            Some(root) => root,
+            None => return Lookup::Outside,
+        };
+        for skip in (1..name.label_count()).rev() {
+            if encloser.dname.is_some() {
+                break;
+            }
+            match self.get(name.suffix(skip)) {
+                Some(node) if matches!(node.role, Role::Cut | Role::Occluded) => return self.delegated(node),
+                Some(node) => encloser = node,
+                None => break,
+            }
+        }
+        if encloser.role == Role::Outside {
+            return Lookup::Outside;
+        }
+        if encloser.dname.is_some() {
+            return Lookup::Redirected(encloser);
+        }
+        match encloser.wildcard.and_then(|wildcard| self.node(wildcard)) {
+            Some(wildcard) if matches!(wildcard.role, Role::Cut | Role::Occluded) => self.delegated(wildcard),
+            Some(wildcard) => Lookup::Wildcard(wildcard),
+            None => Lookup::Missing(encloser),
+        }
+    }
+
+    /// The node of a lower-cased wire name.
+    #[inline]
+    pub fn get(&self, name: &[u8]) -> Option<&Node> {
+        self.id(name).and_then(|id| self.node(id))
+    }
+
+    /// The index of a lower-cased wire name.
+    #[inline]
+    pub fn id(&self, name: &[u8]) -> Option<NodeId> {
+        let hash = hash(name);
+        let mask = self.slots.len().wrapping_sub(1);
+        let mut at = hash as usize & mask;
+        loop {
+            let slot = *self.slots.get(at)?;
+            if slot == 0 {
+                return None;
+            }
+            let index = slot as u32 - 1;
+            if slot >> 32 == hash >> 32 && self.name_at(index) == name {
+                return Some(NodeId(index));
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    /// A node by index.
+    #[inline]
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(id.0 as usize)
+    }
+
+    /// A node by index, to be completed.
+    pub fn node_mut(&mut self, id: NodeId) -> Option<&mut Node> {
+        self.nodes.get_mut(id.0 as usize)
+    }
+
+    /// The lower-cased wire name of a node.
+    pub fn name_of(&self, node: &Node) -> &[u8] {
+        let start = node.name_at as usize;
+        self.octets.get(start..start + usize::from(node.name_length)).unwrap_or(&[0])
+    }
+
+    #[inline]
+    fn name_at(&self, index: u32) -> &[u8] {
+        self.nodes.get(index as usize).map_or(&[], |node| self.name_of(node))
+    }
+
+    /// Number of names.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// All nodes with their index.
+    pub fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.nodes.len() as u32).map(NodeId)
+    }
+
+    /// The index of a lower-cased wire name, made with every ancestor if it is new.
+    ///
+    /// `describe` gives the zone of a name, `None` for a name above all our zones; and whether it is that zone's apex.
+    pub fn make(&mut self, name: &[u8], describe: &impl Fn(&[u8]) -> Option<(ZoneId, bool)>) -> NodeId {
+        if let Some(id) = self.id(name) {
+            return id;
+        }
+        let parent = name.first().filter(|&&length| length > 0).map(|&length| {
+            let parent = name.get(1 + usize::from(length)..).unwrap_or(&[0]);
+            self.make(parent, describe)
+        });
+        let (role, zone) = match describe(name) {
+            None => (Role::Outside, ZoneId(0)),
+            Some((zone, true)) => (Role::Apex, zone),
+            Some((zone, false)) => (Role::Ordinary, zone),
+        };
+        let labels = parent.and_then(|parent| self.node(parent)).map_or(0, |parent| parent.labels + 1);
+        let id = self.push(name, Node {
+            name_at: 0,
+            name_length: 0,
+            labels,
+            role,
+            zone,
+            parent_zone: None,
+            cut: None,
+            wildcard: None,
+            service: None,
+            rrsets: (0, 0),
+            dname: None,
+        });
+        if name.starts_with(b"\x01*") {
+            if let Some(parent) = parent.and_then(|parent| self.node_mut(parent)) {
+                parent.wildcard = Some(id);
+            }
+        }
+        id
+    }
+
+    fn push(&mut self, name: &[u8], mut node: Node) -> NodeId {
+        if (self.nodes.len() + 1) * 2 > self.slots.len() {
+            self.grow();
+        }
+        node.name_at = self.octets.len() as u32;
+        node.name_length = name.len() as u8;
+        self.octets.extend_from_slice(name);
+        self.nodes.push(node);
+        let index = self.nodes.len() as u32;
+        self.insert(hash(name), index);
+        NodeId(index - 1)
+    }
+
+    fn grow(&mut self) {
+        self.slots = vec![0; (self.slots.len() * 2).max(64)];
+        for index in 0..self.nodes.len() as u32 {
+            let hash = hash(self.name_at(index));
+            self.insert(hash, index + 1);
+        }
+    }
+
+    fn insert(&mut self, hash: u64, index_plus_one: u32) {
+        let mask = self.slots.len() - 1;
+        let mut at = hash as usize & mask;
+        while self.slots[at] != 0 {
+            at = (at + 1) & mask;
+        }
+        self.slots[at] = (hash >> 32) << 32 | u64::from(index_plus_one);
+    }
+}

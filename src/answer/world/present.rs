@@ -1,0 +1,224 @@
+//! The present: what the World comes to under the availability of this moment. Small, immutable, swapped.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::World;
+use super::services::{EndpointData, Family, Service, View};
+use crate::geo::AddressTable;
+use crate::geo::catchment::Catchment;
+use crate::steering::outcome::Standing;
+use crate::steering::{AllDown, Outcome, Pool, Share, Stage};
+
+/// What is available: the one place where observed health and ordered drains have been combined.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Availability {
+    /// By service, as configured.
+    pub services: Vec<ServiceAvailability>,
+}
+
+/// One service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceAvailability {
+    /// Overrides the configured TTL, in seconds.
+    pub ttl: Option<u32>,
+    /// By region, as listed in the service.
+    pub regions: Vec<RegionAvailability>,
+}
+
+/// One region of a service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegionAvailability {
+    /// The part of its clients that it takes.
+    pub share: Share,
+    /// Whether it was available when some region of the service last was.
+    pub last_good: bool,
+    /// By endpoint, as listed: may it be given out?
+    pub endpoints: Vec<bool>,
+}
+
+impl Availability {
+    /// Everything is up.
+    pub fn all_up(config: &crate::config::Config) -> Availability {
+        let region = |region: &crate::config::ServiceRegion| RegionAvailability {
+            share: Share::ALL,
+            last_good: true,
+            endpoints: vec![true; region.endpoints.len()],
+        };
+        let service = |service: &crate::config::Service| ServiceAvailability {
+            ttl: None,
+            regions: service.regions.iter().map(region).collect(),
+        };
+        Availability { services: config.services.iter().map(service).collect() }
+    }
+}
+
+/// What queries look up besides the World.
+#[derive(Debug)]
+pub struct Present {
+    services: Vec<PresentService>,
+    tables: Tables,
+}
+
+/// One service at this moment.
+#[derive(Debug)]
+pub struct PresentService {
+    /// Seconds.
+    pub ttl: u32,
+    views: [Option<PresentView>; 2],
+}
+
+/// One family of a service at this moment.
+#[derive(Debug)]
+pub struct PresentView {
+    /// Address to outcome.
+    pub table: Arc<AddressTable>,
+    /// By the table's values.
+    pub outcomes: Arc<[Outcome]>,
+    /// Endpoints that can be picked, by position in the view.
+    pub pools: Box<[Option<Pool>]>,
+    /// Their record data, by position and by index into the pool.
+    pub data: Box<[Box<[EndpointData]>]>,
+    /// Where each stands in the view's list, by position and by index into the pool.
+    pub listed: Box<[Box<[usize]>]>,
+}
+
+/// Outcome tables: one for each catchment, standing of its candidates and all-down rule.
+type Tables = HashMap<TableKey, (Arc<AddressTable>, Arc<[Outcome]>)>;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct TableKey {
+    /// The catchment's address: the World that holds it outlives the key's use.
+    catchment: usize,
+    standing: Vec<Standing>,
+    all_down: AllDown,
+    last_good: Vec<bool>,
+}
+
+impl Present {
+    /// Works out the present. Tables that `before` has for the same World are shared, not computed again.
+    pub fn compile(world: &World, availability: &Availability, before: Option<&Present>) -> Present {
+        let mut tables = Tables::new();
+        let services = world.services.iter().enumerate().map(|(index, service)| {
+            let now = availability.services.get(index);
+            PresentService {
+                ttl: now.and_then(|now| now.ttl).unwrap_or(service.ttl),
+                views: [Family::V4, Family::V6].map(|family| {
+                    service.view(family).map(|view| PresentView::compile(service, view, now, &mut tables, before))
+                }),
+            }
+        });
+        let services = services.collect();
+        Present { services, tables }
+    }
+
+    /// A service at this moment.
+    #[inline]
+    pub fn service(&self, id: super::ServiceId) -> Option<&PresentService> {
+        self.services.get(id.0 as usize)
+    }
+
+    /// Number of outcome tables and the octets that they hold.
+    pub fn tables(&self) -> (usize, usize) {
+        (self.tables.len(), self.tables.values().map(|(table, _)| table.memory()).sum())
+    }
+}
+
+impl PresentService {
+    /// The view that answers for a family.
+    #[inline]
+    pub fn view(&self, family: Family) -> Option<&PresentView> {
+        self.views.get(family as usize)?.as_ref()
+    }
+}
+
+impl PresentView {
+    /// The record data of a pick.
+    #[inline]
+    pub fn endpoint(&self, region: u8, endpoint: u16) -> Option<&EndpointData> {
+        self.data.get(usize::from(region))?.get(usize::from(endpoint))
+    }
+
+    /// Whether more than one endpoint of a stage can be picked.
+    #[inline]
+    pub fn has_choice(&self, stage: &Stage) -> bool {
+        let size = |region: u8| self.data.get(usize::from(region)).map_or(0, |data| data.len());
+        stage.regions.len() > 1 || stage.regions.iter().any(|(region, _)| size(*region) > 1)
+    }
+
+    fn compile(
+        service: &Service,
+        view: &View,
+        now: Option<&ServiceAvailability>,
+        tables: &mut Tables,
+        before: Option<&Present>,
+    ) -> PresentView {
+        let live: Vec<Vec<usize>> = (0..view.regions.len()).map(|position| live_endpoints(view, now, position)).collect();
+        let standing = standing_of(view, now, &live);
+        let region_now = |listed: usize| now.and_then(|now| now.regions.get(listed));
+        let last_good = view.regions.iter().map(|region| region_now(region.listed).is_none_or(|now| now.last_good));
+        let key = TableKey {
+            catchment: Arc::as_ptr(&view.catchment) as usize,
+            standing,
+            all_down: service.all_down,
+            last_good: if service.all_down == AllDown::LastGood { last_good.collect() } else { Vec::new() },
+        };
+        let known = before.and_then(|before| before.tables.get(&key).cloned());
+        let entry = tables.entry(key);
+        let (table, outcomes) = entry.or_insert_with_key(|key| known.unwrap_or_else(|| outcomes(&view.catchment, key))).clone();
+        let endpoints = |position: usize| view.regions.get(position).map_or(&[][..], |region| &region.endpoints);
+        let weights = |(position, live): (usize, &Vec<usize>)| {
+            Pool::new(&live.iter().map(|&at| endpoints(position)[at].weight).collect::<Vec<u32>>())
+        };
+        let data = |(position, live): (usize, &Vec<usize>)| {
+            live.iter().map(|&at| endpoints(position)[at].data.clone()).collect()
+        };
+        PresentView {
+            table,
+            outcomes,
+            pools: live.iter().enumerate().map(weights).collect(),
+            data: live.iter().enumerate().map(data).collect(),
+            listed: live.into_iter().map(Vec::into_boxed_slice).collect(),
+        }
+    }
+}
+
+fn outcomes(catchment: &Catchment, key: &TableKey) -> (Arc<AddressTable>, Arc<[Outcome]>) {
+    let (table, outcomes) = catchment.outcomes(&key.standing, key.all_down, &key.last_good);
+    (Arc::new(table), outcomes.into())
+}
+
+/// Share and weight of each candidate; a region whose endpoints are all out takes nobody.
+fn standing_of(view: &View, now: Option<&ServiceAvailability>, live: &[Vec<usize>]) -> Vec<Standing> {
+    let share = |listed: usize| now.and_then(|now| now.regions.get(listed)).map_or(Share::ALL, |now| now.share);
+    let regions = view.regions.iter().enumerate();
+    regions
+        .map(|(position, region)| {
+            let some_up = any_endpoint_up(view, now, position) && !live[position].is_empty();
+            Standing { share: if some_up { share(region.listed) } else { Share::NONE }, weight: region.weight }
+        })
+        .collect()
+}
+
+fn is_up(view: &View, now: Option<&ServiceAvailability>, position: usize, endpoint: usize) -> bool {
+    let Some(region) = view.regions.get(position) else { return false };
+    let listed = region.endpoints.get(endpoint).map(|endpoint| endpoint.listed);
+    let up = now.and_then(|now| now.regions.get(region.listed)).zip(listed).and_then(|(now, at)| now.endpoints.get(at));
+    up.copied().unwrap_or(true)
+}
+
+fn any_endpoint_up(view: &View, now: Option<&ServiceAvailability>, position: usize) -> bool {
+    let count = view.regions.get(position).map_or(0, |region| region.endpoints.len());
+    (0..count).any(|endpoint| is_up(view, now, position, endpoint))
+}
+
+/// The endpoints of a region that can be picked: those up with a weight; else those up in standby; and when none is
+/// up all of them, for a reply that the all-down rule gives.
+fn live_endpoints(view: &View, now: Option<&ServiceAvailability>, position: usize) -> Vec<usize> {
+    let Some(region) = view.regions.get(position) else { return Vec::new() };
+    let all = 0..region.endpoints.len();
+    let any_up = any_endpoint_up(view, now, position);
+    let usable: Vec<usize> = all.filter(|&at| !any_up || is_up(view, now, position, at)).collect();
+    let active: Vec<usize> = usable.iter().copied().filter(|&at| region.endpoints[at].weight > 0).collect();
+    if active.is_empty() { usable } else { active }
+}

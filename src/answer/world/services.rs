@@ -1,0 +1,204 @@
+//! Steered services, compiled: for each family the regions that have endpoints in it, and the catchment they share.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::config::{self, Config, RegionId, Target};
+use crate::dns::Name;
+use crate::geo::catchment::{Catchment, CatchmentRules, Fence};
+use crate::geo::Atlas;
+use crate::steering::{AllDown, Candidate, Pick, Rules};
+
+/// What is asked of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// A
+    V4 = 0,
+    /// AAAA
+    V6 = 1,
+}
+
+/// One steered name.
+#[derive(Debug)]
+pub struct Service {
+    /// Owner; may be a wildcard.
+    pub name: Name,
+    /// Seconds.
+    pub ttl: u32,
+    /// How endpoints are picked.
+    pub pick: Pick,
+    /// Endpoints per reply.
+    pub answers: u8,
+    /// What is answered when nothing is available.
+    pub all_down: AllDown,
+    /// Whether EDNS Client Subnet is used.
+    pub client_subnet: bool,
+    /// Every endpoint is a name: the owner has a CNAME and nothing else.
+    pub names_only: bool,
+    /// Some endpoint is a name.
+    pub has_names: bool,
+    /// By [`Family`]; `None` when no endpoint has that family.
+    pub views: [Option<View>; 2],
+}
+
+/// A service as one family sees it.
+#[derive(Debug)]
+pub struct View {
+    /// The regions that have endpoints for this family, in the order listed; positions in rules mean these.
+    pub regions: Vec<ViewRegion>,
+    /// What the catchment was compiled from.
+    pub rules: Arc<CatchmentRules>,
+    /// Shared by every view with the same rules.
+    pub catchment: Arc<Catchment>,
+}
+
+/// One region in a view.
+#[derive(Debug)]
+pub struct ViewRegion {
+    /// The region.
+    pub region: RegionId,
+    /// Position in the configuration's list of this service's regions.
+    pub listed: usize,
+    /// How a tier is divided.
+    pub weight: u32,
+    /// Endpoints of this family, or names.
+    pub endpoints: Vec<ViewEndpoint>,
+}
+
+/// One endpoint in a view.
+#[derive(Debug, Clone)]
+pub struct ViewEndpoint {
+    /// Record data.
+    pub data: EndpointData,
+    /// 0 = standby.
+    pub weight: u32,
+    /// Position in the configuration's list of this region's endpoints.
+    pub listed: usize,
+}
+
+/// What an endpoint puts into a reply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndpointData {
+    /// A
+    V4([u8; 4]),
+    /// AAAA
+    V6([u8; 16]),
+    /// CNAME
+    Name(Name),
+}
+
+impl std::fmt::Display for EndpointData {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            EndpointData::V4(octets) => write!(f, "{}", IpAddr::from(*octets)),
+            EndpointData::V6(octets) => write!(f, "{}", IpAddr::from(*octets)),
+            EndpointData::Name(name) => write!(f, "{name}"),
+        }
+    }
+}
+
+/// Catchments compiled so far, so that views with equal rules share one.
+#[derive(Default)]
+pub struct Catchments(Vec<(Arc<CatchmentRules>, Arc<Catchment>)>);
+
+impl Catchments {
+    fn shared(&mut self, rules: CatchmentRules, atlas: &Atlas) -> (Arc<CatchmentRules>, Arc<Catchment>) {
+        if let Some((rules, catchment)) = self.0.iter().find(|(known, _)| **known == rules) {
+            return (rules.clone(), catchment.clone());
+        }
+        let catchment = Arc::new(Catchment::compile(&rules, atlas));
+        let rules = Arc::new(rules);
+        self.0.push((rules.clone(), catchment.clone()));
+        (rules, catchment)
+    }
+}
+
+impl Service {
+    /// Compiles one service of the configuration.
+    pub fn compile(service: &config::Service, config: &Config, atlas: &Atlas, catchments: &mut Catchments) -> Service {
+        let is_name = |endpoint: &config::Endpoint| matches!(endpoint.target, Target::Name(_));
+        let endpoints = || service.regions.iter().flat_map(|region| &region.endpoints);
+        Service {
+            name: service.name.clone(),
+            ttl: service.ttl,
+            pick: service.pick,
+            answers: service.answers,
+            all_down: service.all_down,
+            client_subnet: service.client_subnet,
+            names_only: endpoints().all(is_name),
+            has_names: endpoints().any(is_name),
+            views: [Family::V4, Family::V6].map(|family| View::compile(service, family, config, atlas, catchments)),
+        }
+    }
+
+    /// The view that answers for a family.
+    #[inline]
+    pub fn view(&self, family: Family) -> Option<&View> {
+        self.views.get(family as usize)?.as_ref()
+    }
+}
+
+impl View {
+    fn compile(
+        service: &config::Service,
+        family: Family,
+        config: &Config,
+        atlas: &Atlas,
+        catchments: &mut Catchments,
+    ) -> Option<View> {
+        let regions: Vec<ViewRegion> = service.regions.iter().enumerate().filter_map(|(listed, region)| {
+            let endpoints = endpoints_of(region, family);
+            let weight = config.regions.get(usize::from(region.region.0)).map_or(100, |region| region.weight);
+            (!endpoints.is_empty()).then_some(ViewRegion { region: region.region, listed, weight, endpoints })
+        }).collect();
+        if regions.is_empty() {
+            return None;
+        }
+        let rules = CatchmentRules { rules: rules_of(service, &regions, config), fences: fences_of(service, &regions) };
+        let (rules, catchment) = catchments.shared(rules, atlas);
+        Some(View { regions, rules, catchment })
+    }
+}
+
+/// The endpoints of a region that can answer for a family; names answer for both.
+fn endpoints_of(region: &config::ServiceRegion, family: Family) -> Vec<ViewEndpoint> {
+    let data = |endpoint: &config::Endpoint| match (&endpoint.target, family) {
+        (Target::Address(IpAddr::V4(address)), Family::V4) => Some(EndpointData::V4(address.octets())),
+        (Target::Address(IpAddr::V6(address)), Family::V6) => Some(EndpointData::V6(address.octets())),
+        (Target::Name(name), _) => Some(EndpointData::Name(name.clone())),
+        _ => None,
+    };
+    let numbered = region.endpoints.iter().enumerate();
+    numbered
+        .filter_map(|(listed, endpoint)| {
+            data(endpoint).map(|data| ViewEndpoint { data, weight: endpoint.weight, listed })
+        })
+        .collect()
+}
+
+fn rules_of(service: &config::Service, regions: &[ViewRegion], config: &Config) -> Rules {
+    let candidate = |region: &ViewRegion| {
+        let region = config.regions.get(usize::from(region.region.0));
+        Candidate {
+            location: region.and_then(|region| region.location).map(|point| point.unit_vector()),
+            bias: region.map(|region| region.bias).unwrap_or_default(),
+        }
+    };
+    Rules { order: service.order, band: service.band, candidates: regions.iter().map(candidate).collect() }
+}
+
+/// The fences with their regions as positions in the view.
+fn fences_of(service: &config::Service, regions: &[ViewRegion]) -> Vec<Fence> {
+    let position = |listed: u16| {
+        regions.iter().position(|region| region.listed == usize::from(listed)).map(|position| position as u8)
+    };
+    let fence = |fence: &config::Fence| Fence {
+        countries: fence.clients.countries.clone(),
+        continents: fence.clients.continents.clone(),
+        subdivisions: fence.clients.subdivisions.clone(),
+        asns: fence.clients.asns.clone(),
+        networks: fence.clients.networks.iter().map(config::Cidr::bounds).collect(),
+        allowed: fence.regions.iter().copied().filter_map(position).collect(),
+    };
+    service.fences.iter().map(fence).collect()
+}

@@ -1,0 +1,194 @@
+//! A batch of datagrams in and out: `recvmmsg` and `sendmmsg` over buffers that are laid out once.
+//!
+//! All unsafe code of the query path is here. The kernel's structures hold pointers into boxed arrays that live as
+//! long as the batch and never move.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::os::fd::AsRawFd;
+use std::ptr;
+
+use crate::dns::UDP_PAYLOAD;
+
+/// Datagrams in one batch: enough to share the cost of a system call, few enough to bound the wait of the first.
+pub const BATCH: usize = 64;
+/// Longest query that is read; a longer one is dropped, as no resolver sends such.
+const QUERY: usize = 4096;
+/// Room for one control message with a destination address (in6_pktinfo is the larger: 20 octets and a header).
+const CONTROL: usize = 64;
+
+/// Longest reply over UDP.
+pub const REPLY: usize = UDP_PAYLOAD as usize;
+
+#[repr(C, align(16))]
+#[derive(Clone, Copy)]
+struct Control([u8; CONTROL]);
+
+/// Buffers and the kernel's view of them.
+pub struct Batch {
+    queries: Box<[[u8; QUERY]]>,
+    replies: Box<[[u8; REPLY]]>,
+    sources: Box<[libc::sockaddr_storage]>,
+    controls: Box<[Control]>,
+    received: Box<[libc::mmsghdr]>,
+    sent: Box<[libc::mmsghdr]>,
+    /// Kept for the pointers in `received` and `sent`.
+    _query_vectors: Box<[libc::iovec]>,
+    reply_vectors: Box<[libc::iovec]>,
+    /// How many replies wait to be sent.
+    waiting: usize,
+    wildcard: bool,
+}
+
+// SAFETY: the pointers inside lead only to memory that the batch owns.
+unsafe impl Send for Batch {}
+
+/// One datagram of a batch.
+pub struct Datagram<'b> {
+    /// Its octets.
+    pub octets: &'b [u8],
+    /// Where it came from.
+    pub source: IpAddr,
+    /// Where the reply is to be written.
+    pub reply: &'b mut [u8; REPLY],
+}
+
+fn zeroed<T>() -> T
+where
+    T: Copy,
+{
+    // SAFETY: used for C structures of integers and pointers only, for which all zeros is a value.
+    unsafe { std::mem::zeroed() }
+}
+
+impl Batch {
+    /// Empty buffers; `wildcard`: the socket reports where each datagram was sent to.
+    pub fn new(wildcard: bool) -> Batch {
+        let mut queries = vec![[0; QUERY]; BATCH].into_boxed_slice();
+        let mut replies = vec![[0; REPLY]; BATCH].into_boxed_slice();
+        let mut sources = vec![zeroed::<libc::sockaddr_storage>(); BATCH].into_boxed_slice();
+        let mut controls = vec![Control([0; CONTROL]); BATCH].into_boxed_slice();
+        let vector = |base: *mut u8, length| libc::iovec { iov_base: base.cast(), iov_len: length };
+        let mut query_vectors: Box<[_]> = queries.iter_mut().map(|buffer| vector(buffer.as_mut_ptr(), QUERY)).collect();
+        let mut reply_vectors: Box<[_]> = replies.iter_mut().map(|buffer| vector(buffer.as_mut_ptr(), 0)).collect();
+        let mut received = vec![zeroed::<libc::mmsghdr>(); BATCH].into_boxed_slice();
+        let mut sent = received.clone();
+        for at in 0..BATCH {
+            let header = &mut received[at].msg_hdr;
+            header.msg_name = (&raw mut sources[at]).cast();
+            header.msg_iov = &raw mut query_vectors[at];
+            header.msg_iovlen = 1;
+            header.msg_control = if wildcard { controls[at].0.as_mut_ptr().cast() } else { ptr::null_mut() };
+            sent[at].msg_hdr.msg_iov = &raw mut reply_vectors[at];
+            sent[at].msg_hdr.msg_iovlen = 1;
+        }
+        Batch { queries, replies, sources, controls, received, sent, _query_vectors: query_vectors, reply_vectors, waiting: 0, wildcard }
+    }
+
+    /// Waits for datagrams; returns how many came.
+    ///
+    /// # Errors
+    /// What the system call says; `WouldBlock` and `Interrupted` when none came in the socket's time.
+    pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+        self.waiting = 0;
+        for message in &mut self.received {
+            message.msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            message.msg_hdr.msg_controllen = if self.wildcard { CONTROL } else { 0 };
+        }
+        // SAFETY: every pointer in `received` leads to a buffer of the length stated beside it, owned by `self`.
+        let count = unsafe {
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                self.received.as_mut_ptr(),
+                BATCH as libc::c_uint,
+                libc::MSG_WAITFORONE,
+                ptr::null_mut(),
+            )
+        };
+        if count < 0 { Err(io::Error::last_os_error()) } else { Ok(count as usize) }
+    }
+
+    /// One received datagram; `None` for what is not to be answered: cut off, or from port 0, which no reply reaches.
+    #[inline]
+    pub fn datagram(&mut self, at: usize) -> Option<Datagram<'_>> {
+        let message = self.received.get(at)?;
+        if message.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
+            return None;
+        }
+        let source = source_address(self.sources.get(at)?)?;
+        let octets = self.queries.get(at)?.get(..message.msg_len as usize)?;
+        Some(Datagram { octets, source, reply: self.replies.get_mut(at)? })
+    }
+
+    /// Marks the reply to datagram `at` for sending.
+    #[inline]
+    pub fn reply(&mut self, at: usize, length: usize) {
+        let (Some(question), Some(buffer)) = (self.received.get(at), self.replies.get_mut(at)) else { return };
+        let Some(vector) = self.reply_vectors.get_mut(self.waiting) else { return };
+        vector.iov_base = buffer.as_mut_ptr().cast();
+        vector.iov_len = length.min(REPLY);
+        let Some(message) = self.sent.get_mut(self.waiting) else { return };
+        message.msg_hdr.msg_name = question.msg_hdr.msg_name;
+        message.msg_hdr.msg_namelen = question.msg_hdr.msg_namelen;
+        if self.wildcard {
+            if let Some(control) = self.controls.get_mut(at) {
+                forget_interface(control);
+            }
+            message.msg_hdr.msg_control = question.msg_hdr.msg_control;
+            message.msg_hdr.msg_controllen = question.msg_hdr.msg_controllen;
+        }
+        self.waiting += 1;
+    }
+
+    /// Sends what waits. A reply that the kernel will not take is skipped: UDP may lose datagrams, a worker may not
+    /// stand still for one.
+    pub fn send(&mut self, socket: &UdpSocket) {
+        let mut next = 0;
+        while let Some(rest) = self.sent.get_mut(next..self.waiting).filter(|rest| !rest.is_empty()) {
+            // SAFETY: the first `waiting` headers were filled in by `reply` with pointers into buffers of `self`.
+            let count = unsafe {
+                libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as libc::c_uint, 0)
+            };
+            match count {
+                0.. => next += (count as usize).max(1),
+                _ if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
+                _ => next += 1,
+            }
+        }
+        self.waiting = 0;
+    }
+}
+
+/// The address of a datagram's sender; `None` from port 0 or another family.
+#[inline]
+fn source_address(storage: &libc::sockaddr_storage) -> Option<IpAddr> {
+    match i32::from(storage.ss_family) {
+        libc::AF_INET => {
+            // SAFETY: the family says that the kernel wrote a sockaddr_in, which is smaller and no stricter aligned.
+            let address = unsafe { &*(&raw const *storage).cast::<libc::sockaddr_in>() };
+            (address.sin_port != 0).then(|| IpAddr::V4(Ipv4Addr::from(address.sin_addr.s_addr.to_ne_bytes())))
+        }
+        libc::AF_INET6 => {
+            // SAFETY: as above, for sockaddr_in6.
+            let address = unsafe { &*(&raw const *storage).cast::<libc::sockaddr_in6>() };
+            (address.sin6_port != 0).then(|| IpAddr::V6(Ipv6Addr::from(address.sin6_addr.s6_addr)))
+        }
+        _ => None,
+    }
+}
+
+/// Clears the interface in a destination's control message, so that the reply takes the route that the machine has;
+/// link-local IPv6 keeps it, since there the interface is part of the address.
+fn forget_interface(control: &mut Control) {
+    let header = size_of::<libc::cmsghdr>();
+    let level = control.0.get(header - 8..header - 4).and_then(|level| level.first_chunk::<4>());
+    match level.map(|level| i32::from_ne_bytes(*level)) {
+        // in_pktinfo: the interface is first.
+        Some(libc::IPPROTO_IP) => control.0[header..header + 4].fill(0),
+        // in6_pktinfo: address, then interface.
+        Some(libc::IPPROTO_IPV6) if control.0[header..header + 2] != [0xfe, 0x80] => {
+            control.0[header + 16..header + 20].fill(0);
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,78 @@
+//! A UDP worker: one thread, one socket, whole batches.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use super::batch::Batch;
+use super::{Published, Tally};
+use crate::answer::{Transport, answer};
+use crate::steering::pick::next_draw;
+
+/// One thread's share of the queries to one address.
+pub struct Worker {
+    socket: UdpSocket,
+    published: Arc<Published>,
+    stop: Arc<AtomicBool>,
+    tally: Arc<Tally>,
+}
+
+impl Worker {
+    /// A worker that is not running yet.
+    pub fn new(socket: UdpSocket, published: Arc<Published>, stop: Arc<AtomicBool>, tally: Arc<Tally>) -> Worker {
+        Worker { socket, published, stop, tally }
+    }
+
+    /// Starts the thread. It ends when `stop` is set.
+    ///
+    /// # Errors
+    /// No thread can be had.
+    pub fn spawn(self) -> io::Result<JoinHandle<()>> {
+        let wildcard = self.socket.local_addr()?.ip().is_unspecified();
+        std::thread::Builder::new().name("dns-udp".to_owned()).spawn(move || self.run(Batch::new(wildcard)))
+    }
+
+    fn run(self, mut batch: Batch) {
+        let mut draw = RandomState::new().hash_one(0);
+        while !self.stop.load(Ordering::Relaxed) {
+            match batch.receive(&self.socket) {
+                Ok(count) => draw = self.answer_batch(&mut batch, count, draw),
+                Err(error) if is_passing(&error) => {}
+                Err(error) => {
+                    tracing::error!(%error, "a UDP socket does not receive any more");
+                    std::thread::sleep(std::time::Duration::from_millis(100));
+                }
+            }
+        }
+    }
+
+    /// Answers all of a batch from one snapshot; returns the next draw.
+    #[inline]
+    fn answer_batch(&self, batch: &mut Batch, count: usize, mut draw: u64) -> u64 {
+        let snapshot = self.published.load();
+        for at in 0..count {
+            draw = draw.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let Some(datagram) = batch.datagram(at) else { continue };
+            let moment = snapshot.moment(next_draw(draw));
+            let answered = answer(datagram.octets, datagram.source, Transport::Udp, &moment, datagram.reply);
+            self.tally.count(answered.verdict);
+            if answered.length > 0 {
+                batch.reply(at, answered.length);
+            }
+        }
+        batch.send(&self.socket);
+        draw
+    }
+}
+
+/// Nothing came in time, a signal came, or the kernel reports an earlier reply's failure.
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionRefused, HostUnreachable, Interrupted, NetworkUnreachable, TimedOut, WouldBlock};
+    matches!(
+        error.kind(),
+        WouldBlock | Interrupted | TimedOut | ConnectionRefused | HostUnreachable | NetworkUnreachable
+    )
+}
