@@ -1,0 +1,184 @@
+//! A table of networks in comma-separated form becomes a MaxMind DB file.
+//!
+//! ```text
+//! network,latitude,longitude,country,subdivision,asn
+//! 10.0.0.0/8,52.52,13.40,DE,BE,64512
+//! 10.7.0.0/16,,,US,CA,
+//! ```
+//!
+//! The file has the layout of GeoIP2 City, so that any reader of such files reads it. Networks may lie inside each
+//! other in any order; an address belongs to the longest prefix around it.
+
+mod rows;
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Write};
+use std::net::Ipv6Addr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use mmdb_writer::ipnet::{IpNet, Ipv6Net};
+use mmdb_writer::{Value, Writer};
+
+pub use self::rows::RowErrors;
+use self::rows::{HOLDERS_OF_IPV4, Record, Row};
+use crate::geo::locations;
+
+/// What a built database holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Networks of IPv4.
+    pub ipv4_networks: usize,
+    /// Networks of IPv6.
+    pub ipv6_networks: usize,
+    /// Size of the file in octets.
+    pub octets: usize,
+}
+
+/// Why no database was built. The output file is then as it was before.
+#[derive(Debug)]
+pub enum BuildError {
+    /// The input cannot be read.
+    Input(PathBuf, io::Error),
+    /// The input says something that cannot be stored; all of it at once.
+    Rows(RowErrors),
+    /// The environment's SOURCE_DATE_EPOCH is not a number of seconds.
+    SourceDate(String),
+    /// The networks do not fit into a MaxMind DB file.
+    Encoding(mmdb_writer::Error),
+    /// The output cannot be written.
+    Output(PathBuf, io::Error),
+}
+
+/// Reads `input` (comma-separated, a header, `#` before comments) and writes `output` (MaxMind DB, whole or not at
+/// all). Of the columns `network`, `latitude`, `longitude` (degrees), `country` (ISO 3166-1 alpha-2), `subdivision`
+/// (ISO 3166-2) and `asn`, only `network` must be there; their order is free, and a blank field says nothing.
+///
+/// The same input gives the same octets: the file's build time is SOURCE_DATE_EPOCH, or the time at which `input` was
+/// last changed.
+pub fn build(input: &Path, output: &Path) -> Result<Summary, BuildError> {
+    let unreadable = |error| BuildError::Input(input.to_owned(), error);
+    let octets = fs::read(input).map_err(unreadable)?;
+    let built = match source_date()? {
+        Some(date) => date,
+        None => fs::metadata(input).and_then(|metadata| metadata.modified()).map_err(unreadable)?,
+    };
+    let rows = rows::parse(input, &octets).map_err(BuildError::Rows)?;
+    let database = encode(&rows, built).map_err(BuildError::Encoding)?;
+    replace(output, &database).map_err(|error| BuildError::Output(output.to_owned(), error))?;
+    let ipv4_networks = rows.iter().filter(|row| row.network.addr().is_ipv4()).count();
+    Ok(Summary { ipv4_networks, ipv6_networks: rows.len() - ipv4_networks, octets: database.len() })
+}
+
+/// The build time that the environment asks for (reproducible-builds.org, SOURCE_DATE_EPOCH).
+fn source_date() -> Result<Option<SystemTime>, BuildError> {
+    let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let text = text.to_string_lossy();
+    let date = text.parse().ok().and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+    date.map(Some).ok_or_else(|| BuildError::SourceDate(text.into_owned()))
+}
+
+/// The tree keeps the last word on an address, so the shortest prefixes are inserted first.
+fn encode(rows: &[Row], built: SystemTime) -> Result<Vec<u8>, mmdb_writer::Error> {
+    let mut writer = Writer::builder("Meridian-City")
+        .description(&[("en", "Networks and where they are, made by meridian geodata build")])
+        .build_epoch(built)
+        .build();
+    let mut ordered: Vec<&Row> = rows.iter().collect();
+    ordered.sort_unstable_by_key(|row| (row.network.prefix_len(), row.network));
+    for row in ordered {
+        match row.network {
+            IpNet::V4(_) => writer.insert_value(row.network, value(&row.record))?,
+            IpNet::V6(network) => {
+                for (first, last) in beside_ipv4(network) {
+                    writer.insert_range(first.into(), last.into(), &value(&row.record))?;
+                }
+            }
+        }
+    }
+    writer.to_bytes()
+}
+
+/// The network without the parts that stand for IPv4, as first and last addresses: ::/0 says nothing of IPv4 clients.
+fn beside_ipv4(network: Ipv6Net) -> Vec<(Ipv6Addr, Ipv6Addr)> {
+    let (mut first, last) = (u128::from(network.network()), u128::from(network.broadcast()));
+    let mut ranges = Vec::new();
+    for holder in HOLDERS_OF_IPV4.iter().filter(|holder| network.contains(*holder)) {
+        let (start, end) = (u128::from(holder.network()), u128::from(holder.broadcast()));
+        if first < start {
+            ranges.push((first.into(), (start - 1).into()));
+        }
+        first = end.saturating_add(1);
+    }
+    if first <= last {
+        ranges.push((first.into(), last.into()));
+    }
+    ranges
+}
+
+/// The record in GeoIP2 City's layout, with the system number that GeoIP2 ASN has at its top level.
+fn value(record: &Record) -> Value {
+    let mut fields = Vec::new();
+    if let Some(country) = record.country {
+        fields.push(("country", Value::map([("iso_code", country.as_str())])));
+        let continent = locations::country_continent(country);
+        fields.extend(continent.map(|continent| ("continent", Value::map([("code", continent.as_str())]))));
+    }
+    if let Some(subdivision) = record.subdivision {
+        fields.push(("subdivisions", Value::array([Value::map([("iso_code", subdivision.as_str())])])));
+    }
+    if let Some(point) = record.point {
+        let location = [("latitude", point.latitude()), ("longitude", point.longitude())];
+        fields.push(("location", Value::map(location)));
+    }
+    fields.extend(record.asn.map(|asn| ("autonomous_system_number", Value::from(asn))));
+    Value::map(fields)
+}
+
+/// Writes beside the file and renames, so that a reader sees the old or the new database, never half of one.
+fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+    let mut beside = name.to_os_string();
+    beside.push(format!(".{}.tmp", std::process::id()));
+    let beside = path.with_file_name(beside);
+    let written = write_durably(&beside, octets).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        // What went wrong is worth more than whether the half file could be taken away.
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+fn write_durably(path: &Path, octets: &[u8]) -> io::Result<()> {
+    let mut file = fs::File::create(path)?;
+    file.write_all(octets)?;
+    file.sync_all()
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BuildError::Input(path, error) => write!(f, "{}: cannot be read: {error}", path.display()),
+            BuildError::Rows(errors) => errors.fmt(f),
+            BuildError::SourceDate(text) => {
+                write!(f, "SOURCE_DATE_EPOCH is \"{text}\"; set it to seconds since 1970, or unset it")
+            }
+            BuildError::Encoding(error) => write!(f, "the networks do not fit into a MaxMind DB file: {error}"),
+            BuildError::Output(path, error) => write!(f, "{}: cannot be written: {error}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            BuildError::Input(_, error) | BuildError::Output(_, error) => Some(error),
+            BuildError::Encoding(error) => Some(error),
+            BuildError::Rows(_) | BuildError::SourceDate(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,322 @@
+//! The rows of the table, each checked, and every mistake in them told at once.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+
+use csv::{ByteRecord, Position, ReaderBuilder, Trim};
+use mmdb_writer::ipnet::{IpNet, Ipv6Net};
+
+use crate::geo::{Code, locations};
+use crate::steering::Point;
+
+/// No more mistakes than this are told; the rest are counted.
+const MOST_ERRORS: usize = 100;
+
+/// A MaxMind DB file finds the addresses in these by the IPv4 address inside them, and has no other place for them:
+/// its own home of IPv4, IPv4-mapped (RFC 4291), Teredo (RFC 4380) and 6to4 (RFC 3056), in ascending order.
+pub(super) const HOLDERS_OF_IPV4: [Ipv6Net; 4] = [
+    Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 96),
+    Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96),
+    Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 32),
+    Ipv6Net::new_assert(Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
+];
+
+/// What the table says of one network.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Row {
+    pub network: IpNet,
+    pub record: Record,
+}
+
+/// Where a network is and whose; every part may be unknown.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Record {
+    pub point: Option<Point>,
+    pub country: Option<Code>,
+    pub subdivision: Option<Code>,
+    pub asn: Option<u32>,
+}
+
+/// The mistakes in a table, in the order of its lines.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RowErrors {
+    file: PathBuf,
+    /// A line's number, from 1, and what is wrong with it.
+    told: Vec<(u64, String)>,
+    untold: usize,
+}
+
+/// All rows of the table, or all mistakes.
+pub(super) fn parse(file: &Path, octets: &[u8]) -> Result<Vec<Row>, RowErrors> {
+    let mut table = Table { rows: Vec::new(), lines: HashMap::new(), errors: RowErrors::new(file) };
+    table.read(octets);
+    if table.errors.told.is_empty() { Ok(table.rows) } else { Err(table.errors) }
+}
+
+struct Table {
+    rows: Vec<Row>,
+    /// Where a network stands.
+    lines: HashMap<IpNet, u64>,
+    errors: RowErrors,
+}
+
+impl Table {
+    fn read(&mut self, octets: &[u8]) {
+        let mut reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .comment(Some(b'#'))
+            .trim(Trim::All)
+            .from_reader(octets);
+        let mut columns = None;
+        let mut record = ByteRecord::new();
+        // Reading from memory does not fail, and a flexible reader of octets refuses no record.
+        while reader.read_byte_record(&mut record).unwrap_or(false) {
+            let line = record.position().map_or(0, |position| line_of_record(octets, position));
+            match &columns {
+                None => match Columns::from_header(&record) {
+                    Ok(found) => columns = Some(found),
+                    Err(mistake) => return self.errors.add(line, mistake),
+                },
+                Some(columns) => self.take(line, columns, &record),
+            }
+        }
+        if columns.is_none() {
+            self.errors
+                .add(1, format!("no header; begin with a line such as {}", Column::ALL.map(Column::name).join(",")));
+        }
+    }
+
+    fn take(&mut self, line: u64, columns: &Columns, record: &ByteRecord) {
+        let mut mistakes = Vec::new();
+        let row = columns.row(record, &mut mistakes);
+        if let Some(network) = row.as_ref().map(|row| row.network) {
+            let first = *self.lines.entry(network).or_insert(line);
+            if first != line {
+                mistakes.push(format!("{network} stands on line {first} already; keep one of them"));
+            }
+        }
+        if mistakes.is_empty() {
+            self.rows.extend(row);
+        }
+        mistakes.into_iter().for_each(|mistake| self.errors.add(line, mistake));
+    }
+}
+
+/// The reader gives the place where it began to look; blank lines, comments and the rest of a line end (`\r\n`) may
+/// lie between that and the record.
+fn line_of_record(octets: &[u8], position: &Position) -> u64 {
+    let start = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let mut rest = octets.get(start..).unwrap_or_default();
+    let mut line = position.line();
+    loop {
+        let skipped = match rest.first() {
+            Some(b'#') => rest.iter().position(|&octet| octet == b'\n').unwrap_or(rest.len()),
+            Some(b'\r') => 1,
+            Some(b'\n') => {
+                line += 1;
+                1
+            }
+            _ => return line,
+        };
+        rest = &rest[skipped..];
+    }
+}
+
+/// What a column can say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Column {
+    Network,
+    Latitude,
+    Longitude,
+    Country,
+    Subdivision,
+    Asn,
+}
+
+impl Column {
+    const ALL: [Column; 6] =
+        [Column::Network, Column::Latitude, Column::Longitude, Column::Country, Column::Subdivision, Column::Asn];
+
+    fn name(self) -> &'static str {
+        match self {
+            Column::Network => "network",
+            Column::Latitude => "latitude",
+            Column::Longitude => "longitude",
+            Column::Country => "country",
+            Column::Subdivision => "subdivision",
+            Column::Asn => "asn",
+        }
+    }
+
+    fn from_name(name: &str) -> Result<Column, String> {
+        let known = Column::ALL.into_iter().find(|column| column.name().eq_ignore_ascii_case(name));
+        known.ok_or_else(|| {
+            format!("unknown column {}; the columns are {}", quoted(name), Column::ALL.map(Column::name).join(", "))
+        })
+    }
+}
+
+/// The columns in the order of the file.
+struct Columns(Vec<Column>);
+
+impl Columns {
+    fn from_header(record: &ByteRecord) -> Result<Columns, String> {
+        let mut columns = Vec::new();
+        for name in record {
+            let column = Column::from_name(&String::from_utf8_lossy(name))?;
+            if columns.contains(&column) {
+                return Err(format!("column {} stands twice; remove one", column.name()));
+            }
+            columns.push(column);
+        }
+        if !columns.contains(&Column::Network) {
+            return Err("no column network; add it to the header".to_owned());
+        }
+        Ok(Columns(columns))
+    }
+
+    /// The field of a column; empty where the file has no such column.
+    fn field<'r>(&self, record: &'r ByteRecord, column: Column) -> Result<&'r str, String> {
+        let index = self.0.iter().position(|&found| found == column);
+        let octets = index.and_then(|index| record.get(index)).unwrap_or_default();
+        std::str::from_utf8(octets).map_err(|_| format!("{} is not UTF-8 text", column.name()))
+    }
+
+    /// The row, if its network can be read at all, and what is wrong with it.
+    fn row(&self, record: &ByteRecord, mistakes: &mut Vec<String>) -> Option<Row> {
+        if record.len() != self.0.len() {
+            mistakes.push(format!("{} fields where the header has {}", record.len(), self.0.len()));
+            return None;
+        }
+        let mut known = |result: Result<_, String>| result.map_err(|mistake| mistakes.push(mistake)).ok();
+        let network = known(self.field(record, Column::Network).and_then(network).map(Some)).flatten();
+        let mut told = Record::default();
+        let mut keep = |result: Result<(), String>| mistakes.extend(result.err());
+        keep(self.point(record).map(|point| told.point = point));
+        keep(self.field(record, Column::Country).and_then(country).map(|country| told.country = country));
+        let subdivision = self.field(record, Column::Subdivision).and_then(|text| subdivision(text, told.country));
+        keep(subdivision.map(|subdivision| told.subdivision = subdivision));
+        keep(self.field(record, Column::Asn).and_then(asn).map(|asn| told.asn = asn));
+        network.map(|network| Row { network, record: told })
+    }
+
+    fn point(&self, record: &ByteRecord) -> Result<Option<Point>, String> {
+        let latitude = self.field(record, Column::Latitude)?;
+        let longitude = self.field(record, Column::Longitude)?;
+        match (latitude.is_empty(), longitude.is_empty()) {
+            (true, true) => Ok(None),
+            (false, false) => Point::new(degrees(latitude)?, degrees(longitude)?)
+                .map(Some)
+                .map_err(|error| format!("{error}; give degrees north and east")),
+            (true, false) => Err("longitude without latitude; give both or none".to_owned()),
+            (false, true) => Err("latitude without longitude; give both or none".to_owned()),
+        }
+    }
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    let bare = || text.parse::<IpAddr>().map(IpNet::from);
+    let Ok(network) = text.parse::<IpNet>().or_else(|_| bare()) else {
+        return Err(format!("{} is no network; write one such as 192.0.2.0/24 or 2001:db8::/32", quoted(text)));
+    };
+    if network != network.trunc() {
+        return Err(format!("{network} has bits set behind its prefix; write {}", network.trunc()));
+    }
+    match network {
+        IpNet::V6(ipv6) => outside_of_ipv4(ipv6)?,
+        IpNet::V4(_) => {}
+    }
+    Ok(network)
+}
+
+fn outside_of_ipv4(network: Ipv6Net) -> Result<(), String> {
+    match HOLDERS_OF_IPV4.iter().find(|holder| holder.contains(&network)) {
+        Some(holder) => Err(format!("{network} lies in {holder}, which stands for IPv4; write the IPv4 network")),
+        None => Ok(()),
+    }
+}
+
+fn degrees(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| format!("{} is no number of degrees", quoted(text)))
+}
+
+fn country(text: &str) -> Result<Option<Code>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let known = text.parse().ok().filter(|&code| locations::country_name(code).is_some());
+    known.map(Some).ok_or_else(|| format!("{} is no country; write ISO 3166-1 alpha-2, such as DE", quoted(text)))
+}
+
+/// `CA`, or `US-CA` in the country US.
+fn subdivision(text: &str, country: Option<Code>) -> Result<Option<Code>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let Some(country) = country else {
+        return Err(format!("subdivision {} without a country", quoted(text)));
+    };
+    let own = match text.split_once('-') {
+        Some((before, own)) if before.eq_ignore_ascii_case(country.as_str()) => own,
+        _ => text,
+    };
+    let code = own.parse().ok().filter(|_| own.len() <= 3);
+    code.map(Some).ok_or_else(|| format!("{} is no subdivision; write ISO 3166-2, such as CA or US-CA", quoted(text)))
+}
+
+/// `64512` or `AS64512`.
+fn asn(text: &str) -> Result<Option<u32>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let digits = text.get(..2).filter(|prefix| prefix.eq_ignore_ascii_case("AS")).map_or(text, |_| &text[2..]);
+    digits.parse().map(Some).map_err(|_| format!("{} is no autonomous system number, 0 to 4294967295", quoted(text)))
+}
+
+/// The text in quotes, no longer than a line of an error message bears, with control characters spelled out.
+fn quoted(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let cut: String = text.chars().take(LONGEST).collect();
+    format!("{cut:?}")
+}
+
+impl RowErrors {
+    fn new(file: &Path) -> RowErrors {
+        RowErrors { file: file.to_owned(), ..RowErrors::default() }
+    }
+
+    fn add(&mut self, line: u64, mistake: String) {
+        if self.told.len() < MOST_ERRORS {
+            self.told.push((line, mistake));
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    /// The mistakes that are told: line number from 1, and what is wrong. At most a hundred.
+    pub fn told(&self) -> &[(u64, String)] {
+        &self.told
+    }
+
+    /// How many more there are.
+    pub fn untold(&self) -> usize {
+        self.untold
+    }
+}
+
+impl fmt::Display for RowErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.display();
+        for (index, (line, mistake)) in self.told.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{file}:{line}: {mistake}")?;
+        }
+        if self.untold > 0 {
+            write!(f, "\n{file}: {} more mistakes", self.untold)?;
+        }
+        Ok(())
+    }
+}
