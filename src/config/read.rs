@@ -6,7 +6,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
-use super::error::{Refusal, Report, nearest};
+use super::error::{Refusal, Report};
 
 /// A value together with the byte of the file at which it starts.
 #[derive(Debug, Clone)]
@@ -247,7 +247,7 @@ pub fn read_field<T: Read>(item: Item<'_>, report: &mut Report<'_>) -> Field<T> 
 /// Reports a key that its table does not have.
 pub fn refuse_key(key: &str, at: usize, known: &[&str], report: &mut Report<'_>) {
     let known = || known.iter().map(|key| bare(key));
-    let hint = nearest(key, known());
+    let hint = report.hint(key, known());
     let sentence = match hint {
         Some(_) => format!("unknown key \"{key}\""),
         None => format!("unknown key \"{key}\"; known here: {}", known().collect::<Vec<_>>().join(", ")),

@@ -373,6 +373,16 @@ fn every_example_is_clean() {
     assert!(seen >= 5, "{seen} examples");
 }
 
+#[test]
+fn many_unknown_names_among_many_known_ones_do_not_take_long() {
+    let regions: String = (0..20_000).map(|n| format!("[regions.r{n}]\n")).collect();
+    let endpoints: String = (0..20_000).map(|n| format!("x{n} = \"10.0.0.1\"\n")).collect();
+    let text = format!("{regions}[[services]]\nname = \"a\"\n[services.endpoints]\n{endpoints}");
+    let start = std::time::Instant::now();
+    assert_eq!(mistakes(&text).len(), 1001);
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+}
+
 /// The properties of every table of the schema.
 fn schema_keys(schema: &serde_json::Value) -> Vec<String> {
     let mut keys = Vec::new();
@@ -401,8 +411,7 @@ fn the_reference_tells_every_key() {
 #[test]
 fn the_schema_describes_every_key_and_refuses_others() {
     let schema = schema();
-    let tables = schema["$defs"].as_object().unwrap().iter().chain([]);
-    for (name, table) in tables {
+    for (name, table) in schema["$defs"].as_object().unwrap() {
         assert_eq!(table["additionalProperties"], false, "{name}");
         for (key, property) in table["properties"].as_object().unwrap() {
             assert!(property["description"].is_string(), "{name}.{key}");
