@@ -218,15 +218,7 @@ impl Location {
 impl Read for Location {
     fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
         if let Some(text) = item.value.as_str() {
-            let known = locations::find(text).ok();
-            if known.is_none() {
-                item.refuse(Location::EXPECTED, None, report);
-            }
-            return known.map(|known| Location {
-                point: known.point,
-                country: known.country,
-                subdivision: known.subdivision,
-            });
+            return known_location(text, &item, report);
         }
         let coordinates = item.value.as_array().map(|array| array.iter().map(|value| degrees(value.get_ref())));
         let coordinates: Option<Vec<f64>> = coordinates.and_then(Iterator::collect);
@@ -244,6 +236,16 @@ impl Read for Location {
             { "type": "string" },
             { "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 },
         ] })
+    }
+}
+
+fn known_location(text: &str, item: &Item<'_>, report: &mut Report<'_>) -> Option<Location> {
+    match locations::find(text) {
+        Ok(known) => Some(Location { point: known.point, country: known.country, subdivision: known.subdivision }),
+        Err(unknown) => {
+            item.refuse(Location::EXPECTED, unknown.near.into_iter().next(), report);
+            None
+        }
     }
 }
 

@@ -101,12 +101,22 @@ impl<'t> Report<'t> {
         }
     }
 
+    /// What was probably meant by `text`. Not looked for once the report is full, as there may be very many
+    /// candidates for each of very many mistakes.
+    pub fn hint<'c>(&self, text: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
+        const MOST_CANDIDATES: usize = 1000;
+        if self.errors.len() >= MOST_KEPT {
+            return None;
+        }
+        nearest(text, candidates.into_iter().take(MOST_CANDIDATES))
+    }
+
     /// The line of this byte, from 1.
     pub fn line(&self, at: usize) -> u32 {
         self.line_starts.partition_point(|&start| start <= at) as u32
     }
 
-    /// Warnings when there was no mistake, else every mistake and then every warning's place is of no interest.
+    /// The warnings, or the mistakes if there is one; in the order of the file.
     pub fn finish(mut self) -> Result<Vec<ConfigError>, Vec<ConfigError>> {
         let in_file_order = |error: &ConfigError| (error.line, error.column);
         if self.errors.is_empty() {

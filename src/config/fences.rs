@@ -51,6 +51,8 @@ fn fence_regions(
         match position.and_then(|position| u16::try_from(position).ok()) {
             Some(position) if seen.insert(position) => positions.push(position),
             Some(_) => report.error(name.at, format!("region \"{}\" is listed twice in the fence", name.value)),
+            // Endpoints that were refused have been reported already.
+            None if regions.is_empty() => {}
             None => report.error(name.at, format!("region \"{}\" has no endpoints in this service", name.value)),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::error::{Refusal, Report, nearest};
+use super::error::{Refusal, Report};
 use super::read::{At, NamedEntry};
 
 /// The declared names of one kind, in the order of the file. An index into the list is the id.
@@ -35,7 +35,7 @@ impl Names {
         match found {
             Some(id) => self.used[usize::from(id)] = true,
             None => {
-                let hint = nearest(&name.value, self.declared.iter().map(|declared| declared.value.as_str()));
+                let hint = report.hint(&name.value, self.declared.iter().map(|declared| declared.value.as_str()));
                 let sentence = format!("there is no {} \"{}\"", self.kind, name.value);
                 report.error(name.at, Refusal::with_hint(sentence, hint));
             }

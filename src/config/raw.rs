@@ -20,7 +20,8 @@ pub type List<T> = Vec<At<T>>;
 pub type Weight = Whole<0, 1_000_000>;
 
 tables! {
-    /// The configuration of Meridian.
+    /// The configuration file of Meridian. Unknown keys are errors.
+    #[schemars(title = "Meridian configuration")]
     RawConfig {
         /// The nameserver's own sockets.
         server: Server,

@@ -6,7 +6,7 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
-use super::error::{Refusal, Report, nearest};
+use super::error::{Refusal, Report};
 
 /// A value together with the byte of the file at which it starts.
 #[derive(Debug, Clone)]
@@ -173,10 +173,10 @@ impl Read for bool {
     }
 }
 
-/// A list. Refused elements are left out, since the report keeps the rest from being used.
+/// A list. Refused elements are left out, so that the others can be checked; a list of nothing else is refused.
 impl<T: Read> Read for Vec<At<T>> {
     fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
-        Some(read_elements(item.elements(false, report)?, report))
+        read_elements(item.elements(false, report)?, report)
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
@@ -191,7 +191,7 @@ pub struct OneOrMore<T>(pub Vec<At<T>>);
 
 impl<T: Read> Read for OneOrMore<T> {
     fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
-        Some(OneOrMore(read_elements(item.elements(true, report)?, report)))
+        read_elements(item.elements(true, report)?, report).map(OneOrMore)
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
@@ -200,9 +200,11 @@ impl<T: Read> Read for OneOrMore<T> {
     }
 }
 
-fn read_elements<T: Read>(elements: Vec<Item<'_>>, report: &mut Report<'_>) -> Vec<At<T>> {
+fn read_elements<T: Read>(elements: Vec<Item<'_>>, report: &mut Report<'_>) -> Option<Vec<At<T>>> {
+    let written = elements.len();
     let read = |item: Item<'_>| T::read(item, report).map(|value| At { at: item.at, value });
-    elements.into_iter().filter_map(read).collect()
+    let good: Vec<_> = elements.into_iter().filter_map(read).collect();
+    (written == 0 || !good.is_empty()).then_some(good)
 }
 
 /// A table whose keys are names that the user chose, in the order of the file.
@@ -245,7 +247,7 @@ pub fn read_field<T: Read>(item: Item<'_>, report: &mut Report<'_>) -> Field<T> 
 /// Reports a key that its table does not have.
 pub fn refuse_key(key: &str, at: usize, known: &[&str], report: &mut Report<'_>) {
     let known = || known.iter().map(|key| bare(key));
-    let hint = nearest(key, known());
+    let hint = report.hint(key, known());
     let sentence = match hint {
         Some(_) => format!("unknown key \"{key}\""),
         None => format!("unknown key \"{key}\"; known here: {}", known().collect::<Vec<_>>().join(", ")),

@@ -1,1 +1,452 @@
+//! The configuration as a user meets it: a file goes in, sentences or the truth come out.
 
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::dns::Name;
+use crate::steering::{AllDown, Band, Order, Pick};
+
+const FILE: &str = "meridian.toml";
+
+fn load_text(text: &str) -> Loaded {
+    parse(text, Path::new(FILE)).unwrap_or_else(|errors| panic!("{}", rendered(&errors).join("\n")))
+}
+
+fn mistakes(text: &str) -> Vec<String> {
+    rendered(&parse(text, Path::new(FILE)).expect_err("the text has a mistake"))
+}
+
+fn warnings(text: &str) -> Vec<String> {
+    rendered(&load_text(text).warnings)
+}
+
+fn rendered(errors: &[ConfigError]) -> Vec<String> {
+    errors.iter().map(ConfigError::to_string).collect()
+}
+
+/// Two placed regions and the start of a service; what is appended belongs to the service.
+fn service(rest: &str) -> String {
+    let regions = "regions = { fra = { location = [50, 8] }, iad = { location = [39, -77] } }";
+    format!("{regions}\n[[services]]\nname = \"www.example.com\"\n{rest}\n")
+}
+
+#[test]
+fn an_empty_file_is_all_defaults() {
+    let Config { server, admin, geo, zones_directory, state_directory, .. } = load_text("").config;
+    assert_eq!(server.listen, ["127.0.0.1:1053".parse().unwrap(), "[::1]:1053".parse().unwrap()]);
+    assert_eq!(server.workers, std::thread::available_parallelism().unwrap().get());
+    assert_eq!((server.nsid, server.cookies), (None, true));
+    assert_eq!((server.tcp_connections, server.tcp_connections_per_client), (1000, 100));
+    assert_eq!(server.tcp_idle, Duration::from_secs(10));
+    assert_eq!(admin.listen, AdminListen::Tcp("127.0.0.1:8053".parse().unwrap()));
+    assert_eq!((admin.token_file, state_directory), (None, None));
+    assert_eq!(zones_directory, PathBuf::from("zones"));
+    assert!(geo.databases.is_empty() && geo.client_subnet && geo.coarse_points == CoarsePoints::Population);
+}
+
+#[test]
+fn a_service_and_a_check_have_defaults() {
+    let text = "[regions.fra]\nlocation = \"FRA\"\n[checks.web]\ntype = \"https\"\n\
+                [[services]]\nname = \"www.example.com\"\ncheck = \"web\"\nendpoints = { fra = \"192.0.2.1\" }\n";
+    let Loaded { config, warnings } = load_text(text);
+    assert!(warnings.is_empty());
+    let [service] = &config.services[..] else { panic!("one service") };
+    assert_eq!((service.ttl, service.answers, service.line, service.client_subnet), (30, 1, 5, true));
+    assert_eq!((service.order, service.pick, service.all_down), (Order::Nearest, Pick::Weighted, AllDown::AnswerAll));
+    assert_eq!(service.band, Band::Percent(0.0));
+    let endpoint = &service.regions[0].endpoints[0];
+    assert_eq!((endpoint.weight, endpoint.check, endpoint.port), (100, Some(CheckId(0)), None));
+    let check = &config.checks[0];
+    assert_eq!((check.port, check.fall, check.rise), (443, 3, 5));
+    assert_eq!((check.interval, check.timeout), (Duration::from_secs(3), Duration::from_secs(2)));
+    let expect = Expect { status: vec![(200, 299)], body: None };
+    assert_eq!(check.kind, CheckKind::Https { path: "/".to_owned(), host: None, expect });
+    assert_eq!((config.regions[0].weight, config.regions[0].bias.percent()), (100, 0));
+}
+
+#[test]
+fn everything_that_can_be_written_is_understood() {
+    let text = include_str!("everything.toml");
+    let config = parse(text, Path::new("/etc/meridian/meridian.toml"))
+        .unwrap_or_else(|errors| panic!("{}", rendered(&errors).join("\n")))
+        .config;
+    assert_eq!(config.zones_directory, PathBuf::from("/etc/meridian/my-zones"));
+    assert_eq!(config.state_directory, Some(PathBuf::from("/var/lib/meridian")));
+    assert_eq!(config.admin.listen, AdminListen::Unix(PathBuf::from("/etc/meridian/admin.sock")));
+    assert_eq!(config.geo.networks.len(), 3);
+    assert_eq!(config.geo.networks[2].subdivision, Some("CA".parse().unwrap()));
+    assert!(config.geo.networks.iter().all(|network| network.point.is_some()));
+    let names = |regions: &[ServiceRegion]| -> Vec<String> {
+        regions.iter().map(|region| config.regions[usize::from(region.region.0)].name.clone()).collect()
+    };
+    let service = &config.services[0];
+    assert_eq!(names(&service.regions), ["iad", "fra", "bom"], "the order of the file is kept");
+    assert_eq!(service.fences[0].regions, [2, 1], "positions in the service, in the order of the fence");
+    assert_eq!(service.fences[0].clients.asns, [64500]);
+    let fra = &service.regions[1].endpoints;
+    assert_eq!((fra[0].check, fra[1].check, fra[1].port), (Some(CheckId(0)), Some(CheckId(1)), Some(8443)));
+    let cname = &service.regions[0].endpoints[0];
+    assert_eq!(cname.target, Target::Name(Name::parse("lb.us.example.net.", &Name::root()).unwrap()));
+    assert_eq!((cname.check, cname.weight), (None, 5));
+}
+
+#[test]
+fn one_run_tells_ten_mistakes() {
+    let text = r#"[server]
+listen = ["127.0.0.1:1053", "127.0.0.1:1053"]
+worker = 2
+tcp_idle = "10"
+
+[admin]
+listen = "0.0.0.0:8053"
+
+[regions.fra]
+location = [95, 8]
+[regions.Bad_Name]
+bias = 120
+
+[checks.web]
+type = "htp"
+
+[[services]]
+name = "www.example.com"
+order = "nearest"
+check = "wbe"
+endpoints = { fraa = "192.0.2.1", fra = "0.0.0.0" }
+"#;
+    let expected = r#"
+meridian.toml:2:29: 127.0.0.1:1053 is listed twice
+meridian.toml:3:1: unknown key "worker" (did you mean "workers"?)
+meridian.toml:4:12: tcp_idle: expected a duration from 100ms to 1h, such as "3s" or "1h30m", found "10"
+meridian.toml:7:10: the admin address 0.0.0.0:8053 is reachable from outside, so it needs a token_file
+meridian.toml:10:12: location: latitude 95 lies outside -90..90 degrees
+meridian.toml:11:10: "Bad_Name" is no region name; it takes 1 to 63 of a-z, 0-9 and -
+meridian.toml:12:8: bias: expected a whole number from -99 to 99, found 120
+meridian.toml:15:8: type: expected one of "http", "https", "tcp", found "htp" (did you mean "http"?)
+meridian.toml:20:9: there is no check "wbe" (did you mean "web"?)
+meridian.toml:21:15: there is no region "fraa" (did you mean "fra"?)
+meridian.toml:21:41: "0.0.0.0" is no address that a client can connect to"#;
+    assert_eq!(mistakes(text).join("\n"), expected.trim_start());
+}
+
+/// A file that has one mistake, and what is said about it behind `meridian.toml:`.
+const BAD_FILES: &[(&str, &str)] = &[
+    ("a = ", "1:5: string values must be quoted, expected literal string"),
+    ("[serber]", "1:2: unknown key \"serber\" (did you mean \"server\"?)"),
+    (
+        "xyzzy = 1",
+        "1:1: unknown key \"xyzzy\"; known here: server, admin, state, zones, geo, regions, checks, services",
+    ),
+    ("server = 5", "1:10: server: expected a table, found 5"),
+    ("server.listen = []", "1:17: listen names no address to listen on"),
+    (
+        "server.listen = [53]",
+        "1:18: listen: expected an address with a port, such as \"192.0.2.1:53\" or \"[2001:db8::1]:53\", found 53",
+    ),
+    ("server.workers = 0", "1:18: workers: expected a whole number from 1 to 1024, found 0"),
+    (
+        "server.nsid = \"\\u0007\"",
+        "1:15: nsid: expected a text of 1 to 128 octets without control characters, found \"\\u{7}\"",
+    ),
+    ("server.cookies = \"yes\"", "1:18: cookies: expected true or false, found \"yes\""),
+    ("zones.directory = ''", "1:19: directory: expected a path, found \"\""),
+    (
+        "geo.coarse_points = \"databse\"",
+        "1:21: coarse_points: expected one of \"population\", \"database\", found \"databse\" (did you mean \"database\"?)",
+    ),
+    (
+        "[[geo.networks]]\ncidr = \"10.1.2.3/16\"\ncountry = \"DE\"",
+        "2:8: \"10.1.2.3/16\" has bits set behind its prefix (did you mean \"10.1.0.0/16\"?)",
+    ),
+    ("[[geo.networks]]\ncidr = \"10.0.0.0/8\"", "1:1: the network needs a location, country, subdivision or asn"),
+    ("[[geo.networks]]\ncountry = \"DE\"", "1:1: the network needs a cidr"),
+    (
+        "[[geo.networks]]\ncidr = \"10.0.0.0/8\"\ncountry = \"UK\"",
+        "3:11: country: expected a country by its two-letter ISO 3166 code, such as \"DE\", found \"UK\" (did you mean \"GB\"?)",
+    ),
+    (
+        "[[geo.networks]]\ncidr = \"10.0.0.0/8\"\ncountry = \"DE\"\nsubdivision = \"US-CA\"",
+        "4:15: the subdivision lies in US, not in DE",
+    ),
+    (
+        "[regions.fra]\nlocation = \"XXX\"",
+        "2:12: location: expected [latitude, longitude] in degrees or a known place, such as \"FRA\", \"aws:eu-central-1\" or \"DE\", found \"XXX\"",
+    ),
+    (
+        "[regions.fra]\nlocation = [1, 2, 3]",
+        "2:12: location: expected [latitude, longitude] in degrees or a known place, such as \"FRA\", \"aws:eu-central-1\" or \"DE\", found a list",
+    ),
+    ("[regions.fra]\nweight = 1000001", "2:10: weight: expected a whole number from 0 to 1000000, found 1000001"),
+    ("[checks.a]\nport = 80", "1:9: check \"a\" needs a type"),
+    ("[checks.a]\ntype = \"tcp\"", "1:9: check \"a\" needs a port"),
+    ("[checks.a]\ntype = \"tcp\"\nport = 1\npath = \"/\"", "4:8: a tcp check only connects, so it has no path"),
+    (
+        "[checks.a]\ntype = \"http\"\npath = \"health\"",
+        "3:8: \"health\" is no path; it starts with / and has neither spaces nor # (percent-encode)",
+    ),
+    ("[checks.a]\ntype = \"http\"\nhost = \"a b\"", "3:8: \"a b\" is no host name"),
+    (
+        "[checks.a]\ntype = \"http\"\ninterval = \"1s\"\ntimeout = \"1500ms\"",
+        "4:11: the timeout of 1s500ms is longer than the interval of 1s",
+    ),
+    (
+        "[checks.a]\ntype = \"http\"\nexpect = { status = \"200-199\" }",
+        "3:21: status: expected status codes from 100 to 599, such as \"200-299\" or \"200,204,300-310\", found \"200-199\"",
+    ),
+    ("[services]\nname = \"a\"", "1:1: services: expected a list, found a table"),
+    ("[[services]]\nendpoints = {}", "1:1: the service needs a name\n2:13: the service has no endpoints"),
+    ("# é\nä = 1", "2:1: invalid unquoted key, expected letters, numbers, `-`, `_`"),
+];
+
+/// The same for what is appended to [`service`], from line 4.
+const BAD_SERVICES: &[(&str, &str)] = &[
+    ("", "2:1: the service needs endpoints"),
+    (
+        "ttl = -1\nendpoints = { fra = \"192.0.2.1\" }",
+        "4:7: ttl: expected a whole number from 0 to 2147483647, found -1",
+    ),
+    ("answers = 9\nendpoints = { fra = \"192.0.2.1\" }", "4:11: answers: expected a whole number from 1 to 8, found 9"),
+    (
+        "band = \"5\"\nendpoints = { fra = \"192.0.2.1\" }",
+        "4:8: band: expected a percentage from 0 to 1000 (\"5%\") or a distance from 0 to 20037 km (\"150km\"), found \"5\"",
+    ),
+    ("endpoints = { fra = [] }", "4:21: region \"fra\" is listed without endpoints"),
+    (
+        "endpoints = { fra = \"192.0.2.1:80\" }",
+        "4:21: DNS gives addresses, not ports, so \"192.0.2.1:80\" cannot be an endpoint; write { address = \"192.0.2.1\", port = 80 } to check another port",
+    ),
+    ("endpoints = { fra = \"www.example.net\" }", "4:21: fra: expected an IP address, found \"www.example.net\""),
+    (
+        "endpoints = { fra = \"::ffff:192.0.2.1\" }",
+        "4:21: \"::ffff:192.0.2.1\" is an IPv4 address in IPv6 form (did you mean \"192.0.2.1\"?)",
+    ),
+    ("endpoints = { fra = \"ff02::1\" }", "4:21: \"ff02::1\" is no address that a client can connect to"),
+    (
+        "endpoints = { fra = [\"192.0.2.1\"], iad = [\"192.0.2.1\"] }",
+        "4:43: the service has the endpoint 192.0.2.1 twice",
+    ),
+    ("endpoints = { fra = {} }", "4:21: the endpoint needs an address or a cname"),
+    (
+        "endpoints = { fra = { address = \"192.0.2.1\", cname = \"a.example\" } }",
+        "4:21: the endpoint has both an address and a cname",
+    ),
+    (
+        "endpoints = { fra = { cname = \"a.example\", port = 80 } }",
+        "4:21: an endpoint that is a name is not checked, so it has no check and no port",
+    ),
+    (
+        "endpoints = { fra = { cname = \"a..example\" } }",
+        "4:31: \"a..example\" is no domain name: the name has an empty label",
+    ),
+    ("endpoints = { fra = { cname = \"WWW.example.com.\" } }", "3:8: www.example.com has itself as an endpoint"),
+    (
+        "endpoints = { fra = { address = \"192.0.2.1\", wieght = 1 } }",
+        "4:46: unknown key \"wieght\" (did you mean \"weight\"?)",
+    ),
+    (
+        "endpoints = { fra = \"192.0.2.1\" }\n[[services.fence]]\nregions = [\"iad\"]",
+        "6:12: region \"iad\" has no endpoints in this service",
+    ),
+    (
+        "endpoints = { fra = \"192.0.2.1\" }\n[[services.fence]]\nregions = [\"fra\", \"fra\"]",
+        "6:19: region \"fra\" is listed twice in the fence",
+    ),
+    (
+        "endpoints = { fra = \"192.0.2.1\" }\n[[services.fence]]\nregions = []",
+        "6:11: the fence leaves its clients no region",
+    ),
+    (
+        "endpoints = { fra = \"192.0.2.1\" }\n[[services.fence]]\nclients = { countries = [\"DE\"] }",
+        "5:1: the fence needs regions",
+    ),
+    (
+        "endpoints = { fra = \"192.0.2.1\" }\n[[services.fence]]\nregions = [\"fra\"]\nclients = { continents = [\"XX\"] }",
+        "7:27: continents: expected one of the continents AF, AN, AS, EU, NA, OC, SA, found \"XX\"",
+    ),
+    (
+        "endpoints = { fra = \"192.0.2.1\" }\n[[services]]\nname = \"WWW.Example.com.\"\nendpoints = { iad = \"192.0.2.2\" }",
+        "6:8: WWW.Example.com is a service already in line 2",
+    ),
+];
+
+#[test]
+fn every_mistake_has_its_sentence_and_its_place() {
+    let files = BAD_FILES.iter().map(|&(text, expected)| (text.to_owned(), expected));
+    let services = BAD_SERVICES.iter().map(|&(rest, expected)| (service(rest), expected));
+    let mut wrong = Vec::new();
+    for (text, expected) in files.chain(services) {
+        let found = mistakes(&text).join("\n").replace("meridian.toml:", "");
+        if found != expected {
+            wrong.push(format!("{text}\n  expected {expected}\n  found    {found}\n"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_region_without_location_is_refused_only_where_distance_counts() {
+    let text = |order: &str| {
+        format!(
+            "[regions.fra]\n[[services]]\nname = \"a\"\norder = \"{order}\"\nendpoints = {{ fra = \"192.0.2.1\" }}\n"
+        )
+    };
+    let sentence = "meridian.toml:5:15: region \"fra\" has no location, which order = \"nearest\" needs";
+    assert_eq!(mistakes(&text("nearest")), [sentence]);
+    assert!(warnings(&text("priority")).is_empty());
+}
+
+#[test]
+fn a_service_has_at_most_254_regions() {
+    let with_regions = |count: usize| {
+        let regions: String = (0..count).map(|n| format!("[regions.r{n}]\n")).collect();
+        let endpoints: String = (0..count).map(|n| format!("r{n} = \"10.0.{}.{}\"\n", n / 200, n % 200 + 1)).collect();
+        format!("{regions}[[services]]\nname = \"a\"\norder = \"none\"\n[services.endpoints]\n{endpoints}")
+    };
+    assert!(warnings(&with_regions(254)).is_empty());
+    assert_eq!(mistakes(&with_regions(255)), ["meridian.toml:514:1: the service has more than 254 regions"]);
+}
+
+#[test]
+fn more_than_a_thousand_mistakes_are_counted() {
+    let text: String = (0..1500).map(|n| format!("key{n} = 1\n")).collect();
+    let found = mistakes(&text);
+    assert_eq!(found.len(), 1001);
+    assert_eq!(found[1000], "meridian.toml: and 500 more mistakes");
+}
+
+#[test]
+fn oddities_are_warned_of() {
+    assert_eq!(warnings("[regions.fra]"), ["meridian.toml:1:10: region \"fra\" is used by no service"]);
+    let odd = service(
+        "order = \"none\"\nband = \"5%\"\n\
+         endpoints = { fra = { address = \"192.0.2.1\", weight = 0, port = 81 } }\n\
+         [[services.fence]]\nregions = [\"fra\"]\n[[services.fence]]\nregions = [\"fra\"]\n[server]\ntcp_connections = 50",
+    );
+    let expected = [
+        "meridian.toml:1:43: region \"iad\" is used by no service",
+        "meridian.toml:3:8: every endpoint of www.example.com is a standby (weight 0)",
+        "meridian.toml:5:8: band means something only where order = \"nearest\"",
+        "meridian.toml:6:65: the port says where the endpoint is checked, but nothing checks it",
+        "meridian.toml:9:1: the fence in line 7 matches everybody, so this one is never reached",
+    ];
+    assert_eq!(warnings(&odd), expected);
+    let loopback = service("order = \"none\"\nendpoints = { fra = \"127.0.0.1\", iad = \"::1\" }");
+    assert!(warnings(&loopback).is_empty(), "the demo's endpoints are on loopback");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("meridian.toml");
+    let missing = load(&file).unwrap_err();
+    assert!(missing[0].to_string().contains("meridian.toml: cannot open the file: "), "{}", missing[0]);
+    std::fs::write(&file, b"a = 1\n\xff").unwrap();
+    assert!(load(&file).unwrap_err()[0].to_string().ends_with("meridian.toml: line 2 is not UTF-8 text"));
+    std::fs::write(&file, vec![b' '; MAX_FILE as usize + 1]).unwrap();
+    assert!(load(&file).unwrap_err()[0].to_string().ends_with("the file is longer than 16 MiB"));
+}
+
+#[test]
+fn deep_nesting_is_refused_and_not_descended() {
+    for text in ["a = ".to_owned() + &"[".repeat(100_000), "a.".repeat(100_000) + "a = 1", "[a.".repeat(50_000)] {
+        assert!(parse(&text, Path::new(FILE)).is_err());
+    }
+}
+
+#[test]
+fn every_example_is_clean() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut seen = 0;
+    for folder in std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()) {
+        let file = folder.join("meridian.toml");
+        if !file.is_file() {
+            continue;
+        }
+        let loaded = load(&file).unwrap_or_else(|errors| panic!("{}", rendered(&errors).join("\n")));
+        assert_eq!(rendered(&loaded.warnings), [""; 0]);
+        assert!(loaded.config.zones_directory.is_dir(), "{}", folder.display());
+        seen += 1;
+    }
+    assert!(seen >= 5, "{seen} examples");
+}
+
+#[test]
+fn many_unknown_names_among_many_known_ones_do_not_take_long() {
+    let regions: String = (0..20_000).map(|n| format!("[regions.r{n}]\n")).collect();
+    let endpoints: String = (0..20_000).map(|n| format!("x{n} = \"10.0.0.1\"\n")).collect();
+    let text = format!("{regions}[[services]]\nname = \"a\"\n[services.endpoints]\n{endpoints}");
+    let start = std::time::Instant::now();
+    assert_eq!(mistakes(&text).len(), 1001);
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+}
+
+/// The properties of every table of the schema.
+fn schema_keys(schema: &serde_json::Value) -> Vec<String> {
+    let mut keys = Vec::new();
+    match schema {
+        serde_json::Value::Object(object) => {
+            if let Some(properties) = object.get("properties").and_then(|properties| properties.as_object()) {
+                keys.extend(properties.keys().cloned());
+            }
+            keys.extend(object.values().flat_map(schema_keys));
+        }
+        serde_json::Value::Array(values) => keys.extend(values.iter().flat_map(schema_keys)),
+        _ => {}
+    }
+    keys
+}
+
+#[test]
+fn the_reference_tells_every_key() {
+    let page = include_str!("../../docs/configuration.md");
+    let keys = schema_keys(&schema());
+    assert!(keys.len() > 50, "{} keys", keys.len());
+    let missing: Vec<_> = keys.iter().filter(|key| !page.contains(&format!("`{key}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_schema_describes_every_key_and_refuses_others() {
+    let schema = schema();
+    for (name, table) in schema["$defs"].as_object().unwrap() {
+        assert_eq!(table["additionalProperties"], false, "{name}");
+        for (key, property) in table["properties"].as_object().unwrap() {
+            assert!(property["description"].is_string(), "{name}.{key}");
+        }
+    }
+    assert_eq!(schema["$defs"]["Region"]["properties"]["bias"]["minimum"], -99);
+    assert_eq!(schema["$defs"]["Service"]["required"], serde_json::json!(["name", "endpoints"]));
+    assert_eq!(schema["$defs"]["Service"]["properties"]["order"]["enum"][0], "nearest");
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in "\\PC*") {
+        let _ = parse(&text, Path::new(FILE));
+    }
+
+    #[test]
+    fn no_shuffle_of_the_language_makes_it_panic(
+        parts in proptest::collection::vec(
+            prop::sample::select(vec![
+                "[", "]", "[[", "]]", "{", "}", "=", ".", ",", "\n", "\n", " ", "\"", "'", "server", "listen", "regions",
+                "fra", "services", "name", "endpoints", "fence", "clients", "cidr", "\"10.0.0.0/8\"", "\"fra\"", "1", "-1",
+                "0x1F", "1e9", "nan", "inf", "true", "1979-05-27", "location", "geo", "networks", "checks", "type", "\"é\"",
+            ]),
+            0..60,
+        )
+    ) {
+        let _ = parse(&parts.concat(), Path::new(FILE));
+    }
+
+    #[test]
+    fn no_damage_to_a_good_file_makes_it_panic(at in 0..3000usize, with in "\\PC{0,3}", cut in 0..20usize) {
+        let text: Vec<char> = include_str!("everything.toml").chars().collect();
+        let at = at.min(text.len());
+        let damaged: String = text[..at].iter().copied().chain(with.chars()).chain(text[at..].iter().copied().skip(cut)).collect();
+        let _ = parse(&damaged, Path::new(FILE));
+    }
+}

@@ -256,8 +256,9 @@ impl Read for Status {
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
+        let range = "[1-5][0-9]{2}( *- *[1-5][0-9]{2})?";
         json_schema!({ "anyOf": [
-            { "type": "string", "pattern": "^ *[1-5][0-9]{2}( *- *[1-5][0-9]{2})?( *, *[1-5][0-9]{2}( *- *[1-5][0-9]{2})?)* *$" },
+            { "type": "string", "pattern": format!("^ *{range}( *, *{range})* *$") },
             { "type": "integer", "minimum": 100, "maximum": 599 },
         ] })
     }
