@@ -1,3 +1,10 @@
 //! The `meridian` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use meridian::cli;
+
+fn main() -> ExitCode {
+    cli::run(cli::arguments::Arguments::parse())
+}

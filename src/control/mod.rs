@@ -1,1 +1,8 @@
-//! (to be written)
+//! Control: load everything, publish it whole or refuse it whole.
+
+pub mod load;
+
+pub mod reload;
+
+pub use load::{AtlasCache, Loaded, load};
+pub use reload::{Control, Refused};

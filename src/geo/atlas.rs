@@ -41,7 +41,7 @@ pub enum CoarsePoints {
 }
 
 /// What an atlas is made of, besides the operator's networks and the built-in table.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sources {
     /// Files in MaxMind DB format; the first one that knows a client's location wins, and so for its AS number.
     pub databases: Vec<PathBuf>,

@@ -1,0 +1,22 @@
+//! `meridian check`
+
+use std::process::ExitCode;
+
+use super::arguments::Check;
+use crate::control;
+
+/// Prints every mistake and warning as `file:line:column: sentence`; exit 0 without mistakes, 1 with.
+pub fn run(check: &Check) -> Result<ExitCode, String> {
+    match control::load(&check.file.config, None) {
+        Ok(loaded) => {
+            loaded.warnings.iter().for_each(|warning| println!("{warning}"));
+            let world = &loaded.snapshot.world;
+            println!("{}: good: {} zones, {} services", check.file.config.display(), world.zones.len(), world.services.len());
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(mistakes) => {
+            mistakes.iter().for_each(|mistake| println!("{mistake}"));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Everything that the configuration names, read and compiled, off to the side of what is being served.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::answer::world::{Availability, Present, World};
+use crate::answer::{Snapshot, Turns};
+use crate::config::{self, Config};
+use crate::geo::{Atlas, OperatorNetwork, Sources};
+use crate::zone;
+
+/// A configuration and what it comes to.
+pub struct Loaded {
+    /// The truth.
+    pub config: Config,
+    /// Ready to be published.
+    pub snapshot: Snapshot,
+    /// What is odd but served; each names its place.
+    pub warnings: Vec<String>,
+    /// For the next load.
+    pub atlas: AtlasCache,
+}
+
+/// An atlas and what it was made from, so that a reload that changes neither data nor networks need not make it again.
+#[derive(Clone)]
+pub struct AtlasCache {
+    key: AtlasKey,
+    atlas: Arc<Atlas>,
+}
+
+#[derive(Clone, PartialEq)]
+struct AtlasKey {
+    sources: Sources,
+    prints: Vec<Option<FilePrint>>,
+    networks: Vec<OperatorNetwork>,
+}
+
+/// What tells one version of a file from the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilePrint {
+    length: u64,
+    modified: Option<SystemTime>,
+    inode: u64,
+}
+
+impl FilePrint {
+    /// `None` while the file cannot be looked at.
+    pub fn of(path: &Path) -> Option<FilePrint> {
+        use std::os::unix::fs::MetadataExt;
+        let data = std::fs::metadata(path).ok()?;
+        Some(FilePrint { length: data.len(), modified: data.modified().ok(), inode: data.ino() })
+    }
+}
+
+/// Reads the configuration file and everything that it names; every mistake is in the error, a line each.
+pub fn load(file: &Path, before: Option<&AtlasCache>) -> Result<Loaded, Vec<String>> {
+    let read = config::load(file).map_err(lines)?;
+    load_config(read, before)
+}
+
+/// The same from a configuration that is read already.
+pub fn load_config(read: config::Loaded, before: Option<&AtlasCache>) -> Result<Loaded, Vec<String>> {
+    let config = read.config;
+    // The database is by far the longest part; zones are read beside it.
+    let (atlas, zones) = std::thread::scope(|scope| {
+        let zones = scope.spawn(|| zone::load_directory(&config.zones_directory));
+        let atlas = cached_atlas(&config, before);
+        let zones = zones.join().unwrap_or_else(|_| Err(vec![]));
+        (atlas, zones)
+    });
+    let mut mistakes = Vec::new();
+    let atlas = atlas.map_err(|mistake| mistakes.push(mistake)).ok();
+    let zones = zones.map_err(|found| mistakes.extend(lines(found))).ok();
+    let Some((atlas, zones)) = atlas.zip(zones) else { return Err(mistakes) };
+    let mut warnings = lines(read.warnings);
+    let (world, zone_warnings) = compile(&config, zones, atlas.atlas.clone())?;
+    warnings.extend(zone_warnings);
+    Ok(Loaded { snapshot: snapshot(&config, world), config, warnings, atlas })
+}
+
+/// A World with everything up.
+fn snapshot(config: &Config, world: World) -> Snapshot {
+    let present = Present::compile(&world, &Availability::all_up(config), None);
+    Snapshot {
+        turns: Arc::new(Turns::new(world.services.len())),
+        world: Arc::new(world),
+        present,
+        nsid: config.server.nsid.as_ref().map(|nsid| nsid.as_bytes().into()),
+    }
+}
+
+/// Zones and configuration joined; the warnings are the zones'.
+pub fn compile(config: &Config, zones: zone::Loaded, atlas: Arc<Atlas>) -> Result<(World, Vec<String>), Vec<String>> {
+    let world = World::compile(config, &zones.zones, atlas).map_err(|mistakes| {
+        let place = |line: u32| format!("{}:{line}:1", config.file.display());
+        mistakes.into_iter().map(|mistake| format!("{}: {}", place(mistake.line), mistake.sentence)).collect::<Vec<_>>()
+    })?;
+    let mut warnings = lines(zones.warnings);
+    let unsteered = zones.missing_addresses.into_iter().filter(|(name, _)| world.service_named(name).is_none());
+    warnings.extend(unsteered.map(|(_, warning)| warning.to_string()));
+    Ok((world, warnings))
+}
+
+/// The atlas of a configuration: the one before, if nothing that goes into it has changed.
+pub fn cached_atlas(config: &Config, before: Option<&AtlasCache>) -> Result<AtlasCache, String> {
+    let sources = Sources { databases: config.geo.databases.clone(), coarse_points: config.geo.coarse_points };
+    let networks: Vec<OperatorNetwork> = config.geo.networks.iter().map(operator_network).collect();
+    let prints = sources.databases.iter().map(|path: &PathBuf| FilePrint::of(path)).collect();
+    let key = AtlasKey { sources, prints, networks };
+    if let Some(before) = before.filter(|before| before.key == key) {
+        return Ok(before.clone());
+    }
+    let atlas = Atlas::compile(&key.sources, &key.networks).map_err(|error| error.to_string())?;
+    Ok(AtlasCache { key, atlas: Arc::new(atlas) })
+}
+
+fn operator_network(network: &config::Network) -> OperatorNetwork {
+    OperatorNetwork {
+        address: network.cidr.address,
+        prefix: network.cidr.prefix,
+        point: network.point,
+        country: network.country,
+        subdivision: network.subdivision,
+        asn: network.asn,
+    }
+}
+
+fn lines<T: ToString>(found: Vec<T>) -> Vec<String> {
+    found.iter().map(T::to_string).collect()
+}
