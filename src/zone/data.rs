@@ -7,7 +7,7 @@ use domain::dep::octseq::Parser;
 use domain::rdata::ZoneRecordData;
 
 use super::fields::{fields_of, read, skip};
-use super::scanner::Token;
+use super::scanner::{Fault, Token};
 use super::words::{DataError, Words};
 use crate::dns::{Name, RecordType};
 
@@ -18,13 +18,13 @@ const MAX_TEXT: usize = 4 * MAX_DATA;
 
 /// Reads the data of a record of type `rtype` from `tokens`; relative names take `origin`.
 ///
-/// An error comes with its line and column; `before` is the token in front, blamed when nothing follows it.
+/// `before` is the token in front, blamed when nothing follows it.
 pub fn parse(
     rtype: RecordType,
     tokens: &[Token<'_>],
     origin: Option<&Name>,
     before: Token<'_>,
-) -> Result<Box<[u8]>, ((u32, u32), String)> {
+) -> Result<Box<[u8]>, Fault> {
     let mut words = Words::new(tokens, origin);
     let wire = if tokens.iter().map(|token| token.text.len()).sum::<usize>() > MAX_TEXT {
         Err(DataError::short_buf())
@@ -36,8 +36,9 @@ pub fn parse(
         0..=MAX_DATA => Ok(wire),
         _ => Err(DataError::short_buf()),
     });
-    wire.map(Vec::into_boxed_slice)
-        .map_err(|error| (words.place(&error, before), format!("the data of this {rtype} record is wrong: {error}")))
+    wire.map(Vec::into_boxed_slice).map_err(|error| {
+        words.blamed(&error, &before).fault(format!("the data of this {rtype} record is wrong: {error}"))
+    })
 }
 
 fn any_data(rtype: RecordType, words: &mut Words<'_, '_>) -> Result<Vec<u8>, DataError> {
@@ -70,7 +71,7 @@ fn unknown_data(rtype: RecordType, words: &mut Words<'_, '_>) -> Result<Vec<u8>,
     if is_well_formed(rtype, &wire) {
         Ok(wire)
     } else {
-        Err(DataError::Wrong(format!("these octets are not the data of a {rtype} record")))
+        Err(DataError::Wrong(format!("these octets are no {rtype} data")))
     }
 }
 
@@ -146,16 +147,9 @@ mod tests {
             ("TLSA 3 1 1 0", "14: the data of this TLSA record is wrong: uneven number of hex digits"),
             ("DNSKEY 257 3 13 %", "19: the data of this DNSKEY record is wrong: illegal Base 64 data"),
             ("HTTPS 1 . alpn=\"h2\" alpn=h3", "23: the data of this HTTPS record is wrong: duplicate SvcParamKey"),
-            ("A \\# 3 c00002", "10: the data of this A record is wrong: these octets are not the data of a A record"),
-            (
-                "MX \\# 4 000ac000",
-                "11: the data of this MX record is wrong: these octets are not the data of a MX record",
-            ),
-            (
-                "DNSKEY \\# 1 00",
-                "15: the data of this DNSKEY record is wrong: these octets are not the data of a \
-                DNSKEY record",
-            ),
+            ("A \\# 3 c00002", "10: the data of this A record is wrong: these octets are no A data"),
+            ("MX \\# 4 000ac000", "11: the data of this MX record is wrong: these octets are no MX data"),
+            ("DNSKEY \\# 1 00", "15: the data of this DNSKEY record is wrong: these octets are no DNSKEY data"),
             ("TYPE65280 \\# 2 00", "18: the data of this TYPE65280 record is wrong: generic data has incorrect length"),
             (
                 "HIP 2 00 AA==",

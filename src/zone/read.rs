@@ -6,7 +6,7 @@ use super::data;
 use super::error::{Report, ZoneError};
 use super::fields::{seconds, shown};
 use super::order::canonical_key;
-use super::scanner::{Scanned, Scanner, Token, unescape};
+use super::scanner::{Fault, Scanned, Scanner, Token, unescape};
 use super::words::complete;
 use crate::dns::{Name, RecordType};
 
@@ -128,17 +128,17 @@ impl<'r> Reader<'r> {
     fn entry(&mut self, file: u16, tokens: &[Token<'_>], indented: bool) {
         let Some(&first) = tokens.first() else { return };
         let outcome = if !indented && !first.quoted && first.text.starts_with(b"$") {
-            self.directive(file, tokens)
+            self.directive(tokens)
         } else {
             self.record(file, tokens, indented)
         };
-        if let Err(((line, column), sentence)) = outcome {
+        if let Err(Fault { line, column, sentence }) = outcome {
             self.look_for_soa(tokens);
             self.wrong(Place { file, line, column }, sentence);
         }
     }
 
-    fn directive(&mut self, file: u16, tokens: &[Token<'_>]) -> Outcome {
+    fn directive(&mut self, tokens: &[Token<'_>]) -> Outcome {
         let word = tokens[0];
         match &word.text.to_ascii_uppercase()[..] {
             b"$ORIGIN" => {
@@ -154,10 +154,10 @@ impl<'r> Reader<'r> {
                 self.default_ttl = Some(time(*ttl)?);
             }
             b"$INCLUDE" => match tokens {
-                [_, path] => self.include(file, *path, None)?,
+                [_, path] => self.include(*path, None)?,
                 [_, path, origin] => {
                     let origin = complete(origin.text, self.origin.as_ref()).or_else(|wrong| at(*origin, wrong))?;
-                    self.include(file, *path, Some(origin))?;
+                    self.include(*path, Some(origin))?;
                 }
                 _ => return at(word, "$INCLUDE takes a file and perhaps an origin"),
             },
@@ -171,7 +171,7 @@ impl<'r> Reader<'r> {
     }
 
     /// Reads another file here; origin and owner are as before afterwards (RFC 1035 section 5.1).
-    fn include(&mut self, file: u16, path: Token<'_>, origin: Option<Name>) -> Outcome {
+    fn include(&mut self, path: Token<'_>, origin: Option<Name>) -> Outcome {
         let (label, canonical) = self.included_path(path)?;
         let text = read_file(&canonical).or_else(|reason| at(path, format!("{}: {reason}", label.display())))?;
         let number = self.reading.files.len() as u16;
@@ -182,7 +182,6 @@ impl<'r> Reader<'r> {
         if origin.is_some() {
             self.origin = origin;
         }
-        debug_assert!(file < number);
         self.read(number, &text);
         self.open.pop();
         self.origin = outer_origin;
@@ -191,7 +190,7 @@ impl<'r> Reader<'r> {
     }
 
     /// The file that an `$INCLUDE` means, as to be shown and as to be opened: inside the folder, not read already.
-    fn included_path(&self, path: Token<'_>) -> Result<(PathBuf, PathBuf), Wrong> {
+    fn included_path(&self, path: Token<'_>) -> Result<(PathBuf, PathBuf), Fault> {
         let Some(folder) = self.folder else {
             return at(path, "$INCLUDE needs a zones folder, and there is none here");
         };
@@ -259,7 +258,7 @@ impl<'r> Reader<'r> {
         Ok(())
     }
 
-    fn record_type(&mut self, word: Token<'_>) -> Result<RecordType, Wrong> {
+    fn record_type(&mut self, word: Token<'_>) -> Result<RecordType, Fault> {
         if word.text == self.last_type.0 {
             return Ok(self.last_type.1);
         }
@@ -276,7 +275,7 @@ impl<'r> Reader<'r> {
 
     /// The time to live: as stated, or `$TTL`, or that of the record before, or the SOA's minimum (RFC 2308
     /// section 4 leaves a zone without `$TTL` nothing else).
-    fn ttl(&mut self, stated: Option<u32>, place: Place) -> Result<u32, Wrong> {
+    fn ttl(&mut self, stated: Option<u32>, place: Place) -> Result<u32, Fault> {
         if stated.is_some() {
             self.last_ttl = stated;
         }
@@ -285,7 +284,11 @@ impl<'r> Reader<'r> {
         }
         let no_ttl = "no time to live is stated here or above";
         let Some(minimum) = self.soa_minimum else {
-            return Err(((place.line, place.column), format!("{no_ttl}; write $TTL at the top")));
+            return Err(Fault {
+                line: place.line,
+                column: place.column,
+                sentence: format!("{no_ttl}; write $TTL at the top"),
+            });
         };
         if !self.warned_of_ttl {
             self.warned_of_ttl = true;
@@ -307,20 +310,18 @@ impl<'r> Reader<'r> {
     }
 }
 
-/// Line and column, and what is wrong there.
-type Wrong = ((u32, u32), String);
-type Outcome = Result<(), Wrong>;
+type Outcome = Result<(), Fault>;
 
-fn at<T>(token: Token<'_>, sentence: impl Into<String>) -> Result<T, Wrong> {
-    Err(((token.line, token.column), sentence.into()))
+fn at<T>(token: Token<'_>, sentence: impl Into<String>) -> Result<T, Fault> {
+    Err(token.fault(sentence))
 }
 
-fn time(token: Token<'_>) -> Result<u32, Wrong> {
+fn time(token: Token<'_>) -> Result<u32, Fault> {
     seconds(&String::from_utf8_lossy(token.text)).or_else(|sentence| at(token, sentence))
 }
 
 /// Whether this is the class `IN`; another class is refused.
-fn is_class(word: Token<'_>) -> Result<bool, Wrong> {
+fn is_class(word: Token<'_>) -> Result<bool, Fault> {
     let upper = word.text.to_ascii_uppercase();
     match &upper[..] {
         b"IN" | b"CLASS1" => Ok(true),
@@ -332,7 +333,7 @@ fn is_class(word: Token<'_>) -> Result<bool, Wrong> {
     }
 }
 
-fn refuse_class(word: Token<'_>) -> Result<bool, Wrong> {
+fn refuse_class(word: Token<'_>) -> Result<bool, Fault> {
     at(word, format!("class {} is not served; only IN is", String::from_utf8_lossy(word.text)))
 }
 

@@ -20,6 +20,24 @@ pub struct Token<'a> {
     pub column: u32,
 }
 
+/// What is wrong at a place of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in octets, from 1.
+    pub column: u32,
+    /// What is wrong and what to do.
+    pub sentence: String,
+}
+
+impl Token<'_> {
+    /// A fault where this token starts.
+    pub fn fault(&self, sentence: impl Into<String>) -> Fault {
+        Fault { line: self.line, column: self.column, sentence: sentence.into() }
+    }
+}
+
 /// What [`Scanner::next_entry`] came upon.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Scanned {

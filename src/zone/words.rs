@@ -99,11 +99,11 @@ impl<'t, 'a> Words<'t, 'a> {
         Ok(rest)
     }
 
-    /// Line and column that `error` is about: the word taken last, the first one left over, or `before`, the
-    /// word in front of the data.
-    pub fn place(&self, error: &DataError, before: Token<'_>) -> (u32, u32) {
+    /// The word that `error` is about: the one taken last, the first one left over, or `before`, the word in front
+    /// of the data.
+    pub fn blamed<'w>(&'w self, error: &DataError, before: &'w Token<'a>) -> &'w Token<'a> {
         let index = if *error == DataError::TooMany { Some(self.next) } else { self.next.checked_sub(1) };
-        index.and_then(|index| self.tokens.get(index)).map_or((before.line, before.column), |t| (t.line, t.column))
+        index.and_then(|index| self.tokens.get(index)).unwrap_or(before)
     }
 
     /// Passes on the symbols of the next word.
