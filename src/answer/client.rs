@@ -106,7 +106,10 @@ mod tests {
             assert_eq!((seen.address.to_string().as_str(), seen.before), ("203.0.113.7", before), "{form}");
         }
         for form in ["2001:db8::1", "::1", "64:ff9b:1::203.0.113.7", "2003::1"] {
-            assert_eq!(Seen::of(form.parse().unwrap()).address.to_string(), form.parse::<IpAddr>().unwrap().to_string());
+            assert_eq!(
+                Seen::of(form.parse().unwrap()).address.to_string(),
+                form.parse::<IpAddr>().unwrap().to_string()
+            );
         }
     }
 }

@@ -128,7 +128,13 @@ pub struct Answered {
 
 /// Answers one message from `source` into `buffer`, which is not longer than a reply may be.
 #[inline]
-pub fn answer(message: &[u8], source: IpAddr, transport: Transport, moment: &Moment<'_>, buffer: &mut [u8]) -> Answered {
+pub fn answer(
+    message: &[u8],
+    source: IpAddr,
+    transport: Transport,
+    moment: &Moment<'_>,
+    buffer: &mut [u8],
+) -> Answered {
     match dns::query::parse(message) {
         Ok(query) => reply_to(message, &query, source, transport, moment, buffer),
         Err(reject) => refuse(message, reject, buffer),

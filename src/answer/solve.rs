@@ -265,7 +265,14 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
 
     /// Copies an RRset and sets its pointers; returns where it stands.
     #[inline]
-    fn put(&mut self, section: Section, rrset: &'m Prepared, current: &Current<'_>, zone: ZoneId, owner: u16) -> Result<usize, Full> {
+    fn put(
+        &mut self,
+        section: Section,
+        rrset: &'m Prepared,
+        current: &Current<'_>,
+        zone: ZoneId,
+        owner: u16,
+    ) -> Result<usize, Full> {
         let apex_pointers = self.moment.world.records.apex_pointers(rrset);
         let apex = if apex_pointers.is_empty() { 0 } else { self.apex_pointer(current, zone) };
         let at = self.reply.position();
@@ -309,7 +316,13 @@ fn is_address(rtype: RecordType) -> bool {
 }
 
 /// Writes one record with a pointer as its owner; returns its length.
-pub(super) fn write_record(place: &mut [u8], owner: u16, rtype: RecordType, ttl: [u8; 4], data: &[&[u8]]) -> Option<usize> {
+pub(super) fn write_record(
+    place: &mut [u8],
+    owner: u16,
+    rtype: RecordType,
+    ttl: [u8; 4],
+    data: &[&[u8]],
+) -> Option<usize> {
     let length: usize = data.iter().map(|part| part.len()).sum();
     let [o1, o0] = (0xc000 | owner).to_be_bytes();
     let ([t1, t0], [c1, c0], [l1, l0]) = (rtype.0.to_be_bytes(), CLASS_IN.to_be_bytes(), (length as u16).to_be_bytes());
@@ -338,7 +351,9 @@ fn pointer(message: &[u8], at: u16, skip: usize) -> u16 {
     // Each step takes a label or goes back, and a name has at most 127 labels and as many pointers here.
     for _ in 0..2 * name::MAX_NAME {
         match message.get(at).copied() {
-            Some(high @ 0xc0..) => at = usize::from(high & 0x3f) << 8 | usize::from(message.get(at + 1).copied().unwrap_or(0)),
+            Some(high @ 0xc0..) => {
+                at = usize::from(high & 0x3f) << 8 | usize::from(message.get(at + 1).copied().unwrap_or(0))
+            }
             _ if left == 0 => break,
             Some(length) => {
                 at += 1 + usize::from(length);

@@ -11,7 +11,12 @@ pub fn run(check: &Check) -> Result<ExitCode, String> {
         Ok(loaded) => {
             loaded.warnings.iter().for_each(|warning| println!("{warning}"));
             let world = &loaded.snapshot.world;
-            println!("{}: good: {} zones, {} services", check.file.config.display(), world.zones.len(), world.services.len());
+            println!(
+                "{}: good: {} zones, {} services",
+                check.file.config.display(),
+                world.zones.len(),
+                world.services.len()
+            );
             Ok(ExitCode::SUCCESS)
         }
         Err(mistakes) => {

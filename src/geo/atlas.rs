@@ -125,7 +125,10 @@ impl Atlas {
     /// Reads the databases and lays the layers over one another, IPv4 and IPv6 at the same time.
     pub fn compile(sources: &Sources, networks: &[OperatorNetwork]) -> Result<Atlas, GeoError> {
         if let Some(path) = sources.databases.get(MOST_DATABASES) {
-            return Err(GeoError::new(path, format_args!("is one database too many; at most {MOST_DATABASES} can be used")));
+            return Err(GeoError::new(
+                path,
+                format_args!("is one database too many; at most {MOST_DATABASES} can be used"),
+            ));
         }
         let databases = sources.databases.iter().map(|path| Database::open(path)).collect::<Result<Vec<_>, _>>()?;
         Self::layered(&databases, sources.coarse_points, networks)
@@ -296,7 +299,8 @@ fn interpret(record: Record<'_>, source: u8, coarse_points: CoarsePoints) -> (Op
 }
 
 fn operator_layer<A: Address>(networks: &[OperatorNetwork], places: &mut PlaceTable) -> Layer<'static, A> {
-    let mut networks: Vec<_> = networks.iter().filter_map(|network| Some((A::from_ip(network.address)?, network))).collect();
+    let mut networks: Vec<_> =
+        networks.iter().filter_map(|network| Some((A::from_ip(network.address)?, network))).collect();
     networks.sort_by_key(|(_, network)| network.prefix);
     let mut paint = Paint::default();
     for (address, network) in networks {

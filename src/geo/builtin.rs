@@ -142,7 +142,8 @@ mod tests {
         v4.push(0, PlaceId::UNKNOWN);
         v4.push(1 << 24, PlaceId(2));
         let built = UNIX_EPOCH.checked_add(Duration::from_secs(1_780_000_000));
-        let coarse = Place { country: "FR".parse().ok(), continent: "EU".parse().ok(), coarse: true, ..Place::default() };
+        let coarse =
+            Place { country: "FR".parse().ok(), continent: "EU".parse().ok(), coarse: true, ..Place::default() };
         Atlas {
             places: vec![Place::default(), Place::default(), place, coarse],
             v4: v4.finish(),

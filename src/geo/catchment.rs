@@ -53,9 +53,9 @@ impl Fence {
 
     /// Whether an address lies in its networks.
     pub fn holds(&self, address: IpAddr) -> bool {
-        self.networks.iter().any(|&(first, last)| {
-            first.is_ipv4() == address.is_ipv4() && (first..=last).contains(&address)
-        })
+        self.networks
+            .iter()
+            .any(|&(first, last)| first.is_ipv4() == address.is_ipv4() && (first..=last).contains(&address))
     }
 }
 
@@ -130,7 +130,12 @@ impl Catchment {
 
     /// What every address comes to when the candidates stand like this: a table of indices into the outcomes.
     /// Index [`UNROUTABLE`] means what the class of that name means.
-    pub fn outcomes(&self, standing: &[Standing], all_down: AllDown, last_good: &[bool]) -> (AddressTable, Vec<Outcome>) {
+    pub fn outcomes(
+        &self,
+        standing: &[Standing],
+        all_down: AllDown,
+        last_good: &[bool],
+    ) -> (AddressTable, Vec<Outcome>) {
         let mut known: HashMap<Outcome, u32> = HashMap::new();
         let mut outcomes: Vec<Outcome> = Vec::new();
         let mut of_class = Vec::with_capacity(self.classes.len());
@@ -214,7 +219,11 @@ impl ClassesByPlace {
         // The unroutable class has its own number even where its tiers are those of another.
         classes.list.push(tiers_at(rules, &Place::default(), |_| false));
         let of_place = atlas.places().iter().enumerate().map(|(id, place)| {
-            if id as u32 == PlaceId::UNROUTABLE.0 { UNROUTABLE } else { classes.number(tiers_at(rules, place, |_| false)) }
+            if id as u32 == PlaceId::UNROUTABLE.0 {
+                UNROUTABLE
+            } else {
+                classes.number(tiers_at(rules, place, |_| false))
+            }
         });
         let of_place = of_place.collect();
         ClassesByPlace { classes, of_place }
@@ -265,10 +274,16 @@ struct NetworkTags {
 impl NetworkTags {
     fn new(fences: &[Fence]) -> NetworkTags {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for (fence, (first, last)) in fences.iter().enumerate().flat_map(|(i, f)| f.networks.iter().map(move |n| (i, n))) {
+        for (fence, (first, last)) in
+            fences.iter().enumerate().flat_map(|(i, f)| f.networks.iter().map(move |n| (i, n)))
+        {
             match (first, last) {
-                (IpAddr::V4(first), IpAddr::V4(last)) => v4.push((fence as u16, first.to_bits(), last.to_bits().checked_add(1))),
-                (IpAddr::V6(first), IpAddr::V6(last)) => v6.push((fence as u16, first.to_bits(), last.to_bits().checked_add(1))),
+                (IpAddr::V4(first), IpAddr::V4(last)) => {
+                    v4.push((fence as u16, first.to_bits(), last.to_bits().checked_add(1)))
+                }
+                (IpAddr::V6(first), IpAddr::V6(last)) => {
+                    v6.push((fence as u16, first.to_bits(), last.to_bits().checked_add(1)))
+                }
                 _ => {}
             }
         }

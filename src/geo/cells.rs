@@ -157,7 +157,9 @@ fn cut(ranges: &RangeList<u128>, length: u8) -> RangeList<u128> {
     let mut builder = RangeBuilder::default();
     let mut waiting = None;
     for (start, place) in ranges.iter() {
-        let Some(rounded) = start.checked_sub(1).map_or(Some(0), |before| before.prefix(length).1.next()) else { break };
+        let Some(rounded) = start.checked_sub(1).map_or(Some(0), |before| before.prefix(length).1.next()) else {
+            break;
+        };
         if let Some((start, place)) = waiting.filter(|(start, _)| *start < rounded) {
             builder.push(start, place);
         }

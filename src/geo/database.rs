@@ -75,7 +75,13 @@ impl Database {
         let tree = Tree::new(self.file.as_ref(), metadata.node_count, metadata.record_size, metadata.ip_version)
             .map_err(|_| self.damaged_tree())?;
         let leaves = tree.leaves();
-        Ok(Networks { database: self, leaves, interpret, recent: vec![(0, V::default()); RECENT], known: HashMap::new() })
+        Ok(Networks {
+            database: self,
+            leaves,
+            interpret,
+            recent: vec![(0, V::default()); RECENT],
+            known: HashMap::new(),
+        })
     }
 
     fn damaged_tree(&self) -> GeoError {

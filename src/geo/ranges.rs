@@ -97,8 +97,7 @@ impl<A: Address> RangeList<A> {
     /// that is not below `places`.
     pub fn read(input: &mut &[u8], places: u32) -> Option<Self> {
         let [zeros, steps, places_column] = [read_column(input)?, read_column(input)?, read_column(input)?];
-        let mut list =
-            RangeList { count: zeros.len(), zeros, steps, places: places_column, marks: Vec::new() };
+        let mut list = RangeList { count: zeros.len(), zeros, steps, places: places_column, marks: Vec::new() };
         list.marks = list.check(places)?;
         Some(list)
     }
@@ -260,7 +259,8 @@ mod tests {
             let list = list(&starts);
             let bytes = written(&list);
             let mut rest = &bytes[..];
-            prop_assert_eq!(RangeList::read(&mut rest, 300).as_ref(), Some(&list));
+            let read = RangeList::read(&mut rest, 300);
+            prop_assert_eq!(read, Some(list));
             prop_assert!(rest.is_empty());
             prop_assert_eq!(RangeList::<u32>::read(&mut &bytes[..bytes.len() - 1], 300), None);
         }

@@ -242,9 +242,12 @@ impl AddressTable {
     }
 }
 
+/// Range starts with their values.
+type Steps<K> = Vec<(K, u32)>;
+
 /// Range starts of 128 bits to those of their first 64, and what lies inside split /64s.
-fn split_at_64(ranges: impl IntoIterator<Item = (u128, u32)>) -> (Vec<(u64, u32)>, Vec<(u128, u32)>) {
-    let (mut upper, mut deep): (Vec<(u64, u32)>, Vec<(u128, u32)>) = (Vec::new(), Vec::new());
+fn split_at_64(ranges: impl IntoIterator<Item = (u128, u32)>) -> (Steps<u64>, Steps<u128>) {
+    let (mut upper, mut deep) = (Steps::<u64>::new(), Steps::<u128>::new());
     // The value that holds from the last start on, and the block of that start if it is split.
     let mut current = None;
     let mut split: Option<u64> = None;
@@ -253,14 +256,12 @@ fn split_at_64(ranges: impl IntoIterator<Item = (u128, u32)>) -> (Vec<(u64, u32)
             continue;
         }
         let block = (start >> 64) as u64;
-        if let (Some(open), Some(current)) = (split, current) {
-            if block > open {
-                // The value that left the split /64 goes on behind it.
-                if block > open + 1 || start as u64 != 0 {
-                    upper.push((open + 1, current));
-                }
-                split = None;
+        if let Some((open, current)) = split.zip(current).filter(|(open, _)| block > *open) {
+            // The value that left the split /64 goes on behind it.
+            if block > open + 1 || start as u64 != 0 {
+                upper.push((open + 1, current));
             }
+            split = None;
         }
         if start as u64 == 0 {
             upper.push((block, value));
@@ -290,7 +291,8 @@ mod tests {
 
     /// The oracle: the last start at or below the address, and the widest aligned block that keeps its value.
     fn naive(ranges: &[(u128, u32)], address: u128, bits: u32) -> Found {
-        let value_at = |address: u128| ranges.iter().rev().find(|(start, _)| *start <= address).map_or(0, |range| range.1);
+        let value_at =
+            |address: u128| ranges.iter().rev().find(|(start, _)| *start <= address).map_or(0, |range| range.1);
         let at = ranges.iter().rposition(|(start, _)| *start <= address).unwrap();
         let value = value_at(address);
         let mut first = at;

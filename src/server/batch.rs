@@ -82,7 +82,18 @@ impl Batch {
             sent[at].msg_hdr.msg_iov = &raw mut reply_vectors[at];
             sent[at].msg_hdr.msg_iovlen = 1;
         }
-        Batch { queries, replies, sources, controls, received, sent, _query_vectors: query_vectors, reply_vectors, waiting: 0, wildcard }
+        Batch {
+            queries,
+            replies,
+            sources,
+            controls,
+            received,
+            sent,
+            _query_vectors: query_vectors,
+            reply_vectors,
+            waiting: 0,
+            wildcard,
+        }
     }
 
     /// Waits for datagrams; returns how many came.
@@ -146,9 +157,7 @@ impl Batch {
         let mut next = 0;
         while let Some(rest) = self.sent.get_mut(next..self.waiting).filter(|rest| !rest.is_empty()) {
             // SAFETY: the first `waiting` headers were filled in by `reply` with pointers into buffers of `self`.
-            let count = unsafe {
-                libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as libc::c_uint, 0)
-            };
+            let count = unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as libc::c_uint, 0) };
             match count {
                 0.. => next += (count as usize).max(1),
                 _ if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}

@@ -111,7 +111,8 @@ fn hint(error: &io::Error, address: SocketAddr) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => format!("; see who has the port with `ss -lunp sport = :{}`", address.port()),
         io::ErrorKind::PermissionDenied => {
-            "; ports below 1024 need CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE)".to_owned()
+            "; ports below 1024 need CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE)"
+                .to_owned()
         }
         io::ErrorKind::AddrNotAvailable => "; no interface of this machine has the address".to_owned(),
         _ => String::new(),

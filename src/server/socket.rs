@@ -32,7 +32,8 @@ pub fn bind_pair(address: SocketAddr, workers: usize) -> io::Result<Bound> {
     loop {
         attempt += 1;
         match bind_once(address, workers) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && address.port() == 0 && attempt < PORT_ATTEMPTS => {}
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse && address.port() == 0 && attempt < PORT_ATTEMPTS => {}
             result => return result,
         }
     }
@@ -85,13 +86,9 @@ fn report_destination(socket: &Socket, address: SocketAddr) -> io::Result<()> {
 /// Replies are small enough to go unfragmented, and forged ICMP must not make them smaller (RFC 9715 section 3.1).
 fn ignore_path_mtu(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     match address {
-        SocketAddr::V4(_) => {
-            set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT)
-        }
+        SocketAddr::V4(_) => set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
         SocketAddr::V6(v6) if *v6.ip() == Ipv6Addr::LOCALHOST => Ok(()),
-        SocketAddr::V6(_) => {
-            set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT)
-        }
+        SocketAddr::V6(_) => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT),
     }
 }
 

@@ -168,7 +168,8 @@ impl Connection {
         let snapshot = self.published.load();
         let start = output.len();
         output.resize(start + FRAME, 0);
-        let answered = answer(message, self.client, Transport::Stream, &snapshot.moment(self.draw), &mut output[start + 2..]);
+        let answered =
+            answer(message, self.client, Transport::Stream, &snapshot.moment(self.draw), &mut output[start + 2..]);
         self.tally.count_shared(answered.verdict);
         if answered.length == 0 {
             // A message that may not be answered is no query; nothing good follows it on a stream.

@@ -130,14 +130,9 @@ pub fn pick(
     turn: u32,
 ) -> Picks {
     let mut picks = Picks::default();
-    if let ([(region, _)], true) = (&stage.regions[..], stage.whole) {
-        // The most common case: one region, one endpoint, nothing to decide.
-        if let Some(Some(pool)) = pools.get(usize::from(*region)) {
-            if pool.weights.len() == 1 {
-                picks.push(*region, 0);
-                return picks;
-            }
-        }
+    if let Some(region) = only_endpoint(stage, pools) {
+        picks.push(region, 0);
+        return picks;
     }
     let mut draw = draw;
     for _ in 0..answers {
@@ -151,6 +146,14 @@ pub fn pick(
         draw = next_draw(draw);
     }
     picks
+}
+
+/// The region of a stage in which there is nothing to decide: one region that takes everybody, with one endpoint.
+#[inline]
+fn only_endpoint(stage: &Stage, pools: &[Option<Pool>]) -> Option<u8> {
+    let [(region, _)] = stage.regions[..] else { return None };
+    let pool = pool_of(pools, region)?;
+    (stage.whole && pool.weights.len() == 1).then_some(region)
 }
 
 /// Whether a region of the stage takes the client and has an endpoint that is not picked yet.

@@ -79,7 +79,8 @@ impl Apexes {
 
 impl<'z> Draft<'z> {
     fn new(zones: &'z [zone::Zone]) -> Draft<'z> {
-        let apex = |(index, zone): (usize, &zone::Zone)| (zone.origin.to_lower().as_wire().into(), ZoneId(index as u32));
+        let apex =
+            |(index, zone): (usize, &zone::Zone)| (zone.origin.to_lower().as_wire().into(), ZoneId(index as u32));
         let apexes = Apexes(zones.iter().enumerate().map(apex).collect());
         Draft { zones, names: Names::default(), records: Records::default(), apexes, placed: Vec::new() }
     }
@@ -183,23 +184,33 @@ impl<'z> Draft<'z> {
         let (some_names, only_names) = (endpoints.clone().any(is_name), endpoints.all(is_name));
         if let Some(cut) = node.cut.and_then(|cut| self.names.node(cut)) {
             let cut = Name::from_wire(self.names.name_of(cut)).unwrap_or_else(|_| Name::root());
-            return Some(format!("{name} lies at or below the delegation of {cut}, so this server cannot answer for it"));
+            return Some(format!(
+                "{name} lies at or below the delegation of {cut}, so this server cannot answer for it"
+            ));
         }
         if some_names && node.role == Role::Apex {
             return Some(format!("{name} is the apex of its zone, so it cannot have a CNAME; give addresses"));
         }
-        let mixed = service.regions.iter().find(|r| r.endpoints.iter().any(is_name) && !r.endpoints.iter().all(is_name));
+        let mixed =
+            service.regions.iter().find(|r| r.endpoints.iter().any(is_name) && !r.endpoints.iter().all(is_name));
         if let Some(region) = mixed.and_then(|region| config.regions.get(usize::from(region.region.0))) {
-            return Some(format!("{name} has both addresses and names in {}; a region gives one or the other", region.name));
+            return Some(format!(
+                "{name} has both addresses and names in {}; a region gives one or the other",
+                region.name
+            ));
         }
         let start = self.placed.partition_point(|placed| placed.node < node_id);
         let own = self.placed[start..].iter().take_while(|placed| placed.node == node_id);
         let clash = own.map(|placed| (placed, self.rrset(placed))).find(|(_, rrset)| {
-            matches!(rrset.rtype, RecordType::A | RecordType::AAAA | RecordType::CNAME | RecordType::DNAME) || only_names
+            matches!(rrset.rtype, RecordType::A | RecordType::AAAA | RecordType::CNAME | RecordType::DNAME)
+                || only_names
         });
         clash.map(|(placed, rrset)| {
             let (file, line) = (self.zones[placed.zone].file.display(), rrset.line);
-            format!("{name} is steered here, so its {} record at {file}:{line} would never be given; remove one of them", rrset.rtype)
+            format!(
+                "{name} is steered here, so its {} record at {file}:{line} would never be given; remove one of them",
+                rrset.rtype
+            )
         })
     }
 

@@ -233,19 +233,22 @@ impl Names {
             Some((zone, false)) => (Role::Ordinary, zone),
         };
         let labels = parent.and_then(|parent| self.node(parent)).map_or(0, |parent| parent.labels + 1);
-        let id = self.push(name, Node {
-            name_at: 0,
-            name_length: 0,
-            labels,
-            role,
-            zone,
-            parent_zone: None,
-            cut: None,
-            wildcard: None,
-            service: None,
-            rrsets: (0, 0),
-            dname: None,
-        });
+        let id = self.push(
+            name,
+            Node {
+                name_at: 0,
+                name_length: 0,
+                labels,
+                role,
+                zone,
+                parent_zone: None,
+                cut: None,
+                wildcard: None,
+                service: None,
+                rrsets: (0, 0),
+                dname: None,
+            },
+        );
         if name.starts_with(b"\x01*") {
             if let Some(parent) = parent.and_then(|parent| self.node_mut(parent)) {
                 parent.wildcard = Some(id);

@@ -153,7 +153,8 @@ impl PresentView {
         tables: &mut Tables,
         before: Option<&Present>,
     ) -> PresentView {
-        let live: Vec<Vec<usize>> = (0..view.regions.len()).map(|position| live_endpoints(view, now, position)).collect();
+        let live: Vec<Vec<usize>> =
+            (0..view.regions.len()).map(|position| live_endpoints(view, now, position)).collect();
         let standing = standing_of(view, now, &live);
         let region_now = |listed: usize| now.and_then(|now| now.regions.get(listed));
         let last_good = view.regions.iter().map(|region| region_now(region.listed).is_none_or(|now| now.last_good));
@@ -165,7 +166,8 @@ impl PresentView {
         };
         let known = before.and_then(|before| before.tables.get(&key).cloned());
         let entry = tables.entry(key);
-        let (table, outcomes) = entry.or_insert_with_key(|key| known.unwrap_or_else(|| outcomes(&view.catchment, key))).clone();
+        let (table, outcomes) =
+            entry.or_insert_with_key(|key| known.unwrap_or_else(|| outcomes(&view.catchment, key))).clone();
         let endpoints = |position: usize| view.regions.get(position).map_or(&[][..], |region| &region.endpoints);
         let weights = |(position, live): (usize, &Vec<usize>)| {
             Pool::new(&live.iter().map(|&at| endpoints(position)[at].weight).collect::<Vec<u32>>())

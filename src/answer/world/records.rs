@@ -113,7 +113,9 @@ impl Records {
             let length = (self.octets.len() - record - RECORD_HEADER) as u16;
             self.octets[record + 10..record + 12].copy_from_slice(&length.to_be_bytes());
             let at = (record + RECORD_HEADER - start) as u32;
-            wanted.extend(wanted_name(rtype, data, owner).map(|(skip, name)| Wanted { at: skip.map(|skip| at + skip), name }));
+            wanted.extend(
+                wanted_name(rtype, data, owner).map(|(skip, name)| Wanted { at: skip.map(|skip| at + skip), name }),
+            );
             count += 1;
         }
         self.prepared.push(Prepared {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::config::{self, Config, RegionId, Target};
 use crate::dns::Name;
-use crate::geo::catchment::{Catchment, CatchmentRules, Fence};
 use crate::geo::Atlas;
+use crate::geo::catchment::{Catchment, CatchmentRules, Fence};
 use crate::steering::{AllDown, Candidate, Pick, Rules};
 
 /// What is asked of a service.
@@ -146,11 +146,16 @@ impl View {
         atlas: &Atlas,
         catchments: &mut Catchments,
     ) -> Option<View> {
-        let regions: Vec<ViewRegion> = service.regions.iter().enumerate().filter_map(|(listed, region)| {
-            let endpoints = endpoints_of(region, family);
-            let weight = config.regions.get(usize::from(region.region.0)).map_or(100, |region| region.weight);
-            (!endpoints.is_empty()).then_some(ViewRegion { region: region.region, listed, weight, endpoints })
-        }).collect();
+        let regions: Vec<ViewRegion> = service
+            .regions
+            .iter()
+            .enumerate()
+            .filter_map(|(listed, region)| {
+                let endpoints = endpoints_of(region, family);
+                let weight = config.regions.get(usize::from(region.region.0)).map_or(100, |region| region.weight);
+                (!endpoints.is_empty()).then_some(ViewRegion { region: region.region, listed, weight, endpoints })
+            })
+            .collect();
         if regions.is_empty() {
             return None;
         }
