@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::dns::Name;
-use crate::geo::Code;
 pub use crate::geo::CoarsePoints;
+use crate::geo::Code;
 use crate::steering::{AllDown, Band, Bias, Order, Pick, Point};
 
 /// A whole configuration, checked.

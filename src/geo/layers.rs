@@ -6,13 +6,15 @@
 //! The location is that of the first layer that knows one, whole; so is the AS number.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use foldhash::{HashMap, HashMapExt};
+
+use super::Place;
 use super::address::Address;
 use super::atlas::PlaceId;
 use super::error::GeoError;
 use super::ranges::{RangeBuilder, RangeList};
-use super::Place;
 
 /// What one layer says of a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,7 +53,8 @@ type PlaceKey = (Option<[u64; 2]>, [Option<super::Code>; 3], Option<u32>, u8, bo
 impl Default for PlaceTable {
     /// The two places that every table begins with.
     fn default() -> Self {
-        PlaceTable { places: vec![Place::default(); 2], numbers: HashMap::from([(key(&Place::default()), PlaceId::UNKNOWN)]) }
+        let numbers = [(key(&Place::default()), PlaceId::UNKNOWN)].into_iter().collect();
+        PlaceTable { places: vec![Place::default(); 2], numbers }
     }
 }
 
@@ -132,11 +135,15 @@ pub fn sweep<A: Address>(layers: Vec<Layer<'_, A>>, places: &RefCell<PlaceTable>
         start = None;
         for head in &mut heads {
             head.advance_to(at)?;
-            start = start.into_iter().chain(head.next.map(|(next, _)| next)).min();
+            if let Some((next, _)) = head.next {
+                start = Some(start.map_or(next, |first| next.min(first)));
+            }
         }
         let (location, asn) = seen_from_above(&heads);
         let place = match asn {
-            Some(asn) => *with_asn.entry((location, asn)).or_insert_with(|| places.borrow_mut().with_asn(location, asn)),
+            Some(asn) => {
+                *with_asn.entry((location, asn)).or_insert_with(|| places.borrow_mut().with_asn(location, asn))
+            }
             None => location,
         };
         builder.push(at, place);
@@ -203,7 +210,8 @@ mod tests {
     /// What the layers come to at one address, asked one by one.
     fn oracle(layers: &[Vec<Stroke>], address: u32, places: &PlaceTable) -> Place {
         let said = layers.iter().map(|strokes| {
-            let holds = |stroke: &&Stroke| (stroke.0.prefix(stroke.1).0..=stroke.0.prefix(stroke.1).1).contains(&address);
+            let holds =
+                |stroke: &&Stroke| (stroke.0.prefix(stroke.1).0..=stroke.0.prefix(stroke.1).1).contains(&address);
             strokes.iter().filter(holds).next_back().map(facts).unwrap_or_default()
         });
         let said: Vec<Facts> = said.collect();
@@ -237,7 +245,8 @@ mod tests {
 
     #[test]
     fn an_error_of_a_layer_ends_the_sweep() {
-        let bad: Layer<'_, u32> = Box::new([Ok((0, Facts::default())), Err(GeoError::new("x".as_ref(), "is bad"))].into_iter());
+        let bad: Layer<'_, u32> =
+            Box::new([Ok((0, Facts::default())), Err(GeoError::new("x".as_ref(), "is bad"))].into_iter());
         assert_eq!(sweep(vec![bad], &RefCell::default()).unwrap_err().to_string(), "x: is bad");
     }
 

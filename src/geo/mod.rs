@@ -23,3 +23,6 @@ pub mod subdivisions;
 pub use atlas::{Atlas, CoarsePoints, Located, OperatorNetwork, PlaceId, Source, SourceKind, Sources};
 pub use error::GeoError;
 pub use place::{Code, Place};
+
+#[cfg(test)]
+mod atlas_tests;

@@ -97,8 +97,7 @@ impl<A: Address> RangeList<A> {
     /// that is not below `places`.
     pub fn read(input: &mut &[u8], places: u32) -> Option<Self> {
         let [zeros, steps, places_column] = [read_column(input)?, read_column(input)?, read_column(input)?];
-        let mut list =
-            RangeList { count: zeros.len(), zeros, steps, places: places_column, marks: Vec::new() };
+        let mut list = RangeList { count: zeros.len(), zeros, steps, places: places_column, marks: Vec::new() };
         list.marks = list.check(places)?;
         Some(list)
     }
@@ -137,8 +136,7 @@ impl<A: Address> Iterator for Ranges<'_, A> {
         let zeros = *self.list.zeros.get(self.at.ranges)?;
         let step = read_varint(&self.list.steps, &mut self.at.steps)?;
         let place = read_varint(&self.list.places, &mut self.at.places)?;
-        let distance = step.checked_shl(u32::from(zeros)).unwrap_or(0);
-        self.at.start = A::truncate(self.at.start.widen().wrapping_add(distance));
+        self.at.start = self.at.start.stepped(step, zeros);
         self.at.ranges += 1;
         Some((self.at.start, PlaceId(place as u32)))
     }
@@ -162,10 +160,9 @@ impl<A: Address> RangeBuilder<A> {
         if self.list.count % STRIDE == 0 {
             self.mark();
         }
-        let distance = start.widen().wrapping_sub(self.start.widen());
-        let zeros = if distance == 0 { 0 } else { distance.trailing_zeros() };
-        self.list.zeros.push(zeros as u8);
-        write_varint(&mut self.list.steps, distance >> zeros);
+        let (step, zeros) = start.distance_from(self.start);
+        self.list.zeros.push(zeros);
+        write_varint(&mut self.list.steps, step);
         write_varint(&mut self.list.places, u128::from(place.0));
         self.list.count += 1;
         (self.start, self.place) = (start, place);
@@ -260,7 +257,8 @@ mod tests {
             let list = list(&starts);
             let bytes = written(&list);
             let mut rest = &bytes[..];
-            prop_assert_eq!(RangeList::read(&mut rest, 300).as_ref(), Some(&list));
+            let read = RangeList::read(&mut rest, 300);
+            prop_assert_eq!(read, Some(list));
             prop_assert!(rest.is_empty());
             prop_assert_eq!(RangeList::<u32>::read(&mut &bytes[..bytes.len() - 1], 300), None);
         }

@@ -47,7 +47,8 @@ impl<'a> Tree<'a> {
 
     /// The node of ::/96, if the tree goes that deep.
     fn embedded_root(self) -> Option<u32> {
-        (0..96).try_fold(0, |node, _| (node < self.nodes).then(|| self.children(node)).flatten().map(|pair| pair[0]))
+        (0..96)
+            .try_fold(0, |node, _| (node < self.nodes).then(|| self.children(node)).flatten().map(|pair| pair[0]))
             .filter(|&node| node < self.nodes && node != 0)
     }
 
@@ -92,7 +93,8 @@ impl<A: Address> Iterator for Leaves<'_, A> {
     fn next(&mut self) -> Option<Self::Item> {
         let mut at = self.stack.pop()?;
         while at.node < self.tree.nodes && Some(at.node) != self.alias {
-            let Some([lower, upper]) = self.tree.children(at.node).filter(|_| at.depth < A::BITS && self.left > 0) else {
+            let Some([lower, upper]) = self.tree.children(at.node).filter(|_| at.depth < A::BITS && self.left > 0)
+            else {
                 self.stack.clear();
                 return Some(Err(DamagedTree));
             };
