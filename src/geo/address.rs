@@ -100,7 +100,7 @@ impl Address for u128 {
 
     #[inline]
     fn stepped(self, step: u128, zeros: u8) -> u128 {
-        self.wrapping_add((step as u128).checked_shl(u32::from(zeros)).unwrap_or(0))
+        self.wrapping_add(step.checked_shl(u32::from(zeros)).unwrap_or(0))
     }
 
     #[inline]

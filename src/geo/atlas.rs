@@ -58,7 +58,7 @@ pub struct OperatorNetwork {
     pub address: IpAddr,
     /// 0..=32 or 0..=128.
     pub prefix: u8,
-    /// Where it is; if absent, the country's centre.
+    /// Where it is; if absent and the country is given, the country's centre.
     pub point: Option<Point>,
     /// ISO 3166-1 alpha-2.
     pub country: Option<Code>,

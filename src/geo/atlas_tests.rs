@@ -109,6 +109,8 @@ fn special_space_is_nowhere_and_its_neighbours_are_somewhere() {
         assert!(place(address) > PlaceId::UNROUTABLE, "{address}");
     }
     assert_eq!(place("::ffff:8.8.8.8"), PlaceId::UNKNOWN);
+    // An address of Stanford University.
+    assert_eq!(located(&atlas, "171.64.1.1").subdivision.unwrap().as_str(), "CA");
 }
 
 #[test]

@@ -212,7 +212,7 @@ mod tests {
         let said = layers.iter().map(|strokes| {
             let holds =
                 |stroke: &&Stroke| (stroke.0.prefix(stroke.1).0..=stroke.0.prefix(stroke.1).1).contains(&address);
-            strokes.iter().filter(holds).next_back().map(facts).unwrap_or_default()
+            strokes.iter().rfind(holds).map(facts).unwrap_or_default()
         });
         let said: Vec<Facts> = said.collect();
         let location = said.iter().find_map(|facts| facts.location).unwrap_or(PlaceId::UNKNOWN);

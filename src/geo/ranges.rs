@@ -108,7 +108,7 @@ impl<A: Address> RangeList<A> {
         let mut ranges = self.iter();
         while ranges.at.ranges < self.count {
             let before = ranges.at;
-            if before.ranges % STRIDE == 0 {
+            if before.ranges.is_multiple_of(STRIDE) {
                 marks.push(before);
             }
             let (start, place) = ranges.next()?;
@@ -157,7 +157,7 @@ impl<A: Address> RangeBuilder<A> {
         if self.list.count > 0 && self.place == place {
             return;
         }
-        if self.list.count % STRIDE == 0 {
+        if self.list.count.is_multiple_of(STRIDE) {
             self.mark();
         }
         let (step, zeros) = start.distance_from(self.start);
