@@ -279,12 +279,15 @@ mod tests {
             let expected = starts.range(1..=address).next_back().map_or(0, |(_, place)| *place);
             prop_assert_eq!(place, PlaceId(expected));
             prop_assert!(first <= address && address <= last);
-            let around: Vec<_> = list.iter().map(|(start, _)| start).filter(|start| (first..=last).contains(start)).collect();
+            let starts = list.iter().map(|(start, _)| start);
+            let around: Vec<_> = starts.filter(|start| (first..=last).contains(start)).collect();
             prop_assert_eq!(around, vec![first]);
         }
 
         #[test]
-        fn damage_is_refused_or_harmless(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)) {
+        fn damage_is_refused_or_harmless(
+            flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
             let starts = (1..900u32).map(|start| (start << 9, start % 7)).collect();
             let mut bytes = written(&list::<u32>(&starts));
             for (index, value) in flips {

@@ -304,7 +304,8 @@ mod tests {
         let found = record(
             r#"{"city":{"geoname_id":1,"names":{"de":"x","en":"Eugene"}},"continent":{"code":"NA"},
             "country":{"iso_code":"US","names":{}},"location":{"accuracy_radius":20,"latitude":44.0,"longitude":-123.0},
-            "registered_country":{"iso_code":"CA"},"subdivisions":[{"iso_code":"OR","names":{"en":"Oregon"}},{"iso_code":"X"}]}"#,
+            "registered_country":{"iso_code":"CA"},
+            "subdivisions":[{"iso_code":"OR","names":{"en":"Oregon"}},{"iso_code":"X"}]}"#,
         );
         assert_eq!((found.country.unwrap().as_str(), found.continent.unwrap().as_str()), ("US", "NA"));
         assert_eq!((found.subdivision.unwrap().as_str(), found.subdivision_name), ("OR", None));
