@@ -16,6 +16,12 @@ pub trait Address: Copy + Ord + Debug + Default + Send + Sync + 'static {
     /// The low bits of a number that fits; what does not fit is cut off.
     fn truncate(wide: u128) -> Self;
 
+    /// `self + (step << zeros)`, around the end of the space if need be; steps shifted out of it count for nothing.
+    fn stepped(self, step: u128, zeros: u8) -> Self;
+
+    /// How far it is from an earlier address: the trailing zero bits of the distance, and the rest of it.
+    fn distance_from(self, earlier: Self) -> (u128, u8);
+
     /// The address as the standard library writes it.
     fn ip(self) -> IpAddr;
 
@@ -54,6 +60,18 @@ impl Address for u32 {
         wide as u32
     }
 
+    #[inline]
+    fn stepped(self, step: u128, zeros: u8) -> u32 {
+        self.wrapping_add((step as u32).checked_shl(u32::from(zeros)).unwrap_or(0))
+    }
+
+    #[inline]
+    fn distance_from(self, earlier: u32) -> (u128, u8) {
+        let distance = self.wrapping_sub(earlier);
+        let zeros = if distance == 0 { 0 } else { distance.trailing_zeros() };
+        ((distance >> zeros).widen(), zeros as u8)
+    }
+
     fn ip(self) -> IpAddr {
         IpAddr::V4(self.into())
     }
@@ -78,6 +96,18 @@ impl Address for u128 {
     #[inline]
     fn truncate(wide: u128) -> u128 {
         wide
+    }
+
+    #[inline]
+    fn stepped(self, step: u128, zeros: u8) -> u128 {
+        self.wrapping_add(step.checked_shl(u32::from(zeros)).unwrap_or(0))
+    }
+
+    #[inline]
+    fn distance_from(self, earlier: u128) -> (u128, u8) {
+        let distance = self.wrapping_sub(earlier);
+        let zeros = if distance == 0 { 0 } else { distance.trailing_zeros() };
+        ((distance >> zeros).widen(), zeros as u8)
     }
 
     fn ip(self) -> IpAddr {

@@ -2,20 +2,20 @@
 
 use std::cell::RefCell;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use super::address::Address;
-use super::builtin;
+use super::builtin::Table;
 use super::database::Database;
 use super::error::GeoError;
 use super::layers::{Asn, Facts, Layer, Paint, PlaceTable, sweep};
-use super::locations::{country_continent, country_point};
+use super::locations::{country_continent, country_point, subdivision_code};
 use super::ranges::{RangeList, Ranges};
 use super::record::Record;
 use super::special::UNROUTABLE;
-use super::subdivisions::subdivision_code;
+
 use super::{Code, Place};
 use crate::steering::Point;
 
@@ -58,7 +58,7 @@ pub struct OperatorNetwork {
     pub address: IpAddr,
     /// 0..=32 or 0..=128.
     pub prefix: u8,
-    /// Where it is; if absent, the country's centre.
+    /// Where it is; if absent and the country is given, the country's centre.
     pub point: Option<Point>,
     /// ISO 3166-1 alpha-2.
     pub country: Option<Code>,
@@ -118,8 +118,8 @@ const MOST_DATABASES: usize = 250;
 impl Atlas {
     /// The built-in table alone, unroutable space painted over it.
     pub fn builtin() -> Atlas {
-        // With no database there is nothing that could be wrong.
-        Self::layered(&[], CoarsePoints::default(), &[]).unwrap_or_else(|_| builtin::decoded())
+        // Only a database can be wrong, and there is none.
+        Self::layered(&[], CoarsePoints::default(), &[], &Table::embedded()).unwrap_or_else(|_| Self::unknown())
     }
 
     /// Reads the databases and lays the layers over one another, IPv4 and IPv6 at the same time.
@@ -131,29 +131,35 @@ impl Atlas {
             ));
         }
         let databases = sources.databases.iter().map(|path| Database::open(path)).collect::<Result<Vec<_>, _>>()?;
-        Self::layered(&databases, sources.coarse_points, networks)
+        Self::layered(&databases, sources.coarse_points, networks, &Table::embedded())
     }
 
-    /// As [`Atlas::compile`], from databases that are in memory.
-    pub fn layered(
+    /// As [`Atlas::compile`], from databases that are in memory and any built-in table.
+    pub(super) fn layered(
         databases: &[Database],
         coarse_points: CoarsePoints,
         networks: &[OperatorNetwork],
+        builtin: &Table<'_>,
     ) -> Result<Atlas, GeoError> {
-        let builtin = builtin::decoded();
         let useful = databases.iter().map(|_| AtomicBool::new(false)).collect();
-        let plan = Plan { databases, useful, coarse_points, networks, builtin: &builtin };
+        let plan = Plan { databases, useful, coarse_points, networks, builtin };
         let (v4, v6) = std::thread::scope(|scope| {
-            let v6 = scope.spawn(|| plan.family(|builtin| &builtin.v6));
-            let v4 = plan.family(|builtin| &builtin.v4);
+            let v6 = scope.spawn(|| plan.family::<u128>());
+            let v4 = plan.family::<u32>();
             (v4, v6.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         let ((mut places, v4), (places_v6, v6)) = (v4?, v6?);
         plan.refuse_useless()?;
         let numbers: Vec<PlaceId> =
             (0..places_v6.places().len() as u32).map(|id| places.adopt(places_v6.places(), PlaceId(id))).collect();
-        let v6 = v6.renumbered(|id| numbers[id.0 as usize]);
+        let unchanged = (0..).zip(&numbers).all(|(old, new)| old == new.0);
+        let v6 = if unchanged { v6 } else { v6.renumbered(|id| numbers[id.0 as usize]) };
         Ok(Atlas { sources: plan.sources(), places: places.into_places(), v4, v6 })
+    }
+
+    fn unknown() -> Atlas {
+        let places = vec![Place::default(); 2];
+        Atlas { places, v4: RangeList::unknown(), v6: RangeList::unknown(), sources: Vec::new() }
     }
 
     /// The places; the first two are [`PlaceId::UNKNOWN`] and [`PlaceId::UNROUTABLE`].
@@ -210,18 +216,16 @@ struct Plan<'a> {
     useful: Vec<AtomicBool>,
     coarse_points: CoarsePoints,
     networks: &'a [OperatorNetwork],
-    builtin: &'a Atlas,
+    builtin: &'a Table<'a>,
 }
 
 impl Plan<'_> {
     /// All layers of one address family, swept.
-    fn family<A: Address>(
-        &self,
-        ranges: impl Fn(&Atlas) -> &RangeList<A>,
-    ) -> Result<(PlaceTable, RangeList<A>), GeoError> {
+    fn family<A: Address>(&self) -> Result<(PlaceTable, RangeList<A>), GeoError> {
+        let builtin = self.builtin.ranges();
         let mut places = PlaceTable::default();
         let top = [operator_layer(self.networks, &mut places), unroutable_layer()];
-        let bottom = builtin_layer(ranges(self.builtin), self.builtin_source(), self.builtin, &mut places);
+        let bottom = self.builtin_layer(&builtin, &mut places);
         // Places are numbered while the databases are walked, so their layers share the table with the sweep.
         let places = RefCell::new(places);
         let middle = (1..).zip(self.databases).zip(&self.useful).map(|((source, database), useful)| {
@@ -249,8 +253,16 @@ impl Plan<'_> {
         }
     }
 
-    fn builtin_source(&self) -> u8 {
-        self.databases.len() as u8 + 1
+    /// The built-in table, its places entered into `places` as coming from the last source.
+    fn builtin_layer<'b, A: Address>(&self, ranges: &'b RangeList<A>, places: &mut PlaceTable) -> Layer<'b, A> {
+        let source = self.databases.len() as u8 + 1;
+        let facts = |place: &Place| {
+            let known = place.country.is_some() || place.point.is_some();
+            let location = known.then(|| places.number(Place { source, ..*place }));
+            Facts { location, asn: Asn::Silent }
+        };
+        let facts: Vec<Facts> = self.builtin.places.iter().map(facts).collect();
+        Box::new(ranges.iter().map(move |(start, place)| Ok((start, facts[place.0 as usize]))))
     }
 
     fn sources(&self) -> Vec<Source> {
@@ -261,7 +273,7 @@ impl Plan<'_> {
             path: Some(database.path().to_owned()),
             built: Some(database.built()),
         });
-        [operator].into_iter().chain(databases).chain(self.builtin.sources.iter().cloned()).collect()
+        [operator].into_iter().chain(databases).chain([self.builtin.source.clone()]).collect()
     }
 }
 
@@ -333,25 +345,4 @@ fn unroutable_layer<A: Address>() -> Layer<'static, A> {
         paint.prefix(address, length, |_| Facts { location: Some(PlaceId::UNROUTABLE), asn: Asn::Nobody });
     }
     paint.layer()
-}
-
-/// The built-in table, its places entered into `places` as coming from `source`.
-fn builtin_layer<'a, A: Address>(
-    ranges: &'a RangeList<A>,
-    source: u8,
-    builtin: &Atlas,
-    places: &mut PlaceTable,
-) -> Layer<'a, A> {
-    let facts = |place: &Place| {
-        let known = place.country.is_some() || place.point.is_some();
-        let location = known.then(|| places.number(Place { source, ..*place }));
-        Facts { location, asn: Asn::Silent }
-    };
-    let facts: Vec<Facts> = builtin.places.iter().map(facts).collect();
-    Box::new(ranges.iter().map(move |(start, place)| Ok((start, facts[place.0 as usize]))))
-}
-
-/// The name of a database for people: its file name.
-pub(super) fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }

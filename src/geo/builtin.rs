@@ -1,13 +1,15 @@
 //! The table of cells: the form in which it is stored, and the one that is part of this program.
 //!
 //! ```text
-//! "MERIDIAN" version=1 | built: seconds since 1970 | name | length of the body | zstd( places | v4 | v6 )
+//! "MERIDIAN" version=1 | built: seconds since 1970 | name | frame: places | frame: v4 | frame: v6
 //! ```
-//! Numbers are varints (seven bits an octet, the lowest first), a text stands behind its length, and each of v4 and v6
-//! is the three columns of a [`RangeList`].
+//! Numbers are varints (seven bits an octet, the lowest first), a text stands behind its length, and a frame is its
+//! length when unpacked, its length here, and zstd. Each of v4 and v6 is the three columns of a [`RangeList`]; they are
+//! unpacked on two threads, since the server waits for them.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::address::Address;
 use super::atlas::{Atlas, PlaceId, Source, SourceKind};
 use super::locations::country_continent;
 use super::ranges::{RangeList, read_varint, write_varint};
@@ -25,41 +27,94 @@ const MAGIC: &[u8; 9] = b"MERIDIAN\x01";
 /// A table larger than this is not believed.
 const MOST_OCTETS: usize = 1 << 28;
 
-/// The table that is part of this program, as it is: nothing painted over it.
-pub(super) fn decoded() -> Atlas {
-    // A test decodes the table; if it cannot be, nothing is known of any address, which is the truth then.
-    decode(TABLE).unwrap_or_else(|| Atlas {
-        places: vec![Place::default(); 2],
-        v4: RangeList::unknown(),
-        v6: RangeList::unknown(),
-        sources: vec![source(String::new(), None)],
-    })
+/// A table whose head is read; its ranges are still packed.
+#[derive(Debug, Clone)]
+pub(super) struct Table<'a> {
+    pub(super) source: Source,
+    pub(super) places: Vec<Place>,
+    v4: Frame<'a>,
+    v6: Frame<'a>,
 }
 
-/// Reads what [`encode`] wrote; `None` if it is damaged.
-pub(super) fn decode(table: &[u8]) -> Option<Atlas> {
-    let rest = table.strip_prefix(MAGIC)?;
+impl Table<'static> {
+    /// The table that is part of this program.
+    pub(super) fn embedded() -> Self {
+        // A test reads the table; if it cannot be read, nothing is known of any address.
+        Self::read(TABLE).unwrap_or_else(Self::empty)
+    }
+
+    /// A table that knows nothing.
+    pub(super) fn empty() -> Self {
+        let places = vec![Place::default(); 2];
+        Table { source: source(String::new(), None), places, v4: Frame::default(), v6: Frame::default() }
+    }
+}
+
+impl<'a> Table<'a> {
+    /// Reads the head and the places of what [`encode`] wrote; `None` if they are damaged.
+    pub(super) fn read(table: &'a [u8]) -> Option<Self> {
+        let mut rest = table.strip_prefix(MAGIC)?;
+        let built = UNIX_EPOCH.checked_add(Duration::from_secs(number(&mut rest)?));
+        let length = number(&mut rest)?;
+        let name = String::from_utf8(take(&mut rest, length)?.to_vec()).ok()?;
+        let places = read_places(&Frame::read(&mut rest)?.unpack()?)?;
+        let (v4, v6) = (Frame::read(&mut rest)?, Frame::read(&mut rest)?);
+        Some(Table { source: source(name, built), places, v4, v6 })
+    }
+
+    /// Unpacks the ranges of one address family; one range of unknown place if they are damaged.
+    pub(super) fn ranges<A: Address>(&self) -> RangeList<A> {
+        self.checked_ranges().unwrap_or_else(RangeList::unknown)
+    }
+
+    fn checked_ranges<A: Address>(&self) -> Option<RangeList<A>> {
+        let frame = if A::BITS == u32::BITS { self.v4 } else { self.v6 };
+        RangeList::read(&mut &frame.unpack()?[..], self.places.len() as u32)
+    }
+}
+
+/// A compressed part of a table.
+#[derive(Debug, Clone, Copy, Default)]
+struct Frame<'a> {
+    unpacked: usize,
+    octets: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    fn read(rest: &mut &'a [u8]) -> Option<Self> {
+        let unpacked = usize::try_from(number(rest)?).ok().filter(|length| *length <= MOST_OCTETS)?;
+        let length = number(rest)?;
+        Some(Frame { unpacked, octets: take(rest, length)? })
+    }
+
+    fn unpack(self) -> Option<Vec<u8>> {
+        zstd::bulk::decompress(self.octets, self.unpacked).ok()
+    }
+
+    fn write(out: &mut Vec<u8>, octets: &[u8]) -> std::io::Result<()> {
+        let packed = zstd::bulk::compress(octets, 19)?;
+        write_varint(out, octets.len() as u128);
+        write_varint(out, packed.len() as u128);
+        out.extend(packed);
+        Ok(())
+    }
+}
+
+fn number(rest: &mut &[u8]) -> Option<u64> {
     let mut at = 0;
-    let built = UNIX_EPOCH.checked_add(Duration::from_secs(read_varint(rest, &mut at)?.try_into().ok()?));
-    let name_length = usize::try_from(read_varint(rest, &mut at)?).ok()?;
-    let name = String::from_utf8(rest.get(at..)?.get(..name_length)?.to_vec()).ok()?;
-    at += name_length;
-    let length = usize::try_from(read_varint(rest, &mut at)?).ok().filter(|length| *length <= MOST_OCTETS)?;
-    let body = zstd::bulk::decompress(rest.get(at..)?, length).ok()?;
-    let mut body = &body[..];
-    let places = read_places(&mut body)?;
-    let count = places.len() as u32;
-    let (v4, v6) = (RangeList::read(&mut body, count)?, RangeList::read(&mut body, count)?);
-    Some(Atlas { places, v4, v6, sources: vec![source(name, built)] })
+    let number = read_varint(rest, &mut at)?;
+    *rest = rest.get(at..)?;
+    number.try_into().ok()
+}
+
+fn take<'a>(rest: &mut &'a [u8], length: u64) -> Option<&'a [u8]> {
+    let (taken, left) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    *rest = left;
+    Some(taken)
 }
 
 /// Writes the first source, the places and the ranges of an atlas, compressed as far as zstd goes.
 pub(super) fn encode(atlas: &Atlas) -> std::io::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    write_varint(&mut body, atlas.places.len() as u128);
-    atlas.places.iter().for_each(|place| write_place(&mut body, place));
-    atlas.v4.write(&mut body);
-    atlas.v6.write(&mut body);
     let source = atlas.sources.first();
     let built = source.and_then(|source| source.built?.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
     let name = source.map_or("", |source| &source.name);
@@ -67,8 +122,11 @@ pub(super) fn encode(atlas: &Atlas) -> std::io::Result<Vec<u8>> {
     write_varint(&mut table, u128::from(built.as_secs()));
     write_varint(&mut table, name.len() as u128);
     table.extend_from_slice(name.as_bytes());
-    write_varint(&mut table, body.len() as u128);
-    table.extend(zstd::bulk::compress(&body, 19)?);
+    let (mut places, mut v4, mut v6) = (Vec::new(), Vec::new(), Vec::new());
+    atlas.places.iter().for_each(|place| write_place(&mut places, place));
+    atlas.v4.write(&mut v4);
+    atlas.v6.write(&mut v6);
+    [places, v4, v6].iter().try_for_each(|part| Frame::write(&mut table, part))?;
     Ok(table)
 }
 
@@ -98,11 +156,7 @@ fn write_place(out: &mut Vec<u8>, place: &Place) {
 }
 
 /// The two special places stand first, whatever is written there.
-fn read_places(body: &mut &[u8]) -> Option<Vec<Place>> {
-    let mut at = 0;
-    let count = usize::try_from(read_varint(body, &mut at)?).ok()?;
-    let octets = body.get(at..)?.get(..count.checked_mul(PLACE_SIZE)?)?;
-    *body = &body[at + octets.len()..];
+fn read_places(octets: &[u8]) -> Option<Vec<Place>> {
     let mut places: Vec<Place> = octets.chunks_exact(PLACE_SIZE).map(read_place).collect();
     places.get_mut(..=PlaceId::UNROUTABLE.0 as usize)?.fill(Place::default());
     Some(places)
@@ -155,29 +209,33 @@ mod tests {
     #[test]
     fn what_is_encoded_is_decoded() {
         let atlas = small();
-        let read = decode(&encode(&atlas).unwrap()).unwrap();
-        assert_eq!((read.places, read.v4, read.v6), (atlas.places, atlas.v4, atlas.v6));
-        assert_eq!(read.sources, atlas.sources);
+        let octets = encode(&atlas).unwrap();
+        let read = Table::read(&octets).unwrap();
+        assert_eq!((read.checked_ranges(), read.checked_ranges()), (Some(atlas.v4), Some(atlas.v6)));
+        assert_eq!((read.places, vec![read.source]), (atlas.places, atlas.sources));
     }
 
     #[test]
     fn damaged_tables_are_refused_without_panic() {
         let table = encode(&small()).unwrap();
         for length in 0..table.len() {
-            assert!(decode(&table[..length]).is_none(), "{length} octets");
+            assert!(Table::read(&table[..length]).is_none(), "{length} octets");
         }
         for at in 0..table.len() {
             let mut damaged = table.clone();
             damaged[at] ^= 0x55;
-            let _ = decode(&damaged);
+            if let Some(table) = Table::read(&damaged) {
+                let (_, _) = (table.ranges::<u32>(), table.ranges::<u128>());
+            }
         }
     }
 
     #[test]
     fn the_table_of_this_program_is_sound() {
-        let atlas = decode(TABLE).unwrap();
-        assert!(atlas.v4.len() > 500_000 && atlas.v6.len() > 500_000, "{} {}", atlas.v4.len(), atlas.v6.len());
-        let (google, _, _) = atlas.v4.find(0x0808_0808);
-        assert_eq!(atlas.place(google).country.unwrap().as_str(), "US");
+        let table = Table::read(TABLE).unwrap();
+        let (v4, v6) = (table.checked_ranges::<u32>().unwrap(), table.checked_ranges::<u128>().unwrap());
+        assert!(v4.len() > 500_000 && v6.len() > 500_000, "{} {}", v4.len(), v6.len());
+        let (google, _, _) = v4.find(0x0808_0808);
+        assert_eq!(table.places[google.0 as usize].country.unwrap().as_str(), "US");
     }
 }

@@ -3,12 +3,12 @@
 //! A file is read whole, not mapped: a mapped file that someone truncates kills the process. Its tree is walked once,
 //! and each distinct record is decoded once, however many networks share it.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use maxminddb::Reader;
+use foldhash::{HashMap, HashMapExt};
+use maxminddb::{LookupResult, MaxMindDbError, Reader, path};
 
 use super::address::Address;
 use super::error::GeoError;
@@ -137,11 +137,20 @@ impl<'a, A: Address, V: Copy + Default, F: FnMut(Record<'a>) -> V> Networks<'a, 
 
     fn decode(&self, first: A) -> Result<Record<'a>, GeoError> {
         let database = self.database;
-        let record = database.reader.lookup(first.ip()).and_then(|found| found.decode());
-        let record = record.map_err(|error| {
+        let record = database.reader.lookup(first.ip()).and_then(whole_record);
+        record.map_err(|error| {
             let reason = format!("its record of {} is damaged ({error}); fetch the file again", first.ip());
             GeoError::new(&database.path, reason)
-        })?;
-        Ok(record.unwrap_or_default())
+        })
     }
+}
+
+/// The record, with the country where the network is registered if nothing is known of where it is used.
+fn whole_record<'a>(found: LookupResult<'a, File>) -> Result<Record<'a>, MaxMindDbError> {
+    let mut record: Record<'a> = found.decode()?.unwrap_or_default();
+    if record.country.is_none() && record.asn.is_none() {
+        let registered = found.decode_path::<&str>(&path!["registered_country", "iso_code"]).unwrap_or_default();
+        record.country = registered.filter(|code| code.len() == 2).and_then(|code| code.parse().ok());
+    }
+    Ok(record)
 }

@@ -6,7 +6,9 @@
 //! The location is that of the first layer that knows one, whole; so is the AS number.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use foldhash::{HashMap, HashMapExt};
 
 use super::Place;
 use super::address::Address;
@@ -51,10 +53,8 @@ type PlaceKey = (Option<[u64; 2]>, [Option<super::Code>; 3], Option<u32>, u8, bo
 impl Default for PlaceTable {
     /// The two places that every table begins with.
     fn default() -> Self {
-        PlaceTable {
-            places: vec![Place::default(); 2],
-            numbers: HashMap::from([(key(&Place::default()), PlaceId::UNKNOWN)]),
-        }
+        let numbers = [(key(&Place::default()), PlaceId::UNKNOWN)].into_iter().collect();
+        PlaceTable { places: vec![Place::default(); 2], numbers }
     }
 }
 
@@ -135,7 +135,9 @@ pub fn sweep<A: Address>(layers: Vec<Layer<'_, A>>, places: &RefCell<PlaceTable>
         start = None;
         for head in &mut heads {
             head.advance_to(at)?;
-            start = start.into_iter().chain(head.next.map(|(next, _)| next)).min();
+            if let Some((next, _)) = head.next {
+                start = Some(start.map_or(next, |first| next.min(first)));
+            }
         }
         let (location, asn) = seen_from_above(&heads);
         let place = match asn {
@@ -210,7 +212,7 @@ mod tests {
         let said = layers.iter().map(|strokes| {
             let holds =
                 |stroke: &&Stroke| (stroke.0.prefix(stroke.1).0..=stroke.0.prefix(stroke.1).1).contains(&address);
-            strokes.iter().filter(holds).next_back().map(facts).unwrap_or_default()
+            strokes.iter().rfind(holds).map(facts).unwrap_or_default()
         });
         let said: Vec<Facts> = said.collect();
         let location = said.iter().find_map(|facts| facts.location).unwrap_or(PlaceId::UNKNOWN);

@@ -19,8 +19,6 @@ pub mod tree;
 pub mod builtin;
 pub mod cells;
 
-pub mod subdivisions;
-
 pub mod table;
 
 pub mod catchment;

@@ -108,7 +108,7 @@ impl<A: Address> RangeList<A> {
         let mut ranges = self.iter();
         while ranges.at.ranges < self.count {
             let before = ranges.at;
-            if before.ranges % STRIDE == 0 {
+            if before.ranges.is_multiple_of(STRIDE) {
                 marks.push(before);
             }
             let (start, place) = ranges.next()?;
@@ -136,8 +136,7 @@ impl<A: Address> Iterator for Ranges<'_, A> {
         let zeros = *self.list.zeros.get(self.at.ranges)?;
         let step = read_varint(&self.list.steps, &mut self.at.steps)?;
         let place = read_varint(&self.list.places, &mut self.at.places)?;
-        let distance = step.checked_shl(u32::from(zeros)).unwrap_or(0);
-        self.at.start = A::truncate(self.at.start.widen().wrapping_add(distance));
+        self.at.start = self.at.start.stepped(step, zeros);
         self.at.ranges += 1;
         Some((self.at.start, PlaceId(place as u32)))
     }
@@ -158,13 +157,12 @@ impl<A: Address> RangeBuilder<A> {
         if self.list.count > 0 && self.place == place {
             return;
         }
-        if self.list.count % STRIDE == 0 {
+        if self.list.count.is_multiple_of(STRIDE) {
             self.mark();
         }
-        let distance = start.widen().wrapping_sub(self.start.widen());
-        let zeros = if distance == 0 { 0 } else { distance.trailing_zeros() };
-        self.list.zeros.push(zeros as u8);
-        write_varint(&mut self.list.steps, distance >> zeros);
+        let (step, zeros) = start.distance_from(self.start);
+        self.list.zeros.push(zeros);
+        write_varint(&mut self.list.steps, step);
         write_varint(&mut self.list.places, u128::from(place.0));
         self.list.count += 1;
         (self.start, self.place) = (start, place);
@@ -281,12 +279,15 @@ mod tests {
             let expected = starts.range(1..=address).next_back().map_or(0, |(_, place)| *place);
             prop_assert_eq!(place, PlaceId(expected));
             prop_assert!(first <= address && address <= last);
-            let around: Vec<_> = list.iter().map(|(start, _)| start).filter(|start| (first..=last).contains(start)).collect();
+            let starts = list.iter().map(|(start, _)| start);
+            let around: Vec<_> = starts.filter(|start| (first..=last).contains(start)).collect();
             prop_assert_eq!(around, vec![first]);
         }
 
         #[test]
-        fn damage_is_refused_or_harmless(flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)) {
+        fn damage_is_refused_or_harmless(
+            flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
             let starts = (1..900u32).map(|start| (start << 9, start % 7)).collect();
             let mut bytes = written(&list::<u32>(&starts));
             for (index, value) in flips {

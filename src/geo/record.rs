@@ -21,7 +21,7 @@ pub struct Record<'a> {
     pub continent: Option<Code>,
     /// The part of ISO 3166-2 behind the country.
     pub subdivision: Option<Code>,
-    /// The subdivision in words.
+    /// The subdivision in words: flat layouts have no code.
     pub subdivision_name: Option<&'a str>,
     /// The coordinates, if there are any; 0,0 in the Gulf of Guinea counts as none.
     pub point: Option<Point>,
@@ -57,8 +57,6 @@ struct Fields<'a> {
     #[serde(borrow)]
     country_code: Scalar<'a>,
     #[serde(borrow)]
-    registered_country: Scalar<'a>,
-    #[serde(borrow)]
     continent: Scalar<'a>,
     #[serde(borrow)]
     continent_code: Scalar<'a>,
@@ -83,14 +81,13 @@ struct Fields<'a> {
 impl<'a> From<Fields<'a>> for Record<'a> {
     fn from(fields: Fields<'a>) -> Self {
         let Fields { location, subdivisions: First(subdivision), .. } = fields;
-        let countries = [&fields.country, &fields.country_code, &fields.registered_country];
         let latitude = location.latitude.number.or(fields.latitude.number());
         let longitude = location.longitude.number.or(fields.longitude.number());
         Record {
-            country: countries.into_iter().find_map(|country| country.letters(2)),
+            country: fields.country.country().or(fields.country_code.country()),
             continent: fields.continent.letters(2).or(fields.continent_code.letters(2)),
             subdivision: subdivision.code.and_then(|code| code.parse().ok()),
-            subdivision_name: subdivision.name.or(fields.state1.text()),
+            subdivision_name: fields.state1.text(),
             point: latitude.zip(longitude).filter(|&point| point != (0.0, 0.0)).and_then(point),
             accuracy_radius: location.accuracy_radius.number(),
             has_city: fields.city.is_named(),
@@ -111,16 +108,14 @@ struct Location<'a> {
     accuracy_radius: Scalar<'a>,
 }
 
-/// A text, a number, or a map that stands for itself by its `iso_code`, `code` or `geoname_id`.
+/// A text, a number, or a map that stands for its `iso_code` or `code`.
 #[derive(Debug, Clone, Copy, Default)]
 struct Scalar<'a> {
     text: Option<&'a str>,
     number: Option<f64>,
-    /// `iso_code` or `code` of a map.
     code: Option<&'a str>,
-    /// `names.en` of a map, or its `geoname_id` in whatever form.
-    name: Option<&'a str>,
-    has_id: bool,
+    /// It is a map with anything in it: MaxMind's `city` is one without a code.
+    is_filled: bool,
 }
 
 impl<'a> Scalar<'a> {
@@ -133,12 +128,16 @@ impl<'a> Scalar<'a> {
         text.parse().ok().filter(|_| text.len() == count && text.bytes().all(|octet| octet.is_ascii_alphabetic()))
     }
 
+    fn country(&self) -> Option<Code> {
+        self.letters(2)
+    }
+
     fn number(&self) -> Option<f64> {
         self.number.or_else(|| self.text?.trim().parse().ok())
     }
 
     fn is_named(&self) -> bool {
-        self.text().is_some() || self.name.is_some() || self.has_id
+        self.text().is_some() || self.is_filled
     }
 
     fn asn(&self) -> Option<u32> {
@@ -152,11 +151,24 @@ impl<'a> Scalar<'a> {
 #[derive(Default)]
 struct First<'a>(Scalar<'a>);
 
+/// The keys of the maps inside a record.
+#[derive(serde::Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Key {
+    IsoCode,
+    Code,
+    Latitude,
+    Longitude,
+    AccuracyRadius,
+    #[serde(other)]
+    Other,
+}
+
 /// Reads any value into a `T`, by whichever of these methods fits; the rest of the value is passed over.
 trait Lenient<'a>: Default {
     fn text(&mut self, _text: &'a str) {}
     fn number(&mut self, _number: f64) {}
-    fn entry<M: MapAccess<'a>>(&mut self, _key: &str, map: &mut M) -> Result<(), M::Error> {
+    fn entry<M: MapAccess<'a>>(&mut self, _key: Key, map: &mut M) -> Result<(), M::Error> {
         map.next_value::<IgnoredAny>().map(drop)
     }
     fn first<S: SeqAccess<'a>>(&mut self, _list: &mut S) -> Result<(), S::Error> {
@@ -173,23 +185,22 @@ impl<'a> Lenient<'a> for Scalar<'a> {
         self.number = Some(number);
     }
 
-    fn entry<M: MapAccess<'a>>(&mut self, key: &str, map: &mut M) -> Result<(), M::Error> {
+    fn entry<M: MapAccess<'a>>(&mut self, key: Key, map: &mut M) -> Result<(), M::Error> {
         match key {
-            "iso_code" | "code" => self.code = map.next_value::<Scalar>()?.text(),
-            "names" => self.name = map.next_value::<English>()?.0,
-            "geoname_id" => self.has_id = map.next_value::<IgnoredAny>().is_ok(),
+            Key::IsoCode | Key::Code => self.code = map.next_value::<Scalar>()?.text(),
             _ => drop(map.next_value::<IgnoredAny>()?),
         }
+        self.is_filled = true;
         Ok(())
     }
 }
 
 impl<'a> Lenient<'a> for Location<'a> {
-    fn entry<M: MapAccess<'a>>(&mut self, key: &str, map: &mut M) -> Result<(), M::Error> {
+    fn entry<M: MapAccess<'a>>(&mut self, key: Key, map: &mut M) -> Result<(), M::Error> {
         match key {
-            "latitude" => self.latitude = map.next_value()?,
-            "longitude" => self.longitude = map.next_value()?,
-            "accuracy_radius" => self.accuracy_radius = map.next_value()?,
+            Key::Latitude => self.latitude = map.next_value()?,
+            Key::Longitude => self.longitude = map.next_value()?,
+            Key::AccuracyRadius => self.accuracy_radius = map.next_value()?,
             _ => drop(map.next_value::<IgnoredAny>()?),
         }
         Ok(())
@@ -199,20 +210,6 @@ impl<'a> Lenient<'a> for Location<'a> {
 impl<'a> Lenient<'a> for First<'a> {
     fn first<S: SeqAccess<'a>>(&mut self, list: &mut S) -> Result<(), S::Error> {
         self.0 = list.next_element()?.unwrap_or_default();
-        Ok(())
-    }
-}
-
-/// `names.en`.
-#[derive(Default)]
-struct English<'a>(Option<&'a str>);
-
-impl<'a> Lenient<'a> for English<'a> {
-    fn entry<M: MapAccess<'a>>(&mut self, key: &str, map: &mut M) -> Result<(), M::Error> {
-        match key {
-            "en" => self.0 = map.next_value::<Scalar>()?.text(),
-            _ => drop(map.next_value::<IgnoredAny>()?),
-        }
         Ok(())
     }
 }
@@ -268,7 +265,7 @@ impl<'a, T: Lenient<'a>> Visitor<'a> for LenientVisitor<'a, T> {
 
     fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<T, M::Error> {
         let mut value = T::default();
-        while let Some(key) = map.next_key::<&'a str>()? {
+        while let Some(key) = map.next_key::<Key>()? {
             value.entry(key, &mut map)?;
         }
         Ok(value)
@@ -292,7 +289,7 @@ macro_rules! deserialize_leniently {
     )+};
 }
 
-deserialize_leniently!(Scalar Location First English);
+deserialize_leniently!(Scalar Location First);
 
 #[cfg(test)]
 mod tests {
@@ -307,10 +304,11 @@ mod tests {
         let found = record(
             r#"{"city":{"geoname_id":1,"names":{"de":"x","en":"Eugene"}},"continent":{"code":"NA"},
             "country":{"iso_code":"US","names":{}},"location":{"accuracy_radius":20,"latitude":44.0,"longitude":-123.0},
-            "registered_country":{"iso_code":"CA"},"subdivisions":[{"iso_code":"OR","names":{"en":"Oregon"}},{"iso_code":"X"}]}"#,
+            "registered_country":{"iso_code":"CA"},
+            "subdivisions":[{"iso_code":"OR","names":{"en":"Oregon"}},{"iso_code":"X"}]}"#,
         );
         assert_eq!((found.country.unwrap().as_str(), found.continent.unwrap().as_str()), ("US", "NA"));
-        assert_eq!((found.subdivision.unwrap().as_str(), found.subdivision_name), ("OR", Some("Oregon")));
+        assert_eq!((found.subdivision.unwrap().as_str(), found.subdivision_name), ("OR", None));
         assert_eq!(found.point, Point::new(44.0, -123.0).ok());
         assert!(found.has_city && !found.is_coarse());
     }
@@ -323,11 +321,6 @@ mod tests {
         let found = record(r#"{"country":"FR","asn":"AS3215"}"#);
         assert_eq!((found.country.unwrap().as_str(), found.asn), ("FR", Some(3215)));
         assert_eq!(record(r#"{"autonomous_system_number":64500}"#).asn, Some(64500));
-    }
-
-    #[test]
-    fn the_registered_country_stands_in() {
-        assert_eq!(record(r#"{"registered_country":{"iso_code":"NL"}}"#).country.unwrap().as_str(), "NL");
     }
 
     #[test]
