@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::process;
 use crate::answer::world::{Availability, Present, World};
 use crate::answer::{Snapshot, Turns};
 use crate::config::{self, Config};
@@ -87,6 +88,8 @@ fn snapshot(config: &Config, world: World) -> Snapshot {
         world: Arc::new(world),
         present,
         nsid: config.server.nsid.as_ref().map(|nsid| nsid.as_bytes().into()),
+        cookies: config.server.cookies.then(process::cookie_secret),
+        clock: process::clock(),
     }
 }
 
