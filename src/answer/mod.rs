@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::dns::reply::{self, Reply, ReplyOpt};
-use crate::dns::{self, Query, Rcode, Reject, UDP_PAYLOAD, UDP_PLAIN};
+use crate::dns::{self, Query, Rcode, Reject, SearchName, UDP_PAYLOAD, UDP_PLAIN};
 use solve::Solver;
 use world::{Present, World};
 
@@ -135,7 +135,8 @@ pub fn answer(
     moment: &Moment<'_>,
     buffer: &mut [u8],
 ) -> Answered {
-    match dns::query::parse(message) {
+    let mut name = SearchName::new();
+    match dns::query::parse(message, &mut name) {
         Ok(query) => reply_to(message, &query, source, transport, moment, buffer),
         Err(reject) => refuse(message, reject, buffer),
     }

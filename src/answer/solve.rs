@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use super::world::{Lookup, Node, Prepared, Role, ZoneId};
 use super::{Moment, Verdict};
-use crate::dns::reply::{POINTER_REACH, Reply, Section};
-use crate::dns::{CLASS_IN, Full, Query, Rcode, RecordType, SearchName, name};
+use crate::dns::reply::{POINTER_REACH, RECORD_HEADER, Reply, Section};
+use crate::dns::{Full, Query, Rcode, RecordType, SearchName, name};
 
 /// Longest chain of aliases that is followed in one reply.
 const MAX_CHAIN: usize = 16;
@@ -58,7 +58,7 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
         if !question.is_internet() || matches!(question.rtype, RecordType::AXFR | RecordType::IXFR) {
             return self.refuse();
         }
-        let first = Current { name: &question.name, at: QUESTION_NAME };
+        let first = Current { name: question.name, at: QUESTION_NAME };
         match self.solve_name(&first, 0) {
             Ok(Step::Done(verdict)) => verdict,
             Ok(Step::Follow(name, at)) => self.solve_chain(name, at),
@@ -155,7 +155,7 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
     /// A CNAME, and its target to go on with.
     fn solve_alias(&mut self, current: &Current<'_>, node: &Node, alias: &'m Prepared) -> Result<Step, Full> {
         let at = self.put(Section::Answer, alias, current, node.zone, current.at)?;
-        let target_at = at + super::world::records::RECORD_HEADER;
+        let target_at = at + RECORD_HEADER;
         if self.query.question.rtype == RecordType::ANY {
             return Ok(Step::Done(Verdict::Static));
         }
@@ -166,7 +166,7 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
     fn follow(&self, target_at: usize) -> Step {
         let mut wire = [0; name::MAX_NAME];
         let read = expand(self.reply.octets(), target_at, &mut wire);
-        match read.and_then(|length| SearchName::read(wire.get(..length)?)) {
+        match read.and_then(|length| SearchName::from_wire(wire.get(..length)?)) {
             Some(target) if target_at <= POINTER_REACH => Step::Follow(target, target_at as u16),
             _ => Step::Done(Verdict::Static),
         }
@@ -218,19 +218,17 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
         let owner_pointer = pointer(self.reply.octets(), current.at, skip);
         self.put(Section::Answer, dname, current, owner.zone, owner_pointer)?;
         let wire = records.octets(dname);
-        let (header, target) = wire.split_at(super::world::records::RECORD_HEADER.min(wire.len()));
+        let (header, target) = wire.split_at(RECORD_HEADER.min(wire.len()));
         let labels = current.name.prefix(keep);
         let length = labels.len() + target.len();
         if length > name::MAX_NAME {
             self.reply.rcode = Rcode::YxDomain;
             return Ok(Step::Done(Verdict::Static));
         }
-        let ttl = header.get(6..10).and_then(|ttl| ttl.first_chunk::<4>()).copied().unwrap_or_default();
-        let mut record = [0; super::world::records::RECORD_HEADER + name::MAX_NAME];
-        let size = write_record(&mut record, current.at, RecordType::CNAME, ttl, &[labels, target]).ok_or(Full)?;
+        let ttl = header.get(6..10).and_then(|ttl| ttl.first_chunk::<4>()).map_or(0, |ttl| u32::from_be_bytes(*ttl));
         let at = self.reply.position();
-        self.reply.append(Section::Answer, record.get(..size).ok_or(Full)?, 1)?;
-        Ok(self.follow(at + super::world::records::RECORD_HEADER))
+        self.reply.append_record(Section::Answer, current.at, RecordType::CNAME, ttl, &[labels, target])?;
+        Ok(self.follow(at + RECORD_HEADER))
     }
 
     /// The addresses of names in an RRset that was just written. With `needed` (a referral), glue at or below the
@@ -304,37 +302,12 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
 
     /// The one record that ANY gets where there is something (RFC 8482 section 4.2).
     fn put_hinfo(&mut self, owner: u16) -> Result<(), Full> {
-        let mut record = [0; 32];
-        let ttl = 3600u32.to_be_bytes();
-        let size = write_record(&mut record, owner, RecordType::HINFO, ttl, &[b"\x07RFC8482\0"]).ok_or(Full)?;
-        self.reply.append(Section::Answer, record.get(..size).ok_or(Full)?, 1).map(|_| ())
+        self.reply.append_record(Section::Answer, owner, RecordType::HINFO, 3600, &[b"\x07RFC8482\0"])
     }
 }
 
 fn is_address(rtype: RecordType) -> bool {
     matches!(rtype, RecordType::A | RecordType::AAAA)
-}
-
-/// Writes one record with a pointer as its owner; returns its length.
-pub(super) fn write_record(
-    place: &mut [u8],
-    owner: u16,
-    rtype: RecordType,
-    ttl: [u8; 4],
-    data: &[&[u8]],
-) -> Option<usize> {
-    let length: usize = data.iter().map(|part| part.len()).sum();
-    let [o1, o0] = (0xc000 | owner).to_be_bytes();
-    let ([t1, t0], [c1, c0], [l1, l0]) = (rtype.0.to_be_bytes(), CLASS_IN.to_be_bytes(), (length as u16).to_be_bytes());
-    let [ttl3, ttl2, ttl1, ttl0] = ttl;
-    let (header, mut rest) = place.split_first_chunk_mut::<12>()?;
-    *header = [o1, o0, t1, t0, c1, c0, ttl3, ttl2, ttl1, ttl0, l1, l0];
-    for part in data {
-        let (here, after) = rest.split_at_mut_checked(part.len())?;
-        here.copy_from_slice(part);
-        rest = after;
-    }
-    Some(12 + length)
 }
 
 #[inline]

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use super::Verdict;
 use super::client::Located;
-use super::solve::{Solver, write_record};
+use super::solve::Solver;
+use super::world::ServiceId;
 use super::world::present::{PresentService, PresentView};
 use super::world::services::{EndpointData, Family, Service};
-use super::world::{ServiceId, records};
 use crate::dns::reply::Section;
-use crate::dns::{ClientSubnet, Full, Rcode, RecordType, name};
-use crate::steering::pick::{Picks, pick, stage_for};
+use crate::dns::{ClientSubnet, Full, Rcode, RecordType};
+use crate::steering::pick::{Picks, Way, pick, stage_for};
 use crate::steering::{Ending, Outcome, Pick, Stage};
 
 /// What a service comes to for one client: what is answered, and what `explain` prints.
@@ -41,12 +41,18 @@ pub fn decide<'m>(
     let located = Located::find(&view.table, source, subnet);
     let outcome = view.outcomes.get(located.value as usize)?;
     let stage = stage_for(outcome, located.client);
-    let turn = if service.pick == Pick::RoundRobin { turn() } else { 0 };
-    let picks = stage.map(|stage| pick(stage, &view.pools, service.pick, service.answers, located.client, draw, turn));
+    let picks = match stage {
+        None => Picks::default(),
+        Some(stage) => {
+            let turn = if service.pick == Pick::RoundRobin { turn() } else { 0 };
+            let way = Way { pick: service.pick, answers: service.answers, draw, turn };
+            pick(stage, &view.pools, located.client, way)
+        }
+    };
     let sticks = service.pick == Pick::Sticky && stage.is_some_and(|stage| view.has_choice(stage));
-    let by_prefix = sticks || !outcome.stages.iter().all(|stage| stage.whole);
+    let by_prefix = sticks || !outcome.whole;
     let scope = if subnet.is_some() { located.scope(by_prefix) } else { 0 };
-    Some(Decision { located, outcome, stage, picks: picks.unwrap_or_default(), scope })
+    Some(Decision { located, outcome, stage, picks, scope })
 }
 
 /// The family of a service that answers for a type; `None`: the type comes from the zone file.
@@ -81,10 +87,11 @@ impl Solver<'_, '_, '_> {
             return Ok(Some(Verdict::Static));
         }
         let Some(now) = moment.present.service(id) else { return Ok(Some(Verdict::NoData)) };
-        let view = now.view(family);
+        let Some(view) = now.view(family) else { return Ok(Some(Verdict::NoData)) };
         let turn = || moment.turns.take(id);
-        let decision = view.and_then(|view| decide(service, view, self.source, subnet, moment.draw, turn));
-        let Some((view, decision)) = view.zip(decision) else { return Ok(Some(Verdict::NoData)) };
+        let Some(decision) = decide(service, view, self.source, subnet, moment.draw, turn) else {
+            return Ok(Some(Verdict::NoData));
+        };
         self.scope = decision.scope;
         if decision.stage.is_none() && decision.outcome.ending == Ending::ServFail {
             self.reply.rcode = Rcode::ServFail;
@@ -115,26 +122,25 @@ impl Solver<'_, '_, '_> {
         for &(region, endpoint) in picks.as_slice() {
             match view.endpoint(region, endpoint) {
                 Some(EndpointData::Name(target)) if !written => {
-                    self.put_endpoint(owner, RecordType::CNAME, now.ttl, target.as_wire())?;
+                    self.reply.append_record(
+                        Section::Answer,
+                        owner,
+                        RecordType::CNAME,
+                        now.ttl,
+                        &[target.as_wire()],
+                    )?;
                     return Ok(Verdict::Steered);
                 }
                 Some(EndpointData::V4(address)) if asked == RecordType::A => {
-                    self.put_endpoint(owner, asked, now.ttl, address)?;
+                    self.reply.append_record(Section::Answer, owner, asked, now.ttl, &[address])?;
                 }
                 Some(EndpointData::V6(address)) if asked == RecordType::AAAA => {
-                    self.put_endpoint(owner, asked, now.ttl, address)?;
+                    self.reply.append_record(Section::Answer, owner, asked, now.ttl, &[address])?;
                 }
                 _ => continue,
             }
             written = true;
         }
         Ok(if written { Verdict::Steered } else { Verdict::NoData })
-    }
-
-    #[inline]
-    fn put_endpoint(&mut self, owner: u16, rtype: RecordType, ttl: u32, data: &[u8]) -> Result<(), Full> {
-        let mut record = [0; records::RECORD_HEADER + name::MAX_NAME];
-        let size = write_record(&mut record, owner, rtype, ttl.to_be_bytes(), &[data]).ok_or(Full)?;
-        self.reply.append(Section::Answer, record.get(..size).ok_or(Full)?, 1).map(|_| ())
     }
 }

@@ -67,7 +67,7 @@ pub struct Question<'d> {
     /// Name, type and class as sent, to be echoed octet for octet.
     pub octets: &'d [u8],
     /// The name, ready for look-ups.
-    pub name: SearchName,
+    pub name: &'d SearchName,
     /// QTYPE.
     pub rtype: RecordType,
     /// QCLASS.
@@ -90,11 +90,23 @@ impl std::fmt::Debug for SearchName {
 }
 
 impl SearchName {
-    /// Reads the uncompressed name at the start of `wire`; `None` if it is cut off, compressed or too long.
-    pub fn read(wire: &[u8]) -> Option<SearchName> {
-        let mut found =
-            SearchName { octets: [0; name::MAX_NAME + 1], length: 0, starts: [0; MAX_LABELS + 1], labels: 0 };
+    /// The root, to be overwritten.
+    pub fn new() -> SearchName {
+        SearchName { octets: [0; name::MAX_NAME + 1], length: 1, starts: [0; MAX_LABELS + 1], labels: 0 }
+    }
+
+    /// A name from its uncompressed wire form.
+    pub fn from_wire(wire: &[u8]) -> Option<SearchName> {
+        let mut name = SearchName::new();
+        name.read(wire).map(|_| name)
+    }
+
+    /// Reads the uncompressed name at the start of `wire` in place of what was there; returns its length, or `None`
+    /// if it is cut off, compressed or too long.
+    #[inline]
+    pub fn read(&mut self, wire: &[u8]) -> Option<usize> {
         let mut at = 0usize;
+        let mut labels = 0usize;
         loop {
             let length = usize::from(*wire.get(at)?);
             if length > name::MAX_LABEL || at + length >= name::MAX_NAME {
@@ -103,17 +115,14 @@ impl SearchName {
             if length == 0 {
                 break;
             }
-            *found.starts.get_mut(usize::from(found.labels))? = at as u8;
-            found.labels += 1;
+            *self.starts.get_mut(labels)? = at as u8;
+            labels += 1;
             at += 1 + length;
         }
-        found.length = at as u8 + 1;
-        let size = at + 1;
-        for (to, from) in found.octets.get_mut(..size)?.iter_mut().zip(wire.get(..size)?) {
-            // Length octets are at most 63, below the letters, so the whole run can be lowered at once.
-            *to = from.to_ascii_lowercase();
-        }
-        Some(found)
+        self.labels = labels as u8;
+        self.length = at as u8 + 1;
+        copy_lowered(self.octets.get_mut(..=at)?, wire.get(..=at)?);
+        Some(at + 1)
     }
 
     /// The lower-cased wire form, root label included.
@@ -143,6 +152,38 @@ impl SearchName {
     }
 }
 
+impl Default for SearchName {
+    fn default() -> Self {
+        SearchName::new()
+    }
+}
+
+/// Copies a wire name in lower case. Length octets are at most 63, below the letters, so the whole run can be lowered
+/// at once, eight octets at a time.
+#[inline]
+fn copy_lowered(to: &mut [u8], from: &[u8]) {
+    let (to_words, to_rest) = to.as_chunks_mut::<8>();
+    let (from_words, from_rest) = from.as_chunks::<8>();
+    for (to, from) in to_words.iter_mut().zip(from_words) {
+        *to = lowered(u64::from_le_bytes(*from)).to_le_bytes();
+    }
+    for (to, from) in to_rest.iter_mut().zip(from_rest) {
+        *to = from.to_ascii_lowercase();
+    }
+}
+
+/// Eight octets with `A` to `Z` lowered: adding 0x3f or 0x25 to the low seven bits carries into the top bit from `A`
+/// on, and from one past `Z` on.
+#[inline]
+fn lowered(word: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let low = word & (0x7f * EACH);
+    let from_a = low + 0x3f * EACH;
+    let past_z = low + 0x25 * EACH;
+    let letters = from_a & !past_z & !word & (0x80 * EACH);
+    word | letters >> 2
+}
+
 /// Opcode, the four bits after QR.
 fn opcode(flags: u16) -> u16 {
     (flags >> 11) & 0xf
@@ -152,13 +193,16 @@ fn opcode(flags: u16) -> u16 {
 ///
 /// Malformed: FORMERR (RFC 1035 section 4.1.1); any opcode but QUERY: NOTIMP; EDNS version over 0: BADVERS
 /// (RFC 6891 section 6.1.3); QDCOUNT other than 1: FORMERR (RFC 9619 section 4).
-pub fn parse(datagram: &[u8]) -> Result<Query<'_>, Reject> {
+///
+/// `name` is room for the question's name.
+#[inline]
+pub fn parse<'d>(datagram: &'d [u8], name: &'d mut SearchName) -> Result<Query<'d>, Reject> {
     let header = datagram.first_chunk::<HEADER>().ok_or(Reject::Drop)?;
     let flags = u16::from_be_bytes([header[2], header[3]]);
     if flags & 0x8000 != 0 {
         return Err(Reject::Drop);
     }
-    let body = parse_body(datagram, header);
+    let body = parse_body(datagram, header, name);
     if opcode(flags) != 0 {
         let edns = matches!(&body, Ok((_, Some(_))));
         return Err(Reject::Reply { rcode: Rcode::NotImp, edns });
@@ -176,7 +220,12 @@ struct Malformed {
 }
 
 /// Everything after the header.
-fn parse_body<'d>(datagram: &'d [u8], header: &[u8; HEADER]) -> Result<(Question<'d>, Option<Edns<'d>>), Malformed> {
+#[inline]
+fn parse_body<'d>(
+    datagram: &'d [u8],
+    header: &[u8; HEADER],
+    name: &'d mut SearchName,
+) -> Result<(Question<'d>, Option<Edns<'d>>), Malformed> {
     const PLAIN: Malformed = Malformed { edns: false };
     let [_, _, _, _, q1, q0, an1, an0, ns1, ns0, ar1, ar0] = *header;
     let (questions, answers) = (u16::from_be_bytes([q1, q0]), u16::from_be_bytes([an1, an0]));
@@ -184,7 +233,7 @@ fn parse_body<'d>(datagram: &'d [u8], header: &[u8; HEADER]) -> Result<(Question
     if questions != 1 || answers != 0 || authorities > RECORD_BUDGET || additionals > RECORD_BUDGET {
         return Err(PLAIN);
     }
-    let question = read_question(datagram).ok_or(PLAIN)?;
+    let question = read_question(datagram, name).ok_or(PLAIN)?;
     let mut at = HEADER + question.octets.len();
     for _ in 0..authorities {
         let record = Record::read(datagram, at).filter(|record| record.rtype != RecordType::OPT).ok_or(PLAIN)?;
@@ -206,10 +255,10 @@ fn parse_body<'d>(datagram: &'d [u8], header: &[u8; HEADER]) -> Result<(Question
 }
 
 /// The question right after the header.
-fn read_question(datagram: &[u8]) -> Option<Question<'_>> {
+#[inline]
+fn read_question<'d>(datagram: &'d [u8], name: &'d mut SearchName) -> Option<Question<'d>> {
     let rest = datagram.get(HEADER..)?;
-    let name = SearchName::read(rest)?;
-    let size = name.as_wire().len();
+    let size = name.read(rest)?;
     let &[t1, t0, c1, c0] = rest.get(size..)?.first_chunk::<4>()?;
     Some(Question {
         octets: rest.get(..size + 4)?,
@@ -284,7 +333,7 @@ mod tests {
     const OPT: &[u8] = b"\0\0\x29\x04\xd0\0\0\x80\0\0\0";
 
     fn rejected(datagram: &[u8]) -> Option<Reject> {
-        parse(datagram).err()
+        parse(datagram, &mut SearchName::new()).err()
     }
 
     const FORMERR: Option<Reject> = Some(Reject::Reply { rcode: Rcode::FormErr, edns: false });
@@ -292,7 +341,8 @@ mod tests {
     #[test]
     fn a_plain_query_reads() {
         let datagram = message([1, 0, 0, 0], QUESTION);
-        let query = parse(&datagram).unwrap();
+        let mut name = SearchName::new();
+        let query = parse(&datagram, &mut name).unwrap();
         assert_eq!(query.question.name.as_wire(), b"\x03www\x07example\x03com\0");
         assert_eq!(query.question.octets, QUESTION);
         assert_eq!(query.question.rtype, RecordType::A);
@@ -345,7 +395,7 @@ mod tests {
         let label = |length: usize| [vec![length as u8], vec![b'a'; length]].concat();
         let longest = [label(63), label(63), label(63), label(61), vec![0]].concat();
         let over = [label(63), label(63), label(63), label(62), vec![0]].concat();
-        let ask = |name: &[u8]| parse(&message([1, 0, 0, 0], &[name, b"\0\x01\0\x01"].concat())).is_ok();
+        let ask = |name: &[u8]| rejected(&message([1, 0, 0, 0], &[name, b"\0\x01\0\x01"].concat())).is_none();
         assert!(ask(&longest));
         assert!(!ask(&over));
         assert!(ask(&[b"\x01a".repeat(127), vec![0]].concat()));
@@ -365,7 +415,7 @@ mod tests {
     #[test]
     fn opt_is_one_and_belongs_to_the_root() {
         let ok = message([1, 0, 0, 1], &[QUESTION, OPT].concat());
-        assert!(parse(&ok).unwrap().edns.is_some());
+        assert!(parse(&ok, &mut SearchName::new()).unwrap().edns.is_some());
         let twice = message([1, 0, 0, 2], &[QUESTION, OPT, OPT].concat());
         assert_eq!(rejected(&twice), Some(Reject::Reply { rcode: Rcode::FormErr, edns: true }));
         let named = message([1, 0, 0, 1], &[QUESTION, b"\x01a", OPT].concat());
@@ -377,10 +427,18 @@ mod tests {
         assert_eq!(rejected(&version), Some(Reject::Reply { rcode: Rcode::BadVers, edns: true }));
     }
 
+    #[test]
+    fn eight_octets_are_lowered_as_one_is() {
+        for octet in 0..=255u8 {
+            let word = u64::from_le_bytes([octet, b'A', octet, b'Z', 0xff, octet, b'[', b'@']);
+            assert_eq!(lowered(word).to_le_bytes(), word.to_le_bytes().map(|octet| octet.to_ascii_lowercase()));
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn no_octets_panic(datagram in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..600)) {
-            let _ = parse(&datagram);
+            let _ = rejected(&datagram);
         }
     }
 }

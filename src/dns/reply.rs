@@ -2,12 +2,24 @@
 
 use super::edns::{ClientSubnet, Edns, OPTION_CLIENT_SUBNET, OPTION_NSID};
 use super::query::{HEADER, Rcode};
-use super::{RecordType, UDP_PAYLOAD};
+use super::{CLASS_IN, RecordType, UDP_PAYLOAD};
 
 /// Octets of an OPT record without options.
 const OPT_FIXED: usize = 11;
 /// A pointer can reach this far into a message (RFC 1035 section 4.1.4).
 pub const POINTER_REACH: usize = 0x3fff;
+
+/// Octets of a record before its data when the owner is a pointer.
+pub const RECORD_HEADER: usize = 12;
+
+/// Owner (a pointer), type, class IN, TTL and data length of a record (RFC 1035 section 4.1.3).
+#[inline]
+pub fn record_header(owner: u16, rtype: RecordType, ttl: u32, length: u16) -> [u8; RECORD_HEADER] {
+    let [o1, o0] = (0xc000 | owner).to_be_bytes();
+    let ([t1, t0], [c1, c0], [l1, l0]) = (rtype.0.to_be_bytes(), CLASS_IN.to_be_bytes(), length.to_be_bytes());
+    let [ttl3, ttl2, ttl1, ttl0] = ttl.to_be_bytes();
+    [o1, o0, t1, t0, c1, c0, ttl3, ttl2, ttl1, ttl0, l1, l0]
+}
 
 /// What was to be written does not fit any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,15 +133,34 @@ impl<'b> Reply<'b> {
         Ok(place)
     }
 
-    /// Forgets everything written since `mark` in `section` and later sections.
-    pub fn rewind(&mut self, mark: Mark) {
-        self.length = mark.length;
-        self.counts = mark.counts;
-    }
-
-    /// Remembers this point for [`Reply::rewind`].
-    pub fn mark(&self) -> Mark {
-        Mark { length: self.length, counts: self.counts }
+    /// Appends one record whose owner is a pointer to `owner`; `data` is given in parts.
+    #[inline]
+    pub fn append_record(
+        &mut self,
+        section: Section,
+        owner: u16,
+        rtype: RecordType,
+        ttl: u32,
+        data: &[&[u8]],
+    ) -> Result<(), Full> {
+        let length: usize = data.iter().map(|part| part.len()).sum();
+        let end = self.length + RECORD_HEADER + length;
+        if end > self.limit {
+            return Err(Full);
+        }
+        let place = self.buffer.get_mut(self.length..end).ok_or(Full)?;
+        let (header, mut rest) = place.split_first_chunk_mut::<RECORD_HEADER>().ok_or(Full)?;
+        *header = record_header(owner, rtype, ttl, length as u16);
+        for part in data {
+            let (here, after) = rest.split_at_mut_checked(part.len()).ok_or(Full)?;
+            here.copy_from_slice(part);
+            rest = after;
+        }
+        self.length = end;
+        if let Some(total) = self.counts.get_mut(section as usize) {
+            *total += 1;
+        }
+        Ok(())
     }
 
     /// Writes OPT and the header; returns the length of the whole reply.
@@ -179,13 +210,6 @@ impl<'b> Reply<'b> {
         self.length = start + size;
         Some(())
     }
-}
-
-/// A point in a reply to come back to.
-#[derive(Debug, Clone, Copy)]
-pub struct Mark {
-    length: usize,
-    counts: [u16; 3],
 }
 
 /// A reply that echoes no question: header and, where owed, OPT (FORMERR, NOTIMP, BADVERS).

@@ -35,6 +35,8 @@ pub struct Batch {
     /// Kept for the pointers in `received` and `sent`.
     _query_vectors: Box<[libc::iovec]>,
     reply_vectors: Box<[libc::iovec]>,
+    /// How many headers of `received` hold lengths that the kernel wrote.
+    filled: usize,
     /// How many replies wait to be sent.
     waiting: usize,
     wildcard: bool,
@@ -91,6 +93,7 @@ impl Batch {
             sent,
             _query_vectors: query_vectors,
             reply_vectors,
+            filled: BATCH,
             waiting: 0,
             wildcard,
         }
@@ -102,10 +105,7 @@ impl Batch {
     /// What the system call says; `WouldBlock` and `Interrupted` when none came in the socket's time.
     pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
         self.waiting = 0;
-        for message in &mut self.received {
-            message.msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-            message.msg_hdr.msg_controllen = if self.wildcard { CONTROL } else { 0 };
-        }
+        self.forget_received();
         // SAFETY: every pointer in `received` leads to a buffer of the length stated beside it, owned by `self`.
         let count = unsafe {
             libc::recvmmsg(
@@ -116,7 +116,20 @@ impl Batch {
                 ptr::null_mut(),
             )
         };
-        if count < 0 { Err(io::Error::last_os_error()) } else { Ok(count as usize) }
+        if count < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        self.filled = count as usize;
+        Ok(self.filled)
+    }
+
+    /// The kernel writes the lengths of what it stored over those of the room there is.
+    fn forget_received(&mut self) {
+        for message in self.received.iter_mut().take(self.filled) {
+            message.msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            message.msg_hdr.msg_controllen = if self.wildcard { CONTROL } else { 0 };
+        }
+        self.filled = 0;
     }
 
     /// One received datagram; `None` for what is not to be answered: cut off, or from port 0, which no reply reaches.

@@ -68,6 +68,8 @@ pub enum Ending {
 pub struct Outcome {
     /// In order; the first that takes the client serves it.
     pub stages: Box<[Stage]>,
+    /// Every stage is whole, so the answer does not depend on the client's prefix.
+    pub whole: bool,
     /// After the last stage.
     pub ending: Ending,
     /// No region of the class is available: the stages are the all-down rule's.
@@ -81,12 +83,12 @@ impl Outcome {
     pub fn resolve(tiers: &Tiers, standing: &[Standing], all_down: AllDown, last_good: &[bool]) -> Outcome {
         let stages = stages(tiers, standing);
         if stages.last().is_some_and(|stage| stage.certain) {
-            return Outcome { stages: stages.into(), ending: Ending::Never, all_down: false };
+            return Outcome::new(stages, Ending::Never, false);
         }
         let nobody = stages.is_empty();
         let fallback = match all_down {
-            AllDown::NoData => return Outcome { stages: stages.into(), ending: Ending::NoData, all_down: nobody },
-            AllDown::ServFail => return Outcome { stages: stages.into(), ending: Ending::ServFail, all_down: nobody },
+            AllDown::NoData => return Outcome::new(stages, Ending::NoData, nobody),
+            AllDown::ServFail => return Outcome::new(stages, Ending::ServFail, nobody),
             AllDown::AnswerAll => as_if_up(standing, |_| true),
             AllDown::LastGood => as_if_up(standing, |position| last_good.get(position).copied().unwrap_or(false)),
         };
@@ -96,7 +98,11 @@ impl Outcome {
             stages.extend(self::stages(tiers, &as_if_up(standing, |_| true)));
         }
         let ending = if stages.last().is_some_and(|stage| stage.certain) { Ending::Never } else { Ending::NoData };
-        Outcome { stages: stages.into(), ending, all_down: nobody }
+        Outcome::new(stages, ending, nobody)
+    }
+
+    fn new(stages: Vec<Stage>, ending: Ending, all_down: bool) -> Outcome {
+        Outcome { whole: stages.iter().all(|stage| stage.whole), stages: stages.into(), ending, all_down }
     }
 }
 

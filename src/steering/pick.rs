@@ -77,10 +77,18 @@ fn below(draw: u64, total: u64) -> u64 {
 }
 
 /// The endpoints of one reply, in order: region position and index into its pool.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Picks {
     chosen: [(u8, u16); MAX_ANSWERS],
     count: u8,
+}
+
+impl Default for Picks {
+    #[inline]
+    fn default() -> Self {
+        // A literal: the derived one fills the array element by element.
+        Picks { chosen: [(0, 0); MAX_ANSWERS], count: 0 }
+    }
 }
 
 impl Picks {
@@ -116,36 +124,68 @@ pub fn stage_for(outcome: &Outcome, client: Client) -> Option<&Stage> {
     })
 }
 
-/// Picks up to `answers` endpoints of a stage, each at most once.
-///
-/// `pools` is by region position. `draw` is uniform; `turn` counts the answers of this service (round robin).
+/// How to pick for one query.
+#[derive(Debug, Clone, Copy)]
+pub struct Way {
+    /// The service's rule.
+    pub pick: Pick,
+    /// Endpoints per reply.
+    pub answers: u8,
+    /// Uniform over all of `u64`.
+    pub draw: u64,
+    /// Counts the answers of this service, for round robin.
+    pub turn: u32,
+}
+
+/// Picks endpoints of a stage, each at most once. `pools` is by region position.
 #[inline]
-pub fn pick(
-    stage: &Stage,
-    pools: &[Option<Pool>],
-    how: Pick,
-    answers: u8,
-    client: Client,
-    draw: u64,
-    turn: u32,
-) -> Picks {
+pub fn pick(stage: &Stage, pools: &[Option<Pool>], client: Client, way: Way) -> Picks {
     let mut picks = Picks::default();
     if let Some(region) = only_endpoint(stage, pools) {
         picks.push(region, 0);
         return picks;
     }
-    let mut draw = draw;
-    for _ in 0..answers {
-        let next = match how {
+    let mut draw = way.draw;
+    for _ in 0..way.answers {
+        let next = match way.pick {
+            Pick::Weighted | Pick::LeastLoad if stage.whole && picks.count == 0 => weighted_first(stage, pools, draw),
             Pick::Weighted | Pick::LeastLoad => weighted(stage, pools, client, &picks, draw),
             Pick::Sticky => sticky(stage, pools, client, &picks),
-            Pick::RoundRobin => round_robin(stage, pools, client, &picks, turn),
+            Pick::RoundRobin => round_robin(stage, pools, client, &picks, way.turn),
         };
         let Some((region, endpoint)) = next else { break };
         picks.push(region, endpoint);
         draw = next_draw(draw);
     }
     picks
+}
+
+/// The first pick of a stage in which every region takes everybody: nothing to leave out, the sums are known.
+#[inline]
+fn weighted_first(stage: &Stage, pools: &[Option<Pool>], draw: u64) -> Option<(u8, usize)> {
+    let weights = stage.regions.iter().map(|(_, now)| now.weight);
+    let (region, _) = *stage.regions.get(walk(weights, below(draw, stage.total))?)?;
+    let pool = pool_of(pools, region)?;
+    let endpoint = walk(pool.weights.iter().copied(), below(second_draw(draw), pool.total))?;
+    Some((region, endpoint))
+}
+
+/// The index at which the running sum of the weights first exceeds `left`.
+#[inline]
+fn walk(weights: impl Iterator<Item = u32>, mut left: u64) -> Option<usize> {
+    for (index, weight) in weights.enumerate() {
+        match left.checked_sub(u64::from(weight)) {
+            None => return Some(index),
+            Some(rest) => left = rest,
+        }
+    }
+    None
+}
+
+/// A draw for the endpoint that is independent of the one for its region.
+#[inline]
+fn second_draw(draw: u64) -> u64 {
+    next_draw(!draw)
 }
 
 /// The region of a stage in which there is nothing to decide: one region that takes everybody, with one endpoint.
@@ -187,7 +227,7 @@ fn weighted(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Picks
     let pool = pool_of(pools, region)?;
     let endpoint_weight =
         |endpoint: usize| if picks.holds(region, endpoint) { 0 } else { u64::from(pool.weights[endpoint]) };
-    spin(pool.weights.len(), &endpoint_weight, next_draw(!draw)).map(|endpoint| (region, endpoint))
+    spin(pool.weights.len(), &endpoint_weight, second_draw(draw)).map(|endpoint| (region, endpoint))
 }
 
 /// One index of `0..count` in proportion to its weight; `None` when all weights are 0.
@@ -266,6 +306,18 @@ mod tests {
         Outcome::resolve(&Tiers::from_lists(&[&positions]), &standing, AllDown::AnswerAll, &[]).stages[0].clone()
     }
 
+    fn picked(
+        stage: &Stage,
+        pools: &[Option<Pool>],
+        pick: Pick,
+        answers: u8,
+        client: Client,
+        draw: u64,
+        turn: u32,
+    ) -> Picks {
+        super::pick(stage, pools, client, Way { pick, answers, draw, turn })
+    }
+
     fn client(n: u32) -> Client {
         Client::at(IpAddr::V4((n << 8).into()))
     }
@@ -276,7 +328,7 @@ mod tests {
         let mut draw = 1;
         for n in 0..draws {
             draw = next_draw(draw);
-            let picks = pick(stage, pools, how, 1, client(n), draw, n);
+            let picks = picked(stage, pools, how, 1, client(n), draw, n);
             *counts.entry(picks.as_slice()[0]).or_insert(0.0) += 1.0;
         }
         counts.into_iter().collect()
@@ -307,8 +359,8 @@ mod tests {
         let (three, two) = (stage(&[100, 100, 100]), stage(&[100, 100]));
         let pools = [Pool::new(&[1]), Pool::new(&[1]), Pool::new(&[1])];
         for n in 0..1000 {
-            let before = pick(&three, &pools, Pick::Sticky, 1, client(n), 0, 0).as_slice()[0];
-            let after = pick(&two, &pools, Pick::Sticky, 1, client(n), 1, 1).as_slice()[0];
+            let before = picked(&three, &pools, Pick::Sticky, 1, client(n), 0, 0).as_slice()[0];
+            let after = picked(&two, &pools, Pick::Sticky, 1, client(n), 1, 1).as_slice()[0];
             assert!(before.0 == 2 || before == after);
         }
     }
@@ -316,7 +368,7 @@ mod tests {
     #[test]
     fn round_robin_goes_round() {
         let pools = [Pool::new(&[1, 1]), Pool::new(&[1])];
-        let picked = |turn| pick(&stage(&[1, 1]), &pools, Pick::RoundRobin, 1, client(1), 0, turn).as_slice()[0];
+        let picked = |turn| picked(&stage(&[1, 1]), &pools, Pick::RoundRobin, 1, client(1), 0, turn).as_slice()[0];
         assert_eq!([0, 1, 2, 3].map(picked), [(0, 0), (0, 1), (1, 0), (0, 0)]);
     }
 
@@ -325,7 +377,7 @@ mod tests {
         let pools = [Pool::new(&[1, 5, 1]), Pool::new(&[1])];
         for how in [Pick::Weighted, Pick::Sticky, Pick::RoundRobin] {
             for n in 0..200 {
-                let picks = pick(&stage(&[1, 1]), &pools, how, 8, client(n), next_draw(u64::from(n)), n);
+                let picks = picked(&stage(&[1, 1]), &pools, how, 8, client(n), next_draw(u64::from(n)), n);
                 let mut distinct = picks.as_slice().to_vec();
                 distinct.sort();
                 distinct.dedup();
@@ -348,7 +400,7 @@ mod tests {
         assert_eq!(below(u64::MAX, 0), 0);
         let nobody = Stage { regions: Box::new([]), total: 0, certain: false, whole: true };
         for how in [Pick::Weighted, Pick::Sticky, Pick::RoundRobin] {
-            assert!(pick(&nobody, &[], how, 8, client(0), 7, 7).as_slice().is_empty());
+            assert!(picked(&nobody, &[], how, 8, client(0), 7, 7).as_slice().is_empty());
         }
     }
 }

@@ -54,7 +54,7 @@ impl World {
     /// The zone that holds a name, if one does.
     pub fn zone_of(&self, name: &Name) -> Option<&Zone> {
         let wire = name.to_lower();
-        let search = SearchName::read(wire.as_wire())?;
+        let search = SearchName::from_wire(wire.as_wire())?;
         let node = match self.names.look_up(&search) {
             Lookup::Found(node) | Lookup::Wildcard(node) | Lookup::Delegated(node) => node,
             Lookup::Redirected(node) | Lookup::Missing(node) => node,

@@ -5,10 +5,8 @@
 //! RRset is one copy, and two octets for each pointer.
 
 use super::names::NodeId;
-use crate::dns::{CLASS_IN, Name, RecordType};
-
-/// Octets of a record before its data when the owner is a pointer.
-pub const RECORD_HEADER: usize = 12;
+use crate::dns::reply::{RECORD_HEADER, record_header};
+use crate::dns::{Name, RecordType};
 
 /// One RRset ready to be copied.
 #[derive(Debug, Clone)]
@@ -104,11 +102,7 @@ impl Records {
         let mut count = 0;
         for data in rdata {
             let record = self.octets.len();
-            self.octets.extend_from_slice(&[0, 0]);
-            self.octets.extend_from_slice(&rtype.0.to_be_bytes());
-            self.octets.extend_from_slice(&CLASS_IN.to_be_bytes());
-            self.octets.extend_from_slice(&ttl.to_be_bytes());
-            self.octets.extend_from_slice(&[0, 0]);
+            self.octets.extend_from_slice(&record_header(0, rtype, ttl, 0));
             self.data(start, rtype, data, origin);
             let length = (self.octets.len() - record - RECORD_HEADER) as u16;
             self.octets[record + 10..record + 12].copy_from_slice(&length.to_be_bytes());
