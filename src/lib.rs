@@ -20,3 +20,6 @@ pub mod server;
 pub mod control;
 
 pub mod cli;
+
+#[doc(hidden)]
+pub mod fuzzing;

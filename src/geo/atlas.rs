@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
@@ -155,6 +155,17 @@ impl Atlas {
         let unchanged = (0..).zip(&numbers).all(|(old, new)| old == new.0);
         let v6 = if unchanged { v6 } else { v6.renumbered(|id| numbers[id.0 as usize]) };
         Ok(Atlas { sources: plan.sources(), places: places.into_places(), v4, v6 })
+    }
+
+    /// An atlas of one database in memory, without the built-in table; `path` is for messages.
+    pub fn of_octets(path: &Path, file: Vec<u8>) -> Result<Atlas, GeoError> {
+        let database = Database::from_octets(path, file)?;
+        Self::layered(&[database], CoarsePoints::default(), &[], &Table::empty())
+    }
+
+    /// An atlas that knows nothing but what is unroutable.
+    pub fn empty() -> Atlas {
+        Self::layered(&[], CoarsePoints::default(), &[], &Table::empty()).unwrap_or_else(|_| Self::unknown())
     }
 
     fn unknown() -> Atlas {

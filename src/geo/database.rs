@@ -1,4 +1,4 @@
-//! Databases in MaxMind DB format. The only file that knows the library that reads them.
+//! Databases in MaxMind DB format. The only file that knows the library that reads their metadata.
 //!
 //! A file is read whole, not mapped: a mapped file that someone truncates kills the process. Its tree is walked once,
 //! and each distinct record is decoded once, however many networks share it.
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use foldhash::{HashMap, HashMapExt};
-use maxminddb::{LookupResult, MaxMindDbError, Reader, path};
+use maxminddb::Reader;
 
 use super::address::Address;
 use super::error::GeoError;
@@ -21,6 +21,8 @@ pub struct Database {
     path: PathBuf,
     file: File,
     reader: Reader<File>,
+    /// Where the data section begins.
+    section: usize,
 }
 
 /// The octets of a file: the library decodes records, the tree is ours.
@@ -45,7 +47,9 @@ impl Database {
         let file = File(Arc::new(file));
         let reader = Reader::from_source(file.clone())
             .map_err(|error| GeoError::new(path, format_args!("is not a sound MaxMind DB file: {error}")))?;
-        Ok(Database { path: path.to_owned(), file, reader })
+        let metadata = reader.metadata();
+        let tree = metadata.node_count as usize * (usize::from(metadata.record_size) / 4);
+        Ok(Database { path: path.to_owned(), file, section: tree + SEPARATOR, reader })
     }
 
     /// The file it was read from.
@@ -74,10 +78,11 @@ impl Database {
         let metadata = self.reader.metadata();
         let tree = Tree::new(self.file.as_ref(), metadata.node_count, metadata.record_size, metadata.ip_version)
             .map_err(|_| self.damaged_tree())?;
-        let leaves = tree.leaves();
         Ok(Networks {
             database: self,
-            leaves,
+            leaves: tree.leaves(),
+            section: self.file.as_ref().get(self.section..).unwrap_or_default(),
+            nodes: metadata.node_count as usize,
             interpret,
             recent: vec![(0, V::default()); RECENT],
             known: HashMap::new(),
@@ -89,6 +94,9 @@ impl Database {
     }
 }
 
+/// Octets between the tree and the data section.
+const SEPARATOR: usize = 16;
+
 /// Records remembered by the lowest bits of their number, in front of the map of all: neighbours share records.
 const RECENT: usize = 1 << 14;
 
@@ -96,6 +104,8 @@ const RECENT: usize = 1 << 14;
 pub struct Networks<'a, A, V, F> {
     database: &'a Database,
     leaves: Leaves<'a, A>,
+    section: &'a [u8],
+    nodes: usize,
     interpret: F,
     recent: Vec<(u32, V)>,
     known: HashMap<u32, V>,
@@ -129,28 +139,19 @@ impl<'a, A: Address, V: Copy + Default, F: FnMut(Record<'a>) -> V> Networks<'a, 
         if let Some(value) = self.known.get(&record) {
             return Ok(*value);
         }
-        let decoded = self.decode(first)?;
-        let value = (self.interpret)(decoded);
+        let read = self.read(first, record)?;
+        let value = (self.interpret)(read);
         self.known.insert(record, value);
         Ok(value)
     }
 
-    fn decode(&self, first: A) -> Result<Record<'a>, GeoError> {
-        let database = self.database;
-        let record = database.reader.lookup(first.ip()).and_then(whole_record);
-        record.map_err(|error| {
-            let reason = format!("its record of {} is damaged ({error}); fetch the file again", first.ip());
-            GeoError::new(&database.path, reason)
+    /// A record's number is its offset in the data section behind the number of nodes and the separator.
+    fn read(&self, first: A, record: u32) -> Result<Record<'a>, GeoError> {
+        let offset = (record as usize).checked_sub(self.nodes + SEPARATOR);
+        let read = offset.and_then(|offset| Record::read(self.section, offset).ok());
+        read.ok_or_else(|| {
+            let reason = format!("its record of {} is damaged; fetch the file again", first.ip());
+            GeoError::new(&self.database.path, reason)
         })
     }
-}
-
-/// The record, with the country where the network is registered if nothing is known of where it is used.
-fn whole_record<'a>(found: LookupResult<'a, File>) -> Result<Record<'a>, MaxMindDbError> {
-    let mut record: Record<'a> = found.decode()?.unwrap_or_default();
-    if record.country.is_none() && record.asn.is_none() {
-        let registered = found.decode_path::<&str>(&path!["registered_country", "iso_code"]).unwrap_or_default();
-        record.country = registered.filter(|code| code.len() == 2).and_then(|code| code.parse().ok());
-    }
-    Ok(record)
 }

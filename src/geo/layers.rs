@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 
 use foldhash::{HashMap, HashMapExt};
 
-use super::Place;
 use super::address::Address;
 use super::atlas::PlaceId;
 use super::error::GeoError;
 use super::ranges::{RangeBuilder, RangeList};
+use super::{Code, Place};
 
 /// What one layer says of a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,8 +47,8 @@ pub struct PlaceTable {
     numbers: HashMap<PlaceKey, PlaceId>,
 }
 
-/// A place in a form that can be hashed: coordinates by their bits.
-type PlaceKey = (Option<[u64; 2]>, [Option<super::Code>; 3], Option<u32>, u8, bool);
+/// A place in a form that is hashed fast: coordinates by their bits, codes by their octets.
+type PlaceKey = [u64; 5];
 
 impl Default for PlaceTable {
     /// The two places that every table begins with.
@@ -93,8 +93,13 @@ impl PlaceTable {
 }
 
 fn key(place: &Place) -> PlaceKey {
-    let point = place.point.map(|point| [point.latitude().to_bits(), point.longitude().to_bits()]);
-    (point, [place.country, place.continent, place.subdivision], place.asn, place.source, place.coarse)
+    // No coordinates and no code are not a value of theirs: not a number, and no octets.
+    let [latitude, longitude] =
+        place.point.map_or([f64::NAN; 2], |point| [point.latitude(), point.longitude()]).map(f64::to_bits);
+    let code = |code: Option<Code>| code.map_or(0, |code| u64::from(u32::from_le_bytes(code.octets())));
+    let asn = place.asn.map_or(1 << 32, u64::from);
+    let rest = u64::from(place.source) << 40 | u64::from(place.coarse) << 48;
+    [latitude, longitude, code(place.country) << 32 | code(place.continent), code(place.subdivision), asn | rest]
 }
 
 /// Prefixes painted over one another: a layer that is made by hand.

@@ -15,6 +15,7 @@ pub mod special;
 pub mod database;
 pub mod record;
 pub mod tree;
+pub mod values;
 
 pub mod builtin;
 pub mod cells;

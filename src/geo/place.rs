@@ -11,6 +11,11 @@ use crate::steering::Point;
 pub struct Code([u8; 4]);
 
 impl Code {
+    /// The text, padded with zeros.
+    pub fn octets(self) -> [u8; 4] {
+        self.0
+    }
+
     /// The text of the code.
     pub fn as_str(&self) -> &str {
         let length = self.0.iter().position(|&octet| octet == 0).unwrap_or(4);
@@ -28,7 +33,8 @@ impl FromStr for Code {
             return Err(());
         }
         let mut code = [0; 4];
-        code[..octets.len()].copy_from_slice(&text.to_ascii_uppercase().into_bytes());
+        code[..octets.len()].copy_from_slice(octets);
+        code.make_ascii_uppercase();
         Ok(Code(code))
     }
 }

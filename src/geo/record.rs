@@ -4,12 +4,8 @@
 //! flat (`country_code` or `country`, `latitude`). Every field is read leniently: a field of another type than
 //! expected is unknown, so that one odd record does not cost the whole file.
 
-use std::fmt;
-use std::marker::PhantomData;
-
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-
 use super::Code;
+use super::values::{DamagedValue, Enough, Item, Value, Values};
 use crate::steering::Point;
 
 /// What a record says of its networks; borrowed from the file.
@@ -27,77 +23,123 @@ pub struct Record<'a> {
     pub point: Option<Point>,
     /// Kilometres.
     pub accuracy_radius: Option<f64>,
-    /// Whether a city is named.
-    pub has_city: bool,
+    /// Whether a city or a subdivision is named.
+    pub is_local: bool,
     /// Autonomous system number; 0 is none (RFC 7607).
     pub asn: Option<u32>,
 }
 
 impl<'a> Record<'a> {
+    /// The record at an offset of the data section. A field that is not needed is not looked at: each is somewhere
+    /// else in a large file, and to go there takes longer than everything else.
+    pub fn read(section: &'a [u8], at: usize) -> Result<Self, DamagedValue> {
+        let (mut values, mut fields) = (Values::new(section), Fields::default());
+        let record = values.item(at)?;
+        values.entries(&record, |_, key, at| {
+            fields.note(key, at);
+            Ok(Enough::No)
+        })?;
+        fields.record(&mut values)
+    }
+
     /// The record speaks of the country as a whole, so its coordinates are the country's default point.
     pub fn is_coarse(&self) -> bool {
-        let named = self.has_city || self.subdivision.is_some() || self.subdivision_name.is_some();
-        !named || self.accuracy_radius.is_some_and(|radius| radius >= 500.0)
+        !self.is_local || self.accuracy_radius.is_some_and(|radius| radius >= 500.0)
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Record<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Fields::deserialize(deserializer).map(Record::from)
+/// Where the fields of both layouts stand.
+#[derive(Debug, Default)]
+struct Fields {
+    country: Option<usize>,
+    country_code: Option<usize>,
+    registered_country: Option<usize>,
+    continent: Option<usize>,
+    continent_code: Option<usize>,
+    subdivisions: Option<usize>,
+    state1: Option<usize>,
+    city: Option<usize>,
+    location: Option<usize>,
+    latitude: Option<usize>,
+    longitude: Option<usize>,
+    autonomous_system_number: Option<usize>,
+    asn: Option<usize>,
+}
+
+impl Fields {
+    #[inline]
+    fn note(&mut self, key: &[u8], at: usize) {
+        let field = match key {
+            b"country" => &mut self.country,
+            b"country_code" => &mut self.country_code,
+            b"registered_country" => &mut self.registered_country,
+            b"continent" => &mut self.continent,
+            b"continent_code" => &mut self.continent_code,
+            b"subdivisions" => &mut self.subdivisions,
+            b"state1" => &mut self.state1,
+            b"city" => &mut self.city,
+            b"location" => &mut self.location,
+            b"latitude" => &mut self.latitude,
+            b"longitude" => &mut self.longitude,
+            b"autonomous_system_number" => &mut self.autonomous_system_number,
+            b"asn" => &mut self.asn,
+            _ => return,
+        };
+        *field = Some(at);
     }
-}
 
-/// The fields of both layouts, as they stand.
-#[derive(serde::Deserialize)]
-#[serde(default)]
-#[derive(Default)]
-struct Fields<'a> {
-    #[serde(borrow)]
-    country: Scalar<'a>,
-    #[serde(borrow)]
-    country_code: Scalar<'a>,
-    #[serde(borrow)]
-    continent: Scalar<'a>,
-    #[serde(borrow)]
-    continent_code: Scalar<'a>,
-    #[serde(borrow)]
-    subdivisions: First<'a>,
-    #[serde(borrow)]
-    state1: Scalar<'a>,
-    #[serde(borrow)]
-    city: Scalar<'a>,
-    #[serde(borrow)]
-    location: Location<'a>,
-    #[serde(borrow)]
-    latitude: Scalar<'a>,
-    #[serde(borrow)]
-    longitude: Scalar<'a>,
-    #[serde(borrow)]
-    autonomous_system_number: Scalar<'a>,
-    #[serde(borrow)]
-    asn: Scalar<'a>,
-}
-
-impl<'a> From<Fields<'a>> for Record<'a> {
-    fn from(fields: Fields<'a>) -> Self {
-        let Fields { location, subdivisions: First(subdivision), .. } = fields;
-        let latitude = location.latitude.number.or(fields.latitude.number());
-        let longitude = location.longitude.number.or(fields.longitude.number());
-        Record {
-            country: fields.country.country().or(fields.country_code.country()),
-            continent: fields.continent.letters(2).or(fields.continent_code.letters(2)),
-            subdivision: subdivision.code.and_then(|code| code.parse().ok()),
-            subdivision_name: fields.state1.text(),
-            point: latitude.zip(longitude).filter(|&point| point != (0.0, 0.0)).and_then(point),
+    fn record<'a>(&self, values: &mut Values<'a>) -> Result<Record<'a>, DamagedValue> {
+        let location = Location::read(values, self.location)?;
+        let subdivision = first_code(values, self.subdivisions)?;
+        let subdivision_name = Scalar::read(values, self.state1)?.text();
+        let asn = first_of(values, [self.autonomous_system_number, self.asn], Scalar::asn)?;
+        let country = first_of(values, [self.country, self.country_code], Scalar::country)?;
+        Ok(Record {
+            country: match (country, asn) {
+                // Where the network is registered, if nothing is known of where it is used.
+                (None, None) => Scalar::read(values, self.registered_country)?.country(),
+                _ => country,
+            },
+            continent: first_of(values, [self.continent, self.continent_code], |scalar| scalar.letters(2))?,
+            subdivision: subdivision.and_then(|code| code.parse().ok()),
+            subdivision_name,
+            point: self.point(&location, values)?,
             accuracy_radius: location.accuracy_radius.number(),
-            has_city: fields.city.is_named(),
-            asn: fields.autonomous_system_number.asn().or(fields.asn.asn()),
+            is_local: subdivision.is_some()
+                || subdivision_name.is_some()
+                || Scalar::read(values, self.city)?.is_named(),
+            asn,
+        })
+    }
+
+    fn point(&self, location: &Location<'_>, values: &mut Values<'_>) -> Result<Option<Point>, DamagedValue> {
+        let latitude = location.latitude.number.or(Scalar::read(values, self.latitude)?.number());
+        let longitude = location.longitude.number.or(Scalar::read(values, self.longitude)?.number());
+        let stated = latitude.zip(longitude).filter(|&point| point != (0.0, 0.0));
+        Ok(stated.and_then(|(latitude, longitude)| Point::new(latitude, longitude).ok()))
+    }
+}
+
+/// What the first of these fields that says anything says.
+fn first_of<'a, T>(
+    values: &mut Values<'a>,
+    fields: [Option<usize>; 2],
+    meaning: impl Fn(&Scalar<'a>) -> Option<T>,
+) -> Result<Option<T>, DamagedValue> {
+    for at in fields.into_iter().flatten() {
+        if let Some(found) = meaning(&Scalar::read(values, Some(at))?) {
+            return Ok(Some(found));
         }
     }
+    Ok(None)
 }
 
-fn point((latitude, longitude): (f64, f64)) -> Option<Point> {
-    Point::new(latitude, longitude).ok()
+/// The code of the first map of a list.
+fn first_code<'a>(values: &mut Values<'a>, list: Option<usize>) -> Result<Option<&'a str>, DamagedValue> {
+    let Some(at) = list else { return Ok(None) };
+    let list = values.item(at)?;
+    let first = Values::first(&list);
+    Ok(Scalar::read(values, first)?.code)
 }
 
 /// MaxMind's `location`.
@@ -106,6 +148,24 @@ struct Location<'a> {
     latitude: Scalar<'a>,
     longitude: Scalar<'a>,
     accuracy_radius: Scalar<'a>,
+}
+
+impl<'a> Location<'a> {
+    fn read(values: &mut Values<'a>, at: Option<usize>) -> Result<Self, DamagedValue> {
+        let mut location = Location::default();
+        let Some(at) = at else { return Ok(location) };
+        let map = values.item(at)?;
+        values.entries(&map, |values, key, at| {
+            match key {
+                b"latitude" => location.latitude = Scalar::read(values, Some(at))?,
+                b"longitude" => location.longitude = Scalar::read(values, Some(at))?,
+                b"accuracy_radius" => location.accuracy_radius = Scalar::read(values, Some(at))?,
+                _ => {}
+            }
+            Ok(Enough::No)
+        })?;
+        Ok(location)
+    }
 }
 
 /// A text, a number, or a map that stands for its `iso_code` or `code`.
@@ -119,6 +179,24 @@ struct Scalar<'a> {
 }
 
 impl<'a> Scalar<'a> {
+    /// The value at an offset; nothing if there is none.
+    #[inline]
+    fn read(values: &mut Values<'a>, at: Option<usize>) -> Result<Self, DamagedValue> {
+        let mut scalar = Scalar::default();
+        let Some(at) = at else { return Ok(scalar) };
+        let item = values.item(at)?;
+        match item.value {
+            Value::Text(text) => scalar.text = std::str::from_utf8(text).ok(),
+            Value::Number(number) => scalar.number = Some(number),
+            Value::Map(entries) => {
+                scalar.is_filled = entries > 0;
+                scalar.code = code_of(values, &item)?;
+            }
+            Value::List(_) | Value::Other => {}
+        }
+        Ok(scalar)
+    }
+
     fn text(&self) -> Option<&'a str> {
         self.text.filter(|text| !text.is_empty())
     }
@@ -147,156 +225,30 @@ impl<'a> Scalar<'a> {
     }
 }
 
-/// The first element of a list.
-#[derive(Default)]
-struct First<'a>(Scalar<'a>);
-
-/// The keys of the maps inside a record.
-#[derive(serde::Deserialize)]
-#[serde(field_identifier, rename_all = "snake_case")]
-enum Key {
-    IsoCode,
-    Code,
-    Latitude,
-    Longitude,
-    AccuracyRadius,
-    #[serde(other)]
-    Other,
-}
-
-/// Reads any value into a `T`, by whichever of these methods fits; the rest of the value is passed over.
-trait Lenient<'a>: Default {
-    fn text(&mut self, _text: &'a str) {}
-    fn number(&mut self, _number: f64) {}
-    fn entry<M: MapAccess<'a>>(&mut self, _key: Key, map: &mut M) -> Result<(), M::Error> {
-        map.next_value::<IgnoredAny>().map(drop)
-    }
-    fn first<S: SeqAccess<'a>>(&mut self, _list: &mut S) -> Result<(), S::Error> {
-        Ok(())
-    }
-}
-
-impl<'a> Lenient<'a> for Scalar<'a> {
-    fn text(&mut self, text: &'a str) {
-        self.text = Some(text);
-    }
-
-    fn number(&mut self, number: f64) {
-        self.number = Some(number);
-    }
-
-    fn entry<M: MapAccess<'a>>(&mut self, key: Key, map: &mut M) -> Result<(), M::Error> {
-        match key {
-            Key::IsoCode | Key::Code => self.code = map.next_value::<Scalar>()?.text(),
-            _ => drop(map.next_value::<IgnoredAny>()?),
+/// What a map has for a code; names and the rest are not looked at.
+fn code_of<'a>(values: &mut Values<'a>, map: &Item<'a>) -> Result<Option<&'a str>, DamagedValue> {
+    let mut code = None;
+    values.entries(map, |values, key, at| {
+        if !matches!(key, b"iso_code" | b"code") {
+            return Ok(Enough::No);
         }
-        self.is_filled = true;
-        Ok(())
-    }
-}
-
-impl<'a> Lenient<'a> for Location<'a> {
-    fn entry<M: MapAccess<'a>>(&mut self, key: Key, map: &mut M) -> Result<(), M::Error> {
-        match key {
-            Key::Latitude => self.latitude = map.next_value()?,
-            Key::Longitude => self.longitude = map.next_value()?,
-            Key::AccuracyRadius => self.accuracy_radius = map.next_value()?,
-            _ => drop(map.next_value::<IgnoredAny>()?),
+        if let Value::Text(text) = values.item(at)?.value {
+            code = std::str::from_utf8(text).ok().filter(|text| !text.is_empty());
         }
-        Ok(())
-    }
+        Ok(Enough::Yes)
+    })?;
+    Ok(code)
 }
-
-impl<'a> Lenient<'a> for First<'a> {
-    fn first<S: SeqAccess<'a>>(&mut self, list: &mut S) -> Result<(), S::Error> {
-        self.0 = list.next_element()?.unwrap_or_default();
-        Ok(())
-    }
-}
-
-struct LenientVisitor<'a, T>(PhantomData<(&'a (), T)>);
-
-impl<'a, T: Lenient<'a>> LenientVisitor<'a, T> {
-    fn made<E>(fill: impl FnOnce(&mut T)) -> Result<T, E> {
-        let mut value = T::default();
-        fill(&mut value);
-        Ok(value)
-    }
-}
-
-impl<'a, T: Lenient<'a>> Visitor<'a> for LenientVisitor<'a, T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<T, E> {
-        Self::made(|value| value.text(text))
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<T, E> {
-        Ok(T::default())
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<T, E> {
-        Self::made(|value| value.number(number))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<T, E> {
-        Self::made(|value| value.number(number as f64))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<T, E> {
-        Self::made(|value| value.number(number as f64))
-    }
-
-    fn visit_u128<E>(self, _: u128) -> Result<T, E> {
-        Ok(T::default())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<T, E> {
-        Ok(T::default())
-    }
-
-    fn visit_bytes<E>(self, _: &[u8]) -> Result<T, E> {
-        Ok(T::default())
-    }
-
-    fn visit_map<M: MapAccess<'a>>(self, mut map: M) -> Result<T, M::Error> {
-        let mut value = T::default();
-        while let Some(key) = map.next_key::<Key>()? {
-            value.entry(key, &mut map)?;
-        }
-        Ok(value)
-    }
-
-    fn visit_seq<S: SeqAccess<'a>>(self, mut list: S) -> Result<T, S::Error> {
-        let mut value = T::default();
-        value.first(&mut list)?;
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(value)
-    }
-}
-
-macro_rules! deserialize_leniently {
-    ($($name:ident)+) => {$(
-        impl<'de: 'a, 'a> Deserialize<'de> for $name<'a> {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_any(LenientVisitor(PhantomData))
-            }
-        }
-    )+};
-}
-
-deserialize_leniently!(Scalar Location First);
 
 #[cfg(test)]
 mod tests {
+    use super::super::values::tests::encode;
     use super::*;
 
-    fn record(json: &str) -> Record<'_> {
-        serde_json::from_str(json).unwrap()
+    /// Leaks a few octets, so that the tests can be written in a line each.
+    fn record(json: &str) -> Record<'static> {
+        let octets = encode(&serde_json::from_str(json).unwrap());
+        Record::read(octets.leak(), 0).unwrap()
     }
 
     #[test]
@@ -310,17 +262,24 @@ mod tests {
         assert_eq!((found.country.unwrap().as_str(), found.continent.unwrap().as_str()), ("US", "NA"));
         assert_eq!((found.subdivision.unwrap().as_str(), found.subdivision_name), ("OR", None));
         assert_eq!(found.point, Point::new(44.0, -123.0).ok());
-        assert!(found.has_city && !found.is_coarse());
+        assert!(found.is_local && !found.is_coarse());
     }
 
     #[test]
     fn the_flat_layouts() {
         let found = record(r#"{"country_code":"DE","state1":"Hesse","city":"","latitude":"50.1","longitude":8.6}"#);
         assert_eq!((found.country.unwrap().as_str(), found.subdivision_name), ("DE", Some("Hesse")));
-        assert_eq!((found.point, found.has_city), (Point::new(50.1, 8.6).ok(), false));
+        assert_eq!((found.point, found.accuracy_radius.is_some()), (Point::new(50.1, 8.6).ok(), false));
         let found = record(r#"{"country":"FR","asn":"AS3215"}"#);
         assert_eq!((found.country.unwrap().as_str(), found.asn), ("FR", Some(3215)));
         assert_eq!(record(r#"{"autonomous_system_number":64500}"#).asn, Some(64500));
+    }
+
+    #[test]
+    fn where_a_network_is_registered_counts_for_want_of_better() {
+        let registered = record(r#"{"registered_country":{"names":{"en":"Chile"},"iso_code":"CL"}}"#);
+        assert_eq!(registered.country.unwrap().as_str(), "CL");
+        assert_eq!(record(r#"{"registered_country":{"iso_code":"CL"},"asn":64500}"#).country, None);
     }
 
     #[test]

@@ -56,14 +56,13 @@ impl<'a> Tree<'a> {
     fn children(self, node: u32) -> Option<[u32; 2]> {
         let at = node as usize * self.node_size;
         let octets = self.octets.get(at..at + self.node_size)?;
-        let number = |octets: &[u8]| octets.iter().fold(0, |sum, &octet| sum << 8 | u32::from(octet));
-        Some(match self.node_size {
-            6 => [number(&octets[..3]), number(&octets[3..])],
-            7 => {
-                let high = u32::from(octets[3]);
-                [(high >> 4) << 24 | number(&octets[..3]), (high & 0xf) << 24 | number(&octets[4..])]
+        Some(match *octets {
+            [a, b, c, d, e, f] => [u32::from_be_bytes([0, a, b, c]), u32::from_be_bytes([0, d, e, f])],
+            [a, b, c, high, d, e, f] => {
+                [u32::from_be_bytes([high >> 4, a, b, c]), u32::from_be_bytes([high & 0xf, d, e, f])]
             }
-            _ => [number(&octets[..4]), number(&octets[4..])],
+            [a, b, c, d, e, f, g, h] => [u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])],
+            _ => return None,
         })
     }
 }

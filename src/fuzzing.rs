@@ -1,0 +1,134 @@
+//! What the fuzz targets call: one function for each thing that reads what strangers wrote.
+//!
+//! `fuzz/` runs them on nightly or with a bootstrap compiler; `tests/fuzz_corpora.rs` replays what was found on
+//! stable. A function fails by a panic.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use crate::answer::world::{Availability, Present};
+use crate::answer::{Snapshot, Transport, Turns, answer as answer_message};
+use crate::control::load::compile;
+use crate::dns::{ClientSubnet, query as parser};
+use crate::geo::Atlas;
+use crate::{config, zone};
+
+/// Every target by its name, which is that of its corpus.
+pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+    ("query", query),
+    ("client_subnet", client_subnet),
+    ("zone", zone),
+    ("configuration", configuration),
+    ("answer", answer),
+    ("database", database),
+];
+
+/// A message as a query.
+pub fn query(octets: &[u8]) {
+    if let Ok(query) = parser::parse(octets) {
+        assert!(octets.ends_with(query.question.octets) || octets.len() > query.question.octets.len());
+        assert!(query.question.name.as_wire().len() <= 255);
+    }
+}
+
+/// The value of a client subnet option.
+pub fn client_subnet(octets: &[u8]) {
+    if let Some(subnet) = ClientSubnet::read(octets) {
+        let most = if subnet.family_number() == 1 { 32 } else { 128 };
+        assert!(subnet.source <= most && subnet.octets.len() == usize::from(subnet.source).div_ceil(8));
+    }
+}
+
+/// A master file.
+pub fn zone(octets: &[u8]) {
+    let origin = "example.com".parse().ok();
+    let loaded = zone::load_text(Path::new("z.zone"), octets, origin.as_ref(), None);
+    if let Err(mistakes) = loaded {
+        assert!(!mistakes.is_empty());
+        assert!(mistakes.iter().all(|mistake| mistake.to_string().starts_with("z.zone")));
+    }
+}
+
+/// A configuration file.
+pub fn configuration(octets: &[u8]) {
+    let Ok(text) = std::str::from_utf8(octets) else { return };
+    if let Err(mistakes) = config::parse(text, Path::new("meridian.toml")) {
+        assert!(!mistakes.is_empty());
+    }
+}
+
+/// A database file, all of whose networks are read.
+pub fn database(octets: &[u8]) {
+    if let Ok(atlas) = Atlas::of_octets(Path::new("fuzzed.mmdb"), octets.to_vec()) {
+        for address in [IpAddr::from([1, 2, 3, 4]), IpAddr::from([0x2a00, 0, 0, 0, 0, 0, 0, 1])] {
+            let located = atlas.locate(address);
+            assert!(located.first <= address && address <= located.last);
+            let _ = atlas.place(located.place);
+        }
+    }
+}
+
+/// A message over UDP and over TCP: what is sent back is a reply to it, and no longer than it may be.
+pub fn answer(octets: &[u8]) {
+    let snapshot = WORLD.get_or_init(world);
+    for (transport, most) in [(Transport::Udp, 1232), (Transport::Stream, 65_535)] {
+        let mut buffer = vec![0; most];
+        let moment = snapshot.moment(octets.len() as u64);
+        let answered = answer_message(octets, IpAddr::from([198, 51, 100, 1]), transport, &moment, &mut buffer);
+        assert!(answered.length <= most);
+        if answered.length > 0 {
+            assert!(answered.length >= 12 && buffer[..2] == octets[..2], "the ID is the query's");
+            assert!(buffer[2] & 0x80 != 0, "it is a reply");
+        }
+    }
+}
+
+static WORLD: OnceLock<Snapshot> = OnceLock::new();
+
+/// A world with something of everything, on small tables.
+fn world() -> Snapshot {
+    let config = config::parse(CONFIGURATION, Path::new("meridian.toml")).map(|loaded| loaded.config);
+    let config = config.unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
+    let origin = "example.com".parse().ok();
+    let zones = zone::load_text(Path::new("z.zone"), ZONE, origin.as_ref(), None);
+    let zones = zones.unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
+    let (world, _) =
+        compile(&config, zones, Arc::new(Atlas::empty())).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    let present = Present::compile(&world, &Availability::all_up(&config), None);
+    let turns = Arc::new(Turns::new(world.services.len()));
+    Snapshot { world: Arc::new(world), present, nsid: Some(b"fuzz".as_slice().into()), turns }
+}
+
+const CONFIGURATION: &str = r#"
+[regions]
+fra = { location = [50.1, 8.7] }
+iad = { location = [38.9, -77.4] }
+[[services]]
+name = "www.example.com"
+answers = 8
+order = "none"
+pick = "weighted"
+endpoints = { fra = ["192.0.2.1", "192.0.2.2", "2001:db8::1"], iad = ["192.0.2.3", "2001:db8::3"] }
+[[services]]
+name = "*.apps.example.com"
+order = "nearest"
+endpoints = { fra = ["192.0.2.4"], iad = ["192.0.2.5"] }
+"#;
+
+const ZONE: &[u8] = b"$TTL 1h
+@ SOA ns1 host 1 2h 3 4 5
+@ NS ns1
+@ MX 10 mail
+ns1 A 192.0.2.53
+mail A 192.0.2.25
+alias CNAME www
+loop CNAME loop2
+loop2 CNAME loop
+*.wild TXT \"anything\"
+old DNAME new
+below NS ns.below
+ns.below A 192.0.2.54
+deep.empty.terminal A 192.0.2.7
+big TXT \"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789\"
+";
