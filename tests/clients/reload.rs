@@ -12,6 +12,8 @@ use meridian::geo::build::build;
 use crate::harness::query::{Question, subnet_option};
 use crate::harness::types::*;
 use crate::harness::{Message, Server, Setup};
+use crate::lookups::figure;
+use crate::programs::{finish, start};
 use crate::world::{CONFIG, ZONE, setup};
 
 /// Writes beside the file and renames, as careful programs do.
@@ -59,12 +61,21 @@ impl Load {
     }
 }
 
+/// A steady crowd for as long as twenty reloads may take at least.
+fn start_dnsperf(server: &Server) -> std::process::Child {
+    let queries = server.folder().join("queries");
+    fs::write(&queries, "www.example.test A\nhost.example.test A\nnone.example.test A\n").expect("writable");
+    let (port, queries) = (server.address().port().to_string(), queries.display().to_string());
+    start("dnsperf", &["-s", "127.0.0.1", "-p", &port, "-d", &queries, "-l", "15", "-Q", "2000", "-q", "50"])
+}
+
 #[test]
 fn twenty_reloads_lose_nothing_and_refuse_what_is_broken() {
     let mut server = setup().start();
     let (config, zone) = (server.config_file(), server.folder().join("zones/example.test.zone"));
     let good = fs::read_to_string(&config).expect("the configuration is there");
     let load = Load::start(&server, &["192.0.2.10", "192.0.2.110"]);
+    let crowd = start_dnsperf(&server);
     let (mut taken, mut refused) = (0, 0);
     for round in 0..20 {
         let breaks = round % 2 == 1;
@@ -88,6 +99,9 @@ fn twenty_reloads_lose_nothing_and_refuse_what_is_broken() {
     }
     let replies = load.finish();
     assert!(replies > 100, "{replies} replies");
+    let report = finish("dnsperf", crowd);
+    assert_eq!(figure(&report, "Queries lost"), 0, "{report}");
+    assert!(figure(&report, "Queries completed") > 1000, "{report}");
     let log = server.log();
     assert!(log.contains("unknown_key") && log.contains("meridian.toml:"), "the reason is told:\n{log}");
     assert!(log.contains("192.0.2.300") && log.contains("example.test.zone:"), "the reason is told:\n{log}");

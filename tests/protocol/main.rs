@@ -20,3 +20,4 @@ mod rfc8482;
 mod rfc9619;
 
 mod hostile;
+mod roundtrip;
