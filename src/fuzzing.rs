@@ -10,7 +10,8 @@ use std::sync::{Arc, OnceLock};
 use crate::answer::world::{Availability, Present};
 use crate::answer::{Snapshot, Transport, Turns, answer as answer_message};
 use crate::control::load::compile;
-use crate::dns::{ClientSubnet, query as parser};
+use crate::control::process;
+use crate::dns::{ClientSubnet, SearchName, query as parser};
 use crate::geo::Atlas;
 use crate::{config, zone};
 
@@ -26,7 +27,7 @@ pub const TARGETS: [(&str, fn(&[u8])); 6] = [
 
 /// A message as a query.
 pub fn query(octets: &[u8]) {
-    if let Ok(query) = parser::parse(octets) {
+    if let Ok(query) = parser::parse(octets, &mut SearchName::new()) {
         assert!(octets.ends_with(query.question.octets) || octets.len() > query.question.octets.len());
         assert!(query.question.name.as_wire().len() <= 255);
     }
@@ -97,7 +98,14 @@ fn world() -> Snapshot {
         compile(&config, zones, Arc::new(Atlas::empty())).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
     let present = Present::compile(&world, &Availability::all_up(&config), None);
     let turns = Arc::new(Turns::new(world.services.len()));
-    Snapshot { world: Arc::new(world), present, nsid: Some(b"fuzz".as_slice().into()), turns }
+    Snapshot {
+        world: Arc::new(world),
+        present,
+        nsid: Some(b"fuzz".as_slice().into()),
+        cookies: Some(process::cookie_secret()),
+        clock: process::clock(),
+        turns,
+    }
 }
 
 const CONFIGURATION: &str = r#"

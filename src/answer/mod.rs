@@ -132,6 +132,21 @@ pub enum Verdict {
 impl Verdict {
     /// How many there are.
     pub const COUNT: usize = 11;
+
+    /// Every one, in the order of their numbers.
+    pub const ALL: [Verdict; Verdict::COUNT] = [
+        Verdict::Dropped,
+        Verdict::Malformed,
+        Verdict::NotImplemented,
+        Verdict::BadVersion,
+        Verdict::Refused,
+        Verdict::Static,
+        Verdict::Steered,
+        Verdict::NoData,
+        Verdict::NoName,
+        Verdict::Referral,
+        Verdict::Failed,
+    ];
 }
 
 /// A reply that was written.

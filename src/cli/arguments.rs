@@ -1,17 +1,27 @@
 //! The command line as clap reads it; completions and the man page come from here too.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::answer::explain::Asker;
+use crate::dns::{Name, RecordType};
+use crate::geo::builtin;
 
 /// A global load balancer that works through DNS.
 #[derive(Debug, Parser)]
-#[command(name = "meridian", version, about)]
+#[command(name = "meridian", version, long_version = LONG_VERSION.as_str(), about)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
+
+/// The version, and what the licence of the built-in geodata wants to be shown.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| format!("{}\n{}", env!("CARGO_PKG_VERSION"), builtin::CREDIT));
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -20,6 +30,28 @@ pub enum Command {
     Serve(Serve),
     /// Read everything that serve would, and print every mistake and warning
     Check(Check),
+    /// Run a nameserver with a zone, regions and geodata of its own: nothing to set up
+    Demo(Demo),
+    /// Say why a client gets an answer
+    Explain(Explain),
+    /// Say where addresses are, as the geodata know it
+    Locate(Locate),
+    /// Make geodata files
+    #[command(subcommand)]
+    Geodata(Geodata),
+    /// Say what a running server is doing
+    Status(StatusArguments),
+    /// Make a running server read its configuration, zones and geodata anew
+    Reload(Reload),
+    /// Print completions for a shell
+    Completions {
+        /// Whose completions
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+    /// Print the JSON Schema of the configuration file
+    Schema,
 }
 
 /// Where the configuration is.
@@ -44,4 +76,114 @@ pub struct Check {
     /// The configuration file.
     #[command(flatten)]
     pub file: ConfigFile,
+}
+
+/// `meridian demo`
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Where to answer DNS; if the port is taken, a free one is used
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:1053")]
+    pub listen: SocketAddr,
+    /// Where to serve the admin API, on loopback; if the port is taken, a free one is used
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8053", value_parser = loopback)]
+    pub admin: SocketAddr,
+}
+
+/// The demo has no token, so nobody outside may reach its admin API.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| "not an address with a port".to_owned())?;
+    if address.ip().is_loopback() { Ok(address) } else { Err("not a loopback address".to_owned()) }
+}
+
+/// `meridian explain`
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The name asked for
+    #[arg(value_name = "NAME")]
+    pub name: Name,
+    /// The record type
+    #[arg(value_name = "TYPE", default_value = "A")]
+    pub rtype: RecordType,
+    /// Who asks: an address, or the client subnet that a resolver sends along
+    #[arg(long, value_name = "IP[/PREFIX]")]
+    pub client: Asker,
+    /// Take a region as down; may be given more than once
+    #[arg(long, value_name = "REGION")]
+    pub down: Vec<String>,
+    /// Work it out from this configuration [default: meridian.toml]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Ask the running server there instead: http://127.0.0.1:8053 or unix:PATH
+    #[arg(long, value_name = "URL", conflicts_with = "config")]
+    pub admin: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which running server to talk to.
+#[derive(Debug, Args)]
+pub struct Remote {
+    /// Its admin address: a URL, or unix:PATH
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8053")]
+    pub admin: String,
+    /// File that holds the token; else MERIDIAN_TOKEN is the token
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// `meridian status`
+#[derive(Debug, Args)]
+pub struct StatusArguments {
+    /// The server.
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `meridian reload`
+#[derive(Debug, Args)]
+pub struct Reload {
+    /// The server.
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// `meridian locate`
+#[derive(Debug, Args)]
+pub struct Locate {
+    /// Addresses to look up
+    #[arg(required = true, value_name = "IP")]
+    pub addresses: Vec<IpAddr>,
+    /// Use the geodata of this configuration; without it, the built-in table
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `meridian geodata`
+#[derive(Debug, Subcommand)]
+pub enum Geodata {
+    /// Make an MMDB file of comma-separated networks and their places
+    Build {
+        /// Columns network, latitude, longitude, country, subdivision, asn; only network must be there
+        #[arg(value_name = "INPUT.csv")]
+        input: PathBuf,
+        /// The MMDB file to write
+        #[arg(short, long, value_name = "OUT.mmdb")]
+        output: PathBuf,
+    },
+    /// Make the compact built-in table of City databases in MMDB form
+    Compile {
+        /// The databases; the first that knows a network wins
+        #[arg(required = true, value_name = "INPUT.mmdb")]
+        inputs: Vec<PathBuf>,
+        /// The table to write
+        #[arg(short, long, value_name = "OUT")]
+        output: PathBuf,
+    },
 }

@@ -6,7 +6,23 @@ mod log;
 
 pub mod serve;
 
+pub mod demo;
+
 pub mod check;
+
+pub mod explain;
+
+mod client;
+
+pub mod remote;
+
+pub mod locate;
+
+pub mod geodata;
+
+pub mod generate;
+
+mod paper;
 
 use std::process::ExitCode;
 
@@ -16,7 +32,16 @@ use arguments::{Arguments, Command};
 pub fn run(arguments: Arguments) -> ExitCode {
     let result = match arguments.command {
         Command::Serve(serve) => serve::run(&serve),
+        Command::Demo(demo) => demo::run(&demo),
         Command::Check(check) => check::run(&check),
+        Command::Explain(explain) => explain::run(&explain),
+        Command::Status(status) => remote::status(&status),
+        Command::Reload(reload) => remote::reload(&reload),
+        Command::Locate(locate) => locate::run(&locate),
+        Command::Geodata(geodata) => geodata::run(&geodata),
+        Command::Completions { shell } => generate::completions(shell),
+        Command::Man => generate::man(),
+        Command::Schema => generate::schema(),
     };
     match result {
         Ok(code) => code,

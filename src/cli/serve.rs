@@ -1,16 +1,16 @@
 //! `meridian serve`
 
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::Serve;
 use crate::config::Config;
-use crate::control::{Control, Loaded, Refused, load};
+use crate::control::admin::{Admin, Context};
+use crate::control::{Control, Loaded, Origin, process};
 use crate::server::{Server, TcpLimits};
 
 /// How often database files are looked at for a change.
@@ -19,35 +19,50 @@ const WATCH: Duration = Duration::from_secs(2);
 /// Runs the nameserver until SIGTERM or SIGINT.
 pub fn run(serve: &Serve) -> Result<ExitCode, String> {
     super::log::start();
-    let file = &serve.file.config;
-    let loaded = load(file, None).map_err(|mistakes| refusal(file, &mistakes))?;
-    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    run_loaded(file, loaded)
-}
-
-/// All mistakes and what they mean.
-fn refusal(file: &Path, mistakes: &[String]) -> String {
-    format!("{} cannot be served:\n  {}", file.display(), mistakes.join("\n  "))
-}
-
-/// Serves what was loaded.
-pub fn run_loaded(file: &Path, loaded: Loaded) -> Result<ExitCode, String> {
+    let origin = Origin::File(serve.file.config.clone());
+    let loaded = load(&origin)?;
     let config = loaded.config.clone();
-    let control = Arc::new(Control::new(file, loaded));
+    run_loaded(origin, loaded, &config, |_, _| {})
+}
+
+/// Reads everything and tells the warnings.
+pub fn load(origin: &Origin) -> Result<Loaded, String> {
+    let refusal = |mistakes: Vec<String>| format!("{origin} cannot be served:\n  {}", mistakes.join("\n  "));
+    let loaded = origin.load(None).map_err(refusal)?;
+    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    Ok(loaded)
+}
+
+/// Serves what was loaded on the sockets of `config`; `greet` is called once after the ready line.
+pub fn run_loaded(
+    origin: Origin,
+    loaded: Loaded,
+    config: &Config,
+    greet: impl FnOnce(&Server, &Admin),
+) -> Result<ExitCode, String> {
+    let control = Arc::new(Control::new(origin, loaded));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start the runtime: {error}"))?;
-    runtime.block_on(serve_until_stopped(&config, &control))?;
+    // Before the ready line: whoever has read it may send a signal.
+    let (signals, server, admin) = {
+        let _entered = runtime.enter();
+        let signals = Signals::watch()?;
+        let (server, admin) = start(config, &control)?;
+        (signals, server, admin)
+    };
+    announce(&server, &admin);
+    greet(&server, &admin);
+    runtime.block_on(serve_until_stopped(&control, server, signals))?;
+    drop(admin);
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve_until_stopped(config: &Config, control: &Arc<Control>) -> Result<(), String> {
-    let on = |kind| signal(kind).map_err(|error| format!("cannot watch for signals: {error}"));
-    let (mut terminate, mut interrupt, hangup) =
-        (on(SignalKind::terminate())?, on(SignalKind::interrupt())?, on(SignalKind::hangup())?);
+/// Opens every socket. Needs a tokio runtime.
+fn start(config: &Config, control: &Arc<Control>) -> Result<(Server, Admin), String> {
     let limits = TcpLimits {
         connections: config.server.tcp_connections,
         connections_per_client: config.server.tcp_connections_per_client,
@@ -55,21 +70,63 @@ async fn serve_until_stopped(config: &Config, control: &Arc<Control>) -> Result<
     };
     let server = Server::start(&config.server.listen, config.server.workers, limits, control.published())
         .map_err(|error| error.to_string())?;
-    announce(&server);
+    let context = Context {
+        control: control.clone(),
+        tallies: server.tallies(),
+        dns: server.addresses().to_vec(),
+        started: Instant::now(),
+    };
+    let admin = Admin::start(&config.admin, context)?;
+    Ok((server, admin))
+}
+
+/// The signals that mean something here.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn watch() -> Result<Signals, String> {
+        let on = |kind| signal(kind).map_err(|error| format!("cannot watch for signals: {error}"));
+        Ok(Signals {
+            terminate: on(SignalKind::terminate())?,
+            interrupt: on(SignalKind::interrupt())?,
+            hangup: on(SignalKind::hangup())?,
+        })
+    }
+}
+
+async fn serve_until_stopped(control: &Arc<Control>, server: Server, signals: Signals) -> Result<(), String> {
+    let Signals { mut terminate, mut interrupt, hangup } = signals;
     let reloads = tokio::spawn(reload_on_demand(control.clone(), hangup));
+    let clock = tokio::spawn(keep_time());
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     reloads.abort();
+    clock.abort();
     tokio::task::spawn_blocking(move || server.stop()).await.map_err(|error| error.to_string())
 }
 
+/// Keeps the clock of the query path.
+async fn keep_time() {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tick.tick().await;
+        process::tick();
+    }
+}
+
 /// The one line that says that every listener is up.
-fn announce(server: &Server) {
+fn announce(server: &Server, admin: &Admin) {
     let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
-    println!("ready dns={}", addresses.join(","));
-    let _ = std::io::stdout().flush();
+    // Whoever started us may have closed our output; that is no reason to stop.
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "ready dns={} admin={}", addresses.join(","), admin.address());
+    let _ = out.flush();
 }
 
 /// Reloads at SIGHUP, and when a database file has changed.
@@ -84,23 +141,9 @@ async fn reload_on_demand(control: Arc<Control>, mut hangup: Signal) {
         // Reading and compiling would hold up the runtime.
         let done = tokio::task::spawn_blocking(move || {
             if demanded || control.databases_changed() {
-                reload(&control);
+                control.reload().log();
             }
         });
         let _ = done.await;
-    }
-}
-
-fn reload(control: &Control) {
-    let start = std::time::Instant::now();
-    match control.reload() {
-        Ok(warnings) => {
-            warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-            tracing::info!(milliseconds = start.elapsed().as_millis() as u64, "reloaded");
-        }
-        Err(Refused(mistakes)) => {
-            control.note_databases();
-            tracing::error!("reload refused, what was served before is served still:\n  {}", mistakes.join("\n  "));
-        }
     }
 }

@@ -30,6 +30,13 @@ pub struct AtlasCache {
     atlas: Arc<Atlas>,
 }
 
+impl AtlasCache {
+    /// The atlas.
+    pub fn atlas(&self) -> Arc<Atlas> {
+        self.atlas.clone()
+    }
+}
+
 #[derive(Clone, PartialEq)]
 struct AtlasKey {
     sources: Sources,
@@ -54,18 +61,60 @@ impl FilePrint {
     }
 }
 
-/// Reads the configuration file and everything that it names; every mistake is in the error, a line each.
-pub fn load(file: &Path, before: Option<&AtlasCache>) -> Result<Loaded, Vec<String>> {
-    let read = config::load(file).map_err(lines)?;
-    load_config(read, before)
+/// Where a configuration comes from.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// A file; zones are where it says.
+    File(PathBuf),
+    /// Texts that are part of the program: a configuration, and one zone instead of a folder of them.
+    BuiltIn {
+        /// The configuration.
+        configuration: String,
+        /// The zone.
+        zone: &'static str,
+    },
 }
 
-/// The same from a configuration that is read already.
-pub fn load_config(read: config::Loaded, before: Option<&AtlasCache>) -> Result<Loaded, Vec<String>> {
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::File(file) => file.display().fmt(f),
+            Origin::BuiltIn { .. } => f.write_str("built-in"),
+        }
+    }
+}
+
+impl Origin {
+    /// Reads the configuration and everything that it names; every mistake is in the error, a line each.
+    pub fn load(&self, before: Option<&AtlasCache>) -> Result<Loaded, Vec<String>> {
+        match self {
+            Origin::File(file) => {
+                let read = config::load(file).map_err(lines)?;
+                load_config(read, before, |config| zone::load_directory(&config.zones_directory))
+            }
+            Origin::BuiltIn { configuration, zone } => {
+                let read = config::parse(configuration, Path::new("built-in.toml")).map_err(lines)?;
+                load_config(read, before, |_| zone::load_text(Path::new("built-in.zone"), zone.as_bytes(), None, None))
+            }
+        }
+    }
+}
+
+/// [`Origin::load`] of a file.
+pub fn load(file: &Path, before: Option<&AtlasCache>) -> Result<Loaded, Vec<String>> {
+    Origin::File(file.to_owned()).load(before)
+}
+
+/// The rest, from a configuration that is read already.
+fn load_config(
+    read: config::Loaded,
+    before: Option<&AtlasCache>,
+    zones: impl FnOnce(&Config) -> Result<zone::Loaded, Vec<zone::ZoneError>> + Send,
+) -> Result<Loaded, Vec<String>> {
     let config = read.config;
     // The database is by far the longest part; zones are read beside it.
     let (atlas, zones) = std::thread::scope(|scope| {
-        let zones = scope.spawn(|| zone::load_directory(&config.zones_directory));
+        let zones = scope.spawn(|| zones(&config));
         let atlas = cached_atlas(&config, before);
         let zones = zones.join().unwrap_or_else(|_| Err(vec![]));
         (atlas, zones)

@@ -6,5 +6,13 @@ pub mod load;
 
 pub mod reload;
 
-pub use load::{AtlasCache, Loaded, load};
-pub use reload::{Control, Refused};
+pub mod admin;
+
+pub use load::{AtlasCache, Loaded, Origin, load};
+pub use reload::{Control, Done, Reloads};
+
+/// A draw for an example, another one each time: for `explain`, never for answers.
+pub fn any_draw() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    crate::steering::pick::next_draw(now.as_nanos() as u64)
+}

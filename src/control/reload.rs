@@ -1,17 +1,43 @@
 //! What is being served, and how it is replaced.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
-use super::load::{AtlasCache, FilePrint, Loaded, load};
+use super::load::{AtlasCache, FilePrint, Loaded, Origin};
+use crate::answer::Snapshot;
 use crate::config::Config;
 use crate::server::Published;
 
-/// The running state and the file that it comes from.
+/// The running state and where it comes from.
 pub struct Control {
-    file: PathBuf,
+    origin: Origin,
     published: Arc<Published>,
     current: Mutex<Current>,
+    reloads: Mutex<Reloads>,
+}
+
+/// Reloads so far.
+#[derive(Debug, Clone, Default)]
+pub struct Reloads {
+    /// How many were done.
+    pub ok: u64,
+    /// How many were refused.
+    pub refused: u64,
+    /// The last one.
+    pub last: Option<Done>,
+}
+
+/// One reload.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// When it ended.
+    pub at: SystemTime,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether it was done, or refused and what was served before is served on.
+    pub ok: bool,
+    /// Warnings if it was done, all mistakes if it was refused; each names its place.
+    pub messages: Vec<String>,
 }
 
 struct Current {
@@ -20,19 +46,37 @@ struct Current {
     databases: Vec<Option<FilePrint>>,
 }
 
-/// A reload that was refused: every mistake, a line each. What was served before is served still.
-#[derive(Debug)]
-pub struct Refused(pub Vec<String>);
+impl Done {
+    /// What happened, for people.
+    pub fn sentence(&self) -> String {
+        let lines = self.messages.join("\n  ");
+        match (self.ok, self.messages.is_empty()) {
+            (true, true) => "reloaded".to_owned(),
+            (true, false) => format!("reloaded, with warnings:\n  {lines}"),
+            (false, _) => format!("the reload was refused, what was served before is served still:\n  {lines}"),
+        }
+    }
+
+    /// Tells the log.
+    pub fn log(&self) {
+        let milliseconds = self.took.as_millis() as u64;
+        match self.ok {
+            true => tracing::info!(milliseconds, "{}", self.sentence()),
+            false => tracing::error!(milliseconds, "{}", self.sentence()),
+        }
+    }
+}
 
 impl Control {
     /// Takes charge of what was loaded first.
-    pub fn new(file: &Path, loaded: Loaded) -> Control {
+    pub fn new(origin: Origin, loaded: Loaded) -> Control {
         let Loaded { config, snapshot, atlas, .. } = loaded;
         let databases = prints(&config);
         Control {
-            file: file.to_owned(),
+            origin,
             published: Arc::new(Published::from_pointee(snapshot)),
             current: Mutex::new(Current { config, atlas, databases }),
+            reloads: Mutex::default(),
         }
     }
 
@@ -41,17 +85,47 @@ impl Control {
         self.published.clone()
     }
 
-    /// Reads everything anew and swaps it in; returns the warnings. One reload at a time.
-    pub fn reload(&self) -> Result<Vec<String>, Refused> {
+    /// What is being answered from at this moment.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.published.load_full()
+    }
+
+    /// Where the configuration comes from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Reloads so far.
+    pub fn reloads(&self) -> Reloads {
+        self.reloads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads everything anew and swaps it in whole, or refuses it whole. One reload at a time.
+    pub fn reload(&self) -> Done {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = Instant::now();
+        let result = self.replace(&mut current);
+        let ok = result.is_ok();
+        if !ok {
+            // A database that was refused is not read again until it changes again.
+            current.databases = prints(&current.config);
+        }
+        let messages = result.unwrap_or_else(|mistakes| mistakes);
+        let done = Done { at: SystemTime::now(), took: start.elapsed(), ok, messages };
+        let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        *if ok { &mut reloads.ok } else { &mut reloads.refused } += 1;
+        reloads.last = Some(done.clone());
+        done
+    }
+
+    /// Returns the warnings, or every mistake.
+    fn replace(&self, current: &mut Current) -> Result<Vec<String>, Vec<String>> {
         // Taken before reading: a file that changes meanwhile is read again.
         let databases = prints(&current.config);
-        let loaded = load(&self.file, Some(&current.atlas)).map_err(Refused)?;
+        let loaded = self.origin.load(Some(&current.atlas))?;
         let mut warnings = loaded.warnings;
-        if loaded.config.server.listen != current.config.server.listen
-            || loaded.config.server.workers != current.config.server.workers
-        {
-            warnings.push(format!("{}: new listen addresses and workers need a restart", self.file.display()));
+        if needs_restart(&loaded.config, &current.config) {
+            warnings.push(format!("{}: new listen addresses, workers and [admin] need a restart", self.origin));
         }
         let same_databases = loaded.config.geo.databases == current.config.geo.databases;
         current.databases = if same_databases { databases } else { prints(&loaded.config) };
@@ -67,12 +141,14 @@ impl Control {
         let now = prints(&current.config);
         now.iter().all(Option::is_some) && now != current.databases
     }
+}
 
-    /// Notes the database files as they are, so that a refused one is not read again until it changes again.
-    pub fn note_databases(&self) {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        current.databases = prints(&current.config);
-    }
+/// Whether something changed that is fixed when the server starts.
+fn needs_restart(new: &Config, old: &Config) -> bool {
+    new.server.listen != old.server.listen
+        || new.server.workers != old.server.workers
+        || new.admin.listen != old.admin.listen
+        || new.admin.token_file != old.admin.token_file
 }
 
 fn prints(config: &Config) -> Vec<Option<FilePrint>> {

@@ -300,6 +300,22 @@ fn round_robin(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Pi
     None
 }
 
+/// The chance of each endpoint to come first in a reply to this client when it is picked by weight, 0.0..=1.0: region
+/// position, index into its pool, chance. Not for the query path.
+pub fn chances(stage: &Stage, pools: &[Option<Pool>], client: Client) -> Vec<(u8, usize, f64)> {
+    let nothing = Picks::default();
+    let weight = open_weights(stage, pools, client, &nothing);
+    let total: u64 = (0..stage.regions.len()).map(&weight).sum();
+    let regions = stage.regions.iter().enumerate().filter(|(index, _)| weight(*index) > 0);
+    let endpoints = regions.filter_map(|(index, (region, _))| Some((index, *region, pool_of(pools, *region)?)));
+    let of_region = |(index, region, pool): (usize, u8, &Pool)| {
+        let region_chance = weight(index) as f64 / total as f64;
+        let chance = |(at, own): (usize, &u32)| (region, at, region_chance * f64::from(*own) / pool.total as f64);
+        pool.weights.iter().enumerate().map(chance).collect::<Vec<_>>()
+    };
+    endpoints.flat_map(of_region).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::outcome::Standing;

@@ -46,7 +46,8 @@ proptest! {
         question.opt().payload = payload;
         let subnet = [&[0, 1, 8 * whole_octets as u8, 0], &address[..whole_octets]].concat();
         let octets = question.clone().option(8, &subnet).octets();
-        let read = query::parse(&octets).expect("a good query");
+        let mut room = SearchName::new();
+        let read = query::parse(&octets, &mut room).expect("a good query");
         prop_assert_eq!(read.question.octets, &question.question_octets()[..]);
         prop_assert_eq!(read.question.name.as_wire(), &question.name.to_ascii_lowercase()[..]);
         prop_assert_eq!((read.question.rtype.0, read.question.class), (rtype, class));

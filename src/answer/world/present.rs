@@ -58,6 +58,7 @@ impl Availability {
 pub struct Present {
     services: Vec<PresentService>,
     tables: Tables,
+    availability: Availability,
 }
 
 /// One service at this moment.
@@ -109,7 +110,12 @@ impl Present {
             }
         });
         let services = services.collect();
-        Present { services, tables }
+        Present { services, tables, availability: availability.clone() }
+    }
+
+    /// What is available, as this was worked out from it.
+    pub fn availability(&self) -> &Availability {
+        &self.availability
     }
 
     /// A service at this moment.

@@ -1,0 +1,166 @@
+//! Every region of a service, and why it serves a client or not.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::service::Explained;
+use crate::answer::world::present::RegionAvailability;
+use crate::answer::world::services::ViewRegion;
+use crate::config::RegionId;
+use crate::steering::{Measured, Order, Share};
+
+/// One region of a service as one client sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CandidateFacts {
+    /// Its name.
+    pub region: String,
+    /// Great-circle distance from the client; absent where distance is not asked for or a place is unknown.
+    pub distance_km: Option<f64>,
+    /// Per cent.
+    pub bias: i8,
+    /// The distance that counts: bias applied.
+    pub biased_km: Option<f64>,
+    /// How a tier is divided between its regions; 0 is a standby.
+    pub weight: u32,
+    /// The part of its clients that it takes now, in per cent; 0 is down or drained.
+    pub share_percent: f64,
+    /// The tier that it is in for this client, from 1; absent if it may not serve it at all.
+    pub tier: Option<usize>,
+    /// Whether this client can be given one of its endpoints.
+    pub serves: bool,
+    /// Why, or why not.
+    pub reason: String,
+}
+
+/// The regions of a service, those that may serve in their order for this client, then the others as listed.
+pub fn candidates(explained: &Explained<'_>) -> Vec<CandidateFacts> {
+    let mut regions = listed(explained);
+    let tiers = explained.tiers();
+    let rules = &explained.view.rules.rules;
+    let allowed = explained.fence().map(|(_, fence)| fence.allowed.clone());
+    let measured = rules.measure(explained.point(), None);
+    let ranked = rules.measure(explained.point(), allowed.as_deref());
+    let rank = |position: Option<u8>| ranked.iter().position(|measured| Some(measured.position) == position);
+    regions.sort_by_key(|region| rank(region.position).unwrap_or(usize::MAX));
+    let facts = |region: &Listed<'_>| {
+        let tier = region.position.and_then(|position| tiers.iter().position(|tier| tier.contains(&position)));
+        let measured = measured.iter().find(|measured| Some(measured.position) == region.position);
+        region.facts(explained, tier, measured)
+    };
+    regions.iter().map(facts).collect()
+}
+
+/// A region as the service lists it.
+struct Listed<'m> {
+    id: RegionId,
+    /// Position in the view; absent if it has no endpoint of this family.
+    position: Option<u8>,
+    view: &'m ViewRegion,
+    now: Option<&'m RegionAvailability>,
+}
+
+/// All regions of the service, of either family, as listed.
+fn listed<'m>(explained: &Explained<'m>) -> Vec<Listed<'m>> {
+    let availability = explained.present.availability().services.get(explained.id.0 as usize);
+    let position = |listed: usize| explained.view.regions.iter().position(|region| region.listed == listed);
+    let mut regions: Vec<Listed<'m>> = Vec::new();
+    for region in explained.service.views.iter().flatten().flat_map(|view| &view.regions) {
+        if regions.iter().all(|known| known.view.listed != region.listed) {
+            let now = availability.and_then(|now| now.regions.get(region.listed));
+            let position = position(region.listed).map(|position| position as u8);
+            regions.push(Listed { id: region.region, position, view: region, now });
+        }
+    }
+    regions.sort_by_key(|region| region.view.listed);
+    regions
+}
+
+impl Listed<'_> {
+    fn facts(&self, explained: &Explained<'_>, tier: Option<usize>, measured: Option<&Measured>) -> CandidateFacts {
+        let candidates = &explained.view.rules.rules.candidates;
+        let candidate = self.position.and_then(|position| candidates.get(usize::from(position)));
+        let distance = measured.and_then(|measured| measured.distance);
+        let (serves, reason) = self.standing(explained, tier);
+        CandidateFacts {
+            region: explained.world.regions.get(usize::from(self.id.0)).cloned().unwrap_or_default(),
+            distance_km: distance,
+            bias: candidate.map_or(0, |candidate| candidate.bias.percent()),
+            biased_km: distance.and(measured).map(|measured| measured.biased),
+            weight: self.view.weight,
+            share_percent: if self.is_down(explained) { 0.0 } else { self.share().fraction() * 100.0 },
+            tier: tier.map(|tier| tier + 1),
+            serves,
+            reason,
+        }
+    }
+
+    fn share(&self) -> Share {
+        self.now.map_or(Share::ALL, |now| now.share)
+    }
+
+    /// Nobody is sent there: it takes no share, or every endpoint of this family is out.
+    fn is_down(&self, explained: &Explained<'_>) -> bool {
+        let view = self.position.and_then(|position| explained.view.regions.get(usize::from(position)));
+        let up = |listed: usize| self.now.and_then(|now| now.endpoints.get(listed)).copied().unwrap_or(true);
+        let all_out = view.is_some_and(|view| !view.endpoints.iter().any(|endpoint| up(endpoint.listed)));
+        self.share() == Share::NONE || all_out
+    }
+
+    fn standing(&self, explained: &Explained<'_>, tier: Option<usize>) -> (bool, String) {
+        let Some(position) = self.position else { return (false, "has no endpoint of this family".to_owned()) };
+        let Some(tier) = tier else { return (false, "is fenced off from this client".to_owned()) };
+        let down = self.is_down(explained);
+        let stage = explained.decision.stage;
+        if let Some(serving) = stage.filter(|stage| stage.regions.iter().any(|(region, _)| *region == position)) {
+            let alone = serving.regions.len() == 1;
+            return self.in_the_stage(explained, tier, alone, down);
+        }
+        if down {
+            return (false, "is down".to_owned());
+        }
+        match explained.tier() {
+            Some(serving) if tier == serving && self.view.weight == 0 => (false, "is a standby".to_owned()),
+            Some(serving) if tier > serving => (false, later(explained.view.rules.rules.order).to_owned()),
+            _ => (false, format!("takes {:.0}% of its clients, not this one", self.share().fraction() * 100.0)),
+        }
+    }
+
+    fn in_the_stage(&self, explained: &Explained<'_>, tier: usize, alone: bool, down: bool) -> (bool, String) {
+        let name = explained.world.regions.get(usize::from(self.id.0));
+        let given = explained.endpoints_of(name.map_or("", String::as_str));
+        if !given && explained.service.pick == crate::steering::Pick::Sticky {
+            return (false, "shares the tier; this client sticks to another".to_owned());
+        }
+        if !given && self.view.weight == 0 && self.share() == Share::ALL {
+            return (false, "is a standby".to_owned());
+        }
+        if !given {
+            let share = self.share().fraction() * 100.0;
+            return (false, format!("takes {share:.0}% of its clients, not this one"));
+        }
+        if down {
+            return (true, "is down, as all are: the all-down rule gives it".to_owned());
+        }
+        (true, serving(explained, tier, alone))
+    }
+}
+
+fn later(order: Order) -> &'static str {
+    match order {
+        Order::Nearest => "is farther than the tier that serves",
+        Order::Priority | Order::None => "stands behind the tier that serves",
+    }
+}
+
+fn serving(explained: &Explained<'_>, tier: usize, alone: bool) -> String {
+    let located = explained.point().is_some();
+    let words = match (explained.view.rules.rules.order, tier, alone) {
+        (Order::None, _, _) => "shares every client",
+        (Order::Nearest, 0, true) if located => "is the nearest",
+        (Order::Nearest, _, true) if located => "is the nearest that is left",
+        (Order::Nearest, _, false) if located => "is one of the nearest",
+        (_, 0, _) => "is the first listed",
+        _ => "is the first listed that is left",
+    };
+    words.to_owned()
+}

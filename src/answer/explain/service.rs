@@ -1,0 +1,230 @@
+//! What a service comes to for one client, and why: the parts of a [`Decision`] put into words.
+
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::candidates::{CandidateFacts, candidates};
+use crate::answer::steered::Decision;
+use crate::answer::world::services::Family;
+use crate::answer::world::{Present, Service, ServiceId, View, World};
+use crate::geo::catchment::Fence;
+use crate::steering::pick::chances;
+use crate::steering::{AllDown, Order, Pick, Tiers, UnitVector};
+
+/// A service as one client sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceFacts {
+    /// Its name; may be a wildcard.
+    pub name: String,
+    /// Seconds.
+    pub ttl: u32,
+    /// `nearest`, `priority` or `none`.
+    pub order: String,
+    /// `weighted`, `round-robin`, `sticky` or `least-load`.
+    pub pick: String,
+    /// How much farther than the nearest a region may be and still share its clients.
+    pub band: String,
+    /// Endpoints per reply.
+    pub answers: u8,
+    /// The rule for when no region is available.
+    pub all_down: String,
+    /// That rule is what answers now.
+    pub all_regions_down: bool,
+    /// The first fence that is about this client.
+    pub fence: Option<FenceFacts>,
+    /// Region names in the order in which this client gets them; the first tier with an available region serves.
+    pub tiers: Vec<Vec<String>>,
+    /// The tier that serves, from 1; absent if none does.
+    pub tier: Option<usize>,
+    /// Every region of the service.
+    pub candidates: Vec<CandidateFacts>,
+    /// The endpoints that this client can be given.
+    pub endpoints: Vec<EndpointFacts>,
+}
+
+/// A fence that holds for a client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FenceFacts {
+    /// Its place among the service's fences, from 1.
+    pub number: usize,
+    /// Whom it is about.
+    pub clients: String,
+    /// The regions that it leaves.
+    pub regions: Vec<String>,
+}
+
+/// An endpoint that can be given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EndpointFacts {
+    /// Its region.
+    pub region: String,
+    /// Its address or name.
+    pub endpoint: String,
+    /// Its weight; those in standby count as 1 when they serve.
+    pub weight: u32,
+    /// The chance that it comes first in the reply, in per cent, from the weights; with round robin, its part of all
+    /// replies.
+    pub percent: f64,
+}
+
+/// What is explained: one family of one service at one moment.
+pub struct Explained<'m> {
+    /// Region names and geodata.
+    pub world: &'m World,
+    /// What is available.
+    pub present: &'m Present,
+    /// Which service.
+    pub id: ServiceId,
+    /// The same.
+    pub service: &'m Service,
+    /// Which family of it.
+    pub family: Family,
+    /// The regions that have endpoints in it.
+    pub view: &'m View,
+    /// What the server decides.
+    pub decision: &'m Decision<'m>,
+}
+
+impl Explained<'_> {
+    /// The name of a region by its position in the view.
+    pub fn region(&self, position: u8) -> String {
+        let region = self.view.regions.get(usize::from(position));
+        let name = region.and_then(|region| self.world.regions.get(usize::from(region.region.0)));
+        name.cloned().unwrap_or_default()
+    }
+
+    fn regions(&self, positions: &[u8]) -> Vec<String> {
+        positions.iter().map(|position| self.region(*position)).collect()
+    }
+
+    /// The address that decided.
+    fn address(&self) -> IpAddr {
+        self.decision.located.address
+    }
+
+    /// The first fence that is about the client.
+    pub fn fence(&self) -> Option<(usize, &Fence)> {
+        let place = self.world.atlas.place(self.world.atlas.locate(self.address()).place);
+        let mut fences = self.view.rules.fences.iter().enumerate();
+        fences.find(|(_, fence)| fence.matches(place, fence.holds(self.address())))
+    }
+
+    /// Where the client is taken to stand.
+    pub fn point(&self) -> Option<UnitVector> {
+        let place = self.world.atlas.place(self.world.atlas.locate(self.address()).place);
+        place.point.map(|point| point.unit_vector())
+    }
+
+    /// The positions in the order of this client.
+    pub fn tiers(&self) -> Tiers {
+        self.view.rules.rules.arrange(self.point(), self.fence().map(|(_, fence)| &fence.allowed[..]))
+    }
+
+    /// The tier that serves, from 0.
+    pub fn tier(&self) -> Option<usize> {
+        let (first, _) = self.decision.stage?.regions.first()?;
+        self.tiers().iter().position(|tier| tier.contains(first))
+    }
+
+    /// Everything in words.
+    pub fn facts(&self) -> ServiceFacts {
+        let service = self.service;
+        ServiceFacts {
+            name: service.name.to_string(),
+            ttl: self.present.service(self.id).map_or(service.ttl, |now| now.ttl),
+            order: order_word(self.view.rules.rules.order).to_owned(),
+            pick: pick_word(service.pick).to_owned(),
+            band: self.view.rules.rules.band.to_string(),
+            answers: service.answers,
+            all_down: all_down_word(service.all_down).to_owned(),
+            all_regions_down: self.decision.outcome.is_some_and(|outcome| outcome.all_down),
+            fence: self.fence().map(|(index, fence)| self.fence_facts(index, fence)),
+            tiers: self.tiers().iter().map(|tier| self.regions(tier)).collect(),
+            tier: self.tier().map(|tier| tier + 1),
+            candidates: candidates(self),
+            endpoints: self.endpoints(),
+        }
+    }
+
+    fn fence_facts(&self, index: usize, fence: &Fence) -> FenceFacts {
+        FenceFacts { number: index + 1, clients: clients_of(fence), regions: self.regions(&fence.allowed) }
+    }
+
+    /// Whether this client can be given an endpoint of a region.
+    pub fn endpoints_of(&self, region: &str) -> bool {
+        self.endpoints().iter().any(|endpoint| endpoint.region == region)
+    }
+
+    fn endpoints(&self) -> Vec<EndpointFacts> {
+        let Some(view) = self.present.service(self.id).and_then(|now| now.view(self.family)) else { return Vec::new() };
+        let Some(stage) = self.decision.stage else { return Vec::new() };
+        let mut chances = chances(stage, &view.pools, self.decision.located.client);
+        match self.service.pick {
+            Pick::Sticky => {
+                chances = self.decision.picks.as_slice().iter().map(|&(region, at)| (region, at.into(), 1.0)).collect();
+            }
+            Pick::RoundRobin => {
+                let part = 1.0 / chances.len() as f64;
+                chances.iter_mut().for_each(|(_, _, chance)| *chance = part);
+            }
+            Pick::Weighted | Pick::LeastLoad => {}
+        }
+        let facts = |(region, at, chance): (u8, usize, f64)| {
+            let pool = view.pools.get(usize::from(region)).and_then(Option::as_ref);
+            Some(EndpointFacts {
+                region: self.region(region),
+                endpoint: view.endpoint(region, at as u16)?.to_string(),
+                weight: pool.and_then(|pool| pool.weights.get(at)).copied().unwrap_or_default(),
+                percent: chance * 100.0,
+            })
+        };
+        chances.into_iter().filter_map(facts).collect()
+    }
+}
+
+/// Whom a fence is about.
+fn clients_of(fence: &Fence) -> String {
+    fn list<T: ToString>(word: &str, items: impl IntoIterator<Item = T>) -> Option<String> {
+        let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+        let shown = items.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+        let more = if items.len() > 8 { format!(" and {} more", items.len() - 8) } else { String::new() };
+        (!items.is_empty()).then(|| format!("{word} {shown}{more}"))
+    }
+    let parts = [
+        list("countries", &fence.countries),
+        list("continents", &fence.continents),
+        list("subdivisions", fence.subdivisions.iter().map(|(country, part)| format!("{country}-{part}"))),
+        list("ASNs", &fence.asns),
+        list("networks", fence.networks.iter().map(|(first, last)| format!("{first} - {last}"))),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { "everybody".to_owned() } else { parts.join("; ") }
+}
+
+fn order_word(order: Order) -> &'static str {
+    match order {
+        Order::Nearest => "nearest",
+        Order::Priority => "priority",
+        Order::None => "none",
+    }
+}
+
+fn pick_word(pick: Pick) -> &'static str {
+    match pick {
+        Pick::Weighted => "weighted",
+        Pick::RoundRobin => "round-robin",
+        Pick::Sticky => "sticky",
+        Pick::LeastLoad => "least-load",
+    }
+}
+
+fn all_down_word(rule: AllDown) -> &'static str {
+    match rule {
+        AllDown::AnswerAll => "answer-all",
+        AllDown::LastGood => "last-good",
+        AllDown::NoData => "nodata",
+        AllDown::ServFail => "servfail",
+    }
+}

@@ -1,0 +1,117 @@
+//! A small client of the admin API, for the commands that talk to a running server.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::{Method, Url};
+use serde::de::DeserializeOwned;
+
+use super::arguments::Remote;
+use crate::control::admin::{ErrorBody, read_token};
+
+/// Longer than the server takes for anything.
+const TIME: Duration = Duration::from_secs(70);
+const CONNECT_TIME: Duration = Duration::from_secs(3);
+/// Most octets of an answer: the status of a very large configuration fits.
+const MOST: usize = 256 << 20;
+
+/// A running server.
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+    /// As the user wrote it.
+    shown: String,
+    token: Option<String>,
+}
+
+impl Client {
+    /// The server that the options name.
+    pub fn new(remote: &Remote) -> Result<Client, String> {
+        let shown = remote.admin.clone();
+        // A proxy of the environment is for other machines.
+        let http = reqwest::Client::builder().no_proxy().timeout(TIME).connect_timeout(CONNECT_TIME);
+        let (http, base) = match shown.strip_prefix("unix:") {
+            Some(path) => (http.unix_socket(PathBuf::from(path)), "http://localhost/".to_owned()),
+            None if shown.contains("://") => (http, shown.clone()),
+            None => (http, format!("http://{shown}")),
+        };
+        let unusable = |error: &dyn std::fmt::Display| format!("--admin {shown:?} cannot be used: {error}");
+        let base = Url::parse(&base).map_err(|error| unusable(&error))?;
+        let http = http.build().map_err(|error| unusable(&error))?;
+        Ok(Client { http, base, token: token(remote)?, shown })
+    }
+
+    /// GET, with these pairs in the query.
+    pub fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, String> {
+        self.call(Method::GET, path, query)
+    }
+
+    /// POST, without a body.
+    pub fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, String> {
+        self.call(Method::POST, path, &[])
+    }
+
+    fn call<T: DeserializeOwned>(&self, method: Method, path: &str, query: &[(&str, &str)]) -> Result<T, String> {
+        let mut url = self.base.join(path).map_err(|error| format!("--admin {:?}: {error}", self.shown))?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut request = self.http.request(method, url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        let (status, body) = self.send(request)?;
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|error| self.not_understood(&error));
+        }
+        match serde_json::from_slice::<ErrorBody>(&body) {
+            Ok(ErrorBody { error }) => Err(error),
+            Err(_) => Err(self.not_understood(&format!("it answered {status}"))),
+        }
+    }
+
+    fn not_understood(&self, reason: &dyn std::fmt::Display) -> String {
+        format!("the answer of {} is not that of a meridian of this version: {reason}", self.shown)
+    }
+
+    fn send(&self, request: reqwest::RequestBuilder) -> Result<(reqwest::StatusCode, Vec<u8>), String> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| format!("cannot start the runtime: {error}"))?;
+        runtime.block_on(exchange(request)).map_err(|error| {
+            let cause = innermost(&error);
+            format!("cannot ask the server at {}: {cause}; is it running, and is this its --admin address?", self.shown)
+        })
+    }
+}
+
+/// Sends a request and reads the answer, [`MOST`] octets of it.
+async fn exchange(request: reqwest::RequestBuilder) -> reqwest::Result<(reqwest::StatusCode, Vec<u8>)> {
+    let mut response = request.send().await?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MOST {
+            break;
+        }
+    }
+    Ok((response.status(), body))
+}
+
+/// What is at the bottom of an error: `Connection refused`.
+fn innermost(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => innermost(source),
+        None => error.to_string(),
+    }
+}
+
+/// The token, from the file or the environment.
+fn token(remote: &Remote) -> Result<Option<String>, String> {
+    match (&remote.token_file, std::env::var("MERIDIAN_TOKEN")) {
+        (Some(file), _) => read_token(file).map(Some),
+        (None, Ok(token)) if !token.trim().is_empty() => Ok(Some(token.trim().to_owned())),
+        _ => Ok(None),
+    }
+}

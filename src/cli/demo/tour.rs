@@ -1,0 +1,122 @@
+//! What the demo prints: regions, and questions to try with the answers to expect.
+
+use std::net::SocketAddr;
+
+use super::DemoRegion;
+use crate::answer::Snapshot;
+use crate::answer::explain::{Explanation, Question, explain};
+use crate::cli::paper::Paper;
+use crate::control::Loaded;
+
+/// A question to try: name, type, the subnet of somebody real, and who that is.
+const QUESTIONS: &[(&str, &str, &str, &str)] = &[
+    ("www.example.com", "A", "193.0.0.0/21", "Netherlands"),
+    ("www.example.com", "A", "128.59.0.0/16", "New York"),
+    ("www.example.com", "A", "200.160.0.0/20", "Brazil"),
+    ("www.example.com", "A", "14.139.0.0/16", "India"),
+    ("www.example.com", "A", "133.11.0.0/16", "Japan"),
+    ("www.example.com", "A", "139.130.0.0/16", "Australia"),
+    ("www.example.com", "A", "196.25.0.0/16", "South Africa"),
+    ("www.example.com", "AAAA", "2001:67c:2e8::/48", "Netherlands"),
+    ("api.example.com", "A", "128.59.0.0/16", "80 of 100"),
+    ("cdn.example.com", "A", "133.11.0.0/16", "by name"),
+    ("data.example.com", "A", "132.64.0.0/16", "Israel, fenced"),
+    ("example.com", "A", "193.0.0.0/21", "the bare domain"),
+];
+
+/// What is printed after the ready line.
+pub struct Tour {
+    regions: Vec<DemoRegion>,
+    steps: Vec<Step>,
+}
+
+/// One question and its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What dig is given.
+    pub question: String,
+    /// What it prints.
+    pub answer: String,
+    /// Who asks.
+    pub who: String,
+}
+
+impl Tour {
+    /// Works out every answer from what is about to be served.
+    pub fn of(loaded: &Loaded, regions: &[DemoRegion]) -> Tour {
+        Tour { regions: regions.to_vec(), steps: steps(&loaded.snapshot) }
+    }
+
+    /// Prints regions and questions, ready to be pasted.
+    pub fn print(&self, dns: SocketAddr, admin: &str) {
+        let paper = Paper::stdout();
+        println!();
+        let rows = self
+            .regions
+            .iter()
+            .map(|region| vec![region.name.clone(), region.address.to_string(), region.city.clone()]);
+        paper.table(&["region", "address", "pretends to be in"], &rows.collect::<Vec<_>>());
+        println!();
+        let dig = format!("dig @{} -p {} +short", dns.ip(), dns.port());
+        let rows = self
+            .steps
+            .iter()
+            .map(|step| vec![format!("{dig} {}", step.question), format!("# {}", step.answer), step.who.clone()]);
+        paper.table(&["try", "# expect", "client"], &rows.collect::<Vec<_>>());
+        println!("\nwhy:     meridian explain www.example.com --client 193.0.0.0/21 --admin http://{admin}");
+        println!("status:  meridian status --admin http://{admin}");
+        println!("end:     Ctrl-C");
+    }
+}
+
+/// Every question with its answer.
+pub fn steps(snapshot: &Snapshot) -> Vec<Step> {
+    let step = |&(name, rtype, subnet, who): &(&str, &str, &str, &str)| {
+        let question = Question {
+            name: name.parse().ok()?,
+            rtype: rtype.parse().ok()?,
+            asker: subnet.parse().ok()?,
+            down: Vec::new(),
+        };
+        let explanation = explain(snapshot, &question, 0).ok()?;
+        let question = format!("{name:16} {rtype:4} +subnet={subnet}");
+        Some(Step { question, answer: answer(&explanation), who: who.to_owned() })
+    };
+    QUESTIONS.iter().filter_map(step).collect()
+}
+
+/// What dig prints, as far as one reply tells.
+fn answer(explanation: &Explanation) -> String {
+    let endpoints = explanation.service.as_ref().map_or(&[][..], |service| &service.endpoints);
+    let text: Vec<String> = endpoints.iter().map(|endpoint| endpoint.endpoint.clone()).collect();
+    match explanation.records.first() {
+        Some(record) if record.rtype == "CNAME" => format!("{}.", record.data.trim_end_matches('.')),
+        _ => text.join(" or "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_question_has_its_answer_from_the_right_continent() {
+        let steps = steps(&super::super::loaded().snapshot);
+        let answers: Vec<&str> = steps.iter().map(|step| step.answer.as_str()).collect();
+        let expected = [
+            "127.0.1.1",
+            "127.0.1.2",
+            "127.0.1.3",
+            "127.0.1.4",
+            "127.0.1.5",
+            "127.0.1.6",
+            "127.0.1.7",
+            "2001:db8:1::80",
+            "127.0.2.2 or 127.0.3.2",
+            "asia.cdn.example.net.",
+            "127.0.1.4",
+            "127.0.1.1",
+        ];
+        assert_eq!(answers, expected);
+    }
+}

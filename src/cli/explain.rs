@@ -1,0 +1,139 @@
+//! `meridian explain`
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use super::arguments::{Explain, Remote};
+use super::client::Client;
+use super::paper::{Paper, plain};
+use crate::answer::explain::{CandidateFacts, Explanation, Question, ServiceFacts, explain, percent};
+use crate::control::{any_draw, load};
+
+/// The configuration if neither option says another.
+const DEFAULT: &str = "meridian.toml";
+
+/// Says why a client gets an answer.
+pub fn run(arguments: &Explain) -> Result<ExitCode, String> {
+    let explanation = match &arguments.admin {
+        Some(admin) => ask(arguments, admin)?,
+        None => work_out(arguments)?,
+    };
+    if arguments.json {
+        println!("{}", serde_json::json!(explanation));
+    } else {
+        print(&explanation);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks a running server.
+fn ask(arguments: &Explain, admin: &str) -> Result<Explanation, String> {
+    let (name, rtype) = (arguments.name.to_string(), arguments.rtype.to_string());
+    let client = arguments.client.to_string();
+    let mut query = vec![("name", name.as_str()), ("type", &rtype), ("client", &client)];
+    query.extend(arguments.down.iter().map(|region| ("down", region.as_str())));
+    Client::new(&Remote { admin: admin.to_owned(), token_file: None })?.get("/v1/explain", &query)
+}
+
+/// Works it out from the configuration, as a server of it would that has just been started.
+fn work_out(arguments: &Explain) -> Result<Explanation, String> {
+    let file = arguments.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT));
+    if arguments.config.is_none() && !file.exists() {
+        return Err(format!(
+            "there is no {DEFAULT} here; name a configuration with --config FILE, or ask a running server with \
+             --admin URL (that of `meridian demo` is http://127.0.0.1:8053)"
+        ));
+    }
+    let loaded = load(&file, None).map_err(|mistakes| refusal(&file, &mistakes))?;
+    let question = Question {
+        name: arguments.name.clone(),
+        rtype: arguments.rtype,
+        asker: arguments.client,
+        down: arguments.down.clone(),
+    };
+    explain(&loaded.snapshot, &question, any_draw())
+}
+
+fn refusal(file: &Path, mistakes: &[String]) -> String {
+    format!("{} cannot be used:\n  {}", file.display(), mistakes.join("\n  "))
+}
+
+fn print(explanation: &Explanation) {
+    let paper = Paper::stdout();
+    println!("{}\n", paper.bold(&plain(&explanation.summary)));
+    print_facts(explanation, &paper);
+    if let Some(service) = &explanation.service {
+        print_service(service, &paper);
+    }
+    println!();
+    let record = |record: &crate::answer::explain::RecordFacts| {
+        vec![record.name.clone(), record.ttl.to_string(), record.rtype.clone(), record.data.clone()]
+    };
+    let rows: Vec<Vec<String>> = explanation.records.iter().map(record).collect();
+    if !rows.is_empty() {
+        paper.table(&["answer", "ttl", "type", "data"], &rows);
+    }
+    explanation.notes.iter().for_each(|note| println!("{}", plain(&format!("note: {note}"))));
+}
+
+fn print_facts(explanation: &Explanation, paper: &Paper) {
+    let client = &explanation.client;
+    let line = |head: &str, text: String| println!("{}  {}", paper.faint(&format!("{head:8}")), plain(&text));
+    let of = |part: &Option<String>| part.clone();
+    let source = of(&client.place.source).map(|source| format!("from {source}"));
+    let network = client.place.asn.map(|asn| format!("AS{asn}"));
+    let place =
+        [Some(client.place.to_string()), of(&client.place.country_name), of(&client.place.continent), network, source];
+    line("client", format!("{} by its {}", client.given, client.by));
+    line("place", place.into_iter().flatten().collect::<Vec<_>>().join(", "));
+    line("result", format!("{} ({})", explanation.result, explanation.rcode));
+    if let Some(scope) = explanation.scope {
+        line("scope", format!("/{scope}: resolvers give it to everybody in that prefix"));
+    }
+    if let Some(service) = &explanation.service {
+        let rules =
+            format!("order {}, pick {}, band {}, ttl {}", service.order, service.pick, service.band, service.ttl);
+        line("service", format!("{}: {rules}", service.name));
+        if let Some(fence) = &service.fence {
+            line("fence", format!("{}: {} get {}", fence.number, fence.clients, fence.regions.join(", ")));
+        }
+        let tiers: Vec<String> = service.tiers.iter().map(|tier| tier.join(" + ")).collect();
+        line("tiers", tiers.join(" > "));
+    }
+}
+
+fn print_service(service: &ServiceFacts, paper: &Paper) {
+    println!();
+    let kilometres = |distance: Option<f64>| distance.map_or(String::new(), |distance| format!("{distance:.0} km"));
+    let row = |region: &CandidateFacts| {
+        let biased = if region.bias == 0 { String::new() } else { kilometres(region.biased_km) };
+        let bias = if region.bias == 0 { String::new() } else { format!("{:+}%", region.bias) };
+        let mark = if region.serves { "*" } else { "" };
+        vec![
+            mark.to_owned(),
+            region.region.clone(),
+            kilometres(region.distance_km),
+            bias,
+            biased,
+            region.weight.to_string(),
+            percent(region.share_percent),
+            region.tier.map_or(String::new(), |tier| tier.to_string()),
+            region.reason.clone(),
+        ]
+    };
+    let heads = ["", "region", "distance", "bias", "counts as", "weight", "share", "tier", "why"];
+    paper.table(&heads, &service.candidates.iter().map(row).collect::<Vec<_>>());
+    if service.endpoints.is_empty() {
+        return;
+    }
+    println!();
+    let rows = service.endpoints.iter().map(|endpoint| {
+        let chance = match service.pick.as_str() {
+            "round-robin" => "in turn".to_owned(),
+            "sticky" => "this client always".to_owned(),
+            _ => percent(endpoint.percent),
+        };
+        vec![endpoint.region.clone(), endpoint.endpoint.clone(), endpoint.weight.to_string(), chance]
+    });
+    paper.table(&["region", "endpoint", "weight", "odds"], &rows.collect::<Vec<_>>());
+}

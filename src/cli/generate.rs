@@ -1,0 +1,45 @@
+//! `meridian completions`, `meridian man`, `meridian schema`: from the same source as `--help` and `check`.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::arguments::Arguments;
+use crate::config;
+
+/// Prints the completions of a shell.
+pub fn completions(shell: Shell) -> Result<ExitCode, String> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "meridian", &mut script);
+    print(&script)
+}
+
+/// Prints the manual: the page of the command, then one of each subcommand.
+pub fn man() -> Result<ExitCode, String> {
+    let mut pages = Vec::new();
+    let mut command = Arguments::command();
+    command.build();
+    render(&command, &mut pages).map_err(|error| format!("cannot make the manual: {error}"))?;
+    print(&pages)
+}
+
+fn render(command: &clap::Command, pages: &mut Vec<u8>) -> io::Result<()> {
+    clap_mangen::Man::new(command.clone()).render(pages)?;
+    let listed = command.get_subcommands().filter(|command| command.get_name() != "help");
+    listed.into_iter().try_for_each(|command| render(command, pages))
+}
+
+/// Prints the JSON Schema of the configuration file.
+pub fn schema() -> Result<ExitCode, String> {
+    print(format!("{:#}\n", config::schema()).as_bytes())
+}
+
+/// A reader that has seen enough (`| head`) is no failure.
+fn print(octets: &[u8]) -> Result<ExitCode, String> {
+    match io::stdout().lock().write_all(octets) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("cannot print: {error}")),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}

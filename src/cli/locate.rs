@@ -1,0 +1,79 @@
+//! `meridian locate`
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::arguments::Locate;
+use super::paper::Paper;
+use crate::answer::client::Seen;
+use crate::answer::explain::PlaceFacts;
+use crate::config;
+use crate::control::load::cached_atlas;
+use crate::geo::Atlas;
+
+/// What is printed of one address; stable in JSON.
+#[derive(Debug, Serialize)]
+struct Located {
+    /// As given.
+    address: IpAddr,
+    /// What is looked up: IPv4 where the address is an IPv6 form of one.
+    looked_up: IpAddr,
+    /// The first address of the range of which the same is known.
+    first: IpAddr,
+    /// The last one.
+    last: IpAddr,
+    /// What is known.
+    #[serde(flatten)]
+    place: PlaceFacts,
+}
+
+/// Prints what the geodata say of each address.
+pub fn run(locate: &Locate) -> Result<ExitCode, String> {
+    let atlas = atlas(locate.config.as_deref())?;
+    let located: Vec<Located> = locate.addresses.iter().map(|address| look_up(&atlas, *address)).collect();
+    if locate.json {
+        println!("{}", serde_json::json!(located));
+    } else {
+        print(&located);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The geodata of a configuration, or the built-in table.
+fn atlas(config: Option<&Path>) -> Result<Arc<Atlas>, String> {
+    let Some(file) = config else { return Ok(Arc::new(Atlas::builtin())) };
+    let read = config::load(file).map_err(|mistakes| {
+        let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        format!("{} cannot be used:\n  {}", file.display(), lines.join("\n  "))
+    })?;
+    cached_atlas(&read.config, None).map(|cache| cache.atlas())
+}
+
+fn look_up(atlas: &Atlas, address: IpAddr) -> Located {
+    let looked_up = Seen::of(address).address;
+    let found = atlas.locate(looked_up);
+    Located { address, looked_up, first: found.first, last: found.last, place: PlaceFacts::of(atlas, looked_up) }
+}
+
+fn print(located: &[Located]) {
+    let rows = located.iter().map(|found| {
+        let place = &found.place;
+        let coarse = if place.coarse { "no nearer than the country or state" } else { "" };
+        vec![
+            found.address.to_string(),
+            place.to_string(),
+            place.country_name.clone().unwrap_or_default(),
+            place.continent.clone().unwrap_or_default(),
+            place.asn.map_or(String::new(), |asn| format!("AS{asn}")),
+            format!("{} - {}", found.first, found.last),
+            place.source.clone().unwrap_or_default(),
+            coarse.to_owned(),
+        ]
+    });
+    let heads = ["address", "place", "country", "continent", "network", "range", "source", ""];
+    Paper::stdout().table(&heads, &rows.collect::<Vec<_>>());
+}

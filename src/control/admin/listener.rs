@@ -1,0 +1,120 @@
+//! The admin socket and its limits.
+
+use std::fmt;
+use std::fs::Permissions;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+
+use crate::config::AdminListen;
+
+/// Most connections at a time; more wait in the kernel's queue.
+const CONNECTIONS: usize = 64;
+/// Most octets of a request's head.
+const HEAD: usize = 16 * 1024;
+/// Most header fields of a request.
+const FIELDS: usize = 64;
+/// How long a head may take, and so how long a connection may idle.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long to wait when the system has no descriptor left.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where the admin server listens.
+pub enum Bound {
+    /// A TCP address, with the port that the kernel gave.
+    Tcp(SocketAddr),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Bound::Tcp(address) => address.fmt(f),
+            Bound::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Bound {
+    /// Removes what the socket left in the file system.
+    pub fn remove(&self) {
+        if let Bound::Unix(path) = self {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Opens the socket and serves it until the runtime ends.
+pub async fn start(listen: &AdminListen, router: Router) -> Result<Bound, String> {
+    match listen {
+        AdminListen::Tcp(address) => {
+            let refused = |error: io::Error| format!("the admin server cannot listen on {address}: {error}");
+            let listener = TcpListener::bind(address).await.map_err(refused)?;
+            let bound = listener.local_addr().map_err(refused)?;
+            tokio::spawn(serve(router, async move || listener.accept().await.map(|(stream, _)| stream)));
+            Ok(Bound::Tcp(bound))
+        }
+        AdminListen::Unix(path) => {
+            let listener = bind_unix(path)
+                .map_err(|error| format!("the admin server cannot listen on unix:{}: {error}", path.display()))?;
+            tokio::spawn(serve(router, async move || listener.accept().await.map(|(stream, _)| stream)));
+            Ok(Bound::Unix(path.clone()))
+        }
+    }
+}
+
+/// Binds a unix socket that only its owner can reach. A socket that a dead server left behind is replaced; one that
+/// somebody answers on is not, and neither is any other file.
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    use std::os::unix::fs::FileTypeExt;
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|data| data.file_type().is_socket());
+    if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Takes connections for ever, [`CONNECTIONS`] at a time.
+async fn serve<S>(router: Router, accept: impl AsyncFn() -> io::Result<S>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        match accept().await {
+            Ok(stream) => {
+                let router = router.clone();
+                tokio::spawn(async move {
+                    connection(router, stream).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!("the admin server cannot take a connection: {error}");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves one connection. What goes wrong on it is the client's business.
+async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(router: Router, stream: S) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD).max_headers(FIELDS);
+    let _ = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).await;
+}

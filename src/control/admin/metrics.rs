@@ -1,0 +1,92 @@
+//! `GET /metrics`: counters in the text format of Prometheus, read when somebody asks.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use super::Context;
+use super::status::queries;
+use crate::answer::explain::SourceFacts;
+
+/// Media type of what [`render`] makes.
+pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// All metrics.
+pub fn render(context: &Arc<Context>) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("meridian");
+    registry.register_collector(Box::new(Metrics(context.clone())));
+    let mut page = String::new();
+    text::encode(&mut page, &registry)?;
+    Ok(page)
+}
+
+struct Metrics(Arc<Context>);
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Collector for Metrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let context = &self.0;
+        let build = [(vec![("version", env!("CARGO_PKG_VERSION").to_owned())], 1)];
+        gauges(&mut encoder, "build_info", "The version that runs", build)?;
+        let uptime = [(Vec::new(), context.started.elapsed().as_secs())];
+        gauges(&mut encoder, "uptime_seconds", "Seconds since the start", uptime)?;
+        let queries = queries(&context.tallies.sums()).into_iter();
+        let queries = queries.map(|(verdict, count)| (vec![("verdict", verdict)], count));
+        counters(&mut encoder, "queries", "Queries by what became of them", queries)?;
+        let reloads = context.control.reloads();
+        let reloads = [("ok", reloads.ok), ("refused", reloads.refused)];
+        let reloads = reloads.map(|(result, count)| (vec![("result", result.to_owned())], count));
+        counters(&mut encoder, "reloads", "Reloads by result", reloads)?;
+        gauges(&mut encoder, "geodata_age_seconds", "How old each source of geodata is", self.ages())
+    }
+}
+
+/// Label names and values.
+type Labels = Vec<(&'static str, String)>;
+
+impl Metrics {
+    fn ages(&self) -> Vec<(Labels, u64)> {
+        let now = SystemTime::now();
+        let snapshot = self.0.control.snapshot();
+        let age = |source: &crate::geo::Source| {
+            let age = now.duration_since(source.built?).unwrap_or_default().as_secs();
+            let SourceFacts { name, kind, .. } = SourceFacts::of(source, now);
+            Some((vec![("source", name), ("kind", kind)], age))
+        };
+        snapshot.world.atlas.sources().iter().filter_map(age).collect()
+    }
+}
+
+fn counters(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (Labels, u64)>,
+) -> fmt::Result {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    values.into_iter().try_for_each(|(labels, value)| ConstCounter::new(value).encode(metric.encode_family(&labels)?))
+}
+
+fn gauges(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (Labels, u64)>,
+) -> fmt::Result {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    values
+        .into_iter()
+        .try_for_each(|(labels, value)| ConstGauge::new(value as i64).encode(metric.encode_family(&labels)?))
+}

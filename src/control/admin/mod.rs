@@ -1,0 +1,82 @@
+//! The admin API: where operators look and act. HTTP/1.1 on a thread of its own, so that nobody who asks here can hold
+//! up an answer.
+
+mod error;
+mod listener;
+mod metrics;
+mod openapi;
+mod routes;
+mod status;
+mod token;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Control;
+use crate::config;
+use crate::server::Tallies;
+
+pub use error::ErrorBody;
+pub use status::{LastReload, ReloadStatus, ServiceStatus, Status, ZoneStatus};
+pub use token::read_token;
+
+use listener::Bound;
+use token::Gate;
+
+/// What the calls are about.
+pub struct Context {
+    /// What is served, and how it is replaced.
+    pub control: Arc<Control>,
+    /// What became of the queries.
+    pub tallies: Arc<Tallies>,
+    /// Addresses that answer DNS.
+    pub dns: Vec<SocketAddr>,
+    /// When the server was started.
+    pub started: Instant,
+}
+
+/// A running admin server; dropping it stops it.
+pub struct Admin {
+    bound: Bound,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Admin {
+    /// Opens the listen address and serves it from a thread of its own.
+    ///
+    /// # Errors
+    /// A sentence: the address cannot be bound, or the token file cannot be used.
+    pub fn start(admin: &config::Admin, context: Context) -> Result<Admin, String> {
+        let gate = Gate::of(admin)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            // Reloads and explanations; those that find no thread wait.
+            .max_blocking_threads(4)
+            .thread_name("admin")
+            .enable_all()
+            .build()
+            .map_err(|error| format!("cannot start the admin server: {error}"))?;
+        let router = routes::router(Arc::new(context), gate);
+        let bound = runtime.block_on(listener::start(&admin.listen, router))?;
+        Ok(Admin { bound, runtime: Some(runtime) })
+    }
+
+    /// Where it listens, as the ready line says it: `127.0.0.1:8053` or `unix:/run/meridian/admin.sock`.
+    pub fn address(&self) -> String {
+        self.bound.to_string()
+    }
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        self.bound.remove();
+        if let Some(runtime) = self.runtime.take() {
+            // A reload that is under way must not hold up the end.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

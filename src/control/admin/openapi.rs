@@ -1,0 +1,98 @@
+//! The OpenAPI document: the table of calls and the structures that they answer, written down.
+
+use std::collections::BTreeMap;
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Value, json};
+
+use super::error::ErrorBody;
+use super::routes::Route;
+
+/// One parameter in a query.
+pub struct Parameter {
+    /// Its key.
+    pub name: &'static str,
+    /// The call cannot do without it.
+    pub needed: bool,
+    /// It may be there more than once.
+    pub many: bool,
+    /// What it says, for people.
+    pub about: &'static str,
+}
+
+/// What a call answers when all goes well.
+#[derive(Clone, Copy)]
+pub enum Answer {
+    /// Plain text.
+    Text,
+    /// JSON of this schema.
+    Json(fn(&mut SchemaGenerator) -> Schema),
+}
+
+impl Answer {
+    /// JSON of a structure.
+    pub fn json<T: JsonSchema>() -> Answer {
+        Answer::Json(|generator| generator.subschema_for::<T>())
+    }
+
+    fn content(self, generator: &mut SchemaGenerator) -> Value {
+        match self {
+            Answer::Text => json!({ "text/plain": { "schema": { "type": "string" } } }),
+            Answer::Json(schema) => json!({ "application/json": { "schema": schema(generator) } }),
+        }
+    }
+}
+
+/// The document (OpenAPI 3.1) of these calls.
+pub fn document(routes: &[Route]) -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+        settings.meta_schema = None;
+    });
+    let mut generator = settings.into_generator();
+    let mut paths: BTreeMap<&str, BTreeMap<String, Value>> = BTreeMap::new();
+    for route in routes {
+        let operation = operation(route, &mut generator);
+        paths.entry(route.path).or_default().insert(route.method.as_str().to_lowercase(), operation);
+    }
+    let schemas = generator.take_definitions(true);
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Meridian admin API",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
+        },
+    })
+}
+
+fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
+    let error = Answer::json::<ErrorBody>().content(generator);
+    let mut operation = json!({
+        "summary": route.summary,
+        "responses": {
+            "200": { "description": "Done", "content": route.answer.content(generator) },
+            "default": { "description": "It failed, and this says why", "content": error },
+        },
+    });
+    if !route.parameters.is_empty() {
+        operation["parameters"] = route.parameters.iter().map(parameter).collect();
+    }
+    if route.changes {
+        operation["security"] = json!([{ "token": [] }]);
+    }
+    operation
+}
+
+fn parameter(parameter: &Parameter) -> Value {
+    let text = json!({ "type": "string" });
+    let schema = if parameter.many { json!({ "type": "array", "items": text }) } else { text };
+    let Parameter { name, needed, about, .. } = parameter;
+    json!({ "name": name, "in": "query", "required": needed, "description": about, "schema": schema })
+}

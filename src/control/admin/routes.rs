@@ -1,0 +1,205 @@
+//! The calls. One table makes both the router and the OpenAPI document, so neither knows a call that the other does not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Query, Request, State};
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{self, MethodRouter};
+use axum::{Json, Router};
+
+use super::error::ApiError;
+use super::openapi::{self, Parameter};
+use super::status::{LastReload, Status};
+use super::token::Gate;
+use super::{Context, metrics};
+use crate::answer::explain::{self, Explanation};
+use crate::control::any_draw;
+
+/// Most octets of a request's body.
+const BODY: usize = 64 * 1024;
+/// How long a call may take; one that changes something may have to read databases anew.
+const TIME: Duration = Duration::from_secs(10);
+const TIME_OF_CHANGES: Duration = Duration::from_secs(60);
+
+/// One call.
+pub struct Route {
+    /// GET, POST ...
+    pub method: Method,
+    /// Its path.
+    pub path: &'static str,
+    /// What it does, for people.
+    pub summary: &'static str,
+    /// It changes something, so it passes the gate.
+    pub changes: bool,
+    /// What can stand in its query.
+    pub parameters: &'static [Parameter],
+    /// What it answers when all goes well.
+    pub answer: openapi::Answer,
+    handler: MethodRouter<Arc<Context>>,
+}
+
+/// Parameters of `GET /v1/explain`.
+const EXPLAIN: &[Parameter] = &[
+    Parameter { name: "name", needed: true, many: false, about: "The name asked for" },
+    Parameter { name: "type", needed: false, many: false, about: "The record type; A if absent" },
+    Parameter { name: "client", needed: true, many: false, about: "An address, or a client subnet ADDRESS/PREFIX" },
+    Parameter { name: "down", needed: false, many: true, about: "A region to be taken as down" },
+];
+
+/// Every call.
+pub fn routes() -> Vec<Route> {
+    use openapi::Answer::{self, Text};
+    let (status_body, explain_body, reload_body, document_body) = (
+        Answer::json::<Status>(),
+        Answer::json::<Explanation>(),
+        Answer::json::<LastReload>(),
+        Answer::json::<serde_json::Value>(),
+    );
+    let get = |path, summary, parameters, answer, handler| Route {
+        method: Method::GET,
+        path,
+        summary,
+        changes: false,
+        parameters,
+        answer,
+        handler,
+    };
+    let post = |path, summary, answer, handler| Route {
+        method: Method::POST,
+        path,
+        summary,
+        changes: true,
+        parameters: &[],
+        answer,
+        handler,
+    };
+    vec![
+        get("/healthz", "ok while the process lives", &[], Text, routing::get(healthz)),
+        get("/readyz", "ok while queries are answered", &[], Text, routing::get(healthz)),
+        get("/metrics", "Metrics in the text format of Prometheus", &[], Text, routing::get(metrics)),
+        get("/v1/status", "What is going on", &[], status_body, routing::get(status)),
+        get("/v1/explain", "Why a client gets an answer", EXPLAIN, explain_body, routing::get(explain)),
+        post("/v1/reload", "Reads everything anew and serves it", reload_body, routing::post(reload)),
+        get("/v1/openapi.json", "This document", &[], document_body, routing::get(document)),
+    ]
+}
+
+/// The router with its gate and its limits.
+pub fn router(context: Arc<Context>, gate: Gate) -> Router {
+    let gate = Arc::new(gate);
+    let mut router = Router::new();
+    for Route { path, handler, changes, .. } in routes() {
+        let guarded = middleware::from_fn_with_state(gate.clone(), admit);
+        router = router.route(path, if changes { handler.route_layer(guarded) } else { handler });
+    }
+    router
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(limit))
+        .with_state(context)
+}
+
+/// Lets a call that changes something through the gate.
+async fn admit(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Result<Response, ApiError> {
+    let authorization = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes().to_vec());
+    // The token file is read here.
+    aside(move || gate.admit(authorization.as_deref())).await??;
+    Ok(next.run(request).await)
+}
+
+/// Bounds the request's body and the time that the call takes.
+async fn limit(request: Request, next: Next) -> Result<Response, ApiError> {
+    let time = if request.method().is_safe() { TIME } else { TIME_OF_CHANGES };
+    let late = |_| {
+        let sentence = format!("this took longer than {} seconds; it may still be done", time.as_secs());
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
+    };
+    let call = async {
+        let (head, body) = request.into_parts();
+        let body = to_bytes(body, BODY).await.map_err(|_| {
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is cut off or longer than {BODY} octets"))
+        })?;
+        Ok(next.run(Request::from_parts(head, Body::from(body))).await)
+    };
+    tokio::time::timeout(time, call).await.map_err(late)?
+}
+
+/// Runs what takes long, or waits for a disk, aside of the connections.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+    let failed = |_| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the call ended early; the log says why");
+    tokio::task::spawn_blocking(work).await.map_err(failed)
+}
+
+async fn nothing_here(uri: Uri) -> ApiError {
+    let sentence = format!("there is no {} here; /v1/openapi.json tells what there is", uri.path());
+    ApiError::new(StatusCode::NOT_FOUND, sentence)
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+    let sentence = format!("{} does not take {method}; /v1/openapi.json tells what it takes", uri.path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, sentence)
+}
+
+async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+async fn metrics(State(context): State<Arc<Context>>) -> Result<Response, ApiError> {
+    let page = metrics::render(&context)
+        .map_err(|_| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written"))?;
+    Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], page).into_response())
+}
+
+async fn status(State(context): State<Arc<Context>>) -> Result<Json<Status>, ApiError> {
+    aside(move || Status::of(&context)).await.map(Json)
+}
+
+async fn explain(
+    State(context): State<Arc<Context>>,
+    query: Result<Query<Vec<(String, String)>>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Explanation>, ApiError> {
+    let Query(pairs) = query.map_err(|_| ApiError::bad_request("the query is not of the form key=value&key=value"))?;
+    let question = read_question(&pairs).map_err(ApiError::bad_request)?;
+    let explained = aside(move || explain::explain(&context.control.snapshot(), &question, any_draw())).await?;
+    explained.map(Json).map_err(ApiError::bad_request)
+}
+
+/// The question in the query of `GET /v1/explain`.
+fn read_question(pairs: &[(String, String)]) -> Result<explain::Question, String> {
+    if let Some((unknown, _)) = pairs.iter().find(|(key, _)| EXPLAIN.iter().all(|known| known.name != key)) {
+        return Err(format!("there is no parameter {unknown:?}; there are name, type, client and down"));
+    }
+    if let Some(twice) = EXPLAIN.iter().find(|known| !known.many && all(pairs, known.name).count() > 1) {
+        return Err(format!("{} is there more than once", twice.name));
+    }
+    let needed = |key| all(pairs, key).next().ok_or_else(|| format!("{key} is missing"));
+    let (name, client) = (needed("name")?, needed("client")?);
+    let rtype = all(pairs, "type").next().unwrap_or("A");
+    Ok(explain::Question {
+        name: name.parse().map_err(|error| format!("name {name:?}: {error}"))?,
+        rtype: rtype.parse().map_err(|error| format!("type {rtype:?}: {error}"))?,
+        asker: client.parse().map_err(|error| format!("client {client:?}: {error}"))?,
+        down: all(pairs, "down").map(str::to_owned).collect(),
+    })
+}
+
+fn all<'p>(pairs: &'p [(String, String)], key: &'p str) -> impl Iterator<Item = &'p str> {
+    pairs.iter().filter(move |(known, _)| known == key).map(|(_, value)| value.as_str())
+}
+
+async fn reload(State(context): State<Arc<Context>>) -> Result<Json<LastReload>, ApiError> {
+    let done = aside(move || context.control.reload()).await?;
+    done.log();
+    match done.ok {
+        true => Ok(Json(LastReload::of(&done))),
+        false => Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, done.sentence())),
+    }
+}
+
+async fn document() -> Json<serde_json::Value> {
+    Json(openapi::document(&routes()))
+}

@@ -1,0 +1,140 @@
+//! What is going on: the body of `GET /v1/status`.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Context;
+use crate::answer::explain::{SourceFacts, word};
+use crate::answer::{Snapshot, Verdict};
+use crate::control::{Done, Reloads};
+use crate::geo::builtin;
+
+/// What is going on. Keys are added, never changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Status {
+    /// Version of the program.
+    pub version: String,
+    /// Seconds since the server was started.
+    pub uptime_seconds: u64,
+    /// The configuration file, or `built-in`.
+    pub configuration: String,
+    /// Addresses that answer DNS over UDP and TCP.
+    pub dns: Vec<String>,
+    /// The zones that are served.
+    pub zones: Vec<ZoneStatus>,
+    /// The names that are steered.
+    pub services: Vec<ServiceStatus>,
+    /// The regions, in the order of the configuration.
+    pub regions: Vec<String>,
+    /// Where knowledge of places comes from, the first one first.
+    pub geodata: Vec<SourceFacts>,
+    /// What the licence of the built-in geodata wants to be shown.
+    pub geodata_credit: String,
+    /// Queries so far, by what became of them.
+    pub queries: BTreeMap<String, u64>,
+    /// Reloads so far.
+    pub reloads: ReloadStatus,
+}
+
+/// One zone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ZoneStatus {
+    /// Its apex.
+    pub name: String,
+    /// SERIAL of its SOA.
+    pub serial: u32,
+}
+
+/// One service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceStatus {
+    /// Its name; may be a wildcard.
+    pub name: String,
+    /// Its regions, in the order listed.
+    pub regions: Vec<String>,
+}
+
+/// Reloads so far.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReloadStatus {
+    /// How many were done.
+    pub ok: u64,
+    /// How many were refused; what was served before was served on.
+    pub refused: u64,
+    /// The last one.
+    pub last: Option<LastReload>,
+}
+
+/// One reload: also what `POST /v1/reload` answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LastReload {
+    /// Seconds since 1970.
+    pub at: u64,
+    /// Whether it was done.
+    pub ok: bool,
+    /// How long it took.
+    pub milliseconds: u64,
+    /// Warnings if it was done, mistakes if it was refused; each names its place.
+    pub messages: Vec<String>,
+}
+
+impl Status {
+    /// What is going on now.
+    pub fn of(context: &Context) -> Status {
+        let snapshot = context.control.snapshot();
+        let world = &snapshot.world;
+        let now = SystemTime::now();
+        let zone =
+            |zone: &crate::answer::world::Zone| ZoneStatus { name: zone.origin.to_string(), serial: zone.serial };
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_seconds: context.started.elapsed().as_secs(),
+            configuration: context.control.origin().to_string(),
+            dns: context.dns.iter().map(ToString::to_string).collect(),
+            zones: world.zones.iter().map(zone).collect(),
+            services: services(&snapshot),
+            regions: world.regions.clone(),
+            geodata: world.atlas.sources().iter().map(|source| SourceFacts::of(source, now)).collect(),
+            geodata_credit: builtin::CREDIT.to_owned(),
+            queries: queries(&context.tallies.sums()),
+            reloads: ReloadStatus::of(&context.control.reloads()),
+        }
+    }
+}
+
+fn services(snapshot: &Snapshot) -> Vec<ServiceStatus> {
+    let world = &snapshot.world;
+    let status = |service: &crate::answer::world::Service| {
+        let regions = service.views.iter().flatten().flat_map(|view| &view.regions);
+        let listed: BTreeMap<usize, _> = regions.map(|region| (region.listed, region.region)).collect();
+        let name = |id: crate::config::RegionId| world.regions.get(usize::from(id.0)).cloned();
+        ServiceStatus { name: service.name.to_string(), regions: listed.into_values().filter_map(name).collect() }
+    };
+    world.services.iter().map(status).collect()
+}
+
+/// Counters with their names.
+pub fn queries(sums: &[u64; Verdict::COUNT]) -> BTreeMap<String, u64> {
+    Verdict::ALL.iter().zip(sums).map(|(verdict, count)| (word(*verdict).to_owned(), *count)).collect()
+}
+
+impl ReloadStatus {
+    fn of(reloads: &Reloads) -> ReloadStatus {
+        ReloadStatus { ok: reloads.ok, refused: reloads.refused, last: reloads.last.as_ref().map(LastReload::of) }
+    }
+}
+
+impl LastReload {
+    /// In the form of the API.
+    pub fn of(done: &Done) -> LastReload {
+        LastReload {
+            at: done.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+            ok: done.ok,
+            milliseconds: done.took.as_millis() as u64,
+            messages: done.messages.clone(),
+        }
+    }
+}

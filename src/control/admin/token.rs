@@ -1,0 +1,156 @@
+//! Who may change something: whoever shows the token of the token file, or reaches the unix socket.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use axum::http::StatusCode;
+use subtle::ConstantTimeEq;
+
+use super::error::ApiError;
+use crate::config::{Admin, AdminListen};
+
+/// Fewest octets of a token: 16 random ones written in any usual way are not guessed.
+const LEAST: usize = 16;
+/// Most octets of a token file.
+const MOST: u64 = 4096;
+
+/// What a call that changes state must show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gate {
+    /// Nothing: the permissions of the unix socket decide who gets here.
+    Socket,
+    /// There is no token, so nothing can be changed.
+    Closed,
+    /// The token in this file. It is read at each such call, so a new one needs no restart.
+    Token(PathBuf),
+}
+
+impl Gate {
+    /// The gate of a configuration.
+    ///
+    /// # Errors
+    /// The token file cannot be used.
+    pub fn of(admin: &Admin) -> Result<Gate, String> {
+        match (&admin.listen, &admin.token_file) {
+            (AdminListen::Unix(_), _) => Ok(Gate::Socket),
+            (AdminListen::Tcp(_), None) => Ok(Gate::Closed),
+            (AdminListen::Tcp(_), Some(file)) => read_token(file).map(|_| Gate::Token(file.clone())),
+        }
+    }
+
+    /// Whether a call with this Authorization header may change something.
+    pub fn admit(&self, authorization: Option<&[u8]>) -> Result<(), ApiError> {
+        let file = match self {
+            Gate::Socket => return Ok(()),
+            Gate::Closed => {
+                let sentence = "nothing can be changed here, because [admin] states no token_file; \
+                                state one, or listen on a unix socket";
+                return Err(ApiError::new(StatusCode::FORBIDDEN, sentence));
+            }
+            Gate::Token(file) => file,
+        };
+        let unauthorized = |sentence: &str| ApiError::new(StatusCode::UNAUTHORIZED, sentence);
+        let shown = authorization.ok_or_else(|| unauthorized("this needs the header Authorization: Bearer TOKEN"))?;
+        let shown = bearer(shown).ok_or_else(|| unauthorized("the Authorization header is not Bearer TOKEN"))?;
+        let token = read_token(file).map_err(|sentence| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, sentence))?;
+        if bool::from(token.as_bytes().ct_eq(shown)) { Ok(()) } else { Err(unauthorized("the token is wrong")) }
+    }
+}
+
+/// The token of a `Bearer` header (RFC 6750 section 2.1); the scheme's case does not matter.
+fn bearer(header: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = header.split_at_checked("Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+}
+
+/// Reads a token file: one token, blank space around it left out.
+///
+/// # Errors
+/// A sentence: it cannot be read, others could read it too, or the token is too short.
+pub fn read_token(path: &Path) -> Result<String, String> {
+    let name = path.display();
+    let unreadable = |error| format!("{name}: cannot read the token: {error}");
+    let file = File::open(path).map_err(unreadable)?;
+    let data = file.metadata().map_err(unreadable)?;
+    if !data.is_file() {
+        return Err(format!("{name}: the token file is not a regular file"));
+    }
+    if data.mode() & 0o077 != 0 {
+        let mode = data.mode() & 0o777;
+        return Err(format!("{name}: others may read the token (mode {mode:o}); `chmod 600 {name}` keeps it a secret"));
+    }
+    let mut text = String::new();
+    file.take(MOST + 1).read_to_string(&mut text).map_err(unreadable)?;
+    let token = text.trim();
+    if text.len() as u64 > MOST || token.contains(char::is_whitespace) || !token.is_ascii() {
+        return Err(format!("{name}: the file must hold one token of ASCII characters without blanks"));
+    }
+    if token.len() < LEAST {
+        return Err(format!("{name}: the token is shorter than {LEAST} characters; `openssl rand -hex 32` makes one"));
+    }
+    Ok(token.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+    fn token_file(text: &str, mode: u32) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        (folder, path)
+    }
+
+    fn sentence(text: &str, mode: u32) -> String {
+        let (_folder, path) = token_file(text, mode);
+        let error = read_token(&path).expect_err("refused");
+        error.replace(&path.display().to_string(), "token")
+    }
+
+    #[test]
+    fn only_a_secret_is_a_token() {
+        let (_folder, path) = token_file(&format!("  {TOKEN}\n"), 0o600);
+        assert_eq!(read_token(&path).as_deref(), Ok(TOKEN));
+        assert_eq!(
+            sentence(TOKEN, 0o640),
+            "token: others may read the token (mode 640); `chmod 600 token` keeps it a secret"
+        );
+        assert_eq!(sentence(TOKEN, 0o604).contains("mode 604"), true);
+        let short = "token: the token is shorter than 16 characters; `openssl rand -hex 32` makes one";
+        assert_eq!(sentence("short\n", 0o400), short);
+        let odd = "token: the file must hold one token of ASCII characters without blanks";
+        assert_eq!(sentence("two tokens in one file", 0o400), odd);
+        assert_eq!(sentence(&"x".repeat(5000), 0o400), odd);
+    }
+
+    #[test]
+    fn the_gate_opens_for_the_token_alone() {
+        let (_folder, path) = token_file(TOKEN, 0o600);
+        let gate = Gate::Token(path.clone());
+        let status =
+            |header: Option<&str>| gate.admit(header.map(str::as_bytes)).map_err(|error| error.status.as_u16());
+        assert_eq!(status(Some(&format!("Bearer {TOKEN}"))), Ok(()));
+        assert_eq!(status(Some(&format!("bearer {TOKEN}"))), Ok(()));
+        for wrong in [None, Some(""), Some(TOKEN), Some("Basic eDp5"), Some("Bearer "), Some("Bearer 0123456789abcdef")]
+        {
+            assert_eq!(status(wrong), Err(401), "{wrong:?}");
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(status(Some(&format!("Bearer {TOKEN}"))), Err(500));
+    }
+
+    #[test]
+    fn without_a_token_only_a_socket_opens() {
+        assert_eq!(Gate::Closed.admit(Some(b"Bearer x")).map_err(|error| error.status.as_u16()), Err(403));
+        assert_eq!(Gate::Socket.admit(None), Ok(()));
+    }
+}
