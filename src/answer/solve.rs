@@ -31,6 +31,7 @@ struct Current<'n> {
 }
 
 /// What became of one name of a chain.
+#[expect(clippy::large_enum_variant, reason = "a box would allocate for each query that follows an alias")]
 enum Step {
     /// The reply is complete.
     Done(Verdict),
@@ -122,13 +123,13 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
     #[inline]
     fn solve_answer(&mut self, current: &Current<'_>, node: &'m Node, hop: usize) -> Result<Step, Full> {
         let asked = self.query.question.rtype;
-        if let Some(service) = node.service {
-            if let Some(verdict) = self.solve_steered(service, current.at, asked, hop)? {
-                return match verdict {
-                    Verdict::NoData => self.no_data(current, node.zone),
-                    verdict => Ok(Step::Done(verdict)),
-                };
-            }
+        if let Some(service) = node.service
+            && let Some(verdict) = self.solve_steered(service, current.at, asked, hop)?
+        {
+            return match verdict {
+                Verdict::NoData => self.no_data(current, node.zone),
+                verdict => Ok(Step::Done(verdict)),
+            };
         }
         let rrsets = self.moment.world.records.of(node.rrsets);
         if let Some(found) = rrsets.iter().find(|rrset| rrset.rtype == asked) {
