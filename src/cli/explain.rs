@@ -65,13 +65,16 @@ fn print(explanation: &Explanation) {
     if let Some(service) = &explanation.service {
         print_service(service, &paper);
     }
-    println!();
     let record = |record: &crate::answer::explain::RecordFacts| {
         vec![record.name.clone(), record.ttl.to_string(), record.rtype.clone(), record.data.clone()]
     };
     let rows: Vec<Vec<String>> = explanation.records.iter().map(record).collect();
     if !rows.is_empty() {
+        println!();
         paper.table(&["answer", "ttl", "type", "data"], &rows);
+    }
+    if !explanation.notes.is_empty() {
+        println!();
     }
     explanation.notes.iter().for_each(|note| println!("{}", plain(&format!("note: {note}"))));
 }

@@ -362,6 +362,19 @@ mod tests {
     }
 
     #[test]
+    fn chances_are_the_shares_of_weighted_picks() {
+        let stage = stage(&[1, 3]);
+        let pools = [Pool::new(&[80, 20]), Pool::new(&[5])];
+        let chances = chances(&stage, &pools, client(1));
+        assert_eq!(chances.iter().map(|(_, _, chance)| *chance).collect::<Vec<_>>(), [0.2, 0.05, 0.75]);
+        let counts = shares(&stage, &pools, Pick::Weighted, 20_000);
+        for ((region, endpoint, chance), ((picked, at), count)) in chances.into_iter().zip(counts) {
+            assert_eq!((region, endpoint), (picked, usize::from(at)));
+            assert!(within_three_deviations(count, 20_000, chance), "{region} {endpoint}: {count}");
+        }
+    }
+
+    #[test]
     fn weights_are_exact_over_a_million_draws() {
         let pools = [Pool::new(&[80, 20]), Pool::new(&[1]), Pool::new(&[1, 999_999])];
         let expected = [0.3 * 0.8, 0.3 * 0.2, 0.6, 0.1 * 1e-6, 0.1 * 0.999_999];

@@ -81,7 +81,7 @@ fn address(value: u128, v4: bool) -> IpAddr {
 fn random_address(random: &mut Random, v4: bool) -> IpAddr {
     let special = [0x0a07_0900u128, 0xc633_6440, 0xcb00_7100, 0x7f00_0000, 0xc0a8_0000];
     match (v4, random.below(8)) {
-        (true, 0) => address(special[random.below(5) as usize] ^ random.wide() % 1024, true),
+        (true, 0) => address(special[random.below(5) as usize] ^ (random.wide() % 1024), true),
         (true, _) => address(random.wide() & 0xffff_ffff, true),
         (false, 0) => address(0x2001_0db8_0007u128 << 80 ^ random.wide() >> 46, false),
         (false, 1) => address(0xffff_0000_0000 | random.wide() & 0xffff_ffff, false),

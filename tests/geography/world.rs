@@ -60,7 +60,7 @@ fn subnet_value(address: IpAddr, prefix: u8) -> Vec<u8> {
         IpAddr::V6(address) => (2, address.octets().to_vec()),
     };
     octets.truncate(usize::from(prefix).div_ceil(8));
-    if let Some(last) = octets.last_mut().filter(|_| prefix % 8 != 0) {
+    if let Some(last) = octets.last_mut().filter(|_| !prefix.is_multiple_of(8)) {
         *last &= 0xff << (8 - prefix % 8);
     }
     [vec![0, family, prefix, 0], octets].concat()

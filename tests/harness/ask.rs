@@ -39,6 +39,7 @@ impl<'s> Ask<'s> {
     }
 
     /// With EDNS Client Subnet.
+    #[allow(clippy::wrong_self_convention, reason = "it reads as a sentence: ask a name from a subnet")]
     pub fn from_subnet(self, subnet: &str) -> Ask<'s> {
         self.with_option(8, &subnet_option(subnet))
     }

@@ -36,7 +36,7 @@ fn section_6_1_2_an_opt_with_a_name_or_in_another_section_is_malformed() {
     let opt = OptSent::default().octets();
     let named = [b"\x01a".to_vec(), opt.clone()].concat();
     for (counts, record) in [([1, 0, 0, 1], &named), ([1, 1, 0, 0], &opt), ([1, 0, 1, 0], &opt)] {
-        assert_eq!(with_records(&server, counts, &[record.clone()]).rcode(), rcodes::FORMERR, "{counts:?}");
+        assert_eq!(with_records(&server, counts, std::slice::from_ref(record)).rcode(), rcodes::FORMERR, "{counts:?}");
     }
 }
 

@@ -141,7 +141,19 @@ impl Listed<'_> {
         if down {
             return (true, "is down, as all are: the all-down rule gives it".to_owned());
         }
-        (true, serving(explained, tier, alone))
+        let later = tier > 0 || self.follows_one_that_is_down(explained, tier);
+        (true, serving(explained, later, alone))
+    }
+}
+
+impl Listed<'_> {
+    /// Whether another region of the same tier is down.
+    fn follows_one_that_is_down(&self, explained: &Explained<'_>, tier: usize) -> bool {
+        let tiers = explained.tiers();
+        let same = tiers.iter().nth(tier).unwrap_or(&[]);
+        listed(explained)
+            .iter()
+            .any(|region| region.position.is_some_and(|position| same.contains(&position)) && region.is_down(explained))
     }
 }
 
@@ -152,14 +164,14 @@ fn later(order: Order) -> &'static str {
     }
 }
 
-fn serving(explained: &Explained<'_>, tier: usize, alone: bool) -> String {
+fn serving(explained: &Explained<'_>, later: bool, alone: bool) -> String {
     let located = explained.point().is_some();
-    let words = match (explained.view.rules.rules.order, tier, alone) {
+    let words = match (explained.view.rules.rules.order, later, alone) {
         (Order::None, _, _) => "shares every client",
-        (Order::Nearest, 0, true) if located => "is the nearest",
+        (Order::Nearest, false, true) if located => "is the nearest",
         (Order::Nearest, _, true) if located => "is the nearest that is left",
         (Order::Nearest, _, false) if located => "is one of the nearest",
-        (_, 0, _) => "is the first listed",
+        (_, false, _) => "is the first listed",
         _ => "is the first listed that is left",
     };
     words.to_owned()

@@ -140,9 +140,12 @@ fn is_or_are(serving: &[&CandidateFacts]) -> &'static str {
     if serving.len() > 1 { "they are" } else { "it is" }
 }
 
-/// `; fra is down`, for what stands before the tier that serves.
+/// `; fra is down`, for what stands before the tier that serves, or in it and takes nobody.
 fn left_out(service: &ServiceFacts) -> String {
-    let before = service.candidates.iter().filter(|region| region.tier.is_some() && region.tier < service.tier);
+    let out_of_it = |region: &CandidateFacts| {
+        region.tier < service.tier || region.tier == service.tier && !region.serves && region.share_percent == 0.0
+    };
+    let before = service.candidates.iter().filter(|region| region.tier.is_some() && out_of_it(region));
     let out: Vec<String> = before.map(|region| format!("{} {}", region.region, region.reason)).collect();
     if out.is_empty() { String::new() } else { format!("; {}", out.join(", ")) }
 }

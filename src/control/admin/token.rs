@@ -124,7 +124,7 @@ mod tests {
             sentence(TOKEN, 0o640),
             "token: others may read the token (mode 640); `chmod 600 token` keeps it a secret"
         );
-        assert_eq!(sentence(TOKEN, 0o604).contains("mode 604"), true);
+        assert!(sentence(TOKEN, 0o604).contains("mode 604"));
         let short = "token: the token is shorter than 16 characters; `openssl rand -hex 32` makes one";
         assert_eq!(sentence("short\n", 0o400), short);
         let odd = "token: the file must hold one token of ASCII characters without blanks";

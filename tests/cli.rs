@@ -1,0 +1,217 @@
+//! The real binary: what it prints, its JSON, its exit codes.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn meridian(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+    command.args(arguments).env_remove("MERIDIAN_TOKEN").env_remove("MERIDIAN_LOG");
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    meridian(arguments).output().expect("the binary runs")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn json(output: &Output) -> Value {
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", stdout(output)))
+}
+
+/// A folder with a configuration and its zone.
+fn folder(admin: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let configuration = format!(
+        "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n[admin]\nlisten = \"{admin}\"\n\
+         [[geo.networks]]\ncidr = \"5.0.0.0/16\"\nlocation = [52.52, 13.40]\ncountry = \"DE\"\n\
+         [regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n\
+         [[services]]\nname = \"www.example.com\"\n[services.endpoints]\nfra = \"192.0.2.1\"\niad = \"192.0.2.2\"\n"
+    );
+    std::fs::write(folder.path().join("meridian.toml"), configuration).expect("written");
+    std::fs::create_dir(folder.path().join("zones")).expect("made");
+    let zone = "$TTL 60\n@ SOA ns1 h 7 2 3 4 5\n NS ns1\nns1 A 192.0.2.53\n";
+    std::fs::write(folder.path().join("zones/example.com.zone"), zone).expect("written");
+    folder
+}
+
+fn config(folder: &tempfile::TempDir) -> String {
+    folder.path().join("meridian.toml").display().to_string()
+}
+
+/// A server that ends with the test.
+struct Server {
+    process: Child,
+    lines: BufReader<std::process::ChildStdout>,
+}
+
+impl Server {
+    fn start(arguments: &[&str]) -> Server {
+        let mut process =
+            meridian(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary runs");
+        let lines = BufReader::new(process.stdout.take().expect("piped"));
+        Server { process, lines }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).expect("a line");
+        line.trim_end().to_owned()
+    }
+
+    /// The admin address of the ready line.
+    fn ready(&mut self) -> String {
+        let line = self.line();
+        let rest = line.strip_prefix("ready dns=127.0.0.1:").unwrap_or_else(|| panic!("{line:?}"));
+        rest.split_once(" admin=").unwrap_or_else(|| panic!("{line:?}")).1.to_owned()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn usage_is_exit_code_2() {
+    for arguments in [&["nonsense"][..], &[], &["explain", "www.example.com"], &["locate", "x"], &["geodata", "build"]]
+    {
+        assert_eq!(run(arguments).status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn the_version_credits_the_geodata() {
+    let shown = stdout(&run(&["--version"]));
+    assert!(shown.starts_with(&format!("meridian {}\n", env!("CARGO_PKG_VERSION"))), "{shown}");
+    assert!(shown.contains("IP Geolocation by DB-IP (https://db-ip.com), CC BY 4.0"), "{shown}");
+}
+
+#[test]
+fn locate_knows_the_world_without_a_configuration() {
+    let output = run(&["locate", "8.8.8.8", "::ffff:193.0.0.1", "10.0.0.1", "--json"]);
+    let located = json(&output);
+    assert_eq!(located[0]["country"], "US");
+    assert_eq!((&located[1]["country"], &located[1]["looked_up"]), (&"NL".into(), &"193.0.0.1".into()));
+    assert_eq!((&located[2]["unroutable"], &located[2]["country"]), (&true.into(), &Value::Null));
+    let folder = folder("127.0.0.1:0");
+    let located = json(&run(&["locate", "5.0.0.1", "--json", "--config", &config(&folder)]));
+    assert_eq!((&located[0]["latitude"], &located[0]["source"]), (&52.52.into(), &"geo.networks".into()));
+    assert!(stdout(&run(&["locate", "8.8.8.8"])).starts_with("address"));
+}
+
+#[test]
+fn explain_works_from_a_file() {
+    let folder = folder("127.0.0.1:0");
+    let file = config(&folder);
+    let output = run(&["explain", "www.example.com", "--client", "5.0.0.1", "--config", &file]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let shown = stdout(&output);
+    let first = "www.example.com A for 5.0.0.1 (DE, 52.52,13.40): fra, 192.0.2.1, because it is the nearest of 2 (";
+    assert!(shown.starts_with(first), "{shown}");
+    assert!(!shown.contains('\x1b'), "no colours in a pipe");
+    let down =
+        ["explain", "www.example.com", "A", "--client", "5.0.0.0/16", "--down", "fra", "--json", "--config", &file];
+    let explanation = json(&run(&down));
+    assert_eq!(explanation["records"][0]["data"], "192.0.2.2");
+    assert_eq!(explanation["service"]["candidates"][0]["reason"], "is down");
+    assert!(explanation["scope"].is_number());
+}
+
+#[test]
+fn explain_says_what_to_do() {
+    let empty = tempfile::tempdir().expect("a folder");
+    let output = meridian(&["explain", "x", "--client", "::1"]).current_dir(&empty).output().expect("runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("there is no meridian.toml here; name a configuration with --config FILE"));
+    let folder = folder("127.0.0.1:0");
+    let wrong = run(&["explain", "x", "--client", "::1", "--down", "lhr", "--config", &config(&folder)]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert_eq!(stderr(&wrong), "meridian: there is no region \"lhr\"; the regions are fra, iad\n");
+}
+
+#[test]
+fn a_running_server_is_asked_over_tcp() {
+    let folder = folder("127.0.0.1:0");
+    let mut server = Server::start(&["serve", "--config", &config(&folder)]);
+    let admin = format!("http://{}", server.ready());
+    let status = json(&run(&["status", "--json", "--admin", &admin]));
+    assert_eq!(status["zones"][0]["name"], "example.com");
+    assert!(stdout(&run(&["status", "--admin", &admin])).starts_with("meridian "));
+    let explanation = json(&run(&["explain", "www.example.com", "--client", "5.0.0.1", "--json", "--admin", &admin]));
+    assert_eq!(explanation["records"][0]["data"], "192.0.2.1");
+    let refused = run(&["reload", "--admin", &admin]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("token_file"), "{}", stderr(&refused));
+    drop(server);
+    let gone = run(&["status", "--admin", &admin]);
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(stderr(&gone).contains("is it running"), "{}", stderr(&gone));
+}
+
+#[test]
+fn a_running_server_reloads_over_its_unix_socket() {
+    let folder = folder("unix:admin.sock");
+    let mut server = Server::start(&["serve", "--config", &config(&folder)]);
+    let admin = server.ready();
+    assert_eq!(admin, format!("unix:{}", folder.path().join("admin.sock").display()));
+    let done = run(&["reload", "--admin", &admin]);
+    assert_eq!(done.status.code(), Some(0), "{}", stderr(&done));
+    assert!(stdout(&done).starts_with("reloaded in "));
+    std::fs::write(folder.path().join("zones/example.com.zone"), "(").expect("written");
+    let refused = run(&["reload", "--admin", &admin]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("example.com.zone:1:1: "), "{}", stderr(&refused));
+    let status = json(&run(&["status", "--json", "--admin", &admin]));
+    assert_eq!((&status["reloads"]["ok"], &status["reloads"]["refused"]), (&1.into(), &1.into()));
+}
+
+#[test]
+fn the_demo_starts_with_the_ready_line_and_says_what_to_try() {
+    let mut server = Server::start(&["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    let admin = server.ready();
+    let lines: Vec<String> =
+        std::iter::from_fn(|| Some(server.line())).take_while(|line| !line.starts_with("end:")).collect();
+    let tries = lines.iter().filter(|line| line.starts_with("dig @127.0.0.1 -p "));
+    assert!(tries.clone().count() >= 8, "{lines:#?}");
+    assert!(tries.clone().all(|line| line.contains("+subnet=") && line.contains(" # ")), "{lines:#?}");
+    let explained = run(&["explain", "www.example.com", "--client", "133.11.0.0/16", "--admin", &admin]);
+    assert!(stdout(&explained).contains(": nrt, 127.0.1.5, because it is the nearest of 7"), "{}", stdout(&explained));
+}
+
+#[test]
+fn geodata_is_built_and_used() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (input, output) = (folder.path().join("in.csv"), folder.path().join("out.mmdb"));
+    std::fs::write(&input, "network,latitude,longitude,country\n5.0.0.0/16,52.52,13.40,DE\n").expect("written");
+    let path = |path: &Path| path.display().to_string();
+    let built = run(&["geodata", "build", &path(&input), "-o", &path(&output)]);
+    assert!(stdout(&built).contains("1 IPv4 and 0 IPv6 networks"), "{}{}", stdout(&built), stderr(&built));
+    let table = folder.path().join("cells.zst");
+    let compiled = run(&["geodata", "compile", &path(&output), "-o", &path(&table)]);
+    assert!(stdout(&compiled).contains("1 cells, "), "{}{}", stdout(&compiled), stderr(&compiled));
+    let missing = run(&["geodata", "build", "none.csv", "-o", &path(&output)]);
+    assert_eq!(missing.status.code(), Some(1));
+}
+
+#[test]
+fn generated_texts_are_there() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(stdout(&run(&["completions", shell])).contains("meridian"), "{shell}");
+    }
+    let man = stdout(&run(&["man"]));
+    assert!(man.contains(".TH") && man.contains("explain"), "{man}");
+    assert_eq!(json(&run(&["schema"]))["type"], "object");
+}
