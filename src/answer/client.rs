@@ -68,7 +68,9 @@ impl Located {
         };
         let seen = Seen::of(address);
         let found = table.find(seen.address);
-        let (scope, stable) = (found.scope + seen.before, seen.stable_scope());
+        // A scope of 0 is one answer for everybody, and so for every form of an address.
+        let scope = if found.scope == 0 { 0 } else { found.scope + seen.before };
+        let stable = seen.stable_scope();
         if found.value != UNROUTABLE {
             return Located::new(seen, found, scope, stable, true);
         }

@@ -17,6 +17,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::dns::cookie::Secret;
 use crate::dns::reply::{self, Reply, ReplyOpt};
 use crate::dns::{self, Query, Rcode, Reject, SearchName, UDP_PAYLOAD, UDP_PLAIN};
 use solve::Solver;
@@ -31,6 +32,10 @@ pub struct Moment<'m> {
     pub present: &'m Present,
     /// What NSID answers (RFC 5001), at most 255 octets.
     pub nsid: Option<&'m [u8]>,
+    /// What server cookies are made with; `None`: cookies are off.
+    pub cookies: Option<&'m Secret>,
+    /// Seconds since 1970, modulo 2^32.
+    pub now: u32,
     /// Uniform over all of `u64`.
     pub draw: u64,
     /// How often each service has answered here.
@@ -63,6 +68,10 @@ pub struct Snapshot {
     pub present: Present,
     /// What NSID answers (RFC 5001), at most 255 octets.
     pub nsid: Option<Box<[u8]>>,
+    /// What server cookies are made with; `None`: cookies are off.
+    pub cookies: Option<Secret>,
+    /// Seconds since 1970, modulo 2^32, kept true by whoever publishes.
+    pub clock: &'static AtomicU32,
     /// Goes on from snapshot to snapshot of one World.
     pub turns: Arc<Turns>,
 }
@@ -71,7 +80,15 @@ impl Snapshot {
     /// The moment of one query.
     #[inline]
     pub fn moment(&self, draw: u64) -> Moment<'_> {
-        Moment { world: &self.world, present: &self.present, nsid: self.nsid.as_deref(), draw, turns: &self.turns }
+        Moment {
+            world: &self.world,
+            present: &self.present,
+            nsid: self.nsid.as_deref(),
+            cookies: self.cookies.as_ref(),
+            now: self.clock.load(Ordering::Relaxed),
+            draw,
+            turns: &self.turns,
+        }
     }
 }
 
@@ -169,7 +186,8 @@ fn reply_to(
     moment: &Moment<'_>,
     buffer: &mut [u8],
 ) -> Answered {
-    let opt = ReplyOpt::owed(query.edns.as_ref(), moment.nsid);
+    let cookie = |client| moment.cookies.map(|cookies| cookies.cookie(client, source, moment.now));
+    let opt = ReplyOpt::owed(query.edns.as_ref(), moment.nsid, cookie);
     let size = most_octets(query, transport);
     let Ok(reply) = Reply::start(buffer, query.question.octets, size, opt.size()) else {
         // Only a buffer that is too short to hold the question and OPT comes here.

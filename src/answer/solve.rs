@@ -34,8 +34,8 @@ struct Current<'n> {
 enum Step {
     /// The reply is complete.
     Done(Verdict),
-    /// Go on with this name.
-    Follow(SearchName, u16),
+    /// Go on with the name that stands here.
+    Follow(u16),
 }
 
 impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
@@ -61,18 +61,20 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
         let first = Current { name: question.name, at: QUESTION_NAME };
         match self.solve_name(&first, 0) {
             Ok(Step::Done(verdict)) => verdict,
-            Ok(Step::Follow(name, at)) => self.solve_chain(name, at),
+            Ok(Step::Follow(at)) => self.solve_chain(at),
             Err(Full) => self.truncate(),
         }
     }
 
-    /// Follows aliases inside our zones, each node once.
-    fn solve_chain(&mut self, mut name: SearchName, mut at: u16) -> Verdict {
-        let mut seen = [&[][..]; MAX_CHAIN];
+    /// Follows aliases inside our zones, each name once.
+    fn solve_chain(&mut self, mut at: u16) -> Verdict {
         let names = &self.moment.world.names;
+        let mut seen = [&[][..]; MAX_CHAIN];
         for hop in 1..MAX_CHAIN {
+            let Some(name) = self.name_at(at) else { break };
             let known = names.get(name.as_wire()).map_or(&[][..], |node| names.name_of(node));
-            if !known.is_empty() && (seen.contains(&known) || name.as_wire() == self.query.question.name.as_wire()) {
+            let again = !known.is_empty() && seen.contains(&known);
+            if again || name.as_wire() == self.query.question.name.as_wire() {
                 break;
             }
             if let Some(place) = seen.get_mut(hop) {
@@ -80,11 +82,18 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
             }
             match self.solve_name(&Current { name: &name, at }, hop) {
                 Ok(Step::Done(verdict)) => return verdict,
-                Ok(Step::Follow(next, next_at)) => (name, at) = (next, next_at),
+                Ok(Step::Follow(next)) => at = next,
                 Err(Full) => return self.truncate(),
             }
         }
         Verdict::Static
+    }
+
+    /// The name that stands somewhere in the reply.
+    fn name_at(&self, at: u16) -> Option<SearchName> {
+        let mut wire = [0; name::MAX_NAME];
+        let length = expand(self.reply.octets(), usize::from(at), &mut wire)?;
+        SearchName::from_wire(wire.get(..length)?)
     }
 
     fn truncate(&mut self) -> Verdict {
@@ -122,13 +131,13 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
     #[inline]
     fn solve_answer(&mut self, current: &Current<'_>, node: &'m Node, hop: usize) -> Result<Step, Full> {
         let asked = self.query.question.rtype;
-        if let Some(service) = node.service {
-            if let Some(verdict) = self.solve_steered(service, current.at, asked, hop)? {
-                return match verdict {
-                    Verdict::NoData => self.no_data(current, node.zone),
-                    verdict => Ok(Step::Done(verdict)),
-                };
-            }
+        if let Some(service) = node.service
+            && let Some(verdict) = self.solve_steered(service, current.at, asked, hop)?
+        {
+            return match verdict {
+                Verdict::NoData => self.no_data(current, node.zone),
+                verdict => Ok(Step::Done(verdict)),
+            };
         }
         let rrsets = self.moment.world.records.of(node.rrsets);
         if let Some(found) = rrsets.iter().find(|rrset| rrset.rtype == asked) {
@@ -159,17 +168,7 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
         if self.query.question.rtype == RecordType::ANY {
             return Ok(Step::Done(Verdict::Static));
         }
-        Ok(self.follow(target_at))
-    }
-
-    /// Goes on with the name that was just written, if a pointer can reach it.
-    fn follow(&self, target_at: usize) -> Step {
-        let mut wire = [0; name::MAX_NAME];
-        let read = expand(self.reply.octets(), target_at, &mut wire);
-        match read.and_then(|length| SearchName::from_wire(wire.get(..length)?)) {
-            Some(target) if target_at <= POINTER_REACH => Step::Follow(target, target_at as u16),
-            _ => Step::Done(Verdict::Static),
-        }
+        Ok(follow(target_at))
     }
 
     /// The SOA record of a negative answer (RFC 2308 section 2).
@@ -228,7 +227,7 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
         let ttl = header.get(6..10).and_then(|ttl| ttl.first_chunk::<4>()).map_or(0, |ttl| u32::from_be_bytes(*ttl));
         let at = self.reply.position();
         self.reply.append_record(Section::Answer, current.at, RecordType::CNAME, ttl, &[labels, target])?;
-        Ok(self.follow(at + RECORD_HEADER))
+        Ok(follow(at + RECORD_HEADER))
     }
 
     /// The addresses of names in an RRset that was just written. With `needed` (a referral), glue at or below the
@@ -238,7 +237,7 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
         for target in world.records.targets(rrset).iter().take(MAX_TARGETS) {
             let Some(node) = world.names.node(target.node).filter(|node| node.service.is_none()) else { continue };
             let at = target.at.map_or(usize::from(owner), |at| rrset_at + at as usize);
-            if at > POINTER_REACH || !needed && node.cut.is_some() && node.role == Role::Outside {
+            if at > POINTER_REACH {
                 continue;
             }
             for address in world.records.of(node.rrsets).iter().filter(|rrset| is_address(rrset.rtype)) {
@@ -304,6 +303,11 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
     fn put_hinfo(&mut self, owner: u16) -> Result<(), Full> {
         self.reply.append_record(Section::Answer, owner, RecordType::HINFO, 3600, &[b"\x07RFC8482\0"])
     }
+}
+
+/// Goes on with the name that was just written, if a pointer can reach it.
+fn follow(target_at: usize) -> Step {
+    if target_at <= POINTER_REACH { Step::Follow(target_at as u16) } else { Step::Done(Verdict::Static) }
 }
 
 fn is_address(rtype: RecordType) -> bool {

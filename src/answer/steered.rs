@@ -17,8 +17,8 @@ use crate::steering::{Ending, Outcome, Pick, Stage};
 pub struct Decision<'m> {
     /// Where the client was found.
     pub located: Located,
-    /// What its place comes to.
-    pub outcome: &'m Outcome,
+    /// What its place comes to; `None` only for a table that does not fit its outcomes.
+    pub outcome: Option<&'m Outcome>,
     /// The stage that takes the client; `None`: the all-down rule leaves nothing to give.
     pub stage: Option<&'m Stage>,
     /// The endpoints, by region position and index into its pool.
@@ -37,10 +37,10 @@ pub fn decide<'m>(
     subnet: Option<&ClientSubnet<'_>>,
     draw: u64,
     turn: impl FnOnce() -> u32,
-) -> Option<Decision<'m>> {
+) -> Decision<'m> {
     let located = Located::find(&view.table, source, subnet);
-    let outcome = view.outcomes.get(located.value as usize)?;
-    let stage = stage_for(outcome, located.client);
+    let outcome = view.outcomes.get(located.value as usize);
+    let stage = outcome.and_then(|outcome| stage_for(outcome, located.client));
     let picks = match stage {
         None => Picks::default(),
         Some(stage) => {
@@ -50,9 +50,9 @@ pub fn decide<'m>(
         }
     };
     let sticks = service.pick == Pick::Sticky && stage.is_some_and(|stage| view.has_choice(stage));
-    let by_prefix = sticks || !outcome.whole;
+    let by_prefix = sticks || outcome.is_some_and(|outcome| !outcome.whole);
     let scope = if subnet.is_some() { located.scope(by_prefix) } else { 0 };
-    Some(Decision { located, outcome, stage, picks, scope })
+    Decision { located, outcome, stage, picks, scope }
 }
 
 /// The family of a service that answers for a type; `None`: the type comes from the zone file.
@@ -89,11 +89,10 @@ impl Solver<'_, '_, '_> {
         let Some(now) = moment.present.service(id) else { return Ok(Some(Verdict::NoData)) };
         let Some(view) = now.view(family) else { return Ok(Some(Verdict::NoData)) };
         let turn = || moment.turns.take(id);
-        let Some(decision) = decide(service, view, self.source, subnet, moment.draw, turn) else {
-            return Ok(Some(Verdict::NoData));
-        };
+        let decision = decide(service, view, self.source, subnet, moment.draw, turn);
         self.scope = decision.scope;
-        if decision.stage.is_none() && decision.outcome.ending == Ending::ServFail {
+        let ending = decision.outcome.map(|outcome| outcome.ending);
+        if decision.stage.is_none() && ending == Some(Ending::ServFail) {
             self.reply.rcode = Rcode::ServFail;
             self.reply.authoritative = false;
             return Ok(Some(Verdict::Failed));

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::process;
 use crate::answer::world::{Availability, Present, World};
 use crate::answer::{Snapshot, Turns};
 use crate::config::{self, Config};
@@ -80,13 +81,15 @@ pub fn load_config(read: config::Loaded, before: Option<&AtlasCache>) -> Result<
 }
 
 /// A World with everything up.
-fn snapshot(config: &Config, world: World) -> Snapshot {
+pub(crate) fn snapshot(config: &Config, world: World) -> Snapshot {
     let present = Present::compile(&world, &Availability::all_up(config), None);
     Snapshot {
         turns: Arc::new(Turns::new(world.services.len())),
         world: Arc::new(world),
         present,
         nsid: config.server.nsid.as_ref().map(|nsid| nsid.as_bytes().into()),
+        cookies: config.server.cookies.then(process::cookie_secret),
+        clock: process::clock(),
     }
 }
 

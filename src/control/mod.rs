@@ -1,5 +1,7 @@
 //! Control: load everything, publish it whole or refuse it whole.
 
+pub mod process;
+
 pub mod load;
 
 pub mod reload;

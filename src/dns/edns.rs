@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::cookie::{self, OPTION_COOKIE};
+
 /// Option code of NSID (RFC 5001).
 pub const OPTION_NSID: u16 = 3;
 /// Option code of EDNS Client Subnet (RFC 7871 section 6).
@@ -18,6 +20,8 @@ pub struct Edns<'d> {
     pub dnssec_ok: bool,
     /// NSID was asked for.
     pub nsid: bool,
+    /// The client's part of a cookie (RFC 7873), if there is one; of several, the first (section 5.2.2).
+    pub cookie: Option<[u8; cookie::CLIENT]>,
     /// The client subnet option, if there is one.
     pub client_subnet: Option<ClientSubnet<'d>>,
 }
@@ -52,6 +56,7 @@ impl<'d> Edns<'d> {
             version: (ttl >> 16) as u8,
             dnssec_ok: ttl & 0x8000 != 0,
             nsid: false,
+            cookie: None,
             client_subnet: None,
         };
         // Another version may lay its options out differently; it is refused by its number (RFC 6891 section 6.1.3).
@@ -63,6 +68,7 @@ impl<'d> Edns<'d> {
             let (value, next) = after.split_at_checked(usize::from(u16::from_be_bytes([l1, l0])))?;
             match u16::from_be_bytes([c1, c0]) {
                 OPTION_NSID => edns.nsid = true,
+                OPTION_COOKIE if edns.cookie.is_none() => edns.cookie = Some(cookie::read(value)?),
                 OPTION_CLIENT_SUBNET if edns.client_subnet.is_some() => return None,
                 OPTION_CLIENT_SUBNET => edns.client_subnet = Some(ClientSubnet::read(value)?),
                 _ => {}

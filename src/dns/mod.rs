@@ -3,6 +3,7 @@
 pub mod name;
 pub mod rtype;
 
+pub mod cookie;
 pub mod edns;
 pub mod query;
 pub mod reply;

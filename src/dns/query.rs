@@ -10,8 +10,6 @@ use super::{CLASS_IN, RecordType, name};
 pub const HEADER: usize = 12;
 /// Records besides the question that are walked over before a query is refused as malformed.
 const RECORD_BUDGET: u16 = 16;
-/// Most labels that a name of 255 octets can have.
-const MAX_LABELS: usize = 127;
 
 /// Response codes that this server gives (IANA "DNS RCODEs").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,12 +72,11 @@ pub struct Question<'d> {
     pub class: u16,
 }
 
-/// A name in lower case with the place of every label: what look-ups work with.
+/// A name in lower case with its labels counted: what look-ups work with.
 #[derive(Clone)]
 pub struct SearchName {
     octets: [u8; name::MAX_NAME + 1],
     length: u8,
-    starts: [u8; MAX_LABELS + 1],
     labels: u8,
 }
 
@@ -92,7 +89,7 @@ impl std::fmt::Debug for SearchName {
 impl SearchName {
     /// The root, to be overwritten.
     pub fn new() -> SearchName {
-        SearchName { octets: [0; name::MAX_NAME + 1], length: 1, starts: [0; MAX_LABELS + 1], labels: 0 }
+        SearchName { octets: [0; name::MAX_NAME + 1], length: 1, labels: 0 }
     }
 
     /// A name from its uncompressed wire form.
@@ -115,7 +112,6 @@ impl SearchName {
             if length == 0 {
                 break;
             }
-            *self.starts.get_mut(labels)? = at as u8;
             labels += 1;
             at += 1 + length;
         }
@@ -137,11 +133,15 @@ impl SearchName {
         usize::from(self.labels)
     }
 
-    /// The wire form without the first `skip` labels.
+    /// The wire form without the first `skip` labels; the root if there are fewer.
     #[inline]
     pub fn suffix(&self, skip: usize) -> &[u8] {
-        let start = if skip < self.label_count() { self.starts.get(skip).copied() } else { self.length.checked_sub(1) };
-        self.as_wire().get(usize::from(start.unwrap_or(0))..).unwrap_or(&[])
+        let mut rest = self.as_wire();
+        for _ in 0..skip.min(self.label_count()) {
+            let length = rest.first().map_or(0, |&length| usize::from(length));
+            rest = rest.get(1 + length..).unwrap_or(&[]);
+        }
+        rest
     }
 
     /// The labels before the last `keep` labels, as wire octets without an end.

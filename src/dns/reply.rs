@@ -1,5 +1,6 @@
 //! Writing a reply into a buffer of a given size: whole RRsets or nothing, and room for OPT kept free from the start.
 
+use super::cookie::{self, OPTION_COOKIE};
 use super::edns::{ClientSubnet, Edns, OPTION_CLIENT_SUBNET, OPTION_NSID};
 use super::query::{HEADER, Rcode};
 use super::{CLASS_IN, RecordType, UDP_PAYLOAD};
@@ -60,19 +61,27 @@ pub struct ReplyOpt<'d> {
     pub dnssec_ok: bool,
     /// NSID, if it was asked for and is configured.
     pub nsid: Option<&'d [u8]>,
+    /// The cookie, if the client sent its part and cookies are on.
+    pub cookie: Option<[u8; cookie::WHOLE]>,
     /// The client subnet to echo.
     pub client_subnet: Option<ClientSubnet<'d>>,
 }
 
 impl<'d> ReplyOpt<'d> {
     /// The OPT record owed to a query.
-    pub fn owed(edns: Option<&Edns<'d>>, nsid: Option<&'d [u8]>) -> ReplyOpt<'d> {
+    #[inline]
+    pub fn owed(
+        edns: Option<&Edns<'d>>,
+        nsid: Option<&'d [u8]>,
+        cookie: impl FnOnce([u8; cookie::CLIENT]) -> Option<[u8; cookie::WHOLE]>,
+    ) -> ReplyOpt<'d> {
         match edns {
             None => ReplyOpt::default(),
             Some(edns) => ReplyOpt {
                 present: true,
                 dnssec_ok: edns.dnssec_ok,
                 nsid: nsid.filter(|_| edns.nsid),
+                cookie: edns.cookie.and_then(cookie),
                 client_subnet: edns.client_subnet,
             },
         }
@@ -84,7 +93,8 @@ impl<'d> ReplyOpt<'d> {
             return 0;
         }
         let nsid = self.nsid.map_or(0, |id| 4 + id.len());
-        OPT_FIXED + nsid + self.client_subnet.map_or(0, |subnet| 8 + subnet.octets.len())
+        let cookie = self.cookie.map_or(0, |cookie| 4 + cookie.len());
+        OPT_FIXED + nsid + cookie + self.client_subnet.map_or(0, |subnet| 8 + subnet.octets.len())
     }
 }
 
@@ -205,7 +215,14 @@ impl<'b> Reply<'b> {
         if let Some(id) = opt.nsid {
             let (head, value) = options.split_first_chunk_mut::<4>()?;
             *head = [0, OPTION_NSID as u8, 0, id.len() as u8];
+            let (value, rest) = value.split_at_mut_checked(id.len())?;
             value.copy_from_slice(id);
+            options = rest;
+        }
+        if let Some(cookie) = opt.cookie {
+            let (head, value) = options.split_first_chunk_mut::<4>()?;
+            *head = [0, OPTION_COOKIE as u8, 0, cookie.len() as u8];
+            value.copy_from_slice(&cookie);
         }
         self.length = start + size;
         Some(())
@@ -246,7 +263,8 @@ mod tests {
     fn room_for_opt_is_kept() {
         let octets = [203, 0, 113];
         let subnet = ClientSubnet { family: super::super::Family::V4, source: 24, octets: &octets };
-        let opt = ReplyOpt { present: true, dnssec_ok: true, nsid: Some(b"ns1"), client_subnet: Some(subnet) };
+        let opt =
+            ReplyOpt { present: true, dnssec_ok: true, nsid: Some(b"ns1"), cookie: None, client_subnet: Some(subnet) };
         assert_eq!(opt.size(), 11 + 11 + 7);
         let mut buffer = [0; 12 + 7 + 20 + 29];
         let size = buffer.len();

@@ -313,10 +313,10 @@ fn steps<A: Copy + Ord + Default + Hash>(ranges: Vec<(u16, A, Option<A>)>) -> Ve
 }
 
 /// Two step functions as one: at each start of either, the value of both.
-fn overlay<'t, A: Copy + Ord>(
+fn overlay<A: Copy + Ord>(
     places: impl Iterator<Item = (A, PlaceId)>,
-    tags: &'t [(A, Tag)],
-) -> impl Iterator<Item = (A, PlaceId, &'t Tag)> {
+    tags: &[(A, Tag)],
+) -> impl Iterator<Item = (A, PlaceId, &Tag)> {
     static NO_TAG: Tag = Tag::new();
     let mut places = places.peekable();
     let mut tags = tags.iter().peekable();

@@ -106,14 +106,17 @@ impl Batch {
     pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
         self.waiting = 0;
         self.forget_received();
+        let no_timeout: *mut libc::timespec = ptr::null_mut();
+        // The bare call: the C library's own is a point where a thread may be cancelled, and pays for that each time.
         // SAFETY: every pointer in `received` leads to a buffer of the length stated beside it, owned by `self`.
         let count = unsafe {
-            libc::recvmmsg(
+            libc::syscall(
+                libc::SYS_recvmmsg,
                 socket.as_raw_fd(),
                 self.received.as_mut_ptr(),
-                BATCH as libc::c_uint,
+                BATCH,
                 libc::MSG_WAITFORONE,
-                ptr::null_mut(),
+                no_timeout,
             )
         };
         if count < 0 {
@@ -125,7 +128,7 @@ impl Batch {
 
     /// The kernel writes the lengths of what it stored over those of the room there is.
     fn forget_received(&mut self) {
-        for message in self.received.iter_mut().take(self.filled) {
+        for message in self.received.get_mut(..self.filled).unwrap_or_default() {
             message.msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
             message.msg_hdr.msg_controllen = if self.wildcard { CONTROL } else { 0 };
         }
@@ -170,7 +173,8 @@ impl Batch {
         let mut next = 0;
         while let Some(rest) = self.sent.get_mut(next..self.waiting).filter(|rest| !rest.is_empty()) {
             // SAFETY: the first `waiting` headers were filled in by `reply` with pointers into buffers of `self`.
-            let count = unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as libc::c_uint, 0) };
+            let count =
+                unsafe { libc::syscall(libc::SYS_sendmmsg, socket.as_raw_fd(), rest.as_mut_ptr(), rest.len(), 0) };
             match count {
                 0.. => next += (count as usize).max(1),
                 _ if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}

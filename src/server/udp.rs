@@ -3,13 +3,14 @@
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::UdpSocket;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use super::batch::Batch;
 use super::{Published, Tally};
-use crate::answer::{Transport, answer};
+use crate::answer::{Snapshot, Transport, answer};
 use crate::steering::pick::next_draw;
 
 /// One thread's share of the queries to one address.
@@ -32,14 +33,21 @@ impl Worker {
     /// No thread can be had.
     pub fn spawn(self) -> io::Result<JoinHandle<()>> {
         let wildcard = self.socket.local_addr()?.ip().is_unspecified();
-        std::thread::Builder::new().name("dns-udp".to_owned()).spawn(move || self.run(Batch::new(wildcard)))
+        std::thread::Builder::new().name("dns-udp".to_owned()).spawn(move || {
+            // Nothing a client sends may panic. Should it happen all the same, one batch is lost, not a worker.
+            while catch_unwind(AssertUnwindSafe(|| self.run(Batch::new(wildcard)))).is_err() {
+                tracing::error!("a worker stumbled over a query; it lost a batch and goes on");
+            }
+        })
     }
 
-    fn run(self, mut batch: Batch) {
+    fn run(&self, mut batch: Batch) {
         let mut draw = RandomState::new().hash_one(0);
+        // A cache of the pointer: as long as nothing was published, a batch costs one atomic load.
+        let mut published = arc_swap::Cache::new(&*self.published);
         while !self.stop.load(Ordering::Relaxed) {
             match batch.receive(&self.socket) {
-                Ok(count) => draw = self.answer_batch(&mut batch, count, draw),
+                Ok(count) => draw = self.answer_batch(published.load(), &mut batch, count, draw),
                 Err(error) if is_passing(&error) => {}
                 Err(error) => {
                     tracing::error!(%error, "a UDP socket does not receive any more");
@@ -51,8 +59,7 @@ impl Worker {
 
     /// Answers all of a batch from one snapshot; returns the next draw.
     #[inline]
-    fn answer_batch(&self, batch: &mut Batch, count: usize, mut draw: u64) -> u64 {
-        let snapshot = self.published.load();
+    fn answer_batch(&self, snapshot: &Snapshot, batch: &mut Batch, count: usize, mut draw: u64) -> u64 {
         for at in 0..count {
             draw = draw.wrapping_add(0x9e37_79b9_7f4a_7c15);
             let Some(datagram) = batch.datagram(at) else { continue };

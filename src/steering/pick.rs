@@ -25,10 +25,10 @@ impl Pool {
     }
 }
 
-/// The client as picks see it: a hash of its prefix (/24 for IPv4, /48 for IPv6), the same on every server.
+/// The client as picks see it: its prefix (/24 for IPv4, /48 for IPv6), hashed alike on every server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Client {
-    hash: u64,
+    prefix: u64,
 }
 
 /// Prefix length of an IPv4 client for shares and sticky picks.
@@ -44,13 +44,13 @@ impl Client {
             IpAddr::V4(address) => u64::from(address.to_bits() >> 8),
             IpAddr::V6(address) => (address.to_bits() >> 80) as u64 | 1 << 63,
         };
-        Client { hash: mix(prefix) }
+        Client { prefix }
     }
 
     /// An independent hash for each thing that the client is held against.
     #[inline]
     fn against(self, salt: u64) -> u64 {
-        mix(self.hash ^ salt.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        mix(mix(self.prefix) ^ salt.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 }
 
@@ -119,9 +119,15 @@ impl Picks {
 /// The stage that takes this client; `None` when nobody does.
 #[inline]
 pub fn stage_for(outcome: &Outcome, client: Client) -> Option<&Stage> {
-    outcome.stages.iter().find(|stage| {
-        stage.certain || stage.regions.iter().any(|(region, now)| now.share.takes(client.against(u64::from(*region))))
-    })
+    match outcome.stages.first() {
+        Some(first) if first.certain => Some(first),
+        _ => outcome.stages.iter().find(|stage| stage.certain || takes(stage, client)),
+    }
+}
+
+/// Whether some region of a stage takes the client.
+fn takes(stage: &Stage, client: Client) -> bool {
+    stage.regions.iter().any(|(region, now)| now.share.takes(client.against(u64::from(*region))))
 }
 
 /// How to pick for one query.

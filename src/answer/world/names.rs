@@ -249,10 +249,10 @@ impl Names {
                 dname: None,
             },
         );
-        if name.starts_with(b"\x01*") {
-            if let Some(parent) = parent.and_then(|parent| self.node_mut(parent)) {
-                parent.wildcard = Some(id);
-            }
+        if name.starts_with(b"\x01*")
+            && let Some(parent) = parent.and_then(|parent| self.node_mut(parent))
+        {
+            parent.wildcard = Some(id);
         }
         id
     }

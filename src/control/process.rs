@@ -1,0 +1,37 @@
+//! What lives as long as the process, through every reload: the clock of the query path and the cookie secret.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::dns::cookie::Secret;
+
+static SECONDS: AtomicU32 = AtomicU32::new(0);
+
+/// Seconds since 1970, modulo 2^32, as of the last [`tick`]: the query path reads this, not the system's clock.
+pub fn clock() -> &'static AtomicU32 {
+    if SECONDS.load(Ordering::Relaxed) == 0 {
+        tick();
+    }
+    &SECONDS
+}
+
+/// Sets the clock of the query path; to be called every second.
+pub fn tick() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    SECONDS.store(now as u32, Ordering::Relaxed);
+}
+
+/// The secret of this process, from the system's random numbers.
+pub fn cookie_secret() -> Secret {
+    static SECRET: OnceLock<Secret> = OnceLock::new();
+    let random = |half: u8| RandomState::new().hash_one(half).to_le_bytes();
+    let make = || {
+        let mut octets = [0; 16];
+        octets[..8].copy_from_slice(&random(0));
+        octets[8..].copy_from_slice(&random(1));
+        Secret::new(octets)
+    };
+    SECRET.get_or_init(make).clone()
+}

@@ -1,0 +1,244 @@
+//! A running `meridian`: its folder, its process, its sockets.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use super::{Ask, Question, Transport};
+
+/// How long a start may take: a loaded machine and a debug build are slow.
+const START: Duration = Duration::from_secs(120);
+/// How long a reply may take.
+const REPLY: Duration = Duration::from_secs(10);
+/// How long to wait for a reply that must not come.
+const SILENCE: Duration = Duration::from_millis(300);
+
+/// What a server is started with.
+pub struct Setup {
+    folder: tempfile::TempDir,
+    server_keys: String,
+    config: String,
+}
+
+impl Setup {
+    pub fn new() -> Setup {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::create_dir(folder.path().join("zones")).expect("an empty folder");
+        Setup { folder, server_keys: String::new(), config: String::new() }
+    }
+
+    /// Adds a zone file.
+    pub fn zone(self, origin: &str, text: &str) -> Setup {
+        self.file(&format!("zones/{origin}.zone"), text.as_bytes())
+    }
+
+    /// Adds a file to the folder of the configuration.
+    pub fn file(self, path: &str, octets: &[u8]) -> Setup {
+        fs::write(self.folder.path().join(path), octets).expect("the temporary folder can be written");
+        self
+    }
+
+    /// Adds lines to `[server]`.
+    pub fn server(mut self, keys: &str) -> Setup {
+        self.server_keys.push_str(keys);
+        self.server_keys.push('\n');
+        self
+    }
+
+    /// Everything but `[server]` and `[admin]`.
+    pub fn config(mut self, text: &str) -> Setup {
+        self.config.push_str(text);
+        self
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts `meridian serve` on free ports and waits until it is ready.
+    pub fn start(self) -> Server {
+        let config = self.folder.path().join("meridian.toml");
+        let text = format!(
+            "[server]\nlisten = [\"127.0.0.1:0\", \"[::1]:0\"]\nworkers = 1\n{}\n[admin]\nlisten = \"127.0.0.1:0\"\n{}",
+            self.server_keys, self.config
+        );
+        fs::write(&config, text).expect("the temporary folder can be written");
+        let log = self.folder.path().join("log");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_meridian"))
+            .args(["serve", "--config"])
+            .arg(&config)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(&log).expect("the temporary folder can be written"))
+            .spawn()
+            .expect("the binary of this crate can be run");
+        let stdout = child.stdout.take().expect("it is piped");
+        let process = Process(child);
+        let ready = await_ready(stdout).unwrap_or_else(|| panic!("no ready line; it said:\n{}", read_log(&log)));
+        let (addresses, admin) = parse_ready(&ready);
+        Server { addresses, admin, process, folder: self.folder }
+    }
+}
+
+/// Reads stdout to its end on a thread, so that the server never waits for us; the ready line comes back.
+fn await_ready(stdout: impl Read + Send + 'static) -> Option<String> {
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if line.starts_with("ready ") {
+                let _ = send.send(line);
+            }
+        }
+    });
+    receive.recv_timeout(START).ok()
+}
+
+/// `ready dns=127.0.0.1:1053,[::1]:1053 admin=127.0.0.1:8053`; the second part may be missing.
+fn parse_ready(line: &str) -> (Vec<SocketAddr>, Option<SocketAddr>) {
+    let field = |name: &str| line.split_whitespace().find_map(|word| word.strip_prefix(name));
+    let dns = field("dns=").expect("the ready line names the DNS addresses");
+    let addresses = dns.split(',').map(|address| address.parse().expect("an address with a port")).collect();
+    (addresses, field("admin=").and_then(|admin| admin.parse().ok()))
+}
+
+fn read_log(log: &Path) -> String {
+    fs::read(log).map(|octets| String::from_utf8_lossy(&octets).into_owned()).unwrap_or_default()
+}
+
+/// A process that ends with its owner.
+pub struct Process(pub Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A server that answers; dropping it ends it.
+pub struct Server {
+    /// As announced: the first is IPv4, the second IPv6.
+    pub addresses: Vec<SocketAddr>,
+    /// Where operators look, if it listens there.
+    pub admin: Option<SocketAddr>,
+    process: Process,
+    folder: tempfile::TempDir,
+}
+
+impl Server {
+    /// Where it listens for DNS (IPv4).
+    pub fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn config_file(&self) -> PathBuf {
+        self.folder.path().join("meridian.toml")
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        read_log(&self.folder.path().join("log"))
+    }
+
+    /// Waits until the log holds `count` lines with `text`.
+    #[track_caller]
+    pub fn await_log(&self, text: &str, count: usize) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.log().matches(text).count() < count {
+            assert!(Instant::now() < deadline, "the log never said {text:?} {count} times:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: i32) {
+        let id = self.process.0.id() as i32;
+        // SAFETY: the process is our child and not waited for yet, so its number is still its own.
+        assert_eq!(unsafe { libc::kill(id, signal) }, 0, "the server is gone");
+    }
+
+    /// Asks it to read everything again.
+    pub fn reload(&self) {
+        self.signal(libc::SIGHUP);
+    }
+
+    /// Asks it to stop, and waits; whether it ended well.
+    pub fn stop(mut self) -> bool {
+        self.signal(libc::SIGTERM);
+        self.process.0.wait().is_ok_and(|status| status.success())
+    }
+
+    /// Whether it still runs.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.process.0.try_wait(), Ok(None))
+    }
+
+    /// A query to be put together.
+    pub fn ask(&self, name: &str, rtype: u16) -> Ask<'_> {
+        Ask::new(self, Question::new(name, rtype))
+    }
+
+    /// A query made elsewhere.
+    pub fn put(&self, question: Question) -> Ask<'_> {
+        Ask::new(self, question)
+    }
+
+    /// Sends octets and waits for the reply; `None` if none comes, or the connection is closed.
+    pub fn exchange(&self, message: &[u8], transport: Transport) -> Option<Vec<u8>> {
+        match transport {
+            Transport::Udp => self.udp(message, REPLY),
+            Transport::Tcp => {
+                let mut stream = self.connect();
+                write_framed(&mut stream, message);
+                read_framed(&mut stream)
+            }
+        }
+    }
+
+    /// Sends octets that must stay without a reply; what comes if one does.
+    pub fn silence_after(&self, message: &[u8]) -> Option<Vec<u8>> {
+        self.udp(message, SILENCE)
+    }
+
+    fn udp(&self, message: &[u8], patience: Duration) -> Option<Vec<u8>> {
+        let socket = UdpSocket::bind((IpAddr::from(Ipv4Addr::LOCALHOST), 0)).expect("a free port");
+        socket.set_read_timeout(Some(patience)).expect("it is not zero");
+        socket.send_to(message, self.address()).expect("loopback takes it");
+        let mut buffer = [0; 65536];
+        let (length, from) = socket.recv_from(&mut buffer).ok()?;
+        assert_eq!(from, self.address(), "the reply comes from where the query went");
+        Some(buffer[..length].to_vec())
+    }
+
+    /// A TCP connection with a patience.
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address()).expect("the server accepts");
+        stream.set_read_timeout(Some(REPLY)).expect("it is not zero");
+        stream.set_nodelay(true).expect("a live socket");
+        stream
+    }
+}
+
+/// Writes a message with its length in front, in one piece.
+pub fn write_framed(stream: &mut TcpStream, message: &[u8]) {
+    let frame = [&(message.len() as u16).to_be_bytes(), message].concat();
+    stream.write_all(&frame).expect("the server reads");
+}
+
+/// Reads one message; `None` at the end of the stream.
+pub fn read_framed(stream: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).ok()?;
+    let mut message = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut message).ok()?;
+    Some(message)
+}

@@ -1,0 +1,140 @@
+//! RFC 7766: DNS over TCP.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::harness::query::Question;
+use crate::harness::reply::check_any;
+use crate::harness::server::{read_framed, write_framed};
+use crate::harness::types::*;
+use crate::harness::{Server, Transport};
+use crate::world::{server, setup};
+
+fn query(id: u16) -> Vec<u8> {
+    Question { id, ..Question::new("host.example.test", A) }.octets()
+}
+
+#[track_caller]
+fn expect_reply(stream: &mut TcpStream, sent: &[u8]) {
+    let reply = read_framed(stream).expect("a reply");
+    assert_eq!(check_any(sent, Transport::Tcp, &reply).answers.len(), 1);
+}
+
+#[test]
+fn section_6_2_1_1_pipelined_queries_are_all_answered() {
+    let server = server();
+    for count in [2u16, 50, 2000] {
+        let mut stream = server.connect();
+        let mut writer = stream.try_clone().expect("a second handle");
+        let sender = std::thread::spawn(move || (0..count).for_each(|id| write_framed(&mut writer, &query(id))));
+        for id in 0..count {
+            expect_reply(&mut stream, &query(id));
+        }
+        sender.join().expect("everything was sent");
+    }
+}
+
+#[test]
+fn section_8_a_message_may_come_octet_by_octet() {
+    let server = server();
+    let mut stream = server.connect();
+    let frame = [&(query(1).len() as u16).to_be_bytes()[..], &query(1)].concat();
+    for octet in &frame {
+        stream.write_all(&[*octet]).expect("the server reads");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    expect_reply(&mut stream, &query(1));
+}
+
+#[test]
+fn section_6_2_1_the_connection_stays_open_after_a_reply() {
+    let server = server();
+    let mut stream = server.connect();
+    for id in 0..3 {
+        write_framed(&mut stream, &query(id));
+        expect_reply(&mut stream, &query(id));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn section_6_2_4_a_client_may_close_its_side_first() {
+    let server = server();
+    let mut stream = server.connect();
+    write_framed(&mut stream, &query(1));
+    stream.shutdown(Shutdown::Write).expect("half of it can be closed");
+    expect_reply(&mut stream, &query(1));
+    assert_eq!(read_framed(&mut stream), None, "then the server closes too");
+}
+
+#[test]
+fn section_8_stubs_and_responses_end_the_connection_and_nothing_else() {
+    let server = server();
+    let response = Question { flags: 0x8100, ..Question::new("host.example.test", A) }.octets();
+    for message in [&[][..], &[0; 5], &response] {
+        let mut stream = server.connect();
+        write_framed(&mut stream, message);
+        assert_eq!(read_framed(&mut stream), None, "{message:?}");
+    }
+    still_answers(&server);
+}
+
+#[track_caller]
+fn still_answers(server: &Server) {
+    server.ask("host.example.test", A).expect_address("192.0.2.1");
+    server.ask("host.example.test", A).over_tcp().expect_address("192.0.2.1");
+}
+
+#[test]
+fn section_6_2_2_idle_and_half_sent_connections_keep_nobody_out() {
+    let server = server();
+    let idle: Vec<TcpStream> = (0..40).map(|_| server.connect()).collect();
+    let half: Vec<TcpStream> = (0..40)
+        .map(|_| {
+            let mut stream = server.connect();
+            stream.write_all(&[0, 200, 1]).expect("the server reads");
+            stream
+        })
+        .collect();
+    still_answers(&server);
+    drop((idle, half));
+    still_answers(&server);
+}
+
+#[test]
+fn section_6_2_3_idle_connections_are_closed() {
+    let server = setup().server("tcp_idle = \"300ms\"").start();
+    let start = Instant::now();
+    let mut stream = server.connect();
+    assert_eq!(stream.read(&mut [0; 1]).expect("the server closes"), 0);
+    assert!((Duration::from_millis(250)..Duration::from_secs(5)).contains(&start.elapsed()), "{:?}", start.elapsed());
+}
+
+#[test]
+fn section_10_one_address_gets_its_number_of_connections() {
+    let server = setup().server("tcp_connections_per_client = 5").start();
+    let mut open: Vec<TcpStream> = (0..5).map(|_| server.connect()).collect();
+    for (id, stream) in open.iter_mut().enumerate() {
+        write_framed(stream, &query(id as u16));
+        expect_reply(stream, &query(id as u16));
+    }
+    let mut one_too_many = server.connect();
+    let _ = one_too_many.write_all(&[0]);
+    assert!(matches!(one_too_many.read(&mut [0; 1]), Ok(0) | Err(_)), "it is closed");
+    drop(open);
+    std::thread::sleep(Duration::from_millis(200));
+    still_answers(&server);
+}
+
+#[test]
+fn a_reset_in_the_middle_hurts_nobody() {
+    let server = server();
+    for _ in 0..50 {
+        let mut stream = server.connect();
+        write_framed(&mut stream, &query(1));
+        // Closing with a reply unread resets the connection.
+        drop(stream);
+    }
+    still_answers(&server);
+}

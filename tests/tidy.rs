@@ -1,0 +1,194 @@
+//! What the source promises about itself: imports point down, sockets stay where they belong, every file opens with
+//! its idea, nothing panics on purpose, files stay short.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Layers from the bottom; a file imports from its own layer or from lower ones.
+const LAYERS: [(&str, u8); 10] = [
+    ("dns", 0),
+    ("steering", 0),
+    ("zone", 1),
+    ("geo", 1),
+    ("health", 1),
+    ("config", 2),
+    ("answer", 3),
+    ("server", 4),
+    ("control", 5),
+    ("cli", 6),
+];
+
+/// Where sockets may be: the nameserver's, the probes', the operators', and what people type to talk to those.
+const WITH_SOCKETS: [&str; 4] = ["server", "health", "control", "cli"];
+
+/// Files with more than 400 lines before their tests, and why.
+const LONG: [(&str, &str); 0] = [];
+
+/// One source file, without its tests.
+struct Source {
+    path: String,
+    text: String,
+    /// Everything before `#[cfg(test)]` on a module of tests.
+    code: String,
+    layer: Option<&'static str>,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = Vec::new();
+    collect(&root.join("src"), &mut paths);
+    paths.sort();
+    let sources: Vec<Source> = paths.iter().map(|path| Source::read(root, path)).collect();
+    assert!(sources.len() > 50, "the source is where this test looks for it");
+    sources
+}
+
+fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the source can be read").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            collect(&path, paths);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            paths.push(path);
+        }
+    }
+}
+
+impl Source {
+    fn read(root: &Path, path: &Path) -> Source {
+        let text = fs::read_to_string(path).expect("source is text");
+        let path = path.strip_prefix(root).expect("it lies there").display().to_string();
+        // Tests come last in a file, and are the only thing behind this attribute at the left margin.
+        let code = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or(&text).to_owned();
+        let top = path.split('/').nth(1).map(|name| name.trim_end_matches(".rs"));
+        let layer = LAYERS.iter().map(|(name, _)| *name).find(|name| Some(*name) == top);
+        Source { path, text, code, layer }
+    }
+
+    fn is_test(&self) -> bool {
+        let name = self.path.rsplit('/').next().unwrap_or("");
+        name.contains("tests") || name.contains("testing")
+    }
+
+    /// Lines with their numbers, comments left out.
+    fn code_lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        (1..).zip(self.code.lines()).filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+}
+
+#[track_caller]
+fn expect_none(found: Vec<String>, rule: &str) {
+    assert!(found.is_empty(), "{rule}:\n  {}", found.join("\n  "));
+}
+
+fn rank(layer: &str) -> Option<u8> {
+    LAYERS.iter().find(|(name, _)| *name == layer).map(|(_, rank)| *rank)
+}
+
+#[test]
+fn imports_point_down() {
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        let Some(own) = source.layer else { continue };
+        for (number, line) in source.code_lines() {
+            for imported in line.split("crate::").skip(1) {
+                let layer = imported.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or("");
+                let allowed = layer == own || rank(layer).is_none_or(|rank| Some(rank) < self::rank(own));
+                if !allowed {
+                    found.push(format!("{}:{number}: {own} imports {layer}", source.path));
+                }
+            }
+        }
+    }
+    expect_none(found, "a layer imports from lower layers only");
+}
+
+#[test]
+fn the_layers_are_the_modules() {
+    let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).expect("the crate has one");
+    for module in lib.lines().filter_map(|line| line.strip_prefix("pub mod ")) {
+        let module = module.trim_end_matches(';');
+        assert!(rank(module).is_some(), "{module} has no rank in this test");
+    }
+}
+
+#[test]
+fn sockets_stay_where_they_belong() {
+    let words = ["UdpSocket", "TcpListener", "TcpStream", "UnixListener", "UnixStream", "socket2::"];
+    let mut found = Vec::new();
+    for source in sources() {
+        if source.layer.is_none_or(|layer| WITH_SOCKETS.contains(&layer)) {
+            continue;
+        }
+        let lines = source.code_lines().filter(|(_, line)| words.iter().any(|word| line.contains(word)));
+        found.extend(lines.map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim())));
+    }
+    expect_none(found, "only the outer layers have sockets");
+}
+
+#[test]
+fn every_file_opens_with_its_idea() {
+    let silent = sources().into_iter().filter(|source| !source.text.starts_with("//! "));
+    expect_none(silent.map(|source| source.path).collect(), "a file starts with //! and its idea");
+}
+
+#[test]
+fn nothing_unwraps() {
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        let lines = source.code_lines().filter(|(_, line)| {
+            line.contains(".unwrap()") || line.contains("panic!(") || line.contains("todo!(") || line.contains("dbg!(")
+        });
+        found.extend(lines.map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim())));
+    }
+    expect_none(found, "outside tests nothing unwraps or panics");
+}
+
+#[test]
+fn files_stay_short() {
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        let lines = source.code.lines().count();
+        let excused = LONG.iter().any(|(path, _)| *path == source.path);
+        if lines > 400 && !excused {
+            found.push(format!("{} has {lines} lines before its tests", source.path));
+        }
+        if lines <= 400 && excused {
+            found.push(format!("{} needs no excuse any more", source.path));
+        }
+    }
+    expect_none(found, "a file has at most 400 lines without its tests");
+}
+
+/// The text that `--help` prints stands in the README between a line ```` ```text ```` with the command and its end.
+#[test]
+fn the_readmes_help_is_the_binarys() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let Ok(readme) = fs::read_to_string(root.join("README.md")) else { return };
+    let Some((_, rest)) = readme.split_once("$ meridian --help\n") else { return };
+    let (stated, _) = rest.split_once("```").expect("the block of the help text ends");
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_meridian")).arg("--help").output().expect("it runs");
+    let help = String::from_utf8_lossy(&help.stdout);
+    let words = |text: &str| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>().join("\n");
+    assert_eq!(words(stated.trim()), words(help.trim()), "README.md states another help text");
+}
+
+#[test]
+fn relative_links_of_the_documents_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut documents = vec![root.join("README.md")];
+    documents.extend(fs::read_dir(root.join("docs")).into_iter().flatten().flatten().map(|entry| entry.path()));
+    let mut found = Vec::new();
+    for document in documents.iter().filter(|path| path.extension().is_some_and(|extension| extension == "md")) {
+        let Ok(text) = fs::read_to_string(document) else { continue };
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap_or("");
+            let is_path = !target.is_empty() && !target.contains("://") && !target.contains(' ');
+            let folder = document.parent().expect("a file lies in a folder");
+            if is_path && !folder.join(target).exists() {
+                found.push(format!("{}: {link}", document.display()));
+            }
+        }
+    }
+    expect_none(found, "a link leads to a file that is there");
+}
