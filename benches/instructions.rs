@@ -141,7 +141,7 @@ macro_rules! asks {
     ($($name:ident)+) => {$(
         #[unsafe(no_mangle)]
         #[inline(never)]
-        extern "C" fn $name(snapshot: &Snapshot, queries: &[Vec<u8>]) {
+        fn $name(snapshot: &Snapshot, queries: &[Vec<u8>]) {
             ask(snapshot, queries, stringify!($name));
         }
     )+};

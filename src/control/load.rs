@@ -130,7 +130,7 @@ fn load_config(
 }
 
 /// A World with everything up.
-fn snapshot(config: &Config, world: World) -> Snapshot {
+pub(crate) fn snapshot(config: &Config, world: World) -> Snapshot {
     let present = Present::compile(&world, &Availability::all_up(config), None);
     Snapshot {
         turns: Arc::new(Turns::new(world.services.len())),

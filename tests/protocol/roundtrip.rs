@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::{any, prop_assert_eq, proptest};
 
-use meridian::dns::{Name, query};
+use meridian::dns::{Name, SearchName, query};
 
 use crate::harness::query::Question;
 
