@@ -113,7 +113,11 @@ impl Board {
         }
         if outcome != Outcome::Fail {
             self.reached.note(now, key.address.ip());
-            self.release(now);
+            if self.suspect {
+                self.forgive()
+            } else {
+                self.release(now)
+            };
         }
         self.suspect_itself();
         Some(next)
@@ -132,6 +136,15 @@ impl Board {
         };
         let targets = self.entries.iter().map(|(key, entry)| (key.clone(), of(entry))).collect();
         Health { version: self.version, suspect: self.suspect, targets }
+    }
+
+    /// Somebody was reached again: what failed meanwhile proves nothing, so all are asked anew.
+    fn forgive(&mut self) {
+        self.held.clear();
+        for entry in self.entries.values_mut().filter(|entry| entry.machine.verdict().serves() && entry.is_failing()) {
+            entry.machine.forgive();
+            entry.wake.notify_one();
+        }
     }
 
     /// Lets those fall that were held for want of a witness who is here now.

@@ -18,7 +18,8 @@ pub struct Group {
 /// `most` is what each region may take at most (0 when down, less than 1 while it ramps). Capacities that are not
 /// finite are taken as without limit. Demand that is not finite, and positions that do not exist, are left out.
 pub fn shares(capacities: &[f64], most: &[f64], groups: &[Group]) -> Vec<f64> {
-    let allowed = |region: usize| most.get(region).copied().unwrap_or(0.0).clamp(0.0, 1.0);
+    let allowed =
+        |region: usize| most.get(region).copied().filter(|most| !most.is_nan()).unwrap_or(0.0).clamp(0.0, 1.0);
     let mut shares: Vec<f64> = (0..capacities.len()).map(allowed).collect();
     // A share that is lowered only adds to others, so shares fall monotonically to the answer. Forty rounds settle
     // chains of tiers to far below the resolution of a share.

@@ -163,6 +163,11 @@ impl Machine {
         self.is_held().then(|| self.turn(now, Verdict::Down))
     }
 
+    /// Forgets the present row of failures: they were the monitor's own.
+    pub fn forgive(&mut self) {
+        (self.fails, self.failing_since) = (0, None);
+    }
+
     /// How soon the next probe is wanted.
     pub fn pace(&self) -> Pace {
         if self.verdict.serves() && self.fails > 0 && self.fails < self.rules.fall {

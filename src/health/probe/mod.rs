@@ -40,7 +40,7 @@ pub struct Observation {
 /// From the start of the probe until each phase was over; `None`: it was not, or there is no such phase.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Phases {
-    /// The connection stands; for https and gRPC over TLS, with its handshake.
+    /// The connection of a tcp or tls check stands; the HTTP client does not tell.
     pub connect: Option<Duration>,
     /// The TLS handshake of a tls check is done.
     pub tls: Option<Duration>,
@@ -150,7 +150,7 @@ impl Stopwatch {
         let what = match (phases.connect, phases.first_byte) {
             (_, Some(_)) => "the answer had begun but did not end",
             (Some(_), None) => "it accepted the connection but did not answer",
-            (None, None) => "there was no connection or answer",
+            (None, None) => "there was no answer",
         };
         format!("{what} within {timeout:?}")
     }
