@@ -9,6 +9,7 @@ pub mod dns;
 pub mod steering;
 
 pub mod geo;
+pub mod health;
 pub mod zone;
 
 pub mod config;

@@ -85,6 +85,8 @@ bom = { cname = "as.example.net" }
 const ZONE: &str = "$ORIGIN example.com.\n$TTL 60\n@ SOA ns1 h 1 2 3 4 5\n NS ns1\nns1 A 192.0.2.53\n\
     shop CNAME www\ntext TXT hello\nsub NS ns.sub\nns.sub A 192.0.2.99\n";
 
+static CLOCK: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+
 fn snapshot() -> Snapshot {
     let config = config::parse(CONFIGURATION, Path::new("test.toml")).unwrap().config;
     let network = |network: &config::Network| OperatorNetwork {
@@ -100,7 +102,14 @@ fn snapshot() -> Snapshot {
     let zones = zone::load_text(Path::new("test.zone"), ZONE.as_bytes(), None, None).unwrap();
     let world = World::compile(&config, &zones.zones, atlas).unwrap();
     let present = Present::compile(&world, &Availability::all_up(&config), None);
-    Snapshot { turns: Arc::new(Turns::new(world.services.len())), world: Arc::new(world), present, nsid: None }
+    Snapshot {
+        turns: Arc::new(Turns::new(world.services.len())),
+        world: Arc::new(world),
+        present,
+        nsid: None,
+        cookies: None,
+        clock: &CLOCK,
+    }
 }
 
 fn question(name: &str, rtype: &str, client: &str, down: &[&str]) -> Question {
@@ -280,7 +289,7 @@ proptest! {
             Some(&base.present),
         );
         let turns = Arc::new(Turns::new(base.world.services.len()));
-        let snapshot = Snapshot { turns, world: base.world.clone(), present, nsid: None };
+        let snapshot = Snapshot { turns, world: base.world.clone(), present, nsid: None, cookies: None, clock: &CLOCK };
         for (high, low, prefix) in clients {
             let address = if high < 3 { 5 << 24 | high << 16 | low & 0xffff } else { low };
             let address = std::net::Ipv4Addr::from_bits(address);

@@ -1,0 +1,215 @@
+//! Board: what the monitor knows of all its targets at once. Time comes in as an argument; no task, no socket.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Notify;
+
+use super::cadence::Cadence;
+use super::check::{Target, TargetKey};
+use super::monitor::{Health, TargetHealth};
+use super::probe::{Observation, Phases};
+use super::suspicion::{FEWEST, Reached};
+use super::timeline::{Event, Timeline};
+use super::verdict::{Machine, Outcome, Transition};
+
+/// How many others are asked when one fails.
+const WITNESSES: usize = 3;
+
+/// All targets.
+#[derive(Debug, Default)]
+pub struct Board {
+    pub(super) entries: HashMap<TargetKey, Entry>,
+    pub(super) timeline: Timeline,
+    pub(super) suspect: bool,
+    /// Changes of what [`Health`] decides by.
+    pub(super) version: u64,
+    reached: Reached,
+    held: HashSet<TargetKey>,
+    /// Serving targets by address.
+    serving: HashMap<IpAddr, usize>,
+    serving_count: usize,
+    failing_count: usize,
+    /// Targets whose first result is still to come.
+    pub(super) unobserved: usize,
+}
+
+/// One target.
+#[derive(Debug)]
+pub struct Entry {
+    pub(super) target: Target,
+    pub(super) machine: Machine,
+    pub(super) cadence: Cadence,
+    pub(super) last: Option<Arc<Observation>>,
+    pub(super) observed_at: Option<Duration>,
+    pub(super) next_probe: Duration,
+    /// Asks for a probe now.
+    pub(super) wake: Arc<Notify>,
+}
+
+impl Entry {
+    fn is_failing(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| last.outcome == Outcome::Fail)
+    }
+}
+
+impl Board {
+    /// Takes a target in.
+    pub fn add(&mut self, entry: Entry) {
+        let key = entry.target.key();
+        self.unobserved += usize::from(entry.last.is_none());
+        self.tally(&entry, true);
+        self.entries.insert(key, entry);
+        self.version += 1;
+    }
+
+    /// Forgets a target.
+    pub fn remove(&mut self, key: &TargetKey) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        self.unobserved -= usize::from(entry.last.is_none());
+        self.held.remove(key);
+        self.tally(&entry, false);
+        self.version += 1;
+        Some(entry)
+    }
+
+    /// Takes in a result, and says when the next probe of the target starts; `None`: the target is not there any more.
+    pub fn observe(
+        &mut self,
+        key: &TargetKey,
+        started: Duration,
+        now: Duration,
+        observation: Observation,
+        jitter: f64,
+    ) -> Option<Duration> {
+        let mut entry = self.entries.remove(key)?;
+        self.tally(&entry, false);
+        self.unobserved -= usize::from(entry.last.is_none());
+        let outcome = observation.outcome;
+        let failing_since = entry.machine.failing_since().unwrap_or(now);
+        let alone = outcome == Outcome::Fail && !self.reached.other_since(failing_since, key.address.ip());
+        // Its own address counts with the others, though it is out of the tally just now.
+        let others = self.serving.keys().filter(|&&address| address != key.address.ip()).take(FEWEST).count();
+        let serves = entry.machine.verdict().serves();
+        let doubted = alone && others + usize::from(serves) >= FEWEST;
+        entry.last = Some(Arc::new(observation));
+        entry.observed_at = Some(now);
+        let turn = entry.machine.observe(now, outcome, !doubted);
+        entry.next_probe = entry.cadence.next(entry.machine.pace(), started, now, jitter);
+        let next = entry.next_probe;
+        let held = entry.machine.is_held();
+        self.tally(&entry, true);
+        self.entries.insert(key.clone(), entry);
+        if held {
+            self.held.insert(key.clone())
+        } else {
+            self.held.remove(key)
+        };
+        self.record(key, turn);
+        if outcome == Outcome::Fail && serves && doubted && !self.suspect {
+            self.ask_witnesses(key.address.ip(), jitter);
+        }
+        if outcome != Outcome::Fail {
+            self.reached.note(now, key.address.ip());
+            if self.suspect {
+                self.forgive()
+            } else {
+                self.release(now)
+            };
+        }
+        self.suspect_itself();
+        Some(next)
+    }
+
+    /// All that is known.
+    pub fn health(&self, now: Duration) -> Health {
+        let of = |entry: &Entry| TargetHealth {
+            verdict: entry.machine.verdict(),
+            lasting: now.saturating_sub(entry.machine.since()),
+            observed_ago: entry.observed_at.map(|at| now.saturating_sub(at)),
+            last: entry.last.clone(),
+            settled: entry.machine.is_settled(),
+            held: entry.machine.is_held(),
+            flip_possible_in: entry.machine.time_to_possible_flip(&entry.cadence, entry.next_probe, now),
+        };
+        let targets = self.entries.iter().map(|(key, entry)| (key.clone(), of(entry))).collect();
+        Health { version: self.version, suspect: self.suspect, targets }
+    }
+
+    /// Somebody was reached again: what failed meanwhile proves nothing, so all are asked anew.
+    fn forgive(&mut self) {
+        self.held.clear();
+        for entry in self.entries.values_mut().filter(|entry| entry.machine.verdict().serves() && entry.is_failing()) {
+            entry.machine.forgive();
+            entry.wake.notify_one();
+        }
+    }
+
+    /// Lets those fall that were held for want of a witness who is here now.
+    fn release(&mut self, now: Duration) {
+        let since = |key: &TargetKey| self.entries.get(key).and_then(|entry| entry.machine.failing_since());
+        let proved =
+            |key: &&TargetKey| since(key).is_some_and(|since| self.reached.other_since(since, key.address.ip()));
+        let proved: Vec<TargetKey> = self.held.iter().filter(proved).cloned().collect();
+        for key in proved {
+            self.held.remove(&key);
+            let Some(mut entry) = self.entries.remove(&key) else { continue };
+            self.tally(&entry, false);
+            let turn = entry.machine.release(now);
+            self.tally(&entry, true);
+            self.entries.insert(key.clone(), entry);
+            self.record(&key, turn);
+        }
+    }
+
+    /// Wakes some serving targets of other addresses, beginning at a place drawn by chance.
+    fn ask_witnesses(&self, address: IpAddr, chance: f64) {
+        let skipped = (chance * self.entries.len() as f64) as usize;
+        let others = self.entries.values().filter(|entry| {
+            entry.machine.verdict().serves() && !entry.is_failing() && entry.target.address.ip() != address
+        });
+        others.cycle().skip(skipped).take(WITNESSES).for_each(|entry| entry.wake.notify_one());
+    }
+
+    fn suspect_itself(&mut self) {
+        let suspect = !self.held.is_empty() && self.failing_count == self.serving_count;
+        if suspect != self.suspect {
+            self.suspect = suspect;
+            self.version += 1;
+        }
+    }
+
+    fn record(&mut self, key: &TargetKey, turn: Option<Transition>) {
+        let Some(turn) = turn else { return };
+        self.version += 1;
+        let last = self.entries.get(key).and_then(|entry| entry.last.as_ref());
+        self.timeline.push(Event {
+            number: 0,
+            at: SystemTime::now(),
+            target: key.clone(),
+            from: turn.from,
+            to: turn.to,
+            cause: last.and_then(|last| last.reason.clone()),
+            phases: last.map_or(Phases::default(), |last| last.phases),
+        });
+    }
+
+    fn tally(&mut self, entry: &Entry, add: bool) {
+        if !entry.machine.verdict().serves() {
+            return;
+        }
+        let change = |count: &mut usize| *count = if add { *count + 1 } else { count.saturating_sub(1) };
+        change(&mut self.serving_count);
+        if entry.is_failing() {
+            change(&mut self.failing_count);
+        }
+        let address = entry.target.address.ip();
+        let at_address = self.serving.entry(address).or_default();
+        change(at_address);
+        if *at_address == 0 {
+            self.serving.remove(&address);
+        }
+    }
+}

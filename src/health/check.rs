@@ -1,0 +1,132 @@
+//! Checks and targets: what is asked, of whom, and what counts as good.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::verdict::Rules;
+use crate::dns::{Name, RecordType};
+
+/// One endpoint under one check. Endpoints that share both are one target, probed once.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// Where the probe connects; for [`Probe::Exec`] what the program is told.
+    pub address: SocketAddr,
+    /// What is asked.
+    pub check: Arc<Check>,
+}
+
+/// What a target is known by across reloads and restarts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TargetKey {
+    /// The check's name.
+    pub check: Arc<str>,
+    /// The endpoint.
+    pub address: SocketAddr,
+}
+
+impl Target {
+    /// What it is known by.
+    pub fn key(&self) -> TargetKey {
+        TargetKey { check: self.check.name.clone(), address: self.address }
+    }
+}
+
+/// A check, every value already checked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Check {
+    /// Unique among the checks.
+    pub name: Arc<str>,
+    /// When, and how many results make a verdict.
+    pub rules: Rules,
+    /// How.
+    pub probe: Probe,
+}
+
+/// How health is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Probe {
+    /// `GET path` over HTTP/1.1, in clear or over TLS.
+    Http(Http),
+    /// The connection is accepted.
+    Tcp,
+    /// The TLS handshake comes to its end.
+    Tls(Tls),
+    /// `grpc.health.v1.Health/Check`.
+    Grpc(Grpc),
+    /// A DNS query over UDP is answered with NOERROR.
+    Dns(Dns),
+    /// A program ends with 0 (good), 1 (warning) or anything else (bad).
+    Exec(Exec),
+}
+
+/// An HTTP check.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Http {
+    /// Over TLS, and how.
+    pub tls: Option<Tls>,
+    /// Path and query, starting with `/`.
+    pub path: String,
+    /// Host header; without it the endpoint's own address and port.
+    pub host: Option<String>,
+    /// What counts as good.
+    pub expect: Expect,
+}
+
+/// TLS of a check.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Tls {
+    /// Sent as SNI, and what the certificate must be for; without it the endpoint's address.
+    pub name: Option<String>,
+    /// Whether the certificate is verified. Expiry is reported either way.
+    pub verify: bool,
+}
+
+/// A gRPC check.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Grpc {
+    /// Over TLS, and how.
+    pub tls: Option<Tls>,
+    /// The service asked about; empty: the server as a whole.
+    pub service: String,
+}
+
+/// A DNS check.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Dns {
+    /// QNAME.
+    pub name: Name,
+    /// QTYPE.
+    pub rtype: RecordType,
+}
+
+/// A program as a check: run without a shell, its first line of output is the reason.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Exec {
+    /// Absolute path.
+    pub program: PathBuf,
+    /// `{address}` and `{port}` stand for the endpoint's.
+    pub arguments: Vec<String>,
+}
+
+/// What counts as a good HTTP answer; all of it must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Expect {
+    /// Status ranges, both ends included.
+    pub status: Vec<(u16, u16)>,
+    /// A substring of the body.
+    pub body: Option<String>,
+    /// Value of a field in a JSON body: path with dots, and its text.
+    pub json: Option<(String, String)>,
+    /// Value of a header.
+    pub header: Option<(String, String)>,
+    /// The longest that the whole exchange may take; what takes longer is a warning.
+    pub latency: Option<Duration>,
+}
+
+impl Default for Expect {
+    fn default() -> Self {
+        Expect { status: vec![(200, 299)], body: None, json: None, header: None, latency: None }
+    }
+}

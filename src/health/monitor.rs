@@ -1,0 +1,249 @@
+//! Monitor: probes every target by its cadence and keeps the board of verdicts.
+//!
+//! One task for each target, so that none is ever probed twice at once; a fair semaphore caps how many probes run
+//! together. Nobody who answers queries waits for any of this.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::board::{Board, Entry};
+use super::cadence::Cadence;
+use super::check::{Target, TargetKey};
+use super::probe::{Observation, Prober};
+use super::state::Verdicts;
+use super::timeline::Event;
+use super::verdict::{Machine, Verdict};
+
+/// Whoever makes probes: [`Prober`] with sockets, or a play in a test.
+pub trait Probing: Send + Sync + 'static {
+    /// One probe, over within the check's timeout.
+    fn probe<'a>(&'a self, target: &'a Target) -> Pin<Box<dyn Future<Output = Observation> + Send + 'a>>;
+}
+
+impl Probing for Prober {
+    fn probe<'a>(&'a self, target: &'a Target) -> Pin<Box<dyn Future<Output = Observation> + Send + 'a>> {
+        Box::pin(Prober::probe(self, target))
+    }
+}
+
+/// All that is known at one moment.
+#[derive(Debug, Clone)]
+pub struct Health {
+    /// Grows with every change of a verdict, of the set of targets or of `suspect`.
+    pub version: u64,
+    /// Everything fails at once: the monitor doubts itself and holds what was agreed.
+    pub suspect: bool,
+    /// By target.
+    pub targets: HashMap<TargetKey, TargetHealth>,
+}
+
+/// What is known of one target.
+#[derive(Debug, Clone)]
+pub struct TargetHealth {
+    /// What is agreed.
+    pub verdict: Verdict,
+    /// For how long.
+    pub lasting: Duration,
+    /// How old the last result is; `None`: there is none.
+    pub observed_ago: Option<Duration>,
+    /// The last result.
+    pub last: Option<Arc<Observation>>,
+    /// Nothing speaks against the verdict.
+    pub settled: bool,
+    /// Would be down, were the monitor not in doubt of itself.
+    pub held: bool,
+    /// The earliest that the verdict could change.
+    pub flip_possible_in: Duration,
+}
+
+/// Probes until it is dropped.
+#[derive(Debug)]
+pub struct Monitor {
+    shared: Arc<Shared>,
+    tasks: Mutex<HashMap<TargetKey, AbortHandle>>,
+}
+
+struct Shared {
+    prober: Arc<dyn Probing>,
+    board: Mutex<Board>,
+    permits: Semaphore,
+    start: Instant,
+    version: watch::Sender<u64>,
+    unobserved: watch::Sender<usize>,
+    chance: RandomState,
+    draws: AtomicU64,
+}
+
+impl Monitor {
+    /// Starts probing; must be called inside a tokio runtime. `known` is what was agreed before a restart;
+    /// `in_flight` caps how many probes run at once (1,024 serves 10,000 endpoints).
+    pub fn start(prober: Arc<dyn Probing>, targets: Vec<Target>, known: &Verdicts, in_flight: usize) -> Monitor {
+        let shared = Shared {
+            prober,
+            board: Mutex::default(),
+            permits: Semaphore::new(in_flight.clamp(1, Semaphore::MAX_PERMITS)),
+            start: Instant::now(),
+            version: watch::Sender::new(0),
+            unobserved: watch::Sender::new(0),
+            chance: RandomState::new(),
+            draws: AtomicU64::new(0),
+        };
+        let monitor = Monitor { shared: Arc::new(shared), tasks: Mutex::default() };
+        monitor.install(targets, known);
+        monitor
+    }
+
+    /// Probes these from now on. Targets that stay keep their state, also under changed rules.
+    pub fn replace(&self, targets: Vec<Target>) {
+        self.install(targets, &Verdicts::new());
+    }
+
+    /// Every verdict and what it rests on.
+    pub fn health(&self) -> Health {
+        self.shared.board().health(self.shared.now())
+    }
+
+    /// The verdicts alone, for [`super::state::save`].
+    pub fn verdicts(&self) -> Verdicts {
+        self.shared.board().entries.iter().map(|(key, entry)| (key.clone(), entry.machine.verdict())).collect()
+    }
+
+    /// Holds [`Health::version`]; changes whenever folding again is due.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.version.subscribe()
+    }
+
+    /// The kept changes after this number, oldest first.
+    pub fn timeline(&self, after: u64) -> Vec<Event> {
+        self.shared.board().timeline.after(after)
+    }
+
+    /// Waits until every target has had a result, at most for the longest timeout and a moment to take it in. Says
+    /// whether all have.
+    pub async fn first_round(&self) -> bool {
+        let longest = {
+            let board = self.shared.board();
+            board.entries.values().map(|entry| entry.target.check.rules.timeout).max().unwrap_or_default()
+        };
+        let mut unobserved = self.shared.unobserved.subscribe();
+        let all = unobserved.wait_for(|left| *left == 0);
+        tokio::time::timeout(longest + Duration::from_millis(200), all).await.is_ok()
+    }
+
+    fn install(&self, targets: Vec<Target>, known: &Verdicts) {
+        let wanted: HashMap<TargetKey, Target> = targets.into_iter().map(|target| (target.key(), target)).collect();
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut board = self.shared.board();
+        tasks.retain(|key, task| {
+            let stays = wanted.contains_key(key);
+            if !stays {
+                task.abort();
+                board.remove(key);
+            }
+            stays
+        });
+        for (key, target) in wanted {
+            if board.entries.get(&key).is_some_and(|entry| entry.target == target) {
+                continue;
+            }
+            if let Some(task) = tasks.remove(&key) {
+                task.abort();
+            }
+            let entry = self.entry(board.remove(&key), target, known.get(&key).copied());
+            let (target, wake, first) = (entry.target.clone(), entry.wake.clone(), entry.next_probe);
+            board.add(entry);
+            tasks.insert(key, tokio::spawn(watch_over(self.shared.clone(), target, wake, first)).abort_handle());
+        }
+        self.shared.publish(&board);
+    }
+
+    fn entry(&self, before: Option<Entry>, target: Target, known: Option<Verdict>) -> Entry {
+        let (rules, now) = (target.check.rules.clone(), self.shared.now());
+        // Multiples of the golden ratio fill the interval evenly, however many follow.
+        let place = (self.shared.draws.fetch_add(1, Ordering::Relaxed) as f64 * 0.618_033_988_749_894_9).fract();
+        let mut cadence = Cadence { interval: rules.interval, quick: rules.quick, phase: Duration::ZERO };
+        cadence.phase = now + cadence.period().mul_f64(place);
+        let new = || Machine::resume(rules.clone(), known.unwrap_or(Verdict::Unknown), now);
+        let (mut machine, last, observed_at) =
+            before.map_or_else(|| (new(), None, None), |entry| (entry.machine, entry.last, entry.observed_at));
+        machine.set_rules(rules.clone());
+        // The first round does not wait for the grid, since the listeners wait for it.
+        Entry { target, machine, cadence, last, observed_at, next_probe: now, wake: Arc::default() }
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
+        tasks.values().for_each(AbortHandle::abort);
+    }
+}
+
+impl Shared {
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// 0.0..1.0
+    fn draw(&self) -> f64 {
+        let number = self.draws.fetch_add(1, Ordering::Relaxed);
+        (self.chance.hash_one(number) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn observed(&self, key: &TargetKey, started: Duration, observation: Observation) -> Option<Duration> {
+        let jitter = self.draw();
+        let mut board = self.board();
+        let next = board.observe(key, started, self.now(), observation, jitter);
+        self.publish(&board);
+        next
+    }
+
+    fn publish(&self, board: &Board) {
+        let replace = |sender: &watch::Sender<u64>, value| {
+            sender.send_if_modified(|held| std::mem::replace(held, value) != value);
+        };
+        replace(&self.version, board.version);
+        self.unobserved.send_if_modified(|held| std::mem::replace(held, board.unobserved) != board.unobserved);
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("board", &self.board).finish_non_exhaustive()
+    }
+}
+
+/// The life of one target.
+async fn watch_over(shared: Arc<Shared>, target: Target, wake: Arc<Notify>, first: Duration) {
+    let key = target.key();
+    let mut next = first;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep_until(shared.start + next) => {}
+            () = wake.notified() => {}
+        }
+        let Ok(permit) = shared.permits.acquire().await else { return };
+        let started = shared.now();
+        let observation = shared.prober.probe(&target).await;
+        drop(permit);
+        let Some(after) = shared.observed(&key, started, observation) else { return };
+        next = after;
+    }
+}
+
+#[cfg(test)]
+#[path = "monitor_tests.rs"]
+mod tests;

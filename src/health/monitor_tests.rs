@@ -1,0 +1,216 @@
+//! Plays of the monitor on a clock that stands still until everybody sleeps.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::atomic::AtomicUsize;
+
+use super::*;
+use crate::health::check::{Check, Probe};
+use crate::health::verdict::{Outcome, Rules};
+
+/// Endpoints of a play: those in `dead` refuse, those in `hung` hang.
+#[derive(Default)]
+struct Stage {
+    dead: Mutex<HashSet<IpAddr>>,
+    hung: Mutex<HashSet<IpAddr>>,
+    running: Mutex<HashSet<TargetKey>>,
+    most_running: AtomicUsize,
+    starts: Mutex<Vec<Duration>>,
+    begin: Mutex<Option<Instant>>,
+}
+
+impl Stage {
+    fn kill(&self, addresses: &[u8]) {
+        *self.dead.lock().unwrap() = addresses.iter().map(|&last| IpAddr::from([192, 0, 2, last])).collect();
+    }
+
+    fn hang(&self, addresses: &[u8]) {
+        *self.hung.lock().unwrap() = addresses.iter().map(|&last| IpAddr::from([192, 0, 2, last])).collect();
+    }
+}
+
+impl Probing for Stage {
+    fn probe<'a>(&'a self, target: &'a Target) -> Pin<Box<dyn Future<Output = Observation> + Send + 'a>> {
+        Box::pin(async move {
+            let begin = *self.begin.lock().unwrap().get_or_insert_with(Instant::now);
+            self.starts.lock().unwrap().push(begin.elapsed());
+            {
+                let mut running = self.running.lock().unwrap();
+                assert!(running.insert(target.key()), "no target is probed twice at once");
+                self.most_running.fetch_max(running.len(), Ordering::Relaxed);
+            }
+            let address = target.address.ip();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let hung = self.hung.lock().unwrap().contains(&address);
+            if hung {
+                tokio::time::sleep(target.check.rules.timeout).await;
+            }
+            self.running.lock().unwrap().remove(&target.key());
+            let dead = hung || self.dead.lock().unwrap().contains(&address);
+            if dead { Observation::fail("it is dead") } else { Observation::pass() }
+        })
+    }
+}
+
+fn check(rules: Rules) -> Arc<Check> {
+    Arc::new(Check { name: "web".into(), rules, probe: Probe::Tcp })
+}
+
+fn target(last: u8) -> Target {
+    Target { address: ([192, 0, 2, last], 80).into(), check: check(Rules::default()) }
+}
+
+fn targets(count: u8) -> Vec<Target> {
+    (1..=count).map(target).collect()
+}
+
+fn start(stage: &Arc<Stage>, count: u8) -> Monitor {
+    Monitor::start(stage.clone(), targets(count), &Verdicts::new(), 100)
+}
+
+async fn seconds(seconds: f64) {
+    tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+}
+
+fn verdict(monitor: &Monitor, last: u8) -> Verdict {
+    monitor.health().targets[&target(last).key()].verdict
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_round_tells_the_living_from_the_dead_within_a_timeout() {
+    let stage = Arc::new(Stage::default());
+    stage.kill(&[2]);
+    stage.hang(&[3]);
+    let monitor = start(&stage, 3);
+    let begin = Instant::now();
+    assert!(monitor.first_round().await);
+    assert!(begin.elapsed() <= Duration::from_millis(2200), "{:?}", begin.elapsed());
+    assert_eq!([1, 2, 3].map(|last| verdict(&monitor, last)), [Verdict::Up, Verdict::Down, Verdict::Down]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_dead_endpoint_is_out_within_its_bound_though_others_are_rarely_probed() {
+    for (hangs, bound) in [(false, 4.1), (true, 10.1)] {
+        let stage = Arc::new(Stage::default());
+        let monitor = start(&stage, 3);
+        monitor.first_round().await;
+        seconds(20.0).await;
+        if hangs {
+            stage.hang(&[2])
+        } else {
+            stage.kill(&[2])
+        };
+        seconds(bound).await;
+        assert_eq!([1, 2, 3].map(|last| verdict(&monitor, last)), [Verdict::Up, Verdict::Down, Verdict::Up]);
+        let events = monitor.timeline(3);
+        assert_eq!(
+            events.iter().map(|event| (event.from, event.to)).collect::<Vec<_>>(),
+            [(Verdict::Up, Verdict::Down)]
+        );
+        assert_eq!(events[0].cause.as_deref(), Some("it is dead"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_of_the_endpoints_dying_at_once_is_believed() {
+    let stage = Arc::new(Stage::default());
+    let monitor = start(&stage, 20);
+    monitor.first_round().await;
+    seconds(20.0).await;
+    stage.kill(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    seconds(4.1).await;
+    assert!((1..=10).all(|last| verdict(&monitor, last) == Verdict::Down));
+    assert!((11..=20).all(|last| verdict(&monitor, last) == Verdict::Up));
+    assert!(!monitor.health().suspect);
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_failing_at_once_is_held_until_somebody_is_reached() {
+    let stage = Arc::new(Stage::default());
+    let monitor = start(&stage, 4);
+    monitor.first_round().await;
+    seconds(20.0).await;
+    stage.kill(&[1, 2, 3, 4]);
+    seconds(3600.0).await;
+    assert!(monitor.health().suspect);
+    assert!((1..=4).all(|last| verdict(&monitor, last) == Verdict::Up), "held for an hour");
+    // The network is back, and one of them is really dead.
+    stage.kill(&[3]);
+    seconds(4.0).await;
+    assert!(!monitor.health().suspect);
+    assert_eq!([1, 2, 3, 4].map(|last| verdict(&monitor, last) == Verdict::Up), [true, true, false, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_two_endpoints_both_may_fall() {
+    let stage = Arc::new(Stage::default());
+    let monitor = start(&stage, 2);
+    monitor.first_round().await;
+    stage.kill(&[1, 2]);
+    seconds(5.0).await;
+    assert_eq!([1, 2].map(|last| verdict(&monitor, last)), [Verdict::Down; 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_begins_with_what_was_agreed() {
+    let stage = Arc::new(Stage::default());
+    let known = Verdicts::from([(target(1).key(), Verdict::Down), (target(2).key(), Verdict::Up)]);
+    let monitor = Monitor::start(stage.clone(), targets(2), &known, 100);
+    assert_eq!([1, 2].map(|last| verdict(&monitor, last)), [Verdict::Down, Verdict::Up]);
+    monitor.first_round().await;
+    assert_eq!(verdict(&monitor, 1), Verdict::Down, "one success brings nothing back");
+    seconds(16.0).await;
+    assert_eq!(verdict(&monitor, 1), Verdict::Up);
+}
+
+#[tokio::test(start_paused = true)]
+async fn replacing_targets_keeps_what_is_known_of_those_that_stay() {
+    let stage = Arc::new(Stage::default());
+    stage.kill(&[1]);
+    let monitor = start(&stage, 2);
+    monitor.first_round().await;
+    let mut changes = monitor.changes();
+    changes.mark_unchanged();
+    let patient = Target { check: check(Rules { rise: 9, ..Rules::default() }), ..target(1) };
+    monitor.replace(vec![patient, target(3)]);
+    assert!(changes.has_changed().unwrap());
+    assert_eq!(verdict(&monitor, 1), Verdict::Down);
+    assert!(!monitor.health().targets.contains_key(&target(2).key()));
+    assert!(monitor.first_round().await);
+    assert_eq!(verdict(&monitor, 3), Verdict::Up);
+    let count = || stage.starts.lock().unwrap().len();
+    monitor.replace(Vec::new());
+    seconds(1.0).await;
+    let before = count();
+    seconds(60.0).await;
+    assert_eq!(count(), before, "nobody is probed any more");
+    assert!(monitor.first_round().await, "of nobody there is nothing to wait for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_are_spread_and_capped() {
+    let stage = Arc::new(Stage::default());
+    let monitor = Monitor::start(stage.clone(), targets(200), &Verdicts::new(), 7);
+    monitor.first_round().await;
+    seconds(300.0).await;
+    assert_eq!(stage.most_running.load(Ordering::Relaxed), 7, "the first round fills the cap and no more");
+    let mut windows = vec![0u32; 3100];
+    stage.starts.lock().unwrap().iter().for_each(|at| windows[at.as_millis() as usize / 100] += 1);
+    let settled = &windows[50..2990];
+    let mean = f64::from(settled.iter().sum::<u32>()) / settled.len() as f64;
+    let most = f64::from(*settled.iter().max().unwrap());
+    assert!((6.5..8.5).contains(&mean) && most <= mean * 2.2, "mean {mean}, most {most}");
+    assert!(monitor.health().targets.values().all(|health| health.settled && health.observed_ago.is_some()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_observed_is_told() {
+    let stage = Arc::new(Stage::default());
+    stage.kill(&[1]);
+    let monitor = start(&stage, 1);
+    monitor.first_round().await;
+    let health = monitor.health();
+    let known = &health.targets[&target(1).key()];
+    assert_eq!(known.last.as_ref().map(|last| last.outcome), Some(Outcome::Fail));
+    assert!(known.flip_possible_in >= Duration::from_secs(9), "five successes, at best 2.46 s apart");
+}

@@ -1,0 +1,55 @@
+//! DNS: one query over UDP, answered with NOERROR.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tokio::net::UdpSocket;
+
+use super::{Observation, Stopwatch};
+use crate::dns::CLASS_IN;
+use crate::health::check::Dns;
+
+/// Asks once and waits for the answer to just that question.
+pub async fn probe(address: SocketAddr, check: &Dns, stopwatch: &Stopwatch) -> Observation {
+    exchange(address, check, stopwatch).await.unwrap_or_else(Observation::fail)
+}
+
+async fn exchange(address: SocketAddr, check: &Dns, stopwatch: &Stopwatch) -> Result<Observation, String> {
+    let refused = |error: std::io::Error| format!("no DNS answer from {address}: {error}");
+    let any: SocketAddr =
+        if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+    let socket = UdpSocket::bind(any).await.map_err(refused)?;
+    socket.connect(address).await.map_err(refused)?;
+    let query = query(check, RandomState::new().hash_one(address) as u16);
+    socket.send(&query).await.map_err(refused)?;
+    let mut buffer = [0; 1500];
+    loop {
+        let size = socket.recv(&mut buffer).await.map_err(refused)?;
+        if let Some(found) = judge(&query, &buffer[..size]) {
+            stopwatch.answered();
+            return Ok(found);
+        }
+    }
+}
+
+fn query(check: &Dns, id: u16) -> Vec<u8> {
+    let mut query = id.to_be_bytes().to_vec();
+    query.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    query.extend(check.name.as_wire());
+    query.extend(check.rtype.0.to_be_bytes());
+    query.extend(CLASS_IN.to_be_bytes());
+    query
+}
+
+/// `None` for what is no answer to the query.
+fn judge(query: &[u8], reply: &[u8]) -> Option<Observation> {
+    let question = query.get(12..)?;
+    let echoed = reply.get(12..)?.get(..question.len())?;
+    if reply.get(..2)? != query.get(..2)? || reply[2] & 0x80 == 0 || !echoed.eq_ignore_ascii_case(question) {
+        return None;
+    }
+    Some(match reply[3] & 0x0f {
+        0 => Observation::pass(),
+        rcode => Observation::fail(format!("it answers with RCODE {rcode}")),
+    })
+}

@@ -1,0 +1,325 @@
+//! Probes against endpoints of every ill will, each a small server on loopback.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{CertificateParams, Issuer, KeyPair};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::*;
+use crate::dns::{Name, RecordType};
+use crate::health::check::{Check, Dns, Exec, Expect, Grpc, Http, Tls};
+use crate::health::verdict::Rules;
+
+/// Long enough for a busy machine, short enough for a test that waits for it.
+const TIMEOUT: Duration = Duration::from_millis(800);
+
+async fn ask_with(trust: Trust, address: SocketAddr, probe: Probe, timeout: Duration) -> Observation {
+    let check = Check { name: "test".into(), rules: Rules { timeout, ..Rules::default() }, probe };
+    let begin = std::time::Instant::now();
+    let found = Prober::new(trust).unwrap().probe(&Target { address, check: Arc::new(check) }).await;
+    assert!(begin.elapsed() < timeout + Duration::from_secs(2), "every probe ends");
+    found
+}
+
+async fn ask(address: SocketAddr, probe: Probe) -> Observation {
+    ask_with(Trust::of(Vec::new()).unwrap(), address, probe, Duration::from_secs(10)).await
+}
+
+async fn ask_briefly(address: SocketAddr, probe: Probe) -> Observation {
+    ask_with(Trust::of(Vec::new()).unwrap(), address, probe, TIMEOUT).await
+}
+
+fn http(expect: Expect) -> Probe {
+    Probe::Http(Http { tls: None, path: "/health".into(), host: Some("www.example.test".into()), expect })
+}
+
+/// A server that does `serve` with each connection.
+async fn server<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream));
+        }
+    });
+    address
+}
+
+/// A server that reads a request, sends these octets and closes.
+async fn says(octets: impl Into<Vec<u8>>) -> SocketAddr {
+    let octets: Arc<[u8]> = octets.into().into();
+    server(move |mut stream| {
+        let octets = octets.clone();
+        async move {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(&octets).await;
+            let _ = stream.shutdown().await;
+        }
+    })
+    .await
+}
+
+/// A server that says this without end, a piece at a time, after these first octets.
+async fn repeats(first: &'static str, piece: &'static str, pause: Duration) -> SocketAddr {
+    server(move |mut stream| async move {
+        let _ = stream.read(&mut [0; 4096]).await;
+        let _ = stream.write_all(first.as_bytes()).await;
+        while stream.write_all(piece.as_bytes()).await.is_ok() {
+            tokio::time::sleep(pause).await;
+        }
+    })
+    .await
+}
+
+fn response(head: &str, body: &str) -> String {
+    format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+#[track_caller]
+fn assert_fails(found: &Observation, part: &str) {
+    assert_eq!(found.outcome, Outcome::Fail, "{found:?}");
+    assert!(found.reason.as_deref().unwrap().contains(part), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_good_answer_passes_with_its_phases() {
+    let found = ask(says(response("200 OK", "fine")).await, http(Expect::default())).await;
+    assert_eq!((found.outcome, &found.reason), (Outcome::Pass, &None));
+    assert!(found.phases.first_byte.unwrap() <= found.phases.total);
+}
+
+#[tokio::test]
+async fn the_endpoint_is_asked_for_the_service_by_name() {
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+    let address = server(move |mut stream| {
+        let sender = sender.clone();
+        async move {
+            let mut request = vec![0; 4096];
+            let size = stream.read(&mut request).await.unwrap();
+            request.truncate(size);
+            sender.send(String::from_utf8(request).unwrap()).await.unwrap();
+        }
+    })
+    .await;
+    assert_fails(&ask(address, http(Expect::default())).await, "no whole answer");
+    let request = receiver.recv().await.unwrap().to_ascii_lowercase();
+    assert!(request.starts_with("get /health http/1.1\r\n"), "{request}");
+    assert!(request.contains("\r\nhost: www.example.test\r\n"), "{request}");
+}
+
+#[tokio::test]
+async fn expectations_are_kept_to() {
+    let address = says(response("200 OK\r\nx-state: good", r#"{"db": {"state": "ok", "n": 3}}"#)).await;
+    let pair = |name: &str, value: &str| Some((name.to_owned(), value.to_owned()));
+    let expect = Expect::default();
+    for (expect, wrong) in [
+        (Expect { status: vec![(204, 204)], ..expect.clone() }, "status 200"),
+        (Expect { body: Some("absent".into()), ..expect.clone() }, "does not contain"),
+        (Expect { json: pair("db.state", "bad"), ..expect.clone() }, "the field db.state"),
+        (Expect { json: pair("db.none", "3"), ..expect.clone() }, "the field db.none"),
+        (Expect { header: pair("x-state", "bad"), ..expect.clone() }, "the header x-state"),
+    ] {
+        assert_fails(&ask(address, http(expect)).await, wrong);
+    }
+    let all = Expect { json: pair("db.n", "3"), header: pair("x-state", "good"), body: Some("db".into()), ..expect };
+    assert_eq!(ask(address, http(all.clone())).await.outcome, Outcome::Pass);
+    let slow = Expect { latency: Some(Duration::from_nanos(1)), ..all };
+    assert_eq!(ask(address, http(slow)).await.outcome, Outcome::Warn);
+}
+
+#[tokio::test]
+async fn an_endpoint_may_speak_of_itself() {
+    for (status, outcome) in [("pass", Outcome::Pass), ("warn", Outcome::Warn), ("fail", Outcome::Fail)] {
+        let body = format!(r#"{{"status": "{status}", "load": 0.25}}"#);
+        let head = "200 OK\r\ncontent-type: application/health+json; charset=utf-8";
+        let found = ask(says(response(head, &body)).await, http(Expect::default())).await;
+        assert_eq!((found.outcome, found.load), (outcome, Some(0.25)));
+    }
+    let orca = says(response("200 OK\r\nEndpoint-Load-Metrics: TEXT cpu_utilization=0.3", "")).await;
+    assert_eq!(ask(orca, http(Expect::default())).await.load, Some(0.3));
+}
+
+#[tokio::test]
+async fn wrong_answers_fail_with_a_sentence() {
+    for (answer, part) in [
+        (response("500 Internal Server Error", ""), "status 500"),
+        (response("302 Found\r\nlocation: http://127.0.0.1:1/", ""), "status 302"),
+        ("garbage\r\n\r\n".to_owned(), "no whole answer"),
+        (String::new(), "no whole answer"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort".to_owned(), "no whole answer"),
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n".to_owned(), "no whole answer"),
+        (format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(100_000)), "no whole answer"),
+    ] {
+        assert_fails(&ask(says(answer).await, http(Expect::default())).await, part);
+    }
+}
+
+#[tokio::test]
+async fn refusing_and_resetting_endpoints_fail_at_once() {
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    for probe in [http(Expect::default()), Probe::Tcp] {
+        let found = ask(gone, probe).await;
+        assert_fails(&found, "refused");
+        assert!(found.phases.total < Duration::from_secs(5));
+    }
+    let resets = server(|stream| async move {
+        socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    })
+    .await;
+    assert_fails(&ask(resets, http(Expect::default())).await, "from");
+}
+
+#[tokio::test]
+async fn hanging_and_trickling_endpoints_end_with_the_timeout() {
+    let forever = Duration::from_secs(100);
+    let silent = repeats("", "", forever).await;
+    assert_fails(&ask_briefly(silent, http(Expect::default())).await, "no answer within 800ms");
+    let head = repeats("HTTP/1.1 200 OK\r\n", "a: b\r\n", Duration::from_millis(50)).await;
+    assert_fails(&ask_briefly(head, http(Expect::default())).await, "within 800ms");
+    let body = repeats("HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n", "x", Duration::from_millis(50)).await;
+    assert_fails(&ask_briefly(body, http(Expect::default())).await, "had begun but did not end");
+}
+
+#[tokio::test]
+async fn endless_heads_are_refused_and_huge_bodies_are_cut() {
+    let head = repeats("HTTP/1.1 200 OK\r\n", "a: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\r\n", Duration::ZERO).await;
+    assert_fails(&ask(head, http(Expect::default())).await, "");
+    let piece = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+    let body = repeats("HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\nfine ", piece, Duration::ZERO).await;
+    let expect = Expect { body: Some("fine".into()), ..Expect::default() };
+    assert_eq!(ask(body, http(expect)).await.outcome, Outcome::Pass, "what was looked for came first");
+}
+
+/// A certificate authority of the test, and a TLS server with a certificate for a name.
+fn certificates(name: &str, expires: (i32, u8, u8)) -> (Trust, Arc<ServerConfig>) {
+    let authority_key = KeyPair::generate().unwrap();
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let root = authority.self_signed(&authority_key).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut leaf = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    leaf.not_before = rcgen::date_time_ymd(2000, 1, 1);
+    leaf.not_after = rcgen::date_time_ymd(expires.0, expires.1, expires.2);
+    let leaf = leaf.signed_by(&key, &Issuer::new(authority, authority_key)).unwrap();
+    let chain: Vec<CertificateDer<'static>> = vec![leaf.der().clone()];
+    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let mut config = builder.with_single_cert(chain, PrivateKeyDer::Pkcs8(key.serialize_der().into())).unwrap();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    (Trust::of(vec![root.der().clone()]).unwrap(), Arc::new(config))
+}
+
+async fn tls_server(config: Arc<ServerConfig>) -> SocketAddr {
+    let acceptor = TlsAcceptor::from(config);
+    server(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Ok(mut stream) = acceptor.accept(stream).await else { return };
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(response("200 OK", "fine").as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+    })
+    .await
+}
+
+fn https(name: Option<&str>, verify: bool) -> Probe {
+    let tls = Some(Tls { name: name.map(str::to_owned), verify });
+    Probe::Http(Http { tls, path: "/".into(), host: None, expect: Expect::default() })
+}
+
+#[tokio::test]
+async fn certificates_are_verified_for_the_name_and_their_expiry_told() {
+    let (trust, config) = certificates("www.example.test", (2099, 1, 1));
+    let address = tls_server(config).await;
+    let long = Duration::from_secs(10);
+    let tls = |name: &str| Probe::Tls(Tls { name: Some(name.to_owned()), verify: true });
+    for probe in [https(Some("www.example.test"), true), https(None, false), tls("www.example.test")] {
+        let found = ask_with(trust.clone(), address, probe, long).await;
+        assert_eq!(found.outcome, Outcome::Pass, "{found:?}");
+        assert!(found.certificate_expires_in.unwrap() > 20_000, "{found:?}");
+    }
+    for probe in [https(Some("other.example.test"), true), https(None, true), tls("other.example.test")] {
+        assert_fails(&ask_with(trust.clone(), address, probe, long).await, "certificate");
+    }
+    let stranger = Trust::of(Vec::new()).unwrap();
+    assert_fails(&ask_with(stranger, address, https(Some("www.example.test"), true), long).await, "root certificates");
+    let elsewhere = https(Some("192.0.2.1"), true);
+    assert_fails(&ask_with(trust, address, elsewhere, long).await, "is another address");
+}
+
+#[tokio::test]
+async fn an_expired_certificate_fails_unless_it_is_not_verified() {
+    let (trust, config) = certificates("www.example.test", (2001, 1, 1));
+    let address = tls_server(config).await;
+    let long = Duration::from_secs(10);
+    assert_fails(&ask_with(trust.clone(), address, https(Some("www.example.test"), true), long).await, "expired");
+    let found = ask_with(trust, address, https(Some("www.example.test"), false), long).await;
+    assert_eq!(found.outcome, Outcome::Pass, "{found:?}");
+    assert!(found.certificate_expires_in.unwrap() < -8000);
+    let no_tls = says("no TLS here").await;
+    assert_fails(&ask(no_tls, Probe::Tls(Tls { name: None, verify: true })).await, "no TLS with");
+}
+
+#[tokio::test]
+async fn a_tcp_check_is_content_with_a_connection() {
+    let found = ask(says("").await, Probe::Tcp).await;
+    assert_eq!(found.outcome, Outcome::Pass);
+    assert!(found.phases.connect.is_some());
+}
+
+#[tokio::test]
+async fn a_dns_check_wants_noerror_to_its_own_question() {
+    for (rcode, strays, outcome) in [(0, true, Outcome::Pass), (2, false, Outcome::Fail)] {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut query = [0; 512];
+            let (size, from) = socket.recv_from(&mut query).await.unwrap();
+            if strays {
+                socket.send_to(b"nonsense", from).await.unwrap();
+                socket.send_to(&query[..size], from).await.unwrap();
+            }
+            query[2] = 0x84;
+            query[3] = rcode;
+            socket.send_to(&query[..size], from).await.unwrap();
+        });
+        let name = Name::parse("example.test.", &Name::root()).unwrap();
+        let found = ask(address, Probe::Dns(Dns { name, rtype: RecordType(6) })).await;
+        assert_eq!(found.outcome, outcome, "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_speaks_by_its_exit_code_and_first_line() {
+    let address: SocketAddr = "192.0.2.1:80".parse().unwrap();
+    let shell = |script: &str| {
+        let arguments = ["-c", script, "probe", "{address}", "{port}"].map(str::to_owned).to_vec();
+        Probe::Exec(Exec { program: PathBuf::from("/bin/sh"), arguments })
+    };
+    assert_eq!(ask(address, shell("exit 0")).await.outcome, Outcome::Pass);
+    let warned = ask(address, shell("echo low on $1 $2; echo more; exit 1")).await;
+    assert_eq!((warned.outcome, warned.reason.as_deref()), (Outcome::Warn, Some("low on 192.0.2.1 80")));
+    assert_fails(&ask(address, shell("exit 7")).await, "ended with 7");
+    assert_fails(&ask_briefly(address, shell("yes")).await, "within 800ms");
+    assert_fails(&ask_briefly(address, shell("sleep 100 & sleep 100")).await, "within 800ms");
+    let absent = Probe::Exec(Exec { program: PathBuf::from("/nonexistent/program"), arguments: Vec::new() });
+    assert_fails(&ask(address, absent).await, "cannot run");
+}
+
+#[tokio::test]
+async fn what_does_not_speak_grpc_is_no_good() {
+    let grpc = || Probe::Grpc(Grpc { tls: None, service: "shop".into() });
+    assert_eq!(ask_briefly(says(response("200 OK", "")).await, grpc()).await.outcome, Outcome::Fail);
+}

@@ -1,0 +1,138 @@
+//! Spill: shares that keep every region within its capacity while any region has room. Pure.
+//!
+//! Clients come in groups that share an order of regions (a catchment's tiers). Whoever a region does not take goes on
+//! to the next in the group's order, so lowering the share of a full region by just what is too much spills just that.
+
+/// Clients that share an order of regions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// Their demand, in the unit of the capacities.
+    pub demand: f64,
+    /// Positions of regions, nearest first.
+    pub order: Vec<usize>,
+}
+
+/// Shares by region, 0.0..=1.0, so that nobody is above capacity while somebody has room; what nobody has room for
+/// goes to everybody in proportion to capacity.
+///
+/// `most` is what each region may take at most (0 when down, less than 1 while it ramps). Capacities that are not
+/// finite are taken as without limit. Demand that is not finite, and positions that do not exist, are left out.
+pub fn shares(capacities: &[f64], most: &[f64], groups: &[Group]) -> Vec<f64> {
+    let allowed =
+        |region: usize| most.get(region).copied().filter(|most| !most.is_nan()).unwrap_or(0.0).clamp(0.0, 1.0);
+    let mut shares: Vec<f64> = (0..capacities.len()).map(allowed).collect();
+    // A share that is lowered only adds to others, so shares fall monotonically to the answer. Forty rounds settle
+    // chains of tiers to far below the resolution of a share.
+    for _ in 0..40 * capacities.len().max(1) {
+        let offered = offered(&shares, groups);
+        let mut settled = true;
+        for (region, share) in shares.iter_mut().enumerate() {
+            let fits = capacity(capacities[region]) / offered[region];
+            if fits < *share * (1.0 - 1e-9) {
+                *share = fits.max(0.0);
+                settled = false;
+            }
+        }
+        if settled {
+            break;
+        }
+    }
+    relieve(&mut shares, capacities, most, groups);
+    shares
+}
+
+/// What comes to each region under these shares, taken or not.
+pub fn offered(shares: &[f64], groups: &[Group]) -> Vec<f64> {
+    let mut offered = vec![0.0; shares.len()];
+    for group in groups.iter().filter(|group| group.demand.is_finite() && group.demand > 0.0) {
+        let mut left = group.demand;
+        for &region in &group.order {
+            let (Some(offer), Some(share)) = (offered.get_mut(region), shares.get(region)) else { continue };
+            *offer += left;
+            left *= 1.0 - share;
+        }
+    }
+    offered
+}
+
+/// What each region takes under these shares.
+pub fn taken(shares: &[f64], groups: &[Group]) -> Vec<f64> {
+    offered(shares, groups).iter().zip(shares).map(|(offered, share)| offered * share).collect()
+}
+
+/// Demand that nobody has room for must still be answered: regions are then overloaded alike, by capacities raised
+/// in common.
+fn relieve(shares: &mut Vec<f64>, capacities: &[f64], most: &[f64], groups: &[Group]) {
+    let demand: f64 = groups.iter().map(|group| group.demand).filter(|demand| demand.is_finite()).sum();
+    let room: f64 = capacities.iter().zip(most).map(|(&own, &most)| if most > 0.0 { capacity(own) } else { 0.0 }).sum();
+    if room > 0.0 && room.is_finite() && demand > room * (1.0 + 1e-6) {
+        let factor = demand / room * (1.0 + 1e-6);
+        let raised: Vec<f64> = capacities.iter().map(|&own| capacity(own) * factor).collect();
+        *shares = self::shares(&raised, most, groups);
+    }
+}
+
+fn capacity(stated: f64) -> f64 {
+    if stated.is_finite() { stated.max(0.0) } else { f64::INFINITY }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn group(demand: f64, order: &[usize]) -> Group {
+        Group { demand, order: order.to_vec() }
+    }
+
+    /// Three regions at 60 %: the third dies, its clients' nearest is the second.
+    #[test]
+    fn of_three_regions_at_60_percent_one_may_die() {
+        let groups = [group(60.0, &[0, 1, 2]), group(60.0, &[1, 0, 2]), group(60.0, &[2, 1, 0])];
+        assert_eq!(shares(&[100.0; 3], &[1.0; 3], &groups), [1.0; 3]);
+        let spilled = shares(&[100.0; 3], &[1.0, 1.0, 0.0], &groups);
+        let load = taken(&spilled, &groups);
+        assert!(load[..2].iter().all(|&load| load <= 100.001), "{load:?}");
+        assert!((load.iter().sum::<f64>() - 180.0).abs() < 0.01, "everybody is served: {load:?}");
+        // Without spill the nearest would have carried 120 %.
+        assert!((taken(&[1.0, 1.0, 0.0], &groups)[1] - 120.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_nobody_has_room_for_overloads_all_alike() {
+        let groups = [group(150.0, &[0, 1]), group(150.0, &[1, 0])];
+        let load = taken(&shares(&[100.0, 50.0], &[1.0; 2], &groups), &groups);
+        assert!((load[0] - 200.0).abs() < 1.0 && (load[1] - 100.0).abs() < 1.0, "{load:?}");
+    }
+
+    #[test]
+    fn no_input_panics_or_leaves_the_range() {
+        let odd = [f64::NAN, f64::INFINITY, -1.0, 0.0];
+        let groups = [group(f64::NAN, &[0]), group(5.0, &[9, 3, 1]), group(-3.0, &[1])];
+        assert!(shares(&odd, &[1.0, f64::NAN], &groups).iter().all(|share| (0.0..=1.0).contains(share)));
+        assert!(shares(&[], &[], &groups).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_is_above_capacity_while_somebody_has_room(
+            capacities in proptest::collection::vec(10.0f64..100.0, 2..7),
+            demands in proptest::collection::vec((0.0f64..40.0, any::<u64>()), 1..12),
+        ) {
+            let count = capacities.len();
+            let order = |seed: u64| {
+                let mut order: Vec<usize> = (0..count).collect();
+                order.sort_by_key(|&region| (seed ^ region as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20);
+                order
+            };
+            let groups: Vec<Group> = demands.iter().map(|&(demand, seed)| group(demand, &order(seed))).collect();
+            let total: f64 = demands.iter().map(|(demand, _)| demand).sum();
+            prop_assume!(total < capacities.iter().sum::<f64>() * 0.999);
+            let shares = shares(&capacities, &vec![1.0; count], &groups);
+            let load = taken(&shares, &groups);
+            for (load, capacity) in load.iter().zip(&capacities) {
+                prop_assert!(*load <= capacity * 1.001, "{load} of {capacity}");
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! State: the last agreed verdicts on disk, so that a restart neither forgets who is dead nor has to guess.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::check::TargetKey;
+use super::verdict::Verdict;
+
+const VERSION: u32 = 1;
+/// Room for far more targets than can be probed.
+const LARGEST: u64 = 64 * 1024 * 1024;
+const NAME: &str = "health.json";
+
+/// Verdicts by target.
+pub type Verdicts = HashMap<TargetKey, Verdict>;
+
+/// What a start finds.
+#[derive(Debug, Default, PartialEq)]
+pub struct Loaded {
+    /// What was agreed; empty where there is nothing to go by.
+    pub verdicts: Verdicts,
+    /// How long ago it was written; `None` where nothing was.
+    pub age: Option<Duration>,
+    /// Why there is nothing to go by, where something was there.
+    pub warning: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    version: u32,
+    /// Seconds since 1970.
+    saved_at: u64,
+    targets: Vec<SavedTarget>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedTarget {
+    check: String,
+    address: std::net::SocketAddr,
+    verdict: Verdict,
+}
+
+/// Reads what was agreed. A file that cannot be used is a warning and a fresh start, never an error.
+pub fn load(directory: &Path, now: SystemTime) -> Loaded {
+    let path = directory.join(NAME);
+    let saved = match read(&path) {
+        Ok(Some(saved)) => saved,
+        Ok(None) => return Loaded::default(),
+        Err(reason) => {
+            let warning = format!("{}: {reason}; health starts from nothing", path.display());
+            return Loaded { warning: Some(warning), ..Loaded::default() };
+        }
+    };
+    let key = |target: &SavedTarget| TargetKey { check: target.check.as_str().into(), address: target.address };
+    let verdicts = saved.targets.iter().map(|target| (key(target), target.verdict)).collect();
+    let age = Duration::from_secs(seconds(now).saturating_sub(saved.saved_at));
+    Loaded { verdicts, age: Some(age), warning: None }
+}
+
+/// Writes what is agreed: a whole new file takes the place of the old one, or the old one stays.
+pub fn save(directory: &Path, verdicts: &Verdicts, now: SystemTime) -> Result<(), String> {
+    let path = directory.join(NAME);
+    let told = |error: std::io::Error| format!("{}: cannot write the agreed health: {error}", path.display());
+    let known = verdicts.iter().filter(|(_, verdict)| **verdict != Verdict::Unknown);
+    let target = |(key, verdict): (&TargetKey, &Verdict)| SavedTarget {
+        check: key.check.to_string(),
+        address: key.address,
+        verdict: *verdict,
+    };
+    let mut targets: Vec<SavedTarget> = known.map(target).collect();
+    targets.sort_by(|one, other| (&one.check, one.address).cmp(&(&other.check, other.address)));
+    let saved = Saved { version: VERSION, saved_at: seconds(now), targets };
+    let text = serde_json::to_vec(&saved).map_err(|error| told(error.into()))?;
+    replace_file(directory, &path, &text).map_err(told)
+}
+
+fn read(path: &Path) -> Result<Option<Saved>, String> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("cannot be read: {error}")),
+    };
+    let mut text = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut text).map_err(|error| format!("cannot be read: {error}"))?;
+    if text.len() as u64 > LARGEST {
+        return Err(format!("it is larger than {} MiB", LARGEST >> 20));
+    }
+    let saved: Saved = serde_json::from_slice(&text).map_err(|error| format!("it is no health state: {error}"))?;
+    if saved.version != VERSION {
+        return Err(format!("its version is {}, not {VERSION}", saved.version));
+    }
+    Ok(Some(saved))
+}
+
+fn replace_file(directory: &Path, path: &Path, text: &[u8]) -> std::io::Result<()> {
+    let temporary = directory.join(format!(".{NAME}.{}", std::process::id()));
+    let mut file = File::create(&temporary)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    std::fs::rename(&temporary, path)?;
+    File::open(directory)?.sync_all()
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdicts() -> Verdicts {
+        let key = |address: &str| TargetKey { check: "web".into(), address: address.parse().unwrap() };
+        HashMap::from([(key("192.0.2.1:80"), Verdict::Up), (key("[2001:db8::1]:80"), Verdict::Down)])
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded_with_its_age() {
+        let directory = tempfile::tempdir().unwrap();
+        let now = UNIX_EPOCH + Duration::from_secs(1_000_000);
+        assert_eq!(load(directory.path(), now), Loaded::default());
+        save(directory.path(), &verdicts(), now).unwrap();
+        let loaded = load(directory.path(), now + Duration::from_secs(60));
+        assert_eq!((loaded.verdicts, loaded.age), (verdicts(), Some(Duration::from_secs(60))));
+        // A clock that was set back makes nothing older than it is.
+        assert_eq!(load(directory.path(), UNIX_EPOCH).age, Some(Duration::ZERO));
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_a_warning_and_a_fresh_start() {
+        let directory = tempfile::tempdir().unwrap();
+        save(directory.path(), &verdicts(), SystemTime::now()).unwrap();
+        let good = std::fs::read(directory.path().join(NAME)).unwrap();
+        let other_version = String::from_utf8(good.clone()).unwrap().replace("\"version\":1", "\"version\":2");
+        let cut: Vec<Vec<u8>> = (0..good.len()).map(|size| good[..size].to_vec()).collect();
+        for bad in cut.into_iter().chain([other_version.into_bytes(), vec![0xff; 100], b"[]".to_vec()]) {
+            std::fs::write(directory.path().join(NAME), &bad).unwrap();
+            let loaded = load(directory.path(), SystemTime::now());
+            assert!(loaded.verdicts.is_empty() && loaded.warning.unwrap().contains("health.json: "));
+        }
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_told() {
+        let told = save(Path::new("/nonexistent/meridian"), &verdicts(), SystemTime::now()).unwrap_err();
+        assert!(told.contains("cannot write the agreed health"), "{told}");
+    }
+}

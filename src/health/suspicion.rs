@@ -1,0 +1,53 @@
+//! Self-suspicion: a monitor that sees everything fail at once is more likely cut off than right.
+//!
+//! Before a serving endpoint falls, somebody else must have been reached since its failures began. Nobody else
+//! reached means: the last agreed state is held. With fewer than three endpoints there is no telling, and each
+//! falls by its own failures.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// From how many serving addresses on everything failing at once is suspicious.
+pub const FEWEST: usize = 3;
+
+/// Who was reached last: the latest moment, and the latest by another address.
+#[derive(Debug, Clone, Default)]
+pub struct Reached {
+    latest: Option<(Duration, IpAddr)>,
+    latest_other: Option<(Duration, IpAddr)>,
+}
+
+impl Reached {
+    /// A probe of this address succeeded.
+    pub fn note(&mut self, at: Duration, address: IpAddr) {
+        if self.latest.is_some_and(|(_, known)| known != address) {
+            self.latest_other = self.latest;
+        }
+        self.latest = Some((at, address));
+    }
+
+    /// Whether an address other than this one was reached at or after a moment.
+    pub fn other_since(&self, moment: Duration, address: IpAddr) -> bool {
+        let proves = |seen: &Option<(Duration, IpAddr)>| seen.is_some_and(|(at, by)| at >= moment && by != address);
+        proves(&self.latest) || proves(&self.latest_other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_another_address_since_then_is_a_witness() {
+        let second = Duration::from_secs;
+        let [one, two] = ["192.0.2.1", "192.0.2.2"].map(|text| text.parse::<IpAddr>().unwrap());
+        let mut reached = Reached::default();
+        assert!(!reached.other_since(second(0), one));
+        reached.note(second(1), two);
+        reached.note(second(2), one);
+        reached.note(second(3), one);
+        assert!(reached.other_since(second(1), one));
+        assert!(!reached.other_since(second(2), one));
+        assert!(reached.other_since(second(3), two));
+    }
+}
