@@ -13,8 +13,11 @@ use crate::dns::{ClientSubnet, SearchName, query as parser};
 use crate::geo::Atlas;
 use crate::{config, zone};
 
-/// Every target by its name, which is that of its corpus.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+/// A target: what it is called, as its corpus is, and what it runs.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 6] = [
     ("query", query),
     ("client_subnet", client_subnet),
     ("zone", zone),

@@ -31,7 +31,6 @@ struct Current<'n> {
 }
 
 /// What became of one name of a chain.
-#[expect(clippy::large_enum_variant, reason = "a box would allocate for each query that follows an alias")]
 enum Step {
     /// The reply is complete.
     Done(Verdict),
