@@ -11,6 +11,9 @@ pub const HEADER: usize = 12;
 /// Records besides the question that are walked over before a query is refused as malformed.
 const RECORD_BUDGET: u16 = 16;
 
+/// Room for a name and for the rest of its last eight octets.
+const ROOM: usize = name::MAX_NAME + 8;
+
 /// Response codes that this server gives (IANA "DNS RCODEs").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u16)]
@@ -75,7 +78,8 @@ pub struct Question<'d> {
 /// A name in lower case with its labels counted: what look-ups work with.
 #[derive(Clone)]
 pub struct SearchName {
-    octets: [u8; name::MAX_NAME + 1],
+    /// What stands behind the name means nothing.
+    octets: [u8; ROOM],
     length: u8,
     labels: u8,
 }
@@ -89,7 +93,7 @@ impl std::fmt::Debug for SearchName {
 impl SearchName {
     /// The root, to be overwritten.
     pub fn new() -> SearchName {
-        SearchName { octets: [0; name::MAX_NAME + 1], length: 1, labels: 0 }
+        SearchName { octets: [0; ROOM], length: 1, labels: 0 }
     }
 
     /// A name from its uncompressed wire form.
@@ -117,7 +121,7 @@ impl SearchName {
         }
         self.labels = labels as u8;
         self.length = at as u8 + 1;
-        copy_lowered(self.octets.get_mut(..=at)?, wire.get(..=at)?);
+        copy_lowered(&mut self.octets, wire, at + 1);
         Some(at + 1)
     }
 
@@ -158,16 +162,24 @@ impl Default for SearchName {
     }
 }
 
-/// Copies a wire name in lower case. Length octets are at most 63, below the letters, so the whole run can be lowered
-/// at once, eight octets at a time.
+/// Copies the first `length` octets of `from` in lower case. Length octets of labels are at most 63, below the letters,
+/// so the whole run can be lowered at once: eight octets at a time, the last ones with what follows them.
 #[inline]
-fn copy_lowered(to: &mut [u8], from: &[u8]) {
-    let (to_words, to_rest) = to.as_chunks_mut::<8>();
-    let (from_words, from_rest) = from.as_chunks::<8>();
-    for (to, from) in to_words.iter_mut().zip(from_words) {
-        *to = lowered(u64::from_le_bytes(*from)).to_le_bytes();
+fn copy_lowered(to: &mut [u8; ROOM], from: &[u8], length: usize) {
+    let mut at = 0;
+    while at < length {
+        match (to.get_mut(at..at + 8), from.get(at..at + 8).and_then(|word| word.first_chunk::<8>())) {
+            (Some(place), Some(word)) => place.copy_from_slice(&lowered(u64::from_le_bytes(*word)).to_le_bytes()),
+            _ => return copy_last(to, from, at, length),
+        }
+        at += 8;
     }
-    for (to, from) in to_rest.iter_mut().zip(from_rest) {
+}
+
+/// The same for the last octets of a datagram that ends right behind them.
+#[cold]
+fn copy_last(to: &mut [u8; ROOM], from: &[u8], at: usize, length: usize) {
+    for (to, from) in to.iter_mut().zip(from).take(length).skip(at) {
         *to = from.to_ascii_lowercase();
     }
 }

@@ -14,6 +14,7 @@ use super::address::Address;
 use super::error::GeoError;
 use super::record::Record;
 use super::tree::{Leaves, Tree};
+use super::values::Values;
 
 /// A database in memory, its head checked.
 #[derive(Debug)]
@@ -81,7 +82,7 @@ impl Database {
         Ok(Networks {
             database: self,
             leaves: tree.leaves(),
-            section: self.file.as_ref().get(self.section..).unwrap_or_default(),
+            values: Values::new(self.file.as_ref().get(self.section..).unwrap_or_default()),
             nodes: metadata.node_count as usize,
             interpret,
             recent: vec![(0, V::default()); RECENT],
@@ -104,7 +105,7 @@ const RECENT: usize = 1 << 14;
 pub struct Networks<'a, A, V, F> {
     database: &'a Database,
     leaves: Leaves<'a, A>,
-    section: &'a [u8],
+    values: Values<'a>,
     nodes: usize,
     interpret: F,
     recent: Vec<(u32, V)>,
@@ -146,9 +147,9 @@ impl<'a, A: Address, V: Copy + Default, F: FnMut(Record<'a>) -> V> Networks<'a, 
     }
 
     /// A record's number is its offset in the data section behind the number of nodes and the separator.
-    fn read(&self, first: A, record: u32) -> Result<Record<'a>, GeoError> {
+    fn read(&mut self, first: A, record: u32) -> Result<Record<'a>, GeoError> {
         let offset = (record as usize).checked_sub(self.nodes + SEPARATOR);
-        let read = offset.and_then(|offset| Record::read(self.section, offset).ok());
+        let read = offset.and_then(|offset| Record::read(&mut self.values, offset).ok());
         read.ok_or_else(|| {
             let reason = format!("its record of {} is damaged; fetch the file again", first.ip());
             GeoError::new(&self.database.path, reason)

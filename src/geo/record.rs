@@ -5,7 +5,7 @@
 //! expected is unknown, so that one odd record does not cost the whole file.
 
 use super::Code;
-use super::values::{DamagedValue, Enough, Item, Value, Values};
+use super::values::{DamagedValue, Enough, Item, Shared, Value, Values};
 use crate::steering::Point;
 
 /// What a record says of its networks; borrowed from the file.
@@ -32,14 +32,15 @@ pub struct Record<'a> {
 impl<'a> Record<'a> {
     /// The record at an offset of the data section. A field that is not needed is not looked at: each is somewhere
     /// else in a large file, and to go there takes longer than everything else.
-    pub fn read(section: &'a [u8], at: usize) -> Result<Self, DamagedValue> {
-        let (mut values, mut fields) = (Values::new(section), Fields::default());
+    pub fn read(values: &mut Values<'a>, at: usize) -> Result<Self, DamagedValue> {
+        values.begin();
+        let mut fields = Fields::default();
         let record = values.item(at)?;
         values.entries(&record, |_, key, at| {
             fields.note(key, at);
             Ok(Enough::No)
         })?;
-        fields.record(&mut values)
+        fields.record(values)
     }
 
     /// The record speaks of the country as a whole, so its coordinates are the country's default point.
@@ -184,13 +185,20 @@ impl<'a> Scalar<'a> {
     fn read(values: &mut Values<'a>, at: Option<usize>) -> Result<Self, DamagedValue> {
         let mut scalar = Scalar::default();
         let Some(at) = at else { return Ok(scalar) };
-        let item = values.item(at)?;
+        let target = values.target(at)?;
+        if let Some(Shared { is_filled, code }) = target.and_then(|target| values.shared(target)) {
+            return Ok(Scalar { is_filled, code, ..scalar });
+        }
+        let item = values.item(target.unwrap_or(at))?;
         match item.value {
             Value::Text(text) => scalar.text = std::str::from_utf8(text).ok(),
             Value::Number(number) => scalar.number = Some(number),
             Value::Map(entries) => {
                 scalar.is_filled = entries > 0;
                 scalar.code = code_of(values, &item)?;
+                if let Some(target) = target {
+                    values.share(target, Shared { is_filled: scalar.is_filled, code: scalar.code });
+                }
             }
             Value::List(_) | Value::Other => {}
         }
@@ -248,7 +256,7 @@ mod tests {
     /// Leaks a few octets, so that the tests can be written in a line each.
     fn record(json: &str) -> Record<'static> {
         let octets = encode(&serde_json::from_str(json).unwrap());
-        Record::read(octets.leak(), 0).unwrap()
+        Record::read(&mut Values::new(octets.leak()), 0).unwrap()
     }
 
     #[test]

@@ -4,14 +4,27 @@
 //! that loading takes. What is wanted of a record is a handful of scalars; what is not wanted is stepped over, and
 //! most of it is a pointer, which is stepped over without being followed.
 
+use foldhash::HashMap;
+
 /// Most values that one record may take to read, as in the library: a hostile file costs no more than this.
 const MOST_VALUES: u32 = 1 << 16;
 
-/// The values of one record.
+/// The values of records, one record at a time.
 #[derive(Debug, Clone)]
 pub struct Values<'a> {
     octets: &'a [u8],
     left: u32,
+    /// What shared maps came to, by their offset.
+    shared: HashMap<usize, Shared<'a>>,
+}
+
+/// What a map came to that many records point to: a country, a subdivision, a city.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shared<'a> {
+    /// It has entries.
+    pub is_filled: bool,
+    /// Its code.
+    pub code: Option<&'a str>,
 }
 
 /// A value; maps and lists with how many entries they have.
@@ -65,7 +78,31 @@ const FLOAT: u8 = 15;
 impl<'a> Values<'a> {
     /// Values of the data section `octets`.
     pub fn new(octets: &'a [u8]) -> Self {
-        Values { octets, left: MOST_VALUES }
+        Values { octets, left: MOST_VALUES, shared: HashMap::default() }
+    }
+
+    /// Begins another record, which may take as many values to read as the one before.
+    #[inline]
+    pub fn begin(&mut self) {
+        self.left = MOST_VALUES;
+    }
+
+    /// Where a pointer at this offset leads; `None` for a value that stands there itself.
+    #[inline]
+    pub fn target(&mut self, at: usize) -> Result<Option<usize>> {
+        let head = self.head(at)?;
+        if head.kind == POINTER { self.pointer(&head).map(|(target, _)| Some(target)) } else { Ok(None) }
+    }
+
+    /// What is known of the map at an offset.
+    #[inline]
+    pub fn shared(&self, at: usize) -> Option<Shared<'a>> {
+        self.shared.get(&at).copied()
+    }
+
+    /// Remembers what the map at an offset came to.
+    pub fn share(&mut self, at: usize, shared: Shared<'a>) {
+        self.shared.insert(at, shared);
     }
 
     /// The value at an offset, behind a pointer if there is one.
