@@ -4,7 +4,7 @@ use crate::harness::query::{Question, header, wire_name};
 use crate::harness::reply::check_any;
 use crate::harness::types::*;
 use crate::harness::{Transport, rcodes};
-use crate::world::server;
+use crate::world::{server, setup};
 
 #[test]
 fn section_4_1_1_id_and_question_come_back() {
@@ -209,4 +209,25 @@ fn section_4_2_1_long_answers_are_cut_and_whole_over_tcp() {
     let reply = server.ask("big.example.test", TXT).over_tcp().send();
     assert_eq!(reply.message.answers.len(), 6);
     server.ask("host.example.test", A).send().expect_truncated(false);
+}
+
+/// 5,000 records of 13 octets each: the whole RRset is within a TCP message by a few hundred octets.
+#[test]
+fn section_4_2_2_five_thousand_records_come_over_tcp() {
+    let records: String = (0..5000).map(|n| format!("t TXT \"{}\"\n", two_characters(n))).collect();
+    let zone = format!("$TTL 1h\n@ SOA ns h 1 4h 1h 2w 5m\n  NS ns\nns A 192.0.2.53\n{records}");
+    let server = setup().zone("many.test", &zone).start();
+    for ask in [server.ask("t.many.test", TXT), server.ask("t.many.test", TXT).with_payload(4096)] {
+        ask.send().expect_truncated(true);
+    }
+    let reply = server.ask("t.many.test", TXT).over_tcp().send().expect_rcode(rcodes::NOERROR);
+    assert_eq!(reply.message.answers.len(), 5000);
+    let reply = server.ask("t.many.test", TXT).with_option(3, b"").over_tcp().send();
+    assert_eq!(reply.message.answers.len(), 5000, "NSID has its place too");
+}
+
+/// A different pair for each number up to 5,000.
+fn two_characters(number: usize) -> String {
+    const CHARACTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&*+,-./:<=>?";
+    [number / CHARACTERS.len(), number % CHARACTERS.len()].map(|at| char::from(CHARACTERS[at])).iter().collect()
 }
