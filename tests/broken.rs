@@ -1,7 +1,7 @@
 //! Broken files: `meridian check` names file, line and column of every mistake, and nothing else.
 //!
 //! Each file of tests/broken opens with what must be said of it, a comment for each mistake:
-//! `LINE:COLUMN: words of the sentence`. A configuration comes with a good zone and the other way round.
+//! `LINE:COLUMN: words of the sentence`, or `file: ...` for what the whole file lacks. A configuration comes with a good zone and the other way round.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,7 +57,8 @@ fn every_mistake_is_told_with_its_place() {
         let printed = check(folder.path());
         let expected = expected(&octets);
         let told = |((position, words), line): (&(String, String), &String)| {
-            line.strip_prefix(&format!("{name}:{position}: ")).is_some_and(|sentence| sentence.contains(words))
+            let place = if position == "file" { format!("{name}: ") } else { format!("{name}:{position}: ") };
+            line.strip_prefix(&place).is_some_and(|sentence| sentence.contains(words))
         };
         if expected.is_empty() || expected.len() != printed.len() || !expected.iter().zip(&printed).all(told) {
             wrong.push(format!("{}:\n    {}", file.display(), printed.join("\n    ")));
