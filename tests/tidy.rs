@@ -62,7 +62,7 @@ impl Source {
         let text = fs::read_to_string(path).expect("source is text");
         let path = path.strip_prefix(root).expect("it lies there").display().to_string();
         // Tests come last in a file, and are the only thing behind this attribute at the left margin.
-        let code = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or(&text).to_owned();
+        let code = text.split("\n#[cfg(test)]\n").next().unwrap_or(&text).to_owned();
         let top = path.split('/').nth(1).map(|name| name.trim_end_matches(".rs"));
         let layer = LAYERS.iter().map(|(name, _)| *name).find(|name| Some(*name) == top);
         Source { path, text, code, layer }
