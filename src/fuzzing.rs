@@ -127,7 +127,7 @@ ns1 A 192.0.2.53
 mail A 192.0.2.25
 alias CNAME www
 loop CNAME loop2
-loop2 CNAME loop
+loop2 CNAME loop.old
 *.wild TXT \"anything\"
 old DNAME new
 below NS ns.below

@@ -21,6 +21,9 @@ const LAYERS: [(&str, u8); 10] = [
 /// Where sockets may be: the nameserver's, the probes', the operators', and what people type to talk to those.
 const WITH_SOCKETS: [&str; 4] = ["server", "health", "control", "cli"];
 
+/// What fuzzers and the replay of their corpora call: it reaches into every layer, and panics where something is wrong.
+const FUZZING: &str = "src/fuzzing.rs";
+
 /// Files with more than 400 lines before their tests, and why.
 const LONG: [(&str, &str); 0] = [];
 
@@ -59,7 +62,7 @@ impl Source {
         let text = fs::read_to_string(path).expect("source is text");
         let path = path.strip_prefix(root).expect("it lies there").display().to_string();
         // Tests come last in a file, and are the only thing behind this attribute at the left margin.
-        let code = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or(&text).to_owned();
+        let code = text.split("\n#[cfg(test)]\n").next().unwrap_or(&text).to_owned();
         let top = path.split('/').nth(1).map(|name| name.trim_end_matches(".rs"));
         let layer = LAYERS.iter().map(|(name, _)| *name).find(|name| Some(*name) == top);
         Source { path, text, code, layer }
@@ -67,7 +70,7 @@ impl Source {
 
     fn is_test(&self) -> bool {
         let name = self.path.rsplit('/').next().unwrap_or("");
-        name.contains("tests") || name.contains("testing")
+        name.contains("tests") || name.contains("testing") || self.path == FUZZING
     }
 
     /// Lines with their numbers, comments left out.
@@ -108,7 +111,7 @@ fn the_layers_are_the_modules() {
     let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).expect("the crate has one");
     for module in lib.lines().filter_map(|line| line.strip_prefix("pub mod ")) {
         let module = module.trim_end_matches(';');
-        assert!(rank(module).is_some(), "{module} has no rank in this test");
+        assert!(rank(module).is_some() || FUZZING == format!("src/{module}.rs"), "{module} has no rank in this test");
     }
 }
 
@@ -191,4 +194,76 @@ fn relative_links_of_the_documents_lead_somewhere() {
         }
     }
     expect_none(found, "a link leads to a file that is there");
+}
+
+/// The image is built from the folders that the Dockerfile copies, and from nothing else.
+#[test]
+fn the_dockerfile_copies_what_the_source_includes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dockerfile = fs::read_to_string(root.join("Dockerfile")).expect("there is one");
+    let (build, _) = dockerfile.split_once("\nFROM debian").expect("two stages");
+    let copied: Vec<&str> = build.lines().filter_map(|line| line.strip_prefix("COPY ")).collect();
+    let copies = |name: &str| copied.iter().any(|line| line.split(' ').any(|word| word == name));
+    let mut needed = vec!["Cargo.toml".to_owned(), "Cargo.lock".to_owned(), "src".to_owned(), "benches".to_owned()];
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        for included in ["include_str!(\"", "include_bytes!(\""].iter().flat_map(|call| source.code.split(call).skip(1))
+        {
+            let outside = included.trim_start_matches("../").split(['/', '"']).next().unwrap_or("");
+            if included.starts_with("../") {
+                needed.push(outside.to_owned());
+            }
+        }
+    }
+    assert!(needed.iter().any(|name| name == "geodata"), "{needed:?}");
+    expect_none(needed.into_iter().filter(|name| !copies(name)).collect(), "the Dockerfile copies what a build needs");
+}
+
+/// Mirrors come and go, and each builder has his own: what packages are called is said, not where they lie.
+#[test]
+fn no_file_names_the_host_of_a_package_registry() {
+    let hosts = [
+        ["index.", "crates.io"],
+        ["static.", "crates.io"],
+        ["//", "crates.io"],
+        ["registry.", "npmjs"],
+        ["registry.", "yarnpkg"],
+        ["py", "pi.org"],
+        ["files.", "pythonhosted"],
+        ["deb.", "debian.org"],
+        ["archive.", "ubuntu.com"],
+        ["proxy.", "golang.org"],
+        ["registry-1.", "docker.io"],
+    ]
+    .map(|parts| parts.concat());
+    let mut found = Vec::new();
+    for (path, text) in texts() {
+        let named = hosts.iter().filter(|host| text.contains(&**host));
+        found.extend(named.map(|host| format!("{path}: {host}")));
+    }
+    expect_none(found, "no file names the host of a package registry");
+}
+
+/// Every text of the repository, without what is built or fetched.
+fn texts() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = Vec::new();
+    collect_all(root, &mut paths);
+    assert!(paths.len() > 200, "the repository is where this test looks for it");
+    let text = |path: &PathBuf| {
+        let name = path.strip_prefix(root).unwrap_or(path).display().to_string();
+        Some((name, fs::read_to_string(path).ok()?))
+    };
+    paths.iter().filter_map(text).collect()
+}
+
+fn collect_all(folder: &Path, paths: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the repository can be read").flatten() {
+        let path = entry.path();
+        let skipped = matches!(entry.file_name().to_str(), Some(".git" | "target" | "artifacts" | "coverage"));
+        if path.is_dir() && !skipped {
+            collect_all(&path, paths);
+        } else if path.is_file() && !skipped {
+            paths.push(path);
+        }
+    }
 }

@@ -75,7 +75,7 @@ impl Kind {
 }
 
 /// A query with one option of EDNS, or none.
-fn query(id: u16, name: &str, rtype: u16, option: &[u8]) -> Vec<u8> {
+pub fn query(id: u16, name: &str, rtype: u16, option: &[u8]) -> Vec<u8> {
     let mut wire = Vec::with_capacity(128);
     wire.extend(id.to_be_bytes());
     wire.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, 1]);

@@ -28,6 +28,8 @@ impl Client {
     /// The server that the options name.
     pub fn new(remote: &Remote) -> Result<Client, String> {
         let shown = remote.admin.clone();
+        // The HTTP client asks for a TLS provider even where it only speaks in clear; a second call changes nothing.
+        let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
         // A proxy of the environment is for other machines.
         let http = reqwest::Client::builder().no_proxy().timeout(TIME).connect_timeout(CONNECT_TIME);
         let (http, base) = match shown.strip_prefix("unix:") {

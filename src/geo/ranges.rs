@@ -2,7 +2,7 @@
 //!
 //! Ranges cover the whole space from address 0, so only their starts are kept. A start is kept as its distance from
 //! the one before, and a distance as (trailing zero bits, the rest): networks are aligned, so the rest is nearly
-//! always 1. The list is made to be scanned in order; a mark every [`STRIDE`] ranges lets [`RangeList::find`] begin
+//! always 1. The list is made to be scanned in order; a mark every `STRIDE` ranges lets [`RangeList::find`] begin
 //! near its goal.
 
 use super::address::Address;

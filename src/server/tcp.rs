@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Published, Tally, TcpLimits};
 use crate::answer::{Transport, answer};
@@ -131,16 +131,19 @@ impl Connection {
         self.stream.set_nodelay(true)?;
         let mut input = Vec::with_capacity(QUERY);
         let mut output = Vec::new();
+        // Octets that drip in do not move it, only a query does: a connection is kept for those who ask.
+        let mut deadline = Instant::now() + self.idle;
         loop {
             let used = self.answer_whole(&input, &mut output)?;
             input.drain(..used);
             if !output.is_empty() {
                 timeout(self.idle, self.stream.write_all(&output)).await??;
                 output.clear();
+                deadline = Instant::now() + self.idle;
                 continue;
             }
             input.reserve(QUERY);
-            if timeout(self.idle, self.stream.read_buf(&mut input)).await?? == 0 {
+            if timeout_at(deadline, self.stream.read_buf(&mut input)).await?? == 0 {
                 return Ok(());
             }
         }

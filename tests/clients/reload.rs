@@ -91,7 +91,7 @@ fn twenty_reloads_lose_nothing_and_refuse_what_is_broken() {
         server.reload();
         if breaks {
             refused += 1;
-            server.await_log("reload refused", refused);
+            server.await_log("the reload was refused", refused);
         } else {
             taken += 1;
             server.await_log("\"reloaded\"", taken);
@@ -158,7 +158,7 @@ fn a_database_is_picked_up_by_itself_and_a_broken_one_refused() {
     server.await_log("\"reloaded\"", 1);
     for (count, broken) in [&near_fra[..near_fra.len() / 2], b"not a database", b""].into_iter().enumerate() {
         replace(&file, broken);
-        server.await_log("reload refused", count + 1);
+        server.await_log("the reload was refused", count + 1);
         await_answer(&server, "198.51.100.10");
     }
     assert!(server.log().contains("city.mmdb"), "the reason names the file:\n{}", server.log());

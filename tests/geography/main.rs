@@ -1,8 +1,9 @@
-//! Geography end to end: the region that is served is the nearest one, and the scope of an answer is true.
+//! Geography end to end: the region that is served is the nearest one, the scope of an answer is true, and weights divide.
 
 #[path = "../harness/mod.rs"]
 mod harness;
 
 mod nearest;
 mod scopes;
+mod weights;
 mod world;

@@ -20,6 +20,7 @@ const SILENCE: Duration = Duration::from_millis(300);
 /// What a server is started with.
 pub struct Setup {
     folder: tempfile::TempDir,
+    listen: String,
     server_keys: String,
     config: String,
 }
@@ -28,7 +29,14 @@ impl Setup {
     pub fn new() -> Setup {
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::create_dir(folder.path().join("zones")).expect("an empty folder");
-        Setup { folder, server_keys: String::new(), config: String::new() }
+        let listen = r#"["127.0.0.1:0", "[::1]:0"]"#.to_owned();
+        Setup { folder, listen, server_keys: String::new(), config: String::new() }
+    }
+
+    /// Listens there instead of on both loopback addresses.
+    pub fn listen(mut self, addresses: &[&str]) -> Setup {
+        self.listen = format!("{addresses:?}");
+        self
     }
 
     /// Adds a zone file.
@@ -63,26 +71,31 @@ impl Setup {
     pub fn start(self) -> Server {
         let config = self.folder.path().join("meridian.toml");
         let text = format!(
-            "[server]\nlisten = [\"127.0.0.1:0\", \"[::1]:0\"]\nworkers = 1\n{}\n[admin]\nlisten = \"127.0.0.1:0\"\n{}",
-            self.server_keys, self.config
+            "[server]\nlisten = {}\nworkers = 1\n{}\n[admin]\nlisten = \"127.0.0.1:0\"\n{}",
+            self.listen, self.server_keys, self.config
         );
         fs::write(&config, text).expect("the temporary folder can be written");
-        let log = self.folder.path().join("log");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_meridian"))
-            .args(["serve", "--config"])
-            .arg(&config)
-            .current_dir(self.folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(fs::File::create(&log).expect("the temporary folder can be written"))
-            .spawn()
-            .expect("the binary of this crate can be run");
-        let stdout = child.stdout.take().expect("it is piped");
-        let process = Process(child);
-        let ready = await_ready(stdout).unwrap_or_else(|| panic!("no ready line; it said:\n{}", read_log(&log)));
-        let (addresses, admin) = parse_ready(&ready);
-        Server { addresses, admin, process, folder: self.folder }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+        command.args(["serve", "--config"]).arg(&config).current_dir(self.folder.path());
+        start(command, self.folder)
     }
+}
+
+/// Starts a command that serves and waits until it is ready; its log goes into the folder.
+#[track_caller]
+pub fn start(mut command: Command, folder: tempfile::TempDir) -> Server {
+    let log = folder.path().join("log");
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(fs::File::create(&log).expect("the temporary folder can be written"))
+        .spawn()
+        .expect("the binary of this crate can be run");
+    let stdout = child.stdout.take().expect("it is piped");
+    let process = Process(child);
+    let ready = await_ready(stdout).unwrap_or_else(|| panic!("no ready line; it said:\n{}", read_log(&log)));
+    let (addresses, admin) = parse_ready(&ready);
+    Server { addresses, admin, process, folder }
 }
 
 /// Reads stdout to its end on a thread, so that the server never waits for us; the ready line comes back.

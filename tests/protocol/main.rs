@@ -8,6 +8,7 @@ mod world;
 
 mod rfc1034_delegation;
 mod rfc1035;
+mod rfc2181;
 mod rfc2308;
 mod rfc3597;
 mod rfc4343;

@@ -4,7 +4,7 @@ use crate::harness::query::{Question, header, wire_name};
 use crate::harness::reply::check_any;
 use crate::harness::types::*;
 use crate::harness::{Transport, rcodes};
-use crate::world::server;
+use crate::world::{server, setup};
 
 #[test]
 fn section_4_1_1_id_and_question_come_back() {
@@ -209,4 +209,22 @@ fn section_4_2_1_long_answers_are_cut_and_whole_over_tcp() {
     let reply = server.ask("big.example.test", TXT).over_tcp().send();
     assert_eq!(reply.message.answers.len(), 6);
     server.ask("host.example.test", A).send().expect_truncated(false);
+}
+
+/// 4,000 addresses and 1,000 texts at one name. The addresses alone are nearly all that a message over TCP can hold.
+#[test]
+fn section_4_2_2_five_thousand_records_at_a_name() {
+    let addresses: String = (0..4000).map(|n| format!("t A 10.0.{}.{}\n", n / 250, n % 250)).collect();
+    let texts: String = (0..1000).map(|n| format!("t TXT text-{n}\n")).collect();
+    let zone = format!("$TTL 1h\n@ SOA ns h 1 4h 1h 2w 5m\n  NS ns\nns A 192.0.2.53\n{addresses}{texts}");
+    let server = setup().zone("many.test", &zone).start();
+    for (rtype, count) in [(A, 4000), (TXT, 1000)] {
+        for ask in [server.ask("t.many.test", rtype), server.ask("t.many.test", rtype).with_payload(4096)] {
+            ask.send().expect_truncated(true);
+        }
+        let reply = server.ask("t.many.test", rtype).over_tcp().send().expect_rcode(rcodes::NOERROR);
+        assert_eq!(reply.message.answers.len(), count);
+        let reply = server.ask("t.many.test", rtype).with_option(3, b"").over_tcp().send();
+        assert_eq!(reply.message.answers.len(), count, "NSID has its place too");
+    }
 }

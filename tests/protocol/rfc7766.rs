@@ -1,5 +1,6 @@
 //! RFC 7766: DNS over TCP.
 
+use std::io::ErrorKind::ConnectionReset;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
@@ -89,8 +90,8 @@ fn still_answers(server: &Server) {
 #[test]
 fn section_6_2_2_idle_and_half_sent_connections_keep_nobody_out() {
     let server = server();
-    let idle: Vec<TcpStream> = (0..40).map(|_| server.connect()).collect();
-    let half: Vec<TcpStream> = (0..40)
+    let idle: Vec<TcpStream> = (0..60).map(|_| server.connect()).collect();
+    let half: Vec<TcpStream> = (0..30)
         .map(|_| {
             let mut stream = server.connect();
             stream.write_all(&[0, 200, 1]).expect("the server reads");
@@ -109,6 +110,39 @@ fn section_6_2_3_idle_connections_are_closed() {
     let mut stream = server.connect();
     assert_eq!(stream.read(&mut [0; 1]).expect("the server closes"), 0);
     assert!((Duration::from_millis(250)..Duration::from_secs(5)).contains(&start.elapsed()), "{:?}", start.elapsed());
+}
+
+/// Each octet within the idle time, the message not: who sends so has no message to send.
+#[test]
+fn section_6_2_3_a_message_that_drips_is_cut_off() {
+    let server = setup().server("tcp_idle = \"400ms\"").start();
+    let start = Instant::now();
+    let mut stream = server.connect();
+    stream.set_read_timeout(Some(Duration::from_millis(100))).expect("it is not zero");
+    let frame = [&[1, 0][..], &[0; 256]].concat();
+    let mut cut = false;
+    for octet in frame {
+        let written = stream.write_all(&[octet]);
+        let end = stream.read(&mut [0; 1]);
+        cut = written.is_err() || matches!(end, Ok(0)) || end.is_err_and(|error| error.kind() == ConnectionReset);
+        if cut {
+            break;
+        }
+    }
+    assert!(cut, "256 octets were taken one by one");
+    assert!((Duration::from_millis(350)..Duration::from_secs(10)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    still_answers(&server);
+}
+
+#[test]
+fn section_6_2_3_a_connection_in_use_outlives_the_idle_time() {
+    let server = setup().server("tcp_idle = \"500ms\"").start();
+    let mut stream = server.connect();
+    for id in 0..6 {
+        std::thread::sleep(Duration::from_millis(200));
+        write_framed(&mut stream, &query(id));
+        expect_reply(&mut stream, &query(id));
+    }
 }
 
 #[test]

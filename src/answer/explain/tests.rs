@@ -1,3 +1,5 @@
+//! Explanations of a small world: what they say, and that they are the answer that is given.
+
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;

@@ -8,8 +8,6 @@ use std::process::ExitCode;
 use super::arguments::Demo;
 use super::serve;
 use crate::config::{Config, Target};
-#[cfg(test)]
-use crate::control::Loaded;
 use crate::control::Origin;
 
 /// The configuration, but for its addresses.
@@ -99,16 +97,16 @@ fn city(region: &str) -> String {
     CITIES.iter().find(|(name, _)| *name == region).map_or(region, |(_, city)| *city).to_owned()
 }
 
-/// The demo, loaded, on any free ports.
-#[cfg(test)]
-pub fn loaded() -> Loaded {
-    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-    origin(any, any).load(None).unwrap()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::Loaded;
+
+    /// The demo, loaded, on any free ports.
+    pub fn loaded() -> Loaded {
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        origin(any, any).load(None).unwrap()
+    }
 
     #[test]
     fn the_texts_of_the_demo_have_no_mistake_and_no_warning() {

@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn every_question_has_its_answer_from_the_right_continent() {
-        let steps = steps(&super::super::loaded().snapshot);
+        let steps = steps(&super::super::tests::loaded().snapshot);
         let answers: Vec<&str> = steps.iter().map(|step| step.answer.as_str()).collect();
         let expected = [
             "127.0.1.1",

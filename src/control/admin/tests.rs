@@ -1,3 +1,5 @@
+//! The admin API, asked over sockets: its answers, its limits, its token.
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;

@@ -1,0 +1,119 @@
+//! Every folder of examples/ is started as its README says, and every question of its README has the answer there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::console::{Step, steps};
+use crate::harness::Server;
+use crate::harness::server::start;
+
+/// The examples, copied into a folder of ours, with ports that the system chooses.
+struct Copy {
+    folder: tempfile::TempDir,
+    example: String,
+}
+
+impl Copy {
+    fn of(example: &Path) -> Copy {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let name = example.file_name().and_then(|name| name.to_str()).expect("a name in ASCII").to_owned();
+        let copy = Copy { folder, example: name };
+        copy_folder(example, &copy.path());
+        let config = copy.path().join("meridian.toml");
+        let text = fs::read_to_string(&config).expect("an example has a configuration");
+        fs::write(&config, with_free_ports(&text)).expect("the temporary folder can be written");
+        copy
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("examples").join(&self.example)
+    }
+
+    fn meridian(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+        command.args(arguments).current_dir(self.folder.path());
+        command
+    }
+
+    /// Does what a step says; `server` is the one that an earlier step has started.
+    fn follow(&self, step: &Step, server: &mut Option<Server>) {
+        match (step.meridian(), &server) {
+            (Some(arguments), _) if arguments[0] == "serve" => {
+                *server = Some(start(self.meridian(&arguments), tempfile::tempdir().expect("a temporary folder")));
+            }
+            (Some(arguments), _) => self.run(&arguments, &step.expected),
+            (None, Some(server)) if step.asks() => step.ask(server.address().port(), self.folder.path()),
+            _ => panic!("{}: nobody knows how to test {:?}", self.example, step.command),
+        }
+    }
+
+    /// A command that ends well and begins with what it is said to print.
+    fn run(&self, arguments: &[&str], expected: &[String]) {
+        let output = self.meridian(arguments).output().expect("the binary runs");
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(!printed.trim().is_empty(), "{arguments:?} printed nothing");
+        let first: Vec<&str> = printed.lines().take(expected.len()).map(str::trim_end).collect();
+        assert_eq!(first, expected, "{arguments:?}");
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("the temporary folder can be written");
+    for entry in fs::read_dir(from).expect("an example can be read").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("the temporary folder can be written");
+        }
+    }
+}
+
+/// The same configuration on ports that nobody else has.
+fn with_free_ports(text: &str) -> String {
+    let server = "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n";
+    let rest: Vec<&str> = text.lines().filter(|line| *line != "[server]" && !line.starts_with("listen = ")).collect();
+    format!("{server}[admin]\nlisten = \"127.0.0.1:0\"\n{}\n", rest.join("\n"))
+}
+
+fn examples() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let entries = fs::read_dir(root).expect("there are examples").flatten().map(|entry| entry.path());
+    let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+#[test]
+fn every_example_does_what_its_readme_says() {
+    let examples = examples();
+    assert!(examples.len() >= 8, "{examples:?}");
+    for example in &examples {
+        println!("{}", example.display());
+        let steps = steps(&fs::read_to_string(example.join("README.md")).expect("an example has a README"));
+        assert!(steps.iter().any(|step| step.asks() && !step.expected.is_empty()), "{}: no answer", example.display());
+        let copy = Copy::of(example);
+        let mut server = None;
+        steps.iter().for_each(|step| copy.follow(step, &mut server));
+    }
+}
+
+#[test]
+fn examples_have_no_mistake_and_no_warning() {
+    for example in examples() {
+        let copy = Copy::of(&example);
+        // What is not in the repository is made by the README's own command first.
+        let text = fs::read_to_string(example.join("README.md")).expect("an example has a README");
+        for step in steps(&text) {
+            if let Some(arguments) = step.meridian().filter(|arguments| arguments[0] == "geodata") {
+                copy.run(&arguments, &[]);
+            }
+        }
+        let config = format!("examples/{}/meridian.toml", copy.example);
+        let output = copy.meridian(&["check", "--config", &config]).output().expect("the binary runs");
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && printed.lines().count() == 1, "{printed}");
+    }
+}
