@@ -25,7 +25,7 @@ pub use candidates::CandidateFacts;
 pub use place::{PlaceFacts, SourceFacts};
 pub use reply::{Asker, NoAsker, RecordFacts};
 pub use sentence::percent;
-pub use service::{EndpointFacts, FenceFacts, ServiceFacts};
+pub use service::{EndpointFacts, FenceFacts, ServiceFacts, all_down_word};
 
 use service::Explained;
 
@@ -142,6 +142,7 @@ pub fn take_down(world: &World, mut availability: Availability, down: &[String])
             if let Some(now) = now.regions.get_mut(region.listed) {
                 now.share = Share::NONE;
                 now.last_good = false;
+                now.reason = None;
             }
         }
     }

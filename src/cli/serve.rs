@@ -47,16 +47,18 @@ pub fn run_loaded(
         .build()
         .map_err(|error| format!("cannot start the runtime: {error}"))?;
     // Before the ready line: whoever has read it may send a signal.
-    let (signals, server, admin) = {
+    let signals = runtime.block_on(async { Signals::watch() })?;
+    // Before anybody is answered: nobody is sent to an endpoint that was not seen to serve.
+    runtime.block_on(control.start_health())?;
+    let (server, admin) = {
         let _entered = runtime.enter();
-        let signals = Signals::watch()?;
-        let (server, admin) = start(config, &control)?;
-        (signals, server, admin)
+        start(config, &control)?
     };
     announce(&server, &admin);
     greet(&server, &admin);
     runtime.block_on(serve_until_stopped(&control, server, signals))?;
     drop(admin);
+    control.save_health();
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(ExitCode::SUCCESS)
 }
@@ -101,12 +103,14 @@ impl Signals {
 async fn serve_until_stopped(control: &Arc<Control>, server: Server, signals: Signals) -> Result<(), String> {
     let Signals { mut terminate, mut interrupt, hangup } = signals;
     let reloads = tokio::spawn(reload_on_demand(control.clone(), hangup));
+    let health = tokio::spawn(control.clone().keep_health());
     let clock = tokio::spawn(keep_time());
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     reloads.abort();
+    health.abort();
     clock.abort();
     tokio::task::spawn_blocking(move || server.stop()).await.map_err(|error| error.to_string())
 }

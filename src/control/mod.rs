@@ -6,8 +6,14 @@ pub mod load;
 
 pub mod reload;
 
+mod standing;
+mod targets;
+
+mod health;
+
 pub mod admin;
 
+pub use health::View;
 pub use load::{AtlasCache, Loaded, Origin, load};
 pub use reload::{Control, Done, Reloads};
 

@@ -1,9 +1,12 @@
 //! What is being served, and how it is replaced.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::health::{Told, Watch};
 use super::load::{AtlasCache, FilePrint, Loaded, Origin};
+use super::standing::Memory;
+use super::targets::Plan;
 use crate::answer::Snapshot;
 use crate::config::Config;
 use crate::server::Published;
@@ -12,8 +15,14 @@ use crate::server::Published;
 pub struct Control {
     origin: Origin,
     published: Arc<Published>,
+    /// Whoever publishes holds this.
     current: Mutex<Current>,
+    /// One reload at a time; flips of health go on meanwhile.
+    reloading: Mutex<()>,
     reloads: Mutex<Reloads>,
+    /// Absent until probing starts.
+    pub(super) watch: OnceLock<Watch>,
+    pub(super) started: Instant,
 }
 
 /// Reloads so far.
@@ -40,8 +49,13 @@ pub struct Done {
     pub messages: Vec<String>,
 }
 
-struct Current {
-    config: Config,
+/// What is served now, and what must be known to serve it on.
+pub(super) struct Current {
+    pub(super) config: Arc<Config>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) memory: Memory,
+    pub(super) ramping: bool,
+    pub(super) told: Told,
     atlas: AtlasCache,
     databases: Vec<Option<FilePrint>>,
 }
@@ -71,12 +85,23 @@ impl Control {
     /// Takes charge of what was loaded first.
     pub fn new(origin: Origin, loaded: Loaded) -> Control {
         let Loaded { config, snapshot, atlas, .. } = loaded;
-        let databases = prints(&config);
+        let current = Current {
+            databases: prints(&config),
+            plan: Arc::new(Plan::of(&config)),
+            config: Arc::new(config),
+            memory: Memory::default(),
+            ramping: false,
+            told: Told::default(),
+            atlas,
+        };
         Control {
             origin,
             published: Arc::new(Published::from_pointee(snapshot)),
-            current: Mutex::new(Current { config, atlas, databases }),
+            current: Mutex::new(current),
+            reloading: Mutex::default(),
             reloads: Mutex::default(),
+            watch: OnceLock::new(),
+            started: Instant::now(),
         }
     }
 
@@ -100,14 +125,24 @@ impl Control {
         self.reloads.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads everything anew and swaps it in whole, or refuses it whole. One reload at a time.
+    pub(super) fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn publish(&self, snapshot: Snapshot) {
+        self.published.store(Arc::new(snapshot));
+    }
+
+    /// Reads everything anew and swaps it in whole, or refuses it whole. One reload at a time. Waits for the first
+    /// results of endpoints that are new, so it must be called from a thread that may wait.
     pub fn reload(&self) -> Done {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let start = Instant::now();
-        let result = self.replace(&mut current);
+        let result = self.replace();
         let ok = result.is_ok();
         if !ok {
             // A database that was refused is not read again until it changes again.
+            let mut current = self.current();
             current.databases = prints(&current.config);
         }
         let messages = result.unwrap_or_else(|mistakes| mistakes);
@@ -119,25 +154,36 @@ impl Control {
     }
 
     /// Returns the warnings, or every mistake.
-    fn replace(&self, current: &mut Current) -> Result<Vec<String>, Vec<String>> {
+    fn replace(&self) -> Result<Vec<String>, Vec<String>> {
+        let (config, atlas) = {
+            let current = self.current();
+            (current.config.clone(), current.atlas.clone())
+        };
         // Taken before reading: a file that changes meanwhile is read again.
-        let databases = prints(&current.config);
-        let loaded = self.origin.load(Some(&current.atlas))?;
+        let databases = prints(&config);
+        let loaded = self.origin.load(Some(&atlas))?;
         let mut warnings = loaded.warnings;
-        if needs_restart(&loaded.config, &current.config) {
+        if needs_restart(&loaded.config, &config) {
             warnings.push(format!("{}: new listen addresses, workers and [admin] need a restart", self.origin));
         }
-        let same_databases = loaded.config.geo.databases == current.config.geo.databases;
+        let plan = Arc::new(Plan::of(&loaded.config));
+        self.meet(&plan);
+        let mut current = self.current();
+        let same_databases = loaded.config.geo.databases == config.geo.databases;
         current.databases = if same_databases { databases } else { prints(&loaded.config) };
-        current.config = loaded.config;
+        current.memory = current.memory.carried_over(&config, &loaded.config);
+        current.config = Arc::new(loaded.config);
+        current.plan = plan.clone();
         current.atlas = loaded.atlas;
-        self.published.store(Arc::new(loaded.snapshot));
+        self.refresh(&mut current, Some(loaded.snapshot));
+        drop(current);
+        self.settle(&plan);
         Ok(warnings)
     }
 
     /// Whether a database file is another than the one that was read, and whole enough to be looked at.
     pub fn databases_changed(&self) -> bool {
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = self.current();
         let now = prints(&current.config);
         now.iter().all(Option::is_some) && now != current.databases
     }

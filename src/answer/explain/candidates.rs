@@ -116,7 +116,8 @@ impl Listed<'_> {
             return self.in_the_stage(explained, tier, alone, down);
         }
         if down {
-            return (false, "is down".to_owned());
+            let reason = self.now.and_then(|now| now.reason.clone());
+            return (false, reason.unwrap_or_else(|| "is down".to_owned()));
         }
         match explained.tier() {
             Some(serving) if tier == serving && self.view.weight == 0 => (false, "is a standby".to_owned()),

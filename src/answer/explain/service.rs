@@ -220,7 +220,8 @@ fn pick_word(pick: Pick) -> &'static str {
     }
 }
 
-fn all_down_word(rule: AllDown) -> &'static str {
+/// The rule as the configuration writes it.
+pub fn all_down_word(rule: AllDown) -> &'static str {
     match rule {
         AllDown::AnswerAll => "answer-all",
         AllDown::LastGood => "last-good",

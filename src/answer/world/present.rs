@@ -35,6 +35,8 @@ pub struct RegionAvailability {
     pub last_good: bool,
     /// By endpoint, as listed: may it be given out?
     pub endpoints: Vec<bool>,
+    /// Why some or all of it take nobody, for people: `is down: ...` or `is drained by ...`.
+    pub reason: Option<String>,
 }
 
 impl Availability {
@@ -44,6 +46,7 @@ impl Availability {
             share: Share::ALL,
             last_good: true,
             endpoints: vec![true; region.endpoints.len()],
+            reason: None,
         };
         let service = |service: &crate::config::Service| ServiceAvailability {
             ttl: None,

@@ -1,0 +1,281 @@
+//! Health at work: the monitor runs, and every change of what it knows is folded and published at once.
+//!
+//! Whoever publishes holds Control's one lock and publishes a whole snapshot, so a reload and a flip cannot undo each
+//! other. A new World is published only after the endpoints that are new in it have had their first result.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::runtime::Handle;
+use tokio::sync::watch::Receiver;
+
+use super::Control;
+use super::reload::Current;
+use super::standing::Facts;
+use super::targets::Plan;
+use crate::answer::Snapshot;
+use crate::answer::world::{Availability, Present};
+use crate::config::Config;
+use crate::health::check::TargetKey;
+use crate::health::monitor::{Monitor, TargetHealth};
+use crate::health::probe::{Prober, Trust};
+use crate::health::state::{self, Verdicts};
+use crate::health::timeline::Event;
+use crate::health::verdict::Verdict;
+use crate::steering::Share;
+
+/// Most probes at once.
+const IN_FLIGHT: usize = 1024;
+/// How often shares that are on their way up are worked out anew, and the least time between two writes of the state.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The monitor and the runtime that it lives in.
+pub(super) struct Watch {
+    monitor: Monitor,
+    runtime: Handle,
+}
+
+/// What the log has been told already.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// Number of the last event.
+    event: u64,
+    /// Changes by what they led to.
+    transitions: HashMap<&'static str, u64>,
+    /// Names of services without any region.
+    all_down: HashSet<String>,
+    /// Verdicts as they were last written.
+    saved: Option<Verdicts>,
+}
+
+/// All about health at one moment.
+pub struct View {
+    /// What is configured.
+    pub config: Arc<Config>,
+    /// Which endpoint rests on which probe.
+    pub(super) plan: Arc<Plan>,
+    /// What probes have found.
+    pub targets: HashMap<TargetKey, TargetHealth>,
+    /// Everything fails at once: the monitor doubts itself and holds what was agreed.
+    pub suspect: bool,
+    /// What clients are answered from.
+    pub availability: Availability,
+    /// Changes of verdicts so far, by what they led to.
+    pub transitions: Vec<(&'static str, u64)>,
+}
+
+impl View {
+    /// What is known of an endpoint; `None`: nothing is asked of it, so it counts as up.
+    pub fn endpoint(
+        &self,
+        service: usize,
+        region: usize,
+        endpoint: usize,
+    ) -> Option<(&TargetKey, Option<&TargetHealth>)> {
+        self.plan.key(service, region, endpoint).map(|key| (key, self.targets.get(key)))
+    }
+}
+
+impl Control {
+    /// Starts to probe, waits for the first results (no longer than one probe may take) and publishes what they come
+    /// to. Must be called inside a tokio runtime, before anybody is answered.
+    ///
+    /// # Errors
+    /// A sentence: no prober can be made.
+    pub async fn start_health(&self) -> Result<(), String> {
+        let (config, plan) = {
+            let current = self.current();
+            (current.config.clone(), current.plan.clone())
+        };
+        let (trust, warning) = Trust::of_the_system()?;
+        warning.filter(|_| plan.verifies()).iter().for_each(|warning| tracing::warn!("{warning}"));
+        let prober = Arc::new(Prober::new(trust)?);
+        let known = config.state_directory.as_deref().map(load).unwrap_or_default();
+        let monitor = Monitor::start(prober, plan.targets.clone(), &known, IN_FLIGHT);
+        let watch = self.watch.get_or_init(|| Watch { monitor, runtime: Handle::current() });
+        if !watch.monitor.first_round().await {
+            tracing::warn!("some endpoints have no result yet; nobody is sent there until they have");
+        }
+        self.refresh(&mut self.current(), None);
+        Ok(())
+    }
+
+    /// Publishes every change of health from now on, and keeps the state directory. Runs until it is dropped.
+    pub async fn keep_health(self: Arc<Control>) {
+        let Some(mut changes) = self.changes() else { return };
+        changes.mark_changed();
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            let changed = tokio::select! {
+                changed = changes.changed() => if changed.is_ok() { true } else { return },
+                _ = tick.tick() => false,
+            };
+            let control = self.clone();
+            // Compiling would hold up the probes.
+            let done = tokio::task::spawn_blocking(move || if changed { control.react() } else { control.tick() });
+            let _ = done.await;
+        }
+    }
+
+    /// Writes the agreed health, if it is kept and has changed since it was last written.
+    pub fn save_health(&self) {
+        let (Some(watch), mut current) = (self.watch.get(), self.current()) else { return };
+        let Some(directory) = current.config.state_directory.clone() else { return };
+        let verdicts = watch.monitor.verdicts();
+        if current.told.saved.as_ref() == Some(&verdicts) {
+            return;
+        }
+        if let Err(sentence) = state::save(&directory, &verdicts, SystemTime::now()) {
+            tracing::warn!("{sentence}; it is tried again at the next change");
+        }
+        current.told.saved = Some(verdicts);
+    }
+
+    /// All about health at this moment.
+    pub fn view(&self) -> View {
+        let current = self.current();
+        let health = self.watch.get().map(|watch| watch.monitor.health());
+        let (targets, suspect) = health.map_or_else(Default::default, |health| (health.targets, health.suspect));
+        let count = |verdict| (word(verdict), current.told.transitions.get(word(verdict)).copied().unwrap_or(0));
+        View {
+            config: current.config.clone(),
+            plan: current.plan.clone(),
+            targets,
+            suspect,
+            availability: self.snapshot().present.availability().clone(),
+            transitions: [Verdict::Up, Verdict::Degraded, Verdict::Down].map(count).to_vec(),
+        }
+    }
+
+    /// Probes what a new configuration adds beside what is probed now, and waits for its first results. To be called
+    /// before a new World is published, from a thread that may wait.
+    pub(super) fn meet(&self, new: &Plan) {
+        let Some(watch) = self.watch.get() else { return };
+        let _entered = watch.runtime.enter();
+        let mut targets = self.current().plan.targets.clone();
+        // Of two with one key the last counts.
+        targets.extend(new.targets.iter().cloned());
+        watch.monitor.replace(targets);
+        watch.runtime.block_on(watch.monitor.first_round());
+    }
+
+    /// Probes these and no others any more.
+    pub(super) fn settle(&self, plan: &Plan) {
+        let Some(watch) = self.watch.get() else { return };
+        let _entered = watch.runtime.enter();
+        watch.monitor.replace(plan.targets.clone());
+    }
+
+    /// Folds what is known and publishes it: in a new snapshot of the same World, or of the one in `loaded`.
+    pub(super) fn refresh(&self, current: &mut Current, loaded: Option<Snapshot>) {
+        let is_new = loaded.is_some();
+        let before = loaded.map_or_else(|| self.snapshot(), Arc::new);
+        let targets = self.watch.get().map(|watch| watch.monitor.health().targets).unwrap_or_default();
+        let facts = Facts {
+            config: &current.config,
+            plan: &current.plan,
+            targets: &targets,
+            drained: &HashMap::new(),
+            now: self.started.elapsed(),
+        };
+        let folded = current.memory.fold(&facts);
+        current.ramping = folded.ramping;
+        if is_new || before.present.availability() != &folded.availability {
+            let present = Present::compile(&before.world, &folded.availability, Some(&before.present));
+            self.publish(Snapshot {
+                present,
+                world: before.world.clone(),
+                nsid: before.nsid.clone(),
+                cookies: before.cookies.clone(),
+                clock: before.clock,
+                turns: before.turns.clone(),
+            });
+        }
+        self.tell(current, &folded.availability);
+    }
+
+    fn changes(&self) -> Option<Receiver<u64>> {
+        self.watch.get().map(|watch| watch.monitor.changes())
+    }
+
+    fn react(&self) {
+        self.refresh(&mut self.current(), None);
+    }
+
+    fn tick(&self) {
+        let mut current = self.current();
+        if current.ramping {
+            self.refresh(&mut current, None);
+        }
+        drop(current);
+        self.save_health();
+    }
+
+    /// Tells the log what is new.
+    fn tell(&self, current: &mut Current, availability: &Availability) {
+        let Some(watch) = self.watch.get() else { return };
+        for event in watch.monitor.timeline(current.told.event) {
+            current.told.event = event.number;
+            *current.told.transitions.entry(word(event.to)).or_default() += 1;
+            log_transition(&event, &current.config, &current.plan);
+        }
+        for (service, now) in current.config.services.iter().zip(&availability.services) {
+            let name = service.name.to_string();
+            if now.regions.iter().any(|region| region.share > Share::NONE) {
+                if current.told.all_down.remove(&name) {
+                    tracing::warn!(service = name, "some region of {name} serves again");
+                }
+            } else if current.told.all_down.insert(name.clone()) {
+                let rule = crate::answer::explain::all_down_word(service.all_down);
+                tracing::error!(service = name, "EVERY region of {name} is out; now all_down = \"{rule}\" answers");
+            }
+        }
+    }
+}
+
+/// A verdict in one word.
+pub fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Unknown => "unknown",
+        Verdict::Up => "up",
+        Verdict::Degraded => "degraded",
+        Verdict::Down => "down",
+    }
+}
+
+fn log_transition(event: &Event, config: &Config, plan: &Plan) {
+    let (endpoint, check) = (event.target.address.to_string(), event.target.check.to_string());
+    let places = plan.places(&event.target);
+    let name = |&(service, region): &(usize, usize)| {
+        let service = config.services.get(service)?;
+        let region = config.regions.get(usize::from(service.regions.get(region)?.region.0))?;
+        Some((service.name.to_string(), region.name.clone()))
+    };
+    let (mut services, mut regions): (Vec<String>, Vec<String>) = places.iter().filter_map(name).unzip();
+    services.dedup();
+    regions.sort();
+    regions.dedup();
+    let (services, regions) = (services.join(" "), regions.join(" "));
+    let (from, to) = (word(event.from), word(event.to));
+    let cause = event.cause.as_deref().unwrap_or("");
+    let sentence = format!("{regions}: {endpoint} of {services}: {from} -> {to}");
+    match (event.from, event.to) {
+        (_, Verdict::Down | Verdict::Degraded) => {
+            tracing::warn!(endpoint, check, services, regions, from, to, cause, "{sentence}: {cause}");
+        }
+        (Verdict::Unknown, _) => tracing::debug!(endpoint, check, services, regions, from, to, "{sentence}"),
+        _ => tracing::info!(endpoint, check, services, regions, from, to, "{sentence}"),
+    }
+}
+
+/// What was agreed before the restart.
+fn load(directory: &Path) -> Verdicts {
+    if let Err(error) = std::fs::create_dir_all(directory) {
+        tracing::warn!("{}: cannot make the state directory: {error}", directory.display());
+    }
+    let loaded = state::load(directory, SystemTime::now());
+    loaded.warning.iter().for_each(|warning| tracing::warn!("{warning}"));
+    loaded.verdicts
+}

@@ -1,0 +1,143 @@
+//! The real binary with real endpoints that die and return: where clients are sent meanwhile.
+
+#[path = "harness/mod.rs"]
+mod harness;
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use harness::types::A;
+use harness::{Server, Setup};
+
+const ZONE: &str = "$ORIGIN example.test.\n$TTL 60\n@ SOA ns1 h 1 2 3 4 5\n NS ns1\nns1 A 127.0.0.1\n";
+
+/// A region: an HTTP server that can say that it is broken.
+struct Region {
+    port: u16,
+    broken: Arc<AtomicBool>,
+}
+
+impl Region {
+    fn start(address: &str) -> Region {
+        let listener = TcpListener::bind((address, 0)).expect("a free port");
+        let (port, broken) = (listener.local_addr().expect("bound").port(), Arc::new(AtomicBool::new(false)));
+        let state = broken.clone();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let _ = stream.read(&mut [0; 4096]);
+                let line = if state.load(Ordering::Relaxed) { "503 Broken" } else { "200 OK" };
+                let _ = write!(stream, "HTTP/1.1 {line}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            }
+        });
+        Region { port, broken }
+    }
+
+    fn set_broken(&self, broken: bool) {
+        self.broken.store(broken, Ordering::Relaxed);
+    }
+}
+
+/// Two regions; the clients of 203.0.113.0/24 are near the first.
+fn setup(fra: u16, iad: u16, keys: &str) -> Setup {
+    let config = format!(
+        "{keys}\n[[geo.networks]]\ncidr = \"203.0.113.0/24\"\nlocation = \"FRA\"\n[regions.fra]\nlocation = \"FRA\"\n\
+         [regions.iad]\nlocation = \"IAD\"\n[checks.web]\ntype = \"http\"\npath = \"/health\"\ninterval = \"200ms\"\n\
+         timeout = \"200ms\"\n[[services]]\nname = \"www.example.test\"\ncheck = \"web\"\n[services.endpoints]\n\
+         fra = {{ address = \"127.0.1.1\", port = {fra} }}\niad = {{ address = \"127.0.2.1\", port = {iad} }}\n"
+    );
+    Setup::new().zone("example.test", ZONE).config(&config)
+}
+
+const FRA: &str = "127.0.1.1";
+const IAD: &str = "127.0.2.1";
+
+fn answer(server: &Server, subnet: &str) -> Vec<String> {
+    let reply = server.ask("www.example.test", A).from_subnet(subnet).send();
+    reply.addresses().into_iter().map(str::to_owned).collect()
+}
+
+#[track_caller]
+fn await_answer(server: &Server, expected: &str, within: Duration) {
+    let start = Instant::now();
+    while answer(server, "203.0.113.0/24") != [expected] {
+        assert!(start.elapsed() < within, "never {expected}:\n{}", server.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// How many of 64 networks near Frankfurt get Frankfurt.
+fn share(server: &Server) -> usize {
+    (0..64).filter(|network| answer(server, &format!("203.0.113.{}/30", network * 4)) == [FRA]).count()
+}
+
+#[test]
+fn a_dead_region_is_left_and_comes_back_slowly() {
+    let (fra, iad) = (Region::start(FRA), Region::start(IAD));
+    let server = setup(fra.port, iad.port, "").start();
+    assert_eq!(share(&server), 64);
+    fra.set_broken(true);
+    await_answer(&server, IAD, Duration::from_secs(4));
+    assert_eq!(share(&server), 0);
+    server.await_log("up -> down", 1);
+    fra.set_broken(false);
+    server.await_log("down -> up", 1);
+    std::thread::sleep(Duration::from_secs(4));
+    let early = share(&server);
+    assert!(early < 40, "{early} of 64 at once");
+    std::thread::sleep(Duration::from_secs(16));
+    let later = share(&server);
+    assert!(later > early, "the share grows: {early}, {later}");
+}
+
+#[test]
+fn nobody_is_ever_sent_to_an_endpoint_that_is_dead_at_the_start_or_at_a_reload() {
+    let (fra, iad) = (Region::start(FRA), Region::start(IAD));
+    fra.set_broken(true);
+    let server = setup(fra.port, iad.port, "").start();
+    assert_eq!(share(&server), 0);
+    for _ in 0..3 {
+        server.reload();
+    }
+    let end = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < end {
+        assert_eq!(answer(&server, "203.0.113.0/24"), [IAD]);
+    }
+    server.await_log("\"reloaded\"", 1);
+    // An endpoint that is new, and dead: nothing listens there.
+    let text = std::fs::read_to_string(server.config_file()).expect("it is there");
+    std::fs::write(server.config_file(), text.replace("\"127.0.1.1\"", "\"127.0.1.9\"")).expect("writable");
+    let before = server.log().matches("\"reloaded\"").count();
+    server.reload();
+    while server.log().matches("\"reloaded\"").count() == before {
+        assert_eq!(answer(&server, "203.0.113.0/24"), [IAD]);
+    }
+    assert_eq!(share(&server), 0);
+}
+
+#[test]
+fn when_all_are_down_all_are_given() {
+    let (fra, iad) = (Region::start(FRA), Region::start(IAD));
+    let server = setup(fra.port, iad.port, "").start();
+    fra.set_broken(true);
+    await_answer(&server, IAD, Duration::from_secs(4));
+    iad.set_broken(true);
+    await_answer(&server, FRA, Duration::from_secs(4));
+    server.await_log("EVERY region of www.example.test is out", 1);
+}
+
+#[test]
+fn what_was_agreed_outlives_a_restart() {
+    let (fra, iad) = (Region::start(FRA), Region::start(IAD));
+    fra.set_broken(true);
+    let state = tempfile::tempdir().expect("a folder");
+    let keys = format!("[state]\ndirectory = \"{}\"", state.path().display());
+    assert!(setup(fra.port, iad.port, &keys).start().stop());
+    // It is well again, but a first good result does not bring back what was agreed to be down.
+    fra.set_broken(false);
+    let server = setup(fra.port, iad.port, &keys).start();
+    assert!(share(&server) < 40, "it comes back slowly");
+    server.await_log("down -> up", 1);
+}
