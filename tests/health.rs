@@ -73,6 +73,11 @@ fn share(server: &Server) -> usize {
     (0..64).filter(|network| answer(server, &format!("203.0.113.{}/30", network * 4)) == [FRA]).count()
 }
 
+fn run(arguments: &[&str]) -> String {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_meridian")).args(arguments).output();
+    String::from_utf8_lossy(&output.expect("the binary runs").stdout).into_owned()
+}
+
 #[test]
 fn a_dead_region_is_left_and_comes_back_slowly() {
     let (fra, iad) = (Region::start(FRA), Region::start(IAD));
@@ -82,6 +87,11 @@ fn a_dead_region_is_left_and_comes_back_slowly() {
     await_answer(&server, IAD, Duration::from_secs(4));
     assert_eq!(share(&server), 0);
     server.await_log("up -> down", 1);
+    let admin = format!("http://{}", server.admin.expect("it has one"));
+    let told = run(&["status", "--admin", &admin]);
+    assert!(told.contains("1 of 2 regions of www.example.test is down: fra ("), "{told}");
+    let told = run(&["explain", "www.example.test", "--client", "203.0.113.0/24", "--admin", &admin]);
+    assert!(told.contains("is down: ") && told.contains("503"), "{told}");
     fra.set_broken(false);
     server.await_log("down -> up", 1);
     std::thread::sleep(Duration::from_secs(4));

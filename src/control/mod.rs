@@ -13,7 +13,7 @@ mod health;
 
 pub mod admin;
 
-pub use health::View;
+pub use health::{View, word};
 pub use load::{AtlasCache, Loaded, Origin, load};
 pub use reload::{Control, Done, Reloads};
 

@@ -1,3 +1,5 @@
+//! Standing with made-up facts: what verdicts come to, and what is remembered from one to the next.
+
 use std::path::Path;
 
 use super::*;

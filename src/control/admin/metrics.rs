@@ -11,9 +11,10 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::Context;
 use super::status::queries;
+use super::{Context, health};
 use crate::answer::explain::SourceFacts;
+use crate::control::View;
 
 /// Media type of what [`render`] makes.
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -49,6 +50,10 @@ impl Collector for Metrics {
         let reloads = [("ok", reloads.ok), ("refused", reloads.refused)];
         let reloads = reloads.map(|(result, count)| (vec![("result", result.to_owned())], count));
         counters(&mut encoder, "reloads", "Reloads by result", reloads)?;
+        let view = context.control.view();
+        let changes = view.transitions.iter().map(|(to, count)| (vec![("to", (*to).to_owned())], *count));
+        counters(&mut encoder, "health_transitions", "Changes of verdicts by what they led to", changes)?;
+        gauges(&mut encoder, "endpoint_up", "Whether an endpoint may be given out", endpoints(&view))?;
         gauges(&mut encoder, "geodata_age_seconds", "How old each source of geodata is", self.ages())
     }
 }
@@ -67,6 +72,23 @@ impl Metrics {
         };
         snapshot.world.atlas.sources().iter().filter_map(age).collect()
     }
+}
+
+/// 1 or 0 for each endpoint of each service.
+fn endpoints(view: &View) -> Vec<(Labels, u64)> {
+    let mut values = Vec::new();
+    for service in health::services(view) {
+        for (region, endpoint) in service.health.iter().flat_map(|it| it.endpoints.iter().map(|one| (&it.region, one)))
+        {
+            let labels = vec![
+                ("service", service.name.clone()),
+                ("region", region.clone()),
+                ("endpoint", endpoint.endpoint.clone()),
+            ];
+            values.push((labels, u64::from(endpoint.up)));
+        }
+    }
+    values
 }
 
 fn counters(

@@ -2,6 +2,7 @@
 //! up an answer.
 
 mod error;
+mod health;
 mod listener;
 mod metrics;
 mod openapi;
@@ -18,6 +19,7 @@ use crate::config;
 use crate::server::Tallies;
 
 pub use error::ErrorBody;
+pub use health::{EndpointHealth, RegionHealth};
 pub use status::{LastReload, ReloadStatus, ServiceStatus, Status, ZoneStatus};
 pub use token::read_token;
 

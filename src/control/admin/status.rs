@@ -7,14 +7,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Context;
+use super::health::{self, RegionHealth};
+use crate::answer::Verdict;
 use crate::answer::explain::{SourceFacts, word};
-use crate::answer::{Snapshot, Verdict};
 use crate::control::{Done, Reloads};
 use crate::geo::builtin;
 
 /// What is going on. Keys are added, never changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
+    /// The one thing about health that matters now.
+    pub summary: String,
+    /// Everything fails at once: the monitor doubts itself and holds what was agreed.
+    pub suspect: bool,
     /// Version of the program.
     pub version: String,
     /// Seconds since the server was started.
@@ -55,6 +60,8 @@ pub struct ServiceStatus {
     pub name: String,
     /// Its regions, in the order listed.
     pub regions: Vec<String>,
+    /// How its regions stand, in the same order.
+    pub health: Vec<RegionHealth>,
 }
 
 /// Reloads so far.
@@ -85,17 +92,21 @@ impl Status {
     /// What is going on now.
     pub fn of(context: &Context) -> Status {
         let snapshot = context.control.snapshot();
+        let view = context.control.view();
+        let services = health::services(&view);
         let world = &snapshot.world;
         let now = SystemTime::now();
         let zone =
             |zone: &crate::answer::world::Zone| ZoneStatus { name: zone.origin.to_string(), serial: zone.serial };
         Status {
+            summary: health::summary(&services, view.suspect),
+            suspect: view.suspect,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: context.started.elapsed().as_secs(),
             configuration: context.control.origin().to_string(),
             dns: context.dns.iter().map(ToString::to_string).collect(),
             zones: world.zones.iter().map(zone).collect(),
-            services: services(&snapshot),
+            services,
             regions: world.regions.clone(),
             geodata: world.atlas.sources().iter().map(|source| SourceFacts::of(source, now)).collect(),
             geodata_credit: builtin::CREDIT.to_owned(),
@@ -103,17 +114,6 @@ impl Status {
             reloads: ReloadStatus::of(&context.control.reloads()),
         }
     }
-}
-
-fn services(snapshot: &Snapshot) -> Vec<ServiceStatus> {
-    let world = &snapshot.world;
-    let status = |service: &crate::answer::world::Service| {
-        let regions = service.views.iter().flatten().flat_map(|view| &view.regions);
-        let listed: BTreeMap<usize, _> = regions.map(|region| (region.listed, region.region)).collect();
-        let name = |id: crate::config::RegionId| world.regions.get(usize::from(id.0)).cloned();
-        ServiceStatus { name: service.name.to_string(), regions: listed.into_values().filter_map(name).collect() }
-    };
-    world.services.iter().map(status).collect()
 }
 
 /// Counters with their names.

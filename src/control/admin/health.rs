@@ -1,0 +1,135 @@
+//! How regions and endpoints stand: the part of `GET /v1/status` about health, and its one sentence.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::status::ServiceStatus;
+use crate::config::values::duration_text;
+use crate::config::{Endpoint, Service};
+use crate::control::{View, word};
+
+/// One region of a service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RegionHealth {
+    /// Its name.
+    pub region: String,
+    /// The part of its clients that it takes now, in per cent.
+    pub share_percent: f64,
+    /// Its endpoints, in the order listed.
+    pub endpoints: Vec<EndpointHealth>,
+}
+
+/// One endpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EndpointHealth {
+    /// Its address or name.
+    pub endpoint: String,
+    /// 0 is a standby.
+    pub weight: u32,
+    /// Whether it may be given out.
+    pub up: bool,
+    /// `up`, `degraded`, `down`, `unknown`, or `unchecked`, which counts as up.
+    pub verdict: String,
+    /// When the verdict was agreed, in seconds since 1970; absent if it is unchecked.
+    pub since: Option<u64>,
+    /// For how many seconds; absent if it is unchecked.
+    pub seconds: Option<u64>,
+    /// Why the last probe was not good; absent if it was.
+    pub reason: Option<String>,
+}
+
+/// Every service with its regions and endpoints, as configured.
+pub fn services(view: &View) -> Vec<ServiceStatus> {
+    let name = |region: &crate::config::ServiceRegion| {
+        view.config.regions.get(usize::from(region.region.0)).map_or(String::new(), |region| region.name.clone())
+    };
+    let status = |(index, service): (usize, &Service)| {
+        let health = |(at, region): (usize, &crate::config::ServiceRegion)| {
+            let now = view.availability.services.get(index).and_then(|now| now.regions.get(at));
+            let up = |endpoint: usize| now.and_then(|now| now.endpoints.get(endpoint)).copied().unwrap_or(true);
+            let endpoint = |(number, endpoint)| endpoint_health(view, (index, at, number), endpoint, up(number));
+            RegionHealth {
+                region: name(region),
+                share_percent: now.map_or(1.0, |now| now.share.fraction()) * 100.0,
+                endpoints: region.endpoints.iter().enumerate().map(endpoint).collect(),
+            }
+        };
+        let health: Vec<RegionHealth> = service.regions.iter().enumerate().map(health).collect();
+        let regions = service.regions.iter().map(name).collect();
+        ServiceStatus { name: service.name.to_string(), regions, health }
+    };
+    view.config.services.iter().enumerate().map(status).collect()
+}
+
+fn endpoint_health(view: &View, place: (usize, usize, usize), endpoint: &Endpoint, up: bool) -> EndpointHealth {
+    let checked = view.endpoint(place.0, place.1, place.2);
+    let target = checked.and_then(|(_, target)| target);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    EndpointHealth {
+        endpoint: endpoint.target.to_string(),
+        weight: endpoint.weight,
+        up,
+        verdict: match (checked, target) {
+            (None, _) => "unchecked",
+            (_, target) => target.map_or("unknown", |target| word(target.verdict)),
+        }
+        .to_owned(),
+        since: target.map(|target| now.saturating_sub(target.lasting).as_secs()),
+        seconds: target.map(|target| target.lasting.as_secs()),
+        reason: target.and_then(|target| target.last.as_ref()).and_then(|last| last.reason.clone()),
+    }
+}
+
+/// The one thing that matters: a whole service out, then a region, then an endpoint, then a return.
+pub fn summary(services: &[ServiceStatus], suspect: bool) -> String {
+    if suspect {
+        return "nothing can be reached from here at the moment, so the last agreed health is held".to_owned();
+    }
+    let out = |service: &ServiceStatus| service.health.iter().filter(|region| is_down(region)).count();
+    // The service with the most of its regions out, by part.
+    let worst = services.iter().filter(|service| out(service) > 0).max_by(|one, other| {
+        let part = |service: &ServiceStatus| out(service) as f64 / service.health.len().max(1) as f64;
+        // Of equals, the first listed.
+        part(one).total_cmp(&part(other)).then(std::cmp::Ordering::Greater)
+    });
+    if let Some(service) = worst {
+        let down = service.health.iter().filter(|region| is_down(region)).map(|region| cause(&region.region, region));
+        let (count, all) = (out(service), service.health.len());
+        let be = if all == 1 || count == 1 { "is" } else { "are" };
+        let regions = if all == 1 { "region" } else { "regions" };
+        let down = down.collect::<Vec<_>>().join(", ");
+        return format!("{count} of {all} {regions} of {} {be} down: {down}", service.name);
+    }
+    let regions = || services.iter().flat_map(|service| service.health.iter().map(move |region| (service, region)));
+    if let Some((service, region)) = regions().find(|(_, region)| region.endpoints.iter().any(|endpoint| !endpoint.up))
+    {
+        return format!("an endpoint of {} is down: {}", service.name, cause(&region.region, region));
+    }
+    match regions().find(|(_, region)| region.share_percent < 100.0) {
+        Some((service, region)) => {
+            let share = region.share_percent;
+            format!("{} of {} is coming back and takes {share:.0}% of its clients", region.region, service.name)
+        }
+        None => "every region serves".to_owned(),
+    }
+}
+
+/// Nobody is sent there, by IPv4 or by IPv6 or at all.
+fn is_down(region: &RegionHealth) -> bool {
+    let family = |wanted: &dyn Fn(&EndpointHealth) -> bool| {
+        let mut of_it = region.endpoints.iter().filter(|endpoint| wanted(endpoint)).peekable();
+        of_it.peek().is_some() && of_it.all(|endpoint| !endpoint.up)
+    };
+    let is_v6 = |endpoint: &EndpointHealth| endpoint.endpoint.contains(':');
+    region.share_percent == 0.0 || family(&|endpoint| !is_v6(endpoint)) || family(&is_v6)
+}
+
+/// `fra (connection refused, for 12s)`
+fn cause(name: &str, region: &RegionHealth) -> String {
+    let Some(endpoint) = region.endpoints.iter().find(|endpoint| !endpoint.up) else { return name.to_owned() };
+    let lasting = duration_text(Duration::from_secs(endpoint.seconds.unwrap_or(0)));
+    let reason = endpoint.reason.as_deref().unwrap_or("answers again, not yet for long enough");
+    format!("{name} ({reason}, for {lasting})")
+}
