@@ -1,7 +1,7 @@
 //! Meridian: a global load balancer that works through DNS.
 //!
-//! The layers, from the bottom: [`dns`] and [`steering`] are pure functions of values; [`zone`] and [`geo`] turn
-//! files into tables; [`config`] turns the configuration file into the truth; [`answer`] makes replies; [`server`]
+//! The layers, from the bottom: [`dns`] and [`steering`] are pure functions of values; [`zone`], [`geo`] and [`health`] turn
+//! files and probes into tables; [`config`] turns the configuration file into the truth; [`answer`] makes replies; [`server`]
 //! holds the sockets; [`control`] loads and publishes; [`cli`] is what people type. Imports point down only
 //! (kept by `tests/tidy.rs`); `docs/architecture.md` tells why.
 
