@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::dns::Name;
 pub use crate::geo::CoarsePoints;
-use crate::geo::Code;
+use crate::geo::{Code, OperatorNetwork};
 use crate::steering::{AllDown, Band, Bias, Order, Pick, Point};
 
 /// A whole configuration, checked.
@@ -127,6 +127,19 @@ pub struct Network {
     pub subdivision: Option<Code>,
     /// Autonomous system, if given.
     pub asn: Option<u32>,
+}
+
+impl From<&Network> for OperatorNetwork {
+    fn from(network: &Network) -> OperatorNetwork {
+        OperatorNetwork {
+            address: network.cidr.address,
+            prefix: network.cidr.prefix,
+            point: network.point,
+            country: network.country,
+            subdivision: network.subdivision,
+            asn: network.asn,
+        }
+    }
 }
 
 /// `[regions.NAME]`

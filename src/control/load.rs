@@ -157,7 +157,7 @@ pub fn compile(config: &Config, zones: zone::Loaded, atlas: Arc<Atlas>) -> Resul
 /// The atlas of a configuration: the one before, if nothing that goes into it has changed.
 pub fn cached_atlas(config: &Config, before: Option<&AtlasCache>) -> Result<AtlasCache, String> {
     let sources = Sources { databases: config.geo.databases.clone(), coarse_points: config.geo.coarse_points };
-    let networks: Vec<OperatorNetwork> = config.geo.networks.iter().map(operator_network).collect();
+    let networks: Vec<OperatorNetwork> = config.geo.networks.iter().map(OperatorNetwork::from).collect();
     let prints = sources.databases.iter().map(|path: &PathBuf| FilePrint::of(path)).collect();
     let key = AtlasKey { sources, prints, networks };
     if let Some(before) = before.filter(|before| before.key == key) {
@@ -165,17 +165,6 @@ pub fn cached_atlas(config: &Config, before: Option<&AtlasCache>) -> Result<Atla
     }
     let atlas = Atlas::compile(&key.sources, &key.networks).map_err(|error| error.to_string())?;
     Ok(AtlasCache { key, atlas: Arc::new(atlas) })
-}
-
-fn operator_network(network: &config::Network) -> OperatorNetwork {
-    OperatorNetwork {
-        address: network.cidr.address,
-        prefix: network.cidr.prefix,
-        point: network.point,
-        country: network.country,
-        subdivision: network.subdivision,
-        asn: network.asn,
-    }
 }
 
 fn lines<T: ToString>(found: Vec<T>) -> Vec<String> {

@@ -123,11 +123,6 @@ impl Catchment {
         self.table.len()
     }
 
-    /// The class of an address.
-    pub fn class_of(&self, address: IpAddr) -> u32 {
-        self.table.find(address).value
-    }
-
     /// What every address comes to when the candidates stand like this: a table of indices into the outcomes.
     /// Index [`UNROUTABLE`] means what the class of that name means.
     pub fn outcomes(

@@ -231,9 +231,13 @@ fn weighted(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Picks
     let index = spin(stage.regions.len(), &weight, draw)?;
     let region = stage.regions.get(index)?.0;
     let pool = pool_of(pools, region)?;
-    let endpoint_weight =
-        |endpoint: usize| if picks.holds(region, endpoint) { 0 } else { u64::from(pool.weights[endpoint]) };
+    let endpoint_weight = |endpoint: usize| open_endpoint_weight(pool, picks, region, endpoint);
     spin(pool.weights.len(), &endpoint_weight, second_draw(draw)).map(|endpoint| (region, endpoint))
+}
+
+/// The weight of an endpoint; 0 once it is picked.
+fn open_endpoint_weight(pool: &Pool, picks: &Picks, region: u8, endpoint: usize) -> u64 {
+    if picks.holds(region, endpoint) { 0 } else { u64::from(pool.weights[endpoint]) }
 }
 
 /// One index of `0..count` in proportion to its weight; `None` when all weights are 0.
@@ -258,8 +262,7 @@ fn sticky(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Picks) 
     let region = best(stage.regions.len(), |index| (salt(stage.regions[index].0), weight(index)), client)?;
     let region = stage.regions.get(region)?.0;
     let pool = pool_of(pools, region)?;
-    let endpoint_weight =
-        |endpoint: usize| if picks.holds(region, endpoint) { 0 } else { u64::from(pool.weights[endpoint]) };
+    let endpoint_weight = |endpoint: usize| open_endpoint_weight(pool, picks, region, endpoint);
     let salted = |endpoint: usize| (salt(region) + 1 + endpoint as u64, endpoint_weight(endpoint));
     best(pool.weights.len(), salted, client).map(|endpoint| (region, endpoint))
 }

@@ -91,15 +91,7 @@ static CLOCK: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0
 
 fn snapshot() -> Snapshot {
     let config = config::parse(CONFIGURATION, Path::new("test.toml")).unwrap().config;
-    let network = |network: &config::Network| OperatorNetwork {
-        address: network.cidr.address,
-        prefix: network.cidr.prefix,
-        point: network.point,
-        country: network.country,
-        subdivision: network.subdivision,
-        asn: network.asn,
-    };
-    let networks: Vec<OperatorNetwork> = config.geo.networks.iter().map(network).collect();
+    let networks: Vec<OperatorNetwork> = config.geo.networks.iter().map(OperatorNetwork::from).collect();
     let atlas = Arc::new(Atlas::compile(&Sources::default(), &networks).unwrap());
     let zones = zone::load_text(Path::new("test.zone"), ZONE.as_bytes(), None, None).unwrap();
     let world = World::compile(&config, &zones.zones, atlas).unwrap();

@@ -126,11 +126,6 @@ impl Present {
     pub fn service(&self, id: super::ServiceId) -> Option<&PresentService> {
         self.services.get(id.0 as usize)
     }
-
-    /// Number of outcome tables and the octets that they hold.
-    pub fn tables(&self) -> (usize, usize) {
-        (self.tables.len(), self.tables.values().map(|(table, _)| table.memory()).sum())
-    }
 }
 
 impl PresentService {

@@ -41,10 +41,11 @@ impl Trust {
         let provider = Arc::new(ring::default_provider());
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(roots);
-        let accept = Arc::new(AcceptAny(provider.signature_verification_algorithms));
+        let algorithms = provider.signature_verification_algorithms;
+        let accept = Arc::new(WithoutRoots { algorithms, accepts: true });
         let verified = if store.is_empty() { None } else { Some(Arc::new(store)) };
         let verifier: Arc<dyn ServerCertVerifier> = match verified {
-            None => Arc::new(TrustNobody(accept.clone())),
+            None => Arc::new(WithoutRoots { algorithms, accepts: false }),
             Some(store) => WebPkiServerVerifier::builder_with_provider(store, provider.clone())
                 .build()
                 .map_err(|error| format!("the root certificates cannot be used: {error}"))?,
@@ -96,50 +97,15 @@ fn settings(provider: Arc<CryptoProvider>, verifier: Arc<dyn ServerCertVerifier>
     Ok(settings)
 }
 
-/// For checks that say `verify = false`: any certificate, its signature still checked.
+/// Certificates without roots to hold them against; signatures are still checked.
 #[derive(Debug)]
-struct AcceptAny(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for AcceptAny {
-    fn verify_server_cert(
-        &self,
-        _leaf: &CertificateDer<'_>,
-        _others: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, leaf, signed, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, leaf, signed, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
-    }
+struct WithoutRoots {
+    algorithms: WebPkiSupportedAlgorithms,
+    /// Any certificate will do (`verify = false`); otherwise none does, for want of roots.
+    accepts: bool,
 }
 
-/// Where there are no roots at all.
-#[derive(Debug)]
-struct TrustNobody(Arc<AcceptAny>);
-
-impl ServerCertVerifier for TrustNobody {
+impl ServerCertVerifier for WithoutRoots {
     fn verify_server_cert(
         &self,
         _leaf: &CertificateDer<'_>,
@@ -148,7 +114,10 @@ impl ServerCertVerifier for TrustNobody {
         _ocsp: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        Err(Error::General("there are no root certificates to verify it by".to_owned()))
+        match self.accepts {
+            true => Ok(ServerCertVerified::assertion()),
+            false => Err(Error::General("there are no root certificates to verify it by".to_owned())),
+        }
     }
 
     fn verify_tls12_signature(
@@ -157,7 +126,7 @@ impl ServerCertVerifier for TrustNobody {
         leaf: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, leaf, signed)
+        verify_tls12_signature(message, leaf, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -166,10 +135,10 @@ impl ServerCertVerifier for TrustNobody {
         leaf: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, leaf, signed)
+        verify_tls13_signature(message, leaf, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }
