@@ -3,8 +3,8 @@
 //! - `cargo bench --bench instructions`: the answer alone, each kind of query, compared with `instructions.txt`;
 //!   fails when a kind takes 3 % more.
 //! - `cargo bench --bench instructions -- record`: writes that file.
-//! - `cargo bench --bench instructions -- server`: the server as it runs, sockets included: what N queries sent one
-//!   by one take, less what none take. With `MERIDIAN_CITY_DB=file` it has that database loaded.
+//! - `cargo bench --bench instructions -- server [KIND]`: the worker as it runs, sockets included: what N queries sent
+//!   one by one take, less what none take. With `MERIDIAN_CITY_DB=file` it has that database loaded.
 //!
 //! Needs valgrind. Instructions of the kernel are not counted.
 
@@ -19,12 +19,13 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use meridian::answer::{Snapshot, Transport, answer};
+use meridian::dns::Scratch;
 use wire::Kind;
 
 /// Queries of each kind in the driver.
 const QUERIES: usize = 1000;
 /// Queries of each kind sent to a server.
-const SENT: usize = 500;
+const SENT: usize = 2000;
 /// How much more than the baseline is too much, in parts of one.
 const TOLERANCE: f64 = 0.03;
 
@@ -33,9 +34,12 @@ fn main() -> ExitCode {
     let done = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => check(),
         ["record"] => record(),
-        ["server"] => server(),
+        ["server"] => server(&Kind::ALL),
+        ["server", name] => {
+            Kind::named(name).ok_or_else(|| format!("no kind is called {name}")).and_then(|kind| server(&[kind]))
+        }
         ["drive"] => drive(),
-        _ => Err("usage: cargo bench --bench instructions [-- record | server]".to_owned()),
+        _ => Err("usage: cargo bench --bench instructions [-- record | server [KIND]]".to_owned()),
     };
     done.map_or_else(
         |mistake| {
@@ -84,7 +88,7 @@ fn record() -> Result<(), String> {
 
 /// Runs the driver in valgrind; each kind has a function of its own, whose cost is read from the profile.
 fn measure_answers() -> Result<Vec<(Kind, f64)>, String> {
-    let scratch = Scratch::new()?;
+    let scratch = Folder::new()?;
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut command = valgrind(&scratch, "out");
     command.args(["--toggle-collect=asks_*", "--separate-threads=no"]).arg(program).arg("drive");
@@ -154,19 +158,21 @@ fn ask(snapshot: &Snapshot, queries: &[Vec<u8>], name: &str) {
     let source = IpAddr::from([198, 41, 0, 4]);
     let mut buffer = [0; 1232];
     let mut octets = 0;
+    let mut scratch = Scratch::default();
     for (draw, query) in (0u64..).zip(queries) {
         let moment = snapshot.moment(draw << 32);
-        octets += answer(black_box(query), source, Transport::Udp, &moment, black_box(&mut buffer)).length;
+        let buffer = black_box(&mut buffer);
+        octets += answer(black_box(query), source, Transport::Udp, &moment, &mut scratch, buffer).length;
     }
     // Both keep the functions apart, which are folded into one otherwise.
     black_box((octets, name));
 }
 
 /// Runs the server in valgrind, once for each kind and once for none.
-fn server() -> Result<(), String> {
-    let scratch = Scratch::new()?;
+fn server(kinds: &[Kind]) -> Result<(), String> {
+    let scratch = Folder::new()?;
     let idle = serve_in_valgrind(&scratch, &[])?;
-    for kind in Kind::ALL {
+    for kind in kinds {
         let total = serve_in_valgrind(&scratch, &kind.queries(SENT))?;
         println!("{:18} {:8.0} instructions a query", kind.name(), (total - idle) / SENT as f64);
     }
@@ -174,9 +180,10 @@ fn server() -> Result<(), String> {
 }
 
 /// Instructions of a whole run of the server in which it answers `queries`.
-fn serve_in_valgrind(scratch: &Scratch, queries: &[Vec<u8>]) -> Result<f64, String> {
+fn serve_in_valgrind(scratch: &Folder, queries: &[Vec<u8>]) -> Result<f64, String> {
     let mut command = valgrind(scratch, "server");
     let mut child = command
+        .arg("--separate-threads=yes")
         .arg(env!("CARGO_BIN_EXE_meridian"))
         .args(["serve", "--config"])
         .arg(scratch.configuration()?)
@@ -186,16 +193,31 @@ fn serve_in_valgrind(scratch: &Scratch, queries: &[Vec<u8>]) -> Result<f64, Stri
         .map_err(|error| missing(&error))?;
     let mut ready = String::new();
     let read = child.stdout.take().map(BufReader::new).map(|mut out| (out.read_line(&mut ready), out));
-    let address = ready.trim().rsplit('=').next().and_then(|address| address.parse().ok());
+    let address = ready.split_whitespace().find_map(|word| word.strip_prefix("dns=")?.split(',').next()?.parse().ok());
     let asked = address.ok_or_else(|| format!("the server is not ready: {ready:?}")).and_then(|to| send(to, queries));
     // SAFETY: a signal to a child that was not waited for yet, whose number therefore nobody else has.
     unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
     child.wait().map_err(|error| error.to_string())?;
     drop(read);
     asked?;
-    let profile = std::fs::read_to_string(scratch.0.join("server")).map_err(|error| error.to_string())?;
-    let total = profile.lines().find_map(|line| line.strip_prefix("totals: ")?.trim().parse().ok());
-    total.ok_or_else(|| "the profile has no total".to_owned())
+    worker_total(&scratch.0)
+}
+
+/// Instructions of the worker's thread: the one whose profile has the code of batches. Profiles are taken away.
+fn worker_total(folder: &Path) -> Result<f64, String> {
+    let mut total = None;
+    for entry in std::fs::read_dir(folder).map_err(|error| error.to_string())? {
+        let path = entry.map_err(|error| error.to_string())?.path();
+        if !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("server")) {
+            continue;
+        }
+        let profile = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
+        std::fs::remove_file(&path).map_err(|error| error.to_string())?;
+        if profile.contains("src/server/batch.rs") {
+            total = profile.lines().find_map(|line| line.strip_prefix("totals: ")?.trim().parse().ok());
+        }
+    }
+    total.ok_or_else(|| "no thread's profile has the code of batches".to_owned())
 }
 
 /// Sends queries one by one, so that every one of them is a batch of its own.
@@ -211,7 +233,7 @@ fn send(to: SocketAddr, queries: &[Vec<u8>]) -> Result<(), String> {
     Ok(())
 }
 
-fn valgrind(scratch: &Scratch, profile: &str) -> Command {
+fn valgrind(scratch: &Folder, profile: &str) -> Command {
     let mut command = Command::new("valgrind");
     let file = format!("--callgrind-out-file={}", scratch.0.join(profile).display());
     command.args(["--tool=callgrind", "--quiet", &file]);
@@ -228,13 +250,13 @@ fn missing(error: &std::io::Error) -> String {
 }
 
 /// A folder for profiles that is removed at the end.
-struct Scratch(PathBuf);
+struct Folder(PathBuf);
 
-impl Scratch {
-    fn new() -> Result<Scratch, String> {
+impl Folder {
+    fn new() -> Result<Folder, String> {
         let path = std::env::temp_dir().join(format!("meridian-instructions-{}", std::process::id()));
         std::fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(Scratch(path))
+        Ok(Folder(path))
     }
 
     /// The configuration of the benches, with the city database if there is one.
@@ -251,7 +273,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use meridian::answer::{Transport, answer};
 use meridian::control::{Loaded, load};
+use meridian::dns::Scratch;
 
 #[path = "wire/mod.rs"]
 mod wire;
@@ -83,7 +84,14 @@ fn measure(loaded: &Loaded) -> [u64; 33] {
 fn scope(loaded: &Loaded, client: Ipv4Addr) -> u8 {
     let query = wire::query(1, "www.example.com", 1, &[&[0, 8, 0, 8, 0, 1, 32, 0], &client.octets()[..]].concat());
     let mut buffer = [0; 1232];
-    let answered = answer(&query, RESOLVER.into(), Transport::Udp, &loaded.snapshot.moment(0), &mut buffer);
+    let answered = answer(
+        &query,
+        RESOLVER.into(),
+        Transport::Udp,
+        &loaded.snapshot.moment(0),
+        &mut Scratch::default(),
+        &mut buffer,
+    );
     let reply = &buffer[..answered.length];
     // The subnet is the only option and so the end of the reply: ..., scope, four octets of address at most.
     let option = reply.windows(7).rposition(|window| window[..2] == [0, 8] && window[4..] == [0, 1, 32]);

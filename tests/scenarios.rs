@@ -16,7 +16,7 @@ use harness::{Message, Question, Reply, types};
 use meridian::answer::world::{Availability, Present};
 use meridian::answer::{Transport, answer};
 use meridian::control::{AtlasCache, Loaded, load};
-use meridian::dns::RecordType;
+use meridian::dns::{RecordType, Scratch};
 use meridian::steering::Share;
 use meridian::steering::pick::next_draw;
 
@@ -192,7 +192,7 @@ impl Play {
         self.draw = next_draw(self.draw);
         let mut buffer = [0; 4096];
         let moment = self.loaded.snapshot.moment(self.draw);
-        let answered = answer(&sent, self.resolver, Transport::Udp, &moment, &mut buffer);
+        let answered = answer(&sent, self.resolver, Transport::Udp, &moment, &mut Scratch::default(), &mut buffer);
         let received = &buffer[..answered.length];
         check_any(&sent, harness::Transport::Udp, received);
         Ok(Reply::checked(&question, harness::Transport::Udp, received).message)

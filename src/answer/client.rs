@@ -1,6 +1,6 @@
 //! Which address a client is looked up by, and how far an answer for it holds.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::dns::ClientSubnet;
 use crate::geo::catchment::UNROUTABLE;
@@ -20,8 +20,16 @@ pub struct Seen {
 impl Seen {
     /// Mapped (RFC 4291 section 2.5.5.2), the well-known translation prefix (RFC 6052 section 2.1), 6to4 (RFC 3056
     /// section 2) and Teredo (RFC 4380 section 4: the client's address stands last, inverted) are IPv4.
+    #[inline]
     pub fn of(address: IpAddr) -> Seen {
-        let IpAddr::V6(v6) = address else { return Seen { address, before: 0 } };
+        match address {
+            IpAddr::V4(_) => Seen { address, before: 0 },
+            IpAddr::V6(v6) => Seen::of_v6(v6),
+        }
+    }
+
+    fn of_v6(v6: Ipv6Addr) -> Seen {
+        let address = IpAddr::V6(v6);
         let bits = v6.to_bits();
         let carried = |v4: u32, before| Seen { address: IpAddr::V4(Ipv4Addr::from_bits(v4)), before };
         match (bits >> 96) as u32 {
@@ -60,8 +68,8 @@ impl Located {
     ///
     /// The scope is the block around the subnet either way: a client in private space shares the answer with that
     /// private block, not with the public space around it.
-    #[inline]
-    pub fn find(table: &AddressTable, source: IpAddr, subnet: Option<&ClientSubnet<'_>>) -> Located {
+    #[inline(always)]
+    pub fn find(table: &AddressTable, source: IpAddr, subnet: Option<&ClientSubnet>) -> Located {
         let Some(address) = subnet.and_then(|subnet| subnet.address()) else {
             let seen = Seen::of(source);
             return Located::new(seen, table.find(seen.address), 0, 0, false);

@@ -189,8 +189,7 @@ fn add_service(
         explanation.notes.push(format!("{} has no endpoint that answers {}", service.name, question.rtype));
         return;
     };
-    let mut place = [0; 16];
-    let subnet = question.asker.subnet(&mut place).filter(|subnet| service.client_subnet && subnet.source > 0);
+    let subnet = question.asker.subnet().filter(|subnet| service.client_subnet && subnet.source > 0);
     let source = question.asker.source();
     let decision = decide(service, now, source, subnet.as_ref(), draw, || 0);
     let explained = Explained { world, present, id, service, family, view, decision: &decision };

@@ -17,29 +17,32 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::dns::cookie::Secret;
+use crate::dns::cookie::{self, Secret};
+use crate::dns::query::{self, Scratch};
 use crate::dns::reply::{self, Reply, ReplyOpt};
-use crate::dns::{self, Query, Rcode, Reject, SearchName, UDP_PAYLOAD, UDP_PLAIN};
+use crate::dns::{Query, Rcode, Reject, UDP_PAYLOAD, UDP_PLAIN};
 use solve::Solver;
 use world::{Present, World};
 
 /// What a reply depends on besides the query and the client.
 #[derive(Clone, Copy)]
 pub struct Moment<'m> {
-    /// Zones, services, geography.
-    pub world: &'m World,
-    /// What they come to now.
+    /// What was published.
+    pub snapshot: &'m Snapshot,
+    /// What the World comes to now: the snapshot's own, but where somebody asks what if.
     pub present: &'m Present,
-    /// What NSID answers (RFC 5001), at most 255 octets.
-    pub nsid: Option<&'m [u8]>,
-    /// What server cookies are made with; `None`: cookies are off.
-    pub cookies: Option<&'m Secret>,
-    /// Seconds since 1970, modulo 2^32.
-    pub now: u32,
-    /// Uniform over all of `u64`.
-    pub draw: u64,
     /// How often each service has answered here.
     pub turns: &'m Turns,
+    /// What is drawn comes from it: another number for each query.
+    pub seed: u64,
+}
+
+impl<'m> Moment<'m> {
+    /// Zones, services, geography.
+    #[inline]
+    fn world(&self) -> &'m World {
+        &self.snapshot.world
+    }
 }
 
 /// For each service with round robin, how many answers were given: where it goes on.
@@ -79,16 +82,8 @@ pub struct Snapshot {
 impl Snapshot {
     /// The moment of one query.
     #[inline]
-    pub fn moment(&self, draw: u64) -> Moment<'_> {
-        Moment {
-            world: &self.world,
-            present: &self.present,
-            nsid: self.nsid.as_deref(),
-            cookies: self.cookies.as_ref(),
-            now: self.clock.load(Ordering::Relaxed),
-            draw,
-            turns: &self.turns,
-        }
+    pub fn moment(&self, seed: u64) -> Moment<'_> {
+        Moment { snapshot: self, present: &self.present, turns: &self.turns, seed }
     }
 }
 
@@ -159,16 +154,18 @@ pub struct Answered {
 }
 
 /// Answers one message from `source` into `buffer`, which is not longer than a reply may be.
-#[inline]
+///
+/// `scratch` is room that a caller keeps from query to query, so that it need not be cleared for each.
+#[inline(never)]
 pub fn answer(
     message: &[u8],
     source: IpAddr,
     transport: Transport,
     moment: &Moment<'_>,
+    scratch: &mut Scratch,
     buffer: &mut [u8],
 ) -> Answered {
-    let mut name = SearchName::new();
-    match dns::query::parse(message, &mut name) {
+    match query::parse(message, scratch) {
         Ok(query) => reply_to(message, &query, source, transport, moment, buffer),
         Err(reject) => refuse(message, reject, buffer),
     }
@@ -193,6 +190,7 @@ fn refuse(message: &[u8], reject: Reject, buffer: &mut [u8]) -> Answered {
     Answered { length, verdict }
 }
 
+#[inline(always)]
 fn reply_to(
     message: &[u8],
     query: &Query<'_>,
@@ -201,22 +199,29 @@ fn reply_to(
     moment: &Moment<'_>,
     buffer: &mut [u8],
 ) -> Answered {
-    let cookie = |client| moment.cookies.map(|cookies| cookies.cookie(client, source, moment.now));
-    let opt = ReplyOpt::owed(query.edns.as_ref(), moment.nsid, cookie);
+    let cookie = cookie_for(query, source, moment);
+    let opt = ReplyOpt::owed(query.edns, moment.snapshot.nsid.as_deref(), cookie.as_ref());
     let size = most_octets(query, transport);
-    let Ok(reply) = Reply::start(buffer, query.question.octets, size, opt.size()) else {
+    let Ok(mut reply) = Reply::start(buffer, query.question.octets, size, opt.size()) else {
         // Only a buffer that is too short to hold the question and OPT comes here.
         return Answered { length: 0, verdict: Verdict::Dropped };
     };
-    let mut solver = Solver::new(moment, query, source, reply);
-    let verdict = solver.solve();
-    let (reply, scope) = solver.finish();
+    let (verdict, scope) = Solver::new(moment, query, source, &mut reply).solve();
     Answered { length: reply.finish(id_and_flags(message), 1, &opt, scope), verdict }
 }
 
+/// The cookie to give, if the client sent its part and cookies are on.
+#[inline]
+fn cookie_for(query: &Query<'_>, source: IpAddr, moment: &Moment<'_>) -> Option<[u8; cookie::WHOLE]> {
+    let client = query.edns?.cookie.as_ref()?;
+    let secret = moment.snapshot.cookies.as_ref()?;
+    Some(secret.cookie(client, source, moment.snapshot.clock.load(Ordering::Relaxed)))
+}
+
 /// How long the reply may be (RFC 6891 section 6.2.3: less than 512 means 512).
+#[inline]
 fn most_octets(query: &Query<'_>, transport: Transport) -> usize {
-    match (transport, &query.edns) {
+    match (transport, query.edns) {
         (Transport::Stream, _) => usize::from(u16::MAX),
         (Transport::Udp, None) => usize::from(UDP_PLAIN),
         (Transport::Udp, Some(edns)) => usize::from(edns.payload.clamp(UDP_PLAIN, UDP_PAYLOAD)),

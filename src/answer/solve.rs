@@ -15,11 +15,11 @@ const MAX_TARGETS: usize = 16;
 const QUESTION_NAME: u16 = crate::dns::query::HEADER as u16;
 
 /// A reply on its way from the question to its last section.
-pub struct Solver<'m, 'q, 'b> {
+pub struct Solver<'m, 'q, 'r, 'b> {
     pub(super) moment: &'m Moment<'m>,
     pub(super) query: &'q Query<'q>,
     pub(super) source: IpAddr,
-    pub(super) reply: Reply<'b>,
+    pub(super) reply: &'r mut Reply<'b>,
     /// SCOPE PREFIX-LENGTH to give.
     pub(super) scope: u8,
 }
@@ -38,22 +38,23 @@ enum Step {
     Follow(u16),
 }
 
-impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
+impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     /// A reply that has its question and nothing else.
     #[inline]
-    pub fn new(moment: &'m Moment<'m>, query: &'q Query<'q>, source: IpAddr, reply: Reply<'b>) -> Self {
+    pub fn new(moment: &'m Moment<'m>, query: &'q Query<'q>, source: IpAddr, reply: &'r mut Reply<'b>) -> Self {
         Solver { moment, query, source, reply, scope: 0 }
     }
 
-    /// The reply and the scope of its client subnet.
-    #[inline]
-    pub fn finish(self) -> (Reply<'b>, u8) {
-        (self.reply, self.scope)
+    /// Writes every section; returns what became of the query, and the scope of its client subnet. A record that must
+    /// be there and does not fit sets TC.
+    #[inline(always)]
+    pub fn solve(mut self) -> (Verdict, u8) {
+        let verdict = self.solve_question();
+        (verdict, self.scope)
     }
 
-    /// Writes every section. A record that must be there and does not fit sets TC.
-    #[inline]
-    pub fn solve(&mut self) -> Verdict {
+    #[inline(always)]
+    fn solve_question(&mut self) -> Verdict {
         let question = &self.query.question;
         if !question.is_internet() || matches!(question.rtype, RecordType::AXFR | RecordType::IXFR) {
             return self.refuse();
@@ -67,8 +68,9 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
     }
 
     /// Follows aliases inside our zones, each name once.
+    #[inline(never)]
     fn solve_chain(&mut self, mut at: u16) -> Verdict {
-        let names = &self.moment.world.names;
+        let names = &self.moment.world().names;
         let mut seen = [&[][..]; MAX_CHAIN];
         for hop in 1..MAX_CHAIN {
             let Some(name) = self.name_at(at) else { break };
@@ -96,6 +98,7 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
         SearchName::from_wire(wire.get(..length)?)
     }
 
+    #[cold]
     fn truncate(&mut self) -> Verdict {
         self.reply.truncated = true;
         Verdict::Static
@@ -107,9 +110,9 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
         Verdict::Refused
     }
 
-    #[inline]
+    #[inline(always)]
     fn solve_name(&mut self, current: &Current<'_>, hop: usize) -> Result<Step, Full> {
-        match self.moment.world.names.look_up(current.name) {
+        match self.moment.world().names.look_up(current.name) {
             Lookup::Found(node) | Lookup::Wildcard(node) => {
                 self.reply.authoritative = true;
                 self.solve_answer(current, node, hop)
@@ -128,7 +131,7 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
     }
 
     /// The answer section for a name that exists, or that a wildcard stands in for.
-    #[inline]
+    #[inline(always)]
     fn solve_answer(&mut self, current: &Current<'_>, node: &'m Node, hop: usize) -> Result<Step, Full> {
         let asked = self.query.question.rtype;
         if let Some(service) = node.service
@@ -139,7 +142,7 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
                 verdict => Ok(Step::Done(verdict)),
             };
         }
-        let rrsets = self.moment.world.records.of(node.rrsets);
+        let rrsets = self.moment.world().records.of(node.rrsets);
         if let Some(found) = rrsets.iter().find(|rrset| rrset.rtype == asked) {
             let at = self.put(Section::Answer, found, current, node.zone, current.at)?;
             self.solve_additional(found, at, current.at, false);
@@ -173,7 +176,7 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
 
     /// The SOA record of a negative answer (RFC 2308 section 2).
     fn solve_negative(&mut self, current: &Current<'_>, zone: ZoneId) -> Result<(), Full> {
-        let Some(soa) = self.zone(zone).and_then(|zone| self.moment.world.records.get(zone.negative_soa)) else {
+        let Some(soa) = self.zone(zone).and_then(|zone| self.moment.world().records.get(zone.negative_soa)) else {
             return Ok(());
         };
         let owner = self.apex_pointer(current, zone);
@@ -185,7 +188,7 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
         let at_cut = usize::from(cut.labels) == current.name.label_count();
         if at_cut && self.query.question.rtype == RecordType::DS {
             self.reply.authoritative = true;
-            let rrsets = self.moment.world.records.of(cut.rrsets);
+            let rrsets = self.moment.world().records.of(cut.rrsets);
             return match rrsets.iter().find(|rrset| rrset.rtype == RecordType::DS) {
                 None => self.no_data(current, cut.zone),
                 Some(ds) => {
@@ -194,7 +197,7 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
                 }
             };
         }
-        let rrsets = self.moment.world.records.of(cut.rrsets);
+        let rrsets = self.moment.world().records.of(cut.rrsets);
         let Some(ns) = rrsets.iter().find(|rrset| rrset.rtype == RecordType::NS) else {
             return Ok(Step::Done(Verdict::Referral));
         };
@@ -207,7 +210,7 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
 
     /// DNAME and the CNAME made from it (RFC 6672 section 2.2).
     fn solve_redirected(&mut self, current: &Current<'_>, owner: &'m Node) -> Result<Step, Full> {
-        let records = &self.moment.world.records;
+        let records = &self.moment.world().records;
         let Some(dname) = owner.dname.and_then(|number| records.get(number)) else {
             return Ok(Step::Done(Verdict::Failed));
         };
@@ -233,7 +236,7 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
     /// The addresses of names in an RRset that was just written. With `needed` (a referral), glue at or below the
     /// cut must be there or TC is set (RFC 9471 section 3.1); otherwise what does not fit is left out.
     fn solve_additional(&mut self, rrset: &'m Prepared, rrset_at: usize, owner: u16, needed: bool) {
-        let world = self.moment.world;
+        let world = self.moment.world();
         for target in world.records.targets(rrset).iter().take(MAX_TARGETS) {
             let Some(node) = world.names.node(target.node).filter(|node| node.service.is_none()) else { continue };
             let at = target.at.map_or(usize::from(owner), |at| rrset_at + at as usize);
@@ -251,7 +254,7 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
     }
 
     fn zone(&self, zone: ZoneId) -> Option<&'m super::world::Zone> {
-        self.moment.world.zones.get(zone.0 as usize)
+        self.moment.world().zones.get(zone.0 as usize)
     }
 
     /// A pointer to the apex of a zone that holds the current name.
@@ -270,7 +273,7 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
         zone: ZoneId,
         owner: u16,
     ) -> Result<usize, Full> {
-        let apex_pointers = self.moment.world.records.apex_pointers(rrset);
+        let apex_pointers = self.moment.world().records.apex_pointers(rrset);
         let apex = if apex_pointers.is_empty() { 0 } else { self.apex_pointer(current, zone) };
         let at = self.reply.position();
         let written = self.put_records(section, rrset, owner)?;
@@ -288,7 +291,7 @@ impl<'m, 'q, 'b> Solver<'m, 'q, 'b> {
 
     #[inline]
     fn put_records(&mut self, section: Section, rrset: &'m Prepared, owner: u16) -> Result<&mut [u8], Full> {
-        let octets = self.moment.world.records.octets(rrset);
+        let octets = self.moment.world().records.octets(rrset);
         let written = self.reply.append(section, octets, rrset.count)?;
         let mut at = 0;
         for _ in 0..rrset.count {

@@ -29,13 +29,13 @@ pub struct Decision<'m> {
 
 /// Decides for one client. `subnet` is the client subnet to be used, if there is one; `turn` is asked for only by
 /// round robin.
-#[inline]
+#[inline(always)]
 pub fn decide<'m>(
     service: &Service,
     view: &'m PresentView,
     source: IpAddr,
-    subnet: Option<&ClientSubnet<'_>>,
-    draw: u64,
+    subnet: Option<&ClientSubnet>,
+    seed: u64,
     turn: impl FnOnce() -> u32,
 ) -> Decision<'m> {
     let located = Located::find(&view.table, source, subnet);
@@ -45,7 +45,7 @@ pub fn decide<'m>(
         None => Picks::default(),
         Some(stage) => {
             let turn = if service.pick == Pick::RoundRobin { turn() } else { 0 };
-            let way = Way { pick: service.pick, answers: service.answers, draw, turn };
+            let way = Way { pick: service.pick, answers: service.answers, seed, turn };
             pick(stage, &view.pools, located.client, way)
         }
     };
@@ -67,10 +67,10 @@ pub fn family_for(service: &Service, asked: RecordType) -> Option<Family> {
     }
 }
 
-impl Solver<'_, '_, '_> {
+impl Solver<'_, '_, '_, '_> {
     /// Answers from a service. `None`: the type is not the service's, so it comes from the zone file;
     /// `Some(NoData)`: the service has the name but nothing of this type for this client.
-    #[inline]
+    #[inline(always)]
     pub(super) fn solve_steered(
         &mut self,
         id: ServiceId,
@@ -79,7 +79,7 @@ impl Solver<'_, '_, '_> {
         hop: usize,
     ) -> Result<Option<Verdict>, Full> {
         let moment = self.moment;
-        let Some(service) = moment.world.services.get(id.0 as usize) else { return Ok(None) };
+        let Some(service) = moment.world().services.get(id.0 as usize) else { return Ok(None) };
         let Some(family) = family_for(service, asked) else { return Ok(None) };
         let subnet = self.subnet_in_use(service.client_subnet);
         // One tailored link in a reply whose scope can only speak for one (RFC 7871 section 7.2.1).
@@ -89,26 +89,26 @@ impl Solver<'_, '_, '_> {
         let Some(now) = moment.present.service(id) else { return Ok(Some(Verdict::NoData)) };
         let Some(view) = now.view(family) else { return Ok(Some(Verdict::NoData)) };
         let turn = || moment.turns.take(id);
-        let decision = decide(service, view, self.source, subnet, moment.draw, turn);
-        self.scope = decision.scope;
-        let ending = decision.outcome.map(|outcome| outcome.ending);
-        if decision.stage.is_none() && ending == Some(Ending::ServFail) {
+        let decision = decide(service, view, self.source, subnet, moment.seed, turn);
+        let Decision { outcome, stage, picks, scope, .. } = decision;
+        self.scope = scope;
+        if stage.is_none() && outcome.is_some_and(|outcome| outcome.ending == Ending::ServFail) {
             self.reply.rcode = Rcode::ServFail;
             self.reply.authoritative = false;
             return Ok(Some(Verdict::Failed));
         }
-        self.put_picks(&decision.picks, now, view, owner, asked).map(Some)
+        self.put_picks(&picks, now, view, owner, asked).map(Some)
     }
 
     /// The client subnet, if there is one and the service uses it.
     #[inline]
-    fn subnet_in_use(&self, enabled: bool) -> Option<&'_ ClientSubnet<'_>> {
-        let subnet = self.query.edns.as_ref().and_then(|edns| edns.client_subnet.as_ref());
+    fn subnet_in_use(&self, enabled: bool) -> Option<&'_ ClientSubnet> {
+        let subnet = self.query.edns.and_then(|edns| edns.client_subnet.as_ref());
         subnet.filter(|subnet| enabled && subnet.source > 0)
     }
 
     /// Writes what was picked: addresses of the type asked for, or one CNAME.
-    #[inline]
+    #[inline(always)]
     fn put_picks(
         &mut self,
         picks: &Picks,
@@ -118,23 +118,18 @@ impl Solver<'_, '_, '_> {
         asked: RecordType,
     ) -> Result<Verdict, Full> {
         let mut written = false;
-        for &(region, endpoint) in picks.as_slice() {
+        for (region, endpoint) in picks.iter() {
             match view.endpoint(region, endpoint) {
-                Some(EndpointData::Name(target)) if !written => {
-                    self.reply.append_record(
-                        Section::Answer,
-                        owner,
-                        RecordType::CNAME,
-                        now.ttl,
-                        &[target.as_wire()],
-                    )?;
-                    return Ok(Verdict::Steered);
-                }
                 Some(EndpointData::V4(address)) if asked == RecordType::A => {
-                    self.reply.append_record(Section::Answer, owner, asked, now.ttl, &[address])?;
+                    self.reply.append_address(owner, asked, now.ttl, address)?;
                 }
                 Some(EndpointData::V6(address)) if asked == RecordType::AAAA => {
-                    self.reply.append_record(Section::Answer, owner, asked, now.ttl, &[address])?;
+                    self.reply.append_address(owner, asked, now.ttl, address)?;
+                }
+                Some(EndpointData::Name(target)) if !written => {
+                    let target = &[target.as_wire()];
+                    self.reply.append_record(Section::Answer, owner, RecordType::CNAME, now.ttl, target)?;
+                    return Ok(Verdict::Steered);
                 }
                 _ => continue,
             }

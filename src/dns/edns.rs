@@ -10,8 +10,8 @@ pub const OPTION_NSID: u16 = 3;
 pub const OPTION_CLIENT_SUBNET: u16 = 8;
 
 /// What the OPT record of a query says.
-#[derive(Debug, Clone, Copy)]
-pub struct Edns<'d> {
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Edns {
     /// The largest UDP payload that the client takes, in octets, as sent.
     pub payload: u16,
     /// EDNS version.
@@ -23,7 +23,7 @@ pub struct Edns<'d> {
     /// The client's part of a cookie (RFC 7873), if there is one; of several, the first (section 5.2.2).
     pub cookie: Option<[u8; cookie::CLIENT]>,
     /// The client subnet option, if there is one.
-    pub client_subnet: Option<ClientSubnet<'d>>,
+    pub client_subnet: Option<ClientSubnet>,
 }
 
 /// Address family of a client subnet (IANA "Address Family Numbers").
@@ -39,89 +39,114 @@ pub enum Family {
 
 /// A client subnet option that passed every check of RFC 7871 section 6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientSubnet<'d> {
+pub struct ClientSubnet {
     /// Family.
     pub family: Family,
     /// SOURCE PREFIX-LENGTH, at most 32 or 128.
     pub source: u8,
-    /// The address octets as sent: exactly as many as the prefix needs, no bit set beyond it.
-    pub octets: &'d [u8],
+    /// The address from its first bit on, zeros behind the prefix.
+    bits: u128,
 }
 
-impl<'d> Edns<'d> {
-    /// Reads an OPT record from its class, TTL and data; `None` when an option is malformed.
-    pub fn read(class: u16, ttl: u32, data: &'d [u8]) -> Option<Edns<'d>> {
-        let mut edns = Edns {
-            payload: class,
-            version: (ttl >> 16) as u8,
-            dnssec_ok: ttl & 0x8000 != 0,
-            nsid: false,
-            cookie: None,
-            client_subnet: None,
-        };
+impl Edns {
+    /// Reads an OPT record from its class, TTL and data in place of what was there; `None` when an option is malformed.
+    #[inline]
+    pub fn read(&mut self, class: u16, ttl: u32, data: &[u8]) -> Option<()> {
+        self.payload = class;
+        self.version = (ttl >> 16) as u8;
+        self.dnssec_ok = ttl & 0x8000 != 0;
+        self.nsid = false;
+        self.cookie = None;
+        self.client_subnet = None;
         // Another version may lay its options out differently; it is refused by its number (RFC 6891 section 6.1.3).
-        if edns.version != 0 {
-            return Some(edns);
+        if self.version != 0 {
+            return Some(());
         }
         let mut rest = data;
         while let Some((&[c1, c0, l1, l0], after)) = rest.split_first_chunk::<4>() {
             let (value, next) = after.split_at_checked(usize::from(u16::from_be_bytes([l1, l0])))?;
             match u16::from_be_bytes([c1, c0]) {
-                OPTION_NSID => edns.nsid = true,
-                OPTION_COOKIE if edns.cookie.is_none() => edns.cookie = Some(cookie::read(value)?),
-                OPTION_CLIENT_SUBNET if edns.client_subnet.is_some() => return None,
-                OPTION_CLIENT_SUBNET => edns.client_subnet = Some(ClientSubnet::read(value)?),
+                OPTION_CLIENT_SUBNET if self.client_subnet.is_some() => return None,
+                OPTION_CLIENT_SUBNET => self.client_subnet = Some(ClientSubnet::read(value)?),
+                OPTION_NSID => self.nsid = true,
+                OPTION_COOKIE if self.cookie.is_none() => self.cookie = Some(*cookie::read(value)?),
                 _ => {}
             }
             rest = next;
         }
-        rest.is_empty().then_some(edns)
+        rest.is_empty().then_some(())
     }
 }
 
-impl<'d> ClientSubnet<'d> {
+impl ClientSubnet {
+    /// The subnet of `prefix` bits around an address; a longer prefix than the family has means all of it.
+    pub fn around(address: IpAddr, prefix: u8) -> ClientSubnet {
+        let (family, bits, most) = match address {
+            IpAddr::V4(address) => (Family::V4, u128::from(address.to_bits()) << 96, 32),
+            IpAddr::V6(address) => (Family::V6, address.to_bits(), 128),
+        };
+        let source = prefix.min(most);
+        ClientSubnet { family, source, bits: bits & !beyond(source) }
+    }
+
     /// Reads the option's value; `None` for what RFC 7871 section 7.2.1 answers with FORMERR: an unknown family, a
     /// prefix that the family does not have, too few or too many octets, bits beyond the prefix, a scope in a query.
-    pub fn read(value: &'d [u8]) -> Option<ClientSubnet<'d>> {
+    #[inline]
+    pub fn read(value: &[u8]) -> Option<ClientSubnet> {
         let (&[f1, f0, source, scope], octets) = value.split_first_chunk::<4>()?;
         let (family, most) = match u16::from_be_bytes([f1, f0]) {
-            0 => (Family::None, 0),
             1 => (Family::V4, 32),
             2 => (Family::V6, 128),
+            0 => (Family::None, 0),
             _ => return None,
         };
-        let right_length = octets.len() == usize::from(source).div_ceil(8);
-        if source > most || scope != 0 || !right_length {
+        if source > most || scope != 0 || octets.len() != usize::from(source).div_ceil(8) {
             return None;
         }
-        let beyond = 0xffu8.checked_shr(u32::from(source % 8)).unwrap_or(0);
-        let clean = source % 8 == 0 || octets.last().is_none_or(|last| last & beyond == 0);
-        clean.then_some(ClientSubnet { family, source, octets })
+        let partial = source % 8;
+        if partial > 0 && octets.last().is_some_and(|last| last & (0xff >> partial) != 0) {
+            return None;
+        }
+        let bits = match octets {
+            // A /24, what resolvers send for IPv4, and so by far the most frequent.
+            &[a, b, c] => u128::from(u32::from_be_bytes([a, b, c, 0])) << 96,
+            _ => octets.iter().rev().fold(0, |bits, &octet| bits >> 8 | u128::from(octet) << 120),
+        };
+        Some(ClientSubnet { family, source, bits })
     }
 
     /// The first address of the subnet; `None` when the prefix is 0: "do not use" (RFC 7871 section 7.1.2).
+    #[inline]
     pub fn address(&self) -> Option<IpAddr> {
-        if self.source == 0 {
-            return None;
-        }
         match self.family {
+            _ if self.source == 0 => None,
             Family::None => None,
-            Family::V4 => padded(self.octets).map(|octets: [u8; 4]| IpAddr::V4(Ipv4Addr::from(octets))),
-            Family::V6 => padded(self.octets).map(|octets: [u8; 16]| IpAddr::V6(Ipv6Addr::from(octets))),
+            Family::V4 => Some(IpAddr::V4(Ipv4Addr::from_bits((self.bits >> 96) as u32))),
+            Family::V6 => Some(IpAddr::V6(Ipv6Addr::from_bits(self.bits))),
         }
     }
 
-    /// The family's number on the wire.
-    pub fn family_number(&self) -> u16 {
-        self.family as u16
+    /// Octets of the option's value.
+    #[inline]
+    pub fn size(&self) -> usize {
+        4 + usize::from(self.source).div_ceil(8)
+    }
+
+    /// Writes the option's value with a SCOPE PREFIX-LENGTH; `None` if `place` is not [`ClientSubnet::size`] long.
+    #[inline]
+    pub fn write(&self, scope: u8, place: &mut [u8]) -> Option<()> {
+        let (head, octets) = place.split_first_chunk_mut::<4>()?;
+        *head = [0, self.family as u8, self.source, scope];
+        let address = self.bits.to_be_bytes();
+        octets.copy_from_slice(address.get(..octets.len())?);
+        Some(())
     }
 }
 
-/// `octets` with zeros behind; `None` if they are too many.
-fn padded<const N: usize>(octets: &[u8]) -> Option<[u8; N]> {
-    let mut whole = [0; N];
-    whole.get_mut(..octets.len())?.copy_from_slice(octets);
-    Some(whole)
+/// The bits that stand behind a prefix.
+#[inline]
+fn beyond(prefix: u8) -> u128 {
+    u128::MAX.checked_shr(u32::from(prefix)).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -136,6 +161,19 @@ mod tests {
         assert_eq!(subnet.address(), Some("2001:db8:8000::".parse().unwrap()));
         assert_eq!(ClientSubnet::read(&[0, 1, 0, 0]).unwrap().address(), None);
         assert_eq!(ClientSubnet::read(&[0, 0, 0, 0]).unwrap().family, Family::None);
+    }
+
+    #[test]
+    fn every_prefix_is_written_as_it_was_read() {
+        let (v4, v6) = ("203.0.113.255".parse().unwrap(), "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff".parse().unwrap());
+        let prefixes = (0..=32).map(|prefix| (v4, prefix)).chain((0..=128).map(|prefix| (v6, prefix)));
+        for (address, prefix) in prefixes {
+            let subnet = ClientSubnet::around(address, prefix);
+            let mut value = [0; 20];
+            let place = &mut value[..subnet.size()];
+            subnet.write(0, place).unwrap();
+            assert_eq!(ClientSubnet::read(place), Some(subnet), "{address}/{prefix}");
+        }
     }
 
     #[test]
@@ -157,16 +195,21 @@ mod tests {
         }
     }
 
+    fn read(class: u16, ttl: u32, data: &[u8]) -> Option<Edns> {
+        let mut edns = Edns::default();
+        edns.read(class, ttl, data).map(|()| edns)
+    }
+
     #[test]
     fn options_are_walked_whole() {
         let subnet = [0, 8, 0, 7, 0, 1, 24, 0, 203, 0, 113];
         let nsid = [0, 3, 0, 0];
         let both = [&nsid[..], &subnet].concat();
-        let edns = Edns::read(1232, 0x8000, &both).unwrap();
+        let edns = read(1232, 0x8000, &both).unwrap();
         assert!(edns.nsid && edns.dnssec_ok && edns.client_subnet.is_some());
-        assert!(Edns::read(1232, 0, &[&subnet[..], &subnet].concat()).is_none(), "two subnets");
-        assert!(Edns::read(1232, 0, &[0, 3, 0]).is_none(), "a cut option header");
-        assert!(Edns::read(1232, 0, &[0, 3, 0, 1]).is_none(), "an option past the end");
-        assert!(Edns::read(512, 0, &nsid.repeat(200)).is_some());
+        assert!(read(1232, 0, &[&subnet[..], &subnet].concat()).is_none(), "two subnets");
+        assert!(read(1232, 0, &[0, 3, 0]).is_none(), "a cut option header");
+        assert!(read(1232, 0, &[0, 3, 0, 1]).is_none(), "an option past the end");
+        assert!(read(512, 0, &nsid.repeat(200)).is_some());
     }
 }

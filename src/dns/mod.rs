@@ -10,7 +10,7 @@ pub mod reply;
 
 pub use edns::{ClientSubnet, Edns, Family};
 pub use name::{Name, NameError};
-pub use query::{Query, Question, Rcode, Reject, SearchName};
+pub use query::{Query, Question, Rcode, Reject, Scratch, SearchName};
 pub use reply::{Full, Reply};
 pub use rtype::RecordType;
 

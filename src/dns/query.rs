@@ -8,11 +8,15 @@ use super::{CLASS_IN, RecordType, name};
 
 /// Header octets (RFC 1035 section 4.1.1).
 pub const HEADER: usize = 12;
-/// Records besides the question that are walked over before a query is refused as malformed.
-const RECORD_BUDGET: u16 = 16;
+/// QDCOUNT, ANCOUNT, NSCOUNT and ARCOUNT of a query, as far as they are fixed: one question, no answers, fewer than 32
+/// records in each of the sections that are walked over.
+const COUNTS: u64 = 0x0001_0000_0000_0000;
+const FIXED_COUNTS: u64 = 0xffff_ffff_ffe0_ffe0;
 
-/// Room for a name and for the rest of its last eight octets.
-const ROOM: usize = name::MAX_NAME + 8;
+/// Octets that are lowered at a time.
+const LANE: usize = 16;
+/// Room for a name and for the rest of its last lane.
+const ROOM: usize = name::MAX_NAME + LANE;
 
 /// Response codes that this server gives (IANA "DNS RCODEs").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,7 +63,15 @@ pub struct Query<'d> {
     /// The question.
     pub question: Question<'d>,
     /// The OPT record, if there is one.
-    pub edns: Option<Edns<'d>>,
+    pub edns: Option<&'d Edns>,
+}
+
+/// Room for what is read out of a query. A caller keeps it from query to query, so that it need not be cleared for
+/// each.
+#[derive(Debug, Clone, Default)]
+pub struct Scratch {
+    name: SearchName,
+    edns: Edns,
 }
 
 /// One question.
@@ -104,7 +116,7 @@ impl SearchName {
 
     /// Reads the uncompressed name at the start of `wire` in place of what was there; returns its length, or `None`
     /// if it is cut off, compressed or too long.
-    #[inline]
+    #[inline(always)]
     pub fn read(&mut self, wire: &[u8]) -> Option<usize> {
         let mut at = 0usize;
         let mut labels = 0usize;
@@ -163,37 +175,26 @@ impl Default for SearchName {
 }
 
 /// Copies the first `length` octets of `from` in lower case. Length octets of labels are at most 63, below the letters,
-/// so the whole run can be lowered at once: eight octets at a time, the last ones with what follows them.
-#[inline]
+/// so the whole run can be lowered at once: a lane at a time, the last one with what follows the name.
+#[inline(always)]
 fn copy_lowered(to: &mut [u8; ROOM], from: &[u8], length: usize) {
     let mut at = 0;
     while at < length {
-        match (to.get_mut(at..at + 8), from.get(at..at + 8).and_then(|word| word.first_chunk::<8>())) {
-            (Some(place), Some(word)) => place.copy_from_slice(&lowered(u64::from_le_bytes(*word)).to_le_bytes()),
+        let lane = from.get(at..).and_then(|rest| rest.first_chunk::<LANE>());
+        match (to.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<LANE>()), lane) {
+            (Some(place), Some(lane)) => *place = lane.map(|octet| octet.to_ascii_lowercase()),
             _ => return copy_last(to, from, at, length),
         }
-        at += 8;
+        at += LANE;
     }
 }
 
 /// The same for the last octets of a datagram that ends right behind them.
-#[cold]
+#[inline(never)]
 fn copy_last(to: &mut [u8; ROOM], from: &[u8], at: usize, length: usize) {
     for (to, from) in to.iter_mut().zip(from).take(length).skip(at) {
         *to = from.to_ascii_lowercase();
     }
-}
-
-/// Eight octets with `A` to `Z` lowered: adding 0x3f or 0x25 to the low seven bits carries into the top bit from `A`
-/// on, and from one past `Z` on.
-#[inline]
-fn lowered(word: u64) -> u64 {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    let low = word & (0x7f * EACH);
-    let from_a = low + 0x3f * EACH;
-    let past_z = low + 0x25 * EACH;
-    let letters = from_a & !past_z & !word & (0x80 * EACH);
-    word | letters >> 2
 }
 
 /// Opcode, the four bits after QR.
@@ -206,64 +207,60 @@ fn opcode(flags: u16) -> u16 {
 /// Malformed: FORMERR (RFC 1035 section 4.1.1); any opcode but QUERY: NOTIMP; EDNS version over 0: BADVERS
 /// (RFC 6891 section 6.1.3); QDCOUNT other than 1: FORMERR (RFC 9619 section 4).
 ///
-/// `name` is room for the question's name.
 #[inline]
-pub fn parse<'d>(datagram: &'d [u8], name: &'d mut SearchName) -> Result<Query<'d>, Reject> {
+pub fn parse<'d>(datagram: &'d [u8], scratch: &'d mut Scratch) -> Result<Query<'d>, Reject> {
     let header = datagram.first_chunk::<HEADER>().ok_or(Reject::Drop)?;
     let flags = u16::from_be_bytes([header[2], header[3]]);
     if flags & 0x8000 != 0 {
         return Err(Reject::Drop);
     }
-    let body = parse_body(datagram, header, name);
+    let Scratch { name, edns } = scratch;
+    let mut has_edns = false;
+    let question = parse_body(datagram, header, name, edns, &mut has_edns);
     if opcode(flags) != 0 {
-        let edns = matches!(&body, Ok((_, Some(_))));
-        return Err(Reject::Reply { rcode: Rcode::NotImp, edns });
+        return Err(Reject::Reply { rcode: Rcode::NotImp, edns: has_edns && question.is_some() });
     }
-    let (question, edns) = body.map_err(|Malformed { edns }| Reject::Reply { rcode: Rcode::FormErr, edns })?;
-    if edns.as_ref().is_some_and(|edns| edns.version != 0) {
+    let question = question.ok_or(Reject::Reply { rcode: Rcode::FormErr, edns: has_edns })?;
+    let edns = if has_edns { Some(&*edns) } else { None };
+    if edns.is_some_and(|edns| edns.version != 0) {
         return Err(Reject::Reply { rcode: Rcode::BadVers, edns: true });
     }
     Ok(Query { flags, question, edns })
 }
 
-/// The message does not parse; whether an OPT record was seen before that.
-struct Malformed {
-    edns: bool,
-}
-
-/// Everything after the header.
+/// Everything after the header; `None` when it does not parse. `has_edns`: an OPT record was come upon.
 #[inline]
 fn parse_body<'d>(
     datagram: &'d [u8],
     header: &[u8; HEADER],
     name: &'d mut SearchName,
-) -> Result<(Question<'d>, Option<Edns<'d>>), Malformed> {
-    const PLAIN: Malformed = Malformed { edns: false };
-    let [_, _, _, _, q1, q0, an1, an0, ns1, ns0, ar1, ar0] = *header;
-    let (questions, answers) = (u16::from_be_bytes([q1, q0]), u16::from_be_bytes([an1, an0]));
-    let (authorities, additionals) = (u16::from_be_bytes([ns1, ns0]), u16::from_be_bytes([ar1, ar0]));
-    if questions != 1 || answers != 0 || authorities > RECORD_BUDGET || additionals > RECORD_BUDGET {
-        return Err(PLAIN);
+    edns: &mut Edns,
+    has_edns: &mut bool,
+) -> Option<Question<'d>> {
+    let [_, _, _, _, counts @ ..] = *header;
+    let counts = u64::from_be_bytes(counts);
+    if counts & FIXED_COUNTS != COUNTS {
+        return None;
     }
-    let question = read_question(datagram, name).ok_or(PLAIN)?;
+    let (authorities, additionals) = (counts >> 16 & 0xffff, counts & 0xffff);
+    let question = read_question(datagram, name)?;
     let mut at = HEADER + question.octets.len();
     for _ in 0..authorities {
-        let record = Record::read(datagram, at).filter(|record| record.rtype != RecordType::OPT).ok_or(PLAIN)?;
+        let record = Record::read(datagram, at).filter(|record| record.rtype != RecordType::OPT)?;
         at = record.end;
     }
-    let mut edns: Option<Edns<'d>> = None;
     for _ in 0..additionals {
-        let seen = Malformed { edns: edns.is_some() };
-        let Some(record) = Record::read(datagram, at) else { return Err(seen) };
+        let record = Record::read_plain(datagram, at).or_else(|| Record::read(datagram, at))?;
         at = record.end;
         if record.rtype == RecordType::OPT {
-            if edns.is_some() || !record.owner_is_root {
-                return Err(seen);
+            if *has_edns || !record.owner_is_root {
+                return None;
             }
-            edns = Some(Edns::read(record.class, record.ttl, record.data).ok_or(Malformed { edns: true })?);
+            *has_edns = true;
+            edns.read(record.class, record.ttl, record.data)?;
         }
     }
-    if at == datagram.len() { Ok((question, edns)) } else { Err(Malformed { edns: edns.is_some() }) }
+    (at == datagram.len()).then_some(question)
 }
 
 /// The question right after the header.
@@ -291,18 +288,31 @@ struct Record<'d> {
 }
 
 impl<'d> Record<'d> {
+    /// The record at `start`.
+    #[cold]
     fn read(datagram: &'d [u8], start: usize) -> Option<Record<'d>> {
-        let owner_end = skip_name(datagram, start)?;
-        let &[t1, t0, c1, c0, l3, l2, l1, l0, d1, d0] = datagram.get(owner_end..)?.first_chunk::<10>()?;
-        let data_start = owner_end + 10;
-        let end = data_start + usize::from(u16::from_be_bytes([d1, d0]));
+        let owner_is_root = datagram.get(start) == Some(&0);
+        Record::read_behind_owner(datagram, skip_name(datagram, start)?, owner_is_root)
+    }
+
+    /// The record at `start` if its owner is the root, as it is for OPT.
+    #[inline]
+    fn read_plain(datagram: &'d [u8], start: usize) -> Option<Record<'d>> {
+        let owner_is_root = datagram.get(start) == Some(&0);
+        if owner_is_root { Record::read_behind_owner(datagram, start + 1, true) } else { None }
+    }
+
+    #[inline]
+    fn read_behind_owner(datagram: &'d [u8], owner_end: usize, owner_is_root: bool) -> Option<Record<'d>> {
+        let (&[t1, t0, c1, c0, l3, l2, l1, l0, d1, d0], rest) = datagram.get(owner_end..)?.split_first_chunk::<10>()?;
+        let length = usize::from(u16::from_be_bytes([d1, d0]));
         Some(Record {
-            owner_is_root: datagram.get(start) == Some(&0),
+            owner_is_root,
             rtype: RecordType(u16::from_be_bytes([t1, t0])),
             class: u16::from_be_bytes([c1, c0]),
             ttl: u32::from_be_bytes([l3, l2, l1, l0]),
-            data: datagram.get(data_start..end)?,
-            end,
+            data: rest.get(..length)?,
+            end: owner_end + 10 + length,
         })
     }
 }
@@ -345,7 +355,7 @@ mod tests {
     const OPT: &[u8] = b"\0\0\x29\x04\xd0\0\0\x80\0\0\0";
 
     fn rejected(datagram: &[u8]) -> Option<Reject> {
-        parse(datagram, &mut SearchName::new()).err()
+        parse(datagram, &mut Scratch::default()).err()
     }
 
     const FORMERR: Option<Reject> = Some(Reject::Reply { rcode: Rcode::FormErr, edns: false });
@@ -353,7 +363,7 @@ mod tests {
     #[test]
     fn a_plain_query_reads() {
         let datagram = message([1, 0, 0, 0], QUESTION);
-        let mut name = SearchName::new();
+        let mut name = Scratch::default();
         let query = parse(&datagram, &mut name).unwrap();
         assert_eq!(query.question.name.as_wire(), b"\x03www\x07example\x03com\0");
         assert_eq!(query.question.octets, QUESTION);
@@ -427,7 +437,7 @@ mod tests {
     #[test]
     fn opt_is_one_and_belongs_to_the_root() {
         let ok = message([1, 0, 0, 1], &[QUESTION, OPT].concat());
-        assert!(parse(&ok, &mut SearchName::new()).unwrap().edns.is_some());
+        assert!(parse(&ok, &mut Scratch::default()).unwrap().edns.is_some());
         let twice = message([1, 0, 0, 2], &[QUESTION, OPT, OPT].concat());
         assert_eq!(rejected(&twice), Some(Reject::Reply { rcode: Rcode::FormErr, edns: true }));
         let named = message([1, 0, 0, 1], &[QUESTION, b"\x01a", OPT].concat());
@@ -440,10 +450,15 @@ mod tests {
     }
 
     #[test]
-    fn eight_octets_are_lowered_as_one_is() {
-        for octet in 0..=255u8 {
-            let word = u64::from_le_bytes([octet, b'A', octet, b'Z', 0xff, octet, b'[', b'@']);
-            assert_eq!(lowered(word).to_le_bytes(), word.to_le_bytes().map(|octet| octet.to_ascii_lowercase()));
+    fn names_are_lowered_wherever_they_end() {
+        for length in 1..=63u8 {
+            let label: Vec<u8> =
+                (0..length).map(|at| [b'A', b'Z', b'[', b'@', 0xff, b'm'][usize::from(at) % 6]).collect();
+            let wire = [&[length][..], &label, &[0]].concat();
+            for behind in [0, 3, LANE] {
+                let name = SearchName::from_wire(&[&wire[..], &vec![b'X'; behind]].concat()).unwrap();
+                assert_eq!(name.as_wire(), wire.to_ascii_lowercase(), "{behind} octets behind {length}");
+            }
         }
     }
 

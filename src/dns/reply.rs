@@ -55,51 +55,86 @@ pub struct Reply<'b> {
 /// What the OPT record of the reply will say, known before the first record is written.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ReplyOpt<'d> {
-    /// Whether there is one at all: only if the query had one (RFC 6891 section 7).
-    pub present: bool,
+    /// Octets it takes; 0: there is none, because the query had none (RFC 6891 section 7).
+    size: usize,
     /// DO, copied (RFC 3225 section 3).
-    pub dnssec_ok: bool,
+    dnssec_ok: bool,
     /// NSID, if it was asked for and is configured.
-    pub nsid: Option<&'d [u8]>,
+    nsid: Option<&'d [u8]>,
     /// The cookie, if the client sent its part and cookies are on.
-    pub cookie: Option<[u8; cookie::WHOLE]>,
+    cookie: Option<&'d [u8; cookie::WHOLE]>,
     /// The client subnet to echo.
-    pub client_subnet: Option<ClientSubnet<'d>>,
+    client_subnet: Option<&'d ClientSubnet>,
 }
 
 impl<'d> ReplyOpt<'d> {
-    /// The OPT record owed to a query.
+    /// One without options.
+    pub const PLAIN: ReplyOpt<'static> =
+        ReplyOpt { size: OPT_FIXED, dnssec_ok: false, nsid: None, cookie: None, client_subnet: None };
+
+    /// The OPT record owed to a query. `nsid` is given if it is asked for.
     #[inline]
     pub fn owed(
-        edns: Option<&Edns<'d>>,
+        edns: Option<&'d Edns>,
         nsid: Option<&'d [u8]>,
-        cookie: impl FnOnce([u8; cookie::CLIENT]) -> Option<[u8; cookie::WHOLE]>,
+        cookie: Option<&'d [u8; cookie::WHOLE]>,
     ) -> ReplyOpt<'d> {
-        match edns {
-            None => ReplyOpt::default(),
-            Some(edns) => ReplyOpt {
-                present: true,
-                dnssec_ok: edns.dnssec_ok,
-                nsid: nsid.filter(|_| edns.nsid),
-                cookie: edns.cookie.and_then(cookie),
-                client_subnet: edns.client_subnet,
-            },
-        }
+        let Some(edns) = edns else { return ReplyOpt::default() };
+        let nsid = nsid.filter(|_| edns.nsid);
+        let client_subnet = edns.client_subnet.as_ref();
+        let option = |size: usize| 4 + size;
+        let size = OPT_FIXED
+            + client_subnet.map_or(0, |subnet| option(subnet.size()))
+            + nsid.map_or(0, |id| option(id.len()))
+            + cookie.map_or(0, |cookie| option(cookie.len()));
+        ReplyOpt { size, dnssec_ok: edns.dnssec_ok, nsid, cookie, client_subnet }
     }
 
     /// Octets it takes.
+    #[inline]
     pub fn size(&self) -> usize {
-        if !self.present {
-            return 0;
-        }
-        let nsid = self.nsid.map_or(0, |id| 4 + id.len());
-        let cookie = self.cookie.map_or(0, |cookie| 4 + cookie.len());
-        OPT_FIXED + nsid + cookie + self.client_subnet.map_or(0, |subnet| 8 + subnet.octets.len())
+        self.size
     }
+
+    /// Writes the record into `place`, which is [`ReplyOpt::size`] long.
+    #[inline]
+    fn write(&self, place: &mut [u8], rcode: Rcode, scope: u8) -> Option<()> {
+        let (fixed, mut options) = place.split_first_chunk_mut::<OPT_FIXED>()?;
+        let [class1, class0] = UDP_PAYLOAD.to_be_bytes();
+        let [length1, length0] = (options.len() as u16).to_be_bytes();
+        let extended = (rcode as u16 >> 4) as u8;
+        let flags = if self.dnssec_ok { 0x80 } else { 0 };
+        *fixed = [0, 0, RecordType::OPT.0 as u8, class1, class0, extended, 0, flags, 0, length1, length0];
+        if let Some(subnet) = self.client_subnet {
+            let (value, rest) = option(options, OPTION_CLIENT_SUBNET, subnet.size())?;
+            subnet.write(scope, value)?;
+            options = rest;
+        }
+        if let Some(id) = self.nsid {
+            let (value, rest) = option(options, OPTION_NSID, id.len())?;
+            value.copy_from_slice(id);
+            options = rest;
+        }
+        if let Some(cookie) = self.cookie {
+            let (value, _) = option(options, OPTION_COOKIE, cookie.len())?;
+            value.copy_from_slice(cookie);
+        }
+        Some(())
+    }
+}
+
+/// Writes the head of an option; what follows it, split behind its value.
+#[inline]
+fn option(place: &mut [u8], code: u16, size: usize) -> Option<(&mut [u8], &mut [u8])> {
+    let (head, rest) = place.split_first_chunk_mut::<4>()?;
+    let ([code1, code0], [size1, size0]) = (code.to_be_bytes(), (size as u16).to_be_bytes());
+    *head = [code1, code0, size1, size0];
+    rest.split_at_mut_checked(size)
 }
 
 impl<'b> Reply<'b> {
     /// Starts a reply of at most `size` octets with the question echoed; `reserve` octets are kept for OPT.
+    #[inline]
     pub fn start(buffer: &'b mut [u8], question: &[u8], size: usize, reserve: usize) -> Result<Reply<'b>, Full> {
         let length = HEADER + question.len();
         let limit = size.min(buffer.len()).checked_sub(reserve).filter(|&limit| limit >= length).ok_or(Full)?;
@@ -143,6 +178,28 @@ impl<'b> Reply<'b> {
         Ok(place)
     }
 
+    /// Appends one address to the answer section; its owner is a pointer to `owner`.
+    #[inline(always)]
+    pub fn append_address<const N: usize>(
+        &mut self,
+        owner: u16,
+        rtype: RecordType,
+        ttl: u32,
+        address: &[u8; N],
+    ) -> Result<(), Full> {
+        let end = self.length + RECORD_HEADER + N;
+        if end > self.limit {
+            return Err(Full);
+        }
+        let place = self.buffer.get_mut(self.length..end).ok_or(Full)?;
+        let (header, data) = place.split_first_chunk_mut::<RECORD_HEADER>().ok_or(Full)?;
+        *header = record_header(owner, rtype, ttl, N as u16);
+        *data.first_chunk_mut::<N>().ok_or(Full)? = *address;
+        self.length = end;
+        self.counts[Section::Answer as usize] += 1;
+        Ok(())
+    }
+
     /// Appends one record whose owner is a pointer to `owner`; `data` is given in parts.
     #[inline]
     pub fn append_record(
@@ -177,11 +234,13 @@ impl<'b> Reply<'b> {
     ///
     /// `id_and_flags` are the first four octets of the query: ID, opcode, RD are copied (RFC 1035 section 4.1.1), CD
     /// too (RFC 4035 section 3.1.6); Z, AD and RA are 0. `scope` is the SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1).
-    pub fn finish(mut self, id_and_flags: [u8; 4], question_count: u8, opt: &ReplyOpt<'_>, scope: u8) -> usize {
-        let opt_written = opt.present && self.write_opt(opt, scope).is_some();
+    #[inline(always)]
+    pub fn finish(self, id_and_flags: [u8; 4], question_count: u8, opt: &ReplyOpt<'_>, scope: u8) -> usize {
+        let end = self.length + opt.size;
+        let place = self.buffer.get_mut(self.length..end).filter(|place| !place.is_empty());
+        let opt_written = place.and_then(|place| opt.write(place, self.rcode, scope)).is_some();
         let [id1, id0, flags1, flags0] = id_and_flags;
-        let first =
-            0x80 | (flags1 & 0x79) | if self.authoritative { 0x04 } else { 0 } | if self.truncated { 0x02 } else { 0 };
+        let first = 0x80 | (flags1 & 0x79) | u8::from(self.authoritative) << 2 | u8::from(self.truncated) << 1;
         let second = (flags0 & 0x10) | (self.rcode as u16 & 0xf) as u8;
         let [an, ns, ar] = self.counts;
         let ar = ar + u16::from(opt_written);
@@ -189,43 +248,7 @@ impl<'b> Reply<'b> {
         if let Some(header) = self.buffer.first_chunk_mut::<HEADER>() {
             *header = [id1, id0, first, second, 0, question_count, an1, an0, ns1, ns0, ar1, ar0];
         }
-        self.length
-    }
-
-    /// The OPT record at the end of the additional section; its room was reserved.
-    fn write_opt(&mut self, opt: &ReplyOpt<'_>, scope: u8) -> Option<()> {
-        let start = self.length;
-        let size = opt.size();
-        let place = self.buffer.get_mut(start..start + size)?;
-        let (fixed, mut options) = place.split_first_chunk_mut::<OPT_FIXED>()?;
-        let [class1, class0] = UDP_PAYLOAD.to_be_bytes();
-        let [length1, length0] = ((size - OPT_FIXED) as u16).to_be_bytes();
-        let extended = (self.rcode as u16 >> 4) as u8;
-        let flags = if opt.dnssec_ok { 0x80 } else { 0 };
-        *fixed = [0, 0, RecordType::OPT.0 as u8, class1, class0, extended, 0, flags, 0, length1, length0];
-        if let Some(subnet) = opt.client_subnet {
-            let (option, rest) = options.split_at_mut_checked(8 + subnet.octets.len())?;
-            let (head, octets) = option.split_first_chunk_mut::<8>()?;
-            let family = subnet.family_number() as u8;
-            let length = 4 + subnet.octets.len() as u8;
-            *head = [0, OPTION_CLIENT_SUBNET as u8, 0, length, 0, family, subnet.source, scope];
-            octets.copy_from_slice(subnet.octets);
-            options = rest;
-        }
-        if let Some(id) = opt.nsid {
-            let (head, value) = options.split_first_chunk_mut::<4>()?;
-            *head = [0, OPTION_NSID as u8, 0, id.len() as u8];
-            let (value, rest) = value.split_at_mut_checked(id.len())?;
-            value.copy_from_slice(id);
-            options = rest;
-        }
-        if let Some(cookie) = opt.cookie {
-            let (head, value) = options.split_first_chunk_mut::<4>()?;
-            *head = [0, OPTION_COOKIE as u8, 0, cookie.len() as u8];
-            value.copy_from_slice(&cookie);
-        }
-        self.length = start + size;
-        Some(())
+        if opt_written { end } else { self.length }
     }
 }
 
@@ -233,7 +256,7 @@ impl<'b> Reply<'b> {
 ///
 /// Returns its length, 0 if the buffer is shorter than that.
 pub fn bare(buffer: &mut [u8], id_and_flags: [u8; 4], rcode: Rcode, edns: bool) -> usize {
-    let opt = ReplyOpt { present: edns, ..ReplyOpt::default() };
+    let opt = if edns { ReplyOpt::PLAIN } else { ReplyOpt::default() };
     let size = buffer.len();
     match Reply::start(buffer, &[], size, opt.size()) {
         Err(Full) => 0,
@@ -261,10 +284,10 @@ mod tests {
 
     #[test]
     fn room_for_opt_is_kept() {
-        let octets = [203, 0, 113];
-        let subnet = ClientSubnet { family: super::super::Family::V4, source: 24, octets: &octets };
-        let opt =
-            ReplyOpt { present: true, dnssec_ok: true, nsid: Some(b"ns1"), cookie: None, client_subnet: Some(subnet) };
+        let subnet = ClientSubnet::around("203.0.113.0".parse().unwrap(), 24);
+        let edns =
+            Edns { payload: 1232, version: 0, dnssec_ok: true, nsid: true, cookie: None, client_subnet: Some(subnet) };
+        let opt = ReplyOpt::owed(Some(&edns), Some(b"ns1"), None);
         assert_eq!(opt.size(), 11 + 11 + 7);
         let mut buffer = [0; 12 + 7 + 20 + 29];
         let size = buffer.len();

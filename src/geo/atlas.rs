@@ -253,7 +253,7 @@ impl Plan<'_> {
             database.networks(facts).map(|networks| Box::new(networks) as Layer<'_, A>)
         });
         let middle = middle.collect::<Result<Vec<_>, _>>()?;
-        let ranges = sweep(top.into_iter().chain(middle).chain([bottom]).collect(), &places)?;
+        let ranges = sweep(top.into_iter().chain(middle).collect(), bottom, &places)?;
         Ok((places.into_inner(), ranges))
     }
 

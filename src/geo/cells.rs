@@ -13,7 +13,7 @@ use super::atlas::{Atlas, PlaceId, Source, SourceKind, useless};
 use super::builtin;
 use super::database::Database;
 use super::error::GeoError;
-use super::layers::{Asn, Facts, Layer, sweep};
+use super::layers::{Asn, Facts, Layer, nothing, sweep};
 use super::locations::subdivision_code;
 use super::ranges::{RangeBuilder, RangeList};
 use super::record::Record;
@@ -80,7 +80,7 @@ fn ranges<A: Address>(databases: &[Database], cells: &RefCell<Cells>) -> Result<
         Ok(Box::new(drawn) as Layer<'_, A>)
     });
     let layers = layers.collect::<Result<Vec<_>, GeoError>>()?;
-    sweep(layers, &RefCell::default())
+    sweep(layers, nothing(), &RefCell::default())
 }
 
 /// A record's cell and where its networks stand on the unit sphere.

@@ -129,10 +129,23 @@ impl<A: Address> Paint<A> {
     }
 }
 
+/// A layer that says nothing.
+pub fn nothing<A: Address>() -> Layer<'static, A> {
+    Box::new(std::iter::empty())
+}
+
 /// Lays the layers over one another, the first on top, and gives every range its place. Layers may number new places
 /// while they are read, so they share the table.
-pub fn sweep<A: Address>(layers: Vec<Layer<'_, A>>, places: &RefCell<PlaceTable>) -> Result<RangeList<A>, GeoError> {
+///
+/// `bottom` says nothing of AS numbers, and is asked only where no layer knows a place: what lies under a whole city
+/// database need not be looked at.
+pub fn sweep<A: Address>(
+    layers: Vec<Layer<'_, A>>,
+    bottom: Layer<'_, A>,
+    places: &RefCell<PlaceTable>,
+) -> Result<RangeList<A>, GeoError> {
     let mut heads = layers.into_iter().map(Head::new).collect::<Result<Vec<_>, _>>()?;
+    let mut bottom = Head::new(bottom)?;
     let mut with_asn = HashMap::new();
     let mut builder = RangeBuilder::default();
     let mut start = Some(A::default());
@@ -140,11 +153,17 @@ pub fn sweep<A: Address>(layers: Vec<Layer<'_, A>>, places: &RefCell<PlaceTable>
         start = None;
         for head in &mut heads {
             head.advance_to(at)?;
-            if let Some((next, _)) = head.next {
-                start = Some(start.map_or(next, |first| next.min(first)));
-            }
+            start = earlier(start, head);
         }
         let (location, asn) = seen_from_above(&heads);
+        let location = match location {
+            Some(location) => location,
+            None => {
+                bottom.advance_to(at)?;
+                start = earlier(start, &bottom);
+                bottom.here.location.unwrap_or(PlaceId::UNKNOWN)
+            }
+        };
         let place = match asn {
             Some(asn) => {
                 *with_asn.entry((location, asn)).or_insert_with(|| places.borrow_mut().with_asn(location, asn))
@@ -154,6 +173,15 @@ pub fn sweep<A: Address>(layers: Vec<Layer<'_, A>>, places: &RefCell<PlaceTable>
         builder.push(at, place);
     }
     Ok(builder.finish())
+}
+
+/// Where the next change is, if this layer is the first to change.
+#[inline]
+fn earlier<A: Address>(start: Option<A>, head: &Head<'_, A>) -> Option<A> {
+    match (start, head.next) {
+        (Some(start), Some((next, _))) => Some(start.min(next)),
+        (start, next) => start.or(next.map(|(next, _)| next)),
+    }
 }
 
 /// A layer at the point that the sweep has reached.
@@ -180,8 +208,8 @@ impl<'a, A: Address> Head<'a, A> {
 }
 
 #[inline]
-fn seen_from_above<A>(heads: &[Head<'_, A>]) -> (PlaceId, Option<u32>) {
-    let location = heads.iter().find_map(|head| head.here.location).unwrap_or(PlaceId::UNKNOWN);
+fn seen_from_above<A>(heads: &[Head<'_, A>]) -> (Option<PlaceId>, Option<u32>) {
+    let location = heads.iter().find_map(|head| head.here.location);
     let asn = heads.iter().map(|head| head.here.asn).find(|asn| *asn != Asn::Silent);
     (location, asn.and_then(|asn| if let Asn::Number(number) = asn { Some(number) } else { None }))
 }
@@ -229,16 +257,19 @@ mod tests {
     proptest! {
         #[test]
         fn the_sweep_agrees_with_asking_every_layer(
-            layers in prop::collection::vec(prop::collection::vec(stroke(), 0..12), 0..4),
+            mut layers in prop::collection::vec(prop::collection::vec(stroke(), 0..12), 0..4),
+            mut bottom in prop::collection::vec(stroke(), 0..12),
         ) {
+            bottom.iter_mut().for_each(|stroke| stroke.3 = Asn::Silent);
             let places = RefCell::new(table());
-            let painted = layers.iter().map(|strokes| {
+            let painted = |strokes: &Vec<Stroke>| {
                 let mut paint = Paint::<u32>::default();
                 strokes.iter().for_each(|stroke| paint.prefix(stroke.0, stroke.1, |_| facts(stroke)));
                 paint.layer()
-            });
-            let list = sweep(painted.collect(), &places).unwrap();
+            };
+            let list = sweep(layers.iter().map(painted).collect(), painted(&bottom), &places).unwrap();
             let places = places.into_inner();
+            layers.push(bottom);
             for address in (0..=256).chain([u32::MAX]) {
                 let found = places.places()[list.find(address).0.0 as usize];
                 prop_assert_eq!(found, oracle(&layers, address, &places), "at {}", address);
@@ -252,14 +283,14 @@ mod tests {
     fn an_error_of_a_layer_ends_the_sweep() {
         let bad: Layer<'_, u32> =
             Box::new([Ok((0, Facts::default())), Err(GeoError::new("x".as_ref(), "is bad"))].into_iter());
-        assert_eq!(sweep(vec![bad], &RefCell::default()).unwrap_err().to_string(), "x: is bad");
+        assert_eq!(sweep(vec![bad], nothing(), &RefCell::default()).unwrap_err().to_string(), "x: is bad");
     }
 
     #[test]
     fn painting_to_the_last_address() {
         let mut paint = Paint::<u128>::default();
         paint.prefix(u128::MAX, 0, |_| Facts { location: Some(PlaceId::UNROUTABLE), asn: Asn::Silent });
-        let list = sweep(vec![paint.layer()], &RefCell::default()).unwrap();
+        let list = sweep(vec![paint.layer()], nothing(), &RefCell::default()).unwrap();
         assert_eq!(list.find(7), (PlaceId::UNROUTABLE, 0, u128::MAX));
     }
 }

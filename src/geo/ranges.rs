@@ -276,7 +276,7 @@ mod tests {
         ) {
             let list = list(&starts);
             let (place, first, last) = list.find(address);
-            let expected = starts.range(1..=address).next_back().map_or(0, |(_, place)| *place);
+            let expected = starts.range(..=address).next_back().filter(|(start, _)| **start > 0).map_or(0, |(_, place)| *place);
             prop_assert_eq!(place, PlaceId(expected));
             prop_assert!(first <= address && address <= last);
             let starts = list.iter().map(|(start, _)| start);

@@ -127,8 +127,10 @@ impl Batch {
     }
 
     /// The kernel writes the lengths of what it stored over those of the room there is.
+    #[inline]
     fn forget_received(&mut self) {
-        for message in self.received.get_mut(..self.filled).unwrap_or_default() {
+        for at in 0..self.filled {
+            let Some(message) = self.received.get_mut(at) else { break };
             message.msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
             message.msg_hdr.msg_controllen = if self.wildcard { CONTROL } else { 0 };
         }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Published, Tally, TcpLimits};
 use crate::answer::{Transport, answer};
+use crate::dns::Scratch;
 use crate::steering::pick::next_draw;
 
 /// Longest query that is read; a longer one ends the connection.
@@ -171,8 +172,8 @@ impl Connection {
         let snapshot = self.published.load();
         let start = output.len();
         output.resize(start + FRAME, 0);
-        let answered =
-            answer(message, self.client, Transport::Stream, &snapshot.moment(self.draw), &mut output[start + 2..]);
+        let (moment, reply) = (snapshot.moment(self.draw), &mut output[start + 2..]);
+        let answered = answer(message, self.client, Transport::Stream, &moment, &mut Scratch::default(), reply);
         self.tally.count_shared(answered.verdict);
         if answered.length == 0 {
             // A message that may not be answered is no query; nothing good follows it on a stream.

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use super::batch::Batch;
 use super::{Published, Tally};
 use crate::answer::{Snapshot, Transport, answer};
-use crate::steering::pick::next_draw;
+use crate::dns::Scratch;
 
 /// One thread's share of the queries to one address.
 pub struct Worker {
@@ -42,12 +42,13 @@ impl Worker {
     }
 
     fn run(&self, mut batch: Batch) {
-        let mut draw = RandomState::new().hash_one(0);
+        let mut seed = RandomState::new().hash_one(0);
         // A cache of the pointer: as long as nothing was published, a batch costs one atomic load.
         let mut published = arc_swap::Cache::new(&*self.published);
+        let mut scratch = Scratch::default();
         while !self.stop.load(Ordering::Relaxed) {
             match batch.receive(&self.socket) {
-                Ok(count) => draw = self.answer_batch(published.load(), &mut batch, count, draw),
+                Ok(count) => seed = self.answer_batch(published.load(), &mut batch, count, seed, &mut scratch),
                 Err(error) if is_passing(&error) => {}
                 Err(error) => {
                     tracing::error!(%error, "a UDP socket does not receive any more");
@@ -57,21 +58,28 @@ impl Worker {
         }
     }
 
-    /// Answers all of a batch from one snapshot; returns the next draw.
+    /// Answers all of a batch from one snapshot; returns the last seed.
     #[inline]
-    fn answer_batch(&self, snapshot: &Snapshot, batch: &mut Batch, count: usize, mut draw: u64) -> u64 {
+    fn answer_batch(
+        &self,
+        snapshot: &Snapshot,
+        batch: &mut Batch,
+        count: usize,
+        mut seed: u64,
+        scratch: &mut Scratch,
+    ) -> u64 {
         for at in 0..count {
-            draw = draw.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            seed = seed.wrapping_add(1);
             let Some(datagram) = batch.datagram(at) else { continue };
-            let moment = snapshot.moment(next_draw(draw));
-            let answered = answer(datagram.octets, datagram.source, Transport::Udp, &moment, datagram.reply);
+            let moment = snapshot.moment(seed);
+            let answered = answer(datagram.octets, datagram.source, Transport::Udp, &moment, scratch, datagram.reply);
             self.tally.count(answered.verdict);
             if answered.length > 0 {
                 batch.reply(at, answered.length);
             }
         }
         batch.send(&self.socket);
-        draw
+        seed
     }
 }
 

@@ -77,42 +77,47 @@ fn below(draw: u64, total: u64) -> u64 {
 }
 
 /// The endpoints of one reply, in order: region position and index into its pool.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Picks {
-    chosen: [(u8, u16); MAX_ANSWERS],
-    count: u8,
-}
-
-impl Default for Picks {
-    #[inline]
-    fn default() -> Self {
-        // A literal: the derived one fills the array element by element.
-        Picks { chosen: [(0, 0); MAX_ANSWERS], count: 0 }
-    }
+    /// Region in the upper half, endpoint in the lower one: eight of them are two stores to clear.
+    chosen: [u32; MAX_ANSWERS],
+    count: usize,
 }
 
 impl Picks {
     /// What was picked.
     #[inline]
-    pub fn as_slice(&self) -> &[(u8, u16)] {
-        self.chosen.get(..usize::from(self.count)).unwrap_or(&[])
+    pub fn iter(&self) -> impl Iterator<Item = (u8, u16)> + '_ {
+        self.chosen.iter().take(self.count).map(|&chosen| ((chosen >> 16) as u8, chosen as u16))
+    }
+
+    /// How many were picked.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
     }
 
     #[inline]
     fn push(&mut self, region: u8, endpoint: usize) {
-        if let Some(place) = self.chosen.get_mut(usize::from(self.count)) {
-            *place = (region, endpoint as u16);
+        if let Some(place) = self.chosen.get_mut(self.count) {
+            *place = u32::from(region) << 16 | u32::from(endpoint as u16);
             self.count += 1;
         }
     }
 
     fn holds(&self, region: u8, endpoint: usize) -> bool {
-        self.as_slice().contains(&(region, endpoint as u16))
+        self.iter().any(|picked| picked == (region, endpoint as u16))
     }
 
     /// How many of a region are picked.
     fn of_region(&self, region: u8) -> usize {
-        self.as_slice().iter().filter(|(chosen, _)| *chosen == region).count()
+        self.iter().filter(|(chosen, _)| *chosen == region).count()
     }
 }
 
@@ -137,21 +142,33 @@ pub struct Way {
     pub pick: Pick,
     /// Endpoints per reply.
     pub answers: u8,
-    /// Uniform over all of `u64`.
-    pub draw: u64,
+    /// What is drawn comes from it: another number for each query.
+    pub seed: u64,
     /// Counts the answers of this service, for round robin.
     pub turn: u32,
 }
 
 /// Picks endpoints of a stage, each at most once. `pools` is by region position.
-#[inline]
+#[inline(always)]
 pub fn pick(stage: &Stage, pools: &[Option<Pool>], client: Client, way: Way) -> Picks {
     let mut picks = Picks::default();
     if let Some(region) = only_endpoint(stage, pools) {
         picks.push(region, 0);
         return picks;
     }
-    let mut draw = way.draw;
+    if way.answers == 1 && stage.whole && matches!(way.pick, Pick::Weighted | Pick::LeastLoad) {
+        if let Some((region, endpoint)) = weighted_first(stage, pools, next_draw(way.seed)) {
+            picks.push(region, endpoint);
+        }
+        return picks;
+    }
+    pick_each(stage, pools, client, way)
+}
+
+/// Picks one after the other, each from what is left.
+fn pick_each(stage: &Stage, pools: &[Option<Pool>], client: Client, way: Way) -> Picks {
+    let mut picks = Picks::default();
+    let mut draw = next_draw(way.seed);
     for _ in 0..way.answers {
         let next = match way.pick {
             Pick::Weighted | Pick::LeastLoad if stage.whole && picks.count == 0 => weighted_first(stage, pools, draw),
@@ -289,10 +306,10 @@ fn round_robin(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Pi
         if weight(index) == 0 { 0 } else { pool_of(pools, stage.regions[index].0).map_or(0, |pool| pool.weights.len()) }
     };
     let total: usize = (0..stage.regions.len()).map(size).sum();
-    if picks.as_slice().len() >= total {
+    if picks.len() >= total {
         return None;
     }
-    let mut left = (turn as usize + picks.as_slice().len()).checked_rem(total)?;
+    let mut left = (turn as usize + picks.len()).checked_rem(total)?;
     for index in 0..stage.regions.len() {
         let size = size(index);
         if left < size {
@@ -340,7 +357,7 @@ mod tests {
         draw: u64,
         turn: u32,
     ) -> Picks {
-        super::pick(stage, pools, client, Way { pick, answers, draw, turn })
+        super::pick(stage, pools, client, Way { pick, answers, seed: draw, turn })
     }
 
     fn client(n: u32) -> Client {
@@ -354,7 +371,7 @@ mod tests {
         for n in 0..draws {
             draw = next_draw(draw);
             let picks = picked(stage, pools, how, 1, client(n), draw, n);
-            *counts.entry(picks.as_slice()[0]).or_insert(0.0) += 1.0;
+            *counts.entry(picks.iter().next().unwrap()).or_insert(0.0) += 1.0;
         }
         counts.into_iter().collect()
     }
@@ -397,8 +414,8 @@ mod tests {
         let (three, two) = (stage(&[100, 100, 100]), stage(&[100, 100]));
         let pools = [Pool::new(&[1]), Pool::new(&[1]), Pool::new(&[1])];
         for n in 0..1000 {
-            let before = picked(&three, &pools, Pick::Sticky, 1, client(n), 0, 0).as_slice()[0];
-            let after = picked(&two, &pools, Pick::Sticky, 1, client(n), 1, 1).as_slice()[0];
+            let before = picked(&three, &pools, Pick::Sticky, 1, client(n), 0, 0).iter().next().unwrap();
+            let after = picked(&two, &pools, Pick::Sticky, 1, client(n), 1, 1).iter().next().unwrap();
             assert!(before.0 == 2 || before == after);
         }
     }
@@ -406,7 +423,8 @@ mod tests {
     #[test]
     fn round_robin_goes_round() {
         let pools = [Pool::new(&[1, 1]), Pool::new(&[1])];
-        let picked = |turn| picked(&stage(&[1, 1]), &pools, Pick::RoundRobin, 1, client(1), 0, turn).as_slice()[0];
+        let picked =
+            |turn| picked(&stage(&[1, 1]), &pools, Pick::RoundRobin, 1, client(1), 0, turn).iter().next().unwrap();
         assert_eq!([0, 1, 2, 3].map(picked), [(0, 0), (0, 1), (1, 0), (0, 0)]);
     }
 
@@ -416,10 +434,10 @@ mod tests {
         for how in [Pick::Weighted, Pick::Sticky, Pick::RoundRobin] {
             for n in 0..200 {
                 let picks = picked(&stage(&[1, 1]), &pools, how, 8, client(n), next_draw(u64::from(n)), n);
-                let mut distinct = picks.as_slice().to_vec();
+                let mut distinct: Vec<_> = picks.iter().collect();
                 distinct.sort();
                 distinct.dedup();
-                assert_eq!((distinct.len(), picks.as_slice().len()), (4, 4), "{how:?}");
+                assert_eq!((distinct.len(), picks.len()), (4, 4), "{how:?}");
             }
         }
     }
@@ -438,7 +456,7 @@ mod tests {
         assert_eq!(below(u64::MAX, 0), 0);
         let nobody = Stage { regions: Box::new([]), total: 0, certain: false, whole: true };
         for how in [Pick::Weighted, Pick::Sticky, Pick::RoundRobin] {
-            assert!(picked(&nobody, &[], how, 8, client(0), 7, 7).as_slice().is_empty());
+            assert!(picked(&nobody, &[], how, 8, client(0), 7, 7).is_empty());
         }
     }
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use meridian::answer::{Transport, answer};
 use meridian::control::{Loaded, load};
+use meridian::dns::Scratch;
 use meridian::steering::pick::next_draw;
 
 use crate::harness::query::{OptSent, Question};
@@ -49,7 +50,7 @@ pub fn ask(loaded: &Loaded, name: &str, source: IpAddr, subnet: Option<(IpAddr, 
     }
     let mut buffer = [0; 1232];
     let moment = loaded.snapshot.moment(draw);
-    let answered = answer(&question.octets(), source, Transport::Udp, &moment, &mut buffer);
+    let answered = answer(&question.octets(), source, Transport::Udp, &moment, &mut Scratch::default(), &mut buffer);
     Message::read(&buffer[..answered.length]).expect("a good reply")
 }
 

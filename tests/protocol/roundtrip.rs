@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::{any, prop_assert_eq, proptest};
 
-use meridian::dns::{Name, SearchName, query};
+use meridian::dns::{Name, Scratch, query};
 
 use crate::harness::query::Question;
 
@@ -46,7 +46,7 @@ proptest! {
         question.opt().payload = payload;
         let subnet = [&[0, 1, 8 * whole_octets as u8, 0], &address[..whole_octets]].concat();
         let octets = question.clone().option(8, &subnet).octets();
-        let mut room = SearchName::new();
+        let mut room = Scratch::default();
         let read = query::parse(&octets, &mut room).expect("a good query");
         prop_assert_eq!(read.question.octets, &question.question_octets()[..]);
         prop_assert_eq!(read.question.name.as_wire(), &question.name.to_ascii_lowercase()[..]);
@@ -54,6 +54,8 @@ proptest! {
         let edns = read.edns.expect("it has OPT");
         let subnet = edns.client_subnet.expect("it has a client subnet");
         prop_assert_eq!((edns.payload, usize::from(subnet.source)), (payload, 8 * whole_octets));
-        prop_assert_eq!(subnet.octets, &address[..whole_octets]);
+        let mut value = vec![0; subnet.size()];
+        prop_assert_eq!(subnet.write(0, &mut value), Some(()));
+        prop_assert_eq!(&value[4..], &address[..whole_octets]);
     }
 }

@@ -12,8 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{Moment, Transport, Verdict, answer};
-use crate::dns::edns::Family;
-use crate::dns::{CLASS_IN, ClientSubnet, Name, RecordType};
+use crate::dns::edns::OPTION_CLIENT_SUBNET;
+use crate::dns::{CLASS_IN, ClientSubnet, Name, RecordType, Scratch};
 
 /// Who asks: an address, or a client subnet that a resolver sends along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,20 +89,9 @@ impl Asker {
         if self.prefix.is_some() { Ipv4Addr::UNSPECIFIED.into() } else { self.address }
     }
 
-    /// The client subnet in the option's own form, its octets in `place`.
-    pub fn subnet<'p>(&self, place: &'p mut [u8; 16]) -> Option<ClientSubnet<'p>> {
-        let source = self.prefix?;
-        let family = match self.address {
-            IpAddr::V4(address) => {
-                place[..4].copy_from_slice(&address.octets());
-                Family::V4
-            }
-            IpAddr::V6(address) => {
-                *place = address.octets();
-                Family::V6
-            }
-        };
-        Some(ClientSubnet { family, source, octets: place.get(..usize::from(source).div_ceil(8))? })
+    /// The client subnet that a resolver would send for it.
+    pub fn subnet(&self) -> Option<ClientSubnet> {
+        self.prefix.map(|prefix| ClientSubnet::around(self.address, prefix))
     }
 }
 
@@ -112,17 +101,19 @@ pub fn message(name: &Name, rtype: RecordType, asker: &Asker) -> Vec<u8> {
     message.extend_from_slice(name.as_wire());
     message.extend_from_slice(&rtype.0.to_be_bytes());
     message.extend_from_slice(&CLASS_IN.to_be_bytes());
-    let mut place = [0; 16];
-    let option = asker.subnet(&mut place).map_or(Vec::new(), |subnet| option(&subnet));
+    let option = asker.subnet().map_or(Vec::new(), |subnet| option(&subnet));
     // OPT (RFC 6891 section 6.1.2): the root, type 41, 1232 octets of payload, no flags.
     message.extend_from_slice(&[0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, option.len() as u8]);
     message.extend_from_slice(&option);
     message
 }
 
-fn option(subnet: &ClientSubnet<'_>) -> Vec<u8> {
-    let mut option = vec![0, 8, 0, 4 + subnet.octets.len() as u8, 0, subnet.family_number() as u8, subnet.source, 0];
-    option.extend_from_slice(subnet.octets);
+fn option(subnet: &ClientSubnet) -> Vec<u8> {
+    let mut option = vec![0; 4 + subnet.size()];
+    option[1] = OPTION_CLIENT_SUBNET as u8;
+    option[3] = subnet.size() as u8;
+    let written = subnet.write(0, &mut option[4..]);
+    debug_assert!(written.is_some(), "the place is as long as the subnet says");
     option
 }
 
@@ -159,7 +150,7 @@ pub struct Read {
 pub fn ask(name: &Name, rtype: RecordType, asker: &Asker, moment: &Moment<'_>) -> Read {
     let message = message(name, rtype, asker);
     let mut buffer = vec![0; usize::from(u16::MAX)];
-    let answered = answer(&message, asker.source(), Transport::Stream, moment, &mut buffer);
+    let answered = answer(&message, asker.source(), Transport::Stream, moment, &mut Scratch::default(), &mut buffer);
     buffer.truncate(answered.length);
     let mut read = Read {
         verdict: answered.verdict,
@@ -195,7 +186,7 @@ fn read_answer(reply: &Message<&[u8]>, read: &mut Read) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::{SearchName, query};
+    use crate::dns::query;
 
     #[test]
     fn askers_are_read_and_written() {
@@ -212,10 +203,9 @@ mod tests {
         for client in ["203.0.113.7", "203.0.113.7/24", "2001:db8::/33", "0.0.0.0/0"] {
             let asker: Asker = client.parse().unwrap();
             let octets = message(&"www.example.com".parse().unwrap(), RecordType::A, &asker);
-            let mut name = SearchName::new();
-            let query = query::parse(&octets, &mut name).unwrap();
-            let mut place = [0; 16];
-            assert_eq!(query.edns.unwrap().client_subnet, asker.subnet(&mut place), "{client}");
+            let mut scratch = Scratch::default();
+            let query = query::parse(&octets, &mut scratch).unwrap();
+            assert_eq!(query.edns.unwrap().client_subnet, asker.subnet(), "{client}");
         }
     }
 }

@@ -94,22 +94,25 @@ pub struct Names {
 /// so no client can make collisions.
 #[inline]
 fn hash(name: &[u8]) -> u64 {
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mixed = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut hash = name.len() as u64;
     let mut rest = name;
     while let Some((word, after)) = rest.split_first_chunk::<8>() {
-        hash = (hash.rotate_left(23) ^ u64::from_le_bytes(*word)).wrapping_mul(FACTOR);
+        hash = mixed(hash, u64::from_le_bytes(*word));
         rest = after;
     }
-    for &octet in rest {
-        hash = (hash.rotate_left(9) ^ u64::from(octet)).wrapping_mul(FACTOR);
+    match name.last_chunk::<8>() {
+        // The last octets once more, with some before them.
+        Some(word) if !rest.is_empty() => hash = mixed(hash, u64::from_le_bytes(*word)),
+        Some(_) => {}
+        None => hash = rest.iter().fold(hash, |hash, &octet| mixed(hash, u64::from(octet))),
     }
     hash ^ (hash >> 32)
 }
 
 impl Names {
     /// Finds what a name comes to.
-    #[inline]
+    #[inline(always)]
     pub fn look_up(&self, name: &SearchName) -> Lookup<'_> {
         match self.get(name.as_wire()) {
             Some(node) => match node.role {
