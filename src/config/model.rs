@@ -231,6 +231,8 @@ pub struct Service {
     pub all_down: AllDown,
     /// Whether EDNS Client Subnet is used.
     pub client_subnet: bool,
+    /// The check of endpoints that state none; leased ones among them.
+    pub check: Option<CheckId>,
     /// Regions in the order listed, each with its endpoints (never empty).
     pub regions: Vec<ServiceRegion>,
     /// Fences in the order written; the first that matches wins.

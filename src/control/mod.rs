@@ -11,6 +11,17 @@ mod targets;
 
 mod health;
 
+pub mod effect;
+pub mod leases;
+pub mod orders;
+
+mod keep;
+mod overlay;
+
+pub mod events;
+
+pub mod operate;
+
 pub mod admin;
 
 pub use health::{View, word};
