@@ -105,6 +105,7 @@ async fn serve_until_stopped(control: &Arc<Control>, server: Server, signals: Si
     let reloads = tokio::spawn(reload_on_demand(control.clone(), hangup));
     let health = tokio::spawn(control.clone().keep_health());
     let demands = tokio::spawn(control.clone().keep_demands());
+    let events = tokio::spawn(control.clone().deliver_events());
     let clock = tokio::spawn(keep_time());
     tokio::select! {
         _ = terminate.recv() => {}
@@ -113,6 +114,7 @@ async fn serve_until_stopped(control: &Arc<Control>, server: Server, signals: Si
     reloads.abort();
     health.abort();
     demands.abort();
+    events.abort();
     clock.abort();
     tokio::task::spawn_blocking(move || server.stop()).await.map_err(|error| error.to_string())
 }

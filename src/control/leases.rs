@@ -1,6 +1,6 @@
 //! Leases: endpoints that came by themselves and stay as long as they are renewed.
 //!
-//! Pure: the clock comes in as seconds since 1970. How they join the configuration is in [`super::overlay`].
+//! Pure: the clock comes in as seconds since 1970. The overlay lets them join the configuration.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::orders::{find_region, find_service};
-use crate::config::{Config, Target};
+use crate::config::{Config, Service, Target};
 use crate::steering;
 
 /// Most leases at a time.
@@ -42,6 +42,15 @@ pub struct Lease {
 /// What tells leases apart: service, region, address.
 pub type Key = (String, String, IpAddr);
 
+/// Why a lease cannot be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Misfit {
+    /// The service or region is not configured; a sentence.
+    Unknown(String),
+    /// It is, and there is no room for such an endpoint; a sentence.
+    NoRoom(String),
+}
+
 /// Every lease that runs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Leases(BTreeMap<Key, Lease>);
@@ -55,10 +64,16 @@ impl Lease {
     /// The same with service and region in the spelling of the configuration, if it fits there.
     ///
     /// # Errors
-    /// A sentence: the service or region is not there, or has no room for such an endpoint.
-    pub fn resolve(&self, base: &Config) -> Result<Lease, String> {
-        let service = find_service(base, &self.service)?;
-        let at = find_region(base, &self.region)?;
+    /// The service or region is not there, or has no room for such an endpoint.
+    pub fn resolve(&self, base: &Config) -> Result<Lease, Misfit> {
+        let service = find_service(base, &self.service).map_err(Misfit::Unknown)?;
+        let at = find_region(base, &self.region).map_err(Misfit::Unknown)?;
+        self.check_room(base, service, at).map_err(Misfit::NoRoom)?;
+        let (service, region) = (service.name.to_string(), base.regions[at].name.clone());
+        Ok(Lease { service, region, address: self.address.to_canonical(), ..self.clone() })
+    }
+
+    fn check_room(&self, base: &Config, service: &Service, at: usize) -> Result<(), String> {
         let (name, address) = (&service.name, self.address.to_canonical());
         let endpoints = || service.regions.iter().flat_map(|region| &region.endpoints);
         if address.is_unspecified() || address.is_multicast() {
@@ -78,7 +93,7 @@ impl Lease {
         if !is_listed && service.regions.len() >= MOST_REGIONS {
             return Err(format!("{name} has {MOST_REGIONS} regions already"));
         }
-        Ok(Lease { service: name.to_string(), region: region.name.clone(), address, ..self.clone() })
+        Ok(())
     }
 }
 
@@ -187,7 +202,7 @@ mod tests {
             (Lease { service: "names.example.com".into(), ..lease("fra", "192.0.2.9", 0) }, "answered with names"),
             (Lease { service: "x".into(), ..lease("fra", "192.0.2.9", 0) }, "there is no service"),
         ] {
-            let told = resolve(lease).unwrap_err();
+            let (Misfit::Unknown(told) | Misfit::NoRoom(told)) = resolve(lease).unwrap_err();
             assert!(told.contains(part), "{told}");
         }
     }

@@ -19,6 +19,7 @@ mod keep;
 mod overlay;
 
 pub mod events;
+mod webhook;
 
 pub mod operate;
 

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::effect::Effect;
 use super::events::Topic;
 use super::keep::{self, LEASES, ORDERS};
-use super::leases::{Key, Lease, Leases};
+use super::leases::{Key, Lease, Leases, Misfit};
 use super::orders::{Book, Kind, Order, Subject};
 use super::overlay;
 use super::reload::{Control, Current};
@@ -41,6 +41,15 @@ pub enum Refusal {
     Unfit(String),
     /// It is in force, but does not outlive a restart.
     NotKept(String),
+}
+
+impl From<Misfit> for Refusal {
+    fn from(misfit: Misfit) -> Refusal {
+        match misfit {
+            Misfit::Unknown(sentence) => Refusal::Unknown(sentence),
+            Misfit::NoRoom(sentence) => Refusal::Unfit(sentence),
+        }
+    }
 }
 
 /// What operators have demanded, and what it comes to.
@@ -146,7 +155,7 @@ impl Control {
     pub fn lease(&self, lease: Lease) -> Result<Changed, Refusal> {
         let (lease, changed) = {
             let mut current = self.current();
-            let lease = lease.resolve(&current.base).map_err(Refusal::Unfit)?;
+            let lease = lease.resolve(&current.base)?;
             (lease.clone(), current.demands.leases.put(lease).map_err(Refusal::Unfit)?)
         };
         let Lease { service, region, address, weight, ttl, .. } = &lease;
@@ -255,6 +264,12 @@ impl Control {
         current.plan = plan;
     }
 
+    /// Has everything written again: to another state directory.
+    pub(super) fn write_anew(&self) {
+        self.keeper.orders.store(true, Ordering::Relaxed);
+        self.keeper.leases.store(true, Ordering::Relaxed);
+    }
+
     /// One reload or change of services at a time.
     pub(super) fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
         self.reloading.lock().unwrap_or_else(PoisonError::into_inner)
@@ -303,6 +318,9 @@ impl Control {
             let demands = &current.demands;
             (directory, orders.then(|| demands.book.clone()), leases.then(|| demands.leases.clone()))
         };
+        if orders || leases {
+            let _ = std::fs::create_dir_all(&directory);
+        }
         let write_orders = |book: Book| keep::save(&directory, ORDERS, book.iter().collect::<Vec<_>>());
         let write_leases = |leases: Leases| keep::save(&directory, LEASES, leases.iter().collect::<Vec<_>>());
         let orders_result = book.map_or(Ok(()), write_orders);

@@ -199,6 +199,9 @@ impl Control {
         let mut current = self.current();
         let same_databases = new.geo.databases == config.geo.databases;
         current.databases = if same_databases { databases } else { prints(&new) };
+        if new.state_directory != config.state_directory {
+            self.write_anew();
+        }
         current.base = base;
         self.adopt(&mut current, new, plan.clone());
         current.atlas = loaded.atlas;

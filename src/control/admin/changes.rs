@@ -6,7 +6,7 @@ use std::time::Instant;
 use axum::extract::{Extension, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 
 use super::error::{ApiError, Outcome};
 use super::listener::Peer;
@@ -51,7 +51,6 @@ pub async fn admit(
     request: Request,
     next: Next,
 ) -> Response {
-    use axum::response::IntoResponse;
     let call = format!("{} {}", request.method(), request.uri().path());
     let mut line = Line { call, peer, outcome: None, told: true };
     let authorization = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes().to_vec());

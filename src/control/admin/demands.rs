@@ -86,7 +86,6 @@ pub struct ChangeDone {
     pub kept: bool,
 }
 
-const REGION: &str = "/v1/regions/{region}";
 const LEASE: &str = "/v1/services/{service}/endpoints/{region}/{address}";
 
 /// What can be ordered of what.
@@ -127,7 +126,6 @@ pub fn routes() -> Vec<Route> {
     routes.push(route(Method::PUT, LEASE, "Begins or renews an endpoint's lease", body, routing::put(lease)));
     let body = Answer::json::<OrderBody>();
     routes.push(route(Method::DELETE, LEASE, "Ends an endpoint's lease", body, routing::delete(end_lease)));
-    debug_assert!(ORDERS.iter().all(|(_, path, _)| path.starts_with(REGION) || path.starts_with("/v1/services/")));
     routes
 }
 

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
+use super::patient::Patient;
 use crate::config::AdminListen;
 
 /// Most connections at a time; more wait in the kernel's queue.
@@ -128,5 +129,6 @@ where
 async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(router: Router, stream: S) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD).max_headers(FIELDS);
-    let _ = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).await;
+    let stream = TokioIo::new(Patient::new(stream));
+    let _ = http.serve_connection(stream, TowerToHyperService::new(router)).await;
 }

@@ -8,6 +8,7 @@ mod health;
 mod listener;
 mod metrics;
 mod openapi;
+mod patient;
 mod routes;
 mod status;
 mod stream;

@@ -1,94 +1,21 @@
-//! The real binary under the orders of an operator: drains, forces, weights, and what is left of them after a kill.
-
-#[path = "harness/mod.rs"]
-mod harness;
+//! Drains, forces, weights, and what is left of them after a kill.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt;
-use std::process::Output;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use harness::types::A;
-use harness::{Server, Setup};
+use crate::harness::Server;
+use crate::world::{self, TOKEN, answer, call, eventually, fail, say, www};
 
-const ZONE: &str = "$ORIGIN example.test.\n$TTL 60\n@ SOA ns1 h 1 2 3 4 5\n NS ns1\nns1 A 127.0.0.1\n";
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const FRA: &str = "192.0.2.1";
 const IAD: &str = "192.0.2.2";
 
-/// Two regions without checks; the clients of 203.0.113.0/24 are near the first. State is kept in `state`.
+/// Two services without checks.
 fn start() -> Server {
-    let config = "[state]\ndirectory = \"state\"\n[[geo.networks]]\ncidr = \"203.0.113.0/24\"\nlocation = \"FRA\"\n\
-        [regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n\
-        [[services]]\nname = \"www.example.test\"\n[services.endpoints]\nfra = \"192.0.2.1\"\niad = \"192.0.2.2\"\n\
-        [[services]]\nname = \"api.example.test\"\nband = \"20000km\"\n[services.endpoints]\n\
-        fra = [\"192.0.2.1\", \"192.0.2.3\"]\niad = \"192.0.2.2\"\n";
-    let setup = Setup::new().zone("example.test", ZONE).admin("token_file = \"token\"").config(config);
-    let setup = setup.file("token", TOKEN.as_bytes());
-    fs::set_permissions(setup.folder().join("token"), fs::Permissions::from_mode(0o600)).expect("it is ours");
-    setup.start()
-}
-
-fn answer(server: &Server, name: &str) -> Vec<String> {
-    let reply = server.ask(name, A).from_subnet("203.0.113.0/24").send();
-    reply.addresses().into_iter().map(str::to_owned).collect()
-}
-
-/// Where clients near Frankfurt are sent.
-fn www(server: &Server) -> String {
-    answer(server, "www.example.test").join(" ")
-}
-
-/// A command to the server, with its token.
-fn meridian(server: &Server, arguments: &[&str]) -> Output {
-    let admin = format!("http://{}", server.admin.expect("it has one"));
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_meridian"));
-    command.args(arguments).args(["--admin", &admin]).env("MERIDIAN_TOKEN", TOKEN).env("USER", "somebody");
-    command.env_remove("SUDO_USER").output().expect("the binary runs")
-}
-
-/// What a command says that must succeed.
-#[track_caller]
-fn say(server: &Server, arguments: &[&str]) -> String {
-    let output = meridian(server, arguments);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {errors}\n{}", server.log());
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
-}
-
-/// What a command says that must fail.
-#[track_caller]
-fn fail(server: &Server, arguments: &[&str]) -> String {
-    let output = meridian(server, arguments);
-    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
-    String::from_utf8_lossy(&output.stderr).trim().to_owned()
-}
-
-/// Status and body of a call.
-fn call(server: &Server, method: &str, path: &str, token: &str, body: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(server.admin.expect("it has one")).expect("it listens");
-    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("it is not zero");
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes()).expect("it reads");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("it answers");
-    let status = text.get(9..12).and_then(|status| status.parse().ok()).expect("a status line");
-    (status, text.split_once("\r\n\r\n").map_or(String::new(), |(_, body)| body.to_owned()))
-}
-
-#[track_caller]
-fn eventually(server: &Server, within: Duration, what: &str, holds: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < within, "never: {what}\n{}", server.log());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    world::start(
+        "[[services]]\nname = \"www.example.test\"\n[services.endpoints]\nfra = \"192.0.2.1\"\niad = \"192.0.2.2\"\n\
+         [[services]]\nname = \"api.example.test\"\nband = \"20000km\"\n[services.endpoints]\n\
+         fra = [\"192.0.2.1\", \"192.0.2.3\"]\niad = \"192.0.2.2\"\n",
+    )
 }
 
 #[test]
