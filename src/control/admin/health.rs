@@ -138,7 +138,8 @@ pub fn summary(services: &[ServiceStatus], suspect: bool) -> String {
 /// An order keeps it out, as a whole or each endpoint that is out.
 fn is_ordered_out(region: &RegionHealth) -> bool {
     let mut out = region.endpoints.iter().filter(|endpoint| !endpoint.up).peekable();
-    region.order.is_some() || out.peek().is_some() && out.all(|endpoint| endpoint.order.is_some())
+    let whole = region.order.is_some() && region.share_percent == 0.0;
+    whole || out.peek().is_some() && out.all(|endpoint| endpoint.order.is_some())
 }
 
 /// Nobody is sent there, by IPv4 or by IPv6 or at all.
