@@ -214,6 +214,10 @@ impl Control {
             }
             (orders, leases)
         };
+        if !leases.is_empty() || orders.iter().any(|order| order.demand.kind() == Kind::Weight) {
+            let _one_at_a_time = self.one_at_a_time();
+            self.rebuild();
+        }
         for order in &orders {
             let sentence = format!("{}: the order that it {} has ended", order.subject, order.sentence());
             tracing::info!("{sentence}");
@@ -223,10 +227,6 @@ impl Control {
             let sentence = format!("{address} left {service} in {region}");
             tracing::info!("{sentence}: its lease was not renewed");
             self.events.tell(Topic::Lease, sentence, Some("its lease was not renewed".to_owned()));
-        }
-        if !leases.is_empty() || orders.iter().any(|order| order.demand.kind() == Kind::Weight) {
-            let _one_at_a_time = self.one_at_a_time();
-            self.rebuild();
         }
         self.keeper.orders.fetch_or(!orders.is_empty(), Ordering::Relaxed);
         self.keeper.leases.fetch_or(!leases.is_empty(), Ordering::Relaxed);
