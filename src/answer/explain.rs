@@ -194,7 +194,10 @@ fn add_service(
     let decision = decide(service, now, source, subnet.as_ref(), draw, || 0);
     let explained = Explained { world, present, id, service, family, view, decision: &decision };
     explanation.notes = notes(explanation, question, service.client_subnet, &explained);
-    explanation.service = Some(explained.facts());
+    let facts = explained.facts();
+    let ordered = facts.candidates.iter().flat_map(|one| one.orders.iter().map(|order| (&one.region, order)));
+    explanation.notes.extend(ordered.map(|(region, order)| format!("{region} {order}")));
+    explanation.service = Some(facts);
 }
 
 fn notes(explanation: &Explanation, question: &Question, subnet_used: bool, explained: &Explained<'_>) -> Vec<String> {

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::{Method, Url};
+use reqwest::{Method, RequestBuilder, Url};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::arguments::Remote;
@@ -45,23 +46,42 @@ impl Client {
 
     /// GET, with these pairs in the query.
     pub fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, String> {
-        self.call(Method::GET, path, query)
+        self.call(self.request(Method::GET, path, query)?)
     }
 
     /// POST, without a body.
     pub fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, String> {
-        self.call(Method::POST, path, &[])
+        self.call(self.request(Method::POST, path, &[])?)
     }
 
-    fn call<T: DeserializeOwned>(&self, method: Method, path: &str, query: &[(&str, &str)]) -> Result<T, String> {
+    /// PUT or DELETE of what these parts of a path name, with a body.
+    pub fn change<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        parts: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, String> {
+        // Parts come from people and are escaped.
+        let mut path = Url::parse("http://localhost/v1").map_err(|error| error.to_string())?;
+        path.path_segments_mut().map_err(|()| "no path".to_owned())?.extend(parts);
+        let body = serde_json::to_vec(body).map_err(|error| error.to_string())?;
+        let request = self.request(method, path.path(), &[])?;
+        self.call(request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body))
+    }
+
+    fn request(&self, method: Method, path: &str, query: &[(&str, &str)]) -> Result<RequestBuilder, String> {
         let mut url = self.base.join(path).map_err(|error| format!("--admin {:?}: {error}", self.shown))?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let mut request = self.http.request(method, url);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
+        let request = self.http.request(method, url);
+        Ok(match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        })
+    }
+
+    fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, String> {
         let (status, body) = self.send(request)?;
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|error| self.not_understood(&error));
@@ -76,7 +96,7 @@ impl Client {
         format!("the answer of {} is not that of a meridian of this version: {reason}", self.shown)
     }
 
-    fn send(&self, request: reqwest::RequestBuilder) -> Result<(reqwest::StatusCode, Vec<u8>), String> {
+    fn send(&self, request: RequestBuilder) -> Result<(reqwest::StatusCode, Vec<u8>), String> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -89,7 +109,7 @@ impl Client {
 }
 
 /// Sends a request and reads the answer, [`MOST`] octets of it.
-async fn exchange(request: reqwest::RequestBuilder) -> reqwest::Result<(reqwest::StatusCode, Vec<u8>)> {
+async fn exchange(request: RequestBuilder) -> reqwest::Result<(reqwest::StatusCode, Vec<u8>)> {
     let mut response = request.send().await?;
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {

@@ -16,6 +16,8 @@ mod client;
 
 pub mod remote;
 
+pub mod orders;
+
 pub mod locate;
 
 pub mod geodata;
@@ -36,6 +38,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Check(check) => check::run(&check),
         Command::Explain(explain) => explain::run(&explain),
         Command::Status(status) => remote::status(&status),
+        Command::Drain(drain) => orders::drain(&drain),
+        Command::Undrain(undrain) => orders::undrain(&undrain),
+        Command::Force(force) => orders::force(&force),
+        Command::Weight(weight) => orders::weight(&weight),
         Command::Reload(reload) => remote::reload(&reload),
         Command::Locate(locate) => locate::run(&locate),
         Command::Geodata(geodata) => geodata::run(&geodata),

@@ -9,6 +9,8 @@ use super::paper::{Paper, plain};
 use crate::answer::explain::percent;
 use crate::config::values::duration_text;
 use crate::control::admin::{EndpointHealth, LastReload, RegionHealth, ServiceStatus, Status};
+use crate::control::operate::now;
+use crate::control::orders::Order;
 
 /// Prints what is going on.
 pub fn status(arguments: &StatusArguments) -> Result<ExitCode, String> {
@@ -40,9 +42,14 @@ fn print(status: &Status) {
     let rows = status.zones.iter().map(|zone| vec![zone.name.clone(), zone.serial.to_string()]);
     paper.table(&["zone", "serial"], &rows.collect::<Vec<_>>());
     println!();
-    let heads = ["service", "region", "share", "endpoint", "weight", "health", "for", "reason"];
+    let heads = ["service", "region", "share", "endpoint", "weight", "health", "for", "order", "reason"];
     paper.table(&heads, &status.services.iter().flat_map(service_rows).collect::<Vec<_>>());
     println!();
+    if !status.orders.is_empty() {
+        let rows: Vec<Vec<String>> = status.orders.iter().map(order_row).collect();
+        paper.table(&["order", "says", "by", "left", "why"], &rows);
+        println!();
+    }
     let age = |days: Option<u64>| days.map_or(String::new(), |days| format!("{days} days"));
     let rows = status.geodata.iter().map(|source| {
         vec![source.name.clone(), source.kind.clone(), age(source.age_days), source.path.clone().unwrap_or_default()]
@@ -66,12 +73,35 @@ fn service_rows(service: &ServiceStatus) -> Vec<Vec<String>> {
             endpoint.weight.to_string(),
             endpoint.verdict.clone(),
             since,
+            order_of(region, endpoint),
             endpoint.reason.clone().unwrap_or_default(),
         ]
     };
     let rows =
         |region: &RegionHealth| region.endpoints.iter().map(|endpoint| row(region, endpoint)).collect::<Vec<_>>();
     service.health.iter().flat_map(rows).collect()
+}
+
+/// What is ordered of an endpoint, in a few words; all about it is in the table of orders.
+fn order_of(region: &RegionHealth, endpoint: &EndpointHealth) -> String {
+    let ordered = endpoint.order.as_deref().or(region.order.as_deref());
+    let words = ordered.map(|order| order.split(" by ").next().unwrap_or(order).trim_start_matches("is "));
+    match (words, endpoint.leased) {
+        (None, true) => "leased".to_owned(),
+        (Some(words), true) => format!("leased, {words}"),
+        (words, false) => words.unwrap_or_default().to_owned(),
+    }
+}
+
+fn order_row(order: &Order) -> Vec<String> {
+    let left = |until: u64| duration_text(Duration::from_secs(until.saturating_sub(now())));
+    vec![
+        order.subject.to_string(),
+        order.demand.words(),
+        order.by.clone(),
+        order.until.map_or_else(|| "until lifted".to_owned(), left),
+        order.reason.clone(),
+    ]
 }
 
 fn last_reload(status: &Status) -> String {

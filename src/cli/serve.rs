@@ -104,6 +104,8 @@ async fn serve_until_stopped(control: &Arc<Control>, server: Server, signals: Si
     let Signals { mut terminate, mut interrupt, hangup } = signals;
     let reloads = tokio::spawn(reload_on_demand(control.clone(), hangup));
     let health = tokio::spawn(control.clone().keep_health());
+    let demands = tokio::spawn(control.clone().keep_demands());
+    let events = tokio::spawn(control.clone().deliver_events());
     let clock = tokio::spawn(keep_time());
     tokio::select! {
         _ = terminate.recv() => {}
@@ -111,6 +113,8 @@ async fn serve_until_stopped(control: &Arc<Control>, server: Server, signals: Si
     }
     reloads.abort();
     health.abort();
+    demands.abort();
+    events.abort();
     clock.abort();
     tokio::task::spawn_blocking(move || server.stop()).await.map_err(|error| error.to_string())
 }

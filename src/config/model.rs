@@ -21,6 +21,8 @@ pub struct Config {
     pub admin: Admin,
     /// `[state] directory`; absent: nothing is kept across restarts.
     pub state_directory: Option<PathBuf>,
+    /// `[events]`
+    pub events: Events,
     /// `[zones] directory`.
     pub zones_directory: PathBuf,
     /// `[geo]`
@@ -71,6 +73,15 @@ pub struct Admin {
     /// Default `127.0.0.1:8053`.
     pub listen: AdminListen,
     /// File that holds the token for calls that change state.
+    pub token_file: Option<PathBuf>,
+}
+
+/// `[events]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Events {
+    /// URL that events are sent to.
+    pub webhook: Option<String>,
+    /// File that holds the token to show there.
     pub token_file: Option<PathBuf>,
 }
 
@@ -231,6 +242,8 @@ pub struct Service {
     pub all_down: AllDown,
     /// Whether EDNS Client Subnet is used.
     pub client_subnet: bool,
+    /// The check of endpoints that state none; leased ones among them.
+    pub check: Option<CheckId>,
     /// Regions in the order listed, each with its endpoints (never empty).
     pub regions: Vec<ServiceRegion>,
     /// Fences in the order written; the first that matches wins.

@@ -29,6 +29,8 @@ tables! {
         admin: Admin,
         /// What is kept across restarts.
         state: State,
+        /// Who is told what happens.
+        events: Events,
         /// Where the zones are.
         zones: Zones,
         /// How clients are located.
@@ -76,6 +78,14 @@ tables! {
     State {
         /// Folder for drains, overrides and the last agreed health. Default: nothing is kept.
         directory: PathBuf,
+    }
+
+    /// Who is told what happens.
+    Events {
+        /// URL that every event is sent to as JSON by POST, http or https, 1 to 2048 octets. Default: none.
+        webhook: Line<2048>,
+        /// File that holds the token to show there as `Authorization: Bearer`. Default: none is shown.
+        token_file: PathBuf,
     }
 
     /// Where the zones are.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::checks;
 use super::error::Report;
-use super::model::{Admin, AdminListen, Config, Geo, Network, Region, Server};
+use super::model::{Admin, AdminListen, Config, Events, Geo, Network, Region, Server};
 use super::names::Names;
 use super::raw::{self, List, RawConfig};
 use super::read::{At, Field, NamedEntry};
@@ -43,6 +43,7 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut Report<'_>) -> Config {
         server: resolve_server(raw.server.or(raw::Server::default()), report),
         admin: resolve_admin(raw.admin.given(), folder, report),
         state_directory: raw.state.value().and_then(|state| state.directory.value()).map(|path| folder.join(path)),
+        events: resolve_events(raw.events.or(raw::Events::default()), folder, report),
         zones_directory: folder.join(raw.zones.or(raw::Zones::default()).directory.or(PathBuf::from("zones"))),
         regions: resolver.regions.to_vec(),
         geo,
@@ -107,6 +108,23 @@ fn resolve_admin(raw: Option<At<raw::Admin>>, folder: &Path, report: &mut Report
         }
     };
     Admin { listen, token_file }
+}
+
+fn resolve_events(raw: raw::Events, folder: &Path, report: &mut Report<'_>) -> Events {
+    let webhook = raw.webhook.given();
+    if let Some(token_file) = raw.token_file.at().filter(|_| webhook.is_none()) {
+        report.warning(token_file, "the token is shown to nobody without a webhook".to_owned());
+    }
+    let is_url = |text: &str| {
+        let host = text.strip_prefix("https://").or(text.strip_prefix("http://"));
+        let host = host.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or(""));
+        host.is_some_and(|host| !host.is_empty()) && text.bytes().all(|octet| octet.is_ascii_graphic())
+    };
+    if let Some(wrong) = webhook.as_ref().filter(|webhook| !is_url(&webhook.value.0)) {
+        report.error(wrong.at, format!("\"{}\" is no URL; it starts with https:// or http://", wrong.value.0));
+    }
+    let token_file = raw.token_file.value().map(|path| folder.join(path));
+    Events { webhook: webhook.map(|webhook| webhook.value.0), token_file }
 }
 
 fn resolve_geo(raw: raw::Geo, folder: &Path, report: &mut Report<'_>) -> Geo {

@@ -73,6 +73,7 @@ impl Resolver<'_> {
             answers: raw.answers.or(Whole(1)).0.try_into().unwrap_or(1),
             all_down: raw.all_down.or(Choice(Default::default())).0,
             client_subnet: raw.client_subnet.or(self.client_subnet),
+            check,
             regions,
             fences,
             line: report.line(at),

@@ -138,7 +138,7 @@ const BAD_FILES: &[(&str, &str)] = &[
     ("[serber]", "1:2: unknown key \"serber\" (did you mean \"server\"?)"),
     (
         "xyzzy = 1",
-        "1:1: unknown key \"xyzzy\"; known here: server, admin, state, zones, geo, regions, checks, services",
+        "1:1: unknown key \"xyzzy\"; known here: server, admin, state, events, zones, geo, regions, checks, services",
     ),
     ("server = 5", "1:10: server: expected a table, found 5"),
     ("server.listen = []", "1:17: listen names no address to listen on"),

@@ -12,6 +12,10 @@ use tokio::runtime::Handle;
 use tokio::sync::watch::Receiver;
 
 use super::Control;
+use super::effect::Effect;
+use super::events::Topic;
+use super::leases::{Lease, Leases};
+use super::orders::Order;
 use super::reload::Current;
 use super::standing::Facts;
 use super::targets::Plan;
@@ -64,6 +68,12 @@ pub struct View {
     pub availability: Availability,
     /// Changes of verdicts so far, by what they led to.
     pub transitions: Vec<(&'static str, u64)>,
+    /// What operators have ordered.
+    pub orders: Vec<Order>,
+    /// What bears on which region.
+    pub(super) effect: Arc<Effect>,
+    /// Endpoints that came by themselves.
+    pub leases: Leases,
 }
 
 impl View {
@@ -75,6 +85,21 @@ impl View {
         endpoint: usize,
     ) -> Option<(&TargetKey, Option<&TargetHealth>)> {
         self.plan.key(service, region, endpoint).map(|key| (key, self.targets.get(key)))
+    }
+
+    /// The order that counts for a region: `is drained by ...`.
+    pub fn region_order(&self, service: usize, region: usize) -> Option<&str> {
+        Some(&self.effect.bearing(service, region)?.order.as_ref()?.sentence)
+    }
+
+    /// The order that counts for an endpoint.
+    pub fn endpoint_order(&self, service: usize, region: usize, endpoint: usize) -> Option<&str> {
+        Some(&self.effect.bearing(service, region)?.endpoints.get(&endpoint)?.sentence)
+    }
+
+    /// Endpoints that came by themselves, in the form of the API.
+    pub fn leased(&self) -> Vec<Lease> {
+        self.leases.iter().cloned().collect()
     }
 }
 
@@ -146,6 +171,9 @@ impl Control {
             suspect,
             availability: self.snapshot().present.availability().clone(),
             transitions: [Verdict::Up, Verdict::Degraded, Verdict::Down].map(count).to_vec(),
+            orders: current.demands.book.iter().cloned().collect(),
+            effect: current.demands.effect.clone(),
+            leases: current.demands.leases.clone(),
         }
     }
 
@@ -177,7 +205,7 @@ impl Control {
             config: &current.config,
             plan: &current.plan,
             targets: &targets,
-            drained: &HashMap::new(),
+            effect: &current.demands.effect,
             now: self.started.elapsed(),
         };
         let folded = current.memory.fold(&facts);
@@ -219,17 +247,23 @@ impl Control {
         for event in watch.monitor.timeline(current.told.event) {
             current.told.event = event.number;
             *current.told.transitions.entry(word(event.to)).or_default() += 1;
-            log_transition(&event, &current.config, &current.plan);
+            let sentence = log_transition(&event, &current.config, &current.plan);
+            if event.from != Verdict::Unknown || event.to == Verdict::Down {
+                self.events.tell(Topic::Health, sentence, event.cause);
+            }
         }
         for (service, now) in current.config.services.iter().zip(&availability.services) {
             let name = service.name.to_string();
             if now.regions.iter().any(|region| region.share > Share::NONE) {
                 if current.told.all_down.remove(&name) {
                     tracing::warn!(service = name, "some region of {name} serves again");
+                    self.events.tell(Topic::Health, format!("some region of {name} serves again"), None);
                 }
             } else if current.told.all_down.insert(name.clone()) {
                 let rule = crate::answer::explain::all_down_word(service.all_down);
-                tracing::error!(service = name, "EVERY region of {name} is out; now all_down = \"{rule}\" answers");
+                let sentence = format!("EVERY region of {name} is out; now all_down = \"{rule}\" answers");
+                tracing::error!(service = name, "{sentence}");
+                self.events.tell(Topic::Health, sentence, None);
             }
         }
     }
@@ -245,7 +279,8 @@ pub fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-fn log_transition(event: &Event, config: &Config, plan: &Plan) {
+/// Tells the log; returns what is true now.
+fn log_transition(event: &Event, config: &Config, plan: &Plan) -> String {
     let (endpoint, check) = (event.target.address.to_string(), event.target.check.to_string());
     let places = plan.places(&event.target);
     let name = |&(service, region): &(usize, usize)| {
@@ -268,6 +303,7 @@ fn log_transition(event: &Event, config: &Config, plan: &Plan) {
         (Verdict::Unknown, _) => tracing::debug!(endpoint, check, services, regions, from, to, "{sentence}"),
         _ => tracing::info!(endpoint, check, services, regions, from, to, "{sentence}"),
     }
+    sentence
 }
 
 /// What was agreed before the restart.

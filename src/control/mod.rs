@@ -11,6 +11,18 @@ mod targets;
 
 mod health;
 
+pub mod effect;
+pub mod leases;
+pub mod orders;
+
+mod keep;
+mod overlay;
+
+pub mod events;
+mod webhook;
+
+pub mod operate;
+
 pub mod admin;
 
 pub use health::{View, word};

@@ -3,8 +3,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::effect::Effect;
+use super::events::{Events, Topic};
 use super::health::{Told, Watch};
 use super::load::{AtlasCache, FilePrint, Loaded, Origin};
+use super::operate::{Demands, Keeper, with_services};
+use super::overlay;
 use super::standing::Memory;
 use super::targets::Plan;
 use crate::answer::Snapshot;
@@ -18,11 +22,13 @@ pub struct Control {
     /// Whoever publishes holds this.
     current: Mutex<Current>,
     /// One reload at a time; flips of health go on meanwhile.
-    reloading: Mutex<()>,
+    pub(super) reloading: Mutex<()>,
     reloads: Mutex<Reloads>,
     /// Absent until probing starts.
     pub(super) watch: OnceLock<Watch>,
     pub(super) started: Instant,
+    pub(super) keeper: Keeper,
+    pub(super) events: Events,
 }
 
 /// Reloads so far.
@@ -51,7 +57,11 @@ pub struct Done {
 
 /// What is served now, and what must be known to serve it on.
 pub(super) struct Current {
+    /// As the file has it.
+    pub(super) base: Arc<Config>,
+    /// With leased endpoints and ordered weights.
     pub(super) config: Arc<Config>,
+    pub(super) demands: Demands,
     pub(super) plan: Arc<Plan>,
     pub(super) memory: Memory,
     pub(super) ramping: bool,
@@ -84,11 +94,17 @@ impl Done {
 impl Control {
     /// Takes charge of what was loaded first.
     pub fn new(origin: Origin, loaded: Loaded) -> Control {
-        let Loaded { config, snapshot, atlas, .. } = loaded;
+        let Loaded { config: base, snapshot, atlas, .. } = loaded;
+        let mut demands = Demands::load(&base);
+        let base = Arc::new(base);
+        let (config, snapshot) = overlaid(&base, &demands, snapshot);
+        demands.effect = Arc::new(Effect::of(&demands.book, &config));
         let current = Current {
             databases: prints(&config),
             plan: Arc::new(Plan::of(&config)),
-            config: Arc::new(config),
+            base,
+            config,
+            demands,
             memory: Memory::default(),
             ramping: false,
             told: Told::default(),
@@ -102,6 +118,8 @@ impl Control {
             reloads: Mutex::default(),
             watch: OnceLock::new(),
             started: Instant::now(),
+            keeper: Keeper::default(),
+            events: Events::default(),
         }
     }
 
@@ -120,6 +138,11 @@ impl Control {
         &self.origin
     }
 
+    /// What happens, for those who watch.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
     /// Reloads so far.
     pub fn reloads(&self) -> Reloads {
         self.reloads.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -136,7 +159,7 @@ impl Control {
     /// Reads everything anew and swaps it in whole, or refuses it whole. One reload at a time. Waits for the first
     /// results of endpoints that are new, so it must be called from a thread that may wait.
     pub fn reload(&self) -> Done {
-        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.one_at_a_time();
         let start = Instant::now();
         let result = self.replace();
         let ok = result.is_ok();
@@ -150,6 +173,9 @@ impl Control {
         let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
         *if ok { &mut reloads.ok } else { &mut reloads.refused } += 1;
         reloads.last = Some(done.clone());
+        drop(reloads);
+        let sentence = if ok { "reloaded" } else { "a reload was refused" };
+        self.events.tell(Topic::Reload, sentence.to_owned(), Some(done.messages.join("; ")));
         done
     }
 
@@ -166,16 +192,20 @@ impl Control {
         if needs_restart(&loaded.config, &config) {
             warnings.push(format!("{}: new listen addresses, workers and [admin] need a restart", self.origin));
         }
-        let plan = Arc::new(Plan::of(&loaded.config));
+        let base = Arc::new(loaded.config);
+        let (new, snapshot) = overlaid(&base, &self.current().demands, loaded.snapshot);
+        let plan = Arc::new(Plan::of(&new));
         self.meet(&plan);
         let mut current = self.current();
-        let same_databases = loaded.config.geo.databases == config.geo.databases;
-        current.databases = if same_databases { databases } else { prints(&loaded.config) };
-        current.memory = current.memory.carried_over(&config, &loaded.config);
-        current.config = Arc::new(loaded.config);
-        current.plan = plan.clone();
+        let same_databases = new.geo.databases == config.geo.databases;
+        current.databases = if same_databases { databases } else { prints(&new) };
+        if new.state_directory != config.state_directory {
+            self.write_anew();
+        }
+        current.base = base;
+        self.adopt(&mut current, new, plan.clone());
         current.atlas = loaded.atlas;
-        self.refresh(&mut current, Some(loaded.snapshot));
+        self.refresh(&mut current, Some(snapshot));
         drop(current);
         self.settle(&plan);
         Ok(warnings)
@@ -187,6 +217,13 @@ impl Control {
         let now = prints(&current.config);
         now.iter().all(Option::is_some) && now != current.databases
     }
+}
+
+/// A configuration that was read and its snapshot, with leased endpoints and ordered weights.
+fn overlaid(base: &Arc<Config>, demands: &Demands, snapshot: Snapshot) -> (Arc<Config>, Snapshot) {
+    let config = overlay::effective(base, &demands.book, &demands.leases);
+    let snapshot = if Arc::ptr_eq(base, &config) { snapshot } else { with_services(&snapshot, &config) };
+    (config, snapshot)
 }
 
 /// Whether something changed that is fixed when the server starts.

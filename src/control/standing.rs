@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::effect::{Bearing, Effect};
 use super::targets::Plan;
 use crate::answer::world::Availability;
 use crate::answer::world::present::{RegionAvailability, ServiceAvailability};
@@ -21,8 +22,8 @@ pub struct Facts<'f> {
     pub plan: &'f Plan,
     /// What probes have found.
     pub targets: &'f HashMap<TargetKey, TargetHealth>,
-    /// By region name, why it is drained: `is drained by ...`.
-    pub drained: &'f HashMap<String, String>,
+    /// What operators have ordered.
+    pub effect: &'f Effect,
     /// Since the start of the process.
     pub now: Duration,
 }
@@ -99,11 +100,16 @@ impl Memory {
             let mut regions = Vec::with_capacity(inputs.len());
             for (at, standing) in standing.regions.into_iter().enumerate() {
                 remembered[at].last_good = standing.last_good;
+                let bearing = facts.effect.bearing(index, at);
+                let drained = |endpoint: &EndpointInput| endpoint.order == Some(Order::Drain);
                 regions.push(RegionAvailability {
                     share: Share::from_fraction(standing.share),
                     last_good: standing.last_good,
-                    reason: reason(facts, (index, at), &service.regions[at], &standing.endpoints),
+                    reason: reason(facts, (index, at), bearing, &standing.endpoints),
                     endpoints: standing.endpoints,
+                    drained: inputs[at].order == Some(Order::Drain),
+                    drained_endpoints: inputs[at].endpoints.iter().map(drained).collect(),
+                    orders: bearing.map_or_else(Vec::new, |bearing| bearing.sentences.clone()),
                 });
             }
             services.push(ServiceAvailability { ttl: None, regions });
@@ -118,14 +124,18 @@ fn input(facts: &Facts<'_>, place: (usize, usize), region: &ServiceRegion, remem
         key.map(|key| facts.targets.get(key).map_or(Verdict::Unknown, |target| target.verdict)).into_iter().collect()
     };
     let endpoint = |endpoint: usize| EndpointInput { verdicts: verdict(endpoint), combine: Combine::All, order: None };
-    let endpoints: Vec<EndpointInput> = (0..region.endpoints.len()).map(endpoint).collect();
+    let mut endpoints: Vec<EndpointInput> = (0..region.endpoints.len()).map(endpoint).collect();
+    // An order is no outage: what was seen is remembered without it.
     remembered.note(&endpoints, facts.now);
     let configured = facts.config.regions.get(usize::from(region.region.0));
-    let drained = configured.is_some_and(|region| facts.drained.contains_key(&region.name));
+    let bearing = facts.effect.bearing(place.0, place.1);
+    for (at, counting) in bearing.iter().flat_map(|bearing| &bearing.endpoints) {
+        endpoints.get_mut(*at).into_iter().for_each(|endpoint| endpoint.order = Some(counting.order));
+    }
     RegionInput {
         endpoints,
         min_endpoints: 1,
-        order: drained.then_some(Order::Drain),
+        order: bearing.and_then(|bearing| bearing.order.as_ref()).map(|counting| counting.order),
         weight: configured.map_or(0, |region| region.weight),
         up_since: remembered.up_since,
         last_good: remembered.last_good,
@@ -146,13 +156,16 @@ impl Remembered {
     }
 }
 
-/// Why some or all of a region take nobody: a drain, or what the first endpoint that is out died of.
-fn reason(facts: &Facts<'_>, place: (usize, usize), region: &ServiceRegion, endpoints: &[bool]) -> Option<String> {
-    let name = facts.config.regions.get(usize::from(region.region.0)).map(|region| &region.name);
-    if let Some(drained) = name.and_then(|name| facts.drained.get(name)) {
-        return Some(drained.clone());
+/// Why some or all of a region take nobody: an order, or what the first endpoint that is out died of.
+fn reason(facts: &Facts<'_>, place: (usize, usize), bearing: Option<&Bearing>, endpoints: &[bool]) -> Option<String> {
+    let out_by_order = |order: Order| order != Order::ForceUp;
+    if let Some(counting) = bearing.and_then(|it| it.order.as_ref()).filter(|it| out_by_order(it.order)) {
+        return Some(counting.sentence.clone());
     }
     let out = endpoints.iter().position(|up| !up)?;
+    if let Some(counting) = bearing.and_then(|it| it.endpoints.get(&out)).filter(|it| out_by_order(it.order)) {
+        return Some(counting.sentence.clone());
+    }
     let target = facts.targets.get(facts.plan.key(place.0, place.1, out)?);
     let why = target.and_then(|target| target.last.as_ref()).and_then(|last| last.reason.clone());
     let unproved =

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::config;
+use crate::control::orders;
 
 const CONFIGURATION: &str = "[regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n\
     [checks.web]\ntype = \"tcp\"\nport = 80\n[[services]]\nname = \"www.example.com\"\ncheck = \"web\"\n\
@@ -14,7 +15,7 @@ struct Play {
     plan: Plan,
     memory: Memory,
     verdicts: HashMap<TargetKey, TargetHealth>,
-    drained: HashMap<String, String>,
+    effect: Effect,
 }
 
 fn read(text: &str) -> Config {
@@ -25,7 +26,7 @@ impl Play {
     fn new() -> Play {
         let config = read(CONFIGURATION);
         let plan = Plan::of(&config);
-        Play { config, plan, memory: Memory::default(), verdicts: HashMap::new(), drained: HashMap::new() }
+        Play { config, plan, memory: Memory::default(), verdicts: HashMap::new(), effect: Effect::default() }
     }
 
     fn set(&mut self, target: usize, verdict: Verdict) {
@@ -47,7 +48,7 @@ impl Play {
             config: &self.config,
             plan: &self.plan,
             targets: &self.verdicts,
-            drained: &self.drained,
+            effect: &self.effect,
             now: Duration::from_secs(second),
         };
         let folded = self.memory.fold(&facts);
@@ -91,8 +92,25 @@ fn a_drain_is_no_outage() {
     let mut play = Play::new();
     play.set(0, Verdict::Up);
     play.set(1, Verdict::Up);
-    play.drained.insert("fra".to_owned(), "is drained by X".to_owned());
-    assert_eq!(play.shares(1), [0, 100]);
-    play.drained.clear();
-    assert_eq!(play.shares(2), [100, 100]);
+    let order = |region: &str, endpoint: Option<&str>, demand| orders::Order {
+        subject: orders::Subject {
+            service: endpoint.map(|_| "www.example.com".to_owned()),
+            region: Some(region.to_owned()),
+            endpoint: endpoint.map(str::to_owned),
+        },
+        demand,
+        reason: "X".to_owned(),
+        by: "me".to_owned(),
+        since: 0,
+        until: None,
+    };
+    for drain in [order("fra", None, orders::Demand::Drain), order("fra", Some("192.0.2.1"), orders::Demand::Drain)] {
+        play.effect = Effect::of(&orders::Book::of(vec![drain]), &play.config);
+        assert_eq!(play.shares(1), [0, 100]);
+        play.effect = Effect::default();
+        assert_eq!(play.shares(2), [100, 100]);
+    }
+    play.set(0, Verdict::Down);
+    play.effect = Effect::of(&orders::Book::of(vec![order("fra", None, orders::Demand::ForceUp)]), &play.config);
+    assert_eq!(play.shares(3), [100, 100], "forced up, whatever probes say");
 }

@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::check::TargetKey;
@@ -76,34 +77,51 @@ pub fn save(directory: &Path, verdicts: &Verdicts, now: SystemTime) -> Result<()
     targets.sort_by(|one, other| (&one.check, one.address).cmp(&(&other.check, other.address)));
     let saved = Saved { version: VERSION, saved_at: seconds(now), targets };
     let text = serde_json::to_vec(&saved).map_err(|error| told(error.into()))?;
-    replace_file(directory, &path, &text).map_err(told)
+    replace_file(directory, NAME, &text).map_err(told)
 }
 
 fn read(path: &Path) -> Result<Option<Saved>, String> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(format!("cannot be read: {error}")),
-    };
-    let mut text = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut text).map_err(|error| format!("cannot be read: {error}"))?;
-    if text.len() as u64 > LARGEST {
-        return Err(format!("it is larger than {} MiB", LARGEST >> 20));
-    }
-    let saved: Saved = serde_json::from_slice(&text).map_err(|error| format!("it is no health state: {error}"))?;
+    let Some(saved) = read_json::<Saved>(path, LARGEST)? else { return Ok(None) };
     if saved.version != VERSION {
         return Err(format!("its version is {}, not {VERSION}", saved.version));
     }
     Ok(Some(saved))
 }
 
-fn replace_file(directory: &Path, path: &Path, text: &[u8]) -> std::io::Result<()> {
-    let temporary = directory.join(format!(".{NAME}.{}", std::process::id()));
-    let mut file = File::create(&temporary)?;
+/// Reads a file of the state directory; `None` where there is none.
+///
+/// # Errors
+/// What is wrong with it: it cannot be read, is longer than `largest` octets, or does not hold a `T`.
+pub fn read_json<T: DeserializeOwned>(path: &Path, largest: u64) -> Result<Option<T>, String> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(format!("cannot be read: {error}")),
+    };
+    let mut text = Vec::new();
+    file.take(largest + 1).read_to_end(&mut text).map_err(|error| format!("cannot be read: {error}"))?;
+    if text.len() as u64 > largest {
+        return Err(format!("it is larger than {} MiB", largest >> 20));
+    }
+    serde_json::from_slice(&text).map(Some).map_err(|error| format!("it holds something else: {error}"))
+}
+
+/// Puts a whole new file in the place of the old one, or leaves the old one; on disk when this returns.
+pub fn replace_file(directory: &Path, name: &str, text: &[u8]) -> std::io::Result<()> {
+    let temporary = directory.join(format!(".{name}.{}", std::process::id()));
+    let written = write_and_rename(&temporary, &directory.join(name), text);
+    if written.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written?;
+    File::open(directory)?.sync_all()
+}
+
+fn write_and_rename(temporary: &Path, path: &Path, text: &[u8]) -> std::io::Result<()> {
+    let mut file = File::create(temporary)?;
     file.write_all(text)?;
     file.sync_all()?;
-    std::fs::rename(&temporary, path)?;
-    File::open(directory)?.sync_all()
+    std::fs::rename(temporary, path)
 }
 
 fn seconds(time: SystemTime) -> u64 {

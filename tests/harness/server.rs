@@ -22,6 +22,7 @@ pub struct Setup {
     folder: tempfile::TempDir,
     listen: String,
     server_keys: String,
+    admin_keys: String,
     config: String,
 }
 
@@ -30,7 +31,7 @@ impl Setup {
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::create_dir(folder.path().join("zones")).expect("an empty folder");
         let listen = r#"["127.0.0.1:0", "[::1]:0"]"#.to_owned();
-        Setup { folder, listen, server_keys: String::new(), config: String::new() }
+        Setup { folder, listen, server_keys: String::new(), admin_keys: String::new(), config: String::new() }
     }
 
     /// Listens there instead of on both loopback addresses.
@@ -57,6 +58,13 @@ impl Setup {
         self
     }
 
+    /// Adds lines to `[admin]`.
+    pub fn admin(mut self, keys: &str) -> Setup {
+        self.admin_keys.push_str(keys);
+        self.admin_keys.push('\n');
+        self
+    }
+
     /// Everything but `[server]` and `[admin]`.
     pub fn config(mut self, text: &str) -> Setup {
         self.config.push_str(text);
@@ -71,8 +79,8 @@ impl Setup {
     pub fn start(self) -> Server {
         let config = self.folder.path().join("meridian.toml");
         let text = format!(
-            "[server]\nlisten = {}\nworkers = 1\n{}\n[admin]\nlisten = \"127.0.0.1:0\"\n{}",
-            self.listen, self.server_keys, self.config
+            "[server]\nlisten = {}\nworkers = 1\n{}\n[admin]\nlisten = \"127.0.0.1:0\"\n{}\n{}",
+            self.listen, self.server_keys, self.admin_keys, self.config
         );
         fs::write(&config, text).expect("the temporary folder can be written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
@@ -188,6 +196,16 @@ impl Server {
     pub fn stop(mut self) -> bool {
         self.signal(libc::SIGTERM);
         self.process.0.wait().is_ok_and(|status| status.success())
+    }
+
+    /// Ends it as a power failure would, and starts it again on the same folder.
+    pub fn kill_and_start_again(self) -> Server {
+        let Server { mut process, folder, .. } = self;
+        process.0.kill().expect("it runs");
+        let _ = process.0.wait();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+        command.args(["serve", "--config"]).arg(folder.path().join("meridian.toml")).current_dir(folder.path());
+        start(command, folder)
     }
 
     /// Whether it still runs.

@@ -30,6 +30,9 @@ pub struct CandidateFacts {
     pub serves: bool,
     /// Why, or why not.
     pub reason: String,
+    /// The orders of operators that bear on it: `is drained by ...`.
+    #[serde(default)]
+    pub orders: Vec<String>,
 }
 
 /// The regions of a service, those that may serve in their order for this client, then the others as listed.
@@ -91,6 +94,7 @@ impl Listed<'_> {
             tier: tier.map(|tier| tier + 1),
             serves,
             reason,
+            orders: self.now.map_or_else(Vec::new, |now| now.orders.clone()),
         }
     }
 
@@ -140,7 +144,9 @@ impl Listed<'_> {
             return (false, format!("takes {share:.0}% of its clients, not this one"));
         }
         if down {
-            return (true, "is down, as all are: the all-down rule gives it".to_owned());
+            let drained = self.now.is_some_and(|now| now.drained);
+            let word = if drained { "drained" } else { "down" };
+            return (true, format!("is {word}, as all are: the all-down rule gives it"));
         }
         let later = tier > 0 || self.follows_one_that_is_down(explained, tier);
         (true, serving(explained, later, alone))

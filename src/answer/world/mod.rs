@@ -11,6 +11,7 @@ pub mod present;
 
 use std::sync::Arc;
 
+use crate::config::Config;
 use crate::dns::{Name, SearchName};
 use crate::geo::Atlas;
 
@@ -19,6 +20,8 @@ pub use names::{Lookup, Names, Node, Role, ServiceId, ZoneId};
 pub use present::{Availability, Present};
 pub use records::{Prepared, Records};
 pub use services::{Service, View};
+
+use services::Catchments;
 
 /// Everything that a query is answered from, but for what changes with health.
 #[derive(Debug)]
@@ -38,7 +41,7 @@ pub struct World {
 }
 
 /// What a reply needs of a zone.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Zone {
     /// The apex.
     pub origin: Name,
@@ -51,6 +54,21 @@ pub struct Zone {
 }
 
 impl World {
+    /// The same zones with services that have other endpoints or weights: those of a configuration with the same
+    /// services in the same order, whose endpoints fit the zones as well as before.
+    pub fn with_services(&self, config: &Config) -> World {
+        let mut catchments = Catchments::of(&self.services);
+        let compile = |service| Service::compile(service, config, &self.atlas, &mut catchments);
+        World {
+            services: config.services.iter().map(compile).collect(),
+            names: self.names.clone(),
+            records: self.records.clone(),
+            zones: self.zones.clone(),
+            regions: self.regions.clone(),
+            atlas: self.atlas.clone(),
+        }
+    }
+
     /// The zone that holds a name, if one does.
     pub fn zone_of(&self, name: &Name) -> Option<&Zone> {
         let wire = name.to_lower();

@@ -82,7 +82,7 @@ pub enum Lookup<'w> {
 }
 
 /// All names.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Names {
     /// Upper half: part of the hash; lower half: node index + 1; 0 = free. A power of two, at most half full.
     slots: Vec<u64>,

@@ -37,6 +37,12 @@ pub struct RegionAvailability {
     pub endpoints: Vec<bool>,
     /// Why some or all of it take nobody, for people: `is down: ...` or `is drained by ...`.
     pub reason: Option<String>,
+    /// An operator drained it: not even the all-down rule gives it while anything else is left.
+    pub drained: bool,
+    /// The same by endpoint, as listed.
+    pub drained_endpoints: Vec<bool>,
+    /// Every order that bears on it, for people: `is drained by ...`.
+    pub orders: Vec<String>,
 }
 
 impl Availability {
@@ -47,6 +53,9 @@ impl Availability {
             last_good: true,
             endpoints: vec![true; region.endpoints.len()],
             reason: None,
+            drained: false,
+            drained_endpoints: vec![false; region.endpoints.len()],
+            orders: Vec::new(),
         };
         let service = |service: &crate::config::Service| ServiceAvailability {
             ttl: None,
@@ -162,12 +171,8 @@ impl PresentView {
         let standing = standing_of(view, now, &live);
         let region_now = |listed: usize| now.and_then(|now| now.regions.get(listed));
         let last_good = view.regions.iter().map(|region| region_now(region.listed).is_none_or(|now| now.last_good));
-        let key = TableKey {
-            catchment: Arc::as_ptr(&view.catchment) as usize,
-            standing,
-            all_down: service.all_down,
-            last_good: if service.all_down == AllDown::LastGood { last_good.collect() } else { Vec::new() },
-        };
+        let (all_down, last_good) = without_drained(service.all_down, last_good.collect(), &drained_of(view, now));
+        let key = TableKey { catchment: Arc::as_ptr(&view.catchment) as usize, standing, all_down, last_good };
         let known = before.and_then(|before| before.tables.get(&key).cloned());
         let entry = tables.entry(key);
         let (table, outcomes) =
@@ -187,6 +192,39 @@ impl PresentView {
             listed: live.into_iter().map(Vec::into_boxed_slice).collect(),
         }
     }
+}
+
+/// The all-down rule where regions are drained: it gives the others, as long as there are others.
+fn without_drained(rule: AllDown, last_good: Vec<bool>, drained: &[bool]) -> (AllDown, Vec<bool>) {
+    let some = drained.contains(&true) && drained.contains(&false);
+    let left = |good: &[bool]| good.iter().zip(drained).map(|(good, drained)| *good && !drained).collect::<Vec<bool>>();
+    match rule {
+        AllDown::AnswerAll if some => (AllDown::LastGood, drained.iter().map(|drained| !drained).collect()),
+        AllDown::LastGood if some => {
+            let good = left(&last_good);
+            let others = || drained.iter().map(|drained| !drained).collect();
+            (rule, if good.contains(&true) { good } else { others() })
+        }
+        AllDown::LastGood => (rule, last_good),
+        AllDown::AnswerAll | AllDown::NoData | AllDown::ServFail => (rule, Vec::new()),
+    }
+}
+
+/// By position: the region, or every endpoint that the view has of it, is drained.
+fn drained_of(view: &View, now: Option<&ServiceAvailability>) -> Vec<bool> {
+    let positions = 0..view.regions.len();
+    positions.map(|position| !endpoints_of(view, position).any(|at| !is_drained(view, now, position, at))).collect()
+}
+
+fn endpoints_of(view: &View, position: usize) -> std::ops::Range<usize> {
+    0..view.regions.get(position).map_or(0, |region| region.endpoints.len())
+}
+
+fn is_drained(view: &View, now: Option<&ServiceAvailability>, position: usize, endpoint: usize) -> bool {
+    let Some(region) = view.regions.get(position) else { return false };
+    let Some(now) = now.and_then(|now| now.regions.get(region.listed)) else { return false };
+    let listed = region.endpoints.get(endpoint).map(|endpoint| endpoint.listed);
+    now.drained || listed.and_then(|at| now.drained_endpoints.get(at)).copied().unwrap_or(false)
 }
 
 fn outcomes(catchment: &Catchment, key: &TableKey) -> (Arc<AddressTable>, Arc<[Outcome]>) {
@@ -214,17 +252,20 @@ fn is_up(view: &View, now: Option<&ServiceAvailability>, position: usize, endpoi
 }
 
 fn any_endpoint_up(view: &View, now: Option<&ServiceAvailability>, position: usize) -> bool {
-    let count = view.regions.get(position).map_or(0, |region| region.endpoints.len());
-    (0..count).any(|endpoint| is_up(view, now, position, endpoint))
+    endpoints_of(view, position).any(|endpoint| is_up(view, now, position, endpoint))
 }
 
 /// The endpoints of a region that can be picked: those up with a weight; else those up in standby; and when none is
-/// up all of them, for a reply that the all-down rule gives.
+/// up all that are not drained, for a reply that the all-down rule gives.
 fn live_endpoints(view: &View, now: Option<&ServiceAvailability>, position: usize) -> Vec<usize> {
     let Some(region) = view.regions.get(position) else { return Vec::new() };
-    let all = 0..region.endpoints.len();
     let any_up = any_endpoint_up(view, now, position);
-    let usable: Vec<usize> = all.filter(|&at| !any_up || is_up(view, now, position, at)).collect();
+    let all_drained = endpoints_of(view, position).all(|at| is_drained(view, now, position, at));
+    let can_be = |at: usize| match any_up {
+        true => is_up(view, now, position, at),
+        false => all_drained || !is_drained(view, now, position, at),
+    };
+    let usable: Vec<usize> = endpoints_of(view, position).filter(|&at| can_be(at)).collect();
     let active: Vec<usize> = usable.iter().copied().filter(|&at| region.endpoints[at].weight > 0).collect();
     if active.is_empty() { usable } else { active }
 }

@@ -30,7 +30,7 @@ pub struct Target {
 }
 
 /// All RRsets of all zones.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Records {
     prepared: Vec<Prepared>,
     octets: Vec<u8>,

@@ -102,6 +102,17 @@ impl std::fmt::Display for EndpointData {
 pub struct Catchments(Vec<(Arc<CatchmentRules>, Arc<Catchment>)>);
 
 impl Catchments {
+    /// Those of services that are compiled already.
+    pub fn of(services: &[Service]) -> Catchments {
+        let mut known: Vec<(Arc<CatchmentRules>, Arc<Catchment>)> = Vec::new();
+        for view in services.iter().flat_map(|service| service.views.iter().flatten()) {
+            if !known.iter().any(|(_, catchment)| Arc::ptr_eq(catchment, &view.catchment)) {
+                known.push((view.rules.clone(), view.catchment.clone()));
+            }
+        }
+        Catchments(known)
+    }
+
     fn shared(&mut self, rules: CatchmentRules, atlas: &Atlas) -> (Arc<CatchmentRules>, Arc<Catchment>) {
         if let Some((rules, catchment)) = self.0.iter().find(|(known, _)| **known == rules) {
             return (rules.clone(), catchment.clone());

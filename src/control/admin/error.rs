@@ -15,6 +15,10 @@ pub struct ApiError {
     pub sentence: String,
 }
 
+/// What became of a call, left in its response for the audit log.
+#[derive(Debug, Clone)]
+pub struct Outcome(pub String);
+
 /// The body of every error.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
@@ -36,7 +40,9 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let outcome = Outcome(self.sentence.clone());
         let mut response = (self.status, Json(ErrorBody { error: self.sentence })).into_response();
+        response.extensions_mut().insert(outcome);
         if self.status == StatusCode::UNAUTHORIZED {
             // RFC 9110 section 15.5.2: a 401 says how to authenticate.
             response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));

@@ -17,6 +17,9 @@ pub struct RegionHealth {
     pub region: String,
     /// The part of its clients that it takes now, in per cent.
     pub share_percent: f64,
+    /// The order that counts for it as a whole: `is drained by ...`.
+    #[serde(default)]
+    pub order: Option<String>,
     /// Its endpoints, in the order listed.
     pub endpoints: Vec<EndpointHealth>,
 }
@@ -38,6 +41,12 @@ pub struct EndpointHealth {
     pub seconds: Option<u64>,
     /// Why the last probe was not good; absent if it was.
     pub reason: Option<String>,
+    /// The order that counts for it: `is drained by ...`.
+    #[serde(default)]
+    pub order: Option<String>,
+    /// It came by itself and stays as long as it is renewed.
+    #[serde(default)]
+    pub leased: bool,
 }
 
 /// Every service with its regions and endpoints, as configured.
@@ -49,9 +58,14 @@ pub fn services(view: &View) -> Vec<ServiceStatus> {
         let health = |(at, region): (usize, &crate::config::ServiceRegion)| {
             let now = view.availability.services.get(index).and_then(|now| now.regions.get(at));
             let up = |endpoint: usize| now.and_then(|now| now.endpoints.get(endpoint)).copied().unwrap_or(true);
-            let endpoint = |(number, endpoint)| endpoint_health(view, (index, at, number), endpoint, up(number));
+            let (service, own) = (service.name.to_string(), name(region));
+            let endpoint = |(number, endpoint): (usize, &Endpoint)| EndpointHealth {
+                leased: view.leases.contains(&service, &own, &endpoint.target),
+                ..endpoint_health(view, (index, at, number), endpoint, up(number))
+            };
             RegionHealth {
-                region: name(region),
+                region: own.clone(),
+                order: view.region_order(index, at).map(str::to_owned),
                 share_percent: now.map_or(1.0, |now| now.share.fraction()) * 100.0,
                 endpoints: region.endpoints.iter().enumerate().map(endpoint).collect(),
             }
@@ -79,6 +93,8 @@ fn endpoint_health(view: &View, place: (usize, usize, usize), endpoint: &Endpoin
         since: target.map(|target| now.saturating_sub(target.lasting).as_secs()),
         seconds: target.map(|target| target.lasting.as_secs()),
         reason: target.and_then(|target| target.last.as_ref()).and_then(|last| last.reason.clone()),
+        order: view.endpoint_order(place.0, place.1, place.2).map(str::to_owned),
+        leased: false,
     }
 }
 
@@ -87,7 +103,7 @@ pub fn summary(services: &[ServiceStatus], suspect: bool) -> String {
     if suspect {
         return "nothing can be reached from here at the moment, so the last agreed health is held".to_owned();
     }
-    let out = |service: &ServiceStatus| service.health.iter().filter(|region| is_down(region)).count();
+    let out = |service: &ServiceStatus| service.health.iter().filter(|region| is_out(region)).count();
     // The service with the most of its regions out, by part.
     let worst = services.iter().filter(|service| out(service) > 0).max_by(|one, other| {
         let part = |service: &ServiceStatus| out(service) as f64 / service.health.len().max(1) as f64;
@@ -95,17 +111,20 @@ pub fn summary(services: &[ServiceStatus], suspect: bool) -> String {
         part(one).total_cmp(&part(other)).then(std::cmp::Ordering::Greater)
     });
     if let Some(service) = worst {
-        let down = service.health.iter().filter(|region| is_down(region)).map(|region| cause(&region.region, region));
+        let down = service.health.iter().filter(|region| is_out(region)).map(|region| cause(&region.region, region));
         let (count, all) = (out(service), service.health.len());
         let be = if all == 1 || count == 1 { "is" } else { "are" };
         let regions = if all == 1 { "region" } else { "regions" };
         let down = down.collect::<Vec<_>>().join(", ");
-        return format!("{count} of {all} {regions} of {} {be} down: {down}", service.name);
+        let ordered = service.health.iter().filter(|region| is_out(region)).all(is_ordered_out);
+        let word = if ordered { "out by order" } else { "down" };
+        return format!("{count} of {all} {regions} of {} {be} {word}: {down}", service.name);
     }
     let regions = || services.iter().flat_map(|service| service.health.iter().map(move |region| (service, region)));
     if let Some((service, region)) = regions().find(|(_, region)| region.endpoints.iter().any(|endpoint| !endpoint.up))
     {
-        return format!("an endpoint of {} is down: {}", service.name, cause(&region.region, region));
+        let word = if is_ordered_out(region) { "out by order" } else { "down" };
+        return format!("an endpoint of {} is {word}: {}", service.name, cause(&region.region, region));
     }
     match regions().find(|(_, region)| region.share_percent < 100.0) {
         Some((service, region)) => {
@@ -116,8 +135,15 @@ pub fn summary(services: &[ServiceStatus], suspect: bool) -> String {
     }
 }
 
+/// An order keeps it out, as a whole or each endpoint that is out.
+fn is_ordered_out(region: &RegionHealth) -> bool {
+    let mut out = region.endpoints.iter().filter(|endpoint| !endpoint.up).peekable();
+    let whole = region.order.is_some() && region.share_percent == 0.0;
+    whole || out.peek().is_some() && out.all(|endpoint| endpoint.order.is_some())
+}
+
 /// Nobody is sent there, by IPv4 or by IPv6 or at all.
-fn is_down(region: &RegionHealth) -> bool {
+fn is_out(region: &RegionHealth) -> bool {
     let family = |wanted: &dyn Fn(&EndpointHealth) -> bool| {
         let mut of_it = region.endpoints.iter().filter(|endpoint| wanted(endpoint)).peekable();
         of_it.peek().is_some() && of_it.all(|endpoint| !endpoint.up)
@@ -128,7 +154,13 @@ fn is_down(region: &RegionHealth) -> bool {
 
 /// `fra (connection refused, for 12s)`
 fn cause(name: &str, region: &RegionHealth) -> String {
+    if let Some(order) = region.order.as_ref().filter(|_| region.share_percent == 0.0) {
+        return format!("{name} ({order})");
+    }
     let Some(endpoint) = region.endpoints.iter().find(|endpoint| !endpoint.up) else { return name.to_owned() };
+    if let Some(order) = &endpoint.order {
+        return format!("{name} ({} {order})", endpoint.endpoint);
+    }
     let lasting = duration_text(Duration::from_secs(endpoint.seconds.unwrap_or(0)));
     let reason = endpoint.reason.as_deref().unwrap_or("answers again, not yet for long enough");
     format!("{name} ({reason}, for {lasting})")

@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
+use super::patient::Patient;
 use crate::config::AdminListen;
 
 /// Most connections at a time; more wait in the kernel's queue.
@@ -29,6 +30,10 @@ const FIELDS: usize = 64;
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long to wait when the system has no descriptor left.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Who is at the other end of a connection, for the audit log: an address, or the user behind a unix socket.
+#[derive(Debug, Clone)]
+pub struct Peer(pub String);
 
 /// Where the admin server listens.
 pub enum Bound {
@@ -63,16 +68,24 @@ pub async fn start(listen: &AdminListen, router: Router) -> Result<Bound, String
             let refused = |error: io::Error| format!("the admin server cannot listen on {address}: {error}");
             let listener = TcpListener::bind(address).await.map_err(refused)?;
             let bound = listener.local_addr().map_err(refused)?;
-            tokio::spawn(serve(router, async move || listener.accept().await.map(|(stream, _)| stream)));
+            let accept = async move || listener.accept().await.map(|(stream, peer)| (stream, Peer(peer.to_string())));
+            tokio::spawn(serve(router, accept));
             Ok(Bound::Tcp(bound))
         }
         AdminListen::Unix(path) => {
             let listener = bind_unix(path)
                 .map_err(|error| format!("the admin server cannot listen on unix:{}: {error}", path.display()))?;
-            tokio::spawn(serve(router, async move || listener.accept().await.map(|(stream, _)| stream)));
+            let accept = async move || listener.accept().await.map(|(stream, _)| named(stream));
+            tokio::spawn(serve(router, accept));
             Ok(Bound::Unix(path.clone()))
         }
     }
+}
+
+/// With `user 1000`.
+fn named(stream: UnixStream) -> (UnixStream, Peer) {
+    let user = stream.peer_cred().map_or_else(|_| "unix socket".to_owned(), |user| format!("user {}", user.uid()));
+    (stream, Peer(user))
 }
 
 /// Binds a unix socket that only its owner can reach. A socket that a dead server left behind is replaced; one that
@@ -89,7 +102,7 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Takes connections for ever, [`CONNECTIONS`] at a time.
-async fn serve<S>(router: Router, accept: impl AsyncFn() -> io::Result<S>)
+async fn serve<S>(router: Router, accept: impl AsyncFn() -> io::Result<(S, Peer)>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -97,8 +110,8 @@ where
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match accept().await {
-            Ok(stream) => {
-                let router = router.clone();
+            Ok((stream, peer)) => {
+                let router = router.clone().layer(Extension(peer));
                 tokio::spawn(async move {
                     connection(router, stream).await;
                     drop(place);
@@ -116,5 +129,6 @@ where
 async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(router: Router, stream: S) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD).max_headers(FIELDS);
-    let _ = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).await;
+    let stream = TokioIo::new(Patient::new(stream));
+    let _ = http.serve_connection(stream, TowerToHyperService::new(router)).await;
 }

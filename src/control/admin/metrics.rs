@@ -15,6 +15,7 @@ use super::status::queries;
 use super::{Context, health};
 use crate::answer::explain::SourceFacts;
 use crate::control::View;
+use crate::control::orders::{Demand, Order};
 
 /// Media type of what [`render`] makes.
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -54,6 +55,9 @@ impl Collector for Metrics {
         let changes = view.transitions.iter().map(|(to, count)| (vec![("to", (*to).to_owned())], *count));
         counters(&mut encoder, "health_transitions", "Changes of verdicts by what they led to", changes)?;
         gauges(&mut encoder, "endpoint_up", "Whether an endpoint may be given out", endpoints(&view))?;
+        gauges(&mut encoder, "order", "Orders of operators in force; the weight of those about weight", orders(&view))?;
+        let leases = [(Vec::new(), view.leases.iter().count() as u64)];
+        gauges(&mut encoder, "leases", "Endpoints that came by themselves", leases)?;
         gauges(&mut encoder, "geodata_age_seconds", "How old each source of geodata is", self.ages())
     }
 }
@@ -89,6 +93,27 @@ fn endpoints(view: &View) -> Vec<(Labels, u64)> {
         }
     }
     values
+}
+
+/// 1, or the weight, for each order; what it is not about is an empty label.
+fn orders(view: &View) -> Vec<(Labels, u64)> {
+    let labels = |order: &Order| {
+        let part = |part: &Option<String>| part.clone().unwrap_or_default();
+        let (action, value) = match order.demand {
+            Demand::Drain => ("drain", 1),
+            Demand::ForceUp => ("force-up", 1),
+            Demand::ForceDown => ("force-down", 1),
+            Demand::Weight { weight } => ("weight", u64::from(weight)),
+        };
+        let labels = vec![
+            ("action", action.to_owned()),
+            ("service", part(&order.subject.service)),
+            ("region", part(&order.subject.region)),
+            ("endpoint", part(&order.subject.endpoint)),
+        ];
+        (labels, value)
+    };
+    view.orders.iter().map(labels).collect()
 }
 
 fn counters(

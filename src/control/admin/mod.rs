@@ -1,13 +1,17 @@
 //! The admin API: where operators look and act. HTTP/1.1 on a thread of its own, so that nobody who asks here can hold
 //! up an answer.
 
+mod changes;
+mod demands;
 mod error;
 mod health;
 mod listener;
 mod metrics;
 mod openapi;
+mod patient;
 mod routes;
 mod status;
+mod stream;
 mod token;
 
 use std::net::SocketAddr;
@@ -18,6 +22,7 @@ use super::Control;
 use crate::config;
 use crate::server::Tallies;
 
+pub use demands::{ChangeDone, Forced, LeaseBody, OrderBody};
 pub use error::ErrorBody;
 pub use health::{EndpointHealth, RegionHealth};
 pub use status::{LastReload, ReloadStatus, ServiceStatus, Status, ZoneStatus};

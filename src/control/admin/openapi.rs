@@ -26,6 +26,8 @@ pub struct Parameter {
 pub enum Answer {
     /// Plain text.
     Text,
+    /// Server-sent events, without an end.
+    Events,
     /// JSON of this schema.
     Json(fn(&mut SchemaGenerator) -> Schema),
 }
@@ -39,6 +41,7 @@ impl Answer {
     fn content(self, generator: &mut SchemaGenerator) -> Value {
         match self {
             Answer::Text => json!({ "text/plain": { "schema": { "type": "string" } } }),
+            Answer::Events => json!({ "text/event-stream": { "schema": { "type": "string" } } }),
             Answer::Json(schema) => json!({ "application/json": { "schema": schema(generator) } }),
         }
     }
@@ -81,13 +84,22 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
             "default": { "description": "It failed, and this says why", "content": error },
         },
     });
-    if !route.parameters.is_empty() {
-        operation["parameters"] = route.parameters.iter().map(parameter).collect();
+    let in_path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let parameters: Vec<Value> = in_path.map(path_parameter).chain(route.parameters.iter().map(parameter)).collect();
+    if !parameters.is_empty() {
+        operation["parameters"] = parameters.into();
+    }
+    if let Some(body) = route.body {
+        operation["requestBody"] = json!({ "content": body.content(generator) });
     }
     if route.changes {
         operation["security"] = json!([{ "token": [] }]);
     }
     operation
+}
+
+fn path_parameter(name: &str) -> Value {
+    json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
 }
 
 fn parameter(parameter: &Parameter) -> Value {

@@ -9,13 +9,14 @@ use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{self, MethodRouter};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 
+use super::changes::{self, Guard};
 use super::error::ApiError;
 use super::openapi::{self, Parameter};
 use super::status::{LastReload, Status};
 use super::token::Gate;
-use super::{Context, metrics};
+use super::{Context, demands, metrics, stream};
 use crate::answer::explain::{self, Explanation};
 use crate::control::any_draw;
 
@@ -37,9 +38,12 @@ pub struct Route {
     pub changes: bool,
     /// What can stand in its query.
     pub parameters: &'static [Parameter],
+    /// What can stand in its body.
+    pub body: Option<openapi::Answer>,
     /// What it answers when all goes well.
     pub answer: openapi::Answer,
-    handler: MethodRouter<Arc<Context>>,
+    /// What does it.
+    pub handler: MethodRouter<Arc<Context>>,
 }
 
 /// Parameters of `GET /v1/explain`.
@@ -65,6 +69,7 @@ pub fn routes() -> Vec<Route> {
         summary,
         changes: false,
         parameters,
+        body: None,
         answer,
         handler,
     };
@@ -74,41 +79,38 @@ pub fn routes() -> Vec<Route> {
         summary,
         changes: true,
         parameters: &[],
+        body: None,
         answer,
         handler,
     };
-    vec![
+    let mut routes = vec![
         get("/healthz", "ok while the process lives", &[], Text, routing::get(healthz)),
         get("/readyz", "ok while queries are answered", &[], Text, routing::get(healthz)),
         get("/metrics", "Metrics in the text format of Prometheus", &[], Text, routing::get(metrics)),
         get("/v1/status", "What is going on", &[], status_body, routing::get(status)),
         get("/v1/explain", "Why a client gets an answer", EXPLAIN, explain_body, routing::get(explain)),
         post("/v1/reload", "Reads everything anew and serves it", reload_body, routing::post(reload)),
+        get("/v1/events", "What happens, as it happens", &[], Answer::Events, routing::get(stream::events)),
         get("/v1/openapi.json", "This document", &[], document_body, routing::get(document)),
-    ]
+    ];
+    routes.extend(demands::routes());
+    routes
 }
 
 /// The router with its gate and its limits.
 pub fn router(context: Arc<Context>, gate: Gate) -> Router {
-    let gate = Arc::new(gate);
+    let guard = Arc::new(Guard::new(gate));
     let mut router = Router::new();
     for Route { path, handler, changes, .. } in routes() {
-        let guarded = middleware::from_fn_with_state(gate.clone(), admit);
+        let guarded = middleware::from_fn_with_state(guard.clone(), changes::admit);
         router = router.route(path, if changes { handler.route_layer(guarded) } else { handler });
     }
     router
+        .layer(Extension(stream::Places::default()))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(limit))
         .with_state(context)
-}
-
-/// Lets a call that changes something through the gate.
-async fn admit(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Result<Response, ApiError> {
-    let authorization = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes().to_vec());
-    // The token file is read here.
-    aside(move || gate.admit(authorization.as_deref())).await??;
-    Ok(next.run(request).await)
 }
 
 /// Bounds the request's body and the time that the call takes.
@@ -129,7 +131,7 @@ async fn limit(request: Request, next: Next) -> Result<Response, ApiError> {
 }
 
 /// Runs what takes long, or waits for a disk, aside of the connections.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
     let failed = |_| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the call ended early; the log says why");
     tokio::task::spawn_blocking(work).await.map_err(failed)
 }

@@ -10,6 +10,8 @@ use super::Context;
 use super::health::{self, RegionHealth};
 use crate::answer::Verdict;
 use crate::answer::explain::{SourceFacts, word};
+use crate::control::leases::Lease;
+use crate::control::orders::Order;
 use crate::control::{Done, Reloads};
 use crate::geo::builtin;
 
@@ -34,6 +36,12 @@ pub struct Status {
     pub services: Vec<ServiceStatus>,
     /// The regions, in the order of the configuration.
     pub regions: Vec<String>,
+    /// What operators have ordered.
+    #[serde(default)]
+    pub orders: Vec<Order>,
+    /// Endpoints that came by themselves.
+    #[serde(default)]
+    pub leases: Vec<Lease>,
     /// Where knowledge of places comes from, the first one first.
     pub geodata: Vec<SourceFacts>,
     /// What the licence of the built-in geodata wants to be shown.
@@ -108,6 +116,8 @@ impl Status {
             zones: world.zones.iter().map(zone).collect(),
             services,
             regions: world.regions.clone(),
+            orders: view.orders.clone(),
+            leases: view.leased(),
             geodata: world.atlas.sources().iter().map(|source| SourceFacts::of(source, now)).collect(),
             geodata_credit: builtin::CREDIT.to_owned(),
             queries: queries(&context.tallies.sums()),

@@ -207,9 +207,14 @@ fn the_openapi_document_is_true() {
     let play = Play::tcp(false);
     let document: serde_json::Value = serde_json::from_str(&play.call("GET", "/v1/openapi.json", "").1).unwrap();
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), routes::routes().len());
+    let operations = |path: &serde_json::Value| path.as_object().unwrap().len();
+    assert_eq!(paths.values().map(operations).sum::<usize>(), routes::routes().len());
     for (path, operations) in paths {
         for method in ["get", "post", "put", "delete", "patch"] {
+            // Watching has no end, so only its beginning is looked at elsewhere.
+            if (path.as_str(), method) == ("/v1/events", "get") {
+                continue;
+            }
             let (status, _) = play.call(&method.to_uppercase(), path, "");
             match operations.get(method) {
                 None => assert_eq!(status, 405, "{method} {path}"),

@@ -1,0 +1,271 @@
+//! The calls that operators act with: drain, force and weight of regions, services and endpoints; leases of endpoints.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Extension, Path, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, routing};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::Context;
+use super::changes::Author;
+use super::error::{ApiError, Outcome};
+use super::listener::Peer;
+use super::openapi::Answer;
+use super::routes::{Route, aside};
+use crate::config::values::parse_duration;
+use crate::control::leases::Lease;
+use crate::control::operate::{Changed, Refusal, now};
+use crate::control::orders::{Demand, Kind, Order, Subject};
+
+/// Longest reason and name, in octets.
+const LONGEST: usize = 500;
+/// Longest time that an order or a lease may be given for: ten years.
+const LONGEST_TIME: u64 = 3650 * 86_400;
+const MOST_WEIGHT: u32 = 1_000_000;
+
+/// The body of calls that order something; all of it may be left out where it says so.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrderBody {
+    /// Why; may be left out.
+    #[serde(default)]
+    pub reason: String,
+    /// Who says so; if left out, where the call comes from.
+    #[serde(default)]
+    pub by: String,
+    /// How long it holds, such as `2h`; if left out, until it is lifted.
+    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
+    pub lasting: Option<String>,
+    /// `up` or `down`; for force alone, where it is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Forced>,
+    /// 0 to 1,000,000; for weight alone, where it is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+}
+
+/// What something is forced to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Forced {
+    /// Taken as up.
+    Up,
+    /// Taken as down.
+    Down,
+}
+
+/// The body of a call that begins or renews a lease.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LeaseBody {
+    /// How long the endpoint stays without being renewed, such as `30s`: 1s to 1d.
+    pub ttl: String,
+    /// 0 to 1,000,000; 0 is a standby. Default 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// Where it is checked, instead of the check's own port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Who says so; if left out, where the call comes from.
+    #[serde(default)]
+    pub by: String,
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChangeDone {
+    /// What is true now.
+    pub sentence: String,
+    /// Whether it outlives a restart: there is a state directory.
+    pub kept: bool,
+}
+
+const LEASE: &str = "/v1/services/{service}/endpoints/{region}/{address}";
+
+/// What can be ordered of what.
+const ORDERS: [(Kind, &str, &str); 10] = [
+    (Kind::Drain, "/v1/regions/{region}/drain", "Drains a region everywhere"),
+    (Kind::Drain, "/v1/services/{service}/drain", "Drains a service"),
+    (Kind::Drain, "/v1/services/{service}/regions/{region}/drain", "Drains a region of one service"),
+    (Kind::Drain, "/v1/services/{service}/endpoints/{region}/{address}/drain", "Drains an endpoint"),
+    (Kind::Force, "/v1/regions/{region}/force", "Takes a region as up or down everywhere"),
+    (Kind::Force, "/v1/services/{service}/force", "Takes a service as up or down"),
+    (Kind::Force, "/v1/services/{service}/regions/{region}/force", "Takes a region of one service as up or down"),
+    (Kind::Force, "/v1/services/{service}/endpoints/{region}/{address}/force", "Takes an endpoint as up or down"),
+    (Kind::Weight, "/v1/regions/{region}/weight", "Gives a region another weight"),
+    (Kind::Weight, "/v1/services/{service}/endpoints/{region}/{address}/weight", "Gives an endpoint another weight"),
+];
+
+/// The calls of this module.
+pub fn routes() -> Vec<Route> {
+    let route = |method, path, summary, body, handler| Route {
+        method,
+        path,
+        summary,
+        changes: true,
+        parameters: &[],
+        body: Some(body),
+        answer: Answer::json::<ChangeDone>(),
+        handler,
+    };
+    let mut routes = Vec::new();
+    for (kind, path, summary) in ORDERS {
+        let give = move |context, path, peer, body| give(kind, context, path, peer, body);
+        let lift = move |context, path, peer, body| lift(kind, context, path, peer, body);
+        let body = Answer::json::<OrderBody>();
+        routes.push(route(Method::PUT, path, summary, body, routing::put(give)));
+        routes.push(route(Method::DELETE, path, "Takes that back", body, routing::delete(lift)));
+    }
+    let body = Answer::json::<LeaseBody>();
+    routes.push(route(Method::PUT, LEASE, "Begins or renews an endpoint's lease", body, routing::put(lease)));
+    let body = Answer::json::<OrderBody>();
+    routes.push(route(Method::DELETE, LEASE, "Ends an endpoint's lease", body, routing::delete(end_lease)));
+    routes
+}
+
+type Parts = Path<HashMap<String, String>>;
+
+async fn give(
+    kind: Kind,
+    State(context): State<Arc<Context>>,
+    Path(path): Parts,
+    Extension(Peer(peer)): Extension<Peer>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let body: OrderBody = read_body(&body)?;
+    let author = author(&body.by, &body.reason, &peer)?;
+    let until = body.lasting.as_deref().map(read_time).transpose()?.map(|seconds| now() + seconds);
+    let demand = demand(kind, &body)?;
+    let Author { by, reason } = author.clone();
+    let order = Order { subject: subject(&path), demand, reason, by, since: now(), until };
+    let result = aside(move || context.control.order(order)).await?;
+    Ok(answer(result, author))
+}
+
+async fn lift(
+    kind: Kind,
+    State(context): State<Arc<Context>>,
+    Path(path): Parts,
+    Extension(Peer(peer)): Extension<Peer>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let body: OrderBody = read_body(&body)?;
+    let author = author(&body.by, &body.reason, &peer)?;
+    let by = author.by.clone();
+    let result = aside(move || context.control.lift(&subject(&path), kind, &by)).await?;
+    Ok(answer(result, author))
+}
+
+async fn lease(
+    State(context): State<Arc<Context>>,
+    Path(path): Parts,
+    Extension(Peer(peer)): Extension<Peer>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    if body.is_empty() {
+        return Err(ApiError::bad_request("the body is missing; it needs a ttl, such as {\"ttl\": \"30s\"}"));
+    }
+    let body: LeaseBody = read_body(&body)?;
+    let author = author(&body.by, "", &peer)?;
+    let ttl = read_time(&body.ttl)?;
+    if ttl > 86_400 {
+        return Err(ApiError::bad_request("a ttl is at most 1d; renew the lease instead"));
+    }
+    let weight = checked_weight(body.weight.unwrap_or(100))?;
+    let (service, region, address) = lease_key(&path)?;
+    let (by, until) = (author.by.clone(), now() + ttl);
+    let lease = Lease { service, region, address, weight, port: body.port, ttl, until, by };
+    let result = aside(move || context.control.lease(lease)).await?;
+    Ok(answer(result, author))
+}
+
+async fn end_lease(
+    State(context): State<Arc<Context>>,
+    Path(path): Parts,
+    Extension(Peer(peer)): Extension<Peer>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let body: OrderBody = read_body(&body)?;
+    let author = author(&body.by, &body.reason, &peer)?;
+    let (key, by) = (lease_key(&path)?, author.by.clone());
+    let result = aside(move || context.control.end_lease(&key, &by)).await?;
+    Ok(answer(result, author))
+}
+
+/// What became of a change, with what the audit log wants to know.
+fn answer(result: Result<Changed, Refusal>, author: Author) -> Response {
+    let response = match result {
+        Ok(Changed { sentence, kept }) => {
+            (Extension(Outcome(sentence.clone())), Json(ChangeDone { sentence, kept })).into_response()
+        }
+        Err(Refusal::Unknown(sentence)) => ApiError::new(StatusCode::NOT_FOUND, sentence).into_response(),
+        Err(Refusal::Unfit(sentence)) => ApiError::new(StatusCode::CONFLICT, sentence).into_response(),
+        Err(Refusal::NotKept(sentence)) => ApiError::new(StatusCode::INSUFFICIENT_STORAGE, sentence).into_response(),
+    };
+    (Extension(author), response).into_response()
+}
+
+/// An empty body stands for `{}`.
+fn read_body<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
+    let text = if body.is_empty() { b"{}" } else { &body[..] };
+    serde_json::from_slice(text)
+        .map_err(|error| ApiError::bad_request(format!("the body is not as it should be: {error}")))
+}
+
+fn author(by: &str, reason: &str, peer: &str) -> Result<Author, ApiError> {
+    for (what, text) in [("by", by), ("reason", reason)] {
+        if text.len() > LONGEST || text.chars().any(char::is_control) {
+            let sentence = format!("{what} is longer than {LONGEST} octets or holds control characters");
+            return Err(ApiError::bad_request(sentence));
+        }
+    }
+    let by = if by.trim().is_empty() { peer } else { by.trim() };
+    Ok(Author { by: by.to_owned(), reason: reason.trim().to_owned() })
+}
+
+/// Whole seconds, rounded up.
+fn read_time(text: &str) -> Result<u64, ApiError> {
+    let seconds =
+        parse_duration(text).map(|time| time.as_millis().div_ceil(1000)).and_then(|it| u64::try_from(it).ok());
+    seconds.filter(|seconds| (1..=LONGEST_TIME).contains(seconds)).ok_or_else(|| {
+        ApiError::bad_request(format!("{text:?} is no time from 1s to 3650d; it is written 30s, 2h or 1h30m"))
+    })
+}
+
+fn demand(kind: Kind, body: &OrderBody) -> Result<Demand, ApiError> {
+    match (kind, body.state, body.weight) {
+        (Kind::Drain, None, None) => Ok(Demand::Drain),
+        (Kind::Force, Some(Forced::Up), None) => Ok(Demand::ForceUp),
+        (Kind::Force, Some(Forced::Down), None) => Ok(Demand::ForceDown),
+        (Kind::Weight, None, Some(weight)) => Ok(Demand::Weight { weight: checked_weight(weight)? }),
+        (Kind::Drain, ..) => Err(ApiError::bad_request("a drain has neither a state nor a weight")),
+        (Kind::Force, ..) => Err(ApiError::bad_request("to force something needs a state, up or down, and no weight")),
+        (Kind::Weight, ..) => Err(ApiError::bad_request("the body needs a weight, and no state")),
+    }
+}
+
+fn checked_weight(weight: u32) -> Result<u32, ApiError> {
+    let sentence = format!("the weight {weight} is more than {MOST_WEIGHT}");
+    if weight <= MOST_WEIGHT { Ok(weight) } else { Err(ApiError::bad_request(sentence)) }
+}
+
+fn subject(path: &HashMap<String, String>) -> Subject {
+    let part = |name: &str| path.get(name).cloned();
+    Subject { service: part("service"), region: part("region"), endpoint: part("address") }
+}
+
+fn lease_key(path: &HashMap<String, String>) -> Result<crate::control::leases::Key, ApiError> {
+    let part = |name: &str| path.get(name).cloned().unwrap_or_default();
+    let text = part("address");
+    let address: std::net::IpAddr =
+        text.parse().map_err(|_| ApiError::bad_request(format!("{text:?} is no IPv4 or IPv6 address")))?;
+    let service = part("service");
+    let service = service.parse::<crate::dns::Name>().map_or(service, |name| name.to_string());
+    Ok((service, part("region"), address.to_canonical()))
+}

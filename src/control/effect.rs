@@ -1,0 +1,171 @@
+//! Effect: what the orders in force come to for each region and endpoint of a configuration.
+//!
+//! Of several orders a drain counts most, then the force order about the smallest part. Worked out when orders or the
+//! configuration change, so that folding a change of health looks things up only.
+
+use std::collections::HashMap;
+
+use super::orders::{Book, Demand, Order, Subject};
+use crate::config::Config;
+use crate::dns::Name;
+use crate::health::fold;
+
+/// By service and region as listed; what no order is about is not there.
+#[derive(Debug, Default)]
+pub struct Effect(HashMap<(usize, usize), Bearing>);
+
+/// What bears on one region of a service.
+#[derive(Debug, Default)]
+pub struct Bearing {
+    /// About the region as a whole.
+    pub order: Option<Counting>,
+    /// By endpoint as listed.
+    pub endpoints: HashMap<usize, Counting>,
+    /// Every order, for people: `is drained by ...`, `192.0.2.1 has weight 0 by ...`.
+    pub sentences: Vec<String>,
+}
+
+/// The order that counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counting {
+    /// What is demanded.
+    pub order: fold::Order,
+    /// `is drained by ...`
+    pub sentence: String,
+    /// How much it counts.
+    rank: u8,
+}
+
+impl Effect {
+    /// Works out what orders come to; those about what is not configured come to nothing.
+    pub fn of(book: &Book, config: &Config) -> Effect {
+        let mut effect = Effect::default();
+        if book.is_empty() {
+            return effect;
+        }
+        let numbered = config.services.iter().enumerate();
+        let services: HashMap<&Name, usize> = numbered.map(|(at, service)| (&service.name, at)).collect();
+        for order in book.iter() {
+            let about = order.subject.service.as_deref().map(|name| name.parse::<Name>());
+            match about {
+                None => (0..config.services.len()).for_each(|service| effect.add(order, config, service)),
+                Some(name) => {
+                    let known = name.ok().and_then(|name| services.get(&name).copied());
+                    known.into_iter().for_each(|service| effect.add(order, config, service));
+                }
+            }
+        }
+        effect
+    }
+
+    /// What bears on a region of a service.
+    pub fn bearing(&self, service: usize, region: usize) -> Option<&Bearing> {
+        self.0.get(&(service, region))
+    }
+
+    fn add(&mut self, order: &Order, config: &Config, service: usize) {
+        let Some(configured) = config.services.get(service) else { return };
+        for (at, region) in configured.regions.iter().enumerate() {
+            let name = config.regions.get(usize::from(region.region.0)).map(|region| region.name.as_str());
+            if order.subject.region.is_some() && order.subject.region.as_deref() != name {
+                continue;
+            }
+            let Some(wanted) = &order.subject.endpoint else {
+                let bearing = self.0.entry((service, at)).or_default();
+                bearing.sentences.push(order.sentence());
+                count(&mut bearing.order, order);
+                continue;
+            };
+            let is_it = |endpoint: &crate::config::Endpoint| endpoint.target.to_string().eq_ignore_ascii_case(wanted);
+            let Some(endpoint) = region.endpoints.iter().position(is_it) else { continue };
+            let bearing = self.0.entry((service, at)).or_default();
+            bearing.sentences.push(format!("{wanted} {}", order.sentence()));
+            let mut counting = bearing.endpoints.remove(&endpoint);
+            count(&mut counting, order);
+            if let Some(counting) = counting {
+                bearing.endpoints.insert(endpoint, counting);
+            }
+        }
+    }
+}
+
+/// Lets an order count if it counts more than the one that does.
+fn count(counting: &mut Option<Counting>, order: &Order) {
+    let demanded = match order.demand {
+        Demand::Drain => fold::Order::Drain,
+        Demand::ForceUp => fold::Order::ForceUp,
+        Demand::ForceDown => fold::Order::ForceDown,
+        Demand::Weight { .. } => return,
+    };
+    let rank = if order.demand == Demand::Drain { 3 } else { precision(&order.subject) };
+    if counting.as_ref().is_none_or(|before| before.rank < rank) {
+        *counting = Some(Counting { order: demanded, sentence: order.sentence(), rank });
+    }
+}
+
+/// How small a part the subject is: a service, a region everywhere, one service's region.
+fn precision(subject: &Subject) -> u8 {
+    match (&subject.service, &subject.region) {
+        (Some(_), None) => 0,
+        (None, _) => 1,
+        (Some(_), Some(_)) => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config;
+
+    const CONFIGURATION: &str = "[regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n\
+        [[services]]\nname = \"www.example.com\"\n[services.endpoints]\nfra = [\"192.0.2.1\", \"192.0.2.3\"]\n\
+        iad = \"192.0.2.2\"\n[[services]]\nname = \"api.example.com\"\n[services.endpoints]\niad = \"192.0.2.2\"\n";
+
+    fn order(service: &str, region: &str, endpoint: &str, demand: Demand) -> Order {
+        let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let subject = Subject { service: part(service), region: part(region), endpoint: part(endpoint) };
+        Order { subject, demand, reason: String::new(), by: "me".to_owned(), since: 0, until: None }
+    }
+
+    fn effect(orders: Vec<Order>) -> Effect {
+        let config = config::parse(CONFIGURATION, Path::new("meridian.toml")).unwrap().config;
+        Effect::of(&Book::of(orders), &config)
+    }
+
+    fn region(effect: &Effect, service: usize, region: usize) -> Option<fold::Order> {
+        effect.bearing(service, region)?.order.as_ref().map(|counting| counting.order)
+    }
+
+    #[test]
+    fn an_order_reaches_every_part_of_its_subject() {
+        let effect = effect(vec![order("", "iad", "", Demand::Drain), order("nowhere", "", "", Demand::Drain)]);
+        assert_eq!(region(&effect, 0, 0), None);
+        assert_eq!(region(&effect, 0, 1), Some(fold::Order::Drain));
+        assert_eq!(region(&effect, 1, 0), Some(fold::Order::Drain));
+    }
+
+    #[test]
+    fn a_drain_counts_most_then_the_smallest_part() {
+        let service = order("www.example.com", "", "", Demand::ForceDown);
+        let everywhere = order("", "iad", "", Demand::ForceUp);
+        let here = order("www.example.com", "iad", "", Demand::ForceDown);
+        let forced = effect(vec![service.clone(), everywhere.clone()]);
+        assert_eq!([0, 1].map(|at| region(&forced, 0, at)), [Some(fold::Order::ForceDown), Some(fold::Order::ForceUp)]);
+        assert_eq!(region(&effect(vec![service, everywhere, here.clone()]), 0, 1), Some(fold::Order::ForceDown));
+        let drained = effect(vec![order("www.example.com", "", "", Demand::Drain), here]);
+        assert_eq!(region(&drained, 0, 1), Some(fold::Order::Drain));
+    }
+
+    #[test]
+    fn an_endpoint_is_found_by_its_address_and_a_weight_only_told() {
+        let one = order("www.example.com", "fra", "192.0.2.3", Demand::Drain);
+        let weight = order("", "fra", "", Demand::Weight { weight: 7 });
+        let effect = effect(vec![one, weight]);
+        let bearing = effect.bearing(0, 0).unwrap();
+        assert_eq!(bearing.order, None);
+        assert_eq!(bearing.endpoints.keys().collect::<Vec<_>>(), [&1]);
+        assert_eq!(bearing.sentences, ["has weight 7 by me", "192.0.2.3 is drained by me"]);
+    }
+}

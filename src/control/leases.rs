@@ -1,0 +1,209 @@
+//! Leases: endpoints that came by themselves and stay as long as they are renewed.
+//!
+//! Pure: the clock comes in as seconds since 1970. The overlay lets them join the configuration.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::orders::{find_region, find_service};
+use crate::config::{Config, Service, Target};
+use crate::steering;
+
+/// Most leases at a time.
+pub const MOST: usize = 10_000;
+/// Most regions of a service, leased ones among them.
+const MOST_REGIONS: usize = 254;
+
+/// An endpoint for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Lease {
+    /// The service that it belongs to.
+    pub service: String,
+    /// Its region.
+    pub region: String,
+    /// Where it is.
+    #[schemars(with = "String")]
+    pub address: IpAddr,
+    /// 0..=1,000,000; 0 is a standby.
+    pub weight: u32,
+    /// Where it is checked, instead of the check's own port.
+    pub port: Option<u16>,
+    /// How long it stays without being renewed, in seconds.
+    pub ttl: u64,
+    /// When it leaves unless it is renewed, in seconds since 1970.
+    pub until: u64,
+    /// Who says so.
+    pub by: String,
+}
+
+/// What tells leases apart: service, region, address.
+pub type Key = (String, String, IpAddr);
+
+/// Why a lease cannot be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Misfit {
+    /// The service or region is not configured; a sentence.
+    Unknown(String),
+    /// It is, and there is no room for such an endpoint; a sentence.
+    NoRoom(String),
+}
+
+/// Every lease that runs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Leases(BTreeMap<Key, Lease>);
+
+impl Lease {
+    /// What tells it apart.
+    pub fn key(&self) -> Key {
+        (self.service.clone(), self.region.clone(), self.address)
+    }
+
+    /// The same with service and region in the spelling of the configuration, if it fits there.
+    ///
+    /// # Errors
+    /// The service or region is not there, or has no room for such an endpoint.
+    pub fn resolve(&self, base: &Config) -> Result<Lease, Misfit> {
+        let service = find_service(base, &self.service).map_err(Misfit::Unknown)?;
+        let at = find_region(base, &self.region).map_err(Misfit::Unknown)?;
+        self.check_room(base, service, at).map_err(Misfit::NoRoom)?;
+        let (service, region) = (service.name.to_string(), base.regions[at].name.clone());
+        Ok(Lease { service, region, address: self.address.to_canonical(), ..self.clone() })
+    }
+
+    fn check_room(&self, base: &Config, service: &Service, at: usize) -> Result<(), String> {
+        let (name, address) = (&service.name, self.address.to_canonical());
+        let endpoints = || service.regions.iter().flat_map(|region| &region.endpoints);
+        if address.is_unspecified() || address.is_multicast() {
+            return Err(format!("{address} is no address of an endpoint"));
+        }
+        if endpoints().any(|endpoint| matches!(endpoint.target, Target::Name(_))) {
+            return Err(format!("{name} is answered with names, so no address can join it"));
+        }
+        if endpoints().any(|endpoint| endpoint.target == Target::Address(address)) {
+            return Err(format!("{address} is an endpoint of {name} by the configuration, so it needs no lease"));
+        }
+        let region = &base.regions[at];
+        let is_listed = service.regions.iter().any(|listed| usize::from(listed.region.0) == at);
+        if !is_listed && service.order == steering::Order::Nearest && region.location.is_none() {
+            return Err(format!("{} has no location, which {name} needs", region.name));
+        }
+        if !is_listed && service.regions.len() >= MOST_REGIONS {
+            return Err(format!("{name} has {MOST_REGIONS} regions already"));
+        }
+        Ok(())
+    }
+}
+
+impl Leases {
+    /// The leases of a list. Nobody could renew them while the server was down, so each has its whole time again.
+    pub fn of(leases: Vec<Lease>, now: u64) -> Leases {
+        let renewed = |lease: Lease| Lease { until: lease.until.max(now.saturating_add(lease.ttl)), ..lease };
+        Leases(leases.into_iter().map(renewed).map(|lease| (lease.key(), lease)).take(MOST).collect())
+    }
+
+    /// Begins or renews a lease; whether endpoints are others now, and not only their time.
+    ///
+    /// # Errors
+    /// A sentence: there are too many, or another region of the service has leased the address.
+    pub fn put(&mut self, lease: Lease) -> Result<bool, String> {
+        let key = lease.key();
+        let known = self.0.get(&key);
+        if known.is_none() {
+            if self.0.len() >= MOST {
+                return Err(format!("{MOST} leases run already"));
+            }
+            let twin = self.0.values().find(|it| it.service == lease.service && it.address == lease.address);
+            if let Some(twin) = twin {
+                return Err(format!("{} is leased to {} of {} already", lease.address, twin.region, twin.service));
+            }
+        }
+        let changed = known.is_none_or(|known| (known.weight, known.port) != (lease.weight, lease.port));
+        self.0.insert(key, lease);
+        Ok(changed)
+    }
+
+    /// Ends a lease.
+    pub fn end(&mut self, key: &Key) -> Option<Lease> {
+        self.0.remove(key)
+    }
+
+    /// Takes out what was not renewed in time.
+    pub fn expire(&mut self, now: u64) -> Vec<Lease> {
+        let gone: Vec<Key> =
+            self.0.iter().filter(|(_, lease)| lease.until <= now).map(|(key, _)| key.clone()).collect();
+        gone.iter().filter_map(|key| self.0.remove(key)).collect()
+    }
+
+    /// Every lease, by service and region.
+    pub fn iter(&self) -> impl Iterator<Item = &Lease> {
+        self.0.values()
+    }
+
+    /// Whether an endpoint is a leased one.
+    pub fn contains(&self, service: &str, region: &str, target: &Target) -> bool {
+        let Target::Address(address) = target else { return false };
+        !self.0.is_empty() && self.0.contains_key(&(service.to_owned(), region.to_owned(), *address))
+    }
+
+    /// Whether none runs.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config;
+
+    fn lease(region: &str, address: &str, until: u64) -> Lease {
+        let (service, region) = ("www.example.com".to_owned(), region.to_owned());
+        let address = address.parse().unwrap();
+        Lease { service, region, address, weight: 100, port: None, ttl: 30, until, by: "me".to_owned() }
+    }
+
+    #[test]
+    fn what_is_not_renewed_leaves() {
+        let mut leases = Leases::default();
+        assert_eq!(leases.put(lease("fra", "192.0.2.9", 10)), Ok(true));
+        assert_eq!(leases.put(lease("fra", "192.0.2.9", 20)), Ok(false), "only renewed");
+        assert_eq!(leases.put(Lease { weight: 5, ..lease("fra", "192.0.2.9", 30) }), Ok(true));
+        assert!(leases.put(lease("iad", "192.0.2.9", 30)).is_err(), "one address is in one region");
+        assert_eq!(leases.expire(29), []);
+        assert_eq!(leases.expire(30).len(), 1);
+        assert!(leases.is_empty());
+    }
+
+    #[test]
+    fn after_a_restart_each_has_its_time_again() {
+        let mut leases = Leases::of(vec![lease("fra", "192.0.2.9", 10)], 1000);
+        assert_eq!(leases.expire(1029), []);
+        assert_eq!(leases.expire(1030).len(), 1);
+    }
+
+    #[test]
+    fn a_lease_fits_the_configuration_or_says_why_not() {
+        let text = "[regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n[regions.spare]\n\
+            [[services]]\nname = \"www.example.com\"\n[services.endpoints]\nfra = \"192.0.2.1\"\n\
+            [[services]]\nname = \"names.example.com\"\n[services.endpoints]\nfra = { cname = \"lb.example.net\" }\n";
+        let config = config::parse(text, Path::new("meridian.toml")).unwrap().config;
+        let resolve = |lease: Lease| lease.resolve(&config);
+        assert_eq!(resolve(lease("iad", "::ffff:192.0.2.9", 0)).unwrap().address.to_string(), "192.0.2.9");
+        for (lease, part) in [
+            (lease("fra", "192.0.2.1", 0), "by the configuration"),
+            (lease("fra", "0.0.0.0", 0), "no address"),
+            (lease("spare", "192.0.2.9", 0), "has no location"),
+            (lease("lhr", "192.0.2.9", 0), "there is no region"),
+            (Lease { service: "names.example.com".into(), ..lease("fra", "192.0.2.9", 0) }, "answered with names"),
+            (Lease { service: "x".into(), ..lease("fra", "192.0.2.9", 0) }, "there is no service"),
+        ] {
+            let (Misfit::Unknown(told) | Misfit::NoRoom(told)) = resolve(lease).unwrap_err();
+            assert!(told.contains(part), "{told}");
+        }
+    }
+}

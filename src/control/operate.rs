@@ -1,0 +1,346 @@
+//! What operators do: orders and leases are put in force at once, then kept, and end by themselves.
+//!
+//! Drains and forces change what is available only, so they wait for nothing. Weights and leases change what services
+//! are made of: they wait for a reload that is under way, and services are compiled anew from the same zones.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::effect::Effect;
+use super::events::Topic;
+use super::keep::{self, LEASES, ORDERS};
+use super::leases::{Key, Lease, Leases, Misfit};
+use super::orders::{Book, Kind, Order, Subject};
+use super::overlay;
+use super::reload::{Control, Current};
+use super::targets::Plan;
+use crate::answer::Snapshot;
+use crate::answer::world::{Availability, Present};
+use crate::config::Config;
+use crate::config::values::duration_text;
+
+/// How often what has ended is looked for.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// What is true now.
+    pub sentence: String,
+    /// Whether it outlives a restart: there is a state directory.
+    pub kept: bool,
+}
+
+/// Why a change was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is about something that is not there.
+    Unknown(String),
+    /// It does not fit what is there.
+    Unfit(String),
+    /// It is in force, but does not outlive a restart.
+    NotKept(String),
+}
+
+impl From<Misfit> for Refusal {
+    fn from(misfit: Misfit) -> Refusal {
+        match misfit {
+            Misfit::Unknown(sentence) => Refusal::Unknown(sentence),
+            Misfit::NoRoom(sentence) => Refusal::Unfit(sentence),
+        }
+    }
+}
+
+/// What operators have demanded, and what it comes to.
+#[derive(Debug, Default)]
+pub(super) struct Demands {
+    pub(super) book: Book,
+    pub(super) leases: Leases,
+    pub(super) effect: Arc<Effect>,
+}
+
+/// What is to be written yet. One writer at a time, so that the newest is written last.
+#[derive(Debug, Default)]
+pub(super) struct Keeper {
+    writing: Mutex<()>,
+    orders: AtomicBool,
+    leases: AtomicBool,
+    /// The log has been told that nothing can be written.
+    told: AtomicBool,
+}
+
+impl Demands {
+    /// What was kept before the restart; what cannot be used is told.
+    pub(super) fn load(config: &Config) -> Demands {
+        let Some(directory) = &config.state_directory else { return Demands::default() };
+        let (orders, orders_warning) = keep::load(directory, ORDERS);
+        let (leases, leases_warning) = keep::load(directory, LEASES);
+        orders_warning.iter().chain(&leases_warning).for_each(|warning| tracing::error!("{warning}"));
+        let mut book = Book::of(orders);
+        book.expire(now());
+        Demands { book, leases: Leases::of(leases, now()), effect: Arc::default() }
+    }
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+impl Control {
+    /// Puts an order in force and keeps it.
+    ///
+    /// # Errors
+    /// It is about nothing that is configured, there are too many, or it is in force and cannot be kept.
+    pub fn order(&self, order: Order) -> Result<Changed, Refusal> {
+        let weighs = order.demand.kind() == Kind::Weight;
+        let _one_at_a_time = weighs.then(|| self.one_at_a_time());
+        let order = {
+            let mut current = self.current();
+            let subject = order.subject.resolve(&current.config).map_err(Refusal::Unknown)?;
+            let order = Order { subject, ..order };
+            current.demands.book.give(order.clone()).map_err(Refusal::Unfit)?;
+            if !weighs {
+                self.reckon(&mut current);
+            }
+            order
+        };
+        if weighs {
+            self.rebuild();
+        }
+        let lasting = order.until.map_or(String::new(), |until| {
+            format!(" for {}", duration_text(Duration::from_secs(until.saturating_sub(now()).max(1))))
+        });
+        let sentence = format!("{} {}{lasting}", order.subject, order.demand.words());
+        self.events.tell(Topic::Order, format!("{} {}", order.subject, order.sentence()), Some(order.reason));
+        self.keep_orders(sentence)
+    }
+
+    /// Takes an order back; it is no error if there is none.
+    ///
+    /// # Errors
+    /// It is about nothing that is configured or ordered, or what is true now cannot be kept.
+    pub fn lift(&self, subject: &Subject, kind: Kind, by: &str) -> Result<Changed, Refusal> {
+        let _one_at_a_time = (kind == Kind::Weight).then(|| self.one_at_a_time());
+        let (subject, lifted) = {
+            let mut current = self.current();
+            let known = current.demands.book.get(subject, kind).is_some();
+            // What is not configured any more can still be lifted.
+            let subject = match subject.resolve(&current.config) {
+                Err(_) if known => subject.clone(),
+                resolved => resolved.map_err(Refusal::Unknown)?,
+            };
+            let lifted = current.demands.book.lift(&subject, kind);
+            if kind != Kind::Weight && lifted.is_some() {
+                self.reckon(&mut current);
+            }
+            (subject, lifted)
+        };
+        let Some(lifted) = lifted else {
+            return self.keep_orders(format!("{subject}: no order says that it {}", kind.words()));
+        };
+        if kind == Kind::Weight {
+            self.rebuild();
+        }
+        let sentence = format!("{subject}: the order that it {} is lifted", lifted.demand.words());
+        self.events.tell(Topic::Order, format!("{sentence} by {by}"), None);
+        self.keep_orders(sentence)
+    }
+
+    /// Begins or renews a lease. A new endpoint is probed before this returns.
+    ///
+    /// # Errors
+    /// It does not fit what is configured, there are too many, or it runs and cannot be kept.
+    pub fn lease(&self, lease: Lease) -> Result<Changed, Refusal> {
+        let (lease, changed) = {
+            let mut current = self.current();
+            let lease = lease.resolve(&current.base)?;
+            (lease.clone(), current.demands.leases.put(lease).map_err(Refusal::Unfit)?)
+        };
+        let Lease { service, region, address, weight, ttl, .. } = &lease;
+        let lasting = duration_text(Duration::from_secs(*ttl));
+        let sentence = format!("{address} is an endpoint of {service} in {region} for {lasting}, weight {weight}");
+        if !changed {
+            self.keeper.leases.store(true, Ordering::Relaxed);
+            return Ok(Changed { sentence, kept: self.current().config.state_directory.is_some() });
+        }
+        let one_at_a_time = self.one_at_a_time();
+        self.rebuild();
+        drop(one_at_a_time);
+        tracing::info!("{sentence}");
+        self.events.tell(Topic::Lease, sentence.clone(), Some(format!("leased by {}", lease.by)));
+        self.keep_leases(sentence)
+    }
+
+    /// Ends a lease; it is no error if there is none.
+    ///
+    /// # Errors
+    /// What is true now cannot be kept.
+    pub fn end_lease(&self, key: &Key, by: &str) -> Result<Changed, Refusal> {
+        let ended = self.current().demands.leases.end(key);
+        let (service, region, address) = key;
+        let Some(lease) = ended else {
+            return self.keep_leases(format!("{address} has no lease in {region} of {service}"));
+        };
+        let one_at_a_time = self.one_at_a_time();
+        self.rebuild();
+        drop(one_at_a_time);
+        let sentence = format!("{} left {} in {}", lease.address, lease.service, lease.region);
+        tracing::info!("{sentence}");
+        self.events.tell(Topic::Lease, sentence.clone(), Some(format!("withdrawn by {by}")));
+        self.keep_leases(sentence)
+    }
+
+    /// Ends what has ended, and writes what could not be written before. Runs until it is dropped.
+    pub async fn keep_demands(self: Arc<Control>) {
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            tick.tick().await;
+            let control = self.clone();
+            // Compiling and writing would hold up the runtime.
+            let _ = tokio::task::spawn_blocking(move || control.end_what_has_ended(now())).await;
+        }
+    }
+
+    /// Takes out orders and leases that ended before `now`, in seconds since 1970.
+    pub(super) fn end_what_has_ended(&self, now: u64) {
+        let (orders, leases) = {
+            let mut current = self.current();
+            let orders = current.demands.book.expire(now);
+            let leases = current.demands.leases.expire(now);
+            if orders.iter().any(|order| order.demand.kind() != Kind::Weight) {
+                self.reckon(&mut current);
+            }
+            (orders, leases)
+        };
+        if !leases.is_empty() || orders.iter().any(|order| order.demand.kind() == Kind::Weight) {
+            let _one_at_a_time = self.one_at_a_time();
+            self.rebuild();
+        }
+        for order in &orders {
+            let sentence = format!("{}: the order that it {} has ended", order.subject, order.sentence());
+            tracing::info!("{sentence}");
+            self.events.tell(Topic::Order, sentence, Some("its time is over".to_owned()));
+        }
+        for Lease { service, region, address, .. } in &leases {
+            let sentence = format!("{address} left {service} in {region}");
+            tracing::info!("{sentence}: its lease was not renewed");
+            self.events.tell(Topic::Lease, sentence, Some("its lease was not renewed".to_owned()));
+        }
+        self.keeper.orders.fetch_or(!orders.is_empty(), Ordering::Relaxed);
+        self.keeper.leases.fetch_or(!leases.is_empty(), Ordering::Relaxed);
+        self.keep_what_is_left();
+    }
+
+    /// Works out what the orders come to now, and publishes it.
+    fn reckon(&self, current: &mut Current) {
+        current.demands.effect = Arc::new(Effect::of(&current.demands.book, &current.config));
+        self.refresh(current, None);
+    }
+
+    /// Lays leases and weights over the configuration anew and publishes what comes of it. To be called by whoever
+    /// holds [`Control::one_at_a_time`], from a thread that may wait.
+    fn rebuild(&self) {
+        let (config, before) = {
+            let current = self.current();
+            (overlay::effective(&current.base, &current.demands.book, &current.demands.leases), self.snapshot())
+        };
+        let plan = Arc::new(Plan::of(&config));
+        let snapshot = with_services(&before, &config);
+        self.meet(&plan);
+        let mut current = self.current();
+        self.adopt(&mut current, config, plan.clone());
+        self.refresh(&mut current, Some(snapshot));
+        drop(current);
+        self.settle(&plan);
+    }
+
+    /// Makes a configuration the present one; what is remembered of its parts stays.
+    pub(super) fn adopt(&self, current: &mut Current, config: Arc<Config>, plan: Arc<Plan>) {
+        current.memory = current.memory.carried_over(&current.config, &config);
+        current.demands.effect = Arc::new(Effect::of(&current.demands.book, &config));
+        current.config = config;
+        current.plan = plan;
+    }
+
+    /// Has everything written again: to another state directory.
+    pub(super) fn write_anew(&self) {
+        self.keeper.orders.store(true, Ordering::Relaxed);
+        self.keeper.leases.store(true, Ordering::Relaxed);
+    }
+
+    /// One reload or change of services at a time.
+    pub(super) fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
+        self.reloading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep_orders(&self, sentence: String) -> Result<Changed, Refusal> {
+        self.keeper.orders.store(true, Ordering::Relaxed);
+        self.kept(sentence)
+    }
+
+    fn keep_leases(&self, sentence: String) -> Result<Changed, Refusal> {
+        self.keeper.leases.store(true, Ordering::Relaxed);
+        self.kept(sentence)
+    }
+
+    fn kept(&self, sentence: String) -> Result<Changed, Refusal> {
+        match self.write() {
+            Ok(kept) => Ok(Changed { sentence, kept }),
+            Err(reason) => Err(Refusal::NotKept(format!(
+                "{sentence}; but this would not outlive a restart yet: {reason} (it is tried again every second)"
+            ))),
+        }
+    }
+
+    /// Writes what could not be written before; the log is told once.
+    fn keep_what_is_left(&self) {
+        match self.write() {
+            Ok(_) => self.keeper.told.store(false, Ordering::Relaxed),
+            Err(reason) if !self.keeper.told.swap(true, Ordering::Relaxed) => {
+                tracing::error!("{reason}; orders and leases would not outlive a restart until it can be written");
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// Writes what has changed; false: there is no state directory.
+    fn write(&self) -> Result<bool, String> {
+        let _one_writer = self.keeper.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (orders, leases) = {
+            let take = |flag: &AtomicBool| flag.swap(false, Ordering::Relaxed);
+            (take(&self.keeper.orders), take(&self.keeper.leases))
+        };
+        let (directory, book, running) = {
+            let current = self.current();
+            let Some(directory) = current.config.state_directory.clone() else { return Ok(false) };
+            let demands = &current.demands;
+            (directory, orders.then(|| demands.book.clone()), leases.then(|| demands.leases.clone()))
+        };
+        if orders || leases {
+            let _ = std::fs::create_dir_all(&directory);
+        }
+        let write_orders = |book: Book| keep::save(&directory, ORDERS, book.iter().collect::<Vec<_>>());
+        let write_leases = |leases: Leases| keep::save(&directory, LEASES, leases.iter().collect::<Vec<_>>());
+        let orders_result = book.map_or(Ok(()), write_orders);
+        let leases_result = running.map_or(Ok(()), write_leases);
+        self.keeper.orders.fetch_or(orders_result.is_err(), Ordering::Relaxed);
+        self.keeper.leases.fetch_or(leases_result.is_err(), Ordering::Relaxed);
+        orders_result.and(leases_result).map(|()| true)
+    }
+}
+
+/// The same zones with the services of another configuration, everything up for the moment.
+pub(super) fn with_services(before: &Snapshot, config: &Config) -> Snapshot {
+    let world = before.world.with_services(config);
+    let present = Present::compile(&world, &Availability::all_up(config), Some(&before.present));
+    Snapshot {
+        present,
+        world: Arc::new(world),
+        nsid: before.nsid.clone(),
+        cookies: before.cookies.clone(),
+        clock: before.clock,
+        turns: before.turns.clone(),
+    }
+}

@@ -1,0 +1,262 @@
+//! Orders: what operators demand of regions, services and endpoints, kept apart from what probes see.
+//!
+//! Pure: the clock comes in as seconds since 1970. What orders come to is worked out in [`super::effect`].
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::error::nearest;
+use crate::config::{Config, Service};
+use crate::dns::Name;
+
+/// Most orders at a time.
+pub const MOST: usize = 10_000;
+
+/// What an order is about: a region everywhere, a service, one service's region, or one endpoint of that.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Subject {
+    /// Name of a service; absent: every service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Name of a region; absent: every region of the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Address or name of an endpoint; absent: every endpoint of the region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+}
+
+/// What is demanded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "action", rename_all = "kebab-case")]
+pub enum Demand {
+    /// Takes no clients, whatever its health, and not even by the all-down rule while anything else is left.
+    Drain,
+    /// Is taken as up.
+    ForceUp,
+    /// Is taken as down.
+    ForceDown,
+    /// Has this weight instead of the configured one.
+    Weight {
+        /// 0..=1,000,000; 0 is a standby.
+        weight: u32,
+    },
+}
+
+/// The orders that one subject can be under beside each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// [`Demand::Drain`]
+    Drain,
+    /// [`Demand::ForceUp`] and [`Demand::ForceDown`]
+    Force,
+    /// [`Demand::Weight`]
+    Weight,
+}
+
+/// One order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Order {
+    /// What it is about.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// What is demanded.
+    #[serde(flatten)]
+    pub demand: Demand,
+    /// Why; may be empty.
+    pub reason: String,
+    /// Who says so.
+    pub by: String,
+    /// When it was given, in seconds since 1970.
+    pub since: u64,
+    /// When it ends by itself, in seconds since 1970; absent: when it is lifted.
+    pub until: Option<u64>,
+}
+
+/// Every order in force: one of a kind for each subject.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Book(BTreeMap<(Subject, Kind), Order>);
+
+impl Demand {
+    /// Its kind.
+    pub fn kind(self) -> Kind {
+        match self {
+            Demand::Drain => Kind::Drain,
+            Demand::ForceUp | Demand::ForceDown => Kind::Force,
+            Demand::Weight { .. } => Kind::Weight,
+        }
+    }
+
+    /// `is drained`, `is forced up`, `has weight 10`
+    pub fn words(self) -> String {
+        match self {
+            Demand::Drain => "is drained".to_owned(),
+            Demand::ForceUp => "is forced up".to_owned(),
+            Demand::ForceDown => "is forced down".to_owned(),
+            Demand::Weight { weight } => format!("has weight {weight}"),
+        }
+    }
+}
+
+impl Kind {
+    /// `is drained`, without saying how: what an order that ends no longer does.
+    pub fn words(self) -> &'static str {
+        match self {
+            Kind::Drain => "is drained",
+            Kind::Force => "is forced",
+            Kind::Weight => "has another weight",
+        }
+    }
+}
+
+impl Order {
+    /// `is drained by ops: new kernel`
+    pub fn sentence(&self) -> String {
+        let reason = if self.reason.is_empty() { String::new() } else { format!(": {}", self.reason) };
+        format!("{} by {}{reason}", self.demand.words(), self.by)
+    }
+}
+
+impl std::fmt::Display for Subject {
+    /// `fra`, `www.example.com`, `fra of www.example.com`, `192.0.2.1 in fra of www.example.com`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let region = self.region.as_deref().unwrap_or("");
+        match (&self.service, &self.endpoint) {
+            (None, _) => write!(f, "{region}"),
+            (Some(service), None) if region.is_empty() => write!(f, "{service}"),
+            (Some(service), None) => write!(f, "{region} of {service}"),
+            (Some(service), Some(endpoint)) => write!(f, "{endpoint} in {region} of {service}"),
+        }
+    }
+}
+
+impl Subject {
+    /// The same in the spelling of the configuration.
+    ///
+    /// # Errors
+    /// A sentence: there is no such service, region or endpoint, and what may have been meant.
+    pub fn resolve(&self, config: &Config) -> Result<Subject, String> {
+        let service = self.service.as_deref().map(|name| find_service(config, name)).transpose()?;
+        let region = self.region.as_deref().map(|name| find_region(config, name)).transpose()?;
+        let mut subject = Subject {
+            service: service.map(|service| service.name.to_string()),
+            region: region.map(|region| config.regions[region].name.clone()),
+            endpoint: None,
+        };
+        let Some((service, region)) = service.zip(region) else { return Ok(subject) };
+        let listed = service.regions.iter().find(|listed| usize::from(listed.region.0) == region);
+        let listed = listed.ok_or_else(|| {
+            let names = service.regions.iter().filter_map(|listed| config.regions.get(usize::from(listed.region.0)));
+            let names: Vec<&str> = names.map(|region| region.name.as_str()).collect();
+            let wanted = self.region.as_deref().unwrap_or("");
+            format!("{} has no region {wanted:?}; it has {}", service.name, names.join(", "))
+        })?;
+        if let Some(wanted) = &self.endpoint {
+            let known: Vec<String> = listed.endpoints.iter().map(|endpoint| endpoint.target.to_string()).collect();
+            let spelled = spell_endpoint(wanted);
+            let found = known.iter().find(|known| known.eq_ignore_ascii_case(&spelled)).cloned();
+            subject.endpoint = Some(found.ok_or_else(|| {
+                let what = format!("{} has no endpoint {wanted:?} in {}", service.name, config.regions[region].name);
+                unknown(&what, wanted, known.iter().map(String::as_str))
+            })?);
+        }
+        Ok(subject)
+    }
+}
+
+/// An address as it is written in status, so that `2001:DB8::0:1` finds `2001:db8::1`.
+fn spell_endpoint(text: &str) -> String {
+    match text.parse::<std::net::IpAddr>() {
+        Ok(address) => address.to_string(),
+        Err(_) => text.parse::<Name>().map_or_else(|_| text.to_owned(), |name| name.to_string()),
+    }
+}
+
+/// The service of this name.
+///
+/// # Errors
+/// A sentence with what may have been meant.
+pub fn find_service<'c>(config: &'c Config, name: &str) -> Result<&'c Service, String> {
+    let wanted = name.parse::<Name>().ok();
+    config.services.iter().find(|service| Some(&service.name) == wanted.as_ref()).ok_or_else(|| {
+        let names: Vec<String> = config.services.iter().take(1000).map(|service| service.name.to_string()).collect();
+        unknown(&format!("there is no service {name:?}"), name, names.iter().map(String::as_str))
+    })
+}
+
+/// Where the region of this name stands in the configuration.
+///
+/// # Errors
+/// A sentence with what may have been meant.
+pub fn find_region(config: &Config, name: &str) -> Result<usize, String> {
+    config.regions.iter().position(|region| region.name == name).ok_or_else(|| {
+        let names = config.regions.iter().take(1000).map(|region| region.name.as_str());
+        unknown(&format!("there is no region {name:?}"), name, names)
+    })
+}
+
+fn unknown<'n>(what: &str, wanted: &str, names: impl Iterator<Item = &'n str> + Clone) -> String {
+    const MOST_NAMED: usize = 20;
+    match nearest(wanted, names.clone()) {
+        Some(hint) => format!("{what} (did you mean \"{hint}\"?)"),
+        None if names.clone().count() <= MOST_NAMED => {
+            format!("{what}; there are {}", names.collect::<Vec<_>>().join(", "))
+        }
+        None => format!("{what}; `meridian status` tells what there is"),
+    }
+}
+
+impl Book {
+    /// The orders of a list; of two for the same, the later one.
+    pub fn of(orders: Vec<Order>) -> Book {
+        let keyed = orders.into_iter().map(|order| ((order.subject.clone(), order.demand.kind()), order));
+        Book(keyed.take(MOST).collect())
+    }
+
+    /// Puts an order in force in place of the one of its kind, which is returned.
+    ///
+    /// # Errors
+    /// A sentence: there are too many.
+    pub fn give(&mut self, order: Order) -> Result<Option<Order>, String> {
+        let key = (order.subject.clone(), order.demand.kind());
+        if self.0.len() >= MOST && !self.0.contains_key(&key) {
+            return Err(format!("{MOST} orders are in force already; lift some first"));
+        }
+        Ok(self.0.insert(key, order))
+    }
+
+    /// Takes an order back.
+    pub fn lift(&mut self, subject: &Subject, kind: Kind) -> Option<Order> {
+        self.0.remove(&(subject.clone(), kind))
+    }
+
+    /// Takes out what has ended.
+    pub fn expire(&mut self, now: u64) -> Vec<Order> {
+        let ended = |order: &Order| order.until.is_some_and(|until| until <= now);
+        let (gone, stay) = std::mem::take(&mut self.0).into_iter().partition(|(_, order)| ended(order));
+        self.0 = stay;
+        let gone: BTreeMap<(Subject, Kind), Order> = gone;
+        gone.into_values().collect()
+    }
+
+    /// Every order, those for all services first.
+    pub fn iter(&self) -> impl Iterator<Item = &Order> {
+        self.0.values()
+    }
+
+    /// The order of a kind about a subject.
+    pub fn get(&self, subject: &Subject, kind: Kind) -> Option<&Order> {
+        self.0.get(&(subject.clone(), kind))
+    }
+
+    /// Whether no order is in force.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+#[path = "orders_tests.rs"]
+mod tests;

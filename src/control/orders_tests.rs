@@ -1,0 +1,85 @@
+//! Orders: what can be ordered about what, and when it ends.
+
+use std::path::Path;
+
+use super::*;
+use crate::config;
+
+const CONFIGURATION: &str = "[regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n[regions.spare]\n\
+    [[services]]\nname = \"www.example.com\"\n[services.endpoints]\n\
+    fra = [\"192.0.2.1\", \"2001:db8::1\"]\niad = { cname = \"lb.example.net\" }\n";
+
+fn subject(service: &str, region: &str, endpoint: &str) -> Subject {
+    let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Subject { service: part(service), region: part(region), endpoint: part(endpoint) }
+}
+
+fn order(region: &str, demand: Demand, until: Option<u64>) -> Order {
+    let (reason, by) = ("new kernel".to_owned(), "ops".to_owned());
+    Order { subject: subject("", region, ""), demand, reason, by, since: 100, until }
+}
+
+#[test]
+fn orders_of_one_kind_replace_each_other_and_kinds_stand_beside_each_other() {
+    let mut book = Book::default();
+    assert_eq!(book.give(order("fra", Demand::ForceUp, None)), Ok(None));
+    assert_eq!(book.give(order("fra", Demand::Drain, None)), Ok(None));
+    assert_eq!(book.give(order("fra", Demand::ForceDown, None)), Ok(Some(order("fra", Demand::ForceUp, None))));
+    assert_eq!(book.iter().count(), 2);
+    assert_eq!(book.lift(&subject("", "iad", ""), Kind::Drain), None);
+    assert!(book.lift(&subject("", "fra", ""), Kind::Force).is_some());
+    assert_eq!(book.iter().count(), 1);
+}
+
+#[test]
+fn orders_end_by_themselves() {
+    let mut book = Book::of(vec![order("fra", Demand::Drain, Some(200)), order("iad", Demand::Drain, None)]);
+    assert_eq!(book.expire(199), []);
+    assert_eq!(book.expire(200), [order("fra", Demand::Drain, Some(200))]);
+    assert_eq!(book.expire(u64::MAX), []);
+    assert_eq!(book.iter().count(), 1);
+}
+
+#[test]
+fn a_full_book_takes_no_more_but_replaces() {
+    let mut book = Book::of((0..MOST + 5).map(|at| order(&at.to_string(), Demand::Drain, None)).collect());
+    assert_eq!(book.iter().count(), MOST);
+    assert!(book.give(order("one more", Demand::Drain, None)).is_err());
+    assert!(book.give(order("0", Demand::Drain, Some(1))).is_ok());
+}
+
+#[test]
+fn subjects_are_found_in_the_configuration_or_hinted_at() {
+    let config = config::parse(CONFIGURATION, Path::new("meridian.toml")).unwrap().config;
+    let resolve = |service, region, endpoint| subject(service, region, endpoint).resolve(&config);
+    let full = resolve("WWW.Example.com.", "fra", "2001:DB8::0:1").unwrap();
+    assert_eq!(full.to_string(), "2001:db8::1 in fra of www.example.com");
+    assert_eq!(resolve("www.example.com", "iad", "LB.example.net").unwrap().endpoint.unwrap(), "lb.example.net");
+    assert_eq!(resolve("www.example.com", "iad", "").unwrap().to_string(), "iad of www.example.com");
+    assert_eq!(resolve("", "spare", "").unwrap().to_string(), "spare");
+    for (service, region, endpoint, sentence) in [
+        ("", "fre", "", "there is no region \"fre\" (did you mean \"fra\"?)"),
+        ("", "nowhere", "", "there is no region \"nowhere\"; there are fra, iad, spare"),
+        ("ww.example.com", "", "", "there is no service \"ww.example.com\" (did you mean \"www.example.com\"?)"),
+        ("www.example.com", "spare", "", "www.example.com has no region \"spare\"; it has fra, iad"),
+        (
+            "www.example.com",
+            "fra",
+            "192.0.2.2",
+            "www.example.com has no endpoint \"192.0.2.2\" in fra (did you mean \"192.0.2.1\"?)",
+        ),
+    ] {
+        assert_eq!(resolve(service, region, endpoint), Err(sentence.to_owned()));
+    }
+}
+
+#[test]
+fn an_order_reads_as_it_was_written() {
+    let all = [Demand::Drain, Demand::ForceUp, Demand::ForceDown, Demand::Weight { weight: 7 }];
+    for demand in all {
+        let order = Order { subject: subject("www.example.com", "fra", ""), ..order("", demand, Some(5)) };
+        let text = serde_json::to_string(&order).unwrap();
+        assert_eq!(serde_json::from_str::<Order>(&text).unwrap(), order, "{text}");
+    }
+    assert_eq!(order("fra", Demand::Drain, None).sentence(), "is drained by ops: new kernel");
+}

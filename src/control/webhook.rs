@@ -1,0 +1,106 @@
+//! The webhook: every event is sent to one URL, in order, and tried again for a while where that fails.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Client, header};
+
+use super::Control;
+use super::admin::read_token;
+use super::events::Event;
+use crate::config;
+use crate::health::probe::Trust;
+
+/// How long one try may take.
+const TIME: Duration = Duration::from_secs(10);
+/// The pause after the first failure; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Tries of one event: three minutes or so. Others wait meanwhile, as many as are kept.
+const TRIES: u32 = 10;
+
+impl Control {
+    /// Sends every event to the webhook of the configuration, as it is at that moment. Runs until it is dropped.
+    pub async fn deliver_events(self: Arc<Control>) {
+        let (mut last, mut client) = (0, None);
+        let (_, mut fresh) = self.events().watch(u64::MAX);
+        loop {
+            while let Some(event) = self.events().next_after(last) {
+                if event.number > last + 1 && self.webhook().webhook.is_some() {
+                    tracing::warn!("{} events were too old to be sent to the webhook", event.number - last - 1);
+                }
+                last = event.number;
+                self.deliver(&mut client, &event).await;
+            }
+            if fresh.recv().await == Err(tokio::sync::broadcast::error::RecvError::Closed) {
+                return;
+            }
+        }
+    }
+
+    fn webhook(&self) -> config::Events {
+        self.current().config.events.clone()
+    }
+
+    async fn deliver(&self, client: &mut Option<Client>, event: &Event) {
+        let mut reason = String::new();
+        for attempt in 0..TRIES {
+            // A reload may have changed it meanwhile.
+            let hook = self.webhook();
+            let Some(url) = &hook.webhook else { return };
+            match send(client, url, &hook, event).await {
+                Ok(()) => return,
+                Err(why) => reason = why,
+            }
+            if attempt + 1 < TRIES {
+                tracing::debug!("the webhook failed: {reason}");
+                tokio::time::sleep(pause(attempt)).await;
+            }
+        }
+        tracing::warn!("event {} was not taken by the webhook, given up after {TRIES} tries: {reason}", event.number);
+    }
+}
+
+/// How long to wait after this failure, counted from 0.
+fn pause(failure: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failure)).min(LONGEST_PAUSE)
+}
+
+async fn send(client: &mut Option<Client>, url: &str, hook: &config::Events, event: &Event) -> Result<(), String> {
+    if client.is_none() {
+        *client = Some(make_client()?);
+    }
+    let client = client.as_ref().ok_or("there is no HTTP client")?;
+    let body = serde_json::to_vec(event).map_err(|error| error.to_string())?;
+    let mut request = client.post(url).header(header::CONTENT_TYPE, "application/json").body(body);
+    if let Some(file) = &hook.token_file {
+        request = request.bearer_auth(read_token(file)?);
+    }
+    let response = request.send().await.map_err(|error| innermost(&error))?;
+    let status = response.status();
+    if status.is_success() { Ok(()) } else { Err(format!("it answered {status}")) }
+}
+
+/// One client, with the system's roots of trust. Events hold names of the inside, so no redirect is followed.
+fn make_client() -> Result<Client, String> {
+    let (trust, _) = Trust::of_the_system()?;
+    let client = Client::builder().tls_backend_preconfigured(trust.settings(true, Some(b"http/1.1")));
+    let client = client.http1_only().redirect(reqwest::redirect::Policy::none()).no_proxy().timeout(TIME);
+    client.user_agent("meridian").build().map_err(|error| format!("no HTTP client can be made: {error}"))
+}
+
+/// What is at the bottom of an error; the outer ones repeat the URL, which may hold a secret.
+fn innermost(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), innermost)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_minute() {
+        let pauses: Vec<u128> = [0, 1, 2, 6, 7, 100].map(|failure| pause(failure).as_millis()).to_vec();
+        assert_eq!(pauses, [500, 1000, 2000, 32_000, 60_000, 60_000]);
+    }
+}

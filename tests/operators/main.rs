@@ -1,0 +1,10 @@
+//! The real binary under the hands of operators: orders, leases, events.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod world;
+
+mod events;
+mod leases;
+mod orders;

@@ -1,0 +1,114 @@
+//! What operators act upon: servers, the commands and calls to them, and regions that can break.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Output;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::harness::types::A;
+use crate::harness::{Server, Setup};
+
+const ZONE: &str = "$ORIGIN example.test.\n$TTL 60\n@ SOA ns1 h 1 2 3 4 5\n NS ns1\nns1 A 127.0.0.1\n";
+pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// A server with a token, a state folder, two regions and these lines; clients of 203.0.113.0/24 are near `fra`.
+pub fn start(lines: &str) -> Server {
+    let config = format!(
+        "[state]\ndirectory = \"state\"\n[[geo.networks]]\ncidr = \"203.0.113.0/24\"\nlocation = \"FRA\"\n\
+         [regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n{lines}"
+    );
+    let setup = Setup::new().zone("example.test", ZONE).admin("token_file = \"token\"").config(&config);
+    let setup = setup.file("token", TOKEN.as_bytes());
+    fs::set_permissions(setup.folder().join("token"), fs::Permissions::from_mode(0o600)).expect("it is ours");
+    setup.start()
+}
+
+/// An HTTP server that can say that it is broken.
+pub struct Region {
+    pub port: u16,
+    broken: Arc<AtomicBool>,
+}
+
+impl Region {
+    pub fn start(address: &str, port: u16) -> Region {
+        let listener = TcpListener::bind((address, port)).expect("a free port");
+        let (port, broken) = (listener.local_addr().expect("bound").port(), Arc::new(AtomicBool::new(false)));
+        let state = broken.clone();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let _ = stream.read(&mut [0; 4096]);
+                let line = if state.load(Ordering::Relaxed) { "503 Broken" } else { "200 OK" };
+                let _ = write!(stream, "HTTP/1.1 {line}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            }
+        });
+        Region { port, broken }
+    }
+
+    pub fn set_broken(&self, broken: bool) {
+        self.broken.store(broken, Ordering::Relaxed);
+    }
+}
+
+pub fn answer(server: &Server, name: &str) -> Vec<String> {
+    let reply = server.ask(name, A).from_subnet("203.0.113.0/24").send();
+    reply.addresses().into_iter().map(str::to_owned).collect()
+}
+
+/// Where clients near Frankfurt are sent.
+pub fn www(server: &Server) -> String {
+    answer(server, "www.example.test").join(" ")
+}
+
+/// A command to the server, with its token.
+pub fn meridian(server: &Server, arguments: &[&str]) -> Output {
+    let admin = format!("http://{}", server.admin.expect("it has one"));
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_meridian"));
+    command.args(arguments).args(["--admin", &admin]).env("MERIDIAN_TOKEN", TOKEN).env("USER", "somebody");
+    command.env_remove("SUDO_USER").output().expect("the binary runs")
+}
+
+/// What a command says that must succeed.
+#[track_caller]
+pub fn say(server: &Server, arguments: &[&str]) -> String {
+    let output = meridian(server, arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}\n{}", server.log());
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// What a command says that must fail.
+#[track_caller]
+pub fn fail(server: &Server, arguments: &[&str]) -> String {
+    let output = meridian(server, arguments);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
+    String::from_utf8_lossy(&output.stderr).trim().to_owned()
+}
+
+/// Status and body of a call.
+pub fn call(server: &Server, method: &str, path: &str, token: &str, body: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(server.admin.expect("it has one")).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("it is not zero");
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).expect("it reads");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("it answers");
+    let status = text.get(9..12).and_then(|status| status.parse().ok()).expect("a status line");
+    (status, text.split_once("\r\n\r\n").map_or(String::new(), |(_, body)| body.to_owned()))
+}
+
+#[track_caller]
+pub fn eventually(server: &Server, within: Duration, what: &str, holds: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < within, "never: {what}\n{}", server.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
