@@ -16,7 +16,9 @@ pub mod model;
 pub mod values;
 
 mod addresses;
+mod check_values;
 mod checks;
+mod combinations;
 mod fences;
 mod names;
 mod raw;

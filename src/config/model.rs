@@ -5,9 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::dns::Name;
+use crate::dns::{Name, RecordType};
 pub use crate::geo::CoarsePoints;
 use crate::geo::{Code, OperatorNetwork};
+use crate::health::check::{Certificate, Expect, Method};
+use crate::health::fold::Combine;
+use crate::health::verdict::Rules;
 use crate::steering::{AllDown, Band, Bias, Order, Pick, Point};
 
 /// A whole configuration, checked.
@@ -159,38 +162,61 @@ pub struct Region {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CheckId(pub u16);
 
-/// What a check does.
+/// What a check does. A host or query that is not stated is the name of the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckKind {
-    /// `GET path` in clear.
+    /// One HTTP request.
     Http {
+        /// Host header, and SNI.
+        host: Option<String>,
+        /// Over TLS; `None`: in clear.
+        certificate: Option<Certificate>,
         /// Path and query, starting with `/`.
         path: String,
-        /// Host header.
-        host: Option<String>,
-        /// What counts as good.
-        expect: Expect,
-    },
-    /// The same over TLS.
-    Https {
-        /// Path and query, starting with `/`.
-        path: String,
-        /// Host header and SNI.
-        host: Option<String>,
+        /// What is asked with.
+        method: Method,
         /// What counts as good.
         expect: Expect,
     },
     /// The connection is accepted.
     Tcp,
-}
-
-/// What counts as a good answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expect {
-    /// Status ranges, both ends included. Default 200-299.
-    pub status: Vec<(u16, u16)>,
-    /// A substring of the body.
-    pub body: Option<String>,
+    /// The TLS handshake comes to its end.
+    Tls {
+        /// SNI.
+        host: Option<String>,
+        /// What is wanted of the certificate.
+        certificate: Certificate,
+    },
+    /// `grpc.health.v1`
+    Grpc {
+        /// `:authority`, and SNI.
+        host: Option<String>,
+        /// Over TLS; `None`: in clear.
+        certificate: Option<Certificate>,
+        /// The service asked about; empty: the server as a whole.
+        service: String,
+    },
+    /// A DNS query over UDP.
+    Dns {
+        /// QNAME.
+        query: Option<Name>,
+        /// QTYPE.
+        rtype: RecordType,
+    },
+    /// A program.
+    Exec {
+        /// Where it is.
+        program: PathBuf,
+        /// `{address}` and `{port}` stand for the endpoint's.
+        arguments: Vec<String>,
+    },
+    /// What other checks come to together.
+    Combined {
+        /// How many of them must be good.
+        rule: Combine,
+        /// At least one; no circles.
+        parts: Vec<CheckId>,
+    },
 }
 
 /// `[checks.NAME]`
@@ -200,16 +226,10 @@ pub struct Check {
     pub name: String,
     /// What it does.
     pub kind: CheckKind,
-    /// Port; `None`: 80 for http, 443 for https, else needed.
+    /// Port; 0 where there is none: a program may do without, a combination has those of its parts.
     pub port: u16,
-    /// Time between probes.
-    pub interval: Duration,
-    /// Limit of one whole probe.
-    pub timeout: Duration,
-    /// Failures in a row until down.
-    pub fall: u32,
-    /// Successes in a row until up.
-    pub rise: u32,
+    /// When, and how many results make a verdict; meaningless for a combination.
+    pub rules: Rules,
 }
 
 /// `[[services]]`

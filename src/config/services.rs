@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::addresses::EndpointAddress;
 use super::error::Report;
 use super::fences;
-use super::model::{CheckId, Endpoint, Region, RegionId, Service, ServiceRegion, Target};
+use super::model::{Check, CheckId, CheckKind, Endpoint, Region, RegionId, Service, ServiceRegion, Target};
 use super::names::Names;
 use super::raw::{self, EndpointEntry, List};
 use super::read::{At, Field, Named, NamedEntry, OneOrMore};
@@ -25,6 +25,8 @@ pub struct Resolver<'r> {
     pub region_names: Names,
     /// The names of the checks.
     pub check_names: Names,
+    /// The checks; an id indexes them.
+    pub checks: &'r [Check],
     /// The regions.
     pub regions: &'r [Region],
     /// `[geo] client_subnet`.
@@ -146,6 +148,13 @@ impl Resolver<'_> {
         let check = own.or(check).filter(|_| !is_name);
         if let Some(at) = port_at.filter(|_| check.is_none() && !is_name) {
             report.warning(at, "the port says where the endpoint is checked, but nothing checks it".to_owned());
+        }
+        let is_combined = check.is_some_and(|id| {
+            let check = self.checks.get(usize::from(id.0));
+            check.is_some_and(|check| matches!(check.kind, CheckKind::Combined { .. }))
+        });
+        if let Some(at) = port_at.filter(|_| is_combined) {
+            report.error(at, "its check combines others, each of which has its own port".to_owned());
         }
         let weight = raw.weight.or(Whole(DEFAULT_WEIGHT)).as_u32();
         Some(Endpoint { target, weight, check, port: raw.port.value().and_then(|port| port.0.try_into().ok()) })

@@ -67,14 +67,15 @@ pub struct View {
 }
 
 impl View {
-    /// What is known of an endpoint; `None`: nothing is asked of it, so it counts as up.
+    /// The probe that decides about an endpoint, and what is known of it; `None`: nothing is asked, so it counts as up.
     pub fn endpoint(
         &self,
         service: usize,
         region: usize,
         endpoint: usize,
     ) -> Option<(&TargetKey, Option<&TargetHealth>)> {
-        self.plan.key(service, region, endpoint).map(|key| (key, self.targets.get(key)))
+        let (key, _) = self.plan.asked(service, region, endpoint)?.deciding(&self.targets)?;
+        Some((key, self.targets.get(key)))
     }
 }
 
@@ -90,8 +91,8 @@ impl Control {
             (current.config.clone(), current.plan.clone())
         };
         let (trust, warning) = Trust::of_the_system()?;
-        warning.filter(|_| plan.verifies()).iter().for_each(|warning| tracing::warn!("{warning}"));
-        let prober = Arc::new(Prober::new(trust)?);
+        warning.filter(|_| plan.needs_system_roots()).iter().for_each(|warning| tracing::warn!("{warning}"));
+        let prober = Arc::new(Prober::new(trust));
         let known = config.state_directory.as_deref().map(load).unwrap_or_default();
         let monitor = Monitor::start(prober, plan.targets.clone(), &known, IN_FLIGHT);
         let watch = self.watch.get_or_init(|| Watch { monitor, runtime: Handle::current() });

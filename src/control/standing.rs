@@ -114,8 +114,8 @@ impl Memory {
 
 fn input(facts: &Facts<'_>, place: (usize, usize), region: &ServiceRegion, remembered: &mut Remembered) -> RegionInput {
     let verdict = |endpoint: usize| -> Vec<Verdict> {
-        let key = facts.plan.key(place.0, place.1, endpoint);
-        key.map(|key| facts.targets.get(key).map_or(Verdict::Unknown, |target| target.verdict)).into_iter().collect()
+        let asked = facts.plan.asked(place.0, place.1, endpoint);
+        asked.and_then(|asked| asked.deciding(facts.targets)).map(|(_, verdict)| verdict).into_iter().collect()
     };
     let endpoint = |endpoint: usize| EndpointInput { verdicts: verdict(endpoint), combine: Combine::All, order: None };
     let endpoints: Vec<EndpointInput> = (0..region.endpoints.len()).map(endpoint).collect();
@@ -153,7 +153,7 @@ fn reason(facts: &Facts<'_>, place: (usize, usize), region: &ServiceRegion, endp
         return Some(drained.clone());
     }
     let out = endpoints.iter().position(|up| !up)?;
-    let target = facts.targets.get(facts.plan.key(place.0, place.1, out)?);
+    let target = facts.targets.get(facts.plan.asked(place.0, place.1, out)?.deciding(facts.targets)?.0);
     let why = target.and_then(|target| target.last.as_ref()).and_then(|last| last.reason.clone());
     let unproved =
         || if target.is_some() { "answers again, not yet for long enough" } else { "no result yet" }.to_owned();
