@@ -97,6 +97,9 @@ impl Solver<'_, '_, '_> {
             self.reply.authoritative = false;
             return Ok(Some(Verdict::Failed));
         }
+        if let (Some((region, _)), Some(view)) = (decision.picks.as_slice().first(), service.view(family)) {
+            view.given.count(*region);
+        }
         self.put_picks(&decision.picks, now, view, owner, asked).map(Some)
     }
 

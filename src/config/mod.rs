@@ -24,6 +24,7 @@ mod names;
 mod raw;
 mod read;
 mod resolve;
+mod service_values;
 mod services;
 
 pub use error::ConfigError;

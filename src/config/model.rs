@@ -9,7 +9,7 @@ use crate::dns::{Name, RecordType};
 pub use crate::geo::CoarsePoints;
 use crate::geo::{Code, OperatorNetwork};
 use crate::health::check::{Certificate, Expect, Method};
-use crate::health::fold::Combine;
+use crate::health::fold::{Combine, FoldRules};
 use crate::health::verdict::Rules;
 use crate::steering::{AllDown, Band, Bias, Order, Pick, Point};
 
@@ -237,8 +237,10 @@ pub struct Check {
 pub struct Service {
     /// Owner; may be a wildcard.
     pub name: Name,
-    /// Seconds, 0..=2^31-1.
+    /// Seconds, 0..=2^31-1; the most where the TTL follows health.
     pub ttl: u32,
+    /// The least where the TTL follows health; `None`: it is fixed.
+    pub least_ttl: Option<u32>,
     /// How regions are ordered.
     pub order: Order,
     /// How endpoints are picked.
@@ -247,6 +249,10 @@ pub struct Service {
     pub band: Band,
     /// Endpoints per reply, 1..=8.
     pub answers: u8,
+    /// Usable endpoints that a region needs to take clients, 1..=1000.
+    pub min_endpoints: usize,
+    /// How a region comes back, and how many may be out.
+    pub fold: FoldRules,
     /// What is answered when nothing is available.
     pub all_down: AllDown,
     /// Whether EDNS Client Subnet is used.
@@ -266,6 +272,17 @@ pub struct ServiceRegion {
     pub region: RegionId,
     /// Its endpoints as listed.
     pub endpoints: Vec<Endpoint>,
+    /// What it has room for; `None`: no limit.
+    pub capacity: Option<Capacity>,
+}
+
+/// What a region of a service has room for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Capacity {
+    /// A part of all answers of the service, above 0.0 and at most 1.0.
+    Part(f64),
+    /// Answers per second.
+    Rate(f64),
 }
 
 /// Where an endpoint is reached.

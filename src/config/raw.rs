@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use super::addresses::{Continent, Country, EndpointAddress, Location, Subdivision};
 use super::check_values::{CheckType, Pointer, Scalar};
 use super::error::Report;
-use super::model::{AdminListen, Cidr, CoarsePoints};
+use super::model::{AdminListen, Capacity, Cidr, CoarsePoints};
 use super::read::{At, Field, Item, Named, OneOrMore, Read, tables};
+use super::service_values::{Part, Seconds, TtlEntry};
 use super::values::{Choice, Line, Period, Status, Whole};
 use crate::dns::{Name, RecordType};
 use crate::health::check::Method;
@@ -239,9 +240,10 @@ tables! {
     Service {
         /// The domain name; it must lie in a zone and may be a wildcard. Needed.
         name: Name,
-        /// Seconds that a resolver may keep an answer, 0 to 2147483647. Default 30.
+        /// Seconds that a resolver may keep an answer, 0 to 2147483647, or a table with `max` and `min`: then no longer
+        /// than health stays as it is at least. Default 30.
         #[schemars(extend("default" = 30))]
-        ttl: Whole<0, 2_147_483_647>,
+        ttl: TtlEntry,
         /// How regions are ordered for a client: `"nearest"` (the default), `"priority"` (as listed) or `"none"`.
         #[schemars(extend("default" = "nearest"))]
         order: Choice<Order>,
@@ -257,6 +259,19 @@ tables! {
         answers: Whole<1, 8>,
         /// The check of every endpoint that does not name its own. Default: endpoints are not checked.
         check: String,
+        /// Endpoints that must be usable for a region to take clients, 1 to 1000. Default 1.
+        #[schemars(extend("default" = 1))]
+        min_endpoints: Whole<1, 1000>,
+        /// How long a region that comes back takes to take all its clients: a duration from 0s to 1h. Default `"60s"`.
+        #[schemars(extend("default" = "60s"))]
+        ramp: Period<0, 3_600_000>,
+        /// The largest part of the regions, by weight, that health alone may take out, `"0%"` to `"100%"`. Default
+        /// `"100%"`: all.
+        #[schemars(extend("default" = "100%"))]
+        max_removed: Part,
+        /// What regions have room for, by region: answers per second, or a part of all of them (`"40%"`). What is more
+        /// goes on to the next region. Default: no limit.
+        capacity: Named<Capacity>,
         /// What is answered when no region is available: `"answer-all"` (the default), `"last-good"`, `"nodata"` or
         /// `"servfail"`.
         #[schemars(extend("default" = "answer-all"))]
@@ -268,6 +283,15 @@ tables! {
         endpoints: Named<OneOrMore<EndpointEntry>>,
         /// Rules about who may get which regions; the first that matches wins. Default `[]`.
         fence: List<Fence>,
+    }
+
+    /// A TTL that follows health.
+    #[schemars(extend("required" = ["max"]))]
+    TtlRange {
+        /// Most seconds, 0 to 2147483647. Needed.
+        max: Seconds,
+        /// Least seconds, 0 to 2147483647, not above `max`. Default 5, or `max` if that is less.
+        min: Seconds,
     }
 
     /// One endpoint: either `address` or `cname`.

@@ -88,6 +88,10 @@ fn everything_that_can_be_written_is_understood() {
     assert_eq!(names(&service.regions), ["iad", "fra", "bom"], "the order of the file is kept");
     assert_eq!(service.fences[0].regions, [2, 1], "positions in the service, in the order of the fence");
     assert_eq!(service.fences[0].clients.asns, [64500]);
+    assert_eq!((service.ttl, service.least_ttl, service.min_endpoints), (60, Some(10), 1));
+    assert_eq!((service.fold.ramp, service.fold.max_removed), (Duration::from_secs(30), 0.5));
+    let capacities: Vec<_> = service.regions.iter().map(|region| region.capacity).collect();
+    assert_eq!(capacities, [None, Some(Capacity::Part(0.4)), Some(Capacity::Rate(5000.0))]);
     let fra = &service.regions[1].endpoints;
     assert_eq!((fra[0].check, fra[1].check, fra[1].port), (Some(CheckId(0)), Some(CheckId(1)), Some(8443)));
     let cname = &service.regions[0].endpoints[0];
@@ -311,6 +315,17 @@ const BAD_SERVICES: &[(&str, &str)] = &[
     (
         "ttl = -1\nendpoints = { fra = \"192.0.2.1\" }",
         "4:7: ttl: expected a whole number from 0 to 2147483647, found -1",
+    ),
+    (
+        "ttl = { max = 5, min = 6 }\nmin_endpoints = 2\nendpoints = { fra = \"192.0.2.1\" }",
+        "4:24: min is more than the 5 of max\n5:17: region \"fra\" has only 1 of these endpoints",
+    ),
+    ("ttl = {}\nendpoints = { fra = \"192.0.2.1\" }", "4:7: a ttl that follows health needs max"),
+    (
+        "max_removed = \"101%\"\ncapacity = { fra = \"0%\", iad = 5 }\nendpoints = { fra = \"192.0.2.1\" }",
+        "4:15: max_removed: expected a percentage from 0 to 100, such as \"50%\", found \"101%\"\n\
+         5:20: fra: expected a percentage above 0 (\"40%\") or a whole number of answers per second from 1 to 1000000000, found \"0%\"\n\
+         5:26: region \"iad\" has no endpoints in this service",
     ),
     ("answers = 9\nendpoints = { fra = \"192.0.2.1\" }", "4:11: answers: expected a whole number from 1 to 8, found 9"),
     (

@@ -46,6 +46,10 @@ pub(super) struct Told {
     transitions: HashMap<&'static str, u64>,
     /// Names of services without any region.
     all_down: HashSet<String>,
+    /// Days left of certificates that people were warned of.
+    certificates: HashMap<TargetKey, i64>,
+    /// Hours since the start at which certificates were last looked at.
+    hour: u64,
     /// Verdicts as they were last written.
     saved: Option<Verdicts>,
 }
@@ -178,11 +182,12 @@ impl Control {
             config: &current.config,
             plan: &current.plan,
             targets: &targets,
+            world: Some(&before.world),
             drained: &HashMap::new(),
             now: self.started.elapsed(),
         };
         let folded = current.memory.fold(&facts);
-        current.ramping = folded.ramping;
+        current.moving = folded.moving;
         if is_new || before.present.availability() != &folded.availability {
             let present = Present::compile(&before.world, &folded.availability, Some(&before.present));
             self.publish(Snapshot {
@@ -195,6 +200,7 @@ impl Control {
             });
         }
         self.tell(current, &folded.availability);
+        warn_of_certificates(current, &targets);
     }
 
     fn changes(&self) -> Option<Receiver<u64>> {
@@ -207,7 +213,8 @@ impl Control {
 
     fn tick(&self) {
         let mut current = self.current();
-        if current.ramping {
+        let hour = self.started.elapsed().as_secs() / 3600;
+        if current.moving || std::mem::replace(&mut current.told.hour, hour) != hour {
             self.refresh(&mut current, None);
         }
         drop(current);
@@ -243,6 +250,25 @@ pub fn word(verdict: Verdict) -> &'static str {
         Verdict::Up => "up",
         Verdict::Degraded => "degraded",
         Verdict::Down => "down",
+    }
+}
+
+/// Warns of every certificate that is about to expire, once for each day that it has left.
+fn warn_of_certificates(current: &mut Current, targets: &HashMap<TargetKey, TargetHealth>) {
+    current.told.certificates.retain(|key, _| targets.contains_key(key));
+    for target in &current.plan.targets {
+        let Some(ahead) = target.check.expiry_warning() else { continue };
+        let key = target.key();
+        let last = targets.get(&key).and_then(|known| known.last.as_ref());
+        let Some(days) = last.and_then(|last| last.certificate_expires_in) else { continue };
+        let soon = days < (ahead.as_secs() / 86_400) as i64;
+        if !soon {
+            current.told.certificates.remove(&key);
+        } else if current.told.certificates.insert(key.clone(), days) != Some(days) {
+            let (endpoint, check) = (key.address.to_string(), key.check.to_string());
+            let when = if days < 0 { "has expired".to_owned() } else { format!("expires in {days} days") };
+            tracing::warn!(endpoint, check, days, "the certificate of {endpoint} {when}");
+        }
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) struct Current {
     pub(super) config: Arc<Config>,
     pub(super) plan: Arc<Plan>,
     pub(super) memory: Memory,
-    pub(super) ramping: bool,
+    pub(super) moving: bool,
     pub(super) told: Told,
     atlas: AtlasCache,
     databases: Vec<Option<FilePrint>>,
@@ -90,7 +90,7 @@ impl Control {
             plan: Arc::new(Plan::of(&config)),
             config: Arc::new(config),
             memory: Memory::default(),
-            ramping: false,
+            moving: false,
             told: Told::default(),
             atlas,
         };
