@@ -60,9 +60,12 @@ impl Demand {
         }
     }
 
-    /// Shares by region as listed, none above `most`, so that no region is above its capacity while another has room.
+    /// Shares by region as listed (before anything is learned: `most`), none above `most`, so that no region is above its capacity while another has room.
     /// With a rule that answers nobody when all are full, somebody is overloaded rather than a client left without.
     pub fn shares(&self, capacities: &[Option<Capacity>], most: &[f64], all_down: AllDown) -> Vec<f64> {
+        if !self.families.iter().any(|family| family.learned) {
+            return most.to_vec();
+        }
         let groups: Vec<Group> = self.families.iter().flat_map(|family| family.groups.iter().cloned()).collect();
         let all: f64 = groups.iter().map(|group| group.demand).sum();
         let limit = |capacity: &Option<Capacity>| match capacity {
@@ -272,7 +275,7 @@ mod tests {
     #[test]
     fn nobody_is_left_without_an_answer_when_all_are_full() {
         let play = Play::new([50.0; 6]);
-        let demand = Demand { families: vec![FamilyDemand { groups: play.truth, ..play.believed }] };
+        let demand = Demand { families: vec![FamilyDemand { groups: play.truth, learned: true, ..play.believed }] };
         let shares = demand.shares(&[Some(Capacity::Rate(10.0)); 3], &[1.0, 1.0, 0.0], AllDown::NoData);
         assert!(shares.contains(&1.0) && shares[2] == 0.0, "{shares:?}");
     }

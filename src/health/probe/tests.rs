@@ -337,3 +337,62 @@ async fn what_does_not_speak_grpc_is_no_good() {
     let grpc = || Probe::Grpc(Grpc { tls: None, host: None, service: "shop".into() });
     assert_eq!(ask_briefly(says(response("200 OK", "")).await, grpc()).await.outcome, Outcome::Fail);
 }
+
+/// A gRPC server that answers with this health, its status in the trailers as the protocol has it.
+async fn grpc_server(health: u8) -> SocketAddr {
+    use http_body_util::{BodyExt, Full};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    server(move |stream| async move {
+        let answer = move |request: hyper::Request<hyper::body::Incoming>| async move {
+            assert_eq!(request.uri(), "http://shop.example.test/grpc.health.v1.Health/Check");
+            let asked = request.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(asked, b"\0\0\0\0\x06\x0a\x04shop"[..]);
+            let mut trailers = hyper::HeaderMap::new();
+            trailers.insert("grpc-status", if health == 9 { "5" } else { "0" }.parse().unwrap());
+            let body = Full::new(hyper::body::Bytes::from(vec![0, 0, 0, 0, 2, 8, health]));
+            let body = body.with_trailers(async move { Some(Ok(trailers)) });
+            Ok::<_, std::convert::Infallible>(hyper::Response::new(body))
+        };
+        let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        let _ = http.serve_connection(TokioIo::new(stream), hyper::service::service_fn(answer)).await;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_grpc_server_is_asked_about_a_service_and_its_trailers_count() {
+    let host = Some("shop.example.test".to_owned());
+    let grpc = || Probe::Grpc(Grpc { tls: None, host: host.clone(), service: "shop".into() });
+    assert_eq!(ask(grpc_server(1).await, grpc()).await.outcome, Outcome::Pass);
+    assert_fails(&ask(grpc_server(2).await, grpc()).await, "NOT_SERVING");
+    assert_fails(&ask(grpc_server(9).await, grpc()).await, "grpc-status 5");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_hangs_in_connect_ends_with_the_timeout() {
+    // Nobody accepts, and the queue of those who wait to be accepted is full: the kernel answers no more.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let _waiting: Vec<_> = (0..8).map(|_| tokio::spawn(TcpStream::connect(address))).collect();
+    tokio::task::yield_now().await;
+    for probe in [Probe::Tcp, http(Expect::default())] {
+        let found = ask_briefly(address, probe).await;
+        assert_fails(&found, "there was no answer within 800ms");
+        assert_eq!(found.phases.connect, None);
+    }
+}
+
+#[tokio::test]
+async fn an_ipv6_endpoint_is_asked_like_any_other() {
+    let listener = TcpListener::bind("[::1]:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(response("200 OK", "fine").as_bytes()).await;
+        }
+    });
+    assert_eq!(ask(address, http(Expect::default())).await.outcome, Outcome::Pass);
+}
