@@ -25,6 +25,11 @@ const STEPS: f64 = 32.0;
 pub struct Loads(HashMap<TargetKey, (f64, Duration)>);
 
 impl Loads {
+    /// Forgets whom nobody asks any more.
+    pub fn keep(&mut self, known: &HashMap<TargetKey, TargetHealth>) {
+        self.0.retain(|key, _| known.contains_key(key));
+    }
+
     /// Takes in what an endpoint says now, and tells its headroom, 0.1..=1.0; `None`: it says nothing.
     pub fn headroom(&mut self, asked: &Asked, known: &HashMap<TargetKey, TargetHealth>, now: Duration) -> Option<f64> {
         let mut busiest: Option<f64> = None;

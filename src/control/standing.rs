@@ -105,6 +105,7 @@ impl Memory {
     /// Combines everything, and remembers what the next time needs.
     pub fn fold(&mut self, facts: &Facts<'_>) -> Folded {
         self.regions.resize(facts.config.services.len(), Vec::new());
+        self.loads.keep(facts.targets);
         let mut moving = false;
         let mut services = Vec::with_capacity(self.regions.len());
         for ((index, service), remembered) in facts.config.services.iter().enumerate().zip(&mut self.regions) {
