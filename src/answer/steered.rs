@@ -97,6 +97,9 @@ impl Solver<'_, '_, '_, '_> {
             self.reply.authoritative = false;
             return Ok(Some(Verdict::Failed));
         }
+        if let (Some((region, _)), Some(view)) = (picks.iter().next(), service.view(family)) {
+            view.given.count(region);
+        }
         self.put_picks(&picks, now, view, owner, asked).map(Some)
     }
 

@@ -1,36 +1,73 @@
 //! `[checks.*]`: how health is asked for.
 
+use std::io::Read as _;
+use std::path::Path;
 use std::time::Duration;
 
+use super::check_values::{CheckType, Scalar};
+use super::combinations;
 use super::error::Report;
-use super::model::{Check, CheckKind, Expect};
+use super::model::{Check, CheckId, CheckKind};
+use super::names::Names;
 use super::raw;
-use super::read::{Field, NamedEntry};
-use super::values::{CheckType, Line, Period, Status, Whole, duration_text};
+use super::read::{At, Field, NamedEntry};
+use super::values::{Choice, Line, Period, Status, Whole, duration_text};
+use crate::dns::RecordType;
+use crate::health::check::{Certificate, Expect, Method};
+use crate::health::probe::Authorities;
+use crate::health::verdict::{Damping, Rules};
 
-/// Fills in the defaults of one check, and reports what does not go together.
-pub fn resolve(entry: NamedEntry<raw::Check>, report: &mut Report<'_>) -> Check {
-    let NamedEntry { name, value } = entry;
-    // A check that was refused as a whole has no type, which is not to be reported again.
-    let kind = if value.is_refused() { Some(CheckType::Http) } else { None };
-    let raw = value.or(raw::Check::default());
+/// Longest file of certificates, in octets.
+const MOST_CERTIFICATES: u64 = 4 << 20;
+
+/// Fills in the defaults of every check, and reports what does not go together.
+pub fn resolve(
+    entries: Vec<NamedEntry<raw::Check>>,
+    names: &mut Names,
+    folder: &Path,
+    report: &mut Report<'_>,
+) -> Vec<Check> {
+    let mut places = Vec::with_capacity(entries.len());
+    let mut checks = Vec::with_capacity(entries.len());
+    for NamedEntry { name, value } in entries {
+        // A check that was refused as a whole has no type, which is not to be reported again.
+        let kind = if value.is_refused() { Some(CheckType::Http) } else { None };
+        let raw = value.or(raw::Check::default());
+        let mut parts = Vec::new();
+        let check = if combinations::is_combined(&raw) {
+            let kind = combinations::resolve(raw, &name, names, &mut parts, report);
+            Check { port: 0, rules: Rules::default(), kind, name: name.value }
+        } else {
+            resolve_one(name, raw, kind, folder, report)
+        };
+        checks.push(check);
+        places.push(parts);
+    }
+    combinations::check(&checks, &places, report);
+    checks
+}
+
+fn resolve_one(
+    name: At<String>,
+    mut raw: raw::Check,
+    kind: Option<CheckType>,
+    folder: &Path,
+    report: &mut Report<'_>,
+) -> Check {
     let kind = kind.or_else(|| {
         let sentence = format!("check \"{}\" needs a type", name.value);
-        raw.r#type.required(name.at, &sentence, report).map(|kind| kind.value.0)
+        raw.r#type.clone().required(name.at, &sentence, report).map(|kind| kind.value.0)
     });
-    let interval = raw.interval.value().map_or(Duration::from_secs(3), |interval| interval.0);
-    let port_refused = raw.port.is_refused();
-    let port = raw.port.value().map(|port| port.0).or_else(|| default_port(kind)).and_then(|port| port.try_into().ok());
-    if port.is_none() && !port_refused {
+    kind.iter().for_each(|&kind| refuse_strangers(&raw, kind, report));
+    let port = raw.port.clone().value().map(|port| port.0).or_else(|| default_port(kind));
+    let port = port.and_then(|port| port.try_into().ok());
+    if port.is_none() && !raw.port.is_refused() {
         report.error(name.at, format!("check \"{}\" needs a port", name.value));
     }
     Check {
         port: port.unwrap_or(0),
-        interval,
-        timeout: resolve_timeout(raw.timeout, interval, report),
-        fall: raw.fall.or(Whole(3)).as_u32(),
-        rise: raw.rise.or(Whole(5)).as_u32(),
-        kind: resolve_kind(kind, raw.path, raw.host, raw.expect, report),
+        rules: resolve_rules(&mut raw, report),
+        kind: resolve_kind(kind, raw, &name, folder, report),
         name: name.value,
     }
 }
@@ -38,9 +75,55 @@ pub fn resolve(entry: NamedEntry<raw::Check>, report: &mut Report<'_>) -> Check 
 /// `None` where there is no usual port; a check of unknown type is complained about elsewhere.
 fn default_port(kind: Option<CheckType>) -> Option<i64> {
     match kind {
-        Some(CheckType::Tcp) => None,
-        Some(CheckType::Https) => Some(443),
+        Some(CheckType::Tcp | CheckType::Grpc) => None,
+        Some(CheckType::Https | CheckType::Tls) => Some(443),
+        Some(CheckType::Dns) => Some(53),
+        Some(CheckType::Exec) => Some(0),
         Some(CheckType::Http) | None => Some(80),
+    }
+}
+
+/// Reports the keys that a check of this type has no use for.
+fn refuse_strangers(raw: &raw::Check, kind: CheckType, report: &mut Report<'_>) {
+    use CheckType::{Dns, Exec, Grpc, Http, Https, Tls};
+    let web: &[CheckType] = &[Http, Https];
+    let secure: &[CheckType] = &[Https, Tls, Grpc];
+    let keys: [(&str, Option<usize>, &[CheckType]); 13] = [
+        ("path", raw.path.at(), web),
+        ("method", raw.method.at(), web),
+        ("expect", raw.expect.at(), web),
+        ("host", raw.host.at(), &[Http, Https, Tls, Grpc]),
+        ("tls", raw.tls.at(), &[Grpc]),
+        ("verify", raw.verify.at(), secure),
+        ("ca_file", raw.ca_file.at(), secure),
+        ("expiry_warning", raw.expiry_warning.at(), secure),
+        ("service", raw.service.at(), &[Grpc]),
+        ("query", raw.query.at(), &[Dns]),
+        ("query_type", raw.query_type.at(), &[Dns]),
+        ("program", raw.program.at(), &[Exec]),
+        ("arguments", raw.arguments.at(), &[Exec]),
+    ];
+    for (key, at, kinds) in keys {
+        if let Some(at) = at.filter(|_| !kinds.contains(&kind)) {
+            report.error(at, format!("a check of type \"{}\" has no {key}", kind.word()));
+        }
+    }
+}
+
+fn resolve_rules(raw: &mut raw::Check, report: &mut Report<'_>) -> Rules {
+    let usual = Rules::default();
+    let interval = raw.interval.clone().value().map_or(usual.interval, |interval| interval.0);
+    let damping = std::mem::take(&mut raw.damping).or(raw::Damping::default());
+    Rules {
+        interval,
+        quick: raw.quick.clone().value().map_or(usual.quick.min(interval), |quick| quick.0),
+        timeout: resolve_timeout(raw.timeout.clone(), interval, report),
+        fall: raw.fall.clone().or(Whole(3)).as_u32(),
+        rise: raw.rise.clone().or(Whole(5)).as_u32(),
+        damping: Damping {
+            doublings: damping.doublings.or(Whole(5)).as_u32(),
+            memory: damping.memory.value().map_or(usual.damping.memory, |memory| memory.0),
+        },
     }
 }
 
@@ -58,26 +141,75 @@ fn resolve_timeout(timeout: Field<Period<10, 60_000>>, interval: Duration, repor
 
 fn resolve_kind(
     kind: Option<CheckType>,
-    path: Field<Line<2048>>,
-    host: Field<Line<255>>,
-    expect: Field<raw::Expect>,
+    raw: raw::Check,
+    name: &At<String>,
+    folder: &Path,
     report: &mut Report<'_>,
 ) -> CheckKind {
-    if kind == Some(CheckType::Tcp) {
-        for (key, at) in [("path", path.at()), ("host", host.at()), ("expect", expect.at())] {
-            if let Some(at) = at {
-                report.error(at, format!("a tcp check only connects, so it has no {key}"));
+    let secure = matches!(kind, Some(CheckType::Https | CheckType::Tls)) || raw.tls.clone().or(false);
+    if kind == Some(CheckType::Grpc) && !secure {
+        let given = raw.verify.at().or(raw.ca_file.at()).or(raw.expiry_warning.at());
+        given.iter().for_each(|&at| report.error(at, "a certificate is there only with tls = true".to_owned()));
+    }
+    let certificate = resolve_certificate(raw.verify, raw.ca_file, raw.expiry_warning, folder, report);
+    let host = resolve_host(raw.host, report);
+    match kind {
+        Some(CheckType::Tcp) => CheckKind::Tcp,
+        Some(CheckType::Tls) => CheckKind::Tls { host, certificate },
+        Some(CheckType::Grpc) => {
+            let service = raw.service.value().map_or(String::new(), |service| service.0);
+            CheckKind::Grpc { host, certificate: secure.then_some(certificate), service }
+        }
+        Some(CheckType::Dns) => CheckKind::Dns { query: raw.query.value(), rtype: raw.query_type.or(RecordType::A) },
+        Some(CheckType::Exec) => {
+            let sentence = format!("check \"{}\" needs a program", name.value);
+            let program = raw.program.required(name.at, &sentence, report).map(|program| program.value);
+            let arguments = raw.arguments.or(Vec::new()).into_iter().map(|argument| argument.value.0).collect();
+            CheckKind::Exec { program: folder.join(program.unwrap_or_default()), arguments }
+        }
+        Some(CheckType::Http | CheckType::Https) | None => {
+            let method = raw.method.or(Choice(Method::Get)).0;
+            CheckKind::Http {
+                host,
+                certificate: secure.then_some(certificate),
+                path: resolve_path(raw.path, report),
+                method,
+                expect: resolve_expect(raw.expect.or(raw::Expect::default()), method, report),
             }
         }
-        return CheckKind::Tcp;
     }
-    let path = resolve_path(path, report);
-    let host = resolve_host(host, report);
-    let expect = resolve_expect(expect.or(raw::Expect::default()));
-    match kind {
-        Some(CheckType::Https) => CheckKind::Https { path, host, expect },
-        _ => CheckKind::Http { path, host, expect },
+}
+
+fn resolve_certificate(
+    verify: Field<bool>,
+    file: Field<std::path::PathBuf>,
+    expiry_warning: Field<Period<0, 31_536_000_000>>,
+    folder: &Path,
+    report: &mut Report<'_>,
+) -> Certificate {
+    let usual = Certificate::default();
+    let verify = verify.or(usual.verify);
+    if let Some(at) = file.at().filter(|_| !verify) {
+        report.warning(at, "the ca_file means nothing where verify = false".to_owned());
     }
+    let authorities = file.given().and_then(|file| {
+        let path = folder.join(&file.value);
+        let read = read_certificates(&path).map_err(|sentence| format!("{}: {sentence}", path.display()));
+        read.map_err(|sentence| report.error(file.at, sentence)).ok()
+    });
+    let expiry_warning = expiry_warning.value().map_or(usual.expiry_warning, |warning| warning.0);
+    Certificate { verify, authorities, expiry_warning }
+}
+
+fn read_certificates(path: &Path) -> Result<Authorities, String> {
+    let file = std::fs::File::open(path).map_err(|error| format!("cannot open the file: {error}"))?;
+    let mut text = Vec::new();
+    let size = file.take(MOST_CERTIFICATES + 1).read_to_end(&mut text);
+    let size = size.map_err(|error| format!("cannot read the file: {error}"))?;
+    if size as u64 > MOST_CERTIFICATES {
+        return Err(format!("the file is longer than {} MiB", MOST_CERTIFICATES >> 20));
+    }
+    Authorities::from_pem(&text)
 }
 
 fn resolve_path(path: Field<Line<2048>>, report: &mut Report<'_>) -> String {
@@ -102,7 +234,37 @@ fn resolve_host(host: Field<Line<255>>, report: &mut Report<'_>) -> Option<Strin
     Some(text)
 }
 
-fn resolve_expect(raw: raw::Expect) -> Expect {
+fn resolve_expect(raw: raw::Expect, method: Method, report: &mut Report<'_>) -> Expect {
+    if let Some(at) = raw.body.at().or(raw.json.at()).filter(|_| method == Method::Head) {
+        report.error(at, "the answer to HEAD has no body to hold against it".to_owned());
+    }
     let Status(status) = raw.status.or(Status(vec![(200, 299)]));
-    Expect { status, body: raw.body.value().map(|body| body.0) }
+    let headers = raw.header.value().map_or(Vec::new(), |headers| headers.0);
+    Expect {
+        status,
+        body: raw.body.value().map(|body| body.0),
+        json: raw.json.given().and_then(|json| resolve_json(json, report)),
+        headers: headers.into_iter().filter_map(|header| resolve_header(header, report)).collect(),
+        latency: raw.latency.value().map(|latency| latency.0),
+    }
 }
+
+fn resolve_json(At { at, value }: At<raw::JsonExpect>, report: &mut Report<'_>) -> Option<(String, String)> {
+    let pointer = value.pointer.required(at, "json needs a pointer", report);
+    let equals = value.equals.required(at, "json needs what the value equals", report);
+    let Scalar(equals) = equals?.value;
+    Some((pointer?.value.0, equals))
+}
+
+fn resolve_header(entry: NamedEntry<Line<1024>>, report: &mut Report<'_>) -> Option<(String, String)> {
+    let NamedEntry { name, value } = entry;
+    // RFC 9110 section 5.6.2: token.
+    let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
+    if name.value.is_empty() || name.value.len() > 255 || !name.value.bytes().all(allowed) {
+        report.error(name.at, format!("\"{}\" is no name of a header", name.value));
+    }
+    Some((name.value, value.value()?.0))
+}
+
+/// The id of each part of a combination, and where it is named.
+pub type Parts = Vec<At<CheckId>>;

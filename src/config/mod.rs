@@ -16,12 +16,15 @@ pub mod model;
 pub mod values;
 
 mod addresses;
+mod check_values;
 mod checks;
+mod combinations;
 mod fences;
 mod names;
 mod raw;
 mod read;
 mod resolve;
+mod service_values;
 mod services;
 
 pub use error::ConfigError;

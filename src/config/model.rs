@@ -5,9 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::dns::Name;
+use crate::dns::{Name, RecordType};
 pub use crate::geo::CoarsePoints;
 use crate::geo::{Code, OperatorNetwork};
+use crate::health::check::{Certificate, Expect, Method};
+use crate::health::fold::{Combine, FoldRules};
+use crate::health::verdict::Rules;
 use crate::steering::{AllDown, Band, Bias, Order, Pick, Point};
 
 /// A whole configuration, checked.
@@ -170,38 +173,61 @@ pub struct Region {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CheckId(pub u16);
 
-/// What a check does.
+/// What a check does. A host or query that is not stated is the name of the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckKind {
-    /// `GET path` in clear.
+    /// One HTTP request.
     Http {
+        /// Host header, and SNI.
+        host: Option<String>,
+        /// Over TLS; `None`: in clear.
+        certificate: Option<Certificate>,
         /// Path and query, starting with `/`.
         path: String,
-        /// Host header.
-        host: Option<String>,
-        /// What counts as good.
-        expect: Expect,
-    },
-    /// The same over TLS.
-    Https {
-        /// Path and query, starting with `/`.
-        path: String,
-        /// Host header and SNI.
-        host: Option<String>,
+        /// What is asked with.
+        method: Method,
         /// What counts as good.
         expect: Expect,
     },
     /// The connection is accepted.
     Tcp,
-}
-
-/// What counts as a good answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expect {
-    /// Status ranges, both ends included. Default 200-299.
-    pub status: Vec<(u16, u16)>,
-    /// A substring of the body.
-    pub body: Option<String>,
+    /// The TLS handshake comes to its end.
+    Tls {
+        /// SNI.
+        host: Option<String>,
+        /// What is wanted of the certificate.
+        certificate: Certificate,
+    },
+    /// `grpc.health.v1`
+    Grpc {
+        /// `:authority`, and SNI.
+        host: Option<String>,
+        /// Over TLS; `None`: in clear.
+        certificate: Option<Certificate>,
+        /// The service asked about; empty: the server as a whole.
+        service: String,
+    },
+    /// A DNS query over UDP.
+    Dns {
+        /// QNAME.
+        query: Option<Name>,
+        /// QTYPE.
+        rtype: RecordType,
+    },
+    /// A program.
+    Exec {
+        /// Where it is.
+        program: PathBuf,
+        /// `{address}` and `{port}` stand for the endpoint's.
+        arguments: Vec<String>,
+    },
+    /// What other checks come to together.
+    Combined {
+        /// How many of them must be good.
+        rule: Combine,
+        /// At least one; no circles.
+        parts: Vec<CheckId>,
+    },
 }
 
 /// `[checks.NAME]`
@@ -211,16 +237,10 @@ pub struct Check {
     pub name: String,
     /// What it does.
     pub kind: CheckKind,
-    /// Port; `None`: 80 for http, 443 for https, else needed.
+    /// Port; 0 where there is none: a program may do without, a combination has those of its parts.
     pub port: u16,
-    /// Time between probes.
-    pub interval: Duration,
-    /// Limit of one whole probe.
-    pub timeout: Duration,
-    /// Failures in a row until down.
-    pub fall: u32,
-    /// Successes in a row until up.
-    pub rise: u32,
+    /// When, and how many results make a verdict; meaningless for a combination.
+    pub rules: Rules,
 }
 
 /// `[[services]]`
@@ -228,8 +248,10 @@ pub struct Check {
 pub struct Service {
     /// Owner; may be a wildcard.
     pub name: Name,
-    /// Seconds, 0..=2^31-1.
+    /// Seconds, 0..=2^31-1; the most where the TTL follows health.
     pub ttl: u32,
+    /// The least where the TTL follows health; `None`: it is fixed.
+    pub least_ttl: Option<u32>,
     /// How regions are ordered.
     pub order: Order,
     /// How endpoints are picked.
@@ -238,6 +260,10 @@ pub struct Service {
     pub band: Band,
     /// Endpoints per reply, 1..=8.
     pub answers: u8,
+    /// Usable endpoints that a region needs to take clients, 1..=1000.
+    pub min_endpoints: usize,
+    /// How a region comes back, and how many may be out.
+    pub fold: FoldRules,
     /// What is answered when nothing is available.
     pub all_down: AllDown,
     /// Whether EDNS Client Subnet is used.
@@ -259,6 +285,17 @@ pub struct ServiceRegion {
     pub region: RegionId,
     /// Its endpoints as listed.
     pub endpoints: Vec<Endpoint>,
+    /// What it has room for; `None`: no limit.
+    pub capacity: Option<Capacity>,
+}
+
+/// What a region of a service has room for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Capacity {
+    /// A part of all answers of the service, above 0.0 and at most 1.0.
+    Part(f64),
+    /// Answers per second.
+    Rate(f64),
 }
 
 /// Where an endpoint is reached.

@@ -6,11 +6,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::addresses::{Continent, Country, EndpointAddress, Location, Subdivision};
+use super::check_values::{CheckType, Pointer, Scalar};
 use super::error::Report;
-use super::model::{AdminListen, Cidr, CoarsePoints};
+use super::model::{AdminListen, Capacity, Cidr, CoarsePoints};
 use super::read::{At, Field, Item, Named, OneOrMore, Read, tables};
-use super::values::{CheckType, Choice, Line, Period, Status, Whole};
-use crate::dns::Name;
+use super::service_values::{Part, Seconds, TtlEntry};
+use super::values::{Choice, Line, Period, Status, Whole};
+use crate::dns::{Name, RecordType};
+use crate::health::check::Method;
 use crate::steering::{AllDown, Band, Order, Pick};
 
 /// A list with the place of each element.
@@ -138,20 +141,60 @@ tables! {
     }
 
     /// One health check, used by services and endpoints under its name.
-    #[schemars(extend("required" = ["type"]))]
     Check {
-        /// `"http"`, `"https"` or `"tcp"`. Needed.
+        /// `"http"`, `"https"`, `"tcp"`, `"tls"`, `"grpc"`, `"dns"` or `"exec"`. Needed, unless the check combines others.
         r#type: Choice<CheckType>,
-        /// Port, 1 to 65535. Default 80 for http and 443 for https; needed for tcp.
+        /// The checks that must all be good, instead of a type.
+        all: List<String>,
+        /// The checks of which one must be good, instead of a type.
+        any: List<String>,
+        /// How many of those in `of` must be good, 1 to 64; instead of a type.
+        at_least: Whole<1, 64>,
+        /// The checks of which `at_least` so many must be good.
+        of: List<String>,
+        /// Port, 1 to 65535. Default 80 for http, 443 for https and tls, 53 for dns, none for exec; needed for tcp and
+        /// grpc.
         port: Whole<1, 65535>,
-        /// Path and query of the GET request, 1 to 2048 octets. Default `"/"`. Not for tcp.
+        /// Path and query of the request, 1 to 2048 octets. Default `"/"`. For http and https.
         #[schemars(extend("default" = "/"))]
         path: Line<2048>,
-        /// Host header, and SNI for https, 1 to 255 octets. Default: the endpoint's address. Not for tcp.
+        /// `"GET"` (the default), `"HEAD"`, `"OPTIONS"` or `"POST"`. For http and https.
+        #[schemars(extend("default" = "GET"))]
+        method: Choice<Method>,
+        /// Host header, `:authority` of grpc, and SNI, 1 to 255 octets. Default: the name of the service. For http,
+        /// https, tls and grpc.
         host: Line<255>,
+        /// Whether grpc is spoken over TLS. Default `false`.
+        #[schemars(extend("default" = false))]
+        tls: bool,
+        /// Whether the certificate is verified. Default `true`. For https, tls, and grpc over TLS.
+        #[schemars(extend("default" = true))]
+        verify: bool,
+        /// File with the certificates (PEM) of those who may have signed. Default: the system's. For https, tls, and
+        /// grpc over TLS.
+        ca_file: PathBuf,
+        /// How long before a certificate expires the log warns of it, once a day: a duration up to 365d. Default
+        /// `"14d"`. For https, tls, and grpc over TLS.
+        #[schemars(extend("default" = "14d"))]
+        expiry_warning: Period<0, 31_536_000_000>,
+        /// The gRPC service asked about, 1 to 127 octets. Default: the server as a whole. For grpc.
+        service: Line<127>,
+        /// The name asked for. Default: the name of the service. For dns.
+        query: Name,
+        /// The record type asked for. Default `"A"`. For dns.
+        #[schemars(extend("default" = "A"))]
+        query_type: RecordType,
+        /// The program to be run. Needed for exec.
+        program: PathBuf,
+        /// Its arguments, each 1 to 4096 octets; `{address}` and `{port}` in them stand for the endpoint's. Default `[]`.
+        /// For exec.
+        arguments: List<Line<4096>>,
         /// Time between two probes of an endpoint: a duration from 100ms to 1h. Default `"3s"`.
         #[schemars(extend("default" = "3s"))]
         interval: Period<100, 3_600_000>,
+        /// Time between two probes while a verdict is in doubt: a duration from 10ms to 1h. Default `"500ms"`, or the
+        /// interval if that is shorter.
+        quick: Period<10, 3_600_000>,
         /// Most time that one probe may take: a duration from 10ms to 1m, not above the interval. Default `"2s"`, or
         /// the interval if that is shorter.
         timeout: Period<10, 60_000>,
@@ -161,8 +204,20 @@ tables! {
         /// Successes in a row that bring an endpoint back, 1 to 100. Default 5.
         #[schemars(extend("default" = 5))]
         rise: Whole<1, 100>,
-        /// What counts as a good answer. Not for tcp.
+        /// How falls make the way back longer.
+        damping: Damping,
+        /// What counts as a good answer. For http and https.
         expect: Expect,
+    }
+
+    /// How falls make the way back longer: each fall after the first within `memory` doubles the rise that is needed.
+    Damping {
+        /// How often it is doubled at most, 0 to 16; 0: never. Default 5.
+        #[schemars(extend("default" = 5))]
+        doublings: Whole<0, 16>,
+        /// How long a fall is remembered: a duration from 1s to 1d. Default `"1h"`.
+        #[schemars(extend("default" = "1h"))]
+        memory: Period<1000, 86_400_000>,
     }
 
     /// What counts as a good answer; everything that is given must hold.
@@ -172,6 +227,22 @@ tables! {
         status: Status,
         /// A text that the body must contain, 1 to 1024 octets. Default: any body.
         body: Line<1024>,
+        /// A value that the body, which is JSON, must hold. Default: any body.
+        json: JsonExpect,
+        /// Headers that must be there, by name, with their values. Default: any.
+        header: Named<Line<1024>>,
+        /// The longest that a good answer takes: a duration from 1ms to 1m; what takes longer is degraded. Default: the
+        /// timeout.
+        latency: Period<1, 60_000>,
+    }
+
+    /// A value in a JSON document.
+    #[schemars(extend("required" = ["pointer", "equals"]))]
+    JsonExpect {
+        /// Where it is (RFC 6901), such as `"/status"`. Needed.
+        pointer: Pointer,
+        /// What it must be: a string, a whole number, or true or false. Needed.
+        equals: Scalar,
     }
 
     /// One name that is answered by steering.
@@ -179,9 +250,10 @@ tables! {
     Service {
         /// The domain name; it must lie in a zone and may be a wildcard. Needed.
         name: Name,
-        /// Seconds that a resolver may keep an answer, 0 to 2147483647. Default 30.
+        /// Seconds that a resolver may keep an answer, 0 to 2147483647, or a table with `max` and `min`: then no longer
+        /// than health stays as it is at least. Default 30.
         #[schemars(extend("default" = 30))]
-        ttl: Whole<0, 2_147_483_647>,
+        ttl: TtlEntry,
         /// How regions are ordered for a client: `"nearest"` (the default), `"priority"` (as listed) or `"none"`.
         #[schemars(extend("default" = "nearest"))]
         order: Choice<Order>,
@@ -197,6 +269,19 @@ tables! {
         answers: Whole<1, 8>,
         /// The check of every endpoint that does not name its own. Default: endpoints are not checked.
         check: String,
+        /// Endpoints that must be usable for a region to take clients, 1 to 1000. Default 1.
+        #[schemars(extend("default" = 1))]
+        min_endpoints: Whole<1, 1000>,
+        /// How long a region that comes back takes to take all its clients: a duration from 0s to 1h. Default `"60s"`.
+        #[schemars(extend("default" = "60s"))]
+        ramp: Period<0, 3_600_000>,
+        /// The largest part of the regions, by weight, that health alone may take out, `"0%"` to `"100%"`. Default
+        /// `"100%"`: all.
+        #[schemars(extend("default" = "100%"))]
+        max_removed: Part,
+        /// What regions have room for, by region: answers per second, or a part of all of them (`"40%"`). What is more
+        /// goes on to the next region. Default: no limit.
+        capacity: Named<Capacity>,
         /// What is answered when no region is available: `"answer-all"` (the default), `"last-good"`, `"nodata"` or
         /// `"servfail"`.
         #[schemars(extend("default" = "answer-all"))]
@@ -208,6 +293,15 @@ tables! {
         endpoints: Named<OneOrMore<EndpointEntry>>,
         /// Rules about who may get which regions; the first that matches wins. Default `[]`.
         fence: List<Fence>,
+    }
+
+    /// A TTL that follows health.
+    #[schemars(extend("required" = ["max"]))]
+    TtlRange {
+        /// Most seconds, 0 to 2147483647. Needed.
+        max: Seconds,
+        /// Least seconds, 0 to 2147483647, not above `max`. Default 5, or `max` if that is less.
+        min: Seconds,
     }
 
     /// One endpoint: either `address` or `cname`.

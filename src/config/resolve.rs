@@ -28,13 +28,15 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut Report<'_>) -> Config {
     let raw_regions = raw.regions.value().map_or(Vec::new(), |regions| regions.0);
     let raw_checks = raw.checks.value().map_or(Vec::new(), |checks| checks.0);
     let geo = resolve_geo(raw.geo.or(raw::Geo::default()), folder, report);
+    let mut check_names = Names::declare("check", &raw_checks, report);
+    let checks = checks::resolve(raw_checks, &mut check_names, folder, report);
     let mut resolver = Resolver {
         region_names: Names::declare("region", &raw_regions, report),
-        check_names: Names::declare("check", &raw_checks, report),
+        check_names,
+        checks: &checks,
         regions: &raw_regions.into_iter().map(resolve_region).collect::<Vec<_>>(),
         client_subnet: geo.client_subnet,
     };
-    let checks = raw_checks.into_iter().map(|check| checks::resolve(check, report)).collect();
     let services = resolver.services(raw.services.or(List::new()), report);
     resolver.region_names.warn_unused(report);
     resolver.check_names.warn_unused(report);
@@ -47,8 +49,8 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut Report<'_>) -> Config {
         zones_directory: folder.join(raw.zones.or(raw::Zones::default()).directory.or(PathBuf::from("zones"))),
         regions: resolver.regions.to_vec(),
         geo,
-        checks,
         services,
+        checks,
     }
 }
 

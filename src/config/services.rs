@@ -5,13 +5,15 @@ use std::collections::{HashMap, HashSet};
 use super::addresses::EndpointAddress;
 use super::error::Report;
 use super::fences;
-use super::model::{CheckId, Endpoint, Region, RegionId, Service, ServiceRegion, Target};
+use super::model::{Capacity, Check, CheckId, CheckKind, Endpoint, Region, RegionId, Service, ServiceRegion, Target};
 use super::names::Names;
 use super::raw::{self, EndpointEntry, List};
 use super::read::{At, Field, Named, NamedEntry, OneOrMore};
 use super::resolve::DEFAULT_WEIGHT;
+use super::service_values::TtlEntry;
 use super::values::{Choice, Whole};
 use crate::dns::Name;
+use crate::health::fold::FoldRules;
 use crate::steering::{Band, Order};
 
 /// Most services in one file.
@@ -25,6 +27,8 @@ pub struct Resolver<'r> {
     pub region_names: Names,
     /// The names of the checks.
     pub check_names: Names,
+    /// The checks; an id indexes them.
+    pub checks: &'r [Check],
     /// The regions.
     pub regions: &'r [Region],
     /// `[geo] client_subnet`.
@@ -60,13 +64,25 @@ impl Resolver<'_> {
         let check = raw.check.given().and_then(|check| self.check_names.find(&check, report)).map(CheckId);
         let endpoints = raw.endpoints.required(at, "the service needs endpoints", report);
         let regions = endpoints.map_or(Vec::new(), |endpoints| self.service_regions(endpoints, order, check, report));
+        let mut regions = regions;
+        self.take_capacities(raw.capacity.value(), &mut regions, report);
+        let min_endpoints = self.min_endpoints(raw.min_endpoints.given(), &regions, report);
+        let (ttl, least_ttl) = resolve_ttl(raw.ttl.given(), report);
+        let usual = FoldRules::default();
+        let fold = FoldRules {
+            ramp: raw.ramp.value().map_or(usual.ramp, |ramp| ramp.0),
+            max_removed: raw.max_removed.value().map_or(usual.max_removed, |part| part.0),
+        };
         let fences = raw.fence.or(List::new());
         let fences = fences::resolve(fences, &mut self.region_names, &regions, report);
         let name = name?;
         self.check_endpoints(&name, &regions, report);
         Some(Service {
             name: name.value,
-            ttl: raw.ttl.or(Whole(30)).as_u32(),
+            ttl,
+            least_ttl,
+            min_endpoints,
+            fold,
             order,
             pick: raw.pick.or(Choice(Default::default())).0,
             band: raw.band.or(Band::default()),
@@ -121,7 +137,7 @@ impl Resolver<'_> {
         }
         let entries = value.value().map_or(Vec::new(), |entries| entries.0);
         let endpoints = entries.into_iter().filter_map(|entry| self.endpoint(entry, check, seen, report)).collect();
-        Some(ServiceRegion { region: RegionId(id?), endpoints })
+        Some(ServiceRegion { region: RegionId(id?), endpoints, capacity: None })
     }
 
     fn endpoint(
@@ -148,8 +164,50 @@ impl Resolver<'_> {
         if let Some(at) = port_at.filter(|_| check.is_none() && !is_name) {
             report.warning(at, "the port says where the endpoint is checked, but nothing checks it".to_owned());
         }
+        let is_combined = check.is_some_and(|id| {
+            let check = self.checks.get(usize::from(id.0));
+            check.is_some_and(|check| matches!(check.kind, CheckKind::Combined { .. }))
+        });
+        if let Some(at) = port_at.filter(|_| is_combined) {
+            report.error(at, "its check combines others, each of which has its own port".to_owned());
+        }
         let weight = raw.weight.or(Whole(DEFAULT_WEIGHT)).as_u32();
         Some(Endpoint { target, weight, check, port: raw.port.value().and_then(|port| port.0.try_into().ok()) })
+    }
+
+    fn take_capacities(
+        &mut self,
+        given: Option<Named<Capacity>>,
+        regions: &mut [ServiceRegion],
+        report: &mut Report<'_>,
+    ) {
+        for NamedEntry { name, value } in given.map_or(Vec::new(), |given| given.0) {
+            let Some(id) = self.region_names.find(&name, report).map(RegionId) else { continue };
+            match regions.iter_mut().find(|region| region.region == id) {
+                Some(region) => region.capacity = value.value(),
+                None => {
+                    let sentence = format!("region \"{}\" has no endpoints in this service", name.value);
+                    report.error(name.at, sentence);
+                }
+            }
+        }
+    }
+
+    /// A region with fewer endpoints than it needs would never take anybody.
+    fn min_endpoints(
+        &self,
+        given: Option<At<Whole<1, 1000>>>,
+        regions: &[ServiceRegion],
+        report: &mut Report<'_>,
+    ) -> usize {
+        let Some(At { at, value }) = given else { return 1 };
+        let fewest = regions.iter().min_by_key(|region| region.endpoints.len());
+        if let Some(fewest) = fewest.filter(|fewest| fewest.endpoints.len() < value.as_usize()) {
+            let name = self.regions.get(usize::from(fewest.region.0)).map_or("", |region| &region.name);
+            let sentence = format!("region \"{name}\" has only {} of these endpoints", fewest.endpoints.len());
+            report.error(at, sentence);
+        }
+        value.as_usize()
     }
 
     fn check_endpoints(&self, name: &At<Name>, regions: &[ServiceRegion], report: &mut Report<'_>) {
@@ -165,6 +223,23 @@ impl Resolver<'_> {
             report.error(name.at, format!("{} has itself as an endpoint", name.value));
         }
     }
+}
+
+/// The TTL, or the most and the least of one that follows health.
+fn resolve_ttl(given: Option<At<TtlEntry>>, report: &mut Report<'_>) -> (u32, Option<u32>) {
+    let Some(At { at, value }) = given else { return (30, None) };
+    let range = match value {
+        TtlEntry::Fixed(seconds) => return (seconds.as_u32(), None),
+        TtlEntry::Range(range) => range,
+    };
+    let least_at = range.min.at();
+    let most =
+        range.max.required(at, "a ttl that follows health needs max", report).map_or(30, |max| max.value.as_u32());
+    let least = range.min.value().map_or(most.min(5), |min| min.as_u32());
+    if let Some(at) = least_at.filter(|_| least > most) {
+        report.error(at, format!("min is more than the {most} of max"));
+    }
+    (most, Some(least))
 }
 
 fn resolve_target(

@@ -6,7 +6,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::dns::Name;
+use crate::dns::{Name, RecordType};
+use crate::health::check::{Certificate, Expect, Method};
+use crate::health::fold::Combine;
+use crate::health::verdict::{Damping, Rules};
 use crate::steering::{AllDown, Band, Order, Pick};
 
 const FILE: &str = "meridian.toml";
@@ -60,10 +63,9 @@ fn a_service_and_a_check_have_defaults() {
     let endpoint = &service.regions[0].endpoints[0];
     assert_eq!((endpoint.weight, endpoint.check, endpoint.port), (100, Some(CheckId(0)), None));
     let check = &config.checks[0];
-    assert_eq!((check.port, check.fall, check.rise), (443, 3, 5));
-    assert_eq!((check.interval, check.timeout), (Duration::from_secs(3), Duration::from_secs(2)));
-    let expect = Expect { status: vec![(200, 299)], body: None };
-    assert_eq!(check.kind, CheckKind::Https { path: "/".to_owned(), host: None, expect });
+    assert_eq!((check.port, &check.rules), (443, &Rules::default()));
+    let (certificate, method, expect) = (Some(Certificate::default()), Method::Get, Expect::default());
+    assert_eq!(check.kind, CheckKind::Http { host: None, certificate, path: "/".to_owned(), method, expect });
     assert_eq!((config.regions[0].weight, config.regions[0].bias.percent()), (100, 0));
 }
 
@@ -86,11 +88,82 @@ fn everything_that_can_be_written_is_understood() {
     assert_eq!(names(&service.regions), ["iad", "fra", "bom"], "the order of the file is kept");
     assert_eq!(service.fences[0].regions, [2, 1], "positions in the service, in the order of the fence");
     assert_eq!(service.fences[0].clients.asns, [64500]);
+    assert_eq!((service.ttl, service.least_ttl, service.min_endpoints), (60, Some(10), 1));
+    assert_eq!((service.fold.ramp, service.fold.max_removed), (Duration::from_secs(30), 0.5));
+    let capacities: Vec<_> = service.regions.iter().map(|region| region.capacity).collect();
+    assert_eq!(capacities, [None, Some(Capacity::Part(0.4)), Some(Capacity::Rate(5000.0))]);
     let fra = &service.regions[1].endpoints;
     assert_eq!((fra[0].check, fra[1].check, fra[1].port), (Some(CheckId(0)), Some(CheckId(1)), Some(8443)));
     let cname = &service.regions[0].endpoints[0];
     assert_eq!(cname.target, Target::Name(Name::parse("lb.us.example.net.", &Name::root()).unwrap()));
     assert_eq!((cname.check, cname.weight), (None, 5));
+    let kind = |name: &str| &config.checks.iter().find(|check| check.name == name).expect(name).kind;
+    let CheckKind::Http { expect, method: Method::Post, certificate: None, .. } = kind("web") else { panic!() };
+    assert_eq!(expect.json, Some(("/checks/0/up".to_owned(), "true".to_owned())));
+    assert_eq!(expect.headers, [("X-State".to_owned(), "good".to_owned()), ("via".to_owned(), "1.1 x".to_owned())]);
+    assert_eq!(
+        (expect.latency, &config.checks[0].rules.quick),
+        (Some(Duration::from_millis(300)), &Duration::from_secs(1))
+    );
+    assert_eq!(config.checks[0].rules.damping, Damping { doublings: 0, memory: Duration::from_secs(600) });
+    let CheckKind::Tls { certificate, host: None } = kind("cert") else { panic!() };
+    assert_eq!((certificate.verify, certificate.expiry_warning), (false, Duration::from_secs(30 * 86_400)));
+    let CheckKind::Grpc { certificate: Some(_), service, .. } = kind("shop") else { panic!() };
+    assert_eq!(service, "shop.v1");
+    let CheckKind::Dns { query: Some(_), rtype: RecordType::SOA } = kind("zone") else { panic!() };
+    let CheckKind::Exec { program, arguments } = kind("own") else { panic!() };
+    assert_eq!((program, arguments.len()), (&PathBuf::from("/etc/meridian/probes/own"), 2));
+    assert_eq!(
+        *kind("some"),
+        CheckKind::Combined { rule: Combine::AtLeast(2), parts: [2, 3, 4].map(CheckId).to_vec() }
+    );
+    assert_eq!(*kind("both"), CheckKind::Combined { rule: Combine::All, parts: vec![CheckId(0), CheckId(6)] });
+    assert_eq!(*kind("either"), CheckKind::Combined { rule: Combine::Any, parts: vec![CheckId(7), CheckId(5)] });
+}
+
+#[test]
+fn certificates_are_read_from_their_file_and_broken_ones_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(FILE);
+    let text = "[checks.a]\ntype = \"https\"\nca_file = \"ca.pem\"\n";
+    let refused = |part: &str| {
+        let found = rendered(&parse(text, &file).unwrap_err()).join("\n");
+        assert!(found.contains(":3:11: ") && found.contains(part), "{found}");
+    };
+    refused("ca.pem: cannot open the file");
+    std::fs::write(folder.path().join("ca.pem"), "nothing").unwrap();
+    refused("it holds no certificate");
+    std::fs::write(folder.path().join("ca.pem"), "-----BEGIN CERTIFICATE-----\n%\n-----END CERTIFICATE-----\n")
+        .unwrap();
+    refused("it is no PEM");
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["a".to_owned()]).unwrap().self_signed(&key).unwrap();
+    std::fs::write(folder.path().join("ca.pem"), certificate.pem()).unwrap();
+    let config = parse(text, &file).unwrap().config;
+    let CheckKind::Http { certificate: Some(certificate), .. } = &config.checks[0].kind else { panic!() };
+    assert!(certificate.authorities.is_some());
+}
+
+#[test]
+fn long_chains_and_wide_combinations_do_not_take_long() {
+    let chain: String = (0..60_000).map(|n| format!("[checks.c{n}]\nall = [\"c{}\"]\n", n + 1)).collect();
+    let start = std::time::Instant::now();
+    let found = mistakes(&format!("{chain}[checks.c60000]\ntype = \"http\"\n"));
+    assert!(found[0].contains("comes to 1 checks in"), "{}", found[0]);
+    let wide: String = (0..30)
+        .map(|n| {
+            format!(
+                "[checks.c{n}]\nall = [\"c{}\", \"d{}\"]\n[checks.d{n}]\nall = [\"c{}\", \"d{}\"]\n",
+                n + 1,
+                n + 1,
+                n + 1,
+                n + 1
+            )
+        })
+        .collect();
+    let found = mistakes(&format!("{wide}[checks.c30]\ntype = \"http\"\n[checks.d30]\ntype = \"http\"\n"));
+    assert!(found[0].contains("at most are 64 in 8"), "{}", found[0]);
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -125,7 +198,7 @@ meridian.toml:7:10: the admin address 0.0.0.0:8053 is reachable from outside, so
 meridian.toml:10:12: location: latitude 95 lies outside -90..90 degrees
 meridian.toml:11:10: "Bad_Name" is no region name; it takes 1 to 63 of a-z, 0-9 and -
 meridian.toml:12:8: bias: expected a whole number from -99 to 99, found 120
-meridian.toml:15:8: type: expected one of "http", "https", "tcp", found "htp" (did you mean "http"?)
+meridian.toml:15:8: type: expected one of "http", "https", "tcp", "tls", "grpc", "dns", "exec", found "htp" (did you mean "http"?)
 meridian.toml:20:9: there is no check "wbe" (did you mean "web"?)
 meridian.toml:21:15: there is no region "fraa" (did you mean "fra"?)
 meridian.toml:21:41: "0.0.0.0" is no address that a client can connect to"#;
@@ -182,7 +255,7 @@ const BAD_FILES: &[(&str, &str)] = &[
     ("[regions.fra]\nweight = 1000001", "2:10: weight: expected a whole number from 0 to 1000000, found 1000001"),
     ("[checks.a]\nport = 80", "1:9: check \"a\" needs a type"),
     ("[checks.a]\ntype = \"tcp\"", "1:9: check \"a\" needs a port"),
-    ("[checks.a]\ntype = \"tcp\"\nport = 1\npath = \"/\"", "4:8: a tcp check only connects, so it has no path"),
+    ("[checks.a]\ntype = \"tcp\"\nport = 1\npath = \"/\"", "4:8: a check of type \"tcp\" has no path"),
     (
         "[checks.a]\ntype = \"http\"\npath = \"health\"",
         "3:8: \"health\" is no path; it starts with / and has neither spaces nor # (percent-encode)",
@@ -196,6 +269,41 @@ const BAD_FILES: &[(&str, &str)] = &[
         "[checks.a]\ntype = \"http\"\nexpect = { status = \"200-199\" }",
         "3:21: status: expected status codes from 100 to 599, such as \"200-299\" or \"200,204,300-310\", found \"200-199\"",
     ),
+    ("[checks.a]\ntype = \"grpc\"\nport = 1\nverify = false", "4:10: a certificate is there only with tls = true"),
+    ("[checks.a]\ntype = \"exec\"", "1:9: check \"a\" needs a program"),
+    (
+        "[checks.a]\ntype = \"dns\"\nquery_type = \"ANY\"",
+        "3:14: query_type: expected a record type, such as \"A\" or \"SOA\", found \"ANY\"",
+    ),
+    (
+        "[checks.a]\ntype = \"http\"\nmethod = \"HEAD\"\nexpect = { body = \"ok\" }",
+        "4:19: the answer to HEAD has no body to hold against it",
+    ),
+    (
+        "[checks.a]\ntype = \"http\"\nexpect = { json = { pointer = \"status\", equals = 1.5 } }",
+        "3:31: pointer: expected a pointer into JSON, such as \"/status\" or \"/checks/0/state\", found \"status\"\n\
+         3:50: equals: expected a text of at most 1024 octets, a whole number, or true or false, found 1.5",
+    ),
+    (
+        "[checks.a]\ntype = \"http\"\nexpect.json = {}",
+        "3:15: json needs a pointer\n3:15: json needs what the value equals",
+    ),
+    ("[checks.a]\ntype = \"http\"\nexpect.header = { \"a b\" = \"c\" }", "3:19: \"a b\" is no name of a header"),
+    ("[checks.a]\nall = [\"a\"]", "2:8: check \"a\" combines itself: a -> a"),
+    (
+        "[checks.a]\nall = [\"b\"]\n[checks.b]\nany = [\"c\"]\n[checks.c]\nat_least = 1\nof = [\"a\"]\n[checks.d]\nall = [\"c\"]",
+        "7:7: check \"a\" combines itself: a -> b -> c -> a",
+    ),
+    ("[checks.a]\nall = []", "2:7: check \"a\" combines no checks"),
+    (
+        "[checks.a]\nall = [\"b\", \"b\"]\nport = 80\n[checks.b]\ntype = \"http\"",
+        "2:13: check \"b\" is listed twice\n3:8: a check that combines others asks nobody itself, so it has no port",
+    ),
+    ("[checks.a]\nof = [\"b\"]\n[checks.b]\ntype = \"http\"", "1:9: check \"a\" needs both at_least and of"),
+    (
+        "[checks.a]\nof = [\"b\"]\nat_least = 2\nall = [\"b\"]\n[checks.b]\ntype = \"http\"",
+        "2:6: a check combines others in one way: all, any, or at_least with of\n3:12: there are only 1 checks to be good",
+    ),
     ("[services]\nname = \"a\"", "1:1: services: expected a list, found a table"),
     ("[[services]]\nendpoints = {}", "1:1: the service needs a name\n2:13: the service has no endpoints"),
     ("# é\nä = 1", "2:1: invalid unquoted key, expected letters, numbers, `-`, `_`"),
@@ -207,6 +315,17 @@ const BAD_SERVICES: &[(&str, &str)] = &[
     (
         "ttl = -1\nendpoints = { fra = \"192.0.2.1\" }",
         "4:7: ttl: expected a whole number from 0 to 2147483647, found -1",
+    ),
+    (
+        "ttl = { max = 5, min = 6 }\nmin_endpoints = 2\nendpoints = { fra = \"192.0.2.1\" }",
+        "4:24: min is more than the 5 of max\n5:17: region \"fra\" has only 1 of these endpoints",
+    ),
+    ("ttl = {}\nendpoints = { fra = \"192.0.2.1\" }", "4:7: a ttl that follows health needs max"),
+    (
+        "max_removed = \"101%\"\ncapacity = { fra = \"0%\", iad = 5 }\nendpoints = { fra = \"192.0.2.1\" }",
+        "4:15: max_removed: expected a percentage from 0 to 100, such as \"50%\", found \"101%\"\n\
+         5:20: fra: expected a percentage above 0 (\"40%\") or a whole number of answers per second from 1 to 1000000000, found \"0%\"\n\
+         5:26: region \"iad\" has no endpoints in this service",
     ),
     ("answers = 9\nendpoints = { fra = \"192.0.2.1\" }", "4:11: answers: expected a whole number from 1 to 8, found 9"),
     (

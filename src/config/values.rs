@@ -99,17 +99,6 @@ pub fn duration_text(duration: Duration) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
-/// The kind of a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CheckType {
-    /// HTTP in clear.
-    Http,
-    /// HTTP over TLS.
-    Https,
-    /// A TCP connection.
-    Tcp,
-}
-
 /// A value that is one of a few words.
 pub trait Word: Sized + Copy + 'static {
     /// The words, the default first.
@@ -142,11 +131,6 @@ impl Word for AllDown {
 impl Word for CoarsePoints {
     const WORDS: &'static [(&'static str, Self)] =
         &[("population", CoarsePoints::Population), ("database", CoarsePoints::Database)];
-}
-
-impl Word for CheckType {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("http", CheckType::Http), ("https", CheckType::Https), ("tcp", CheckType::Tcp)];
 }
 
 /// One of the words of `T`.

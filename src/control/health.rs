@@ -50,6 +50,10 @@ pub(super) struct Told {
     transitions: HashMap<&'static str, u64>,
     /// Names of services without any region.
     all_down: HashSet<String>,
+    /// Days left of certificates that people were warned of.
+    certificates: HashMap<TargetKey, i64>,
+    /// Hours since the start at which certificates were last looked at.
+    hour: u64,
     /// Verdicts as they were last written.
     saved: Option<Verdicts>,
 }
@@ -77,14 +81,15 @@ pub struct View {
 }
 
 impl View {
-    /// What is known of an endpoint; `None`: nothing is asked of it, so it counts as up.
+    /// The probe that decides about an endpoint, and what is known of it; `None`: nothing is asked, so it counts as up.
     pub fn endpoint(
         &self,
         service: usize,
         region: usize,
         endpoint: usize,
     ) -> Option<(&TargetKey, Option<&TargetHealth>)> {
-        self.plan.key(service, region, endpoint).map(|key| (key, self.targets.get(key)))
+        let (key, _) = self.plan.asked(service, region, endpoint)?.deciding(&self.targets)?;
+        Some((key, self.targets.get(key)))
     }
 
     /// The order that counts for a region: `is drained by ...`.
@@ -115,8 +120,8 @@ impl Control {
             (current.config.clone(), current.plan.clone())
         };
         let (trust, warning) = Trust::of_the_system()?;
-        warning.filter(|_| plan.verifies()).iter().for_each(|warning| tracing::warn!("{warning}"));
-        let prober = Arc::new(Prober::new(trust)?);
+        warning.filter(|_| plan.needs_system_roots()).iter().for_each(|warning| tracing::warn!("{warning}"));
+        let prober = Arc::new(Prober::new(trust));
         let known = config.state_directory.as_deref().map(load).unwrap_or_default();
         let monitor = Monitor::start(prober, plan.targets.clone(), &known, IN_FLIGHT);
         let watch = self.watch.get_or_init(|| Watch { monitor, runtime: Handle::current() });
@@ -206,10 +211,11 @@ impl Control {
             plan: &current.plan,
             targets: &targets,
             effect: &current.demands.effect,
+            world: Some(&before.world),
             now: self.started.elapsed(),
         };
         let folded = current.memory.fold(&facts);
-        current.ramping = folded.ramping;
+        current.moving = folded.moving;
         if is_new || before.present.availability() != &folded.availability {
             let present = Present::compile(&before.world, &folded.availability, Some(&before.present));
             self.publish(Snapshot {
@@ -222,6 +228,7 @@ impl Control {
             });
         }
         self.tell(current, &folded.availability);
+        warn_of_certificates(current, &targets);
     }
 
     fn changes(&self) -> Option<Receiver<u64>> {
@@ -234,7 +241,8 @@ impl Control {
 
     fn tick(&self) {
         let mut current = self.current();
-        if current.ramping {
+        let hour = self.started.elapsed().as_secs() / 3600;
+        if current.moving || std::mem::replace(&mut current.told.hour, hour) != hour {
             self.refresh(&mut current, None);
         }
         drop(current);
@@ -276,6 +284,25 @@ pub fn word(verdict: Verdict) -> &'static str {
         Verdict::Up => "up",
         Verdict::Degraded => "degraded",
         Verdict::Down => "down",
+    }
+}
+
+/// Warns of every certificate that is about to expire, once for each day that it has left.
+fn warn_of_certificates(current: &mut Current, targets: &HashMap<TargetKey, TargetHealth>) {
+    current.told.certificates.retain(|key, _| targets.contains_key(key));
+    for target in &current.plan.targets {
+        let Some(ahead) = target.check.expiry_warning() else { continue };
+        let key = target.key();
+        let last = targets.get(&key).and_then(|known| known.last.as_ref());
+        let Some(days) = last.and_then(|last| last.certificate_expires_in) else { continue };
+        let soon = days < (ahead.as_secs() / 86_400) as i64;
+        if !soon {
+            current.told.certificates.remove(&key);
+        } else if current.told.certificates.insert(key.clone(), days) != Some(days) {
+            let (endpoint, check) = (key.address.to_string(), key.check.to_string());
+            let when = if days < 0 { "has expired".to_owned() } else { format!("expires in {days} days") };
+            tracing::warn!(endpoint, check, days, "the certificate of {endpoint} {when}");
+        }
     }
 }
 

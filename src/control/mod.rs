@@ -6,6 +6,8 @@ pub mod load;
 
 pub mod reload;
 
+mod demand;
+mod least_load;
 mod standing;
 mod targets;
 

@@ -31,7 +31,7 @@ fn add(config: &mut Config, lease: &Lease) {
     let endpoint = Endpoint { target, weight: lease.weight, check: service.check, port: lease.port };
     match service.regions.iter_mut().find(|listed| listed.region == region) {
         Some(listed) => listed.endpoints.push(endpoint),
-        None => service.regions.push(ServiceRegion { region, endpoints: vec![endpoint] }),
+        None => service.regions.push(ServiceRegion { region, endpoints: vec![endpoint], capacity: None }),
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) struct Current {
     pub(super) demands: Demands,
     pub(super) plan: Arc<Plan>,
     pub(super) memory: Memory,
-    pub(super) ramping: bool,
+    pub(super) moving: bool,
     pub(super) told: Told,
     atlas: AtlasCache,
     databases: Vec<Option<FilePrint>>,
@@ -106,7 +106,7 @@ impl Control {
             config,
             demands,
             memory: Memory::default(),
-            ramping: false,
+            moving: false,
             told: Told::default(),
             atlas,
         };

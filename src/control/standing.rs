@@ -3,16 +3,18 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::demand::Demand;
 use super::effect::{Bearing, Effect};
+use super::least_load::{self, Loads};
 use super::targets::Plan;
-use crate::answer::world::Availability;
-use crate::answer::world::present::{RegionAvailability, ServiceAvailability};
-use crate::config::{Config, Service, ServiceRegion};
+use crate::answer::world::present::{RegionAvailability, ServiceAvailability, Weights};
+use crate::answer::world::{Availability, World};
+use crate::config::{Capacity, Config, Service, ServiceRegion};
 use crate::health::check::TargetKey;
-use crate::health::fold::{self, Combine, EndpointInput, FoldRules, Order, RegionInput};
+use crate::health::fold::{self, Combine, EndpointInput, Order, RegionInput, ServiceStanding};
 use crate::health::monitor::TargetHealth;
 use crate::health::verdict::Verdict;
-use crate::steering::Share;
+use crate::steering::{Pick, Share};
 
 /// Everything that decides where clients may be sent.
 pub struct Facts<'f> {
@@ -24,6 +26,8 @@ pub struct Facts<'f> {
     pub targets: &'f HashMap<TargetKey, TargetHealth>,
     /// What operators have ordered.
     pub effect: &'f Effect,
+    /// What is being answered from, where answers per region are counted; `None`: no region is within a capacity.
+    pub world: Option<&'f World>,
     /// Since the start of the process.
     pub now: Duration,
 }
@@ -33,13 +37,23 @@ pub struct Facts<'f> {
 pub struct Folded {
     /// For the Present.
     pub availability: Availability,
-    /// Some share is on its way up: folding again soon changes something.
-    pub ramping: bool,
+    /// Folding again in a second may change something without any verdict changing: a share is on its way up, or
+    /// a service follows load, demand or the time to the next flip.
+    pub moving: bool,
 }
 
-/// What regions were before: by service and region as listed.
+/// Why a region takes less than its health would let it.
+const FULL: &str = "is full, so some of its clients go on to the next region";
+
+/// What must be remembered from one time to the next.
 #[derive(Debug, Default)]
-pub struct Memory(Vec<Vec<Remembered>>);
+pub struct Memory {
+    /// What regions were before: by service and region as listed.
+    regions: Vec<Vec<Remembered>>,
+    loads: Loads,
+    /// By service, where regions have capacities.
+    demands: HashMap<usize, Demand>,
+}
 
 /// What one region of a service was before.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +61,8 @@ struct Remembered {
     past: Past,
     up_since: Option<Duration>,
     last_good: bool,
+    /// What it took when last folded.
+    share: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,13 +77,13 @@ enum Past {
 
 impl Default for Remembered {
     fn default() -> Self {
-        Remembered { past: Past::Untried, up_since: None, last_good: true }
+        Remembered { past: Past::Untried, up_since: None, last_good: true, share: 1.0 }
     }
 }
 
 impl Memory {
     /// The memory of another configuration, as far as services and regions stay.
-    pub fn carried_over(&self, before: &Config, config: &Config) -> Memory {
+    pub fn carried_over(&mut self, before: &Config, config: &Config) -> Memory {
         let services: HashMap<String, usize> =
             before.services.iter().enumerate().map(|(at, service)| (service.name.to_string(), at)).collect();
         let name = |config: &Config, region: &ServiceRegion| {
@@ -78,55 +94,126 @@ impl Memory {
             let listed = old.and_then(|at| before.services.get(at)).map_or(&[][..], |service| &service.regions);
             let remembered = |region: &ServiceRegion| {
                 let position = listed.iter().position(|known| name(before, known) == name(config, region));
-                old.zip(position).and_then(|(service, region)| self.0.get(service)?.get(region)).copied()
+                old.zip(position).and_then(|(service, region)| self.regions.get(service)?.get(region)).copied()
             };
             service.regions.iter().map(|region| remembered(region).unwrap_or_default()).collect()
         };
-        Memory(config.services.iter().map(service).collect())
+        let regions = config.services.iter().map(service).collect();
+        // Demand is learned anew within seconds: the groups of clients may be others now.
+        Memory { regions, loads: std::mem::take(&mut self.loads), demands: HashMap::new() }
     }
 
     /// Combines everything, and remembers what the next time needs.
     pub fn fold(&mut self, facts: &Facts<'_>) -> Folded {
-        self.0.resize(facts.config.services.len(), Vec::new());
-        let mut ramping = false;
-        let mut services = Vec::with_capacity(self.0.len());
-        for ((index, service), remembered) in facts.config.services.iter().enumerate().zip(&mut self.0) {
+        self.regions.resize(facts.config.services.len(), Vec::new());
+        self.loads.keep(facts.targets);
+        let mut moving = false;
+        let mut services = Vec::with_capacity(self.regions.len());
+        for ((index, service), remembered) in facts.config.services.iter().enumerate().zip(&mut self.regions) {
             remembered.resize(service.regions.len(), Remembered::default());
             let inputs: Vec<RegionInput> = (service.regions.iter().enumerate().zip(&mut *remembered))
-                .map(|((at, region), remembered)| input(facts, (index, at), region, remembered))
+                .map(|((at, region), remembered)| input(facts, (index, at), service, region, remembered))
                 .collect();
-            let standing = fold::fold(&FoldRules::default(), &inputs, facts.now);
-            ramping |= standing.ramping;
+            let mut standing = fold::fold(&service.fold, &inputs, facts.now);
+            let healthy: Vec<f64> = standing.regions.iter().map(|region| region.share).collect();
+            let limited = keep_within_capacity(&mut self.demands, facts, index, service, &mut standing, remembered);
+            let weights = weights(&mut self.loads, facts, index, service);
+            moving |= standing.ramping || limited || service.least_ttl.is_some() || service.pick == Pick::LeastLoad;
             let mut regions = Vec::with_capacity(inputs.len());
             for (at, standing) in standing.regions.into_iter().enumerate() {
                 remembered[at].last_good = standing.last_good;
+                remembered[at].share = standing.share;
                 let bearing = facts.effect.bearing(index, at);
                 let drained = |endpoint: &EndpointInput| endpoint.order == Some(Order::Drain);
                 regions.push(RegionAvailability {
                     share: Share::from_fraction(standing.share),
                     last_good: standing.last_good,
-                    reason: reason(facts, (index, at), bearing, &standing.endpoints),
+                    reason: reason(facts, (index, at), bearing, &standing.endpoints)
+                        .or_else(|| (standing.share < healthy[at]).then(|| FULL.to_owned())),
                     endpoints: standing.endpoints,
+                    weights: weights.as_ref().and_then(|weights| weights.get(at)).cloned(),
                     drained: inputs[at].order == Some(Order::Drain),
                     drained_endpoints: inputs[at].endpoints.iter().map(drained).collect(),
                     orders: bearing.map_or_else(Vec::new, |bearing| bearing.sentences.clone()),
                 });
             }
-            services.push(ServiceAvailability { ttl: None, regions });
+            services.push(ServiceAvailability { ttl: ttl(facts, index, service), regions });
         }
-        Folded { availability: Availability { services }, ramping }
+        Folded { availability: Availability { services }, moving }
     }
 }
 
-fn input(facts: &Facts<'_>, place: (usize, usize), region: &ServiceRegion, remembered: &mut Remembered) -> RegionInput {
+/// Lowers the shares of regions that have no room for more; says whether the service has such limits.
+fn keep_within_capacity(
+    demands: &mut HashMap<usize, Demand>,
+    facts: &Facts<'_>,
+    index: usize,
+    service: &Service,
+    standing: &mut ServiceStanding,
+    remembered: &[Remembered],
+) -> bool {
+    let capacities: Vec<Option<Capacity>> = service.regions.iter().map(|region| region.capacity).collect();
+    let steered = facts.world.and_then(|world| world.services.get(index));
+    let Some(steered) = steered.filter(|_| capacities.iter().any(Option::is_some)) else { return false };
+    let demand = demands.entry(index).or_insert_with(|| Demand::of(steered));
+    let before: Vec<f64> = remembered.iter().map(|region| region.share).collect();
+    demand.observe(steered, &before, facts.now);
+    let most: Vec<f64> = standing.regions.iter().map(|region| region.share).collect();
+    let shares = demand.shares(&capacities, &most, service.all_down);
+    standing.regions.iter_mut().zip(shares).for_each(|(region, share)| region.share = share);
+    true
+}
+
+/// Weights under the load that endpoints report; `None`: the configured ones.
+fn weights(loads: &mut Loads, facts: &Facts<'_>, index: usize, service: &Service) -> Option<Vec<Weights>> {
+    if service.pick != Pick::LeastLoad {
+        return None;
+    }
+    let mut headroom = |region: usize, endpoint: usize| {
+        let asked = facts.plan.asked(index, region, endpoint)?;
+        loads.headroom(asked, facts.targets, facts.now)
+    };
+    let regions = service.regions.iter().enumerate();
+    let headrooms: Vec<Vec<Option<f64>>> = regions
+        .map(|(at, region)| (0..region.endpoints.len()).map(|endpoint| headroom(at, endpoint)).collect())
+        .collect();
+    let weight = |region: &ServiceRegion| {
+        facts.config.regions.get(usize::from(region.region.0)).map_or(0, |region| region.weight)
+    };
+    least_load::weights(&service.regions, weight, &headrooms)
+}
+
+/// A TTL that follows health: no longer than until the earliest moment at which a verdict could change, within its
+/// bounds. `None`: it is fixed.
+fn ttl(facts: &Facts<'_>, index: usize, service: &Service) -> Option<u32> {
+    let least = service.least_ttl?;
+    let mut earliest = Duration::from_secs(u64::from(service.ttl));
+    for (at, region) in service.regions.iter().enumerate() {
+        for asked in (0..region.endpoints.len()).filter_map(|endpoint| facts.plan.asked(index, at, endpoint)) {
+            asked.for_each(&mut |key| {
+                let flip = facts.targets.get(key).map_or(Duration::ZERO, |target| target.flip_possible_in);
+                earliest = earliest.min(flip);
+            });
+        }
+    }
+    Some(u32::try_from(earliest.as_secs()).unwrap_or(u32::MAX).clamp(least, service.ttl.max(least)))
+}
+
+fn input(
+    facts: &Facts<'_>,
+    place: (usize, usize),
+    service: &Service,
+    region: &ServiceRegion,
+    remembered: &mut Remembered,
+) -> RegionInput {
     let verdict = |endpoint: usize| -> Vec<Verdict> {
-        let key = facts.plan.key(place.0, place.1, endpoint);
-        key.map(|key| facts.targets.get(key).map_or(Verdict::Unknown, |target| target.verdict)).into_iter().collect()
+        let asked = facts.plan.asked(place.0, place.1, endpoint);
+        asked.and_then(|asked| asked.deciding(facts.targets)).map(|(_, verdict)| verdict).into_iter().collect()
     };
     let endpoint = |endpoint: usize| EndpointInput { verdicts: verdict(endpoint), combine: Combine::All, order: None };
     let mut endpoints: Vec<EndpointInput> = (0..region.endpoints.len()).map(endpoint).collect();
     // An order is no outage: what was seen is remembered without it.
-    remembered.note(&endpoints, facts.now);
+    remembered.note(&endpoints, service.min_endpoints, facts.now);
     let configured = facts.config.regions.get(usize::from(region.region.0));
     let bearing = facts.effect.bearing(place.0, place.1);
     for (at, counting) in bearing.iter().flat_map(|bearing| &bearing.endpoints) {
@@ -134,7 +221,7 @@ fn input(facts: &Facts<'_>, place: (usize, usize), region: &ServiceRegion, remem
     }
     RegionInput {
         endpoints,
-        min_endpoints: 1,
+        min_endpoints: service.min_endpoints,
         order: bearing.and_then(|bearing| bearing.order.as_ref()).map(|counting| counting.order),
         weight: configured.map_or(0, |region| region.weight),
         up_since: remembered.up_since,
@@ -144,8 +231,8 @@ fn input(facts: &Facts<'_>, place: (usize, usize), region: &ServiceRegion, remem
 
 impl Remembered {
     /// A region that comes back after it really was down ramps up from now on; one that was not known yet does not.
-    fn note(&mut self, endpoints: &[EndpointInput], now: Duration) {
-        let serves = endpoints.iter().any(fold::is_usable);
+    fn note(&mut self, endpoints: &[EndpointInput], needed: usize, now: Duration) {
+        let serves = endpoints.iter().filter(|endpoint| fold::is_usable(endpoint)).count() >= needed.max(1);
         let failed = endpoints.iter().any(|endpoint| endpoint.verdicts.contains(&Verdict::Down));
         (self.past, self.up_since) = match (self.past, serves, failed) {
             (Past::Failed, true, _) => (Past::Served, Some(now)),
@@ -166,7 +253,7 @@ fn reason(facts: &Facts<'_>, place: (usize, usize), bearing: Option<&Bearing>, e
     if let Some(counting) = bearing.and_then(|it| it.endpoints.get(&out)).filter(|it| out_by_order(it.order)) {
         return Some(counting.sentence.clone());
     }
-    let target = facts.targets.get(facts.plan.key(place.0, place.1, out)?);
+    let target = facts.targets.get(facts.plan.asked(place.0, place.1, out)?.deciding(facts.targets)?.0);
     let why = target.and_then(|target| target.last.as_ref()).and_then(|last| last.reason.clone());
     let unproved =
         || if target.is_some() { "answers again, not yet for long enough" } else { "no result yet" }.to_owned();

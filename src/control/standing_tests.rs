@@ -1,10 +1,12 @@
 //! Standing with made-up facts: what verdicts come to, and what is remembered from one to the next.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::*;
 use crate::config;
 use crate::control::orders;
+use crate::health::probe::Observation;
 
 const CONFIGURATION: &str = "[regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n\
     [checks.web]\ntype = \"tcp\"\nport = 80\n[[services]]\nname = \"www.example.com\"\ncheck = \"web\"\n\
@@ -24,36 +26,50 @@ fn read(text: &str) -> Config {
 
 impl Play {
     fn new() -> Play {
-        let config = read(CONFIGURATION);
+        Play::with("")
+    }
+
+    /// With these keys of the service.
+    fn with(keys: &str) -> Play {
+        let config = read(&CONFIGURATION.replace("check = \"web\"\n", &format!("check = \"web\"\n{keys}\n")));
         let plan = Plan::of(&config);
         Play { config, plan, memory: Memory::default(), verdicts: HashMap::new(), effect: Effect::default() }
     }
 
     fn set(&mut self, target: usize, verdict: Verdict) {
+        self.report(target, verdict, 0, None);
+    }
+
+    /// A verdict that may change in so many seconds, from an endpoint that says how busy it is.
+    fn report(&mut self, target: usize, verdict: Verdict, flip: u64, load: Option<f64>) {
         let health = TargetHealth {
             verdict,
             lasting: Duration::ZERO,
             observed_ago: None,
-            last: None,
+            last: Some(Arc::new(Observation { load, ..Observation::pass() })),
             settled: true,
             held: false,
-            flip_possible_in: Duration::ZERO,
+            flip_possible_in: Duration::from_secs(flip),
         };
         self.verdicts.insert(self.plan.targets[target].key(), health);
     }
 
     /// Shares in per cent.
     fn shares(&mut self, second: u64) -> Vec<u32> {
+        let regions = &self.fold(second).regions;
+        regions.iter().map(|region| (region.share.fraction() * 100.0).round() as u32).collect()
+    }
+
+    fn fold(&mut self, second: u64) -> ServiceAvailability {
         let facts = Facts {
             config: &self.config,
             plan: &self.plan,
             targets: &self.verdicts,
             effect: &self.effect,
+            world: None,
             now: Duration::from_secs(second),
         };
-        let folded = self.memory.fold(&facts);
-        let regions = &folded.availability.services[0].regions;
-        regions.iter().map(|region| (region.share.fraction() * 100.0).round() as u32).collect()
+        self.memory.fold(&facts).availability.services.remove(0)
     }
 }
 
@@ -113,4 +129,63 @@ fn a_drain_is_no_outage() {
     play.set(0, Verdict::Down);
     play.effect = Effect::of(&orders::Book::of(vec![order("fra", None, orders::Demand::ForceUp)]), &play.config);
     assert_eq!(play.shares(3), [100, 100], "forced up, whatever probes say");
+}
+
+#[test]
+fn a_service_has_its_own_ramp_fewest_endpoints_and_brake() {
+    let mut play = Play::with("ramp = \"10s\"");
+    play.set(0, Verdict::Down);
+    play.set(1, Verdict::Up);
+    play.shares(1);
+    play.set(0, Verdict::Up);
+    assert_eq!((play.shares(100), play.shares(105), play.shares(110)), (vec![10, 100], vec![55, 100], vec![100, 100]));
+    let mut play = Play::with("max_removed = \"50%\"");
+    play.set(0, Verdict::Down);
+    play.set(1, Verdict::Down);
+    assert_eq!(play.shares(1).iter().sum::<u32>(), 100, "one of two is kept");
+    let config = CONFIGURATION.replace("check = \"web\"\n", "check = \"web\"\nmin_endpoints = 2\n");
+    let config = read(
+        &config
+            .replace("\"192.0.2.1\"", "[\"192.0.2.1\", \"192.0.2.3\"]")
+            .replace("\"192.0.2.2\"", "[\"192.0.2.2\", \"192.0.2.4\"]"),
+    );
+    let mut play = Play { plan: Plan::of(&config), config, ..Play::new() };
+    (0..4).for_each(|target| play.set(target, if target == 1 { Verdict::Down } else { Verdict::Up }));
+    assert_eq!(play.shares(1), [0, 100], "one of the two that fra needs is down");
+    play.set(1, Verdict::Up);
+    assert_eq!(play.shares(2), [10, 100], "a region that comes back ramps up, though it had an endpoint all along");
+}
+
+#[test]
+fn a_ttl_follows_the_time_to_the_next_possible_flip() {
+    let mut play = Play::with("ttl = { max = 60, min = 5 }");
+    for (flips, ttl) in [([300, 400], 60), ([300, 17], 17), ([2, 300], 5)] {
+        play.report(0, Verdict::Up, flips[0], None);
+        play.report(1, Verdict::Up, flips[1], None);
+        assert_eq!(play.fold(1).ttl, Some(ttl));
+    }
+    let mut play = Play::with("ttl = 60");
+    play.set(0, Verdict::Up);
+    assert_eq!(play.fold(1).ttl, None, "a fixed one stays");
+}
+
+#[test]
+fn load_moves_weights_smoothly_and_starves_nobody() {
+    let mut play = Play::with("pick = \"least-load\"");
+    play.set(0, Verdict::Up);
+    play.set(1, Verdict::Up);
+    assert_eq!(play.fold(0).regions[0].weights, None, "nobody says anything");
+    play.report(0, Verdict::Up, 0, Some(0.0));
+    let weight = |play: &mut Play, second| {
+        let now = play.fold(second);
+        let weights = now.regions.iter().map(|region| region.weights.as_ref().unwrap().region);
+        weights.collect::<Vec<u32>>()
+    };
+    assert_eq!(weight(&mut play, 1), [3200, 3200], "who says nothing is taken for average");
+    play.report(1, Verdict::Up, 0, Some(0.0));
+    assert_eq!(weight(&mut play, 2), [3200, 3200]);
+    play.report(1, Verdict::Up, 0, Some(5.0));
+    let way: Vec<u32> = (3..200).map(|second| weight(&mut play, second)[1]).collect();
+    assert!(way[0] > 2000 && way.is_sorted_by(|one, next| one >= next), "{way:?}");
+    assert_eq!(way.last(), Some(&300), "a tenth is left");
 }

@@ -1,12 +1,15 @@
 //! Targets: whom the configuration wants to be probed, and which endpoint rests on which probe.
 
-use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::config::{self, CheckId, CheckKind, Config, Endpoint};
-use crate::health::check::{Check, Expect, Http, Probe, Target, TargetKey, Tls};
-use crate::health::verdict::Rules;
+use crate::dns::Name;
+use crate::health::check::{Certificate, Check, Dns, Exec, Grpc, Http, Probe, Target, TargetKey, Tls};
+use crate::health::fold::{self, Combine};
+use crate::health::monitor::TargetHealth;
+use crate::health::verdict::Verdict;
 
 /// The probes of one configuration. Endpoints of several services that are asked the same are one probe.
 #[derive(Debug, Clone, Default)]
@@ -14,108 +17,164 @@ pub struct Plan {
     /// Each once.
     pub targets: Vec<Target>,
     /// By service, region and endpoint as listed; `None`: nothing is asked, so the endpoint counts as up.
-    keys: Vec<Vec<Vec<Option<TargetKey>>>>,
+    asked: Vec<Vec<Vec<Option<Asked>>>>,
+}
+
+/// What an endpoint rests on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Asked {
+    /// One probe.
+    One(TargetKey),
+    /// What several come to together.
+    Several(Combine, Vec<Asked>),
+}
+
+impl Asked {
+    /// The probe that decides under what is known, with its verdict. `None` only where nothing is asked.
+    pub fn deciding(&self, known: &HashMap<TargetKey, TargetHealth>) -> Option<(&TargetKey, Verdict)> {
+        match self {
+            Asked::One(key) => Some((key, known.get(key).map_or(Verdict::Unknown, |target| target.verdict))),
+            Asked::Several(rule, parts) => {
+                let parts: Vec<_> = parts.iter().filter_map(|part| part.deciding(known)).collect();
+                let verdicts: Vec<Verdict> = parts.iter().map(|(_, verdict)| *verdict).collect();
+                parts.get(fold::deciding(*rule, &verdicts)?).copied()
+            }
+        }
+    }
+
+    /// Calls `each` with every probe.
+    pub fn for_each<'a>(&'a self, each: &mut dyn FnMut(&'a TargetKey)) {
+        match self {
+            Asked::One(key) => each(key),
+            Asked::Several(_, parts) => parts.iter().for_each(|part| part.for_each(each)),
+        }
+    }
+
+    fn rests_on(&self, key: &TargetKey) -> bool {
+        let mut rests = false;
+        self.for_each(&mut |known| rests |= known == key);
+        rests
+    }
 }
 
 impl Plan {
     /// Works out whom to ask.
     pub fn of(config: &Config) -> Plan {
-        let mut plan = Plan::default();
-        let mut known = HashSet::new();
-        for service in &config.services {
-            let mut checks = Checks { config, host: host_of(&service.name.to_string()), made: Vec::new() };
-            let mut key = |endpoint: &Endpoint| {
-                let target = checks.target(endpoint)?;
-                let key = target.key();
-                if known.insert(key.clone()) {
-                    plan.targets.push(target);
-                }
-                Some(key)
+        let mut targets = Targets::default();
+        let asked = config.services.iter().map(|service| {
+            let mut checks = Checks { config, service: &service.name, made: Vec::new(), targets: &mut targets };
+            let mut endpoint = |endpoint: &Endpoint| {
+                let config::Target::Address(address) = endpoint.target else { return None };
+                checks.ask(endpoint.check?, address, endpoint.port)
             };
-            let mut regions = Vec::with_capacity(service.regions.len());
-            for region in &service.regions {
-                regions.push(region.endpoints.iter().map(&mut key).collect());
-            }
-            plan.keys.push(regions);
-        }
-        plan
+            let regions = service.regions.iter();
+            regions.map(|region| region.endpoints.iter().map(&mut endpoint).collect()).collect()
+        });
+        let asked = asked.collect();
+        Plan { targets: targets.list, asked }
     }
 
-    /// The probe that an endpoint rests on.
-    pub fn key(&self, service: usize, region: usize, endpoint: usize) -> Option<&TargetKey> {
-        self.keys.get(service)?.get(region)?.get(endpoint)?.as_ref()
+    /// What an endpoint rests on.
+    pub fn asked(&self, service: usize, region: usize, endpoint: usize) -> Option<&Asked> {
+        self.asked.get(service)?.get(region)?.get(endpoint)?.as_ref()
     }
 
     /// Service and region of every endpoint that rests on a probe.
     pub fn places(&self, key: &TargetKey) -> Vec<(usize, usize)> {
         let mut places = Vec::new();
-        for (service, regions) in self.keys.iter().enumerate() {
+        for (service, regions) in self.asked.iter().enumerate() {
             let rests =
-                |(_, endpoints): &(usize, &Vec<Option<TargetKey>>)| endpoints.iter().flatten().any(|it| it == key);
+                |(_, endpoints): &(usize, &Vec<Option<Asked>>)| endpoints.iter().flatten().any(|it| it.rests_on(key));
             places.extend(regions.iter().enumerate().filter(rests).map(|(region, _)| (service, region)));
         }
         places
     }
 
-    /// Whether some probe verifies a certificate.
-    pub fn verifies(&self) -> bool {
-        self.targets.iter().any(|target| matches!(&target.check.probe, Probe::Http(http) if http.tls.is_some()))
+    /// Whether some probe verifies a certificate by the system's roots.
+    pub fn needs_system_roots(&self) -> bool {
+        self.targets.iter().any(|target| target.check.needs_system_roots())
     }
+}
+
+/// Targets, each once.
+#[derive(Default)]
+struct Targets {
+    list: Vec<Target>,
+    known: HashSet<TargetKey>,
 }
 
 /// The checks of one service as probes, each made once.
 struct Checks<'c> {
     config: &'c Config,
-    host: String,
+    service: &'c Name,
     made: Vec<(CheckId, Arc<Check>)>,
+    targets: &'c mut Targets,
 }
 
 impl Checks<'_> {
-    fn target(&mut self, endpoint: &Endpoint) -> Option<Target> {
-        let config::Target::Address(address) = endpoint.target else { return None };
-        let id = endpoint.check?;
+    /// Whom a check asks about an endpoint. Combinations have no circles and few parts: the configuration sees to that.
+    fn ask(&mut self, id: CheckId, address: IpAddr, port: Option<u16>) -> Option<Asked> {
         let check = self.config.checks.get(usize::from(id.0))?;
+        if let CheckKind::Combined { rule, parts } = &check.kind {
+            let parts = parts.iter().filter_map(|part| self.ask(*part, address, None)).collect();
+            return Some(Asked::Several(*rule, parts));
+        }
         let made = self.made.iter().find(|(known, _)| *known == id).map(|(_, made)| made.clone());
         let made = made.unwrap_or_else(|| {
-            let made = Arc::new(probe_of(check, &self.host));
+            let made = Arc::new(probe_of(check, self.service));
             self.made.push((id, made.clone()));
             made
         });
-        Some(Target { address: SocketAddr::new(address, endpoint.port.unwrap_or(check.port)), check: made })
+        let target = Target { address: SocketAddr::new(address, port.unwrap_or(check.port)), check: made };
+        let key = target.key();
+        if self.targets.known.insert(key.clone()) {
+            self.targets.list.push(target);
+        }
+        Some(Asked::One(key))
     }
 }
 
 /// The host that a service's endpoints are asked for; `*` would be refused by servers and certificates alike.
-fn host_of(service: &str) -> String {
-    service.strip_prefix("*.").map_or_else(|| service.to_owned(), |parent| format!("www.{parent}"))
+fn host_of(service: &Name) -> String {
+    let service = service.to_string();
+    service.strip_prefix("*.").map(|parent| format!("www.{parent}")).unwrap_or(service)
 }
 
-fn probe_of(check: &config::Check, service_host: &str) -> Check {
-    let rules = Rules {
-        interval: check.interval,
-        timeout: check.timeout,
-        fall: check.fall,
-        rise: check.rise,
-        ..Rules::default()
+fn probe_of(check: &config::Check, service: &Name) -> Check {
+    let (stated, probe) = match &check.kind {
+        CheckKind::Http { host, certificate, path, method, expect } => {
+            let (name, tls) = named(host, certificate, service);
+            let (path, expect) = (path.clone(), expect.clone());
+            (host.is_some(), Probe::Http(Http { tls, method: *method, path, host: Some(name), expect }))
+        }
+        CheckKind::Tls { host, certificate } => match named(host, &Some(certificate.clone()), service).1 {
+            Some(tls) => (host.is_some(), Probe::Tls(tls)),
+            None => (true, Probe::Tcp),
+        },
+        CheckKind::Grpc { host, certificate, service: about } => {
+            let (name, tls) = named(host, certificate, service);
+            (host.is_some(), Probe::Grpc(Grpc { tls, host: Some(name), service: about.clone() }))
+        }
+        CheckKind::Dns { query, rtype } => {
+            let name = query.clone().or_else(|| Name::parse(&host_of(service), &Name::root()).ok());
+            (query.is_some(), Probe::Dns(Dns { name: name.unwrap_or_else(Name::root), rtype: *rtype }))
+        }
+        CheckKind::Exec { program, arguments } => {
+            (true, Probe::Exec(Exec { program: program.clone(), arguments: arguments.clone() }))
+        }
+        CheckKind::Tcp | CheckKind::Combined { .. } => (true, Probe::Tcp),
     };
     // Two services that leave the host to the default ask differently, so they are two probes with two names.
-    let named = |host: &Option<String>| match host {
-        Some(_) => check.name.clone(),
-        None => format!("{} {service_host}", check.name),
-    };
-    let host_or = |host: &Option<String>| host.clone().unwrap_or_else(|| service_host.to_owned());
-    let (name, probe) = match &check.kind {
-        CheckKind::Tcp => (check.name.clone(), Probe::Tcp),
-        CheckKind::Http { path, host, expect } => (named(host), http(path, host_or(host), expect, false)),
-        CheckKind::Https { path, host, expect } => (named(host), http(path, host_or(host), expect, true)),
-    };
-    Check { name: name.into(), rules, probe }
+    let name = if stated { check.name.clone() } else { format!("{} {}", check.name, host_of(service)) };
+    Check { name: name.into(), rules: check.rules.clone(), probe }
 }
 
-fn http(path: &str, host: String, expect: &config::Expect, secure: bool) -> Probe {
-    let tls = secure.then(|| Tls { name: Some(without_port(&host).to_owned()), verify: true });
-    let expect = Expect { status: expect.status.clone(), body: expect.body.clone(), ..Expect::default() };
-    Probe::Http(Http { tls, path: path.to_owned(), host: Some(host), expect })
+/// The host that is asked for, and TLS for its name.
+fn named(host: &Option<String>, certificate: &Option<Certificate>, service: &Name) -> (String, Option<Tls>) {
+    let host = host.clone().unwrap_or_else(|| host_of(service));
+    let name = without_port(&host).to_owned();
+    let tls = certificate.clone().map(|certificate| Tls { name: Some(name), certificate });
+    (host, tls)
 }
 
 /// The name that a certificate must be for: a host without its port, an IPv6 address without its brackets.
@@ -158,8 +217,41 @@ mod tests {
             let addresses: Vec<String> = plan.targets.iter().map(|target| target.address.to_string()).collect();
             assert_eq!(addresses, ["192.0.2.1:80", "[2001:db8::1]:8080"], "{check}");
             assert_eq!(plan.places(&plan.targets[0].key()), [(0, 0), (1, 0)]);
-            assert_eq!(plan.key(0, 1, 0), None, "a name is not asked");
+            assert_eq!(plan.asked(0, 1, 0), None, "a name is not asked");
         }
+    }
+
+    #[test]
+    fn combinations_come_to_their_probes_and_the_deciding_one_is_known() {
+        let checks = "[checks.web]\ntype = \"http\"\nhost = \"h\"\n[checks.db]\ntype = \"tcp\"\nport = 5432\n\
+                      [checks.dns]\ntype = \"dns\"\n[checks.some]\nat_least = 1\nof = [\"db\", \"dns\"]\n\
+                      [checks.both]\nall = [\"web\", \"some\"]\n";
+        let service = "[[services]]\nname = \"www.example.com\"\ncheck = \"both\"\n[services.endpoints]\n\
+                       fra = \"192.0.2.1\"\niad = { address = \"192.0.2.2\", check = \"web\" }\n";
+        let plan = plan(&format!("{REGIONS}{checks}{service}"));
+        let asked: Vec<String> =
+            plan.targets.iter().map(|target| format!("{} {}", target.check.name, target.address)).collect();
+        let expected =
+            ["web 192.0.2.1:80", "db 192.0.2.1:5432", "dns www.example.com 192.0.2.1:53", "web 192.0.2.2:80"];
+        assert_eq!(asked, expected);
+        let health = |verdict| TargetHealth {
+            verdict,
+            lasting: std::time::Duration::ZERO,
+            observed_ago: None,
+            last: None,
+            settled: true,
+            held: false,
+            flip_possible_in: std::time::Duration::ZERO,
+        };
+        let mut known: HashMap<TargetKey, TargetHealth> =
+            plan.targets.iter().map(|target| (target.key(), health(Verdict::Up))).collect();
+        let both = plan.asked(0, 0, 0).unwrap();
+        known.insert(plan.targets[1].key(), health(Verdict::Down));
+        assert_eq!(both.deciding(&known).unwrap().1, Verdict::Up, "one of db and dns is enough");
+        known.insert(plan.targets[2].key(), health(Verdict::Down));
+        let (key, verdict) = both.deciding(&known).unwrap();
+        assert_eq!((key.check.as_ref(), verdict), ("db", Verdict::Down));
+        assert_eq!(plan.places(&plan.targets[2].key()), [(0, 0)]);
     }
 
     #[test]
@@ -168,7 +260,7 @@ mod tests {
         let hosts: Vec<(String, String)> = plan.targets.iter().map(host_and_name).collect();
         assert_eq!(plan.targets.len(), 2, "the wildcard is asked as www, too");
         assert_eq!(hosts[0], ("www.example.com".to_owned(), "www.example.com".to_owned()));
-        assert!(plan.verifies() && plan.targets[0].address.port() == 443);
+        assert!(plan.needs_system_roots() && plan.targets[0].address.port() == 443);
         let stated = two_services("type = \"https\"\nhost = \"[2001:db8::9]:8443\"");
         assert_eq!(host_and_name(&stated.targets[0]), ("[2001:db8::9]:8443".to_owned(), "2001:db8::9".to_owned()));
         assert_eq!(["h:80", "h", "2001:db8::1"].map(without_port), ["h", "h", "2001:db8::1"]);

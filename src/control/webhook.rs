@@ -9,7 +9,7 @@ use super::Control;
 use super::admin::read_token;
 use super::events::Event;
 use crate::config;
-use crate::health::probe::Trust;
+use crate::health::probe::{Protocol, Trust};
 
 /// How long one try may take.
 const TIME: Duration = Duration::from_secs(10);
@@ -84,7 +84,7 @@ async fn send(client: &mut Option<Client>, url: &str, hook: &config::Events, eve
 /// One client, with the system's roots of trust. Events hold names of the inside, so no redirect is followed.
 fn make_client() -> Result<Client, String> {
     let (trust, _) = Trust::of_the_system()?;
-    let client = Client::builder().tls_backend_preconfigured(trust.settings(true, Some(b"http/1.1")));
+    let client = Client::builder().tls_backend_preconfigured((*trust.settings(true, Protocol::Http1)).clone());
     let client = client.http1_only().redirect(reqwest::redirect::Policy::none()).no_proxy().timeout(TIME);
     client.user_agent("meridian").build().map_err(|error| format!("no HTTP client can be made: {error}"))
 }

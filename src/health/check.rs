@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::probe::Authorities;
 use super::verdict::Rules;
 use crate::dns::{Name, RecordType};
 
@@ -44,10 +45,32 @@ pub struct Check {
     pub probe: Probe,
 }
 
+impl Check {
+    /// How long before a certificate expires people are warned; `None`: there is no certificate.
+    pub fn expiry_warning(&self) -> Option<Duration> {
+        let tls = match &self.probe {
+            Probe::Http(Http { tls, .. }) | Probe::Grpc(Grpc { tls, .. }) => tls.as_ref(),
+            Probe::Tls(tls) => Some(tls),
+            Probe::Tcp | Probe::Dns(_) | Probe::Exec(_) => None,
+        };
+        tls.map(|tls| tls.certificate.expiry_warning)
+    }
+
+    /// Whether it verifies a certificate by the roots that the system knows.
+    pub fn needs_system_roots(&self) -> bool {
+        let (Probe::Http(Http { tls: Some(tls), .. }) | Probe::Grpc(Grpc { tls: Some(tls), .. }) | Probe::Tls(tls)) =
+            &self.probe
+        else {
+            return false;
+        };
+        tls.certificate.verify && tls.certificate.authorities.is_none()
+    }
+}
+
 /// How health is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Probe {
-    /// `GET path` over HTTP/1.1, in clear or over TLS.
+    /// One request over HTTP/1.1, in clear or over TLS.
     Http(Http),
     /// The connection is accepted.
     Tcp,
@@ -66,6 +89,8 @@ pub enum Probe {
 pub struct Http {
     /// Over TLS, and how.
     pub tls: Option<Tls>,
+    /// What is asked with.
+    pub method: Method,
     /// Path and query, starting with `/`.
     pub path: String,
     /// Host header; without it the endpoint's own address and port.
@@ -74,13 +99,44 @@ pub struct Http {
     pub expect: Expect,
 }
 
+/// The method of an HTTP check. None has a body to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Method {
+    /// GET
+    #[default]
+    Get,
+    /// HEAD: the answer has no body.
+    Head,
+    /// OPTIONS
+    Options,
+    /// POST
+    Post,
+}
+
 /// TLS of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Tls {
     /// Sent as SNI, and what the certificate must be for; without it the endpoint's address.
     pub name: Option<String>,
-    /// Whether the certificate is verified. Expiry is reported either way.
+    /// What is wanted of the certificate.
+    pub certificate: Certificate,
+}
+
+/// What is wanted of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Certificate {
+    /// Whether it is verified. Expiry is reported either way.
     pub verify: bool,
+    /// Who may have signed it; without them those whom the system knows.
+    pub authorities: Option<Authorities>,
+    /// How long before it expires people are warned; default 14 days.
+    pub expiry_warning: Duration,
+}
+
+impl Default for Certificate {
+    fn default() -> Self {
+        Certificate { verify: true, authorities: None, expiry_warning: Duration::from_secs(14 * 86_400) }
+    }
 }
 
 /// A gRPC check.
@@ -88,6 +144,8 @@ pub struct Tls {
 pub struct Grpc {
     /// Over TLS, and how.
     pub tls: Option<Tls>,
+    /// `:authority`; without it the endpoint's own address and port.
+    pub host: Option<String>,
     /// The service asked about; empty: the server as a whole.
     pub service: String,
 }
@@ -117,16 +175,16 @@ pub struct Expect {
     pub status: Vec<(u16, u16)>,
     /// A substring of the body.
     pub body: Option<String>,
-    /// Value of a field in a JSON body: path with dots, and its text.
+    /// Value in a JSON body: where it is (a pointer, RFC 6901), and its text.
     pub json: Option<(String, String)>,
-    /// Value of a header.
-    pub header: Option<(String, String)>,
+    /// Names and values of headers; each must be there.
+    pub headers: Vec<(String, String)>,
     /// The longest that the whole exchange may take; what takes longer is a warning.
     pub latency: Option<Duration>,
 }
 
 impl Default for Expect {
     fn default() -> Self {
-        Expect { status: vec![(200, 299)], body: None, json: None, header: None, latency: None }
+        Expect { status: vec![(200, 299)], body: None, json: None, headers: Vec::new(), latency: None }
     }
 }

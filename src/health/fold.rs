@@ -111,23 +111,27 @@ pub fn fold(rules: &FoldRules, regions: &[RegionInput], now: Duration) -> Servic
 /// Verdict of several checks of one endpoint: up when enough are good, degraded when that takes a degraded one.
 /// No checks at all are up.
 pub fn combine(rule: Combine, verdicts: &[Verdict]) -> Verdict {
-    if verdicts.is_empty() {
-        return Verdict::Up;
-    }
+    deciding(rule, verdicts).map_or(Verdict::Up, |at| verdicts[at])
+}
+
+/// Which of several verdicts is that of all together: when `needed` of them must be good, the `needed`-th best. Unknown
+/// is better than down, since down is proved only when the unknown ones could not make it up. `None` of none.
+pub fn deciding(rule: Combine, verdicts: &[Verdict]) -> Option<usize> {
+    let last = verdicts.len().checked_sub(1)?;
+    let goodness = |verdict: Verdict| match verdict {
+        Verdict::Up => 0,
+        Verdict::Degraded => 1,
+        Verdict::Unknown => 2,
+        Verdict::Down => 3,
+    };
+    let mut ranks: Vec<usize> = (0..verdicts.len()).collect();
+    ranks.sort_by_key(|&at| goodness(verdicts[at]));
     let needed = match rule {
         Combine::All => verdicts.len(),
         Combine::Any => 1,
-        Combine::AtLeast(count) => count.clamp(1, verdicts.len()),
+        Combine::AtLeast(count) => count,
     };
-    let count = |wanted: fn(Verdict) -> bool| verdicts.iter().filter(|&&verdict| wanted(verdict)).count();
-    if count(|verdict| verdict == Verdict::Up) >= needed {
-        return Verdict::Up;
-    }
-    if count(Verdict::serves) >= needed {
-        return Verdict::Degraded;
-    }
-    // Down is proved only when the unknown ones could not make it up.
-    if count(|verdict| verdict != Verdict::Down) >= needed { Verdict::Unknown } else { Verdict::Down }
+    ranks.get(needed.saturating_sub(1).min(last)).copied()
 }
 
 /// The part of its clients that a region takes so long after it came back. A ramp starts at a tenth, not at nothing,

@@ -125,6 +125,55 @@ async fn half_of_the_endpoints_dying_at_once_is_believed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_thousand_endpoints_dying_at_once_are_out_in_time() {
+    let stage = Arc::new(Stage::default());
+    let address = |number: u16| IpAddr::from([10, 0, (number >> 8) as u8, number as u8]);
+    let common = check(Rules::default());
+    let targets = (0..4000).map(|number| Target { address: (address(number), 80).into(), check: common.clone() });
+    let monitor = Monitor::start(stage.clone(), targets.collect(), &Verdicts::new(), 1024);
+    assert!(monitor.first_round().await);
+    seconds(20.0).await;
+    *stage.dead.lock().unwrap() = (0..2000).map(address).collect();
+    seconds(4.1).await;
+    let health = monitor.health();
+    let down = |number: u16| {
+        health.targets[&TargetKey { check: "web".into(), address: (address(number), 80).into() }].verdict
+            == Verdict::Down
+    };
+    assert_eq!((0..4000).filter(|&number| down(number)).count(), 2000);
+    assert!((0..2000).all(down) && !health.suspect);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_flaps_every_second_changes_a_few_times_and_harms_nobody_else() {
+    let stage = Arc::new(Stage::default());
+    let monitor = start(&stage, 20);
+    monitor.first_round().await;
+    let begin = monitor.timeline(0).len();
+    for second in 0..600u64 {
+        stage.kill(if second % 2 == 0 { &[1] } else { &[] });
+        seconds(1.0).await;
+    }
+    let changes = monitor.timeline(0).len() - begin;
+    assert!(changes <= 10, "{changes} changes in ten minutes");
+    assert!((2..=20).all(|last| verdict(&monitor, last) == Verdict::Up));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_an_hour_changes_nothing_and_starts_no_burst() {
+    let stage = Arc::new(Stage::default());
+    let monitor = start(&stage, 20);
+    monitor.first_round().await;
+    seconds(20.0).await;
+    let before = (monitor.timeline(0).len(), stage.starts.lock().unwrap().len());
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    seconds(3.0).await;
+    assert_eq!(monitor.timeline(0).len(), before.0, "no verdict changes");
+    let probes = stage.starts.lock().unwrap().len() - before.1;
+    assert!((20..=60).contains(&probes), "{probes} probes of 20 targets: what was missed is not made up for");
+}
+
+#[tokio::test(start_paused = true)]
 async fn everything_failing_at_once_is_held_until_somebody_is_reached() {
     let stage = Arc::new(Stage::default());
     let monitor = start(&stage, 4);

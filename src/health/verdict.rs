@@ -6,7 +6,7 @@
 //! 2. A first failure asks for quick probes until the doubt is gone, so that a dead endpoint is out within 4 s when
 //!    it refuses and within 10 s when it hangs, by default.
 //! 3. An endpoint that keeps falling must stay good for longer before it returns: twice as long for each fall in the
-//!    last hour after the first, up to 32 times.
+//!    last hour after the first, up to 32 times, by default.
 //! 4. An endpoint that stays down is asked less and less often, down to a quarter as often, at least every 30 s.
 
 use std::collections::VecDeque;
@@ -16,10 +16,6 @@ use serde::{Deserialize, Serialize};
 
 use super::cadence::{Cadence, Pace};
 
-/// How long a fall is remembered.
-const MEMORY: Duration = Duration::from_secs(3600);
-/// The most doublings of the rise that falls bring.
-const DOUBLINGS: usize = 5;
 /// Failures in a row between two steps of slowing down.
 const PATIENCE: u32 = 10;
 /// Slowing down never makes probes rarer than this, or than the interval when that is longer.
@@ -38,6 +34,23 @@ pub struct Rules {
     pub fall: u32,
     /// Successes in a row until up; default 5. 0 is taken as 1.
     pub rise: u32,
+    /// How falls make the way back longer.
+    pub damping: Damping,
+}
+
+/// How falls make the way back longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Damping {
+    /// How often the rise is doubled at most; default 5, 0 = never. More than 16 is taken as 16.
+    pub doublings: u32,
+    /// How long a fall is remembered; default 1 h.
+    pub memory: Duration,
+}
+
+impl Default for Damping {
+    fn default() -> Self {
+        Damping { doublings: 5, memory: Duration::from_secs(3600) }
+    }
 }
 
 impl Default for Rules {
@@ -48,6 +61,7 @@ impl Default for Rules {
             timeout: Duration::from_secs(2),
             fall: 3,
             rise: 5,
+            damping: Damping::default(),
         }
     }
 }
@@ -206,9 +220,13 @@ impl Machine {
 
     /// Successes in a row that bring the endpoint back, with what its falls have added.
     pub fn needed_rise(&self, now: Duration) -> u32 {
-        let recent = self.falls.iter().filter(|&&fall| now.saturating_sub(fall) < MEMORY).count();
-        let doublings = recent.saturating_sub(1).min(DOUBLINGS);
+        let recent = self.falls.iter().filter(|&&fall| now.saturating_sub(fall) < self.rules.damping.memory).count();
+        let doublings = recent.saturating_sub(1).min(self.most_doublings());
         self.rules.rise.saturating_mul(1 << doublings)
+    }
+
+    fn most_doublings(&self) -> usize {
+        self.rules.damping.doublings.min(16) as usize
     }
 
     fn count(&mut self, now: Duration, outcome: Outcome) {
@@ -239,7 +257,7 @@ impl Machine {
         self.since = now;
         if matches!((from, to), (Verdict::Up | Verdict::Degraded, Verdict::Down) | (Verdict::Up, Verdict::Degraded)) {
             self.falls.push_back(now);
-            if self.falls.len() > DOUBLINGS + 1 {
+            if self.falls.len() > self.most_doublings() + 1 {
                 self.falls.pop_front();
             }
         }

@@ -140,7 +140,7 @@ fn damping_is_bounded_and_forgotten_after_an_hour() {
         assert_eq!(machine.verdict(), Verdict::Up);
     }
     assert_eq!(machine.needed_rise(now), 32);
-    assert_eq!(machine.needed_rise(now + MEMORY), 1);
+    assert_eq!(machine.needed_rise(now + Damping::default().memory), 1);
 }
 
 /// Law 4.
@@ -185,7 +185,7 @@ proptest! {
         let rules = Rules { rise: 2, fall: 2, ..Rules::default() };
         let (mut worse, mut better) = (up(rules.clone()), up(rules));
         for (index, (fails, also)) in row.into_iter().enumerate() {
-            let now = MEMORY * 2 * index as u32;
+            let now = Damping::default().memory * 2 * index as u32;
             let outcome = |fails| if fails { Outcome::Fail } else { Outcome::Pass };
             worse.observe(now, outcome(fails || also), true);
             better.observe(now, outcome(fails), true);

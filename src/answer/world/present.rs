@@ -35,6 +35,8 @@ pub struct RegionAvailability {
     pub last_good: bool,
     /// By endpoint, as listed: may it be given out?
     pub endpoints: Vec<bool>,
+    /// Weights that stand in for the configured ones at this moment; `None`: the configured ones.
+    pub weights: Option<Weights>,
     /// Why some or all of it take nobody, for people: `is down: ...` or `is drained by ...`.
     pub reason: Option<String>,
     /// An operator drained it: not even the all-down rule gives it while anything else is left.
@@ -45,6 +47,15 @@ pub struct RegionAvailability {
     pub orders: Vec<String>,
 }
 
+/// Weights of a region and its endpoints at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Weights {
+    /// How a tier is divided.
+    pub region: u32,
+    /// By endpoint, as listed.
+    pub endpoints: Vec<u32>,
+}
+
 impl Availability {
     /// Everything is up.
     pub fn all_up(config: &crate::config::Config) -> Availability {
@@ -52,6 +63,7 @@ impl Availability {
             share: Share::ALL,
             last_good: true,
             endpoints: vec![true; region.endpoints.len()],
+            weights: None,
             reason: None,
             drained: false,
             drained_endpoints: vec![false; region.endpoints.len()],
@@ -179,7 +191,12 @@ impl PresentView {
             entry.or_insert_with_key(|key| known.unwrap_or_else(|| outcomes(&view.catchment, key))).clone();
         let endpoints = |position: usize| view.regions.get(position).map_or(&[][..], |region| &region.endpoints);
         let weights = |(position, live): (usize, &Vec<usize>)| {
-            Pool::new(&live.iter().map(|&at| endpoints(position)[at].weight).collect::<Vec<u32>>())
+            let weights = view.regions.get(position).and_then(|region| weights_now(now, region.listed));
+            let weight = |&at: &usize| {
+                let endpoint = &endpoints(position)[at];
+                weights.and_then(|weights| weights.endpoints.get(endpoint.listed)).copied().unwrap_or(endpoint.weight)
+            };
+            Pool::new(&live.iter().map(weight).collect::<Vec<u32>>())
         };
         let data = |(position, live): (usize, &Vec<usize>)| {
             live.iter().map(|&at| endpoints(position)[at].data.clone()).collect()
@@ -239,9 +256,14 @@ fn standing_of(view: &View, now: Option<&ServiceAvailability>, live: &[Vec<usize
     regions
         .map(|(position, region)| {
             let some_up = any_endpoint_up(view, now, position) && !live[position].is_empty();
-            Standing { share: if some_up { share(region.listed) } else { Share::NONE }, weight: region.weight }
+            let weight = weights_now(now, region.listed).map_or(region.weight, |weights| weights.region);
+            Standing { share: if some_up { share(region.listed) } else { Share::NONE }, weight }
         })
         .collect()
+}
+
+fn weights_now(now: Option<&ServiceAvailability>, listed: usize) -> Option<&Weights> {
+    now?.regions.get(listed)?.weights.as_ref()
 }
 
 fn is_up(view: &View, now: Option<&ServiceAvailability>, position: usize, endpoint: usize) -> bool {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::config::{self, Config, RegionId, Target};
 use crate::dns::Name;
@@ -50,6 +51,27 @@ pub struct View {
     pub rules: Arc<CatchmentRules>,
     /// Shared by every view with the same rules.
     pub catchment: Arc<Catchment>,
+    /// How many answers each region has given, by position.
+    pub given: Given,
+}
+
+/// How many answers the regions of a view have given; nothing is counted where no region has a capacity.
+#[derive(Debug, Default)]
+pub struct Given(Box<[AtomicU32]>);
+
+impl Given {
+    /// Counts one answer.
+    #[inline]
+    pub fn count(&self, position: u8) {
+        if let Some(counter) = self.0.get(usize::from(position)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The counts so far, modulo 2^32, by position; empty: nothing is counted.
+    pub fn counts(&self) -> Vec<u32> {
+        self.0.iter().map(|counter| counter.load(Ordering::Relaxed)).collect()
+    }
 }
 
 /// One region in a view.
@@ -172,7 +194,10 @@ impl View {
         }
         let rules = CatchmentRules { rules: rules_of(service, &regions, config), fences: fences_of(service, &regions) };
         let (rules, catchment) = catchments.shared(rules, atlas);
-        Some(View { regions, rules, catchment })
+        let limited = service.regions.iter().any(|region| region.capacity.is_some());
+        let counted = if limited { regions.len() } else { 0 };
+        let given = Given((0..counted).map(|_| AtomicU32::new(0)).collect());
+        Some(View { regions, rules, catchment, given })
     }
 }
 

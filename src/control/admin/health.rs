@@ -47,6 +47,10 @@ pub struct EndpointHealth {
     /// It came by itself and stays as long as it is renewed.
     #[serde(default)]
     pub leased: bool,
+    /// Days until its certificate expires, negative if it has; absent where there is none.
+    pub certificate_days: Option<i64>,
+    /// How busy it says that it is, 1.0 being full; absent if it does not say.
+    pub load: Option<f64>,
 }
 
 /// Every service with its regions and endpoints, as configured.
@@ -80,6 +84,7 @@ pub fn services(view: &View) -> Vec<ServiceStatus> {
 fn endpoint_health(view: &View, place: (usize, usize, usize), endpoint: &Endpoint, up: bool) -> EndpointHealth {
     let checked = view.endpoint(place.0, place.1, place.2);
     let target = checked.and_then(|(_, target)| target);
+    let last = target.and_then(|target| target.last.as_ref());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     EndpointHealth {
         endpoint: endpoint.target.to_string(),
@@ -92,9 +97,11 @@ fn endpoint_health(view: &View, place: (usize, usize, usize), endpoint: &Endpoin
         .to_owned(),
         since: target.map(|target| now.saturating_sub(target.lasting).as_secs()),
         seconds: target.map(|target| target.lasting.as_secs()),
-        reason: target.and_then(|target| target.last.as_ref()).and_then(|last| last.reason.clone()),
+        reason: last.and_then(|last| last.reason.clone()),
         order: view.endpoint_order(place.0, place.1, place.2).map(str::to_owned),
         leased: false,
+        certificate_days: last.and_then(|last| last.certificate_expires_in),
+        load: last.and_then(|last| last.load),
     }
 }
 

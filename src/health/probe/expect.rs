@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use reqwest::StatusCode;
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use hyper::StatusCode;
+use hyper::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::Value;
 
 use super::{Observation, load};
@@ -51,9 +51,11 @@ fn wrong_status(expect: &Expect, status: StatusCode) -> Option<String> {
 }
 
 fn wrong_header(expect: &Expect, headers: &HeaderMap) -> Option<String> {
-    let (name, wanted) = expect.header.as_ref()?;
-    let right = headers.get_all(name).iter().any(|value| value.as_bytes() == wanted.as_bytes());
-    (!right).then(|| format!("the header {name} is not \"{wanted}\""))
+    let right = |(name, wanted): &&(String, String)| {
+        headers.get_all(name).iter().any(|value| value.as_bytes() == wanted.as_bytes())
+    };
+    let (name, wanted) = expect.headers.iter().find(|header| !right(header))?;
+    Some(format!("the header {name} is not \"{wanted}\""))
 }
 
 fn wrong_body(expect: &Expect, body: &[u8]) -> Option<String> {
@@ -63,14 +65,10 @@ fn wrong_body(expect: &Expect, body: &[u8]) -> Option<String> {
 }
 
 fn wrong_field(expect: &Expect, json: impl Fn() -> Option<Value>) -> Option<String> {
-    let (path, wanted) = expect.json.as_ref()?;
+    let (pointer, wanted) = expect.json.as_ref()?;
     let Some(json) = json() else { return Some("the body is no JSON".to_owned()) };
-    let value = path.split('.').try_fold(&json, |value, key| match value {
-        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
-        _ => value.get(key),
-    });
-    let text = value.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-    (text.as_ref() != Some(wanted)).then(|| format!("the field {path} is not \"{wanted}\""))
+    let text = json.pointer(pointer).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    (text.as_ref() != Some(wanted)).then(|| format!("the field {pointer} is not \"{wanted}\""))
 }
 
 fn is_health_json(headers: &HeaderMap) -> bool {

@@ -2,7 +2,13 @@
 
 use std::net::SocketAddr;
 
-use super::http::{certificate_days, describe, plain, read_body, secure};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{CONTENT_TYPE, HeaderMap, TE};
+use hyper::{Request, StatusCode};
+
+use super::connection::{describe, exchange_http2, open};
+use super::tls::Protocol;
 use super::{Observation, Stopwatch, Trust};
 use crate::health::check::Grpc;
 
@@ -17,24 +23,30 @@ async fn exchange(
     check: &Grpc,
     stopwatch: &Stopwatch,
 ) -> Result<Observation, String> {
-    let (builder, origin) = match &check.tls {
-        None => (plain(trust, true), format!("http://{address}")),
-        Some(tls) => secure(trust, address, tls, b"h2")?,
-    };
-    let client = builder.http2_prior_knowledge().build().map_err(|error| describe(&error, address))?;
-    let request = client.post(format!("{origin}/grpc.health.v1.Health/Check"));
-    let request = request.header("content-type", "application/grpc").header("te", "trailers");
-    let mut response = request.body(request_message(&check.service)?).send().await;
-    let response = response.as_mut().map_err(|error| describe(error, address))?;
-    stopwatch.answered();
-    let days = certificate_days(response);
+    let request = request(address, check)?;
+    let connection = open(trust, address, check.tls.as_ref(), Protocol::Http2, stopwatch).await?;
+    let answer = exchange_http2(connection.stream, request, stopwatch.clone()).await;
+    let answer = answer.map_err(|error| describe(&error, address))?;
     // A server that refuses says so in the head, since it has no message to send.
-    let status = response.headers().get("grpc-status").and_then(|status| status.to_str().ok()).unwrap_or("0");
-    if response.status() != reqwest::StatusCode::OK || status != "0" {
-        return Err(format!("status {}, grpc-status {status}", response.status().as_u16()));
-    }
-    let body = read_body(response, address).await?;
-    Ok(Observation { certificate_expires_in: days, ..judge(&body) })
+    let told =
+        |headers: &HeaderMap| headers.get("grpc-status").and_then(|status| status.to_str().ok()).map(str::to_owned);
+    let grpc = told(&answer.trailers).or_else(|| told(answer.head.headers())).unwrap_or_else(|| "0".to_owned());
+    let http = answer.head.status();
+    let found = if http != StatusCode::OK || grpc != "0" {
+        Observation::fail(format!("status {}, grpc-status {grpc}", http.as_u16()))
+    } else {
+        judge(&answer.body)
+    };
+    Ok(Observation { certificate_expires_in: connection.certificate_days, ..found })
+}
+
+fn request(address: SocketAddr, check: &Grpc) -> Result<Request<Full<Bytes>>, String> {
+    let scheme = if check.tls.is_some() { "https" } else { "http" };
+    let authority = check.host.clone().unwrap_or_else(|| address.to_string());
+    let request = Request::post(format!("{scheme}://{authority}/grpc.health.v1.Health/Check"));
+    let request = request.header(CONTENT_TYPE, "application/grpc").header(TE, "trailers");
+    let message = Full::new(Bytes::from(request_message(&check.service)?));
+    request.body(message).map_err(|error| format!("there is no such request: {error}"))
 }
 
 /// `HealthCheckRequest { service = 1 }`, framed: not compressed, length, message.

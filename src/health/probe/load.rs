@@ -1,6 +1,6 @@
 //! Load: what an endpoint says of how busy it is.
 
-use reqwest::header::HeaderMap;
+use hyper::header::HeaderMap;
 use serde_json::Value;
 
 /// Of the ORCA header `endpoint-load-metrics`: `TEXT name=value, ...` or `JSON {...}`.

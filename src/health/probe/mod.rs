@@ -1,6 +1,7 @@
 //! Probes: one exchange with one endpoint, over real sockets, that ends within the timeout whatever the endpoint does.
 
 mod certificate;
+mod connection;
 mod dns;
 mod exec;
 mod expect;
@@ -14,12 +15,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-pub use tls::Trust;
+pub use tls::{Authorities, Protocol, Trust};
 
-use super::check::{Probe, Target};
+use super::check::{Probe, Target, Tls};
 use super::verdict::Outcome;
 
 /// What one probe found.
@@ -40,9 +40,9 @@ pub struct Observation {
 /// From the start of the probe until each phase was over; `None`: it was not, or there is no such phase.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Phases {
-    /// The connection of a tcp or tls check stands; the HTTP client does not tell.
+    /// The connection stands.
     pub connect: Option<Duration>,
-    /// The TLS handshake of a tls check is done.
+    /// The TLS handshake is done.
     pub tls: Option<Duration>,
     /// The first octets of the answer (the head of an HTTP answer) are here.
     pub first_byte: Option<Duration>,
@@ -68,18 +68,16 @@ impl Observation {
     }
 }
 
-/// What probes share: the HTTP client in clear and the roots of trust.
+/// What probes share: the roots of trust.
 #[derive(Debug, Clone)]
 pub struct Prober {
     trust: Trust,
-    clear: reqwest::Client,
 }
 
 impl Prober {
-    /// Fails with a sentence where no HTTP client can be made.
-    pub fn new(trust: Trust) -> Result<Prober, String> {
-        let clear = http::clear_client(&trust)?;
-        Ok(Prober { trust, clear })
+    /// By these roots certificates are verified, unless a check has its own.
+    pub fn new(trust: Trust) -> Prober {
+        Prober { trust }
     }
 
     /// One probe; over within the check's timeout.
@@ -95,21 +93,22 @@ impl Prober {
     async fn exchange(&self, target: &Target, stopwatch: &Stopwatch) -> Observation {
         let address = target.address;
         match &target.check.probe {
-            Probe::Http(check) => http::probe(self, address, check, stopwatch).await,
-            Probe::Tcp => connect(address, stopwatch).await.map_or_else(Observation::fail, |_| Observation::pass()),
-            Probe::Tls(check) => tls::probe(&self.trust, address, check, stopwatch).await,
+            Probe::Http(check) => http::probe(&self.trust, address, check, stopwatch).await,
+            Probe::Tcp => self.shake_hands(address, None, stopwatch).await,
+            Probe::Tls(check) => self.shake_hands(address, Some(check), stopwatch).await,
             Probe::Grpc(check) => grpc::probe(&self.trust, address, check, stopwatch).await,
             Probe::Dns(check) => dns::probe(address, check, stopwatch).await,
             Probe::Exec(check) => exec::probe(address, check).await,
         }
     }
-}
 
-/// Connects, or says why not.
-async fn connect(address: SocketAddr, stopwatch: &Stopwatch) -> Result<TcpStream, String> {
-    let stream = TcpStream::connect(address).await.map_err(|error| format!("cannot connect to {address}: {error}"))?;
-    stopwatch.connected();
-    Ok(stream)
+    /// A connection, perhaps with TLS, and no more.
+    async fn shake_hands(&self, address: SocketAddr, tls: Option<&Tls>, stopwatch: &Stopwatch) -> Observation {
+        match connection::open(&self.trust, address, tls, Protocol::Any, stopwatch).await {
+            Ok(open) => Observation { certificate_expires_in: open.certificate_days, ..Observation::pass() },
+            Err(reason) => Observation::fail(reason),
+        }
+    }
 }
 
 /// Notes when phases are over, also from inside a connector.

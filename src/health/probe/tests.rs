@@ -15,7 +15,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::*;
 use crate::dns::{Name, RecordType};
-use crate::health::check::{Check, Dns, Exec, Expect, Grpc, Http, Tls};
+use crate::health::check::{Certificate, Check, Dns, Exec, Expect, Grpc, Http, Method, Tls};
 use crate::health::verdict::Rules;
 
 /// Long enough for a busy machine, short enough for a test that waits for it.
@@ -24,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_millis(800);
 async fn ask_with(trust: Trust, address: SocketAddr, probe: Probe, timeout: Duration) -> Observation {
     let check = Check { name: "test".into(), rules: Rules { timeout, ..Rules::default() }, probe };
     let begin = std::time::Instant::now();
-    let found = Prober::new(trust).unwrap().probe(&Target { address, check: Arc::new(check) }).await;
+    let found = Prober::new(trust).probe(&Target { address, check: Arc::new(check) }).await;
     assert!(begin.elapsed() < timeout + Duration::from_secs(2), "every probe ends");
     found
 }
@@ -38,7 +38,13 @@ async fn ask_briefly(address: SocketAddr, probe: Probe) -> Observation {
 }
 
 fn http(expect: Expect) -> Probe {
-    Probe::Http(Http { tls: None, path: "/health".into(), host: Some("www.example.test".into()), expect })
+    Probe::Http(Http {
+        tls: None,
+        method: Method::Get,
+        path: "/health".into(),
+        host: Some("www.example.test".into()),
+        expect,
+    })
 }
 
 /// A server that does `serve` with each connection.
@@ -122,17 +128,18 @@ async fn the_endpoint_is_asked_for_the_service_by_name() {
 async fn expectations_are_kept_to() {
     let address = says(response("200 OK\r\nx-state: good", r#"{"db": {"state": "ok", "n": 3}}"#)).await;
     let pair = |name: &str, value: &str| Some((name.to_owned(), value.to_owned()));
+    let header = |value: &str| ("X-State".to_owned(), value.to_owned());
     let expect = Expect::default();
     for (expect, wrong) in [
         (Expect { status: vec![(204, 204)], ..expect.clone() }, "status 200"),
         (Expect { body: Some("absent".into()), ..expect.clone() }, "does not contain"),
-        (Expect { json: pair("db.state", "bad"), ..expect.clone() }, "the field db.state"),
-        (Expect { json: pair("db.none", "3"), ..expect.clone() }, "the field db.none"),
-        (Expect { header: pair("x-state", "bad"), ..expect.clone() }, "the header x-state"),
+        (Expect { json: pair("/db/state", "bad"), ..expect.clone() }, "the field /db/state"),
+        (Expect { json: pair("/db/none", "3"), ..expect.clone() }, "the field /db/none"),
+        (Expect { headers: vec![header("bad")], ..expect.clone() }, "the header X-State"),
     ] {
         assert_fails(&ask(address, http(expect)).await, wrong);
     }
-    let all = Expect { json: pair("db.n", "3"), header: pair("x-state", "good"), body: Some("db".into()), ..expect };
+    let all = Expect { json: pair("/db/n", "3"), headers: vec![header("good")], body: Some("db".into()), ..expect };
     assert_eq!(ask(address, http(all.clone())).await.outcome, Outcome::Pass);
     let slow = Expect { latency: Some(Duration::from_nanos(1)), ..all };
     assert_eq!(ask(address, http(slow)).await.outcome, Outcome::Warn);
@@ -184,7 +191,10 @@ async fn refusing_and_resetting_endpoints_fail_at_once() {
 async fn hanging_and_trickling_endpoints_end_with_the_timeout() {
     let forever = Duration::from_secs(100);
     let silent = repeats("", "", forever).await;
-    assert_fails(&ask_briefly(silent, http(Expect::default())).await, "no answer within 800ms");
+    assert_fails(
+        &ask_briefly(silent, http(Expect::default())).await,
+        "accepted the connection but did not answer within 800ms",
+    );
     let head = repeats("HTTP/1.1 200 OK\r\n", "a: b\r\n", Duration::from_millis(50)).await;
     assert_fails(&ask_briefly(head, http(Expect::default())).await, "within 800ms");
     let body = repeats("HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n", "x", Duration::from_millis(50)).await;
@@ -234,9 +244,13 @@ async fn tls_server(config: Arc<ServerConfig>) -> SocketAddr {
     .await
 }
 
+fn tls(name: Option<&str>, verify: bool) -> Tls {
+    Tls { name: name.map(str::to_owned), certificate: Certificate { verify, ..Certificate::default() } }
+}
+
 fn https(name: Option<&str>, verify: bool) -> Probe {
-    let tls = Some(Tls { name: name.map(str::to_owned), verify });
-    Probe::Http(Http { tls, path: "/".into(), host: None, expect: Expect::default() })
+    let tls = Some(tls(name, verify));
+    Probe::Http(Http { tls, method: Method::Get, path: "/".into(), host: None, expect: Expect::default() })
 }
 
 #[tokio::test]
@@ -244,7 +258,7 @@ async fn certificates_are_verified_for_the_name_and_their_expiry_told() {
     let (trust, config) = certificates("www.example.test", (2099, 1, 1));
     let address = tls_server(config).await;
     let long = Duration::from_secs(10);
-    let tls = |name: &str| Probe::Tls(Tls { name: Some(name.to_owned()), verify: true });
+    let tls = |name: &str| Probe::Tls(tls(Some(name), true));
     for probe in [https(Some("www.example.test"), true), https(None, false), tls("www.example.test")] {
         let found = ask_with(trust.clone(), address, probe, long).await;
         assert_eq!(found.outcome, Outcome::Pass, "{found:?}");
@@ -256,7 +270,7 @@ async fn certificates_are_verified_for_the_name_and_their_expiry_told() {
     let stranger = Trust::of(Vec::new()).unwrap();
     assert_fails(&ask_with(stranger, address, https(Some("www.example.test"), true), long).await, "root certificates");
     let elsewhere = https(Some("192.0.2.1"), true);
-    assert_fails(&ask_with(trust, address, elsewhere, long).await, "is another address");
+    assert_fails(&ask_with(trust, address, elsewhere, long).await, "certificate");
 }
 
 #[tokio::test]
@@ -269,7 +283,7 @@ async fn an_expired_certificate_fails_unless_it_is_not_verified() {
     assert_eq!(found.outcome, Outcome::Pass, "{found:?}");
     assert!(found.certificate_expires_in.unwrap() < -8000);
     let no_tls = says("no TLS here").await;
-    assert_fails(&ask(no_tls, Probe::Tls(Tls { name: None, verify: true })).await, "no TLS with");
+    assert_fails(&ask(no_tls, Probe::Tls(tls(None, true))).await, "no TLS with");
 }
 
 #[tokio::test]
@@ -320,6 +334,65 @@ async fn a_program_speaks_by_its_exit_code_and_first_line() {
 
 #[tokio::test]
 async fn what_does_not_speak_grpc_is_no_good() {
-    let grpc = || Probe::Grpc(Grpc { tls: None, service: "shop".into() });
+    let grpc = || Probe::Grpc(Grpc { tls: None, host: None, service: "shop".into() });
     assert_eq!(ask_briefly(says(response("200 OK", "")).await, grpc()).await.outcome, Outcome::Fail);
+}
+
+/// A gRPC server that answers with this health, its status in the trailers as the protocol has it.
+async fn grpc_server(health: u8) -> SocketAddr {
+    use http_body_util::{BodyExt, Full};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    server(move |stream| async move {
+        let answer = move |request: hyper::Request<hyper::body::Incoming>| async move {
+            assert_eq!(request.uri(), "http://shop.example.test/grpc.health.v1.Health/Check");
+            let asked = request.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(asked, b"\0\0\0\0\x06\x0a\x04shop"[..]);
+            let mut trailers = hyper::HeaderMap::new();
+            trailers.insert("grpc-status", if health == 9 { "5" } else { "0" }.parse().unwrap());
+            let body = Full::new(hyper::body::Bytes::from(vec![0, 0, 0, 0, 2, 8, health]));
+            let body = body.with_trailers(async move { Some(Ok(trailers)) });
+            Ok::<_, std::convert::Infallible>(hyper::Response::new(body))
+        };
+        let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        let _ = http.serve_connection(TokioIo::new(stream), hyper::service::service_fn(answer)).await;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_grpc_server_is_asked_about_a_service_and_its_trailers_count() {
+    let host = Some("shop.example.test".to_owned());
+    let grpc = || Probe::Grpc(Grpc { tls: None, host: host.clone(), service: "shop".into() });
+    assert_eq!(ask(grpc_server(1).await, grpc()).await.outcome, Outcome::Pass);
+    assert_fails(&ask(grpc_server(2).await, grpc()).await, "NOT_SERVING");
+    assert_fails(&ask(grpc_server(9).await, grpc()).await, "grpc-status 5");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_hangs_in_connect_ends_with_the_timeout() {
+    // Nobody accepts, and the queue of those who wait to be accepted is full: the kernel answers no more.
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let _waiting: Vec<_> = (0..8).map(|_| tokio::spawn(TcpStream::connect(address))).collect();
+    tokio::task::yield_now().await;
+    for probe in [Probe::Tcp, http(Expect::default())] {
+        let found = ask_briefly(address, probe).await;
+        assert_fails(&found, "there was no answer within 800ms");
+        assert_eq!(found.phases.connect, None);
+    }
+}
+
+#[tokio::test]
+async fn an_ipv6_endpoint_is_asked_like_any_other() {
+    let listener = TcpListener::bind("[::1]:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(response("200 OK", "fine").as_bytes()).await;
+        }
+    });
+    assert_eq!(ask(address, http(Expect::default())).await.outcome, Outcome::Pass);
 }

@@ -1,27 +1,76 @@
-//! TLS: the roots of trust, the client's settings, and the check that only shakes hands.
+//! TLS: whom probes trust, as ready settings that every probe shares.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
     ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, crypto::verify_tls12_signature,
     crypto::verify_tls13_signature,
 };
 
-use super::{Observation, Stopwatch, certificate};
 use crate::health::check::Tls;
 
 /// Whose certificates are trusted, as ready settings.
 #[derive(Debug, Clone)]
 pub struct Trust {
-    verified: ClientConfig,
-    unverified: ClientConfig,
+    /// By [`Protocol`].
+    verified: [Arc<ClientConfig>; 3],
+    unverified: [Arc<ClientConfig>; 3],
+}
+
+/// What is spoken above TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Nothing is asked for.
+    Any = 0,
+    /// HTTP/1.1
+    Http1 = 1,
+    /// HTTP/2
+    Http2 = 2,
+}
+
+/// The authorities of one check: certificates from a file, and the trust in them. Equal when the certificates are.
+#[derive(Debug, Clone)]
+pub struct Authorities(Arc<(Vec<CertificateDer<'static>>, Trust)>);
+
+impl Authorities {
+    /// Reads certificates in PEM (RFC 7468).
+    ///
+    /// # Errors
+    /// A sentence: there is none, or one cannot be used.
+    pub fn from_pem(text: &[u8]) -> Result<Authorities, String> {
+        let read: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(text).collect();
+        let certificates = read.map_err(|error| format!("it is no PEM: {error}"))?;
+        if certificates.is_empty() {
+            return Err("it holds no certificate".to_owned());
+        }
+        let trust = Trust::of(certificates.clone())?;
+        Ok(Authorities(Arc::new((certificates, trust))))
+    }
+
+    /// Trust in them and in nobody else.
+    pub fn trust(&self) -> &Trust {
+        &self.0.1
+    }
+}
+
+impl PartialEq for Authorities {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.0 == other.0.0
+    }
+}
+
+impl Eq for Authorities {}
+
+impl std::hash::Hash for Authorities {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.0.first().map(|certificate| certificate.as_ref()).hash(state);
+    }
 }
 
 impl Trust {
@@ -50,42 +99,31 @@ impl Trust {
                 .build()
                 .map_err(|error| format!("the root certificates cannot be used: {error}"))?,
         };
-        Ok(Trust { verified: settings(provider.clone(), verifier)?, unverified: settings(provider, accept)? })
+        Ok(Trust {
+            verified: by_protocol(&settings(provider.clone(), verifier)?),
+            unverified: by_protocol(&settings(provider, accept)?),
+        })
     }
 
     /// The settings for a check that speaks this protocol.
-    pub fn settings(&self, verify: bool, protocol: Option<&[u8]>) -> ClientConfig {
-        let mut settings = if verify { self.verified.clone() } else { self.unverified.clone() };
-        settings.alpn_protocols = protocol.map(<[u8]>::to_vec).into_iter().collect();
-        settings
+    pub fn settings(&self, verify: bool, protocol: Protocol) -> Arc<ClientConfig> {
+        let settings = if verify { &self.verified } else { &self.unverified };
+        settings[protocol as usize].clone()
     }
+}
+
+fn by_protocol(settings: &ClientConfig) -> [Arc<ClientConfig>; 3] {
+    [&[][..], b"http/1.1", b"h2"].map(|protocol| {
+        let mut settings = settings.clone();
+        settings.alpn_protocols = Some(protocol.to_vec()).filter(|protocol| !protocol.is_empty()).into_iter().collect();
+        Arc::new(settings)
+    })
 }
 
 /// The name that the certificate must be for.
 pub fn server_name(tls: &Tls, address: SocketAddr) -> Result<ServerName<'static>, String> {
     let Some(name) = &tls.name else { return Ok(ServerName::IpAddress(address.ip().into())) };
     ServerName::try_from(name.clone()).map_err(|_| format!("\"{name}\" is no name for a certificate"))
-}
-
-/// Connects and shakes hands.
-pub async fn probe(trust: &Trust, address: SocketAddr, check: &Tls, stopwatch: &Stopwatch) -> Observation {
-    handshake(trust, address, check, stopwatch).await.unwrap_or_else(Observation::fail)
-}
-
-async fn handshake(
-    trust: &Trust,
-    address: SocketAddr,
-    check: &Tls,
-    stopwatch: &Stopwatch,
-) -> Result<Observation, String> {
-    let name = server_name(check, address)?;
-    let stream = super::connect(address, stopwatch).await?;
-    let connector = TlsConnector::from(Arc::new(trust.settings(check.verify, None)));
-    let stream = connector.connect(name, stream).await.map_err(|error| format!("no TLS with {address}: {error}"))?;
-    stopwatch.shaken_hands();
-    let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let days = leaf.and_then(|leaf| certificate::expires_in_days(leaf, SystemTime::now()));
-    Ok(Observation { certificate_expires_in: days, ..Observation::pass() })
 }
 
 fn settings(provider: Arc<CryptoProvider>, verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, String> {

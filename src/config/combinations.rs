@@ -1,0 +1,175 @@
+//! Checks that combine others: `all`, `any`, or `at_least` so many `of` them.
+
+use super::checks::Parts;
+use super::error::Report;
+use super::model::{Check, CheckId, CheckKind};
+use super::names::Names;
+use super::raw::{self, List};
+use super::read::{At, Field};
+use crate::health::fold::Combine;
+
+/// Most checks that one combination may come to, counted through those inside it.
+const MOST_LEAVES: usize = 64;
+/// Most combinations inside one another.
+const DEEPEST: usize = 8;
+
+/// Whether a check combines others.
+pub fn is_combined(raw: &raw::Check) -> bool {
+    let lists = [&raw.all, &raw.any, &raw.of];
+    lists.iter().any(|list| !list.is_absent()) || !raw.at_least.is_absent()
+}
+
+/// What is combined, and how; `parts` gets the places where the names stand.
+pub fn resolve(
+    raw: raw::Check,
+    name: &At<String>,
+    names: &mut Names,
+    parts: &mut Parts,
+    report: &mut Report<'_>,
+) -> CheckKind {
+    refuse_own_questions(&raw, report);
+    let given = [raw.all.at(), raw.any.at(), raw.of.at().or(raw.at_least.at())];
+    if let [_, second, ..] = given.into_iter().flatten().collect::<Vec<_>>()[..] {
+        report.error(second, "a check combines others in one way: all, any, or at_least with of".to_owned());
+    }
+    let is_counted = !raw.of.is_absent() || !raw.at_least.is_absent();
+    let least = if is_counted {
+        let sentence = format!("check \"{}\" needs both at_least and of", name.value);
+        let least = raw.at_least.clone().required(name.at, &sentence, report);
+        raw.of.clone().required(name.at, &sentence, report).and(least)
+    } else {
+        None
+    };
+    let rule = match (&least, raw.any.is_absent()) {
+        (Some(least), _) => Combine::AtLeast(least.value.as_usize()),
+        (None, false) => Combine::Any,
+        (None, true) => Combine::All,
+    };
+    let list: Option<At<List<String>>> =
+        [raw.all, raw.any, raw.of].into_iter().find(|list| !list.is_absent()).and_then(Field::given);
+    let Some(list) = list else { return CheckKind::Combined { rule, parts: Vec::new() } };
+    let length = list.value.len();
+    if length == 0 {
+        report.error(list.at, format!("check \"{}\" combines no checks", name.value));
+    }
+    if let Some(least) = least.filter(|least| length > 0 && least.value.as_usize() > length) {
+        report.error(least.at, format!("there are only {length} checks to be good"));
+    }
+    for part in list.value {
+        let Some(id) = names.find(&part, report).map(CheckId) else { continue };
+        if parts.iter().any(|known| known.value == id) {
+            report.error(part.at, format!("check \"{}\" is listed twice", part.value));
+        }
+        parts.push(At { at: part.at, value: id });
+    }
+    CheckKind::Combined { rule, parts: parts.iter().map(|part| part.value).collect() }
+}
+
+/// A combination asks nobody itself, so every key about asking belongs to its parts.
+fn refuse_own_questions(raw: &raw::Check, report: &mut Report<'_>) {
+    let keys = [
+        ("type", raw.r#type.at()),
+        ("port", raw.port.at()),
+        ("path", raw.path.at()),
+        ("method", raw.method.at()),
+        ("expect", raw.expect.at()),
+        ("host", raw.host.at()),
+        ("tls", raw.tls.at()),
+        ("verify", raw.verify.at()),
+        ("ca_file", raw.ca_file.at()),
+        ("expiry_warning", raw.expiry_warning.at()),
+        ("service", raw.service.at()),
+        ("query", raw.query.at()),
+        ("query_type", raw.query_type.at()),
+        ("program", raw.program.at()),
+        ("arguments", raw.arguments.at()),
+        ("interval", raw.interval.at()),
+        ("quick", raw.quick.at()),
+        ("timeout", raw.timeout.at()),
+        ("fall", raw.fall.at()),
+        ("rise", raw.rise.at()),
+        ("damping", raw.damping.at()),
+    ];
+    for (key, at) in keys {
+        if let Some(at) = at {
+            report.error(at, format!("a check that combines others asks nobody itself, so it has no {key}"));
+        }
+    }
+}
+
+/// Reports circles, and combinations that come to too much. `places` is by check.
+pub fn check(checks: &[Check], places: &[Parts], report: &mut Report<'_>) {
+    let sizes = sizes(places);
+    let mut told = vec![false; places.len()];
+    for (at, size) in sizes.iter().enumerate() {
+        match size {
+            None => tell_circle(at, checks, places, &sizes, &mut told, report),
+            Some(size) if size.depth > DEEPEST || size.leaves > MOST_LEAVES => {
+                let place = places[at].first().map_or(0, |part| part.at);
+                let name = &checks[at].name;
+                let sentence = format!(
+                    "check \"{name}\" comes to {} checks in {} levels; at most are {MOST_LEAVES} in {DEEPEST}",
+                    size.leaves, size.depth
+                );
+                report.error(place, sentence);
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Size {
+    depth: usize,
+    leaves: usize,
+}
+
+/// The size of every check; `None` for those on a circle or above one. Parts before wholes (Kahn 1962), so that neither
+/// a long chain nor many ways to one part take long.
+fn sizes(places: &[Parts]) -> Vec<Option<Size>> {
+    let mut wholes = vec![Vec::new(); places.len()];
+    let mut missing: Vec<usize> = places.iter().map(Vec::len).collect();
+    for (whole, parts) in places.iter().enumerate() {
+        parts.iter().for_each(|part| wholes[usize::from(part.value.0)].push(whole));
+    }
+    let mut sizes: Vec<Option<Size>> = vec![None; places.len()];
+    let mut ready: Vec<usize> = (0..places.len()).filter(|&at| missing[at] == 0).collect();
+    while let Some(at) = ready.pop() {
+        let parts = || places[at].iter().filter_map(|part| sizes[usize::from(part.value.0)]);
+        let depth = parts().map(|part| part.depth + 1).max().unwrap_or(0);
+        let leaves = parts().fold(0, |sum: usize, part| sum.saturating_add(part.leaves)).max(1);
+        sizes[at] = Some(Size { depth, leaves });
+        for &whole in &wholes[at] {
+            missing[whole] -= 1;
+            if missing[whole] == 0 {
+                ready.push(whole);
+            }
+        }
+    }
+    sizes
+}
+
+/// Follows unfinished parts until one comes again; each circle is told once, where it closes.
+fn tell_circle(
+    start: usize,
+    checks: &[Check],
+    places: &[Parts],
+    sizes: &[Option<Size>],
+    told: &mut [bool],
+    report: &mut Report<'_>,
+) {
+    let mut way: Vec<(usize, usize)> = Vec::new();
+    let mut at = start;
+    while !told[at] {
+        told[at] = true;
+        let next = places[at].iter().find(|part| sizes[usize::from(part.value.0)].is_none());
+        let Some(next) = next else { return };
+        way.push((at, next.at));
+        at = usize::from(next.value.0);
+    }
+    // Behind a circle that was told already nothing is on this way.
+    let Some(first) = way.iter().position(|(known, _)| *known == at) else { return };
+    let names: Vec<&str> = way[first..].iter().map(|(known, _)| checks[*known].name.as_str()).take(8).collect();
+    let place = way.last().map_or(0, |(_, place)| *place);
+    report.error(place, format!("check \"{}\" combines itself: {} -> {}", names[0], names.join(" -> "), names[0]));
+}

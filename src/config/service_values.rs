@@ -1,0 +1,76 @@
+//! Values of services: TTLs that follow health, parts in per cent, capacities.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+use super::error::{Refusal, Report};
+use super::model::Capacity;
+use super::raw::TtlRange;
+use super::read::{Item, Read, Text};
+use super::values::{Whole, integer};
+
+/// A TTL in seconds.
+pub type Seconds = Whole<0, 2_147_483_647>;
+
+/// A fixed TTL, or the bounds of one that follows health.
+#[derive(Debug)]
+pub enum TtlEntry {
+    /// Always this.
+    Fixed(Seconds),
+    /// Between these.
+    Range(TtlRange),
+}
+
+impl Read for TtlEntry {
+    fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
+        match item.value.is_table() {
+            true => TtlRange::read(item, report).map(TtlEntry::Range),
+            false => Seconds::read(item, report).map(TtlEntry::Fixed),
+        }
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        let (fixed, range) = (Seconds::schema(generator), TtlRange::schema(generator));
+        json_schema!({ "anyOf": [fixed, range] })
+    }
+}
+
+/// A part of a whole, 0.0..=1.0, written `"50%"`.
+#[derive(Debug, Clone, Copy)]
+pub struct Part(pub f64);
+
+impl Text for Part {
+    fn expected() -> String {
+        "a percentage from 0 to 100, such as \"50%\"".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        let digits = text.strip_suffix('%').filter(|digits| digits.bytes().all(|it| it.is_ascii_digit() || it == b'.'));
+        let percent = digits.and_then(|digits| digits.parse().ok()).filter(|percent| (0.0..=100.0).contains(percent));
+        percent.map(|percent: f64| Part(percent / 100.0)).ok_or_else(Refusal::default)
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9.]+%$" })
+    }
+}
+
+impl Read for Capacity {
+    fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
+        let rate = integer(item.value).filter(|rate| (1..=1_000_000_000).contains(rate)).map(|rate| rate as f64);
+        let part = item.value.as_str().and_then(|text| Part::from_text(text).ok()).filter(|part| part.0 > 0.0);
+        let capacity = rate.map(Capacity::Rate).or(part.map(|part| Capacity::Part(part.0)));
+        if capacity.is_none() {
+            let expected =
+                "a percentage above 0 (\"40%\") or a whole number of answers per second from 1 to 1000000000";
+            item.refuse(expected, None, report);
+        }
+        capacity
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [
+            { "type": "string", "pattern": "^[0-9.]+%$" },
+            { "type": "integer", "minimum": 1, "maximum": 1_000_000_000 },
+        ] })
+    }
+}

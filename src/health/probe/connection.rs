@@ -1,0 +1,128 @@
+//! Connections: TCP, TLS above it where a check wants it, and one HTTP exchange upon either.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::SystemTime;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::HeaderMap;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+
+use super::tls::{Protocol, server_name};
+use super::{Stopwatch, Trust, certificate};
+use crate::health::check::Tls;
+
+/// The most that is read of a body.
+const BODY_LIMIT: usize = 64 * 1024;
+
+/// What octets can be sent and received over.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A connection to an endpoint's own address.
+pub struct Connection {
+    /// In clear, or what TLS makes of it.
+    pub stream: Box<dyn Stream>,
+    /// Days until the leaf certificate expires.
+    pub certificate_days: Option<i64>,
+}
+
+/// A whole HTTP answer.
+pub struct Answer {
+    /// Status and header.
+    pub head: Response<()>,
+    /// The body, up to its limit; what lies beyond it is not waited for.
+    pub body: Vec<u8>,
+    /// What came behind the body.
+    pub trailers: HeaderMap,
+}
+
+/// Connects, and shakes hands where there is TLS.
+pub async fn open(
+    trust: &Trust,
+    address: SocketAddr,
+    tls: Option<&Tls>,
+    protocol: Protocol,
+    stopwatch: &Stopwatch,
+) -> Result<Connection, String> {
+    // A name that nobody can have is found before anybody is bothered.
+    let name = tls.map(|tls| server_name(tls, address)).transpose()?;
+    let stream = TcpStream::connect(address).await.map_err(|error| format!("cannot connect to {address}: {error}"))?;
+    stopwatch.connected();
+    let Some((tls, name)) = tls.zip(name) else {
+        return Ok(Connection { stream: Box::new(stream), certificate_days: None });
+    };
+    let trust = tls.certificate.authorities.as_ref().map_or(trust, |authorities| authorities.trust());
+    let connector = TlsConnector::from(trust.settings(tls.certificate.verify, protocol));
+    let stream = connector.connect(name, stream).await.map_err(|error| format!("no TLS with {address}: {error}"))?;
+    stopwatch.shaken_hands();
+    let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let certificate_days = leaf.and_then(|leaf| certificate::expires_in_days(leaf, SystemTime::now()));
+    Ok(Connection { stream: Box::new(stream), certificate_days })
+}
+
+/// An exchange under way. In a box, since the compiler cannot see through all of it that it may change threads.
+pub type Exchange = Pin<Box<dyn Future<Output = Result<Answer, hyper::Error>> + Send>>;
+
+/// One request and its answer over HTTP/1.1; the connection is used once.
+pub fn exchange_http1(stream: Box<dyn Stream>, request: Request<Full<Bytes>>, stopwatch: Stopwatch) -> Exchange {
+    Box::pin(async move {
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let _beside = go_on(connection);
+        read(sender.send_request(request).await?, stopwatch).await
+    })
+}
+
+/// One request and its answer over HTTP/2, without asking whether the endpoint speaks it.
+pub fn exchange_http2(stream: Box<dyn Stream>, request: Request<Full<Bytes>>, stopwatch: Stopwatch) -> Exchange {
+    Box::pin(async move {
+        let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+        let (mut sender, connection) = handshake.await?;
+        let _beside = go_on(connection);
+        read(sender.send_request(request).await?, stopwatch).await
+    })
+}
+
+/// Keeps a connection going until what is returned is dropped.
+fn go_on<E>(connection: impl Future<Output = Result<(), E>> + Send + 'static) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    // What the connection ended with, the exchange is told as well.
+    tasks.spawn(async move { drop(connection.await) });
+    tasks
+}
+
+async fn read(response: Response<Incoming>, stopwatch: Stopwatch) -> Result<Answer, hyper::Error> {
+    stopwatch.answered();
+    let (head, mut incoming) = response.into_parts();
+    let (mut body, mut trailers) = (Vec::new(), HeaderMap::new());
+    while let Some(frame) = incoming.frame().await {
+        match frame?.into_data() {
+            Ok(data) => {
+                let room = BODY_LIMIT - body.len();
+                body.extend_from_slice(data.get(..room).unwrap_or(&data));
+                if body.len() >= BODY_LIMIT {
+                    break;
+                }
+            }
+            Err(other) => trailers = other.into_trailers().unwrap_or_default(),
+        }
+    }
+    Ok(Answer { head: Response::from_parts(head, ()), body, trailers })
+}
+
+/// The innermost cause says what happened; the outer ones say that an exchange failed.
+pub fn describe(error: &hyper::Error, address: SocketAddr) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    format!("no whole answer from {address}: {cause}")
+}

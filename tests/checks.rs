@@ -1,0 +1,140 @@
+//! The real binary with checks of other kinds than http, and with services that follow load and demand.
+
+#[path = "harness/mod.rs"]
+mod harness;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use harness::types::A;
+use harness::{Server, Setup};
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::{ServerConfig, ServerConnection};
+
+const ZONE: &str = "$ORIGIN example.test.\n$TTL 60\n@ SOA ns1 h 1 2 3 4 5\n NS ns1\nns1 A 127.0.0.1\n";
+const PLACES: &str = "[[geo.networks]]\ncidr = \"198.18.0.0/15\"\nlocation = \"FRA\"\n[regions.fra]\nlocation = \"FRA\"\n\
+                      [regions.iad]\nlocation = \"IAD\"\n";
+
+fn setup(config: &str) -> Setup {
+    Setup::new().zone("example.test", ZONE).config(&format!("{PLACES}{config}"))
+}
+
+fn ask(server: &Server, network: u8) -> String {
+    let reply = server.ask("www.example.test", A).from_subnet(&format!("198.18.{network}.0/24")).send();
+    reply.addresses().first().map(ToString::to_string).unwrap_or_default()
+}
+
+#[track_caller]
+fn await_answer(server: &Server, expected: &str) {
+    let start = Instant::now();
+    while ask(server, 0) != expected {
+        assert!(start.elapsed() < Duration::from_secs(10), "never {expected}:\n{}", server.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// An HTTP server that says this in its head.
+fn http(address: &str, head: &'static str) -> u16 {
+    let listener = TcpListener::bind((address, 0)).expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\n{head}Content-Length: 0\r\nConnection: close\r\n\r\n");
+        }
+    });
+    port
+}
+
+#[test]
+fn a_program_and_a_nameserver_decide_together() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("well");
+    std::fs::write(&file, "").expect("writable");
+    // A nameserver that answers every query with NOERROR.
+    let socket = UdpSocket::bind("127.0.1.1:0").expect("a free port");
+    let port = socket.local_addr().expect("bound").port();
+    std::thread::spawn(move || {
+        let mut query = [0; 512];
+        while let Ok((size, from)) = socket.recv_from(&mut query) {
+            query[2] |= 0x80;
+            let _ = socket.send_to(&query[..size], from);
+        }
+    });
+    let timing = "interval = \"200ms\"\nrise = 1\n";
+    let config = format!(
+        "[checks.dns]\ntype = \"dns\"\nport = {port}\nquery_type = \"SOA\"\n{timing}[checks.own]\ntype = \"exec\"\n\
+         program = \"/bin/sh\"\narguments = [\"-c\", \"test -e $0 && test $1 = 127.0.1.1 || exit 2\", \"{}\", \"{{address}}\"]\n{timing}\
+         [checks.both]\nall = [\"dns\", \"own\"]\n[[services]]\nname = \"www.example.test\"\nramp = \"0s\"\n\
+         ttl = {{ max = 60, min = 7 }}\n[services.endpoints]\nfra = {{ address = \"127.0.1.1\", check = \"both\" }}\n\
+         iad = \"127.0.2.1\"\n",
+        file.display()
+    );
+    let server = setup(&config).start();
+    assert_eq!(ask(&server, 0), "127.0.1.1");
+    let reply = server.ask("www.example.test", A).from_subnet("198.18.0.0/24").send();
+    reply.expect_answer(&["www.example.test. 7 A 127.0.1.1"]);
+    std::fs::remove_file(&file).expect("it is there");
+    await_answer(&server, "127.0.2.1");
+    server.await_log("up -> down", 1);
+    std::fs::write(&file, "").expect("writable");
+    await_answer(&server, "127.0.1.1");
+}
+
+#[test]
+fn people_are_warned_of_certificates_that_expire() {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut leaf = rcgen::CertificateParams::new(vec!["www.example.test".to_owned()]).expect("a name");
+    leaf.not_after = rcgen::date_time_ymd(2001, 1, 1);
+    let certificate = leaf.self_signed(&key).expect("it signs itself");
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let config = config.with_safe_default_protocol_versions().expect("versions").with_no_client_auth();
+    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    let config = Arc::new(config.with_single_cert(vec![certificate.der().clone()], key).expect("a pair"));
+    let listener = TcpListener::bind("127.0.1.1:0").expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut connection = ServerConnection::new(config.clone()).expect("TLS");
+            let _ = connection.complete_io(&mut stream);
+        }
+    });
+    let config = format!(
+        "[checks.cert]\ntype = \"tls\"\nport = {port}\nverify = false\n[[services]]\nname = \"www.example.test\"\n\
+         check = \"cert\"\n[services.endpoints]\nfra = \"127.0.1.1\"\niad = {{ cname = \"x.example.net\" }}\n"
+    );
+    let server = setup(&config).start();
+    server.await_log(&format!("the certificate of 127.0.1.1:{port} has expired"), 1);
+    assert_eq!(ask(&server, 0), "127.0.1.1", "it is not verified");
+}
+
+#[test]
+fn busy_endpoints_get_fewer_clients() {
+    let busy = http("127.0.1.1", "Endpoint-Load-Metrics: TEXT cpu_utilization=0.95\r\n");
+    let idle = http("127.0.1.2", "Endpoint-Load-Metrics: JSON {\"application_utilization\": 0.0}\r\n");
+    let config = format!(
+        "[checks.web]\ntype = \"http\"\n[[services]]\nname = \"www.example.test\"\ncheck = \"web\"\npick = \"least-load\"\n\
+         [services.endpoints]\nfra = [{{ address = \"127.0.1.1\", port = {busy} }}, {{ address = \"127.0.1.2\", port = {idle} }}]\n"
+    );
+    let server = setup(&config.replace("[services.endpoints]", "[services.endpoints]\niad = \"127.0.2.1\"")).start();
+    let picked = (0..1000).filter(|_| ask(&server, 0) == "127.0.1.1").count();
+    // A tenth to a whole: 91 of 1,000, give or take five standard deviations.
+    assert!((40..145).contains(&picked), "{picked} of 1000");
+}
+
+#[test]
+fn what_a_region_has_no_room_for_goes_on_to_the_next() {
+    let config = "[[services]]\nname = \"www.example.test\"\ncapacity = { fra = \"50%\" }\n[services.endpoints]\n\
+                  fra = \"127.0.1.1\"\niad = \"127.0.2.1\"\n";
+    let server = setup(config).start();
+    let near = |server: &Server| (0..=255).filter(|network| ask(server, *network) == "127.0.1.1").count();
+    let start = Instant::now();
+    let mut found = 256;
+    while !(90..=166).contains(&found) {
+        assert!(start.elapsed() < Duration::from_secs(30), "{found} of 256 networks");
+        found = near(&server);
+    }
+}
