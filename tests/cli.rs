@@ -1,6 +1,6 @@
 //! The real binary: what it prints, its JSON, its exit codes.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -67,6 +67,10 @@ impl Server {
         let mut line = String::new();
         self.lines.read_line(&mut line).expect("a line");
         line.trim_end().to_owned()
+    }
+
+    fn ended(&mut self) -> bool {
+        self.process.try_wait().is_ok_and(|status| status.is_some())
     }
 
     /// The admin address of the ready line.
@@ -180,7 +184,7 @@ fn a_running_server_reloads_over_its_unix_socket() {
 
 #[test]
 fn the_demo_starts_with_the_ready_line_and_says_what_to_try() {
-    let mut server = Server::start(&["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    let mut server = Server::start(&["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--port", "0"]);
     let admin = server.ready();
     let lines: Vec<String> =
         std::iter::from_fn(|| Some(server.line())).take_while(|line| !line.starts_with("end:")).collect();
@@ -188,7 +192,42 @@ fn the_demo_starts_with_the_ready_line_and_says_what_to_try() {
     assert!(tries.clone().count() >= 8, "{lines:#?}");
     assert!(tries.clone().all(|line| line.contains("+subnet=") && line.contains(" # ")), "{lines:#?}");
     let explained = run(&["explain", "www.example.com", "--client", "133.11.0.0/16", "--admin", &admin]);
-    assert!(stdout(&explained).contains(": nrt, 127.0.1.5, because it is the nearest of 7"), "{}", stdout(&explained));
+    assert!(stdout(&explained).contains(": nrt, 127.0.5.1, because it is the nearest of 7"), "{}", stdout(&explained));
+}
+
+#[test]
+fn a_region_of_the_demo_breaks_and_its_clients_move_and_come_back() {
+    let mut server = Server::start(&["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--port", "0"]);
+    let admin = server.ready();
+    let mut said = |wanted: &str| loop {
+        let line = server.line();
+        assert!(!line.is_empty() || !server.ended(), "the demo ended before it said {wanted:?}");
+        if line.contains(wanted) {
+            return line;
+        }
+    };
+    let broken = said("break:");
+    let region = broken.split("http://").nth(1).expect("a URL").trim_end_matches("/break").to_owned();
+    said("end:");
+    assert_eq!(ask(&region, "GET /"), (200, "hello from fra (Frankfurt)\n".to_owned()));
+    assert_eq!(ask(&region, "POST /break").0, 200);
+    assert_eq!(ask(&region, "GET /health"), (503, "broken\n".to_owned()));
+    said("Netherlands: www.example.com A was 127.0.1.1, is 127.0.2.1");
+    let status = stdout(&run(&["status", "--admin", &format!("http://{admin}")]));
+    assert!(status.lines().any(|line| line.contains("fra") && line.contains("down")), "{status}");
+    assert_eq!(ask(&region, "POST /mend").0, 200);
+    said("Netherlands: www.example.com A was 127.0.2.1, is 127.0.1.1");
+}
+
+/// Status and body of an HTTP answer.
+fn ask(address: &str, call: &str) -> (u16, String) {
+    let mut stream = std::net::TcpStream::connect(address).expect("the region listens");
+    let head = format!("{call} HTTP/1.1\r\nHost: www.example.com\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, answer.split_once("\r\n\r\n").expect("a head").1.to_owned())
 }
 
 #[test]

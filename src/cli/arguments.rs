@@ -1,5 +1,6 @@
 //! The command line as clap reads it; completions and the man page come from here too.
 
+use std::io::IsTerminal;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -95,9 +96,25 @@ pub struct Demo {
     /// Where to serve the admin API, on loopback; if the port is taken, a free one is used
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8053", value_parser = loopback)]
     pub admin: SocketAddr,
+    /// The port of the pretended regions; if it is taken, a free one is used
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub port: u16,
+    /// Break and mend one region once, to be watched (what is done on a terminal unless --no-show)
+    #[arg(long, overrides_with = "no_show")]
+    pub show: bool,
+    /// Leave all regions alone
+    #[arg(long)]
+    pub no_show: bool,
 }
 
-/// The demo has no token, so nobody outside may reach its admin API.
+impl Demo {
+    /// Whether a region is broken and mended by itself: where a person watches.
+    pub fn show(&self) -> bool {
+        self.show || !self.no_show && std::io::stdout().is_terminal()
+    }
+}
+
+/// Whoever reaches the demo may look at everything, so nobody outside may.
 fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr = text.parse().map_err(|_| "not an address with a port".to_owned())?;
     if address.ip().is_loopback() { Ok(address) } else { Err("not a loopback address".to_owned()) }

@@ -18,11 +18,11 @@ const WATCH: Duration = Duration::from_secs(2);
 
 /// Runs the nameserver until SIGTERM or SIGINT.
 pub fn run(serve: &Serve) -> Result<ExitCode, String> {
-    super::log::start();
+    super::log::start("info");
     let origin = Origin::File(serve.file.config.clone());
     let loaded = load(&origin)?;
     let config = loaded.config.clone();
-    run_loaded(origin, loaded, &config, |_, _| {})
+    run_loaded(origin, loaded, &config, |_, _, _| {})
 }
 
 /// Reads everything and tells the warnings.
@@ -38,7 +38,7 @@ pub fn run_loaded(
     origin: Origin,
     loaded: Loaded,
     config: &Config,
-    greet: impl FnOnce(&Server, &Admin),
+    greet: impl FnOnce(&Server, &Admin, &Arc<Control>),
 ) -> Result<ExitCode, String> {
     let control = Arc::new(Control::new(origin, loaded));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -55,7 +55,7 @@ pub fn run_loaded(
         start(config, &control)?
     };
     announce(&server, &admin);
-    greet(&server, &admin);
+    greet(&server, &admin, &control);
     runtime.block_on(serve_until_stopped(&control, server, signals))?;
     drop(admin);
     control.save_health();

@@ -88,6 +88,7 @@ impl Board {
         self.tally(&entry, false);
         self.unobserved -= usize::from(entry.last.is_none());
         let outcome = observation.outcome;
+        let reached = observation.reached();
         let failing_since = entry.machine.failing_since().unwrap_or(now);
         let alone = outcome == Outcome::Fail && !self.reached.other_since(failing_since, key.address.ip());
         // Its own address counts with the others, though it is out of the tally just now.
@@ -111,7 +112,7 @@ impl Board {
         if outcome == Outcome::Fail && serves && doubted && !self.suspect {
             self.ask_witnesses(key.address.ip(), jitter);
         }
-        if outcome != Outcome::Fail {
+        if reached {
             self.reached.note(now, key.address.ip());
             if self.suspect {
                 self.forgive()

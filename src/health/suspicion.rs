@@ -1,7 +1,7 @@
 //! Self-suspicion: a monitor that sees everything fail at once is more likely cut off than right.
 //!
-//! Before a serving endpoint falls, somebody else must have been reached since its failures began. Nobody else
-//! reached means: the last agreed state is held. With fewer than three endpoints there is no telling, and each
+//! Before a serving endpoint falls, somebody else must have been reached since its failures began: have passed, or have
+//! failed with an answer. Nobody else reached means: the last agreed state is held. With fewer than three endpoints there is no telling, and each
 //! falls by its own failures.
 
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ pub struct Reached {
 }
 
 impl Reached {
-    /// A probe of this address succeeded.
+    /// This address was heard from.
     pub fn note(&mut self, at: Duration, address: IpAddr) {
         if self.latest.is_some_and(|(_, known)| known != address) {
             self.latest_other = self.latest;

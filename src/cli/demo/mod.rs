@@ -1,13 +1,23 @@
 //! `meridian demo`: the whole thing with nothing to set up.
+//!
+//! The regions are small web servers of this very process, on a thread of their own, which anybody can break and mend;
+//! the nameserver checks them over the network like any others. A narrator tells what comes of it.
 
+mod folder;
+mod narrator;
+mod region;
 mod tour;
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use self::folder::Folder;
+use self::region::{Region, Sockets};
 use super::arguments::Demo;
 use super::serve;
-use crate::config::{Config, Target};
+use crate::config::{self, Config, Target};
 use crate::control::Origin;
 
 /// The configuration, but for its addresses.
@@ -35,25 +45,50 @@ pub struct DemoRegion {
     pub name: String,
     /// Where it pretends to be.
     pub city: String,
-    /// Its loopback address.
+    /// Its loopback address in the main service.
     pub address: IpAddr,
+}
+
+/// Where everything of one demo is.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// DNS.
+    pub dns: SocketAddr,
+    /// The admin API.
+    pub admin: SocketAddr,
+    /// The port of the regions.
+    pub port: u16,
+    /// The folder for the token and what is kept while it runs.
+    pub folder: String,
 }
 
 /// Serves the demo until it is stopped.
 pub fn run(demo: &Demo) -> Result<ExitCode, String> {
-    super::log::start();
-    let dns = free(demo.listen, serve_dns);
-    let admin = free(demo.admin, |address| std::net::TcpListener::bind(address).map(drop));
-    let origin = origin(dns, admin);
+    // The narrator tells the rest.
+    super::log::start("error");
+    let folder = Folder::make()?;
+    let sockets =
+        Sockets::bind(&addresses()?, demo.port).map_err(|error| format!("no region can be shown: {error}"))?;
+    let places = Places {
+        dns: free(demo.listen, serve_dns),
+        admin: free(demo.admin, |address| std::net::TcpListener::bind(address).map(drop)),
+        port: sockets.port(),
+        folder: folder.path(),
+    };
+    let origin = origin(&places);
     let loaded = serve::load(&origin)?;
     let config = loaded.config.clone();
-    let tour = tour::Tour::of(&loaded, &regions(&config));
-    let moved = [(demo.listen, dns), (demo.admin, admin)].iter().any(|(asked, used)| asked != used);
-    serve::run_loaded(origin, loaded, &config, |server, admin| {
+    let regions: Vec<Arc<Region>> = regions(&config).into_iter().map(Region::new).collect();
+    region::serve(sockets, &regions)?;
+    let tour = tour::Tour::of(&loaded, &regions, &places);
+    let moved = [(demo.listen, places.dns), (demo.admin, places.admin)].iter().any(|(asked, used)| asked != used);
+    let show = demo.show();
+    serve::run_loaded(origin, loaded, &config, |server, admin, control| {
         if moved {
             println!("({} or {} is taken, so free ports were used)", demo.listen, demo.admin);
         }
-        tour.print(server.addresses().first().copied().unwrap_or(dns), &admin.address());
+        tour.print(server.addresses().first().copied().unwrap_or(places.dns), &admin.address());
+        narrator::start(control.clone(), regions, show);
     })
 }
 
@@ -71,11 +106,35 @@ fn free(address: SocketAddr, bind: impl Fn(SocketAddr) -> std::io::Result<()>) -
     }
 }
 
-/// The demo's texts, with its addresses filled in.
-pub fn origin(dns: SocketAddr, admin: SocketAddr) -> Origin {
-    let configuration =
-        CONFIGURATION.replace("\"{dns}\"", &format!("\"{dns}\"")).replace("\"{admin}\"", &format!("\"{admin}\""));
-    Origin::BuiltIn { configuration, zone: ZONE }
+/// The demo's texts, with its places filled in.
+pub fn origin(places: &Places) -> Origin {
+    Origin::BuiltIn { configuration: configuration(places), zone: ZONE }
+}
+
+fn configuration(places: &Places) -> String {
+    CONFIGURATION
+        .replace("\"{dns}\"", &format!("\"{}\"", places.dns))
+        .replace("\"{admin}\"", &format!("\"{}\"", places.admin))
+        .replace("{port}", &places.port.to_string())
+        .replace("{folder}", &places.folder)
+}
+
+/// Every IPv4 address that some service gives: each is a region's.
+fn addresses() -> Result<Vec<IpAddr>, String> {
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    let places = Places { dns: anywhere, admin: anywhere, port: 1, folder: "/".to_owned() };
+    let read = config::parse(&configuration(&places), Path::new("built-in.toml"));
+    let config = read.map_err(|mistakes| format!("{mistakes:?}"))?.config;
+    let endpoints = config.services.iter().flat_map(|service| &service.regions).flat_map(|region| &region.endpoints);
+    let mut addresses: Vec<IpAddr> = endpoints
+        .filter_map(|endpoint| match endpoint.target {
+            Target::Address(address) if address.is_ipv4() => Some(address),
+            _ => None,
+        })
+        .collect();
+    addresses.sort();
+    addresses.dedup();
+    Ok(addresses)
 }
 
 /// The regions with their cities, and with their addresses in the main service.
@@ -105,7 +164,8 @@ mod tests {
     /// The demo, loaded, on any free ports.
     pub fn loaded() -> Loaded {
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        origin(any, any).load(None).unwrap()
+        let places = Places { dns: any, admin: any, port: 8080, folder: "/nowhere".to_owned() };
+        origin(&places).load(None).unwrap()
     }
 
     #[test]
@@ -117,6 +177,13 @@ mod tests {
         assert_eq!(shown.len(), 7);
         assert_eq!(shown[0], "fra 127.0.1.1");
         assert!(regions.iter().all(|region| region.city != region.name), "{regions:?}");
+    }
+
+    #[test]
+    fn every_address_of_the_demo_is_a_regions() {
+        let addresses = addresses().unwrap();
+        assert!(addresses.contains(&"127.0.1.1".parse().unwrap()) && addresses.contains(&"127.0.5.3".parse().unwrap()));
+        assert!(addresses.iter().all(|address| address.is_loopback()), "{addresses:?}");
     }
 
     #[test]

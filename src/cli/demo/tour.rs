@@ -1,8 +1,10 @@
 //! What the demo prints: regions, and questions to try with the answers to expect.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use super::DemoRegion;
+use super::region::Region;
+use super::{DemoRegion, Places};
 use crate::answer::Snapshot;
 use crate::answer::explain::{Explanation, Question, explain};
 use crate::cli::paper::Paper;
@@ -28,6 +30,7 @@ const QUESTIONS: &[(&str, &str, &str, &str)] = &[
 pub struct Tour {
     regions: Vec<DemoRegion>,
     steps: Vec<Step>,
+    places: Places,
 }
 
 /// One question and its answer.
@@ -43,19 +46,18 @@ pub struct Step {
 
 impl Tour {
     /// Works out every answer from what is about to be served.
-    pub fn of(loaded: &Loaded, regions: &[DemoRegion]) -> Tour {
-        Tour { regions: regions.to_vec(), steps: steps(&loaded.snapshot) }
+    pub fn of(loaded: &Loaded, regions: &[Arc<Region>], places: &Places) -> Tour {
+        let regions = regions.iter().map(|region| region.shown.clone()).collect();
+        Tour { regions, steps: steps(&loaded.snapshot), places: places.clone() }
     }
 
     /// Prints regions and questions, ready to be pasted.
     pub fn print(&self, dns: SocketAddr, admin: &str) {
         let paper = Paper::stdout();
         println!();
-        let rows = self
-            .regions
-            .iter()
-            .map(|region| vec![region.name.clone(), region.address.to_string(), region.city.clone()]);
-        paper.table(&["region", "address", "pretends to be in"], &rows.collect::<Vec<_>>());
+        let url = |region: &DemoRegion| format!("http://{}:{}/", region.address, self.places.port);
+        let rows = self.regions.iter().map(|region| vec![region.name.clone(), region.city.clone(), url(region)]);
+        paper.table(&["region", "pretends to be in", "serves"], &rows.collect::<Vec<_>>());
         println!();
         let dig = format!("dig @{} -p {} +short", dns.ip(), dns.port());
         let rows = self
@@ -63,9 +65,17 @@ impl Tour {
             .iter()
             .map(|step| vec![format!("{dig} {}", step.question), format!("# {}", step.answer), step.who.clone()]);
         paper.table(&["try", "# expect", "client"], &rows.collect::<Vec<_>>());
-        println!("\nwhy:     meridian explain www.example.com --client 193.0.0.0/21 --admin http://{admin}");
-        println!("status:  meridian status --admin http://{admin}");
+        let to = format!("--admin http://{admin}");
+        let first = self.regions.first().map_or(String::new(), url);
+        println!();
+        println!("break:   curl -X POST {first}break");
+        println!("mend:    curl -X POST {first}mend");
+        let program = std::env::args().next().unwrap_or_else(|| "meridian".to_owned());
+        println!("drain:   {program} drain fra --reason \"trying it\" {to} --token-file {}/token", self.places.folder);
+        println!("why:     {program} explain www.example.com --client 193.0.0.0/21 {to}");
+        println!("status:  {program} status {to}");
         println!("end:     Ctrl-C");
+        println!();
     }
 }
 
@@ -105,16 +115,16 @@ mod tests {
         let answers: Vec<&str> = steps.iter().map(|step| step.answer.as_str()).collect();
         let expected = [
             "127.0.1.1",
-            "127.0.1.2",
-            "127.0.1.3",
-            "127.0.1.4",
-            "127.0.1.5",
-            "127.0.1.6",
-            "127.0.1.7",
+            "127.0.2.1",
+            "127.0.3.1",
+            "127.0.4.1",
+            "127.0.5.1",
+            "127.0.6.1",
+            "127.0.7.1",
             "2001:db8:1::80",
-            "127.0.2.2 or 127.0.3.2",
+            "127.0.2.2 or 127.0.2.3",
             "asia.cdn.example.net.",
-            "127.0.1.4",
+            "127.0.4.1",
             "127.0.1.1",
         ];
         assert_eq!(answers, expected);

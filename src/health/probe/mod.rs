@@ -62,6 +62,12 @@ impl Observation {
         Observation { outcome: Outcome::Fail, reason: Some(reason.into()), ..Observation::pass() }
     }
 
+    /// Whether the endpoint was heard from at all: one that takes a connection and then says something bad is there,
+    /// and so is the network between.
+    pub fn reached(&self) -> bool {
+        self.outcome != Outcome::Fail || self.phases.connect.is_some()
+    }
+
     /// Serving, with something wrong.
     pub fn warn(reason: impl Into<String>) -> Observation {
         Observation { outcome: Outcome::Warn, reason: Some(reason.into()), ..Observation::pass() }

@@ -1,0 +1,42 @@
+//! The demo's own folder: the token and what the server keeps; gone when the demo is.
+
+use std::fs::{self, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::PathBuf;
+
+/// A folder that nobody else may read, removed in the end.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes it, with a token in the file `token`.
+    ///
+    /// # Errors
+    /// A sentence that names the place.
+    pub fn make() -> Result<Folder, String> {
+        let path = std::env::temp_dir().join(format!("meridian-demo-{:016x}", any_number()));
+        let refusal = |error: std::io::Error| format!("{}: cannot be made: {error}", path.display());
+        fs::DirBuilder::new().mode(0o700).create(&path).map_err(refusal)?;
+        let folder = Folder(path.clone());
+        let token = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path.join("token"));
+        token.and_then(|mut file| writeln!(file, "{:016x}{:016x}", any_number(), any_number())).map_err(refusal)?;
+        Ok(folder)
+    }
+
+    /// Its path.
+    pub fn path(&self) -> String {
+        self.0.display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The standard hasher's key is random for each process, and another for each hasher.
+fn any_number() -> u64 {
+    RandomState::new().hash_one(std::process::id())
+}

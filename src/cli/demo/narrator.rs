@@ -1,0 +1,107 @@
+//! Tells what happens while the demo runs: what is broken and mended, what the checks find, and who is sent where.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::region::Region;
+use super::tour::{Step, steps};
+use crate::cli::paper::Paper;
+use crate::control::Control;
+
+/// How often what is served is compared with before.
+const GLANCE: Duration = Duration::from_millis(50);
+/// What the show breaks and mends, in seconds after its start.
+const BREAK: Duration = Duration::from_secs(5);
+const MEND: Duration = Duration::from_secs(15);
+
+/// Begins to tell, on a thread that ends with the process; with `show`, the first region is broken and mended once.
+pub fn start(control: Arc<Control>, regions: Vec<Arc<Region>>, show: bool) {
+    let mut narrator = Narrator::new(control);
+    let mut show = show.then(|| regions.first().cloned()).flatten().map(Show::new);
+    let tell = move || {
+        loop {
+            if let Some(sentence) = show.as_mut().and_then(|show| show.step(narrator.elapsed())) {
+                narrator.say(&sentence);
+            }
+            narrator.glance();
+            std::thread::sleep(GLANCE);
+        }
+    };
+    // Without it nothing is told, and everything else goes on.
+    let _ = std::thread::Builder::new().name("demo-narrator".to_owned()).spawn(tell);
+}
+
+/// One region that dies and comes back.
+struct Show {
+    region: Arc<Region>,
+    done: usize,
+}
+
+impl Show {
+    fn new(region: Arc<Region>) -> Show {
+        Show { region, done: 0 }
+    }
+
+    /// Does what is due; returns what it was.
+    fn step(&mut self, elapsed: Duration) -> Option<String> {
+        let city = &self.region.shown.city;
+        let sentence = match self.done {
+            0 if elapsed >= BREAK => {
+                self.region.break_down();
+                format!("{city} breaks: GET /health there says 503 from now on")
+            }
+            1 if elapsed >= MEND => {
+                self.region.mend();
+                format!("{city} is mended: GET /health there says 200 again")
+            }
+            _ => return None,
+        };
+        self.done += 1;
+        Some(sentence)
+    }
+}
+
+struct Narrator {
+    control: Arc<Control>,
+    started: Instant,
+    told: u64,
+    before: Vec<Step>,
+    paper: Paper,
+}
+
+impl Narrator {
+    fn new(control: Arc<Control>) -> Narrator {
+        let before = steps(&control.published().load());
+        Narrator { told: control.events().count(), control, started: Instant::now(), before, paper: Paper::stdout() }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn say(&self, sentence: &str) {
+        println!("{:7.2} s  {sentence}", self.elapsed().as_secs_f64());
+    }
+
+    /// Tells the events that are new, and whose answers are others than before.
+    fn glance(&mut self) {
+        while let Some(event) = self.control.events().next_after(self.told) {
+            self.told = event.number;
+            let cause = event.cause.as_ref().map_or(String::new(), |cause| format!(": {cause}"));
+            self.say(&format!("{}{cause}", event.sentence));
+        }
+        let now = steps(&self.control.published().load());
+        let moved: Vec<String> = self.before.iter().zip(&now).filter_map(|(before, now)| moved(before, now)).collect();
+        moved.iter().for_each(|sentence| self.say(&self.paper.bold(sentence)));
+        self.before = now;
+    }
+}
+
+/// Who is sent elsewhere now.
+fn moved(before: &Step, now: &Step) -> Option<String> {
+    let question = before.question.split(" +").next().unwrap_or_default().split_whitespace().collect::<Vec<_>>();
+    (before.answer != now.answer).then(|| {
+        let Step { who, .. } = now;
+        format!("{who}: {} was {}, is {}", question.join(" "), before.answer, now.answer)
+    })
+}
