@@ -7,6 +7,7 @@ mod harness;
 mod programs;
 mod world;
 
+mod failover;
 mod lookups;
 mod reload;
 mod resolver;

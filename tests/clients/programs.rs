@@ -5,13 +5,18 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Which Debian package has which program.
-const PACKAGES: [(&str, &str); 6] = [
+const PACKAGES: [(&str, &str); 11] = [
     ("dig", "bind9-dnsutils"),
     ("delv", "bind9-dnsutils"),
     ("kdig", "knot-dnsutils"),
     ("drill", "ldnsutils"),
     ("dnsperf", "dnsperf"),
     ("unbound", "unbound"),
+    ("nginx", "nginx"),
+    ("haproxy", "haproxy"),
+    ("caddy", "caddy"),
+    ("curl", "curl"),
+    ("ip", "iproute2"),
 ];
 
 /// Longest run of a program.

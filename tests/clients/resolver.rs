@@ -11,14 +11,14 @@ use crate::programs::{find, run};
 use crate::world::{CONFIG, ZONE};
 
 /// A running unbound and its port.
-struct Unbound {
+pub struct Unbound {
     port: u16,
     _process: Process,
     folder: tempfile::TempDir,
 }
 
 /// A port that nothing has at the moment, for UDP and TCP.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     (0..100)
         .find_map(|_| {
             let port = UdpSocket::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
@@ -28,8 +28,12 @@ fn free_port() -> u16 {
 }
 
 impl Unbound {
-    /// Starts it with a stub zone for example.test at `server_port`; every client's /24 is sent along.
     fn start(server_port: u16) -> Unbound {
+        Unbound::start_for("example.test.", server_port)
+    }
+
+    /// Starts it with a stub zone at `server_port`; every client's /24 is sent along.
+    pub fn start_for(zone: &str, server_port: u16) -> Unbound {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let port = free_port();
         let path = folder.path().display();
@@ -59,7 +63,7 @@ server:
   local-zone: "test." nodefault
   qname-minimisation: yes
 stub-zone:
-  name: "example.test."
+  name: "{zone}"
   stub-addr: 127.0.0.1@{server_port}
 remote-control:
   control-enable: no
@@ -85,7 +89,7 @@ remote-control:
     }
 
     /// What a client at this address is told, addresses only.
-    fn ask(&self, client: &str, name: &str, rtype: &str) -> String {
+    pub fn ask(&self, client: &str, name: &str, rtype: &str) -> String {
         let port = self.port.to_string();
         let arguments = ["@127.0.0.1", "-p", &port, "-b", client, "+time=10", "+tries=1", "+short", name, rtype];
         run("dig", &arguments).trim().to_owned()
