@@ -80,6 +80,18 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The same World at another present.
+    pub fn with(&self, present: Present) -> Snapshot {
+        Snapshot {
+            present,
+            world: self.world.clone(),
+            nsid: self.nsid.clone(),
+            cookies: self.cookies.clone(),
+            clock: self.clock,
+            turns: self.turns.clone(),
+        }
+    }
+
     /// The moment of one query.
     #[inline]
     pub fn moment(&self, seed: u64) -> Moment<'_> {

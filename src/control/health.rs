@@ -137,6 +137,7 @@ impl Control {
         let Some(mut changes) = self.changes() else { return };
         changes.mark_changed();
         let mut tick = tokio::time::interval(TICK);
+        let mut widening = tokio::task::spawn_blocking(|| ());
         loop {
             let changed = tokio::select! {
                 changed = changes.changed() => if changed.is_ok() { true } else { return },
@@ -146,6 +147,11 @@ impl Control {
             // Compiling would hold up the probes.
             let done = tokio::task::spawn_blocking(move || if changed { control.react() } else { control.tick() });
             let _ = done.await;
+            // The next change need not wait for this.
+            if widening.is_finished() {
+                let control = self.clone();
+                widening = tokio::task::spawn_blocking(move || control.widen());
+            }
         }
     }
 
@@ -217,18 +223,25 @@ impl Control {
         let folded = current.memory.fold(&facts);
         current.moving = folded.moving;
         if is_new || before.present.availability() != &folded.availability {
-            let present = Present::compile(&before.world, &folded.availability, Some(&before.present));
-            self.publish(Snapshot {
-                present,
-                world: before.world.clone(),
-                nsid: before.nsid.clone(),
-                cookies: before.cookies.clone(),
-                clock: before.clock,
-                turns: before.turns.clone(),
-            });
+            let present = Present::compile_at_once(&before.world, &folded.availability, Some(&before.present));
+            self.publish(before.with(present));
         }
         self.tell(current, &folded.availability);
         warn_of_certificates(current, &targets);
+    }
+
+    /// Publishes the present with its blocks as wide as can be, if it was published at once and nothing else was since.
+    /// While shares still change every second that waits.
+    fn widen(&self) {
+        let narrow = self.snapshot();
+        if !narrow.present.is_narrow() || self.current().moving {
+            return;
+        }
+        let present = narrow.present.widened(&narrow.world);
+        let _current = self.current();
+        if Arc::ptr_eq(&self.snapshot(), &narrow) {
+            self.publish(narrow.with(present));
+        }
     }
 
     fn changes(&self) -> Option<Receiver<u64>> {

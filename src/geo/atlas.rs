@@ -10,9 +10,9 @@ use super::address::Address;
 use super::builtin::Table;
 use super::database::Database;
 use super::error::GeoError;
-use super::layers::{Asn, Facts, Layer, Paint, PlaceTable, sweep};
+use super::layers::{Asn, Facts, Layer, Paint, Part, PlaceTable, sweep};
 use super::locations::{country_continent, country_point, subdivision_code};
-use super::ranges::{RangeList, Ranges};
+use super::ranges::{RangeBuilder, RangeList, Ranges};
 use super::record::Record;
 use super::special::UNROUTABLE;
 
@@ -112,6 +112,9 @@ pub struct Atlas {
     pub(super) sources: Vec<Source>,
 }
 
+/// Four fifths of the networks of a city database lie below this address; the rest and IPv6 are as much work.
+const HALF_OF_THE_WORK: u32 = 0xb000_0000;
+
 /// Databases, the operator's networks and the built-in table fit into [`Place::source`].
 const MOST_DATABASES: usize = 250;
 
@@ -143,18 +146,19 @@ impl Atlas {
     ) -> Result<Atlas, GeoError> {
         let useful = databases.iter().map(|_| AtomicBool::new(false)).collect();
         let plan = Plan { databases, useful, coarse_points, networks, builtin };
-        let (v4, v6) = std::thread::scope(|scope| {
-            let v6 = scope.spawn(|| plan.family::<u128>());
-            let v4 = plan.family::<u32>();
-            (v4, v6.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        let (lower, upper) = std::thread::scope(|scope| {
+            let upper = scope.spawn(|| plan.upper_half());
+            let lower = plan.part(Part { from: 0, until: Some(HALF_OF_THE_WORK) });
+            (lower, upper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
-        let ((mut places, v4), (places_v6, v6)) = (v4?, v6?);
+        let ((mut places, mut v4), (places_of_upper, upper_v4, v6)) = (lower?, upper?);
         plan.refuse_useless()?;
-        let numbers: Vec<PlaceId> =
-            (0..places_v6.places().len() as u32).map(|id| places.adopt(places_v6.places(), PlaceId(id))).collect();
+        let others = places_of_upper.places();
+        let numbers: Vec<PlaceId> = (0..others.len() as u32).map(|id| places.adopt(others, PlaceId(id))).collect();
+        upper_v4.iter().for_each(|(start, place)| v4.push(start, numbers[place.0 as usize]));
         let unchanged = (0..).zip(&numbers).all(|(old, new)| old == new.0);
         let v6 = if unchanged { v6 } else { v6.renumbered(|id| numbers[id.0 as usize]) };
-        Ok(Atlas { sources: plan.sources(), places: places.into_places(), v4, v6 })
+        Ok(Atlas { sources: plan.sources(), places: places.into_places(), v4: v4.finish(), v6 })
     }
 
     /// An atlas of one database in memory, without the built-in table; `path` is for messages.
@@ -231,17 +235,29 @@ struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    /// All layers of one address family, swept.
-    fn family<A: Address>(&self) -> Result<(PlaceTable, RangeList<A>), GeoError> {
+    /// What takes as long as the lower part of IPv4: the upper one and all of IPv6, in one table of places.
+    fn upper_half(&self) -> Result<(PlaceTable, RangeList<u32>, RangeList<u128>), GeoError> {
+        let places = RefCell::default();
+        let v6 = self.part_into(Part::default(), &places)?.finish();
+        let v4 = self.part_into(Part { from: HALF_OF_THE_WORK, until: None }, &places)?.finish();
+        Ok((places.into_inner(), v4, v6))
+    }
+
+    /// All layers of a part of one address family, swept.
+    fn part<A: Address>(&self, part: Part<A>) -> Result<(PlaceTable, RangeBuilder<A>), GeoError> {
+        let places = RefCell::default();
+        let ranges = self.part_into(part, &places)?;
+        Ok((places.into_inner(), ranges))
+    }
+
+    /// The same, with the places numbered in a table.
+    fn part_into<A: Address>(&self, part: Part<A>, places: &RefCell<PlaceTable>) -> Result<RangeBuilder<A>, GeoError> {
         let builtin = self.builtin.ranges();
-        let mut places = PlaceTable::default();
-        let top = [operator_layer(self.networks, &mut places), unroutable_layer()];
-        let bottom = self.builtin_layer(&builtin, &mut places);
-        // Places are numbered while the databases are walked, so their layers share the table with the sweep.
-        let places = RefCell::new(places);
+        let top = [operator_layer(self.networks, &mut places.borrow_mut()), unroutable_layer()];
+        let bottom = self.builtin_layer(&builtin, &mut places.borrow_mut());
         let middle = (1..).zip(self.databases).zip(&self.useful).map(|((source, database), useful)| {
             let coarse_points = self.coarse_points;
-            let places = &places;
+            // Places are numbered while the databases are walked, so their layers share the table with the sweep.
             let facts = move |record: Record<'_>| {
                 let (place, asn) = interpret(record, source, coarse_points);
                 let location = place.map(|place| places.borrow_mut().number(place));
@@ -250,11 +266,10 @@ impl Plan<'_> {
                 }
                 Facts { location, asn: asn.map_or(Asn::Silent, Asn::Number) }
             };
-            database.networks(facts).map(|networks| Box::new(networks) as Layer<'_, A>)
+            database.networks(part.from, facts).map(|networks| Box::new(networks) as Layer<'_, A>)
         });
         let middle = middle.collect::<Result<Vec<_>, _>>()?;
-        let ranges = sweep(top.into_iter().chain(middle).collect(), bottom, &places)?;
-        Ok((places.into_inner(), ranges))
+        sweep(part, top.into_iter().chain(middle).collect(), bottom, places)
     }
 
     fn refuse_useless(&self) -> Result<(), GeoError> {

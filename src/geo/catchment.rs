@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::atlas::{Atlas, PlaceId};
 use super::place::{Code, Place};
@@ -86,15 +87,22 @@ impl CatchmentRules {
 #[derive(Debug)]
 pub struct Catchment {
     classes: Vec<Tiers>,
-    table: AddressTable,
+    table: Arc<AddressTable>,
 }
+
+/// What every address comes to: a table of indices into the outcomes. Index [`UNROUTABLE`] means what the class of that
+/// name means.
+pub type Outcomes = (Arc<AddressTable>, Arc<[Outcome]>);
 
 impl Catchment {
     /// Sorts the whole address space into classes. IPv4 and IPv6 on a thread each.
     pub fn compile(rules: &CatchmentRules, atlas: &Atlas) -> Catchment {
         if !rules.depends_on_client() {
             let everybody = rules.rules.arrange(None, None);
-            return Catchment { classes: vec![everybody.clone(), everybody], table: AddressTable::uniform(1) };
+            return Catchment {
+                classes: vec![everybody.clone(), everybody],
+                table: Arc::new(AddressTable::uniform(1)),
+            };
         }
         let by_place = ClassesByPlace::new(rules, atlas);
         let tags = NetworkTags::new(&rules.fences);
@@ -110,7 +118,7 @@ impl Catchment {
             v4.ranges.into_iter().map(|(start, class)| (start, v4_renumbered.apply(class))),
             v6.ranges.into_iter().map(|(start, class)| (start, v6_renumbered.apply(class))),
         );
-        Catchment { classes: classes.list, table }
+        Catchment { classes: classes.list, table: Arc::new(table) }
     }
 
     /// The classes; [`UNROUTABLE`] is the first.
@@ -123,14 +131,16 @@ impl Catchment {
         self.table.len()
     }
 
-    /// What every address comes to when the candidates stand like this: a table of indices into the outcomes.
-    /// Index [`UNROUTABLE`] means what the class of that name means.
-    pub fn outcomes(
-        &self,
-        standing: &[Standing],
-        all_down: AllDown,
-        last_good: &[bool],
-    ) -> (AddressTable, Vec<Outcome>) {
+    /// What every address comes to when the candidates stand like this, an outcome for each class: as soon as can be,
+    /// with blocks that are often narrower than they could be.
+    pub fn outcomes_by_class(&self, standing: &[Standing], all_down: AllDown, last_good: &[bool]) -> Outcomes {
+        let outcome = |tiers: &Tiers| Outcome::resolve(tiers, standing, all_down, last_good);
+        (self.table.clone(), self.classes.iter().map(outcome).collect())
+    }
+
+    /// The same with each outcome once, and neighbours of one outcome in one block: the whole address space is gone
+    /// through.
+    pub fn outcomes(&self, standing: &[Standing], all_down: AllDown, last_good: &[bool]) -> Outcomes {
         let mut known: HashMap<Outcome, u32> = HashMap::new();
         let mut outcomes: Vec<Outcome> = Vec::new();
         let mut of_class = Vec::with_capacity(self.classes.len());
@@ -148,7 +158,7 @@ impl Catchment {
             self.table.ranges_v4().map(|(start, class)| (start, outcome_of(class))),
             self.table.ranges_v6().map(|(start, class)| (start, outcome_of(class))),
         );
-        (table, outcomes)
+        (Arc::new(table), outcomes.into())
     }
 
     /// Octets of memory held by the ranges.

@@ -13,7 +13,7 @@ use super::atlas::{Atlas, PlaceId, Source, SourceKind, useless};
 use super::builtin;
 use super::database::Database;
 use super::error::GeoError;
-use super::layers::{Asn, Facts, Layer, nothing, sweep};
+use super::layers::{Asn, Facts, Layer, Part, nothing, sweep};
 use super::locations::subdivision_code;
 use super::ranges::{RangeBuilder, RangeList};
 use super::record::Record;
@@ -71,7 +71,7 @@ fn source(database: &Database) -> Source {
 /// The cells of one address family; every network draws its cell a little towards itself.
 fn ranges<A: Address>(databases: &[Database], cells: &RefCell<Cells>) -> Result<RangeList<A>, GeoError> {
     let layers = databases.iter().map(|database| {
-        let networks = database.networks(|record| Seen::of(&record, &mut cells.borrow_mut()))?;
+        let networks = database.networks(A::default(), |record| Seen::of(&record, &mut cells.borrow_mut()))?;
         let drawn = networks.map(|network| {
             let (first, seen): (A, Seen) = network?;
             cells.borrow_mut().draw(seen);
@@ -80,7 +80,7 @@ fn ranges<A: Address>(databases: &[Database], cells: &RefCell<Cells>) -> Result<
         Ok(Box::new(drawn) as Layer<'_, A>)
     });
     let layers = layers.collect::<Result<Vec<_>, GeoError>>()?;
-    sweep(layers, nothing(), &RefCell::default())
+    sweep(Part::default(), layers, nothing(), &RefCell::default()).map(RangeBuilder::finish)
 }
 
 /// A record's cell and where its networks stand on the unit sphere.

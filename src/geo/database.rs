@@ -68,9 +68,9 @@ impl Database {
         UNIX_EPOCH.checked_add(Duration::from_secs(self.reader.metadata().build_epoch)).unwrap_or(UNIX_EPOCH)
     }
 
-    /// Every network of one address family in order, gaps included, each with what `interpret` makes of its record
+    /// Every network of one address family in order, from the one that holds `from` on, gaps included, each with what `interpret` makes of its record
     /// (called once per distinct record) or, in a gap, `V::default()`.
-    pub fn networks<'a, A, V, F>(&'a self, interpret: F) -> Result<Networks<'a, A, V, F>, GeoError>
+    pub fn networks<'a, A, V, F>(&'a self, from: A, interpret: F) -> Result<Networks<'a, A, V, F>, GeoError>
     where
         A: Address,
         V: Copy + Default,
@@ -81,7 +81,7 @@ impl Database {
             .map_err(|_| self.damaged_tree())?;
         Ok(Networks {
             database: self,
-            leaves: tree.leaves(),
+            leaves: tree.leaves(from),
             values: Values::new(self.file.as_ref().get(self.section..).unwrap_or_default()),
             nodes: metadata.node_count as usize,
             interpret,

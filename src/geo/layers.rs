@@ -13,7 +13,7 @@ use foldhash::{HashMap, HashMapExt};
 use super::address::Address;
 use super::atlas::PlaceId;
 use super::error::GeoError;
-use super::ranges::{RangeBuilder, RangeList};
+use super::ranges::RangeBuilder;
 use super::{Code, Place};
 
 /// What one layer says of a range.
@@ -129,6 +129,15 @@ impl<A: Address> Paint<A> {
     }
 }
 
+/// A part of the address space.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Part<A> {
+    /// Its first address.
+    pub from: A,
+    /// The first address behind it; `None`: it goes to the end.
+    pub until: Option<A>,
+}
+
 /// A layer that says nothing.
 pub fn nothing<A: Address>() -> Layer<'static, A> {
     Box::new(std::iter::empty())
@@ -140,16 +149,17 @@ pub fn nothing<A: Address>() -> Layer<'static, A> {
 /// `bottom` says nothing of AS numbers, and is asked only where no layer knows a place: what lies under a whole city
 /// database need not be looked at.
 pub fn sweep<A: Address>(
+    part: Part<A>,
     layers: Vec<Layer<'_, A>>,
     bottom: Layer<'_, A>,
     places: &RefCell<PlaceTable>,
-) -> Result<RangeList<A>, GeoError> {
+) -> Result<RangeBuilder<A>, GeoError> {
     let mut heads = layers.into_iter().map(Head::new).collect::<Result<Vec<_>, _>>()?;
     let mut bottom = Head::new(bottom)?;
     let mut with_asn = HashMap::new();
     let mut builder = RangeBuilder::default();
-    let mut start = Some(A::default());
-    while let Some(at) = start {
+    let mut start = Some(part.from);
+    while let Some(at) = start.filter(|&at| part.until.is_none_or(|until| at < until)) {
         start = None;
         for head in &mut heads {
             head.advance_to(at)?;
@@ -172,7 +182,7 @@ pub fn sweep<A: Address>(
         };
         builder.push(at, place);
     }
-    Ok(builder.finish())
+    Ok(builder)
 }
 
 /// Where the next change is, if this layer is the first to change.
@@ -267,7 +277,15 @@ mod tests {
                 strokes.iter().for_each(|stroke| paint.prefix(stroke.0, stroke.1, |_| facts(stroke)));
                 paint.layer()
             };
-            let list = sweep(layers.iter().map(painted).collect(), painted(&bottom), &places).unwrap();
+            let list = sweep(Part::default(), layers.iter().map(painted).collect(), painted(&bottom), &places).unwrap().finish();
+            // In two parts it comes to the same.
+            let cut = Some(128);
+            let parts = [Part { from: 0, until: cut }, Part { from: 128, until: None }];
+            let [mut lower, upper] = parts.map(|part| {
+                sweep(part, layers.iter().map(painted).collect(), painted(&bottom), &places).unwrap()
+            });
+            upper.finish().iter().for_each(|(start, place)| lower.push(start, place));
+            prop_assert_eq!(&lower.finish(), &list);
             let places = places.into_inner();
             layers.push(bottom);
             for address in (0..=256).chain([u32::MAX]) {
@@ -283,14 +301,17 @@ mod tests {
     fn an_error_of_a_layer_ends_the_sweep() {
         let bad: Layer<'_, u32> =
             Box::new([Ok((0, Facts::default())), Err(GeoError::new("x".as_ref(), "is bad"))].into_iter());
-        assert_eq!(sweep(vec![bad], nothing(), &RefCell::default()).unwrap_err().to_string(), "x: is bad");
+        assert_eq!(
+            sweep(Part::default(), vec![bad], nothing(), &RefCell::default()).unwrap_err().to_string(),
+            "x: is bad"
+        );
     }
 
     #[test]
     fn painting_to_the_last_address() {
         let mut paint = Paint::<u128>::default();
         paint.prefix(u128::MAX, 0, |_| Facts { location: Some(PlaceId::UNROUTABLE), asn: Asn::Silent });
-        let list = sweep(vec![paint.layer()], nothing(), &RefCell::default()).unwrap();
+        let list = sweep(Part::default(), vec![paint.layer()], nothing(), &RefCell::default()).unwrap().finish();
         assert_eq!(list.find(7), (PlaceId::UNROUTABLE, 0, u128::MAX));
     }
 }

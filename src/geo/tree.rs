@@ -31,9 +31,10 @@ impl<'a> Tree<'a> {
         Ok(Tree { octets: file.get(..length).ok_or(DamagedTree)?, nodes, node_size, wide: ip_version == 6 })
     }
 
-    /// Every leaf of one address family in order: its first address and its record, `None` where there is no data.
-    /// IPv4 seen through IPv6 addresses is left out: those are translated before any look-up.
-    pub fn leaves<A: Address>(self) -> Leaves<'a, A> {
+    /// Every leaf of one address family in order, from the one that holds `from` on: its first address and its record,
+    /// `None` where there is no data. IPv4 seen through IPv6 addresses is left out: those are translated before any
+    /// look-up.
+    pub fn leaves<A: Address>(self, from: A) -> Leaves<'a, A> {
         let embedded = if self.wide { self.embedded_root() } else { None };
         let (root, alias) = match (A::BITS, self.wide) {
             (32, false) => (Some(0), None),
@@ -41,8 +42,11 @@ impl<'a> Tree<'a> {
             (_, true) => (Some(0), embedded),
             (_, false) => (None, None),
         };
-        let stack = root.filter(|_| self.nodes > 0).map(|node| Pending { node, depth: 0, first: A::default() });
-        Leaves { tree: self, alias, stack: stack.into_iter().collect(), left: u64::from(self.nodes) * 2 + 2 }
+        let mut leaves = Leaves { tree: self, alias, stack: Vec::new(), left: u64::from(self.nodes) * 2 + 2 };
+        if let Some(node) = root.filter(|_| self.nodes > 0) {
+            leaves.descend(Pending { node, depth: 0, first: A::default() }, from);
+        }
+        leaves
     }
 
     /// The node of ::/96, if the tree goes that deep.
@@ -85,6 +89,24 @@ struct Pending<A> {
     first: A,
 }
 
+impl<A: Address> Leaves<'_, A> {
+    /// Puts on the stack what is left of `at` from an address on: the leaf that holds it, and every upper half beside
+    /// the way to it.
+    fn descend(&mut self, mut at: Pending<A>, from: A) {
+        while at.first < from && at.node < self.tree.nodes && Some(at.node) != self.alias && at.depth < A::BITS {
+            let Some([lower, upper]) = self.tree.children(at.node) else { break };
+            let half = Pending { node: upper, depth: at.depth + 1, first: at.first.upper_half(at.depth) };
+            if from < half.first {
+                self.stack.push(half);
+                at = Pending { node: lower, depth: at.depth + 1, first: at.first };
+            } else {
+                at = half;
+            }
+        }
+        self.stack.push(at);
+    }
+}
+
 impl<A: Address> Iterator for Leaves<'_, A> {
     type Item = Result<(A, Option<u32>), DamagedTree>;
 
@@ -117,9 +139,21 @@ mod tests {
     #[test]
     fn leaves_come_in_order_with_their_gaps() {
         let file = octets(&[[1, 20], [2, 21]]);
-        let leaves: Vec<_> = Tree::new(&file, 2, 24, 4).unwrap().leaves::<u32>().map(Result::unwrap).collect();
+        let leaves: Vec<_> = Tree::new(&file, 2, 24, 4).unwrap().leaves(0u32).map(Result::unwrap).collect();
         assert_eq!(leaves, [(0, None), (1 << 30, Some(21)), (1 << 31, Some(20))]);
-        assert_eq!(Tree::new(&file, 2, 24, 4).unwrap().leaves::<u128>().count(), 0);
+        assert_eq!(Tree::new(&file, 2, 24, 4).unwrap().leaves(0u128).count(), 0);
+    }
+
+    #[test]
+    fn leaves_from_an_address_on_are_the_last_ones_of_all() {
+        let file = octets(&[[1, 20], [2, 21], [22, 3], [4, 23], [24, 25]]);
+        let tree = Tree::new(&file, 5, 24, 4).unwrap();
+        let all: Vec<_> = tree.leaves(0u32).map(Result::unwrap).collect();
+        let edges = all.iter().flat_map(|(first, _)| [first.saturating_sub(1), *first, first + 1]);
+        for from in edges.chain([u32::MAX]) {
+            let expected: Vec<_> = all[all.partition_point(|(first, _)| *first <= from) - 1..].to_vec();
+            assert_eq!(tree.leaves(from).map(Result::unwrap).collect::<Vec<_>>(), expected, "from {from:x}");
+        }
     }
 
     #[test]
@@ -136,11 +170,11 @@ mod tests {
     fn a_tree_that_shares_its_nodes_is_given_up_soon() {
         let nodes: Vec<[u32; 2]> = (1..=100).map(|next| [next, next]).collect();
         let file = octets(&nodes);
-        let mut leaves = Tree::new(&file, 100, 24, 6).unwrap().leaves::<u128>();
+        let mut leaves = Tree::new(&file, 100, 24, 6).unwrap().leaves(0u128);
         let seen = leaves.by_ref().take(1_000).filter(Result::is_ok).count();
         assert!(seen < 300, "{seen} leaves");
         let circle = octets(&[[0, 0]]);
-        assert!(Tree::new(&circle, 1, 24, 4).unwrap().leaves::<u32>().any(|leaf| leaf.is_err()));
+        assert!(Tree::new(&circle, 1, 24, 4).unwrap().leaves(0u32).any(|leaf| leaf.is_err()));
     }
 
     #[test]

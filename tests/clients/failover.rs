@@ -134,10 +134,6 @@ impl Site {
     }
 
     fn nginx(&self) -> Process {
-        // One process: the master alone would leave its worker behind.
-        let config = self.path("fra/nginx.conf");
-        let text = fs::read_to_string(&config).expect("it was written");
-        fs::write(&config, text.replace("daemon off;", "daemon off; master_process off;")).expect("it can be");
         let prefix = format!("{}/", self.folder.path().display());
         self.run("nginx", &["-p", &prefix, "-c", "fra/nginx.conf"], false)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::World;
 use super::services::{EndpointData, Family, Service, View};
 use crate::geo::AddressTable;
-use crate::geo::catchment::Catchment;
+use crate::geo::catchment::{Catchment, Outcomes};
 use crate::steering::outcome::Standing;
 use crate::steering::{AllDown, Outcome, Pool, Share, Stage};
 
@@ -109,7 +109,17 @@ pub struct PresentView {
 }
 
 /// Outcome tables: one for each catchment, standing of its candidates and all-down rule.
-type Tables = HashMap<TableKey, (Arc<AddressTable>, Arc<[Outcome]>)>;
+type Tables = HashMap<TableKey, Table>;
+
+#[derive(Debug, Clone)]
+struct Table {
+    outcomes: Outcomes,
+    /// Blocks are as wide as the outcomes allow.
+    wide: bool,
+}
+
+/// How tables are made that are not known yet.
+type Make = fn(&Catchment, &TableKey) -> Table;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct TableKey {
@@ -123,13 +133,42 @@ struct TableKey {
 impl Present {
     /// Works out the present. Tables that `before` has for the same World are shared, not computed again.
     pub fn compile(world: &World, availability: &Availability, before: Option<&Present>) -> Present {
+        Present::build(world, availability, before, wide)
+    }
+
+    /// The same within milliseconds, however large the map: the blocks of what has changed are narrower than they could
+    /// be until [`Present::widened`].
+    pub fn compile_at_once(world: &World, availability: &Availability, before: Option<&Present>) -> Present {
+        Present::build(world, availability, before, at_once)
+    }
+
+    /// Whether some blocks are narrower than they could be.
+    pub fn is_narrow(&self) -> bool {
+        self.tables.values().any(|table| !table.wide)
+    }
+
+    /// The same present with every block as wide as can be.
+    pub fn widened(&self, world: &World) -> Present {
+        Present::build(world, &self.availability, Some(self), wide)
+    }
+
+    fn build(world: &World, availability: &Availability, before: Option<&Present>, make: Make) -> Present {
         let mut tables = Tables::new();
         let services = world.services.iter().enumerate().map(|(index, service)| {
             let now = availability.services.get(index);
             PresentService {
                 ttl: now.and_then(|now| now.ttl).unwrap_or(service.ttl),
                 views: [Family::V4, Family::V6].map(|family| {
-                    service.view(family).map(|view| PresentView::compile(service, view, now, &mut tables, before))
+                    let table = |view: &View, key: TableKey| {
+                        let known = || before.and_then(|before| before.tables.get(&key)).filter(|known| known.wide);
+                        let made = known().cloned();
+                        let table = tables.entry(key);
+                        table
+                            .or_insert_with_key(|key| made.unwrap_or_else(|| make(&view.catchment, key)))
+                            .outcomes
+                            .clone()
+                    };
+                    service.view(family).map(|view| PresentView::compile(service, view, now, table))
                 }),
             }
         });
@@ -175,8 +214,7 @@ impl PresentView {
         service: &Service,
         view: &View,
         now: Option<&ServiceAvailability>,
-        tables: &mut Tables,
-        before: Option<&Present>,
+        table: impl FnOnce(&View, TableKey) -> Outcomes,
     ) -> PresentView {
         let live: Vec<Vec<usize>> =
             (0..view.regions.len()).map(|position| live_endpoints(view, now, position)).collect();
@@ -185,10 +223,7 @@ impl PresentView {
         let last_good = view.regions.iter().map(|region| region_now(region.listed).is_none_or(|now| now.last_good));
         let (all_down, last_good) = without_drained(service.all_down, last_good.collect(), &drained_of(view, now));
         let key = TableKey { catchment: Arc::as_ptr(&view.catchment) as usize, standing, all_down, last_good };
-        let known = before.and_then(|before| before.tables.get(&key).cloned());
-        let entry = tables.entry(key);
-        let (table, outcomes) =
-            entry.or_insert_with_key(|key| known.unwrap_or_else(|| outcomes(&view.catchment, key))).clone();
+        let (table, outcomes) = table(view, key);
         let endpoints = |position: usize| view.regions.get(position).map_or(&[][..], |region| &region.endpoints);
         let weights = |(position, live): (usize, &Vec<usize>)| {
             let weights = view.regions.get(position).and_then(|region| weights_now(now, region.listed));
@@ -244,9 +279,12 @@ fn is_drained(view: &View, now: Option<&ServiceAvailability>, position: usize, e
     now.drained || listed.and_then(|at| now.drained_endpoints.get(at)).copied().unwrap_or(false)
 }
 
-fn outcomes(catchment: &Catchment, key: &TableKey) -> (Arc<AddressTable>, Arc<[Outcome]>) {
-    let (table, outcomes) = catchment.outcomes(&key.standing, key.all_down, &key.last_good);
-    (Arc::new(table), outcomes.into())
+fn wide(catchment: &Catchment, key: &TableKey) -> Table {
+    Table { outcomes: catchment.outcomes(&key.standing, key.all_down, &key.last_good), wide: true }
+}
+
+fn at_once(catchment: &Catchment, key: &TableKey) -> Table {
+    Table { outcomes: catchment.outcomes_by_class(&key.standing, key.all_down, &key.last_good), wide: false }
 }
 
 /// Share and weight of each candidate; a region whose endpoints are all out takes nobody.

@@ -1,0 +1,177 @@
+//! What health costs: ten thousand checks, and a flip that concerns every service.
+//!
+//! `cargo bench --bench health`: probes 10,000 addresses by HTTP every 10 seconds for half a minute, all on loopback and
+//! answered by a process of its own; then flips one of 20 regions of 1,000 services to and fro.
+
+use std::hint::black_box;
+use std::io::{BufRead, BufReader};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use meridian::answer::world::{Availability, Present};
+use meridian::health::check::{Check, Expect, Http, Method, Probe, Target};
+use meridian::health::monitor::Monitor;
+use meridian::health::probe::{Prober, Trust};
+use meridian::health::state::Verdicts;
+use meridian::health::verdict::{Rules, Verdict};
+use meridian::steering::Share;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const CHECKS: u32 = 10_000;
+const INTERVAL: Duration = Duration::from_secs(10);
+const WATCHED: Duration = Duration::from_secs(30);
+const IN_FLIGHT: usize = 256;
+const SERVICES: usize = 1000;
+const REGIONS: usize = 20;
+const FLIPS: u32 = 50;
+
+fn main() {
+    if std::env::args().any(|word| word == "answer") {
+        return answer();
+    }
+    check();
+    flip();
+}
+
+/// One thread for the monitor, as on one core.
+fn check() {
+    let mut answering = Answering::start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let (trust, _) = Trust::of_the_system().expect("roots of trust");
+        let monitor =
+            Monitor::start(Arc::new(Prober::new(trust)), targets(answering.port()), &Verdicts::new(), IN_FLIGHT);
+        monitor.first_round().await;
+        let begin = Instant::now();
+        while monitor.health().targets.values().any(|target| target.last.is_none()) {
+            assert!(begin.elapsed() < Duration::from_secs(60), "not every address was probed within a minute");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        let (before, begin) = (processor_time(), Instant::now());
+        tokio::time::sleep(WATCHED).await;
+        let used = (processor_time() - before).as_secs_f64() / begin.elapsed().as_secs_f64();
+        let up = monitor.health().targets.values().filter(|target| target.verdict == Verdict::Up).count();
+        println!(
+            "{CHECKS} checks at {INTERVAL:?}: {:.0} % of one core, {} MB resident, {up} up",
+            used * 100.0,
+            resident()
+        );
+    });
+}
+
+fn targets(port: u16) -> Vec<Target> {
+    let expect = Expect::default();
+    let http = Http { tls: None, method: Method::Get, path: "/health".to_owned(), host: None, expect };
+    let rules = Rules { interval: INTERVAL, ..Rules::default() };
+    let check = Arc::new(Check { name: "web".into(), rules, probe: Probe::Http(http) });
+    // 127.1.0.0 and on.
+    let address = |number: u32| SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits(0x7f01_0000 + number)), port);
+    (0..CHECKS).map(|number| Target { address: address(number), check: check.clone() }).collect()
+}
+
+/// The process that answers: on every loopback address at one port.
+struct Answering(Child);
+
+impl Answering {
+    fn start() -> Answering {
+        let program = std::env::current_exe().expect("this program");
+        let child = Command::new(program).arg("answer").stdout(Stdio::piped()).spawn();
+        Answering(child.expect("this program runs"))
+    }
+
+    fn port(&mut self) -> u16 {
+        let mut line = String::new();
+        let out = self.0.stdout.take().expect("piped");
+        BufReader::new(out).read_line(&mut line).expect("a line");
+        line.trim().parse().expect("a port")
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn answer() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.expect("a free port");
+        println!("{}", listener.local_addr().expect("bound").port());
+        loop {
+            let Ok((mut stream, _)) = listener.accept().await else { continue };
+            tokio::spawn(async move {
+                let mut buffer = [0; 1024];
+                let _ = stream.read(&mut buffer).await;
+                let _ =
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n").await;
+            });
+        }
+    });
+}
+
+/// The first region of every service goes and comes.
+fn flip() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("meridian.toml");
+    std::fs::create_dir(folder.path().join("zones")).expect("made");
+    std::fs::write(
+        folder.path().join("zones/example.com.zone"),
+        "$TTL 60\n@ SOA ns h 1 2 3 4 5\n NS ns\nns A 192.0.2.1\n",
+    )
+    .expect("written");
+    std::fs::write(&file, configuration()).expect("written");
+    let loaded = meridian::control::load(&file, None).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    let (world, mut availability) = (&loaded.snapshot.world, Availability::all_up(&loaded.config));
+    let mut present = Present::compile(world, &availability, None);
+    let begin = Instant::now();
+    for number in 0..FLIPS {
+        let share = if number % 2 == 0 { Share::NONE } else { Share::ALL };
+        availability.services.iter_mut().for_each(|service| service.regions[0].share = share);
+        present = black_box(Present::compile_at_once(world, &availability, Some(&present)));
+    }
+    println!("a flip of {SERVICES} services with {REGIONS} regions: {:.1?}", begin.elapsed() / FLIPS);
+    let begin = Instant::now();
+    black_box(present.widened(world));
+    println!("its blocks as wide as can be, some time after: {:.1?}", begin.elapsed());
+}
+
+/// Every service has another set of weights of endpoints, and four rules of order are spread among them.
+fn configuration() -> String {
+    let mut text = String::new();
+    for region in 0..REGIONS {
+        let (latitude, longitude) = (region as f64 * 6.0 - 55.0, region as f64 * 17.0 - 170.0);
+        text.push_str(&format!("[regions.r{region}]\nlocation = [{latitude}, {longitude}]\n"));
+    }
+    for service in 0..SERVICES {
+        let band = service % 4 * 5;
+        text.push_str(&format!(
+            "[[services]]\nname = \"s{service}.example.com\"\nband = \"{band}%\"\n[services.endpoints]\n"
+        ));
+        for region in 0..REGIONS {
+            text.push_str(&format!("r{region} = [\"10.{region}.{}.{}\"]\n", service / 250, service % 250 + 1));
+        }
+    }
+    text
+}
+
+fn processor_time() -> Duration {
+    // SAFETY: an integer structure that the call fills in.
+    let usage = unsafe {
+        let mut usage = std::mem::zeroed::<libc::rusage>();
+        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
+        usage
+    };
+    let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
+    time(usage.ru_utime) + time(usage.ru_stime)
+}
+
+/// Megabytes.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) / 1024
+}
