@@ -221,8 +221,7 @@ impl Control {
             self.publish(Snapshot {
                 present,
                 world: before.world.clone(),
-                nsid: before.nsid.clone(),
-                cookies: before.cookies.clone(),
+                policy: before.policy.clone(),
                 clock: before.clock,
                 turns: before.turns.clone(),
             });

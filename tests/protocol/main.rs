@@ -17,6 +17,7 @@ mod rfc6672;
 mod rfc6891;
 mod rfc7766;
 mod rfc7871;
+mod rfc7873;
 mod rfc8482;
 mod rfc9619;
 
