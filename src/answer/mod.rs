@@ -3,6 +3,15 @@
 //! A reply is a function of (query octets, client address, [`Moment`]). Nothing in here allocates, locks, logs,
 //! spawns, or reads a clock.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+#[allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "compiled off the query path"
+)]
 pub mod world;
 
 pub mod client;
@@ -15,6 +24,13 @@ mod chaos;
 
 pub mod policy;
 
+#[allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "for people, off the query path"
+)]
 pub mod explain;
 
 use std::net::IpAddr;

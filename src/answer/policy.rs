@@ -28,6 +28,11 @@ pub struct Policy {
     pub limits: Option<Limits>,
 }
 
+/// Load of one answer.
+pub const ANSWER: u32 = 16;
+/// Beats in a second.
+const BEATS: f64 = 10.0;
+
 /// How often one network is answered over UDP.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -35,6 +40,30 @@ pub struct Limits {
     pub rates: RateLimits,
     /// Who is answered as often as he asks.
     pub exempt: Networks,
+    /// Most load of one address.
+    pub most: u32,
+    /// What is left of a load after 1, 2, 4, 8 and so on beats, in parts of 2^32.
+    decay: [u32; 16],
+}
+
+impl Limits {
+    /// A load at its most falls by the rate: whoever asks all the time is answered that often.
+    pub fn of(rates: &RateLimits) -> Limits {
+        let beat = 1.0 - f64::from(rates.rate) / BEATS / f64::from(rates.burst.max(rates.rate).max(1));
+        let decay = std::array::from_fn(|power| (beat.powi(1 << power) * 4_294_967_296.0) as u32);
+        let most = rates.burst.saturating_mul(ANSWER);
+        Limits { rates: rates.clone(), exempt: Networks::of(&rates.exempt), most, decay }
+    }
+
+    /// What is left of a load after so many beats (tenths of a second).
+    #[inline]
+    pub fn decayed(&self, load: u32, beats: u16) -> u32 {
+        if beats == 0 {
+            return load;
+        }
+        let passed = self.decay.iter().enumerate().filter(|(power, _)| beats >> power & 1 == 1);
+        passed.fold(load, |load, (_, part)| ((u64::from(load) * u64::from(*part)) >> 32) as u32)
+    }
 }
 
 impl Default for Policy {
@@ -58,8 +87,6 @@ impl Policy {
     pub fn of(config: &Config, cookies: Option<Secrets>) -> Policy {
         let text = |text: &Option<String>| text.as_ref().map(|text| text.as_bytes().into());
         let server = &config.server;
-        let limits =
-            config.limits.as_ref().map(|rates| Limits { rates: rates.clone(), exempt: Networks::of(&rates.exempt) });
         Policy {
             nsid: text(&server.nsid),
             cookies,
@@ -68,7 +95,7 @@ impl Policy {
             unverified_payload: server.max_nocookie_response.unwrap_or(UDP_PAYLOAD),
             keepalive: u16::try_from(server.tcp_idle.as_millis() / 100).unwrap_or(u16::MAX),
             access: Access::of(&server.allow, &server.deny, &server.drop),
-            limits,
+            limits: config.limits.as_ref().map(Limits::of),
         }
     }
 }

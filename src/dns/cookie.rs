@@ -129,7 +129,7 @@ impl Secrets {
         let (Some(server), Some(age)) = (&sent.server, age) else { return self.fresh(sent, address, now, false) };
         let current = self.making.made(&sent.client, server, address);
         let verified = current || self.known.as_ref().is_some_and(|known| known.made(&sent.client, server, address));
-        if !current || age > RENEWED || age < 0 {
+        if !current || !(0..=RENEWED).contains(&age) {
             return self.fresh(sent, address, now, verified);
         }
         let mut octets = [0; WHOLE];

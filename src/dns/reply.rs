@@ -268,7 +268,8 @@ impl<'b> Reply<'b> {
         *header = record_header(owner, rtype, ttl, N as u16);
         *data.first_chunk_mut::<N>().ok_or(Full)? = *address;
         self.length = end;
-        self.counts[Section::Answer as usize] += 1;
+        let [answers, ..] = &mut self.counts;
+        *answers += 1;
         Ok(())
     }
 
