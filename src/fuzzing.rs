@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::answer::{Snapshot, Transport, answer as answer_message};
 use crate::control::load::{compile, snapshot};
+use crate::dns::cookie::{Secret, Secrets};
 use crate::dns::{ClientSubnet, Scratch, query as parser};
 use crate::geo::Atlas;
 use crate::{config, zone};
@@ -106,7 +107,8 @@ fn world() -> Snapshot {
     let zones = zones.unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
     let (world, _) =
         compile(&config, zones, Arc::new(Atlas::empty())).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
-    snapshot(&config, world)
+    let secret = Secret::new([7; 16]);
+    snapshot(&config, world, Some(Secrets::new(secret, None)))
 }
 
 const CONFIGURATION: &str = r#"

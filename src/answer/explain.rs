@@ -225,6 +225,7 @@ fn notes(explanation: &Explanation, question: &Question, subnet_used: bool, expl
 pub fn word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Dropped => "dropped",
+        Verdict::Limited => "limited",
         Verdict::Malformed => "malformed",
         Verdict::NotImplemented => "not-implemented",
         Verdict::BadVersion => "bad-version",

@@ -3,6 +3,15 @@
 //! A reply is a function of (query octets, client address, [`Moment`]). Nothing in here allocates, locks, logs,
 //! spawns, or reads a clock.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+#[allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "compiled off the query path"
+)]
 pub mod world;
 
 pub mod client;
@@ -11,16 +20,28 @@ mod steered;
 
 mod solve;
 
+mod chaos;
+
+pub mod policy;
+
+#[allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "for people, off the query path"
+)]
 pub mod explain;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::dns::cookie::{self, Secret};
+use crate::dns::edns::Requests;
 use crate::dns::query::{self, Scratch};
-use crate::dns::reply::{self, Reply, ReplyOpt};
+use crate::dns::reply::{self, ExtendedError, Extras, Reply, ReplyOpt};
 use crate::dns::{Query, Rcode, Reject, UDP_PAYLOAD, UDP_PLAIN};
+use policy::Policy;
 use solve::Solver;
 use world::{Present, World};
 
@@ -69,10 +90,8 @@ pub struct Snapshot {
     pub world: Arc<World>,
     /// What they come to now.
     pub present: Present,
-    /// What NSID answers (RFC 5001), at most 255 octets.
-    pub nsid: Option<Box<[u8]>>,
-    /// What server cookies are made with; `None`: cookies are off.
-    pub cookies: Option<Secret>,
+    /// What the operator allows.
+    pub policy: Arc<Policy>,
     /// Seconds since 1970, modulo 2^32, kept true by whoever publishes.
     pub clock: &'static AtomicU32,
     /// Goes on from snapshot to snapshot of one World.
@@ -85,8 +104,7 @@ impl Snapshot {
         Snapshot {
             present,
             world: self.world.clone(),
-            nsid: self.nsid.clone(),
-            cookies: self.cookies.clone(),
+            policy: self.policy.clone(),
             clock: self.clock,
             turns: self.turns.clone(),
         }
@@ -114,6 +132,8 @@ pub enum Transport {
 pub enum Verdict {
     /// Nothing was sent.
     Dropped,
+    /// Its network has been answered often enough: nothing was sent, or TC and no records.
+    Limited,
     /// FORMERR
     Malformed,
     /// NOTIMP
@@ -138,11 +158,12 @@ pub enum Verdict {
 
 impl Verdict {
     /// How many there are.
-    pub const COUNT: usize = 11;
+    pub const COUNT: usize = 12;
 
     /// Every one, in the order of their numbers.
     pub const ALL: [Verdict; Verdict::COUNT] = [
         Verdict::Dropped,
+        Verdict::Limited,
         Verdict::Malformed,
         Verdict::NotImplemented,
         Verdict::BadVersion,
@@ -163,6 +184,13 @@ pub struct Answered {
     pub length: usize,
     /// What became of the query.
     pub verdict: Verdict,
+    /// A cookie of ours shows that the address is no forgery.
+    pub verified: bool,
+}
+
+impl Answered {
+    /// Nothing is to be sent.
+    pub const NOTHING: Answered = Answered { length: 0, verdict: Verdict::Dropped, verified: false };
 }
 
 /// Answers one message from `source` into `buffer`, which is not longer than a reply may be.
@@ -179,7 +207,7 @@ pub fn answer(
 ) -> Answered {
     match query::parse(message, scratch) {
         Ok(query) => reply_to(message, &query, source, transport, moment, buffer),
-        Err(reject) => refuse(message, reject, buffer),
+        Err(reject) => refuse(message, reject, source, moment, buffer),
     }
 }
 
@@ -189,17 +217,31 @@ fn id_and_flags(message: &[u8]) -> [u8; 4] {
 }
 
 #[cold]
-fn refuse(message: &[u8], reject: Reject, buffer: &mut [u8]) -> Answered {
-    let Reject::Reply { rcode, edns } = reject else {
-        return Answered { length: 0, verdict: Verdict::Dropped };
-    };
+fn refuse(message: &[u8], reject: Reject, source: IpAddr, moment: &Moment<'_>, buffer: &mut [u8]) -> Answered {
+    let Reject::Reply { rcode, edns } = reject else { return Answered::NOTHING };
+    if let Some(answered) = give_cookie(message, source, moment, buffer) {
+        return answered;
+    }
     let length = reply::bare(buffer, id_and_flags(message), rcode, edns);
     let verdict = match rcode {
         Rcode::NotImp => Verdict::NotImplemented,
         Rcode::BadVers => Verdict::BadVersion,
         _ => Verdict::Malformed,
     };
-    Answered { length, verdict }
+    Answered { length, verdict, verified: false }
+}
+
+/// Answers a query for nothing but a cookie (RFC 7873 section 5.4).
+fn give_cookie(message: &[u8], source: IpAddr, moment: &Moment<'_>, buffer: &mut [u8]) -> Option<Answered> {
+    let edns = query::parse_cookie_only(message)?;
+    let (extras, verified) = grant(edns.requests()?, source, Transport::Udp, moment);
+    let opt = ReplyOpt::owed(Some(&edns)).with(&extras);
+    let presented = edns.requests().and_then(|requests| requests.cookie).is_some_and(|cookie| cookie.has_server);
+    let size = buffer.len().min(usize::from(UDP_PLAIN));
+    let mut reply = Reply::start(buffer, &[], size, opt.size()).ok().filter(|_| extras.cookie.is_some())?;
+    reply.rcode = if presented && !verified { Rcode::BadCookie } else { Rcode::NoError };
+    let length = reply.finish(id_and_flags(message), 0, &opt, 0);
+    Some(Answered { length, verdict: Verdict::Static, verified })
 }
 
 #[inline(always)]
@@ -211,31 +253,116 @@ fn reply_to(
     moment: &Moment<'_>,
     buffer: &mut [u8],
 ) -> Answered {
-    let cookie = cookie_for(query, source, moment);
-    let opt = ReplyOpt::owed(query.edns, moment.snapshot.nsid.as_deref(), cookie.as_ref());
-    let size = most_octets(query, transport);
+    let extras;
+    let mut verified = false;
+    let mut opt = ReplyOpt::owed(query.edns);
+    if let Some(requests) = query.edns.and_then(|edns| edns.requests()) {
+        (extras, verified) = grant(requests, source, transport, moment);
+        opt = opt.with(&extras);
+    }
+    let size = most_octets(query, transport, verified, &moment.snapshot.policy);
     let Ok(mut reply) = Reply::start(buffer, query.question.octets, size, opt.size()) else {
         // Only a buffer that is too short to hold the question and OPT comes here.
-        return Answered { length: 0, verdict: Verdict::Dropped };
+        return Answered::NOTHING;
     };
     let (verdict, scope) = Solver::new(moment, query, source, &mut reply).solve();
-    Answered { length: reply.finish(id_and_flags(message), 1, &opt, scope), verdict }
+    let length = match reply.error {
+        None => reply.finish(id_and_flags(message), 1, &opt, scope),
+        Some(error) => finish_with(error, reply, message, &opt, scope),
+    };
+    Answered { length, verdict, verified }
 }
 
-/// The cookie to give, if the client sent its part and cookies are on.
-#[inline]
-fn cookie_for(query: &Query<'_>, source: IpAddr, moment: &Moment<'_>) -> Option<[u8; cookie::WHOLE]> {
-    let client = query.edns?.cookie.as_ref()?;
-    let secret = moment.snapshot.cookies.as_ref()?;
-    Some(secret.cookie(client, source, moment.snapshot.clock.load(Ordering::Relaxed)))
+/// The reply with a word about why it is what it is, if there is room for it.
+#[cold]
+fn finish_with(error: &ExtendedError, mut reply: Reply<'_>, message: &[u8], opt: &ReplyOpt<'_>, scope: u8) -> usize {
+    let extras = Extras { error: Some(*error), ..opt.extras() };
+    let larger = opt.with(&extras);
+    let fits = reply.make_room(opt.size(), larger.size()).is_ok();
+    reply.finish(id_and_flags(message), 1, if fits { &larger } else { opt }, scope)
+}
+
+/// What is given to a client that wants options, and whether its cookie is good.
+#[cold]
+fn grant<'m>(requests: &Requests, source: IpAddr, transport: Transport, moment: &Moment<'m>) -> (Extras<'m>, bool) {
+    let policy = &moment.snapshot.policy;
+    let secrets = policy.cookies.as_ref();
+    let clock = moment.snapshot.clock;
+    let given =
+        requests.cookie.zip(secrets).map(|(sent, secrets)| secrets.give(&sent, source, clock.load(Ordering::Relaxed)));
+    let extras = Extras {
+        nsid: policy.nsid.as_deref().filter(|_| requests.nsid),
+        cookie: given.map(|given| given.octets),
+        keepalive: (requests.keepalive && transport == Transport::Stream).then_some(policy.keepalive),
+        error: None,
+    };
+    (extras, given.is_some_and(|given| given.verified))
 }
 
 /// How long the reply may be (RFC 6891 section 6.2.3: less than 512 means 512).
 #[inline]
-fn most_octets(query: &Query<'_>, transport: Transport) -> usize {
+fn most_octets(query: &Query<'_>, transport: Transport, verified: bool, policy: &Policy) -> usize {
     match (transport, query.edns) {
         (Transport::Stream, _) => usize::from(u16::MAX),
         (Transport::Udp, None) => usize::from(UDP_PLAIN),
-        (Transport::Udp, Some(edns)) => usize::from(edns.payload.clamp(UDP_PLAIN, UDP_PAYLOAD)),
+        (Transport::Udp, Some(edns)) => {
+            let most = if verified { UDP_PAYLOAD } else { policy.unverified_payload };
+            usize::from(edns.payload.min(most).max(UDP_PLAIN))
+        }
     }
+}
+
+/// Tells a client that it may not ask (REFUSED, and RFC 8914 section 4.19).
+#[cold]
+pub fn prohibit(
+    message: &[u8],
+    source: IpAddr,
+    transport: Transport,
+    moment: &Moment<'_>,
+    scratch: &mut Scratch,
+    buffer: &mut [u8],
+) -> Answered {
+    let query = match query::parse(message, scratch) {
+        Ok(query) => query,
+        Err(reject) => return refuse(message, reject, source, moment, buffer),
+    };
+    let mut extras = query
+        .edns
+        .and_then(|edns| edns.requests())
+        .map_or_else(Extras::default, |requests| grant(requests, source, transport, moment).0);
+    extras.error = Some(ExtendedError::PROHIBITED);
+    let length = without_records(message, &query, &extras, Rcode::Refused, buffer);
+    Answered { length, verdict: Verdict::Refused, verified: false }
+}
+
+/// Answers over UDP to a network that has been answered often enough: in full if a cookie of ours shows that the
+/// address is no forgery, else with TC and no records (the client may come over TCP), or not at all.
+#[cold]
+pub fn answer_limited(
+    message: &[u8],
+    source: IpAddr,
+    moment: &Moment<'_>,
+    scratch: &mut Scratch,
+    buffer: &mut [u8],
+    truncated: bool,
+) -> Answered {
+    let limited = |length| Answered { length, verdict: Verdict::Limited, verified: false };
+    let Ok(query) = query::parse(message, scratch) else { return limited(0) };
+    let requests = query.edns.and_then(|edns| edns.requests());
+    let (extras, verified) =
+        requests.map_or_else(Default::default, |requests| grant(requests, source, Transport::Udp, moment));
+    if verified {
+        return answer(message, source, Transport::Udp, moment, scratch, buffer);
+    }
+    limited(if truncated { without_records(message, &query, &extras, Rcode::NoError, buffer) } else { 0 })
+}
+
+/// A reply that echoes the question and has no records; with NOERROR it says TC.
+fn without_records(message: &[u8], query: &Query<'_>, extras: &Extras<'_>, rcode: Rcode, buffer: &mut [u8]) -> usize {
+    let opt = ReplyOpt::owed(query.edns).with(extras);
+    let size = buffer.len();
+    let Ok(mut reply) = Reply::start(buffer, query.question.octets, size, opt.size()) else { return 0 };
+    reply.rcode = rcode;
+    reply.truncated = rcode == Rcode::NoError;
+    reply.finish(id_and_flags(message), 1, &opt, 0)
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::world::{Lookup, Node, Prepared, Role, ZoneId};
 use super::{Moment, Verdict};
-use crate::dns::reply::{POINTER_REACH, RECORD_HEADER, Reply, Section};
+use crate::dns::reply::{ExtendedError, POINTER_REACH, RECORD_HEADER, Reply, Section};
 use crate::dns::{Full, Query, Rcode, RecordType, SearchName, name};
 
 /// Longest chain of aliases that is followed in one reply.
@@ -57,7 +57,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     fn solve_question(&mut self) -> Verdict {
         let question = &self.query.question;
         if !question.is_internet() || matches!(question.rtype, RecordType::AXFR | RecordType::IXFR) {
-            return self.refuse();
+            return self.solve_elsewhere();
         }
         let first = Current { name: question.name, at: QUESTION_NAME };
         match self.solve_name(&first, 0) {
@@ -107,7 +107,18 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     #[cold]
     fn refuse(&mut self) -> Verdict {
         self.reply.rcode = Rcode::Refused;
+        self.reply.error = Some(&ExtendedError::NOT_AUTHORITATIVE);
         Verdict::Refused
+    }
+
+    /// Another class, or a transfer.
+    #[cold]
+    fn solve_elsewhere(&mut self) -> Verdict {
+        let known = if self.query.question.is_internet() { None } else { self.solve_chaos() };
+        known.unwrap_or_else(|| {
+            self.reply.rcode = Rcode::Refused;
+            Verdict::Refused
+        })
     }
 
     #[inline(always)]

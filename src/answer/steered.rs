@@ -8,7 +8,7 @@ use super::solve::Solver;
 use super::world::ServiceId;
 use super::world::present::{PresentService, PresentView};
 use super::world::services::{EndpointData, Family, Service};
-use crate::dns::reply::Section;
+use crate::dns::reply::{ExtendedError, Section};
 use crate::dns::{ClientSubnet, Full, Rcode, RecordType};
 use crate::steering::pick::{Picks, Way, pick, stage_for};
 use crate::steering::{Ending, Outcome, Pick, Stage};
@@ -92,6 +92,9 @@ impl Solver<'_, '_, '_, '_> {
         let decision = decide(service, view, self.source, subnet, moment.seed, turn);
         let Decision { outcome, stage, picks, scope, .. } = decision;
         self.scope = scope;
+        if outcome.is_some_and(|outcome| outcome.all_down) {
+            self.reply.error = Some(&ExtendedError::ALL_DOWN);
+        }
         if stage.is_none() && outcome.is_some_and(|outcome| outcome.ending == Ending::ServFail) {
             self.reply.rcode = Rcode::ServFail;
             self.reply.authoritative = false;

@@ -70,7 +70,8 @@ fn start(config: &Config, control: &Arc<Control>) -> Result<(Server, Admin), Str
         connections_per_client: config.server.tcp_connections_per_client,
         idle: config.server.tcp_idle,
     };
-    let server = Server::start(&config.server.listen, config.server.workers, limits, control.published())
+    let (listen, workers) = (&config.server.listen, config.server.workers);
+    let server = Server::start(listen, workers, limits, control.published(), process::beats())
         .map_err(|error| error.to_string())?;
     let context = Context {
         control: control.clone(),
@@ -119,9 +120,9 @@ async fn serve_until_stopped(control: &Arc<Control>, server: Server, signals: Si
     tokio::task::spawn_blocking(move || server.stop()).await.map_err(|error| error.to_string())
 }
 
-/// Keeps the clock of the query path.
+/// Keeps the clocks of the query path.
 async fn keep_time() {
-    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
     loop {
         tick.tick().await;
         process::tick();

@@ -20,6 +20,8 @@ pub struct Config {
     pub file: PathBuf,
     /// `[server]`
     pub server: Server,
+    /// `[limits]`; absent: nobody is limited.
+    pub limits: Option<RateLimits>,
     /// `[admin]`
     pub admin: Admin,
     /// `[state] directory`; absent: nothing is kept across restarts.
@@ -53,12 +55,41 @@ pub struct Server {
     pub nsid: Option<String>,
     /// Whether DNS Cookies (RFC 7873) are answered. Default: yes.
     pub cookies: bool,
+    /// File with the secrets of server cookies; absent: each process has its own.
+    pub cookie_secrets_file: Option<PathBuf>,
+    /// Longest reply over UDP without a good cookie, in octets; absent: as long as any.
+    pub max_nocookie_response: Option<u16>,
+    /// What `id.server.` is in class CHAOS (RFC 4892); absent: refused.
+    pub chaos_id: Option<String>,
+    /// What `version.bind.` is in class CHAOS; absent: refused.
+    pub chaos_version: Option<String>,
+    /// Who is answered; empty: everybody.
+    pub allow: Vec<Cidr>,
+    /// Who is refused.
+    pub deny: Vec<Cidr>,
+    /// Who hears nothing.
+    pub drop: Vec<Cidr>,
     /// Most TCP connections at a time.
     pub tcp_connections: usize,
     /// Most TCP connections at a time from one address.
     pub tcp_connections_per_client: usize,
     /// How long an idle TCP connection is kept.
     pub tcp_idle: Duration,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RateLimits {
+    /// Answers per second to one address for good.
+    pub rate: u32,
+    /// Answers to one address at once; not below `rate`.
+    pub burst: u32,
+    /// Every so many answers above the limit, one is sent with TC; 0: none.
+    pub slip: u32,
+    /// Who is never limited.
+    pub exempt: Vec<Cidr>,
+    /// What is above the limit is answered all the same, and counted.
+    pub dry_run: bool,
 }
 
 /// Where the admin server listens.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::checks;
 use super::error::Report;
-use super::model::{Admin, AdminListen, Config, Events, Geo, Network, Region, Server};
+use super::model::{Admin, AdminListen, Cidr, Config, Events, Geo, Network, RateLimits, Region, Server};
 use super::names::Names;
 use super::raw::{self, List, RawConfig};
 use super::read::{At, Field, NamedEntry};
@@ -42,7 +42,8 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut Report<'_>) -> Config {
     resolver.check_names.warn_unused(report);
     Config {
         file: file.to_owned(),
-        server: resolve_server(raw.server.or(raw::Server::default()), report),
+        server: resolve_server(raw.server.or(raw::Server::default()), folder, report),
+        limits: resolve_limits(raw.limits.or(raw::Limits::default()), report),
         admin: resolve_admin(raw.admin.given(), folder, report),
         state_directory: raw.state.value().and_then(|state| state.directory.value()).map(|path| folder.join(path)),
         events: resolve_events(raw.events.or(raw::Events::default()), folder, report),
@@ -54,7 +55,7 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut Report<'_>) -> Config {
     }
 }
 
-fn resolve_server(raw: raw::Server, report: &mut Report<'_>) -> Server {
+fn resolve_server(raw: raw::Server, folder: &Path, report: &mut Report<'_>) -> Server {
     let connections = raw.tcp_connections.or(Whole(1000)).as_usize();
     let per_client_at = raw.tcp_connections_per_client.at();
     let per_client = raw.tcp_connections_per_client.or(Whole(100)).as_usize();
@@ -68,10 +69,36 @@ fn resolve_server(raw: raw::Server, report: &mut Report<'_>) -> Server {
         workers: raw.workers.value().map_or_else(cores, Whole::as_usize),
         nsid: raw.nsid.value().map(|nsid| nsid.0),
         cookies: raw.cookies.or(true),
+        cookie_secrets_file: raw.cookie_secrets_file.value().map(|path| folder.join(path)),
+        max_nocookie_response: raw.max_nocookie_response.value().map(|most| most.0 as u16),
+        chaos_id: raw.chaos_id.value().map(|text| text.0),
+        chaos_version: raw.chaos_version.value().map(|text| text.0),
+        allow: networks(raw.allow),
+        deny: networks(raw.deny),
+        drop: networks(raw.drop),
         tcp_connections: connections,
         tcp_connections_per_client: per_client,
         tcp_idle: raw.tcp_idle.value().map_or(Duration::from_secs(10), |idle| idle.0),
     }
+}
+
+fn networks(field: Field<List<Cidr>>) -> Vec<Cidr> {
+    field.or(List::new()).into_iter().map(|network| network.value).collect()
+}
+
+fn resolve_limits(raw: raw::Limits, report: &mut Report<'_>) -> Option<RateLimits> {
+    let rate = raw.rate.or(Whole(50)).as_u32();
+    let burst_at = raw.burst.at();
+    let burst = raw.burst.value().map_or(rate * 5 / 2, Whole::as_u32);
+    if let Some(at) = burst_at.filter(|_| burst < rate) {
+        report.error(at, format!("burst is below the {rate} of rate, so that rate would never be reached"));
+    }
+    let loopback = [(Ipv4Addr::new(127, 0, 0, 0).into(), 8), (Ipv6Addr::LOCALHOST.into(), 128)];
+    let loopback = || loopback.map(|(address, prefix)| Cidr { address, prefix }).to_vec();
+    let exempt = if raw.exempt.is_absent() { loopback() } else { networks(raw.exempt) };
+    let slip = raw.slip.or(Whole(1)).as_u32();
+    let limits = RateLimits { rate, burst, slip, exempt, dry_run: raw.dry_run.or(false) };
+    raw.enabled.or(true).then_some(limits)
 }
 
 fn default_listen() -> Vec<SocketAddr> {

@@ -38,12 +38,17 @@ fn service(rest: &str) -> String {
 
 #[test]
 fn an_empty_file_is_all_defaults() {
-    let Config { server, admin, geo, zones_directory, state_directory, .. } = load_text("").config;
+    let Config { server, limits, admin, geo, zones_directory, state_directory, .. } = load_text("").config;
     assert_eq!(server.listen, ["127.0.0.1:1053".parse().unwrap(), "[::1]:1053".parse().unwrap()]);
     assert_eq!(server.workers, std::thread::available_parallelism().unwrap().get());
     assert_eq!((server.nsid, server.cookies), (None, true));
     assert_eq!((server.tcp_connections, server.tcp_connections_per_client), (1000, 100));
     assert_eq!(server.tcp_idle, Duration::from_secs(10));
+    assert!(server.allow.is_empty() && server.deny.is_empty() && server.drop.is_empty());
+    assert_eq!((server.chaos_id, server.chaos_version, server.max_nocookie_response), (None, None, None));
+    let RateLimits { rate, burst, slip, exempt, dry_run } = limits.expect("limits are on");
+    assert_eq!((rate, burst, slip, dry_run), (50, 125, 1, false));
+    assert_eq!(exempt.iter().map(Cidr::to_string).collect::<Vec<_>>(), ["127.0.0.0/8", "::1/128"]);
     assert_eq!(admin.listen, AdminListen::Tcp("127.0.0.1:8053".parse().unwrap()));
     assert_eq!((admin.token_file, state_directory), (None, None));
     assert_eq!(zones_directory, PathBuf::from("zones"));
@@ -78,6 +83,10 @@ fn everything_that_can_be_written_is_understood() {
     assert_eq!(config.zones_directory, PathBuf::from("/etc/meridian/my-zones"));
     assert_eq!(config.state_directory, Some(PathBuf::from("/var/lib/meridian")));
     assert_eq!(config.admin.listen, AdminListen::Unix(PathBuf::from("/etc/meridian/admin.sock")));
+    let limits = config.limits.as_ref().expect("limits are on");
+    assert_eq!((limits.rate, limits.burst, limits.slip, limits.dry_run, limits.exempt.len()), (100, 300, 2, true, 1));
+    assert_eq!(config.server.cookie_secrets_file, Some(PathBuf::from("/etc/meridian/cookies")));
+    assert_eq!((config.server.deny.len(), config.server.drop.len()), (1, 2));
     assert_eq!(config.geo.networks.len(), 3);
     assert_eq!(config.geo.networks[2].subdivision, Some("CA".parse().unwrap()));
     assert!(config.geo.networks.iter().all(|network| network.point.is_some()));
@@ -211,7 +220,7 @@ const BAD_FILES: &[(&str, &str)] = &[
     ("[serber]", "1:2: unknown key \"serber\" (did you mean \"server\"?)"),
     (
         "xyzzy = 1",
-        "1:1: unknown key \"xyzzy\"; known here: server, admin, state, events, zones, geo, regions, checks, services",
+        "1:1: unknown key \"xyzzy\"; known here: server, limits, admin, state, events, zones, geo, regions, checks, services",
     ),
     ("server = 5", "1:10: server: expected a table, found 5"),
     ("server.listen = []", "1:17: listen names no address to listen on"),
@@ -516,6 +525,15 @@ fn schema_keys(schema: &serde_json::Value) -> Vec<String> {
         _ => {}
     }
     keys
+}
+
+#[test]
+fn limits_can_be_off_and_a_burst_is_no_less_than_the_rate() {
+    assert_eq!(load_text("[limits]\nenabled = false\n").config.limits, None);
+    let limits = load_text("[limits]\nrate = 1000\nexempt = []\n").config.limits.expect("limits are on");
+    assert_eq!((limits.burst, limits.exempt.len()), (2500, 0));
+    let sentence = "meridian.toml:3:9: burst is below the 10 of rate, so that rate would never be reached";
+    assert_eq!(mistakes("[limits]\nrate = 10\nburst = 9\n"), [sentence]);
 }
 
 #[test]

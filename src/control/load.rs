@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::process;
+use super::{process, secrets};
+use crate::answer::policy::Policy;
 use crate::answer::world::{Availability, Present, World};
 use crate::answer::{Snapshot, Turns};
 use crate::config::{self, Config};
+use crate::dns::cookie::Secrets;
 use crate::geo::{Atlas, OperatorNetwork, Sources};
 use crate::zone;
 
@@ -122,22 +124,31 @@ fn load_config(
     let mut mistakes = Vec::new();
     let atlas = atlas.map_err(|mistake| mistakes.push(mistake)).ok();
     let zones = zones.map_err(|found| mistakes.extend(lines(found))).ok();
-    let Some((atlas, zones)) = atlas.zip(zones) else { return Err(mistakes) };
+    let cookies = cookie_secrets(&config).map_err(|mistake| mistakes.push(mistake)).ok();
+    let Some(((atlas, zones), cookies)) = atlas.zip(zones).zip(cookies) else { return Err(mistakes) };
     let mut warnings = lines(read.warnings);
     let (world, zone_warnings) = compile(&config, zones, atlas.atlas.clone())?;
     warnings.extend(zone_warnings);
-    Ok(Loaded { snapshot: snapshot(&config, world), config, warnings, atlas })
+    Ok(Loaded { snapshot: snapshot(&config, world, cookies), config, warnings, atlas })
+}
+
+/// What server cookies are made with; `None`: cookies are off.
+fn cookie_secrets(config: &Config) -> Result<Option<Secrets>, String> {
+    match &config.server.cookie_secrets_file {
+        _ if !config.server.cookies => Ok(None),
+        None => Ok(Some(Secrets::new(process::cookie_secret(), None))),
+        Some(file) => secrets::read(file).map(Some),
+    }
 }
 
 /// A World with everything up.
-pub(crate) fn snapshot(config: &Config, world: World) -> Snapshot {
+pub(crate) fn snapshot(config: &Config, world: World, cookies: Option<Secrets>) -> Snapshot {
     let present = Present::compile(&world, &Availability::all_up(config), None);
     Snapshot {
         turns: Arc::new(Turns::new(world.services.len())),
         world: Arc::new(world),
         present,
-        nsid: config.server.nsid.as_ref().map(|nsid| nsid.as_bytes().into()),
-        cookies: config.server.cookies.then(process::cookie_secret),
+        policy: Arc::new(Policy::of(config, cookies)),
         clock: process::clock(),
     }
 }

@@ -2,6 +2,8 @@
 
 pub mod process;
 
+mod secrets;
+
 pub mod load;
 
 pub mod reload;

@@ -338,8 +338,7 @@ pub(super) fn with_services(before: &Snapshot, config: &Config) -> Snapshot {
     Snapshot {
         present,
         world: Arc::new(world),
-        nsid: before.nsid.clone(),
-        cookies: before.cookies.clone(),
+        policy: before.policy.clone(),
         clock: before.clock,
         turns: before.turns.clone(),
     }

@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::dns::cookie::Secret;
 
@@ -17,8 +17,17 @@ pub fn clock() -> &'static AtomicU32 {
     &SECONDS
 }
 
-/// Sets the clock of the query path; to be called every second.
+static BEATS: AtomicU32 = AtomicU32::new(0);
+
+/// Tenths of a second since some moment, as of the last [`tick`]; no step of the system's clock moves it.
+pub fn beats() -> &'static AtomicU32 {
+    &BEATS
+}
+
+/// Sets the clocks of the query path; to be called ten times a second.
 pub fn tick() {
+    static START: OnceLock<Instant> = OnceLock::new();
+    BEATS.store((START.get_or_init(Instant::now).elapsed().as_millis() / 100) as u32, Ordering::Relaxed);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     SECONDS.store(now as u32, Ordering::Relaxed);
 }

@@ -4,22 +4,49 @@
 use std::net::IpAddr;
 
 use siphasher::sip::SipHasher24;
+use subtle::ConstantTimeEq;
 
 /// Option code (RFC 7873 section 4).
 pub const OPTION_COOKIE: u16 = 10;
 /// Octets of the client's part.
 pub const CLIENT: usize = 8;
+/// Octets of the server's part in the form of RFC 9018: version, reserved, time, hash.
+pub const SERVER: usize = 16;
 /// Octets of the whole option value in a reply.
-pub const WHOLE: usize = CLIENT + 16;
+pub const WHOLE: usize = CLIENT + SERVER;
 
-/// The client's part of a cookie option; `None` for a length that RFC 7873 section 4 does not know (FORMERR).
-pub fn read(value: &[u8]) -> Option<&[u8; CLIENT]> {
-    let fits = matches!(value.len(), 8 | 16..=40);
-    value.first_chunk().filter(|_| fits)
+/// The one version of a server cookie (RFC 9018 section 4.1).
+const VERSION: u8 = 1;
+/// Oldest cookie that counts, in seconds (RFC 9018 section 4.3).
+const OLDEST: i32 = 3600;
+/// How far ahead the clock of another server of the set may be, in seconds (RFC 9018 section 4.3).
+const AHEAD: i32 = 300;
+/// From this age on, in seconds, a good cookie is replaced by a new one (RFC 9018 section 4.3).
+const RENEWED: i32 = 1800;
+
+/// The cookie option of a query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// The client's part.
+    pub client: [u8; CLIENT],
+    /// The server's part, if there is one of our length; any other was made by somebody else.
+    pub server: Option<[u8; SERVER]>,
+    /// There is a server's part, of whatever length.
+    pub has_server: bool,
 }
 
-/// The key that server cookies are made with.
-#[derive(Clone)]
+impl Sent {
+    /// Reads the option's value; `None` for a length that RFC 7873 section 4 does not know (FORMERR).
+    pub fn read(value: &[u8]) -> Option<Sent> {
+        let (client, server) = value.split_first_chunk::<CLIENT>()?;
+        let fits = matches!(server.len(), 0 | 8..=32);
+        let sent = Sent { client: *client, server: server.try_into().ok(), has_server: !server.is_empty() };
+        fits.then_some(sent)
+    }
+}
+
+/// A key that server cookies are made with.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret([u8; 16]);
 
 impl std::fmt::Debug for Secret {
@@ -37,26 +64,90 @@ impl Secret {
     /// The option value for a client: its own part, then version 1, the time in seconds since 1970 (modulo 2^32) and
     /// a hash of all that with the client's address (RFC 9018 section 4).
     pub fn cookie(&self, client: &[u8; CLIENT], address: IpAddr, now: u32) -> [u8; WHOLE] {
-        let mut input = [0; CLIENT + 8 + 16];
-        input[..CLIENT].copy_from_slice(client);
-        input[CLIENT] = 1;
-        input[CLIENT + 4..CLIENT + 8].copy_from_slice(&now.to_be_bytes());
-        let length = match address {
-            IpAddr::V4(address) => {
-                input[CLIENT + 8..CLIENT + 12].copy_from_slice(&address.octets());
-                CLIENT + 12
-            }
-            IpAddr::V6(address) => {
-                input[CLIENT + 8..].copy_from_slice(&address.octets());
-                CLIENT + 24
-            }
-        };
-        let hash = SipHasher24::new_with_key(&self.0).hash(&input[..length]);
+        let [t3, t2, t1, t0] = now.to_be_bytes();
+        let head = [VERSION, 0, 0, 0, t3, t2, t1, t0];
+        let hash = self.hash(client, &head, address).to_le_bytes();
         let mut cookie = [0; WHOLE];
-        cookie[..CLIENT + 8].copy_from_slice(&input[..CLIENT + 8]);
-        cookie[CLIENT + 8..].copy_from_slice(&hash.to_le_bytes());
+        let parts = client.iter().chain(&head).chain(&hash);
+        cookie.iter_mut().zip(parts).for_each(|(place, octet)| *place = *octet);
         cookie
     }
+
+    /// The hash over client part, version, reserved octets, time and address (RFC 9018 section 4.4).
+    fn hash(&self, client: &[u8; CLIENT], head: &[u8; 8], address: IpAddr) -> u64 {
+        let mut input = [0; CLIENT + 8 + 16];
+        let (v4, v6);
+        let address = match address {
+            IpAddr::V4(address) => {
+                v4 = address.octets();
+                &v4[..]
+            }
+            IpAddr::V6(address) => {
+                v6 = address.octets();
+                &v6[..]
+            }
+        };
+        let parts = client.iter().chain(head).chain(address);
+        let length = input.iter_mut().zip(parts).map(|(place, octet)| *place = *octet).count();
+        SipHasher24::new_with_key(&self.0).hash(input.get(..length).unwrap_or(&[]))
+    }
+
+    /// Whether this secret made a server's part for this client at this address.
+    fn made(&self, client: &[u8; CLIENT], server: &[u8; SERVER], address: IpAddr) -> bool {
+        let (Some(head), Some(hash)) = (server.first_chunk::<8>(), server.last_chunk::<8>()) else { return false };
+        self.hash(client, head, address).ct_eq(&u64::from_le_bytes(*hash)).into()
+    }
+}
+
+/// The secret that cookies are made with, and another one that is known too: while an anycast set goes over from one
+/// to the next, its servers know both (RFC 9018 section 5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secrets {
+    making: Secret,
+    known: Option<Secret>,
+}
+
+/// What is to be said about a cookie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Given {
+    /// The option value of the reply.
+    pub octets: [u8; WHOLE],
+    /// The query came with a server's part that we made, not long ago, for this client at this address: the address is
+    /// no forgery.
+    pub verified: bool,
+}
+
+impl Secrets {
+    /// `making` makes cookies; those of `known` are good too.
+    pub fn new(making: Secret, known: Option<Secret>) -> Secrets {
+        Secrets { making, known }
+    }
+
+    /// Checks what was sent and says what to give. `now`: seconds since 1970, modulo 2^32.
+    pub fn give(&self, sent: &Sent, address: IpAddr, now: u32) -> Given {
+        let age = sent.server.as_ref().and_then(|server| age(server, now));
+        let (Some(server), Some(age)) = (&sent.server, age) else { return self.fresh(sent, address, now, false) };
+        let current = self.making.made(&sent.client, server, address);
+        let verified = current || self.known.as_ref().is_some_and(|known| known.made(&sent.client, server, address));
+        if !current || !(0..=RENEWED).contains(&age) {
+            return self.fresh(sent, address, now, verified);
+        }
+        let mut octets = [0; WHOLE];
+        octets.iter_mut().zip(sent.client.iter().chain(server)).for_each(|(place, octet)| *place = *octet);
+        Given { octets, verified }
+    }
+
+    fn fresh(&self, sent: &Sent, address: IpAddr, now: u32, verified: bool) -> Given {
+        Given { octets: self.making.cookie(&sent.client, address, now), verified }
+    }
+}
+
+/// How old a server's part says it is, in seconds; `None` if it is too old, too far ahead, or no version that we know.
+fn age(server: &[u8; SERVER], now: u32) -> Option<i32> {
+    let [version, _, _, _, t3, t2, t1, t0, ..] = *server;
+    // Serial number arithmetic (RFC 1982), so that 2106 is a year like any other.
+    let age = now.wrapping_sub(u32::from_be_bytes([t3, t2, t1, t0])) as i32;
+    (version == VERSION && (-AHEAD..=OLDEST).contains(&age)).then_some(age)
 }
 
 #[cfg(test)]
@@ -87,8 +178,66 @@ mod tests {
 
     #[test]
     fn lengths_are_checked() {
-        let ok = |length: usize| read(&[7; 64][..length]).is_some();
+        let ok = |length: usize| Sent::read(&[7; 64][..length]).is_some();
         assert!([8, 16, 24, 40].into_iter().all(ok));
         assert!(![0, 7, 9, 15, 41].into_iter().any(ok));
+    }
+
+    const CLIENT_PART: [u8; CLIENT] = *b"client!!";
+    const NOW: u32 = 0x5cf7_9f11;
+
+    fn secrets(making: u8, known: Option<u8>) -> Secrets {
+        Secrets::new(Secret::new([making; 16]), known.map(|octet| Secret::new([octet; 16])))
+    }
+
+    /// What a client sends who got its cookie from `secret` at `made`.
+    fn sent(secret: u8, address: &str, made: u32) -> Sent {
+        let cookie = Secret::new([secret; 16]).cookie(&CLIENT_PART, address.parse().unwrap(), made);
+        Sent::read(&cookie).unwrap()
+    }
+
+    #[track_caller]
+    fn check(secrets: &Secrets, sent: &Sent, verified: bool) -> Given {
+        let given = secrets.give(sent, "192.0.2.1".parse().unwrap(), NOW);
+        assert_eq!(given.verified, verified, "{sent:?}");
+        given
+    }
+
+    #[test]
+    fn rfc9018_section_4_3_only_a_recent_cookie_of_this_client_counts() {
+        let ours = secrets(1, None);
+        for (seconds, good) in [(0, true), (3600, true), (3601, false), (-300, true), (-301, false)] {
+            check(&ours, &sent(1, "192.0.2.1", NOW.wrapping_sub_signed(seconds)), good);
+        }
+        check(&ours, &sent(1, "192.0.2.2", NOW), false);
+        check(&ours, &sent(2, "192.0.2.1", NOW), false);
+        check(&ours, &Sent::read(&CLIENT_PART).unwrap(), false);
+        check(&ours, &Sent { client: *b"another!", ..sent(1, "192.0.2.1", NOW) }, false);
+    }
+
+    #[test]
+    fn every_changed_bit_of_a_cookie_is_seen() {
+        let good = Secret::new([1; 16]).cookie(&CLIENT_PART, "192.0.2.1".parse().unwrap(), NOW);
+        for bit in 0..8 * WHOLE {
+            let mut cookie = good;
+            cookie[bit / 8] ^= 1 << (bit % 8);
+            check(&secrets(1, None), &Sent::read(&cookie).unwrap(), false);
+        }
+    }
+
+    #[test]
+    fn rfc9018_section_4_3_a_cookie_is_renewed_after_half_an_hour() {
+        let made = |given: Given| u32::from_be_bytes(given.octets[CLIENT + 4..CLIENT + 8].try_into().unwrap());
+        for (seconds, time) in [(1800, NOW - 1800), (1801, NOW), (-10, NOW)] {
+            let sent = sent(1, "192.0.2.1", NOW.wrapping_sub_signed(seconds));
+            assert_eq!(made(check(&secrets(1, None), &sent, true)), time);
+        }
+    }
+
+    #[test]
+    fn rfc9018_section_5_both_secrets_are_known_and_one_makes() {
+        let given = check(&secrets(1, Some(2)), &sent(2, "192.0.2.1", NOW - 5), true);
+        assert_eq!(given.octets, Secret::new([1; 16]).cookie(&CLIENT_PART, "192.0.2.1".parse().unwrap(), NOW));
+        check(&secrets(1, Some(2)), &sent(3, "192.0.2.1", NOW), false);
     }
 }

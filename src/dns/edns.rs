@@ -4,6 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::cookie::{self, OPTION_COOKIE};
 
+/// Option code of edns-tcp-keepalive (RFC 7828).
+pub const OPTION_KEEPALIVE: u16 = 11;
+/// Option code of Extended DNS Errors (RFC 8914).
+pub const OPTION_EXTENDED_ERROR: u16 = 15;
+
 /// Option code of NSID (RFC 5001).
 pub const OPTION_NSID: u16 = 3;
 /// Option code of EDNS Client Subnet (RFC 7871 section 6).
@@ -18,12 +23,22 @@ pub struct Edns {
     pub version: u8,
     /// DO bit (RFC 3225 section 3).
     pub dnssec_ok: bool,
-    /// NSID was asked for.
-    pub nsid: bool,
-    /// The client's part of a cookie (RFC 7873), if there is one; of several, the first (section 5.2.2).
-    pub cookie: Option<[u8; cookie::CLIENT]>,
     /// The client subnet option, if there is one.
     pub client_subnet: Option<ClientSubnet>,
+    /// One of the options in `requests` is there; otherwise what stands there means nothing.
+    pub(super) has_requests: bool,
+    pub(super) requests: Requests,
+}
+
+/// Options that few queries have and that want an option in the reply.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Requests {
+    /// NSID was asked for (RFC 5001).
+    pub nsid: bool,
+    /// The client would keep the connection (RFC 7828); means nothing over UDP.
+    pub keepalive: bool,
+    /// The cookie (RFC 7873), if there is one; of several, the first (section 5.2.2).
+    pub cookie: Option<cookie::Sent>,
 }
 
 /// Address family of a client subnet (IANA "Address Family Numbers").
@@ -55,9 +70,8 @@ impl Edns {
         self.payload = class;
         self.version = (ttl >> 16) as u8;
         self.dnssec_ok = ttl & 0x8000 != 0;
-        self.nsid = false;
-        self.cookie = None;
         self.client_subnet = None;
+        self.has_requests = false;
         // Another version may lay its options out differently; it is refused by its number (RFC 6891 section 6.1.3).
         if self.version != 0 {
             return Some(());
@@ -68,13 +82,33 @@ impl Edns {
             match u16::from_be_bytes([c1, c0]) {
                 OPTION_CLIENT_SUBNET if self.client_subnet.is_some() => return None,
                 OPTION_CLIENT_SUBNET => self.client_subnet = Some(ClientSubnet::read(value)?),
-                OPTION_NSID => self.nsid = true,
-                OPTION_COOKIE if self.cookie.is_none() => self.cookie = Some(*cookie::read(value)?),
-                _ => {}
+                code => self.read_request(code, value)?,
             }
             rest = next;
         }
         rest.is_empty().then_some(())
+    }
+
+    /// Reads one of the options that few queries have, or passes over one that nobody knows.
+    #[cold]
+    fn read_request(&mut self, code: u16, value: &[u8]) -> Option<()> {
+        if !self.has_requests {
+            self.requests = Requests::default();
+        }
+        match code {
+            OPTION_NSID => self.requests.nsid = true,
+            OPTION_KEEPALIVE => self.requests.keepalive = true,
+            OPTION_COOKIE if self.requests.cookie.is_none() => self.requests.cookie = Some(cookie::Sent::read(value)?),
+            _ => return Some(()),
+        }
+        self.has_requests = true;
+        Some(())
+    }
+
+    /// The options that want an option in the reply, if there are any.
+    #[inline]
+    pub fn requests(&self) -> Option<&Requests> {
+        self.has_requests.then_some(&self.requests)
     }
 }
 
@@ -206,7 +240,7 @@ mod tests {
         let nsid = [0, 3, 0, 0];
         let both = [&nsid[..], &subnet].concat();
         let edns = read(1232, 0x8000, &both).unwrap();
-        assert!(edns.nsid && edns.dnssec_ok && edns.client_subnet.is_some());
+        assert!(edns.requests().unwrap().nsid && edns.dnssec_ok && edns.client_subnet.is_some());
         assert!(read(1232, 0, &[&subnet[..], &subnet].concat()).is_none(), "two subnets");
         assert!(read(1232, 0, &[0, 3, 0]).is_none(), "a cut option header");
         assert!(read(1232, 0, &[0, 3, 0, 1]).is_none(), "an option past the end");

@@ -1,5 +1,12 @@
 //! The protocol as pure functions of octets: names, queries, EDNS, and the writer of replies.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+#[allow(
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "names of files, always whole; queries have SearchName"
+)]
 pub mod name;
 pub mod rtype;
 

@@ -38,6 +38,8 @@ pub enum Rcode {
     YxDomain = 6,
     /// 16: needs an OPT record for its upper bits (RFC 6891 section 6.1.3).
     BadVers = 16,
+    /// 23: the server cookie is not good (RFC 7873 section 8); needs an OPT record too.
+    BadCookie = 23,
 }
 
 /// Why a datagram gets no ordinary answer.
@@ -226,6 +228,22 @@ pub fn parse<'d>(datagram: &'d [u8], scratch: &'d mut Scratch) -> Result<Query<'
         return Err(Reject::Reply { rcode: Rcode::BadVers, edns: true });
     }
     Ok(Query { flags, question, edns })
+}
+
+/// Reads a query without a question, whose one record is an OPT with a cookie (RFC 7873 section 5.4); `None` for
+/// anything else.
+#[cold]
+pub fn parse_cookie_only(datagram: &[u8]) -> Option<Edns> {
+    let header = datagram.first_chunk::<HEADER>()?;
+    let [_, _, f1, f0, counts @ ..] = *header;
+    if opcode(u16::from_be_bytes([f1, f0])) != 0 || u64::from_be_bytes(counts) != 1 {
+        return None;
+    }
+    let record = Record::read_plain(datagram, HEADER)?;
+    let mut edns = Edns::default();
+    edns.read(record.class, record.ttl, record.data)?;
+    let whole = record.rtype == RecordType::OPT && record.end == datagram.len() && edns.version == 0;
+    Some(edns).filter(|edns| whole && edns.requests().is_some_and(|requests| requests.cookie.is_some()))
 }
 
 /// Everything after the header; `None` when it does not parse. `has_edns`: an OPT record was come upon.

@@ -1,7 +1,7 @@
 //! Writing a reply into a buffer of a given size: whole RRsets or nothing, and room for OPT kept free from the start.
 
 use super::cookie::{self, OPTION_COOKIE};
-use super::edns::{ClientSubnet, Edns, OPTION_CLIENT_SUBNET, OPTION_NSID};
+use super::edns::{ClientSubnet, Edns, OPTION_CLIENT_SUBNET, OPTION_EXTENDED_ERROR, OPTION_KEEPALIVE, OPTION_NSID};
 use super::query::{HEADER, Rcode};
 use super::{CLASS_IN, RecordType, UDP_PAYLOAD};
 
@@ -50,6 +50,8 @@ pub struct Reply<'b> {
     pub truncated: bool,
     /// RCODE.
     pub rcode: Rcode,
+    /// Why the answer is what it is, where that is not plain.
+    pub error: Option<&'static ExtendedError>,
 }
 
 /// What the OPT record of the reply will say, known before the first record is written.
@@ -59,35 +61,102 @@ pub struct ReplyOpt<'d> {
     size: usize,
     /// DO, copied (RFC 3225 section 3).
     dnssec_ok: bool,
-    /// NSID, if it was asked for and is configured.
-    nsid: Option<&'d [u8]>,
-    /// The cookie, if the client sent its part and cookies are on.
-    cookie: Option<&'d [u8; cookie::WHOLE]>,
     /// The client subnet to echo.
     client_subnet: Option<&'d ClientSubnet>,
+    /// Options that few replies have, written behind it.
+    extras: Option<&'d Extras<'d>>,
+}
+
+/// Options that few replies have.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Extras<'d> {
+    /// What NSID answers (RFC 5001), at most 255 octets.
+    pub nsid: Option<&'d [u8]>,
+    /// The cookie (RFC 7873).
+    pub cookie: Option<[u8; cookie::WHOLE]>,
+    /// How long an idle connection is kept, in tenths of a second (RFC 7828).
+    pub keepalive: Option<u16>,
+    /// Why the answer is what it is.
+    pub error: Option<ExtendedError>,
+}
+
+/// An extended error (RFC 8914 section 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExtendedError {
+    /// INFO-CODE
+    pub code: u16,
+    /// EXTRA-TEXT
+    pub text: &'static str,
+}
+
+impl ExtendedError {
+    /// The name lies in none of our zones (RFC 8914 section 4.21).
+    pub const NOT_AUTHORITATIVE: ExtendedError = ExtendedError { code: 20, text: "" };
+    /// The client may not ask (RFC 8914 section 4.19).
+    pub const PROHIBITED: ExtendedError = ExtendedError { code: 18, text: "" };
+    /// No region is available, and the answer is what the all-down rule gives (RFC 8914 section 4.1).
+    pub const ALL_DOWN: ExtendedError = ExtendedError { code: 0, text: "all regions down" };
+}
+
+impl Extras<'_> {
+    /// Octets that they take.
+    #[cold]
+    fn size(&self) -> usize {
+        let option = |size: usize| 4 + size;
+        self.nsid.map_or(0, |id| option(id.len()))
+            + self.cookie.map_or(0, |cookie| option(cookie.len()))
+            + self.keepalive.map_or(0, |_| option(2))
+            + self.error.map_or(0, |error| option(2 + error.text.len()))
+    }
+
+    /// Writes them into `place`, which is [`Extras::size`] long.
+    #[cold]
+    fn write(&self, mut place: &mut [u8]) -> Option<()> {
+        let cookie = self.cookie.as_ref().map(|cookie| (OPTION_COOKIE, &cookie[..], &[][..]));
+        let keepalive = self.keepalive.map(u16::to_be_bytes);
+        let keepalive = keepalive.as_ref().map(|tenths| (OPTION_KEEPALIVE, &tenths[..], &[][..]));
+        let code = self.error.map(|error| error.code.to_be_bytes());
+        let text = self.error.map_or("", |error| error.text).as_bytes();
+        let error = code.as_ref().map(|code| (OPTION_EXTENDED_ERROR, &code[..], text));
+        let nsid = self.nsid.map(|id| (OPTION_NSID, id, &[][..]));
+        for (code, first, second) in [nsid, cookie, keepalive, error].into_iter().flatten() {
+            let (value, rest) = option(place, code, first.len() + second.len())?;
+            value.iter_mut().zip(first.iter().chain(second)).for_each(|(place, octet)| *place = *octet);
+            place = rest;
+        }
+        Some(())
+    }
 }
 
 impl<'d> ReplyOpt<'d> {
     /// One without options.
     pub const PLAIN: ReplyOpt<'static> =
-        ReplyOpt { size: OPT_FIXED, dnssec_ok: false, nsid: None, cookie: None, client_subnet: None };
+        ReplyOpt { size: OPT_FIXED, dnssec_ok: false, client_subnet: None, extras: None };
 
-    /// The OPT record owed to a query. `nsid` is given if it is asked for.
+    /// The OPT record owed to a query, with the client subnet echoed.
     #[inline]
-    pub fn owed(
-        edns: Option<&'d Edns>,
-        nsid: Option<&'d [u8]>,
-        cookie: Option<&'d [u8; cookie::WHOLE]>,
-    ) -> ReplyOpt<'d> {
+    pub fn owed(edns: Option<&'d Edns>) -> ReplyOpt<'d> {
         let Some(edns) = edns else { return ReplyOpt::default() };
-        let nsid = nsid.filter(|_| edns.nsid);
         let client_subnet = edns.client_subnet.as_ref();
-        let option = |size: usize| 4 + size;
-        let size = OPT_FIXED
-            + client_subnet.map_or(0, |subnet| option(subnet.size()))
-            + nsid.map_or(0, |id| option(id.len()))
-            + cookie.map_or(0, |cookie| option(cookie.len()));
-        ReplyOpt { size, dnssec_ok: edns.dnssec_ok, nsid, cookie, client_subnet }
+        let size = OPT_FIXED + client_subnet.map_or(0, |subnet| 4 + subnet.size());
+        ReplyOpt { size, dnssec_ok: edns.dnssec_ok, client_subnet, extras: None }
+    }
+
+    /// The same with these options instead of those it had; without OPT there is no place for any.
+    pub fn with<'e>(self, extras: &'e Extras<'e>) -> ReplyOpt<'e>
+    where
+        'd: 'e,
+    {
+        if self.size == 0 {
+            return self;
+        }
+        let before = self.extras.map_or(0, Extras::size);
+        ReplyOpt { size: self.size - before + extras.size(), extras: Some(extras), ..self }
+    }
+
+    /// The options besides the client subnet.
+    pub fn extras(&self) -> Extras<'d> {
+        self.extras.copied().unwrap_or_default()
     }
 
     /// Octets it takes.
@@ -110,14 +179,8 @@ impl<'d> ReplyOpt<'d> {
             subnet.write(scope, value)?;
             options = rest;
         }
-        if let Some(id) = self.nsid {
-            let (value, rest) = option(options, OPTION_NSID, id.len())?;
-            value.copy_from_slice(id);
-            options = rest;
-        }
-        if let Some(cookie) = self.cookie {
-            let (value, _) = option(options, OPTION_COOKIE, cookie.len())?;
-            value.copy_from_slice(cookie);
+        if let Some(extras) = self.extras {
+            extras.write(options)?;
         }
         Some(())
     }
@@ -147,7 +210,16 @@ impl<'b> Reply<'b> {
             authoritative: false,
             truncated: false,
             rcode: Rcode::NoError,
+            error: None,
         })
+    }
+
+    /// Makes place for a larger OPT record, if there is one: what is kept free for it grows from `before` to `after`.
+    #[cold]
+    pub fn make_room(&mut self, before: usize, after: usize) -> Result<(), Full> {
+        let limit = (self.limit + before).checked_sub(after).filter(|&limit| limit >= self.length).ok_or(Full)?;
+        self.limit = limit;
+        Ok(())
     }
 
     /// Octets written so far: where the next record will stand.
@@ -196,7 +268,8 @@ impl<'b> Reply<'b> {
         *header = record_header(owner, rtype, ttl, N as u16);
         *data.first_chunk_mut::<N>().ok_or(Full)? = *address;
         self.length = end;
-        self.counts[Section::Answer as usize] += 1;
+        let [answers, ..] = &mut self.counts;
+        *answers += 1;
         Ok(())
     }
 
@@ -285,9 +358,9 @@ mod tests {
     #[test]
     fn room_for_opt_is_kept() {
         let subnet = ClientSubnet::around("203.0.113.0".parse().unwrap(), 24);
-        let edns =
-            Edns { payload: 1232, version: 0, dnssec_ok: true, nsid: true, cookie: None, client_subnet: Some(subnet) };
-        let opt = ReplyOpt::owed(Some(&edns), Some(b"ns1"), None);
+        let edns = Edns { payload: 1232, dnssec_ok: true, client_subnet: Some(subnet), ..Edns::default() };
+        let extras = Extras { nsid: Some(b"ns1"), ..Extras::default() };
+        let opt = ReplyOpt::owed(Some(&edns)).with(&extras);
         assert_eq!(opt.size(), 11 + 11 + 7);
         let mut buffer = [0; 12 + 7 + 20 + 29];
         let size = buffer.len();

@@ -3,6 +3,8 @@
 //! The scope of an answer (RFC 7871 section 7.2.1) falls out of the range that was found: the widest aligned block
 //! around the address that stays inside. It is exact, and blocks of different ranges can never overlap.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 use std::net::IpAddr;
 
 /// An address as a table's key.

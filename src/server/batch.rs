@@ -3,6 +3,8 @@
 //! All unsafe code of the query path is here. The kernel's structures hold pointers into boxed arrays that live as
 //! long as the batch and never move.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::AsRawFd;
@@ -65,6 +67,7 @@ where
 
 impl Batch {
     /// Empty buffers; `wildcard`: the socket reports where each datagram was sent to.
+    #[expect(clippy::indexing_slicing, reason = "every array has BATCH elements")]
     pub fn new(wildcard: bool) -> Batch {
         let mut queries = vec![[0; QUERY]; BATCH].into_boxed_slice();
         let mut replies = vec![[0; REPLY]; BATCH].into_boxed_slice();
@@ -137,7 +140,8 @@ impl Batch {
         self.filled = 0;
     }
 
-    /// One received datagram; `None` for what is not to be answered: cut off, or from port 0, which no reply reaches.
+    /// One received datagram; `None` for what is not to be answered: cut off, or from where no query
+    /// can come.
     #[inline]
     pub fn datagram(&mut self, at: usize) -> Option<Datagram<'_>> {
         let message = self.received.get(at)?;
@@ -187,19 +191,24 @@ impl Batch {
     }
 }
 
-/// The address of a datagram's sender; `None` from port 0 or another family.
+/// The address of a datagram's sender; `None` from port 0, which no reply reaches, or from an address that is no host's.
 #[inline]
 fn source_address(storage: &libc::sockaddr_storage) -> Option<IpAddr> {
     match i32::from(storage.ss_family) {
         libc::AF_INET => {
             // SAFETY: the family says that the kernel wrote a sockaddr_in, which is smaller and no stricter aligned.
             let address = unsafe { &*(&raw const *storage).cast::<libc::sockaddr_in>() };
-            (address.sin_port != 0).then(|| IpAddr::V4(Ipv4Addr::from(address.sin_addr.s_addr.to_ne_bytes())))
+            let octets = address.sin_addr.s_addr.to_ne_bytes();
+            // 0/8 is no host's, 224/3 many hosts' or nobody's: only a forger sends from there.
+            let good = address.sin_port != 0 && matches!(octets, [1..=223, ..]);
+            good.then(|| IpAddr::V4(Ipv4Addr::from(octets)))
         }
         libc::AF_INET6 => {
             // SAFETY: as above, for sockaddr_in6.
             let address = unsafe { &*(&raw const *storage).cast::<libc::sockaddr_in6>() };
-            (address.sin6_port != 0).then(|| IpAddr::V6(Ipv6Addr::from(address.sin6_addr.s6_addr)))
+            let octets = address.sin6_addr.s6_addr;
+            let good = address.sin6_port != 0 && !matches!(octets, [0xff, ..]) && octets != [0; 16];
+            good.then(|| IpAddr::V6(Ipv6Addr::from(octets)))
         }
         _ => None,
     }
@@ -208,15 +217,16 @@ fn source_address(storage: &libc::sockaddr_storage) -> Option<IpAddr> {
 /// Clears the interface in a destination's control message, so that the reply takes the route that the machine has;
 /// link-local IPv6 keeps it, since there the interface is part of the address.
 fn forget_interface(control: &mut Control) {
-    let header = size_of::<libc::cmsghdr>();
-    let level = control.0.get(header - 8..header - 4).and_then(|level| level.first_chunk::<4>());
-    match level.map(|level| i32::from_ne_bytes(*level)) {
+    let Some((header, data)) = control.0.split_first_chunk_mut::<{ size_of::<libc::cmsghdr>() }>() else { return };
+    let level = header.last_chunk::<8>().and_then(|tail| tail.first_chunk::<4>());
+    let interface = match level.map(|level| i32::from_ne_bytes(*level)) {
         // in_pktinfo: the interface is first.
-        Some(libc::IPPROTO_IP) => control.0[header..header + 4].fill(0),
+        Some(libc::IPPROTO_IP) => data.get_mut(..4),
         // in6_pktinfo: address, then interface.
-        Some(libc::IPPROTO_IPV6) if control.0[header..header + 2] != [0xfe, 0x80] => {
-            control.0[header + 16..header + 20].fill(0);
-        }
-        _ => {}
+        Some(libc::IPPROTO_IPV6) if !data.starts_with(&[0xfe, 0x80]) => data.get_mut(16..20),
+        _ => None,
+    };
+    if let Some(interface) = interface {
+        interface.fill(0);
     }
 }

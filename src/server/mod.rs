@@ -6,6 +6,10 @@ pub mod udp;
 
 pub mod tcp;
 
+mod seats;
+
+mod limit;
+
 mod socket;
 
 mod tally;
@@ -13,13 +17,13 @@ mod tally;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
 
 use crate::answer::Snapshot;
 
-pub use tally::{Tallies, Tally};
+pub use tally::{Event, Tallies, Tally};
 
 /// What the workers answer from: one load per batch, swapped as a whole.
 pub type Published = ArcSwap<Snapshot>;
@@ -47,7 +51,8 @@ pub struct Server {
 impl Server {
     /// Opens every listen address for UDP (`workers` threads each) and TCP. Needs a tokio runtime for TCP.
     ///
-    /// Port 0 asks the kernel for a free port, the same for UDP and TCP.
+    /// Port 0 asks the kernel for a free port, the same for UDP and TCP. `beats` are tenths of a second, which the caller
+    /// keeps going: limits go by them.
     ///
     /// # Errors
     /// An address that cannot be bound; the error names it.
@@ -56,18 +61,21 @@ impl Server {
         workers: usize,
         tcp_limits: TcpLimits,
         published: Arc<Published>,
+        beats: &'static AtomicU32,
     ) -> io::Result<Server> {
         let stop = Arc::new(AtomicBool::new(false));
         let tallies = Arc::new(Tallies::default());
         let mut server = Server { addresses: Vec::new(), stop, workers: Vec::new(), tcp: Vec::new(), tallies };
-        let gate = Arc::new(tcp::Gate::new(tcp_limits));
+        let gate = Arc::new(seats::Gate::new(tcp_limits));
+        let limiter = Arc::new(limit::Limiter::new(beats));
         for &address in listen {
             let bound = socket::bind_pair(address, workers.max(1)).map_err(|error| {
                 io::Error::new(error.kind(), format!("cannot listen on {address}: {error}{}", hint(&error, address)))
             })?;
             server.addresses.push(bound.address);
             for udp in bound.udp {
-                let worker = udp::Worker::new(udp, published.clone(), server.stop.clone(), server.tallies.register());
+                let (stop, tally) = (server.stop.clone(), server.tallies.register());
+                let worker = udp::Worker::new(udp, published.clone(), stop, tally, limiter.clone());
                 server.workers.push(worker.spawn()?);
             }
             let listener = tcp::Listener::new(bound.tcp, published.clone(), gate.clone(), server.tallies.register())?;

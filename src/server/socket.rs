@@ -9,6 +9,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 /// Room for bursts, in octets; the kernel may give less.
 const BUFFER: usize = 4 << 20;
+/// Replies that wait in the system for one TCP client that does not read, in octets.
+const TCP_BUFFER: usize = 128 << 10;
 /// How often a worker that waits looks whether it is to stop.
 const WAIT: Duration = Duration::from_millis(200);
 /// Connections that wait to be accepted.
@@ -44,6 +46,8 @@ fn bind_once(wanted: SocketAddr, workers: usize) -> io::Result<Bound> {
     // A restart must not wait for connections in TIME_WAIT.
     tcp.set_reuse_address(true)?;
     tcp.bind(&wanted.into())?;
+    // Connections inherit it; left alone, the system lets each grow to megabytes.
+    tcp.set_send_buffer_size(TCP_BUFFER)?;
     tcp.listen(BACKLOG)?;
     tcp.set_nonblocking(true)?;
     let tcp: TcpListener = tcp.into();

@@ -5,12 +5,45 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::answer::Verdict;
 
+/// What is done about abuse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Event {
+    /// Above the limit: TC was sent, and no records.
+    LimitedTruncated,
+    /// Above the limit: nothing was sent.
+    LimitedDropped,
+    /// Above the limit, and answered, because that is only tried out.
+    LimitedDryRun,
+    /// REFUSED by `allow` or `deny`.
+    Denied,
+    /// Passed over by `drop`.
+    Ignored,
+    /// A TCP connection left for a new one.
+    Evicted,
+    /// A TCP connection was one too many of its client.
+    TurnedAway,
+}
+
+impl Event {
+    /// How many there are.
+    pub const COUNT: usize = 7;
+}
+
 /// What became of one worker's queries. Only its worker writes it, so counting is a plain load and store.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub struct Tally([AtomicU64; Verdict::COUNT]);
+pub struct Tally([AtomicU64; Verdict::COUNT], [AtomicU64; Event::COUNT]);
 
 impl Tally {
+    /// Counts what was done about abuse, from any thread.
+    #[cold]
+    pub fn note(&self, event: Event) {
+        if let Some(counter) = self.1.get(event as usize) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Counts one query. Must be called by one thread only.
     #[inline]
     pub fn count(&self, verdict: Verdict) {
@@ -37,6 +70,12 @@ impl Tallies {
         let tally = Arc::new(Tally::default());
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(tally.clone());
         tally
+    }
+
+    /// How often each was done about abuse.
+    pub fn events(&self) -> [u64; Event::COUNT] {
+        let tallies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::array::from_fn(|event| tallies.iter().map(|tally| tally.1[event].load(Ordering::Relaxed)).sum())
     }
 
     /// The sums, by verdict.

@@ -1,18 +1,19 @@
 //! DNS over TCP (RFC 7766): many queries on one connection, answered in order, within limits.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Published, Tally, TcpLimits};
-use crate::answer::{Transport, answer};
+use super::seats::{Gate, Seat};
+use super::{Event, Published, Tally};
+use crate::answer::policy::Admission;
+use crate::answer::{Answered, Transport, answer, prohibit};
 use crate::dns::Scratch;
 use crate::steering::pick::next_draw;
 
@@ -24,48 +25,6 @@ const FRAME: usize = 2 + u16::MAX as usize;
 const FLUSH: usize = 16 << 10;
 /// Pause after the system refuses a connection for want of descriptors, so that the loop does not spin.
 const RECOVER: Duration = Duration::from_millis(100);
-
-/// Counts connections against the limits.
-pub struct Gate {
-    limits: TcpLimits,
-    open: Mutex<HashMap<IpAddr, usize>>,
-}
-
-impl Gate {
-    /// No connection yet.
-    pub fn new(limits: TcpLimits) -> Gate {
-        Gate { limits, open: Mutex::new(HashMap::new()) }
-    }
-
-    /// A place for one more connection, if the limits leave one.
-    fn enter(self: &Arc<Self>, client: IpAddr) -> Option<Place> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = open.get(&client).copied().unwrap_or(0);
-        if own >= self.limits.connections_per_client || open.values().sum::<usize>() >= self.limits.connections {
-            return None;
-        }
-        open.insert(client, own + 1);
-        Some(Place { gate: self.clone(), client })
-    }
-}
-
-/// One connection's place; it is free again when this is dropped.
-struct Place {
-    gate: Arc<Gate>,
-    client: IpAddr,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.gate.open.lock().unwrap_or_else(PoisonError::into_inner);
-        match open.get_mut(&self.client) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => {
-                open.remove(&self.client);
-            }
-        }
-    }
-}
 
 /// Accepts connections on one address.
 pub struct Listener {
@@ -94,27 +53,44 @@ impl Listener {
         loop {
             match self.listener.accept().await {
                 Ok((stream, client)) => self.welcome(stream, client),
-                Err(_) => tokio::time::sleep(RECOVER).await,
+                // The client was gone again.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    if is_out_of_descriptors(&error) && self.gate.evict() {
+                        self.tally.note(Event::Evicted);
+                    }
+                    tokio::time::sleep(RECOVER).await;
+                }
             }
         }
     }
 
     fn welcome(&self, stream: TcpStream, client: SocketAddr) {
-        let Some(place) = self.gate.enter(client.ip()) else { return };
+        let Some(entry) = self.gate.enter(client.ip()) else { return self.tally.note(Event::TurnedAway) };
+        if entry.evicted {
+            self.tally.note(Event::Evicted);
+        }
+        let number = entry.seat.number;
         let connection = Connection {
             stream,
             client: client.ip(),
             published: self.published.clone(),
             tally: self.tally.clone(),
-            idle: self.gate.limits.idle,
+            idle: self.gate.idle(),
             draw: RandomState::new().hash_one(client),
+            seat: entry.seat,
         };
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             // Whatever ends a connection early is the client's affair, and no news at any hour.
             let _ = connection.serve().await;
-            drop(place);
         });
+        self.gate.watch(number, task.abort_handle());
     }
+}
+
+/// No descriptor or memory is left, for this process or for all.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS))
 }
 
 /// One connection.
@@ -125,6 +101,8 @@ struct Connection {
     tally: Arc<Tally>,
     idle: Duration,
     draw: u64,
+    /// Free again when this is dropped.
+    seat: Seat,
 }
 
 impl Connection {
@@ -140,6 +118,7 @@ impl Connection {
             if !output.is_empty() {
                 timeout(self.idle, self.stream.write_all(&output)).await??;
                 output.clear();
+                self.seat.touch();
                 deadline = Instant::now() + self.idle;
                 continue;
             }
@@ -173,7 +152,18 @@ impl Connection {
         let start = output.len();
         output.resize(start + FRAME, 0);
         let (moment, reply) = (snapshot.moment(self.draw), &mut output[start + 2..]);
-        let answered = answer(message, self.client, Transport::Stream, &moment, &mut Scratch::default(), reply);
+        let (client, scratch) = (self.client, &mut Scratch::default());
+        let answered = match snapshot.policy.access.admit(client) {
+            Admission::Serve => answer(message, client, Transport::Stream, &moment, scratch, reply),
+            Admission::Refuse => {
+                self.tally.note(Event::Denied);
+                prohibit(message, client, Transport::Stream, &moment, scratch, reply)
+            }
+            Admission::Ignore => {
+                self.tally.note(Event::Ignored);
+                Answered::NOTHING
+            }
+        };
         self.tally.count_shared(answered.verdict);
         if answered.length == 0 {
             // A message that may not be answered is no query; nothing good follows it on a stream.

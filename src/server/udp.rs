@@ -1,5 +1,8 @@
 //! A UDP worker: one thread, one socket, whole batches.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::UdpSocket;
@@ -8,9 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use super::batch::Batch;
-use super::{Published, Tally};
-use crate::answer::{Snapshot, Transport, answer};
+use super::batch::{Batch, Datagram};
+use super::limit::Limiter;
+use super::{Event, Published, Tally};
+use crate::answer::policy::{Admission, Limits};
+use crate::answer::{Answered, Moment, Snapshot, Transport, Verdict, answer, answer_limited, prohibit};
 use crate::dns::Scratch;
 
 /// One thread's share of the queries to one address.
@@ -19,12 +24,21 @@ pub struct Worker {
     published: Arc<Published>,
     stop: Arc<AtomicBool>,
     tally: Arc<Tally>,
+    limiter: Arc<Limiter>,
+    /// Answers above the limit so far.
+    slipped: Cell<u32>,
 }
 
 impl Worker {
     /// A worker that is not running yet.
-    pub fn new(socket: UdpSocket, published: Arc<Published>, stop: Arc<AtomicBool>, tally: Arc<Tally>) -> Worker {
-        Worker { socket, published, stop, tally }
+    pub fn new(
+        socket: UdpSocket,
+        published: Arc<Published>,
+        stop: Arc<AtomicBool>,
+        tally: Arc<Tally>,
+        limiter: Arc<Limiter>,
+    ) -> Worker {
+        Worker { socket, published, stop, tally, limiter, slipped: Cell::new(0) }
     }
 
     /// Starts the thread. It ends when `stop` is set.
@@ -72,7 +86,10 @@ impl Worker {
             seed = seed.wrapping_add(1);
             let Some(datagram) = batch.datagram(at) else { continue };
             let moment = snapshot.moment(seed);
-            let answered = answer(datagram.octets, datagram.source, Transport::Udp, &moment, scratch, datagram.reply);
+            let answered = match snapshot.policy.access.admit(datagram.source) {
+                Admission::Serve => self.answer_within_limits(datagram, &moment, scratch),
+                admission => self.turn_away(admission, datagram, &moment, scratch),
+            };
             self.tally.count(answered.verdict);
             if answered.length > 0 {
                 batch.reply(at, answered.length);
@@ -80,6 +97,78 @@ impl Worker {
         }
         batch.send(&self.socket);
         seed
+    }
+
+    /// Answers, unless the client's network has been answered often enough.
+    #[inline]
+    fn answer_within_limits(&self, datagram: Datagram<'_>, moment: &Moment<'_>, scratch: &mut Scratch) -> Answered {
+        let Datagram { octets, source, reply } = datagram;
+        let limits = moment.snapshot.policy.limits.as_ref().filter(|limits| !limits.exempt.contains(source));
+        let Some(limits) = limits else { return answer(octets, source, Transport::Udp, moment, scratch, reply) };
+        let Some(claim) = self.limiter.claim(limits, source) else {
+            return self.answer_above(limits, Datagram { octets, source, reply }, moment, scratch);
+        };
+        let answered = answer(octets, source, Transport::Udp, moment, scratch, reply);
+        if answered.length > 0 && !answered.verified {
+            self.limiter.settle(&claim);
+        }
+        answered
+    }
+
+    #[cold]
+    fn answer_above(
+        &self,
+        limits: &Limits,
+        datagram: Datagram<'_>,
+        moment: &Moment<'_>,
+        scratch: &mut Scratch,
+    ) -> Answered {
+        let Datagram { octets, source, reply } = datagram;
+        if limits.rates.dry_run {
+            let answered = answer(octets, source, Transport::Udp, moment, scratch, reply);
+            if answered.length > 0 && !answered.verified {
+                self.tally.note(Event::LimitedDryRun);
+            }
+            return answered;
+        }
+        let count = self.slipped.get().wrapping_add(1);
+        self.slipped.set(count);
+        let truncated = count.checked_rem(limits.rates.slip) == Some(0);
+        let answered = answer_limited(octets, source, moment, scratch, reply, truncated);
+        match (answered.verdict, answered.length) {
+            (Verdict::Limited, 0) => self.tally.note(Event::LimitedDropped),
+            (Verdict::Limited, _) => self.tally.note(Event::LimitedTruncated),
+            _ => {}
+        }
+        answered
+    }
+
+    /// Tells a client that it may not ask, as often as any other is told something; or tells it nothing.
+    #[cold]
+    fn turn_away(
+        &self,
+        admission: Admission,
+        datagram: Datagram<'_>,
+        moment: &Moment<'_>,
+        scratch: &mut Scratch,
+    ) -> Answered {
+        let Datagram { octets, source, reply } = datagram;
+        if admission == Admission::Ignore {
+            self.tally.note(Event::Ignored);
+            return Answered::NOTHING;
+        }
+        self.tally.note(Event::Denied);
+        let limits = moment.snapshot.policy.limits.as_ref().filter(|limits| !limits.exempt.contains(source));
+        let claim = limits.map(|limits| self.limiter.claim(limits, source));
+        if claim.as_ref().is_some_and(Option::is_none) {
+            self.tally.note(Event::LimitedDropped);
+            return Answered { verdict: Verdict::Limited, ..Answered::NOTHING };
+        }
+        let answered = prohibit(octets, source, Transport::Udp, moment, scratch, reply);
+        if let Some(claim) = claim.flatten().filter(|_| answered.length > 0) {
+            self.limiter.settle(&claim);
+        }
+        answered
     }
 }
 

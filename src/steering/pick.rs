@@ -1,5 +1,7 @@
 //! Pick: which endpoints a reply holds, out of the stage that takes the client.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 use std::net::IpAddr;
 
 use super::{Outcome, Pick, Stage};
@@ -234,12 +236,22 @@ fn pool_of(pools: &[Option<Pool>], region: u8) -> Option<&Pool> {
 /// The weight of each open region; all alike when only those in standby are open.
 fn open_weights(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Picks) -> impl Fn(usize) -> u64 {
     let open = |index| is_open(stage, index, pools, client, picks);
-    let active = (0..stage.regions.len()).any(|index| open(index) && stage.regions[index].1.weight > 0);
+    let active = (0..stage.regions.len()).any(|index| open(index) && weight_of(stage, index) > 0);
     move |index| match (is_open(stage, index, pools, client, picks), active) {
         (false, _) => 0,
-        (true, true) => u64::from(stage.regions[index].1.weight),
+        (true, true) => weight_of(stage, index),
         (true, false) => 1,
     }
+}
+
+/// The weight of a region of the stage.
+fn weight_of(stage: &Stage, index: usize) -> u64 {
+    stage.regions.get(index).map_or(0, |(_, now)| u64::from(now.weight))
+}
+
+/// Which region it is.
+fn region_at(stage: &Stage, index: usize) -> u8 {
+    stage.regions.get(index).map_or(0, |(region, _)| *region)
 }
 
 /// A region by weight, then one of its endpoints by weight, among those not picked yet.
@@ -254,7 +266,7 @@ fn weighted(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Picks
 
 /// The weight of an endpoint; 0 once it is picked.
 fn open_endpoint_weight(pool: &Pool, picks: &Picks, region: u8, endpoint: usize) -> u64 {
-    if picks.holds(region, endpoint) { 0 } else { u64::from(pool.weights[endpoint]) }
+    if picks.holds(region, endpoint) { 0 } else { pool.weights.get(endpoint).map_or(0, |weight| u64::from(*weight)) }
 }
 
 /// One index of `0..count` in proportion to its weight; `None` when all weights are 0.
@@ -276,7 +288,7 @@ fn spin(count: usize, weight: &impl Fn(usize) -> u64, draw: u64) -> Option<usize
 fn sticky(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Picks) -> Option<(u8, usize)> {
     let weight = open_weights(stage, pools, client, picks);
     let salt = |region: u8| (u64::from(region) + 1) << 32;
-    let region = best(stage.regions.len(), |index| (salt(stage.regions[index].0), weight(index)), client)?;
+    let region = best(stage.regions.len(), |index| (salt(region_at(stage, index)), weight(index)), client)?;
     let region = stage.regions.get(region)?.0;
     let pool = pool_of(pools, region)?;
     let endpoint_weight = |endpoint: usize| open_endpoint_weight(pool, picks, region, endpoint);
@@ -303,7 +315,11 @@ fn round_robin(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Pi
     let nothing = Picks::default();
     let weight = open_weights(stage, pools, client, &nothing);
     let size = |index: usize| {
-        if weight(index) == 0 { 0 } else { pool_of(pools, stage.regions[index].0).map_or(0, |pool| pool.weights.len()) }
+        if weight(index) == 0 {
+            0
+        } else {
+            pool_of(pools, region_at(stage, index)).map_or(0, |pool| pool.weights.len())
+        }
     };
     let total: usize = (0..stage.regions.len()).map(size).sum();
     if picks.len() >= total {
@@ -313,7 +329,7 @@ fn round_robin(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Pi
     for index in 0..stage.regions.len() {
         let size = size(index);
         if left < size {
-            return Some((stage.regions[index].0, left));
+            return Some((region_at(stage, index), left));
         }
         left -= size;
     }

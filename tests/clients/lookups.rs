@@ -45,6 +45,22 @@ fn dig_sees_a_good_reply() {
 }
 
 #[test]
+fn dig_finds_its_cookie_good() {
+    let server = setup().start();
+    let reply = dig(&server, &["host.example.test", "A", "+cookie", "+nsid"]);
+    assert!(reply.contains("(good)") && reply.contains("(\"ns1-test\")"), "{reply}");
+    let mark = "; COOKIE: ";
+    let cookie = reply.split(mark).nth(1).and_then(|rest| rest.split_whitespace().next()).expect("a cookie");
+    let again = dig(&server, &["host.example.test", "A", &format!("+cookie={cookie}")]);
+    assert!(again.contains(&format!("{cookie} (good)")), "a good cookie is given back as it is:\n{again}");
+    let reply = dig(&server, &["example.net", "A"]);
+    assert!(reply.contains("EDE: 20 (Not Authoritative)"), "{reply}");
+    let port = port(&server);
+    let reply = run("kdig", &["@127.0.0.1", "-p", &port, "+cookie", "+norec", "host.example.test", "A"]);
+    assert!(reply.contains("COOKIE") && !reply.contains("WARNING"), "{reply}");
+}
+
+#[test]
 fn dig_over_ipv6() {
     let server = setup().start();
     let port = server.addresses[1].port().to_string();

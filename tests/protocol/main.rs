@@ -17,8 +17,11 @@ mod rfc6672;
 mod rfc6891;
 mod rfc7766;
 mod rfc7871;
+mod rfc7873;
 mod rfc8482;
+mod rfc8914;
 mod rfc9619;
 
+mod abuse;
 mod hostile;
 mod roundtrip;

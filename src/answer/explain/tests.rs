@@ -100,8 +100,7 @@ fn snapshot() -> Snapshot {
         turns: Arc::new(Turns::new(world.services.len())),
         world: Arc::new(world),
         present,
-        nsid: None,
-        cookies: None,
+        policy: Arc::default(),
         clock: &CLOCK,
     }
 }
@@ -283,7 +282,7 @@ proptest! {
             Some(&base.present),
         );
         let turns = Arc::new(Turns::new(base.world.services.len()));
-        let snapshot = Snapshot { turns, world: base.world.clone(), present, nsid: None, cookies: None, clock: &CLOCK };
+        let snapshot = Snapshot { turns, world: base.world.clone(), present, policy: Arc::default(), clock: &CLOCK };
         for (high, low, prefix) in clients {
             let address = if high < 3 { 5 << 24 | high << 16 | low & 0xffff } else { low };
             let address = std::net::Ipv4Addr::from_bits(address);

@@ -16,6 +16,7 @@ use super::{Context, health};
 use crate::answer::explain::SourceFacts;
 use crate::control::View;
 use crate::control::orders::{Demand, Order};
+use crate::server::Event;
 
 /// Media type of what [`render`] makes.
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -47,6 +48,21 @@ impl Collector for Metrics {
         let queries = queries(&context.tallies.sums()).into_iter();
         let queries = queries.map(|(verdict, count)| (vec![("verdict", verdict)], count));
         counters(&mut encoder, "queries", "Queries by what became of them", queries)?;
+        let events = context.tallies.events();
+        let count = |event: Event| events.get(event as usize).copied().unwrap_or(0);
+        let named = |label: &'static str, (word, event): (&str, Event)| (vec![(label, word.to_owned())], count(event));
+        let limited = [
+            ("truncated", Event::LimitedTruncated),
+            ("dropped", Event::LimitedDropped),
+            ("dry-run", Event::LimitedDryRun),
+        ];
+        let limited = limited.map(|limited| named("action", limited));
+        counters(&mut encoder, "limited", "Queries of networks that were answered often enough", limited)?;
+        let denied = [("refused", Event::Denied), ("dropped", Event::Ignored)].map(|denied| named("action", denied));
+        counters(&mut encoder, "denied", "Queries from networks that may not ask", denied)?;
+        let closed = [("idle", Event::Evicted), ("client-limit", Event::TurnedAway)];
+        let closed = closed.map(|closed| named("reason", closed));
+        counters(&mut encoder, "tcp_closed", "TCP connections ended because there were too many", closed)?;
         let reloads = context.control.reloads();
         let reloads = [("ok", reloads.ok), ("refused", reloads.refused)];
         let reloads = reloads.map(|(result, count)| (vec![("result", result.to_owned())], count));

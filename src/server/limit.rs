@@ -1,0 +1,200 @@
+//! Response rate limiting: how often each network was answered of late, in a table of fixed size that all workers share.
+//!
+//! An address belongs to several networks, the smallest being itself; each has a load that an answer raises and time
+//! takes down. One network at its limit is enough for no answer. Loads lie in sets of a few entries; a network that is
+//! not there takes the place of the least loaded, so that those who ask most are the last to be forgotten.
+//!
+//! Nothing locks: two workers that count the same network at the same moment may lose a count.
+
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::answer::policy::{ANSWER, Limits};
+
+/// Entries of one set, tried one after the other.
+const WAYS: usize = 4;
+/// Sets: 4 MiB in all. A power of two.
+const SETS: usize = 1 << 17;
+/// Networks that an address belongs to, at most.
+const NETWORKS: usize = 5;
+/// Prefix length, and how many times the limit of one address.
+const V4: [(u8, u32); 4] = [(32, 1), (24, 32), (20, 256), (18, 768)];
+const V6: [(u8, u32); NETWORKS] = [(128, 1), (64, 2), (56, 3), (48, 4), (32, 64)];
+/// A time this little ahead is another worker's newer one, not one of long ago.
+const AHEAD: u16 = 0xff00;
+
+/// Entries that share a hash: tag, time in beats, load in parts of an answer, from the upper bits down.
+#[derive(Default)]
+#[repr(align(32))]
+struct Set([AtomicU64; WAYS]);
+
+/// The table.
+pub struct Limiter {
+    sets: Box<[Set]>,
+    keys: [u64; 2],
+    beats: &'static AtomicU32,
+}
+
+/// What the entries of a client's networks become once it is answered.
+pub struct Claim([Option<(u32, u8, u64)>; NETWORKS]);
+
+impl Limiter {
+    /// Nobody was answered yet. `beats`: tenths of a second, kept by whoever runs this.
+    pub fn new(beats: &'static AtomicU32) -> Limiter {
+        // Random keys, so that nobody can choose addresses that push a certain network out.
+        let keys = [RandomState::new().hash_one(0), RandomState::new().hash_one(1)];
+        Limiter { sets: (0..SETS).map(|_| Set::default()).collect(), keys, beats }
+    }
+
+    /// The claim of a client to one more answer; `None`: one of its networks is at its limit.
+    #[inline]
+    pub fn claim(&self, limits: &Limits, client: IpAddr) -> Option<Claim> {
+        let now = self.beats.load(Ordering::Relaxed) as u16;
+        let mut claim = Claim([None; NETWORKS]);
+        match client {
+            IpAddr::V4(client) => {
+                for (place, (length, times)) in claim.0.iter_mut().zip(V4) {
+                    let network = u64::from(client.to_bits() >> (32 - length));
+                    *place = Some(self.place(limits, self.key(network, length), times, now)?);
+                }
+            }
+            IpAddr::V6(client) => {
+                for (place, (length, times)) in claim.0.iter_mut().zip(V6) {
+                    let network = client.to_bits() >> (128 - length);
+                    let network = fold(network as u64 ^ self.keys[0], (network >> 64) as u64 ^ self.keys[1]);
+                    *place = Some(self.place(limits, self.key(network, length), times, now)?);
+                }
+            }
+        }
+        Some(claim)
+    }
+
+    /// Counts an answer.
+    #[inline]
+    pub fn settle(&self, claim: &Claim) {
+        for (set, way, entry) in claim.0.iter().flatten() {
+            if let Some(place) = self.sets.get(*set as usize).and_then(|set| set.0.get(usize::from(*way))) {
+                place.store(*entry, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// A number for a network: where it lies, and its tag.
+    #[inline]
+    fn key(&self, network: u64, length: u8) -> u64 {
+        fold(network ^ self.keys[0], self.keys[1].rotate_left(u32::from(length)) | 1)
+    }
+
+    /// Where a network's entry lies and what one more answer makes of it; `None`: it is at its limit.
+    #[inline]
+    fn place(&self, limits: &Limits, key: u64, times: u32, now: u16) -> Option<(u32, u8, u64)> {
+        let number = (key >> 16) as u32 % SETS as u32;
+        let (tag, set) = (key as u16, self.sets.get(number as usize)?);
+        let known = set.0.iter().zip(0..).map(|(entry, way)| (way, entry.load(Ordering::Relaxed)));
+        let found = known.clone().find(|(_, entry)| (entry >> 48) as u16 == tag);
+        let (way, load) = match found {
+            Some((way, entry)) => (way, load(limits, entry, now)),
+            None => (known.min_by_key(|(_, entry)| load(limits, *entry, now)).map_or(0, |(way, _)| way), 0),
+        };
+        let most = limits.most.saturating_mul(times);
+        let entry = u64::from(tag) << 48 | u64::from(now) << 32 | u64::from(load.saturating_add(ANSWER));
+        (load.saturating_add(ANSWER) <= most).then_some((number, way, entry))
+    }
+}
+
+/// What is left of an entry's load.
+#[inline]
+fn load(limits: &Limits, entry: u64, now: u16) -> u32 {
+    let passed = now.wrapping_sub((entry >> 32) as u16);
+    limits.decayed(entry as u32, if passed >= AHEAD { 0 } else { passed })
+}
+
+#[inline]
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    product as u64 ^ (product >> 64) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RateLimits;
+
+    fn limits(rate: u32, burst: u32) -> Limits {
+        Limits::of(&RateLimits { rate, burst, slip: 1, exempt: Vec::new(), dry_run: false })
+    }
+
+    fn limiter() -> (Limiter, &'static AtomicU32) {
+        let beats: &'static AtomicU32 = Box::leak(Box::default());
+        (Limiter::new(beats), beats)
+    }
+
+    /// How many of `asked` queries are answered.
+    fn answered(limiter: &Limiter, limits: &Limits, client: &str, asked: u32) -> u32 {
+        let client = client.parse().unwrap();
+        let one = |_: &u32| limiter.claim(limits, client).map(|claim| limiter.settle(&claim)).is_some();
+        (0..asked).filter(one).count() as u32
+    }
+
+    #[test]
+    fn a_burst_and_then_the_rate() {
+        let (limiter, beats) = limiter();
+        let limits = limits(50, 125);
+        assert_eq!(answered(&limiter, &limits, "192.0.2.1", 1000), 125);
+        assert_eq!(answered(&limiter, &limits, "192.0.2.2", 10), 10, "a neighbour is not in the way");
+        let mut later = 0;
+        for _ in 0..100 {
+            beats.fetch_add(1, Ordering::Relaxed);
+            later += answered(&limiter, &limits, "192.0.2.1", 100);
+        }
+        assert!((480..=520).contains(&later), "{later} in ten seconds");
+        beats.fetch_add(300, Ordering::Relaxed);
+        assert_eq!(answered(&limiter, &limits, "192.0.2.1", 1000), 125, "half a minute later all is forgotten");
+    }
+
+    #[test]
+    fn a_network_has_a_limit_too() {
+        let limits = limits(10, 10);
+        for (networks, limit) in [
+            ((0..256).map(|host| format!("192.0.2.{host}")).collect::<Vec<_>>(), 320),
+            ((0..4096).map(|host| format!("192.0.{}.{}", host / 256, host % 256)).collect(), 2560),
+            ((0..256).map(|host| format!("2001:db8::{host:x}")).collect(), 20),
+            ((0..256).map(|host| format!("2001:db8:0:{host:x}::1")).collect(), 30),
+            ((0..256).map(|host| format!("2001:db8:0:{host:x}00::1")).collect(), 40),
+            ((0..256).map(|host| format!("2001:db8:{host:x}::1")).collect(), 640),
+        ] {
+            let (limiter, _) = limiter();
+            let total: u32 = networks.iter().map(|client| answered(&limiter, &limits, client, 20)).sum();
+            assert_eq!(total, limit, "{}", networks[0]);
+        }
+    }
+
+    #[test]
+    fn who_asks_most_is_remembered_through_a_flood_from_everywhere() {
+        let (limiter, _) = limiter();
+        let limits = limits(50, 125);
+        assert_eq!(answered(&limiter, &limits, "192.0.2.1", 1000), 125);
+        for number in 0..1_000_000u32 {
+            let client = IpAddr::from((number.wrapping_mul(0x9e37_79b9) | 1).to_be_bytes());
+            if let Some(claim) = limiter.claim(&limits, client) {
+                limiter.settle(&claim);
+            }
+        }
+        assert_eq!(answered(&limiter, &limits, "192.0.2.1", 1000), 0);
+    }
+
+    #[test]
+    fn time_that_wraps_or_lags_takes_nothing_away() {
+        let (limiter, beats) = limiter();
+        let limits = limits(50, 125);
+        beats.store(65_535, Ordering::Relaxed);
+        assert_eq!(answered(&limiter, &limits, "192.0.2.1", 1000), 125);
+        beats.store(65_534, Ordering::Relaxed);
+        assert_eq!(answered(&limiter, &limits, "192.0.2.1", 10), 0);
+        beats.store(65_536, Ordering::Relaxed);
+        assert!((4..=6).contains(&answered(&limiter, &limits, "192.0.2.1", 100)));
+    }
+}
