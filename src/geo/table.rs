@@ -161,18 +161,26 @@ pub struct AddressTable {
 
 impl AddressTable {
     /// Builds a table from range starts in ascending order, each list starting at address 0. Values are below
-    /// `u32::MAX`.
+    /// `u32::MAX`. Each family is built on a thread of its own.
     pub fn from_ranges(
         v4: impl IntoIterator<Item = (u32, u32)>,
-        v6: impl IntoIterator<Item = (u128, u32)>,
+        v6: impl IntoIterator<Item = (u128, u32)> + Send,
     ) -> AddressTable {
-        let (v6, deep) = split_at_64(v6);
-        AddressTable { v4: RangeTable::from_ranges(v4), v6: RangeTable::from_ranges(v6), deep: deep.into() }
+        let build_v6 = || {
+            let (v6, deep) = split_at_64(v6);
+            (RangeTable::from_ranges(v6), deep.into())
+        };
+        let (v4, (v6, deep)) = std::thread::scope(|scope| {
+            let v6 = scope.spawn(build_v6);
+            (RangeTable::from_ranges(v4), v6.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        AddressTable { v4, v6, deep }
     }
 
     /// One value for everybody.
     pub fn uniform(value: u32) -> AddressTable {
-        AddressTable::from_ranges([(0, value)], [(0, value)])
+        let (v4, v6) = (RangeTable::from_ranges([(0, value)]), RangeTable::from_ranges([(0, value)]));
+        AddressTable { v4, v6, deep: Box::new([]) }
     }
 
     /// Looks an address up.

@@ -6,5 +6,6 @@ mod harness;
 mod world;
 
 mod events;
+mod flips;
 mod leases;
 mod orders;
