@@ -13,6 +13,8 @@ mod solve;
 
 pub mod explain;
 
+pub mod foresight;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
