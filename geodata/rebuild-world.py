@@ -27,11 +27,40 @@ def decoded(topology):
     return arcs
 
 
-def ring(arcs, numbers):
-    """One ring: arcs in a row, those with a negative number backwards, rounded, without repetitions."""
+def joined(arcs, numbers):
+    """Arcs in a row, those with a negative number backwards; longitudes go on beyond 180 where a ring does."""
     points = []
     for number in numbers:
         points.extend(arcs[number] if number >= 0 else reversed(arcs[~number]))
+    unrolled = points[:1]
+    for x, y in points[1:]:
+        before = unrolled[-1][0]
+        unrolled.append((x - 360 * round((x - before) / 360), y))
+    return unrolled
+
+
+def cut(points, limit, side):
+    """What lies on one side of a meridian (Sutherland and Hodgman's way, for one edge)."""
+    kept = []
+    for (ax, ay), (bx, by) in zip(points, points[1:] + points[:1]):
+        inside, next_inside = (ax - limit) * side >= 0, (bx - limit) * side >= 0
+        if inside:
+            kept.append((ax, ay))
+        if inside != next_inside:
+            kept.append((limit, ay + (by - ay) * (limit - ax) / (bx - ax)))
+    return kept
+
+
+def parts(points):
+    """A ring cut at the antimeridian, each part within -180 and 180."""
+    for turn in (-360, 0, 360):
+        part = cut(cut([(x + turn, y) for x, y in points], -180, 1), 180, -1)
+        if part:
+            yield part
+
+
+def ring(points):
+    """One ring in tenths of a degree, without repetitions; nothing where too little is left of it."""
     tenths = [(round(x * 10), round(y * 10)) for x, y in points]
     kept = [point for i, point in enumerate(tenths) if i == 0 or point != tenths[i - 1]]
     if len(kept) > 1 and kept[0] == kept[-1]:
@@ -44,13 +73,17 @@ def ring(arcs, numbers):
 
 def main():
     topology = json.load(open(sys.argv[1]))
-    codes = {numeric: alpha2 for alpha2, _, numeric in json.load(open(sys.argv[2]))}
+    codes = {numeric: alpha2 for alpha2, _, numeric, *_ in json.load(open(sys.argv[2]))}
     arcs = decoded(topology)
     countries = {}
     for shape in topology["objects"]["countries"]["geometries"]:
+        # Around the pole a ring has no inside on this map, and nobody is drawn there.
+        if shape["properties"]["name"] == "Antarctica":
+            continue
         code = codes.get(shape.get("id")) or WITHOUT_CODE[shape["properties"]["name"]]
         polygons = [shape["arcs"]] if shape["type"] == "Polygon" else shape["arcs"]
-        rings = [ring(arcs, numbers) for polygon in polygons for numbers in polygon]
+        whole = (joined(arcs, numbers) for polygon in polygons for numbers in polygon)
+        rings = [ring(part) for points in whole for part in parts(points)]
         countries.setdefault(code, []).extend(filter(None, rings))
     json.dump({code: countries[code] for code in sorted(countries)}, sys.stdout, separators=(",", ":"))
     print()
