@@ -129,6 +129,44 @@ fn explain_reads_its_query_and_says_what_is_wrong_with_it() {
 }
 
 #[test]
+fn shares_tell_what_is_and_what_if() {
+    let play = Play::tcp(false);
+    let ask = |query: &str| -> crate::answer::foresight::Foresight {
+        let (status, body) = play.call("GET", &format!("/v1/shares?name=www.example.com{query}"), "");
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    };
+    let (now, then) = (ask(""), ask("&down=fra&weight=iad%3D5&bias=iad%3D-10"));
+    assert_eq!((now.moved_percent, then.regions[0].after_percent), (0.0, 0.0));
+    assert_eq!((then.regions[1].weight, then.regions[1].bias), (5, -10));
+    assert_eq!(then, ask("&down=fra&weight=iad%3D5&bias=iad%3D-10"));
+    for (query, sentence) in [
+        ("", "name is missing"),
+        ("?name=x", "x is no service; the services are www.example.com"),
+        ("?name=www.example.com&type=TXT", "type \"TXT\": shares are those of A or AAAA"),
+        ("?name=www.example.com&type=AAAA", "www.example.com has no endpoint that answers AAAA"),
+        ("?name=www.example.com&weight=fra", "\"fra\" is not REGION=WEIGHT with a weight from 0 to 1000000"),
+        ("?name=www.example.com&bias=fra%3D100", "\"fra=100\" is not REGION=BIAS with a bias from -99 to 99"),
+        ("?name=www.example.com&down=lhr", "there is no region \"lhr\"; the regions are fra, iad"),
+    ] {
+        assert_eq!(play.error("GET", &format!("/v1/shares{query}"), ""), (400, sentence.to_owned()));
+    }
+}
+
+#[test]
+fn the_page_runs_nothing_but_its_own() {
+    let play = Play::tcp(false);
+    let answer = play.exchange("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").to_lowercase();
+    assert!(answer.contains("content-security-policy: default-src 'none'; script-src 'self'"), "{answer}");
+    assert!(answer.contains("x-content-type-options: nosniff") && answer.contains("<title>meridian</title>"));
+    let foreign = play.exchange("GET / HTTP/1.1\r\nHost: rebound.example\r\nConnection: close\r\n\r\n");
+    assert!(foreign.starts_with("HTTP/1.1 421 "), "{foreign}");
+    let play = Play::new(|folder| AdminListen::Unix(folder.join("admin.sock")), false);
+    let socket = play.exchange("GET /v1/status HTTP/1.1\r\nHost: any.name\r\nConnection: close\r\n\r\n");
+    assert!(socket.starts_with("HTTP/1.1 200 "), "{socket}");
+}
+
+#[test]
 fn a_reload_needs_the_token() {
     let play = Play::tcp(true);
     assert_eq!(play.error("POST", "/v1/reload", "").0, 401);
