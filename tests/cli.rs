@@ -103,6 +103,8 @@ fn simulate_says_who_would_go_elsewhere_and_draws_it() {
     let asked = json(&run(&["simulate", "--admin", &admin, "--bias", "fra=50", "--json"]));
     assert_eq!(part(&asked, 0, "before_percent"), part(&now, 0, "before_percent"));
     assert!(part(&asked, 0, "after_percent") > part(&now, 0, "before_percent"));
+    let scopes = stdout(&run(&["simulate", "--config", &config, "--scopes"]));
+    assert!(scopes.contains("no two overlap, each has one outcome"), "{scopes}");
     let wrong = run(&["simulate", "--config", &config, "--down", "lhr"]);
     assert_eq!(wrong.status.code(), Some(1));
     assert_eq!(stderr(&wrong), "meridian: there is no region \"lhr\"; the regions are fra, iad\n");

@@ -6,6 +6,7 @@
 
 mod change;
 mod facts;
+mod scopes;
 mod split;
 mod sum;
 mod sweep;
@@ -18,6 +19,8 @@ use crate::dns::Name;
 
 pub use change::Change;
 pub use facts::{CellFacts, CountryForesight, DistanceFacts, Foresight, Mover, RegionForesight};
+
+pub use scopes::{Blocks, verify_scopes};
 
 use change::changed;
 use split::Split;
@@ -50,6 +53,16 @@ pub fn foresee(
     let split = |now: &PresentView| now.outcomes.iter().map(|outcome| Split::of(outcome, now, service.pick)).collect();
     let sums = Sums::of(&cells, &world.atlas, view, split(before), split(after));
     Ok(facts::facts(world, config, view, (name, kind), change, &sums))
+}
+
+/// Proves over the whole compiled map that no two blocks of the service's answers overlap, and counts them.
+///
+/// # Errors
+/// A sentence: the name is no service, it has nothing for that family, or blocks overlap.
+pub fn scopes(snapshot: &Snapshot, name: &Name, family: Family) -> Result<Blocks, String> {
+    let (id, _) = snapshot.world.service_named(name).ok_or_else(|| no_service(snapshot, name))?;
+    let view = snapshot.present.service(id).and_then(|now| now.view(family));
+    verify_scopes(&view.ok_or_else(|| format!("{name} has no endpoint of that type"))?.table)
 }
 
 fn no_service(snapshot: &Snapshot, name: &Name) -> String {

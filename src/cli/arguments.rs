@@ -152,6 +152,9 @@ pub struct Simulate {
     /// Whose endpoints are counted
     #[arg(long = "type", value_name = "TYPE", default_value = "A", ignore_case = true)]
     pub rtype: SharesOf,
+    /// Prove that no two client subnet scopes overlap, and count them
+    #[arg(long, conflicts_with_all = ["admin", "json"])]
+    pub scopes: bool,
     /// Draw a map of what comes after the change: a file in SVG
     #[arg(long, value_name = "FILE.svg")]
     pub map: Option<PathBuf>,

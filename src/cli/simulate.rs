@@ -10,11 +10,16 @@ use super::client::Client;
 use super::explain::loaded;
 use super::paper::{Paper, plain};
 use crate::answer::explain::percent;
-use crate::answer::foresight::{Change, Foresight, foresee};
+use crate::answer::foresight::{Blocks, Change, Foresight, foresee, scopes};
+use crate::control::Loaded;
 use crate::control::admin::Status;
+use crate::dns::Name;
 
 /// Says who goes where, and what if.
 pub fn run(arguments: &Simulate) -> Result<ExitCode, String> {
+    if arguments.scopes {
+        return prove(arguments);
+    }
     let foresights = match &arguments.admin {
         Some(admin) => ask(arguments, admin)?,
         None => work_out(arguments)?,
@@ -64,12 +69,27 @@ fn work_out(arguments: &Simulate) -> Result<Vec<Foresight>, String> {
     let loaded = loaded(arguments.config.as_deref())?;
     let change =
         Change { down: arguments.down.clone(), weights: arguments.weights.clone(), biases: arguments.biases.clone() };
-    let mut names = arguments.names.clone();
-    if names.is_empty() {
-        names = loaded.config.services.iter().map(|service| service.name.clone()).collect();
-    }
-    let family = arguments.rtype.family();
+    let (names, family) = (named(arguments, &loaded), arguments.rtype.family());
     names.iter().map(|name| foresee(&loaded.snapshot, &loaded.config, name, family, &change)).collect()
+}
+
+/// Proves the scopes of the services, as they are without a change.
+fn prove(arguments: &Simulate) -> Result<ExitCode, String> {
+    let loaded = loaded(arguments.config.as_deref())?;
+    for name in named(arguments, &loaded) {
+        let blocks = scopes(&loaded.snapshot, &name, arguments.rtype.family())?;
+        let Blocks { count, widest, narrowest } = blocks;
+        println!("{name}: {count} blocks cover IPv4, /{widest} to /{narrowest}; no two overlap, each has one outcome");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The services asked about: those named, or all of them.
+fn named(arguments: &Simulate, loaded: &Loaded) -> Vec<Name> {
+    match arguments.names.is_empty() {
+        true => loaded.config.services.iter().map(|service| service.name.clone()).collect(),
+        false => arguments.names.clone(),
+    }
 }
 
 fn print(foresight: &Foresight, is_change: bool) {
