@@ -89,6 +89,33 @@ impl Drop for Server {
 }
 
 #[test]
+fn simulate_says_who_would_go_elsewhere_and_draws_it() {
+    let folder = folder("127.0.0.1:0");
+    let (config, map) = (config(&folder), folder.path().join("map.svg").display().to_string());
+    let plain = run(&["simulate", "--config", &config, "--down", "fra", "--map", &map]);
+    let text = stdout(&plain);
+    assert!(text.starts_with("www.example.com: ") && text.contains("most of it to iad, which goes from "), "{text}");
+    assert!(text.contains("\nGermany ") && text.contains("fra > iad"), "{text}");
+    let svg = std::fs::read_to_string(&map).expect("drawn");
+    assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>") && svg.contains("iad 100.0%"), "{svg}");
+    let now = json(&run(&["simulate", "www.example.com", "--config", &config, "--json"]));
+    let part = |json: &Value, index: usize, key: &str| json[0]["regions"][index][key].as_f64().expect("a number");
+    let sum = part(&now, 0, "before_percent") + part(&now, 1, "before_percent");
+    assert!((sum - 100.0).abs() < 0.01 && now[0]["moved_percent"] == 0.0, "{sum}");
+    let mut server = Server::start(&["serve", "--config", &config]);
+    let admin = format!("http://{}", server.ready());
+    let asked = json(&run(&["simulate", "--admin", &admin, "--bias", "fra=50", "--json"]));
+    assert_eq!(part(&asked, 0, "before_percent"), part(&now, 0, "before_percent"));
+    assert!(part(&asked, 0, "after_percent") > part(&now, 0, "before_percent"));
+    let scopes = stdout(&run(&["simulate", "--config", &config, "--scopes"]));
+    assert!(scopes.contains("no two overlap, each has one outcome"), "{scopes}");
+    let wrong = run(&["simulate", "--config", &config, "--down", "lhr"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert_eq!(stderr(&wrong), "meridian: there is no region \"lhr\"; the regions are fra, iad\n");
+    assert_eq!(run(&["simulate", "--weight", "fra"]).status.code(), Some(2));
+}
+
+#[test]
 fn usage_is_exit_code_2() {
     for arguments in [&["nonsense"][..], &[], &["explain", "www.example.com"], &["locate", "x"], &["geodata", "build"]]
     {

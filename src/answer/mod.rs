@@ -33,6 +33,8 @@ pub mod policy;
 )]
 pub mod explain;
 
+pub mod foresight;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

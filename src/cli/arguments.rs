@@ -9,8 +9,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::answer::explain::Asker;
+use crate::answer::world::services::Family;
+use crate::control::admin::{read_bias, read_weight};
 use crate::dns::{Name, RecordType};
 use crate::geo::builtin;
+use crate::steering::Bias;
 
 /// A global load balancer that works through DNS.
 #[derive(Debug, Parser)]
@@ -35,6 +38,8 @@ pub enum Command {
     Demo(Demo),
     /// Say why a client gets an answer
     Explain(Explain),
+    /// Say who goes where, and what if a region is down or has another weight
+    Simulate(Simulate),
     /// Say where addresses are, as the geodata know it
     Locate(Locate),
     /// Make geodata files
@@ -144,6 +149,71 @@ pub struct Explain {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `meridian simulate`
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// Services; without any, all of them
+    #[arg(value_name = "NAME")]
+    pub names: Vec<Name>,
+    /// Take a region as down; may be given more than once
+    #[arg(long, value_name = "REGION")]
+    pub down: Vec<String>,
+    /// Give a region another weight; may be given more than once
+    #[arg(long = "weight", value_name = "REGION=N", value_parser = read_weight)]
+    pub weights: Vec<(String, u32)>,
+    /// Give a region another bias; may be given more than once
+    #[arg(long = "bias", value_name = "REGION=N", value_parser = read_bias)]
+    pub biases: Vec<(String, Bias)>,
+    /// Whose endpoints are counted
+    #[arg(long = "type", value_name = "TYPE", default_value = "A", ignore_case = true)]
+    pub rtype: SharesOf,
+    /// Prove that no two client subnet scopes overlap, and count them
+    #[arg(long, conflicts_with_all = ["admin", "json"])]
+    pub scopes: bool,
+    /// Draw a map of what comes after the change: a file in SVG
+    #[arg(long, value_name = "FILE.svg")]
+    pub map: Option<PathBuf>,
+    /// Work it out from this configuration [default: meridian.toml]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Ask the running server there instead: http://127.0.0.1:8053 or unix:PATH
+    #[arg(long, value_name = "URL", conflicts_with = "config")]
+    pub admin: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Simulate {
+    /// Whether anything is to be different.
+    pub fn is_change(&self) -> bool {
+        !(self.down.is_empty() && self.weights.is_empty() && self.biases.is_empty())
+    }
+}
+
+/// What a service is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SharesOf {
+    /// IPv4 endpoints
+    #[value(name = "A")]
+    V4,
+    /// IPv6 endpoints
+    #[value(name = "AAAA")]
+    V6,
+}
+
+impl SharesOf {
+    /// The record type.
+    pub fn word(self) -> &'static str {
+        if self == SharesOf::V4 { "A" } else { "AAAA" }
+    }
+
+    /// The family of endpoints.
+    pub fn family(self) -> Family {
+        if self == SharesOf::V4 { Family::V4 } else { Family::V6 }
+    }
 }
 
 /// Which running server to talk to.

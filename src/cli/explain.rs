@@ -1,13 +1,13 @@
 //! `meridian explain`
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::arguments::{Explain, Remote};
 use super::client::Client;
 use super::paper::{Paper, plain};
 use crate::answer::explain::{CandidateFacts, Explanation, Question, ServiceFacts, explain, percent};
-use crate::control::{any_draw, load};
+use crate::control::{Loaded, any_draw, load};
 
 /// The configuration if neither option says another.
 const DEFAULT: &str = "meridian.toml";
@@ -37,14 +37,7 @@ fn ask(arguments: &Explain, admin: &str) -> Result<Explanation, String> {
 
 /// Works it out from the configuration, as a server of it would that has just been started.
 fn work_out(arguments: &Explain) -> Result<Explanation, String> {
-    let file = arguments.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT));
-    if arguments.config.is_none() && !file.exists() {
-        return Err(format!(
-            "there is no {DEFAULT} here; name a configuration with --config FILE, or ask a running server with \
-             --admin URL (that of `meridian demo` is http://127.0.0.1:8053)"
-        ));
-    }
-    let loaded = load(&file, None).map_err(|mistakes| refusal(&file, &mistakes))?;
+    let loaded = loaded(arguments.config.as_deref())?;
     let question = Question {
         name: arguments.name.clone(),
         rtype: arguments.rtype,
@@ -52,6 +45,18 @@ fn work_out(arguments: &Explain) -> Result<Explanation, String> {
         down: arguments.down.clone(),
     };
     explain(&loaded.snapshot, &question, any_draw())
+}
+
+/// A configuration with everything that it names; `None` is the one here.
+pub fn loaded(config: Option<&Path>) -> Result<Loaded, String> {
+    let file = config.unwrap_or(Path::new(DEFAULT));
+    if config.is_none() && !file.exists() {
+        return Err(format!(
+            "there is no {DEFAULT} here; name a configuration with --config FILE, or ask a running server with \
+             --admin URL (that of `meridian demo` is http://127.0.0.1:8053)"
+        ));
+    }
+    load(file, None).map_err(|mistakes| refusal(file, &mistakes))
 }
 
 fn refusal(file: &Path, mistakes: &[String]) -> String {

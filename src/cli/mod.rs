@@ -12,6 +12,8 @@ pub mod check;
 
 pub mod explain;
 
+pub mod simulate;
+
 mod client;
 
 pub mod remote;
@@ -37,6 +39,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Demo(demo) => demo::run(&demo),
         Command::Check(check) => check::run(&check),
         Command::Explain(explain) => explain::run(&explain),
+        Command::Simulate(simulate) => simulate::run(&simulate),
         Command::Status(status) => remote::status(&status),
         Command::Drain(drain) => orders::drain(&drain),
         Command::Undrain(undrain) => orders::undrain(&undrain),

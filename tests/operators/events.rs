@@ -25,7 +25,7 @@ fn start(fra: &Region, iad: &Region, lines: &str) -> Server {
 fn watch(server: &Server, head: &str) -> (String, BufReader<TcpStream>) {
     let mut stream = TcpStream::connect(server.admin.expect("it has one")).expect("it listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
-    write!(stream, "GET /v1/events HTTP/1.1\r\nHost: x\r\n{head}\r\n").expect("it reads");
+    write!(stream, "GET /v1/events HTTP/1.1\r\nHost: localhost\r\n{head}\r\n").expect("it reads");
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).expect("it answers");

@@ -90,11 +90,15 @@ pub fn fail(server: &Server, arguments: &[&str]) -> String {
 
 /// Status and body of a call.
 pub fn call(server: &Server, method: &str, path: &str, token: &str, body: &str) -> (u16, String) {
+    call_as(server, method, path, &format!("Host: localhost\r\nAuthorization: Bearer {token}"), body)
+}
+
+/// The same with these header fields.
+pub fn call_as(server: &Server, method: &str, path: &str, head: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(server.admin.expect("it has one")).expect("it listens");
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("it is not zero");
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
-         Content-Length: {}\r\n\r\n{body}",
+        "{method} {path} HTTP/1.1\r\n{head}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).expect("it reads");

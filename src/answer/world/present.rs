@@ -210,6 +210,12 @@ impl PresentView {
         stage.regions.len() > 1 || stage.regions.iter().any(|(region, _)| size(*region) > 1)
     }
 
+    /// One family of one service under an availability, for whoever asks what if; `None`: it has no such family.
+    pub fn alone(service: &Service, family: Family, now: Option<&ServiceAvailability>) -> Option<PresentView> {
+        let view = service.view(family)?;
+        Some(PresentView::compile(service, view, now, &mut Tables::new(), None))
+    }
+
     fn compile(
         service: &Service,
         view: &View,

@@ -8,11 +8,14 @@ mod health;
 mod listener;
 mod metrics;
 mod openapi;
+mod page;
 mod patient;
 mod routes;
+mod shares;
 mod status;
 mod stream;
 mod token;
+mod visitor;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,6 +28,8 @@ use crate::server::Tallies;
 pub use demands::{ChangeDone, Forced, LeaseBody, OrderBody};
 pub use error::ErrorBody;
 pub use health::{EndpointHealth, RegionHealth};
+pub use page::WORLD;
+pub use shares::{read_bias, read_weight};
 pub use status::{LastReload, ReloadStatus, ServiceStatus, Status, ZoneStatus};
 pub use token::read_token;
 

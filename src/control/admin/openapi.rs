@@ -26,6 +26,8 @@ pub struct Parameter {
 pub enum Answer {
     /// Plain text.
     Text,
+    /// A file of the console, with its media type.
+    File(&'static str),
     /// Server-sent events, without an end.
     Events,
     /// JSON of this schema.
@@ -41,6 +43,10 @@ impl Answer {
     fn content(self, generator: &mut SchemaGenerator) -> Value {
         match self {
             Answer::Text => json!({ "text/plain": { "schema": { "type": "string" } } }),
+            Answer::File(kind) => {
+                let kind = kind.split(';').next().unwrap_or(kind);
+                json!({ kind: { "schema": { "type": "string" } } })
+            }
             Answer::Events => json!({ "text/event-stream": { "schema": { "type": "string" } } }),
             Answer::Json(schema) => json!({ "application/json": { "schema": schema(generator) } }),
         }

@@ -16,8 +16,9 @@ use super::error::ApiError;
 use super::openapi::{self, Parameter};
 use super::status::{LastReload, Status};
 use super::token::Gate;
-use super::{Context, demands, metrics, stream};
+use super::{Context, demands, metrics, page, shares, stream, visitor};
 use crate::answer::explain::{self, Explanation};
+use crate::answer::foresight::Foresight;
 use crate::control::any_draw;
 
 /// Most octets of a request's body.
@@ -57,9 +58,10 @@ const EXPLAIN: &[Parameter] = &[
 /// Every call.
 pub fn routes() -> Vec<Route> {
     use openapi::Answer::{self, Text};
-    let (status_body, explain_body, reload_body, document_body) = (
+    let (status_body, explain_body, shares_body, reload_body, document_body) = (
         Answer::json::<Status>(),
         Answer::json::<Explanation>(),
+        Answer::json::<Foresight>(),
         Answer::json::<LastReload>(),
         Answer::json::<serde_json::Value>(),
     );
@@ -90,27 +92,48 @@ pub fn routes() -> Vec<Route> {
         get("/v1/status", "What is going on", &[], status_body, routing::get(status)),
         get("/v1/explain", "Why a client gets an answer", EXPLAIN, explain_body, routing::get(explain)),
         post("/v1/reload", "Reads everything anew and serves it", reload_body, routing::post(reload)),
-        get("/v1/events", "What happens, as it happens", &[], Answer::Events, routing::get(stream::events)),
+        get(
+            "/v1/shares",
+            "Who goes where, now and what if",
+            shares::PARAMETERS,
+            shares_body,
+            routing::get(shares::shares),
+        ),
+        get(
+            "/v1/events",
+            "What happens, as it happens",
+            stream::PARAMETERS,
+            Answer::Events,
+            routing::get(stream::events),
+        ),
         get("/v1/openapi.json", "This document", &[], document_body, routing::get(document)),
     ];
+    let file = |asset: &'static page::Asset| {
+        get(asset.path, asset.about, &[], Answer::File(asset.media_type), asset.handler())
+    };
+    routes.extend(page::ASSETS.iter().map(file));
     routes.extend(demands::routes());
     routes
 }
 
 /// The router with its gate and its limits.
 pub fn router(context: Arc<Context>, gate: Gate) -> Router {
+    // Browsers do not reach a unix socket.
+    let reached_by_browsers = gate != Gate::Socket;
     let guard = Arc::new(Guard::new(gate));
     let mut router = Router::new();
     for Route { path, handler, changes, .. } in routes() {
         let guarded = middleware::from_fn_with_state(guard.clone(), changes::admit);
         router = router.route(path, if changes { handler.route_layer(guarded) } else { handler });
     }
-    router
+    let router = router
         .layer(Extension(stream::Places::default()))
+        .layer(Extension(shares::Desk::default()))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(limit))
-        .with_state(context)
+        .with_state(context);
+    if reached_by_browsers { router.layer(middleware::from_fn(visitor::admit)) } else { router }
 }
 
 /// Bounds the request's body and the time that the call takes.
@@ -172,12 +195,7 @@ async fn explain(
 
 /// The question in the query of `GET /v1/explain`.
 fn read_question(pairs: &[(String, String)]) -> Result<explain::Question, String> {
-    if let Some((unknown, _)) = pairs.iter().find(|(key, _)| EXPLAIN.iter().all(|known| known.name != key)) {
-        return Err(format!("there is no parameter {unknown:?}; there are name, type, client and down"));
-    }
-    if let Some(twice) = EXPLAIN.iter().find(|known| !known.many && all(pairs, known.name).count() > 1) {
-        return Err(format!("{} is there more than once", twice.name));
-    }
+    check_keys(pairs, EXPLAIN)?;
     let needed = |key| all(pairs, key).next().ok_or_else(|| format!("{key} is missing"));
     let (name, client) = (needed("name")?, needed("client")?);
     let rtype = all(pairs, "type").next().unwrap_or("A");
@@ -189,7 +207,23 @@ fn read_question(pairs: &[(String, String)]) -> Result<explain::Question, String
     })
 }
 
-fn all<'p>(pairs: &'p [(String, String)], key: &'p str) -> impl Iterator<Item = &'p str> {
+/// Refuses keys that a call does not know, and those that are there more than once without need.
+pub fn check_keys(pairs: &[(String, String)], known: &[Parameter]) -> Result<(), String> {
+    if let Some((unknown, _)) = pairs.iter().find(|(key, _)| known.iter().all(|known| known.name != key)) {
+        let names: Vec<&str> = known.iter().map(|known| known.name).collect();
+        let (last, others) = names.split_last().unwrap_or((&"", &[]));
+        let list =
+            if others.is_empty() { format!("is {last}") } else { format!("are {} and {last}", others.join(", ")) };
+        return Err(format!("there is no parameter {unknown:?}; there {list}"));
+    }
+    match known.iter().find(|known| !known.many && all(pairs, known.name).count() > 1) {
+        Some(twice) => Err(format!("{} is there more than once", twice.name)),
+        None => Ok(()),
+    }
+}
+
+/// The values of a key.
+pub fn all<'p>(pairs: &'p [(String, String)], key: &'p str) -> impl Iterator<Item = &'p str> {
     pairs.iter().filter(move |(known, _)| known == key).map(|(_, value)| value.as_str())
 }
 

@@ -7,7 +7,8 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Extension, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
@@ -15,6 +16,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
 
 use super::Context;
 use super::error::ApiError;
+use super::openapi::Parameter;
+use super::routes::{all, check_keys};
 use crate::control::events::Event;
 
 /// Most who watch at a time, well below the most connections: others must get in.
@@ -26,6 +29,14 @@ const AHEAD: usize = 16;
 /// How long one who watches may take nothing before he is dropped.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What can stand in the query.
+pub const PARAMETERS: &[Parameter] = &[Parameter {
+    name: "after",
+    needed: false,
+    many: false,
+    about: "Those after this number that are still kept come first; Last-Event-ID, if it is there, is taken instead",
+}];
+
 /// Places for those who watch.
 #[derive(Clone)]
 pub struct Places(Arc<Semaphore>);
@@ -36,20 +47,25 @@ impl Default for Places {
     }
 }
 
-/// Streams events. With `Last-Event-ID`, those after that number that are still kept come first.
+/// Streams events. With `Last-Event-ID` or `after`, those after that number that are still kept come first.
 pub async fn events(
     State(context): State<Arc<Context>>,
     Extension(Places(places)): Extension<Places>,
     head: HeaderMap,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let full = |_| {
         let sentence = format!("{MOST} watch the events already; close one of them");
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
     };
+    let Query(pairs) = query.map_err(|_| ApiError::bad_request("the query is not of the form key=value&key=value"))?;
+    check_keys(&pairs, PARAMETERS).map_err(ApiError::bad_request)?;
+    let after = all(&pairs, "after").next().map(str::parse::<u64>).transpose();
+    let after = after.map_err(|_| ApiError::bad_request("after is not the number of an event"))?;
     let place = places.try_acquire_owned().map_err(full)?;
     let events = context.control.events();
     let last = head.get("last-event-id").and_then(|last| last.to_str().ok()?.trim().parse().ok());
-    let (past, fresh) = events.watch(last.unwrap_or_else(|| events.count()));
+    let (past, fresh) = events.watch(last.or(after).unwrap_or_else(|| events.count()));
     let (send, receive) = mpsc::channel(AHEAD);
     tokio::spawn(feed(past, fresh, send));
     let kind = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];

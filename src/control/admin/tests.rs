@@ -77,7 +77,7 @@ impl Play {
     /// Status and body of one call.
     fn call(&self, method: &str, target: &str, head: &str) -> (u16, String) {
         let answer =
-            self.exchange(&format!("{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{head}\r\n"));
+            self.exchange(&format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{head}\r\n"));
         let status = answer.get(9..12).and_then(|status| status.parse().ok()).unwrap_or(0);
         (status, answer.split_once("\r\n\r\n").map_or(String::new(), |(_, body)| body.to_owned()))
     }
@@ -126,6 +126,44 @@ fn explain_reads_its_query_and_says_what_is_wrong_with_it() {
     ] {
         assert_eq!(play.error("GET", &format!("/v1/explain{query}"), ""), (400, sentence.to_owned()));
     }
+}
+
+#[test]
+fn shares_tell_what_is_and_what_if() {
+    let play = Play::tcp(false);
+    let ask = |query: &str| -> crate::answer::foresight::Foresight {
+        let (status, body) = play.call("GET", &format!("/v1/shares?name=www.example.com{query}"), "");
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    };
+    let (now, then) = (ask(""), ask("&down=fra&weight=iad%3D5&bias=iad%3D-10"));
+    assert_eq!((now.moved_percent, then.regions[0].after_percent), (0.0, 0.0));
+    assert_eq!((then.regions[1].weight, then.regions[1].bias), (5, -10));
+    assert_eq!(then, ask("&down=fra&weight=iad%3D5&bias=iad%3D-10"));
+    for (query, sentence) in [
+        ("", "name is missing"),
+        ("?name=x", "x is no service; the services are www.example.com"),
+        ("?name=www.example.com&type=TXT", "type \"TXT\": shares are those of A or AAAA"),
+        ("?name=www.example.com&type=AAAA", "www.example.com has no endpoint that answers AAAA"),
+        ("?name=www.example.com&weight=fra", "\"fra\" is not REGION=WEIGHT with a weight from 0 to 1000000"),
+        ("?name=www.example.com&bias=fra%3D100", "\"fra=100\" is not REGION=BIAS with a bias from -99 to 99"),
+        ("?name=www.example.com&down=lhr", "there is no region \"lhr\"; the regions are fra, iad"),
+    ] {
+        assert_eq!(play.error("GET", &format!("/v1/shares{query}"), ""), (400, sentence.to_owned()));
+    }
+}
+
+#[test]
+fn the_page_runs_nothing_but_its_own() {
+    let play = Play::tcp(false);
+    let answer = play.exchange("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").to_lowercase();
+    assert!(answer.contains("content-security-policy: default-src 'none'; script-src 'self'"), "{answer}");
+    assert!(answer.contains("x-content-type-options: nosniff") && answer.contains("<title>meridian</title>"));
+    let foreign = play.exchange("GET / HTTP/1.1\r\nHost: rebound.example\r\nConnection: close\r\n\r\n");
+    assert!(foreign.starts_with("HTTP/1.1 421 "), "{foreign}");
+    let play = Play::new(|folder| AdminListen::Unix(folder.join("admin.sock")), false);
+    let socket = play.exchange("GET /v1/status HTTP/1.1\r\nHost: any.name\r\nConnection: close\r\n\r\n");
+    assert!(socket.starts_with("HTTP/1.1 200 "), "{socket}");
 }
 
 #[test]
@@ -194,11 +232,11 @@ fn what_is_not_there_or_too_large_is_an_error_with_a_sentence() {
 fn a_head_that_never_ends_is_cut_off() {
     let play = Play::tcp(false);
     let start = Instant::now();
-    play.exchange("GET /healthz HTTP/1.1\r\nHost: x\r\n");
+    play.exchange("GET /healthz HTTP/1.1\r\nHost: localhost\r\n");
     assert!(start.elapsed() < Duration::from_secs(15));
     // An idle connection, too.
     let start = Instant::now();
-    play.exchange("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    play.exchange("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(start.elapsed() < Duration::from_secs(15));
 }
 

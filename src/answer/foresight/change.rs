@@ -1,0 +1,99 @@
+//! A change that nobody has made yet, and what one service would come to after it.
+
+use std::sync::Arc;
+
+use crate::answer::Snapshot;
+use crate::answer::world::present::{PresentView, ServiceAvailability, Weights};
+use crate::answer::world::services::{Catchments, Family, Service};
+use crate::answer::world::{ServiceId, World};
+use crate::config::{self, Config};
+use crate::steering::{Bias, Share};
+
+/// What is to be different. Empty: nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Change {
+    /// Regions that take nobody.
+    pub down: Vec<String>,
+    /// Regions with another weight.
+    pub weights: Vec<(String, u32)>,
+    /// Regions with another bias.
+    pub biases: Vec<(String, Bias)>,
+}
+
+impl Change {
+    /// Whether nothing is different.
+    pub fn is_none(&self) -> bool {
+        self.down.is_empty() && self.weights.is_empty() && self.biases.is_empty()
+    }
+
+    /// Every region that it names.
+    fn regions(&self) -> impl Iterator<Item = &String> {
+        let weights = self.weights.iter().map(|(region, _)| region);
+        self.down.iter().chain(weights).chain(self.biases.iter().map(|(region, _)| region))
+    }
+
+    /// Regions that are not configured are mistakes; those that this service does not have change nothing.
+    pub(super) fn check(&self, world: &World, config: &Config, service: &Service) -> Result<(), String> {
+        if let Some(unknown) = self.regions().find(|name| !world.regions.contains(name)) {
+            return Err(format!("there is no region {unknown:?}; the regions are {}", world.regions.join(", ")));
+        }
+        let stated = config.services.iter().any(|stated| stated.name == service.name);
+        if !self.biases.is_empty() && !stated {
+            return Err(format!("{} is being changed; ask again", service.name));
+        }
+        Ok(())
+    }
+}
+
+/// What the service comes to after a change; `None`: it has no such family.
+pub(super) fn changed(
+    snapshot: &Snapshot,
+    config: &Config,
+    id: ServiceId,
+    service: &Service,
+    family: Family,
+    change: &Change,
+) -> Option<PresentView> {
+    let availability = snapshot.present.availability().services.get(id.0 as usize).cloned();
+    let availability = availability.map(|now| without_and_weighed(&snapshot.world, service, now, change));
+    let anew = biased(snapshot, config, service, change);
+    PresentView::alone(anew.as_ref().unwrap_or(service), family, availability.as_ref())
+}
+
+/// The service under other biases; `None` where they are as configured.
+fn biased(snapshot: &Snapshot, config: &Config, service: &Service, change: &Change) -> Option<Service> {
+    if change.biases.is_empty() {
+        return None;
+    }
+    let stated: &config::Service = config.services.iter().find(|stated| stated.name == service.name)?;
+    let mut config = config.clone();
+    for (name, bias) in &change.biases {
+        config.regions.iter_mut().filter(|region| region.name == *name).for_each(|region| region.bias = *bias);
+    }
+    let mut catchments = Catchments::of(std::slice::from_ref(service));
+    let atlas = Arc::clone(&snapshot.world.atlas);
+    Some(Service::compile(stated, &config, &atlas, &mut catchments))
+}
+
+/// The availability with the regions of the change down or weighed anew.
+fn without_and_weighed(
+    world: &World,
+    service: &Service,
+    mut now: ServiceAvailability,
+    change: &Change,
+) -> ServiceAvailability {
+    for region in service.views.iter().flatten().flat_map(|view| &view.regions) {
+        let Some(name) = world.regions.get(usize::from(region.region.0)) else { continue };
+        let Some(now) = now.regions.get_mut(region.listed) else { continue };
+        if change.down.contains(name) {
+            now.share = Share::NONE;
+            now.last_good = false;
+        }
+        if let Some((_, weight)) = change.weights.iter().rev().find(|(known, _)| known == name) {
+            // Endpoints that are not in the list keep their configured weights.
+            let endpoints = now.weights.take().map(|weights| weights.endpoints).unwrap_or_default();
+            now.weights = Some(Weights { region: *weight, endpoints });
+        }
+    }
+    now
+}

@@ -1,0 +1,288 @@
+//! The sums put into words and JSON.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::change::Change;
+use super::sum::{Distances, Sum, Sums};
+use crate::answer::explain::percent;
+use crate::answer::world::World;
+use crate::answer::world::services::View;
+use crate::config::Config;
+use crate::dns::Name;
+use crate::geo::locations::country_name;
+
+/// Most squares on the map: those with the most addresses are kept.
+const MOST_CELLS: usize = 2500;
+/// Countries that are listed as movers.
+const MOST_MOVERS: usize = 10;
+
+/// Who goes where, now and after a change. Its JSON form is stable: keys are added, never changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Foresight {
+    /// One sentence with what matters.
+    pub summary: String,
+    /// The service.
+    pub name: String,
+    /// `A` or `AAAA`: which endpoints are counted. The clients are those with IPv4 addresses in any case.
+    #[serde(rename = "type")]
+    pub rtype: String,
+    /// Public IPv4 addresses whose place is known: the whole that parts are parts of.
+    pub addresses: u64,
+    /// Public IPv4 addresses whose place is unknown; they are offered the regions as listed.
+    pub unlocated: u64,
+    /// The part of the addresses that are sent elsewhere by the change, in per cent.
+    pub moved_percent: f64,
+    /// The regions of the service, as listed.
+    pub regions: Vec<RegionForesight>,
+    /// The countries, by code.
+    pub countries: Vec<CountryForesight>,
+    /// Those that the change moves the most addresses of, the greatest first.
+    pub movers: Vec<Mover>,
+    /// How far clients are from what serves them, before and after.
+    pub distance: DistanceFacts,
+    /// Squares of one degree with the most addresses, for maps.
+    pub cells: Vec<CellFacts>,
+}
+
+/// One region.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RegionForesight {
+    /// Its name.
+    pub region: String,
+    /// Degrees north; absent where the region has no location.
+    pub latitude: Option<f64>,
+    /// Degrees east.
+    pub longitude: Option<f64>,
+    /// How a tier is divided, as configured or ordered.
+    pub weight: u32,
+    /// Per cent.
+    pub bias: i8,
+    /// Its part of the addresses now.
+    pub before_percent: f64,
+    /// Its part after the change.
+    pub after_percent: f64,
+}
+
+/// One country.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CountryForesight {
+    /// ISO 3166-1 alpha-2.
+    pub country: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its addresses.
+    pub addresses: u64,
+    /// Per cent of its addresses by region, now; regions that serve none of them are left out.
+    pub before: BTreeMap<String, f64>,
+    /// The same after the change.
+    pub after: BTreeMap<String, f64>,
+}
+
+/// A country that the change moves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Mover {
+    /// ISO 3166-1 alpha-2.
+    pub country: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Addresses that are sent elsewhere.
+    pub addresses: u64,
+    /// The region that loses the most of them; absent where it had none.
+    pub from: Option<String>,
+    /// The region that gains the most of them; absent where nobody answers them.
+    pub to: Option<String>,
+}
+
+/// Great-circle distances between clients and what serves them, in kilometres.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DistanceFacts {
+    /// The mean now; absent where no distance is known.
+    pub before_mean_km: Option<f64>,
+    /// The mean after the change.
+    pub after_mean_km: Option<f64>,
+    /// 95 of 100 addresses are this near now.
+    pub before_p95_km: Option<f64>,
+    /// 95 of 100 addresses are this near after the change.
+    pub after_p95_km: Option<f64>,
+}
+
+/// One square of a map.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CellFacts {
+    /// Its southern edge, in degrees north.
+    pub latitude: i16,
+    /// Its western edge, in degrees east.
+    pub longitude: i16,
+    /// Its addresses.
+    pub addresses: u64,
+    /// One of them, to ask about.
+    pub example: Ipv4Addr,
+    /// The region that serves most of them now.
+    pub before: Option<String>,
+    /// The region that serves most of them after the change.
+    pub after: Option<String>,
+}
+
+/// Puts sums into words.
+pub fn facts(
+    world: &World,
+    config: &Config,
+    view: &View,
+    (name, kind): (&Name, &str),
+    change: &Change,
+    sums: &Sums,
+) -> Foresight {
+    let names = Names { world, view };
+    let mut foresight = Foresight {
+        summary: String::new(),
+        name: name.to_string(),
+        rtype: kind.to_owned(),
+        addresses: sums.all.addresses.round() as u64,
+        unlocated: sums.unlocated,
+        moved_percent: part(sums.all.moved, sums.all.addresses),
+        regions: names.regions(config, change, &sums.all),
+        countries: sums.countries.iter().map(|(code, sum)| names.country(code.as_str(), sum)).collect(),
+        movers: names.movers(sums),
+        distance: distances(&sums.before, &sums.after),
+        cells: names.cells(sums),
+    };
+    foresight.summary = summary(&foresight, change);
+    foresight
+}
+
+struct Names<'w> {
+    world: &'w World,
+    view: &'w View,
+}
+
+impl Names<'_> {
+    fn name(&self, position: u8) -> Option<String> {
+        let region = self.view.regions.get(usize::from(position))?;
+        self.world.regions.get(usize::from(region.region.0)).cloned()
+    }
+
+    fn regions(&self, config: &Config, change: &Change, all: &Sum) -> Vec<RegionForesight> {
+        let region = |(position, region): (u8, &crate::answer::world::services::ViewRegion)| {
+            let name = self.name(position).unwrap_or_default();
+            let point = config.regions.iter().find(|known| known.name == name).and_then(|known| known.location);
+            let bias = self.view.rules.rules.candidates.get(usize::from(position)).map_or(0, |it| it.bias.percent());
+            let weight = change.weights.iter().rev().find(|(known, _)| *known == name).map(|(_, weight)| *weight);
+            let other = change.biases.iter().rev().find(|(known, _)| *known == name).map(|(_, bias)| bias.percent());
+            let percent = |sums: &BTreeMap<u8, f64>| part(sums.get(&position).copied().unwrap_or(0.0), all.addresses);
+            RegionForesight {
+                latitude: point.map(|point| point.latitude()),
+                longitude: point.map(|point| point.longitude()),
+                weight: weight.unwrap_or(region.weight),
+                bias: other.unwrap_or(bias),
+                before_percent: percent(&all.before),
+                after_percent: percent(&all.after),
+                region: name,
+            }
+        };
+        (0..).zip(&self.view.regions).map(region).collect()
+    }
+
+    fn country(&self, code: &str, sum: &Sum) -> CountryForesight {
+        let parts = |sums: &BTreeMap<u8, f64>| {
+            let named =
+                sums.iter().filter_map(|(position, it)| Some((self.name(*position)?, part(*it, sum.addresses))));
+            named.filter(|(_, percent)| *percent > 0.0).collect()
+        };
+        CountryForesight {
+            country: code.to_owned(),
+            name: code.parse().ok().and_then(country_name).map(str::to_owned),
+            addresses: sum.addresses.round() as u64,
+            before: parts(&sum.before),
+            after: parts(&sum.after),
+        }
+    }
+
+    fn movers(&self, sums: &Sums) -> Vec<Mover> {
+        let mut moved: Vec<_> = sums.countries.iter().filter(|(_, sum)| sum.moved >= 1.0).collect();
+        moved.sort_by(|a, b| b.1.moved.total_cmp(&a.1.moved));
+        let mover = |(code, sum): (&crate::geo::Code, &Sum)| Mover {
+            country: code.to_string(),
+            name: country_name(*code).map(str::to_owned),
+            addresses: sum.moved.round() as u64,
+            from: greatest_gain(&sum.after, &sum.before).and_then(|position| self.name(position)),
+            to: greatest_gain(&sum.before, &sum.after).and_then(|position| self.name(position)),
+        };
+        moved.into_iter().take(MOST_MOVERS).map(mover).collect()
+    }
+
+    fn cells(&self, sums: &Sums) -> Vec<CellFacts> {
+        let mut squares: Vec<_> = sums.squares.iter().collect();
+        squares.sort_by(|a, b| b.1.addresses.total_cmp(&a.1.addresses));
+        let most = |sums: &BTreeMap<u8, f64>| {
+            let greatest = sums.iter().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(a.0)))?;
+            self.name(*greatest.0)
+        };
+        let cell = |((latitude, longitude), sum): (&(i16, i16), &Sum)| CellFacts {
+            latitude: *latitude,
+            longitude: *longitude,
+            addresses: sum.addresses.round() as u64,
+            // A network's own address is nobody's; the next is somebody's.
+            example: Ipv4Addr::from(sum.example.saturating_add(1)),
+            before: most(&sum.before),
+            after: most(&sum.after),
+        };
+        squares.into_iter().take(MOST_CELLS).map(cell).collect()
+    }
+}
+
+/// The position that `after` gives the most above `before`.
+fn greatest_gain(before: &BTreeMap<u8, f64>, after: &BTreeMap<u8, f64>) -> Option<u8> {
+    let gain = |(position, sum): (&u8, &f64)| (*position, sum - before.get(position).copied().unwrap_or(0.0));
+    let gains = after.iter().map(gain).filter(|(_, gain)| *gain > 0.0);
+    gains.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(position, _)| position)
+}
+
+fn distances(before: &Distances, after: &Distances) -> DistanceFacts {
+    let whole = |kilometres: Option<f64>| kilometres.map(f64::round);
+    DistanceFacts {
+        before_mean_km: whole(before.mean()),
+        after_mean_km: whole(after.mean()),
+        before_p95_km: whole(before.most()),
+        after_p95_km: whole(after.most()),
+    }
+}
+
+/// Per cent, to three places.
+fn part(of: f64, all: f64) -> f64 {
+    if all > 0.0 { (of / all * 100_000.0).round() / 1000.0 } else { 0.0 }
+}
+
+fn summary(foresight: &Foresight, change: &Change) -> String {
+    let serving = |percent: fn(&RegionForesight) -> f64| {
+        foresight.regions.iter().filter(|region| percent(region) > 0.0).max_by(|a, b| percent(a).total_cmp(&percent(b)))
+    };
+    if change.is_none() {
+        return match serving(|region| region.before_percent) {
+            Some(most) => format!(
+                "{} serves the most of {}: {} of the address space",
+                most.region,
+                foresight.name,
+                percent(most.before_percent)
+            ),
+            None => format!("no region serves {}", foresight.name),
+        };
+    }
+    let moved = percent(foresight.moved_percent);
+    if foresight.moved_percent == 0.0 {
+        return format!("{}: nobody would be sent elsewhere", foresight.name);
+    }
+    if serving(|region| region.after_percent).is_none() {
+        return format!("{}: nobody would get an answer any more", foresight.name);
+    }
+    let gain = |region: &RegionForesight| region.after_percent - region.before_percent;
+    let most = foresight.regions.iter().max_by(|a, b| gain(a).total_cmp(&gain(b)));
+    let most = most.filter(|region| gain(region) > 0.0).map_or(String::new(), |region| {
+        let (before, after) = (percent(region.before_percent), percent(region.after_percent));
+        format!(", most of it to {}, which goes from {before} to {after}", region.region)
+    });
+    format!("{}: {moved} of the address space would be sent elsewhere{most}", foresight.name)
+}

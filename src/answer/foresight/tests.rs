@@ -1,0 +1,120 @@
+//! Shares against counts by hand, under changes, and against the decisions that the server takes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::*;
+use crate::config;
+use crate::geo::Atlas;
+
+const CONFIGURATION: &str = "[regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n\
+    [regions.nrt]\nlocation = \"NRT\"\n\
+    [[services]]\nname = \"www.example.com\"\n[services.endpoints]\nfra = \"192.0.2.1\"\niad = \"192.0.2.2\"\n\
+    nrt = \"192.0.2.3\"\n\
+    [[services]]\nname = \"all.example.com\"\norder = \"none\"\n[services.endpoints]\nfra = \"192.0.2.1\"\n\
+    iad = [\"192.0.2.2\", \"192.0.2.4\"]\n";
+const ZONE: &str = "$ORIGIN example.com.\n$TTL 60\n@ SOA ns1 h 7 2 3 4 5\n NS ns1\nns1 A 192.0.2.53\n";
+
+fn play(configuration: &str) -> (Snapshot, Config) {
+    let config = config::parse(configuration, Path::new("meridian.toml")).unwrap().config;
+    let zones = crate::zone::load_text(Path::new("example.com.zone"), ZONE.as_bytes(), None, None).unwrap();
+    let world = crate::answer::world::World::compile(&config, &zones.zones, Arc::new(Atlas::builtin())).unwrap();
+    let present =
+        crate::answer::world::Present::compile(&world, &crate::answer::world::Availability::all_up(&config), None);
+    static CLOCK: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let turns = Arc::new(crate::answer::Turns::new(world.services.len()));
+    (Snapshot { world: Arc::new(world), present, nsid: None, cookies: None, clock: &CLOCK, turns }, config)
+}
+
+fn foresight(configuration: &str, name: &str, change: &Change) -> Result<Foresight, String> {
+    let (snapshot, config) = play(configuration);
+    foresee(&snapshot, &config, &name.parse().unwrap(), Family::V4, change)
+}
+
+fn after(foresight: &Foresight) -> Vec<(&str, f64)> {
+    foresight.regions.iter().map(|region| (region.region.as_str(), region.after_percent)).collect()
+}
+
+#[test]
+fn shares_sum_to_all_and_nobody_moves_without_a_change() {
+    let now = foresight(CONFIGURATION, "www.example.com", &Change::default()).unwrap();
+    let sum: f64 = now.regions.iter().map(|region| region.before_percent).sum();
+    assert!((sum - 100.0).abs() < 0.01, "{sum}");
+    // There are 3,706,650,624 public IPv4 addresses, and the built-in table knows nearly all of them.
+    assert!((3_000_000_000..3_706_650_624).contains(&(now.addresses + now.unlocated)), "{}", now.addresses);
+    assert_eq!((now.moved_percent, now.movers.len()), (0.0, 0));
+    let germany = now.countries.iter().find(|country| country.country == "DE").unwrap();
+    assert!(germany.before["fra"] > 99.0, "{germany:?}");
+    assert!(now.distance.before_mean_km < now.distance.before_p95_km);
+    assert!(now.summary.starts_with("iad serves the most of www.example.com: "), "{}", now.summary);
+}
+
+#[test]
+fn the_clients_of_a_region_that_is_down_go_to_the_next() {
+    let change = Change { down: vec!["fra".to_owned()], ..Change::default() };
+    let then = foresight(CONFIGURATION, "www.example.com", &change).unwrap();
+    assert_eq!(then.regions[0].after_percent, 0.0);
+    assert!((then.moved_percent - then.regions[0].before_percent).abs() < 0.01);
+    let germany = then.movers.iter().find(|mover| mover.country == "DE").unwrap();
+    assert_eq!((germany.from.as_deref(), germany.to.as_deref()), (Some("fra"), Some("iad")));
+    assert!(then.distance.after_mean_km > then.distance.before_mean_km);
+    assert!(then.summary.contains("most of it to iad"), "{}", then.summary);
+}
+
+#[test]
+fn weights_divide_a_tier_and_bias_moves_a_border() {
+    let change = Change { weights: vec![("fra".to_owned(), 300)], ..Change::default() };
+    let then = foresight(CONFIGURATION, "all.example.com", &change).unwrap();
+    assert_eq!(after(&then), [("fra", 75.0), ("iad", 25.0)]);
+    assert_eq!((then.regions[0].before_percent, then.moved_percent), (50.0, 25.0));
+    let change =
+        Change { biases: vec![("fra".to_owned(), crate::steering::Bias::new(90).unwrap())], ..Change::default() };
+    let then = foresight(CONFIGURATION, "www.example.com", &change).unwrap();
+    assert!(then.regions[0].after_percent > then.regions[0].before_percent + 10.0, "{:?}", then.regions);
+    assert_eq!(then.regions[0].bias, 90);
+}
+
+#[test]
+fn in_turn_endpoints_count() {
+    let configuration = CONFIGURATION.replace("order = \"none\"", "order = \"none\"\npick = \"round-robin\"");
+    let now = foresight(&configuration, "all.example.com", &Change::default()).unwrap();
+    assert_eq!(after(&now), [("fra", 33.333), ("iad", 66.667)]);
+}
+
+#[test]
+fn what_cannot_be_is_said() {
+    let change = Change { down: vec!["lhr".to_owned()], ..Change::default() };
+    let error = |name, change: &Change| foresight(CONFIGURATION, name, change).unwrap_err();
+    assert_eq!(error("www.example.com", &change), "there is no region \"lhr\"; the regions are fra, iad, nrt");
+    let sentence = "x.example.com is no service; the services are www.example.com, all.example.com";
+    assert_eq!(error("x.example.com", &Change::default()), sentence);
+    let nodata = CONFIGURATION.replace("order = \"none\"", "order = \"none\"\nall_down = \"nodata\"");
+    let change = Change { down: vec!["fra".to_owned(), "iad".to_owned()], ..Change::default() };
+    let then = foresight(&nodata, "all.example.com", &change).unwrap();
+    assert_eq!(then.summary, "all.example.com: nobody would get an answer any more");
+    assert_eq!(then.moved_percent, 100.0);
+}
+
+/// The split of every outcome with regions that take a part only, against a count of decisions.
+#[test]
+fn partial_shares_are_what_clients_meet() {
+    use crate::steering::Share;
+    let (mut snapshot, config) = play(CONFIGURATION);
+    let mut availability = snapshot.present.availability().clone();
+    availability.services[1].regions[0].share = Share::from_fraction(0.25);
+    availability.services[1].regions[1].share = Share::from_fraction(0.5);
+    snapshot.present = crate::answer::world::Present::compile(&snapshot.world, &availability, None);
+    let name: Name = "all.example.com".parse().unwrap();
+    let now = foresee(&snapshot, &config, &name, Family::V4, &Change::default()).unwrap();
+    let (id, service) = snapshot.world.service_named(&name).unwrap();
+    let view = snapshot.present.service(id).unwrap().view(Family::V4).unwrap();
+    let (mut first, all) = (0.0, 20_000u32);
+    for number in 0..all {
+        let address = std::net::Ipv4Addr::from((5 << 24) + number * 256).into();
+        let seed = crate::steering::pick::next_draw(number.into());
+        let decision = crate::answer::steered::decide(service, view, address, None, seed, || 0);
+        first += f64::from(u8::from(decision.picks.iter().next().is_some_and(|(region, _)| region == 0)));
+    }
+    let counted = first / f64::from(all) * 100.0;
+    assert!((counted - now.regions[0].before_percent).abs() < 1.5, "{counted} {:?}", now.regions);
+}

@@ -1,0 +1,125 @@
+// The map: countries, places and regions, each in the colour of the region that serves it.
+
+const SVG = "http://www.w3.org/2000/svg";
+// Tenths of a degree to units; the map reaches from 84 degrees north to 58 degrees south.
+const SCALE = 0.4;
+const TOP = 840;
+
+// Okabe and Ito, then Tol's muted ones: people with any kind of colour vision can tell them apart.
+export const COLOURS = [
+  "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#332288",
+  "#44aa99", "#882255", "#999933", "#cc6677", "#117733", "#aa4499", "#ddcc77", "#88ccee",
+];
+
+export function colourOf(regions, name) {
+  const at = regions.findIndex((region) => region.region === name);
+  return at < 0 ? "" : COLOURS[at % COLOURS.length];
+}
+
+function element(name, attributes, parent) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  parent?.append(made);
+  return made;
+}
+
+const place = (longitude, latitude) => [(longitude * 10 + 1800) * SCALE, (TOP - latitude * 10) * SCALE];
+
+function outline(rings) {
+  let path = "";
+  for (const ring of rings) {
+    let [x, y] = [0, 0];
+    for (let at = 0; at < ring.length; at += 2) {
+      x += ring[at];
+      y += ring[at + 1];
+      const [left, top] = place(x / 10, y / 10);
+      path += `${at ? "L" : "M"}${left.toFixed(1)} ${top.toFixed(1)}`;
+    }
+    path += "Z";
+  }
+  return path;
+}
+
+const greatest = (parts) => Object.entries(parts).sort((a, b) => b[1] - a[1])[0]?.[0];
+
+export class WorldMap {
+  constructor(svg, world, asked) {
+    this.svg = svg;
+    this.countries = new Map();
+    const countries = element("g", {}, svg);
+    for (const [code, rings] of Object.entries(world)) {
+      const path = element("path", { class: "country", d: outline(rings), "data-country": code }, countries);
+      path.append(element("title", {}));
+      this.countries.set(code, path);
+    }
+    this.cells = element("g", {}, svg);
+    this.markers = element("g", {}, svg);
+    this.pin = element("g", {}, svg);
+    svg.addEventListener("click", (event) => asked(this.nearest(event)));
+  }
+
+  // Colours everything by what `side` ("before" or "after") says, and sets the markers.
+  show(shares, side, health) {
+    this.shares = shares;
+    const parts = new Map(shares.countries.map((country) => [country.country, country]));
+    for (const [code, path] of this.countries) {
+      const country = parts.get(code);
+      const main = country && greatest(country[side]);
+      main ? path.setAttribute("fill", colourOf(shares.regions, main)) : path.removeAttribute("fill");
+      path.style.fill = main ? colourOf(shares.regions, main) : "";
+      path.dataset.region = main ?? "";
+      const list = country ? Object.entries(country[side]).sort((a, b) => b[1] - a[1]).slice(0, 4) : [];
+      path.firstChild.textContent =
+        `${country?.name ?? code}: ${list.map(([name, part]) => `${name} ${part.toFixed(1)} %`).join(", ") || "nobody"}`;
+    }
+    this.drawCells(shares, side);
+    this.drawMarkers(shares, side, health);
+  }
+
+  drawCells(shares, side) {
+    const made = document.createElementNS(SVG, "g");
+    for (const cell of shares.cells) {
+      if (!cell[side]) continue;
+      const [cx, cy] = place(cell.longitude + 0.5, cell.latitude + 0.5);
+      const r = Math.min(8.5, Math.max(3, Math.log10(cell.addresses))) * 0.7 - 1.2;
+      element("circle", { class: "cell", cx, cy, r: r.toFixed(1), fill: colourOf(shares.regions, cell[side]) }, made);
+    }
+    this.cells.replaceChildren(made);
+  }
+
+  drawMarkers(shares, side, health) {
+    this.markers.replaceChildren();
+    for (const region of shares.regions) {
+      if (region.latitude === null || region.longitude === null) continue;
+      const [cx, cy] = place(region.longitude, region.latitude);
+      const state = health.get(region.region) ?? "unknown";
+      const fill = colourOf(shares.regions, region.region);
+      const part = region[`${side}_percent`].toFixed(1);
+      const marker = element(
+        "circle", { class: "marker", cx, cy, r: 10, fill, "data-health": state, "data-region": region.region }, this.markers,
+      );
+      element("title", {}, marker).textContent = `${region.region}: ${state}, ${part} %`;
+      if (state === "down") {
+        element("path", { class: "cross", d: `M${cx - 7} ${cy - 7}l14 14m0 -14l-14 14` }, this.markers);
+      }
+      const right = cx < 1250;
+      const at = { x: right ? cx + 14 : cx - 14, y: cy + 7, "text-anchor": right ? "start" : "end" };
+      element("text", at, this.markers).textContent = `${region.region} ${part}%`;
+    }
+  }
+
+  // The known place that is nearest to a click, if one is near.
+  nearest(event) {
+    if (!this.shares) return undefined;
+    const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(this.svg.getScreenCTM().inverse());
+    let best;
+    for (const cell of this.shares.cells) {
+      const [x, y] = place(cell.longitude + 0.5, cell.latitude + 0.5);
+      const distance = Math.hypot(x - point.x, y - point.y);
+      if (distance < 150 && (!best || distance < best.distance)) best = { cell, distance, x, y };
+    }
+    this.pin.replaceChildren();
+    if (best) element("circle", { class: "asked", cx: best.x, cy: best.y, r: 14 }, this.pin);
+    return best?.cell;
+  }
+}

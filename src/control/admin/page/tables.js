@@ -1,0 +1,94 @@
+// Tables and lists. Text is only ever set as text, so nothing that a server says can become part of the page.
+
+export function make(name, properties = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    key in made ? (made[key] = value) : made.setAttribute(key, value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+export function table(caption, heads, rows) {
+  const head = make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text)));
+  const body = rows.map((cells) => make("tr", {}, ...cells.map((cell) => make("td", {}, cell))));
+  return make(
+    "table", {}, make("caption", { className: "hidden" }, caption), make("thead", {}, head), make("tbody", {}, ...body),
+  );
+}
+
+// Seconds as people say them.
+export function lasting(seconds) {
+  if (seconds === null || seconds === undefined) return "";
+  const units = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
+  const at = Math.max(0, units.findIndex(([, size]) => seconds >= size));
+  const [word, size] = seconds < 1 ? units[3] : units[at];
+  return `${Math.floor(seconds / size)} ${word}`;
+}
+
+export function verdict(word) {
+  return make("span", { className: word }, word);
+}
+
+// One word for a region of a service: down if nobody is sent there.
+export function regionState(region) {
+  const verdicts = region.endpoints.map((endpoint) => endpoint.verdict);
+  if (region.share_percent === 0 || region.endpoints.every((endpoint) => !endpoint.up)) return "down";
+  if (region.share_percent < 100 || region.endpoints.some((endpoint) => !endpoint.up)) return "degraded";
+  if (verdicts.includes("degraded")) return "degraded";
+  return verdicts.every((word) => word === "unchecked") ? "unchecked" : "up";
+}
+
+export function endpoints(service) {
+  const rows = service.health.flatMap((region) =>
+    region.endpoints.map((endpoint) => [
+      region.region,
+      endpoint.endpoint + (endpoint.leased ? " (leased)" : ""),
+      verdict(endpoint.verdict),
+      lasting(endpoint.seconds),
+      String(endpoint.weight),
+      `${region.share_percent.toFixed(0)} %`,
+      [endpoint.order ?? region.order, endpoint.reason].filter(Boolean).join("; "),
+    ]),
+  );
+  const heads = ["Region", "Endpoint", "Health", "For", "Weight", "Takes", "Why"];
+  return table(`Endpoints of ${service.name}`, heads, rows);
+}
+
+export function orders(list, now, lift) {
+  if (list.length === 0) return make("p", { className: "faint" }, "Nothing is ordered: health alone decides.");
+  const words = { drain: "drained", "force-up": "forced up", "force-down": "forced down" };
+  const rows = list.map((order) => {
+    const subject = [order.service, order.region, order.endpoint].filter(Boolean).join(" ");
+    const what = order.action === "weight" ? `weight ${order.weight}` : words[order.action];
+    const button = make("button", { type: "button" }, "Take back");
+    button.setAttribute("aria-label", `Take back: ${subject} ${what}`);
+    button.addEventListener("click", () => lift(order));
+    return [subject, what, order.reason, order.by, order.until ? lasting(order.until - now) : "until taken back", button];
+  });
+  return table("Orders in force", ["About", "Is", "Reason", "By", "Left", ""], rows);
+}
+
+export function explanation(facts) {
+  const kilometres = (it) => (it === null || it === undefined ? "" : `${Math.round(it)} km`);
+  const parts = [make("p", { className: "answer" }, make("strong", {}, facts.summary))];
+  const place = facts.client.place;
+  const known = [place.country_name ?? place.country, place.subdivision, place.asn && `AS${place.asn}`, place.source];
+  parts.push(make("p", { className: "faint" }, `${facts.client.looked_up}: ${known.filter(Boolean).join(", ") || "of unknown place"}`));
+  if (facts.service) {
+    const rows = facts.service.candidates.map((one) => [
+      (one.serves ? "▶ " : "") + one.region,
+      kilometres(one.distance_km),
+      one.bias ? kilometres(one.biased_km) : "",
+      one.tier === null ? "" : String(one.tier),
+      `${one.share_percent.toFixed(0)} %`,
+      one.reason,
+    ]);
+    const heads = ["Region", "Distance", "Counts as", "Tier", "Takes", "Why"];
+    parts.push(make("div", { className: "scroll" }, table("Candidates", heads, rows)));
+  }
+  const records = facts.records.map((record) => make("li", {}, `${record.type} ${record.data} (for ${record.ttl} s)`));
+  if (records.length) parts.push(make("ul", {}, ...records));
+  if (facts.notes.length) parts.push(make("ul", { className: "faint" }, ...facts.notes.map((note) => make("li", {}, note))));
+  return parts;
+}

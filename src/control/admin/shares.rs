@@ -1,0 +1,144 @@
+//! `GET /v1/shares`: who goes where, and what if. One is worked out at a time; the last ones are kept.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Context;
+use super::error::ApiError;
+use super::openapi::Parameter;
+use super::routes::{all, aside, check_keys};
+use crate::answer::Snapshot;
+use crate::answer::foresight::{Change, foresee};
+use crate::answer::world::services::Family;
+use crate::dns::Name;
+use crate::steering::Bias;
+
+/// Results that are kept: an operator goes back and forth between a few.
+const KEPT: usize = 32;
+/// Most regions that a change may name.
+const MOST_CHANGES: usize = 256;
+
+/// What can stand in the query.
+pub const PARAMETERS: &[Parameter] = &[
+    Parameter { name: "name", needed: true, many: false, about: "The service" },
+    Parameter { name: "type", needed: false, many: false, about: "A or AAAA; A if absent" },
+    Parameter { name: "down", needed: false, many: true, about: "A region to be taken as down" },
+    Parameter { name: "weight", needed: false, many: true, about: "REGION=N: a region with another weight" },
+    Parameter { name: "bias", needed: false, many: true, about: "REGION=N: a region with another bias, per cent" },
+];
+
+/// What was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Asked {
+    name: Name,
+    family: Family,
+    change: Change,
+}
+
+/// The last results, and the one place to work out another.
+#[derive(Clone)]
+pub struct Desk {
+    place: Arc<Semaphore>,
+    kept: Arc<Mutex<Kept>>,
+}
+
+/// Results as JSON. A snapshot's results are worth nothing once it is replaced, so it is not kept alive for them.
+type Kept = VecDeque<(Weak<Snapshot>, Asked, Bytes)>;
+
+impl Default for Desk {
+    fn default() -> Desk {
+        Desk { place: Arc::new(Semaphore::new(1)), kept: Arc::default() }
+    }
+}
+
+impl Desk {
+    fn find(&self, snapshot: &Arc<Snapshot>, asked: &Asked) -> Option<Bytes> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |of: &Weak<Snapshot>| std::ptr::eq(of.as_ptr(), Arc::as_ptr(snapshot));
+        kept.iter().find(|(of, known, _)| same(of) && known == asked).map(|(_, _, result)| result.clone())
+    }
+
+    fn keep(&self, snapshot: &Arc<Snapshot>, asked: Asked, result: &Bytes) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|(of, _, _)| of.strong_count() > 0);
+        kept.truncate(KEPT - 1);
+        kept.push_front((Arc::downgrade(snapshot), asked, result.clone()));
+    }
+
+    /// From what is kept, or worked out while `_place` is held.
+    fn answer(&self, context: &Context, asked: Asked, _place: OwnedSemaphorePermit) -> Result<Bytes, String> {
+        let snapshot = context.control.snapshot();
+        if let Some(known) = self.find(&snapshot, &asked) {
+            return Ok(known);
+        }
+        let config = context.control.view().config;
+        let foresight = foresee(&snapshot, &config, &asked.name, asked.family, &asked.change)?;
+        let result = Bytes::from(serde_json::to_vec(&foresight).map_err(|error| error.to_string())?);
+        self.keep(&snapshot, asked, &result);
+        Ok(result)
+    }
+}
+
+/// Answers who goes where.
+pub async fn shares(
+    State(context): State<Arc<Context>>,
+    Extension(desk): Extension<Desk>,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(pairs) = query.map_err(|_| ApiError::bad_request("the query is not of the form key=value&key=value"))?;
+    let asked = read(&pairs).map_err(ApiError::bad_request)?;
+    let ended = |_| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "the server is ending");
+    let place = desk.place.clone().acquire_owned().await.map_err(ended)?;
+    // The place goes along: who gives up waiting does not make room for a second one.
+    let answer = aside(move || desk.answer(&context, asked, place)).await?;
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    answer.map(|body| (json, body).into_response()).map_err(ApiError::bad_request)
+}
+
+fn read(pairs: &[(String, String)]) -> Result<Asked, String> {
+    check_keys(pairs, PARAMETERS)?;
+    let name = all(pairs, "name").next().ok_or("name is missing")?;
+    let rtype = all(pairs, "type").next().unwrap_or("A");
+    let change = Change {
+        down: all(pairs, "down").map(str::to_owned).collect(),
+        weights: all(pairs, "weight").map(read_weight).collect::<Result<_, _>>()?,
+        biases: all(pairs, "bias").map(read_bias).collect::<Result<_, _>>()?,
+    };
+    if change.down.len() + change.weights.len() + change.biases.len() > MOST_CHANGES {
+        return Err(format!("a change names at most {MOST_CHANGES} regions"));
+    }
+    let name = name.parse().map_err(|error| format!("name {name:?}: {error}"))?;
+    Ok(Asked { name, family: read_family(rtype)?, change })
+}
+
+/// `A` or `AAAA`, in any case.
+fn read_family(text: &str) -> Result<Family, String> {
+    match text.to_ascii_uppercase().as_str() {
+        "A" => Ok(Family::V4),
+        "AAAA" => Ok(Family::V6),
+        _ => Err(format!("type {text:?}: shares are those of A or AAAA")),
+    }
+}
+
+/// `fra=20`
+pub fn read_weight(text: &str) -> Result<(String, u32), String> {
+    let wrong = || format!("{text:?} is not REGION=WEIGHT with a weight from 0 to 1000000");
+    let (region, weight) = text.split_once('=').ok_or_else(wrong)?;
+    let weight = weight.parse().ok().filter(|weight| *weight <= 1_000_000).ok_or_else(wrong)?;
+    Ok((region.to_owned(), weight))
+}
+
+/// `fra=-20`
+pub fn read_bias(text: &str) -> Result<(String, Bias), String> {
+    let wrong = || format!("{text:?} is not REGION=BIAS with a bias from -99 to 99");
+    let (region, bias) = text.split_once('=').ok_or_else(wrong)?;
+    let bias = bias.parse().ok().and_then(Bias::new).ok_or_else(wrong)?;
+    Ok((region.to_owned(), bias))
+}
