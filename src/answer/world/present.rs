@@ -213,7 +213,7 @@ impl PresentView {
     /// One family of one service under an availability, for whoever asks what if; `None`: it has no such family.
     pub fn alone(service: &Service, family: Family, now: Option<&ServiceAvailability>) -> Option<PresentView> {
         let view = service.view(family)?;
-        Some(PresentView::compile(service, view, now, &mut Tables::new(), None))
+        Some(PresentView::compile(service, view, now, |view, key| wide(&view.catchment, &key).outcomes))
     }
 
     fn compile(
