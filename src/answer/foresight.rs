@@ -68,7 +68,7 @@ pub fn scopes(snapshot: &Snapshot, name: &Name, family: Family) -> Result<Blocks
 fn no_service(snapshot: &Snapshot, name: &Name) -> String {
     let known: Vec<String> = snapshot.world.services.iter().map(|service| service.name.to_string()).collect();
     let list = if known.len() > 8 {
-        format!("{} and {} more", known[..8].join(", "), known.len() - 8)
+        format!("{} and {} more", known.get(..8).unwrap_or_default().join(", "), known.len() - 8)
     } else {
         known.join(", ")
     };

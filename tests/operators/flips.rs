@@ -10,6 +10,7 @@ use crate::harness::types::A;
 use crate::world::{self, TOKEN, call};
 
 const FLIPS: usize = 20;
+const PAUSE: Duration = Duration::from_micros(200);
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// One query: when it was sent, how long it took, and what came; `None`: nothing did.
@@ -81,6 +82,8 @@ fn ask_until(server: SocketAddr, over: &AtomicBool) -> Vec<Asked> {
         let reply = socket.recv(&mut buffer).ok().and_then(|length| Message::read(&buffer[..length]).ok());
         let address = reply.and_then(|reply| reply.answers.first().map(|record| record.data.clone()));
         asked.push(Asked { sent, took: sent.elapsed(), address });
+        // A steady load, not one that leaves no processor to anybody else.
+        std::thread::sleep(PAUSE);
     }
     asked
 }

@@ -23,7 +23,7 @@ fn play(configuration: &str) -> (Snapshot, Config) {
         crate::answer::world::Present::compile(&world, &crate::answer::world::Availability::all_up(&config), None);
     static CLOCK: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let turns = Arc::new(crate::answer::Turns::new(world.services.len()));
-    (Snapshot { world: Arc::new(world), present, nsid: None, cookies: None, clock: &CLOCK, turns }, config)
+    (Snapshot { world: Arc::new(world), present, policy: Arc::default(), clock: &CLOCK, turns }, config)
 }
 
 fn foresight(configuration: &str, name: &str, change: &Change) -> Result<Foresight, String> {
