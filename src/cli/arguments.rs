@@ -1,6 +1,5 @@
 //! The command line as clap reads it; completions and the man page come from here too.
 
-use std::io::IsTerminal;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -110,13 +109,6 @@ pub struct Demo {
     /// Leave all regions alone
     #[arg(long)]
     pub no_show: bool,
-}
-
-impl Demo {
-    /// Whether a region is broken and mended by itself: where a person watches.
-    pub fn show(&self) -> bool {
-        self.show || !self.no_show && std::io::stdout().is_terminal()
-    }
 }
 
 /// Whoever reaches the demo may look at everything, so nobody outside may.

@@ -4,8 +4,8 @@ use super::checks::Parts;
 use super::error::Report;
 use super::model::{Check, CheckId, CheckKind};
 use super::names::Names;
-use super::raw::{self, List};
-use super::read::{At, Field};
+use super::raw;
+use super::read::{At, Field, List};
 use crate::health::fold::Combine;
 
 /// Most checks that one combination may come to, counted through those inside it.

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use super::error::Report;
 use super::model::{Fence, FenceClients, RegionId, ServiceRegion};
 use super::names::Names;
-use super::raw::{self, List};
-use super::read::At;
+use super::raw;
+use super::read::{At, List};
 
 /// Resolves the fences of a service whose regions are `regions`.
 pub fn resolve(

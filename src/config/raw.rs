@@ -9,18 +9,12 @@ use super::addresses::{Continent, Country, EndpointAddress, Location, Subdivisio
 use super::check_values::{CheckType, Pointer, Scalar};
 use super::error::Report;
 use super::model::{AdminListen, Capacity, Cidr, CoarsePoints};
-use super::read::{At, Field, Item, Named, OneOrMore, Read, tables};
+use super::read::{At, Field, Item, List, Named, OneOrMore, Read, tables};
 use super::service_values::{Part, Seconds, TtlEntry};
-use super::values::{Choice, Line, Period, Status, Whole};
+use super::values::{Choice, Line, Period, Status, Weight, Whole};
 use crate::dns::{Name, RecordType};
 use crate::health::check::Method;
 use crate::steering::{AllDown, Band, Order, Pick};
-
-/// A list with the place of each element.
-pub type List<T> = Vec<At<T>>;
-
-/// A weight: 0 is a standby.
-pub type Weight = Whole<0, 1_000_000>;
 
 tables! {
     /// The configuration file of Meridian. Unknown keys are errors.

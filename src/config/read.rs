@@ -8,6 +8,9 @@ use toml::de::DeValue;
 
 use super::error::{Refusal, Report};
 
+/// A list with the place of each element.
+pub type List<T> = Vec<At<T>>;
+
 /// A value together with the byte of the file at which it starts.
 #[derive(Debug, Clone)]
 pub struct At<T> {

@@ -12,6 +12,9 @@ use super::read::{Item, Read, Text};
 use crate::dns::Name;
 use crate::steering::{AllDown, Band, Order, Pick};
 
+/// A weight: 0 is a standby.
+pub type Weight = Whole<0, 1_000_000>;
+
 /// A whole number from `MIN` to `MAX`.
 #[derive(Debug, Clone, Copy)]
 pub struct Whole<const MIN: i64, const MAX: i64>(pub i64);

@@ -68,6 +68,7 @@ impl Tour {
         let to = format!("--admin http://{admin}");
         let first = self.regions.first().map_or(String::new(), url);
         println!();
+        println!("watch:   http://{admin}/ in a browser");
         println!("break:   curl -X POST {first}break");
         println!("mend:    curl -X POST {first}mend");
         let program = std::env::args().next().unwrap_or_else(|| "meridian".to_owned());
