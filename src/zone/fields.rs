@@ -7,6 +7,7 @@ use domain::base::scan::ScannerError;
 use domain::utils::{base16, base64};
 
 use super::location;
+use super::rare::{self, Form};
 use super::words::{DataError, Words};
 use crate::dns::RecordType;
 
@@ -46,6 +47,14 @@ pub enum Field {
     Hyphenated(usize),
     /// Place on earth (RFC 1876), 16 octets.
     Location,
+    /// A text or nothing.
+    OptionalText,
+    /// Names to the end, perhaps none.
+    Names,
+    /// Base 64 to the end, or a hyphen for nothing.
+    OptionalBase64,
+    /// Something of a rare type.
+    Rare(Form),
 }
 
 /// The fields of a type that is made of them; `None` for the types left to the `domain` crate.
@@ -54,16 +63,17 @@ pub fn fields_of(rtype: RecordType) -> Option<&'static [Field]> {
     Some(match rtype {
         RecordType::A => &[Ipv4],
         RecordType::AAAA => &[Ipv6],
-        RecordType::NS | RecordType::CNAME | RecordType::PTR | RecordType::DNAME => &[Name],
+        RecordType::NS | RecordType::CNAME | RecordType::PTR | RecordType::DNAME | RecordType::NSAP_PTR => &[Name],
         RecordType::MX | RecordType::AFSDB | RecordType::RT | RecordType::KX | RecordType::LP => &[U16, Name],
         RecordType::SOA => &[Name, Name, U32, Time, Time, Time, Time],
         RecordType::SRV => &[U16, U16, U16, Name],
         RecordType::TXT | RecordType::SPF | RecordType::AVC => &[Texts],
+        RecordType::NINFO | RecordType::RESINFO | RecordType::WALLET => &[Texts],
         RecordType::URI => &[U16, U16, Octets],
         RecordType::LOC => &[Location],
         RecordType::SMIMEA => &[U8, U8, U8, Base16],
-        RecordType::CERT => &[U16, U16, U8, Base64],
-        RecordType::KEY => &[U16, U8, U8, Base64],
+        RecordType::CERT => &[Rare(Form::Certificate), U16, U8, Base64],
+        RecordType::KEY | RecordType::RKEY => &[U16, U8, U8, Base64],
         RecordType::DHCID => &[Base64],
         RecordType::PX => &[U16, Name, Name],
         RecordType::X25 => &[Text],
@@ -72,6 +82,27 @@ pub fn fields_of(rtype: RecordType) -> Option<&'static [Field]> {
         RecordType::L32 => &[U16, Ipv4],
         RecordType::EUI48 => &[Hyphenated(6)],
         RecordType::EUI64 => &[Hyphenated(8)],
+        _ => return rare_fields_of(rtype),
+    })
+}
+
+fn rare_fields_of(rtype: RecordType) -> Option<&'static [Field]> {
+    use Field::*;
+    Some(match rtype {
+        RecordType::WKS => &[Ipv4, Rare(Form::Services)],
+        RecordType::ISDN => &[Text, OptionalText],
+        RecordType::NSAP => &[Rare(Form::Nsap)],
+        RecordType::NXT => &[Name, Rare(Form::FewTypes)],
+        RecordType::EID | RecordType::NIMLOC => &[Base16],
+        RecordType::ATMA => &[Rare(Form::Atm)],
+        RecordType::A6 => &[Rare(Form::Suffix)],
+        RecordType::SINK => &[U8, U8, U8, Base64],
+        RecordType::APL => &[Rare(Form::Prefixes)],
+        RecordType::HIP => &[Rare(Form::Identity), Names],
+        RecordType::TALINK => &[Name, Name],
+        RecordType::CSYNC => &[U32, U16, Rare(Form::Types)],
+        RecordType::DOA => &[U32, U32, U8, Text, OptionalBase64],
+        RecordType::AMTRELAY => &[U8, Rare(Form::Relay)],
         _ => return None,
     })
 }
@@ -98,13 +129,22 @@ pub fn read(field: Field, words: &mut Words<'_, '_>, wire: &mut Vec<u8>) -> Resu
             let rest = words.take_rest()?;
             wire.extend(base16::decode_vec(&rest).map_err(|_| expected(&rest, "hexadecimal digits"))?);
         }
-        Field::Base64 => {
-            let rest = words.take_rest()?;
-            wire.extend(base64::decode::<Vec<u8>>(&rest).map_err(|_| expected(&rest, "base 64"))?);
-        }
+        Field::Base64 => base64_to_the_end(&words.take_rest()?, wire)?,
+        Field::OptionalBase64 => match words.take_rest()?.as_str() {
+            "-" => {}
+            rest => base64_to_the_end(rest, wire)?,
+        },
         Field::Groups => grouped(words, wire, ':', 4, 4, "four groups of four hexadecimal digits")?,
         Field::Hyphenated(octets) => grouped(words, wire, '-', octets, 2, "pairs of hexadecimal digits")?,
         Field::Location => wire.extend(location::read(words)?),
+        Field::OptionalText if words.is_empty() => {}
+        Field::OptionalText => text(words, wire)?,
+        Field::Names => {
+            while !words.is_empty() {
+                wire.extend_from_slice(words.take_name()?.as_wire());
+            }
+        }
+        Field::Rare(form) => rare::read(form, words, wire)?,
     }
     Ok(())
 }
@@ -126,7 +166,17 @@ pub fn skip(field: Field, wire: &[u8]) -> Option<&[u8]> {
             }
             Some(rest)
         }
-        Field::Octets | Field::Base16 | Field::Base64 => Some(&[]),
+        Field::Octets | Field::Base16 | Field::Base64 | Field::OptionalBase64 => Some(&[]),
+        Field::OptionalText if wire.is_empty() => Some(wire),
+        Field::OptionalText => skip(Field::Text, wire),
+        Field::Names => {
+            let mut rest = wire;
+            while !rest.is_empty() {
+                rest = skip(Field::Name, rest)?;
+            }
+            Some(rest)
+        }
+        Field::Rare(form) => rare::skip(form, wire),
         Field::Name => {
             let mut end = 0;
             while *wire.get(end)? != 0 {
@@ -174,20 +224,27 @@ pub fn shown(text: &str) -> String {
     }
 }
 
-fn expected(found: &str, what: &str) -> DataError {
+/// What a wrong word should have been.
+pub fn expected(found: &str, what: &str) -> DataError {
     DataError::Wrong(format!("{} is not {what}", shown(found)))
 }
 
-fn parsed<T: std::str::FromStr>(words: &mut Words<'_, '_>, what: &str) -> Result<T, DataError> {
+/// A word that the standard library reads.
+pub fn parsed<T: std::str::FromStr>(words: &mut Words<'_, '_>, what: &str) -> Result<T, DataError> {
     let text = words.take_plain()?;
     text.parse().map_err(|_| expected(text, what))
 }
 
 /// A decimal number; a sign is none.
-fn number<T: std::str::FromStr>(words: &mut Words<'_, '_>, range: &str) -> Result<T, DataError> {
+pub fn number<T: std::str::FromStr>(words: &mut Words<'_, '_>, range: &str) -> Result<T, DataError> {
     let text = words.take_plain()?;
     let digits = Some(text).filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()));
     digits.and_then(|text| text.parse().ok()).ok_or_else(|| expected(text, &format!("a number {range}")))
+}
+
+fn base64_to_the_end(rest: &str, wire: &mut Vec<u8>) -> Result<(), DataError> {
+    wire.extend(base64::decode::<Vec<u8>>(rest).map_err(|_| expected(rest, "base 64"))?);
+    Ok(())
 }
 
 fn text(words: &mut Words<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {

@@ -4,9 +4,11 @@ mod check;
 mod data;
 mod error;
 mod fields;
+mod generate;
 mod load;
 mod location;
 mod order;
+mod rare;
 mod read;
 mod scanner;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::data;
 use super::error::{Report, ZoneError};
 use super::fields::{seconds, shown};
+use super::generate::{Range, Template, without_outer_quotes, words_of};
 use super::order::canonical_key;
 use super::scanner::{Fault, Scanned, Scanner, Token, unescape};
 use super::words::complete;
@@ -16,6 +17,11 @@ const MAX_DEPTH: usize = 8;
 const MAX_INCLUDED: usize = 256;
 /// Largest file, in octets; it is held in memory while it is read.
 const MAX_FILE: u64 = 1 << 30;
+/// What all `$GENERATE` of a zone may make, in octets: text, and [`GENERATED_RECORD`] for each record.
+/// Tests come upon it sooner.
+const MAX_GENERATED: u64 = if cfg!(test) { 1 << 20 } else { 1 << 30 };
+/// Octets that a short record takes in memory besides its text.
+const GENERATED_RECORD: u64 = 200;
 
 /// Where a record starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +47,22 @@ pub struct Record {
 }
 
 /// Whose records follow when a line starts with white space.
+#[derive(Clone)]
 enum Owner {
     /// Nothing was read yet.
     Unknown,
     /// It was wrong, and that was told: its further records are passed over in silence.
     Wrong,
     Named(Name, Box<[u8]>),
+}
+
+/// What a record states after its owner.
+struct Stated<'t, 'a> {
+    ttl: Option<u32>,
+    /// The type as it is written.
+    word: Token<'a>,
+    rtype: RecordType,
+    data: &'t [Token<'a>],
 }
 
 /// What the files of one zone state.
@@ -83,6 +99,8 @@ pub struct Reader<'r> {
     last_ttl: Option<u32>,
     soa_minimum: Option<u32>,
     warned_of_ttl: bool,
+    /// What `$GENERATE` has made so far, in octets; see [`MAX_GENERATED`].
+    generated: u64,
     /// The type read last and its text: most records have the type of the one before.
     last_type: (Vec<u8>, RecordType),
 }
@@ -101,6 +119,7 @@ impl<'r> Reader<'r> {
             last_ttl: None,
             soa_minimum: None,
             warned_of_ttl: false,
+            generated: 0,
             last_type: (b"A".to_vec(), RecordType::A),
         }
     }
@@ -128,7 +147,7 @@ impl<'r> Reader<'r> {
     fn entry(&mut self, file: u16, tokens: &[Token<'_>], indented: bool) {
         let Some(&first) = tokens.first() else { return };
         let outcome = if !indented && !first.quoted && first.text.starts_with(b"$") {
-            self.directive(tokens)
+            self.directive(file, tokens)
         } else {
             self.record(file, tokens, indented)
         };
@@ -138,7 +157,7 @@ impl<'r> Reader<'r> {
         }
     }
 
-    fn directive(&mut self, tokens: &[Token<'_>]) -> Outcome {
+    fn directive(&mut self, file: u16, tokens: &[Token<'_>]) -> Outcome {
         let word = tokens[0];
         match &word.text.to_ascii_uppercase()[..] {
             b"$ORIGIN" => {
@@ -161,9 +180,9 @@ impl<'r> Reader<'r> {
                 }
                 _ => return at(word, "$INCLUDE takes a file and perhaps an origin"),
             },
-            b"$GENERATE" => return at(word, "$GENERATE is not supported; write the records out"),
+            b"$GENERATE" => self.generate(file, tokens)?,
             _ => {
-                let sentence = "is no directive; there are $ORIGIN, $TTL and $INCLUDE";
+                let sentence = "is no directive; there are $ORIGIN, $TTL, $INCLUDE and $GENERATE";
                 return at(word, format!("{} {sentence}", shown(&String::from_utf8_lossy(word.text))));
             }
         }
@@ -178,7 +197,7 @@ impl<'r> Reader<'r> {
         self.reading.files.push(label);
         self.open.push(canonical);
         let outer_origin = self.origin.clone();
-        let outer_owner = std::mem::replace(&mut self.owner, Owner::Unknown);
+        let outer_owner = self.owner.clone();
         if origin.is_some() {
             self.origin = origin;
         }
@@ -217,6 +236,47 @@ impl<'r> Reader<'r> {
         Ok((label, canonical))
     }
 
+    /// Reads the records that `$GENERATE` stands for; the owner is as before afterwards. The first wrong one ends it:
+    /// the others would be wrong alike.
+    fn generate(&mut self, file: u16, tokens: &[Token<'_>]) -> Outcome {
+        let syntax = "$GENERATE takes a range, an owner, perhaps a time to live and IN, a type and data";
+        let [directive, range, record @ ..] = tokens else { return at(tokens[0], syntax) };
+        let numbers = String::from_utf8_lossy(range.text).parse::<Range>().or_else(|wrong| at(*range, wrong))?;
+        let [_, rest @ ..] = record else { return at(*directive, syntax) };
+        let unquoted;
+        let mut record = record.to_vec();
+        match self.stated(rest, *directive)?.data {
+            [] => return at(*directive, syntax),
+            [quoted] if quoted.quoted => {
+                unquoted = without_outer_quotes(quoted.text);
+                record.pop();
+                record.extend(words_of(&unquoted, *quoted)?);
+            }
+            _ => {}
+        }
+        let template = Template::new(&record)?;
+        let outer_owner = self.owner.clone();
+        let outcome = self.generate_all(file, *directive, numbers, &template);
+        self.owner = outer_owner;
+        outcome
+    }
+
+    fn generate_all(&mut self, file: u16, directive: Token<'_>, range: Range, template: &Template<'_>) -> Outcome {
+        let (mut text, mut ends) = (Vec::new(), Vec::new());
+        for number in range.numbers() {
+            template.write(number, &mut text, &mut ends)?;
+            self.generated += text.len() as u64 + GENERATED_RECORD;
+            if self.generated > MAX_GENERATED {
+                let sentence = format!("$GENERATE makes more than {MAX_GENERATED} octets of this zone; cut the range");
+                return at(directive, sentence);
+            }
+            self.record(file, &template.tokens(&text, &ends), false).map_err(|Fault { line, column, sentence }| {
+                Fault { line, column, sentence: format!("{sentence} (where $ is {number})") }
+            })?;
+        }
+        Ok(())
+    }
+
     fn record(&mut self, file: u16, tokens: &[Token<'_>], indented: bool) -> Outcome {
         let first = tokens[0];
         let mut next = 0;
@@ -232,30 +292,33 @@ impl<'r> Reader<'r> {
             Owner::Wrong => return Ok(()),
             Owner::Unknown => return at(first, "the first record has no owner; start its line with a name"),
         };
-        let mut stated_ttl = None;
-        let mut saw_class = false;
-        let last = tokens[tokens.len() - 1];
-        let word = loop {
-            let Some(&word) = tokens.get(next) else { return at(last, "the record ends before its type") };
-            next += 1;
-            if word.text.first().is_some_and(u8::is_ascii_digit) && stated_ttl.is_none() {
-                stated_ttl = Some(time(word)?);
-            } else if !saw_class && is_class(word)? {
-                saw_class = true;
-            } else {
-                break word;
-            }
-        };
-        let rtype = self.record_type(word)?;
-        let data = data::parse(rtype, &tokens[next..], self.origin.as_ref(), word)?;
+        let Stated { ttl, word, rtype, data } = self.stated(&tokens[next..], tokens[tokens.len() - 1])?;
+        let data = data::parse(rtype, data, self.origin.as_ref(), word)?;
         if rtype == RecordType::SOA {
             let minimum = data.last_chunk().map_or(0, |octets| u32::from_be_bytes(*octets));
             self.soa_minimum.get_or_insert(minimum);
         }
         let place = Place { file, line: first.line, column: first.column };
-        let ttl = self.ttl(stated_ttl, place)?;
+        let ttl = self.ttl(ttl, place)?;
         self.reading.records.push(Record { owner, key, rtype, ttl, data, place });
         Ok(())
+    }
+
+    /// What stands between the owner and the data; `last` is blamed when there is no type.
+    fn stated<'t, 'a>(&mut self, tokens: &'t [Token<'a>], last: Token<'_>) -> Result<Stated<'t, 'a>, Fault> {
+        let mut ttl = None;
+        let mut saw_class = false;
+        for (index, &word) in tokens.iter().enumerate() {
+            if word.text.first().is_some_and(u8::is_ascii_digit) && ttl.is_none() {
+                ttl = Some(time(word)?);
+            } else if !saw_class && is_class(word)? {
+                saw_class = true;
+            } else {
+                let rtype = self.record_type(word)?;
+                return Ok(Stated { ttl, word, rtype, data: &tokens[index + 1..] });
+            }
+        }
+        at(last, "the record ends before its type")
     }
 
     fn record_type(&mut self, word: Token<'_>) -> Result<RecordType, Fault> {
@@ -399,19 +462,19 @@ mod tests {
 
     #[test]
     fn every_mistake_is_told_and_reading_goes_on() {
-        let text = "$FOO\n$TTL\n$TTL 1x\n$ORIGIN a b\n$ORIGIN a..b\n$INCLUDE f\n$GENERATE 1-2 a A 192.0.2.$\n\
+        let text = "$FOO\n$TTL\n$TTL 1x\n$ORIGIN a b\n$ORIGIN a..b\n$INCLUDE f\n$GENERATE 1-2\n\
             a CH TXT x\na CLASS3 TXT x\na BOGUS x\na ANY x\na OPT x\na 1\na..b A 192.0.2.1\n  A 192.0.2.2\n\
             $INCLUDE\nb A 1\n";
         assert_eq!(
             errors(text),
             [
-                "z.zone:4:1: '$FOO' is no directive; there are $ORIGIN, $TTL and $INCLUDE",
+                "z.zone:4:1: '$FOO' is no directive; there are $ORIGIN, $TTL, $INCLUDE and $GENERATE",
                 "z.zone:5:1: $TTL takes one time",
                 "z.zone:6:6: '1x' is not a time; write seconds, or units as in 1h30m",
                 "z.zone:7:1: $ORIGIN takes one name",
                 "z.zone:8:9: the name has an empty label",
                 "z.zone:9:10: $INCLUDE needs a zones folder, and there is none here",
-                "z.zone:10:1: $GENERATE is not supported; write the records out",
+                "z.zone:10:1: $GENERATE takes a range, an owner, perhaps a time to live and IN, a type and data",
                 "z.zone:11:3: class CH is not served; only IN is",
                 "z.zone:12:3: class CLASS3 is not served; only IN is",
                 "z.zone:13:3: 'BOGUS' is no record type; unknown ones are written TYPE123",
