@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::check;
 use super::error::{Report, ZoneError};
-use super::read::{Reader, read_file};
+use super::file::read_file;
+use super::read::Reader;
 use super::{Loaded, Zone};
 use crate::dns::Name;
 

@@ -4,6 +4,7 @@ mod check;
 mod data;
 mod error;
 mod fields;
+mod file;
 mod generate;
 mod load;
 mod location;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::data;
 use super::error::{Report, ZoneError};
 use super::fields::{seconds, shown};
+use super::file::read_file;
 use super::generate::{Range, Template, without_outer_quotes, words_of};
 use super::order::canonical_key;
 use super::scanner::{Fault, Scanned, Scanner, Token, unescape};
@@ -15,8 +16,6 @@ use crate::dns::{Name, RecordType};
 const MAX_DEPTH: usize = 8;
 /// How many files one zone may include: they could multiply at every level.
 const MAX_INCLUDED: usize = 256;
-/// Largest file, in octets; it is held in memory while it is read.
-const MAX_FILE: u64 = 1 << 30;
 /// What all `$GENERATE` of a zone may make, in octets: text, and [`GENERATED_RECORD`] for each record.
 /// Tests come upon it sooner.
 const MAX_GENERATED: u64 = if cfg!(test) { 1 << 20 } else { 1 << 30 };
@@ -398,19 +397,6 @@ fn is_class(word: Token<'_>) -> Result<bool, Fault> {
 
 fn refuse_class(word: Token<'_>) -> Result<bool, Fault> {
     at(word, format!("class {} is not served; only IN is", String::from_utf8_lossy(word.text)))
-}
-
-/// A regular file's content, bounded; a sentence without the file's name otherwise.
-pub fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    let unreadable = |error: std::io::Error| format!("it cannot be read: {error}");
-    let metadata = std::fs::metadata(path).map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err("it is not a regular file".to_owned());
-    }
-    if metadata.len() > MAX_FILE {
-        return Err(format!("it is larger than {MAX_FILE} octets; split the zone"));
-    }
-    std::fs::read(path).map_err(unreadable)
 }
 
 #[cfg(test)]
