@@ -3,6 +3,8 @@
 //! `cargo bench --bench health`: probes 10,000 addresses by HTTP every 10 seconds for half a minute, all on loopback and
 //! answered by a process of its own; then flips one of 20 regions of 1,000 services to and fro.
 
+mod meter;
+
 use std::hint::black_box;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,6 +19,7 @@ use meridian::health::probe::{Prober, Trust};
 use meridian::health::state::Verdicts;
 use meridian::health::verdict::{Rules, Verdict};
 use meridian::steering::Share;
+use meter::{processor_time, resident};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const CHECKS: u32 = 10_000;
@@ -56,7 +59,7 @@ fn check() {
         println!(
             "{CHECKS} checks at {INTERVAL:?}: {:.0} % of one core, {} MB resident, {up} up",
             used * 100.0,
-            resident()
+            resident("VmRSS:") / 1024
         );
     });
 }
@@ -156,22 +159,4 @@ fn configuration() -> String {
         }
     }
     text
-}
-
-fn processor_time() -> Duration {
-    // SAFETY: an integer structure that the call fills in.
-    let usage = unsafe {
-        let mut usage = std::mem::zeroed::<libc::rusage>();
-        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
-        usage
-    };
-    let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
-    time(usage.ru_utime) + time(usage.ru_stime)
-}
-
-/// Megabytes.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) / 1024
 }

@@ -3,6 +3,8 @@
 //! `MERIDIAN_CITY_DB=GeoLite2-City.mmdb cargo bench --bench start` (several files: separated by `:`). Without the
 //! variable it compiles the table that is part of the program.
 
+mod meter;
+
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -12,6 +14,8 @@ use meridian::geo::{Atlas, Sources};
 use meridian::steering::outcome::{Share, Standing};
 use meridian::steering::tiers::Candidate;
 use meridian::steering::{AllDown, Bias, Order, Point, Rules};
+
+use meter::{processor_time, resident};
 
 /// Six regions on four continents, as in the side-by-side comparison.
 const REGIONS: [(f64, f64); 6] =
@@ -63,21 +67,4 @@ impl Meter {
         let (now, peak) = (resident("VmRSS:"), resident("VmHWM:"));
         println!("{step:10} {wall:>9.3?} wall {processor:>9.3?} processor, {now} kB resident, {peak} kB at most");
     }
-}
-
-/// User time of this process, all threads.
-fn processor_time() -> Duration {
-    // SAFETY: `usage` is a C structure of integers, which getrusage fills in.
-    let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_SELF, &mut usage);
-        usage
-    };
-    Duration::new(usage.ru_utime.tv_sec as u64, usage.ru_utime.tv_usec as u32 * 1000)
-}
-
-fn resident(field: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(field));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }

@@ -3,42 +3,12 @@
 #[path = "harness/mod.rs"]
 mod harness;
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use harness::types::A;
-use harness::{Server, Setup};
+use harness::{Region, Server, Setup};
 
 const ZONE: &str = "$ORIGIN example.test.\n$TTL 60\n@ SOA ns1 h 1 2 3 4 5\n NS ns1\nns1 A 127.0.0.1\n";
-
-/// A region: an HTTP server that can say that it is broken.
-struct Region {
-    port: u16,
-    broken: Arc<AtomicBool>,
-}
-
-impl Region {
-    fn start(address: &str) -> Region {
-        let listener = TcpListener::bind((address, 0)).expect("a free port");
-        let (port, broken) = (listener.local_addr().expect("bound").port(), Arc::new(AtomicBool::new(false)));
-        let state = broken.clone();
-        std::thread::spawn(move || {
-            for mut stream in listener.incoming().flatten() {
-                let _ = stream.read(&mut [0; 4096]);
-                let line = if state.load(Ordering::Relaxed) { "503 Broken" } else { "200 OK" };
-                let _ = write!(stream, "HTTP/1.1 {line}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            }
-        });
-        Region { port, broken }
-    }
-
-    fn set_broken(&self, broken: bool) {
-        self.broken.store(broken, Ordering::Relaxed);
-    }
-}
 
 /// Two regions; the clients of 203.0.113.0/24 are near the first.
 fn setup(fra: u16, iad: u16, keys: &str) -> Setup {
@@ -80,7 +50,7 @@ fn run(arguments: &[&str]) -> String {
 
 #[test]
 fn a_dead_region_is_left_and_comes_back_slowly() {
-    let (fra, iad) = (Region::start(FRA), Region::start(IAD));
+    let (fra, iad) = (Region::start(FRA, 0), Region::start(IAD, 0));
     let server = setup(fra.port, iad.port, "").start();
     assert_eq!(share(&server), 64);
     fra.set_broken(true);
@@ -104,7 +74,7 @@ fn a_dead_region_is_left_and_comes_back_slowly() {
 
 #[test]
 fn nobody_is_ever_sent_to_an_endpoint_that_is_dead_at_the_start_or_at_a_reload() {
-    let (fra, iad) = (Region::start(FRA), Region::start(IAD));
+    let (fra, iad) = (Region::start(FRA, 0), Region::start(IAD, 0));
     fra.set_broken(true);
     let server = setup(fra.port, iad.port, "").start();
     assert_eq!(share(&server), 0);
@@ -129,7 +99,7 @@ fn nobody_is_ever_sent_to_an_endpoint_that_is_dead_at_the_start_or_at_a_reload()
 
 #[test]
 fn when_all_are_down_all_are_given() {
-    let (fra, iad) = (Region::start(FRA), Region::start(IAD));
+    let (fra, iad) = (Region::start(FRA, 0), Region::start(IAD, 0));
     let server = setup(fra.port, iad.port, "").start();
     fra.set_broken(true);
     await_answer(&server, IAD, Duration::from_secs(4));
@@ -140,7 +110,7 @@ fn when_all_are_down_all_are_given() {
 
 #[test]
 fn what_was_agreed_outlives_a_restart() {
-    let (fra, iad) = (Region::start(FRA), Region::start(IAD));
+    let (fra, iad) = (Region::start(FRA, 0), Region::start(IAD, 0));
     fra.set_broken(true);
     let state = tempfile::tempdir().expect("a folder");
     let keys = format!("[state]\ndirectory = \"{}\"", state.path().display());

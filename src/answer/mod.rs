@@ -301,6 +301,12 @@ fn grant<'m>(requests: &Requests, source: IpAddr, transport: Transport, moment: 
     (extras, given.is_some_and(|given| given.verified))
 }
 
+/// The same for a query that may want nothing.
+fn grant_to<'m>(query: &Query<'_>, source: IpAddr, transport: Transport, moment: &Moment<'m>) -> (Extras<'m>, bool) {
+    let requests = query.edns.and_then(|edns| edns.requests());
+    requests.map_or_else(Default::default, |requests| grant(requests, source, transport, moment))
+}
+
 /// How long the reply may be (RFC 6891 section 6.2.3: less than 512 means 512).
 #[inline]
 fn most_octets(query: &Query<'_>, transport: Transport, verified: bool, policy: &Policy) -> usize {
@@ -328,10 +334,7 @@ pub fn prohibit(
         Ok(query) => query,
         Err(reject) => return refuse(message, reject, source, moment, buffer),
     };
-    let mut extras = query
-        .edns
-        .and_then(|edns| edns.requests())
-        .map_or_else(Extras::default, |requests| grant(requests, source, transport, moment).0);
+    let (mut extras, _) = grant_to(&query, source, transport, moment);
     extras.error = Some(ExtendedError::PROHIBITED);
     let length = without_records(message, &query, &extras, Rcode::Refused, buffer);
     Answered { length, verdict: Verdict::Refused, verified: false }
@@ -350,9 +353,7 @@ pub fn answer_limited(
 ) -> Answered {
     let limited = |length| Answered { length, verdict: Verdict::Limited, verified: false };
     let Ok(query) = query::parse(message, scratch) else { return limited(0) };
-    let requests = query.edns.and_then(|edns| edns.requests());
-    let (extras, verified) =
-        requests.map_or_else(Default::default, |requests| grant(requests, source, Transport::Udp, moment));
+    let (extras, verified) = grant_to(&query, source, Transport::Udp, moment);
     if verified {
         return answer(message, source, Transport::Udp, moment, scratch, buffer);
     }

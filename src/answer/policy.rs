@@ -98,6 +98,12 @@ impl Policy {
             limits: config.limits.as_ref().map(Limits::of),
         }
     }
+
+    /// How often this client's network is answered; `None`: as often as it asks.
+    #[inline]
+    pub fn limits_of(&self, client: IpAddr) -> Option<&Limits> {
+        self.limits.as_ref().filter(|limits| !limits.exempt.contains(client))
+    }
 }
 
 /// What becomes of a client before anybody looks at what it asks.

@@ -138,6 +138,7 @@ impl Control {
         changes.mark_changed();
         let mut tick = tokio::time::interval(TICK);
         let mut widening = tokio::task::spawn_blocking(|| ());
+        let mut before = self.snapshot();
         loop {
             let changed = tokio::select! {
                 changed = changes.changed() => if changed.is_ok() { true } else { return },
@@ -147,8 +148,11 @@ impl Control {
             // Compiling would hold up the probes.
             let done = tokio::task::spawn_blocking(move || if changed { control.react() } else { control.tick() });
             let _ = done.await;
-            // The next change need not wait for this.
-            if widening.is_finished() {
+            // The next change need not wait for this; and what still changes every second is not worth the work.
+            let now = self.snapshot();
+            let steady = Arc::ptr_eq(&now, &before);
+            before = now;
+            if steady && widening.is_finished() {
                 let control = self.clone();
                 widening = tokio::task::spawn_blocking(move || control.widen());
             }
@@ -231,10 +235,9 @@ impl Control {
     }
 
     /// Publishes the present with its blocks as wide as can be, if it was published at once and nothing else was since.
-    /// While shares still change every second that waits.
     fn widen(&self) {
         let narrow = self.snapshot();
-        if !narrow.present.is_narrow() || self.current().moving {
+        if !narrow.present.is_narrow() {
             return;
         }
         let present = narrow.present.widened(&narrow.world);

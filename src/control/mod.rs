@@ -2,6 +2,7 @@
 
 pub mod process;
 
+mod private_file;
 mod secrets;
 
 pub mod load;

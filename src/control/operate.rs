@@ -335,11 +335,5 @@ impl Control {
 pub(super) fn with_services(before: &Snapshot, config: &Config) -> Snapshot {
     let world = before.world.with_services(config);
     let present = Present::compile(&world, &Availability::all_up(config), Some(&before.present));
-    Snapshot {
-        present,
-        world: Arc::new(world),
-        policy: before.policy.clone(),
-        clock: before.clock,
-        turns: before.turns.clone(),
-    }
+    Snapshot { world: Arc::new(world), ..before.with(present) }
 }

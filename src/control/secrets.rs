@@ -1,10 +1,8 @@
 //! The file of cookie secrets: what the servers of an anycast set have in common.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use super::private_file::{self, Words};
 use crate::dns::cookie::{Secret, Secrets};
 
 /// Most octets of the file: two secrets and a long comment.
@@ -16,21 +14,9 @@ const MOST: u64 = 4096;
 /// # Errors
 /// A sentence with the file: it cannot be read, others could read it too, or a line holds no secret.
 pub fn read(path: &Path) -> Result<Secrets, String> {
+    let words = Words { content: "the cookie secrets", file: "the file of cookie secrets", kept: "keeps them secret" };
+    let text = private_file::read(path, MOST, words)?;
     let name = path.display();
-    let unreadable = |error| format!("{name}: cannot read the cookie secrets: {error}");
-    let file = File::open(path).map_err(unreadable)?;
-    let data = file.metadata().map_err(unreadable)?;
-    if !data.is_file() {
-        return Err(format!("{name}: the file of cookie secrets is not a regular file"));
-    }
-    if data.mode() & 0o077 != 0 {
-        let mode = data.mode() & 0o777;
-        return Err(format!(
-            "{name}: others may read the cookie secrets (mode {mode:o}); `chmod 600 {name}` keeps them secret"
-        ));
-    }
-    let mut text = String::new();
-    file.take(MOST).read_to_string(&mut text).map_err(unreadable)?;
     parse(&text).map_err(|(line, sentence)| format!("{name}:{line}:1: {sentence}"))
 }
 

@@ -103,8 +103,9 @@ impl Worker {
     #[inline]
     fn answer_within_limits(&self, datagram: Datagram<'_>, moment: &Moment<'_>, scratch: &mut Scratch) -> Answered {
         let Datagram { octets, source, reply } = datagram;
-        let limits = moment.snapshot.policy.limits.as_ref().filter(|limits| !limits.exempt.contains(source));
-        let Some(limits) = limits else { return answer(octets, source, Transport::Udp, moment, scratch, reply) };
+        let Some(limits) = moment.snapshot.policy.limits_of(source) else {
+            return answer(octets, source, Transport::Udp, moment, scratch, reply);
+        };
         let Some(claim) = self.limiter.claim(limits, source) else {
             return self.answer_above(limits, Datagram { octets, source, reply }, moment, scratch);
         };
@@ -158,8 +159,7 @@ impl Worker {
             return Answered::NOTHING;
         }
         self.tally.note(Event::Denied);
-        let limits = moment.snapshot.policy.limits.as_ref().filter(|limits| !limits.exempt.contains(source));
-        let claim = limits.map(|limits| self.limiter.claim(limits, source));
+        let claim = moment.snapshot.policy.limits_of(source).map(|limits| self.limiter.claim(limits, source));
         if claim.as_ref().is_some_and(Option::is_none) {
             self.tally.note(Event::LimitedDropped);
             return Answered { verdict: Verdict::Limited, ..Answered::NOTHING };

@@ -12,9 +12,10 @@ mod browser;
 use std::time::{Duration, Instant};
 
 use browser::Browser;
+use harness::Region;
 use harness::Server;
 use serde_json::{Value, json};
-use world::{Region, TOKEN, www};
+use world::{TOKEN, www};
 
 const FRA: &str = "127.0.0.21";
 const IAD: &str = "127.0.0.22";

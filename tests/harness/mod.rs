@@ -10,12 +10,14 @@
 
 pub mod ask;
 pub mod query;
+pub mod region;
 pub mod reply;
 pub mod server;
 pub mod strict;
 
 pub use ask::Ask;
 pub use query::{Question, Transport};
+pub use region::Region;
 pub use reply::Reply;
 pub use server::{Server, Setup};
 pub use strict::{Message, Record};

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::Server;
-use crate::world::{self, Region, say};
+use crate::harness::{Region, Server};
+use crate::world::{self, say};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

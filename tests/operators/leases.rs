@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::harness::Server;
-use crate::world::{self, Region, TOKEN, call, eventually, say, www};
+use crate::harness::{Region, Server};
+use crate::world::{self, TOKEN, call, eventually, say, www};
 
 const FAR: &str = "127.0.1.1";
 const LEASED: &str = "127.0.1.9";

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::region::Region;
 use super::tour::{Step, steps};
+use crate::answer::Snapshot;
 use crate::cli::paper::Paper;
 use crate::control::Control;
 
@@ -65,14 +66,17 @@ struct Narrator {
     control: Arc<Control>,
     started: Instant,
     told: u64,
+    /// What is served, and what it answers, as of the last glance.
+    seen: Arc<Snapshot>,
     before: Vec<Step>,
     paper: Paper,
 }
 
 impl Narrator {
     fn new(control: Arc<Control>) -> Narrator {
-        let before = steps(&control.published().load());
-        Narrator { told: control.events().count(), control, started: Instant::now(), before, paper: Paper::stdout() }
+        let seen = control.published().load_full();
+        let (told, before) = (control.events().count(), steps(&seen));
+        Narrator { control, started: Instant::now(), told, seen, before, paper: Paper::stdout() }
     }
 
     fn elapsed(&self) -> Duration {
@@ -90,10 +94,14 @@ impl Narrator {
             let cause = event.cause.as_ref().map_or(String::new(), |cause| format!(": {cause}"));
             self.say(&format!("{}{cause}", event.sentence));
         }
-        let now = steps(&self.control.published().load());
+        let snapshot = self.control.published().load_full();
+        if Arc::ptr_eq(&snapshot, &self.seen) {
+            return;
+        }
+        let now = steps(&snapshot);
         let moved: Vec<String> = self.before.iter().zip(&now).filter_map(|(before, now)| moved(before, now)).collect();
         moved.iter().for_each(|sentence| self.say(&self.paper.bold(sentence)));
-        self.before = now;
+        (self.before, self.seen) = (now, snapshot);
     }
 }
 

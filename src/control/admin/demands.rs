@@ -138,8 +138,7 @@ async fn give(
     Extension(Peer(peer)): Extension<Peer>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let body: OrderBody = read_body(&body)?;
-    let author = author(&body.by, &body.reason, &peer)?;
+    let (body, author) = read_order(&body, &peer)?;
     let until = body.lasting.as_deref().map(read_time).transpose()?.map(|seconds| now() + seconds);
     let demand = demand(kind, &body)?;
     let Author { by, reason } = author.clone();
@@ -155,11 +154,17 @@ async fn lift(
     Extension(Peer(peer)): Extension<Peer>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let body: OrderBody = read_body(&body)?;
-    let author = author(&body.by, &body.reason, &peer)?;
+    let (_, author) = read_order(&body, &peer)?;
     let by = author.by.clone();
     let result = aside(move || context.control.lift(&subject(&path), kind, &by)).await?;
     Ok(answer(result, author))
+}
+
+/// The body of an order or of its end, and who gives it.
+fn read_order(body: &Bytes, peer: &str) -> Result<(OrderBody, Author), ApiError> {
+    let body: OrderBody = read_body(body)?;
+    let author = author(&body.by, &body.reason, peer)?;
+    Ok((body, author))
 }
 
 async fn lease(
@@ -191,8 +196,7 @@ async fn end_lease(
     Extension(Peer(peer)): Extension<Peer>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let body: OrderBody = read_body(&body)?;
-    let author = author(&body.by, &body.reason, &peer)?;
+    let (_, author) = read_order(&body, &peer)?;
     let (key, by) = (lease_key(&path)?, author.by.clone());
     let result = aside(move || context.control.end_lease(&key, &by)).await?;
     Ok(answer(result, author))

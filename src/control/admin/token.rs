@@ -1,8 +1,5 @@
 //! Who may change something: whoever shows the token of the token file, or reaches the unix socket.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use axum::http::StatusCode;
@@ -10,6 +7,7 @@ use subtle::ConstantTimeEq;
 
 use super::error::ApiError;
 use crate::config::{Admin, AdminListen};
+use crate::control::private_file::{self, Words};
 
 /// Fewest octets of a token: 16 random ones written in any usual way are not guessed.
 const LEAST: usize = 16;
@@ -71,18 +69,8 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
 /// A sentence: it cannot be read, others could read it too, or the token is too short.
 pub fn read_token(path: &Path) -> Result<String, String> {
     let name = path.display();
-    let unreadable = |error| format!("{name}: cannot read the token: {error}");
-    let file = File::open(path).map_err(unreadable)?;
-    let data = file.metadata().map_err(unreadable)?;
-    if !data.is_file() {
-        return Err(format!("{name}: the token file is not a regular file"));
-    }
-    if data.mode() & 0o077 != 0 {
-        let mode = data.mode() & 0o777;
-        return Err(format!("{name}: others may read the token (mode {mode:o}); `chmod 600 {name}` keeps it a secret"));
-    }
-    let mut text = String::new();
-    file.take(MOST + 1).read_to_string(&mut text).map_err(unreadable)?;
+    let words = Words { content: "the token", file: "the token file", kept: "keeps it a secret" };
+    let text = private_file::read(path, MOST + 1, words)?;
     let token = text.trim();
     if text.len() as u64 > MOST || token.contains(char::is_whitespace) || !token.is_ascii() {
         return Err(format!("{name}: the file must hold one token of ASCII characters without blanks"));
