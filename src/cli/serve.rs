@@ -58,7 +58,7 @@ pub fn run_loaded(
     greet(&server, &admin, &control);
     runtime.block_on(serve_until_stopped(&control, server, signals))?;
     drop(admin);
-    control.save_health();
+    control.finish_keeping();
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(ExitCode::SUCCESS)
 }

@@ -37,7 +37,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// The monitor and the runtime that it lives in.
 pub(super) struct Watch {
-    monitor: Monitor,
+    pub(super) monitor: Monitor,
     runtime: Handle,
 }
 
@@ -55,7 +55,7 @@ pub(super) struct Told {
     /// Hours since the start at which certificates were last looked at.
     hour: u64,
     /// Verdicts as they were last written.
-    saved: Option<Verdicts>,
+    pub(super) saved: Option<Arc<Verdicts>>,
 }
 
 /// All about health at one moment.
@@ -159,20 +159,6 @@ impl Control {
         }
     }
 
-    /// Writes the agreed health, if it is kept and has changed since it was last written.
-    pub fn save_health(&self) {
-        let (Some(watch), mut current) = (self.watch.get(), self.current()) else { return };
-        let Some(directory) = current.config.state_directory.clone() else { return };
-        let verdicts = watch.monitor.verdicts();
-        if current.told.saved.as_ref() == Some(&verdicts) {
-            return;
-        }
-        if let Err(sentence) = state::save(&directory, &verdicts, SystemTime::now()) {
-            tracing::warn!("{sentence}; it is tried again at the next change");
-        }
-        current.told.saved = Some(verdicts);
-    }
-
     /// All about health at this moment.
     pub fn view(&self) -> View {
         let current = self.current();
@@ -261,8 +247,7 @@ impl Control {
         if current.moving || std::mem::replace(&mut current.told.hour, hour) != hour {
             self.refresh(&mut current, None);
         }
-        drop(current);
-        self.save_health();
+        self.keep_verdicts(&mut current);
     }
 
     /// Tells the log what is new.

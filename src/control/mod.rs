@@ -2,6 +2,7 @@
 
 pub mod process;
 
+mod keeper;
 mod private_file;
 mod secrets;
 

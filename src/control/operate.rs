@@ -3,8 +3,7 @@
 //! Drains and forces change what is available only, so they wait for nothing. Weights and leases change what services
 //! are made of: they wait for a reload that is under way, and services are compiled anew from the same zones.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::effect::Effect;
@@ -57,17 +56,9 @@ impl From<Misfit> for Refusal {
 pub(super) struct Demands {
     pub(super) book: Book,
     pub(super) leases: Leases,
+    /// A lease was renewed, which is written in a while only: it happens often.
+    renewed: bool,
     pub(super) effect: Arc<Effect>,
-}
-
-/// What is to be written yet. One writer at a time, so that the newest is written last.
-#[derive(Debug, Default)]
-pub(super) struct Keeper {
-    writing: Mutex<()>,
-    orders: AtomicBool,
-    leases: AtomicBool,
-    /// The log has been told that nothing can be written.
-    told: AtomicBool,
 }
 
 impl Demands {
@@ -79,7 +70,7 @@ impl Demands {
         orders_warning.iter().chain(&leases_warning).for_each(|warning| tracing::error!("{warning}"));
         let mut book = Book::of(orders);
         book.expire(now());
-        Demands { book, leases: Leases::of(leases, now()), effect: Arc::default() }
+        Demands { book, leases: Leases::of(leases, now()), ..Demands::default() }
     }
 }
 
@@ -92,8 +83,18 @@ impl Control {
     /// Puts an order in force and keeps it.
     ///
     /// # Errors
-    /// It is about nothing that is configured, there are too many, or it is in force and cannot be kept.
+    /// It is about nothing that is configured, there are too many, or it is in force and not kept yet.
     pub fn order(&self, order: Order) -> Result<Changed, Refusal> {
+        let order = self.put_in_force(order)?;
+        let lasting = order.until.map_or(String::new(), |until| {
+            format!(" for {}", duration_text(Duration::from_secs(until.saturating_sub(now()).max(1))))
+        });
+        let sentence = format!("{} {}{lasting}", order.subject, order.demand.words());
+        self.events.tell(Topic::Order, format!("{} {}", order.subject, order.sentence()), Some(order.reason));
+        self.kept(sentence, Self::keep_orders)
+    }
+
+    fn put_in_force(&self, order: Order) -> Result<Order, Refusal> {
         let weighs = order.demand.kind() == Kind::Weight;
         let _one_at_a_time = weighs.then(|| self.one_at_a_time());
         let order = {
@@ -109,19 +110,24 @@ impl Control {
         if weighs {
             self.rebuild();
         }
-        let lasting = order.until.map_or(String::new(), |until| {
-            format!(" for {}", duration_text(Duration::from_secs(until.saturating_sub(now()).max(1))))
-        });
-        let sentence = format!("{} {}{lasting}", order.subject, order.demand.words());
-        self.events.tell(Topic::Order, format!("{} {}", order.subject, order.sentence()), Some(order.reason));
-        self.keep_orders(sentence)
+        Ok(order)
     }
 
     /// Takes an order back; it is no error if there is none.
     ///
     /// # Errors
-    /// It is about nothing that is configured or ordered, or what is true now cannot be kept.
+    /// It is about nothing that is configured or ordered, or what is true now is not kept yet.
     pub fn lift(&self, subject: &Subject, kind: Kind, by: &str) -> Result<Changed, Refusal> {
+        let (subject, lifted) = self.take_back(subject, kind)?;
+        let Some(lifted) = lifted else {
+            return self.kept(format!("{subject}: no order says that it {}", kind.words()), Self::keep_orders);
+        };
+        let sentence = format!("{subject}: the order that it {} is lifted", lifted.demand.words());
+        self.events.tell(Topic::Order, format!("{sentence} by {by}"), None);
+        self.kept(sentence, Self::keep_orders)
+    }
+
+    fn take_back(&self, subject: &Subject, kind: Kind) -> Result<(Subject, Option<Order>), Refusal> {
         let _one_at_a_time = (kind == Kind::Weight).then(|| self.one_at_a_time());
         let (subject, lifted) = {
             let mut current = self.current();
@@ -137,15 +143,10 @@ impl Control {
             }
             (subject, lifted)
         };
-        let Some(lifted) = lifted else {
-            return self.keep_orders(format!("{subject}: no order says that it {}", kind.words()));
-        };
-        if kind == Kind::Weight {
+        if kind == Kind::Weight && lifted.is_some() {
             self.rebuild();
         }
-        let sentence = format!("{subject}: the order that it {} is lifted", lifted.demand.words());
-        self.events.tell(Topic::Order, format!("{sentence} by {by}"), None);
-        self.keep_orders(sentence)
+        Ok((subject, lifted))
     }
 
     /// Begins or renews a lease. A new endpoint is probed before this returns.
@@ -156,13 +157,14 @@ impl Control {
         let (lease, changed) = {
             let mut current = self.current();
             let lease = lease.resolve(&current.base)?;
-            (lease.clone(), current.demands.leases.put(lease).map_err(Refusal::Unfit)?)
+            let changed = current.demands.leases.put(lease.clone()).map_err(Refusal::Unfit)?;
+            current.demands.renewed |= !changed;
+            (lease, changed)
         };
         let Lease { service, region, address, weight, ttl, .. } = &lease;
         let lasting = duration_text(Duration::from_secs(*ttl));
         let sentence = format!("{address} is an endpoint of {service} in {region} for {lasting}, weight {weight}");
         if !changed {
-            self.keeper.leases.store(true, Ordering::Relaxed);
             return Ok(Changed { sentence, kept: self.current().config.state_directory.is_some() });
         }
         let one_at_a_time = self.one_at_a_time();
@@ -170,7 +172,7 @@ impl Control {
         drop(one_at_a_time);
         tracing::info!("{sentence}");
         self.events.tell(Topic::Lease, sentence.clone(), Some(format!("leased by {}", lease.by)));
-        self.keep_leases(sentence)
+        self.kept(sentence, Self::keep_leases)
     }
 
     /// Ends a lease; it is no error if there is none.
@@ -181,7 +183,8 @@ impl Control {
         let ended = self.current().demands.leases.end(key);
         let (service, region, address) = key;
         let Some(lease) = ended else {
-            return self.keep_leases(format!("{address} has no lease in {region} of {service}"));
+            let sentence = format!("{address} has no lease in {region} of {service}");
+            return self.kept(sentence, Self::keep_leases);
         };
         let one_at_a_time = self.one_at_a_time();
         self.rebuild();
@@ -189,16 +192,16 @@ impl Control {
         let sentence = format!("{} left {} in {}", lease.address, lease.service, lease.region);
         tracing::info!("{sentence}");
         self.events.tell(Topic::Lease, sentence.clone(), Some(format!("withdrawn by {by}")));
-        self.keep_leases(sentence)
+        self.kept(sentence, Self::keep_leases)
     }
 
-    /// Ends what has ended, and writes what could not be written before. Runs until it is dropped.
+    /// Ends what has ended. Runs until it is dropped.
     pub async fn keep_demands(self: Arc<Control>) {
         let mut tick = tokio::time::interval(TICK);
         loop {
             tick.tick().await;
             let control = self.clone();
-            // Compiling and writing would hold up the runtime.
+            // Compiling would hold up the runtime.
             let _ = tokio::task::spawn_blocking(move || control.end_what_has_ended(now())).await;
         }
     }
@@ -228,9 +231,13 @@ impl Control {
             tracing::info!("{sentence}: its lease was not renewed");
             self.events.tell(Topic::Lease, sentence, Some("its lease was not renewed".to_owned()));
         }
-        self.keeper.orders.fetch_or(!orders.is_empty(), Ordering::Relaxed);
-        self.keeper.leases.fetch_or(!leases.is_empty(), Ordering::Relaxed);
-        self.keep_what_is_left();
+        let mut current = self.current();
+        if !orders.is_empty() {
+            self.keep_orders(&current);
+        }
+        if std::mem::take(&mut current.demands.renewed) || !leases.is_empty() {
+            self.keep_leases(&current);
+        }
     }
 
     /// Works out what the orders come to now, and publishes it.
@@ -264,70 +271,9 @@ impl Control {
         current.plan = plan;
     }
 
-    /// Has everything written again: to another state directory.
-    pub(super) fn write_anew(&self) {
-        self.keeper.orders.store(true, Ordering::Relaxed);
-        self.keeper.leases.store(true, Ordering::Relaxed);
-    }
-
     /// One reload or change of services at a time.
     pub(super) fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
         self.reloading.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn keep_orders(&self, sentence: String) -> Result<Changed, Refusal> {
-        self.keeper.orders.store(true, Ordering::Relaxed);
-        self.kept(sentence)
-    }
-
-    fn keep_leases(&self, sentence: String) -> Result<Changed, Refusal> {
-        self.keeper.leases.store(true, Ordering::Relaxed);
-        self.kept(sentence)
-    }
-
-    fn kept(&self, sentence: String) -> Result<Changed, Refusal> {
-        match self.write() {
-            Ok(kept) => Ok(Changed { sentence, kept }),
-            Err(reason) => Err(Refusal::NotKept(format!(
-                "{sentence}; but this would not outlive a restart yet: {reason} (it is tried again every second)"
-            ))),
-        }
-    }
-
-    /// Writes what could not be written before; the log is told once.
-    fn keep_what_is_left(&self) {
-        match self.write() {
-            Ok(_) => self.keeper.told.store(false, Ordering::Relaxed),
-            Err(reason) if !self.keeper.told.swap(true, Ordering::Relaxed) => {
-                tracing::error!("{reason}; orders and leases would not outlive a restart until it can be written");
-            }
-            Err(_) => {}
-        }
-    }
-
-    /// Writes what has changed; false: there is no state directory.
-    fn write(&self) -> Result<bool, String> {
-        let _one_writer = self.keeper.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (orders, leases) = {
-            let take = |flag: &AtomicBool| flag.swap(false, Ordering::Relaxed);
-            (take(&self.keeper.orders), take(&self.keeper.leases))
-        };
-        let (directory, book, running) = {
-            let current = self.current();
-            let Some(directory) = current.config.state_directory.clone() else { return Ok(false) };
-            let demands = &current.demands;
-            (directory, orders.then(|| demands.book.clone()), leases.then(|| demands.leases.clone()))
-        };
-        if orders || leases {
-            let _ = std::fs::create_dir_all(&directory);
-        }
-        let write_orders = |book: Book| keep::save(&directory, ORDERS, book.iter().collect::<Vec<_>>());
-        let write_leases = |leases: Leases| keep::save(&directory, LEASES, leases.iter().collect::<Vec<_>>());
-        let orders_result = book.map_or(Ok(()), write_orders);
-        let leases_result = running.map_or(Ok(()), write_leases);
-        self.keeper.orders.fetch_or(orders_result.is_err(), Ordering::Relaxed);
-        self.keeper.leases.fetch_or(leases_result.is_err(), Ordering::Relaxed);
-        orders_result.and(leases_result).map(|()| true)
     }
 }
 

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant, SystemTime};
 use super::effect::Effect;
 use super::events::{Events, Topic};
 use super::health::{Told, Watch};
+use super::keeper::Keeper;
 use super::load::{AtlasCache, FilePrint, Loaded, Origin};
-use super::operate::{Demands, Keeper, with_services};
+use super::operate::{Demands, with_services};
 use super::overlay;
 use super::standing::Memory;
 use super::targets::Plan;
@@ -118,7 +119,7 @@ impl Control {
             reloads: Mutex::default(),
             watch: OnceLock::new(),
             started: Instant::now(),
-            keeper: Keeper::default(),
+            keeper: Keeper::start(),
             events: Events::default(),
         }
     }
@@ -199,11 +200,12 @@ impl Control {
         let mut current = self.current();
         let same_databases = new.geo.databases == config.geo.databases;
         current.databases = if same_databases { databases } else { prints(&new) };
-        if new.state_directory != config.state_directory {
-            self.write_anew();
-        }
         current.base = base;
+        let elsewhere = new.state_directory != config.state_directory;
         self.adopt(&mut current, new, plan.clone());
+        if elsewhere {
+            self.keep_everything(&mut current);
+        }
         current.atlas = loaded.atlas;
         self.refresh(&mut current, Some(snapshot));
         drop(current);

@@ -15,7 +15,8 @@ use super::verdict::Verdict;
 const VERSION: u32 = 1;
 /// Room for far more targets than can be probed.
 const LARGEST: u64 = 64 * 1024 * 1024;
-const NAME: &str = "health.json";
+/// File of the agreed health.
+pub const NAME: &str = "health.json";
 
 /// Verdicts by target.
 pub type Verdicts = HashMap<TargetKey, Verdict>;
@@ -108,6 +109,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Path, largest: u64) -> Result<Optio
 
 /// Puts a whole new file in the place of the old one, or leaves the old one; on disk when this returns.
 pub fn replace_file(directory: &Path, name: &str, text: &[u8]) -> std::io::Result<()> {
+    std::fs::create_dir_all(directory)?;
     let temporary = directory.join(format!(".{name}.{}", std::process::id()));
     let written = write_and_rename(&temporary, &directory.join(name), text);
     if written.is_err() {
@@ -166,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_directory_that_is_not_there_is_told() {
-        let told = save(Path::new("/nonexistent/meridian"), &verdicts(), SystemTime::now()).unwrap_err();
+        let told = save(Path::new("/dev/null/meridian"), &verdicts(), SystemTime::now()).unwrap_err();
         assert!(told.contains("cannot write the agreed health"), "{told}");
     }
 }

@@ -157,6 +157,11 @@ impl Server {
         self.addresses[0]
     }
 
+    /// Of its process.
+    pub fn id(&self) -> u32 {
+        self.process.0.id()
+    }
+
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

@@ -12,15 +12,6 @@ use crate::world::{self, say};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-fn start(fra: &Region, iad: &Region, lines: &str) -> Server {
-    world::start(&format!(
-        "[checks.web]\ntype = \"http\"\ninterval = \"200ms\"\ntimeout = \"200ms\"\n{lines}\n\
-         [[services]]\nname = \"www.example.test\"\ncheck = \"web\"\n[services.endpoints]\n\
-         fra = {{ address = \"127.0.1.1\", port = {} }}\niad = {{ address = \"127.0.2.1\", port = {} }}\n",
-        fra.port, iad.port
-    ))
-}
-
 /// Watches the events; the first line of the answer comes first.
 fn watch(server: &Server, head: &str) -> (String, BufReader<TcpStream>) {
     let mut stream = TcpStream::connect(server.admin.expect("it has one")).expect("it listens");
@@ -50,7 +41,7 @@ fn next(reader: &mut BufReader<TcpStream>, text: &str) -> Value {
 #[test]
 fn who_watches_sees_flips_orders_leases_and_reloads() {
     let (fra, iad) = (Region::start("127.0.1.1", 0), Region::start("127.0.2.1", 0));
-    let server = start(&fra, &iad, "");
+    let server = world::start_checked(&fra, &iad, "");
     let (status, mut reader) = watch(&server, "");
     assert_eq!(status, "HTTP/1.1 200 OK");
     // The first comment says that it watches from now on.
@@ -77,7 +68,7 @@ fn who_watches_sees_flips_orders_leases_and_reloads() {
 #[test]
 fn only_so_many_watch_and_who_leaves_makes_room() {
     let (fra, iad) = (Region::start("127.0.1.1", 0), Region::start("127.0.2.1", 0));
-    let server = start(&fra, &iad, "");
+    let server = world::start_checked(&fra, &iad, "");
     let mut watching: Vec<_> = (0..16).map(|_| watch(&server, "")).collect();
     assert!(watching.iter().all(|(status, _)| status == "HTTP/1.1 200 OK"));
     assert_eq!(watch(&server, "").0, "HTTP/1.1 503 Service Unavailable");
@@ -114,7 +105,7 @@ fn the_webhook_is_tried_again_until_it_takes_the_event() {
     let (fra, iad) = (Region::start("127.0.1.1", 0), Region::start("127.0.2.1", 0));
     let (port, received) = fails_at_first(2);
     let hook = format!("[events]\nwebhook = \"http://127.0.0.1:{port}/hook\"\ntoken_file = \"token\"\n");
-    let server = start(&fra, &iad, &hook);
+    let server = world::start_checked(&fra, &iad, &hook);
     say(&server, &["drain", "fra", "--reason", "first"]);
     say(&server, &["undrain", "fra"]);
     let bodies: Vec<Value> = (0..4)

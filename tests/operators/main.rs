@@ -5,6 +5,7 @@ mod harness;
 
 mod world;
 
+mod disk;
 mod events;
 mod flips;
 mod leases;

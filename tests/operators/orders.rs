@@ -153,7 +153,7 @@ fn a_state_folder_that_cannot_be_written_is_told_and_the_order_holds() {
     assert!(told.contains("fra is drained; but this would not outlive a restart yet: "), "{told}");
     assert!(told.contains("state/orders.json: cannot be written: "), "{told}");
     assert_eq!(www(&server), IAD, "it holds");
-    server.await_log("orders and leases would not outlive a restart", 1);
+    server.await_log("what changed would not outlive a restart", 1);
     // As soon as it can be written, it is.
     fs::remove_dir_all(&file).expect("it is ours");
     eventually(&server, Duration::from_secs(10), "it is written", || file.is_file());

@@ -8,21 +8,36 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use crate::harness::types::A;
-use crate::harness::{Server, Setup};
+use crate::harness::{Region, Server, Setup};
 
 const ZONE: &str = "$ORIGIN example.test.\n$TTL 60\n@ SOA ns1 h 1 2 3 4 5\n NS ns1\nns1 A 127.0.0.1\n";
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// A server with a token, a state folder, two regions and these lines; clients of 203.0.113.0/24 are near `fra`.
 pub fn start(lines: &str) -> Server {
+    start_with_state("state", lines)
+}
+
+/// The same with another state folder.
+pub fn start_with_state(directory: &str, lines: &str) -> Server {
     let config = format!(
-        "[state]\ndirectory = \"state\"\n[[geo.networks]]\ncidr = \"203.0.113.0/24\"\nlocation = \"FRA\"\n\
+        "[state]\ndirectory = \"{directory}\"\n[[geo.networks]]\ncidr = \"203.0.113.0/24\"\nlocation = \"FRA\"\n\
          [regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n{lines}"
     );
     let setup = Setup::new().zone("example.test", ZONE).admin("token_file = \"token\"").config(&config);
     let setup = setup.file("token", TOKEN.as_bytes());
     fs::set_permissions(setup.folder().join("token"), fs::Permissions::from_mode(0o600)).expect("it is ours");
     setup.start()
+}
+
+/// The same with a check of both regions, and with these lines beside it.
+pub fn start_checked(fra: &Region, iad: &Region, lines: &str) -> Server {
+    start(&format!(
+        "[checks.web]\ntype = \"http\"\ninterval = \"200ms\"\ntimeout = \"200ms\"\n{lines}\n\
+         [[services]]\nname = \"www.example.test\"\ncheck = \"web\"\n[services.endpoints]\n\
+         fra = {{ address = \"127.0.1.1\", port = {} }}\niad = {{ address = \"127.0.2.1\", port = {} }}\n",
+        fra.port, iad.port
+    ))
 }
 
 pub fn answer(server: &Server, name: &str) -> Vec<String> {

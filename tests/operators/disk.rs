@@ -1,0 +1,72 @@
+//! A state directory that hangs, is full, or cannot be written at all: orders and failover do not depend on it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::harness::{Region, Server};
+use crate::world::{self, eventually, fail, say, www};
+
+const FRA: &str = "127.0.1.1";
+const IAD: &str = "127.0.2.1";
+
+/// What the server writes a file to before it takes the place of the old one.
+fn temporary(server: &Server, name: &str) -> PathBuf {
+    server.folder().join(format!("state/.{name}.{}", server.id()))
+}
+
+#[test]
+fn a_disk_that_hangs_delays_neither_orders_nor_failover() {
+    let (fra, iad) = (Region::start(FRA, 0), Region::start(IAD, 0));
+    let server = world::start_checked(&fra, &iad, "");
+    let kept = |name: &str| server.folder().join("state").join(name).is_file();
+    eventually(&server, Duration::from_secs(10), "health is kept", || kept("health.json"));
+    // Whoever opens a pipe to write waits until somebody reads it.
+    let (health, orders) = (temporary(&server, "health.json"), temporary(&server, "orders.json"));
+    let made = Command::new("mkfifo").args([&health, &orders]).status().expect("mkfifo of coreutils");
+    assert!(made.success());
+    let drain: [&[&str]; 2] = [&["drain", "fra", "--reason", "x"], &["undrain", "fra"]];
+    for (order, takes, gives) in [(drain[0], "fra is drained", IAD), (drain[1], "fra: the order", FRA)] {
+        std::thread::scope(|scope| {
+            let told = scope.spawn(|| fail(&server, order));
+            eventually(&server, Duration::from_secs(3), "the order is in force", || www(&server) == gives);
+            let told = told.join().expect("it ended");
+            assert!(told.contains(takes) && told.contains("but this would not outlive a restart yet: "), "{told}");
+            assert!(told.contains("the disk has not taken orders.json in 5 s"), "{told}");
+        });
+    }
+    fra.set_broken(true);
+    eventually(&server, Duration::from_secs(4), "failover", || www(&server) == IAD);
+    // The disk comes to itself: what waited is written.
+    let readers = [health, orders].map(|pipe| std::thread::spawn(move || fs::read(pipe)));
+    eventually(&server, Duration::from_secs(20), "the orders are kept", || kept("orders.json"));
+    let health = || fs::read_to_string(server.folder().join("state/health.json")).unwrap_or_default();
+    eventually(&server, Duration::from_secs(20), "the health is kept", || health().contains("\"down\""));
+    drop(readers);
+    assert_eq!(www(&server.kill_and_start_again()), IAD);
+}
+
+#[test]
+fn a_full_disk_is_told_and_the_order_is_written_when_there_is_room() {
+    let server = world::start("");
+    symlink("/dev/full", temporary(&server, "orders.json")).expect("the folder is there");
+    let told = fail(&server, &["drain", "fra", "--reason", "x"]);
+    assert!(told.contains("state/orders.json: cannot be written: No space left on device"), "{told}");
+    let file = server.folder().join("state/orders.json");
+    eventually(&server, Duration::from_secs(10), "it is written", || file.is_file());
+    server.await_log("orders.json can be written again", 1);
+}
+
+#[test]
+fn a_directory_that_takes_no_files_is_told_and_the_server_serves() {
+    let server = world::start_with_state(
+        "/proc",
+        "[[services]]\nname = \"www.example.test\"\n[services.endpoints]\nfra = \"192.0.2.1\"\niad = \"192.0.2.2\"\n",
+    );
+    let told = fail(&server, &["drain", "fra", "--reason", "x"]);
+    assert!(told.contains("/proc/orders.json: cannot be written: "), "{told}");
+    assert_eq!(www(&server), "192.0.2.2");
+    assert!(say(&server, &["status"]).contains("out by order: fra"));
+}
