@@ -28,6 +28,8 @@ const USED: f64 = 0.97;
 #[derive(Debug)]
 pub struct Demand {
     families: Vec<FamilyDemand>,
+    /// Learned of a service that has been compiled anew since.
+    outdated: bool,
 }
 
 #[derive(Debug)]
@@ -45,7 +47,25 @@ impl Demand {
             let groups = groups(service.view(family)?, family);
             Some(FamilyDemand { family, groups, last: None, learned: false })
         });
-        Demand { families: families.collect() }
+        Demand { families: families.collect(), outdated: false }
+    }
+
+    /// The service is compiled anew: its groups may be others, and its regions count from nothing.
+    pub fn outdate(&mut self) {
+        self.outdated = true;
+    }
+
+    /// Carries what was learned over to the groups of the service as it is now, if that is another.
+    pub fn renew(&mut self, service: &Service) {
+        if !std::mem::take(&mut self.outdated) {
+            return;
+        }
+        let mut new = Demand::of(service);
+        for family in &mut new.families {
+            let old = self.families.iter().find(|old| old.family == family.family && old.learned);
+            old.into_iter().for_each(|old| family.inherit(old));
+        }
+        *self = new;
     }
 
     /// Takes in what was answered since the last time, under these shares.
@@ -60,7 +80,8 @@ impl Demand {
         }
     }
 
-    /// Shares by region as listed (before anything is learned: `most`), none above `most`, so that no region is above its capacity while another has room.
+    /// Shares by region as listed (before anything is learned: `most`), none above `most`, so that no region is above
+    /// its capacity while another has room.
     /// With a rule that answers nobody when all are full, somebody is overloaded rather than a client left without.
     pub fn shares(&self, capacities: &[Option<Capacity>], most: &[f64], all_down: AllDown) -> Vec<f64> {
         if !self.families.iter().any(|family| family.learned) {
@@ -85,6 +106,17 @@ impl Demand {
 }
 
 impl FamilyDemand {
+    /// A group that was not there before gets its part of all that was asked for.
+    fn inherit(&mut self, old: &FamilyDemand) {
+        let all: f64 = old.groups.iter().map(|group| group.demand).sum();
+        let learned: HashMap<&[usize], f64> =
+            old.groups.iter().map(|group| (group.order.as_slice(), group.demand)).collect();
+        for group in &mut self.groups {
+            group.demand = learned.get(group.order.as_slice()).copied().unwrap_or(group.demand * all);
+        }
+        self.learned = true;
+    }
+
     fn observe(&mut self, counts: Vec<u32>, shares: &[f64], now: Duration) {
         let Some((before, old)) = self.last.replace((now, counts.clone())) else { return };
         let elapsed = now.saturating_sub(before).as_secs_f64();
@@ -225,7 +257,7 @@ mod tests {
         fn shares(&self, capacities: &[Option<Capacity>], most: &[f64]) -> Vec<f64> {
             let groups = self.believed.groups.clone();
             let family = FamilyDemand { family: Family::V4, groups, last: None, learned: true };
-            Demand { families: vec![family] }.shares(capacities, most, AllDown::AnswerAll)
+            Demand { families: vec![family], outdated: false }.shares(capacities, most, AllDown::AnswerAll)
         }
     }
 
@@ -275,9 +307,25 @@ mod tests {
     #[test]
     fn nobody_is_left_without_an_answer_when_all_are_full() {
         let play = Play::new([50.0; 6]);
-        let demand = Demand { families: vec![FamilyDemand { groups: play.truth, learned: true, ..play.believed }] };
+        let families = vec![FamilyDemand { groups: play.truth, learned: true, ..play.believed }];
+        let demand = Demand { families, outdated: false };
         let shares = demand.shares(&[Some(Capacity::Rate(10.0)); 3], &[1.0, 1.0, 0.0], AllDown::NoData);
         assert!(shares.contains(&1.0) && shares[2] == 0.0, "{shares:?}");
+    }
+
+    #[test]
+    fn what_was_learned_is_carried_over_to_the_groups_that_are_left() {
+        let mut old = Play::new([0.0; 6]).believed;
+        (old.groups, old.learned) = (Play::new([30.0, 10.0, 0.0, 0.0, 60.0, 0.0]).truth, true);
+        let mut new = Play::new([0.0; 6]).believed;
+        new.groups = vec![
+            Group { demand: 0.5, order: vec![2, 0, 1] },
+            Group { demand: 0.2, order: vec![0, 2, 1] },
+            Group { demand: 0.3, order: vec![2, 0] },
+        ];
+        new.inherit(&old);
+        let demands: Vec<f64> = new.groups.iter().map(|group| group.demand).collect();
+        assert_eq!((demands, new.learned), (vec![60.0, 10.0, 30.0], true));
     }
 
     #[test]

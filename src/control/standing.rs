@@ -43,7 +43,8 @@ pub struct Folded {
 }
 
 /// Why a region takes less than its health would let it.
-const FULL: &str = "is full, so some of its clients go on to the next region";
+/// Why a healthy region takes less than all of its clients.
+pub const FULL: &str = "is full, so some of its clients go on to the next region";
 
 /// What must be remembered from one time to the next.
 #[derive(Debug, Default)]
@@ -99,8 +100,19 @@ impl Memory {
             service.regions.iter().map(|region| remembered(region).unwrap_or_default()).collect()
         };
         let regions = config.services.iter().map(service).collect();
-        // Demand is learned anew within seconds: the groups of clients may be others now.
-        Memory { regions, loads: std::mem::take(&mut self.loads), demands: HashMap::new() }
+        let listed = |config: &Config, service: &Service| {
+            service.regions.iter().map(|region| name(config, region)).collect::<Vec<_>>()
+        };
+        // What the same regions were asked for is a better guess than none, though the groups of clients may be others.
+        let demand = |(at, service): (usize, &Service)| {
+            let old = services.get(&service.name.to_string()).copied()?;
+            let same = listed(before, before.services.get(old)?) == listed(config, service);
+            let mut demand = same.then(|| self.demands.remove(&old)).flatten()?;
+            demand.outdate();
+            Some((at, demand))
+        };
+        let demands = config.services.iter().enumerate().filter_map(demand).collect();
+        Memory { regions, loads: std::mem::take(&mut self.loads), demands }
     }
 
     /// Combines everything, and remembers what the next time needs.
@@ -156,6 +168,7 @@ fn keep_within_capacity(
     let steered = facts.world.and_then(|world| world.services.get(index));
     let Some(steered) = steered.filter(|_| capacities.iter().any(Option::is_some)) else { return false };
     let demand = demands.entry(index).or_insert_with(|| Demand::of(steered));
+    demand.renew(steered);
     let before: Vec<f64> = remembered.iter().map(|region| region.share).collect();
     demand.observe(steered, &before, facts.now);
     let most: Vec<f64> = standing.regions.iter().map(|region| region.share).collect();

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::status::ServiceStatus;
 use crate::config::values::duration_text;
 use crate::config::{Endpoint, Service};
+use crate::control::standing::FULL;
 use crate::control::{View, word};
 
 /// One region of a service.
@@ -17,6 +18,9 @@ pub struct RegionHealth {
     pub region: String,
     /// The part of its clients that it takes now, in per cent.
     pub share_percent: f64,
+    /// It takes no more because it has no room for more.
+    #[serde(default)]
+    pub full: bool,
     /// The order that counts for it as a whole: `is drained by ...`.
     #[serde(default)]
     pub order: Option<String>,
@@ -70,6 +74,7 @@ pub fn services(view: &View) -> Vec<ServiceStatus> {
             RegionHealth {
                 region: own.clone(),
                 order: view.region_order(index, at).map(str::to_owned),
+                full: now.is_some_and(|now| now.reason.as_deref() == Some(FULL)),
                 share_percent: now.map_or(1.0, |now| now.share.fraction()) * 100.0,
                 endpoints: region.endpoints.iter().enumerate().map(endpoint).collect(),
             }
@@ -135,8 +140,9 @@ pub fn summary(services: &[ServiceStatus], suspect: bool) -> String {
     }
     match regions().find(|(_, region)| region.share_percent < 100.0) {
         Some((service, region)) => {
-            let share = region.share_percent;
-            format!("{} of {} is coming back and takes {share:.0}% of its clients", region.region, service.name)
+            let (share, name) = (region.share_percent, &region.region);
+            let why = if region.full { FULL } else { "is coming back" };
+            format!("{name} of {} {why}; it takes {share:.0}% of its clients", service.name)
         }
         None => "every region serves".to_owned(),
     }
@@ -171,4 +177,31 @@ fn cause(name: &str, region: &RegionHealth) -> String {
     let lasting = duration_text(Duration::from_secs(endpoint.seconds.unwrap_or(0)));
     let reason = endpoint.reason.as_deref().unwrap_or("answers again, not yet for long enough");
     format!("{name} ({reason}, for {lasting})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn region(name: &str, share_percent: f64, full: bool) -> RegionHealth {
+        RegionHealth { region: name.to_owned(), share_percent, full, order: None, endpoints: Vec::new() }
+    }
+
+    fn summary_of(health: Vec<RegionHealth>) -> String {
+        let regions = health.iter().map(|region| region.region.clone()).collect();
+        summary(&[ServiceStatus { name: "www.example.com.".to_owned(), regions, health }], false)
+    }
+
+    #[test]
+    fn a_region_that_is_full_is_not_said_to_come_back() {
+        assert_eq!(summary_of(vec![region("fra", 100.0, false)]), "every region serves");
+        assert_eq!(
+            summary_of(vec![region("fra", 100.0, false), region("iad", 40.0, false)]),
+            "iad of www.example.com. is coming back; it takes 40% of its clients"
+        );
+        assert_eq!(
+            summary_of(vec![region("iad", 40.0, true)]),
+            "iad of www.example.com. is full, so some of its clients go on to the next region; it takes 40% of its clients"
+        );
+    }
 }
