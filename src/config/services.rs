@@ -7,7 +7,8 @@ use super::error::Report;
 use super::fences;
 use super::model::{Capacity, Check, CheckId, CheckKind, Endpoint, Region, RegionId, Service, ServiceRegion, Target};
 use super::names::Names;
-use super::raw::{self, EndpointEntry};
+use super::raw;
+use super::raw_endpoints::EndpointEntry;
 use super::read::{At, Field, List, Named, NamedEntry, OneOrMore};
 use super::resolve::DEFAULT_WEIGHT;
 use super::service_values::TtlEntry;
@@ -148,7 +149,6 @@ impl Resolver<'_> {
         report: &mut Report<'_>,
     ) -> Option<Endpoint> {
         let At { at, value: EndpointEntry(raw) } = entry;
-        let own_check_given = !raw.check.is_absent();
         let own = raw.check.given().and_then(|own| self.check_names.find(&own, report)).map(CheckId);
         let port_at = raw.port.at();
         let target_at = raw.address.at().or(raw.cname.at()).unwrap_or(at);
@@ -156,12 +156,8 @@ impl Resolver<'_> {
         if !seen.insert(target.clone()) {
             report.error(target_at, format!("the service has the endpoint {target} twice"));
         }
-        let is_name = matches!(target, Target::Name(_));
-        if is_name && (own_check_given || port_at.is_some()) {
-            report.error(at, "an endpoint that is a name is not checked, so it has no check and no port".to_owned());
-        }
-        let check = own.or(check).filter(|_| !is_name);
-        if let Some(at) = port_at.filter(|_| check.is_none() && !is_name) {
+        let check = own.or(check);
+        if let Some(at) = port_at.filter(|_| check.is_none()) {
             report.warning(at, "the port says where the endpoint is checked, but nothing checks it".to_owned());
         }
         let is_combined = check.is_some_and(|id| {
@@ -172,7 +168,8 @@ impl Resolver<'_> {
             report.error(at, "its check combines others, each of which has its own port".to_owned());
         }
         let weight = raw.weight.or(Whole(DEFAULT_WEIGHT)).as_u32();
-        Some(Endpoint { target, weight, check, port: raw.port.value().and_then(|port| port.0.try_into().ok()) })
+        let port = raw.port.value().and_then(|port| port.0.try_into().ok());
+        Some(Endpoint { target, weight, check, port })
     }
 
     fn take_capacities(

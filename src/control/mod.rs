@@ -15,6 +15,7 @@ mod standing;
 mod targets;
 
 mod health;
+mod names;
 
 pub mod effect;
 pub mod leases;

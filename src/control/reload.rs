@@ -7,12 +7,14 @@ use super::effect::Effect;
 use super::events::{Events, Topic};
 use super::health::{Told, Watch};
 use super::load::{AtlasCache, FilePrint, Loaded, Origin};
+use super::names::Resolving;
 use super::operate::{Demands, Keeper, with_services};
 use super::overlay;
 use super::standing::Memory;
 use super::targets::Plan;
 use crate::answer::Snapshot;
 use crate::config::Config;
+use crate::resolve::Known;
 use crate::server::Published;
 
 /// The running state and where it comes from.
@@ -26,6 +28,8 @@ pub struct Control {
     reloads: Mutex<Reloads>,
     /// Absent until probing starts.
     pub(super) watch: OnceLock<Watch>,
+    /// Absent until names are resolved.
+    pub(super) names: OnceLock<Resolving>,
     pub(super) started: Instant,
     pub(super) keeper: Keeper,
     pub(super) events: Events,
@@ -101,7 +105,7 @@ impl Control {
         demands.effect = Arc::new(Effect::of(&demands.book, &config));
         let current = Current {
             databases: prints(&config),
-            plan: Arc::new(Plan::of(&config)),
+            plan: Arc::new(Plan::of(&config, &Known::new())),
             base,
             config,
             demands,
@@ -117,6 +121,7 @@ impl Control {
             reloading: Mutex::default(),
             reloads: Mutex::default(),
             watch: OnceLock::new(),
+            names: OnceLock::new(),
             started: Instant::now(),
             keeper: Keeper::default(),
             events: Events::default(),
@@ -194,7 +199,8 @@ impl Control {
         }
         let base = Arc::new(loaded.config);
         let (new, snapshot) = overlaid(&base, &self.current().demands, loaded.snapshot);
-        let plan = Arc::new(Plan::of(&new));
+        self.meet_names(&base);
+        let plan = Arc::new(Plan::of(&new, &self.known_names()));
         self.meet(&plan);
         let mut current = self.current();
         let same_databases = new.geo.databases == config.geo.databases;
