@@ -86,9 +86,11 @@ fn service_rows(service: &ServiceStatus) -> Vec<Vec<String>> {
 fn reason_of(endpoint: &EndpointHealth) -> String {
     let reason = endpoint.reason.clone();
     // Where there is no address, this is the reason already.
-    let unresolved = endpoint.unresolved.clone().filter(|_| !endpoint.addresses.is_empty());
+    let has_some = endpoint.alias.is_some() || !endpoint.addresses.is_empty();
+    let unresolved = endpoint.unresolved.clone().filter(|_| has_some);
+    let alias = endpoint.alias.as_ref().map(|alias| format!("of {alias}"));
     let addresses = (!endpoint.addresses.is_empty()).then(|| format!("at {}", endpoint.addresses.join(", ")));
-    [reason, unresolved, addresses].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    [reason, alias, unresolved, addresses].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// What is ordered of an endpoint, in a few words; all about it is in the table of orders.

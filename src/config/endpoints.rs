@@ -14,13 +14,15 @@ pub enum Target {
     Address(IpAddr),
     /// A name, given as CNAME.
     Name(Name),
+    /// A name whose addresses are given. Where they are known, they stand in its place.
+    Alias(Name),
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::Address(address) => address.fmt(f),
-            Target::Name(name) => name.fmt(f),
+            Target::Name(name) | Target::Alias(name) => name.fmt(f),
         }
     }
 }
@@ -36,15 +38,24 @@ pub struct Endpoint {
     pub check: Option<CheckId>,
     /// Overrides the check's port.
     pub port: Option<u16>,
+    /// The alias that its address was resolved from.
+    pub alias: Option<Name>,
 }
 
 impl Endpoint {
-    /// The name that is looked up for it: one that is given as CNAME is, if it is checked.
+    /// The name that is looked up for it: its alias, or the name that is given as CNAME if that is checked.
     pub fn resolved_name(&self) -> Option<&Name> {
         match &self.target {
-            Target::Address(_) => None,
+            Target::Address(_) => self.alias.as_ref(),
+            Target::Alias(name) => Some(name),
             Target::Name(name) => Some(name).filter(|_| self.check.is_some()),
         }
+    }
+
+    /// Whether people mean it by this text: its address or name, or the alias that its address comes from.
+    pub fn is_called(&self, text: &str) -> bool {
+        let alias = self.alias.as_ref().map(Name::to_string);
+        self.target.to_string().eq_ignore_ascii_case(text) || alias.is_some_and(|it| it.eq_ignore_ascii_case(text))
     }
 }
 

@@ -21,12 +21,14 @@ tables! {
         timeout: Period<10, 60_000>,
     }
 
-    /// One endpoint: either `address` or `cname`.
+    /// One endpoint: either `address`, `cname` or `alias`.
     Endpoint {
         /// IPv4 or IPv6 address.
         address: EndpointAddress,
         /// Domain name that is answered as CNAME. Its addresses are looked up where it is checked.
         cname: Name,
+        /// Domain name whose addresses are looked up and answered.
+        alias: Name,
         /// Share among the endpoints of its region, 0 to 1,000,000; 0 is a standby. Default 100.
         #[schemars(extend("default" = 100))]
         weight: Weight,

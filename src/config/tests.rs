@@ -362,16 +362,21 @@ const BAD_SERVICES: &[(&str, &str)] = &[
         "endpoints = { fra = [\"192.0.2.1\"], iad = [\"192.0.2.1\"] }",
         "4:43: the service has the endpoint 192.0.2.1 twice",
     ),
-    ("endpoints = { fra = {} }", "4:21: the endpoint needs an address or a cname"),
+    ("endpoints = { fra = {} }", "4:21: the endpoint needs an address, a cname or an alias"),
     (
         "endpoints = { fra = { address = \"192.0.2.1\", cname = \"a.example\" } }",
-        "4:21: the endpoint has both an address and a cname",
+        "4:21: the endpoint has more than one of address, cname and alias",
     ),
     (
         "endpoints = { fra = { cname = \"a..example\" } }",
         "4:31: \"a..example\" is no domain name: the name has an empty label",
     ),
     ("endpoints = { fra = { cname = \"WWW.example.com.\" } }", "3:8: www.example.com has itself as an endpoint"),
+    ("endpoints = { fra = { alias = \"WWW.example.com.\" } }", "3:8: www.example.com has itself as an endpoint"),
+    (
+        "endpoints = { fra = { alias = \"a.example\" }, iad = { alias = \"A.example.\" } }",
+        "4:62: the service has the endpoint A.example twice",
+    ),
     (
         "endpoints = { fra = { address = \"192.0.2.1\", wieght = 1 } }",
         "4:46: unknown key \"wieght\" (did you mean \"weight\"?)",

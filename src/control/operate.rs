@@ -245,7 +245,7 @@ impl Control {
         let names = self.known_names();
         let (config, is_other) = {
             let current = self.current();
-            let config = overlay::effective(&current.base, &current.demands.book, &current.demands.leases);
+            let config = overlay::effective(&current.base, &current.demands.book, &current.demands.leases, &names);
             let is_other = !config.has_services_of(&current.config);
             (if is_other { config } else { current.config.clone() }, is_other)
         };

@@ -63,7 +63,7 @@ pub struct Done {
 pub(super) struct Current {
     /// As the file has it.
     pub(super) base: Arc<Config>,
-    /// With leased endpoints and ordered weights.
+    /// With leased endpoints, the addresses of aliases and ordered weights.
     pub(super) config: Arc<Config>,
     pub(super) demands: Demands,
     pub(super) plan: Arc<Plan>,
@@ -101,7 +101,7 @@ impl Control {
         let Loaded { config: base, snapshot, atlas, .. } = loaded;
         let mut demands = Demands::load(&base);
         let base = Arc::new(base);
-        let (config, snapshot) = overlaid(&base, &demands, snapshot);
+        let (config, snapshot) = overlaid(&base, &demands, &Known::new(), snapshot);
         demands.effect = Arc::new(Effect::of(&demands.book, &config));
         let current = Current {
             databases: prints(&config),
@@ -198,9 +198,10 @@ impl Control {
             warnings.push(format!("{}: new listen addresses, workers and [admin] need a restart", self.origin));
         }
         let base = Arc::new(loaded.config);
-        let (new, snapshot) = overlaid(&base, &self.current().demands, loaded.snapshot);
         self.meet_names(&base);
-        let plan = Arc::new(Plan::of(&new, &self.known_names()));
+        let names = self.known_names();
+        let (new, snapshot) = overlaid(&base, &self.current().demands, &names, loaded.snapshot);
+        let plan = Arc::new(Plan::of(&new, &names));
         self.meet(&plan);
         let mut current = self.current();
         let same_databases = new.geo.databases == config.geo.databases;
@@ -225,9 +226,9 @@ impl Control {
     }
 }
 
-/// A configuration that was read and its snapshot, with leased endpoints and ordered weights.
-fn overlaid(base: &Arc<Config>, demands: &Demands, snapshot: Snapshot) -> (Arc<Config>, Snapshot) {
-    let config = overlay::effective(base, &demands.book, &demands.leases);
+/// A configuration that was read and its snapshot, with leased endpoints, the addresses of aliases and ordered weights.
+fn overlaid(base: &Arc<Config>, demands: &Demands, names: &Known, snapshot: Snapshot) -> (Arc<Config>, Snapshot) {
+    let config = overlay::effective(base, &demands.book, &demands.leases, names);
     let snapshot = if Arc::ptr_eq(base, &config) { snapshot } else { with_services(&snapshot, &config) };
     (config, snapshot)
 }

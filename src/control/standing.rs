@@ -183,10 +183,11 @@ fn weights(loads: &mut Loads, facts: &Facts<'_>, index: usize, service: &Service
     least_load::weights(&service.regions, weight, &headrooms)
 }
 
-/// A TTL that follows health: no longer than until the earliest moment at which a verdict could change, within its
-/// bounds. `None`: it is fixed.
+/// A TTL that is no longer than that of what aliases were resolved to, and where it follows health no longer than until
+/// the earliest moment at which a verdict could change, within its bounds. `None`: it is fixed.
 fn ttl(facts: &Facts<'_>, index: usize, service: &Service) -> Option<u32> {
-    let least = service.least_ttl?;
+    let most = facts.plan.longest_ttl(index).map(|most| most.min(service.ttl));
+    let Some(least) = service.least_ttl else { return most };
     let mut earliest = Duration::from_secs(u64::from(service.ttl));
     for (at, region) in service.regions.iter().enumerate() {
         for asked in (0..region.endpoints.len()).filter_map(|endpoint| facts.plan.asked(index, at, endpoint)) {
@@ -196,7 +197,8 @@ fn ttl(facts: &Facts<'_>, index: usize, service: &Service) -> Option<u32> {
             });
         }
     }
-    Some(u32::try_from(earliest.as_secs()).unwrap_or(u32::MAX).clamp(least, service.ttl.max(least)))
+    let follows = u32::try_from(earliest.as_secs()).unwrap_or(u32::MAX).clamp(least, service.ttl.max(least));
+    Some(follows.min(most.unwrap_or(u32::MAX)))
 }
 
 fn input(

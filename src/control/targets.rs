@@ -20,6 +20,8 @@ pub struct Plan {
     pub targets: Vec<Target>,
     /// By service, region and endpoint as listed; `None`: nothing is asked, so the endpoint counts as up.
     asked: Vec<Vec<Vec<Option<Asked>>>>,
+    /// By service, the least TTL of what its aliases were resolved to, in seconds.
+    ttls: Vec<Option<u32>>,
 }
 
 /// What an endpoint rests on.
@@ -85,12 +87,20 @@ impl Plan {
             let mut endpoint = |endpoint: &Endpoint| match &endpoint.target {
                 config::Target::Address(address) => checks.ask(endpoint.check?, *address, endpoint.port),
                 config::Target::Name(name) => Some(checks.ask_all(endpoint.check?, name, names, endpoint.port)),
+                config::Target::Alias(name) => Some(nobody(name, names.get(name))),
             };
             let regions = service.regions.iter();
             regions.map(|region| region.endpoints.iter().map(&mut endpoint).collect()).collect()
         });
         let asked = asked.collect();
-        Plan { targets: targets.list, asked }
+        let ttls = config.services.iter().map(|service| least_ttl(service, names)).collect();
+        Plan { targets: targets.list, asked, ttls }
+    }
+
+    /// How long a service's answers may be kept on account of what its aliases were resolved to, in seconds; `None`: it
+    /// has none.
+    pub fn longest_ttl(&self, service: usize) -> Option<u32> {
+        self.ttls.get(service).copied().flatten()
     }
 
     /// What an endpoint rests on.
@@ -156,18 +166,26 @@ impl Checks<'_> {
 impl Checks<'_> {
     /// Whom a check asks about a name: every address of it, of which one must be good.
     fn ask_all(&mut self, id: CheckId, name: &Name, names: &Known, port: Option<u16>) -> Asked {
-        let known = names.get(name).cloned().unwrap_or_default();
-        if known.addresses.is_empty() {
-            return nobody(name, &known);
-        }
+        let Some(known) = names.get(name).filter(|known| !known.addresses.is_empty()) else {
+            return nobody(name, names.get(name));
+        };
         let parts = known.addresses.iter().filter_map(|address| self.ask(id, *address, port)).collect();
         Asked::Several(Combine::Any, parts)
     }
 }
 
-fn nobody(name: &Name, known: &Resolved) -> Asked {
+/// Of a name there is no address to be asked.
+fn nobody(name: &Name, known: Option<&Resolved>) -> Asked {
+    let known = known.cloned().unwrap_or_default();
     let verdict = if known.tried { Verdict::Down } else { Verdict::Unknown };
-    Asked::Nobody { verdict, reason: format!("{name} {}", known.complaint().unwrap_or_default()) }
+    let complaint = known.complaint();
+    let complaint = complaint.as_deref().unwrap_or("has only addresses that are endpoints of the service already");
+    Asked::Nobody { verdict, reason: format!("{name} {complaint}") }
+}
+
+fn least_ttl(service: &config::Service, names: &Known) -> Option<u32> {
+    let endpoints = service.regions.iter().flat_map(|region| &region.endpoints);
+    endpoints.filter_map(|endpoint| names.get(endpoint.alias.as_ref()?)).map(|known| known.ttl).min()
 }
 
 /// The host that a service's endpoints are asked for; `*` would be refused by servers and certificates alike.

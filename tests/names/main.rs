@@ -5,4 +5,5 @@ mod harness;
 
 mod world;
 
+mod aliases;
 mod checks;

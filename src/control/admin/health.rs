@@ -31,6 +31,9 @@ pub struct RegionHealth {
 pub struct EndpointHealth {
     /// Its address or name.
     pub endpoint: String,
+    /// The alias that its address was resolved from.
+    #[serde(default)]
+    pub alias: Option<String>,
     /// The addresses of its name, where they are looked up: the last good ones.
     #[serde(default)]
     pub addresses: Vec<String>,
@@ -103,7 +106,10 @@ fn endpoint_health(view: &View, place: (usize, usize, usize), endpoint: &Endpoin
         endpoint: endpoint.target.to_string(),
         weight: endpoint.weight,
         up,
-        addresses: known.map_or(Vec::new(), |known| known.addresses.iter().map(ToString::to_string).collect()),
+        alias: endpoint.alias.as_ref().map(ToString::to_string),
+        addresses: known
+            .filter(|_| endpoint.alias.is_none())
+            .map_or(Vec::new(), |known| known.addresses.iter().map(ToString::to_string).collect()),
         unresolved: known.and_then(Resolved::complaint),
         verdict: asked.and_then(|asked| asked.verdict(&view.targets)).map_or("unchecked", word).to_owned(),
         since: target.map(|target| now.saturating_sub(target.lasting).as_secs()),
