@@ -104,7 +104,7 @@ fn people_are_warned_of_certificates_that_expire() {
     });
     let config = format!(
         "[checks.cert]\ntype = \"tls\"\nport = {port}\nverify = false\n[[services]]\nname = \"www.example.test\"\n\
-         check = \"cert\"\n[services.endpoints]\nfra = \"127.0.1.1\"\niad = {{ cname = \"x.example.net\" }}\n"
+         [services.endpoints]\nfra = {{ address = \"127.0.1.1\", check = \"cert\" }}\niad = {{ cname = \"x.example.net\" }}\n"
     );
     let server = setup(&config).start();
     server.await_log(&format!("the certificate of 127.0.1.1:{port} has expired"), 1);

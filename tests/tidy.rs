@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layers from the bottom; a file imports from its own layer or from lower ones.
-const LAYERS: [(&str, u8); 10] = [
+const LAYERS: [(&str, u8); 11] = [
     ("dns", 0),
     ("steering", 0),
     ("zone", 1),
     ("geo", 1),
     ("health", 1),
+    ("resolve", 1),
     ("config", 2),
     ("answer", 3),
     ("server", 4),

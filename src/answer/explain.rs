@@ -185,8 +185,13 @@ fn add_service(
     let world = &snapshot.world;
     let Some(service) = world.services.get(id.0 as usize) else { return };
     let Some(family) = family_for(service, question.rtype) else { return };
+    let region = |id: &crate::config::RegionId| world.regions.get(usize::from(id.0)).cloned().unwrap_or_default();
+    let unresolved =
+        service.unresolved.iter().map(|(id, name)| format!("{} is out: {name} has no address", region(id)));
+    let unresolved: Vec<String> = unresolved.collect();
     let Some((view, now)) = service.view(family).zip(present.service(id).and_then(|now| now.view(family))) else {
         explanation.notes.push(format!("{} has no endpoint that answers {}", service.name, question.rtype));
+        explanation.notes.extend(unresolved);
         return;
     };
     let subnet = question.asker.subnet().filter(|subnet| service.client_subnet && subnet.source > 0);
@@ -197,6 +202,7 @@ fn add_service(
     let facts = explained.facts();
     let ordered = facts.candidates.iter().flat_map(|one| one.orders.iter().map(|order| (&one.region, order)));
     explanation.notes.extend(ordered.map(|(region, order)| format!("{region} {order}")));
+    explanation.notes.extend(unresolved);
     explanation.service = Some(facts);
 }
 

@@ -87,7 +87,7 @@ impl Solver<'_, '_, '_, '_> {
             return Ok(Some(Verdict::Static));
         }
         let Some(now) = moment.present.service(id) else { return Ok(Some(Verdict::NoData)) };
-        let Some(view) = now.view(family) else { return Ok(Some(Verdict::NoData)) };
+        let Some(view) = now.view(family) else { return Ok(Some(self.without_endpoints(service))) };
         let turn = || moment.turns.take(id);
         let decision = decide(service, view, self.source, subnet, moment.seed, turn);
         let Decision { outcome, stage, picks, scope, .. } = decision;
@@ -96,14 +96,30 @@ impl Solver<'_, '_, '_, '_> {
             self.reply.error = Some(&ExtendedError::ALL_DOWN);
         }
         if stage.is_none() && outcome.is_some_and(|outcome| outcome.ending == Ending::ServFail) {
-            self.reply.rcode = Rcode::ServFail;
-            self.reply.authoritative = false;
-            return Ok(Some(Verdict::Failed));
+            return Ok(Some(self.fail()));
         }
         if let (Some((region, _)), Some(view)) = (picks.iter().next(), service.view(family)) {
             view.given.count(region);
         }
         self.put_picks(&picks, now, view, owner, asked).map(Some)
+    }
+
+    /// No endpoint has this family; but as long as an alias was never resolved, nobody can know that, and no resolver is
+    /// to keep it.
+    #[cold]
+    fn without_endpoints(&mut self, service: &Service) -> Verdict {
+        if service.unresolved.is_empty() {
+            return Verdict::NoData;
+        }
+        self.reply.error = Some(&ExtendedError::NOT_READY);
+        self.fail()
+    }
+
+    #[cold]
+    fn fail(&mut self) -> Verdict {
+        self.reply.rcode = Rcode::ServFail;
+        self.reply.authoritative = false;
+        Verdict::Failed
     }
 
     /// The client subnet, if there is one and the service uses it.

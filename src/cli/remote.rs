@@ -74,12 +74,23 @@ fn service_rows(service: &ServiceStatus) -> Vec<Vec<String>> {
             endpoint.verdict.clone(),
             since,
             order_of(region, endpoint),
-            endpoint.reason.clone().unwrap_or_default(),
+            reason_of(endpoint),
         ]
     };
     let rows =
         |region: &RegionHealth| region.endpoints.iter().map(|endpoint| row(region, endpoint)).collect::<Vec<_>>();
     service.health.iter().flat_map(rows).collect()
+}
+
+/// Why the last probe was not good; of a name, what it comes to, too.
+fn reason_of(endpoint: &EndpointHealth) -> String {
+    let reason = endpoint.reason.clone();
+    // Where there is no address, this is the reason already.
+    let has_some = endpoint.alias.is_some() || !endpoint.addresses.is_empty();
+    let unresolved = endpoint.unresolved.clone().filter(|_| has_some);
+    let alias = endpoint.alias.as_ref().map(|alias| format!("of {alias}"));
+    let addresses = (!endpoint.addresses.is_empty()).then(|| format!("at {}", endpoint.addresses.join(", ")));
+    [reason, alias, unresolved, addresses].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// What is ordered of an endpoint, in a few words; all about it is in the table of orders.

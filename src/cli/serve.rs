@@ -49,6 +49,7 @@ pub fn run_loaded(
     // Before the ready line: whoever has read it may send a signal.
     let signals = runtime.block_on(async { Signals::watch() })?;
     // Before anybody is answered: nobody is sent to an endpoint that was not seen to serve.
+    runtime.block_on(control.start_names());
     runtime.block_on(control.start_health())?;
     let (server, admin) = {
         let _entered = runtime.enter();
@@ -105,6 +106,7 @@ async fn serve_until_stopped(control: &Arc<Control>, server: Server, signals: Si
     let Signals { mut terminate, mut interrupt, hangup } = signals;
     let reloads = tokio::spawn(reload_on_demand(control.clone(), hangup));
     let health = tokio::spawn(control.clone().keep_health());
+    let names = tokio::spawn(control.clone().keep_names());
     let demands = tokio::spawn(control.clone().keep_demands());
     let events = tokio::spawn(control.clone().deliver_events());
     let clock = tokio::spawn(keep_time());
@@ -114,6 +116,7 @@ async fn serve_until_stopped(control: &Arc<Control>, server: Server, signals: Si
     }
     reloads.abort();
     health.abort();
+    names.abort();
     demands.abort();
     events.abort();
     clock.abort();

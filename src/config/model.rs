@@ -1,16 +1,17 @@
 //! The truth that the rest of the program works with: every value checked, every name resolved.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use super::endpoints::{Endpoint, Target};
 use crate::dns::{Name, RecordType};
 pub use crate::geo::CoarsePoints;
 use crate::geo::{Code, OperatorNetwork};
 use crate::health::check::{Certificate, Expect, Method};
 use crate::health::fold::{Combine, FoldRules};
 use crate::health::verdict::Rules;
+use crate::resolve::Settings;
 use crate::steering::{AllDown, Band, Bias, Order, Pick, Point};
 
 /// A whole configuration, checked.
@@ -30,6 +31,8 @@ pub struct Config {
     pub events: Events,
     /// `[zones] directory`.
     pub zones_directory: PathBuf,
+    /// `[resolver]`
+    pub resolver: Settings,
     /// `[geo]`
     pub geo: Geo,
     /// `[regions.*]` as listed; a [`RegionId`] indexes this.
@@ -310,7 +313,7 @@ pub struct Service {
 }
 
 /// One region of a service.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ServiceRegion {
     /// The region.
     pub region: RegionId,
@@ -327,37 +330,6 @@ pub enum Capacity {
     Part(f64),
     /// Answers per second.
     Rate(f64),
-}
-
-/// Where an endpoint is reached.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Target {
-    /// An address.
-    Address(IpAddr),
-    /// A name, given as CNAME.
-    Name(Name),
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Target::Address(address) => address.fmt(f),
-            Target::Name(name) => name.fmt(f),
-        }
-    }
-}
-
-/// One endpoint.
-#[derive(Debug, Clone)]
-pub struct Endpoint {
-    /// Where it is.
-    pub target: Target,
-    /// 0..=1,000,000, default 100; 0 = standby.
-    pub weight: u32,
-    /// Its check: its own or the service's.
-    pub check: Option<CheckId>,
-    /// Overrides the check's port.
-    pub port: Option<u16>,
 }
 
 /// These clients get only these regions.

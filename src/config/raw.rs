@@ -1,15 +1,14 @@
 //! The file as written: every table and key, with its default, unit and bounds. `docs/configuration.md` says the
 //! same in prose (a test keeps it complete), and the JSON Schema is made from here.
 
-use schemars::{Schema, SchemaGenerator, json_schema};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::addresses::{Continent, Country, EndpointAddress, Location, Subdivision};
+use super::addresses::{Continent, Country, Location, Subdivision};
 use super::check_values::{CheckType, Pointer, Scalar};
-use super::error::Report;
 use super::model::{AdminListen, Capacity, Cidr, CoarsePoints};
-use super::read::{At, Field, Item, List, Named, OneOrMore, Read, tables};
+use super::raw_endpoints::{EndpointEntry, Resolver};
+use super::read::{List, Named, OneOrMore, tables};
 use super::service_values::{Part, Seconds, TtlEntry};
 use super::values::{Choice, Line, Period, Status, Weight, Whole};
 use crate::dns::{Name, RecordType};
@@ -32,6 +31,8 @@ tables! {
         events: Events,
         /// Where the zones are.
         zones: Zones,
+        /// Who is asked for the addresses of endpoints that are names.
+        resolver: Resolver,
         /// How clients are located.
         geo: Geo,
         /// The regions by name (`[a-z0-9-]`, 1 to 63 characters).
@@ -338,21 +339,6 @@ tables! {
         min: Seconds,
     }
 
-    /// One endpoint: either `address` or `cname`.
-    Endpoint {
-        /// IPv4 or IPv6 address.
-        address: EndpointAddress,
-        /// Domain name that is answered as CNAME. It is never checked.
-        cname: Name,
-        /// Share among the endpoints of its region, 0 to 1,000,000; 0 is a standby. Default 100.
-        #[schemars(extend("default" = 100))]
-        weight: Weight,
-        /// Its own check instead of the service's.
-        check: String,
-        /// Its own port instead of the check's, 1 to 65535.
-        port: Whole<1, 65535>,
-    }
-
     /// These clients get only these regions.
     #[schemars(extend("required" = ["regions"]))]
     Fence {
@@ -374,25 +360,5 @@ tables! {
         asns: List<Whole<1, 4_294_967_295>>,
         /// Networks. Default `[]`.
         networks: List<Cidr>,
-    }
-}
-
-/// An endpoint as a table, or as nothing but its address.
-#[derive(Debug)]
-pub struct EndpointEntry(pub Endpoint);
-
-impl Read for EndpointEntry {
-    fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
-        if item.value.is_table() {
-            return Endpoint::read(item, report).map(EndpointEntry);
-        }
-        let value = EndpointAddress::read(item, report)?;
-        let address = Field::Given(At { at: item.at, value });
-        Some(EndpointEntry(Endpoint { address, ..Endpoint::default() }))
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        let (address, table) = (EndpointAddress::schema(generator), Endpoint::schema(generator));
-        json_schema!({ "anyOf": [address, table] })
     }
 }

@@ -13,14 +13,18 @@ use super::error::Report;
 use super::model::{Admin, AdminListen, Cidr, Config, Events, Geo, Network, RateLimits, Region, Server};
 use super::names::Names;
 use super::raw::{self, RawConfig};
+use super::raw_endpoints;
 use super::read::{At, Field, List, NamedEntry};
 use super::services::Resolver;
 use super::values::{Choice, Whole};
 use crate::geo::{Code, locations};
+use crate::resolve::{self, Settings};
 use crate::steering::{Bias, Point};
 
 /// Weight of a region or endpoint that states none.
 pub const DEFAULT_WEIGHT: i64 = 100;
+/// Most servers that are asked for names.
+const MOST_RESOLVERS: usize = 16;
 
 /// Resolves everything and reports every mistake and warning.
 pub fn resolve(raw: RawConfig, file: &Path, report: &mut Report<'_>) -> Config {
@@ -47,6 +51,7 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut Report<'_>) -> Config {
         admin: resolve_admin(raw.admin.given(), folder, report),
         state_directory: raw.state.value().and_then(|state| state.directory.value()).map(|path| folder.join(path)),
         events: resolve_events(raw.events.or(raw::Events::default()), folder, report),
+        resolver: resolve_resolver(raw.resolver.or(Default::default()), report),
         zones_directory: folder.join(raw.zones.or(raw::Zones::default()).directory.or(PathBuf::from("zones"))),
         regions: resolver.regions.to_vec(),
         geo,
@@ -154,6 +159,18 @@ fn resolve_events(raw: raw::Events, folder: &Path, report: &mut Report<'_>) -> E
     }
     let token_file = raw.token_file.value().map(|path| folder.join(path));
     Events { webhook: webhook.map(|webhook| webhook.value.0), token_file }
+}
+
+fn resolve_resolver(raw: raw_endpoints::Resolver, report: &mut Report<'_>) -> Settings {
+    let servers = raw.servers.or(List::new());
+    if let Some(surplus) = servers.get(MOST_RESOLVERS) {
+        report.error(surplus.at, format!("there are more than {MOST_RESOLVERS} servers to ask"));
+    }
+    for server in servers.iter().filter(|it| !resolve::is_of_a_host(it.value.ip()) || it.value.port() == 0) {
+        report.error(server.at, format!("{} is no server that can be asked", server.value));
+    }
+    let timeout = raw.timeout.value().map_or(Duration::from_secs(2), |timeout| timeout.0);
+    Settings { servers: servers.into_iter().map(|server| server.value).collect(), timeout }
 }
 
 fn resolve_geo(raw: raw::Geo, folder: &Path, report: &mut Report<'_>) -> Geo {

@@ -7,7 +7,8 @@ use super::error::Report;
 use super::fences;
 use super::model::{Capacity, Check, CheckId, CheckKind, Endpoint, Region, RegionId, Service, ServiceRegion, Target};
 use super::names::Names;
-use super::raw::{self, EndpointEntry};
+use super::raw;
+use super::raw_endpoints::EndpointEntry;
 use super::read::{At, Field, List, Named, NamedEntry, OneOrMore};
 use super::resolve::DEFAULT_WEIGHT;
 use super::service_values::TtlEntry;
@@ -148,20 +149,15 @@ impl Resolver<'_> {
         report: &mut Report<'_>,
     ) -> Option<Endpoint> {
         let At { at, value: EndpointEntry(raw) } = entry;
-        let own_check_given = !raw.check.is_absent();
         let own = raw.check.given().and_then(|own| self.check_names.find(&own, report)).map(CheckId);
         let port_at = raw.port.at();
-        let target_at = raw.address.at().or(raw.cname.at()).unwrap_or(at);
-        let target = resolve_target(raw.address, raw.cname, at, report)?;
+        let target_at = raw.address.at().or(raw.cname.at()).or(raw.alias.at()).unwrap_or(at);
+        let target = resolve_target(raw.address, raw.cname, raw.alias, at, report)?;
         if !seen.insert(target.clone()) {
             report.error(target_at, format!("the service has the endpoint {target} twice"));
         }
-        let is_name = matches!(target, Target::Name(_));
-        if is_name && (own_check_given || port_at.is_some()) {
-            report.error(at, "an endpoint that is a name is not checked, so it has no check and no port".to_owned());
-        }
-        let check = own.or(check).filter(|_| !is_name);
-        if let Some(at) = port_at.filter(|_| check.is_none() && !is_name) {
+        let check = own.or(check);
+        if let Some(at) = port_at.filter(|_| check.is_none()) {
             report.warning(at, "the port says where the endpoint is checked, but nothing checks it".to_owned());
         }
         let is_combined = check.is_some_and(|id| {
@@ -172,7 +168,8 @@ impl Resolver<'_> {
             report.error(at, "its check combines others, each of which has its own port".to_owned());
         }
         let weight = raw.weight.or(Whole(DEFAULT_WEIGHT)).as_u32();
-        Some(Endpoint { target, weight, check, port: raw.port.value().and_then(|port| port.0.try_into().ok()) })
+        let port = raw.port.value().and_then(|port| port.0.try_into().ok());
+        Some(Endpoint { target, weight, check, port, alias: None })
     }
 
     fn take_capacities(
@@ -201,7 +198,10 @@ impl Resolver<'_> {
         report: &mut Report<'_>,
     ) -> usize {
         let Some(At { at, value }) = given else { return 1 };
-        let fewest = regions.iter().min_by_key(|region| region.endpoints.len());
+        // An alias may come to several.
+        let is_alias = |endpoint: &Endpoint| matches!(endpoint.target, Target::Alias(_));
+        let fixed = regions.iter().filter(|region| !region.endpoints.iter().any(is_alias));
+        let fewest = fixed.min_by_key(|region| region.endpoints.len());
         if let Some(fewest) = fewest.filter(|fewest| fewest.endpoints.len() < value.as_usize()) {
             let name = self.regions.get(usize::from(fewest.region.0)).map_or("", |region| &region.name);
             let sentence = format!("region \"{name}\" has only {} of these endpoints", fewest.endpoints.len());
@@ -219,7 +219,8 @@ impl Resolver<'_> {
         if !regions.is_empty() && regions.iter().all(standby) {
             report.warning(name.at, format!("every endpoint of {} is a standby (weight 0)", name.value));
         }
-        if endpoints.any(|endpoint| endpoint.target == Target::Name(name.value.clone())) {
+        let is_itself = |target: &Target| matches!(target, Target::Name(it) | Target::Alias(it) if *it == name.value);
+        if endpoints.any(|endpoint| is_itself(&endpoint.target)) {
             report.error(name.at, format!("{} has itself as an endpoint", name.value));
         }
     }
@@ -245,15 +246,18 @@ fn resolve_ttl(given: Option<At<TtlEntry>>, report: &mut Report<'_>) -> (u32, Op
 fn resolve_target(
     address: Field<EndpointAddress>,
     cname: Field<Name>,
+    alias: Field<Name>,
     at: usize,
     report: &mut Report<'_>,
 ) -> Option<Target> {
-    if address.is_absent() == cname.is_absent() {
-        let sentence = if address.is_absent() { "the endpoint needs" } else { "the endpoint has both" };
-        let and = if address.is_absent() { "or" } else { "and" };
-        report.error(at, format!("{sentence} an address {and} a cname"));
+    let absent = [address.is_absent(), cname.is_absent(), alias.is_absent()];
+    let given = absent.iter().filter(|absent| !**absent).count();
+    if given != 1 {
+        let needs = "the endpoint needs an address, a cname or an alias";
+        let sentence = if given == 0 { needs } else { "the endpoint has more than one of address, cname and alias" };
+        report.error(at, sentence.to_owned());
         return None;
     }
     let address = address.value().map(|address| Target::Address(address.0));
-    address.or(cname.value().map(Target::Name))
+    address.or(cname.value().map(Target::Name)).or(alias.value().map(Target::Alias))
 }

@@ -10,6 +10,7 @@ use crate::dns::{Name, RecordType};
 use crate::health::check::{Certificate, Expect, Method};
 use crate::health::fold::Combine;
 use crate::health::verdict::{Damping, Rules};
+use crate::resolve::Settings;
 use crate::steering::{AllDown, Band, Order, Pick};
 
 const FILE: &str = "meridian.toml";
@@ -38,7 +39,9 @@ fn service(rest: &str) -> String {
 
 #[test]
 fn an_empty_file_is_all_defaults() {
-    let Config { server, limits, admin, geo, zones_directory, state_directory, .. } = load_text("").config;
+    let config = load_text("").config;
+    assert_eq!((config.resolver.servers.len(), config.resolver.timeout), (0, Duration::from_secs(2)));
+    let Config { server, limits, admin, geo, zones_directory, state_directory, .. } = config;
     assert_eq!(server.listen, ["127.0.0.1:1053".parse().unwrap(), "[::1]:1053".parse().unwrap()]);
     assert_eq!(server.workers, std::thread::available_parallelism().unwrap().get());
     assert_eq!((server.nsid, server.cookies), (None, true));
@@ -105,7 +108,9 @@ fn everything_that_can_be_written_is_understood() {
     assert_eq!((fra[0].check, fra[1].check, fra[1].port), (Some(CheckId(0)), Some(CheckId(1)), Some(8443)));
     let cname = &service.regions[0].endpoints[0];
     assert_eq!(cname.target, Target::Name(Name::parse("lb.us.example.net.", &Name::root()).unwrap()));
-    assert_eq!((cname.check, cname.weight), (None, 5));
+    assert_eq!((cname.check, cname.weight), (Some(CheckId(0)), 5), "it is checked as the others are");
+    let servers = ["192.0.2.53:53", "[2001:db8::53]:5353"].map(|text| text.parse().unwrap());
+    assert_eq!(config.resolver, Settings { servers: servers.to_vec(), timeout: Duration::from_millis(800) });
     let kind = |name: &str| &config.checks.iter().find(|check| check.name == name).expect(name).kind;
     let CheckKind::Http { expect, method: Method::Post, certificate: None, .. } = kind("web") else { panic!() };
     assert_eq!(expect.json, Some(("/checks/0/up".to_owned(), "true".to_owned())));
@@ -220,9 +225,10 @@ const BAD_FILES: &[(&str, &str)] = &[
     ("[serber]", "1:2: unknown key \"serber\" (did you mean \"server\"?)"),
     (
         "xyzzy = 1",
-        "1:1: unknown key \"xyzzy\"; known here: server, limits, admin, state, events, zones, geo, regions, checks, services",
+        "1:1: unknown key \"xyzzy\"; known here: server, limits, admin, state, events, zones, resolver, geo, regions, checks, services",
     ),
     ("server = 5", "1:10: server: expected a table, found 5"),
+    ("resolver.servers = [\"0.0.0.0:53\"]", "1:21: 0.0.0.0:53 is no server that can be asked"),
     ("server.listen = []", "1:17: listen names no address to listen on"),
     (
         "server.listen = [53]",
@@ -356,20 +362,21 @@ const BAD_SERVICES: &[(&str, &str)] = &[
         "endpoints = { fra = [\"192.0.2.1\"], iad = [\"192.0.2.1\"] }",
         "4:43: the service has the endpoint 192.0.2.1 twice",
     ),
-    ("endpoints = { fra = {} }", "4:21: the endpoint needs an address or a cname"),
+    ("endpoints = { fra = {} }", "4:21: the endpoint needs an address, a cname or an alias"),
     (
         "endpoints = { fra = { address = \"192.0.2.1\", cname = \"a.example\" } }",
-        "4:21: the endpoint has both an address and a cname",
-    ),
-    (
-        "endpoints = { fra = { cname = \"a.example\", port = 80 } }",
-        "4:21: an endpoint that is a name is not checked, so it has no check and no port",
+        "4:21: the endpoint has more than one of address, cname and alias",
     ),
     (
         "endpoints = { fra = { cname = \"a..example\" } }",
         "4:31: \"a..example\" is no domain name: the name has an empty label",
     ),
     ("endpoints = { fra = { cname = \"WWW.example.com.\" } }", "3:8: www.example.com has itself as an endpoint"),
+    ("endpoints = { fra = { alias = \"WWW.example.com.\" } }", "3:8: www.example.com has itself as an endpoint"),
+    (
+        "endpoints = { fra = { alias = \"a.example\" }, iad = { alias = \"A.example.\" } }",
+        "4:62: the service has the endpoint A.example twice",
+    ),
     (
         "endpoints = { fra = { address = \"192.0.2.1\", wieght = 1 } }",
         "4:46: unknown key \"wieght\" (did you mean \"weight\"?)",

@@ -76,14 +76,20 @@ impl Effect {
                 count(&mut bearing.order, order);
                 continue;
             };
-            let is_it = |endpoint: &crate::config::Endpoint| endpoint.target.to_string().eq_ignore_ascii_case(wanted);
-            let Some(endpoint) = region.endpoints.iter().position(is_it) else { continue };
+            // An alias may have come to several.
+            let meant = region.endpoints.iter().enumerate().filter(|(_, endpoint)| endpoint.is_called(wanted));
+            let meant: Vec<usize> = meant.map(|(endpoint, _)| endpoint).collect();
+            if meant.is_empty() {
+                continue;
+            }
             let bearing = self.0.entry((service, at)).or_default();
             bearing.sentences.push(format!("{wanted} {}", order.sentence()));
-            let mut counting = bearing.endpoints.remove(&endpoint);
-            count(&mut counting, order);
-            if let Some(counting) = counting {
-                bearing.endpoints.insert(endpoint, counting);
+            for endpoint in meant {
+                let mut counting = bearing.endpoints.remove(&endpoint);
+                count(&mut counting, order);
+                if let Some(counting) = counting {
+                    bearing.endpoints.insert(endpoint, counting);
+                }
             }
         }
     }

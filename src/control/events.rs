@@ -23,6 +23,8 @@ pub enum Topic {
     Order,
     /// An endpoint came or left by its lease.
     Lease,
+    /// A name of an endpoint has other addresses, does not resolve, or does again.
+    Name,
     /// The configuration was read anew, or refused.
     Reload,
 }
@@ -62,12 +64,13 @@ impl Default for Events {
 }
 
 impl Topic {
-    /// `health`, `order`, `lease`, `reload`
+    /// `health`, `order`, `lease`, `name`, `reload`
     pub fn word(self) -> &'static str {
         match self {
             Topic::Health => "health",
             Topic::Order => "order",
             Topic::Lease => "lease",
+            Topic::Name => "name",
             Topic::Reload => "reload",
         }
     }

@@ -18,7 +18,7 @@ use super::leases::{Lease, Leases};
 use super::orders::Order;
 use super::reload::Current;
 use super::standing::Facts;
-use super::targets::Plan;
+use super::targets::{Asked, Plan};
 use crate::answer::Snapshot;
 use crate::answer::world::{Availability, Present};
 use crate::config::Config;
@@ -28,6 +28,7 @@ use crate::health::probe::{Prober, Trust};
 use crate::health::state::{self, Verdicts};
 use crate::health::timeline::Event;
 use crate::health::verdict::Verdict;
+use crate::resolve::Known;
 use crate::steering::Share;
 
 /// Most probes at once.
@@ -78,17 +79,24 @@ pub struct View {
     pub(super) effect: Arc<Effect>,
     /// Endpoints that came by themselves.
     pub leases: Leases,
+    /// What names of endpoints resolve to.
+    pub names: Known,
 }
 
 impl View {
-    /// The probe that decides about an endpoint, and what is known of it; `None`: nothing is asked, so it counts as up.
+    /// Whether somebody is asked about an endpoint; if not, it counts as up.
+    pub fn asked(&self, service: usize, region: usize, endpoint: usize) -> Option<&Asked> {
+        self.plan.asked(service, region, endpoint)
+    }
+
+    /// The probe that decides about an endpoint, and what is known of it; `None`: nobody is asked.
     pub fn endpoint(
         &self,
         service: usize,
         region: usize,
         endpoint: usize,
     ) -> Option<(&TargetKey, Option<&TargetHealth>)> {
-        let (key, _) = self.plan.asked(service, region, endpoint)?.deciding(&self.targets)?;
+        let (key, _) = self.asked(service, region, endpoint)?.deciding(&self.targets)?;
         Some((key, self.targets.get(key)))
     }
 
@@ -175,6 +183,7 @@ impl Control {
             orders: current.demands.book.iter().cloned().collect(),
             effect: current.demands.effect.clone(),
             leases: current.demands.leases.clone(),
+            names: self.known_names(),
         }
     }
 

@@ -16,6 +16,7 @@ mod standing;
 mod targets;
 
 mod health;
+mod names;
 
 pub mod effect;
 pub mod leases;

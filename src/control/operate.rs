@@ -246,19 +246,28 @@ impl Control {
         self.refresh(current, None);
     }
 
-    /// Lays leases and weights over the configuration anew and publishes what comes of it. To be called by whoever
-    /// holds [`Control::one_at_a_time`], from a thread that may wait.
-    fn rebuild(&self) {
-        let (config, before) = {
+    /// Lays leases and weights over the configuration anew and publishes what comes of it, and of the addresses that
+    /// names have now. To be called by whoever holds [`Control::one_at_a_time`], from a thread that may wait.
+    pub(super) fn rebuild(&self) {
+        let names = self.known_names();
+        let (config, is_other) = {
             let current = self.current();
-            (overlay::effective(&current.base, &current.demands.book, &current.demands.leases), self.snapshot())
+            let config = overlay::effective(&current.base, &current.demands.book, &current.demands.leases, &names);
+            let is_other = !config.has_services_of(&current.config);
+            (if is_other { config } else { current.config.clone() }, is_other)
         };
-        let plan = Arc::new(Plan::of(&config));
-        let snapshot = with_services(&before, &config);
+        let plan = Arc::new(Plan::of(&config, &names));
+        let snapshot = is_other.then(|| with_services(&self.snapshot(), &config));
         self.meet(&plan);
         let mut current = self.current();
-        self.adopt(&mut current, config, plan.clone());
-        self.refresh(&mut current, Some(snapshot));
+        match is_other {
+            true => self.adopt(&mut current, config, plan.clone()),
+            false => {
+                current.demands.effect = Arc::new(Effect::of(&current.demands.book, &current.config));
+                current.plan = plan.clone();
+            }
+        }
+        self.refresh(&mut current, snapshot);
         drop(current);
         self.settle(&plan);
     }

@@ -154,7 +154,10 @@ impl Subject {
             format!("{} has no region {wanted:?}; it has {}", service.name, names.join(", "))
         })?;
         if let Some(wanted) = &self.endpoint {
-            let known: Vec<String> = listed.endpoints.iter().map(|endpoint| endpoint.target.to_string()).collect();
+            let aliases = listed.endpoints.iter().filter_map(|endpoint| endpoint.alias.as_ref()).map(Name::to_string);
+            let mut known: Vec<String> = listed.endpoints.iter().map(|endpoint| endpoint.target.to_string()).collect();
+            known.extend(aliases);
+            known.dedup();
             let spelled = spell_endpoint(wanted);
             let found = known.iter().find(|known| known.eq_ignore_ascii_case(&spelled)).cloned();
             subject.endpoint = Some(found.ok_or_else(|| {

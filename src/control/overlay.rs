@@ -1,23 +1,75 @@
-//! Overlay: the configuration as written, with leased endpoints and ordered weights laid over it.
+//! Overlay: the configuration as written, with leased endpoints, the addresses of aliases and ordered weights laid over it.
 //!
 //! Everything after the configuration (probes, World, status) sees the result only, so none of it knows of leases.
 
+use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::leases::{Lease, Leases};
 use super::orders::{Book, Demand, Kind, Order};
-use crate::config::{Config, Endpoint, RegionId, ServiceRegion, Target};
+use crate::config::{Config, Endpoint, RegionId, Service, ServiceRegion, Target};
+use crate::resolve::Known;
 
 /// The configuration to work with; `base` itself where nothing is laid over it.
-pub fn effective(base: &Arc<Config>, book: &Book, leases: &Leases) -> Arc<Config> {
+pub fn effective(base: &Arc<Config>, book: &Book, leases: &Leases, names: &Known) -> Arc<Config> {
     let weights: Vec<&Order> = book.iter().filter(|order| order.demand.kind() == Kind::Weight).collect();
-    if weights.is_empty() && leases.is_empty() {
+    if weights.is_empty() && leases.is_empty() && !base.services.iter().any(has_alias) {
         return base.clone();
     }
     let mut config = Config::clone(base);
     leases.iter().filter_map(|lease| lease.resolve(base).ok()).for_each(|lease| add(&mut config, &lease));
-    weights.into_iter().for_each(|order| weigh(&mut config, order));
+    // An alias with an ordered weight shares that one among its addresses; and one of these may have an order of its own.
+    weights.iter().for_each(|order| weigh(&mut config, order));
+    config.services.iter_mut().filter(|service| has_alias(service)).for_each(|service| expand(service, names));
+    weights.iter().for_each(|order| weigh(&mut config, order));
     Arc::new(config)
+}
+
+fn has_alias(service: &Service) -> bool {
+    let mut endpoints = service.regions.iter().flat_map(|region| &region.endpoints);
+    endpoints.any(|endpoint| matches!(endpoint.target, Target::Alias(_)))
+}
+
+/// Puts the addresses of aliases in their places, each once in the whole service. An alias without any stays as it is:
+/// it is out, and people are told why.
+fn expand(service: &mut Service, names: &Known) {
+    let endpoints = service.regions.iter().flat_map(|region| &region.endpoints);
+    let mut seen: HashSet<IpAddr> = endpoints.filter_map(address_of).collect();
+    for region in &mut service.regions {
+        let listed = std::mem::take(&mut region.endpoints);
+        region.endpoints = listed.into_iter().flat_map(|endpoint| addresses_of(endpoint, names, &mut seen)).collect();
+    }
+}
+
+fn address_of(endpoint: &Endpoint) -> Option<IpAddr> {
+    match endpoint.target {
+        Target::Address(address) => Some(address),
+        _ => None,
+    }
+}
+
+/// An endpoint, or those that it comes to.
+fn addresses_of(endpoint: Endpoint, names: &Known, seen: &mut HashSet<IpAddr>) -> Vec<Endpoint> {
+    let Target::Alias(name) = &endpoint.target else { return vec![endpoint] };
+    let known = names.get(name).map_or(&[][..], |known| &known.addresses);
+    let fresh: Vec<IpAddr> = known.iter().copied().filter(|address| seen.insert(*address)).collect();
+    if fresh.is_empty() {
+        return vec![endpoint];
+    }
+    let resolved = |address: &IpAddr| Endpoint {
+        target: Target::Address(*address),
+        weight: part_of(endpoint.weight, fresh.iter().filter(|other| other.is_ipv4() == address.is_ipv4()).count()),
+        alias: Some(name.clone()),
+        ..endpoint.clone()
+    };
+    fresh.iter().map(resolved).collect()
+}
+
+/// An alias has its weight once, however many addresses of a family it has; and nobody becomes a standby by that.
+fn part_of(weight: u32, count: usize) -> u32 {
+    let count = u32::try_from(count).unwrap_or(u32::MAX).max(1);
+    if weight == 0 { 0 } else { ((weight + count / 2) / count).max(1) }
 }
 
 /// Adds a leased endpoint, checked as the service's own are.
@@ -28,7 +80,7 @@ fn add(config: &mut Config, lease: &Lease) {
         return;
     };
     let target = Target::Address(lease.address);
-    let endpoint = Endpoint { target, weight: lease.weight, check: service.check, port: lease.port };
+    let endpoint = Endpoint { target, weight: lease.weight, check: service.check, port: lease.port, alias: None };
     match service.regions.iter_mut().find(|listed| listed.region == region) {
         Some(listed) => listed.endpoints.push(endpoint),
         None => service.regions.push(ServiceRegion { region, endpoints: vec![endpoint], capacity: None }),
@@ -60,11 +112,14 @@ fn region_of(config: &Config, name: &str) -> Option<RegionId> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::path::Path;
 
     use super::*;
     use crate::config;
+    use crate::control::effect::Effect;
     use crate::control::orders::Subject;
+    use crate::resolve::Resolved;
 
     const CONFIGURATION: &str = "[regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n\
         [checks.web]\ntype = \"tcp\"\nport = 80\n\
@@ -90,13 +145,13 @@ mod tests {
     #[test]
     fn without_leases_and_weights_the_configuration_stays_itself() {
         let base = base();
-        assert!(Arc::ptr_eq(&effective(&base, &Book::default(), &Leases::default()), &base));
+        assert!(Arc::ptr_eq(&effective(&base, &Book::default(), &Leases::default(), &Known::new()), &base));
     }
 
     #[test]
     fn leased_endpoints_stand_behind_the_configured_ones_and_are_checked_alike() {
         let leases = vec![lease("fra", "192.0.2.8"), lease("iad", "192.0.2.9"), lease("fra", "192.0.2.1")];
-        let config = effective(&base(), &Book::default(), &Leases::of(leases, 0));
+        let config = effective(&base(), &Book::default(), &Leases::of(leases, 0), &Known::new());
         let service = &config.services[0];
         let listed = |region: usize| -> Vec<String> {
             service.regions[region].endpoints.iter().map(|endpoint| endpoint.target.to_string()).collect()
@@ -111,10 +166,59 @@ mod tests {
     #[test]
     fn ordered_weights_take_the_place_of_configured_ones() {
         let book = Book::of(vec![weight(None, 3), weight(Some("192.0.2.8"), 5)]);
-        let config = effective(&base(), &book, &Leases::of(vec![lease("fra", "192.0.2.8")], 0));
+        let config = effective(&base(), &book, &Leases::of(vec![lease("fra", "192.0.2.8")], 0), &Known::new());
         assert_eq!(config.regions[0].weight, 3);
         let weights: Vec<u32> =
             config.services[0].regions[0].endpoints.iter().map(|endpoint| endpoint.weight).collect();
         assert_eq!(weights, [100, 5]);
+    }
+
+    fn listed(config: &Config) -> Vec<Vec<(String, u32)>> {
+        let shown = |endpoint: &Endpoint| (endpoint.target.to_string(), endpoint.weight);
+        config.services[0].regions.iter().map(|region| region.endpoints.iter().map(shown).collect()).collect()
+    }
+
+    #[test]
+    fn the_addresses_of_an_alias_share_its_place_and_its_weight() {
+        let text = CONFIGURATION.replace(
+            "fra = \"192.0.2.1\"",
+            "fra = [\"192.0.2.1\", { alias = \"lb.example.net\", weight = 90 }]\niad = { alias = \"us.example.net\" }",
+        );
+        let base = Arc::new(config::parse(&text, Path::new("meridian.toml")).unwrap().config);
+        let names = |texts: &[(&str, &[&str])]| -> Known {
+            let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+            let known = |texts: &[&str]| {
+                let mut known = Resolved::default();
+                (known.addresses, known.tried) = (addresses(texts), true);
+                known
+            };
+            texts.iter().map(|(name, texts)| (name.parse().unwrap(), known(texts))).collect()
+        };
+        let overlaid = |book: &Book, names: &Known| listed(&effective(&base, book, &Leases::default(), names));
+        let row = |texts: &[(&str, u32)]| -> Vec<(String, u32)> {
+            texts.iter().map(|(text, weight)| ((*text).to_owned(), *weight)).collect()
+        };
+        let unknown = overlaid(&Book::default(), &Known::new());
+        assert_eq!(unknown, [row(&[("192.0.2.1", 100), ("lb.example.net", 90)]), row(&[("us.example.net", 100)])]);
+        // The endpoint that is there already is not there twice, nor one of another alias.
+        let lb: &[&str] = &["192.0.2.1", "192.0.2.5", "192.0.2.6", "2001:db8::5"];
+        let known = names(&[("lb.example.net", lb), ("us.example.net", &["192.0.2.6"])]);
+        let fra = [("192.0.2.1", 100), ("192.0.2.5", 45), ("192.0.2.6", 45), ("2001:db8::5", 90)];
+        assert_eq!(overlaid(&Book::default(), &known), [row(&fra), row(&[("us.example.net", 100)])]);
+        let book = Book::of(vec![weight(Some("lb.example.net"), 10), weight(Some("192.0.2.6"), 1)]);
+        let fra = [("192.0.2.1", 100), ("192.0.2.5", 5), ("192.0.2.6", 1), ("2001:db8::5", 10)];
+        assert_eq!(overlaid(&book, &known)[0], row(&fra));
+        let config = effective(&base, &Book::default(), &Leases::default(), &known);
+        let drain = |endpoint: &str| {
+            let subject = Subject { endpoint: Some(endpoint.to_owned()), ..weight(Some(""), 0).subject };
+            let subject = subject.resolve(&config).expect("it is known");
+            let book = Book::of(vec![Order { subject, demand: Demand::Drain, ..weight(None, 0) }]);
+            let effect = Effect::of(&book, &config);
+            let bearing = effect.bearing(0, 0).expect("it bears on the region");
+            bearing.endpoints.keys().copied().collect::<BTreeSet<usize>>()
+        };
+        assert_eq!(drain("LB.example.net."), BTreeSet::from([1, 2, 3]), "all that it came to");
+        assert_eq!(drain("192.0.2.6"), BTreeSet::from([2]));
+        assert_eq!([part_of(0, 3), part_of(1, 3), part_of(100, 3), part_of(1_000_000, 1)], [0, 1, 33, 1_000_000]);
     }
 }

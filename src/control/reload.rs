@@ -8,12 +8,14 @@ use super::events::{Events, Topic};
 use super::health::{Told, Watch};
 use super::keeper::Keeper;
 use super::load::{AtlasCache, FilePrint, Loaded, Origin};
+use super::names::Resolving;
 use super::operate::{Demands, with_services};
 use super::overlay;
 use super::standing::Memory;
 use super::targets::Plan;
 use crate::answer::Snapshot;
 use crate::config::Config;
+use crate::resolve::Known;
 use crate::server::Published;
 
 /// The running state and where it comes from.
@@ -27,6 +29,8 @@ pub struct Control {
     reloads: Mutex<Reloads>,
     /// Absent until probing starts.
     pub(super) watch: OnceLock<Watch>,
+    /// Absent until names are resolved.
+    pub(super) names: OnceLock<Resolving>,
     pub(super) started: Instant,
     pub(super) keeper: Keeper,
     pub(super) events: Events,
@@ -60,7 +64,7 @@ pub struct Done {
 pub(super) struct Current {
     /// As the file has it.
     pub(super) base: Arc<Config>,
-    /// With leased endpoints and ordered weights.
+    /// With leased endpoints, the addresses of aliases and ordered weights.
     pub(super) config: Arc<Config>,
     pub(super) demands: Demands,
     pub(super) plan: Arc<Plan>,
@@ -98,11 +102,11 @@ impl Control {
         let Loaded { config: base, snapshot, atlas, .. } = loaded;
         let mut demands = Demands::load(&base);
         let base = Arc::new(base);
-        let (config, snapshot) = overlaid(&base, &demands, snapshot);
+        let (config, snapshot) = overlaid(&base, &demands, &Known::new(), snapshot);
         demands.effect = Arc::new(Effect::of(&demands.book, &config));
         let current = Current {
             databases: prints(&config),
-            plan: Arc::new(Plan::of(&config)),
+            plan: Arc::new(Plan::of(&config, &Known::new())),
             base,
             config,
             demands,
@@ -118,6 +122,7 @@ impl Control {
             reloading: Mutex::default(),
             reloads: Mutex::default(),
             watch: OnceLock::new(),
+            names: OnceLock::new(),
             started: Instant::now(),
             keeper: Keeper::start(),
             events: Events::default(),
@@ -194,8 +199,10 @@ impl Control {
             warnings.push(format!("{}: new listen addresses, workers and [admin] need a restart", self.origin));
         }
         let base = Arc::new(loaded.config);
-        let (new, snapshot) = overlaid(&base, &self.current().demands, loaded.snapshot);
-        let plan = Arc::new(Plan::of(&new));
+        self.meet_names(&base);
+        let names = self.known_names();
+        let (new, snapshot) = overlaid(&base, &self.current().demands, &names, loaded.snapshot);
+        let plan = Arc::new(Plan::of(&new, &names));
         self.meet(&plan);
         let mut current = self.current();
         let same_databases = new.geo.databases == config.geo.databases;
@@ -221,9 +228,9 @@ impl Control {
     }
 }
 
-/// A configuration that was read and its snapshot, with leased endpoints and ordered weights.
-fn overlaid(base: &Arc<Config>, demands: &Demands, snapshot: Snapshot) -> (Arc<Config>, Snapshot) {
-    let config = overlay::effective(base, &demands.book, &demands.leases);
+/// A configuration that was read and its snapshot, with leased endpoints, the addresses of aliases and ordered weights.
+fn overlaid(base: &Arc<Config>, demands: &Demands, names: &Known, snapshot: Snapshot) -> (Arc<Config>, Snapshot) {
+    let config = overlay::effective(base, &demands.book, &demands.leases, names);
     let snapshot = if Arc::ptr_eq(base, &config) { snapshot } else { with_services(&snapshot, &config) };
     (config, snapshot)
 }

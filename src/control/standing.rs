@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::demand::Demand;
 use super::effect::{Bearing, Effect};
 use super::least_load::{self, Loads};
-use super::targets::Plan;
+use super::targets::{Asked, Plan};
 use crate::answer::world::present::{RegionAvailability, ServiceAvailability, Weights};
 use crate::answer::world::{Availability, World};
 use crate::config::{Capacity, Config, Service, ServiceRegion};
@@ -196,10 +196,11 @@ fn weights(loads: &mut Loads, facts: &Facts<'_>, index: usize, service: &Service
     least_load::weights(&service.regions, weight, &headrooms)
 }
 
-/// A TTL that follows health: no longer than until the earliest moment at which a verdict could change, within its
-/// bounds. `None`: it is fixed.
+/// A TTL that is no longer than that of what aliases were resolved to, and where it follows health no longer than until
+/// the earliest moment at which a verdict could change, within its bounds. `None`: it is fixed.
 fn ttl(facts: &Facts<'_>, index: usize, service: &Service) -> Option<u32> {
-    let least = service.least_ttl?;
+    let most = facts.plan.longest_ttl(index).map(|most| most.min(service.ttl));
+    let Some(least) = service.least_ttl else { return most };
     let mut earliest = Duration::from_secs(u64::from(service.ttl));
     for (at, region) in service.regions.iter().enumerate() {
         for asked in (0..region.endpoints.len()).filter_map(|endpoint| facts.plan.asked(index, at, endpoint)) {
@@ -209,7 +210,8 @@ fn ttl(facts: &Facts<'_>, index: usize, service: &Service) -> Option<u32> {
             });
         }
     }
-    Some(u32::try_from(earliest.as_secs()).unwrap_or(u32::MAX).clamp(least, service.ttl.max(least)))
+    let follows = u32::try_from(earliest.as_secs()).unwrap_or(u32::MAX).clamp(least, service.ttl.max(least));
+    Some(follows.min(most.unwrap_or(u32::MAX)))
 }
 
 fn input(
@@ -221,7 +223,7 @@ fn input(
 ) -> RegionInput {
     let verdict = |endpoint: usize| -> Vec<Verdict> {
         let asked = facts.plan.asked(place.0, place.1, endpoint);
-        asked.and_then(|asked| asked.deciding(facts.targets)).map(|(_, verdict)| verdict).into_iter().collect()
+        asked.and_then(|asked| asked.verdict(facts.targets)).into_iter().collect()
     };
     let endpoint = |endpoint: usize| EndpointInput { verdicts: verdict(endpoint), combine: Combine::All, order: None };
     let mut endpoints: Vec<EndpointInput> = (0..region.endpoints.len()).map(endpoint).collect();
@@ -266,7 +268,11 @@ fn reason(facts: &Facts<'_>, place: (usize, usize), bearing: Option<&Bearing>, e
     if let Some(counting) = bearing.and_then(|it| it.endpoints.get(&out)).filter(|it| out_by_order(it.order)) {
         return Some(counting.sentence.clone());
     }
-    let target = facts.targets.get(facts.plan.asked(place.0, place.1, out)?.deciding(facts.targets)?.0);
+    let asked = facts.plan.asked(place.0, place.1, out)?;
+    if let Asked::Nobody { reason, .. } = asked {
+        return Some(format!("is down: {reason}"));
+    }
+    let target = facts.targets.get(asked.deciding(facts.targets)?.0);
     let why = target.and_then(|target| target.last.as_ref()).and_then(|last| last.reason.clone());
     let unproved =
         || if target.is_some() { "answers again, not yet for long enough" } else { "no result yet" }.to_owned();

@@ -32,7 +32,7 @@ impl Play {
     /// With these keys of the service.
     fn with(keys: &str) -> Play {
         let config = read(&CONFIGURATION.replace("check = \"web\"\n", &format!("check = \"web\"\n{keys}\n")));
-        let plan = Plan::of(&config);
+        let plan = Plan::of(&config, &Default::default());
         Play { config, plan, memory: Memory::default(), verdicts: HashMap::new(), effect: Effect::default() }
     }
 
@@ -98,7 +98,7 @@ fn a_reload_forgets_nothing_of_what_stays() {
         CONFIGURATION.replace("fra = \"192.0.2.1\"\niad = \"192.0.2.2\"", "iad = \"192.0.2.2\"\nfra = \"192.0.2.1\"");
     let config = read(&turned);
     play.memory = play.memory.carried_over(&play.config, &config);
-    play.plan = Plan::of(&config);
+    play.plan = Plan::of(&config, &Default::default());
     play.config = config;
     assert_eq!(play.shares(40), [100, 55], "the regions have changed places, and fra still ramps");
 }
@@ -149,7 +149,7 @@ fn a_service_has_its_own_ramp_fewest_endpoints_and_brake() {
             .replace("\"192.0.2.1\"", "[\"192.0.2.1\", \"192.0.2.3\"]")
             .replace("\"192.0.2.2\"", "[\"192.0.2.2\", \"192.0.2.4\"]"),
     );
-    let mut play = Play { plan: Plan::of(&config), config, ..Play::new() };
+    let mut play = Play { plan: Plan::of(&config, &Default::default()), config, ..Play::new() };
     (0..4).for_each(|target| play.set(target, if target == 1 { Verdict::Down } else { Verdict::Up }));
     assert_eq!(play.shares(1), [0, 100], "one of the two that fra needs is down");
     play.set(1, Verdict::Up);

@@ -10,14 +10,18 @@ use crate::health::check::{Certificate, Check, Dns, Exec, Grpc, Http, Probe, Tar
 use crate::health::fold::{self, Combine};
 use crate::health::monitor::TargetHealth;
 use crate::health::verdict::Verdict;
+use crate::resolve::{Known, Resolved};
 
-/// The probes of one configuration. Endpoints of several services that are asked the same are one probe.
+/// The probes of one configuration and of what its names have been resolved to. Endpoints of several services that are
+/// asked the same are one probe.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// Each once.
     pub targets: Vec<Target>,
     /// By service, region and endpoint as listed; `None`: nothing is asked, so the endpoint counts as up.
     asked: Vec<Vec<Vec<Option<Asked>>>>,
+    /// By service, the least TTL of what its aliases were resolved to, in seconds.
+    ttls: Vec<Option<u32>>,
 }
 
 /// What an endpoint rests on.
@@ -27,12 +31,28 @@ pub enum Asked {
     One(TargetKey),
     /// What several come to together.
     Several(Combine, Vec<Asked>),
+    /// None: it is a name that was never resolved.
+    Nobody {
+        /// Unknown before there was a first result.
+        verdict: Verdict,
+        /// Why, for people.
+        reason: String,
+    },
 }
 
 impl Asked {
-    /// The probe that decides under what is known, with its verdict. `None` only where nothing is asked.
+    /// What it comes to under what is known. `None` only where nothing is asked.
+    pub fn verdict(&self, known: &HashMap<TargetKey, TargetHealth>) -> Option<Verdict> {
+        match self {
+            Asked::Nobody { verdict, .. } => Some(*verdict),
+            asked => asked.deciding(known).map(|(_, verdict)| verdict),
+        }
+    }
+
+    /// The probe that decides under what is known, with its verdict. `None` only where there is none.
     pub fn deciding(&self, known: &HashMap<TargetKey, TargetHealth>) -> Option<(&TargetKey, Verdict)> {
         match self {
+            Asked::Nobody { .. } => None,
             Asked::One(key) => Some((key, known.get(key).map_or(Verdict::Unknown, |target| target.verdict))),
             Asked::Several(rule, parts) => {
                 let parts: Vec<_> = parts.iter().filter_map(|part| part.deciding(known)).collect();
@@ -45,6 +65,7 @@ impl Asked {
     /// Calls `each` with every probe.
     pub fn for_each<'a>(&'a self, each: &mut dyn FnMut(&'a TargetKey)) {
         match self {
+            Asked::Nobody { .. } => {}
             Asked::One(key) => each(key),
             Asked::Several(_, parts) => parts.iter().for_each(|part| part.for_each(each)),
         }
@@ -58,20 +79,28 @@ impl Asked {
 }
 
 impl Plan {
-    /// Works out whom to ask.
-    pub fn of(config: &Config) -> Plan {
+    /// Works out whom to ask, by what is known of names.
+    pub fn of(config: &Config, names: &Known) -> Plan {
         let mut targets = Targets::default();
         let asked = config.services.iter().map(|service| {
             let mut checks = Checks { config, service: &service.name, made: Vec::new(), targets: &mut targets };
-            let mut endpoint = |endpoint: &Endpoint| {
-                let config::Target::Address(address) = endpoint.target else { return None };
-                checks.ask(endpoint.check?, address, endpoint.port)
+            let mut endpoint = |endpoint: &Endpoint| match &endpoint.target {
+                config::Target::Address(address) => checks.ask(endpoint.check?, *address, endpoint.port),
+                config::Target::Name(name) => Some(checks.ask_all(endpoint.check?, name, names, endpoint.port)),
+                config::Target::Alias(name) => Some(nobody(name, names.get(name))),
             };
             let regions = service.regions.iter();
             regions.map(|region| region.endpoints.iter().map(&mut endpoint).collect()).collect()
         });
         let asked = asked.collect();
-        Plan { targets: targets.list, asked }
+        let ttls = config.services.iter().map(|service| least_ttl(service, names)).collect();
+        Plan { targets: targets.list, asked, ttls }
+    }
+
+    /// How long a service's answers may be kept on account of what its aliases were resolved to, in seconds; `None`: it
+    /// has none.
+    pub fn longest_ttl(&self, service: usize) -> Option<u32> {
+        self.ttls.get(service).copied().flatten()
     }
 
     /// What an endpoint rests on.
@@ -132,6 +161,31 @@ impl Checks<'_> {
         }
         Some(Asked::One(key))
     }
+}
+
+impl Checks<'_> {
+    /// Whom a check asks about a name: every address of it, of which one must be good.
+    fn ask_all(&mut self, id: CheckId, name: &Name, names: &Known, port: Option<u16>) -> Asked {
+        let Some(known) = names.get(name).filter(|known| !known.addresses.is_empty()) else {
+            return nobody(name, names.get(name));
+        };
+        let parts = known.addresses.iter().filter_map(|address| self.ask(id, *address, port)).collect();
+        Asked::Several(Combine::Any, parts)
+    }
+}
+
+/// Of a name there is no address to be asked.
+fn nobody(name: &Name, known: Option<&Resolved>) -> Asked {
+    let known = known.cloned().unwrap_or_default();
+    let verdict = if known.tried { Verdict::Down } else { Verdict::Unknown };
+    let complaint = known.complaint();
+    let complaint = complaint.as_deref().unwrap_or("has only addresses that are endpoints of the service already");
+    Asked::Nobody { verdict, reason: format!("{name} {complaint}") }
+}
+
+fn least_ttl(service: &config::Service, names: &Known) -> Option<u32> {
+    let endpoints = service.regions.iter().flat_map(|region| &region.endpoints);
+    endpoints.filter_map(|endpoint| names.get(endpoint.alias.as_ref()?)).map(|known| known.ttl).min()
 }
 
 /// The host that a service's endpoints are asked for; `*` would be refused by servers and certificates alike.
@@ -195,7 +249,7 @@ mod tests {
     use super::*;
 
     fn plan(text: &str) -> Plan {
-        Plan::of(&config::parse(text, Path::new("meridian.toml")).unwrap().config)
+        Plan::of(&config::parse(text, Path::new("meridian.toml")).unwrap().config, &Known::new())
     }
 
     const REGIONS: &str = "[regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n";
@@ -217,7 +271,11 @@ mod tests {
             let addresses: Vec<String> = plan.targets.iter().map(|target| target.address.to_string()).collect();
             assert_eq!(addresses, ["192.0.2.1:80", "[2001:db8::1]:8080"], "{check}");
             assert_eq!(plan.places(&plan.targets[0].key()), [(0, 0), (1, 0)]);
-            assert_eq!(plan.asked(0, 1, 0), None, "a name is not asked");
+            let Some(Asked::Nobody { verdict, reason }) = plan.asked(0, 1, 0) else { panic!("{plan:?}") };
+            assert_eq!(
+                (*verdict, reason.as_str()),
+                (Verdict::Unknown, "x.example.net does not resolve: no answer yet")
+            );
         }
     }
 

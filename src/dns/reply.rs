@@ -96,6 +96,8 @@ impl ExtendedError {
     pub const PROHIBITED: ExtendedError = ExtendedError { code: 18, text: "" };
     /// No region is available, and the answer is what the all-down rule gives (RFC 8914 section 4.1).
     pub const ALL_DOWN: ExtendedError = ExtendedError { code: 0, text: "all regions down" };
+    /// An alias was not resolved yet (RFC 8914 section 4.15).
+    pub const NOT_READY: ExtendedError = ExtendedError { code: 14, text: "" };
 }
 
 impl Extras<'_> {

@@ -8,6 +8,9 @@ use crate::console::{Step, steps};
 use crate::harness::Server;
 use crate::harness::server::start;
 
+/// Where an example looks for a server that stands for somebody else's.
+const ELSEWHERE: &str = "127.0.0.1:1153";
+
 /// The examples, copied into a folder of ours, with ports that the system chooses.
 struct Copy {
     folder: tempfile::TempDir,
@@ -20,14 +23,30 @@ impl Copy {
         let name = example.file_name().and_then(|name| name.to_str()).expect("a name in ASCII").to_owned();
         let copy = Copy { folder, example: name };
         copy_folder(example, &copy.path());
-        let config = copy.path().join("meridian.toml");
-        let text = fs::read_to_string(&config).expect("an example has a configuration");
-        fs::write(&config, with_free_ports(&text)).expect("the temporary folder can be written");
+        for file in copy.configurations() {
+            let text = fs::read_to_string(&file).expect("an example has a configuration");
+            fs::write(&file, with_free_ports(&text)).expect("the temporary folder can be written");
+        }
         copy
     }
 
     fn path(&self) -> PathBuf {
         self.folder.path().join("examples").join(&self.example)
+    }
+
+    /// `meridian.toml`, and that of whoever else is needed.
+    fn configurations(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.path()).expect("it can be read").flatten().map(|entry| entry.path());
+        files.filter(|file| file.extension().is_some_and(|extension| extension == "toml")).collect()
+    }
+
+    /// Lets every configuration find a server that was started as [`ELSEWHERE`] where it really is.
+    fn tell_of(&self, server: &Server) {
+        for file in self.configurations() {
+            let text = fs::read_to_string(&file).expect("it was written");
+            let text = text.replace(ELSEWHERE, &server.address().to_string());
+            fs::write(&file, text).expect("the temporary folder can be written");
+        }
     }
 
     fn meridian(&self, arguments: &[&str]) -> Command {
@@ -36,11 +55,13 @@ impl Copy {
         command
     }
 
-    /// Does what a step says; `server` is the one that an earlier step has started.
-    fn follow(&self, step: &Step, server: &mut Option<Server>) {
-        match (step.meridian(), &server) {
+    /// Does what a step says; `servers` are those that earlier steps have started, of which the last is asked.
+    fn follow(&self, step: &Step, servers: &mut Vec<Server>) {
+        match (step.meridian(), servers.last()) {
             (Some(arguments), _) if arguments[0] == "serve" => {
-                *server = Some(start(self.meridian(&arguments), tempfile::tempdir().expect("a temporary folder")));
+                let server = start(self.meridian(&arguments), tempfile::tempdir().expect("a temporary folder"));
+                self.tell_of(&server);
+                servers.push(server);
             }
             (Some(arguments), _) => self.run(&arguments, &step.expected),
             (None, Some(server)) if step.asks() => step.ask(server.address().port(), self.folder.path()),
@@ -74,7 +95,8 @@ fn copy_folder(from: &Path, to: &Path) {
 /// The same configuration on ports that nobody else has.
 fn with_free_ports(text: &str) -> String {
     let server = "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n";
-    let rest: Vec<&str> = text.lines().filter(|line| *line != "[server]" && !line.starts_with("listen = ")).collect();
+    let rest: Vec<&str> =
+        text.lines().filter(|line| !["[server]", "[admin]"].contains(line) && !line.starts_with("listen = ")).collect();
     format!("{server}[admin]\nlisten = \"127.0.0.1:0\"\n{}\n", rest.join("\n"))
 }
 
@@ -95,8 +117,8 @@ fn every_example_does_what_its_readme_says() {
         let steps = steps(&fs::read_to_string(example.join("README.md")).expect("an example has a README"));
         assert!(steps.iter().any(|step| step.asks() && !step.expected.is_empty()), "{}: no answer", example.display());
         let copy = Copy::of(example);
-        let mut server = None;
-        steps.iter().for_each(|step| copy.follow(step, &mut server));
+        let mut servers = Vec::new();
+        steps.iter().for_each(|step| copy.follow(step, &mut servers));
     }
 }
 

@@ -9,6 +9,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod ask;
+pub mod names;
 pub mod query;
 pub mod region;
 pub mod reply;
@@ -16,6 +17,7 @@ pub mod server;
 pub mod strict;
 
 pub use ask::Ask;
+pub use names::NameServer;
 pub use query::{Question, Transport};
 pub use region::Region;
 pub use reply::Reply;

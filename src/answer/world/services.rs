@@ -38,6 +38,8 @@ pub struct Service {
     pub names_only: bool,
     /// Some endpoint is a name.
     pub has_names: bool,
+    /// Aliases without an address, with their regions: not all that could be answered is known.
+    pub unresolved: Vec<(RegionId, Name)>,
     /// By [`Family`]; `None` when no endpoint has that family.
     pub views: [Option<View>; 2],
 }
@@ -160,6 +162,7 @@ impl Service {
             client_subnet: service.client_subnet,
             names_only: endpoints().all(is_name),
             has_names: endpoints().any(is_name),
+            unresolved: unresolved(service),
             views: [Family::V4, Family::V6].map(|family| View::compile(service, family, config, atlas, catchments)),
         }
     }
@@ -199,6 +202,17 @@ impl View {
         let given = Given((0..counted).map(|_| AtomicU32::new(0)).collect());
         Some(View { regions, rules, catchment, given })
     }
+}
+
+/// Aliases that have no address. Those that have were replaced by their addresses.
+fn unresolved(service: &config::Service) -> Vec<(RegionId, Name)> {
+    let endpoints =
+        service.regions.iter().flat_map(|region| region.endpoints.iter().map(|endpoint| (region.region, endpoint)));
+    let alias = |(region, endpoint): (RegionId, &config::Endpoint)| match &endpoint.target {
+        Target::Alias(name) => Some((region, name.clone())),
+        _ => None,
+    };
+    endpoints.filter_map(alias).collect()
 }
 
 /// The endpoints of a region that can answer for a family; names answer for both.

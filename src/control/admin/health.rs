@@ -9,7 +9,9 @@ use super::status::ServiceStatus;
 use crate::config::values::duration_text;
 use crate::config::{Endpoint, Service};
 use crate::control::standing::FULL;
+use crate::control::targets::Asked;
 use crate::control::{View, word};
+use crate::resolve::Resolved;
 
 /// One region of a service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +35,15 @@ pub struct RegionHealth {
 pub struct EndpointHealth {
     /// Its address or name.
     pub endpoint: String,
+    /// The alias that its address was resolved from.
+    #[serde(default)]
+    pub alias: Option<String>,
+    /// The addresses of its name, where they are looked up: the last good ones.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    /// Why its name could not be looked up when it last was due: `does not resolve: ...`; absent where it could.
+    #[serde(default)]
+    pub unresolved: Option<String>,
     /// 0 is a standby.
     pub weight: u32,
     /// Whether it may be given out.
@@ -87,22 +98,28 @@ pub fn services(view: &View) -> Vec<ServiceStatus> {
 }
 
 fn endpoint_health(view: &View, place: (usize, usize, usize), endpoint: &Endpoint, up: bool) -> EndpointHealth {
-    let checked = view.endpoint(place.0, place.1, place.2);
-    let target = checked.and_then(|(_, target)| target);
+    let target = view.endpoint(place.0, place.1, place.2).and_then(|(_, target)| target);
     let last = target.and_then(|target| target.last.as_ref());
+    let asked = view.asked(place.0, place.1, place.2);
+    let known = endpoint.resolved_name().and_then(|name| view.names.get(name));
+    let nobody = match asked {
+        Some(Asked::Nobody { reason, .. }) => Some(reason.clone()),
+        _ => None,
+    };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     EndpointHealth {
         endpoint: endpoint.target.to_string(),
         weight: endpoint.weight,
         up,
-        verdict: match (checked, target) {
-            (None, _) => "unchecked",
-            (_, target) => target.map_or("unknown", |target| word(target.verdict)),
-        }
-        .to_owned(),
+        alias: endpoint.alias.as_ref().map(ToString::to_string),
+        addresses: known
+            .filter(|_| endpoint.alias.is_none())
+            .map_or(Vec::new(), |known| known.addresses.iter().map(ToString::to_string).collect()),
+        unresolved: known.and_then(Resolved::complaint),
+        verdict: asked.and_then(|asked| asked.verdict(&view.targets)).map_or("unchecked", word).to_owned(),
         since: target.map(|target| now.saturating_sub(target.lasting).as_secs()),
         seconds: target.map(|target| target.lasting.as_secs()),
-        reason: last.and_then(|last| last.reason.clone()),
+        reason: nobody.or_else(|| last.and_then(|last| last.reason.clone())),
         order: view.endpoint_order(place.0, place.1, place.2).map(str::to_owned),
         leased: false,
         certificate_days: last.and_then(|last| last.certificate_expires_in),
@@ -174,9 +191,9 @@ fn cause(name: &str, region: &RegionHealth) -> String {
     if let Some(order) = &endpoint.order {
         return format!("{name} ({} {order})", endpoint.endpoint);
     }
-    let lasting = duration_text(Duration::from_secs(endpoint.seconds.unwrap_or(0)));
+    let lasting = endpoint.seconds.map(|seconds| format!(", for {}", duration_text(Duration::from_secs(seconds))));
     let reason = endpoint.reason.as_deref().unwrap_or("answers again, not yet for long enough");
-    format!("{name} ({reason}, for {lasting})")
+    format!("{name} ({reason}{})", lasting.unwrap_or_default())
 }
 
 #[cfg(test)]

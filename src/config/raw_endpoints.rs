@@ -1,0 +1,60 @@
+//! Endpoints as written, and `[resolver]`, which looks up those that are names.
+
+use std::net::SocketAddr;
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+use super::addresses::EndpointAddress;
+use super::error::Report;
+use super::read::{At, Field, Item, List, Read, tables};
+use super::values::{Period, Weight, Whole};
+use crate::dns::Name;
+
+tables! {
+    /// Who is asked for the addresses of endpoints that are names.
+    Resolver {
+        /// Addresses of resolvers, or of servers that are authoritative for those names, with ports; at most 16. Default:
+        /// those of `/etc/resolv.conf`.
+        servers: List<SocketAddr>,
+        /// The longest that looking up a name may take: a duration from 10ms to 1m. Default `"2s"`.
+        #[schemars(extend("default" = "2s"))]
+        timeout: Period<10, 60_000>,
+    }
+
+    /// One endpoint: either `address`, `cname` or `alias`.
+    Endpoint {
+        /// IPv4 or IPv6 address.
+        address: EndpointAddress,
+        /// Domain name that is answered as CNAME. Its addresses are looked up where it is checked.
+        cname: Name,
+        /// Domain name whose addresses are looked up and answered.
+        alias: Name,
+        /// Share among the endpoints of its region, 0 to 1,000,000; 0 is a standby. Default 100.
+        #[schemars(extend("default" = 100))]
+        weight: Weight,
+        /// Its own check instead of the service's.
+        check: String,
+        /// Its own port instead of the check's, 1 to 65535.
+        port: Whole<1, 65535>,
+    }
+}
+
+/// An endpoint as a table, or as nothing but its address.
+#[derive(Debug)]
+pub struct EndpointEntry(pub Endpoint);
+
+impl Read for EndpointEntry {
+    fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
+        if item.value.is_table() {
+            return Endpoint::read(item, report).map(EndpointEntry);
+        }
+        let value = EndpointAddress::read(item, report)?;
+        let address = Field::Given(At { at: item.at, value });
+        Some(EndpointEntry(Endpoint { address, ..Endpoint::default() }))
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        let (address, table) = (EndpointAddress::schema(generator), Endpoint::schema(generator));
+        json_schema!({ "anyOf": [address, table] })
+    }
+}

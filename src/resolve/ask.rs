@@ -1,0 +1,242 @@
+//! Asking: one name, both families, other people's servers.
+//!
+//! What they say is kept in a bounded cache, each name under its own TTL, so that whoever asks again before that costs
+//! nobody anything. A stub resolver: it asks servers that recurse, or that are authoritative for the name.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::rr::{Name as HickoryName, RecordType};
+use moka::Expiry;
+use moka::sync::Cache;
+
+use super::{MOST_ADDRESSES, is_of_a_host};
+use crate::dns::Name;
+
+/// The shortest and the longest that an answer is kept, whatever TTL it has.
+const KEPT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
+/// Most names whose answers are kept.
+const MOST_KEPT: u64 = 10_000;
+
+/// `[resolver]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Whom to ask; empty: those of `/etc/resolv.conf`.
+    pub servers: Vec<SocketAddr>,
+    /// The longest that looking up a name may take, tries and servers together.
+    pub timeout: Duration,
+}
+
+/// Whom to ask, and how long to wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Servers {
+    /// Those servers, or a sentence: why there are none.
+    addresses: Result<Vec<SocketAddr>, String>,
+    timeout: Duration,
+}
+
+/// What asking for the addresses of one family came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// These, in order, each once.
+    Addresses(Vec<IpAddr>),
+    /// The name has none of the family.
+    Nothing,
+    /// Nobody knows: a sentence.
+    Failed(String),
+}
+
+/// What is said of one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// IPv4, IPv6.
+    pub families: [Found; 2],
+    /// How long it holds, 1 s to 1 h.
+    pub ttl: Duration,
+    /// Until when.
+    pub until: Instant,
+}
+
+/// Asks, and keeps what it is told.
+pub struct Resolver {
+    servers: Servers,
+    stub: Result<TokioResolver, String>,
+    kept: Cache<Name, Arc<Answer>>,
+}
+
+impl Settings {
+    /// The servers to be asked now: those of the system may have changed.
+    pub fn servers(&self) -> Servers {
+        let addresses = if self.servers.is_empty() { servers_of_the_system() } else { Ok(self.servers.clone()) };
+        Servers { addresses, timeout: self.timeout }
+    }
+}
+
+impl Resolver {
+    /// Asks these servers. Where there are none, every name fails and says why.
+    pub fn new(servers: Servers) -> Resolver {
+        let kept = Cache::builder().max_capacity(MOST_KEPT).expire_after(OwnTtl).build();
+        let stub = servers.addresses.clone().and_then(|addresses| stub(&addresses, servers.timeout));
+        Resolver { servers, stub, kept }
+    }
+
+    /// Whom it asks.
+    pub fn servers(&self) -> &Servers {
+        &self.servers
+    }
+
+    /// Both families of a name, over within the timeout. Needs a tokio runtime.
+    pub async fn addresses(&self, name: &Name) -> Arc<Answer> {
+        if let Some(kept) = self.kept.get(name) {
+            return kept;
+        }
+        let (v4, v6) = tokio::join!(self.look_up(name, RecordType::A), self.look_up(name, RecordType::AAAA));
+        let ttl = [&v4, &v6].iter().filter_map(|family| family.1).min().unwrap_or(KEPT.0).clamp(KEPT.0, KEPT.1);
+        let answer = Arc::new(Answer { families: [v4.0, v6.0], ttl, until: Instant::now() + ttl });
+        // What failed is asked again as soon as anybody likes.
+        let is_whole = !answer.families.iter().any(|family| matches!(family, Found::Failed(_)));
+        if is_whole && answer.families != [Found::Nothing, Found::Nothing] {
+            self.kept.insert(name.clone(), answer.clone());
+        }
+        answer
+    }
+
+    /// One family, and its TTL where there is something to keep.
+    async fn look_up(&self, name: &Name, family: RecordType) -> (Found, Option<Duration>) {
+        let stub = match &self.stub {
+            Ok(stub) => stub,
+            Err(reason) => return (Found::Failed(reason.clone()), None),
+        };
+        let Ok(mut wanted) = HickoryName::from_labels(name.labels().filter(|label| !label.is_empty())) else {
+            return (Found::Failed("it is no name that can be asked for".to_owned()), None);
+        };
+        // Neither the search list nor the domain of the system is for names that are written in full.
+        wanted.set_fqdn(true);
+        match tokio::time::timeout(self.servers.timeout, stub.lookup(wanted, family)).await {
+            Ok(Ok(lookup)) => {
+                let ttl = lookup.answers().iter().map(|record| record.ttl).min().unwrap_or(0);
+                let found = lookup.answers().iter().filter_map(|record| record.data.ip_addr()).collect();
+                (usable(found), Some(Duration::from_secs(ttl.into())))
+            }
+            Ok(Err(error)) if is_without_records(&error) => (Found::Nothing, None),
+            Ok(Err(error)) => (Found::Failed(sentence(&error, self.servers.timeout)), None),
+            Err(_) => (Found::Failed(sentence(&NetError::Timeout, self.servers.timeout)), None),
+        }
+    }
+}
+
+/// Every answer is kept as long as it says itself.
+struct OwnTtl;
+
+impl Expiry<Name, Arc<Answer>> for OwnTtl {
+    fn expire_after_create(&self, _: &Name, answer: &Arc<Answer>, _: Instant) -> Option<Duration> {
+        Some(answer.ttl)
+    }
+
+    fn expire_after_update(&self, _: &Name, answer: &Arc<Answer>, _: Instant, _: Option<Duration>) -> Option<Duration> {
+        Some(answer.ttl)
+    }
+}
+
+fn servers_of_the_system() -> Result<Vec<SocketAddr>, String> {
+    let read = hickory_resolver::system_conf::read_system_conf();
+    let (config, _) = read.map_err(|error| format!("/etc/resolv.conf names no server to ask: {error}"))?;
+    Ok(config.name_servers().iter().map(|server| SocketAddr::new(server.ip, 53)).collect())
+}
+
+fn stub(servers: &[SocketAddr], timeout: Duration) -> Result<TokioResolver, String> {
+    let connection = |mut connection: ConnectionConfig, server: &SocketAddr| {
+        connection.port = server.port();
+        connection
+    };
+    let server = |server: &SocketAddr| {
+        let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|made| connection(made, server));
+        NameServerConfig::new(server.ip(), true, connections.to_vec())
+    };
+    let config = ResolverConfig::from_name_servers(servers.iter().map(server).collect());
+    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    let options = builder.options_mut();
+    // A datagram may get lost, so there is time for another one.
+    (options.timeout, options.attempts) = (timeout / 2, 2);
+    (options.cache_size, options.use_hosts_file) = (0, ResolveHosts::Never);
+    builder.build().map_err(|error| format!("the resolver cannot be made: {error}"))
+}
+
+/// What of the addresses can be that of a host; in order, so that servers that rotate them change nothing.
+fn usable(mut found: Vec<IpAddr>) -> Found {
+    found.sort_unstable();
+    found.dedup();
+    let first = found.first().copied();
+    found.retain(|address| is_of_a_host(*address));
+    found.truncate(MOST_ADDRESSES);
+    match first {
+        None => Found::Nothing,
+        Some(bad) if found.is_empty() => Found::Failed(format!("it has no address of a host, only such as {bad}")),
+        Some(_) => Found::Addresses(found),
+    }
+}
+
+fn is_without_records(error: &NetError) -> bool {
+    error.is_no_records_found() && !error.is_nx_domain()
+}
+
+fn sentence(error: &NetError, timeout: Duration) -> String {
+    match error {
+        NetError::Timeout => format!("no answer within {timeout:?}"),
+        error if error.is_nx_domain() => "there is no such name".to_owned(),
+        NetError::Dns(DnsError::ResponseCode(code)) => format!("its servers answer {code}"),
+        NetError::Io(error) => format!("nobody can be asked: {error}"),
+        error => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(texts: &[&str]) -> Vec<IpAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn addresses_come_in_order_each_once_and_never_too_many() {
+        let found = usable(addresses(&["192.0.2.2", "0.0.0.0", "192.0.2.1", "192.0.2.2"]));
+        assert_eq!(found, Found::Addresses(addresses(&["192.0.2.1", "192.0.2.2"])));
+        assert_eq!(usable(vec![]), Found::Nothing);
+        let Found::Failed(told) = usable(addresses(&["224.0.0.1"])) else { panic!() };
+        assert!(told.contains("224.0.0.1"), "{told}");
+        let many = (1..=255).map(|last| IpAddr::from([192, 0, 2, last])).collect();
+        let Found::Addresses(kept) = usable(many) else { panic!() };
+        assert_eq!(kept.len(), MOST_ADDRESSES);
+    }
+
+    #[tokio::test]
+    async fn without_servers_every_name_fails_and_says_why() {
+        let servers = Servers { addresses: Err("nobody is there".to_owned()), timeout: Duration::from_secs(1) };
+        let answer = Resolver::new(servers).addresses(&"lb.example.net".parse().unwrap()).await;
+        assert_eq!(answer.families[0], Found::Failed("nobody is there".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_is_kept_under_its_own_ttl() {
+        let servers = Servers { addresses: Err("not asked".to_owned()), timeout: Duration::from_secs(1) };
+        let resolver = Resolver::new(servers);
+        let kept = |name: &str, ttl: Duration| {
+            let families = [Found::Addresses(addresses(&["192.0.2.1"])), Found::Nothing];
+            let answer = Answer { families, ttl, until: Instant::now() + ttl };
+            resolver.kept.insert(name.parse().unwrap(), Arc::new(answer));
+        };
+        kept("short.example.net", Duration::from_millis(20));
+        kept("long.example.net", Duration::from_secs(3600));
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        let is_kept = async |name: &str| {
+            matches!(resolver.addresses(&name.parse().unwrap()).await.families[0], Found::Addresses(_))
+        };
+        assert!(!is_kept("short.example.net").await && is_kept("LONG.example.net").await);
+    }
+}

@@ -1,0 +1,146 @@
+//! Endpoints that are answered as the addresses that a name elsewhere has, at the apex too.
+
+use std::time::Duration;
+
+use crate::harness::rcodes::SERVFAIL;
+use crate::harness::types::{A, AAAA, SOA};
+use crate::harness::{NameServer, Region, Server};
+use crate::world::{answer, check, endpoint, eventually, printed, setup, stays, www};
+
+fn start(names: &NameServer, port: u16, endpoints: &str) -> Server {
+    let services = "[[services]]\nname = \"www.example.test\"\ncheck = \"web\"\nramp = \"0s\"\n[services.endpoints]\n";
+    setup(names, &format!("{}{services}{endpoints}", check(port))).start()
+}
+
+#[test]
+fn an_alias_at_the_apex_is_answered_as_addresses() {
+    let names = NameServer::start();
+    names.set("lb.cdn.test", &["192.0.2.1", "2001:db8::1"], 7);
+    names.set("us.cdn.test", &["192.0.2.2"], 3600);
+    let server = setup(
+        &names,
+        "[[services]]\nname = \"example.test\"\nttl = 60\n[services.endpoints]\nfra = { alias = \"lb.cdn.test\" }\n\
+         [[services]]\nname = \"*.example.test\"\nttl = 60\nanswers = 2\n[services.endpoints]\n\
+         fra = [{ alias = \"us.cdn.test\" }, \"192.0.2.3\"]\n",
+    )
+    .start();
+    let asked = names.asked();
+    for _ in 0..100 {
+        server.ask("example.test", A).expect_answer(&["example.test. 7 A 192.0.2.1"]);
+        server.ask("example.test", AAAA).expect_answer(&["example.test. 7 AAAA 2001:db8::1"]);
+    }
+    assert!(names.asked() <= asked + 2, "no query waits for a resolver");
+    server.ask("example.test", SOA).send().expect_rcode(0).expect_authoritative(true);
+    // The service's own TTL where that is the shorter one.
+    server
+        .ask("x.example.test", A)
+        .expect_answer(&["x.example.test. 60 A 192.0.2.2", "x.example.test. 60 A 192.0.2.3"]);
+    server.ask("x.example.test", AAAA).expect_nodata();
+    let lb = endpoint(&server, 0, 0);
+    assert_eq!((&lb["endpoint"], &lb["alias"]), (&"192.0.2.1".into(), &"lb.cdn.test".into()));
+    assert!(printed(&server).contains("of lb.cdn.test"), "{}", printed(&server));
+}
+
+#[test]
+fn answers_and_probes_follow_an_alias_that_moves() {
+    let names = NameServer::start();
+    let before = Region::start("127.0.1.11", 0);
+    let after = Region::start("127.0.1.12", before.port);
+    let both = Region::start("127.0.1.13", before.port);
+    let _us = Region::start("127.0.2.1", before.port);
+    names.set("lb.cdn.test", &["127.0.1.11"], 1);
+    let server = start(&names, before.port, "fra = { alias = \"lb.cdn.test\" }\niad = \"127.0.2.1\"\n");
+    server.ask("www.example.test", A).expect_answer(&["www.example.test. 1 A 127.0.1.11"]);
+    names.set("lb.cdn.test", &["127.0.1.12"], 1);
+    eventually(&server, "the answers follow", || www(&server) == "127.0.1.12");
+    server.await_log("lb.cdn.test has other addresses now: 127.0.1.12 (before: 127.0.1.11)", 1);
+    before.set_broken(true);
+    stays(&server, Duration::from_millis(1000), "nobody asks the old one", || www(&server) == "127.0.1.12");
+    // Each address has its own health.
+    names.set("lb.cdn.test", &["127.0.1.12", "127.0.1.13"], 1);
+    eventually(&server, "both are given", || www(&server) == "127.0.1.13");
+    after.set_broken(true);
+    server.await_log("127.0.1.12:", 2);
+    eventually(&server, "only the good one is given", || (0..20).all(|_| www(&server) == "127.0.1.13"));
+    both.set_broken(true);
+    eventually(&server, "the region is out", || www(&server) == "127.0.2.1");
+}
+
+#[test]
+fn the_last_good_addresses_are_given_while_an_alias_does_not_resolve() {
+    let names = NameServer::start();
+    let eu = Region::start("127.0.1.14", 0);
+    let _us = Region::start("127.0.2.1", eu.port);
+    names.set("lb.cdn.test", &["127.0.1.14"], 1);
+    let server = start(&names, eu.port, "fra = { alias = \"lb.cdn.test\" }\niad = \"127.0.2.1\"\n");
+    for (silent, why) in [(true, "no answer within 500ms"), (false, "there is no such name")] {
+        names.set_silent(silent);
+        names.forget("lb.cdn.test");
+        let told = format!("does not resolve: {why}");
+        eventually(&server, &told, || endpoint(&server, 0, 0)["unresolved"] == told.as_str());
+        stays(&server, Duration::from_millis(1500), "it is given still", || www(&server) == "127.0.1.14");
+        assert!(printed(&server).contains(&format!("of lb.cdn.test; {told}")), "{}", printed(&server));
+    }
+    // No address at all is no better.
+    names.set("lb.cdn.test", &[], 1);
+    eventually(&server, "status", || endpoint(&server, 0, 0)["unresolved"] == "does not resolve: it has no address");
+    server.reload();
+    server.await_log("\"reloaded", 1);
+    assert_eq!(www(&server), "127.0.1.14");
+    eu.set_broken(true);
+    eventually(&server, "its health still counts", || www(&server) == "127.0.2.1");
+}
+
+#[test]
+fn what_never_resolved_is_no_answer() {
+    let names = NameServer::start();
+    names.set_silent(true);
+    let services = "[[services]]\nname = \"www.example.test\"\nramp = \"0s\"\n[services.endpoints]\n\
+                    fra = { alias = \"lb.cdn.test\" }\niad = \"192.0.2.9\"\n\
+                    [[services]]\nname = \"example.test\"\n[services.endpoints]\nfra = { alias = \"lb.cdn.test\" }\n";
+    let server = setup(&names, services).start();
+    assert_eq!(www(&server), "192.0.2.9", "others are there");
+    let reply = server.ask("example.test", A).send().expect_rcode(SERVFAIL);
+    assert!(reply.message.answers.is_empty(), "nobody may keep that there is nothing");
+    let explained = explain(&server, "www.example.test");
+    assert!(explained.contains("fra is out: lb.cdn.test has no address"), "{explained}");
+    let lb = endpoint(&server, 0, 0);
+    assert_eq!((&lb["verdict"], &lb["up"]), (&"down".into(), &false.into()));
+    assert_eq!(lb["reason"], "lb.cdn.test does not resolve: no answer within 500ms");
+    names.set("lb.cdn.test", &["192.0.2.1"], 3600);
+    names.set_silent(false);
+    eventually(&server, "it resolves", || www(&server) == "192.0.2.1");
+    assert_eq!(answer(&server, "example.test", A), ["192.0.2.1"]);
+    server.ask("example.test", AAAA).expect_nodata();
+}
+
+#[test]
+fn a_reload_adds_an_alias_and_takes_it_away() {
+    let names = NameServer::start();
+    names.set("lb.cdn.test", &["192.0.2.1"], 3600);
+    let with =
+        |endpoints: &str| format!("[[services]]\nname = \"www.example.test\"\n[services.endpoints]\n{endpoints}");
+    let server = setup(&names, &with("fra = \"192.0.2.9\"\n")).start();
+    assert_eq!((www(&server).as_str(), names.asked()), ("192.0.2.9", 0), "nothing is looked up without need");
+    let file = server.config_file();
+    let text = std::fs::read_to_string(&file).expect("it was written");
+    let changed = text.replace(
+        "fra = \"192.0.2.9\"",
+        "fra = [{ alias = \"lb.cdn.test\", weight = 1000000 }, { address = \"192.0.2.9\", weight = 0 }]",
+    );
+    std::fs::write(&file, changed).expect("it can be written");
+    server.reload();
+    server.await_log("\"reloaded", 1);
+    assert_eq!(www(&server), "192.0.2.1", "looked up before it was published");
+    std::fs::write(&file, text).expect("it can be written");
+    server.reload();
+    server.await_log("\"reloaded", 2);
+    assert_eq!(www(&server), "192.0.2.9");
+}
+
+fn explain(server: &Server, name: &str) -> String {
+    let admin = format!("http://{}", server.admin.expect("it has one"));
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_meridian"));
+    let output = command.args(["explain", name, "--client", "198.18.0.1", "--admin", &admin]).output();
+    String::from_utf8_lossy(&output.expect("the binary runs").stdout).into_owned()
+}
