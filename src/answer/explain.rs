@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::steered::{decide, family_for};
+use super::steered::{decide, family_shown};
 use super::world::{Availability, Lookup, Present, ServiceId, World};
 use super::{Snapshot, Turns, Verdict};
 use crate::answer::client::Seen;
@@ -155,7 +155,7 @@ fn service_of(world: &World, question: &Question, chain: &[Name]) -> (Vec<String
         let search = SearchName::from_wire(name.to_lower().as_wire())?;
         let (Lookup::Found(node) | Lookup::Wildcard(node)) = world.names.look_up(&search) else { return None };
         let service = world.services.get(node.service?.0 as usize)?;
-        family_for(service, question.rtype).and(node.service)
+        family_shown(service, question.rtype).and(node.service)
     };
     let found = chain.iter().enumerate().find_map(|(hops, name)| Some((hops, service_at(name)?)));
     match found {
@@ -184,7 +184,7 @@ fn add_service(
 ) {
     let world = &snapshot.world;
     let Some(service) = world.services.get(id.0 as usize) else { return };
-    let Some(family) = family_for(service, question.rtype) else { return };
+    let Some(family) = family_shown(service, question.rtype) else { return };
     let region = |id: &crate::config::RegionId| world.regions.get(usize::from(id.0)).cloned().unwrap_or_default();
     let unresolved =
         service.unresolved.iter().map(|(id, name)| format!("{} is out: {name} has no address", region(id)));

@@ -18,6 +18,7 @@ pub mod client;
 
 mod steered;
 
+mod hints;
 mod solve;
 
 mod chaos;

@@ -59,12 +59,20 @@ pub fn decide<'m>(
 #[inline]
 pub fn family_for(service: &Service, asked: RecordType) -> Option<Family> {
     match asked {
-        RecordType::A => Some(Family::V4),
-        RecordType::AAAA => Some(Family::V6),
+        RecordType::A if service.has_addresses => Some(Family::V4),
+        RecordType::AAAA if service.has_addresses => Some(Family::V6),
+        RecordType::MX if service.view(Family::Mail).is_some() => Some(Family::Mail),
+        RecordType::SRV if service.view(Family::Host).is_some() => Some(Family::Host),
         // A name with a CNAME has nothing else (RFC 1034 section 3.6.2), so it is the answer to every type.
         _ if service.names_only || service.has_names && asked == RecordType::CNAME => Some(Family::V4),
         _ => None,
     }
+}
+
+/// The family whose decision is shown for a type: of HTTPS and SVCB records that of the first hints.
+pub fn family_shown(service: &Service, asked: RecordType) -> Option<Family> {
+    let hinted = || Family::ALL.into_iter().find(|family| service.view(*family).is_some());
+    family_for(service, asked).or_else(|| service.binding(asked).and_then(|_| hinted()))
 }
 
 impl Solver<'_, '_, '_, '_> {
@@ -80,7 +88,9 @@ impl Solver<'_, '_, '_, '_> {
     ) -> Result<Option<Verdict>, Full> {
         let moment = self.moment;
         let Some(service) = moment.world().services.get(id.0 as usize) else { return Ok(None) };
-        let Some(family) = family_for(service, asked) else { return Ok(None) };
+        let Some(family) = family_for(service, asked) else {
+            return self.solve_binding(id, service, owner, asked, hop);
+        };
         let subnet = self.subnet_in_use(service.client_subnet);
         // One tailored link in a reply whose scope can only speak for one (RFC 7871 section 7.2.1).
         if hop > 0 && subnet.is_some() {
@@ -107,7 +117,7 @@ impl Solver<'_, '_, '_, '_> {
     /// No endpoint has this family; but as long as an alias was never resolved, nobody can know that, and no resolver is
     /// to keep it.
     #[cold]
-    fn without_endpoints(&mut self, service: &Service) -> Verdict {
+    pub(super) fn without_endpoints(&mut self, service: &Service) -> Verdict {
         if service.unresolved.is_empty() {
             return Verdict::NoData;
         }
@@ -116,7 +126,7 @@ impl Solver<'_, '_, '_, '_> {
     }
 
     #[cold]
-    fn fail(&mut self) -> Verdict {
+    pub(super) fn fail(&mut self) -> Verdict {
         self.reply.rcode = Rcode::ServFail;
         self.reply.authoritative = false;
         Verdict::Failed
@@ -124,12 +134,12 @@ impl Solver<'_, '_, '_, '_> {
 
     /// The client subnet, if there is one and the service uses it.
     #[inline]
-    fn subnet_in_use(&self, enabled: bool) -> Option<&'_ ClientSubnet> {
+    pub(super) fn subnet_in_use(&self, enabled: bool) -> Option<&'_ ClientSubnet> {
         let subnet = self.query.edns.and_then(|edns| edns.client_subnet.as_ref());
         subnet.filter(|subnet| enabled && subnet.source > 0)
     }
 
-    /// Writes what was picked: addresses of the type asked for, or one CNAME.
+    /// Writes what was picked: records of the type asked for, or one CNAME.
     #[inline(always)]
     fn put_picks(
         &mut self,
@@ -147,6 +157,9 @@ impl Solver<'_, '_, '_, '_> {
                 }
                 Some(EndpointData::V6(address)) if asked == RecordType::AAAA => {
                     self.reply.append_address(owner, asked, now.ttl, address)?;
+                }
+                Some(EndpointData::Host(host)) => {
+                    self.reply.append_record(Section::Answer, owner, asked, now.ttl, &[&host.data])?;
                 }
                 Some(EndpointData::Name(target)) if !written => {
                     let target = &[target.as_wire()];

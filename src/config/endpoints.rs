@@ -4,8 +4,11 @@ use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
 
-use super::model::{CheckId, Config};
-use crate::dns::Name;
+use super::error::Refusal;
+use super::model::{CheckId, Config, Service};
+use super::read::Text;
+use crate::dns::{Name, RecordType};
+use crate::zone;
 
 /// Where an endpoint is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -16,13 +19,64 @@ pub enum Target {
     Name(Name),
     /// A name whose addresses are given. Where they are known, they stand in its place.
     Alias(Name),
+    /// A host that a record of another type leads to.
+    Host(Host),
+}
+
+/// A mail exchanger or the host of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Host {
+    /// Where it leads.
+    pub name: Name,
+    /// MX or SRV.
+    pub rtype: RecordType,
+    /// The whole data of the record, uncompressed.
+    pub data: Box<[u8]>,
+}
+
+/// `mx = "10 mx.example.com."`
+#[derive(Debug)]
+pub struct MxText(pub Host);
+
+/// `srv = "10 5 5060 sip.example.com."`
+#[derive(Debug)]
+pub struct SrvText(pub Host);
+
+impl Text for MxText {
+    fn expected() -> String {
+        "the data of an MX record as in a zone file, such as \"10 mx.example.com.\"".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        Host::from_text(RecordType::MX, 2, text).map(MxText)
+    }
+}
+
+impl Text for SrvText {
+    fn expected() -> String {
+        "the data of an SRV record as in a zone file, such as \"10 5 5060 sip.example.com.\"".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        Host::from_text(RecordType::SRV, 6, text).map(SrvText)
+    }
+}
+
+impl Host {
+    /// The name stands behind `before` octets of numbers (RFC 1035 section 3.3.9, RFC 2782).
+    fn from_text(rtype: RecordType, before: usize, text: &str) -> Result<Host, Refusal> {
+        let data = zone::parse_data(rtype, text)?;
+        let name = data.get(before..).and_then(|wire| Name::from_wire(wire).ok()).filter(|name| *name != Name::root());
+        let name = name.ok_or_else(|| Refusal::from(format!("this {rtype} record leads to no host")))?;
+        Ok(Host { name, rtype, data })
+    }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::Address(address) => address.fmt(f),
-            Target::Name(name) | Target::Alias(name) => name.fmt(f),
+            Target::Name(name) | Target::Alias(name) | Target::Host(Host { name, .. }) => name.fmt(f),
         }
     }
 }
@@ -43,12 +97,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The name that is looked up for it: its alias, or the name that is given as CNAME if that is checked.
+    /// The name that is looked up for it: its alias, or the name that it leads to if that is checked.
     pub fn resolved_name(&self) -> Option<&Name> {
         match &self.target {
             Target::Address(_) => self.alias.as_ref(),
             Target::Alias(name) => Some(name),
-            Target::Name(name) => Some(name).filter(|_| self.check.is_some()),
+            Target::Name(name) | Target::Host(Host { name, .. }) => Some(name).filter(|_| self.check.is_some()),
         }
     }
 
@@ -56,6 +110,20 @@ impl Endpoint {
     pub fn is_called(&self, text: &str) -> bool {
         let alias = self.alias.as_ref().map(Name::to_string);
         self.target.to_string().eq_ignore_ascii_case(text) || alias.is_some_and(|it| it.eq_ignore_ascii_case(text))
+    }
+}
+
+impl Service {
+    /// Whether a type is the service's, so that none of it comes from the zone file.
+    pub fn answers(&self, rtype: RecordType) -> bool {
+        let mut targets = self.regions.iter().flat_map(|region| &region.endpoints).map(|endpoint| &endpoint.target);
+        let leads = |target: &Target| match target {
+            Target::Host(host) => host.rtype == rtype,
+            Target::Address(_) | Target::Alias(_) => matches!(rtype, RecordType::A | RecordType::AAAA),
+            // A name with a CNAME has nothing else (RFC 1034 section 3.6.2).
+            Target::Name(_) => matches!(rtype, RecordType::A | RecordType::AAAA | RecordType::CNAME),
+        };
+        targets.any(leads) || self.bindings.iter().any(|binding| binding.rtype == rtype)
     }
 }
 

@@ -16,6 +16,7 @@ pub mod model;
 pub mod values;
 
 mod addresses;
+mod bindings;
 mod check_values;
 mod checks;
 mod combinations;

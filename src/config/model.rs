@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use super::endpoints::{Endpoint, Target};
+pub use super::bindings::Binding;
+pub use super::endpoints::{Endpoint, Host, Target};
 use crate::dns::{Name, RecordType};
 pub use crate::geo::CoarsePoints;
 use crate::geo::{Code, OperatorNetwork};
@@ -306,6 +307,8 @@ pub struct Service {
     pub check: Option<CheckId>,
     /// Regions in the order listed, each with its endpoints (never empty).
     pub regions: Vec<ServiceRegion>,
+    /// Its HTTPS and SVCB records, each without its hints.
+    pub bindings: Vec<Binding>,
     /// Fences in the order written; the first that matches wins.
     pub fences: Vec<Fence>,
     /// Where the service is stated: file line, from 1.

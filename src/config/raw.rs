@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::addresses::{Continent, Country, Location, Subdivision};
+use super::bindings::{HttpsText, SvcbText};
 use super::check_values::{CheckType, Pointer, Scalar};
 use super::model::{AdminListen, Capacity, Cidr, CoarsePoints};
 use super::raw_endpoints::{EndpointEntry, Resolver};
@@ -323,6 +324,11 @@ tables! {
         all_down: Choice<AllDown>,
         /// Whether EDNS Client Subnet is used for this service. Default: what `[geo]` says.
         client_subnet: bool,
+        /// Data of an HTTPS record, as in a zone file (`"1 . alpn=h2,h3"`), without hints: they are the addresses that the
+        /// same client gets. Default: HTTPS comes from the zone file.
+        https: HttpsText,
+        /// Data of an SVCB record, likewise.
+        svcb: SvcbText,
         /// Endpoints by region, in the order of preference where `order = "priority"`: an address, a table, or a
         /// list of these. Needed; at most 254 regions.
         endpoints: Named<OneOrMore<EndpointEntry>>,

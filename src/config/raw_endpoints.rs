@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::addresses::EndpointAddress;
+use super::endpoints::{MxText, SrvText};
 use super::error::Report;
 use super::read::{At, Field, Item, List, Read, tables};
 use super::values::{Period, Weight, Whole};
@@ -21,7 +22,7 @@ tables! {
         timeout: Period<10, 60_000>,
     }
 
-    /// One endpoint: either `address`, `cname` or `alias`.
+    /// One endpoint: one of `address`, `cname`, `alias`, `mx` and `srv`.
     Endpoint {
         /// IPv4 or IPv6 address.
         address: EndpointAddress,
@@ -29,6 +30,11 @@ tables! {
         cname: Name,
         /// Domain name whose addresses are looked up and answered.
         alias: Name,
+        /// Data of an MX record, as in a zone file: answered where mail exchangers are asked for. The exchanger's addresses
+        /// are looked up where it is checked.
+        mx: MxText,
+        /// Data of an SRV record, likewise.
+        srv: SrvText,
         /// Share among the endpoints of its region, 0 to 1,000,000; 0 is a standby. Default 100.
         #[schemars(extend("default" = 100))]
         weight: Weight,

@@ -1,14 +1,15 @@
 //! `[[services]]`: which names are steered, to which endpoints, and who may get them.
 
 use std::collections::{HashMap, HashSet};
+use std::mem::take;
 
-use super::addresses::EndpointAddress;
+use super::bindings::Binding;
 use super::error::Report;
 use super::fences;
 use super::model::{Capacity, Check, CheckId, CheckKind, Endpoint, Region, RegionId, Service, ServiceRegion, Target};
 use super::names::Names;
 use super::raw;
-use super::raw_endpoints::EndpointEntry;
+use super::raw_endpoints::{self, EndpointEntry};
 use super::read::{At, Field, List, Named, NamedEntry, OneOrMore};
 use super::resolve::DEFAULT_WEIGHT;
 use super::service_values::TtlEntry;
@@ -76,6 +77,17 @@ impl Resolver<'_> {
         };
         let fences = raw.fence.or(List::new());
         let fences = fences::resolve(fences, &mut self.region_names, &regions, report);
+        let bindings_at = raw.https.at().or(raw.svcb.at());
+        let bindings = raw.https.value().map(|https| https.0).into_iter().chain(raw.svcb.value().map(|svcb| svcb.0));
+        let bindings: Vec<Binding> = bindings.collect();
+        let mut endpoints = regions.iter().flat_map(|region| &region.endpoints);
+        let is_name = endpoints.any(|endpoint| matches!(endpoint.target, Target::Name(_)));
+        if let Some(at) = bindings_at.filter(|_| is_name) {
+            report.error(
+                at,
+                "a name with a CNAME has no other records: give addresses or aliases as endpoints".to_owned(),
+            );
+        }
         let name = name?;
         self.check_endpoints(&name, &regions, report);
         Some(Service {
@@ -92,6 +104,7 @@ impl Resolver<'_> {
             client_subnet: raw.client_subnet.or(self.client_subnet),
             check,
             regions,
+            bindings,
             fences,
             line: report.line(at),
         })
@@ -148,11 +161,12 @@ impl Resolver<'_> {
         seen: &mut HashSet<Target>,
         report: &mut Report<'_>,
     ) -> Option<Endpoint> {
-        let At { at, value: EndpointEntry(raw) } = entry;
-        let own = raw.check.given().and_then(|own| self.check_names.find(&own, report)).map(CheckId);
+        let At { at, value: EndpointEntry(mut raw) } = entry;
+        let own = take(&mut raw.check).given().and_then(|own| self.check_names.find(&own, report)).map(CheckId);
         let port_at = raw.port.at();
-        let target_at = raw.address.at().or(raw.cname.at()).or(raw.alias.at()).unwrap_or(at);
-        let target = resolve_target(raw.address, raw.cname, raw.alias, at, report)?;
+        let host_at = raw.mx.at().or(raw.srv.at());
+        let target_at = raw.address.at().or(raw.cname.at()).or(raw.alias.at()).or(host_at).unwrap_or(at);
+        let target = take_target(&mut raw, at, report)?;
         if !seen.insert(target.clone()) {
             report.error(target_at, format!("the service has the endpoint {target} twice"));
         }
@@ -243,21 +257,18 @@ fn resolve_ttl(given: Option<At<TtlEntry>>, report: &mut Report<'_>) -> (u32, Op
     (most, Some(least))
 }
 
-fn resolve_target(
-    address: Field<EndpointAddress>,
-    cname: Field<Name>,
-    alias: Field<Name>,
-    at: usize,
-    report: &mut Report<'_>,
-) -> Option<Target> {
-    let absent = [address.is_absent(), cname.is_absent(), alias.is_absent()];
+/// The one of the keys that was given; it is taken out.
+fn take_target(raw: &mut raw_endpoints::Endpoint, at: usize, report: &mut Report<'_>) -> Option<Target> {
+    let raw_endpoints::Endpoint { address, cname, alias, mx, srv, .. } = raw;
+    let absent = [address.is_absent(), cname.is_absent(), alias.is_absent(), mx.is_absent(), srv.is_absent()];
     let given = absent.iter().filter(|absent| !**absent).count();
     if given != 1 {
-        let needs = "the endpoint needs an address, a cname or an alias";
-        let sentence = if given == 0 { needs } else { "the endpoint has more than one of address, cname and alias" };
-        report.error(at, sentence.to_owned());
+        let how_many = if given == 0 { "needs" } else { "has more than" };
+        report.error(at, format!("the endpoint {how_many} one of address, cname, alias, mx and srv"));
         return None;
     }
-    let address = address.value().map(|address| Target::Address(address.0));
-    address.or(cname.value().map(Target::Name)).or(alias.value().map(Target::Alias))
+    let address = take(address).value().map(|address| Target::Address(address.0));
+    let name = take(cname).value().map(Target::Name).or(take(alias).value().map(Target::Alias));
+    let host = take(mx).value().map(|mx| mx.0).or(take(srv).value().map(|srv| srv.0));
+    address.or(name).or(host.map(Target::Host))
 }

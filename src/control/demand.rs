@@ -43,7 +43,7 @@ struct FamilyDemand {
 impl Demand {
     /// Nothing is learned yet. Regions are numbered as listed in the service.
     pub fn of(service: &Service) -> Demand {
-        let families = [Family::V4, Family::V6].into_iter().filter_map(|family| {
+        let families = Family::ALL.into_iter().filter_map(|family| {
             let groups = groups(service.view(family)?, family);
             Some(FamilyDemand { family, groups, last: None, learned: false })
         });
@@ -175,8 +175,8 @@ fn groups(view: &View, family: Family) -> Vec<Group> {
     let standing: Vec<Standing> = view.regions.iter().map(half).collect();
     let (table, outcomes) = view.catchment.outcomes(&standing, AllDown::NoData, &[]);
     let sizes = match family {
-        Family::V4 => sizes(table.ranges_v4().map(|(start, value)| (f64::from(start), value)), 2f64.powi(32)),
         Family::V6 => sizes(table.ranges_v6().map(|(start, value)| (start as f64, value)), 2f64.powi(128)),
+        _ => sizes(table.ranges_v4().map(|(start, value)| (f64::from(start), value)), 2f64.powi(32)),
     };
     let mut groups: Vec<Group> = Vec::new();
     for (value, size) in sizes {

@@ -86,7 +86,9 @@ impl Plan {
             let mut checks = Checks { config, service: &service.name, made: Vec::new(), targets: &mut targets };
             let mut endpoint = |endpoint: &Endpoint| match &endpoint.target {
                 config::Target::Address(address) => checks.ask(endpoint.check?, *address, endpoint.port),
-                config::Target::Name(name) => Some(checks.ask_all(endpoint.check?, name, names, endpoint.port)),
+                config::Target::Name(name) | config::Target::Host(config::Host { name, .. }) => {
+                    Some(checks.ask_all(endpoint.check?, name, names, endpoint.port))
+                }
                 config::Target::Alias(name) => Some(nobody(name, names.get(name))),
             };
             let regions = service.regions.iter();

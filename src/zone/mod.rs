@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use crate::dns::{Name, RecordType};
 pub use error::{MAX_REPORTED, ZoneError};
 pub use load::{load_directory, load_text};
+use scanner::{Fault, Token};
 
 /// Zones that loaded without a mistake.
 #[derive(Debug, Clone, Default)]
@@ -59,4 +60,15 @@ pub struct RRset {
     pub rdata: Vec<Box<[u8]>>,
     /// Line of the first record in its file, from 1.
     pub line: u32,
+}
+
+/// The data of one record in presentation form, all names in it absolute, as uncompressed wire form.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn parse_data(rtype: RecordType, text: &str) -> Result<Box<[u8]>, String> {
+    let place = Token { text: b"", quoted: false, joined: false, line: 1, column: 1 };
+    let wrong = |fault: Fault| fault.sentence;
+    let words = generate::words_of(text.as_bytes(), place).map_err(wrong)?;
+    data::parse(rtype, &words, None, place).map_err(wrong)
 }

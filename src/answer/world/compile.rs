@@ -202,8 +202,7 @@ impl<'z> Draft<'z> {
         let start = self.placed.partition_point(|placed| placed.node < node_id);
         let own = self.placed[start..].iter().take_while(|placed| placed.node == node_id);
         let clash = own.map(|placed| (placed, self.rrset(placed))).find(|(_, rrset)| {
-            matches!(rrset.rtype, RecordType::A | RecordType::AAAA | RecordType::CNAME | RecordType::DNAME)
-                || only_names
+            only_names || matches!(rrset.rtype, RecordType::CNAME | RecordType::DNAME) || service.answers(rrset.rtype)
         });
         clash.map(|(placed, rrset)| {
             let (file, line) = (self.zones[placed.zone].file.display(), rrset.line);

@@ -90,7 +90,7 @@ pub struct Present {
 pub struct PresentService {
     /// Seconds.
     pub ttl: u32,
-    views: [Option<PresentView>; 2],
+    views: [Option<PresentView>; Family::ALL.len()],
 }
 
 /// One family of a service at this moment.
@@ -158,7 +158,7 @@ impl Present {
             let now = availability.services.get(index);
             PresentService {
                 ttl: now.and_then(|now| now.ttl).unwrap_or(service.ttl),
-                views: [Family::V4, Family::V6].map(|family| {
+                views: Family::ALL.map(|family| {
                     let table = |view: &View, key: TableKey| {
                         let known = || before.and_then(|before| before.tables.get(&key)).filter(|known| known.wide);
                         let made = known().cloned();

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::config::{self, Config, RegionId, Target};
-use crate::dns::Name;
+use crate::config::{self, Binding, Config, Host, RegionId, Target};
+use crate::dns::{Name, RecordType};
 use crate::geo::Atlas;
 use crate::geo::catchment::{Catchment, CatchmentRules, Fence};
 use crate::steering::{AllDown, Candidate, Pick, Rules};
@@ -17,6 +17,15 @@ pub enum Family {
     V4 = 0,
     /// AAAA
     V6 = 1,
+    /// MX
+    Mail = 2,
+    /// SRV
+    Host = 3,
+}
+
+impl Family {
+    /// By number.
+    pub const ALL: [Family; 4] = [Family::V4, Family::V6, Family::Mail, Family::Host];
 }
 
 /// One steered name.
@@ -40,8 +49,12 @@ pub struct Service {
     pub has_names: bool,
     /// Aliases without an address, with their regions: not all that could be answered is known.
     pub unresolved: Vec<(RegionId, Name)>,
+    /// Some endpoint is an address or a name, or is an alias, so A and AAAA are the service's.
+    pub has_addresses: bool,
+    /// HTTPS and SVCB records.
+    pub bindings: Vec<Binding>,
     /// By [`Family`]; `None` when no endpoint has that family.
-    pub views: [Option<View>; 2],
+    pub views: [Option<View>; Family::ALL.len()],
 }
 
 /// A service as one family sees it.
@@ -109,6 +122,8 @@ pub enum EndpointData {
     V6([u8; 16]),
     /// CNAME
     Name(Name),
+    /// MX or SRV
+    Host(Host),
 }
 
 impl std::fmt::Display for EndpointData {
@@ -116,7 +131,7 @@ impl std::fmt::Display for EndpointData {
         match self {
             EndpointData::V4(octets) => write!(f, "{}", IpAddr::from(*octets)),
             EndpointData::V6(octets) => write!(f, "{}", IpAddr::from(*octets)),
-            EndpointData::Name(name) => write!(f, "{name}"),
+            EndpointData::Name(name) | EndpointData::Host(Host { name, .. }) => write!(f, "{name}"),
         }
     }
 }
@@ -162,9 +177,16 @@ impl Service {
             client_subnet: service.client_subnet,
             names_only: endpoints().all(is_name),
             has_names: endpoints().any(is_name),
+            has_addresses: endpoints().any(|endpoint| !matches!(endpoint.target, Target::Host(_))),
+            bindings: service.bindings.clone(),
             unresolved: unresolved(service),
-            views: [Family::V4, Family::V6].map(|family| View::compile(service, family, config, atlas, catchments)),
+            views: Family::ALL.map(|family| View::compile(service, family, config, atlas, catchments)),
         }
+    }
+
+    /// Its HTTPS or SVCB record, if it has one.
+    pub fn binding(&self, rtype: RecordType) -> Option<&Binding> {
+        self.bindings.iter().find(|binding| binding.rtype == rtype)
     }
 
     /// The view that answers for a family.
@@ -215,12 +237,14 @@ fn unresolved(service: &config::Service) -> Vec<(RegionId, Name)> {
     endpoints.filter_map(alias).collect()
 }
 
-/// The endpoints of a region that can answer for a family; names answer for both.
+/// The endpoints of a region that can answer for a family; names answer for both families of addresses.
 fn endpoints_of(region: &config::ServiceRegion, family: Family) -> Vec<ViewEndpoint> {
     let data = |endpoint: &config::Endpoint| match (&endpoint.target, family) {
         (Target::Address(IpAddr::V4(address)), Family::V4) => Some(EndpointData::V4(address.octets())),
         (Target::Address(IpAddr::V6(address)), Family::V6) => Some(EndpointData::V6(address.octets())),
-        (Target::Name(name), _) => Some(EndpointData::Name(name.clone())),
+        (Target::Name(name), Family::V4 | Family::V6) => Some(EndpointData::Name(name.clone())),
+        (Target::Host(host), Family::Mail) if host.rtype == RecordType::MX => Some(EndpointData::Host(host.clone())),
+        (Target::Host(host), Family::Host) if host.rtype == RecordType::SRV => Some(EndpointData::Host(host.clone())),
         _ => None,
     };
     let numbered = region.endpoints.iter().enumerate();

@@ -1,0 +1,135 @@
+//! Service bindings (RFC 9460): what the HTTPS or SVCB record of a service says besides its address hints.
+
+use schemars::{Schema, json_schema};
+
+use super::error::Refusal;
+use super::read::Text;
+use crate::dns::RecordType;
+use crate::zone;
+
+const MANDATORY: u16 = 0;
+const IPV4_HINT: u16 = 4;
+const IPV6_HINT: u16 = 6;
+
+/// The record data without hints, cut where they belong: parameters stand in the order of their keys (RFC 9460 section
+/// 2.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// HTTPS or SVCB.
+    pub rtype: RecordType,
+    /// Priority 0: another name is bound, and there are no hints (section 2.4.2).
+    pub is_alias: bool,
+    /// Priority, target and the parameters in front of ipv4hint.
+    pub head: Box<[u8]>,
+    /// Those between ipv4hint and ipv6hint.
+    pub middle: Box<[u8]>,
+    /// Those behind ipv6hint.
+    pub tail: Box<[u8]>,
+}
+
+/// `https = "1 . alpn=h2,h3"`
+#[derive(Debug)]
+pub struct HttpsText(pub Binding);
+
+/// `svcb = "1 . alpn=dot port=8530"`
+#[derive(Debug)]
+pub struct SvcbText(pub Binding);
+
+impl Text for HttpsText {
+    fn expected() -> String {
+        "the data of an HTTPS record as in a zone file, such as \"1 . alpn=h2,h3\"".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        Binding::from_text(RecordType::HTTPS, text).map(HttpsText)
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9]+ +\\S" })
+    }
+}
+
+impl Text for SvcbText {
+    fn expected() -> String {
+        "the data of an SVCB record as in a zone file, such as \"1 . alpn=dot\"".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        Binding::from_text(RecordType::SVCB, text).map(SvcbText)
+    }
+
+    fn schema() -> Schema {
+        HttpsText::schema()
+    }
+}
+
+impl Binding {
+    fn from_text(rtype: RecordType, text: &str) -> Result<Binding, Refusal> {
+        let data = zone::parse_data(rtype, text)?;
+        let unreadable = || Refusal::from(format!("the data of this {rtype} record cannot be told apart"));
+        let parameters = parameters(&data).ok_or_else(unreadable)?;
+        let given = |key: u16| parameters.iter().find(|(known, ..)| *known == key);
+        if given(IPV4_HINT).or(given(IPV6_HINT)).is_some() || given(MANDATORY).is_some_and(|it| names_hints(it.2)) {
+            let sentence = "the hints are the service's own addresses, as each client gets them; leave them out here";
+            return Err(Refusal::from(sentence.to_owned()));
+        }
+        let start =
+            |key: u16| parameters.iter().find(|(known, ..)| *known >= key).map_or(data.len(), |(_, start, _)| *start);
+        let (head, rest) = data.split_at(start(IPV4_HINT));
+        let (middle, tail) = rest.split_at(start(IPV6_HINT) - head.len());
+        let is_alias = data.starts_with(&[0, 0]);
+        Ok(Binding { rtype, is_alias, head: head.into(), middle: middle.into(), tail: tail.into() })
+    }
+}
+
+/// Key, where it starts, and value of each parameter.
+fn parameters(data: &[u8]) -> Option<Vec<(u16, usize, &[u8])>> {
+    let mut at = 2;
+    // The labels of the target, to the root's.
+    while let Some(length @ 1..) = data.get(at).copied() {
+        at += 1 + usize::from(length);
+    }
+    at += 1;
+    let mut parameters = Vec::new();
+    while at < data.len() {
+        let number = |at: usize| data.get(at..at + 2).map(|octets| u16::from_be_bytes([octets[0], octets[1]]));
+        let (key, length) = (number(at)?, usize::from(number(at + 2)?));
+        parameters.push((key, at, data.get(at + 4..at + 4 + length)?));
+        at += 4 + length;
+    }
+    Some(parameters)
+}
+
+fn names_hints(mandatory: &[u8]) -> bool {
+    mandatory.chunks_exact(2).any(|key| [IPV4_HINT, IPV6_HINT].contains(&u16::from_be_bytes([key[0], key[1]])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_binding_is_cut_where_its_hints_belong() {
+        let HttpsText(binding) = HttpsText::from_text("1 . ech=AAAA alpn=h2,h3 port=8443 key9=x").unwrap();
+        assert!(!binding.is_alias);
+        assert_eq!(&*binding.head, b"\0\x01\0\0\x01\0\x06\x02h2\x02h3\0\x03\0\x02\x20\xfb");
+        assert_eq!(&*binding.middle, b"\0\x05\0\x03\0\0\0");
+        assert_eq!(&*binding.tail, b"\0\x09\0\x01x");
+    }
+
+    #[test]
+    fn an_alias_has_a_target_and_nothing_else() {
+        let HttpsText(binding) = HttpsText::from_text("0 pool.example.net.").unwrap();
+        assert!(binding.is_alias && binding.middle.is_empty() && binding.tail.is_empty());
+    }
+
+    #[test]
+    fn what_is_no_binding_is_told() {
+        let told = |text: &str| HttpsText::from_text(text).unwrap_err().sentence.unwrap_or_default();
+        assert!(told("1 . ipv4hint=192.0.2.1").contains("leave them out here"));
+        assert!(told("1 . mandatory=ipv6hint").contains("leave them out here"));
+        for wrong in ["", "1", "one .", "1 . alpn", "1 pool.example.net", "70000 .", "1 . port=h2", "1 \"."] {
+            assert!(told(wrong).contains("HTTPS"), "{wrong}: {}", told(wrong));
+        }
+    }
+}
