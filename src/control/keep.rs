@@ -1,4 +1,4 @@
-//! Keeping: lists of orders and leases as files in the state directory, each replaced whole.
+//! Keeping: lists of orders, leases and names as files in the state directory, each replaced whole.
 
 use std::path::Path;
 
@@ -15,6 +15,8 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 pub const ORDERS: &str = "orders.json";
 /// File of the leases.
 pub const LEASES: &str = "leases.json";
+/// File of what names were resolved to.
+pub const NAMES: &str = "names.json";
 
 #[derive(Serialize, Deserialize)]
 struct Saved<T> {
