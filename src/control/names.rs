@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
@@ -13,6 +14,8 @@ use super::keep::{self, NAMES};
 use crate::config::Config;
 use crate::resolve::{Known, Names, Resolved};
 
+/// The least time between two changes of what names have come to.
+const PAUSE: Duration = Duration::from_millis(200);
 /// How long what was known before a restart may be kept by others, in seconds.
 const OLD: u32 = 5;
 
@@ -59,6 +62,8 @@ impl Control {
             let control = self.clone();
             // Compiling and waiting for probes would hold up the runtime.
             let _ = tokio::task::spawn_blocking(move || control.follow_names()).await;
+            // Thousands of names change all the time; what they come to is worked out a few times a second only.
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
