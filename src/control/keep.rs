@@ -20,6 +20,8 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 pub const ORDERS: &str = "orders.json";
 /// File of the leases.
 pub const LEASES: &str = "leases.json";
+/// File of what names were resolved to.
+pub const NAMES: &str = "names.json";
 
 /// How long a change waits to be on disk before it is told that it is not, and how long a stop waits.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -55,7 +57,8 @@ impl Control {
         self.keep_list(current, LEASES, current.demands.leases.iter().cloned().collect())
     }
 
-    fn keep_list<T>(&self, current: &Current, name: &'static str, items: Vec<T>) -> Option<Handed>
+    /// Has a list written; `None`: there is no state directory.
+    pub(super) fn keep_list<T>(&self, current: &Current, name: &'static str, items: Vec<T>) -> Option<Handed>
     where
         T: Serialize + Send + Sync + 'static,
     {

@@ -1,18 +1,37 @@
 //! Names at work: what the names of endpoints resolve to joins the present, at the start, at reloads and as it changes.
 
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use super::Control;
 use super::events::Topic;
+use super::keep::{self, NAMES};
 use crate::config::Config;
-use crate::resolve::{Known, Names};
+use crate::resolve::{Known, Names, Resolved};
+
+/// The least time between two changes of what names have come to.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How long what was known before a restart may be kept by others, in seconds.
+const OLD: u32 = 5;
 
 /// Who resolves, and the runtime that he lives in.
 pub(super) struct Resolving {
     names: Names,
     runtime: Handle,
+    /// As it was last handed in to be kept.
+    kept: Mutex<Vec<Kept>>,
+}
+
+/// What a name was resolved to, for the time after a restart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Kept {
+    name: String,
+    addresses: Vec<IpAddr>,
 }
 
 impl Control {
@@ -22,8 +41,10 @@ impl Control {
         let base = self.current().base.clone();
         let wanted = base.resolved_names();
         let is_idle = wanted.is_empty();
-        let names = Names::start(&base.resolver, wanted);
-        let resolving = self.names.get_or_init(|| Resolving { names, runtime: Handle::current() });
+        let remembered = base.state_directory.as_deref().filter(|_| !is_idle).map(load).unwrap_or_default();
+        let names = Names::start(&base.resolver, wanted, remembered);
+        let runtime = Handle::current();
+        let resolving = self.names.get_or_init(|| Resolving { names, runtime, kept: Mutex::default() });
         if is_idle {
             return;
         }
@@ -41,6 +62,8 @@ impl Control {
             let control = self.clone();
             // Compiling and waiting for probes would hold up the runtime.
             let _ = tokio::task::spawn_blocking(move || control.follow_names()).await;
+            // Thousands of names change all the time; what they come to is worked out a few times a second only.
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
@@ -72,5 +95,32 @@ impl Control {
             self.events.tell(Topic::Name, sentence, cause);
         }
         self.rebuild();
+        if let Some(kept) = resolving.to_keep() {
+            self.keep_list(&self.current(), NAMES, kept);
+        }
     }
+}
+
+impl Resolving {
+    /// The last good addresses, if they are others than were last kept.
+    fn to_keep(&self) -> Option<Vec<Kept>> {
+        let known = self.names.known().into_iter().filter(|(_, known)| !known.addresses.is_empty());
+        let mut now: Vec<Kept> =
+            known.map(|(name, known)| Kept { name: name.to_string(), addresses: known.addresses }).collect();
+        now.sort_by(|one, other| one.name.cmp(&other.name));
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if *kept == now {
+            return None;
+        }
+        kept.clone_from(&now);
+        Some(now)
+    }
+}
+
+/// What was known before the restart, for as long as nothing newer is.
+fn load(directory: &Path) -> Known {
+    let (kept, warning) = keep::load::<Kept>(directory, NAMES);
+    warning.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let known = |kept: Kept| Some((kept.name.parse().ok()?, Resolved::remembered(kept.addresses, OLD)));
+    kept.into_iter().filter_map(known).collect()
 }

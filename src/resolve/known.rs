@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::ask::{Answer, Found};
+use super::{MOST_ADDRESSES, is_of_a_host};
 
 /// How long after a failure the name is asked for again; twice as long after each further one, up to the longest.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -34,6 +35,13 @@ pub struct News {
 }
 
 impl Resolved {
+    /// What was known before a restart: last good addresses, which hold until there is something newer.
+    pub fn remembered(mut addresses: Vec<IpAddr>, ttl: u32) -> Resolved {
+        addresses.retain(|address| is_of_a_host(*address));
+        addresses.truncate(2 * MOST_ADDRESSES);
+        Resolved { addresses, ttl, ..Resolved::default() }
+    }
+
     /// Takes in an answer; what people want to know of it. A family that nobody knows anything about keeps its last good
     /// addresses. A name that does not exist or has no address at all has failed as well: a mistake over there is likelier
     /// than that nobody is to be served any more.

@@ -49,10 +49,10 @@ struct Book {
 }
 
 impl Names {
-    /// Begins to resolve these; must be called inside a tokio runtime.
-    pub fn start(settings: &Settings, names: HashSet<Name>) -> Names {
+    /// Begins to resolve these; must be called inside a tokio runtime. `remembered` is what was known before a restart.
+    pub fn start(settings: &Settings, names: HashSet<Name>, remembered: Known) -> Names {
         let shared = Shared {
-            book: Mutex::default(),
+            book: Mutex::new(Book { known: remembered, news: VecDeque::new() }),
             permits: Semaphore::new(IN_FLIGHT),
             version: watch::Sender::new(0),
             untried: watch::Sender::new(0),

@@ -115,6 +115,30 @@ fn what_never_resolved_is_no_answer() {
 }
 
 #[test]
+fn a_restart_while_nothing_resolves_gives_what_was_known_before() {
+    let names = NameServer::start();
+    let eu = Region::start("127.0.1.15", 0);
+    names.set("lb.cdn.test", &["127.0.1.15"], 3600);
+    names.set("us.cdn.test", &["127.0.2.9"], 3600);
+    let endpoints =
+        "fra = { alias = \"lb.cdn.test\" }\niad = { alias = \"us.cdn.test\" }\n[state]\ndirectory = \"state\"\n";
+    let server = start(&names, eu.port, endpoints);
+    assert_eq!(www(&server), "127.0.1.15");
+    names.set_silent(true);
+    let server = server.kill_and_start_again();
+    server.ask("www.example.test", A).expect_answer(&["www.example.test. 5 A 127.0.1.15"]);
+    assert_eq!(endpoint(&server, 0, 0)["unresolved"], "does not resolve: no answer within 500ms");
+    server.await_log("lb.cdn.test does not resolve; what it last came to is kept: 127.0.1.15", 1);
+    // A file that cannot be used is told, and no reason not to start.
+    std::fs::write(server.folder().join("state/names.json"), "[]").expect("it can be written");
+    let server = server.kill_and_start_again();
+    server.await_log("names.json", 1);
+    server.ask("www.example.test", A).send().expect_rcode(SERVFAIL);
+    names.set_silent(false);
+    eventually(&server, "it resolves", || www(&server) == "127.0.1.15");
+}
+
+#[test]
 fn a_reload_adds_an_alias_and_takes_it_away() {
     let names = NameServer::start();
     names.set("lb.cdn.test", &["192.0.2.1"], 3600);
