@@ -20,14 +20,17 @@ mod check_values;
 mod checks;
 mod combinations;
 mod fences;
+mod listen;
 mod names;
 mod raw;
+mod raw_server;
 mod read;
 mod resolve;
 mod service_values;
 mod services;
 
 pub use error::ConfigError;
+pub use listen::{Encrypted, IdentityFiles};
 pub use model::*;
 
 use error::Report;

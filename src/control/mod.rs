@@ -5,6 +5,8 @@ pub mod process;
 mod private_file;
 mod secrets;
 
+pub mod identity;
+
 pub mod load;
 
 pub mod reload;

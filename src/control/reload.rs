@@ -6,19 +6,22 @@ use std::time::{Duration, Instant, SystemTime};
 use super::effect::Effect;
 use super::events::{Events, Topic};
 use super::health::{Told, Watch};
+use super::identity;
 use super::load::{AtlasCache, FilePrint, Loaded, Origin};
 use super::operate::{Demands, Keeper, with_services};
 use super::overlay;
 use super::standing::Memory;
 use super::targets::Plan;
 use crate::answer::Snapshot;
-use crate::config::Config;
+use crate::config::{Config, Encrypted};
 use crate::server::Published;
+use crate::server::encrypted::Identity;
 
 /// The running state and where it comes from.
 pub struct Control {
     origin: Origin,
     published: Arc<Published>,
+    identity: Arc<Identity>,
     /// Whoever publishes holds this.
     current: Mutex<Current>,
     /// One reload at a time; flips of health go on meanwhile.
@@ -68,6 +71,7 @@ pub(super) struct Current {
     pub(super) told: Told,
     atlas: AtlasCache,
     databases: Vec<Option<FilePrint>>,
+    pub(super) identity: identity::Prints,
 }
 
 impl Done {
@@ -94,13 +98,16 @@ impl Done {
 impl Control {
     /// Takes charge of what was loaded first.
     pub fn new(origin: Origin, loaded: Loaded) -> Control {
-        let Loaded { config: base, snapshot, atlas, .. } = loaded;
+        let Loaded { config: base, snapshot, atlas, identity, .. } = loaded;
+        let shown = Arc::new(Identity::default());
+        shown.show(identity.key);
         let mut demands = Demands::load(&base);
         let base = Arc::new(base);
         let (config, snapshot) = overlaid(&base, &demands, snapshot);
         demands.effect = Arc::new(Effect::of(&demands.book, &config));
         let current = Current {
             databases: prints(&config),
+            identity: identity.prints,
             plan: Arc::new(Plan::of(&config)),
             base,
             config,
@@ -113,6 +120,7 @@ impl Control {
         Control {
             origin,
             published: Arc::new(Published::from_pointee(snapshot)),
+            identity: shown,
             current: Mutex::new(current),
             reloading: Mutex::default(),
             reloads: Mutex::default(),
@@ -126,6 +134,11 @@ impl Control {
     /// What the workers answer from.
     pub fn published(&self) -> Arc<Published> {
         self.published.clone()
+    }
+
+    /// What the encrypted transports show.
+    pub fn identity(&self) -> Arc<Identity> {
+        self.identity.clone()
     }
 
     /// What is being answered from at this moment.
@@ -205,6 +218,8 @@ impl Control {
         current.base = base;
         self.adopt(&mut current, new, plan.clone());
         current.atlas = loaded.atlas;
+        current.identity = loaded.identity.prints;
+        self.identity.show(loaded.identity.key);
         self.refresh(&mut current, Some(snapshot));
         drop(current);
         self.settle(&plan);
@@ -228,7 +243,9 @@ fn overlaid(base: &Arc<Config>, demands: &Demands, snapshot: Snapshot) -> (Arc<C
 
 /// Whether something changed that is fixed when the server starts.
 fn needs_restart(new: &Config, old: &Config) -> bool {
+    let listeners = |config: &Config| Encrypted { identity: None, ..config.server.encrypted.clone() };
     new.server.listen != old.server.listen
+        || listeners(new) != listeners(old)
         || new.server.workers != old.server.workers
         || new.admin.listen != old.admin.listen
         || new.admin.token_file != old.admin.token_file
