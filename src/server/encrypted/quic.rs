@@ -48,9 +48,6 @@ struct Desk {
     seat: Seat,
 }
 
-/// The client broke the rules of the protocol.
-struct Violation;
-
 impl Quic {
     /// Takes over a socket. Needs a tokio runtime.
     ///
@@ -127,37 +124,32 @@ impl Desk {
     /// Answers until the client leaves, breaks the rules or asks nothing for too long.
     async fn serve(self: Arc<Desk>, connection: Connection) {
         let mut exchanges = JoinSet::new();
-        let code = loop {
+        loop {
             tokio::select! {
                 stream = connection.accept_bi() => match stream {
                     Ok((send, receive)) => {
-                        exchanges.spawn(self.clone().exchange(send, receive));
+                        exchanges.spawn(self.clone().exchange(connection.clone(), send, receive));
                     }
                     Err(_) => return,
                 },
-                Some(exchange) = exchanges.join_next() => {
-                    if let Ok(Err(Violation)) = exchange {
-                        break PROTOCOL_ERROR;
-                    }
-                }
-                () = self.seat.vacated() => break NO_ERROR,
+                Some(_) = exchanges.join_next() => {}
+                () = self.seat.vacated() => return connection.close(NO_ERROR, b""),
             }
-        };
-        connection.close(code, b"");
+        }
     }
 
-    /// One query and its reply. What a client gives up is no violation.
-    async fn exchange(self: Arc<Desk>, mut send: SendStream, mut receive: RecvStream) -> Result<(), Violation> {
+    /// One query and its reply. A query that the client gives up breaks no rule.
+    async fn exchange(self: Arc<Desk>, connection: Connection, mut send: SendStream, mut receive: RecvStream) {
         let framed = match receive.read_to_end(2 + QUERY).await {
             Ok(framed) => framed,
-            Err(ReadToEndError::TooLong) => return Err(Violation),
-            Err(ReadToEndError::Read(_)) => return Ok(()),
+            Err(ReadToEndError::TooLong) => return connection.close(PROTOCOL_ERROR, b""),
+            Err(ReadToEndError::Read(_)) => return,
         };
-        let reply = self.answer(&framed).ok_or(Violation)?;
+        // Closed while the stream is open: a stream that is let go of ends well, without a reply.
+        let Some(reply) = self.answer(&framed) else { return connection.close(PROTOCOL_ERROR, b"") };
         if send.write_all(&reply).await.is_ok() {
             let _ = send.finish();
         }
-        Ok(())
     }
 
     /// The reply to one message, both with their length in front; `None` where the connection is to end (RFC 9250 sections
