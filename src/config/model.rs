@@ -72,6 +72,8 @@ pub struct Server {
     pub deny: Vec<Cidr>,
     /// Who hears nothing.
     pub drop: Vec<Cidr>,
+    /// Fronts that speak the PROXY protocol.
+    pub proxy_from: Vec<Cidr>,
     /// Most connections at a time, whatever is spoken on them.
     pub tcp_connections: usize,
     /// Most of them at a time from one address.

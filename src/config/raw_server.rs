@@ -45,6 +45,9 @@ tables! {
         deny: List<Cidr>,
         /// Networks that hear nothing, whatever the others say. Default `[]`.
         drop: List<Cidr>,
+        /// Networks of fronts that say with the PROXY protocol, version 2, who each client is; what comes from there without
+        /// that is passed over. Not for QUIC. Default `[]`.
+        proxy_from: List<Cidr>,
         /// Most TCP, TLS, HTTPS and QUIC connections at a time, 1 to 1,000,000. Default 1000.
         #[schemars(extend("default" = 1000))]
         tcp_connections: Whole<1, 1_000_000>,

@@ -80,6 +80,7 @@ fn resolve_server(raw: raw::Server, tls: Field<raw::Tls>, folder: &Path, report:
         allow: networks(raw.allow),
         deny: networks(raw.deny),
         drop: networks(raw.drop),
+        proxy_from: networks(raw.proxy_from),
         tcp_connections: connections,
         tcp_connections_per_client: per_client,
         tcp_idle: raw.tcp_idle.value().map_or(Duration::from_secs(10), |idle| idle.0),

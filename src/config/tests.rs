@@ -45,6 +45,7 @@ fn an_empty_file_is_all_defaults() {
     assert_eq!((server.tcp_connections, server.tcp_connections_per_client), (1000, 100));
     assert_eq!(server.tcp_idle, Duration::from_secs(10));
     assert!(server.allow.is_empty() && server.deny.is_empty() && server.drop.is_empty());
+    assert!(server.proxy_from.is_empty());
     assert_eq!((server.chaos_id, server.chaos_version, server.max_nocookie_response), (None, None, None));
     let RateLimits { rate, burst, slip, exempt, dry_run } = limits.expect("limits are on");
     assert_eq!((rate, burst, slip, dry_run), (50, 125, 1, false));
@@ -256,7 +257,7 @@ const BAD_FILES: &[(&str, &str)] = &[
     ),
     (
         "tls = { certificate = \"c\", key = \"k\" }\nserver = { listen = [\"[::1]:53\"], listen_quic = [\"[::1]:53\"] }",
-        "2:49: [::1]:53 is listened on twice over UDP",
+        "2:50: [::1]:53 is listened on twice over UDP",
     ),
     ("server.https_path = \"dns\"", "1:21: \"dns\" is no path: it starts with / and has neither ? nor # nor spaces"),
     ("server.listen = []", "1:17: listen names no address to listen on"),

@@ -41,6 +41,21 @@ impl Conversation {
         Conversation { client, carrier, published, tally, draw }
     }
 
+    /// Whether a front speaks here, which says first who the client is.
+    pub fn is_with_front(&self) -> bool {
+        self.published.load().policy.fronts.as_ref().is_some_and(|fronts| fronts.contains(self.client))
+    }
+
+    /// Who it is with.
+    pub fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    /// The same for the client of a front.
+    pub fn of(self, client: IpAddr) -> Conversation {
+        Conversation { client, ..self }
+    }
+
     /// Appends the reply to one message.
     pub fn answer(&mut self, message: &[u8], output: &mut Vec<u8>) -> Result<(), Silence> {
         self.draw = next_draw(self.draw);

@@ -10,6 +10,8 @@ mod framed;
 
 mod conversation;
 
+mod proxy;
+
 pub mod encrypted;
 
 mod seats;

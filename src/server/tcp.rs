@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use super::conversation::Conversation;
 use super::encrypted::{Https, Tls};
 use super::framed::Framed;
+use super::proxy;
 use super::seats::Gate;
 use super::{Carrier, Event, Published, Tally};
 
@@ -95,8 +97,12 @@ impl Spoken {
         }
     }
 
-    async fn speak(self, mut stream: TcpStream, framed: Framed) -> io::Result<()> {
+    async fn speak(self, mut stream: TcpStream, mut framed: Framed) -> io::Result<()> {
         stream.set_nodelay(true)?;
+        if framed.conversation.is_with_front() {
+            let client = timeout(framed.idle, proxy::read(&mut stream, framed.conversation.client())).await??;
+            framed.conversation = framed.conversation.of(client);
+        }
         match self {
             Spoken::Plain => framed.serve(&mut stream).await,
             Spoken::Tls(tls) => tls.serve(stream, framed).await,

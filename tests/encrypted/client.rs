@@ -40,7 +40,13 @@ fn settings(server: &Server, protocol: &[u8]) -> ClientConfig {
 
 /// A TLS connection that has shaken hands.
 pub fn try_connect(server: &Server, address: SocketAddr, protocol: &str) -> io::Result<Stream> {
-    let stream = TcpStream::connect(address)?;
+    connect_behind(server, address, protocol, &[])
+}
+
+/// The same with octets in front.
+fn connect_behind(server: &Server, address: SocketAddr, protocol: &str, header: &[u8]) -> io::Result<Stream> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(header)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_nodelay(true)?;
     let name = ServerName::try_from(NAME).expect("a name");
@@ -52,6 +58,11 @@ pub fn try_connect(server: &Server, address: SocketAddr, protocol: &str) -> io::
 
 pub fn connect_tls(server: &Server) -> Stream {
     try_connect(server, server.encrypted("tls"), "dot").expect("the server accepts")
+}
+
+/// Behind a PROXY header.
+pub fn connect_tls_behind(server: &Server, header: &[u8]) -> io::Result<Stream> {
+    connect_behind(server, server.encrypted("tls"), "dot", header)
 }
 
 pub fn write_framed(stream: &mut impl Write, message: &[u8]) {
@@ -93,7 +104,12 @@ impl Said {
 /// One request over HTTP/1.1. `head` is the request line without the version, and further header lines; `None`: the
 /// connection ended without a reply.
 pub fn over_http1(server: &Server, head: &str, body: &[u8]) -> Option<Said> {
-    let mut stream = try_connect(server, server.encrypted("https"), "http/1.1").expect("the server accepts");
+    http1(server, head, body, &[])
+}
+
+fn http1(server: &Server, head: &str, body: &[u8], header: &[u8]) -> Option<Said> {
+    let stream = connect_behind(server, server.encrypted("https"), "http/1.1", header);
+    let mut stream = stream.expect("the server accepts");
     let (line, headers) = head.split_once('\n').unwrap_or((head, ""));
     let headers: String = headers.lines().map(|header| format!("{header}\r\n")).collect();
     let fixed = format!("Host: {NAME}\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
@@ -109,7 +125,12 @@ pub fn over_http1(server: &Server, head: &str, body: &[u8]) -> Option<Said> {
 
 /// A query by POST; `None`: there is no reply, or another status than 200.
 pub fn over_https(server: &Server, message: &[u8]) -> Option<Vec<u8>> {
-    let said = over_http1(server, "POST /dns-query\nContent-Type: application/dns-message", message)?;
+    over_https_behind(server, message, &[])
+}
+
+/// Behind a PROXY header.
+pub fn over_https_behind(server: &Server, message: &[u8], header: &[u8]) -> Option<Vec<u8>> {
+    let said = http1(server, "POST /dns-query\nContent-Type: application/dns-message", message, header)?;
     (said.status == 200).then_some(said.body)
 }
 

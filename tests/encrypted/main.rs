@@ -12,6 +12,7 @@ mod world;
 
 mod certificates;
 mod limits;
+mod proxy;
 mod rfc7858;
 mod rfc8467;
 mod rfc8484;

@@ -65,6 +65,7 @@ fn section_4_1_1_only_doq_is_agreed_to_and_garbage_is_passed_over() {
         socket.send_to(garbage, server.encrypted("quic")).expect("loopback takes it");
     }
     assert!(over_quic(&server, &question("host.example.test", A).octets()).is_some());
+    assert!(!server.log().contains("WARN") && !server.log().contains("ERROR"), "{}", server.log());
 }
 
 #[test]
