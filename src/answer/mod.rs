@@ -125,8 +125,10 @@ impl Snapshot {
 pub enum Transport {
     /// One datagram each way.
     Udp,
-    /// TCP and all that carries whole messages.
+    /// A connection of whole messages: TCP and TLS.
     Stream,
+    /// One message each way inside something else: HTTPS and QUIC.
+    Exchange,
 }
 
 /// What became of a query. Each query has exactly one.
@@ -312,7 +314,7 @@ fn grant_to<'m>(query: &Query<'_>, source: IpAddr, transport: Transport, moment:
 #[inline]
 fn most_octets(query: &Query<'_>, transport: Transport, verified: bool, policy: &Policy) -> usize {
     match (transport, query.edns) {
-        (Transport::Stream, _) => usize::from(u16::MAX),
+        (Transport::Stream | Transport::Exchange, _) => usize::from(u16::MAX),
         (Transport::Udp, None) => usize::from(UDP_PLAIN),
         (Transport::Udp, Some(edns)) => {
             let most = if verified { UDP_PAYLOAD } else { policy.unverified_payload };

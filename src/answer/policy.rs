@@ -26,6 +26,8 @@ pub struct Policy {
     pub access: Access,
     /// How often one network is answered; `None`: as often as it asks.
     pub limits: Option<Limits>,
+    /// Fronts that say who the client is; `None`: there are none.
+    pub fronts: Option<Networks>,
 }
 
 /// Load of one answer.
@@ -78,6 +80,7 @@ impl Default for Policy {
             keepalive: 100,
             access: Access::default(),
             limits: None,
+            fronts: None,
         }
     }
 }
@@ -96,6 +99,7 @@ impl Policy {
             keepalive: u16::try_from(server.tcp_idle.as_millis() / 100).unwrap_or(u16::MAX),
             access: Access::of(&server.allow, &server.deny, &server.drop),
             limits: config.limits.as_ref().map(Limits::of),
+            fronts: Some(&server.proxy_from[..]).filter(|fronts| !fronts.is_empty()).map(Networks::of),
         }
     }
 

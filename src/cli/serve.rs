@@ -1,6 +1,7 @@
 //! `meridian serve`
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,9 +12,9 @@ use super::arguments::Serve;
 use crate::config::Config;
 use crate::control::admin::{Admin, Context};
 use crate::control::{Control, Loaded, Origin, process};
-use crate::server::{Server, TcpLimits};
+use crate::server::{Addresses, Server};
 
-/// How often database files are looked at for a change.
+/// How often database files and the certificate are looked at for a change.
 const WATCH: Duration = Duration::from_secs(2);
 
 /// Runs the nameserver until SIGTERM or SIGINT.
@@ -66,18 +67,12 @@ pub fn run_loaded(
 
 /// Opens every socket. Needs a tokio runtime.
 fn start(config: &Config, control: &Arc<Control>) -> Result<(Server, Admin), String> {
-    let limits = TcpLimits {
-        connections: config.server.tcp_connections,
-        connections_per_client: config.server.tcp_connections_per_client,
-        idle: config.server.tcp_idle,
-    };
-    let (listen, workers) = (&config.server.listen, config.server.workers);
-    let server = Server::start(listen, workers, limits, control.published(), process::beats())
+    let server = Server::start(&config.server, control.identity(), control.published(), process::beats())
         .map_err(|error| error.to_string())?;
     let context = Context {
         control: control.clone(),
         tallies: server.tallies(),
-        dns: server.addresses().to_vec(),
+        addresses: server.addresses().clone(),
         started: Instant::now(),
     };
     let admin = Admin::start(&config.admin, context)?;
@@ -134,14 +129,17 @@ async fn keep_time() {
 
 /// The one line that says that every listener is up.
 fn announce(server: &Server, admin: &Admin) {
-    let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
+    let Addresses { dns, tls, https, quic } = server.addresses();
+    let text = |list: &[SocketAddr]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let listed = |(word, list): (&str, &Vec<_>)| (!list.is_empty()).then(|| format!(" {word}={}", text(list)));
+    let encrypted: String = [("tls", tls), ("https", https), ("quic", quic)].into_iter().filter_map(listed).collect();
     // Whoever started us may have closed our output; that is no reason to stop.
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "ready dns={} admin={}", addresses.join(","), admin.address());
+    let _ = writeln!(out, "ready dns={} admin={}{encrypted}", text(dns), admin.address());
     let _ = out.flush();
 }
 
-/// Reloads at SIGHUP, and when a database file has changed.
+/// Reloads at SIGHUP, and when a database file has changed; shows a certificate that has changed.
 async fn reload_on_demand(control: Arc<Control>, mut hangup: Signal) {
     let mut tick = tokio::time::interval(WATCH);
     loop {
@@ -154,6 +152,8 @@ async fn reload_on_demand(control: Arc<Control>, mut hangup: Signal) {
         let done = tokio::task::spawn_blocking(move || {
             if demanded || control.databases_changed() {
                 control.reload().log();
+            } else {
+                control.renew_identity();
             }
         });
         let _ = done.await;

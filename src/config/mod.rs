@@ -22,15 +22,18 @@ mod checks;
 mod combinations;
 mod endpoints;
 mod fences;
+mod listen;
 mod names;
 mod raw;
 mod raw_endpoints;
+mod raw_server;
 mod read;
 mod resolve;
 mod service_values;
 mod services;
 
 pub use error::ConfigError;
+pub use listen::{Encrypted, IdentityFiles};
 pub use model::*;
 
 use error::Report;

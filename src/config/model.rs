@@ -6,6 +6,7 @@ use std::time::Duration;
 
 pub use super::bindings::Binding;
 pub use super::endpoints::{Endpoint, Host, Target};
+use super::listen::Encrypted;
 use crate::dns::{Name, RecordType};
 pub use crate::geo::CoarsePoints;
 use crate::geo::{Code, OperatorNetwork};
@@ -53,6 +54,8 @@ pub struct RegionId(pub u16);
 pub struct Server {
     /// UDP and TCP listen addresses.
     pub listen: Vec<SocketAddr>,
+    /// The encrypted transports.
+    pub encrypted: Encrypted,
     /// UDP threads per listen address.
     pub workers: usize,
     /// What NSID (RFC 5001) answers; absent: not answered.
@@ -73,11 +76,13 @@ pub struct Server {
     pub deny: Vec<Cidr>,
     /// Who hears nothing.
     pub drop: Vec<Cidr>,
-    /// Most TCP connections at a time.
+    /// Fronts that speak the PROXY protocol.
+    pub proxy_from: Vec<Cidr>,
+    /// Most connections at a time, whatever is spoken on them.
     pub tcp_connections: usize,
-    /// Most TCP connections at a time from one address.
+    /// Most of them at a time from one address.
     pub tcp_connections_per_client: usize,
-    /// How long an idle TCP connection is kept.
+    /// How long an idle connection is kept.
     pub tcp_idle: Duration,
 }
 

@@ -1,7 +1,6 @@
 //! The file as written: every table and key, with its default, unit and bounds. `docs/configuration.md` says the
 //! same in prose (a test keeps it complete), and the JSON Schema is made from here.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::addresses::{Continent, Country, Location, Subdivision};
@@ -16,12 +15,16 @@ use crate::dns::{Name, RecordType};
 use crate::health::check::Method;
 use crate::steering::{AllDown, Band, Order, Pick};
 
+pub use super::raw_server::{Limits, Server, Tls};
+
 tables! {
     /// The configuration file of Meridian. Unknown keys are errors.
     #[schemars(title = "Meridian configuration")]
     RawConfig {
         /// The nameserver's own sockets.
         server: Server,
+        /// The certificate of the encrypted transports.
+        tls: Tls,
         /// How often one network is answered over UDP.
         limits: Limits,
         /// Where operators look and act.
@@ -42,66 +45,6 @@ tables! {
         checks: Named<Check>,
         /// The names that are answered by steering; at most 100,000.
         services: List<Service>,
-    }
-
-    /// The nameserver's own sockets.
-    Server {
-        /// Addresses for UDP and TCP. Default `["127.0.0.1:1053", "[::1]:1053"]`.
-        listen: List<SocketAddr>,
-        /// UDP threads per listen address, 1 to 1024. Default: one per core.
-        workers: Whole<1, 1024>,
-        /// What NSID (RFC 5001) answers, 1 to 128 octets. Default: NSID is not answered.
-        nsid: Line<128>,
-        /// Whether DNS Cookies (RFC 7873) are answered. Default `true`.
-        #[schemars(extend("default" = true))]
-        cookies: bool,
-        /// File with one or two secrets that server cookies are made with, 32 hexadecimal digits a line: the same on every
-        /// server of an anycast set. Default: a secret of this process.
-        cookie_secrets_file: PathBuf,
-        /// Longest reply over UDP to a client without a good cookie, 512 to 1232 octets. Default 1232.
-        #[schemars(extend("default" = 1232))]
-        max_nocookie_response: Whole<512, 1232>,
-        /// What `id.server.` and `hostname.bind.` are in class CHAOS (RFC 4892), 1 to 255 octets. Default: refused.
-        chaos_id: Line<255>,
-        /// What `version.bind.` and `version.server.` are in class CHAOS, 1 to 255 octets. Default: refused.
-        chaos_version: Line<255>,
-        /// Networks that are answered. Default: every one.
-        allow: List<Cidr>,
-        /// Networks that are refused, whatever `allow` says. Default `[]`.
-        deny: List<Cidr>,
-        /// Networks that hear nothing, whatever the others say. Default `[]`.
-        drop: List<Cidr>,
-        /// Most TCP connections at a time, 1 to 1,000,000. Default 1000.
-        #[schemars(extend("default" = 1000))]
-        tcp_connections: Whole<1, 1_000_000>,
-        /// Most TCP connections at a time from one address, 1 to 1,000,000. Default 100.
-        #[schemars(extend("default" = 100))]
-        tcp_connections_per_client: Whole<1, 1_000_000>,
-        /// How long an idle TCP connection is kept: a duration from 100ms to 1h. Default `"10s"`.
-        #[schemars(extend("default" = "10s"))]
-        tcp_idle: Period<100, 3_600_000>,
-    }
-
-    /// How often one network is answered over UDP; whoever shows a good cookie or comes over TCP is not counted.
-    Limits {
-        /// Whether anybody is limited. Default `true`.
-        #[schemars(extend("default" = true))]
-        enabled: bool,
-        /// Answers per second to one address for good, 1 to 100,000. Default 50. A network is answered more often, the
-        /// larger it is.
-        #[schemars(extend("default" = 50))]
-        rate: Whole<1, 100_000>,
-        /// Answers to one address at once, 1 to 250,000, not below `rate`. Default: two and a half times `rate`.
-        burst: Whole<1, 250_000>,
-        /// Every so many answers above the limit, one is sent without records and with TC, so that a client who is no
-        /// forgery comes over TCP; 0 to 100, 0: none. Default 1: every one.
-        #[schemars(extend("default" = 1))]
-        slip: Whole<0, 100>,
-        /// Networks that are never limited. Default `["127.0.0.0/8", "::1"]`.
-        exempt: List<Cidr>,
-        /// Whether what is above the limit is only counted, and answered all the same. Default `false`.
-        #[schemars(extend("default" = false))]
-        dry_run: bool,
     }
 
     /// Where operators look and act.

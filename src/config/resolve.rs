@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::checks;
 use super::error::Report;
+use super::listen::Listeners;
 use super::model::{Admin, AdminListen, Cidr, Config, Events, Geo, Network, RateLimits, Region, Server};
 use super::names::Names;
 use super::raw::{self, RawConfig};
@@ -46,7 +47,7 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut Report<'_>) -> Config {
     resolver.check_names.warn_unused(report);
     Config {
         file: file.to_owned(),
-        server: resolve_server(raw.server.or(raw::Server::default()), folder, report),
+        server: resolve_server(raw.server.or(raw::Server::default()), raw.tls, folder, report),
         limits: resolve_limits(raw.limits.or(raw::Limits::default()), report),
         admin: resolve_admin(raw.admin.given(), folder, report),
         state_directory: raw.state.value().and_then(|state| state.directory.value()).map(|path| folder.join(path)),
@@ -60,7 +61,7 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut Report<'_>) -> Config {
     }
 }
 
-fn resolve_server(raw: raw::Server, folder: &Path, report: &mut Report<'_>) -> Server {
+fn resolve_server(raw: raw::Server, tls: Field<raw::Tls>, folder: &Path, report: &mut Report<'_>) -> Server {
     let connections = raw.tcp_connections.or(Whole(1000)).as_usize();
     let per_client_at = raw.tcp_connections_per_client.at();
     let per_client = raw.tcp_connections_per_client.or(Whole(100)).as_usize();
@@ -69,8 +70,11 @@ fn resolve_server(raw: raw::Server, folder: &Path, report: &mut Report<'_>) -> S
         report.warning(at, sentence);
     }
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let listen = raw.listen.given().map_or_else(default_listen, |listen| resolve_listen(listen, report));
+    let listeners = Listeners { tls: raw.listen_tls, https: raw.listen_https, quic: raw.listen_quic };
     Server {
-        listen: raw.listen.given().map_or_else(default_listen, |listen| resolve_listen(listen, report)),
+        encrypted: listeners.resolve(raw.https_path, tls, &listen, folder, report),
+        listen,
         workers: raw.workers.value().map_or_else(cores, Whole::as_usize),
         nsid: raw.nsid.value().map(|nsid| nsid.0),
         cookies: raw.cookies.or(true),
@@ -81,6 +85,7 @@ fn resolve_server(raw: raw::Server, folder: &Path, report: &mut Report<'_>) -> S
         allow: networks(raw.allow),
         deny: networks(raw.deny),
         drop: networks(raw.drop),
+        proxy_from: networks(raw.proxy_from),
         tcp_connections: connections,
         tcp_connections_per_client: per_client,
         tcp_idle: raw.tcp_idle.value().map_or(Duration::from_secs(10), |idle| idle.0),

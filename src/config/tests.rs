@@ -48,6 +48,7 @@ fn an_empty_file_is_all_defaults() {
     assert_eq!((server.tcp_connections, server.tcp_connections_per_client), (1000, 100));
     assert_eq!(server.tcp_idle, Duration::from_secs(10));
     assert!(server.allow.is_empty() && server.deny.is_empty() && server.drop.is_empty());
+    assert!(server.proxy_from.is_empty());
     assert_eq!((server.chaos_id, server.chaos_version, server.max_nocookie_response), (None, None, None));
     let RateLimits { rate, burst, slip, exempt, dry_run } = limits.expect("limits are on");
     assert_eq!((rate, burst, slip, dry_run), (50, 125, 1, false));
@@ -56,6 +57,23 @@ fn an_empty_file_is_all_defaults() {
     assert_eq!((admin.token_file, state_directory), (None, None));
     assert_eq!(zones_directory, PathBuf::from("zones"));
     assert!(geo.databases.is_empty() && geo.client_subnet && geo.coarse_points == CoarsePoints::Population);
+}
+
+#[test]
+fn encrypted_listeners_have_their_ports_and_one_certificate() {
+    let text = "[server]\nlisten_tls = [\"192.0.2.1\", \"[::1]:8853\"]\nlisten_https = [\"::1\"]\n\
+        listen_quic = [\"192.0.2.1\"]\n[tls]\ncertificate = \"tls/chain.pem\"\nkey = \"/k.pem\"";
+    let Encrypted { tls, https, quic, https_path, identity } = load_text(text).config.server.encrypted;
+    let texts = |list: Vec<std::net::SocketAddr>| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(texts(tls), ["192.0.2.1:853", "[::1]:8853"]);
+    assert_eq!((texts(https), texts(quic)), (vec!["[::1]:443".to_owned()], vec!["192.0.2.1:853".to_owned()]));
+    let files = identity.expect("there are listeners");
+    assert_eq!((files.certificate, files.key), (PathBuf::from("tls/chain.pem"), PathBuf::from("/k.pem")));
+    assert_eq!(https_path, "/dns-query");
+    let lonely = "[tls]\ncertificate = \"c\"\nkey = \"k\"";
+    assert!(load_text(lonely).config.server.encrypted.identity.is_none());
+    let warning = "nobody is shown the certificate without listen_tls, listen_https or listen_quic";
+    assert_eq!(warnings(lonely), [format!("meridian.toml:1:1: {warning}")]);
 }
 
 #[test]
@@ -225,10 +243,29 @@ const BAD_FILES: &[(&str, &str)] = &[
     ("[serber]", "1:2: unknown key \"serber\" (did you mean \"server\"?)"),
     (
         "xyzzy = 1",
-        "1:1: unknown key \"xyzzy\"; known here: server, limits, admin, state, events, zones, resolver, geo, regions, checks, services",
+        "1:1: unknown key \"xyzzy\"; known here: server, tls, limits, admin, state, events, zones, resolver, geo, regions, checks, services",
     ),
-    ("server = 5", "1:10: server: expected a table, found 5"),
     ("resolver.servers = [\"0.0.0.0:53\"]", "1:21: 0.0.0.0:53 is no server that can be asked"),
+    ("server = 5", "1:10: server: expected a table, found 5"),
+    (
+        "server.listen_tls = [\"192.0.2.1:x\"]",
+        "1:22: listen_tls: expected an address, with a port if it is not 853, such as \"192.0.2.1\" or \
+         \"[2001:db8::1]:853\", found \"192.0.2.1:x\"",
+    ),
+    (
+        "server.listen_quic = [\"192.0.2.1\"]",
+        "1:22: a listener of an encrypted transport needs [tls] certificate and key",
+    ),
+    ("server.listen_tls = [\"::1\"]\n[tls]\nkey = \"k\"", "2:1: [tls] needs a certificate"),
+    (
+        "tls = { certificate = \"c\", key = \"k\" }\nserver = { listen_tls = [\"::1\"], listen_https = [\"[::1]:853\"] }",
+        "2:50: [::1]:853 is listened on twice over TCP",
+    ),
+    (
+        "tls = { certificate = \"c\", key = \"k\" }\nserver = { listen = [\"[::1]:53\"], listen_quic = [\"[::1]:53\"] }",
+        "2:50: [::1]:53 is listened on twice over UDP",
+    ),
+    ("server.https_path = \"dns\"", "1:21: \"dns\" is no path: it starts with / and has neither ? nor # nor spaces"),
     ("server.listen = []", "1:17: listen names no address to listen on"),
     (
         "server.listen = [53]",

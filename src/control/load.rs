@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{process, secrets};
+use super::{identity, process, secrets};
 use crate::answer::policy::Policy;
 use crate::answer::world::{Availability, Present, World};
 use crate::answer::{Snapshot, Turns};
@@ -23,6 +23,8 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// For the next load.
     pub atlas: AtlasCache,
+    /// What the encrypted transports show.
+    pub identity: identity::Found,
 }
 
 /// An atlas and what it was made from, so that a reload that changes neither data nor networks need not make it again.
@@ -125,11 +127,15 @@ fn load_config(
     let atlas = atlas.map_err(|mistake| mistakes.push(mistake)).ok();
     let zones = zones.map_err(|found| mistakes.extend(lines(found))).ok();
     let cookies = cookie_secrets(&config).map_err(|mistake| mistakes.push(mistake)).ok();
-    let Some(((atlas, zones), cookies)) = atlas.zip(zones).zip(cookies) else { return Err(mistakes) };
+    let identity = identity::read(&config).map_err(|mistake| mistakes.push(mistake)).ok();
+    let Some((((atlas, zones), cookies), identity)) = atlas.zip(zones).zip(cookies).zip(identity) else {
+        return Err(mistakes);
+    };
     let mut warnings = lines(read.warnings);
     let (world, zone_warnings) = compile(&config, zones, atlas.atlas.clone())?;
     warnings.extend(zone_warnings);
-    Ok(Loaded { snapshot: snapshot(&config, world, cookies), config, warnings, atlas })
+    warnings.extend(identity::warning(&config, &identity));
+    Ok(Loaded { snapshot: snapshot(&config, world, cookies), config, warnings, atlas, identity })
 }
 
 /// What server cookies are made with; `None`: cookies are off.

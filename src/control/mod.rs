@@ -6,6 +6,8 @@ mod keeper;
 mod private_file;
 mod secrets;
 
+pub mod identity;
+
 pub mod load;
 
 pub mod reload;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::effect::Effect;
 use super::events::{Events, Topic};
 use super::health::{Told, Watch};
+use super::identity;
 use super::keeper::Keeper;
 use super::load::{AtlasCache, FilePrint, Loaded, Origin};
 use super::names::Resolving;
@@ -14,14 +15,16 @@ use super::overlay;
 use super::standing::Memory;
 use super::targets::Plan;
 use crate::answer::Snapshot;
-use crate::config::Config;
+use crate::config::{Config, Encrypted};
 use crate::resolve::Known;
 use crate::server::Published;
+use crate::server::encrypted::Identity;
 
 /// The running state and where it comes from.
 pub struct Control {
     origin: Origin,
     published: Arc<Published>,
+    identity: Arc<Identity>,
     /// Whoever publishes holds this.
     current: Mutex<Current>,
     /// One reload at a time; flips of health go on meanwhile.
@@ -73,6 +76,7 @@ pub(super) struct Current {
     pub(super) told: Told,
     atlas: AtlasCache,
     databases: Vec<Option<FilePrint>>,
+    pub(super) identity: identity::Prints,
 }
 
 impl Done {
@@ -99,7 +103,9 @@ impl Done {
 impl Control {
     /// Takes charge of what was loaded first.
     pub fn new(origin: Origin, loaded: Loaded) -> Control {
-        let Loaded { config: base, snapshot, atlas, .. } = loaded;
+        let Loaded { config: base, snapshot, atlas, identity, .. } = loaded;
+        let shown = Arc::new(Identity::default());
+        shown.show(identity.key);
         let mut demands = Demands::load(&base);
         let base = Arc::new(base);
         let (config, snapshot) = overlaid(&base, &demands, &Known::new(), snapshot);
@@ -107,6 +113,7 @@ impl Control {
         let current = Current {
             databases: prints(&config),
             plan: Arc::new(Plan::of(&config, &Known::new())),
+            identity: identity.prints,
             base,
             config,
             demands,
@@ -118,6 +125,7 @@ impl Control {
         Control {
             origin,
             published: Arc::new(Published::from_pointee(snapshot)),
+            identity: shown,
             current: Mutex::new(current),
             reloading: Mutex::default(),
             reloads: Mutex::default(),
@@ -132,6 +140,11 @@ impl Control {
     /// What the workers answer from.
     pub fn published(&self) -> Arc<Published> {
         self.published.clone()
+    }
+
+    /// What the encrypted transports show.
+    pub fn identity(&self) -> Arc<Identity> {
+        self.identity.clone()
     }
 
     /// What is being answered from at this moment.
@@ -214,6 +227,8 @@ impl Control {
             self.keep_everything(&mut current);
         }
         current.atlas = loaded.atlas;
+        current.identity = loaded.identity.prints;
+        self.identity.show(loaded.identity.key);
         self.refresh(&mut current, Some(snapshot));
         drop(current);
         self.settle(&plan);
@@ -237,7 +252,9 @@ fn overlaid(base: &Arc<Config>, demands: &Demands, names: &Known, snapshot: Snap
 
 /// Whether something changed that is fixed when the server starts.
 fn needs_restart(new: &Config, old: &Config) -> bool {
+    let listeners = |config: &Config| Encrypted { identity: None, ..config.server.encrypted.clone() };
     new.server.listen != old.server.listen
+        || listeners(new) != listeners(old)
         || new.server.workers != old.server.workers
         || new.admin.listen != old.admin.listen
         || new.admin.token_file != old.admin.token_file

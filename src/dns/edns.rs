@@ -6,6 +6,8 @@ use super::cookie::{self, OPTION_COOKIE};
 
 /// Option code of edns-tcp-keepalive (RFC 7828).
 pub const OPTION_KEEPALIVE: u16 = 11;
+/// Option code of padding (RFC 7830).
+pub const OPTION_PADDING: u16 = 12;
 /// Option code of Extended DNS Errors (RFC 8914).
 pub const OPTION_EXTENDED_ERROR: u16 = 15;
 

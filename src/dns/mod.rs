@@ -12,6 +12,7 @@ pub mod rtype;
 
 pub mod cookie;
 pub mod edns;
+pub mod message;
 pub mod query;
 pub mod reply;
 

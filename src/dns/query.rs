@@ -296,19 +296,19 @@ fn read_question<'d>(datagram: &'d [u8], name: &'d mut SearchName) -> Option<Que
 }
 
 /// A record that is only walked over, or the OPT record.
-struct Record<'d> {
+pub(super) struct Record<'d> {
     owner_is_root: bool,
-    rtype: RecordType,
+    pub(super) rtype: RecordType,
     class: u16,
-    ttl: u32,
-    data: &'d [u8],
-    end: usize,
+    pub(super) ttl: u32,
+    pub(super) data: &'d [u8],
+    pub(super) end: usize,
 }
 
 impl<'d> Record<'d> {
     /// The record at `start`.
     #[cold]
-    fn read(datagram: &'d [u8], start: usize) -> Option<Record<'d>> {
+    pub(super) fn read(datagram: &'d [u8], start: usize) -> Option<Record<'d>> {
         let owner_is_root = datagram.get(start) == Some(&0);
         Record::read_behind_owner(datagram, skip_name(datagram, start)?, owner_is_root)
     }
@@ -336,7 +336,7 @@ impl<'d> Record<'d> {
 }
 
 /// Where the name at `at` ends. A pointer ends it, and is not followed.
-fn skip_name(datagram: &[u8], mut at: usize) -> Option<usize> {
+pub(super) fn skip_name(datagram: &[u8], mut at: usize) -> Option<usize> {
     let limit = at + name::MAX_NAME;
     loop {
         match *datagram.get(at)? {

@@ -1,10 +1,18 @@
-//! The sockets: UDP workers, TCP connections. The only place that has any, and all of them call `answer`.
+//! The sockets: UDP workers, connections over TCP, TLS, HTTPS and QUIC. The only place that has any, and all of them call `answer`.
 
 mod batch;
 
 pub mod udp;
 
 pub mod tcp;
+
+mod framed;
+
+mod conversation;
+
+mod proxy;
+
+pub mod encrypted;
 
 mod seats;
 
@@ -22,16 +30,20 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use arc_swap::ArcSwap;
 
 use crate::answer::Snapshot;
+use crate::config;
+use encrypted::{Https, Identity, Quic, Tls};
+use seats::Gate;
+use tcp::Spoken;
 
-pub use tally::{Event, Tallies, Tally};
+pub use tally::{Carrier, Event, Tallies, Tally};
 
 /// What the workers answer from: one load per batch, swapped as a whole.
 pub type Published = ArcSwap<Snapshot>;
 
-/// Limits of TCP service.
+/// Limits of connections.
 #[derive(Debug, Clone, Copy)]
 pub struct TcpLimits {
-    /// Most connections at a time.
+    /// Most connections at a time, whatever is spoken on them.
     pub connections: usize,
     /// Most connections at a time from one address.
     pub connections_per_client: usize,
@@ -39,17 +51,48 @@ pub struct TcpLimits {
     pub idle: std::time::Duration,
 }
 
+impl TcpLimits {
+    /// As the operator wants them.
+    pub fn of(server: &config::Server) -> TcpLimits {
+        TcpLimits {
+            connections: server.tcp_connections,
+            connections_per_client: server.tcp_connections_per_client,
+            idle: server.tcp_idle,
+        }
+    }
+}
+
 /// A running nameserver; dropping it stops it.
 pub struct Server {
-    addresses: Vec<SocketAddr>,
+    addresses: Addresses,
     stop: Arc<AtomicBool>,
     workers: Vec<std::thread::JoinHandle<()>>,
-    tcp: Vec<tokio::task::JoinHandle<()>>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
     tallies: Arc<Tallies>,
 }
 
+/// Where a server listens, in the order asked for, with the ports that the kernel gave.
+#[derive(Debug, Clone, Default)]
+pub struct Addresses {
+    /// UDP and TCP.
+    pub dns: Vec<SocketAddr>,
+    /// DNS over TLS.
+    pub tls: Vec<SocketAddr>,
+    /// DNS over HTTPS.
+    pub https: Vec<SocketAddr>,
+    /// DNS over QUIC.
+    pub quic: Vec<SocketAddr>,
+}
+
+/// What every listener has in common.
+struct Common {
+    published: Arc<Published>,
+    identity: Arc<Identity>,
+    gate: Arc<Gate>,
+}
+
 impl Server {
-    /// Opens every listen address for UDP (`workers` threads each) and TCP. Needs a tokio runtime for TCP.
+    /// Opens every socket of `config`; the encrypted ones show `identity`. Needs a tokio runtime.
     ///
     /// Port 0 asks the kernel for a free port, the same for UDP and TCP. `beats` are tenths of a second, which the caller
     /// keeps going: limits go by them.
@@ -57,35 +100,68 @@ impl Server {
     /// # Errors
     /// An address that cannot be bound; the error names it.
     pub fn start(
-        listen: &[SocketAddr],
-        workers: usize,
-        tcp_limits: TcpLimits,
+        config: &config::Server,
+        identity: Arc<Identity>,
         published: Arc<Published>,
         beats: &'static AtomicU32,
     ) -> io::Result<Server> {
         let stop = Arc::new(AtomicBool::new(false));
         let tallies = Arc::new(Tallies::default());
-        let mut server = Server { addresses: Vec::new(), stop, workers: Vec::new(), tcp: Vec::new(), tallies };
-        let gate = Arc::new(seats::Gate::new(tcp_limits));
-        let limiter = Arc::new(limit::Limiter::new(beats));
-        for &address in listen {
-            let bound = socket::bind_pair(address, workers.max(1)).map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot listen on {address}: {error}{}", hint(&error, address)))
-            })?;
-            server.addresses.push(bound.address);
-            for udp in bound.udp {
-                let (stop, tally) = (server.stop.clone(), server.tallies.register());
-                let worker = udp::Worker::new(udp, published.clone(), stop, tally, limiter.clone());
-                server.workers.push(worker.spawn()?);
-            }
-            let listener = tcp::Listener::new(bound.tcp, published.clone(), gate.clone(), server.tallies.register())?;
-            server.tcp.push(tokio::spawn(listener.run()));
-        }
+        let addresses = Addresses::default();
+        let mut server = Server { addresses, stop, workers: Vec::new(), tasks: Vec::new(), tallies };
+        let common = Common { published, identity, gate: Arc::new(Gate::new(TcpLimits::of(config))) };
+        server.start_plain(config, &common, beats)?;
+        server.start_encrypted(&config.encrypted, &common)?;
         Ok(server)
     }
 
-    /// The addresses in the order asked for, with the ports that the kernel gave.
-    pub fn addresses(&self) -> &[SocketAddr] {
+    fn start_plain(&mut self, config: &config::Server, common: &Common, beats: &'static AtomicU32) -> io::Result<()> {
+        let limiter = Arc::new(limit::Limiter::new(beats));
+        for &address in &config.listen {
+            let bound = named(address, "lunp", socket::bind_pair(address, config.workers.max(1)))?;
+            self.addresses.dns.push(bound.address);
+            for udp in bound.udp {
+                let (stop, tally) = (self.stop.clone(), self.tallies.register(Carrier::Udp));
+                let worker = udp::Worker::new(udp, common.published.clone(), stop, tally, limiter.clone());
+                self.workers.push(worker.spawn()?);
+            }
+            self.listen(bound.tcp, Spoken::Plain, common)?;
+        }
+        Ok(())
+    }
+
+    fn start_encrypted(&mut self, config: &config::Encrypted, common: &Common) -> io::Result<()> {
+        let (tls, https) = (Tls::new(common.identity.clone()), Https::new(common.identity.clone(), &config.https_path));
+        for &address in &config.tls {
+            let listener = named(address, "ltnp", socket::bind_tcp(address))?;
+            self.addresses.tls.push(listener.local_addr()?);
+            self.listen(listener, Spoken::Tls(tls.clone()), common)?;
+        }
+        for &address in &config.https {
+            let listener = named(address, "ltnp", socket::bind_tcp(address))?;
+            self.addresses.https.push(listener.local_addr()?);
+            self.listen(listener, Spoken::Https(https.clone()), common)?;
+        }
+        for &address in &config.quic {
+            let socket = named(address, "lunp", socket::bind_quic(address))?;
+            self.addresses.quic.push(socket.local_addr()?);
+            let Common { published, identity, gate } = common;
+            let tally = self.tallies.register(Carrier::Quic);
+            let quic = Quic::new(socket, identity.clone(), published.clone(), gate.clone(), tally)?;
+            self.tasks.push(tokio::spawn(quic.run()));
+        }
+        Ok(())
+    }
+
+    fn listen(&mut self, listener: std::net::TcpListener, spoken: Spoken, common: &Common) -> io::Result<()> {
+        let tally = self.tallies.register(spoken.carrier());
+        let listener = tcp::Listener::new(listener, spoken, common.published.clone(), common.gate.clone(), tally)?;
+        self.tasks.push(tokio::spawn(listener.run()));
+        Ok(())
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &Addresses {
         &self.addresses
     }
 
@@ -101,7 +177,7 @@ impl Server {
 
     fn halt(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.tcp.drain(..).for_each(|task| task.abort());
+        self.tasks.drain(..).for_each(|task| task.abort());
         for worker in self.workers.drain(..) {
             let _ = worker.join();
         }
@@ -114,10 +190,17 @@ impl Drop for Server {
     }
 }
 
-/// What a person can do about a failed bind.
-fn hint(error: &io::Error, address: SocketAddr) -> String {
+/// The error with the address, and with what a person can do. `options` of `ss` show who else has it.
+fn named<T>(address: SocketAddr, options: &str, result: io::Result<T>) -> io::Result<T> {
+    result.map_err(|error| {
+        let hint = hint(&error, options, address);
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}{hint}"))
+    })
+}
+
+fn hint(error: &io::Error, options: &str, address: SocketAddr) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => format!("; see who has the port with `ss -lunp sport = :{}`", address.port()),
+        io::ErrorKind::AddrInUse => format!("; see who has the port with `ss -{options} sport = :{}`", address.port()),
         io::ErrorKind::PermissionDenied => {
             "; ports below 1024 need CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE)"
                 .to_owned()

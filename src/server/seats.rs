@@ -1,4 +1,4 @@
-//! Who is connected over TCP: limits in all and per client, and who leaves when there is no place for one more.
+//! Who is connected, over whatever: limits in all and per client, and who leaves when there is no place for one more.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -89,6 +89,11 @@ impl Gate {
         self.open().evict()
     }
 
+    /// Whether half of the places are taken.
+    pub fn is_half_full(&self) -> bool {
+        self.open().connections.len() >= self.limits.connections / 2
+    }
+
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -123,6 +128,18 @@ impl Seat {
     /// The connection was of use just now.
     pub fn touch(&self) {
         self.active.store(self.gate.now(), Ordering::Relaxed);
+    }
+
+    /// Waits until the connection has been of no use for as long as one may be idle.
+    pub async fn vacated(&self) {
+        loop {
+            let active = Duration::from_millis(self.active.load(Ordering::Relaxed));
+            let end = self.gate.start + active + self.gate.idle();
+            if Instant::now() >= end {
+                return;
+            }
+            tokio::time::sleep_until(end.into()).await;
+        }
     }
 }
 
@@ -159,6 +176,21 @@ mod tests {
         assert!(enter(&gate, "2001:db8::2").is_none() && enter(&gate, "2001:db8:0:1::1").is_some());
         drop(first);
         assert!(enter(&gate, "2001:db8::2").is_some());
+    }
+
+    #[tokio::test]
+    async fn a_seat_is_vacated_when_it_was_of_no_use_for_long_enough() {
+        let limits = TcpLimits { connections: 4, connections_per_client: 4, idle: Duration::from_millis(300) };
+        let gate = Arc::new(Gate::new(limits));
+        let seat = enter(&gate, "192.0.2.1").unwrap().seat;
+        let start = Instant::now();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        seat.touch();
+        seat.vacated().await;
+        assert!(start.elapsed() >= Duration::from_millis(398), "{:?}", start.elapsed());
+        assert!(!gate.is_half_full());
+        let _second = enter(&gate, "192.0.2.1").unwrap();
+        assert!(gate.is_half_full());
     }
 
     #[test]

@@ -42,6 +42,14 @@ pub fn bind_pair(address: SocketAddr, workers: usize) -> io::Result<Bound> {
 }
 
 fn bind_once(wanted: SocketAddr, workers: usize) -> io::Result<Bound> {
+    let tcp = bind_tcp(wanted)?;
+    let address = tcp.local_addr()?;
+    let udp = (0..workers).map(|_| bind_udp(address)).collect::<io::Result<Vec<UdpSocket>>>()?;
+    Ok(Bound { address, udp, tcp })
+}
+
+/// Opens TCP alone.
+pub fn bind_tcp(wanted: SocketAddr) -> io::Result<TcpListener> {
     let tcp = open(wanted, Type::STREAM, Protocol::TCP)?;
     // A restart must not wait for connections in TIME_WAIT.
     tcp.set_reuse_address(true)?;
@@ -50,10 +58,17 @@ fn bind_once(wanted: SocketAddr, workers: usize) -> io::Result<Bound> {
     tcp.set_send_buffer_size(TCP_BUFFER)?;
     tcp.listen(BACKLOG)?;
     tcp.set_nonblocking(true)?;
-    let tcp: TcpListener = tcp.into();
-    let address = tcp.local_addr()?;
-    let udp = (0..workers).map(|_| bind_udp(address)).collect::<io::Result<Vec<UdpSocket>>>()?;
-    Ok(Bound { address, udp, tcp })
+    Ok(tcp.into())
+}
+
+/// Opens UDP for QUIC, which looks after everything else itself.
+pub fn bind_quic(wanted: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = open(wanted, Type::DGRAM, Protocol::UDP)?;
+    let _ = socket.set_recv_buffer_size(BUFFER);
+    let _ = socket.set_send_buffer_size(BUFFER);
+    socket.set_nonblocking(true)?;
+    socket.bind(&wanted.into())?;
+    Ok(socket.into())
 }
 
 fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {

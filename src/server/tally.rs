@@ -1,9 +1,41 @@
 //! Counters of one worker each, summed when somebody asks.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::answer::Verdict;
+
+/// What queries come on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Carrier {
+    /// Datagrams.
+    Udp,
+    /// RFC 7766
+    Tcp,
+    /// RFC 7858
+    Tls,
+    /// RFC 8484
+    Https,
+    /// RFC 9250
+    Quic,
+}
+
+impl Carrier {
+    /// Every one with its word, in the order of their numbers.
+    pub const ALL: [(&str, Carrier); 5] = [
+        ("udp", Carrier::Udp),
+        ("tcp", Carrier::Tcp),
+        ("tls", Carrier::Tls),
+        ("https", Carrier::Https),
+        ("quic", Carrier::Quic),
+    ];
+
+    /// Whether nobody on the way can read along.
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, Carrier::Tls | Carrier::Https | Carrier::Quic)
+    }
+}
 
 /// What is done about abuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,9 +51,9 @@ pub enum Event {
     Denied,
     /// Passed over by `drop`.
     Ignored,
-    /// A TCP connection left for a new one.
+    /// A connection left for a new one.
     Evicted,
-    /// A TCP connection was one too many of its client.
+    /// A connection was one too many of its client.
     TurnedAway,
 }
 
@@ -62,25 +94,39 @@ impl Tally {
 
 /// All workers' tallies.
 #[derive(Debug, Default)]
-pub struct Tallies(Mutex<Vec<Arc<Tally>>>);
+pub struct Tallies(Mutex<Vec<(Carrier, Arc<Tally>)>>);
 
 impl Tallies {
     /// A tally for one more worker.
-    pub fn register(&self) -> Arc<Tally> {
+    pub fn register(&self, carrier: Carrier) -> Arc<Tally> {
         let tally = Arc::new(Tally::default());
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(tally.clone());
+        self.all().push((carrier, tally.clone()));
         tally
     }
 
     /// How often each was done about abuse.
     pub fn events(&self) -> [u64; Event::COUNT] {
-        let tallies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::array::from_fn(|event| tallies.iter().map(|tally| tally.1[event].load(Ordering::Relaxed)).sum())
+        let tallies = self.all();
+        std::array::from_fn(|event| tallies.iter().map(|(_, tally)| tally.1[event].load(Ordering::Relaxed)).sum())
     }
 
     /// The sums, by verdict.
     pub fn sums(&self) -> [u64; Verdict::COUNT] {
-        let tallies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::array::from_fn(|verdict| tallies.iter().map(|tally| tally.0[verdict].load(Ordering::Relaxed)).sum())
+        let tallies = self.all();
+        std::array::from_fn(|verdict| tallies.iter().map(|(_, tally)| tally.0[verdict].load(Ordering::Relaxed)).sum())
+    }
+
+    /// The sums of all queries, by what they came on.
+    pub fn by_carrier(&self) -> [(&'static str, u64); Carrier::ALL.len()] {
+        let tallies = self.all();
+        Carrier::ALL.map(|(word, wanted)| {
+            let tallies = tallies.iter().filter(|(carrier, _)| *carrier == wanted);
+            let counters = tallies.flat_map(|(_, tally)| &tally.0);
+            (word, counters.map(|counter| counter.load(Ordering::Relaxed)).sum())
+        })
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<(Carrier, Arc<Tally>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -13,8 +13,9 @@ use std::thread::JoinHandle;
 
 use super::batch::{Batch, Datagram};
 use super::limit::Limiter;
+use super::proxy;
 use super::{Event, Published, Tally};
-use crate::answer::policy::{Admission, Limits};
+use crate::answer::policy::{Admission, Limits, Networks};
 use crate::answer::{Answered, Moment, Snapshot, Transport, Verdict, answer, answer_limited, prohibit};
 use crate::dns::Scratch;
 
@@ -84,7 +85,13 @@ impl Worker {
     ) -> u64 {
         for at in 0..count {
             seed = seed.wrapping_add(1);
-            let Some(datagram) = batch.datagram(at) else { continue };
+            let Some(mut datagram) = batch.datagram(at) else { continue };
+            if let Some(fronts) = &snapshot.policy.fronts
+                && !unwrap_from(fronts, &mut datagram)
+            {
+                self.tally.count(Verdict::Dropped);
+                continue;
+            }
             let moment = snapshot.moment(seed);
             let answered = match snapshot.policy.access.admit(datagram.source) {
                 Admission::Serve => self.answer_within_limits(datagram, &moment, scratch),
@@ -170,6 +177,19 @@ impl Worker {
         }
         answered
     }
+}
+
+/// Puts the client and its query in the place of a front and its words; false: a front says no such thing.
+#[cold]
+fn unwrap_from(fronts: &Networks, datagram: &mut Datagram<'_>) -> bool {
+    if !fronts.contains(datagram.source) {
+        return true;
+    }
+    let unwrapped = proxy::unwrap(datagram.octets, datagram.source);
+    if let Some((client, query)) = unwrapped {
+        (datagram.source, datagram.octets) = (client, query);
+    }
+    unwrapped.is_some()
 }
 
 /// Nothing came in time, a signal came, or the kernel reports an earlier reply's failure.

@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Which Debian package has which program.
-const PACKAGES: [(&str, &str); 11] = [
+const PACKAGES: [(&str, &str); 13] = [
     ("dig", "bind9-dnsutils"),
     ("delv", "bind9-dnsutils"),
     ("kdig", "knot-dnsutils"),
@@ -16,6 +16,8 @@ const PACKAGES: [(&str, &str); 11] = [
     ("haproxy", "haproxy"),
     ("caddy", "caddy"),
     ("curl", "curl"),
+    ("openssl", "openssl"),
+    ("dnsdist", "dnsdist"),
     ("ip", "iproute2"),
 ];
 

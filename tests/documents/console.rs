@@ -7,6 +7,8 @@ use crate::programs::{find, finish};
 
 /// Where the documents say that a server listens.
 const PORT: &str = "@127.0.0.1 -p 1053";
+/// And where for TLS and for HTTPS.
+const ENCRYPTED: [&str; 2] = ["@127.0.0.1 -p 8853", "@127.0.0.1 -p 8443"];
 
 /// A command and the lines it is said to print.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,7 +47,7 @@ impl Step {
 
     /// Whether it asks the server of the document.
     pub fn asks(&self) -> bool {
-        self.command.contains(PORT)
+        self.command.contains(PORT) || ENCRYPTED.iter().any(|place| self.command.contains(place))
     }
 
     /// Asks a server on this port instead, and compares what comes with what is said to come.

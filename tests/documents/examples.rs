@@ -64,8 +64,23 @@ impl Copy {
                 servers.push(server);
             }
             (Some(arguments), _) => self.run(&arguments, &step.expected),
-            (None, Some(server)) if step.asks() => step.ask(server.address().port(), self.folder.path()),
+            (None, Some(server)) if step.asks() => {
+                with_real_ports(step, server).ask(server.address().port(), self.folder.path());
+            }
+            (None, _) if is_preparation(step) => self.prepare(step),
             _ => panic!("{}: nobody knows how to test {:?}", self.example, step.command),
+        }
+    }
+
+    /// Makes what is not in the repository.
+    fn prepare(&self, step: &Step) {
+        match step.meridian() {
+            Some(arguments) => self.run(&arguments, &[]),
+            None => {
+                let output = Command::new("bash").args(["-c", &step.command]).current_dir(self.folder.path()).output();
+                let output = output.expect("bash is there");
+                assert!(output.status.success(), "{}: {output:?}", step.command);
+            }
         }
     }
 
@@ -92,11 +107,27 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
+/// Whether a step makes what is not in the repository.
+fn is_preparation(step: &Step) -> bool {
+    step.command.starts_with("openssl ") || step.meridian().is_some_and(|arguments| arguments[0] == "geodata")
+}
+
+/// The same question at the ports where the server has its encrypted transports.
+fn with_real_ports(step: &Step, server: &Server) -> Step {
+    let said = [("@127.0.0.1 -p 8853", "tls"), ("@127.0.0.1 -p 8443", "https")];
+    let command = said.into_iter().find(|(place, _)| step.command.contains(place)).map(|(place, transport)| {
+        step.command.replace(place, &format!("@127.0.0.1 -p {}", server.encrypted(transport).port()))
+    });
+    Step { command: command.unwrap_or_else(|| step.command.clone()), expected: step.expected.clone() }
+}
+
 /// The same configuration on ports that nobody else has.
 fn with_free_ports(text: &str) -> String {
-    let server = "[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n";
+    let encrypted = text.lines().filter(|line| line.starts_with("listen_")).filter_map(|line| line.split_once(" = "));
+    let encrypted: String = encrypted.map(|(key, _)| format!("{key} = [\"127.0.0.1:0\"]\n")).collect();
+    let server = format!("[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n{encrypted}");
     let rest: Vec<&str> =
-        text.lines().filter(|line| !["[server]", "[admin]"].contains(line) && !line.starts_with("listen = ")).collect();
+        text.lines().filter(|line| !["[server]", "[admin]"].contains(line) && !line.starts_with("listen")).collect();
     format!("{server}[admin]\nlisten = \"127.0.0.1:0\"\n{}\n", rest.join("\n"))
 }
 
@@ -129,8 +160,8 @@ fn examples_have_no_mistake_and_no_warning() {
         // What is not in the repository is made by the README's own command first.
         let text = fs::read_to_string(example.join("README.md")).expect("an example has a README");
         for step in steps(&text) {
-            if let Some(arguments) = step.meridian().filter(|arguments| arguments[0] == "geodata") {
-                copy.run(&arguments, &[]);
+            if is_preparation(&step) {
+                copy.prepare(&step);
             }
         }
         let config = format!("examples/{}/meridian.toml", copy.example);

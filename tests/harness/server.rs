@@ -103,7 +103,7 @@ pub fn start(mut command: Command, folder: tempfile::TempDir) -> Server {
     let process = Process(child);
     let ready = await_ready(stdout).unwrap_or_else(|| panic!("no ready line; it said:\n{}", read_log(&log)));
     let (addresses, admin) = parse_ready(&ready);
-    Server { addresses, admin, process, folder }
+    Server { addresses, admin, ready, process, folder }
 }
 
 /// Reads stdout to its end on a thread, so that the server never waits for us; the ready line comes back.
@@ -147,6 +147,7 @@ pub struct Server {
     pub addresses: Vec<SocketAddr>,
     /// Where operators look, if it listens there.
     pub admin: Option<SocketAddr>,
+    ready: String,
     process: Process,
     folder: tempfile::TempDir,
 }
@@ -160,6 +161,13 @@ impl Server {
     /// Of its process.
     pub fn id(&self) -> u32 {
         self.process.0.id()
+    }
+
+    /// Where it listens for `tls`, `https` or `quic`.
+    #[track_caller]
+    pub fn encrypted(&self, transport: &str) -> SocketAddr {
+        let word = self.ready.split_whitespace().find_map(|word| word.strip_prefix(transport)?.strip_prefix('='));
+        word.and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("no {transport} in {:?}", self.ready))
     }
 
     pub fn folder(&self) -> &Path {

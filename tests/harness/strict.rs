@@ -79,6 +79,11 @@ impl Message {
         Ok(Message { id, flags, question, answers, authorities, additionals, opt, length: octets.len() })
     }
 
+    /// The values of an option, if there is an OPT record.
+    pub fn option(&self, code: u16) -> impl Iterator<Item = &[u8]> {
+        self.opt.iter().flat_map(move |opt| opt.option(code))
+    }
+
     /// All twelve bits of the response code (RFC 6891 section 6.1.3).
     pub fn rcode(&self) -> u16 {
         self.opt.as_ref().map_or(0, |opt| u16::from(opt.extended_rcode) << 4) | self.flags & 0xf

@@ -89,7 +89,7 @@ pub fn run(demo: &Demo) -> Result<ExitCode, String> {
         if moved {
             println!("({} or {} is taken, so free ports were used)", demo.listen, demo.admin);
         }
-        tour.print(server.addresses().first().copied().unwrap_or(places.dns), &admin.address());
+        tour.print(server.addresses().dns.first().copied().unwrap_or(places.dns), &admin.address());
         narrator::start(control.clone(), regions, show);
     })
 }

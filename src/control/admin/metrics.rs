@@ -48,6 +48,9 @@ impl Collector for Metrics {
         let queries = queries(&context.tallies.sums()).into_iter();
         let queries = queries.map(|(verdict, count)| (vec![("verdict", verdict)], count));
         counters(&mut encoder, "queries", "Queries by what became of them", queries)?;
+        let carried = context.tallies.by_carrier();
+        let carried = carried.map(|(word, count)| (vec![("transport", word.to_owned())], count));
+        counters(&mut encoder, "transport_queries", "Queries by what they came on", carried)?;
         let events = context.tallies.events();
         let count = |event: Event| events.get(event as usize).copied().unwrap_or(0);
         let named = |label: &'static str, (word, event): (&str, Event)| (vec![(label, word.to_owned())], count(event));
@@ -62,7 +65,7 @@ impl Collector for Metrics {
         counters(&mut encoder, "denied", "Queries from networks that may not ask", denied)?;
         let closed = [("idle", Event::Evicted), ("client-limit", Event::TurnedAway)];
         let closed = closed.map(|closed| named("reason", closed));
-        counters(&mut encoder, "tcp_closed", "TCP connections ended because there were too many", closed)?;
+        counters(&mut encoder, "tcp_closed", "Connections ended because there were too many", closed)?;
         let reloads = context.control.reloads();
         let reloads = [("ok", reloads.ok), ("refused", reloads.refused)];
         let reloads = reloads.map(|(result, count)| (vec![("result", result.to_owned())], count));

@@ -17,13 +17,12 @@ mod stream;
 mod token;
 mod visitor;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Control;
 use crate::config;
-use crate::server::Tallies;
+use crate::server::{Addresses, Tallies};
 
 pub use demands::{ChangeDone, Forced, LeaseBody, OrderBody};
 pub use error::ErrorBody;
@@ -43,7 +42,7 @@ pub struct Context {
     /// What became of the queries.
     pub tallies: Arc<Tallies>,
     /// Addresses that answer DNS.
-    pub dns: Vec<SocketAddr>,
+    pub addresses: Addresses,
     /// When the server was started.
     pub started: Instant,
 }

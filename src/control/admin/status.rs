@@ -1,6 +1,7 @@
 //! What is going on: the body of `GET /v1/status`.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use schemars::JsonSchema;
@@ -30,6 +31,15 @@ pub struct Status {
     pub configuration: String,
     /// Addresses that answer DNS over UDP and TCP.
     pub dns: Vec<String>,
+    /// Addresses that answer DNS over TLS.
+    #[serde(default)]
+    pub tls: Vec<String>,
+    /// Addresses that answer DNS over HTTPS.
+    #[serde(default)]
+    pub https: Vec<String>,
+    /// Addresses that answer DNS over QUIC.
+    #[serde(default)]
+    pub quic: Vec<String>,
     /// The zones that are served.
     pub zones: Vec<ZoneStatus>,
     /// The names that are steered.
@@ -112,7 +122,10 @@ impl Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: context.started.elapsed().as_secs(),
             configuration: context.control.origin().to_string(),
-            dns: context.dns.iter().map(ToString::to_string).collect(),
+            dns: texts(&context.addresses.dns),
+            tls: texts(&context.addresses.tls),
+            https: texts(&context.addresses.https),
+            quic: texts(&context.addresses.quic),
             zones: world.zones.iter().map(zone).collect(),
             services,
             regions: world.regions.clone(),
@@ -124,6 +137,10 @@ impl Status {
             reloads: ReloadStatus::of(&context.control.reloads()),
         }
     }
+}
+
+fn texts(addresses: &[SocketAddr]) -> Vec<String> {
+    addresses.iter().map(ToString::to_string).collect()
 }
 
 /// Counters with their names.

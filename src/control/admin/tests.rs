@@ -42,7 +42,7 @@ impl Play {
         let context = Context {
             control: Arc::new(Control::new(origin, loaded)),
             tallies: Arc::new(Tallies::default()),
-            dns: vec!["127.0.0.1:5300".parse().unwrap()],
+            addresses: Addresses { dns: vec!["127.0.0.1:5300".parse().unwrap()], ..Addresses::default() },
             started: Instant::now(),
         };
         let admin = Admin::start(&settings, context).unwrap();

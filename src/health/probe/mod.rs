@@ -1,6 +1,6 @@
 //! Probes: one exchange with one endpoint, over real sockets, that ends within the timeout whatever the endpoint does.
 
-mod certificate;
+pub mod certificate;
 mod connection;
 mod dns;
 mod exec;

@@ -1,0 +1,104 @@
+//! One client's queries on a transport that carries whole messages: admitted, answered and counted.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::{Carrier, Event, Published, Tally};
+use crate::answer::policy::Admission;
+use crate::answer::{Answered, Transport, answer, prohibit};
+use crate::dns::{Scratch, message};
+use crate::steering::pick::next_draw;
+
+/// Longest query that is read.
+pub const QUERY: usize = 4096;
+/// Longest reply.
+const REPLY: usize = u16::MAX as usize;
+
+/// What is said to one client.
+#[derive(Clone)]
+pub struct Conversation {
+    client: IpAddr,
+    carrier: Carrier,
+    published: Arc<Published>,
+    tally: Arc<Tally>,
+    draw: u64,
+}
+
+/// Why there is no reply. Nothing good follows on a connection of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Silence {
+    /// The client is to hear nothing.
+    Ignored,
+    /// The message is no query that may be answered.
+    Unfit,
+}
+
+impl Conversation {
+    /// The first word is the client's.
+    pub fn new(client: IpAddr, carrier: Carrier, published: Arc<Published>, tally: Arc<Tally>) -> Conversation {
+        let draw = RandomState::new().hash_one(client);
+        Conversation { client, carrier, published, tally, draw }
+    }
+
+    /// Whether a front speaks here, which says first who the client is.
+    pub fn is_with_front(&self) -> bool {
+        self.published.load().policy.fronts.as_ref().is_some_and(|fronts| fronts.contains(self.client))
+    }
+
+    /// Who it is with.
+    pub fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    /// The same for the client of a front.
+    pub fn of(self, client: IpAddr) -> Conversation {
+        Conversation { client, ..self }
+    }
+
+    /// Appends the reply to one message.
+    pub fn answer(&mut self, message: &[u8], output: &mut Vec<u8>) -> Result<(), Silence> {
+        self.draw = next_draw(self.draw);
+        let start = output.len();
+        output.resize(start + REPLY, 0);
+        let written = self.write(message, &mut output[start..]);
+        output.truncate(start + written.unwrap_or(0));
+        written.map(|_| ())
+    }
+
+    /// Writes the reply into `reply`; returns its length.
+    fn write(&self, message: &[u8], reply: &mut [u8]) -> Result<usize, Silence> {
+        let snapshot = self.published.load();
+        let moment = snapshot.moment(self.draw);
+        let (client, transport, scratch) = (self.client, self.carrier.transport(), &mut Scratch::default());
+        let answered = match snapshot.policy.access.admit(client) {
+            Admission::Serve => answer(message, client, transport, &moment, scratch, reply),
+            Admission::Refuse => {
+                self.tally.note(Event::Denied);
+                prohibit(message, client, transport, &moment, scratch, reply)
+            }
+            Admission::Ignore => {
+                self.tally.note(Event::Ignored);
+                self.tally.count_shared(Answered::NOTHING.verdict);
+                return Err(Silence::Ignored);
+            }
+        };
+        self.tally.count_shared(answered.verdict);
+        match answered.length {
+            0 => Err(Silence::Unfit),
+            length if self.carrier.is_encrypted() => Ok(message::pad(message, reply, length)),
+            length => Ok(length),
+        }
+    }
+}
+
+impl Carrier {
+    /// What bounds a reply and its options.
+    fn transport(self) -> Transport {
+        match self {
+            Carrier::Udp => Transport::Udp,
+            Carrier::Tcp | Carrier::Tls => Transport::Stream,
+            Carrier::Https | Carrier::Quic => Transport::Exchange,
+        }
+    }
+}

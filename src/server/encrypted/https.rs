@@ -1,0 +1,202 @@
+//! DNS over HTTPS (RFC 8484), by GET and POST, over HTTP/2 and HTTP/1.1.
+
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::Identity;
+use super::tls::{GOODBYE, greet};
+use crate::dns::message::freshness;
+use crate::server::conversation::{Conversation, QUERY, Silence};
+use crate::server::framed::Framed;
+use crate::server::seats::Seat;
+
+/// What queries and replies are (RFC 8484 section 6).
+const MEDIA_TYPE: &str = "application/dns-message";
+/// Queries of one HTTP/2 connection that are under way at a time.
+const STREAMS: u32 = 100;
+/// Most octets of a request's head: the longest query in `dns=`, and what clients say besides.
+const HEAD: u32 = 16 << 10;
+/// Octets that a client may send of one query, and of all, before they are looked at (HTTP/2 flow control).
+const WINDOW: u32 = 64 << 10;
+
+/// Speaks it.
+#[derive(Clone)]
+pub struct Https {
+    acceptor: TlsAcceptor,
+    path: Arc<str>,
+}
+
+/// One connection.
+struct Desk {
+    conversation: Mutex<Conversation>,
+    seat: Seat,
+    path: Arc<str>,
+}
+
+type Reply = Response<Full<Bytes>>;
+
+impl Https {
+    /// Shows this identity and answers at this path.
+    pub fn new(identity: Arc<Identity>, path: &str) -> Https {
+        let settings = identity.settings(&[b"h2", b"http/1.1"]);
+        Https { acceptor: TlsAcceptor::from(Arc::new(settings)), path: path.into() }
+    }
+
+    /// Serves one connection.
+    pub async fn serve(&self, stream: TcpStream, framed: Framed) -> io::Result<()> {
+        let Framed { conversation, seat, idle } = framed;
+        let stream = greet(&self.acceptor, stream).await?;
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let desk = Arc::new(Desk { conversation: Mutex::new(conversation), seat, path: self.path.clone() });
+        let at_desk = desk.clone();
+        let service = service_fn(move |request| {
+            let desk = at_desk.clone();
+            async move { desk.reply(request).await }
+        });
+        let stream = TokioIo::new(stream);
+        // What goes wrong on a connection is the client's affair; whoever asks nothing is told to leave.
+        if is_http2 {
+            let mut http = http2::Builder::new(TokioExecutor::new());
+            http.timer(TokioTimer::new()).max_concurrent_streams(STREAMS).max_header_list_size(HEAD);
+            http.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
+            let mut connection = pin!(http.serve_connection(stream, service));
+            tokio::select! {
+                _ = connection.as_mut() => {}
+                () = desk.seat.vacated() => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = timeout(GOODBYE, connection).await;
+                }
+            }
+        } else {
+            let mut http = http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(idle).max_buf_size(HEAD as usize);
+            let mut connection = pin!(http.serve_connection(stream, service));
+            tokio::select! {
+                _ = connection.as_mut() => {}
+                () = desk.seat.vacated() => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = timeout(GOODBYE, connection).await;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Desk {
+    /// The reply to one request; an error ends the exchange without any.
+    async fn reply(&self, request: Request<Incoming>) -> Result<Reply, io::Error> {
+        if request.uri().path() != &*self.path {
+            return Ok(refusal(StatusCode::NOT_FOUND));
+        }
+        let message = match *request.method() {
+            Method::GET => message_of_uri(request.uri()),
+            Method::POST => message_of_body(request).await,
+            _ => Err(StatusCode::METHOD_NOT_ALLOWED),
+        };
+        match message.map(|message| self.answer(&message)) {
+            Err(status) => Ok(refusal(status)),
+            Ok(Err(Silence::Unfit)) => Ok(refusal(StatusCode::BAD_REQUEST)),
+            Ok(Err(Silence::Ignored)) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Ok(Ok(reply)) => Ok(reply),
+        }
+    }
+
+    fn answer(&self, message: &[u8]) -> Result<Reply, Silence> {
+        let mut octets = Vec::new();
+        self.conversation.lock().unwrap_or_else(PoisonError::into_inner).answer(message, &mut octets)?;
+        self.seat.touch();
+        // The next client may be sent elsewhere, so no cache that clients share may keep it.
+        let cache = HeaderValue::from_str(&format!("private, max-age={}", freshness(&octets)));
+        let mut reply = Response::new(Full::new(Bytes::copy_from_slice(&octets)));
+        reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        cache.into_iter().for_each(|cache| {
+            reply.headers_mut().insert(CACHE_CONTROL, cache);
+        });
+        Ok(reply)
+    }
+}
+
+/// A status and nothing else.
+fn refusal(status: StatusCode) -> Reply {
+    let mut reply = Response::new(Full::default());
+    *reply.status_mut() = status;
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
+    }
+    reply
+}
+
+/// The query in `?dns=`, base64url without padding (RFC 8484 sections 4.1 and 6).
+fn message_of_uri(uri: &Uri) -> Result<Vec<u8>, StatusCode> {
+    let parameters = uri.query().unwrap_or("").split('&');
+    let text = parameters.filter_map(|one| one.strip_prefix("dns=")).next().ok_or(StatusCode::BAD_REQUEST)?;
+    if text.len() > base64::encoded_len(QUERY, false).unwrap_or(0) {
+        return Err(StatusCode::URI_TOO_LONG);
+    }
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| StatusCode::BAD_REQUEST)
+}
+
+/// The query that is the body.
+async fn message_of_body(request: Request<Incoming>) -> Result<Vec<u8>, StatusCode> {
+    if !is_dns_message(request.headers()) {
+        return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+    match Limited::new(request.into_body(), QUERY).collect().await {
+        Ok(body) => Ok(body.to_bytes().into()),
+        Err(error) if error.is::<LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Err(_) => Err(StatusCode::BAD_REQUEST),
+    }
+}
+
+fn is_dns_message(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    media_type.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(MEDIA_TYPE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(uri: &str) -> Result<Vec<u8>, StatusCode> {
+        message_of_uri(&uri.parse().unwrap())
+    }
+
+    #[test]
+    fn rfc_8484_section_4_1_get_has_the_query_in_dns() {
+        assert_eq!(message("/dns-query?dns=AAEC_w"), Ok(vec![0, 1, 2, 255]));
+        assert_eq!(message("/dns-query?x=1&dns=AAEC_w&y"), Ok(vec![0, 1, 2, 255]));
+        for bad in
+            ["/dns-query", "/dns-query?", "/dns-query?dn=AA", "/q?dns=AA==", "/q?dns=A", "/q?dns=AB", "/q?dns=A/AA"]
+        {
+            assert_eq!(message(bad), Err(StatusCode::BAD_REQUEST), "{bad}");
+        }
+        let long = |octets: usize| format!("/q?dns={}", URL_SAFE_NO_PAD.encode(vec![0; octets]));
+        assert_eq!(message(&long(QUERY)), Ok(vec![0; QUERY]));
+        assert_eq!(message(&long(QUERY + 1)), Err(StatusCode::URI_TOO_LONG));
+    }
+
+    #[test]
+    fn the_media_type_may_have_parameters() {
+        let is = |text: &'static str| {
+            let headers = [(CONTENT_TYPE, HeaderValue::from_static(text))];
+            is_dns_message(&HeaderMap::from_iter(headers))
+        };
+        assert!(is("application/dns-message") && is("Application/DNS-Message ; x=y"));
+        assert!(!is("application/dns-json") && !is("") && !is_dns_message(&HeaderMap::new()));
+    }
+}

@@ -1,0 +1,12 @@
+//! The encrypted transports: DNS over TLS, HTTPS and QUIC. Each hands whole queries to the one answer path and sends its
+//! octets as they are.
+
+mod https;
+mod identity;
+mod quic;
+mod tls;
+
+pub use https::Https;
+pub use identity::{Identity, PemError};
+pub use quic::Quic;
+pub use tls::Tls;

@@ -1,0 +1,171 @@
+//! DNS over QUIC (RFC 9250): one query on each stream.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{
+    Connection, Endpoint, EndpointConfig, Incoming, ReadToEndError, RecvStream, SendStream, ServerConfig, TokioRuntime,
+    TransportConfig, VarInt,
+};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::Identity;
+use super::tls::HANDSHAKE;
+use crate::dns::edns::OPTION_KEEPALIVE;
+use crate::dns::message::option;
+use crate::server::conversation::{Conversation, QUERY};
+use crate::server::framed::answer_framed;
+use crate::server::seats::{Gate, Seat};
+use crate::server::{Carrier, Event, Published, Tally};
+
+/// DOQ_NO_ERROR (RFC 9250 section 4.3)
+const NO_ERROR: VarInt = VarInt::from_u32(0);
+/// DOQ_PROTOCOL_ERROR
+const PROTOCOL_ERROR: VarInt = VarInt::from_u32(2);
+
+/// Queries of one connection that are under way at a time.
+const STREAMS: u32 = 100;
+/// Octets of one query, and of all queries of a connection, that are taken before they are read.
+const STREAM_WINDOW: u32 = 8 << 10;
+const WINDOW: u32 = 64 << 10;
+/// Octets of replies that wait for one client that does not take them.
+const SEND_WINDOW: u64 = 128 << 10;
+
+/// Takes connections on one address.
+pub struct Quic {
+    endpoint: Endpoint,
+    published: Arc<Published>,
+    gate: Arc<Gate>,
+    tally: Arc<Tally>,
+}
+
+/// One connection.
+struct Desk {
+    conversation: Mutex<Conversation>,
+    seat: Seat,
+}
+
+impl Quic {
+    /// Takes over a socket. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// The runtime cannot watch it.
+    pub fn new(
+        socket: UdpSocket,
+        identity: Arc<Identity>,
+        published: Arc<Published>,
+        gate: Arc<Gate>,
+        tally: Arc<Tally>,
+    ) -> io::Result<Quic> {
+        let settings = QuicServerConfig::try_from(identity.settings(&[b"doq"])).map_err(io::Error::other)?;
+        let mut server = ServerConfig::with_crypto(Arc::new(settings));
+        server.transport_config(Arc::new(transport(&gate)));
+        // Answers and limits go by the address that a connection began with.
+        server.migration(false);
+        let endpoint = Endpoint::new(EndpointConfig::default(), Some(server), socket, Arc::new(TokioRuntime))?;
+        Ok(Quic { endpoint, published, gate, tally })
+    }
+
+    /// Takes connections until the task is aborted.
+    pub async fn run(self) {
+        while let Some(incoming) = self.endpoint.accept().await {
+            self.welcome(incoming);
+        }
+    }
+
+    fn welcome(&self, incoming: Incoming) {
+        let client = incoming.remote_address();
+        // Seats become few: forged addresses must not take them, so each address is proven first, at the cost of a round
+        // trip (RFC 9000 section 8.1.2).
+        if self.gate.is_half_full() && !incoming.remote_address_validated() {
+            let _ = incoming.retry();
+            return;
+        }
+        let Some(entry) = self.gate.enter(client.ip()) else {
+            incoming.refuse();
+            return self.tally.note(Event::TurnedAway);
+        };
+        if entry.evicted {
+            self.tally.note(Event::Evicted);
+        }
+        let number = entry.seat.number;
+        let desk = self.desk(client, entry.seat);
+        let task = tokio::spawn(async move {
+            if let Ok(connecting) = incoming.accept()
+                && let Ok(Ok(connection)) = timeout(HANDSHAKE, connecting).await
+            {
+                desk.serve(connection).await;
+            }
+        });
+        self.gate.watch(number, task.abort_handle());
+    }
+
+    fn desk(&self, client: SocketAddr, seat: Seat) -> Arc<Desk> {
+        let (published, tally) = (self.published.clone(), self.tally.clone());
+        let conversation = Conversation::new(client.ip(), Carrier::Quic, published, tally);
+        Arc::new(Desk { conversation: Mutex::new(conversation), seat })
+    }
+}
+
+/// Limits of a connection.
+fn transport(gate: &Gate) -> TransportConfig {
+    let mut transport = TransportConfig::default();
+    transport.max_concurrent_bidi_streams(VarInt::from_u32(STREAMS)).max_concurrent_uni_streams(VarInt::from_u32(0));
+    transport.stream_receive_window(VarInt::from_u32(STREAM_WINDOW)).receive_window(VarInt::from_u32(WINDOW));
+    transport.send_window(SEND_WINDOW).datagram_receive_buffer_size(None);
+    transport.max_idle_timeout(gate.idle().try_into().ok());
+    transport
+}
+
+impl Desk {
+    /// Answers until the client leaves, breaks the rules or asks nothing for too long.
+    async fn serve(self: Arc<Desk>, connection: Connection) {
+        let mut exchanges = JoinSet::new();
+        loop {
+            tokio::select! {
+                stream = connection.accept_bi() => match stream {
+                    Ok((send, receive)) => {
+                        exchanges.spawn(self.clone().exchange(connection.clone(), send, receive));
+                    }
+                    Err(_) => return,
+                },
+                Some(_) = exchanges.join_next() => {}
+                () = self.seat.vacated() => return connection.close(NO_ERROR, b""),
+            }
+        }
+    }
+
+    /// One query and its reply. A query that the client gives up breaks no rule.
+    async fn exchange(self: Arc<Desk>, connection: Connection, mut send: SendStream, mut receive: RecvStream) {
+        let framed = match receive.read_to_end(2 + QUERY).await {
+            Ok(framed) => framed,
+            Err(ReadToEndError::TooLong) => return connection.close(PROTOCOL_ERROR, b""),
+            Err(ReadToEndError::Read(_)) => return,
+        };
+        // Closed while the stream is open: a stream that is let go of ends well, without a reply.
+        let Some(reply) = self.answer(&framed) else { return connection.close(PROTOCOL_ERROR, b"") };
+        if send.write_all(&reply).await.is_ok() {
+            let _ = send.finish();
+        }
+    }
+
+    /// The reply to one message, both with their length in front; `None` where the connection is to end (RFC 9250 sections
+    /// 4.2.1, 4.3.3 and 5.5.2).
+    fn answer(&self, framed: &[u8]) -> Option<Vec<u8>> {
+        let (length, message) = framed.split_first_chunk::<2>()?;
+        let whole = usize::from(u16::from_be_bytes(*length)) == message.len();
+        let numbered = !message.starts_with(&[0, 0]);
+        if !whole || numbered || option(message, OPTION_KEEPALIVE).is_some() {
+            return None;
+        }
+        let mut output = Vec::new();
+        let mut conversation = self.conversation.lock().unwrap_or_else(PoisonError::into_inner);
+        answer_framed(&mut conversation, message, &mut output)?;
+        self.seat.touch();
+        output.shrink_to_fit();
+        Some(output)
+    }
+}

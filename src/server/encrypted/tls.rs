@@ -1,0 +1,44 @@
+//! DNS over TLS (RFC 7858): the messages of TCP inside TLS.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::Identity;
+use crate::server::framed::Framed;
+
+/// How long a handshake may take.
+pub const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long a goodbye may take.
+pub const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Speaks it.
+#[derive(Clone)]
+pub struct Tls(TlsAcceptor);
+
+impl Tls {
+    /// Shows this identity.
+    pub fn new(identity: Arc<Identity>) -> Tls {
+        Tls(TlsAcceptor::from(Arc::new(identity.settings(&[b"dot"]))))
+    }
+
+    /// Serves one connection.
+    pub async fn serve(&self, stream: TcpStream, framed: Framed) -> io::Result<()> {
+        let mut stream = greet(&self.0, stream).await?;
+        let result = framed.serve(&mut stream).await;
+        // Without a close_notify the client cannot tell an end from an attack (RFC 8446 section 6.1).
+        let _ = timeout(GOODBYE, stream.shutdown()).await;
+        result
+    }
+}
+
+/// The handshake.
+pub async fn greet(acceptor: &TlsAcceptor, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    timeout(HANDSHAKE, acceptor.accept(stream)).await?
+}

@@ -1,0 +1,139 @@
+//! The PROXY protocol, version 2 (haproxy's proxy-protocol.txt, section 2.2): a front that the operator knows says in front
+//! of each datagram or connection who the client is.
+
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+use std::io;
+use std::net::IpAddr;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// How every header begins.
+const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
+/// Octets before those that are counted: signature, version and command, family and protocol, length.
+const FIXED: usize = 16;
+/// Most octets behind them: addresses take up to 36 here, the rest is the front's own affair and passed over.
+const MOST: usize = 1024;
+
+/// What a header says, before its addresses.
+#[derive(Clone, Copy)]
+struct Start {
+    /// LOCAL is 0 (the front speaks for itself), PROXY is 1.
+    command: u8,
+    /// AF_UNSPEC is 0, AF_INET is 1, AF_INET6 is 2.
+    family: u8,
+    /// Octets that follow.
+    length: usize,
+}
+
+impl Start {
+    fn read(fixed: &[u8; FIXED]) -> Option<Start> {
+        let &[version_and_command, family_and_protocol, l1, l0] = fixed.strip_prefix(SIGNATURE)? else { return None };
+        let length = usize::from(u16::from_be_bytes([l1, l0]));
+        let good = version_and_command >> 4 == 2 && length <= MOST;
+        good.then_some(Start { command: version_and_command & 0xf, family: family_and_protocol >> 4, length })
+    }
+
+    /// The client, from what follows; `front`, where the header does not say.
+    fn client(self, rest: &[u8], front: IpAddr) -> Option<IpAddr> {
+        // Source address, destination address, two ports.
+        match (self.command, self.family) {
+            (0, _) | (1, 0) => Some(front),
+            (1, 1) if rest.len() >= 12 => rest.first_chunk::<4>().map(|octets| IpAddr::from(*octets)),
+            (1, 2) if rest.len() >= 36 => rest.first_chunk::<16>().map(|octets| IpAddr::from(*octets)),
+            _ => None,
+        }
+    }
+}
+
+/// Who asks, and the query, from a datagram of a front; `None`: it begins with no header.
+pub fn unwrap(datagram: &[u8], front: IpAddr) -> Option<(IpAddr, &[u8])> {
+    let (fixed, rest) = datagram.split_first_chunk::<FIXED>()?;
+    let start = Start::read(fixed)?;
+    let (rest, query) = rest.split_at_checked(start.length)?;
+    Some((start.client(rest, front)?, query))
+}
+
+/// Who asks, from the start of a front's connection.
+///
+/// # Errors
+/// It begins with no header.
+pub async fn read(stream: &mut (impl AsyncRead + Unpin), front: IpAddr) -> io::Result<IpAddr> {
+    let mut fixed = [0; FIXED];
+    stream.read_exact(&mut fixed).await?;
+    let start = Start::read(&fixed).ok_or(io::ErrorKind::InvalidData)?;
+    let mut rest = vec![0; start.length];
+    stream.read_exact(&mut rest).await?;
+    start.client(&rest, front).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A header with these last four fixed octets, and what follows it.
+    fn datagram(fixed: [u8; 4], rest: &[u8]) -> Vec<u8> {
+        [SIGNATURE, &fixed[..], rest].concat()
+    }
+
+    const FRONT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const FOUR: [u8; 12] = [192, 0, 2, 7, 127, 0, 0, 1, 1, 2, 0, 53];
+
+    fn client(octets: &[u8]) -> Option<(String, Vec<u8>)> {
+        unwrap(octets, FRONT).map(|(client, query)| (client.to_string(), query.to_vec()))
+    }
+
+    #[test]
+    fn clients_are_read_and_what_follows_the_header_is_the_query() {
+        let query = |address: &str| Some((address.to_owned(), b"query".to_vec()));
+        assert_eq!(client(&datagram([0x21, 0x12, 0, 12], &[&FOUR[..], b"query"].concat())), query("192.0.2.7"));
+        let more = [&FOUR[..], &[4, 0, 1, 9], b"query"].concat();
+        assert_eq!(client(&datagram([0x21, 0x12, 0, 16], &more)), query("192.0.2.7"), "further fields are passed over");
+        let mut six = [0; 36];
+        six[..4].copy_from_slice(&[0x20, 1, 0xd, 0xb8]);
+        six[15] = 1;
+        assert_eq!(client(&datagram([0x21, 0x21, 0, 36], &[&six[..], b"query"].concat())), query("2001:db8::1"));
+        assert_eq!(client(&datagram([0x20, 0, 0, 0], b"query")), query("127.0.0.1"), "LOCAL");
+        assert_eq!(client(&datagram([0x21, 0, 0, 3], b"abcquery")), query("127.0.0.1"), "AF_UNSPEC");
+    }
+
+    #[test]
+    fn what_is_no_header_is_refused() {
+        for (fixed, why) in [
+            ([0x11, 0x12, 0, 12], "version 1"),
+            ([0x22, 0x12, 0, 12], "an unknown command"),
+            ([0x21, 0x31, 0, 12], "a unix socket"),
+            ([0x21, 0x12, 0, 11], "too short for its family"),
+            ([0x21, 0x21, 0, 12], "too short for its family"),
+            ([0x21, 0x12, 0, 13], "cut off"),
+            ([0x21, 0x12, 4, 1], "too long"),
+        ] {
+            assert_eq!(client(&datagram(fixed, &FOUR)), None, "{why}");
+        }
+        assert_eq!(client(b"PROXY TCP4 192.0.2.7 127.0.0.1 1 53\r\n"), None, "the text of version 1");
+        assert_eq!(client(&[]), None);
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_read_to_the_end_of_the_header_and_not_beyond() {
+        let octets = datagram([0x21, 0x11, 0, 12], &[&FOUR[..], b"query"].concat());
+        let mut stream = &octets[..];
+        assert_eq!(read(&mut stream, FRONT).await.unwrap().to_string(), "192.0.2.7");
+        assert_eq!(stream, b"query");
+        assert!(read(&mut &octets[..20], FRONT).await.is_err() && read(&mut &[0; 40][..], FRONT).await.is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn octets_of_any_kind_do_no_harm(
+            fixed in any::<[u8; 4]>(),
+            rest in proptest::collection::vec(any::<u8>(), 0..100),
+        ) {
+            let octets = datagram(fixed, &rest);
+            if let Some((_, query)) = unwrap(&octets, FRONT) {
+                prop_assert!(octets.ends_with(query) && query.len() + FIXED <= octets.len());
+            }
+        }
+    }
+}
