@@ -7,7 +7,6 @@ use super::read::Text;
 use crate::dns::RecordType;
 use crate::zone;
 
-const MANDATORY: u16 = 0;
 const IPV4_HINT: u16 = 4;
 const IPV6_HINT: u16 = 6;
 
@@ -68,13 +67,13 @@ impl Binding {
         let data = zone::parse_data(rtype, text)?;
         let unreadable = || Refusal::from(format!("the data of this {rtype} record cannot be told apart"));
         let parameters = parameters(&data).ok_or_else(unreadable)?;
-        let given = |key: u16| parameters.iter().find(|(known, ..)| *known == key);
-        if given(IPV4_HINT).or(given(IPV6_HINT)).is_some() || given(MANDATORY).is_some_and(|it| names_hints(it.2)) {
+        let given = |key: u16| parameters.iter().any(|(known, _)| *known == key);
+        if given(IPV4_HINT) || given(IPV6_HINT) {
             let sentence = "the hints are the service's own addresses, as each client gets them; leave them out here";
             return Err(Refusal::from(sentence.to_owned()));
         }
         let start =
-            |key: u16| parameters.iter().find(|(known, ..)| *known >= key).map_or(data.len(), |(_, start, _)| *start);
+            |key: u16| parameters.iter().find(|(known, _)| *known >= key).map_or(data.len(), |(_, start)| *start);
         let (head, rest) = data.split_at(start(IPV4_HINT));
         let (middle, tail) = rest.split_at(start(IPV6_HINT) - head.len());
         let is_alias = data.starts_with(&[0, 0]);
@@ -82,8 +81,8 @@ impl Binding {
     }
 }
 
-/// Key, where it starts, and value of each parameter.
-fn parameters(data: &[u8]) -> Option<Vec<(u16, usize, &[u8])>> {
+/// Key and beginning of each parameter.
+fn parameters(data: &[u8]) -> Option<Vec<(u16, usize)>> {
     let mut at = 2;
     // The labels of the target, to the root's.
     while let Some(length @ 1..) = data.get(at).copied() {
@@ -94,14 +93,10 @@ fn parameters(data: &[u8]) -> Option<Vec<(u16, usize, &[u8])>> {
     while at < data.len() {
         let number = |at: usize| data.get(at..at + 2).map(|octets| u16::from_be_bytes([octets[0], octets[1]]));
         let (key, length) = (number(at)?, usize::from(number(at + 2)?));
-        parameters.push((key, at, data.get(at + 4..at + 4 + length)?));
+        parameters.push((key, at));
         at += 4 + length;
     }
-    Some(parameters)
-}
-
-fn names_hints(mandatory: &[u8]) -> bool {
-    mandatory.chunks_exact(2).any(|key| [IPV4_HINT, IPV6_HINT].contains(&u16::from_be_bytes([key[0], key[1]])))
+    (at == data.len()).then_some(parameters)
 }
 
 #[cfg(test)]
@@ -110,11 +105,11 @@ mod tests {
 
     #[test]
     fn a_binding_is_cut_where_its_hints_belong() {
-        let HttpsText(binding) = HttpsText::from_text("1 . ech=AAAA alpn=h2,h3 port=8443 key9=x").unwrap();
+        let HttpsText(binding) = HttpsText::from_text("1 . ech=AAAA alpn=h2,h3 port=8443 key10=x").unwrap();
         assert!(!binding.is_alias);
         assert_eq!(&*binding.head, b"\0\x01\0\0\x01\0\x06\x02h2\x02h3\0\x03\0\x02\x20\xfb");
         assert_eq!(&*binding.middle, b"\0\x05\0\x03\0\0\0");
-        assert_eq!(&*binding.tail, b"\0\x09\0\x01x");
+        assert_eq!(&*binding.tail, b"\0\x0a\0\x01x");
     }
 
     #[test]
@@ -127,8 +122,9 @@ mod tests {
     fn what_is_no_binding_is_told() {
         let told = |text: &str| HttpsText::from_text(text).unwrap_err().sentence.unwrap_or_default();
         assert!(told("1 . ipv4hint=192.0.2.1").contains("leave them out here"));
-        assert!(told("1 . mandatory=ipv6hint").contains("leave them out here"));
-        for wrong in ["", "1", "one .", "1 . alpn", "1 pool.example.net", "70000 .", "1 . port=h2", "1 \"."] {
+        for wrong in
+            ["", "1", "one .", "1 . alpn", "1 pool.example.net", "70000 .", "1 . port=h2", "1 . mandatory=ipv6hint"]
+        {
             assert!(told(wrong).contains("HTTPS"), "{wrong}: {}", told(wrong));
         }
     }

@@ -399,16 +399,29 @@ const BAD_SERVICES: &[(&str, &str)] = &[
         "endpoints = { fra = [\"192.0.2.1\"], iad = [\"192.0.2.1\"] }",
         "4:43: the service has the endpoint 192.0.2.1 twice",
     ),
-    ("endpoints = { fra = {} }", "4:21: the endpoint needs an address, a cname or an alias"),
+    ("endpoints = { fra = {} }", "4:21: the endpoint needs one of address, cname, alias, mx and srv"),
     (
         "endpoints = { fra = { address = \"192.0.2.1\", cname = \"a.example\" } }",
-        "4:21: the endpoint has more than one of address, cname and alias",
+        "4:21: the endpoint has more than one of address, cname, alias, mx and srv",
     ),
     (
         "endpoints = { fra = { cname = \"a..example\" } }",
         "4:31: \"a..example\" is no domain name: the name has an empty label",
     ),
     ("endpoints = { fra = { cname = \"WWW.example.com.\" } }", "3:8: www.example.com has itself as an endpoint"),
+    (
+        "endpoints = { fra = { mx = \"10 mx\" } }",
+        "4:28: the data of this MX record is wrong: relative name without origin",
+    ),
+    ("endpoints = { fra = { mx = \"0 .\" } }", "4:28: this MX record leads to no host"),
+    (
+        "https = \"1 .\"\nendpoints = { fra = { cname = \"a.example\" } }",
+        "4:9: a name with a CNAME has no other records: give addresses or aliases as endpoints",
+    ),
+    (
+        "https = \"1 . ipv4hint=192.0.2.1\"\nendpoints = { fra = \"192.0.2.1\" }",
+        "4:9: the hints are the service's own addresses, as each client gets them; leave them out here",
+    ),
     ("endpoints = { fra = { alias = \"WWW.example.com.\" } }", "3:8: www.example.com has itself as an endpoint"),
     (
         "endpoints = { fra = { alias = \"a.example\" }, iad = { alias = \"A.example.\" } }",

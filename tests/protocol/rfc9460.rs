@@ -106,10 +106,10 @@ fn types_that_are_not_the_services_come_from_the_zone() {
 fn mail_and_service_hosts_are_those_of_the_nearest_region() {
     let server = server();
     for (subnet, mail, sip) in [
-        (NEAR_FRA, "10 mx-fra.example.test.", "10 5 5060 sip-fra.example.net."),
-        (NEAR_IAD, "20 mx-iad.example.net.", "10 5 5061 sip-iad.example.net."),
+        (NEAR_FRA, "10 mx-fra.example.test.", b"\0\x0a\0\x05\x13\xc4\x07sip-fra\x07example\x03net\0"),
+        (NEAR_IAD, "20 mx-iad.example.net.", b"\0\x0a\0\x05\x13\xc5\x07sip-iad\x07example\x03net\0"),
     ] {
         assert_eq!(answer(&server, "example.test", MX, subnet), [mail]);
-        assert_eq!(answer(&server, "_sip._tcp.example.test", SRV, subnet), [sip]);
+        assert_eq!(octets(&server, "_sip._tcp.example.test", SRV, subnet), sip);
     }
 }
