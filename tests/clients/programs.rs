@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Which Debian package has which program.
-const PACKAGES: [(&str, &str); 11] = [
+const PACKAGES: [(&str, &str); 13] = [
     ("dig", "bind9-dnsutils"),
     ("delv", "bind9-dnsutils"),
     ("kdig", "knot-dnsutils"),
@@ -17,6 +17,8 @@ const PACKAGES: [(&str, &str); 11] = [
     ("caddy", "caddy"),
     ("curl", "curl"),
     ("ip", "iproute2"),
+    ("prometheus", "prometheus"),
+    ("promtool", "prometheus"),
 ];
 
 /// Longest run of a program.
