@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::seats::{Gate, Seat};
 use super::{Event, Published, Tally};
 use crate::answer::policy::Admission;
-use crate::answer::{Answered, Transport, answer, prohibit};
+use crate::answer::{Answered, Transport, Verdict, answer, prohibit};
 use crate::dns::Scratch;
 use crate::steering::pick::next_draw;
 
@@ -136,6 +136,7 @@ impl Connection {
             let Some((&length, rest)) = input.get(used..).and_then(|rest| rest.split_first_chunk::<2>()) else { break };
             let length = usize::from(u16::from_be_bytes(length));
             if length > QUERY {
+                self.tally.count_shared(Verdict::Dropped);
                 return Err(io::ErrorKind::InvalidData.into());
             }
             let Some(message) = rest.get(..length) else { break };

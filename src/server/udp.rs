@@ -84,7 +84,10 @@ impl Worker {
     ) -> u64 {
         for at in 0..count {
             seed = seed.wrapping_add(1);
-            let Some(datagram) = batch.datagram(at) else { continue };
+            let Some(datagram) = batch.datagram(at) else {
+                self.tally.count(Verdict::Dropped);
+                continue;
+            };
             let moment = snapshot.moment(seed);
             let answered = match snapshot.policy.access.admit(datagram.source) {
                 Admission::Serve => self.answer_within_limits(datagram, &moment, scratch),

@@ -24,4 +24,5 @@ mod rfc9619;
 
 mod abuse;
 mod hostile;
+mod outcomes;
 mod roundtrip;
