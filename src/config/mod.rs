@@ -20,6 +20,7 @@ mod check_values;
 mod checks;
 mod combinations;
 mod fences;
+mod guard;
 mod names;
 mod raw;
 mod read;

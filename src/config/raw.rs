@@ -1,16 +1,18 @@
 //! The file as written: every table and key, with its default, unit and bounds. `docs/configuration.md` says the
 //! same in prose (a test keeps it complete), and the JSON Schema is made from here.
 
-use schemars::{Schema, SchemaGenerator, json_schema};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+
+use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::addresses::{Continent, Country, EndpointAddress, Location, Subdivision};
 use super::check_values::{CheckType, Pointer, Scalar};
 use super::error::Report;
+use super::guard::Guard;
 use super::model::{AdminListen, Capacity, Cidr, CoarsePoints};
 use super::read::{At, Field, Item, List, Named, OneOrMore, Read, tables};
-use super::service_values::{Part, Seconds, TtlEntry};
+use super::service_values::{Part, TtlEntry};
 use super::values::{Choice, Line, Period, Status, Weight, Whole};
 use crate::dns::{Name, RecordType};
 use crate::health::check::Method;
@@ -30,6 +32,8 @@ tables! {
         state: State,
         /// Who is told what happens.
         events: Events,
+        /// What a reload may not do unasked.
+        guard: Guard,
         /// Where the zones are.
         zones: Zones,
         /// How clients are located.
@@ -327,15 +331,6 @@ tables! {
         endpoints: Named<OneOrMore<EndpointEntry>>,
         /// Rules about who may get which regions; the first that matches wins. Default `[]`.
         fence: List<Fence>,
-    }
-
-    /// A TTL that follows health.
-    #[schemars(extend("required" = ["max"]))]
-    TtlRange {
-        /// Most seconds, 0 to 2147483647. Needed.
-        max: Seconds,
-        /// Least seconds, 0 to 2147483647, not above `max`. Default 5, or `max` if that is less.
-        min: Seconds,
     }
 
     /// One endpoint: either `address` or `cname`.

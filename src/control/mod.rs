@@ -8,6 +8,7 @@ mod secrets;
 
 pub mod load;
 
+pub mod guard;
 pub mod reload;
 
 mod demand;
