@@ -5,6 +5,7 @@
 //! clients beforehand; how many of them ask is not known to the geodata.
 
 mod change;
+mod compare;
 mod facts;
 mod scopes;
 mod split;
@@ -18,6 +19,7 @@ use crate::config::Config;
 use crate::dns::Name;
 
 pub use change::Change;
+pub use compare::{Made, RegionMove, ServiceMove, compare};
 pub use facts::{CellFacts, CountryForesight, DistanceFacts, Foresight, Mover, RegionForesight};
 
 pub use scopes::{Blocks, verify_scopes};

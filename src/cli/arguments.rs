@@ -1,5 +1,7 @@
 //! The command line as clap reads it; completions and the man page come from here too.
 
+mod authoring;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -13,6 +15,7 @@ use crate::control::admin::{read_bias, read_weight};
 use crate::dns::{Name, RecordType};
 use crate::geo::builtin;
 use crate::steering::Bias;
+pub use authoring::{Geodata, Init, Plan, RegionGiven};
 
 /// A global load balancer that works through DNS.
 #[derive(Debug, Parser)]
@@ -39,6 +42,10 @@ pub enum Command {
     Explain(Explain),
     /// Say who goes where, and what if a region is down or has another weight
     Simulate(Simulate),
+    /// Say what a reload of another configuration would change; exit 2 if it would change something
+    Plan(Plan),
+    /// Write a configuration to begin with
+    Init(Init),
     /// Say where addresses are, as the geodata know it
     Locate(Locate),
     /// Make geodata files
@@ -355,6 +362,9 @@ pub struct Reload {
     /// The server.
     #[command(flatten)]
     pub remote: Remote,
+    /// Take the change even if it moves more than [guard] max_move allows
+    #[arg(long)]
+    pub yes_move: bool,
 }
 
 /// `meridian locate`
@@ -369,27 +379,4 @@ pub struct Locate {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// `meridian geodata`
-#[derive(Debug, Subcommand)]
-pub enum Geodata {
-    /// Make an MMDB file of comma-separated networks and their places
-    Build {
-        /// Columns network, latitude, longitude, country, subdivision, asn; only network must be there
-        #[arg(value_name = "INPUT.csv")]
-        input: PathBuf,
-        /// The MMDB file to write
-        #[arg(short, long, value_name = "OUT.mmdb")]
-        output: PathBuf,
-    },
-    /// Make the compact built-in table of City databases in MMDB form
-    Compile {
-        /// The databases; the first that knows a network wins
-        #[arg(required = true, value_name = "INPUT.mmdb")]
-        inputs: Vec<PathBuf>,
-        /// The table to write
-        #[arg(short, long, value_name = "OUT")]
-        output: PathBuf,
-    },
 }

@@ -49,9 +49,9 @@ impl Client {
         self.call(self.request(Method::GET, path, query)?)
     }
 
-    /// POST, without a body.
-    pub fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, String> {
-        self.call(self.request(Method::POST, path, &[])?)
+    /// POST, with a body.
+    pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, String> {
+        self.call(with_body(self.request(Method::POST, path, &[])?, body)?)
     }
 
     /// PUT or DELETE of what these parts of a path name, with a body.
@@ -64,9 +64,7 @@ impl Client {
         // Parts come from people and are escaped.
         let mut path = Url::parse("http://localhost/v1").map_err(|error| error.to_string())?;
         path.path_segments_mut().map_err(|()| "no path".to_owned())?.extend(parts);
-        let body = serde_json::to_vec(body).map_err(|error| error.to_string())?;
-        let request = self.request(method, path.path(), &[])?;
-        self.call(request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body))
+        self.call(with_body(self.request(method, path.path(), &[])?, body)?)
     }
 
     fn request(&self, method: Method, path: &str, query: &[(&str, &str)]) -> Result<RequestBuilder, String> {
@@ -106,6 +104,11 @@ impl Client {
             format!("cannot ask the server at {}: {cause}; is it running, and is this its --admin address?", self.shown)
         })
     }
+}
+
+fn with_body(request: RequestBuilder, body: &impl Serialize) -> Result<RequestBuilder, String> {
+    let body = serde_json::to_vec(body).map_err(|error| error.to_string())?;
+    Ok(request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body))
 }
 
 /// Sends a request and reads the answer, [`MOST`] octets of it.

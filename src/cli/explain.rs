@@ -59,7 +59,8 @@ pub fn loaded(config: Option<&Path>) -> Result<Loaded, String> {
     load(file, None).map_err(|mistakes| refusal(file, &mistakes))
 }
 
-fn refusal(file: &Path, mistakes: &[String]) -> String {
+/// Why a configuration cannot be used, with every mistake.
+pub fn refusal(file: &Path, mistakes: &[String]) -> String {
     format!("{} cannot be used:\n  {}", file.display(), mistakes.join("\n  "))
 }
 

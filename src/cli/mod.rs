@@ -12,6 +12,8 @@ pub mod check;
 
 pub mod explain;
 
+pub mod init;
+pub mod plan;
 pub mod simulate;
 
 mod client;
@@ -39,6 +41,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Demo(demo) => demo::run(&demo),
         Command::Check(check) => check::run(&check),
         Command::Explain(explain) => explain::run(&explain),
+        Command::Plan(plan) => plan::run(&plan),
+        Command::Init(init) => init::run(&init),
         Command::Simulate(simulate) => simulate::run(&simulate),
         Command::Status(status) => remote::status(&status),
         Command::Drain(drain) => orders::drain(&drain),

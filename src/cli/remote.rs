@@ -8,7 +8,7 @@ use super::client::Client;
 use super::paper::{Paper, plain};
 use crate::answer::explain::percent;
 use crate::config::values::duration_text;
-use crate::control::admin::{EndpointHealth, LastReload, RegionHealth, ServiceStatus, Status};
+use crate::control::admin::{EndpointHealth, LastReload, RegionHealth, ReloadBody, ServiceStatus, Status};
 use crate::control::operate::now;
 use crate::control::orders::Order;
 
@@ -26,7 +26,7 @@ pub fn status(arguments: &StatusArguments) -> Result<ExitCode, String> {
 /// Makes the server read everything anew.
 pub fn reload(arguments: &Reload) -> Result<ExitCode, String> {
     let client = Client::new(&arguments.remote)?;
-    let done: LastReload = client.post("/v1/reload")?;
+    let done: LastReload = client.post("/v1/reload", &ReloadBody { yes_move: arguments.yes_move })?;
     println!("reloaded in {} ms", done.milliseconds);
     done.messages.iter().for_each(|warning| println!("{}", plain(warning)));
     Ok(ExitCode::SUCCESS)

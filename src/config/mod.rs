@@ -22,6 +22,7 @@ mod checks;
 mod combinations;
 mod endpoints;
 mod fences;
+mod guard;
 mod listen;
 mod names;
 mod raw;

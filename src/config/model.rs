@@ -31,6 +31,8 @@ pub struct Config {
     pub state_directory: Option<PathBuf>,
     /// `[events]`
     pub events: Events,
+    /// `[guard] max_move`, 0.0..=1.0: the largest part of a service that a reload may move; absent: any.
+    pub max_move: Option<f64>,
     /// `[zones] directory`.
     pub zones_directory: PathBuf,
     /// `[resolver]`

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use super::addresses::{Continent, Country, Location, Subdivision};
 use super::bindings::{HttpsText, SvcbText};
 use super::check_values::{CheckType, Pointer, Scalar};
+use super::guard::Guard;
 use super::model::{AdminListen, Capacity, Cidr, CoarsePoints};
 use super::raw_endpoints::{EndpointEntry, Resolver};
 use super::read::{List, Named, OneOrMore, tables};
-use super::service_values::{Part, Seconds, TtlEntry};
+use super::service_values::{Part, TtlEntry};
 use super::values::{Choice, Line, Period, Status, Weight, Whole};
 use crate::dns::{Name, RecordType};
 use crate::health::check::Method;
@@ -33,6 +34,8 @@ tables! {
         state: State,
         /// Who is told what happens.
         events: Events,
+        /// What a reload may not do unasked.
+        guard: Guard,
         /// Where the zones are.
         zones: Zones,
         /// Who is asked for the addresses of endpoints that are names.
@@ -277,15 +280,6 @@ tables! {
         endpoints: Named<OneOrMore<EndpointEntry>>,
         /// Rules about who may get which regions; the first that matches wins. Default `[]`.
         fence: List<Fence>,
-    }
-
-    /// A TTL that follows health.
-    #[schemars(extend("required" = ["max"]))]
-    TtlRange {
-        /// Most seconds, 0 to 2147483647. Needed.
-        max: Seconds,
-        /// Least seconds, 0 to 2147483647, not above `max`. Default 5, or `max` if that is less.
-        min: Seconds,
     }
 
     /// These clients get only these regions.

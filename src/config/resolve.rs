@@ -53,6 +53,7 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut Report<'_>) -> Config {
         state_directory: raw.state.value().and_then(|state| state.directory.value()).map(|path| folder.join(path)),
         events: resolve_events(raw.events.or(raw::Events::default()), folder, report),
         resolver: resolve_resolver(raw.resolver.or(Default::default()), report),
+        max_move: raw.guard.value().and_then(|guard| guard.max_move.value()).map(|part| part.0),
         zones_directory: folder.join(raw.zones.or(raw::Zones::default()).directory.or(PathBuf::from("zones"))),
         regions: resolver.regions.to_vec(),
         geo,

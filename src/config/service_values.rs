@@ -4,12 +4,22 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::error::{Refusal, Report};
 use super::model::Capacity;
-use super::raw::TtlRange;
-use super::read::{Item, Read, Text};
+use super::read::{Item, Read, Text, tables};
 use super::values::{Whole, integer};
 
 /// A TTL in seconds.
 pub type Seconds = Whole<0, 2_147_483_647>;
+
+tables! {
+    /// A TTL that follows health.
+    #[schemars(extend("required" = ["max"]))]
+    TtlRange {
+        /// Most seconds, 0 to 2147483647. Needed.
+        max: Seconds,
+        /// Least seconds, 0 to 2147483647, not above `max`. Default 5, or `max` if that is less.
+        min: Seconds,
+    }
+}
 
 /// A fixed TTL, or the bounds of one that follows health.
 #[derive(Debug)]

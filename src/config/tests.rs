@@ -243,7 +243,7 @@ const BAD_FILES: &[(&str, &str)] = &[
     ("[serber]", "1:2: unknown key \"serber\" (did you mean \"server\"?)"),
     (
         "xyzzy = 1",
-        "1:1: unknown key \"xyzzy\"; known here: server, tls, limits, admin, state, events, zones, resolver, geo, regions, checks, services",
+        "1:1: unknown key \"xyzzy\"; known here: server, tls, limits, admin, state, events, guard, zones, resolver, geo, regions, checks, services",
     ),
     ("resolver.servers = [\"0.0.0.0:53\"]", "1:21: 0.0.0.0:53 is no server that can be asked"),
     ("server = 5", "1:10: server: expected a table, found 5"),
@@ -411,7 +411,7 @@ const BAD_SERVICES: &[(&str, &str)] = &[
     ("endpoints = { fra = { cname = \"WWW.example.com.\" } }", "3:8: www.example.com has itself as an endpoint"),
     (
         "endpoints = { fra = { mx = \"10 mx\" } }",
-        "4:28: the data of this MX record is wrong: relative name without origin",
+        "4:28: the data of this MX record is wrong: the name is relative, but no $ORIGIN is stated above; state one or end the name with a dot",
     ),
     ("endpoints = { fra = { mx = \"0 .\" } }", "4:28: this MX record leads to no host"),
     (

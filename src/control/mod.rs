@@ -10,6 +10,7 @@ pub mod identity;
 
 pub mod load;
 
+pub mod guard;
 pub mod reload;
 
 mod demand;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::effect::Effect;
 use super::events::{Events, Topic};
+use super::guard;
 use super::health::{Told, Watch};
 use super::identity;
 use super::keeper::Keeper;
@@ -178,9 +179,14 @@ impl Control {
     /// Reads everything anew and swaps it in whole, or refuses it whole. One reload at a time. Waits for the first
     /// results of endpoints that are new, so it must be called from a thread that may wait.
     pub fn reload(&self) -> Done {
+        self.reload_moving(false)
+    }
+
+    /// The same; with `yes_move` even what moves more than `[guard] max_move` allows.
+    pub fn reload_moving(&self, yes_move: bool) -> Done {
         let _one_at_a_time = self.one_at_a_time();
         let start = Instant::now();
-        let result = self.replace();
+        let result = self.replace(yes_move);
         let ok = result.is_ok();
         if !ok {
             // A database that was refused is not read again until it changes again.
@@ -199,7 +205,7 @@ impl Control {
     }
 
     /// Returns the warnings, or every mistake.
-    fn replace(&self) -> Result<Vec<String>, Vec<String>> {
+    fn replace(&self, yes_move: bool) -> Result<Vec<String>, Vec<String>> {
         let (config, atlas) = {
             let current = self.current();
             (current.config.clone(), current.atlas.clone())
@@ -215,6 +221,11 @@ impl Control {
         self.meet_names(&base);
         let names = self.known_names();
         let (new, snapshot) = overlaid(&base, &self.current().demands, &names, loaded.snapshot);
+        if !yes_move {
+            let now = self.snapshot();
+            let refusal = guard::refusal((&now.world, &config), (&snapshot.world, &new));
+            refusal.map_or(Ok(()), |sentence| Err(vec![format!("{}: {sentence}", self.origin)]))?;
+        }
         let plan = Arc::new(Plan::of(&new, &names));
         self.meet(&plan);
         let mut current = self.current();

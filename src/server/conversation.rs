@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Carrier, Event, Published, Tally};
 use crate::answer::policy::Admission;
-use crate::answer::{Answered, Transport, answer, prohibit};
+use crate::answer::{Answered, Transport, Verdict, answer, prohibit};
 use crate::dns::{Scratch, message};
 use crate::steering::pick::next_draw;
 
@@ -64,6 +64,11 @@ impl Conversation {
         let written = self.write(message, &mut output[start..]);
         output.truncate(start + written.unwrap_or(0));
         written.map(|_| ())
+    }
+
+    /// Counts a message that is too long to be read.
+    pub fn count_dropped(&self) {
+        self.tally.count_shared(Verdict::Dropped);
     }
 
     /// Writes the reply into `reply`; returns its length.

@@ -54,6 +54,7 @@ impl Framed {
             let Some((&length, rest)) = input.get(used..).and_then(|rest| rest.split_first_chunk::<2>()) else { break };
             let length = usize::from(u16::from_be_bytes(length));
             if length > QUERY {
+                self.conversation.count_dropped();
                 return Err(io::ErrorKind::InvalidData.into());
             }
             let Some(message) = rest.get(..length) else { break };

@@ -85,7 +85,10 @@ impl Worker {
     ) -> u64 {
         for at in 0..count {
             seed = seed.wrapping_add(1);
-            let Some(mut datagram) = batch.datagram(at) else { continue };
+            let Some(mut datagram) = batch.datagram(at) else {
+                self.tally.count(Verdict::Dropped);
+                continue;
+            };
             if let Some(fronts) = &snapshot.policy.fronts
                 && !unwrap_from(fronts, &mut datagram)
             {

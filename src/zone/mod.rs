@@ -2,6 +2,7 @@
 
 mod check;
 mod data;
+mod difference;
 mod error;
 mod fields;
 mod file;
@@ -19,6 +20,7 @@ mod words;
 use std::path::PathBuf;
 
 use crate::dns::{Name, RecordType};
+pub use difference::{RecordChange, differences};
 pub use error::{MAX_REPORTED, ZoneError};
 pub use load::{load_directory, load_text};
 use scanner::{Fault, Token};

@@ -9,5 +9,6 @@ mod world;
 
 mod failover;
 mod lookups;
+mod monitoring;
 mod reload;
 mod resolver;

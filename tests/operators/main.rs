@@ -8,5 +8,6 @@ mod world;
 mod disk;
 mod events;
 mod flips;
+mod guard;
 mod leases;
 mod orders;

@@ -25,4 +25,5 @@ mod rfc9619;
 
 mod abuse;
 mod hostile;
+mod outcomes;
 mod roundtrip;

@@ -216,7 +216,7 @@ fn answer(result: Result<Changed, Refusal>, author: Author) -> Response {
 }
 
 /// An empty body stands for `{}`.
-fn read_body<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
+pub fn read_body<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
     let text = if body.is_empty() { b"{}" } else { &body[..] };
     serde_json::from_slice(text)
         .map_err(|error| ApiError::bad_request(format!("the body is not as it should be: {error}")))

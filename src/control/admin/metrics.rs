@@ -5,21 +5,25 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, text};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeMetric, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::status::queries;
-use super::{Context, health};
+use super::{Context, EndpointHealth, RegionHealth, ServiceStatus, health};
 use crate::answer::explain::SourceFacts;
-use crate::control::View;
 use crate::control::orders::{Demand, Order};
+use crate::control::{View, word};
+use crate::health::verdict::Verdict;
 use crate::server::Event;
 
 /// Media type of what [`render`] makes.
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Seconds of a day.
+const DAY: i64 = 86_400;
 
 /// All metrics.
 pub fn render(context: &Arc<Context>) -> Result<String, fmt::Error> {
@@ -41,9 +45,9 @@ impl fmt::Debug for Metrics {
 impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let context = &self.0;
-        let build = [(vec![("version", env!("CARGO_PKG_VERSION").to_owned())], 1)];
+        let build = [(vec![("version", env!("CARGO_PKG_VERSION").to_owned())], 1i64)];
         gauges(&mut encoder, "build_info", "The version that runs", build)?;
-        let uptime = [(Vec::new(), context.started.elapsed().as_secs())];
+        let uptime = [(Vec::new(), context.started.elapsed().as_secs() as i64)];
         gauges(&mut encoder, "uptime_seconds", "Seconds since the start", uptime)?;
         let queries = queries(&context.tallies.sums()).into_iter();
         let queries = queries.map(|(verdict, count)| (vec![("verdict", verdict)], count));
@@ -67,15 +71,17 @@ impl Collector for Metrics {
         let closed = closed.map(|closed| named("reason", closed));
         counters(&mut encoder, "tcp_closed", "Connections ended because there were too many", closed)?;
         let reloads = context.control.reloads();
+        let last_ok = [(Vec::new(), i64::from(reloads.last.as_ref().is_none_or(|last| last.ok)))];
         let reloads = [("ok", reloads.ok), ("refused", reloads.refused)];
         let reloads = reloads.map(|(result, count)| (vec![("result", result.to_owned())], count));
         counters(&mut encoder, "reloads", "Reloads by result", reloads)?;
+        gauges(&mut encoder, "last_reload_ok", "Whether the last reload was done: what is on disk is served", last_ok)?;
         let view = context.control.view();
         let changes = view.transitions.iter().map(|(to, count)| (vec![("to", (*to).to_owned())], *count));
         counters(&mut encoder, "health_transitions", "Changes of verdicts by what they led to", changes)?;
-        gauges(&mut encoder, "endpoint_up", "Whether an endpoint may be given out", endpoints(&view))?;
+        self.health(&mut encoder, &view)?;
         gauges(&mut encoder, "order", "Orders of operators in force; the weight of those about weight", orders(&view))?;
-        let leases = [(Vec::new(), view.leases.iter().count() as u64)];
+        let leases = [(Vec::new(), view.leases.iter().count() as i64)];
         gauges(&mut encoder, "leases", "Endpoints that came by themselves", leases)?;
         gauges(&mut encoder, "geodata_age_seconds", "How old each source of geodata is", self.ages())
     }
@@ -85,11 +91,30 @@ impl Collector for Metrics {
 type Labels = Vec<(&'static str, String)>;
 
 impl Metrics {
-    fn ages(&self) -> Vec<(Labels, u64)> {
+    /// How regions and endpoints stand.
+    fn health(&self, encoder: &mut DescriptorEncoder<'_>, view: &View) -> fmt::Result {
+        let services = health::services(view);
+        let suspect = [(Vec::new(), i64::from(view.suspect))];
+        gauges(
+            encoder,
+            "health_suspect",
+            "Whether nothing can be reached and the last agreed health is held",
+            suspect,
+        )?;
+        gauges(encoder, "region_share", "The part of its clients that a region takes, 0 to 1", shares(&services))?;
+        let up = endpoints(&services, |endpoint| Some(i64::from(endpoint.up)));
+        gauges(encoder, "endpoint_up", "Whether an endpoint may be given out", up)?;
+        let kept = endpoints(&services, |endpoint| Some(i64::from(is_kept(endpoint))));
+        gauges(encoder, "endpoint_kept", "Whether an endpoint is given out though it is down, by max_removed", kept)?;
+        let left = endpoints(&services, |endpoint| Some(endpoint.certificate_days?.saturating_mul(DAY)));
+        gauges(encoder, "certificate_remaining_seconds", "Until a certificate expires, in whole days", left)
+    }
+
+    fn ages(&self) -> Vec<(Labels, i64)> {
         let now = SystemTime::now();
         let snapshot = self.0.control.snapshot();
         let age = |source: &crate::geo::Source| {
-            let age = now.duration_since(source.built?).unwrap_or_default().as_secs();
+            let age = now.duration_since(source.built?).unwrap_or_default().as_secs() as i64;
             let SourceFacts { name, kind, .. } = SourceFacts::of(source, now);
             Some((vec![("source", name), ("kind", kind)], age))
         };
@@ -97,10 +122,18 @@ impl Metrics {
     }
 }
 
-/// 1 or 0 for each endpoint of each service.
-fn endpoints(view: &View) -> Vec<(Labels, u64)> {
+/// The part of its clients that each region of each service takes.
+fn shares(services: &[ServiceStatus]) -> Vec<(Labels, f64)> {
+    let of = |service: &ServiceStatus, region: &RegionHealth| {
+        (vec![("service", service.name.clone()), ("region", region.region.clone())], region.share_percent / 100.0)
+    };
+    services.iter().flat_map(|service| service.health.iter().map(move |region| of(service, region))).collect()
+}
+
+/// A value for each endpoint of each service that has one.
+fn endpoints(services: &[ServiceStatus], value: impl Fn(&EndpointHealth) -> Option<i64>) -> Vec<(Labels, i64)> {
     let mut values = Vec::new();
-    for service in health::services(view) {
+    for service in services {
         for (region, endpoint) in service.health.iter().flat_map(|it| it.endpoints.iter().map(|one| (&it.region, one)))
         {
             let labels = vec![
@@ -108,21 +141,26 @@ fn endpoints(view: &View) -> Vec<(Labels, u64)> {
                 ("region", region.clone()),
                 ("endpoint", endpoint.endpoint.clone()),
             ];
-            values.push((labels, u64::from(endpoint.up)));
+            values.extend(value(endpoint).map(|value| (labels, value)));
         }
     }
     values
 }
 
+/// Only the brake gives out what is down without an order.
+fn is_kept(endpoint: &EndpointHealth) -> bool {
+    endpoint.up && endpoint.order.is_none() && endpoint.verdict == word(Verdict::Down)
+}
+
 /// 1, or the weight, for each order; what it is not about is an empty label.
-fn orders(view: &View) -> Vec<(Labels, u64)> {
+fn orders(view: &View) -> Vec<(Labels, i64)> {
     let labels = |order: &Order| {
         let part = |part: &Option<String>| part.clone().unwrap_or_default();
         let (action, value) = match order.demand {
             Demand::Drain => ("drain", 1),
             Demand::ForceUp => ("force-up", 1),
             Demand::ForceDown => ("force-down", 1),
-            Demand::Weight { weight } => ("weight", u64::from(weight)),
+            Demand::Weight { weight } => ("weight", i64::from(weight)),
         };
         let labels = vec![
             ("action", action.to_owned()),
@@ -145,14 +183,12 @@ fn counters(
     values.into_iter().try_for_each(|(labels, value)| ConstCounter::new(value).encode(metric.encode_family(&labels)?))
 }
 
-fn gauges(
+fn gauges<N: EncodeGaugeValue>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    values: impl IntoIterator<Item = (Labels, u64)>,
+    values: impl IntoIterator<Item = (Labels, N)>,
 ) -> fmt::Result {
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    values
-        .into_iter()
-        .try_for_each(|(labels, value)| ConstGauge::new(value as i64).encode(metric.encode_family(&labels)?))
+    values.into_iter().try_for_each(|(labels, value)| ConstGauge::new(value).encode(metric.encode_family(&labels)?))
 }

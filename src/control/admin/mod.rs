@@ -29,7 +29,7 @@ pub use error::ErrorBody;
 pub use health::{EndpointHealth, RegionHealth};
 pub use page::WORLD;
 pub use shares::{read_bias, read_weight};
-pub use status::{LastReload, ReloadStatus, ServiceStatus, Status, ZoneStatus};
+pub use status::{LastReload, ReloadBody, ReloadStatus, ServiceStatus, Status, ZoneStatus};
 pub use token::read_token;
 
 use listener::Bound;

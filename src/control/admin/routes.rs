@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Query, Request, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
@@ -14,7 +14,7 @@ use axum::{Extension, Json, Router};
 use super::changes::{self, Guard};
 use super::error::ApiError;
 use super::openapi::{self, Parameter};
-use super::status::{LastReload, Status};
+use super::status::{LastReload, ReloadBody, Status};
 use super::token::Gate;
 use super::{Context, demands, metrics, page, shares, stream, visitor};
 use crate::answer::explain::{self, Explanation};
@@ -75,13 +75,13 @@ pub fn routes() -> Vec<Route> {
         answer,
         handler,
     };
-    let post = |path, summary, answer, handler| Route {
+    let post = |path, summary, body, answer, handler| Route {
         method: Method::POST,
         path,
         summary,
         changes: true,
         parameters: &[],
-        body: None,
+        body: Some(body),
         answer,
         handler,
     };
@@ -91,7 +91,13 @@ pub fn routes() -> Vec<Route> {
         get("/metrics", "Metrics in the text format of Prometheus", &[], Text, routing::get(metrics)),
         get("/v1/status", "What is going on", &[], status_body, routing::get(status)),
         get("/v1/explain", "Why a client gets an answer", EXPLAIN, explain_body, routing::get(explain)),
-        post("/v1/reload", "Reads everything anew and serves it", reload_body, routing::post(reload)),
+        post(
+            "/v1/reload",
+            "Reads everything anew and serves it",
+            Answer::json::<ReloadBody>(),
+            reload_body,
+            routing::post(reload),
+        ),
         get(
             "/v1/shares",
             "Who goes where, now and what if",
@@ -227,8 +233,9 @@ pub fn all<'p>(pairs: &'p [(String, String)], key: &'p str) -> impl Iterator<Ite
     pairs.iter().filter(move |(known, _)| known == key).map(|(_, value)| value.as_str())
 }
 
-async fn reload(State(context): State<Arc<Context>>) -> Result<Json<LastReload>, ApiError> {
-    let done = aside(move || context.control.reload()).await?;
+async fn reload(State(context): State<Arc<Context>>, body: Bytes) -> Result<Json<LastReload>, ApiError> {
+    let ReloadBody { yes_move } = demands::read_body(&body)?;
+    let done = aside(move || context.control.reload_moving(yes_move)).await?;
     done.log();
     match done.ok {
         true => Ok(Json(LastReload::of(&done))),

@@ -93,6 +93,14 @@ pub struct ReloadStatus {
     pub last: Option<LastReload>,
 }
 
+/// What can stand in the body of `POST /v1/reload`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReloadBody {
+    /// Take the change even if it moves more than `[guard] max_move` allows.
+    pub yes_move: bool,
+}
+
 /// One reload: also what `POST /v1/reload` answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LastReload {

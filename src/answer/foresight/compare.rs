@@ -1,0 +1,156 @@
+//! Who would be sent elsewhere if one World took the place of another: what health and orders say is left aside, so
+//! that the same two configurations always compare alike.
+
+use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::split::Split;
+use super::sweep::sweep;
+use crate::answer::explain::percent;
+use crate::answer::world::World;
+use crate::answer::world::present::PresentView;
+use crate::answer::world::services::{Family, Service};
+use crate::config::{self, Config};
+use crate::geo::{Atlas, PlaceId};
+
+/// A World and what it was made from.
+pub type Made<'w> = (&'w World, &'w Config);
+
+/// What a change moves of one service. Its JSON form is stable: keys are added, never changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceMove {
+    /// The service.
+    pub name: String,
+    /// `A` or `AAAA`: which endpoints are counted. The clients are those with IPv4 addresses in any case.
+    #[serde(rename = "type")]
+    pub rtype: String,
+    /// The part of the public IPv4 space of known place that goes to another region, or to none, in per cent.
+    pub moved_percent: f64,
+    /// Every region that it has or had.
+    pub regions: Vec<RegionMove>,
+}
+
+/// What one region wins or loses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RegionMove {
+    /// Its name.
+    pub region: String,
+    /// Its part of the addresses before, in per cent.
+    pub before_percent: f64,
+    /// Its part of the addresses after.
+    pub after_percent: f64,
+}
+
+impl ServiceMove {
+    /// `www.example.com A: 12.3% is sent elsewhere`
+    pub fn sentence(&self) -> String {
+        format!("{} {}: {} of the address space is sent elsewhere", self.name, self.rtype, percent(self.moved_percent))
+    }
+}
+
+/// What moves, for each service that was there before and is not made of the same parts. A service, or one family of
+/// it, that is gone has moved whole.
+pub fn compare(before: Made<'_>, after: Made<'_>) -> Vec<ServiceMove> {
+    let same_atlas = Arc::ptr_eq(&before.0.atlas, &after.0.atlas);
+    let mut stated: HashMap<&crate::dns::Name, &config::Service> = HashMap::new();
+    stated.extend(after.1.services.iter().map(|service| (&service.name, service)));
+    let mut moves = Vec::new();
+    for (service, old) in before.0.services.iter().zip(&before.1.services) {
+        let new = stated.get(&old.name).copied();
+        if same_atlas && new.is_some_and(|new| parts(before.1, old) == parts(after.1, new)) {
+            continue;
+        }
+        let successor = after.0.service_named(&service.name).map(|(_, service)| service);
+        for (family, rtype) in [(Family::V4, "A"), (Family::V6, "AAAA")] {
+            let sides = (Side::of(before.0, service, family), successor.and_then(|it| Side::of(after.0, it, family)));
+            if let (Some(before), now) = sides {
+                let (moved_percent, regions) = before.compare(now.as_ref(), &after.0.atlas);
+                let (name, rtype) = (service.name.to_string(), rtype.to_owned());
+                moves.push(ServiceMove { name, rtype, moved_percent, regions });
+            }
+        }
+    }
+    moves
+}
+
+/// All that decides who is sent where, as text: where it is stated does not matter.
+fn parts(config: &Config, service: &config::Service) -> String {
+    let region = |it: &config::ServiceRegion| config.regions.get(usize::from(it.region.0));
+    let regions: Vec<_> = service.regions.iter().map(region).collect();
+    format!("{:?} {regions:?}", config::Service { line: 0, ..service.clone() })
+}
+
+/// One family of one service with everything up.
+struct Side {
+    now: PresentView,
+    splits: Vec<Split>,
+    /// By position.
+    regions: Vec<String>,
+}
+
+impl Side {
+    fn of(world: &World, service: &Service, family: Family) -> Option<Side> {
+        let now = PresentView::alone(service, family, None)?;
+        let name = |region: u16| world.regions.get(usize::from(region)).cloned().unwrap_or_default();
+        let regions = service.view(family)?.regions.iter().map(|region| name(region.region.0)).collect();
+        let splits = now.outcomes.iter().map(|outcome| Split::of(outcome, &now, service.pick)).collect();
+        Some(Side { now, splits, regions })
+    }
+
+    /// The part that moves, and what each region wins or loses, in per cent.
+    fn compare(&self, after: Option<&Side>, atlas: &Atlas) -> (f64, Vec<RegionMove>) {
+        let new = after.map_or(&[][..], |after| &after.regions);
+        let mut names = self.regions.clone();
+        names.extend(new.iter().filter(|name| !self.regions.contains(name)).cloned());
+        let places = |of: &[String]| -> Vec<usize> {
+            of.iter().filter_map(|name| names.iter().position(|known| known == name)).collect()
+        };
+        let (old_places, new_places) = (places(&self.regions), places(new));
+        let mut sums = vec![(0.0, 0.0); names.len()];
+        let (mut all, mut moved) = (0.0, 0.0);
+        for ((old, new), addresses) in self.pairs(after, atlas) {
+            let mut parts = vec![(0.0, 0.0); names.len()];
+            let place =
+                |places: &[usize], position: &u8| places.get(usize::from(*position)).copied().unwrap_or(usize::MAX);
+            for (position, part) in self.splits.get(old as usize).iter().flat_map(|split| &split.0) {
+                parts
+                    .get_mut(place(&old_places, position))
+                    .into_iter()
+                    .for_each(|sums: &mut (f64, f64)| sums.0 += part);
+            }
+            for (position, part) in after.and_then(|after| after.splits.get(new as usize)).iter().flat_map(|it| &it.0) {
+                parts.get_mut(place(&new_places, position)).into_iter().for_each(|sums| sums.1 += part);
+            }
+            let addresses = addresses as f64;
+            let gained: f64 = parts.iter().map(|(before, after)| f64::max(after - before, 0.0)).sum();
+            let lost: f64 = parts.iter().map(|(before, after)| f64::max(before - after, 0.0)).sum();
+            all += addresses;
+            moved += addresses * gained.max(lost);
+            for (sum, part) in sums.iter_mut().zip(&parts) {
+                *sum = (sum.0 + addresses * part.0, sum.1 + addresses * part.1);
+            }
+        }
+        let percent = |of: f64| if all > 0.0 { (of / all * 100_000.0).round() / 1000.0 } else { 0.0 };
+        let region = |(region, (before, after)): (String, (f64, f64))| RegionMove {
+            region,
+            before_percent: percent(before),
+            after_percent: percent(after),
+        };
+        (percent(moved), names.into_iter().zip(sums).map(region).collect())
+    }
+
+    /// How many public addresses of known place have each pair of outcomes.
+    fn pairs(&self, after: Option<&Side>, atlas: &Atlas) -> HashMap<(u32, u32), u64> {
+        let mut pairs: HashMap<(u32, u32), u64> = HashMap::new();
+        for ((place, old, new), tally) in sweep(atlas, &self.now.table, &after.unwrap_or(self).now.table) {
+            let known = atlas.place(place);
+            if place != PlaceId::UNROUTABLE && (known.point.is_some() || known.country.is_some()) {
+                *pairs.entry((old, new)).or_default() += tally.addresses;
+            }
+        }
+        pairs
+    }
+}

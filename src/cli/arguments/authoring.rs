@@ -1,0 +1,89 @@
+//! The options of those commands that make or judge files before they are served.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use crate::dns::Name;
+
+/// `meridian plan`
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The configuration that is to come
+    #[arg(value_name = "NEW.toml")]
+    pub new: PathBuf,
+    /// The configuration that is served [default: meridian.toml]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `meridian init`
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The zone
+    #[arg(long, value_name = "NAME", value_parser = read_domain)]
+    pub domain: Name,
+    /// A region, where it is, and an address of it; the same region may be there again with another address
+    #[arg(long = "region", required = true, value_name = "NAME=PLACE@ADDRESS", value_parser = read_region)]
+    pub regions: Vec<RegionGiven>,
+    /// The name that is steered, below the zone
+    #[arg(long, value_name = "LABEL", default_value = "www")]
+    pub service: String,
+    /// Where the files are written
+    #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+    pub directory: PathBuf,
+}
+
+/// `fra=FRA@192.0.2.1`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RegionGiven {
+    /// Its name.
+    pub name: String,
+    /// Its location as the configuration has it: the name of a known place, or `LATITUDE,LONGITUDE`.
+    pub place: String,
+    /// One address of it.
+    pub address: IpAddr,
+}
+
+/// `meridian geodata`
+#[derive(Debug, Subcommand)]
+pub enum Geodata {
+    /// Make an MMDB file of comma-separated networks and their places
+    Build {
+        /// Columns network, latitude, longitude, country, subdivision, asn; only network must be there
+        #[arg(value_name = "INPUT.csv")]
+        input: PathBuf,
+        /// The MMDB file to write
+        #[arg(short, long, value_name = "OUT.mmdb")]
+        output: PathBuf,
+    },
+    /// Make the compact built-in table of City databases in MMDB form
+    Compile {
+        /// The databases; the first that knows a network wins
+        #[arg(required = true, value_name = "INPUT.mmdb")]
+        inputs: Vec<PathBuf>,
+        /// The table to write
+        #[arg(short, long, value_name = "OUT")]
+        output: PathBuf,
+    },
+}
+
+fn read_domain(text: &str) -> Result<Name, String> {
+    let name: Name = text.parse().map_err(|error| format!("not a domain name: {error}"))?;
+    if name.as_wire().len() == 1 { Err("the root is not a zone to begin with".to_owned()) } else { Ok(name) }
+}
+
+fn read_region(text: &str) -> Result<RegionGiven, String> {
+    let wrong = || "expected NAME=PLACE@ADDRESS, such as fra=FRA@192.0.2.1".to_owned();
+    let (name, rest) = text.split_once('=').ok_or_else(wrong)?;
+    let (place, address) = rest.rsplit_once('@').ok_or_else(wrong)?;
+    let address = address.parse().map_err(|_| format!("{address:?} is not an address"))?;
+    if name.is_empty() || place.is_empty() {
+        return Err(wrong());
+    }
+    Ok(RegionGiven { name: name.to_owned(), place: place.to_owned(), address })
+}

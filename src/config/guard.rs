@@ -1,0 +1,13 @@
+//! `[guard]` as written: what a reload may not do unasked.
+
+use super::read::tables;
+use super::service_values::Part;
+
+tables! {
+    /// What a reload may not do unless it is told to.
+    Guard {
+        /// The largest part of the address space of any service that a reload may send to other regions, `"0%"` to
+        /// `"100%"`. Default: any.
+        max_move: Part,
+    }
+}
