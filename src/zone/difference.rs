@@ -104,7 +104,7 @@ mod tests {
         let expected = [
             "a.example.com A [\"60 192.0.2.1\"] [\"60 192.0.2.2\"]",
             "b.example.com TXT [\"60 \\\"x y\\\"\"] []",
-            "c.example.com TYPE65280 [] [\"5 \\\\# 3 010203\"]",
+            "c.example.com TYPE65280 [] [\"5 \\\\# 3 01 02 03\"]",
         ];
         assert_eq!(found, expected);
         assert_eq!(told("a A 192.0.2.1\n", "a 61 A 192.0.2.1\n").len(), 1, "a TTL is a difference");
