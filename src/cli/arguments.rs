@@ -362,7 +362,7 @@ pub struct Reload {
     /// The server.
     #[command(flatten)]
     pub remote: Remote,
-    /// Take the change even if it moves more than [guard] max_move allows
+    /// Take the change even if it moves more than the guard (max_move) allows
     #[arg(long)]
     pub yes_move: bool,
 }

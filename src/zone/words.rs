@@ -9,7 +9,7 @@ use domain::dep::octseq::str::Str;
 use super::scanner::{Token, unescape};
 use crate::dns::Name;
 
-/// Why record data cannot be read; the place is [`Words::place`].
+/// Why record data cannot be read; the place is told beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DataError {
     /// In words.
