@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::mem::take;
 
-use super::bindings::Binding;
+use super::bindings::{Binding, HttpsText, SvcbText};
 use super::error::Report;
 use super::fences;
 use super::model::{Capacity, Check, CheckId, CheckKind, Endpoint, Region, RegionId, Service, ServiceRegion, Target};
@@ -77,17 +77,7 @@ impl Resolver<'_> {
         };
         let fences = raw.fence.or(List::new());
         let fences = fences::resolve(fences, &mut self.region_names, &regions, report);
-        let bindings_at = raw.https.at().or(raw.svcb.at());
-        let bindings = raw.https.value().map(|https| https.0).into_iter().chain(raw.svcb.value().map(|svcb| svcb.0));
-        let bindings: Vec<Binding> = bindings.collect();
-        let mut endpoints = regions.iter().flat_map(|region| &region.endpoints);
-        let is_name = endpoints.any(|endpoint| matches!(endpoint.target, Target::Name(_)));
-        if let Some(at) = bindings_at.filter(|_| is_name) {
-            report.error(
-                at,
-                "a name with a CNAME has no other records: give addresses or aliases as endpoints".to_owned(),
-            );
-        }
+        let bindings = bindings(raw.https, raw.svcb, &regions, report);
         let name = name?;
         self.check_endpoints(&name, &regions, report);
         Some(Service {
@@ -255,6 +245,23 @@ fn resolve_ttl(given: Option<At<TtlEntry>>, report: &mut Report<'_>) -> (u32, Op
         report.error(at, format!("min is more than the {most} of max"));
     }
     (most, Some(least))
+}
+
+/// The HTTPS and SVCB records of the service's name, which a name that is a CNAME cannot have (RFC 1034, section 3.6.2).
+fn bindings(
+    https: Field<HttpsText>,
+    svcb: Field<SvcbText>,
+    regions: &[ServiceRegion],
+    report: &mut Report<'_>,
+) -> Vec<Binding> {
+    let at = https.at().or(svcb.at());
+    let mut endpoints = regions.iter().flat_map(|region| &region.endpoints);
+    let is_name = endpoints.any(|endpoint| matches!(endpoint.target, Target::Name(_)));
+    if let Some(at) = at.filter(|_| is_name) {
+        report.error(at, "a name with a CNAME has no other records: give addresses or aliases as endpoints".to_owned());
+    }
+    let https = https.value().map(|https| https.0);
+    https.into_iter().chain(svcb.value().map(|svcb| svcb.0)).collect()
 }
 
 /// The one of the keys that was given; it is taken out.

@@ -113,16 +113,11 @@ impl Side {
         let (mut all, mut moved) = (0.0, 0.0);
         for ((old, new), addresses) in self.pairs(after, atlas) {
             let mut parts = vec![(0.0, 0.0); names.len()];
-            let place =
-                |places: &[usize], position: &u8| places.get(usize::from(*position)).copied().unwrap_or(usize::MAX);
-            for (position, part) in self.splits.get(old as usize).iter().flat_map(|split| &split.0) {
-                parts
-                    .get_mut(place(&old_places, position))
-                    .into_iter()
-                    .for_each(|sums: &mut (f64, f64)| sums.0 += part);
+            for (at, part) in self.shares(old, &old_places) {
+                parts.get_mut(at).into_iter().for_each(|sums: &mut (f64, f64)| sums.0 += part);
             }
-            for (position, part) in after.and_then(|after| after.splits.get(new as usize)).iter().flat_map(|it| &it.0) {
-                parts.get_mut(place(&new_places, position)).into_iter().for_each(|sums| sums.1 += part);
+            for (at, part) in after.iter().flat_map(|after| after.shares(new, &new_places)) {
+                parts.get_mut(at).into_iter().for_each(|sums| sums.1 += part);
             }
             let addresses = addresses as f64;
             let gained: f64 = parts.iter().map(|(before, after)| f64::max(after - before, 0.0)).sum();
@@ -140,6 +135,12 @@ impl Side {
             after_percent: percent(after),
         };
         (percent(moved), names.into_iter().zip(sums).map(region).collect())
+    }
+
+    /// The parts of an outcome by region, each at its place in another list.
+    fn shares<'s>(&'s self, outcome: u32, places: &'s [usize]) -> impl Iterator<Item = (usize, f64)> + 's {
+        let split = self.splits.get(outcome as usize).into_iter().flat_map(|split| &split.0);
+        split.filter_map(|(position, part)| Some((*places.get(usize::from(*position))?, *part)))
     }
 
     /// How many public addresses of known place have each pair of outcomes.
