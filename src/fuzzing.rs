@@ -7,20 +7,36 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use axum::body::Body;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use tokio::runtime::Runtime;
+
 use crate::answer::{Snapshot, Transport, answer as answer_message};
+use crate::control::admin::{Context, router};
 use crate::control::load::{compile, snapshot};
-use crate::dns::cookie::{Secret, Secrets};
-use crate::dns::{ClientSubnet, Scratch, query as parser};
+use crate::control::{Control, Origin, keep, leases, orders};
+use crate::dns::cookie::{Secret, Secrets, Sent};
+use crate::dns::{ClientSubnet, Scratch, message as messages, query as parser};
 use crate::geo::Atlas;
-use crate::{config, zone};
+use crate::health::state as agreed;
+use crate::server::proxy as fronts;
+use crate::server::{Addresses, Tallies};
+use crate::{config, geo, zone};
 
 /// A target: what it is called, as its corpus is, and what it runs.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 12] = [
     ("query", query),
     ("client_subnet", client_subnet),
+    ("cookie", cookie),
+    ("message", message),
+    ("proxy", proxy),
+    ("table", table),
+    ("state", state),
+    ("request", request),
     ("zone", zone),
     ("configuration", configuration),
     ("answer", answer),
@@ -43,6 +59,60 @@ pub fn client_subnet(octets: &[u8]) {
         assert_eq!(subnet.write(0, &mut written), Some(()));
         assert_eq!(written, octets);
     }
+}
+
+/// The value of a cookie option: whatever it is, the cookie that is given for it is good.
+pub fn cookie(octets: &[u8]) {
+    let Some(sent) = Sent::read(octets) else { return };
+    let (secrets, client, now) = (Secrets::new(Secret::new([7; 16]), None), IpAddr::from([198, 51, 100, 1]), 1 << 31);
+    let given = secrets.give(&sent, client, now);
+    let back = Sent::read(&given.octets);
+    assert!(back.is_some_and(|back| back.client == sent.client && secrets.give(&back, client, now).verified));
+}
+
+/// A finished message whose options are looked at and which is padded.
+pub fn message(octets: &[u8]) {
+    const ROOM: usize = 1024;
+    let _ = (messages::freshness(octets), messages::option(octets, 8));
+    let mut buffer = [octets, &[0; ROOM]].concat();
+    let padded = messages::pad(octets, &mut buffer, octets.len());
+    assert!((octets.len()..=buffer.len()).contains(&padded));
+}
+
+/// A datagram of a front.
+pub fn proxy(octets: &[u8]) {
+    if let Some((_, query)) = fronts::unwrap(octets, IpAddr::from([127, 0, 0, 1])) {
+        assert!(octets.ends_with(query) && query.len() + 16 <= octets.len());
+    }
+}
+
+/// A table of networks.
+pub fn table(octets: &[u8]) {
+    if let Err(mistakes) = geo::build::count_rows(octets) {
+        assert!(!mistakes.told().is_empty());
+    }
+}
+
+/// A file of the state directory, as each of those that there are.
+pub fn state(octets: &[u8]) {
+    let _ = agreed::verdicts_in(octets);
+    let _ = keep::parse::<orders::Order>(octets);
+    let _ = keep::parse::<leases::Lease>(octets);
+}
+
+/// An admin request: method and target in the first line, the body behind it.
+pub fn request(octets: &[u8]) {
+    let mut parts = octets.splitn(2, |octet| *octet == b'\n');
+    let (line, body) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let mut words = line.splitn(2, |octet| *octet == b' ');
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let built = hyper::Request::builder().method(method).uri(target).body(Body::from(body.to_vec()));
+    // Those that never end, and those that read every file again, are not for a loop.
+    let is_long = |path: &str| matches!(path, "/v1/events" | "/v1/reload");
+    let Some(built) = built.ok().filter(|request| !is_long(request.uri().path())) else { return };
+    let (runtime, service) = ADMIN.get_or_init(admin);
+    let Ok(response) = runtime.block_on(service.call(built));
+    assert_ne!(response.status(), hyper::StatusCode::INTERNAL_SERVER_ERROR);
 }
 
 /// A master file.
@@ -97,13 +167,29 @@ pub fn answer(octets: &[u8]) {
 }
 
 static WORLD: OnceLock<Snapshot> = OnceLock::new();
+static ADMIN: OnceLock<(Runtime, TowerToHyperService<axum::Router>)> = OnceLock::new();
+
+/// An admin server without a listener, about the same world.
+fn admin() -> (Runtime, TowerToHyperService<axum::Router>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));
+    let origin = Origin::BuiltIn { configuration: CONFIGURATION.to_owned(), zone: ZONE };
+    let loaded = origin.load(None).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    let context = Context {
+        control: Arc::new(Control::new(origin, loaded)),
+        tallies: Arc::new(Tallies::default()),
+        addresses: Addresses::default(),
+        started: std::time::Instant::now(),
+    };
+    (runtime, TowerToHyperService::new(router(context, "a fuzzer")))
+}
 
 /// A world with something of everything, on small tables.
 fn world() -> Snapshot {
     let config = config::parse(CONFIGURATION, Path::new("meridian.toml")).map(|loaded| loaded.config);
     let config = config.unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
     let origin = "example.com".parse().ok();
-    let zones = zone::load_text(Path::new("z.zone"), ZONE, origin.as_ref(), None);
+    let zones = zone::load_text(Path::new("z.zone"), ZONE.as_bytes(), origin.as_ref(), None);
     let zones = zones.unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
     let (world, _) =
         compile(&config, zones, Arc::new(Atlas::empty())).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
@@ -129,7 +215,8 @@ order = "nearest"
 endpoints = { fra = ["192.0.2.4"], iad = ["192.0.2.5"] }
 "#;
 
-const ZONE: &[u8] = b"$TTL 1h
+const ZONE: &str = "$ORIGIN example.com.
+$TTL 1h
 @ SOA ns1 host 1 2h 3 4 5
 @ NS ns1
 @ MX 10 mail

@@ -103,10 +103,9 @@ struct Saved<T> {
 /// the next order writes a new one.
 pub fn load<T: DeserializeOwned>(directory: &Path, name: &str) -> (Vec<T>, Option<String>) {
     let path = directory.join(name);
-    let reason = match state::read_json::<Saved<Vec<T>>>(&path, LARGEST) {
-        Ok(None) => return (Vec::new(), None),
-        Ok(Some(saved)) if saved.version == VERSION => return (saved.items, None),
-        Ok(Some(saved)) => format!("its version is {}, not {VERSION}", saved.version),
+    let read = state::read_file(&path, LARGEST).and_then(|text| text.map(|text| parse(&text)).transpose());
+    let reason = match read {
+        Ok(items) => return (items.unwrap_or_default(), None),
         Err(reason) => reason,
     };
     let aside = directory.join(format!("{name}.unusable"));
@@ -115,6 +114,19 @@ pub fn load<T: DeserializeOwned>(directory: &Path, name: &str) -> (Vec<T>, Optio
         Err(_) => "it stays until something new is ordered".to_owned(),
     };
     (Vec::new(), Some(format!("{}: {reason}; nothing of it is in force, {kept}", path.display())))
+}
+
+/// The items of a list.
+///
+/// # Errors
+/// Why it cannot be used.
+pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<Vec<T>, String> {
+    let saved: Saved<Vec<T>> = state::parse_json(text)?;
+    if saved.version == VERSION {
+        Ok(saved.items)
+    } else {
+        Err(format!("its version is {}, not {VERSION}", saved.version))
+    }
 }
 
 /// Writes a list; on disk when this returns.

@@ -25,7 +25,7 @@ pub mod effect;
 pub mod leases;
 pub mod orders;
 
-mod keep;
+pub(crate) mod keep;
 mod overlay;
 
 pub mod events;

@@ -71,6 +71,14 @@ pub fn build(input: &Path, output: &Path) -> Result<Summary, BuildError> {
     Ok(Summary { ipv4_networks, ipv6_networks: rows.len() - ipv4_networks, octets: database.len() })
 }
 
+/// How many rows a table has.
+///
+/// # Errors
+/// Everything in it that cannot be stored.
+pub(crate) fn count_rows(octets: &[u8]) -> Result<usize, RowErrors> {
+    rows::parse(Path::new("table.csv"), octets).map(|rows| rows.len())
+}
+
 /// The build time that the environment asks for (reproducible-builds.org, SOURCE_DATE_EPOCH).
 fn source_date() -> Result<Option<SystemTime>, BuildError> {
     let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };

@@ -82,18 +82,30 @@ pub fn save(directory: &Path, verdicts: &Verdicts, now: SystemTime) -> Result<()
 }
 
 fn read(path: &Path) -> Result<Option<Saved>, String> {
-    let Some(saved) = read_json::<Saved>(path, LARGEST)? else { return Ok(None) };
+    read_file(path, LARGEST)?.map(|text| parse(&text)).transpose()
+}
+
+fn parse(text: &[u8]) -> Result<Saved, String> {
+    let saved: Saved = parse_json(text)?;
     if saved.version != VERSION {
         return Err(format!("its version is {}, not {VERSION}", saved.version));
     }
-    Ok(Some(saved))
+    Ok(saved)
+}
+
+/// How many verdicts a file of the agreed health holds.
+///
+/// # Errors
+/// Why it cannot be used.
+pub(crate) fn verdicts_in(text: &[u8]) -> Result<usize, String> {
+    parse(text).map(|saved| saved.targets.len())
 }
 
 /// Reads a file of the state directory; `None` where there is none.
 ///
 /// # Errors
-/// What is wrong with it: it cannot be read, is longer than `largest` octets, or does not hold a `T`.
-pub fn read_json<T: DeserializeOwned>(path: &Path, largest: u64) -> Result<Option<T>, String> {
+/// What is wrong with it: it cannot be read, or is longer than `largest` octets.
+pub fn read_file(path: &Path, largest: u64) -> Result<Option<Vec<u8>>, String> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -104,7 +116,15 @@ pub fn read_json<T: DeserializeOwned>(path: &Path, largest: u64) -> Result<Optio
     if text.len() as u64 > largest {
         return Err(format!("it is larger than {} MiB", largest >> 20));
     }
-    serde_json::from_slice(&text).map(Some).map_err(|error| format!("it holds something else: {error}"))
+    Ok(Some(text))
+}
+
+/// What such a file says.
+///
+/// # Errors
+/// It does not hold a `T`.
+pub fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(text).map_err(|error| format!("it holds something else: {error}"))
 }
 
 /// Puts a whole new file in the place of the old one, or leaves the old one; on disk when this returns.

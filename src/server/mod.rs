@@ -10,7 +10,7 @@ mod framed;
 
 mod conversation;
 
-mod proxy;
+pub(crate) mod proxy;
 
 pub mod encrypted;
 

@@ -79,6 +79,11 @@ impl Admin {
     }
 }
 
+/// Everything behind the listener, for somebody who came by the unix socket.
+pub(crate) fn router(context: Context, peer: &str) -> axum::Router {
+    routes::router(Arc::new(context), Gate::Socket).layer(axum::Extension(listener::Peer(peer.to_owned())))
+}
+
 impl Drop for Admin {
     fn drop(&mut self) {
         self.bound.remove();
