@@ -35,6 +35,9 @@ pub mod operate;
 
 pub mod admin;
 
+#[cfg(test)]
+mod simulation;
+
 pub use health::{View, word};
 pub use load::{AtlasCache, Loaded, Origin, load};
 pub use reload::{Control, Done, Reloads};

@@ -1,6 +1,6 @@
 //! Board: what the monitor knows of all its targets at once. Time comes in as an argument; no task, no socket.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -21,13 +21,14 @@ const WITNESSES: usize = 3;
 /// All targets.
 #[derive(Debug, Default)]
 pub struct Board {
-    pub(super) entries: HashMap<TargetKey, Entry>,
+    /// In an order that is the same on every run, so that a play can be played again.
+    pub(super) entries: BTreeMap<TargetKey, Entry>,
     pub(super) timeline: Timeline,
     pub(super) suspect: bool,
     /// Changes of what [`Health`] decides by.
     pub(super) version: u64,
     reached: Reached,
-    held: HashSet<TargetKey>,
+    held: BTreeSet<TargetKey>,
     /// Serving targets by address.
     serving: HashMap<IpAddr, usize>,
     serving_count: usize,

@@ -3,7 +3,7 @@
 //! One task for each target, so that none is ever probed twice at once; a fair semaphore caps how many probes run
 //! together. Nobody who answers queries waits for any of this.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::pin::Pin;
@@ -22,6 +22,7 @@ use super::probe::{Observation, Prober};
 use super::state::Verdicts;
 use super::timeline::Event;
 use super::verdict::{Machine, Verdict};
+use crate::steering::pick::next_draw;
 
 /// Whoever makes probes: [`Prober`] with sockets, or a play in a test.
 pub trait Probing: Send + Sync + 'static {
@@ -79,7 +80,8 @@ struct Shared {
     start: Instant,
     version: watch::Sender<u64>,
     unobserved: watch::Sender<usize>,
-    chance: RandomState,
+    /// Draws are made from it.
+    chance: u64,
     draws: AtomicU64,
 }
 
@@ -87,6 +89,17 @@ impl Monitor {
     /// Starts probing; must be called inside a tokio runtime. `known` is what was agreed before a restart;
     /// `in_flight` caps how many probes run at once (1,024 serves 10,000 endpoints).
     pub fn start(prober: Arc<dyn Probing>, targets: Vec<Target>, known: &Verdicts, in_flight: usize) -> Monitor {
+        Monitor::start_by(RandomState::new().hash_one(0), prober, targets, known, in_flight)
+    }
+
+    /// [`Monitor::start`] with this chance: on a clock of its own the same chance makes the same play.
+    pub fn start_by(
+        chance: u64,
+        prober: Arc<dyn Probing>,
+        targets: Vec<Target>,
+        known: &Verdicts,
+        in_flight: usize,
+    ) -> Monitor {
         let shared = Shared {
             prober,
             board: Mutex::default(),
@@ -94,7 +107,7 @@ impl Monitor {
             start: Instant::now(),
             version: watch::Sender::new(0),
             unobserved: watch::Sender::new(0),
-            chance: RandomState::new(),
+            chance,
             draws: AtomicU64::new(0),
         };
         let monitor = Monitor { shared: Arc::new(shared), tasks: Mutex::default() };
@@ -140,7 +153,7 @@ impl Monitor {
     }
 
     fn install(&self, targets: Vec<Target>, known: &Verdicts) {
-        let wanted: HashMap<TargetKey, Target> = targets.into_iter().map(|target| (target.key(), target)).collect();
+        let wanted: BTreeMap<TargetKey, Target> = targets.into_iter().map(|target| (target.key(), target)).collect();
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let mut board = self.shared.board();
         tasks.retain(|key, task| {
@@ -200,7 +213,7 @@ impl Shared {
     /// 0.0..1.0
     fn draw(&self) -> f64 {
         let number = self.draws.fetch_add(1, Ordering::Relaxed);
-        (self.chance.hash_one(number) >> 11) as f64 / (1u64 << 53) as f64
+        (next_draw(self.chance ^ number) >> 11) as f64 / (1u64 << 53) as f64
     }
 
     fn observed(&self, key: &TargetKey, started: Duration, observation: Observation) -> Option<Duration> {
@@ -232,6 +245,7 @@ async fn watch_over(shared: Arc<Shared>, target: Target, wake: Arc<Notify>, firs
     let mut next = first;
     loop {
         tokio::select! {
+            biased;
             () = tokio::time::sleep_until(shared.start + next) => {}
             () = wake.notified() => {}
         }

@@ -81,24 +81,28 @@ impl Outcome {
     ///
     /// `standing` is by position; `last_good` says which regions the all-down rule `last-good` gives.
     pub fn resolve(tiers: &Tiers, standing: &[Standing], all_down: AllDown, last_good: &[bool]) -> Outcome {
-        let stages = stages(tiers, standing);
+        let mut stages = stages(tiers, standing);
         if stages.last().is_some_and(|stage| stage.certain) {
             return Outcome::new(stages, Ending::Never, false);
         }
-        let nobody = stages.is_empty();
+        if !stages.is_empty() {
+            // Whom nobody takes while regions come back slowly, they take all the same: better early than to the dead.
+            let available = |position: usize| standing.get(position).is_some_and(|now| now.share > Share::NONE);
+            stages.extend(self::stages(tiers, &as_if_up(standing, available)));
+            return Outcome::new(stages, Ending::Never, false);
+        }
         let fallback = match all_down {
-            AllDown::NoData => return Outcome::new(stages, Ending::NoData, nobody),
-            AllDown::ServFail => return Outcome::new(stages, Ending::ServFail, nobody),
+            AllDown::NoData => return Outcome::new(stages, Ending::NoData, true),
+            AllDown::ServFail => return Outcome::new(stages, Ending::ServFail, true),
             AllDown::AnswerAll => as_if_up(standing, |_| true),
             AllDown::LastGood => as_if_up(standing, |position| last_good.get(position).copied().unwrap_or(false)),
         };
-        let mut stages = stages;
         stages.extend(self::stages(tiers, &fallback));
-        if !stages.last().is_some_and(|stage| stage.certain) {
+        if stages.is_empty() {
             stages.extend(self::stages(tiers, &as_if_up(standing, |_| true)));
         }
         let ending = if stages.last().is_some_and(|stage| stage.certain) { Ending::Never } else { Ending::NoData };
-        Outcome::new(stages, ending, nobody)
+        Outcome::new(stages, ending, true)
     }
 
     fn new(stages: Vec<Stage>, ending: Ending, all_down: bool) -> Outcome {
