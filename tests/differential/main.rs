@@ -12,6 +12,7 @@ mod names;
 mod queries;
 mod random;
 mod servers;
+mod types;
 mod zones;
 
 use std::collections::BTreeMap;
