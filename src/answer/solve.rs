@@ -9,7 +9,7 @@ use crate::dns::{Full, Query, Rcode, RecordType, SearchName, name};
 
 /// Longest chain of aliases that is followed in one reply.
 const MAX_CHAIN: usize = 16;
-/// Most names whose addresses are added to one reply.
+/// Most names whose addresses are added to one answer; a referral has its glue, all of it (RFC 9471 section 3.1).
 const MAX_TARGETS: usize = 16;
 /// Where the question's name stands in every reply.
 const QUESTION_NAME: u16 = crate::dns::query::HEADER as u16;
@@ -70,17 +70,16 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     /// Follows aliases inside our zones, each name once.
     #[inline(never)]
     fn solve_chain(&mut self, mut at: u16) -> Verdict {
-        let names = &self.moment.world().names;
-        let mut seen = [&[][..]; MAX_CHAIN];
+        let mut places = [QUESTION_NAME; MAX_CHAIN];
         for hop in 1..MAX_CHAIN {
             let Some(name) = self.name_at(at) else { break };
-            let known = names.get(name.as_wire()).map_or(&[][..], |node| names.name_of(node));
-            let again = !known.is_empty() && seen.contains(&known);
-            if again || name.as_wire() == self.query.question.name.as_wire() {
+            let same = |&place: &u16| self.name_at(place).is_some_and(|seen| seen.as_wire() == name.as_wire());
+            let seen = places.get(1..hop).unwrap_or_default();
+            if name.as_wire() == self.query.question.name.as_wire() || seen.iter().any(same) {
                 break;
             }
-            if let Some(place) = seen.get_mut(hop) {
-                *place = known;
+            if let Some(place) = places.get_mut(hop) {
+                *place = at;
             }
             match self.solve_name(&Current { name: &name, at }, hop) {
                 Ok(Step::Done(verdict)) => return verdict,
@@ -135,7 +134,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
                 Ok(Step::Done(Verdict::NoName))
             }
             Lookup::Delegated(cut) => self.solve_delegated(current, cut, hop),
-            Lookup::Redirected(owner) => self.solve_redirected(current, owner),
+            Lookup::Redirected(owner) => self.solve_redirected(current, owner, hop),
             Lookup::Outside if hop == 0 => Ok(Step::Done(self.refuse())),
             Lookup::Outside => Ok(Step::Done(Verdict::Static)),
         }
@@ -220,7 +219,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     }
 
     /// DNAME and the CNAME made from it (RFC 6672 section 2.2).
-    fn solve_redirected(&mut self, current: &Current<'_>, owner: &'m Node) -> Result<Step, Full> {
+    fn solve_redirected(&mut self, current: &Current<'_>, owner: &'m Node, hop: usize) -> Result<Step, Full> {
         let records = &self.moment.world().records;
         let Some(dname) = owner.dname.and_then(|number| records.get(number)) else {
             return Ok(Step::Done(Verdict::Failed));
@@ -229,7 +228,9 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         let keep = usize::from(owner.labels);
         let skip = current.name.label_count().saturating_sub(keep);
         let owner_pointer = pointer(self.reply.octets(), current.at, skip);
-        self.put(Section::Answer, dname, current, owner.zone, owner_pointer)?;
+        if hop == 0 || !self.has_dname(current.name.suffix(skip)) {
+            self.put(Section::Answer, dname, current, owner.zone, owner_pointer)?;
+        }
         let wire = records.octets(dname);
         let (header, target) = wire.split_at(RECORD_HEADER.min(wire.len()));
         let labels = current.name.prefix(keep);
@@ -241,14 +242,32 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         let ttl = header.get(6..10).and_then(|ttl| ttl.first_chunk::<4>()).map_or(0, |ttl| u32::from_be_bytes(*ttl));
         let at = self.reply.position();
         self.reply.append_record(Section::Answer, current.at, RecordType::CNAME, ttl, &[labels, target])?;
+        if self.query.question.rtype == RecordType::CNAME {
+            return Ok(Step::Done(Verdict::Static));
+        }
         Ok(follow(at + RECORD_HEADER))
+    }
+
+    /// Whether the answer has the DNAME of this name already: a chain may come by it more than once.
+    fn has_dname(&self, owner: &[u8]) -> bool {
+        let mut at = usize::from(QUESTION_NAME) + self.query.question.octets.len();
+        while let Some(header) = self.reply.octets().get(at..at + RECORD_HEADER) {
+            let is_dname = header.get(2..4) == Some(&RecordType::DNAME.0.to_be_bytes());
+            if is_dname && self.name_at(at as u16).is_some_and(|name| name.as_wire() == owner) {
+                return true;
+            }
+            let length = header.last_chunk::<2>().map_or(0, |&length| u16::from_be_bytes(length));
+            at += RECORD_HEADER + usize::from(length);
+        }
+        false
     }
 
     /// The addresses of names in an RRset that was just written. With `needed` (a referral), glue at or below the
     /// cut must be there or TC is set (RFC 9471 section 3.1); otherwise what does not fit is left out.
     fn solve_additional(&mut self, rrset: &'m Prepared, rrset_at: usize, owner: u16, needed: bool) {
         let world = self.moment.world();
-        for target in world.records.targets(rrset).iter().take(MAX_TARGETS) {
+        let most = if needed { usize::MAX } else { MAX_TARGETS };
+        for target in world.records.targets(rrset).iter().take(most) {
             let Some(node) = world.names.node(target.node).filter(|node| node.service.is_none()) else { continue };
             let at = target.at.map_or(usize::from(owner), |at| rrset_at + at as usize);
             if at > POINTER_REACH {

@@ -7,6 +7,7 @@ use domain::dep::octseq::Parser;
 use domain::rdata::ZoneRecordData;
 
 use super::fields::{fields_of, read, skip};
+use super::mnemonics::as_numbers;
 use super::scanner::{Fault, Token};
 use super::words::{DataError, Words};
 use crate::dns::{Name, RecordType};
@@ -25,7 +26,8 @@ pub fn parse(
     origin: Option<&Name>,
     before: Token<'_>,
 ) -> Result<Box<[u8]>, Fault> {
-    let mut words = Words::new(tokens, origin);
+    let tokens = as_numbers(rtype, tokens);
+    let mut words = Words::new(&tokens, origin);
     let wire = if tokens.iter().map(|token| token.text.len()).sum::<usize>() > MAX_TEXT {
         Err(DataError::short_buf())
     } else {
@@ -307,6 +309,8 @@ mod tests {
         ("WALLET BTC x", "034254430178"),
         ("TA 1 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118", "000105012bb183af5f22588179a53b0a98631fad1a292118"),
         ("DLV 1 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118", "000105012bb183af5f22588179a53b0a98631fad1a292118"),
+        ("DSYNC CDS 1 53 y.", "003b010035017900"),
+        ("UINFO \\# 1 01", "01"),
         ("TYPE65280 \\# 3 01 0203", "010203"),
         ("TYPE65280 \\# 0", ""),
         ("A \\# 4 c0000201", "c0000201"),

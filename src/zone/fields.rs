@@ -103,6 +103,7 @@ fn rare_fields_of(rtype: RecordType) -> Option<&'static [Field]> {
         RecordType::CSYNC => &[U32, U16, Rare(Form::Types)],
         RecordType::DOA => &[U32, U32, U8, Text, OptionalBase64],
         RecordType::AMTRELAY => &[U8, Rare(Form::Relay)],
+        RecordType::DSYNC => &[Rare(Form::OneType), U8, U16, Name],
         _ => return None,
     })
 }

@@ -9,6 +9,7 @@ mod file;
 mod generate;
 mod load;
 mod location;
+mod mnemonics;
 mod order;
 mod rare;
 mod read;

@@ -15,6 +15,8 @@ use crate::dns::RecordType;
 pub enum Form {
     /// Record types as a bit map in windows, perhaps none (RFC 4034 section 4.1.2).
     Types,
+    /// One record type by name or number (RFC 9859 section 2.1).
+    OneType,
     /// Record types up to 127 as one bit map, as NXT has it (RFC 2535 section 5.2).
     FewTypes,
     /// Networks, `[!]family:address/length` each, perhaps none (RFC 3123).
@@ -39,6 +41,7 @@ pub enum Form {
 pub fn read(form: Form, words: &mut Words<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
     match form {
         Form::Types => wire.extend(windows(&types(words)?)),
+        Form::OneType => wire.extend(record_type(words)?.0.to_be_bytes()),
         Form::FewTypes => few_types(words, wire)?,
         Form::Prefixes => {
             while !words.is_empty() {
@@ -85,7 +88,7 @@ pub fn skip(form: Form, wire: &[u8]) -> Option<&[u8]> {
             let rest = wire.get(1 + (128 - usize::from(length)).div_ceil(8)..)?;
             if length == 0 { Some(rest) } else { fields::skip(Field::Name, rest) }
         }
-        Form::Certificate => wire.get(2..),
+        Form::Certificate | Form::OneType => wire.get(2..),
         Form::Relay => {
             let relay = &wire[1.min(wire.len())..];
             match wire.first()? & 0x7f {

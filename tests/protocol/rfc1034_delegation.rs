@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::rcodes;
 use crate::harness::types::*;
+use crate::harness::{Setup, rcodes};
 use crate::world::server;
 
 #[test]
@@ -81,4 +81,36 @@ fn rfc4035_section_3_1_4_1_ds_at_the_cut_is_the_parents() {
     let reply = server.ask("child.example.test", DS).send().expect_rcode(rcodes::NOERROR).expect_authoritative(true);
     assert_eq!(reply.message.answers.len(), 1);
     server.ask("unsigned.example.test", DS).expect_nodata();
+}
+
+#[test]
+fn section_4_2_1_what_the_upper_zone_says_below_a_cut_makes_no_names_in_the_deeper_zone() {
+    let head = "$TTL 60\n@ SOA ns.elsewhere. host.elsewhere. 1 2 3 4 5\n@ NS ns.elsewhere.\n";
+    let upper =
+        format!("{head}child NS ns.b.child\nns.b.child A 192.0.2.1\nns.b.wild A 192.0.2.2\nwild NS ns.b.wild\n");
+    let server = Setup::new()
+        .zone("example.test", &upper)
+        .zone("child.example.test", &format!("{head}a A 192.0.2.3\n"))
+        .zone("wild.example.test", &format!("{head}* A 192.0.2.4\n"))
+        .start();
+    server.ask("b.child.example.test", A).expect_no_name();
+    server.ask("ns.b.child.example.test", A).expect_no_name();
+    server.ask("ns.b.wild.example.test", A).expect_address("192.0.2.4");
+    server.ask("x.b.wild.example.test", A).expect_address("192.0.2.4");
+}
+
+#[test]
+fn rfc9471_section_3_1_all_glue_is_given_however_much_it_is() {
+    let servers = (0..40).map(|n| format!("child NS ns{n}.child\nns{n}.child A 192.0.2.{n}\n"));
+    let zone = format!("$TTL 60\n@ SOA a. b. 1 2 3 4 5\n@ NS a.\n{}", servers.collect::<String>());
+    let server = Setup::new().zone("example.test", &zone).start();
+    let reply = server.ask("child.example.test", A).over_tcp().send();
+    assert_eq!((reply.message.authorities.len(), reply.message.additionals.len()), (40, 40));
+}
+
+#[test]
+fn rfc1034_section_4_3_2_step_6_addresses_are_added_once() {
+    let zone = "$TTL 60\n@ SOA a. b. 1 2 3 4 5\n@ NS a.\n@ MX 1 m\n@ MX 2 m\n@ MX 3 M\nm A 192.0.2.1\n";
+    let reply = Setup::new().zone("example.test", zone).start().ask("example.test", MX).send();
+    reply.expect_additional(&["m.example.test. 60 A 192.0.2.1"]);
 }

@@ -1,6 +1,6 @@
 //! From zones and configuration to a World.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::names::{Names, Node, NodeId, Role, ServiceId, ZoneId};
@@ -95,17 +95,21 @@ impl<'z> Draft<'z> {
     fn place_records(&mut self) {
         self.make(&Name::root());
         for (zone, data) in self.zones.iter().enumerate() {
-            let mut last: Option<(&Name, NodeId, bool)> = None;
+            let mut last: Option<(&Name, Option<NodeId>, bool)> = None;
             for (index, rrset) in data.rrsets.iter().enumerate() {
                 let (_, node, own) = match last {
                     Some(last) if *last.0 == rrset.owner => last,
                     _ => {
                         let lower = rrset.owner.to_lower();
-                        let own = self.apexes.describe(lower.as_wire()).is_some_and(|found| found.0.0 as usize == zone);
-                        (&rrset.owner, self.make(&lower), own)
+                        let found = self.apexes.describe(lower.as_wire());
+                        let own = found.is_some_and(|(holder, _)| holder.0 as usize == zone);
+                        // A name that only the upper zone knows is no name of the deeper one, so it gets no node.
+                        let known = own || found.is_some_and(|(_, is_apex)| is_apex);
+                        (&rrset.owner, known.then(|| self.make(&lower)), own)
                     }
                 };
                 last = Some((&rrset.owner, node, own));
+                let Some(node) = node else { continue };
                 let said_above = rrset.rtype == RecordType::DS && self.is_apex(node);
                 if own != said_above {
                     self.placed.push(Placed { node, zone, rrset: index });
@@ -243,9 +247,11 @@ impl<'z> Draft<'z> {
     fn resolve_targets(&mut self, wanted: Vec<(u32, Vec<Wanted>)>) {
         for (number, wanted) in wanted {
             let names = &self.names;
+            // Two records may point at one name, whose addresses are added once.
+            let mut known = HashSet::new();
             let find = |wanted: Wanted| {
                 let node = names.id(wanted.name.to_lower().as_wire())?;
-                Some(Target { at: wanted.at, node })
+                known.insert(node).then_some(Target { at: wanted.at, node })
             };
             self.records.set_targets(number, wanted.into_iter().filter_map(find));
         }

@@ -1,0 +1,137 @@
+//! Random zones and queries, and what Meridian, Knot, NSD and BIND say of them: each difference is an item of
+//! `docs/differential.md` or a defect.
+//!
+//! `MERIDIAN_SEEDS=100..140 cargo nextest run --test differential --no-capture` runs other seeds than the usual ones.
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod compare;
+mod known;
+mod names;
+mod queries;
+mod random;
+mod servers;
+mod types;
+mod zones;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use compare::View;
+use harness::{Message, Reply, Transport};
+use known::{Case, ITEMS};
+use queries::Asked;
+use random::Random;
+use servers::{Other, Servers};
+use zones::Zone;
+
+/// What the ordinary run takes.
+const SEEDS: Range<u64> = 1..4;
+const ZONES: usize = 300;
+const QUERIES: usize = 12;
+/// Unexplained differences that are shown whole.
+const SHOWN: usize = 30;
+
+#[test]
+fn every_difference_from_knot_nsd_and_bind_is_explained() {
+    let mut sum = Sum::default();
+    seeds().for_each(|seed| run(seed, &mut sum));
+    println!("{} zones, {} queries, {} replies compared", sum.zones, sum.queries, sum.compared);
+    sum.explained.iter().for_each(|(item, count)| println!("{item:32} {count:>6}"));
+    let shown: Vec<&String> = sum.unexplained.iter().take(SHOWN).collect();
+    assert!(
+        shown.is_empty(),
+        "{} unexplained differences:\n{}",
+        sum.unexplained.len(),
+        shown.iter().map(|s| &s[..]).collect::<Vec<_>>().join("\n")
+    );
+}
+
+#[test]
+fn the_written_list_has_every_item() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/differential.md");
+    let text = std::fs::read_to_string(path).expect("the list");
+    let written: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    assert_eq!(written, ITEMS.map(|item| item.name), "the headings of docs/differential.md and the items of known.rs");
+}
+
+/// What came out so far.
+#[derive(Default)]
+struct Sum {
+    zones: usize,
+    queries: usize,
+    compared: usize,
+    explained: BTreeMap<String, usize>,
+    unexplained: Vec<String>,
+}
+
+/// `MERIDIAN_SEEDS=7` or `MERIDIAN_SEEDS=7..20`.
+fn seeds() -> Range<u64> {
+    let Ok(text) = std::env::var("MERIDIAN_SEEDS") else { return SEEDS };
+    let (from, to) = text.split_once("..").unwrap_or((&text, ""));
+    let from = from.parse().expect("MERIDIAN_SEEDS is a number or a range");
+    from..to.parse().unwrap_or(from + 1)
+}
+
+fn run(seed: u64, sum: &mut Sum) {
+    let mut random = Random::new(seed);
+    let zones = zones::zones(&mut random, ZONES);
+    let servers = Servers::start(&zones);
+    sum.zones += zones.len();
+    for zone in &zones {
+        for _ in 0..QUERIES {
+            let asked = queries::query(&mut random, zone);
+            sum.queries += 1;
+            compare(seed, &servers, &zones, zone, &asked, sum);
+        }
+    }
+}
+
+fn compare(seed: u64, servers: &Servers, zones: &[Zone], zone: &Zone, asked: &Asked, sum: &mut Sum) {
+    let mut replies = vec![ask_ours(servers, asked, asked.transport)];
+    replies.extend(servers.others.iter().map(|other| ask_other(other, asked, asked.transport)));
+    // What one server fits into a datagram another does not, so whole replies are compared.
+    if replies.iter().any(Message::is_truncated) {
+        let whole = ask_ours(servers, asked, Transport::Tcp);
+        let most = asked.question.opt.as_ref().map_or(512, |opt| usize::from(opt.payload.clamp(512, 1232)));
+        let what = || format!("seed {seed}: {} {}\n{}", asked.name, asked.question.rtype, zone.text());
+        assert!(!replies[0].is_truncated() || whole.length > most, "TC without need: {}", what());
+        replies = vec![whole];
+        replies.extend(servers.others.iter().map(|other| ask_other(other, asked, Transport::Tcp)));
+    }
+    let views: Vec<View> = replies.iter().map(View::of).collect();
+    for (number, other) in servers.others.iter().enumerate() {
+        sum.compared += 1;
+        let (ours, theirs) = (&views[0], &views[number + 1]);
+        let parts = ours.differences(theirs);
+        if parts.is_empty() {
+            continue;
+        }
+        let case = Case { asked, who: other.name, ours, theirs, parts: &parts, all: &views[1..], zones };
+        match ITEMS.iter().find(|item| (item.applies)(&case)) {
+            Some(item) => *sum.explained.entry(format!("{}: {}", other.name, item.name)).or_default() += 1,
+            None => sum.unexplained.push(format!(
+                "--- seed {seed}: {} {} {parts:?}, {}\n{}\nours {ours}\n{} {theirs}",
+                asked.name,
+                asked.question.rtype,
+                other.name,
+                zone.text(),
+                other.name
+            )),
+        }
+    }
+}
+
+fn ask_ours(servers: &Servers, asked: &Asked, transport: Transport) -> Message {
+    let octets = servers.ours.exchange(&asked.question.octets(), transport);
+    let octets = octets.unwrap_or_else(|| panic!("Meridian does not answer {} {}", asked.name, asked.question.rtype));
+    Reply::checked(&asked.question, transport, &octets).message
+}
+
+fn ask_other(other: &Other, asked: &Asked, transport: Transport) -> Message {
+    let what = || format!("{} to {} {}", other.name, asked.name, asked.question.rtype);
+    let octets =
+        other.exchange(&asked.question.octets(), transport).unwrap_or_else(|| panic!("no reply of {}", what()));
+    Message::read(&octets).unwrap_or_else(|fault| panic!("{fault}: {}", what()))
+}
