@@ -15,7 +15,7 @@ use crate::control::admin::{read_bias, read_weight};
 use crate::dns::{Name, RecordType};
 use crate::geo::builtin;
 use crate::steering::Bias;
-pub use authoring::{Geodata, Init, Plan, RegionGiven};
+pub use authoring::{Geodata, Import, Init, Plan, RegionGiven};
 
 /// A global load balancer that works through DNS.
 #[derive(Debug, Parser)]
@@ -46,6 +46,9 @@ pub enum Command {
     Plan(Plan),
     /// Write a configuration to begin with
     Init(Init),
+    /// Turn the configuration of another nameserver into one of this
+    #[command(subcommand)]
+    Import(Import),
     /// Say where addresses are, as the geodata know it
     Locate(Locate),
     /// Make geodata files

@@ -12,6 +12,7 @@ pub mod check;
 
 pub mod explain;
 
+pub mod import;
 pub mod init;
 pub mod plan;
 pub mod simulate;
@@ -43,6 +44,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Explain(explain) => explain::run(&explain),
         Command::Plan(plan) => plan::run(&plan),
         Command::Init(init) => init::run(&init),
+        Command::Import(import) => import::run(&import),
         Command::Simulate(simulate) => simulate::run(&simulate),
         Command::Status(status) => remote::status(&status),
         Command::Drain(drain) => orders::drain(&drain),

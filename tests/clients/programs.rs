@@ -5,13 +5,14 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Which Debian package has which program.
-const PACKAGES: [(&str, &str); 15] = [
+const PACKAGES: [(&str, &str); 16] = [
     ("dig", "bind9-dnsutils"),
     ("delv", "bind9-dnsutils"),
     ("kdig", "knot-dnsutils"),
     ("drill", "ldnsutils"),
     ("dnsperf", "dnsperf"),
     ("unbound", "unbound"),
+    ("gdnsd", "gdnsd"),
     ("nginx", "nginx"),
     ("haproxy", "haproxy"),
     ("caddy", "caddy"),

@@ -38,6 +38,20 @@ pub struct Init {
     pub directory: PathBuf,
 }
 
+/// `meridian import`
+#[derive(Debug, Subcommand)]
+pub enum Import {
+    /// Turn a configuration of gdnsd and its zones into ours, and say what could not be carried
+    Gdnsd {
+        /// Where gdnsd has its file `config` and its folder `zones`
+        #[arg(value_name = "DIRECTORY", default_value = "/etc/gdnsd")]
+        directory: PathBuf,
+        /// Where the files are written
+        #[arg(long, value_name = "DIRECTORY")]
+        to: PathBuf,
+    },
+}
+
 /// `fra=FRA@192.0.2.1`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegionGiven {

@@ -1,0 +1,154 @@
+//! gdnsd's `service_types` (gdnsd.config(5), "SERVICE_TYPES") as checks.
+
+use std::collections::BTreeMap;
+
+use super::labels::Labels;
+use super::notes::Notes;
+use super::vscf::{Entry, Place, Table};
+use crate::cli::init::toml_text;
+
+/// Keys that every service type may have.
+const GENERIC: [&str; 6] = ["plugin", "up_thresh", "ok_thresh", "down_thresh", "interval", "timeout"];
+/// What gdnsd takes where nothing is stated: interval, up_thresh, down_thresh.
+const DEFAULTS: [u64; 3] = [10, 20, 10];
+/// Most that `fall` and `rise` may be.
+const MOST: u64 = 100;
+
+/// The checks that there are, and those that are used.
+#[derive(Debug, Default)]
+pub struct Checks {
+    /// By the name of the service type: the name and the keys of its check; `None` for one that is always up.
+    known: BTreeMap<String, Option<(String, String)>>,
+    used: BTreeMap<String, String>,
+    labels: Labels,
+}
+
+impl Checks {
+    /// Reads `service_types`.
+    pub fn read(types: &Table, notes: &mut Notes) -> Checks {
+        let mut checks = Checks::default();
+        checks.known.insert("up".to_owned(), None);
+        for entry in &types.0 {
+            let keys = check(entry, notes);
+            let check = keys.map(|keys| (checks.labels.name(&entry.key), keys));
+            checks.known.insert(entry.key.clone(), check);
+        }
+        checks
+    }
+
+    /// The check of an endpoint that has these service types, all of which must be good.
+    pub fn of(&mut self, types: &[String], place: &Place, notes: &mut Notes) -> Option<String> {
+        let mut names = Vec::new();
+        for name in types {
+            match self.known.get(name) {
+                Some(Some((check, keys))) => {
+                    self.used.insert(check.clone(), keys.clone());
+                    names.push(check.clone());
+                }
+                Some(None) => {}
+                None if name == "down" => notes.add(place, "service_types down: `meridian force down` does that"),
+                None => notes.add(place, format!("there is no service type {name:?}; it counts as up")),
+            }
+        }
+        match &names[..] {
+            [] => None,
+            [one] => Some(one.clone()),
+            several => {
+                let all = self.labels.name(&several.join("-and-"));
+                let listed: Vec<String> = several.iter().map(|name| toml_text(name)).collect();
+                self.used.insert(all.clone(), format!("all = [{}]\n", listed.join(", ")));
+                Some(all)
+            }
+        }
+    }
+
+    /// The checks that are used, as TOML.
+    pub fn toml(&self) -> String {
+        self.used.iter().map(|(name, keys)| format!("[checks.{name}]\n{keys}\n")).collect()
+    }
+}
+
+/// The keys of one check; `None` where there is nothing like it.
+fn check(entry: &Entry, notes: &mut Notes) -> Option<String> {
+    let Some(table) = entry.value.table() else {
+        notes.add(&entry.place, format!("service type {:?} is no hash; it counts as up", entry.key));
+        return None;
+    };
+    let own = match table.text("plugin") {
+        Some("http_status") => http_status(table, notes),
+        Some("tcp_connect") => tcp_connect(table, notes),
+        Some("extmon") => extmon(entry, table, notes)?,
+        Some("static") if table.text("state").is_none_or(|state| state.eq_ignore_ascii_case("up")) => return None,
+        plugin => {
+            let plugin = plugin.unwrap_or("without a plugin");
+            let instead = match plugin {
+                "extfile" => "have the script that writes the file call the admin API (force), or be an exec check",
+                _ => "what uses it counts as up; `meridian force down` is for what must not be",
+            };
+            notes.add(&entry.place, format!("service type {:?} ({plugin}): {instead}", entry.key));
+            return None;
+        }
+    };
+    Some(format!("{own}{}", times(entry, table, notes)))
+}
+
+fn http_status(table: &Table, notes: &mut Notes) -> String {
+    let known = [&GENERIC[..], &["port", "url_path", "vhost", "ok_codes"]].concat();
+    notes.unknown_keys(table, &known, "an http check");
+    let codes = table.get("ok_codes").map_or(vec!["200".to_owned()], |codes| codes.texts());
+    let mut keys = format!(
+        "type = \"http\"\nport = {}\npath = {}\n",
+        number(table, "port", 80),
+        toml_text(table.text("url_path").unwrap_or("/"))
+    );
+    if let Some(host) = table.text("vhost") {
+        keys += &format!("host = {}\n", toml_text(host));
+    }
+    keys + &format!("expect = {{ status = {} }}\n", toml_text(&codes.join(",")))
+}
+
+fn tcp_connect(table: &Table, notes: &mut Notes) -> String {
+    notes.unknown_keys(table, &[&GENERIC[..], &["port"]].concat(), "a tcp check");
+    format!("type = \"tcp\"\nport = {}\n", number(table, "port", 0))
+}
+
+/// Exit codes other than 0 are a failure there; here 1 would be a warning, so that a shell turns them all into 2.
+fn extmon(entry: &Entry, table: &Table, notes: &mut Notes) -> Option<String> {
+    notes.unknown_keys(table, &[&GENERIC[..], &["cmd", "direct"]].concat(), "an exec check");
+    let command = table.get("cmd").map(|command| command.texts()).unwrap_or_default();
+    if command.is_empty() {
+        notes.add(&entry.place, format!("service type {:?} (extmon) has no cmd; it counts as up", entry.key));
+        return None;
+    }
+    let given = command.iter().map(|word| toml_text(&word.replace("%%ITEM%%", "{address}")));
+    let shell = ["-c", r#""$0" "$@" || exit 2"#].map(toml_text);
+    let words: Vec<String> = shell.into_iter().chain(given).collect();
+    Some(format!("type = \"exec\"\nprogram = \"/bin/sh\"\narguments = [{}]\n", words.join(", ")))
+}
+
+/// When and how often it is asked; `quick` is the interval, since gdnsd asks no sooner while it is in doubt.
+fn times(entry: &Entry, table: &Table, notes: &mut Notes) -> String {
+    let direct = table.text("direct").is_some_and(|direct| direct.eq_ignore_ascii_case("true"));
+    let [interval, up, down] = DEFAULTS;
+    let interval = number(table, "interval", interval).max(1);
+    let timeout = number(table, "timeout", interval.div_ceil(2)).clamp(1, interval.min(60));
+    let mut count = |key, default| {
+        let wanted = if direct { 1 } else { number(table, key, default) };
+        if wanted > MOST {
+            notes.add(&entry.place, format!("{key} = {wanted}: fall and rise are at most {MOST}, which is taken"));
+        }
+        wanted.clamp(1, MOST)
+    };
+    let (rise, fall) = (count("up_thresh", up), count("down_thresh", down));
+    if let Some(stated) = table.0.iter().find(|entry| entry.key == "ok_thresh") {
+        notes.add(&stated.place, "ok_thresh: failures are counted in a row here, so that one success forgets them");
+    }
+    format!(
+        "interval = \"{interval}s\"\nquick = \"{interval}s\"\ntimeout = \"{timeout}s\"\nfall = {fall}\nrise = {rise}\n"
+    )
+}
+
+/// The number of a key; the default where there is none, and where it is none (which the check of the result tells).
+fn number(table: &Table, key: &str, default: u64) -> u64 {
+    table.text(key).and_then(|text| text.parse().ok()).unwrap_or(default)
+}

@@ -1,0 +1,101 @@
+//! What a resource of gdnsd comes to here: regions with endpoints, and who gets which of them.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::maps::Clients;
+use crate::steering::pick::MAX_ANSWERS;
+
+/// One endpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Endpoint {
+    pub target: Target,
+    pub weight: u32,
+    pub check: Option<String>,
+}
+
+/// What is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    Address(IpAddr),
+    /// With its final dot, as gdnsd has it.
+    Name(String),
+}
+
+/// A datacenter, or a resource without any.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Region {
+    pub name: String,
+    pub endpoints: Vec<Endpoint>,
+    /// Endpoints per answer; more than one where all of them are given.
+    pub answers: usize,
+    /// Endpoints that must be up for it to take clients.
+    pub needed: usize,
+    /// Latitude and longitude, as stated.
+    pub location: Option<[f64; 2]>,
+}
+
+/// A resource: its regions in order, and rules that hold before that order.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    pub regions: Vec<Region>,
+    /// The first that matches decides; positions of regions, in order of preference.
+    pub rules: Vec<(Clients, Vec<usize>)>,
+    /// Regions of clients that no rule is about.
+    pub otherwise: Vec<usize>,
+    /// Whether these are ordered by distance.
+    pub nearest: bool,
+    /// Whether the resolver's address alone counts.
+    pub ignore_subnet: bool,
+}
+
+impl Plan {
+    /// A resource of one region.
+    pub fn of(region: Region) -> Plan {
+        Plan { regions: vec![region], otherwise: vec![0], ..Plan::default() }
+    }
+
+    /// Whether it is no more than a list of regions.
+    pub fn is_list(&self) -> bool {
+        self.rules.is_empty() && !self.nearest
+    }
+
+    /// All regions of another, under names that begin with that of the datacenter if there are several; their positions.
+    pub fn adopt(&mut self, datacenter: &str, child: Plan) -> Vec<usize> {
+        let alone = child.regions.len() == 1;
+        let start = self.regions.len();
+        let named = |region: Region| {
+            let name = if alone { datacenter.to_owned() } else { format!("{datacenter}-{}", region.name) };
+            Region { name, ..region }
+        };
+        self.regions.extend(child.regions.into_iter().map(named));
+        child.otherwise.iter().map(|position| position + start).collect()
+    }
+
+    /// Endpoints per reply: what the region that gives most gives, as far as a reply of ours goes.
+    pub fn answers(&self) -> usize {
+        self.regions.iter().map(|region| region.answers).max().unwrap_or(1).clamp(1, MAX_ANSWERS)
+    }
+
+    /// Endpoints that every region needs, if any is checked at all.
+    pub fn needed(&self) -> usize {
+        let checked = self.regions.iter().flat_map(|region| &region.endpoints).any(|endpoint| endpoint.check.is_some());
+        let fewest = self.regions.iter().map(|region| region.needed.min(region.endpoints.len())).min();
+        if checked { fewest.unwrap_or(1).max(1) } else { 1 }
+    }
+
+    /// The check that most endpoints have.
+    pub fn check(&self) -> Option<String> {
+        let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
+        for check in self.regions.iter().flat_map(|region| &region.endpoints).filter_map(|it| it.check.as_ref()) {
+            *counts.entry(check).or_default() += 1;
+        }
+        // An endpoint cannot say that it has no check where the service has one.
+        let unchecked = self.regions.iter().flat_map(|region| &region.endpoints).any(|it| it.check.is_none());
+        if unchecked {
+            None
+        } else {
+            counts.into_iter().max_by_key(|(_, count)| *count).map(|(check, _)| check.clone())
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What the import says: what it could not carry, and why it refuses.
+
+use std::fs;
+
+use crate::{Gdnsd, printed, run};
+
+#[test]
+fn what_is_not_carried_is_told_with_its_place() {
+    let gdnsd = Gdnsd::example();
+    let told = printed(&gdnsd.import());
+    for (place, sentence) in [
+        ("config:8", "max_edns_response: replies over UDP have at most 1232 octets here"),
+        ("config:12", "down_thresh = 200: fall and rise are at most 100, which is taken"),
+        ("config:15", "service type \"file\" (extfile): have the script"),
+        ("plugins.d/geoip:7", "\"Boxford\": fences know no cities"),
+        ("zones/example.com:17", "answers: a service gives as many addresses from each region"),
+        ("zones/example.com:23", "zeros.example.com null: the plugin null is for tests"),
+    ] {
+        let line = format!("  {}: {sentence}", gdnsd.path(place).display());
+        assert!(told.contains(&line), "{line}\n{told}");
+    }
+    assert!(told.contains("carried: 2 zones, 18 steered names\n"), "{told}");
+    let config = gdnsd.path("out/meridian.toml").display().to_string();
+    assert_eq!(printed(&run(&["check", "--config", &config])), format!("{config}: good: 2 zones, 18 services\n"));
+    let again = printed(&gdnsd.import());
+    assert!(again.contains("is there already and is not overwritten"), "{again}");
+}
+
+#[test]
+fn health_and_times_are_carried() {
+    let gdnsd = Gdnsd::example();
+    gdnsd
+        .edit("config", |text| text.replace("pair => {", "pair => { service_types => [ web, tcp ], up_thresh => 1.0,"));
+    assert!(gdnsd.import().status.success());
+    let text = fs::read_to_string(gdnsd.path("out/meridian.toml")).expect("written");
+    for part in [
+        "[checks.web]\ntype = \"http\"\nport = 1\npath = \"/health\"\nhost = \"www.example.com\"\n",
+        "expect = { status = \"200\" }\ninterval = \"250s\"\nquick = \"250s\"\ntimeout = \"60s\"\nfall = 100\nrise = 20\n",
+        "[checks.web-and-tcp]\nall = [\"web\", \"tcp\"]\n",
+        "check = \"web-and-tcp\"\nmin_endpoints = 2\n",
+        "arguments = [\"-c\", \"\\\"$0\\\" \\\"$@\\\" || exit 2\", \"/bin/true\", \"{address}\"]\n",
+        "name = \"pair.example.com\"\nttl = { max = 300, min = 30 }\n",
+        "tcp_idle = \"15s\"\n",
+        "nsid = \"ns1\"\n",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_with_its_place_and_nothing_is_written() {
+    for (file, from, to, sentence) in [
+        ("config", "simplefo =>", "simplefo", "config:26:12: = or => is expected behind the key \"simplefo\""),
+        ("geoip/nets", "203.0.113.0/24 => de", "203.0.113.0/24 => de 203.0.113.0/24 => us", "is there twice; keep one"),
+        ("zones/example.com", "../parts/text", "../parts/none", "parts/none cannot be read: "),
+    ] {
+        let gdnsd = Gdnsd::example();
+        gdnsd.edit(file, |text| text.replace(from, to));
+        let output = gdnsd.import();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(printed(&output).contains(sentence), "{}", printed(&output));
+        assert!(!gdnsd.path("out").exists(), "{file}");
+    }
+}
+
+#[test]
+fn resources_that_lead_to_themselves_come_to_an_end() {
+    let gdnsd = Gdnsd::example();
+    gdnsd.edit("config", |text| text.replace("first => %multifo!pair", "first => %metafo!ordered"));
+    let told = printed(&gdnsd.import());
+    assert!(told.contains("ordered.example.com metafo!ordered: metafo!ordered leads to itself"), "{told}");
+}
