@@ -35,9 +35,6 @@ pub mod operate;
 
 pub mod admin;
 
-#[cfg(test)]
-mod simulation;
-
 pub use health::{View, word};
 pub use load::{AtlasCache, Loaded, Origin, load};
 pub use reload::{Control, Done, Reloads};
@@ -47,3 +44,7 @@ pub fn any_draw() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     crate::steering::pick::next_draw(now.as_nanos() as u64)
 }
+
+#[cfg(test)]
+#[path = "simulation_tests.rs"]
+mod simulation;
