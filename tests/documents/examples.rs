@@ -95,7 +95,7 @@ impl Copy {
     }
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+pub fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("the temporary folder can be written");
     for entry in fs::read_dir(from).expect("an example can be read").flatten() {
         let target = to.join(entry.file_name());

@@ -9,4 +9,6 @@ mod programs;
 
 mod console;
 mod examples;
+mod guide;
+mod packaging;
 mod readme;

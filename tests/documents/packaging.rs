@@ -1,0 +1,173 @@
+//! Manifests, image and package name the same paths, ports and rights. No cluster is needed for that.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The documents of a YAML file, in the shape of JSON.
+fn documents(path: &str) -> Vec<Value> {
+    let text = text(path);
+    text.split("\n---\n")
+        .map(|part| serde_yaml_ng::from_str(part).unwrap_or_else(|error| panic!("{path}: {error}")))
+        .collect()
+}
+
+/// The arguments of an instruction of the Dockerfile's last stage, as JSON where they are.
+fn instruction(name: &str) -> String {
+    let dockerfile = text("Dockerfile");
+    let line = dockerfile.lines().rev().find_map(|line| line.strip_prefix(&format!("{name} ")));
+    line.unwrap_or_else(|| panic!("the Dockerfile has {name}")).to_owned()
+}
+
+fn words(value: &Value) -> Vec<&str> {
+    value.as_array().map(|list| list.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
+}
+
+/// The workloads and their pods.
+fn pods() -> Vec<(&'static str, Value)> {
+    let workload = |path| documents(path).remove(0)["spec"]["template"].take();
+    ["packaging/kubernetes/daemonset.yaml", "packaging/kubernetes/deployment.yaml"]
+        .map(|path| (path, workload(path)))
+        .into()
+}
+
+#[test]
+fn what_the_configmap_holds_is_good() {
+    let data = documents("packaging/kubernetes/configmap.yaml").remove(0)["data"].take();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, content) in data.as_object().expect("files") {
+        fs::write(folder.path().join(name), content.as_str().expect("text")).expect("written");
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+    let output = command.arg("check").current_dir(folder.path()).output().expect("the binary runs");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(printed, "meridian.toml: good: 1 zones, 1 services\n", "{output:?}");
+}
+
+#[test]
+fn pods_run_the_image_as_it_is_made() {
+    let cmd: Value = serde_json::from_str(&instruction("CMD")).expect("a list");
+    let user = instruction("USER");
+    let admin = documents("packaging/kubernetes/configmap.yaml").remove(0)["data"]["meridian.toml"].take();
+    let admin = admin.as_str().expect("text");
+    for (path, pod) in pods() {
+        let (spec, container) = (&pod["spec"], &pod["spec"]["containers"][0]);
+        assert_eq!(container["args"], cmd, "{path}");
+        let security = &spec["securityContext"];
+        let (uid, gid) = (&security["runAsUser"], &security["runAsGroup"]);
+        assert_eq!((format!("{uid}:{gid}"), &security["runAsNonRoot"]), (user.clone(), &Value::Bool(true)), "{path}");
+        let mut ports: Vec<String> = Vec::new();
+        for port in container["ports"].as_array().expect("ports") {
+            ports.push(format!(
+                "{}/{}",
+                port["containerPort"],
+                port["protocol"].as_str().unwrap_or("TCP").to_lowercase()
+            ));
+        }
+        for exposed in instruction("EXPOSE").split(' ') {
+            assert!(ports.iter().any(|port| port == exposed), "{path}: {ports:?} lacks {exposed}");
+        }
+        let named = container["ports"].as_array().expect("ports").iter().find(|port| port["name"] == "admin");
+        let port =
+            named.unwrap_or_else(|| panic!("{path}: no admin port"))["containerPort"].as_u64().expect("a number");
+        assert!(admin.contains(&format!("[admin]\nlisten = \"0.0.0.0:{port}\"")), "{path}: {port}");
+        for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
+            let get = &container[probe]["httpGet"];
+            let asked = get["path"].as_str().expect("a path");
+            assert!(text("docs/admin-api.md").contains(&format!("`GET {asked}`")), "{path}: {probe}");
+            assert_eq!(get["port"], "admin", "{path}: {probe}");
+        }
+    }
+}
+
+#[test]
+fn pods_have_no_more_rights_than_port_53_needs() {
+    for (path, pod) in pods() {
+        let spec = &pod["spec"];
+        for container in ["initContainers", "containers"].iter().flat_map(|kind| spec[kind].as_array().expect("a list"))
+        {
+            let security = &container["securityContext"];
+            assert_eq!(security["readOnlyRootFilesystem"], true, "{path}");
+            assert_eq!(words(&security["capabilities"]["drop"]), ["ALL"], "{path}");
+        }
+        let security = &spec["containers"][0]["securityContext"];
+        // The program is marked with this right, and would not start without it among those that it may have.
+        assert_eq!(words(&security["capabilities"]["add"]), ["NET_BIND_SERVICE"], "{path}");
+        assert!(text("Dockerfile").contains("setcap cap_net_bind_service=+ep"));
+        // Without the host's network, port 53 is open to everybody in the pod.
+        let on_host = spec["hostNetwork"] == true;
+        assert_eq!(security["allowPrivilegeEscalation"], on_host, "{path}");
+        assert_eq!(spec["securityContext"]["sysctls"].is_null(), on_host, "{path}");
+    }
+}
+
+#[test]
+fn everything_that_is_mounted_is_there_and_where_the_configuration_looks() {
+    let config = documents("packaging/kubernetes/configmap.yaml").remove(0);
+    let toml = config["data"]["meridian.toml"].as_str().expect("text");
+    for (path, pod) in pods() {
+        let spec = &pod["spec"];
+        let volumes = spec["volumes"].as_array().expect("volumes");
+        for container in ["initContainers", "containers"].iter().flat_map(|kind| spec[kind].as_array().expect("a list"))
+        {
+            for mount in container["volumeMounts"].as_array().expect("mounts") {
+                assert!(volumes.iter().any(|volume| volume["name"] == mount["name"]), "{path}: {mount}");
+            }
+        }
+        let mounts = spec["containers"][0]["volumeMounts"].as_array().expect("mounts");
+        let at = |name: &str| mounts.iter().find(|mount| mount["name"] == name).map(|mount| mount["mountPath"].clone());
+        assert_eq!(at("config"), Some("/etc/meridian".into()), "{path}");
+        assert_eq!(at("state"), Some("/var/lib/meridian".into()), "{path}");
+        assert!(
+            toml.contains("directory = \"/var/lib/meridian\"") && toml.contains("\"/run/meridian/token\""),
+            "{toml}"
+        );
+        assert_eq!(at("run"), Some("/run/meridian".into()), "{path}");
+        let map = volumes.iter().find(|volume| volume["name"] == "config").expect("a volume");
+        assert_eq!(map["configMap"]["name"], config["metadata"]["name"], "{path}");
+    }
+}
+
+#[test]
+fn the_service_leads_to_the_pods_over_both_transports() {
+    let [deployment, service, budget] = &documents("packaging/kubernetes/deployment.yaml")[..] else { panic!("three") };
+    let labels = &deployment["spec"]["template"]["metadata"]["labels"];
+    assert_eq!(&service["spec"]["selector"], labels);
+    assert_eq!(&deployment["spec"]["selector"]["matchLabels"], labels);
+    assert_eq!(&budget["spec"]["selector"]["matchLabels"], labels);
+    assert_eq!(service["spec"]["externalTrafficPolicy"], "Local");
+    let offered = deployment["spec"]["template"]["spec"]["containers"][0]["ports"].as_array().expect("ports");
+    let ports = service["spec"]["ports"].as_array().expect("ports");
+    let protocols: Vec<&Value> = ports.iter().map(|port| &port["protocol"]).collect();
+    assert_eq!(protocols, ["UDP", "TCP"]);
+    for port in ports {
+        assert!(
+            offered.iter().any(|it| it["name"] == port["targetPort"] && it["protocol"] == port["protocol"]),
+            "{port}"
+        );
+        assert_eq!(port["port"], 53);
+    }
+    for document in [deployment, service, budget] {
+        assert_eq!(document["metadata"]["namespace"], "meridian");
+    }
+}
+
+#[test]
+fn compose_runs_the_same() {
+    let service = documents("packaging/docker-compose.yaml").remove(0)["services"]["meridian"].take();
+    assert_eq!((&service["read_only"], words(&service["cap_drop"])), (&Value::Bool(true), vec!["ALL"]));
+    assert_eq!(words(&service["cap_add"]), ["NET_BIND_SERVICE"]);
+    assert_eq!(words(&service["volumes"]), ["./meridian:/etc/meridian:ro", "state:/var/lib/meridian"]);
+    let health = serde_json::to_string(&words(&service["healthcheck"]["test"])[1..]).expect("a list");
+    assert!(instruction("HEALTHCHECK").replace(", ", ",").contains(&health), "{health}");
+}
