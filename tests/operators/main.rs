@@ -9,5 +9,6 @@ mod disk;
 mod events;
 mod flips;
 mod guard;
+mod kills;
 mod leases;
 mod orders;
