@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::arguments::Remote;
 use crate::control::admin::{ErrorBody, read_token};
+use crate::health::probe::{Protocol, Trust};
 
 /// Longer than the server takes for anything.
 const TIME: Duration = Duration::from_secs(70);
@@ -32,7 +33,10 @@ impl Client {
         // The HTTP client asks for a TLS provider even where it only speaks in clear; a second call changes nothing.
         let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
         // A proxy of the environment is for other machines.
-        let http = reqwest::Client::builder().no_proxy().timeout(TIME).connect_timeout(CONNECT_TIME);
+        let http = trusting(reqwest::Client::builder(), shown.starts_with("https:"))?
+            .no_proxy()
+            .timeout(TIME)
+            .connect_timeout(CONNECT_TIME);
         let (http, base) = match shown.strip_prefix("unix:") {
             Some(path) => (http.unix_socket(PathBuf::from(path)), "http://localhost/".to_owned()),
             None if shown.contains("://") => (http, shown.clone()),
@@ -104,6 +108,15 @@ impl Client {
             format!("cannot ask the server at {}: {cause}; is it running, and is this its --admin address?", self.shown)
         })
     }
+}
+
+/// Looks for roots of trust only where they count: a machine without any can ask its own server all the same.
+fn trusting(http: reqwest::ClientBuilder, encrypted: bool) -> Result<reqwest::ClientBuilder, String> {
+    if !encrypted {
+        return Ok(http.tls_certs_only([]));
+    }
+    let (trust, _) = Trust::of_the_system()?;
+    Ok(http.tls_backend_preconfigured((*trust.settings(true, Protocol::Http1)).clone()))
 }
 
 fn with_body(request: RequestBuilder, body: &impl Serialize) -> Result<RequestBuilder, String> {

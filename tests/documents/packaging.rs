@@ -171,3 +171,53 @@ fn compose_runs_the_same() {
     let health = serde_json::to_string(&words(&service["healthcheck"]["test"])[1..]).expect("a list");
     assert!(instruction("HEALTHCHECK").replace(", ", ",").contains(&health), "{health}");
 }
+
+/// What stands behind `key=` in the unit, for each time that it is there.
+fn of_the_unit(key: &str) -> Vec<String> {
+    let unit = text("packaging/systemd/meridian.service");
+    unit.lines().filter_map(|line| line.strip_prefix(&format!("{key}="))).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_unit_runs_what_the_image_runs_with_no_more_rights() {
+    let words: Vec<String> = serde_json::from_str(&instruction("CMD")).expect("a list");
+    assert_eq!(of_the_unit("ExecStart"), [format!("/usr/bin/meridian {}", words.join(" "))]);
+    for key in ["AmbientCapabilities", "CapabilityBoundingSet"] {
+        assert_eq!(of_the_unit(key), ["CAP_NET_BIND_SERVICE"], "{key}");
+    }
+    assert_eq!(of_the_unit("ProtectSystem"), ["strict"]);
+    assert!(of_the_unit("ReadWritePaths").is_empty());
+    // The one place that may be written is where the package's configuration keeps the state.
+    let state = format!("[state]\ndirectory = \"/var/lib/{}\"", of_the_unit("StateDirectory").join(" "));
+    assert!(text("packaging/debian/meridian.toml").contains(&state), "{state}");
+    let user = of_the_unit("User").join(" ");
+    let folder = format!("install -d -o {user} -g {user} -m 700 /var/lib/{user}");
+    assert!(text("packaging/debian/postinst").contains(&folder), "{folder}");
+}
+
+#[test]
+fn what_the_package_serves_at_first_is_good_and_for_this_machine_only() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+    let output = command.arg("check").current_dir(root().join("packaging/debian")).output().expect("the binary runs");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "meridian.toml: good: 1 zones, 1 services\n", "{output:?}");
+    let config = text("packaging/debian/meridian.toml");
+    assert!(config.contains("\nlisten = [\"127.0.0.1:1053\", \"[::1]:1053\"]"), "{config}");
+}
+
+#[test]
+fn the_package_holds_what_is_there() {
+    let manifest = text("Cargo.toml");
+    let (_, deb) = manifest.split_once("[package.metadata.deb]").expect("there is one");
+    let assets = deb.lines().filter_map(|line| line.trim().strip_prefix("[\"")?.split('"').next());
+    let sources: Vec<&str> = assets.filter(|source| !source.starts_with("target/")).collect();
+    assert!(sources.len() > 4, "{sources:?}");
+    for source in sources {
+        let folder = source.strip_suffix("*.md").unwrap_or(source);
+        assert!(root().join(folder).exists(), "{source}");
+    }
+    for file in deb.lines().filter(|line| line.starts_with("conf-files")).flat_map(|line| line.split('"')) {
+        if let Some(path) = file.strip_prefix("/etc/meridian/") {
+            assert!(root().join("packaging/debian").join(path).exists(), "{file}");
+        }
+    }
+}
