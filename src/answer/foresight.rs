@@ -2,18 +2,19 @@
 //!
 //! Nothing is guessed from a few addresses: the compiled tables that queries look up are walked from end to end beside
 //! the atlas. What is counted is the public IPv4 space whose place is known, because that is what can be seen of the
-//! clients beforehand; how many of them ask is not known to the geodata.
+//! clients beforehand, or the people who live where it is; how many of them ask is not known to the geodata.
 
 mod change;
 mod compare;
 mod facts;
 mod scopes;
+mod side;
 mod split;
 mod sum;
 mod sweep;
+mod weigh;
 
 use super::Snapshot;
-use super::world::present::PresentView;
 use super::world::services::Family;
 use crate::config::Config;
 use crate::dns::Name;
@@ -23,38 +24,74 @@ pub use compare::{Made, RegionMove, ServiceMove, compare};
 pub use facts::{CellFacts, CountryForesight, DistanceFacts, Foresight, Mover, RegionForesight};
 
 pub use scopes::{Blocks, verify_scopes};
+pub use weigh::Over;
 
 use change::changed;
-use split::Split;
-use sum::Sums;
+use facts::Subject;
+use side::Side;
+use sum::{Located, Sums};
 use sweep::sweep;
+use weigh::weigh;
 
-/// What the shares of a service are, and what they would be after a change.
-///
-/// `config` is what the snapshot was made from; a changed bias is compiled from it anew.
+/// A snapshot and what it was made from; a changed bias is compiled from the configuration anew.
+pub type Standing<'m> = (&'m Snapshot, &'m Config);
+
+/// What is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'w> {
+    /// The service.
+    pub name: &'w Name,
+    /// Whose endpoints are counted.
+    pub family: Family,
+    /// What clients are counted by.
+    pub over: Over,
+    /// What is different after the change.
+    pub change: &'w Change,
+}
+
+/// What the shares of a service are, and what they would be after a change: to `against`, if that is given, and to what
+/// `wanted` says.
 ///
 /// # Errors
 /// A sentence: the name is no service, a region is not one of it, or it has nothing for that family.
-pub fn foresee(
-    snapshot: &Snapshot,
-    config: &Config,
-    name: &Name,
-    family: Family,
-    change: &Change,
-) -> Result<Foresight, String> {
-    let world = &snapshot.world;
-    let (id, service) = world.service_named(name).ok_or_else(|| no_service(snapshot, name))?;
+pub fn foresee(now: Standing<'_>, against: Option<Standing<'_>>, wanted: Wanted<'_>) -> Result<Foresight, String> {
+    let Wanted { name, family, over, change } = wanted;
+    let then = against.unwrap_or(now);
+    let known = |of: Standing<'_>| of.0.world.service_named(name).is_some();
+    if !known(now) && !known(then) {
+        return Err(no_service(then.0, name));
+    }
     let kind = if family == Family::V4 { "A" } else { "AAAA" };
-    let now = snapshot.present.service(id).and_then(|now| now.view(family));
-    let view = service.view(family).ok_or_else(|| format!("{name} has no endpoint that answers {kind}"))?;
-    let before = now.ok_or_else(|| format!("{name} has no endpoint that answers {kind}"))?;
+    let before = side(now, wanted, &Change::default())?;
+    let after = if against.is_none() && change.is_none() { before.clone() } else { side(then, wanted, change)? };
+    if before.regions.is_empty() && after.regions.is_empty() {
+        return Err(format!("{name} has no endpoint that answers {kind}"));
+    }
+    let mut names = Vec::new();
+    let (before, after) = (before.numbered_in(&mut names), after.numbered_in(&mut names));
+    // The newer geodata are taken to know better where clients are.
+    let atlas = &then.0.world.atlas;
+    let (cells, nowhere) = weigh(&sweep(atlas, &before.table, &after.table), atlas, over);
+    let mut sums = Sums::of(&cells, atlas, &Located::new(&before, &names), &Located::new(&after, &names));
+    sums.unlocated = nowhere.round() as u64;
+    let change = (against.is_some() || !change.is_none()).then_some(change);
+    let subject = Subject { name, kind, over, change, regions: &names, before: &before, after: &after };
+    Ok(facts::facts(&subject, &sums))
+}
+
+/// What the service comes to there, under a change; nobody where there is none, or nothing of that family.
+fn side((snapshot, config): Standing<'_>, wanted: Wanted<'_>, change: &Change) -> Result<Side, String> {
+    let world = &snapshot.world;
+    let Some((id, service)) = world.service_named(wanted.name) else { return Ok(Side::nobody()) };
     change.check(world, config, service)?;
-    let after = if change.is_none() { None } else { changed(snapshot, config, id, service, family, change) };
-    let after = after.as_ref().unwrap_or(before);
-    let cells = sweep(&world.atlas, &before.table, &after.table);
-    let split = |now: &PresentView| now.outcomes.iter().map(|outcome| Split::of(outcome, now, service.pick)).collect();
-    let sums = Sums::of(&cells, &world.atlas, view, split(before), split(after));
-    Ok(facts::facts(world, config, view, (name, kind), change, &sums))
+    let side = if change.is_none() {
+        let view = snapshot.present.service(id).and_then(|now| now.view(wanted.family));
+        view.and_then(|now| Side::of(world, config, service, wanted.family, now))
+    } else {
+        let now = changed(snapshot, config, id, service, wanted.family, change);
+        now.and_then(|now| Side::of(world, config, service, wanted.family, &now))
+    };
+    Ok(side.unwrap_or_else(Side::nobody))
 }
 
 /// Proves over the whole compiled map that no two blocks of the service's answers overlap, and counts them.

@@ -168,6 +168,15 @@ pub struct Simulate {
     /// Give a region another bias; may be given more than once
     #[arg(long = "bias", value_name = "REGION=N", value_parser = read_bias)]
     pub biases: Vec<(String, Bias)>,
+    /// Compare with this other configuration, under the changes above
+    #[arg(long, value_name = "NEW.toml", conflicts_with = "admin")]
+    pub against: Option<PathBuf>,
+    /// What shares are parts of: addresses, or the population that lives where they are
+    #[arg(long, value_name = "WHAT", default_value = "addresses", value_parser = ["addresses", "population"])]
+    pub over: String,
+    /// Print every country with the region that serves most of it
+    #[arg(long)]
+    pub countries: bool,
     /// Whose endpoints are counted
     #[arg(long = "type", value_name = "TYPE", default_value = "A", ignore_case = true)]
     pub rtype: SharesOf,
@@ -191,7 +200,7 @@ pub struct Simulate {
 impl Simulate {
     /// Whether anything is to be different.
     pub fn is_change(&self) -> bool {
-        !(self.down.is_empty() && self.weights.is_empty() && self.biases.is_empty())
+        self.against.is_some() || !(self.down.is_empty() && self.weights.is_empty() && self.biases.is_empty())
     }
 }
 

@@ -7,12 +7,12 @@ use std::process::ExitCode;
 
 use super::arguments::{Remote, Simulate};
 use super::client::Client;
-use super::explain::loaded;
+use super::explain::{loaded, refusal};
 use super::paper::{Paper, plain};
 use crate::answer::explain::percent;
-use crate::answer::foresight::{Blocks, Change, Foresight, foresee, scopes};
-use crate::control::Loaded;
+use crate::answer::foresight::{Blocks, Change, CountryForesight, Foresight, Over, Wanted, foresee, scopes};
 use crate::control::admin::Status;
+use crate::control::{Loaded, load};
 use crate::dns::Name;
 
 /// Says who goes where, and what if.
@@ -38,7 +38,7 @@ pub fn run(arguments: &Simulate) -> Result<ExitCode, String> {
             if index > 0 {
                 println!();
             }
-            print(foresight, arguments.is_change());
+            print(foresight, arguments);
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -55,7 +55,7 @@ fn ask(arguments: &Simulate, admin: &str) -> Result<Vec<Foresight>, String> {
     let biases: Vec<String> =
         arguments.biases.iter().map(|(region, bias)| format!("{region}={}", bias.percent())).collect();
     let one = |name: &String| {
-        let mut query = vec![("name", name.as_str()), ("type", arguments.rtype.word())];
+        let mut query = vec![("name", name.as_str()), ("type", arguments.rtype.word()), ("over", &arguments.over)];
         query.extend(arguments.down.iter().map(|region| ("down", region.as_str())));
         query.extend(weights.iter().map(|weight| ("weight", weight.as_str())));
         query.extend(biases.iter().map(|bias| ("bias", bias.as_str())));
@@ -67,10 +67,20 @@ fn ask(arguments: &Simulate, admin: &str) -> Result<Vec<Foresight>, String> {
 /// Works it out from the configuration, as a server of it would that has just been started.
 fn work_out(arguments: &Simulate) -> Result<Vec<Foresight>, String> {
     let loaded = loaded(arguments.config.as_deref())?;
+    let other = arguments
+        .against
+        .as_deref()
+        .map(|file| load(file, Some(&loaded.atlas)).map_err(|mistakes| refusal(file, &mistakes)));
+    let other = other.transpose()?;
+    let against = other.as_ref().map(|other| (&other.snapshot, &other.config));
     let change =
         Change { down: arguments.down.clone(), weights: arguments.weights.clone(), biases: arguments.biases.clone() };
-    let (names, family) = (named(arguments, &loaded), arguments.rtype.family());
-    names.iter().map(|name| foresee(&loaded.snapshot, &loaded.config, name, family, &change)).collect()
+    let (family, over) = (arguments.rtype.family(), arguments.over.parse()?);
+    let one = |name: &Name| {
+        let wanted = Wanted { name, family, over, change: &change };
+        foresee((&loaded.snapshot, &loaded.config), against, wanted)
+    };
+    named(arguments, &loaded).iter().map(one).collect()
 }
 
 /// Proves the scopes of the services, as they are without a change.
@@ -92,7 +102,8 @@ fn named(arguments: &Simulate, loaded: &Loaded) -> Vec<Name> {
     }
 }
 
-fn print(foresight: &Foresight, is_change: bool) {
+fn print(foresight: &Foresight, arguments: &Simulate) {
+    let is_change = arguments.is_change();
     let paper = Paper::stdout();
     println!("{}\n", paper.bold(&plain(&foresight.summary)));
     let row = |region: &crate::answer::foresight::RegionForesight| {
@@ -104,9 +115,11 @@ fn print(foresight: &Foresight, is_change: bool) {
             percent(region.before_percent),
             if is_change { percent(region.after_percent) } else { String::new() },
             if change.abs() >= 0.05 { format!("{change:+.1}") } else { String::new() },
+            region.capacity_percent.map_or_else(String::new, percent),
+            if region.over_capacity { "over its capacity".to_owned() } else { String::new() },
         ]
     };
-    let heads = ["region", "weight", "bias", if is_change { "before" } else { "share" }, "after", "change"];
+    let heads = ["region", "weight", "bias", before_head(is_change, "share"), "after", "change", "capacity", "!"];
     paper.table(&heads, &foresight.regions.iter().map(row).collect::<Vec<_>>());
     if !foresight.movers.is_empty() {
         println!();
@@ -116,16 +129,48 @@ fn print(foresight: &Foresight, is_change: bool) {
             let (from, to) = (mover.from.clone().unwrap_or_else(nobody), mover.to.clone().unwrap_or_else(nobody));
             vec![name, in_millions(mover.addresses), format!("{from} > {to}")]
         };
-        paper.table(&["moved", "addresses", "way"], &foresight.movers.iter().map(row).collect::<Vec<_>>());
+        paper.table(&["moved", unit(foresight), "way"], &foresight.movers.iter().map(row).collect::<Vec<_>>());
+    }
+    if arguments.countries {
+        println!();
+        print_countries(foresight, is_change, &paper);
     }
     println!();
     print_distance(foresight, is_change, &paper);
-    let note = format!(
-        "of {} public IPv4 addresses whose place is known; {} more are of unknown place",
-        in_millions(foresight.addresses),
-        in_millions(foresight.unlocated)
-    );
+    let (known, more) = (in_millions(foresight.addresses), in_millions(foresight.unlocated));
+    let note = match foresight.over {
+        Over::Addresses => {
+            format!("of {known} public IPv4 addresses whose place is known; {more} more are of unknown place")
+        }
+        Over::Population => format!("of {known} people where addresses are known; {more} more live where none is"),
+    };
     println!("{}", paper.faint(&note));
+}
+
+fn before_head(is_change: bool, alone: &'static str) -> &'static str {
+    if is_change { "before" } else { alone }
+}
+
+fn unit(foresight: &Foresight) -> &'static str {
+    match foresight.over {
+        Over::Addresses => "addresses",
+        Over::Population => "people",
+    }
+}
+
+fn print_countries(foresight: &Foresight, is_change: bool, paper: &Paper) {
+    let shares = |parts: &std::collections::BTreeMap<String, f64>| {
+        let mut parts: Vec<_> = parts.iter().collect();
+        parts.sort_by(|one, other| other.1.total_cmp(one.1));
+        parts.iter().map(|(region, part)| format!("{region} {}", percent(**part))).collect::<Vec<_>>().join(", ")
+    };
+    let row = |country: &CountryForesight| {
+        let name = country.name.clone().unwrap_or_else(|| country.country.clone());
+        let after = if is_change { shares(&country.after) } else { String::new() };
+        vec![name, in_millions(country.addresses), shares(&country.before), after]
+    };
+    let rows: Vec<Vec<String>> = foresight.countries.iter().map(row).collect();
+    paper.table(&["country", unit(foresight), before_head(is_change, "regions"), "after"], &rows);
 }
 
 fn print_distance(foresight: &Foresight, is_change: bool, paper: &Paper) {
@@ -137,8 +182,10 @@ fn print_distance(foresight: &Foresight, is_change: bool, paper: &Paper) {
     let rows = [
         row("mean", distance.before_mean_km, distance.after_mean_km),
         row("95 of 100", distance.before_p95_km, distance.after_p95_km),
+        row("beyond the nearest, mean", distance.before_extra_mean_km, distance.after_extra_mean_km),
+        row("beyond the nearest, 95 of 100", distance.before_extra_p95_km, distance.after_extra_p95_km),
     ];
-    paper.table(&["distance", if is_change { "before" } else { "up to" }, "after"], &rows);
+    paper.table(&["distance", before_head(is_change, "up to"), "after"], &rows);
 }
 
 /// `1234.5 M`, or the number itself where it is small.

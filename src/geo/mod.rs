@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod locations;
+pub mod people;
 pub mod place;
 
 pub mod address;

@@ -7,11 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::change::Change;
-use super::sum::{Distances, Sum, Sums};
+use super::side::Side;
+use super::sum::{Sum, Sums, Ways};
+use super::weigh::Over;
 use crate::answer::explain::percent;
-use crate::answer::world::World;
-use crate::answer::world::services::View;
-use crate::config::Config;
+use crate::config::Capacity;
 use crate::dns::Name;
 use crate::geo::locations::country_name;
 
@@ -30,13 +30,17 @@ pub struct Foresight {
     /// `A` or `AAAA`: which endpoints are counted. The clients are those with IPv4 addresses in any case.
     #[serde(rename = "type")]
     pub rtype: String,
-    /// Public IPv4 addresses whose place is known: the whole that parts are parts of.
+    /// What is counted, here and wherever `addresses` stands.
+    #[serde(default)]
+    pub over: Over,
+    /// Public IPv4 addresses whose place is known, or people: the whole that parts are parts of.
     pub addresses: u64,
-    /// Public IPv4 addresses whose place is unknown; they are offered the regions as listed.
+    /// Public IPv4 addresses whose place is unknown, who are offered the regions as listed; or people of countries without
+    /// an address.
     pub unlocated: u64,
     /// The part of the addresses that are sent elsewhere by the change, in per cent.
     pub moved_percent: f64,
-    /// The regions of the service, as listed.
+    /// The regions of the service as listed, then those that only another configuration has.
     pub regions: Vec<RegionForesight>,
     /// The countries, by code.
     pub countries: Vec<CountryForesight>,
@@ -65,6 +69,12 @@ pub struct RegionForesight {
     pub before_percent: f64,
     /// Its part after the change.
     pub after_percent: f64,
+    /// What it has room for after the change, where that is stated as a part.
+    #[serde(default)]
+    pub capacity_percent: Option<f64>,
+    /// Whether that is less than its part after the change: what is above it would spill to other regions.
+    #[serde(default)]
+    pub over_capacity: bool,
 }
 
 /// One country.
@@ -108,6 +118,18 @@ pub struct DistanceFacts {
     pub before_p95_km: Option<f64>,
     /// 95 of 100 addresses are this near after the change.
     pub after_p95_km: Option<f64>,
+    /// How much farther than the nearest region of the service, in the mean, now.
+    #[serde(default)]
+    pub before_extra_mean_km: Option<f64>,
+    /// The same after the change.
+    #[serde(default)]
+    pub after_extra_mean_km: Option<f64>,
+    /// What 95 of 100 addresses have of that at most, now.
+    #[serde(default)]
+    pub before_extra_p95_km: Option<f64>,
+    /// The same after the change.
+    #[serde(default)]
+    pub after_extra_p95_km: Option<f64>,
 }
 
 /// One square of a map.
@@ -127,75 +149,84 @@ pub struct CellFacts {
     pub after: Option<String>,
 }
 
+/// What the words are about.
+pub struct Subject<'s> {
+    /// The service.
+    pub name: &'s Name,
+    /// `A` or `AAAA`.
+    pub kind: &'s str,
+    /// What is counted.
+    pub over: Over,
+    /// What is different; `None`: nothing.
+    pub change: Option<&'s Change>,
+    /// The names of the regions, by position.
+    pub regions: &'s [String],
+    /// Before.
+    pub before: &'s Side,
+    /// After.
+    pub after: &'s Side,
+}
+
 /// Puts sums into words.
-pub fn facts(
-    world: &World,
-    config: &Config,
-    view: &View,
-    (name, kind): (&Name, &str),
-    change: &Change,
-    sums: &Sums,
-) -> Foresight {
-    let names = Names { world, view };
+pub fn facts(subject: &Subject<'_>, sums: &Sums) -> Foresight {
     let mut foresight = Foresight {
         summary: String::new(),
-        name: name.to_string(),
-        rtype: kind.to_owned(),
-        addresses: sums.all.addresses.round() as u64,
+        name: subject.name.to_string(),
+        rtype: subject.kind.to_owned(),
+        over: subject.over,
+        addresses: sums.all.clients.round() as u64,
         unlocated: sums.unlocated,
-        moved_percent: part(sums.all.moved, sums.all.addresses),
-        regions: names.regions(config, change, &sums.all),
-        countries: sums.countries.iter().map(|(code, sum)| names.country(code.as_str(), sum)).collect(),
-        movers: names.movers(sums),
+        moved_percent: part(sums.all.moved, sums.all.clients),
+        regions: (0..).zip(subject.regions).map(|(position, name)| subject.region(position, name, &sums.all)).collect(),
+        countries: sums.countries.iter().map(|(code, sum)| subject.country(code.as_str(), sum)).collect(),
+        movers: subject.movers(sums),
         distance: distances(&sums.before, &sums.after),
-        cells: names.cells(sums),
+        cells: subject.cells(sums),
     };
-    foresight.summary = summary(&foresight, change);
+    foresight.summary = summary(&foresight, subject.change.is_some());
     foresight
 }
 
-struct Names<'w> {
-    world: &'w World,
-    view: &'w View,
-}
-
-impl Names<'_> {
-    fn name(&self, position: u8) -> Option<String> {
-        let region = self.view.regions.get(usize::from(position))?;
-        self.world.regions.get(usize::from(region.region.0)).cloned()
+impl Subject<'_> {
+    fn name(&self, position: u16) -> Option<String> {
+        self.regions.get(usize::from(position)).cloned()
     }
 
-    fn regions(&self, config: &Config, change: &Change, all: &Sum) -> Vec<RegionForesight> {
-        let region = |(position, region): (u8, &crate::answer::world::services::ViewRegion)| {
-            let name = self.name(position).unwrap_or_default();
-            let point = config.regions.iter().find(|known| known.name == name).and_then(|known| known.location);
-            let bias = self.view.rules.rules.candidates.get(usize::from(position)).map_or(0, |it| it.bias.percent());
-            let weight = change.weights.iter().rev().find(|(known, _)| *known == name).map(|(_, weight)| *weight);
-            let other = change.biases.iter().rev().find(|(known, _)| *known == name).map(|(_, bias)| bias.percent());
-            let percent = |sums: &BTreeMap<u8, f64>| part(sums.get(&position).copied().unwrap_or(0.0), all.addresses);
-            RegionForesight {
-                latitude: point.map(|point| point.latitude()),
-                longitude: point.map(|point| point.longitude()),
-                weight: weight.unwrap_or(region.weight),
-                bias: other.unwrap_or(bias),
-                before_percent: percent(&all.before),
-                after_percent: percent(&all.after),
-                region: name,
-            }
+    fn region(&self, position: u16, name: &str, all: &Sum) -> RegionForesight {
+        let now = self.after.region(name).or_else(|| self.before.region(name));
+        let weights = self.change.into_iter().flat_map(|change| change.weights.iter().rev());
+        let biases = self.change.into_iter().flat_map(|change| change.biases.iter().rev());
+        let weight = weights.into_iter().find(|(known, _)| known == name).map(|(_, weight)| *weight);
+        let bias = biases.into_iter().find(|(known, _)| known == name).map(|(_, bias)| bias.percent());
+        let percent = |sums: &BTreeMap<u16, f64>| part(sums.get(&position).copied().unwrap_or(0.0), all.clients);
+        let capacity_percent = match now.and_then(|now| now.capacity) {
+            Some(Capacity::Part(part)) => Some(part * 100.0),
+            // How much is asked for in a second is not known beforehand.
+            Some(Capacity::Rate(_)) | None => None,
         };
-        (0..).zip(&self.view.regions).map(region).collect()
+        let after_percent = percent(&all.after);
+        RegionForesight {
+            region: name.to_owned(),
+            latitude: now.and_then(|now| now.point).map(|point| point.latitude()),
+            longitude: now.and_then(|now| now.point).map(|point| point.longitude()),
+            weight: weight.or(now.map(|now| now.weight)).unwrap_or(0),
+            bias: bias.or(now.map(|now| now.bias)).unwrap_or(0),
+            before_percent: percent(&all.before),
+            after_percent,
+            capacity_percent,
+            over_capacity: capacity_percent.is_some_and(|capacity| after_percent > capacity + 0.001),
+        }
     }
 
     fn country(&self, code: &str, sum: &Sum) -> CountryForesight {
-        let parts = |sums: &BTreeMap<u8, f64>| {
-            let named =
-                sums.iter().filter_map(|(position, it)| Some((self.name(*position)?, part(*it, sum.addresses))));
+        let parts = |sums: &BTreeMap<u16, f64>| {
+            let named = sums.iter().filter_map(|(position, it)| Some((self.name(*position)?, part(*it, sum.clients))));
             named.filter(|(_, percent)| *percent > 0.0).collect()
         };
         CountryForesight {
             country: code.to_owned(),
             name: code.parse().ok().and_then(country_name).map(str::to_owned),
-            addresses: sum.addresses.round() as u64,
+            addresses: sum.clients.round() as u64,
             before: parts(&sum.before),
             after: parts(&sum.after),
         }
@@ -216,15 +247,15 @@ impl Names<'_> {
 
     fn cells(&self, sums: &Sums) -> Vec<CellFacts> {
         let mut squares: Vec<_> = sums.squares.iter().collect();
-        squares.sort_by(|a, b| b.1.addresses.total_cmp(&a.1.addresses));
-        let most = |sums: &BTreeMap<u8, f64>| {
+        squares.sort_by(|a, b| b.1.clients.total_cmp(&a.1.clients));
+        let most = |sums: &BTreeMap<u16, f64>| {
             let greatest = sums.iter().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(a.0)))?;
             self.name(*greatest.0)
         };
         let cell = |((latitude, longitude), sum): (&(i16, i16), &Sum)| CellFacts {
             latitude: *latitude,
             longitude: *longitude,
-            addresses: sum.addresses.round() as u64,
+            addresses: sum.clients.round() as u64,
             // A network's own address is nobody's; the next is somebody's.
             example: Ipv4Addr::from(sum.example.saturating_add(1)),
             before: most(&sum.before),
@@ -235,19 +266,23 @@ impl Names<'_> {
 }
 
 /// The position that `after` gives the most above `before`.
-fn greatest_gain(before: &BTreeMap<u8, f64>, after: &BTreeMap<u8, f64>) -> Option<u8> {
-    let gain = |(position, sum): (&u8, &f64)| (*position, sum - before.get(position).copied().unwrap_or(0.0));
+fn greatest_gain(before: &BTreeMap<u16, f64>, after: &BTreeMap<u16, f64>) -> Option<u16> {
+    let gain = |(position, sum): (&u16, &f64)| (*position, sum - before.get(position).copied().unwrap_or(0.0));
     let gains = after.iter().map(gain).filter(|(_, gain)| *gain > 0.0);
     gains.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(position, _)| position)
 }
 
-fn distances(before: &Distances, after: &Distances) -> DistanceFacts {
+fn distances(before: &Ways, after: &Ways) -> DistanceFacts {
     let whole = |kilometres: Option<f64>| kilometres.map(f64::round);
     DistanceFacts {
-        before_mean_km: whole(before.mean()),
-        after_mean_km: whole(after.mean()),
-        before_p95_km: whole(before.most()),
-        after_p95_km: whole(after.most()),
+        before_mean_km: whole(before.whole.mean()),
+        after_mean_km: whole(after.whole.mean()),
+        before_p95_km: whole(before.whole.most()),
+        after_p95_km: whole(after.whole.most()),
+        before_extra_mean_km: whole(before.extra.mean()),
+        after_extra_mean_km: whole(after.extra.mean()),
+        before_extra_p95_km: whole(before.extra.most()),
+        after_extra_p95_km: whole(after.extra.most()),
     }
 }
 
@@ -256,14 +291,15 @@ fn part(of: f64, all: f64) -> f64 {
     if all > 0.0 { (of / all * 100_000.0).round() / 1000.0 } else { 0.0 }
 }
 
-fn summary(foresight: &Foresight, change: &Change) -> String {
+fn summary(foresight: &Foresight, is_change: bool) -> String {
+    let whole = foresight.over.words();
     let serving = |percent: fn(&RegionForesight) -> f64| {
         foresight.regions.iter().filter(|region| percent(region) > 0.0).max_by(|a, b| percent(a).total_cmp(&percent(b)))
     };
-    if change.is_none() {
+    if !is_change {
         return match serving(|region| region.before_percent) {
             Some(most) => format!(
-                "{} serves the most of {}: {} of the address space",
+                "{} serves the most of {}: {} of {whole}",
                 most.region,
                 foresight.name,
                 percent(most.before_percent)
@@ -284,5 +320,5 @@ fn summary(foresight: &Foresight, change: &Change) -> String {
         let (before, after) = (percent(region.before_percent), percent(region.after_percent));
         format!(", most of it to {}, which goes from {before} to {after}", region.region)
     });
-    format!("{}: {moved} of the address space would be sent elsewhere{most}", foresight.name)
+    format!("{}: {moved} of {whole} would be sent elsewhere{most}", foresight.name)
 }

@@ -8,7 +8,7 @@ const MOST_EXACT: usize = 10;
 
 /// The part of the clients that each region gets, by position; what is missing to 1.0 gets no answer.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Split(pub Vec<(u8, f64)>);
+pub struct Split(pub Vec<(u16, f64)>);
 
 impl Split {
     /// Of one outcome.
@@ -18,11 +18,12 @@ impl Split {
         let in_turn = pick == Pick::RoundRobin;
         let weight =
             |region: u8, weight: u32| if in_turn && weight > 0 { size(region) as f64 } else { f64::from(weight) };
-        let mut parts: Vec<(u8, f64)> = Vec::new();
+        let mut parts: Vec<(u16, f64)> = Vec::new();
         let mut left = 1.0;
         for stage in &outcome.stages {
             let (divided, passed) = divide(stage, &weight);
             for (region, part) in divided {
+                let region = u16::from(region);
                 match parts.iter_mut().find(|(known, _)| *known == region) {
                     Some((_, sum)) => *sum += left * part,
                     None => parts.push((region, left * part)),
@@ -34,15 +35,15 @@ impl Split {
     }
 
     /// The part of one region.
-    pub fn part(&self, position: u8) -> f64 {
+    pub fn part(&self, position: u16) -> f64 {
         self.0.iter().find(|(known, _)| *known == position).map_or(0.0, |(_, part)| *part)
     }
 
     /// The part of the clients that are sent elsewhere under `other`.
     pub fn moved(&self, other: &Split) -> f64 {
-        let gained = |(position, part): &(u8, f64)| (part - self.part(*position)).max(0.0);
+        let gained = |(position, part): &(u16, f64)| (part - self.part(*position)).max(0.0);
         let gained = other.0.iter().map(gained).sum::<f64>();
-        let lost = |(position, part): &(u8, f64)| (part - other.part(*position)).max(0.0);
+        let lost = |(position, part): &(u16, f64)| (part - other.part(*position)).max(0.0);
         gained.max(self.0.iter().map(lost).sum::<f64>())
     }
 }

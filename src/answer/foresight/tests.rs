@@ -28,7 +28,8 @@ fn play(configuration: &str) -> (Snapshot, Config) {
 
 fn foresight(configuration: &str, name: &str, change: &Change) -> Result<Foresight, String> {
     let (snapshot, config) = play(configuration);
-    foresee(&snapshot, &config, &name.parse().unwrap(), Family::V4, change)
+    let name = name.parse().unwrap();
+    foresee((&snapshot, &config), None, Wanted { name: &name, family: Family::V4, over: Over::Addresses, change })
 }
 
 fn after(foresight: &Foresight) -> Vec<(&str, f64)> {
@@ -82,6 +83,57 @@ fn in_turn_endpoints_count() {
 }
 
 #[test]
+fn another_configuration_has_regions_of_its_own() {
+    let (now, then) = (play(CONFIGURATION), play(&CONFIGURATION.replace("nrt", "sin").replace("NRT", "SIN")));
+    let name = "www.example.com".parse().unwrap();
+    let change = Change { down: vec!["iad".to_owned()], ..Change::default() };
+    let wanted = Wanted { name: &name, family: Family::V4, over: Over::Addresses, change: &change };
+    let seen = foresee((&now.0, &now.1), Some((&then.0, &then.1)), wanted).unwrap();
+    let names: Vec<&str> = seen.regions.iter().map(|region| region.region.as_str()).collect();
+    assert_eq!(names, ["fra", "iad", "nrt", "sin"]);
+    let zero = |index: usize| (seen.regions[index].before_percent == 0.0, seen.regions[index].after_percent == 0.0);
+    assert_eq!([0, 1, 2, 3].map(zero), [(false, false), (false, true), (false, true), (true, false)]);
+    let japan = seen.movers.iter().find(|mover| mover.country == "JP").unwrap();
+    assert_eq!((japan.from.as_deref(), japan.to.as_deref()), (Some("nrt"), Some("sin")));
+    // A service that the other one does not have answers nobody.
+    let without = play(CONFIGURATION.split("[[services]]\nname = \"all").next().unwrap());
+    let name = "all.example.com".parse().unwrap();
+    let wanted = Wanted { name: &name, change: &Change::default(), ..wanted };
+    let gone = foresee((&now.0, &now.1), Some((&without.0, &without.1)), wanted).unwrap();
+    assert_eq!(gone.summary, "all.example.com: nobody would get an answer any more");
+}
+
+#[test]
+fn people_are_counted_where_they_live() {
+    let (snapshot, config) = play(CONFIGURATION);
+    let name = "www.example.com".parse().unwrap();
+    let wanted = Wanted { name: &name, family: Family::V4, over: Over::Population, change: &Change::default() };
+    let seen = foresee((&snapshot, &config), None, wanted).unwrap();
+    assert!((7_000_000_000..8_500_000_000).contains(&seen.addresses), "{}", seen.addresses);
+    let country = |code: &str| seen.countries.iter().find(|country| country.country == code).unwrap();
+    // GeoNames' number, whatever the addresses are.
+    assert!((1_350_000_000..1_356_000_000).contains(&country("IN").addresses), "{}", country("IN").addresses);
+    let sum: f64 = seen.regions.iter().map(|region| region.before_percent).sum();
+    assert!((sum - 100.0).abs() < 0.01, "{sum}");
+    // America has the addresses, Asia the people.
+    let addresses = foresight(CONFIGURATION, "www.example.com", &Change::default()).unwrap();
+    assert!(seen.regions[1].before_percent < addresses.regions[1].before_percent - 10.0, "{:?}", seen.regions);
+    assert!(seen.summary.ends_with("of the population"), "{}", seen.summary);
+}
+
+#[test]
+fn what_is_above_a_capacity_is_marked_and_ways_beyond_the_nearest_are_counted() {
+    let full = CONFIGURATION.replacen("[services.endpoints]", "capacity = { iad = \"50%\" }\n[services.endpoints]", 1);
+    let change = Change { down: vec!["fra".to_owned()], ..Change::default() };
+    let then = foresight(&full, "www.example.com", &change).unwrap();
+    assert_eq!((then.regions[1].capacity_percent, then.regions[1].over_capacity), (Some(50.0), true), "{then:?}");
+    assert_eq!((then.regions[2].capacity_percent, then.regions[2].over_capacity), (None, false));
+    let distance = &then.distance;
+    assert_eq!((distance.before_extra_mean_km, distance.before_extra_p95_km), (Some(0.0), Some(0.0)));
+    assert!(distance.after_extra_mean_km > Some(100.0) && distance.after_extra_p95_km > Some(1000.0), "{distance:?}");
+}
+
+#[test]
 fn what_cannot_be_is_said() {
     let change = Change { down: vec!["lhr".to_owned()], ..Change::default() };
     let error = |name, change: &Change| foresight(CONFIGURATION, name, change).unwrap_err();
@@ -105,7 +157,9 @@ fn partial_shares_are_what_clients_meet() {
     availability.services[1].regions[1].share = Share::from_fraction(0.5);
     snapshot.present = crate::answer::world::Present::compile(&snapshot.world, &availability, None);
     let name: Name = "all.example.com".parse().unwrap();
-    let now = foresee(&snapshot, &config, &name, Family::V4, &Change::default()).unwrap();
+    let change = &Change::default();
+    let wanted = Wanted { name: &name, family: Family::V4, over: Over::Addresses, change };
+    let now = foresee((&snapshot, &config), None, wanted).unwrap();
     let (id, service) = snapshot.world.service_named(&name).unwrap();
     let view = snapshot.present.service(id).unwrap().view(Family::V4).unwrap();
     let (mut first, all) = (0.0, 20_000u32);

@@ -15,7 +15,7 @@ use super::error::ApiError;
 use super::openapi::Parameter;
 use super::routes::{all, aside, check_keys};
 use crate::answer::Snapshot;
-use crate::answer::foresight::{Change, foresee};
+use crate::answer::foresight::{Change, Over, Wanted, foresee};
 use crate::answer::world::services::Family;
 use crate::dns::Name;
 use crate::steering::Bias;
@@ -29,6 +29,7 @@ const MOST_CHANGES: usize = 256;
 pub const PARAMETERS: &[Parameter] = &[
     Parameter { name: "name", needed: true, many: false, about: "The service" },
     Parameter { name: "type", needed: false, many: false, about: "A or AAAA; A if absent" },
+    Parameter { name: "over", needed: false, many: false, about: "addresses or population; addresses if absent" },
     Parameter { name: "down", needed: false, many: true, about: "A region to be taken as down" },
     Parameter { name: "weight", needed: false, many: true, about: "REGION=N: a region with another weight" },
     Parameter { name: "bias", needed: false, many: true, about: "REGION=N: a region with another bias, per cent" },
@@ -39,6 +40,7 @@ pub const PARAMETERS: &[Parameter] = &[
 struct Asked {
     name: Name,
     family: Family,
+    over: Over,
     change: Change,
 }
 
@@ -79,7 +81,9 @@ impl Desk {
             return Ok(known);
         }
         let config = context.control.view().config;
-        let foresight = foresee(&snapshot, &config, &asked.name, asked.family, &asked.change)?;
+        let Asked { name, family, over, change } = &asked;
+        let wanted = Wanted { name, family: *family, over: *over, change };
+        let foresight = foresee((&snapshot, &config), None, wanted)?;
         let result = Bytes::from(serde_json::to_vec(&foresight).map_err(|error| error.to_string())?);
         self.keep(&snapshot, asked, &result);
         Ok(result)
@@ -115,7 +119,8 @@ fn read(pairs: &[(String, String)]) -> Result<Asked, String> {
         return Err(format!("a change names at most {MOST_CHANGES} regions"));
     }
     let name = name.parse().map_err(|error| format!("name {name:?}: {error}"))?;
-    Ok(Asked { name, family: read_family(rtype)?, change })
+    let over = all(pairs, "over").next().map_or(Ok(Over::Addresses), str::parse)?;
+    Ok(Asked { name, family: read_family(rtype)?, over, change })
 }
 
 /// `A` or `AAAA`, in any case.

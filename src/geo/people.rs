@@ -1,0 +1,48 @@
+//! How many people live where: each country's by squares of one degree, made by `geodata/rebuild-people.py`.
+
+use std::sync::LazyLock;
+
+use super::Code;
+use crate::steering::Point;
+
+/// A row for each country and square, without quotes; a row that cannot be read would be left out, and a test counts them.
+const ROWS: &str = include_str!("../../geodata/people.csv");
+
+/// The people of one country in one square of one degree.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct People {
+    /// Their country.
+    pub country: Code,
+    /// The middle of the square.
+    pub point: Point,
+    /// How many.
+    pub count: f64,
+}
+
+/// All people, by country.
+pub fn people() -> &'static [People] {
+    static ALL: LazyLock<Vec<People>> = LazyLock::new(|| ROWS.lines().filter_map(row).collect());
+    &ALL
+}
+
+fn row(line: &str) -> Option<People> {
+    let mut fields = line.split(',');
+    let country = fields.next()?.parse().ok()?;
+    let mut number = || fields.next()?.parse::<f64>().ok();
+    let point = Point::new(number()? + 0.5, number()? + 0.5).ok()?;
+    Some(People { country, point, count: number()? * 1000.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_read_and_the_world_has_its_people() {
+        assert_eq!(people().len(), ROWS.lines().count());
+        let all: f64 = people().iter().map(|square| square.count).sum();
+        assert!((7.0e9..8.5e9).contains(&all), "{all}");
+        let germany: f64 = people().iter().filter(|it| it.country.as_str() == "DE").map(|it| it.count).sum();
+        assert!((82.0e6..84.0e6).contains(&germany), "{germany}");
+    }
+}
