@@ -81,25 +81,21 @@ const LINE: usize = 8;
 pub struct Given {
     counters: Box<[AtomicU64]>,
     regions: usize,
+    /// Counters from one lane to the next: whole cache lines.
+    stride: usize,
 }
 
 impl Given {
     fn new(regions: usize) -> Given {
-        let counters = (0..LANES * Given::stride(regions)).map(|_| AtomicU64::new(0)).collect();
-        Given { counters, regions }
-    }
-
-    /// Counters from one lane to the next.
-    #[inline]
-    fn stride(regions: usize) -> usize {
-        regions.next_multiple_of(LINE)
+        let stride = regions.next_multiple_of(LINE);
+        Given { counters: (0..LANES * stride).map(|_| AtomicU64::new(0)).collect(), regions, stride }
     }
 
     /// Counts one answer of the region at this position.
     #[inline]
     pub fn count(&self, lane: u8, position: u8) {
-        let lane = usize::from(lane) % LANES;
-        if let Some(counter) = self.counters.get(lane * Given::stride(self.regions) + usize::from(position)) {
+        let at = usize::from(lane) % LANES * self.stride + usize::from(position);
+        if let Some(counter) = self.counters.get(at) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -107,7 +103,7 @@ impl Given {
     /// The counts so far, by position.
     pub fn counts(&self) -> Vec<u64> {
         let mut counts = vec![0; self.regions];
-        for lane in self.counters.chunks(Given::stride(self.regions)) {
+        for lane in self.counters.chunks(self.stride) {
             counts.iter_mut().zip(lane).for_each(|(count, counter)| *count += counter.load(Ordering::Relaxed));
         }
         counts

@@ -161,8 +161,10 @@ function shareRow(region) {
     "tr", {}, make("th", { scope: "row" }, swatch, name), make("td", { className: "state" }),
     make("td", { className: "number now" }), make("td", { className: "number then" }),
     make("td", { className: "number rate" }), make("td", { className: "number asked" }), make("td", {}, off),
-    make("td", {}, ...slider("weight", "Weight", name, state.weights, [0, 400, 5], [0, 1000000])),
-    make("td", {}, ...slider("bias", "Bias", name, state.biases, [-99, 99, 1], [-99, 99])),
+    make(
+      "td", {}, ...slider("weight", "Weight", name, state.weights, [0, 400, 5], [0, 1000000]), make("br"),
+      ...slider("bias", "Bias", name, state.biases, [-99, 99, 1], [-99, 99]),
+    ),
   );
   row.dataset.region = name;
   return row;
