@@ -15,7 +15,7 @@ use super::status::queries;
 use super::{Context, EndpointHealth, ProbeTimes, RegionHealth, ServiceStatus, health};
 use crate::answer::explain::SourceFacts;
 use crate::control::orders::{Demand, Order};
-use crate::control::{View, word};
+use crate::control::{View, process, word};
 use crate::health::verdict::Verdict;
 use crate::server::Event;
 
@@ -49,6 +49,8 @@ impl Collector for Metrics {
         gauges(&mut encoder, "build_info", "The version that runs", build)?;
         let uptime = [(Vec::new(), context.started.elapsed().as_secs() as i64)];
         gauges(&mut encoder, "uptime_seconds", "Seconds since the start", uptime)?;
+        let resident = process::resident().map(|octets| (Vec::new(), octets as i64));
+        gauges(&mut encoder, "resident_memory_bytes", "Memory that the process holds", resident)?;
         let queries = queries(&context.tallies.sums()).into_iter();
         let queries = queries.map(|(verdict, count)| (vec![("verdict", verdict)], count));
         counters(&mut encoder, "queries", "Queries by what became of them", queries)?;
