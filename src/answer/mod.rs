@@ -59,6 +59,8 @@ pub struct Moment<'m> {
     pub turns: &'m Turns,
     /// What is drawn comes from it: another number for each query.
     pub seed: u64,
+    /// Where this thread counts, so that threads do not wait for each other.
+    pub lane: u8,
 }
 
 impl<'m> Moment<'m> {
@@ -116,7 +118,7 @@ impl Snapshot {
     /// The moment of one query.
     #[inline]
     pub fn moment(&self, seed: u64) -> Moment<'_> {
-        Moment { snapshot: self, present: &self.present, turns: &self.turns, seed }
+        Moment { snapshot: self, present: &self.present, turns: &self.turns, seed, lane: 0 }
     }
 }
 

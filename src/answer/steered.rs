@@ -109,7 +109,7 @@ impl Solver<'_, '_, '_, '_> {
             return Ok(Some(self.fail()));
         }
         if let (Some((region, _)), Some(view)) = (picks.iter().next(), service.view(family)) {
-            view.given.count(region);
+            view.given.count(moment.lane, region);
         }
         self.put_picks(&picks, now, view, owner, asked).map(Some)
     }

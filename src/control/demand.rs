@@ -36,7 +36,7 @@ pub struct Demand {
 struct FamilyDemand {
     family: Family,
     groups: Vec<Group>,
-    last: Option<(Duration, Vec<u32>)>,
+    last: Option<(Duration, Vec<u64>)>,
     learned: bool,
 }
 
@@ -117,13 +117,13 @@ impl FamilyDemand {
         self.learned = true;
     }
 
-    fn observe(&mut self, counts: Vec<u32>, shares: &[f64], now: Duration) {
+    fn observe(&mut self, counts: Vec<u64>, shares: &[f64], now: Duration) {
         let Some((before, old)) = self.last.replace((now, counts.clone())) else { return };
         let elapsed = now.saturating_sub(before).as_secs_f64();
         if elapsed <= 0.0 {
             return;
         }
-        let rate = |(new, old): (&u32, &u32)| f64::from(new.wrapping_sub(*old)) / elapsed;
+        let rate = |(new, old): (&u64, &u64)| new.saturating_sub(*old) as f64 / elapsed;
         let rates: Vec<f64> = counts.iter().zip(&old).map(rate).collect();
         let seen = rates.iter().any(|rate| *rate > 0.0);
         let weight = if self.learned { 1.0 - (-elapsed / MEMORY.as_secs_f64()).exp() } else { 1.0 };
@@ -250,7 +250,7 @@ mod tests {
             let taken = spill::taken(shares, &self.truth);
             self.counts.iter_mut().zip(&taken).for_each(|(count, taken)| *count += taken);
             self.now += Duration::from_secs(1);
-            self.believed.observe(self.counts.iter().map(|count| *count as u32).collect(), shares, self.now);
+            self.believed.observe(self.counts.iter().map(|count| *count as u64).collect(), shares, self.now);
             taken
         }
 

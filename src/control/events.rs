@@ -42,6 +42,9 @@ pub struct Event {
     pub sentence: String,
     /// How it came about: the reason of a probe or an order.
     pub cause: Option<String>,
+    /// Answers per second that go to other regions by it, over the last seconds before; absent if none do.
+    #[serde(default)]
+    pub moved_per_second: Option<f64>,
 }
 
 /// The last [`KEPT`] events, and those who watch.
@@ -79,11 +82,17 @@ impl Topic {
 impl Events {
     /// Tells everybody who watches.
     pub fn tell(&self, topic: Topic, sentence: String, cause: Option<String>) {
+        self.tell_moved(topic, sentence, cause, 0.0);
+    }
+
+    /// The same of something that sends so many answers per second elsewhere.
+    pub fn tell_moved(&self, topic: Topic, sentence: String, cause: Option<String>, moved: f64) {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         ring.count += 1;
         let cause = cause.filter(|cause| !cause.is_empty());
-        let event = Arc::new(Event { number: ring.count, at, topic, sentence, cause });
+        let moved_per_second = Some((moved * 10.0).round() / 10.0).filter(|moved| *moved > 0.0);
+        let event = Arc::new(Event { number: ring.count, at, topic, sentence, cause, moved_per_second });
         if ring.events.len() == KEPT {
             ring.events.pop_front();
         }

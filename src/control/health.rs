@@ -19,6 +19,7 @@ use super::orders::Order;
 use super::reload::Current;
 use super::standing::Facts;
 use super::targets::{Asked, Plan};
+use super::traffic::{self, PerRegion};
 use crate::answer::Snapshot;
 use crate::answer::world::{Availability, Present};
 use crate::config::Config;
@@ -81,6 +82,10 @@ pub struct View {
     pub leases: Leases,
     /// What names of endpoints resolve to.
     pub names: Known,
+    /// Answers that each region of each service has given since the service was compiled.
+    pub answers: PerRegion<u64>,
+    /// The same per second, over the last seconds.
+    pub rates: PerRegion<f64>,
 }
 
 impl View {
@@ -172,18 +177,21 @@ impl Control {
         let current = self.current();
         let health = self.watch.get().map(|watch| watch.monitor.health());
         let (targets, suspect) = health.map_or_else(Default::default, |health| (health.targets, health.suspect));
+        let snapshot = self.snapshot();
         let count = |verdict| (word(verdict), current.told.transitions.get(word(verdict)).copied().unwrap_or(0));
         View {
             config: current.config.clone(),
             plan: current.plan.clone(),
             targets,
             suspect,
-            availability: self.snapshot().present.availability().clone(),
+            availability: snapshot.present.availability().clone(),
             transitions: [Verdict::Up, Verdict::Degraded, Verdict::Down].map(count).to_vec(),
             orders: current.demands.book.iter().cloned().collect(),
             effect: current.demands.effect.clone(),
             leases: current.demands.leases.clone(),
             names: self.known_names(),
+            answers: traffic::answers(&snapshot.world),
+            rates: current.traffic.rates(&snapshot.world, self.started.elapsed()),
         }
     }
 
@@ -207,9 +215,11 @@ impl Control {
     }
 
     /// Folds what is known and publishes it: in a new snapshot of the same World, or of the one in `loaded`.
-    pub(super) fn refresh(&self, current: &mut Current, loaded: Option<Snapshot>) {
+    /// Returns how many answers per second go elsewhere by it, by the region that gave them.
+    pub(super) fn refresh(&self, current: &mut Current, loaded: Option<Snapshot>) -> PerRegion<f64> {
         let is_new = loaded.is_some();
         let before = loaded.map_or_else(|| self.snapshot(), Arc::new);
+        let mut moved = PerRegion::new();
         let targets = self.watch.get().map(|watch| watch.monitor.health().targets).unwrap_or_default();
         let facts = Facts {
             config: &current.config,
@@ -222,11 +232,14 @@ impl Control {
         let folded = current.memory.fold(&facts);
         current.moving = folded.moving;
         if is_new || before.present.availability() != &folded.availability {
+            let rates = current.traffic.rates(&before.world, facts.now);
+            moved = traffic::moved(&rates, before.present.availability(), &folded.availability);
             let present = Present::compile_at_once(&before.world, &folded.availability, Some(&before.present));
             self.publish(before.with(present));
         }
-        self.tell(current, &folded.availability);
+        self.tell(current, &folded.availability, &moved);
         warn_of_certificates(current, &targets);
+        moved
     }
 
     /// Publishes the present with its blocks as wide as can be, if it was published at once and nothing else was since.
@@ -256,18 +269,21 @@ impl Control {
         if current.moving || std::mem::replace(&mut current.told.hour, hour) != hour {
             self.refresh(&mut current, None);
         }
+        current.traffic.sample(&self.snapshot().world, self.started.elapsed());
         self.keep_verdicts(&mut current);
     }
 
-    /// Tells the log what is new.
-    fn tell(&self, current: &mut Current, availability: &Availability) {
+    /// Tells the log what is new. `moved`: answers per second that go elsewhere.
+    fn tell(&self, current: &mut Current, availability: &Availability, moved: &PerRegion<f64>) {
         let Some(watch) = self.watch.get() else { return };
         for event in watch.monitor.timeline(current.told.event) {
             current.told.event = event.number;
             *current.told.transitions.entry(word(event.to)).or_default() += 1;
             let sentence = log_transition(&event, &current.config, &current.plan);
             if event.from != Verdict::Unknown || event.to == Verdict::Down {
-                self.events.tell(Topic::Health, sentence, event.cause);
+                let places = current.plan.places(&event.target);
+                let moved = places.iter().filter_map(|&(service, region)| moved.get(service)?.get(region)).sum();
+                self.events.tell_moved(Topic::Health, sentence, event.cause, moved);
             }
         }
         for (service, now) in current.config.services.iter().zip(&availability.services) {

@@ -17,6 +17,7 @@ mod demand;
 mod least_load;
 mod standing;
 mod targets;
+mod traffic;
 
 mod health;
 mod names;

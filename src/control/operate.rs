@@ -85,32 +85,31 @@ impl Control {
     /// # Errors
     /// It is about nothing that is configured, there are too many, or it is in force and not kept yet.
     pub fn order(&self, order: Order) -> Result<Changed, Refusal> {
-        let order = self.put_in_force(order)?;
+        let (order, moved) = self.put_in_force(order)?;
         let lasting = order.until.map_or(String::new(), |until| {
             format!(" for {}", duration_text(Duration::from_secs(until.saturating_sub(now()).max(1))))
         });
         let sentence = format!("{} {}{lasting}", order.subject, order.demand.words());
-        self.events.tell(Topic::Order, format!("{} {}", order.subject, order.sentence()), Some(order.reason));
+        let told = format!("{} {}", order.subject, order.sentence());
+        self.events.tell_moved(Topic::Order, told, Some(order.reason), moved);
         self.kept(sentence, Self::keep_orders)
     }
 
-    fn put_in_force(&self, order: Order) -> Result<Order, Refusal> {
+    /// The order as it is understood, and how many answers per second go elsewhere by it.
+    fn put_in_force(&self, order: Order) -> Result<(Order, f64), Refusal> {
         let weighs = order.demand.kind() == Kind::Weight;
         let _one_at_a_time = weighs.then(|| self.one_at_a_time());
-        let order = {
+        let (order, moved) = {
             let mut current = self.current();
             let subject = order.subject.resolve(&current.config).map_err(Refusal::Unknown)?;
             let order = Order { subject, ..order };
             current.demands.book.give(order.clone()).map_err(Refusal::Unfit)?;
-            if !weighs {
-                self.reckon(&mut current);
-            }
-            order
+            (order, if weighs { 0.0 } else { self.reckon(&mut current) })
         };
         if weighs {
             self.rebuild();
         }
-        Ok(order)
+        Ok((order, moved))
     }
 
     /// Takes an order back; it is no error if there is none.
@@ -240,10 +239,10 @@ impl Control {
         }
     }
 
-    /// Works out what the orders come to now, and publishes it.
-    fn reckon(&self, current: &mut Current) {
+    /// Works out what the orders come to now, and publishes it; returns how many answers per second go elsewhere.
+    fn reckon(&self, current: &mut Current) -> f64 {
         current.demands.effect = Arc::new(Effect::of(&current.demands.book, &current.config));
-        self.refresh(current, None);
+        self.refresh(current, None).iter().flatten().sum()
     }
 
     /// Lays leases and weights over the configuration anew and publishes what comes of it, and of the addresses that

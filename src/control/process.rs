@@ -1,4 +1,4 @@
-//! What lives as long as the process, through every reload: the clock of the query path and the cookie secret.
+//! What lives as long as the process, through every reload: the clock of the query path, the cookie secret, the memory.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
@@ -30,6 +30,14 @@ pub fn tick() {
     BEATS.store((START.get_or_init(Instant::now).elapsed().as_millis() / 100) as u32, Ordering::Relaxed);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     SECONDS.store(now as u32, Ordering::Relaxed);
+}
+
+/// Octets of memory that the process holds (`VmRSS` of proc(5)); `None` where that cannot be read.
+pub fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    kibibytes.checked_mul(1024)
 }
 
 /// The secret of this process, from the system's random numbers.

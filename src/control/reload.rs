@@ -15,6 +15,7 @@ use super::operate::{Demands, with_services};
 use super::overlay;
 use super::standing::Memory;
 use super::targets::Plan;
+use super::traffic::Traffic;
 use crate::answer::Snapshot;
 use crate::config::{Config, Encrypted};
 use crate::resolve::Known;
@@ -75,6 +76,7 @@ pub(super) struct Current {
     pub(super) memory: Memory,
     pub(super) moving: bool,
     pub(super) told: Told,
+    pub(super) traffic: Traffic,
     atlas: AtlasCache,
     databases: Vec<Option<FilePrint>>,
     pub(super) identity: identity::Prints,
@@ -121,6 +123,7 @@ impl Control {
             memory: Memory::default(),
             moving: false,
             told: Told::default(),
+            traffic: Traffic::default(),
             atlas,
         };
         Control {

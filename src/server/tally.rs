@@ -65,7 +65,7 @@ impl Event {
 /// What became of one worker's queries. Only its worker writes it, so counting is a plain load and store.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub struct Tally([AtomicU64; Verdict::COUNT], [AtomicU64; Event::COUNT]);
+pub struct Tally([AtomicU64; Verdict::COUNT], [AtomicU64; Event::COUNT], u8);
 
 impl Tally {
     /// Counts what was done about abuse, from any thread.
@@ -74,6 +74,12 @@ impl Tally {
         if let Some(counter) = self.1.get(event as usize) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Where its worker counts the answers of regions: another one for each worker, as far as there are.
+    #[inline]
+    pub fn lane(&self) -> u8 {
+        self.2
     }
 
     /// Counts one query. Must be called by one thread only.
@@ -99,8 +105,9 @@ pub struct Tallies(Mutex<Vec<(Carrier, Arc<Tally>)>>);
 impl Tallies {
     /// A tally for one more worker.
     pub fn register(&self, carrier: Carrier) -> Arc<Tally> {
-        let tally = Arc::new(Tally::default());
-        self.all().push((carrier, tally.clone()));
+        let mut all = self.all();
+        let tally = Arc::new(Tally(Default::default(), Default::default(), all.len() as u8));
+        all.push((carrier, tally.clone()));
         tally
     }
 

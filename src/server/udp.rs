@@ -95,7 +95,7 @@ impl Worker {
                 self.tally.count(Verdict::Dropped);
                 continue;
             }
-            let moment = snapshot.moment(seed);
+            let moment = Moment { lane: self.tally.lane(), ..snapshot.moment(seed) };
             let answered = match snapshot.policy.access.admit(datagram.source) {
                 Admission::Serve => self.answer_within_limits(datagram, &moment, scratch),
                 admission => self.turn_away(admission, datagram, &moment, scratch),

@@ -10,7 +10,9 @@ use crate::config::values::duration_text;
 use crate::config::{Endpoint, Service};
 use crate::control::standing::FULL;
 use crate::control::targets::Asked;
+use crate::control::traffic::PerRegion;
 use crate::control::{View, word};
+use crate::health::probe::Phases;
 use crate::resolve::Resolved;
 
 /// One region of a service.
@@ -20,6 +22,12 @@ pub struct RegionHealth {
     pub region: String,
     /// The part of its clients that it takes now, in per cent.
     pub share_percent: f64,
+    /// Answers that it has given, here and since the service was last compiled.
+    #[serde(default)]
+    pub answers: u64,
+    /// The same per second, over the last seconds.
+    #[serde(default)]
+    pub answers_per_second: f64,
     /// It takes no more because it has no room for more.
     #[serde(default)]
     pub full: bool,
@@ -66,6 +74,34 @@ pub struct EndpointHealth {
     pub certificate_days: Option<i64>,
     /// How busy it says that it is, 1.0 being full; absent if it does not say.
     pub load: Option<f64>,
+    /// How long the last probe took; absent before the first.
+    #[serde(default)]
+    pub probe: Option<ProbeTimes>,
+}
+
+/// How long a probe took from its start, in milliseconds; what did not happen is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProbeTimes {
+    /// Until the connection stood.
+    pub connect: Option<f64>,
+    /// Until the TLS handshake was done.
+    pub tls: Option<f64>,
+    /// Until the first octets of the answer came.
+    pub first_byte: Option<f64>,
+    /// Until everything was over, the body read.
+    pub total: f64,
+}
+
+impl From<Phases> for ProbeTimes {
+    fn from(phases: Phases) -> ProbeTimes {
+        let milliseconds = |time: Duration| (time.as_secs_f64() * 10_000.0).round() / 10.0;
+        ProbeTimes {
+            connect: phases.connect.map(milliseconds),
+            tls: phases.tls.map(milliseconds),
+            first_byte: phases.first_byte.map(milliseconds),
+            total: milliseconds(phases.total),
+        }
+    }
 }
 
 /// Every service with its regions and endpoints, as configured.
@@ -87,6 +123,8 @@ pub fn services(view: &View) -> Vec<ServiceStatus> {
                 order: view.region_order(index, at).map(str::to_owned),
                 full: now.is_some_and(|now| now.reason.as_deref() == Some(FULL)),
                 share_percent: now.map_or(1.0, |now| now.share.fraction()) * 100.0,
+                answers: of_region(&view.answers, index, at),
+                answers_per_second: (of_region(&view.rates, index, at) * 10.0).round() / 10.0,
                 endpoints: region.endpoints.iter().enumerate().map(endpoint).collect(),
             }
         };
@@ -95,6 +133,10 @@ pub fn services(view: &View) -> Vec<ServiceStatus> {
         ServiceStatus { name: service.name.to_string(), regions, health }
     };
     view.config.services.iter().enumerate().map(status).collect()
+}
+
+fn of_region<T: Copy + Default>(values: &PerRegion<T>, service: usize, region: usize) -> T {
+    values.get(service).and_then(|service| service.get(region)).copied().unwrap_or_default()
 }
 
 fn endpoint_health(view: &View, place: (usize, usize, usize), endpoint: &Endpoint, up: bool) -> EndpointHealth {
@@ -124,6 +166,7 @@ fn endpoint_health(view: &View, place: (usize, usize, usize), endpoint: &Endpoin
         leased: false,
         certificate_days: last.and_then(|last| last.certificate_expires_in),
         load: last.and_then(|last| last.load),
+        probe: last.map(|last| last.phases.into()),
     }
 }
 
@@ -201,7 +244,15 @@ mod tests {
     use super::*;
 
     fn region(name: &str, share_percent: f64, full: bool) -> RegionHealth {
-        RegionHealth { region: name.to_owned(), share_percent, full, order: None, endpoints: Vec::new() }
+        RegionHealth {
+            region: name.to_owned(),
+            share_percent,
+            answers: 0,
+            answers_per_second: 0.0,
+            full,
+            order: None,
+            endpoints: Vec::new(),
+        }
     }
 
     fn summary_of(health: Vec<RegionHealth>) -> String {

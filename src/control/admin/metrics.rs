@@ -12,10 +12,10 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::status::queries;
-use super::{Context, EndpointHealth, RegionHealth, ServiceStatus, health};
+use super::{Context, EndpointHealth, ProbeTimes, RegionHealth, ServiceStatus, health};
 use crate::answer::explain::SourceFacts;
 use crate::control::orders::{Demand, Order};
-use crate::control::{View, word};
+use crate::control::{View, process, word};
 use crate::health::verdict::Verdict;
 use crate::server::Event;
 
@@ -49,6 +49,8 @@ impl Collector for Metrics {
         gauges(&mut encoder, "build_info", "The version that runs", build)?;
         let uptime = [(Vec::new(), context.started.elapsed().as_secs() as i64)];
         gauges(&mut encoder, "uptime_seconds", "Seconds since the start", uptime)?;
+        let resident = process::resident().map(|octets| (Vec::new(), octets as i64));
+        gauges(&mut encoder, "resident_memory_bytes", "Memory that the process holds", resident)?;
         let queries = queries(&context.tallies.sums()).into_iter();
         let queries = queries.map(|(verdict, count)| (vec![("verdict", verdict)], count));
         counters(&mut encoder, "queries", "Queries by what became of them", queries)?;
@@ -101,7 +103,11 @@ impl Metrics {
             "Whether nothing can be reached and the last agreed health is held",
             suspect,
         )?;
-        gauges(encoder, "region_share", "The part of its clients that a region takes, 0 to 1", shares(&services))?;
+        let shares = regions(&services, |region| region.share_percent / 100.0);
+        gauges(encoder, "region_share", "The part of its clients that a region takes, 0 to 1", shares)?;
+        let answers = regions(&services, |region| region.answers);
+        counters(encoder, "answers", "Answers that lead to a region", answers)?;
+        gauges(encoder, "probe_seconds", "From the start of the last probe until a phase was over", probes(&services))?;
         let up = endpoints(&services, |endpoint| Some(i64::from(endpoint.up)));
         gauges(encoder, "endpoint_up", "Whether an endpoint may be given out", up)?;
         let kept = endpoints(&services, |endpoint| Some(i64::from(is_kept(endpoint))));
@@ -122,16 +128,17 @@ impl Metrics {
     }
 }
 
-/// The part of its clients that each region of each service takes.
-fn shares(services: &[ServiceStatus]) -> Vec<(Labels, f64)> {
-    let of = |service: &ServiceStatus, region: &RegionHealth| {
-        (vec![("service", service.name.clone()), ("region", region.region.clone())], region.share_percent / 100.0)
+/// A value for each region of each service.
+fn regions<T>(services: &[ServiceStatus], value: impl Fn(&RegionHealth) -> T) -> Vec<(Labels, T)> {
+    let pairs = services.iter().flat_map(|service| service.health.iter().map(move |region| (service, region)));
+    let labels = |(service, region): (&ServiceStatus, &RegionHealth)| {
+        (vec![("service", service.name.clone()), ("region", region.region.clone())], value(region))
     };
-    services.iter().flat_map(|service| service.health.iter().map(move |region| of(service, region))).collect()
+    pairs.map(labels).collect()
 }
 
 /// A value for each endpoint of each service that has one.
-fn endpoints(services: &[ServiceStatus], value: impl Fn(&EndpointHealth) -> Option<i64>) -> Vec<(Labels, i64)> {
+fn endpoints<T>(services: &[ServiceStatus], value: impl Fn(&EndpointHealth) -> Option<T>) -> Vec<(Labels, T)> {
     let mut values = Vec::new();
     for service in services {
         for (region, endpoint) in service.health.iter().flat_map(|it| it.endpoints.iter().map(|one| (&it.region, one)))
@@ -145,6 +152,22 @@ fn endpoints(services: &[ServiceStatus], value: impl Fn(&EndpointHealth) -> Opti
         }
     }
     values
+}
+
+/// The phases of the last probe of each endpoint, in seconds.
+fn probes(services: &[ServiceStatus]) -> Vec<(Labels, f64)> {
+    let phase = |word: &'static str, time: fn(&ProbeTimes) -> Option<f64>| {
+        let mut values = endpoints(services, |endpoint| Some(time(endpoint.probe.as_ref()?)? / 1000.0));
+        values.iter_mut().for_each(|(labels, _)| labels.push(("phase", word.to_owned())));
+        values
+    };
+    [
+        phase("connect", |probe| probe.connect),
+        phase("tls", |probe| probe.tls),
+        phase("first-byte", |probe| probe.first_byte),
+        phase("total", |probe| Some(probe.total)),
+    ]
+    .concat()
 }
 
 /// Only the brake gives out what is down without an order.

@@ -26,7 +26,7 @@ use crate::server::{Addresses, Tallies};
 
 pub use demands::{ChangeDone, Forced, LeaseBody, OrderBody};
 pub use error::ErrorBody;
-pub use health::{EndpointHealth, RegionHealth};
+pub use health::{EndpointHealth, ProbeTimes, RegionHealth};
 pub use page::WORLD;
 pub use shares::{read_bias, read_weight};
 pub use status::{LastReload, ReloadBody, ReloadStatus, ServiceStatus, Status, ZoneStatus};

@@ -1,7 +1,7 @@
 // The console: asks the admin API of this server, shows what it says, and gives orders when it is told to.
 
 import { WorldMap, colourOf } from "./map.js";
-import { endpoints, explanation, lasting, make, orders, regionState } from "./tables.js";
+import { endpoints, explanation, lasting, legend, make, orders, perSecond, regionState } from "./tables.js";
 
 const EVERY = 2000; // Milliseconds between looks at the status.
 const SHARES_AGE = 15000; // Shares are asked for anew after this, even if nothing was told.
@@ -9,7 +9,7 @@ const STALE = 6000;
 const MOST_EVENTS = 200;
 
 const $ = (id) => document.getElementById(id);
-const state = { status: null, shares: null, service: null, down: new Set(), weights: new Map(), heard: 0, asked: 0 };
+const state = { status: null, shares: null, service: null, down: new Set(), weights: new Map(), biases: new Map(), heard: 0, asked: 0 };
 let map;
 
 async function get(path) {
@@ -47,7 +47,7 @@ function showRate(before, now) {
   const elapsed = (Date.now() - state.heard) / 1000;
   if (before && elapsed > 0.5 && sum(now) >= sum(before)) {
     const rate = (sum(now) - sum(before)) / elapsed;
-    $("rate").textContent = `${rate < 10 ? rate.toFixed(1) : Math.round(rate)} queries/s`;
+    $("rate").textContent = `${perSecond(rate)} queries/s`;
   }
 }
 
@@ -91,7 +91,8 @@ function choose(name) {
 
 // ---- Who goes where, and what if ----------------------------------------------------------------------------------
 
-const isChange = () => state.down.size + state.weights.size > 0;
+const isChange = () => state.down.size + state.weights.size + state.biases.size > 0;
+const isOrder = () => state.down.size + state.weights.size > 0;
 
 let timer;
 function foresee(wait = 0) {
@@ -105,6 +106,7 @@ async function askShares() {
   const query = new URLSearchParams({ name: state.service });
   state.down.forEach((region) => query.append("down", region));
   state.weights.forEach((weight, region) => query.append("weight", `${region}=${weight}`));
+  state.biases.forEach((bias, region) => query.append("bias", `${region}=${bias}`));
   if (!current()?.health.some((region) => region.endpoints.some((endpoint) => !endpoint.endpoint.includes(":")))) {
     query.set("type", "AAAA");
   }
@@ -139,7 +141,9 @@ function showShares() {
       make("li", {}, `${mover.name ?? mover.country}: ${million(mover.addresses)} addresses, ${mover.from ?? "nobody"} → ${mover.to ?? "nobody"}`),
     ),
   );
-  $("reset").disabled = $("make").disabled = !isChange();
+  $("reset").disabled = !isChange();
+  $("make").disabled = !isOrder();
+  $("legend").replaceChildren(...legend(shares.regions));
   showMap();
 }
 
@@ -153,26 +157,43 @@ function shareRow(region) {
     off.checked ? state.down.add(name) : state.down.delete(name);
     foresee();
   });
-  const weight = make("input", { type: "range", min: 0, max: 400, step: 5, className: "slide" });
-  weight.setAttribute("aria-label", `Weight of ${name}`);
-  const number = make("input", { type: "number", min: 0, max: 1000000, className: "weight" });
-  number.setAttribute("aria-label", `Weight of ${name}, as a number`);
-  const weigh = (value) => {
-    const asked = Math.round(Number(value));
-    if (value === "" || !(asked >= 0 && asked <= 1000000)) return;
-    [weight.value, number.value] = [asked, asked];
-    asked === Number(number.dataset.now) ? state.weights.delete(name) : state.weights.set(name, asked);
-    foresee(120);
-  };
-  weight.addEventListener("input", () => weigh(weight.value));
-  number.addEventListener("change", () => weigh(number.value));
   const row = make(
     "tr", {}, make("th", { scope: "row" }, swatch, name), make("td", { className: "state" }),
-    make("td", { className: "number now" }), make("td", { className: "number then" }), make("td", {}, off),
-    make("td", {}, weight, " ", number),
+    make("td", { className: "number now" }), make("td", { className: "number then" }),
+    make("td", { className: "number rate" }), make("td", { className: "number asked" }), make("td", {}, off),
+    make(
+      "td", {}, ...slider("weight", "Weight", name, state.weights, [0, 400, 5], [0, 1000000]), make("br"),
+      ...slider("bias", "Bias", name, state.biases, [-99, 99, 1], [-99, 99]),
+    ),
   );
   row.dataset.region = name;
   return row;
+}
+
+// A slider and a number for the same value of a region; what is as it is now is no change.
+function slider(kind, word, region, changes, [min, max, step], [least, most]) {
+  const range = make("input", { type: "range", min, max, step, className: `slide ${kind}-slide` });
+  range.setAttribute("aria-label", `${word} of ${region}`);
+  const number = make("input", { type: "number", min: least, max: most, className: kind });
+  number.setAttribute("aria-label", `${word} of ${region}, as a number`);
+  const set = (value) => {
+    const asked = Math.round(Number(value));
+    if (value === "" || !(asked >= least && asked <= most)) return;
+    [range.value, number.value] = [asked, asked];
+    asked === Number(number.dataset.now) ? changes.delete(region) : changes.set(region, asked);
+    foresee(120);
+  };
+  range.addEventListener("input", () => set(range.value));
+  number.addEventListener("change", () => set(number.value));
+  return [range, " ", number];
+}
+
+function fillSlider(row, kind, changes, region, now) {
+  if (changes.has(region)) return;
+  const number = row.querySelector(`.${kind}`);
+  number.dataset.now = now;
+  if (document.activeElement !== number) number.value = now;
+  row.querySelector(`.${kind}-slide`).value = now;
 }
 
 function fillRow(row, region) {
@@ -182,32 +203,42 @@ function fillRow(row, region) {
   cell.textContent = isChange() ? `${then.toFixed(1)} %` : "";
   cell.classList.toggle("more", isChange() && Math.abs(then - now) >= 0.05);
   row.querySelector(".off").checked = state.down.has(region.region);
-  if (!state.weights.has(region.region)) {
-    const number = row.querySelector(".weight");
-    number.dataset.now = region.weight;
-    if (document.activeElement !== number) number.value = region.weight;
-    row.querySelector(".slide").value = region.weight;
+  fillSlider(row, "weight", state.weights, region.region, region.weight);
+  fillSlider(row, "bias", state.biases, region.region, region.bias);
+}
+
+// What is really asked for, beside what the map foresees.
+function showRates() {
+  const regions = new Map((current()?.health ?? []).map((region) => [region.region, region.answers_per_second]));
+  const all = [...regions.values()].reduce((a, b) => a + b, 0);
+  for (const row of $("shares").tBodies[0].rows) {
+    const rate = regions.get(row.dataset.region) ?? 0;
+    row.querySelector(".rate").textContent = perSecond(rate);
+    row.querySelector(".asked").textContent = all > 0 ? `${((100 * rate) / all).toFixed(1)} %` : "–";
   }
+  return regions;
 }
 
 function showMap() {
   const health = healthOfRegions();
+  const rates = showRates();
   for (const row of $("shares").tBodies[0].rows) {
     const cell = row.querySelector(".state");
     const word = health.get(row.dataset.region) ?? "unknown";
     if (cell.textContent !== word) cell.replaceChildren(make("span", { className: word }, word));
   }
   if (!map || !state.shares) return;
-  const drawn = JSON.stringify([...health]) + state.sharesAt;
+  const drawn = JSON.stringify([[...health], [...rates]]) + state.sharesAt;
   if (drawn === state.drawn) return;
   state.drawn = drawn;
-  map.show(state.shares, isChange() ? "after" : "before", health);
+  map.show(state.shares, isChange() ? "after" : "before", health, rates);
   $("map").dataset.ready = "yes";
 }
 
 function back() {
   state.down.clear();
   state.weights.clear();
+  state.biases.clear();
   foresee();
 }
 
@@ -307,7 +338,9 @@ function tell(event) {
   const at = new Date(event.at);
   const time = make("time", { dateTime: at.toISOString() }, at.toLocaleTimeString());
   const cause = event.cause ? make("span", { className: "faint" }, ` ${event.cause}`) : null;
-  const item = make("li", {}, time, event.sentence, cause);
+  const much = event.moved_per_second;
+  const moved = much ? make("span", { className: "moved" }, ` ${perSecond(much)} answers/s go elsewhere`) : null;
+  const item = make("li", {}, time, event.sentence, cause, moved);
   item.dataset.number = event.number;
   $("events").prepend(item);
   while ($("events").children.length > MOST_EVENTS) $("events").lastChild.remove();

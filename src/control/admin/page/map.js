@@ -59,35 +59,36 @@ export class WorldMap {
   }
 
   // Colours everything by what `side` ("before" or "after") says, and sets the markers.
-  show(shares, side, health) {
+  show(shares, side, health, rates) {
     this.shares = shares;
     const parts = new Map(shares.countries.map((country) => [country.country, country]));
     for (const [code, path] of this.countries) {
       const country = parts.get(code);
       const main = country && greatest(country[side]);
       main ? path.setAttribute("fill", colourOf(shares.regions, main)) : path.removeAttribute("fill");
+      path.classList.toggle("nobody", Boolean(country) && !main);
       path.style.fill = main ? colourOf(shares.regions, main) : "";
       path.dataset.region = main ?? "";
       const list = country ? Object.entries(country[side]).sort((a, b) => b[1] - a[1]).slice(0, 4) : [];
       path.firstChild.textContent =
-        `${country?.name ?? code}: ${list.map(([name, part]) => `${name} ${part.toFixed(1)} %`).join(", ") || "nobody"}`;
+        `${country?.name ?? code}: ${list.map(([name, part]) => `${name} ${part.toFixed(1)} %`).join(", ") || (country ? "nobody" : "unknown")}`;
     }
     this.drawCells(shares, side);
-    this.drawMarkers(shares, side, health);
+    this.drawMarkers(shares, side, health, rates);
   }
 
   drawCells(shares, side) {
     const made = document.createElementNS(SVG, "g");
     for (const cell of shares.cells) {
-      if (!cell[side]) continue;
+      const kind = cell[side] ? "cell" : "cell nobody";
       const [cx, cy] = place(cell.longitude + 0.5, cell.latitude + 0.5);
       const r = Math.min(8.5, Math.max(3, Math.log10(cell.addresses))) * 0.7 - 1.2;
-      element("circle", { class: "cell", cx, cy, r: r.toFixed(1), fill: colourOf(shares.regions, cell[side]) }, made);
+      element("circle", { class: kind, cx, cy, r: r.toFixed(1), fill: colourOf(shares.regions, cell[side]) }, made);
     }
     this.cells.replaceChildren(made);
   }
 
-  drawMarkers(shares, side, health) {
+  drawMarkers(shares, side, health, rates) {
     this.markers.replaceChildren();
     for (const region of shares.regions) {
       if (region.latitude === null || region.longitude === null) continue;
@@ -98,7 +99,8 @@ export class WorldMap {
       const marker = element(
         "circle", { class: "marker", cx, cy, r: 10, fill, "data-health": state, "data-region": region.region }, this.markers,
       );
-      element("title", {}, marker).textContent = `${region.region}: ${state}, ${part} %`;
+      element("title", {}, marker).textContent =
+        `${region.region}: ${state}, ${part} %, ${rates.get(region.region) ?? 0} answers/s`;
       if (state === "down") {
         element("path", { class: "cross", d: `M${cx - 7} ${cy - 7}l14 14m0 -14l-14 14` }, this.markers);
       }

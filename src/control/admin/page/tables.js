@@ -1,5 +1,7 @@
 // Tables and lists. Text is only ever set as text, so nothing that a server says can become part of the page.
 
+import { colourOf } from "./map.js";
+
 export function make(name, properties = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(properties)) {
@@ -26,6 +28,8 @@ export function lasting(seconds) {
   return `${Math.floor(seconds / size)} ${word}`;
 }
 
+export const perSecond = (rate) => (rate < 10 ? rate.toFixed(1) : String(Math.round(rate)));
+
 export function verdict(word) {
   return make("span", { className: word }, word);
 }
@@ -39,20 +43,53 @@ export function regionState(region) {
   return verdicts.every((word) => word === "unchecked") ? "unchecked" : "up";
 }
 
+// An address with the name that it comes from, or a name with the addresses that it comes to.
+function addressed(endpoint) {
+  const from = endpoint.alias && endpoint.alias !== endpoint.endpoint ? ` from ${endpoint.alias}` : "";
+  const to = endpoint.addresses.length ? ` = ${endpoint.addresses.join(", ")}` : "";
+  return endpoint.endpoint + from + to + (endpoint.leased ? " (leased)" : "");
+}
+
+// `connect 0.3, TLS 2.1, first byte 3.0, all 3.1 ms`
+function probed(probe) {
+  if (!probe) return "";
+  const phases = [["connect", probe.connect], ["TLS", probe.tls], ["first byte", probe.first_byte], ["all", probe.total]];
+  const reached = phases.filter(([, time]) => time !== null).map(([word, time]) => `${word} ${time}`);
+  return `${reached.join(", ")} ms`;
+}
+
+function asides(endpoint) {
+  const load = endpoint.load === null ? null : `load ${Math.round(endpoint.load * 100)} %`;
+  const days = endpoint.certificate_days;
+  return [endpoint.unresolved, load, days === null ? null : `certificate for ${days} days`];
+}
+
 export function endpoints(service) {
   const rows = service.health.flatMap((region) =>
     region.endpoints.map((endpoint) => [
       region.region,
-      endpoint.endpoint + (endpoint.leased ? " (leased)" : ""),
+      addressed(endpoint),
       verdict(endpoint.verdict),
       lasting(endpoint.seconds),
       String(endpoint.weight),
       `${region.share_percent.toFixed(0)} %`,
-      [endpoint.order ?? region.order, endpoint.reason].filter(Boolean).join("; "),
+      probed(endpoint.probe),
+      [endpoint.order ?? region.order, endpoint.reason, ...asides(endpoint)].filter(Boolean).join("; "),
     ]),
   );
-  const heads = ["Region", "Endpoint", "Health", "For", "Weight", "Takes", "Why"];
+  const heads = ["Region", "Endpoint", "Health", "For", "Weight", "Takes", "Last probe", "Why"];
   return table(`Endpoints of ${service.name}`, heads, rows);
+}
+
+// What the colours of the map mean.
+export function legend(regions) {
+  const item = (text, kind, colour) => {
+    const swatch = make("span", { className: `swatch ${kind}` });
+    swatch.style.background = colour;
+    return make("li", {}, swatch, text);
+  };
+  const served = regions.map(({ region }) => item(region, "", colourOf(regions, region)));
+  return [...served, item("nobody: kept out by a fence, or all is down", "nobody", ""), item("no known address", "blank", "")];
 }
 
 export function orders(list, now, lift) {
