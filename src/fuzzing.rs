@@ -194,7 +194,7 @@ fn world() -> Snapshot {
     let (world, _) =
         compile(&config, zones, Arc::new(Atlas::empty())).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
     let secret = Secret::new([7; 16]);
-    snapshot(&config, world, Some(Secrets::new(secret, None)))
+    snapshot(&config, world, Some(Secrets::new(secret, None))).expect("no access is stated")
 }
 
 const CONFIGURATION: &str = r#"

@@ -19,6 +19,7 @@ pub mod client;
 mod steered;
 
 mod hints;
+mod pointers;
 mod solve;
 
 mod chaos;

@@ -3,7 +3,8 @@
 
 use std::net::IpAddr;
 
-use crate::config::{Cidr, Config, RateLimits};
+use super::world::{Zone, ZoneId};
+use crate::config::{self, Cidr, Config, RateLimits};
 use crate::dns::UDP_PAYLOAD;
 use crate::dns::cookie::Secrets;
 
@@ -28,6 +29,39 @@ pub struct Policy {
     pub limits: Option<Limits>,
     /// Fronts that say who the client is; `None`: there are none.
     pub fronts: Option<Networks>,
+    /// Who may ask for which zone; `None`: whoever may ask may ask for each.
+    pub zones: Option<ZoneAccess>,
+}
+
+/// Who may ask for which zone.
+#[derive(Debug, Clone)]
+pub struct ZoneAccess(Box<[Access]>);
+
+impl ZoneAccess {
+    /// `None` where nothing is stated.
+    ///
+    /// # Errors
+    /// What is stated of zones that are not there.
+    pub fn of<'c>(
+        stated: &'c [config::ZoneAccess],
+        zones: &[Zone],
+    ) -> Result<Option<ZoneAccess>, Vec<&'c config::ZoneAccess>> {
+        let at = |stated: &config::ZoneAccess| zones.iter().position(|zone| zone.origin == stated.zone);
+        let unknown: Vec<_> = stated.iter().filter(|stated| at(stated).is_none()).collect();
+        if !unknown.is_empty() {
+            return Err(unknown);
+        }
+        let mut access = vec![Access::default(); zones.len()];
+        for (stated, place) in stated.iter().filter_map(|stated| Some((stated, at(stated)?))) {
+            access.get_mut(place).into_iter().for_each(|it| *it = Access::of(&stated.allow, &stated.deny, &[]));
+        }
+        Ok((!stated.is_empty()).then_some(ZoneAccess(access.into())))
+    }
+
+    /// Whether this client may ask for names of this zone.
+    pub fn admits(&self, zone: ZoneId, client: IpAddr) -> bool {
+        self.0.get(zone.0 as usize).is_none_or(|access| access.admit(client) == Admission::Serve)
+    }
 }
 
 /// Load of one answer.
@@ -81,13 +115,14 @@ impl Default for Policy {
             access: Access::default(),
             limits: None,
             fronts: None,
+            zones: None,
         }
     }
 }
 
 impl Policy {
-    /// The policy of a configuration. `cookies` are read from elsewhere.
-    pub fn of(config: &Config, cookies: Option<Secrets>) -> Policy {
+    /// The policy of a configuration. `cookies` are read from elsewhere, `zones` are compiled beside the World.
+    pub fn of(config: &Config, cookies: Option<Secrets>, zones: Option<ZoneAccess>) -> Policy {
         let text = |text: &Option<String>| text.as_ref().map(|text| text.as_bytes().into());
         let server = &config.server;
         Policy {
@@ -100,6 +135,7 @@ impl Policy {
             access: Access::of(&server.allow, &server.deny, &server.drop),
             limits: config.limits.as_ref().map(Limits::of),
             fronts: Some(&server.proxy_from[..]).filter(|fronts| !fronts.is_empty()).map(Networks::of),
+            zones,
         }
     }
 

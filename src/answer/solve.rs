@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::pointers::{expand, pointer, set_pointer};
 use super::world::{Lookup, Node, Prepared, Role, ZoneId};
 use super::{Moment, Verdict};
 use crate::dns::reply::{ExtendedError, POINTER_REACH, RECORD_HEADER, Reply, Section};
@@ -110,6 +111,17 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         Verdict::Refused
     }
 
+    /// The name is in a zone that is not for this client: an alias into it leads out of what is answered here.
+    #[cold]
+    fn prohibit(&mut self, hop: usize) -> Verdict {
+        if hop > 0 {
+            return Verdict::Static;
+        }
+        self.reply.rcode = Rcode::Refused;
+        self.reply.error = Some(&ExtendedError::PROHIBITED);
+        Verdict::Refused
+    }
+
     /// Another class, or a transfer.
     #[cold]
     fn solve_elsewhere(&mut self) -> Verdict {
@@ -122,7 +134,13 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
 
     #[inline(always)]
     fn solve_name(&mut self, current: &Current<'_>, hop: usize) -> Result<Step, Full> {
-        match self.moment.world().names.look_up(current.name) {
+        let found = self.moment.world().names.look_up(current.name);
+        if let Some(zones) = &self.moment.snapshot.policy.zones
+            && found.zone().is_some_and(|zone| !zones.admits(zone, self.source))
+        {
+            return Ok(Step::Done(self.prohibit(hop)));
+        }
+        match found {
             Lookup::Found(node) | Lookup::Wildcard(node) => {
                 self.reply.authoritative = true;
                 self.solve_answer(current, node, hop)
@@ -265,10 +283,13 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     /// The addresses of names in an RRset that was just written. With `needed` (a referral), glue at or below the
     /// cut must be there or TC is set (RFC 9471 section 3.1); otherwise what does not fit is left out.
     fn solve_additional(&mut self, rrset: &'m Prepared, rrset_at: usize, owner: u16, needed: bool) {
-        let world = self.moment.world();
+        let (world, policy) = (self.moment.world(), &self.moment.snapshot.policy);
         let most = if needed { usize::MAX } else { MAX_TARGETS };
         for target in world.records.targets(rrset).iter().take(most) {
             let Some(node) = world.names.node(target.node).filter(|node| node.service.is_none()) else { continue };
+            if policy.zones.as_ref().is_some_and(|zones| !zones.admits(node.zone, self.source)) {
+                continue;
+            }
             let at = target.at.map_or(usize::from(owner), |at| rrset_at + at as usize);
             if at > POINTER_REACH {
                 continue;
@@ -345,52 +366,4 @@ fn follow(target_at: usize) -> Step {
 
 fn is_address(rtype: RecordType) -> bool {
     matches!(rtype, RecordType::A | RecordType::AAAA)
-}
-
-#[inline]
-fn set_pointer(octets: &mut [u8], at: usize, target: u16) {
-    if let Some(place) = octets.get_mut(at..at + 2) {
-        place.copy_from_slice(&(0xc000 | target).to_be_bytes());
-    }
-}
-
-/// Where the name at `at` stands without its first `skip` labels, pointers followed.
-fn pointer(message: &[u8], at: u16, skip: usize) -> u16 {
-    let mut at = usize::from(at);
-    let mut left = skip;
-    // Each step takes a label or goes back, and a name has at most 127 labels and as many pointers here.
-    for _ in 0..2 * name::MAX_NAME {
-        match message.get(at).copied() {
-            Some(high @ 0xc0..) => {
-                at = usize::from(high & 0x3f) << 8 | usize::from(message.get(at + 1).copied().unwrap_or(0))
-            }
-            _ if left == 0 => break,
-            Some(length) => {
-                at += 1 + usize::from(length);
-                left -= 1;
-            }
-            None => break,
-        }
-    }
-    at.min(POINTER_REACH) as u16
-}
-
-/// The uncompressed form of the name at `at`; its length, or `None` if it does not fit.
-fn expand(message: &[u8], mut at: usize, wire: &mut [u8; name::MAX_NAME]) -> Option<usize> {
-    let mut length = 0;
-    for _ in 0..2 * name::MAX_NAME {
-        let octet = *message.get(at)?;
-        if octet >= 0xc0 {
-            at = usize::from(octet & 0x3f) << 8 | usize::from(*message.get(at + 1)?);
-            continue;
-        }
-        let label = message.get(at..at + 1 + usize::from(octet))?;
-        wire.get_mut(length..length + label.len())?.copy_from_slice(label);
-        length += label.len();
-        at += label.len();
-        if octet == 0 {
-            return Some(length);
-        }
-    }
-    None
 }

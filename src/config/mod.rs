@@ -32,6 +32,7 @@ mod read;
 mod resolve;
 mod service_values;
 mod services;
+mod zones;
 
 pub use error::ConfigError;
 pub use listen::{Encrypted, IdentityFiles};

@@ -35,6 +35,8 @@ pub struct Config {
     pub max_move: Option<f64>,
     /// `[zones] directory`.
     pub zones_directory: PathBuf,
+    /// `[[zones.access]]`
+    pub zone_access: Vec<ZoneAccess>,
     /// `[resolver]`
     pub resolver: Settings,
     /// `[geo]`
@@ -86,6 +88,19 @@ pub struct Server {
     pub tcp_connections_per_client: usize,
     /// How long an idle connection is kept.
     pub tcp_idle: Duration,
+}
+
+/// Who may ask for one zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZoneAccess {
+    /// Where it is stated in the file, from 1.
+    pub line: u32,
+    /// The apex.
+    pub zone: Name,
+    /// Who is answered; empty: everybody.
+    pub allow: Vec<Cidr>,
+    /// Who is refused.
+    pub deny: Vec<Cidr>,
 }
 
 /// `[limits]`

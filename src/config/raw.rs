@@ -17,6 +17,7 @@ use crate::health::check::Method;
 use crate::steering::{AllDown, Band, Order, Pick};
 
 pub use super::raw_server::{Limits, Server, Tls};
+pub use super::zones::Zones;
 
 tables! {
     /// The configuration file of Meridian. Unknown keys are errors.
@@ -36,7 +37,7 @@ tables! {
         events: Events,
         /// What a reload may not do unasked.
         guard: Guard,
-        /// Where the zones are.
+        /// Where the zones are, and who may ask for them.
         zones: Zones,
         /// Who is asked for the addresses of endpoints that are names.
         resolver: Resolver,
@@ -71,13 +72,6 @@ tables! {
         webhook: Line<2048>,
         /// File that holds the token to show there as `Authorization: Bearer`. Default: none is shown.
         token_file: PathBuf,
-    }
-
-    /// Where the zones are.
-    Zones {
-        /// Folder whose `*.zone` files (RFC 1035) are served. Default `"zones"`, beside the configuration file.
-        #[schemars(extend("default" = "zones"))]
-        directory: PathBuf,
     }
 
     /// How clients are located.

@@ -18,6 +18,7 @@ use super::raw_endpoints;
 use super::read::{At, Field, List, NamedEntry};
 use super::services::Resolver;
 use super::values::{Choice, Whole};
+use super::zones::resolve_access;
 use crate::geo::{Code, locations};
 use crate::resolve::{self, Settings};
 use crate::steering::{Bias, Point};
@@ -45,6 +46,7 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut Report<'_>) -> Config {
     let services = resolver.services(raw.services.or(List::new()), report);
     resolver.region_names.warn_unused(report);
     resolver.check_names.warn_unused(report);
+    let zones = raw.zones.or(raw::Zones::default());
     Config {
         file: file.to_owned(),
         server: resolve_server(raw.server.or(raw::Server::default()), raw.tls, folder, report),
@@ -54,7 +56,8 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut Report<'_>) -> Config {
         events: resolve_events(raw.events.or(raw::Events::default()), folder, report),
         resolver: resolve_resolver(raw.resolver.or(Default::default()), report),
         max_move: raw.guard.value().and_then(|guard| guard.max_move.value()).map(|part| part.0),
-        zones_directory: folder.join(raw.zones.or(raw::Zones::default()).directory.or(PathBuf::from("zones"))),
+        zones_directory: folder.join(zones.directory.or(PathBuf::from("zones"))),
+        zone_access: resolve_access(zones.access.or(List::new()), report),
         regions: resolver.regions.to_vec(),
         geo,
         services,
@@ -93,7 +96,7 @@ fn resolve_server(raw: raw::Server, tls: Field<raw::Tls>, folder: &Path, report:
     }
 }
 
-fn networks(field: Field<List<Cidr>>) -> Vec<Cidr> {
+pub(super) fn networks(field: Field<List<Cidr>>) -> Vec<Cidr> {
     field.or(List::new()).into_iter().map(|network| network.value).collect()
 }
 

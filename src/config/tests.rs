@@ -277,6 +277,12 @@ const BAD_FILES: &[(&str, &str)] = &[
         "1:15: nsid: expected a text of 1 to 128 octets without control characters, found \"\\u{7}\"",
     ),
     ("server.cookies = \"yes\"", "1:18: cookies: expected true or false, found \"yes\""),
+    ("[[zones.access]]\nallow = [\"10.0.0.0/8\"]", "1:1: access needs a zone"),
+    ("[[zones.access]]\nzone = \"example.com\"", "1:1: the zone needs allow or deny"),
+    (
+        "[[zones.access]]\nzone = \"a.test\"\nallow = []\n[[zones.access]]\nzone = \"A.test.\"\ndeny = []",
+        "5:8: A.test has its access already in line 2",
+    ),
     ("zones.directory = ''", "1:19: directory: expected a path, found \"\""),
     (
         "geo.coarse_points = \"databse\"",

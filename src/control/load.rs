@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{identity, process, secrets};
-use crate::answer::policy::Policy;
+use crate::answer::policy::{Policy, ZoneAccess};
 use crate::answer::world::{Availability, Present, World};
 use crate::answer::{Snapshot, Turns};
 use crate::config::{self, Config};
@@ -135,7 +135,8 @@ fn load_config(
     let (world, zone_warnings) = compile(&config, zones, atlas.atlas.clone())?;
     warnings.extend(zone_warnings);
     warnings.extend(identity::warning(&config, &identity));
-    Ok(Loaded { snapshot: snapshot(&config, world, cookies), config, warnings, atlas, identity })
+    let snapshot = snapshot(&config, world, cookies)?;
+    Ok(Loaded { snapshot, config, warnings, atlas, identity })
 }
 
 /// What server cookies are made with; `None`: cookies are off.
@@ -148,15 +149,25 @@ fn cookie_secrets(config: &Config) -> Result<Option<Secrets>, String> {
 }
 
 /// A World with everything up.
-pub(crate) fn snapshot(config: &Config, world: World, cookies: Option<Secrets>) -> Snapshot {
+///
+/// # Errors
+/// Access is stated of a zone that is not there.
+pub(crate) fn snapshot(config: &Config, world: World, cookies: Option<Secrets>) -> Result<Snapshot, Vec<String>> {
+    let zones = ZoneAccess::of(&config.zone_access, &world.zones).map_err(|unknown| {
+        let mistake = |stated: &config::ZoneAccess| {
+            let place = format!("{}:{}:1", config.file.display(), stated.line);
+            format!("{place}: there is no zone {} whose access this could be; name the apex of a zone", stated.zone)
+        };
+        unknown.into_iter().map(mistake).collect::<Vec<_>>()
+    })?;
     let present = Present::compile(&world, &Availability::all_up(config), None);
-    Snapshot {
+    Ok(Snapshot {
         turns: Arc::new(Turns::new(world.services.len())),
         world: Arc::new(world),
         present,
-        policy: Arc::new(Policy::of(config, cookies)),
+        policy: Arc::new(Policy::of(config, cookies, zones)),
         clock: process::clock(),
-    }
+    })
 }
 
 /// Zones and configuration joined; the warnings are the zones'.

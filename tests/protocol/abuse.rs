@@ -92,6 +92,33 @@ fn who_is_denied_is_told_so_and_who_is_dropped_is_not() {
     assert_eq!(server.silence_after(&Question::new("host.example.test", A).octets()), None);
 }
 
+#[test]
+fn a_zone_is_for_those_whom_its_access_names() {
+    let access = "[[zones.access]]\nzone = \"other.test\"\ndeny = [\"127.0.0.1\"]\n";
+    let server = setup().config(access).start();
+    for question in [Question::new("other.test", SOA), Question::new("missing.other.test", A)] {
+        let reply = server.put(question.clone()).with_payload(1232).expect_refused();
+        let opt = reply.message.opt.expect("OPT");
+        assert_eq!(opt.option(15).next(), Some(&[0, 18][..]), "prohibited (RFC 8914)");
+        server.put(question.clone()).over_tcp().expect_refused();
+        server.put(question).from_subnet("203.0.113.0/24").expect_refused();
+    }
+    // Other zones are as they were, and what leads into this one ends there.
+    server.ask("host.example.test", A).expect_address("192.0.2.1");
+    server.ask("circle.example.test", A).expect_answer(&["circle.example.test. 3600 CNAME circle.other.test."]);
+    // It is reloaded like everything, and a slip of the pen is refused.
+    let text = std::fs::read_to_string(server.config_file()).expect("it is there");
+    std::fs::write(server.config_file(), text.replace("\"other.test\"", "\"othr.test\"")).expect("writable");
+    server.reload();
+    server.await_log("there is no zone othr.test whose access this could be", 1);
+    server.ask("other.test", SOA).expect_refused();
+    std::fs::write(server.config_file(), text.replace("127.0.0.1", "127.0.0.2")).expect("writable");
+    let before = server.log().matches("reloaded").count();
+    server.reload();
+    server.await_log("reloaded", before + 1);
+    assert_eq!(server.ask("other.test", SOA).send().message.rcode(), rcodes::NOERROR);
+}
+
 /// Every kind of query, the shortest that asks for it: the worst is what docs/testing.md says.
 #[test]
 fn the_worst_amplification_is_what_is_documented() {

@@ -81,6 +81,20 @@ pub enum Lookup<'w> {
     Outside,
 }
 
+impl Lookup<'_> {
+    /// The zone that answers; `None`: none of ours.
+    pub fn zone(&self) -> Option<ZoneId> {
+        match self {
+            Lookup::Found(node)
+            | Lookup::Wildcard(node)
+            | Lookup::Delegated(node)
+            | Lookup::Redirected(node)
+            | Lookup::Missing(node) => Some(node.zone),
+            Lookup::Outside => None,
+        }
+    }
+}
+
 /// All names.
 #[derive(Debug, Clone, Default)]
 pub struct Names {

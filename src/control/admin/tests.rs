@@ -99,7 +99,7 @@ fn health_metrics_and_status_are_there_for_everybody() {
     assert!(page.contains("meridian_queries_total{verdict=\"steered\"} 0\n"), "{page}");
     assert!(page.contains("meridian_reloads_total{result=\"ok\"} 0\n"), "{page}");
     assert!(page.contains("meridian_build_info{version="), "{page}");
-    assert!(page.contains("\nmeridian_resident_memory_bytes "), "{page}");
+    assert!(page.contains("\nmeridian_resident_memory_bytes{} "), "{page}");
     assert!(page.contains("meridian_geodata_age_seconds{source="), "{page}");
     let (_, body) = play.call("GET", "/v1/status", "");
     let status: Status = serde_json::from_str(&body).unwrap();

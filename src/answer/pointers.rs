@@ -1,0 +1,53 @@
+//! Compression pointers of a reply under way (RFC 1035 section 4.1.4): set, found and followed.
+
+use crate::dns::name;
+use crate::dns::reply::POINTER_REACH;
+
+/// Makes the two octets at `at` point to `target`.
+#[inline]
+pub fn set_pointer(octets: &mut [u8], at: usize, target: u16) {
+    if let Some(place) = octets.get_mut(at..at + 2) {
+        place.copy_from_slice(&(0xc000 | target).to_be_bytes());
+    }
+}
+
+/// Where the name at `at` stands without its first `skip` labels, pointers followed.
+pub fn pointer(message: &[u8], at: u16, skip: usize) -> u16 {
+    let mut at = usize::from(at);
+    let mut left = skip;
+    // Each step takes a label or goes back, and a name has at most 127 labels and as many pointers here.
+    for _ in 0..2 * name::MAX_NAME {
+        match message.get(at).copied() {
+            Some(high @ 0xc0..) => {
+                at = usize::from(high & 0x3f) << 8 | usize::from(message.get(at + 1).copied().unwrap_or(0))
+            }
+            _ if left == 0 => break,
+            Some(length) => {
+                at += 1 + usize::from(length);
+                left -= 1;
+            }
+            None => break,
+        }
+    }
+    at.min(POINTER_REACH) as u16
+}
+
+/// The uncompressed form of the name at `at`; its length, or `None` if it does not fit.
+pub fn expand(message: &[u8], mut at: usize, wire: &mut [u8; name::MAX_NAME]) -> Option<usize> {
+    let mut length = 0;
+    for _ in 0..2 * name::MAX_NAME {
+        let octet = *message.get(at)?;
+        if octet >= 0xc0 {
+            at = usize::from(octet & 0x3f) << 8 | usize::from(*message.get(at + 1)?);
+            continue;
+        }
+        let label = message.get(at..at + 1 + usize::from(octet))?;
+        wire.get_mut(length..length + label.len())?.copy_from_slice(label);
+        length += label.len();
+        at += label.len();
+        if octet == 0 {
+            return Some(length);
+        }
+    }
+    None
+}

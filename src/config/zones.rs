@@ -1,0 +1,53 @@
+//! `[zones]`: where the zones are, and who may ask for them.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::error::Report;
+use super::model::{Cidr, ZoneAccess};
+use super::read::{At, List, tables};
+use crate::dns::Name;
+
+tables! {
+    /// Where the zones are, and who may ask for them.
+    Zones {
+        /// Folder whose `*.zone` files (RFC 1035) are served. Default `"zones"`, beside the configuration file.
+        #[schemars(extend("default" = "zones"))]
+        directory: PathBuf,
+        /// Zones that are not for everybody. Default `[]`.
+        access: List<AccessEntry>,
+    }
+
+    /// Who may ask for one zone; for everybody else its names are REFUSED. `[server] allow` and `deny` come first.
+    #[schemars(extend("required" = ["zone"]))]
+    AccessEntry {
+        /// The zone, by its apex. Needed, once.
+        zone: Name,
+        /// Networks that are answered. Default: everybody.
+        allow: List<Cidr>,
+        /// Networks that are refused, whatever `allow` says. Default `[]`.
+        deny: List<Cidr>,
+    }
+}
+
+/// Who may ask for which zone. Whether there is such a zone is known only when the zones are.
+pub fn resolve_access(entries: List<AccessEntry>, report: &mut Report<'_>) -> Vec<ZoneAccess> {
+    let mut stated: HashMap<Name, u32> = HashMap::new();
+    let mut resolve = |At { at, value: raw }: At<AccessEntry>| {
+        if raw.allow.is_absent() && raw.deny.is_absent() {
+            report.error(at, "the zone needs allow or deny".to_owned());
+        }
+        let zone = raw.zone.required(at, "access needs a zone", report)?;
+        let line = report.line(zone.at);
+        if let Some(before) = stated.insert(zone.value.clone(), line) {
+            report.error(zone.at, format!("{} has its access already in line {before}", zone.value));
+        }
+        Some(ZoneAccess {
+            line,
+            zone: zone.value,
+            allow: super::resolve::networks(raw.allow),
+            deny: super::resolve::networks(raw.deny),
+        })
+    };
+    entries.into_iter().filter_map(&mut resolve).collect()
+}
