@@ -10,9 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::harness::server::{Process, start};
-use crate::harness::{Server, types};
+use crate::harness::{Server, free_port, types};
 use crate::programs::find;
-use crate::resolver::{Unbound, free_port};
+use crate::resolver::Unbound;
 
 /// From the failure to the last answer that may still be kept: detection, the TTL, and a margin for a busy machine.
 const REFUSED: Duration = Duration::from_secs(4 + 2 + 2);

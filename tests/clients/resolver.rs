@@ -1,12 +1,11 @@
 //! unbound, a real recursive resolver, with EDNS Client Subnet towards the server.
 
 use std::fs;
-use std::net::{TcpListener, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::harness::Setup;
 use crate::harness::server::Process;
+use crate::harness::{Setup, free_port};
 use crate::programs::{find, run};
 use crate::world::{CONFIG, ZONE};
 
@@ -15,16 +14,6 @@ pub struct Unbound {
     port: u16,
     _process: Process,
     folder: tempfile::TempDir,
-}
-
-/// A port that nothing has at the moment, for UDP and TCP.
-pub fn free_port() -> u16 {
-    (0..100)
-        .find_map(|_| {
-            let port = UdpSocket::bind("127.0.0.1:0").ok()?.local_addr().ok()?.port();
-            TcpListener::bind(("127.0.0.1", port)).ok().map(|_| port)
-        })
-        .expect("a free port")
 }
 
 impl Unbound {

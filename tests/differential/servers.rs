@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::harness::server::{Process, read_framed, write_framed};
-use crate::harness::{Message, Question, Server, Setup, Transport};
+use crate::harness::{Message, Question, Server, Setup, Transport, free_port};
 use crate::zones::Zone;
 
 /// How long a server may take to load everything.
@@ -75,7 +75,8 @@ impl Servers {
 
 impl Other {
     fn start(recipe: &Recipe, zones_folder: &Path, zones: &[Zone]) -> Other {
-        let address = free_address();
+        // BIND listens at addresses of interfaces only, so not all of 127.0.0.0/8.
+        let address = (Ipv4Addr::LOCALHOST, free_port()).into();
         let folder = zones_folder.join(recipe.name);
         fs::create_dir(&folder).expect("the temporary folder can be written");
         // BIND and NSD take their files from where they are told to run.
@@ -153,18 +154,6 @@ fn file_of(zone: &Zone) -> String {
 
 fn path_of(zone: &Zone) -> String {
     format!("../zones/{}.zone", file_of(zone))
-}
-
-/// A port that is free for both transports. BIND listens at addresses of interfaces only, so not all of 127.0.0.0/8.
-fn free_address() -> SocketAddr {
-    let address = IpAddr::from(Ipv4Addr::LOCALHOST);
-    loop {
-        let listener = TcpListener::bind((address, 0)).expect("a free port");
-        let free = listener.local_addr().expect("bound");
-        if UdpSocket::bind(free).is_ok() {
-            return free;
-        }
-    }
 }
 
 fn knot(site: &Site<'_>) -> String {

@@ -92,7 +92,7 @@ fn tls_and_https_take_the_header_before_the_handshake() {
 #[test]
 fn dnsdist_is_such_a_front() {
     let server = fronted();
-    let (folder, front) = (tempfile::tempdir().expect("a temporary folder"), free_port());
+    let (folder, front) = (tempfile::tempdir().expect("a temporary folder"), crate::harness::free_port());
     let config = format!(
         "setLocal('127.0.0.1:{front}')\nsetACL('127.0.0.0/8')\nsetMaxUDPOutstanding(100)\n\
          newServer({{address='{}', useProxyProtocol=true, checkName='host.example.test.', mustResolve=true}})\n",
@@ -113,10 +113,4 @@ fn dnsdist_is_such_a_front() {
             assert!(printed.contains(expected), "{client} {transport}: {printed}");
         }
     }
-}
-
-/// A port that was free just now.
-fn free_port() -> u16 {
-    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    socket.local_addr().expect("bound").port()
 }

@@ -10,6 +10,7 @@
 
 pub mod ask;
 pub mod names;
+pub mod port;
 pub mod query;
 pub mod region;
 pub mod reply;
@@ -18,6 +19,7 @@ pub mod strict;
 
 pub use ask::Ask;
 pub use names::NameServer;
+pub use port::free_port;
 pub use query::{Question, Transport};
 pub use region::Region;
 pub use reply::Reply;

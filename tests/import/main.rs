@@ -11,7 +11,7 @@ mod mistakes;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use harness::query::subnet_option;
 use harness::server::{Process, Server, start};
 use harness::strict::Message;
-use harness::{Question, types};
+use harness::{Question, free_port, types};
 
 /// How often a question is asked whose answer is drawn: a share of a tenth is missed once in 10^11 tests.
 const DRAWS: usize = 240;
@@ -151,16 +151,6 @@ fn copy_folder(from: &Path, to: &Path) {
             fs::copy(entry.path(), target).expect("the temporary folder can be written");
         }
     }
-}
-
-/// gdnsd cannot be told to choose one: one for UDP and TCP, below those that the system gives out by itself.
-fn free_port() -> u16 {
-    let first = 20_000 + (std::process::id() % 10_000) as u16;
-    let free = |port: &u16| {
-        let address = (Ipv4Addr::LOCALHOST, *port);
-        UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok()
-    };
-    (first..first + 1000).find(free).expect("a free port")
 }
 
 fn exchange(server: SocketAddr, question: &Question, patience: Duration) -> Option<Message> {
