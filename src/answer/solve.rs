@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::pointers::{expand, pointer, set_pointer};
+use super::policy::ZoneAccess;
 use super::world::{Lookup, Node, Prepared, Role, ZoneId};
 use super::{Moment, Verdict};
 use crate::dns::reply::{ExtendedError, POINTER_REACH, RECORD_HEADER, Reply, Section};
@@ -111,6 +112,14 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         Verdict::Refused
     }
 
+    /// Whether the name is in a zone that is not for this client. It is looked up a second time, so that those without
+    /// such zones do not pay for it.
+    #[cold]
+    fn is_prohibited(&self, zones: &ZoneAccess, current: &Current<'_>) -> bool {
+        let zone = self.moment.world().names.look_up(current.name).zone();
+        zone.is_some_and(|zone| !zones.admits(zone, self.source))
+    }
+
     /// The name is in a zone that is not for this client: an alias into it leads out of what is answered here.
     #[cold]
     fn prohibit(&mut self, hop: usize) -> Verdict {
@@ -134,13 +143,12 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
 
     #[inline(always)]
     fn solve_name(&mut self, current: &Current<'_>, hop: usize) -> Result<Step, Full> {
-        let found = self.moment.world().names.look_up(current.name);
         if let Some(zones) = &self.moment.snapshot.policy.zones
-            && found.zone().is_some_and(|zone| !zones.admits(zone, self.source))
+            && self.is_prohibited(zones, current)
         {
             return Ok(Step::Done(self.prohibit(hop)));
         }
-        match found {
+        match self.moment.world().names.look_up(current.name) {
             Lookup::Found(node) | Lookup::Wildcard(node) => {
                 self.reply.authoritative = true;
                 self.solve_answer(current, node, hop)
