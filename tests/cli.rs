@@ -107,12 +107,60 @@ fn simulate_says_who_would_go_elsewhere_and_draws_it() {
     let asked = json(&run(&["simulate", "--admin", &admin, "--bias", "fra=50", "--json"]));
     assert_eq!(part(&asked, 0, "before_percent"), part(&now, 0, "before_percent"));
     assert!(part(&asked, 0, "after_percent") > part(&now, 0, "before_percent"));
-    let scopes = stdout(&run(&["simulate", "--config", &config, "--scopes"]));
-    assert!(scopes.contains("no two overlap, each has one outcome"), "{scopes}");
     let wrong = run(&["simulate", "--config", &config, "--down", "lhr"]);
     assert_eq!(wrong.status.code(), Some(1));
     assert_eq!(stderr(&wrong), "meridian: there is no region \"lhr\"; the regions are fra, iad\n");
     assert_eq!(run(&["simulate", "--weight", "fra"]).status.code(), Some(2));
+}
+
+#[test]
+fn simulate_compares_configurations_and_counts_people() {
+    let folder = folder("127.0.0.1:0");
+    let config = config(&folder);
+    let without = std::fs::read_to_string(&config).expect("it is there").replace("iad = \"192.0.2.2\"\n", "");
+    let capped = without.replace("[services.endpoints]", "capacity = { fra = \"50%\" }\n[services.endpoints]");
+    let new = folder.path().join("new.toml").display().to_string();
+    std::fs::write(&new, capped).expect("written");
+    let compared = json(&run(&["simulate", "--config", &config, "--against", &new, "--json"]));
+    let region = |name: &str| {
+        let regions = compared[0]["regions"].as_array().expect("a list");
+        regions.iter().find(|region| region["region"] == name).unwrap_or_else(|| panic!("{name}: {compared}")).clone()
+    };
+    assert_eq!(region("iad")["after_percent"], 0.0);
+    assert_eq!((&region("fra")["after_percent"], &region("fra")["over_capacity"]), (&100.0.into(), &true.into()));
+    assert_eq!(compared[0]["moved_percent"], region("iad")["before_percent"]);
+    let text = stdout(&run(&["simulate", "--config", &config, "--against", &new, "--countries"]));
+    assert!(text.contains("over its capacity") && text.contains("beyond the nearest, mean"), "{text}");
+    let japan = text.lines().filter(|line| line.starts_with("Japan ")).next_back().expect("every country is there");
+    assert!(japan.trim_end().ends_with("fra 100%"), "{japan}");
+
+    let people = json(&run(&["simulate", "--config", &config, "--over", "population", "--json"]));
+    let share = |json: &Value| json["regions"][0]["before_percent"].as_f64().expect("a number");
+    let addresses = &json(&run(&["simulate", "--config", &config, "--json"]))[0];
+    assert_eq!((&people[0]["over"], &addresses["over"]), (&"population".into(), &"addresses".into()));
+    // Most people live in Asia, Africa and Europe; a third of all addresses are in North America.
+    assert!(share(&people[0]) > share(addresses) + 10.0, "{} and {}", share(&people[0]), share(addresses));
+    let mut server = Server::start(&["serve", "--config", &config]);
+    let admin = format!("http://{}", server.ready());
+    let asked = json(&run(&["simulate", "--admin", &admin, "--over", "population", "--json"]));
+    assert_eq!((&asked[0]["over"], share(&asked[0])), (&"population".into(), share(&people[0])));
+    let wrong = run(&["simulate", "--config", &config, "--over", "queries"]);
+    assert!(stderr(&wrong).contains("addresses") && stderr(&wrong).contains("population"), "{}", stderr(&wrong));
+}
+
+#[test]
+fn verify_scopes_proves_and_counts() {
+    let folder = folder("127.0.0.1:0");
+    let config = config(&folder);
+    let text = stdout(&run(&["verify-scopes", "--config", &config]));
+    assert!(text.contains("no two scopes overlap, each has one outcome") && text.contains("band 500km"), "{text}");
+    let verified = json(&run(&["verify-scopes", "www.example.com", "--config", &config, "--json"]));
+    let number = |key: &str| verified[0][key].as_u64().unwrap_or_else(|| panic!("{key}: {verified}"));
+    assert!(number("blocks") > 1000 && number("beyond_24") < number("blocks"), "{verified}");
+    assert!(number("widest") < number("narrowest") && number("narrowest") <= 32, "{verified}");
+    assert!(verified[0]["blocks_with_band"]["500km"].as_u64().is_some_and(|blocks| blocks > 1000), "{verified}");
+    assert_eq!(run(&["verify-scopes", "host.example.com", "--config", &config]).status.code(), Some(1));
+    assert_eq!(run(&["verify-scopes", "--config", &config, "--type", "AAAA"]).status.code(), Some(1));
 }
 
 #[test]

@@ -15,9 +15,11 @@ mod sweep;
 mod weigh;
 
 use super::Snapshot;
+use super::world::present::PresentView;
 use super::world::services::Family;
 use crate::config::Config;
 use crate::dns::Name;
+use crate::steering::Band;
 
 pub use change::Change;
 pub use compare::{Made, RegionMove, ServiceMove, compare};
@@ -26,7 +28,7 @@ pub use facts::{CellFacts, CountryForesight, DistanceFacts, Foresight, Mover, Re
 pub use scopes::{Blocks, verify_scopes};
 pub use weigh::Over;
 
-use change::changed;
+use change::{banded, changed};
 use facts::Subject;
 use side::Side;
 use sum::{Located, Sums};
@@ -94,14 +96,22 @@ fn side((snapshot, config): Standing<'_>, wanted: Wanted<'_>, change: &Change) -
     Ok(side.unwrap_or_else(Side::nobody))
 }
 
-/// Proves over the whole compiled map that no two blocks of the service's answers overlap, and counts them.
+/// Proves over the whole compiled map that no two blocks of the service's answers overlap, and counts them: as it is, or
+/// with another tie band.
 ///
 /// # Errors
 /// A sentence: the name is no service, it has nothing for that family, or blocks overlap.
-pub fn scopes(snapshot: &Snapshot, name: &Name, family: Family) -> Result<Blocks, String> {
-    let (id, _) = snapshot.world.service_named(name).ok_or_else(|| no_service(snapshot, name))?;
-    let view = snapshot.present.service(id).and_then(|now| now.view(family));
-    verify_scopes(&view.ok_or_else(|| format!("{name} has no endpoint of that type"))?.table)
+pub fn scopes(standing: Standing<'_>, name: &Name, family: Family, band: Option<Band>) -> Result<Blocks, String> {
+    let (snapshot, config) = standing;
+    let (id, service) = snapshot.world.service_named(name).ok_or_else(|| no_service(snapshot, name))?;
+    let missing = || format!("{name} has no endpoint of that type");
+    let Some(band) = band else {
+        let view = snapshot.present.service(id).and_then(|now| now.view(family));
+        return verify_scopes(&view.ok_or_else(missing)?.table);
+    };
+    let other = banded(snapshot, config, service, band).ok_or_else(missing)?;
+    let availability = snapshot.present.availability().services.get(id.0 as usize);
+    verify_scopes(&PresentView::alone(&other, family, availability).ok_or_else(missing)?.table)
 }
 
 fn no_service(snapshot: &Snapshot, name: &Name) -> String {

@@ -15,7 +15,7 @@ use crate::control::admin::{read_bias, read_weight};
 use crate::dns::{Name, RecordType};
 use crate::geo::builtin;
 use crate::steering::Bias;
-pub use authoring::{Geodata, Import, Init, Plan, RegionGiven};
+pub use authoring::{Geodata, Import, Init, Plan, RegionGiven, VerifyScopes};
 
 /// A global load balancer that works through DNS.
 #[derive(Debug, Parser)]
@@ -42,6 +42,8 @@ pub enum Command {
     Explain(Explain),
     /// Say who goes where, and what if a region is down or has another weight
     Simulate(Simulate),
+    /// Prove that no two client subnet scopes overlap, and count what resolvers may have to keep
+    VerifyScopes(VerifyScopes),
     /// Say what a reload of another configuration would change; exit 2 if it would change something
     Plan(Plan),
     /// Write a configuration to begin with
@@ -180,9 +182,6 @@ pub struct Simulate {
     /// Whose endpoints are counted
     #[arg(long = "type", value_name = "TYPE", default_value = "A", ignore_case = true)]
     pub rtype: SharesOf,
-    /// Prove that no two client subnet scopes overlap, and count them
-    #[arg(long, conflicts_with_all = ["admin", "json"])]
-    pub scopes: bool,
     /// Draw a map of what comes after the change: a file in SVG
     #[arg(long, value_name = "FILE.svg")]
     pub map: Option<PathBuf>,

@@ -16,6 +16,7 @@ pub mod import;
 pub mod init;
 pub mod plan;
 pub mod simulate;
+mod verify_scopes;
 
 mod client;
 
@@ -46,6 +47,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Init(init) => init::run(&init),
         Command::Import(import) => import::run(&import),
         Command::Simulate(simulate) => simulate::run(&simulate),
+        Command::VerifyScopes(verify) => verify_scopes::run(&verify),
         Command::Status(status) => remote::status(&status),
         Command::Drain(drain) => orders::drain(&drain),
         Command::Undrain(undrain) => orders::undrain(&undrain),

@@ -10,16 +10,13 @@ use super::client::Client;
 use super::explain::{loaded, refusal};
 use super::paper::{Paper, plain};
 use crate::answer::explain::percent;
-use crate::answer::foresight::{Blocks, Change, CountryForesight, Foresight, Over, Wanted, foresee, scopes};
+use crate::answer::foresight::{Change, CountryForesight, Foresight, Over, Wanted, foresee};
 use crate::control::admin::Status;
 use crate::control::{Loaded, load};
 use crate::dns::Name;
 
 /// Says who goes where, and what if.
 pub fn run(arguments: &Simulate) -> Result<ExitCode, String> {
-    if arguments.scopes {
-        return prove(arguments);
-    }
     let foresights = match &arguments.admin {
         Some(admin) => ask(arguments, admin)?,
         None => work_out(arguments)?,
@@ -80,25 +77,14 @@ fn work_out(arguments: &Simulate) -> Result<Vec<Foresight>, String> {
         let wanted = Wanted { name, family, over, change: &change };
         foresee((&loaded.snapshot, &loaded.config), against, wanted)
     };
-    named(arguments, &loaded).iter().map(one).collect()
-}
-
-/// Proves the scopes of the services, as they are without a change.
-fn prove(arguments: &Simulate) -> Result<ExitCode, String> {
-    let loaded = loaded(arguments.config.as_deref())?;
-    for name in named(arguments, &loaded) {
-        let blocks = scopes(&loaded.snapshot, &name, arguments.rtype.family())?;
-        let Blocks { count, widest, narrowest } = blocks;
-        println!("{name}: {count} blocks cover IPv4, /{widest} to /{narrowest}; no two overlap, each has one outcome");
-    }
-    Ok(ExitCode::SUCCESS)
+    named(&arguments.names, &loaded).iter().map(one).collect()
 }
 
 /// The services asked about: those named, or all of them.
-fn named(arguments: &Simulate, loaded: &Loaded) -> Vec<Name> {
-    match arguments.names.is_empty() {
+pub fn named(names: &[Name], loaded: &Loaded) -> Vec<Name> {
+    match names.is_empty() {
         true => loaded.config.services.iter().map(|service| service.name.clone()).collect(),
-        false => arguments.names.clone(),
+        false => names.to_vec(),
     }
 }
 
@@ -169,7 +155,9 @@ fn print_countries(foresight: &Foresight, is_change: bool, paper: &Paper) {
         let after = if is_change { shares(&country.after) } else { String::new() };
         vec![name, in_millions(country.addresses), shares(&country.before), after]
     };
-    let rows: Vec<Vec<String>> = foresight.countries.iter().map(row).collect();
+    let mut countries: Vec<&CountryForesight> = foresight.countries.iter().collect();
+    countries.sort_by_key(|country| std::cmp::Reverse(country.addresses));
+    let rows: Vec<Vec<String>> = countries.into_iter().map(row).collect();
     paper.table(&["country", unit(foresight), before_head(is_change, "regions"), "after"], &rows);
 }
 

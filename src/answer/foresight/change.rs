@@ -7,7 +7,7 @@ use crate::answer::world::present::{PresentView, ServiceAvailability, Weights};
 use crate::answer::world::services::{Catchments, Family, Service};
 use crate::answer::world::{ServiceId, World};
 use crate::config::{self, Config};
-use crate::steering::{Bias, Share};
+use crate::steering::{Band, Bias, Share};
 
 /// What is to be different. Empty: nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -70,9 +70,19 @@ fn biased(snapshot: &Snapshot, config: &Config, service: &Service, change: &Chan
     for (name, bias) in &change.biases {
         config.regions.iter_mut().filter(|region| region.name == *name).for_each(|region| region.bias = *bias);
     }
+    Some(compiled(snapshot, &config, service, stated))
+}
+
+/// The service with another tie band; `None`: the configuration has it no more.
+pub(super) fn banded(snapshot: &Snapshot, config: &Config, service: &Service, band: Band) -> Option<Service> {
+    let stated = config.services.iter().find(|stated| stated.name == service.name)?;
+    Some(compiled(snapshot, config, service, &config::Service { band, ..stated.clone() }))
+}
+
+fn compiled(snapshot: &Snapshot, config: &Config, service: &Service, stated: &config::Service) -> Service {
     let mut catchments = Catchments::of(std::slice::from_ref(service));
     let atlas = Arc::clone(&snapshot.world.atlas);
-    Some(Service::compile(stated, &config, &atlas, &mut catchments))
+    Service::compile(stated, config, &atlas, &mut catchments)
 }
 
 /// The availability with the regions of the change down or weighed anew.

@@ -10,6 +10,8 @@ use crate::geo::AddressTable;
 pub struct Blocks {
     /// How many.
     pub count: u64,
+    /// How many of them are longer than /24, more than a resolver sends (RFC 7871 section 11.1).
+    pub beyond_24: u64,
     /// The longest scope prefix-length.
     pub narrowest: u8,
     /// The shortest one.
@@ -21,7 +23,7 @@ pub struct Blocks {
 /// # Errors
 /// A sentence that names the first address at which two blocks overlap or an answer changes inside one.
 pub fn verify_scopes(table: &AddressTable) -> Result<Blocks, String> {
-    let mut blocks = Blocks { count: 0, narrowest: 0, widest: 32 };
+    let mut blocks = Blocks { count: 0, beyond_24: 0, narrowest: 0, widest: 32 };
     let mut at: u64 = 0;
     while let Ok(first) = u32::try_from(at) {
         let found = table.find(Ipv4Addr::from(first).into());
@@ -37,6 +39,7 @@ pub fn verify_scopes(table: &AddressTable) -> Result<Blocks, String> {
             }
         }
         blocks.count += 1;
+        blocks.beyond_24 += u64::from(found.scope > 24);
         blocks.narrowest = blocks.narrowest.max(found.scope);
         blocks.widest = blocks.widest.min(found.scope);
         at += size;
@@ -57,10 +60,10 @@ mod tests {
     #[test]
     fn one_answer_is_one_block_and_a_split_is_counted() {
         let all = verify_scopes(&AddressTable::uniform(1));
-        assert_eq!(all, Ok(Blocks { count: 1, narrowest: 0, widest: 0 }));
+        assert_eq!(all, Ok(Blocks { count: 1, beyond_24: 0, narrowest: 0, widest: 0 }));
         let table = AddressTable::from_ranges([(0, 1), (0x0a00_0000, 2), (0x0a00_0100, 1)], [(0, 1)]);
         // 10.0.0.0/24, and a block for each bit in which an address may differ from it.
-        assert_eq!(verify_scopes(&table), Ok(Blocks { count: 25, narrowest: 24, widest: 1 }));
+        assert_eq!(verify_scopes(&table), Ok(Blocks { count: 25, beyond_24: 0, narrowest: 24, widest: 1 }));
     }
 
     proptest! {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::SharesOf;
 use crate::dns::Name;
 
 /// `meridian plan`
@@ -14,6 +15,23 @@ pub struct Plan {
     #[arg(value_name = "NEW.toml")]
     pub new: PathBuf,
     /// The configuration that is served [default: meridian.toml]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `meridian verify-scopes`
+#[derive(Debug, Args)]
+pub struct VerifyScopes {
+    /// Services; without any, all of them
+    #[arg(value_name = "NAME")]
+    pub names: Vec<Name>,
+    /// Whose endpoints are counted
+    #[arg(long = "type", value_name = "TYPE", default_value = "A", ignore_case = true)]
+    pub rtype: SharesOf,
+    /// The configuration file [default: meridian.toml]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Print JSON
