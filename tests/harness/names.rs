@@ -1,13 +1,25 @@
 //! A nameserver to be resolved through: says what it is told to say, or nothing at all.
+//!
+//! It is hickory-server's, so that what the resolver reads was written by others.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 
+use hickory_proto::op::{Header, HeaderCounts, Metadata, ResponseCode};
+use hickory_proto::rr::{RData, Record};
+use hickory_server::Server;
+use hickory_server::net::runtime::Time;
+use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
+use hickory_server::zone_handler::MessageResponseBuilder;
+use tokio::runtime::Runtime;
+
 /// What it says of each name, in lower case without the last dot; of others it says NXDOMAIN.
 pub struct NameServer {
     pub address: SocketAddr,
     state: Arc<Mutex<State>>,
+    /// It answers as long as this is there.
+    _runtime: Runtime,
 }
 
 #[derive(Default)]
@@ -20,17 +32,15 @@ struct State {
 impl NameServer {
     pub fn start() -> NameServer {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        socket.set_nonblocking(true).expect("sockets can be");
         let address = socket.local_addr().expect("bound");
         let state: Arc<Mutex<State>> = Arc::default();
-        let told = state.clone();
-        std::thread::spawn(move || {
-            let mut query = [0; 4096];
-            while let Ok((size, from)) = socket.recv_from(&mut query) {
-                let reply = told.lock().expect("nobody panics here").answer(&query[..size]);
-                reply.iter().for_each(|reply| drop(socket.send_to(reply, from)));
-            }
-        });
-        NameServer { address, state }
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).enable_all().build().expect("a runtime");
+        let mut server = runtime.block_on(async { Server::new(Told(state.clone())) });
+        runtime.block_on(async { server.register_socket(tokio::net::UdpSocket::from_std(socket).expect("a runtime")) });
+        runtime.spawn(async move { server.block_until_done().await });
+        NameServer { address, state, _runtime: runtime }
     }
 
     /// A configuration that asks it and nobody else.
@@ -64,50 +74,37 @@ impl NameServer {
     }
 }
 
+/// Answers as it was told to.
+struct Told(Arc<Mutex<State>>);
+
+#[async_trait::async_trait]
+impl RequestHandler for Told {
+    async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, mut handle: R) -> ResponseInfo {
+        let answer = self.0.lock().expect("nobody panics here").answer(request);
+        let mut metadata = Metadata::response_from_request(&request.metadata);
+        metadata.authoritative = true;
+        let nothing = ResponseInfo::from(Header { metadata, counts: HeaderCounts::default() });
+        let Some((code, records)) = answer else { return nothing };
+        metadata.response_code = code;
+        let reply = MessageResponseBuilder::from_message_request(request).build(metadata, &records, [], [], []);
+        handle.send_response(reply).await.unwrap_or(nothing)
+    }
+}
+
 impl State {
-    /// RFC 1035 section 4.1: the question again, and a record for each address of its type. RA stays clear.
-    fn answer(&mut self, query: &[u8]) -> Option<Vec<u8>> {
+    /// A record for each address of the type asked for; `None`: no reply at all.
+    fn answer(&mut self, request: &Request) -> Option<(ResponseCode, Vec<Record>)> {
         self.asked += 1;
-        let (name, end) = read_name(query).filter(|_| !self.silent)?;
-        let question = query.get(12..end + 4)?;
-        let rtype = u16::from_be_bytes([query[end], query[end + 1]]);
-        let known = self.names.get(&name);
-        let (addresses, ttl) = known.cloned().unwrap_or_default();
-        let data: Vec<Vec<u8>> = addresses.iter().filter_map(|address| data_of(*address, rtype)).collect();
-        let rcode = if known.is_some() { 0 } else { 3 };
-        let mut reply = query[..2].to_vec();
-        reply.extend([0x84, rcode, 0, 1, 0, data.len() as u8, 0, 0, 0, 0]);
-        reply.extend(question);
-        for data in data {
-            reply.extend([0xc0, 12]);
-            reply.extend(rtype.to_be_bytes());
-            reply.extend([0, 1]);
-            reply.extend(ttl.to_be_bytes());
-            reply.extend((data.len() as u16).to_be_bytes());
-            reply.extend(data);
-        }
-        Some(reply)
-    }
-}
-
-fn data_of(address: IpAddr, rtype: u16) -> Option<Vec<u8>> {
-    match (address, rtype) {
-        (IpAddr::V4(address), 1) => Some(address.octets().to_vec()),
-        (IpAddr::V6(address), 28) => Some(address.octets().to_vec()),
-        _ => None,
-    }
-}
-
-/// QNAME, and where it ends.
-fn read_name(query: &[u8]) -> Option<(String, usize)> {
-    let (mut labels, mut at) = (Vec::new(), 12);
-    loop {
-        let length = usize::from(*query.get(at)?);
-        at += 1;
-        if length == 0 {
-            return Some((labels.join(".").to_lowercase(), at));
-        }
-        labels.push(String::from_utf8_lossy(query.get(at..at + length)?).into_owned());
-        at += length;
+        let query = request.request_info().ok().filter(|_| !self.silent)?.query;
+        let name = query.original().name().clone();
+        let Some((addresses, ttl)) = self.names.get(name.to_lowercase().to_ascii().trim_end_matches('.')) else {
+            return Some((ResponseCode::NXDomain, Vec::new()));
+        };
+        let data = addresses.iter().map(|address| match *address {
+            IpAddr::V4(address) => RData::A(address.into()),
+            IpAddr::V6(address) => RData::AAAA(address.into()),
+        });
+        let asked = data.filter(|data| data.record_type() == query.query_type());
+        Some((ResponseCode::NoError, asked.map(|data| Record::from_rdata(name.clone(), *ttl, data)).collect()))
     }
 }
