@@ -148,7 +148,7 @@ pub enum Verdict {
     NotImplemented,
     /// BADVERS
     BadVersion,
-    /// REFUSED
+    /// REFUSED, or NOTAUTH for want of a key
     Refused,
     /// Records of a zone file.
     Static,
@@ -226,7 +226,15 @@ fn id_and_flags(message: &[u8]) -> [u8; 4] {
 
 #[cold]
 fn refuse(message: &[u8], reject: Reject, source: IpAddr, moment: &Moment<'_>, buffer: &mut [u8]) -> Answered {
-    let Reject::Reply { rcode, edns } = reject else { return Answered::NOTHING };
+    let (rcode, edns) = match reject {
+        Reject::Drop => return Answered::NOTHING,
+        Reject::UnknownKey { signature, question, edns } => {
+            let most = usize::from(if edns { UDP_PAYLOAD } else { UDP_PLAIN });
+            let length = reply::unknown_key(buffer, message, question, &signature, edns, most);
+            return Answered { length, verdict: Verdict::Refused, verified: false };
+        }
+        Reject::Reply { rcode, edns } => (rcode, edns),
+    };
     if let Some(answered) = give_cookie(message, source, moment, buffer) {
         return answered;
     }

@@ -15,6 +15,7 @@ pub mod edns;
 pub mod message;
 pub mod query;
 pub mod reply;
+pub mod tsig;
 
 pub use edns::{ClientSubnet, Edns, Family};
 pub use name::{Name, NameError};
@@ -24,6 +25,8 @@ pub use rtype::RecordType;
 
 /// Class IN (RFC 1035 section 3.2.4).
 pub const CLASS_IN: u16 = 1;
+/// Class ANY, which records that are no data of a zone have (RFC 8945 section 4.2).
+pub const CLASS_ANY: u16 = 255;
 /// The largest UDP payload given and taken (DNS Flag Day 2020: fits every common path without fragmentation).
 pub const UDP_PAYLOAD: u16 = 1232;
 /// The largest reply over UDP to a query without EDNS (RFC 1035 section 2.3.4).

@@ -4,6 +4,7 @@
 //! is never compressed: there is nothing before it that a pointer could mean.
 
 use super::edns::Edns;
+use super::tsig::Signature;
 use super::{CLASS_IN, RecordType, name};
 
 /// Header octets (RFC 1035 section 4.1.1).
@@ -36,6 +37,8 @@ pub enum Rcode {
     Refused = 5,
     /// 6
     YxDomain = 6,
+    /// 9: of a signed query whose key is not known (RFC 8945 section 5.2.1).
+    NotAuth = 9,
     /// 16: needs an OPT record for its upper bits (RFC 6891 section 6.1.3).
     BadVers = 16,
     /// 23: the server cookie is not good (RFC 7873 section 8); needs an OPT record too.
@@ -53,6 +56,15 @@ pub enum Reject {
         /// What is wrong.
         rcode: Rcode,
         /// The query had a readable OPT record, so the reply has one (RFC 6891 section 6.1.1).
+        edns: bool,
+    },
+    /// NOTAUTH, and what became of the signature: no key is known here.
+    UnknownKey {
+        /// The signature.
+        signature: Signature,
+        /// Octets of the question.
+        question: usize,
+        /// As above.
         edns: bool,
     },
 }
@@ -207,7 +219,8 @@ fn opcode(flags: u16) -> u16 {
 /// Reads one datagram or TCP message.
 ///
 /// Malformed: FORMERR (RFC 1035 section 4.1.1); any opcode but QUERY: NOTIMP; EDNS version over 0: BADVERS
-/// (RFC 6891 section 6.1.3); QDCOUNT other than 1: FORMERR (RFC 9619 section 4).
+/// (RFC 6891 section 6.1.3); QDCOUNT other than 1: FORMERR (RFC 9619 section 4); a signature: NOTAUTH (RFC 8945
+/// section 5.2.1), or FORMERR if it is malformed or not the last record (section 5.1).
 #[inline(always)]
 pub fn parse<'d>(datagram: &'d [u8], scratch: &'d mut Scratch) -> Result<Query<'d>, Reject> {
     let header = datagram.first_chunk::<HEADER>().ok_or(Reject::Drop)?;
@@ -216,12 +229,15 @@ pub fn parse<'d>(datagram: &'d [u8], scratch: &'d mut Scratch) -> Result<Query<'
         return Err(Reject::Drop);
     }
     let Scratch { name, edns } = scratch;
-    let mut has_edns = false;
-    let question = parse_body(datagram, header, name, edns, &mut has_edns);
+    let (mut has_edns, mut signature) = (false, None);
+    let question = parse_body(datagram, header, name, edns, &mut has_edns, &mut signature);
     if opcode(flags) != 0 {
         return Err(Reject::Reply { rcode: Rcode::NotImp, edns: has_edns && question.is_some() });
     }
     let question = question.ok_or(Reject::Reply { rcode: Rcode::FormErr, edns: has_edns })?;
+    if let Some(signature) = signature {
+        return Err(Reject::UnknownKey { signature, question: question.octets.len(), edns: has_edns });
+    }
     let edns = if has_edns { Some(&*edns) } else { None };
     if edns.is_some_and(|edns| edns.version != 0) {
         return Err(Reject::Reply { rcode: Rcode::BadVers, edns: true });
@@ -253,6 +269,7 @@ fn parse_body<'d>(
     name: &'d mut SearchName,
     edns: &mut Edns,
     has_edns: &mut bool,
+    signature: &mut Option<Signature>,
 ) -> Option<Question<'d>> {
     let [_, _, _, _, counts @ ..] = *header;
     let counts = u64::from_be_bytes(counts);
@@ -265,7 +282,7 @@ fn parse_body<'d>(
     for _ in 0..authorities {
         at = skip_record(datagram, at)?;
     }
-    for _ in 0..additionals {
+    for left in (0..additionals).rev() {
         at = match Record::read_plain(datagram, at) {
             Some(opt) if opt.rtype == RecordType::OPT => {
                 if *has_edns {
@@ -275,16 +292,30 @@ fn parse_body<'d>(
                 edns.read(opt.class, opt.ttl, opt.data)?;
                 opt.end
             }
+            _ if left == 0 => skip_last(datagram, at, signature)?,
             _ => skip_record(datagram, at)?,
         };
     }
     (at == datagram.len()).then_some(question)
 }
 
-/// Where the record at `at` ends, which is none that means anything here; an OPT that has come this far is misplaced.
+/// Where the record at `at` ends, which is none that means anything here; an OPT that has come this far is misplaced, and
+/// so is a signature.
 #[cold]
 fn skip_record(datagram: &[u8], at: usize) -> Option<usize> {
-    Record::read(datagram, at).filter(|record| record.rtype != RecordType::OPT).map(|record| record.end)
+    let misplaced = |record: &Record<'_>| matches!(record.rtype, RecordType::OPT | RecordType::TSIG);
+    Record::read(datagram, at).filter(|record| !misplaced(record)).map(|record| record.end)
+}
+
+/// The same for the last record, which may be the signature.
+#[cold]
+fn skip_last(datagram: &[u8], at: usize, signature: &mut Option<Signature>) -> Option<usize> {
+    if Record::read(datagram, at)?.rtype != RecordType::TSIG {
+        return skip_record(datagram, at);
+    }
+    let read = Signature::read(datagram, at)?;
+    *signature = Some(read);
+    Some(read.end)
 }
 
 /// The question right after the header.
@@ -335,6 +366,12 @@ impl<'d> Record<'d> {
             end: owner_end + 10 + length,
         })
     }
+}
+
+/// Where the name at `at` ends; `None` if it is compressed.
+pub(super) fn skip_plain_name(datagram: &[u8], at: usize) -> Option<usize> {
+    let mut name = SearchName::new();
+    name.read(datagram.get(at..)?).map(|length| at + length)
 }
 
 /// Where the name at `at` ends. A pointer ends it, and is not followed.

@@ -3,6 +3,7 @@
 use super::cookie::{self, OPTION_COOKIE};
 use super::edns::{ClientSubnet, Edns, OPTION_CLIENT_SUBNET, OPTION_EXTENDED_ERROR, OPTION_KEEPALIVE, OPTION_NSID};
 use super::query::{HEADER, Rcode};
+use super::tsig::Signature;
 use super::{CLASS_IN, RecordType, UDP_PAYLOAD};
 
 /// Octets of an OPT record without options.
@@ -327,6 +328,32 @@ impl<'b> Reply<'b> {
         }
         if opt_written { end } else { self.length }
     }
+}
+
+/// A reply that says that the key of a signed query is not known: the question, OPT where owed, and the signature refused.
+///
+/// `question`: octets of the question; `most`: octets that the reply may have. A signature that does not fit is left out.
+/// Returns its length, 0 if the buffer is shorter than a header and the question.
+pub fn unknown_key(
+    buffer: &mut [u8],
+    message: &[u8],
+    question: usize,
+    signature: &Signature,
+    edns: bool,
+    most: usize,
+) -> usize {
+    let opt = if edns { ReplyOpt::PLAIN } else { ReplyOpt::default() };
+    let parts = message.get(HEADER..HEADER + question).zip(message.first_chunk::<4>());
+    let Some((question, id_and_flags)) = parts else { return 0 };
+    let Ok(mut reply) = Reply::start(buffer, question, most, opt.size()) else { return 0 };
+    reply.rcode = Rcode::NotAuth;
+    let length = reply.finish(*id_and_flags, 1, &opt, 0);
+    let most = most.min(buffer.len());
+    let added = buffer.get_mut(length..most).map_or(0, |place| signature.refuse(message, place));
+    if let (1.., Some(count)) = (added, buffer.get_mut(HEADER - 1)) {
+        *count += 1;
+    }
+    length + added
 }
 
 /// Copies octets into a place of the same length. Most questions have 16 to 32: two lanes, which overlap, are fewer

@@ -15,7 +15,7 @@ use crate::dns::UDP_PAYLOAD;
 /// Datagrams in one batch: enough to share the cost of a system call, few enough to bound the wait of the first.
 pub const BATCH: usize = 64;
 /// Longest query that is read; a longer one is dropped, as no resolver sends such.
-const QUERY: usize = 4096;
+const QUERY: usize = 8192;
 /// Room for one control message with a destination address (in6_pktinfo is the larger: 20 octets and a header).
 const CONTROL: usize = 64;
 

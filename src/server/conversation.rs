@@ -11,7 +11,7 @@ use crate::dns::{Scratch, message};
 use crate::steering::pick::next_draw;
 
 /// Longest query that is read.
-pub const QUERY: usize = 4096;
+pub const QUERY: usize = 8192;
 /// Longest reply.
 const REPLY: usize = u16::MAX as usize;
 

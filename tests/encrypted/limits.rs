@@ -116,7 +116,7 @@ fn deny_and_drop_hold_on_every_transport() {
 fn a_long_query_ends_the_connection_and_not_the_server() {
     let server = server();
     let mut stream = connect_tls(&server);
-    write_framed(&mut stream, &[0; 4097]);
+    write_framed(&mut stream, &[0; 8193]);
     assert!(read_framed(&mut stream).is_none());
     assert!(over_tls(&server, &asked()).is_some());
 }

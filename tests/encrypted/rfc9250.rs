@@ -49,7 +49,7 @@ fn section_4_3_3_what_breaks_the_rules_ends_the_connection() {
         &[0],
         &[],
         &framed(&[]),
-        &framed(&[0; 4097]),
+        &framed(&[0; 8193]),
         &framed(&keepalive),
     ] {
         assert_eq!(quic_octets(&server, octets), PROTOCOL_ERROR, "{octets:02x?}");

@@ -20,6 +20,7 @@ mod rfc7871;
 mod rfc7873;
 mod rfc8482;
 mod rfc8914;
+mod rfc8945;
 mod rfc9460;
 mod rfc9619;
 

@@ -52,7 +52,7 @@ fn answered() -> Vec<(Vec<u8>, &'static str)> {
 /// Messages without a reply.
 fn silent() -> Vec<Vec<u8>> {
     let reply = Question { flags: 0x8000, ..Question::new("host.example.test", A) };
-    vec![vec![], vec![1, 2, 3], reply.octets(), vec![0; 5000]]
+    vec![vec![], vec![1, 2, 3], reply.octets(), vec![0; 9000]]
 }
 
 fn socket(server: &Server, from: &str) -> UdpSocket {
