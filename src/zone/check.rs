@@ -190,14 +190,15 @@ impl<'c> Check<'c> {
         }
     }
 
-    /// Refuses aliases that lead back to where they start.
+    /// Tells of aliases that lead back to where they start. They are answered, each link once, and no resolver goes round
+    /// for ever; other servers load them, too.
     fn circle(&mut self, cname: &Record) {
         let mut at = cname;
         for _ in 0..MAX_CHAIN {
             let Ok(target) = Name::from_wire(&at.data) else { return };
             if target == cname.owner {
-                let sentence = format!("the CNAME of {} leads back to itself; break the circle", cname.owner);
-                return self.error(cname.place, sentence);
+                let sentence = format!("the CNAME of {} leads back to itself", cname.owner);
+                return self.warn(cname.place, format!("{sentence}, so it has no address; break the circle"));
             }
             match first_of(self.ordered.at(&canonical_key(&target)), RecordType::CNAME) {
                 Some(next) => at = next,
@@ -413,9 +414,15 @@ mod tests {
         let two = "z.zone:5:1: www.example.com has a second CNAME record (the first: line 4); keep one";
         assert_eq!(errors("www CNAME a\nWWW CNAME b\n"), [two]);
         assert_eq!(errors("www CNAME a\nwww CNAME A\nwww NSEC x CNAME\n"), NONE);
-        let circle = "leads back to itself; break the circle";
+    }
+
+    #[test]
+    fn a_circle_of_aliases_is_told() {
+        let circle = "leads back to itself, so it has no address; break the circle";
+        let zone = "a CNAME b\nb CNAME a\nc CNAME a\nd CNAME d\n";
+        assert_eq!(errors(zone), NONE);
         assert_eq!(
-            errors("a CNAME b\nb CNAME a\nc CNAME a\nd CNAME d\n"),
+            warnings(zone),
             [
                 format!("z.zone:4:1: the CNAME of a.example.com {circle}"),
                 format!("z.zone:5:1: the CNAME of b.example.com {circle}"),

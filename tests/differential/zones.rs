@@ -265,26 +265,7 @@ fn keep_possible(records: &mut Vec<Record>, origin: &Name) {
     kept.retain(|record| {
         record.rtype != "NS" || record.owner.lower() != origin || record.target.as_ref().is_none_or(reachable)
     });
-    break_circles(&mut kept);
     *records = kept;
-}
-
-/// Meridian refuses CNAMEs that lead back to themselves; circles through wildcards, DNAMEs and other zones are left.
-fn break_circles(records: &mut Vec<Record>) {
-    let aliases: BTreeMap<Name, Name> = records
-        .iter()
-        .filter(|record| record.rtype == "CNAME")
-        .filter_map(|record| Some((record.owner.lower(), record.target.clone()?)))
-        .collect();
-    let circular = |owner: &Name| {
-        let mut at = owner.clone();
-        for _ in 0..=aliases.len() {
-            let Some(next) = aliases.get(&at) else { return false };
-            at = next.clone();
-        }
-        true
-    };
-    records.retain(|record| record.rtype != "CNAME" || !circular(&record.owner.lower()));
 }
 
 /// Gives the records of an RRset the TTL of the first: what becomes of different ones is each server's own affair.
