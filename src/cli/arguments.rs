@@ -93,6 +93,9 @@ pub struct Serve {
     /// The configuration file.
     #[command(flatten)]
     pub file: ConfigFile,
+    /// Take the place of the server that uses the same state directory, without losing a query
+    #[arg(long)]
+    pub take_over: bool,
 }
 
 /// `meridian check`

@@ -6,6 +6,8 @@ mod log;
 
 pub mod serve;
 
+mod service;
+
 pub mod demo;
 
 pub mod check;

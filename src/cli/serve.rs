@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::Serve;
+use super::service;
 use crate::config::Config;
 use crate::control::admin::{Admin, Context};
+use crate::control::succession::{Legacy, Predecessor, Succession};
 use crate::control::{Control, Loaded, Origin, process};
-use crate::server::{Addresses, Server};
+use crate::server::{Addresses, Passed, Server};
 
 /// How often database files and the certificate are looked at for a change.
 const WATCH: Duration = Duration::from_secs(2);
@@ -20,10 +22,30 @@ const WATCH: Duration = Duration::from_secs(2);
 /// Runs the nameserver until SIGTERM or SIGINT.
 pub fn run(serve: &Serve) -> Result<ExitCode, String> {
     super::log::start("info");
+    let passed = Passed::by_systemd()?;
     let origin = Origin::File(serve.file.config.clone());
     let loaded = load(&origin)?;
     let config = loaded.config.clone();
-    run_loaded(origin, loaded, &config, |_, _, _| {})
+    let inheritance = if serve.take_over { take_over(&config)? } else { Inheritance { passed, predecessor: None } };
+    run_loaded(origin, loaded, &config, inheritance, |_, _, _| {})
+}
+
+/// What a server begins with.
+#[derive(Default)]
+pub struct Inheritance {
+    passed: Passed,
+    predecessor: Option<Predecessor>,
+}
+
+/// Asks the running server for its sockets. Whatever goes wrong here, or later before this one answers, that one serves on.
+fn take_over(config: &Config) -> Result<Inheritance, String> {
+    let directory = config.state_directory.as_ref();
+    let directory = directory.ok_or("--take-over needs a state directory; name one: [state] directory = \"...\"")?;
+    let Some(mut predecessor) = Predecessor::ask(directory)? else {
+        tracing::warn!("no server that could be taken over uses {}; starting as usual", directory.display());
+        return Ok(Inheritance::default());
+    };
+    Ok(Inheritance { passed: std::mem::take(&mut predecessor.passed), predecessor: Some(predecessor) })
 }
 
 /// Reads everything and tells the warnings.
@@ -39,6 +61,7 @@ pub fn run_loaded(
     origin: Origin,
     loaded: Loaded,
     config: &Config,
+    inheritance: Inheritance,
     greet: impl FnOnce(&Server, &Admin, &Arc<Control>),
 ) -> Result<ExitCode, String> {
     let control = Arc::new(Control::new(origin, loaded));
@@ -52,22 +75,52 @@ pub fn run_loaded(
     // Before anybody is answered: nobody is sent to an endpoint that was not seen to serve.
     runtime.block_on(control.start_names());
     runtime.block_on(control.start_health())?;
-    let (server, admin) = {
-        let _entered = runtime.enter();
-        start(config, &control)?
-    };
+    let _entered = runtime.enter();
+    let Inheritance { mut passed, predecessor } = inheritance;
+    let (server, admin) = start(config, &control, &mut passed)?;
+    match (passed.expect_none(), &predecessor) {
+        (Err(left), Some(_)) => tracing::warn!("{left}"),
+        (left, _) => left?,
+    }
     announce(&server, &admin);
+    let has_succeeded = predecessor.is_some();
+    if let Some(predecessor) = predecessor {
+        server.tallies().count_on(&predecessor.legacy.counted);
+        predecessor.relieve()?;
+    }
+    service::tell("READY=1");
     greet(&server, &admin, &control);
-    runtime.block_on(serve_until_stopped(&control, server, signals))?;
-    drop(admin);
-    control.finish_keeping();
+    let succession = succession(config, has_succeeded);
+    let end = runtime.block_on(serve_until(&control, &server, &admin, succession.as_ref(), signals));
+    service::tell("STOPPING=1");
+    match end {
+        End::Asked => {
+            succession.into_iter().for_each(Succession::close);
+            server.stop();
+            drop(admin);
+            control.finish_keeping();
+        }
+        // What is kept is the other server's to write, and so are the sockets in the file system.
+        End::Succeeded => {
+            tracing::info!("another server has taken over; leaving when the last connections have ended");
+            admin.leave();
+            runtime.block_on(server.drain());
+        }
+    }
+    drop(_entered);
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens every socket. Needs a tokio runtime.
-fn start(config: &Config, control: &Arc<Control>) -> Result<(Server, Admin), String> {
-    let server = Server::start(&config.server, control.identity(), control.published(), process::beats())
+/// Where this server waits for the one that takes its place; `None`: nowhere.
+fn succession(config: &Config, has_succeeded: bool) -> Option<Succession> {
+    let opened = Succession::open(config.state_directory.as_ref()?, has_succeeded);
+    opened.inspect_err(|sentence| tracing::warn!("{sentence}")).ok()
+}
+
+/// Opens every socket that was not passed. Needs a tokio runtime.
+fn start(config: &Config, control: &Arc<Control>, passed: &mut Passed) -> Result<(Server, Admin), String> {
+    let server = Server::start(&config.server, control.identity(), control.published(), process::beats(), passed)
         .map_err(|error| error.to_string())?;
     let context = Context {
         control: control.clone(),
@@ -75,7 +128,7 @@ fn start(config: &Config, control: &Arc<Control>) -> Result<(Server, Admin), Str
         addresses: server.addresses().clone(),
         started: Instant::now(),
     };
-    let admin = Admin::start(&config.admin, context)?;
+    let admin = Admin::start(&config.admin, context, passed)?;
     Ok((server, admin))
 }
 
@@ -97,25 +150,54 @@ impl Signals {
     }
 }
 
-async fn serve_until_stopped(control: &Arc<Control>, server: Server, signals: Signals) -> Result<(), String> {
+/// Why a server ends.
+enum End {
+    /// A signal asked for it.
+    Asked,
+    /// Another server has taken over.
+    Succeeded,
+}
+
+async fn serve_until(
+    control: &Arc<Control>,
+    server: &Server,
+    admin: &Admin,
+    succession: Option<&Succession>,
+    signals: Signals,
+) -> End {
     let Signals { mut terminate, mut interrupt, hangup } = signals;
+    let give = || {
+        let mut sockets = server.sockets()?;
+        sockets.push(admin.socket()?);
+        Ok((sockets, Legacy { counted: server.tallies().counted() }))
+    };
+    let succeeded = async {
+        match succession {
+            Some(succession) => succession.wait(control, give).await,
+            None => std::future::pending().await,
+        }
+    };
     let reloads = tokio::spawn(reload_on_demand(control.clone(), hangup));
     let health = tokio::spawn(control.clone().keep_health());
     let names = tokio::spawn(control.clone().keep_names());
     let demands = tokio::spawn(control.clone().keep_demands());
     let events = tokio::spawn(control.clone().deliver_events());
     let clock = tokio::spawn(keep_time());
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let end = tokio::select! {
+        _ = terminate.recv() => End::Asked,
+        _ = interrupt.recv() => End::Asked,
+        () = succeeded => End::Succeeded,
+    };
     reloads.abort();
     health.abort();
     names.abort();
     demands.abort();
     events.abort();
-    clock.abort();
-    tokio::task::spawn_blocking(move || server.stop()).await.map_err(|error| error.to_string())
+    // Connections that are left go by the clock.
+    if let End::Asked = end {
+        clock.abort();
+    }
+    end
 }
 
 /// Keeps the clocks of the query path.

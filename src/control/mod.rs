@@ -36,6 +36,8 @@ pub mod operate;
 
 pub mod admin;
 
+pub mod succession;
+
 pub use health::{View, word};
 pub use load::{AtlasCache, Loaded, Origin, load};
 pub use reload::{Control, Done, Reloads};

@@ -1,5 +1,6 @@
 //! What is being served, and how it is replaced.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -39,6 +40,8 @@ pub struct Control {
     pub(super) started: Instant,
     pub(super) keeper: Keeper,
     pub(super) events: Events,
+    /// Another server is about to take over, and has read what is kept.
+    closed: AtomicBool,
 }
 
 /// Reloads so far.
@@ -138,7 +141,24 @@ impl Control {
             started: Instant::now(),
             keeper: Keeper::start(),
             events: Events::default(),
+            closed: AtomicBool::new(false),
         }
+    }
+
+    /// From now on nothing is changed by operators, and all that was is on disk: another server is to know it.
+    pub(super) fn close_for_changes(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.finish_keeping();
+    }
+
+    /// The other server did not come to be.
+    pub(super) fn open_for_changes(&self) {
+        self.closed.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether another server is about to take over.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
     }
 
     /// What the workers answer from.

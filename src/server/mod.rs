@@ -18,14 +18,18 @@ mod seats;
 
 mod limit;
 
+mod passed;
+
 mod socket;
 
 mod tally;
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -35,7 +39,11 @@ use encrypted::{Https, Identity, Quic, Tls};
 use seats::Gate;
 use tcp::Spoken;
 
-pub use tally::{Carrier, Event, Tallies, Tally};
+pub use passed::{MOST as MOST_PASSED, Passed};
+pub use tally::{Carrier, Counted, Event, Tallies, Tally};
+
+/// How often a server that drains looks whether connections are left.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What the workers answer from: one load per batch, swapped as a whole.
 pub type Published = ArcSwap<Snapshot>;
@@ -48,7 +56,7 @@ pub struct TcpLimits {
     /// Most connections at a time from one address.
     pub connections_per_client: usize,
     /// How long a connection may be idle, or take over one message.
-    pub idle: std::time::Duration,
+    pub idle: Duration,
 }
 
 impl TcpLimits {
@@ -69,6 +77,9 @@ pub struct Server {
     workers: Vec<std::thread::JoinHandle<()>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     tallies: Arc<Tallies>,
+    gate: Arc<Gate>,
+    /// Every socket once more, to be passed on.
+    sockets: Vec<OwnedFd>,
 }
 
 /// Where a server listens, in the order asked for, with the ports that the kernel gave.
@@ -94,8 +105,8 @@ struct Common {
 impl Server {
     /// Opens every socket of `config`; the encrypted ones show `identity`. Needs a tokio runtime.
     ///
-    /// Port 0 asks the kernel for a free port, the same for UDP and TCP. `beats` are tenths of a second, which the caller
-    /// keeps going: limits go by them.
+    /// Those that were `passed` are taken instead of new ones. Port 0 asks the kernel for a free port, the same for UDP and
+    /// TCP. `beats` are tenths of a second, which the caller keeps going: limits go by them.
     ///
     /// # Errors
     /// An address that cannot be bound; the error names it.
@@ -104,23 +115,32 @@ impl Server {
         identity: Arc<Identity>,
         published: Arc<Published>,
         beats: &'static AtomicU32,
+        passed: &mut Passed,
     ) -> io::Result<Server> {
         let stop = Arc::new(AtomicBool::new(false));
         let tallies = Arc::new(Tallies::default());
-        let addresses = Addresses::default();
-        let mut server = Server { addresses, stop, workers: Vec::new(), tasks: Vec::new(), tallies };
-        let common = Common { published, identity, gate: Arc::new(Gate::new(TcpLimits::of(config))) };
-        server.start_plain(config, &common, beats)?;
-        server.start_encrypted(&config.encrypted, &common)?;
+        let gate = Arc::new(Gate::new(TcpLimits::of(config)));
+        let common = Common { published, identity, gate: gate.clone() };
+        let (addresses, workers, tasks, sockets) = (Addresses::default(), Vec::new(), Vec::new(), Vec::new());
+        let mut server = Server { addresses, stop, workers, tasks, tallies, gate, sockets };
+        server.start_plain(config, &common, beats, passed)?;
+        server.start_encrypted(&config.encrypted, &common, passed)?;
         Ok(server)
     }
 
-    fn start_plain(&mut self, config: &config::Server, common: &Common, beats: &'static AtomicU32) -> io::Result<()> {
+    fn start_plain(
+        &mut self,
+        config: &config::Server,
+        common: &Common,
+        beats: &'static AtomicU32,
+        passed: &mut Passed,
+    ) -> io::Result<()> {
         let limiter = Arc::new(limit::Limiter::new(beats));
         for &address in &config.listen {
-            let bound = named(address, "lunp", socket::bind_pair(address, config.workers.max(1)))?;
+            let bound = named(address, "lunp", socket::pair(address, config.workers.max(1), passed))?;
             self.addresses.dns.push(bound.address);
             for udp in bound.udp {
+                self.sockets.push(udp.as_fd().try_clone_to_owned()?);
                 let (stop, tally) = (self.stop.clone(), self.tallies.register(Carrier::Udp));
                 let worker = udp::Worker::new(udp, common.published.clone(), stop, tally, limiter.clone());
                 self.workers.push(worker.spawn()?);
@@ -130,21 +150,22 @@ impl Server {
         Ok(())
     }
 
-    fn start_encrypted(&mut self, config: &config::Encrypted, common: &Common) -> io::Result<()> {
+    fn start_encrypted(&mut self, config: &config::Encrypted, common: &Common, passed: &mut Passed) -> io::Result<()> {
         let (tls, https) = (Tls::new(common.identity.clone()), Https::new(common.identity.clone(), &config.https_path));
         for &address in &config.tls {
-            let listener = named(address, "ltnp", socket::bind_tcp(address))?;
+            let listener = named(address, "ltnp", socket::tcp(address, passed))?;
             self.addresses.tls.push(listener.local_addr()?);
             self.listen(listener, Spoken::Tls(tls.clone()), common)?;
         }
         for &address in &config.https {
-            let listener = named(address, "ltnp", socket::bind_tcp(address))?;
+            let listener = named(address, "ltnp", socket::tcp(address, passed))?;
             self.addresses.https.push(listener.local_addr()?);
             self.listen(listener, Spoken::Https(https.clone()), common)?;
         }
         for &address in &config.quic {
-            let socket = named(address, "lunp", socket::bind_quic(address))?;
+            let socket = named(address, "lunp", socket::quic(address, passed))?;
             self.addresses.quic.push(socket.local_addr()?);
+            self.sockets.push(socket.as_fd().try_clone_to_owned()?);
             let Common { published, identity, gate } = common;
             let tally = self.tallies.register(Carrier::Quic);
             let quic = Quic::new(socket, identity.clone(), published.clone(), gate.clone(), tally)?;
@@ -155,6 +176,7 @@ impl Server {
 
     fn listen(&mut self, listener: std::net::TcpListener, spoken: Spoken, common: &Common) -> io::Result<()> {
         let tally = self.tallies.register(spoken.carrier());
+        self.sockets.push(listener.as_fd().try_clone_to_owned()?);
         let listener = tcp::Listener::new(listener, spoken, common.published.clone(), common.gate.clone(), tally)?;
         self.tasks.push(tokio::spawn(listener.run()));
         Ok(())
@@ -170,9 +192,33 @@ impl Server {
         self.tallies.clone()
     }
 
+    /// Every socket that it listens on, to be passed on.
+    ///
+    /// # Errors
+    /// The system has no descriptor left.
+    pub fn sockets(&self) -> io::Result<Vec<OwnedFd>> {
+        self.sockets.iter().map(OwnedFd::try_clone).collect()
+    }
+
     /// Stops taking queries and waits until those taken are answered.
     pub fn stop(mut self) {
         self.halt();
+    }
+
+    /// The same, and waits until the connections that there are have ended by themselves; no longer than twice the time for
+    /// which they may be idle.
+    pub async fn drain(mut self) {
+        let gate = self.gate.clone();
+        let patience = gate.idle() * 2;
+        // Workers look for the end of their time now and then only.
+        let halted = tokio::task::spawn_blocking(move || self.halt());
+        let ended = async {
+            while !gate.is_empty() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let _ = tokio::time::timeout(patience, ended).await;
+        let _ = halted.await;
     }
 
     fn halt(&mut self) {

@@ -89,6 +89,11 @@ impl Gate {
         self.open().evict()
     }
 
+    /// Whether nobody is connected.
+    pub fn is_empty(&self) -> bool {
+        self.open().connections.is_empty()
+    }
+
     /// Whether half of the places are taken.
     pub fn is_half_full(&self) -> bool {
         self.open().connections.len() >= self.limits.connections / 2

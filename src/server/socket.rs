@@ -1,11 +1,13 @@
-//! Opening the sockets of one listen address.
+//! The sockets of one listen address: opened, or passed by others.
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use super::passed::Passed;
 
 /// Room for bursts, in octets; the kernel may give less.
 const BUFFER: usize = 4 << 20;
@@ -28,28 +30,66 @@ pub struct Bound {
     pub tcp: TcpListener,
 }
 
-/// Opens UDP and TCP on the same port.
-pub fn bind_pair(address: SocketAddr, workers: usize) -> io::Result<Bound> {
+/// UDP and TCP on the same port: those that were passed, or new ones.
+pub fn pair(address: SocketAddr, workers: usize, passed: &mut Passed) -> io::Result<Bound> {
+    match passed.tcp(address) {
+        Some(tcp) => complete(adopt_tcp(tcp)?, workers, passed),
+        None if address.port() == 0 => bind_pair(address, workers),
+        None => complete(bind_tcp(address)?, workers, passed),
+    }
+}
+
+/// TCP alone.
+pub fn tcp(address: SocketAddr, passed: &mut Passed) -> io::Result<TcpListener> {
+    passed.tcp(address).map_or_else(|| bind_tcp(address), adopt_tcp)
+}
+
+/// UDP for QUIC, which looks after everything else itself.
+pub fn quic(address: SocketAddr, passed: &mut Passed) -> io::Result<UdpSocket> {
+    match passed.one_udp(address) {
+        Some(socket) => socket.set_nonblocking(true).map(|()| socket),
+        None => bind_quic(address),
+    }
+}
+
+/// A listener and the UDP sockets of its address: all that were passed, since each holds queries of its own. Workers for
+/// whom there is none share one, because who passes sockets decides how many there are.
+fn complete(tcp: TcpListener, workers: usize, passed: &mut Passed) -> io::Result<Bound> {
+    let address = tcp.local_addr()?;
+    let mut udp = passed.udp(address);
+    for socket in &udp {
+        prepare_udp(&SockRef::from(socket), address)?;
+        socket.set_nonblocking(false)?;
+    }
+    let known = udp.len();
+    for worker in known..workers.max(known) {
+        udp.push(match udp.get(worker % known.max(1)).filter(|_| known > 0) {
+            Some(socket) => socket.try_clone()?,
+            None => bind_udp(address)?,
+        });
+    }
+    Ok(Bound { address, udp, tcp })
+}
+
+fn adopt_tcp(tcp: TcpListener) -> io::Result<TcpListener> {
+    tcp.set_nonblocking(true)?;
+    let _ = SockRef::from(&tcp).set_send_buffer_size(TCP_BUFFER);
+    Ok(tcp)
+}
+
+/// Opens UDP and TCP on a port that is free for both.
+fn bind_pair(address: SocketAddr, workers: usize) -> io::Result<Bound> {
     let mut attempt = 0;
     loop {
         attempt += 1;
-        match bind_once(address, workers) {
-            Err(error)
-                if error.kind() == io::ErrorKind::AddrInUse && address.port() == 0 && attempt < PORT_ATTEMPTS => {}
+        match complete(bind_tcp(address)?, workers, &mut Passed::default()) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempt < PORT_ATTEMPTS => {}
             result => return result,
         }
     }
 }
 
-fn bind_once(wanted: SocketAddr, workers: usize) -> io::Result<Bound> {
-    let tcp = bind_tcp(wanted)?;
-    let address = tcp.local_addr()?;
-    let udp = (0..workers).map(|_| bind_udp(address)).collect::<io::Result<Vec<UdpSocket>>>()?;
-    Ok(Bound { address, udp, tcp })
-}
-
-/// Opens TCP alone.
-pub fn bind_tcp(wanted: SocketAddr) -> io::Result<TcpListener> {
+fn bind_tcp(wanted: SocketAddr) -> io::Result<TcpListener> {
     let tcp = open(wanted, Type::STREAM, Protocol::TCP)?;
     // A restart must not wait for connections in TIME_WAIT.
     tcp.set_reuse_address(true)?;
@@ -61,8 +101,7 @@ pub fn bind_tcp(wanted: SocketAddr) -> io::Result<TcpListener> {
     Ok(tcp.into())
 }
 
-/// Opens UDP for QUIC, which looks after everything else itself.
-pub fn bind_quic(wanted: SocketAddr) -> io::Result<UdpSocket> {
+fn bind_quic(wanted: SocketAddr) -> io::Result<UdpSocket> {
     let socket = open(wanted, Type::DGRAM, Protocol::UDP)?;
     let _ = socket.set_recv_buffer_size(BUFFER);
     let _ = socket.set_send_buffer_size(BUFFER);
@@ -82,16 +121,20 @@ fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socke
 fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = open(address, Type::DGRAM, Protocol::UDP)?;
     socket.set_reuse_port(true)?;
+    prepare_udp(&socket, address)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+fn prepare_udp(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     // More room is better, less is no reason not to start.
     let _ = socket.set_recv_buffer_size(BUFFER);
     let _ = socket.set_send_buffer_size(BUFFER);
     socket.set_read_timeout(Some(WAIT))?;
     if address.ip().is_unspecified() {
-        report_destination(&socket, address)?;
+        report_destination(socket, address)?;
     }
-    ignore_path_mtu(&socket, address)?;
-    socket.bind(&address.into())?;
-    Ok(socket.into())
+    ignore_path_mtu(socket, address)
 }
 
 /// A wildcard socket must know where each query went, because its answer leaves from there.

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use crate::answer::Verdict;
 
 /// What queries come on.
@@ -98,6 +100,15 @@ impl Tally {
     }
 }
 
+/// What was counted in all, to be counted on by another process.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Counted {
+    /// By carrier, the verdicts in the order of their numbers.
+    queries: Vec<(String, Vec<u64>)>,
+    /// In the order of their numbers.
+    events: Vec<u64>,
+}
+
 /// All workers' tallies.
 #[derive(Debug, Default)]
 pub struct Tallies(Mutex<Vec<(Carrier, Arc<Tally>)>>);
@@ -111,6 +122,29 @@ impl Tallies {
         tally
     }
 
+    /// Everything so far.
+    pub fn counted(&self) -> Counted {
+        let queries =
+            Carrier::ALL.map(|(word, wanted)| (word.to_owned(), self.sums_on(|carrier| carrier == wanted).into()));
+        Counted { queries: queries.into(), events: self.events().into() }
+    }
+
+    /// Counts on from what another process has counted.
+    pub fn count_on(&self, counted: &Counted) {
+        for (word, verdicts) in &counted.queries {
+            let Some((_, carrier)) = Carrier::ALL.into_iter().find(|(known, _)| known == word) else { continue };
+            let tally = self.register(carrier);
+            tally.0.iter().zip(verdicts).for_each(|(counter, count)| counter.store(*count, Ordering::Relaxed));
+            if carrier == Carrier::Udp {
+                tally
+                    .1
+                    .iter()
+                    .zip(&counted.events)
+                    .for_each(|(counter, count)| counter.store(*count, Ordering::Relaxed));
+            }
+        }
+    }
+
     /// How often each was done about abuse.
     pub fn events(&self) -> [u64; Event::COUNT] {
         let tallies = self.all();
@@ -119,18 +153,18 @@ impl Tallies {
 
     /// The sums, by verdict.
     pub fn sums(&self) -> [u64; Verdict::COUNT] {
-        let tallies = self.all();
-        std::array::from_fn(|verdict| tallies.iter().map(|(_, tally)| tally.0[verdict].load(Ordering::Relaxed)).sum())
+        self.sums_on(|_| true)
     }
 
     /// The sums of all queries, by what they came on.
     pub fn by_carrier(&self) -> [(&'static str, u64); Carrier::ALL.len()] {
-        let tallies = self.all();
-        Carrier::ALL.map(|(word, wanted)| {
-            let tallies = tallies.iter().filter(|(carrier, _)| *carrier == wanted);
-            let counters = tallies.flat_map(|(_, tally)| &tally.0);
-            (word, counters.map(|counter| counter.load(Ordering::Relaxed)).sum())
-        })
+        Carrier::ALL.map(|(word, wanted)| (word, self.sums_on(|carrier| carrier == wanted).iter().sum()))
+    }
+
+    fn sums_on(&self, is_wanted: impl Fn(Carrier) -> bool) -> [u64; Verdict::COUNT] {
+        let all = self.all();
+        let wanted = || all.iter().filter(|(carrier, _)| is_wanted(*carrier)).map(|(_, tally)| &tally.0);
+        std::array::from_fn(|verdict| wanted().map(|counters| counters[verdict].load(Ordering::Relaxed)).sum())
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<(Carrier, Arc<Tally>)>> {

@@ -77,16 +77,27 @@ impl Setup {
 
     /// Starts `meridian serve` on free ports and waits until it is ready.
     pub fn start(self) -> Server {
+        let (config, folder) = self.written();
+        start(serve(&config), folder)
+    }
+
+    /// The configuration file, and the folder that it lies in.
+    pub fn written(self) -> (PathBuf, tempfile::TempDir) {
         let config = self.folder.path().join("meridian.toml");
         let text = format!(
             "[server]\nlisten = {}\nworkers = 1\n{}\n[admin]\nlisten = \"127.0.0.1:0\"\n{}\n{}",
             self.listen, self.server_keys, self.admin_keys, self.config
         );
         fs::write(&config, text).expect("the temporary folder can be written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
-        command.args(["serve", "--config"]).arg(&config).current_dir(self.folder.path());
-        start(command, self.folder)
+        (config, self.folder)
     }
+}
+
+/// `meridian serve` in the folder of a configuration.
+fn serve(config: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+    command.args(["serve", "--config"]).arg(config).current_dir(config.parent().expect("it lies in a folder"));
+    command
 }
 
 /// Starts a command that serves and waits until it is ready; its log goes into the folder.
@@ -216,9 +227,36 @@ impl Server {
         let Server { mut process, folder, .. } = self;
         process.0.kill().expect("it runs");
         let _ = process.0.wait();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
-        command.args(["serve", "--config"]).arg(folder.path().join("meridian.toml")).current_dir(folder.path());
-        start(command, folder)
+        start(serve(&folder.path().join("meridian.toml")), folder)
+    }
+
+    /// Another server that has taken over from this one, which has ended well.
+    #[track_caller]
+    pub fn succeeded(self) -> Server {
+        let Server { mut process, folder, .. } = self;
+        let mut command = serve(&folder.path().join("meridian.toml"));
+        command.arg("--take-over");
+        let log = folder.path().join("log");
+        let before = folder.path().join("log.before");
+        fs::rename(&log, &before).expect("it is there");
+        let server = start(command, folder);
+        let status = process.0.wait().expect("it is our child");
+        assert!(
+            status.success(),
+            "{status}
+{}",
+            read_log(&before)
+        );
+        server
+    }
+
+    /// Its folder, once it has ended well.
+    #[track_caller]
+    pub fn stopped(self) -> tempfile::TempDir {
+        self.signal(libc::SIGTERM);
+        let Server { mut process, folder, .. } = self;
+        assert!(process.0.wait().is_ok_and(|status| status.success()));
+        folder
     }
 
     /// Whether it still runs.

@@ -12,3 +12,4 @@ mod guard;
 mod kills;
 mod leases;
 mod orders;
+mod succession;

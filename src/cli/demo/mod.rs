@@ -85,7 +85,7 @@ pub fn run(demo: &Demo) -> Result<ExitCode, String> {
     let moved = [(demo.listen, places.dns), (demo.admin, places.admin)].iter().any(|(asked, used)| asked != used);
     // Where a person watches, one region is broken and mended by itself.
     let show = demo.show || !demo.no_show && std::io::stdout().is_terminal();
-    serve::run_loaded(origin, loaded, &config, |server, admin, control| {
+    serve::run_loaded(origin, loaded, &config, serve::Inheritance::default(), |server, admin, control| {
         if moved {
             println!("({} or {} is taken, so free ports were used)", demo.listen, demo.admin);
         }

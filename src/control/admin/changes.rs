@@ -12,6 +12,7 @@ use super::error::{ApiError, Outcome};
 use super::listener::Peer;
 use super::routes::aside;
 use super::token::Gate;
+use crate::control::Control;
 
 /// Calls a second in the long run, and at once. A thousand leases can be renewed every ten seconds.
 const RATE: f64 = 100.0;
@@ -23,6 +24,7 @@ const REFUSED_BURST: f64 = 20.0;
 /// The gate and the limits.
 pub struct Guard {
     gate: Gate,
+    control: Arc<Control>,
     admitted: Bucket,
     refused: Bucket,
 }
@@ -38,9 +40,9 @@ pub struct Author {
 
 impl Guard {
     /// Everything full.
-    pub fn new(gate: Gate) -> Guard {
+    pub fn new(gate: Gate, control: Arc<Control>) -> Guard {
         let (admitted, refused) = (Bucket::new(RATE, BURST), Bucket::new(REFUSED_RATE, REFUSED_BURST));
-        Guard { gate, admitted, refused }
+        Guard { gate, control, admitted, refused }
     }
 }
 
@@ -65,6 +67,10 @@ pub async fn admit(
     if !guard.admitted.take() {
         let sentence = format!("more than {RATE} changes a second; wait a little");
         return line.end(ApiError::new(StatusCode::TOO_MANY_REQUESTS, sentence).into_response());
+    }
+    if guard.control.is_closed() {
+        let sentence = "another server takes over from this one; say it again in a moment, to that one";
+        return line.end(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence).into_response());
     }
     let response = next.run(request).await;
     line.end(response)

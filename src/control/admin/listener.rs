@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::Permissions;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use tokio::sync::Semaphore;
 
 use super::patient::Patient;
 use crate::config::AdminListen;
+use crate::server::Passed;
 
 /// Most connections at a time; more wait in the kernel's queue.
 const CONNECTIONS: usize = 64;
@@ -61,23 +63,44 @@ impl Bound {
     }
 }
 
-/// Opens the socket and serves it until the runtime ends.
-pub async fn start(listen: &AdminListen, router: Router) -> Result<Bound, String> {
+/// Opens the socket, or takes the one that was passed, and serves it until the runtime ends; returns the socket once more,
+/// to be passed on.
+pub async fn start(
+    listen: &AdminListen,
+    router: Router,
+    passed: &mut Passed,
+) -> Result<(Bound, io::Result<OwnedFd>), String> {
     match listen {
         AdminListen::Tcp(address) => {
             let refused = |error: io::Error| format!("the admin server cannot listen on {address}: {error}");
-            let listener = TcpListener::bind(address).await.map_err(refused)?;
+            let adopt = |listener: std::net::TcpListener| {
+                listener.set_nonblocking(true)?;
+                TcpListener::from_std(listener)
+            };
+            let listener = match passed.tcp(*address) {
+                Some(listener) => adopt(listener),
+                None => TcpListener::bind(address).await,
+            };
+            let listener = listener.map_err(refused)?;
             let bound = listener.local_addr().map_err(refused)?;
+            let socket = listener.as_fd().try_clone_to_owned();
             let accept = async move || listener.accept().await.map(|(stream, peer)| (stream, Peer(peer.to_string())));
             tokio::spawn(serve(router, accept));
-            Ok(Bound::Tcp(bound))
+            Ok((Bound::Tcp(bound), socket))
         }
         AdminListen::Unix(path) => {
-            let listener = bind_unix(path)
+            let adopt = |listener: std::os::unix::net::UnixListener| {
+                listener.set_nonblocking(true)?;
+                UnixListener::from_std(listener)
+            };
+            let listener = passed
+                .unix(path)
+                .map_or_else(|| bind_unix(path), adopt)
                 .map_err(|error| format!("the admin server cannot listen on unix:{}: {error}", path.display()))?;
+            let socket = listener.as_fd().try_clone_to_owned();
             let accept = async move || listener.accept().await.map(|(stream, _)| named(stream));
             tokio::spawn(serve(router, accept));
-            Ok(Bound::Unix(path.clone()))
+            Ok((Bound::Unix(path.clone()), socket))
         }
     }
 }

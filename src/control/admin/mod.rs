@@ -17,12 +17,14 @@ mod stream;
 mod token;
 mod visitor;
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Control;
 use crate::config;
-use crate::server::{Addresses, Tallies};
+use crate::server::{Addresses, Passed, Tallies};
 
 pub use demands::{ChangeDone, Forced, LeaseBody, OrderBody};
 pub use error::ErrorBody;
@@ -50,15 +52,16 @@ pub struct Context {
 /// A running admin server; dropping it stops it.
 pub struct Admin {
     bound: Bound,
+    socket: io::Result<OwnedFd>,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
 impl Admin {
-    /// Opens the listen address and serves it from a thread of its own.
+    /// Opens the listen address, or takes the socket that was passed, and serves it from a thread of its own.
     ///
     /// # Errors
     /// A sentence: the address cannot be bound, or the token file cannot be used.
-    pub fn start(admin: &config::Admin, context: Context) -> Result<Admin, String> {
+    pub fn start(admin: &config::Admin, context: Context, passed: &mut Passed) -> Result<Admin, String> {
         let gate = Gate::of(admin)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -69,8 +72,29 @@ impl Admin {
             .build()
             .map_err(|error| format!("cannot start the admin server: {error}"))?;
         let router = routes::router(Arc::new(context), gate);
-        let bound = runtime.block_on(listener::start(&admin.listen, router))?;
-        Ok(Admin { bound, runtime: Some(runtime) })
+        let (bound, socket) = runtime.block_on(listener::start(&admin.listen, router, passed))?;
+        Ok(Admin { bound, socket, runtime: Some(runtime) })
+    }
+
+    /// The socket that it listens on, to be passed on.
+    ///
+    /// # Errors
+    /// The system had no descriptor left for it.
+    pub fn socket(&self) -> io::Result<OwnedFd> {
+        let refused = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
+        self.socket.as_ref().map_err(refused)?.try_clone()
+    }
+
+    /// Ends it without a trace in the file system: another process serves the same socket.
+    pub fn leave(mut self) {
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // A reload that is under way must not hold up the end.
+            runtime.shutdown_background();
+        }
     }
 
     /// Where it listens, as the ready line says it: `127.0.0.1:8053` or `unix:/run/meridian/admin.sock`.
@@ -86,11 +110,10 @@ pub(crate) fn router(context: Context, peer: &str) -> axum::Router {
 
 impl Drop for Admin {
     fn drop(&mut self) {
-        self.bound.remove();
-        if let Some(runtime) = self.runtime.take() {
-            // A reload that is under way must not hold up the end.
-            runtime.shutdown_background();
+        if self.runtime.is_some() {
+            self.bound.remove();
         }
+        self.stop();
     }
 }
 

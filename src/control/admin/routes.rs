@@ -126,7 +126,7 @@ pub fn routes() -> Vec<Route> {
 pub fn router(context: Arc<Context>, gate: Gate) -> Router {
     // Browsers do not reach a unix socket.
     let reached_by_browsers = gate != Gate::Socket;
-    let guard = Arc::new(Guard::new(gate));
+    let guard = Arc::new(Guard::new(gate, context.control.clone()));
     let mut router = Router::new();
     for Route { path, handler, changes, .. } in routes() {
         let guarded = middleware::from_fn_with_state(guard.clone(), changes::admit);

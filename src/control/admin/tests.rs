@@ -45,7 +45,7 @@ impl Play {
             addresses: Addresses { dns: vec!["127.0.0.1:5300".parse().unwrap()], ..Addresses::default() },
             started: Instant::now(),
         };
-        let admin = Admin::start(&settings, context).unwrap();
+        let admin = Admin::start(&settings, context, &mut Passed::default()).unwrap();
         Play { folder, admin }
     }
 
@@ -210,7 +210,8 @@ fn a_socket_left_behind_is_replaced_and_one_in_use_is_not() {
     let play = Play::new(move |_| AdminListen::Unix(there.clone()), false);
     assert_eq!(play.call("GET", "/healthz", "").0, 200);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let second = runtime.block_on(listener::start(&AdminListen::Unix(path), axum::Router::new()));
+    let second =
+        runtime.block_on(listener::start(&AdminListen::Unix(path), axum::Router::new(), &mut Passed::default()));
     assert!(second.is_err_and(|sentence| sentence.contains("admin.sock: ")));
 }
 
