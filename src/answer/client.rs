@@ -10,39 +10,72 @@ use crate::steering::pick::{STABLE_PREFIX_V4, STABLE_PREFIX_V6};
 
 /// An address as it is looked up: IPv4 where an IPv6 form carries one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
-    /// What is looked up.
-    pub address: IpAddr,
-    /// Bits that stand before the IPv4 address in its IPv6 form; 0 for a plain address.
-    pub before: u8,
+pub enum Seen {
+    /// IPv4.
+    V4 {
+        /// The address.
+        bits: u32,
+        /// Bits that stand before it in its IPv6 form; 0 for a plain address.
+        before: u8,
+    },
+    /// IPv6 that carries no IPv4.
+    V6(u128),
 }
 
 impl Seen {
     /// Mapped (RFC 4291 section 2.5.5.2), the well-known translation prefix (RFC 6052 section 2.1), 6to4 (RFC 3056
     /// section 2) and Teredo (RFC 4380 section 4: the client's address stands last, inverted) are IPv4.
-    #[inline]
+    #[inline(always)]
     pub fn of(address: IpAddr) -> Seen {
         match address {
-            IpAddr::V4(_) => Seen { address, before: 0 },
-            IpAddr::V6(v6) => Seen::of_v6(v6),
+            IpAddr::V4(v4) => Seen::V4 { bits: v4.to_bits(), before: 0 },
+            IpAddr::V6(v6) => Seen::of_v6(v6.to_bits()),
         }
     }
 
-    fn of_v6(v6: Ipv6Addr) -> Seen {
-        let address = IpAddr::V6(v6);
-        let bits = v6.to_bits();
-        let carried = |v4: u32, before| Seen { address: IpAddr::V4(Ipv4Addr::from_bits(v4)), before };
+    fn of_v6(bits: u128) -> Seen {
         match (bits >> 96) as u32 {
-            0x2001_0000 => carried(!(bits as u32), 96),
-            _ if bits >> 32 == 0xffff || bits >> 32 == 0x0064_ff9b << 64 => carried(bits as u32, 96),
-            _ if bits >> 112 == 0x2002 => carried((bits >> 80) as u32, 16),
-            _ => Seen { address, before: 0 },
+            0x2001_0000 => Seen::V4 { bits: !(bits as u32), before: 96 },
+            _ if bits >> 32 == 0xffff || bits >> 32 == 0x0064_ff9b << 64 => Seen::V4 { bits: bits as u32, before: 96 },
+            _ if bits >> 112 == 0x2002 => Seen::V4 { bits: (bits >> 80) as u32, before: 16 },
+            _ => Seen::V6(bits),
         }
+    }
+
+    /// The address.
+    pub fn address(&self) -> IpAddr {
+        match *self {
+            Seen::V4 { bits, .. } => Ipv4Addr::from_bits(bits).into(),
+            Seen::V6(bits) => Ipv6Addr::from_bits(bits).into(),
+        }
+    }
+
+    /// Bits that stand before the address that is looked up.
+    #[inline(always)]
+    fn before(&self) -> u8 {
+        if let Seen::V4 { before, .. } = *self { before } else { 0 }
     }
 
     /// The least scope of an answer that depends on the client's stable prefix.
+    #[inline(always)]
     fn stable_scope(&self) -> u8 {
-        self.before + if self.address.is_ipv4() { STABLE_PREFIX_V4 } else { STABLE_PREFIX_V6 }
+        self.before() + if let Seen::V4 { .. } = self { STABLE_PREFIX_V4 } else { STABLE_PREFIX_V6 }
+    }
+
+    #[inline(always)]
+    fn find_in(&self, table: &AddressTable) -> Found {
+        match *self {
+            Seen::V4 { bits, .. } => table.find_v4(bits),
+            Seen::V6(bits) => table.find_v6(bits),
+        }
+    }
+
+    #[inline(always)]
+    fn client(&self) -> Client {
+        match *self {
+            Seen::V4 { bits, .. } => Client::at_v4(bits),
+            Seen::V6(bits) => Client::at_v6(bits),
+        }
     }
 }
 
@@ -54,7 +87,7 @@ pub struct Located {
     /// What shares and sticky picks go by.
     pub client: Client,
     /// The address that decided.
-    pub address: IpAddr,
+    pub seen: Seen,
     /// It was the client subnet's.
     pub by_subnet: bool,
     /// SCOPE PREFIX-LENGTH of an answer that depends on the value alone.
@@ -72,24 +105,28 @@ impl Located {
     pub fn find(table: &AddressTable, source: IpAddr, subnet: Option<&ClientSubnet>) -> Located {
         let Some(address) = subnet.and_then(|subnet| subnet.address()) else {
             let seen = Seen::of(source);
-            return Located::new(seen, table.find(seen.address), 0, 0, false);
+            return Located::new(seen, seen.find_in(table), 0, 0, false);
         };
         let seen = Seen::of(address);
-        let found = table.find(seen.address);
+        let found = seen.find_in(table);
         // A scope of 0 is one answer for everybody, and so for every form of an address.
-        let scope = if found.scope == 0 { 0 } else { found.scope + seen.before };
-        let stable = seen.stable_scope();
-        if found.value != UNROUTABLE {
-            return Located::new(seen, found, scope, stable, true);
+        let scope = if found.scope == 0 { 0 } else { found.scope + seen.before() };
+        if found.value == UNROUTABLE {
+            return Located::instead(table, source, scope);
         }
-        let source = Seen::of(source);
-        Located::new(source, table.find(source.address), scope, scope, false)
+        Located::new(seen, found, scope, seen.stable_scope(), true)
     }
 
-    #[inline]
+    /// By the source address, because the subnet is nobody's place; that scope is the subnet's all the same.
+    #[cold]
+    fn instead(table: &AddressTable, source: IpAddr, scope: u8) -> Located {
+        let source = Seen::of(source);
+        Located::new(source, source.find_in(table), scope, scope, false)
+    }
+
+    #[inline(always)]
     fn new(seen: Seen, found: Found, scope: u8, stable_scope: u8, by_subnet: bool) -> Located {
-        let client = Client::at(seen.address);
-        Located { value: found.value, client, address: seen.address, by_subnet, scope, stable_scope }
+        Located { value: found.value, client: seen.client(), seen, by_subnet, scope, stable_scope }
     }
 
     /// SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1); `stable`: the answer depends on the client's stable prefix too.
@@ -113,11 +150,11 @@ mod tests {
             ("2001:0:4136:e378:8000:63bf:34ff:8ef8", 96),
         ] {
             let seen = Seen::of(form.parse().unwrap());
-            assert_eq!((seen.address.to_string().as_str(), seen.before), ("203.0.113.7", before), "{form}");
+            assert_eq!((seen.address().to_string().as_str(), seen.before()), ("203.0.113.7", before), "{form}");
         }
         for form in ["2001:db8::1", "::1", "64:ff9b:1::203.0.113.7", "2003::1"] {
             assert_eq!(
-                Seen::of(form.parse().unwrap()).address.to_string(),
+                Seen::of(form.parse().unwrap()).address().to_string(),
                 form.parse::<IpAddr>().unwrap().to_string()
             );
         }

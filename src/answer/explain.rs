@@ -165,7 +165,7 @@ fn service_of(world: &World, question: &Question, chain: &[Name]) -> (Vec<String
 }
 
 fn client_facts(world: &World, asker: &Asker) -> ClientFacts {
-    let looked_up = Seen::of(asker.address()).address;
+    let looked_up = Seen::of(asker.address()).address();
     ClientFacts {
         given: asker.to_string(),
         looked_up,

@@ -75,14 +75,14 @@ impl Solver<'_, '_, '_, '_> {
         for (family, hint) in [Family::V4, Family::V6].into_iter().zip(&mut hints) {
             let Some(view) = now.view(family) else { continue };
             let decision = decide(service, view, self.source, subnet.as_ref(), moment.seed, || turn);
-            let Decision { outcome, stage, picks, scope, .. } = decision;
+            let Decision { outcome, stage, scope, .. } = decision;
             // The answer holds for the clients that both hints hold for.
             self.scope = self.scope.max(scope);
             if outcome.is_some_and(|outcome| outcome.all_down) {
                 self.reply.error = Some(&ExtendedError::ALL_DOWN);
             }
             fails |= stage.is_none() && outcome.is_some_and(|outcome| outcome.ending == Ending::ServFail);
-            for (region, endpoint) in picks.iter() {
+            for (region, endpoint) in decision.picks().iter() {
                 match view.endpoint(region, endpoint) {
                     Some(EndpointData::V4(address)) => hint.push(address),
                     Some(EndpointData::V6(address)) => hint.push(address),

@@ -21,8 +21,8 @@ pub struct Decision<'m> {
     pub outcome: Option<&'m Outcome>,
     /// The stage that takes the client; `None`: the all-down rule leaves nothing to give.
     pub stage: Option<&'m Stage>,
-    /// The endpoints, by region position and index into its pool.
-    pub picks: Picks,
+    way: Way,
+    view: &'m PresentView,
     /// SCOPE PREFIX-LENGTH, if a client subnet was used.
     pub scope: u8,
 }
@@ -41,18 +41,23 @@ pub fn decide<'m>(
     let located = Located::find(&view.table, source, subnet);
     let outcome = view.outcomes.get(located.value as usize);
     let stage = outcome.and_then(|outcome| stage_for(outcome, located.client));
-    let picks = match stage {
-        None => Picks::default(),
-        Some(stage) => {
-            let turn = if service.pick == Pick::RoundRobin { turn() } else { 0 };
-            let way = Way { pick: service.pick, answers: service.answers, seed, turn };
-            pick(stage, &view.pools, located.client, way)
-        }
-    };
+    let turn = if service.pick == Pick::RoundRobin && stage.is_some() { turn() } else { 0 };
+    let way = Way { pick: service.pick, answers: service.answers, seed, turn };
     let sticks = service.pick == Pick::Sticky && stage.is_some_and(|stage| view.has_choice(stage));
     let by_prefix = sticks || outcome.is_some_and(|outcome| !outcome.whole);
     let scope = if subnet.is_some() { located.scope(by_prefix) } else { 0 };
-    Decision { located, outcome, stage, picks, scope }
+    Decision { located, outcome, stage, scope, way, view }
+}
+
+impl Decision<'_> {
+    /// The endpoints, by region position and index into its pool.
+    #[inline(always)]
+    pub fn picks(&self) -> Picks {
+        match self.stage {
+            Some(stage) => pick(stage, &self.view.pools, self.located.client, self.way),
+            None => Picks::default(),
+        }
+    }
 }
 
 /// The family of a service that answers for a type; `None`: the type comes from the zone file.
@@ -100,7 +105,7 @@ impl Solver<'_, '_, '_, '_> {
         let Some(view) = now.view(family) else { return Ok(Some(self.without_endpoints(service))) };
         let turn = || moment.turns.take(id);
         let decision = decide(service, view, self.source, subnet, moment.seed, turn);
-        let Decision { outcome, stage, picks, scope, .. } = decision;
+        let Decision { outcome, stage, scope, .. } = decision;
         self.scope = scope;
         if outcome.is_some_and(|outcome| outcome.all_down) {
             self.reply.error = Some(&ExtendedError::ALL_DOWN);
@@ -108,6 +113,7 @@ impl Solver<'_, '_, '_, '_> {
         if stage.is_none() && outcome.is_some_and(|outcome| outcome.ending == Ending::ServFail) {
             return Ok(Some(self.fail()));
         }
+        let picks = decision.picks();
         if let (Some((region, _)), Some(view)) = (picks.iter().next(), service.view(family)) {
             view.given.count(moment.lane, region);
         }

@@ -67,7 +67,7 @@ pub struct ClientSubnet {
 
 impl Edns {
     /// Reads an OPT record from its class, TTL and data in place of what was there; `None` when an option is malformed.
-    #[inline]
+    #[inline(always)]
     pub fn read(&mut self, class: u16, ttl: u32, data: &[u8]) -> Option<()> {
         self.payload = class;
         self.version = (ttl >> 16) as u8;
@@ -174,7 +174,11 @@ impl ClientSubnet {
         let (head, octets) = place.split_first_chunk_mut::<4>()?;
         *head = [0, self.family as u8, self.source, scope];
         let address = self.bits.to_be_bytes();
-        octets.copy_from_slice(address.get(..octets.len())?);
+        match (octets, address) {
+            // A /24, as in [`ClientSubnet::read`].
+            ([first, second, third], [a, b, c, ..]) => (*first, *second, *third) = (a, b, c),
+            (octets, address) => octets.copy_from_slice(address.get(..octets.len())?),
+        }
         Some(())
     }
 }

@@ -120,15 +120,17 @@ impl SearchName {
     /// if it is cut off, compressed or too long.
     #[inline(always)]
     pub fn read(&mut self, wire: &[u8]) -> Option<usize> {
+        // A name that is too long does not end in here.
+        let within = wire.get(..name::MAX_NAME).unwrap_or(wire);
         let mut at = 0usize;
         let mut labels = 0usize;
         loop {
-            let length = usize::from(*wire.get(at)?);
-            if length > name::MAX_LABEL || at + length >= name::MAX_NAME {
-                return None;
-            }
+            let length = usize::from(*within.get(at)?);
             if length == 0 {
                 break;
+            }
+            if length > name::MAX_LABEL {
+                return None;
             }
             labels += 1;
             at += 1 + length;
@@ -180,14 +182,12 @@ impl Default for SearchName {
 /// so the whole run can be lowered at once: a lane at a time, the last one with what follows the name.
 #[inline(always)]
 fn copy_lowered(to: &mut [u8; ROOM], from: &[u8], length: usize) {
-    let mut at = 0;
-    while at < length {
-        let lane = from.get(at..).and_then(|rest| rest.first_chunk::<LANE>());
-        match (to.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<LANE>()), lane) {
-            (Some(place), Some(lane)) => *place = lane.map(|octet| octet.to_ascii_lowercase()),
-            _ => return copy_last(to, from, at, length),
-        }
-        at += LANE;
+    let (lanes, needed) = (from.as_chunks::<LANE>().0, length.div_ceil(LANE));
+    for (place, lane) in to.as_chunks_mut::<LANE>().0.iter_mut().zip(lanes).take(needed) {
+        *place = lane.map(|octet| octet.to_ascii_lowercase());
+    }
+    if lanes.len() < needed {
+        copy_last(to, from, lanes.len() * LANE, length);
     }
 }
 
@@ -208,8 +208,7 @@ fn opcode(flags: u16) -> u16 {
 ///
 /// Malformed: FORMERR (RFC 1035 section 4.1.1); any opcode but QUERY: NOTIMP; EDNS version over 0: BADVERS
 /// (RFC 6891 section 6.1.3); QDCOUNT other than 1: FORMERR (RFC 9619 section 4).
-///
-#[inline]
+#[inline(always)]
 pub fn parse<'d>(datagram: &'d [u8], scratch: &'d mut Scratch) -> Result<Query<'d>, Reject> {
     let header = datagram.first_chunk::<HEADER>().ok_or(Reject::Drop)?;
     let flags = u16::from_be_bytes([header[2], header[3]]);
@@ -247,7 +246,7 @@ pub fn parse_cookie_only(datagram: &[u8]) -> Option<Edns> {
 }
 
 /// Everything after the header; `None` when it does not parse. `has_edns`: an OPT record was come upon.
-#[inline]
+#[inline(always)]
 fn parse_body<'d>(
     datagram: &'d [u8],
     header: &[u8; HEADER],
@@ -264,25 +263,32 @@ fn parse_body<'d>(
     let question = read_question(datagram, name)?;
     let mut at = HEADER + question.octets.len();
     for _ in 0..authorities {
-        let record = Record::read(datagram, at).filter(|record| record.rtype != RecordType::OPT)?;
-        at = record.end;
+        at = skip_record(datagram, at)?;
     }
     for _ in 0..additionals {
-        let record = Record::read_plain(datagram, at).or_else(|| Record::read(datagram, at))?;
-        at = record.end;
-        if record.rtype == RecordType::OPT {
-            if *has_edns || !record.owner_is_root {
-                return None;
+        at = match Record::read_plain(datagram, at) {
+            Some(opt) if opt.rtype == RecordType::OPT => {
+                if *has_edns {
+                    return None;
+                }
+                *has_edns = true;
+                edns.read(opt.class, opt.ttl, opt.data)?;
+                opt.end
             }
-            *has_edns = true;
-            edns.read(record.class, record.ttl, record.data)?;
-        }
+            _ => skip_record(datagram, at)?,
+        };
     }
     (at == datagram.len()).then_some(question)
 }
 
+/// Where the record at `at` ends, which is none that means anything here; an OPT that has come this far is misplaced.
+#[cold]
+fn skip_record(datagram: &[u8], at: usize) -> Option<usize> {
+    Record::read(datagram, at).filter(|record| record.rtype != RecordType::OPT).map(|record| record.end)
+}
+
 /// The question right after the header.
-#[inline]
+#[inline(always)]
 fn read_question<'d>(datagram: &'d [u8], name: &'d mut SearchName) -> Option<Question<'d>> {
     let rest = datagram.get(HEADER..)?;
     let size = name.read(rest)?;
@@ -297,7 +303,6 @@ fn read_question<'d>(datagram: &'d [u8], name: &'d mut SearchName) -> Option<Que
 
 /// A record that is only walked over, or the OPT record.
 pub(super) struct Record<'d> {
-    owner_is_root: bool,
     pub(super) rtype: RecordType,
     class: u16,
     pub(super) ttl: u32,
@@ -309,23 +314,20 @@ impl<'d> Record<'d> {
     /// The record at `start`.
     #[cold]
     pub(super) fn read(datagram: &'d [u8], start: usize) -> Option<Record<'d>> {
-        let owner_is_root = datagram.get(start) == Some(&0);
-        Record::read_behind_owner(datagram, skip_name(datagram, start)?, owner_is_root)
+        Record::read_behind_owner(datagram, skip_name(datagram, start)?)
     }
 
     /// The record at `start` if its owner is the root, as it is for OPT.
-    #[inline]
+    #[inline(always)]
     fn read_plain(datagram: &'d [u8], start: usize) -> Option<Record<'d>> {
-        let owner_is_root = datagram.get(start) == Some(&0);
-        if owner_is_root { Record::read_behind_owner(datagram, start + 1, true) } else { None }
+        if datagram.get(start) == Some(&0) { Record::read_behind_owner(datagram, start + 1) } else { None }
     }
 
-    #[inline]
-    fn read_behind_owner(datagram: &'d [u8], owner_end: usize, owner_is_root: bool) -> Option<Record<'d>> {
+    #[inline(always)]
+    fn read_behind_owner(datagram: &'d [u8], owner_end: usize) -> Option<Record<'d>> {
         let (&[t1, t0, c1, c0, l3, l2, l1, l0, d1, d0], rest) = datagram.get(owner_end..)?.split_first_chunk::<10>()?;
         let length = usize::from(u16::from_be_bytes([d1, d0]));
         Some(Record {
-            owner_is_root,
             rtype: RecordType(u16::from_be_bytes([t1, t0])),
             class: u16::from_be_bytes([c1, c0]),
             ttl: u32::from_be_bytes([l3, l2, l1, l0]),

@@ -203,7 +203,7 @@ impl<'b> Reply<'b> {
     pub fn start(buffer: &'b mut [u8], question: &[u8], size: usize, reserve: usize) -> Result<Reply<'b>, Full> {
         let length = HEADER + question.len();
         let limit = size.min(buffer.len()).checked_sub(reserve).filter(|&limit| limit >= length).ok_or(Full)?;
-        buffer.get_mut(HEADER..length).ok_or(Full)?.copy_from_slice(question);
+        copy_short(buffer.get_mut(HEADER..length).ok_or(Full)?, question);
         Ok(Reply {
             buffer,
             length,
@@ -312,8 +312,10 @@ impl<'b> Reply<'b> {
     #[inline(always)]
     pub fn finish(self, id_and_flags: [u8; 4], question_count: u8, opt: &ReplyOpt<'_>, scope: u8) -> usize {
         let end = self.length + opt.size;
-        let place = self.buffer.get_mut(self.length..end).filter(|place| !place.is_empty());
-        let opt_written = place.and_then(|place| opt.write(place, self.rcode, scope)).is_some();
+        let opt_written = match self.buffer.get_mut(self.length..end) {
+            Some(place) if opt.size > 0 => opt.write(place, self.rcode, scope).is_some(),
+            _ => false,
+        };
         let [id1, id0, flags1, flags0] = id_and_flags;
         let first = 0x80 | (flags1 & 0x79) | u8::from(self.authoritative) << 2 | u8::from(self.truncated) << 1;
         let second = (flags0 & 0x10) | (self.rcode as u16 & 0xf) as u8;
@@ -324,6 +326,24 @@ impl<'b> Reply<'b> {
             *header = [id1, id0, first, second, 0, question_count, an1, an0, ns1, ns0, ar1, ar0];
         }
         if opt_written { end } else { self.length }
+    }
+}
+
+/// Copies octets into a place of the same length. Most questions have 16 to 32: two lanes, which overlap, are fewer
+/// instructions than a call.
+#[inline(always)]
+fn copy_short(place: &mut [u8], octets: &[u8]) {
+    const LANE: usize = 16;
+    if octets.len() <= 2 * LANE
+        && let (Some(first), Some(last)) = (octets.first_chunk::<LANE>(), octets.last_chunk::<LANE>())
+        && let Some(start) = place.first_chunk_mut::<LANE>()
+    {
+        *start = *first;
+        if let Some(end) = place.last_chunk_mut::<LANE>() {
+            *end = *last;
+        }
+    } else {
+        place.copy_from_slice(octets);
     }
 }
 

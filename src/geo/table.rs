@@ -184,16 +184,22 @@ impl AddressTable {
     }
 
     /// Looks an address up.
-    #[inline]
     pub fn find(&self, address: IpAddr) -> Found {
         match address {
-            IpAddr::V4(address) => self.v4.find(address.to_bits()),
+            IpAddr::V4(address) => self.find_v4(address.to_bits()),
             IpAddr::V6(address) => self.find_v6(address.to_bits()),
         }
     }
 
+    /// Looks an IPv4 address up.
     #[inline]
-    fn find_v6(&self, address: u128) -> Found {
+    pub fn find_v4(&self, address: u32) -> Found {
+        self.v4.find(address)
+    }
+
+    /// Looks an IPv6 address up.
+    #[inline]
+    pub fn find_v6(&self, address: u128) -> Found {
         let found = self.v6.find((address >> 64) as u64);
         if found.value == SPLIT { self.find_deep(address) } else { found }
     }

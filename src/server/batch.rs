@@ -81,6 +81,7 @@ impl Batch {
         for at in 0..BATCH {
             let header = &mut received[at].msg_hdr;
             header.msg_name = (&raw mut sources[at]).cast();
+            header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
             header.msg_iov = &raw mut query_vectors[at];
             header.msg_iovlen = 1;
             header.msg_control = if wildcard { controls[at].0.as_mut_ptr().cast() } else { ptr::null_mut() };
@@ -129,15 +130,17 @@ impl Batch {
         Ok(self.filled)
     }
 
-    /// The kernel writes the lengths of what it stored over those of the room there is.
+    /// The kernel writes the lengths of what it stored over those of the room there is. An address is as long as any
+    /// other of its socket, so that its length may stay; control messages are not.
     #[inline]
     fn forget_received(&mut self) {
-        for at in 0..self.filled {
-            let Some(message) = self.received.get_mut(at) else { break };
-            message.msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-            message.msg_hdr.msg_controllen = if self.wildcard { CONTROL } else { 0 };
+        let filled = std::mem::take(&mut self.filled);
+        if !self.wildcard {
+            return;
         }
-        self.filled = 0;
+        for message in self.received.iter_mut().take(filled) {
+            message.msg_hdr.msg_controllen = CONTROL;
+        }
     }
 
     /// One received datagram; `None` for what is not to be answered: cut off, or from where no query

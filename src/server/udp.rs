@@ -80,11 +80,12 @@ impl Worker {
         snapshot: &Snapshot,
         batch: &mut Batch,
         count: usize,
-        mut seed: u64,
+        seed: u64,
         scratch: &mut Scratch,
     ) -> u64 {
+        let mut moment = Moment { lane: self.tally.lane(), ..snapshot.moment(seed) };
         for at in 0..count {
-            seed = seed.wrapping_add(1);
+            moment.seed = moment.seed.wrapping_add(1);
             let Some(mut datagram) = batch.datagram(at) else {
                 self.tally.count(Verdict::Dropped);
                 continue;
@@ -95,10 +96,9 @@ impl Worker {
                 self.tally.count(Verdict::Dropped);
                 continue;
             }
-            let moment = Moment { lane: self.tally.lane(), ..snapshot.moment(seed) };
             let answered = match snapshot.policy.access.admit(datagram.source) {
-                Admission::Serve => self.answer_within_limits(datagram, &moment, scratch),
-                admission => self.turn_away(admission, datagram, &moment, scratch),
+                Admission::Serve => self.answer_within_limits(&mut datagram, &moment, scratch),
+                admission => self.turn_away(admission, &mut datagram, &moment, scratch),
             };
             self.tally.count(answered.verdict);
             if answered.length > 0 {
@@ -106,20 +106,24 @@ impl Worker {
             }
         }
         batch.send(&self.socket);
-        seed
+        moment.seed
     }
 
     /// Answers, unless the client's network has been answered often enough.
-    #[inline]
-    fn answer_within_limits(&self, datagram: Datagram<'_>, moment: &Moment<'_>, scratch: &mut Scratch) -> Answered {
-        let Datagram { octets, source, reply } = datagram;
-        let Some(limits) = moment.snapshot.policy.limits_of(source) else {
-            return answer(octets, source, Transport::Udp, moment, scratch, reply);
+    #[inline(always)]
+    fn answer_within_limits(
+        &self,
+        datagram: &mut Datagram<'_>,
+        moment: &Moment<'_>,
+        scratch: &mut Scratch,
+    ) -> Answered {
+        let Some(limits) = moment.snapshot.policy.limits_of(datagram.source) else {
+            return datagram.answer(moment, scratch);
         };
-        let Some(claim) = self.limiter.claim(limits, source) else {
-            return self.answer_above(limits, Datagram { octets, source, reply }, moment, scratch);
+        let Some(claim) = self.limiter.claim(limits, datagram.source) else {
+            return self.answer_above(limits, datagram, moment, scratch);
         };
-        let answered = answer(octets, source, Transport::Udp, moment, scratch, reply);
+        let answered = datagram.answer(moment, scratch);
         if answered.length > 0 && !answered.verified {
             self.limiter.settle(&claim);
         }
@@ -130,13 +134,12 @@ impl Worker {
     fn answer_above(
         &self,
         limits: &Limits,
-        datagram: Datagram<'_>,
+        datagram: &mut Datagram<'_>,
         moment: &Moment<'_>,
         scratch: &mut Scratch,
     ) -> Answered {
-        let Datagram { octets, source, reply } = datagram;
         if limits.rates.dry_run {
-            let answered = answer(octets, source, Transport::Udp, moment, scratch, reply);
+            let answered = datagram.answer(moment, scratch);
             if answered.length > 0 && !answered.verified {
                 self.tally.note(Event::LimitedDryRun);
             }
@@ -145,7 +148,8 @@ impl Worker {
         let count = self.slipped.get().wrapping_add(1);
         self.slipped.set(count);
         let truncated = count.checked_rem(limits.rates.slip) == Some(0);
-        let answered = answer_limited(octets, source, moment, scratch, reply, truncated);
+        let &mut Datagram { octets, source, ref mut reply } = datagram;
+        let answered = answer_limited(octets, source, moment, scratch, *reply, truncated);
         match (answered.verdict, answered.length) {
             (Verdict::Limited, 0) => self.tally.note(Event::LimitedDropped),
             (Verdict::Limited, _) => self.tally.note(Event::LimitedTruncated),
@@ -159,11 +163,11 @@ impl Worker {
     fn turn_away(
         &self,
         admission: Admission,
-        datagram: Datagram<'_>,
+        datagram: &mut Datagram<'_>,
         moment: &Moment<'_>,
         scratch: &mut Scratch,
     ) -> Answered {
-        let Datagram { octets, source, reply } = datagram;
+        let &mut Datagram { octets, source, ref mut reply } = datagram;
         if admission == Admission::Ignore {
             self.tally.note(Event::Ignored);
             return Answered::NOTHING;
@@ -174,11 +178,19 @@ impl Worker {
             self.tally.note(Event::LimitedDropped);
             return Answered { verdict: Verdict::Limited, ..Answered::NOTHING };
         }
-        let answered = prohibit(octets, source, Transport::Udp, moment, scratch, reply);
+        let answered = prohibit(octets, source, Transport::Udp, moment, scratch, *reply);
         if let Some(claim) = claim.flatten().filter(|_| answered.length > 0) {
             self.limiter.settle(&claim);
         }
         answered
+    }
+}
+
+impl Datagram<'_> {
+    /// Answers it into its place for a reply.
+    #[inline(always)]
+    fn answer(&mut self, moment: &Moment<'_>, scratch: &mut Scratch) -> Answered {
+        answer(self.octets, self.source, Transport::Udp, moment, scratch, self.reply)
     }
 }
 

@@ -42,11 +42,22 @@ impl Client {
     /// The client at an address.
     #[inline]
     pub fn at(address: IpAddr) -> Client {
-        let prefix = match address {
-            IpAddr::V4(address) => u64::from(address.to_bits() >> 8),
-            IpAddr::V6(address) => (address.to_bits() >> 80) as u64 | 1 << 63,
-        };
-        Client { prefix }
+        match address {
+            IpAddr::V4(address) => Client::at_v4(address.to_bits()),
+            IpAddr::V6(address) => Client::at_v6(address.to_bits()),
+        }
+    }
+
+    /// The client at an IPv4 address.
+    #[inline]
+    pub fn at_v4(address: u32) -> Client {
+        Client { prefix: u64::from(address >> 8) }
+    }
+
+    /// The client at an IPv6 address.
+    #[inline]
+    pub fn at_v6(address: u128) -> Client {
+        Client { prefix: (address >> 80) as u64 | 1 << 63 }
     }
 
     /// An independent hash for each thing that the client is held against.
@@ -90,7 +101,7 @@ impl Picks {
     /// What was picked.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (u8, u16)> + '_ {
-        self.chosen.iter().take(self.count).map(|&chosen| ((chosen >> 16) as u8, chosen as u16))
+        (0..self.count).map_while(|at| self.chosen.get(at)).map(|&chosen| ((chosen >> 16) as u8, chosen as u16))
     }
 
     /// How many were picked.
@@ -124,12 +135,18 @@ impl Picks {
 }
 
 /// The stage that takes this client; `None` when nobody does.
-#[inline]
+#[inline(always)]
 pub fn stage_for(outcome: &Outcome, client: Client) -> Option<&Stage> {
     match outcome.stages.first() {
         Some(first) if first.certain => Some(first),
-        _ => outcome.stages.iter().find(|stage| stage.certain || takes(stage, client)),
+        _ => stage_by_share(outcome, client),
     }
+}
+
+/// The same where regions take a share of their clients.
+#[cold]
+fn stage_by_share(outcome: &Outcome, client: Client) -> Option<&Stage> {
+    outcome.stages.iter().find(|stage| stage.certain || takes(stage, client))
 }
 
 /// Whether some region of a stage takes the client.

@@ -101,7 +101,7 @@ impl Explained<'_> {
 
     /// The address that decided.
     fn address(&self) -> IpAddr {
-        self.decision.located.address
+        self.decision.located.seen.address()
     }
 
     /// The first fence that is about the client.
@@ -163,7 +163,7 @@ impl Explained<'_> {
         let mut chances = chances(stage, &view.pools, self.decision.located.client);
         match self.service.pick {
             Pick::Sticky => {
-                chances = self.decision.picks.iter().map(|(region, at)| (region, at.into(), 1.0)).collect();
+                chances = self.decision.picks().iter().map(|(region, at)| (region, at.into(), 1.0)).collect();
             }
             Pick::RoundRobin => {
                 let part = 1.0 / chances.len() as f64;

@@ -167,7 +167,7 @@ fn partial_shares_are_what_clients_meet() {
         let address = std::net::Ipv4Addr::from((5 << 24) + number * 256).into();
         let seed = crate::steering::pick::next_draw(number.into());
         let decision = crate::answer::steered::decide(service, view, address, None, seed, || 0);
-        first += f64::from(u8::from(decision.picks.iter().next().is_some_and(|(region, _)| region == 0)));
+        first += f64::from(u8::from(decision.picks().iter().next().is_some_and(|(region, _)| region == 0)));
     }
     let counted = first / f64::from(all) * 100.0;
     assert!((counted - now.regions[0].before_percent).abs() < 1.5, "{counted} {:?}", now.regions);

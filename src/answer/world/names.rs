@@ -1,7 +1,7 @@
 //! The names of all zones in one hash table: every name that exists, and every name above one that does.
 //!
 //! Because the table holds each ancestor of each name up to the root, a name that is missing can have nothing below
-//! it. So the closest encloser (RFC 4592 section 3.3.1) is found by walking down until the first miss.
+//! it. So the closest encloser (RFC 4592 section 3.3.1) is right above, or is found by walking down until the first miss.
 
 use crate::dns::SearchName;
 
@@ -108,28 +108,46 @@ pub struct Names {
 /// so no client can make collisions.
 #[inline]
 fn hash(name: &[u8]) -> u64 {
-    let mixed = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mut hash = name.len() as u64;
+    let length = name.len() as u64;
+    let Some(last) = name.last_chunk::<LANE>() else { return mixed(length, short_lane(name)) };
+    let mut hash = length;
     let mut rest = name;
-    while let Some((word, after)) = rest.split_first_chunk::<8>() {
-        hash = mixed(hash, u64::from_le_bytes(*word));
+    while let Some((lane, after)) = rest.split_first_chunk::<LANE>().filter(|(_, after)| !after.is_empty()) {
+        hash = mixed(hash, u128::from_le_bytes(*lane));
         rest = after;
     }
-    match name.last_chunk::<8>() {
-        // The last octets once more, with some before them.
-        Some(word) if !rest.is_empty() => hash = mixed(hash, u64::from_le_bytes(*word)),
-        Some(_) => {}
-        None => hash = rest.iter().fold(hash, |hash, &octet| mixed(hash, u64::from(octet))),
+    // The last octets, with some before them once more.
+    mixed(hash, u128::from_le_bytes(*last))
+}
+
+/// Octets that are hashed at a time.
+const LANE: usize = 16;
+
+/// A name that is shorter than a lane: its first and last octets, which overlap.
+#[inline]
+fn short_lane(name: &[u8]) -> u128 {
+    match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
+        (Some(first), Some(last)) => {
+            u128::from(u64::from_le_bytes(*first)) << 64 | u128::from(u64::from_le_bytes(*last))
+        }
+        _ => name.iter().fold(0, |lane, &octet| lane << 8 | u128::from(octet)),
     }
-    hash ^ (hash >> 32)
+}
+
+/// A lane folded in by one multiplication.
+#[inline]
+fn mixed(hash: u64, lane: u128) -> u64 {
+    let (low, high) = (lane as u64 ^ 0x9e37_79b9_7f4a_7c15 ^ hash, (lane >> 64) as u64 ^ 0xd1b5_4a32_d192_ed03);
+    let product = u128::from(low) * u128::from(high);
+    product as u64 ^ (product >> 64) as u64
 }
 
 impl Names {
     /// Finds what a name comes to.
     #[inline(always)]
     pub fn look_up(&self, name: &SearchName) -> Lookup<'_> {
-        match self.get(name.as_wire()) {
-            Some(node) => match node.role {
+        match self.find(name.as_wire()) {
+            Some((_, node)) => match node.role {
                 Role::Apex | Role::Ordinary => Lookup::Found(node),
                 Role::Outside => Lookup::Outside,
                 Role::Cut | Role::Occluded => self.delegated(node),
@@ -144,25 +162,15 @@ impl Names {
 
     /// What a name comes to that is not in the table.
     fn enclosed(&self, name: &SearchName) -> Lookup<'_> {
-        let mut encloser = match self.get(&[0]) {
-            Some(root) => root,
-            None => return Lookup::Outside,
-        };
-        for skip in (1..name.label_count()).rev() {
-            if encloser.dname.is_some() {
-                break;
-            }
-            match self.get(name.suffix(skip)) {
-                Some(node) if matches!(node.role, Role::Cut | Role::Occluded) => return self.delegated(node),
-                Some(node) => encloser = node,
-                None => break,
-            }
-        }
-        if encloser.role == Role::Outside {
+        // Most names that are missing lie right below one that is there.
+        let Some(encloser) = self.get(name.suffix(1)).or_else(|| self.closest_encloser(name)) else {
             return Lookup::Outside;
-        }
-        if encloser.dname.is_some() {
-            return Lookup::Redirected(encloser);
+        };
+        match encloser.role {
+            Role::Outside => return Lookup::Outside,
+            Role::Cut | Role::Occluded => return self.delegated(encloser),
+            Role::Apex | Role::Ordinary if encloser.dname.is_some() => return Lookup::Redirected(encloser),
+            Role::Apex | Role::Ordinary => {}
         }
         match encloser.wildcard.and_then(|wildcard| self.node(wildcard)) {
             Some(wildcard) if matches!(wildcard.role, Role::Cut | Role::Occluded) => self.delegated(wildcard),
@@ -171,15 +179,32 @@ impl Names {
         }
     }
 
+    /// The lowest name above this one that is there, from the root down: however many labels a client makes up, nothing
+    /// is looked for below the first one that is missing.
+    fn closest_encloser(&self, name: &SearchName) -> Option<&Node> {
+        let mut encloser = self.get(&[0])?;
+        for skip in (1..name.label_count()).rev() {
+            match self.get(name.suffix(skip)) {
+                Some(node) => encloser = node,
+                None => break,
+            }
+        }
+        Some(encloser)
+    }
+
     /// The node of a lower-cased wire name.
-    #[inline]
+    #[inline(never)]
     pub fn get(&self, name: &[u8]) -> Option<&Node> {
-        self.id(name).and_then(|id| self.node(id))
+        self.find(name).map(|(_, node)| node)
     }
 
     /// The index of a lower-cased wire name.
-    #[inline]
     pub fn id(&self, name: &[u8]) -> Option<NodeId> {
+        self.find(name).map(|(id, _)| id)
+    }
+
+    #[inline(always)]
+    fn find(&self, name: &[u8]) -> Option<(NodeId, &Node)> {
         let hash = hash(name);
         let mask = self.slots.len().wrapping_sub(1);
         let mut at = hash as usize & mask;
@@ -188,9 +213,12 @@ impl Names {
             if slot == 0 {
                 return None;
             }
-            let index = slot as u32 - 1;
-            if slot >> 32 == hash >> 32 && self.name_at(index) == name {
-                return Some(NodeId(index));
+            let id = NodeId(slot as u32 - 1);
+            if slot >> 32 == hash >> 32
+                && let Some(node) = self.node(id)
+                && self.octets_of(node) == Some(name)
+            {
+                return Some((id, node));
             }
             at = (at + 1) & mask;
         }
@@ -209,13 +237,13 @@ impl Names {
 
     /// The lower-cased wire name of a node.
     pub fn name_of(&self, node: &Node) -> &[u8] {
-        let start = node.name_at as usize;
-        self.octets.get(start..start + usize::from(node.name_length)).unwrap_or(&[0])
+        self.octets_of(node).unwrap_or(&[0])
     }
 
     #[inline]
-    fn name_at(&self, index: u32) -> &[u8] {
-        self.nodes.get(index as usize).map_or(&[], |node| self.name_of(node))
+    fn octets_of(&self, node: &Node) -> Option<&[u8]> {
+        let start = node.name_at as usize;
+        self.octets.get(start..start + usize::from(node.name_length))
     }
 
     /// Number of names.
@@ -289,9 +317,9 @@ impl Names {
 
     fn grow(&mut self) {
         self.slots = vec![0; (self.slots.len() * 2).max(64)];
-        for index in 0..self.nodes.len() as u32 {
-            let hash = hash(self.name_at(index));
-            self.insert(hash, index + 1);
+        for index in 0..self.nodes.len() {
+            let hash = hash(self.name_of(&self.nodes[index]));
+            self.insert(hash, index as u32 + 1);
         }
     }
 

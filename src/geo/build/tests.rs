@@ -292,7 +292,12 @@ proptest! {
         }
         for network in reader.networks(WithinOptions::default()).unwrap() {
             let network = network.unwrap().network().unwrap();
-            prop_assert!(by_all_rows(&networks, network.network()).is_some(), "{} came from nowhere", network);
+            // All of IPv4 is told as the part of the tree that it is.
+            let first = match network.network() {
+                IpAddr::V6(address) if address.to_bits() >> 32 == 0 => Ipv4Addr::from(address.to_bits() as u32).into(),
+                address => address,
+            };
+            prop_assert!(by_all_rows(&networks, first).is_some(), "{} came from nowhere", network);
         }
     }
 
