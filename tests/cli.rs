@@ -131,7 +131,7 @@ fn simulate_compares_configurations_and_counts_people() {
     assert_eq!(compared[0]["moved_percent"], region("iad")["before_percent"]);
     let text = stdout(&run(&["simulate", "--config", &config, "--against", &new, "--countries"]));
     assert!(text.contains("over its capacity") && text.contains("beyond the nearest, mean"), "{text}");
-    let japan = text.lines().filter(|line| line.starts_with("Japan ")).next_back().expect("every country is there");
+    let japan = text.lines().rfind(|line| line.starts_with("Japan ")).expect("every country is there");
     assert!(japan.trim_end().ends_with("fra 100%"), "{japan}");
 
     let people = json(&run(&["simulate", "--config", &config, "--over", "population", "--json"]));
