@@ -77,6 +77,11 @@ impl Setup {
 
     /// Starts `meridian serve` on free ports and waits until it is ready.
     pub fn start(self) -> Server {
+        self.start_with(|_| {})
+    }
+
+    /// The same, with something else done to the command.
+    pub fn start_with(self, prepare: impl FnOnce(&mut Command)) -> Server {
         let config = self.folder.path().join("meridian.toml");
         let text = format!(
             "[server]\nlisten = {}\nworkers = 1\n{}\n[admin]\nlisten = \"127.0.0.1:0\"\n{}\n{}",
@@ -85,6 +90,7 @@ impl Setup {
         fs::write(&config, text).expect("the temporary folder can be written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
         command.args(["serve", "--config"]).arg(&config).current_dir(self.folder.path());
+        prepare(&mut command);
         start(command, self.folder)
     }
 }

@@ -3,6 +3,7 @@
 use std::io::ErrorKind::ConnectionReset;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
 use crate::harness::query::Question;
@@ -203,4 +204,29 @@ fn a_reset_in_the_middle_hurts_nobody() {
         drop(stream);
     }
     still_answers(&server);
+}
+
+/// A shell gives 1,024 descriptors, the system allows more: connections take none from probes and reloads.
+#[test]
+fn section_10_connections_find_descriptors() {
+    let start = |most: u64| {
+        setup().start_with(|command| {
+            let limit = libc::rlimit { rlim_cur: 64, rlim_max: most };
+            // SAFETY: between fork and exec one system call is made, on a structure of the child's own stack.
+            unsafe {
+                command.pre_exec(move || match libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) {
+                    0 => Ok(()),
+                    _ => Err(std::io::Error::last_os_error()),
+                })
+            };
+        })
+    };
+    let server = start(4096);
+    let mut open: Vec<TcpStream> = (0..90).map(|_| server.connect()).collect();
+    for (id, stream) in open.iter_mut().enumerate() {
+        write_framed(stream, &query(id as u16));
+        expect_reply(stream, &query(id as u16));
+    }
+    assert!(!server.log().contains("LimitNOFILE"), "{}", server.log());
+    start(256).await_log("this process may open 256 files, and 1000 connections (tcp_connections) would leave", 1);
 }
