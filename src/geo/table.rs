@@ -14,6 +14,7 @@
     )
 )]
 
+use std::hint::select_unpredictable;
 use std::net::IpAddr;
 
 /// An address as a table's key.
@@ -57,6 +58,9 @@ pub struct RangeTable<K> {
     shift: u32,
 }
 
+/// The index takes a mebibyte at most.
+const MOST_INDEX_BITS: u32 = 18;
+
 /// What a look-up found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
@@ -88,7 +92,7 @@ impl<K: Key> RangeTable<K> {
     }
 
     fn indexed(starts: Vec<K>, values: Vec<u32>) -> RangeTable<K> {
-        let bits = (usize::BITS - starts.len().leading_zeros()).clamp(1, 16);
+        let bits = (usize::BITS - starts.len().leading_zeros()).clamp(1, MOST_INDEX_BITS);
         let shift = K::BITS - bits;
         let mut index = Vec::with_capacity((1 << bits) + 1);
         let mut range = 0;
@@ -128,9 +132,9 @@ impl<K: Key> RangeTable<K> {
         let mut size = high - low + 1;
         while size > 1 {
             let half = size / 2;
-            if self.starts.get(base + half).is_some_and(|&start| start <= key) {
-                base += half;
-            }
+            let Some(&start) = self.starts.get(base + half) else { break };
+            // Which half it is, no processor can guess: no branch.
+            base = select_unpredictable(start <= key, base + half, base);
             size -= half;
         }
         base
