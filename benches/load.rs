@@ -7,18 +7,17 @@
 //!
 //! `cargo bench --bench load --no-run` builds it; `benches/side-by-side/run.sh` uses it.
 
+mod datagrams;
 mod wire;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::AsRawFd;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use wire::Kind;
+use datagrams::{Batch, connected};
+use wire::{Endless, Kind};
 
-/// Datagrams in one system call.
-const BATCH: usize = 64;
 /// Most queries under way at a time, on all sockets.
 const WINDOW: usize = 256;
 /// Sockets, so that servers that spread by source port have something to spread.
@@ -71,13 +70,12 @@ fn blast(address: &str, kind: &str, seconds: &str) -> Result<(), String> {
     let time = Duration::from_secs_f64(seconds.clamp(0.1, 600.0));
     let mut lanes =
         (0..SOCKETS).map(|_| Lane::new(address)).collect::<io::Result<Vec<_>>>().map_err(|e| e.to_string())?;
-    let queries = kind.queries(1 << 16);
-    let mut next = queries.iter().cycle();
+    let mut queries = kind.endless();
     let (start, mut counts) = (Instant::now(), Counts::default());
     while start.elapsed() < time {
         let mut idle = true;
         for lane in &mut lanes {
-            idle &= !lane.turn(&mut next, &mut counts).map_err(|error| error.to_string())?;
+            idle &= !lane.turn(&mut queries, &mut counts).map_err(|error| error.to_string())?;
         }
         if idle {
             std::thread::yield_now();
@@ -106,14 +104,12 @@ struct Lane {
 
 impl Lane {
     fn new(address: SocketAddr) -> io::Result<Lane> {
-        let socket = UdpSocket::bind((if address.is_ipv4() { "127.0.0.1" } else { "::1" }, 0))?;
-        socket.connect(address)?;
-        socket.set_nonblocking(true)?;
+        let socket = connected(address)?;
         Ok(Lane { socket, received: Batch::new(false), sent: Batch::new(false), open: 0, heard: Instant::now() })
     }
 
     /// Takes what came and sends what may be sent; whether there was anything to do.
-    fn turn<'q>(&mut self, next: &mut impl Iterator<Item = &'q Vec<u8>>, counts: &mut Counts) -> io::Result<bool> {
+    fn turn(&mut self, queries: &mut Endless, counts: &mut Counts) -> io::Result<bool> {
         let came = match self.received.receive(&self.socket, 0) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
@@ -132,72 +128,10 @@ impl Lane {
         if room < WINDOW / SOCKETS / 2 {
             return Ok(came > 0);
         }
-        for (at, query) in next.take(room).enumerate() {
-            self.sent.buffers[at][..query.len()].copy_from_slice(query);
-            self.sent.vectors[at].iov_len = query.len();
+        for at in 0..room {
+            self.sent.vectors[at].iov_len = queries.write(&mut self.sent.buffers[at]);
         }
         self.open += self.sent.send(&self.socket, room)?;
         Ok(true)
-    }
-}
-
-/// Buffers and the kernel's view of them; the pointers lead into boxes that never move.
-struct Batch {
-    buffers: Box<[[u8; 4096]]>,
-    vectors: Box<[libc::iovec]>,
-    messages: Box<[libc::mmsghdr]>,
-    addresses: Box<[libc::sockaddr_storage]>,
-}
-
-impl Batch {
-    /// `addressed`: datagrams go back to where they came from; otherwise the socket is connected.
-    fn new(addressed: bool) -> Batch {
-        // SAFETY: structures of integers and pointers, for which all zeros is a value.
-        let (vector, message, address) =
-            unsafe { (std::mem::zeroed(), std::mem::zeroed::<libc::mmsghdr>(), std::mem::zeroed()) };
-        let mut batch = Batch {
-            buffers: vec![[0; 4096]; BATCH].into(),
-            vectors: vec![vector; BATCH].into(),
-            messages: vec![message; BATCH].into(),
-            addresses: vec![address; BATCH].into(),
-        };
-        for at in 0..BATCH {
-            batch.vectors[at].iov_base = batch.buffers[at].as_mut_ptr().cast();
-            let header = &mut batch.messages[at].msg_hdr;
-            (header.msg_iov, header.msg_iovlen) = (&raw mut batch.vectors[at], 1);
-            if addressed {
-                header.msg_name = (&raw mut batch.addresses[at]).cast();
-            }
-        }
-        batch
-    }
-
-    fn receive(&mut self, socket: &UdpSocket, flags: libc::c_int) -> io::Result<usize> {
-        for at in 0..BATCH {
-            self.vectors[at].iov_len = self.buffers[at].len();
-            let header = &mut self.messages[at].msg_hdr;
-            header.msg_namelen = if header.msg_name.is_null() { 0 } else { size_of::<libc::sockaddr_storage>() as u32 };
-        }
-        let (descriptor, room) = (socket.as_raw_fd(), BATCH as libc::c_uint);
-        // SAFETY: every pointer leads to a buffer of `self` of the length stated beside it.
-        let count =
-            unsafe { libc::recvmmsg(descriptor, self.messages.as_mut_ptr(), room, flags as _, std::ptr::null_mut()) };
-        if count < 0 { Err(io::Error::last_os_error()) } else { Ok(count as usize) }
-    }
-
-    /// Sends the first `count`; returns how many went.
-    fn send(&mut self, socket: &UdpSocket, count: usize) -> io::Result<usize> {
-        let mut sent = 0;
-        while sent < count {
-            let rest = &mut self.messages[sent..count];
-            // SAFETY: as above; the lengths were set by whoever filled the buffers.
-            let done = unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as libc::c_uint, 0) };
-            match done {
-                1.. => sent += done as usize,
-                _ if io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock => break,
-                _ => return Err(io::Error::last_os_error()),
-            }
-        }
-        Ok(sent)
     }
 }

@@ -22,6 +22,22 @@ const LAYERS: [(&str, u8); 11] = [
 /// Where sockets may be: the nameserver's, the probes', the operators', and what people type to talk to those.
 const WITH_SOCKETS: [&str; 4] = ["server", "health", "control", "cli"];
 
+/// What every query passes through; clippy denies there what could panic. Modules below `dns` and `answer` inherit it.
+const QUERY_PATH: [&str; 9] = [
+    "src/dns/mod.rs",
+    "src/answer/mod.rs",
+    "src/steering/pick.rs",
+    "src/geo/table.rs",
+    "src/server/udp.rs",
+    "src/server/batch.rs",
+    "src/server/limit.rs",
+    "src/server/proxy.rs",
+    "src/server/tally.rs",
+];
+
+/// What could panic, as clippy calls it.
+const PANICS: [&str; 5] = ["arithmetic_side_effects", "indexing_slicing", "unwrap_used", "expect_used", "panic"];
+
 /// What fuzzers and the replay of their corpora call: it reaches into every layer, and panics where something is wrong.
 const FUZZING: &str = "src/fuzzing.rs";
 
@@ -265,6 +281,18 @@ fn collect_all(folder: &Path, paths: &mut Vec<PathBuf>) {
             collect_all(&path, paths);
         } else if path.is_file() && !skipped {
             paths.push(path);
+        }
+    }
+}
+
+#[test]
+fn on_the_query_path_nothing_that_could_panic_is_allowed() {
+    let sources = sources();
+    for path in QUERY_PATH {
+        let source = sources.iter().find(|source| source.path == path).expect("every file that is named is there");
+        let denied = source.code.split("deny(").nth(1).and_then(|rest| rest.split(')').next()).unwrap_or_default();
+        for lint in PANICS {
+            assert!(denied.contains(&format!("clippy::{lint}")), "{path} does not deny {lint}");
         }
     }
 }

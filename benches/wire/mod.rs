@@ -58,6 +58,11 @@ impl Kind {
         (0..count).map(|id| self.query(id as u16, &mut random)).collect()
     }
 
+    /// Queries without an end.
+    pub fn endless(self) -> Endless {
+        Endless { kind: self, queries: self.queries(1 << 16), next: 0, random: Random(11) }
+    }
+
     fn query(self, id: u16, random: &mut Random) -> Vec<u8> {
         const A: u16 = 1;
         const TXT: u16 = 16;
@@ -71,6 +76,36 @@ impl Kind {
             Kind::NoData => query(id, "static.example.com", TXT, &[]),
             Kind::Referral => query(id, "host.below.example.com", A, &[]),
         }
+    }
+}
+
+/// Queries of a kind one after the other, the same ones again and again; but a name that does not exist is never asked
+/// for twice.
+pub struct Endless {
+    kind: Kind,
+    queries: Vec<Vec<u8>>,
+    next: usize,
+    random: Random,
+}
+
+impl Endless {
+    /// How many were written.
+    pub fn written(&self) -> usize {
+        self.next
+    }
+
+    /// Writes the next query; returns its length.
+    pub fn write(&mut self, buffer: &mut [u8]) -> usize {
+        let query = &self.queries[self.next % self.queries.len()];
+        self.next += 1;
+        buffer[..query.len()].copy_from_slice(query);
+        if self.kind == Kind::NoName {
+            // Behind the header, the length of the label and its `x`.
+            for (octet, four) in buffer[14..22].iter_mut().zip(self.random.next().to_be_bytes()) {
+                *octet = b"0123456789abcdef"[usize::from(four & 15)];
+            }
+        }
+        query.len()
     }
 }
 

@@ -15,6 +15,7 @@ const MOST: usize = 255;
 impl Solver<'_, '_, '_, '_> {
     /// Answers a question of another class than IN; `None`: there is nothing to say.
     #[cold]
+    #[expect(clippy::arithmetic_side_effects, reason = "a text has at most 255 octets")]
     pub(super) fn solve_chaos(&mut self) -> Option<Verdict> {
         let question = &self.query.question;
         let asked = matches!(question.rtype, RecordType::TXT | RecordType::ANY) && question.class == CLASS;

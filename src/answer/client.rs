@@ -58,6 +58,7 @@ impl Seen {
 
     /// The least scope of an answer that depends on the client's stable prefix.
     #[inline(always)]
+    #[expect(clippy::arithmetic_side_effects, reason = "96 bits and 32 at most")]
     fn stable_scope(&self) -> u8 {
         self.before() + if let Seen::V4 { .. } = self { STABLE_PREFIX_V4 } else { STABLE_PREFIX_V6 }
     }
@@ -102,6 +103,7 @@ impl Located {
     /// The scope is the block around the subnet either way: a client in private space shares the answer with that
     /// private block, not with the public space around it.
     #[inline(always)]
+    #[expect(clippy::arithmetic_side_effects, reason = "96 bits and 32 at most")]
     pub fn find(table: &AddressTable, source: IpAddr, subnet: Option<&ClientSubnet>) -> Located {
         let Some(address) = subnet.and_then(|subnet| subnet.address()) else {
             let seen = Seen::of(source);

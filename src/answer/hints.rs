@@ -29,6 +29,7 @@ impl Hint {
         Hint { octets, length: HEADER }
     }
 
+    #[expect(clippy::arithmetic_side_effects, reason = "eight addresses at most")]
     fn push(&mut self, address: &[u8]) {
         if let Some(place) = self.octets.get_mut(self.length..self.length + address.len()) {
             place.copy_from_slice(address);

@@ -3,9 +3,19 @@
 //! A reply is a function of (query octets, client address, [`Moment`]). Nothing in here allocates, locks, logs,
 //! spawns, or reads a clock.
 
-#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
 
 #[allow(
+    clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,6 +37,7 @@ mod chaos;
 pub mod policy;
 
 #[allow(
+    clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
     clippy::unwrap_used,
     clippy::expect_used,
@@ -35,6 +46,7 @@ pub mod policy;
 )]
 pub mod explain;
 
+#[allow(clippy::arithmetic_side_effects, reason = "for people, off the query path")]
 pub mod foresight;
 
 use std::net::IpAddr;

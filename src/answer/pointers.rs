@@ -5,6 +5,7 @@ use crate::dns::reply::POINTER_REACH;
 
 /// Makes the two octets at `at` point to `target`.
 #[inline]
+#[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
 pub fn set_pointer(octets: &mut [u8], at: usize, target: u16) {
     if let Some(place) = octets.get_mut(at..at + 2) {
         place.copy_from_slice(&(0xc000 | target).to_be_bytes());
@@ -12,6 +13,7 @@ pub fn set_pointer(octets: &mut [u8], at: usize, target: u16) {
 }
 
 /// Where the name at `at` stands without its first `skip` labels, pointers followed.
+#[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
 pub fn pointer(message: &[u8], at: u16, skip: usize) -> u16 {
     let mut at = usize::from(at);
     let mut left = skip;
@@ -33,6 +35,7 @@ pub fn pointer(message: &[u8], at: u16, skip: usize) -> u16 {
 }
 
 /// The uncompressed form of the name at `at`; its length, or `None` if it does not fit.
+#[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
 pub fn expand(message: &[u8], mut at: usize, wire: &mut [u8; name::MAX_NAME]) -> Option<usize> {
     let mut length = 0;
     for _ in 0..2 * name::MAX_NAME {

@@ -93,6 +93,7 @@ impl Limits {
 
     /// What is left of a load after so many beats (tenths of a second).
     #[inline]
+    #[expect(clippy::arithmetic_side_effects, reason = "two numbers of 32 bits in 64")]
     pub fn decayed(&self, load: u32, beats: u16) -> u32 {
         if beats == 0 {
             return load;

@@ -201,6 +201,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     }
 
     /// A CNAME, and its target to go on with.
+    #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
     fn solve_alias(&mut self, current: &Current<'_>, node: &Node, alias: &'m Prepared) -> Result<Step, Full> {
         let at = self.put(Section::Answer, alias, current, node.zone, current.at)?;
         let target_at = at + RECORD_HEADER;
@@ -245,6 +246,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     }
 
     /// DNAME and the CNAME made from it (RFC 6672 section 2.2).
+    #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
     fn solve_redirected(&mut self, current: &Current<'_>, owner: &'m Node, hop: usize) -> Result<Step, Full> {
         let records = &self.moment.world().records;
         let Some(dname) = owner.dname.and_then(|number| records.get(number)) else {
@@ -275,6 +277,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     }
 
     /// Whether the answer has the DNAME of this name already: a chain may come by it more than once.
+    #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
     fn has_dname(&self, owner: &[u8]) -> bool {
         let mut at = usize::from(QUESTION_NAME) + self.query.question.octets.len();
         while let Some(header) = self.reply.octets().get(at..at + RECORD_HEADER) {
@@ -290,6 +293,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
 
     /// The addresses of names in an RRset that was just written. With `needed` (a referral), glue at or below the
     /// cut must be there or TC is set (RFC 9471 section 3.1); otherwise what does not fit is left out.
+    #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
     fn solve_additional(&mut self, rrset: &'m Prepared, rrset_at: usize, owner: u16, needed: bool) {
         let (world, policy) = (self.moment.world(), &self.moment.snapshot.policy);
         let most = if needed { usize::MAX } else { MAX_TARGETS };
@@ -349,6 +353,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     }
 
     #[inline]
+    #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
     fn put_records(&mut self, section: Section, rrset: &'m Prepared, owner: u16) -> Result<&mut [u8], Full> {
         let octets = self.moment.world().records.octets(rrset);
         let written = self.reply.append(section, octets, rrset.count)?;

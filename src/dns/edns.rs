@@ -164,6 +164,7 @@ impl ClientSubnet {
 
     /// Octets of the option's value.
     #[inline]
+    #[expect(clippy::arithmetic_side_effects, reason = "an address has at most 16 octets")]
     pub fn size(&self) -> usize {
         4 + usize::from(self.source).div_ceil(8)
     }

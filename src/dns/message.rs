@@ -19,6 +19,7 @@ struct Walk<'m> {
 }
 
 impl<'m> Walk<'m> {
+    #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
     fn over(message: &'m [u8]) -> Option<Walk<'m>> {
         let &[_, _, _, _, q1, q0, a1, a0, n1, n0, r1, r0] = message.first_chunk::<HEADER>()?;
         let mut at = HEADER;
@@ -33,6 +34,7 @@ impl<'m> Walk<'m> {
 impl<'m> Iterator for Walk<'m> {
     type Item = (usize, Record<'m>);
 
+    #[expect(clippy::arithmetic_side_effects, reason = "a section is found by having records left")]
     fn next(&mut self) -> Option<Self::Item> {
         let (section, count) = self.counts.iter_mut().enumerate().find(|(_, count)| **count > 0)?;
         *count -= 1;
@@ -79,6 +81,7 @@ pub fn pad(query: &[u8], buffer: &mut [u8], length: usize) -> usize {
     padded.unwrap_or(length)
 }
 
+#[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
 fn add_padding(buffer: &mut [u8], length: usize) -> Option<usize> {
     let reply = buffer.get(..length)?;
     let (_, opt) =

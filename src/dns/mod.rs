@@ -1,8 +1,18 @@
 //! The protocol as pure functions of octets: names, queries, EDNS, and the writer of replies.
 
-#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
 
 #[allow(
+    clippy::arithmetic_side_effects,
     clippy::indexing_slicing,
     clippy::expect_used,
     reason = "names of files, always whole; queries have SearchName"

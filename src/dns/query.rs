@@ -116,6 +116,7 @@ impl std::fmt::Debug for SearchName {
     }
 }
 
+#[expect(clippy::arithmetic_side_effects, reason = "positions inside a name, which has at most 255 octets")]
 impl SearchName {
     /// The root, to be overwritten.
     pub fn new() -> SearchName {
@@ -193,6 +194,7 @@ impl Default for SearchName {
 /// Copies the first `length` octets of `from` in lower case. Length octets of labels are at most 63, below the letters,
 /// so the whole run can be lowered at once: a lane at a time, the last one with what follows the name.
 #[inline(always)]
+#[expect(clippy::arithmetic_side_effects, reason = "whole lanes of what is there")]
 fn copy_lowered(to: &mut [u8; ROOM], from: &[u8], length: usize) {
     let (lanes, needed) = (from.as_chunks::<LANE>().0, length.div_ceil(LANE));
     for (place, lane) in to.as_chunks_mut::<LANE>().0.iter_mut().zip(lanes).take(needed) {
@@ -263,6 +265,7 @@ pub fn parse_cookie_only(datagram: &[u8]) -> Option<Edns> {
 
 /// Everything after the header; `None` when it does not parse. `has_edns`: an OPT record was come upon.
 #[inline(always)]
+#[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
 fn parse_body<'d>(
     datagram: &'d [u8],
     header: &[u8; HEADER],
@@ -320,6 +323,7 @@ fn skip_last(datagram: &[u8], at: usize, signature: &mut Option<Signature>) -> O
 
 /// The question right after the header.
 #[inline(always)]
+#[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
 fn read_question<'d>(datagram: &'d [u8], name: &'d mut SearchName) -> Option<Question<'d>> {
     let rest = datagram.get(HEADER..)?;
     let size = name.read(rest)?;
@@ -341,6 +345,7 @@ pub(super) struct Record<'d> {
     pub(super) end: usize,
 }
 
+#[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
 impl<'d> Record<'d> {
     /// The record at `start`.
     #[cold]
@@ -375,6 +380,7 @@ pub(super) fn skip_plain_name(datagram: &[u8], at: usize) -> Option<usize> {
 }
 
 /// Where the name at `at` ends. A pointer ends it, and is not followed.
+#[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
 pub(super) fn skip_name(datagram: &[u8], mut at: usize) -> Option<usize> {
     let limit = at + name::MAX_NAME;
     loop {

@@ -101,6 +101,7 @@ impl ExtendedError {
     pub const NOT_READY: ExtendedError = ExtendedError { code: 14, text: "" };
 }
 
+#[expect(clippy::arithmetic_side_effects, reason = "texts that the operator or we gave, each at most 255 octets")]
 impl Extras<'_> {
     /// Octets that they take.
     #[cold]
@@ -131,6 +132,10 @@ impl Extras<'_> {
     }
 }
 
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "options of a few hundred octets, of which none is taken off that was not added"
+)]
 impl<'d> ReplyOpt<'d> {
     /// One without options.
     pub const PLAIN: ReplyOpt<'static> =
@@ -198,6 +203,10 @@ fn option(place: &mut [u8], code: u16, size: usize) -> Option<(&mut [u8], &mut [
     rest.split_at_mut_checked(size)
 }
 
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions and counts of one message, which has at most 65,535 octets"
+)]
 impl<'b> Reply<'b> {
     /// Starts a reply of at most `size` octets with the question echoed; `reserve` octets are kept for OPT.
     #[inline]

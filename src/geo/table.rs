@@ -3,7 +3,16 @@
 //! The scope of an answer (RFC 7871 section 7.2.1) falls out of the range that was found: the widest aligned block
 //! around the address that stays inside. It is exact, and blocks of different ranges can never overlap.
 
-#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
 
 use std::hint::select_unpredictable;
 use std::net::IpAddr;
@@ -61,6 +70,10 @@ pub struct Found {
     pub scope: u8,
 }
 
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "fewer than 2^32 ranges, in order; a block has no more bits than its key"
+)]
 impl<K: Key> RangeTable<K> {
     /// Builds a table from range starts in ascending order, the first of them 0. Equal neighbours are merged.
     pub fn from_ranges(ranges: impl IntoIterator<Item = (K, u32)>) -> RangeTable<K> {
@@ -147,6 +160,10 @@ impl<K: Key> RangeTable<K> {
 
 /// How many low bits of `key` are free before its block would take in `foreign`; all of them without one.
 #[inline]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "different numbers of 64 bits have at most 63 leading bits in common"
+)]
 fn free_bits(key: u64, foreign: Option<u64>, bits: u32) -> u32 {
     foreign.map_or(bits, |foreign| 63 - (key ^ foreign).leading_zeros())
 }
@@ -163,6 +180,7 @@ pub struct AddressTable {
     deep: Box<[(u128, u32)]>,
 }
 
+#[expect(clippy::arithmetic_side_effects, reason = "as in both tables; a table lies in memory")]
 impl AddressTable {
     /// Builds a table from range starts in ascending order, each list starting at address 0. Values are below
     /// `u32::MAX`. Each family is built on a thread of its own.
@@ -266,6 +284,7 @@ impl AddressTable {
 type Steps<K> = Vec<(K, u32)>;
 
 /// Range starts of 128 bits to those of their first 64, and what lies inside split /64s.
+#[expect(clippy::arithmetic_side_effects, reason = "compiled off the query path")]
 fn split_at_64(ranges: impl IntoIterator<Item = (u128, u32)>) -> (Steps<u64>, Steps<u128>) {
     let (mut upper, mut deep) = (Steps::<u64>::new(), Steps::<u128>::new());
     // The value that holds from the last start on, and the block of that start if it is split.

@@ -276,6 +276,24 @@ async fn probes_are_spread_and_capped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_thousand_targets_are_no_herd() {
+    let stage = Arc::new(Stage::default());
+    let address = |number: u16| ([192, 0, 2 + (number >> 8) as u8, number as u8], 80).into();
+    let targets = (0..1000).map(|number| Target { address: address(number), check: check(Rules::default()) }).collect();
+    let monitor = Monitor::start(stage.clone(), targets, &Verdicts::new(), 100);
+    monitor.first_round().await;
+    seconds(120.0).await;
+    let mut starts: Vec<Duration> = stage.starts.lock().unwrap().iter().copied().collect();
+    starts.sort();
+    let settled = &starts[starts.partition_point(|start| start.as_secs() < 10)..];
+    let window = Duration::from_millis(100);
+    let within = |first: usize| settled[first..].partition_point(|start| *start < settled[first] + window);
+    let most = (0..settled.len()).map(within).max().unwrap();
+    let mean = settled.len() as f64 / (settled[settled.len() - 1] - settled[0]).as_secs_f64() / 10.0;
+    assert!((30.0..50.0).contains(&mean) && most as f64 <= mean * 2.0, "mean {mean}, most {most}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_observed_is_told() {
     let stage = Arc::new(Stage::default());
     stage.kill(&[1]);

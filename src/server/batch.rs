@@ -3,7 +3,16 @@
 //! All unsafe code of the query path is here. The kernel's structures hold pointers into boxed arrays that live as
 //! long as the batch and never move.
 
-#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
@@ -158,6 +167,7 @@ impl Batch {
 
     /// Marks the reply to datagram `at` for sending.
     #[inline]
+    #[expect(clippy::arithmetic_side_effects, reason = "the place was there")]
     pub fn reply(&mut self, at: usize, length: usize) {
         let (Some(question), Some(buffer)) = (self.received.get(at), self.replies.get_mut(at)) else { return };
         let Some(vector) = self.reply_vectors.get_mut(self.waiting) else { return };
@@ -178,6 +188,7 @@ impl Batch {
 
     /// Sends what waits. A reply that the kernel will not take is skipped: UDP may lose datagrams, a worker may not
     /// stand still for one.
+    #[expect(clippy::arithmetic_side_effects, reason = "at most a batch")]
     pub fn send(&mut self, socket: &UdpSocket) {
         let mut next = 0;
         while let Some(rest) = self.sent.get_mut(next..self.waiting).filter(|rest| !rest.is_empty()) {

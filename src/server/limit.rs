@@ -6,7 +6,16 @@
 //!
 //! Nothing locks: two workers that count the same network at the same moment may lose a count.
 
-#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -51,6 +60,7 @@ impl Limiter {
 
     /// The claim of a client to one more answer; `None`: one of its networks is at its limit.
     #[inline]
+    #[expect(clippy::arithmetic_side_effects, reason = "prefixes are from 1 bit to all of an address")]
     pub fn claim(&self, limits: &Limits, client: IpAddr) -> Option<Claim> {
         let now = self.beats.load(Ordering::Relaxed) as u16;
         let mut claim = Claim([None; NETWORKS]);
@@ -90,6 +100,7 @@ impl Limiter {
 
     /// Where a network's entry lies and what one more answer makes of it; `None`: it is at its limit.
     #[inline]
+    #[expect(clippy::arithmetic_side_effects, reason = "there are sets")]
     fn place(&self, limits: &Limits, key: u64, times: u32, now: u16) -> Option<(u32, u8, u64)> {
         let number = (key >> 16) as u32 % SETS as u32;
         let (tag, set) = (key as u16, self.sets.get(number as usize)?);
@@ -113,6 +124,7 @@ fn load(limits: &Limits, entry: u64, now: u16) -> u32 {
 }
 
 #[inline]
+#[expect(clippy::arithmetic_side_effects, reason = "two numbers of 64 bits in 128")]
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     product as u64 ^ (product >> 64) as u64

@@ -48,6 +48,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// What the workers answer from: one load per batch, swapped as a whole.
 pub type Published = ArcSwap<Snapshot>;
 
+/// Descriptors beside those of connections: listeners, probes, operators, files that are read.
+const SPARE: u64 = 512;
+
 /// Limits of connections.
 #[derive(Debug, Clone, Copy)]
 pub struct TcpLimits {
@@ -117,6 +120,7 @@ impl Server {
         beats: &'static AtomicU32,
         passed: &mut Passed,
     ) -> io::Result<Server> {
+        make_room(config);
         let stop = Arc::new(AtomicBool::new(false));
         let tallies = Arc::new(Tallies::default());
         let gate = Arc::new(Gate::new(TcpLimits::of(config)));
@@ -233,6 +237,17 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.halt();
+    }
+}
+
+/// Sees to it that connections do not use up the descriptors that everything else needs.
+fn make_room(config: &config::Server) {
+    let (descriptors, connections) = (socket::raise_descriptors(), config.tcp_connections as u64);
+    if let Some(descriptors) = descriptors.ok().filter(|&descriptors| descriptors < connections + SPARE) {
+        tracing::warn!(
+            "this process may open {descriptors} files, and {connections} connections (tcp_connections) would leave too few \
+             for probes and reloads; raise the limit (systemd: LimitNOFILE) or lower tcp_connections"
+        );
     }
 }
 

@@ -1,7 +1,16 @@
 //! The PROXY protocol, version 2 (haproxy's proxy-protocol.txt, section 2.2): a front that the operator knows says in front
 //! of each datagram or connection who the client is.
 
-#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
 
 use std::io;
 use std::net::IpAddr;

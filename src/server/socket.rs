@@ -30,6 +30,22 @@ pub struct Bound {
     pub tcp: TcpListener,
 }
 
+/// Raises how many descriptors this process may open to all that it is allowed, and returns that number: what a shell
+/// gives at first (1,024) is fewer than the connections of one server, and then probes would fail for want of them.
+///
+/// # Errors
+/// The system does not tell, or does not let it.
+pub fn raise_descriptors() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: one structure on this stack is filled in, then read.
+    let results = unsafe {
+        let told = libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
+        limit.rlim_cur = limit.rlim_max;
+        [told, libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit)]
+    };
+    if results == [0, 0] { Ok(limit.rlim_max) } else { Err(io::Error::last_os_error()) }
+}
+
 /// UDP and TCP on the same port: those that were passed, or new ones.
 pub fn pair(address: SocketAddr, workers: usize, passed: &mut Passed) -> io::Result<Bound> {
     match passed.tcp(address) {

@@ -1,5 +1,16 @@
 //! Counters of one worker each, summed when somebody asks.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -146,12 +157,14 @@ impl Tallies {
     }
 
     /// How often each was done about abuse.
+    #[expect(clippy::indexing_slicing, reason = "one array is made from others of its length")]
     pub fn events(&self) -> [u64; Event::COUNT] {
         let tallies = self.all();
         std::array::from_fn(|event| tallies.iter().map(|(_, tally)| tally.1[event].load(Ordering::Relaxed)).sum())
     }
 
     /// The sums, by verdict.
+    #[expect(clippy::indexing_slicing, reason = "one array is made from others of its length")]
     pub fn sums(&self) -> [u64; Verdict::COUNT] {
         self.sums_on(|_| true)
     }

@@ -1,6 +1,15 @@
 //! Pick: which endpoints a reply holds, out of the stage that takes the client.
 
-#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
 
 use std::net::IpAddr;
 
@@ -85,6 +94,7 @@ pub fn next_draw(draw: u64) -> u64 {
 ///
 /// Multiply and shift (Lemire: Fast random integer generation in an interval, 2019).
 #[inline]
+#[expect(clippy::arithmetic_side_effects, reason = "two numbers of 64 bits in 128")]
 fn below(draw: u64, total: u64) -> u64 {
     ((u128::from(draw) * u128::from(total)) >> 64) as u64
 }
@@ -117,6 +127,7 @@ impl Picks {
     }
 
     #[inline]
+    #[expect(clippy::arithmetic_side_effects, reason = "the place was there")]
     fn push(&mut self, region: u8, endpoint: usize) {
         if let Some(place) = self.chosen.get_mut(self.count) {
             *place = u32::from(region) << 16 | u32::from(endpoint as u16);
@@ -302,6 +313,7 @@ fn spin(count: usize, weight: &impl Fn(usize) -> u64, draw: u64) -> Option<usize
 ///
 /// Weighted rendezvous hashing: -weight / ln(hash) is greatest for each in proportion to its weight, and a change of
 /// one weight moves only the clients that it must (Wang, Ravishankar: HRW, 1998; Schindelhauer, Schomaker, 2005).
+#[expect(clippy::arithmetic_side_effects, reason = "numbers of regions and endpoints, far below 2^64")]
 fn sticky(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Picks) -> Option<(u8, usize)> {
     let weight = open_weights(stage, pools, client, picks);
     let salt = |region: u8| (u64::from(region) + 1) << 32;
@@ -328,6 +340,10 @@ fn best(count: usize, salt_and_weight: impl Fn(usize) -> (u64, u64), client: Cli
 }
 
 /// Each endpoint of the open regions in turn, weights not asked (but those in standby stay out).
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "a turn and eight picks at most; what is left is not less than the size"
+)]
 fn round_robin(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Picks, turn: u32) -> Option<(u8, usize)> {
     let nothing = Picks::default();
     let weight = open_weights(stage, pools, client, &nothing);

@@ -77,8 +77,15 @@ impl Setup {
 
     /// Starts `meridian serve` on free ports and waits until it is ready.
     pub fn start(self) -> Server {
+        self.start_with(|_| {})
+    }
+
+    /// The same, with something else done to the command.
+    pub fn start_with(self, prepare: impl FnOnce(&mut Command)) -> Server {
         let (config, folder) = self.written();
-        start(serve(&config), folder)
+        let mut command = serve(&config);
+        prepare(&mut command);
+        start(command, folder)
     }
 
     /// The configuration file, and the folder that it lies in.
@@ -241,12 +248,7 @@ impl Server {
         fs::rename(&log, &before).expect("it is there");
         let server = start(command, folder);
         let status = process.0.wait().expect("it is our child");
-        assert!(
-            status.success(),
-            "{status}
-{}",
-            read_log(&before)
-        );
+        assert!(status.success(), "{status}\n{}", read_log(&before));
         server
     }
 
@@ -257,6 +259,21 @@ impl Server {
         let Server { mut process, folder, .. } = self;
         assert!(process.0.wait().is_ok_and(|status| status.success()));
         folder
+    }
+
+    /// Octets of memory that it holds.
+    pub fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("proc(5) has it");
+        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+    }
+
+    /// Processor time of all its threads so far; the kernel counts it in hundredths of a second.
+    pub fn processor_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("it runs");
+        let fields = stat.rsplit(')').next().expect("a part").split_whitespace();
+        let ticks = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number"));
+        Duration::from_millis(10 * ticks.sum::<u64>())
     }
 
     /// Whether it still runs.

@@ -8,6 +8,7 @@ mod world;
 mod disk;
 mod events;
 mod flips;
+mod flood;
 mod guard;
 mod kills;
 mod leases;

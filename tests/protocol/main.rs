@@ -27,4 +27,5 @@ mod rfc9619;
 mod abuse;
 mod hostile;
 mod outcomes;
+mod overload;
 mod roundtrip;

@@ -3,6 +3,7 @@
 use std::io::ErrorKind::ConnectionReset;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
 use crate::harness::query::Question;
@@ -145,6 +146,38 @@ fn section_6_2_3_a_connection_in_use_outlives_the_idle_time() {
     }
 }
 
+/// Whole questions for the longest of replies, of which not one octet is taken. Of each connection a reply or two wait,
+/// and no more questions are read meanwhile.
+#[test]
+fn section_6_2_3_who_takes_no_replies_holds_little_and_is_cut_off() {
+    const CONNECTIONS: usize = 50;
+    let addresses: String = (0..4000).map(|n| format!("t A 10.0.{}.{}\n", n / 250, n % 250)).collect();
+    let zone = format!("$TTL 1h\n@ SOA ns h 1 4h 1h 2w 5m\n  NS ns\nns A 192.0.2.53\n{addresses}");
+    let server = setup().zone("many.test", &zone).server("tcp_idle = \"3s\"").start();
+    let question = Question::new("t.many.test", A).octets();
+    let questions = [&(question.len() as u16).to_be_bytes()[..], &question].concat().repeat(2000);
+    let before = server.resident();
+    let mut streams: Vec<TcpStream> = (0..CONNECTIONS).map(|_| server.connect()).collect();
+    for stream in &mut streams {
+        stream.set_nonblocking(true).expect("a live socket");
+        // As much as is taken at once: the rest would lie in our own buffers.
+        let _ = stream.write(&questions);
+    }
+    still_answers(&server);
+    let held = server.resident().saturating_sub(before);
+    assert!(held < CONNECTIONS as u64 * (512 << 10), "{held} octets for {CONNECTIONS} connections");
+    // What was asked and not read any more is answered with a reset.
+    let start = Instant::now();
+    streams.retain(|stream| {
+        while !matches!(stream.take_error(), Ok(Some(error)) if error.kind() == ConnectionReset) {
+            assert!(start.elapsed() < Duration::from_secs(30), "they are kept");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        false
+    });
+    still_answers(&server);
+}
+
 #[test]
 fn section_10_one_address_gets_its_number_of_connections() {
     let server = setup().server("tcp_connections_per_client = 5").start();
@@ -171,4 +204,29 @@ fn a_reset_in_the_middle_hurts_nobody() {
         drop(stream);
     }
     still_answers(&server);
+}
+
+/// A shell gives 1,024 descriptors, the system allows more: connections take none from probes and reloads.
+#[test]
+fn section_10_connections_find_descriptors() {
+    let start = |most: u64| {
+        setup().start_with(|command| {
+            let limit = libc::rlimit { rlim_cur: 64, rlim_max: most };
+            // SAFETY: between fork and exec one system call is made, on a structure of the child's own stack.
+            unsafe {
+                command.pre_exec(move || match libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) {
+                    0 => Ok(()),
+                    _ => Err(std::io::Error::last_os_error()),
+                })
+            };
+        })
+    };
+    let server = start(4096);
+    let mut open: Vec<TcpStream> = (0..90).map(|_| server.connect()).collect();
+    for (id, stream) in open.iter_mut().enumerate() {
+        write_framed(stream, &query(id as u16));
+        expect_reply(stream, &query(id as u16));
+    }
+    assert!(!server.log().contains("LimitNOFILE"), "{}", server.log());
+    start(256).await_log("this process may open 256 files, and 1000 connections (tcp_connections) would leave", 1);
 }
