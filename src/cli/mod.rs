@@ -4,6 +4,8 @@ pub mod arguments;
 
 mod log;
 
+mod notify;
+
 pub mod serve;
 
 pub mod demo;

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::Serve;
+use super::notify;
 use crate::config::Config;
 use crate::control::admin::{Admin, Context};
 use crate::control::{Control, Loaded, Origin, process};
-use crate::server::{Addresses, Server};
+use crate::server::{Addresses, Inherited, Server};
 
 /// How often database files and the certificate are looked at for a change.
 const WATCH: Duration = Duration::from_secs(2);
@@ -57,6 +58,7 @@ pub fn run_loaded(
         start(config, &control)?
     };
     announce(&server, &admin);
+    notify::tell("READY=1");
     greet(&server, &admin, &control);
     runtime.block_on(serve_until_stopped(&control, server, signals))?;
     drop(admin);
@@ -67,7 +69,8 @@ pub fn run_loaded(
 
 /// Opens every socket. Needs a tokio runtime.
 fn start(config: &Config, control: &Arc<Control>) -> Result<(Server, Admin), String> {
-    let server = Server::start(&config.server, control.identity(), control.published(), process::beats())
+    let inherited = Inherited::of_environment().map_err(|error| error.to_string())?;
+    let server = Server::start(&config.server, inherited, control.identity(), control.published(), process::beats())
         .map_err(|error| error.to_string())?;
     let context = Context {
         control: control.clone(),
@@ -109,6 +112,7 @@ async fn serve_until_stopped(control: &Arc<Control>, server: Server, signals: Si
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    notify::tell("STOPPING=1");
     reloads.abort();
     health.abort();
     names.abort();

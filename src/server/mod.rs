@@ -20,6 +20,8 @@ mod limit;
 
 mod socket;
 
+mod inherited;
+
 mod tally;
 
 use std::io;
@@ -35,6 +37,7 @@ use encrypted::{Https, Identity, Quic, Tls};
 use seats::Gate;
 use tcp::Spoken;
 
+pub use inherited::Inherited;
 pub use tally::{Carrier, Event, Tallies, Tally};
 
 /// What the workers answer from: one load per batch, swapped as a whole.
@@ -92,15 +95,17 @@ struct Common {
 }
 
 impl Server {
-    /// Opens every socket of `config`; the encrypted ones show `identity`. Needs a tokio runtime.
+    /// Opens every socket of `config` that is not among those `inherited`; the encrypted ones show `identity`. Needs a
+    /// tokio runtime.
     ///
     /// Port 0 asks the kernel for a free port, the same for UDP and TCP. `beats` are tenths of a second, which the caller
     /// keeps going: limits go by them.
     ///
     /// # Errors
-    /// An address that cannot be bound; the error names it.
+    /// An address that cannot be bound, or an inherited socket that is none of `config`; the error names it.
     pub fn start(
         config: &config::Server,
+        mut inherited: Inherited,
         identity: Arc<Identity>,
         published: Arc<Published>,
         beats: &'static AtomicU32,
@@ -110,15 +115,22 @@ impl Server {
         let addresses = Addresses::default();
         let mut server = Server { addresses, stop, workers: Vec::new(), tasks: Vec::new(), tallies };
         let common = Common { published, identity, gate: Arc::new(Gate::new(TcpLimits::of(config))) };
-        server.start_plain(config, &common, beats)?;
-        server.start_encrypted(&config.encrypted, &common)?;
+        server.start_plain(config, &mut inherited, &common, beats)?;
+        server.start_encrypted(&config.encrypted, &mut inherited, &common)?;
+        inherited.expect_none_left()?;
         Ok(server)
     }
 
-    fn start_plain(&mut self, config: &config::Server, common: &Common, beats: &'static AtomicU32) -> io::Result<()> {
+    fn start_plain(
+        &mut self,
+        config: &config::Server,
+        inherited: &mut Inherited,
+        common: &Common,
+        beats: &'static AtomicU32,
+    ) -> io::Result<()> {
         let limiter = Arc::new(limit::Limiter::new(beats));
         for &address in &config.listen {
-            let bound = named(address, "lunp", socket::bind_pair(address, config.workers.max(1)))?;
+            let bound = named(address, "lunp", socket::open_pair(address, config.workers.max(1), inherited))?;
             self.addresses.dns.push(bound.address);
             for udp in bound.udp {
                 let (stop, tally) = (self.stop.clone(), self.tallies.register(Carrier::Udp));
@@ -130,20 +142,25 @@ impl Server {
         Ok(())
     }
 
-    fn start_encrypted(&mut self, config: &config::Encrypted, common: &Common) -> io::Result<()> {
+    fn start_encrypted(
+        &mut self,
+        config: &config::Encrypted,
+        inherited: &mut Inherited,
+        common: &Common,
+    ) -> io::Result<()> {
         let (tls, https) = (Tls::new(common.identity.clone()), Https::new(common.identity.clone(), &config.https_path));
         for &address in &config.tls {
-            let listener = named(address, "ltnp", socket::bind_tcp(address))?;
+            let listener = named(address, "ltnp", socket::open_tcp(address, inherited))?;
             self.addresses.tls.push(listener.local_addr()?);
             self.listen(listener, Spoken::Tls(tls.clone()), common)?;
         }
         for &address in &config.https {
-            let listener = named(address, "ltnp", socket::bind_tcp(address))?;
+            let listener = named(address, "ltnp", socket::open_tcp(address, inherited))?;
             self.addresses.https.push(listener.local_addr()?);
             self.listen(listener, Spoken::Https(https.clone()), common)?;
         }
         for &address in &config.quic {
-            let socket = named(address, "lunp", socket::bind_quic(address))?;
+            let socket = named(address, "lunp", socket::open_quic(address, inherited))?;
             self.addresses.quic.push(socket.local_addr()?);
             let Common { published, identity, gate } = common;
             let tally = self.tallies.register(Carrier::Quic);

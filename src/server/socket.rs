@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::inherited::Inherited;
+
 /// Room for bursts, in octets; the kernel may give less.
 const BUFFER: usize = 4 << 20;
 /// Replies that wait in the system for one TCP client that does not read, in octets.
@@ -28,8 +30,45 @@ pub struct Bound {
     pub tcp: TcpListener,
 }
 
-/// Opens UDP and TCP on the same port.
-pub fn bind_pair(address: SocketAddr, workers: usize) -> io::Result<Bound> {
+/// Opens UDP and TCP on the same port, as far as they were not passed.
+pub fn open_pair(address: SocketAddr, workers: usize, inherited: &mut Inherited) -> io::Result<Bound> {
+    let tcp = inherited.tcp(address)?;
+    // Several on one port share the work of the kernel's choice, so every one must be read.
+    let udp: Vec<UdpSocket> = std::iter::from_fn(|| inherited.udp(address)).collect();
+    if tcp.is_none() && udp.is_empty() {
+        return bind_pair(address, workers);
+    }
+    let tcp = tcp.map_or_else(|| bind_tcp(address), Ok)?;
+    let udp = if udp.is_empty() { bind_workers(address, workers)? } else { share(&udp, workers, address)? };
+    Ok(Bound { address, udp, tcp })
+}
+
+/// Takes TCP as it was passed, or opens it.
+pub fn open_tcp(address: SocketAddr, inherited: &mut Inherited) -> io::Result<TcpListener> {
+    inherited.tcp(address)?.map_or_else(|| bind_tcp(address), Ok)
+}
+
+/// Takes UDP for QUIC as it was passed, or opens it.
+pub fn open_quic(address: SocketAddr, inherited: &mut Inherited) -> io::Result<UdpSocket> {
+    let Some(socket) = inherited.udp(address) else { return bind_quic(address) };
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// A socket for each worker, of those that were passed. Where there are fewer, several workers read one: its queue is
+/// what outlives us, and further sockets on the same port would take datagrams with them when we leave.
+fn share(passed: &[UdpSocket], workers: usize, address: SocketAddr) -> io::Result<Vec<UdpSocket>> {
+    let workers = workers.max(passed.len());
+    let sockets = passed.iter().cycle().take(workers).map(UdpSocket::try_clone).collect::<io::Result<Vec<_>>>()?;
+    for socket in &sockets {
+        // Whoever opened it may have wanted it otherwise.
+        socket.set_nonblocking(false)?;
+        prepare_udp(&socket2::SockRef::from(socket), address)?;
+    }
+    Ok(sockets)
+}
+
+fn bind_pair(address: SocketAddr, workers: usize) -> io::Result<Bound> {
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -44,12 +83,14 @@ pub fn bind_pair(address: SocketAddr, workers: usize) -> io::Result<Bound> {
 fn bind_once(wanted: SocketAddr, workers: usize) -> io::Result<Bound> {
     let tcp = bind_tcp(wanted)?;
     let address = tcp.local_addr()?;
-    let udp = (0..workers).map(|_| bind_udp(address)).collect::<io::Result<Vec<UdpSocket>>>()?;
-    Ok(Bound { address, udp, tcp })
+    Ok(Bound { address, udp: bind_workers(address, workers)?, tcp })
 }
 
-/// Opens TCP alone.
-pub fn bind_tcp(wanted: SocketAddr) -> io::Result<TcpListener> {
+fn bind_workers(address: SocketAddr, workers: usize) -> io::Result<Vec<UdpSocket>> {
+    (0..workers).map(|_| bind_udp(address)).collect()
+}
+
+fn bind_tcp(wanted: SocketAddr) -> io::Result<TcpListener> {
     let tcp = open(wanted, Type::STREAM, Protocol::TCP)?;
     // A restart must not wait for connections in TIME_WAIT.
     tcp.set_reuse_address(true)?;
@@ -61,8 +102,8 @@ pub fn bind_tcp(wanted: SocketAddr) -> io::Result<TcpListener> {
     Ok(tcp.into())
 }
 
-/// Opens UDP for QUIC, which looks after everything else itself.
-pub fn bind_quic(wanted: SocketAddr) -> io::Result<UdpSocket> {
+/// QUIC looks after everything else itself.
+fn bind_quic(wanted: SocketAddr) -> io::Result<UdpSocket> {
     let socket = open(wanted, Type::DGRAM, Protocol::UDP)?;
     let _ = socket.set_recv_buffer_size(BUFFER);
     let _ = socket.set_send_buffer_size(BUFFER);
@@ -82,16 +123,21 @@ fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socke
 fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = open(address, Type::DGRAM, Protocol::UDP)?;
     socket.set_reuse_port(true)?;
+    prepare_udp(&socket, address)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// What a worker needs of its socket.
+fn prepare_udp(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     // More room is better, less is no reason not to start.
     let _ = socket.set_recv_buffer_size(BUFFER);
     let _ = socket.set_send_buffer_size(BUFFER);
     socket.set_read_timeout(Some(WAIT))?;
     if address.ip().is_unspecified() {
-        report_destination(&socket, address)?;
+        report_destination(socket, address)?;
     }
-    ignore_path_mtu(&socket, address)?;
-    socket.bind(&address.into())?;
-    Ok(socket.into())
+    ignore_path_mtu(socket, address)
 }
 
 /// A wildcard socket must know where each query went, because its answer leaves from there.

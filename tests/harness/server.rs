@@ -77,15 +77,20 @@ impl Setup {
 
     /// Starts `meridian serve` on free ports and waits until it is ready.
     pub fn start(self) -> Server {
+        let (mut command, folder) = (Command::new(env!("CARGO_BIN_EXE_meridian")), self.write());
+        command.args(["serve", "--config"]).arg(folder.path().join("meridian.toml")).current_dir(folder.path());
+        start(command, folder)
+    }
+
+    /// Writes the configuration and starts nothing.
+    pub fn write(self) -> tempfile::TempDir {
         let config = self.folder.path().join("meridian.toml");
         let text = format!(
             "[server]\nlisten = {}\nworkers = 1\n{}\n[admin]\nlisten = \"127.0.0.1:0\"\n{}\n{}",
             self.listen, self.server_keys, self.admin_keys, self.config
         );
         fs::write(&config, text).expect("the temporary folder can be written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
-        command.args(["serve", "--config"]).arg(&config).current_dir(self.folder.path());
-        start(command, self.folder)
+        self.folder
     }
 }
 
@@ -209,6 +214,15 @@ impl Server {
     pub fn stop(mut self) -> bool {
         self.signal(libc::SIGTERM);
         self.process.0.wait().is_ok_and(|status| status.success())
+    }
+
+    /// Asks it to stop, waits until it has ended well, and leaves its folder.
+    #[track_caller]
+    pub fn stop_and_keep(self) -> tempfile::TempDir {
+        self.signal(libc::SIGTERM);
+        let Server { mut process, folder, .. } = self;
+        assert!(process.0.wait().is_ok_and(|status| status.success()), "{}", read_log(&folder.path().join("log")));
+        folder
     }
 
     /// Ends it as a power failure would, and starts it again on the same folder.
