@@ -4,9 +4,9 @@ pub mod arguments;
 
 mod log;
 
-pub mod serve;
+mod notify;
 
-mod service;
+pub mod serve;
 
 pub mod demo;
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::Serve;
-use super::service;
+use super::notify;
 use crate::config::Config;
 use crate::control::admin::{Admin, Context};
 use crate::control::succession::{Legacy, Predecessor, Succession};
@@ -88,11 +88,11 @@ pub fn run_loaded(
         server.tallies().count_on(&predecessor.legacy.counted);
         predecessor.relieve()?;
     }
-    service::tell("READY=1");
+    notify::tell("READY=1");
     greet(&server, &admin, &control);
     let succession = succession(config, has_succeeded);
     let end = runtime.block_on(serve_until(&control, &server, &admin, succession.as_ref(), signals));
-    service::tell("STOPPING=1");
+    notify::tell("STOPPING=1");
     match end {
         End::Asked => {
             succession.into_iter().for_each(Succession::close);

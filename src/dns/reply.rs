@@ -352,7 +352,7 @@ pub fn unknown_key(
     most: usize,
 ) -> usize {
     let opt = if edns { ReplyOpt::PLAIN } else { ReplyOpt::default() };
-    let parts = message.get(HEADER..HEADER + question).zip(message.first_chunk::<4>());
+    let parts = message.get(HEADER..HEADER.saturating_add(question)).zip(message.first_chunk::<4>());
     let Some((question, id_and_flags)) = parts else { return 0 };
     let Ok(mut reply) = Reply::start(buffer, question, most, opt.size()) else { return 0 };
     reply.rcode = Rcode::NotAuth;
@@ -360,9 +360,9 @@ pub fn unknown_key(
     let most = most.min(buffer.len());
     let added = buffer.get_mut(length..most).map_or(0, |place| signature.refuse(message, place));
     if let (1.., Some(count)) = (added, buffer.get_mut(HEADER - 1)) {
-        *count += 1;
+        *count = count.wrapping_add(1);
     }
-    length + added
+    length.saturating_add(added)
 }
 
 /// Copies octets into a place of the same length. Most questions have 16 to 32: two lanes, which overlap, are fewer

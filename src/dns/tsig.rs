@@ -26,6 +26,7 @@ pub struct Signature {
     pub(super) end: usize,
 }
 
+#[expect(clippy::arithmetic_side_effects, reason = "offsets into a message: sums of a few numbers below 2^16")]
 impl Signature {
     /// Reads the record at `start`, whose owner and algorithm are not compressed. `None` for one that is malformed: another
     /// class than ANY, a TTL, or data that do not add up (RFC 8945 section 4.2).

@@ -2,15 +2,14 @@
 //! What waits in them, datagrams and connections, is there whoever reads it, so that nothing is lost from one to the next.
 
 use std::collections::VecDeque;
-use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use socket2::{Socket, Type};
 
-/// The first descriptor that systemd passes (sd_listen_fds(3)).
+/// The first descriptor that systemd passes (SD_LISTEN_FDS_START of sd_listen_fds(3)).
 const FIRST: RawFd = 3;
 /// Most descriptors that are taken: as many as one message between processes holds (SCM_MAX_FD of unix(7)).
 pub const MOST: usize = 253;
@@ -24,42 +23,52 @@ pub struct Passed {
 }
 
 impl Passed {
-    /// What systemd passed to this process; nothing if it did not. To be called once, before any other thread runs.
+    /// What `LISTEN_FDS` and `LISTEN_PID` say was passed to this process; nothing if they speak to another or are absent. To
+    /// be called once in the life of a process: the descriptors become ours.
     ///
     /// # Errors
-    /// A sentence: a number that cannot be read, or something that is no bound socket.
+    /// A sentence: the number is none, or a descriptor is nothing that can be served.
     pub fn by_systemd() -> Result<Passed, String> {
-        let variable = |name: &str| std::env::var(name).ok();
-        let mine = variable("LISTEN_PID").and_then(|pid| pid.parse().ok()) == Some(std::process::id());
-        let Some(count) = variable("LISTEN_FDS").filter(|_| mine) else { return Ok(Passed::default()) };
-        let count = count.parse().ok().filter(|count| *count <= MOST);
-        let count = count.ok_or_else(|| format!("LISTEN_FDS of the environment is no number up to {MOST}"))?;
-        // SAFETY: LISTEN_PID says that these descriptors were opened for this process, and nobody else takes them.
-        let taken = (0..count).map(|at| unsafe { OwnedFd::from_raw_fd(FIRST + at as RawFd) });
-        Passed::of(taken.collect())
+        let (Ok(process), Ok(count)) = (std::env::var("LISTEN_PID"), std::env::var("LISTEN_FDS")) else {
+            return Ok(Passed::default());
+        };
+        if process != std::process::id().to_string() {
+            return Ok(Passed::default());
+        }
+        let count = count.parse().ok().filter(|count| (0..=MOST as RawFd).contains(count));
+        let count: RawFd = count.ok_or_else(|| format!("LISTEN_FDS is no number from 0 to {MOST}"))?;
+        Passed::of((FIRST..FIRST + count).map(own).collect::<Result<_, _>>()?)
     }
 
     /// Sorts descriptors.
     ///
     /// # Errors
-    /// A sentence: one of them is no UDP socket and no listener.
+    /// A sentence: one of them is nothing that can be served.
     pub fn of(descriptors: Vec<OwnedFd>) -> Result<Passed, String> {
         let mut passed = Passed::default();
-        for (number, descriptor) in descriptors.into_iter().enumerate() {
-            let told = |error: io::Error| format!("socket {number} of those that were passed cannot be used: {error}");
-            passed.sort(descriptor).map_err(told)?;
+        for descriptor in descriptors {
+            let number = descriptor.as_raw_fd();
+            passed.sort(Socket::from(descriptor)).map_err(|what| refused(number, &what))?;
         }
         Ok(passed)
     }
 
-    fn sort(&mut self, descriptor: OwnedFd) -> io::Result<()> {
-        let socket = Socket::from(descriptor);
-        let (kind, address) = (socket.r#type()?, socket.local_addr()?);
-        match (kind, address.as_socket(), address.as_pathname()) {
-            (Type::DGRAM, Some(address), _) => self.udp.push_back((address, socket.into())),
-            (Type::STREAM, Some(address), _) => self.tcp.push_back((address, socket.into())),
-            (Type::STREAM, None, Some(path)) => self.unix.push_back((path.to_owned(), OwnedFd::from(socket).into())),
-            _ => return Err(io::Error::other("it is bound to no address that anything here listens on")),
+    fn sort(&mut self, socket: Socket) -> Result<(), String> {
+        let is_stream = socket.r#type().map_err(|_| "is no socket")? == Type::STREAM;
+        let address = socket.local_addr().map_err(|error| error.to_string())?;
+        if is_stream && !socket.is_listener().unwrap_or(false) {
+            return Err("is a connection, not a listener; the socket unit must say Accept=no".to_owned());
+        }
+        if address.as_socket_ipv6().is_some_and(|address| address.ip().is_unspecified())
+            && !socket.only_v6().unwrap_or(false)
+        {
+            return Err("mixes IPv4 into IPv6; the socket unit must say BindIPv6Only=ipv6-only".to_owned());
+        }
+        match (is_stream, address.as_socket(), address.as_pathname()) {
+            (false, Some(address), _) => self.udp.push_back((address, socket.into())),
+            (true, Some(address), _) => self.tcp.push_back((address, socket.into())),
+            (true, None, Some(path)) => self.unix.push_back((path.to_owned(), OwnedFd::from(socket).into())),
+            _ => return Err("is bound to no address that anything here listens on".to_owned()),
         }
         Ok(())
     }
@@ -108,6 +117,20 @@ impl Passed {
     }
 }
 
+/// Makes a descriptor ours, if it is open.
+fn own(descriptor: RawFd) -> Result<OwnedFd, String> {
+    // SAFETY: sets the flags of a number, whether or not it is open; programs that we start must not have it.
+    if unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) } != 0 {
+        return Err(refused(descriptor, "is not open; LISTEN_FDS counts too many"));
+    }
+    // SAFETY: it is open, and by the protocol it belongs to the process that LISTEN_PID names, which has taken no other.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+fn refused(descriptor: RawFd, what: &str) -> String {
+    format!("file descriptor {descriptor} was passed to us and {what}")
+}
+
 fn is_wanted(address: &SocketAddr, wanted: SocketAddr) -> bool {
     address.ip() == wanted.ip() && (wanted.port() == 0 || wanted.port() == address.port())
 }
@@ -143,6 +166,6 @@ mod tests {
     fn what_is_no_socket_is_refused() {
         let file = tempfile::tempfile().unwrap();
         let told = Passed::of(vec![file.into()]).unwrap_err();
-        assert!(told.starts_with("socket 0 of those that were passed cannot be used: "), "{told}");
+        assert!(told.starts_with("file descriptor ") && told.ends_with(" was passed to us and is no socket"), "{told}");
     }
 }

@@ -164,7 +164,6 @@ impl Tallies {
     }
 
     /// The sums, by verdict.
-    #[expect(clippy::indexing_slicing, reason = "one array is made from others of its length")]
     pub fn sums(&self) -> [u64; Verdict::COUNT] {
         self.sums_on(|_| true)
     }
@@ -174,6 +173,7 @@ impl Tallies {
         Carrier::ALL.map(|(word, wanted)| (word, self.sums_on(|carrier| carrier == wanted).iter().sum()))
     }
 
+    #[expect(clippy::indexing_slicing, reason = "one array is made from others of its length")]
     fn sums_on(&self, is_wanted: impl Fn(Carrier) -> bool) -> [u64; Verdict::COUNT] {
         let all = self.all();
         let wanted = || all.iter().filter(|(carrier, _)| is_wanted(*carrier)).map(|(_, tally)| &tally.0);

@@ -195,6 +195,36 @@ fn the_unit_runs_what_the_image_runs_with_no_more_rights() {
     assert!(text("packaging/debian/postinst").contains(&folder), "{folder}");
 }
 
+/// The figure of the guide is what `systemd-analyze` (tools/test installs it) says, whatever its version thinks of the face.
+#[test]
+fn the_unit_is_as_confined_as_the_guide_says() {
+    let mut command = Command::new("systemd-analyze");
+    command
+        .args(["security", "--offline=true", "--no-pager", "packaging/systemd/meridian.service"])
+        .current_dir(root());
+    let output = command.output().expect("systemd-analyze is installed");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let exposure = |text: &str| -> Option<f32> {
+        let (_, rest) = text.split_once("exposure level for meridian.service: ")?;
+        rest.split_whitespace().next()?.parse().ok()
+    };
+    let (said, measured) = (exposure(&text("docs/guide/security.md")), exposure(&printed));
+    assert!(said.is_some() && said == measured, "the guide says {said:?}, the tool {measured:?}: {output:?}");
+}
+
+/// One socket of each kind for each address, none that the service would refuse.
+#[test]
+fn the_socket_unit_passes_what_the_service_takes() {
+    let unit = text("packaging/socket-activation/meridian.socket");
+    let of = |key: &str| unit.lines().filter_map(|line| line.strip_prefix(key)).collect::<Vec<_>>();
+    assert_eq!(of("ListenDatagram="), ["0.0.0.0:53", "[::]:53"]);
+    assert_eq!(of("ListenDatagram="), of("ListenStream="));
+    assert_eq!(of("BindIPv6Only="), ["ipv6-only"]);
+    assert!(of("Accept=").is_empty() && of_the_unit("Type") == ["notify"]);
+    // Beside the service, the package would install and enable it.
+    assert!(!root().join("packaging/systemd/meridian.socket").exists());
+}
+
 #[test]
 fn what_the_package_serves_at_first_is_good_and_for_this_machine_only() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));

@@ -5,6 +5,7 @@ mod harness;
 
 mod world;
 
+mod activation;
 mod disk;
 mod events;
 mod flips;

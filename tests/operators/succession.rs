@@ -3,8 +3,6 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::AsRawFd;
-use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::harness::query::subnet_option;
 use crate::harness::server::{self, read_framed, write_framed};
 use crate::harness::types::A;
-use crate::harness::{Question, Region, Reply, Server, Setup, Transport};
+use crate::harness::{Question, Region, Reply, Server, Transport};
 use crate::world::{self, TOKEN, call, say, www};
 
 const SUCCESSIONS: usize = 4;
@@ -169,73 +167,4 @@ fn where_there_is_nobody_to_take_over_from_it_starts_as_usual() {
     let server = server::start(command, folder);
     assert_eq!(www(&server), "192.0.2.1");
     server.await_log("no server that could be taken over", 1);
-}
-
-/// A server that is given these sockets as systemd gives them, from descriptor 3 on.
-fn start_activated(setup: Setup, address: SocketAddr, sockets: &[i32]) -> Result<Server, Output> {
-    let (config, folder) = setup.listen(&[&address.to_string()]).written();
-    let script = format!("LISTEN_FDS={} LISTEN_PID=$$ exec \"$@\"", sockets.len());
-    let mut command = Command::new("sh");
-    command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_meridian"), "serve", "--config"]).arg(&config);
-    command.current_dir(folder.path());
-    let passed: Vec<(i32, i32)> = sockets.iter().copied().zip(3..).collect();
-    // SAFETY: between fork and exec nothing but dup2 is called, which may be.
-    unsafe {
-        command.pre_exec(move || {
-            // Out of the way first: a socket may lie where another is to be.
-            for (from, to) in
-                passed.iter().map(|(from, to)| (*from, to + 100)).chain(passed.iter().map(|(_, to)| (to + 100, *to)))
-            {
-                if libc::dup2(from, to) < 0 {
-                    return Err(std::io::Error::last_os_error());
-                }
-            }
-            Ok(())
-        });
-    }
-    if sockets.len() == 2 { Ok(server::start(command, folder)) } else { Err(command.output().expect("sh runs")) }
-}
-
-fn with_a_zone() -> Setup {
-    Setup::new()
-        .zone("example.test", "$ORIGIN example.test.\n$TTL 60\n@ SOA ns1 h 1 2 3 4 5\n NS ns1\nns1 A 127.0.0.1\n")
-}
-
-#[test]
-fn sockets_of_systemd_are_used_with_what_waits_in_them() {
-    let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = tcp.local_addr().expect("bound");
-    let udp = UdpSocket::bind(address).expect("the port is free for UDP, too");
-    // Both ask before anybody answers.
-    let client = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    client.set_read_timeout(Some(Duration::from_secs(30))).expect("it is not zero");
-    let query = Question::new("ns1.example.test", A);
-    client.send_to(&query.octets(), address).expect("loopback takes it");
-    let mut stream = TcpStream::connect(address).expect("the system accepts");
-    write_framed(&mut stream, &query.octets());
-    let server = start_activated(with_a_zone(), address, &[tcp.as_raw_fd(), udp.as_raw_fd()]).expect("it starts");
-    assert_eq!(server.address(), address);
-    let mut reply = [0; 4096];
-    let length = client.recv(&mut reply).expect("what was asked before is answered");
-    assert_eq!(addresses(&query, Transport::Udp, &reply[..length]), ["127.0.0.1"]);
-    let reply = read_framed(&mut stream).expect("a reply");
-    assert_eq!(addresses(&query, Transport::Tcp, &reply), ["127.0.0.1"]);
-}
-
-#[test]
-fn a_socket_that_nothing_listens_on_is_refused() {
-    // Nothing listens on this address; on the other the admin server would be content with any port.
-    let (tcp, other) = (TcpListener::bind("127.0.0.1:0"), TcpListener::bind("127.0.0.9:0"));
-    let (tcp, other) = (tcp.expect("a free port"), other.expect("a free port"));
-    let address = tcp.local_addr().expect("bound");
-    let udp = UdpSocket::bind(address).expect("the port is free for UDP, too");
-    let sockets = [tcp.as_raw_fd(), udp.as_raw_fd(), other.as_raw_fd()];
-    let output = start_activated(with_a_zone(), address, &sockets).err().expect("it does not start");
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    let name = format!("TCP {}", other.local_addr().expect("bound"));
-    assert!(
-        told.contains("sockets were passed that nothing in the configuration listens on") && told.contains(&name),
-        "{told}"
-    );
 }
