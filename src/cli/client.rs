@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
 use super::arguments::Remote;
 use crate::control::admin::{ErrorBody, read_token};
@@ -23,7 +24,7 @@ pub struct Client {
     base: Url,
     /// As the user wrote it.
     shown: String,
-    token: Option<String>,
+    token: Option<Zeroizing<String>>,
 }
 
 impl Client {
@@ -78,7 +79,7 @@ impl Client {
         }
         let request = self.http.request(method, url);
         Ok(match &self.token {
-            Some(token) => request.bearer_auth(token),
+            Some(token) => request.bearer_auth(token.as_str()),
             None => request,
         })
     }
@@ -146,10 +147,10 @@ fn innermost(error: &dyn std::error::Error) -> String {
 }
 
 /// The token, from the file or the environment.
-fn token(remote: &Remote) -> Result<Option<String>, String> {
+fn token(remote: &Remote) -> Result<Option<Zeroizing<String>>, String> {
     match (&remote.token_file, std::env::var("MERIDIAN_TOKEN")) {
         (Some(file), _) => read_token(file).map(Some),
-        (None, Ok(token)) if !token.trim().is_empty() => Ok(Some(token.trim().to_owned())),
+        (None, Ok(token)) if !token.trim().is_empty() => Ok(Some(Zeroizing::new(token.trim().to_owned()))),
         _ => Ok(None),
     }
 }

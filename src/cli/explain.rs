@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use super::arguments::{Explain, Remote};
 use super::client::Client;
 use super::paper::{Paper, plain};
+use super::progress;
 use crate::answer::explain::{CandidateFacts, Explanation, Question, ServiceFacts, explain, percent};
 use crate::control::{Loaded, any_draw, load};
 
@@ -56,7 +57,8 @@ pub fn loaded(config: Option<&Path>) -> Result<Loaded, String> {
              --admin URL (that of `meridian demo` is http://127.0.0.1:8053)"
         ));
     }
-    load(file, None).map_err(|mistakes| refusal(file, &mistakes))
+    let read = || load(file, None).map_err(|mistakes| refusal(file, &mistakes));
+    progress::during("reading configuration, zones and databases", read)
 }
 
 /// Why a configuration cannot be used, with every mistake.

@@ -4,18 +4,21 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::arguments::Geodata;
+use super::progress;
 use crate::geo::{build, cells};
 
 /// Writes one file and says what is in it.
 pub fn run(geodata: &Geodata) -> Result<ExitCode, String> {
     match geodata {
         Geodata::Build { input, output } => {
-            let made = build::build(input, output).map_err(|error| error.to_string())?;
+            let build = || build::build(input, output);
+            let made = progress::during("building the database", build).map_err(|error| error.to_string())?;
             let what = format!("{} IPv4 and {} IPv6 networks", made.ipv4_networks, made.ipv6_networks);
             say(output, &what, made.octets);
         }
         Geodata::Compile { inputs, output } => {
-            let made = cells::compile(inputs, output).map_err(|error| error.to_string())?;
+            let compile = || cells::compile(inputs, output);
+            let made = progress::during("compiling the table", compile).map_err(|error| error.to_string())?;
             let what = format!("{} cells, {} IPv4 and {} IPv6 ranges", made.cells, made.v4_ranges, made.v6_ranges);
             say(output, &what, made.octets);
         }

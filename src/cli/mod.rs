@@ -6,6 +6,8 @@ mod log;
 
 mod notify;
 
+mod progress;
+
 pub mod serve;
 
 pub mod demo;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::Serve;
-use super::notify;
+use super::{notify, progress};
 use crate::config::Config;
 use crate::control::admin::{Admin, Context};
 use crate::control::succession::{Legacy, Predecessor, Succession};
@@ -51,7 +51,7 @@ fn take_over(config: &Config) -> Result<Inheritance, String> {
 /// Reads everything and tells the warnings.
 pub fn load(origin: &Origin) -> Result<Loaded, String> {
     let refusal = |mistakes: Vec<String>| format!("{origin} cannot be served:\n  {}", mistakes.join("\n  "));
-    let loaded = origin.load(None).map_err(refusal)?;
+    let loaded = progress::during("reading configuration, zones and databases", || origin.load(None).map_err(refusal))?;
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     Ok(loaded)
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::arguments::VerifyScopes;
 use super::explain::loaded;
 use super::paper::{Paper, plain};
+use super::progress;
 use super::simulate::named;
 use crate::answer::foresight::{Blocks, scopes};
 use crate::answer::world::services::Family;
@@ -28,7 +29,8 @@ struct Verified {
 pub fn run(arguments: &VerifyScopes) -> Result<ExitCode, String> {
     let loaded = loaded(arguments.config.as_deref())?;
     let verify = |name| verify(&loaded, name, arguments.rtype.family());
-    let verified = named(&arguments.names, &loaded).into_iter().map(verify).collect::<Result<Vec<_>, _>>()?;
+    let all = || named(&arguments.names, &loaded).into_iter().map(verify).collect::<Result<Vec<_>, _>>();
+    let verified = progress::during("going through the address space", all)?;
     if arguments.json {
         println!("{}", Value::Array(verified.iter().map(in_json).collect()));
     } else {

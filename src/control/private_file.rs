@@ -5,6 +5,8 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use zeroize::Zeroizing;
+
 /// How mistakes about such a file are told.
 #[derive(Debug, Clone, Copy)]
 pub struct Words {
@@ -16,11 +18,11 @@ pub struct Words {
     pub kept: &'static str,
 }
 
-/// The first `most` octets of a regular file that nobody but its owner may read.
+/// The first `most` octets of a regular file that nobody but its owner may read; they are wiped when they are dropped.
 ///
 /// # Errors
 /// A sentence with the file: it cannot be read, is no regular file, or others could read it too.
-pub fn read(path: &Path, most: u64, words: Words) -> Result<String, String> {
+pub fn read(path: &Path, most: u64, words: Words) -> Result<Zeroizing<String>, String> {
     let (name, Words { content, file: what, kept }) = (path.display(), words);
     let unreadable = |error| format!("{name}: cannot read {content}: {error}");
     let file = File::open(path).map_err(unreadable)?;
@@ -32,7 +34,9 @@ pub fn read(path: &Path, most: u64, words: Words) -> Result<String, String> {
         let mode = data.mode() & 0o777;
         return Err(format!("{name}: others may read {content} (mode {mode:o}); `chmod 600 {name}` {kept}"));
     }
-    let mut text = String::new();
+    // With room for all of it at once: a text that grows leaves copies behind.
+    let room = usize::try_from(data.len().min(most)).unwrap_or(0).saturating_add(1);
+    let mut text = Zeroizing::new(String::with_capacity(room));
     file.take(most).read_to_string(&mut text).map_err(unreadable)?;
     Ok(text)
 }

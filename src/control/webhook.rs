@@ -74,7 +74,7 @@ async fn send(client: &mut Option<Client>, url: &str, hook: &config::Events, eve
     let body = serde_json::to_vec(event).map_err(|error| error.to_string())?;
     let mut request = client.post(url).header(header::CONTENT_TYPE, "application/json").body(body);
     if let Some(file) = &hook.token_file {
-        request = request.bearer_auth(read_token(file)?);
+        request = request.bearer_auth(read_token(file)?.as_str());
     }
     let response = request.send().await.map_err(|error| innermost(&error))?;
     let status = response.status();

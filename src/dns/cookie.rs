@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use siphasher::sip::SipHasher24;
 use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
 
 /// Option code (RFC 7873 section 4).
 pub const OPTION_COOKIE: u16 = 10;
@@ -45,9 +46,15 @@ impl Sent {
     }
 }
 
-/// A key that server cookies are made with.
+/// A key that server cookies are made with; it is wiped when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret([u8; 16]);
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

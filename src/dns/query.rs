@@ -373,12 +373,6 @@ impl<'d> Record<'d> {
     }
 }
 
-/// Where the name at `at` ends; `None` if it is compressed.
-pub(super) fn skip_plain_name(datagram: &[u8], at: usize) -> Option<usize> {
-    let mut name = SearchName::new();
-    name.read(datagram.get(at..)?).and_then(|length| at.checked_add(length))
-}
-
 /// Where the name at `at` ends. A pointer ends it, and is not followed.
 #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
 pub(super) fn skip_name(datagram: &[u8], mut at: usize) -> Option<usize> {

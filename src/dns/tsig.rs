@@ -1,8 +1,7 @@
 //! TSIG (RFC 8945) of a server that has no keys: a query that is signed is told so, instead of being answered as if it were
 //! not.
 
-use super::query::skip_plain_name;
-use super::{CLASS_ANY, RecordType};
+use super::{CLASS_ANY, RecordType, SearchName};
 
 /// TSIG ERROR: the key is not recognized (RFC 8945 section 3, IANA "DNS RCODEs").
 const BADKEY: u16 = 17;
@@ -72,6 +71,12 @@ impl Signature {
         }
         Some(at)
     }
+}
+
+/// Where the name at `at` ends; `None` if it is compressed.
+fn skip_plain_name(datagram: &[u8], at: usize) -> Option<usize> {
+    let mut name = SearchName::new();
+    name.read(datagram.get(at..)?).and_then(|length| at.checked_add(length))
 }
 
 #[cfg(test)]

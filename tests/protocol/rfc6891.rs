@@ -135,19 +135,11 @@ fn all_known_options_at_once() {
 }
 
 #[test]
-fn section_6_1_2_two_hundred_times_every_option_is_answered_with_each_once() {
+fn section_6_1_2_five_thousand_octets_of_options_are_answered_each_once() {
     let server = server();
     let mut question = Question::new("host.example.test", A);
     for _ in 0..200 {
-        question = question.option(3, &[]).option(8, &[0, 0, 0, 0]).option(10, &[7; 8]).option(12, &[0; 4]);
-    }
-    // The client subnet may stand there once only (RFC 7871 section 7.1.1 has no meaning for two).
-    let reply = server.exchange(&question.octets(), Transport::Udp).expect("a reply");
-    let reply = check_any(&question.octets(), Transport::Udp, &reply);
-    assert!(reply.is_bare() && reply.rcode() == rcodes::FORMERR, "{reply:?}");
-    let mut question = Question::new("host.example.test", A);
-    for _ in 0..200 {
-        question = question.option(3, &[]).option(10, &[7; 8]).option(12, &[0; 4]);
+        question = question.option(3, &[]).option(10, &[7; 8]).option(12, &[0; 8]);
     }
     assert!(question.octets().len() > 5000);
     for transport in [Transport::Udp, Transport::Tcp] {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use axum::http::StatusCode;
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use super::error::ApiError;
 use crate::config::{Admin, AdminListen};
@@ -63,11 +64,11 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
 }
 
-/// Reads a token file: one token, blank space around it left out.
+/// Reads a token file: one token, blank space around it left out. It is wiped when it is dropped.
 ///
 /// # Errors
 /// A sentence: it cannot be read, others could read it too, or the token is too short.
-pub fn read_token(path: &Path) -> Result<String, String> {
+pub fn read_token(path: &Path) -> Result<Zeroizing<String>, String> {
     let name = path.display();
     let words = Words { content: "the token", file: "the token file", kept: "keeps it a secret" };
     let text = private_file::read(path, MOST + 1, words)?;
@@ -78,7 +79,7 @@ pub fn read_token(path: &Path) -> Result<String, String> {
     if token.len() < LEAST {
         return Err(format!("{name}: the token is shorter than {LEAST} characters; `openssl rand -hex 32` makes one"));
     }
-    Ok(token.to_owned())
+    Ok(Zeroizing::new(token.to_owned()))
 }
 
 #[cfg(test)]
@@ -107,7 +108,7 @@ mod tests {
     #[test]
     fn only_a_secret_is_a_token() {
         let (_folder, path) = token_file(&format!("  {TOKEN}\n"), 0o600);
-        assert_eq!(read_token(&path).as_deref(), Ok(TOKEN));
+        assert_eq!(read_token(&path).unwrap().as_str(), TOKEN);
         assert_eq!(
             sentence(TOKEN, 0o640),
             "token: others may read the token (mode 640); `chmod 600 token` keeps it a secret"
