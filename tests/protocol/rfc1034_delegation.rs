@@ -114,3 +114,19 @@ fn rfc1034_section_4_3_2_step_6_addresses_are_added_once() {
     let reply = Setup::new().zone("example.test", zone).start().ask("example.test", MX).send();
     reply.expect_additional(&["m.example.test. 60 A 192.0.2.1"]);
 }
+
+#[test]
+fn rfc4035_section_3_1_4_1_ds_is_said_by_the_zone_right_above_and_none_further_up() {
+    let zone = |name: &str, more: &str| {
+        format!("$ORIGIN {name}.\n$TTL 60\n@ SOA ns.example.net. h 1 2 3 4 5\n  NS ns.example.net.\n{more}")
+    };
+    let ds = "8 2 0000000000000000000000000000000000000000000000000000000000000000";
+    let server = Setup::new()
+        .zone("example.test", &zone("example.test", &format!("c.b NS ns.example.net.\nc.b DS 1 {ds}\n")))
+        .zone("b.example.test", &zone("b.example.test", &format!("d NS ns.example.net.\nd DS 2 {ds}\n")))
+        .zone("c.b.example.test", &zone("c.b.example.test", ""))
+        .zone("d.b.example.test", &zone("d.b.example.test", ""))
+        .start();
+    server.ask("c.b.example.test", DS).expect_nodata();
+    server.ask("d.b.example.test", DS).expect_answer(&[&format!("d.b.example.test. 60 DS 00020802{}", "0".repeat(64))]);
+}

@@ -111,12 +111,21 @@ impl<'z> Draft<'z> {
                 last = Some((&rrset.owner, node, own));
                 let Some(node) = node else { continue };
                 let said_above = rrset.rtype == RecordType::DS && self.is_apex(node);
-                if own != said_above {
+                let counts = if said_above { self.is_right_above(zone, &rrset.owner) } else { own };
+                if counts {
                     self.placed.push(Placed { node, zone, rrset: index });
                 }
             }
         }
         self.placed.sort_by_key(|placed| placed.node);
+    }
+
+    /// Whether a zone is the one that delegates this apex, and not one further up.
+    fn is_right_above(&self, zone: usize, apex: &Name) -> bool {
+        let lower = apex.to_lower();
+        let (label, wire) = (lower.as_wire().first(), lower.as_wire());
+        let parent = label.and_then(|length| wire.get(1 + usize::from(*length)..));
+        parent.and_then(|parent| self.apexes.describe(parent)).is_some_and(|(holder, _)| holder.0 as usize == zone)
     }
 
     fn is_apex(&self, node: NodeId) -> bool {
