@@ -10,6 +10,8 @@ mod progress;
 
 pub mod serve;
 
+mod confine;
+
 pub mod demo;
 
 pub mod check;

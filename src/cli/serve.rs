@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::Serve;
-use super::{notify, progress};
+use super::{confine, notify, progress};
 use crate::config::Config;
 use crate::control::admin::{Admin, Context};
 use crate::control::succession::{Legacy, Predecessor, Succession};
@@ -21,6 +21,7 @@ const WATCH: Duration = Duration::from_secs(2);
 
 /// Runs the nameserver until SIGTERM or SIGINT.
 pub fn run(serve: &Serve) -> Result<ExitCode, String> {
+    confine::give_up_rights()?;
     super::log::start("info");
     let passed = Passed::by_systemd()?;
     let origin = Origin::File(serve.file.config.clone());

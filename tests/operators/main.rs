@@ -14,4 +14,5 @@ mod guard;
 mod kills;
 mod leases;
 mod orders;
+mod rights;
 mod succession;
