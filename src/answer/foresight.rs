@@ -2,7 +2,8 @@
 //!
 //! Nothing is guessed from a few addresses: the compiled tables that queries look up are walked from end to end beside
 //! the atlas. What is counted is the public IPv4 space whose place is known, because that is what can be seen of the
-//! clients beforehand, or the people who live where it is; how many of them ask is not known to the geodata.
+//! clients beforehand, or the people who live where it is; how many of them ask is not known to the geodata. A server that
+//! samples its queries knows it: then the clients that it noted are what is counted.
 
 mod change;
 mod compare;
@@ -12,6 +13,7 @@ mod side;
 mod split;
 mod sum;
 mod sweep;
+mod traffic;
 mod weigh;
 
 use super::Snapshot;
@@ -22,10 +24,11 @@ use crate::dns::Name;
 use crate::steering::Band;
 
 pub use change::Change;
-pub use compare::{Made, RegionMove, ServiceMove, compare};
+pub use compare::{Made, RegionMove, ServiceMove, TrafficMove, compare};
 pub use facts::{CellFacts, CountryForesight, DistanceFacts, Foresight, Mover, RegionForesight};
 
 pub use scopes::{Blocks, verify_scopes};
+pub use traffic::{ClientTraffic, Traffic};
 pub use weigh::Over;
 
 use change::{banded, changed};
@@ -47,6 +50,8 @@ pub struct Wanted<'w> {
     pub family: Family,
     /// What clients are counted by.
     pub over: Over,
+    /// The clients of [`Over::Traffic`].
+    pub traffic: &'w Traffic,
     /// What is different after the change.
     pub change: &'w Change,
 }
@@ -57,7 +62,7 @@ pub struct Wanted<'w> {
 /// # Errors
 /// A sentence: the name is no service, a region is not one of it, or it has nothing for that family.
 pub fn foresee(now: Standing<'_>, against: Option<Standing<'_>>, wanted: Wanted<'_>) -> Result<Foresight, String> {
-    let Wanted { name, family, over, change } = wanted;
+    let Wanted { name, family, over, traffic, change } = wanted;
     let then = against.unwrap_or(now);
     let known = |of: Standing<'_>| of.0.world.service_named(name).is_some();
     if !known(now) && !known(then) {
@@ -73,7 +78,11 @@ pub fn foresee(now: Standing<'_>, against: Option<Standing<'_>>, wanted: Wanted<
     let (before, after) = (before.numbered_in(&mut names), after.numbered_in(&mut names));
     // The newer geodata are taken to know better where clients are.
     let atlas = &then.0.world.atlas;
-    let (cells, nowhere) = weigh(&sweep(atlas, &before.table, &after.table), atlas, over);
+    let cells = match over {
+        Over::Addresses | Over::Population => sweep(atlas, &before.table, &after.table),
+        Over::Traffic => traffic.cells(name, atlas, &before.table, &after.table)?,
+    };
+    let (cells, nowhere) = weigh(&cells, atlas, over);
     let mut sums = Sums::of(&cells, atlas, &Located::new(&before, &names), &Located::new(&after, &names));
     sums.unlocated = nowhere.round() as u64;
     let change = (against.is_some() || !change.is_none()).then_some(change);

@@ -74,6 +74,8 @@ pub struct Moment<'m> {
     pub seed: u64,
     /// Where this thread counts, so that threads do not wait for each other.
     pub lane: u8,
+    /// Clients whose draw is below this are noted.
+    pub noted_below: u64,
 }
 
 impl<'m> Moment<'m> {
@@ -81,6 +83,12 @@ impl<'m> Moment<'m> {
     #[inline]
     fn world(&self) -> &'m World {
         &self.snapshot.world
+    }
+
+    /// Whether this query's client is one of those that are noted; seeds one after the other are spread evenly.
+    #[inline]
+    fn is_noted(&self) -> bool {
+        self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) < self.noted_below
     }
 }
 
@@ -128,10 +136,16 @@ impl Snapshot {
         }
     }
 
-    /// The moment of one query.
+    /// The moment of one query that is not a client's: nothing is noted.
     #[inline]
     pub fn moment(&self, seed: u64) -> Moment<'_> {
-        Moment { snapshot: self, present: &self.present, turns: &self.turns, seed, lane: 0 }
+        Moment { snapshot: self, present: &self.present, turns: &self.turns, seed, lane: 0, noted_below: 0 }
+    }
+
+    /// The moment of one client's query, to be counted in this lane.
+    #[inline]
+    pub fn moment_in(&self, lane: u8, seed: u64) -> Moment<'_> {
+        Moment { lane, noted_below: self.world.sample.threshold(), ..self.moment(seed) }
     }
 }
 

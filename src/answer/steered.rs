@@ -103,6 +103,9 @@ impl Solver<'_, '_, '_, '_> {
         }
         let Some(now) = moment.present.service(id) else { return Ok(Some(Verdict::NoData)) };
         let Some(view) = now.view(family) else { return Ok(Some(self.without_endpoints(service))) };
+        if moment.is_noted() {
+            self.note(id, view, subnet);
+        }
         let turn = || moment.turns.take(id);
         let decision = decide(service, view, self.source, subnet, moment.seed, turn);
         let Decision { outcome, stage, scope, .. } = decision;
@@ -118,6 +121,14 @@ impl Solver<'_, '_, '_, '_> {
             view.given.count(moment.lane, region);
         }
         self.put_picks(&picks, now, view, owner, asked).map(Some)
+    }
+
+    /// Adds the client to the sample of who asks.
+    #[cold]
+    #[inline(never)]
+    fn note(&self, id: ServiceId, view: &PresentView, subnet: Option<&ClientSubnet>) {
+        let located = Located::find(&view.table, self.source, subnet);
+        self.moment.world().sample.note(id, located.seen.address());
     }
 
     /// No endpoint has this family; but as long as an alias was never resolved, nobody can know that, and no resolver is

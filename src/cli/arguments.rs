@@ -179,6 +179,9 @@ pub struct Simulate {
     /// What shares are parts of: addresses, or the population that lives where they are
     #[arg(long, value_name = "WHAT", default_value = "addresses", value_parser = ["addresses", "population"])]
     pub over: String,
+    /// Count queries that a running server noted: live asks it, else a file with what its /v1/traffic says
+    #[arg(long, value_name = "live|FILE", conflicts_with = "over")]
+    pub traffic: Option<String>,
     /// Print every country with the region that serves most of it
     #[arg(long)]
     pub countries: bool,

@@ -38,6 +38,8 @@ pub mod generate;
 
 mod paper;
 
+mod traffic;
+
 use std::process::ExitCode;
 
 use arguments::{Arguments, Command};

@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::arguments::Plan;
 use super::explain::{loaded, refusal};
 use super::paper::{Paper, plain};
+use super::{progress, traffic};
 use crate::answer::explain::percent;
-use crate::answer::foresight::{ServiceMove, compare};
+use crate::answer::foresight::{ServiceMove, Traffic, compare};
 use crate::control::{Loaded, guard, load};
 use crate::zone::{self, RecordChange, Zone};
 
@@ -50,7 +51,9 @@ struct RecordLine {
 pub fn run(arguments: &Plan) -> Result<ExitCode, String> {
     let old = loaded(arguments.config.as_deref())?;
     let new = load(&arguments.new, Some(&old.atlas)).map_err(|mistakes| refusal(&arguments.new, &mistakes))?;
-    let changes = Changes::between(&old, &new)?;
+    let seen = arguments.traffic.as_deref().map(|source| traffic::read(source, &old.config)).transpose()?;
+    let seen = seen.unwrap_or_default();
+    let changes = progress::during("comparing", || Changes::between(&old, &new, &seen))?;
     if arguments.json {
         println!("{}", serde_json::json!(changes));
     } else {
@@ -60,14 +63,14 @@ pub fn run(arguments: &Plan) -> Result<ExitCode, String> {
 }
 
 impl Changes {
-    fn between(old: &Loaded, new: &Loaded) -> Result<Changes, String> {
-        let services = compare((&old.snapshot.world, &old.config), (&new.snapshot.world, &new.config));
+    fn between(old: &Loaded, new: &Loaded, traffic: &Traffic) -> Result<Changes, String> {
+        let services = compare((&old.snapshot.world, &old.config), (&new.snapshot.world, &new.config), traffic)?;
         let mut changes = Changes {
             summary: String::new(),
             settings: settings(&document(old)?, &document(new)?),
             records: zone::differences(&zones(old)?, &zones(new)?).into_iter().map(RecordLine::from).collect(),
             refused: old.config.max_move.and_then(|limit| guard::refusal_of(limit, &services)),
-            services: services.into_iter().filter(|service| service.moved_percent > 0.0).collect(),
+            services: services.into_iter().filter(ServiceMove::is_any).collect(),
         };
         changes.summary = changes.sentence();
         Ok(changes)

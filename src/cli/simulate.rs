@@ -9,6 +9,7 @@ use super::arguments::{Remote, Simulate};
 use super::client::Client;
 use super::explain::{loaded, refusal};
 use super::paper::{Paper, plain};
+use super::{progress, traffic};
 use crate::answer::explain::percent;
 use crate::answer::foresight::{Change, CountryForesight, Foresight, Over, Wanted, foresee};
 use crate::control::admin::Status;
@@ -43,6 +44,13 @@ pub fn run(arguments: &Simulate) -> Result<ExitCode, String> {
 
 /// Asks a running server.
 fn ask(arguments: &Simulate, admin: &str) -> Result<Vec<Foresight>, String> {
+    let over = match arguments.traffic.as_deref() {
+        None => &arguments.over[..],
+        Some(traffic::LIVE) => "traffic",
+        Some(_) => {
+            return Err("a running server counts its own traffic: say --traffic live, or leave --admin away".to_owned());
+        }
+    };
     let client = Client::new(&Remote { admin: admin.to_owned(), token_file: None })?;
     let mut names: Vec<String> = arguments.names.iter().map(ToString::to_string).collect();
     if names.is_empty() {
@@ -52,7 +60,7 @@ fn ask(arguments: &Simulate, admin: &str) -> Result<Vec<Foresight>, String> {
     let biases: Vec<String> =
         arguments.biases.iter().map(|(region, bias)| format!("{region}={}", bias.percent())).collect();
     let one = |name: &String| {
-        let mut query = vec![("name", name.as_str()), ("type", arguments.rtype.word()), ("over", &arguments.over)];
+        let mut query = vec![("name", name.as_str()), ("type", arguments.rtype.word()), ("over", over)];
         query.extend(arguments.down.iter().map(|region| ("down", region.as_str())));
         query.extend(weights.iter().map(|weight| ("weight", weight.as_str())));
         query.extend(biases.iter().map(|bias| ("bias", bias.as_str())));
@@ -72,12 +80,14 @@ fn work_out(arguments: &Simulate) -> Result<Vec<Foresight>, String> {
     let against = other.as_ref().map(|other| (&other.snapshot, &other.config));
     let change =
         Change { down: arguments.down.clone(), weights: arguments.weights.clone(), biases: arguments.biases.clone() };
-    let (family, over) = (arguments.rtype.family(), arguments.over.parse()?);
+    let traffic = arguments.traffic.as_deref().map(|source| traffic::read(source, &loaded.config)).transpose()?;
+    let over = if traffic.is_some() { Over::Traffic } else { arguments.over.parse()? };
+    let (family, traffic) = (arguments.rtype.family(), &traffic.unwrap_or_default());
     let one = |name: &Name| {
-        let wanted = Wanted { name, family, over, change: &change };
+        let wanted = Wanted { name, family, over, traffic, change: &change };
         foresee((&loaded.snapshot, &loaded.config), against, wanted)
     };
-    named(&arguments.names, &loaded).iter().map(one).collect()
+    progress::during("counting clients", || named(&arguments.names, &loaded).iter().map(one).collect())
 }
 
 /// The services asked about: those named, or all of them.
@@ -129,6 +139,7 @@ fn print(foresight: &Foresight, arguments: &Simulate) {
             format!("of {known} public IPv4 addresses whose place is known; {more} more are of unknown place")
         }
         Over::Population => format!("of {known} people where addresses are known; {more} more live where none is"),
+        Over::Traffic => format!("of {known} queries noted lately; {more} more came from places that are unknown"),
     };
     println!("{}", paper.faint(&note));
 }
@@ -141,6 +152,7 @@ fn unit(foresight: &Foresight) -> &'static str {
     match foresight.over {
         Over::Addresses => "addresses",
         Over::Population => "people",
+        Over::Traffic => "queries",
     }
 }
 

@@ -32,6 +32,7 @@ mod read;
 mod resolve;
 mod service_values;
 mod services;
+mod traffic;
 mod zones;
 
 pub use error::ConfigError;

@@ -33,6 +33,8 @@ pub struct Config {
     pub events: Events,
     /// `[guard] max_move`, 0.0..=1.0: the largest part of a service that a reload may move; absent: any.
     pub max_move: Option<f64>,
+    /// `[traffic]`; absent: nobody is noted.
+    pub traffic_sample: Option<TrafficSample>,
     /// `[zones] directory`.
     pub zones_directory: PathBuf,
     /// `[[zones.access]]`
@@ -101,6 +103,17 @@ pub struct ZoneAccess {
     pub allow: Vec<Cidr>,
     /// Who is refused.
     pub deny: Vec<Cidr>,
+}
+
+/// `[traffic]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrafficSample {
+    /// Of so many queries one is noted.
+    pub one_in: u32,
+    /// Bits of an IPv4 address that are noted, 8..=24.
+    pub ipv4_prefix: u8,
+    /// Bits of an IPv6 address, 16..=48.
+    pub ipv6_prefix: u8,
 }
 
 /// `[limits]`

@@ -11,6 +11,7 @@ use super::model::{AdminListen, Capacity, Cidr, CoarsePoints};
 use super::raw_endpoints::{EndpointEntry, Resolver};
 use super::read::{List, Named, OneOrMore, tables};
 use super::service_values::{Part, TtlEntry};
+use super::traffic::Traffic;
 use super::values::{Choice, Line, Period, Status, Weight, Whole};
 use crate::dns::{Name, RecordType};
 use crate::health::check::Method;
@@ -37,6 +38,8 @@ tables! {
         events: Events,
         /// What a reload may not do unasked.
         guard: Guard,
+        /// What is noted of who asks.
+        traffic: Traffic,
         /// Where the zones are, and who may ask for them.
         zones: Zones,
         /// Who is asked for the addresses of endpoints that are names.

@@ -17,6 +17,7 @@ use super::raw::{self, RawConfig};
 use super::raw_endpoints;
 use super::read::{At, Field, List, NamedEntry};
 use super::services::Resolver;
+use super::traffic::Traffic;
 use super::values::{Choice, Whole};
 use super::zones::resolve_access;
 use crate::geo::{Code, locations};
@@ -56,6 +57,7 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut Report<'_>) -> Config {
         events: resolve_events(raw.events.or(raw::Events::default()), folder, report),
         resolver: resolve_resolver(raw.resolver.or(Default::default()), report),
         max_move: raw.guard.value().and_then(|guard| guard.max_move.value()).map(|part| part.0),
+        traffic_sample: raw.traffic.value().and_then(Traffic::resolve),
         zones_directory: folder.join(zones.directory.or(PathBuf::from("zones"))),
         zone_access: resolve_access(zones.access.or(List::new()), report),
         regions: resolver.regions.to_vec(),

@@ -104,6 +104,8 @@ fn everything_that_can_be_written_is_understood() {
     assert_eq!(config.zones_directory, PathBuf::from("/etc/meridian/my-zones"));
     assert_eq!(config.state_directory, Some(PathBuf::from("/var/lib/meridian")));
     assert_eq!(config.admin.listen, AdminListen::Unix(PathBuf::from("/etc/meridian/admin.sock")));
+    let sample = TrafficSample { one_in: 64, ipv4_prefix: 20, ipv6_prefix: 40 };
+    assert_eq!(config.traffic_sample, Some(sample));
     let limits = config.limits.as_ref().expect("limits are on");
     assert_eq!((limits.rate, limits.burst, limits.slip, limits.dry_run, limits.exempt.len()), (100, 300, 2, true, 1));
     assert_eq!(config.server.cookie_secrets_file, Some(PathBuf::from("/etc/meridian/cookies")));
@@ -243,7 +245,7 @@ const BAD_FILES: &[(&str, &str)] = &[
     ("[serber]", "1:2: unknown key \"serber\" (did you mean \"server\"?)"),
     (
         "xyzzy = 1",
-        "1:1: unknown key \"xyzzy\"; known here: server, tls, limits, admin, state, events, guard, zones, resolver, geo, regions, checks, services",
+        "1:1: unknown key \"xyzzy\"; known here: server, tls, limits, admin, state, events, guard, traffic, zones, resolver, geo, regions, checks, services",
     ),
     ("resolver.servers = [\"0.0.0.0:53\"]", "1:21: 0.0.0.0:53 is no server that can be asked"),
     ("server = 5", "1:10: server: expected a table, found 5"),

@@ -18,6 +18,7 @@ use super::standing::Memory;
 use super::targets::Plan;
 use super::traffic::Traffic;
 use crate::answer::Snapshot;
+use crate::answer::world::{ServiceId, World};
 use crate::config::{Config, Encrypted};
 use crate::resolve::Known;
 use crate::server::Published;
@@ -251,6 +252,7 @@ impl Control {
         }
         let plan = Arc::new(Plan::of(&new, &names));
         self.meet(&plan);
+        go_on_noting(&self.snapshot().world, &snapshot.world);
         let mut current = self.current();
         let same_databases = new.geo.databases == config.geo.databases;
         current.databases = if same_databases { databases } else { prints(&new) };
@@ -282,6 +284,15 @@ fn overlaid(base: &Arc<Config>, demands: &Demands, names: &Known, snapshot: Snap
     let config = overlay::effective(base, &demands.book, &demands.leases, names);
     let snapshot = if Arc::ptr_eq(base, &config) { snapshot } else { with_services(&snapshot, &config) };
     (config, snapshot)
+}
+
+/// What was noted of who asks for services that stay.
+fn go_on_noting(old: &World, new: &World) {
+    let successor = |service: ServiceId| {
+        let service = old.services.get(service.0 as usize)?;
+        new.service_named(&service.name).map(|(id, _)| id)
+    };
+    new.sample.go_on_from(&old.sample, successor);
 }
 
 /// Whether something changed that is fixed when the server starts.

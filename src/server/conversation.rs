@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Carrier, Event, Published, Tally};
 use crate::answer::policy::Admission;
-use crate::answer::{Answered, Moment, Transport, Verdict, answer, prohibit};
+use crate::answer::{Answered, Transport, Verdict, answer, prohibit};
 use crate::dns::{Scratch, message};
 use crate::steering::pick::next_draw;
 
@@ -74,7 +74,7 @@ impl Conversation {
     /// Writes the reply into `reply`; returns its length.
     fn write(&self, message: &[u8], reply: &mut [u8]) -> Result<usize, Silence> {
         let snapshot = self.published.load();
-        let moment = Moment { lane: self.tally.lane(), ..snapshot.moment(self.draw) };
+        let moment = snapshot.moment_in(self.tally.lane(), self.draw);
         let (client, transport, scratch) = (self.client, self.carrier.transport(), &mut Scratch::default());
         let answered = match snapshot.policy.access.admit(client) {
             Admission::Serve => answer(message, client, transport, &moment, scratch, reply),

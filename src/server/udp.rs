@@ -92,7 +92,7 @@ impl Worker {
         seed: u64,
         scratch: &mut Scratch,
     ) -> u64 {
-        let mut moment = Moment { lane: self.tally.lane(), ..snapshot.moment(seed) };
+        let mut moment = snapshot.moment_in(self.tally.lane(), seed);
         for at in 0..count {
             moment.seed = moment.seed.wrapping_add(1);
             let Some(mut datagram) = batch.datagram(at) else {

@@ -16,3 +16,4 @@ mod leases;
 mod orders;
 mod rights;
 mod succession;
+mod traffic;

@@ -1,6 +1,7 @@
 //! Who would be sent elsewhere if one World took the place of another: what health and orders say is left aside, so
 //! that the same two configurations always compare alike.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::split::Split;
 use super::sweep::sweep;
+use super::traffic::Traffic;
 use crate::answer::explain::percent;
 use crate::answer::world::World;
 use crate::answer::world::present::PresentView;
@@ -29,8 +31,20 @@ pub struct ServiceMove {
     pub rtype: String,
     /// The part of the public IPv4 space of known place that goes to another region, or to none, in per cent.
     pub moved_percent: f64,
+    /// What moves of the queries that were noted lately; absent where none was.
+    #[serde(default)]
+    pub traffic: Option<TrafficMove>,
     /// Every region that it has or had.
     pub regions: Vec<RegionMove>,
+}
+
+/// What a change moves of the queries that a server has noted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TrafficMove {
+    /// How many were noted.
+    pub queries: u64,
+    /// The part of them that goes to another region, or to none, in per cent.
+    pub moved_percent: f64,
 }
 
 /// What one region wins or loses.
@@ -45,15 +59,31 @@ pub struct RegionMove {
 }
 
 impl ServiceMove {
-    /// `www.example.com A: 12.3% is sent elsewhere`
+    /// `www.example.com A: 12.3% of the address space and 20% of 812 queries noted lately are sent elsewhere`
     pub fn sentence(&self) -> String {
-        format!("{} {}: {} of the address space is sent elsewhere", self.name, self.rtype, percent(self.moved_percent))
+        let ServiceMove { name, rtype, .. } = self;
+        let space = percent(self.moved_percent);
+        match &self.traffic {
+            None => format!("{name} {rtype}: {space} of the address space is sent elsewhere"),
+            Some(TrafficMove { queries, moved_percent }) => format!(
+                "{name} {rtype}: {space} of the address space and {} of {queries} queries noted lately are sent elsewhere",
+                percent(*moved_percent)
+            ),
+        }
+    }
+
+    /// Whether anything moves.
+    pub fn is_any(&self) -> bool {
+        self.moved_percent > 0.0 || self.traffic.as_ref().is_some_and(|traffic| traffic.moved_percent > 0.0)
     }
 }
 
 /// What moves, for each service that was there before and is not made of the same parts. A service, or one family of
 /// it, that is gone has moved whole.
-pub fn compare(before: Made<'_>, after: Made<'_>) -> Vec<ServiceMove> {
+///
+/// # Errors
+/// A sentence: `traffic` cannot be read.
+pub fn compare(before: Made<'_>, after: Made<'_>, traffic: &Traffic) -> Result<Vec<ServiceMove>, String> {
     let same_atlas = Arc::ptr_eq(&before.0.atlas, &after.0.atlas);
     let mut stated: HashMap<&crate::dns::Name, &config::Service> = HashMap::new();
     stated.extend(after.1.services.iter().map(|service| (&service.name, service)));
@@ -64,16 +94,21 @@ pub fn compare(before: Made<'_>, after: Made<'_>) -> Vec<ServiceMove> {
             continue;
         }
         let successor = after.0.service_named(&service.name).map(|(_, service)| service);
+        let clients = traffic.clients_of(&service.name)?;
         for (family, rtype) in [(Family::V4, "A"), (Family::V6, "AAAA")] {
             let sides = (Side::of(before.0, service, family), successor.and_then(|it| Side::of(after.0, it, family)));
             if let (Some(before), now) = sides {
-                let (moved_percent, regions) = before.compare(now.as_ref(), &after.0.atlas);
+                let (moved_percent, regions) = before.compare(now.as_ref(), before.space(now.as_ref(), &after.0.atlas));
+                let traffic = (!clients.is_empty()).then(|| TrafficMove {
+                    queries: clients.iter().map(|(_, queries)| queries).sum(),
+                    moved_percent: before.compare(now.as_ref(), before.queries(now.as_ref(), &clients)).0,
+                });
                 let (name, rtype) = (service.name.to_string(), rtype.to_owned());
-                moves.push(ServiceMove { name, rtype, moved_percent, regions });
+                moves.push(ServiceMove { name, rtype, moved_percent, traffic, regions });
             }
         }
     }
-    moves
+    Ok(moves)
 }
 
 /// All that decides who is sent where, as text: where it is stated does not matter.
@@ -82,6 +117,9 @@ fn parts(config: &Config, service: &config::Service) -> String {
     let regions: Vec<_> = service.regions.iter().map(region).collect();
     format!("{:?} {regions:?}", config::Service { line: 0, ..service.clone() })
 }
+
+/// Outcomes before and after, and how many clients have them.
+type Pairs = HashMap<(u32, u32), u64>;
 
 /// One family of one service with everything up.
 struct Side {
@@ -100,8 +138,8 @@ impl Side {
         Some(Side { now, splits, regions })
     }
 
-    /// The part that moves, and what each region wins or loses, in per cent.
-    fn compare(&self, after: Option<&Side>, atlas: &Atlas) -> (f64, Vec<RegionMove>) {
+    /// The part of the clients that moves, and what each region wins or loses, in per cent.
+    fn compare(&self, after: Option<&Side>, clients: Pairs) -> (f64, Vec<RegionMove>) {
         let new = after.map_or(&[][..], |after| &after.regions);
         let mut names = self.regions.clone();
         names.extend(new.iter().filter(|name| !self.regions.contains(name)).cloned());
@@ -111,7 +149,7 @@ impl Side {
         let (old_places, new_places) = (places(&self.regions), places(new));
         let mut sums = vec![(0.0, 0.0); names.len()];
         let (mut all, mut moved) = (0.0, 0.0);
-        for ((old, new), addresses) in self.pairs(after, atlas) {
+        for ((old, new), count) in clients {
             let mut parts = vec![(0.0, 0.0); names.len()];
             for (at, part) in self.shares(old, &old_places) {
                 parts.get_mut(at).into_iter().for_each(|sums: &mut (f64, f64)| sums.0 += part);
@@ -119,13 +157,13 @@ impl Side {
             for (at, part) in after.iter().flat_map(|after| after.shares(new, &new_places)) {
                 parts.get_mut(at).into_iter().for_each(|sums| sums.1 += part);
             }
-            let addresses = addresses as f64;
+            let count = count as f64;
             let gained: f64 = parts.iter().map(|(before, after)| f64::max(after - before, 0.0)).sum();
             let lost: f64 = parts.iter().map(|(before, after)| f64::max(before - after, 0.0)).sum();
-            all += addresses;
-            moved += addresses * gained.max(lost);
+            all += count;
+            moved += count * gained.max(lost);
             for (sum, part) in sums.iter_mut().zip(&parts) {
-                *sum = (sum.0 + addresses * part.0, sum.1 + addresses * part.1);
+                *sum = (sum.0 + count * part.0, sum.1 + count * part.1);
             }
         }
         let percent = |of: f64| if all > 0.0 { (of / all * 100_000.0).round() / 1000.0 } else { 0.0 };
@@ -144,13 +182,23 @@ impl Side {
     }
 
     /// How many public addresses of known place have each pair of outcomes.
-    fn pairs(&self, after: Option<&Side>, atlas: &Atlas) -> HashMap<(u32, u32), u64> {
-        let mut pairs: HashMap<(u32, u32), u64> = HashMap::new();
+    fn space(&self, after: Option<&Side>, atlas: &Atlas) -> Pairs {
+        let mut pairs = Pairs::new();
         for ((place, old, new), tally) in sweep(atlas, &self.now.table, &after.unwrap_or(self).now.table) {
             let known = atlas.place(place);
             if place != PlaceId::UNROUTABLE && (known.point.is_some() || known.country.is_some()) {
                 *pairs.entry((old, new)).or_default() += tally.addresses;
             }
+        }
+        pairs
+    }
+
+    /// How many queries have.
+    fn queries(&self, after: Option<&Side>, clients: &[(IpAddr, u64)]) -> Pairs {
+        let mut pairs = Pairs::new();
+        for (client, queries) in clients {
+            let [old, new] = [self, after.unwrap_or(self)].map(|side| side.now.table.find(*client).value);
+            *pairs.entry((old, new)).or_default() += queries;
         }
         pairs
     }

@@ -1,7 +1,7 @@
 //! The sums put into words and JSON.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,10 +33,10 @@ pub struct Foresight {
     /// What is counted, here and wherever `addresses` stands.
     #[serde(default)]
     pub over: Over,
-    /// Public IPv4 addresses whose place is known, or people: the whole that parts are parts of.
+    /// Public IPv4 addresses whose place is known, or people, or queries that were noted: the whole that parts are parts of.
     pub addresses: u64,
     /// Public IPv4 addresses whose place is unknown, who are offered the regions as listed; or people of countries without
-    /// an address.
+    /// an address; or queries from places that are unknown.
     pub unlocated: u64,
     /// The part of the addresses that are sent elsewhere by the change, in per cent.
     pub moved_percent: f64,
@@ -142,7 +142,7 @@ pub struct CellFacts {
     /// Its addresses.
     pub addresses: u64,
     /// One of them, to ask about.
-    pub example: Ipv4Addr,
+    pub example: IpAddr,
     /// The region that serves most of them now.
     pub before: Option<String>,
     /// The region that serves most of them after the change.
@@ -256,8 +256,7 @@ impl Subject<'_> {
             latitude: *latitude,
             longitude: *longitude,
             addresses: sum.clients.round() as u64,
-            // A network's own address is nobody's; the next is somebody's.
-            example: Ipv4Addr::from(sum.example.saturating_add(1)),
+            example: sum.example.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
             before: most(&sum.before),
             after: most(&sum.after),
         };
@@ -293,6 +292,9 @@ fn part(of: f64, all: f64) -> f64 {
 
 fn summary(foresight: &Foresight, is_change: bool) -> String {
     let whole = foresight.over.words();
+    if foresight.over == Over::Traffic && foresight.addresses == 0 {
+        return format!("{}: nobody whose place is known was noted yet", foresight.name);
+    }
     let serving = |percent: fn(&RegionForesight) -> f64| {
         foresight.regions.iter().filter(|region| percent(region) > 0.0).max_by(|a, b| percent(a).total_cmp(&percent(b)))
     };

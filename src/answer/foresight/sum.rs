@@ -1,6 +1,7 @@
 //! The cells of a sweep added up: by region, by country, by distance, and by square on the map.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use super::side::Side;
 use super::split::Split;
@@ -26,8 +27,8 @@ pub struct Sum {
     pub moved: f64,
     /// Addresses of the widest range, where one is looked for.
     pub widest: u64,
-    /// Its first address.
-    pub example: u32,
+    /// One of them.
+    pub example: Option<IpAddr>,
 }
 
 impl Sum {

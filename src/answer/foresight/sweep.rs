@@ -1,5 +1,7 @@
 //! The address space from end to end: how many IPv4 addresses each place has under each pair of outcomes.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use foldhash::{HashMap, HashMapExt};
 
 use crate::geo::{AddressTable, Atlas, PlaceId};
@@ -17,8 +19,8 @@ pub struct Tally {
     pub addresses: u64,
     /// Those of its widest range.
     pub widest: u64,
-    /// The first address of that range: one to ask about.
-    pub example: u32,
+    /// An address of that range: one to ask about.
+    pub example: Option<IpAddr>,
 }
 
 impl Tally {
@@ -26,7 +28,8 @@ impl Tally {
         let width = end.saturating_sub(start);
         self.addresses += width;
         if width > self.widest {
-            (self.widest, self.example) = (width, start as u32);
+            // A network's own address is nobody's; the next is somebody's.
+            (self.widest, self.example) = (width, Some(Ipv4Addr::from(start as u32 | 1).into()));
         }
     }
 }

@@ -29,7 +29,11 @@ fn play(configuration: &str) -> (Snapshot, Config) {
 fn foresight(configuration: &str, name: &str, change: &Change) -> Result<Foresight, String> {
     let (snapshot, config) = play(configuration);
     let name = name.parse().unwrap();
-    foresee((&snapshot, &config), None, Wanted { name: &name, family: Family::V4, over: Over::Addresses, change })
+    foresee(
+        (&snapshot, &config),
+        None,
+        Wanted { name: &name, family: Family::V4, over: Over::Addresses, traffic: Traffic::NONE, change },
+    )
 }
 
 fn after(foresight: &Foresight) -> Vec<(&str, f64)> {
@@ -87,7 +91,8 @@ fn another_configuration_has_regions_of_its_own() {
     let (now, then) = (play(CONFIGURATION), play(&CONFIGURATION.replace("nrt", "sin").replace("NRT", "SIN")));
     let name = "www.example.com".parse().unwrap();
     let change = Change { down: vec!["iad".to_owned()], ..Change::default() };
-    let wanted = Wanted { name: &name, family: Family::V4, over: Over::Addresses, change: &change };
+    let wanted =
+        Wanted { name: &name, family: Family::V4, over: Over::Addresses, traffic: Traffic::NONE, change: &change };
     let seen = foresee((&now.0, &now.1), Some((&then.0, &then.1)), wanted).unwrap();
     let names: Vec<&str> = seen.regions.iter().map(|region| region.region.as_str()).collect();
     assert_eq!(names, ["fra", "iad", "nrt", "sin"]);
@@ -107,7 +112,13 @@ fn another_configuration_has_regions_of_its_own() {
 fn people_are_counted_where_they_live() {
     let (snapshot, config) = play(CONFIGURATION);
     let name = "www.example.com".parse().unwrap();
-    let wanted = Wanted { name: &name, family: Family::V4, over: Over::Population, change: &Change::default() };
+    let wanted = Wanted {
+        name: &name,
+        family: Family::V4,
+        over: Over::Population,
+        traffic: Traffic::NONE,
+        change: &Change::default(),
+    };
     let seen = foresee((&snapshot, &config), None, wanted).unwrap();
     assert!((7_000_000_000..8_500_000_000).contains(&seen.addresses), "{}", seen.addresses);
     let country = |code: &str| seen.countries.iter().find(|country| country.country == code).unwrap();
@@ -119,6 +130,52 @@ fn people_are_counted_where_they_live() {
     let addresses = foresight(CONFIGURATION, "www.example.com", &Change::default()).unwrap();
     assert!(seen.regions[1].before_percent < addresses.regions[1].before_percent - 10.0, "{:?}", seen.regions);
     assert!(seen.summary.ends_with("of the population"), "{}", seen.summary);
+}
+
+#[test]
+fn traffic_is_counted_where_it_came_from() {
+    let (snapshot, config) = play(CONFIGURATION);
+    let name = "WWW.example.com".parse().unwrap();
+    let client = |service: &str, client: &str, queries| ClientTraffic {
+        service: service.to_owned(),
+        client: client.to_owned(),
+        queries,
+    };
+    // The Netherlands, Japan, Germany by IPv6; one of another service, one from nowhere.
+    let clients = vec![
+        client("www.example.com", "193.0.0.0/24", 5),
+        client("www.example.com", "133.11.0.0/16", 2),
+        client("www.example.com", "2a01:4f8::/48", 1),
+        client("www.example.com", "10.0.0.0/24", 9),
+        client("all.example.com", "133.11.0.0/16", 100),
+    ];
+    let traffic = Traffic { sample: Some(64), queries: 117, clients };
+    let change = Change { down: vec!["nrt".to_owned()], ..Change::default() };
+    let wanted = Wanted { name: &name, family: Family::V4, over: Over::Traffic, traffic: &traffic, change: &change };
+    let then = foresee((&snapshot, &config), None, wanted).unwrap();
+    assert_eq!((then.addresses, then.moved_percent), (8, 25.0), "{then:?}");
+    let shares: Vec<f64> = then.regions.iter().map(|region| region.before_percent).collect();
+    assert_eq!(shares, [75.0, 0.0, 25.0]);
+    assert!(then.summary.contains("25% of the traffic noted lately would be sent elsewhere"), "{}", then.summary);
+    let japan = then.cells.iter().find(|cell| cell.before.as_deref() == Some("nrt")).unwrap();
+    assert_eq!((japan.example.to_string(), japan.addresses), ("133.11.0.0".to_owned(), 2));
+
+    let of = |traffic: &Traffic| foresee((&snapshot, &config), None, Wanted { traffic, ..wanted });
+    let sentence = of(Traffic::NONE).unwrap_err();
+    assert!(sentence.starts_with("the server notes no traffic; "), "{sentence}");
+    let nobody = Traffic { sample: Some(64), ..Traffic::default() };
+    let nobody = of(&nobody).unwrap();
+    assert_eq!(nobody.summary, "WWW.example.com: nobody whose place is known was noted yet");
+    let wrong = Traffic { clients: vec![client("www.example.com", "somewhere", 1)], ..traffic.clone() };
+    assert_eq!(of(&wrong).unwrap_err(), "traffic: client \"somewhere\" is not ADDRESS/PREFIX");
+
+    // The same clients under another configuration: Tokyo gives its place to Singapore.
+    let then = play(&CONFIGURATION.replace("nrt", "sin").replace("NRT", "SIN"));
+    let moves = compare((&snapshot.world, &config), (&then.0.world, &then.1), &traffic).unwrap();
+    let www = moves.iter().find(|moved| moved.name == "www.example.com" && moved.rtype == "A").unwrap();
+    assert_eq!(www.traffic, Some(TrafficMove { queries: 17, moved_percent: 11.765 }));
+    let sentence = " of the address space and 11.8% of 17 queries noted lately are sent elsewhere";
+    assert!(www.sentence().ends_with(sentence), "{}", www.sentence());
 }
 
 #[test]
@@ -158,7 +215,7 @@ fn partial_shares_are_what_clients_meet() {
     snapshot.present = crate::answer::world::Present::compile(&snapshot.world, &availability, None);
     let name: Name = "all.example.com".parse().unwrap();
     let change = &Change::default();
-    let wanted = Wanted { name: &name, family: Family::V4, over: Over::Addresses, change };
+    let wanted = Wanted { name: &name, family: Family::V4, over: Over::Addresses, traffic: Traffic::NONE, change };
     let now = foresee((&snapshot, &config), None, wanted).unwrap();
     let (id, service) = snapshot.world.service_named(&name).unwrap();
     let view = snapshot.present.service(id).unwrap().view(Family::V4).unwrap();

@@ -1,4 +1,4 @@
-//! What clients are counted by: their addresses, or the people who live where the addresses are.
+//! What clients are counted by: their addresses, the people who live where the addresses are, or their queries.
 
 use std::collections::BTreeMap;
 
@@ -20,6 +20,8 @@ pub enum Over {
     Addresses,
     /// People: those of a square of one degree are divided between the addresses of their country that are nearest.
     Population,
+    /// Queries that a server has noted lately.
+    Traffic,
 }
 
 impl Over {
@@ -28,6 +30,7 @@ impl Over {
         match self {
             Over::Addresses => "the address space",
             Over::Population => "the population",
+            Over::Traffic => "the traffic noted lately",
         }
     }
 }
@@ -39,7 +42,8 @@ impl std::str::FromStr for Over {
         match text {
             "addresses" => Ok(Over::Addresses),
             "population" => Ok(Over::Population),
-            _ => Err(format!("over {text:?}: shares are those of addresses or of the population")),
+            "traffic" => Ok(Over::Traffic),
+            _ => Err(format!("over {text:?}: shares are those of addresses, of the population or of traffic")),
         }
     }
 }
@@ -47,8 +51,8 @@ impl std::str::FromStr for Over {
 /// A cell, its addresses, and what it counts.
 pub type Weighed = (Cell, Tally, f64);
 
-/// The cells in order of places, so that sums of fractions come out alike every time; and how many are nowhere: addresses
-/// of unknown place, or people of countries without an address.
+/// The cells in order of places, so that sums of fractions come out alike every time; and how many are nowhere: addresses or
+/// queries of unknown place, or people of countries without an address.
 pub fn weigh(cells: &HashMap<Cell, Tally>, atlas: &Atlas, over: Over) -> (Vec<Weighed>, f64) {
     let weighed = cells.iter().map(|(cell, tally)| (*cell, *tally, tally.addresses as f64));
     let mut weighed: Vec<Weighed> = weighed.filter(|(cell, _, _)| cell.0 != PlaceId::UNROUTABLE).collect();
@@ -61,7 +65,7 @@ pub fn weigh(cells: &HashMap<Cell, Tally>, atlas: &Atlas, over: Over) -> (Vec<We
         known
     });
     match over {
-        Over::Addresses => (weighed, nowhere),
+        Over::Addresses | Over::Traffic => (weighed, nowhere),
         Over::Population => by_people(weighed, atlas),
     }
 }

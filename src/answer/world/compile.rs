@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::names::{Names, Node, NodeId, Role, ServiceId, ZoneId};
 use super::records::{Records, Target, Wanted};
 use super::services::{Catchments, Service};
-use super::{World, Zone};
+use super::{Sample, World, Zone};
 use crate::config::{self, Config};
 use crate::dns::{Name, RecordType};
 use crate::geo::Atlas;
@@ -39,7 +39,8 @@ impl World {
         let compile = |service| Service::compile(service, config, &atlas, &mut catchments);
         let services = config.services.iter().map(compile).collect();
         let regions = config.regions.iter().map(|region| region.name.clone()).collect();
-        Ok(World { names: draft.names, records: draft.records, zones, services, regions, atlas })
+        let sample = Arc::new(Sample::new(config.traffic_sample));
+        Ok(World { names: draft.names, records: draft.records, zones, services, regions, atlas, sample })
     }
 }
 

@@ -9,6 +9,8 @@ mod compile;
 
 pub mod present;
 
+pub mod sample;
+
 use std::sync::Arc;
 
 use crate::config::Config;
@@ -19,6 +21,7 @@ pub use compile::Mistake;
 pub use names::{Lookup, Names, Node, Role, ServiceId, ZoneId};
 pub use present::{Availability, Present};
 pub use records::{Prepared, Records};
+pub use sample::Sample;
 pub use services::{Service, View};
 
 use services::Catchments;
@@ -38,6 +41,8 @@ pub struct World {
     pub regions: Vec<String>,
     /// Where addresses are.
     pub atlas: Arc<Atlas>,
+    /// Who asks for the services.
+    pub sample: Arc<Sample>,
 }
 
 /// What a reply needs of a zone.
@@ -66,6 +71,7 @@ impl World {
             zones: self.zones.clone(),
             regions: self.regions.clone(),
             atlas: self.atlas.clone(),
+            sample: self.sample.clone(),
         }
     }
 

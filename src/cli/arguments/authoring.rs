@@ -17,6 +17,9 @@ pub struct Plan {
     /// The configuration that is served [default: meridian.toml]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Say what moves of the queries that a running server noted, too: live asks it, else a file with what its /v1/traffic says
+    #[arg(long, value_name = "live|FILE")]
+    pub traffic: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

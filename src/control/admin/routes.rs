@@ -18,7 +18,7 @@ use super::status::{LastReload, ReloadBody, Status};
 use super::token::Gate;
 use super::{Context, demands, metrics, page, shares, stream, visitor};
 use crate::answer::explain::{self, Explanation};
-use crate::answer::foresight::Foresight;
+use crate::answer::foresight::{Foresight, Traffic};
 use crate::control::any_draw;
 
 /// Most octets of a request's body.
@@ -58,10 +58,11 @@ const EXPLAIN: &[Parameter] = &[
 /// Every call.
 pub fn routes() -> Vec<Route> {
     use openapi::Answer::{self, Text};
-    let (status_body, explain_body, shares_body, reload_body, document_body) = (
+    let (status_body, explain_body, shares_body, traffic_body, reload_body, document_body) = (
         Answer::json::<Status>(),
         Answer::json::<Explanation>(),
         Answer::json::<Foresight>(),
+        Answer::json::<Traffic>(),
         Answer::json::<LastReload>(),
         Answer::json::<serde_json::Value>(),
     );
@@ -105,6 +106,7 @@ pub fn routes() -> Vec<Route> {
             shares_body,
             routing::get(shares::shares),
         ),
+        get("/v1/traffic", "Who asked lately, where that is noted", &[], traffic_body, routing::get(traffic)),
         get(
             "/v1/events",
             "What happens, as it happens",
@@ -187,6 +189,10 @@ async fn metrics(State(context): State<Arc<Context>>) -> Result<Response, ApiErr
 
 async fn status(State(context): State<Arc<Context>>) -> Result<Json<Status>, ApiError> {
     aside(move || Status::of(&context)).await.map(Json)
+}
+
+async fn traffic(State(context): State<Arc<Context>>) -> Result<Json<Traffic>, ApiError> {
+    aside(move || Traffic::of(&context.control.snapshot().world)).await.map(Json)
 }
 
 async fn explain(

@@ -15,7 +15,7 @@ use super::error::ApiError;
 use super::openapi::Parameter;
 use super::routes::{all, aside, check_keys};
 use crate::answer::Snapshot;
-use crate::answer::foresight::{Change, Over, Wanted, foresee};
+use crate::answer::foresight::{Change, Over, Traffic, Wanted, foresee};
 use crate::answer::world::services::Family;
 use crate::dns::Name;
 use crate::steering::Bias;
@@ -29,7 +29,12 @@ const MOST_CHANGES: usize = 256;
 pub const PARAMETERS: &[Parameter] = &[
     Parameter { name: "name", needed: true, many: false, about: "The service" },
     Parameter { name: "type", needed: false, many: false, about: "A or AAAA; A if absent" },
-    Parameter { name: "over", needed: false, many: false, about: "addresses or population; addresses if absent" },
+    Parameter {
+        name: "over",
+        needed: false,
+        many: false,
+        about: "addresses, population or traffic; addresses if absent",
+    },
     Parameter { name: "down", needed: false, many: true, about: "A region to be taken as down" },
     Parameter { name: "weight", needed: false, many: true, about: "REGION=N: a region with another weight" },
     Parameter { name: "bias", needed: false, many: true, about: "REGION=N: a region with another bias, per cent" },
@@ -77,15 +82,20 @@ impl Desk {
     /// From what is kept, or worked out while `_place` is held.
     fn answer(&self, context: &Context, asked: Asked, _place: OwnedSemaphorePermit) -> Result<Bytes, String> {
         let snapshot = context.control.snapshot();
+        // Traffic is another one every second.
+        let is_kept = asked.over != Over::Traffic;
         if let Some(known) = self.find(&snapshot, &asked) {
             return Ok(known);
         }
         let config = context.control.view().config;
         let Asked { name, family, over, change } = &asked;
-        let wanted = Wanted { name, family: *family, over: *over, change };
+        let traffic = if is_kept { Traffic::default() } else { Traffic::of(&snapshot.world) };
+        let wanted = Wanted { name, family: *family, over: *over, traffic: &traffic, change };
         let foresight = foresee((&snapshot, &config), None, wanted)?;
         let result = Bytes::from(serde_json::to_vec(&foresight).map_err(|error| error.to_string())?);
-        self.keep(&snapshot, asked, &result);
+        if is_kept {
+            self.keep(&snapshot, asked, &result);
+        }
         Ok(result)
     }
 }

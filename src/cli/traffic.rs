@@ -1,0 +1,34 @@
+//! Where commands have real clients from: a running server, or what one has said before.
+
+use std::fs;
+
+use super::arguments::Remote;
+use super::client::Client;
+use crate::answer::foresight::Traffic;
+use crate::config::{AdminListen, Config};
+
+/// The word for the server that runs with the configuration at hand.
+pub const LIVE: &str = "live";
+
+/// What the server of `config` has noted, or what a file says that one had.
+///
+/// # Errors
+/// A sentence: the server cannot be asked, the file is none of that kind, or nothing is noted.
+pub fn read(source: &str, config: &Config) -> Result<Traffic, String> {
+    let traffic = if source == LIVE { ask(config)? } else { from_file(source)? };
+    traffic.expect_any()?;
+    Ok(traffic)
+}
+
+fn ask(config: &Config) -> Result<Traffic, String> {
+    let admin = match &config.admin.listen {
+        AdminListen::Tcp(address) => format!("http://{address}"),
+        AdminListen::Unix(path) => format!("unix:{}", path.display()),
+    };
+    Client::new(&Remote { admin, token_file: None })?.get("/v1/traffic", &[])
+}
+
+fn from_file(file: &str) -> Result<Traffic, String> {
+    let text = fs::read_to_string(file).map_err(|error| format!("{file}: cannot be read: {error}"))?;
+    serde_json::from_str(&text).map_err(|error| format!("{file}: is not what GET /v1/traffic answers: {error}"))
+}
