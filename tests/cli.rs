@@ -98,6 +98,12 @@ fn simulate_says_who_would_go_elsewhere_and_draws_it() {
     assert!(text.contains("\nGermany ") && text.contains("fra > iad"), "{text}");
     let svg = std::fs::read_to_string(&map).expect("drawn");
     assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>") && svg.contains("iad 100.0%"), "{svg}");
+    let picture = map.replace(".svg", ".png");
+    assert!(run(&["simulate", "--config", &config, "--down", "fra", "--map", &picture]).status.success());
+    let octets = std::fs::read(&picture).expect("drawn");
+    assert!(octets.starts_with(b"\x89PNG\r\n\x1a\n") && octets[16..24] == [0, 0, 11, 64, 0, 0, 4, 192], "2880 by 1216");
+    let wrong = run(&["simulate", "--config", &config, "--map", "map.jpg"]);
+    assert_eq!(stderr(&wrong), "meridian: map.jpg: a map is a file in .svg or .png\n");
     let now = json(&run(&["simulate", "www.example.com", "--config", &config, "--json"]));
     let part = |json: &Value, index: usize, key: &str| json[0]["regions"][index][key].as_f64().expect("a number");
     let sum = part(&now, 0, "before_percent") + part(&now, 1, "before_percent");

@@ -188,8 +188,8 @@ pub struct Simulate {
     /// Whose endpoints are counted
     #[arg(long = "type", value_name = "TYPE", default_value = "A", ignore_case = true)]
     pub rtype: SharesOf,
-    /// Draw a map of what comes after the change: a file in SVG
-    #[arg(long, value_name = "FILE.svg")]
+    /// Draw a map of what comes after the change: a file in SVG or PNG, as its name ends
+    #[arg(long, value_name = "FILE.svg|FILE.png")]
     pub map: Option<PathBuf>,
     /// Work it out from this configuration [default: meridian.toml]
     #[arg(long, value_name = "FILE")]

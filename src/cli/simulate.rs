@@ -1,8 +1,10 @@
 //! `meridian simulate`
 
 mod map;
+mod png;
 
 use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::arguments::{Remote, Simulate};
@@ -26,8 +28,7 @@ pub fn run(arguments: &Simulate) -> Result<ExitCode, String> {
         let [foresight] = &foresights[..] else {
             return Err("--map draws one service; say its NAME".to_owned());
         };
-        let write = fs::write(file, map::draw(foresight)?);
-        write.map_err(|error| format!("{}: cannot write the map: {error}", file.display()))?;
+        draw(foresight, file)?;
     }
     if arguments.json {
         println!("{}", serde_json::json!(foresights));
@@ -40,6 +41,17 @@ pub fn run(arguments: &Simulate) -> Result<ExitCode, String> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Draws a map, as the file's name says: SVG or PNG.
+fn draw(foresight: &Foresight, file: &Path) -> Result<(), String> {
+    let svg = map::draw(foresight)?;
+    let octets = match file.extension().and_then(|extension| extension.to_str()) {
+        Some("svg") => svg.into_bytes(),
+        Some("png") => png::render(&svg)?,
+        _ => return Err(format!("{}: a map is a file in .svg or .png", file.display())),
+    };
+    fs::write(file, octets).map_err(|error| format!("{}: cannot write the map: {error}", file.display()))
 }
 
 /// Asks a running server.

@@ -1,0 +1,95 @@
+//! The moment of a query: what was published, and what is drawn and counted for this one alone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::policy::Policy;
+use super::world::{Present, ServiceId, World};
+
+/// What a reply depends on besides the query and the client.
+#[derive(Clone, Copy)]
+pub struct Moment<'m> {
+    /// What was published.
+    pub snapshot: &'m Snapshot,
+    /// What the World comes to now: the snapshot's own, but where somebody asks what if.
+    pub present: &'m Present,
+    /// How often each service has answered here.
+    pub turns: &'m Turns,
+    /// What is drawn comes from it: another number for each query.
+    pub seed: u64,
+    /// Where this thread counts, so that threads do not wait for each other.
+    pub lane: u8,
+    /// Clients whose draw is below this are noted.
+    pub noted_below: u64,
+}
+
+impl<'m> Moment<'m> {
+    /// Zones, services, geography.
+    #[inline]
+    pub(super) fn world(&self) -> &'m World {
+        &self.snapshot.world
+    }
+
+    /// Whether this query's client is one of those that are noted; seeds one after the other are spread evenly.
+    #[inline]
+    pub(super) fn is_noted(&self) -> bool {
+        self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) < self.noted_below
+    }
+}
+
+/// For each service with round robin, how many answers were given: where it goes on.
+#[derive(Debug, Default)]
+pub struct Turns(Box<[AtomicU32]>);
+
+impl Turns {
+    /// All at the start.
+    pub fn new(services: usize) -> Turns {
+        Turns((0..services).map(|_| AtomicU32::new(0)).collect())
+    }
+
+    /// This service's turn; the next one is the next.
+    #[inline]
+    pub(super) fn take(&self, service: ServiceId) -> u32 {
+        self.0.get(service.0 as usize).map_or(0, |turn| turn.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// What is published to the workers by swapping one pointer.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Zones, services, geography.
+    pub world: Arc<World>,
+    /// What they come to now.
+    pub present: Present,
+    /// What the operator allows.
+    pub policy: Arc<Policy>,
+    /// Seconds since 1970, modulo 2^32, kept true by whoever publishes.
+    pub clock: &'static AtomicU32,
+    /// Goes on from snapshot to snapshot of one World.
+    pub turns: Arc<Turns>,
+}
+
+impl Snapshot {
+    /// The same World at another present.
+    pub fn with(&self, present: Present) -> Snapshot {
+        Snapshot {
+            present,
+            world: self.world.clone(),
+            policy: self.policy.clone(),
+            clock: self.clock,
+            turns: self.turns.clone(),
+        }
+    }
+
+    /// The moment of one query that is not a client's: nothing is noted.
+    #[inline]
+    pub fn moment(&self, seed: u64) -> Moment<'_> {
+        Moment { snapshot: self, present: &self.present, turns: &self.turns, seed, lane: 0, noted_below: 0 }
+    }
+
+    /// The moment of one client's query, to be counted in this lane.
+    #[inline]
+    pub fn moment_in(&self, lane: u8, seed: u64) -> Moment<'_> {
+        Moment { lane, noted_below: self.world.sample.threshold(), ..self.moment(seed) }
+    }
+}
