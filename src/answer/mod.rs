@@ -132,13 +132,25 @@ pub struct Answered {
     pub length: usize,
     /// What became of the query.
     pub verdict: Verdict,
-    /// A cookie of ours shows that the address is no forgery.
-    pub verified: bool,
+    /// What its cookie says of the address.
+    pub proof: Proof,
+}
+
+/// What the cookie of a query says of the address that it came from (RFC 7873).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Proof {
+    /// Nothing: there was no cookie, or cookies are off.
+    #[default]
+    None,
+    /// Not yet anything: it was none of ours.
+    Unproven,
+    /// It is one of ours, so the address is no forgery.
+    Good,
 }
 
 impl Answered {
     /// Nothing is to be sent.
-    pub const NOTHING: Answered = Answered { length: 0, verdict: Verdict::Dropped, verified: false };
+    pub const NOTHING: Answered = Answered { length: 0, verdict: Verdict::Dropped, proof: Proof::None };
 }
 
 /// Answers one message from `source` into `buffer`, which is not longer than a reply may be.
@@ -171,7 +183,7 @@ fn refuse(message: &[u8], reject: Reject, source: IpAddr, moment: &Moment<'_>, b
         Reject::UnknownKey { signature, question, edns } => {
             let most = usize::from(if edns { UDP_PAYLOAD } else { UDP_PLAIN });
             let length = reply::unknown_key(buffer, message, question, &signature, edns, most);
-            return Answered { length, verdict: Verdict::Refused, verified: false };
+            return Answered { length, verdict: Verdict::Refused, proof: Proof::None };
         }
         Reject::Reply { rcode, edns } => (rcode, edns),
     };
@@ -184,20 +196,20 @@ fn refuse(message: &[u8], reject: Reject, source: IpAddr, moment: &Moment<'_>, b
         Rcode::BadVers => Verdict::BadVersion,
         _ => Verdict::Malformed,
     };
-    Answered { length, verdict, verified: false }
+    Answered { length, verdict, proof: Proof::None }
 }
 
 /// Answers a query for nothing but a cookie (RFC 7873 section 5.4).
 fn give_cookie(message: &[u8], source: IpAddr, moment: &Moment<'_>, buffer: &mut [u8]) -> Option<Answered> {
     let edns = query::parse_cookie_only(message)?;
-    let (extras, verified) = grant(edns.requests()?, source, Transport::Udp, moment);
+    let (extras, proof) = grant(edns.requests()?, source, Transport::Udp, moment);
     let opt = ReplyOpt::owed(Some(&edns)).with(&extras);
     let presented = edns.requests().and_then(|requests| requests.cookie).is_some_and(|cookie| cookie.has_server);
     let size = buffer.len().min(usize::from(UDP_PLAIN));
     let mut reply = Reply::start(buffer, &[], size, opt.size()).ok().filter(|_| extras.cookie.is_some())?;
-    reply.rcode = if presented && !verified { Rcode::BadCookie } else { Rcode::NoError };
+    reply.rcode = if presented && proof != Proof::Good { Rcode::BadCookie } else { Rcode::NoError };
     let length = reply.finish(id_and_flags(message), 0, &opt, 0);
-    Some(Answered { length, verdict: Verdict::Static, verified })
+    Some(Answered { length, verdict: Verdict::Static, proof })
 }
 
 #[inline(always)]
@@ -210,13 +222,13 @@ fn reply_to(
     buffer: &mut [u8],
 ) -> Answered {
     let extras;
-    let mut verified = false;
+    let mut proof = Proof::None;
     let mut opt = ReplyOpt::owed(query.edns);
     if let Some(requests) = query.edns.and_then(|edns| edns.requests()) {
-        (extras, verified) = grant(requests, source, transport, moment);
+        (extras, proof) = grant(requests, source, transport, moment);
         opt = opt.with(&extras);
     }
-    let size = most_octets(query, transport, verified, &moment.snapshot.policy);
+    let size = most_octets(query, transport, proof, &moment.snapshot.policy);
     let Ok(mut reply) = Reply::start(buffer, query.question.octets, size, opt.size()) else {
         // Only a buffer that is too short to hold the question and OPT comes here.
         return Answered::NOTHING;
@@ -226,7 +238,7 @@ fn reply_to(
         None => reply.finish(id_and_flags(message), 1, &opt, scope),
         Some(error) => finish_with(error, reply, message, &opt, scope),
     };
-    Answered { length, verdict, verified }
+    Answered { length, verdict, proof }
 }
 
 /// The reply with a word about why it is what it is, if there is room for it.
@@ -238,9 +250,9 @@ fn finish_with(error: &ExtendedError, mut reply: Reply<'_>, message: &[u8], opt:
     reply.finish(id_and_flags(message), 1, if fits { &larger } else { opt }, scope)
 }
 
-/// What is given to a client that wants options, and whether its cookie is good.
+/// What is given to a client that wants options, and what its cookie says.
 #[cold]
-fn grant<'m>(requests: &Requests, source: IpAddr, transport: Transport, moment: &Moment<'m>) -> (Extras<'m>, bool) {
+fn grant<'m>(requests: &Requests, source: IpAddr, transport: Transport, moment: &Moment<'m>) -> (Extras<'m>, Proof) {
     let policy = &moment.snapshot.policy;
     let secrets = policy.cookies.as_ref();
     let clock = moment.snapshot.clock;
@@ -252,23 +264,24 @@ fn grant<'m>(requests: &Requests, source: IpAddr, transport: Transport, moment: 
         keepalive: (requests.keepalive && transport == Transport::Stream).then_some(policy.keepalive),
         error: None,
     };
-    (extras, given.is_some_and(|given| given.verified))
+    let proof = given.map_or(Proof::None, |given| if given.verified { Proof::Good } else { Proof::Unproven });
+    (extras, proof)
 }
 
 /// The same for a query that may want nothing.
-fn grant_to<'m>(query: &Query<'_>, source: IpAddr, transport: Transport, moment: &Moment<'m>) -> (Extras<'m>, bool) {
+fn grant_to<'m>(query: &Query<'_>, source: IpAddr, transport: Transport, moment: &Moment<'m>) -> (Extras<'m>, Proof) {
     let requests = query.edns.and_then(|edns| edns.requests());
     requests.map_or_else(Default::default, |requests| grant(requests, source, transport, moment))
 }
 
 /// How long the reply may be (RFC 6891 section 6.2.3: less than 512 means 512).
 #[inline]
-fn most_octets(query: &Query<'_>, transport: Transport, verified: bool, policy: &Policy) -> usize {
+fn most_octets(query: &Query<'_>, transport: Transport, proof: Proof, policy: &Policy) -> usize {
     match (transport, query.edns) {
         (Transport::Stream | Transport::Exchange, _) => usize::from(u16::MAX),
         (Transport::Udp, None) => usize::from(UDP_PLAIN),
         (Transport::Udp, Some(edns)) => {
-            let most = if verified { UDP_PAYLOAD } else { policy.unverified_payload };
+            let most = if proof == Proof::Good { UDP_PAYLOAD } else { policy.unverified_payload };
             usize::from(edns.payload.min(most).max(UDP_PLAIN))
         }
     }
@@ -288,10 +301,10 @@ pub fn prohibit(
         Ok(query) => query,
         Err(reject) => return refuse(message, reject, source, moment, buffer),
     };
-    let (mut extras, _) = grant_to(&query, source, transport, moment);
+    let (mut extras, proof) = grant_to(&query, source, transport, moment);
     extras.error = Some(ExtendedError::PROHIBITED);
     let length = without_records(message, &query, &extras, Rcode::Refused, buffer);
-    Answered { length, verdict: Verdict::Refused, verified: false }
+    Answered { length, verdict: Verdict::Refused, proof }
 }
 
 /// Answers over UDP to a network that has been answered often enough: in full if a cookie of ours shows that the
@@ -305,13 +318,14 @@ pub fn answer_limited(
     buffer: &mut [u8],
     truncated: bool,
 ) -> Answered {
-    let limited = |length| Answered { length, verdict: Verdict::Limited, verified: false };
-    let Ok(query) = query::parse(message, scratch) else { return limited(0) };
-    let (extras, verified) = grant_to(&query, source, Transport::Udp, moment);
-    if verified {
+    let limited = |length, proof| Answered { length, verdict: Verdict::Limited, proof };
+    let Ok(query) = query::parse(message, scratch) else { return limited(0, Proof::None) };
+    let (extras, proof) = grant_to(&query, source, Transport::Udp, moment);
+    if proof == Proof::Good {
         return answer(message, source, Transport::Udp, moment, scratch, buffer);
     }
-    limited(if truncated { without_records(message, &query, &extras, Rcode::NoError, buffer) } else { 0 })
+    let length = if truncated { without_records(message, &query, &extras, Rcode::NoError, buffer) } else { 0 };
+    limited(length, proof)
 }
 
 /// A reply that echoes the question and has no records; with NOERROR it says TC.

@@ -3,7 +3,9 @@
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::times::TIMED;
 use super::{Carrier, Event, Published, Tally};
 use crate::answer::policy::Admission;
 use crate::answer::{Answered, Transport, Verdict, answer, prohibit};
@@ -61,7 +63,9 @@ impl Conversation {
         self.draw = next_draw(self.draw);
         let start = output.len();
         output.resize(start + REPLY, 0);
+        let timed = self.draw.is_multiple_of(TIMED).then(Instant::now);
         let written = self.write(message, &mut output[start..]);
+        timed.inspect(|timed| self.tally.times().add(timed.elapsed(), 1));
         output.truncate(start + written.unwrap_or(0));
         written.map(|_| ())
     }
@@ -89,6 +93,7 @@ impl Conversation {
             }
         };
         self.tally.count_shared(answered.verdict);
+        self.tally.note_proof(answered.proof);
         match answered.length {
             0 => Err(Silence::Unfit),
             length if self.carrier.is_encrypted() => Ok(message::pad(message, reply, length)),

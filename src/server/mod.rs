@@ -24,6 +24,8 @@ mod socket;
 
 mod tally;
 
+mod times;
+
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -41,6 +43,7 @@ use tcp::Spoken;
 
 pub use passed::{MOST as MOST_PASSED, Passed};
 pub use tally::{Carrier, Counted, Event, Tallies, Tally};
+pub use times::Histogram;
 
 /// How often a server that drains looks whether connections are left.
 const LOOK: Duration = Duration::from_millis(50);
@@ -123,7 +126,7 @@ impl Server {
         make_room(config);
         let stop = Arc::new(AtomicBool::new(false));
         let tallies = Arc::new(Tallies::default());
-        let gate = Arc::new(Gate::new(TcpLimits::of(config)));
+        let gate = Arc::new(Gate::new(TcpLimits::of(config), tallies.connections().clone()));
         let common = Common { published, identity, gate: gate.clone() };
         let (addresses, workers, tasks, sockets) = (Addresses::default(), Vec::new(), Vec::new(), Vec::new());
         let mut server = Server { addresses, stop, workers, tasks, tallies, gate, sockets };

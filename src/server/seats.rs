@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,8 @@ pub struct Gate {
     limits: TcpLimits,
     start: Instant,
     open: Mutex<Open>,
+    /// How many are connected, for whoever wants to know.
+    count: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
@@ -48,9 +50,9 @@ pub struct Seat {
 }
 
 impl Gate {
-    /// No connection yet.
-    pub fn new(limits: TcpLimits) -> Gate {
-        Gate { limits, start: Instant::now(), open: Mutex::default() }
+    /// No connection yet; `count` is kept at how many there are.
+    pub fn new(limits: TcpLimits, count: Arc<AtomicUsize>) -> Gate {
+        Gate { limits, start: Instant::now(), open: Mutex::default(), count }
     }
 
     /// How long a connection may be idle.
@@ -71,6 +73,7 @@ impl Gate {
         let (number, active) = (open.next, Arc::new(AtomicU64::new(self.now())));
         open.next += 1;
         open.connections.insert(number, Connected { client, active: active.clone(), task: None });
+        self.count.store(open.connections.len(), Ordering::Relaxed);
         drop(open);
         Some(Entry { seat: Seat { number, gate: self.clone(), active }, evicted })
     }
@@ -150,7 +153,9 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.gate.open().remove(self.number);
+        let mut open = self.gate.open();
+        open.remove(self.number);
+        self.gate.count.store(open.connections.len(), Ordering::Relaxed);
     }
 }
 
@@ -167,7 +172,8 @@ mod tests {
     use super::*;
 
     fn gate(connections: usize, connections_per_client: usize) -> Arc<Gate> {
-        Arc::new(Gate::new(TcpLimits { connections, connections_per_client, idle: Duration::from_secs(1) }))
+        let limits = TcpLimits { connections, connections_per_client, idle: Duration::from_secs(1) };
+        Arc::new(Gate::new(limits, Arc::default()))
     }
 
     fn enter(gate: &Arc<Gate>, client: &str) -> Option<Entry> {
@@ -186,7 +192,7 @@ mod tests {
     #[tokio::test]
     async fn a_seat_is_vacated_when_it_was_of_no_use_for_long_enough() {
         let limits = TcpLimits { connections: 4, connections_per_client: 4, idle: Duration::from_millis(300) };
-        let gate = Arc::new(Gate::new(limits));
+        let gate = Arc::new(Gate::new(limits, Arc::default()));
         let seat = enter(&gate, "192.0.2.1").unwrap().seat;
         let start = Instant::now();
         tokio::time::sleep(Duration::from_millis(100)).await;

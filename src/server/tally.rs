@@ -1,4 +1,4 @@
-//! Counters of one worker each, summed when somebody asks.
+//! Counters and times of one worker each, summed when somebody asks.
 
 #![cfg_attr(
     not(test),
@@ -11,12 +11,13 @@
     )
 )]
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::answer::Verdict;
+use super::times::{Histogram, Times};
+use crate::answer::{Proof, Verdict};
 
 /// What queries come on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,23 +69,34 @@ pub enum Event {
     Evicted,
     /// A connection was one too many of its client.
     TurnedAway,
+    /// A connection was given a place.
+    Connected,
+    /// A query had a cookie of ours.
+    GoodCookie,
+    /// A query had a cookie that was none of ours, so that it got one.
+    NewCookie,
 }
 
 impl Event {
     /// How many there are.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 10;
 }
 
 /// What became of one worker's queries. Only its worker writes it, so counting is a plain load and store.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub struct Tally([AtomicU64; Verdict::COUNT], [AtomicU64; Event::COUNT], u8);
+pub struct Tally {
+    verdicts: [AtomicU64; Verdict::COUNT],
+    events: [AtomicU64; Event::COUNT],
+    lane: u8,
+    times: Times,
+}
 
 impl Tally {
     /// Counts what was done about abuse, from any thread.
     #[cold]
     pub fn note(&self, event: Event) {
-        if let Some(counter) = self.1.get(event as usize) {
+        if let Some(counter) = self.events.get(event as usize) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -92,20 +104,35 @@ impl Tally {
     /// Where its worker counts the answers of regions: another one for each worker, as far as there are.
     #[inline]
     pub fn lane(&self) -> u8 {
-        self.2
+        self.lane
     }
 
     /// Counts one query. Must be called by one thread only.
     #[inline]
     pub fn count(&self, verdict: Verdict) {
-        if let Some(counter) = self.0.get(verdict as usize) {
+        if let Some(counter) = self.verdicts.get(verdict as usize) {
             counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         }
     }
 
+    /// Counts what the cookie of a query said, from any thread.
+    #[inline]
+    pub fn note_proof(&self, proof: Proof) {
+        match proof {
+            Proof::None => {}
+            Proof::Unproven => self.note(Event::NewCookie),
+            Proof::Good => self.note(Event::GoodCookie),
+        }
+    }
+
+    /// How long its worker takes.
+    pub fn times(&self) -> &Times {
+        &self.times
+    }
+
     /// Counts one query from any thread.
     pub fn count_shared(&self, verdict: Verdict) {
-        if let Some(counter) = self.0.get(verdict as usize) {
+        if let Some(counter) = self.verdicts.get(verdict as usize) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -122,13 +149,16 @@ pub struct Counted {
 
 /// All workers' tallies.
 #[derive(Debug, Default)]
-pub struct Tallies(Mutex<Vec<(Carrier, Arc<Tally>)>>);
+pub struct Tallies {
+    workers: Mutex<Vec<(Carrier, Arc<Tally>)>>,
+    connections: Arc<AtomicUsize>,
+}
 
 impl Tallies {
     /// A tally for one more worker.
     pub fn register(&self, carrier: Carrier) -> Arc<Tally> {
         let mut all = self.all();
-        let tally = Arc::new(Tally(Default::default(), Default::default(), all.len() as u8));
+        let tally = Arc::new(Tally { lane: all.len() as u8, ..Tally::default() });
         all.push((carrier, tally.clone()));
         tally
     }
@@ -145,10 +175,10 @@ impl Tallies {
         for (word, verdicts) in &counted.queries {
             let Some((_, carrier)) = Carrier::ALL.into_iter().find(|(known, _)| known == word) else { continue };
             let tally = self.register(carrier);
-            tally.0.iter().zip(verdicts).for_each(|(counter, count)| counter.store(*count, Ordering::Relaxed));
+            tally.verdicts.iter().zip(verdicts).for_each(|(counter, count)| counter.store(*count, Ordering::Relaxed));
             if carrier == Carrier::Udp {
                 tally
-                    .1
+                    .events
                     .iter()
                     .zip(&counted.events)
                     .for_each(|(counter, count)| counter.store(*count, Ordering::Relaxed));
@@ -160,7 +190,7 @@ impl Tallies {
     #[expect(clippy::indexing_slicing, reason = "one array is made from others of its length")]
     pub fn events(&self) -> [u64; Event::COUNT] {
         let tallies = self.all();
-        std::array::from_fn(|event| tallies.iter().map(|(_, tally)| tally.1[event].load(Ordering::Relaxed)).sum())
+        std::array::from_fn(|event| tallies.iter().map(|(_, tally)| tally.events[event].load(Ordering::Relaxed)).sum())
     }
 
     /// The sums, by verdict.
@@ -173,14 +203,28 @@ impl Tallies {
         Carrier::ALL.map(|(word, wanted)| (word, self.sums_on(|carrier| carrier == wanted).iter().sum()))
     }
 
+    /// How long answers took, by what the queries came on.
+    pub fn times(&self) -> [(&'static str, Histogram); Carrier::ALL.len()] {
+        let all = self.all();
+        Carrier::ALL.map(|(word, wanted)| {
+            let of_it = all.iter().filter(|(carrier, _)| *carrier == wanted);
+            (word, Histogram::of(of_it.map(|(_, tally)| &tally.times)))
+        })
+    }
+
+    /// Connections that are open, to be counted by whoever gives them their places.
+    pub fn connections(&self) -> &Arc<AtomicUsize> {
+        &self.connections
+    }
+
     #[expect(clippy::indexing_slicing, reason = "one array is made from others of its length")]
     fn sums_on(&self, is_wanted: impl Fn(Carrier) -> bool) -> [u64; Verdict::COUNT] {
         let all = self.all();
-        let wanted = || all.iter().filter(|(carrier, _)| is_wanted(*carrier)).map(|(_, tally)| &tally.0);
+        let wanted = || all.iter().filter(|(carrier, _)| is_wanted(*carrier)).map(|(_, tally)| &tally.verdicts);
         std::array::from_fn(|verdict| wanted().map(|counters| counters[verdict].load(Ordering::Relaxed)).sum())
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<(Carrier, Arc<Tally>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

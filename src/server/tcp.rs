@@ -72,6 +72,7 @@ impl Listener {
 
     fn welcome(&self, stream: TcpStream, client: SocketAddr) {
         let Some(entry) = self.gate.enter(client.ip()) else { return self.tally.note(Event::TurnedAway) };
+        self.tally.note(Event::Connected);
         if entry.evicted {
             self.tally.note(Event::Evicted);
         }

@@ -19,13 +19,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use super::batch::{Batch, Datagram};
 use super::limit::Limiter;
 use super::proxy;
+use super::times::TIMED;
 use super::{Event, Published, Tally};
 use crate::answer::policy::{Admission, Limits, Networks};
-use crate::answer::{Answered, Moment, Snapshot, Transport, Verdict, answer, answer_limited, prohibit};
+use crate::answer::{Answered, Moment, Proof, Snapshot, Transport, Verdict, answer, answer_limited, prohibit};
 use crate::dns::Scratch;
 
 /// One thread's share of the queries to one address.
@@ -70,9 +72,15 @@ impl Worker {
         // A cache of the pointer: as long as nothing was published, a batch costs one atomic load.
         let mut published = arc_swap::Cache::new(&*self.published);
         let mut scratch = Scratch::default();
+        let mut batches: u64 = 0;
         while !self.stop.load(Ordering::Relaxed) {
             match batch.receive(&self.socket) {
-                Ok(count) => seed = self.answer_batch(published.load(), &mut batch, count, seed, &mut scratch),
+                Ok(count) => {
+                    batches = batches.wrapping_add(1);
+                    let start = batches.is_multiple_of(TIMED).then(Instant::now);
+                    seed = self.answer_batch(published.load(), &mut batch, count, seed, &mut scratch);
+                    start.inspect(|start| self.tally.times().add(start.elapsed(), count));
+                }
                 Err(error) if is_passing(&error) => {}
                 Err(error) => {
                     tracing::error!(%error, "a UDP socket does not receive any more");
@@ -110,6 +118,7 @@ impl Worker {
                 admission => self.turn_away(admission, &mut datagram, &moment, scratch),
             };
             self.tally.count(answered.verdict);
+            self.tally.note_proof(answered.proof);
             if answered.length > 0 {
                 batch.reply(at, answered.length);
             }
@@ -133,7 +142,7 @@ impl Worker {
             return self.answer_above(limits, datagram, moment, scratch);
         };
         let answered = datagram.answer(moment, scratch);
-        if answered.length > 0 && !answered.verified {
+        if answered.length > 0 && answered.proof != Proof::Good {
             self.limiter.settle(&claim);
         }
         answered
@@ -149,7 +158,7 @@ impl Worker {
     ) -> Answered {
         if limits.rates.dry_run {
             let answered = datagram.answer(moment, scratch);
-            if answered.length > 0 && !answered.verified {
+            if answered.length > 0 && answered.proof != Proof::Good {
                 self.tally.note(Event::LimitedDryRun);
             }
             return answered;

@@ -54,7 +54,9 @@ fn told(page: &str) -> BTreeSet<String> {
 /// Every name in a text that begins with `meridian_`.
 fn asked(text: &str) -> BTreeSet<String> {
     let name = |rest: &str| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect::<String>();
-    text.split("meridian_").skip(1).map(|rest| format!("meridian_{}", name(rest))).collect()
+    // A histogram is asked for by its buckets.
+    let base = |name: String| name.strip_suffix("_bucket").map(str::to_owned).unwrap_or(name);
+    text.split("meridian_").skip(1).map(|rest| format!("meridian_{}", base(name(rest)))).collect()
 }
 
 /// A server with a region that fails: kept by `max_removed`.
@@ -160,7 +162,8 @@ fn a_real_prometheus_scrapes_what_dashboard_and_alerts_ask_for() {
     let alert = "ALERTS{alertname=\"MeridianReloadRefused\",alertstate=\"firing\"}";
     assert_eq!(count(alert), 1.0, "a refused reload is alerted about");
     let known: BTreeSet<String> = (prometheus.query("count({__name__=~\"meridian_.%2B\"})by(__name__)").iter())
-        .filter_map(|row| row["metric"]["__name__"].as_str().map(str::to_owned))
+        .filter_map(|row| row["metric"]["__name__"].as_str())
+        .map(|name| name.strip_suffix("_bucket").unwrap_or(name).to_owned())
         .collect();
     let missing: Vec<&String> = told.difference(&known).collect();
     assert_eq!(

@@ -178,7 +178,7 @@ fn a_death_is_seen_as_it_happens_and_silence_is_said() {
         browser.run("return document.querySelector('tr[data-region=fra] .asked').textContent", json!([])),
         "100.0 %"
     );
-    let probed = "return document.querySelector('#health').textContent.includes('first byte')";
+    let probed = "return /first byte [0-9.]+, body [0-9.]+, all/.test(document.querySelector('#health').textContent)";
     browser.until("the last probe is told", probed);
     fra.set_broken(true);
     let start = Instant::now();
@@ -216,10 +216,16 @@ fn the_page_is_whole_on_a_telephone_and_for_who_cannot_see_it() {
     let sections = "return [...document.querySelectorAll('section')]
         .filter((it) => !document.getElementById(it.getAttribute('aria-labelledby'))).length";
     assert_eq!(browser.run(sections, json!([])), json!(0));
-    let painted = browser.run("return performance.getEntriesByName('first-contentful-paint')[0].startTime", json!([]));
+    // The machine is busy with other tests, so the best of a few.
+    let painted = |_| {
+        browser.go(&format!("http://{}/", server.admin.expect("it has one")));
+        browser.until("it is painted", "return performance.getEntriesByName('first-contentful-paint').length === 1");
+        let painted = "return performance.getEntriesByName('first-contentful-paint')[0].startTime";
+        browser.run(painted, json!([])).as_f64().expect("milliseconds")
+    };
+    let painted = (0..5).map(painted).fold(f64::INFINITY, f64::min);
     println!("first paint after {painted} ms");
-    // Generous, since the machine may be busy with other tests; alone it is far below a second.
-    assert!(painted.as_f64() < Some(3000.0), "{painted}");
+    assert!(painted < 1000.0, "{painted}");
     browser.is_calm();
 }
 

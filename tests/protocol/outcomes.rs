@@ -114,18 +114,23 @@ fn over_tcp(server: &Server, count: &mut impl FnMut(&str)) {
     }
 }
 
-/// The counters by outcome.
-fn outcomes(server: &Server) -> Outcomes {
+/// All metrics, as text.
+fn metrics(server: &Server) -> String {
     let mut stream = TcpStream::connect(server.admin.expect("it has one")).expect("it listens");
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("not zero");
     write!(stream, "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").expect("it reads");
     let mut page = String::new();
     stream.read_to_string(&mut page).expect("it answers");
+    page
+}
+
+/// The counters by outcome.
+fn outcomes(server: &Server) -> Outcomes {
     let line = |line: &str| {
         let (outcome, value) = line.strip_prefix("meridian_queries_total{verdict=\"")?.split_once("\"} ")?;
         Some((outcome.to_owned(), value.parse().ok()?))
     };
-    page.lines().filter_map(line).collect()
+    metrics(server).lines().filter_map(line).collect()
 }
 
 #[test]
@@ -155,4 +160,45 @@ fn each_message_raises_exactly_one_counter() {
     *expected.get_mut("static").expect("some were answered") += either - limited;
     counted.retain(|_, count| *count > 0);
     assert_eq!(counted, expected);
+}
+
+#[test]
+fn times_cookies_and_connections_are_counted() {
+    let server = server().start();
+    let count = |name: &str| {
+        let page = metrics(&server);
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|count| count.parse::<f64>().ok()).unwrap_or_else(|| panic!("no {name} in {page}"))
+    };
+    const COOKIE: u16 = 10;
+    let reply = server.ask("host.example.test", A).with_option(COOKIE, b"client!!").send();
+    let cookie = reply.message.opt.iter().flat_map(|opt| opt.option(COOKIE)).next().expect("it gets one").to_vec();
+    for _ in 0..2 {
+        server.ask("host.example.test", A).with_option(COOKIE, &cookie).send();
+    }
+    let cookies = ["good", "new"].map(|of| count(&format!("meridian_cookie_queries_total{{cookie=\"{of}\"}}")));
+    assert_eq!(cookies, [2.0, 1.0]);
+
+    // One after the other, each is a batch.
+    for _ in 3..130 {
+        server.ask("host.example.test", A).send();
+    }
+    assert_eq!(count("meridian_answer_seconds_count{transport=\"udp\"}"), 2.0, "of 130 batches");
+    assert_eq!(count("meridian_answer_seconds_bucket{le=\"+Inf\",transport=\"udp\"}"), 2.0);
+    let sum = count("meridian_answer_seconds_sum{transport=\"udp\"}");
+    assert!(sum > 0.0 && sum < 1.0, "{sum}");
+
+    let opened = count("meridian_tcp_opened_total{}");
+    let (first, _second) = (server.connect(), server.connect());
+    let await_open = |wanted: f64| {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while count("meridian_tcp_connections{}") != wanted {
+            assert!(Instant::now() < deadline, "never {wanted} connections");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    await_open(2.0);
+    assert_eq!(count("meridian_tcp_opened_total{}"), opened + 2.0);
+    drop(first);
+    await_open(1.0);
 }

@@ -88,7 +88,10 @@ pub struct ProbeTimes {
     pub tls: Option<f64>,
     /// Until the first octets of the answer came.
     pub first_byte: Option<f64>,
-    /// Until everything was over, the body read.
+    /// Until the body of an HTTP answer was read.
+    #[serde(default)]
+    pub body: Option<f64>,
+    /// Until everything was over.
     pub total: f64,
 }
 
@@ -99,6 +102,7 @@ impl From<Phases> for ProbeTimes {
             connect: phases.connect.map(milliseconds),
             tls: phases.tls.map(milliseconds),
             first_byte: phases.first_byte.map(milliseconds),
+            body: phases.body.map(milliseconds),
             total: milliseconds(phases.total),
         }
     }

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeMetric, text};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeMetric, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -17,7 +18,7 @@ use crate::answer::explain::SourceFacts;
 use crate::control::orders::{Demand, Order};
 use crate::control::{View, process, word};
 use crate::health::verdict::Verdict;
-use crate::server::Event;
+use crate::server::{Event, Histogram};
 
 /// Media type of what [`render`] makes.
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -57,6 +58,7 @@ impl Collector for Metrics {
         let carried = context.tallies.by_carrier();
         let carried = carried.map(|(word, count)| (vec![("transport", word.to_owned())], count));
         counters(&mut encoder, "transport_queries", "Queries by what they came on", carried)?;
+        times(&mut encoder, &context.tallies.times())?;
         let events = context.tallies.events();
         let count = |event: Event| events.get(event as usize).copied().unwrap_or(0);
         let named = |label: &'static str, (word, event): (&str, Event)| (vec![(label, word.to_owned())], count(event));
@@ -69,6 +71,12 @@ impl Collector for Metrics {
         counters(&mut encoder, "limited", "Queries of networks that were answered often enough", limited)?;
         let denied = [("refused", Event::Denied), ("dropped", Event::Ignored)].map(|denied| named("action", denied));
         counters(&mut encoder, "denied", "Queries from networks that may not ask", denied)?;
+        let cookies = [("good", Event::GoodCookie), ("new", Event::NewCookie)].map(|cookie| named("cookie", cookie));
+        counters(&mut encoder, "cookie_queries", "Queries with a cookie, by whether it was one of ours", cookies)?;
+        let opened = [(Vec::new(), count(Event::Connected))];
+        counters(&mut encoder, "tcp_opened", "Connections that were given a place", opened)?;
+        let open = [(Vec::new(), context.tallies.connections().load(Ordering::Relaxed) as i64)];
+        gauges(&mut encoder, "tcp_connections", "Connections that are open", open)?;
         let closed = [("idle", Event::Evicted), ("client-limit", Event::TurnedAway)];
         let closed = closed.map(|closed| named("reason", closed));
         counters(&mut encoder, "tcp_closed", "Connections ended because there were too many", closed)?;
@@ -165,6 +173,7 @@ fn probes(services: &[ServiceStatus]) -> Vec<(Labels, f64)> {
         phase("connect", |probe| probe.connect),
         phase("tls", |probe| probe.tls),
         phase("first-byte", |probe| probe.first_byte),
+        phase("body", |probe| probe.body),
         phase("total", |probe| Some(probe.total)),
     ]
     .concat()
@@ -194,6 +203,18 @@ fn orders(view: &View) -> Vec<(Labels, i64)> {
         (labels, value)
     };
     view.orders.iter().map(labels).collect()
+}
+
+/// How long answers take, as far as it was measured.
+fn times(encoder: &mut DescriptorEncoder<'_>, times: &[(&str, Histogram)]) -> fmt::Result {
+    let help = "From a message that was read to its reply, of one batch of 64";
+    let mut metric = encoder.encode_descriptor("answer_seconds", help, None, MetricType::Histogram)?;
+    for (word, Histogram { buckets, sum }) in times {
+        let labels = vec![("transport", (*word).to_owned())];
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        metric.encode_family(&labels)?.encode_histogram::<NoLabelSet>(*sum, count, buckets, None)?;
+    }
+    Ok(())
 }
 
 fn counters(

@@ -115,6 +115,7 @@ async fn read(response: Response<Incoming>, stopwatch: Stopwatch) -> Result<Answ
             Err(other) => trailers = other.into_trailers().unwrap_or_default(),
         }
     }
+    stopwatch.read_whole();
     Ok(Answer { head: Response::from_parts(head, ()), body, trailers })
 }
 

@@ -46,6 +46,8 @@ pub struct Phases {
     pub tls: Option<Duration>,
     /// The first octets of the answer (the head of an HTTP answer) are here.
     pub first_byte: Option<Duration>,
+    /// The body of an HTTP answer has been read, as far as it is.
+    pub body: Option<Duration>,
     /// Everything is over.
     pub total: Duration,
 }
@@ -139,6 +141,10 @@ impl Stopwatch {
 
     fn answered(&self) {
         self.note(|phases, now| phases.first_byte = Some(now));
+    }
+
+    fn read_whole(&self) {
+        self.note(|phases, now| phases.body = Some(now));
     }
 
     fn elapsed(&self) -> Duration {

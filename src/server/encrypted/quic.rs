@@ -88,6 +88,7 @@ impl Quic {
             incoming.refuse();
             return self.tally.note(Event::TurnedAway);
         };
+        self.tally.note(Event::Connected);
         if entry.evicted {
             self.tally.note(Event::Evicted);
         }

@@ -50,10 +50,12 @@ function addressed(endpoint) {
   return endpoint.endpoint + from + to + (endpoint.leased ? " (leased)" : "");
 }
 
-// `connect 0.3, TLS 2.1, first byte 3.0, all 3.1 ms`
+// `connect 0.3, TLS 2.1, first byte 3.0, body 3.1, all 3.1 ms`
 function probed(probe) {
   if (!probe) return "";
-  const phases = [["connect", probe.connect], ["TLS", probe.tls], ["first byte", probe.first_byte], ["all", probe.total]];
+  const phases = [
+    ["connect", probe.connect], ["TLS", probe.tls], ["first byte", probe.first_byte], ["body", probe.body], ["all", probe.total],
+  ];
   const reached = phases.filter(([, time]) => time !== null).map(([word, time]) => `${word} ${time}`);
   return `${reached.join(", ")} ms`;
 }
