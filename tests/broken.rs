@@ -66,3 +66,16 @@ fn every_mistake_is_told_with_its_place() {
     }
     assert!(wrong.is_empty(), "other mistakes are told:\n{}", wrong.join("\n"));
 }
+
+#[test]
+fn people_are_told_where_to_read_on() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = CONFIG.replace("[services.endpoints]", "pick = \"wieghted\"\n[services.endpoints]");
+    fs::write(folder.path().join("meridian.toml"), config).expect("writable");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+    let output = command.arg("check").current_dir(folder.path()).output().expect("the binary runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    let expected =
+        "more on [services]: docs/configuration.md#services-names-that-are-steered and docs/guide/policies.md\n";
+    assert_eq!(told, expected);
+}

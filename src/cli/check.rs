@@ -3,9 +3,11 @@
 use std::process::ExitCode;
 
 use super::arguments::Check;
+use super::topics;
 use crate::control;
 
-/// Prints every mistake and warning as `file:line:column: sentence`; exit 0 without mistakes, 1 with.
+/// Prints every mistake and warning as `file:line:column: sentence`, and on stderr where to read on; exit 0 without mistakes,
+/// 1 with.
 pub fn run(check: &Check) -> Result<ExitCode, String> {
     match control::load(&check.file.config, None) {
         Ok(loaded) => {
@@ -21,6 +23,8 @@ pub fn run(check: &Check) -> Result<ExitCode, String> {
         }
         Err(mistakes) => {
             mistakes.iter().for_each(|mistake| println!("{mistake}"));
+            let text = std::fs::read_to_string(&check.file.config).unwrap_or_default();
+            topics::of(&mistakes, &check.file.config, &text).iter().for_each(|topic| eprintln!("more on {topic}"));
             Ok(ExitCode::FAILURE)
         }
     }

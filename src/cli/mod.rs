@@ -40,6 +40,8 @@ mod paper;
 
 mod traffic;
 
+mod topics;
+
 use std::process::ExitCode;
 
 use arguments::{Arguments, Command};
