@@ -339,3 +339,16 @@ fn generated_texts_are_there() {
     assert!(man.contains(".TH") && man.contains("explain"), "{man}");
     assert_eq!(json(&run(&["schema"]))["type"], "object");
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_mistake() {
+    let folder = folder("127.0.0.1:0");
+    let config = config(&folder);
+    for arguments in [&["simulate", "--config", &config][..], &["man"], &["locate", "192.0.2.1", "--config", &config]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = Command::new(env!("CARGO_BIN_EXE_meridian")).args(arguments).stdout(writer).output();
+        let output = output.expect("the binary runs");
+        assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()), "{arguments:?}");
+    }
+}

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::arguments::Check;
 use super::topics;
+use crate::cli::paper::say;
 use crate::control;
 
 /// Prints every mistake and warning as `file:line:column: sentence`, and on stderr where to read on; exit 0 without mistakes,
@@ -11,9 +12,9 @@ use crate::control;
 pub fn run(check: &Check) -> Result<ExitCode, String> {
     match control::load(&check.file.config, None) {
         Ok(loaded) => {
-            loaded.warnings.iter().for_each(|warning| println!("{warning}"));
+            loaded.warnings.iter().for_each(|warning| say!("{warning}"));
             let world = &loaded.snapshot.world;
-            println!(
+            say!(
                 "{}: good: {} zones, {} services",
                 check.file.config.display(),
                 world.zones.len(),
@@ -22,7 +23,7 @@ pub fn run(check: &Check) -> Result<ExitCode, String> {
             Ok(ExitCode::SUCCESS)
         }
         Err(mistakes) => {
-            mistakes.iter().for_each(|mistake| println!("{mistake}"));
+            mistakes.iter().for_each(|mistake| say!("{mistake}"));
             let text = std::fs::read_to_string(&check.file.config).unwrap_or_default();
             topics::of(&mistakes, &check.file.config, &text).iter().for_each(|topic| eprintln!("more on {topic}"));
             Ok(ExitCode::FAILURE)

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::arguments::{Explain, Remote};
 use super::client::Client;
-use super::paper::{Paper, plain};
+use super::paper::{Paper, plain, say};
 use super::progress;
 use crate::answer::explain::{CandidateFacts, Explanation, Question, ServiceFacts, explain, percent};
 use crate::control::{Loaded, any_draw, load};
@@ -20,7 +20,7 @@ pub fn run(arguments: &Explain) -> Result<ExitCode, String> {
         None => work_out(arguments)?,
     };
     if arguments.json {
-        println!("{}", serde_json::json!(explanation));
+        say!("{}", serde_json::json!(explanation));
     } else {
         print(&explanation);
     }
@@ -68,7 +68,7 @@ pub fn refusal(file: &Path, mistakes: &[String]) -> String {
 
 fn print(explanation: &Explanation) {
     let paper = Paper::stdout();
-    println!("{}\n", paper.bold(&plain(&explanation.summary)));
+    say!("{}\n", paper.bold(&plain(&explanation.summary)));
     print_facts(explanation, &paper);
     if let Some(service) = &explanation.service {
         print_service(service, &paper);
@@ -78,18 +78,18 @@ fn print(explanation: &Explanation) {
     };
     let rows: Vec<Vec<String>> = explanation.records.iter().map(record).collect();
     if !rows.is_empty() {
-        println!();
+        say!();
         paper.table(&["answer", "ttl", "type", "data"], &rows);
     }
     if !explanation.notes.is_empty() {
-        println!();
+        say!();
     }
-    explanation.notes.iter().for_each(|note| println!("{}", plain(&format!("note: {note}"))));
+    explanation.notes.iter().for_each(|note| say!("{}", plain(&format!("note: {note}"))));
 }
 
 fn print_facts(explanation: &Explanation, paper: &Paper) {
     let client = &explanation.client;
-    let line = |head: &str, text: String| println!("{}  {}", paper.faint(&format!("{head:8}")), plain(&text));
+    let line = |head: &str, text: String| say!("{}  {}", paper.faint(&format!("{head:8}")), plain(&text));
     let of = |part: &Option<String>| part.clone();
     let source = of(&client.place.source).map(|source| format!("from {source}"));
     let network = client.place.asn.map(|asn| format!("AS{asn}"));
@@ -114,7 +114,7 @@ fn print_facts(explanation: &Explanation, paper: &Paper) {
 }
 
 fn print_service(service: &ServiceFacts, paper: &Paper) {
-    println!();
+    say!();
     let kilometres = |distance: Option<f64>| distance.map_or(String::new(), |distance| format!("{distance:.0} km"));
     let row = |region: &CandidateFacts| {
         let biased = if region.bias == 0 { String::new() } else { kilometres(region.biased_km) };
@@ -137,7 +137,7 @@ fn print_service(service: &ServiceFacts, paper: &Paper) {
     if service.endpoints.is_empty() {
         return;
     }
-    println!();
+    say!();
     let rows = service.endpoints.iter().map(|endpoint| {
         let chance = match service.pick.as_str() {
             "round-robin" => "in turn".to_owned(),

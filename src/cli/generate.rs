@@ -1,19 +1,21 @@
 //! `meridian completions`, `meridian man`, `meridian schema`: from the same source as `--help` and `check`.
 
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
 
 use super::arguments::Arguments;
+use super::paper::{put_octets, say};
 use crate::config;
 
 /// Prints the completions of a shell.
 pub fn completions(shell: Shell) -> Result<ExitCode, String> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "meridian", &mut script);
-    print(&script)
+    put_octets(&script);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the manual: the page of the command, then one of each subcommand.
@@ -22,7 +24,8 @@ pub fn man() -> Result<ExitCode, String> {
     let mut command = Arguments::command();
     command.build();
     render(&command, &mut pages).map_err(|error| format!("cannot make the manual: {error}"))?;
-    print(&pages)
+    put_octets(&pages);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn render(command: &clap::Command, pages: &mut Vec<u8>) -> io::Result<()> {
@@ -33,13 +36,6 @@ fn render(command: &clap::Command, pages: &mut Vec<u8>) -> io::Result<()> {
 
 /// Prints the JSON Schema of the configuration file.
 pub fn schema() -> Result<ExitCode, String> {
-    print(format!("{:#}\n", config::schema()).as_bytes())
-}
-
-/// A reader that has seen enough (`| head`) is no failure.
-fn print(octets: &[u8]) -> Result<ExitCode, String> {
-    match io::stdout().lock().write_all(octets) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("cannot print: {error}")),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    say!("{:#}", config::schema());
+    Ok(ExitCode::SUCCESS)
 }

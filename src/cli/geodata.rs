@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::arguments::Geodata;
 use super::progress;
+use crate::cli::paper::say;
 use crate::geo::{build, cells};
 
 /// Writes one file and says what is in it.
@@ -27,5 +28,5 @@ pub fn run(geodata: &Geodata) -> Result<ExitCode, String> {
 }
 
 fn say(output: &Path, what: &str, octets: usize) {
-    println!("{}: {what}, {octets} octets", output.display());
+    say!("{}: {what}, {octets} octets", output.display());
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::arguments::{Init, RegionGiven};
+use crate::cli::paper::say;
 use crate::control;
 use crate::dns::Name;
 
@@ -26,9 +27,9 @@ pub fn run(arguments: &Init) -> Result<ExitCode, String> {
         files.iter().for_each(|(path, _)| drop(fs::remove_file(path)));
         return Err(format!("these options make no good configuration:\n  {}", mistakes.join("\n  ")));
     }
-    files.iter().for_each(|(path, _)| println!("wrote {}", path.display()));
-    println!("\nnext: meridian check --config {0} && meridian serve --config {0}", config.display());
-    println!("then: dig @127.0.0.1 -p 1053 {name} A +subnet=193.0.0.0/21");
+    files.iter().for_each(|(path, _)| say!("wrote {}", path.display()));
+    say!("\nnext: meridian check --config {0} && meridian serve --config {0}", config.display());
+    say!("then: dig @127.0.0.1 -p 1053 {name} A +subnet=193.0.0.0/21");
     Ok(ExitCode::SUCCESS)
 }
 

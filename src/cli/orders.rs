@@ -7,6 +7,7 @@ use reqwest::Method;
 use super::arguments::{Drain, Force, ForceTo, Remote, Undrain, Weight, Why};
 use super::client::Client;
 use super::paper::plain;
+use crate::cli::paper::say;
 use crate::control::admin::{ChangeDone, Forced, OrderBody};
 
 /// Sends no clients there.
@@ -53,7 +54,7 @@ fn order(remote: &Remote, method: Method, parts: Vec<&str>, what: &str, body: &O
     let parts: Vec<&str> = parts.into_iter().chain([what]).collect();
     let done: ChangeDone = Client::new(remote)?.change(method, &parts, body)?;
     let lost = if done.kept { "" } else { " (until the server is restarted: it has no [state] directory)" };
-    println!("{}{lost}", plain(&done.sentence));
+    say!("{}{lost}", plain(&done.sentence));
     Ok(ExitCode::SUCCESS)
 }
 

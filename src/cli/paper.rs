@@ -1,6 +1,33 @@
 //! Output for people: aligned columns, and colours on a terminal only (<https://no-color.org>).
 
-use std::io::IsTerminal;
+use std::fmt::Arguments;
+use std::io::{ErrorKind, IsTerminal, Write, stdout};
+
+/// A line on stdout. It ends the command in peace when nobody reads on, as `| head` does.
+macro_rules! say {
+    () => { $crate::cli::paper::put(format_args!("\n")) };
+    ($($part:tt)*) => { $crate::cli::paper::put(format_args!("{}\n", format_args!($($part)*))) };
+}
+pub(in crate::cli) use say;
+
+/// Prints text, or ends the process where that cannot be.
+pub fn put(text: Arguments<'_>) {
+    stdout().write_fmt(text).unwrap_or_else(|error| end_of_paper(&error));
+}
+
+/// The same of octets.
+pub fn put_octets(octets: &[u8]) {
+    stdout().write_all(octets).unwrap_or_else(|error| end_of_paper(&error));
+}
+
+/// Nobody reads on, which is no mistake; or there is no room.
+fn end_of_paper(error: &std::io::Error) -> ! {
+    if error.kind() == ErrorKind::BrokenPipe {
+        std::process::exit(0);
+    }
+    eprintln!("meridian: cannot print: {error}");
+    std::process::exit(1);
+}
 
 /// Where text goes, and whether it may be coloured.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +60,7 @@ impl Paper {
     pub fn table(&self, heads: &[&str], rows: &[Vec<String>]) {
         let lines = lines(heads, rows);
         for (index, line) in lines.iter().enumerate() {
-            println!("{}", if index == 0 { self.faint(line) } else { line.clone() });
+            say!("{}", if index == 0 { self.faint(line) } else { line.clone() });
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::arguments::Plan;
 use super::explain::{loaded, refusal};
-use super::paper::{Paper, plain};
+use super::paper::{Paper, plain, say};
 use super::{progress, traffic};
 use crate::answer::explain::percent;
 use crate::answer::foresight::{ServiceMove, Traffic, compare};
@@ -55,7 +55,7 @@ pub fn run(arguments: &Plan) -> Result<ExitCode, String> {
     let seen = seen.unwrap_or_default();
     let changes = progress::during("comparing", || Changes::between(&old, &new, &seen))?;
     if arguments.json {
-        println!("{}", serde_json::json!(changes));
+        say!("{}", serde_json::json!(changes));
     } else {
         changes.print();
     }
@@ -96,7 +96,7 @@ impl Changes {
 
     fn print(&self) {
         let paper = Paper::stdout();
-        println!("{}", paper.bold(&plain(&self.summary)));
+        say!("{}", paper.bold(&plain(&self.summary)));
         for it in &self.settings {
             let text = |value: &Value| value.to_string();
             line(
@@ -109,7 +109,7 @@ impl Changes {
             line(&format!("{} {}", it.name, it.rtype), &it.before, &it.after);
         }
         for service in &self.services {
-            println!("\n{}", plain(&service.sentence()));
+            say!("\n{}", plain(&service.sentence()));
             let row = |region: &crate::answer::foresight::RegionMove| {
                 let change = region.after_percent - region.before_percent;
                 let change = if change.abs() >= 0.05 { format!("{change:+.1}") } else { String::new() };
@@ -118,7 +118,7 @@ impl Changes {
             paper.table(&["region", "before", "after", "change"], &service.regions.iter().map(row).collect::<Vec<_>>());
         }
         if let Some(sentence) = &self.refused {
-            println!("\nthe server would refuse it: {}", plain(sentence));
+            say!("\nthe server would refuse it: {}", plain(sentence));
         }
     }
 }
@@ -126,7 +126,7 @@ impl Changes {
 /// `+ what: new`, `- what: old` or `~ what: old -> new`.
 fn line(what: &str, before: &[String], after: &[String]) {
     let (old, new) = (before.join(", "), after.join(", "));
-    println!(
+    say!(
         "{}",
         plain(&match (before.is_empty(), after.is_empty()) {
             (true, _) => format!("+ {what}: {new}"),

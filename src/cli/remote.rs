@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::arguments::{Reload, StatusArguments};
 use super::client::Client;
-use super::paper::{Paper, plain};
+use super::paper::{Paper, plain, say};
 use crate::answer::explain::percent;
 use crate::config::values::duration_text;
 use crate::control::admin::{EndpointHealth, LastReload, RegionHealth, ReloadBody, ServiceStatus, Status};
@@ -16,7 +16,7 @@ use crate::control::orders::Order;
 pub fn status(arguments: &StatusArguments) -> Result<ExitCode, String> {
     let client = Client::new(&arguments.remote)?;
     if arguments.json {
-        println!("{}", client.get::<serde_json::Value>("/v1/status", &[])?);
+        say!("{}", client.get::<serde_json::Value>("/v1/status", &[])?);
     } else {
         print(&client.get("/v1/status", &[])?);
     }
@@ -27,38 +27,38 @@ pub fn status(arguments: &StatusArguments) -> Result<ExitCode, String> {
 pub fn reload(arguments: &Reload) -> Result<ExitCode, String> {
     let client = Client::new(&arguments.remote)?;
     let done: LastReload = client.post("/v1/reload", &ReloadBody { yes_move: arguments.yes_move })?;
-    println!("reloaded in {} ms", done.milliseconds);
-    done.messages.iter().for_each(|warning| println!("{}", plain(warning)));
+    say!("reloaded in {} ms", done.milliseconds);
+    done.messages.iter().for_each(|warning| say!("{}", plain(warning)));
     Ok(ExitCode::SUCCESS)
 }
 
 fn print(status: &Status) {
     let paper = Paper::stdout();
     let uptime = duration_text(Duration::from_secs(status.uptime_seconds));
-    println!("{}", paper.bold(&format!("meridian {}, up {uptime}", status.version)));
-    println!("{}", paper.bold(&plain(&status.summary)));
-    println!("serves {} on {}", plain(&status.configuration), status.dns.join(", "));
-    println!("{}\n", last_reload(status));
+    say!("{}", paper.bold(&format!("meridian {}, up {uptime}", status.version)));
+    say!("{}", paper.bold(&plain(&status.summary)));
+    say!("serves {} on {}", plain(&status.configuration), status.dns.join(", "));
+    say!("{}\n", last_reload(status));
     let rows = status.zones.iter().map(|zone| vec![zone.name.clone(), zone.serial.to_string()]);
     paper.table(&["zone", "serial"], &rows.collect::<Vec<_>>());
-    println!();
+    say!();
     let heads = ["service", "region", "share", "endpoint", "weight", "health", "for", "order", "reason"];
     paper.table(&heads, &status.services.iter().flat_map(service_rows).collect::<Vec<_>>());
-    println!();
+    say!();
     if !status.orders.is_empty() {
         let rows: Vec<Vec<String>> = status.orders.iter().map(order_row).collect();
         paper.table(&["order", "says", "by", "left", "why"], &rows);
-        println!();
+        say!();
     }
     let age = |days: Option<u64>| days.map_or(String::new(), |days| format!("{days} days"));
     let rows = status.geodata.iter().map(|source| {
         vec![source.name.clone(), source.kind.clone(), age(source.age_days), source.path.clone().unwrap_or_default()]
     });
     paper.table(&["geodata", "kind", "age", "file"], &rows.collect::<Vec<_>>());
-    println!("{}\n", paper.faint(&status.geodata_credit));
+    say!("{}\n", paper.faint(&status.geodata_credit));
     let queries = status.queries.iter().filter(|(_, count)| **count > 0);
     let rows: Vec<Vec<String>> = queries.map(|(verdict, count)| vec![verdict.clone(), count.to_string()]).collect();
-    if rows.is_empty() { println!("no queries yet") } else { paper.table(&["queries", "count"], &rows) }
+    if rows.is_empty() { say!("no queries yet") } else { paper.table(&["queries", "count"], &rows) }
 }
 
 /// A row for each endpoint.

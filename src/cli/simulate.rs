@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use super::arguments::{Remote, Simulate};
 use super::client::Client;
 use super::explain::{loaded, refusal};
-use super::paper::{Paper, plain};
+use super::paper::{Paper, plain, say};
 use super::{progress, traffic};
 use crate::answer::explain::percent;
 use crate::answer::foresight::{Change, CountryForesight, Foresight, Over, Wanted, foresee};
@@ -31,11 +31,11 @@ pub fn run(arguments: &Simulate) -> Result<ExitCode, String> {
         draw(foresight, file)?;
     }
     if arguments.json {
-        println!("{}", serde_json::json!(foresights));
+        say!("{}", serde_json::json!(foresights));
     } else {
         for (index, foresight) in foresights.iter().enumerate() {
             if index > 0 {
-                println!();
+                say!();
             }
             print(foresight, arguments);
         }
@@ -113,7 +113,7 @@ pub fn named(names: &[Name], loaded: &Loaded) -> Vec<Name> {
 fn print(foresight: &Foresight, arguments: &Simulate) {
     let is_change = arguments.is_change();
     let paper = Paper::stdout();
-    println!("{}\n", paper.bold(&plain(&foresight.summary)));
+    say!("{}\n", paper.bold(&plain(&foresight.summary)));
     let row = |region: &crate::answer::foresight::RegionForesight| {
         let change = region.after_percent - region.before_percent;
         vec![
@@ -130,7 +130,7 @@ fn print(foresight: &Foresight, arguments: &Simulate) {
     let heads = ["region", "weight", "bias", before_head(is_change, "share"), "after", "change", "capacity", "!"];
     paper.table(&heads, &foresight.regions.iter().map(row).collect::<Vec<_>>());
     if !foresight.movers.is_empty() {
-        println!();
+        say!();
         let row = |mover: &crate::answer::foresight::Mover| {
             let name = mover.name.clone().unwrap_or_else(|| mover.country.clone());
             let nobody = || "nobody".to_owned();
@@ -140,10 +140,10 @@ fn print(foresight: &Foresight, arguments: &Simulate) {
         paper.table(&["moved", unit(foresight), "way"], &foresight.movers.iter().map(row).collect::<Vec<_>>());
     }
     if arguments.countries {
-        println!();
+        say!();
         print_countries(foresight, is_change, &paper);
     }
-    println!();
+    say!();
     print_distance(foresight, is_change, &paper);
     let (known, more) = (in_millions(foresight.addresses), in_millions(foresight.unlocated));
     let note = match foresight.over {
@@ -153,7 +153,7 @@ fn print(foresight: &Foresight, arguments: &Simulate) {
         Over::Population => format!("of {known} people where addresses are known; {more} more live where none is"),
         Over::Traffic => format!("of {known} queries noted lately; {more} more came from places that are unknown"),
     };
-    println!("{}", paper.faint(&note));
+    say!("{}", paper.faint(&note));
 }
 
 fn before_head(is_change: bool, alone: &'static str) -> &'static str {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::arguments::VerifyScopes;
 use super::explain::loaded;
-use super::paper::{Paper, plain};
+use super::paper::{Paper, plain, say};
 use super::progress;
 use super::simulate::named;
 use crate::answer::foresight::{Blocks, scopes};
@@ -32,7 +32,7 @@ pub fn run(arguments: &VerifyScopes) -> Result<ExitCode, String> {
     let all = || named(&arguments.names, &loaded).into_iter().map(verify).collect::<Result<Vec<_>, _>>();
     let verified = progress::during("going through the address space", all)?;
     if arguments.json {
-        println!("{}", Value::Array(verified.iter().map(in_json).collect()));
+        say!("{}", Value::Array(verified.iter().map(in_json).collect()));
     } else {
         print(&verified);
     }
@@ -49,7 +49,7 @@ fn verify(loaded: &Loaded, name: Name, family: Family) -> Result<Verified, Strin
 fn print(verified: &[Verified]) {
     let paper = Paper::stdout();
     let whole = "the IPv4 space is covered without a gap, no two scopes overlap, each has one outcome";
-    println!("{}\n", paper.bold(whole));
+    say!("{}\n", paper.bold(whole));
     let row = |verified: &Verified| {
         let Verified { name, now, banded } = verified;
         let mut row = vec![
@@ -66,7 +66,7 @@ fn print(verified: &[Verified]) {
         ["service", "blocks", "scopes", "beyond /24"].into_iter().chain(bands.iter().map(String::as_str)).collect();
     paper.table(&heads, &verified.iter().map(row).collect::<Vec<_>>());
     let note = "blocks: what a resolver keeps at most, if it asks for every client; few send more than a /24";
-    println!("\n{}", paper.faint(note));
+    say!("\n{}", paper.faint(note));
 }
 
 /// `24310 (-9.3%)`

@@ -18,6 +18,7 @@ use self::folder::Folder;
 use self::region::{Region, Sockets};
 use super::arguments::Demo;
 use super::serve;
+use crate::cli::paper::say;
 use crate::config::{self, Config, Target};
 use crate::control::Origin;
 
@@ -87,7 +88,7 @@ pub fn run(demo: &Demo) -> Result<ExitCode, String> {
     let show = demo.show || !demo.no_show && std::io::stdout().is_terminal();
     serve::run_loaded(origin, loaded, &config, serve::Inheritance::default(), |server, admin, control| {
         if moved {
-            println!("({} or {} is taken, so free ports were used)", demo.listen, demo.admin);
+            say!("({} or {} is taken, so free ports were used)", demo.listen, demo.admin);
         }
         tour.print(server.addresses().dns.first().copied().unwrap_or(places.dns), &admin.address());
         narrator::start(control.clone(), regions, show);

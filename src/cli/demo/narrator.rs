@@ -7,6 +7,7 @@ use super::region::Region;
 use super::tour::{Step, steps};
 use crate::answer::Snapshot;
 use crate::cli::paper::Paper;
+use crate::cli::paper::say;
 use crate::control::Control;
 
 /// How often what is served is compared with before.
@@ -84,7 +85,7 @@ impl Narrator {
     }
 
     fn say(&self, sentence: &str) {
-        println!("{:7.2} s  {sentence}", self.elapsed().as_secs_f64());
+        say!("{:7.2} s  {sentence}", self.elapsed().as_secs_f64());
     }
 
     /// Tells the events that are new, and whose answers are others than before.

@@ -8,6 +8,7 @@ use super::{DemoRegion, Places};
 use crate::answer::Snapshot;
 use crate::answer::explain::{Explanation, Question, explain};
 use crate::cli::paper::Paper;
+use crate::cli::paper::say;
 use crate::control::Loaded;
 
 /// A question to try: name, type, the subnet of somebody real, and who that is.
@@ -54,11 +55,11 @@ impl Tour {
     /// Prints regions and questions, ready to be pasted.
     pub fn print(&self, dns: SocketAddr, admin: &str) {
         let paper = Paper::stdout();
-        println!();
+        say!();
         let url = |region: &DemoRegion| format!("http://{}:{}/", region.address, self.places.port);
         let rows = self.regions.iter().map(|region| vec![region.name.clone(), region.city.clone(), url(region)]);
         paper.table(&["region", "pretends to be in", "serves"], &rows.collect::<Vec<_>>());
-        println!();
+        say!();
         let dig = format!("dig @{} -p {} +short", dns.ip(), dns.port());
         let rows = self
             .steps
@@ -67,16 +68,16 @@ impl Tour {
         paper.table(&["try", "# expect", "client"], &rows.collect::<Vec<_>>());
         let to = format!("--admin http://{admin}");
         let first = self.regions.first().map_or(String::new(), url);
-        println!();
-        println!("watch:   http://{admin}/ in a browser");
-        println!("break:   curl -X POST {first}break");
-        println!("mend:    curl -X POST {first}mend");
+        say!();
+        say!("watch:   http://{admin}/ in a browser");
+        say!("break:   curl -X POST {first}break");
+        say!("mend:    curl -X POST {first}mend");
         let program = std::env::args().next().unwrap_or_else(|| "meridian".to_owned());
-        println!("drain:   {program} drain fra --reason \"trying it\" {to} --token-file {}/token", self.places.folder);
-        println!("why:     {program} explain www.example.com --client 193.0.0.0/21 {to}");
-        println!("status:  {program} status {to}");
-        println!("end:     Ctrl-C");
-        println!();
+        say!("drain:   {program} drain fra --reason \"trying it\" {to} --token-file {}/token", self.places.folder);
+        say!("why:     {program} explain www.example.com --client 193.0.0.0/21 {to}");
+        say!("status:  {program} status {to}");
+        say!("end:     Ctrl-C");
+        say!();
     }
 }
 

@@ -21,6 +21,7 @@ use std::process::ExitCode;
 use super::arguments::Import;
 use super::init::{toml_text, write_new};
 use super::paper::plain;
+use crate::cli::paper::say;
 use crate::control;
 use checks::Checks;
 use maps::Map;
@@ -45,11 +46,11 @@ pub fn run(import: &Import) -> Result<ExitCode, String> {
         files.push((to.join("zones").join(format!("{}.zone", name.replace('/', "@"))), text));
     }
     write_new(&files)?;
-    files.iter().for_each(|(path, _)| println!("wrote {}", path.display()));
-    println!("carried: {} zones, {services} steered names", files.len() - 1);
+    files.iter().for_each(|(path, _)| say!("wrote {}", path.display()));
+    say!("carried: {} zones, {services} steered names", files.len() - 1);
     tell(&notes.lines());
     match control::load(&config, None) {
-        Ok(_) => println!("\nnext: meridian check --config {0} && meridian serve --config {0}", config.display()),
+        Ok(_) => say!("\nnext: meridian check --config {0} && meridian serve --config {0}", config.display()),
         Err(mistakes) => {
             let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
             return Err(format!("what was written needs your hand before it can be used:\n  {}", told.join("\n  ")));
@@ -60,10 +61,10 @@ pub fn run(import: &Import) -> Result<ExitCode, String> {
 
 fn tell(notes: &[String]) {
     if notes.is_empty() {
-        return println!("everything could be carried");
+        return say!("everything could be carried");
     }
-    println!("\nnot carried, or not quite the same:");
-    notes.iter().for_each(|note| println!("  {}", plain(note)));
+    say!("\nnot carried, or not quite the same:");
+    notes.iter().for_each(|note| say!("  {}", plain(note)));
 }
 
 /// What a configuration comes to.
