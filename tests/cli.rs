@@ -165,6 +165,7 @@ fn verify_scopes_proves_and_counts() {
     assert!(number("blocks") > 1000 && number("beyond_24") < number("blocks"), "{verified}");
     assert!(number("widest") < number("narrowest") && number("narrowest") <= 32, "{verified}");
     assert!(verified[0]["blocks_with_band"]["500km"].as_u64().is_some_and(|blocks| blocks > 1000), "{verified}");
+    assert!(verified[0]["blocks_with_squares"]["10"].as_u64().is_some_and(|blocks| blocks > 1000), "{verified}");
     assert_eq!(run(&["verify-scopes", "host.example.com", "--config", &config]).status.code(), Some(1));
     assert_eq!(run(&["verify-scopes", "--config", &config, "--type", "AAAA"]).status.code(), Some(1));
 }

@@ -16,11 +16,14 @@ mod sweep;
 mod traffic;
 mod weigh;
 
+use std::sync::Arc;
+
 use super::Snapshot;
 use super::world::present::PresentView;
 use super::world::services::Family;
 use crate::config::Config;
 use crate::dns::Name;
+use crate::geo::Atlas;
 use crate::steering::Band;
 
 pub use change::Change;
@@ -31,7 +34,7 @@ pub use scopes::{Blocks, verify_scopes};
 pub use traffic::{ClientTraffic, Traffic};
 pub use weigh::Over;
 
-use change::{banded, changed};
+use change::{banded, changed, relocated};
 use facts::Subject;
 use side::Side;
 use sum::{Located, Sums};
@@ -105,20 +108,34 @@ fn side((snapshot, config): Standing<'_>, wanted: Wanted<'_>, change: &Change) -
     Ok(side.unwrap_or_else(Side::nobody))
 }
 
-/// Proves over the whole compiled map that no two blocks of the service's answers overlap, and counts them: as it is, or
-/// with another tie band.
+/// What the blocks of a service are to be counted under.
+#[derive(Debug, Clone)]
+pub enum Under {
+    /// What is configured.
+    Now,
+    /// Another tie band.
+    Band(Band),
+    /// Another atlas, such as a coarser one.
+    Atlas(Arc<Atlas>),
+}
+
+/// Proves over the whole compiled map that no two blocks of the service's answers overlap, and counts them.
 ///
 /// # Errors
 /// A sentence: the name is no service, it has nothing for that family, or blocks overlap.
-pub fn scopes(standing: Standing<'_>, name: &Name, family: Family, band: Option<Band>) -> Result<Blocks, String> {
+pub fn scopes(standing: Standing<'_>, name: &Name, family: Family, under: &Under) -> Result<Blocks, String> {
     let (snapshot, config) = standing;
     let (id, service) = snapshot.world.service_named(name).ok_or_else(|| no_service(snapshot, name))?;
     let missing = || format!("{name} has no endpoint of that type");
-    let Some(band) = band else {
-        let view = snapshot.present.service(id).and_then(|now| now.view(family));
-        return verify_scopes(&view.ok_or_else(missing)?.table);
+    let other = match under {
+        Under::Now => {
+            let view = snapshot.present.service(id).and_then(|now| now.view(family));
+            return verify_scopes(&view.ok_or_else(missing)?.table);
+        }
+        Under::Band(band) => banded(snapshot, config, service, *band),
+        Under::Atlas(atlas) => relocated(config, service, atlas),
     };
-    let other = banded(snapshot, config, service, band).ok_or_else(missing)?;
+    let other = other.ok_or_else(missing)?;
     let availability = snapshot.present.availability().services.get(id.0 as usize);
     verify_scopes(&PresentView::alone(&other, family, availability).ok_or_else(missing)?.table)
 }

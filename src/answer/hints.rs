@@ -75,7 +75,7 @@ impl Solver<'_, '_, '_, '_> {
         let mut fails = false;
         for (family, hint) in [Family::V4, Family::V6].into_iter().zip(&mut hints) {
             let Some(view) = now.view(family) else { continue };
-            let decision = decide(service, view, self.source, subnet.as_ref(), moment.seed, || turn);
+            let decision = decide(service, view, *self.source, subnet.as_ref(), moment.seed, || turn);
             let Decision { outcome, stage, scope, .. } = decision;
             // The answer holds for the clients that both hints hold for.
             self.scope = self.scope.max(scope);

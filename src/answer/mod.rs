@@ -166,7 +166,7 @@ pub fn answer(
     buffer: &mut [u8],
 ) -> Answered {
     match query::parse(message, scratch) {
-        Ok(query) => reply_to(message, &query, source, transport, moment, buffer),
+        Ok(query) => reply_to(message, &query, &source, transport, moment, buffer),
         Err(reject) => refuse(message, reject, source, moment, buffer),
     }
 }
@@ -216,7 +216,7 @@ fn give_cookie(message: &[u8], source: IpAddr, moment: &Moment<'_>, buffer: &mut
 fn reply_to(
     message: &[u8],
     query: &Query<'_>,
-    source: IpAddr,
+    source: &IpAddr,
     transport: Transport,
     moment: &Moment<'_>,
     buffer: &mut [u8],
@@ -225,7 +225,7 @@ fn reply_to(
     let mut proof = Proof::None;
     let mut opt = ReplyOpt::owed(query.edns);
     if let Some(requests) = query.edns.and_then(|edns| edns.requests()) {
-        (extras, proof) = grant(requests, source, transport, moment);
+        (extras, proof) = grant(requests, *source, transport, moment);
         opt = opt.with(&extras);
     }
     let size = most_octets(query, transport, proof, &moment.snapshot.policy);

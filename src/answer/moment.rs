@@ -19,8 +19,8 @@ pub struct Moment<'m> {
     pub seed: u64,
     /// Where this thread counts, so that threads do not wait for each other.
     pub lane: u8,
-    /// Clients whose draw is below this are noted.
-    pub noted_below: u64,
+    /// The clients of queries whose seed has none of these bits are noted.
+    pub passed_over: u64,
 }
 
 impl<'m> Moment<'m> {
@@ -30,10 +30,10 @@ impl<'m> Moment<'m> {
         &self.snapshot.world
     }
 
-    /// Whether this query's client is one of those that are noted; seeds one after the other are spread evenly.
+    /// Whether this query's client is one of those that are noted.
     #[inline]
     pub(super) fn is_noted(&self) -> bool {
-        self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) < self.noted_below
+        self.seed & self.passed_over == 0
     }
 }
 
@@ -84,12 +84,12 @@ impl Snapshot {
     /// The moment of one query that is not a client's: nothing is noted.
     #[inline]
     pub fn moment(&self, seed: u64) -> Moment<'_> {
-        Moment { snapshot: self, present: &self.present, turns: &self.turns, seed, lane: 0, noted_below: 0 }
+        Moment { snapshot: self, present: &self.present, turns: &self.turns, seed, lane: 0, passed_over: u64::MAX }
     }
 
     /// The moment of one client's query, to be counted in this lane.
     #[inline]
     pub fn moment_in(&self, lane: u8, seed: u64) -> Moment<'_> {
-        Moment { lane, noted_below: self.world.sample.threshold(), ..self.moment(seed) }
+        Moment { lane, passed_over: self.policy.passed_over, ..self.moment(seed) }
     }
 }

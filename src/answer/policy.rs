@@ -29,6 +29,8 @@ pub struct Policy {
     pub limits: Option<Limits>,
     /// Fronts that say who the client is; `None`: there are none.
     pub fronts: Option<Networks>,
+    /// The clients of queries whose seed has none of these bits are noted in the World's sample: one of a power of two of them.
+    pub passed_over: u64,
     /// Who may ask for which zone; `None`: whoever may ask may ask for each.
     pub zones: Option<ZoneAccess>,
 }
@@ -112,6 +114,7 @@ impl Default for Policy {
             chaos_id: None,
             chaos_version: None,
             unverified_payload: UDP_PAYLOAD,
+            passed_over: u64::MAX,
             keepalive: 100,
             access: Access::default(),
             limits: None,
@@ -132,6 +135,7 @@ impl Policy {
             chaos_id: text(&server.chaos_id),
             chaos_version: text(&server.chaos_version),
             unverified_payload: server.max_nocookie_response.unwrap_or(UDP_PAYLOAD),
+            passed_over: config.traffic_sample.map_or(u64::MAX, |sample| u64::from(sample.one_in).saturating_sub(1)),
             keepalive: u16::try_from(server.tcp_idle.as_millis() / 100).unwrap_or(u16::MAX),
             access: Access::of(&server.allow, &server.deny, &server.drop),
             limits: config.limits.as_ref().map(Limits::of),

@@ -20,7 +20,7 @@ const QUESTION_NAME: u16 = crate::dns::query::HEADER as u16;
 pub struct Solver<'m, 'q, 'r, 'b> {
     pub(super) moment: &'m Moment<'m>,
     pub(super) query: &'q Query<'q>,
-    pub(super) source: IpAddr,
+    pub(super) source: &'q IpAddr,
     pub(super) reply: &'r mut Reply<'b>,
     /// SCOPE PREFIX-LENGTH to give.
     pub(super) scope: u8,
@@ -43,7 +43,7 @@ enum Step {
 impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     /// A reply that has its question and nothing else.
     #[inline]
-    pub fn new(moment: &'m Moment<'m>, query: &'q Query<'q>, source: IpAddr, reply: &'r mut Reply<'b>) -> Self {
+    pub fn new(moment: &'m Moment<'m>, query: &'q Query<'q>, source: &'q IpAddr, reply: &'r mut Reply<'b>) -> Self {
         Solver { moment, query, source, reply, scope: 0 }
     }
 
@@ -117,7 +117,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     #[cold]
     fn is_prohibited(&self, zones: &ZoneAccess, current: &Current<'_>) -> bool {
         let zone = self.moment.world().names.look_up(current.name).zone();
-        zone.is_some_and(|zone| !zones.admits(zone, self.source))
+        zone.is_some_and(|zone| !zones.admits(zone, *self.source))
     }
 
     /// The name is in a zone that is not for this client: an alias into it leads out of what is answered here.
@@ -299,7 +299,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         let most = if needed { usize::MAX } else { MAX_TARGETS };
         for target in world.records.targets(rrset).iter().take(most) {
             let Some(node) = world.names.node(target.node).filter(|node| node.service.is_none()) else { continue };
-            if policy.zones.as_ref().is_some_and(|zones| !zones.admits(node.zone, self.source)) {
+            if policy.zones.as_ref().is_some_and(|zones| !zones.admits(node.zone, *self.source)) {
                 continue;
             }
             let at = target.at.map_or(usize::from(owner), |at| rrset_at + at as usize);

@@ -107,7 +107,7 @@ impl Solver<'_, '_, '_, '_> {
             self.note(id, view, subnet);
         }
         let turn = || moment.turns.take(id);
-        let decision = decide(service, view, self.source, subnet, moment.seed, turn);
+        let decision = decide(service, view, *self.source, subnet, moment.seed, turn);
         let Decision { outcome, stage, scope, .. } = decision;
         self.scope = scope;
         if outcome.is_some_and(|outcome| outcome.all_down) {
@@ -127,7 +127,7 @@ impl Solver<'_, '_, '_, '_> {
     #[cold]
     #[inline(never)]
     fn note(&self, id: ServiceId, view: &PresentView, subnet: Option<&ClientSubnet>) {
-        let located = Located::find(&view.table, self.source, subnet);
+        let located = Located::find(&view.table, *self.source, subnet);
         self.moment.world().sample.note(id, located.seen.address());
     }
 

@@ -1,6 +1,7 @@
 //! `meridian verify-scopes`
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -9,7 +10,7 @@ use super::explain::loaded;
 use super::paper::{Paper, plain, say};
 use super::progress;
 use super::simulate::named;
-use crate::answer::foresight::{Blocks, scopes};
+use crate::answer::foresight::{Blocks, Under, scopes};
 use crate::answer::world::services::Family;
 use crate::control::Loaded;
 use crate::dns::Name;
@@ -18,17 +19,22 @@ use crate::steering::Band;
 /// What it would be like if regions that are nearly as near counted as equally near.
 const BANDS: [Band; 2] = [Band::Kilometres(100.0), Band::Kilometres(500.0)];
 
-/// One service: the blocks of its answers as they are, and with each of the bands.
+/// And if clients were known to squares of so many degrees only.
+const SQUARE: f64 = 10.0;
+
+/// One service: the blocks of its answers as they are, with each of the bands, and with coarser places.
 struct Verified {
     name: Name,
     now: Blocks,
     banded: Vec<Blocks>,
+    coarse: Blocks,
 }
 
 /// Proves the scopes of the services, and counts them.
 pub fn run(arguments: &VerifyScopes) -> Result<ExitCode, String> {
     let loaded = loaded(arguments.config.as_deref())?;
-    let verify = |name| verify(&loaded, name, arguments.rtype.family());
+    let coarse = Under::Atlas(Arc::new(loaded.snapshot.world.atlas.coarsened(SQUARE)));
+    let verify = |name| verify(&loaded, name, arguments.rtype.family(), &coarse);
     let all = || named(&arguments.names, &loaded).into_iter().map(verify).collect::<Result<Vec<_>, _>>();
     let verified = progress::during("going through the address space", all)?;
     if arguments.json {
@@ -39,11 +45,12 @@ pub fn run(arguments: &VerifyScopes) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn verify(loaded: &Loaded, name: Name, family: Family) -> Result<Verified, String> {
-    let with = |band| scopes((&loaded.snapshot, &loaded.config), &name, family, band);
-    let now = with(None)?;
-    let banded = BANDS.into_iter().map(|band| with(Some(band))).collect::<Result<_, _>>()?;
-    Ok(Verified { name, now, banded })
+fn verify(loaded: &Loaded, name: Name, family: Family, coarse: &Under) -> Result<Verified, String> {
+    let with = |under: &Under| scopes((&loaded.snapshot, &loaded.config), &name, family, under);
+    let now = with(&Under::Now)?;
+    let banded = BANDS.into_iter().map(|band| with(&Under::Band(band))).collect::<Result<_, _>>()?;
+    let coarse = with(coarse)?;
+    Ok(Verified { name, now, banded, coarse })
 }
 
 fn print(verified: &[Verified]) {
@@ -51,19 +58,20 @@ fn print(verified: &[Verified]) {
     let whole = "the IPv4 space is covered without a gap, no two scopes overlap, each has one outcome";
     say!("{}\n", paper.bold(whole));
     let row = |verified: &Verified| {
-        let Verified { name, now, banded } = verified;
+        let Verified { name, now, banded, coarse } = verified;
         let mut row = vec![
             plain(&name.to_string()),
             now.count.to_string(),
             format!("/{} to /{}", now.widest, now.narrowest),
             now.beyond_24.to_string(),
         ];
-        row.extend(banded.iter().map(|then| saving(now, then)));
+        row.extend(banded.iter().chain([coarse]).map(|then| saving(now, then)));
         row
     };
     let bands = BANDS.map(|band| format!("band {band}"));
-    let heads: Vec<&str> =
-        ["service", "blocks", "scopes", "beyond /24"].into_iter().chain(bands.iter().map(String::as_str)).collect();
+    let square = format!("squares of {SQUARE} degrees");
+    let heads = ["service", "blocks", "scopes", "beyond /24"].into_iter();
+    let heads: Vec<&str> = heads.chain(bands.iter().map(String::as_str)).chain([square.as_str()]).collect();
     paper.table(&heads, &verified.iter().map(row).collect::<Vec<_>>());
     let note = "blocks: what a resolver keeps at most, if it asks for every client; few send more than a /24";
     say!("\n{}", paper.faint(note));
@@ -76,7 +84,7 @@ fn saving(now: &Blocks, then: &Blocks) -> String {
 }
 
 fn in_json(verified: &Verified) -> Value {
-    let Verified { name, now, banded } = verified;
+    let Verified { name, now, banded, coarse } = verified;
     let bands = BANDS.iter().zip(banded).map(|(band, then)| (band.to_string(), then.count.into()));
     json!({
         "name": name.to_string(),
@@ -85,5 +93,6 @@ fn in_json(verified: &Verified) -> Value {
         "narrowest": now.narrowest,
         "beyond_24": now.beyond_24,
         "blocks_with_band": bands.collect::<serde_json::Map<_, Value>>(),
+        "blocks_with_squares": { SQUARE.to_string(): coarse.count },
     })
 }

@@ -108,7 +108,7 @@ pub struct ZoneAccess {
 /// `[traffic]`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrafficSample {
-    /// Of so many queries one is noted.
+    /// Of so many queries one is noted: a power of two.
     pub one_in: u32,
     /// Bits of an IPv4 address that are noted, 8..=24.
     pub ipv4_prefix: u8,

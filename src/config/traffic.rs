@@ -7,7 +7,7 @@ use super::values::Whole;
 tables! {
     /// What is noted of who asks, so that foresight can count real clients.
     Traffic {
-        /// Of so many queries for services one is noted, 1 to 1,000,000. Default: none is.
+        /// Of so many queries for services one is noted, 1 to 1,000,000, rounded up to a power of two. Default: none is.
         sample: Whole<1, 1_000_000>,
         /// Bits of an IPv4 address that are noted, 8 to 24. Default 24.
         #[schemars(extend("default" = 24))]
@@ -23,6 +23,10 @@ impl Traffic {
     pub fn resolve(self) -> Option<TrafficSample> {
         let (ipv4_prefix, ipv6_prefix) =
             (self.ipv4_prefix.or(Whole(24)).0 as u8, self.ipv6_prefix.or(Whole(48)).0 as u8);
-        self.sample.value().map(|one_in| TrafficSample { one_in: one_in.as_u32(), ipv4_prefix, ipv6_prefix })
+        self.sample.value().map(|one_in| TrafficSample {
+            one_in: one_in.as_u32().next_power_of_two(),
+            ipv4_prefix,
+            ipv6_prefix,
+        })
     }
 }

@@ -213,6 +213,17 @@ impl Atlas {
         }
     }
 
+    /// The same ranges as if no point were known more closely than to a square of so many degrees.
+    pub fn coarsened(&self, degrees: f64) -> Atlas {
+        let mut coarse = self.clone();
+        coarse
+            .places
+            .iter_mut()
+            .filter_map(|place| place.point.as_mut())
+            .for_each(|point| *point = point.middle_of_square(degrees));
+        coarse
+    }
+
     /// What the atlas was made of.
     pub fn sources(&self) -> &[Source] {
         &self.sources

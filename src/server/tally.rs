@@ -118,10 +118,8 @@ impl Tally {
     /// Counts what the cookie of a query said, from any thread.
     #[inline]
     pub fn note_proof(&self, proof: Proof) {
-        match proof {
-            Proof::None => {}
-            Proof::Unproven => self.note(Event::NewCookie),
-            Proof::Good => self.note(Event::GoodCookie),
+        if proof != Proof::None {
+            self.note(if proof == Proof::Good { Event::GoodCookie } else { Event::NewCookie });
         }
     }
 

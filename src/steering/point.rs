@@ -44,6 +44,12 @@ impl Point {
         Ok(Point { latitude, longitude })
     }
 
+    /// The middle of the square of so many degrees that the point lies in.
+    pub fn middle_of_square(self, degrees: f64) -> Self {
+        let middle = |at: f64, most: f64| (((at / degrees).floor() + 0.5) * degrees).clamp(-most, most);
+        Point { latitude: middle(self.latitude, 90.0), longitude: middle(self.longitude, 180.0) }
+    }
+
     /// Degrees north.
     pub fn latitude(self) -> f64 {
         self.latitude

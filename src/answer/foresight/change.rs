@@ -7,6 +7,7 @@ use crate::answer::world::present::{PresentView, ServiceAvailability, Weights};
 use crate::answer::world::services::{Catchments, Family, Service};
 use crate::answer::world::{ServiceId, World};
 use crate::config::{self, Config};
+use crate::geo::Atlas;
 use crate::steering::{Band, Bias, Share};
 
 /// What is to be different. Empty: nothing.
@@ -73,10 +74,16 @@ fn biased(snapshot: &Snapshot, config: &Config, service: &Service, change: &Chan
     Some(compiled(snapshot, &config, service, stated))
 }
 
-/// The service with another tie band; `None`: the configuration has it no more.
+/// The service under another tie band; `None`: the configuration has it no more.
 pub(super) fn banded(snapshot: &Snapshot, config: &Config, service: &Service, band: Band) -> Option<Service> {
     let stated = config.services.iter().find(|stated| stated.name == service.name)?;
     Some(compiled(snapshot, config, service, &config::Service { band, ..stated.clone() }))
+}
+
+/// The service with clients whose places are those of another atlas; `None`: the configuration has it no more.
+pub(super) fn relocated(config: &Config, service: &Service, atlas: &Arc<Atlas>) -> Option<Service> {
+    let stated = config.services.iter().find(|stated| stated.name == service.name)?;
+    Some(Service::compile(stated, config, atlas, &mut Catchments::default()))
 }
 
 fn compiled(snapshot: &Snapshot, config: &Config, service: &Service, stated: &config::Service) -> Service {

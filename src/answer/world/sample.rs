@@ -49,12 +49,6 @@ impl Sample {
         self.rules
     }
 
-    /// Whoever draws a number below this is noted.
-    #[inline]
-    pub fn threshold(&self) -> u64 {
-        self.rules.map_or(0, |rules| u64::MAX / u64::from(rules.one_in.max(1)))
-    }
-
     /// Notes one client instead of the oldest, from any thread. A private or special address of IPv6 is nobody.
     #[cold]
     pub fn note(&self, service: ServiceId, client: IpAddr) {
@@ -150,7 +144,6 @@ mod tests {
         let coarse = Sample::new(Some(TrafficSample { one_in: 64, ipv4_prefix: 8, ipv6_prefix: 16 }));
         coarse.go_on_from(&sample, |service| service.0.checked_sub(1).map(ServiceId));
         assert_eq!(texts(&coarse), ["131070 203.0.0.0 2", "131070 2a02:: 1", "131070 3fff:: 1"]);
-        assert_eq!((coarse.threshold(), Sample::new(None).threshold()), (u64::MAX / 64, 0));
     }
 
     #[test]
