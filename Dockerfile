@@ -28,7 +28,7 @@ RUN --mount=type=bind,from=build,source=/source/target/release,target=/built \
     && useradd --system --uid 10053 --user-group --home-dir /var/lib/meridian --create-home meridian \
     && install /built/meridian /usr/local/bin/meridian && setcap cap_net_bind_service=+ep /usr/local/bin/meridian \
     && apt-get purge --yes --auto-remove libcap2-bin && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/*
-COPY LICENSE-MIT LICENSE-APACHE geodata/LICENSE-DBIP.txt /usr/share/doc/meridian/
+COPY LICENSE-MIT LICENSE-APACHE geodata/LICENSE-DBIP.txt src/cli/simulate/fonts/LICENSE-DEJAVU.txt /usr/share/doc/meridian/
 USER 10053:10053
 WORKDIR /etc/meridian
 EXPOSE 53/udp 53/tcp
