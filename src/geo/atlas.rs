@@ -1,20 +1,14 @@
 //! The atlas: for every address there is, where it is.
 
-use std::cell::RefCell;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use super::address::Address;
 use super::builtin::Table;
 use super::database::Database;
 use super::error::GeoError;
-use super::layers::{Asn, Facts, Layer, Paint, Part, PlaceTable, sweep};
-use super::locations::{country_continent, country_point, subdivision_code};
-use super::ranges::{RangeBuilder, RangeList, Ranges};
-use super::record::Record;
-use super::special::UNROUTABLE;
+use super::ranges::{RangeList, Ranges};
 
 use super::{Code, Place};
 use crate::steering::Point;
@@ -112,9 +106,6 @@ pub struct Atlas {
     pub(super) sources: Vec<Source>,
 }
 
-/// Four fifths of the networks of a city database lie below this address; the rest and IPv6 are as much work.
-const HALF_OF_THE_WORK: u32 = 0xb000_0000;
-
 /// Databases, the operator's networks and the built-in table fit into [`Place::source`].
 const MOST_DATABASES: usize = 250;
 
@@ -135,30 +126,6 @@ impl Atlas {
         }
         let databases = sources.databases.iter().map(|path| Database::open(path)).collect::<Result<Vec<_>, _>>()?;
         Self::layered(&databases, sources.coarse_points, networks, &Table::embedded())
-    }
-
-    /// As [`Atlas::compile`], from databases that are in memory and any built-in table.
-    pub(super) fn layered(
-        databases: &[Database],
-        coarse_points: CoarsePoints,
-        networks: &[OperatorNetwork],
-        builtin: &Table<'_>,
-    ) -> Result<Atlas, GeoError> {
-        let useful = databases.iter().map(|_| AtomicBool::new(false)).collect();
-        let plan = Plan { databases, useful, coarse_points, networks, builtin };
-        let (lower, upper) = std::thread::scope(|scope| {
-            let upper = scope.spawn(|| plan.upper_half());
-            let lower = plan.part(Part { from: 0, until: Some(HALF_OF_THE_WORK) });
-            (lower, upper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        });
-        let ((mut places, mut v4), (places_of_upper, upper_v4, v6)) = (lower?, upper?);
-        plan.refuse_useless()?;
-        let others = places_of_upper.places();
-        let numbers: Vec<PlaceId> = (0..others.len() as u32).map(|id| places.adopt(others, PlaceId(id))).collect();
-        upper_v4.iter().for_each(|(start, place)| v4.push(start, numbers[place.0 as usize]));
-        let unchanged = (0..).zip(&numbers).all(|(old, new)| old == new.0);
-        let v6 = if unchanged { v6 } else { v6.renumbered(|id| numbers[id.0 as usize]) };
-        Ok(Atlas { sources: plan.sources(), places: places.into_places(), v4: v4.finish(), v6 })
     }
 
     /// An atlas of one database in memory, without the built-in table; `path` is for messages.
@@ -233,153 +200,4 @@ impl Atlas {
     pub fn memory(&self) -> usize {
         self.v4.memory() + self.v6.memory() + self.places.capacity() * size_of::<Place>()
     }
-}
-
-/// What goes into an atlas.
-struct Plan<'a> {
-    databases: &'a [Database],
-    /// Which databases said anything.
-    useful: Vec<AtomicBool>,
-    coarse_points: CoarsePoints,
-    networks: &'a [OperatorNetwork],
-    builtin: &'a Table<'a>,
-}
-
-impl Plan<'_> {
-    /// What takes as long as the lower part of IPv4: the upper one and all of IPv6, in one table of places.
-    fn upper_half(&self) -> Result<(PlaceTable, RangeList<u32>, RangeList<u128>), GeoError> {
-        let places = RefCell::default();
-        let v6 = self.part_into(Part::default(), &places)?.finish();
-        let v4 = self.part_into(Part { from: HALF_OF_THE_WORK, until: None }, &places)?.finish();
-        Ok((places.into_inner(), v4, v6))
-    }
-
-    /// All layers of a part of one address family, swept.
-    fn part<A: Address>(&self, part: Part<A>) -> Result<(PlaceTable, RangeBuilder<A>), GeoError> {
-        let places = RefCell::default();
-        let ranges = self.part_into(part, &places)?;
-        Ok((places.into_inner(), ranges))
-    }
-
-    /// The same, with the places numbered in a table.
-    fn part_into<A: Address>(&self, part: Part<A>, places: &RefCell<PlaceTable>) -> Result<RangeBuilder<A>, GeoError> {
-        let builtin = self.builtin.ranges();
-        let top = [operator_layer(self.networks, &mut places.borrow_mut()), unroutable_layer()];
-        let bottom = self.builtin_layer(&builtin, &mut places.borrow_mut());
-        let middle = (1..).zip(self.databases).zip(&self.useful).map(|((source, database), useful)| {
-            let coarse_points = self.coarse_points;
-            // Places are numbered while the databases are walked, so their layers share the table with the sweep.
-            let facts = move |record: Record<'_>| {
-                let (place, asn) = interpret(record, source, coarse_points);
-                let location = place.map(|place| places.borrow_mut().number(place));
-                if location.is_some() || asn.is_some() {
-                    useful.store(true, Ordering::Relaxed);
-                }
-                Facts { location, asn: asn.map_or(Asn::Silent, Asn::Number) }
-            };
-            database.networks(part.from, facts).map(|networks| Box::new(networks) as Layer<'_, A>)
-        });
-        let middle = middle.collect::<Result<Vec<_>, _>>()?;
-        sweep(part, top.into_iter().chain(middle).collect(), bottom, places)
-    }
-
-    fn refuse_useless(&self) -> Result<(), GeoError> {
-        match self.databases.iter().zip(&self.useful).find(|(_, useful)| !useful.load(Ordering::Relaxed)) {
-            Some((database, _)) => Err(useless(database)),
-            None => Ok(()),
-        }
-    }
-
-    /// The built-in table, its places entered into `places` as coming from the last source.
-    fn builtin_layer<'b, A: Address>(&self, ranges: &'b RangeList<A>, places: &mut PlaceTable) -> Layer<'b, A> {
-        let source = self.databases.len() as u8 + 1;
-        let facts = |place: &Place| {
-            let known = place.country.is_some() || place.point.is_some();
-            let location = known.then(|| places.number(Place { source, ..*place }));
-            Facts { location, asn: Asn::Silent }
-        };
-        let facts: Vec<Facts> = self.builtin.places.iter().map(facts).collect();
-        Box::new(ranges.iter().map(move |(start, place)| Ok((start, facts[place.0 as usize]))))
-    }
-
-    fn sources(&self) -> Vec<Source> {
-        let operator = Source { name: "geo.networks".to_owned(), kind: SourceKind::Operator, path: None, built: None };
-        let databases = self.databases.iter().map(|database| Source {
-            name: database.kind().to_owned(),
-            kind: SourceKind::Database,
-            path: Some(database.path().to_owned()),
-            built: Some(database.built()),
-        });
-        [operator].into_iter().chain(databases).chain([self.builtin.source.clone()]).collect()
-    }
-}
-
-/// A database that says nothing of where anything is.
-pub(super) fn useless(database: &Database) -> GeoError {
-    let reason = format!(
-        "holds no country, no coordinates and no AS number (it calls itself {:?}); use a City, Country or ASN database",
-        database.kind()
-    );
-    GeoError::new(database.path(), reason)
-}
-
-/// What a record comes to: a place without AS number, if it knows one, and an AS number.
-fn interpret(record: Record<'_>, source: u8, coarse_points: CoarsePoints) -> (Option<Place>, Option<u32>) {
-    if record.country.is_none() && record.point.is_none() {
-        return (None, record.asn);
-    }
-    let coarse = record.is_coarse();
-    let centre = record.country.and_then(country_point);
-    let point = match coarse_points {
-        CoarsePoints::Population if coarse => centre.or(record.point),
-        _ => record.point.or(centre),
-    };
-    let named = || subdivision_code(record.country?, record.subdivision_name?);
-    let place = Place {
-        point,
-        country: record.country,
-        continent: record.continent.or_else(|| record.country.and_then(country_continent)),
-        subdivision: record.subdivision.or_else(named),
-        asn: None,
-        source,
-        coarse,
-    };
-    (Some(place), record.asn)
-}
-
-fn operator_layer<A: Address>(networks: &[OperatorNetwork], places: &mut PlaceTable) -> Layer<'static, A> {
-    let mut networks: Vec<_> =
-        networks.iter().filter_map(|network| Some((A::from_ip(network.address)?, network))).collect();
-    networks.sort_by_key(|(_, network)| network.prefix);
-    let mut paint = Paint::default();
-    for (address, network) in networks {
-        let location = operator_place(network).map(|place| places.number(place));
-        let stated = network.asn.map(Asn::Number);
-        paint.prefix(address, network.prefix, |below| match location {
-            Some(_) => Facts { location, asn: stated.unwrap_or(Asn::Nobody) },
-            None => Facts { asn: stated.unwrap_or(below.asn), ..below },
-        });
-    }
-    paint.layer()
-}
-
-fn operator_place(network: &OperatorNetwork) -> Option<Place> {
-    let OperatorNetwork { point, country, subdivision, .. } = *network;
-    let stated = point.is_some() || country.is_some() || subdivision.is_some();
-    stated.then(|| Place {
-        point: point.or_else(|| country.and_then(country_point)),
-        country,
-        continent: country.and_then(country_continent),
-        subdivision,
-        coarse: point.is_none(),
-        ..Place::default()
-    })
-}
-
-fn unroutable_layer<A: Address>() -> Layer<'static, A> {
-    let mut paint = Paint::default();
-    for (address, length) in UNROUTABLE.iter().filter_map(|(ip, length)| Some((A::from_ip(*ip)?, *length))) {
-        paint.prefix(address, length, |_| Facts { location: Some(PlaceId::UNROUTABLE), asn: Asn::Nobody });
-    }
-    paint.layer()
 }

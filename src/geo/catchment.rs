@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::atlas::{Atlas, PlaceId};
+use super::both::both;
 use super::place::{Code, Place};
 use super::table::AddressTable;
 use crate::steering::outcome::Standing;
@@ -106,11 +107,10 @@ impl Catchment {
         }
         let by_place = ClassesByPlace::new(rules, atlas);
         let tags = NetworkTags::new(&rules.fences);
-        let (v4, v6) = std::thread::scope(|scope| {
-            let v6 = scope.spawn(|| by_place.sweep(rules, atlas, atlas.ranges_v6(), &tags.v6));
-            let v4 = by_place.sweep(rules, atlas, atlas.ranges_v4(), &tags.v4);
-            (v4, v6.join().unwrap_or_default())
-        });
+        let (v4, v6) = both(
+            || by_place.sweep(rules, atlas, atlas.ranges_v4(), &tags.v4),
+            || by_place.sweep(rules, atlas, atlas.ranges_v6(), &tags.v6),
+        );
         let mut classes = by_place.classes;
         let v6_renumbered = classes.absorb(v6.extra);
         let v4_renumbered = classes.absorb(v4.extra);

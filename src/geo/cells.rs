@@ -9,13 +9,16 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::address::Address;
-use super::atlas::{Atlas, PlaceId, Source, SourceKind, useless};
+use super::atlas::{Atlas, PlaceId, Source, SourceKind};
 use super::builtin;
 use super::database::Database;
 use super::error::GeoError;
 use super::layers::{Asn, Facts, Layer, Part, nothing, sweep};
 use super::locations::subdivision_code;
+use super::offsets::Offsets;
+use super::places::WithAsn;
 use super::ranges::{RangeBuilder, RangeList};
+use super::reading::useless;
 use super::record::Record;
 
 use super::{Code, Place};
@@ -53,14 +56,16 @@ pub fn compile(inputs: &[PathBuf], output: &Path) -> Result<Summary, GeoError> {
 }
 
 fn cells(databases: &[Database]) -> Result<Atlas, GeoError> {
-    let cells = RefCell::default();
-    let v4: RangeList<u32> = ranges(databases, &cells)?;
-    let v6: RangeList<u128> = ranges(databases, &cells)?;
-    let cells: Cells = cells.into_inner();
+    let mut cells = Cells::default();
+    let mut read = |database| Read::of(database, &mut cells);
+    let read = databases.iter().map(&mut read).collect::<Result<Vec<_>, _>>()?;
     if let Some(database) = databases.first().filter(|_| cells.list.is_empty()) {
         return Err(useless(database));
     }
-    let places = cells.places();
+    let cells = RefCell::new(cells);
+    let v4: RangeList<u32> = ranges(&read, &cells)?;
+    let v6: RangeList<u128> = ranges(&read, &cells)?;
+    let places = cells.into_inner().places();
     Ok(Atlas { places, v4, v6: cut(&v6, SITE), sources: databases.first().map(source).into_iter().collect() })
 }
 
@@ -68,11 +73,25 @@ fn source(database: &Database) -> Source {
     Source { name: database.kind().to_owned(), kind: SourceKind::BuiltIn, path: None, built: Some(database.built()) }
 }
 
+/// A database and where its records are.
+struct Read<'a> {
+    database: &'a Database,
+    records: Offsets,
+    seen: Vec<Seen>,
+}
+
+impl<'a> Read<'a> {
+    fn of(database: &'a Database, cells: &mut Cells) -> Result<Self, GeoError> {
+        let records = database.records()?;
+        let seen = database.read(records.iter(), |record| Seen::of(&record, cells))?;
+        Ok(Read { database, records, seen })
+    }
+}
+
 /// The cells of one address family; every network draws its cell a little towards itself.
-fn ranges<A: Address>(databases: &[Database], cells: &RefCell<Cells>) -> Result<RangeList<A>, GeoError> {
-    let layers = databases.iter().map(|database| {
-        let networks = database.networks(A::default(), |record| Seen::of(&record, &mut cells.borrow_mut()))?;
-        let drawn = networks.map(|network| {
+fn ranges<A: Address>(read: &[Read<'_>], cells: &RefCell<Cells>) -> Result<RangeList<A>, GeoError> {
+    let layers = read.iter().map(|Read { database, records, seen }| {
+        let drawn = database.networks(A::default(), records, seen)?.map(|network| {
             let (first, seen): (A, Seen) = network?;
             cells.borrow_mut().draw(seen);
             Ok((first, Facts { location: seen.cell, asn: Asn::Silent }))
@@ -80,7 +99,7 @@ fn ranges<A: Address>(databases: &[Database], cells: &RefCell<Cells>) -> Result<
         Ok(Box::new(drawn) as Layer<'_, A>)
     });
     let layers = layers.collect::<Result<Vec<_>, GeoError>>()?;
-    sweep(Part::default(), layers, nothing(), &RefCell::default()).map(RangeBuilder::finish)
+    sweep(Part::default(), layers, nothing(), &mut WithAsn::beyond(0)).map(RangeBuilder::finish)
 }
 
 /// A record's cell and where its networks stand on the unit sphere.

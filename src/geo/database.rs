@@ -1,19 +1,20 @@
 //! Databases in MaxMind DB format. The only file that knows the library that reads their metadata.
 //!
-//! A file is read whole, not mapped: a mapped file that someone truncates kills the process. Its tree is walked once,
-//! and each distinct record is decoded once, however many networks share it.
+//! A file is read whole, not mapped: a mapped file that someone truncates kills the process. Each distinct record is
+//! decoded once, however many networks share it, in the order in which they lie in the file; then the tree is walked
+//! once, and every network finds what its record came to.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use foldhash::{HashMap, HashMapExt};
 use maxminddb::Reader;
 
 use super::address::Address;
 use super::error::GeoError;
+use super::offsets::Offsets;
 use super::record::Record;
-use super::tree::{Leaves, Tree};
+use super::tree::Tree;
 use super::values::Values;
 
 /// A database in memory, its head checked.
@@ -68,26 +69,60 @@ impl Database {
         UNIX_EPOCH.checked_add(Duration::from_secs(self.reader.metadata().build_epoch)).unwrap_or(UNIX_EPOCH)
     }
 
-    /// Every network of one address family in order, from the one that holds `from` on, gaps included, each with what `interpret` makes of its record
-    /// (called once per distinct record) or, in a gap, `V::default()`.
-    pub fn networks<'a, A, V, F>(&'a self, from: A, interpret: F) -> Result<Networks<'a, A, V, F>, GeoError>
-    where
-        A: Address,
-        V: Copy + Default,
-        F: FnMut(Record<'a>) -> V,
-    {
-        let metadata = self.reader.metadata();
-        let tree = Tree::new(self.file.as_ref(), metadata.node_count, metadata.record_size, metadata.ip_version)
-            .map_err(|_| self.damaged_tree())?;
-        Ok(Networks {
-            database: self,
-            leaves: tree.leaves(from),
-            values: Values::new(self.file.as_ref().get(self.section..).unwrap_or_default()),
-            nodes: metadata.node_count as usize,
-            interpret,
-            recent: vec![(0, V::default()); RECENT],
-            known: HashMap::new(),
+    /// Where the distinct records lie in the data section.
+    pub fn records(&self) -> Result<Offsets, GeoError> {
+        let first = self.first_record();
+        let records = self.tree()?.records().map(|record| (record as usize).wrapping_sub(first));
+        Offsets::collect(self.data().len(), records).ok_or_else(|| self.damaged_tree())
+    }
+
+    /// What `interpret` makes of the records at `offsets`, one after the other.
+    pub fn read<'a, V>(
+        &'a self,
+        offsets: impl Iterator<Item = usize>,
+        mut interpret: impl FnMut(Record<'a>) -> V,
+    ) -> Result<Vec<V>, GeoError> {
+        let mut values = Values::new(self.data());
+        offsets.map(|offset| Ok(interpret(self.read_one(&mut values, offset)?))).collect()
+    }
+
+    /// Every network of one address family in order, from the one that holds `from` on, gaps included, each with the
+    /// value of its record, or `V::default()` in a gap. `values` are those of all `records`, in their order.
+    pub fn networks<'a, A: Address, V: Copy + Default>(
+        &'a self,
+        from: A,
+        records: &'a Offsets,
+        values: &'a [V],
+    ) -> Result<impl Iterator<Item = Result<(A, V), GeoError>> + 'a, GeoError> {
+        let first_record = self.first_record();
+        let value = move |record: u32| values.get(records.rank((record as usize).checked_sub(first_record)?)).copied();
+        Ok(self.tree()?.leaves(from).map(move |leaf| match leaf {
+            Ok((first, None)) => Ok((first, V::default())),
+            Ok((first, Some(record))) => value(record).map(|value| (first, value)).ok_or_else(|| self.damaged_tree()),
+            Err(_) => Err(self.damaged_tree()),
+        }))
+    }
+
+    fn read_one<'a>(&'a self, values: &mut Values<'a>, offset: usize) -> Result<Record<'a>, GeoError> {
+        Record::read(values, offset).map_err(|_| {
+            let at = self.section + offset;
+            GeoError::new(&self.path, format_args!("its record at octet {at} is damaged; fetch the file again"))
         })
+    }
+
+    fn tree(&self) -> Result<Tree<'_>, GeoError> {
+        let metadata = self.reader.metadata();
+        Tree::new(self.file.as_ref(), metadata.node_count, metadata.record_size, metadata.ip_version)
+            .map_err(|_| self.damaged_tree())
+    }
+
+    fn data(&self) -> &[u8] {
+        self.file.as_ref().get(self.section..).unwrap_or_default()
+    }
+
+    /// The number in the tree of a record at offset 0 of the data section.
+    fn first_record(&self) -> usize {
+        self.reader.metadata().node_count as usize + SEPARATOR
     }
 
     fn damaged_tree(&self) -> GeoError {
@@ -97,62 +132,3 @@ impl Database {
 
 /// Octets between the tree and the data section.
 const SEPARATOR: usize = 16;
-
-/// Records remembered by the lowest bits of their number, in front of the map of all: neighbours share records.
-const RECENT: usize = 1 << 14;
-
-/// Iterator over the networks of a [`Database`]: first address and value.
-pub struct Networks<'a, A, V, F> {
-    database: &'a Database,
-    leaves: Leaves<'a, A>,
-    values: Values<'a>,
-    nodes: usize,
-    interpret: F,
-    recent: Vec<(u32, V)>,
-    known: HashMap<u32, V>,
-}
-
-impl<'a, A: Address, V: Copy + Default, F: FnMut(Record<'a>) -> V> Iterator for Networks<'a, A, V, F> {
-    type Item = Result<(A, V), GeoError>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        Some(match self.leaves.next()? {
-            Ok((first, None)) => Ok((first, V::default())),
-            Ok((first, Some(record))) => self.value(first, record).map(|value| (first, value)),
-            Err(_) => Err(self.database.damaged_tree()),
-        })
-    }
-}
-
-impl<'a, A: Address, V: Copy + Default, F: FnMut(Record<'a>) -> V> Networks<'a, A, V, F> {
-    /// The value of the record with this number in the tree, which the network that begins at `first` has.
-    #[inline]
-    fn value(&mut self, first: A, record: u32) -> Result<V, GeoError> {
-        let slot = record as usize % RECENT;
-        if self.recent[slot].0 != record {
-            self.recent[slot] = (record, self.known_value(first, record)?);
-        }
-        Ok(self.recent[slot].1)
-    }
-
-    fn known_value(&mut self, first: A, record: u32) -> Result<V, GeoError> {
-        if let Some(value) = self.known.get(&record) {
-            return Ok(*value);
-        }
-        let read = self.read(first, record)?;
-        let value = (self.interpret)(read);
-        self.known.insert(record, value);
-        Ok(value)
-    }
-
-    /// A record's number is its offset in the data section behind the number of nodes and the separator.
-    fn read(&mut self, first: A, record: u32) -> Result<Record<'a>, GeoError> {
-        let offset = (record as usize).checked_sub(self.nodes + SEPARATOR);
-        let read = offset.and_then(|offset| Record::read(&mut self.values, offset).ok());
-        read.ok_or_else(|| {
-            let reason = format!("its record of {} is damaged; fetch the file again", first.ip());
-            GeoError::new(&self.database.path, reason)
-        })
-    }
-}

@@ -5,16 +5,13 @@
 //! reached. From the top: the operator's networks, unroutable space, the databases as listed, the built-in table.
 //! The location is that of the first layer that knows one, whole; so is the AS number.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-
-use foldhash::{HashMap, HashMapExt};
 
 use super::address::Address;
 use super::atlas::PlaceId;
 use super::error::GeoError;
+use super::places::WithAsn;
 use super::ranges::RangeBuilder;
-use super::{Code, Place};
 
 /// What one layer says of a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,68 +36,6 @@ pub enum Asn {
 
 /// A layer from the top of the space to its end; starts ascend.
 pub type Layer<'a, A> = Box<dyn Iterator<Item = Result<(A, Facts), GeoError>> + 'a>;
-
-/// The distinct places met so far.
-#[derive(Debug)]
-pub struct PlaceTable {
-    places: Vec<Place>,
-    numbers: HashMap<PlaceKey, PlaceId>,
-}
-
-/// A place in a form that is hashed fast: coordinates by their bits, codes by their octets.
-type PlaceKey = [u64; 5];
-
-impl Default for PlaceTable {
-    /// The two places that every table begins with.
-    fn default() -> Self {
-        let numbers = [(key(&Place::default()), PlaceId::UNKNOWN)].into_iter().collect();
-        PlaceTable { places: vec![Place::default(); 2], numbers }
-    }
-}
-
-impl PlaceTable {
-    /// The number of a place, a new one if it was not met before.
-    pub fn number(&mut self, place: Place) -> PlaceId {
-        *self.numbers.entry(key(&place)).or_insert_with(|| {
-            self.places.push(place);
-            PlaceId(self.places.len() as u32 - 1)
-        })
-    }
-
-    /// The number of a place of this table with an AS number added.
-    pub fn with_asn(&mut self, location: PlaceId, asn: u32) -> PlaceId {
-        let place = self.places.get(location.0 as usize).copied().unwrap_or_default();
-        self.number(Place { asn: Some(asn), ..place })
-    }
-
-    /// The number that this table has for place `id` of another one.
-    pub fn adopt(&mut self, other: &[Place], id: PlaceId) -> PlaceId {
-        match other.get(id.0 as usize) {
-            Some(place) if id != PlaceId::UNROUTABLE => self.number(*place),
-            _ => id,
-        }
-    }
-
-    /// The places by number.
-    pub fn places(&self) -> &[Place] {
-        &self.places
-    }
-
-    /// The places by number.
-    pub fn into_places(self) -> Vec<Place> {
-        self.places
-    }
-}
-
-fn key(place: &Place) -> PlaceKey {
-    // No coordinates and no code are not a value of theirs: not a number, and no octets.
-    let [latitude, longitude] =
-        place.point.map_or([f64::NAN; 2], |point| [point.latitude(), point.longitude()]).map(f64::to_bits);
-    let code = |code: Option<Code>| code.map_or(0, |code| u64::from(u32::from_le_bytes(code.octets())));
-    let asn = place.asn.map_or(1 << 32, u64::from);
-    let rest = u64::from(place.source) << 40 | u64::from(place.coarse) << 48;
-    [latitude, longitude, code(place.country) << 32 | code(place.continent), code(place.subdivision), asn | rest]
-}
 
 /// Prefixes painted over one another: a layer that is made by hand.
 #[derive(Debug, Default)]
@@ -143,8 +78,8 @@ pub fn nothing<A: Address>() -> Layer<'static, A> {
     Box::new(std::iter::empty())
 }
 
-/// Lays the layers over one another, the first on top, and gives every range its place. Layers may number new places
-/// while they are read, so they share the table.
+/// Lays the layers over one another, the first on top, and gives every range its place; places with AS numbers are
+/// numbered in `with_asn`.
 ///
 /// `bottom` says nothing of AS numbers, and is asked only where no layer knows a place: what lies under a whole city
 /// database need not be looked at.
@@ -152,11 +87,12 @@ pub fn sweep<A: Address>(
     part: Part<A>,
     layers: Vec<Layer<'_, A>>,
     bottom: Layer<'_, A>,
-    places: &RefCell<PlaceTable>,
+    with_asn: &mut WithAsn,
 ) -> Result<RangeBuilder<A>, GeoError> {
     let mut heads = layers.into_iter().map(Head::new).collect::<Result<Vec<_>, _>>()?;
+    // Of IPv4 and IPv6 in a file each, one has nothing to say.
+    heads.retain(|head| head.next.is_some());
     let mut bottom = Head::new(bottom)?;
-    let mut with_asn = HashMap::new();
     let mut builder = RangeBuilder::default();
     let mut start = Some(part.from);
     while let Some(at) = start.filter(|&at| part.until.is_none_or(|until| at < until)) {
@@ -174,12 +110,7 @@ pub fn sweep<A: Address>(
                 bottom.here.location.unwrap_or(PlaceId::UNKNOWN)
             }
         };
-        let place = match asn {
-            Some(asn) => {
-                *with_asn.entry((location, asn)).or_insert_with(|| places.borrow_mut().with_asn(location, asn))
-            }
-            None => location,
-        };
+        let place = asn.map_or(location, |asn| with_asn.number(location, asn));
         builder.push(at, place);
     }
     Ok(builder)
@@ -242,16 +173,11 @@ mod tests {
         Facts { location: location.map(PlaceId), asn }
     }
 
-    fn table() -> PlaceTable {
-        let mut table = PlaceTable::default();
-        for source in 1..4 {
-            table.number(Place { source, ..Place::default() });
-        }
-        table
-    }
+    /// More than any location that is said.
+    const PLACES: usize = 5;
 
     /// What the layers come to at one address, asked one by one.
-    fn oracle(layers: &[Vec<Stroke>], address: u32, places: &PlaceTable) -> Place {
+    fn oracle(layers: &[Vec<Stroke>], address: u32) -> (PlaceId, Option<u32>) {
         let said = layers.iter().map(|strokes| {
             let holds =
                 |stroke: &&Stroke| (stroke.0.prefix(stroke.1).0..=stroke.0.prefix(stroke.1).1).contains(&address);
@@ -260,8 +186,7 @@ mod tests {
         let said: Vec<Facts> = said.collect();
         let location = said.iter().find_map(|facts| facts.location).unwrap_or(PlaceId::UNKNOWN);
         let asn = said.iter().map(|facts| facts.asn).find(|asn| *asn != Asn::Silent);
-        let asn = if let Some(Asn::Number(number)) = asn { Some(number) } else { None };
-        Place { asn, ..places.places()[location.0 as usize] }
+        (location, if let Some(Asn::Number(number)) = asn { Some(number) } else { None })
     }
 
     proptest! {
@@ -271,26 +196,30 @@ mod tests {
             mut bottom in prop::collection::vec(stroke(), 0..12),
         ) {
             bottom.iter_mut().for_each(|stroke| stroke.3 = Asn::Silent);
-            let places = RefCell::new(table());
             let painted = |strokes: &Vec<Stroke>| {
                 let mut paint = Paint::<u32>::default();
                 strokes.iter().for_each(|stroke| paint.prefix(stroke.0, stroke.1, |_| facts(stroke)));
                 paint.layer()
             };
-            let list = sweep(Part::default(), layers.iter().map(painted).collect(), painted(&bottom), &places).unwrap().finish();
+            let swept = |part| {
+                let mut with_asn = WithAsn::beyond(PLACES);
+                let ranges = sweep(part, layers.iter().map(painted).collect(), painted(&bottom), &mut with_asn);
+                (ranges.unwrap(), with_asn)
+            };
+            let (list, whole) = swept(Part::default());
+            let list = list.finish();
             // In two parts it comes to the same.
-            let cut = Some(128);
-            let parts = [Part { from: 0, until: cut }, Part { from: 128, until: None }];
-            let [mut lower, upper] = parts.map(|part| {
-                sweep(part, layers.iter().map(painted).collect(), painted(&bottom), &places).unwrap()
-            });
-            upper.finish().iter().for_each(|(start, place)| lower.push(start, place));
+            let (mut lower, mut with_asn) = swept(Part { from: 0, until: Some(128) });
+            let (upper, others) = swept(Part { from: 128, until: None });
+            let numbers = with_asn.adopt(&others);
+            upper.finish().iter().for_each(|(start, place)| lower.push(start, numbers.of(place)));
             prop_assert_eq!(&lower.finish(), &list);
-            let places = places.into_inner();
+            prop_assert_eq!(&with_asn, &whole);
             layers.push(bottom);
             for address in (0..=256).chain([u32::MAX]) {
-                let found = places.places()[list.find(address).0.0 as usize];
-                prop_assert_eq!(found, oracle(&layers, address, &places), "at {}", address);
+                let found = list.find(address).0;
+                let stated = whole.stated(found).map_or((found, None), |(location, asn)| (location, Some(asn)));
+                prop_assert_eq!(stated, oracle(&layers, address), "at {}", address);
             }
             let starts: Vec<_> = list.iter().collect();
             prop_assert!(starts.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 != pair[1].1));
@@ -302,7 +231,7 @@ mod tests {
         let bad: Layer<'_, u32> =
             Box::new([Ok((0, Facts::default())), Err(GeoError::new("x".as_ref(), "is bad"))].into_iter());
         assert_eq!(
-            sweep(Part::default(), vec![bad], nothing(), &RefCell::default()).unwrap_err().to_string(),
+            sweep(Part::default(), vec![bad], nothing(), &mut WithAsn::beyond(2)).unwrap_err().to_string(),
             "x: is bad"
         );
     }
@@ -311,7 +240,7 @@ mod tests {
     fn painting_to_the_last_address() {
         let mut paint = Paint::<u128>::default();
         paint.prefix(u128::MAX, 0, |_| Facts { location: Some(PlaceId::UNROUTABLE), asn: Asn::Silent });
-        let list = sweep(Part::default(), vec![paint.layer()], nothing(), &RefCell::default()).unwrap().finish();
+        let list = sweep(Part::default(), vec![paint.layer()], nothing(), &mut WithAsn::beyond(2)).unwrap().finish();
         assert_eq!(list.find(7), (PlaceId::UNROUTABLE, 0, u128::MAX));
     }
 }

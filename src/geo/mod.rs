@@ -6,14 +6,19 @@ pub mod people;
 pub mod place;
 
 pub mod address;
+mod both;
 pub mod error;
 pub mod ranges;
 
 pub mod atlas;
+mod layering;
 pub mod layers;
+pub mod places;
+pub mod reading;
 pub mod special;
 
 pub mod database;
+pub mod offsets;
 pub mod record;
 pub mod tree;
 pub mod values;

@@ -62,14 +62,18 @@ impl<A: Address> RangeList<A> {
         Ranges { list: self, at: Cursor::default() }
     }
 
-    /// The range that holds an address: place, first and last address.
-    pub fn find(&self, address: A) -> (PlaceId, A, A) {
+    /// The ranges from the one that holds an address on, and some before it.
+    pub fn iter_from(&self, address: A) -> Ranges<'_, A> {
         // A mark knows the start of the range before it. The last mark that is not behind the address may still lie
         // inside its range; the one before that lies in front of it for certain.
         let passed = self.marks.partition_point(|mark| mark.start <= address);
-        let at = self.marks.get(passed.saturating_sub(2)).copied().unwrap_or_default();
+        Ranges { list: self, at: self.marks.get(passed.saturating_sub(2)).copied().unwrap_or_default() }
+    }
+
+    /// The range that holds an address: place, first and last address.
+    pub fn find(&self, address: A) -> (PlaceId, A, A) {
         let mut found = (A::default(), PlaceId::UNKNOWN);
-        for (start, place) in (Ranges { list: self, at }) {
+        for (start, place) in self.iter_from(address) {
             if start > address {
                 return (found.1, found.0, A::truncate(start.widen() - 1));
             }

@@ -17,6 +17,8 @@
 use std::hint::select_unpredictable;
 use std::net::IpAddr;
 
+use super::both::both;
+
 /// An address as a table's key.
 pub trait Key: Copy + Ord {
     /// Bits of the key.
@@ -192,10 +194,7 @@ impl AddressTable {
             let (v6, deep) = split_at_64(v6);
             (RangeTable::from_ranges(v6), deep.into())
         };
-        let (v4, (v6, deep)) = std::thread::scope(|scope| {
-            let v6 = scope.spawn(build_v6);
-            (RangeTable::from_ranges(v4), v6.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        });
+        let (v4, (v6, deep)) = both(|| RangeTable::from_ranges(v4), build_v6);
         AddressTable { v4, v6, deep }
     }
 

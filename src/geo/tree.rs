@@ -31,6 +31,12 @@ impl<'a> Tree<'a> {
         Ok(Tree { octets: file.get(..length).ok_or(DamagedTree)?, nodes, node_size, wide: ip_version == 6 })
     }
 
+    /// The record of every leaf, in no order that matters; leaves that no address leads to are among them.
+    pub fn records(self) -> impl Iterator<Item = u32> + 'a {
+        let pairs = self.octets.chunks_exact(self.node_size).filter_map(children);
+        pairs.flatten().filter(move |&record| record > self.nodes)
+    }
+
     /// Every leaf of one address family in order, from the one that holds `from` on: its first address and its record,
     /// `None` where there is no data. IPv4 seen through IPv6 addresses is left out: those are translated before any
     /// look-up.
@@ -59,16 +65,21 @@ impl<'a> Tree<'a> {
     #[inline]
     fn children(self, node: u32) -> Option<[u32; 2]> {
         let at = node as usize * self.node_size;
-        let octets = self.octets.get(at..at + self.node_size)?;
-        Some(match *octets {
-            [a, b, c, d, e, f] => [u32::from_be_bytes([0, a, b, c]), u32::from_be_bytes([0, d, e, f])],
-            [a, b, c, high, d, e, f] => {
-                [u32::from_be_bytes([high >> 4, a, b, c]), u32::from_be_bytes([high & 0xf, d, e, f])]
-            }
-            [a, b, c, d, e, f, g, h] => [u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])],
-            _ => return None,
-        })
+        children(self.octets.get(at..at + self.node_size)?)
     }
+}
+
+/// What a node of 6, 7 or 8 octets leads to: nodes, leaves or nothing.
+#[inline]
+fn children(node: &[u8]) -> Option<[u32; 2]> {
+    Some(match *node {
+        [a, b, c, d, e, f] => [u32::from_be_bytes([0, a, b, c]), u32::from_be_bytes([0, d, e, f])],
+        [a, b, c, high, d, e, f] => {
+            [u32::from_be_bytes([high >> 4, a, b, c]), u32::from_be_bytes([high & 0xf, d, e, f])]
+        }
+        [a, b, c, d, e, f, g, h] => [u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])],
+        _ => return None,
+    })
 }
 
 /// Iterator over the leaves of a [`Tree`].
@@ -142,6 +153,15 @@ mod tests {
         let leaves: Vec<_> = Tree::new(&file, 2, 24, 4).unwrap().leaves(0u32).map(Result::unwrap).collect();
         assert_eq!(leaves, [(0, None), (1 << 30, Some(21)), (1 << 31, Some(20))]);
         assert_eq!(Tree::new(&file, 2, 24, 4).unwrap().leaves(0u128).count(), 0);
+    }
+
+    #[test]
+    fn the_records_are_those_of_all_leaves() {
+        let file = octets(&[[1, 20], [2, 21]]);
+        assert_eq!(Tree::new(&file, 2, 24, 4).unwrap().records().collect::<Vec<_>>(), [20, 21]);
+        // No address leads to the second node.
+        let file = octets(&[[2, 20], [21, 22]]);
+        assert_eq!(Tree::new(&file, 2, 24, 4).unwrap().records().collect::<Vec<_>>(), [20, 21, 22]);
     }
 
     #[test]

@@ -1,0 +1,99 @@
+//! A set of offsets in which each knows how many lie before it: the records of a database, numbered without gaps.
+//!
+//! A bit an octet and a count every 64 of them: what a network's record came to is found in two steps, without hashing
+//! (Jacobson, "Space-efficient static trees and graphs", 1989, 2.1).
+
+/// Offsets below a bound that was known in advance.
+#[derive(Debug, Clone, Default)]
+pub struct Offsets {
+    words: Vec<Word>,
+    count: usize,
+}
+
+/// 64 neighbouring offsets.
+#[derive(Debug, Clone, Copy, Default)]
+struct Word {
+    /// Those that are in the set, the lowest in the lowest bit.
+    members: u64,
+    /// How many members lie before these.
+    before: u32,
+}
+
+impl Offsets {
+    /// The set of `offsets`, which come in any order and as often as they like; `None` if one of them is not below
+    /// `bound`.
+    pub fn collect(bound: usize, offsets: impl Iterator<Item = usize>) -> Option<Self> {
+        let mut members = vec![0u64; bound.div_ceil(64)];
+        for offset in offsets {
+            if offset >= bound {
+                return None;
+            }
+            members[offset / 64] |= 1 << (offset % 64);
+        }
+        let mut count = 0;
+        let words = members.into_iter().map(|members| {
+            let before = count;
+            count += members.count_ones();
+            Word { members, before }
+        });
+        let words = words.collect();
+        Some(Offsets { words, count: count as usize })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// How many lie before `offset`, which is below the bound.
+    #[inline]
+    pub fn rank(&self, offset: usize) -> usize {
+        let word = self.words[offset / 64];
+        let before = word.members & ((1 << (offset % 64)) - 1);
+        word.before as usize + before.count_ones() as usize
+    }
+
+    /// All of them, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = usize> {
+        (0..).step_by(64).zip(&self.words).flat_map(|(first, word)| {
+            let some = |members: u64| (members != 0).then_some(members);
+            let rest = std::iter::successors(some(word.members), move |members| some(members & (members - 1)));
+            rest.map(move |members| first + members.trailing_zeros() as usize)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_a_set_whose_members_know_their_place(members in prop::collection::vec(0..300usize, 0..80)) {
+            let offsets = Offsets::collect(300, members.iter().copied()).unwrap();
+            let expected: BTreeSet<usize> = members.into_iter().collect();
+            prop_assert_eq!(offsets.len(), expected.len());
+            prop_assert_eq!(offsets.iter().collect::<BTreeSet<_>>(), expected.clone());
+            prop_assert!(offsets.iter().is_sorted());
+            for offset in 0..300 {
+                prop_assert_eq!(offsets.rank(offset), expected.range(..offset).count());
+            }
+        }
+    }
+
+    #[test]
+    fn what_lies_outside_is_refused() {
+        assert!(Offsets::collect(64, [63].into_iter()).is_some());
+        assert!(Offsets::collect(64, [64].into_iter()).is_none());
+        assert!(Offsets::collect(0, std::iter::empty()).is_some_and(|offsets| offsets.is_empty()));
+    }
+}
