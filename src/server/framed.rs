@@ -34,9 +34,9 @@ impl Framed {
             let used = self.answer_whole(&input, &mut output)?;
             input.drain(..used);
             if !output.is_empty() {
+                self.seat.touch();
                 timeout(self.idle, send(stream, &output)).await??;
                 output.clear();
-                self.seat.touch();
                 deadline = Instant::now() + self.idle;
                 continue;
             }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
 
 use super::TcpLimits;
+use super::tally::Event;
 
 /// Counts connections against the limits.
 pub struct Gate {
@@ -36,8 +37,8 @@ struct Connected {
 pub struct Entry {
     /// The place.
     pub seat: Seat,
-    /// Another connection left for it.
-    pub evicted: bool,
+    /// Another connection left for it: [`Event::Evicted`] or [`Event::EvictedOfClient`].
+    pub evicted: Option<Event>,
 }
 
 /// One connection's place; it is free again when this is dropped.
@@ -60,22 +61,25 @@ impl Gate {
         self.limits.idle
     }
 
-    /// A place for one more connection; when all are taken, the connection that was idle longest leaves. `None`: this
-    /// client has as many as it may.
-    pub fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Entry> {
+    /// A place for one more connection. When this client has as many as it may, that of its connections leaves which was
+    /// idle longest; when all places are taken, the one of all (RFC 7766 section 6.2.2).
+    pub fn enter(self: &Arc<Self>, address: IpAddr) -> Entry {
         let client = who(address);
         let mut open = self.open();
-        if open.clients.get(&client).copied().unwrap_or(0) >= self.limits.connections_per_client {
-            return None;
-        }
-        let evicted = open.connections.len() >= self.limits.connections && open.evict();
+        let evicted = if open.count_of(client) >= self.limits.connections_per_client {
+            open.evict(|connected| connected.client == client).then_some(Event::EvictedOfClient)
+        } else if open.connections.len() >= self.limits.connections {
+            open.evict(|_| true).then_some(Event::Evicted)
+        } else {
+            None
+        };
         *open.clients.entry(client).or_default() += 1;
         let (number, active) = (open.next, Arc::new(AtomicU64::new(self.now())));
         open.next += 1;
         open.connections.insert(number, Connected { client, active: active.clone(), task: None });
         self.count.store(open.connections.len(), Ordering::Relaxed);
         drop(open);
-        Some(Entry { seat: Seat { number, gate: self.clone(), active }, evicted })
+        Entry { seat: Seat { number, gate: self.clone(), active }, evicted }
     }
 
     /// Notes the task that is to end when the connection must leave.
@@ -89,7 +93,7 @@ impl Gate {
 
     /// Ends the connection that was idle longest; false: there is none.
     pub fn evict(&self) -> bool {
-        self.open().evict()
+        self.open().evict(|_| true)
     }
 
     /// Whether nobody is connected.
@@ -97,9 +101,11 @@ impl Gate {
         self.open().connections.is_empty()
     }
 
-    /// Whether half of the places are taken.
-    pub fn is_half_full(&self) -> bool {
-        self.open().connections.len() >= self.limits.connections / 2
+    /// Whether half of the places are taken, of all or of this client's.
+    pub fn is_half_full(&self, address: IpAddr) -> bool {
+        let (open, limits) = (self.open(), self.limits);
+        open.connections.len() >= limits.connections / 2
+            || open.count_of(who(address)) >= limits.connections_per_client / 2
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -112,9 +118,15 @@ impl Gate {
 }
 
 impl Open {
-    fn evict(&mut self) -> bool {
-        let idle = |(_, connected): &(&u64, &Connected)| connected.active.load(Ordering::Relaxed);
-        let Some(number) = self.connections.iter().min_by_key(idle).map(|(number, _)| *number) else { return false };
+    fn count_of(&self, client: IpAddr) -> usize {
+        self.clients.get(&client).copied().unwrap_or(0)
+    }
+
+    /// Ends the one that was idle longest of those that are concerned; false: there is none.
+    fn evict(&mut self, concerns: impl Fn(&Connected) -> bool) -> bool {
+        let concerned = self.connections.iter().filter(|(_, connected)| concerns(connected));
+        let activity = concerned.map(|(number, connected)| (connected.active.load(Ordering::Relaxed), *number));
+        let Some((_, number)) = activity.min() else { return false };
         let task = self.remove(number).and_then(|connected| connected.task);
         task.inspect(AbortHandle::abort);
         true
@@ -176,43 +188,62 @@ mod tests {
         Arc::new(Gate::new(limits, Arc::default()))
     }
 
-    fn enter(gate: &Arc<Gate>, client: &str) -> Option<Entry> {
+    fn enter(gate: &Arc<Gate>, client: &str) -> Entry {
         gate.enter(client.parse().unwrap())
     }
 
+    fn is_connected(gate: &Gate, seat: &Seat) -> bool {
+        gate.open().connections.contains_key(&seat.number)
+    }
+
     #[test]
-    fn a_client_has_its_number_and_an_ipv6_client_is_its_network() {
+    fn a_client_makes_room_for_itself_and_an_ipv6_client_is_its_network() {
         let gate = gate(10, 1);
-        let first = enter(&gate, "2001:db8::1");
-        assert!(enter(&gate, "2001:db8::2").is_none() && enter(&gate, "2001:db8:0:1::1").is_some());
-        drop(first);
-        assert!(enter(&gate, "2001:db8::2").is_some());
+        let [first, other] = ["2001:db8::1", "2001:db8:0:1::1"].map(|client| enter(&gate, client));
+        assert_eq!((first.evicted, other.evicted), (None, None));
+        // The other one was idle longer, but it is somebody else's.
+        other.seat.active.store(0, Ordering::Relaxed);
+        first.seat.active.store(5, Ordering::Relaxed);
+        let second = enter(&gate, "2001:db8::2");
+        assert_eq!(second.evicted, Some(Event::EvictedOfClient));
+        assert!(!is_connected(&gate, &first.seat) && is_connected(&gate, &other.seat));
+        drop((first, second));
+        assert_eq!(enter(&gate, "2001:db8::2").evicted, None);
     }
 
     #[tokio::test]
     async fn a_seat_is_vacated_when_it_was_of_no_use_for_long_enough() {
         let limits = TcpLimits { connections: 4, connections_per_client: 4, idle: Duration::from_millis(300) };
         let gate = Arc::new(Gate::new(limits, Arc::default()));
-        let seat = enter(&gate, "192.0.2.1").unwrap().seat;
+        let seat = enter(&gate, "192.0.2.1").seat;
         let start = Instant::now();
         tokio::time::sleep(Duration::from_millis(100)).await;
         seat.touch();
         seat.vacated().await;
         assert!(start.elapsed() >= Duration::from_millis(398), "{:?}", start.elapsed());
-        assert!(!gate.is_half_full());
-        let _second = enter(&gate, "192.0.2.1").unwrap();
-        assert!(gate.is_half_full());
+    }
+
+    #[test]
+    fn half_full_is_half_of_all_or_half_of_a_clients_own() {
+        let gate = gate(6, 4);
+        let half_full = |client: &str| gate.is_half_full(client.parse().unwrap());
+        let _first = enter(&gate, "192.0.2.1");
+        assert!(!half_full("192.0.2.1"));
+        let _second = enter(&gate, "192.0.2.1");
+        assert!(half_full("192.0.2.1") && !half_full("192.0.2.2"));
+        let _third = enter(&gate, "192.0.2.3");
+        assert!(half_full("192.0.2.2"));
     }
 
     #[test]
     fn the_longest_idle_leaves_and_is_counted_off_once() {
         let gate = gate(2, 2);
-        let seats: Vec<Seat> = ["192.0.2.1", "192.0.2.2"].iter().map(|one| enter(&gate, one).unwrap().seat).collect();
+        let seats: Vec<Seat> = ["192.0.2.1", "192.0.2.2"].iter().map(|one| enter(&gate, one).seat).collect();
         seats[0].active.store(5, Ordering::Relaxed);
         seats[1].active.store(3, Ordering::Relaxed);
-        let third = enter(&gate, "192.0.2.3").unwrap();
-        assert!(third.evicted);
-        assert!(!gate.open().connections.contains_key(&seats[1].number), "the one that was idle longest");
+        let third = enter(&gate, "192.0.2.3");
+        assert_eq!(third.evicted, Some(Event::Evicted));
+        assert!(is_connected(&gate, &seats[0]) && !is_connected(&gate, &seats[1]), "the one that was idle longest");
         drop(seats);
         let counts = || {
             let open = gate.open();

@@ -65,10 +65,10 @@ pub enum Event {
     Denied,
     /// Passed over by `drop`.
     Ignored,
-    /// A connection left for a new one.
+    /// A connection left because there were too many in all.
     Evicted,
-    /// A connection was one too many of its client.
-    TurnedAway,
+    /// A connection left because its client had too many.
+    EvictedOfClient,
     /// A connection was given a place.
     Connected,
     /// A query had a cookie of ours.

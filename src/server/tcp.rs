@@ -71,11 +71,8 @@ impl Listener {
     }
 
     fn welcome(&self, stream: TcpStream, client: SocketAddr) {
-        let Some(entry) = self.gate.enter(client.ip()) else { return self.tally.note(Event::TurnedAway) };
-        self.tally.note(Event::Connected);
-        if entry.evicted {
-            self.tally.note(Event::Evicted);
-        }
+        let entry = self.gate.enter(client.ip());
+        [Some(Event::Connected), entry.evicted].into_iter().flatten().for_each(|event| self.tally.note(event));
         let (number, spoken) = (entry.seat.number, self.spoken.clone());
         let (published, tally) = (self.published.clone(), self.tally.clone());
         let conversation = Conversation::new(client.ip(), spoken.carrier(), published, tally);

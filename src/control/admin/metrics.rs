@@ -77,7 +77,7 @@ impl Collector for Metrics {
         counters(&mut encoder, "tcp_opened", "Connections that were given a place", opened)?;
         let open = [(Vec::new(), context.tallies.connections().load(Ordering::Relaxed) as i64)];
         gauges(&mut encoder, "tcp_connections", "Connections that are open", open)?;
-        let closed = [("idle", Event::Evicted), ("client-limit", Event::TurnedAway)];
+        let closed = [("idle", Event::Evicted), ("client-limit", Event::EvictedOfClient)];
         let closed = closed.map(|closed| named("reason", closed));
         counters(&mut encoder, "tcp_closed", "Connections ended because there were too many", closed)?;
         let reloads = context.control.reloads();

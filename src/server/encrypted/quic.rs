@@ -80,18 +80,12 @@ impl Quic {
         let client = incoming.remote_address();
         // Seats become few: forged addresses must not take them, so each address is proven first, at the cost of a round
         // trip (RFC 9000 section 8.1.2).
-        if self.gate.is_half_full() && !incoming.remote_address_validated() {
+        if self.gate.is_half_full(client.ip()) && !incoming.remote_address_validated() {
             let _ = incoming.retry();
             return;
         }
-        let Some(entry) = self.gate.enter(client.ip()) else {
-            incoming.refuse();
-            return self.tally.note(Event::TurnedAway);
-        };
-        self.tally.note(Event::Connected);
-        if entry.evicted {
-            self.tally.note(Event::Evicted);
-        }
+        let entry = self.gate.enter(client.ip());
+        [Some(Event::Connected), entry.evicted].into_iter().flatten().for_each(|event| self.tally.note(event));
         let number = entry.seat.number;
         let desk = self.desk(client, entry.seat);
         let task = tokio::spawn(async move {
