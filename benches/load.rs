@@ -15,7 +15,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use datagrams::{Batch, connected};
+use datagrams::{Batch, connected, turn_round};
 use wire::{Endless, Kind};
 
 /// Most queries under way at a time, on all sockets.
@@ -51,16 +51,7 @@ fn loopback(address: &str) -> Result<SocketAddr, String> {
 
 fn null(address: &str) -> Result<(), String> {
     let socket = UdpSocket::bind(loopback(address)?).map_err(|error| format!("{address}: {error}"))?;
-    let mut batch = Batch::new(true);
-    loop {
-        let count = batch.receive(&socket, libc::MSG_WAITFORONE).map_err(|error| error.to_string())?;
-        for at in 0..count {
-            // QR and AA.
-            batch.buffers[at][2] |= 0x84;
-            batch.vectors[at].iov_len = batch.messages[at].msg_len as usize;
-        }
-        batch.send(&socket, count).map_err(|error| error.to_string())?;
-    }
+    Err(turn_round(&socket).to_string())
 }
 
 fn blast(address: &str, kind: &str, seconds: &str) -> Result<(), String> {

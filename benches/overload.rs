@@ -1,7 +1,8 @@
 //! What a flood does to a server: names that do not exist beside one that does, and three times what it can carry.
 //!
 //! `cargo bench --bench overload -- 60` offers the overload for 60 seconds (without a number: for 5). The server has one
-//! worker and the first core, the load has the second, so that figures are ratios of one run. Loopback only.
+//! worker and the first core, the load has the second, so that figures are ratios of one run. Beside it a server that only
+//! turns queries round is flooded: what that one loses, the kernel and the machine take. Loopback only.
 
 mod datagrams;
 mod meter;
@@ -16,7 +17,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use datagrams::{Batch, connected};
+use datagrams::{Batch, connected, turn_round};
 use meter::of_process;
 use wire::{Endless, Kind};
 
@@ -44,7 +45,15 @@ const NAME: &str = "static.example.com";
 /// How often each client beside the flood asks.
 const INTERVAL: Duration = Duration::from_millis(2);
 
+/// The word by which this program is the server that does nothing.
+const NOTHING: &str = "do-nothing";
+/// Room for queries that wait, as the real server asks for.
+const QUEUE: libc::c_int = 4 << 20;
+
 fn main() {
+    if std::env::args().any(|word| word == NOTHING) {
+        return do_nothing();
+    }
     let seconds = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(5.0f64);
     let time = Duration::from_secs_f64(seconds.clamp(1.0, 600.0));
     pin(1).expect("a second core");
@@ -62,6 +71,7 @@ fn main() {
     println!("resident: {before} kB before {} random names, {after} kB after", misses.written());
     overload(&server, &hit, time, "from everywhere");
     drop(server);
+    control(time);
     // The same load from one network that is limited: here cookies count.
     overload(&Server::start("[limits]\nexempt = []\nslip = 1\n"), &hit, time, "from one network, limited");
 }
@@ -106,6 +116,22 @@ fn overload(server: &Server, carried: &Came, time: Duration, from: &str) {
     println!("{RECOVERY:?} later: {:.3} of {rate:.0} a second are answered", afterwards.rate / afterwards.offered);
 }
 
+/// The flood from everywhere for a server that does nothing, measured by what that one carries.
+fn control(time: Duration) {
+    let (server, mut queries) = (Server::that_does_nothing(), Kind::Static.endless());
+    let carried = carried(&server, &mut queries);
+    let flooded = Flood::new(server.address, &mut queries, carried.rate * TIMES).run(&server, time, || {});
+    println!("\na server that only turns queries round, in the same flood:");
+    flooded.report("flooded", &carried);
+}
+
+fn do_nothing() {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, QUEUE).expect("the kernel takes any size for a wish");
+    println!("dns={}", socket.local_addr().expect("it is bound"));
+    panic!("{}", turn_round(&socket));
+}
+
 /// What came of a load.
 #[derive(Debug, Clone, Copy, Default)]
 struct Came {
@@ -129,15 +155,17 @@ impl Came {
     }
 }
 
-/// A server on the first core, with the world of all benches; it ends with its owner.
+/// A server on the first core; it ends with its owner.
 struct Server {
     child: Child,
     address: SocketAddr,
-    admin: SocketAddr,
-    _folder: tempfile::TempDir,
+    /// Where it tells what it has taken.
+    admin: Option<SocketAddr>,
+    _folder: Option<tempfile::TempDir>,
 }
 
 impl Server {
+    /// Ours, with the world of all benches.
     fn start(lines: &str) -> Server {
         let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/world");
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -147,7 +175,19 @@ impl Server {
         let text = fs::read_to_string(world.join("meridian.toml")).expect("it is there");
         fs::write(&config, format!("{text}\n[admin]\nlisten = \"127.0.0.1:0\"\n{lines}")).expect("writable");
         let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
-        command.args(["serve", "--config"]).arg(&config).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.args(["serve", "--config"]).arg(&config);
+        Server::run(command, Some(folder))
+    }
+
+    fn that_does_nothing() -> Server {
+        let mut command = Command::new(std::env::current_exe().expect("it runs"));
+        command.arg(NOTHING);
+        Server::run(command, None)
+    }
+
+    /// Starts it and reads from its first line where it is.
+    fn run(mut command: Command, folder: Option<tempfile::TempDir>) -> Server {
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
         // SAFETY: between fork and exec one system call is made, on a structure of the child's own stack.
         unsafe { command.pre_exec(|| pin(0)) };
         let mut child = command.spawn().expect("cargo has built it");
@@ -155,23 +195,19 @@ impl Server {
         BufReader::new(child.stdout.take().expect("it is piped"))
             .read_line(&mut ready)
             .expect("it says that it is ready");
-        let [address, admin] = ["dns=", "admin="].map(|what| {
-            let address = ready.split_whitespace().find_map(|word| word.strip_prefix(what)?.parse().ok());
-            address.expect("the ready line has one address of each")
-        });
-        Server { child, address, admin, _folder: folder }
+        let [address, admin] = ["dns=", "admin="]
+            .map(|what| ready.split_whitespace().find_map(|word| word.strip_prefix(what)?.parse().ok()));
+        Server { child, address: address.expect("the ready line has it"), admin, _folder: folder }
     }
-}
 
-impl Server {
-    /// Queries over UDP that it has taken so far, as it tells itself.
-    fn taken(&self) -> u64 {
-        let mut stream = TcpStream::connect(self.admin).expect("it listens");
+    /// Queries over UDP that it has taken so far, if it tells.
+    fn taken(&self) -> Option<u64> {
+        let mut stream = TcpStream::connect(self.admin?).expect("it listens");
         let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         let mut page = String::new();
         stream.write_all(request).and_then(|()| stream.read_to_string(&mut page)).expect("it answers");
         let line = "meridian_transport_queries_total{transport=\"udp\"} ";
-        page.lines().find_map(|found| found.strip_prefix(line)?.parse().ok()).expect("it counts them")
+        Some(page.lines().find_map(|found| found.strip_prefix(line)?.parse().ok()).expect("it counts them"))
     }
 
     /// Processor time so far, and kilobytes of memory.
@@ -236,7 +272,9 @@ impl<'q> Flood<'q> {
         while start.elapsed() < time + PATIENCE {
             self.receive();
         }
-        let cost = (server.used().0 - used).as_secs_f64() * 1e6 / (server.taken() - taken) as f64;
+        // Whoever does not tell what it has taken has answered all of it.
+        let taken = server.taken().zip(taken).map_or(self.answered, |(now, before)| now - before);
+        let cost = (server.used().0 - used).as_secs_f64() * 1e6 / taken as f64;
         // What waited in the queue at the end was not answered within the time, unless everything was.
         let counted = if self.answered + self.offered / 100 > self.offered { self.answered } else { answered };
         Came { offered: self.offered as f64 / seconds, rate: counted as f64 / seconds, cost }
