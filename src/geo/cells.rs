@@ -11,11 +11,10 @@ use std::path::{Path, PathBuf};
 use super::address::Address;
 use super::atlas::{Atlas, PlaceId, Source, SourceKind};
 use super::builtin;
-use super::database::Database;
+use super::database::{Database, ReadDatabase};
 use super::error::GeoError;
 use super::layers::{Asn, Facts, Layer, Part, nothing, sweep};
 use super::locations::subdivision_code;
-use super::offsets::Offsets;
 use super::places::WithAsn;
 use super::ranges::{RangeBuilder, RangeList};
 use super::reading::useless;
@@ -57,8 +56,8 @@ pub fn compile(inputs: &[PathBuf], output: &Path) -> Result<Summary, GeoError> {
 
 fn cells(databases: &[Database]) -> Result<Atlas, GeoError> {
     let mut cells = Cells::default();
-    let mut read = |database| Read::of(database, &mut cells);
-    let read = databases.iter().map(&mut read).collect::<Result<Vec<_>, _>>()?;
+    let read = databases.iter().map(|database| database.read_whole(|record| Seen::of(&record, &mut cells)));
+    let read = read.collect::<Result<Vec<_>, _>>()?;
     if let Some(database) = databases.first().filter(|_| cells.list.is_empty()) {
         return Err(useless(database));
     }
@@ -73,25 +72,10 @@ fn source(database: &Database) -> Source {
     Source { name: database.kind().to_owned(), kind: SourceKind::BuiltIn, path: None, built: Some(database.built()) }
 }
 
-/// A database and where its records are.
-struct Read<'a> {
-    database: &'a Database,
-    records: Offsets,
-    seen: Vec<Seen>,
-}
-
-impl<'a> Read<'a> {
-    fn of(database: &'a Database, cells: &mut Cells) -> Result<Self, GeoError> {
-        let records = database.records()?;
-        let seen = database.read(records.iter(), |record| Seen::of(&record, cells))?;
-        Ok(Read { database, records, seen })
-    }
-}
-
 /// The cells of one address family; every network draws its cell a little towards itself.
-fn ranges<A: Address>(read: &[Read<'_>], cells: &RefCell<Cells>) -> Result<RangeList<A>, GeoError> {
-    let layers = read.iter().map(|Read { database, records, seen }| {
-        let drawn = database.networks(A::default(), records, seen)?.map(|network| {
+fn ranges<A: Address>(read: &[ReadDatabase<'_, Seen>], cells: &RefCell<Cells>) -> Result<RangeList<A>, GeoError> {
+    let layers = read.iter().map(|read| {
+        let drawn = read.networks(A::default())?.map(|network| {
             let (first, seen): (A, Seen) = network?;
             cells.borrow_mut().draw(seen);
             Ok((first, Facts { location: seen.cell, asn: Asn::Silent }))

@@ -86,21 +86,14 @@ impl Database {
         offsets.map(|offset| Ok(interpret(self.read_one(&mut values, offset)?))).collect()
     }
 
-    /// Every network of one address family in order, from the one that holds `from` on, gaps included, each with the
-    /// value of its record, or `V::default()` in a gap. `values` are those of all `records`, in their order.
-    pub fn networks<'a, A: Address, V: Copy + Default>(
+    /// What `interpret` makes of every record, ready to be looked up by network.
+    pub fn read_whole<'a, V>(
         &'a self,
-        from: A,
-        records: &'a Offsets,
-        values: &'a [V],
-    ) -> Result<impl Iterator<Item = Result<(A, V), GeoError>> + 'a, GeoError> {
-        let first_record = self.first_record();
-        let value = move |record: u32| values.get(records.rank((record as usize).checked_sub(first_record)?)).copied();
-        Ok(self.tree()?.leaves(from).map(move |leaf| match leaf {
-            Ok((first, None)) => Ok((first, V::default())),
-            Ok((first, Some(record))) => value(record).map(|value| (first, value)).ok_or_else(|| self.damaged_tree()),
-            Err(_) => Err(self.damaged_tree()),
-        }))
+        interpret: impl FnMut(Record<'a>) -> V,
+    ) -> Result<ReadDatabase<'a, V>, GeoError> {
+        let records = self.records()?;
+        let values = self.read(records.iter(), interpret)?;
+        Ok(ReadDatabase { database: self, records, values })
     }
 
     fn read_one<'a>(&'a self, values: &mut Values<'a>, offset: usize) -> Result<Record<'a>, GeoError> {
@@ -132,3 +125,31 @@ impl Database {
 
 /// Octets between the tree and the data section.
 const SEPARATOR: usize = 16;
+
+/// A database whose records are read.
+#[derive(Debug)]
+pub struct ReadDatabase<'a, V> {
+    /// The file.
+    pub database: &'a Database,
+    /// Where its records lie.
+    pub records: Offsets,
+    /// What they came to, in the order in which they lie.
+    pub values: Vec<V>,
+}
+
+impl<V: Copy + Default> ReadDatabase<'_, V> {
+    /// Every network of one address family in order, from the one that holds `from` on, gaps included, each with the
+    /// value of its record, or `V::default()` in a gap.
+    pub fn networks<A: Address>(&self, from: A) -> Result<impl Iterator<Item = Result<(A, V), GeoError>>, GeoError> {
+        let ReadDatabase { database, records, values } = self;
+        let first_record = database.first_record();
+        let value = move |record: u32| values.get(records.rank((record as usize).checked_sub(first_record)?)).copied();
+        Ok(database.tree()?.leaves(from).map(move |leaf| match leaf {
+            Ok((first, None)) => Ok((first, V::default())),
+            Ok((first, Some(record))) => {
+                value(record).map(|value| (first, value)).ok_or_else(|| database.damaged_tree())
+            }
+            Err(_) => Err(database.damaged_tree()),
+        }))
+    }
+}

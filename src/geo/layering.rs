@@ -4,13 +4,13 @@ use super::address::Address;
 use super::atlas::{Atlas, CoarsePoints, OperatorNetwork, PlaceId, Source, SourceKind};
 use super::both::both;
 use super::builtin::Table;
-use super::database::Database;
+use super::database::{Database, ReadDatabase};
 use super::error::GeoError;
 use super::layers::{Asn, Facts, Layer, Paint, Part, sweep};
 use super::locations::{country_continent, country_point};
 use super::places::{PlaceTable, WithAsn};
 use super::ranges::{RangeBuilder, RangeList};
-use super::reading::{ReadDatabase, read};
+use super::reading::read;
 use super::special::UNROUTABLE;
 
 use super::Place;
@@ -57,7 +57,7 @@ impl Atlas {
 struct Layers<'a> {
     /// Short prefixes first.
     operator: Vec<(&'a OperatorNetwork, Option<PlaceId>)>,
-    databases: Vec<ReadDatabase<'a>>,
+    databases: Vec<ReadDatabase<'a, Facts>>,
     /// What the places of the built-in table come to, by their numbers there.
     builtin: Vec<Facts>,
 }
@@ -70,10 +70,7 @@ impl Layers<'_> {
         builtin: &RangeList<A>,
         with_asn: &mut WithAsn,
     ) -> Result<RangeBuilder<A>, GeoError> {
-        let databases = self.databases.iter().map(|read| {
-            let networks = read.database.networks(part.from, &read.records, &read.facts)?;
-            Ok(Box::new(networks) as Layer<'_, A>)
-        });
+        let databases = self.databases.iter().map(|read| Ok(Box::new(read.networks(part.from)?) as Layer<'_, A>));
         let top = [self.operator_layer(), unroutable_layer()].into_iter().map(Ok);
         let builtin = builtin.iter_from(part.from);
         let bottom = Box::new(builtin.map(|(start, place)| Ok((start, self.builtin[place.0 as usize]))));

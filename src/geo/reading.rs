@@ -6,7 +6,7 @@ use foldhash::{HashMap, HashMapExt};
 
 use super::atlas::CoarsePoints;
 use super::both::both;
-use super::database::Database;
+use super::database::{Database, ReadDatabase};
 use super::error::GeoError;
 use super::layers::{Asn, Facts};
 use super::locations::{country_continent, country_point, subdivision_code};
@@ -15,23 +15,12 @@ use super::places::PlaceTable;
 use super::record::Record;
 use super::{Code, Place};
 
-/// A database whose records are read.
-#[derive(Debug)]
-pub struct ReadDatabase<'a> {
-    /// The file.
-    pub database: &'a Database,
-    /// Where its records lie.
-    pub records: Offsets,
-    /// What they come to, in the order in which they lie.
-    pub facts: Vec<Facts>,
-}
-
 /// Reads all databases, two halves of the records at the same time, and numbers their places together. A database that
 /// says nothing of where anything is, is refused.
 pub fn read(
     databases: &[Database],
     coarse_points: CoarsePoints,
-) -> Result<(PlaceTable, Vec<ReadDatabase<'_>>), GeoError> {
+) -> Result<(PlaceTable, Vec<ReadDatabase<'_, Facts>>), GeoError> {
     let records = databases.iter().map(Database::records).collect::<Result<Vec<_>, _>>()?;
     let (lower, upper) = both(
         || read_part(databases, &records, coarse_points, |count| 0..count / 2),
@@ -46,8 +35,8 @@ pub fn read(
         facts
     });
     let read = databases.iter().zip(records).zip(facts);
-    let read: Vec<_> = read.map(|((database, records), facts)| ReadDatabase { database, records, facts }).collect();
-    match read.iter().find(|read| read.facts.iter().all(|facts| *facts == Facts::default())) {
+    let read: Vec<_> = read.map(|((database, records), values)| ReadDatabase { database, records, values }).collect();
+    match read.iter().find(|read| read.values.iter().all(|facts| *facts == Facts::default())) {
         Some(read) => Err(useless(read.database)),
         None => Ok((places, read)),
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
 
 use super::TcpLimits;
-use super::tally::Event;
+use super::tally::{Event, Tally};
 
 /// Counts connections against the limits.
 pub struct Gate {
@@ -33,14 +33,6 @@ struct Connected {
     task: Option<AbortHandle>,
 }
 
-/// A place that was given.
-pub struct Entry {
-    /// The place.
-    pub seat: Seat,
-    /// Another connection left for it: [`Event::Evicted`] or [`Event::EvictedOfClient`].
-    pub evicted: Option<Event>,
-}
-
 /// One connection's place; it is free again when this is dropped.
 pub struct Seat {
     /// Its number, another for each.
@@ -62,8 +54,8 @@ impl Gate {
     }
 
     /// A place for one more connection. When this client has as many as it may, that of its connections leaves which was
-    /// idle longest; when all places are taken, the one of all (RFC 7766 section 6.2.2).
-    pub fn enter(self: &Arc<Self>, address: IpAddr) -> Entry {
+    /// idle longest; when all places are taken, the one of all (RFC 7766 section 6.2.2). Both is counted in `tally`.
+    pub fn enter(self: &Arc<Self>, address: IpAddr, tally: &Tally) -> Seat {
         let client = who(address);
         let mut open = self.open();
         let evicted = if open.count_of(client) >= self.limits.connections_per_client {
@@ -79,7 +71,8 @@ impl Gate {
         open.connections.insert(number, Connected { client, active: active.clone(), task: None });
         self.count.store(open.connections.len(), Ordering::Relaxed);
         drop(open);
-        Entry { seat: Seat { number, gate: self.clone(), active }, evicted }
+        [Some(Event::Connected), evicted].into_iter().flatten().for_each(|event| tally.note(event));
+        Seat { number, gate: self.clone(), active }
     }
 
     /// Notes the task that is to end when the connection must leave.
@@ -181,6 +174,7 @@ fn who(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tally::{Carrier, Tallies};
     use super::*;
 
     fn gate(connections: usize, connections_per_client: usize) -> Arc<Gate> {
@@ -188,8 +182,17 @@ mod tests {
         Arc::new(Gate::new(limits, Arc::default()))
     }
 
-    fn enter(gate: &Arc<Gate>, client: &str) -> Entry {
-        gate.enter(client.parse().unwrap())
+    fn enter(gate: &Arc<Gate>, client: &str) -> Seat {
+        enter_counted(gate, client).0
+    }
+
+    /// A seat, and for which limit another connection left.
+    fn enter_counted(gate: &Arc<Gate>, client: &str) -> (Seat, Option<Event>) {
+        let tallies = Tallies::default();
+        let seat = gate.enter(client.parse().unwrap(), &tallies.register(Carrier::Tcp));
+        let count = |event| tallies.events()[event as usize];
+        assert_eq!(count(Event::Connected), 1);
+        (seat, [Event::Evicted, Event::EvictedOfClient].into_iter().find(|event| count(*event) == 1))
     }
 
     fn is_connected(gate: &Gate, seat: &Seat) -> bool {
@@ -199,23 +202,24 @@ mod tests {
     #[test]
     fn a_client_makes_room_for_itself_and_an_ipv6_client_is_its_network() {
         let gate = gate(10, 1);
-        let [first, other] = ["2001:db8::1", "2001:db8:0:1::1"].map(|client| enter(&gate, client));
-        assert_eq!((first.evicted, other.evicted), (None, None));
+        let [first, other] = ["2001:db8::1", "2001:db8:0:1::1"].map(|client| enter_counted(&gate, client));
+        assert_eq!((first.1, other.1), (None, None));
+        let (first, other) = (first.0, other.0);
         // The other one was idle longer, but it is somebody else's.
-        other.seat.active.store(0, Ordering::Relaxed);
-        first.seat.active.store(5, Ordering::Relaxed);
-        let second = enter(&gate, "2001:db8::2");
-        assert_eq!(second.evicted, Some(Event::EvictedOfClient));
-        assert!(!is_connected(&gate, &first.seat) && is_connected(&gate, &other.seat));
+        other.active.store(0, Ordering::Relaxed);
+        first.active.store(5, Ordering::Relaxed);
+        let (second, evicted) = enter_counted(&gate, "2001:db8::2");
+        assert_eq!(evicted, Some(Event::EvictedOfClient));
+        assert!(!is_connected(&gate, &first) && is_connected(&gate, &other));
         drop((first, second));
-        assert_eq!(enter(&gate, "2001:db8::2").evicted, None);
+        assert_eq!(enter_counted(&gate, "2001:db8::2").1, None);
     }
 
     #[tokio::test]
     async fn a_seat_is_vacated_when_it_was_of_no_use_for_long_enough() {
         let limits = TcpLimits { connections: 4, connections_per_client: 4, idle: Duration::from_millis(300) };
         let gate = Arc::new(Gate::new(limits, Arc::default()));
-        let seat = enter(&gate, "192.0.2.1").seat;
+        let seat = enter(&gate, "192.0.2.1");
         let start = Instant::now();
         tokio::time::sleep(Duration::from_millis(100)).await;
         seat.touch();
@@ -238,11 +242,11 @@ mod tests {
     #[test]
     fn the_longest_idle_leaves_and_is_counted_off_once() {
         let gate = gate(2, 2);
-        let seats: Vec<Seat> = ["192.0.2.1", "192.0.2.2"].iter().map(|one| enter(&gate, one).seat).collect();
+        let seats: Vec<Seat> = ["192.0.2.1", "192.0.2.2"].iter().map(|one| enter(&gate, one)).collect();
         seats[0].active.store(5, Ordering::Relaxed);
         seats[1].active.store(3, Ordering::Relaxed);
-        let third = enter(&gate, "192.0.2.3");
-        assert_eq!(third.evicted, Some(Event::Evicted));
+        let (third, evicted) = enter_counted(&gate, "192.0.2.3");
+        assert_eq!(evicted, Some(Event::Evicted));
         assert!(is_connected(&gate, &seats[0]) && !is_connected(&gate, &seats[1]), "the one that was idle longest");
         drop(seats);
         let counts = || {

@@ -71,12 +71,11 @@ impl Listener {
     }
 
     fn welcome(&self, stream: TcpStream, client: SocketAddr) {
-        let entry = self.gate.enter(client.ip());
-        [Some(Event::Connected), entry.evicted].into_iter().flatten().for_each(|event| self.tally.note(event));
-        let (number, spoken) = (entry.seat.number, self.spoken.clone());
+        let seat = self.gate.enter(client.ip(), &self.tally);
+        let (number, spoken) = (seat.number, self.spoken.clone());
         let (published, tally) = (self.published.clone(), self.tally.clone());
         let conversation = Conversation::new(client.ip(), spoken.carrier(), published, tally);
-        let framed = Framed { conversation, idle: self.gate.idle(), seat: entry.seat };
+        let framed = Framed { conversation, idle: self.gate.idle(), seat };
         let task = tokio::spawn(async move {
             // Whatever ends a connection early is the client's affair, and no news at any hour.
             let _ = spoken.speak(stream, framed).await;

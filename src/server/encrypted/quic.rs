@@ -19,7 +19,7 @@ use crate::dns::message::option;
 use crate::server::conversation::{Conversation, QUERY};
 use crate::server::framed::answer_framed;
 use crate::server::seats::{Gate, Seat};
-use crate::server::{Carrier, Event, Published, Tally};
+use crate::server::{Carrier, Published, Tally};
 
 /// DOQ_NO_ERROR (RFC 9250 section 4.3)
 const NO_ERROR: VarInt = VarInt::from_u32(0);
@@ -84,10 +84,9 @@ impl Quic {
             let _ = incoming.retry();
             return;
         }
-        let entry = self.gate.enter(client.ip());
-        [Some(Event::Connected), entry.evicted].into_iter().flatten().for_each(|event| self.tally.note(event));
-        let number = entry.seat.number;
-        let desk = self.desk(client, entry.seat);
+        let seat = self.gate.enter(client.ip(), &self.tally);
+        let number = seat.number;
+        let desk = self.desk(client, seat);
         let task = tokio::spawn(async move {
             if let Ok(connecting) = incoming.accept()
                 && let Ok(Ok(connection)) = timeout(HANDSHAKE, connecting).await
