@@ -38,7 +38,8 @@ pub struct Seat {
     /// Its number, another for each.
     pub number: u64,
     gate: Arc<Gate>,
-    /// When it was last of use, in milliseconds since the start of the gate.
+    /// When it was last of use, in nanoseconds since the start of the gate: a client can ask on many connections within
+    /// one millisecond, and the order in which it did decides who leaves.
     active: Arc<AtomicU64>,
 }
 
@@ -106,7 +107,7 @@ impl Gate {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
@@ -146,7 +147,7 @@ impl Seat {
     /// Waits until the connection has been of no use for as long as one may be idle.
     pub async fn vacated(&self) {
         loop {
-            let active = Duration::from_millis(self.active.load(Ordering::Relaxed));
+            let active = Duration::from_nanos(self.active.load(Ordering::Relaxed));
             let end = self.gate.start + active + self.gate.idle();
             if Instant::now() >= end {
                 return;
@@ -213,6 +214,16 @@ mod tests {
         assert!(!is_connected(&gate, &first) && is_connected(&gate, &other));
         drop((first, second));
         assert_eq!(enter_counted(&gate, "2001:db8::2").1, None);
+    }
+
+    #[test]
+    fn uses_within_a_millisecond_are_told_apart() {
+        let gate = gate(10, 2);
+        let [first, second] = ["192.0.2.1", "192.0.2.1"].map(|client| enter(&gate, client));
+        second.touch();
+        first.touch();
+        let _third = enter(&gate, "192.0.2.1");
+        assert!(is_connected(&gate, &first) && !is_connected(&gate, &second), "though it came later");
     }
 
     #[tokio::test]
