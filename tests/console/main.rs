@@ -9,11 +9,15 @@ mod world;
 
 mod browser;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use browser::Browser;
 use harness::Region;
 use harness::Server;
+use harness::types::A;
 use serde_json::{Value, json};
 use world::{TOKEN, www};
 
@@ -198,6 +202,50 @@ fn a_death_is_seen_as_it_happens_and_silence_is_said() {
     browser.keep("console-death");
     drop(server);
     browser.until("silence is said", "return document.querySelector('#link').dataset.state === 'stale'");
+}
+
+/// Clients of four continents ask while something is done, half a minute at most.
+fn while_the_world_asks(server: &Server, done: impl FnOnce()) {
+    let subnets = ["193.0.0.0/21", "128.59.0.0/16", "128.59.0.0/16", "133.11.0.0/16", "200.160.0.0/20"];
+    let (asks, done_with_it) = (AtomicUsize::new(6000), AssertUnwindSafe(done));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for subnet in subnets.iter().cycle() {
+                if asks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err() {
+                    return;
+                }
+                server.ask("www.example.com", A).from_subnet(subnet).send();
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let result = catch_unwind(done_with_it);
+        asks.store(0, Ordering::Relaxed);
+        result.unwrap_or_else(|panic| resume_unwind(panic));
+    });
+}
+
+/// `docs/console.png` is the picture that this keeps.
+#[test]
+fn the_demo_is_shown_and_nothing_is_cut_off() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+    command.args(["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--port", "0"]);
+    let server = harness::server::start(command, tempfile::tempdir().expect("a temporary folder"));
+    while_the_world_asks(&server, || {
+        let browser = open(&server);
+        assert_eq!(browser.run("return document.querySelectorAll('.marker').length", json!([])), json!(7));
+        browser.until("queries are counted", "return /^[0-9]/.test(document.querySelector('#rate').textContent)");
+        browser.fill("#client", "193.0.0.0/21");
+        browser.click("#shares tr[data-region=bom] .off");
+        browser
+            .until("bom is off", "return document.querySelector('tr[data-region=bom] .then').textContent === '0.0 %'");
+        browser.click("#ask button");
+        browser.until("it is explained", "return !!document.querySelector('#why .answer')");
+        browser.keep("console-demo");
+        let cut = "return [...document.querySelectorAll('.scroll')].filter((it) => it.scrollWidth > it.clientWidth)
+            .map((it) => [it.closest('section').id, it.scrollWidth, it.clientWidth])";
+        assert_eq!(browser.run(cut, json!([])), json!([]));
+        browser.is_calm();
+    });
 }
 
 #[test]
