@@ -76,6 +76,10 @@ fn who_goes_where_why_and_what_if() {
     browser.fill("#client", "203.0.113.0/24");
     browser.click("#ask button");
     browser.until("it is explained", "return document.querySelector('#why .answer')?.textContent.includes('fra')");
+    // The map shows it: one client, and a way to each region.
+    let ways =
+        "return [...document.querySelectorAll('#map .way')].map((it) => [it.dataset.region, it.className.baseVal])";
+    assert_eq!(browser.run(ways, json!([])), json!([["iad", "way "], ["fra", "way serves"]]));
     browser.fill("#client", "");
     browser.run(
         "const box = document.querySelector('#map').getBoundingClientRect();
@@ -234,12 +238,14 @@ fn the_demo_is_shown_and_nothing_is_cut_off() {
         let browser = open(&server);
         assert_eq!(browser.run("return document.querySelectorAll('.marker').length", json!([])), json!(7));
         browser.until("queries are counted", "return /^[0-9]/.test(document.querySelector('#rate').textContent)");
-        browser.fill("#client", "193.0.0.0/21");
+        browser.fill("#client", "14.139.0.0/16");
         browser.click("#shares tr[data-region=bom] .off");
         browser
             .until("bom is off", "return document.querySelector('tr[data-region=bom] .then').textContent === '0.0 %'");
         browser.click("#ask button");
         browser.until("it is explained", "return !!document.querySelector('#why .answer')");
+        let out = "return [...document.querySelectorAll('#map .way.out')].map((it) => it.dataset.region)";
+        assert_eq!(browser.run(out, json!([])), json!(["bom"]));
         browser.keep("console-demo");
         let cut = "return [...document.querySelectorAll('.scroll')].filter((it) => it.scrollWidth > it.clientWidth)
             .map((it) => [it.closest('section').id, it.scrollWidth, it.clientWidth])";

@@ -303,9 +303,12 @@ async function explain(event) {
   const query = new URLSearchParams({ name: $("name").value, client: $("client").value, type: $("type").value });
   state.down.forEach((region) => query.append("down", region));
   try {
-    $("why").replaceChildren(...explanation(await get(`/v1/explain?${query}`)));
+    const explained = await get(`/v1/explain?${query}`);
+    $("why").replaceChildren(...explanation(explained));
+    map.showDecision(explained);
   } catch (error) {
     $("why").replaceChildren(make("p", { className: "bad" }, error.message));
+    map.showDecision(null);
   }
 }
 

@@ -40,6 +40,31 @@ function outline(rings) {
   return path;
 }
 
+const radians = (degrees) => (degrees * Math.PI) / 180;
+
+function onGlobe({ longitude, latitude }) {
+  const [around, up] = [radians(longitude), radians(latitude)];
+  return [Math.cos(up) * Math.cos(around), Math.cos(up) * Math.sin(around), Math.sin(up)];
+}
+
+// The shortest way over the globe, cut where it leaves the map at one side and comes back at the other.
+function greatCircle(from, to) {
+  const [start, end] = [onGlobe(from), onGlobe(to)];
+  const angle = Math.acos(Math.min(1, Math.max(-1, start.reduce((sum, part, axis) => sum + part * end[axis], 0))));
+  const steps = Math.max(1, Math.ceil(angle * 30));
+  let [path, last] = ["", NaN];
+  for (let step = 0; step <= steps; step++) {
+    const [left, done] = [Math.sin(angle * (1 - step / steps)), Math.sin((angle * step) / steps)];
+    const [x, y, z] = start.map((part, axis) => left * part + done * end[axis]);
+    const longitude = (Math.atan2(y, x) * 180) / Math.PI;
+    const latitude = (Math.atan2(z, Math.hypot(x, y)) * 180) / Math.PI;
+    const at = place(longitude, latitude).map((it) => it.toFixed(1)).join(" ");
+    path += (Math.abs(longitude - last) < 180 ? "L" : "M") + at;
+    last = longitude;
+  }
+  return path;
+}
+
 const greatest = (parts) => Object.entries(parts).sort((a, b) => b[1] - a[1])[0]?.[0];
 
 export class WorldMap {
@@ -53,8 +78,8 @@ export class WorldMap {
       this.countries.set(code, path);
     }
     this.cells = element("g", {}, svg);
+    this.decision = element("g", { class: "decision" }, svg);
     this.markers = element("g", {}, svg);
-    this.pin = element("g", {}, svg);
     svg.addEventListener("click", (event) => asked(this.nearest(event)));
   }
 
@@ -118,10 +143,27 @@ export class WorldMap {
     for (const cell of this.shares.cells) {
       const [x, y] = place(cell.longitude + 0.5, cell.latitude + 0.5);
       const distance = Math.hypot(x - point.x, y - point.y);
-      if (distance < 150 && (!best || distance < best.distance)) best = { cell, distance, x, y };
+      if (distance < 150 && (!best || distance < best.distance)) best = { cell, distance };
     }
-    this.pin.replaceChildren();
-    if (best) element("circle", { class: "asked", cx: best.x, cy: best.y, r: 14 }, this.pin);
     return best?.cell;
+  }
+
+  // One client, and the ways from there to all candidates; what serves is drawn over the others.
+  showDecision(explained) {
+    this.decision.replaceChildren();
+    const client = explained?.client.place;
+    if (!this.shares || !client || client.latitude === null) return;
+    const regions = new Map(this.shares.regions.map((region) => [region.region, region]));
+    const candidates = [...(explained.service?.candidates ?? [])].sort((a, b) => a.serves - b.serves);
+    for (const one of candidates) {
+      const region = regions.get(one.region);
+      if (!region || region.latitude === null) continue;
+      const kind = one.serves ? "serves" : one.share_percent === 0 || one.tier === null ? "out" : "";
+      const d = greatCircle(client, region);
+      const way = element("path", { class: `way ${kind}`, d, "data-region": one.region }, this.decision);
+      element("title", {}, way).textContent = `${one.region}: ${Math.round(one.distance_km)} km, ${one.reason}`;
+    }
+    const [cx, cy] = place(client.longitude, client.latitude);
+    element("circle", { class: "client", cx, cy, r: 9 }, this.decision);
   }
 }
