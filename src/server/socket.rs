@@ -12,7 +12,7 @@ use super::passed::Passed;
 /// Room for queries that wait, in octets as the kernel counts them; it may give less. Some 2,700 queries, which a worker has
 /// answered within 9 ms. More would bridge longer pauses, but a flood fills all there is, and then every query comes out of
 /// memory that no cache of the core holds: with four times the room an answer costs 1.08 times as much in a flood, with this
-/// 1.01 (`cargo bench --bench overload`).
+/// 1.03 (`cargo bench --bench overload`).
 const QUERIES: usize = 1 << 20;
 /// Room for replies on their way out, in octets.
 const REPLIES: usize = 4 << 20;

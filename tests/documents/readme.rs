@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::console::{Step, steps};
-use crate::harness::server::start;
+use crate::harness::Server;
 
 fn readme() -> Vec<Step> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -20,8 +20,7 @@ fn meridian(arguments: &[&str]) -> Command {
 
 #[test]
 fn what_the_readme_asks_the_demo_is_answered_as_it_says() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let server = start(meridian(&["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--port", "0"]), folder);
+    let server = Server::demo();
     let questions: Vec<Step> = readme().into_iter().filter(|step| step.asks()).collect();
     assert!(questions.iter().any(|step| !step.expected.is_empty()), "the README shows no question with its answer");
     for question in questions {

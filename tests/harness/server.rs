@@ -171,6 +171,13 @@ pub struct Server {
 }
 
 impl Server {
+    /// The demo, on free ports.
+    pub fn demo() -> Server {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+        command.args(["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--port", "0"]);
+        start(command, tempfile::tempdir().expect("a temporary folder"))
+    }
+
     /// Where it listens for DNS (IPv4).
     pub fn address(&self) -> SocketAddr {
         self.addresses[0]

@@ -305,10 +305,10 @@ async function explain(event) {
   try {
     const explained = await get(`/v1/explain?${query}`);
     $("why").replaceChildren(...explanation(explained));
-    map.showDecision(explained);
+    map?.showDecision(explained);
   } catch (error) {
     $("why").replaceChildren(make("p", { className: "bad" }, error.message));
-    map.showDecision(null);
+    map?.showDecision(null);
   }
 }
 
