@@ -342,7 +342,8 @@ impl Statement {
     }
 }
 
-/// `RCODE [aa] [tc], OWNER TTL TYPE DATA, ..., scope N`; without `scope`, the reply may have any.
+/// `RCODE [aa] [tc], OWNER TTL TYPE DATA, ..., scope N, error CODE TEXT, denial SECONDS`; without `scope`, `error` or
+/// `denial`, the reply may have any.
 fn expect(message: &Message, rest: &str) -> Step {
     let mut parts = rest.split(',').map(str::trim);
     let head: Vec<&str> = parts.next().unwrap_or("").split_whitespace().collect();
@@ -351,19 +352,38 @@ fn expect(message: &Message, rest: &str) -> Step {
     got.extend(message.is_authoritative().then_some("aa"));
     got.extend(message.is_truncated().then_some("tc"));
     same(&got, &head)?;
-    let (scopes, records): (Vec<&str>, Vec<&str>) = parts.partition(|part| part.starts_with("scope "));
+    let is_about_all = |part: &&str| ["scope ", "error ", "denial "].iter().any(|word| part.starts_with(word));
+    let (about_all, records): (Vec<&str>, Vec<&str>) = parts.partition(is_about_all);
     let mut expected: Vec<String> = records.iter().map(|record| dotted(record)).collect();
     let mut answers: Vec<String> = message.answers.iter().map(line).collect();
     expected.sort();
     answers.sort();
     same(&answers, &expected)?;
-    let scope = message.opt.as_ref().and_then(|opt| opt.option(8).next()).map(|value| format!("scope {}", value[3]));
-    for expected in scopes {
-        same(&scope.as_deref(), &Some(expected))?;
+    let option = |code| message.opt.as_ref().and_then(|opt| opt.option(code).next());
+    for expected in about_all {
+        let got = match first_word(expected) {
+            "scope" => option(8).map(|value| format!("scope {}", value[3])),
+            "error" => Some(option(15).map_or_else(|| "error none".to_owned(), error_words)),
+            _ => denial_ttl(message).map(|ttl| format!("denial {ttl}")),
+        };
+        same(&got.as_deref(), &Some(expected))?;
     }
     let negative = message.answers.is_empty() && message.is_authoritative();
     let has_soa = message.authorities.iter().any(|record| record.rtype == types::SOA);
     if negative && !has_soa { Err("a negative answer without SOA".to_owned()) } else { Ok(()) }
+}
+
+/// `error 0 all regions down` (RFC 8914 section 2).
+fn error_words(value: &[u8]) -> String {
+    let (code, text) = value.split_at(2);
+    format!("error {} {}", u16::from_be_bytes([code[0], code[1]]), String::from_utf8_lossy(text)).trim_end().to_owned()
+}
+
+/// How long resolvers keep a negative answer (RFC 2308 section 5): the TTL of its SOA record, or MINIMUM if that is less.
+fn denial_ttl(message: &Message) -> Option<u32> {
+    let soa = message.authorities.iter().find(|record| record.rtype == types::SOA)?;
+    let minimum = soa.data.split_whitespace().last()?.parse().ok()?;
+    Some(soa.ttl.min(minimum))
 }
 
 fn same<T: std::fmt::Debug + PartialEq<U>, U: std::fmt::Debug>(got: &T, expected: &U) -> Step {

@@ -1,4 +1,5 @@
-//! `[[services.fence]]`: these clients get only these regions.
+//! `[[services.fence]]`: these clients get only these regions. A fence without regions is an embargo: no region is meant
+//! for its clients, and they are answered that there are no records.
 
 use std::collections::HashSet;
 
@@ -22,11 +23,15 @@ pub fn resolve(
             report.warning(at, format!("the fence in line {line} matches everybody, so this one is never reached"));
         }
         let listed = value.regions.required(at, "the fence needs regions", report);
+        let leaves_nobody = listed.as_ref().filter(|listed| listed.value.is_empty()).map(|listed| listed.at);
         let listed = listed.map_or(Vec::new(), |listed| fence_regions(listed, names, regions, report));
         let refused = value.clients.is_refused();
         let clients = resolve_clients(value.clients.or(raw::FenceClients::default()));
         if matches_everybody(&clients) && !refused {
             catch_all = catch_all.or(Some(report.line(at)));
+            if let Some(at) = leaves_nobody.filter(|_| resolved.is_empty()) {
+                report.warning(at, "the only fence leaves every client no region, so nobody is answered".to_owned());
+            }
         }
         resolved.push(Fence { clients, regions: listed });
     }
@@ -40,9 +45,6 @@ fn fence_regions(
     regions: &[ServiceRegion],
     report: &mut Report<'_>,
 ) -> Vec<u16> {
-    if listed.value.is_empty() {
-        report.error(listed.at, "the fence leaves its clients no region".to_owned());
-    }
     let mut seen = HashSet::new();
     let mut positions = Vec::new();
     for name in &listed.value {

@@ -375,7 +375,7 @@ pub enum Capacity {
 pub struct Fence {
     /// Who it is about.
     pub clients: FenceClients,
-    /// Regions they may get, in the order written; positions in [`Service::regions`].
+    /// Regions they may get, in the order written; positions in [`Service::regions`]. Empty: no region is meant for them.
     pub regions: Vec<u16>,
 }
 

@@ -284,7 +284,8 @@ tables! {
     Fence {
         /// Whom the rule is about; one match in any list is enough. Default: everybody.
         clients: FenceClients,
-        /// The regions they may get; where `order = "priority"`, in this order. Needed.
+        /// The regions they may get; where `order = "priority"`, in this order. `[]`: none, so they get no records.
+        /// Needed.
         regions: List<String>,
     }
 

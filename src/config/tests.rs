@@ -448,10 +448,6 @@ const BAD_SERVICES: &[(&str, &str)] = &[
         "6:19: region \"fra\" is listed twice in the fence",
     ),
     (
-        "endpoints = { fra = \"192.0.2.1\" }\n[[services.fence]]\nregions = []",
-        "6:11: the fence leaves its clients no region",
-    ),
-    (
         "endpoints = { fra = \"192.0.2.1\" }\n[[services.fence]]\nclients = { countries = [\"DE\"] }",
         "5:1: the fence needs regions",
     ),
@@ -526,6 +522,13 @@ fn oddities_are_warned_of() {
         "meridian.toml:9:1: the fence in line 7 matches everybody, so this one is never reached",
     ];
     assert_eq!(warnings(&odd), expected);
+    let embargo = |clients: &str| {
+        let endpoints = "order = \"none\"\nendpoints = { fra = \"192.0.2.1\", iad = \"192.0.2.2\" }";
+        warnings(&service(&format!("{endpoints}\n[[services.fence]]\n{clients}regions = []")))
+    };
+    assert!(embargo("clients = { countries = [\"KP\"] }\n").is_empty());
+    let nobody = "meridian.toml:7:11: the only fence leaves every client no region, so nobody is answered";
+    assert_eq!(embargo(""), [nobody]);
     let loopback = service("order = \"none\"\nendpoints = { fra = \"127.0.0.1\", iad = \"::1\" }");
     assert!(warnings(&loopback).is_empty(), "the demo's endpoints are on loopback");
 }

@@ -57,7 +57,7 @@ pub struct Stage {
 pub enum Ending {
     /// Cannot happen: the last stage is certain.
     Never,
-    /// No records.
+    /// No records: the all-down rule says so, or no region is meant for the class.
     NoData,
     /// SERVFAIL.
     ServFail,
@@ -81,6 +81,10 @@ impl Outcome {
     ///
     /// `standing` is by position; `last_good` says which regions the all-down rule `last-good` gives.
     pub fn resolve(tiers: &Tiers, standing: &[Standing], all_down: AllDown, last_good: &[bool]) -> Outcome {
+        if tiers.is_empty() {
+            // Nobody is meant to serve these clients, so nothing is down and no rule about that applies.
+            return Outcome::new(Vec::new(), Ending::NoData, false);
+        }
         let mut stages = stages(tiers, standing);
         if stages.last().is_some_and(|stage| stage.certain) {
             return Outcome::new(stages, Ending::Never, false);
@@ -200,6 +204,18 @@ mod tests {
         assert_eq!(positions(&resolve(&[DOWN; 4], AllDown::LastGood)), [vec![2]]);
         assert_eq!(resolve(&[DOWN; 4], AllDown::NoData).ending, Ending::NoData);
         assert_eq!(resolve(&[DOWN; 4], AllDown::ServFail).ending, Ending::ServFail);
+    }
+
+    #[test]
+    fn clients_that_no_region_is_meant_for_get_no_records_whatever_the_rule() {
+        for rule in [AllDown::AnswerAll, AllDown::LastGood, AllDown::NoData, AllDown::ServFail] {
+            let outcome = Outcome::resolve(&Tiers::from_lists(&[]), &[UP; 4], rule, &[true; 4]);
+            assert_eq!(
+                (outcome.ending, outcome.all_down, outcome.stages.len()),
+                (Ending::NoData, false, 0),
+                "{rule:?}"
+            );
+        }
     }
 
     #[test]

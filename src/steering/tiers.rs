@@ -50,6 +50,11 @@ impl Tiers {
         self.0.split(|&position| position == END).filter(|tier| !tier.is_empty())
     }
 
+    /// Whether no candidate may serve the client.
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
     /// Builds tiers from lists of positions.
     pub fn from_lists(lists: &[&[u8]]) -> Tiers {
         let mut octets = Vec::new();

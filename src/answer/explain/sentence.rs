@@ -1,7 +1,7 @@
 //! The one sentence that says what matters.
 
 use super::candidates::CandidateFacts;
-use super::service::{EndpointFacts, ServiceFacts};
+use super::service::{EndpointFacts, FenceFacts, ServiceFacts};
 use super::{Explanation, RecordFacts};
 
 /// Most endpoints that are named one by one.
@@ -22,11 +22,21 @@ fn outcome(explanation: &Explanation) -> String {
         Some(service) if service.tier.is_some() && !service.endpoints.is_empty() => {
             format!("{}, because {}", given(service), because(service))
         }
-        Some(service) => {
-            format!("nothing, because every region is down and all_down is {}{}", service.all_down, fence(service))
-        }
+        Some(service) => format!("nothing, {}", why_nothing(service, &explanation.rtype)),
         None => unsteered(explanation),
     }
+}
+
+/// `because ...`, for a client that no region of the service serves.
+fn why_nothing(service: &ServiceFacts, rtype: &str) -> String {
+    let embargo = service.fence.as_ref().filter(|fence| fence.regions.is_empty());
+    if let Some(FenceFacts { number, clients, .. }) = embargo {
+        return format!("fenced: no region is meant for these clients (fence {number}, {clients})");
+    }
+    if service.tiers.is_empty() {
+        return format!("because no region for this client has an endpoint that answers {rtype}{}", fence(service));
+    }
+    format!("because every region is down and all_down is {}{}", service.all_down, fence(service))
 }
 
 fn unsteered(explanation: &Explanation) -> String {

@@ -9,6 +9,7 @@ use super::candidates::{CandidateFacts, candidates};
 use crate::answer::steered::Decision;
 use crate::answer::world::services::Family;
 use crate::answer::world::{Present, Service, ServiceId, View, World};
+use crate::config::RegionId;
 use crate::geo::catchment::Fence;
 use crate::steering::pick::chances;
 use crate::steering::{AllDown, Order, Pick, Tiers, UnitVector};
@@ -51,7 +52,7 @@ pub struct FenceFacts {
     pub number: usize,
     /// Whom it is about.
     pub clients: String,
-    /// The regions that it leaves.
+    /// The regions that it leaves; none: no region is meant for these clients.
     pub regions: Vec<String>,
 }
 
@@ -149,7 +150,9 @@ impl Explained<'_> {
     }
 
     fn fence_facts(&self, index: usize, fence: &Fence) -> FenceFacts {
-        FenceFacts { number: index + 1, clients: clients_of(fence), regions: self.regions(&fence.allowed) }
+        let name = |id: &RegionId| self.world.regions.get(usize::from(id.0)).cloned().unwrap_or_default();
+        let regions = self.service.fences.get(index).map_or_else(Vec::new, |left| left.iter().map(name).collect());
+        FenceFacts { number: index + 1, clients: clients_of(fence), regions }
     }
 
     /// Whether this client can be given an endpoint of a region.

@@ -62,11 +62,20 @@ order = "priority"
 pick = "round-robin"
 all_down = "servfail"
 [services.endpoints]
-fra = ["192.0.2.20", "192.0.2.21"]
+fra = ["192.0.2.20", "192.0.2.21", "2001:db8::20"]
 bom = "192.0.2.22"
 [[services.fence]]
 clients = { countries = ["IN"], asns = [64500] }
 regions = ["bom"]
+
+[[services]]
+name = "barred.example.com"
+all_down = "servfail"
+[services.endpoints]
+fra = "192.0.2.40"
+[[services.fence]]
+clients = { countries = ["IN"] }
+regions = []
 
 [[services]]
 name = "stick.example.com"
@@ -147,6 +156,16 @@ fn one_sentence_says_what_matters() {
             say("list.example.com", "A", "5.1.0.1", &["bom"]),
             "list.example.com A for 5.1.0.1 (IN, 28.61,77.21): nothing, because every region is down and all_down is \
              servfail; fence 1 (countries IN; ASNs 64500) leaves only bom",
+        ),
+        (
+            say("list.example.com", "AAAA", "5.1.0.1", &[]),
+            "list.example.com AAAA for 5.1.0.1 (IN, 28.61,77.21): nothing, because no region for this client has an \
+             endpoint that answers AAAA; fence 1 (countries IN; ASNs 64500) leaves only bom",
+        ),
+        (
+            say("barred.example.com", "A", "5.1.0.1", &["fra"]),
+            "barred.example.com A for 5.1.0.1 (IN, 28.61,77.21): nothing, fenced: no region is meant for these clients \
+             (fence 1, countries IN)",
         ),
         (
             say("cdn.example.com", "AAAA", "5.1.0.1", &[]),

@@ -51,6 +51,8 @@ pub struct Service {
     pub unresolved: Vec<(RegionId, Name)>,
     /// Some endpoint is an address or a name, or is an alias, so A and AAAA are the service's.
     pub has_addresses: bool,
+    /// The regions that each fence leaves, as configured: also those without an endpoint of some family.
+    pub fences: Vec<Vec<RegionId>>,
     /// HTTPS and SVCB records.
     pub bindings: Vec<Binding>,
     /// By [`Family`]; `None` when no endpoint has that family.
@@ -210,6 +212,7 @@ impl Service {
             names_only: endpoints().all(is_name),
             has_names: endpoints().any(is_name),
             has_addresses: endpoints().any(|endpoint| !matches!(endpoint.target, Target::Host(_))),
+            fences: service.fences.iter().map(|fence| regions_left(service, fence)).collect(),
             bindings: service.bindings.clone(),
             unresolved: unresolved(service),
             views: Family::ALL.map(|family| View::compile(service, family, config, atlas, catchments)),
@@ -254,6 +257,12 @@ impl View {
         let given = Given::new(regions.len());
         Some(View { regions, rules, catchment, given })
     }
+}
+
+/// The regions that a fence leaves.
+fn regions_left(service: &config::Service, fence: &config::Fence) -> Vec<RegionId> {
+    let listed = fence.regions.iter().filter_map(|&listed| service.regions.get(usize::from(listed)));
+    listed.map(|region| region.region).collect()
 }
 
 /// Aliases that have no address. Those that have were replaced by their addresses.
