@@ -164,6 +164,18 @@ fn nothing_unwraps() {
     expect_none(found, "outside tests nothing unwraps or panics");
 }
 
+/// These panic where the system has no thread to give; `std::thread::Builder` returns the error.
+#[test]
+fn a_thread_that_cannot_be_made_is_no_panic() {
+    let words = ["thread::spawn(", "scope.spawn(", "spawn_blocking("];
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        let lines = source.code_lines().filter(|(_, line)| words.iter().any(|word| line.contains(word)));
+        found.extend(lines.map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim())));
+    }
+    expect_none(found, "threads are made by std::thread::Builder, or once at the start");
+}
+
 #[test]
 fn files_stay_short() {
     let mut found = Vec::new();

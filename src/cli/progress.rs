@@ -18,11 +18,13 @@ pub fn during<T>(doing: &str, work: impl FnOnce() -> T) -> T {
     }
     let (end, ended) = channel::<()>();
     std::thread::scope(|scope| {
-        scope.spawn(move || {
+        let spin = move || {
             if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
                 spin_until(doing, || ended.recv_timeout(BEAT) != Err(RecvTimeoutError::Timeout));
             }
-        });
+        };
+        // Without a thread there is no sign of life; the work is done all the same.
+        let _ = std::thread::Builder::new().spawn_scoped(scope, spin);
         let done = work();
         drop(end);
         done

@@ -10,7 +10,7 @@ use crate::answer::world::{Availability, Present, World};
 use crate::answer::{Snapshot, Turns};
 use crate::config::{self, Config};
 use crate::dns::cookie::Secrets;
-use crate::geo::{Atlas, OperatorNetwork, Sources};
+use crate::geo::{Atlas, OperatorNetwork, Sources, both};
 use crate::zone;
 
 /// A configuration and what it comes to.
@@ -117,12 +117,7 @@ fn load_config(
 ) -> Result<Loaded, Vec<String>> {
     let config = read.config;
     // The database is by far the longest part; zones are read beside it.
-    let (atlas, zones) = std::thread::scope(|scope| {
-        let zones = scope.spawn(|| zones(&config));
-        let atlas = cached_atlas(&config, before);
-        let zones = zones.join().unwrap_or_else(|_| Err(vec![]));
-        (atlas, zones)
-    });
+    let (atlas, zones) = both(|| cached_atlas(&config, before), || zones(&config));
     let mut mistakes = Vec::new();
     let atlas = atlas.map_err(|mistake| mistakes.push(mistake)).ok();
     let zones = zones.map_err(|found| mistakes.extend(lines(found))).ok();

@@ -31,6 +31,7 @@ pub mod table;
 pub mod catchment;
 
 pub use atlas::{Atlas, CoarsePoints, Located, OperatorNetwork, PlaceId, Source, SourceKind, Sources};
+pub use both::both;
 pub use error::GeoError;
 pub use place::{Code, Place};
 pub use table::{AddressTable, Found};

@@ -315,6 +315,11 @@ impl Server {
         self.udp(message, SILENCE)
     }
 
+    /// Sends octets over UDP and waits so long for the reply, which may never come.
+    pub fn reply_within(&self, message: &[u8], patience: Duration) -> Option<Vec<u8>> {
+        self.udp(message, patience)
+    }
+
     fn udp(&self, message: &[u8], patience: Duration) -> Option<Vec<u8>> {
         let socket = UdpSocket::bind((IpAddr::from(Ipv4Addr::LOCALHOST), 0)).expect("a free port");
         socket.set_read_timeout(Some(patience)).expect("it is not zero");
