@@ -175,13 +175,15 @@ fn admin() -> (Runtime, TowerToHyperService<axum::Router>) {
     let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));
     let origin = Origin::BuiltIn { configuration: CONFIGURATION.to_owned(), zone: ZONE };
     let loaded = origin.load(None).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    let control = Control::new(origin, loaded).unwrap_or_else(|sentence| panic!("{sentence}"));
     let context = Context {
-        control: Arc::new(Control::new(origin, loaded)),
+        control: Arc::new(control),
         tallies: Arc::new(Tallies::default()),
         addresses: Addresses::default(),
         started: std::time::Instant::now(),
     };
-    (runtime, TowerToHyperService::new(router(context, "a fuzzer")))
+    let router = router(context, "a fuzzer").unwrap_or_else(|sentence| panic!("{sentence}"));
+    (runtime, TowerToHyperService::new(router))
 }
 
 /// A world with something of everything, on small tables.

@@ -13,6 +13,7 @@ use super::{confine, notify, progress};
 use crate::config::Config;
 use crate::control::admin::{Admin, Context};
 use crate::control::succession::{Legacy, Predecessor, Succession};
+use crate::control::worker::NotDone;
 use crate::control::{Control, Loaded, Origin, process};
 use crate::server::{Addresses, Passed, Server};
 
@@ -65,7 +66,7 @@ pub fn run_loaded(
     inheritance: Inheritance,
     greet: impl FnOnce(&Server, &Admin, &Arc<Control>),
 ) -> Result<ExitCode, String> {
-    let control = Arc::new(Control::new(origin, loaded));
+    let control = Arc::new(Control::new(origin, loaded)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -230,15 +231,18 @@ async fn reload_on_demand(control: Arc<Control>, mut hangup: Signal) {
             _ = hangup.recv() => true,
             _ = tick.tick() => false,
         };
-        let control = control.clone();
-        // Reading and compiling would hold up the runtime.
-        let done = tokio::task::spawn_blocking(move || {
-            if demanded || control.databases_changed() {
-                control.reload().log();
-            } else {
-                control.renew_identity();
-            }
-        });
-        let _ = done.await;
+        // What hangs there holds up nobody else. Where it is busy, it looks at files itself, or the next turn does.
+        if !demanded {
+            let _ = control.look_at_files().await;
+            continue;
+        }
+        while let Err(not_done) = reload(&control).await {
+            tracing::warn!("the reload waits for the one that is under way: {not_done}");
+            tokio::time::sleep(WATCH).await;
+        }
     }
+}
+
+async fn reload(control: &Arc<Control>) -> Result<(), NotDone> {
+    control.reload(false).await.map(|done| done.log())
 }

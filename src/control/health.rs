@@ -16,6 +16,7 @@ use super::effect::Effect;
 use super::events::Topic;
 use super::leases::{Lease, Leases};
 use super::orders::Order;
+use super::probed::{Account, Probed};
 use super::reload::Current;
 use super::standing::Facts;
 use super::targets::{Asked, Plan};
@@ -40,6 +41,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// The monitor and the runtime that it lives in.
 pub(super) struct Watch {
     pub(super) monitor: Monitor,
+    probed: Probed,
     runtime: Handle,
 }
 
@@ -137,7 +139,8 @@ impl Control {
         let prober = Arc::new(Prober::new(trust));
         let known = config.state_directory.as_deref().map(load).unwrap_or_default();
         let monitor = Monitor::start(prober, plan.targets.clone(), &known, IN_FLIGHT);
-        let watch = self.watch.get_or_init(|| Watch { monitor, runtime: Handle::current() });
+        let probed = Probed::of(plan.targets.clone());
+        let watch = self.watch.get_or_init(|| Watch { monitor, probed, runtime: Handle::current() });
         if !watch.monitor.first_round().await {
             tracing::warn!("some endpoints have no result yet; nobody is sent there until they have");
         }
@@ -150,7 +153,6 @@ impl Control {
         let Some(mut changes) = self.changes() else { return };
         changes.mark_changed();
         let mut tick = tokio::time::interval(TICK);
-        let mut widening = tokio::task::spawn_blocking(|| ());
         let mut before = self.snapshot();
         loop {
             let changed = tokio::select! {
@@ -159,15 +161,16 @@ impl Control {
             };
             let control = self.clone();
             // Compiling would hold up the probes.
-            let done = tokio::task::spawn_blocking(move || if changed { control.react() } else { control.tick() });
+            let done = self.threads.publish.run(move || if changed { control.react() } else { control.tick() });
             let _ = done.await;
             // The next change need not wait for this; and what still changes every second is not worth the work.
             let now = self.snapshot();
             let steady = Arc::ptr_eq(&now, &before);
             before = now;
-            if steady && widening.is_finished() {
+            if steady {
                 let control = self.clone();
-                widening = tokio::task::spawn_blocking(move || control.widen());
+                // If its thread is busy with this already, the next turn is early enough.
+                self.threads.widen.offer(move || control.widen());
             }
         }
     }
@@ -197,21 +200,18 @@ impl Control {
 
     /// Probes what a new configuration adds beside what is probed now, and waits for its first results. To be called
     /// before a new World is published, from a thread that may wait.
-    pub(super) fn meet(&self, new: &Plan) {
+    pub(super) fn meet(&self, new: &Plan, account: Account) {
         let Some(watch) = self.watch.get() else { return };
         let _entered = watch.runtime.enter();
-        let mut targets = self.current().plan.targets.clone();
-        // Of two with one key the last counts.
-        targets.extend(new.targets.iter().cloned());
-        watch.monitor.replace(targets);
-        watch.runtime.block_on(watch.monitor.first_round());
+        watch.probed.add(&watch.monitor, account, &new.targets);
+        watch.runtime.block_on(watch.monitor.first_round_of(&new.targets));
     }
 
-    /// Probes these and no others any more.
-    pub(super) fn settle(&self, plan: &Plan) {
+    /// Probes these for what is served, and nothing else on this account any more.
+    pub(super) fn settle(&self, plan: &Plan, account: Account) {
         let Some(watch) = self.watch.get() else { return };
         let _entered = watch.runtime.enter();
-        watch.monitor.replace(plan.targets.clone());
+        watch.probed.serve(&watch.monitor, account, &plan.targets);
     }
 
     /// Folds what is known and publishes it: in a new snapshot of the same World, or of the one in `loaded`.

@@ -74,16 +74,17 @@ impl Control {
     /// Looks whether the certificate or its key is another than the one that was read, and shows the new one to new
     /// connections; what cannot be used is told, and the one before is shown still.
     pub fn renew_identity(&self) {
-        let config = {
+        let config = self.current().config.clone();
+        // Looked at without the lock: the file may be on a mount that hangs.
+        let now = prints(&config);
+        {
             let mut current = self.current();
-            let now = prints(&current.config);
             if now.is_none() || now == current.identity {
                 return;
             }
             // What is refused is not read again until it changes again.
             current.identity = now;
-            current.config.clone()
-        };
+        }
         match read(&config) {
             Ok(found) => {
                 warning(&config, &found).inspect(|warning| tracing::warn!("{warning}"));

@@ -31,15 +31,9 @@ pub(super) type Handed = (&'static str, Ticket);
 
 // Whoever hands something in holds what is current, so that what comes last is the newest.
 impl Control {
-    /// Has a change kept and waits for it, though not for a disk that hangs.
-    pub(super) fn kept(
-        &self,
-        sentence: String,
-        keep: impl Fn(&Control, &Current) -> Option<Handed>,
-    ) -> Result<Changed, Refusal> {
-        let handed = keep(self, &self.current());
-        let Some((name, ticket)) = handed else { return Ok(Changed { sentence, kept: false }) };
-        match self.keeper.wait(name, ticket, PATIENCE) {
+    /// Waits until a change is kept, though not for a disk that hangs.
+    pub(super) async fn kept(&self, sentence: String, (name, ticket): Handed) -> Result<Changed, Refusal> {
+        match self.keeper.wait(name, ticket, PATIENCE).await {
             Ok(()) => Ok(Changed { sentence, kept: true }),
             Err(reason) => Err(Refusal::NotKept(format!(
                 "{sentence}; but this would not outlive a restart yet: {reason} (it is tried until it succeeds)"

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 /// How long a write that failed waits for the next attempt.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -21,7 +23,10 @@ pub struct Ticket(u64);
 #[derive(Default)]
 struct Desk {
     papers: Mutex<Papers>,
+    /// For the thread, and for whoever waits for the end of all work.
     changed: Condvar,
+    /// Grows with every attempt, for those who wait for theirs.
+    attempts: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -64,16 +69,23 @@ impl Keeper {
         ticket
     }
 
-    /// Waits until a file is on disk, as it was handed in or newer.
+    /// Waits until a file is on disk, as it was handed in or newer. It holds up no thread meanwhile.
     ///
     /// # Errors
     /// A sentence: it could not be written, or the disk takes longer than `patience`. It is tried on.
-    pub fn wait(&self, name: &'static str, ticket: Ticket, patience: Duration) -> Result<(), String> {
-        let untried = |papers: &mut Papers| papers.outcome(name, ticket).is_none();
-        let waited = self.desk.changed.wait_timeout_while(self.desk.lock(), patience, untried);
-        let (papers, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let late = || Err(format!("the disk has not taken {name} in {} s", patience.as_secs_f32()));
-        papers.outcome(name, ticket).unwrap_or_else(late)
+    pub async fn wait(&self, name: &'static str, ticket: Ticket, patience: Duration) -> Result<(), String> {
+        let mut attempts = self.desk.attempts.subscribe();
+        let tried = async {
+            loop {
+                if let Some(outcome) = self.desk.lock().outcome(name, ticket) {
+                    return outcome;
+                }
+                // The sender is the desk's own, so it outlives this.
+                let _ = attempts.changed().await;
+            }
+        };
+        let late = |_| Err(format!("the disk has not taken {name} in {} s", patience.as_secs_f32()));
+        tokio::time::timeout(patience, tried).await.unwrap_or_else(late)
     }
 
     /// Waits until nothing is left to write, or `patience` is over.
@@ -142,6 +154,7 @@ impl Desk {
         waiting.extend(stays.then_some(paper));
         drop(papers);
         self.changed.notify_all();
+        self.attempts.send_modify(|attempts| *attempts += 1);
     }
 }
 
@@ -154,8 +167,8 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(20);
 
-    #[test]
-    fn a_disk_that_hangs_is_waited_for_only_so_long_and_the_newest_is_written_after_it() {
+    #[tokio::test]
+    async fn a_disk_that_hangs_is_waited_for_only_so_long_and_the_newest_is_written_after_it() {
         let keeper = Keeper::start();
         let ((began, begun), (go, going)) = (mpsc::channel(), mpsc::channel::<()>());
         let (going, written) = (Mutex::new(going), Arc::new(AtomicU32::new(0)));
@@ -177,28 +190,28 @@ mod tests {
         };
         let replaced = keeper.hand("one", write(1));
         let newest = keeper.hand("one", write(10));
-        let told = keeper.wait("one", hanging, Duration::from_millis(1)).unwrap_err();
+        let told = keeper.wait("one", hanging, Duration::from_millis(1)).await.unwrap_err();
         assert_eq!(told, "the disk has not taken one in 0.001 s");
         go.send(()).unwrap();
         for ticket in [hanging, replaced, newest] {
-            assert_eq!(keeper.wait("one", ticket, LONG), Ok(()));
+            assert_eq!(keeper.wait("one", ticket, LONG).await, Ok(()));
         }
         keeper.finish(LONG);
         assert_eq!(written.load(Ordering::Relaxed), 10);
     }
 
-    #[test]
-    fn what_fails_is_told_and_tried_again_and_keeps_nobody_waiting() {
+    #[tokio::test]
+    async fn what_fails_is_told_and_tried_again_and_keeps_nobody_waiting() {
         let keeper = Keeper::start();
         let full = Arc::new(AtomicBool::new(true));
         let still = full.clone();
         let write = move || if still.load(Ordering::Relaxed) { Err("no space".to_owned()) } else { Ok(()) };
         let failing = keeper.hand("one", Arc::new(write));
         let other = keeper.hand("two", Arc::new(|| Ok(())));
-        assert_eq!(keeper.wait("one", failing, LONG), Err("no space".to_owned()));
-        assert_eq!(keeper.wait("two", other, LONG), Ok(()));
+        assert_eq!(keeper.wait("one", failing, LONG).await, Err("no space".to_owned()));
+        assert_eq!(keeper.wait("two", other, LONG).await, Ok(()));
         full.store(false, Ordering::Relaxed);
         keeper.finish(LONG);
-        assert_eq!(keeper.wait("one", failing, LONG), Ok(()));
+        assert_eq!(keeper.wait("one", failing, LONG).await, Ok(()));
     }
 }

@@ -2,9 +2,12 @@
 
 pub mod process;
 
+pub mod worker;
+
 mod keeper;
 mod private_file;
 mod secrets;
+mod threads;
 
 pub mod identity;
 
@@ -15,6 +18,7 @@ pub mod reload;
 
 mod demand;
 mod least_load;
+mod probed;
 mod standing;
 mod targets;
 mod traffic;

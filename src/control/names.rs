@@ -61,7 +61,7 @@ impl Control {
         while changes.changed().await.is_ok() {
             let control = self.clone();
             // Compiling and waiting for probes would hold up the runtime.
-            let _ = tokio::task::spawn_blocking(move || control.follow_names()).await;
+            let _ = self.threads.names.run(move || control.follow_names()).await;
             // Thousands of names change all the time; what they come to is worked out a few times a second only.
             tokio::time::sleep(PAUSE).await;
         }
@@ -72,13 +72,23 @@ impl Control {
         self.names.get().map(|resolving| resolving.names.known()).unwrap_or_default()
     }
 
-    /// Resolves the names of a new configuration and no others any more, and waits for the first results. To be called
-    /// from a thread that may wait.
-    pub(super) fn meet_names(&self, base: &Config) {
+    /// Resolves the names of a new configuration beside those of the present one, and waits for the first results. To be
+    /// called from a thread that may wait.
+    pub(super) fn meet_names(&self, new: &Config) {
         let Some(resolving) = self.names.get() else { return };
         let _entered = resolving.runtime.enter();
-        resolving.names.replace(&base.resolver, base.resolved_names());
+        let mut wanted = self.current().base.resolved_names();
+        wanted.extend(new.resolved_names());
+        resolving.names.replace(&new.resolver, wanted);
         resolving.runtime.block_on(resolving.names.first_round());
+    }
+
+    /// Resolves the names of what is served now, and no others any more.
+    pub(super) fn settle_names(&self) {
+        let Some(resolving) = self.names.get() else { return };
+        let _entered = resolving.runtime.enter();
+        let base = self.current().base.clone();
+        resolving.names.replace(&base.resolver, base.resolved_names());
     }
 
     /// Tells what has happened to names, and lets it take effect.

@@ -1,19 +1,22 @@
 //! What operators do: orders and leases are put in force at once, then kept, and end by themselves.
 //!
 //! Drains and forces change what is available only, so they wait for nothing. Weights and leases change what services
-//! are made of: they wait for a reload that is under way, and services are compiled anew from the same zones.
+//! are made of: services are compiled anew from the same zones, on a thread of its own, once for all that came meanwhile.
+//! None of them waits for a reload: reading has no lock in common with them, only the swap at its end has.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::effect::Effect;
 use super::events::Topic;
-use super::keep::{self, LEASES, ORDERS};
+use super::keep::{self, Handed, LEASES, ORDERS};
 use super::leases::{Key, Lease, Leases, Misfit};
 use super::orders::{Book, Kind, Order, Subject};
 use super::overlay;
+use super::probed::Account;
 use super::reload::{Control, Current};
 use super::targets::Plan;
+use super::worker::NotDone;
 use crate::answer::Snapshot;
 use crate::answer::world::{Availability, Present};
 use crate::config::Config;
@@ -40,6 +43,19 @@ pub enum Refusal {
     Unfit(String),
     /// It is in force, but does not outlive a restart.
     NotKept(String),
+    /// The server has no time for it now; it was not begun.
+    Busy(String),
+    /// It ended early, by a mistake of ours.
+    Failed(String),
+}
+
+impl From<NotDone> for Refusal {
+    fn from(not_done: NotDone) -> Refusal {
+        match not_done {
+            NotDone::Busy(_) => Refusal::Busy(not_done.to_string()),
+            NotDone::Panicked(_) => Refusal::Failed(not_done.to_string()),
+        }
+    }
 }
 
 impl From<Misfit> for Refusal {
@@ -59,6 +75,31 @@ pub(super) struct Demands {
     /// A lease was renewed, which is written in a while only: it happens often.
     renewed: bool,
     pub(super) effect: Arc<Effect>,
+    /// Grows with every change that services must be compiled anew for.
+    edition: u64,
+}
+
+/// A change that was made, and what is still to be done for it.
+struct Begun {
+    /// What is true then.
+    sentence: String,
+    /// What those who watch are told once it is in force.
+    news: Option<News>,
+    /// Services are to be compiled anew, with at least this edition of the demands.
+    edition: Option<u64>,
+    /// The file that is to keep it.
+    handed: Option<Handed>,
+    /// It is kept already.
+    kept: bool,
+}
+
+/// What those who watch the events are told.
+struct News {
+    topic: Topic,
+    sentence: String,
+    cause: Option<String>,
+    /// Answers per second that go elsewhere.
+    moved: f64,
 }
 
 impl Demands {
@@ -72,6 +113,16 @@ impl Demands {
         book.expire(now());
         Demands { book, leases: Leases::of(leases, now()), ..Demands::default() }
     }
+
+    /// How many changes there were that services must be compiled anew for.
+    pub(super) fn edition(&self) -> u64 {
+        self.edition
+    }
+
+    fn next_edition(&mut self) -> u64 {
+        self.edition += 1;
+        self.edition
+    }
 }
 
 /// Seconds since 1970.
@@ -84,114 +135,154 @@ impl Control {
     ///
     /// # Errors
     /// It is about nothing that is configured, there are too many, or it is in force and not kept yet.
-    pub fn order(&self, order: Order) -> Result<Changed, Refusal> {
-        let (order, moved) = self.put_in_force(order)?;
+    pub async fn order(self: &Arc<Control>, order: Order) -> Result<Changed, Refusal> {
+        let begun = self.change(move |control| control.put_in_force(order)).await??;
+        self.finish(begun).await
+    }
+
+    fn put_in_force(&self, order: Order) -> Result<Begun, Refusal> {
+        let mut current = self.current();
+        let subject = order.subject.resolve(&current.config).map_err(Refusal::Unknown)?;
+        let order = Order { subject, ..order };
+        current.demands.book.give(order.clone()).map_err(Refusal::Unfit)?;
+        let (edition, moved) = match order.demand.kind() {
+            Kind::Weight => (Some(current.demands.next_edition()), 0.0),
+            _ => (None, self.reckon(&mut current)),
+        };
         let lasting = order.until.map_or(String::new(), |until| {
             format!(" for {}", duration_text(Duration::from_secs(until.saturating_sub(now()).max(1))))
         });
         let sentence = format!("{} {}{lasting}", order.subject, order.demand.words());
         let told = format!("{} {}", order.subject, order.sentence());
-        self.events.tell_moved(Topic::Order, told, Some(order.reason), moved);
-        self.kept(sentence, Self::keep_orders)
-    }
-
-    /// The order as it is understood, and how many answers per second go elsewhere by it.
-    fn put_in_force(&self, order: Order) -> Result<(Order, f64), Refusal> {
-        let weighs = order.demand.kind() == Kind::Weight;
-        let _one_at_a_time = weighs.then(|| self.one_at_a_time());
-        let (order, moved) = {
-            let mut current = self.current();
-            let subject = order.subject.resolve(&current.config).map_err(Refusal::Unknown)?;
-            let order = Order { subject, ..order };
-            current.demands.book.give(order.clone()).map_err(Refusal::Unfit)?;
-            (order, if weighs { 0.0 } else { self.reckon(&mut current) })
-        };
-        if weighs {
-            self.rebuild();
-        }
-        Ok((order, moved))
+        let news = News { topic: Topic::Order, sentence: told, cause: Some(order.reason), moved };
+        Ok(Begun { sentence, news: Some(news), edition, handed: self.keep_orders(&current), kept: false })
     }
 
     /// Takes an order back; it is no error if there is none.
     ///
     /// # Errors
     /// It is about nothing that is configured or ordered, or what is true now is not kept yet.
-    pub fn lift(&self, subject: &Subject, kind: Kind, by: &str) -> Result<Changed, Refusal> {
-        let (subject, lifted) = self.take_back(subject, kind)?;
-        let Some(lifted) = lifted else {
-            return self.kept(format!("{subject}: no order says that it {}", kind.words()), Self::keep_orders);
+    pub async fn lift(self: &Arc<Control>, subject: Subject, kind: Kind, by: String) -> Result<Changed, Refusal> {
+        let begun = self.change(move |control| control.take_back(&subject, kind, &by)).await??;
+        self.finish(begun).await
+    }
+
+    fn take_back(&self, subject: &Subject, kind: Kind, by: &str) -> Result<Begun, Refusal> {
+        let mut current = self.current();
+        let known = current.demands.book.get(subject, kind).is_some();
+        // What is not configured any more can still be lifted.
+        let subject = match subject.resolve(&current.config) {
+            Err(_) if known => subject.clone(),
+            resolved => resolved.map_err(Refusal::Unknown)?,
+        };
+        let Some(lifted) = current.demands.book.lift(&subject, kind) else {
+            let sentence = format!("{subject}: no order says that it {}", kind.words());
+            let handed = self.keep_orders(&current);
+            return Ok(Begun { sentence, news: None, edition: None, handed, kept: false });
+        };
+        let edition = match kind {
+            Kind::Weight => Some(current.demands.next_edition()),
+            _ => {
+                self.reckon(&mut current);
+                None
+            }
         };
         let sentence = format!("{subject}: the order that it {} is lifted", lifted.demand.words());
-        self.events.tell(Topic::Order, format!("{sentence} by {by}"), None);
-        self.kept(sentence, Self::keep_orders)
+        let news = News { topic: Topic::Order, sentence: format!("{sentence} by {by}"), cause: None, moved: 0.0 };
+        Ok(Begun { sentence, news: Some(news), edition, handed: self.keep_orders(&current), kept: false })
     }
 
-    fn take_back(&self, subject: &Subject, kind: Kind) -> Result<(Subject, Option<Order>), Refusal> {
-        let _one_at_a_time = (kind == Kind::Weight).then(|| self.one_at_a_time());
-        let (subject, lifted) = {
-            let mut current = self.current();
-            let known = current.demands.book.get(subject, kind).is_some();
-            // What is not configured any more can still be lifted.
-            let subject = match subject.resolve(&current.config) {
-                Err(_) if known => subject.clone(),
-                resolved => resolved.map_err(Refusal::Unknown)?,
-            };
-            let lifted = current.demands.book.lift(&subject, kind);
-            if kind != Kind::Weight && lifted.is_some() {
-                self.reckon(&mut current);
-            }
-            (subject, lifted)
-        };
-        if kind == Kind::Weight && lifted.is_some() {
-            self.rebuild();
-        }
-        Ok((subject, lifted))
-    }
-
-    /// Begins or renews a lease. A new endpoint is probed before this returns.
+    /// Begins or renews a lease. A new endpoint is probed before this is over.
     ///
     /// # Errors
     /// It does not fit what is configured, there are too many, or it runs and cannot be kept.
-    pub fn lease(&self, lease: Lease) -> Result<Changed, Refusal> {
-        let (lease, changed) = {
-            let mut current = self.current();
-            let lease = lease.resolve(&current.base)?;
-            let changed = current.demands.leases.put(lease.clone()).map_err(Refusal::Unfit)?;
-            current.demands.renewed |= !changed;
-            (lease, changed)
-        };
-        let Lease { service, region, address, weight, ttl, .. } = &lease;
+    pub async fn lease(self: &Arc<Control>, lease: Lease) -> Result<Changed, Refusal> {
+        let begun = self.change(move |control| control.put_lease(lease)).await??;
+        self.finish(begun).await
+    }
+
+    fn put_lease(&self, lease: Lease) -> Result<Begun, Refusal> {
+        let mut current = self.current();
+        let lease = lease.resolve(&current.base)?;
+        let changed = current.demands.leases.put(lease.clone()).map_err(Refusal::Unfit)?;
+        let Lease { service, region, address, weight, ttl, by, .. } = &lease;
         let lasting = duration_text(Duration::from_secs(*ttl));
         let sentence = format!("{address} is an endpoint of {service} in {region} for {lasting}, weight {weight}");
         if !changed {
-            return Ok(Changed { sentence, kept: self.current().config.state_directory.is_some() });
+            current.demands.renewed = true;
+            let kept = current.config.state_directory.is_some();
+            return Ok(Begun { sentence, news: None, edition: None, handed: None, kept });
         }
-        let one_at_a_time = self.one_at_a_time();
-        self.rebuild();
-        drop(one_at_a_time);
-        tracing::info!("{sentence}");
-        self.events.tell(Topic::Lease, sentence.clone(), Some(format!("leased by {}", lease.by)));
-        self.kept(sentence, Self::keep_leases)
+        let edition = Some(current.demands.next_edition());
+        let cause = Some(format!("leased by {by}"));
+        let news = News { topic: Topic::Lease, sentence: sentence.clone(), cause, moved: 0.0 };
+        Ok(Begun { sentence, news: Some(news), edition, handed: self.keep_leases(&current), kept: false })
     }
 
     /// Ends a lease; it is no error if there is none.
     ///
     /// # Errors
     /// What is true now cannot be kept.
-    pub fn end_lease(&self, key: &Key, by: &str) -> Result<Changed, Refusal> {
-        let ended = self.current().demands.leases.end(key);
+    pub async fn end_lease(self: &Arc<Control>, key: Key, by: String) -> Result<Changed, Refusal> {
+        let begun = self.change(move |control| control.take_lease(&key, &by)).await?;
+        self.finish(begun).await
+    }
+
+    fn take_lease(&self, key: &Key, by: &str) -> Begun {
+        let mut current = self.current();
         let (service, region, address) = key;
-        let Some(lease) = ended else {
+        let Some(lease) = current.demands.leases.end(key) else {
             let sentence = format!("{address} has no lease in {region} of {service}");
-            return self.kept(sentence, Self::keep_leases);
+            return Begun { sentence, news: None, edition: None, handed: self.keep_leases(&current), kept: false };
         };
-        let one_at_a_time = self.one_at_a_time();
-        self.rebuild();
-        drop(one_at_a_time);
+        let edition = Some(current.demands.next_edition());
         let sentence = format!("{} left {} in {}", lease.address, lease.service, lease.region);
-        tracing::info!("{sentence}");
-        self.events.tell(Topic::Lease, sentence.clone(), Some(format!("withdrawn by {by}")));
-        self.kept(sentence, Self::keep_leases)
+        let cause = Some(format!("withdrawn by {by}"));
+        let news = News { topic: Topic::Lease, sentence: sentence.clone(), cause, moved: 0.0 };
+        Begun { sentence, news: Some(news), edition, handed: self.keep_leases(&current), kept: false }
+    }
+
+    /// Makes a change on the thread for it.
+    async fn change<T: Send + 'static>(
+        self: &Arc<Control>,
+        make: impl FnOnce(&Control) -> T + Send + 'static,
+    ) -> Result<T, NotDone> {
+        let control = self.clone();
+        self.threads.orders.run(move || make(&control)).await
+    }
+
+    /// Waits until a change is in force, tells of it, and waits until it is kept.
+    async fn finish(self: &Arc<Control>, begun: Begun) -> Result<Changed, Refusal> {
+        let Begun { sentence, news, edition, handed, kept } = begun;
+        if let Some(edition) = edition {
+            self.compiled(edition).await;
+        }
+        if let Some(News { topic, sentence, cause, moved }) = news {
+            if topic == Topic::Lease {
+                tracing::info!("{sentence}");
+            }
+            self.events.tell_moved(topic, sentence, cause, moved);
+        }
+        match handed {
+            Some(handed) => self.kept(sentence, handed).await,
+            None => Ok(Changed { sentence, kept }),
+        }
+    }
+
+    /// Waits until services are compiled with this edition of the demands, or a newer one.
+    async fn compiled(self: &Arc<Control>, edition: u64) {
+        let control = self.clone();
+        // Where another waits already, it has not begun, so it sees this edition too.
+        self.threads.compile.offer(move || {
+            let (compiled, wanted) = (*control.compiled.borrow(), control.current().demands.edition);
+            if compiled < wanted {
+                let _one_at_a_time = control.one_at_a_time();
+                control.rebuild();
+            }
+        });
+        let mut compiled = self.compiled.subscribe();
+        // The sender is our own, so it outlives this.
+        let _ = compiled.wait_for(|compiled| *compiled >= edition).await;
     }
 
     /// Ends what has ended. Runs until it is dropped.
@@ -201,7 +292,7 @@ impl Control {
             tick.tick().await;
             let control = self.clone();
             // Compiling would hold up the runtime.
-            let _ = tokio::task::spawn_blocking(move || control.end_what_has_ended(now())).await;
+            let _ = self.threads.timer.run(move || control.end_what_has_ended(now())).await;
         }
     }
 
@@ -249,15 +340,15 @@ impl Control {
     /// names have now. To be called by whoever holds [`Control::one_at_a_time`], from a thread that may wait.
     pub(super) fn rebuild(&self) {
         let names = self.known_names();
-        let (config, is_other) = {
+        let (config, is_other, edition) = {
             let current = self.current();
             let config = overlay::effective(&current.base, &current.demands.book, &current.demands.leases, &names);
             let is_other = !config.has_services_of(&current.config);
-            (if is_other { config } else { current.config.clone() }, is_other)
+            (if is_other { config } else { current.config.clone() }, is_other, current.demands.edition)
         };
         let plan = Arc::new(Plan::of(&config, &names));
         let snapshot = is_other.then(|| with_services(&self.snapshot(), &config));
-        self.meet(&plan);
+        self.meet(&plan, Account::Change);
         let mut current = self.current();
         match is_other {
             true => self.adopt(&mut current, config, plan.clone()),
@@ -268,7 +359,17 @@ impl Control {
         }
         self.refresh(&mut current, snapshot);
         drop(current);
-        self.settle(&plan);
+        self.settle(&plan, Account::Change);
+        self.is_compiled(edition);
+    }
+
+    /// Lets go who waits for this edition of the demands.
+    pub(super) fn is_compiled(&self, edition: u64) {
+        self.compiled.send_if_modified(|compiled| {
+            let newer = *compiled < edition;
+            *compiled = edition.max(*compiled);
+            newer
+        });
     }
 
     /// Makes a configuration the present one; what is remembered of its parts stays.
@@ -279,9 +380,9 @@ impl Control {
         current.plan = plan;
     }
 
-    /// One reload or change of services at a time.
+    /// One change of services at a time. A reload holds this for its swap alone, never while it reads or probes.
     pub(super) fn one_at_a_time(&self) -> MutexGuard<'_, ()> {
-        self.reloading.lock().unwrap_or_else(PoisonError::into_inner)
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

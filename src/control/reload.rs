@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::sync::watch;
+
 use super::effect::Effect;
 use super::events::{Events, Topic};
 use super::guard;
@@ -14,9 +16,12 @@ use super::load::{AtlasCache, FilePrint, Loaded, Origin};
 use super::names::Resolving;
 use super::operate::{Demands, with_services};
 use super::overlay;
+use super::probed::Account;
 use super::standing::Memory;
 use super::targets::Plan;
+use super::threads::Threads;
 use super::traffic::Traffic;
+use super::worker::NotDone;
 use crate::answer::Snapshot;
 use crate::answer::world::{ServiceId, World};
 use crate::config::{Config, Encrypted};
@@ -31,8 +36,13 @@ pub struct Control {
     identity: Arc<Identity>,
     /// Whoever publishes holds this.
     current: Mutex<Current>,
-    /// One reload at a time; flips of health go on meanwhile.
-    pub(super) reloading: Mutex<()>,
+    /// One reload at a time. Nothing else ever waits for this.
+    reloading: Mutex<()>,
+    /// One change of services at a time; a reload's last step is one.
+    pub(super) changing: Mutex<()>,
+    /// The edition of the demands that services are compiled with.
+    pub(super) compiled: watch::Sender<u64>,
+    pub(super) threads: Threads,
     reloads: Mutex<Reloads>,
     /// Absent until probing starts.
     pub(super) watch: OnceLock<Watch>,
@@ -86,6 +96,23 @@ pub(super) struct Current {
     pub(super) identity: identity::Prints,
 }
 
+/// What was read, and is about to be served.
+struct Draft {
+    /// As the file has it.
+    base: Arc<Config>,
+    /// What its names have come to.
+    names: Known,
+    /// With the demands of the moment at which it was read.
+    laid: Arc<Config>,
+    /// Of `base`.
+    plain: Snapshot,
+    /// Of `laid`; `None`: nothing is laid over it.
+    overlaid: Option<Snapshot>,
+    atlas: AtlasCache,
+    databases: Vec<Option<FilePrint>>,
+    identity: identity::Found,
+}
+
 impl Done {
     /// What happened, for people.
     pub fn sentence(&self) -> String {
@@ -109,7 +136,11 @@ impl Done {
 
 impl Control {
     /// Takes charge of what was loaded first.
-    pub fn new(origin: Origin, loaded: Loaded) -> Control {
+    ///
+    /// # Errors
+    /// A sentence: a thread that it needs cannot be made.
+    pub fn new(origin: Origin, loaded: Loaded) -> Result<Control, String> {
+        let threads = Threads::start()?;
         let Loaded { config: base, snapshot, atlas, identity, .. } = loaded;
         let shown = Arc::new(Identity::default());
         shown.show(identity.key);
@@ -130,12 +161,15 @@ impl Control {
             traffic: Traffic::default(),
             atlas,
         };
-        Control {
+        Ok(Control {
             origin,
             published: Arc::new(Published::from_pointee(snapshot)),
             identity: shown,
             current: Mutex::new(current),
             reloading: Mutex::default(),
+            changing: Mutex::default(),
+            compiled: watch::Sender::default(),
+            threads,
             reloads: Mutex::default(),
             watch: OnceLock::new(),
             names: OnceLock::new(),
@@ -143,7 +177,7 @@ impl Control {
             keeper: Keeper::start(),
             events: Events::default(),
             closed: AtomicBool::new(false),
-        }
+        })
     }
 
     /// From now on nothing is changed by operators, and all that was is on disk: another server is to know it.
@@ -200,22 +234,44 @@ impl Control {
         self.published.store(Arc::new(snapshot));
     }
 
-    /// Reads everything anew and swaps it in whole, or refuses it whole. One reload at a time. Waits for the first
-    /// results of endpoints that are new, so it must be called from a thread that may wait.
-    pub fn reload(&self) -> Done {
-        self.reload_moving(false)
+    /// Reads everything anew and swaps it in whole, or refuses it whole; with `yes_move` even what moves more than
+    /// `[guard] max_move` allows. It is done on the thread for reloads, whatever it hangs on.
+    ///
+    /// # Errors
+    /// Another reload is under way, and some wait for it already.
+    pub async fn reload(self: &Arc<Control>, yes_move: bool) -> Result<Done, NotDone> {
+        let control = self.clone();
+        self.threads.reload.run(move || control.reload_now(yes_move)).await
     }
 
-    /// The same; with `yes_move` even what moves more than `[guard] max_move` allows.
-    pub fn reload_moving(&self, yes_move: bool) -> Done {
-        let _one_at_a_time = self.one_at_a_time();
+    /// Looks for databases and a certificate that have changed, and takes them in. What is read may hang.
+    ///
+    /// # Errors
+    /// A reload is under way, and some wait for it already.
+    pub async fn look_at_files(self: &Arc<Control>) -> Result<(), NotDone> {
+        let control = self.clone();
+        let look = move || {
+            if control.databases_changed() {
+                control.reload_now(false).log();
+            } else {
+                control.renew_identity();
+            }
+        };
+        self.threads.reload.run(look).await
+    }
+
+    /// One reload at a time. Waits for the first results of endpoints that are new, so it must be called from a thread
+    /// that may wait.
+    fn reload_now(&self, yes_move: bool) -> Done {
+        let _one_reload = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let start = Instant::now();
         let result = self.replace(yes_move);
         let ok = result.is_ok();
         if !ok {
             // A database that was refused is not read again until it changes again.
-            let mut current = self.current();
-            current.databases = prints(&current.config);
+            let config = self.current().config.clone();
+            let databases = prints(&config);
+            self.current().databases = databases;
         }
         let messages = result.unwrap_or_else(|mistakes| mistakes);
         let done = Done { at: SystemTime::now(), took: start.elapsed(), ok, messages };
@@ -228,7 +284,8 @@ impl Control {
         done
     }
 
-    /// Returns the warnings, or every mistake.
+    /// Returns the warnings, or every mistake. Reading, comparing and the first probes hold no lock that anybody else
+    /// waits for: only [`Control::swap_in`] does.
     fn replace(&self, yes_move: bool) -> Result<Vec<String>, Vec<String>> {
         let (config, atlas) = {
             let current = self.current();
@@ -242,40 +299,76 @@ impl Control {
             warnings.push(format!("{}: new listen addresses, workers and [admin] need a restart", self.origin));
         }
         let base = Arc::new(loaded.config);
+        let databases = if base.geo.databases == config.geo.databases { databases } else { prints(&base) };
         self.meet_names(&base);
         let names = self.known_names();
-        let (new, snapshot) = overlaid(&base, &self.current().demands, &names, loaded.snapshot);
+        let laid = self.overlay(&base, &names);
+        let overlaid = (!Arc::ptr_eq(&base, &laid)).then(|| with_services(&loaded.snapshot, &laid));
         if !yes_move {
-            let now = self.snapshot();
-            let refusal = guard::refusal((&now.world, &config), (&snapshot.world, &new));
-            refusal.map_or(Ok(()), |sentence| Err(vec![format!("{}: {sentence}", self.origin)]))?;
+            let (now, new) = (self.snapshot(), overlaid.as_ref().unwrap_or(&loaded.snapshot));
+            if let Some(sentence) = guard::refusal((&now.world, &config), (&new.world, &laid)) {
+                self.settle_names();
+                return Err(vec![format!("{}: {sentence}", self.origin)]);
+            }
         }
+        self.meet(&Plan::of(&laid, &names), Account::Reload);
+        let (atlas, identity) = (loaded.atlas, loaded.identity);
+        let draft = Draft { base, names, laid, plain: loaded.snapshot, overlaid, atlas, databases, identity };
+        self.swap_in(draft);
+        self.settle_names();
+        Ok(warnings)
+    }
+
+    /// The demands of this moment laid over a configuration.
+    fn overlay(&self, base: &Arc<Config>, names: &Known) -> Arc<Config> {
+        let current = self.current();
+        overlay::effective(base, &current.demands.book, &current.demands.leases, names)
+    }
+
+    /// Serves what was read. Leases and weights wait meanwhile; what came of them while it was read is laid over it anew.
+    fn swap_in(&self, draft: Draft) {
+        let _one_at_a_time = self.one_at_a_time();
+        let Draft { base, names, laid, plain, overlaid, atlas, databases, identity } = draft;
+        let (edition, before) = {
+            let current = self.current();
+            (current.demands.edition(), current.config.clone())
+        };
+        let now = self.overlay(&base, &names);
+        let (new, snapshot) = if now.has_services_of(&laid) {
+            (laid, overlaid.unwrap_or(plain))
+        } else {
+            let snapshot = with_services(&plain, &now);
+            (now, snapshot)
+        };
         let plan = Arc::new(Plan::of(&new, &names));
-        self.meet(&plan);
         go_on_noting(&self.snapshot().world, &snapshot.world);
         let mut current = self.current();
-        let same_databases = new.geo.databases == config.geo.databases;
-        current.databases = if same_databases { databases } else { prints(&new) };
+        current.databases = databases;
         current.base = base;
-        let elsewhere = new.state_directory != config.state_directory;
+        let elsewhere = new.state_directory != before.state_directory;
         self.adopt(&mut current, new, plan.clone());
         if elsewhere {
             self.keep_everything(&mut current);
         }
-        current.atlas = loaded.atlas;
-        current.identity = loaded.identity.prints;
-        self.identity.show(loaded.identity.key);
+        current.atlas = atlas;
+        current.identity = identity.prints;
+        self.identity.show(identity.key);
         self.refresh(&mut current, Some(snapshot));
         drop(current);
-        self.settle(&plan);
-        Ok(warnings)
+        self.settle(&plan, Account::Reload);
+        self.is_compiled(edition);
+        if self.known_names() != names {
+            // They have come to something else since it was laid out.
+            self.rebuild();
+        }
     }
 
     /// Whether a database file is another than the one that was read, and whole enough to be looked at.
-    pub fn databases_changed(&self) -> bool {
-        let current = self.current();
-        let now = prints(&current.config);
-        now.iter().all(Option::is_some) && now != current.databases
+    fn databases_changed(&self) -> bool {
+        let config = self.current().config.clone();
+        // Looked at without the lock: the file may be on a mount that hangs.
+        let now = prints(&config);
+        now.iter().all(Option::is_some) && now != self.current().databases
     }
 }
 

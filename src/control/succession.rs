@@ -121,9 +121,9 @@ impl Succession {
                     continue;
                 }
             };
-            let control = control.clone();
-            let done = tokio::task::spawn_blocking(move || hand_over(&control, stream, &sockets, &legacy)).await;
-            match done.map_err(io::Error::other).and_then(|done| done) {
+            let old = control.clone();
+            let done = control.threads.hand_over.run(move || hand_over(&old, stream, &sockets, &legacy)).await;
+            match done.map_err(|not_done| io::Error::other(not_done.to_string())).and_then(|done| done) {
                 Ok(()) => return,
                 Err(error) => tracing::error!("another server wanted to take over and failed ({error}); serving on"),
             }

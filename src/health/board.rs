@@ -76,6 +76,11 @@ impl Board {
         Some(entry)
     }
 
+    /// Whether each of these that is a target has had a result.
+    pub fn has_observed(&self, keys: &[TargetKey]) -> bool {
+        keys.iter().filter_map(|key| self.entries.get(key)).all(|entry| entry.last.is_some())
+    }
+
     /// Takes in a result, and says when the next probe of the target starts; `None`: the target is not there any more.
     pub fn observe(
         &mut self,

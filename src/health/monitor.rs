@@ -152,6 +152,20 @@ impl Monitor {
         tokio::time::timeout(longest + Duration::from_millis(200), all).await.is_ok()
     }
 
+    /// The same of these alone: what others wait for holds nobody up.
+    pub async fn first_round_of(&self, targets: &[Target]) -> bool {
+        let longest = targets.iter().map(|target| target.check.rules.timeout).max().unwrap_or_default();
+        let keys: Vec<TargetKey> = targets.iter().map(Target::key).collect();
+        let mut unobserved = self.shared.unobserved.subscribe();
+        let all = async {
+            while !self.shared.board().has_observed(&keys) {
+                // The sender is the monitor's own, so it outlives this.
+                let _ = unobserved.changed().await;
+            }
+        };
+        tokio::time::timeout(longest + Duration::from_millis(200), all).await.is_ok()
+    }
+
     fn install(&self, targets: Vec<Target>, known: &Verdicts) {
         let wanted: BTreeMap<TargetKey, Target> = targets.into_iter().map(|target| (target.key(), target)).collect();
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);

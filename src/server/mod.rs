@@ -217,20 +217,24 @@ impl Server {
     pub async fn drain(mut self) {
         let gate = self.gate.clone();
         let patience = gate.idle() * 2;
+        self.begin_to_halt();
         // Workers look for the end of their time now and then only.
-        let halted = tokio::task::spawn_blocking(move || self.halt());
         let ended = async {
-            while !gate.is_empty() {
+            while !gate.is_empty() || self.workers.iter().any(|worker| !worker.is_finished()) {
                 tokio::time::sleep(LOOK).await;
             }
         };
         let _ = tokio::time::timeout(patience, ended).await;
-        let _ = halted.await;
+        self.halt();
+    }
+
+    fn begin_to_halt(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.tasks.drain(..).for_each(|task| task.abort());
     }
 
     fn halt(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.tasks.drain(..).for_each(|task| task.abort());
+        self.begin_to_halt();
         for worker in self.workers.drain(..) {
             let _ = worker.join();
         }

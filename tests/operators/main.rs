@@ -6,6 +6,7 @@ mod harness;
 mod world;
 
 mod activation;
+mod admin_starvation;
 mod disk;
 mod events;
 mod flips;

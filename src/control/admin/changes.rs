@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response};
 
 use super::error::{ApiError, Outcome};
 use super::listener::Peer;
-use super::routes::aside;
 use super::token::Gate;
 use crate::control::Control;
+use crate::control::worker::Workers;
 
 /// Calls a second in the long run, and at once. A thousand leases can be renewed every ten seconds.
 const RATE: f64 = 100.0;
@@ -21,9 +21,14 @@ const BURST: f64 = 1000.0;
 const REFUSED_RATE: f64 = 1.0;
 const REFUSED_BURST: f64 = 20.0;
 
+/// Most calls that wait for the token file.
+const MOST_READS: usize = 64;
+
 /// The gate and the limits.
 pub struct Guard {
-    gate: Gate,
+    gate: Arc<Gate>,
+    /// Reads the token file.
+    reader: Workers,
     control: Arc<Control>,
     admitted: Bucket,
     refused: Bucket,
@@ -40,9 +45,13 @@ pub struct Author {
 
 impl Guard {
     /// Everything full.
-    pub fn new(gate: Gate, control: Arc<Control>) -> Guard {
+    ///
+    /// # Errors
+    /// A sentence: the system makes no more threads.
+    pub fn new(gate: Gate, control: Arc<Control>) -> Result<Guard, String> {
         let (admitted, refused) = (Bucket::new(RATE, BURST), Bucket::new(REFUSED_RATE, REFUSED_BURST));
-        Guard { gate, control, admitted, refused }
+        let reader = Workers::start("token", 1, MOST_READS)?;
+        Ok(Guard { gate: Arc::new(gate), reader, control, admitted, refused })
     }
 }
 
@@ -56,9 +65,10 @@ pub async fn admit(
     let call = format!("{} {}", request.method(), request.uri().path());
     let mut line = Line { call, peer, outcome: None, told: true };
     let authorization = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes().to_vec());
-    let gated = guard.clone();
+    let gate = guard.gate.clone();
     // The token file is read here.
-    let admitted = aside(move || gated.gate.admit(authorization.as_deref())).await.and_then(|admitted| admitted);
+    let admitted = guard.reader.run(move || gate.admit(authorization.as_deref())).await;
+    let admitted = admitted.map_err(ApiError::from).and_then(|admitted| admitted);
     if let Err(refusal) = admitted {
         // Whoever may do nothing here must not fill the log either.
         line.told = guard.refused.take();

@@ -17,7 +17,7 @@ use super::changes::Author;
 use super::error::{ApiError, Outcome};
 use super::listener::Peer;
 use super::openapi::Answer;
-use super::routes::{Route, aside};
+use super::routes::{Route, to_its_end};
 use crate::config::values::parse_duration;
 use crate::control::leases::Lease;
 use crate::control::operate::{Changed, Refusal, now};
@@ -143,7 +143,7 @@ async fn give(
     let demand = demand(kind, &body)?;
     let Author { by, reason } = author.clone();
     let order = Order { subject: subject(&path), demand, reason, by, since: now(), until };
-    let result = aside(move || context.control.order(order)).await?;
+    let result = to_its_end(async move { context.control.order(order).await }).await?;
     Ok(answer(result, author))
 }
 
@@ -155,8 +155,8 @@ async fn lift(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let (_, author) = read_order(&body, &peer)?;
-    let by = author.by.clone();
-    let result = aside(move || context.control.lift(&subject(&path), kind, &by)).await?;
+    let (subject, by) = (subject(&path), author.by.clone());
+    let result = to_its_end(async move { context.control.lift(subject, kind, by).await }).await?;
     Ok(answer(result, author))
 }
 
@@ -186,7 +186,7 @@ async fn lease(
     let (service, region, address) = lease_key(&path)?;
     let (by, until) = (author.by.clone(), now() + ttl);
     let lease = Lease { service, region, address, weight, port: body.port, ttl, until, by };
-    let result = aside(move || context.control.lease(lease)).await?;
+    let result = to_its_end(async move { context.control.lease(lease).await }).await?;
     Ok(answer(result, author))
 }
 
@@ -198,7 +198,7 @@ async fn end_lease(
 ) -> Result<Response, ApiError> {
     let (_, author) = read_order(&body, &peer)?;
     let (key, by) = (lease_key(&path)?, author.by.clone());
-    let result = aside(move || context.control.end_lease(&key, &by)).await?;
+    let result = to_its_end(async move { context.control.end_lease(key, by).await }).await?;
     Ok(answer(result, author))
 }
 
@@ -211,6 +211,8 @@ fn answer(result: Result<Changed, Refusal>, author: Author) -> Response {
         Err(Refusal::Unknown(sentence)) => ApiError::new(StatusCode::NOT_FOUND, sentence).into_response(),
         Err(Refusal::Unfit(sentence)) => ApiError::new(StatusCode::CONFLICT, sentence).into_response(),
         Err(Refusal::NotKept(sentence)) => ApiError::new(StatusCode::INSUFFICIENT_STORAGE, sentence).into_response(),
+        Err(Refusal::Busy(sentence)) => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence).into_response(),
+        Err(Refusal::Failed(sentence)) => ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, sentence).into_response(),
     };
     (Extension(author), response).into_response()
 }

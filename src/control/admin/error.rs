@@ -6,6 +6,8 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::control::worker::NotDone;
+
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
@@ -35,6 +37,16 @@ impl ApiError {
     /// 400
     pub fn bad_request(sentence: impl Into<String>) -> ApiError {
         ApiError::new(StatusCode::BAD_REQUEST, sentence)
+    }
+}
+
+impl From<NotDone> for ApiError {
+    fn from(not_done: NotDone) -> ApiError {
+        let status = match not_done {
+            NotDone::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            NotDone::Panicked(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        ApiError::new(status, not_done.to_string())
     }
 }
 

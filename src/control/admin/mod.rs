@@ -10,6 +10,7 @@ mod metrics;
 mod openapi;
 mod page;
 mod patient;
+mod reads;
 mod routes;
 mod shares;
 mod status;
@@ -65,13 +66,11 @@ impl Admin {
         let gate = Gate::of(admin)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
-            // Reloads and explanations; those that find no thread wait.
-            .max_blocking_threads(4)
             .thread_name("admin")
             .enable_all()
             .build()
             .map_err(|error| format!("cannot start the admin server: {error}"))?;
-        let router = routes::router(Arc::new(context), gate);
+        let router = routes::router(Arc::new(context), gate)?;
         let (bound, socket) = runtime.block_on(listener::start(&admin.listen, router, passed))?;
         Ok(Admin { bound, socket, runtime: Some(runtime) })
     }
@@ -104,8 +103,12 @@ impl Admin {
 }
 
 /// Everything behind the listener, for somebody who came by the unix socket.
-pub(crate) fn router(context: Context, peer: &str) -> axum::Router {
-    routes::router(Arc::new(context), Gate::Socket).layer(axum::Extension(listener::Peer(peer.to_owned())))
+///
+/// # Errors
+/// A sentence: the system makes no more threads.
+pub(crate) fn router(context: Context, peer: &str) -> Result<axum::Router, String> {
+    let router = routes::router(Arc::new(context), Gate::Socket)?;
+    Ok(router.layer(axum::Extension(listener::Peer(peer.to_owned()))))
 }
 
 impl Drop for Admin {

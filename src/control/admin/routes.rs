@@ -1,5 +1,6 @@
 //! The calls. One table makes both the router and the OpenAPI document, so neither knows a call that the other does not.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,12 +15,13 @@ use axum::{Extension, Json, Router};
 use super::changes::{self, Guard};
 use super::error::ApiError;
 use super::openapi::{self, Parameter};
+use super::reads::Reads;
 use super::status::{LastReload, ReloadBody, Status};
 use super::token::Gate;
 use super::{Context, demands, metrics, page, shares, stream, visitor};
 use crate::answer::explain::{self, Explanation};
 use crate::answer::foresight::{Foresight, Traffic};
-use crate::control::any_draw;
+use crate::control::{Done, any_draw};
 
 /// Most octets of a request's body.
 const BODY: usize = 64 * 1024;
@@ -124,11 +126,14 @@ pub fn routes() -> Vec<Route> {
     routes
 }
 
-/// The router with its gate and its limits.
-pub fn router(context: Arc<Context>, gate: Gate) -> Router {
+/// The router with its gate, its limits and its threads.
+///
+/// # Errors
+/// A sentence: the system makes no more threads.
+pub fn router(context: Arc<Context>, gate: Gate) -> Result<Router, String> {
     // Browsers do not reach a unix socket.
     let reached_by_browsers = gate != Gate::Socket;
-    let guard = Arc::new(Guard::new(gate, context.control.clone()));
+    let guard = Arc::new(Guard::new(gate, context.control.clone())?);
     let mut router = Router::new();
     for Route { path, handler, changes, .. } in routes() {
         let guarded = middleware::from_fn_with_state(guard.clone(), changes::admit);
@@ -137,11 +142,12 @@ pub fn router(context: Arc<Context>, gate: Gate) -> Router {
     let router = router
         .layer(Extension(stream::Places::default()))
         .layer(Extension(shares::Desk::default()))
+        .layer(Extension(Reads::start()?))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(limit))
         .with_state(context);
-    if reached_by_browsers { router.layer(middleware::from_fn(visitor::admit)) } else { router }
+    Ok(if reached_by_browsers { router.layer(middleware::from_fn(visitor::admit)) } else { router })
 }
 
 /// Bounds the request's body and the time that the call takes.
@@ -161,10 +167,10 @@ async fn limit(request: Request, next: Next) -> Result<Response, ApiError> {
     tokio::time::timeout(time, call).await.map_err(late)?
 }
 
-/// Runs what takes long, or waits for a disk, aside of the connections.
-pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+/// Does something to its end, even if the client gives up on it.
+pub async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, ApiError> {
     let failed = |_| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the call ended early; the log says why");
-    tokio::task::spawn_blocking(work).await.map_err(failed)
+    tokio::spawn(work).await.map_err(failed)
 }
 
 async fn nothing_here(uri: Uri) -> ApiError {
@@ -181,27 +187,39 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
-async fn metrics(State(context): State<Arc<Context>>) -> Result<Response, ApiError> {
-    let page = metrics::render(&context)
+async fn metrics(
+    State(context): State<Arc<Context>>,
+    Extension(reads): Extension<Reads>,
+) -> Result<Response, ApiError> {
+    let page = reads
+        .run(move || metrics::render(&context))
+        .await?
         .map_err(|_| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written"))?;
     Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], page).into_response())
 }
 
-async fn status(State(context): State<Arc<Context>>) -> Result<Json<Status>, ApiError> {
-    aside(move || Status::of(&context)).await.map(Json)
+async fn status(
+    State(context): State<Arc<Context>>,
+    Extension(reads): Extension<Reads>,
+) -> Result<Json<Status>, ApiError> {
+    reads.run(move || Status::of(&context)).await.map(Json)
 }
 
-async fn traffic(State(context): State<Arc<Context>>) -> Result<Json<Traffic>, ApiError> {
-    aside(move || Traffic::of(&context.control.snapshot().world)).await.map(Json)
+async fn traffic(
+    State(context): State<Arc<Context>>,
+    Extension(reads): Extension<Reads>,
+) -> Result<Json<Traffic>, ApiError> {
+    reads.run(move || Traffic::of(&context.control.snapshot().world)).await.map(Json)
 }
 
 async fn explain(
     State(context): State<Arc<Context>>,
+    Extension(reads): Extension<Reads>,
     query: Result<Query<Vec<(String, String)>>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Explanation>, ApiError> {
     let Query(pairs) = query.map_err(|_| ApiError::bad_request("the query is not of the form key=value&key=value"))?;
     let question = read_question(&pairs).map_err(ApiError::bad_request)?;
-    let explained = aside(move || explain::explain(&context.control.snapshot(), &question, any_draw())).await?;
+    let explained = reads.run(move || explain::explain(&context.control.snapshot(), &question, any_draw())).await?;
     explained.map(Json).map_err(ApiError::bad_request)
 }
 
@@ -241,8 +259,8 @@ pub fn all<'p>(pairs: &'p [(String, String)], key: &'p str) -> impl Iterator<Ite
 
 async fn reload(State(context): State<Arc<Context>>, body: Bytes) -> Result<Json<LastReload>, ApiError> {
     let ReloadBody { yes_move } = demands::read_body(&body)?;
-    let done = aside(move || context.control.reload_moving(yes_move)).await?;
-    done.log();
+    let control = context.control.clone();
+    let done = to_its_end(async move { control.reload(yes_move).await.inspect(Done::log) }).await??;
     match done.ok {
         true => Ok(Json(LastReload::of(&done))),
         false => Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, done.sentence())),

@@ -13,7 +13,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Context;
 use super::error::ApiError;
 use super::openapi::Parameter;
-use super::routes::{all, aside, check_keys};
+use super::reads::Reads;
+use super::routes::{all, check_keys};
 use crate::answer::Snapshot;
 use crate::answer::foresight::{Change, Over, Traffic, Wanted, foresee};
 use crate::answer::world::services::Family;
@@ -104,6 +105,7 @@ impl Desk {
 pub async fn shares(
     State(context): State<Arc<Context>>,
     Extension(desk): Extension<Desk>,
+    Extension(reads): Extension<Reads>,
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let Query(pairs) = query.map_err(|_| ApiError::bad_request("the query is not of the form key=value&key=value"))?;
@@ -111,7 +113,7 @@ pub async fn shares(
     let ended = |_| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "the server is ending");
     let place = desk.place.clone().acquire_owned().await.map_err(ended)?;
     // The place goes along: who gives up waiting does not make room for a second one.
-    let answer = aside(move || desk.answer(&context, asked, place)).await?;
+    let answer = reads.run(move || desk.answer(&context, asked, place)).await?;
     let json = [(header::CONTENT_TYPE, "application/json")];
     answer.map(|body| (json, body).into_response()).map_err(ApiError::bad_request)
 }

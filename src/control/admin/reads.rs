@@ -1,0 +1,34 @@
+//! What is looked up for people (status, explanations, shares, metrics): on threads of its own, so that no question holds
+//! up an order or a sign of life.
+
+use std::sync::Arc;
+
+use super::error::ApiError;
+use crate::control::worker::Workers;
+
+/// Threads: one for what takes long, one for what does not.
+const THREADS: usize = 2;
+/// Most questions that wait for a thread.
+const MOST: usize = 64;
+
+/// The threads that look things up.
+#[derive(Clone)]
+pub struct Reads(Arc<Workers>);
+
+impl Reads {
+    /// Starts them.
+    ///
+    /// # Errors
+    /// A sentence: the system makes no more threads.
+    pub fn start() -> Result<Reads, String> {
+        Ok(Reads(Arc::new(Workers::start("reads", THREADS, MOST)?)))
+    }
+
+    /// Looks something up, unless whoever asked has left before its turn.
+    ///
+    /// # Errors
+    /// Too many ask at once, or it ended early.
+    pub async fn run<T: Send + 'static>(&self, look: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+        Ok(self.0.run_if_awaited(look).await?)
+    }
+}

@@ -1,0 +1,176 @@
+//! Workers: threads for work that may block, so that what must not wait never queues behind it.
+//!
+//! Each kind of work (reloads, orders, what is looked up for people, ...) has threads of its own. They are made when the
+//! server starts: one that cannot be made is an error of the start, never a panic later. What waits for a thread is
+//! bounded, and what finds no room is told so at once. Work that panics is reported to whoever waits for it, and its
+//! thread goes on. The threads end with their [`Workers`], after what they are doing; nobody waits for that, since a
+//! disk or a mount may hang for ever.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::oneshot;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Threads that do one kind of work.
+pub struct Workers {
+    name: &'static str,
+    jobs: SyncSender<Job>,
+}
+
+/// Why there is no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotDone {
+    /// Every thread of this name is busy, and as much as may waits already: it was not begun.
+    Busy(&'static str),
+    /// The work panicked on a thread of this name; the log says where.
+    Panicked(&'static str),
+}
+
+impl fmt::Display for NotDone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotDone::Busy(name) => write!(f, "too much waits for the thread \"{name}\" already; try again in a moment"),
+            NotDone::Panicked(name) => write!(f, "the call ended early on the thread \"{name}\"; the log says why"),
+        }
+    }
+}
+
+impl Workers {
+    /// Starts `threads` threads of this name, at most 15 octets long. At most `room` pieces of work wait for one.
+    ///
+    /// # Errors
+    /// A sentence: the system makes no more threads.
+    pub fn start(name: &'static str, threads: usize, room: usize) -> Result<Workers, String> {
+        let (jobs, waiting) = sync_channel::<Job>(room);
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..threads {
+            let waiting = waiting.clone();
+            let made = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&waiting));
+            made.map_err(|error| {
+                format!(
+                    "cannot make the thread \"{name}\": {error}; raise the limit of threads (systemd: TasksMax, a \
+                     container's pids limit, `ulimit -u`)"
+                )
+            })?;
+        }
+        Ok(Workers { name, jobs })
+    }
+
+    /// Has it done and waits for the result. It is done even if nobody waits any longer.
+    ///
+    /// # Errors
+    /// There is no room for it, or it panicked.
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, NotDone> {
+        let (send, result) = oneshot::channel();
+        let taken = self.offer(move || {
+            let _ = send.send(work());
+        });
+        self.result(taken, result).await
+    }
+
+    /// The same of work that is of no use once nobody waits for it: then it is not begun.
+    ///
+    /// # Errors
+    /// There is no room for it, or it panicked.
+    pub async fn run_if_awaited<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NotDone> {
+        let (send, result) = oneshot::channel();
+        let taken = self.offer(move || {
+            if !send.is_closed() {
+                let _ = send.send(work());
+            }
+        });
+        self.result(taken, result).await
+    }
+
+    /// Has it done if there is room, and does not wait for it; whether there was.
+    pub fn offer(&self, work: impl FnOnce() + Send + 'static) -> bool {
+        self.jobs.try_send(Box::new(work)).is_ok()
+    }
+
+    async fn result<T>(&self, taken: bool, result: oneshot::Receiver<T>) -> Result<T, NotDone> {
+        if !taken {
+            return Err(NotDone::Busy(self.name));
+        }
+        result.await.map_err(|_| NotDone::Panicked(self.name))
+    }
+}
+
+/// The life of a thread: one piece of work after the other, until nobody can bring any more.
+fn work(waiting: &Mutex<Receiver<Job>>) {
+    loop {
+        // Whoever holds the lock waits for the next piece, the other threads wait for the lock.
+        let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        // The panic was told by the hook; whoever waits learns of it because the sender of the result is dropped.
+        let _ = catch_unwind(AssertUnwindSafe(job));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn results_come_back_and_a_panic_ends_no_thread() {
+        let workers = Workers::start("test", 1, 4).unwrap();
+        assert_eq!(workers.run(|| 7).await, Ok(7));
+        let name = workers.run(|| std::thread::current().name().map(str::to_owned)).await;
+        assert_eq!(name, Ok(Some("test".to_owned())));
+        assert_eq!(workers.run(|| panic!("on purpose")).await, Err::<(), _>(NotDone::Panicked("test")));
+        assert_eq!(workers.run(|| 8).await, Ok(8));
+    }
+
+    #[tokio::test]
+    async fn what_finds_no_room_is_told_so_at_once() {
+        let workers = Workers::start("test", 1, 1).unwrap();
+        let ((began, begun), (go, going)) = (mpsc::channel(), mpsc::channel::<()>());
+        assert!(workers.offer(move || {
+            began.send(()).unwrap();
+            let _ = going.recv();
+        }));
+        begun.recv().unwrap();
+        let second = workers.run(|| 2);
+        tokio::pin!(second);
+        assert!(is_pending(&mut second).await, "it waits for the first");
+        assert_eq!(workers.run(|| 3).await, Err(NotDone::Busy("test")));
+        go.send(()).unwrap();
+        assert_eq!(second.await, Ok(2));
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_not_begun() {
+        let workers = Workers::start("test", 1, 2).unwrap();
+        let ((began, begun), (go, going)) = (mpsc::channel(), mpsc::channel::<()>());
+        assert!(workers.offer(move || {
+            began.send(()).unwrap();
+            let _ = going.recv();
+        }));
+        begun.recv().unwrap();
+        let done = Arc::new(AtomicBool::new(false));
+        let sets = done.clone();
+        {
+            let given_up = workers.run_if_awaited(move || sets.store(true, Ordering::Relaxed));
+            tokio::pin!(given_up);
+            assert!(is_pending(&mut given_up).await);
+        }
+        go.send(()).unwrap();
+        assert_eq!(workers.run(|| ()).await, Ok(()));
+        assert!(!done.load(Ordering::Relaxed));
+    }
+
+    /// Whether it waits still after a first look at it.
+    async fn is_pending<F: Future + Unpin>(future: &mut F) -> bool {
+        std::future::poll_fn(|task| std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(task).is_pending()))
+            .await
+    }
+}
