@@ -96,8 +96,8 @@ pub fn table(octets: &[u8]) {
 /// A file of the state directory, as each of those that there are.
 pub fn state(octets: &[u8]) {
     let _ = agreed::verdicts_in(octets);
-    let _ = keep::parse::<orders::Order>(octets);
-    let _ = keep::parse::<leases::Lease>(octets);
+    let _ = keep::parse::<orders::OrderRecord>(octets);
+    let _ = keep::parse::<leases::LeaseRecord>(octets);
 }
 
 /// An admin request: method and target in the first line, the body behind it.

@@ -9,8 +9,7 @@ use super::paper::{Paper, plain, say};
 use crate::answer::explain::percent;
 use crate::config::values::duration_text;
 use crate::control::admin::{EndpointHealth, LastReload, RegionHealth, ReloadBody, ServiceStatus, Status};
-use crate::control::operate::now;
-use crate::control::orders::Order;
+use crate::control::orders::OrderRecord;
 
 /// Prints what is going on.
 pub fn status(arguments: &StatusArguments) -> Result<ExitCode, String> {
@@ -104,13 +103,13 @@ fn order_of(region: &RegionHealth, endpoint: &EndpointHealth) -> String {
     }
 }
 
-fn order_row(order: &Order) -> Vec<String> {
-    let left = |until: u64| duration_text(Duration::from_secs(until.saturating_sub(now())));
+fn order_row(OrderRecord { order, ending }: &OrderRecord) -> Vec<String> {
+    let left = |seconds: u64| duration_text(Duration::from_secs(seconds));
     vec![
         order.subject.to_string(),
         order.demand.words(),
         order.by.clone(),
-        order.until.map_or_else(|| "until lifted".to_owned(), left),
+        ending.seconds_left.map_or_else(|| "until lifted".to_owned(), left),
         order.reason.clone(),
     ]
 }

@@ -132,7 +132,7 @@ mod tests {
     fn order(service: &str, region: &str, endpoint: &str, demand: Demand) -> Order {
         let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let subject = Subject { service: part(service), region: part(region), endpoint: part(endpoint) };
-        Order { subject, demand, reason: String::new(), by: "me".to_owned(), since: 0, until: None }
+        Order { subject, demand, reason: String::new(), by: "me".to_owned(), since: 0, ends: None }
     }
 
     fn effect(orders: Vec<Order>) -> Effect {

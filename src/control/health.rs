@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch::Receiver;
@@ -14,7 +14,7 @@ use tokio::sync::watch::Receiver;
 use super::Control;
 use super::effect::Effect;
 use super::events::Topic;
-use super::leases::{Lease, Leases};
+use super::leases::Leases;
 use super::orders::Order;
 use super::probed::{Account, Probed};
 use super::reload::Current;
@@ -116,11 +116,6 @@ impl View {
     pub fn endpoint_order(&self, service: usize, region: usize, endpoint: usize) -> Option<&str> {
         Some(&self.effect.bearing(service, region)?.endpoints.get(&endpoint)?.sentence)
     }
-
-    /// Endpoints that came by themselves, in the form of the API.
-    pub fn leased(&self) -> Vec<Lease> {
-        self.leases.iter().cloned().collect()
-    }
 }
 
 impl Control {
@@ -194,7 +189,7 @@ impl Control {
             leases: current.demands.leases.clone(),
             names: self.known_names(),
             answers: traffic::answers(&snapshot.world),
-            rates: current.traffic.rates(&snapshot.world, self.started.elapsed()),
+            rates: current.traffic.rates(&snapshot.world, self.running()),
         }
     }
 
@@ -227,7 +222,7 @@ impl Control {
             targets: &targets,
             effect: &current.demands.effect,
             world: Some(&before.world),
-            now: self.started.elapsed(),
+            now: self.running(),
         };
         let folded = current.memory.fold(&facts);
         current.moving = folded.moving;
@@ -265,11 +260,11 @@ impl Control {
 
     fn tick(&self) {
         let mut current = self.current();
-        let hour = self.started.elapsed().as_secs() / 3600;
+        let hour = self.running().as_secs() / 3600;
         if current.moving || std::mem::replace(&mut current.told.hour, hour) != hour {
             self.refresh(&mut current, None);
         }
-        current.traffic.sample(&self.snapshot().world, self.started.elapsed());
+        current.traffic.sample(&self.snapshot().world, self.running());
         self.keep_verdicts(&mut current);
     }
 
@@ -364,7 +359,7 @@ fn load(directory: &Path) -> Verdicts {
     if let Err(error) = std::fs::create_dir_all(directory) {
         tracing::warn!("{}: cannot make the state directory: {error}", directory.display());
     }
-    let loaded = state::load(directory, SystemTime::now());
+    let loaded = state::load(directory);
     loaded.warning.iter().for_each(|warning| tracing::warn!("{warning}"));
     loaded.verdicts
 }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::clock::{Clocks, Stamp};
 use super::keeper::Ticket;
 use super::operate::{Changed, Refusal};
 use super::reload::{Control, Current};
@@ -43,12 +44,15 @@ impl Control {
 
     /// Has the orders written; `None`: there is no state directory.
     pub(super) fn keep_orders(&self, current: &Current) -> Option<Handed> {
-        self.keep_list(current, ORDERS, current.demands.book.iter().cloned().collect())
+        let now = Clocks::now();
+        self.keep_list_at(current, ORDERS, current.demands.book.iter().map(|order| order.record(&now)).collect(), &now)
     }
 
     /// Has the leases written; `None`: there is no state directory.
     pub(super) fn keep_leases(&self, current: &Current) -> Option<Handed> {
-        self.keep_list(current, LEASES, current.demands.leases.iter().cloned().collect())
+        let now = Clocks::now();
+        let leases = current.demands.leases.iter().map(|lease| lease.record(&now));
+        self.keep_list_at(current, LEASES, leases.collect(), &now)
     }
 
     /// Has a list written; `None`: there is no state directory.
@@ -56,8 +60,16 @@ impl Control {
     where
         T: Serialize + Send + Sync + 'static,
     {
-        let directory = current.config.state_directory.clone()?;
-        Some((name, self.keeper.hand(name, Arc::new(move || save(&directory, name, &items)))))
+        self.keep_list_at(current, name, items, &Clocks::now())
+    }
+
+    /// The same of what was true at this moment.
+    fn keep_list_at<T>(&self, current: &Current, name: &'static str, items: Vec<T>, at: &Clocks) -> Option<Handed>
+    where
+        T: Serialize + Send + Sync + 'static,
+    {
+        let (directory, list) = (current.config.state_directory.clone()?, List { items, written: Some(Stamp::of(at)) });
+        Some((name, self.keeper.hand(name, Arc::new(move || save(&directory, name, &list)))))
     }
 
     /// Has the agreed health written, if it is another than was handed in before.
@@ -67,7 +79,7 @@ impl Control {
         if current.told.saved.as_ref() == Some(&verdicts) {
             return;
         }
-        let (directory, now, agreed) = (directory.clone(), SystemTime::now(), verdicts.clone());
+        let (directory, now, agreed) = (directory.clone(), Clocks::now().wall.as_secs(), verdicts.clone());
         self.keeper.hand(state::NAME, Arc::new(move || state::save(&directory, &agreed, now)));
         current.told.saved = Some(verdicts);
     }
@@ -87,19 +99,43 @@ impl Control {
     }
 }
 
+/// A list of the state directory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct List<T> {
+    /// When it was written; absent in files of before this was noted.
+    #[serde(default)]
+    pub written: Option<Stamp>,
+    /// What is in it.
+    pub items: Vec<T>,
+}
+
+impl<T> Default for List<T> {
+    fn default() -> List<T> {
+        List { written: None, items: Vec::new() }
+    }
+}
+
+impl<T> List<T> {
+    /// How long before `now` it was written, if it says so.
+    pub fn gap(&self, now: &Clocks) -> Option<Duration> {
+        self.written.as_ref().map(|written| written.gap(&Stamp::of(now)))
+    }
+}
+
 #[derive(Serialize, Deserialize)]
-struct Saved<T> {
+struct Saved<L> {
     version: u32,
-    items: T,
+    #[serde(flatten)]
+    list: L,
 }
 
 /// Reads a list. A file that cannot be used is a warning and an empty list, and stays beside as `NAME.unusable`, since
 /// the next order writes a new one.
-pub fn load<T: DeserializeOwned>(directory: &Path, name: &str) -> (Vec<T>, Option<String>) {
+pub fn load<T: DeserializeOwned>(directory: &Path, name: &str) -> (List<T>, Option<String>) {
     let path = directory.join(name);
     let read = state::read_file(&path, LARGEST).and_then(|text| text.map(|text| parse(&text)).transpose());
     let reason = match read {
-        Ok(items) => return (items.unwrap_or_default(), None),
+        Ok(list) => return (list.unwrap_or_default(), None),
         Err(reason) => reason,
     };
     let aside = directory.join(format!("{name}.unusable"));
@@ -107,17 +143,17 @@ pub fn load<T: DeserializeOwned>(directory: &Path, name: &str) -> (Vec<T>, Optio
         Ok(()) => format!("it is kept as {}", aside.display()),
         Err(_) => "it stays until something new is ordered".to_owned(),
     };
-    (Vec::new(), Some(format!("{}: {reason}; nothing of it is in force, {kept}", path.display())))
+    (List::default(), Some(format!("{}: {reason}; nothing of it is in force, {kept}", path.display())))
 }
 
-/// The items of a list.
+/// Reads the text of a list.
 ///
 /// # Errors
 /// Why it cannot be used.
-pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<Vec<T>, String> {
-    let saved: Saved<Vec<T>> = state::parse_json(text)?;
+pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<List<T>, String> {
+    let saved: Saved<List<T>> = state::parse_json(text)?;
     if saved.version == VERSION {
-        Ok(saved.items)
+        Ok(saved.list)
     } else {
         Err(format!("its version is {}, not {VERSION}", saved.version))
     }
@@ -127,9 +163,9 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<Vec<T>, String> 
 ///
 /// # Errors
 /// A sentence with the file and what went wrong; the file before stays.
-pub fn save<T: Serialize>(directory: &Path, name: &str, items: &[T]) -> Result<(), String> {
+pub fn save<T: Serialize>(directory: &Path, name: &str, list: &List<T>) -> Result<(), String> {
     let told = |error: std::io::Error| format!("{}: cannot be written: {error}", directory.join(name).display());
-    let text = serde_json::to_vec(&Saved { version: VERSION, items }).map_err(|error| told(error.into()))?;
+    let text = serde_json::to_vec(&Saved { version: VERSION, list }).map_err(|error| told(error.into()))?;
     state::replace_file(directory, name, &text).map_err(told)
 }
 
@@ -140,30 +176,31 @@ mod tests {
     #[test]
     fn what_is_saved_is_loaded() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(load::<u32>(folder.path(), ORDERS), (vec![], None));
-        save(folder.path(), ORDERS, &[1, 2, 3]).unwrap();
-        assert_eq!(load(folder.path(), ORDERS), (vec![1, 2, 3], None));
+        assert_eq!(load::<u32>(folder.path(), ORDERS), (List::default(), None));
+        let list = List { written: Some(Stamp::of(&Clocks::now())), items: vec![1, 2, 3] };
+        save(folder.path(), ORDERS, &list).unwrap();
+        assert_eq!(load(folder.path(), ORDERS), (list, None));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
     }
 
     #[test]
     fn a_file_that_cannot_be_used_is_told_and_put_aside() {
         let folder = tempfile::tempdir().unwrap();
-        save(folder.path(), ORDERS, &[1, 2, 3]).unwrap();
+        save(folder.path(), ORDERS, &List { written: None, items: vec![1, 2, 3] }).unwrap();
         let good = std::fs::read(folder.path().join(ORDERS)).unwrap();
         let newer = String::from_utf8(good.clone()).unwrap().replace("\"version\":1", "\"version\":2");
         let cut = (0..good.len()).map(|size| good[..size].to_vec());
         for bad in cut.chain([newer.into_bytes(), b"{}".to_vec(), vec![0xff; 100]]) {
             std::fs::write(folder.path().join(ORDERS), &bad).unwrap();
-            let (items, warning) = load::<u32>(folder.path(), ORDERS);
-            assert!(items.is_empty() && warning.unwrap().contains("orders.json: "));
+            let (list, warning) = load::<u32>(folder.path(), ORDERS);
+            assert!(list.items.is_empty() && warning.unwrap().contains("orders.json: "));
             assert_eq!(std::fs::read(folder.path().join("orders.json.unusable")).unwrap(), bad);
         }
     }
 
     #[test]
     fn a_directory_that_cannot_be_is_told() {
-        let told = save(Path::new("/dev/null/meridian"), ORDERS, &[1]).unwrap_err();
+        let told = save(Path::new("/dev/null/meridian"), ORDERS, &List { written: None, items: vec![1] }).unwrap_err();
         assert!(told.contains("orders.json: cannot be written: "), "{told}");
     }
 }

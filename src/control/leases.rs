@@ -1,13 +1,15 @@
 //! Leases: endpoints that came by themselves and stay as long as they are renewed.
 //!
-//! Pure: the clock comes in as seconds since 1970. The overlay lets them join the configuration.
+//! Pure: the time comes in as an argument. The overlay lets them join the configuration.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::clock::{BootTime, Clocks, Deadline, Ending};
 use super::orders::{find_region, find_service};
 use crate::config::{Config, Service, Target};
 use crate::steering;
@@ -19,6 +21,7 @@ const MOST_REGIONS: usize = 254;
 
 /// An endpoint for a while.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "LeaseTerms")]
 pub struct Lease {
     /// The service that it belongs to.
     pub service: String,
@@ -33,10 +36,23 @@ pub struct Lease {
     pub port: Option<u16>,
     /// How long it stays without being renewed, in seconds.
     pub ttl: u64,
-    /// When it leaves unless it is renewed, in seconds since 1970.
-    pub until: u64,
     /// Who says so.
     pub by: String,
+    /// When it leaves unless it is renewed.
+    #[serde(skip)]
+    pub ends: Deadline,
+}
+
+/// A lease as people and the state directory see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Lease")]
+pub struct LeaseRecord {
+    /// All but its end.
+    #[serde(flatten)]
+    pub lease: Lease,
+    /// When it leaves unless it is renewed.
+    #[serde(flatten)]
+    pub ending: Ending,
 }
 
 /// What tells leases apart: service, region, address.
@@ -59,6 +75,16 @@ impl Lease {
     /// What tells it apart.
     pub fn key(&self) -> Key {
         (self.service.clone(), self.region.clone(), self.address)
+    }
+
+    /// As people see it now.
+    pub fn record(&self, now: &Clocks) -> LeaseRecord {
+        LeaseRecord { lease: self.clone(), ending: Ending::of(Some(self.ends), now) }
+    }
+
+    /// The same with its whole time from now on.
+    pub fn renewed(self, now: BootTime) -> Lease {
+        Lease { ends: Deadline::after(now, Duration::from_secs(self.ttl)), ..self }
     }
 
     /// The same with service and region in the spelling of the configuration, if it fits there.
@@ -98,10 +124,11 @@ impl Lease {
 }
 
 impl Leases {
-    /// The leases of a list. Nobody could renew them while the server was down, so each has its whole time again.
-    pub fn of(leases: Vec<Lease>, now: u64) -> Leases {
-        let renewed = |lease: Lease| Lease { until: lease.until.max(now.saturating_add(lease.ttl)), ..lease };
-        Leases(leases.into_iter().map(renewed).map(|lease| (lease.key(), lease)).take(MOST).collect())
+    /// The leases of a list. Nobody could renew them while the server was down, so each has its whole time again, and no
+    /// more than that, whatever the wall clock did meanwhile.
+    pub fn of(leases: Vec<LeaseRecord>, now: BootTime) -> Leases {
+        let renewed = leases.into_iter().map(|record| record.lease.renewed(now));
+        Leases(renewed.map(|lease| (lease.key(), lease)).take(MOST).collect())
     }
 
     /// Begins or renews a lease; whether endpoints are others now, and not only their time.
@@ -131,9 +158,9 @@ impl Leases {
     }
 
     /// Takes out what was not renewed in time.
-    pub fn expire(&mut self, now: u64) -> Vec<Lease> {
+    pub fn expire(&mut self, now: BootTime) -> Vec<Lease> {
         let gone: Vec<Key> =
-            self.0.iter().filter(|(_, lease)| lease.until <= now).map(|(key, _)| key.clone()).collect();
+            self.0.iter().filter(|(_, lease)| lease.ends.is_over(now)).map(|(key, _)| key.clone()).collect();
         gone.iter().filter_map(|key| self.0.remove(key)).collect()
     }
 
@@ -161,10 +188,15 @@ mod tests {
     use super::*;
     use crate::config;
 
+    fn at(seconds: u64) -> BootTime {
+        BootTime::default().after(Duration::from_secs(seconds))
+    }
+
+    /// One that ends so many seconds after the boot.
     fn lease(region: &str, address: &str, until: u64) -> Lease {
         let (service, region) = ("www.example.com".to_owned(), region.to_owned());
-        let address = address.parse().unwrap();
-        Lease { service, region, address, weight: 100, port: None, ttl: 30, until, by: "me".to_owned() }
+        let (address, ends) = (address.parse().unwrap(), Deadline::after(at(0), Duration::from_secs(until)));
+        Lease { service, region, address, weight: 100, port: None, ttl: 30, ends, by: "me".to_owned() }
     }
 
     #[test]
@@ -174,16 +206,20 @@ mod tests {
         assert_eq!(leases.put(lease("fra", "192.0.2.9", 20)), Ok(false), "only renewed");
         assert_eq!(leases.put(Lease { weight: 5, ..lease("fra", "192.0.2.9", 30) }), Ok(true));
         assert!(leases.put(lease("iad", "192.0.2.9", 30)).is_err(), "one address is in one region");
-        assert_eq!(leases.expire(29), []);
-        assert_eq!(leases.expire(30).len(), 1);
+        assert_eq!(leases.expire(at(29)), []);
+        assert_eq!(leases.expire(at(30)).len(), 1);
         assert!(leases.is_empty());
     }
 
     #[test]
     fn after_a_restart_each_has_its_time_again() {
-        let mut leases = Leases::of(vec![lease("fra", "192.0.2.9", 10)], 1000);
-        assert_eq!(leases.expire(1029), []);
-        assert_eq!(leases.expire(1030).len(), 1);
+        for wall in [0, 1_000_000] {
+            let before = Clocks { boot: at(5), wall: Duration::from_secs(wall) };
+            let record = lease("fra", "192.0.2.9", 10_000).record(&before);
+            let mut leases = Leases::of(vec![record], at(1000));
+            assert_eq!(leases.expire(at(1029)), []);
+            assert_eq!(leases.expire(at(1030)).len(), 1);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod process;
 
+pub mod clock;
 pub mod worker;
 
 mod keeper;

@@ -132,5 +132,5 @@ fn load(directory: &Path) -> Known {
     let (kept, warning) = keep::load::<Kept>(directory, NAMES);
     warning.iter().for_each(|warning| tracing::warn!("{warning}"));
     let known = |kept: Kept| Some((kept.name.parse().ok()?, Resolved::remembered(kept.addresses, OLD)));
-    kept.into_iter().filter_map(known).collect()
+    kept.items.into_iter().filter_map(known).collect()
 }

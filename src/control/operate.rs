@@ -5,13 +5,14 @@
 //! None of them waits for a reload: reading has no lock in common with them, only the swap at its end has.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use super::clock::{BootTime, Clocks};
 use super::effect::Effect;
 use super::events::Topic;
 use super::keep::{self, Handed, LEASES, ORDERS};
-use super::leases::{Key, Lease, Leases, Misfit};
-use super::orders::{Book, Kind, Order, Subject};
+use super::leases::{Key, Lease, LeaseRecord, Leases, Misfit};
+use super::orders::{Book, Kind, Order, OrderRecord, Subject};
 use super::overlay;
 use super::probed::Account;
 use super::reload::{Control, Current};
@@ -106,12 +107,14 @@ impl Demands {
     /// What was kept before the restart; what cannot be used is told.
     pub(super) fn load(config: &Config) -> Demands {
         let Some(directory) = &config.state_directory else { return Demands::default() };
-        let (orders, orders_warning) = keep::load(directory, ORDERS);
-        let (leases, leases_warning) = keep::load(directory, LEASES);
+        let (orders, orders_warning) = keep::load::<OrderRecord>(directory, ORDERS);
+        let (leases, leases_warning) = keep::load::<LeaseRecord>(directory, LEASES);
         orders_warning.iter().chain(&leases_warning).for_each(|warning| tracing::error!("{warning}"));
-        let mut book = Book::of(orders);
-        book.expire(now());
-        Demands { book, leases: Leases::of(leases, now()), ..Demands::default() }
+        let now = Clocks::now();
+        let gap = orders.gap(&now);
+        let mut book = Book::of(orders.items.into_iter().map(|record| record.revived(gap, &now)).collect());
+        book.expire(now.boot);
+        Demands { book, leases: Leases::of(leases.items, now.boot), ..Demands::default() }
     }
 
     /// How many changes there were that services must be compiled anew for.
@@ -123,11 +126,6 @@ impl Demands {
         self.edition += 1;
         self.edition
     }
-}
-
-/// Seconds since 1970.
-pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 impl Control {
@@ -149,8 +147,9 @@ impl Control {
             Kind::Weight => (Some(current.demands.next_edition()), 0.0),
             _ => (None, self.reckon(&mut current)),
         };
-        let lasting = order.until.map_or(String::new(), |until| {
-            format!(" for {}", duration_text(Duration::from_secs(until.saturating_sub(now()).max(1))))
+        let left = order.ends.map(|deadline| deadline.left(BootTime::now()).as_secs_f64().ceil());
+        let lasting = left.map_or(String::new(), |seconds| {
+            format!(" for {}", duration_text(Duration::from_secs((seconds as u64).max(1))))
         });
         let sentence = format!("{} {}{lasting}", order.subject, order.demand.words());
         let told = format!("{} {}", order.subject, order.sentence());
@@ -288,16 +287,32 @@ impl Control {
     /// Ends what has ended. Runs until it is dropped.
     pub async fn keep_demands(self: Arc<Control>) {
         let mut tick = tokio::time::interval(TICK);
+        let mut before = Clocks::now();
         loop {
             tick.tick().await;
+            let now = Clocks::now();
+            if let Some((forward, size)) = now.step_since(&before) {
+                self.note_step(forward, size);
+            }
+            before = now;
             let control = self.clone();
             // Compiling would hold up the runtime.
-            let _ = self.threads.timer.run(move || control.end_what_has_ended(now())).await;
+            let _ = self.threads.timer.run(move || control.end_what_has_ended(now.boot)).await;
         }
     }
 
-    /// Takes out orders and leases that ended before `now`, in seconds since 1970.
-    pub(super) fn end_what_has_ended(&self, now: u64) {
+    /// Somebody has set the wall clock. Nothing ends by it; but what is on disk was stamped by the old time, by which the
+    /// next boot would reckon how long nobody was there.
+    fn note_step(&self, forward: bool, size: Duration) {
+        let (size, direction) = (duration_text(size), if forward { "forward" } else { "back" });
+        tracing::warn!("the wall clock was set {direction} by {size}; nothing ends sooner or later by that");
+        let current = self.current();
+        self.keep_orders(&current);
+        self.keep_leases(&current);
+    }
+
+    /// Takes out orders and leases that have ended.
+    pub(super) fn end_what_has_ended(&self, now: BootTime) {
         let (orders, leases) = {
             let mut current = self.current();
             let orders = current.demands.book.expire(now);

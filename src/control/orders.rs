@@ -1,12 +1,14 @@
 //! Orders: what operators demand of regions, services and endpoints, kept apart from what probes see.
 //!
-//! Pure: the clock comes in as seconds since 1970. What orders come to is worked out in [`super::effect`].
+//! Pure: the time comes in as an argument. What orders come to is worked out in [`super::effect`].
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::clock::{BootTime, Clocks, Deadline, Ending};
 use crate::config::error::nearest;
 use crate::config::{Config, Service};
 use crate::dns::Name;
@@ -58,6 +60,7 @@ pub enum Kind {
 
 /// One order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "OrderTerms")]
 pub struct Order {
     /// What it is about.
     #[serde(flatten)]
@@ -69,10 +72,23 @@ pub struct Order {
     pub reason: String,
     /// Who says so.
     pub by: String,
-    /// When it was given, in seconds since 1970.
+    /// When it was given, in seconds since 1970; for people.
     pub since: u64,
-    /// When it ends by itself, in seconds since 1970; absent: when it is lifted.
-    pub until: Option<u64>,
+    /// When it ends by itself; `None`: when it is lifted.
+    #[serde(skip)]
+    pub ends: Option<Deadline>,
+}
+
+/// An order as people and the state directory see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Order")]
+pub struct OrderRecord {
+    /// All but its end.
+    #[serde(flatten)]
+    pub order: Order,
+    /// Its end.
+    #[serde(flatten)]
+    pub ending: Ending,
 }
 
 /// Every order in force: one of a kind for each subject.
@@ -116,6 +132,18 @@ impl Order {
     pub fn sentence(&self) -> String {
         let reason = if self.reason.is_empty() { String::new() } else { format!(": {}", self.reason) };
         format!("{} by {}{reason}", self.demand.words(), self.by)
+    }
+
+    /// As people see it now.
+    pub fn record(&self, now: &Clocks) -> OrderRecord {
+        OrderRecord { order: self.clone(), ending: Ending::of(self.ends, now) }
+    }
+}
+
+impl OrderRecord {
+    /// The order again, written down `gap` before `now`.
+    pub fn revived(self, gap: Option<Duration>, now: &Clocks) -> Order {
+        Order { ends: self.ending.deadline(gap, now), ..self.order }
     }
 }
 
@@ -236,8 +264,8 @@ impl Book {
     }
 
     /// Takes out what has ended.
-    pub fn expire(&mut self, now: u64) -> Vec<Order> {
-        let ended = |order: &Order| order.until.is_some_and(|until| until <= now);
+    pub fn expire(&mut self, now: BootTime) -> Vec<Order> {
+        let ended = |order: &Order| order.ends.is_some_and(|deadline| deadline.is_over(now));
         let (gone, stay) = std::mem::take(&mut self.0).into_iter().partition(|(_, order)| ended(order));
         self.0 = stay;
         let gone: BTreeMap<(Subject, Kind), Order> = gone;

@@ -14,9 +14,15 @@ fn subject(service: &str, region: &str, endpoint: &str) -> Subject {
     Subject { service: part(service), region: part(region), endpoint: part(endpoint) }
 }
 
+fn at(seconds: u64) -> BootTime {
+    BootTime::default().after(Duration::from_secs(seconds))
+}
+
+/// One that ends so many seconds after the boot.
 fn order(region: &str, demand: Demand, until: Option<u64>) -> Order {
     let (reason, by) = ("new kernel".to_owned(), "ops".to_owned());
-    Order { subject: subject("", region, ""), demand, reason, by, since: 100, until }
+    let ends = until.map(|seconds| Deadline::after(at(0), Duration::from_secs(seconds)));
+    Order { subject: subject("", region, ""), demand, reason, by, since: 100, ends }
 }
 
 #[test]
@@ -34,9 +40,9 @@ fn orders_of_one_kind_replace_each_other_and_kinds_stand_beside_each_other() {
 #[test]
 fn orders_end_by_themselves() {
     let mut book = Book::of(vec![order("fra", Demand::Drain, Some(200)), order("iad", Demand::Drain, None)]);
-    assert_eq!(book.expire(199), []);
-    assert_eq!(book.expire(200), [order("fra", Demand::Drain, Some(200))]);
-    assert_eq!(book.expire(u64::MAX), []);
+    assert_eq!(book.expire(at(199)), []);
+    assert_eq!(book.expire(at(200)), [order("fra", Demand::Drain, Some(200))]);
+    assert_eq!(book.expire(at(u64::MAX)), []);
     assert_eq!(book.iter().count(), 1);
 }
 
@@ -77,9 +83,16 @@ fn subjects_are_found_in_the_configuration_or_hinted_at() {
 fn an_order_reads_as_it_was_written() {
     let all = [Demand::Drain, Demand::ForceUp, Demand::ForceDown, Demand::Weight { weight: 7 }];
     for demand in all {
-        let order = Order { subject: subject("www.example.com", "fra", ""), ..order("", demand, Some(5)) };
-        let text = serde_json::to_string(&order).unwrap();
-        assert_eq!(serde_json::from_str::<Order>(&text).unwrap(), order, "{text}");
+        let order = Order { subject: subject("www.example.com", "fra", ""), ..order("", demand, Some(65)) };
+        let now = Clocks { boot: at(5), wall: Duration::from_secs(1000) };
+        let record = order.record(&now);
+        let text = serde_json::to_string(&record).unwrap();
+        assert!(text.contains("\"until\":1060,\"seconds_left\":60"), "{text}");
+        let read: OrderRecord = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, OrderRecord { order: Order { ends: None, ..order.clone() }, ..record }, "{text}");
+        let after = Clocks { boot: at(15), wall: Duration::ZERO };
+        let revived = read.revived(Some(Duration::from_secs(10)), &after);
+        assert_eq!(revived, order, "ten seconds later, whatever the wall clock says");
     }
     assert_eq!(order("fra", Demand::Drain, None).sentence(), "is drained by ops: new kernel");
 }

@@ -117,6 +117,7 @@ mod tests {
 
     use super::*;
     use crate::config;
+    use crate::control::clock::Deadline;
     use crate::control::effect::Effect;
     use crate::control::orders::Subject;
     use crate::resolve::Resolved;
@@ -133,13 +134,30 @@ mod tests {
         let service = endpoint.map(|_| "www.example.com".to_owned());
         let subject = Subject { service, region: Some("fra".to_owned()), endpoint: endpoint.map(str::to_owned) };
         let (reason, by) = (String::new(), "me".to_owned());
-        Order { subject, demand: Demand::Weight { weight }, reason, by, since: 0, until: None }
+        Order { subject, demand: Demand::Weight { weight }, reason, by, since: 0, ends: None }
+    }
+
+    fn leased(leases: Vec<Lease>) -> Leases {
+        let mut all = Leases::default();
+        for lease in leases {
+            all.put(lease).expect("they fit beside each other");
+        }
+        all
     }
 
     fn lease(region: &str, address: &str) -> Lease {
         let (service, region) = ("www.example.com".to_owned(), region.to_owned());
         let address = address.parse().unwrap();
-        Lease { service, region, address, weight: 7, port: Some(8080), ttl: 30, until: 100, by: "me".to_owned() }
+        Lease {
+            service,
+            region,
+            address,
+            weight: 7,
+            port: Some(8080),
+            ttl: 30,
+            ends: Deadline::default(),
+            by: "me".to_owned(),
+        }
     }
 
     #[test]
@@ -151,7 +169,7 @@ mod tests {
     #[test]
     fn leased_endpoints_stand_behind_the_configured_ones_and_are_checked_alike() {
         let leases = vec![lease("fra", "192.0.2.8"), lease("iad", "192.0.2.9"), lease("fra", "192.0.2.1")];
-        let config = effective(&base(), &Book::default(), &Leases::of(leases, 0), &Known::new());
+        let config = effective(&base(), &Book::default(), &leased(leases), &Known::new());
         let service = &config.services[0];
         let listed = |region: usize| -> Vec<String> {
             service.regions[region].endpoints.iter().map(|endpoint| endpoint.target.to_string()).collect()
@@ -166,7 +184,7 @@ mod tests {
     #[test]
     fn ordered_weights_take_the_place_of_configured_ones() {
         let book = Book::of(vec![weight(None, 3), weight(Some("192.0.2.8"), 5)]);
-        let config = effective(&base(), &book, &Leases::of(vec![lease("fra", "192.0.2.8")], 0), &Known::new());
+        let config = effective(&base(), &book, &leased(vec![lease("fra", "192.0.2.8")]), &Known::new());
         assert_eq!(config.regions[0].weight, 3);
         let weights: Vec<u32> =
             config.services[0].regions[0].endpoints.iter().map(|endpoint| endpoint.weight).collect();

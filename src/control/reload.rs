@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
+use super::clock::BootTime;
 use super::effect::Effect;
 use super::events::{Events, Topic};
 use super::guard;
@@ -48,7 +49,8 @@ pub struct Control {
     pub(super) watch: OnceLock<Watch>,
     /// Absent until names are resolved.
     pub(super) names: OnceLock<Resolving>,
-    pub(super) started: Instant,
+    /// When the process began; on this clock regions come back.
+    started: BootTime,
     pub(super) keeper: Keeper,
     pub(super) events: Events,
     /// Another server is about to take over, and has read what is kept.
@@ -173,7 +175,7 @@ impl Control {
             reloads: Mutex::default(),
             watch: OnceLock::new(),
             names: OnceLock::new(),
-            started: Instant::now(),
+            started: BootTime::now(),
             keeper: Keeper::start(),
             events: Events::default(),
             closed: AtomicBool::new(false),
@@ -194,6 +196,11 @@ impl Control {
     /// Whether another server is about to take over.
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
+    }
+
+    /// How long this process has run, the time in which the machine was suspended included.
+    pub(super) fn running(&self) -> Duration {
+        BootTime::now().since(self.started)
     }
 
     /// What the workers answer from.

@@ -118,7 +118,7 @@ fn a_drain_is_no_outage() {
         reason: "X".to_owned(),
         by: "me".to_owned(),
         since: 0,
-        until: None,
+        ends: None,
     };
     for drain in [order("fra", None, orders::Demand::Drain), order("fra", Some("192.0.2.1"), orders::Demand::Drain)] {
         play.effect = Effect::of(&orders::Book::of(vec![drain]), &play.config);

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -26,8 +25,6 @@ pub type Verdicts = HashMap<TargetKey, Verdict>;
 pub struct Loaded {
     /// What was agreed; empty where there is nothing to go by.
     pub verdicts: Verdicts,
-    /// How long ago it was written; `None` where nothing was.
-    pub age: Option<Duration>,
     /// Why there is nothing to go by, where something was there.
     pub warning: Option<String>,
 }
@@ -35,7 +32,8 @@ pub struct Loaded {
 #[derive(Serialize, Deserialize)]
 struct Saved {
     version: u32,
-    /// Seconds since 1970.
+    /// Seconds since 1970; for people, since a wall clock may be set: what is agreed holds until probes prove otherwise,
+    /// however old it is.
     saved_at: u64,
     targets: Vec<SavedTarget>,
 }
@@ -48,7 +46,7 @@ struct SavedTarget {
 }
 
 /// Reads what was agreed. A file that cannot be used is a warning and a fresh start, never an error.
-pub fn load(directory: &Path, now: SystemTime) -> Loaded {
+pub fn load(directory: &Path) -> Loaded {
     let path = directory.join(NAME);
     let saved = match read(&path) {
         Ok(Some(saved)) => saved,
@@ -60,12 +58,11 @@ pub fn load(directory: &Path, now: SystemTime) -> Loaded {
     };
     let key = |target: &SavedTarget| TargetKey { check: target.check.as_str().into(), address: target.address };
     let verdicts = saved.targets.iter().map(|target| (key(target), target.verdict)).collect();
-    let age = Duration::from_secs(seconds(now).saturating_sub(saved.saved_at));
-    Loaded { verdicts, age: Some(age), warning: None }
+    Loaded { verdicts, warning: None }
 }
 
-/// Writes what is agreed: a whole new file takes the place of the old one, or the old one stays.
-pub fn save(directory: &Path, verdicts: &Verdicts, now: SystemTime) -> Result<(), String> {
+/// Writes what is agreed at `now`, in seconds since 1970: a whole new file takes the place of the old one, or the old one stays.
+pub fn save(directory: &Path, verdicts: &Verdicts, now: u64) -> Result<(), String> {
     let path = directory.join(NAME);
     let told = |error: std::io::Error| format!("{}: cannot write the agreed health: {error}", path.display());
     let known = verdicts.iter().filter(|(_, verdict)| **verdict != Verdict::Unknown);
@@ -76,7 +73,7 @@ pub fn save(directory: &Path, verdicts: &Verdicts, now: SystemTime) -> Result<()
     };
     let mut targets: Vec<SavedTarget> = known.map(target).collect();
     targets.sort_by(|one, other| (&one.check, one.address).cmp(&(&other.check, other.address)));
-    let saved = Saved { version: VERSION, saved_at: seconds(now), targets };
+    let saved = Saved { version: VERSION, saved_at: now, targets };
     let text = serde_json::to_vec(&saved).map_err(|error| told(error.into()))?;
     replace_file(directory, NAME, &text).map_err(told)
 }
@@ -146,13 +143,11 @@ fn write_and_rename(temporary: &Path, path: &Path, text: &[u8]) -> std::io::Resu
     std::fs::rename(temporary, path)
 }
 
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NOW: u64 = 1_000_000;
 
     fn verdicts() -> Verdicts {
         let key = |address: &str| TargetKey { check: "web".into(), address: address.parse().unwrap() };
@@ -160,35 +155,31 @@ mod tests {
     }
 
     #[test]
-    fn what_is_saved_is_loaded_with_its_age() {
+    fn what_is_saved_is_loaded() {
         let directory = tempfile::tempdir().unwrap();
-        let now = UNIX_EPOCH + Duration::from_secs(1_000_000);
-        assert_eq!(load(directory.path(), now), Loaded::default());
-        save(directory.path(), &verdicts(), now).unwrap();
-        let loaded = load(directory.path(), now + Duration::from_secs(60));
-        assert_eq!((loaded.verdicts, loaded.age), (verdicts(), Some(Duration::from_secs(60))));
-        // A clock that was set back makes nothing older than it is.
-        assert_eq!(load(directory.path(), UNIX_EPOCH).age, Some(Duration::ZERO));
+        assert_eq!(load(directory.path()), Loaded::default());
+        save(directory.path(), &verdicts(), NOW).unwrap();
+        assert_eq!(load(directory.path()), Loaded { verdicts: verdicts(), warning: None });
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file is left");
     }
 
     #[test]
     fn a_file_that_cannot_be_used_is_a_warning_and_a_fresh_start() {
         let directory = tempfile::tempdir().unwrap();
-        save(directory.path(), &verdicts(), SystemTime::now()).unwrap();
+        save(directory.path(), &verdicts(), NOW).unwrap();
         let good = std::fs::read(directory.path().join(NAME)).unwrap();
         let other_version = String::from_utf8(good.clone()).unwrap().replace("\"version\":1", "\"version\":2");
         let cut: Vec<Vec<u8>> = (0..good.len()).map(|size| good[..size].to_vec()).collect();
         for bad in cut.into_iter().chain([other_version.into_bytes(), vec![0xff; 100], b"[]".to_vec()]) {
             std::fs::write(directory.path().join(NAME), &bad).unwrap();
-            let loaded = load(directory.path(), SystemTime::now());
+            let loaded = load(directory.path());
             assert!(loaded.verdicts.is_empty() && loaded.warning.unwrap().contains("health.json: "));
         }
     }
 
     #[test]
     fn a_directory_that_is_not_there_is_told() {
-        let told = save(Path::new("/dev/null/meridian"), &verdicts(), SystemTime::now()).unwrap_err();
+        let told = save(Path::new("/dev/null/meridian"), &verdicts(), NOW).unwrap_err();
         assert!(told.contains("cannot write the agreed health"), "{told}");
     }
 }

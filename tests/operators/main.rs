@@ -7,6 +7,7 @@ mod world;
 
 mod activation;
 mod admin_starvation;
+mod clock;
 mod disk;
 mod events;
 mod flips;

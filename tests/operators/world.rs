@@ -20,6 +20,11 @@ pub fn start(lines: &str) -> Server {
 
 /// The same with another state folder.
 pub fn start_with_state(directory: &str, lines: &str) -> Server {
+    setup(directory, lines).start()
+}
+
+/// The same, not started yet.
+pub fn setup(directory: &str, lines: &str) -> Setup {
     let config = format!(
         "[state]\ndirectory = \"{directory}\"\n[[geo.networks]]\ncidr = \"203.0.113.0/24\"\nlocation = \"FRA\"\n\
          [regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n{lines}"
@@ -27,7 +32,7 @@ pub fn start_with_state(directory: &str, lines: &str) -> Server {
     let setup = Setup::new().zone("example.test", ZONE).admin("token_file = \"token\"").config(&config);
     let setup = setup.file("token", TOKEN.as_bytes());
     fs::set_permissions(setup.folder().join("token"), fs::Permissions::from_mode(0o600)).expect("it is ours");
-    setup.start()
+    setup
 }
 
 /// The same with a check of both regions, and with these lines beside it.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Extension, Path, State};
@@ -19,8 +20,9 @@ use super::listener::Peer;
 use super::openapi::Answer;
 use super::routes::{Route, to_its_end};
 use crate::config::values::parse_duration;
+use crate::control::clock::{BootTime, Clocks, Deadline};
 use crate::control::leases::Lease;
-use crate::control::operate::{Changed, Refusal, now};
+use crate::control::operate::{Changed, Refusal};
 use crate::control::orders::{Demand, Kind, Order, Subject};
 
 /// Longest reason and name, in octets.
@@ -139,10 +141,12 @@ async fn give(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let (body, author) = read_order(&body, &peer)?;
-    let until = body.lasting.as_deref().map(read_time).transpose()?.map(|seconds| now() + seconds);
+    let now = Clocks::now();
+    let lasting = body.lasting.as_deref().map(read_time).transpose()?;
+    let ends = lasting.map(|seconds| Deadline::after(now.boot, Duration::from_secs(seconds)));
     let demand = demand(kind, &body)?;
     let Author { by, reason } = author.clone();
-    let order = Order { subject: subject(&path), demand, reason, by, since: now(), until };
+    let order = Order { subject: subject(&path), demand, reason, by, since: now.wall.as_secs(), ends };
     let result = to_its_end(async move { context.control.order(order).await }).await?;
     Ok(answer(result, author))
 }
@@ -184,8 +188,8 @@ async fn lease(
     }
     let weight = checked_weight(body.weight.unwrap_or(100))?;
     let (service, region, address) = lease_key(&path)?;
-    let (by, until) = (author.by.clone(), now() + ttl);
-    let lease = Lease { service, region, address, weight, port: body.port, ttl, until, by };
+    let (by, ends) = (author.by.clone(), Deadline::default());
+    let lease = Lease { service, region, address, weight, port: body.port, ttl, ends, by }.renewed(BootTime::now());
     let result = to_its_end(async move { context.control.lease(lease).await }).await?;
     Ok(answer(result, author))
 }

@@ -11,8 +11,9 @@ use super::Context;
 use super::health::{self, RegionHealth};
 use crate::answer::Verdict;
 use crate::answer::explain::{SourceFacts, word};
-use crate::control::leases::Lease;
-use crate::control::orders::Order;
+use crate::control::clock::Clocks;
+use crate::control::leases::LeaseRecord;
+use crate::control::orders::OrderRecord;
 use crate::control::{Done, Reloads};
 use crate::geo::builtin;
 
@@ -48,10 +49,10 @@ pub struct Status {
     pub regions: Vec<String>,
     /// What operators have ordered.
     #[serde(default)]
-    pub orders: Vec<Order>,
+    pub orders: Vec<OrderRecord>,
     /// Endpoints that came by themselves.
     #[serde(default)]
-    pub leases: Vec<Lease>,
+    pub leases: Vec<LeaseRecord>,
     /// Where knowledge of places comes from, the first one first.
     pub geodata: Vec<SourceFacts>,
     /// What the licence of the built-in geodata wants to be shown.
@@ -121,7 +122,7 @@ impl Status {
         let view = context.control.view();
         let services = health::services(&view);
         let world = &snapshot.world;
-        let now = SystemTime::now();
+        let (now, clocks) = (SystemTime::now(), Clocks::now());
         let zone =
             |zone: &crate::answer::world::Zone| ZoneStatus { name: zone.origin.to_string(), serial: zone.serial };
         Status {
@@ -137,8 +138,8 @@ impl Status {
             zones: world.zones.iter().map(zone).collect(),
             services,
             regions: world.regions.clone(),
-            orders: view.orders.clone(),
-            leases: view.leased(),
+            orders: view.orders.iter().map(|order| order.record(&clocks)).collect(),
+            leases: view.leases.iter().map(|lease| lease.record(&clocks)).collect(),
             geodata: world.atlas.sources().iter().map(|source| SourceFacts::of(source, now)).collect(),
             geodata_credit: builtin::CREDIT.to_owned(),
             queries: queries(&context.tallies.sums()),

@@ -70,10 +70,11 @@ function showStatus() {
 
 // An open list must not lose the focus of a button every two seconds.
 function showOrders() {
-  const list = JSON.stringify(state.status.orders) + Math.floor(Date.now() / 60000);
+  const lasting = (key, value) => (["until", "seconds_left"].includes(key) ? undefined : value);
+  const list = JSON.stringify(state.status.orders, lasting) + Math.floor(Date.now() / 60000);
   if (list === state.orders) return;
   state.orders = list;
-  $("orders").replaceChildren(orders(state.status.orders, Date.now() / 1000, lift));
+  $("orders").replaceChildren(orders(state.status.orders, lift));
 }
 
 const current = () => state.status?.services.find((service) => service.name === state.service);

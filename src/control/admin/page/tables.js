@@ -94,7 +94,7 @@ export function legend(regions) {
   return [...served, item("nobody: kept out by a fence, or all is down", "nobody", ""), item("no known address", "blank", "")];
 }
 
-export function orders(list, now, lift) {
+export function orders(list, lift) {
   if (list.length === 0) return make("p", { className: "faint" }, "Nothing is ordered: health alone decides.");
   const words = { drain: "drained", "force-up": "forced up", "force-down": "forced down" };
   const rows = list.map((order) => {
@@ -103,7 +103,7 @@ export function orders(list, now, lift) {
     const button = make("button", { type: "button" }, "Take back");
     button.setAttribute("aria-label", `Take back: ${subject} ${what}`);
     button.addEventListener("click", () => lift(order));
-    return [subject, what, order.reason, order.by, order.until ? lasting(order.until - now) : "until taken back", button];
+    return [subject, what, order.reason, order.by, order.until ? lasting(order.seconds_left) : "until taken back", button];
   });
   return table("Orders in force", ["About", "Is", "Reason", "By", "Left", ""], rows);
 }
