@@ -353,3 +353,85 @@ fn a_reader_that_has_seen_enough_is_no_mistake() {
         assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()), "{arguments:?}");
     }
 }
+
+/// What may act on a terminal or on a reader: an escape sequence, a C1 control, an override of the writing direction, a
+/// character that nobody sees, a separator of lines.
+const EVIL: &str = "\u{1b}[2J\u{9b}31m\u{202e}\u{200b}\u{2028}";
+
+/// Nothing of [`EVIL`] is sent; what it is is shown.
+#[track_caller]
+fn assert_shown(told: &str) {
+    assert!(!told.contains(|letter: char| EVIL.contains(letter) && !letter.is_ascii_graphic()), "{told:?}");
+    for shown in ["\\u{1b}[2J", "\\u{9b}31m", "\\u{202e}", "\\u{200b}", "\\u{2028}"] {
+        assert!(told.contains(shown), "{shown} is not shown: {told}");
+    }
+}
+
+#[test]
+fn text_from_files_cannot_play_with_the_terminal() {
+    let spoilt = |name: &str, text: &str| {
+        let folder = folder("127.0.0.1:0");
+        std::fs::write(folder.path().join(name), text).expect("written");
+        let output = run(&["check", "--config", &config(&folder)]);
+        assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+        stdout(&output)
+    };
+    // In a zone file, its name, the path of an include, and the configuration.
+    assert_shown(&spoilt("zones/a.example.zone", &format!("$TTL 60\n@ SOA ns1 h 7 2 3 4 5\n NS ns1\nx {EVIL} y\n")));
+    assert_shown(&spoilt(&format!("zones/{EVIL}.zone"), "x"));
+    assert_shown(&spoilt("zones/a.example.zone", &format!("$INCLUDE {EVIL}\n")));
+    assert_shown(&spoilt(
+        "meridian.toml",
+        &format!("[regions.fra]\nlocation = \"{EVIL}\"\n").replace('\u{1b}', "\\u001b").replace('\u{9b}', "\\u009b"),
+    ));
+    // A mistake stays on its line, whatever the file is called.
+    let told = spoilt("zones/a\nb: good.zone", "x");
+    assert!(told.lines().all(|line| line.contains("a\\nb: good.zone")), "{told}");
+    // On stderr, too.
+    let output = run(&["locate", "--config", &format!("{EVIL}.toml"), "192.0.2.1"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_shown(&stderr(&output));
+}
+
+#[test]
+fn json_stays_json_and_sends_nothing_hidden() {
+    let folder = folder("127.0.0.1:0");
+    let text = std::fs::read_to_string(config(&folder)).expect("there");
+    let text = text.replace("[regions.fra]\nlocation = \"FRA\"", "[regions.fra]\nlocation = \"FRA\"\nbias = 1");
+    std::fs::write(config(&folder), text).expect("written");
+    let named = folder.path().join(format!("{EVIL}.toml"));
+    std::fs::copy(config(&folder), &named).expect("copied");
+    let zone = "$TTL 60\n@ SOA ns1 h 7 2 3 4 5\n NS ns1\nns1 A 192.0.2.53\nnote TXT \"\u{202e}\"\n";
+    std::fs::write(folder.path().join("zones/example.com.zone"), zone).expect("written");
+    let named = named.display().to_string();
+    let output = run(&["explain", "note.example.com", "TXT", "--client", "5.0.0.1", "--config", &named, "--json"]);
+    json(&output);
+    let sent = stdout(&output);
+    assert!(
+        !sent.trim_end().contains(|letter: char| letter.is_control() || EVIL.contains(letter) && !letter.is_ascii()),
+        "{sent:?}"
+    );
+}
+
+#[test]
+fn a_log_is_safe_to_read() {
+    let folder = folder("127.0.0.1:0");
+    let zone = format!("$TTL 60\n@ SOA ns1 h 7 2 3 4 5\n NS ns1\nns1 A 192.0.2.53\nx TXT a\nx 5 TXT b\n");
+    std::fs::rename(folder.path().join("zones/example.com.zone"), folder.path().join("zones/com.zone")).expect("moved");
+    std::fs::write(folder.path().join(format!("zones/{EVIL}.zone")), format!("$ORIGIN example.com.\n{zone}"))
+        .expect("written");
+    std::fs::remove_file(folder.path().join("zones/com.zone")).expect("it is there");
+    let mut server = meridian(&["serve", "--config", &config(&folder)])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut ready = String::new();
+    BufReader::new(server.stdout.take().expect("piped")).read_line(&mut ready).expect("a line");
+    server.kill().expect("it runs");
+    let mut told = String::new();
+    server.stderr.take().expect("piped").read_to_string(&mut told).expect("text");
+    server.wait().expect("it ended");
+    assert!(told.contains("u{202e}") && told.contains("u{200b}"), "a warning names the file: {told}");
+    assert!(!told.contains(|letter: char| EVIL.contains(letter) && !letter.is_ascii_graphic()), "{told:?}");
+}

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layers from the bottom; a file imports from its own layer or from lower ones.
-const LAYERS: [(&str, u8); 11] = [
+const LAYERS: [(&str, u8); 12] = [
+    ("text", 0),
     ("dns", 0),
     ("steering", 0),
     ("zone", 1),
@@ -144,6 +145,21 @@ fn sockets_stay_where_they_belong() {
         found.extend(lines.map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim())));
     }
     expect_none(found, "only the outer layers have sockets");
+}
+
+/// Where stdout and stderr may be named: what escapes text from outside, the log, and the signs of life of our own words.
+const WITH_OUTPUT: [&str; 4] = ["src/cli/paper.rs", "src/cli/log.rs", "src/cli/progress.rs", "src/cli/demo/mod.rs"];
+
+#[test]
+fn what_is_printed_passes_one_place() {
+    let words = ["println!(", "eprintln!(", "print!(", "eprint!(", "stdout()", "stderr()", "io::stdout", "io::stderr"];
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| !WITH_OUTPUT.contains(&&*source.path) && !source.is_test()) {
+        let lines = source.code_lines().filter(|(_, line)| words.iter().any(|word| line.contains(word)));
+        let lines = lines.filter(|(_, line)| !line.contains("Paper::stdout()"));
+        found.extend(lines.map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim())));
+    }
+    expect_none(found, "the commands print through cli::paper, which shows what would play with a terminal");
 }
 
 #[test]

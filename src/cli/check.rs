@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::arguments::Check;
 use super::topics;
-use crate::cli::paper::say;
+use crate::cli::paper::{complain, say};
 use crate::control;
 
 /// Prints every mistake and warning as `file:line:column: sentence`, and on stderr where to read on; exit 0 without mistakes,
@@ -25,7 +25,9 @@ pub fn run(check: &Check) -> Result<ExitCode, String> {
         Err(mistakes) => {
             mistakes.iter().for_each(|mistake| say!("{mistake}"));
             let text = std::fs::read_to_string(&check.file.config).unwrap_or_default();
-            topics::of(&mistakes, &check.file.config, &text).iter().for_each(|topic| eprintln!("more on {topic}"));
+            topics::of(&mistakes, &check.file.config, &text)
+                .iter()
+                .for_each(|topic| complain(format_args!("more on {topic}")));
             Ok(ExitCode::FAILURE)
         }
     }

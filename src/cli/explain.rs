@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use super::arguments::{Explain, Remote};
 use super::client::Client;
-use super::paper::{Paper, plain, say};
+use super::paper::{Paper, Style, say, say_json};
 use super::progress;
 use crate::answer::explain::{CandidateFacts, Explanation, Question, ServiceFacts, explain, percent};
 use crate::control::{Loaded, any_draw, load};
+use crate::text::shown;
 
 /// The configuration if neither option says another.
 const DEFAULT: &str = "meridian.toml";
@@ -20,7 +21,7 @@ pub fn run(arguments: &Explain) -> Result<ExitCode, String> {
         None => work_out(arguments)?,
     };
     if arguments.json {
-        say!("{}", serde_json::json!(explanation));
+        say_json(serde_json::json!(explanation));
     } else {
         print(&explanation);
     }
@@ -68,7 +69,7 @@ pub fn refusal(file: &Path, mistakes: &[String]) -> String {
 
 fn print(explanation: &Explanation) {
     let paper = Paper::stdout();
-    say!("{}\n", paper.bold(&plain(&explanation.summary)));
+    paper.bold(&format!("{}\n", shown(&explanation.summary)));
     print_facts(explanation, &paper);
     if let Some(service) = &explanation.service {
         print_service(service, &paper);
@@ -84,12 +85,15 @@ fn print(explanation: &Explanation) {
     if !explanation.notes.is_empty() {
         say!();
     }
-    explanation.notes.iter().for_each(|note| say!("{}", plain(&format!("note: {note}"))));
+    explanation.notes.iter().for_each(|note| say!("note: {}", shown(note)));
 }
 
 fn print_facts(explanation: &Explanation, paper: &Paper) {
     let client = &explanation.client;
-    let line = |head: &str, text: String| say!("{}  {}", paper.faint(&format!("{head:8}")), plain(&text));
+    let line = |head: &str, text: String| {
+        let text = format!("  {}", shown(text));
+        paper.line(&[(Style::Faint, &format!("{head:8}")), (Style::Plain, &text)]);
+    };
     let of = |part: &Option<String>| part.clone();
     let source = of(&client.place.source).map(|source| format!("from {source}"));
     let network = client.place.asn.map(|asn| format!("AS{asn}"));

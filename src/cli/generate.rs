@@ -7,7 +7,7 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 
 use super::arguments::Arguments;
-use super::paper::{put_octets, say};
+use super::paper::{put_octets, say_json};
 use crate::config;
 
 /// Prints the completions of a shell.
@@ -36,6 +36,6 @@ fn render(command: &clap::Command, pages: &mut Vec<u8>) -> io::Result<()> {
 
 /// Prints the JSON Schema of the configuration file.
 pub fn schema() -> Result<ExitCode, String> {
-    say!("{:#}", config::schema());
+    say_json(format_args!("{:#}", config::schema()));
     Ok(ExitCode::SUCCESS)
 }

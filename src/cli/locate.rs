@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::arguments::Locate;
-use super::paper::{Paper, say};
+use super::paper::{Paper, say_json};
 use crate::answer::client::Seen;
 use crate::answer::explain::PlaceFacts;
 use crate::config;
@@ -36,7 +36,7 @@ pub fn run(locate: &Locate) -> Result<ExitCode, String> {
     let atlas = atlas(locate.config.as_deref())?;
     let located: Vec<Located> = locate.addresses.iter().map(|address| look_up(&atlas, *address)).collect();
     if locate.json {
-        say!("{}", serde_json::json!(located));
+        say_json(serde_json::json!(located));
     } else {
         print(&located);
     }

@@ -73,7 +73,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(sentence) => {
-            eprintln!("meridian: {sentence}");
+            paper::complain(format_args!("meridian: {sentence}"));
             ExitCode::FAILURE
         }
     }

@@ -6,9 +6,9 @@ use reqwest::Method;
 
 use super::arguments::{Drain, Force, ForceTo, Remote, Undrain, Weight, Why};
 use super::client::Client;
-use super::paper::plain;
 use crate::cli::paper::say;
 use crate::control::admin::{ChangeDone, Forced, OrderBody};
+use crate::text::shown;
 
 /// Sends no clients there.
 pub fn drain(drain: &Drain) -> Result<ExitCode, String> {
@@ -45,7 +45,7 @@ pub fn weight(weight: &Weight) -> Result<ExitCode, String> {
         return order(&weight.remote, Method::DELETE, parts, "weight", &body);
     }
     let number = weight.weight.parse().map_err(|_| {
-        format!("the weight {:?} is neither a number from 0 to 1000000 nor `configured`", plain(&weight.weight))
+        format!("the weight {:?} is neither a number from 0 to 1000000 nor `configured`", weight.weight)
     })?;
     order(&weight.remote, Method::PUT, parts, "weight", &OrderBody { weight: Some(number), ..body })
 }
@@ -54,7 +54,7 @@ fn order(remote: &Remote, method: Method, parts: Vec<&str>, what: &str, body: &O
     let parts: Vec<&str> = parts.into_iter().chain([what]).collect();
     let done: ChangeDone = Client::new(remote)?.change(method, &parts, body)?;
     let lost = if done.kept { "" } else { " (until the server is restarted: it has no [state] directory)" };
-    say!("{}{lost}", plain(&done.sentence));
+    say!("{}{lost}", shown(&done.sentence));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,7 +1,13 @@
-//! Output for people: aligned columns, and colours on a terminal only (<https://no-color.org>).
+//! Output for people and programs: the one place through which the commands write to the terminal.
+//!
+//! Everything passes [`shown_lines`] on its way out, or [`in_json`] where it is JSON, so that no name, file or answer of
+//! another server can play with the terminal, whoever forgot about it before. Colours are our own, so they are put around
+//! a text behind that, on a terminal only (<https://no-color.org>). `tests/tidy.rs` keeps it the one place.
 
-use std::fmt::Arguments;
-use std::io::{ErrorKind, IsTerminal, Write, stdout};
+use std::fmt::{Arguments, Display};
+use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
+
+use crate::text::{in_json, shown, shown_lines};
 
 /// A line on stdout. It ends the command in peace when nobody reads on, as `| head` does.
 macro_rules! say {
@@ -12,12 +18,30 @@ pub(in crate::cli) use say;
 
 /// Prints text, or ends the process where that cannot be.
 pub fn put(text: Arguments<'_>) {
-    stdout().write_fmt(text).unwrap_or_else(|error| end_of_paper(&error));
+    write!(stdout(), "{}", shown_lines(text)).unwrap_or_else(|error| end_of_paper(&error));
 }
 
-/// The same of octets.
+/// A line of JSON on stdout; `json` displays as JSON.
+pub fn say_json(json: impl Display) {
+    let text = json.to_string();
+    writeln!(stdout(), "{}", in_json(&text)).unwrap_or_else(|error| end_of_paper(&error));
+}
+
+/// Prints octets that are our own altogether, such as the manual.
 pub fn put_octets(octets: &[u8]) {
     stdout().write_all(octets).unwrap_or_else(|error| end_of_paper(&error));
+}
+
+/// A line on stdout at once, from a server: whoever started it may have closed its output, which is no reason to stop.
+pub fn announce(line: impl Display) {
+    let mut out = stdout().lock();
+    let _ = writeln!(out, "{}", shown(line));
+    let _ = out.flush();
+}
+
+/// A line on stderr: what went wrong. Where nobody can be told, the exit code says it.
+pub fn complain(text: impl Display) {
+    let _ = writeln!(stderr(), "{}", shown_lines(text));
 }
 
 /// Nobody reads on, which is no mistake; or there is no room.
@@ -25,8 +49,19 @@ fn end_of_paper(error: &std::io::Error) -> ! {
     if error.kind() == ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
-    eprintln!("meridian: cannot print: {error}");
+    complain(format_args!("meridian: cannot print: {error}"));
     std::process::exit(1);
+}
+
+/// How a part of a line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// As everything else.
+    Plain,
+    /// Heavier, where that can be.
+    Bold,
+    /// Lighter, where that can be.
+    Faint,
 }
 
 /// Where text goes, and whether it may be coloured.
@@ -39,35 +74,48 @@ impl Paper {
     /// Standard output.
     pub fn stdout() -> Paper {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Paper { colour: std::io::stdout().is_terminal() && !refused }
+        Paper { colour: stdout().is_terminal() && !refused }
     }
 
-    /// Bold, where that can be.
-    pub fn bold(&self, text: &str) -> String {
-        self.paint("1", text)
+    /// Prints a bold line.
+    pub fn bold(&self, text: &str) {
+        self.line(&[(Style::Bold, text)]);
     }
 
-    /// Faint, where that can be.
-    pub fn faint(&self, text: &str) -> String {
-        self.paint("2", text)
+    /// Prints a faint line.
+    pub fn faint(&self, text: &str) {
+        self.line(&[(Style::Faint, text)]);
     }
 
-    fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    /// Prints a line of parts.
+    pub fn line(&self, parts: &[(Style, &str)]) {
+        let line: String = parts.iter().map(|(style, text)| self.paint(*style, text)).collect();
+        writeln!(stdout(), "{line}").unwrap_or_else(|error| end_of_paper(&error));
+    }
+
+    /// The text with its hidden characters escaped, and our own colour around it.
+    fn paint(&self, style: Style, text: &str) -> String {
+        let text = shown_lines(text);
+        match style {
+            Style::Bold if self.colour => format!("\x1b[1m{text}\x1b[0m"),
+            Style::Faint if self.colour => format!("\x1b[2m{text}\x1b[0m"),
+            _ => text.to_string(),
+        }
     }
 
     /// Prints rows in columns that are as wide as they must be; columns that hold nothing are left out.
     pub fn table(&self, heads: &[&str], rows: &[Vec<String>]) {
         let lines = lines(heads, rows);
         for (index, line) in lines.iter().enumerate() {
-            say!("{}", if index == 0 { self.faint(line) } else { line.clone() });
+            self.line(&[(if index == 0 { Style::Faint } else { Style::Plain }, line)]);
         }
     }
 }
 
-/// The head line and the rows, aligned. What stands in a table may come from files, so controls are shown escaped.
+/// The head line and the rows, aligned. A cell is one line and as wide as it is printed, so it is escaped here.
 fn lines(heads: &[&str], rows: &[Vec<String>]) -> Vec<String> {
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| shown(cell).to_string()).collect()).collect();
     let widest = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let columns: Vec<(usize, usize)> = (heads.iter().enumerate())
         .filter_map(|(column, head)| {
@@ -84,12 +132,6 @@ fn lines(heads: &[&str], rows: &[Vec<String>]) -> Vec<String> {
     std::iter::once(head).chain(rows).collect()
 }
 
-/// The text with control characters escaped, so that no file can play with the terminal.
-pub fn plain(text: &str) -> String {
-    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(escape).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,7 +143,16 @@ mod tests {
     }
 
     #[test]
-    fn controls_are_shown_escaped() {
-        assert_eq!(plain("a\x1b[2Jb"), "a\\u{1b}[2Jb");
+    fn colours_are_ours_alone() {
+        let (plain, coloured) = (Paper { colour: false }, Paper { colour: true });
+        assert_eq!(plain.paint(Style::Bold, "a\x1b[8mb\nc"), "a\\u{1b}[8mb\nc");
+        assert_eq!(coloured.paint(Style::Bold, "a\x1b[8mb"), "\x1b[1ma\\u{1b}[8mb\x1b[0m");
+        assert_eq!(coloured.paint(Style::Plain, "\u{202e}"), "\\u{202e}");
+    }
+
+    #[test]
+    fn a_cell_is_one_line() {
+        let rows = [vec!["a\nb".to_owned(), "\u{200b}".to_owned()]];
+        assert_eq!(lines(&["x", "y"], &rows), ["x     y", "a\\nb  \\u{200b}"]);
     }
 }

@@ -7,11 +7,12 @@ use serde_json::Value;
 
 use super::arguments::Plan;
 use super::explain::{loaded, refusal};
-use super::paper::{Paper, plain, say};
+use super::paper::{Paper, say, say_json};
 use super::{progress, traffic};
 use crate::answer::explain::percent;
 use crate::answer::foresight::{ServiceMove, Traffic, compare};
 use crate::control::{Loaded, guard, load};
+use crate::text::shown;
 use crate::zone::{self, RecordChange, Zone};
 
 /// The exit code where something would change; that of `terraform plan -detailed-exitcode`.
@@ -55,7 +56,7 @@ pub fn run(arguments: &Plan) -> Result<ExitCode, String> {
     let seen = seen.unwrap_or_default();
     let changes = progress::during("comparing", || Changes::between(&old, &new, &seen))?;
     if arguments.json {
-        say!("{}", serde_json::json!(changes));
+        say_json(serde_json::json!(changes));
     } else {
         changes.print();
     }
@@ -96,7 +97,7 @@ impl Changes {
 
     fn print(&self) {
         let paper = Paper::stdout();
-        say!("{}", paper.bold(&plain(&self.summary)));
+        paper.bold(&shown(&self.summary).to_string());
         for it in &self.settings {
             let text = |value: &Value| value.to_string();
             line(
@@ -109,7 +110,7 @@ impl Changes {
             line(&format!("{} {}", it.name, it.rtype), &it.before, &it.after);
         }
         for service in &self.services {
-            say!("\n{}", plain(&service.sentence()));
+            say!("\n{}", shown(service.sentence()));
             let row = |region: &crate::answer::foresight::RegionMove| {
                 let change = region.after_percent - region.before_percent;
                 let change = if change.abs() >= 0.05 { format!("{change:+.1}") } else { String::new() };
@@ -118,7 +119,7 @@ impl Changes {
             paper.table(&["region", "before", "after", "change"], &service.regions.iter().map(row).collect::<Vec<_>>());
         }
         if let Some(sentence) = &self.refused {
-            say!("\nthe server would refuse it: {}", plain(sentence));
+            say!("\nthe server would refuse it: {}", shown(sentence));
         }
     }
 }
@@ -126,14 +127,12 @@ impl Changes {
 /// `+ what: new`, `- what: old` or `~ what: old -> new`.
 fn line(what: &str, before: &[String], after: &[String]) {
     let (old, new) = (before.join(", "), after.join(", "));
-    say!(
-        "{}",
-        plain(&match (before.is_empty(), after.is_empty()) {
-            (true, _) => format!("+ {what}: {new}"),
-            (_, true) => format!("- {what}: {old}"),
-            _ => format!("~ {what}: {old} -> {new}"),
-        })
-    );
+    let line = match (before.is_empty(), after.is_empty()) {
+        (true, _) => format!("+ {what}: {new}"),
+        (_, true) => format!("- {what}: {old}"),
+        _ => format!("~ {what}: {old} -> {new}"),
+    };
+    say!("{}", shown(line));
 }
 
 impl From<RecordChange> for RecordLine {

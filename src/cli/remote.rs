@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use super::arguments::{Reload, StatusArguments};
 use super::client::Client;
-use super::paper::{Paper, plain, say};
+use super::paper::{Paper, say, say_json};
 use crate::answer::explain::percent;
 use crate::config::values::duration_text;
 use crate::control::admin::{EndpointHealth, LastReload, RegionHealth, ReloadBody, ServiceStatus, Status};
 use crate::control::orders::OrderRecord;
+use crate::text::shown;
 
 /// Prints what is going on.
 pub fn status(arguments: &StatusArguments) -> Result<ExitCode, String> {
     let client = Client::new(&arguments.remote)?;
     if arguments.json {
-        say!("{}", client.get::<serde_json::Value>("/v1/status", &[])?);
+        say_json(client.get::<serde_json::Value>("/v1/status", &[])?);
     } else {
         print(&client.get("/v1/status", &[])?);
     }
@@ -27,16 +28,16 @@ pub fn reload(arguments: &Reload) -> Result<ExitCode, String> {
     let client = Client::new(&arguments.remote)?;
     let done: LastReload = client.post("/v1/reload", &ReloadBody { yes_move: arguments.yes_move })?;
     say!("reloaded in {} ms", done.milliseconds);
-    done.messages.iter().for_each(|warning| say!("{}", plain(warning)));
+    done.messages.iter().for_each(|warning| say!("{}", shown(warning)));
     Ok(ExitCode::SUCCESS)
 }
 
 fn print(status: &Status) {
     let paper = Paper::stdout();
     let uptime = duration_text(Duration::from_secs(status.uptime_seconds));
-    say!("{}", paper.bold(&format!("meridian {}, up {uptime}", status.version)));
-    say!("{}", paper.bold(&plain(&status.summary)));
-    say!("serves {} on {}", plain(&status.configuration), status.dns.join(", "));
+    paper.bold(&format!("meridian {}, up {uptime}", shown(&status.version)));
+    paper.bold(&shown(&status.summary).to_string());
+    say!("serves {} on {}", shown(&status.configuration), shown(status.dns.join(", ")));
     say!("{}\n", last_reload(status));
     let rows = status.zones.iter().map(|zone| vec![zone.name.clone(), zone.serial.to_string()]);
     paper.table(&["zone", "serial"], &rows.collect::<Vec<_>>());
@@ -54,7 +55,7 @@ fn print(status: &Status) {
         vec![source.name.clone(), source.kind.clone(), age(source.age_days), source.path.clone().unwrap_or_default()]
     });
     paper.table(&["geodata", "kind", "age", "file"], &rows.collect::<Vec<_>>());
-    say!("{}\n", paper.faint(&status.geodata_credit));
+    paper.faint(&format!("{}\n", shown(&status.geodata_credit)));
     let queries = status.queries.iter().filter(|(_, count)| **count > 0);
     let rows: Vec<Vec<String>> = queries.map(|(verdict, count)| vec![verdict.clone(), count.to_string()]).collect();
     if rows.is_empty() { say!("no queries yet") } else { paper.table(&["queries", "count"], &rows) }
@@ -118,6 +119,6 @@ fn last_reload(status: &Status) -> String {
     let reloads = &status.reloads;
     let Some(last) = &reloads.last else { return "not reloaded since the start".to_owned() };
     let result = if last.ok { "done" } else { "refused" };
-    let messages: String = last.messages.iter().map(|message| format!("\n  {}", plain(message))).collect();
+    let messages: String = last.messages.iter().map(|message| format!("\n  {}", shown(message))).collect();
     format!("reloads: {} done, {} refused; the last was {result}{messages}", reloads.ok, reloads.refused)
 }

@@ -1,6 +1,5 @@
 //! `meridian serve`
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::Serve;
-use super::{confine, notify, progress};
+use super::{confine, notify, paper, progress};
 use crate::config::Config;
 use crate::control::admin::{Admin, Context};
 use crate::control::succession::{Legacy, Predecessor, Succession};
@@ -217,10 +216,7 @@ fn announce(server: &Server, admin: &Admin) {
     let text = |list: &[SocketAddr]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let listed = |(word, list): (&str, &Vec<_>)| (!list.is_empty()).then(|| format!(" {word}={}", text(list)));
     let encrypted: String = [("tls", tls), ("https", https), ("quic", quic)].into_iter().filter_map(listed).collect();
-    // Whoever started us may have closed our output; that is no reason to stop.
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "ready dns={} admin={}{encrypted}", text(dns), admin.address());
-    let _ = out.flush();
+    paper::announce(format_args!("ready dns={} admin={}{encrypted}", text(dns), admin.address()));
 }
 
 /// Reloads at SIGHUP, and when a database file has changed; shows a certificate that has changed.

@@ -10,13 +10,14 @@ use std::process::ExitCode;
 use super::arguments::{Remote, Simulate};
 use super::client::Client;
 use super::explain::{loaded, refusal};
-use super::paper::{Paper, plain, say};
+use super::paper::{Paper, say, say_json};
 use super::{progress, traffic};
 use crate::answer::explain::percent;
 use crate::answer::foresight::{Change, CountryForesight, Foresight, Over, Wanted, foresee};
 use crate::control::admin::Status;
 use crate::control::{Loaded, load};
 use crate::dns::Name;
+use crate::text::shown;
 
 /// Says who goes where, and what if.
 pub fn run(arguments: &Simulate) -> Result<ExitCode, String> {
@@ -31,7 +32,7 @@ pub fn run(arguments: &Simulate) -> Result<ExitCode, String> {
         draw(foresight, file)?;
     }
     if arguments.json {
-        say!("{}", serde_json::json!(foresights));
+        say_json(serde_json::json!(foresights));
     } else {
         for (index, foresight) in foresights.iter().enumerate() {
             if index > 0 {
@@ -113,7 +114,7 @@ pub fn named(names: &[Name], loaded: &Loaded) -> Vec<Name> {
 fn print(foresight: &Foresight, arguments: &Simulate) {
     let is_change = arguments.is_change();
     let paper = Paper::stdout();
-    say!("{}\n", paper.bold(&plain(&foresight.summary)));
+    paper.bold(&format!("{}\n", shown(&foresight.summary)));
     let row = |region: &crate::answer::foresight::RegionForesight| {
         let change = region.after_percent - region.before_percent;
         vec![
@@ -153,7 +154,7 @@ fn print(foresight: &Foresight, arguments: &Simulate) {
         Over::Population => format!("of {known} people where addresses are known; {more} more live where none is"),
         Over::Traffic => format!("of {known} queries noted lately; {more} more came from places that are unknown"),
     };
-    say!("{}", paper.faint(&note));
+    paper.faint(&note);
 }
 
 fn before_head(is_change: bool, alone: &'static str) -> &'static str {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::arguments::VerifyScopes;
 use super::explain::loaded;
-use super::paper::{Paper, plain, say};
+use super::paper::{Paper, say, say_json};
 use super::progress;
 use super::simulate::named;
 use crate::answer::foresight::{Blocks, Under, scopes};
@@ -38,7 +38,7 @@ pub fn run(arguments: &VerifyScopes) -> Result<ExitCode, String> {
     let all = || named(&arguments.names, &loaded).into_iter().map(verify).collect::<Result<Vec<_>, _>>();
     let verified = progress::during("going through the address space", all)?;
     if arguments.json {
-        say!("{}", Value::Array(verified.iter().map(in_json).collect()));
+        say_json(Value::Array(verified.iter().map(in_json).collect()));
     } else {
         print(&verified);
     }
@@ -56,11 +56,12 @@ fn verify(loaded: &Loaded, name: Name, family: Family, coarse: &Under) -> Result
 fn print(verified: &[Verified]) {
     let paper = Paper::stdout();
     let whole = "the IPv4 space is covered without a gap, no two scopes overlap, each has one outcome";
-    say!("{}\n", paper.bold(whole));
+    paper.bold(whole);
+    say!();
     let row = |verified: &Verified| {
         let Verified { name, now, banded, coarse } = verified;
         let mut row = vec![
-            plain(&name.to_string()),
+            name.to_string(),
             now.count.to_string(),
             format!("/{} to /{}", now.widest, now.narrowest),
             now.beyond_24.to_string(),
@@ -74,7 +75,8 @@ fn print(verified: &[Verified]) {
     let heads: Vec<&str> = heads.chain(bands.iter().map(String::as_str)).chain([square.as_str()]).collect();
     paper.table(&heads, &verified.iter().map(row).collect::<Vec<_>>());
     let note = "blocks: what a resolver keeps at most, if it asks for every client; few send more than a /24";
-    say!("\n{}", paper.faint(note));
+    say!();
+    paper.faint(note);
 }
 
 /// `24310 (-9.3%)`

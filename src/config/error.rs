@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::text::shown;
+
 /// Mistakes kept per run; a file with more of them is noise, and the rest is only counted.
 const MOST_KEPT: usize = 1000;
 
@@ -30,13 +32,13 @@ impl ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file.display())?;
+        write!(f, "{}:", shown(self.file.display()))?;
         if self.line > 0 {
             write!(f, "{}:{}:", self.line, self.column)?;
         }
-        write!(f, " {}", self.sentence)?;
+        write!(f, " {}", shown(&self.sentence))?;
         match &self.hint {
-            Some(hint) => write!(f, " (did you mean \"{hint}\"?)"),
+            Some(hint) => write!(f, " (did you mean \"{}\"?)", shown(hint)),
             None => Ok(()),
         }
     }

@@ -24,6 +24,7 @@ use mmdb_writer::{Value, Writer};
 pub use self::rows::RowErrors;
 use self::rows::{HOLDERS_OF_IPV4, Record, Row};
 use crate::geo::locations;
+use crate::text::shown;
 
 /// What a built database holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,13 +168,13 @@ fn write_durably(path: &Path, octets: &[u8]) -> io::Result<()> {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BuildError::Input(path, error) => write!(f, "{}: cannot be read: {error}", path.display()),
+            BuildError::Input(path, error) => write!(f, "{}: cannot be read: {error}", shown(path.display())),
             BuildError::Rows(errors) => errors.fmt(f),
             BuildError::SourceDate(text) => {
-                write!(f, "SOURCE_DATE_EPOCH is \"{text}\"; set it to seconds since 1970, or unset it")
+                write!(f, "SOURCE_DATE_EPOCH is \"{}\"; set it to seconds since 1970, or unset it", shown(text))
             }
             BuildError::Encoding(error) => write!(f, "the networks do not fit into a MaxMind DB file: {error}"),
-            BuildError::Output(path, error) => write!(f, "{}: cannot be written: {error}", path.display()),
+            BuildError::Output(path, error) => write!(f, "{}: cannot be written: {error}", shown(path.display())),
         }
     }
 }

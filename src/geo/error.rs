@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::text::shown;
+
 /// Geodata that cannot be used: which file, what is wrong, what to do. Small, since it travels in results of loops
 /// over millions of networks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +29,7 @@ impl GeoError {
 
 impl fmt::Display for GeoError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path().display(), self.reason())
+        write!(f, "{}: {}", shown(self.path().display()), shown(self.reason()))
     }
 }
 

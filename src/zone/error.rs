@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::text::shown;
+
 /// Mistakes and warnings kept of one load; what comes after is only counted.
 pub const MAX_REPORTED: usize = 100;
 
@@ -28,9 +30,10 @@ impl ZoneError {
 
 impl fmt::Display for ZoneError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (file, sentence) = (shown(self.file.display()), shown(&self.sentence));
         match self.line {
-            0 => write!(f, "{}: {}", self.file.display(), self.sentence),
-            line => write!(f, "{}:{}:{}: {}", self.file.display(), line, self.column, self.sentence),
+            0 => write!(f, "{file}: {sentence}"),
+            line => write!(f, "{file}:{line}:{}: {sentence}", self.column),
         }
     }
 }

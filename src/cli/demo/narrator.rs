@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use super::region::Region;
 use super::tour::{Step, steps};
 use crate::answer::Snapshot;
-use crate::cli::paper::Paper;
-use crate::cli::paper::say;
+use crate::cli::paper::{Paper, Style};
 use crate::control::Control;
 
 /// How often what is served is compared with before.
@@ -23,7 +22,7 @@ pub fn start(control: Arc<Control>, regions: Vec<Arc<Region>>, show: bool) {
     let tell = move || {
         loop {
             if let Some(sentence) = show.as_mut().and_then(|show| show.step(narrator.elapsed())) {
-                narrator.say(&sentence);
+                narrator.say(Style::Plain, &sentence);
             }
             narrator.glance();
             std::thread::sleep(GLANCE);
@@ -84,8 +83,9 @@ impl Narrator {
         self.started.elapsed()
     }
 
-    fn say(&self, sentence: &str) {
-        say!("{:7.2} s  {sentence}", self.elapsed().as_secs_f64());
+    fn say(&self, style: Style, sentence: &str) {
+        let time = format!("{:7.2} s  ", self.elapsed().as_secs_f64());
+        self.paper.line(&[(Style::Plain, &time), (style, sentence)]);
     }
 
     /// Tells the events that are new, and whose answers are others than before.
@@ -93,7 +93,7 @@ impl Narrator {
         while let Some(event) = self.control.events().next_after(self.told) {
             self.told = event.number;
             let cause = event.cause.as_ref().map_or(String::new(), |cause| format!(": {cause}"));
-            self.say(&format!("{}{cause}", event.sentence));
+            self.say(Style::Plain, &format!("{}{cause}", event.sentence));
         }
         let snapshot = self.control.published().load_full();
         if Arc::ptr_eq(&snapshot, &self.seen) {
@@ -101,7 +101,7 @@ impl Narrator {
         }
         let now = steps(&snapshot);
         let moved: Vec<String> = self.before.iter().zip(&now).filter_map(|(before, now)| moved(before, now)).collect();
-        moved.iter().for_each(|sentence| self.say(&self.paper.bold(sentence)));
+        moved.iter().for_each(|sentence| self.say(Style::Bold, sentence));
         (self.before, self.seen) = (now, snapshot);
     }
 }

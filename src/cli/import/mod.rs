@@ -20,9 +20,9 @@ use std::process::ExitCode;
 
 use super::arguments::Import;
 use super::init::{toml_text, write_new};
-use super::paper::plain;
 use crate::cli::paper::say;
 use crate::control;
+use crate::text::shown;
 use checks::Checks;
 use maps::Map;
 use notes::Notes;
@@ -64,7 +64,7 @@ fn tell(notes: &[String]) {
         return say!("everything could be carried");
     }
     say!("\nnot carried, or not quite the same:");
-    notes.iter().for_each(|note| say!("  {}", plain(note)));
+    notes.iter().for_each(|note| say!("  {}", shown(note)));
 }
 
 /// What a configuration comes to.

@@ -10,6 +10,7 @@ use mmdb_writer::ipnet::{IpNet, Ipv6Net};
 
 use crate::geo::{Code, locations};
 use crate::steering::Point;
+use crate::text::shown;
 
 /// No more mistakes than this are told; the rest are counted.
 const MOST_ERRORS: usize = 100;
@@ -309,10 +310,10 @@ impl RowErrors {
 
 impl fmt::Display for RowErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.file.display();
+        let file = shown(self.file.display());
         for (index, (line, mistake)) in self.told.iter().enumerate() {
             let separator = if index == 0 { "" } else { "\n" };
-            write!(f, "{separator}{file}:{line}: {mistake}")?;
+            write!(f, "{separator}{file}:{line}: {}", shown(mistake))?;
         }
         if self.untold > 0 {
             write!(f, "\n{file}: {} more mistakes", self.untold)?;
