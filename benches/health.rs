@@ -66,7 +66,8 @@ fn check() {
 
 fn targets(port: u16) -> Vec<Target> {
     let expect = Expect::default();
-    let http = Http { tls: None, method: Method::Get, path: "/health".to_owned(), host: None, expect };
+    let http =
+        Http { tls: None, method: Method::Get, path: "/health".to_owned(), host: None, headers: Vec::new(), expect };
     let rules = Rules { interval: INTERVAL, ..Rules::default() };
     let check = Arc::new(Check { name: "web".into(), rules, probe: Probe::Http(http) });
     // 127.1.0.0 and on.

@@ -138,3 +138,39 @@ fn what_a_region_has_no_room_for_goes_on_to_the_next() {
         found = near(&server);
     }
 }
+
+/// Lowers or raises the number of descriptors that a server may have.
+fn limit_descriptors(server: &Server, limit: u64) {
+    let pid = rustix::process::Pid::from_raw(server.id() as i32).expect("it runs");
+    let before = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let limits = rustix::process::Rlimit { current: Some(limit), maximum: before.maximum };
+    rustix::process::prlimit(Some(pid), rustix::process::Resource::Nofile, limits).expect("it is our child");
+}
+
+#[test]
+fn a_server_without_descriptors_holds_what_was_agreed_and_says_so() {
+    let (fra, iad) = (http("127.0.1.1", ""), http("127.0.2.1", ""));
+    let config = format!(
+        "[checks.web]\ntype = \"http\"\ninterval = \"500ms\"\n[[services]]\n\
+         name = \"www.example.test\"\ncheck = \"web\"\n[services.endpoints]\n\
+         fra = {{ address = \"127.0.1.1\", port = {fra} }}\niad = {{ address = \"127.0.2.1\", port = {iad} }}\n"
+    );
+    let server = setup(&config).start();
+    assert_eq!(ask(&server, 0), "127.0.1.1");
+    limit_descriptors(&server, 3);
+    server.await_log("this server has no file descriptor left", 1);
+    let end = Instant::now() + Duration::from_secs(4);
+    while Instant::now() < end {
+        assert_eq!(ask(&server, 0), "127.0.1.1", "probes that could not be made are no failures");
+    }
+    limit_descriptors(&server, 1024);
+    server.await_log("every endpoint can be probed again", 1);
+    assert!(!server.log().contains("up -> down"), "{}", server.log());
+    let mut stream = std::net::TcpStream::connect(server.admin.expect("it has one")).expect("it listens");
+    write!(stream, "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").expect("it reads");
+    let mut page = String::new();
+    stream.read_to_string(&mut page).expect("it answers");
+    let count =
+        page.lines().find_map(|line| line.strip_prefix("meridian_probes_not_made_total{missing=\"descriptors\"} "));
+    assert!(count.and_then(|count| count.parse::<u64>().ok()).is_some_and(|count| count >= 8), "{page}");
+}

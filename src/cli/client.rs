@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::arguments::Remote;
 use crate::control::admin::{ErrorBody, read_token};
+use crate::health::probe::reasons::innermost;
 use crate::health::probe::{Protocol, Trust};
 
 /// Longer than the server takes for anything.
@@ -136,14 +137,6 @@ async fn exchange(request: RequestBuilder) -> reqwest::Result<(reqwest::StatusCo
         }
     }
     Ok((response.status(), body))
-}
-
-/// What is at the bottom of an error: `Connection refused`.
-fn innermost(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => innermost(source),
-        None => error.to_string(),
-    }
 }
 
 /// The token, from the file or the environment.

@@ -90,7 +90,8 @@ fn reason_of(endpoint: &EndpointHealth) -> String {
     let unresolved = endpoint.unresolved.clone().filter(|_| has_some);
     let alias = endpoint.alias.as_ref().map(|alias| format!("of {alias}"));
     let addresses = (!endpoint.addresses.is_empty()).then(|| format!("at {}", endpoint.addresses.join(", ")));
-    [reason, alias, unresolved, addresses].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    let not_probed = endpoint.not_probed.clone();
+    [not_probed, reason, alias, unresolved, addresses].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// What is ordered of an endpoint, in a few words; all about it is in the table of orders.

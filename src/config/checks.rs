@@ -1,7 +1,8 @@
 //! `[checks.*]`: how health is asked for.
 
-use std::io::Read as _;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::check_values::{CheckType, Scalar};
@@ -9,16 +10,12 @@ use super::combinations;
 use super::error::Report;
 use super::model::{Check, CheckId, CheckKind};
 use super::names::Names;
-use super::raw;
 use super::read::{At, Field, NamedEntry};
 use super::values::{Choice, Line, Period, Status, Whole, duration_text};
+use super::{certificates, raw, request_headers};
 use crate::dns::RecordType;
 use crate::health::check::{Certificate, Expect, Method};
-use crate::health::probe::Authorities;
 use crate::health::verdict::{Damping, Rules};
-
-/// Longest file of certificates, in octets.
-const MOST_CERTIFICATES: u64 = 4 << 20;
 
 /// Fills in the defaults of every check, and reports what does not go together.
 pub fn resolve(
@@ -88,7 +85,7 @@ fn refuse_strangers(raw: &raw::Check, kind: CheckType, report: &mut Report<'_>) 
     use CheckType::{Dns, Exec, Grpc, Http, Https, Tls};
     let web: &[CheckType] = &[Http, Https];
     let secure: &[CheckType] = &[Https, Tls, Grpc];
-    let keys: [(&str, Option<usize>, &[CheckType]); 13] = [
+    let keys: [(&str, Option<usize>, &[CheckType]); 16] = [
         ("path", raw.path.at(), web),
         ("method", raw.method.at(), web),
         ("expect", raw.expect.at(), web),
@@ -96,7 +93,10 @@ fn refuse_strangers(raw: &raw::Check, kind: CheckType, report: &mut Report<'_>) 
         ("tls", raw.tls.at(), &[Grpc]),
         ("verify", raw.verify.at(), secure),
         ("ca_file", raw.ca_file.at(), secure),
+        ("client_cert", raw.client_cert.at(), secure),
+        ("client_key", raw.client_key.at(), secure),
         ("expiry_warning", raw.expiry_warning.at(), secure),
+        ("headers", raw.headers.at(), &[Http, Https, Grpc]),
         ("service", raw.service.at(), &[Grpc]),
         ("query", raw.query.at(), &[Dns]),
         ("query_type", raw.query_type.at(), &[Dns]),
@@ -148,24 +148,30 @@ fn resolve_kind(
 ) -> CheckKind {
     let secure = matches!(kind, Some(CheckType::Https | CheckType::Tls)) || raw.tls.clone().or(false);
     if kind == Some(CheckType::Grpc) && !secure {
-        let given = raw.verify.at().or(raw.ca_file.at()).or(raw.expiry_warning.at());
+        let given =
+            [raw.verify.at(), raw.ca_file.at(), raw.client_cert.at(), raw.client_key.at(), raw.expiry_warning.at()];
+        let given = given.into_iter().flatten().next();
         given.iter().for_each(|&at| report.error(at, "a certificate is there only with tls = true".to_owned()));
     }
-    let certificate = resolve_certificate(raw.verify, raw.ca_file, raw.expiry_warning, folder, report);
+    let identity = certificates::resolve_identity(raw.client_cert, raw.client_key, folder, report);
+    let certificate = certificates::resolve(raw.verify, raw.ca_file, raw.expiry_warning, folder, report);
+    let certificate = Certificate { identity, ..certificate };
     let host = resolve_host(raw.host, report);
+    let headers = request_headers::resolve(raw.headers, kind == Some(CheckType::Grpc), folder, report);
     match kind {
         Some(CheckType::Tcp) => CheckKind::Tcp,
         Some(CheckType::Tls) => CheckKind::Tls { host, certificate },
         Some(CheckType::Grpc) => {
             let service = raw.service.value().map_or(String::new(), |service| service.0);
-            CheckKind::Grpc { host, certificate: secure.then_some(certificate), service }
+            CheckKind::Grpc { host, certificate: secure.then_some(certificate), headers, service }
         }
         Some(CheckType::Dns) => CheckKind::Dns { query: raw.query.value(), rtype: raw.query_type.or(RecordType::A) },
         Some(CheckType::Exec) => {
             let sentence = format!("check \"{}\" needs a program", name.value);
-            let program = raw.program.required(name.at, &sentence, report).map(|program| program.value);
+            let program = raw.program.required(name.at, &sentence, report);
+            let program = program.map(|program| resolve_program(program, folder, report));
             let arguments = raw.arguments.or(Vec::new()).into_iter().map(|argument| argument.value.0).collect();
-            CheckKind::Exec { program: folder.join(program.unwrap_or_default()), arguments }
+            CheckKind::Exec { program: program.unwrap_or_default(), arguments }
         }
         Some(CheckType::Http | CheckType::Https) | None => {
             let method = raw.method.or(Choice(Method::Get)).0;
@@ -173,6 +179,7 @@ fn resolve_kind(
                 host,
                 certificate: secure.then_some(certificate),
                 path: resolve_path(raw.path, report),
+                headers,
                 method,
                 expect: resolve_expect(raw.expect.or(raw::Expect::default()), method, report),
             }
@@ -180,36 +187,20 @@ fn resolve_kind(
     }
 }
 
-fn resolve_certificate(
-    verify: Field<bool>,
-    file: Field<std::path::PathBuf>,
-    expiry_warning: Field<Period<0, 31_536_000_000>>,
-    folder: &Path,
-    report: &mut Report<'_>,
-) -> Certificate {
-    let usual = Certificate::default();
-    let verify = verify.or(usual.verify);
-    if let Some(at) = file.at().filter(|_| !verify) {
-        report.warning(at, "the ca_file means nothing where verify = false".to_owned());
-    }
-    let authorities = file.given().and_then(|file| {
-        let path = folder.join(&file.value);
-        let read = read_certificates(&path).map_err(|sentence| format!("{}: {sentence}", path.display()));
-        read.map_err(|sentence| report.error(file.at, sentence)).ok()
-    });
-    let expiry_warning = expiry_warning.value().map_or(usual.expiry_warning, |warning| warning.0);
-    Certificate { verify, authorities, expiry_warning }
-}
-
-fn read_certificates(path: &Path) -> Result<Authorities, String> {
-    let file = std::fs::File::open(path).map_err(|error| format!("cannot open the file: {error}"))?;
-    let mut text = Vec::new();
-    let size = file.take(MOST_CERTIFICATES + 1).read_to_end(&mut text);
-    let size = size.map_err(|error| format!("cannot read the file: {error}"))?;
-    if size as u64 > MOST_CERTIFICATES {
-        return Err(format!("the file is longer than {} MiB", MOST_CERTIFICATES >> 20));
-    }
-    Authorities::from_pem(&text)
+/// A program that cannot be run is a mistake, since nothing would ever be known by it.
+fn resolve_program(program: At<PathBuf>, folder: &Path, report: &mut Report<'_>) -> PathBuf {
+    let path = folder.join(&program.value);
+    let wrong = match std::fs::metadata(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Some("the program does not exist".to_owned()),
+        Err(error) => Some(format!("cannot look at the program: {error}")),
+        Ok(data) if !data.is_file() => Some("the program is not a regular file".to_owned()),
+        Ok(data) if data.permissions().mode() & 0o111 == 0 => {
+            Some(format!("the program is not executable; `chmod +x {}` makes it so", path.display()))
+        }
+        Ok(_) => None,
+    };
+    wrong.iter().for_each(|sentence| report.error(program.at, format!("{}: {sentence}", path.display())));
+    path
 }
 
 fn resolve_path(path: Field<Line<2048>>, report: &mut Report<'_>) -> String {

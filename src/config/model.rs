@@ -10,7 +10,7 @@ use super::listen::Encrypted;
 use crate::dns::{Name, RecordType};
 pub use crate::geo::CoarsePoints;
 use crate::geo::{Code, OperatorNetwork};
-use crate::health::check::{Certificate, Expect, Method};
+use crate::health::check::{Certificate, Expect, Method, RequestHeaders};
 use crate::health::fold::{Combine, FoldRules};
 use crate::health::verdict::Rules;
 use crate::resolve::Settings;
@@ -256,6 +256,8 @@ pub enum CheckKind {
         path: String,
         /// What is asked with.
         method: Method,
+        /// Sent beside the usual headers.
+        headers: RequestHeaders,
         /// What counts as good.
         expect: Expect,
     },
@@ -274,6 +276,8 @@ pub enum CheckKind {
         host: Option<String>,
         /// Over TLS; `None`: in clear.
         certificate: Option<Certificate>,
+        /// Sent beside the usual headers.
+        headers: RequestHeaders,
         /// The service asked about; empty: the server as a whole.
         service: String,
     },

@@ -10,6 +10,7 @@ use super::guard::Guard;
 use super::model::{AdminListen, Capacity, Cidr, CoarsePoints};
 use super::raw_endpoints::{EndpointEntry, Resolver};
 use super::read::{List, Named, OneOrMore, tables};
+use super::request_headers::HeaderEntry;
 use super::service_values::{Part, TtlEntry};
 use super::traffic::Traffic;
 use super::values::{Choice, Line, Period, Status, Weight, Whole};
@@ -152,10 +153,18 @@ tables! {
         /// File with the certificates (PEM) of those who may have signed. Default: the system's. For https, tls, and
         /// grpc over TLS.
         ca_file: PathBuf,
+        /// File with the certificate (PEM), and its chain, that is shown to endpoints that ask their clients for one. Default:
+        /// none is. For https, tls, and grpc over TLS.
+        client_cert: PathBuf,
+        /// File with the private key (PEM) of `client_cert`; only its owner may read it. Needed with it.
+        client_key: PathBuf,
         /// How long before a certificate expires the log warns of it, once a day: a duration up to 365d. Default
         /// `"14d"`. For https, tls, and grpc over TLS.
         #[schemars(extend("default" = "14d"))]
         expiry_warning: Period<0, 31_536_000_000>,
+        /// Headers of the request by name, at most 32: a text of 1 to 4096 octets, or a table with the `file` that holds it.
+        /// Default: none but the usual ones. For http, https and grpc.
+        headers: Named<HeaderEntry>,
         /// The gRPC service asked about, 1 to 127 octets. Default: the server as a whole. For grpc.
         service: Line<127>,
         /// The name asked for. Default: the name of the service. For dns.

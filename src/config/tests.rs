@@ -91,7 +91,10 @@ fn a_service_and_a_check_have_defaults() {
     let check = &config.checks[0];
     assert_eq!((check.port, &check.rules), (443, &Rules::default()));
     let (certificate, method, expect) = (Some(Certificate::default()), Method::Get, Expect::default());
-    assert_eq!(check.kind, CheckKind::Http { host: None, certificate, path: "/".to_owned(), method, expect });
+    assert_eq!(
+        check.kind,
+        CheckKind::Http { host: None, certificate, path: "/".to_owned(), method, headers: Vec::new(), expect }
+    );
     assert_eq!((config.regions[0].weight, config.regions[0].bias.percent()), (100, 0));
 }
 
@@ -146,7 +149,7 @@ fn everything_that_can_be_written_is_understood() {
     assert_eq!(service, "shop.v1");
     let CheckKind::Dns { query: Some(_), rtype: RecordType::SOA } = kind("zone") else { panic!() };
     let CheckKind::Exec { program, arguments } = kind("own") else { panic!() };
-    assert_eq!((program, arguments.len()), (&PathBuf::from("/etc/meridian/probes/own"), 2));
+    assert_eq!((program, arguments.len()), (&PathBuf::from("/bin/sh"), 2));
     assert_eq!(
         *kind("some"),
         CheckKind::Combined { rule: Combine::AtLeast(2), parts: [2, 3, 4].map(CheckId).to_vec() }
@@ -165,6 +168,9 @@ fn certificates_are_read_from_their_file_and_broken_ones_refused() {
         assert!(found.contains(":3:11: ") && found.contains(part), "{found}");
     };
     refused("ca.pem: cannot open the file");
+    std::fs::create_dir(folder.path().join("ca.pem")).unwrap();
+    refused("ca.pem: it is not a regular file");
+    std::fs::remove_dir(folder.path().join("ca.pem")).unwrap();
     std::fs::write(folder.path().join("ca.pem"), "nothing").unwrap();
     refused("it holds no certificate");
     std::fs::write(folder.path().join("ca.pem"), "-----BEGIN CERTIFICATE-----\n%\n-----END CERTIFICATE-----\n")
@@ -176,6 +182,102 @@ fn certificates_are_read_from_their_file_and_broken_ones_refused() {
     let config = parse(text, &file).unwrap().config;
     let CheckKind::Http { certificate: Some(certificate), .. } = &config.checks[0].kind else { panic!() };
     assert!(certificate.authorities.is_some());
+}
+
+/// Writes a file that only its owner may read.
+fn write_secret(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn a_client_certificate_needs_its_key_and_the_key_is_a_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(FILE);
+    let text = "[checks.a]\ntype = \"https\"\nclient_cert = \"c.pem\"\nclient_key = \"k.pem\"\n";
+    let refused = |text: &str, part: &str| {
+        let found = rendered(&parse(text, &file).unwrap_err()).join("\n");
+        assert!(found.contains(part), "{found}");
+    };
+    refused("[checks.a]\ntype = \"https\"\nclient_cert = \"c.pem\"\n", ":3:15: client_cert and client_key go together");
+    refused("[checks.a]\ntype = \"http\"\nclient_key = \"k.pem\"\n", "a check of type \"http\" has no client_key");
+    refused(text, "c.pem: cannot open the file");
+    let pair = || rcgen::generate_simple_self_signed(["probe".to_owned()]).unwrap();
+    let (made, other) = (pair(), pair());
+    std::fs::write(folder.path().join("c.pem"), made.cert.pem()).unwrap();
+    std::fs::write(folder.path().join("k.pem"), made.signing_key.serialize_pem()).unwrap();
+    refused(text, "others may read the file (mode 644)");
+    write_secret(&folder.path().join("k.pem"), "nothing");
+    refused(text, ":4:14: ");
+    refused(text, "k.pem: it holds no private key");
+    write_secret(&folder.path().join("k.pem"), &other.signing_key.serialize_pem());
+    refused(text, "k.pem: the private key is not that of the client certificate");
+    write_secret(&folder.path().join("k.pem"), &made.signing_key.serialize_pem());
+    let config = parse(text, &file).unwrap().config;
+    let CheckKind::Http { certificate: Some(certificate), .. } = &config.checks[0].kind else { panic!() };
+    assert!(certificate.identity.is_some());
+}
+
+#[test]
+fn headers_of_requests_are_checked_and_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(FILE);
+    let check = |headers: &str| format!("[checks.a]\ntype = \"http\"\nheaders = {headers}\n");
+    let mistake = |headers: &str| rendered(&parse(&check(headers), &file).unwrap_err()).join("\n");
+    for (headers, part) in [
+        ("{ \"a b\" = \"x\" }", "\"a b\" is no name of a header"),
+        ("{ host = \"x\" }", "the Host header is what `host` says"),
+        ("{ Content-Length = \"1\" }", "the header content-length belongs to the protocol"),
+        ("{ X-A = \"1\", x-a = \"2\" }", "the header x-a is stated twice"),
+        ("{ X-A = \"\" }", "a text of 1 to 4096 octets"),
+        ("{ X-A = \"ä\" }", "visible ASCII characters"),
+        ("{ X-A = { } }", "or a table with a file"),
+        ("{ X-A = { path = \"x\" } }", "unknown key \"path\""),
+        ("{ X-A = { file = \"secret\" } }", "secret: cannot open the file"),
+        ("{ X-A = { file = \".\" } }", "it is not a regular file"),
+    ] {
+        assert!(mistake(headers).contains(part), "{headers}: {}", mistake(headers));
+    }
+    let many: Vec<String> = (0..33).map(|number| format!("x-{number} = \"1\"")).collect();
+    assert!(mistake(&format!("{{ {} }}", many.join(", "))).contains("a request may have 32 of its own"));
+    let secret = folder.path().join("secret");
+    for (text, part) in
+        [("", "the file is empty"), ("one\ntwo\n", "one line of visible"), (&"x".repeat(5000), "longer")]
+    {
+        write_secret(&secret, text);
+        let told = mistake("{ Authorization = { file = \"secret\" } }");
+        assert!(told.contains(part) && !told.contains("two"), "{told}");
+    }
+    write_secret(&secret, "Bearer hunter2\n");
+    let text = check("{ X-Probe = \"hunter3\", Authorization = { file = \"secret\" } }");
+    let config = parse(&text, &file).unwrap().config;
+    let CheckKind::Http { headers, .. } = &config.checks[0].kind else { panic!() };
+    let found: Vec<(&str, &str)> =
+        headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+    assert_eq!(found, [("x-probe", "hunter3"), ("authorization", "Bearer hunter2")]);
+    assert!(!format!("{config:?}").contains("hunter"), "no value is shown");
+    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+    assert!(mistake("{ A = { file = \"secret\" } }").contains("others may read the file (mode 640)"));
+    let grpc = "[checks.a]\ntype = \"grpc\"\nport = 1\nheaders = { Content-Type = \"x\" }\n";
+    assert!(mistakes(grpc)[0].contains("the header content-type belongs to the protocol"));
+    assert!(mistakes("[checks.a]\ntype = \"tcp\"\nport = 1\nheaders = {}\n")[0].contains("has no headers"));
+}
+
+#[test]
+fn a_program_that_cannot_be_run_is_a_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(FILE);
+    let check = |program: &str| format!("[checks.a]\ntype = \"exec\"\nprogram = \"{program}\"\n");
+    std::fs::write(folder.path().join("plain"), "#!/bin/sh\n").unwrap();
+    for (program, part) in [
+        ("absent", "absent: the program does not exist"),
+        (".", "the program is not a regular file"),
+        ("plain", "plain: the program is not executable; `chmod +x "),
+    ] {
+        let found = rendered(&parse(&check(program), &file).unwrap_err()).join("\n");
+        assert!(found.contains(":3:11: ") && found.contains(part), "{found}");
+    }
 }
 
 #[test]

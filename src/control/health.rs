@@ -25,8 +25,8 @@ use crate::answer::Snapshot;
 use crate::answer::world::{Availability, Present};
 use crate::config::Config;
 use crate::health::check::TargetKey;
-use crate::health::monitor::{Monitor, TargetHealth};
-use crate::health::probe::{Prober, Trust};
+use crate::health::monitor::{Monitor, ShortageCount, TargetHealth};
+use crate::health::probe::{Prober, ShortageKind, Trust};
 use crate::health::state::{self, Verdicts};
 use crate::health::timeline::Event;
 use crate::health::verdict::Verdict;
@@ -56,6 +56,8 @@ pub(super) struct Told {
     all_down: HashSet<String>,
     /// Days left of certificates that people were warned of.
     certificates: HashMap<TargetKey, i64>,
+    /// What is missing on our side, so that some probes cannot be made.
+    short: HashSet<ShortageKind>,
     /// Hours since the start at which certificates were last looked at.
     hour: u64,
     /// Verdicts as they were last written.
@@ -72,6 +74,8 @@ pub struct View {
     pub targets: HashMap<TargetKey, TargetHealth>,
     /// Everything fails at once: the monitor doubts itself and holds what was agreed.
     pub suspect: bool,
+    /// Probes that could not be made so far, by what was missing on our side.
+    pub not_made: Vec<(ShortageKind, u64)>,
     /// What clients are answered from.
     pub availability: Availability,
     /// Changes of verdicts so far, by what they led to.
@@ -174,7 +178,8 @@ impl Control {
     pub fn view(&self) -> View {
         let current = self.current();
         let health = self.watch.get().map(|watch| watch.monitor.health());
-        let (targets, suspect) = health.map_or_else(Default::default, |health| (health.targets, health.suspect));
+        let (targets, suspect, not_made) =
+            health.map_or_else(Default::default, |health| (health.targets, health.suspect, health.not_made));
         let snapshot = self.snapshot();
         let count = |verdict| (word(verdict), current.told.transitions.get(word(verdict)).copied().unwrap_or(0));
         View {
@@ -182,6 +187,7 @@ impl Control {
             plan: current.plan.clone(),
             targets,
             suspect,
+            not_made,
             availability: snapshot.present.availability().clone(),
             transitions: [Verdict::Up, Verdict::Degraded, Verdict::Down].map(count).to_vec(),
             orders: current.demands.book.iter().cloned().collect(),
@@ -265,7 +271,23 @@ impl Control {
             self.refresh(&mut current, None);
         }
         current.traffic.sample(&self.snapshot().world, self.running());
+        self.tell_of_shortages(&mut current);
         self.keep_verdicts(&mut current);
+    }
+
+    /// Tells the log when probes begin to be impossible for want of something on our side, and when they are again.
+    fn tell_of_shortages(&self, current: &mut Current) {
+        let Some(watch) = self.watch.get() else { return };
+        for ShortageCount { kind, count, held, reason } in watch.monitor.shortages() {
+            let was_short = current.told.short.contains(&kind);
+            if held > 0 && !was_short {
+                tracing::error!(missing = kind.word(), "{reason}; {held} endpoints keep the health that was agreed");
+                current.told.short.insert(kind);
+            } else if held == 0 && was_short {
+                tracing::info!(missing = kind.word(), count, "every endpoint can be probed again");
+                current.told.short.remove(&kind);
+            }
+        }
     }
 
     /// Tells the log what is new. `moved`: answers per second that go elsewhere.

@@ -21,7 +21,7 @@ use crate::answer::{Snapshot, Transport, answer};
 use crate::dns::{RecordType, Scratch};
 use crate::health::check::Target;
 use crate::health::monitor::{Monitor, Probing};
-use crate::health::probe::{Observation, Phases};
+use crate::health::probe::{Observation, Phases, ProbeResult};
 use crate::health::state::Verdicts;
 use crate::health::verdict::Verdict;
 use crate::resolve::Known;
@@ -109,12 +109,12 @@ struct Stage {
 }
 
 impl Probing for Stage {
-    fn probe<'a>(&'a self, target: &'a Target) -> Pin<Box<dyn Future<Output = Observation> + Send + 'a>> {
+    fn probe<'a>(&'a self, target: &'a Target) -> Pin<Box<dyn Future<Output = ProbeResult> + Send + 'a>> {
         Box::pin(async move {
             let now = self.begin.elapsed();
             tokio::time::sleep(Duration::from_millis(5)).await;
             let (condition, _) = self.script.condition(target.address.ip(), now);
-            match condition {
+            let observation = match condition {
                 _ if self.script.is_cut_off(now) => self.hang(target).await,
                 Condition::Hangs => self.hang(target).await,
                 Condition::Good => Observation::pass(),
@@ -126,7 +126,8 @@ impl Probing for Stage {
                 }
                 Condition::Flaps(turn) if (now.as_millis() as u64 / turn).is_multiple_of(2) => Observation::pass(),
                 Condition::Flaps(_) => Observation::fail("it refuses"),
-            }
+            };
+            observation.into()
         })
     }
 }

@@ -47,6 +47,7 @@ impl Play {
             lasting: Duration::ZERO,
             observed_ago: None,
             last: Some(Arc::new(Observation { load, ..Observation::pass() })),
+            not_made: None,
             settled: true,
             held: false,
             flip_possible_in: Duration::from_secs(flip),

@@ -198,18 +198,19 @@ fn host_of(service: &Name) -> String {
 
 fn probe_of(check: &config::Check, service: &Name) -> Check {
     let (stated, probe) = match &check.kind {
-        CheckKind::Http { host, certificate, path, method, expect } => {
+        CheckKind::Http { host, certificate, path, method, headers, expect } => {
             let (name, tls) = named(host, certificate, service);
-            let (path, expect) = (path.clone(), expect.clone());
-            (host.is_some(), Probe::Http(Http { tls, method: *method, path, host: Some(name), expect }))
+            let (path, headers, expect) = (path.clone(), headers.clone(), expect.clone());
+            (host.is_some(), Probe::Http(Http { tls, method: *method, path, host: Some(name), headers, expect }))
         }
         CheckKind::Tls { host, certificate } => match named(host, &Some(certificate.clone()), service).1 {
             Some(tls) => (host.is_some(), Probe::Tls(tls)),
             None => (true, Probe::Tcp),
         },
-        CheckKind::Grpc { host, certificate, service: about } => {
+        CheckKind::Grpc { host, certificate, headers, service: about } => {
             let (name, tls) = named(host, certificate, service);
-            (host.is_some(), Probe::Grpc(Grpc { tls, host: Some(name), service: about.clone() }))
+            let (headers, about) = (headers.clone(), about.clone());
+            (host.is_some(), Probe::Grpc(Grpc { tls, host: Some(name), headers, service: about }))
         }
         CheckKind::Dns { query, rtype } => {
             let name = query.clone().or_else(|| Name::parse(&host_of(service), &Name::root()).ok());
@@ -299,6 +300,7 @@ mod tests {
             lasting: std::time::Duration::ZERO,
             observed_ago: None,
             last: None,
+            not_made: None,
             settled: true,
             held: false,
             flip_possible_in: std::time::Duration::ZERO,

@@ -9,6 +9,7 @@ use super::Control;
 use super::admin::read_token;
 use super::events::Event;
 use crate::config;
+use crate::health::probe::reasons::innermost;
 use crate::health::probe::{Protocol, Trust};
 
 /// How long one try may take.
@@ -87,11 +88,6 @@ fn make_client() -> Result<Client, String> {
     let client = Client::builder().tls_backend_preconfigured((*trust.settings(true, Protocol::Http1)).clone());
     let client = client.http1_only().redirect(reqwest::redirect::Policy::none()).no_proxy().timeout(TIME);
     client.user_agent("meridian").build().map_err(|error| format!("no HTTP client can be made: {error}"))
-}
-
-/// What is at the bottom of an error; the outer ones repeat the URL, which may hold a secret.
-fn innermost(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), innermost)
 }
 
 #[cfg(test)]

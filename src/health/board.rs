@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 
-use super::cadence::Cadence;
+use super::cadence::{Cadence, Pace};
 use super::check::{Target, TargetKey};
-use super::monitor::{Health, TargetHealth};
-use super::probe::{Observation, Phases};
+use super::monitor::{Health, ShortageCount, TargetHealth};
+use super::probe::{Observation, Phases, Shortage, ShortageKind};
 use super::suspicion::{FEWEST, Reached};
 use super::timeline::{Event, Timeline};
 use super::verdict::{Machine, Outcome, Transition};
@@ -35,6 +35,8 @@ pub struct Board {
     failing_count: usize,
     /// Targets whose first result is still to come.
     pub(super) unobserved: usize,
+    /// Probes that could not be made, by what was missing on our side; the reason is that of the last.
+    pub(super) not_made: BTreeMap<ShortageKind, (u64, String)>,
 }
 
 /// One target.
@@ -45,6 +47,8 @@ pub struct Entry {
     pub(super) cadence: Cadence,
     pub(super) last: Option<Arc<Observation>>,
     pub(super) observed_at: Option<Duration>,
+    /// Why the probes after that could not be made.
+    pub(super) not_made: Option<Arc<Shortage>>,
     pub(super) next_probe: Duration,
     /// Asks for a probe now.
     pub(super) wake: Arc<Notify>,
@@ -103,6 +107,7 @@ impl Board {
         let doubted = alone && others + usize::from(serves) >= FEWEST;
         entry.last = Some(Arc::new(observation));
         entry.observed_at = Some(now);
+        entry.not_made = None;
         let turn = entry.machine.observe(now, outcome, !doubted);
         entry.next_probe = entry.cadence.next(entry.machine.pace(), started, now, jitter);
         let next = entry.next_probe;
@@ -130,6 +135,37 @@ impl Board {
         Some(next)
     }
 
+    /// Takes in that a probe could not be made for want of something on our side: nothing is known, so that everything
+    /// stays as it was agreed. Says when it is tried again; `None`: the target is not there any more.
+    pub fn hold(
+        &mut self,
+        key: &TargetKey,
+        started: Duration,
+        now: Duration,
+        shortage: Shortage,
+        jitter: f64,
+    ) -> Option<Duration> {
+        let entry = self.entries.get_mut(key)?;
+        let told = self.not_made.entry(shortage.kind).or_default();
+        *told = (told.0 + 1, shortage.reason.clone());
+        entry.not_made = Some(Arc::new(shortage));
+        // Who has had no result at all takes nobody, so that it is not left waiting for a whole interval.
+        let pace = if entry.last.is_none() { Pace::Quick } else { entry.machine.pace() };
+        entry.next_probe = entry.cadence.next(pace, started, now, jitter);
+        Some(entry.next_probe)
+    }
+
+    /// Every kind of shortage that there was.
+    pub fn shortages(&self) -> Vec<ShortageCount> {
+        let mut counts = Vec::with_capacity(self.not_made.len());
+        for (&kind, (count, reason)) in &self.not_made {
+            let is_held = |entry: &&Entry| entry.not_made.as_ref().is_some_and(|shortage| shortage.kind == kind);
+            let held = self.entries.values().filter(is_held).count();
+            counts.push(ShortageCount { kind, count: *count, held, reason: reason.clone() });
+        }
+        counts
+    }
+
     /// All that is known.
     pub fn health(&self, now: Duration) -> Health {
         let of = |entry: &Entry| TargetHealth {
@@ -137,12 +173,14 @@ impl Board {
             lasting: now.saturating_sub(entry.machine.since()),
             observed_ago: entry.observed_at.map(|at| now.saturating_sub(at)),
             last: entry.last.clone(),
+            not_made: entry.not_made.clone(),
             settled: entry.machine.is_settled(),
             held: entry.machine.is_held(),
             flip_possible_in: entry.machine.time_to_possible_flip(&entry.cadence, entry.next_probe, now),
         };
         let targets = self.entries.iter().map(|(key, entry)| (key.clone(), of(entry))).collect();
-        Health { version: self.version, suspect: self.suspect, targets }
+        let not_made = ShortageKind::ALL.map(|kind| (kind, self.not_made.get(&kind).map_or(0, |told| told.0)));
+        Health { version: self.version, suspect: self.suspect, targets, not_made: not_made.to_vec() }
     }
 
     /// Somebody was reached again: what failed meanwhile proves nothing, so all are asked anew.

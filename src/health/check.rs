@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::probe::Authorities;
+use hyper::header::{HeaderName, HeaderValue};
+
+use super::probe::{Authorities, ClientIdentity};
 use super::verdict::Rules;
 use crate::dns::{Name, RecordType};
 
@@ -95,9 +97,14 @@ pub struct Http {
     pub path: String,
     /// Host header; without it the endpoint's own address and port.
     pub host: Option<String>,
+    /// Sent beside the usual ones, or instead.
+    pub headers: RequestHeaders,
     /// What counts as good.
     pub expect: Expect,
 }
+
+/// Headers of a request, each name once. Values are marked as sensitive, so that nothing shows them.
+pub type RequestHeaders = Vec<(HeaderName, HeaderValue)>;
 
 /// The method of an HTTP check. None has a body to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -129,13 +136,20 @@ pub struct Certificate {
     pub verify: bool,
     /// Who may have signed it; without them those whom the system knows.
     pub authorities: Option<Authorities>,
+    /// What is shown to an endpoint that asks for a certificate; `None`: nothing is.
+    pub identity: Option<ClientIdentity>,
     /// How long before it expires people are warned; default 14 days.
     pub expiry_warning: Duration,
 }
 
 impl Default for Certificate {
     fn default() -> Self {
-        Certificate { verify: true, authorities: None, expiry_warning: Duration::from_secs(14 * 86_400) }
+        Certificate {
+            verify: true,
+            authorities: None,
+            identity: None,
+            expiry_warning: Duration::from_secs(14 * 86_400),
+        }
     }
 }
 
@@ -146,6 +160,8 @@ pub struct Grpc {
     pub tls: Option<Tls>,
     /// `:authority`; without it the endpoint's own address and port.
     pub host: Option<String>,
+    /// Sent beside the usual ones.
+    pub headers: RequestHeaders,
     /// The service asked about; empty: the server as a whole.
     pub service: String,
 }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::board::{Board, Entry};
 use super::cadence::Cadence;
 use super::check::{Target, TargetKey};
-use super::probe::{Observation, Prober};
+use super::probe::{Observation, ProbeResult, Prober, Shortage, ShortageKind};
 use super::state::Verdicts;
 use super::timeline::Event;
 use super::verdict::{Machine, Verdict};
@@ -27,11 +27,11 @@ use crate::steering::pick::next_draw;
 /// Whoever makes probes: [`Prober`] with sockets, or a play in a test.
 pub trait Probing: Send + Sync + 'static {
     /// One probe, over within the check's timeout.
-    fn probe<'a>(&'a self, target: &'a Target) -> Pin<Box<dyn Future<Output = Observation> + Send + 'a>>;
+    fn probe<'a>(&'a self, target: &'a Target) -> Pin<Box<dyn Future<Output = ProbeResult> + Send + 'a>>;
 }
 
 impl Probing for Prober {
-    fn probe<'a>(&'a self, target: &'a Target) -> Pin<Box<dyn Future<Output = Observation> + Send + 'a>> {
+    fn probe<'a>(&'a self, target: &'a Target) -> Pin<Box<dyn Future<Output = ProbeResult> + Send + 'a>> {
         Box::pin(Prober::probe(self, target))
     }
 }
@@ -45,6 +45,8 @@ pub struct Health {
     pub suspect: bool,
     /// By target.
     pub targets: HashMap<TargetKey, TargetHealth>,
+    /// Probes that could not be made so far, by what was missing on our side.
+    pub not_made: Vec<(ShortageKind, u64)>,
 }
 
 /// What is known of one target.
@@ -58,12 +60,27 @@ pub struct TargetHealth {
     pub observed_ago: Option<Duration>,
     /// The last result.
     pub last: Option<Arc<Observation>>,
+    /// Why the probes since then could not be made, if there were any: what is agreed is held meanwhile.
+    pub not_made: Option<Arc<Shortage>>,
     /// Nothing speaks against the verdict.
     pub settled: bool,
     /// Would be down, were the monitor not in doubt of itself.
     pub held: bool,
     /// The earliest that the verdict could change.
     pub flip_possible_in: Duration,
+}
+
+/// How often something was missing on our side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShortageCount {
+    /// What.
+    pub kind: ShortageKind,
+    /// Probes that could not be made for want of it, so far.
+    pub count: u64,
+    /// Targets whose last probe could not be made for want of it.
+    pub held: usize,
+    /// Why the last of them could not.
+    pub reason: String,
 }
 
 /// Probes until it is dropped.
@@ -128,6 +145,11 @@ impl Monitor {
     /// The verdicts alone, for [`super::state::save`].
     pub fn verdicts(&self) -> Verdicts {
         self.shared.board().entries.iter().map(|(key, entry)| (key.clone(), entry.machine.verdict())).collect()
+    }
+
+    /// What was missing on our side so far: every kind of shortage that there was.
+    pub fn shortages(&self) -> Vec<ShortageCount> {
+        self.shared.board().shortages()
     }
 
     /// Holds [`Health::version`]; changes whenever folding again is due.
@@ -204,7 +226,7 @@ impl Monitor {
             before.map_or_else(|| (new(), None, None), |entry| (entry.machine, entry.last, entry.observed_at));
         machine.set_rules(rules.clone());
         // The first round does not wait for the grid, since the listeners wait for it.
-        Entry { target, machine, cadence, last, observed_at, next_probe: now, wake: Arc::default() }
+        Entry { target, machine, cadence, last, observed_at, not_made: None, next_probe: now, wake: Arc::default() }
     }
 }
 
@@ -230,10 +252,14 @@ impl Shared {
         (next_draw(self.chance ^ number) >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    fn observed(&self, key: &TargetKey, started: Duration, observation: Observation) -> Option<Duration> {
+    fn observed(&self, key: &TargetKey, started: Duration, result: ProbeResult) -> Option<Duration> {
         let jitter = self.draw();
         let mut board = self.board();
-        let next = board.observe(key, started, self.now(), observation, jitter);
+        let now = self.now();
+        let next = match result {
+            ProbeResult::Made(observation) => board.observe(key, started, now, observation, jitter),
+            ProbeResult::NotMade(shortage) => board.hold(key, started, now, shortage, jitter),
+        };
         self.publish(&board);
         next
     }
@@ -265,9 +291,9 @@ async fn watch_over(shared: Arc<Shared>, target: Target, wake: Arc<Notify>, firs
         }
         let Ok(permit) = shared.permits.acquire().await else { return };
         let started = shared.now();
-        let observation = shared.prober.probe(&target).await;
+        let result = shared.prober.probe(&target).await;
         drop(permit);
-        let Some(after) = shared.observed(&key, started, observation) else { return };
+        let Some(after) = shared.observed(&key, started, result) else { return };
         next = after;
     }
 }

@@ -14,6 +14,8 @@ struct Stage {
     dead: Mutex<HashSet<IpAddr>>,
     hung: Mutex<HashSet<IpAddr>>,
     spoiled: Mutex<HashSet<IpAddr>>,
+    /// Nobody can be probed: something is missing on our side.
+    short: Mutex<Option<ShortageKind>>,
     running: Mutex<HashSet<TargetKey>>,
     most_running: AtomicUsize,
     starts: Mutex<Vec<Duration>>,
@@ -36,7 +38,7 @@ impl Stage {
 }
 
 impl Probing for Stage {
-    fn probe<'a>(&'a self, target: &'a Target) -> Pin<Box<dyn Future<Output = Observation> + Send + 'a>> {
+    fn probe<'a>(&'a self, target: &'a Target) -> Pin<Box<dyn Future<Output = ProbeResult> + Send + 'a>> {
         Box::pin(async move {
             let begin = *self.begin.lock().unwrap().get_or_insert_with(Instant::now);
             self.starts.lock().unwrap().push(begin.elapsed());
@@ -52,13 +54,17 @@ impl Probing for Stage {
                 tokio::time::sleep(target.check.rules.timeout).await;
             }
             self.running.lock().unwrap().remove(&target.key());
+            if let Some(kind) = *self.short.lock().unwrap() {
+                return ProbeResult::NotMade(Shortage::new(kind, &"in a play"));
+            }
             let dead = hung || self.dead.lock().unwrap().contains(&address);
             if self.spoiled.lock().unwrap().contains(&address) {
                 let phases =
                     crate::health::probe::Phases { connect: Some(Duration::from_millis(5)), ..Default::default() };
-                return Observation { phases, ..Observation::fail("it says 503") };
+                return Observation { phases, ..Observation::fail("it says 503") }.into();
             }
-            if dead { Observation::fail("it is dead") } else { Observation::pass() }
+            let observation = if dead { Observation::fail("it is dead") } else { Observation::pass() };
+            observation.into()
         })
     }
 }
@@ -303,4 +309,39 @@ async fn what_was_observed_is_told() {
     let known = &health.targets[&target(1).key()];
     assert_eq!(known.last.as_ref().map(|last| last.outcome), Some(Outcome::Fail));
     assert!(known.flip_possible_in >= Duration::from_secs(9), "five successes, at best 2.46 s apart");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_missing_here_is_no_verdict_about_others() {
+    let stage = Arc::new(Stage::default());
+    stage.kill(&[2]);
+    let monitor = start(&stage, 3);
+    monitor.first_round().await;
+    let agreed = [Verdict::Up, Verdict::Down, Verdict::Up];
+    *stage.short.lock().unwrap() = Some(ShortageKind::Descriptors);
+    stage.kill(&[1]);
+    seconds(600.0).await;
+    assert_eq!([1, 2, 3].map(|last| verdict(&monitor, last)), agreed, "neither failures nor successes are made of it");
+    let health = monitor.health();
+    assert!(health.targets.values().all(|known| known.not_made.is_some()), "it is shown");
+    let shortages = monitor.shortages();
+    assert_eq!((shortages.len(), shortages[0].kind, shortages[0].held), (1, ShortageKind::Descriptors, 3));
+    assert!(shortages[0].count > 300, "it is tried again at the usual pace: {shortages:?}");
+    // It is there again, and what is true now comes out by the usual rules.
+    *stage.short.lock().unwrap() = None;
+    seconds(30.0).await;
+    assert_eq!([1, 2, 3].map(|last| verdict(&monitor, last)), [Verdict::Down, Verdict::Up, Verdict::Up]);
+    assert_eq!(monitor.shortages()[0].held, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_nobody_could_ask_takes_nobody_and_is_asked_soon() {
+    let stage = Arc::new(Stage::default());
+    *stage.short.lock().unwrap() = Some(ShortageKind::Ports);
+    let monitor = start(&stage, 1);
+    assert!(!monitor.first_round().await);
+    assert_eq!(verdict(&monitor, 1), Verdict::Unknown);
+    *stage.short.lock().unwrap() = None;
+    seconds(0.6).await;
+    assert_eq!(verdict(&monitor, 1), Verdict::Up);
 }

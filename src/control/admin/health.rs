@@ -64,6 +64,10 @@ pub struct EndpointHealth {
     pub seconds: Option<u64>,
     /// Why the last probe was not good; absent if it was.
     pub reason: Option<String>,
+    /// Why the last probe could not be made at all, for want of something on this server's side; what was agreed before
+    /// is held.
+    #[serde(default)]
+    pub not_probed: Option<String>,
     /// The order that counts for it: `is drained by ...`.
     #[serde(default)]
     pub order: Option<String>,
@@ -166,6 +170,7 @@ fn endpoint_health(view: &View, place: (usize, usize, usize), endpoint: &Endpoin
         since: target.map(|target| now.saturating_sub(target.lasting).as_secs()),
         seconds: target.map(|target| target.lasting.as_secs()),
         reason: nobody.or_else(|| last.and_then(|last| last.reason.clone())),
+        not_probed: target.and_then(|target| target.not_made.as_ref()).map(|shortage| shortage.reason.clone()),
         order: view.endpoint_order(place.0, place.1, place.2).map(str::to_owned),
         leased: false,
         certificate_days: last.and_then(|last| last.certificate_expires_in),
@@ -201,6 +206,9 @@ pub fn summary(services: &[ServiceStatus], suspect: bool) -> String {
     {
         let word = if is_ordered_out(region) { "out by order" } else { "down" };
         return format!("an endpoint of {} is {word}: {}", service.name, cause(&region.region, region));
+    }
+    if let Some(reason) = regions().flat_map(|(_, region)| &region.endpoints).find_map(|it| it.not_probed.as_ref()) {
+        return format!("the agreed health is held where nobody can be asked: {reason}");
     }
     match regions().find(|(_, region)| region.share_percent < 100.0) {
         Some((service, region)) => {
@@ -239,7 +247,11 @@ fn cause(name: &str, region: &RegionHealth) -> String {
         return format!("{name} ({} {order})", endpoint.endpoint);
     }
     let lasting = endpoint.seconds.map(|seconds| format!(", for {}", duration_text(Duration::from_secs(seconds))));
-    let reason = endpoint.reason.as_deref().unwrap_or("answers again, not yet for long enough");
+    let reason = endpoint
+        .reason
+        .as_deref()
+        .or(endpoint.not_probed.as_deref())
+        .unwrap_or("answers again, not yet for long enough");
     format!("{name} ({reason}{})", lasting.unwrap_or_default())
 }
 

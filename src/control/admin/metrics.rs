@@ -111,6 +111,9 @@ impl Metrics {
             "Whether nothing can be reached and the last agreed health is held",
             suspect,
         )?;
+        let not_made = view.not_made.iter().map(|(kind, count)| (vec![("missing", kind.word().to_owned())], *count));
+        let help = "Probes that could not be made, by what was missing on this server";
+        counters(encoder, "probes_not_made", help, not_made)?;
         let shares = regions(&services, |region| region.share_percent / 100.0);
         gauges(encoder, "region_share", "The part of its clients that a region takes, 0 to 1", shares)?;
         let answers = regions(&services, |region| region.answers);

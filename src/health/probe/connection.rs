@@ -1,4 +1,7 @@
 //! Connections: TCP, TLS above it where a check wants it, and one HTTP exchange upon either.
+//!
+//! What an endpoint sends is bounded in octets ([`Bounded`]), so that neither endless interim answers nor endless fields,
+//! pings or chunks keep a core busy until the timeout.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -8,19 +11,19 @@ use std::time::SystemTime;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderMap;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
+use super::bounded::Bounded;
+use super::expect::{BODY_LIMIT, Body};
+use super::shortage::ProbeError;
 use super::tls::{Protocol, server_name};
 use super::{Stopwatch, Trust, certificate};
 use crate::health::check::Tls;
-
-/// The most that is read of a body.
-const BODY_LIMIT: usize = 64 * 1024;
 
 /// What octets can be sent and received over.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -40,7 +43,7 @@ pub struct Answer {
     /// Status and header.
     pub head: Response<()>,
     /// The body, up to its limit; what lies beyond it is not waited for.
-    pub body: Vec<u8>,
+    pub body: Body,
     /// What came behind the body.
     pub trailers: HeaderMap,
 }
@@ -52,17 +55,18 @@ pub async fn open(
     tls: Option<&Tls>,
     protocol: Protocol,
     stopwatch: &Stopwatch,
-) -> Result<Connection, String> {
+) -> Result<Connection, ProbeError> {
     // A name that nobody can have is found before anybody is bothered.
     let name = tls.map(|tls| server_name(tls, address)).transpose()?;
-    let stream = TcpStream::connect(address).await.map_err(|error| format!("cannot connect to {address}: {error}"))?;
+    let stream = TcpStream::connect(address).await;
+    let stream = stream.map_err(|error| ProbeError::of_socket(&format!("cannot connect to {address}"), &error))?;
     stopwatch.connected();
     let Some((tls, name)) = tls.zip(name) else {
         return Ok(Connection { stream: Box::new(stream), certificate_days: None });
     };
-    let trust = tls.certificate.authorities.as_ref().map_or(trust, |authorities| authorities.trust());
-    let connector = TlsConnector::from(trust.settings(tls.certificate.verify, protocol));
-    let stream = connector.connect(name, stream).await.map_err(|error| format!("no TLS with {address}: {error}"))?;
+    let connector = TlsConnector::from(trust.settings_for(&tls.certificate, protocol));
+    let stream = connector.connect(name, stream).await;
+    let stream = stream.map_err(|error| ProbeError::of_socket(&format!("no TLS with {address}"), &error))?;
     stopwatch.shaken_hands();
     let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let certificate_days = leaf.and_then(|leaf| certificate::expires_in_days(leaf, SystemTime::now()));
@@ -75,19 +79,28 @@ pub type Exchange = Pin<Box<dyn Future<Output = Result<Answer, hyper::Error>> + 
 /// One request and its answer over HTTP/1.1; the connection is used once.
 pub fn exchange_http1(stream: Box<dyn Stream>, request: Request<Full<Bytes>>, stopwatch: Stopwatch) -> Exchange {
     Box::pin(async move {
+        let (stream, allowance) = Bounded::new(stream);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let _beside = go_on(connection);
-        read(sender.send_request(request).await?, stopwatch).await
+        let is_head = request.method() == hyper::Method::HEAD;
+        let response = sender.send_request(request).await?;
+        allowance.extend();
+        let mut answer = read(response, stopwatch).await?;
+        answer.body.absent = is_head || answer.head.status() == StatusCode::NO_CONTENT;
+        Ok(answer)
     })
 }
 
 /// One request and its answer over HTTP/2, without asking whether the endpoint speaks it.
 pub fn exchange_http2(stream: Box<dyn Stream>, request: Request<Full<Bytes>>, stopwatch: Stopwatch) -> Exchange {
     Box::pin(async move {
+        let (stream, allowance) = Bounded::new(stream);
         let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
         let (mut sender, connection) = handshake.await?;
         let _beside = go_on(connection);
-        read(sender.send_request(request).await?, stopwatch).await
+        let response = sender.send_request(request).await?;
+        allowance.extend();
+        read(response, stopwatch).await
     })
 }
 
@@ -102,13 +115,14 @@ fn go_on<E>(connection: impl Future<Output = Result<(), E>> + Send + 'static) ->
 async fn read(response: Response<Incoming>, stopwatch: Stopwatch) -> Result<Answer, hyper::Error> {
     stopwatch.answered();
     let (head, mut incoming) = response.into_parts();
-    let (mut body, mut trailers) = (Vec::new(), HeaderMap::new());
+    let (mut body, mut trailers) = (Body::default(), HeaderMap::new());
     while let Some(frame) = incoming.frame().await {
         match frame?.into_data() {
             Ok(data) => {
-                let room = BODY_LIMIT - body.len();
-                body.extend_from_slice(data.get(..room).unwrap_or(&data));
-                if body.len() >= BODY_LIMIT {
+                let room = BODY_LIMIT - body.octets.len();
+                body.octets.extend_from_slice(data.get(..room).unwrap_or(&data));
+                body.cut = data.len() > room;
+                if body.cut {
                     break;
                 }
             }
@@ -119,11 +133,15 @@ async fn read(response: Response<Incoming>, stopwatch: Stopwatch) -> Result<Answ
     Ok(Answer { head: Response::from_parts(head, ()), body, trailers })
 }
 
-/// The innermost cause says what happened; the outer ones say that an exchange failed.
-pub fn describe(error: &hyper::Error, address: SocketAddr) -> String {
+/// Why there was no whole answer.
+pub fn describe(error: &hyper::Error, address: SocketAddr) -> ProbeError {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    format!("no whole answer from {address}: {cause}")
+    let what = format!("no whole answer from {address}");
+    match cause.downcast_ref::<std::io::Error>() {
+        Some(error) => ProbeError::of_socket(&what, error),
+        None => ProbeError::Endpoint(format!("{what}: {cause}")),
+    }
 }

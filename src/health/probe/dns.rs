@@ -5,17 +5,14 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::UdpSocket;
 
+use super::shortage::ProbeError;
 use super::{Observation, Stopwatch};
 use crate::dns::CLASS_IN;
 use crate::health::check::Dns;
 
 /// Asks once and waits for the answer to just that question.
-pub async fn probe(address: SocketAddr, check: &Dns, stopwatch: &Stopwatch) -> Observation {
-    exchange(address, check, stopwatch).await.unwrap_or_else(Observation::fail)
-}
-
-async fn exchange(address: SocketAddr, check: &Dns, stopwatch: &Stopwatch) -> Result<Observation, String> {
-    let refused = |error: std::io::Error| format!("no DNS answer from {address}: {error}");
+pub async fn probe(address: SocketAddr, check: &Dns, stopwatch: &Stopwatch) -> Result<Observation, ProbeError> {
+    let refused = |error| ProbeError::of_socket(&format!("no DNS answer from {address}"), &error);
     let any: SocketAddr =
         if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
     let socket = UdpSocket::bind(any).await.map_err(refused)?;

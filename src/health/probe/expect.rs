@@ -10,30 +10,64 @@ use super::{Observation, load};
 use crate::health::check::Expect;
 use crate::health::verdict::Outcome;
 
+/// The most that is read of a body, in octets.
+pub const BODY_LIMIT: usize = 64 * 1024;
+
+/// Media types of health documents (draft-inadarei-api-health-check, and its first drafts).
+const HEALTH_DOCUMENTS: [&str; 2] = ["application/health+json", "application/vnd.health+json"];
+
 /// An answer as it came.
 pub struct Answer<'a> {
     /// Status code.
     pub status: StatusCode,
     /// Header fields.
     pub headers: &'a HeaderMap,
-    /// The body, up to its limit.
-    pub body: Vec<u8>,
+    /// The body.
+    pub body: &'a Body,
     /// Since the start of the probe.
     pub took: Duration,
 }
 
+/// The body of an answer, up to its limit.
+#[derive(Debug, Default)]
+pub struct Body {
+    /// What was read of it.
+    pub octets: Vec<u8>,
+    /// It is longer than its limit, so that the rest is not known.
+    pub cut: bool,
+    /// The exchange can have none: the answer to HEAD, or a status that forbids one (RFC 9110 section 6.4.1).
+    pub absent: bool,
+}
+
+impl Body {
+    /// The JSON document that it is. A byte order mark before it is passed over, as RFC 8259 section 8.1 allows.
+    ///
+    /// # Errors
+    /// Why it is none: the end of a sentence that begins with what was to be read.
+    fn json(&self) -> Result<Value, String> {
+        if self.cut {
+            return Err(format!("is longer than {} KiB", BODY_LIMIT >> 10));
+        }
+        let text = self.octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.octets);
+        serde_json::from_slice(text).map_err(|error| format!("is no JSON ({error})"))
+    }
+}
+
 /// Whether it is as expected. Of what is wrong the first is told.
 pub fn judge(expect: &Expect, answer: &Answer<'_>) -> Observation {
-    let json = || serde_json::from_slice::<Value>(&answer.body).ok();
-    let said = if is_health_json(answer.headers) { json() } else { None };
-    let load = load::from_headers(answer.headers).or_else(|| said.as_ref().and_then(load::from_health));
+    // What claims to be a health document and cannot be read is no word for the endpoint's health.
+    let said = (is_health_document(answer.headers) && !answer.body.absent).then(|| answer.body.json());
+    let document = said.as_ref().and_then(|said| said.as_ref().ok());
+    let load = load::from_headers(answer.headers).or_else(|| document.and_then(load::from_health));
     let wrong = wrong_status(expect, answer.status)
         .or_else(|| wrong_header(expect, answer.headers))
-        .or_else(|| wrong_body(expect, &answer.body))
-        .or_else(|| wrong_field(expect, json));
-    let found = match wrong {
-        Some(reason) => Observation::fail(reason),
-        None => said.as_ref().map_or_else(Observation::pass, own_word),
+        .or_else(|| wrong_body(expect, &answer.body.octets))
+        .or_else(|| wrong_field(expect, answer.body));
+    let found = match (wrong, &said) {
+        (Some(reason), _) => Observation::fail(reason),
+        (None, Some(Ok(said))) => own_word(said),
+        (None, Some(Err(why))) => Observation::fail(format!("its health document {why}")),
+        (None, None) => Observation::pass(),
     };
     let found = match expect.latency {
         Some(ceiling) if found.outcome == Outcome::Pass && answer.took > ceiling => {
@@ -64,16 +98,23 @@ fn wrong_body(expect: &Expect, body: &[u8]) -> Option<String> {
     (!found).then(|| format!("the body does not contain \"{wanted}\""))
 }
 
-fn wrong_field(expect: &Expect, json: impl Fn() -> Option<Value>) -> Option<String> {
+fn wrong_field(expect: &Expect, body: &Body) -> Option<String> {
     let (pointer, wanted) = expect.json.as_ref()?;
-    let Some(json) = json() else { return Some("the body is no JSON".to_owned()) };
+    let json = match body.json() {
+        Ok(json) => json,
+        Err(why) => return Some(format!("the body {why}")),
+    };
     let text = json.pointer(pointer).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     (text.as_ref() != Some(wanted)).then(|| format!("the field {pointer} is not \"{wanted}\""))
 }
 
-fn is_health_json(headers: &HeaderMap) -> bool {
-    let media = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    media.and_then(|media| media.split(';').next()).is_some_and(|media| media.trim() == "application/health+json")
+/// Whether the answer claims to be a health document: `application/health+json`, or its name in earlier drafts. Media
+/// types are compared without regard to case, and parameters do not matter (RFC 9110 section 8.3.1).
+fn is_health_document(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_TYPE).iter().any(|value| {
+        let media = value.as_bytes().split(|&octet| octet == b';').next().unwrap_or_default().trim_ascii();
+        HEALTH_DOCUMENTS.iter().any(|known| media.eq_ignore_ascii_case(known.as_bytes()))
+    })
 }
 
 /// `status` of `application/health+json` (draft-inadarei-api-health-check section 3.1).
@@ -82,6 +123,6 @@ fn own_word(said: &Value) -> Observation {
         Some("pass" | "ok" | "up") => Observation::pass(),
         Some("warn") => Observation::warn("it says warn about itself"),
         Some("fail" | "error" | "down") => Observation::fail("it says fail about itself"),
-        _ => Observation::fail("its application/health+json has no known status"),
+        _ => Observation::fail("its health document has no known status"),
     }
 }

@@ -8,21 +8,18 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, TE};
 use hyper::{Request, StatusCode};
 
 use super::connection::{describe, exchange_http2, open};
+use super::shortage::ProbeError;
 use super::tls::Protocol;
 use super::{Observation, Stopwatch, Trust};
 use crate::health::check::Grpc;
 
 /// Asks and judges.
-pub async fn probe(trust: &Trust, address: SocketAddr, check: &Grpc, stopwatch: &Stopwatch) -> Observation {
-    exchange(trust, address, check, stopwatch).await.unwrap_or_else(Observation::fail)
-}
-
-async fn exchange(
+pub async fn probe(
     trust: &Trust,
     address: SocketAddr,
     check: &Grpc,
     stopwatch: &Stopwatch,
-) -> Result<Observation, String> {
+) -> Result<Observation, ProbeError> {
     let request = request(address, check)?;
     let connection = open(trust, address, check.tls.as_ref(), Protocol::Http2, stopwatch).await?;
     let answer = exchange_http2(connection.stream, request, stopwatch.clone()).await;
@@ -35,7 +32,7 @@ async fn exchange(
     let found = if http != StatusCode::OK || grpc != "0" {
         Observation::fail(format!("status {}, grpc-status {grpc}", http.as_u16()))
     } else {
-        judge(&answer.body)
+        judge(&answer.body.octets)
     };
     Ok(Observation { certificate_expires_in: connection.certificate_days, ..found })
 }
@@ -46,7 +43,11 @@ fn request(address: SocketAddr, check: &Grpc) -> Result<Request<Full<Bytes>>, St
     let request = Request::post(format!("{scheme}://{authority}/grpc.health.v1.Health/Check"));
     let request = request.header(CONTENT_TYPE, "application/grpc").header(TE, "trailers");
     let message = Full::new(Bytes::from(request_message(&check.service)?));
-    request.body(message).map_err(|error| format!("there is no such request: {error}"))
+    let mut request = request.body(message).map_err(|error| format!("there is no such request: {error}"))?;
+    for (name, value) in &check.headers {
+        request.headers_mut().insert(name, value.clone());
+    }
+    Ok(request)
 }
 
 /// `HealthCheckRequest { service = 1 }`, framed: not compressed, length, message.

@@ -9,27 +9,24 @@ use hyper::header::{ACCEPT, HOST, USER_AGENT};
 
 use super::connection::{describe, exchange_http1, open};
 use super::expect::{Answer, judge};
+use super::shortage::ProbeError;
 use super::tls::Protocol;
 use super::{Observation, Stopwatch, Trust};
 use crate::health::check::{Http, Method};
 
 /// Asks, reads and judges. Redirects are answers like any other.
-pub async fn probe(trust: &Trust, address: SocketAddr, check: &Http, stopwatch: &Stopwatch) -> Observation {
-    exchange(trust, address, check, stopwatch).await.unwrap_or_else(Observation::fail)
-}
-
-async fn exchange(
+pub async fn probe(
     trust: &Trust,
     address: SocketAddr,
     check: &Http,
     stopwatch: &Stopwatch,
-) -> Result<Observation, String> {
+) -> Result<Observation, ProbeError> {
     let request = request(address, check)?;
     let connection = open(trust, address, check.tls.as_ref(), Protocol::Http1, stopwatch).await?;
     let found = exchange_http1(connection.stream, request, stopwatch.clone()).await;
     let found = found.map_err(|error| describe(&error, address))?;
     let (status, headers) = (found.head.status(), found.head.headers());
-    let answer = Answer { status, headers, body: found.body, took: stopwatch.elapsed() };
+    let answer = Answer { status, headers, body: &found.body, took: stopwatch.elapsed() };
     Ok(Observation { certificate_expires_in: connection.certificate_days, ..judge(&check.expect, &answer) })
 }
 
@@ -42,6 +39,10 @@ fn request(address: SocketAddr, check: &Http) -> Result<Request<Full<Bytes>>, St
     };
     let host = check.host.clone().unwrap_or_else(|| address.to_string());
     let request = Request::builder().method(method).uri(&check.path).header(HOST, host);
-    let request = request.header(USER_AGENT, "meridian").header(ACCEPT, "*/*");
-    request.body(Full::default()).map_err(|error| format!("there is no such request: {error}"))
+    let request = request.header(USER_AGENT, "meridian").header(ACCEPT, "*/*").body(Full::default());
+    let mut request = request.map_err(|error| format!("there is no such request: {error}"))?;
+    for (name, value) in &check.headers {
+        request.headers_mut().insert(name, value.clone());
+    }
+    Ok(request)
 }

@@ -1,5 +1,6 @@
 //! Probes: one exchange with one endpoint, over real sockets, that ends within the timeout whatever the endpoint does.
 
+mod bounded;
 pub mod certificate;
 mod connection;
 mod dns;
@@ -8,19 +9,41 @@ mod expect;
 mod grpc;
 mod http;
 mod load;
+pub mod reasons;
+mod shortage;
+pub mod supervisor;
 mod tls;
+mod verifier;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-pub use tls::{Authorities, Protocol, Trust};
+pub use shortage::{Shortage, ShortageKind};
+pub use tls::{Authorities, ClientIdentity, IdentityError, Protocol, Trust};
 
+use self::shortage::ProbeError;
 use super::check::{Probe, Target, Tls};
 use super::verdict::Outcome;
+
+/// What became of one probe.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ProbeResult {
+    /// It was made, and this is what it found.
+    Made(Observation),
+    /// Something was missing on our side, so that nothing is known about the endpoint.
+    NotMade(Shortage),
+}
+
+impl From<Observation> for ProbeResult {
+    fn from(observation: Observation) -> ProbeResult {
+        ProbeResult::Made(observation)
+    }
+}
 
 /// What one probe found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,29 +99,39 @@ impl Observation {
     }
 }
 
-/// What probes share: the roots of trust.
+/// What probes share: the roots of trust, and who supervises programs.
 #[derive(Debug, Clone)]
 pub struct Prober {
     trust: Trust,
+    supervisor: PathBuf,
 }
 
 impl Prober {
     /// By these roots certificates are verified, unless a check has its own.
     pub fn new(trust: Trust) -> Prober {
-        Prober { trust }
+        // This program, also where its file was replaced meanwhile.
+        Prober { trust, supervisor: PathBuf::from("/proc/self/exe") }
+    }
+
+    /// Programs are run under this one instead of the one that runs: it calls [`supervisor::run_if_called`] first of all.
+    pub fn supervised_by(self, supervisor: PathBuf) -> Prober {
+        Prober { supervisor, ..self }
     }
 
     /// One probe; over within the check's timeout.
-    pub async fn probe(&self, target: &Target) -> Observation {
+    pub async fn probe(&self, target: &Target) -> ProbeResult {
         let stopwatch = Stopwatch::start();
         let timeout = target.check.rules.timeout;
-        let exchange = tokio::time::timeout(timeout, self.exchange(target, &stopwatch)).await;
-        let mut observation = exchange.unwrap_or_else(|_| Observation::fail(stopwatch.what_hung(timeout)));
-        observation.phases = stopwatch.stop();
-        observation
+        let observation = match tokio::time::timeout(timeout, self.exchange(target, &stopwatch)).await {
+            Ok(Ok(observation)) => observation,
+            Ok(Err(ProbeError::Endpoint(reason))) => Observation::fail(reason),
+            Ok(Err(ProbeError::Own(shortage))) => return ProbeResult::NotMade(shortage),
+            Err(_) => Observation::fail(stopwatch.what_hung(timeout)),
+        };
+        ProbeResult::Made(Observation { phases: stopwatch.stop(), ..observation })
     }
 
-    async fn exchange(&self, target: &Target, stopwatch: &Stopwatch) -> Observation {
+    async fn exchange(&self, target: &Target, stopwatch: &Stopwatch) -> Result<Observation, ProbeError> {
         let address = target.address;
         match &target.check.probe {
             Probe::Http(check) => http::probe(&self.trust, address, check, stopwatch).await,
@@ -106,16 +139,19 @@ impl Prober {
             Probe::Tls(check) => self.shake_hands(address, Some(check), stopwatch).await,
             Probe::Grpc(check) => grpc::probe(&self.trust, address, check, stopwatch).await,
             Probe::Dns(check) => dns::probe(address, check, stopwatch).await,
-            Probe::Exec(check) => exec::probe(address, check).await,
+            Probe::Exec(check) => exec::probe(&self.supervisor, address, check).await,
         }
     }
 
     /// A connection, perhaps with TLS, and no more.
-    async fn shake_hands(&self, address: SocketAddr, tls: Option<&Tls>, stopwatch: &Stopwatch) -> Observation {
-        match connection::open(&self.trust, address, tls, Protocol::Any, stopwatch).await {
-            Ok(open) => Observation { certificate_expires_in: open.certificate_days, ..Observation::pass() },
-            Err(reason) => Observation::fail(reason),
-        }
+    async fn shake_hands(
+        &self,
+        address: SocketAddr,
+        tls: Option<&Tls>,
+        stopwatch: &Stopwatch,
+    ) -> Result<Observation, ProbeError> {
+        let open = connection::open(&self.trust, address, tls, Protocol::Any, stopwatch).await?;
+        Ok(Observation { certificate_expires_in: open.certificate_days, ..Observation::pass() })
     }
 }
 

@@ -1,7 +1,6 @@
 //! Probes against endpoints of every ill will, each a small server on loopback.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::*;
 use crate::dns::{Name, RecordType};
-use crate::health::check::{Certificate, Check, Dns, Exec, Expect, Grpc, Http, Method, Tls};
+use crate::health::check::{Certificate, Check, Dns, Expect, Grpc, Http, Method, Tls};
 use crate::health::verdict::Rules;
 
 /// Long enough for a busy machine, short enough for a test that waits for it.
@@ -26,7 +25,10 @@ async fn ask_with(trust: Trust, address: SocketAddr, probe: Probe, timeout: Dura
     let begin = std::time::Instant::now();
     let found = Prober::new(trust).probe(&Target { address, check: Arc::new(check) }).await;
     assert!(begin.elapsed() < timeout + Duration::from_secs(2), "every probe ends");
-    found
+    match found {
+        ProbeResult::Made(observation) => observation,
+        ProbeResult::NotMade(shortage) => panic!("{shortage:?}"),
+    }
 }
 
 async fn ask(address: SocketAddr, probe: Probe) -> Observation {
@@ -43,6 +45,7 @@ fn http(expect: Expect) -> Probe {
         method: Method::Get,
         path: "/health".into(),
         host: Some("www.example.test".into()),
+        headers: Vec::new(),
         expect,
     })
 }
@@ -119,10 +122,17 @@ async fn the_endpoint_is_asked_for_the_service_by_name() {
         }
     })
     .await;
-    assert_fails(&ask(address, http(Expect::default())).await, "no whole answer");
+    let Probe::Http(check) = http(Expect::default()) else { unreachable!() };
+    let header = |name: &'static str, value: &'static str| {
+        (hyper::header::HeaderName::from_static(name), hyper::header::HeaderValue::from_static(value))
+    };
+    let headers = vec![header("x-probe", "Of Ours"), header("user-agent", "somebody")];
+    assert_fails(&ask(address, Probe::Http(Http { headers, ..check })).await, "no whole answer");
     let request = receiver.recv().await.unwrap().to_ascii_lowercase();
     assert!(request.starts_with("get /health http/1.1\r\n"), "{request}");
     assert!(request.contains("\r\nhost: www.example.test\r\n"), "{request}");
+    assert!(request.contains("\r\nx-probe: of ours\r\n"), "{request}");
+    assert!(request.contains("\r\nuser-agent: somebody\r\n") && !request.contains("meridian"), "{request}");
 }
 
 #[tokio::test]
@@ -154,8 +164,81 @@ async fn an_endpoint_may_speak_of_itself() {
         let found = ask(says(response(head, &body)).await, http(Expect::default())).await;
         assert_eq!((found.outcome, found.load), (outcome, Some(0.25)));
     }
+    let vendor = response("200 OK\r\nContent-Type: Application/VND.Health+JSON", r#"{"status": "fail"}"#);
+    assert_fails(&ask(says(vendor).await, http(Expect::default())).await, "it says fail");
     let orca = says(response("200 OK\r\nEndpoint-Load-Metrics: TEXT cpu_utilization=0.3", "")).await;
     assert_eq!(ask(orca, http(Expect::default())).await.load, Some(0.3));
+}
+
+#[tokio::test]
+async fn a_health_document_that_cannot_be_read_is_bad() {
+    let fails = r#"{"status": "fail"}"#;
+    let deep = format!(r#"{{"a": {}{}, "status": "pass"}}"#, "[".repeat(10_000), "]".repeat(10_000));
+    let long = format!(r#"{{"status": "pass", "output": "{}"}}"#, "x".repeat(64 * 1024));
+    for (media, body, part) in [
+        ("application/health+json", r#"{"status": "pa"#.as_bytes(), "health document is no JSON"),
+        ("Application/Health+JSON", fails.as_bytes(), "it says fail"),
+        ("APPLICATION/HEALTH+JSON ;charset=utf-8", fails.as_bytes(), "it says fail"),
+        ("application/health+json", &[b"\xef\xbb\xbf", fails.as_bytes()].concat(), "it says fail"),
+        ("application/health+json", br#"{"status": "pass", "load": NaN}"#, "health document is no JSON"),
+        ("application/health+json", b"{\"status\": \"pass\", \"output\": \"\xff\"}", "health document is no JSON"),
+        ("application/health+json", br#"{"load": 0.5}"#, "no known status"),
+        ("application/health+json", br#"["pass"]"#, "no known status"),
+        ("application/health+json", b"", "health document is no JSON"),
+        ("application/health+json", deep.as_bytes(), "health document is no JSON"),
+        ("application/health+json", long.as_bytes(), "health document is longer than 64 KiB"),
+    ] {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {media}\r\nContent-Length: {}\r\n\r\n", body.len());
+        let found = ask(says([head.as_bytes(), body].concat()).await, http(Expect::default())).await;
+        assert_fails(&found, part);
+    }
+    // The answer to HEAD has no document, whatever its header says.
+    let head = says("HTTP/1.1 200 OK\r\ncontent-type: application/health+json\r\ncontent-length: 17\r\n\r\n").await;
+    let Probe::Http(check) = http(Expect::default()) else { unreachable!() };
+    let found = ask(head, Probe::Http(Http { method: Method::Head, ..check })).await;
+    assert_eq!(found.outcome, Outcome::Pass, "{found:?}");
+}
+
+#[tokio::test]
+async fn endless_interim_answers_are_bounded() {
+    for interim in ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"] {
+        let found = ask(repeats("", interim, Duration::ZERO).await, http(Expect::default())).await;
+        assert_fails(&found, "more than 128 KiB and no answer in them");
+        let slow = repeats("", interim, Duration::from_millis(20)).await;
+        assert_fails(&ask_briefly(slow, http(Expect::default())).await, "within 800ms");
+        let few = format!("{}{}", interim.repeat(5), response("200 OK", "fine"));
+        assert_eq!(ask(says(few).await, http(Expect::default())).await.outcome, Outcome::Pass);
+    }
+    let chunks = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    let endless = repeats(chunks, "1;a=bbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\r\nx\r\n", Duration::ZERO).await;
+    assert_fails(&ask(endless, http(Expect::default())).await, "");
+}
+
+#[tokio::test]
+async fn a_body_that_ends_without_a_goodbye_of_tls_is_as_long_as_it_is() {
+    let (trust, config) = certificates("www.example.test", (2099, 1, 1));
+    let acceptor = TlsAcceptor::from(config);
+    for (answer, outcome) in [
+        ("HTTP/1.1 200 OK\r\n\r\nfine", Outcome::Pass),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nfine", Outcome::Fail),
+        ("HTTP/1.1 200 O", Outcome::Fail),
+    ] {
+        let acceptor = acceptor.clone();
+        let address = server(move |stream| {
+            let acceptor = acceptor.clone();
+            async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+                let _ = stream.flush().await;
+                // Dropped without close_notify.
+            }
+        })
+        .await;
+        let probe = https(Some("www.example.test"), true);
+        let found = ask_with(trust.clone(), address, probe, Duration::from_secs(10)).await;
+        assert_eq!(found.outcome, outcome, "{found:?}");
+    }
 }
 
 #[tokio::test]
@@ -251,7 +334,14 @@ fn tls(name: Option<&str>, verify: bool) -> Tls {
 
 fn https(name: Option<&str>, verify: bool) -> Probe {
     let tls = Some(tls(name, verify));
-    Probe::Http(Http { tls, method: Method::Get, path: "/".into(), host: None, expect: Expect::default() })
+    Probe::Http(Http {
+        tls,
+        method: Method::Get,
+        path: "/".into(),
+        host: None,
+        headers: Vec::new(),
+        expect: Expect::default(),
+    })
 }
 
 #[tokio::test]
@@ -317,25 +407,8 @@ async fn a_dns_check_wants_noerror_to_its_own_question() {
 }
 
 #[tokio::test]
-async fn a_program_speaks_by_its_exit_code_and_first_line() {
-    let address: SocketAddr = "192.0.2.1:80".parse().unwrap();
-    let shell = |script: &str| {
-        let arguments = ["-c", script, "probe", "{address}", "{port}"].map(str::to_owned).to_vec();
-        Probe::Exec(Exec { program: PathBuf::from("/bin/sh"), arguments })
-    };
-    assert_eq!(ask(address, shell("exit 0")).await.outcome, Outcome::Pass);
-    let warned = ask(address, shell("echo low on $1 $2; echo more; exit 1")).await;
-    assert_eq!((warned.outcome, warned.reason.as_deref()), (Outcome::Warn, Some("low on 192.0.2.1 80")));
-    assert_fails(&ask(address, shell("exit 7")).await, "ended with 7");
-    assert_fails(&ask_briefly(address, shell("yes")).await, "within 800ms");
-    assert_fails(&ask_briefly(address, shell("sleep 100 & sleep 100")).await, "within 800ms");
-    let absent = Probe::Exec(Exec { program: PathBuf::from("/nonexistent/program"), arguments: Vec::new() });
-    assert_fails(&ask(address, absent).await, "cannot run");
-}
-
-#[tokio::test]
 async fn what_does_not_speak_grpc_is_no_good() {
-    let grpc = || Probe::Grpc(Grpc { tls: None, host: None, service: "shop".into() });
+    let grpc = || Probe::Grpc(Grpc { tls: None, host: None, headers: Vec::new(), service: "shop".into() });
     assert_eq!(ask_briefly(says(response("200 OK", "")).await, grpc()).await.outcome, Outcome::Fail);
 }
 
@@ -345,6 +418,7 @@ async fn grpc_server(health: u8) -> SocketAddr {
     use hyper_util::rt::{TokioExecutor, TokioIo};
     server(move |stream| async move {
         let answer = move |request: hyper::Request<hyper::body::Incoming>| async move {
+            assert_eq!(request.headers().get("x-probe").map(|value| value.as_bytes()), Some(&b"ours"[..]));
             assert_eq!(request.uri(), "http://shop.example.test/grpc.health.v1.Health/Check");
             let asked = request.into_body().collect().await.unwrap().to_bytes();
             assert_eq!(asked, b"\0\0\0\0\x06\x0a\x04shop"[..]);
@@ -363,7 +437,9 @@ async fn grpc_server(health: u8) -> SocketAddr {
 #[tokio::test]
 async fn a_grpc_server_is_asked_about_a_service_and_its_trailers_count() {
     let host = Some("shop.example.test".to_owned());
-    let grpc = || Probe::Grpc(Grpc { tls: None, host: host.clone(), service: "shop".into() });
+    let name = hyper::header::HeaderName::from_static("x-probe");
+    let headers = vec![(name, hyper::header::HeaderValue::from_static("ours"))];
+    let grpc = || Probe::Grpc(Grpc { tls: None, host: host.clone(), headers: headers.clone(), service: "shop".into() });
     assert_eq!(ask(grpc_server(1).await, grpc()).await.outcome, Outcome::Pass);
     assert_fails(&ask(grpc_server(2).await, grpc()).await, "NOT_SERVING");
     assert_fails(&ask(grpc_server(9).await, grpc()).await, "grpc-status 5");

@@ -3,17 +3,17 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio_rustls::rustls::client::WebPkiServerVerifier;
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use tokio_rustls::rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
+use tokio_rustls::rustls::client::ResolvesClientCert;
+use tokio_rustls::rustls::client::danger::ServerCertVerifier;
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, crypto::verify_tls12_signature,
-    crypto::verify_tls13_signature,
-};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tokio_rustls::rustls::{ClientConfig, Error, InconsistentKeys};
 
-use crate::health::check::Tls;
+use super::reasons::tls_sentence;
+use super::verifier::{ByRoots, TakesAny};
+use crate::health::check::{Certificate, Tls};
 
 /// Whose certificates are trusted, as ready settings.
 #[derive(Debug, Clone)]
@@ -44,10 +44,9 @@ impl Authorities {
     /// # Errors
     /// A sentence: there is none, or one cannot be used.
     pub fn from_pem(text: &[u8]) -> Result<Authorities, String> {
-        let read: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(text).collect();
-        let certificates = read.map_err(|error| format!("it is no PEM: {error}"))?;
-        if certificates.is_empty() {
-            return Err("it holds no certificate".to_owned());
+        let certificates = read_chain(text)?;
+        if !ByRoots::can_use(&certificates) {
+            return Err("it holds no certificate that can be read as X.509: write it anew".to_owned());
         }
         let trust = Trust::of(certificates.clone())?;
         Ok(Authorities(Arc::new((certificates, trust))))
@@ -73,6 +72,74 @@ impl std::hash::Hash for Authorities {
     }
 }
 
+/// The certificate that a check shows to endpoints that ask for one, with its key. Equal when the certificates are.
+#[derive(Clone)]
+pub struct ClientIdentity {
+    chain: Vec<CertificateDer<'static>>,
+    resolver: Arc<dyn ResolvesClientCert>,
+}
+
+/// What is wrong with the files of a [`ClientIdentity`], each a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdentityError {
+    /// About the certificate.
+    Certificate(String),
+    /// About the key.
+    Key(String),
+}
+
+impl ClientIdentity {
+    /// Reads a certificate with its chain, and its private key, both in PEM (RFC 7468).
+    ///
+    /// # Errors
+    /// One of them is none, or the key is another certificate's.
+    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<ClientIdentity, IdentityError> {
+        let chain = read_chain(certificate).map_err(IdentityError::Certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
+            IdentityError::Key("it holds no private key in PEM (an encrypted one cannot be read)".to_owned())
+        })?;
+        let pair = CertifiedKey::from_der(chain.clone(), key, &ring::default_provider());
+        let pair = pair.map_err(|error| match error {
+            Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                IdentityError::Key("the private key is not that of the client certificate".to_owned())
+            }
+            Error::InvalidCertificate(_) => IdentityError::Certificate(tls_sentence(&error)),
+            _ => IdentityError::Key("it is a key that cannot be used: take RSA, P-256, P-384 or Ed25519".to_owned()),
+        })?;
+        Ok(ClientIdentity { chain, resolver: Arc::new(SingleCertAndKey::from(pair)) })
+    }
+}
+
+impl std::fmt::Debug for ClientIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ClientIdentity")
+    }
+}
+
+impl PartialEq for ClientIdentity {
+    fn eq(&self, other: &Self) -> bool {
+        self.chain == other.chain
+    }
+}
+
+impl Eq for ClientIdentity {}
+
+impl std::hash::Hash for ClientIdentity {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.chain.first().map(|certificate| certificate.as_ref()).hash(state);
+    }
+}
+
+/// The certificates of a file in PEM, at least one.
+fn read_chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(text).collect();
+    let certificates = read.map_err(|error| format!("it is no PEM: {error}"))?;
+    if certificates.is_empty() {
+        return Err("it holds no certificate".to_owned());
+    }
+    Ok(certificates)
+}
+
 impl Trust {
     /// The system's roots, so that an operator's own authority counts where the system knows it.
     ///
@@ -86,29 +153,32 @@ impl Trust {
     }
 
     /// Only these roots, as DER.
+    ///
+    /// # Errors
+    /// A sentence: they cannot be used.
     pub fn of(roots: Vec<CertificateDer<'static>>) -> Result<Trust, String> {
         let provider = Arc::new(ring::default_provider());
-        let mut store = RootCertStore::empty();
-        store.add_parsable_certificates(roots);
-        let algorithms = provider.signature_verification_algorithms;
-        let accept = Arc::new(WithoutRoots { algorithms, accepts: true });
-        let verified = if store.is_empty() { None } else { Some(Arc::new(store)) };
-        let verifier: Arc<dyn ServerCertVerifier> = match verified {
-            None => Arc::new(WithoutRoots { algorithms, accepts: false }),
-            Some(store) => WebPkiServerVerifier::builder_with_provider(store, provider.clone())
-                .build()
-                .map_err(|error| format!("the root certificates cannot be used: {error}"))?,
-        };
+        let verified = Arc::new(ByRoots::new(roots, provider.clone())?);
         Ok(Trust {
-            verified: by_protocol(&settings(provider.clone(), verifier)?),
-            unverified: by_protocol(&settings(provider, accept)?),
+            verified: by_protocol(&settings(provider.clone(), verified)?),
+            unverified: by_protocol(&settings(provider, Arc::new(TakesAny))?),
         })
     }
 
-    /// The settings for a check that speaks this protocol.
+    /// The settings for somebody who speaks this protocol and shows no certificate.
     pub fn settings(&self, verify: bool, protocol: Protocol) -> Arc<ClientConfig> {
         let settings = if verify { &self.verified } else { &self.unverified };
         settings[protocol as usize].clone()
+    }
+
+    /// The settings for a check that wants this of certificates.
+    pub fn settings_for(&self, wanted: &Certificate, protocol: Protocol) -> Arc<ClientConfig> {
+        let trust = wanted.authorities.as_ref().map_or(self, |authorities| authorities.trust());
+        let settings = trust.settings(wanted.verify, protocol);
+        let Some(identity) = &wanted.identity else { return settings };
+        let mut settings = (*settings).clone();
+        settings.client_auth_cert_resolver = identity.resolver.clone();
+        Arc::new(settings)
     }
 }
 
@@ -133,50 +203,4 @@ fn settings(provider: Arc<CryptoProvider>, verifier: Arc<dyn ServerCertVerifier>
     // Every probe is to see a whole handshake.
     settings.resumption = tokio_rustls::rustls::client::Resumption::disabled();
     Ok(settings)
-}
-
-/// Certificates without roots to hold them against; signatures are still checked.
-#[derive(Debug)]
-struct WithoutRoots {
-    algorithms: WebPkiSupportedAlgorithms,
-    /// Any certificate will do (`verify = false`); otherwise none does, for want of roots.
-    accepts: bool,
-}
-
-impl ServerCertVerifier for WithoutRoots {
-    fn verify_server_cert(
-        &self,
-        _leaf: &CertificateDer<'_>,
-        _others: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        match self.accepts {
-            true => Ok(ServerCertVerified::assertion()),
-            false => Err(Error::General("there are no root certificates to verify it by".to_owned())),
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, leaf, signed, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, leaf, signed, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
 }

@@ -76,7 +76,7 @@ export function endpoints(service) {
       String(endpoint.weight),
       `${region.share_percent.toFixed(0)} %`,
       probed(endpoint.probe),
-      [endpoint.order ?? region.order, endpoint.reason, ...asides(endpoint)].filter(Boolean).join("; "),
+      [endpoint.order ?? region.order, endpoint.not_probed, endpoint.reason, ...asides(endpoint)].filter(Boolean).join("; "),
     ]),
   );
   const heads = ["Region", "Endpoint", "Health", "For", "Weight", "Takes", "Last probe", "Why"];

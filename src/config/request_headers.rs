@@ -1,0 +1,130 @@
+//! `headers` of a check: what its requests carry beside the usual headers.
+//!
+//! A value stands in the configuration, or in a file of its own that only its owner may read. Values are never shown: not
+//! in messages, not in logs, not by `Debug`.
+
+use std::path::{Path, PathBuf};
+
+use hyper::header::{self, HeaderName, HeaderValue};
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+use super::error::Report;
+use super::files;
+use super::read::{At, Field, Item, Named, NamedEntry, Read, tables};
+use super::values::Line;
+
+/// Most headers of one check.
+const MOST: usize = 32;
+/// Longest name, in octets.
+const LONGEST_NAME: usize = 128;
+/// Longest value, in octets; a file may hold a line end more.
+const LONGEST_VALUE: u64 = 4096;
+
+/// Headers that say how the connection is used, which is not for a check to say.
+const OF_THE_CONNECTION: [HeaderName; 8] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+];
+
+tables! {
+    /// The value of a header, in a file.
+    #[schemars(extend("required" = ["file"]))]
+    HeaderFile {
+        /// File that holds the value and nothing else, at most 4096 octets; only its owner may read it. Needed.
+        file: PathBuf,
+    }
+}
+
+/// The value of a header as it is written, or the file that holds it.
+#[derive(Debug)]
+pub enum HeaderEntry {
+    /// As it is.
+    Value(Line<4096>),
+    /// In a file.
+    File(HeaderFile),
+}
+
+impl Read for HeaderEntry {
+    fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
+        if item.value.is_table() {
+            return HeaderFile::read(item, report).map(HeaderEntry::File);
+        }
+        Line::read(item, report).map(HeaderEntry::Value)
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        let (value, table) = (<Line<4096> as Read>::schema(generator), HeaderFile::schema(generator));
+        json_schema!({ "anyOf": [value, table] })
+    }
+}
+
+/// The headers of a check, each once.
+pub fn resolve(
+    headers: Field<Named<HeaderEntry>>,
+    is_grpc: bool,
+    folder: &Path,
+    report: &mut Report<'_>,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let Some(At { at, value: Named(entries) }) = headers.given() else { return Vec::new() };
+    if entries.len() > MOST {
+        report.error(at, format!("these are {} headers; a request may have {MOST} of its own", entries.len()));
+    }
+    let mut resolved: Vec<(HeaderName, HeaderValue)> = Vec::with_capacity(entries.len());
+    for NamedEntry { name, value } in entries {
+        let Some(header) = resolve_name(&name, is_grpc, report) else { continue };
+        if resolved.iter().any(|(known, _)| *known == header) {
+            report.error(name.at, format!("the header {header} is stated twice; case makes no difference"));
+        }
+        let Some(value) = value.given().and_then(|entry| resolve_value(entry, folder, report)) else { continue };
+        resolved.push((header, value));
+    }
+    resolved
+}
+
+fn resolve_name(name: &At<String>, is_grpc: bool, report: &mut Report<'_>) -> Option<HeaderName> {
+    let text = &name.value;
+    // RFC 9110 section 5.6.2: token.
+    let Some(header) = HeaderName::from_bytes(text.as_bytes()).ok().filter(|_| text.len() <= LONGEST_NAME) else {
+        report.error(name.at, format!("\"{}\" is no name of a header", text.escape_debug()));
+        return None;
+    };
+    if header == header::HOST {
+        report.error(name.at, "the Host header is what `host` says; state it there".to_owned());
+    } else if OF_THE_CONNECTION.contains(&header) || is_grpc && header == header::CONTENT_TYPE {
+        report.error(name.at, format!("the header {header} belongs to the protocol; leave it out"));
+    }
+    Some(header)
+}
+
+fn resolve_value(entry: At<HeaderEntry>, folder: &Path, report: &mut Report<'_>) -> Option<HeaderValue> {
+    let value = match entry.value {
+        HeaderEntry::Value(Line(text)) => HeaderValue::from_str(&text)
+            .map_err(|_| "a header holds visible ASCII characters and spaces only".to_owned()),
+        HeaderEntry::File(HeaderFile { file }) => {
+            let path = file.required(entry.at, "the value of a header is a text, or a table with a file", report)?;
+            let path = folder.join(path.value);
+            read_value(&path).map_err(|sentence| format!("{}: {sentence}", path.display()))
+        }
+    };
+    let mut value = value.map_err(|sentence| report.error(entry.at, sentence)).ok()?;
+    // Nobody who shows the check shows the value, and HTTP/2 keeps it out of its tables (RFC 7541 section 7.1.3).
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn read_value(path: &Path) -> Result<HeaderValue, String> {
+    let octets = files::read_secret(path, LONGEST_VALUE + 2)?;
+    let text = octets.trim_ascii();
+    if text.is_empty() {
+        return Err("the file is empty, but it is to hold the value of a header".to_owned());
+    }
+    let visible = |octet: &u8| octet.is_ascii_graphic() || *octet == b' ';
+    let value = HeaderValue::from_bytes(text).ok().filter(|_| text.iter().all(visible));
+    value.ok_or_else(|| "the value of a header is one line of visible ASCII characters".to_owned())
+}
