@@ -121,3 +121,31 @@ fn what_was_agreed_outlives_a_restart() {
     assert!(share(&server) < 40, "it comes back slowly");
     server.await_log("down -> up", 1);
 }
+
+/// The state says that all are down; the one that answers is given at once, not the nearest, which is dead.
+#[test]
+fn after_a_kill_in_the_first_moment_of_a_recovery_nobody_is_sent_to_the_dead() {
+    let (fra, iad) = (Region::start(FRA, 0), Region::start(IAD, 0));
+    let state = tempfile::tempdir().expect("a folder");
+    let keys = format!("[state]\ndirectory = \"{}\"", state.path().display());
+    let server = setup(fra.port, iad.port, &keys).start();
+    fra.set_broken(true);
+    iad.set_broken(true);
+    server.await_log("EVERY region of www.example.test is out", 1);
+    let start = Instant::now();
+    let kept = || std::fs::read_to_string(state.path().join("health.json")).unwrap_or_default();
+    while kept().matches("\"down\"").count() < 2 {
+        assert!(start.elapsed() < Duration::from_secs(20), "never kept: {}", kept());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    iad.set_broken(false);
+    let server = server.kill_and_start_again();
+    let mut answers = 0;
+    while !server.log().contains("down -> up") {
+        assert!(start.elapsed() < Duration::from_secs(40), "never up:\n{}", server.log());
+        assert_eq!(answer(&server, "203.0.113.0/24"), [IAD], "after {answers} answers\n{}", server.log());
+        answers += 1;
+    }
+    assert!(answers > 0, "it takes a while until it is agreed to be up");
+    await_answer(&server, IAD, Duration::from_secs(4));
+}

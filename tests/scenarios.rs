@@ -128,6 +128,7 @@ impl Play {
                 return self.set(region, Share::from_fraction(fraction), true);
             }
             "forget" => self.forget_last_good(rest)?,
+            "glimpse" => self.glimpse(rest),
             "ask" => {
                 let (name, rtype) = rest.split_once(' ').ok_or("ask NAME TYPE")?;
                 let rtype: RecordType = rtype.parse().map_err(|_| "no such type")?;
@@ -174,6 +175,18 @@ impl Play {
         }
         self.publish();
         Ok(())
+    }
+
+    /// The last probe of the region was good, though it is down still.
+    fn glimpse(&mut self, region: &str) {
+        for (service, now) in self.loaded.config.services.iter().zip(&mut self.availability.services) {
+            for (listed, now) in service.regions.iter().zip(&mut now.regions) {
+                if self.loaded.config.regions[usize::from(listed.region.0)].name == region {
+                    now.seen_alive.fill(true);
+                }
+            }
+        }
+        self.publish();
     }
 
     fn publish(&mut self) {
@@ -255,8 +268,8 @@ impl Statement {
                 self.zone.push('\n');
                 Ok(())
             }
-            "" | "subnet" | "resolver" | "down" | "up" | "share" | "forget" | "ask" | "expect" | "spread"
-            | "steady" => Ok(()),
+            "" | "subnet" | "resolver" | "down" | "up" | "share" | "forget" | "glimpse" | "ask" | "expect"
+            | "spread" | "steady" => Ok(()),
             other => Err(format!("{other:?} is no word of a play")),
         }
     }

@@ -7,7 +7,7 @@ use meridian::geo::catchment::{Catchment, CatchmentRules};
 use meridian::geo::{AddressTable, Sources};
 use meridian::steering::outcome::{Share, Standing};
 use meridian::steering::tiers::Candidate;
-use meridian::steering::{AllDown, Bias, Order, Outcome, Point, Rules};
+use meridian::steering::{Bias, Order, Outcome, Point, RegionStates, Rules};
 
 const REGIONS: [(f64, f64); 6] =
     [(50.1, 8.7), (51.5, -0.1), (40.7, -74.0), (37.8, -122.4), (1.35, 103.8), (-23.5, -46.6)];
@@ -32,5 +32,5 @@ pub fn rules() -> CatchmentRules {
 /// What queries look up while every region is up.
 pub fn all_up(catchment: &Catchment) -> (Arc<AddressTable>, Arc<[Outcome]>) {
     let up = [Standing { share: Share::ALL, weight: 1 }; REGIONS.len()];
-    catchment.outcomes(&up, AllDown::AnswerAll, &[])
+    catchment.outcomes(&RegionStates { standing: up.to_vec(), ..RegionStates::default() })
 }

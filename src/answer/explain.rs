@@ -142,6 +142,7 @@ pub fn take_down(world: &World, mut availability: Availability, down: &[String])
             if let Some(now) = now.regions.get_mut(region.listed) {
                 now.share = Share::NONE;
                 now.last_good = false;
+                now.seen_alive.fill(false);
                 now.reason = None;
             }
         }

@@ -72,7 +72,7 @@ impl Solver<'_, '_, '_, '_> {
         }
         let turn = if service.pick == Pick::RoundRobin { moment.turns.take(id) } else { 0 };
         let mut hints = [Hint::new(IPV4_HINT), Hint::new(IPV6_HINT)];
-        let mut fails = false;
+        let mut ending = Ending::NoData;
         for (family, hint) in [Family::V4, Family::V6].into_iter().zip(&mut hints) {
             let Some(view) = now.view(family) else { continue };
             let decision = decide(service, view, *self.source, subnet.as_ref(), moment.seed, || turn);
@@ -82,7 +82,9 @@ impl Solver<'_, '_, '_, '_> {
             if outcome.is_some_and(|outcome| outcome.all_down) {
                 self.reply.error = Some(&ExtendedError::ALL_DOWN);
             }
-            fails |= stage.is_none() && outcome.is_some_and(|outcome| outcome.ending == Ending::ServFail);
+            if let Some(outcome) = outcome.filter(|outcome| stage.is_none() && outcome.ending != Ending::NoData) {
+                ending = outcome.ending;
+            }
             for (region, endpoint) in decision.picks().iter() {
                 match view.endpoint(region, endpoint) {
                     Some(EndpointData::V4(address)) => hint.push(address),
@@ -93,7 +95,7 @@ impl Solver<'_, '_, '_, '_> {
         }
         let [v4, v6] = &hints;
         if v4.is_empty() && v6.is_empty() {
-            return Ok(Some(if fails { self.fail() } else { self.without_endpoints(service) }));
+            return Ok(Some(self.without_region(ending)));
         }
         let data: [&[u8]; 5] = [&binding.head, v4.parameter(), &binding.middle, v6.parameter(), &binding.tail];
         self.reply.append_record(Section::Answer, owner, asked, now.ttl, &data)?;

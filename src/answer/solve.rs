@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::pointers::{expand, pointer, set_pointer};
 use super::policy::ZoneAccess;
-use super::world::{Lookup, Node, Prepared, Role, ZoneId};
+use super::world::{Lookup, Node, Prepared, Role, ServiceId, ZoneId};
 use super::{Moment, Verdict};
 use crate::dns::reply::{ExtendedError, POINTER_REACH, RECORD_HEADER, Reply, Section};
 use crate::dns::{Full, Query, Rcode, RecordType, SearchName, name};
@@ -174,7 +174,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
             && let Some(verdict) = self.solve_steered(service, current.at, asked, hop)?
         {
             return match verdict {
-                Verdict::NoData => self.no_data(current, node.zone),
+                Verdict::NoData => self.deny_steered(current, node.zone, service),
                 verdict => Ok(Step::Done(verdict)),
             };
         }
@@ -197,6 +197,18 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
 
     fn no_data(&mut self, current: &Current<'_>, zone: ZoneId) -> Result<Step, Full> {
         self.solve_negative(current, zone)?;
+        Ok(Step::Done(Verdict::NoData))
+    }
+
+    /// NODATA of a steered name, which is kept no longer than what the service gives: a denial must not outlive the
+    /// outage, or the look-up that failed, which it comes from.
+    #[cold]
+    fn deny_steered(&mut self, current: &Current<'_>, zone: ZoneId, service: ServiceId) -> Result<Step, Full> {
+        let soa_at = self.reply.position();
+        self.solve_negative(current, zone)?;
+        if let Some(now) = self.moment.present.service(service) {
+            self.reply.cap_ttl(soa_at, now.ttl);
+        }
         Ok(Step::Done(Verdict::NoData))
     }
 

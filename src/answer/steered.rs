@@ -102,7 +102,7 @@ impl Solver<'_, '_, '_, '_> {
             return Ok(Some(Verdict::Static));
         }
         let Some(now) = moment.present.service(id) else { return Ok(Some(Verdict::NoData)) };
-        let Some(view) = now.view(family) else { return Ok(Some(self.without_endpoints(service))) };
+        let Some(view) = now.view(family) else { return Ok(Some(Verdict::NoData)) };
         if moment.is_noted() {
             self.note(id, view, subnet);
         }
@@ -113,8 +113,8 @@ impl Solver<'_, '_, '_, '_> {
         if outcome.is_some_and(|outcome| outcome.all_down) {
             self.reply.error = Some(&ExtendedError::ALL_DOWN);
         }
-        if stage.is_none() && outcome.is_some_and(|outcome| outcome.ending == Ending::ServFail) {
-            return Ok(Some(self.fail()));
+        if stage.is_none() {
+            return Ok(Some(self.without_region(outcome.map_or(Ending::NoData, |outcome| outcome.ending))));
         }
         let picks = decision.picks();
         if let (Some((region, _)), Some(view)) = (picks.iter().next(), service.view(family)) {
@@ -131,15 +131,18 @@ impl Solver<'_, '_, '_, '_> {
         self.moment.world().sample.note(id, located.seen.address());
     }
 
-    /// No endpoint has this family; but as long as an alias was never resolved, nobody can know that, and no resolver is
-    /// to keep it.
+    /// Nobody serves the client. As long as an alias was never resolved, nobody can know that there is nothing, and no
+    /// resolver is to keep it.
     #[cold]
-    pub(super) fn without_endpoints(&mut self, service: &Service) -> Verdict {
-        if service.unresolved.is_empty() {
-            return Verdict::NoData;
+    pub(super) fn without_region(&mut self, ending: Ending) -> Verdict {
+        match ending {
+            Ending::Never | Ending::NoData => Verdict::NoData,
+            Ending::ServFail => self.fail(),
+            Ending::NotReady => {
+                self.reply.error = Some(&ExtendedError::NOT_READY);
+                self.fail()
+            }
         }
-        self.reply.error = Some(&ExtendedError::NOT_READY);
-        self.fail()
     }
 
     #[cold]

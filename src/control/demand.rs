@@ -13,7 +13,7 @@ use crate::answer::world::services::{Family, Service, View};
 use crate::config::Capacity;
 use crate::health::spill::{self, Group};
 use crate::steering::outcome::Standing;
-use crate::steering::{AllDown, Share};
+use crate::steering::{AllDown, RegionStates, Share};
 
 /// Most groups of one family; those that cover least addresses are left out.
 const MOST_GROUPS: usize = 256;
@@ -169,11 +169,12 @@ fn leave_nobody_out(shares: &mut [f64], most: &[f64], groups: &[Group]) {
 fn groups(view: &View, family: Family) -> Vec<Group> {
     // When everybody takes a part only, a client's outcome holds every tier that it has.
     let half = |region: &crate::answer::world::services::ViewRegion| Standing {
-        share: Share::from_fraction(0.5),
+        share: if region.endpoints.is_empty() { Share::NONE } else { Share::from_fraction(0.5) },
         weight: region.weight,
     };
     let standing: Vec<Standing> = view.regions.iter().map(half).collect();
-    let (table, outcomes) = view.catchment.outcomes(&standing, AllDown::NoData, &[]);
+    let states = RegionStates { standing, all_down: AllDown::NoData, ..RegionStates::default() };
+    let (table, outcomes) = view.catchment.outcomes(&states);
     let sizes = match family {
         Family::V6 => sizes(table.ranges_v6().map(|(start, value)| (start as f64, value)), 2f64.powi(128)),
         _ => sizes(table.ranges_v4().map(|(start, value)| (f64::from(start), value)), 2f64.powi(32)),

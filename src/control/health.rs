@@ -19,7 +19,7 @@ use super::orders::Order;
 use super::probed::{Account, Probed};
 use super::reload::Current;
 use super::standing::Facts;
-use super::targets::{Asked, Plan};
+use super::targets::{Asked, Evidence, Plan};
 use super::traffic::{self, PerRegion};
 use crate::answer::Snapshot;
 use crate::answer::world::{Availability, Present};
@@ -107,7 +107,7 @@ impl View {
         region: usize,
         endpoint: usize,
     ) -> Option<(&TargetKey, Option<&TargetHealth>)> {
-        let (key, _) = self.asked(service, region, endpoint)?.deciding(&self.targets)?;
+        let (key, _) = self.asked(service, region, endpoint)?.deciding(&self.targets, Evidence::Agreed)?;
         Some((key, self.targets.get(key)))
     }
 

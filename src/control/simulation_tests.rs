@@ -23,7 +23,7 @@ use crate::health::check::Target;
 use crate::health::monitor::{Monitor, Probing};
 use crate::health::probe::{Observation, Phases, ProbeResult};
 use crate::health::state::Verdicts;
-use crate::health::verdict::Verdict;
+use crate::health::verdict::{Outcome, Verdict};
 use crate::resolve::Known;
 use crate::steering::pick::next_draw;
 use crate::steering::{AllDown, Share};
@@ -294,11 +294,27 @@ impl Play {
             let alive = listed.any(|endpoint| self.stage.script.is_surely_alive(address_of(endpoint), now));
             let standing = &self.snapshot().present.availability().services[service];
             let open = standing.regions.iter().any(|region| region.share > Share::NONE);
-            let may_be_empty = !open && matches!(configured.all_down, AllDown::NoData | AllDown::ServFail);
+            let health = self.monitor.health().targets;
+            let seen = |address: IpAddr| {
+                let target = health.iter().find(|(key, _)| key.address.ip() == address).map(|(_, target)| target);
+                target.and_then(|target| Some((target.verdict, target.last.as_ref()?.outcome)))
+            };
+            let endpoints = || configured.regions.iter().flat_map(|region| &region.endpoints).map(address_of);
+            let some_seen_alive =
+                endpoints().any(|address| seen(address).is_some_and(|(_, last)| last != Outcome::Fail));
+            let may_be_empty =
+                !open && !some_seen_alive && matches!(configured.all_down, AllDown::NoData | AllDown::ServFail);
             for client in CLIENTS {
                 let (given, rcode) = self.ask(service, client.parse().unwrap());
                 let told = format!("seed {seed}, {now:?}, s{service} for {client}: {given:?}");
                 assert!(may_be_empty || rcode == 0 && !given.is_empty(), "an empty answer; {told}, rcode {rcode}");
+                let is_dead = |address: &&IpAddr| {
+                    seen(**address).is_some_and(|(verdict, last)| !verdict.serves() && last == Outcome::Fail)
+                };
+                if some_seen_alive {
+                    let dead = given.iter().find(is_dead);
+                    assert_eq!(dead, None, "what nobody saw alive is given, and something else was; {told}");
+                }
                 if alive && !self.stage.script.is_confused(now) {
                     assert!(open, "all are out while one is alive; {told}");
                     let dead = given.iter().find(|address| self.stage.script.is_surely_dead(**address, now));

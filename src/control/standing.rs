@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::demand::Demand;
 use super::effect::{Bearing, Effect};
 use super::least_load::{self, Loads};
-use super::targets::{Asked, Plan};
+use super::targets::{Asked, Evidence, Plan};
 use crate::answer::world::present::{RegionAvailability, ServiceAvailability, Weights};
 use crate::answer::world::{Availability, World};
 use crate::config::{Capacity, Config, Service, ServiceRegion};
@@ -142,6 +142,7 @@ impl Memory {
                     last_good: standing.last_good,
                     reason: reason(facts, (index, at), bearing, &standing.endpoints)
                         .or_else(|| (standing.share < healthy[at]).then(|| FULL.to_owned())),
+                    seen_alive: seen_alive(facts, (index, at), &inputs[at]),
                     endpoints: standing.endpoints,
                     weights: weights.as_ref().and_then(|weights| weights.get(at)).cloned(),
                     drained: inputs[at].order == Some(Order::Drain),
@@ -223,7 +224,7 @@ fn input(
 ) -> RegionInput {
     let verdict = |endpoint: usize| -> Vec<Verdict> {
         let asked = facts.plan.asked(place.0, place.1, endpoint);
-        asked.and_then(|asked| asked.verdict(facts.targets)).into_iter().collect()
+        asked.and_then(|asked| asked.verdict(facts.targets, Evidence::Agreed)).into_iter().collect()
     };
     let endpoint = |endpoint: usize| EndpointInput { verdicts: verdict(endpoint), combine: Combine::All, order: None };
     let mut endpoints: Vec<EndpointInput> = (0..region.endpoints.len()).map(endpoint).collect();
@@ -242,6 +243,17 @@ fn input(
         up_since: remembered.up_since,
         last_good: remembered.last_good,
     }
+}
+
+/// By endpoint: nobody ordered it out, and it is up or was good when it was last asked.
+fn seen_alive(facts: &Facts<'_>, place: (usize, usize), region: &RegionInput) -> Vec<bool> {
+    let ordered_out = |order: Option<Order>| matches!(order, Some(Order::Drain | Order::ForceDown));
+    let is_alive = |(at, endpoint): (usize, &EndpointInput)| {
+        let asked = facts.plan.asked(place.0, place.1, at);
+        let seen = asked.and_then(|asked| asked.verdict(facts.targets, Evidence::LastSeen));
+        !ordered_out(region.order) && !ordered_out(endpoint.order) && seen.is_none_or(Verdict::serves)
+    };
+    region.endpoints.iter().enumerate().map(is_alive).collect()
 }
 
 impl Remembered {
@@ -272,7 +284,7 @@ fn reason(facts: &Facts<'_>, place: (usize, usize), bearing: Option<&Bearing>, e
     if let Asked::Nobody { reason, .. } = asked {
         return Some(format!("is down: {reason}"));
     }
-    let target = facts.targets.get(asked.deciding(facts.targets)?.0);
+    let target = facts.targets.get(asked.deciding(facts.targets, Evidence::Agreed)?.0);
     let why = target.and_then(|target| target.last.as_ref()).and_then(|last| last.reason.clone());
     let unproved =
         || if target.is_some() { "answers again, not yet for long enough" } else { "no result yet" }.to_owned();

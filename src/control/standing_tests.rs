@@ -42,11 +42,16 @@ impl Play {
 
     /// A verdict that may change in so many seconds, from an endpoint that says how busy it is.
     fn report(&mut self, target: usize, verdict: Verdict, flip: u64, load: Option<f64>) {
+        let last = if verdict.serves() { Observation::pass() } else { Observation::fail("it is dead") };
+        self.observe(target, verdict, flip, Observation { load, ..last });
+    }
+
+    fn observe(&mut self, target: usize, verdict: Verdict, flip: u64, last: Observation) {
         let health = TargetHealth {
             verdict,
             lasting: Duration::ZERO,
             observed_ago: None,
-            last: Some(Arc::new(Observation { load, ..Observation::pass() })),
+            last: Some(Arc::new(last)),
             not_made: None,
             settled: true,
             held: false,
@@ -130,6 +135,23 @@ fn a_drain_is_no_outage() {
     play.set(0, Verdict::Down);
     play.effect = Effect::of(&orders::Book::of(vec![order("fra", None, orders::Demand::ForceUp)]), &play.config);
     assert_eq!(play.shares(3), [100, 100], "forced up, whatever probes say");
+}
+
+#[test]
+fn what_is_down_and_answers_again_is_seen_alive_unless_it_is_ordered_out() {
+    let mut play = Play::new();
+    play.set(0, Verdict::Down);
+    play.observe(1, Verdict::Down, 0, Observation::pass());
+    let seen = |play: &mut Play| {
+        let now = play.fold(1);
+        now.regions.iter().map(|region| (region.share, region.seen_alive[0])).collect::<Vec<_>>()
+    };
+    assert_eq!(seen(&mut play), [(Share::NONE, false), (Share::NONE, true)]);
+    let subject = orders::Subject { service: None, region: Some("iad".to_owned()), endpoint: None };
+    let (reason, by) = (String::new(), "me".to_owned());
+    let drain = orders::Order { subject, demand: orders::Demand::Drain, reason, by, since: 0, until: None };
+    play.effect = Effect::of(&orders::Book::of(vec![drain]), &play.config);
+    assert_eq!(seen(&mut play), [(Share::NONE, false), (Share::NONE, false)]);
 }
 
 #[test]

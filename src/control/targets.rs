@@ -9,7 +9,7 @@ use crate::dns::Name;
 use crate::health::check::{Certificate, Check, Dns, Exec, Grpc, Http, Probe, Target, TargetKey, Tls};
 use crate::health::fold::{self, Combine};
 use crate::health::monitor::TargetHealth;
-use crate::health::verdict::Verdict;
+use crate::health::verdict::{Outcome, Verdict};
 use crate::resolve::{Known, Resolved};
 
 /// The probes of one configuration and of what its names have been resolved to. Endpoints of several services that are
@@ -40,22 +40,47 @@ pub enum Asked {
     },
 }
 
+/// What counts of what is known of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// What is agreed.
+    Agreed,
+    /// The same, but a last probe that was good counts though nothing is agreed by it yet.
+    LastSeen,
+}
+
+impl Evidence {
+    fn verdict_of(self, target: &TargetHealth) -> Verdict {
+        let seen_alive = || target.last.as_ref().is_some_and(|last| last.outcome != Outcome::Fail);
+        match self {
+            Evidence::LastSeen if !target.verdict.serves() && seen_alive() => Verdict::Up,
+            Evidence::Agreed | Evidence::LastSeen => target.verdict,
+        }
+    }
+}
+
 impl Asked {
     /// What it comes to under what is known. `None` only where nothing is asked.
-    pub fn verdict(&self, known: &HashMap<TargetKey, TargetHealth>) -> Option<Verdict> {
+    pub fn verdict(&self, known: &HashMap<TargetKey, TargetHealth>, evidence: Evidence) -> Option<Verdict> {
         match self {
             Asked::Nobody { verdict, .. } => Some(*verdict),
-            asked => asked.deciding(known).map(|(_, verdict)| verdict),
+            asked => asked.deciding(known, evidence).map(|(_, verdict)| verdict),
         }
     }
 
     /// The probe that decides under what is known, with its verdict. `None` only where there is none.
-    pub fn deciding(&self, known: &HashMap<TargetKey, TargetHealth>) -> Option<(&TargetKey, Verdict)> {
+    pub fn deciding(
+        &self,
+        known: &HashMap<TargetKey, TargetHealth>,
+        evidence: Evidence,
+    ) -> Option<(&TargetKey, Verdict)> {
         match self {
             Asked::Nobody { .. } => None,
-            Asked::One(key) => Some((key, known.get(key).map_or(Verdict::Unknown, |target| target.verdict))),
+            Asked::One(key) => {
+                Some((key, known.get(key).map_or(Verdict::Unknown, |target| evidence.verdict_of(target))))
+            }
             Asked::Several(rule, parts) => {
-                let parts: Vec<_> = parts.iter().filter_map(|part| part.deciding(known)).collect();
+                let parts: Vec<_> = parts.iter().filter_map(|part| part.deciding(known, evidence)).collect();
                 let verdicts: Vec<Verdict> = parts.iter().map(|(_, verdict)| *verdict).collect();
                 parts.get(fold::deciding(*rule, &verdicts)?).copied()
             }
@@ -309,9 +334,9 @@ mod tests {
             plan.targets.iter().map(|target| (target.key(), health(Verdict::Up))).collect();
         let both = plan.asked(0, 0, 0).unwrap();
         known.insert(plan.targets[1].key(), health(Verdict::Down));
-        assert_eq!(both.deciding(&known).unwrap().1, Verdict::Up, "one of db and dns is enough");
+        assert_eq!(both.deciding(&known, Evidence::Agreed).unwrap().1, Verdict::Up, "one of db and dns is enough");
         known.insert(plan.targets[2].key(), health(Verdict::Down));
-        let (key, verdict) = both.deciding(&known).unwrap();
+        let (key, verdict) = both.deciding(&known, Evidence::Agreed).unwrap();
         assert_eq!((key.check.as_ref(), verdict), ("db", Verdict::Down));
         assert_eq!(plan.places(&plan.targets[2].key()), [(0, 0)]);
     }

@@ -262,6 +262,16 @@ impl<'b> Reply<'b> {
         Ok(place)
     }
 
+    /// Makes the TTL of the record that stands at `at`, behind an owner of two octets, at most `most` seconds. Does
+    /// nothing where no record stands.
+    pub fn cap_ttl(&mut self, at: usize, most: u32) {
+        let written = self.buffer.get_mut(..self.length).and_then(|written| written.get_mut(at..));
+        let place = written.and_then(|record| record.get_mut(6..)).and_then(|ttl| ttl.first_chunk_mut::<4>());
+        if let Some(place) = place {
+            *place = u32::from_be_bytes(*place).min(most).to_be_bytes();
+        }
+    }
+
     /// Appends one address to the answer section; its owner is a pointer to `owner`.
     #[inline(always)]
     pub fn append_address<const N: usize>(

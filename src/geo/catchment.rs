@@ -12,8 +12,7 @@ use super::atlas::{Atlas, PlaceId};
 use super::both::both;
 use super::place::{Code, Place};
 use super::table::AddressTable;
-use crate::steering::outcome::Standing;
-use crate::steering::{AllDown, Outcome, Rules, Tiers, UnitVector};
+use crate::steering::{Outcome, RegionStates, Rules, Tiers, UnitVector};
 
 /// The class of private and special-purpose addresses, of which no database can know anything: a client subnet in
 /// it falls back to the query's own address, and no answer's scope reaches from public space into it.
@@ -133,19 +132,19 @@ impl Catchment {
 
     /// What every address comes to when the candidates stand like this, an outcome for each class: as soon as can be,
     /// with blocks that are often narrower than they could be.
-    pub fn outcomes_by_class(&self, standing: &[Standing], all_down: AllDown, last_good: &[bool]) -> Outcomes {
-        let outcome = |tiers: &Tiers| Outcome::resolve(tiers, standing, all_down, last_good);
+    pub fn outcomes_by_class(&self, now: &RegionStates) -> Outcomes {
+        let outcome = |tiers: &Tiers| Outcome::resolve(tiers, now);
         (self.table.clone(), self.classes.iter().map(outcome).collect())
     }
 
     /// The same with each outcome once, and neighbours of one outcome in one block: the whole address space is gone
     /// through.
-    pub fn outcomes(&self, standing: &[Standing], all_down: AllDown, last_good: &[bool]) -> Outcomes {
+    pub fn outcomes(&self, now: &RegionStates) -> Outcomes {
         let mut known: HashMap<Outcome, u32> = HashMap::new();
         let mut outcomes: Vec<Outcome> = Vec::new();
         let mut of_class = Vec::with_capacity(self.classes.len());
         for (class, tiers) in self.classes.iter().enumerate() {
-            let outcome = Outcome::resolve(tiers, standing, all_down, last_good);
+            let outcome = Outcome::resolve(tiers, now);
             let next = outcomes.len() as u32;
             let id = if class == UNROUTABLE as usize { next } else { *known.entry(outcome.clone()).or_insert(next) };
             if id == next {

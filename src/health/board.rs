@@ -55,6 +55,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Nothing lets it serve yet, but it was good when it was last asked.
+    fn is_seen_alive(&self) -> bool {
+        !self.machine.verdict().serves() && self.last.as_ref().is_some_and(|last| last.outcome != Outcome::Fail)
+    }
+
     fn is_failing(&self) -> bool {
         self.last.as_ref().is_some_and(|last| last.outcome == Outcome::Fail)
     }
@@ -104,6 +109,7 @@ impl Board {
         // Its own address counts with the others, though it is out of the tally just now.
         let others = self.serving.keys().filter(|&&address| address != key.address.ip()).take(FEWEST).count();
         let serves = entry.machine.verdict().serves();
+        let was_seen_alive = entry.is_seen_alive();
         let doubted = alone && others + usize::from(serves) >= FEWEST;
         entry.last = Some(Arc::new(observation));
         entry.observed_at = Some(now);
@@ -112,6 +118,7 @@ impl Board {
         entry.next_probe = entry.cadence.next(entry.machine.pace(), started, now, jitter);
         let next = entry.next_probe;
         let held = entry.machine.is_held();
+        self.version += u64::from(entry.is_seen_alive() != was_seen_alive);
         self.tally(&entry, true);
         self.entries.insert(key.clone(), entry);
         if held {

@@ -39,6 +39,46 @@ pub struct Standing {
     pub weight: u32,
 }
 
+/// Everything about the regions of one family of a service, by position, that decides what its classes come to. A list
+/// that is too short counts as false for the rest.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct RegionStates {
+    /// What each takes now.
+    pub standing: Vec<Standing>,
+    /// It takes nobody, but something in it was good when it was last asked: it is given before the all-down rule is.
+    pub seen_alive: Vec<bool>,
+    /// It has no endpoint, because nobody knows the addresses of its alias yet.
+    pub unresolved: Vec<bool>,
+    /// What is answered when no region is available.
+    pub all_down: AllDown,
+    /// Which regions the rule `last-good` gives.
+    pub last_good: Vec<bool>,
+}
+
+impl RegionStates {
+    /// Whether a list says it of the region at this position.
+    fn says(list: &[bool], position: usize) -> bool {
+        list.get(position).copied().unwrap_or(false)
+    }
+
+    /// Tiers of the regions that `chosen` names, as if each of them took everybody.
+    fn stages_of(&self, tiers: &Tiers, chosen: impl Fn(usize) -> bool) -> Vec<Stage> {
+        let share = |position: usize| {
+            let is_given = chosen(position) && !RegionStates::says(&self.unresolved, position);
+            if is_given { Share::ALL } else { Share::NONE }
+        };
+        let regions = self.standing.iter().enumerate();
+        let standing: Vec<Standing> =
+            regions.map(|(position, now)| Standing { share: share(position), weight: now.weight }).collect();
+        stages(tiers, &standing)
+    }
+
+    /// Whether none of the regions of these tiers has an endpoint yet.
+    fn all_unresolved(&self, tiers: &Tiers) -> bool {
+        tiers.iter().flatten().all(|&position| RegionStates::says(&self.unresolved, usize::from(position)))
+    }
+}
+
 /// A tier as it stands now: regions that take somebody, those in standby left out while they are not needed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Stage {
@@ -61,6 +101,8 @@ pub enum Ending {
     NoData,
     /// SERVFAIL.
     ServFail,
+    /// SERVFAIL, because nobody knows the addresses of the aliases that would be given.
+    NotReady,
 }
 
 /// What a class of places comes to under the present availability: what a query looks up.
@@ -79,31 +121,44 @@ pub struct Outcome {
 impl Outcome {
     /// The tiers with what takes nobody left out, cut after the first stage that is certain.
     ///
-    /// `standing` is by position; `last_good` says which regions the all-down rule `last-good` gives.
-    pub fn resolve(tiers: &Tiers, standing: &[Standing], all_down: AllDown, last_good: &[bool]) -> Outcome {
+    /// Where no region of the class is available, what was seen alive comes first: a good probe of anybody counts for
+    /// more than the stale verdict that all are down. Only then the all-down rule is asked.
+    pub fn resolve(tiers: &Tiers, now: &RegionStates) -> Outcome {
         if tiers.is_empty() {
             // Nobody is meant to serve these clients, so nothing is down and no rule about that applies.
             return Outcome::new(Vec::new(), Ending::NoData, false);
         }
-        let mut stages = stages(tiers, standing);
+        let mut stages = stages(tiers, &now.standing);
         if stages.last().is_some_and(|stage| stage.certain) {
             return Outcome::new(stages, Ending::Never, false);
         }
         if !stages.is_empty() {
             // Whom nobody takes while regions come back slowly, they take all the same: better early than to the dead.
-            let available = |position: usize| standing.get(position).is_some_and(|now| now.share > Share::NONE);
-            stages.extend(self::stages(tiers, &as_if_up(standing, available)));
+            let takes_some =
+                |position: usize| now.standing.get(position).is_some_and(|region| region.share > Share::NONE);
+            stages.extend(now.stages_of(tiers, takes_some));
             return Outcome::new(stages, Ending::Never, false);
         }
-        let fallback = match all_down {
-            AllDown::NoData => return Outcome::new(stages, Ending::NoData, true),
-            AllDown::ServFail => return Outcome::new(stages, Ending::ServFail, true),
-            AllDown::AnswerAll => as_if_up(standing, |_| true),
-            AllDown::LastGood => as_if_up(standing, |position| last_good.get(position).copied().unwrap_or(false)),
+        let alive = now.stages_of(tiers, |position| RegionStates::says(&now.seen_alive, position));
+        if !alive.is_empty() {
+            return Outcome::new(alive, Ending::Never, false);
+        }
+        if now.all_unresolved(tiers) {
+            return Outcome::new(Vec::new(), Ending::NotReady, false);
+        }
+        Outcome::all_down(tiers, now)
+    }
+
+    /// What the all-down rule gives.
+    fn all_down(tiers: &Tiers, now: &RegionStates) -> Outcome {
+        let mut stages = match now.all_down {
+            AllDown::NoData => return Outcome::new(Vec::new(), Ending::NoData, true),
+            AllDown::ServFail => return Outcome::new(Vec::new(), Ending::ServFail, true),
+            AllDown::AnswerAll => now.stages_of(tiers, |_| true),
+            AllDown::LastGood => now.stages_of(tiers, |position| RegionStates::says(&now.last_good, position)),
         };
-        stages.extend(self::stages(tiers, &fallback));
         if stages.is_empty() {
-            stages.extend(self::stages(tiers, &as_if_up(standing, |_| true)));
+            stages = now.stages_of(tiers, |_| true);
         }
         let ending = if stages.last().is_some_and(|stage| stage.certain) { Ending::Never } else { Ending::NoData };
         Outcome::new(stages, ending, true)
@@ -112,12 +167,6 @@ impl Outcome {
     fn new(stages: Vec<Stage>, ending: Ending, all_down: bool) -> Outcome {
         Outcome { whole: stages.iter().all(|stage| stage.whole), stages: stages.into(), ending, all_down }
     }
-}
-
-/// Every region that `chosen` names takes everybody.
-fn as_if_up(standing: &[Standing], chosen: impl Fn(usize) -> bool) -> Vec<Standing> {
-    let share = |position| if chosen(position) { Share::ALL } else { Share::NONE };
-    standing.iter().enumerate().map(|(position, now)| Standing { share: share(position), weight: now.weight }).collect()
 }
 
 /// Tiers with somebody in them, up to the first that is certain.
@@ -165,13 +214,19 @@ mod tests {
     const DOWN: Standing = Standing { share: Share::NONE, weight: 100 };
     const STANDBY: Standing = Standing { share: Share::ALL, weight: 0 };
 
+    const ALL_RULES: [AllDown; 4] = [AllDown::AnswerAll, AllDown::LastGood, AllDown::NoData, AllDown::ServFail];
+
     fn positions(outcome: &Outcome) -> Vec<Vec<u8>> {
         outcome.stages.iter().map(|stage| stage.regions.iter().map(|(position, _)| *position).collect()).collect()
     }
 
     fn resolve(standing: &[Standing], all_down: AllDown) -> Outcome {
+        resolve_states(RegionStates { standing: standing.to_vec(), all_down, ..RegionStates::default() })
+    }
+
+    fn resolve_states(states: RegionStates) -> Outcome {
         let tiers = Tiers::from_lists(&[&[0, 1], &[2], &[3]]);
-        Outcome::resolve(&tiers, standing, all_down, &[false, false, true, false])
+        Outcome::resolve(&tiers, &RegionStates { last_good: vec![false, false, true, false], ..states })
     }
 
     #[test]
@@ -208,13 +263,41 @@ mod tests {
 
     #[test]
     fn clients_that_no_region_is_meant_for_get_no_records_whatever_the_rule() {
-        for rule in [AllDown::AnswerAll, AllDown::LastGood, AllDown::NoData, AllDown::ServFail] {
-            let outcome = Outcome::resolve(&Tiers::from_lists(&[]), &[UP; 4], rule, &[true; 4]);
+        for rule in ALL_RULES {
+            let states = RegionStates { standing: vec![UP; 4], all_down: rule, ..RegionStates::default() };
+            let outcome = Outcome::resolve(&Tiers::from_lists(&[]), &states);
             assert_eq!(
                 (outcome.ending, outcome.all_down, outcome.stages.len()),
                 (Ending::NoData, false, 0),
                 "{rule:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_was_seen_alive_comes_before_every_rule_for_when_all_are_down() {
+        for all_down in ALL_RULES {
+            let seen_alive = vec![false, false, false, true];
+            let states = RegionStates { standing: vec![DOWN; 4], seen_alive, all_down, ..RegionStates::default() };
+            let outcome = resolve_states(states.clone());
+            assert_eq!((positions(&outcome), outcome.all_down), (vec![vec![3]], false), "{all_down:?}");
+            // What is agreed to be up is better still.
+            let outcome = resolve_states(RegionStates { standing: vec![DOWN, DOWN, UP, DOWN], ..states });
+            assert_eq!(positions(&outcome), [[2]], "{all_down:?}");
+        }
+    }
+
+    #[test]
+    fn regions_whose_addresses_nobody_knows_are_never_given_and_alone_they_are_a_failure() {
+        for all_down in ALL_RULES {
+            let standing = vec![DOWN; 4];
+            let all = RegionStates { standing, unresolved: vec![true; 4], all_down, ..RegionStates::default() };
+            let outcome = resolve_states(all.clone());
+            assert_eq!((outcome.ending, outcome.all_down, outcome.stages.len()), (Ending::NotReady, false, 0));
+            let some = RegionStates { unresolved: vec![true, false, true, true], ..all };
+            let outcome = resolve_states(some);
+            assert!(outcome.all_down, "{all_down:?}");
+            assert!(outcome.stages.is_empty() || positions(&outcome) == [[1]], "{all_down:?}: {outcome:?}");
         }
     }
 

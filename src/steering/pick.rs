@@ -388,13 +388,14 @@ pub fn chances(stage: &Stage, pools: &[Option<Pool>], client: Client) -> Vec<(u8
 #[cfg(test)]
 mod tests {
     use super::super::outcome::Standing;
-    use super::super::{AllDown, Share, Tiers};
+    use super::super::{RegionStates, Share, Tiers};
     use super::*;
 
     fn stage(weights: &[u32]) -> Stage {
         let positions: Vec<u8> = (0..weights.len() as u8).collect();
         let standing: Vec<Standing> = weights.iter().map(|&weight| Standing { share: Share::ALL, weight }).collect();
-        Outcome::resolve(&Tiers::from_lists(&[&positions]), &standing, AllDown::AnswerAll, &[]).stages[0].clone()
+        let states = RegionStates { standing, ..RegionStates::default() };
+        Outcome::resolve(&Tiers::from_lists(&[&positions]), &states).stages[0].clone()
     }
 
     fn picked(
@@ -495,7 +496,8 @@ mod tests {
     fn clients_over_the_share_go_on() {
         let standing =
             [Standing { share: Share::from_fraction(0.25), weight: 1 }, Standing { share: Share::ALL, weight: 1 }];
-        let outcome = Outcome::resolve(&Tiers::from_lists(&[&[0], &[1]]), &standing, AllDown::AnswerAll, &[]);
+        let states = RegionStates { standing: standing.to_vec(), ..RegionStates::default() };
+        let outcome = Outcome::resolve(&Tiers::from_lists(&[&[0], &[1]]), &states);
         let first = (0..100_000).filter(|&n| stage_for(&outcome, client(n)).unwrap().regions[0].0 == 0).count();
         assert!(within_three_deviations(first as f64, 100_000, 0.25), "{first}");
     }

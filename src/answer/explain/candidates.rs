@@ -144,6 +144,9 @@ impl Listed<'_> {
             return (false, format!("takes {share:.0}% of its clients, not this one"));
         }
         if down {
+            if self.now.is_some_and(|now| now.seen_alive.contains(&true)) && !explained.is_by_rule() {
+                return (true, "answers again, not yet for long enough, and nothing else does".to_owned());
+            }
             let drained = self.now.is_some_and(|now| now.drained);
             let word = if drained { "drained" } else { "down" };
             return (true, format!("is {word}, as all are: the all-down rule gives it"));

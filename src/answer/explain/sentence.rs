@@ -36,6 +36,9 @@ fn why_nothing(service: &ServiceFacts, rtype: &str) -> String {
     if service.tiers.is_empty() {
         return format!("because no region for this client has an endpoint that answers {rtype}{}", fence(service));
     }
+    if !service.all_regions_down {
+        return format!("because nobody knows the addresses of its aliases yet{}", fence(service));
+    }
     format!("because every region is down and all_down is {}{}", service.all_down, fence(service))
 }
 

@@ -129,6 +129,11 @@ impl Explained<'_> {
         self.tiers().iter().position(|tier| tier.contains(first))
     }
 
+    /// Whether the all-down rule answers.
+    pub fn is_by_rule(&self) -> bool {
+        self.decision.outcome.is_some_and(|outcome| outcome.all_down)
+    }
+
     /// Everything in words.
     pub fn facts(&self) -> ServiceFacts {
         let service = self.service;
@@ -140,7 +145,7 @@ impl Explained<'_> {
             band: self.view.rules.rules.band.to_string(),
             answers: service.answers,
             all_down: all_down_word(service.all_down).to_owned(),
-            all_regions_down: self.decision.outcome.is_some_and(|outcome| outcome.all_down),
+            all_regions_down: self.is_by_rule(),
             fence: self.fence().map(|(index, fence)| self.fence_facts(index, fence)),
             tiers: self.tiers().iter().map(|tier| self.regions(tier)).collect(),
             tier: self.tier().map(|tier| tier + 1),

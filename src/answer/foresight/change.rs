@@ -105,6 +105,7 @@ fn without_and_weighed(
         if change.down.contains(name) {
             now.share = Share::NONE;
             now.last_good = false;
+            now.seen_alive.fill(false);
         }
         if let Some((_, weight)) = change.weights.iter().rev().find(|(known, _)| known == name) {
             // Endpoints that are not in the list keep their configured weights.

@@ -8,7 +8,7 @@ use super::services::{EndpointData, Family, Service, View};
 use crate::geo::AddressTable;
 use crate::geo::catchment::{Catchment, Outcomes};
 use crate::steering::outcome::Standing;
-use crate::steering::{AllDown, Outcome, Pool, Share, Stage};
+use crate::steering::{AllDown, Outcome, Pool, RegionStates, Share, Stage};
 
 /// What is available: the one place where observed health and ordered drains have been combined.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +35,8 @@ pub struct RegionAvailability {
     pub last_good: bool,
     /// By endpoint, as listed: may it be given out?
     pub endpoints: Vec<bool>,
+    /// By endpoint, as listed: was it good when it was last asked, whatever is agreed? Nobody ordered it out.
+    pub seen_alive: Vec<bool>,
     /// Weights that stand in for the configured ones at this moment; `None`: the configured ones.
     pub weights: Option<Weights>,
     /// Why some or all of it take nobody, for people: `is down: ...` or `is drained by ...`.
@@ -63,6 +65,7 @@ impl Availability {
             share: Share::ALL,
             last_good: true,
             endpoints: vec![true; region.endpoints.len()],
+            seen_alive: vec![false; region.endpoints.len()],
             weights: None,
             reason: None,
             drained: false,
@@ -125,9 +128,7 @@ type Make = fn(&Catchment, &TableKey) -> Table;
 struct TableKey {
     /// The catchment's address: the World that holds it outlives the key's use.
     catchment: usize,
-    standing: Vec<Standing>,
-    all_down: AllDown,
-    last_good: Vec<bool>,
+    states: RegionStates,
 }
 
 impl Present {
@@ -228,7 +229,10 @@ impl PresentView {
         let region_now = |listed: usize| now.and_then(|now| now.regions.get(listed));
         let last_good = view.regions.iter().map(|region| region_now(region.listed).is_none_or(|now| now.last_good));
         let (all_down, last_good) = without_drained(service.all_down, last_good.collect(), &drained_of(view, now));
-        let key = TableKey { catchment: Arc::as_ptr(&view.catchment) as usize, standing, all_down, last_good };
+        let seen_alive = seen_alive(view, now, &standing);
+        let unresolved = unresolved(view);
+        let states = RegionStates { standing, seen_alive, unresolved, all_down, last_good };
+        let key = TableKey { catchment: Arc::as_ptr(&view.catchment) as usize, states };
         let (table, outcomes) = table(view, key);
         let endpoints = |position: usize| view.regions.get(position).map_or(&[][..], |region| &region.endpoints);
         let weights = |(position, live): (usize, &Vec<usize>)| {
@@ -286,11 +290,11 @@ fn is_drained(view: &View, now: Option<&ServiceAvailability>, position: usize, e
 }
 
 fn wide(catchment: &Catchment, key: &TableKey) -> Table {
-    Table { outcomes: catchment.outcomes(&key.standing, key.all_down, &key.last_good), wide: true }
+    Table { outcomes: catchment.outcomes(&key.states), wide: true }
 }
 
 fn at_once(catchment: &Catchment, key: &TableKey) -> Table {
-    Table { outcomes: catchment.outcomes_by_class(&key.standing, key.all_down, &key.last_good), wide: false }
+    Table { outcomes: catchment.outcomes_by_class(&key.states), wide: false }
 }
 
 /// Share and weight of each candidate; a region whose endpoints are all out takes nobody.
@@ -306,6 +310,22 @@ fn standing_of(view: &View, now: Option<&ServiceAvailability>, live: &[Vec<usize
         .collect()
 }
 
+/// By position: it takes nobody, but some endpoint of it was good when it was last asked. Empty where there is none, so
+/// that tables are shared.
+fn seen_alive(view: &View, now: Option<&ServiceAvailability>, standing: &[Standing]) -> Vec<bool> {
+    let is_alive = |(position, now_takes): (usize, &Standing)| {
+        now_takes.share == Share::NONE && endpoints_of(view, position).any(|at| is_seen_alive(view, now, position, at))
+    };
+    let alive: Vec<bool> = standing.iter().enumerate().map(is_alive).collect();
+    if alive.contains(&true) { alive } else { Vec::new() }
+}
+
+/// By position: it has no endpoint yet. Empty where all have some.
+fn unresolved(view: &View) -> Vec<bool> {
+    let unresolved: Vec<bool> = view.regions.iter().map(|region| region.endpoints.is_empty()).collect();
+    if unresolved.contains(&true) { unresolved } else { Vec::new() }
+}
+
 fn weights_now(now: Option<&ServiceAvailability>, listed: usize) -> Option<&Weights> {
     now?.regions.get(listed)?.weights.as_ref()
 }
@@ -317,19 +337,29 @@ fn is_up(view: &View, now: Option<&ServiceAvailability>, position: usize, endpoi
     up.copied().unwrap_or(true)
 }
 
+fn is_seen_alive(view: &View, now: Option<&ServiceAvailability>, position: usize, endpoint: usize) -> bool {
+    let Some(region) = view.regions.get(position) else { return false };
+    let Some(now) = now.and_then(|now| now.regions.get(region.listed)) else { return false };
+    let listed = region.endpoints.get(endpoint).map(|endpoint| endpoint.listed);
+    listed.and_then(|at| now.seen_alive.get(at)).copied().unwrap_or(false)
+}
+
 fn any_endpoint_up(view: &View, now: Option<&ServiceAvailability>, position: usize) -> bool {
     endpoints_of(view, position).any(|endpoint| is_up(view, now, position, endpoint))
 }
 
-/// The endpoints of a region that can be picked: those up with a weight; else those up in standby; and when none is
-/// up all that are not drained, for a reply that the all-down rule gives.
+/// The endpoints of a region that can be picked: those up with a weight; else those up in standby. When none is up those
+/// that were good when they were last asked; and when there is none of these either, all that are not drained, for a reply
+/// that the all-down rule gives.
 fn live_endpoints(view: &View, now: Option<&ServiceAvailability>, position: usize) -> Vec<usize> {
     let Some(region) = view.regions.get(position) else { return Vec::new() };
     let any_up = any_endpoint_up(view, now, position);
     let all_drained = endpoints_of(view, position).all(|at| is_drained(view, now, position, at));
-    let can_be = |at: usize| match any_up {
-        true => is_up(view, now, position, at),
-        false => all_drained || !is_drained(view, now, position, at),
+    let any_alive = endpoints_of(view, position).any(|at| is_seen_alive(view, now, position, at));
+    let can_be = |at: usize| match (any_up, any_alive) {
+        (true, _) => is_up(view, now, position, at),
+        (false, true) => is_seen_alive(view, now, position, at),
+        (false, false) => all_drained || !is_drained(view, now, position, at),
     };
     let usable: Vec<usize> = endpoints_of(view, position).filter(|&at| can_be(at)).collect();
     let active: Vec<usize> = usable.iter().copied().filter(|&at| region.endpoints[at].weight > 0).collect();

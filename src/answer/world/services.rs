@@ -62,7 +62,8 @@ pub struct Service {
 /// A service as one family sees it.
 #[derive(Debug)]
 pub struct View {
-    /// The regions that have endpoints for this family, in the order listed; positions in rules mean these.
+    /// The regions that have endpoints for this family, or may have some as soon as their aliases are resolved, in the
+    /// order listed; positions in rules mean these.
     pub regions: Vec<ViewRegion>,
     /// What the catchment was compiled from.
     pub rules: Arc<CatchmentRules>,
@@ -121,7 +122,7 @@ pub struct ViewRegion {
     pub listed: usize,
     /// How a tier is divided.
     pub weight: u32,
-    /// Endpoints of this family, or names.
+    /// Endpoints of this family, or names. None: nobody knows the addresses of its alias yet.
     pub endpoints: Vec<ViewEndpoint>,
 }
 
@@ -246,7 +247,8 @@ impl View {
             .filter_map(|(listed, region)| {
                 let endpoints = endpoints_of(region, family);
                 let weight = config.regions.get(usize::from(region.region.0)).map_or(100, |region| region.weight);
-                (!endpoints.is_empty()).then_some(ViewRegion { region: region.region, listed, weight, endpoints })
+                let may_be_given = !endpoints.is_empty() || is_unresolved(region, family);
+                may_be_given.then_some(ViewRegion { region: region.region, listed, weight, endpoints })
             })
             .collect();
         if regions.is_empty() {
@@ -292,6 +294,12 @@ fn endpoints_of(region: &config::ServiceRegion, family: Family) -> Vec<ViewEndpo
             data(endpoint).map(|data| ViewEndpoint { data, weight: endpoint.weight, listed })
         })
         .collect()
+}
+
+/// Whether some alias of a region may yet turn out to have addresses of a family.
+fn is_unresolved(region: &config::ServiceRegion, family: Family) -> bool {
+    let is_alias = |endpoint: &config::Endpoint| matches!(endpoint.target, Target::Alias(_));
+    matches!(family, Family::V4 | Family::V6) && region.endpoints.iter().any(is_alias)
 }
 
 fn rules_of(service: &config::Service, regions: &[ViewRegion], config: &Config) -> Rules {
