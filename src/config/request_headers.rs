@@ -104,8 +104,7 @@ fn resolve_name(name: &At<String>, is_grpc: bool, report: &mut Report<'_>) -> Op
 
 fn resolve_value(entry: At<HeaderEntry>, folder: &Path, report: &mut Report<'_>) -> Option<HeaderValue> {
     let value = match entry.value {
-        HeaderEntry::Value(Line(text)) => HeaderValue::from_str(&text)
-            .map_err(|_| "a header holds visible ASCII characters and spaces only".to_owned()),
+        HeaderEntry::Value(Line(text)) => visible(text.as_bytes()),
         HeaderEntry::File(HeaderFile { file }) => {
             let path = file.required(entry.at, "the value of a header is a text, or a table with a file", report)?;
             let path = folder.join(path.value);
@@ -124,7 +123,12 @@ fn read_value(path: &Path) -> Result<HeaderValue, String> {
     if text.is_empty() {
         return Err("the file is empty, but it is to hold the value of a header".to_owned());
     }
-    let visible = |octet: &u8| octet.is_ascii_graphic() || *octet == b' ';
-    let value = HeaderValue::from_bytes(text).ok().filter(|_| text.iter().all(visible));
+    visible(text)
+}
+
+/// Without line ends, control characters and what is not ASCII (RFC 9110 section 5.5).
+fn visible(text: &[u8]) -> Result<HeaderValue, String> {
+    let is_visible = |octet: &u8| octet.is_ascii_graphic() || *octet == b' ';
+    let value = HeaderValue::from_bytes(text).ok().filter(|_| text.iter().all(is_visible));
     value.ok_or_else(|| "the value of a header is one line of visible ASCII characters".to_owned())
 }

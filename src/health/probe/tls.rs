@@ -10,8 +10,8 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::{ClientConfig, Error, InconsistentKeys};
+use x509_cert::der::Decode;
 
-use super::reasons::tls_sentence;
 use super::verifier::{ByRoots, TakesAny};
 use crate::health::check::{Certificate, Tls};
 
@@ -98,14 +98,18 @@ impl ClientIdentity {
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
             IdentityError::Key("it holds no private key in PEM (an encrypted one cannot be read)".to_owned())
         })?;
-        let pair = CertifiedKey::from_der(chain.clone(), key, &ring::default_provider());
-        let pair = pair.map_err(|error| match error {
-            Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-                IdentityError::Key("the private key is not that of the client certificate".to_owned())
-            }
-            Error::InvalidCertificate(_) => IdentityError::Certificate(tls_sentence(&error)),
-            _ => IdentityError::Key("it is a key that cannot be used: take RSA, P-256, P-384 or Ed25519".to_owned()),
+        let key = ring::sign::any_supported_type(&key).map_err(|_| {
+            IdentityError::Key("it is a key that cannot be used: take RSA, P-256, P-384 or Ed25519".to_owned())
         })?;
+        if chain.iter().any(|certificate| x509_cert::Certificate::from_der(certificate).is_err()) {
+            return Err(IdentityError::Certificate("it holds what is no X.509 certificate".to_owned()));
+        }
+        let pair = CertifiedKey::new(chain.clone(), key);
+        // Of a certificate of X.509 version 1 the key cannot be compared; endpoints may want it all the same.
+        if let Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) = pair.keys_match() {
+            let sentence = "the private key is not that of the client certificate".to_owned();
+            return Err(IdentityError::Key(sentence));
+        }
         Ok(ClientIdentity { chain, resolver: Arc::new(SingleCertAndKey::from(pair)) })
     }
 }

@@ -12,7 +12,9 @@ use tokio_rustls::rustls::client::{WebPkiServerVerifier, verify_server_name};
 use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::ParsedCertificate;
-use tokio_rustls::rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use tokio_rustls::rustls::{
+    CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
+};
 use x509_cert::der::Decode;
 
 use super::reasons::told_of;
@@ -53,8 +55,8 @@ impl ByRoots {
         self.inner.as_deref().ok_or_else(none)
     }
 
-    /// A root that is shown as the server's own certificate needs no issuer: it is trusted as it is.
-    fn is_root_itself(
+    /// A root that is shown as the server's own certificate needs no issuer: it is trusted as it is. `None`: it is none.
+    fn verify_root_itself(
         &self,
         leaf: &CertificateDer<'_>,
         name: &ServerName<'_>,
@@ -90,7 +92,11 @@ impl ServerCertVerifier for ByRoots {
             Ok(verified) => return Ok(verified),
             Err(refused) => refused,
         };
-        self.is_root_itself(leaf, name, now).unwrap_or(Err(refused)).map_err(|error| told_of(error, leaf))
+        let verified = match is_authority(&refused) {
+            true => self.verify_root_itself(leaf, name, now).unwrap_or(Err(refused)),
+            false => Err(refused),
+        };
+        verified.map_err(|error| told_of(error, leaf))
     }
 
     fn verify_tls12_signature(
@@ -115,6 +121,12 @@ impl ServerCertVerifier for ByRoots {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.schemes.clone()
     }
+}
+
+/// Whether a certificate was refused for being an authority's.
+fn is_authority(refused: &Error) -> bool {
+    let Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) = refused else { return false };
+    matches!(inner.downcast_ref::<webpki::Error>(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
 /// Takes every certificate, whatever it is and whoever holds its key.
