@@ -13,13 +13,14 @@ mod wire;
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use meridian::answer::{Snapshot, Transport, answer};
 use meridian::dns::Scratch;
+use meridian::net::ClientAddress;
 use wire::Kind;
 
 /// Queries of each kind in the driver.
@@ -155,7 +156,7 @@ asks!(asks_steered_subnet asks_steered asks_steered_subnet_v6 asks_static asks_n
 
 #[inline(always)]
 fn ask(snapshot: &Snapshot, queries: &[Vec<u8>], name: &str) {
-    let source = IpAddr::from([198, 41, 0, 4]);
+    let source = ClientAddress::from([198, 41, 0, 4]);
     let mut buffer = [0; 1232];
     let mut octets = 0;
     let mut scratch = Scratch::default();

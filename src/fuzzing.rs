@@ -20,6 +20,7 @@ use crate::dns::cookie::{Secret, Secrets, Sent};
 use crate::dns::{ClientSubnet, Scratch, message as messages, query as parser};
 use crate::geo::Atlas;
 use crate::health::state as agreed;
+use crate::net::ClientAddress;
 use crate::server::proxy as fronts;
 use crate::server::{Addresses, Tallies};
 use crate::{config, geo, zone};
@@ -64,7 +65,8 @@ pub fn client_subnet(octets: &[u8]) {
 /// The value of a cookie option: whatever it is, the cookie that is given for it is good.
 pub fn cookie(octets: &[u8]) {
     let Some(sent) = Sent::read(octets) else { return };
-    let (secrets, client, now) = (Secrets::new(Secret::new([7; 16]), None), IpAddr::from([198, 51, 100, 1]), 1 << 31);
+    let (secrets, client, now) =
+        (Secrets::new(Secret::new([7; 16]), None), ClientAddress::from([198, 51, 100, 1]), 1 << 31);
     let given = secrets.give(&sent, client, now);
     let back = Sent::read(&given.octets);
     assert!(back.is_some_and(|back| back.client == sent.client && secrets.give(&back, client, now).verified));
@@ -81,7 +83,7 @@ pub fn message(octets: &[u8]) {
 
 /// A datagram of a front.
 pub fn proxy(octets: &[u8]) {
-    if let Some((_, query)) = fronts::unwrap(octets, IpAddr::from([127, 0, 0, 1])) {
+    if let Some((_, query)) = fronts::unwrap(octets, ClientAddress::from([127, 0, 0, 1])) {
         assert!(octets.ends_with(query) && query.len() + 16 <= octets.len());
     }
 }
@@ -152,7 +154,7 @@ pub fn answer(octets: &[u8]) {
         let moment = snapshot.moment(octets.len() as u64);
         let answered = answer_message(
             octets,
-            IpAddr::from([198, 51, 100, 1]),
+            ClientAddress::from([198, 51, 100, 1]),
             transport,
             &moment,
             &mut Scratch::default(),

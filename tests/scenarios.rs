@@ -205,7 +205,8 @@ impl Play {
         self.draw = next_draw(self.draw);
         let mut buffer = [0; 4096];
         let moment = self.loaded.snapshot.moment(self.draw);
-        let answered = answer(&sent, self.resolver, Transport::Udp, &moment, &mut Scratch::default(), &mut buffer);
+        let answered =
+            answer(&sent, self.resolver.into(), Transport::Udp, &moment, &mut Scratch::default(), &mut buffer);
         let received = &buffer[..answered.length];
         check_any(&sent, harness::Transport::Udp, received);
         Ok(Reply::checked(&question, harness::Transport::Udp, received).message)

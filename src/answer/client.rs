@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::dns::ClientSubnet;
 use crate::geo::catchment::UNROUTABLE;
 use crate::geo::{AddressTable, Found};
+use crate::net::ClientAddress;
 use crate::steering::Client;
 use crate::steering::pick::{STABLE_PREFIX_V4, STABLE_PREFIX_V6};
 
@@ -26,7 +27,19 @@ impl Seen {
     /// Mapped (RFC 4291 section 2.5.5.2), the well-known translation prefix (RFC 6052 section 2.1), 6to4 (RFC 3056
     /// section 2) and Teredo (RFC 4380 section 4: the client's address stands last, inverted) are IPv4.
     #[inline(always)]
-    pub fn of(address: IpAddr) -> Seen {
+    pub fn of(address: ClientAddress) -> Seen {
+        Seen::of_any(address.ip())
+    }
+
+    /// The same for a client subnet; `None` when its prefix is 0. Its scope counts the bits that the resolver sent, so an
+    /// IPv4 subnet in IPv6 form keeps what stands before it.
+    #[inline(always)]
+    pub fn of_subnet(subnet: &ClientSubnet) -> Option<Seen> {
+        subnet.address().map(Seen::of_any)
+    }
+
+    #[inline(always)]
+    fn of_any(address: IpAddr) -> Seen {
         match address {
             IpAddr::V4(v4) => Seen::V4 { bits: v4.to_bits(), before: 0 },
             IpAddr::V6(v6) => Seen::of_v6(v6.to_bits()),
@@ -104,12 +117,11 @@ impl Located {
     /// private block, not with the public space around it.
     #[inline(always)]
     #[expect(clippy::arithmetic_side_effects, reason = "96 bits and 32 at most")]
-    pub fn find(table: &AddressTable, source: IpAddr, subnet: Option<&ClientSubnet>) -> Located {
-        let Some(address) = subnet.and_then(|subnet| subnet.address()) else {
+    pub fn find(table: &AddressTable, source: ClientAddress, subnet: Option<&ClientSubnet>) -> Located {
+        let Some(seen) = subnet.and_then(Seen::of_subnet) else {
             let seen = Seen::of(source);
             return Located::new(seen, seen.find_in(table), 0, 0, false);
         };
-        let seen = Seen::of(address);
         let found = seen.find_in(table);
         // A scope of 0 is one answer for everybody, and so for every form of an address.
         let scope = if found.scope == 0 { 0 } else { found.scope + seen.before() };
@@ -121,7 +133,7 @@ impl Located {
 
     /// By the source address, because the subnet is nobody's place; that scope is the subnet's all the same.
     #[cold]
-    fn instead(table: &AddressTable, source: IpAddr, scope: u8) -> Located {
+    fn instead(table: &AddressTable, source: ClientAddress, scope: u8) -> Located {
         let source = Seen::of(source);
         Located::new(source, source.find_in(table), scope, scope, false)
     }

@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 use super::steered::{decide, family_shown};
 use super::world::{Availability, Lookup, Present, ServiceId, World};
 use super::{Snapshot, Turns, Verdict};
-use crate::answer::client::Seen;
 use crate::dns::{Name, RecordType, SearchName};
 use crate::steering::Share;
 
@@ -166,7 +165,7 @@ fn service_of(world: &World, question: &Question, chain: &[Name]) -> (Vec<String
 }
 
 fn client_facts(world: &World, asker: &Asker) -> ClientFacts {
-    let looked_up = Seen::of(asker.address()).address();
+    let looked_up = asker.seen().address();
     ClientFacts {
         given: asker.to_string(),
         looked_up,

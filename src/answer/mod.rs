@@ -51,13 +51,13 @@ pub mod explain;
 #[allow(clippy::arithmetic_side_effects, reason = "for people, off the query path")]
 pub mod foresight;
 
-use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
 use crate::dns::edns::Requests;
 use crate::dns::query::{self, Scratch};
 use crate::dns::reply::{self, ExtendedError, Extras, Reply, ReplyOpt};
 use crate::dns::{Query, Rcode, Reject, UDP_PAYLOAD, UDP_PLAIN};
+use crate::net::ClientAddress;
 use policy::Policy;
 use solve::Solver;
 
@@ -159,7 +159,7 @@ impl Answered {
 #[inline(never)]
 pub fn answer(
     message: &[u8],
-    source: IpAddr,
+    source: ClientAddress,
     transport: Transport,
     moment: &Moment<'_>,
     scratch: &mut Scratch,
@@ -177,7 +177,7 @@ fn id_and_flags(message: &[u8]) -> [u8; 4] {
 }
 
 #[cold]
-fn refuse(message: &[u8], reject: Reject, source: IpAddr, moment: &Moment<'_>, buffer: &mut [u8]) -> Answered {
+fn refuse(message: &[u8], reject: Reject, source: ClientAddress, moment: &Moment<'_>, buffer: &mut [u8]) -> Answered {
     let (rcode, edns) = match reject {
         Reject::Drop => return Answered::NOTHING,
         Reject::UnknownKey { signature, question, edns } => {
@@ -200,7 +200,7 @@ fn refuse(message: &[u8], reject: Reject, source: IpAddr, moment: &Moment<'_>, b
 }
 
 /// Answers a query for nothing but a cookie (RFC 7873 section 5.4).
-fn give_cookie(message: &[u8], source: IpAddr, moment: &Moment<'_>, buffer: &mut [u8]) -> Option<Answered> {
+fn give_cookie(message: &[u8], source: ClientAddress, moment: &Moment<'_>, buffer: &mut [u8]) -> Option<Answered> {
     let edns = query::parse_cookie_only(message)?;
     let (extras, proof) = grant(edns.requests()?, source, Transport::Udp, moment);
     let opt = ReplyOpt::owed(Some(&edns)).with(&extras);
@@ -216,7 +216,7 @@ fn give_cookie(message: &[u8], source: IpAddr, moment: &Moment<'_>, buffer: &mut
 fn reply_to(
     message: &[u8],
     query: &Query<'_>,
-    source: &IpAddr,
+    source: &ClientAddress,
     transport: Transport,
     moment: &Moment<'_>,
     buffer: &mut [u8],
@@ -252,7 +252,12 @@ fn finish_with(error: &ExtendedError, mut reply: Reply<'_>, message: &[u8], opt:
 
 /// What is given to a client that wants options, and what its cookie says.
 #[cold]
-fn grant<'m>(requests: &Requests, source: IpAddr, transport: Transport, moment: &Moment<'m>) -> (Extras<'m>, Proof) {
+fn grant<'m>(
+    requests: &Requests,
+    source: ClientAddress,
+    transport: Transport,
+    moment: &Moment<'m>,
+) -> (Extras<'m>, Proof) {
     let policy = &moment.snapshot.policy;
     let secrets = policy.cookies.as_ref();
     let clock = moment.snapshot.clock;
@@ -269,7 +274,12 @@ fn grant<'m>(requests: &Requests, source: IpAddr, transport: Transport, moment: 
 }
 
 /// The same for a query that may want nothing.
-fn grant_to<'m>(query: &Query<'_>, source: IpAddr, transport: Transport, moment: &Moment<'m>) -> (Extras<'m>, Proof) {
+fn grant_to<'m>(
+    query: &Query<'_>,
+    source: ClientAddress,
+    transport: Transport,
+    moment: &Moment<'m>,
+) -> (Extras<'m>, Proof) {
     let requests = query.edns.and_then(|edns| edns.requests());
     requests.map_or_else(Default::default, |requests| grant(requests, source, transport, moment))
 }
@@ -291,7 +301,7 @@ fn most_octets(query: &Query<'_>, transport: Transport, proof: Proof, policy: &P
 #[cold]
 pub fn prohibit(
     message: &[u8],
-    source: IpAddr,
+    source: ClientAddress,
     transport: Transport,
     moment: &Moment<'_>,
     scratch: &mut Scratch,
@@ -312,7 +322,7 @@ pub fn prohibit(
 #[cold]
 pub fn answer_limited(
     message: &[u8],
-    source: IpAddr,
+    source: ClientAddress,
     moment: &Moment<'_>,
     scratch: &mut Scratch,
     buffer: &mut [u8],

@@ -7,6 +7,7 @@ use super::world::{Zone, ZoneId};
 use crate::config::{self, Cidr, Config, RateLimits};
 use crate::dns::UDP_PAYLOAD;
 use crate::dns::cookie::Secrets;
+use crate::net::ClientAddress;
 
 /// What is allowed, ready to be asked.
 #[derive(Debug, Clone)]
@@ -61,7 +62,7 @@ impl ZoneAccess {
     }
 
     /// Whether this client may ask for names of this zone.
-    pub fn admits(&self, zone: ZoneId, client: IpAddr) -> bool {
+    pub fn admits(&self, zone: ZoneId, client: ClientAddress) -> bool {
         self.0.get(zone.0 as usize).is_none_or(|access| access.admit(client) == Admission::Serve)
     }
 }
@@ -146,7 +147,7 @@ impl Policy {
 
     /// How often this client's network is answered; `None`: as often as it asks.
     #[inline]
-    pub fn limits_of(&self, client: IpAddr) -> Option<&Limits> {
+    pub fn limits_of(&self, client: ClientAddress) -> Option<&Limits> {
         self.limits.as_ref().filter(|limits| !limits.exempt.contains(client))
     }
 }
@@ -183,12 +184,12 @@ impl Access {
 
     /// What becomes of a client.
     #[inline]
-    pub fn admit(&self, client: IpAddr) -> Admission {
+    pub fn admit(&self, client: ClientAddress) -> Admission {
         if self.restricted { self.judge(client) } else { Admission::Serve }
     }
 
     #[inline(never)]
-    fn judge(&self, client: IpAddr) -> Admission {
+    fn judge(&self, client: ClientAddress) -> Admission {
         if self.drop.contains(client) {
             return Admission::Ignore;
         }
@@ -220,8 +221,8 @@ impl Networks {
 
     /// Whether an address lies in it.
     #[inline]
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match address {
+    pub fn contains(&self, address: ClientAddress) -> bool {
+        match address.ip() {
             IpAddr::V4(address) => lies_in(&self.v4, address.to_bits()),
             IpAddr::V6(address) => lies_in(&self.v6, address.to_bits()),
         }
@@ -253,7 +254,7 @@ mod tests {
     fn networks(texts: &[&str]) -> Vec<Cidr> {
         let network = |text: &&str| {
             let (address, prefix) = text.split_once('/').unwrap();
-            Cidr { address: address.parse().unwrap(), prefix: prefix.parse().unwrap() }
+            Cidr::around(address.parse().unwrap(), prefix.parse().unwrap())
         };
         texts.iter().map(network).collect()
     }
@@ -268,6 +269,8 @@ mod tests {
         for outside in ["192.0.1.255", "192.0.3.0", "9.255.255.255", "11.0.0.0", "2001:db9::", "::", "::2"] {
             assert!(!set.contains(outside.parse().unwrap()), "{outside}");
         }
+        let mapped = Networks::of(&networks(&["::ffff:192.0.2.0/120"]));
+        assert!(mapped.contains("192.0.2.7".parse().unwrap()) && mapped.contains("::ffff:192.0.2.7".parse().unwrap()));
         assert!(Networks::of(&networks(&["0.0.0.0/0"])).contains("255.255.255.255".parse().unwrap()));
         assert!(!Networks::default().contains("192.0.2.1".parse().unwrap()));
     }

@@ -1,13 +1,12 @@
 //! The three sections of a reply (RFC 1034 section 4.3.2), a function for each.
 
-use std::net::IpAddr;
-
 use super::pointers::{expand, pointer, set_pointer};
 use super::policy::ZoneAccess;
 use super::world::{Lookup, Node, Prepared, Role, ServiceId, ZoneId};
 use super::{Moment, Verdict};
 use crate::dns::reply::{ExtendedError, POINTER_REACH, RECORD_HEADER, Reply, Section};
 use crate::dns::{Full, Query, Rcode, RecordType, SearchName, name};
+use crate::net::ClientAddress;
 
 /// Longest chain of aliases that is followed in one reply.
 const MAX_CHAIN: usize = 16;
@@ -20,7 +19,7 @@ const QUESTION_NAME: u16 = crate::dns::query::HEADER as u16;
 pub struct Solver<'m, 'q, 'r, 'b> {
     pub(super) moment: &'m Moment<'m>,
     pub(super) query: &'q Query<'q>,
-    pub(super) source: &'q IpAddr,
+    pub(super) source: &'q ClientAddress,
     pub(super) reply: &'r mut Reply<'b>,
     /// SCOPE PREFIX-LENGTH to give.
     pub(super) scope: u8,
@@ -43,7 +42,12 @@ enum Step {
 impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     /// A reply that has its question and nothing else.
     #[inline]
-    pub fn new(moment: &'m Moment<'m>, query: &'q Query<'q>, source: &'q IpAddr, reply: &'r mut Reply<'b>) -> Self {
+    pub fn new(
+        moment: &'m Moment<'m>,
+        query: &'q Query<'q>,
+        source: &'q ClientAddress,
+        reply: &'r mut Reply<'b>,
+    ) -> Self {
         Solver { moment, query, source, reply, scope: 0 }
     }
 

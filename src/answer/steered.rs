@@ -1,7 +1,5 @@
 //! The answer section of a steered name.
 
-use std::net::IpAddr;
-
 use super::Verdict;
 use super::client::Located;
 use super::solve::Solver;
@@ -10,6 +8,7 @@ use super::world::present::{PresentService, PresentView};
 use super::world::services::{EndpointData, Family, Service};
 use crate::dns::reply::{ExtendedError, Section};
 use crate::dns::{ClientSubnet, Full, Rcode, RecordType};
+use crate::net::ClientAddress;
 use crate::steering::pick::{Picks, Way, pick, stage_for};
 use crate::steering::{Ending, Outcome, Pick, Stage};
 
@@ -33,7 +32,7 @@ pub struct Decision<'m> {
 pub fn decide<'m>(
     service: &Service,
     view: &'m PresentView,
-    source: IpAddr,
+    source: ClientAddress,
     subnet: Option<&ClientSubnet>,
     seed: u64,
     turn: impl FnOnce() -> u32,

@@ -54,7 +54,7 @@ fn atlas(config: Option<&Path>) -> Result<Arc<Atlas>, String> {
 }
 
 fn look_up(atlas: &Atlas, address: IpAddr) -> Located {
-    let looked_up = Seen::of(address).address();
+    let looked_up = Seen::of(address.into()).address();
     let found = atlas.locate(looked_up);
     Located { address, looked_up, first: found.first, last: found.last, place: PlaceFacts::of(atlas, looked_up) }
 }

@@ -1,6 +1,5 @@
 //! Addresses and places of the file: listen addresses, endpoints, networks, countries and locations.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -8,11 +7,12 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
 use super::error::{Refusal, Report};
-use super::model::{AdminListen, Cidr};
+use super::model::AdminListen;
 use super::read::{Item, Read, Text};
 use super::values::integer;
 use crate::geo::Code;
 use crate::geo::locations;
+use crate::net::Cidr;
 use crate::steering::Point;
 
 impl Text for SocketAddr {
@@ -81,12 +81,6 @@ fn mapped_ipv4(address: IpAddr) -> Option<IpAddr> {
     }
 }
 
-impl fmt::Display for Cidr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
-    }
-}
-
 impl Text for Cidr {
     fn expected() -> String {
         "a network, such as \"192.0.2.0/24\" or \"2001:db8::/32\"".to_owned()
@@ -106,29 +100,13 @@ impl Text for Cidr {
             None => Some(bits),
         };
         let prefix = prefix.filter(|&prefix| prefix <= bits).ok_or_else(Refusal::default)?;
-        let network = Cidr { address: masked(address, prefix), prefix };
-        if network.address != address {
+        let network = Cidr::around(address, prefix);
+        let stated = if network.address().is_ipv4() { address.to_canonical() } else { address };
+        if network.address() != stated {
             let sentence = format!("\"{text}\" has bits set behind its prefix");
             return Err(Refusal::with_hint(sentence, Some(network.to_string())));
         }
-        Ok(unmapped(network))
-    }
-}
-
-/// The address with everything behind the prefix cleared.
-fn masked(address: IpAddr, prefix: u8) -> IpAddr {
-    let kept = |bits: u8| u128::MAX.checked_shl(u32::from(bits - prefix)).unwrap_or(0);
-    match address {
-        IpAddr::V4(address) => IpAddr::V4((address.to_bits() & kept(32) as u32).into()),
-        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & kept(128)).into()),
-    }
-}
-
-/// `::ffff:192.0.2.0/120` is `192.0.2.0/24`.
-fn unmapped(network: Cidr) -> Cidr {
-    match (mapped_ipv4(network.address), network.prefix.checked_sub(96)) {
-        (Some(address), Some(prefix)) => Cidr { address, prefix },
-        _ => network,
+        Ok(network)
     }
 }
 
@@ -272,6 +250,10 @@ mod tests {
         assert_eq!(network("::/0"), Ok("::/0".to_owned()));
         assert_eq!(network("192.0.2.9"), Ok("192.0.2.9/32".to_owned()));
         assert_eq!(network("::ffff:192.0.2.0/120"), Ok("192.0.2.0/24".to_owned()));
+        assert_eq!(network("::ffff:192.0.2.9"), Ok("192.0.2.9/32".to_owned()));
+        assert_eq!(network("::ffff:0:0/96"), Ok("0.0.0.0/0".to_owned()));
+        assert_eq!(network("::ffff:192.0.2.9/120"), Err(Some("192.0.2.0/24".to_owned())));
+        assert_eq!(network("::ffff:0:0/95"), Err(Some("::fffe:0:0/95".to_owned())));
         assert_eq!(network("10.1.2.3/16"), Err(Some("10.1.0.0/16".to_owned())));
         assert_eq!(network("2001:db8::1/32"), Err(Some("2001:db8::/32".to_owned())));
         for bad in ["", "/", "10.0.0.0/", "10.0.0.0/33", "::/129", "10.0.0.0/+8", "10/8", "10.0.0.0/8/8"] {

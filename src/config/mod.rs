@@ -38,6 +38,7 @@ mod services;
 mod traffic;
 mod zones;
 
+pub use crate::net::Cidr;
 pub use error::ConfigError;
 pub use listen::{Encrypted, IdentityFiles};
 pub use model::*;

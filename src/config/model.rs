@@ -1,6 +1,6 @@
 //! The truth that the rest of the program works with: every value checked, every name resolved.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::geo::{Code, OperatorNetwork};
 use crate::health::check::{Certificate, Expect, Method, RequestHeaders};
 use crate::health::fold::{Combine, FoldRules};
 use crate::health::verdict::Rules;
+use crate::net::Cidr;
 use crate::resolve::Settings;
 use crate::steering::{AllDown, Band, Bias, Order, Pick, Point};
 
@@ -172,32 +173,6 @@ pub struct Geo {
     pub networks: Vec<Network>,
 }
 
-/// An address range in CIDR form, host bits zero. IPv4-mapped prefixes are already IPv4 here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Cidr {
-    /// The first address.
-    pub address: IpAddr,
-    /// 0..=32 or 0..=128.
-    pub prefix: u8,
-}
-
-impl Cidr {
-    /// The first and the last address.
-    pub fn bounds(&self) -> (IpAddr, IpAddr) {
-        let last = match self.address {
-            IpAddr::V4(first) => {
-                let host = u32::MAX.checked_shr(u32::from(self.prefix)).unwrap_or(0);
-                IpAddr::V4((first.to_bits() | host).into())
-            }
-            IpAddr::V6(first) => {
-                let host = u128::MAX.checked_shr(u32::from(self.prefix)).unwrap_or(0);
-                IpAddr::V6((first.to_bits() | host).into())
-            }
-        };
-        (self.address, last)
-    }
-}
-
 /// One prefix of `[[geo.networks]]`.
 #[derive(Debug, Clone)]
 pub struct Network {
@@ -216,8 +191,7 @@ pub struct Network {
 impl From<&Network> for OperatorNetwork {
     fn from(network: &Network) -> OperatorNetwork {
         OperatorNetwork {
-            address: network.cidr.address,
-            prefix: network.cidr.prefix,
+            cidr: network.cidr,
             point: network.point,
             country: network.country,
             subdivision: network.subdivision,

@@ -7,7 +7,7 @@ use super::addresses::{Continent, Country, Location, Subdivision};
 use super::bindings::{HttpsText, SvcbText};
 use super::check_values::{CheckType, Pointer, Scalar};
 use super::guard::Guard;
-use super::model::{AdminListen, Capacity, Cidr, CoarsePoints};
+use super::model::{AdminListen, Capacity, CoarsePoints};
 use super::raw_endpoints::{EndpointEntry, Resolver};
 use super::read::{List, Named, OneOrMore, tables};
 use super::request_headers::HeaderEntry;
@@ -16,6 +16,7 @@ use super::traffic::Traffic;
 use super::values::{Choice, Line, Period, Status, Weight, Whole};
 use crate::dns::{Name, RecordType};
 use crate::health::check::Method;
+use crate::net::Cidr;
 use crate::steering::{AllDown, Band, Order, Pick};
 
 pub use super::raw_server::{Limits, Server, Tls};

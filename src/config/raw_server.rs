@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::listen::ListenAddress;
-use super::model::Cidr;
 use super::read::{List, tables};
 use super::values::{Line, Period, Whole};
+use crate::net::Cidr;
 
 tables! {
     /// The nameserver's own sockets.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::checks;
 use super::error::Report;
 use super::listen::Listeners;
-use super::model::{Admin, AdminListen, Cidr, Config, Events, Geo, Network, RateLimits, Region, Server};
+use super::model::{Admin, AdminListen, Config, Events, Geo, Network, RateLimits, Region, Server};
 use super::names::Names;
 use super::raw::{self, RawConfig};
 use super::raw_endpoints;
@@ -21,6 +21,7 @@ use super::traffic::Traffic;
 use super::values::{Choice, Whole};
 use super::zones::resolve_access;
 use crate::geo::{Code, locations};
+use crate::net::Cidr;
 use crate::resolve::{self, Settings};
 use crate::steering::{Bias, Point};
 
@@ -110,7 +111,7 @@ fn resolve_limits(raw: raw::Limits, report: &mut Report<'_>) -> Option<RateLimit
         report.error(at, format!("burst is below the {rate} of rate, so that rate would never be reached"));
     }
     let loopback = [(Ipv4Addr::new(127, 0, 0, 0).into(), 8), (Ipv6Addr::LOCALHOST.into(), 128)];
-    let loopback = || loopback.map(|(address, prefix)| Cidr { address, prefix }).to_vec();
+    let loopback = || loopback.map(|(address, prefix)| Cidr::around(address, prefix)).to_vec();
     let exempt = if raw.exempt.is_absent() { loopback() } else { networks(raw.exempt) };
     let slip = raw.slip.or(Whole(1)).as_u32();
     let limits = RateLimits { rate, burst, slip, exempt, dry_run: raw.dry_run.or(false) };

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::error::Report;
-use super::model::{Cidr, ZoneAccess};
+use super::model::ZoneAccess;
 use super::read::{At, List, tables};
 use crate::dns::Name;
+use crate::net::Cidr;
 
 tables! {
     /// Where the zones are, and who may ask for them.

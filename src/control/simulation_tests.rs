@@ -278,7 +278,7 @@ impl Play {
         let query = [b"\0\x01\x01\0\0\x01\0\0\0\0\0\0", name.as_bytes(), &[0, RecordType::A.0 as u8, 0, 1]].concat();
         let mut reply = [0; 1232];
         let moment = self.snapshot().moment(self.draw);
-        let answered = answer(&query, client, Transport::Udp, &moment, &mut Scratch::default(), &mut reply);
+        let answered = answer(&query, client.into(), Transport::Udp, &moment, &mut Scratch::default(), &mut reply);
         let count = usize::from(reply[7]);
         let records = reply[query.len()..answered.length].chunks(16).take(count);
         let address = |record: &[u8]| IpAddr::from(Ipv4Addr::new(record[12], record[13], record[14], record[15]));

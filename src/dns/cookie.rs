@@ -7,6 +7,8 @@ use siphasher::sip::SipHasher24;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
+use crate::net::ClientAddress;
+
 /// Option code (RFC 7873 section 4).
 pub const OPTION_COOKIE: u16 = 10;
 /// Octets of the client's part.
@@ -70,7 +72,7 @@ impl Secret {
 
     /// The option value for a client: its own part, then version 1, the time in seconds since 1970 (modulo 2^32) and
     /// a hash of all that with the client's address (RFC 9018 section 4).
-    pub fn cookie(&self, client: &[u8; CLIENT], address: IpAddr, now: u32) -> [u8; WHOLE] {
+    pub fn cookie(&self, client: &[u8; CLIENT], address: ClientAddress, now: u32) -> [u8; WHOLE] {
         let [t3, t2, t1, t0] = now.to_be_bytes();
         let head = [VERSION, 0, 0, 0, t3, t2, t1, t0];
         let hash = self.hash(client, &head, address).to_le_bytes();
@@ -81,10 +83,10 @@ impl Secret {
     }
 
     /// The hash over client part, version, reserved octets, time and address (RFC 9018 section 4.4).
-    fn hash(&self, client: &[u8; CLIENT], head: &[u8; 8], address: IpAddr) -> u64 {
+    fn hash(&self, client: &[u8; CLIENT], head: &[u8; 8], address: ClientAddress) -> u64 {
         let mut input = [0; CLIENT + 8 + 16];
         let (v4, v6);
-        let address = match address {
+        let address = match address.ip() {
             IpAddr::V4(address) => {
                 v4 = address.octets();
                 &v4[..]
@@ -100,7 +102,7 @@ impl Secret {
     }
 
     /// Whether this secret made a server's part for this client at this address.
-    fn made(&self, client: &[u8; CLIENT], server: &[u8; SERVER], address: IpAddr) -> bool {
+    fn made(&self, client: &[u8; CLIENT], server: &[u8; SERVER], address: ClientAddress) -> bool {
         let (Some(head), Some(hash)) = (server.first_chunk::<8>(), server.last_chunk::<8>()) else { return false };
         self.hash(client, head, address).ct_eq(&u64::from_le_bytes(*hash)).into()
     }
@@ -131,7 +133,7 @@ impl Secrets {
     }
 
     /// Checks what was sent and says what to give. `now`: seconds since 1970, modulo 2^32.
-    pub fn give(&self, sent: &Sent, address: IpAddr, now: u32) -> Given {
+    pub fn give(&self, sent: &Sent, address: ClientAddress, now: u32) -> Given {
         let age = sent.server.as_ref().and_then(|server| age(server, now));
         let (Some(server), Some(age)) = (&sent.server, age) else { return self.fresh(sent, address, now, false) };
         let current = self.making.made(&sent.client, server, address);
@@ -144,7 +146,7 @@ impl Secrets {
         Given { octets, verified }
     }
 
-    fn fresh(&self, sent: &Sent, address: IpAddr, now: u32, verified: bool) -> Given {
+    fn fresh(&self, sent: &Sent, address: ClientAddress, now: u32, verified: bool) -> Given {
         Given { octets: self.making.cookie(&sent.client, address, now), verified }
     }
 }

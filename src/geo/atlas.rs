@@ -11,6 +11,7 @@ use super::error::GeoError;
 use super::ranges::{RangeList, Ranges};
 
 use super::{Code, Place};
+use crate::net::Cidr;
 use crate::steering::Point;
 
 /// Index into [`Atlas::places`].
@@ -48,10 +49,8 @@ pub struct Sources {
 /// number alone it leaves the location to the others.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OperatorNetwork {
-    /// Any address of it.
-    pub address: IpAddr,
-    /// 0..=32 or 0..=128.
-    pub prefix: u8,
+    /// The network.
+    pub cidr: Cidr,
     /// Where it is; if absent and the country is given, the country's centre.
     pub point: Option<Point>,
     /// ISO 3166-1 alpha-2.

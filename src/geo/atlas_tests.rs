@@ -34,8 +34,8 @@ fn words(place: Place) -> String {
 
 fn network(cidr: &str) -> OperatorNetwork {
     let (address, prefix) = cidr.split_once('/').unwrap();
-    let (address, prefix) = (address.parse().unwrap(), prefix.parse().unwrap());
-    OperatorNetwork { address, prefix, point: None, country: None, subdivision: None, asn: None }
+    let cidr = Cidr::around(address.parse().unwrap(), prefix.parse().unwrap());
+    OperatorNetwork { cidr, point: None, country: None, subdivision: None, asn: None }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::atlas::{Atlas, PlaceId};
 use super::both::both;
 use super::place::{Code, Place};
 use super::table::AddressTable;
+use crate::net::{Cidr, ClientAddress};
 use crate::steering::{Outcome, RegionStates, Rules, Tiers, UnitVector};
 
 /// The class of private and special-purpose addresses, of which no database can know anything: a client subnet in
@@ -29,8 +30,8 @@ pub struct Fence {
     pub subdivisions: Vec<(Code, Code)>,
     /// Autonomous systems.
     pub asns: Vec<u32>,
-    /// First and last address of each network, both of one family.
-    pub networks: Vec<(IpAddr, IpAddr)>,
+    /// Networks of the clients.
+    pub networks: Vec<Cidr>,
     /// Positions in [`Rules::candidates`], in the fence's order.
     pub allowed: Vec<u8>,
 }
@@ -53,10 +54,8 @@ impl Fence {
     }
 
     /// Whether an address lies in its networks.
-    pub fn holds(&self, address: IpAddr) -> bool {
-        self.networks
-            .iter()
-            .any(|&(first, last)| first.is_ipv4() == address.is_ipv4() && (first..=last).contains(&address))
+    pub fn holds(&self, address: ClientAddress) -> bool {
+        self.networks.iter().any(|network| network.contains(address))
     }
 }
 
@@ -278,10 +277,8 @@ struct NetworkTags {
 impl NetworkTags {
     fn new(fences: &[Fence]) -> NetworkTags {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for (fence, (first, last)) in
-            fences.iter().enumerate().flat_map(|(i, f)| f.networks.iter().map(move |n| (i, n)))
-        {
-            match (first, last) {
+        for (fence, network) in fences.iter().enumerate().flat_map(|(i, f)| f.networks.iter().map(move |n| (i, n))) {
+            match network.bounds() {
                 (IpAddr::V4(first), IpAddr::V4(last)) => {
                     v4.push((fence as u16, first.to_bits(), last.to_bits().checked_add(1)))
                 }

@@ -80,9 +80,9 @@ impl Layers<'_> {
     fn operator_layer<A: Address>(&self) -> Layer<'static, A> {
         let mut paint = Paint::default();
         for &(network, location) in &self.operator {
-            let Some(address) = A::from_ip(network.address) else { continue };
+            let Some(address) = A::from_ip(network.cidr.address()) else { continue };
             let stated = network.asn.map(Asn::Number);
-            paint.prefix(address, network.prefix, |below| match location {
+            paint.prefix(address, network.cidr.prefix(), |below| match location {
                 Some(_) => Facts { location, asn: stated.unwrap_or(Asn::Nobody) },
                 None => Facts { asn: stated.unwrap_or(below.asn), ..below },
             });
@@ -106,7 +106,7 @@ fn by_prefix<'a>(
 ) -> Vec<(&'a OperatorNetwork, Option<PlaceId>)> {
     let numbered = |network| (network, operator_place(network).map(|place| places.number(place)));
     let mut networks: Vec<_> = networks.iter().map(numbered).collect();
-    networks.sort_by_key(|(network, _)| network.prefix);
+    networks.sort_by_key(|(network, _)| network.cidr.prefix());
     networks
 }
 

@@ -15,11 +15,12 @@
 )]
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::ptr;
 
 use crate::dns::UDP_PAYLOAD;
+use crate::net::ClientAddress;
 
 /// Datagrams in one batch: enough to share the cost of a system call, few enough to bound the wait of the first.
 pub const BATCH: usize = 64;
@@ -61,7 +62,7 @@ pub struct Datagram<'b> {
     /// Its octets.
     pub octets: &'b [u8],
     /// Where it came from.
-    pub source: IpAddr,
+    pub source: ClientAddress,
     /// Where the reply is to be written.
     pub reply: &'b mut [u8; REPLY],
 }
@@ -207,24 +208,29 @@ impl Batch {
 
 /// The address of a datagram's sender; `None` from port 0, which no reply reaches, or from an address that is no host's.
 #[inline]
-fn source_address(storage: &libc::sockaddr_storage) -> Option<IpAddr> {
-    match i32::from(storage.ss_family) {
+fn source_address(storage: &libc::sockaddr_storage) -> Option<ClientAddress> {
+    let (address, port) = match i32::from(storage.ss_family) {
         libc::AF_INET => {
             // SAFETY: the family says that the kernel wrote a sockaddr_in, which is smaller and no stricter aligned.
             let address = unsafe { &*(&raw const *storage).cast::<libc::sockaddr_in>() };
-            let octets = address.sin_addr.s_addr.to_ne_bytes();
-            // 0/8 is no host's, 224/3 many hosts' or nobody's: only a forger sends from there.
-            let good = address.sin_port != 0 && matches!(octets, [1..=223, ..]);
-            good.then(|| IpAddr::V4(Ipv4Addr::from(octets)))
+            (ClientAddress::from(address.sin_addr.s_addr.to_ne_bytes()), address.sin_port)
         }
         libc::AF_INET6 => {
             // SAFETY: as above, for sockaddr_in6.
             let address = unsafe { &*(&raw const *storage).cast::<libc::sockaddr_in6>() };
-            let octets = address.sin6_addr.s6_addr;
-            let good = address.sin6_port != 0 && !matches!(octets, [0xff, ..]) && octets != [0; 16];
-            good.then(|| IpAddr::V6(Ipv6Addr::from(octets)))
+            (ClientAddress::from(address.sin6_addr.s6_addr), address.sin6_port)
         }
-        _ => None,
+        _ => return None,
+    };
+    (port != 0 && is_host(address)).then_some(address)
+}
+
+/// 0/8 is no host's, 224/3 many hosts' or nobody's, and the same of IPv6: only a forger sends from there.
+#[inline]
+fn is_host(address: ClientAddress) -> bool {
+    match address.ip() {
+        IpAddr::V4(address) => matches!(address.octets(), [1..=223, ..]),
+        IpAddr::V6(address) => !matches!(address.octets(), [0xff, ..]) && !address.is_unspecified(),
     }
 }
 
@@ -242,5 +248,32 @@ fn forget_interface(control: &mut Control) {
     };
     if let Some(interface) = interface {
         interface.fill(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+
+    #[test]
+    fn an_ipv4_client_of_a_socket_of_both_families_is_an_ipv4_client() {
+        let socket = UdpSocket::bind("[::]:0").unwrap();
+        let at = SocketAddr::from(([127, 0, 0, 1], socket.local_addr().unwrap().port()));
+        UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"query", at).unwrap();
+        let mut batch = Batch::new(true);
+        assert_eq!(batch.receive(&socket).unwrap(), 1);
+        assert_eq!(batch.datagram(0).unwrap().source.ip(), IpAddr::from([127, 0, 0, 1]));
+    }
+
+    #[test]
+    fn an_address_that_is_no_hosts_is_none_in_either_spelling() {
+        for nobody in ["0.0.0.1", "224.0.0.1", "255.255.255.255", "::", "ff02::1", "::ffff:0.1.2.3", "::ffff:224.0.0.1"]
+        {
+            assert!(!is_host(nobody.parse().unwrap()), "{nobody}");
+        }
+        for host in ["1.0.0.1", "223.255.255.255", "::1", "2001:db8::1", "::ffff:192.0.2.1"] {
+            assert!(is_host(host.parse().unwrap()), "{host}");
+        }
     }
 }

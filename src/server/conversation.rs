@@ -1,7 +1,6 @@
 //! One client's queries on a transport that carries whole messages: admitted, answered and counted.
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,6 +9,7 @@ use super::{Carrier, Event, Published, Tally};
 use crate::answer::policy::Admission;
 use crate::answer::{Answered, Transport, Verdict, answer, prohibit};
 use crate::dns::{Scratch, message};
+use crate::net::ClientAddress;
 use crate::steering::pick::next_draw;
 
 /// Longest query that is read.
@@ -20,7 +20,7 @@ const REPLY: usize = u16::MAX as usize;
 /// What is said to one client.
 #[derive(Clone)]
 pub struct Conversation {
-    client: IpAddr,
+    client: ClientAddress,
     carrier: Carrier,
     published: Arc<Published>,
     tally: Arc<Tally>,
@@ -38,7 +38,7 @@ pub enum Silence {
 
 impl Conversation {
     /// The first word is the client's.
-    pub fn new(client: IpAddr, carrier: Carrier, published: Arc<Published>, tally: Arc<Tally>) -> Conversation {
+    pub fn new(client: ClientAddress, carrier: Carrier, published: Arc<Published>, tally: Arc<Tally>) -> Conversation {
         let draw = RandomState::new().hash_one(client);
         Conversation { client, carrier, published, tally, draw }
     }
@@ -49,12 +49,12 @@ impl Conversation {
     }
 
     /// Who it is with.
-    pub fn client(&self) -> IpAddr {
+    pub fn client(&self) -> ClientAddress {
         self.client
     }
 
     /// The same for the client of a front.
-    pub fn of(self, client: IpAddr) -> Conversation {
+    pub fn of(self, client: ClientAddress) -> Conversation {
         Conversation { client, ..self }
     }
 

@@ -22,6 +22,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::answer::policy::{ANSWER, Limits};
+use crate::net::ClientAddress;
 
 /// Entries of one set, tried one after the other.
 const WAYS: usize = 4;
@@ -61,10 +62,10 @@ impl Limiter {
     /// The claim of a client to one more answer; `None`: one of its networks is at its limit.
     #[inline]
     #[expect(clippy::arithmetic_side_effects, reason = "prefixes are from 1 bit to all of an address")]
-    pub fn claim(&self, limits: &Limits, client: IpAddr) -> Option<Claim> {
+    pub fn claim(&self, limits: &Limits, client: ClientAddress) -> Option<Claim> {
         let now = self.beats.load(Ordering::Relaxed) as u16;
         let mut claim = Claim([None; NETWORKS]);
-        match client {
+        match client.ip() {
             IpAddr::V4(client) => {
                 for (place, (length, times)) in claim.0.iter_mut().zip(V4) {
                     let network = u64::from(client.to_bits() >> (32 - length));
@@ -190,7 +191,7 @@ mod tests {
         let limits = limits(50, 125);
         assert_eq!(answered(&limiter, &limits, "192.0.2.1", 1000), 125);
         for number in 0..1_000_000u32 {
-            let client = IpAddr::from((number.wrapping_mul(0x9e37_79b9) | 1).to_be_bytes());
+            let client = ClientAddress::from((number.wrapping_mul(0x9e37_79b9) | 1).to_be_bytes());
             if let Some(claim) = limiter.claim(&limits, client) {
                 limiter.settle(&claim);
             }

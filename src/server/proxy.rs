@@ -13,9 +13,10 @@
 )]
 
 use std::io;
-use std::net::IpAddr;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::net::ClientAddress;
 
 /// How every header begins.
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -44,19 +45,19 @@ impl Start {
     }
 
     /// The client, from what follows; `front`, where the header does not say.
-    fn client(self, rest: &[u8], front: IpAddr) -> Option<IpAddr> {
+    fn client(self, rest: &[u8], front: ClientAddress) -> Option<ClientAddress> {
         // Source address, destination address, two ports.
         match (self.command, self.family) {
             (0, _) | (1, 0) => Some(front),
-            (1, 1) if rest.len() >= 12 => rest.first_chunk::<4>().map(|octets| IpAddr::from(*octets)),
-            (1, 2) if rest.len() >= 36 => rest.first_chunk::<16>().map(|octets| IpAddr::from(*octets)),
+            (1, 1) if rest.len() >= 12 => rest.first_chunk::<4>().map(|octets| ClientAddress::from(*octets)),
+            (1, 2) if rest.len() >= 36 => rest.first_chunk::<16>().map(|octets| ClientAddress::from(*octets)),
             _ => None,
         }
     }
 }
 
 /// Who asks, and the query, from a datagram of a front; `None`: it begins with no header.
-pub fn unwrap(datagram: &[u8], front: IpAddr) -> Option<(IpAddr, &[u8])> {
+pub fn unwrap(datagram: &[u8], front: ClientAddress) -> Option<(ClientAddress, &[u8])> {
     let (fixed, rest) = datagram.split_first_chunk::<FIXED>()?;
     let start = Start::read(fixed)?;
     let (rest, query) = rest.split_at_checked(start.length)?;
@@ -67,7 +68,7 @@ pub fn unwrap(datagram: &[u8], front: IpAddr) -> Option<(IpAddr, &[u8])> {
 ///
 /// # Errors
 /// It begins with no header.
-pub async fn read(stream: &mut (impl AsyncRead + Unpin), front: IpAddr) -> io::Result<IpAddr> {
+pub async fn read(stream: &mut (impl AsyncRead + Unpin), front: ClientAddress) -> io::Result<ClientAddress> {
     let mut fixed = [0; FIXED];
     stream.read_exact(&mut fixed).await?;
     let start = Start::read(&fixed).ok_or(io::ErrorKind::InvalidData)?;
@@ -86,11 +87,14 @@ mod tests {
         [SIGNATURE, &fixed[..], rest].concat()
     }
 
-    const FRONT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    fn front() -> ClientAddress {
+        "127.0.0.1".parse().unwrap()
+    }
+
     const FOUR: [u8; 12] = [192, 0, 2, 7, 127, 0, 0, 1, 1, 2, 0, 53];
 
     fn client(octets: &[u8]) -> Option<(String, Vec<u8>)> {
-        unwrap(octets, FRONT).map(|(client, query)| (client.to_string(), query.to_vec()))
+        unwrap(octets, front()).map(|(client, query)| (client.to_string(), query.to_vec()))
     }
 
     #[test]
@@ -103,6 +107,8 @@ mod tests {
         six[..4].copy_from_slice(&[0x20, 1, 0xd, 0xb8]);
         six[15] = 1;
         assert_eq!(client(&datagram([0x21, 0x21, 0, 36], &[&six[..], b"query"].concat())), query("2001:db8::1"));
+        let mapped = [&[0; 10][..], &[0xff; 2], &[192, 0, 2, 7], &[0; 20]].concat();
+        assert_eq!(client(&datagram([0x21, 0x21, 0, 36], &[&mapped, &b"query"[..]].concat())), query("192.0.2.7"));
         assert_eq!(client(&datagram([0x20, 0, 0, 0], b"query")), query("127.0.0.1"), "LOCAL");
         assert_eq!(client(&datagram([0x21, 0, 0, 3], b"abcquery")), query("127.0.0.1"), "AF_UNSPEC");
     }
@@ -128,9 +134,9 @@ mod tests {
     async fn a_stream_is_read_to_the_end_of_the_header_and_not_beyond() {
         let octets = datagram([0x21, 0x11, 0, 12], &[&FOUR[..], b"query"].concat());
         let mut stream = &octets[..];
-        assert_eq!(read(&mut stream, FRONT).await.unwrap().to_string(), "192.0.2.7");
+        assert_eq!(read(&mut stream, front()).await.unwrap().to_string(), "192.0.2.7");
         assert_eq!(stream, b"query");
-        assert!(read(&mut &octets[..20], FRONT).await.is_err() && read(&mut &[0; 40][..], FRONT).await.is_err());
+        assert!(read(&mut &octets[..20], front()).await.is_err() && read(&mut &[0; 40][..], front()).await.is_err());
     }
 
     proptest! {
@@ -140,7 +146,7 @@ mod tests {
             rest in proptest::collection::vec(any::<u8>(), 0..100),
         ) {
             let octets = datagram(fixed, &rest);
-            if let Some((_, query)) = unwrap(&octets, FRONT) {
+            if let Some((_, query)) = unwrap(&octets, front()) {
                 prop_assert!(octets.ends_with(query) && query.len() + FIXED <= octets.len());
             }
         }

@@ -10,6 +10,7 @@ use tokio::task::AbortHandle;
 
 use super::TcpLimits;
 use super::tally::{Event, Tally};
+use crate::net::ClientAddress;
 
 /// Counts connections against the limits.
 pub struct Gate {
@@ -56,7 +57,7 @@ impl Gate {
 
     /// A place for one more connection. When this client has as many as it may, that of its connections leaves which was
     /// idle longest; when all places are taken, the one of all (RFC 7766 section 6.2.2). Both is counted in `tally`.
-    pub fn enter(self: &Arc<Self>, address: IpAddr, tally: &Tally) -> Seat {
+    pub fn enter(self: &Arc<Self>, address: ClientAddress, tally: &Tally) -> Seat {
         let client = who(address);
         let mut open = self.open();
         let evicted = if open.count_of(client) >= self.limits.connections_per_client {
@@ -96,7 +97,7 @@ impl Gate {
     }
 
     /// Whether half of the places are taken, of all or of this client's.
-    pub fn is_half_full(&self, address: IpAddr) -> bool {
+    pub fn is_half_full(&self, address: ClientAddress) -> bool {
         let (open, limits) = (self.open(), self.limits);
         open.connections.len() >= limits.connections / 2
             || open.count_of(who(address)) >= limits.connections_per_client / 2
@@ -166,9 +167,9 @@ impl Drop for Seat {
 }
 
 /// Whose connection it is: whoever has an IPv6 address has its whole /64.
-fn who(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
+fn who(address: ClientAddress) -> IpAddr {
+    match address.ip() {
+        IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
     }
 }
@@ -248,6 +249,15 @@ mod tests {
         assert!(half_full("192.0.2.1") && !half_full("192.0.2.2"));
         let _third = enter(&gate, "192.0.2.3");
         assert!(half_full("192.0.2.2"));
+    }
+
+    #[test]
+    fn a_client_in_ipv6_spelling_has_no_places_of_its_own() {
+        let gate = gate(10, 1);
+        let first = enter(&gate, "192.0.2.1");
+        let (_second, evicted) = enter_counted(&gate, "::ffff:192.0.2.1");
+        assert_eq!(evicted, Some(Event::EvictedOfClient));
+        assert!(!is_connected(&gate, &first));
     }
 
     #[test]

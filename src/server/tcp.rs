@@ -14,6 +14,7 @@ use super::framed::Framed;
 use super::proxy;
 use super::seats::Gate;
 use super::{Carrier, Event, Published, Tally};
+use crate::net::ClientAddress;
 
 /// Pause after the system refuses a connection for want of descriptors, so that the loop does not spin.
 const RECOVER: Duration = Duration::from_millis(100);
@@ -71,10 +72,11 @@ impl Listener {
     }
 
     fn welcome(&self, stream: TcpStream, client: SocketAddr) {
-        let seat = self.gate.enter(client.ip(), &self.tally);
+        let client = ClientAddress::from(client.ip());
+        let seat = self.gate.enter(client, &self.tally);
         let (number, spoken) = (seat.number, self.spoken.clone());
         let (published, tally) = (self.published.clone(), self.tally.clone());
-        let conversation = Conversation::new(client.ip(), spoken.carrier(), published, tally);
+        let conversation = Conversation::new(client, spoken.carrier(), published, tally);
         let framed = Framed { conversation, idle: self.gate.idle(), seat };
         let task = tokio::spawn(async move {
             // Whatever ends a connection early is the client's affair, and no news at any hour.

@@ -14,6 +14,13 @@ fn header(client: [u8; 4]) -> Vec<u8> {
     [b"\r\n\r\n\0\r\nQUIT\n\x21\x12\0\x0c", &addresses[..]].concat()
 }
 
+/// A header of AF_INET6 for the same client: `::ffff:` and its IPv4 address (RFC 4291 section 2.5.5.2).
+fn mapped_header(client: [u8; 4]) -> Vec<u8> {
+    let mapped = |address: [u8; 4]| [&[0; 10][..], &[0xff; 2], &address].concat();
+    let addresses = [&mapped(client)[..], &mapped([192, 0, 2, 53]), &[0x12, 0x34, 0, 53]].concat();
+    [b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x24", &addresses[..]].concat()
+}
+
 /// What a front says of itself.
 const LOCAL: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
 /// In the Netherlands, and in the United States.
@@ -58,6 +65,24 @@ fn access_goes_by_the_client_of_the_header() {
     let datagram = [header([192, 0, 2, 99]), asked()].concat();
     assert_eq!(address(server.exchange(&datagram, Transport::Udp)), "rcode 5");
     assert_eq!(address(over_tcp(&server, &header([192, 0, 2, 99]))), "rcode 5");
+}
+
+#[test]
+fn an_ipv4_client_in_an_ipv6_header_is_that_ipv4_client() {
+    let denied =
+        setup().server("proxy_from = [\"127.0.0.0/8\"]\ndeny = [\"192.0.2.99\"]\ndrop = [\"192.0.2.98\"]").start();
+    let allowed = setup().server("proxy_from = [\"127.0.0.0/8\"]\nallow = [\"192.0.2.99\", \"8.8.8.8\"]").start();
+    let [no, nothing, yes, other] = [99, 98, 97, 96].map(|last| mapped_header([192, 0, 2, last]));
+    for (server, refused, answered) in [(&denied, &no, &yes), (&allowed, &other, &no)] {
+        let over_udp = |header: &[u8]| server.exchange(&[header, &asked()].concat(), Transport::Udp);
+        assert_eq!(address(over_udp(refused)), "rcode 5");
+        assert_eq!(address(over_tcp(server, refused)), "rcode 5");
+        assert_eq!(address(over_udp(answered)), "192.0.2.10", "as listed");
+        assert_eq!(address(over_tcp(server, answered)), "192.0.2.10", "as listed");
+        assert_eq!(address(over_udp(&mapped_header([8, 8, 8, 8]))), "192.0.2.20", "and it is steered as one");
+    }
+    assert_eq!(denied.silence_after(&[nothing.clone(), asked()].concat()), None);
+    assert_eq!(over_tcp(&denied, &nothing), None);
 }
 
 #[test]

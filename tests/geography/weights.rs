@@ -52,8 +52,14 @@ fn counts(name: &str, mut next: impl FnMut() -> (IpAddr, u64)) -> HashMap<u8, u3
     for _ in 0..DRAWS {
         let (client, draw) = next();
         let mut buffer = [0; 512];
-        let answered =
-            answer(&query, client, Transport::Udp, &loaded.snapshot.moment(draw), &mut Scratch::default(), &mut buffer);
+        let answered = answer(
+            &query,
+            client.into(),
+            Transport::Udp,
+            &loaded.snapshot.moment(draw),
+            &mut Scratch::default(),
+            &mut buffer,
+        );
         let reply = &buffer[..answered.length];
         // One answer and nothing behind it, so that the address stands last.
         assert_eq!(reply[6..12], [0, 1, 0, 0, 0, 0], "{reply:02x?}");

@@ -50,7 +50,8 @@ pub fn ask(loaded: &Loaded, name: &str, source: IpAddr, subnet: Option<(IpAddr, 
     }
     let mut buffer = [0; 1232];
     let moment = loaded.snapshot.moment(draw);
-    let answered = answer(&question.octets(), source, Transport::Udp, &moment, &mut Scratch::default(), &mut buffer);
+    let answered =
+        answer(&question.octets(), source.into(), Transport::Udp, &moment, &mut Scratch::default(), &mut buffer);
     Message::read(&buffer[..answered.length]).expect("a good reply")
 }
 

@@ -11,9 +11,11 @@ use domain::rdata::AllRecordData;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::answer::client::Seen;
 use crate::answer::{Moment, Transport, Verdict, answer};
 use crate::dns::edns::OPTION_CLIENT_SUBNET;
 use crate::dns::{CLASS_IN, ClientSubnet, Name, RecordType, Scratch};
+use crate::net::ClientAddress;
 
 /// Who asks: an address, or a client subnet that a resolver sends along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,9 +76,9 @@ impl std::fmt::Display for Asker {
 }
 
 impl Asker {
-    /// The address that is located if all goes well.
-    pub fn address(&self) -> IpAddr {
-        self.address
+    /// What is located if all goes well.
+    pub fn seen(&self) -> Seen {
+        self.subnet().as_ref().and_then(Seen::of_subnet).unwrap_or_else(|| Seen::of(self.address.into()))
     }
 
     /// Whether a client subnet is sent along.
@@ -85,8 +87,8 @@ impl Asker {
     }
 
     /// Where the query itself comes from. Of the resolver behind a subnet nothing is known, so it stands nowhere.
-    pub fn source(&self) -> IpAddr {
-        if self.prefix.is_some() { Ipv4Addr::UNSPECIFIED.into() } else { self.address }
+    pub fn source(&self) -> ClientAddress {
+        if self.prefix.is_some() { Ipv4Addr::UNSPECIFIED.into() } else { self.address.into() }
     }
 
     /// The client subnet that a resolver would send for it.
@@ -196,6 +198,16 @@ mod tests {
         for text in ["", "203.0.113.7/33", "203.0.113.7/+8", "x/8", "::1/129", "1.2.3.4/"] {
             assert_eq!(text.parse::<Asker>(), Err(NoAsker), "{text}");
         }
+    }
+
+    #[test]
+    fn an_ipv4_client_in_ipv6_form_is_seen_as_one() {
+        for text in ["::ffff:203.0.113.7", "::ffff:203.0.113.7/128", "203.0.113.7/32"] {
+            let asker: Asker = text.parse().unwrap();
+            assert_eq!(asker.seen().address(), IpAddr::from([203, 0, 113, 7]), "{text}");
+        }
+        let asker: Asker = "::ffff:203.0.113.7".parse().unwrap();
+        assert_eq!(asker.source(), "203.0.113.7".parse().unwrap());
     }
 
     #[test]

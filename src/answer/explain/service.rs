@@ -109,7 +109,7 @@ impl Explained<'_> {
     pub fn fence(&self) -> Option<(usize, &Fence)> {
         let place = self.world.atlas.place(self.world.atlas.locate(self.address()).place);
         let mut fences = self.view.rules.fences.iter().enumerate();
-        fences.find(|(_, fence)| fence.matches(place, fence.holds(self.address())))
+        fences.find(|(_, fence)| fence.matches(place, fence.holds(self.address().into())))
     }
 
     /// Where the client is taken to stand.
@@ -205,7 +205,7 @@ fn clients_of(fence: &Fence) -> String {
         list("continents", &fence.continents),
         list("subdivisions", fence.subdivisions.iter().map(|(country, part)| format!("{country}-{part}"))),
         list("ASNs", &fence.asns),
-        list("networks", fence.networks.iter().map(|(first, last)| format!("{first} - {last}"))),
+        list("networks", &fence.networks),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     if parts.is_empty() { "everybody".to_owned() } else { parts.join("; ") }

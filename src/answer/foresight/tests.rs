@@ -221,9 +221,9 @@ fn partial_shares_are_what_clients_meet() {
     let view = snapshot.present.service(id).unwrap().view(Family::V4).unwrap();
     let (mut first, all) = (0.0, 20_000u32);
     for number in 0..all {
-        let address = std::net::Ipv4Addr::from((5 << 24) + number * 256).into();
+        let address = std::net::Ipv4Addr::from((5 << 24) + number * 256);
         let seed = crate::steering::pick::next_draw(number.into());
-        let decision = crate::answer::steered::decide(service, view, address, None, seed, || 0);
+        let decision = crate::answer::steered::decide(service, view, address.into(), None, seed, || 0);
         first += f64::from(u8::from(decision.picks().iter().next().is_some_and(|(region, _)| region == 0)));
     }
     let counted = first / f64::from(all) * 100.0;

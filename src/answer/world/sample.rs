@@ -110,7 +110,7 @@ impl Noted {
     /// The network.
     pub fn network(&self, rules: TrafficSample) -> Cidr {
         let prefix = if self.client.is_ipv4() { rules.ipv4_prefix } else { rules.ipv6_prefix };
-        Cidr { address: self.client, prefix }
+        Cidr::around(self.client, prefix)
     }
 }
 

@@ -323,7 +323,7 @@ fn fences_of(service: &config::Service, regions: &[ViewRegion]) -> Vec<Fence> {
         continents: fence.clients.continents.clone(),
         subdivisions: fence.clients.subdivisions.clone(),
         asns: fence.clients.asns.clone(),
-        networks: fence.clients.networks.iter().map(config::Cidr::bounds).collect(),
+        networks: fence.clients.networks.clone(),
         allowed: fence.regions.iter().copied().filter_map(position).collect(),
     };
     service.fences.iter().map(fence).collect()

@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 
 use super::patient::Patient;
 use crate::config::AdminListen;
+use crate::net::ClientAddress;
 use crate::server::Passed;
 
 /// Most connections at a time; more wait in the kernel's queue.
@@ -36,6 +37,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Who is at the other end of a connection, for the audit log: an address, or the user behind a unix socket.
 #[derive(Debug, Clone)]
 pub struct Peer(pub String);
+
+impl Peer {
+    /// A client over TCP; one of IPv4 at a socket of both families is an IPv4 client.
+    fn of(peer: SocketAddr) -> Peer {
+        Peer(SocketAddr::new(ClientAddress::from(peer.ip()).ip(), peer.port()).to_string())
+    }
+}
 
 /// Where the admin server listens.
 pub enum Bound {
@@ -84,7 +92,7 @@ pub async fn start(
             let listener = listener.map_err(refused)?;
             let bound = listener.local_addr().map_err(refused)?;
             let socket = listener.as_fd().try_clone_to_owned();
-            let accept = async move || listener.accept().await.map(|(stream, peer)| (stream, Peer(peer.to_string())));
+            let accept = async move || listener.accept().await.map(|(stream, peer)| (stream, Peer::of(peer)));
             tokio::spawn(serve(router, accept));
             Ok((Bound::Tcp(bound), socket))
         }
@@ -154,4 +162,15 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(router: 
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD).max_headers(FIELDS);
     let stream = TokioIo::new(Patient::new(stream));
     let _ = http.serve_connection(stream, TowerToHyperService::new(router)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_of_ipv4_is_written_as_one() {
+        assert_eq!(Peer::of("[::ffff:192.0.2.1]:9".parse().unwrap()).0, "192.0.2.1:9");
+        assert_eq!(Peer::of("[2001:db8::1]:9".parse().unwrap()).0, "[2001:db8::1]:9");
+    }
 }

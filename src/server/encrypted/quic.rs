@@ -1,7 +1,7 @@
 //! DNS over QUIC (RFC 9250): one query on each stream.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use quinn::crypto::rustls::QuicServerConfig;
@@ -16,6 +16,7 @@ use super::Identity;
 use super::tls::HANDSHAKE;
 use crate::dns::edns::OPTION_KEEPALIVE;
 use crate::dns::message::option;
+use crate::net::ClientAddress;
 use crate::server::conversation::{Conversation, QUERY};
 use crate::server::framed::answer_framed;
 use crate::server::seats::{Gate, Seat};
@@ -77,14 +78,14 @@ impl Quic {
     }
 
     fn welcome(&self, incoming: Incoming) {
-        let client = incoming.remote_address();
+        let client = ClientAddress::from(incoming.remote_address().ip());
         // Seats become few: forged addresses must not take them, so each address is proven first, at the cost of a round
         // trip (RFC 9000 section 8.1.2).
-        if self.gate.is_half_full(client.ip()) && !incoming.remote_address_validated() {
+        if self.gate.is_half_full(client) && !incoming.remote_address_validated() {
             let _ = incoming.retry();
             return;
         }
-        let seat = self.gate.enter(client.ip(), &self.tally);
+        let seat = self.gate.enter(client, &self.tally);
         let number = seat.number;
         let desk = self.desk(client, seat);
         let task = tokio::spawn(async move {
@@ -97,9 +98,9 @@ impl Quic {
         self.gate.watch(number, task.abort_handle());
     }
 
-    fn desk(&self, client: SocketAddr, seat: Seat) -> Arc<Desk> {
+    fn desk(&self, client: ClientAddress, seat: Seat) -> Arc<Desk> {
         let (published, tally) = (self.published.clone(), self.tally.clone());
-        let conversation = Conversation::new(client.ip(), Carrier::Quic, published, tally);
+        let conversation = Conversation::new(client, Carrier::Quic, published, tally);
         Arc::new(Desk { conversation: Mutex::new(conversation), seat })
     }
 }
