@@ -95,6 +95,43 @@ fn the_operator_has_the_last_word() {
     assert_eq!(located(&whole, "10.1.2.3").country.unwrap().as_str(), "DE");
 }
 
+/// A database of a table that is written here.
+fn built(table: &str) -> Database {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, output) = (folder.path().join("in.csv"), folder.path().join("out.mmdb"));
+    std::fs::write(&input, table).unwrap();
+    super::build::build(&input, &output).unwrap();
+    Database::open(&output).unwrap()
+}
+
+#[test]
+fn what_a_database_states_of_private_space_counts() {
+    let own = built(
+        "network,country,asn,latitude,longitude\n10.1.0.0/16,DE,64512,,\n10.2.0.0/16,,64513,,\nfd12::/16,,,52.52,13.4\n\
+         203.0.113.0/25,FR,,,\n2002::/16,US,,,\n::ffff:0:0/96,US,,,\n64:ff9b::/96,US,,,\n",
+    );
+    let all = Atlas::layered(&[own], CoarsePoints::Database, &[], &Table::embedded()).unwrap();
+    assert_eq!(words(located(&all, "10.1.2.3")), "EU DE - 64512");
+    assert_eq!(located(&all, "fd12::1").point, Point::new(52.52, 13.4).ok());
+    assert_eq!(words(located(&all, "203.0.113.1")), "EU FR - -");
+    // What it does not state is nowhere as before, and so is what it knows no place of.
+    for address in ["10.0.255.255", "10.2.0.1", "10.3.0.0", "fd13::1", "203.0.113.128", "192.168.1.1"] {
+        assert_eq!(all.locate(address.parse().unwrap()).place, PlaceId::UNROUTABLE, "{address}");
+    }
+    for address in ["2002:a01:203::1", "::ffff:10.1.2.3", "64:ff9b::a01:203", "2001:0:1::1"] {
+        assert_eq!(all.locate(address.parse().unwrap()).place, PlaceId::UNROUTABLE, "{address}");
+    }
+    // The operator comes before it, and may state an AS number alone.
+    let networks = [
+        OperatorNetwork { country: "JP".parse().ok(), ..network("10.1.1.0/24") },
+        OperatorNetwork { asn: Some(7), ..network("192.168.0.0/16") },
+    ];
+    let own = built("network,country\n10.1.0.0/16,DE\n");
+    let all = atlas(&[own], &networks).unwrap();
+    assert_eq!([located(&all, "10.1.1.1"), located(&all, "10.1.2.1")].map(words), ["AS JP - -", "EU DE - -"]);
+    assert_eq!(located(&all, "192.168.1.1").asn, Some(7));
+}
+
 #[test]
 fn special_space_is_nowhere_and_its_neighbours_are_somewhere() {
     let atlas = Atlas::builtin();

@@ -83,7 +83,7 @@ fn ranges<A: Address>(read: &[ReadDatabase<'_, Seen>], cells: &RefCell<Cells>) -
         Ok(Box::new(drawn) as Layer<'_, A>)
     });
     let layers = layers.collect::<Result<Vec<_>, GeoError>>()?;
-    sweep(Part::default(), layers, nothing(), &mut WithAsn::beyond(0)).map(RangeBuilder::finish)
+    sweep(Part::default(), nothing(), layers, nothing(), &mut WithAsn::beyond(0)).map(RangeBuilder::finish)
 }
 
 /// A record's cell and where its networks stand on the unit sphere.

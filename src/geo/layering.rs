@@ -1,4 +1,7 @@
-//! An atlas made: the operator's networks, unroutable space, the databases and the built-in table laid over one another.
+//! An atlas made of layers. From the top: the operator's networks, the IPv6 forms of IPv4, the databases in their order,
+//! special-purpose space, the built-in table.
+
+use std::net::IpAddr;
 
 use super::address::Address;
 use super::atlas::{Atlas, CoarsePoints, OperatorNetwork, PlaceId, Source, SourceKind};
@@ -11,7 +14,7 @@ use super::locations::{country_continent, country_point};
 use super::places::{PlaceTable, WithAsn};
 use super::ranges::{RangeBuilder, RangeList};
 use super::reading::read;
-use super::special::UNROUTABLE;
+use super::special::{CARRIERS_OF_IPV4, SPECIAL_PURPOSE};
 
 use super::Place;
 
@@ -70,11 +73,14 @@ impl Layers<'_> {
         builtin: &RangeList<A>,
         with_asn: &mut WithAsn,
     ) -> Result<RangeBuilder<A>, GeoError> {
-        let databases = self.databases.iter().map(|read| Ok(Box::new(read.networks(part.from)?) as Layer<'_, A>));
-        let top = [self.operator_layer(), unroutable_layer()].into_iter().map(Ok);
+        let mut layers = vec![unroutable_layer(CARRIERS_OF_IPV4)];
+        for database in &self.databases {
+            layers.push(Box::new(database.networks(part.from)?));
+        }
+        layers.push(unroutable_layer(SPECIAL_PURPOSE));
         let builtin = builtin.iter_from(part.from);
         let bottom = Box::new(builtin.map(|(start, place)| Ok((start, self.builtin[place.0 as usize]))));
-        sweep(part, top.chain(databases).collect::<Result<_, GeoError>>()?, bottom, with_asn)
+        sweep(part, self.operator_layer(), layers, bottom, with_asn)
     }
 
     fn operator_layer<A: Address>(&self) -> Layer<'static, A> {
@@ -91,9 +97,9 @@ impl Layers<'_> {
     }
 }
 
-fn unroutable_layer<A: Address>() -> Layer<'static, A> {
+fn unroutable_layer<A: Address>(networks: &[(IpAddr, u8)]) -> Layer<'static, A> {
     let mut paint = Paint::default();
-    for (address, length) in UNROUTABLE.iter().filter_map(|(ip, length)| Some((A::from_ip(*ip)?, *length))) {
+    for (address, length) in networks.iter().filter_map(|(ip, length)| Some((A::from_ip(*ip)?, *length))) {
         paint.prefix(address, length, |_| Facts { location: Some(PlaceId::UNROUTABLE), asn: Asn::Nobody });
     }
     paint.layer()

@@ -2,8 +2,9 @@
 //!
 //! A layer is a stream of range starts in order, each with [`Facts`]; what it says holds until its next start. The
 //! sweep goes through all layers at the same pace, so nothing is ever held of a database but the place it has
-//! reached. From the top: the operator's networks, unroutable space, the databases as listed, the built-in table.
-//! The location is that of the first layer that knows one, whole; so is the AS number.
+//! reached. The location is that of the first layer that knows one, whole; so is the AS number. Where that location is
+//! [`PlaceId::UNROUTABLE`], only the operator can state an AS number: what a database knows of private space without
+//! knowing a place there is a slip of whoever made it.
 
 use std::collections::BTreeMap;
 
@@ -78,17 +79,19 @@ pub fn nothing<A: Address>() -> Layer<'static, A> {
     Box::new(std::iter::empty())
 }
 
-/// Lays the layers over one another, the first on top, and gives every range its place; places with AS numbers are
-/// numbered in `with_asn`.
+/// Lays the operator's layer over the others, the first on top, and gives every range its place; places with AS numbers
+/// are numbered in `with_asn`.
 ///
 /// `bottom` says nothing of AS numbers, and is asked only where no layer knows a place: what lies under a whole city
 /// database need not be looked at.
 pub fn sweep<A: Address>(
     part: Part<A>,
+    operator: Layer<'_, A>,
     layers: Vec<Layer<'_, A>>,
     bottom: Layer<'_, A>,
     with_asn: &mut WithAsn,
 ) -> Result<RangeBuilder<A>, GeoError> {
+    let mut operator = Head::new(operator)?;
     let mut heads = layers.into_iter().map(Head::new).collect::<Result<Vec<_>, _>>()?;
     // Of IPv4 and IPv6 in a file each, one has nothing to say.
     heads.retain(|head| head.next.is_some());
@@ -96,13 +99,14 @@ pub fn sweep<A: Address>(
     let mut builder = RangeBuilder::default();
     let mut start = Some(part.from);
     while let Some(at) = start.filter(|&at| part.until.is_none_or(|until| at < until)) {
-        start = None;
+        operator.advance_to(at)?;
+        start = earlier(None, &operator);
         for head in &mut heads {
             head.advance_to(at)?;
             start = earlier(start, head);
         }
-        let (location, asn) = seen_from_above(&heads);
-        let location = match location {
+        let below = facts_below(&heads);
+        let location = match operator.here.location.or(below.location) {
             Some(location) => location,
             None => {
                 bottom.advance_to(at)?;
@@ -110,7 +114,11 @@ pub fn sweep<A: Address>(
                 bottom.here.location.unwrap_or(PlaceId::UNKNOWN)
             }
         };
-        let place = asn.map_or(location, |asn| with_asn.number(location, asn));
+        let asn = match operator.here.asn {
+            Asn::Silent if location != PlaceId::UNROUTABLE => below.asn,
+            stated => stated,
+        };
+        let place = if let Asn::Number(number) = asn { with_asn.number(location, number) } else { location };
         builder.push(at, place);
     }
     Ok(builder)
@@ -149,10 +157,10 @@ impl<'a, A: Address> Head<'a, A> {
 }
 
 #[inline]
-fn seen_from_above<A>(heads: &[Head<'_, A>]) -> (Option<PlaceId>, Option<u32>) {
+fn facts_below<A>(heads: &[Head<'_, A>]) -> Facts {
     let location = heads.iter().find_map(|head| head.here.location);
     let asn = heads.iter().map(|head| head.here.asn).find(|asn| *asn != Asn::Silent);
-    (location, asn.and_then(|asn| if let Asn::Number(number) = asn { Some(number) } else { None }))
+    Facts { location, asn: asn.unwrap_or_default() }
 }
 
 #[cfg(test)]
@@ -185,14 +193,16 @@ mod tests {
         });
         let said: Vec<Facts> = said.collect();
         let location = said.iter().find_map(|facts| facts.location).unwrap_or(PlaceId::UNKNOWN);
-        let asn = said.iter().map(|facts| facts.asn).find(|asn| *asn != Asn::Silent);
+        let nowhere = location == PlaceId::UNROUTABLE;
+        let may_say = if nowhere { &said[..1] } else { &said[..] };
+        let asn = may_say.iter().map(|facts| facts.asn).find(|asn| *asn != Asn::Silent);
         (location, if let Some(Asn::Number(number)) = asn { Some(number) } else { None })
     }
 
     proptest! {
         #[test]
         fn the_sweep_agrees_with_asking_every_layer(
-            mut layers in prop::collection::vec(prop::collection::vec(stroke(), 0..12), 0..4),
+            mut layers in prop::collection::vec(prop::collection::vec(stroke(), 0..12), 1..5),
             mut bottom in prop::collection::vec(stroke(), 0..12),
         ) {
             bottom.iter_mut().for_each(|stroke| stroke.3 = Asn::Silent);
@@ -203,7 +213,8 @@ mod tests {
             };
             let swept = |part| {
                 let mut with_asn = WithAsn::beyond(PLACES);
-                let ranges = sweep(part, layers.iter().map(painted).collect(), painted(&bottom), &mut with_asn);
+                let below = layers[1..].iter().map(painted).collect();
+                let ranges = sweep(part, painted(&layers[0]), below, painted(&bottom), &mut with_asn);
                 (ranges.unwrap(), with_asn)
             };
             let (list, whole) = swept(Part::default());
@@ -231,7 +242,7 @@ mod tests {
         let bad: Layer<'_, u32> =
             Box::new([Ok((0, Facts::default())), Err(GeoError::new("x".as_ref(), "is bad"))].into_iter());
         assert_eq!(
-            sweep(Part::default(), vec![bad], nothing(), &mut WithAsn::beyond(2)).unwrap_err().to_string(),
+            sweep(Part::default(), nothing(), vec![bad], nothing(), &mut WithAsn::beyond(2)).unwrap_err().to_string(),
             "x: is bad"
         );
     }
@@ -240,7 +251,9 @@ mod tests {
     fn painting_to_the_last_address() {
         let mut paint = Paint::<u128>::default();
         paint.prefix(u128::MAX, 0, |_| Facts { location: Some(PlaceId::UNROUTABLE), asn: Asn::Silent });
-        let list = sweep(Part::default(), vec![paint.layer()], nothing(), &mut WithAsn::beyond(2)).unwrap().finish();
+        let list = sweep(Part::default(), nothing(), vec![paint.layer()], nothing(), &mut WithAsn::beyond(2))
+            .unwrap()
+            .finish();
         assert_eq!(list.find(7), (PlaceId::UNROUTABLE, 0, u128::MAX));
     }
 }

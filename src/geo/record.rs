@@ -8,6 +8,10 @@ use super::Code;
 use super::values::{DamagedValue, Enough, Item, Shared, Value, Values};
 use crate::steering::Point;
 
+/// What databases write where nobody knows the country: MaxMind's old codes for Asia and Europe, and those that ISO 3166-1
+/// leaves to its users.
+const NO_COUNTRIES: [&str; 4] = ["AP", "EU", "XX", "ZZ"];
+
 /// What a record says of its networks; borrowed from the file.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Record<'a> {
@@ -215,7 +219,7 @@ impl<'a> Scalar<'a> {
     }
 
     fn country(&self) -> Option<Code> {
-        self.letters(2)
+        self.letters(2).filter(|code| !NO_COUNTRIES.contains(&code.as_str()))
     }
 
     fn number(&self) -> Option<f64> {

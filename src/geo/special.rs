@@ -1,13 +1,15 @@
 //! Address space that is nowhere: private and special-purpose networks.
 //!
 //! From the IANA registries of special-purpose IPv4 and IPv6 addresses (RFC 6890, RFC 8190) and the multicast
-//! registries. IPv6 forms that carry an IPv4 address are listed too: they are translated before any look-up, so nothing
-//! is ever found there, and no answer's scope may reach from its neighbours into them.
+//! registries. Nobody but an operator can know where such an address is: what a configuration or a database states of
+//! them counts, and they are nowhere without it. IPv6 forms that carry an IPv4 address are another matter: they are
+//! translated before any look-up, so nothing is ever found there, and no answer's scope may reach from its neighbours
+//! into them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Networks of which no database can say where they are.
-pub const UNROUTABLE: &[(IpAddr, u8)] = &[
+/// Networks that are nowhere unless somebody states where they are.
+pub const SPECIAL_PURPOSE: &[(IpAddr, u8)] = &[
     v4([0, 0, 0, 0], 8),
     v4([10, 0, 0, 0], 8),
     v4([100, 64, 0, 0], 10),
@@ -24,11 +26,6 @@ pub const UNROUTABLE: &[(IpAddr, u8)] = &[
     v4([240, 0, 0, 0], 4),
     v6([0, 0, 0, 0, 0, 0, 0, 0], 128),
     v6([0, 0, 0, 0, 0, 0, 0, 1], 128),
-    // What carries IPv4: mapped (RFC 4291), translated (RFC 6052), Teredo (RFC 4380), 6to4 (RFC 3056).
-    v6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96),
-    v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96),
-    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32),
-    v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),
     // Translation inside one network (RFC 8215).
     v6([0x64, 0xff9b, 1, 0, 0, 0, 0, 0], 48),
     v6([0x100, 0, 0, 0, 0, 0, 0, 0], 64),
@@ -43,6 +40,15 @@ pub const UNROUTABLE: &[(IpAddr, u8)] = &[
     v6([0xfc00, 0, 0, 0, 0, 0, 0, 0], 7),
     v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
     v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
+];
+
+/// What carries IPv4: mapped (RFC 4291), translated (RFC 6052), Teredo (RFC 4380), 6to4 (RFC 3056). Databases often hold
+/// all of IPv4 once more in each of them.
+pub const CARRIERS_OF_IPV4: &[(IpAddr, u8)] = &[
+    v6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96),
+    v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96),
+    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 32),
+    v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),
 ];
 
 const fn v4([a, b, c, d]: [u8; 4], length: u8) -> (IpAddr, u8) {

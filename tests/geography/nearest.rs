@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use maxminddb::Reader;
 use meridian::geo::build::build;
-use meridian::geo::special::UNROUTABLE;
+use meridian::geo::special::CARRIERS_OF_IPV4;
 use serde_json::Value;
 
 use crate::world::{Random, ask, world};
@@ -71,9 +71,9 @@ fn config(paths: &[PathBuf]) -> String {
     text
 }
 
-/// Special-purpose space is nowhere, whatever a file says of it.
-fn is_special(address: IpAddr) -> bool {
-    UNROUTABLE.iter().any(|&(network, prefix)| match (network, address) {
+/// IPv6 forms of IPv4 are never looked up as what they are.
+fn carries_ipv4(address: IpAddr) -> bool {
+    CARRIERS_OF_IPV4.iter().any(|&(network, prefix)| match (network, address) {
         (IpAddr::V4(network), IpAddr::V4(address)) => {
             (network.to_bits() ^ address.to_bits()).leading_zeros() >= u32::from(prefix)
         }
@@ -91,7 +91,7 @@ fn disagreements(paths: &[PathBuf], mut draw: impl FnMut() -> IpAddr) -> (u32, V
     while compared < ADDRESSES && tried < 200 * ADDRESSES {
         tried += 1;
         let address = draw();
-        let Some(point) = files.point(address).filter(|_| !is_special(address)) else { continue };
+        let Some(point) = files.point(address).filter(|_| !carries_ipv4(address)) else { continue };
         compared += 1;
         let reply = ask(&loaded, "www.example.test", address, None, 0);
         let served = reply.answers[0].data.rsplit('.').next().and_then(|index| index.parse::<usize>().ok());
@@ -133,7 +133,7 @@ fn made_up(folder: &Path) -> PathBuf {
             format!("{}/{prefix}", Ipv6Addr::from(address))
         };
         let address: IpAddr = network.split('/').next().and_then(|text| text.parse().ok()).expect("an address");
-        if is_special(address) || !networks.insert(network.clone()) {
+        if carries_ipv4(address) || !networks.insert(network.clone()) {
             continue;
         }
         let degrees = |limit: u64, random: &mut Random| random.below(limit * 20_000) as f64 / 10_000.0 - limit as f64;

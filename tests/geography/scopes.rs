@@ -1,8 +1,10 @@
 //! The scope of an answer (RFC 7871 section 7.2.1) is true for the whole of it, and no two scopes overlap.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use meridian::control::Loaded;
+use meridian::geo::build::build;
 
 use crate::harness::Message;
 use crate::world::{Random, ask, world};
@@ -154,5 +156,33 @@ fn a_shorter_source_gets_the_scope_of_its_first_address() {
             let whole = ask_whole(&loaded, NAMES[0], first, 0);
             assert_eq!((answers(&reply), scope(&reply)), (answers(&whole), scope(&whole)), "{client}/{source}");
         }
+    }
+}
+
+/// Private networks that only the operator's own database knows: near where it says, in scopes that end where it ends.
+#[test]
+fn private_networks_of_a_database_are_steered() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (input, output) = (folder.path().join("own.csv"), folder.path().join("own.mmdb"));
+    let table = "network,latitude,longitude\n10.1.0.0/16,50.1,8.7\n10.2.0.0/16,40.7,-74.0\nfd12:3::/32,40.7,-74.0\n\
+                 192.0.2.240/28,40.7,-74.0\n";
+    fs::write(&input, table).expect("writable");
+    build(&input, &output).unwrap_or_else(|error| panic!("{error}"));
+    let loaded = world(&format!(
+        "[geo]\ndatabases = [{:?}]\n[regions.fra]\nlocation = \"FRA\"\n[regions.nyc]\nlocation = \"JFK\"\n[[services]]\n\
+         name = \"www.example.test\"\n[services.endpoints]\nfra = \"192.0.2.1\"\nnyc = \"192.0.2.2\"\n",
+        output.display().to_string()
+    ));
+    // The resolver of `ask_whole` is in 192.0.2.240/28, so whoever falls back to its place is sent to New York.
+    for (client, address, widest) in [
+        ("10.1.2.3", "192.0.2.1", 16),
+        ("10.2.2.3", "192.0.2.2", 16),
+        ("10.3.0.1", "192.0.2.2", 16),
+        ("fd12:3::1", "192.0.2.2", 32),
+        ("172.16.0.1", "192.0.2.2", 12),
+    ] {
+        let reply = ask_whole(&loaded, "www.example.test", client.parse().expect("an address"), 1);
+        assert_eq!(answers(&reply), [address], "{client}");
+        assert!(scope(&reply) >= widest, "{client}: {}", scope(&reply));
     }
 }
