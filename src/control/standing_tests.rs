@@ -149,7 +149,7 @@ fn what_is_down_and_answers_again_is_seen_alive_unless_it_is_ordered_out() {
     assert_eq!(seen(&mut play), [(Share::NONE, false), (Share::NONE, true)]);
     let subject = orders::Subject { service: None, region: Some("iad".to_owned()), endpoint: None };
     let (reason, by) = (String::new(), "me".to_owned());
-    let drain = orders::Order { subject, demand: orders::Demand::Drain, reason, by, since: 0, until: None };
+    let drain = orders::Order { subject, demand: orders::Demand::Drain, reason, by, since: 0, ends: None };
     play.effect = Effect::of(&orders::Book::of(vec![drain]), &play.config);
     assert_eq!(seen(&mut play), [(Share::NONE, false), (Share::NONE, false)]);
 }

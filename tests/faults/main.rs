@@ -99,7 +99,8 @@ fn play(row: &Row) -> Result<(), String> {
         return Err("no call was touched".to_owned());
     }
     expect_healed(&server, &regions.0)?;
-    if !row.said.is_empty() && !(server.log().contains(row.said) || meanwhile.contains(row.said)) {
+    let is_said = server.log().contains(row.said) || meanwhile.contains(row.said);
+    if !row.said.is_empty() && !is_said {
         return Err(format!("nothing says {:?}\n{}\n{meanwhile}", row.said, server.log()));
     }
     Ok(())

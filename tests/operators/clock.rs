@@ -15,8 +15,7 @@ use crate::world::{self, TOKEN, call, eventually, say, www};
 const FRA: &str = "192.0.2.1";
 const IAD: &str = "192.0.2.2";
 const LEASED: &str = "192.0.2.9";
-const SERVICE: &str =
-    "[[services]]\nname = \"www.example.test\"\n[services.endpoints]\nfra = \"192.0.2.1\"\niad = \"192.0.2.2\"\n\
+const SERVICE: &str = "[[services]]\nname = \"www.example.test\"\n[services.endpoints]\nfra = \"192.0.2.1\"\niad = \"192.0.2.2\"\n\
      [[services]]\nname = \"api.example.test\"\n[services.endpoints]\niad = \"192.0.2.2\"\n";
 const DAY: i64 = 86_400;
 
