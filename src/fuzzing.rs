@@ -177,7 +177,7 @@ fn admin() -> (Runtime, TowerToHyperService<axum::Router>) {
     let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));
     let origin = Origin::BuiltIn { configuration: CONFIGURATION.to_owned(), zone: ZONE };
     let loaded = origin.load(None).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
-    let control = Control::new(origin, loaded).unwrap_or_else(|sentence| panic!("{sentence}"));
+    let control = Control::new(origin, loaded, None).unwrap_or_else(|sentence| panic!("{sentence}"));
     let context = Context {
         control: Arc::new(control),
         tallies: Arc::new(Tallies::default()),

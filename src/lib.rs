@@ -6,6 +6,7 @@
 //! [`control`] loads and publishes; [`cli`] is what people type.
 //! Imports point down only (kept by `tests/tidy.rs`); `docs/architecture.md` tells why.
 
+pub mod disk;
 pub mod dns;
 pub mod net;
 pub mod steering;

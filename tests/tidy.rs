@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layers from the bottom; a file imports from its own layer or from lower ones.
-const LAYERS: [(&str, u8); 13] = [
+const LAYERS: [(&str, u8); 14] = [
+    ("disk", 0),
     ("text", 0),
     ("dns", 0),
     ("net", 0),
@@ -45,6 +46,21 @@ const FUZZING: &str = "src/fuzzing.rs";
 
 /// Files with more than 400 lines before their tests, and why.
 const LONG: [(&str, &str); 0] = [];
+
+/// Where the wall clock is read, which anybody may set, and what for. Nothing that ends after a while is counted on it.
+const WALL_CLOCK: [(&str, &str); 11] = [
+    ("src/control/admin/health.rs", "since when an endpoint is as it is, for people"),
+    ("src/control/admin/metrics.rs", "how old geodata is"),
+    ("src/control/admin/status.rs", "how old geodata is"),
+    ("src/control/clock.rs", "what people read as the end of an order, and the time between two boots"),
+    ("src/control/events.rs", "when something happened, for people"),
+    ("src/control/identity.rs", "whether a certificate is still good"),
+    ("src/control/mod.rs", "a number by chance"),
+    ("src/control/process.rs", "cookies (RFC 9018)"),
+    ("src/control/reload.rs", "when something happened, for people"),
+    ("src/health/board.rs", "when something happened, for people"),
+    ("src/health/probe/connection.rs", "whether a certificate is still good"),
+];
 
 /// One source file, without its tests.
 struct Source {
@@ -191,6 +207,22 @@ fn a_thread_that_cannot_be_made_is_no_panic() {
         found.extend(lines.map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim())));
     }
     expect_none(found, "threads are made by std::thread::Builder, or once at the start");
+}
+
+#[test]
+fn the_wall_clock_is_read_where_it_says_and_nowhere_else() {
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        let listed = WALL_CLOCK.iter().any(|(path, _)| *path == source.path);
+        let reads = source.code_lines().any(|(_, line)| line.contains("SystemTime::now"));
+        if reads && !listed {
+            found.push(format!("{} reads the wall clock", source.path));
+        }
+        if listed && !reads {
+            found.push(format!("{} reads it no longer, so it need not be listed", source.path));
+        }
+    }
+    expect_none(found, "what ends after a while is a Deadline (src/control/clock.rs); the wall clock may be set");
 }
 
 #[test]

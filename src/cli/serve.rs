@@ -11,6 +11,7 @@ use super::arguments::Serve;
 use super::{confine, notify, paper, progress};
 use crate::config::Config;
 use crate::control::admin::{Admin, Context};
+use crate::control::state_directory::StateDirectory;
 use crate::control::succession::{Legacy, Predecessor, Succession};
 use crate::control::worker::NotDone;
 use crate::control::{Control, Loaded, Origin, process};
@@ -65,7 +66,9 @@ pub fn run_loaded(
     inheritance: Inheritance,
     greet: impl FnOnce(&Server, &Admin, &Arc<Control>),
 ) -> Result<ExitCode, String> {
-    let control = Arc::new(Control::new(origin, loaded)?);
+    let Inheritance { mut passed, mut predecessor } = inheritance;
+    let state = state_directory(config, predecessor.as_mut())?;
+    let control = Arc::new(Control::new(origin, loaded, state)?);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -77,21 +80,20 @@ pub fn run_loaded(
     runtime.block_on(control.start_names());
     runtime.block_on(control.start_health())?;
     let _entered = runtime.enter();
-    let Inheritance { mut passed, predecessor } = inheritance;
     let (server, admin) = start(config, &control, &mut passed)?;
     match (passed.expect_none(), &predecessor) {
         (Err(left), Some(_)) => tracing::warn!("{left}"),
         (left, _) => left?,
     }
     announce(&server, &admin);
-    let has_succeeded = predecessor.is_some();
     if let Some(predecessor) = predecessor {
         server.tallies().count_on(&predecessor.legacy.counted);
         predecessor.relieve()?;
+        control.state_directory().iter().for_each(|directory| directory.take_charge());
     }
     notify::tell("READY=1");
     greet(&server, &admin, &control);
-    let succession = succession(config, has_succeeded);
+    let succession = control.state_directory().and_then(|directory| succession(&directory));
     let end = runtime.block_on(serve_until(&control, &server, &admin, succession.as_ref(), signals));
     notify::tell("STOPPING=1");
     match end {
@@ -113,9 +115,21 @@ pub fn run_loaded(
     Ok(ExitCode::SUCCESS)
 }
 
+/// The state directory, with the lock of the server before if it has one; `None`: nothing is kept.
+///
+/// # Errors
+/// A sentence: another server owns it.
+fn state_directory(config: &Config, predecessor: Option<&mut Predecessor>) -> Result<Option<StateDirectory>, String> {
+    let Some(path) = &config.state_directory else { return Ok(None) };
+    match predecessor.and_then(|predecessor| predecessor.lock.take()) {
+        Some(lock) => Ok(Some(StateDirectory::inherited(path, lock))),
+        None => StateDirectory::own(path).map(Some),
+    }
+}
+
 /// Where this server waits for the one that takes its place; `None`: nowhere.
-fn succession(config: &Config, has_succeeded: bool) -> Option<Succession> {
-    let opened = Succession::open(config.state_directory.as_ref()?, has_succeeded);
+fn succession(directory: &StateDirectory) -> Option<Succession> {
+    let opened = Succession::open(directory.path());
     opened.inspect_err(|sentence| tracing::warn!("{sentence}")).ok()
 }
 
@@ -170,7 +184,7 @@ async fn serve_until(
     let give = || {
         let mut sockets = server.sockets()?;
         sockets.push(admin.socket()?);
-        Ok((sockets, Legacy { counted: server.tallies().counted() }))
+        Ok((sockets, Legacy { counted: server.tallies().counted(), ..Legacy::default() }))
     };
     let succeeded = async {
         match succession {

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch::Receiver;
 
 use super::Control;
+use super::clock::BootTime;
 use super::effect::Effect;
 use super::events::Topic;
 use super::leases::Leases;
@@ -60,6 +61,8 @@ pub(super) struct Told {
     short: HashSet<ShortageKind>,
     /// Hours since the start at which certificates were last looked at.
     hour: u64,
+    /// Regions that were coming back when that was last written.
+    pub(super) ramps: Vec<(String, String)>,
     /// Verdicts as they were last written.
     pub(super) saved: Option<Arc<Verdicts>>,
 }
@@ -129,15 +132,16 @@ impl Control {
     /// # Errors
     /// A sentence: no prober can be made.
     pub async fn start_health(&self) -> Result<(), String> {
-        let (config, plan) = {
+        let (state, plan) = {
             let current = self.current();
-            (current.config.clone(), current.plan.clone())
+            (current.state.clone(), current.plan.clone())
         };
         let (trust, warning) = Trust::of_the_system()?;
         warning.filter(|_| plan.needs_system_roots()).iter().for_each(|warning| tracing::warn!("{warning}"));
         let prober = Arc::new(Prober::new(trust));
-        let known = config.state_directory.as_deref().map(load).unwrap_or_default();
+        let known = state.as_deref().map(|directory| load(directory.path())).unwrap_or_default();
         let monitor = Monitor::start(prober, plan.targets.clone(), &known, IN_FLIGHT);
+        self.go_on_with_ramps();
         let probed = Probed::of(plan.targets.clone());
         let watch = self.watch.get_or_init(|| Watch { monitor, probed, runtime: Handle::current() });
         if !watch.monitor.first_round().await {
@@ -195,7 +199,7 @@ impl Control {
             leases: current.demands.leases.clone(),
             names: self.known_names(),
             answers: traffic::answers(&snapshot.world),
-            rates: current.traffic.rates(&snapshot.world, self.running()),
+            rates: current.traffic.rates(&snapshot.world, since_boot()),
         }
     }
 
@@ -228,7 +232,7 @@ impl Control {
             targets: &targets,
             effect: &current.demands.effect,
             world: Some(&before.world),
-            now: self.running(),
+            now: since_boot(),
         };
         let folded = current.memory.fold(&facts);
         current.moving = folded.moving;
@@ -266,13 +270,14 @@ impl Control {
 
     fn tick(&self) {
         let mut current = self.current();
-        let hour = self.running().as_secs() / 3600;
+        let hour = since_boot().as_secs() / 3600;
         if current.moving || std::mem::replace(&mut current.told.hour, hour) != hour {
             self.refresh(&mut current, None);
         }
-        current.traffic.sample(&self.snapshot().world, self.running());
+        current.traffic.sample(&self.snapshot().world, since_boot());
         self.tell_of_shortages(&mut current);
         self.keep_verdicts(&mut current);
+        self.keep_ramps(&mut current);
     }
 
     /// Tells the log when probes begin to be impossible for want of something on our side, and when they are again.
@@ -318,6 +323,11 @@ impl Control {
             }
         }
     }
+}
+
+/// On this clock regions come back.
+pub(super) fn since_boot() -> Duration {
+    BootTime::now().since(BootTime::default())
 }
 
 /// A verdict in one word.
@@ -378,9 +388,6 @@ fn log_transition(event: &Event, config: &Config, plan: &Plan) -> String {
 
 /// What was agreed before the restart.
 fn load(directory: &Path) -> Verdicts {
-    if let Err(error) = std::fs::create_dir_all(directory) {
-        tracing::warn!("{}: cannot make the state directory: {error}", directory.display());
-    }
     let loaded = state::load(directory);
     loaded.warning.iter().for_each(|warning| tracing::warn!("{warning}"));
     loaded.verdicts

@@ -8,9 +8,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::clock::{Clocks, Stamp};
+use super::health::since_boot;
 use super::keeper::Ticket;
 use super::operate::{Changed, Refusal};
 use super::reload::{Control, Current};
+use super::state_directory::StateDirectory;
+use crate::config::Config;
+use crate::config::values::duration_text;
 use crate::health::state;
 
 const VERSION: u32 = 1;
@@ -23,6 +27,9 @@ pub const ORDERS: &str = "orders.json";
 pub const LEASES: &str = "leases.json";
 /// File of what names were resolved to.
 pub const NAMES: &str = "names.json";
+
+/// File of the regions that are coming back.
+pub const RAMPS: &str = "ramps.json";
 
 /// How long a change waits to be on disk before it is told that it is not, and how long a stop waits.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,6 +47,34 @@ impl Control {
                 "{sentence}; but this would not outlive a restart yet: {reason} (it is tried until it succeeds)"
             ))),
         }
+    }
+
+    /// Where what must outlive a restart is kept; `None`: nowhere.
+    pub fn state_directory(&self) -> Option<Arc<StateDirectory>> {
+        self.current().state.clone()
+    }
+
+    /// What takes the place of the state directory under a new configuration; `None`: it stays.
+    ///
+    /// # Errors
+    /// A sentence: another server owns it.
+    pub(super) fn other_state_directory(&self, new: &Config) -> Result<Option<Option<StateDirectory>>, String> {
+        let state = self.current().state.clone();
+        match (state, &new.state_directory) {
+            (None, None) => Ok(None),
+            (Some(state), Some(path)) if state.is_at(path) => Ok(None),
+            (_, path) => path.as_deref().map(StateDirectory::own).transpose().map(Some),
+        }
+    }
+
+    /// Somebody has set the wall clock. Nothing ends by it; but what is on disk was stamped by the old time, by which the
+    /// next boot would reckon how long nobody was there.
+    pub(super) fn note_step(&self, forward: bool, size: Duration) {
+        let (size, direction) = (duration_text(size), if forward { "forward" } else { "back" });
+        tracing::warn!("the wall clock was set {direction} by {size}; nothing ends sooner or later by that");
+        let current = self.current();
+        self.keep_orders(&current);
+        self.keep_leases(&current);
     }
 
     /// Has the orders written; `None`: there is no state directory.
@@ -68,20 +103,41 @@ impl Control {
     where
         T: Serialize + Send + Sync + 'static,
     {
-        let (directory, list) = (current.config.state_directory.clone()?, List { items, written: Some(Stamp::of(at)) });
+        let (directory, list) = (current.state.clone()?, List { items, written: Some(Stamp::of(at)) });
         Some((name, self.keeper.hand(name, Arc::new(move || save(&directory, name, &list)))))
     }
 
     /// Has the agreed health written, if it is another than was handed in before.
     pub(super) fn keep_verdicts(&self, current: &mut Current) {
-        let (Some(watch), Some(directory)) = (&self.watch.get(), &current.config.state_directory) else { return };
+        let (Some(watch), Some(directory)) = (&self.watch.get(), &current.state) else { return };
         let verdicts = Arc::new(watch.monitor.verdicts());
         if current.told.saved.as_ref() == Some(&verdicts) {
             return;
         }
         let (directory, now, agreed) = (directory.clone(), Clocks::now().wall.as_secs(), verdicts.clone());
-        self.keeper.hand(state::NAME, Arc::new(move || state::save(&directory, &agreed, now)));
+        self.keeper.hand(state::NAME, Arc::new(move || write(&directory, state::NAME, &state::text(&agreed, now))));
         current.told.saved = Some(verdicts);
+    }
+
+    /// Regions that were coming back before the restart go on from where they were.
+    pub(super) fn go_on_with_ramps(&self) {
+        let mut current = self.current();
+        let Some(directory) = current.state.clone() else { return };
+        let (ramps, warning) = load(directory.path(), RAMPS);
+        warning.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let gap = ramps.gap(&Clocks::now()).unwrap_or_default();
+        let config = current.config.clone();
+        current.memory.go_on(&config, &ramps.items, gap, since_boot());
+    }
+
+    /// Has it written which regions are coming back, if these are others than before.
+    pub(super) fn keep_ramps(&self, current: &mut Current) {
+        let ramps = current.memory.ramps(&current.config, since_boot());
+        let regions = || ramps.iter().map(|ramp| (ramp.service.clone(), ramp.region.clone()));
+        if !regions().eq(current.told.ramps.iter().cloned()) {
+            current.told.ramps = regions().collect();
+            self.keep_list(current, RAMPS, ramps);
+        }
     }
 
     /// Has everything written: to another directory.
@@ -89,6 +145,7 @@ impl Control {
         self.keep_orders(current);
         self.keep_leases(current);
         current.told.saved = None;
+        current.told.ramps.clear();
         self.keep_verdicts(current);
     }
 
@@ -163,10 +220,14 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<List<T>, String>
 ///
 /// # Errors
 /// A sentence with the file and what went wrong; the file before stays.
-pub fn save<T: Serialize>(directory: &Path, name: &str, list: &List<T>) -> Result<(), String> {
-    let told = |error: std::io::Error| format!("{}: cannot be written: {error}", directory.join(name).display());
-    let text = serde_json::to_vec(&Saved { version: VERSION, list }).map_err(|error| told(error.into()))?;
-    state::replace_file(directory, name, &text).map_err(told)
+fn save<T: Serialize>(directory: &StateDirectory, name: &str, list: &List<T>) -> Result<(), String> {
+    let text = serde_json::to_vec(&Saved { version: VERSION, list });
+    write(directory, name, &text.map_err(|error| format!("{name}: cannot be written: {error}"))?)
+}
+
+fn write(directory: &StateDirectory, name: &str, text: &[u8]) -> Result<(), String> {
+    let path = directory.path().join(name);
+    directory.replace(name, text).map_err(|error| format!("{}: cannot be written: {error}", path.display()))
 }
 
 #[cfg(test)]
@@ -178,15 +239,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(load::<u32>(folder.path(), ORDERS), (List::default(), None));
         let list = List { written: Some(Stamp::of(&Clocks::now())), items: vec![1, 2, 3] };
-        save(folder.path(), ORDERS, &list).unwrap();
+        save(&StateDirectory::own(folder.path()).unwrap(), ORDERS, &list).unwrap();
         assert_eq!(load(folder.path(), ORDERS), (list, None));
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
     }
 
     #[test]
     fn a_file_that_cannot_be_used_is_told_and_put_aside() {
         let folder = tempfile::tempdir().unwrap();
-        save(folder.path(), ORDERS, &List { written: None, items: vec![1, 2, 3] }).unwrap();
+        let directory = StateDirectory::own(folder.path()).unwrap();
+        save(&directory, ORDERS, &List { written: None, items: vec![1, 2, 3] }).unwrap();
         let good = std::fs::read(folder.path().join(ORDERS)).unwrap();
         let newer = String::from_utf8(good.clone()).unwrap().replace("\"version\":1", "\"version\":2");
         let cut = (0..good.len()).map(|size| good[..size].to_vec());
@@ -200,7 +261,8 @@ mod tests {
 
     #[test]
     fn a_directory_that_cannot_be_is_told() {
-        let told = save(Path::new("/dev/null/meridian"), ORDERS, &List { written: None, items: vec![1] }).unwrap_err();
+        let directory = StateDirectory::own(Path::new("/dev/null/meridian")).unwrap();
+        let told = save(&directory, ORDERS, &List { written: None, items: vec![1] }).unwrap_err();
         assert!(told.contains("orders.json: cannot be written: "), "{told}");
     }
 }

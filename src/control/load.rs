@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::memory::{self, Extent};
 use super::{identity, process, secrets};
 use crate::answer::policy::{Policy, ZoneAccess};
 use crate::answer::world::{Availability, Present, World};
 use crate::answer::{Snapshot, Turns};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Encrypted};
 use crate::dns::cookie::Secrets;
 use crate::geo::{Atlas, OperatorNetwork, Sources, both};
 use crate::zone;
@@ -32,6 +33,8 @@ pub struct Loaded {
 pub struct AtlasCache {
     key: AtlasKey,
     atlas: Arc<Atlas>,
+    /// How much was loaded with it.
+    extent: Extent,
 }
 
 impl AtlasCache {
@@ -46,6 +49,15 @@ struct AtlasKey {
     sources: Sources,
     prints: Vec<Option<FilePrint>>,
     networks: Vec<OperatorNetwork>,
+}
+
+impl AtlasKey {
+    fn of(config: &Config) -> AtlasKey {
+        let sources = Sources { databases: config.geo.databases.clone(), coarse_points: config.geo.coarse_points };
+        let networks: Vec<OperatorNetwork> = config.geo.networks.iter().map(OperatorNetwork::from).collect();
+        let prints = sources.databases.iter().map(|path: &PathBuf| FilePrint::of(path)).collect();
+        AtlasKey { sources, prints, networks }
+    }
 }
 
 /// What tells one version of a file from the next.
@@ -63,6 +75,21 @@ impl FilePrint {
         let data = std::fs::metadata(path).ok()?;
         Some(FilePrint { length: data.len(), modified: data.modified().ok(), inode: data.ino() })
     }
+}
+
+/// Whether something changed that is fixed when the server starts.
+pub(super) fn needs_restart(new: &Config, old: &Config) -> bool {
+    let listeners = |config: &Config| Encrypted { identity: None, ..config.server.encrypted.clone() };
+    new.server.listen != old.server.listen
+        || listeners(new) != listeners(old)
+        || new.server.workers != old.server.workers
+        || new.admin.listen != old.admin.listen
+        || new.admin.token_file != old.admin.token_file
+}
+
+/// What tells the databases of a configuration from others.
+pub(super) fn prints(config: &Config) -> Vec<Option<FilePrint>> {
+    config.geo.databases.iter().map(|path| FilePrint::of(path)).collect()
 }
 
 /// Where a configuration comes from.
@@ -116,8 +143,14 @@ fn load_config(
     zones: impl FnOnce(&Config) -> Result<zone::Loaded, Vec<zone::ZoneError>> + Send,
 ) -> Result<Loaded, Vec<String>> {
     let config = read.config;
+    let extent = Extent::of(&config);
+    if let Some(before) = before {
+        let with_databases = before.key != AtlasKey::of(&config);
+        memory::check(&before.extent, &extent, with_databases).map_err(|refusal| vec![refusal])?;
+    }
     // The database is by far the longest part; zones are read beside it.
     let (atlas, zones) = both(|| cached_atlas(&config, before), || zones(&config));
+    let atlas = atlas.map(|atlas| AtlasCache { extent, ..atlas });
     let mut mistakes = Vec::new();
     let atlas = atlas.map_err(|mistake| mistakes.push(mistake)).ok();
     let zones = zones.map_err(|found| mistakes.extend(lines(found))).ok();
@@ -179,15 +212,12 @@ pub fn compile(config: &Config, zones: zone::Loaded, atlas: Arc<Atlas>) -> Resul
 
 /// The atlas of a configuration: the one before, if nothing that goes into it has changed.
 pub fn cached_atlas(config: &Config, before: Option<&AtlasCache>) -> Result<AtlasCache, String> {
-    let sources = Sources { databases: config.geo.databases.clone(), coarse_points: config.geo.coarse_points };
-    let networks: Vec<OperatorNetwork> = config.geo.networks.iter().map(OperatorNetwork::from).collect();
-    let prints = sources.databases.iter().map(|path: &PathBuf| FilePrint::of(path)).collect();
-    let key = AtlasKey { sources, prints, networks };
+    let key = AtlasKey::of(config);
     if let Some(before) = before.filter(|before| before.key == key) {
         return Ok(before.clone());
     }
     let atlas = Atlas::compile(&key.sources, &key.networks).map_err(|error| error.to_string())?;
-    Ok(AtlasCache { key, atlas: Arc::new(atlas) })
+    Ok(AtlasCache { key, atlas: Arc::new(atlas), extent: Extent::default() })
 }
 
 fn lines<T: ToString>(found: Vec<T>) -> Vec<String> {

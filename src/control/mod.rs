@@ -6,8 +6,10 @@ pub mod clock;
 pub mod worker;
 
 mod keeper;
+mod memory;
 mod private_file;
 mod secrets;
+pub mod state_directory;
 mod threads;
 
 pub mod identity;

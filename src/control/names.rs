@@ -38,10 +38,13 @@ impl Control {
     /// Begins to resolve the names of endpoints and waits for the first results, no longer than one look-up may take. Must
     /// be called inside a tokio runtime, before health starts.
     pub async fn start_names(&self) {
-        let base = self.current().base.clone();
+        let (base, state) = {
+            let current = self.current();
+            (current.base.clone(), current.state.clone())
+        };
         let wanted = base.resolved_names();
         let is_idle = wanted.is_empty();
-        let remembered = base.state_directory.as_deref().filter(|_| !is_idle).map(load).unwrap_or_default();
+        let remembered = state.filter(|_| !is_idle).map(|directory| load(directory.path())).unwrap_or_default();
         let names = Names::start(&base.resolver, wanted, remembered);
         let runtime = Handle::current();
         let resolving = self.names.get_or_init(|| Resolving { names, runtime, kept: Mutex::default() });

@@ -16,6 +16,7 @@ use super::orders::{Book, Kind, Order, OrderRecord, Subject};
 use super::overlay;
 use super::probed::Account;
 use super::reload::{Control, Current};
+use super::state_directory::StateDirectory;
 use super::targets::Plan;
 use super::worker::NotDone;
 use crate::answer::Snapshot;
@@ -105,8 +106,8 @@ struct News {
 
 impl Demands {
     /// What was kept before the restart; what cannot be used is told.
-    pub(super) fn load(config: &Config) -> Demands {
-        let Some(directory) = &config.state_directory else { return Demands::default() };
+    pub(super) fn load(directory: Option<&StateDirectory>) -> Demands {
+        let Some(directory) = directory.map(StateDirectory::path) else { return Demands::default() };
         let (orders, orders_warning) = keep::load::<OrderRecord>(directory, ORDERS);
         let (leases, leases_warning) = keep::load::<LeaseRecord>(directory, LEASES);
         orders_warning.iter().chain(&leases_warning).for_each(|warning| tracing::error!("{warning}"));
@@ -209,7 +210,7 @@ impl Control {
         let sentence = format!("{address} is an endpoint of {service} in {region} for {lasting}, weight {weight}");
         if !changed {
             current.demands.renewed = true;
-            let kept = current.config.state_directory.is_some();
+            let kept = current.state.is_some();
             return Ok(Begun { sentence, news: None, edition: None, handed: None, kept });
         }
         let edition = Some(current.demands.next_edition());
@@ -299,16 +300,6 @@ impl Control {
             // Compiling would hold up the runtime.
             let _ = self.threads.timer.run(move || control.end_what_has_ended(now.boot)).await;
         }
-    }
-
-    /// Somebody has set the wall clock. Nothing ends by it; but what is on disk was stamped by the old time, by which the
-    /// next boot would reckon how long nobody was there.
-    fn note_step(&self, forward: bool, size: Duration) {
-        let (size, direction) = (duration_text(size), if forward { "forward" } else { "back" });
-        tracing::warn!("the wall clock was set {direction} by {size}; nothing ends sooner or later by that");
-        let current = self.current();
-        self.keep_orders(&current);
-        self.keep_leases(&current);
     }
 
     /// Takes out orders and leases that have ended.

@@ -6,26 +6,26 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
-use super::clock::BootTime;
 use super::effect::Effect;
 use super::events::{Events, Topic};
 use super::guard;
 use super::health::{Told, Watch};
 use super::identity;
 use super::keeper::Keeper;
-use super::load::{AtlasCache, FilePrint, Loaded, Origin};
+use super::load::{AtlasCache, FilePrint, Loaded, Origin, needs_restart, prints};
 use super::names::Resolving;
 use super::operate::{Demands, with_services};
 use super::overlay;
 use super::probed::Account;
 use super::standing::Memory;
+use super::state_directory::StateDirectory;
 use super::targets::Plan;
 use super::threads::Threads;
 use super::traffic::Traffic;
 use super::worker::NotDone;
 use crate::answer::Snapshot;
 use crate::answer::world::{ServiceId, World};
-use crate::config::{Config, Encrypted};
+use crate::config::Config;
 use crate::resolve::Known;
 use crate::server::Published;
 use crate::server::encrypted::Identity;
@@ -49,8 +49,6 @@ pub struct Control {
     pub(super) watch: OnceLock<Watch>,
     /// Absent until names are resolved.
     pub(super) names: OnceLock<Resolving>,
-    /// When the process began; on this clock regions come back.
-    started: BootTime,
     pub(super) keeper: Keeper,
     pub(super) events: Events,
     /// Another server is about to take over, and has read what is kept.
@@ -88,6 +86,8 @@ pub(super) struct Current {
     /// With leased endpoints, the addresses of aliases and ordered weights.
     pub(super) config: Arc<Config>,
     pub(super) demands: Demands,
+    /// Where orders and the rest are kept; `None`: nowhere.
+    pub(super) state: Option<Arc<StateDirectory>>,
     pub(super) plan: Arc<Plan>,
     pub(super) memory: Memory,
     pub(super) moving: bool,
@@ -113,6 +113,8 @@ struct Draft {
     atlas: AtlasCache,
     databases: Vec<Option<FilePrint>>,
     identity: identity::Found,
+    /// What takes the place of the state directory; `None`: it stays.
+    state: Option<Option<StateDirectory>>,
 }
 
 impl Done {
@@ -137,16 +139,16 @@ impl Done {
 }
 
 impl Control {
-    /// Takes charge of what was loaded first.
+    /// Takes charge of what was loaded first, and of what was kept before the restart.
     ///
     /// # Errors
     /// A sentence: a thread that it needs cannot be made.
-    pub fn new(origin: Origin, loaded: Loaded) -> Result<Control, String> {
+    pub fn new(origin: Origin, loaded: Loaded, state: Option<StateDirectory>) -> Result<Control, String> {
         let threads = Threads::start()?;
         let Loaded { config: base, snapshot, atlas, identity, .. } = loaded;
         let shown = Arc::new(Identity::default());
         shown.show(identity.key);
-        let mut demands = Demands::load(&base);
+        let mut demands = Demands::load(state.as_ref());
         let base = Arc::new(base);
         let (config, snapshot) = overlaid(&base, &demands, &Known::new(), snapshot);
         demands.effect = Arc::new(Effect::of(&demands.book, &config));
@@ -157,6 +159,7 @@ impl Control {
             base,
             config,
             demands,
+            state: state.map(Arc::new),
             memory: Memory::default(),
             moving: false,
             told: Told::default(),
@@ -175,7 +178,6 @@ impl Control {
             reloads: Mutex::default(),
             watch: OnceLock::new(),
             names: OnceLock::new(),
-            started: BootTime::now(),
             keeper: Keeper::start(),
             events: Events::default(),
             closed: AtomicBool::new(false),
@@ -196,11 +198,6 @@ impl Control {
     /// Whether another server is about to take over.
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
-    }
-
-    /// How long this process has run, the time in which the machine was suspended included.
-    pub(super) fn running(&self) -> Duration {
-        BootTime::now().since(self.started)
     }
 
     /// What the workers answer from.
@@ -318,9 +315,11 @@ impl Control {
                 return Err(vec![format!("{}: {sentence}", self.origin)]);
             }
         }
+        let state = self.other_state_directory(&base).inspect_err(|_| self.settle_names());
+        let state = state.map_err(|sentence| vec![sentence])?;
         self.meet(&Plan::of(&laid, &names), Account::Reload);
         let (atlas, identity) = (loaded.atlas, loaded.identity);
-        let draft = Draft { base, names, laid, plain: loaded.snapshot, overlaid, atlas, databases, identity };
+        let draft = Draft { base, names, laid, plain: loaded.snapshot, overlaid, atlas, databases, identity, state };
         self.swap_in(draft);
         self.settle_names();
         Ok(warnings)
@@ -335,7 +334,7 @@ impl Control {
     /// Serves what was read. Leases and weights wait meanwhile; what came of them while it was read is laid over it anew.
     fn swap_in(&self, draft: Draft) {
         let _one_at_a_time = self.one_at_a_time();
-        let Draft { base, names, laid, plain, overlaid, atlas, databases, identity } = draft;
+        let Draft { base, names, laid, plain, overlaid, atlas, databases, identity, state } = draft;
         let (edition, before) = {
             let current = self.current();
             (current.demands.edition(), current.config.clone())
@@ -352,9 +351,9 @@ impl Control {
         let mut current = self.current();
         current.databases = databases;
         current.base = base;
-        let elsewhere = new.state_directory != before.state_directory;
         self.adopt(&mut current, new, plan.clone());
-        if elsewhere {
+        if let Some(elsewhere) = state {
+            current.state = elsewhere.map(Arc::new);
             self.keep_everything(&mut current);
         }
         current.atlas = atlas;
@@ -393,18 +392,4 @@ fn go_on_noting(old: &World, new: &World) {
         new.service_named(&service.name).map(|(id, _)| id)
     };
     new.sample.go_on_from(&old.sample, successor);
-}
-
-/// Whether something changed that is fixed when the server starts.
-fn needs_restart(new: &Config, old: &Config) -> bool {
-    let listeners = |config: &Config| Encrypted { identity: None, ..config.server.encrypted.clone() };
-    new.server.listen != old.server.listen
-        || listeners(new) != listeners(old)
-        || new.server.workers != old.server.workers
-        || new.admin.listen != old.admin.listen
-        || new.admin.token_file != old.admin.token_file
-}
-
-fn prints(config: &Config) -> Vec<Option<FilePrint>> {
-    config.geo.databases.iter().map(|path| FilePrint::of(path)).collect()
 }

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::demand::Demand;
 use super::effect::{Bearing, Effect};
 use super::least_load::{self, Loads};
@@ -28,7 +30,7 @@ pub struct Facts<'f> {
     pub effect: &'f Effect,
     /// What is being answered from, where answers per region are counted; `None`: no region is within a capacity.
     pub world: Option<&'f World>,
-    /// Since the start of the process.
+    /// On the clock that regions come back by.
     pub now: Duration,
 }
 
@@ -42,7 +44,17 @@ pub struct Folded {
     pub moving: bool,
 }
 
-/// Why a region takes less than its health would let it.
+/// A region that comes back slowly, as it is written down for the time after a restart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ramp {
+    /// Name of the service.
+    pub service: String,
+    /// Name of the region.
+    pub region: String,
+    /// How long it has been back, in milliseconds.
+    pub milliseconds: u64,
+}
+
 /// Why a healthy region takes less than all of its clients.
 pub const FULL: &str = "is full, so some of its clients go on to the next region";
 
@@ -113,6 +125,37 @@ impl Memory {
         };
         let demands = config.services.iter().enumerate().filter_map(demand).collect();
         Memory { regions, loads: std::mem::take(&mut self.loads), demands }
+    }
+
+    /// Regions that are coming back now.
+    pub fn ramps(&self, config: &Config, now: Duration) -> Vec<Ramp> {
+        let mut ramps = Vec::new();
+        for (service, regions) in config.services.iter().zip(&self.regions) {
+            for (listed, remembered) in service.regions.iter().zip(regions) {
+                let back = remembered.up_since.map(|since| now.saturating_sub(since));
+                let region = config.regions.get(usize::from(listed.region.0));
+                let Some((back, region)) = back.filter(|back| *back < service.fold.ramp).zip(region) else { continue };
+                let milliseconds = u64::try_from(back.as_millis()).unwrap_or(u64::MAX);
+                ramps.push(Ramp { service: service.name.to_string(), region: region.name.clone(), milliseconds });
+            }
+        }
+        ramps
+    }
+
+    /// Lets regions go on coming back that did so `gap` ago.
+    pub fn go_on(&mut self, config: &Config, ramps: &[Ramp], gap: Duration, now: Duration) {
+        self.regions.resize(config.services.len(), Vec::new());
+        for (service, regions) in config.services.iter().zip(&mut self.regions) {
+            regions.resize(service.regions.len(), Remembered::default());
+            for (listed, remembered) in service.regions.iter().zip(regions) {
+                let region = config.regions.get(usize::from(listed.region.0)).map(|region| region.name.as_str());
+                let name = service.name.to_string();
+                let ramp = ramps.iter().find(|ramp| ramp.service == name && Some(ramp.region.as_str()) == region);
+                let Some(ramp) = ramp else { continue };
+                let back = Duration::from_millis(ramp.milliseconds).saturating_add(gap);
+                remembered.up_since = Some(now.saturating_sub(back));
+            }
+        }
     }
 
     /// Combines everything, and remembers what the next time needs.

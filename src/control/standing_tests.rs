@@ -110,6 +110,28 @@ fn a_reload_forgets_nothing_of_what_stays() {
 }
 
 #[test]
+fn a_restart_forgets_no_ramp_and_lengthens_none() {
+    let mut play = Play::new();
+    play.set(0, Verdict::Down);
+    play.set(1, Verdict::Up);
+    play.shares(1);
+    play.set(0, Verdict::Up);
+    assert_eq!(play.shares(1000), [10, 100]);
+    let ramps = play.memory.ramps(&play.config, Duration::from_secs(1015));
+    assert_eq!(ramps, [Ramp { service: "www.example.com".into(), region: "fra".into(), milliseconds: 15_000 }]);
+    for (gap, share) in [(0, 33), (15, 55), (45, 100), (86_400, 100)] {
+        play.memory = Memory::default();
+        play.memory.go_on(&play.config, &ramps, Duration::from_secs(gap), Duration::from_secs(2000));
+        assert_eq!(play.shares(2000), [share, 100], "{gap} s later");
+    }
+    play.memory = Memory::default();
+    play.memory.go_on(&play.config, &ramps, Duration::ZERO, Duration::from_secs(2000));
+    play.set(0, Verdict::Down);
+    assert_eq!(play.shares(2000), [0, 100], "it died meanwhile");
+    assert!(play.memory.ramps(&play.config, Duration::from_secs(2000)).is_empty());
+}
+
+#[test]
 fn a_drain_is_no_outage() {
     let mut play = Play::new();
     play.set(0, Verdict::Up);

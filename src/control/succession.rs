@@ -26,8 +26,11 @@ use crate::server::{Counted, MOST_PASSED, Passed};
 
 /// The socket in the state directory.
 const NAME: &str = "succession.sock";
-/// What the new server says first, with the version of what follows.
-const REQUEST: &[u8] = b"meridian succession 1\n";
+/// What the new server says first, with the version of what follows: the lock of the state directory is the first of the
+/// descriptors.
+const REQUEST: &[u8; 22] = b"meridian succession 2\n";
+/// The same of a server that knows of no lock.
+const UNLOCKED: &[u8; 22] = b"meridian succession 1\n";
 /// What it says when it answers.
 const READY: &[u8] = b"ready\n";
 /// How long either waits for the other's next word.
@@ -42,6 +45,9 @@ const LARGEST: u32 = 1 << 20;
 pub struct Legacy {
     /// What became of the queries so far.
     pub counted: Counted,
+    /// The first descriptor is the lock of the state directory.
+    #[serde(default)]
+    pub locked: bool,
 }
 
 /// The server whose place is taken.
@@ -52,6 +58,8 @@ pub struct Predecessor {
     pub passed: Passed,
     /// What else it leaves.
     pub legacy: Legacy,
+    /// Its lock of the state directory; `None`: it has none.
+    pub lock: Option<OwnedFd>,
 }
 
 impl Predecessor {
@@ -61,19 +69,23 @@ impl Predecessor {
     /// A sentence: it refuses, or does not understand.
     pub fn ask(directory: &Path) -> Result<Option<Predecessor>, String> {
         let path = directory.join(NAME);
-        let mut stream = match UnixStream::connect(&path) {
-            Ok(stream) => stream,
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
-                return Ok(None);
-            }
-            Err(error) => return Err(format!("{}: {error}", path.display())),
-        };
         let told = |error: io::Error| {
             format!("the running server does not hand over ({}: {error}); it serves on", path.display())
         };
-        let (sockets, legacy) = receive(&mut stream).map_err(told)?;
-        let passed = Passed::of(sockets)?;
-        Ok(Some(Predecessor { stream, passed, legacy }))
+        let Some(mut stream) = connect(&path)? else { return Ok(None) };
+        let received = match receive(&mut stream, REQUEST) {
+            // It hangs up on words that it does not know.
+            Err(error) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
+                let Some(again) = connect(&path)? else { return Ok(None) };
+                stream = again;
+                receive(&mut stream, UNLOCKED)
+            }
+            received => received,
+        };
+        let (mut descriptors, legacy) = received.map_err(told)?;
+        let lock = (legacy.locked && !descriptors.is_empty()).then(|| descriptors.remove(0));
+        let passed = Passed::of(descriptors)?;
+        Ok(Some(Predecessor { stream, passed, legacy, lock }))
     }
 
     /// Tells it that it can go: queries are answered here.
@@ -93,17 +105,14 @@ pub struct Succession {
 }
 
 impl Succession {
-    /// Opens the socket, in the place of a predecessor's. Needs a tokio runtime.
+    /// Opens the socket in a directory that this process owns, in the place of a predecessor's. Needs a tokio runtime.
     ///
     /// # Errors
-    /// A sentence: it cannot be opened, or another server uses this state directory.
-    pub fn open(directory: &Path, has_succeeded: bool) -> Result<Succession, String> {
+    /// A sentence: it cannot be opened.
+    pub fn open(directory: &Path) -> Result<Succession, String> {
         let path = directory.join(NAME);
-        if !has_succeeded && UnixStream::connect(&path).is_ok() {
-            return Err(format!("{}: another server uses this state directory; give each its own", path.display()));
-        }
         let told = |error: io::Error| format!("{}: {error}; no server can take over from this one", path.display());
-        let listener = std::fs::create_dir_all(directory).and_then(|()| bind(&path)).map_err(told)?;
+        let listener = bind(&path).map_err(told)?;
         Ok(Succession { listener, path })
     }
 
@@ -122,7 +131,7 @@ impl Succession {
                 }
             };
             let old = control.clone();
-            let done = control.threads.hand_over.run(move || hand_over(&old, stream, &sockets, &legacy)).await;
+            let done = control.threads.hand_over.run(move || hand_over(&old, stream, sockets, legacy)).await;
             match done.map_err(|not_done| io::Error::other(not_done.to_string())).and_then(|done| done) {
                 Ok(()) => return,
                 Err(error) => tracing::error!("another server wanted to take over and failed ({error}); serving on"),
@@ -136,9 +145,19 @@ impl Succession {
     }
 }
 
+/// A connection to the running server; `None`: there is none.
+fn connect(path: &Path) -> Result<Option<UnixStream>, String> {
+    match UnixStream::connect(path) {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
+        Err(error) => Err(format!("{}: {error}", path.display())),
+    }
+}
+
 /// A socket that only its owner can reach, put where another may have been.
 fn bind(path: &Path) -> io::Result<UnixListener> {
-    let fresh = path.with_extension(format!("{}.new", std::process::id()));
+    // Named as the temporary files of the directory are, so that it is found if it is left.
+    let fresh = path.with_file_name(format!(".{NAME}.{}", std::process::id()));
     let _ = std::fs::remove_file(&fresh);
     let listener = UnixListener::bind(&fresh)?;
     std::fs::set_permissions(&fresh, PermissionsExt::from_mode(0o600))?;
@@ -147,22 +166,34 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// The old server's part. Changes are refused while it goes on, unless it fails.
-fn hand_over(control: &Control, stream: UnixStream, sockets: &[OwnedFd], legacy: &Legacy) -> io::Result<()> {
+fn hand_over(control: &Control, stream: UnixStream, sockets: Vec<OwnedFd>, legacy: Legacy) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     refuse_others(&stream)?;
     control.close_for_changes();
-    let done = converse(stream, sockets, legacy);
-    if done.is_err() {
-        control.open_for_changes();
+    let lock = control.state_directory().and_then(|directory| directory.passed_on());
+    let done = converse(stream, sockets, lock, legacy);
+    match done {
+        Ok(()) => control.state_directory().iter().for_each(|directory| directory.give_up()),
+        Err(_) => control.open_for_changes(),
     }
     done
 }
 
-fn converse(mut stream: UnixStream, sockets: &[OwnedFd], legacy: &Legacy) -> io::Result<()> {
+fn converse(mut stream: UnixStream, sockets: Vec<OwnedFd>, lock: Option<OwnedFd>, legacy: Legacy) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    expect(&mut stream, REQUEST)?;
-    send(&mut stream, sockets, &serde_json::to_vec(legacy)?)?;
+    let mut heard = [0; REQUEST.len()];
+    stream.read_exact(&mut heard)?;
+    let lock = match &heard {
+        REQUEST => lock,
+        UNLOCKED => None,
+        _ => return Err(io::Error::new(ErrorKind::InvalidData, "it speaks another language")),
+    };
+    let legacy = Legacy { locked: lock.is_some(), ..legacy };
+    let descriptors: Vec<OwnedFd> = lock.into_iter().chain(sockets).collect();
+    send(&mut stream, &descriptors, &serde_json::to_vec(&legacy)?)?;
+    // The other one has its own now; while this waits nobody else may find these open.
+    drop(descriptors);
     stream.set_read_timeout(Some(LONGEST_START))?;
     expect(&mut stream, READY)
 }
@@ -200,10 +231,10 @@ fn send(stream: &mut UnixStream, sockets: &[OwnedFd], text: &[u8]) -> io::Result
 }
 
 /// The new server's part, up to what it is given.
-fn receive(stream: &mut UnixStream) -> io::Result<(Vec<OwnedFd>, Legacy)> {
+fn receive(stream: &mut UnixStream, request: &[u8]) -> io::Result<(Vec<OwnedFd>, Legacy)> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(REQUEST)?;
+    stream.write_all(request)?;
     let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_PASSED))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut room);
     let mut length = [0; 4];
@@ -234,11 +265,25 @@ mod tests {
         let (old, mut new) = UnixStream::pair().unwrap();
         let given = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = given.local_addr().unwrap();
-        let old = std::thread::spawn(move || converse(old, &[given.into()], &Legacy::default()));
-        let (sockets, _) = receive(&mut new).unwrap();
+        let old = std::thread::spawn(move || converse(old, vec![given.into()], None, Legacy::default()));
+        let (sockets, _) = receive(&mut new, REQUEST).unwrap();
         assert_eq!(Passed::of(sockets).unwrap().udp(address).len(), 1);
         new.write_all(READY).unwrap();
         old.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn the_lock_goes_first_to_whoever_knows_of_it_and_to_nobody_else() {
+        for (request, locked) in [(REQUEST, true), (UNLOCKED, false)] {
+            let (old, mut new) = UnixStream::pair().unwrap();
+            let (given, lock) = (UdpSocket::bind("127.0.0.1:0").unwrap(), tempfile::tempfile().unwrap());
+            let words = move || converse(old, vec![given.into()], Some(lock.into()), Legacy::default());
+            let old = std::thread::spawn(words);
+            let (descriptors, legacy) = receive(&mut new, request).unwrap();
+            assert_eq!((descriptors.len(), legacy.locked), (1 + usize::from(locked), locked));
+            new.write_all(READY).unwrap();
+            old.join().unwrap().unwrap();
+        }
     }
 
     #[test]
@@ -247,7 +292,7 @@ mod tests {
             let (old, mut new) = UnixStream::pair().unwrap();
             new.write_all(words).unwrap();
             new.shutdown(std::net::Shutdown::Write).unwrap();
-            assert!(converse(old, &[], &Legacy::default()).is_err(), "{words:?}");
+            assert!(converse(old, Vec::new(), None, Legacy::default()).is_err(), "{words:?}");
         }
     }
 }

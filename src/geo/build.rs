@@ -13,7 +13,7 @@ mod rows;
 
 use std::fmt;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -23,6 +23,7 @@ use mmdb_writer::{Value, Writer};
 
 pub use self::rows::RowErrors;
 use self::rows::{HOLDERS_OF_IPV4, Record, Row};
+use crate::disk;
 use crate::geo::locations;
 use crate::text::shown;
 
@@ -67,7 +68,7 @@ pub fn build(input: &Path, output: &Path) -> Result<Summary, BuildError> {
     };
     let rows = rows::parse(input, &octets).map_err(BuildError::Rows)?;
     let database = encode(&rows, built).map_err(BuildError::Encoding)?;
-    replace(output, &database).map_err(|error| BuildError::Output(output.to_owned(), error))?;
+    disk::replace(output, &database, 0o666).map_err(|error| BuildError::Output(output.to_owned(), error))?;
     let ipv4_networks = rows.iter().filter(|row| row.network.addr().is_ipv4()).count();
     Ok(Summary { ipv4_networks, ipv6_networks: rows.len() - ipv4_networks, octets: database.len() })
 }
@@ -143,26 +144,6 @@ fn value(record: &Record) -> Value {
     }
     fields.extend(record.asn.map(|asn| ("autonomous_system_number", Value::from(asn))));
     Value::map(fields)
-}
-
-/// Writes beside the file and renames, so that a reader sees the old or the new database, never half of one.
-fn replace(path: &Path, octets: &[u8]) -> io::Result<()> {
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
-    let mut beside = name.to_os_string();
-    beside.push(format!(".{}.tmp", std::process::id()));
-    let beside = path.with_file_name(beside);
-    let written = write_durably(&beside, octets).and_then(|()| fs::rename(&beside, path));
-    if written.is_err() {
-        // What went wrong is worth more than whether the half file could be taken away.
-        let _ = fs::remove_file(&beside);
-    }
-    written
-}
-
-fn write_durably(path: &Path, octets: &[u8]) -> io::Result<()> {
-    let mut file = fs::File::create(path)?;
-    file.write_all(octets)?;
-    file.sync_all()
 }
 
 impl fmt::Display for BuildError {

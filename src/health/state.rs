@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -61,10 +61,8 @@ pub fn load(directory: &Path) -> Loaded {
     Loaded { verdicts, warning: None }
 }
 
-/// Writes what is agreed at `now`, in seconds since 1970: a whole new file takes the place of the old one, or the old one stays.
-pub fn save(directory: &Path, verdicts: &Verdicts, now: u64) -> Result<(), String> {
-    let path = directory.join(NAME);
-    let told = |error: std::io::Error| format!("{}: cannot write the agreed health: {error}", path.display());
+/// The file of what is agreed at `now`, in seconds since 1970.
+pub fn text(verdicts: &Verdicts, now: u64) -> Vec<u8> {
     let known = verdicts.iter().filter(|(_, verdict)| **verdict != Verdict::Unknown);
     let target = |(key, verdict): (&TargetKey, &Verdict)| SavedTarget {
         check: key.check.to_string(),
@@ -74,8 +72,7 @@ pub fn save(directory: &Path, verdicts: &Verdicts, now: u64) -> Result<(), Strin
     let mut targets: Vec<SavedTarget> = known.map(target).collect();
     targets.sort_by(|one, other| (&one.check, one.address).cmp(&(&other.check, other.address)));
     let saved = Saved { version: VERSION, saved_at: now, targets };
-    let text = serde_json::to_vec(&saved).map_err(|error| told(error.into()))?;
-    replace_file(directory, NAME, &text).map_err(told)
+    serde_json::to_vec(&saved).expect("its keys are texts, and none of its parts refuses")
 }
 
 fn read(path: &Path) -> Result<Option<Saved>, String> {
@@ -124,25 +121,6 @@ pub fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
     serde_json::from_slice(text).map_err(|error| format!("it holds something else: {error}"))
 }
 
-/// Puts a whole new file in the place of the old one, or leaves the old one; on disk when this returns.
-pub fn replace_file(directory: &Path, name: &str, text: &[u8]) -> std::io::Result<()> {
-    std::fs::create_dir_all(directory)?;
-    let temporary = directory.join(format!(".{name}.{}", std::process::id()));
-    let written = write_and_rename(&temporary, &directory.join(name), text);
-    if written.is_err() {
-        let _ = std::fs::remove_file(&temporary);
-    }
-    written?;
-    File::open(directory)?.sync_all()
-}
-
-fn write_and_rename(temporary: &Path, path: &Path, text: &[u8]) -> std::io::Result<()> {
-    let mut file = File::create(temporary)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    std::fs::rename(temporary, path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,16 +136,14 @@ mod tests {
     fn what_is_saved_is_loaded() {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(load(directory.path()), Loaded::default());
-        save(directory.path(), &verdicts(), NOW).unwrap();
+        std::fs::write(directory.path().join(NAME), text(&verdicts(), NOW)).unwrap();
         assert_eq!(load(directory.path()), Loaded { verdicts: verdicts(), warning: None });
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file is left");
     }
 
     #[test]
     fn a_file_that_cannot_be_used_is_a_warning_and_a_fresh_start() {
         let directory = tempfile::tempdir().unwrap();
-        save(directory.path(), &verdicts(), NOW).unwrap();
-        let good = std::fs::read(directory.path().join(NAME)).unwrap();
+        let good = text(&verdicts(), NOW);
         let other_version = String::from_utf8(good.clone()).unwrap().replace("\"version\":1", "\"version\":2");
         let cut: Vec<Vec<u8>> = (0..good.len()).map(|size| good[..size].to_vec()).collect();
         for bad in cut.into_iter().chain([other_version.into_bytes(), vec![0xff; 100], b"[]".to_vec()]) {
@@ -175,11 +151,5 @@ mod tests {
             let loaded = load(directory.path());
             assert!(loaded.verdicts.is_empty() && loaded.warning.unwrap().contains("health.json: "));
         }
-    }
-
-    #[test]
-    fn a_directory_that_is_not_there_is_told() {
-        let told = save(Path::new("/dev/null/meridian"), &verdicts(), NOW).unwrap_err();
-        assert!(told.contains("cannot write the agreed health"), "{told}");
     }
 }

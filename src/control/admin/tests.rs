@@ -40,7 +40,7 @@ impl Play {
         let token_file = token.then(|| folder.path().join("token"));
         let settings = config::Admin { listen: listen(folder.path()), token_file };
         let context = Context {
-            control: Arc::new(Control::new(origin, loaded).unwrap()),
+            control: Arc::new(Control::new(origin, loaded, None).unwrap()),
             tallies: Arc::new(Tallies::default()),
             addresses: Addresses { dns: vec!["127.0.0.1:5300".parse().unwrap()], ..Addresses::default() },
             started: Instant::now(),

@@ -1,0 +1,277 @@
+//! The state directory and whose it is. One server at a time owns it: two that write there would undo each other's orders.
+//!
+//! The owner holds a lock on a file in it (flock(2)), which the kernel lets go of when the process ends, however it ends.
+//! The file holds the number of the process, so that a second server can say who is there. Only what owns the directory
+//! writes: a server that could not even make it yet tries again with every write. The lock belongs to the open file and not
+//! to the process, so a server that is taken over passes the open file on with its sockets, and there is no moment at which
+//! the directory belongs to nobody.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use crate::disk;
+
+/// The file that the owner holds a lock on. It stays when the owner goes.
+const LOCK: &str = "lock";
+/// How long a start waits for a server that is just ending.
+const PATIENCE: Duration = Duration::from_secs(2);
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// Where a server keeps what must outlive a restart.
+#[derive(Debug)]
+pub struct StateDirectory {
+    path: PathBuf,
+    lock: Mutex<Ownership>,
+}
+
+#[derive(Debug)]
+enum Ownership {
+    /// It could not be locked yet.
+    Wanted,
+    /// It is ours as long as this file is open.
+    Held(Arc<File>),
+    /// Another server has taken over.
+    GivenUp,
+}
+
+/// Why a lock cannot be had.
+enum LockError {
+    /// Somebody has it: the number of the process, where the file says so.
+    Taken(Option<u32>),
+    /// The system does not let us.
+    Unusable(io::Error),
+}
+
+impl StateDirectory {
+    /// Makes the directory if it is not there, and this process its owner. One that cannot be made or locked is a warning:
+    /// whoever is to be answered is answered all the same.
+    ///
+    /// # Errors
+    /// A sentence: another process owns it.
+    pub fn own(path: &Path) -> Result<StateDirectory, String> {
+        let ownership = match lock(path, PATIENCE) {
+            Ok(file) => {
+                disk::remove_leftovers(path);
+                write_number(&file);
+                Ownership::Held(Arc::new(file))
+            }
+            Err(LockError::Taken(owner)) => return Err(taken(path, owner)),
+            Err(LockError::Unusable(error)) => {
+                tracing::warn!("{}: nothing can be kept there yet: {error}", path.display());
+                Ownership::Wanted
+            }
+        };
+        warn_of_others(path);
+        Ok(StateDirectory { path: path.to_owned(), lock: Mutex::new(ownership) })
+    }
+
+    /// The directory of the server that this one takes the place of, with its lock.
+    pub fn inherited(path: &Path, lock: OwnedFd) -> StateDirectory {
+        StateDirectory { path: path.to_owned(), lock: Mutex::new(Ownership::Held(Arc::new(lock.into()))) }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether another path leads there, too.
+    pub fn is_at(&self, path: &Path) -> bool {
+        let (ours, other) = (fs::canonicalize(&self.path).ok(), fs::canonicalize(path).ok());
+        self.path == path || ours.is_some() && ours == other
+    }
+
+    /// Puts a whole new file in the place of an old one that only its owner may read; on disk when this returns.
+    ///
+    /// # Errors
+    /// What the system says; the old file stays.
+    pub fn replace(&self, name: &str, text: &[u8]) -> io::Result<()> {
+        // Not under the lock: a disk that hangs would hang whoever wants to pass the directory on.
+        let _held = self.held()?;
+        disk::replace(&self.path.join(name), text, 0o600)
+    }
+
+    /// The lock, to be passed to the server that takes over; `None`: it is not ours.
+    pub fn passed_on(&self) -> Option<OwnedFd> {
+        match &*self.ownership() {
+            Ownership::Held(file) => file.try_clone().ok().map(OwnedFd::from),
+            _ => None,
+        }
+    }
+
+    /// Nothing is written there any more, since another server has taken over.
+    pub fn give_up(&self) {
+        *self.ownership() = Ownership::GivenUp;
+    }
+
+    /// Says in the lock's file that it is this process that has it: when it has taken over.
+    pub fn take_charge(&self) {
+        if let Ownership::Held(file) = &*self.ownership() {
+            write_number(file);
+        }
+    }
+
+    fn ownership(&self) -> MutexGuard<'_, Ownership> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lock; if it could not be had before, perhaps now.
+    fn held(&self) -> io::Result<Arc<File>> {
+        let mut ownership = self.ownership();
+        match &*ownership {
+            Ownership::Held(file) => Ok(file.clone()),
+            Ownership::GivenUp => Err(io::Error::other("another server has taken over")),
+            Ownership::Wanted => {
+                let file = lock(&self.path, Duration::ZERO).map_err(|error| match error {
+                    LockError::Unusable(error) => error,
+                    LockError::Taken(owner) => io::Error::other(taken(&self.path, owner)),
+                })?;
+                write_number(&file);
+                let file = Arc::new(file);
+                *ownership = Ownership::Held(file.clone());
+                Ok(file)
+            }
+        }
+    }
+}
+
+/// Makes the directory, opens the file in it and locks it; waits so long for whoever has it.
+fn lock(directory: &Path, patience: Duration) -> Result<File, LockError> {
+    let file = make(directory).and_then(|()| open(&directory.join(LOCK))).map_err(LockError::Unusable)?;
+    let end = Instant::now() + patience;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(Errno::WOULDBLOCK) if Instant::now() < end => std::thread::sleep(AGAIN),
+            Err(Errno::WOULDBLOCK) => return Err(LockError::Taken(read_number(&file))),
+            Err(Errno::INTR) => {}
+            // Some network file systems have no locks. Better unlocked than nothing kept.
+            Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => {
+                let directory = directory.display();
+                tracing::warn!("{directory}: its file system has no locks; see to it that no other server uses it");
+                return Ok(file);
+            }
+            Err(error) => return Err(LockError::Unusable(error.into())),
+        }
+    }
+}
+
+/// For its owner alone; what it lies in is made as folders usually are.
+fn make(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    directory.parent().map_or(Ok(()), fs::create_dir_all)?;
+    DirBuilder::new().mode(0o700).create(directory)
+}
+
+/// Follows no link, and does not wait should somebody have laid a pipe there.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags)
+        .open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("the lock is not a regular file")) }
+}
+
+/// For people alone, so a full disk is no reason to stop.
+fn write_number(file: &File) {
+    let number = format!("{}\n", std::process::id());
+    let _ = file.set_len(0).and_then(|()| file.write_all_at(number.as_bytes(), 0));
+}
+
+fn read_number(mut file: &File) -> Option<u32> {
+    let mut text = String::new();
+    file.by_ref().take(20).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+fn taken(path: &Path, owner: Option<u32>) -> String {
+    let owner =
+        owner.map_or_else(|| "another server".to_owned(), |number| format!("another server (process {number})"));
+    format!(
+        "{}: {owner} uses this state directory; stop it, take its place with `meridian serve --take-over`, or give this \
+         one a [state] directory of its own",
+        path.display()
+    )
+}
+
+/// Whoever may write there can drain regions.
+fn warn_of_others(path: &Path) {
+    let mode = fs::metadata(path).map_or(0, |data| data.permissions().mode() & 0o777);
+    if mode & 0o022 != 0 {
+        let path = path.display();
+        tracing::warn!("{path}: others may write into this state directory (mode {mode:o}); `chmod 700 {path}`");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_made_for_its_owner_alone_and_has_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/state");
+        let owned = StateDirectory::own(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        let told = StateDirectory::own(&path).unwrap_err();
+        let process = format!("another server (process {}) uses this state directory", std::process::id());
+        assert!(told.contains(&process) && told.contains("--take-over"), "{told}");
+        drop(owned);
+        assert!(StateDirectory::own(&path).is_ok());
+    }
+
+    #[test]
+    fn what_is_passed_on_is_never_without_an_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let old = StateDirectory::own(folder.path()).unwrap();
+        let new = StateDirectory::inherited(folder.path(), old.passed_on().unwrap());
+        new.replace("a", b"x").unwrap();
+        old.give_up();
+        assert!(old.replace("a", b"y").is_err() && old.passed_on().is_none());
+        assert!(matches!(lock(folder.path(), Duration::ZERO), Err(LockError::Taken(_))), "the new one has it");
+        drop(new);
+        assert!(lock(folder.path(), Duration::ZERO).is_ok());
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_is_tried_again_with_every_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        fs::write(&path, "in the way").unwrap();
+        let directory = StateDirectory::own(&path).unwrap();
+        assert!(directory.replace("a", b"x").is_err());
+        fs::remove_file(&path).unwrap();
+        directory.replace("a", b"x").unwrap();
+        assert!(StateDirectory::own(&path).is_err(), "it is owned now");
+    }
+
+    #[test]
+    fn leftovers_go_and_a_link_in_place_of_the_lock_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(".orders.json.999999"), "half").unwrap();
+        drop(StateDirectory::own(folder.path()).unwrap());
+        assert!(!folder.path().join(".orders.json.999999").exists());
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "untouched").unwrap();
+        fs::remove_file(folder.path().join(LOCK)).unwrap();
+        std::os::unix::fs::symlink(&victim, folder.path().join(LOCK)).unwrap();
+        let directory = StateDirectory::own(folder.path()).unwrap();
+        assert!(directory.replace("a", b"x").is_err());
+        assert_eq!(fs::read_to_string(victim).unwrap(), "untouched");
+    }
+}

@@ -1,0 +1,111 @@
+//! Disk: files that take the place of others whole, in the one way in which everything here does it.
+//!
+//! A new file is written beside the old one, brought to disk, and renamed over it, so that a reader finds the old or the
+//! new text, and a crash leaves one of them. The new file is made and never opened: whatever lies under its name, a link
+//! to somewhere else among them, is not written to.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Puts a whole new file in the place of another, with this mode (less the umask); on disk when this returns. When it
+/// fails, the old file is as it was.
+///
+/// # Errors
+/// What the system says.
+pub fn replace(path: &Path, octets: &[u8], mode: u32) -> io::Result<()> {
+    let temporary = beside(path)?;
+    let written = write_new(&temporary, octets, mode).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // What went wrong is worth more than whether the half file could be taken away.
+        let _ = fs::remove_file(&temporary);
+    }
+    written?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+/// Removes what replacing files in a folder has left behind when processes ended early. Only who knows that nobody else
+/// writes there may call this. What cannot be removed stays.
+pub fn remove_leftovers(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(is_temporary) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// `.orders.json.1234`: in the folder of the file itself, because a rename does not leave a file system.
+fn beside(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or(ErrorKind::InvalidFilename)?;
+    Ok(path.with_file_name(format!(".{name}.{}", std::process::id())))
+}
+
+fn is_temporary(name: &str) -> bool {
+    let ends_in_number = |rest: &str| {
+        let number = rest.rsplit_once('.').map_or("", |(_, number)| number);
+        !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())
+    };
+    name.strip_prefix('.').is_some_and(ends_in_number)
+}
+
+fn write_new(path: &Path, octets: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = match make(path, mode) {
+        // Of a process that had our number before, or laid there by somebody else.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            fs::remove_file(path).and_then(|()| make(path, mode))?
+        }
+        made => made?,
+    };
+    file.write_all(octets)?;
+    file.sync_all()
+}
+
+/// `O_CREAT | O_EXCL | O_NOFOLLOW`.
+fn make(path: &Path, mode: u32) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(mode).custom_flags(libc::O_NOFOLLOW).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn what_lies_under_the_temporary_name_is_not_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let (victim, path) = (folder.path().join("victim"), folder.path().join("orders.json"));
+        fs::write(&victim, "untouched").unwrap();
+        symlink(&victim, beside(&path).unwrap()).unwrap();
+        replace(&path, b"new", 0o600).unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "untouched");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        let data = fs::symlink_metadata(&path).unwrap();
+        assert!(data.is_file());
+        assert_eq!(data.permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_failure_leaves_the_old_file_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("taken");
+        fs::create_dir_all(path.join("in the way")).unwrap();
+        assert!(replace(&path, b"new", 0o600).is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn leftovers_are_known_by_their_names() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".orders.json.1234", ".health.json.7", "orders.json", "orders.json.1", ".hidden", ".a.b"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        remove_leftovers(folder.path());
+        let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".a.b", ".hidden", "orders.json", "orders.json.1"]);
+    }
+}
