@@ -3,6 +3,7 @@
 #[path = "harness/mod.rs"]
 mod harness;
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
@@ -173,4 +174,46 @@ fn a_server_without_descriptors_holds_what_was_agreed_and_says_so() {
     let count =
         page.lines().find_map(|line| line.strip_prefix("meridian_probes_not_made_total{missing=\"descriptors\"} "));
     assert!(count.and_then(|count| count.parse::<u64>().ok()).is_some_and(|count| count >= 8), "{page}");
+}
+
+#[test]
+fn programs_and_what_they_started_end_with_a_server_that_is_killed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("processes");
+    let script = format!("echo $$ >> {0}; setsid sleep 305 & echo $! >> {0}; sleep 306", file.display());
+    let config = format!(
+        "[checks.own]\ntype = \"exec\"\nprogram = \"/bin/sh\"\narguments = [\"-c\", \"{script}\"]\n\
+         interval = \"3s\"\ntimeout = \"3s\"\n[[services]]\nname = \"www.example.test\"\n[services.endpoints]\n\
+         fra = {{ address = \"127.0.1.1\", check = \"own\" }}\niad = \"127.0.2.1\"\n"
+    );
+    let server = setup(&config).start();
+    let processes = || fs::read_to_string(&file).unwrap_or_default();
+    // Those of the first probe are ended by now; the next probe begins while the server serves.
+    let (start, before) = (Instant::now(), processes().lines().count());
+    while processes().lines().count() < before + 2 {
+        assert!(start.elapsed() < Duration::from_secs(30), "no other probe:\n{}", server.log());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    server.signal(libc::SIGKILL);
+    let start = Instant::now();
+    for process in processes().lines() {
+        let path = format!("/proc/{process}/stat");
+        while fs::read_to_string(&path).is_ok_and(|stat| !stat.contains(") Z ")) {
+            assert!(start.elapsed() < Duration::from_secs(20), "process {process} runs still");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+#[test]
+fn check_refuses_a_program_that_does_not_exist() {
+    let config = "[checks.own]\ntype = \"exec\"\nprogram = \"probes/absent\"\n[[services]]\nname = \"www.example.test\"\n\
+                  check = \"own\"\n[services.endpoints]\nfra = \"127.0.1.1\"\n";
+    let (file, _folder) = setup(config).written();
+    let output =
+        std::process::Command::new(env!("CARGO_BIN_EXE_meridian")).args(["check", "--config"]).arg(&file).output();
+    let output = output.expect("the binary runs");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("probes/absent: the program does not exist"), "{said}");
 }

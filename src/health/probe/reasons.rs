@@ -294,3 +294,105 @@ fn between(earlier: UnixTime, later: UnixTime) -> String {
         hours => format!("{} days", hours / 24),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio_rustls::rustls::pki_types::ServerName;
+    use tokio_rustls::rustls::{ContentType, ExtendedKeyPurpose, InvalidMessage, PeerMisbehaved};
+
+    use super::*;
+
+    fn other(error: webpki::Error) -> CertificateError {
+        CertificateError::Other(OtherError(Arc::new(error)))
+    }
+
+    fn about_certificates() -> Vec<CertificateError> {
+        let (time, earlier) =
+            (UnixTime::since_unix_epoch(Duration::from_secs(10_000_000)), UnixTime::since_unix_epoch(Duration::ZERO));
+        let expected = ServerName::try_from("www.example.test").unwrap();
+        let presented = vec!["DnsName(\"a.example.test\")".to_owned(), "IpAddress(192.0.2.1)".to_owned()];
+        vec![
+            CertificateError::BadEncoding,
+            CertificateError::Expired,
+            CertificateError::ExpiredContext { time, not_after: earlier },
+            CertificateError::NotValidYet,
+            CertificateError::NotValidYetContext { time: earlier, not_before: time },
+            CertificateError::Revoked,
+            CertificateError::UnhandledCriticalExtension,
+            CertificateError::UnknownIssuer,
+            CertificateError::UnknownRevocationStatus,
+            CertificateError::ExpiredRevocationList,
+            CertificateError::BadSignature,
+            CertificateError::UnsupportedSignatureAlgorithmContext {
+                signature_algorithm_id: vec![1, 2, 3],
+                supported_algorithms: Vec::new(),
+            },
+            CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                signature_algorithm_id: vec![1, 2, 3],
+                public_key_algorithm_id: vec![4, 5],
+            },
+            CertificateError::NotValidForName,
+            CertificateError::NotValidForNameContext { expected: expected.clone(), presented },
+            CertificateError::NotValidForNameContext { expected, presented: Vec::new() },
+            CertificateError::InvalidPurpose,
+            CertificateError::InvalidPurposeContext {
+                required: ExtendedKeyPurpose::ServerAuth,
+                presented: vec![ExtendedKeyPurpose::Other(vec![1, 3, 6])],
+            },
+            CertificateError::InvalidOcspResponse,
+            CertificateError::ApplicationVerificationFailure,
+            other(webpki::Error::BadDer),
+            other(webpki::Error::CaUsedAsEndEntity),
+            other(webpki::Error::EndEntityUsedAsCa),
+            other(webpki::Error::ExtensionValueInvalid),
+            other(webpki::Error::InvalidSerialNumber),
+            other(webpki::Error::MalformedExtensions),
+            other(webpki::Error::MaximumPathDepthExceeded),
+            other(webpki::Error::NameConstraintViolation),
+            other(webpki::Error::PathLenConstraintViolated),
+            other(webpki::Error::SignatureAlgorithmMismatch),
+            other(webpki::Error::UnsupportedCertVersion),
+            other(webpki::Error::UnsupportedCriticalExtension),
+        ]
+    }
+
+    #[test]
+    fn every_reason_is_a_sentence_without_the_words_of_the_library() {
+        let leaf = CertificateDer::from(&[][..]);
+        let handshakes = [
+            Error::NoCertificatesPresented,
+            Error::InvalidMessage(InvalidMessage::InvalidContentType),
+            Error::InappropriateMessage { expect_types: vec![ContentType::Handshake], got_type: ContentType::Alert },
+            Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13),
+            Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon),
+            Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedCipherSuite),
+            Error::AlertReceived(AlertDescription::CertificateRequired),
+            Error::AlertReceived(AlertDescription::UnknownCA),
+            Error::AlertReceived(AlertDescription::HandshakeFailure),
+            Error::AlertReceived(AlertDescription::InternalError),
+            Error::DecryptError,
+            Error::NoApplicationProtocol,
+            Error::FailedToGetCurrentTime,
+        ];
+        let told = about_certificates().into_iter().map(|about| told_of(about.into(), &leaf));
+        for error in told.chain(handshakes) {
+            let sentence = sentence_of(&io::Error::new(io::ErrorKind::InvalidData, error.clone())).unwrap();
+            assert!(sentence.contains(' ') && sentence.len() < 300, "{error:?}: {sentence}");
+            for word in ["Other", "Context", "[", "{", "::", "Error", "(\""] {
+                assert!(!sentence.contains(word), "{error:?}: {sentence}");
+            }
+        }
+        assert_eq!(sentence_of(&io::Error::other("something else")), None);
+    }
+
+    #[test]
+    fn names_of_a_certificate_are_told_in_plain_form_and_not_all_of_many() {
+        let many: Vec<String> = (0..50).map(|number| format!("DnsName(\"{number}.example.test\")")).collect();
+        let told = other_name("www.example.test", &many, &CertificateDer::from(&[][..]));
+        assert!(told.contains("0.example.test, 1.example.test") && told.contains("46 more"), "{told}");
+        assert_eq!(plain_name("IpAddress(192.0.2.1)"), "192.0.2.1");
+        assert_eq!(plain_name("odd\u{7}"), "odd");
+    }
+}
