@@ -335,10 +335,7 @@ impl Control {
     fn swap_in(&self, draft: Draft) {
         let _one_at_a_time = self.one_at_a_time();
         let Draft { base, names, laid, plain, overlaid, atlas, databases, identity, state } = draft;
-        let (edition, before) = {
-            let current = self.current();
-            (current.demands.edition(), current.config.clone())
-        };
+        let edition = self.current().demands.edition();
         let now = self.overlay(&base, &names);
         let (new, snapshot) = if now.has_services_of(&laid) {
             (laid, overlaid.unwrap_or(plain))

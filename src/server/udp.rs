@@ -82,9 +82,7 @@ impl Worker {
                         false => self.answer_batch(published.load(), &mut batch, count, seed, &mut scratch),
                     };
                 }
-                // Nobody asks here at the moment: what was published before is let go, or the memory of each world that some
-                // idle worker saw last would be kept.
-                Err(error) if is_passing(&error) => drop(published.load()),
+                Err(error) if is_passing(&error) => let_go(&mut published),
                 Err(error) => {
                     tracing::error!(%error, "a UDP socket does not receive any more");
                     std::thread::sleep(std::time::Duration::from_millis(100));
@@ -243,6 +241,14 @@ fn unwrap_from(fronts: &Networks, datagram: &mut Datagram<'_>) -> bool {
         (datagram.source, datagram.octets) = (client, query);
     }
     unwrapped.is_some()
+}
+
+/// Nobody asks here at the moment: what is not published any more is let go, or the memory of each world that some idle
+/// worker saw last would be kept.
+#[cold]
+#[inline(never)]
+fn let_go(published: &mut arc_swap::Cache<&Published, Arc<Snapshot>>) {
+    published.load();
 }
 
 /// Nothing came in time, a signal came, or the kernel reports an earlier reply's failure.
