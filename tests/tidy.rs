@@ -165,7 +165,8 @@ fn sockets_stay_where_they_belong() {
 }
 
 /// Where stdout and stderr may be named: what escapes text from outside, the log, and the signs of life of our own words.
-const WITH_OUTPUT: [&str; 4] = ["src/cli/paper.rs", "src/cli/log.rs", "src/cli/progress.rs", "src/cli/demo/mod.rs"];
+const WITH_OUTPUT: [&str; 5] =
+    ["src/cli/paper.rs", "src/cli/log.rs", "src/control/log_queue.rs", "src/cli/progress.rs", "src/cli/demo/mod.rs"];
 
 #[test]
 fn what_is_printed_passes_one_place() {

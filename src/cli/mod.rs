@@ -4,6 +4,8 @@ pub mod arguments;
 
 mod log;
 
+mod signals;
+
 mod notify;
 
 mod progress;

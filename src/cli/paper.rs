@@ -6,8 +6,13 @@
 
 use std::fmt::{Arguments, Display};
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
+use std::time::Duration;
 
+use crate::control::log_queue::{STDERR, STDOUT};
 use crate::text::{in_json, shown, shown_lines};
+
+/// How long a server waits for a stream that takes nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A line on stdout. It ends the command in peace when nobody reads on, as `| head` does.
 macro_rules! say {
@@ -32,16 +37,23 @@ pub fn put_octets(octets: &[u8]) {
     stdout().write_all(octets).unwrap_or_else(|error| end_of_paper(&error));
 }
 
-/// A line on stdout at once, from a server: whoever started it may have closed its output, which is no reason to stop.
+/// A line on stdout from a server. Whoever started it may have closed its output, or reads no more of it, which is no reason
+/// to stop: the line is waited for no longer than a second.
 pub fn announce(line: impl Display) {
-    let mut out = stdout().lock();
-    let _ = writeln!(out, "{}", shown(line));
-    let _ = out.flush();
+    STDOUT.put(format!("{}\n", shown(line)).into_bytes());
+    STDOUT.flush(PATIENCE);
 }
 
-/// A line on stderr: what went wrong. Where nobody can be told, the exit code says it.
+/// A line on stderr: what went wrong. Where nobody can be told, the exit code says it. Where there is a log, it is a line
+/// of that.
 pub fn complain(text: impl Display) {
-    let _ = writeln!(stderr(), "{}", shown_lines(text));
+    let line = format!("{}\n", shown_lines(text));
+    if STDERR.is_started() {
+        STDERR.put(line.into_bytes());
+        STDERR.flush(PATIENCE);
+    } else {
+        let _ = stderr().write_all(line.as_bytes());
+    }
 }
 
 /// Nobody reads on, which is no mistake; or there is no room.

@@ -5,9 +5,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc::Receiver;
+use tokio::task::JoinHandle;
 
 use super::arguments::Serve;
+use super::signals::Signals;
 use super::{confine, notify, paper, progress};
 use crate::config::Config;
 use crate::control::admin::{Admin, Context};
@@ -19,17 +22,21 @@ use crate::server::{Addresses, Passed, Server};
 
 /// How often database files and the certificate are looked at for a change.
 const WATCH: Duration = Duration::from_secs(2);
+/// How long the end waits for what some task is still doing.
+const LEFT_BEHIND: Duration = Duration::from_millis(200);
 
 /// Runs the nameserver until SIGTERM or SIGINT.
 pub fn run(serve: &Serve) -> Result<ExitCode, String> {
     confine::give_up_rights()?;
     super::log::start("info");
+    // Before anything that may take its time.
+    let signals = Signals::watch()?;
     let passed = Passed::by_systemd()?;
     let origin = Origin::File(serve.file.config.clone());
     let loaded = load(&origin)?;
     let config = loaded.config.clone();
     let inheritance = if serve.take_over { take_over(&config)? } else { Inheritance { passed, predecessor: None } };
-    run_loaded(origin, loaded, &config, inheritance, |_, _, _| {})
+    run_loaded(origin, loaded, &config, inheritance, signals, |_, _, _| {})
 }
 
 /// What a server begins with.
@@ -64,6 +71,7 @@ pub fn run_loaded(
     loaded: Loaded,
     config: &Config,
     inheritance: Inheritance,
+    mut signals: Signals,
     greet: impl FnOnce(&Server, &Admin, &Arc<Control>),
 ) -> Result<ExitCode, String> {
     let Inheritance { mut passed, mut predecessor } = inheritance;
@@ -74,12 +82,14 @@ pub fn run_loaded(
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start the runtime: {error}"))?;
-    // Before the ready line: whoever has read it may send a signal.
-    let signals = runtime.block_on(async { Signals::watch() })?;
     // Before anybody is answered: nobody is sent to an endpoint that was not seen to serve.
-    runtime.block_on(control.start_names());
-    runtime.block_on(control.start_health())?;
-    let _entered = runtime.enter();
+    if !prepare(&control, &runtime, &signals)? {
+        return Ok(end_early(runtime));
+    }
+    process::keep_time()?;
+    // From here on every part must turn, whatever happens before it is started.
+    control.watchdog().begin();
+    let entered = runtime.enter();
     let (server, admin) = start(config, &control, &mut passed)?;
     match (passed.expect_none(), &predecessor) {
         (Err(left), Some(_)) => tracing::warn!("{left}"),
@@ -91,10 +101,12 @@ pub fn run_loaded(
         predecessor.relieve()?;
         control.state_directory().iter().for_each(|directory| directory.take_charge());
     }
+    let tasks = go_on(&control, &runtime, &mut signals)?;
     notify::tell("READY=1");
     greet(&server, &admin, &control);
     let succession = control.state_directory().and_then(|directory| succession(&directory));
-    let end = runtime.block_on(serve_until(&control, &server, &admin, succession.as_ref(), signals));
+    let end = runtime.block_on(serve_until(&control, &server, &admin, succession.as_ref(), &signals));
+    tasks.iter().for_each(JoinHandle::abort);
     notify::tell("STOPPING=1");
     match end {
         End::Asked => {
@@ -105,13 +117,15 @@ pub fn run_loaded(
         }
         // What is kept is the other server's to write, and so are the sockets in the file system.
         End::Succeeded => {
+            control.watchdog().rest();
             tracing::info!("another server has taken over; leaving when the last connections have ended");
             admin.leave();
-            runtime.block_on(server.drain());
+            signals.unless_ended(&runtime, server.drain());
         }
     }
-    drop(_entered);
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    drop(entered);
+    runtime.shutdown_timeout(LEFT_BEHIND);
+    super::log::finish();
     Ok(ExitCode::SUCCESS)
 }
 
@@ -125,6 +139,39 @@ fn state_directory(config: &Config, predecessor: Option<&mut Predecessor>) -> Re
         Some(lock) => Ok(Some(StateDirectory::inherited(path, lock))),
         None => StateDirectory::own(path).map(Some),
     }
+}
+
+/// Looks names up and makes the first probes; false: the server is to end before that is done.
+fn prepare(control: &Control, runtime: &Runtime, signals: &Signals) -> Result<bool, String> {
+    let prepared = signals.unless_ended(runtime, async {
+        control.start_names().await;
+        control.start_health().await
+    });
+    prepared.transpose().map(|prepared| prepared.is_some())
+}
+
+/// Starts everything that goes on beside the answers; what comes back are tasks.
+fn go_on(control: &Arc<Control>, runtime: &Runtime, signals: &mut Signals) -> Result<Vec<JoinHandle<()>>, String> {
+    let mut tasks = vec![
+        runtime.spawn(control.clone().keep_monitor()),
+        runtime.spawn(control.clone().keep_health()),
+        runtime.spawn(control.clone().keep_names()),
+        runtime.spawn(control.clone().keep_demands()),
+        runtime.spawn(control.clone().deliver_events()),
+    ];
+    if let Some(hangups) = signals.take_hangups() {
+        tasks.push(runtime.spawn(reload_on_demand(control.clone(), hangups)));
+    }
+    notify::watch(control.clone())?;
+    Ok(tasks)
+}
+
+/// Ends a server that has not answered anybody yet.
+fn end_early(runtime: Runtime) -> ExitCode {
+    tracing::info!("ended before the first answer");
+    runtime.shutdown_timeout(LEFT_BEHIND);
+    super::log::finish();
+    ExitCode::SUCCESS
 }
 
 /// Where this server waits for the one that takes its place; `None`: nowhere.
@@ -147,24 +194,6 @@ fn start(config: &Config, control: &Arc<Control>, passed: &mut Passed) -> Result
     Ok((server, admin))
 }
 
-/// The signals that mean something here.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    fn watch() -> Result<Signals, String> {
-        let on = |kind| signal(kind).map_err(|error| format!("cannot watch for signals: {error}"));
-        Ok(Signals {
-            terminate: on(SignalKind::terminate())?,
-            interrupt: on(SignalKind::interrupt())?,
-            hangup: on(SignalKind::hangup())?,
-        })
-    }
-}
-
 /// Why a server ends.
 enum End {
     /// A signal asked for it.
@@ -178,9 +207,8 @@ async fn serve_until(
     server: &Server,
     admin: &Admin,
     succession: Option<&Succession>,
-    signals: Signals,
+    signals: &Signals,
 ) -> End {
-    let Signals { mut terminate, mut interrupt, hangup } = signals;
     let give = || {
         let mut sockets = server.sockets()?;
         sockets.push(admin.socket()?);
@@ -192,35 +220,9 @@ async fn serve_until(
             None => std::future::pending().await,
         }
     };
-    let reloads = tokio::spawn(reload_on_demand(control.clone(), hangup));
-    let health = tokio::spawn(control.clone().keep_health());
-    let names = tokio::spawn(control.clone().keep_names());
-    let demands = tokio::spawn(control.clone().keep_demands());
-    let events = tokio::spawn(control.clone().deliver_events());
-    let clock = tokio::spawn(keep_time());
-    let end = tokio::select! {
-        _ = terminate.recv() => End::Asked,
-        _ = interrupt.recv() => End::Asked,
+    tokio::select! {
+        () = signals.end() => End::Asked,
         () = succeeded => End::Succeeded,
-    };
-    reloads.abort();
-    health.abort();
-    names.abort();
-    demands.abort();
-    events.abort();
-    // Connections that are left go by the clock.
-    if let End::Asked = end {
-        clock.abort();
-    }
-    end
-}
-
-/// Keeps the clocks of the query path.
-async fn keep_time() {
-    let mut tick = tokio::time::interval(Duration::from_millis(100));
-    loop {
-        tick.tick().await;
-        process::tick();
     }
 }
 
@@ -234,11 +236,11 @@ fn announce(server: &Server, admin: &Admin) {
 }
 
 /// Reloads at SIGHUP, and when a database file has changed; shows a certificate that has changed.
-async fn reload_on_demand(control: Arc<Control>, mut hangup: Signal) {
+async fn reload_on_demand(control: Arc<Control>, mut hangups: Receiver<()>) {
     let mut tick = tokio::time::interval(WATCH);
     loop {
         let demanded = tokio::select! {
-            _ = hangup.recv() => true,
+            Some(()) = hangups.recv() => true,
             _ = tick.tick() => false,
         };
         // What hangs there holds up nobody else. Where it is busy, it looks at files itself, or the next turn does.

@@ -36,8 +36,6 @@ use crate::steering::Share;
 
 /// Most probes at once.
 const IN_FLIGHT: usize = 1024;
-/// How often shares that are on their way up are worked out anew, and the least time between two writes of the state.
-const TICK: Duration = Duration::from_secs(1);
 
 /// The monitor and the runtime that it lives in.
 pub(super) struct Watch {
@@ -151,33 +149,6 @@ impl Control {
         Ok(())
     }
 
-    /// Publishes every change of health from now on, and keeps the state directory. Runs until it is dropped.
-    pub async fn keep_health(self: Arc<Control>) {
-        let Some(mut changes) = self.changes() else { return };
-        changes.mark_changed();
-        let mut tick = tokio::time::interval(TICK);
-        let mut before = self.snapshot();
-        loop {
-            let changed = tokio::select! {
-                changed = changes.changed() => if changed.is_ok() { true } else { return },
-                _ = tick.tick() => false,
-            };
-            let control = self.clone();
-            // Compiling would hold up the probes.
-            let done = self.threads.publish.run(move || if changed { control.react() } else { control.tick() });
-            let _ = done.await;
-            // The next change need not wait for this; and what still changes every second is not worth the work.
-            let now = self.snapshot();
-            let steady = Arc::ptr_eq(&now, &before);
-            before = now;
-            if steady {
-                let control = self.clone();
-                // If its thread is busy with this already, the next turn is early enough.
-                self.threads.widen.offer(move || control.widen());
-            }
-        }
-    }
-
     /// All about health at this moment.
     pub fn view(&self) -> View {
         let current = self.current();
@@ -248,7 +219,7 @@ impl Control {
     }
 
     /// Publishes the present with its blocks as wide as can be, if it was published at once and nothing else was since.
-    fn widen(&self) {
+    pub(super) fn widen(&self) {
         let narrow = self.snapshot();
         if !narrow.present.is_narrow() {
             return;
@@ -260,15 +231,15 @@ impl Control {
         }
     }
 
-    fn changes(&self) -> Option<Receiver<u64>> {
+    pub(super) fn changes(&self) -> Option<Receiver<u64>> {
         self.watch.get().map(|watch| watch.monitor.changes())
     }
 
-    fn react(&self) {
+    pub(super) fn react(&self) {
         self.refresh(&mut self.current(), None);
     }
 
-    fn tick(&self) {
+    pub(super) fn tick(&self) {
         let mut current = self.current();
         let hour = since_boot().as_secs() / 3600;
         if current.moving || std::mem::replace(&mut current.told.hour, hour) != hour {

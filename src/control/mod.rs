@@ -3,6 +3,7 @@
 pub mod process;
 
 pub mod clock;
+pub mod log_queue;
 pub mod worker;
 
 mod keeper;
@@ -28,6 +29,9 @@ mod traffic;
 
 mod health;
 mod names;
+
+mod turns;
+pub mod watchdog;
 
 pub mod effect;
 pub mod leases;

@@ -24,9 +24,6 @@ use crate::answer::world::{Availability, Present};
 use crate::config::Config;
 use crate::config::values::duration_text;
 
-/// How often what has ended is looked for.
-const TICK: Duration = Duration::from_secs(1);
-
 /// What became of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
@@ -75,7 +72,7 @@ pub(super) struct Demands {
     pub(super) book: Book,
     pub(super) leases: Leases,
     /// A lease was renewed, which is written in a while only: it happens often.
-    renewed: bool,
+    pub(super) renewed: bool,
     pub(super) effect: Arc<Effect>,
     /// Grows with every change that services must be compiled anew for.
     edition: u64,
@@ -123,7 +120,7 @@ impl Demands {
         self.edition
     }
 
-    fn next_edition(&mut self) -> u64 {
+    pub(super) fn next_edition(&mut self) -> u64 {
         self.edition += 1;
         self.edition
     }
@@ -270,7 +267,7 @@ impl Control {
     }
 
     /// Waits until services are compiled with this edition of the demands, or a newer one.
-    async fn compiled(self: &Arc<Control>, edition: u64) {
+    pub(super) async fn compiled(self: &Arc<Control>, edition: u64) {
         let control = self.clone();
         // Where another waits already, it has not begun, so it sees this edition too.
         self.threads.compile.offer(move || {
@@ -285,59 +282,8 @@ impl Control {
         let _ = compiled.wait_for(|compiled| *compiled >= edition).await;
     }
 
-    /// Ends what has ended. Runs until it is dropped.
-    pub async fn keep_demands(self: Arc<Control>) {
-        let mut tick = tokio::time::interval(TICK);
-        let mut before = Clocks::now();
-        loop {
-            tick.tick().await;
-            let now = Clocks::now();
-            if let Some((forward, size)) = now.step_since(&before) {
-                self.note_step(forward, size);
-            }
-            before = now;
-            let control = self.clone();
-            // Compiling would hold up the runtime.
-            let _ = self.threads.timer.run(move || control.end_what_has_ended(now.boot)).await;
-        }
-    }
-
-    /// Takes out orders and leases that have ended.
-    pub(super) fn end_what_has_ended(&self, now: BootTime) {
-        let (orders, leases) = {
-            let mut current = self.current();
-            let orders = current.demands.book.expire(now);
-            let leases = current.demands.leases.expire(now);
-            if orders.iter().any(|order| order.demand.kind() != Kind::Weight) {
-                self.reckon(&mut current);
-            }
-            (orders, leases)
-        };
-        if !leases.is_empty() || orders.iter().any(|order| order.demand.kind() == Kind::Weight) {
-            let _one_at_a_time = self.one_at_a_time();
-            self.rebuild();
-        }
-        for order in &orders {
-            let sentence = format!("{}: the order that it {} has ended", order.subject, order.sentence());
-            tracing::info!("{sentence}");
-            self.events.tell(Topic::Order, sentence, Some("its time is over".to_owned()));
-        }
-        for Lease { service, region, address, .. } in &leases {
-            let sentence = format!("{address} left {service} in {region}");
-            tracing::info!("{sentence}: its lease was not renewed");
-            self.events.tell(Topic::Lease, sentence, Some("its lease was not renewed".to_owned()));
-        }
-        let mut current = self.current();
-        if !orders.is_empty() {
-            self.keep_orders(&current);
-        }
-        if std::mem::take(&mut current.demands.renewed) || !leases.is_empty() {
-            self.keep_leases(&current);
-        }
-    }
-
     /// Works out what the orders come to now, and publishes it; returns how many answers per second go elsewhere.
-    fn reckon(&self, current: &mut Current) -> f64 {
+    pub(super) fn reckon(&self, current: &mut Current) -> f64 {
         current.demands.effect = Arc::new(Effect::of(&current.demands.book, &current.config));
         self.refresh(current, None).iter().flatten().sum()
     }

@@ -22,6 +22,7 @@ use super::state_directory::StateDirectory;
 use super::targets::Plan;
 use super::threads::Threads;
 use super::traffic::Traffic;
+use super::watchdog::Watchdog;
 use super::worker::NotDone;
 use crate::answer::Snapshot;
 use crate::answer::world::{ServiceId, World};
@@ -53,6 +54,7 @@ pub struct Control {
     pub(super) events: Events,
     /// Another server is about to take over, and has read what is kept.
     closed: AtomicBool,
+    pub(super) watchdog: Watchdog,
 }
 
 /// Reloads so far.
@@ -181,6 +183,7 @@ impl Control {
             keeper: Keeper::start(),
             events: Events::default(),
             closed: AtomicBool::new(false),
+            watchdog: Watchdog::default(),
         })
     }
 

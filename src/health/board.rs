@@ -50,6 +50,8 @@ pub struct Entry {
     /// Why the probes after that could not be made.
     pub(super) not_made: Option<Arc<Shortage>>,
     pub(super) next_probe: Duration,
+    /// When the probe that is under way was started.
+    pub(super) probing_since: Option<Duration>,
     /// Asks for a probe now.
     pub(super) wake: Arc<Notify>,
 }
@@ -90,6 +92,21 @@ impl Board {
         keys.iter().filter_map(|key| self.entries.get(key)).all(|entry| entry.last.is_some())
     }
 
+    /// A probe of a target starts.
+    pub fn begin(&mut self, key: &TargetKey, now: Duration) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.probing_since = Some(now);
+        }
+    }
+
+    /// Whether some probe has taken longer than its timeout and `slack`: the monitor is not at work any more.
+    pub fn has_late_probe(&self, now: Duration, slack: Duration) -> bool {
+        self.entries.values().any(|entry| {
+            let most = entry.target.check.rules.timeout + slack;
+            entry.probing_since.is_some_and(|since| now.saturating_sub(since) > most)
+        })
+    }
+
     /// Takes in a result, and says when the next probe of the target starts; `None`: the target is not there any more.
     pub fn observe(
         &mut self,
@@ -114,6 +131,7 @@ impl Board {
         entry.last = Some(Arc::new(observation));
         entry.observed_at = Some(now);
         entry.not_made = None;
+        entry.probing_since = None;
         let turn = entry.machine.observe(now, outcome, !doubted);
         entry.next_probe = entry.cadence.next(entry.machine.pace(), started, now, jitter);
         let next = entry.next_probe;
@@ -156,6 +174,7 @@ impl Board {
         let told = self.not_made.entry(shortage.kind).or_default();
         *told = (told.0 + 1, shortage.reason.clone());
         entry.not_made = Some(Arc::new(shortage));
+        entry.probing_since = None;
         // Who has had no result at all takes nobody, so that it is not left waiting for a whole interval.
         let pace = if entry.last.is_none() { Pace::Quick } else { entry.machine.pace() };
         entry.next_probe = entry.cadence.next(pace, started, now, jitter);

@@ -24,6 +24,9 @@ use super::timeline::Event;
 use super::verdict::{Machine, Verdict};
 use crate::steering::pick::next_draw;
 
+/// What a probe may take beyond its timeout: a machine without an idle processor is slow, and not stuck.
+const SLACK: Duration = Duration::from_secs(10);
+
 /// Whoever makes probes: [`Prober`] with sockets, or a play in a test.
 pub trait Probing: Send + Sync + 'static {
     /// One probe, over within the check's timeout.
@@ -153,6 +156,11 @@ impl Monitor {
         self.shared.board().shortages()
     }
 
+    /// Whether some probe takes much longer than it may, so that its endpoint is not watched any more.
+    pub fn has_late_probe(&self) -> bool {
+        self.shared.board().has_late_probe(self.shared.now(), SLACK)
+    }
+
     /// Holds [`Health::version`]; changes whenever folding again is due.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.shared.version.subscribe()
@@ -227,7 +235,8 @@ impl Monitor {
             before.map_or_else(|| (new(), None, None), |entry| (entry.machine, entry.last, entry.observed_at));
         machine.set_rules(rules.clone());
         // The first round does not wait for the grid, since the listeners wait for it.
-        Entry { target, machine, cadence, last, observed_at, not_made: None, next_probe: now, wake: Arc::default() }
+        let (next_probe, probing_since, not_made, wake) = (now, None, None, Arc::default());
+        Entry { target, machine, cadence, last, observed_at, not_made, next_probe, probing_since, wake }
     }
 }
 
@@ -292,6 +301,7 @@ async fn watch_over(shared: Arc<Shared>, target: Target, wake: Arc<Notify>, firs
         }
         let Ok(permit) = shared.permits.acquire().await else { return };
         let started = shared.now();
+        shared.board().begin(&key, started);
         let result = shared.prober.probe(&target).await;
         drop(permit);
         let Some(after) = shared.observed(&key, started, result) else { return };

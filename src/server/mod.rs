@@ -27,7 +27,7 @@ mod tally;
 mod times;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -144,7 +144,8 @@ impl Server {
     ) -> io::Result<()> {
         let limiter = Arc::new(limit::Limiter::new(beats));
         for &address in &config.listen {
-            let bound = named(address, "lunp", socket::pair(address, config.workers.max(1), passed))?;
+            let opened = socket::pair(address, config.workers.max(1), passed);
+            let Some(bound) = unless_absent(address, "lunp", opened)? else { continue };
             self.addresses.dns.push(bound.address);
             for udp in bound.udp {
                 self.sockets.push(udp.as_fd().try_clone_to_owned()?);
@@ -154,23 +155,31 @@ impl Server {
             }
             self.listen(bound.tcp, Spoken::Plain, common)?;
         }
+        if self.addresses.dns.is_empty() && !config.listen.is_empty() {
+            let sentence =
+                "this machine has none of the addresses to listen on; name one that it has in [server] listen";
+            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, sentence));
+        }
         Ok(())
     }
 
     fn start_encrypted(&mut self, config: &config::Encrypted, common: &Common, passed: &mut Passed) -> io::Result<()> {
         let (tls, https) = (Tls::new(common.identity.clone()), Https::new(common.identity.clone(), &config.https_path));
         for &address in &config.tls {
-            let listener = named(address, "ltnp", socket::tcp(address, passed))?;
+            let opened = socket::tcp(address, passed);
+            let Some(listener) = unless_absent(address, "ltnp", opened)? else { continue };
             self.addresses.tls.push(listener.local_addr()?);
             self.listen(listener, Spoken::Tls(tls.clone()), common)?;
         }
         for &address in &config.https {
-            let listener = named(address, "ltnp", socket::tcp(address, passed))?;
+            let opened = socket::tcp(address, passed);
+            let Some(listener) = unless_absent(address, "ltnp", opened)? else { continue };
             self.addresses.https.push(listener.local_addr()?);
             self.listen(listener, Spoken::Https(https.clone()), common)?;
         }
         for &address in &config.quic {
-            let socket = named(address, "lunp", socket::quic(address, passed))?;
+            let opened = socket::quic(address, passed);
+            let Some(socket) = unless_absent(address, "lunp", opened)? else { continue };
             self.addresses.quic.push(socket.local_addr()?);
             self.sockets.push(socket.as_fd().try_clone_to_owned()?);
             let Common { published, identity, gate } = common;
@@ -258,6 +267,27 @@ fn make_room(config: &config::Server) {
     }
 }
 
+/// What was opened; `None`, and a warning: the address is one that every machine with IPv6 has, and this one has no IPv6.
+fn unless_absent<T>(address: SocketAddr, options: &str, opened: io::Result<T>) -> io::Result<Option<T>> {
+    if let Err(error) = &opened
+        && lacks_ipv6(address, error)
+    {
+        tracing::warn!(
+            "cannot listen on {address}: this machine has no IPv6 ({error}); the other addresses are served"
+        );
+        return Ok(None);
+    }
+    named(address, options, opened).map(Some)
+}
+
+fn lacks_ipv6(address: SocketAddr, error: &io::Error) -> bool {
+    let is_everywhere = match address.ip() {
+        IpAddr::V6(address) => address.is_loopback() || address.is_unspecified(),
+        IpAddr::V4(_) => false,
+    };
+    is_everywhere && matches!(error.raw_os_error(), Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT))
+}
+
 /// The error with the address, and with what a person can do. `options` of `ss` show who else has it.
 fn named<T>(address: SocketAddr, options: &str, result: io::Result<T>) -> io::Result<T> {
     result.map_err(|error| {
@@ -275,5 +305,21 @@ fn hint(error: &io::Error, options: &str, address: SocketAddr) -> String {
         }
         io::ErrorKind::AddrNotAvailable => "; no interface of this machine has the address".to_owned(),
         _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_ipv6_lacks_the_addresses_that_every_other_has() {
+        let lacks = |address: &str, code| lacks_ipv6(address.parse().unwrap(), &io::Error::from_raw_os_error(code));
+        for code in [libc::EADDRNOTAVAIL, libc::EAFNOSUPPORT] {
+            assert!(lacks("[::1]:53", code) && lacks("[::]:53", code));
+            assert!(!lacks("[2001:db8::1]:53", code), "it was meant for this machine");
+            assert!(!lacks("127.0.0.1:53", code) && !lacks("0.0.0.0:53", code));
+        }
+        assert!(!lacks("[::1]:53", libc::EADDRINUSE) && !lacks("[::]:53", libc::EACCES));
     }
 }

@@ -88,6 +88,21 @@ impl Setup {
         start(command, folder)
     }
 
+    /// The same, with its log going there.
+    pub fn start_logging_to(self, stderr: impl Into<Stdio>) -> Server {
+        let (config, folder) = self.written();
+        start_logging_to(serve(&config), folder, stderr)
+    }
+
+    /// The same without waiting for it to be ready; what it prints is not read.
+    pub fn begin(self) -> (Process, tempfile::TempDir) {
+        let (config, folder) = self.written();
+        let log = fs::File::create(folder.path().join("log")).expect("the temporary folder can be written");
+        let mut command = serve(&config);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        (Process(command.spawn().expect("the binary of this crate can be run")), folder)
+    }
+
     /// The configuration file, and the folder that it lies in.
     pub fn written(self) -> (PathBuf, tempfile::TempDir) {
         let config = self.folder.path().join("meridian.toml");
@@ -109,12 +124,19 @@ fn serve(config: &Path) -> Command {
 
 /// Starts a command that serves and waits until it is ready; its log goes into the folder.
 #[track_caller]
-pub fn start(mut command: Command, folder: tempfile::TempDir) -> Server {
+pub fn start(command: Command, folder: tempfile::TempDir) -> Server {
+    let log = fs::File::create(folder.path().join("log")).expect("the temporary folder can be written");
+    start_logging_to(command, folder, log)
+}
+
+/// The same, with its log going there.
+#[track_caller]
+pub fn start_logging_to(mut command: Command, folder: tempfile::TempDir, stderr: impl Into<Stdio>) -> Server {
     let log = folder.path().join("log");
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(fs::File::create(&log).expect("the temporary folder can be written"))
+        .stderr(stderr)
         .spawn()
         .expect("the binary of this crate can be run");
     let stdout = child.stdout.take().expect("it is piped");
@@ -257,6 +279,14 @@ impl Server {
         let status = process.0.wait().expect("it is our child");
         assert!(status.success(), "{status}\n{}", read_log(&before));
         server
+    }
+
+    /// Asks it to stop by a signal; whether it ended well, and how long that took.
+    pub fn ended_by(self, signal: i32) -> (bool, Duration) {
+        self.signal(signal);
+        let start = Instant::now();
+        let mut process = self.process;
+        (process.0.wait().is_ok_and(|status| status.success()), start.elapsed())
     }
 
     /// Its folder, once it has ended well.

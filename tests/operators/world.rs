@@ -37,12 +37,17 @@ pub fn setup(directory: &str, lines: &str) -> Setup {
 
 /// The same with a check of both regions, and with these lines beside it.
 pub fn start_checked(fra: &Region, iad: &Region, lines: &str) -> Server {
-    start(&format!(
+    start(&checked(fra, iad, lines))
+}
+
+/// The lines of such a check.
+pub fn checked(fra: &Region, iad: &Region, lines: &str) -> String {
+    format!(
         "[checks.web]\ntype = \"http\"\ninterval = \"200ms\"\ntimeout = \"200ms\"\n{lines}\n\
          [[services]]\nname = \"www.example.test\"\ncheck = \"web\"\n[services.endpoints]\n\
          fra = {{ address = \"127.0.1.1\", port = {} }}\niad = {{ address = \"127.0.2.1\", port = {} }}\n",
         fra.port, iad.port
-    ))
+    )
 }
 
 pub fn answer(server: &Server, name: &str) -> Vec<String> {

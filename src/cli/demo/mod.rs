@@ -18,6 +18,7 @@ use self::folder::Folder;
 use self::region::{Region, Sockets};
 use super::arguments::Demo;
 use super::serve;
+use super::signals::Signals;
 use crate::cli::paper::say;
 use crate::config::{self, Config, Target};
 use crate::control::Origin;
@@ -68,6 +69,7 @@ pub struct Places {
 pub fn run(demo: &Demo) -> Result<ExitCode, String> {
     // The narrator tells the rest.
     super::log::start("error");
+    let signals = Signals::watch()?;
     let folder = Folder::make()?;
     let sockets =
         Sockets::bind(&addresses()?, demo.port).map_err(|error| format!("no region can be shown: {error}"))?;
@@ -86,12 +88,16 @@ pub fn run(demo: &Demo) -> Result<ExitCode, String> {
     let moved = [(demo.listen, places.dns), (demo.admin, places.admin)].iter().any(|(asked, used)| asked != used);
     // Where a person watches, one region is broken and mended by itself.
     let show = demo.show || !demo.no_show && std::io::stdout().is_terminal();
-    serve::run_loaded(origin, loaded, &config, serve::Inheritance::default(), |server, admin, control| {
-        if moved {
-            say!("({} or {} is taken, so free ports were used)", demo.listen, demo.admin);
-        }
-        tour.print(server.addresses().dns.first().copied().unwrap_or(places.dns), &admin.address());
-        narrator::start(control.clone(), regions, show);
+    serve::run_loaded(origin, loaded, &config, serve::Inheritance::default(), signals, |server, admin, control| {
+        let moved = moved.then(|| format!("({} or {} is taken, so free ports were used)", demo.listen, demo.admin));
+        let dns = server.addresses().dns.first().copied().unwrap_or(places.dns);
+        let admin = admin.address();
+        // Whoever reads no more of it holds up the narrator, and nobody else.
+        let greet = move || {
+            moved.iter().for_each(|sentence| say!("{sentence}"));
+            tour.print(dns, &admin);
+        };
+        narrator::start(control.clone(), regions, show, greet);
     })
 }
 

@@ -15,11 +15,13 @@ const GLANCE: Duration = Duration::from_millis(50);
 const BREAK: Duration = Duration::from_secs(5);
 const MEND: Duration = Duration::from_secs(15);
 
-/// Begins to tell, on a thread that ends with the process; with `show`, the first region is broken and mended once.
-pub fn start(control: Arc<Control>, regions: Vec<Arc<Region>>, show: bool) {
+/// Greets and begins to tell, on a thread that ends with the process; with `show`, the first region is broken and mended
+/// once.
+pub fn start(control: Arc<Control>, regions: Vec<Arc<Region>>, show: bool, greet: impl FnOnce() + Send + 'static) {
     let mut narrator = Narrator::new(control);
     let mut show = show.then(|| regions.first().cloned()).flatten().map(Show::new);
     let tell = move || {
+        greet();
         loop {
             if let Some(sentence) = show.as_mut().and_then(|show| show.step(narrator.elapsed())) {
                 narrator.say(Style::Plain, &sentence);

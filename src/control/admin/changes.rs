@@ -12,6 +12,7 @@ use super::error::{ApiError, Outcome};
 use super::listener::Peer;
 use super::token::Gate;
 use crate::control::Control;
+use crate::control::log_queue::client_text;
 use crate::control::worker::Workers;
 
 /// Calls a second in the long run, and at once. A thousand leases can be renewed every ten seconds.
@@ -110,12 +111,15 @@ impl Drop for Line {
         if !self.told {
             return;
         }
-        let (call, peer) = (&self.call, &self.peer);
+        let (call, peer) = (client_text(&self.call), &self.peer);
         match &self.outcome {
             Some((status, outcome, Author { by, reason })) => {
+                let (by, reason, outcome) = (client_text(by), client_text(reason), client_text(outcome));
+                let (call, by, reason, outcome) = (&*call, &*by, &*reason, &*outcome);
                 tracing::info!(target: "audit", call, peer, by, reason, status, outcome, "audit: {call} by {by:?}, {peer}");
             }
             None => {
+                let call = &*call;
                 tracing::info!(target: "audit", call, peer, "audit: {call} by {peer}: given up on, may still be done");
             }
         }

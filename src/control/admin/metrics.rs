@@ -16,7 +16,8 @@ use super::status::queries;
 use super::{Context, EndpointHealth, ProbeTimes, RegionHealth, ServiceStatus, health};
 use crate::answer::explain::SourceFacts;
 use crate::control::orders::{Demand, Order};
-use crate::control::{View, process, word};
+use crate::control::watchdog::Part;
+use crate::control::{View, log_queue, process, word};
 use crate::health::verdict::Verdict;
 use crate::server::{Event, Histogram};
 
@@ -52,6 +53,9 @@ impl Collector for Metrics {
         gauges(&mut encoder, "uptime_seconds", "Seconds since the start", uptime)?;
         let resident = process::resident().map(|octets| (Vec::new(), octets as i64));
         gauges(&mut encoder, "resident_memory_bytes", "Memory that the process holds", resident)?;
+        let lost = [(Vec::new(), log_queue::STDERR.lost())];
+        counters(&mut encoder, "log_lines_dropped", "Lines of the log that could not be written", lost)?;
+        gauges(&mut encoder, "stuck", "Whether a part has not turned for longer than it may", stuck(context))?;
         let queries = queries(&context.tallies.sums()).into_iter();
         let queries = queries.map(|(verdict, count)| (vec![("verdict", verdict)], count));
         counters(&mut encoder, "queries", "Queries by what became of them", queries)?;
@@ -137,6 +141,13 @@ impl Metrics {
         };
         snapshot.world.atlas.sources().iter().filter_map(age).collect()
     }
+}
+
+/// Whether each part is stuck.
+fn stuck(context: &Context) -> Vec<(Labels, i64)> {
+    let stuck = context.control.watchdog().stuck();
+    let is_stuck = |part: Part| i64::from(stuck.iter().any(|stuck| stuck.part == part));
+    Part::ALL.map(|part| (vec![("part", part.word().to_owned())], is_stuck(part))).to_vec()
 }
 
 /// A value for each region of each service.

@@ -89,8 +89,8 @@ pub fn routes() -> Vec<Route> {
         handler,
     };
     let mut routes = vec![
-        get("/healthz", "ok while the process lives", &[], Text, routing::get(healthz)),
-        get("/readyz", "ok while queries are answered", &[], Text, routing::get(healthz)),
+        get("/healthz", "ok while the process lives and nothing is stuck", &[], Text, routing::get(healthz)),
+        get("/readyz", "ok while queries are answered and nothing is stuck", &[], Text, routing::get(healthz)),
         get("/metrics", "Metrics in the text format of Prometheus", &[], Text, routing::get(metrics)),
         get("/v1/status", "What is going on", &[], status_body, routing::get(status)),
         get("/v1/explain", "Why a client gets an answer", EXPLAIN, explain_body, routing::get(explain)),
@@ -183,8 +183,12 @@ async fn wrong_method(method: Method, uri: Uri) -> ApiError {
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, sentence)
 }
 
-async fn healthz() -> &'static str {
-    "ok\n"
+/// Waits for nothing and takes no lock, so that what is stuck cannot hold it up.
+async fn healthz(State(context): State<Arc<Context>>) -> Result<&'static str, ApiError> {
+    match context.control.watchdog().sentence() {
+        None => Ok("ok\n"),
+        Some(sentence) => Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence)),
+    }
 }
 
 async fn metrics(

@@ -24,6 +24,9 @@ pub struct Status {
     pub summary: String,
     /// Everything fails at once: the monitor doubts itself and holds what was agreed.
     pub suspect: bool,
+    /// What has not turned for longer than it may, and what that means; a sentence. Absent: nothing.
+    #[serde(default)]
+    pub stuck: Option<String>,
     /// Version of the program.
     pub version: String,
     /// Seconds since the server was started.
@@ -123,10 +126,12 @@ impl Status {
         let services = health::services(&view);
         let world = &snapshot.world;
         let (now, clocks) = (SystemTime::now(), Clocks::now());
+        let stuck = context.control.watchdog().sentence();
         let zone =
             |zone: &crate::answer::world::Zone| ZoneStatus { name: zone.origin.to_string(), serial: zone.serial };
         Status {
-            summary: health::summary(&services, view.suspect),
+            summary: stuck.clone().unwrap_or_else(|| health::summary(&services, view.suspect)),
+            stuck,
             suspect: view.suspect,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: context.started.elapsed().as_secs(),

@@ -1,0 +1,176 @@
+//! The watchdog: knows when the parts that keep answers true turned last, and says which of them is stuck.
+//!
+//! Each part notes every turn in an atomic number. Whoever asks compares those numbers with the present moment, without a
+//! lock and without asking the part, so that nothing that is stuck can hold up the answer or answer for itself. A part
+//! that never began after [`Watchdog::begin`] is stuck, too.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a part may go without a turn. Each turns once a second when all is well.
+pub const ALLOWED: Duration = Duration::from_secs(10);
+
+/// Stands for a moment where a part need not turn any more.
+const RESTING: u64 = u64::MAX;
+
+/// What must turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Probes endpoints.
+    Monitor,
+    /// Carries what probes have found to the answers.
+    Publisher,
+    /// Ends orders and leases.
+    Timer,
+}
+
+impl Part {
+    /// Every part.
+    pub const ALL: [Part; 3] = [Part::Monitor, Part::Publisher, Part::Timer];
+
+    /// `monitor`, `publisher`, `timer`
+    pub fn word(self) -> &'static str {
+        match self {
+            Part::Monitor => "monitor",
+            Part::Publisher => "publisher",
+            Part::Timer => "timer",
+        }
+    }
+
+    /// What it means that the part is stuck.
+    fn consequence(self) -> &'static str {
+        match self {
+            Part::Monitor => "endpoints are not checked",
+            Part::Publisher => "changes of health do not reach the answers",
+            Part::Timer => "orders and leases do not end",
+        }
+    }
+}
+
+/// A part that has not turned for longer than it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stuck {
+    /// Which.
+    pub part: Part,
+    /// Since its last turn.
+    pub silent: Duration,
+}
+
+impl fmt::Display for Stuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (word, meaning) = (self.part.word(), self.part.consequence());
+        let (silent, allowed) = (self.silent.as_secs(), ALLOWED.as_secs());
+        write!(f, "the {word} has not turned for {silent} s ({allowed} s are allowed), so {meaning}")
+    }
+}
+
+/// The last turn of each part.
+#[derive(Debug)]
+pub struct Watchdog {
+    start: Instant,
+    /// Milliseconds from `start` to the last turn, plus one, in the order of [`Part::ALL`]; 0: it need not turn yet.
+    turns: [AtomicU64; Part::ALL.len()],
+}
+
+impl Default for Watchdog {
+    fn default() -> Watchdog {
+        Watchdog { start: Instant::now(), turns: Default::default() }
+    }
+}
+
+impl Watchdog {
+    /// From now on every part must turn.
+    pub fn begin(&self) {
+        Part::ALL.into_iter().for_each(|part| self.note(part));
+    }
+
+    /// From now on no part need turn, whoever still does.
+    pub fn rest(&self) {
+        self.turns.iter().for_each(|turn| turn.store(RESTING, Ordering::SeqCst));
+    }
+
+    /// A part has turned.
+    pub fn note(&self, part: Part) {
+        let now = self.start.elapsed().as_millis() as u64 + 1;
+        let later = |last: u64| (last != RESTING).then(|| last.max(now));
+        let _ = self.turns[part as usize].fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
+    }
+
+    /// What is stuck at this moment.
+    pub fn stuck(&self) -> Vec<Stuck> {
+        let turns = [0, 1, 2].map(|part: usize| self.turns[part].load(Ordering::SeqCst));
+        let turns = turns.map(|turn| if turn == RESTING { None } else { turn.checked_sub(1) });
+        let turns = turns.map(|turn| turn.map(Duration::from_millis));
+        stuck(turns, self.start.elapsed())
+    }
+
+    /// What is stuck at this moment, in one sentence; `None`: nothing is.
+    pub fn sentence(&self) -> Option<String> {
+        sentence(&self.stuck())
+    }
+}
+
+/// Which parts have not turned for longer than they may. `turns` are the moments of their last turns, in the order of
+/// [`Part::ALL`]; `None`: it need not turn.
+pub fn stuck(turns: [Option<Duration>; Part::ALL.len()], now: Duration) -> Vec<Stuck> {
+    let mut stuck = Vec::new();
+    for (part, turn) in Part::ALL.into_iter().zip(turns) {
+        let silent = turn.map_or(Duration::ZERO, |turn| now.saturating_sub(turn));
+        if silent > ALLOWED {
+            stuck.push(Stuck { part, silent });
+        }
+    }
+    stuck
+}
+
+/// All of them in one sentence; `None`: there are none.
+fn sentence(stuck: &[Stuck]) -> Option<String> {
+    let parts: Vec<String> = stuck.iter().map(Stuck::to_string).collect();
+    (!parts.is_empty()).then(|| format!("stuck: {}; restart this server", parts.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn whoever_has_not_turned_for_longer_than_he_may_is_stuck() {
+        let at = |seconds: u64| Some(Duration::from_secs(seconds));
+        assert_eq!(stuck([at(90), at(95), at(100)], 100 * SECOND), []);
+        let timer = [Stuck { part: Part::Timer, silent: 11 * SECOND }];
+        assert_eq!(stuck([at(100), at(90), at(89)], 100 * SECOND), timer);
+        assert_eq!(stuck([None, None, None], 100 * SECOND), [], "nobody has begun");
+        assert_eq!(stuck([at(0), at(0), at(0)], 11 * SECOND).len(), 3, "nobody turned after the beginning");
+        assert_eq!(stuck([at(5), at(5), at(5)], SECOND), [], "a turn that was noted meanwhile is no wrap around");
+    }
+
+    #[test]
+    fn it_says_who_since_when_and_what_it_means() {
+        let stuck = [Part::Publisher, Part::Timer].map(|part| Stuck { part, silent: 12 * SECOND });
+        let expected = "stuck: the publisher has not turned for 12 s (10 s are allowed), so changes of health do not reach \
+                        the answers; the timer has not turned for 12 s (10 s are allowed), so orders and leases do not \
+                        end; restart this server";
+        assert_eq!(sentence(&stuck).as_deref(), Some(expected));
+        assert_eq!(sentence(&[]), None);
+    }
+
+    #[test]
+    fn parts_turn_from_the_beginning_until_they_rest() {
+        let watchdog = Watchdog { start: Instant::now().checked_sub(60 * SECOND).unwrap(), turns: Default::default() };
+        assert_eq!(watchdog.stuck(), [], "not begun");
+        watchdog.turns.iter().for_each(|turn| turn.store(1, Ordering::SeqCst));
+        watchdog.note(Part::Publisher);
+        let parts: Vec<Part> = watchdog.stuck().iter().map(|stuck| stuck.part).collect();
+        assert_eq!(parts, [Part::Monitor, Part::Timer]);
+        watchdog.begin();
+        assert_eq!(watchdog.sentence(), None);
+        watchdog.turns.iter().for_each(|turn| turn.store(1, Ordering::SeqCst));
+        watchdog.rest();
+        watchdog.note(Part::Timer);
+        assert_eq!(watchdog.sentence(), None);
+        assert!(watchdog.turns.iter().all(|turn| turn.load(Ordering::SeqCst) == RESTING));
+    }
+}
