@@ -149,3 +149,27 @@ fn after_a_kill_in_the_first_moment_of_a_recovery_nobody_is_sent_to_the_dead() {
     assert!(answers > 0, "it takes a while until it is agreed to be up");
     await_answer(&server, IAD, Duration::from_secs(4));
 }
+
+/// Three servers that refuse are dead, not out of reach: the page that needs no check is given.
+#[test]
+fn the_sorry_page_is_given_when_all_that_is_checked_refuses() {
+    let first = Region::start("127.0.3.1", 0);
+    let port = first.port;
+    let others = ["127.0.3.2", "127.0.3.3"].map(|address| Region::start(address, port));
+    let config = format!(
+        "[regions.one]\n[regions.two]\n[regions.three]\n[regions.sorry]\n\
+         [checks.web]\ntype = \"http\"\nport = {port}\ninterval = \"200ms\"\ntimeout = \"200ms\"\n\
+         [[services]]\nname = \"www.example.test\"\norder = \"priority\"\n[services.endpoints]\n\
+         one = {{ address = \"127.0.3.1\", check = \"web\" }}\ntwo = {{ address = \"127.0.3.2\", check = \"web\" }}\n\
+         three = {{ address = \"127.0.3.3\", check = \"web\" }}\nsorry = \"192.0.2.99\"\n"
+    );
+    let server = Setup::new().zone("example.test", ZONE).config(&config).start();
+    assert_eq!(answer(&server, "203.0.113.0/24"), ["127.0.3.1"]);
+    first.close();
+    others.iter().for_each(Region::close);
+    await_answer(&server, "192.0.2.99", Duration::from_secs(10));
+    let admin = format!("http://{}", server.admin.expect("it has one"));
+    let told = run(&["status", "--admin", &admin]);
+    assert!(told.contains("3 of 4 regions of www.example.test are down"), "{told}");
+    assert!(!told.contains("nothing can be reached"), "{told}");
+}

@@ -186,9 +186,12 @@ fn add_service(
     let Some(service) = world.services.get(id.0 as usize) else { return };
     let Some(family) = family_shown(service, question.rtype) else { return };
     let region = |id: &crate::config::RegionId| world.regions.get(usize::from(id.0)).cloned().unwrap_or_default();
-    let unresolved =
-        service.unresolved.iter().map(|(id, name)| format!("{} is out: {name} has no address", region(id)));
-    let unresolved: Vec<String> = unresolved.collect();
+    let mut unresolved = Vec::new();
+    for alias in &service.unresolved {
+        let families: Vec<String> = alias.families.iter().map(ToString::to_string).collect();
+        let (region, families) = (region(&alias.region), families.join(" and "));
+        unresolved.push(format!("{region} may lack something: nobody knows {families} of {} yet", alias.name));
+    }
     let Some((view, now)) = service.view(family).zip(present.service(id).and_then(|now| now.view(family))) else {
         explanation.notes.push(format!("{} has no endpoint that answers {}", service.name, question.rtype));
         explanation.notes.extend(unresolved);

@@ -7,12 +7,15 @@ use super::topics;
 use crate::cli::paper::{complain, say};
 use crate::control;
 
-/// Prints every mistake and warning as `file:line:column: sentence`, and on stderr where to read on; exit 0 without mistakes,
-/// 1 with.
+/// Prints every mistake and warning as `file:line:column: sentence`; on stderr, where to read on, and for which services
+/// health is held while nothing can be reached. Exit 0 without mistakes, 1 with.
 pub fn run(check: &Check) -> Result<ExitCode, String> {
     match control::load(&check.file.config, None) {
         Ok(loaded) => {
             loaded.warnings.iter().for_each(|warning| say!("{warning}"));
+            if let Some(note) = control::hold::note(&loaded.config) {
+                eprintln!("{}: {note}", check.file.config.display());
+            }
             let world = &loaded.snapshot.world;
             say!(
                 "{}: good: {} zones, {} services",

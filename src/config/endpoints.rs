@@ -8,6 +8,7 @@ use super::error::Refusal;
 use super::model::{CheckId, Config, Service};
 use super::read::Text;
 use crate::dns::{Name, RecordType};
+use crate::resolve::IpFamily;
 use crate::zone;
 
 /// Where an endpoint is reached.
@@ -94,6 +95,8 @@ pub struct Endpoint {
     pub port: Option<u16>,
     /// The alias that its address was resolved from.
     pub alias: Option<Name>,
+    /// Of an alias, the families of which nobody knows yet what it has; nothing is known when the file is read.
+    pub unknown: Vec<IpFamily>,
 }
 
 impl Endpoint {

@@ -316,6 +316,8 @@ pub struct Service {
     pub all_down: AllDown,
     /// Whether EDNS Client Subnet is used.
     pub client_subnet: bool,
+    /// Whether its aliases may come to loopback, private and link-local addresses.
+    pub private_targets: bool,
     /// The check of endpoints that state none; leased ones among them.
     pub check: Option<CheckId>,
     /// Regions in the order listed, each with its endpoints (never empty).

@@ -277,6 +277,10 @@ tables! {
         all_down: Choice<AllDown>,
         /// Whether EDNS Client Subnet is used for this service. Default: what `[geo]` says.
         client_subnet: bool,
+        /// Whether aliases may come to loopback, private and link-local addresses, which are refused otherwise: clients
+        /// elsewhere would reach machines of their own by them. Default `false`.
+        #[schemars(extend("default" = false))]
+        private_targets: bool,
         /// Data of an HTTPS record, as in a zone file (`"1 . alpn=h2,h3"`), without hints: they are the addresses that the
         /// same client gets. Default: HTTPS comes from the zone file.
         https: HttpsText,

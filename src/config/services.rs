@@ -16,6 +16,7 @@ use super::service_values::TtlEntry;
 use super::values::{Choice, Whole};
 use crate::dns::Name;
 use crate::health::fold::FoldRules;
+use crate::resolve::IpFamily;
 use crate::steering::{Band, Order};
 
 /// Most services in one file.
@@ -92,6 +93,7 @@ impl Resolver<'_> {
             answers: raw.answers.or(Whole(1)).0.try_into().unwrap_or(1),
             all_down: raw.all_down.or(Choice(Default::default())).0,
             client_subnet: raw.client_subnet.or(self.client_subnet),
+            private_targets: raw.private_targets.or(false),
             check,
             regions,
             bindings,
@@ -173,7 +175,8 @@ impl Resolver<'_> {
         }
         let weight = raw.weight.or(Whole(DEFAULT_WEIGHT)).as_u32();
         let port = raw.port.value().and_then(|port| port.0.try_into().ok());
-        Some(Endpoint { target, weight, check, port, alias: None })
+        let unknown = if matches!(target, Target::Alias(_)) { IpFamily::ALL.to_vec() } else { Vec::new() };
+        Some(Endpoint { target, weight, check, port, alias: None, unknown })
     }
 
     fn take_capacities(

@@ -15,6 +15,7 @@ use super::Control;
 use super::clock::BootTime;
 use super::effect::Effect;
 use super::events::Topic;
+use super::hold;
 use super::leases::Leases;
 use super::orders::Order;
 use super::probed::{Account, Probed};
@@ -110,6 +111,18 @@ impl View {
     ) -> Option<(&TargetKey, Option<&TargetHealth>)> {
         let (key, _) = self.asked(service, region, endpoint)?.deciding(&self.targets, Evidence::Agreed)?;
         Some((key, self.targets.get(key)))
+    }
+
+    /// What counts of what is known, for a service.
+    pub fn evidence(&self, service: usize) -> Evidence {
+        let configured = self.config.services.get(service);
+        configured.map_or(Evidence::Agreed, |it| hold::evidence(&self.plan, &self.effect, service, it))
+    }
+
+    /// Whether the monitor doubts itself and some service is held as it was.
+    pub fn holds(&self) -> bool {
+        let mut services = 0..self.config.services.len();
+        self.suspect && services.any(|service| self.evidence(service) == Evidence::Agreed)
     }
 
     /// The order that counts for a region: `is drained by ...`.

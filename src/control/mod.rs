@@ -21,6 +21,7 @@ pub mod guard;
 pub mod reload;
 
 mod demand;
+pub mod hold;
 mod least_load;
 mod probed;
 mod standing;

@@ -117,9 +117,13 @@ impl Control {
 impl Resolving {
     /// The last good addresses, if they are others than were last kept.
     fn to_keep(&self) -> Option<Vec<Kept>> {
-        let known = self.names.known().into_iter().filter(|(_, known)| !known.addresses.is_empty());
-        let mut now: Vec<Kept> =
-            known.map(|(name, known)| Kept { name: name.to_string(), addresses: known.addresses }).collect();
+        let mut now = Vec::new();
+        for (name, known) in self.names.known() {
+            let addresses = known.addresses();
+            if !addresses.is_empty() {
+                now.push(Kept { name: name.to_string(), addresses });
+            }
+        }
         now.sort_by(|one, other| one.name.cmp(&other.name));
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if *kept == now {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::leases::{Lease, Leases};
 use super::orders::{Book, Demand, Kind, Order};
 use crate::config::{Config, Endpoint, RegionId, Service, ServiceRegion, Target};
-use crate::resolve::Known;
+use crate::resolve::{IpFamily, Known, is_private};
 
 /// The configuration to work with; `base` itself where nothing is laid over it.
 pub fn effective(base: &Arc<Config>, book: &Book, leases: &Leases, names: &Known) -> Arc<Config> {
@@ -31,14 +31,16 @@ fn has_alias(service: &Service) -> bool {
     endpoints.any(|endpoint| matches!(endpoint.target, Target::Alias(_)))
 }
 
-/// Puts the addresses of aliases in their places, each once in the whole service. An alias without any stays as it is:
-/// it is out, and people are told why.
+/// Puts the addresses of aliases in their places, each once in the whole service. An alias of which something is missing
+/// stays beside them: it is out, and people are told why.
 fn expand(service: &mut Service, names: &Known) {
     let endpoints = service.regions.iter().flat_map(|region| &region.endpoints);
     let mut seen: HashSet<IpAddr> = endpoints.filter_map(address_of).collect();
     for region in &mut service.regions {
         let listed = std::mem::take(&mut region.endpoints);
-        region.endpoints = listed.into_iter().flat_map(|endpoint| addresses_of(endpoint, names, &mut seen)).collect();
+        for endpoint in listed {
+            region.endpoints.extend(addresses_of(endpoint, names, service.private_targets, &mut seen));
+        }
     }
 }
 
@@ -50,20 +52,30 @@ fn address_of(endpoint: &Endpoint) -> Option<IpAddr> {
 }
 
 /// An endpoint, or those that it comes to.
-fn addresses_of(endpoint: Endpoint, names: &Known, seen: &mut HashSet<IpAddr>) -> Vec<Endpoint> {
+fn addresses_of(endpoint: Endpoint, names: &Known, private_targets: bool, seen: &mut HashSet<IpAddr>) -> Vec<Endpoint> {
     let Target::Alias(name) = &endpoint.target else { return vec![endpoint] };
-    let known = names.get(name).map_or(&[][..], |known| &known.addresses);
-    let fresh: Vec<IpAddr> = known.iter().copied().filter(|address| seen.insert(*address)).collect();
-    if fresh.is_empty() {
-        return vec![endpoint];
-    }
+    let Some(known) = names.get(name) else { return vec![endpoint] };
+    let (allowed, refused): (Vec<IpAddr>, Vec<IpAddr>) =
+        known.addresses().into_iter().partition(|address| private_targets || !is_private(*address));
+    // A family of which everything was refused is as good as unknown: that there is nothing is nothing to be kept.
+    let is_missing = |family: &IpFamily| {
+        let of_family = |list: &[IpAddr]| list.iter().any(|address| IpFamily::of(*address) == *family);
+        !known.is_known(*family) || of_family(&refused) && !of_family(&allowed)
+    };
+    let unknown: Vec<IpFamily> = IpFamily::ALL.into_iter().filter(is_missing).collect();
+    let fresh: Vec<IpAddr> = allowed.into_iter().filter(|address| seen.insert(*address)).collect();
     let resolved = |address: &IpAddr| Endpoint {
         target: Target::Address(*address),
         weight: part_of(endpoint.weight, fresh.iter().filter(|other| other.is_ipv4() == address.is_ipv4()).count()),
         alias: Some(name.clone()),
+        unknown: Vec::new(),
         ..endpoint.clone()
     };
-    fresh.iter().map(resolved).collect()
+    let mut endpoints: Vec<Endpoint> = fresh.iter().map(resolved).collect();
+    if endpoints.is_empty() || !unknown.is_empty() || !refused.is_empty() {
+        endpoints.push(Endpoint { unknown, ..endpoint });
+    }
+    endpoints
 }
 
 /// An alias has its weight once, however many addresses of a family it has; and nobody becomes a standby by that.
@@ -80,7 +92,8 @@ fn add(config: &mut Config, lease: &Lease) {
         return;
     };
     let target = Target::Address(lease.address);
-    let endpoint = Endpoint { target, weight: lease.weight, check: service.check, port: lease.port, alias: None };
+    let (check, unknown) = (service.check, Vec::new());
+    let endpoint = Endpoint { target, weight: lease.weight, check, port: lease.port, alias: None, unknown };
     match service.regions.iter_mut().find(|listed| listed.region == region) {
         Some(listed) => listed.endpoints.push(endpoint),
         None => service.regions.push(ServiceRegion { region, endpoints: vec![endpoint], capacity: None }),
@@ -114,13 +127,14 @@ fn region_of(config: &Config, name: &str) -> Option<RegionId> {
 mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::config;
     use crate::control::clock::Deadline;
     use crate::control::effect::Effect;
     use crate::control::orders::Subject;
-    use crate::resolve::Resolved;
+    use crate::resolve::{Answer, Found, Resolved};
 
     const CONFIGURATION: &str = "[regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n\
         [checks.web]\ntype = \"tcp\"\nport = 80\n\
@@ -191,6 +205,55 @@ mod tests {
         assert_eq!(weights, [100, 5]);
     }
 
+    /// A name that has these addresses, and nothing of a family that is not among them.
+    fn resolved(texts: &[&str]) -> Resolved {
+        let addresses: Vec<IpAddr> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        let mut known = Resolved::default();
+        for family in IpFamily::ALL {
+            let of_family: Vec<IpAddr> =
+                addresses.iter().copied().filter(|address| IpFamily::of(*address) == family).collect();
+            take(&mut known, family, if of_family.is_empty() { Found::Nothing } else { Found::Addresses(of_family) });
+        }
+        known
+    }
+
+    fn take(known: &mut Resolved, family: IpFamily, found: Found) {
+        let answer = Answer { found, ttl: Duration::from_secs(60), until: Instant::now() };
+        known.take(family, &answer);
+    }
+
+    #[test]
+    fn of_an_alias_that_half_resolved_the_other_half_is_unknown() {
+        let text = CONFIGURATION.replace("\"192.0.2.1\"", "{ alias = \"lb.example.net\" }");
+        let base = Arc::new(config::parse(&text, Path::new("meridian.toml")).unwrap().config);
+        let endpoints = |known: Resolved| {
+            let names = Known::from([("lb.example.net".parse().unwrap(), known)]);
+            let config = effective(&base, &Book::default(), &Leases::default(), &names);
+            let shown = |endpoint: &Endpoint| (endpoint.target.to_string(), endpoint.unknown.clone());
+            config.services[0].regions[0].endpoints.iter().map(shown).collect::<Vec<_>>()
+        };
+        let lb = |unknown: &[IpFamily]| ("lb.example.net".to_owned(), unknown.to_vec());
+        let address = |text: &str| (text.to_owned(), Vec::new());
+        assert_eq!(endpoints(Resolved::default()), [lb(&IpFamily::ALL)]);
+        let mut half = Resolved::default();
+        take(&mut half, IpFamily::V6, Found::Addresses(vec!["2001:db8::1".parse().unwrap()]));
+        assert_eq!(endpoints(half.clone()), [address("2001:db8::1"), lb(&[IpFamily::V4])]);
+        take(&mut half, IpFamily::V4, Found::Failed("no answer".to_owned()));
+        assert_eq!(endpoints(half.clone()), [address("2001:db8::1"), lb(&[IpFamily::V4])]);
+        take(&mut half, IpFamily::V4, Found::Nothing);
+        assert_eq!(endpoints(half), [address("2001:db8::1")]);
+        // Private targets are refused, one by one.
+        let rebound = resolved(&["10.0.0.1", "2001:db8::1"]);
+        assert_eq!(endpoints(rebound.clone()), [address("2001:db8::1"), lb(&[IpFamily::V4])]);
+        assert_eq!(endpoints(resolved(&["10.0.0.1", "192.0.2.7"])), [address("192.0.2.7"), lb(&[])]);
+        let text = text.replace("check = \"web\"\n", "check = \"web\"\nprivate_targets = true\n");
+        let base = Arc::new(config::parse(&text, Path::new("meridian.toml")).unwrap().config);
+        let names = Known::from([("lb.example.net".parse().unwrap(), rebound)]);
+        let config = effective(&base, &Book::default(), &Leases::default(), &names);
+        assert_eq!(listed(&config)[0].len(), 2);
+        assert_eq!(listed(&config)[0][0].0, "10.0.0.1");
+    }
+
     fn listed(config: &Config) -> Vec<Vec<(String, u32)>> {
         let shown = |endpoint: &Endpoint| (endpoint.target.to_string(), endpoint.weight);
         config.services[0].regions.iter().map(|region| region.endpoints.iter().map(shown).collect()).collect()
@@ -204,13 +267,7 @@ mod tests {
         );
         let base = Arc::new(config::parse(&text, Path::new("meridian.toml")).unwrap().config);
         let names = |texts: &[(&str, &[&str])]| -> Known {
-            let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-            let known = |texts: &[&str]| {
-                let mut known = Resolved::default();
-                (known.addresses, known.tried) = (addresses(texts), true);
-                known
-            };
-            texts.iter().map(|(name, texts)| (name.parse().unwrap(), known(texts))).collect()
+            texts.iter().map(|(name, texts)| (name.parse().unwrap(), resolved(texts))).collect()
         };
         let overlaid = |book: &Book, names: &Known| listed(&effective(&base, book, &Leases::default(), names));
         let row = |texts: &[(&str, u32)]| -> Vec<(String, u32)> {

@@ -119,17 +119,23 @@ impl Probing for Stage {
                 Condition::Hangs => self.hang(target).await,
                 Condition::Good => Observation::pass(),
                 Condition::Warns => Observation::warn("it warns"),
-                Condition::Refuses => Observation::fail("it refuses"),
+                Condition::Refuses => refusal(),
                 Condition::Errs => {
                     let phases = Phases { connect: Some(Duration::from_millis(5)), ..Phases::default() };
                     Observation { phases, ..Observation::fail("it says 503") }
                 }
                 Condition::Flaps(turn) if (now.as_millis() as u64 / turn).is_multiple_of(2) => Observation::pass(),
-                Condition::Flaps(_) => Observation::fail("it refuses"),
+                Condition::Flaps(_) => refusal(),
             };
             observation.into()
         })
     }
+}
+
+/// The host says that nothing is there.
+fn refusal() -> Observation {
+    let phases = Phases { refused: Some(Duration::from_millis(5)), ..Phases::default() };
+    Observation { phases, ..Observation::fail("it refuses") }
 }
 
 impl Stage {

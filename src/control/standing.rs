@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::demand::Demand;
 use super::effect::{Bearing, Effect};
+use super::hold;
 use super::least_load::{self, Loads};
 use super::targets::{Asked, Evidence, Plan};
 use crate::answer::world::present::{RegionAvailability, ServiceAvailability, Weights};
@@ -166,8 +167,9 @@ impl Memory {
         let mut services = Vec::with_capacity(self.regions.len());
         for ((index, service), remembered) in facts.config.services.iter().enumerate().zip(&mut self.regions) {
             remembered.resize(service.regions.len(), Remembered::default());
+            let evidence = hold::evidence(facts.plan, facts.effect, index, service);
             let inputs: Vec<RegionInput> = (service.regions.iter().enumerate().zip(&mut *remembered))
-                .map(|((at, region), remembered)| input(facts, (index, at), service, region, remembered))
+                .map(|((at, region), remembered)| input(facts, (index, at), evidence, region, remembered))
                 .collect();
             let mut standing = fold::fold(&service.fold, &inputs, facts.now);
             let healthy: Vec<f64> = standing.regions.iter().map(|region| region.share).collect();
@@ -261,18 +263,19 @@ fn ttl(facts: &Facts<'_>, index: usize, service: &Service) -> Option<u32> {
 fn input(
     facts: &Facts<'_>,
     place: (usize, usize),
-    service: &Service,
+    evidence: Evidence,
     region: &ServiceRegion,
     remembered: &mut Remembered,
 ) -> RegionInput {
+    let min_endpoints = facts.config.services.get(place.0).map_or(1, |service| service.min_endpoints);
     let verdict = |endpoint: usize| -> Vec<Verdict> {
         let asked = facts.plan.asked(place.0, place.1, endpoint);
-        asked.and_then(|asked| asked.verdict(facts.targets, Evidence::Agreed)).into_iter().collect()
+        asked.and_then(|asked| asked.verdict(facts.targets, evidence)).into_iter().collect()
     };
     let endpoint = |endpoint: usize| EndpointInput { verdicts: verdict(endpoint), combine: Combine::All, order: None };
     let mut endpoints: Vec<EndpointInput> = (0..region.endpoints.len()).map(endpoint).collect();
     // An order is no outage: what was seen is remembered without it.
-    remembered.note(&endpoints, service.min_endpoints, facts.now);
+    remembered.note(&endpoints, min_endpoints, facts.now);
     let configured = facts.config.regions.get(usize::from(region.region.0));
     let bearing = facts.effect.bearing(place.0, place.1);
     for (at, counting) in bearing.iter().flat_map(|bearing| &bearing.endpoints) {
@@ -280,7 +283,7 @@ fn input(
     }
     RegionInput {
         endpoints,
-        min_endpoints: service.min_endpoints,
+        min_endpoints,
         order: bearing.and_then(|bearing| bearing.order.as_ref()).map(|counting| counting.order),
         weight: configured.map_or(0, |region| region.weight),
         up_since: remembered.up_since,

@@ -159,6 +159,37 @@ fn a_drain_is_no_outage() {
     assert_eq!(play.shares(3), [100, 100], "forced up, whatever probes say");
 }
 
+/// Everything that is checked is silent: the monitor holds what was agreed.
+#[test]
+fn a_service_with_a_region_that_needs_no_check_is_never_held() {
+    let sorry = CONFIGURATION.replace("iad = \"192.0.2.2\"", "iad = \"192.0.2.2\"\nlhr = \"192.0.2.9\"");
+    let sorry = sorry.replace("check = \"web\"\n", "order = \"priority\"\n").replace(
+        "fra = \"192.0.2.1\"\niad = \"192.0.2.2\"",
+        "fra = { address = \"192.0.2.1\", check = \"web\" }\niad = { address = \"192.0.2.2\", check = \"web\" }",
+    );
+    let sorry = sorry.replace("[checks.web]", "[regions.lhr]\nlocation = \"LHR\"\n[checks.web]");
+    let hold = |play: &mut Play| {
+        for target in 0..2 {
+            play.observe(target, Verdict::Up, 0, Observation::fail("no answer"));
+            let key = play.plan.targets[target].key();
+            play.verdicts.get_mut(&key).unwrap().held = true;
+        }
+    };
+    let mut held = Play::new();
+    hold(&mut held);
+    assert_eq!(held.shares(1), [100, 100]);
+    let config = read(&sorry);
+    let mut free = Play { plan: Plan::of(&config, &Default::default()), config, ..Play::new() };
+    hold(&mut free);
+    assert_eq!(free.shares(1), [0, 0, 100], "the fallback is given");
+    let subject = orders::Subject { service: None, region: Some("lhr".to_owned()), endpoint: None };
+    let (reason, by) = (String::new(), "me".to_owned());
+    let drain = orders::Order { subject, demand: orders::Demand::Drain, reason, by, since: 0, until: None };
+    free.effect = Effect::of(&orders::Book::of(vec![drain]), &free.config);
+    assert_eq!(free.shares(2)[2], 0);
+    assert!(free.shares(2)[0] > 0, "without a fallback what was agreed is held");
+}
+
 #[test]
 fn what_is_down_and_answers_again_is_seen_alive_unless_it_is_ordered_out() {
     let mut play = Play::new();

@@ -10,7 +10,7 @@ use crate::health::check::{Certificate, Check, Dns, Exec, Grpc, Http, Probe, Tar
 use crate::health::fold::{self, Combine};
 use crate::health::monitor::TargetHealth;
 use crate::health::verdict::{Outcome, Verdict};
-use crate::resolve::{Known, Resolved};
+use crate::resolve::{Known, Resolved, is_private};
 
 /// The probes of one configuration and of what its names have been resolved to. Endpoints of several services that are
 /// asked the same are one probe.
@@ -43,8 +43,10 @@ pub enum Asked {
 /// What counts of what is known of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evidence {
-    /// What is agreed.
+    /// What is agreed, held verdicts among it.
     Agreed,
+    /// The same, but what is held counts as down: there is somewhere else to go.
+    Unheld,
     /// The same, but a last probe that was good counts though nothing is agreed by it yet.
     LastSeen,
 }
@@ -53,8 +55,9 @@ impl Evidence {
     fn verdict_of(self, target: &TargetHealth) -> Verdict {
         let seen_alive = || target.last.as_ref().is_some_and(|last| last.outcome != Outcome::Fail);
         match self {
+            Evidence::Unheld | Evidence::LastSeen if target.held => Verdict::Down,
             Evidence::LastSeen if !target.verdict.serves() && seen_alive() => Verdict::Up,
-            Evidence::Agreed | Evidence::LastSeen => target.verdict,
+            Evidence::Agreed | Evidence::Unheld | Evidence::LastSeen => target.verdict,
         }
     }
 }
@@ -114,7 +117,7 @@ impl Plan {
                 config::Target::Name(name) | config::Target::Host(config::Host { name, .. }) => {
                     Some(checks.ask_all(endpoint.check?, name, names, endpoint.port))
                 }
-                config::Target::Alias(name) => Some(nobody(name, names.get(name))),
+                config::Target::Alias(name) => Some(nobody(name, names.get(name), service.private_targets)),
             };
             let regions = service.regions.iter();
             regions.map(|region| region.endpoints.iter().map(&mut endpoint).collect()).collect()
@@ -193,26 +196,37 @@ impl Checks<'_> {
 impl Checks<'_> {
     /// Whom a check asks about a name: every address of it, of which one must be good.
     fn ask_all(&mut self, id: CheckId, name: &Name, names: &Known, port: Option<u16>) -> Asked {
-        let Some(known) = names.get(name).filter(|known| !known.addresses.is_empty()) else {
-            return nobody(name, names.get(name));
-        };
-        let parts = known.addresses.iter().filter_map(|address| self.ask(id, *address, port)).collect();
+        let addresses = names.get(name).map_or_else(Vec::new, Resolved::addresses);
+        if addresses.is_empty() {
+            return nobody(name, names.get(name), true);
+        }
+        let parts = addresses.iter().filter_map(|address| self.ask(id, *address, port)).collect();
         Asked::Several(Combine::Any, parts)
     }
 }
 
-/// Of a name there is no address to be asked.
-fn nobody(name: &Name, known: Option<&Resolved>) -> Asked {
+/// Of a name there is no address to be asked, or not all that there should be.
+fn nobody(name: &Name, known: Option<&Resolved>, private_targets: bool) -> Asked {
     let known = known.cloned().unwrap_or_default();
-    let verdict = if known.tried { Verdict::Down } else { Verdict::Unknown };
-    let complaint = known.complaint();
-    let complaint = complaint.as_deref().unwrap_or("has only addresses that are endpoints of the service already");
-    Asked::Nobody { verdict, reason: format!("{name} {complaint}") }
+    let verdict = if known.untried() == 0 { Verdict::Down } else { Verdict::Unknown };
+    let reason = known.complaint().or_else(|| refusal(&known).filter(|_| !private_targets));
+    let reason = reason.unwrap_or_else(|| "has only addresses that are endpoints of the service already".to_owned());
+    Asked::Nobody { verdict, reason: format!("{name} {reason}") }
+}
+
+/// Why some addresses of an alias are not given; `None`: they may be.
+fn refusal(known: &Resolved) -> Option<String> {
+    let private: Vec<String> =
+        known.addresses().iter().filter(|address| is_private(**address)).map(ToString::to_string).collect();
+    let listed = private.join(", ");
+    (!private.is_empty()).then(|| {
+        format!("comes to {listed}, private space that its clients cannot reach; private_targets = true allows that")
+    })
 }
 
 fn least_ttl(service: &config::Service, names: &Known) -> Option<u32> {
     let endpoints = service.regions.iter().flat_map(|region| &region.endpoints);
-    endpoints.filter_map(|endpoint| names.get(endpoint.alias.as_ref()?)).map(|known| known.ttl).min()
+    endpoints.filter_map(|endpoint| names.get(endpoint.alias.as_ref()?)?.ttl()).min()
 }
 
 /// The host that a service's endpoints are asked for; `*` would be refused by servers and certificates alike.

@@ -122,7 +122,9 @@ impl Board {
         let outcome = observation.outcome;
         let reached = observation.reached();
         let failing_since = entry.machine.failing_since().unwrap_or(now);
-        let alone = outcome == Outcome::Fail && !self.reached.other_since(failing_since, key.address.ip());
+        // Whoever says himself that he does not serve is believed; only silence may be our own.
+        let silent = outcome == Outcome::Fail && !reached;
+        let alone = silent && !self.reached.other_since(failing_since, key.address.ip());
         // Its own address counts with the others, though it is out of the tally just now.
         let others = self.serving.keys().filter(|&&address| address != key.address.ip()).take(FEWEST).count();
         let serves = entry.machine.verdict().serves();
@@ -139,11 +141,8 @@ impl Board {
         self.version += u64::from(entry.is_seen_alive() != was_seen_alive);
         self.tally(&entry, true);
         self.entries.insert(key.clone(), entry);
-        if held {
-            self.held.insert(key.clone())
-        } else {
-            self.held.remove(key)
-        };
+        let is_news = if held { self.held.insert(key.clone()) } else { self.held.remove(key) };
+        self.version += u64::from(is_news);
         self.record(key, turn);
         if outcome == Outcome::Fail && serves && doubted && !self.suspect {
             self.ask_witnesses(key.address.ip(), jitter);

@@ -42,8 +42,8 @@ impl Probing for Prober {
 /// All that is known at one moment.
 #[derive(Debug, Clone)]
 pub struct Health {
-    /// Grows with every change of a verdict, of the set of targets or of `suspect`, and when one that is down is seen alive
-    /// or not any more.
+    /// Grows with every change of a verdict, of the set of targets or of `suspect`, and when one is held or not any more, or
+    /// is down and was seen alive or not any more.
     pub version: u64,
     /// Everything fails at once: the monitor doubts itself and holds what was agreed.
     pub suspect: bool,

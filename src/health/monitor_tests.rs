@@ -8,7 +8,7 @@ use super::*;
 use crate::health::check::{Check, Probe};
 use crate::health::verdict::{Outcome, Rules};
 
-/// Endpoints of a play: those in `dead` refuse, those in `hung` hang.
+/// Endpoints of a play: nothing is heard of those in `dead`, those in `hung` hang, those in `refusing` refuse.
 #[derive(Default)]
 struct Stage {
     dead: Mutex<HashSet<IpAddr>>,
@@ -16,6 +16,7 @@ struct Stage {
     spoiled: Mutex<HashSet<IpAddr>>,
     /// Nobody can be probed: something is missing on our side.
     short: Mutex<Option<ShortageKind>>,
+    refusing: Mutex<HashSet<IpAddr>>,
     running: Mutex<HashSet<TargetKey>>,
     most_running: AtomicUsize,
     starts: Mutex<Vec<Duration>>,
@@ -30,6 +31,11 @@ impl Stage {
     /// They answer, and badly.
     fn spoil(&self, addresses: &[u8]) {
         *self.spoiled.lock().unwrap() = addresses.iter().map(|&last| IpAddr::from([192, 0, 2, last])).collect();
+    }
+
+    /// The hosts themselves say that nothing listens there.
+    fn refuse(&self, addresses: &[u8]) {
+        *self.refusing.lock().unwrap() = addresses.iter().map(|&last| IpAddr::from([192, 0, 2, last])).collect();
     }
 
     fn hang(&self, addresses: &[u8]) {
@@ -62,6 +68,11 @@ impl Probing for Stage {
                 let phases =
                     crate::health::probe::Phases { connect: Some(Duration::from_millis(5)), ..Default::default() };
                 return Observation { phases, ..Observation::fail("it says 503") }.into();
+            }
+            if self.refusing.lock().unwrap().contains(&address) {
+                let phases =
+                    crate::health::probe::Phases { refused: Some(Duration::from_millis(5)), ..Default::default() };
+                return Observation { phases, ..Observation::fail("it refuses") }.into();
             }
             let observation = if dead { Observation::fail("it is dead") } else { Observation::pass() };
             observation.into()
@@ -217,6 +228,26 @@ async fn everything_that_answers_with_errors_falls() {
     seconds(5.0).await;
     assert!(!monitor.health().suspect);
     assert!((1..=4).all(|last| verdict(&monitor, last) == Verdict::Down), "they are there, and say that they are down");
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_that_refuses_falls_and_proves_the_path() {
+    let stage = Arc::new(Stage::default());
+    let monitor = start(&stage, 4);
+    monitor.first_round().await;
+    seconds(20.0).await;
+    stage.refuse(&[1, 2, 3, 4]);
+    seconds(5.0).await;
+    assert!(!monitor.health().suspect);
+    assert!((1..=4).all(|last| verdict(&monitor, last) == Verdict::Down), "their hosts say that nothing is there");
+    // One that refuses is enough to let the silent ones fall.
+    stage.refuse(&[]);
+    seconds(400.0).await;
+    stage.kill(&[1, 2, 3]);
+    stage.refuse(&[4]);
+    seconds(15.0).await;
+    assert!(!monitor.health().suspect);
+    assert!((1..=4).all(|last| verdict(&monitor, last) == Verdict::Down));
 }
 
 #[tokio::test(start_paused = true)]

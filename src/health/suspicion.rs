@@ -1,8 +1,12 @@
-//! Self-suspicion: a monitor that sees everything fail at once is more likely cut off than right.
+//! Self-suspicion: a monitor that sees everything fall silent at once is more likely cut off than right.
 //!
-//! Before a serving endpoint falls, somebody else must have been reached since its failures began: have passed, or have
-//! failed with an answer. Nobody else reached means: the last agreed state is held. With fewer than three endpoints there is no telling, and each
-//! falls by its own failures.
+//! Silence is a time-out, or no way to the host. Before a serving endpoint falls for being silent, somebody else must have
+//! been reached since its failures began: have passed, have failed with an answer, or have refused the connection itself.
+//! Nobody else reached means: the last agreed state is held. An endpoint that was reached and says something bad falls by
+//! its own failures. With fewer than three endpoints there is no telling, and each falls by its own failures, too.
+//!
+//! The hold is for services that have nowhere else to go: one with a region that needs no check is never held
+//! (`control::standing`).
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! Asking: one name, both families, other people's servers.
+//! Asking: one family of one name, other people's servers.
 //!
-//! What they say is kept in a bounded cache, each name under its own TTL, so that whoever asks again before that costs
+//! What they say is kept in a bounded cache, each answer under its own TTL, so that whoever asks again before that costs
 //! nobody anything. A stub resolver: it asks servers that recurse, or that are authoritative for the name.
 
 use std::net::{IpAddr, SocketAddr};
@@ -15,12 +15,14 @@ use hickory_resolver::proto::rr::{Name as HickoryName, RecordType};
 use moka::Expiry;
 use moka::sync::Cache;
 
-use super::{MOST_ADDRESSES, is_of_a_host};
+use super::{IpFamily, MOST_ADDRESSES, is_of_a_host};
 use crate::dns::Name;
 
 /// The shortest and the longest that an answer is kept, whatever TTL it has.
 const KEPT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
-/// Most names whose answers are kept.
+/// How long it holds that a name has nothing of a family, where the answer does not say (RFC 2308 section 5).
+const DENIED: Duration = Duration::from_secs(5);
+/// Most answers that are kept.
 const MOST_KEPT: u64 = 10_000;
 
 /// `[resolver]`
@@ -51,11 +53,11 @@ pub enum Found {
     Failed(String),
 }
 
-/// What is said of one name.
+/// What is said of one family of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// IPv4, IPv6.
-    pub families: [Found; 2],
+    /// What there is.
+    pub found: Found,
     /// How long it holds, 1 s to 1 h.
     pub ttl: Duration,
     /// Until when.
@@ -66,7 +68,7 @@ pub struct Answer {
 pub struct Resolver {
     servers: Servers,
     stub: Result<TokioResolver, String>,
-    kept: Cache<Name, Arc<Answer>>,
+    kept: Cache<(Name, IpFamily), Arc<Answer>>,
 }
 
 impl Settings {
@@ -90,42 +92,49 @@ impl Resolver {
         &self.servers
     }
 
-    /// Both families of a name, over within the timeout. Needs a tokio runtime.
-    pub async fn addresses(&self, name: &Name) -> Arc<Answer> {
-        if let Some(kept) = self.kept.get(name) {
+    /// The addresses of one family of a name, over within the timeout. Needs a tokio runtime.
+    pub async fn addresses(&self, name: &Name, family: IpFamily) -> Arc<Answer> {
+        let key = (name.clone(), family);
+        if let Some(kept) = self.kept.get(&key) {
             return kept;
         }
-        let (v4, v6) = tokio::join!(self.look_up(name, RecordType::A), self.look_up(name, RecordType::AAAA));
-        let ttl = [&v4, &v6].iter().filter_map(|family| family.1).min().unwrap_or(KEPT.0).clamp(KEPT.0, KEPT.1);
-        let answer = Arc::new(Answer { families: [v4.0, v6.0], ttl, until: Instant::now() + ttl });
-        // What failed is asked again as soon as anybody likes.
-        let is_whole = !answer.families.iter().any(|family| matches!(family, Found::Failed(_)));
-        if is_whole && answer.families != [Found::Nothing, Found::Nothing] {
-            self.kept.insert(name.clone(), answer.clone());
+        let (found, ttl) = self.look_up(name, family).await;
+        let ttl = ttl.clamp(KEPT.0, KEPT.1);
+        let answer = Arc::new(Answer { found, ttl, until: Instant::now() + ttl });
+        // What is missing is asked for again as soon as anybody likes.
+        if matches!(answer.found, Found::Addresses(_)) {
+            self.kept.insert(key, answer.clone());
         }
         answer
     }
 
-    /// One family, and its TTL where there is something to keep.
-    async fn look_up(&self, name: &Name, family: RecordType) -> (Found, Option<Duration>) {
+    /// What is found, and for how long it holds.
+    async fn look_up(&self, name: &Name, family: IpFamily) -> (Found, Duration) {
+        let failed = |reason: String| (Found::Failed(reason), KEPT.0);
         let stub = match &self.stub {
             Ok(stub) => stub,
-            Err(reason) => return (Found::Failed(reason.clone()), None),
+            Err(reason) => return failed(reason.clone()),
         };
         let Ok(mut wanted) = HickoryName::from_labels(name.labels().filter(|label| !label.is_empty())) else {
-            return (Found::Failed("it is no name that can be asked for".to_owned()), None);
+            return failed("it is no name that can be asked for".to_owned());
         };
         // Neither the search list nor the domain of the system is for names that are written in full.
         wanted.set_fqdn(true);
-        match tokio::time::timeout(self.servers.timeout, stub.lookup(wanted, family)).await {
+        let rtype = match family {
+            IpFamily::V4 => RecordType::A,
+            IpFamily::V6 => RecordType::AAAA,
+        };
+        match tokio::time::timeout(self.servers.timeout, stub.lookup(wanted, rtype)).await {
             Ok(Ok(lookup)) => {
                 let ttl = lookup.answers().iter().map(|record| record.ttl).min().unwrap_or(0);
                 let found = lookup.answers().iter().filter_map(|record| record.data.ip_addr()).collect();
-                (usable(found), Some(Duration::from_secs(ttl.into())))
+                (usable(found), Duration::from_secs(ttl.into()))
             }
-            Ok(Err(error)) if is_without_records(&error) => (Found::Nothing, None),
-            Ok(Err(error)) => (Found::Failed(sentence(&error, self.servers.timeout)), None),
-            Err(_) => (Found::Failed(sentence(&NetError::Timeout, self.servers.timeout)), None),
+            Ok(Err(error)) => match without_records(&error) {
+                Some(ttl) => (Found::Nothing, ttl),
+                None => failed(sentence(&error, self.servers.timeout)),
+            },
+            Err(_) => failed(sentence(&NetError::Timeout, self.servers.timeout)),
         }
     }
 }
@@ -133,12 +142,18 @@ impl Resolver {
 /// Every answer is kept as long as it says itself.
 struct OwnTtl;
 
-impl Expiry<Name, Arc<Answer>> for OwnTtl {
-    fn expire_after_create(&self, _: &Name, answer: &Arc<Answer>, _: Instant) -> Option<Duration> {
+impl Expiry<(Name, IpFamily), Arc<Answer>> for OwnTtl {
+    fn expire_after_create(&self, _: &(Name, IpFamily), answer: &Arc<Answer>, _: Instant) -> Option<Duration> {
         Some(answer.ttl)
     }
 
-    fn expire_after_update(&self, _: &Name, answer: &Arc<Answer>, _: Instant, _: Option<Duration>) -> Option<Duration> {
+    fn expire_after_update(
+        &self,
+        _: &(Name, IpFamily),
+        answer: &Arc<Answer>,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
         Some(answer.ttl)
     }
 }
@@ -181,8 +196,11 @@ fn usable(mut found: Vec<IpAddr>) -> Found {
     }
 }
 
-fn is_without_records(error: &NetError) -> bool {
-    error.is_no_records_found() && !error.is_nx_domain()
+/// How long it holds that the name exists and has no such record; `None`: something else is wrong.
+fn without_records(error: &NetError) -> Option<Duration> {
+    let NetError::Dns(DnsError::NoRecordsFound(denied)) = error else { return None };
+    let ttl = denied.negative_ttl.map_or(DENIED, |seconds| Duration::from_secs(seconds.into()));
+    (!error.is_nx_domain()).then_some(ttl)
 }
 
 fn sentence(error: &NetError, timeout: Duration) -> String {
@@ -218,8 +236,8 @@ mod tests {
     #[tokio::test]
     async fn without_servers_every_name_fails_and_says_why() {
         let servers = Servers { addresses: Err("nobody is there".to_owned()), timeout: Duration::from_secs(1) };
-        let answer = Resolver::new(servers).addresses(&"lb.example.net".parse().unwrap()).await;
-        assert_eq!(answer.families[0], Found::Failed("nobody is there".to_owned()));
+        let answer = Resolver::new(servers).addresses(&"lb.example.net".parse().unwrap(), IpFamily::V6).await;
+        assert_eq!(answer.found, Found::Failed("nobody is there".to_owned()));
     }
 
     #[tokio::test]
@@ -227,15 +245,16 @@ mod tests {
         let servers = Servers { addresses: Err("not asked".to_owned()), timeout: Duration::from_secs(1) };
         let resolver = Resolver::new(servers);
         let kept = |name: &str, ttl: Duration| {
-            let families = [Found::Addresses(addresses(&["192.0.2.1"])), Found::Nothing];
-            let answer = Answer { families, ttl, until: Instant::now() + ttl };
-            resolver.kept.insert(name.parse().unwrap(), Arc::new(answer));
+            let found = Found::Addresses(addresses(&["192.0.2.1"]));
+            let answer = Answer { found, ttl, until: Instant::now() + ttl };
+            resolver.kept.insert((name.parse().unwrap(), IpFamily::V4), Arc::new(answer));
         };
         kept("short.example.net", Duration::from_millis(20));
         kept("long.example.net", Duration::from_secs(3600));
         tokio::time::sleep(Duration::from_millis(40)).await;
         let is_kept = async |name: &str| {
-            matches!(resolver.addresses(&name.parse().unwrap()).await.families[0], Found::Addresses(_))
+            let answer = resolver.addresses(&name.parse().unwrap(), IpFamily::V4).await;
+            matches!(answer.found, Found::Addresses(_))
         };
         assert!(!is_kept("short.example.net").await && is_kept("LONG.example.net").await);
     }

@@ -1,32 +1,42 @@
-//! What is known of one name: its last good addresses, and whether they could be looked up when they last were due. Pure.
+//! What is known of one name: the last good addresses of each family, and whether they could be looked up when they last
+//! were due. Pure.
+//!
+//! Each family has its own answers, failures and retries. Only one thing needs both: that a name has nothing of a family is
+//! believed while the other family has addresses. A name that suddenly has no address at all has failed, since a mistake
+//! over there is likelier than that nobody is to be served any more.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::ask::{Answer, Found};
-use super::{MOST_ADDRESSES, is_of_a_host};
+use super::{IpFamily, MOST_ADDRESSES, is_of_a_host};
 
-/// How long after a failure the name is asked for again; twice as long after each further one, up to the longest.
+/// How long after a failure a family is asked for again; twice as long after each further one, up to the longest.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// What is known of one name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resolved {
-    /// The last good addresses, IPv4 before IPv6, in order.
-    pub addresses: Vec<IpAddr>,
-    /// How long they hold, in seconds.
-    pub ttl: u32,
-    /// Why it did not resolve when it was last due; the addresses are older then. `None`: it did.
-    pub failure: Option<String>,
-    /// Whether there was a first result.
-    pub tried: bool,
+    families: [FamilyState; 2],
+}
+
+/// What is known of one family of a name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct FamilyState {
+    /// What it last was asked for came to; `None`: there was no answer yet.
+    latest: Option<Found>,
+    /// The last addresses that were found, in order.
+    last_good: Vec<IpAddr>,
+    /// How long those hold, in seconds.
+    ttl: u32,
+    /// Failures in a row.
     failures: u32,
 }
 
 /// Something that people want to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct News {
-    /// What is true now, behind the name: `does not resolve`.
+    /// What is true now, behind the name: `does not resolve (A)`.
     pub sentence: String,
     /// How it came about.
     pub cause: Option<String>,
@@ -36,98 +46,142 @@ pub struct News {
 
 impl Resolved {
     /// What was known before a restart: last good addresses, which hold until there is something newer.
-    pub fn remembered(mut addresses: Vec<IpAddr>, ttl: u32) -> Resolved {
-        addresses.retain(|address| is_of_a_host(*address));
-        addresses.truncate(2 * MOST_ADDRESSES);
-        Resolved { addresses, ttl, ..Resolved::default() }
+    pub fn remembered(addresses: Vec<IpAddr>, ttl: u32) -> Resolved {
+        let families = IpFamily::ALL.map(|family| {
+            let is_usable = |address: &IpAddr| IpFamily::of(*address) == family && is_of_a_host(*address);
+            let last_good = addresses.iter().copied().filter(is_usable).take(MOST_ADDRESSES).collect();
+            FamilyState { last_good, ttl, ..FamilyState::default() }
+        });
+        Resolved { families }
     }
 
-    /// Takes in an answer; what people want to know of it. A family that nobody knows anything about keeps its last good
-    /// addresses. A name that does not exist or has no address at all has failed as well: a mistake over there is likelier
-    /// than that nobody is to be served any more.
-    pub fn take(&mut self, answer: &Answer) -> Option<News> {
-        let before = std::mem::replace(&mut self.tried, true).then(|| self.clone());
-        let [v4, v6] = &answer.families;
-        let mut addresses = self.addresses_of(v4, IpAddr::is_ipv4);
-        addresses.extend(self.addresses_of(v6, IpAddr::is_ipv6));
-        self.failure = self.failure_of(v4, v6);
-        if [v4, v6].iter().any(|family| matches!(family, Found::Addresses(_))) {
-            self.ttl = u32::try_from(answer.ttl.as_secs()).unwrap_or(u32::MAX);
-            self.addresses = addresses;
+    /// Takes in an answer about one family; what people want to know of it. A family that nobody can tell anything about
+    /// keeps its last good addresses.
+    pub fn take(&mut self, family: IpFamily, answer: &Answer) -> Option<News> {
+        let before = self.clone();
+        let state = &mut self.families[family as usize];
+        state.latest = Some(answer.found.clone());
+        if let Found::Addresses(addresses) = &answer.found {
+            state.last_good.clone_from(addresses);
+            state.ttl = u32::try_from(answer.ttl.as_secs()).unwrap_or(u32::MAX);
+            let other = &mut self.families[family.other() as usize];
+            // The name is well, so it is true that it has nothing of the other family any more.
+            if other.latest == Some(Found::Nothing) {
+                other.last_good.clear();
+            }
         }
-        self.failures = if self.failure.is_some() { self.failures.saturating_add(1) } else { 0 };
-        self.news(before)
+        let failed = self.failure(family).is_some();
+        let failures = &mut self.families[family as usize].failures;
+        *failures = if failed { failures.saturating_add(1) } else { 0 };
+        self.news(family, &before)
+    }
+
+    /// The addresses to go by: the last good ones, IPv4 before IPv6, in order.
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        IpFamily::ALL.iter().flat_map(|family| self.addresses_of(*family)).copied().collect()
+    }
+
+    /// Those of one family.
+    pub fn addresses_of(&self, family: IpFamily) -> &[IpAddr] {
+        let state = self.state(family);
+        let other_is_well = matches!(self.state(family.other()).latest, Some(Found::Addresses(_)));
+        if state.latest == Some(Found::Nothing) && other_is_well { &[] } else { &state.last_good }
+    }
+
+    /// Whether it is known what the name has of a family: addresses, or that there are none.
+    pub fn is_known(&self, family: IpFamily) -> bool {
+        let has_none = || self.state(family).latest == Some(Found::Nothing);
+        !self.addresses_of(family).is_empty() || has_none() && !self.addresses_of(family.other()).is_empty()
+    }
+
+    /// Families that had no answer yet.
+    pub fn untried(&self) -> usize {
+        self.families.iter().filter(|state| state.latest.is_none()).count()
+    }
+
+    /// How long the addresses hold, in seconds; `None`: there are none.
+    pub fn ttl(&self) -> Option<u32> {
+        let with_some = IpFamily::ALL.into_iter().filter(|family| !self.addresses_of(*family).is_empty());
+        with_some.map(|family| self.state(family).ttl).min()
     }
 
     /// Whether the same is to be done with both.
     pub fn is_like(&self, other: &Resolved) -> bool {
-        let told = |known: &Resolved| (known.tried, known.ttl, known.failure.clone());
-        self.addresses == other.addresses && told(self) == told(other)
+        let same_known = |family: &IpFamily| self.is_known(*family) == other.is_known(*family);
+        self.addresses() == other.addresses()
+            && self.ttl() == other.ttl()
+            && self.untried() == other.untried()
+            && self.complaint() == other.complaint()
+            && IpFamily::ALL.iter().all(same_known)
     }
 
-    /// How long after an answer it is due again.
-    pub fn due_after(&self, answer: &Answer) -> Duration {
-        let doublings = self.failures.saturating_sub(1).min(16);
-        if self.failures > 0 { (AGAIN.0 * (1 << doublings)).min(AGAIN.1) } else { answer.ttl }
+    /// How long after a failure a family is due again; `None`: it has not failed, and is due when its answer expires.
+    pub fn retry_after(&self, family: IpFamily) -> Option<Duration> {
+        let doublings = self.state(family).failures.checked_sub(1)?.min(16);
+        Some((AGAIN.0 * (1 << doublings)).min(AGAIN.1))
     }
 
-    /// Why it does not resolve, for people: `does not resolve: there is no such name`.
+    /// Why it does not resolve, for people: `does not resolve: there is no such name`, or `does not resolve (AAAA): ...`
+    /// where only one family does not.
     pub fn complaint(&self) -> Option<String> {
-        let reason = if self.tried { self.failure.as_deref()? } else { "no answer yet" };
-        Some(format!("does not resolve: {reason}"))
-    }
-
-    fn addresses_of(&self, found: &Found, is_of_it: fn(&IpAddr) -> bool) -> Vec<IpAddr> {
-        match found {
-            Found::Addresses(addresses) => addresses.clone(),
-            Found::Nothing => Vec::new(),
-            Found::Failed(_) => self.addresses.iter().copied().filter(is_of_it).collect(),
+        match IpFamily::ALL.map(|family| self.failure(family)) {
+            [None, None] => None,
+            [Some(one), Some(other)] if one == other => Some(format!("does not resolve: {one}")),
+            [Some(v4), Some(v6)] => Some(format!("does not resolve: A: {v4}; AAAA: {v6}")),
+            [Some(reason), None] => Some(format!("does not resolve (A): {reason}")),
+            [None, Some(reason)] => Some(format!("does not resolve (AAAA): {reason}")),
         }
     }
 
-    /// A family that fails while the other one is there is missed only where it was there before.
-    fn failure_of(&self, v4: &Found, v6: &Found) -> Option<String> {
-        let missed = |is_of_it: fn(&IpAddr) -> bool| self.addresses.iter().any(is_of_it);
-        match (v4, v6) {
-            (Found::Nothing, Found::Nothing) => Some("it has no address".to_owned()),
-            (Found::Failed(reason), Found::Addresses(_)) => missed(IpAddr::is_ipv4).then(|| reason.clone()),
-            (Found::Addresses(_), Found::Failed(reason)) => missed(IpAddr::is_ipv6).then(|| reason.clone()),
-            (Found::Failed(reason), _) | (_, Found::Failed(reason)) => Some(reason.clone()),
-            _ => None,
+    fn state(&self, family: IpFamily) -> &FamilyState {
+        &self.families[family as usize]
+    }
+
+    /// Why a family could not be looked up when it last was due; `None`: it could.
+    fn failure(&self, family: IpFamily) -> Option<&str> {
+        match &self.state(family).latest {
+            None => Some("no answer yet"),
+            Some(Found::Failed(reason)) => Some(reason),
+            Some(Found::Nothing) if self.state(family.other()).latest == Some(Found::Nothing) => {
+                Some("it has no address")
+            }
+            Some(Found::Nothing | Found::Addresses(_)) => None,
         }
     }
 
-    fn news(&self, before: Option<Resolved>) -> Option<News> {
-        let (listed, failed) = (list(&self.addresses), before.as_ref().is_some_and(|before| before.failure.is_some()));
-        match (&self.failure, before) {
-            (Some(_), Some(_)) if failed => None,
-            (Some(reason), _) if self.addresses.is_empty() => {
-                Some(News { sentence: "does not resolve".to_owned(), cause: Some(reason.clone()), is_bad: true })
+    fn news(&self, family: IpFamily, before: &Resolved) -> Option<News> {
+        let was_tried = before.state(family).latest.is_some();
+        let had_failed = was_tried && before.failure(family).is_some();
+        let (now, earlier) = (self.addresses_of(family), before.addresses_of(family));
+        let Some(reason) = self.failure(family) else {
+            if had_failed {
+                let sentence = format!("resolves again: {}", list(now, family));
+                return Some(News { sentence, cause: None, is_bad: false });
             }
-            (Some(reason), _) => {
-                let sentence = format!("does not resolve; what it last came to is kept: {listed}");
-                Some(News { sentence, cause: Some(reason.clone()), is_bad: true })
-            }
-            (None, Some(_)) if failed => {
-                Some(News { sentence: format!("resolves again: {listed}"), cause: None, is_bad: false })
-            }
-            (None, Some(before)) if before.addresses != self.addresses => {
-                let cause = Some(format!("before: {}", list(&before.addresses)));
-                Some(News { sentence: format!("has other addresses now: {listed}"), cause, is_bad: false })
-            }
-            (None, _) => None,
-        }
+            let cause = format!("before: {}", list(earlier, family));
+            let sentence = format!("has other addresses now: {}", list(now, family));
+            return (was_tried && now != earlier).then_some(News { sentence, cause: Some(cause), is_bad: false });
+        };
+        let sentence = match now {
+            [] => format!("does not resolve ({family})"),
+            kept => format!("does not resolve ({family}); what it last came to is kept: {}", list(kept, family)),
+        };
+        (!had_failed).then(|| News { sentence, cause: Some(reason.to_owned()), is_bad: true })
     }
 }
 
-fn list(addresses: &[IpAddr]) -> String {
-    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+fn list(addresses: &[IpAddr], family: IpFamily) -> String {
+    match addresses {
+        [] => format!("no {family}"),
+        some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
 
+    use super::IpFamily::{V4, V6};
     use super::*;
 
     fn found(texts: &[&str]) -> Found {
@@ -138,59 +192,89 @@ mod tests {
         Found::Failed("no answer within 2s".to_owned())
     }
 
-    fn answer(v4: Found, v6: Found) -> Answer {
-        Answer { families: [v4, v6], ttl: Duration::from_secs(60), until: Instant::now() }
+    fn answer(found: Found) -> Answer {
+        Answer { found, ttl: Duration::from_secs(60), until: Instant::now() }
     }
 
-    fn after(answers: &[Answer]) -> (String, Option<String>, Option<String>) {
+    /// What is known after these answers, and the last of the news.
+    fn after(answers: &[(IpFamily, Found)]) -> (Resolved, Option<String>) {
         let mut known = Resolved::default();
-        let news = answers.iter().map(|answer| known.take(answer)).last().flatten();
-        (list(&known.addresses), known.complaint(), news.map(|news| news.sentence))
+        let mut news = None;
+        for (family, found) in answers {
+            news = known.take(*family, &answer(found.clone()));
+        }
+        (known, news.map(|news| news.sentence))
+    }
+
+    fn shown(known: &Resolved) -> String {
+        known.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
+
+    fn good() -> Vec<(IpFamily, Found)> {
+        vec![(V4, found(&["192.0.2.1"])), (V6, found(&["2001:db8::1"]))]
     }
 
     #[test]
     fn the_last_good_addresses_are_kept_by_family() {
-        let good = || answer(found(&["192.0.2.1"]), found(&["2001:db8::1"]));
-        let all = "192.0.2.1, 2001:db8::1".to_owned();
-        assert_eq!(after(&[good()]), (all.clone(), None, None));
-        for bad in
-            [answer(failed(), failed()), answer(Found::Nothing, Found::Nothing), answer(failed(), Found::Nothing)]
-        {
-            let (kept, complaint, news) = after(&[good(), bad.clone()]);
-            assert_eq!(kept, all, "{bad:?}");
-            assert!(complaint.unwrap().starts_with("does not resolve: "));
-            assert!(news.unwrap().contains("kept: 192.0.2.1, 2001:db8::1"));
-            assert_eq!(after(&[good(), bad.clone(), bad]).2, None, "said once");
+        assert_eq!(after(&good()).0.complaint(), None);
+        for bad in [[failed(), failed()], [Found::Nothing, Found::Nothing], [failed(), Found::Nothing]] {
+            let [v4, v6] = bad.clone();
+            let (known, _) = after(&[good(), vec![(V4, v4), (V6, v6)]].concat());
+            assert_eq!(shown(&known), "192.0.2.1, 2001:db8::1", "{bad:?}");
+            assert!(known.complaint().unwrap().starts_with("does not resolve"), "{bad:?}");
         }
-        let half = answer(found(&["192.0.2.9"]), failed());
-        let (kept, complaint, _) = after(&[good(), half.clone()]);
-        assert_eq!(kept, "192.0.2.9, 2001:db8::1");
-        assert!(complaint.is_some());
-        assert_eq!(after(&[half]).1, None, "nobody misses a family that never was there");
-        assert_eq!(after(&[good(), answer(found(&["192.0.2.9"]), Found::Nothing)]).0, "192.0.2.9");
+        let (known, _) = after(&[good(), vec![(V6, failed()), (V4, found(&["192.0.2.9"]))]].concat());
+        assert_eq!(shown(&known), "192.0.2.9, 2001:db8::1");
+        assert_eq!(known.complaint().unwrap(), "does not resolve (AAAA): no answer within 2s");
+        // A family that a name gave up is not kept, nor does it come back when the other one fails later.
+        let mut row = [good(), vec![(V6, Found::Nothing)]].concat();
+        assert_eq!(shown(&after(&row).0), "192.0.2.1");
+        row.extend([(V4, found(&["192.0.2.1"])), (V4, failed())]);
+        assert_eq!(shown(&after(&row).0), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_family_that_never_was_known_is_told_from_one_that_is_not_there() {
+        let (half, _) = after(&[(V4, failed()), (V6, found(&["2001:db8::1"]))]);
+        assert_eq!([V4, V6].map(|family| half.is_known(family)), [false, true]);
+        assert_eq!(half.complaint().unwrap(), "does not resolve (A): no answer within 2s");
+        let (whole, _) = after(&[(V4, Found::Nothing), (V6, found(&["2001:db8::1"]))]);
+        assert_eq!([V4, V6].map(|family| whole.is_known(family)), [true, true]);
+        assert_eq!(whole.complaint(), None);
+        let (waiting, _) = after(&[(V6, found(&["2001:db8::1"]))]);
+        assert_eq!(waiting.complaint().unwrap(), "does not resolve (A): no answer yet");
+        assert_eq!((waiting.untried(), waiting.is_known(V4)), (1, false));
+        let (nothing, _) = after(&[(V4, Found::Nothing), (V6, Found::Nothing)]);
+        assert!(!nothing.is_known(V4) && !nothing.is_known(V6), "no address at all is a failure");
+        assert_eq!(nothing.complaint().unwrap(), "does not resolve: it has no address");
     }
 
     #[test]
     fn people_are_told_of_changes() {
-        let at = |text: &str| answer(found(&[text]), Found::Nothing);
-        assert_eq!(after(&[]).1.unwrap(), "does not resolve: no answer yet");
-        assert_eq!(after(&[answer(failed(), failed())]).2.unwrap(), "does not resolve");
-        assert_eq!(after(&[at("192.0.2.1"), at("192.0.2.2")]).2.unwrap(), "has other addresses now: 192.0.2.2");
-        let back = [at("192.0.2.1"), answer(failed(), failed()), at("192.0.2.1")];
-        assert_eq!(after(&back).2.unwrap(), "resolves again: 192.0.2.1");
+        assert_eq!(after(&[]).0.complaint().unwrap(), "does not resolve: no answer yet");
+        assert_eq!(after(&[(V6, failed())]).1.unwrap(), "does not resolve (AAAA)");
+        assert_eq!(after(&[(V6, failed()), (V6, failed())]).1, None, "said once");
+        let moved = [(V4, found(&["192.0.2.1"])), (V4, found(&["192.0.2.2"]))];
+        assert_eq!(after(&moved).1.unwrap(), "has other addresses now: 192.0.2.2");
+        let kept = [(V4, found(&["192.0.2.1"])), (V4, failed())];
+        assert_eq!(after(&kept).1.unwrap(), "does not resolve (A); what it last came to is kept: 192.0.2.1");
+        let back = [kept.to_vec(), vec![(V4, found(&["192.0.2.1"]))]].concat();
+        assert_eq!(after(&back).1.unwrap(), "resolves again: 192.0.2.1");
     }
 
     #[test]
-    fn what_fails_is_asked_for_less_and_less() {
+    fn what_fails_is_asked_for_less_and_less_each_family_by_itself() {
         let mut known = Resolved::default();
-        let (good, bad) = (answer(found(&["192.0.2.1"]), Found::Nothing), answer(failed(), failed()));
-        let mut due = |answer: &Answer| {
-            known.take(answer);
-            known.due_after(answer).as_secs()
+        let mut due = |family, found: Found| {
+            known.take(family, &answer(found));
+            known.retry_after(family).map(|pause| pause.as_secs())
         };
-        assert_eq!([due(&good), due(&bad), due(&bad), due(&bad)], [60, 1, 2, 4]);
-        let later: Vec<u64> = (0..40).map(|_| due(&bad)).collect();
-        assert_eq!(later.last(), Some(&30));
-        assert_eq!(due(&good), 60);
+        assert_eq!(due(V6, found(&["2001:db8::1"])), None, "when its answer expires");
+        let row: Vec<_> = (0..7).map(|_| due(V4, failed())).collect();
+        assert_eq!(row, [1, 2, 4, 8, 16, 30, 30].map(Some));
+        assert_eq!(due(V6, found(&["2001:db8::1"])), None, "one family does not wait for the other");
+        assert_eq!(due(V4, failed()), Some(30));
+        assert_eq!(due(V4, found(&["192.0.2.1"])), None);
+        assert_eq!(due(V4, failed()), Some(1));
     }
 }

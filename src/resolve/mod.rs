@@ -1,7 +1,8 @@
 //! Resolving: the addresses of endpoints that are given as names, looked up in the background and never for a query.
 //!
 //! [`Resolver`] asks other servers and keeps what they say under its own TTL; [`Names`] asks it for every configured name
-//! again and again; [`Resolved`] is what is known of one, the last good addresses among it.
+//! again and again, for each family of addresses by itself; [`Resolved`] is what is known of one name, the last good
+//! addresses among it.
 
 mod ask;
 mod known;
@@ -12,6 +13,51 @@ pub use known::{News, Resolved};
 pub use names::{Known, Names};
 
 use std::net::{IpAddr, Ipv4Addr};
+
+/// A family of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum IpFamily {
+    /// A
+    V4 = 0,
+    /// AAAA
+    V6 = 1,
+}
+
+impl IpFamily {
+    /// By number.
+    pub const ALL: [IpFamily; 2] = [IpFamily::V4, IpFamily::V6];
+
+    /// That of an address.
+    pub fn of(address: IpAddr) -> IpFamily {
+        if address.is_ipv4() { IpFamily::V4 } else { IpFamily::V6 }
+    }
+
+    /// The other one.
+    pub fn other(self) -> IpFamily {
+        match self {
+            IpFamily::V4 => IpFamily::V6,
+            IpFamily::V6 => IpFamily::V4,
+        }
+    }
+}
+
+impl std::fmt::Display for IpFamily {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            IpFamily::V4 => "A",
+            IpFamily::V6 => "AAAA",
+        })
+    }
+}
+
+/// Whether an address is in loopback, private or link-local space (RFC 1122, 1918, 3927, 4193, 4291): a client elsewhere
+/// that is given it reaches a machine of its own.
+pub fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local(),
+    }
+}
 
 /// Most addresses of one family that are taken of one name.
 pub const MOST_ADDRESSES: usize = 16;
@@ -38,6 +84,14 @@ mod tests {
             ["0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255", "::", "ff02::1", "fe80::1", "::ffff:192.0.2.1"]
         {
             assert!(!is_of_a_host(bad.parse().unwrap()), "{bad}");
+        }
+        for private in
+            ["127.0.0.1", "10.1.2.3", "172.31.0.1", "192.168.0.1", "169.254.1.1", "::1", "fd00::1", "fe80::1"]
+        {
+            assert!(is_private(private.parse().unwrap()), "{private}");
+        }
+        for public in ["172.32.0.1", "192.0.2.1", "100.64.0.1", "2001:db8::1"] {
+            assert!(!is_private(public.parse().unwrap()), "{public}");
         }
         for good in ["127.0.0.1", "10.0.0.1", "192.0.2.1", "::1", "2001:db8::1"] {
             assert!(is_of_a_host(good.parse().unwrap()), "{good}");

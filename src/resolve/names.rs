@@ -1,6 +1,7 @@
 //! Names: looks up every configured name when what is known of it has expired, and says when something has changed.
 //!
-//! One task for each name, so that none is asked for twice at once; a semaphore caps how many ask together.
+//! One task for each family of each name, so that none is asked for twice at once and none waits for another; a semaphore
+//! caps how many ask together.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
+use super::IpFamily;
 use super::ask::{Resolver, Servers, Settings};
 use super::known::{News, Resolved};
 use crate::dns::Name;
@@ -31,14 +33,14 @@ pub struct Names {
 struct Tasks {
     resolver: Arc<Resolver>,
     settings: Settings,
-    running: HashMap<Name, AbortHandle>,
+    running: HashMap<(Name, IpFamily), AbortHandle>,
 }
 
 struct Shared {
     book: Mutex<Book>,
     permits: Semaphore,
     version: watch::Sender<u64>,
-    /// Names that had no result yet.
+    /// Families of names that had no result yet.
     untried: watch::Sender<usize>,
 }
 
@@ -73,7 +75,7 @@ impl Names {
             tasks.resolver = Arc::new(Resolver::new(servers));
         }
         tasks.settings = settings.clone();
-        tasks.running.retain(|name, task| {
+        tasks.running.retain(|(name, _), task| {
             let stays = names.contains(name) && !asks_others;
             if !stays {
                 task.abort();
@@ -82,10 +84,16 @@ impl Names {
         });
         let mut book = self.shared.book();
         book.known.retain(|name, _| names.contains(name));
-        for name in names.into_iter().filter(|name| !tasks.running.contains_key(name)).collect::<Vec<_>>() {
+        for name in names {
             book.known.entry(name.clone()).or_default();
-            let follow = follow(self.shared.clone(), tasks.resolver.clone(), name.clone());
-            tasks.running.insert(name, tokio::spawn(follow).abort_handle());
+            for family in IpFamily::ALL {
+                let key = (name.clone(), family);
+                if tasks.running.contains_key(&key) {
+                    continue;
+                }
+                let follow = follow(self.shared.clone(), tasks.resolver.clone(), name.clone(), family);
+                tasks.running.insert(key, tokio::spawn(follow).abort_handle());
+            }
         }
         self.shared.publish(&book);
     }
@@ -105,7 +113,7 @@ impl Names {
         self.shared.book().news.drain(..).collect()
     }
 
-    /// Waits until every name has had a result, at most as long as one look-up may take. Says whether all have.
+    /// Waits until every family of every name has had a result, at most as long as one look-up may take. Says whether all have.
     pub async fn first_round(&self) -> bool {
         let timeout = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).settings.timeout;
         let mut untried = self.shared.untried.subscribe();
@@ -135,18 +143,18 @@ impl Shared {
     }
 
     fn publish(&self, book: &Book) {
-        let left = book.known.values().filter(|known| !known.tried).count();
+        let left = book.known.values().map(Resolved::untried).sum();
         self.untried.send_if_modified(|before| std::mem::replace(before, left) != left);
     }
 
-    /// Takes in one answer; when the name is due again, or `None`: nobody wants to know it any more.
-    fn take(&self, name: &Name, answer: &super::Answer) -> Option<Instant> {
+    /// Takes in one answer; when the family is due again, or `None`: nobody wants to know the name any more.
+    fn take(&self, name: &Name, family: IpFamily, answer: &super::Answer) -> Option<Instant> {
         let mut book = self.book();
         let known = book.known.get_mut(name)?;
         let before = known.clone();
-        let news = known.take(answer);
-        let (changed, failed) = (!known.is_like(&before), known.failure.is_some());
-        let due = if failed { Instant::now() + known.due_after(answer) } else { answer.until };
+        let news = known.take(family, answer);
+        let changed = !known.is_like(&before);
+        let due = known.retry_after(family).map_or(answer.until, |pause| Instant::now() + pause);
         if let Some(news) = news {
             book.news.push_back((name.clone(), news));
             let surplus = book.news.len().saturating_sub(MOST_NEWS);
@@ -160,13 +168,13 @@ impl Shared {
     }
 }
 
-/// The life of one name.
-async fn follow(shared: Arc<Shared>, resolver: Arc<Resolver>, name: Name) {
+/// The life of one family of a name.
+async fn follow(shared: Arc<Shared>, resolver: Arc<Resolver>, name: Name, family: IpFamily) {
     loop {
         let Ok(permit) = shared.permits.acquire().await else { return };
-        let answer = resolver.addresses(&name).await;
+        let answer = resolver.addresses(&name, family).await;
         drop(permit);
-        let Some(due) = shared.take(&name, &answer) else { return };
+        let Some(due) = shared.take(&name, family, &answer) else { return };
         // An answer that has just expired may be in the cache still for the time of a glance.
         let least = Instant::now() + Duration::from_millis(10);
         tokio::time::sleep_until(due.max(least).into()).await;

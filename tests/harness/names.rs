@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 
 use hickory_proto::op::{Header, HeaderCounts, Metadata, ResponseCode};
-use hickory_proto::rr::{RData, Record};
+use hickory_proto::rr::{RData, Record, RecordType};
 use hickory_server::Server;
 use hickory_server::net::runtime::Time;
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
@@ -26,6 +26,8 @@ pub struct NameServer {
 struct State {
     names: HashMap<String, (Vec<IpAddr>, u32)>,
     silent: bool,
+    /// Queries of this type get no answer.
+    deaf_to: Option<RecordType>,
     asked: usize,
 }
 
@@ -64,6 +66,11 @@ impl NameServer {
         self.change(|state| state.silent = silent);
     }
 
+    /// From now on only queries of this type are left without an answer; `None`: all are answered.
+    pub fn set_deaf_to(&self, rtype: Option<u16>) {
+        self.change(|state| state.deaf_to = rtype.map(RecordType::from));
+    }
+
     /// How many queries have come.
     pub fn asked(&self) -> usize {
         self.state.lock().expect("nobody panics here").asked
@@ -96,6 +103,9 @@ impl State {
     fn answer(&mut self, request: &Request) -> Option<(ResponseCode, Vec<Record>)> {
         self.asked += 1;
         let query = request.request_info().ok().filter(|_| !self.silent)?.query;
+        if self.deaf_to == Some(query.query_type()) {
+            return None;
+        }
         let name = query.original().name().clone();
         let Some((addresses, ttl)) = self.names.get(name.to_lowercase().to_ascii().trim_end_matches('.')) else {
             return Some((ResponseCode::NXDomain, Vec::new()));

@@ -1,7 +1,7 @@
 //! A region to be checked: an HTTP server that breaks when it is told to.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Region {
     pub port: u16,
     broken: Arc<AtomicBool>,
+    listener: TcpListener,
 }
 
 impl Region {
@@ -16,14 +17,20 @@ impl Region {
         let listener = TcpListener::bind((address, port)).expect("a free port");
         let (port, broken) = (listener.local_addr().expect("bound").port(), Arc::new(AtomicBool::new(false)));
         let state = broken.clone();
+        let listening = listener.try_clone().expect("descriptors are left");
         std::thread::spawn(move || {
-            for mut stream in listener.incoming().flatten() {
+            while let Ok((mut stream, _)) = listening.accept() {
                 let _ = stream.read(&mut [0; 4096]);
                 let line = if state.load(Ordering::Relaxed) { "503 Broken" } else { "200 OK" };
                 let _ = write!(stream, "HTTP/1.1 {line}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             }
         });
-        Region { port, broken }
+        Region { port, broken, listener }
+    }
+
+    /// From now on connections are refused.
+    pub fn close(&self) {
+        socket2::SockRef::from(&self.listener).shutdown(Shutdown::Both).expect("it listens");
     }
 
     pub fn set_broken(&self, broken: bool) {

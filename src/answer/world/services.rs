@@ -8,6 +8,7 @@ use crate::config::{self, Binding, Config, Host, RegionId, Target};
 use crate::dns::{Name, RecordType};
 use crate::geo::Atlas;
 use crate::geo::catchment::{Catchment, CatchmentRules, Fence};
+use crate::resolve::IpFamily;
 use crate::steering::{AllDown, Candidate, Pick, Rules};
 
 /// What is asked of a service.
@@ -47,8 +48,8 @@ pub struct Service {
     pub names_only: bool,
     /// Some endpoint is a name.
     pub has_names: bool,
-    /// Aliases without an address, with their regions: not all that could be answered is known.
-    pub unresolved: Vec<(RegionId, Name)>,
+    /// Aliases of which some family is not known yet: not all that could be answered is known.
+    pub unresolved: Vec<UnresolvedAlias>,
     /// Some endpoint is an address or a name, or is an alias, so A and AAAA are the service's.
     pub has_addresses: bool,
     /// The regions that each fence leaves, as configured: also those without an endpoint of some family.
@@ -57,6 +58,17 @@ pub struct Service {
     pub bindings: Vec<Binding>,
     /// By [`Family`]; `None` when no endpoint has that family.
     pub views: [Option<View>; Family::ALL.len()],
+}
+
+/// An alias of which nobody knows yet what it has of some families.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnresolvedAlias {
+    /// The region that it is an endpoint of.
+    pub region: RegionId,
+    /// Its name.
+    pub name: Name,
+    /// Those families.
+    pub families: Vec<IpFamily>,
 }
 
 /// A service as one family sees it.
@@ -267,15 +279,19 @@ fn regions_left(service: &config::Service, fence: &config::Fence) -> Vec<RegionI
     listed.map(|region| region.region).collect()
 }
 
-/// Aliases that have no address. Those that have were replaced by their addresses.
-fn unresolved(service: &config::Service) -> Vec<(RegionId, Name)> {
-    let endpoints =
-        service.regions.iter().flat_map(|region| region.endpoints.iter().map(|endpoint| (region.region, endpoint)));
-    let alias = |(region, endpoint): (RegionId, &config::Endpoint)| match &endpoint.target {
-        Target::Alias(name) => Some((region, name.clone())),
-        _ => None,
-    };
-    endpoints.filter_map(alias).collect()
+/// Aliases of which something is not known yet. Addresses that are known stand in their places.
+fn unresolved(service: &config::Service) -> Vec<UnresolvedAlias> {
+    let mut unresolved = Vec::new();
+    for region in &service.regions {
+        for endpoint in &region.endpoints {
+            let Target::Alias(name) = &endpoint.target else { continue };
+            if !endpoint.unknown.is_empty() {
+                let families = endpoint.unknown.clone();
+                unresolved.push(UnresolvedAlias { region: region.region, name: name.clone(), families });
+            }
+        }
+    }
+    unresolved
 }
 
 /// The endpoints of a region that can answer for a family; names answer for both families of addresses.
@@ -298,8 +314,12 @@ fn endpoints_of(region: &config::ServiceRegion, family: Family) -> Vec<ViewEndpo
 
 /// Whether some alias of a region may yet turn out to have addresses of a family.
 fn is_unresolved(region: &config::ServiceRegion, family: Family) -> bool {
-    let is_alias = |endpoint: &config::Endpoint| matches!(endpoint.target, Target::Alias(_));
-    matches!(family, Family::V4 | Family::V6) && region.endpoints.iter().any(is_alias)
+    let wanted = match family {
+        Family::V4 => IpFamily::V4,
+        Family::V6 => IpFamily::V6,
+        Family::Mail | Family::Host => return false,
+    };
+    region.endpoints.iter().any(|endpoint| endpoint.unknown.contains(&wanted))
 }
 
 fn rules_of(service: &config::Service, regions: &[ViewRegion], config: &Config) -> Rules {

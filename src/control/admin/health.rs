@@ -9,7 +9,7 @@ use super::status::ServiceStatus;
 use crate::config::values::duration_text;
 use crate::config::{Endpoint, Service};
 use crate::control::standing::FULL;
-use crate::control::targets::{Asked, Evidence};
+use crate::control::targets::Asked;
 use crate::control::traffic::PerRegion;
 use crate::control::{View, word};
 use crate::health::probe::Phases;
@@ -164,10 +164,10 @@ fn endpoint_health(view: &View, place: (usize, usize, usize), endpoint: &Endpoin
         alias: endpoint.alias.as_ref().map(ToString::to_string),
         addresses: known
             .filter(|_| endpoint.alias.is_none())
-            .map_or(Vec::new(), |known| known.addresses.iter().map(ToString::to_string).collect()),
+            .map_or(Vec::new(), |known| known.addresses().iter().map(ToString::to_string).collect()),
         unresolved: known.and_then(Resolved::complaint),
         verdict: asked
-            .and_then(|asked| asked.verdict(&view.targets, Evidence::Agreed))
+            .and_then(|asked| asked.verdict(&view.targets, view.evidence(place.0)))
             .map_or("unchecked", word)
             .to_owned(),
         since: target.map(|target| now.saturating_sub(target.lasting).as_secs()),

@@ -130,7 +130,7 @@ impl Status {
         let zone =
             |zone: &crate::answer::world::Zone| ZoneStatus { name: zone.origin.to_string(), serial: zone.serial };
         Status {
-            summary: stuck.clone().unwrap_or_else(|| health::summary(&services, view.suspect)),
+            summary: stuck.clone().unwrap_or_else(|| health::summary(&services, view.holds())),
             stuck,
             suspect: view.suspect,
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -58,8 +58,10 @@ pub async fn open(
 ) -> Result<Connection, ProbeError> {
     // A name that nobody can have is found before anybody is bothered.
     let name = tls.map(|tls| server_name(tls, address)).transpose()?;
-    let stream = TcpStream::connect(address).await;
-    let stream = stream.map_err(|error| ProbeError::of_socket(&format!("cannot connect to {address}"), &error))?;
+    let stream = TcpStream::connect(address).await.map_err(|error| {
+        stopwatch.failed(&error);
+        ProbeError::of_socket(&format!("cannot connect to {address}"), &error)
+    })?;
     stopwatch.connected();
     let Some((tls, name)) = tls.zip(name) else {
         return Ok(Connection { stream: Box::new(stream), certificate_days: None });

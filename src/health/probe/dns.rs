@@ -12,7 +12,10 @@ use crate::health::check::Dns;
 
 /// Asks once and waits for the answer to just that question.
 pub async fn probe(address: SocketAddr, check: &Dns, stopwatch: &Stopwatch) -> Result<Observation, ProbeError> {
-    let refused = |error| ProbeError::of_socket(&format!("no DNS answer from {address}"), &error);
+    let refused = |error| {
+        stopwatch.failed(&error);
+        ProbeError::of_socket(&format!("no DNS answer from {address}"), &error)
+    };
     let any: SocketAddr =
         if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
     let socket = UdpSocket::bind(any).await.map_err(refused)?;

@@ -15,6 +15,7 @@ pub mod supervisor;
 mod tls;
 mod verifier;
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,6 +66,9 @@ pub struct Observation {
 pub struct Phases {
     /// The connection stands.
     pub connect: Option<Duration>,
+    /// The host itself said that nothing is there: it is up, and so is the network between.
+    #[serde(default)]
+    pub refused: Option<Duration>,
     /// The TLS handshake is done.
     pub tls: Option<Duration>,
     /// The first octets of the answer (the head of an HTTP answer) are here.
@@ -88,9 +92,9 @@ impl Observation {
     }
 
     /// Whether the endpoint was heard from at all: one that takes a connection and then says something bad is there,
-    /// and so is the network between.
+    /// and so is the network between. The same goes for one that refuses the connection itself.
     pub fn reached(&self) -> bool {
-        self.outcome != Outcome::Fail || self.phases.connect.is_some()
+        self.outcome != Outcome::Fail || self.phases.connect.is_some() || self.phases.refused.is_some()
     }
 
     /// Serving, with something wrong.
@@ -169,6 +173,15 @@ impl Stopwatch {
 
     fn connected(&self) {
         self.note(|phases, now| phases.connect = Some(now));
+    }
+
+    /// Notes that the host itself refused, if that is what the error says: it answered with a reset, or said that the
+    /// port is unreachable (ICMP type 3 code 3, ICMPv6 type 1 code 4). That a host or network is unreachable is said by
+    /// routers or by this machine, so it proves nothing.
+    fn failed(&self, error: &std::io::Error) {
+        if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset) {
+            self.note(|phases, now| phases.refused = Some(now));
+        }
     }
 
     fn shaken_hands(&self) {
