@@ -435,3 +435,17 @@ fn a_log_is_safe_to_read() {
     assert!(told.contains("u{202e}") && told.contains("u{200b}"), "a warning names the file: {told}");
     assert!(!told.contains(|letter: char| EVIL.contains(letter) && !letter.is_ascii_graphic()), "{told:?}");
 }
+
+#[test]
+fn check_warns_of_denials_that_outlive_what_is_steered() {
+    let folder = folder("127.0.0.1:0");
+    let zone = "$TTL 60\n@ SOA ns1 h 7 2 3 4 45\n NS ns1\nns1 A 192.0.2.53\n";
+    std::fs::write(folder.path().join("zones/example.com.zone"), zone).expect("written");
+    let told = stdout(&run(&["check", "--config", &config(&folder)]));
+    let warning = "example.com.zone:2:1: the SOA minimum lets resolvers keep for 45 s that a name is missing, longer than \
+                   the 30 s of www.example.com; lower it to 30";
+    assert!(told.contains(warning), "{told}");
+    std::fs::write(folder.path().join("zones/example.com.zone"), zone.replace("45", "30")).expect("written");
+    let told = stdout(&run(&["check", "--config", &config(&folder)]));
+    assert!(!told.contains("SOA"), "{told}");
+}

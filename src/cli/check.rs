@@ -14,7 +14,7 @@ pub fn run(check: &Check) -> Result<ExitCode, String> {
         Ok(loaded) => {
             loaded.warnings.iter().for_each(|warning| say!("{warning}"));
             if let Some(note) = control::hold::note(&loaded.config) {
-                eprintln!("{}: {note}", check.file.config.display());
+                complain(format_args!("{}: {note}", check.file.config.display()));
             }
             let world = &loaded.snapshot.world;
             say!(

@@ -127,7 +127,7 @@ fn zone_text(name: &str, domain: &str) -> String {
     format!(
         "$ORIGIN {domain}.
 $TTL 3600
-@       IN SOA  ns1 hostmaster ( 1 7200 3600 1209600 300 )   ; raise the first number with each change
+@       IN SOA  ns1 hostmaster ( 1 7200 3600 1209600 30 )   ; raise the first number with each change
         IN NS   ns1
 ns1     IN A    127.0.0.1       ; the public address of this nameserver
 ; {name} is not written here: meridian.toml steers it.

@@ -124,6 +124,7 @@ fn everything_that_can_be_written_is_understood() {
     assert_eq!(service.fences[0].regions, [2, 1], "positions in the service, in the order of the fence");
     assert_eq!(service.fences[0].clients.asns, [64500]);
     assert_eq!((service.ttl, service.least_ttl, service.min_endpoints), (60, Some(10), 1));
+    assert!(service.private_targets && !service.client_subnet);
     assert_eq!((service.fold.ramp, service.fold.max_removed), (Duration::from_secs(30), 0.5));
     let capacities: Vec<_> = service.regions.iter().map(|region| region.capacity).collect();
     assert_eq!(capacities, [None, Some(Capacity::Part(0.4)), Some(Capacity::Rate(5000.0))]);

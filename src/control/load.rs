@@ -1,5 +1,6 @@
 //! Everything that the configuration names, read and compiled, off to the side of what is being served.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,6 +11,7 @@ use crate::answer::policy::{Policy, ZoneAccess};
 use crate::answer::world::{Availability, Present, World};
 use crate::answer::{Snapshot, Turns};
 use crate::config::{self, Config, Encrypted};
+use crate::dns::Name;
 use crate::dns::cookie::Secrets;
 use crate::geo::{Atlas, OperatorNetwork, Sources, both};
 use crate::zone;
@@ -205,9 +207,34 @@ pub fn compile(config: &Config, zones: zone::Loaded, atlas: Arc<Atlas>) -> Resul
         mistakes.into_iter().map(|mistake| format!("{}: {}", place(mistake.line), mistake.sentence)).collect::<Vec<_>>()
     })?;
     let mut warnings = lines(zones.warnings);
+    warnings.extend(long_denials(config, &zones.zones, &world));
     let unsteered = zones.missing_addresses.into_iter().filter(|(name, _)| world.service_named(name).is_none());
     warnings.extend(unsteered.map(|(_, warning)| warning.to_string()));
     Ok((world, warnings))
+}
+
+/// Zones whose denials outlive what the services in them give: who asked for a name or a type just before it was added is
+/// told for so long that it is not there. (A denial of what a service has is never kept longer than its TTL.)
+fn long_denials(config: &Config, zones: &[zone::Zone], world: &World) -> Vec<String> {
+    let mut shortest: HashMap<&Name, &config::Service> = HashMap::new();
+    for service in &config.services {
+        let Some(zone) = world.zone_of(&service.name) else { continue };
+        let known = shortest.entry(&zone.origin).or_insert(service);
+        if service.ttl < known.ttl {
+            *known = service;
+        }
+    }
+    let mut warnings = Vec::new();
+    for zone in zones {
+        let Some(service) = shortest.get(&zone.origin) else { continue };
+        let Some((line, kept)) = zone.denial_ttl().filter(|(_, kept)| *kept > service.ttl) else { continue };
+        let (file, name, ttl) = (zone.file.display(), &service.name, service.ttl);
+        warnings.push(format!(
+            "{file}:{line}:1: the SOA minimum lets resolvers keep for {kept} s that a name is missing, longer than the \
+             {ttl} s of {name}; lower it to {ttl}"
+        ));
+    }
+    warnings
 }
 
 /// The atlas of a configuration: the one before, if nothing that goes into it has changed.

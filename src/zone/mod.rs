@@ -50,6 +50,16 @@ pub struct Zone {
     pub rrsets: Vec<RRset>,
 }
 
+impl Zone {
+    /// Line of the SOA, and how long resolvers keep a negative answer, in seconds (RFC 2308 section 5): the lesser of its
+    /// TTL and MINIMUM. `None`: there is no whole SOA.
+    pub fn denial_ttl(&self) -> Option<(u32, u32)> {
+        let soa = self.rrsets.iter().find(|rrset| rrset.rtype == RecordType::SOA && rrset.owner == self.origin)?;
+        let minimum = soa.rdata.first()?.last_chunk::<4>()?;
+        Some((soa.line, soa.ttl.min(u32::from_be_bytes(*minimum))))
+    }
+}
+
 /// All records of one owner and type.
 #[derive(Debug, Clone)]
 pub struct RRset {

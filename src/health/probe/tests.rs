@@ -105,7 +105,8 @@ fn assert_fails(found: &Observation, part: &str) {
 async fn a_good_answer_passes_with_its_phases() {
     let found = ask(says(response("200 OK", "fine")).await, http(Expect::default())).await;
     assert_eq!((found.outcome, &found.reason), (Outcome::Pass, &None));
-    let Phases { connect, tls, first_byte, body, total } = found.phases;
+    let Phases { connect, tls, first_byte, body, total, refused } = found.phases;
+    assert_eq!(refused, None);
     assert!(connect <= first_byte && first_byte <= body && body <= Some(total) && tls.is_none(), "{:?}", found.phases);
 }
 

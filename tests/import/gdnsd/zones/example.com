@@ -1,4 +1,4 @@
-@     3600 SOA ns1 dns-admin ( 1 2h 30M 3D 900 ) ; times have units
+@     3600 SOA ns1 dns-admin ( 1 2h 30M 3D 5 ) ; times have units
       NS   ns1
 ns1   A    192.0.2.53
 one   300      DYNA static!one
