@@ -184,7 +184,7 @@ fn a_service_with_a_region_that_needs_no_check_is_never_held() {
     assert_eq!(free.shares(1), [0, 0, 100], "the fallback is given");
     let subject = orders::Subject { service: None, region: Some("lhr".to_owned()), endpoint: None };
     let (reason, by) = (String::new(), "me".to_owned());
-    let drain = orders::Order { subject, demand: orders::Demand::Drain, reason, by, since: 0, until: None };
+    let drain = orders::Order { subject, demand: orders::Demand::Drain, reason, by, since: 0, ends: None };
     free.effect = Effect::of(&orders::Book::of(vec![drain]), &free.config);
     assert_eq!(free.shares(2)[2], 0);
     assert!(free.shares(2)[0] > 0, "without a fallback what was agreed is held");
