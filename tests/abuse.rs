@@ -161,7 +161,7 @@ fn start(fra: &Region, iad: &Region) -> Server {
     let config = format!(
         "[state]\ndirectory = \"state\"\n[tls]\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"\n\
          [regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n[regions.nrt]\nlocation = \"NRT\"\n\
-         [checks.web]\ntype = \"http\"\ninterval = \"200ms\"\ntimeout = \"1s\"\n\
+         [checks.web]\ntype = \"http\"\ninterval = \"200ms\"\ntimeout = \"200ms\"\n\
          [[services]]\nname = \"www.example.test\"\ncheck = \"web\"\n[services.endpoints]\n\
          fra = {{ address = \"{FRA}\", port = {} }}\niad = {{ address = \"{IAD}\", port = {} }}\n\
          [[services]]\nname = \"shop.example.test\"\n[services.endpoints]\nnrt = \"192.0.2.3\"\n",

@@ -6,7 +6,7 @@
 use super::worker::Workers;
 
 /// Reloads that may wait for the one that is under way.
-const MOST_RELOADS: usize = 2;
+const MOST_RELOADS: usize = 16;
 /// Orders and leases that may wait; each takes some milliseconds.
 const MOST_ORDERS: usize = 256;
 
