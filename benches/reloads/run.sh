@@ -12,7 +12,11 @@ reloads=${1:-40} services=${2:-3} records=${3:-10}
 binary=$(realpath "${BINARY:-target/release/meridian}")
 folder=$(mktemp -d)
 server=
-trap '[ -z "$server" ] || kill "$server"; rm -rf "$folder"' EXIT
+finish() {
+    [ -z "$server" ] || kill "$server" 2> /dev/null || cat "$folder/log" >&2
+    rm -rf "$folder"
+}
+trap finish EXIT
 
 mkdir "$folder/zones"
 {
@@ -20,7 +24,8 @@ mkdir "$folder/zones"
     for region in fra iad nrt syd gru lhr; do printf '[regions.%s]\nlocation = "%s"\n' "$region" "${region^^}"; done
     for ((service = 1; service <= services; service++)); do
         printf '[[services]]\nname = "s%d.example.test"\nband = "%dkm"\n[services.endpoints]\n' "$service" $((100 * service))
-        for region in fra iad nrt syd gru lhr; do printf '%s = "192.0.2.%d"\n' "$region" $((service % 250 + 1)); done
+        octet=0
+        for region in fra iad nrt syd gru lhr; do printf '%s = "192.0.%d.%d"\n' "$region" $((++octet)) $((service % 250 + 1)); done
     done
 } > "$folder/meridian.toml"
 {

@@ -18,6 +18,8 @@ const LEASED: &str = "192.0.2.9";
 const SERVICE: &str = "[[services]]\nname = \"www.example.test\"\n[services.endpoints]\nfra = \"192.0.2.1\"\niad = \"192.0.2.2\"\n\
      [[services]]\nname = \"api.example.test\"\n[services.endpoints]\niad = \"192.0.2.2\"\n";
 const DAY: i64 = 86_400;
+/// Of one service, so that what is leased to the region of the other is not drained.
+const DRAIN: [&str; 8] = ["drain", "fra", "--service", "www.example.test", "--reason", "x", "--for", "1h"];
 
 /// `+0`, or by how much the wall clock is ahead: `-1d`.
 fn set_clock(folder: &Path, offset: &str) {
@@ -83,7 +85,7 @@ fn assert_about_an_hour_left(left: i64) {
 fn a_step_of_a_day_while_it_runs_ends_nothing_and_keeps_nothing() {
     for (offset, direction, step) in [("+1d", "forward", DAY), ("-1d", "back", -DAY)] {
         let server = start();
-        say(&server, &["drain", "fra", "--reason", "x", "--for", "1h"]);
+        say(&server, &DRAIN);
         say(&server, &["weight", "iad", "7", "--for", "12s"]);
         say(&server, &["force", "up", "iad", "--service", "www.example.test", "--reason", "x", "--for", "12s"]);
         lease(&server, "12s");
@@ -108,7 +110,7 @@ fn a_step_of_a_day_while_it_runs_ends_nothing_and_keeps_nothing() {
 fn a_step_of_a_day_over_a_restart_ends_nothing_and_keeps_nothing() {
     for offset in ["+1d", "-1d"] {
         let server = start();
-        say(&server, &["drain", "fra", "--reason", "x", "--for", "1h"]);
+        say(&server, &DRAIN);
         lease(&server, "5s");
         let server = start_again(server.stopped(), offset);
         assert_about_an_hour_left(drain_of_fra(&server).expect("it is drained still").1);
@@ -122,7 +124,7 @@ fn a_step_of_a_day_over_a_restart_ends_nothing_and_keeps_nothing() {
 fn after_another_boot_the_wall_clock_bridges_the_gap_and_never_by_more_than_was_left() {
     for (offset, left) in [("+30m", Some(1800)), ("-1d", Some(3600)), ("+1d", None)] {
         let server = start();
-        say(&server, &["drain", "fra", "--reason", "x", "--for", "1h"]);
+        say(&server, &DRAIN);
         let folder = server.stopped();
         let file = folder.path().join("state/orders.json");
         let text = fs::read_to_string(&file).expect("it is kept");
