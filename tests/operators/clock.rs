@@ -88,7 +88,7 @@ fn a_step_of_a_day_while_it_runs_ends_nothing_and_keeps_nothing() {
         say(&server, &DRAIN);
         say(&server, &["weight", "iad", "7", "--for", "12s"]);
         say(&server, &["force", "up", "iad", "--service", "www.example.test", "--reason", "x", "--for", "12s"]);
-        lease(&server, "12s");
+        lease(&server, "15s");
         let (until, left) = drain_of_fra(&server).expect("it is drained");
         assert_about_an_hour_left(left);
         set_clock(server.folder(), offset);
@@ -111,7 +111,7 @@ fn a_step_of_a_day_over_a_restart_ends_nothing_and_keeps_nothing() {
     for offset in ["+1d", "-1d"] {
         let server = start();
         say(&server, &DRAIN);
-        lease(&server, "5s");
+        lease(&server, "15s");
         let server = start_again(server.stopped(), offset);
         assert_about_an_hour_left(drain_of_fra(&server).expect("it is drained still").1);
         assert_eq!((www(&server).as_str(), api(&server).as_str()), (IAD, LEASED));
