@@ -88,7 +88,8 @@ pub fn exchange_http1(stream: Box<dyn Stream>, request: Request<Full<Bytes>>, st
         let response = sender.send_request(request).await?;
         allowance.extend();
         let mut answer = read(response, stopwatch).await?;
-        answer.body.absent = is_head || answer.head.status() == StatusCode::NO_CONTENT;
+        let bodiless = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
+        answer.body.absent = is_head || bodiless.contains(&answer.head.status());
         Ok(answer)
     })
 }

@@ -66,6 +66,8 @@ pub fn run_if_called() -> Option<ExitCode> {
         return None;
     }
     let program = arguments.next()?;
+    // So that lists of processes call it that, too; it was started by a link to the server's own file.
+    let _ = rustix::thread::set_name(c"meridian-probe");
     let report = supervise(program, arguments);
     // The server waits for this line and no longer; it may be gone already.
     let _ = std::io::stderr().write_all(report.line().as_bytes());
