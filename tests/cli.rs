@@ -1,6 +1,8 @@
 //! The real binary: what it prints, its JSON, its exit codes.
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -354,6 +356,117 @@ fn a_reader_that_has_seen_enough_is_no_mistake() {
     }
 }
 
+/// A file that nobody ever writes to.
+fn pipe(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().expect("mkfifo of coreutils").success());
+}
+
+/// What `check` says of a configuration that cannot be used; it must say it soon.
+#[track_caller]
+fn refused_soon(folder: &tempfile::TempDir, more: &[&str]) -> String {
+    let mut arguments = vec!["check", "--config"];
+    let config = config(folder);
+    arguments.push(&config);
+    arguments.extend(more);
+    let mut command = meridian(&arguments);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    let start = std::time::Instant::now();
+    while child.try_wait().expect("it is ours").is_none() {
+        if start.elapsed() > std::time::Duration::from_secs(60) {
+            child.kill().expect("it is ours");
+            panic!("it hangs");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let output = child.wait_with_output().expect("it ended");
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
+    stdout(&output)
+}
+
+#[test]
+fn no_kind_of_file_can_hold_up_or_fill_what_reads_it() {
+    let lines = [
+        ("city.mmdb", "[geo]\ndatabases = [\"city.mmdb\"]\n"),
+        ("ca.pem", "[checks.web]\ntype = \"https\"\nca_file = \"ca.pem\"\n"),
+        ("zones/other.zone", ""),
+        ("zones/part", ""),
+        ("secrets", ""),
+        ("meridian.toml", ""),
+    ];
+    for (name, line) in lines {
+        let folder = folder("127.0.0.1:0");
+        let text = std::fs::read_to_string(config(&folder))
+            .expect("there")
+            .replace("[[geo.networks]]", &format!("{line}[[geo.networks]]"));
+        let text = if name == "secrets" {
+            text.replace("workers = 1", "workers = 1\ncookie_secrets_file = \"secrets\"")
+        } else {
+            text
+        };
+        std::fs::write(config(&folder), text).expect("written");
+        if name == "zones/part" {
+            let zone = folder.path().join("zones/example.com.zone");
+            let text = std::fs::read_to_string(&zone).expect("there");
+            std::fs::write(zone, format!("{text}$INCLUDE part\n")).expect("written");
+        }
+        let path = folder.path().join(name);
+        let _ = std::fs::remove_file(&path);
+        pipe(&path);
+        let told = refused_soon(&folder, &[]);
+        assert!(told.contains(name) && told.contains("is a pipe, not a regular file"), "{name}: {told}");
+        std::fs::remove_file(&path).expect("it is there");
+        std::os::unix::fs::symlink("/dev/zero", &path).expect("a link");
+        let told = refused_soon(&folder, &[]);
+        let expected =
+            if name == "zones/part" { "lies outside the zones folder" } else { "is a device, not a regular file" };
+        assert!(told.contains(name) && told.contains(expected), "{name}: {told}");
+        std::fs::remove_file(&path).expect("it is there");
+        let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).expect("made");
+        file.set_len(2 << 30).expect("a sparse file");
+        let told = refused_soon(&folder, &[]);
+        assert!(told.contains(name) && told.contains("is larger than "), "{name}: {told}");
+    }
+}
+
+#[test]
+fn root_is_told_what_the_user_that_serves_may_not_read() {
+    use std::os::unix::fs::chown;
+    let folder = folder("127.0.0.1:0");
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("it is ours");
+    let path = config(&folder);
+    let check = |more: &[&str]| run(&["check", "--config", &path].iter().chain(more).copied().collect::<Vec<_>>());
+    // Where the tests are not root, nobody's rights can be tried.
+    if !rustix::process::geteuid().is_root() {
+        let told = check(&["--user", "nobody"]);
+        assert_eq!(told.status.code(), Some(1));
+        assert!(stderr(&told).contains("--user needs root"), "{}", stderr(&told));
+        return;
+    }
+    assert_eq!(check(&["--user", "nobody"]).status.code(), Some(0));
+    let zone = folder.path().join("zones/example.com.zone");
+    std::fs::set_permissions(&zone, Permissions::from_mode(0o600)).expect("it is ours");
+    let told = check(&["--user", "nobody"]);
+    assert_eq!(told.status.code(), Some(1), "{}", stdout(&told));
+    let sentence = "zones/example.com.zone: as the user nobody, it cannot be read: Permission denied (os error 13); let this \
+                    user read it, and enter the folders that it is in";
+    assert!(stdout(&told).contains(sentence), "{}", stdout(&told));
+    // Whoever owns the state directory is asked about by himself, and a guess refuses nothing.
+    let text = std::fs::read_to_string(config(&folder)).expect("there");
+    std::fs::write(config(&folder), format!("[state]\ndirectory = \"state\"\n{text}")).expect("written");
+    std::fs::create_dir(folder.path().join("state")).expect("made");
+    chown(folder.path().join("state"), Some(65_534), Some(65_534)).expect("this is root");
+    let told = check(&[]);
+    assert_eq!(told.status.code(), Some(0), "{}", stdout(&told));
+    assert!(stdout(&told).contains("zones/example.com.zone: as the user nobody"), "{}", stdout(&told));
+    chown(&zone, Some(65_534), None).expect("this is root");
+    assert!(!stdout(&check(&[])).contains("as the user"), "{}", stdout(&check(&[])));
+    // What it cannot write is told, too; whom the system does not know, as well.
+    chown(folder.path().join("state"), Some(0), Some(0)).expect("this is root");
+    assert!(stdout(&check(&["--user", "65534:65534"])).contains("may not write there"));
+    let told = stderr(&check(&["--user", "no such user"]));
+    assert!(told.contains("there is no user \"no such user\" in /etc/passwd"), "{told}");
+}
+
 /// What may act on a terminal or on a reader: an escape sequence, a C1 control, an override of the writing direction, a
 /// character that nobody sees, a separator of lines.
 const EVIL: &str = "\u{1b}[2J\u{9b}31m\u{202e}\u{200b}\u{2028}";
@@ -448,4 +561,23 @@ fn check_warns_of_denials_that_outlive_what_is_steered() {
     std::fs::write(folder.path().join("zones/example.com.zone"), zone.replace("45", "30")).expect("written");
     let told = stdout(&run(&["check", "--config", &config(&folder)]));
     assert!(!told.contains("SOA"), "{told}");
+}
+
+#[test]
+fn a_service_below_a_dname_is_a_mistake() {
+    let folder = folder("127.0.0.1:0");
+    let zone = "$TTL 60\n@ SOA ns1 h 7 2 3 4 5\n NS ns1\nns1 A 192.0.2.53\nold DNAME new.example.net.\n";
+    std::fs::write(folder.path().join("zones/example.com.zone"), zone).expect("written");
+    let text = std::fs::read_to_string(config(&folder)).expect("there");
+    let check = |name: &str| {
+        std::fs::write(config(&folder), text.replace("www.example.com", name)).expect("written");
+        run(&["check", "--config", &config(&folder)])
+    };
+    let told = check("www.a.old.example.com");
+    assert_eq!(told.status.code(), Some(1), "{}", stdout(&told));
+    let sentence = "www.a.old.example.com lies below the DNAME of old.example.com at ";
+    assert!(stdout(&told).contains(sentence), "{}", stdout(&told));
+    // Beside it everything is as ever; at its own name only what it cannot stand with is refused.
+    let told = check("www.older.example.com");
+    assert_eq!(told.status.code(), Some(0), "{}", stdout(&told));
 }

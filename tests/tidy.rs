@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layers from the bottom; a file imports from its own layer or from lower ones.
-const LAYERS: [(&str, u8); 14] = [
+const LAYERS: [(&str, u8); 15] = [
     ("disk", 0),
+    ("files", 0),
     ("text", 0),
     ("dns", 0),
     ("net", 0),
@@ -48,7 +49,7 @@ const FUZZING: &str = "src/fuzzing.rs";
 const LONG: [(&str, &str); 0] = [];
 
 /// Where the wall clock is read, which anybody may set, and what for. Nothing that ends after a while is counted on it.
-const WALL_CLOCK: [(&str, &str); 11] = [
+const WALL_CLOCK: [(&str, &str); 12] = [
     ("src/control/admin/health.rs", "since when an endpoint is as it is, for people"),
     ("src/control/admin/metrics.rs", "how old geodata is"),
     ("src/control/admin/status.rs", "how old geodata is"),
@@ -58,6 +59,7 @@ const WALL_CLOCK: [(&str, &str); 11] = [
     ("src/control/mod.rs", "a number by chance"),
     ("src/control/process.rs", "cookies (RFC 9018)"),
     ("src/control/reload.rs", "when something happened, for people"),
+    ("src/files.rs", "how long ago a file was written, of which its times are told by that clock"),
     ("src/health/board.rs", "when something happened, for people"),
     ("src/health/probe/connection.rs", "whether a certificate is still good"),
 ];
@@ -162,6 +164,25 @@ fn sockets_stay_where_they_belong() {
         found.extend(lines.map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim())));
     }
     expect_none(found, "only the outer layers have sockets");
+}
+
+/// What opens a file to read it. The lock of the state directory is opened by who owns it, and never waits either.
+const READING: [&str; 5] =
+    ["File::open(", "fs::read(", "fs::read_to_string(", "OpenOptions::new().read(", ".read(true)"];
+
+/// Where that may be.
+const WITH_FILES: [&str; 2] = ["src/files.rs", "src/control/state_directory.rs"];
+
+#[test]
+fn files_are_read_in_one_place() {
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| !WITH_FILES.contains(&&*source.path) && !source.is_test()) {
+        let lines = source.code_lines().filter(|(_, line)| READING.iter().any(|word| line.contains(word)));
+        // A folder is opened to have it written to the disk.
+        let lines = lines.filter(|(_, line)| !line.contains(".sync_all()"));
+        found.extend(lines.map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim())));
+    }
+    expect_none(found, "files are read through crate::files: bounded, never waiting, whole or not at all");
 }
 
 /// Where stdout and stderr may be named: what escapes text from outside, the log, and the signs of life of our own words.

@@ -104,6 +104,10 @@ pub struct Check {
     /// The configuration file.
     #[command(flatten)]
     pub file: ConfigFile,
+    /// Say what this user may not read, too: NAME or UID:GID of the user that the server runs as. Needs root; as root,
+    /// the owner of the state directory or the user `meridian` is asked about without it, and told as warnings
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
 }
 
 /// `meridian demo`

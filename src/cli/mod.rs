@@ -18,6 +18,8 @@ pub mod demo;
 
 pub mod check;
 
+mod access;
+
 pub mod explain;
 
 pub mod import;

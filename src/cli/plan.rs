@@ -12,6 +12,7 @@ use super::{progress, traffic};
 use crate::answer::explain::percent;
 use crate::answer::foresight::{ServiceMove, Traffic, compare};
 use crate::control::{Loaded, guard, load};
+use crate::files::{self, FileKind};
 use crate::text::shown;
 use crate::zone::{self, RecordChange, Zone};
 
@@ -145,8 +146,8 @@ impl From<RecordChange> for RecordLine {
 /// The file as written. It was read a moment ago and held no mistake.
 fn document(loaded: &Loaded) -> Result<Value, String> {
     let file = &loaded.config.file;
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: cannot be read: {error}", file.display()))?;
-    toml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))
+    let content = files::read(file, FileKind::Configuration).map_err(|error| format!("{}: {error}", file.display()))?;
+    toml::from_slice(&content.octets).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 fn zones(loaded: &Loaded) -> Result<Vec<Zone>, String> {

@@ -1,11 +1,12 @@
 //! Where commands have real clients from: a running server, or what one has said before.
 
-use std::fs;
+use std::path::Path;
 
 use super::arguments::Remote;
 use super::client::Client;
 use crate::answer::foresight::Traffic;
 use crate::config::{AdminListen, Config};
+use crate::files::{self, FileKind};
 
 /// The word for the server that runs with the configuration at hand.
 pub const LIVE: &str = "live";
@@ -29,6 +30,7 @@ fn ask(config: &Config) -> Result<Traffic, String> {
 }
 
 fn from_file(file: &str) -> Result<Traffic, String> {
-    let text = fs::read_to_string(file).map_err(|error| format!("{file}: cannot be read: {error}"))?;
-    serde_json::from_str(&text).map_err(|error| format!("{file}: is not what GET /v1/traffic answers: {error}"))
+    let content = files::read(Path::new(file), FileKind::State).map_err(|error| format!("{file}: {error}"))?;
+    serde_json::from_slice(&content.octets)
+        .map_err(|error| format!("{file}: is not what GET /v1/traffic answers: {error}"))
 }

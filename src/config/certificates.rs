@@ -3,16 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::error::Report;
-use super::files;
 use super::read::Field;
 use super::values::Period;
+use crate::files::FileKind;
 use crate::health::check::Certificate;
 use crate::health::probe::{Authorities, ClientIdentity, IdentityError};
-
-/// Longest file of authorities, in octets.
-const MOST_AUTHORITIES: u64 = 4 << 20;
-/// Longest file of a client certificate with its chain, or of its key, in octets.
-const MOST_IDENTITY: u64 = 1 << 20;
 
 /// What is wanted of the endpoint's certificate.
 pub fn resolve(
@@ -29,7 +24,7 @@ pub fn resolve(
     }
     let authorities = file.given().and_then(|file| {
         let path = folder.join(&file.value);
-        let read = files::read(&path, MOST_AUTHORITIES).and_then(|text| Authorities::from_pem(&text));
+        let read = report.read_file(&path, FileKind::Certificates).and_then(|text| Authorities::from_pem(&text));
         read.map_err(|sentence| report.error(file.at, format!("{}: {sentence}", path.display()))).ok()
     });
     let expiry_warning = expiry_warning.value().map_or(usual.expiry_warning, |warning| warning.0);
@@ -51,9 +46,10 @@ pub fn resolve_identity(
     let (Some(certificate), Some(key)) = (certificate.given(), key.given()) else { return None };
     let (public, private) = (folder.join(&certificate.value), folder.join(&key.value));
     let told = |path: &Path, sentence: String| format!("{}: {sentence}", path.display());
-    let read = files::read(&public, MOST_IDENTITY).map_err(|sentence| (certificate.at, told(&public, sentence)));
+    let read =
+        report.read_file(&public, FileKind::Certificates).map_err(|sentence| (certificate.at, told(&public, sentence)));
     let read = read.and_then(|public| {
-        let private = files::read_secret(&private, MOST_IDENTITY);
+        let private = report.read_secret(&private, FileKind::Key);
         Ok((public, private.map_err(|sentence| (key.at, told(&folder.join(&key.value), sentence)))?))
     });
     let identity = read.and_then(|(certificate_text, key_text)| {

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
+use crate::files::{self, FileKind, FileRead, ReadError};
 use crate::text::shown;
 
 /// Mistakes kept per run; a file with more of them is noise, and the rest is only counted.
@@ -76,13 +79,15 @@ pub struct Report<'t> {
     errors: Vec<ConfigError>,
     warnings: Vec<ConfigError>,
     untold: usize,
+    /// What was read beside the file itself.
+    pub files: Vec<FileRead>,
 }
 
 impl<'t> Report<'t> {
     /// An empty report about this file.
     pub fn new(file: &'t Path, text: &'t str) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Report { file, text, line_starts, errors: Vec::new(), warnings: Vec::new(), untold: 0 }
+        Report { file, text, line_starts, errors: Vec::new(), warnings: Vec::new(), untold: 0, files: Vec::new() }
     }
 
     /// A mistake in the value or key that starts at this byte.
@@ -111,6 +116,33 @@ impl<'t> Report<'t> {
             return None;
         }
         nearest(text, candidates.into_iter().take(MOST_CANDIDATES))
+    }
+
+    /// Reads a file that the configuration names, and notes that it was read.
+    ///
+    /// # Errors
+    /// A sentence without the path.
+    pub fn read_file(&mut self, path: &Path, kind: FileKind) -> Result<Vec<u8>, String> {
+        let content = files::read(path, kind).map_err(|error| format!("the file {error}"))?;
+        self.files.push(content.read);
+        Ok(content.octets)
+    }
+
+    /// The same of a file that only its owner may read.
+    ///
+    /// # Errors
+    /// A sentence without the path; also where others may read it.
+    pub fn read_secret(&mut self, path: &Path, kind: FileKind) -> Result<Zeroizing<Vec<u8>>, String> {
+        let told = |error| match error {
+            ReadError::OpenToOthers(mode) => {
+                let path = path.display();
+                format!("others may read the file (mode {mode:o}); `chmod 600 {path}` keeps it a secret")
+            }
+            error => format!("the file {error}"),
+        };
+        let (octets, read) = files::read_secret(path, kind).map_err(told)?;
+        self.files.push(read);
+        Ok(octets)
     }
 
     /// The line of this byte, from 1.

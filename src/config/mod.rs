@@ -5,8 +5,6 @@
 //! ```
 //! Every step adds its mistakes to one report, so that one run tells all of them.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
@@ -23,7 +21,6 @@ mod checks;
 mod combinations;
 mod endpoints;
 mod fences;
-mod files;
 mod guard;
 mod listen;
 mod names;
@@ -43,12 +40,13 @@ pub use error::ConfigError;
 pub use listen::{Encrypted, IdentityFiles};
 pub use model::*;
 
+use crate::files::{self, FileContent, FileKind, FileRead};
 use error::Report;
 use raw::RawConfig;
 use read::{Item, Read};
 
 /// Longest configuration file, in octets.
-pub const MAX_FILE: u64 = 16 << 20;
+pub const MAX_FILE: u64 = FileKind::Configuration.most();
 /// Longest file in which every syntax error is looked for; in a longer one the first is told.
 const MAX_RECOVERED: usize = 1 << 20;
 
@@ -59,25 +57,34 @@ pub struct Loaded {
     pub config: Config,
     /// In the order of the file.
     pub warnings: Vec<ConfigError>,
+    /// Every file that was read: the configuration and the certificates that its checks name.
+    pub files: Vec<FileRead>,
 }
 
 /// Reads a configuration file; every mistake is in the error, in the order of the file.
 pub fn load(file: &Path) -> Result<Loaded, Vec<ConfigError>> {
-    let text = read_file(file).map_err(|sentence| vec![ConfigError::whole_file(file, sentence)])?;
-    parse(&text, file)
+    let refused = |sentence| vec![ConfigError::whole_file(file, sentence)];
+    let FileContent { octets, read } =
+        files::read(file, FileKind::Configuration).map_err(|error| refused(format!("the file {error}")))?;
+    let text = text_of(octets).map_err(refused)?;
+    let mut loaded = parse(&text, file)?;
+    loaded.files.insert(0, read);
+    Ok(loaded)
 }
 
 /// Reads a configuration from its text; relative paths in it are resolved against the folder of `file`, which is
 /// otherwise only a name.
 pub fn parse(text: &str, file: &Path) -> Result<Loaded, Vec<ConfigError>> {
     if text.len() as u64 > MAX_FILE {
-        return Err(vec![ConfigError::whole_file(file, too_long())]);
+        let sentence = format!("the file {}", files::ReadError::TooLarge(MAX_FILE));
+        return Err(vec![ConfigError::whole_file(file, sentence)]);
     }
     let mut report = Report::new(file, text);
     let config = parse_document(text, &mut report).map(|raw| resolve::resolve(raw, file, &mut report));
+    let files = std::mem::take(&mut report.files);
     let warnings = report.finish()?;
     let config = config.ok_or_else(Vec::new)?;
-    Ok(Loaded { config, warnings })
+    Ok(Loaded { config, warnings, files })
 }
 
 /// The JSON Schema (draft 2020-12) of the configuration file.
@@ -85,22 +92,12 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(RawConfig).to_value()
 }
 
-fn read_file(file: &Path) -> Result<String, String> {
-    let opened = File::open(file).map_err(|error| format!("cannot open the file: {error}"))?;
-    let mut octets = Vec::new();
-    opened.take(MAX_FILE + 1).read_to_end(&mut octets).map_err(|error| format!("cannot read the file: {error}"))?;
-    if octets.len() as u64 > MAX_FILE {
-        return Err(too_long());
-    }
+fn text_of(octets: Vec<u8>) -> Result<String, String> {
     String::from_utf8(octets).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let line = error.as_bytes()[..at].iter().filter(|&&octet| octet == b'\n').count() + 1;
         format!("line {line} is not UTF-8 text")
     })
-}
-
-fn too_long() -> String {
-    format!("the file is longer than {} MiB", MAX_FILE >> 20)
 }
 
 /// The file as written; `None` if it is no TOML, which is then reported.

@@ -9,17 +9,14 @@ use hyper::header::{self, HeaderName, HeaderValue};
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::error::Report;
-use super::files;
 use super::read::{At, Field, Item, Named, NamedEntry, Read, tables};
 use super::values::Line;
+use crate::files::FileKind;
 
 /// Most headers of one check.
 const MOST: usize = 32;
 /// Longest name, in octets.
 const LONGEST_NAME: usize = 128;
-/// Longest value, in octets; a file may hold a line end more.
-const LONGEST_VALUE: u64 = 4096;
-
 /// Headers that say how the connection is used, which is not for a check to say.
 const OF_THE_CONNECTION: [HeaderName; 8] = [
     header::CONNECTION,
@@ -108,7 +105,7 @@ fn resolve_value(entry: At<HeaderEntry>, folder: &Path, report: &mut Report<'_>)
         HeaderEntry::File(HeaderFile { file }) => {
             let path = file.required(entry.at, "the value of a header is a text, or a table with a file", report)?;
             let path = folder.join(path.value);
-            read_value(&path).map_err(|sentence| format!("{}: {sentence}", path.display()))
+            read_value(&path, report).map_err(|sentence| format!("{}: {sentence}", path.display()))
         }
     };
     let mut value = value.map_err(|sentence| report.error(entry.at, sentence)).ok()?;
@@ -117,8 +114,8 @@ fn resolve_value(entry: At<HeaderEntry>, folder: &Path, report: &mut Report<'_>)
     Some(value)
 }
 
-fn read_value(path: &Path) -> Result<HeaderValue, String> {
-    let octets = files::read_secret(path, LONGEST_VALUE + 2)?;
+fn read_value(path: &Path, report: &mut Report<'_>) -> Result<HeaderValue, String> {
+    let octets = report.read_secret(path, FileKind::Secret)?;
     let text = octets.trim_ascii();
     if text.is_empty() {
         return Err("the file is empty, but it is to hold the value of a header".to_owned());

@@ -80,7 +80,7 @@ fn encrypted_listeners_have_their_ports_and_one_certificate() {
 fn a_service_and_a_check_have_defaults() {
     let text = "[regions.fra]\nlocation = \"FRA\"\n[checks.web]\ntype = \"https\"\n\
                 [[services]]\nname = \"www.example.com\"\ncheck = \"web\"\nendpoints = { fra = \"192.0.2.1\" }\n";
-    let Loaded { config, warnings } = load_text(text);
+    let Loaded { config, warnings, .. } = load_text(text);
     assert!(warnings.is_empty());
     let [service] = &config.services[..] else { panic!("one service") };
     assert_eq!((service.ttl, service.answers, service.line, service.client_subnet), (30, 1, 5, true));
@@ -168,9 +168,9 @@ fn certificates_are_read_from_their_file_and_broken_ones_refused() {
         let found = rendered(&parse(text, &file).unwrap_err()).join("\n");
         assert!(found.contains(":3:11: ") && found.contains(part), "{found}");
     };
-    refused("ca.pem: cannot open the file");
+    refused("ca.pem: the file cannot be read: No such file");
     std::fs::create_dir(folder.path().join("ca.pem")).unwrap();
-    refused("ca.pem: it is not a regular file");
+    refused("ca.pem: the file is a folder, not a regular file");
     std::fs::remove_dir(folder.path().join("ca.pem")).unwrap();
     std::fs::write(folder.path().join("ca.pem"), "nothing").unwrap();
     refused("it holds no certificate");
@@ -203,7 +203,7 @@ fn a_client_certificate_needs_its_key_and_the_key_is_a_secret() {
     };
     refused("[checks.a]\ntype = \"https\"\nclient_cert = \"c.pem\"\n", ":3:15: client_cert and client_key go together");
     refused("[checks.a]\ntype = \"http\"\nclient_key = \"k.pem\"\n", "a check of type \"http\" has no client_key");
-    refused(text, "c.pem: cannot open the file");
+    refused(text, "c.pem: the file cannot be read");
     let pair = || rcgen::generate_simple_self_signed(["probe".to_owned()]).unwrap();
     let (made, other) = (pair(), pair());
     std::fs::write(folder.path().join("c.pem"), made.cert.pem()).unwrap();
@@ -235,8 +235,8 @@ fn headers_of_requests_are_checked_and_never_shown() {
         ("{ X-A = \"ä\" }", "visible ASCII characters"),
         ("{ X-A = { } }", "or a table with a file"),
         ("{ X-A = { path = \"x\" } }", "unknown key \"path\""),
-        ("{ X-A = { file = \"secret\" } }", "secret: cannot open the file"),
-        ("{ X-A = { file = \".\" } }", "it is not a regular file"),
+        ("{ X-A = { file = \"secret\" } }", "secret: the file cannot be read"),
+        ("{ X-A = { file = \".\" } }", "the file is a folder, not a regular file"),
     ] {
         assert!(mistake(headers).contains(part), "{headers}: {}", mistake(headers));
     }
@@ -641,11 +641,11 @@ fn a_file_that_cannot_be_read_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("meridian.toml");
     let missing = load(&file).unwrap_err();
-    assert!(missing[0].to_string().contains("meridian.toml: cannot open the file: "), "{}", missing[0]);
+    assert!(missing[0].to_string().contains("meridian.toml: the file cannot be read: "), "{}", missing[0]);
     std::fs::write(&file, b"a = 1\n\xff").unwrap();
     assert!(load(&file).unwrap_err()[0].to_string().ends_with("meridian.toml: line 2 is not UTF-8 text"));
     std::fs::write(&file, vec![b' '; MAX_FILE as usize + 1]).unwrap();
-    assert!(load(&file).unwrap_err()[0].to_string().ends_with("the file is longer than 16 MiB"));
+    assert!(load(&file).unwrap_err()[0].to_string().ends_with("the file is larger than 16 MiB"));
 }
 
 #[test]

@@ -14,6 +14,8 @@ use rustix::time::{ClockId, clock_gettime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::files;
+
 /// A step of the wall clock that is smaller than this is none: that much passes between reading one clock and the other on
 /// a machine that is short of processors.
 const SMALLEST_STEP: Duration = Duration::from_secs(1);
@@ -133,7 +135,7 @@ pub struct Stamp {
 impl Stamp {
     /// For a file that is written now.
     pub fn of(now: &Clocks) -> Stamp {
-        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+        let boot_id = files::read_proc("/proc/sys/kernel/random/boot_id").ok();
         Stamp {
             boot_id: boot_id.map(|id| id.trim().to_owned()),
             boot_milliseconds: milliseconds(now.boot.0),

@@ -1,22 +1,16 @@
 //! The certificate of the encrypted transports: read from its two files, and read again when they change.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio_rustls::rustls::sign::CertifiedKey;
 
-use super::load::FilePrint;
 use super::private_file::{self, Words};
 use super::reload::Control;
 use crate::config::{Config, IdentityFiles};
+use crate::files::{self, FileKind, FilePrint};
 use crate::health::probe::certificate::expires_in_days;
 use crate::server::encrypted::{Identity, PemError};
-
-/// Most octets of either file: a long chain takes some tens of thousands.
-const MOST: u64 = 1 << 20;
 
 /// What tells the certificate and key of a configuration from the next ones; `None`: there are none, or one cannot be
 /// looked at.
@@ -47,20 +41,14 @@ pub fn read(config: &Config) -> Result<Found, String> {
     };
     let prints = prints(config);
     let words = Words { content: "the private key", file: "the file of the private key", kept: "keeps it a secret" };
-    let private = private_file::read(key, MOST, words)?;
-    let public = read_file(certificate)
-        .map_err(|error| format!("{}: cannot read the certificate: {error}", certificate.display()))?;
-    let identity = Identity::read(&public, private.as_bytes()).map_err(|error| match error {
+    let private = private_file::read(key, FileKind::Key, words)?;
+    let public = files::read(certificate, FileKind::Certificates)
+        .map_err(|error| format!("{}: the certificate {error}", certificate.display()))?;
+    let identity = Identity::read(&public.octets, private.as_bytes()).map_err(|error| match error {
         PemError::Certificate(sentence) => format!("{}: {sentence}", certificate.display()),
         PemError::Key(sentence) => format!("{}: {sentence}", key.display()),
     })?;
     Ok(Found { prints, key: Some(Arc::new(identity)) })
-}
-
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let mut octets = Vec::new();
-    File::open(path)?.take(MOST).read_to_end(&mut octets)?;
-    Ok(octets)
 }
 
 /// A warning about a certificate that has expired.
@@ -102,6 +90,7 @@ impl Control {
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
 
     use super::*;
     use crate::config;
@@ -136,6 +125,6 @@ mod tests {
         write(folder.path(), &certificate, &key, 0o600);
         assert!(read(&config(folder.path())).is_ok_and(|found| found.key.is_some() && found.prints.is_some()));
         fs::remove_file(folder.path().join("c.pem")).unwrap();
-        assert_eq!(mistake(), "c.pem: cannot read the certificate: No such file or directory (os error 2)");
+        assert_eq!(mistake(), "c.pem: the certificate cannot be read: No such file or directory (os error 2)");
     }
 }

@@ -18,8 +18,6 @@ use crate::config::values::duration_text;
 use crate::health::state;
 
 const VERSION: u32 = 1;
-/// Room for the most orders with the longest reasons.
-const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// File of the orders.
 pub const ORDERS: &str = "orders.json";
@@ -190,7 +188,7 @@ struct Saved<L> {
 /// the next order writes a new one.
 pub fn load<T: DeserializeOwned>(directory: &Path, name: &str) -> (List<T>, Option<String>) {
     let path = directory.join(name);
-    let read = state::read_file(&path, LARGEST).and_then(|text| text.map(|text| parse(&text)).transpose());
+    let read = state::read_file(&path).and_then(|text| text.map(|text| parse(&text)).transpose());
     let reason = match read {
         Ok(list) => return (list.unwrap_or_default(), None),
         Err(reason) => reason,

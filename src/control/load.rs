@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use super::memory::{self, Extent};
 use super::{identity, process, secrets};
@@ -13,7 +12,9 @@ use crate::answer::{Snapshot, Turns};
 use crate::config::{self, Config, Encrypted};
 use crate::dns::Name;
 use crate::dns::cookie::Secrets;
+use crate::files::{self, FilePrint, FileRead, QUIET, ReadError};
 use crate::geo::{Atlas, OperatorNetwork, Sources, both};
+use crate::text::shown;
 use crate::zone;
 
 /// A configuration and what it comes to.
@@ -28,6 +29,8 @@ pub struct Loaded {
     pub atlas: AtlasCache,
     /// What the encrypted transports show.
     pub identity: identity::Found,
+    /// The configuration and the zones, with all that they include.
+    pub files: Vec<FileRead>,
 }
 
 /// An atlas and what it was made from, so that a reload that changes neither data nor networks need not make it again.
@@ -59,23 +62,6 @@ impl AtlasKey {
         let networks: Vec<OperatorNetwork> = config.geo.networks.iter().map(OperatorNetwork::from).collect();
         let prints = sources.databases.iter().map(|path: &PathBuf| FilePrint::of(path)).collect();
         AtlasKey { sources, prints, networks }
-    }
-}
-
-/// What tells one version of a file from the next.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FilePrint {
-    length: u64,
-    modified: Option<SystemTime>,
-    inode: u64,
-}
-
-impl FilePrint {
-    /// `None` while the file cannot be looked at.
-    pub fn of(path: &Path) -> Option<FilePrint> {
-        use std::os::unix::fs::MetadataExt;
-        let data = std::fs::metadata(path).ok()?;
-        Some(FilePrint { length: data.len(), modified: data.modified().ok(), inode: data.ino() })
     }
 }
 
@@ -117,7 +103,28 @@ impl std::fmt::Display for Origin {
     }
 }
 
+/// How often everything is read that changes meanwhile.
+const ATTEMPTS: u32 = 3;
+
 impl Origin {
+    /// [`Origin::load`] of files that nobody is writing just now: it waits until the youngest was left alone for
+    /// [`QUIET`], and reads all of them again if one was not. What is half written is neither served nor called wrong
+    /// while there is something to be served on.
+    ///
+    /// # Errors
+    /// The mistakes in the files, or which of them is being written.
+    pub fn load_settled(&self, before: &AtlasCache) -> Result<Loaded, Vec<String>> {
+        let mut changed = String::new();
+        for _ in 0..ATTEMPTS {
+            let loaded = self.load(Some(before))?;
+            match files::changed_since(&loaded.files, QUIET) {
+                None => return Ok(loaded),
+                Some(path) => changed = format!("{}: the file {}", shown(path.display()), ReadError::Changed),
+            }
+        }
+        Err(vec![changed])
+    }
+
     /// Reads the configuration and everything that it names; every mistake is in the error, a line each.
     pub fn load(&self, before: Option<&AtlasCache>) -> Result<Loaded, Vec<String>> {
         match self {
@@ -162,11 +169,12 @@ fn load_config(
         return Err(mistakes);
     };
     let mut warnings = lines(read.warnings);
+    let files = read.files.into_iter().chain(zones.files.iter().cloned()).collect();
     let (world, zone_warnings) = compile(&config, zones, atlas.atlas.clone())?;
     warnings.extend(zone_warnings);
     warnings.extend(identity::warning(&config, &identity));
     let snapshot = snapshot(&config, world, cookies)?;
-    Ok(Loaded { snapshot, config, warnings, atlas, identity })
+    Ok(Loaded { snapshot, config, warnings, atlas, identity, files })
 }
 
 /// What server cookies are made with; `None`: cookies are off.

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Resource, getrlimit};
 
 use crate::config::Config;
+use crate::files;
 
 const MIB: u64 = 1 << 20;
 /// What threads and whatever else goes on meanwhile may take.
@@ -115,25 +116,25 @@ fn tightest() -> Option<Room> {
 /// A line of `/proc/self/status` in octets: all that is mapped (`VmSize`), private data (`VmData`), what is in memory and
 /// belongs to no file (`RssAnon`).
 fn status(line: &str) -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let status = files::read_proc("/proc/self/status").ok()?;
     let value = status.lines().find_map(|found| found.strip_prefix(line))?;
     value.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// The control group of this process (version 2), as a path below the mount.
 fn own_group() -> Option<PathBuf> {
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let groups = files::read_proc("/proc/self/cgroup").ok()?;
     let path = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
     Some(PathBuf::from(path))
 }
 
 /// What the limits of a group and of those that it lies in leave. What the kernel can take back at once counts as free.
 fn group_room(mount: &Path, group: &Path) -> Option<u64> {
-    let number = |path: PathBuf| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let number = |path: PathBuf| files::read_proc(path).ok()?.trim().parse::<u64>().ok();
     let room = |group: &Path| {
         let folder = mount.join(group);
         let (most, used) = (number(folder.join("memory.max"))?, number(folder.join("memory.current"))?);
-        let statistics = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
+        let statistics = files::read_proc(folder.join("memory.stat")).unwrap_or_default();
         let cached = statistics.lines().find_map(|line| line.strip_prefix("inactive_file ")?.trim().parse().ok());
         Some(most.saturating_sub(used.saturating_sub(cached.unwrap_or(0))))
     };

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::dns::cookie::Secret;
+use crate::files;
 
 /// How often the clocks of the query path are set.
 const BEAT: Duration = Duration::from_millis(100);
@@ -52,7 +53,7 @@ pub fn keep_time() -> Result<(), String> {
 
 /// Octets of memory that the process holds (`VmRSS` of proc(5)); `None` where that cannot be read.
 pub fn resident() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let status = files::read_proc("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     kibibytes.checked_mul(1024)

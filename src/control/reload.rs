@@ -12,7 +12,7 @@ use super::guard;
 use super::health::{Told, Watch};
 use super::identity;
 use super::keeper::Keeper;
-use super::load::{AtlasCache, FilePrint, Loaded, Origin, needs_restart, prints};
+use super::load::{AtlasCache, Loaded, Origin, needs_restart, prints};
 use super::names::Resolving;
 use super::operate::{Demands, with_services};
 use super::overlay;
@@ -27,6 +27,7 @@ use super::worker::NotDone;
 use crate::answer::Snapshot;
 use crate::answer::world::{ServiceId, World};
 use crate::config::Config;
+use crate::files::FilePrint;
 use crate::resolve::Known;
 use crate::server::Published;
 use crate::server::encrypted::Identity;
@@ -300,7 +301,7 @@ impl Control {
         };
         // Taken before reading: a file that changes meanwhile is read again.
         let databases = prints(&config);
-        let loaded = self.origin.load(Some(&atlas))?;
+        let loaded = self.origin.load_settled(&atlas)?;
         let mut warnings = loaded.warnings;
         if needs_restart(&loaded.config, &config) {
             warnings.push(format!("{}: new listen addresses, workers and [admin] need a restart", self.origin));

@@ -4,9 +4,7 @@ use std::path::Path;
 
 use super::private_file::{self, Words};
 use crate::dns::cookie::{Secret, Secrets};
-
-/// Most octets of the file: two secrets and a long comment.
-const MOST: u64 = 4096;
+use crate::files::FileKind;
 
 /// Reads a file of one or two secrets, a line of 32 hexadecimal digits each; the first makes cookies, both are known.
 /// Empty lines and lines that start with `#` are passed over.
@@ -15,7 +13,7 @@ const MOST: u64 = 4096;
 /// A sentence with the file: it cannot be read, others could read it too, or a line holds no secret.
 pub fn read(path: &Path) -> Result<Secrets, String> {
     let words = Words { content: "the cookie secrets", file: "the file of cookie secrets", kept: "keeps them secret" };
-    let text = private_file::read(path, MOST, words)?;
+    let text = private_file::read(path, FileKind::Secret, words)?;
     let name = path.display();
     parse(&text).map_err(|(line, sentence)| format!("{name}:{line}:1: {sentence}"))
 }

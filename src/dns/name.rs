@@ -17,7 +17,7 @@ pub const MAX_LABEL: usize = 63;
 pub struct Name(Box<[u8]>);
 
 /// Why a text or a run of octets is not a domain name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NameError {
     /// Two dots in a row, or a dot in front.
     EmptyLabel,
@@ -25,6 +25,8 @@ pub enum NameError {
     LabelTooLong,
     /// More than 255 octets in all.
     NameTooLong,
+    /// Letters beyond ASCII; what the name is in ASCII, where it is an internationalized one (RFC 5891).
+    NotAscii(Option<Box<str>>),
     /// A backslash that is not followed by a character or by three digits up to 255.
     BadEscape,
     /// Wire form that ends before its root label, or holds a compression pointer.
@@ -37,9 +39,14 @@ impl fmt::Display for NameError {
             NameError::EmptyLabel => "the name has an empty label",
             NameError::LabelTooLong => "the name has a label of more than 63 octets",
             NameError::NameTooLong => "the name is longer than 255 octets",
+            NameError::NotAscii(_) => "the name has characters outside ASCII; write it in its xn-- form",
             NameError::BadEscape => "the name has a backslash that is not followed by a character or three digits",
             NameError::BadWire => "the name is cut off or compressed",
-        })
+        })?;
+        match self {
+            NameError::NotAscii(Some(form)) => write!(f, ", {form}"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -72,10 +79,14 @@ impl Name {
 
     /// Parses presentation form; a text without a trailing dot is completed with `origin`.
     ///
-    /// `@` alone is the origin itself (RFC 1035 section 5.1). `\.` and `\046` are escapes.
+    /// `@` alone is the origin itself (RFC 1035 section 5.1). `\.` and `\046` are escapes. Letters beyond ASCII are
+    /// refused: nobody asks for their octets, but for the name's form in ASCII.
     pub fn parse(text: &str, origin: &Name) -> Result<Self, NameError> {
         if text == "@" {
             return Ok(origin.clone());
+        }
+        if !text.is_ascii() {
+            return Err(NameError::NotAscii(ascii_form(text)));
         }
         let (mut wire, absolute) = labels_from_text(text.as_bytes())?;
         if absolute {
@@ -160,6 +171,13 @@ impl Name {
         wire.extend_from_slice(&self.0);
         Ok(Name(wire.into()))
     }
+}
+
+/// The form in ASCII of a host name with other letters, if it is one.
+fn ascii_form(text: &str) -> Option<Box<str>> {
+    let form = idna::domain_to_ascii(text).ok()?;
+    let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b"-._*".contains(&octet);
+    form.bytes().all(allowed).then(|| form.into())
 }
 
 /// Presentation form to length-prefixed labels without the root; true when the text ended with a dot.
@@ -330,6 +348,16 @@ mod tests {
         }
         assert_eq!("a".repeat(64).parse::<Name>(), Err(NameError::LabelTooLong));
         assert_eq!([&*"a".repeat(63); 4].join(".").parse::<Name>(), Err(NameError::NameTooLong));
+    }
+
+    #[test]
+    fn letters_beyond_ascii_are_refused_with_the_form_in_ascii() {
+        let told = |text: &str| text.parse::<Name>().expect_err("refused").to_string();
+        let sentence = "the name has characters outside ASCII; write it in its xn-- form";
+        assert_eq!(told("www.b\u{fc}cher.example."), format!("{sentence}, www.xn--bcher-kva.example."));
+        assert_eq!(told("*.B\u{dc}CHER.example"), format!("{sentence}, *.xn--bcher-kva.example"));
+        assert_eq!(told("\u{200b}\u{202e}.example"), sentence, "it is no host name");
+        assert_eq!(name(r"b\195\188cher.example").to_string(), r"b\195\188cher.example", "octets that are meant");
     }
 
     #[test]

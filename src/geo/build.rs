@@ -24,6 +24,7 @@ use mmdb_writer::{Value, Writer};
 pub use self::rows::RowErrors;
 use self::rows::{HOLDERS_OF_IPV4, Record, Row};
 use crate::disk;
+use crate::files::{self, FileKind, ReadError};
 use crate::geo::locations;
 use crate::text::shown;
 
@@ -42,7 +43,7 @@ pub struct Summary {
 #[derive(Debug)]
 pub enum BuildError {
     /// The input cannot be read.
-    Input(PathBuf, io::Error),
+    Input(PathBuf, ReadError),
     /// The input says something that cannot be stored; all of it at once.
     Rows(RowErrors),
     /// The environment's SOURCE_DATE_EPOCH is not a number of seconds.
@@ -61,10 +62,13 @@ pub enum BuildError {
 /// last changed.
 pub fn build(input: &Path, output: &Path) -> Result<Summary, BuildError> {
     let unreadable = |error| BuildError::Input(input.to_owned(), error);
-    let octets = fs::read(input).map_err(unreadable)?;
+    let octets = files::read(input, FileKind::Networks).map_err(unreadable)?.octets;
     let built = match source_date()? {
         Some(date) => date,
-        None => fs::metadata(input).and_then(|metadata| metadata.modified()).map_err(unreadable)?,
+        None => {
+            let data = fs::metadata(input).and_then(|metadata| metadata.modified());
+            data.map_err(|error| unreadable(ReadError::Refused(error)))?
+        }
     };
     let rows = rows::parse(input, &octets).map_err(BuildError::Rows)?;
     let database = encode(&rows, built).map_err(BuildError::Encoding)?;
@@ -149,7 +153,7 @@ fn value(record: &Record) -> Value {
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BuildError::Input(path, error) => write!(f, "{}: cannot be read: {error}", shown(path.display())),
+            BuildError::Input(path, error) => write!(f, "{}: {error}", shown(path.display())),
             BuildError::Rows(errors) => errors.fmt(f),
             BuildError::SourceDate(text) => {
                 write!(f, "SOURCE_DATE_EPOCH is \"{}\"; set it to seconds since 1970, or unset it", shown(text))
@@ -163,7 +167,8 @@ impl fmt::Display for BuildError {
 impl std::error::Error for BuildError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            BuildError::Input(_, error) | BuildError::Output(_, error) => Some(error),
+            BuildError::Input(_, error) => Some(error),
+            BuildError::Output(_, error) => Some(error),
             BuildError::Encoding(error) => Some(error),
             BuildError::Rows(_) | BuildError::SourceDate(_) => None,
         }

@@ -16,6 +16,7 @@ use super::offsets::Offsets;
 use super::record::Record;
 use super::tree::Tree;
 use super::values::Values;
+use crate::files::{self, FileKind};
 
 /// A database in memory, its head checked.
 #[derive(Debug)]
@@ -40,8 +41,8 @@ impl AsRef<[u8]> for File {
 impl Database {
     /// Reads a file and checks what its metadata says.
     pub fn open(path: &Path) -> Result<Self, GeoError> {
-        let file = std::fs::read(path).map_err(|error| GeoError::new(path, format_args!("cannot be read: {error}")))?;
-        Self::from_octets(path, file)
+        let content = files::read(path, FileKind::Database).map_err(|error| GeoError::new(path, error))?;
+        Self::from_octets(path, content.octets)
     }
 
     /// The database in `file`; `path` is for messages.

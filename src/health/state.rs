@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
@@ -10,10 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::check::TargetKey;
 use super::verdict::Verdict;
+use crate::files::{self, FileKind};
 
 const VERSION: u32 = 1;
-/// Room for far more targets than can be probed.
-const LARGEST: u64 = 64 * 1024 * 1024;
 /// File of the agreed health.
 pub const NAME: &str = "health.json";
 
@@ -76,7 +74,7 @@ pub fn text(verdicts: &Verdicts, now: u64) -> Vec<u8> {
 }
 
 fn read(path: &Path) -> Result<Option<Saved>, String> {
-    read_file(path, LARGEST)?.map(|text| parse(&text)).transpose()
+    read_file(path)?.map(|text| parse(&text)).transpose()
 }
 
 fn parse(text: &[u8]) -> Result<Saved, String> {
@@ -98,19 +96,13 @@ pub(crate) fn verdicts_in(text: &[u8]) -> Result<usize, String> {
 /// Reads a file of the state directory; `None` where there is none.
 ///
 /// # Errors
-/// What is wrong with it: it cannot be read, or is longer than `largest` octets.
-pub fn read_file(path: &Path, largest: u64) -> Result<Option<Vec<u8>>, String> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(format!("cannot be read: {error}")),
-    };
-    let mut text = Vec::new();
-    file.take(largest + 1).read_to_end(&mut text).map_err(|error| format!("cannot be read: {error}"))?;
-    if text.len() as u64 > largest {
-        return Err(format!("it is larger than {} MiB", largest >> 20));
+/// What is wrong with it: it cannot be read, is no file, or is too large.
+pub fn read_file(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    match files::read(path, FileKind::State) {
+        Ok(content) => Ok(Some(content.octets)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(format!("it {error}")),
     }
-    Ok(Some(text))
 }
 
 /// What such a file says.

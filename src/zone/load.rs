@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::check;
 use super::error::{Report, ZoneError};
-use super::file::read_file;
 use super::read::Reader;
 use super::{Loaded, Zone};
-use crate::dns::Name;
+use crate::dns::{Name, NameError};
+use crate::files::{self, FileKind, FileRead};
 
 /// Loads every `*.zone` file right in `folder`, in the order of their names.
 ///
@@ -16,12 +16,25 @@ use crate::dns::Name;
 /// are looked up from `folder` and must lie inside. The errors are all mistakes of all files, at most
 /// [`MAX_REPORTED`](super::error::MAX_REPORTED) of them, in the order of files, lines and columns.
 pub fn load_directory(folder: &Path) -> Result<Loaded, Vec<ZoneError>> {
-    let files = zone_files(folder).map_err(|error| vec![error])?;
+    let found = zone_files(folder).map_err(|error| vec![error])?;
     let mut loading = Loading::default();
-    for file in files {
-        match read_file(&file) {
-            Ok(text) => loading.zone(&file, &text, origin_from(&file).as_ref(), Some(folder)),
-            Err(reason) => loading.report.errors.push(ZoneError::whole(&file, reason)),
+    for sentence in found.odd() {
+        loading.report.warnings.push(ZoneError::whole(folder, sentence));
+    }
+    for file in found.zones {
+        match files::read(&file, FileKind::Zone) {
+            Ok(content) => {
+                match origin_from(&file) {
+                    // What names are relative to is then unknown, and a mistake for each would be noise.
+                    Err(error) if !states_origin(&content.octets) => {
+                        let sentence = format!("the file must be named after its zone, but {error}");
+                        loading.report.errors.push(ZoneError::whole(&file, sentence));
+                    }
+                    origin => loading.zone(&file, &content.octets, origin.ok().flatten().as_ref(), Some(folder)),
+                }
+                loading.files.push(content.read);
+            }
+            Err(error) => loading.report.errors.push(ZoneError::whole(&file, format!("it {error}"))),
         }
     }
     loading.finish(folder)
@@ -47,13 +60,16 @@ struct Loading {
     missing_addresses: Vec<(Name, ZoneError)>,
     report: Report,
     stated_in: HashMap<Name, PathBuf>,
+    files: Vec<FileRead>,
 }
 
 impl Loading {
     fn zone(&mut self, file: &Path, text: &[u8], default_origin: Option<&Name>, folder: Option<&Path>) {
         let mut reader = Reader::new(file, default_origin, folder, &mut self.report);
         reader.read(0, text);
-        let Some(checked) = check::zone(reader.finish(), default_origin, &mut self.report) else { return };
+        let mut reading = reader.finish();
+        self.files.append(&mut reading.included);
+        let Some(checked) = check::zone(reading, default_origin, &mut self.report) else { return };
         self.missing_addresses.extend(checked.missing_addresses);
         let zone = checked.zone;
         if let Some(other) = self.stated_in.insert(zone.origin.clone(), file.to_owned()) {
@@ -68,27 +84,78 @@ impl Loading {
             return Err(self.report.errors.into_sorted(whole));
         }
         let warnings = self.report.warnings.into_sorted(whole);
-        Ok(Loaded { zones: self.zones, warnings, missing_addresses: self.missing_addresses })
+        let Loading { zones, missing_addresses, files, .. } = self;
+        Ok(Loaded { zones, warnings, missing_addresses, files })
     }
 }
 
-/// The zone files of a folder, sorted.
-fn zone_files(folder: &Path) -> Result<Vec<PathBuf>, ZoneError> {
+/// What lies in a folder of zones, sorted by name. Hidden files are passed over: editors and systems leave those that
+/// are none (`.#example.com.zone`, `._example.com.zone`).
+#[derive(Default)]
+struct FolderContent {
+    /// Called `*.zone`.
+    zones: Vec<PathBuf>,
+    /// Called `*.ZONE` or the like.
+    nearly: Vec<String>,
+    /// Everything else.
+    others: Vec<String>,
+}
+
+fn zone_files(folder: &Path) -> Result<FolderContent, ZoneError> {
     let unreadable = |error| ZoneError::whole(folder, format!("the zones folder cannot be read: {error}"));
-    let mut files = Vec::new();
+    let mut found = FolderContent::default();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|extension| extension == "zone") {
-            files.push(path);
+        let entry = entry.map_err(unreadable)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = entry.path();
+        let extension = path.extension().unwrap_or_default();
+        if name.starts_with('.') {
+            continue;
+        }
+        if extension == "zone" {
+            found.zones.push(path);
+        } else if extension.eq_ignore_ascii_case("zone") {
+            found.nearly.push(name);
+        } else {
+            found.others.push(name);
         }
     }
-    files.sort();
-    Ok(files)
+    found.zones.sort();
+    found.nearly.sort();
+    found.others.sort();
+    Ok(found)
 }
 
-/// `example.com.zone` is the file of `example.com`.
-fn origin_from(file: &Path) -> Option<Name> {
-    file.file_stem()?.to_str()?.parse().ok()
+impl FolderContent {
+    /// What was hardly meant: zones that are not read for their name's sake, and a folder in which there is no zone.
+    fn odd(&self) -> Vec<String> {
+        let named = "a zone file is named after its zone, in lower case at the end: example.com.zone";
+        if self.zones.is_empty() && !(self.nearly.is_empty() && self.others.is_empty()) {
+            let rest: Vec<&String> = self.nearly.iter().chain(&self.others).collect();
+            let shown = rest.iter().take(3).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+            let more = if rest.len() > 3 { format!(" and {} more", rest.len() - 3) } else { String::new() };
+            return vec![format!("no file in this folder is read as a zone, but {shown}{more} is there; {named}")];
+        }
+        let sentence = |name: &String| format!("{name} is not read as a zone; {named}");
+        self.nearly.iter().map(sentence).collect()
+    }
+}
+
+/// `example.com.zone` is the file of `example.com`; nothing, where the file's name is none of a zone.
+///
+/// # Errors
+/// It would be, but for letters beyond ASCII.
+fn origin_from(file: &Path) -> Result<Option<Name>, NameError> {
+    match file.file_stem().and_then(|stem| stem.to_str()).map(str::parse) {
+        Some(Err(error @ NameError::NotAscii(_))) => Err(error),
+        name => Ok(name.and_then(Result::ok)),
+    }
+}
+
+/// Whether a zone may say itself what its names are relative to.
+fn states_origin(text: &[u8]) -> bool {
+    let word = b"$ORIGIN";
+    text.windows(word.len()).any(|octets| octets.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -148,11 +215,55 @@ mod tests {
     #[test]
     fn a_missing_folder_or_an_odd_file_is_told() {
         let empty = folder(&[("a.zone/x", "")]);
-        assert_eq!(errors(&empty), ["zones/a.zone: it is not a regular file"]);
+        assert_eq!(errors(&empty), ["zones/a.zone: it is a folder, not a regular file"]);
         let missing = load_directory(&empty.path().join("none")).expect_err("missing");
         assert_eq!(missing.len(), 1);
         assert!(missing[0].to_string().contains("none: the zones folder cannot be read: "), "{}", missing[0]);
         assert!(load_directory(folder(&[]).path()).is_ok_and(|loaded| loaded.zones.is_empty()));
+    }
+
+    #[test]
+    fn hidden_files_and_copies_are_passed_over() {
+        let hidden = [".#b.zone", "._b.zone", ".zone", ".b.zone.swp", "b.zone~", "#b.zone#", "b.zone.bak"];
+        let mut files: Vec<(&str, &str)> = hidden.iter().map(|name| (*name, "(")).collect();
+        files.push(("a.example.zone", HEAD));
+        let folder = folder(&files);
+        std::os::unix::fs::symlink("me@host.1234", folder.path().join(".#a.example.zone")).expect("a link");
+        let loaded = load_directory(folder.path()).expect("the one zone is good");
+        assert_eq!((loaded.zones.len(), loaded.files.len()), (1, 1));
+        assert_eq!(loaded.warnings, []);
+    }
+
+    #[test]
+    fn a_file_name_beyond_ascii_is_told_the_form_in_ascii() {
+        let named = "b\u{fc}cher.example.zone";
+        let sentence = "the file must be named after its zone, but the name has characters outside ASCII; write it in its \
+            xn-- form, xn--bcher-kva.example";
+        assert_eq!(errors(&folder(&[(named, HEAD)])), [format!("zones/{named}: {sentence}")]);
+        let stated = HEAD.replace("$TTL 1h", "$TTL 1h\n$origin xn--bcher-kva.example.");
+        assert_eq!(errors(&folder(&[(named, &stated)])), [""; 0], "the file says itself what it is");
+    }
+
+    #[test]
+    fn a_folder_without_a_zone_is_told_what_zones_are_called() {
+        let warnings = |files: &[(&str, &str)]| {
+            let loaded = load_directory(folder(files).path()).expect("it can be read");
+            loaded.warnings.into_iter().map(|warning| warning.sentence).collect::<Vec<_>>()
+        };
+        let named = "a zone file is named after its zone, in lower case at the end: example.com.zone";
+        let told = warnings(&[("EXAMPLE.COM.ZONE", HEAD), ("db.example.com", HEAD)]);
+        let there = "no file in this folder is read as a zone, but EXAMPLE.COM.ZONE, db.example.com is there";
+        assert_eq!(told, [format!("{there}; {named}")]);
+        let told = warnings(&[("1", ""), ("2", ""), ("3", ""), ("4", ""), ("5", "")]);
+        assert_eq!(
+            told,
+            [format!("no file in this folder is read as a zone, but 1, 2, 3 and 2 more is there; {named}")]
+        );
+        // Beside zones only what is nearly one is told.
+        let told = warnings(&[("a.example.zone", HEAD), ("B.EXAMPLE.Zone", HEAD), ("README", "")]);
+        assert_eq!(told, [format!("B.EXAMPLE.Zone is not read as a zone; {named}")]);
+        assert_eq!(warnings(&[]), [""; 0]);
+        assert_eq!(warnings(&[(".gitkeep", "")]), [""; 0]);
     }
 
     #[test]
@@ -183,7 +294,7 @@ mod tests {
                 "zones/example.com.zone:4:10: zones/../x lies outside the zones folder; move it inside".to_owned(),
                 "zones/example.com.zone:5:10: /etc/passwd lies outside the zones folder; move it inside".to_owned(),
                 format!("zones/example.com.zone:6:10: zones/none cannot be opened: {missing}"),
-                "zones/example.com.zone:7:10: zones/.: it is not a regular file".to_owned(),
+                "zones/example.com.zone:7:10: zones/.: it is a folder, not a regular file".to_owned(),
                 "zones/loop:1:10: zones/example.com.zone includes itself; remove one $INCLUDE".to_owned(),
                 "zones/loop:2:5: the data of this A record is wrong: '1' is not an IPv4 address".to_owned(),
             ]

@@ -5,7 +5,6 @@ mod data;
 mod difference;
 mod error;
 mod fields;
-mod file;
 mod generate;
 mod load;
 mod location;
@@ -21,6 +20,7 @@ mod words;
 use std::path::PathBuf;
 
 use crate::dns::{Name, RecordType};
+use crate::files::FileRead;
 pub use difference::{RecordChange, differences};
 pub use error::{MAX_REPORTED, ZoneError};
 pub use load::{load_directory, load_text};
@@ -37,6 +37,8 @@ pub struct Loaded {
     /// warning for each. Apart from the other warnings, because a service may answer for the name: whoever knows
     /// the services tells only of those that none does.
     pub missing_addresses: Vec<(Name, ZoneError)>,
+    /// Every file that was read, those that are included too.
+    pub files: Vec<FileRead>,
 }
 
 /// One zone as its master file states it: checked, in canonical order, nothing compiled yet.

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use super::data;
 use super::error::{Report, ZoneError};
 use super::fields::{seconds, shown};
-use super::file::read_file;
 use super::generate::{Range, Template, without_outer_quotes, words_of};
 use super::order::canonical_key;
 use super::scanner::{Fault, Scanned, Scanner, Token, unescape};
 use super::words::complete;
 use crate::dns::{Name, RecordType};
+use crate::files::{self, FileKind, FileRead};
 
 /// How deep files may include files.
 const MAX_DEPTH: usize = 8;
@@ -69,6 +69,8 @@ struct Stated<'t, 'a> {
 pub struct Reading {
     /// Every file opened, as the operator would name it; the first is the zone's own.
     pub files: Vec<PathBuf>,
+    /// The included ones as they were when they were read.
+    pub included: Vec<FileRead>,
     /// All good records in the order they stand.
     pub records: Vec<Record>,
     /// What the first `$ORIGIN` before any record names.
@@ -191,7 +193,9 @@ impl<'r> Reader<'r> {
     /// Reads another file here; origin and owner are as before afterwards (RFC 1035 section 5.1).
     fn include(&mut self, path: Token<'_>, origin: Option<Name>) -> Outcome {
         let (label, canonical) = self.included_path(path)?;
-        let text = read_file(&canonical).or_else(|reason| at(path, format!("{}: {reason}", label.display())))?;
+        let content = files::read(&canonical, FileKind::Zone);
+        let content = content.or_else(|error| at(path, format!("{}: it {error}", label.display())))?;
+        self.reading.included.push(content.read);
         let number = self.reading.files.len() as u16;
         self.reading.files.push(label);
         self.open.push(canonical);
@@ -200,7 +204,7 @@ impl<'r> Reader<'r> {
         if origin.is_some() {
             self.origin = origin;
         }
-        self.read(number, &text);
+        self.read(number, &content.octets);
         self.open.pop();
         self.origin = outer_origin;
         self.owner = outer_owner;

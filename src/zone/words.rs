@@ -7,7 +7,7 @@ use domain::base::scan::{ConvertSymbols, EntrySymbol, Scanner, ScannerError, Sym
 use domain::dep::octseq::str::Str;
 
 use super::scanner::{Token, unescape};
-use crate::dns::Name;
+use crate::dns::{Name, NameError};
 
 /// Why record data cannot be read; the place is told beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,11 +127,10 @@ fn octets_of(token: Token<'_>) -> Result<Vec<u8>, DataError> {
 
 /// The name that `text` means below `origin`; what is wrong otherwise.
 pub fn complete(text: &[u8], origin: Option<&Name>) -> Result<Name, String> {
-    let text = std::str::from_utf8(text).ok().filter(|text| text.is_ascii());
-    let text = text.ok_or("the name has characters outside ASCII; write it in its xn-- form")?;
+    let text = std::str::from_utf8(text).map_err(|_| NameError::NotAscii(None).to_string())?;
     match origin {
         Some(origin) => Name::parse(text, origin).map_err(|error| error.to_string()),
-        None if text.ends_with('.') => text.parse().map_err(|error: crate::dns::NameError| error.to_string()),
+        None if text.ends_with('.') => text.parse().map_err(|error: NameError| error.to_string()),
         None => {
             Err("the name is relative, but no $ORIGIN is stated above; state one or end the name with a dot".into())
         }

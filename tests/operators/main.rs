@@ -10,6 +10,7 @@ mod admin_starvation;
 mod clock;
 mod disk;
 mod events;
+mod files;
 mod flips;
 mod flood;
 mod guard;

@@ -18,6 +18,13 @@ pub fn start(lines: &str) -> Server {
     start_with_state("state", lines)
 }
 
+/// Writes the token file of a server.
+pub fn write_token(server: &Server) {
+    let path = server.folder().join("token");
+    fs::write(&path, TOKEN).expect("the folder can be written");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("it is ours");
+}
+
 /// The same with another state folder.
 pub fn start_with_state(directory: &str, lines: &str) -> Server {
     setup(directory, lines).start()

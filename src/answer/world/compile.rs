@@ -10,6 +10,7 @@ use super::{Sample, World, Zone};
 use crate::config::{self, Config};
 use crate::dns::{Name, RecordType};
 use crate::geo::Atlas;
+use crate::text::shown;
 use crate::zone;
 
 /// A service that does not fit the zones.
@@ -182,14 +183,16 @@ impl<'z> Draft<'z> {
 
     /// What makes a service impossible where it is.
     fn check_services(&self, config: &Config) -> Vec<Mistake> {
+        let dnames: Vec<&Placed> =
+            self.placed.iter().filter(|placed| self.rrset(placed).rtype == RecordType::DNAME).collect();
         let check = |service: &config::Service| {
-            let sentence = self.check_service(service, config)?;
+            let sentence = self.check_service(service, &dnames, config)?;
             Some(Mistake { line: service.line, sentence })
         };
         config.services.iter().filter_map(check).collect()
     }
 
-    fn check_service(&self, service: &config::Service, config: &Config) -> Option<String> {
+    fn check_service(&self, service: &config::Service, dnames: &[&Placed], config: &Config) -> Option<String> {
         let name = &service.name;
         let node_id = self.names.id(name.to_lower().as_wire())?;
         let node = self.names.node(node_id)?;
@@ -200,6 +203,11 @@ impl<'z> Draft<'z> {
             let cut = Name::from_wire(self.names.name_of(cut)).unwrap_or_else(|_| Name::root());
             return Some(format!(
                 "{name} lies at or below the delegation of {cut}, so this server cannot answer for it"
+            ));
+        }
+        if let Some((owner, place)) = self.dname_above(name, dnames) {
+            return Some(format!(
+                "{name} lies below the DNAME of {owner} at {place}, so this server cannot answer for it; remove one of them"
             ));
         }
         if some_names && node.role == Role::Apex {
@@ -225,6 +233,19 @@ impl<'z> Draft<'z> {
                 rrset.rtype
             )
         })
+    }
+
+    /// The DNAME in the zone of a name that redirects everything there (RFC 6672 section 2.3): its owner, and the place.
+    fn dname_above(&self, name: &Name, dnames: &[&Placed]) -> Option<(&'z Name, String)> {
+        let (zone, _) = self.apexes.describe(name.to_lower().as_wire())?;
+        for placed in dnames.iter().filter(|placed| placed.zone == zone.0 as usize) {
+            let rrset = self.rrset(placed);
+            if rrset.owner != *name && name.is_within(&rrset.owner) {
+                let file = shown(self.zones[placed.zone].file.display());
+                return Some((&rrset.owner, format!("{file}:{}", rrset.line)));
+            }
+        }
+        None
     }
 
     /// Puts every RRset into wire form, node by node; returns the names in them whose addresses are wanted.

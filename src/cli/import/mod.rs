@@ -13,8 +13,7 @@ mod write;
 mod zones;
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::Read as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -22,6 +21,7 @@ use super::arguments::Import;
 use super::init::{toml_text, write_new};
 use crate::cli::paper::say;
 use crate::control;
+use crate::files::{self, FileKind};
 use crate::text::shown;
 use checks::Checks;
 use maps::Map;
@@ -30,9 +30,6 @@ use resources::Resources;
 use vscf::{Place, Table};
 use write::Services;
 use zones::{Dynamic, Zone};
-
-/// Most octets of one file.
-const MOST_OCTETS: u64 = 64 << 20;
 
 /// Writes `meridian.toml` and the zones, checks them, and says what could not be carried.
 pub fn run(import: &Import) -> Result<ExitCode, String> {
@@ -139,14 +136,6 @@ fn databases<'m>(maps: impl Iterator<Item = &'m Map>, notes: &mut Notes) -> Stri
 
 /// A whole file of bounded length.
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    let cannot = |error: std::io::Error| format!("{} cannot be read: {error}", path.display());
-    let mut octets = Vec::new();
-    if !fs::metadata(path).map_err(cannot)?.is_file() {
-        return Err(format!("{} is not a regular file", path.display()));
-    }
-    File::open(path).map_err(cannot)?.take(MOST_OCTETS + 1).read_to_end(&mut octets).map_err(cannot)?;
-    if octets.len() as u64 > MOST_OCTETS {
-        return Err(format!("{} has more than 64 MiB", path.display()));
-    }
-    Ok(octets)
+    let content = files::read(path, FileKind::Import).map_err(|error| format!("{} {error}", path.display()))?;
+    Ok(content.octets)
 }

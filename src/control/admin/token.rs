@@ -9,11 +9,10 @@ use zeroize::Zeroizing;
 use super::error::ApiError;
 use crate::config::{Admin, AdminListen};
 use crate::control::private_file::{self, Words};
+use crate::files::FileKind;
 
 /// Fewest octets of a token: 16 random ones written in any usual way are not guessed.
 const LEAST: usize = 16;
-/// Most octets of a token file.
-const MOST: u64 = 4096;
 
 /// What a call that changes state must show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,9 +70,9 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
 pub fn read_token(path: &Path) -> Result<Zeroizing<String>, String> {
     let name = path.display();
     let words = Words { content: "the token", file: "the token file", kept: "keeps it a secret" };
-    let text = private_file::read(path, MOST + 1, words)?;
+    let text = private_file::read(path, FileKind::Secret, words)?;
     let token = text.trim();
-    if text.len() as u64 > MOST || token.contains(char::is_whitespace) || !token.is_ascii() {
+    if token.contains(char::is_whitespace) || !token.is_ascii() {
         return Err(format!("{name}: the file must hold one token of ASCII characters without blanks"));
     }
     if token.len() < LEAST {
@@ -118,7 +117,7 @@ mod tests {
         assert_eq!(sentence("short\n", 0o400), short);
         let odd = "token: the file must hold one token of ASCII characters without blanks";
         assert_eq!(sentence("two tokens in one file", 0o400), odd);
-        assert_eq!(sentence(&"x".repeat(5000), 0o400), odd);
+        assert_eq!(sentence(&"x".repeat(9000), 0o400), "token: the token file is larger than 8 KiB");
     }
 
     #[test]

@@ -17,6 +17,8 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions};
 
+use crate::files;
+
 /// The name that the process is started by.
 pub const NAME: &str = "meridian-probe";
 
@@ -125,7 +127,7 @@ fn children() -> Vec<Pid> {
     let mut children = Vec::new();
     for entry in entries.flatten() {
         let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        let Ok(stat) = files::read_proc(entry.path().join("stat")) else { continue };
         if parent_in(&stat) == Some(own) {
             children.extend(Pid::from_raw(id));
         }

@@ -1,0 +1,431 @@
+//! The one reader of files: whatever is read from disk is read here.
+//!
+//! A file comes from somebody else, may be changed at any moment, and may be no file at all. So every file is opened
+//! without waiting (a pipe without a writer would hold a thread for ever), must be a regular file, may be no larger than
+//! its [`FileKind`] allows, and is read whole into memory that was asked for beforehand: reading takes as many octets of
+//! memory as the file has, and one that does not fit is refused. What was read counts only if the file is the same
+//! afterwards as before; otherwise it is read again a few times, and then refused as [`ReadError::Changed`].
+//!
+//! A program that writes a file in small pieces leaves it alone between two of them, and then it looks finished. Whoever
+//! has something good already, as a server at a reload has, therefore asks [`changed_since`] when all is read: it waits
+//! until the youngest file was left alone for [`QUIET`]. What no reader can see is a pause that is longer than that: write
+//! beside the file and rename.
+//!
+//! A file system that hangs holds the thread that reads. Nothing that others wait for may be locked meanwhile.
+
+use std::fmt;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use zeroize::Zeroizing;
+
+/// How often a file is read that changes meanwhile.
+const ATTEMPTS: u32 = 3;
+/// Between two of these attempts.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long a file must have been left alone to count as finished.
+pub const QUIET: Duration = Duration::from_millis(300);
+
+/// What a file holds, which says how large it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// The configuration file.
+    Configuration,
+    /// A zone, or a part of one that is included.
+    Zone,
+    /// A database in MaxMind DB format.
+    Database,
+    /// A table of networks in comma-separated form.
+    Networks,
+    /// Certificates in PEM.
+    Certificates,
+    /// A private key in PEM.
+    Key,
+    /// A token, or a few secrets.
+    Secret,
+    /// What a server keeps in its state directory, or answered once.
+    State,
+    /// A part of another server's configuration, to be imported.
+    Import,
+    /// The users or the groups of the system.
+    Accounts,
+}
+
+impl FileKind {
+    /// Most octets of such a file.
+    pub const fn most(self) -> u64 {
+        match self {
+            FileKind::Zone | FileKind::Database => 1 << 30,
+            FileKind::Networks => 256 << 20,
+            FileKind::State | FileKind::Import => 64 << 20,
+            FileKind::Configuration | FileKind::Accounts => 16 << 20,
+            FileKind::Certificates => 4 << 20,
+            FileKind::Key => 1 << 20,
+            FileKind::Secret => 8 << 10,
+        }
+    }
+}
+
+/// Why a file was not read; displays as what is said of the file: `is a pipe, not a regular file`.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The system refuses.
+    Refused(io::Error),
+    /// It is something else, such as `a pipe`.
+    NotRegular(&'static str),
+    /// It is larger than so many octets.
+    TooLarge(u64),
+    /// There is no memory for so many octets.
+    NoMemory(u64),
+    /// It is a secret, and not only its owner may read it; its mode.
+    OpenToOthers(u32),
+    /// It is being written.
+    Changed,
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadError::Refused(error) => write!(f, "cannot be read: {error}"),
+            ReadError::NotRegular(what) => write!(f, "is {what}, not a regular file"),
+            ReadError::TooLarge(most) => write!(f, "is larger than {}", size_text(*most)),
+            ReadError::NoMemory(octets) => write!(f, "has {octets} octets, for which there is no memory"),
+            ReadError::OpenToOthers(mode) => {
+                write!(f, "may be read by others (mode {mode:o}); take that away: chmod 600")
+            }
+            ReadError::Changed => {
+                f.write_str("changed while being read; write another file and rename it, or reload when it is finished")
+            }
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+impl ReadError {
+    /// Whether there is no such file.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, ReadError::Refused(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// `4 KiB`, `16 MiB`, `1 GiB`.
+fn size_text(octets: u64) -> String {
+    match octets {
+        0x4000_0000.. => format!("{} GiB", octets >> 30),
+        0x10_0000.. => format!("{} MiB", octets >> 20),
+        _ => format!("{} KiB", octets >> 10),
+    }
+}
+
+/// What tells one version of a file from the next: two are equal while the file was neither written nor replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilePrint {
+    length: u64,
+    /// Seconds and nanoseconds since 1970, of the content and of everything.
+    modified: (i64, i64),
+    changed: (i64, i64),
+    device: u64,
+    inode: u64,
+}
+
+impl FilePrint {
+    /// The file as it is now; `None` while it cannot be looked at.
+    pub fn of(path: &Path) -> Option<FilePrint> {
+        std::fs::metadata(path).ok().map(|data| FilePrint::from(&data))
+    }
+
+    /// How long ago it was written, as far as the clock tells; nothing if that is still to come.
+    fn age(&self, now: SystemTime) -> Duration {
+        let (seconds, nanoseconds) = self.modified;
+        let since = Duration::new(seconds.max(0).unsigned_abs(), nanoseconds.clamp(0, 999_999_999) as u32);
+        let written = SystemTime::UNIX_EPOCH.checked_add(since);
+        written.and_then(|written| now.duration_since(written).ok()).unwrap_or_default()
+    }
+}
+
+impl From<&Metadata> for FilePrint {
+    fn from(data: &Metadata) -> FilePrint {
+        FilePrint {
+            length: data.len(),
+            modified: (data.mtime(), data.mtime_nsec()),
+            changed: (data.ctime(), data.ctime_nsec()),
+            device: data.dev(),
+            inode: data.ino(),
+        }
+    }
+}
+
+/// A file that was read, as it was then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRead {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// What it was.
+    pub print: FilePrint,
+}
+
+/// The content of a file, and what tells it from the next.
+#[derive(Debug, Clone)]
+pub struct FileContent {
+    /// All of it.
+    pub octets: Vec<u8>,
+    /// The file that it was read from.
+    pub read: FileRead,
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// See [`ReadError`].
+pub fn read(path: &Path, kind: FileKind) -> Result<FileContent, ReadError> {
+    let mut octets = Vec::new();
+    let print = retried(|| OpenFile::open(path)?.read_into(kind, &mut octets))?;
+    Ok(FileContent { octets, read: FileRead { path: path.to_owned(), print } })
+}
+
+/// Reads a whole file that only its owner may read; it is wiped when it is dropped.
+///
+/// # Errors
+/// See [`ReadError`].
+pub fn read_secret(path: &Path, kind: FileKind) -> Result<(Zeroizing<Vec<u8>>, FileRead), ReadError> {
+    let mut octets = Zeroizing::new(Vec::new());
+    let print = retried(|| {
+        let file = OpenFile::open(path)?;
+        let mode = file.data.mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(ReadError::OpenToOthers(mode));
+        }
+        file.read_into(kind, &mut octets)
+    })?;
+    Ok((octets, FileRead { path: path.to_owned(), print }))
+}
+
+/// Reads a file anew, a few times, while it changes meanwhile.
+///
+/// # Errors
+/// Those of the last attempt.
+fn retried<T>(mut read: impl FnMut() -> Result<T, ReadError>) -> Result<T, ReadError> {
+    for _ in 1..ATTEMPTS {
+        match read() {
+            Err(ReadError::Changed) => std::thread::sleep(PAUSE),
+            result => return result,
+        }
+    }
+    read()
+}
+
+/// The first of these files that is another now than when it was read; before that, waits until the youngest was left
+/// alone for `quiet`, but never longer than `quiet`.
+pub fn changed_since(files: &[FileRead], quiet: Duration) -> Option<&Path> {
+    let now = SystemTime::now();
+    if let Some(age) = files.iter().map(|file| file.print.age(now)).min() {
+        std::thread::sleep(quiet.saturating_sub(age));
+    }
+    let other = files.iter().find(|file| FilePrint::of(&file.path).as_ref() != Some(&file.print));
+    other.map(|file| &*file.path)
+}
+
+/// A regular file that is open for reading.
+#[derive(Debug)]
+pub struct OpenFile {
+    file: File,
+    data: Metadata,
+}
+
+impl OpenFile {
+    /// Opens a file without waiting, whatever it is.
+    ///
+    /// # Errors
+    /// It cannot be opened, or is no regular file.
+    pub fn open(path: &Path) -> Result<OpenFile, ReadError> {
+        // The standard library adds O_CLOEXEC. A terminal must not become ours.
+        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+        let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+        let file = opened.map_err(|error| refusal(path, error))?;
+        let data = file.metadata().map_err(ReadError::Refused)?;
+        match what_else(&data) {
+            Some(what) => Err(ReadError::NotRegular(what)),
+            None => Ok(OpenFile { file, data }),
+        }
+    }
+
+    /// Reads the whole file in the place of what is in `octets`, without a second copy of a part of it anywhere.
+    ///
+    /// # Errors
+    /// See [`ReadError`]; `octets` then holds a part of it or nothing.
+    pub fn read_into(&self, kind: FileKind, octets: &mut Vec<u8>) -> Result<FilePrint, ReadError> {
+        let (before, length) = (FilePrint::from(&self.data), self.data.len());
+        if length > kind.most() {
+            return Err(ReadError::TooLarge(kind.most()));
+        }
+        octets.clear();
+        // One more, so that a file that has grown shows it, and so that nothing is copied to make room.
+        let room = usize::try_from(length).ok().and_then(|length| length.checked_add(1));
+        let reserved = room.ok_or(()).and_then(|room| octets.try_reserve_exact(room).map_err(drop));
+        reserved.map_err(|()| ReadError::NoMemory(length))?;
+        (&self.file).take(length.saturating_add(1)).read_to_end(octets).map_err(ReadError::Refused)?;
+        let after = FilePrint::from(&self.file.metadata().map_err(ReadError::Refused)?);
+        if after != before || octets.len() as u64 != length { Err(ReadError::Changed) } else { Ok(before) }
+    }
+}
+
+/// Opening a socket fails before one can look at it.
+fn refusal(path: &Path, error: io::Error) -> ReadError {
+    let is_socket = || std::fs::metadata(path).is_ok_and(|data| data.file_type().is_socket());
+    match error.raw_os_error() {
+        Some(libc::ENXIO) if is_socket() => ReadError::NotRegular("a socket"),
+        _ => ReadError::Refused(error),
+    }
+}
+
+/// What it is, if it is no regular file.
+fn what_else(data: &Metadata) -> Option<&'static str> {
+    let kind = data.file_type();
+    match kind {
+        _ if kind.is_file() => None,
+        _ if kind.is_dir() => Some("a folder"),
+        _ if kind.is_fifo() => Some("a pipe"),
+        _ if kind.is_socket() => Some("a socket"),
+        _ => Some("a device"),
+    }
+}
+
+/// The text of a file that the kernel makes when it is read, as in proc(5), which has no length that could be compared; a
+/// mebibyte of it at most.
+///
+/// # Errors
+/// It cannot be read, or is no text.
+pub fn read_proc(path: impl AsRef<Path>) -> io::Result<String> {
+    const MOST: u64 = 1 << 20;
+    let mut text = String::new();
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?.take(MOST).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{Seek, SeekFrom, Write};
+    use std::os::unix::net::UnixListener;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Instant;
+
+    use super::*;
+
+    fn told(path: &Path, kind: FileKind) -> String {
+        let start = Instant::now();
+        let error = read(path, kind).expect_err("it is refused").to_string();
+        assert!(start.elapsed() < Duration::from_secs(5), "{error} after {:?}", start.elapsed());
+        error
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let socket = folder.path().join("socket");
+        let _listener = UnixListener::bind(&socket).unwrap();
+        for kind in [FileKind::Configuration, FileKind::Zone, FileKind::Database, FileKind::Secret] {
+            assert_eq!(told(&pipe, kind), "is a pipe, not a regular file");
+            assert_eq!(told(&socket, kind), "is a socket, not a regular file");
+            assert_eq!(told(folder.path(), kind), "is a folder, not a regular file");
+            assert_eq!(told(Path::new("/dev/zero"), kind), "is a device, not a regular file");
+            assert!(told(&folder.path().join("none"), kind).starts_with("cannot be read: No such file"));
+        }
+    }
+
+    #[test]
+    fn every_kind_has_a_bound_that_is_looked_at_before_reading() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sparse");
+        let file = File::create(&path).unwrap();
+        file.set_len(2 << 30).unwrap();
+        for (kind, most) in [
+            (FileKind::Configuration, "16 MiB"),
+            (FileKind::Zone, "1 GiB"),
+            (FileKind::Database, "1 GiB"),
+            (FileKind::Networks, "256 MiB"),
+            (FileKind::Certificates, "4 MiB"),
+            (FileKind::Key, "1 MiB"),
+            (FileKind::Secret, "8 KiB"),
+            (FileKind::State, "64 MiB"),
+            (FileKind::Import, "64 MiB"),
+        ] {
+            assert_eq!(told(&path, kind), format!("is larger than {most}"));
+        }
+        file.set_len(8192).unwrap();
+        assert_eq!(read(&path, FileKind::Secret).unwrap().octets, [0; 8192]);
+        file.set_len(8193).unwrap();
+        assert_eq!(told(&path, FileKind::Secret), "is larger than 8 KiB");
+    }
+
+    #[test]
+    fn a_file_that_changes_meanwhile_is_never_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "before").unwrap();
+        for spoil in [|file: &mut File| file.set_len(3), |file: &mut File| file.write_all(b"after!")] {
+            let opened = OpenFile::open(&path).unwrap();
+            let mut file = OpenOptions::new().write(true).open(&path).unwrap();
+            file.seek(SeekFrom::Start(0)).unwrap();
+            spoil(&mut file).unwrap();
+            // The clock of files moves a few hundred times a second.
+            std::thread::sleep(Duration::from_millis(20));
+            file.write_all(b"x").unwrap();
+            let error = opened.read_into(FileKind::Zone, &mut Vec::new()).expect_err("changed");
+            assert!(matches!(error, ReadError::Changed), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_meanwhile_is_the_old_or_the_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, beside) = (folder.path().join("file"), folder.path().join("beside"));
+        fs::write(&path, vec![b'a'; 100_000]).unwrap();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for turn in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    fs::write(&beside, vec![b'a' + turn % 2; 100_000 + usize::from(turn % 2)]).unwrap();
+                    fs::rename(&beside, &path).unwrap();
+                }
+            });
+            for _ in 0..200 {
+                let octets = read(&path, FileKind::Zone).unwrap().octets;
+                assert!(octets.iter().all(|octet| *octet == octets[0]), "half of one and half of the other");
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+    }
+
+    #[test]
+    fn files_that_are_being_written_are_seen_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "half").unwrap();
+        let files = [read(&path, FileKind::Zone).unwrap().read];
+        assert_eq!(changed_since(&files, Duration::from_millis(50)), None);
+        assert_eq!(changed_since(&[], QUIET), None);
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(50));
+                fs::write(&path, "half and half").unwrap();
+            });
+            // Long enough that the writer comes within it on any machine.
+            assert_eq!(changed_since(&files, Duration::from_secs(10)), Some(&*path));
+        });
+        assert!(start.elapsed() >= Duration::from_secs(9), "an old file needs no wait, a young one does");
+        fs::remove_file(&path).unwrap();
+        assert_eq!(changed_since(&files, Duration::ZERO), Some(&*path), "what is gone is another, too");
+    }
+}
