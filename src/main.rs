@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use meridian::cli;
 use meridian::health::probe::supervisor;
 
@@ -12,7 +11,7 @@ fn main() -> ExitCode {
     if let Some(code) = supervisor::run_if_called() {
         return code;
     }
-    cli::run(cli::arguments::Arguments::parse())
+    cli::run(cli::parse())
 }
 
 /// Lets blocks from this size on come from the system and go back to it when they are freed, for as long as the process runs.

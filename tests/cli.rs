@@ -500,7 +500,8 @@ fn text_from_files_cannot_play_with_the_terminal() {
     // A mistake stays on its line, whatever the file is called.
     let told = spoilt("zones/a\nb: good.zone", "x");
     assert!(told.lines().all(|line| line.contains("a\\nb: good.zone")), "{told}");
-    // On stderr, too.
+    // On stderr, too, and where the command line itself is wrong.
+    assert_shown(&stderr(&run(&["check", &format!("--{EVIL}")])));
     let output = run(&["locate", "--config", &format!("{EVIL}.toml"), "192.0.2.1"]);
     assert_eq!(output.status.code(), Some(1));
     assert_shown(&stderr(&output));

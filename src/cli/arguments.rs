@@ -15,7 +15,7 @@ use crate::control::admin::{read_bias, read_weight};
 use crate::dns::{Name, RecordType};
 use crate::geo::builtin;
 use crate::steering::Bias;
-pub use authoring::{Geodata, Import, Init, Plan, RegionGiven, VerifyScopes};
+pub use authoring::{Check, Geodata, Import, Init, Plan, RegionGiven, VerifyScopes};
 
 /// A global load balancer that works through DNS.
 #[derive(Debug, Parser)]
@@ -96,18 +96,6 @@ pub struct Serve {
     /// Take the place of the server that uses the same state directory, without losing a query
     #[arg(long)]
     pub take_over: bool,
-}
-
-/// `meridian check`
-#[derive(Debug, Args)]
-pub struct Check {
-    /// The configuration file.
-    #[command(flatten)]
-    pub file: ConfigFile,
-    /// Say what this user may not read, too: NAME or UID:GID of the user that the server runs as. Needs root; as root,
-    /// the owner of the state directory or the user `meridian` is asked about without it, and told as warnings
-    #[arg(long, value_name = "USER")]
-    pub user: Option<String>,
 }
 
 /// `meridian demo`

@@ -48,7 +48,20 @@ mod topics;
 
 use std::process::ExitCode;
 
+use clap::Parser;
+
 use arguments::{Arguments, Command};
+
+/// Reads the command line. Where that cannot be, says why and ends the process with 2; help and version end it with 0.
+pub fn parse() -> Arguments {
+    Arguments::try_parse().unwrap_or_else(|error| {
+        if !error.use_stderr() {
+            error.exit();
+        }
+        paper::complain(error.render().to_string().trim_end());
+        std::process::exit(error.exit_code())
+    })
+}
 
 /// Runs one command. Exit codes: 0 done, 1 it failed and said why on stderr, 2 usage.
 pub fn run(arguments: Arguments) -> ExitCode {

@@ -74,8 +74,10 @@ async fn send(client: &mut Option<Client>, url: &str, hook: &config::Events, eve
     let client = client.as_ref().ok_or("there is no HTTP client")?;
     let body = serde_json::to_vec(event).map_err(|error| error.to_string())?;
     let mut request = client.post(url).header(header::CONTENT_TYPE, "application/json").body(body);
-    if let Some(file) = &hook.token_file {
-        request = request.bearer_auth(read_token(file)?.as_str());
+    if let Some(file) = hook.token_file.clone() {
+        // Whatever the file lies on, the runtime does not wait for it.
+        let token = tokio::task::spawn_blocking(move || read_token(&file)).await;
+        request = request.bearer_auth(token.map_err(|error| format!("the token was not read: {error}"))??.as_str());
     }
     let response = request.send().await.map_err(|error| innermost(&error))?;
     let status = response.status();

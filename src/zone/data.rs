@@ -149,7 +149,7 @@ mod tests {
             (
                 "CNAME \u{e9}",
                 "9: the data of this CNAME record is wrong: the name has characters outside ASCII; \
-                write it in its xn-- form",
+                write it in its xn-- form, xn--9ca",
             ),
             ("TXT", "3: the data of this TXT record is wrong: it ends too early"),
             (

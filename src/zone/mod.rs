@@ -1,6 +1,7 @@
 //! Zones: RFC 1035 master files, read and checked. What comes out is data only; `answer::world` compiles it.
 
 mod check;
+mod class;
 mod data;
 mod difference;
 mod error;

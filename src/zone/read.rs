@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::class::is_class;
 use super::data;
 use super::error::{Report, ZoneError};
 use super::fields::{seconds, shown};
@@ -384,23 +385,6 @@ fn at<T>(token: Token<'_>, sentence: impl Into<String>) -> Result<T, Fault> {
 
 fn time(token: Token<'_>) -> Result<u32, Fault> {
     seconds(&String::from_utf8_lossy(token.text)).or_else(|sentence| at(token, sentence))
-}
-
-/// Whether this is the class `IN`; another class is refused.
-fn is_class(word: Token<'_>) -> Result<bool, Fault> {
-    let upper = word.text.to_ascii_uppercase();
-    match &upper[..] {
-        b"IN" | b"CLASS1" => Ok(true),
-        b"CH" | b"HS" | b"CS" | b"NONE" => refuse_class(word),
-        other => match other.strip_prefix(b"CLASS") {
-            Some(digits) if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => refuse_class(word),
-            _ => Ok(false),
-        },
-    }
-}
-
-fn refuse_class(word: Token<'_>) -> Result<bool, Fault> {
-    at(word, format!("class {} is not served; only IN is", String::from_utf8_lossy(word.text)))
 }
 
 #[cfg(test)]

@@ -5,8 +5,20 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::SharesOf;
+use super::{ConfigFile, SharesOf};
 use crate::dns::Name;
+
+/// `meridian check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The configuration file.
+    #[command(flatten)]
+    pub file: ConfigFile,
+    /// Say what this user may not read, too: NAME or UID:GID of the user that the server runs as. Needs root; as root,
+    /// the owner of the state directory or the user `meridian` is asked about without it, and told as warnings
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+}
 
 /// `meridian plan`
 #[derive(Debug, Args)]
