@@ -32,6 +32,6 @@ COPY LICENSE-MIT LICENSE-APACHE geodata/LICENSE-DBIP.txt src/cli/simulate/fonts/
 USER 10053:10053
 WORKDIR /etc/meridian
 EXPOSE 53/udp 53/tcp
-HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["meridian", "status"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["meridian", "status", "--live"]
 ENTRYPOINT ["meridian"]
 CMD ["serve", "--config", "/etc/meridian/meridian.toml"]

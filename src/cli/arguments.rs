@@ -244,6 +244,12 @@ pub struct StatusArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Ask only whether it lives; exit 1 if not: for the liveness probe of a container
+    #[arg(long, conflicts_with_all = ["json", "ready"])]
+    pub live: bool,
+    /// Ask only whether it answers queries; exit 1 if not: for the readiness probe of a container
+    #[arg(long, conflicts_with = "json")]
+    pub ready: bool,
 }
 
 /// What is ordered about.

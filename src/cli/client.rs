@@ -15,6 +15,8 @@ use crate::health::probe::{Protocol, Trust};
 
 /// Longer than the server takes for anything.
 const TIME: Duration = Duration::from_secs(70);
+/// The same of a sign of life.
+const SIGN_TIME: Duration = Duration::from_secs(5);
 const CONNECT_TIME: Duration = Duration::from_secs(3);
 /// Most octets of an answer: the status of a very large configuration fits.
 const MOST: usize = 256 << 20;
@@ -85,14 +87,27 @@ impl Client {
         })
     }
 
+    /// The text of `/healthz` or `/readyz`. Who waits for a sign of life does not wait for long.
+    pub fn sign_of_life(&self, path: &str) -> Result<String, String> {
+        let (status, body) = self.send(self.request(Method::GET, path, &[])?.timeout(SIGN_TIME))?;
+        if status.is_success() {
+            return Ok(String::from_utf8_lossy(&body).into_owned());
+        }
+        Err(self.error_of(status, &body))
+    }
+
     fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, String> {
         let (status, body) = self.send(request)?;
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|error| self.not_understood(&error));
         }
-        match serde_json::from_slice::<ErrorBody>(&body) {
-            Ok(ErrorBody { error }) => Err(error),
-            Err(_) => Err(self.not_understood(&format!("it answered {status}"))),
+        Err(self.error_of(status, &body))
+    }
+
+    fn error_of(&self, status: reqwest::StatusCode, body: &[u8]) -> String {
+        match serde_json::from_slice::<ErrorBody>(body) {
+            Ok(ErrorBody { error }) => error,
+            Err(_) => self.not_understood(&format!("it answered {status}")),
         }
     }
 

@@ -15,7 +15,10 @@ use crate::text::shown;
 /// Prints what is going on.
 pub fn status(arguments: &StatusArguments) -> Result<ExitCode, String> {
     let client = Client::new(&arguments.remote)?;
-    if arguments.json {
+    if arguments.live || arguments.ready {
+        let path = if arguments.ready { "/readyz" } else { "/healthz" };
+        say!("{}", client.sign_of_life(path)?.trim());
+    } else if arguments.json {
         say_json(client.get::<serde_json::Value>("/v1/status", &[])?);
     } else {
         print(&client.get("/v1/status", &[])?);

@@ -14,7 +14,7 @@ pub(crate) mod proxy;
 
 pub mod encrypted;
 
-mod seats;
+pub(crate) mod seats;
 
 mod limit;
 

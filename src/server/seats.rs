@@ -34,6 +34,12 @@ struct Connected {
     task: Option<AbortHandle>,
 }
 
+/// Every connection that could leave is held.
+struct Full;
+
+/// Stands for the time of last use of a connection that must not leave.
+const HELD: u64 = u64::MAX;
+
 /// One connection's place; it is free again when this is dropped.
 pub struct Seat {
     /// Its number, another for each.
@@ -58,22 +64,26 @@ impl Gate {
     /// A place for one more connection. When this client has as many as it may, that of its connections leaves which was
     /// idle longest; when all places are taken, the one of all (RFC 7766 section 6.2.2). Both is counted in `tally`.
     pub fn enter(self: &Arc<Self>, address: ClientAddress, tally: &Tally) -> Seat {
-        let client = who(address);
         let mut open = self.open();
-        let evicted = if open.count_of(client) >= self.limits.connections_per_client {
-            open.evict(|connected| connected.client == client).then_some(Event::EvictedOfClient)
-        } else if open.connections.len() >= self.limits.connections {
-            open.evict(|_| true).then_some(Event::Evicted)
-        } else {
-            None
-        };
+        let evicted = open.make_room(who(address), &self.limits).unwrap_or_default();
+        let seat = self.seat(open, who(address));
+        [Some(Event::Connected), evicted].into_iter().flatten().for_each(|event| tally.note(event));
+        seat
+    }
+
+    /// The same, uncounted; `None`: every connection that could leave is held ([`Seat::hold`]).
+    pub fn try_enter(self: &Arc<Self>, address: ClientAddress) -> Option<Seat> {
+        let mut open = self.open();
+        open.make_room(who(address), &self.limits).ok()?;
+        Some(self.seat(open, who(address)))
+    }
+
+    fn seat(self: &Arc<Self>, mut open: MutexGuard<'_, Open>, client: IpAddr) -> Seat {
         *open.clients.entry(client).or_default() += 1;
         let (number, active) = (open.next, Arc::new(AtomicU64::new(self.now())));
         open.next += 1;
         open.connections.insert(number, Connected { client, active: active.clone(), task: None });
         self.count.store(open.connections.len(), Ordering::Relaxed);
-        drop(open);
-        [Some(Event::Connected), evicted].into_iter().flatten().for_each(|event| tally.note(event));
         Seat { number, gate: self.clone(), active }
     }
 
@@ -117,11 +127,23 @@ impl Open {
         self.clients.get(&client).copied().unwrap_or(0)
     }
 
-    /// Ends the one that was idle longest of those that are concerned; false: there is none.
+    /// Sees to it that one more of this client fits, and says who left for it; an error if nobody could.
+    fn make_room(&mut self, client: IpAddr, limits: &TcpLimits) -> Result<Option<Event>, Full> {
+        if self.count_of(client) >= limits.connections_per_client {
+            let left = self.evict(|connected| connected.client == client);
+            return if left { Ok(Some(Event::EvictedOfClient)) } else { Err(Full) };
+        }
+        if self.connections.len() >= limits.connections {
+            return if self.evict(|_| true) { Ok(Some(Event::Evicted)) } else { Err(Full) };
+        }
+        Ok(None)
+    }
+
+    /// Ends the one that was idle longest of those that are concerned; false: there is none, or all are held.
     fn evict(&mut self, concerns: impl Fn(&Connected) -> bool) -> bool {
         let concerned = self.connections.iter().filter(|(_, connected)| concerns(connected));
         let activity = concerned.map(|(number, connected)| (connected.active.load(Ordering::Relaxed), *number));
-        let Some((_, number)) = activity.min() else { return false };
+        let Some((_, number)) = activity.filter(|(active, _)| *active != HELD).min() else { return false };
         let task = self.remove(number).and_then(|connected| connected.task);
         task.inspect(AbortHandle::abort);
         true
@@ -143,6 +165,11 @@ impl Seat {
     /// The connection was of use just now.
     pub fn touch(&self) {
         self.active.store(self.gate.now(), Ordering::Relaxed);
+    }
+
+    /// Keeps the connection from having to leave for another, until it is touched.
+    pub fn hold(&self) {
+        self.active.store(HELD, Ordering::Relaxed);
     }
 
     /// Waits until the connection has been of no use for as long as one may be idle.
@@ -167,7 +194,7 @@ impl Drop for Seat {
 }
 
 /// Whose connection it is: whoever has an IPv6 address has its whole /64.
-fn who(address: ClientAddress) -> IpAddr {
+pub(crate) fn who(address: ClientAddress) -> IpAddr {
     match address.ip() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
@@ -258,6 +285,19 @@ mod tests {
         let (_second, evicted) = enter_counted(&gate, "::ffff:192.0.2.1");
         assert_eq!(evicted, Some(Event::EvictedOfClient));
         assert!(!is_connected(&gate, &first));
+    }
+
+    #[test]
+    fn who_is_held_does_not_leave() {
+        let gate = gate(2, 1);
+        let (first, second) = (enter(&gate, "192.0.2.1"), enter(&gate, "192.0.2.2"));
+        first.hold();
+        assert!(gate.try_enter("192.0.2.1".parse().unwrap()).is_none(), "its one place is held");
+        let third = gate.try_enter("192.0.2.3".parse().unwrap()).unwrap();
+        assert!(is_connected(&gate, &first) && !is_connected(&gate, &second), "though it was used first");
+        first.touch();
+        assert!(gate.try_enter("192.0.2.1".parse().unwrap()).is_some());
+        assert!(!is_connected(&gate, &first) && is_connected(&gate, &third));
     }
 
     #[test]

@@ -58,8 +58,6 @@ fn what_the_configmap_holds_is_good() {
 fn pods_run_the_image_as_it_is_made() {
     let cmd: Value = serde_json::from_str(&instruction("CMD")).expect("a list");
     let user = instruction("USER");
-    let admin = documents("packaging/kubernetes/configmap.yaml").remove(0)["data"]["meridian.toml"].take();
-    let admin = admin.as_str().expect("text");
     for (path, pod) in pods() {
         let (spec, container) = (&pod["spec"], &pod["spec"]["containers"][0]);
         assert_eq!(container["args"], cmd, "{path}");
@@ -77,16 +75,33 @@ fn pods_run_the_image_as_it_is_made() {
         for exposed in instruction("EXPOSE").split(' ') {
             assert!(ports.iter().any(|port| port == exposed), "{path}: {ports:?} lacks {exposed}");
         }
-        let named = container["ports"].as_array().expect("ports").iter().find(|port| port["name"] == "admin");
-        let port =
-            named.unwrap_or_else(|| panic!("{path}: no admin port"))["containerPort"].as_u64().expect("a number");
-        assert!(admin.contains(&format!("[admin]\nlisten = \"0.0.0.0:{port}\"")), "{path}: {port}");
-        for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
-            let get = &container[probe]["httpGet"];
-            let asked = get["path"].as_str().expect("a path");
-            assert!(text("docs/admin-api.md").contains(&format!("`GET {asked}`")), "{path}: {probe}");
-            assert_eq!(get["port"], "admin", "{path}: {probe}");
+    }
+}
+
+/// Liveness is asked for from where strangers cannot reach, with a command that the program has.
+#[test]
+fn probes_of_the_kubelet_ask_over_loopback() {
+    assert!(text("Dockerfile").contains("CMD [\"meridian\", \"status\", \"--live\"]"));
+    let config = documents("packaging/kubernetes/configmap.yaml").remove(0)["data"]["meridian.toml"].take();
+    let default = "127.0.0.1:8053";
+    assert!(config.as_str().expect("text").contains(&format!("[admin]\nlisten = \"{default}\"")));
+    let help =
+        Command::new(env!("CARGO_BIN_EXE_meridian")).args(["status", "--help"]).output().expect("the binary runs");
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    assert!(help.contains(default), "{help}");
+    for (path, pod) in pods() {
+        let container = &pod["spec"]["containers"][0];
+        for (probe, option) in [("startupProbe", "--ready"), ("readinessProbe", "--ready"), ("livenessProbe", "--live")]
+        {
+            let command = words(&container[probe]["exec"]["command"]);
+            assert_eq!(command, ["meridian", "status", option], "{path}: {probe}");
+            assert!(help.contains(option), "{help}");
+            assert!(
+                container[probe]["timeoutSeconds"].as_u64() >= Some(5),
+                "{path}: {probe}: the program waits so long"
+            );
         }
+        assert!(container["ports"].as_array().expect("ports").iter().all(|port| port["name"] != "admin"), "{path}");
     }
 }
 

@@ -1,8 +1,8 @@
 //! Nobody waits for what he does not need: orders not for a reload, a sign of life not for anybody.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -132,6 +132,190 @@ fn orders_and_leases_do_not_wait_for_a_reload_that_waits_for_probes() {
     nothing_waits(&server, &["127.0.1.11"], || !server.log().contains("\"reloaded"));
     server.await_log("\"reloaded", 1);
     assert!(say(&server, &["status"]).contains("127.0.1.11"), "what was leased meanwhile stays");
+}
+
+/// Connections from one address, and from as many as there are places, that all say they have something to say.
+fn held(server: &Server, beginning: &str) -> Vec<TcpStream> {
+    let admin = server.admin.expect("it has one");
+    let addresses = (0..10).flat_map(|host| std::iter::repeat_n(format!("127.0.0.{}", host + 2), 32));
+    let mut held: Vec<TcpStream> = addresses.map(|address| world::connect_from(&address, admin)).collect();
+    held.extend((0..200).map(|_| world::connect_from("127.0.0.66", admin)));
+    for stream in &mut held {
+        let _ = stream.write_all(beginning.as_bytes());
+    }
+    held
+}
+
+/// Signs of life, looks and orders, of somebody who comes while others hold all that they can.
+#[track_caller]
+fn somebody_is_served(server: &Server) {
+    for (method, path, body) in [
+        ("GET", "/healthz", ""),
+        ("GET", "/readyz", ""),
+        ("PUT", "/v1/regions/fra/drain", "{}"),
+        ("DELETE", "/v1/regions/fra/drain", "{}"),
+        ("GET", "/v1/status", ""),
+        ("GET", "/metrics", ""),
+    ] {
+        let ((status, told), took) = timed(|| call(server, method, path, TOKEN, body));
+        assert_eq!(status, 200, "{method} {path}: {told}");
+        assert!(took < Duration::from_secs(1), "{method} {path} took {took:?}");
+    }
+}
+
+#[test]
+fn half_sent_bodies_hold_up_nobody() {
+    let server = world::start("");
+    let bodies = held(&server, "POST /v1/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{");
+    somebody_is_served(&server);
+    let heads = held(&server, "GET /healthz HTTP/1.1\r\nHost: local");
+    somebody_is_served(&server);
+    let silent = held(&server, "");
+    somebody_is_served(&server);
+    let reads = held(&server, "GET /v1/shares?name=x HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    somebody_is_served(&server);
+    drop((bodies, heads, silent, reads));
+}
+
+/// A body is asked for from whoever has shown the token alone, so a stranger is told at once.
+#[test]
+fn the_gate_comes_before_the_body() {
+    let server = world::start("");
+    let head = "POST /v1/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n";
+    let right = format!("Authorization: Bearer {TOKEN}\r\n");
+    for (fields, expected) in [
+        ("", "401"),
+        ("Authorization: Bearer 0123456789abcdef0123456789abcdeX\r\n", "401"),
+        ("Host: rebound.example\r\n", "4"),
+    ] {
+        let (answer, took) = timed(|| raw(&server, format!("{head}{fields}\r\n{{").as_bytes()));
+        assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{answer}");
+        assert!(took < Duration::from_secs(3), "{took:?}: {answer}");
+    }
+    let long = head.replace("1000", "1000000000");
+    assert!(raw(&server, format!("{long}{right}\r\n{{").as_bytes()).starts_with("HTTP/1.1 413 "));
+    // Whoever may change something has ten seconds for the body.
+    let (answer, took) = timed(|| raw(&server, format!("{head}{right}\r\n{{").as_bytes()));
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("{\"error\":\"the body did not come"), "{answer}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
+}
+
+/// What comes back until the server closes.
+fn raw(server: &Server, request: &[u8]) -> String {
+    let mut stream = world::connect_from("127.0.0.1", server.admin.expect("it has one"));
+    let _ = stream.write_all(request);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn every_error_is_an_object_with_a_sentence() {
+    let server = world::start("[[services]]\nname = \"www.example.test\"\n[services.endpoints]\nfra = \"192.0.2.1\"\n");
+    let authorized = format!("Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n");
+    let with_body = |method: &str, path: &str, body: &str| {
+        format!("{method} {path} HTTP/1.1\r\n{authorized}Content-Length: {}\r\n\r\n{body}", body.len())
+    };
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let drain = "/v1/regions/fra/drain";
+    let fields: String = (0..100).map(|number| format!("X-{number}: y\r\n")).collect();
+    let table: Vec<(u16, String)> = vec![
+        // What is no HTTP, or too much of it.
+        (400, "\r\n\r\n\0\0\r\n\r\n".to_owned()),
+        (400, "GET\r\n\r\n".to_owned()),
+        (400, "GET / HTTP/9.9\r\n\r\n".to_owned()),
+        (400, "GET / HTTP/1.1\r\nno colon\r\n\r\n".to_owned()),
+        (400, "GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n".to_owned()),
+        (400, "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n".to_owned()),
+        (431, format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(20_000))),
+        (431, format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n")),
+        (431, format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(20_000))),
+        // The second request on a connection, too.
+        (400, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGARBAGE\r\n\r\n".to_owned()),
+        // Where nothing is, or not for that method.
+        (404, get("/v2")),
+        (404, get("//")),
+        (404, get("/v1/regions/fra")),
+        (405, get("/v1/reload")),
+        (405, with_body("BREW", "/v1/status", "")),
+        (405, with_body("DELETE", "/healthz", "")),
+        // Parameters.
+        (400, get("/v1/explain?%ff")),
+        (400, get("/v1/explain?name=%ff&client=::1")),
+        (400, get("/v1/explain")),
+        (400, get("/v1/shares?name=x&over=y")),
+        (400, get("/v1/events?after=x")),
+        (421, get("/v1/status").replace("localhost", "rebound.example")),
+        (403, get("/v1/status").replace("Connection", "Sec-Fetch-Site: cross-site\r\nConnection")),
+        // Paths and bodies.
+        (400, with_body("PUT", "/v1/regions/%ff/drain", "{}")),
+        (400, with_body("PUT", "/v1/services/www.example.test/endpoints/fra/%ff", "{}")),
+        (404, with_body("PUT", "/v1/regions/%00/drain", "{}")),
+        (400, with_body("PUT", drain, "[]")),
+        (400, with_body("PUT", drain, "[\"a reason\"]")),
+        (400, with_body("PUT", drain, "null")),
+        (400, with_body("PUT", drain, "\u{feff}{}")),
+        (400, with_body("PUT", drain, "{\"for\": []}")),
+        (400, with_body("POST", "/v1/reload", "[]")),
+        (400, with_body("POST", "/v1/reload", "reload=yes")),
+        (413, with_body("PUT", drain, &"x".repeat(70_000))),
+        (
+            413,
+            format!(
+                "PUT {drain} HTTP/1.1\r\n{authorized}Transfer-Encoding: chunked\r\n\r\n20000\r\n{}",
+                "x".repeat(0x20000)
+            ),
+        ),
+        (401, with_body("PUT", drain, "{}").replace(TOKEN, "x")),
+        (401, with_body("PUT", drain, "{}").replace("Bearer", "Basic")),
+        (401, with_body("PUT", drain, "{}").replace("Authorization", "X")),
+    ];
+    for (status, request) in &table {
+        let answer = raw(&server, request.as_bytes());
+        let shown: String = request.chars().take(100).collect();
+        let last = answer.rfind("HTTP/1.1 ").map_or("", |at| &answer[at..]);
+        assert!(last.starts_with(&format!("HTTP/1.1 {status} ")), "{shown:?}: {answer}");
+        let (head, body) = last.split_once("\r\n\r\n").expect("a head");
+        assert!(head.to_lowercase().contains("content-type: application/json"), "{shown:?}: {answer}");
+        let body: serde_json::Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{shown:?}: {answer}"));
+        assert!(body["error"].as_str().is_some_and(|sentence| sentence.len() > 5), "{shown:?}: {answer}");
+    }
+    // A head that does not end is told so, and so is one that was cut off by nobody but the clock.
+    let (answer, took) = timed(|| raw(&server, b"GET /healthz HTTP/1.1\r\nHost: local"));
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("{\"error\":"), "{answer}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
+}
+
+/// Half of them have no token, half a wrong one: the log has a line or two, and the number of the rest.
+#[test]
+fn refused_calls_are_a_line_a_second_of_the_log_for_each_address() {
+    let server = world::start("");
+    let start = Instant::now();
+    for address in ["127.0.0.1", "127.0.0.2"] {
+        for _ in 0..100 {
+            let mut stream = world::connect_from(address, server.admin.expect("it has one"));
+            let _ =
+                stream.write_all(b"PUT /v1/regions/fra/drain HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).expect("it answers");
+            assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+        }
+    }
+    let lines = server.log().matches("\"status\":401").count() as u64;
+    assert!((2..=2 + 2 * (start.elapsed().as_secs() + 1)).contains(&lines), "{lines} in {:?}", start.elapsed());
+    std::thread::sleep(Duration::from_millis(1100));
+    assert_eq!(call(&server, "PUT", "/v1/regions/fra/drain", "wrong", "{}").0, 401);
+    server.await_log("more refused calls of 127.0.0.1", 1);
+}
+
+/// What the probes of a container ask with.
+#[test]
+fn a_sign_of_life_is_a_command() {
+    let server = world::start("");
+    assert_eq!((say(&server, &["status", "--live"]), say(&server, &["status", "--ready"])), ("ok".into(), "ok".into()));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+    let output = command.args(["status", "--live", "--admin", "127.0.0.1:1"]).output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
 
 fn start(fra: &Region, lines: &str) -> Server {

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 use crate::harness::types::A;
 use crate::harness::{Region, Server, Setup};
@@ -110,6 +112,17 @@ pub fn call_as(server: &Server, method: &str, path: &str, head: &str, body: &str
     stream.read_to_string(&mut text).expect("it answers");
     let status = text.get(9..12).and_then(|status| status.parse().ok()).expect("a status line");
     (status, text.split_once("\r\n\r\n").map_or(String::new(), |(_, body)| body.to_owned()))
+}
+
+/// A connection from this address, with a patience.
+#[track_caller]
+pub fn connect_from(address: &str, to: SocketAddr) -> TcpStream {
+    let from = SocketAddr::new(address.parse().expect("an address"), 0);
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("there are descriptors");
+    socket.bind(&from.into()).expect("an address of loopback");
+    socket.connect(&to.into()).expect("it listens");
+    socket.set_read_timeout(Some(Duration::from_secs(30))).expect("it is not zero");
+    socket.into()
 }
 
 #[track_caller]

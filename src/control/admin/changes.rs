@@ -1,38 +1,37 @@
 //! What every call that changes something passes: the gate, the limit of their rate, and the audit log.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::error::{ApiError, Outcome};
 use super::listener::Peer;
+use super::refusals::Refusals;
 use super::token::Gate;
 use crate::control::Control;
 use crate::control::log_queue::client_text;
-use crate::control::worker::Workers;
+use crate::server::seats::Seat;
 
 /// Calls a second in the long run, and at once. A thousand leases can be renewed every ten seconds.
 const RATE: f64 = 100.0;
 const BURST: f64 = 1000.0;
-/// Refused calls that the log is told of, a second and at once.
-const REFUSED_RATE: f64 = 1.0;
-const REFUSED_BURST: f64 = 20.0;
-
-/// Most calls that wait for the token file.
-const MOST_READS: usize = 64;
+/// Most octets of a body.
+const BODY: usize = 64 * 1024;
+/// How long a body may take.
+const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// The gate and the limits.
 pub struct Guard {
-    gate: Arc<Gate>,
-    /// Reads the token file.
-    reader: Workers,
+    gate: Gate,
     control: Arc<Control>,
     admitted: Bucket,
-    refused: Bucket,
+    refusals: Refusals,
 }
 
 /// Who says that he changes something, and why: left in the response for the audit log.
@@ -46,34 +45,29 @@ pub struct Author {
 
 impl Guard {
     /// Everything full.
-    ///
-    /// # Errors
-    /// A sentence: the system makes no more threads.
-    pub fn new(gate: Gate, control: Arc<Control>) -> Result<Guard, String> {
-        let (admitted, refused) = (Bucket::new(RATE, BURST), Bucket::new(REFUSED_RATE, REFUSED_BURST));
-        let reader = Workers::start("token", 1, MOST_READS)?;
-        Ok(Guard { gate: Arc::new(gate), reader, control, admitted, refused })
+    pub fn new(gate: Gate, control: Arc<Control>) -> Guard {
+        Guard { gate, control, admitted: Bucket::new(RATE, BURST), refusals: Refusals::default() }
     }
 }
 
-/// Lets a call that changes something through the gate, if there are not too many, and tells the audit log.
+/// Lets a call that changes something through the gate, if there are not too many, and tells the audit log. Nothing of its
+/// body is read before; from the gate on its connection does not have to leave for another.
 pub async fn admit(
     State(guard): State<Arc<Guard>>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     request: Request,
     next: Next,
 ) -> Response {
     let call = format!("{} {}", request.method(), request.uri().path());
-    let mut line = Line { call, peer, outcome: None, told: true };
+    let mut line = Line { call, peer: peer.name, outcome: None, told: true, untold: 0 };
     let authorization = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes().to_vec());
-    let gate = guard.gate.clone();
-    // The token file is read here.
-    let admitted = guard.reader.run(move || gate.admit(authorization.as_deref())).await;
-    let admitted = admitted.map_err(ApiError::from).and_then(|admitted| admitted);
-    if let Err(refusal) = admitted {
-        // Whoever may do nothing here must not fill the log either.
-        line.told = guard.refused.take();
+    if let Err(refusal) = guard.gate.admit(authorization.as_deref()).await {
+        let untold = guard.refusals.tell(peer.address, Instant::now());
+        (line.told, line.untold) = (untold.is_some(), untold.unwrap_or(0));
         return line.end(refusal.into_response());
+    }
+    if let Some(seat) = request.extensions().get::<Arc<Seat>>() {
+        seat.hold();
     }
     if !guard.admitted.take() {
         let sentence = format!("more than {RATE} changes a second; wait a little");
@@ -83,8 +77,31 @@ pub async fn admit(
         let sentence = "another server takes over from this one; say it again in a moment, to that one";
         return line.end(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence).into_response());
     }
-    let response = next.run(request).await;
+    let response = match with_body(request).await {
+        Ok(request) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    };
     line.end(response)
+}
+
+/// The request with its body, read within its time.
+async fn with_body(request: Request) -> Result<Request, ApiError> {
+    let too_long = || ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {BODY} octets"));
+    let late = |_| {
+        let sentence = format!("the body did not come within {} seconds", BODY_TIME.as_secs());
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, sentence)
+    };
+    let stated = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if stated.is_some_and(|stated: u64| stated > BODY as u64) {
+        return Err(too_long());
+    }
+    let (head, body) = request.into_parts();
+    let body = tokio::time::timeout(BODY_TIME, Limited::new(body, BODY).collect()).await.map_err(late)?;
+    let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
+        Some(_) => too_long(),
+        None => ApiError::bad_request("the body is cut off"),
+    })?;
+    Ok(Request::from_parts(head, Body::from(body.to_bytes())))
 }
 
 /// One line of the audit log. It is written even if the call is given up on: what was begun may still be done.
@@ -93,6 +110,8 @@ struct Line {
     peer: String,
     outcome: Option<(u16, String, Author)>,
     told: bool,
+    /// Refused calls of the same address since its last line.
+    untold: u64,
 }
 
 impl Line {
@@ -112,6 +131,10 @@ impl Drop for Line {
             return;
         }
         let (call, peer) = (client_text(&self.call), &self.peer);
+        if self.untold > 0 {
+            let untold = self.untold;
+            tracing::info!(target: "audit", peer, untold, "audit: {untold} more refused calls of {peer} are not listed");
+        }
         match &self.outcome {
             Some((status, outcome, Author { by, reason })) => {
                 let (by, reason, outcome) = (client_text(by), client_text(reason), client_text(outcome));
@@ -154,8 +177,6 @@ impl Bucket {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

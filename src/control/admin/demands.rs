@@ -137,10 +137,10 @@ async fn give(
     kind: Kind,
     State(context): State<Arc<Context>>,
     Path(path): Parts,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let (body, author) = read_order(&body, &peer)?;
+    let (body, author) = read_order(&body, &peer.name)?;
     let now = Clocks::now();
     let lasting = body.lasting.as_deref().map(read_time).transpose()?;
     let ends = lasting.map(|seconds| Deadline::after(now.boot, Duration::from_secs(seconds)));
@@ -155,10 +155,10 @@ async fn lift(
     kind: Kind,
     State(context): State<Arc<Context>>,
     Path(path): Parts,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let (_, author) = read_order(&body, &peer)?;
+    let (_, author) = read_order(&body, &peer.name)?;
     let (subject, by) = (subject(&path), author.by.clone());
     let result = to_its_end(async move { context.control.lift(subject, kind, by).await }).await?;
     Ok(answer(result, author))
@@ -174,14 +174,14 @@ fn read_order(body: &Bytes, peer: &str) -> Result<(OrderBody, Author), ApiError>
 async fn lease(
     State(context): State<Arc<Context>>,
     Path(path): Parts,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
     if body.is_empty() {
         return Err(ApiError::bad_request("the body is missing; it needs a ttl, such as {\"ttl\": \"30s\"}"));
     }
     let body: LeaseBody = read_body(&body)?;
-    let author = author(&body.by, "", &peer)?;
+    let author = author(&body.by, "", &peer.name)?;
     let ttl = read_time(&body.ttl)?;
     if ttl > 86_400 {
         return Err(ApiError::bad_request("a ttl is at most 1d; renew the lease instead"));
@@ -197,10 +197,10 @@ async fn lease(
 async fn end_lease(
     State(context): State<Arc<Context>>,
     Path(path): Parts,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let (_, author) = read_order(&body, &peer)?;
+    let (_, author) = read_order(&body, &peer.name)?;
     let (key, by) = (lease_key(&path)?, author.by.clone());
     let result = to_its_end(async move { context.control.end_lease(key, by).await }).await?;
     Ok(answer(result, author))
@@ -221,9 +221,13 @@ fn answer(result: Result<Changed, Refusal>, author: Author) -> Response {
     (Extension(author), response).into_response()
 }
 
-/// An empty body stands for `{}`.
+/// An object; an empty body stands for `{}`.
 pub fn read_body<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
     let text = if body.is_empty() { b"{}" } else { &body[..] };
+    // A list would be taken for the values of an object, in the order in which we happen to state them.
+    if !text.trim_ascii_start().starts_with(b"{") {
+        return Err(ApiError::bad_request("the body is not a JSON object, {...}"));
+    }
     serde_json::from_slice(text)
         .map_err(|error| ApiError::bad_request(format!("the body is not as it should be: {error}")))
 }

@@ -1,7 +1,10 @@
 //! Errors of the admin API: a status and `{"error": "sentence"}`.
 
 use axum::Json;
+use axum::body::to_bytes;
+use axum::extract::Request;
 use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -61,4 +64,26 @@ impl IntoResponse for ApiError {
         }
         response
     }
+}
+
+/// Most octets of a foreign error's text.
+const LONGEST: usize = 4096;
+
+/// Puts every error into the form of the API, whoever of those that a call passes has made it.
+pub async fn in_our_form(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    if is_json || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (head, body) = response.into_parts();
+    let text = to_bytes(body, LONGEST).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).trim().to_owned();
+    let sentence = if text.is_empty() { status.canonical_reason().unwrap_or("it failed").to_lowercase() } else { text };
+    let mut response = ApiError::new(status, sentence).into_response();
+    if let Some(allow) = head.headers.get(header::ALLOW) {
+        response.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    response
 }

@@ -1,30 +1,42 @@
 //! The admin socket and its limits.
+//!
+//! Connections are taken as they come and never wait for each other. There are so many places in all and for one address;
+//! at either limit the connection that is concerned and was idle longest leaves. What may change something holds its place
+//! from the gate on. So whoever keeps connections open keeps out nobody but itself.
 
 use std::fmt;
 use std::fs::Permissions;
+use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::{Extension, Router};
-use hyper::server::conn::http1;
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1::{self, Parts};
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 
+use super::own_words::{self, OwnWords};
 use super::patient::Patient;
 use crate::config::AdminListen;
 use crate::net::ClientAddress;
-use crate::server::Passed;
+use crate::server::seats::{self, Seat};
+use crate::server::{Passed, TcpLimits};
 
-/// Most connections at a time; more wait in the kernel's queue.
-const CONNECTIONS: usize = 64;
+/// Most connections at a time.
+const CONNECTIONS: usize = 256;
+/// Most connections at a time from one address, or one IPv6 network of 64 bits.
+const CONNECTIONS_EACH: usize = 32;
 /// Most octets of a request's head.
 const HEAD: usize = 16 * 1024;
 /// Most header fields of a request.
@@ -34,14 +46,26 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long to wait when the system has no descriptor left.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Who is at the other end of a connection, for the audit log: an address, or the user behind a unix socket.
+/// How long the rest of a request is read, and passed over, after the last answer: whoever still sends would lose the
+/// answer to a reset.
+const LINGER: Duration = Duration::from_secs(1);
+/// Most octets of such a rest.
+const REST: u64 = 256 * 1024;
+
+/// Who is at the other end of a connection.
 #[derive(Debug, Clone)]
-pub struct Peer(pub String);
+pub struct Peer {
+    /// For the audit log: an address, or the user behind a unix socket.
+    pub name: String,
+    /// Whose share it is; `None`: whoever reaches the unix socket has no share of its own.
+    pub address: Option<IpAddr>,
+}
 
 impl Peer {
     /// A client over TCP; one of IPv4 at a socket of both families is an IPv4 client.
     fn of(peer: SocketAddr) -> Peer {
-        Peer(SocketAddr::new(ClientAddress::from(peer.ip()).ip(), peer.port()).to_string())
+        let client = ClientAddress::from(peer.ip());
+        Peer { name: SocketAddr::new(client.ip(), peer.port()).to_string(), address: Some(seats::who(client)) }
     }
 }
 
@@ -93,7 +117,7 @@ pub async fn start(
             let bound = listener.local_addr().map_err(refused)?;
             let socket = listener.as_fd().try_clone_to_owned();
             let accept = async move || listener.accept().await.map(|(stream, peer)| (stream, Peer::of(peer)));
-            tokio::spawn(serve(router, accept));
+            tokio::spawn(serve(router, CONNECTIONS_EACH, accept));
             Ok((Bound::Tcp(bound), socket))
         }
         AdminListen::Unix(path) => {
@@ -107,7 +131,8 @@ pub async fn start(
                 .map_err(|error| format!("the admin server cannot listen on unix:{}: {error}", path.display()))?;
             let socket = listener.as_fd().try_clone_to_owned();
             let accept = async move || listener.accept().await.map(|(stream, _)| named(stream));
-            tokio::spawn(serve(router, accept));
+            // Whoever may open it is one of its owner's programs.
+            tokio::spawn(serve(router, CONNECTIONS, accept));
             Ok((Bound::Unix(path.clone()), socket))
         }
     }
@@ -116,7 +141,7 @@ pub async fn start(
 /// With `user 1000`.
 fn named(stream: UnixStream) -> (UnixStream, Peer) {
     let user = stream.peer_cred().map_or_else(|_| "unix socket".to_owned(), |user| format!("user {}", user.uid()));
-    (stream, Peer(user))
+    (stream, Peer { name: user, address: None })
 }
 
 /// Binds a unix socket that only its owner can reach. A socket that a dead server left behind is replaced; one that
@@ -132,21 +157,22 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Takes connections for ever, [`CONNECTIONS`] at a time.
-async fn serve<S>(router: Router, accept: impl AsyncFn() -> io::Result<(S, Peer)>)
+/// Takes connections for ever, so many from `each` address.
+async fn serve<S>(router: Router, each: usize, accept: impl AsyncFn() -> io::Result<(S, Peer)>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let limits = TcpLimits { connections: CONNECTIONS, connections_per_client: each, idle: HEAD_TIME };
+    let gate = Arc::new(seats::Gate::new(limits, Arc::default()));
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
         match accept().await {
             Ok((stream, peer)) => {
-                let router = router.clone().layer(Extension(peer));
-                tokio::spawn(async move {
-                    connection(router, stream).await;
-                    drop(place);
-                });
+                let seat = gate.try_enter(peer.address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)).into());
+                // Every place is held by a change that is under way: one more is closed at once.
+                let Some(seat) = seat else { continue };
+                let number = seat.number;
+                let task = tokio::spawn(connection(router.clone(), stream, peer, Arc::new(seat)));
+                gate.watch(number, task.abort_handle());
             }
             Err(error) => {
                 tracing::warn!("the admin server cannot take a connection: {error}");
@@ -157,11 +183,39 @@ where
 }
 
 /// Serves one connection. What goes wrong on it is the client's business.
-async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(router: Router, stream: S) {
+async fn connection<S>(router: Router, stream: S, peer: Peer, seat: Arc<Seat>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD).max_headers(FIELDS);
-    let stream = TokioIo::new(Patient::new(stream));
-    let _ = http.serve_connection(stream, TowerToHyperService::new(router)).await;
+    let calls = Arc::new(AtomicU64::new(0));
+    let stream = TokioIo::new(OwnWords::new(Patient::new(stream), calls.clone()));
+    let inner = TowerToHyperService::new(router);
+    let call = |mut request: Request<Incoming>| {
+        calls.fetch_add(1, Ordering::Relaxed);
+        seat.touch();
+        request.extensions_mut().insert(peer.clone());
+        request.extensions_mut().insert(seat.clone());
+        let (answer, seat) = (inner.call(request), seat.clone());
+        // Boxed, so that the connection can be taken apart at its end.
+        Box::pin(async move {
+            let answer = answer.await;
+            seat.touch();
+            answer
+        })
+    };
+    let mut connection = http.serve_connection(stream, service_fn(call));
+    let ended = poll_fn(|task| connection.poll_without_shutdown(task)).await;
+    let Parts { io, read_buf, .. } = connection.into_parts();
+    let (mut stream, refused) = io.into_inner().into_parts();
+    let is_late = ended.is_err_and(|error| error.is_timeout()) && !read_buf.is_empty();
+    if let Some(status) = refused.or(is_late.then_some(408)) {
+        let _ = stream.write_all(own_words::refusal(status).as_bytes()).await;
+    }
+    let _ = stream.shutdown().await;
+    let rest = async { tokio::io::copy(&mut stream.take(REST), &mut tokio::io::sink()).await };
+    let _ = tokio::time::timeout(LINGER, rest).await;
 }
 
 #[cfg(test)]
@@ -170,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_peer_of_ipv4_is_written_as_one() {
-        assert_eq!(Peer::of("[::ffff:192.0.2.1]:9".parse().unwrap()).0, "192.0.2.1:9");
-        assert_eq!(Peer::of("[2001:db8::1]:9".parse().unwrap()).0, "[2001:db8::1]:9");
+        assert_eq!(Peer::of("[::ffff:192.0.2.1]:9".parse().unwrap()).name, "192.0.2.1:9");
+        assert_eq!(Peer::of("[2001:db8::1]:9".parse().unwrap()).name, "[2001:db8::1]:9");
     }
 }

@@ -1,5 +1,10 @@
 //! The admin API: where operators look and act. HTTP/1.1 on a thread of its own, so that nobody who asks here can hold
 //! up an answer.
+//!
+//! That thread never blocks, so a sign of life is answered by it at once. What takes longer is done elsewhere: what is
+//! looked up on the threads of `reads`, orders and reloads on those of [`Control`]. A call passes, in this order, its
+//! place (`listener`), the Host (`visitor`), its time and its share (`routes`), and, if it changes something, the
+//! token and the limits of `changes`; only then is its body read.
 
 mod changes;
 mod demands;
@@ -8,9 +13,12 @@ mod health;
 mod listener;
 mod metrics;
 mod openapi;
+mod own_words;
 mod page;
 mod patient;
+mod per_address;
 mod reads;
+mod refusals;
 mod routes;
 mod shares;
 mod status;
@@ -22,6 +30,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
+
+use tokio::sync::oneshot;
 
 use super::Control;
 use crate::config;
@@ -54,7 +64,8 @@ pub struct Context {
 pub struct Admin {
     bound: Bound,
     socket: io::Result<OwnedFd>,
-    runtime: Option<tokio::runtime::Runtime>,
+    /// Ends the thread when it is dropped.
+    running: Option<oneshot::Sender<()>>,
 }
 
 impl Admin {
@@ -64,15 +75,16 @@ impl Admin {
     /// A sentence: the address cannot be bound, or the token file cannot be used.
     pub fn start(admin: &config::Admin, context: Context, passed: &mut Passed) -> Result<Admin, String> {
         let gate = Gate::of(admin)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("admin")
-            .enable_all()
-            .build()
-            .map_err(|error| format!("cannot start the admin server: {error}"))?;
         let router = routes::router(Arc::new(context), gate)?;
+        let failed = |error: io::Error| format!("cannot start the admin server: {error}");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let (bound, socket) = runtime.block_on(listener::start(&admin.listen, router, passed))?;
-        Ok(Admin { bound, socket, runtime: Some(runtime) })
+        let (running, ended) = oneshot::channel();
+        let serve = move || {
+            let _ = runtime.block_on(ended);
+        };
+        std::thread::Builder::new().name("admin".to_owned()).spawn(serve).map_err(failed)?;
+        Ok(Admin { bound, socket, running: Some(running) })
     }
 
     /// The socket that it listens on, to be passed on.
@@ -90,10 +102,8 @@ impl Admin {
     }
 
     fn stop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // A reload that is under way must not hold up the end.
-            runtime.shutdown_background();
-        }
+        // Nobody waits for the thread.
+        self.running = None;
     }
 
     /// Where it listens, as the ready line says it: `127.0.0.1:8053` or `unix:/run/meridian/admin.sock`.
@@ -108,12 +118,12 @@ impl Admin {
 /// A sentence: the system makes no more threads.
 pub(crate) fn router(context: Context, peer: &str) -> Result<axum::Router, String> {
     let router = routes::router(Arc::new(context), Gate::Socket)?;
-    Ok(router.layer(axum::Extension(listener::Peer(peer.to_owned()))))
+    Ok(router.layer(axum::Extension(listener::Peer { name: peer.to_owned(), address: None })))
 }
 
 impl Drop for Admin {
     fn drop(&mut self) {
-        if self.runtime.is_some() {
+        if self.running.is_some() {
             self.bound.remove();
         }
         self.stop();

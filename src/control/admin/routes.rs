@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::{Query, Request, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
@@ -13,8 +13,10 @@ use axum::routing::{self, MethodRouter};
 use axum::{Extension, Json, Router};
 
 use super::changes::{self, Guard};
-use super::error::ApiError;
+use super::error::{self, ApiError};
+use super::listener::Peer;
 use super::openapi::{self, Parameter};
+use super::per_address::PerAddress;
 use super::reads::Reads;
 use super::status::{LastReload, ReloadBody, Status};
 use super::token::Gate;
@@ -23,8 +25,8 @@ use crate::answer::explain::{self, Explanation};
 use crate::answer::foresight::{Foresight, Traffic};
 use crate::control::{Done, any_draw};
 
-/// Most octets of a request's body.
-const BODY: usize = 64 * 1024;
+/// Most calls of one address that look something up at a time: as many as a browser makes, and a few.
+const READS_EACH: usize = 8;
 /// How long a call may take; one that changes something may have to read databases anew.
 const TIME: Duration = Duration::from_secs(10);
 const TIME_OF_CHANGES: Duration = Duration::from_secs(60);
@@ -132,8 +134,8 @@ pub fn routes() -> Vec<Route> {
 /// A sentence: the system makes no more threads.
 pub fn router(context: Arc<Context>, gate: Gate) -> Result<Router, String> {
     // Browsers do not reach a unix socket.
-    let reached_by_browsers = gate != Gate::Socket;
-    let guard = Arc::new(Guard::new(gate, context.control.clone())?);
+    let reached_by_browsers = !gate.is_socket();
+    let guard = Arc::new(Guard::new(gate, context.control.clone()));
     let mut router = Router::new();
     for Route { path, handler, changes, .. } in routes() {
         let guarded = middleware::from_fn_with_state(guard.clone(), changes::admit);
@@ -145,26 +147,39 @@ pub fn router(context: Arc<Context>, gate: Gate) -> Result<Router, String> {
         .layer(Extension(Reads::start()?))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn(limit))
+        .layer(middleware::from_fn_with_state(PerAddress::new(READS_EACH), limit))
         .with_state(context);
-    Ok(if reached_by_browsers { router.layer(middleware::from_fn(visitor::admit)) } else { router })
+    let router = if reached_by_browsers { router.layer(middleware::from_fn(visitor::admit)) } else { router };
+    Ok(router.layer(middleware::from_fn(error::in_our_form)))
 }
 
-/// Bounds the request's body and the time that the call takes.
-async fn limit(request: Request, next: Next) -> Result<Response, ApiError> {
-    let time = if request.method().is_safe() { TIME } else { TIME_OF_CHANGES };
+/// Bounds the time that a call takes, and how many of one address are looked into at once. Signs of life pass: nothing
+/// that somebody else holds is between them and their answer.
+async fn limit(State(shares): State<Arc<PerAddress>>, request: Request, next: Next) -> Result<Response, ApiError> {
+    if is_sign_of_life(&request) {
+        return Ok(next.run(request).await);
+    }
+    let is_read = request.method().is_safe();
+    let time = if is_read { TIME } else { TIME_OF_CHANGES };
     let late = |_| {
         let sentence = format!("this took longer than {} seconds; it may still be done", time.as_secs());
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
     };
-    let call = async {
-        let (head, body) = request.into_parts();
-        let body = to_bytes(body, BODY).await.map_err(|_| {
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is cut off or longer than {BODY} octets"))
-        })?;
-        Ok(next.run(Request::from_parts(head, Body::from(body))).await)
-    };
-    tokio::time::timeout(time, call).await.map_err(late)?
+    if !is_read {
+        return tokio::time::timeout(time, next.run(request)).await.map_err(late);
+    }
+    let address = request.extensions().get::<Peer>().and_then(|peer| peer.address);
+    let _part = shares.take(address).ok_or_else(|| {
+        let sentence = format!("{READS_EACH} calls of this address are under way already; wait for one of them");
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, sentence)
+    })?;
+    // What only looks has no body that anybody would read.
+    let request = request.map(|_| Body::empty());
+    tokio::time::timeout(time, next.run(request)).await.map_err(late)
+}
+
+fn is_sign_of_life(request: &Request) -> bool {
+    ["/healthz", "/readyz"].contains(&request.uri().path())
 }
 
 /// Does something to its end, even if the client gives up on it.
@@ -202,29 +217,26 @@ async fn metrics(
     Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], page).into_response())
 }
 
-async fn status(
-    State(context): State<Arc<Context>>,
-    Extension(reads): Extension<Reads>,
-) -> Result<Json<Status>, ApiError> {
-    reads.run(move || Status::of(&context)).await.map(Json)
+async fn status(State(context): State<Arc<Context>>, Extension(reads): Extension<Reads>) -> Result<Response, ApiError> {
+    reads.json(move || Ok(Status::of(&context))).await
 }
 
 async fn traffic(
     State(context): State<Arc<Context>>,
     Extension(reads): Extension<Reads>,
-) -> Result<Json<Traffic>, ApiError> {
-    reads.run(move || Traffic::of(&context.control.snapshot().world)).await.map(Json)
+) -> Result<Response, ApiError> {
+    reads.json(move || Ok(Traffic::of(&context.control.snapshot().world))).await
 }
 
 async fn explain(
     State(context): State<Arc<Context>>,
     Extension(reads): Extension<Reads>,
     query: Result<Query<Vec<(String, String)>>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<Explanation>, ApiError> {
+) -> Result<Response, ApiError> {
     let Query(pairs) = query.map_err(|_| ApiError::bad_request("the query is not of the form key=value&key=value"))?;
     let question = read_question(&pairs).map_err(ApiError::bad_request)?;
-    let explained = reads.run(move || explain::explain(&context.control.snapshot(), &question, any_draw())).await?;
-    explained.map(Json).map_err(ApiError::bad_request)
+    let explained = move || explain::explain(&context.control.snapshot(), &question, any_draw());
+    reads.json(move || explained().map_err(ApiError::bad_request)).await
 }
 
 /// The question in the query of `GET /v1/explain`.
@@ -271,6 +283,6 @@ async fn reload(State(context): State<Arc<Context>>, body: Bytes) -> Result<Json
     }
 }
 
-async fn document() -> Json<serde_json::Value> {
-    Json(openapi::document(&routes()))
+async fn document(Extension(reads): Extension<Reads>) -> Result<Response, ApiError> {
+    reads.json(|| Ok(openapi::document(&routes()))).await
 }

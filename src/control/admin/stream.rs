@@ -16,12 +16,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
 
 use super::Context;
 use super::error::ApiError;
+use super::listener::Peer;
 use super::openapi::Parameter;
+use super::per_address::{Part, PerAddress};
 use super::routes::{all, check_keys};
 use crate::control::events::Event;
 
 /// Most who watch at a time, well below the most connections: others must get in.
 const MOST: usize = 16;
+/// Most of them from one address.
+const MOST_EACH: usize = 8;
 /// How often something is sent when nothing happens, so that nobody between takes the connection for dead.
 const QUIET: Duration = Duration::from_secs(15);
 /// Events on their way to one who watches.
@@ -39,37 +43,42 @@ pub const PARAMETERS: &[Parameter] = &[Parameter {
 
 /// Places for those who watch.
 #[derive(Clone)]
-pub struct Places(Arc<Semaphore>);
+pub struct Places {
+    all: Arc<Semaphore>,
+    shares: Arc<PerAddress>,
+}
 
 impl Default for Places {
     fn default() -> Places {
-        Places(Arc::new(Semaphore::new(MOST)))
+        Places { all: Arc::new(Semaphore::new(MOST)), shares: PerAddress::new(MOST_EACH) }
     }
 }
 
 /// Streams events. With `Last-Event-ID` or `after`, those after that number that are still kept come first.
 pub async fn events(
     State(context): State<Arc<Context>>,
-    Extension(Places(places)): Extension<Places>,
+    Extension(places): Extension<Places>,
+    Extension(peer): Extension<Peer>,
     head: HeaderMap,
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Result<Response, ApiError> {
-    let full = |_| {
-        let sentence = format!("{MOST} watch the events already; close one of them");
+    let full = |most: usize, whose: &str| {
+        let sentence = format!("{most} watch the events {whose}already; close one of them");
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
     };
     let Query(pairs) = query.map_err(|_| ApiError::bad_request("the query is not of the form key=value&key=value"))?;
     check_keys(&pairs, PARAMETERS).map_err(ApiError::bad_request)?;
     let after = all(&pairs, "after").next().map(str::parse::<u64>).transpose();
     let after = after.map_err(|_| ApiError::bad_request("after is not the number of an event"))?;
-    let place = places.try_acquire_owned().map_err(full)?;
+    let part = places.shares.take(peer.address).ok_or_else(|| full(MOST_EACH, "from this address "))?;
+    let place = places.all.try_acquire_owned().map_err(|_| full(MOST, ""))?;
     let events = context.control.events();
     let last = head.get("last-event-id").and_then(|last| last.to_str().ok()?.trim().parse().ok());
     let (past, fresh) = events.watch(last.or(after).unwrap_or_else(|| events.count()));
     let (send, receive) = mpsc::channel(AHEAD);
     tokio::spawn(feed(past, fresh, send));
     let kind = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
-    Ok((kind, Body::new(Stream { receive, _place: place })).into_response())
+    Ok((kind, Body::new(Stream { receive, _place: (place, part) })).into_response())
 }
 
 /// Passes events on until the one who watches leaves or is too slow.
@@ -104,7 +113,7 @@ fn text_of(event: &Event) -> String {
 /// What is sent; the place is free again when the connection is over.
 struct Stream {
     receive: mpsc::Receiver<Bytes>,
-    _place: OwnedSemaphorePermit,
+    _place: (OwnedSemaphorePermit, Part),
 }
 
 impl hyper::body::Body for Stream {

@@ -1,6 +1,8 @@
 //! Who may change something: whoever shows the token of the token file, or reaches the unix socket.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use subtle::ConstantTimeEq;
@@ -9,37 +11,57 @@ use zeroize::Zeroizing;
 use super::error::ApiError;
 use crate::config::{Admin, AdminListen};
 use crate::control::private_file::{self, Words};
+use crate::control::worker::Workers;
 use crate::files::FileKind;
 
 /// Fewest octets of a token: 16 random ones written in any usual way are not guessed.
 const LEAST: usize = 16;
+/// How long a call waits for the token file to be read.
+const READ_TIME: Duration = Duration::from_millis(500);
+/// Most calls that wait for that at a time.
+const MOST_READS: usize = 64;
 
 /// What a call that changes state must show.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gate {
     /// Nothing: the permissions of the unix socket decide who gets here.
     Socket,
     /// There is no token, so nothing can be changed.
     Closed,
-    /// The token in this file. It is read at each such call, so a new one needs no restart.
-    Token(PathBuf),
+    /// The token in this file.
+    Token(TokenFile),
 }
+
+/// The file of the token. It is read at each call that shows one, so a new token needs no restart.
+pub struct TokenFile {
+    path: PathBuf,
+    /// Reads it: its mount may hang.
+    reader: Workers,
+    /// What was read last.
+    known: Arc<Mutex<Result<Token, String>>>,
+}
+
+type Token = Zeroizing<String>;
 
 impl Gate {
     /// The gate of a configuration.
     ///
     /// # Errors
-    /// The token file cannot be used.
+    /// The token file cannot be used, or the system makes no more threads.
     pub fn of(admin: &Admin) -> Result<Gate, String> {
         match (&admin.listen, &admin.token_file) {
             (AdminListen::Unix(_), _) => Ok(Gate::Socket),
             (AdminListen::Tcp(_), None) => Ok(Gate::Closed),
-            (AdminListen::Tcp(_), Some(file)) => read_token(file).map(|_| Gate::Token(file.clone())),
+            (AdminListen::Tcp(_), Some(path)) => TokenFile::open(path).map(Gate::Token),
         }
     }
 
+    /// Whether this is a unix socket, which browsers do not reach.
+    pub fn is_socket(&self) -> bool {
+        matches!(self, Gate::Socket)
+    }
+
     /// Whether a call with this Authorization header may change something.
-    pub fn admit(&self, authorization: Option<&[u8]>) -> Result<(), ApiError> {
+    pub async fn admit(&self, authorization: Option<&[u8]>) -> Result<(), ApiError> {
         let file = match self {
             Gate::Socket => return Ok(()),
             Gate::Closed => {
@@ -52,8 +74,28 @@ impl Gate {
         let unauthorized = |sentence: &str| ApiError::new(StatusCode::UNAUTHORIZED, sentence);
         let shown = authorization.ok_or_else(|| unauthorized("this needs the header Authorization: Bearer TOKEN"))?;
         let shown = bearer(shown).ok_or_else(|| unauthorized("the Authorization header is not Bearer TOKEN"))?;
-        let token = read_token(file).map_err(|sentence| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, sentence))?;
+        let token = file.token().await;
+        let token = token.map_err(|sentence| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, sentence))?;
         if bool::from(token.as_bytes().ct_eq(shown)) { Ok(()) } else { Err(unauthorized("the token is wrong")) }
+    }
+}
+
+impl TokenFile {
+    /// Reads it for the first time.
+    fn open(path: &Path) -> Result<TokenFile, String> {
+        let known = Arc::new(Mutex::new(Ok(read_token(path)?)));
+        Ok(TokenFile { path: path.to_owned(), reader: Workers::start("token", 1, MOST_READS)?, known })
+    }
+
+    /// The token that is in the file now; the one that was there last, where reading hangs: no order waits for that.
+    async fn token(&self) -> Result<Token, String> {
+        let (path, known) = (self.path.clone(), self.known.clone());
+        let read = move || {
+            let token = read_token(&path);
+            *known.lock().unwrap_or_else(PoisonError::into_inner) = token;
+        };
+        let _ = tokio::time::timeout(READ_TIME, self.reader.run_if_awaited(read)).await;
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -120,25 +162,26 @@ mod tests {
         assert_eq!(sentence(&"x".repeat(9000), 0o400), "token: the token file is larger than 8 KiB");
     }
 
-    #[test]
-    fn the_gate_opens_for_the_token_alone() {
+    #[tokio::test]
+    async fn the_gate_opens_for_the_token_alone() {
         let (_folder, path) = token_file(TOKEN, 0o600);
-        let gate = Gate::Token(path.clone());
-        let status =
-            |header: Option<&str>| gate.admit(header.map(str::as_bytes)).map_err(|error| error.status.as_u16());
-        assert_eq!(status(Some(&format!("Bearer {TOKEN}"))), Ok(()));
-        assert_eq!(status(Some(&format!("bearer {TOKEN}"))), Ok(()));
+        let gate = Gate::Token(TokenFile::open(&path).unwrap());
+        let status = async |header: Option<&str>| {
+            gate.admit(header.map(str::as_bytes)).await.map_err(|error| error.status.as_u16())
+        };
+        assert_eq!(status(Some(&format!("Bearer {TOKEN}"))).await, Ok(()));
+        assert_eq!(status(Some(&format!("bearer {TOKEN}"))).await, Ok(()));
         for wrong in [None, Some(""), Some(TOKEN), Some("Basic eDp5"), Some("Bearer "), Some("Bearer 0123456789abcdef")]
         {
-            assert_eq!(status(wrong), Err(401), "{wrong:?}");
+            assert_eq!(status(wrong).await, Err(401), "{wrong:?}");
         }
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(status(Some(&format!("Bearer {TOKEN}"))), Err(500));
+        assert_eq!(status(Some(&format!("Bearer {TOKEN}"))).await, Err(500));
     }
 
-    #[test]
-    fn without_a_token_only_a_socket_opens() {
-        assert_eq!(Gate::Closed.admit(Some(b"Bearer x")).map_err(|error| error.status.as_u16()), Err(403));
-        assert_eq!(Gate::Socket.admit(None), Ok(()));
+    #[tokio::test]
+    async fn without_a_token_only_a_socket_opens() {
+        assert_eq!(Gate::Closed.admit(Some(b"Bearer x")).await.map_err(|error| error.status.as_u16()), Err(403));
+        assert_eq!(Gate::Socket.admit(None).await, Ok(()));
     }
 }
