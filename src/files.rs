@@ -20,6 +20,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 /// How often a file is read that changes meanwhile.
@@ -109,6 +110,18 @@ impl ReadError {
     /// Whether there is no such file.
     pub fn is_missing(&self) -> bool {
         matches!(self, ReadError::Refused(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Whether this says nothing about the file: the process or the system lacks something, the disk fails, or the file
+    /// is just being written. Whoever read it before may go on with what it held then.
+    pub fn may_pass(&self) -> bool {
+        const PASSING: [Errno; 7] =
+            [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO, Errno::AGAIN, Errno::TIMEDOUT, Errno::STALE];
+        match self {
+            ReadError::Refused(error) => Errno::from_io_error(error).is_some_and(|number| PASSING.contains(&number)),
+            ReadError::NoMemory(_) | ReadError::Changed => true,
+            ReadError::NotRegular(_) | ReadError::TooLarge(_) | ReadError::OpenToOthers(_) => false,
+        }
     }
 }
 

@@ -157,7 +157,7 @@ async fn exchange(request: RequestBuilder) -> reqwest::Result<(reqwest::StatusCo
 /// The token, from the file or the environment.
 fn token(remote: &Remote) -> Result<Option<Zeroizing<String>>, String> {
     match (&remote.token_file, std::env::var("MERIDIAN_TOKEN")) {
-        (Some(file), _) => read_token(file).map(Some),
+        (Some(file), _) => read_token(file).map(Some).map_err(String::from),
         (None, Ok(token)) if !token.trim().is_empty() => Ok(Some(Zeroizing::new(token.trim().to_owned()))),
         _ => Ok(None),
     }

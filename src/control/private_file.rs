@@ -18,24 +18,59 @@ pub struct Words {
     pub kept: &'static str,
 }
 
+/// Why such a file was not read: a sentence with the file.
+#[derive(Debug, Clone)]
+pub struct PrivateFileError {
+    sentence: String,
+    may_pass: bool,
+}
+
+impl PrivateFileError {
+    /// The file holds what it must not, or not what it must.
+    pub fn unfit(sentence: String) -> PrivateFileError {
+        PrivateFileError { sentence, may_pass: false }
+    }
+
+    /// Whether this says nothing about the file ([`ReadError::may_pass`]).
+    pub fn may_pass(&self) -> bool {
+        self.may_pass
+    }
+}
+
+impl std::fmt::Display for PrivateFileError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.sentence)
+    }
+}
+
+impl From<PrivateFileError> for String {
+    fn from(error: PrivateFileError) -> String {
+        error.sentence
+    }
+}
+
 /// The text of a regular file that nobody but its owner may read; it is wiped when it is dropped.
 ///
 /// # Errors
 /// A sentence with the file: it cannot be read, is no such file or too large a one, or others could read it too.
-pub fn read(path: &Path, kind: FileKind, words: Words) -> Result<Zeroizing<String>, String> {
+pub fn read(path: &Path, kind: FileKind, words: Words) -> Result<Zeroizing<String>, PrivateFileError> {
     let (name, Words { content, file: what, kept }) = (shown(path.display()), words);
-    let told = |error| match error {
-        ReadError::Refused(error) => format!("{name}: cannot read {content}: {error}"),
-        ReadError::OpenToOthers(mode) => {
-            format!("{name}: others may read {content} (mode {mode:o}); `chmod 600 {name}` {kept}")
-        }
-        error => format!("{name}: {what} {error}"),
+    let told = |error: ReadError| {
+        let may_pass = error.may_pass();
+        let sentence = match error {
+            ReadError::Refused(error) => format!("{name}: cannot read {content}: {error}"),
+            ReadError::OpenToOthers(mode) => {
+                format!("{name}: others may read {content} (mode {mode:o}); `chmod 600 {name}` {kept}")
+            }
+            error => format!("{name}: {what} {error}"),
+        };
+        PrivateFileError { sentence, may_pass }
     };
     let (mut octets, _) = files::read_secret(path, kind).map_err(told)?;
     // A text that is copied would leave a copy behind.
     let text = String::from_utf8(std::mem::take(&mut *octets)).map_err(|error| {
         drop(Zeroizing::new(error.into_bytes()));
-        format!("{name}: {what} is not UTF-8 text")
+        PrivateFileError::unfit(format!("{name}: {what} is not UTF-8 text"))
     });
     text.map(Zeroizing::new)
 }

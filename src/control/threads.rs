@@ -26,6 +26,8 @@ pub(super) struct Threads {
     pub(super) names: Workers,
     /// Ends orders and leases whose time is over.
     pub(super) timer: Workers,
+    /// Reads what the webhook must show.
+    pub(super) secrets: Workers,
     /// Hands the sockets over to the next server.
     pub(super) hand_over: Workers,
 }
@@ -45,6 +47,7 @@ impl Threads {
             widen: Workers::start("widen", 1, 0)?,
             names: Workers::start("names", 1, 1)?,
             timer: Workers::start("timer", 1, 1)?,
+            secrets: Workers::start("secrets", 1, 1)?,
             hand_over: Workers::start("hand-over", 1, 1)?,
         })
     }

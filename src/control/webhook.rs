@@ -49,7 +49,7 @@ impl Control {
             // A reload may have changed it meanwhile.
             let hook = self.webhook();
             let Some(url) = &hook.webhook else { return };
-            match send(client, url, &hook, event).await {
+            match self.send(client, url, &hook, event).await {
                 Ok(()) => return,
                 Err(why) => reason = why,
             }
@@ -60,28 +60,34 @@ impl Control {
         }
         tracing::warn!("event {} was not taken by the webhook, given up after {TRIES} tries: {reason}", event.number);
     }
+
+    async fn send(
+        &self,
+        client: &mut Option<Client>,
+        url: &str,
+        hook: &config::Events,
+        event: &Event,
+    ) -> Result<(), String> {
+        if client.is_none() {
+            *client = Some(make_client()?);
+        }
+        let client = client.as_ref().ok_or("there is no HTTP client")?;
+        let body = serde_json::to_vec(event).map_err(|error| error.to_string())?;
+        let mut request = client.post(url).header(header::CONTENT_TYPE, "application/json").body(body);
+        if let Some(file) = hook.token_file.clone() {
+            // Whatever the file lies on, the runtime does not wait for it.
+            let token = self.threads.secrets.run(move || read_token(&file)).await;
+            request = request.bearer_auth(token.map_err(|busy| busy.to_string())??.as_str());
+        }
+        let response = request.send().await.map_err(|error| innermost(&error))?;
+        let status = response.status();
+        if status.is_success() { Ok(()) } else { Err(format!("it answered {status}")) }
+    }
 }
 
 /// How long to wait after this failure, counted from 0.
 fn pause(failure: u32) -> Duration {
     FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failure)).min(LONGEST_PAUSE)
-}
-
-async fn send(client: &mut Option<Client>, url: &str, hook: &config::Events, event: &Event) -> Result<(), String> {
-    if client.is_none() {
-        *client = Some(make_client()?);
-    }
-    let client = client.as_ref().ok_or("there is no HTTP client")?;
-    let body = serde_json::to_vec(event).map_err(|error| error.to_string())?;
-    let mut request = client.post(url).header(header::CONTENT_TYPE, "application/json").body(body);
-    if let Some(file) = hook.token_file.clone() {
-        // Whatever the file lies on, the runtime does not wait for it.
-        let token = tokio::task::spawn_blocking(move || read_token(&file)).await;
-        request = request.bearer_auth(token.map_err(|error| format!("the token was not read: {error}"))??.as_str());
-    }
-    let response = request.send().await.map_err(|error| innermost(&error))?;
-    let status = response.status();
-    if status.is_success() { Ok(()) } else { Err(format!("it answered {status}")) }
 }
 
 /// One client, with the system's roots of trust. Events hold names of the inside, so no redirect is followed.

@@ -1,7 +1,6 @@
 //! State: the last agreed verdicts on disk, so that a restart neither forgets who is dead nor has to guess.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 
 use serde::de::DeserializeOwned;

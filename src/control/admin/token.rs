@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::error::ApiError;
 use crate::config::{Admin, AdminListen};
-use crate::control::private_file::{self, Words};
+use crate::control::private_file::{self, PrivateFileError, Words};
 use crate::control::worker::Workers;
 use crate::files::FileKind;
 
@@ -87,12 +87,16 @@ impl TokenFile {
         Ok(TokenFile { path: path.to_owned(), reader: Workers::start("token", 1, MOST_READS)?, known })
     }
 
-    /// The token that is in the file now; the one that was there last, where reading hangs: no order waits for that.
+    /// The token that is in the file now. Where reading hangs or fails for a reason that says nothing about the file, it is
+    /// the one that was there last: no order waits for a disk, or fails for want of a descriptor.
     async fn token(&self) -> Result<Token, String> {
         let (path, known) = (self.path.clone(), self.known.clone());
         let read = move || {
             let token = read_token(&path);
-            *known.lock().unwrap_or_else(PoisonError::into_inner) = token;
+            if token.as_ref().is_err_and(PrivateFileError::may_pass) {
+                return;
+            }
+            *known.lock().unwrap_or_else(PoisonError::into_inner) = token.map_err(String::from);
         };
         let _ = tokio::time::timeout(READ_TIME, self.reader.run_if_awaited(read)).await;
         self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -109,16 +113,19 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
 ///
 /// # Errors
 /// A sentence: it cannot be read, others could read it too, or the token is too short.
-pub fn read_token(path: &Path) -> Result<Zeroizing<String>, String> {
+pub fn read_token(path: &Path) -> Result<Zeroizing<String>, PrivateFileError> {
     let name = path.display();
     let words = Words { content: "the token", file: "the token file", kept: "keeps it a secret" };
     let text = private_file::read(path, FileKind::Secret, words)?;
     let token = text.trim();
     if token.contains(char::is_whitespace) || !token.is_ascii() {
-        return Err(format!("{name}: the file must hold one token of ASCII characters without blanks"));
+        let sentence = format!("{name}: the file must hold one token of ASCII characters without blanks");
+        return Err(PrivateFileError::unfit(sentence));
     }
     if token.len() < LEAST {
-        return Err(format!("{name}: the token is shorter than {LEAST} characters; `openssl rand -hex 32` makes one"));
+        let sentence =
+            format!("{name}: the token is shorter than {LEAST} characters; `openssl rand -hex 32` makes one");
+        return Err(PrivateFileError::unfit(sentence));
     }
     Ok(Zeroizing::new(token.to_owned()))
 }
@@ -142,7 +149,7 @@ mod tests {
 
     fn sentence(text: &str, mode: u32) -> String {
         let (_folder, path) = token_file(text, mode);
-        let error = read_token(&path).expect_err("refused");
+        let error = read_token(&path).expect_err("refused").to_string();
         error.replace(&path.display().to_string(), "token")
     }
 
