@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::status::ServiceStatus;
 use crate::config::values::duration_text;
-use crate::config::{Endpoint, Service};
+use crate::config::{Endpoint, Service, Target};
 use crate::control::standing::FULL;
 use crate::control::targets::Asked;
 use crate::control::traffic::PerRegion;
@@ -157,13 +157,15 @@ fn endpoint_health(view: &View, place: (usize, usize, usize), endpoint: &Endpoin
         _ => None,
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // The addresses of an alias are endpoints themselves.
+    let is_led_to = matches!(endpoint.target, Target::Name(_) | Target::Host(_));
     EndpointHealth {
         endpoint: endpoint.target.to_string(),
         weight: endpoint.weight,
         up,
         alias: endpoint.alias.as_ref().map(ToString::to_string),
         addresses: known
-            .filter(|_| endpoint.alias.is_none())
+            .filter(|_| is_led_to)
             .map_or(Vec::new(), |known| known.addresses().iter().map(ToString::to_string).collect()),
         unresolved: known.and_then(Resolved::complaint),
         verdict: asked
