@@ -26,6 +26,15 @@ fn section_2_2_a_balanced_name_without_ipv6_is_no_missing_name() {
 }
 
 #[test]
+fn section_5_a_denial_of_a_balanced_name_is_kept_no_longer_than_its_answers() {
+    let soa = SOA_NEGATIVE.replace("example.test. 300 SOA", "example.test. 30 SOA");
+    let server = server();
+    server.ask("only4.example.test", AAAA).expect_nodata().expect_authority(&[&soa]);
+    server.ask("only4.example.test", AAAA).over_tcp().expect_nodata().expect_authority(&[&soa]);
+    server.ask("only4.example.test", TXT).expect_nodata().expect_authority(&[SOA_NEGATIVE]);
+}
+
+#[test]
 fn rfc8020_section_2_a_missing_name_is_missing_for_every_type() {
     let server = server();
     for rtype in [A, NS, CNAME, SOA, PTR, MX, TXT, AAAA, SRV, DS, ANY, 1000] {
