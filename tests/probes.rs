@@ -290,10 +290,12 @@ fn a_server_that_wants_a_certificate_of_its_clients_is_shown_one() {
     assert_fails(&shows(identity("stranger")), "status 400");
     let unverified = Certificate { identity: identity("probe"), ..UNVERIFIED() };
     assert_eq!(ask(address, https(unverified)).outcome, Outcome::Pass);
-    // A server that does not even end the handshake without one says so in an alert.
-    let (_strict, address) = tls_server(path, "server", &["-Verify", "1", "-verify_return_error", "-CAfile", "ca.pem"]);
+    // A server that does not even end the handshake without one says so in an alert; in TLS 1.2 that comes before a request
+    // is on its way, whose end might be heard of first.
+    let (_strict, address) =
+        tls_server(path, "server", &["-tls1_2", "-Verify", "1", "-verify_return_error", "-CAfile", "ca.pem"]);
     let found = ask(address, https(by(&path.join("server.pem"))));
-    assert_fails(&found, "state client_cert and client_key");
+    assert_fails(&found, "it wants a client certificate (client_cert, client_key)");
     let shown = Certificate { identity: identity("probe"), ..by(&path.join("server.pem")) };
     assert_eq!(ask(address, https(shown)).outcome, Outcome::Pass);
     let shown = Certificate { identity: identity("stranger"), ..by(&path.join("server.pem")) };

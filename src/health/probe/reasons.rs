@@ -109,7 +109,7 @@ fn alert_sentence(alert: AlertDescription) -> String {
         AlertDescription::ProtocolVersion => "it speaks neither TLS 1.2 nor 1.3",
         AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
             return format!(
-                "it refuses the handshake (alert {}): it wants a client certificate, or has no key or cipher that can be \
+                "it refuses the handshake (alert {}): it wants a client certificate (client_cert, client_key), or has no key or cipher that can be \
                  verified here: {USABLE}, {OR_UNVERIFIED}",
                 u8::from(alert)
             );
