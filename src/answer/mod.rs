@@ -178,19 +178,19 @@ fn id_and_flags(message: &[u8]) -> [u8; 4] {
 
 #[cold]
 fn refuse(message: &[u8], reject: Reject, source: ClientAddress, moment: &Moment<'_>, buffer: &mut [u8]) -> Answered {
-    let (rcode, edns) = match reject {
+    let (rcode, repeated) = match reject {
         Reject::Drop => return Answered::NOTHING,
-        Reject::UnknownKey { signature, question, edns } => {
-            let most = usize::from(if edns { UDP_PAYLOAD } else { UDP_PLAIN });
-            let length = reply::unknown_key(buffer, message, question, &signature, edns, most);
+        Reject::UnknownKey { signature, repeated } => {
+            let most = usize::from(if repeated.dnssec_ok.is_some() { UDP_PAYLOAD } else { UDP_PLAIN });
+            let length = reply::unknown_key(buffer, message, &signature, &repeated, most);
             return Answered { length, verdict: Verdict::Refused, proof: Proof::None };
         }
-        Reject::Reply { rcode, edns } => (rcode, edns),
+        Reject::Reply { rcode, repeated } => (rcode, repeated),
     };
     if let Some(answered) = give_cookie(message, source, moment, buffer) {
         return answered;
     }
-    let length = reply::bare(buffer, id_and_flags(message), rcode, edns);
+    let length = reply::refusal(buffer, message, rcode, &repeated);
     let verdict = match rcode {
         Rcode::NotImp => Verdict::NotImplemented,
         Rcode::BadVers => Verdict::BadVersion,

@@ -14,7 +14,7 @@ pub fn set_pointer(octets: &mut [u8], at: usize, target: u16) {
 
 /// Where the name at `at` stands without its first `skip` labels, pointers followed.
 #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-pub fn pointer(message: &[u8], at: u16, skip: usize) -> u16 {
+pub fn name_end(message: &[u8], at: u16, skip: usize) -> u16 {
     let mut at = usize::from(at);
     let mut left = skip;
     // Each step takes a label or goes back, and a name has at most 127 labels and as many pointers here.

@@ -1,8 +1,9 @@
 //! The three sections of a reply (RFC 1034 section 4.3.2), a function for each.
 
-use super::pointers::{expand, pointer, set_pointer};
+use super::pointers::{expand, name_end, set_pointer};
 use super::policy::ZoneAccess;
-use super::world::{Lookup, Node, Prepared, Role, ServiceId, ZoneId};
+use super::world::compression::{Pointer, PointerTarget};
+use super::world::{Lookup, Node, NodeId, Prepared, Role, ServiceId, ZoneId};
 use super::{Moment, Verdict};
 use crate::dns::reply::{ExtendedError, POINTER_REACH, RECORD_HEADER, Reply, Section};
 use crate::dns::{Full, Query, Rcode, RecordType, SearchName, name};
@@ -184,12 +185,12 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         }
         let rrsets = self.moment.world().records.of(node.rrsets);
         if let Some(found) = rrsets.iter().find(|rrset| rrset.rtype == asked) {
-            let at = self.put(Section::Answer, found, current, node.zone, current.at)?;
-            self.solve_additional(found, at, current.at, false);
+            let at = self.put(Section::Answer, found, current, current.at)?;
+            self.solve_additional(found, at, current.at, None);
             return Ok(Step::Done(Verdict::Static));
         }
         if let Some(alias) = rrsets.iter().find(|rrset| rrset.rtype == RecordType::CNAME) {
-            return self.solve_alias(current, node, alias);
+            return self.solve_alias(current, alias);
         }
         if asked == RecordType::ANY && (!rrsets.is_empty() || node.service.is_some()) {
             self.put_hinfo(current.at)?;
@@ -218,8 +219,8 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
 
     /// A CNAME, and its target to go on with.
     #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-    fn solve_alias(&mut self, current: &Current<'_>, node: &Node, alias: &'m Prepared) -> Result<Step, Full> {
-        let at = self.put(Section::Answer, alias, current, node.zone, current.at)?;
+    fn solve_alias(&mut self, current: &Current<'_>, alias: &'m Prepared) -> Result<Step, Full> {
+        let at = self.put(Section::Answer, alias, current, current.at)?;
         let target_at = at + RECORD_HEADER;
         if self.query.question.rtype == RecordType::ANY {
             return Ok(Step::Done(Verdict::Static));
@@ -233,7 +234,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
             return Ok(());
         };
         let owner = self.apex_pointer(current, zone);
-        self.put(Section::Authority, soa, current, zone, owner).map(|_| ())
+        self.put(Section::Authority, soa, current, owner).map(|_| ())
     }
 
     /// A referral (RFC 1034 section 4.3.2 step 3b); the DS at the cut itself is ours to answer.
@@ -245,7 +246,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
             return match rrsets.iter().find(|rrset| rrset.rtype == RecordType::DS) {
                 None => self.no_data(current, cut.zone),
                 Some(ds) => {
-                    self.put(Section::Answer, ds, current, cut.zone, current.at)?;
+                    self.put(Section::Answer, ds, current, current.at)?;
                     Ok(Step::Done(Verdict::Static))
                 }
             };
@@ -255,9 +256,9 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
             return Ok(Step::Done(Verdict::Referral));
         };
         let skip = current.name.label_count().saturating_sub(usize::from(cut.labels));
-        let owner = pointer(self.reply.octets(), current.at, skip);
-        let at = self.put(Section::Authority, ns, current, cut.zone, owner)?;
-        self.solve_additional(ns, at, owner, true);
+        let owner = name_end(self.reply.octets(), current.at, skip);
+        let at = self.put(Section::Authority, ns, current, owner)?;
+        self.solve_additional(ns, at, owner, cut.cut);
         Ok(Step::Done(if hop == 0 { Verdict::Referral } else { Verdict::Static }))
     }
 
@@ -271,9 +272,12 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         self.reply.authoritative = true;
         let keep = usize::from(owner.labels);
         let skip = current.name.label_count().saturating_sub(keep);
-        let owner_pointer = pointer(self.reply.octets(), current.at, skip);
+        let owner_pointer = name_end(self.reply.octets(), current.at, skip);
+        // The CNAME's target ends with the DNAME's.
+        let mut end = None;
         if hop == 0 || !self.has_dname(current.name.suffix(skip)) {
-            self.put(Section::Answer, dname, current, owner.zone, owner_pointer)?;
+            let at = self.put(Section::Answer, dname, current, owner_pointer)? + RECORD_HEADER;
+            end = (at <= POINTER_REACH).then(|| (0xc000 | at as u16).to_be_bytes());
         }
         let wire = records.octets(dname);
         let (header, target) = wire.split_at(RECORD_HEADER.min(wire.len()));
@@ -285,7 +289,8 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         }
         let ttl = header.get(6..10).and_then(|ttl| ttl.first_chunk::<4>()).map_or(0, |ttl| u32::from_be_bytes(*ttl));
         let at = self.reply.position();
-        self.reply.append_record(Section::Answer, current.at, RecordType::CNAME, ttl, &[labels, target])?;
+        let end = end.as_ref().filter(|end| end.len() < target.len()).map_or(target, |end| &end[..]);
+        self.reply.append_record(Section::Answer, current.at, RecordType::CNAME, ttl, &[labels, end])?;
         if self.query.question.rtype == RecordType::CNAME {
             return Ok(Step::Done(Verdict::Static));
         }
@@ -307,12 +312,13 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         false
     }
 
-    /// The addresses of names in an RRset that was just written. With `needed` (a referral), glue at or below the
-    /// cut must be there or TC is set (RFC 9471 section 3.1); otherwise what does not fit is left out.
+    /// The addresses, and what else a client asks for next, of names in an RRset that was just written. With `cut` (a
+    /// referral), glue at or below that cut must be there or TC is set (RFC 9471 section 3.1); whatever else does not fit is
+    /// left out (section 3.2).
     #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-    fn solve_additional(&mut self, rrset: &'m Prepared, rrset_at: usize, owner: u16, needed: bool) {
+    fn solve_additional(&mut self, rrset: &'m Prepared, rrset_at: usize, owner: u16, cut: Option<NodeId>) {
         let (world, policy) = (self.moment.world(), &self.moment.snapshot.policy);
-        let most = if needed { usize::MAX } else { MAX_TARGETS };
+        let most = if cut.is_some() { usize::MAX } else { MAX_TARGETS };
         for target in world.records.targets(rrset).iter().take(most) {
             let Some(node) = world.names.node(target.node).filter(|node| node.service.is_none()) else { continue };
             if policy.zones.as_ref().is_some_and(|zones| !zones.admits(node.zone, *self.source)) {
@@ -322,9 +328,13 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
             if at > POINTER_REACH {
                 continue;
             }
-            for address in world.records.of(node.rrsets).iter().filter(|rrset| is_address(rrset.rtype)) {
-                let written = self.put_plain(Section::Additional, address, at as u16);
-                if written.is_err() && needed && node.cut.is_some() {
+            for further in world.records.of(node.rrsets).iter().filter(|rrset| target.further.has(rrset.rtype)) {
+                // Below a cut there is glue and nothing else.
+                if node.cut.is_some() && !is_address(further.rtype) {
+                    continue;
+                }
+                let written = self.put_plain(Section::Additional, further, at as u16);
+                if written.is_err() && cut.is_some() && node.cut == cut {
                     self.reply.truncated = true;
                     return;
                 }
@@ -339,27 +349,40 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     /// A pointer to the apex of a zone that holds the current name.
     fn apex_pointer(&self, current: &Current<'_>, zone: ZoneId) -> u16 {
         let labels = self.zone(zone).map_or(0, |zone| usize::from(zone.labels));
-        pointer(self.reply.octets(), current.at, current.name.label_count().saturating_sub(labels))
+        name_end(self.reply.octets(), current.at, current.name.label_count().saturating_sub(labels))
     }
 
     /// Copies an RRset and sets its pointers; returns where it stands.
     #[inline]
-    fn put(
-        &mut self,
-        section: Section,
-        rrset: &'m Prepared,
-        current: &Current<'_>,
-        zone: ZoneId,
-        owner: u16,
-    ) -> Result<usize, Full> {
-        let apex_pointers = self.moment.world().records.apex_pointers(rrset);
-        let apex = if apex_pointers.is_empty() { 0 } else { self.apex_pointer(current, zone) };
+    fn put(&mut self, section: Section, rrset: &'m Prepared, current: &Current<'_>, owner: u16) -> Result<usize, Full> {
         let at = self.reply.position();
-        let written = self.put_records(section, rrset, owner)?;
-        for &place in apex_pointers {
-            set_pointer(written, usize::from(place), apex);
+        self.put_records(section, rrset, owner)?;
+        let pointers = self.moment.world().records.pointers(rrset);
+        if !pointers.is_empty() {
+            self.set_pointers(pointers, current, at);
         }
         Ok(at)
+    }
+
+    /// Sets the pointers in the data of the RRset that was just written at `at`, for the current name.
+    #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
+    fn set_pointers(&mut self, pointers: &[Pointer], current: &Current<'_>, at: usize) {
+        let labels = current.name.label_count();
+        // Most pointers of an RRset lead to the same end of the name: it is found once.
+        let (mut found, mut place) = (u16::MAX, 0);
+        for pointer in pointers {
+            let target = match pointer.target() {
+                PointerTarget::Within(offset) => at as u16 + offset,
+                PointerTarget::LastLabels(last) => {
+                    if last != found {
+                        let skip = labels.saturating_sub(usize::from(last));
+                        (found, place) = (last, name_end(self.reply.octets(), current.at, skip));
+                    }
+                    place
+                }
+            };
+            set_pointer(self.reply.octets_mut(), at + usize::from(pointer.at), target);
+        }
     }
 
     /// Copies an RRset without names in its data.

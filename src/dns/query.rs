@@ -51,22 +51,30 @@ pub enum Reject {
     /// Nothing is sent: shorter than a header, or itself a response (answering those makes two servers answer each
     /// other for ever: CVE-2012-0206).
     Drop,
-    /// A bare reply with this code.
+    /// A reply without records, with this code.
     Reply {
         /// What is wrong.
         rcode: Rcode,
-        /// The query had a readable OPT record, so the reply has one (RFC 6891 section 6.1.1).
-        edns: bool,
+        /// What it repeats.
+        repeated: RepeatedParts,
     },
     /// NOTAUTH, and what became of the signature: no key is known here.
     UnknownKey {
         /// The signature.
         signature: Signature,
-        /// Octets of the question.
-        question: usize,
-        /// As above.
-        edns: bool,
+        /// What the reply repeats.
+        repeated: RepeatedParts,
     },
+}
+
+/// What a refusal repeats of its query.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RepeatedParts {
+    /// Octets of the question behind the header; 0: it is not repeated.
+    pub question: usize,
+    /// DO of the query's OPT record (RFC 3225 section 3), as far as one was found: the reply has OPT too (RFC 6891 section
+    /// 6.1.1). `None`: the query has no OPT.
+    pub dnssec_ok: Option<bool>,
 }
 
 /// A well-formed query of opcode QUERY with one question.
@@ -222,7 +230,8 @@ fn opcode(flags: u16) -> u16 {
 ///
 /// Malformed: FORMERR (RFC 1035 section 4.1.1); any opcode but QUERY: NOTIMP; EDNS version over 0: BADVERS
 /// (RFC 6891 section 6.1.3); QDCOUNT other than 1: FORMERR (RFC 9619 section 4); a signature: NOTAUTH (RFC 8945
-/// section 5.2.1), or FORMERR if it is malformed or not the last record (section 5.1).
+/// section 5.2.1), or FORMERR if it is malformed or not the last record (section 5.1). What can be read of the question is
+/// repeated, but for another opcode, which may mean something else by it.
 #[inline(always)]
 pub fn parse<'d>(datagram: &'d [u8], scratch: &'d mut Scratch) -> Result<Query<'d>, Reject> {
     let header = datagram.first_chunk::<HEADER>().ok_or(Reject::Drop)?;
@@ -233,18 +242,54 @@ pub fn parse<'d>(datagram: &'d [u8], scratch: &'d mut Scratch) -> Result<Query<'
     let Scratch { name, edns } = scratch;
     let (mut has_edns, mut signature) = (false, None);
     let question = parse_body(datagram, header, name, edns, &mut has_edns, &mut signature);
+    let dnssec_ok = if has_edns { Some(edns.dnssec_ok) } else { None };
+    let Some(question) = question else { return Err(refuse_malformed(datagram, header, dnssec_ok)) };
+    let repeated = RepeatedParts { question: question.octets.len(), dnssec_ok };
     if opcode(flags) != 0 {
-        return Err(Reject::Reply { rcode: Rcode::NotImp, edns: has_edns && question.is_some() });
+        return Err(Reject::Reply { rcode: Rcode::NotImp, repeated: RepeatedParts { question: 0, ..repeated } });
     }
-    let question = question.ok_or(Reject::Reply { rcode: Rcode::FormErr, edns: has_edns })?;
     if let Some(signature) = signature {
-        return Err(Reject::UnknownKey { signature, question: question.octets.len(), edns: has_edns });
+        return Err(Reject::UnknownKey { signature, repeated });
     }
     let edns = if has_edns { Some(&*edns) } else { None };
     if edns.is_some_and(|edns| edns.version != 0) {
-        return Err(Reject::Reply { rcode: Rcode::BadVers, edns: true });
+        return Err(Reject::Reply { rcode: Rcode::BadVers, repeated });
     }
     Ok(Query { flags, question, edns })
+}
+
+/// Refuses what does not parse, with the question if it is the only one and whole, and with OPT if there is one.
+#[cold]
+fn refuse_malformed(datagram: &[u8], header: &[u8; HEADER], dnssec_ok: Option<bool>) -> Reject {
+    let [_, _, f1, f0, q1, q0, ..] = *header;
+    if opcode(u16::from_be_bytes([f1, f0])) != 0 {
+        return Reject::Reply { rcode: Rcode::NotImp, repeated: RepeatedParts::default() };
+    }
+    let question = Some(SearchName::new()).filter(|_| [q1, q0] == [0, 1]);
+    let question = question.and_then(|mut name| read_question(datagram, &mut name).map(|read| read.octets.len()));
+    let dnssec_ok = dnssec_ok.or_else(|| find_dnssec_ok(datagram, header));
+    Reject::Reply { rcode: Rcode::FormErr, repeated: RepeatedParts { question: question.unwrap_or(0), dnssec_ok } }
+}
+
+/// DO of the OPT record of a message whose counts are no query's. Each step takes octets, so it ends with the message.
+#[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, and counts of 16 bits in 32")]
+fn find_dnssec_ok(datagram: &[u8], header: &[u8; HEADER]) -> Option<bool> {
+    let [_, _, _, _, q1, q0, a1, a0, n1, n0, r1, r0] = *header;
+    let count = |high, low| u32::from(u16::from_be_bytes([high, low]));
+    let mut at = HEADER;
+    for _ in 0..count(q1, q0) {
+        at = skip_name(datagram, at)? + 4;
+    }
+    for _ in 0..count(a1, a0) + count(n1, n0) {
+        at = Record::read(datagram, at)?.end;
+    }
+    for _ in 0..count(r1, r0) {
+        match Record::read_plain(datagram, at) {
+            Some(opt) if opt.rtype == RecordType::OPT => return Some(opt.ttl & 0x8000 != 0),
+            _ => at = Record::read(datagram, at)?.end,
+        }
+    }
+    None
 }
 
 /// Reads a query without a question, whose one record is an OPT with a cookie (RFC 7873 section 5.4); `None` for
@@ -415,7 +460,15 @@ mod tests {
         parse(datagram, &mut Scratch::default()).err()
     }
 
-    const FORMERR: Option<Reject> = Some(Reject::Reply { rcode: Rcode::FormErr, edns: false });
+    const FORMERR: Option<Reject> = formerr(0, None);
+
+    const fn formerr(question: usize, dnssec_ok: Option<bool>) -> Option<Reject> {
+        Some(Reject::Reply { rcode: Rcode::FormErr, repeated: RepeatedParts { question, dnssec_ok } })
+    }
+
+    fn notimp(dnssec_ok: Option<bool>) -> Option<Reject> {
+        Some(Reject::Reply { rcode: Rcode::NotImp, repeated: RepeatedParts { question: 0, dnssec_ok } })
+    }
 
     #[test]
     fn a_plain_query_reads() {
@@ -449,16 +502,38 @@ mod tests {
         }
         let mut longer = whole.clone();
         longer.push(0);
-        assert_eq!(rejected(&longer), FORMERR);
+        assert_eq!(rejected(&longer), formerr(QUESTION.len(), None));
     }
 
     #[test]
     fn counts_must_hold_what_they_say() {
-        for counts in
-            [[0, 0, 0, 0], [2, 0, 0, 0], [65535, 0, 0, 0], [1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 0, 1], [1, 0, 0, 65535]]
-        {
+        for counts in [[0, 0, 0, 0], [2, 0, 0, 0], [65535, 0, 0, 0]] {
             assert_eq!(rejected(&message(counts, QUESTION)), FORMERR, "{counts:?}");
         }
+        for counts in [[1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 0, 1], [1, 0, 0, 65535]] {
+            assert_eq!(rejected(&message(counts, QUESTION)), formerr(QUESTION.len(), None), "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn rfc_6891_section_6_1_1_opt_is_found_whatever_the_counts_say() {
+        let without_do = [&OPT[..7], b"\0", &OPT[8..]].concat();
+        for (opt, dnssec_ok) in [(OPT, true), (&without_do, false)] {
+            let found = formerr(0, Some(dnssec_ok));
+            assert_eq!(rejected(&message([0, 0, 0, 1], opt)), found, "no question");
+            assert_eq!(rejected(&message([2, 0, 0, 1], &[QUESTION, QUESTION, opt].concat())), found, "two questions");
+            let answer = &b"\0\0\x01\0\x01\0\0\0\0\0\0"[..];
+            let with_answer = message([1, 1, 0, 1], &[QUESTION, answer, opt].concat());
+            assert_eq!(rejected(&with_answer), formerr(QUESTION.len(), Some(dnssec_ok)));
+        }
+        assert_eq!(rejected(&message([0, 0, 0, 65535], b"")), FORMERR);
+        assert_eq!(rejected(&message([65535, 65535, 65535, 65535], &[0; 3000])), FORMERR);
+    }
+
+    #[test]
+    fn a_bad_option_leaves_question_and_do_as_they_are() {
+        let cut = [&OPT[..7], b"\x80\0\0\x01\0"].concat();
+        assert_eq!(rejected(&message([1, 0, 0, 1], &[QUESTION, &cut].concat())), formerr(QUESTION.len(), Some(true)));
     }
 
     #[test]
@@ -486,8 +561,8 @@ mod tests {
         for opcode in 1..16u8 {
             let mut datagram = message([1, 0, 0, 1], &[QUESTION, OPT].concat());
             datagram[2] = opcode << 3;
-            assert_eq!(rejected(&datagram), Some(Reject::Reply { rcode: Rcode::NotImp, edns: true }));
-            assert_eq!(rejected(&datagram[..12]), Some(Reject::Reply { rcode: Rcode::NotImp, edns: false }));
+            assert_eq!(rejected(&datagram), notimp(Some(true)));
+            assert_eq!(rejected(&datagram[..12]), notimp(None));
         }
     }
 
@@ -496,14 +571,15 @@ mod tests {
         let ok = message([1, 0, 0, 1], &[QUESTION, OPT].concat());
         assert!(parse(&ok, &mut Scratch::default()).unwrap().edns.is_some());
         let twice = message([1, 0, 0, 2], &[QUESTION, OPT, OPT].concat());
-        assert_eq!(rejected(&twice), Some(Reject::Reply { rcode: Rcode::FormErr, edns: true }));
+        assert_eq!(rejected(&twice), formerr(QUESTION.len(), Some(true)));
         let named = message([1, 0, 0, 1], &[QUESTION, b"\x01a", OPT].concat());
-        assert_eq!(rejected(&named), FORMERR);
+        assert_eq!(rejected(&named), formerr(QUESTION.len(), None));
         let in_authority = message([1, 0, 1, 0], &[QUESTION, OPT].concat());
-        assert_eq!(rejected(&in_authority), FORMERR);
+        assert_eq!(rejected(&in_authority), formerr(QUESTION.len(), None));
         let mut version = ok.clone();
         version[HEADER + QUESTION.len() + 6] = 1;
-        assert_eq!(rejected(&version), Some(Reject::Reply { rcode: Rcode::BadVers, edns: true }));
+        let repeated = RepeatedParts { question: QUESTION.len(), dnssec_ok: Some(true) };
+        assert_eq!(rejected(&version), Some(Reject::Reply { rcode: Rcode::BadVers, repeated }));
     }
 
     #[test]

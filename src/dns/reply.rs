@@ -2,7 +2,7 @@
 
 use super::cookie::{self, OPTION_COOKIE};
 use super::edns::{ClientSubnet, Edns, OPTION_CLIENT_SUBNET, OPTION_EXTENDED_ERROR, OPTION_KEEPALIVE, OPTION_NSID};
-use super::query::{HEADER, Rcode};
+use super::query::{HEADER, Rcode, RepeatedParts};
 use super::tsig::Signature;
 use super::{CLASS_IN, RecordType, UDP_PAYLOAD};
 
@@ -137,9 +137,11 @@ impl Extras<'_> {
     reason = "options of a few hundred octets, of which none is taken off that was not added"
 )]
 impl<'d> ReplyOpt<'d> {
-    /// One without options.
-    pub const PLAIN: ReplyOpt<'static> =
-        ReplyOpt { size: OPT_FIXED, dnssec_ok: false, client_subnet: None, extras: None };
+    /// One without options, if the query has one; DO is copied.
+    pub fn plain(dnssec_ok: Option<bool>) -> ReplyOpt<'static> {
+        let size = if dnssec_ok.is_some() { OPT_FIXED } else { 0 };
+        ReplyOpt { size, dnssec_ok: dnssec_ok.unwrap_or(false), client_subnet: None, extras: None }
+    }
 
     /// The OPT record owed to a query, with the client subnet echoed.
     #[inline]
@@ -246,6 +248,12 @@ impl<'b> Reply<'b> {
         self.buffer.get(..self.length).unwrap_or(&[])
     }
 
+    /// The same, to set pointers in.
+    #[inline]
+    pub fn octets_mut(&mut self) -> &mut [u8] {
+        self.buffer.get_mut(..self.length).unwrap_or(&mut [])
+    }
+
     /// Appends `count` whole records as prepared; the caller patches pointers through what is returned.
     #[inline]
     pub fn append(&mut self, section: Section, records: &[u8], count: u16) -> Result<&mut [u8], Full> {
@@ -349,24 +357,34 @@ impl<'b> Reply<'b> {
     }
 }
 
-/// A reply that says that the key of a signed query is not known: the question, OPT where owed, and the signature refused.
+/// A reply without records that repeats the question and has OPT where the query has one (FORMERR, NOTIMP, BADVERS,
+/// NOTAUTH).
 ///
-/// `question`: octets of the question; `most`: octets that the reply may have. A signature that does not fit is left out.
-/// Returns its length, 0 if the buffer is shorter than a header and the question.
+/// Returns its length, 0 if the buffer is shorter than that.
+pub fn refusal(buffer: &mut [u8], message: &[u8], rcode: Rcode, repeated: &RepeatedParts) -> usize {
+    let opt = ReplyOpt::plain(repeated.dnssec_ok);
+    let parts = message.get(HEADER..HEADER.saturating_add(repeated.question)).zip(message.first_chunk::<4>());
+    let Some((question, id_and_flags)) = parts else { return 0 };
+    let size = buffer.len();
+    let Ok(mut reply) = Reply::start(buffer, question, size, opt.size()) else { return 0 };
+    reply.rcode = rcode;
+    reply.finish(*id_and_flags, u8::from(repeated.question > 0), &opt, 0)
+}
+
+/// A reply that says that the key of a signed query is not known: a refusal with NOTAUTH and the signature refused.
+///
+/// `most`: octets that the reply may have. A signature that does not fit is left out.
 pub fn unknown_key(
     buffer: &mut [u8],
     message: &[u8],
-    question: usize,
     signature: &Signature,
-    edns: bool,
+    repeated: &RepeatedParts,
     most: usize,
 ) -> usize {
-    let opt = if edns { ReplyOpt::PLAIN } else { ReplyOpt::default() };
-    let parts = message.get(HEADER..HEADER.saturating_add(question)).zip(message.first_chunk::<4>());
-    let Some((question, id_and_flags)) = parts else { return 0 };
-    let Ok(mut reply) = Reply::start(buffer, question, most, opt.size()) else { return 0 };
-    reply.rcode = Rcode::NotAuth;
-    let length = reply.finish(*id_and_flags, 1, &opt, 0);
+    let length = refusal(buffer, message, Rcode::NotAuth, repeated);
+    if length == 0 {
+        return 0;
+    }
     let most = most.min(buffer.len());
     let added = buffer.get_mut(length..most).map_or(0, |place| signature.refuse(message, place));
     if let (1.., Some(count)) = (added, buffer.get_mut(HEADER - 1)) {
@@ -390,21 +408,6 @@ fn copy_short(place: &mut [u8], octets: &[u8]) {
         }
     } else {
         place.copy_from_slice(octets);
-    }
-}
-
-/// A reply that echoes no question: header and, where owed, OPT (FORMERR, NOTIMP, BADVERS).
-///
-/// Returns its length, 0 if the buffer is shorter than that.
-pub fn bare(buffer: &mut [u8], id_and_flags: [u8; 4], rcode: Rcode, edns: bool) -> usize {
-    let opt = if edns { ReplyOpt::PLAIN } else { ReplyOpt::default() };
-    let size = buffer.len();
-    match Reply::start(buffer, &[], size, opt.size()) {
-        Err(Full) => 0,
-        Ok(mut reply) => {
-            reply.rcode = rcode;
-            reply.finish(id_and_flags, 0, &opt, 0)
-        }
     }
 }
 
@@ -446,9 +449,10 @@ mod tests {
     #[test]
     fn extended_codes_use_both_fields() {
         let mut buffer = [0; 64];
-        let length = bare(&mut buffer, [0, 1, 0, 0], Rcode::BadVers, true);
+        let with_opt = RepeatedParts { question: 0, dnssec_ok: Some(false) };
+        let length = refusal(&mut buffer, &[0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0], Rcode::BadVers, &with_opt);
         assert_eq!(length, 12 + 11);
         assert_eq!((buffer[3] & 0xf, buffer[12 + 5]), (0, 1));
-        assert_eq!(bare(&mut [0; 5], [0; 4], Rcode::FormErr, false), 0);
+        assert_eq!(refusal(&mut [0; 5], &[0; 12], Rcode::FormErr, &RepeatedParts::default()), 0);
     }
 }

@@ -6,6 +6,7 @@ use domain::base::{ParseRecordData, Rtype};
 use domain::dep::octseq::Parser;
 use domain::rdata::ZoneRecordData;
 
+use super::binding::has_empty_path;
 use super::fields::{fields_of, read, skip};
 use super::mnemonics::as_numbers;
 use super::scanner::{Fault, Token};
@@ -57,13 +58,24 @@ fn any_data(rtype: RecordType, words: &mut Words<'_, '_>) -> Result<Vec<u8>, Dat
 
 /// Types that are more than a row of fields.
 fn other_data(rtype: RecordType, words: &mut Words<'_, '_>) -> Result<Vec<u8>, DataError> {
+    if is_binding(rtype) {
+        words.give_stand_ins();
+    }
     let data = ZoneRecordData::scan(known(rtype), words).map_err(|error| match error {
         DataError::Wrong(reason) if reason.starts_with("unknown record type") => DataError::Wrong(format!(
             "{rtype} has no text form here; write it as octets, \\# LENGTH HEXADECIMAL (RFC 3597)"
         )),
         other => other,
     })?;
-    Ok(composed(&data))
+    let wire = words.take_stand_ins().restore(composed(&data))?;
+    if is_binding(rtype) && has_empty_path(&wire) {
+        return Err(DataError::Wrong("dohpath has no value; write a path such as /dns-query{?dns}".to_owned()));
+    }
+    Ok(wire)
+}
+
+fn is_binding(rtype: RecordType) -> bool {
+    matches!(rtype, RecordType::SVCB | RecordType::HTTPS)
 }
 
 /// The type that has the same data and that the `domain` crate knows: SIG became RRSIG (RFC 4034), and DLV and TA
@@ -91,6 +103,9 @@ fn unknown_data(rtype: RecordType, words: &mut Words<'_, '_>) -> Result<Vec<u8>,
 fn is_well_formed(rtype: RecordType, wire: &[u8]) -> bool {
     if let Some(fields) = fields_of(rtype) {
         return fields.iter().try_fold(wire, |rest, &field| skip(field, rest)).is_some_and(<[u8]>::is_empty);
+    }
+    if is_binding(rtype) && has_empty_path(wire) {
+        return false;
     }
     let mut parser = Parser::from_ref(wire);
     let parsed = ZoneRecordData::parse_rdata(known(rtype), &mut parser);
@@ -310,6 +325,10 @@ mod tests {
         ("TA 1 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118", "000105012bb183af5f22588179a53b0a98631fad1a292118"),
         ("DLV 1 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118", "000105012bb183af5f22588179a53b0a98631fad1a292118"),
         ("DSYNC CDS 1 53 y.", "003b010035017900"),
+        ("HHIT AAEC", "000102"),
+        ("BRID AAEC", "000102"),
+        ("CLA TCP-v4-v6 x", "095443502d76342d76360178"),
+        ("IPN 4294967297", "0000000100000001"),
         ("UINFO \\# 1 01", "01"),
         ("TYPE65280 \\# 3 01 0203", "010203"),
         ("TYPE65280 \\# 0", ""),

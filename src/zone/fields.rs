@@ -23,6 +23,8 @@ pub enum Field {
     U16,
     /// A number of four octets.
     U32,
+    /// A number of eight octets.
+    U64,
     /// A time in seconds or with units, four octets.
     Time,
     /// An IPv4 address.
@@ -68,7 +70,9 @@ pub fn fields_of(rtype: RecordType) -> Option<&'static [Field]> {
         RecordType::SOA => &[Name, Name, U32, Time, Time, Time, Time],
         RecordType::SRV => &[U16, U16, U16, Name],
         RecordType::TXT | RecordType::SPF | RecordType::AVC => &[Texts],
-        RecordType::NINFO | RecordType::RESINFO | RecordType::WALLET => &[Texts],
+        RecordType::NINFO | RecordType::RESINFO | RecordType::WALLET | RecordType::CLA => &[Texts],
+        RecordType::IPN => &[U64],
+        RecordType::HHIT | RecordType::BRID => &[Base64],
         RecordType::URI => &[U16, U16, Octets],
         RecordType::LOC => &[Location],
         RecordType::SMIMEA => &[U8, U8, U8, Base16],
@@ -114,6 +118,7 @@ pub fn read(field: Field, words: &mut Words<'_, '_>, wire: &mut Vec<u8>) -> Resu
         Field::U8 => wire.push(number(words, "from 0 to 255")?),
         Field::U16 => wire.extend(number::<u16>(words, "from 0 to 65535")?.to_be_bytes()),
         Field::U32 => wire.extend(number::<u32>(words, "from 0 to 4294967295")?.to_be_bytes()),
+        Field::U64 => wire.extend(number::<u64>(words, "from 0 to 18446744073709551615")?.to_be_bytes()),
         Field::Time => wire.extend(seconds(words.take_plain()?).map_err(DataError::Wrong)?.to_be_bytes()),
         Field::Ipv4 => wire.extend(parsed::<Ipv4Addr>(words, "an IPv4 address")?.octets()),
         Field::Ipv6 => wire.extend(parsed::<Ipv6Addr>(words, "an IPv6 address")?.octets()),
@@ -157,7 +162,7 @@ pub fn skip(field: Field, wire: &[u8]) -> Option<&[u8]> {
         Field::U16 => wire.get(2..),
         Field::U32 | Field::Time | Field::Ipv4 => wire.get(4..),
         Field::Ipv6 | Field::Location => wire.get(16..),
-        Field::Groups => wire.get(8..),
+        Field::U64 | Field::Groups => wire.get(8..),
         Field::Hyphenated(octets) => wire.get(octets..),
         Field::Text => wire.get(1 + usize::from(*wire.first()?)..),
         Field::Texts => {

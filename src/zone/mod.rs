@@ -1,5 +1,6 @@
 //! Zones: RFC 1035 master files, read and checked. What comes out is data only; `answer::world` compiles it.
 
+mod binding;
 mod check;
 mod class;
 mod data;

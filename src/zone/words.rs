@@ -6,6 +6,7 @@ use domain::base::CharStr;
 use domain::base::scan::{ConvertSymbols, EntrySymbol, Scanner, ScannerError, Symbol};
 use domain::dep::octseq::str::Str;
 
+use super::binding::KeyStandIns;
 use super::scanner::{Token, unescape};
 use crate::dns::{Name, NameError};
 
@@ -55,12 +56,24 @@ pub struct Words<'t, 'a> {
     tokens: &'t [Token<'a>],
     next: usize,
     origin: Option<&'t Name>,
+    /// For service bindings: keys under numbers that the `domain` crate reads.
+    stand_ins: Option<KeyStandIns>,
 }
 
 impl<'t, 'a> Words<'t, 'a> {
     /// Starts at the first of `tokens`; relative names take `origin`.
     pub fn new(tokens: &'t [Token<'a>], origin: Option<&'t Name>) -> Self {
-        Words { tokens, next: 0, origin }
+        Words { tokens, next: 0, origin, stand_ins: None }
+    }
+
+    /// From now on keys of service bindings that the `domain` crate cannot read have stand-ins.
+    pub fn give_stand_ins(&mut self) {
+        self.stand_ins = Some(KeyStandIns::default());
+    }
+
+    /// The stand-ins that were given.
+    pub fn take_stand_ins(&mut self) -> KeyStandIns {
+        self.stand_ins.take().unwrap_or_default()
     }
 
     /// The next word.
@@ -201,7 +214,9 @@ impl Scanner for Words<'_, '_> {
         while self.tokens.get(self.next).is_some_and(|token| token.joined) {
             octets.extend(self.take_octets()?);
         }
-        Ok(octets)
+        let Some(stand_ins) = &mut self.stand_ins else { return Ok(octets) };
+        let texts: Vec<&[u8]> = self.tokens.iter().map(|token| token.text).collect();
+        Ok(stand_ins.replace(octets, &String::from_utf8_lossy(&texts.join(&b' '))))
     }
 
     fn scan_ascii_str<F, T>(&mut self, op: F) -> Result<T, DataError>

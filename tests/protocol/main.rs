@@ -10,6 +10,7 @@ mod rfc1034_delegation;
 mod rfc1035;
 mod rfc2181;
 mod rfc2308;
+mod rfc3403;
 mod rfc3597;
 mod rfc4343;
 mod rfc4592;

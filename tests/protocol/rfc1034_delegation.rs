@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::types::*;
-use crate::harness::{Setup, rcodes};
+use crate::harness::{Question, Setup, Transport, rcodes};
 use crate::world::server;
 
 #[test]
@@ -129,4 +129,60 @@ fn rfc4035_section_3_1_4_1_ds_is_said_by_the_zone_right_above_and_none_further_u
         .start();
     server.ask("c.b.example.test", DS).expect_nodata();
     server.ask("d.b.example.test", DS).expect_answer(&[&format!("d.b.example.test. 60 DS 00020802{}", "0".repeat(64))]);
+}
+
+/// A zone with a delegation to `count` servers of another domain.
+fn delegating(count: usize) -> String {
+    let servers = (0..count).map(|n| format!("child NS s{n:02}.gtld-servers.example.\n"));
+    format!("$TTL 60\n@ SOA a. b. 1 2 3 4 5\n@ NS a.\n{}", servers.collect::<String>())
+}
+
+#[test]
+fn rfc1035_section_4_1_4_a_name_points_at_the_names_before_it() {
+    let server = Setup::new().zone("test", &delegating(20)).start();
+    let question = Question::new("x.child.test", A).octets();
+    let reply = server.exchange(&question, Transport::Udp).expect("a reply");
+    // Owner, type, class, TTL and length; one name in full, of the others their first label and a pointer.
+    let full = "s00.gtld-servers.example.".len() + 1;
+    assert_eq!(reply.len(), question.len() + 20 * 12 + full + 19 * (4 + 2));
+    let reply = server.ask("x.child.test", A).send().expect_truncated(false);
+    let names: Vec<String> = (0..20).map(|n| format!("child.test. 60 NS s{n:02}.gtld-servers.example.")).collect();
+    reply.expect_authority(&names.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn rfc1035_section_4_1_4_a_name_points_at_the_name_asked_for() {
+    let zone = "$TTL 60\n@ SOA ns.a.b h 1 2 3 4 5\n@ NS ns.a.b\nns.a.b A 192.0.2.1\na.b MX 1 ns.a.b\n\
+        *.w PTR x.w\nold DNAME new.example.\nsub NS ns.sub\nns.sub A 192.0.2.2\n";
+    let server = Setup::new().zone("example.test", zone).start();
+    let octets = |name: &str, rtype: u16| {
+        let question = Question::new(name, rtype).octets();
+        server.exchange(&question, Transport::Udp).expect("a reply").len() - question.len()
+    };
+    assert_eq!(octets("a.b.example.test", MX), (12 + 2 + 3 + 2) + 16, "one label and a pointer to all of the question");
+    assert_eq!(octets("y.w.example.test", PTR), 12 + 2 + 2, "what the wildcard and the question share");
+    assert_eq!(octets("y.old.example.test", A), (12 + 13) + (12 + 2 + 2), "the CNAME ends with the DNAME's target");
+    assert_eq!(octets("z.y.sub.example.test", A), (12 + 3 + 2) + 16, "a name server below the cut");
+    server.ask("a.b.example.test", MX).expect_answer(&["a.b.example.test. 60 MX 1 ns.a.b.example.test."]);
+    server.ask("y.w.example.test", PTR).expect_answer(&["y.w.example.test. 60 TYPE12 x.w.example.test."]);
+    server
+        .ask("y.old.example.test", A)
+        .expect_answer(&["old.example.test. 60 DNAME new.example.", "y.old.example.test. 60 CNAME y.new.example."]);
+}
+
+#[test]
+fn rfc9471_section_3_2_sibling_glue_that_does_not_fit_is_left_out_without_tc() {
+    // The sister's addresses fill the reply, so that only what must be there fits.
+    let addresses = (0..40).map(|n| format!("ns.sister A 192.0.2.{n}\n"));
+    let zone = format!(
+        "$TTL 60\n@ SOA a. b. 1 2 3 4 5\n@ NS a.\nsister NS ns.sister\n{}child NS ns.sister\nchild NS ns.child\n\
+         ns.child A 192.0.2.200\n",
+        addresses.collect::<String>()
+    );
+    let server = Setup::new().zone("example.test", &zone).start();
+    let reply = server.ask("x.child.example.test", A).send().expect_truncated(false);
+    reply.expect_additional(&["ns.child.example.test. 60 A 192.0.2.200"]);
+    server.ask("x.sister.example.test", A).send().expect_truncated(true);
+    let reply = server.ask("x.child.example.test", A).over_tcp().send();
+    assert_eq!(reply.message.additionals.len(), 41);
 }

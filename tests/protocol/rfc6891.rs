@@ -71,6 +71,30 @@ fn section_6_1_2_an_option_past_the_end_is_malformed() {
 }
 
 #[test]
+fn section_6_1_1_opt_is_answered_with_opt_whatever_is_wrong() {
+    let server = server();
+    let question = Question::new("host.example.test", A).question_octets();
+    for flags in [0, 0x8000] {
+        let opt = OptSent { flags, ..OptSent::default() }.octets();
+        let cut_option = OptSent { flags, options: vec![0, 3, 0, 9, 1], ..OptSent::default() }.octets();
+        let answer = b"\0\0\x01\0\x01\0\0\0\0\0\x04\x01\x02\x03\x04".to_vec();
+        for (counts, parts, repeats) in [
+            ([0, 0, 0, 1], [vec![], opt.clone()].concat(), false),
+            ([2, 0, 0, 1], [question.repeat(2), opt.clone()].concat(), false),
+            ([1, 1, 0, 1], [question.clone(), answer, opt].concat(), true),
+            ([1, 0, 0, 1], [question.clone(), cut_option].concat(), true),
+        ] {
+            let message = [header(7, 0, counts), parts].concat();
+            let reply = server.exchange(&message, Transport::Udp).expect("a reply");
+            let reply = check_any(&message, Transport::Udp, &reply);
+            assert!(reply.rcode() == rcodes::FORMERR && reply.is_bare(), "{counts:?}: {reply:?}");
+            assert_eq!(reply.opt.expect("OPT").flags, flags, "DO is copied: {counts:?}");
+            assert_eq!(reply.question, if repeats { &question[..] } else { &[] }, "{counts:?}");
+        }
+    }
+}
+
+#[test]
 fn section_6_1_3_other_versions_are_badvers_without_records() {
     let server = server();
     for version in [1, 2, 255] {

@@ -113,3 +113,25 @@ fn mail_and_service_hosts_are_those_of_the_nearest_region() {
         assert_eq!(octets(&server, "_sip._tcp.example.test", SRV, subnet), sip);
     }
 }
+
+#[test]
+fn section_4_1_a_static_record_brings_what_its_target_has() {
+    let zone = "$TTL 60\n@ SOA ns h 1 2 3 4 5\n NS ns\nns A 192.0.2.53\n\
+        pool A 192.0.2.1\n AAAA 2001:db8::1\n HTTPS 1 . port=8443\n SVCB 1 .\n\
+        alias HTTPS 0 pool\nservice HTTPS 1 pool alpn=h2\nself HTTPS 1 .\n A 192.0.2.7\nsteered HTTPS 1 www\n\
+        binding SVCB 0 pool\nmail MX 1 pool\n";
+    let config = "[regions.fra]\n[[services]]\nname = \"www.example.test\"\norder = \"none\"\n\
+        [services.endpoints]\nfra = \"192.0.2.10\"\n";
+    let server = Setup::new().zone("example.test", zone).config(config).start();
+    let addresses = ["pool.example.test. 60 A 192.0.2.1", "pool.example.test. 60 AAAA 2001:db8::1"];
+    let [https, svcb] = ["pool.example.test. 60 TYPE65 0001000003000220fb", "pool.example.test. 60 TYPE64 000100"];
+    let additional = |name: &str, rtype: u16, expected: &[&str]| {
+        server.ask(name, rtype).send().expect_additional(expected);
+    };
+    additional("alias.example.test", HTTPS, &[addresses[0], addresses[1], https]);
+    additional("service.example.test", HTTPS, &[addresses[0], addresses[1], https]);
+    additional("binding.example.test", SVCB, &[addresses[0], addresses[1], svcb]);
+    additional("mail.example.test", MX, &addresses);
+    additional("self.example.test", HTTPS, &["self.example.test. 60 A 192.0.2.7"]);
+    additional("steered.example.test", HTTPS, &[]);
+}

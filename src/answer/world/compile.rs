@@ -53,6 +53,15 @@ struct Placed {
     rrset: usize,
 }
 
+/// The names in one RRset of which records are wanted.
+struct WantedNames {
+    /// Number of the RRset.
+    rrset: u32,
+    /// The cut that its owner is, or lies below.
+    cut: Option<NodeId>,
+    names: Vec<Wanted>,
+}
+
 /// A World in the making.
 struct Draft<'z> {
     zones: &'z [zone::Zone],
@@ -248,22 +257,23 @@ impl<'z> Draft<'z> {
         None
     }
 
-    /// Puts every RRset into wire form, node by node; returns the names in them whose addresses are wanted.
-    fn prepare(&mut self) -> Vec<(u32, Vec<Wanted>)> {
+    /// Puts every RRset into wire form, node by node; returns the names in them of which records are wanted.
+    fn prepare(&mut self) -> Vec<WantedNames> {
         let mut all_wanted = Vec::new();
         let placed = std::mem::take(&mut self.placed);
         for of_node in placed.chunk_by(|a, b| a.node == b.node) {
             let first = self.records.len();
             let mut dname = None;
             for placed in of_node {
-                let (rrset, origin) = (self.rrset(placed), &self.zones[placed.zone].origin);
+                let rrset = self.rrset(placed);
                 let data = rrset.rdata.iter().map(|data| &**data);
-                let (number, wanted) = self.records.prepare(rrset.rtype, rrset.ttl, data, origin, &rrset.owner);
+                let (number, wanted) = self.records.prepare(rrset.rtype, rrset.ttl, data, &rrset.owner);
                 if rrset.rtype == RecordType::DNAME {
                     dname = Some(number);
                 }
                 if !wanted.is_empty() {
-                    all_wanted.push((number, wanted));
+                    let cut = self.names.node(placed.node).and_then(|node| node.cut);
+                    all_wanted.push(WantedNames { rrset: number, cut, names: wanted });
                 }
             }
             let last = self.records.len();
@@ -274,17 +284,24 @@ impl<'z> Draft<'z> {
         all_wanted
     }
 
-    /// Finds the nodes of names in record data. A name that does not exist itself has no addresses to add.
-    fn resolve_targets(&mut self, wanted: Vec<(u32, Vec<Wanted>)>) {
-        for (number, wanted) in wanted {
-            let names = &self.names;
-            // Two records may point at one name, whose addresses are added once.
+    /// Finds the nodes of names in record data. A name that does not exist itself has no records to add.
+    fn resolve_targets(&mut self, wanted: Vec<WantedNames>) {
+        for WantedNames { rrset, cut, names: wanted } in wanted {
+            // Two records may point at one name, whose records are added once.
             let mut known = HashSet::new();
-            let find = |wanted: Wanted| {
-                let node = names.id(wanted.name.to_lower().as_wire())?;
-                known.insert(node).then_some(Target { at: wanted.at, node })
-            };
-            self.records.set_targets(number, wanted.into_iter().filter_map(find));
+            let mut targets = Vec::new();
+            for Wanted { at, name, further } in wanted {
+                let Some(node) = self.names.id(name.to_lower().as_wire()) else { continue };
+                if known.insert((node, further.has(RecordType::A))) {
+                    targets.push(Target { at, node, further });
+                }
+            }
+            // What a referral must have comes before what it may have (RFC 9471 section 3.1).
+            let is_beside = |target: &Target| self.names.node(target.node).and_then(|node| node.cut) != cut;
+            if cut.is_some() {
+                targets.sort_by_key(is_beside);
+            }
+            self.records.set_targets(rrset, targets.into_iter());
         }
     }
 
@@ -303,6 +320,6 @@ fn finish_zone(zone: &zone::Zone, records: &mut Records) -> Zone {
     };
     let (serial, minimum) = (number(20).unwrap_or(0), number(4).unwrap_or(0));
     let ttl = soa.map_or(0, |soa| soa.ttl).min(minimum);
-    let (negative_soa, _) = records.prepare(RecordType::SOA, ttl, std::iter::once(data), &zone.origin, &zone.origin);
+    let (negative_soa, _) = records.prepare(RecordType::SOA, ttl, std::iter::once(data), &zone.origin);
     Zone { origin: zone.origin.clone(), labels: zone.origin.label_count() as u8, negative_soa, serial }
 }

@@ -3,6 +3,8 @@
 pub mod names;
 pub mod records;
 
+pub mod compression;
+
 pub mod services;
 
 mod compile;
@@ -18,7 +20,7 @@ use crate::dns::{Name, SearchName};
 use crate::geo::Atlas;
 
 pub use compile::Mistake;
-pub use names::{Lookup, Names, Node, Role, ServiceId, ZoneId};
+pub use names::{Lookup, Names, Node, NodeId, Role, ServiceId, ZoneId};
 pub use present::{Availability, Present};
 pub use records::{Prepared, Records};
 pub use sample::Sample;
