@@ -1,7 +1,6 @@
 //! RFC 3403: what NAPTR records lead to.
 
 use crate::harness::Setup;
-use crate::harness::types::*;
 
 const NAPTR: u16 = 35;
 
