@@ -5,7 +5,8 @@ use super::solve::Solver;
 use super::steered::{Decision, decide};
 use super::world::ServiceId;
 use super::world::services::{EndpointData, Family, Service};
-use crate::dns::reply::{ExtendedError, Section};
+use crate::dns::ExtendedError;
+use crate::dns::reply::Section;
 use crate::dns::{Full, RecordType};
 use crate::steering::{Ending, Pick};
 

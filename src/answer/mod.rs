@@ -55,7 +55,8 @@ use std::sync::atomic::Ordering;
 
 use crate::dns::edns::Requests;
 use crate::dns::query::{self, Scratch};
-use crate::dns::reply::{self, ExtendedError, Extras, Reply, ReplyOpt};
+use crate::dns::reply::{self, Reply};
+use crate::dns::reply_opt::{ExtendedError, Extras, ReplyOpt};
 use crate::dns::{Query, Rcode, Reject, UDP_PAYLOAD, UDP_PLAIN};
 use crate::net::ClientAddress;
 use policy::Policy;

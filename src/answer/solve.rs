@@ -5,7 +5,8 @@ use super::policy::ZoneAccess;
 use super::world::compression::{Pointer, PointerTarget};
 use super::world::{Lookup, Node, NodeId, Prepared, Role, ServiceId, ZoneId};
 use super::{Moment, Verdict};
-use crate::dns::reply::{ExtendedError, POINTER_REACH, RECORD_HEADER, Reply, Section};
+use crate::dns::reply::{POINTER_REACH, RECORD_HEADER, Reply, Section};
+use crate::dns::reply_opt::ExtendedError;
 use crate::dns::{Full, Query, Rcode, RecordType, SearchName, name};
 use crate::net::ClientAddress;
 

@@ -25,12 +25,14 @@ pub mod edns;
 pub mod message;
 pub mod query;
 pub mod reply;
+pub mod reply_opt;
 pub mod tsig;
 
 pub use edns::{ClientSubnet, Edns, Family};
 pub use name::{Name, NameError};
 pub use query::{Query, Question, Rcode, Reject, Scratch, SearchName};
 pub use reply::{Full, Reply};
+pub use reply_opt::{ExtendedError, Extras, ReplyOpt};
 pub use rtype::RecordType;
 
 /// Class IN (RFC 1035 section 3.2.4).
