@@ -110,7 +110,7 @@ fn print_facts(explanation: &Explanation, paper: &Paper) {
             format!("order {}, pick {}, band {}, ttl {}", service.order, service.pick, service.band, service.ttl);
         line("service", format!("{}: {rules}", service.name));
         if let Some(fence) = &service.fence {
-            line("fence", format!("{}: {} get {}", fence.number, fence.clients, fence.regions.join(", ")));
+            line("fence", format!("{}: {} get {}", fence.title(), fence.clients, fence.regions.join(", ")));
         }
         let tiers: Vec<String> = service.tiers.iter().map(|tier| tier.join(" + ")).collect();
         line("tiers", tiers.join(" > "));

@@ -1,21 +1,158 @@
 //! `[[services.fence]]`: these clients get only these regions. A fence without regions is an embargo: no region is meant
 //! for its clients, and they are answered that there are no records.
+//!
+//! Services that share fences name a list of them: `[[fences.NAME]]` is read once, and every service with the same lists
+//! and the same regions holds the same fences in memory. A region of a shared fence that the service does not have is
+//! passed over; where none is left, that is a mistake, since nobody meant an embargo.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::error::Report;
 use super::model::{Fence, FenceClients, RegionId, ServiceRegion};
 use super::names::Names;
 use super::raw;
-use super::read::{At, List};
+use super::read::{At, Field, List, NamedEntry, OneOrMore};
 
-/// Resolves the fences of a service whose regions are `regions`.
-pub fn resolve(
+/// The lists of `[fences]`, and what services made of them.
+pub struct FenceLists {
+    names: Names,
+    /// By the id of the name.
+    lists: Vec<Vec<ListedFence>>,
+    /// The fences of a service that has none of its own, by its lists and its regions.
+    shared: HashMap<SharedBy, Arc<[Fence]>>,
+}
+
+/// What services have in common that share fences.
+#[derive(PartialEq, Eq, Hash)]
+struct SharedBy {
+    lists: Vec<u16>,
+    regions: Vec<RegionId>,
+}
+
+/// A fence and where it is stated.
+struct ListedFence {
+    line: u32,
+    fence: Fence,
+}
+
+impl FenceLists {
+    /// Resolves every list, and reports each mistake in it once, however many services name it.
+    pub fn declare(raw: Vec<NamedEntry<List<raw::Fence>>>, regions: &Names, report: &mut Report<'_>) -> FenceLists {
+        let names = Names::declare("fence list", &raw, report);
+        let mut lists = Vec::new();
+        for NamedEntry { name, value } in raw {
+            let is_refused = value.is_refused();
+            let fences = value.or(List::new());
+            if fences.is_empty() && !is_refused {
+                report.error(name.at, format!("the fence list \"{}\" has no fence", name.value));
+            }
+            let list: Arc<str> = name.value.into();
+            lists.push(resolve_list(fences, Some(&list), &mut Nameable::All(regions), report));
+        }
+        FenceLists { names, lists, shared: HashMap::new() }
+    }
+
+    /// The fences of a service with these regions: its own, then those of the lists that it names.
+    pub fn of_service(
+        &mut self,
+        own: Field<List<raw::Fence>>,
+        named: Field<OneOrMore<String>>,
+        region_names: &mut Names,
+        regions: &[ServiceRegion],
+        report: &mut Report<'_>,
+    ) -> Arc<[Fence]> {
+        let mut nameable = Nameable::OfService(region_names, regions);
+        let own = resolve_list(own.or(List::new()), None, &mut nameable, report);
+        let named = self.find_lists(named.or(OneOrMore(Vec::new())).0, report);
+        let ids: Vec<u16> = named.iter().map(|list| list.value).collect();
+        let present: Vec<RegionId> = regions.iter().map(|region| region.region).collect();
+        let key = own.is_empty().then(|| SharedBy { lists: ids, regions: present.clone() });
+        if let Some(fences) = key.as_ref().and_then(|key| self.shared.get(key)) {
+            return fences.clone();
+        }
+        let (mut fences, mut catch_all) = (Vec::new(), None);
+        for ListedFence { line, fence } in own {
+            catch_all = catch_all.or(matches_everybody(&fence.clients).then_some(line));
+            fences.push(fence);
+        }
+        let mut is_good = true;
+        for At { at, value } in named {
+            if let Some(line) = catch_all {
+                let sentence = format!("the fence in line {line} matches everybody, so this list is never reached");
+                report.warning(at, sentence);
+            }
+            for ListedFence { line, fence } in self.lists.get(usize::from(value)).into_iter().flatten() {
+                let left: Vec<RegionId> = fence.regions.iter().copied().filter(|id| present.contains(id)).collect();
+                if left.is_empty() && !fence.regions.is_empty() && !present.is_empty() {
+                    is_good = false;
+                    let name = self.names.name(value);
+                    let sentence = format!("the fence of \"{name}\" in line {line} leaves no region of this service");
+                    report.error(at, format!("{sentence}; give endpoints in one of them"));
+                }
+                catch_all = catch_all.or(matches_everybody(&fence.clients).then_some(*line));
+                fences.push(Fence { regions: left, ..fence.clone() });
+            }
+        }
+        let fences: Arc<[Fence]> = fences.into();
+        if let Some(key) = key.filter(|_| is_good) {
+            self.shared.insert(key, fences.clone());
+        }
+        fences
+    }
+
+    /// Warns of every list that no service names.
+    pub fn warn_unused(&self, report: &mut Report<'_>) {
+        self.names.warn_unused(report);
+    }
+
+    fn find_lists(&mut self, named: List<String>, report: &mut Report<'_>) -> Vec<At<u16>> {
+        let mut found: Vec<At<u16>> = Vec::new();
+        for name in named {
+            let Some(id) = self.names.find(&name, report) else { continue };
+            if found.iter().any(|known| known.value == id) {
+                report.error(name.at, format!("the fence list \"{}\" is named twice", name.value));
+            } else {
+                found.push(At { at: name.at, value: id });
+            }
+        }
+        found
+    }
+}
+
+/// The regions that a fence may name.
+enum Nameable<'r> {
+    /// Any: it stands in a list, and services take what they have.
+    All(&'r Names),
+    /// Those of its service.
+    OfService(&'r mut Names, &'r [ServiceRegion]),
+}
+
+impl Nameable<'_> {
+    fn find(&mut self, name: &At<String>, report: &mut Report<'_>) -> Option<RegionId> {
+        let (names, regions) = match self {
+            Nameable::All(names) => return names.find_unused(name, report).map(RegionId),
+            Nameable::OfService(names, regions) => (names, regions),
+        };
+        let id = RegionId(names.find(name, report)?);
+        if regions.iter().any(|region| region.region == id) {
+            return Some(id);
+        }
+        // Endpoints that were refused have been reported already.
+        if !regions.is_empty() {
+            report.error(name.at, format!("region \"{}\" has no endpoints in this service", name.value));
+        }
+        None
+    }
+}
+
+/// Fences that follow one another, each with its line.
+fn resolve_list(
     fences: List<raw::Fence>,
-    names: &mut Names,
-    regions: &[ServiceRegion],
+    list: Option<&Arc<str>>,
+    nameable: &mut Nameable<'_>,
     report: &mut Report<'_>,
-) -> Vec<Fence> {
+) -> Vec<ListedFence> {
     let mut catch_all = None;
     let mut resolved = Vec::new();
     for At { at, value } in fences {
@@ -24,7 +161,7 @@ pub fn resolve(
         }
         let listed = value.regions.required(at, "the fence needs regions", report);
         let leaves_nobody = listed.as_ref().filter(|listed| listed.value.is_empty()).map(|listed| listed.at);
-        let listed = listed.map_or(Vec::new(), |listed| fence_regions(listed, names, regions, report));
+        let regions = listed.map_or(Vec::new(), |listed| fence_regions(&listed.value, nameable, report));
         let refused = value.clients.is_refused();
         let clients = resolve_clients(value.clients.or(raw::FenceClients::default()));
         if matches_everybody(&clients) && !refused {
@@ -33,32 +170,24 @@ pub fn resolve(
                 report.warning(at, "the only fence leaves every client no region, so nobody is answered".to_owned());
             }
         }
-        resolved.push(Fence { clients, regions: listed });
+        let fence = Fence { list: list.cloned(), clients: Arc::new(clients), regions };
+        resolved.push(ListedFence { line: report.line(at), fence });
     }
     resolved
 }
 
-/// The positions of the named regions in the service.
-fn fence_regions(
-    listed: At<List<String>>,
-    names: &mut Names,
-    regions: &[ServiceRegion],
-    report: &mut Report<'_>,
-) -> Vec<u16> {
+/// The named regions, each once.
+fn fence_regions(listed: &[At<String>], nameable: &mut Nameable<'_>, report: &mut Report<'_>) -> Vec<RegionId> {
     let mut seen = HashSet::new();
-    let mut positions = Vec::new();
-    for name in &listed.value {
-        let Some(id) = names.find(name, report) else { continue };
-        let position = regions.iter().position(|region| region.region == RegionId(id));
-        match position.and_then(|position| u16::try_from(position).ok()) {
-            Some(position) if seen.insert(position) => positions.push(position),
+    let mut regions = Vec::new();
+    for name in listed {
+        match nameable.find(name, report) {
+            Some(id) if seen.insert(id) => regions.push(id),
             Some(_) => report.error(name.at, format!("region \"{}\" is listed twice in the fence", name.value)),
-            // Endpoints that were refused have been reported already.
-            None if regions.is_empty() => {}
-            None => report.error(name.at, format!("region \"{}\" has no endpoints in this service", name.value)),
+            None => {}
         }
     }
-    positions
+    regions
 }
 
 fn resolve_clients(raw: raw::FenceClients) -> FenceClients {

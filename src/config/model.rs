@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use super::bindings::Binding;
@@ -324,8 +325,9 @@ pub struct Service {
     pub regions: Vec<ServiceRegion>,
     /// Its HTTPS and SVCB records, each without its hints.
     pub bindings: Vec<Binding>,
-    /// Fences in the order written; the first that matches wins.
-    pub fences: Vec<Fence>,
+    /// Its own fences, then those of the lists that it names; the first that matches wins. Services with the same lists
+    /// and regions share them.
+    pub fences: Arc<[Fence]>,
     /// Where the service is stated: file line, from 1.
     pub line: u32,
 }
@@ -353,10 +355,13 @@ pub enum Capacity {
 /// These clients get only these regions.
 #[derive(Debug, Clone)]
 pub struct Fence {
+    /// The list of `[fences]` that it stands in; `None`: it is the service's own.
+    pub list: Option<Arc<str>>,
     /// Who it is about.
-    pub clients: FenceClients,
-    /// Regions they may get, in the order written; positions in [`Service::regions`]. Empty: no region is meant for them.
-    pub regions: Vec<u16>,
+    pub clients: Arc<FenceClients>,
+    /// Regions they may get, in the order written; all of them are regions of the service. Empty: no region is meant for
+    /// them.
+    pub regions: Vec<RegionId>,
 }
 
 /// The clients of a fence: one match in any list is enough. All lists empty matches everybody.

@@ -1,4 +1,4 @@
-//! The names that a file gives to regions and checks, and who uses them.
+//! The names that a file gives to regions, checks and lists of fences, and who uses them.
 
 use std::collections::HashMap;
 
@@ -31,16 +31,27 @@ impl Names {
 
     /// The id of a name that is used here; an unknown one is reported.
     pub fn find(&mut self, name: &At<String>, report: &mut Report<'_>) -> Option<u16> {
-        let found = self.ids.get(&name.value).copied();
-        match found {
-            Some(id) => self.used[usize::from(id)] = true,
-            None => {
-                let hint = report.hint(&name.value, self.declared.iter().map(|declared| declared.value.as_str()));
-                let sentence = format!("there is no {} \"{}\"", self.kind, name.value);
-                report.error(name.at, Refusal::with_hint(sentence, hint));
-            }
+        let found = self.find_unused(name, report);
+        if let Some(id) = found {
+            self.used[usize::from(id)] = true;
         }
         found
+    }
+
+    /// The id of a name that is spoken of without being used.
+    pub fn find_unused(&self, name: &At<String>, report: &mut Report<'_>) -> Option<u16> {
+        let found = self.ids.get(&name.value).copied();
+        if found.is_none() {
+            let hint = report.hint(&name.value, self.declared.iter().map(|declared| declared.value.as_str()));
+            let sentence = format!("there is no {} \"{}\"", self.kind, name.value);
+            report.error(name.at, Refusal::with_hint(sentence, hint));
+        }
+        found
+    }
+
+    /// The name of an id.
+    pub fn name(&self, id: u16) -> &str {
+        self.declared.get(usize::from(id)).map_or("", |name| &name.value)
     }
 
     /// Warns of every name that nothing uses.

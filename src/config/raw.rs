@@ -52,6 +52,8 @@ tables! {
         regions: Named<Region>,
         /// The health checks by name (`[a-z0-9-]`, 1 to 63 characters).
         checks: Named<Check>,
+        /// Lists of fences by name (`[a-z0-9-]`, 1 to 63 characters), for services that share them.
+        fences: Named<List<Fence>>,
         /// The names that are answered by steering; at most 100,000.
         services: List<Service>,
     }
@@ -291,6 +293,8 @@ tables! {
         endpoints: Named<OneOrMore<EndpointEntry>>,
         /// Rules about who may get which regions; the first that matches wins. Default `[]`.
         fence: List<Fence>,
+        /// The name of a list in `[fences]`, or several; they come behind the service's own. Default `[]`.
+        fences: OneOrMore<String>,
     }
 
     /// These clients get only these regions.

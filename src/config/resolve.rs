@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::checks;
 use super::error::Report;
+use super::fences::FenceLists;
 use super::listen::Listeners;
 use super::model::{Admin, AdminListen, Config, Events, Geo, Network, RateLimits, Region, Server};
 use super::names::Names;
@@ -38,8 +39,11 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut Report<'_>) -> Config {
     let geo = resolve_geo(raw.geo.or(raw::Geo::default()), folder, report);
     let mut check_names = Names::declare("check", &raw_checks, report);
     let checks = checks::resolve(raw_checks, &mut check_names, folder, report);
+    let region_names = Names::declare("region", &raw_regions, report);
+    let raw_lists = raw.fences.value().map_or(Vec::new(), |fences| fences.0);
     let mut resolver = Resolver {
-        region_names: Names::declare("region", &raw_regions, report),
+        fence_lists: FenceLists::declare(raw_lists, &region_names, report),
+        region_names,
         check_names,
         checks: &checks,
         regions: &raw_regions.into_iter().map(resolve_region).collect::<Vec<_>>(),
@@ -48,6 +52,7 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut Report<'_>) -> Config {
     let services = resolver.services(raw.services.or(List::new()), report);
     resolver.region_names.warn_unused(report);
     resolver.check_names.warn_unused(report);
+    resolver.fence_lists.warn_unused(report);
     let zones = raw.zones.or(raw::Zones::default());
     Config {
         file: file.to_owned(),

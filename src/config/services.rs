@@ -5,7 +5,7 @@ use std::mem::take;
 
 use super::bindings::{Binding, HttpsText, SvcbText};
 use super::error::Report;
-use super::fences;
+use super::fences::FenceLists;
 use super::model::{Capacity, Check, CheckId, CheckKind, Endpoint, Region, RegionId, Service, ServiceRegion, Target};
 use super::names::Names;
 use super::raw;
@@ -34,6 +34,8 @@ pub struct Resolver<'r> {
     pub checks: &'r [Check],
     /// The regions.
     pub regions: &'r [Region],
+    /// The lists of `[fences]`.
+    pub fence_lists: FenceLists,
     /// `[geo] client_subnet`.
     pub client_subnet: bool,
 }
@@ -76,8 +78,7 @@ impl Resolver<'_> {
             ramp: raw.ramp.value().map_or(usual.ramp, |ramp| ramp.0),
             max_removed: raw.max_removed.value().map_or(usual.max_removed, |part| part.0),
         };
-        let fences = raw.fence.or(List::new());
-        let fences = fences::resolve(fences, &mut self.region_names, &regions, report);
+        let fences = self.fence_lists.of_service(raw.fence, raw.fences, &mut self.region_names, &regions, report);
         let bindings = bindings(raw.https, raw.svcb, &regions, report);
         let name = name?;
         self.check_endpoints(&name, &regions, report);

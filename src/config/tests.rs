@@ -1,6 +1,7 @@
 //! The configuration as a user meets it: a file goes in, sentences or the truth come out.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -121,8 +122,12 @@ fn everything_that_can_be_written_is_understood() {
     };
     let service = &config.services[0];
     assert_eq!(names(&service.regions), ["iad", "fra", "bom"], "the order of the file is kept");
-    assert_eq!(service.fences[0].regions, [2, 1], "positions in the service, in the order of the fence");
+    let names = |fence: &Fence| -> Vec<&str> {
+        fence.regions.iter().map(|id| &*config.regions[usize::from(id.0)].name).collect()
+    };
+    assert_eq!(names(&service.fences[0]), ["bom", "fra"], "in the order of the fence");
     assert_eq!(service.fences[0].clients.asns, [64500]);
+    assert_eq!((service.fences[1].list.as_deref(), names(&service.fences[1])), (Some("eu-only"), vec!["fra"]));
     assert_eq!((service.ttl, service.least_ttl, service.min_endpoints), (60, Some(10), 1));
     assert!(service.private_targets && !service.client_subnet);
     assert_eq!((service.fold.ramp, service.fold.max_removed), (Duration::from_secs(30), 0.5));
@@ -634,6 +639,66 @@ fn oddities_are_warned_of() {
     assert_eq!(embargo(""), [nobody]);
     let loopback = service("order = \"none\"\nendpoints = { fra = \"127.0.0.1\", iad = \"::1\" }");
     assert!(warnings(&loopback).is_empty(), "the demo's endpoints are on loopback");
+}
+
+/// Two services with lists of fences; `lists` is `[fences]`, `one` and `other` are keys of the services.
+fn with_lists(lists: &str, one: &str, other: &str) -> String {
+    format!(
+        "[regions.fra]\n[regions.iad]\n{lists}\n[[services]]\nname = \"a.example\"\norder = \"priority\"\n{one}\n\
+         endpoints = {{ fra = \"192.0.2.1\", iad = \"192.0.2.2\" }}\n[[services]]\nname = \"b.example\"\n\
+         order = \"none\"\n{other}\nendpoints = {{ fra = \"192.0.2.1\", iad = \"192.0.2.2\" }}\n"
+    )
+}
+
+#[test]
+fn fences_that_services_share_are_kept_once() {
+    let lists = "[[fences.eu]]\nclients = { continents = [\"EU\"] }\nregions = [\"fra\"]\n[[fences.eu]]\nregions = [\"iad\"]\n\
+                 [[fences.kp]]\nclients = { countries = [\"KP\"] }\nregions = []";
+    let named = "fences = [\"kp\", \"eu\"]";
+    let config = load_text(&with_lists(lists, named, named)).config;
+    let [one, other] = [0, 1].map(|at| config.services[at].fences.clone());
+    assert!(Arc::ptr_eq(&one, &other), "equal fences are one in memory");
+    let stated: Vec<_> = one.iter().map(|fence| (fence.list.as_deref(), fence.regions.len())).collect();
+    assert_eq!(stated, [(Some("kp"), 0), (Some("eu"), 1), (Some("eu"), 1)]);
+    // A fence of the service itself comes first, and the clients of the others are still kept once.
+    let own = "fences = \"eu\"\nfence = [{ clients = { asns = [1] }, regions = [\"iad\"] }]";
+    let config = load_text(&with_lists(lists, own, named)).config;
+    let [one, other] = [0, 1].map(|at| config.services[at].fences.clone());
+    assert_eq!(one.iter().map(|fence| fence.list.as_deref()).collect::<Vec<_>>(), [None, Some("eu"), Some("eu")]);
+    assert!(Arc::ptr_eq(&one[1].clients, &other[1].clients));
+}
+
+#[test]
+fn mistakes_in_lists_of_fences_are_told_once_and_where_they_are() {
+    let eu = "[[fences.eu-only]]\nclients = { continents = [\"EU\"] }\nregions = [\"fra\"]";
+    for (text, expected) in [
+        (
+            with_lists(eu, "fences = \"eu-onyl\"", "fences = \"eu-only\""),
+            "9:10: there is no fence list \"eu-onyl\" (did you mean \"eu-only\"?)",
+        ),
+        (
+            with_lists(&eu.replace("\"fra\"", "\"frb\""), "fences = \"eu-only\"", "fences = \"eu-only\""),
+            "5:12: there is no region \"frb\" (did you mean \"fra\"?)",
+        ),
+        (with_lists(eu, "fences = [\"eu-only\", \"eu-only\"]", ""), "9:21: the fence list \"eu-only\" is named twice"),
+        (with_lists("[fences]\nnone = []", "fences = \"none\"", ""), "4:1: the fence list \"none\" has no fence"),
+        (
+            with_lists(&format!("[regions.nrt]\n{}", eu.replace("fra", "nrt")), "fences = \"eu-only\"", ""),
+            "10:10: the fence of \"eu-only\" in line 4 leaves no region of this service; give endpoints in one of them",
+        ),
+    ] {
+        assert_eq!(mistakes(&text), [format!("meridian.toml:{expected}")]);
+    }
+    assert_eq!(
+        warnings(&with_lists(
+            &format!("{eu}\n[[fences.all]]\nregions = [\"fra\"]"),
+            "fences = [\"all\", \"eu-only\"]",
+            ""
+        )),
+        ["meridian.toml:11:18: the fence in line 6 matches everybody, so this list is never reached"]
+    );
+    let unused = warnings(&with_lists(eu, "", ""));
+    assert_eq!(unused, ["meridian.toml:3:10: fence list \"eu-only\" is used by no service"]);
 }
 
 #[test]

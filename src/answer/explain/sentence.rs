@@ -1,7 +1,7 @@
 //! The one sentence that says what matters.
 
 use super::candidates::CandidateFacts;
-use super::service::{EndpointFacts, FenceFacts, ServiceFacts};
+use super::service::{EndpointFacts, ServiceFacts};
 use super::{Explanation, RecordFacts};
 
 /// Most endpoints that are named one by one.
@@ -30,8 +30,8 @@ fn outcome(explanation: &Explanation) -> String {
 /// `because ...`, for a client that no region of the service serves.
 fn why_nothing(service: &ServiceFacts, rtype: &str) -> String {
     let embargo = service.fence.as_ref().filter(|fence| fence.regions.is_empty());
-    if let Some(FenceFacts { number, clients, .. }) = embargo {
-        return format!("fenced: no region is meant for these clients (fence {number}, {clients})");
+    if let Some(fence) = embargo {
+        return format!("fenced: no region is meant for these clients (fence {}, {})", fence.title(), fence.clients);
     }
     if service.tiers.is_empty() {
         return format!("because no region for this client has an endpoint that answers {rtype}{}", fence(service));
@@ -166,7 +166,7 @@ fn left_out(service: &ServiceFacts) -> String {
 fn fence(service: &ServiceFacts) -> String {
     let Some(fence) = &service.fence else { return String::new() };
     let regions: Vec<&str> = fence.regions.iter().map(String::as_str).collect();
-    format!("; fence {} ({}) leaves only {}", fence.number, fence.clients, join(&regions, "and"))
+    format!("; fence {} ({}) leaves only {}", fence.title(), fence.clients, join(&regions, "and"))
 }
 
 /// `a, b or c`

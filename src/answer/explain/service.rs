@@ -50,10 +50,20 @@ pub struct ServiceFacts {
 pub struct FenceFacts {
     /// Its place among the service's fences, from 1.
     pub number: usize,
+    /// The list of `[fences]` that it stands in; absent if it is the service's own.
+    #[serde(default)]
+    pub list: Option<String>,
     /// Whom it is about.
     pub clients: String,
     /// The regions that it leaves; none: no region is meant for these clients.
     pub regions: Vec<String>,
+}
+
+impl FenceFacts {
+    /// `2`, or the name of its list: `eu-only`.
+    pub fn title(&self) -> String {
+        self.list.clone().unwrap_or_else(|| self.number.to_string())
+    }
 }
 
 /// An endpoint that can be given.
@@ -155,9 +165,11 @@ impl Explained<'_> {
     }
 
     fn fence_facts(&self, index: usize, fence: &Fence) -> FenceFacts {
+        let configured = self.service.fences.get(index);
         let name = |id: &RegionId| self.world.regions.get(usize::from(id.0)).cloned().unwrap_or_default();
-        let regions = self.service.fences.get(index).map_or_else(Vec::new, |left| left.iter().map(name).collect());
-        FenceFacts { number: index + 1, clients: clients_of(fence), regions }
+        let regions = configured.map_or_else(Vec::new, |fence| fence.regions.iter().map(name).collect());
+        let list = configured.and_then(|fence| fence.list.as_deref()).map(str::to_owned);
+        FenceFacts { number: index + 1, list, clients: clients_of(fence), regions }
     }
 
     /// Whether this client can be given an endpoint of a region.

@@ -68,6 +68,17 @@ bom = "192.0.2.22"
 clients = { countries = ["IN"], asns = [64500] }
 regions = ["bom"]
 
+[[fences.india]]
+clients = { countries = ["IN"] }
+regions = ["bom", "fra"]
+
+[[services]]
+name = "shared.example.com"
+fences = "india"
+[services.endpoints]
+fra = "192.0.2.50"
+iad = "192.0.2.51"
+
 [[services]]
 name = "barred.example.com"
 all_down = "servfail"
@@ -161,6 +172,11 @@ fn one_sentence_says_what_matters() {
             say("list.example.com", "AAAA", "5.1.0.1", &[]),
             "list.example.com AAAA for 5.1.0.1 (IN, 28.61,77.21): nothing, because no region for this client has an \
              endpoint that answers AAAA; fence 1 (countries IN; ASNs 64500) leaves only bom",
+        ),
+        (
+            say("shared.example.com", "A", "5.1.0.1", &[]),
+            "shared.example.com A for 5.1.0.1 (IN, 28.61,77.21): fra, 192.0.2.50, because it is the only region; fence india \
+             (countries IN) leaves only fra",
         ),
         (
             say("barred.example.com", "A", "5.1.0.1", &["fra"]),

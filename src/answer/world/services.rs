@@ -1,5 +1,6 @@
 //! Steered services, compiled: for each family the regions that have endpoints in it, and the catchment they share.
 
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +10,7 @@ use crate::dns::{Name, RecordType};
 use crate::geo::Atlas;
 use crate::geo::catchment::{Catchment, CatchmentRules, Fence};
 use crate::resolve::IpFamily;
-use crate::steering::{AllDown, Candidate, Pick, Rules};
+use crate::steering::{AllDown, Band, Candidate, Order, Pick, Rules};
 
 /// What is asked of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +53,8 @@ pub struct Service {
     pub unresolved: Vec<UnresolvedAlias>,
     /// Some endpoint is an address or a name, or is an alias, so A and AAAA are the service's.
     pub has_addresses: bool,
-    /// The regions that each fence leaves, as configured: also those without an endpoint of some family.
-    pub fences: Vec<Vec<RegionId>>,
+    /// Its fences as configured: what they leave are also regions without an endpoint of some family.
+    pub fences: Arc<[config::Fence]>,
     /// HTTPS and SVCB records.
     pub bindings: Vec<Binding>,
     /// By [`Family`]; `None` when no endpoint has that family.
@@ -174,28 +175,67 @@ impl std::fmt::Display for EndpointData {
 
 /// Catchments compiled so far, so that views with equal rules share one.
 #[derive(Default)]
-pub struct Catchments(Vec<(Arc<CatchmentRules>, Arc<Catchment>)>);
+pub struct Catchments {
+    known: Vec<(Arc<CatchmentRules>, Arc<Catchment>)>,
+    /// Where views that are alike in the configuration stand in `known`, so that their rules need not be worked out.
+    alike: HashMap<ViewKey, usize>,
+}
+
+/// What the rules of a view follow from within one configuration.
+#[derive(PartialEq, Eq, Hash)]
+struct ViewKey {
+    /// Where the fences are kept: services that share them have one place.
+    fences: *const config::Fence,
+    order: Order,
+    /// What the band is, and its size in bits.
+    band: (bool, u64),
+    regions: Vec<RegionId>,
+}
+
+impl ViewKey {
+    fn new(service: &config::Service, regions: &[ViewRegion]) -> ViewKey {
+        let band = match service.band {
+            Band::Percent(size) => (false, size.to_bits()),
+            Band::Kilometres(size) => (true, size.to_bits()),
+        };
+        let regions = regions.iter().map(|region| region.region).collect();
+        ViewKey { fences: service.fences.as_ptr(), order: service.order, band, regions }
+    }
+}
 
 impl Catchments {
     /// Those of services that are compiled already.
     pub fn of(services: &[Service]) -> Catchments {
-        let mut known: Vec<(Arc<CatchmentRules>, Arc<Catchment>)> = Vec::new();
+        let mut catchments = Catchments::default();
+        let mut seen = HashSet::new();
         for view in services.iter().flat_map(|service| service.views.iter().flatten()) {
-            if !known.iter().any(|(_, catchment)| Arc::ptr_eq(catchment, &view.catchment)) {
-                known.push((view.rules.clone(), view.catchment.clone()));
+            if seen.insert(Arc::as_ptr(&view.catchment)) {
+                catchments.known.push((view.rules.clone(), view.catchment.clone()));
             }
         }
-        Catchments(known)
+        catchments
     }
 
-    fn shared(&mut self, rules: CatchmentRules, atlas: &Atlas) -> (Arc<CatchmentRules>, Arc<Catchment>) {
-        if let Some((rules, catchment)) = self.0.iter().find(|(known, _)| **known == rules) {
+    fn of_view(
+        &mut self,
+        service: &config::Service,
+        regions: &[ViewRegion],
+        config: &Config,
+        atlas: &Atlas,
+    ) -> (Arc<CatchmentRules>, Arc<Catchment>) {
+        let key = ViewKey::new(service, regions);
+        if let Some((rules, catchment)) = self.alike.get(&key).and_then(|at| self.known.get(*at)) {
             return (rules.clone(), catchment.clone());
         }
-        let catchment = Arc::new(Catchment::compile(&rules, atlas));
-        let rules = Arc::new(rules);
-        self.0.push((rules.clone(), catchment.clone()));
-        (rules, catchment)
+        let rules = CatchmentRules { rules: rules_of(service, regions, config), fences: fences_of(service, regions) };
+        let at = self.known.iter().position(|(known, _)| **known == rules).unwrap_or_else(|| {
+            let catchment = Arc::new(Catchment::compile(&rules, atlas));
+            self.known.push((Arc::new(rules), catchment));
+            self.known.len() - 1
+        });
+        self.alike.insert(key, at);
+        let (rules, catchment) = &self.known[at];
+        (rules.clone(), catchment.clone())
     }
 }
 
@@ -225,7 +265,7 @@ impl Service {
             names_only: endpoints().all(is_name),
             has_names: endpoints().any(is_name),
             has_addresses: endpoints().any(|endpoint| !matches!(endpoint.target, Target::Host(_))),
-            fences: service.fences.iter().map(|fence| regions_left(service, fence)).collect(),
+            fences: service.fences.clone(),
             bindings: service.bindings.clone(),
             unresolved: unresolved(service),
             views: Family::ALL.map(|family| View::compile(service, family, config, atlas, catchments)),
@@ -266,17 +306,10 @@ impl View {
         if regions.is_empty() {
             return None;
         }
-        let rules = CatchmentRules { rules: rules_of(service, &regions, config), fences: fences_of(service, &regions) };
-        let (rules, catchment) = catchments.shared(rules, atlas);
+        let (rules, catchment) = catchments.of_view(service, &regions, config, atlas);
         let given = Given::new(regions.len());
         Some(View { regions, rules, catchment, given })
     }
-}
-
-/// The regions that a fence leaves.
-fn regions_left(service: &config::Service, fence: &config::Fence) -> Vec<RegionId> {
-    let listed = fence.regions.iter().filter_map(|&listed| service.regions.get(usize::from(listed)));
-    listed.map(|region| region.region).collect()
 }
 
 /// Aliases of which something is not known yet. Addresses that are known stand in their places.
@@ -335,16 +368,15 @@ fn rules_of(service: &config::Service, regions: &[ViewRegion], config: &Config) 
 
 /// The fences with their regions as positions in the view.
 fn fences_of(service: &config::Service, regions: &[ViewRegion]) -> Vec<Fence> {
-    let position = |listed: u16| {
-        regions.iter().position(|region| region.listed == usize::from(listed)).map(|position| position as u8)
-    };
+    let position =
+        |id: &RegionId| regions.iter().position(|region| region.region == *id).map(|position| position as u8);
     let fence = |fence: &config::Fence| Fence {
         countries: fence.clients.countries.clone(),
         continents: fence.clients.continents.clone(),
         subdivisions: fence.clients.subdivisions.clone(),
         asns: fence.clients.asns.clone(),
         networks: fence.clients.networks.clone(),
-        allowed: fence.regions.iter().copied().filter_map(position).collect(),
+        allowed: fence.regions.iter().filter_map(position).collect(),
     };
     service.fences.iter().map(fence).collect()
 }

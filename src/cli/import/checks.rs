@@ -1,9 +1,11 @@
 //! gdnsd's `service_types` (gdnsd.config(5), "SERVICE_TYPES") as checks.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
+use super::draft::Draft;
 use super::labels::Labels;
-use super::notes::Notes;
+use super::notes::{Notes, Source};
 use super::vscf::{Entry, Place, Table};
 use crate::cli::init::toml_text;
 
@@ -11,16 +13,28 @@ use crate::cli::init::toml_text;
 const GENERIC: [&str; 6] = ["plugin", "up_thresh", "ok_thresh", "down_thresh", "interval", "timeout"];
 /// What gdnsd takes where nothing is stated: interval, up_thresh, down_thresh.
 const DEFAULTS: [u64; 3] = [10, 20, 10];
+/// Codes that a check may expect.
+const STATUS_CODES: RangeInclusive<u16> = 100..=599;
 /// Most that `fall` and `rise` may be.
 const MOST: u64 = 100;
 
 /// The checks that there are, and those that are used.
 #[derive(Debug, Default)]
 pub struct Checks {
-    /// By the name of the service type: the name and the keys of its check; `None` for one that is always up.
-    known: BTreeMap<String, Option<(String, String)>>,
-    used: BTreeMap<String, String>,
+    /// By the name of the service type; `None` for one that is always up.
+    known: BTreeMap<String, Option<Check>>,
+    /// By the name of the check.
+    used: BTreeMap<String, Check>,
     labels: Labels,
+}
+
+/// One check of ours.
+#[derive(Debug, Clone)]
+struct Check {
+    name: String,
+    /// Its keys, a line each.
+    keys: String,
+    source: Source,
 }
 
 impl Checks {
@@ -29,8 +43,9 @@ impl Checks {
         let mut checks = Checks::default();
         checks.known.insert("up".to_owned(), None);
         for entry in &types.0 {
-            let keys = check(entry, notes);
-            let check = keys.map(|keys| (checks.labels.name(&entry.key), keys));
+            let source = Source::new(&entry.place, format!("service type {:?}", entry.key));
+            let keys = if notes.refuses(&source) { None } else { check(entry, notes) };
+            let check = keys.map(|keys| Check { name: checks.labels.name(&entry.key), keys, source });
             checks.known.insert(entry.key.clone(), check);
         }
         checks
@@ -41,9 +56,11 @@ impl Checks {
         let mut names = Vec::new();
         for name in types {
             match self.known.get(name) {
-                Some(Some((check, keys))) => {
-                    self.used.insert(check.clone(), keys.clone());
-                    names.push(check.clone());
+                // A type that is listed twice is asked about once.
+                Some(Some(check)) if names.contains(&check.name) => {}
+                Some(Some(check)) => {
+                    self.used.insert(check.name.clone(), check.clone());
+                    names.push(check.name.clone());
                 }
                 Some(None) => {}
                 None if name == "down" => notes.add(place, "service_types down: `meridian force down` does that"),
@@ -53,18 +70,29 @@ impl Checks {
         match &names[..] {
             [] => None,
             [one] => Some(one.clone()),
-            several => {
-                let all = self.labels.name(&several.join("-and-"));
-                let listed: Vec<String> = several.iter().map(|name| toml_text(name)).collect();
-                self.used.insert(all.clone(), format!("all = [{}]\n", listed.join(", ")));
-                Some(all)
-            }
+            several => Some(self.all_of(several, place, notes)),
         }
     }
 
-    /// The checks that are used, as TOML.
-    pub fn toml(&self) -> String {
-        self.used.iter().map(|(name, keys)| format!("[checks.{name}]\n{keys}\n")).collect()
+    /// A check that combines others; the first of them if that was refused.
+    fn all_of(&mut self, names: &[String], place: &Place, notes: &mut Notes) -> String {
+        let name = self.labels.name(&names.join("-and-"));
+        let source = self.used.get(&name).map(|check| check.source.clone());
+        let source = source.unwrap_or_else(|| Source::new(place, format!("service_types {}", names.join(", "))));
+        if notes.refuses(&source) {
+            return names[0].clone();
+        }
+        let listed: Vec<String> = names.iter().map(|name| toml_text(name)).collect();
+        let keys = format!("all = [{}]\n", listed.join(", "));
+        self.used.insert(name.clone(), Check { name: name.clone(), keys, source });
+        name
+    }
+
+    /// Writes the checks that are used.
+    pub fn write(&self, draft: &mut Draft) {
+        for Check { name, keys, source } in self.used.values() {
+            draft.push(&format!("[checks.{name}]\n{keys}\n"), Some(source.clone()));
+        }
     }
 }
 
@@ -75,7 +103,7 @@ fn check(entry: &Entry, notes: &mut Notes) -> Option<String> {
         return None;
     };
     let own = match table.text("plugin") {
-        Some("http_status") => http_status(table, notes),
+        Some("http_status") => http_status(entry, table, notes)?,
         Some("tcp_connect") => tcp_connect(table, notes),
         Some("extmon") => extmon(entry, table, notes)?,
         Some("static") if table.text("state").is_none_or(|state| state.eq_ignore_ascii_case("up")) => return None,
@@ -92,10 +120,21 @@ fn check(entry: &Entry, notes: &mut Notes) -> Option<String> {
     Some(format!("{own}{}", times(entry, table, notes)))
 }
 
-fn http_status(table: &Table, notes: &mut Notes) -> String {
+fn http_status(entry: &Entry, table: &Table, notes: &mut Notes) -> Option<String> {
     let known = [&GENERIC[..], &["port", "url_path", "vhost", "ok_codes"]].concat();
     notes.unknown_keys(table, &known, "an http check");
-    let codes = table.get("ok_codes").map_or(vec!["200".to_owned()], |codes| codes.texts());
+    let stated = table.get("ok_codes").map_or(vec!["200".to_owned()], |codes| codes.texts());
+    let (codes, others): (Vec<String>, Vec<String>) =
+        stated.into_iter().partition(|code| code.parse().is_ok_and(|code: u16| STATUS_CODES.contains(&code)));
+    if !others.is_empty() {
+        let sentence = "no status of HTTP (100 to 599, RFC 9110 section 15), so it never counts as good";
+        notes.add(&entry.place, format!("ok_codes {}: {sentence}", others.join(", ")));
+    }
+    if codes.is_empty() {
+        notes
+            .add(&entry.place, format!("service type {:?} has no code that could be good; it counts as up", entry.key));
+        return None;
+    }
     let mut keys = format!(
         "type = \"http\"\nport = {}\npath = {}\n",
         number(table, "port", 80),
@@ -104,7 +143,7 @@ fn http_status(table: &Table, notes: &mut Notes) -> String {
     if let Some(host) = table.text("vhost") {
         keys += &format!("host = {}\n", toml_text(host));
     }
-    keys + &format!("expect = {{ status = {} }}\n", toml_text(&codes.join(",")))
+    Some(keys + &format!("expect = {{ status = {} }}\n", toml_text(&codes.join(","))))
 }
 
 fn tcp_connect(table: &Table, notes: &mut Notes) -> String {

@@ -1,19 +1,34 @@
 //! Maps of gdnsd's geoip plugin (gdnsd-plugin-geoip(8), "CONFIGURATION - MAPS") as rules about clients.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::notes::Notes;
 use super::vscf::{self, Content, Entry, Place, Table, Value};
+use crate::geo::locations::country_continent;
+
+/// What MaxMind's old databases wrote where they knew no more than the continent, or that nobody can know.
+const PSEUDO_COUNTRIES: [&str; 5] = ["AP", "EU", "A1", "A2", "O1"];
 
 /// Whom a rule is about.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Clients {
     Network(IpAddr, u8),
     Subdivision(String),
     Country(String),
     Continent(String),
+}
+
+impl fmt::Display for Clients {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Clients::Network(address, length) => write!(out, "{address}/{length}"),
+            Clients::Subdivision(code) | Clients::Country(code) | Clients::Continent(code) => out.write_str(code),
+        }
+    }
 }
 
 /// Datacenters by rank.
@@ -27,6 +42,7 @@ pub enum Choice {
 /// One map.
 #[derive(Debug, Clone)]
 pub struct Map {
+    pub name: String,
     pub datacenters: Vec<String>,
     pub coordinates: HashMap<String, [f64; 2]>,
     /// The first that matches decides.
@@ -37,11 +53,11 @@ pub struct Map {
 }
 
 /// Reads `maps`; `folder` is where the files that they name are.
-pub fn read(maps: &Table, folder: &Path, notes: &mut Notes) -> Result<HashMap<String, Map>, String> {
+pub fn read(maps: &Table, folder: &Path, notes: &mut Notes) -> Result<HashMap<String, Rc<Map>>, String> {
     let mut read = HashMap::new();
     for entry in &maps.0 {
         match entry.value.table() {
-            Some(table) => drop(read.insert(entry.key.clone(), map(table, folder, notes)?)),
+            Some(table) => drop(read.insert(entry.key.clone(), Rc::new(map(entry, table, folder, notes)?))),
             None => notes.add(&entry.place, format!("map {:?} is no hash", entry.key)),
         }
     }
@@ -51,7 +67,7 @@ pub fn read(maps: &Table, folder: &Path, notes: &mut Notes) -> Result<HashMap<St
 const KNOWN: [&str; 8] =
     ["geoip2_db", "datacenters", "ignore_ecs", "nets", "map", "auto_dc_coords", "auto_dc_limit", "geoip2_city_auto"];
 
-fn map(table: &Table, folder: &Path, notes: &mut Notes) -> Result<Map, String> {
+fn map(entry: &Entry, table: &Table, folder: &Path, notes: &mut Notes) -> Result<Map, String> {
     notes.unknown_keys(table, &KNOWN, "a service");
     let datacenters = table.get("datacenters").map(Value::texts).unwrap_or_default();
     let coordinates = table.table("auto_dc_coords").map(|table| coordinates(table, notes)).unwrap_or_default();
@@ -59,7 +75,8 @@ fn map(table: &Table, folder: &Path, notes: &mut Notes) -> Result<Map, String> {
         if table.get("auto_dc_coords").is_some() { Choice::Auto } else { Choice::Listed(datacenters.clone()) };
     let database = table.get("geoip2_db").and_then(|value| Some((folder.join(value.text()?), value.place.clone())));
     let ignore_subnet = table.text("ignore_ecs").is_some_and(|text| text.eq_ignore_ascii_case("true"));
-    let mut map = Map { datacenters, coordinates, rules: Vec::new(), otherwise, ignore_subnet, database };
+    let name = entry.key.clone();
+    let mut map = Map { name, datacenters, coordinates, rules: Vec::new(), otherwise, ignore_subnet, database };
     if let Some(limit) = table.0.iter().find(|entry| entry.key == "auto_dc_limit") {
         notes.add(&limit.place, "auto_dc_limit: clients go on to the next region, however far, while any is up");
     }
@@ -103,18 +120,16 @@ impl Map {
         };
         let mut rules = Vec::new();
         for entry in &table.0 {
-            match network(&entry.key) {
-                Some((address, length)) => {
-                    rules.push((Clients::Network(address, length), choice(&entry.value), entry.place.clone()));
-                }
-                None => notes.add(&entry.place, format!("{:?} is no network", entry.key)),
+            let networks = networks(&entry.key);
+            if networks.is_empty() {
+                notes.add(&entry.place, format!("{:?} is no network", entry.key));
+            }
+            for Network { address, length, depth } in networks {
+                rules.push((depth, (Clients::Network(address, length), choice(&entry.value), entry.place.clone())));
             }
         }
-        rules.sort_by_key(|(clients, ..)| match clients {
-            Clients::Network(_, length) => u8::MAX - length,
-            _ => 0,
-        });
-        self.rules.extend(rules);
+        rules.sort_by_key(|(depth, _)| u8::MAX - depth);
+        self.rules.extend(rules.into_iter().map(|(_, rule)| rule));
         Ok(())
     }
 
@@ -142,7 +157,22 @@ impl Map {
                 }
             }
         }
-        self.rules.extend(subdivisions.into_iter().chain(countries).chain(continents));
+        let places = subdivisions.into_iter().chain(countries).chain(continents);
+        let mut known: HashMap<Clients, (Choice, Place)> = HashMap::new();
+        for (clients, choice, place) in places {
+            match known.get(&clients) {
+                None => {
+                    known.insert(clients.clone(), (choice.clone(), place.clone()));
+                    self.rules.push((clients, choice, place));
+                }
+                Some((same, _)) if *same == choice => {}
+                Some((_, first)) => {
+                    let sentence =
+                        format!("{clients} is there already at {first}, which counts here for every database");
+                    notes.add(&place, sentence);
+                }
+            }
+        }
     }
 }
 
@@ -153,8 +183,14 @@ fn rule(clients: Clients, entry: &Entry) -> (Clients, Choice, Place) {
 }
 
 fn below_continent(code: &str, entry: &Entry, countries: &mut Rules, subdivisions: &mut Rules, notes: &mut Notes) {
-    if code.len() != 2 || !code.bytes().all(|octet| octet.is_ascii_uppercase()) {
-        return notes.add(&entry.place, format!("{:?} is no country of ISO 3166-1", entry.key));
+    if PSEUDO_COUNTRIES.contains(&code) {
+        let sentence =
+            "MaxMind's old databases had it for what lies somewhere on a continent; those of today state no country";
+        let sentence = format!("{code}: {sentence} there, so these clients get what the continent gets");
+        return notes.add_needless(&entry.place, sentence);
+    }
+    if code.parse().ok().and_then(country_continent).is_none() {
+        return notes.add(&entry.place, format!("{:?} is no country of ISO 3166-1; it is left out", entry.key));
     }
     let Some(table) = entry.value.table() else {
         return countries.push(rule(Clients::Country(code.to_owned()), entry));
@@ -192,21 +228,36 @@ fn choice(value: &Value) -> Choice {
     if value.text() == Some("auto") { Choice::Auto } else { Choice::Listed(value.texts()) }
 }
 
-/// A network without bits behind its prefix; IPv4 where it is in the IPv4-compatible form.
-fn network(text: &str) -> Option<(IpAddr, u8)> {
-    let (address, length) = text.split_once('/')?;
-    let (address, length): (IpAddr, u8) = (address.parse().ok()?, length.parse().ok()?);
+/// A network without bits behind its prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Network {
+    address: IpAddr,
+    length: u8,
+    /// How long its prefix is among all addresses of both families: the longest that holds a client counts.
+    depth: u8,
+}
+
+/// The networks of an entry: IPv4 where it is in the IPv4-compatible form. gdnsd keeps IPv4 in `::/96`, so that an IPv6
+/// network around that is about all of IPv4, too.
+fn networks(text: &str) -> Vec<Network> {
+    let Some((address, length)) = text.split_once('/') else { return Vec::new() };
+    let (Ok(address), Ok(depth)) = (address.parse::<IpAddr>(), length.parse::<u8>()) else { return Vec::new() };
+    let ipv4 = |address, length: u8, depth| Network { address: masked_v4(address, length).into(), length, depth };
     match address {
-        IpAddr::V4(address) if length <= 32 => Some((masked_v4(address, length).into(), length)),
-        IpAddr::V6(address) if (96..=128).contains(&length) && address.to_bits() >> 32 == 0 => {
-            let length = length - 96;
-            Some((masked_v4(Ipv4Addr::from_bits(address.to_bits() as u32), length).into(), length))
+        IpAddr::V4(address) if depth <= 32 => vec![ipv4(address, depth, depth + 96)],
+        IpAddr::V6(address) if (96..=128).contains(&depth) && address.to_bits() >> 32 == 0 => {
+            vec![ipv4(Ipv4Addr::from_bits(address.to_bits() as u32), depth - 96, depth)]
         }
-        IpAddr::V6(address) if length <= 128 => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
-            Some((IpAddr::V6((address.to_bits() & mask).into()), length))
+        IpAddr::V6(address) if depth <= 128 => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(depth)).unwrap_or(0);
+            let first = address.to_bits() & mask;
+            let mut networks = vec![Network { address: IpAddr::V6(first.into()), length: depth, depth }];
+            if first == 0 {
+                networks.push(ipv4(Ipv4Addr::UNSPECIFIED, 0, depth));
+            }
+            networks
         }
-        _ => None,
+        _ => Vec::new(),
     }
 }
 
@@ -220,17 +271,22 @@ mod tests {
 
     #[test]
     fn networks_are_masked_and_known_in_either_form() {
-        for (text, network_is) in [
-            ("10.1.2.3/8", Some(("10.0.0.0", 8))),
-            ("::c000:200/120", Some(("192.0.2.0", 24))),
-            ("2001:db8::1/32", Some(("2001:db8::", 32))),
-            ("0.0.0.0/0", Some(("0.0.0.0", 0))),
-            ("::/0", Some(("::", 0))),
-            ("10.0.0.0/33", None),
-            ("10.0.0.0", None),
+        for (text, expected) in [
+            ("10.1.2.3/8", &[("10.0.0.0", 8, 104)][..]),
+            ("::c000:200/120", &[("192.0.2.0", 24, 120)]),
+            ("2001:db8::1/32", &[("2001:db8::", 32, 32)]),
+            ("0.0.0.0/0", &[("0.0.0.0", 0, 96)]),
+            ("::/0", &[("::", 0, 0), ("0.0.0.0", 0, 0)]),
+            ("::/64", &[("::", 64, 64), ("0.0.0.0", 0, 64)]),
+            ("10.0.0.0/33", &[]),
+            ("10.0.0.0", &[]),
         ] {
-            let expected = network_is.map(|(address, length)| (address.parse().expect("an address"), length));
-            assert_eq!(network(text), expected, "{text}");
+            let network = |&(address, length, depth): &(&str, u8, u8)| Network {
+                address: address.parse().expect("an address"),
+                length,
+                depth,
+            };
+            assert_eq!(networks(text), expected.iter().map(network).collect::<Vec<_>>(), "{text}");
         }
     }
 }

@@ -1,12 +1,15 @@
 //! `meridian import gdnsd`: a configuration of gdnsd with its zones, turned into ours as far as ours says the same.
 
 mod checks;
+mod datacenters;
+mod draft;
 mod labels;
 mod maps;
 mod notes;
 mod options;
 mod plan;
 mod resources;
+mod verify;
 mod vscf;
 mod words;
 mod write;
@@ -16,6 +19,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use super::arguments::Import;
 use super::init::{toml_text, write_new};
@@ -24,51 +28,78 @@ use crate::control;
 use crate::files::{self, FileKind};
 use crate::text::shown;
 use checks::Checks;
+use draft::Draft;
 use maps::Map;
 use notes::Notes;
 use resources::Resources;
 use vscf::{Place, Table};
 use write::Services;
-use zones::{Dynamic, Zone};
+use zones::Zone;
 
-/// Writes `meridian.toml` and the zones, checks them, and says what could not be carried.
+/// The exit code where everything that could be carried is written, but something is left out or not quite the same.
+const DIFFERENCES: u8 = 3;
+/// How often everything is carried at most: each time without what was refused before.
+const MOST_ROUNDS: usize = 1000;
+
+/// Writes `meridian.toml` and the zones as far as `check` finds them good, and says what could not be carried.
 pub fn run(import: &Import) -> Result<ExitCode, String> {
     let Import::Gdnsd { directory, to } = import;
     let mut notes = Notes::default();
-    let Carried { configuration, zones, services } = carry(directory, &mut notes)?;
+    let carried = carry_what_is_good(directory, &mut notes)?;
+    let services = carried.services;
     let config = to.join("meridian.toml");
-    let mut files = vec![(config.clone(), configuration)];
-    for Zone { name, text } in zones {
-        let text = String::from_utf8(text).map_err(|_| format!("the zone {name} holds octets that are no UTF-8"))?;
-        files.push((to.join("zones").join(format!("{}.zone", name.replace('/', "@"))), text));
+    let mut files = Vec::new();
+    for zone in carried.zones {
+        files.push((to.join("zones").join(zone.file_name()), zone.draft.into_text()));
     }
+    let zones = files.len();
+    files.insert(0, (config.clone(), carried.configuration.into_text()));
     write_new(&files)?;
     files.iter().for_each(|(path, _)| say!("wrote {}", path.display()));
-    say!("carried: {} zones, {services} steered names", files.len() - 1);
-    tell(&notes.lines());
-    match control::load(&config, None) {
-        Ok(_) => say!("\nnext: meridian check --config {0} && meridian serve --config {0}", config.display()),
-        Err(mistakes) => {
-            let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-            return Err(format!("what was written needs your hand before it can be used:\n  {}", told.join("\n  ")));
-        }
+    say!("carried: {zones} zones, {services} steered names");
+    let differences = notes.differences();
+    tell("not carried, or not quite the same", &differences);
+    tell("not needed here", &notes.needless());
+    if differences.is_empty() {
+        say!("everything could be carried");
     }
-    Ok(ExitCode::SUCCESS)
+    // What is left to be found here are databases.
+    if let Err(mistakes) = control::load(&config, None) {
+        let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        return Err(format!("what was written needs your hand before it can be used:\n  {}", told.join("\n  ")));
+    }
+    say!("\nnext: meridian check --config {0} && meridian serve --config {0}", config.display());
+    Ok(if differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(DIFFERENCES) })
 }
 
-fn tell(notes: &[String]) {
-    if notes.is_empty() {
-        return say!("everything could be carried");
+fn tell(title: &str, notes: &[String]) {
+    if !notes.is_empty() {
+        say!("\n{title}:");
+        notes.iter().for_each(|note| say!("  {}", shown(note)));
     }
-    say!("\nnot carried, or not quite the same:");
-    notes.iter().for_each(|note| say!("  {}", shown(note)));
 }
 
 /// What a configuration comes to.
 struct Carried {
-    configuration: String,
+    configuration: Draft,
     zones: Vec<Zone>,
     services: usize,
+}
+
+/// Everything without what `check` would refuse, which is noted.
+fn carry_what_is_good(directory: &Path, notes: &mut Notes) -> Result<Carried, String> {
+    let refused = |mistakes: Vec<String>| {
+        format!("{} cannot be carried so that it is of use:\n  {}", directory.display(), mistakes.join("\n  "))
+    };
+    let mut rounds = 0;
+    loop {
+        notes.begin();
+        let carried = carry(directory, notes)?;
+        rounds += 1;
+        if rounds >= MOST_ROUNDS || !verify::refuse_mistakes(&carried, notes).map_err(refused)? {
+            return Ok(carried);
+        }
+    }
 }
 
 fn carry(directory: &Path, notes: &mut Notes) -> Result<Carried, String> {
@@ -78,7 +109,7 @@ fn carry(directory: &Path, notes: &mut Notes) -> Result<Carried, String> {
     let nothing = Table::default();
     let part = |key: &str| top.table(key).unwrap_or(&nothing);
     let options = options::read(part("options"), notes);
-    let (zones, dynamic) = zones::read(&directory.join("zones"), options.default_ttl, notes)?;
+    let (zones, dynamic) = zones::read(&directory.join("zones"), &options.ttls, notes)?;
     let plugins = part("plugins");
     let maps = plugins.table("geoip").and_then(|geoip| geoip.table("maps")).unwrap_or(&nothing);
     let maps = maps::read(maps, &directory.join("geoip"), notes)?;
@@ -87,37 +118,34 @@ fn carry(directory: &Path, notes: &mut Notes) -> Result<Carried, String> {
     let mut resources = Resources { plugins, maps, checks };
     let mut services = Services::default();
     for record in &dynamic {
-        add(record, &mut resources, &mut services, options.ttl_bounds, notes);
-    }
-    let configuration = format!(
-        "# Made from {} by meridian import gdnsd. Every key is explained in docs/configuration.md.\n\n\
-         [server]\n{}\n[zones]\ndirectory = \"zones\"\n\n[geo]\n{}databases = [{databases}]\n\n{}",
-        toml_text(&directory.display().to_string()),
-        options.server,
-        options.geo,
-        services.toml(&resources.checks.toml())
-    );
-    Ok(Carried { configuration, zones, services: services.count })
-}
-
-fn add(
-    record: &Dynamic,
-    resources: &mut Resources<'_>,
-    services: &mut Services,
-    bounds: (u32, u32),
-    notes: &mut Notes,
-) {
-    match resources.find(&record.reference, notes) {
-        Ok(plan) => services.add(record, &plan, bounds, notes),
-        Err(reason) => {
-            let sentence = format!("{} {}: {reason}; the name is not answered", record.name, record.reference);
-            notes.add(&record.place, sentence);
+        match resources.find(&record.reference, notes) {
+            Ok(plan) => services.add(record, plan, &options.ttls, notes),
+            Err(reason) => {
+                let sentence = format!("{} {}: {reason}; the name is not answered", record.name, record.reference);
+                notes.add(&record.place, sentence);
+            }
         }
     }
+    let mut draft = Draft::default();
+    let from = directory.display().to_string();
+    draft.push(
+        &format!(
+            "# Made from {} by meridian import gdnsd. Every key is explained in docs/configuration.md.\n",
+            shown(&from)
+        ),
+        None,
+    );
+    draft.push("\n[server]\n", None);
+    options.server.iter().for_each(|(line, source)| draft.push(line, Some(source.clone())));
+    draft.push("\n[zones]\ndirectory = \"zones\"\n\n[geo]\n", None);
+    options.geo.iter().for_each(|(line, source)| draft.push(line, Some(source.clone())));
+    draft.push(&format!("databases = [{databases}]\n\n"), None);
+    services.write(&resources.checks, &mut draft);
+    Ok(Carried { configuration: draft, zones, services: services.count() })
 }
 
 /// The databases of all maps that are there, as elements of a list; the first that knows a client wins.
-fn databases<'m>(maps: impl Iterator<Item = &'m Map>, notes: &mut Notes) -> String {
+fn databases<'m>(maps: impl Iterator<Item = &'m Rc<Map>>, notes: &mut Notes) -> String {
     let stated: BTreeSet<(&Place, &PathBuf)> =
         maps.filter_map(|map| map.database.as_ref()).map(|(a, b)| (b, a)).collect();
     let mut paths: Vec<PathBuf> = Vec::new();

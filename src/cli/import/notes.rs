@@ -1,18 +1,49 @@
 //! What could not be carried, each with its place.
+//!
+//! What is written is checked as the server would check it. A mistake there is traced to what it was made from (its
+//! [`Source`]), that is left out with the sentence of the mistake, and everything is carried once more. So what an
+//! import leaves behind always passes `meridian check`, whatever it was made from.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::vscf::{Place, Table};
 
+/// What a part of the written files was made from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Source {
+    /// Where it is stated.
+    pub place: Place,
+    /// What it is: several may be stated in one line.
+    pub name: String,
+}
+
+impl Source {
+    /// The source at a place.
+    pub fn new(place: &Place, name: impl Into<String>) -> Source {
+        Source { place: place.clone(), name: name.into() }
+    }
+}
+
 /// Sentences by place.
 #[derive(Debug, Default)]
-pub struct Notes(Vec<(Place, String)>);
+pub struct Notes {
+    /// What is left out, or not quite the same.
+    differences: BTreeSet<(Place, String)>,
+    /// What need not be carried.
+    needless: BTreeSet<(Place, String)>,
+    /// What the check of the written files refused, and why.
+    refused: BTreeMap<Source, String>,
+}
 
 impl Notes {
-    /// Takes one down; the same one only once.
+    /// Takes down something that is left out or not quite the same; the same sentence only once.
     pub fn add(&mut self, place: &Place, sentence: impl Into<String>) {
-        let note = (place.clone(), sentence.into());
-        if !self.0.contains(&note) {
-            self.0.push(note);
-        }
+        self.differences.insert((place.clone(), sentence.into()));
+    }
+
+    /// Takes down something that nobody will miss.
+    pub fn add_needless(&mut self, place: &Place, sentence: impl Into<String>) {
+        self.needless.insert((place.clone(), sentence.into()));
     }
 
     /// Takes down every key of a hash that nobody knows.
@@ -22,9 +53,36 @@ impl Notes {
         }
     }
 
-    /// All of them, in the order of files and lines.
-    pub fn lines(mut self) -> Vec<String> {
-        self.0.sort();
-        self.0.into_iter().map(|(place, sentence)| format!("{place}: {sentence}")).collect()
+    /// Whether the check refused what was made from this; it is then told why.
+    pub fn refuses(&mut self, source: &Source) -> bool {
+        let Some(reason) = self.refused.get(source) else { return false };
+        let sentence = format!("{}: {reason}; it is left out", source.name);
+        self.add(&source.place, sentence);
+        true
     }
+
+    /// Remembers that the check refused what was made from this; whether that is new.
+    pub fn refuse(&mut self, source: &Source, reason: String) -> bool {
+        self.refused.insert(source.clone(), reason).is_none()
+    }
+
+    /// Begins again with what is known to be refused.
+    pub fn begin(&mut self) {
+        self.differences.clear();
+        self.needless.clear();
+    }
+
+    /// What is left out or not quite the same, in the order of files and lines.
+    pub fn differences(&self) -> Vec<String> {
+        lines(&self.differences)
+    }
+
+    /// What need not be carried, in the same order.
+    pub fn needless(&self) -> Vec<String> {
+        lines(&self.needless)
+    }
+}
+
+fn lines(notes: &BTreeSet<(Place, String)>) -> Vec<String> {
+    notes.iter().map(|(place, sentence)| format!("{place}: {sentence}")).collect()
 }

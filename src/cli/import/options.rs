@@ -1,26 +1,73 @@
 //! gdnsd's `options` (gdnsd.config(5), "OPTIONS HASH") as `[server]` and `[geo]`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
-use super::notes::Notes;
-use super::vscf::{Content, Entry, Table, Value};
+use super::notes::{Notes, Source};
+use super::vscf::{Content, Entry, Place, Table, Value};
 use crate::cli::init::toml_text;
 
 /// What the options come to.
 #[derive(Debug)]
 pub struct Options {
-    /// Lines of `[server]`.
-    pub server: String,
-    /// Lines of `[geo]`.
-    pub geo: String,
-    /// Seconds, for records that state no TTL.
-    pub default_ttl: u32,
-    /// The least and most seconds of any TTL.
-    pub ttl_bounds: (u32, u32),
+    /// Lines of `[server]`, each with its option.
+    pub server: Vec<(String, Source)>,
+    /// Lines of `[geo]`, likewise.
+    pub geo: Vec<(String, Source)>,
+    /// Where and how long answers may be kept.
+    pub ttls: Ttls,
+}
+
+/// Bounds of TTLs, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Ttls {
+    /// Of records that state none.
+    pub default: u32,
+    /// The least of any.
+    pub least: u32,
+    /// The most of any.
+    pub most: u32,
+    /// The most of the last field of an SOA record.
+    pub negative_most: u32,
+    /// Of TXT records at `_acme-challenge`.
+    pub acme: u32,
+}
+
+impl Default for Ttls {
+    /// What gdnsd takes where nothing is stated.
+    fn default() -> Self {
+        Ttls { default: 86_400, least: 5, most: 3_600_000, negative_most: 10_800, acme: 0 }
+    }
+}
+
+impl Ttls {
+    fn read(table: &Table) -> Ttls {
+        let number = |key: &str, default: u32| table.text(key).and_then(|text| text.parse().ok()).unwrap_or(default);
+        let usual = Ttls::default();
+        let most = number("max_ttl", usual.most);
+        let least = number("min_ttl", usual.least).min(most);
+        Ttls {
+            default: number("zones_default_ttl", usual.default),
+            least,
+            most,
+            negative_most: number("max_ncache_ttl", usual.negative_most).max(least),
+            acme: number("acme_challenge_dns_ttl", usual.acme),
+        }
+    }
+
+    /// A TTL within the bounds.
+    pub fn clamp(&self, ttl: u32) -> u32 {
+        ttl.clamp(self.least, self.most)
+    }
+
+    /// The last field of an SOA record within its bounds.
+    pub fn clamp_negative(&self, ttl: u32) -> u32 {
+        ttl.clamp(self.least, self.negative_most)
+    }
 }
 
 /// What has no counterpart because there is nothing to be set.
-const NEEDLESS: [&str; 16] = [
+const NEEDLESS: [&str; 14] = [
     "zones_strict_data",
     "zones_rfc1035_threads",
     "lock_mem",
@@ -35,56 +82,68 @@ const NEEDLESS: [&str; 16] = [
     "experimental_no_chain",
     "tcp_pad",
     "acme_challenge_ttl",
-    "max_ncache_ttl",
-    "zones_default_ttl",
 ];
 /// What is read here.
-const READ: [&str; 8] =
-    ["listen", "dns_port", "max_ttl", "min_ttl", "tcp_threads", "tcp_clients_per_thread", "zones_default_ttl", "nsid"];
+const READ: [&str; 10] = [
+    "listen",
+    "dns_port",
+    "max_ttl",
+    "min_ttl",
+    "max_ncache_ttl",
+    "acme_challenge_dns_ttl",
+    "tcp_threads",
+    "tcp_clients_per_thread",
+    "zones_default_ttl",
+    "nsid",
+];
 
 /// Reads `options`; an empty hash where there are none.
 pub fn read(table: &Table, notes: &mut Notes) -> Options {
+    let mut options = Options { server: Vec::new(), geo: Vec::new(), ttls: Ttls::read(table) };
     let number = |key: &str, default: u32| table.text(key).and_then(|text| text.parse().ok()).unwrap_or(default);
-    let mut server = format!("listen = [{}]\n", listen(table, number("dns_port", 53), notes).join(", "));
-    let mut geo = String::new();
+    let listen = format!("listen = [{}]\n", listen(table, number("dns_port", 53), notes).join(", "));
+    let somewhere = Place { file: Path::new("config").into(), line: 1 };
+    let listed = table.0.iter().find(|entry| entry.key == "listen").map_or(&somewhere, |entry| &entry.place);
+    options.server.push((listen, Source::new(listed, "listen")));
     for entry in &table.0 {
-        option(entry, &mut server, &mut geo, notes);
+        options.read_one(entry, table, notes);
     }
-    if table.get("tcp_clients_per_thread").is_some() {
-        let connections = number("tcp_threads", 2).saturating_mul(number("tcp_clients_per_thread", 128));
-        server += &format!("tcp_connections = {}\n", connections.clamp(1, 1_000_000));
-    }
-    if let Some(hex) = table.text("nsid") {
-        server += &format!("nsid = {}\n", toml_text(&ascii_of(hex)));
-    }
-    Options {
-        server,
-        geo,
-        default_ttl: number("zones_default_ttl", 86_400),
-        ttl_bounds: (number("min_ttl", 5), number("max_ttl", 3_600_000)),
-    }
+    options
 }
 
-/// One option, where it is a line of ours.
-fn option(entry: &Entry, server: &mut String, geo: &mut String, notes: &mut Notes) {
-    let text = entry.value.text().unwrap_or("");
-    let truth = text.eq_ignore_ascii_case("true");
-    match &*entry.key {
-        "nsid_ascii" => *server += &format!("nsid = {}\n", toml_text(text)),
-        "chaos_response" => *server += &format!("chaos_version = {}\n", toml_text(text)),
-        "tcp_timeout" => *server += &format!("tcp_idle = {}\n", toml_text(&format!("{text}s"))),
-        "udp_threads" if text.parse().is_ok_and(|threads: u32| threads > 0) => {
-            *server += &format!("workers = {text}\n");
+impl Options {
+    /// One option, where it is a line of ours.
+    fn read_one(&mut self, entry: &Entry, table: &Table, notes: &mut Notes) {
+        let source = Source::new(&entry.place, &*entry.key);
+        if notes.refuses(&source) {
+            return;
         }
-        "disable_cookies" => *server += &format!("cookies = {}\n", !truth),
-        "max_nocookie_response" => {
-            let octets: u32 = text.parse().unwrap_or(1232);
-            *server += &format!("max_nocookie_response = {}\n", octets.clamp(512, 1232));
-        }
-        "edns_client_subnet" => *geo += &format!("client_subnet = {truth}\n"),
-        key if READ.contains(&key) => {}
-        key if NEEDLESS.contains(&key) => notes.add(&entry.place, format!("{key}: there is nothing to be set here")),
-        key => notes.add(&entry.place, format!("{key}: {}", reason(key))),
+        let text = entry.value.text().unwrap_or("");
+        let truth = text.eq_ignore_ascii_case("true");
+        let line = match &*entry.key {
+            "nsid_ascii" => format!("nsid = {}\n", toml_text(text)),
+            "nsid" if table.get("nsid_ascii").is_none() => format!("nsid = {}\n", toml_text(&ascii_of(text))),
+            "chaos_response" => format!("chaos_version = {}\n", toml_text(text)),
+            "tcp_timeout" => format!("tcp_idle = {}\n", toml_text(&format!("{text}s"))),
+            "tcp_clients_per_thread" => {
+                let number = |key: &str| table.text(key).and_then(|text| text.parse::<u32>().ok());
+                let connections = number("tcp_threads").unwrap_or(2).saturating_mul(number(&entry.key).unwrap_or(128));
+                format!("tcp_connections = {}\n", connections.clamp(1, 1_000_000))
+            }
+            "udp_threads" if text.parse().is_ok_and(|threads: u32| threads > 0) => format!("workers = {text}\n"),
+            "disable_cookies" => format!("cookies = {}\n", !truth),
+            "max_nocookie_response" => {
+                let octets: u32 = text.parse().unwrap_or(1232);
+                format!("max_nocookie_response = {}\n", octets.clamp(512, 1232))
+            }
+            "edns_client_subnet" => return self.geo.push((format!("client_subnet = {truth}\n"), source)),
+            key if READ.contains(&key) => return,
+            key if NEEDLESS.contains(&key) => {
+                return notes.add_needless(&entry.place, format!("{key}: there is nothing to be set here"));
+            }
+            key => return notes.add(&entry.place, format!("{key}: {}", reason(key))),
+        };
+        self.server.push((line, source));
     }
 }
 
@@ -94,7 +153,6 @@ fn reason(key: &str) -> &'static str {
         "cookie_key_file" => "the file is another here; make one for cookie_secrets_file (docs/configuration.md)",
         "tcp_proxy" => "name the networks of the fronts in proxy_from; they speak version 2 of the PROXY protocol",
         "tcp_control" => "the admin server is at 127.0.0.1:8053; see [admin]",
-        "acme_challenge_dns_ttl" => "DNS-01 challenges are records of the zone here; edit and reload",
         _ => "there is nothing like it here",
     }
 }
@@ -121,6 +179,7 @@ fn listen(options: &Table, port: u32, notes: &mut Notes) -> Vec<String> {
     let mut addresses = Vec::new();
     for (text, value) in stated {
         match text.parse::<SocketAddr>().ok().or_else(|| with_port(&text, port)) {
+            Some(address) if addresses.contains(&format!("\"{address}\"")) => {}
             Some(address) => addresses.push(format!("\"{address}\"")),
             None => notes.add(&value.place, format!("listen: {text:?} is no address")),
         }

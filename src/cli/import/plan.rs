@@ -1,6 +1,6 @@
 //! What a resource of gdnsd comes to here: regions with endpoints, and who gets which of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
 use super::maps::Clients;
@@ -15,7 +15,7 @@ pub struct Endpoint {
 }
 
 /// What is answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
     Address(IpAddr),
     /// With its final dot, as gdnsd has it.
@@ -47,6 +47,8 @@ pub struct Plan {
     pub nearest: bool,
     /// Whether the resolver's address alone counts.
     pub ignore_subnet: bool,
+    /// The map that the rules come from.
+    pub map: Option<String>,
 }
 
 impl Plan {
@@ -70,6 +72,53 @@ impl Plan {
         };
         self.regions.extend(child.regions.into_iter().map(named));
         child.otherwise.iter().map(|position| position + start).collect()
+    }
+
+    /// Regions in the order of preference, then those that only some clients get.
+    pub fn preference(&self) -> Vec<usize> {
+        let others = (0..self.regions.len()).filter(|position| !self.otherwise.contains(position));
+        let used = |position: &usize| self.rules.iter().any(|(_, regions)| regions.contains(position));
+        self.otherwise.iter().copied().chain(others.filter(used)).collect()
+    }
+
+    /// Leaves every endpoint in the first region that has it, since a service has each of them once. A region that is
+    /// left without any is the region that has its first one. Says what is not quite the same then.
+    pub fn part_regions(&mut self) -> Vec<String> {
+        let mut holders: HashMap<Target, usize> = HashMap::new();
+        let mut stands_for: Vec<usize> = (0..self.regions.len()).collect();
+        let mut sentences = Vec::new();
+        for position in self.preference() {
+            let endpoints = &self.regions[position].endpoints;
+            let held: Vec<usize> = endpoints.iter().filter_map(|it| holders.get(&it.target)).copied().collect();
+            let name = &self.regions[position].name;
+            match held.first() {
+                Some(&other) if held.len() == endpoints.len() => {
+                    let is_same = self.regions[other].endpoints == *endpoints && !self.nearest;
+                    let other_name = &self.regions[other].name;
+                    if !is_same {
+                        sentences
+                            .push(format!("{name} has addresses of {other_name} alone, so it is that region here"));
+                    }
+                    stands_for[position] = other;
+                }
+                Some(&other) => {
+                    let other = &self.regions[other].name;
+                    sentences.push(format!("{name} has addresses of {other}, too; they are in {other} alone here"));
+                    self.regions[position].endpoints.retain(|it| !holders.contains_key(&it.target));
+                }
+                None => {}
+            }
+            if stands_for[position] == position {
+                holders.extend(self.regions[position].endpoints.iter().map(|it| (it.target.clone(), position)));
+            }
+        }
+        let lists = self.rules.iter_mut().map(|(_, regions)| regions);
+        for list in lists.chain([&mut self.otherwise]) {
+            let mut seen = HashSet::new();
+            let kept = list.iter().map(|position| stands_for[*position]).filter(|position| seen.insert(*position));
+            *list = kept.collect();
+        }
+        sentences
     }
 
     /// Endpoints per reply: what the region that gives most gives, as far as a reply of ours goes.

@@ -1,24 +1,31 @@
 //! Resources of gdnsd's plugins, by the name that a DYNA or DYNC record gives, as plans.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
+use std::rc::Rc;
 
 use super::checks::Checks;
+use super::datacenters::{Children, Ranking, adopt_all, ordered, unlike};
 use super::maps::{Choice, Map};
 use super::notes::Notes;
 use super::plan::{Endpoint, Plan, Region, Target};
 use super::vscf::{Content, Place, Table, Value};
+use crate::dns::Name;
 
+/// Most that an endpoint weighs here.
+const MOST_WEIGHT: u32 = 1_000_000;
 /// Deepest reference of a resource to others.
 const DEEPEST: usize = 16;
 
 /// What a hash inherits from those around it.
 #[derive(Debug, Clone)]
-struct Inherited {
+pub struct Inherited {
     plugin: String,
     service_types: Vec<String>,
     threshold: f64,
     multi: bool,
-    skip_first: bool,
+    /// The first datacenter of a list does not count.
+    pub skip_first: bool,
 }
 
 impl Default for Inherited {
@@ -54,7 +61,7 @@ impl Inherited {
 #[derive(Debug)]
 pub struct Resources<'c> {
     pub plugins: &'c Table,
-    pub maps: HashMap<String, Map>,
+    pub maps: HashMap<String, Rc<Map>>,
     pub checks: Checks,
 }
 
@@ -104,13 +111,12 @@ impl Resources<'_> {
             "metafo" | "geoip" => {
                 let table = value.table().ok_or_else(|| format!("{plugin}!{name} is no hash"))?;
                 let inherited = inherited.with(table, notes);
-                let children = self.children(name, table, &inherited, depth, notes)?;
+                let mut children = self.children(name, table, &inherited, depth, notes)?;
                 if let Some(datacenter) = datacenter {
-                    let child = children.into_iter().find(|(name, _)| name == datacenter);
-                    return child.map(|(_, plan)| plan).ok_or_else(|| format!("{name} has no {datacenter}"));
+                    return children.take(datacenter).ok_or_else(|| format!("{name} has no {datacenter} here"));
                 }
                 match plugin {
-                    "metafo" => ordered(table, children, &inherited),
+                    "metafo" => ordered(table, children, &inherited, notes),
                     _ => self.by_map(table, children, &inherited, notes),
                 }
             }
@@ -118,7 +124,7 @@ impl Resources<'_> {
         }
     }
 
-    /// The plans of the datacenters of `dcmap`.
+    /// The plans of the datacenters of `dcmap`. One that cannot be carried costs its region, not the name.
     fn children(
         &mut self,
         name: &str,
@@ -126,12 +132,15 @@ impl Resources<'_> {
         inherited: &Inherited,
         depth: usize,
         notes: &mut Notes,
-    ) -> Result<Vec<(String, Plan)>, String> {
+    ) -> Result<Children, String> {
         let datacenters = table.table("dcmap").ok_or_else(|| format!("{name} has no dcmap"))?;
-        let mut children = Vec::new();
+        let mut children = Children::default();
         for entry in &datacenters.0 {
-            let plan = self.child(&entry.key, &entry.value, inherited, depth, notes)?;
-            children.push((entry.key.clone(), plan));
+            children.places.insert(entry.key.clone(), entry.place.clone());
+            match self.child(&entry.key, &entry.value, inherited, depth, notes) {
+                Ok(plan) => drop(children.plans.insert(entry.key.clone(), plan)),
+                Err(reason) => children.lose(&entry.key, &reason, notes),
+            }
         }
         Ok(children)
     }
@@ -163,102 +172,47 @@ impl Resources<'_> {
     fn by_map(
         &mut self,
         table: &Table,
-        children: Vec<(String, Plan)>,
+        mut children: Children,
         inherited: &Inherited,
         notes: &mut Notes,
     ) -> Result<Plan, String> {
-        let name = table.text("map").ok_or("the resource names no map")?;
+        let value = table.get("map").ok_or("the resource names no map")?;
+        let name = value.text().ok_or("the resource names no map")?;
         let map = self.maps.get(name).ok_or_else(|| format!("there is no map {name:?}"))?.clone();
         let nearest = map.otherwise == Choice::Auto;
-        let mut plan = Plan { nearest, ignore_subnet: map.ignore_subnet, ..Plan::default() };
-        let positions = adopt_all(&mut plan, &map, children)?;
         if inherited.skip_first && nearest {
             return Err("skip_first of what is ordered by distance has nothing like it here".to_owned());
         }
-        let skipped = usize::from(inherited.skip_first);
-        let listed = |names: &[String]| -> Vec<usize> {
-            let skipped = if names.len() > 1 { skipped } else { 0 };
-            names.iter().skip(skipped).filter_map(|name| positions.get(name)).flatten().copied().collect()
-        };
-        let located = map.datacenters.iter().filter(|name| map.coordinates.contains_key(*name)).cloned();
-        let by_distance = listed(&located.collect::<Vec<_>>());
-        plan.otherwise = match &map.otherwise {
-            Choice::Auto => by_distance.clone(),
-            Choice::Listed(names) => listed(names),
-        };
+        let mut plan =
+            Plan { nearest, ignore_subnet: map.ignore_subnet, map: Some(map.name.clone()), ..Plan::default() };
+        let positions = adopt_all(&mut plan, &map, &mut children, notes);
+        if plan.regions.is_empty() {
+            return Err("none of its datacenters can be carried".to_owned());
+        }
+        let located = map.datacenters.iter().filter(|name| map.coordinates.contains_key(*name)).cloned().collect();
+        let ranking = Ranking { positions, lost: children.lost, skip_first: inherited.skip_first, located };
+        plan.otherwise = ranking.of(&map.otherwise);
+        if plan.otherwise.is_empty() && ranking.lost_some(&map.otherwise) {
+            notes.add(
+                &value.place,
+                format!("map {name}: none of the default's datacenters can be carried; all others are"),
+            );
+            plan.otherwise = (0..plan.regions.len()).collect();
+        }
         for (clients, choice, place) in &map.rules {
-            let regions = match choice {
-                Choice::Auto => by_distance.clone(),
-                Choice::Listed(names) => listed(names),
-            };
+            let regions = ranking.of(choice);
+            if regions.is_empty() && ranking.lost_some(choice) {
+                let sentence = "none of these datacenters can be carried, so these clients get what others get";
+                notes.add(place, format!("{clients}: {sentence}"));
+                continue;
+            }
             if let Some(sentence) = unlike(choice, nearest, &regions) {
                 notes.add(place, sentence);
             }
-            if !regions.is_empty() {
-                plan.rules.push((clients.clone(), regions));
-            }
+            plan.rules.push((clients.clone(), regions));
         }
         Ok(plan)
     }
-}
-
-/// Why a rule does not hold here as it does there.
-fn unlike(choice: &Choice, nearest: bool, regions: &[usize]) -> Option<&'static str> {
-    match choice {
-        _ if regions.is_empty() => Some("no datacenter: a fence needs regions, so these clients get the others'"),
-        Choice::Auto if !nearest => Some("auto: a service has one order, so these clients get the regions as listed"),
-        Choice::Listed(_) if nearest && regions.len() > 1 => {
-            Some("these clients get exactly these regions, but the nearest of them first, not the first that is listed")
-        }
-        _ => None,
-    }
-}
-
-/// Takes the regions of all datacenters in, in the map's order.
-fn adopt_all(plan: &mut Plan, map: &Map, children: Vec<(String, Plan)>) -> Result<HashMap<String, Vec<usize>>, String> {
-    let mut children: HashMap<String, Plan> = children.into_iter().collect();
-    let mut positions = HashMap::new();
-    for name in &map.datacenters {
-        let Some(child) = children.remove(name) else { continue };
-        if !child.is_list() {
-            return Err(format!("{name}: what is located inside what is located has nothing like it here"));
-        }
-        let taken = plan.adopt(name, child);
-        for position in &taken {
-            plan.regions[*position].location = map.coordinates.get(name).copied();
-        }
-        positions.insert(name.clone(), taken);
-    }
-    Ok(positions)
-}
-
-/// metafo: one datacenter after the other. One of them may be by location, if all others are plain.
-fn ordered(table: &Table, children: Vec<(String, Plan)>, inherited: &Inherited) -> Result<Plan, String> {
-    let names = table.get("datacenters").map(Value::texts).unwrap_or_default();
-    let skipped = usize::from(inherited.skip_first && names.len() > 1);
-    let mut children: HashMap<String, Plan> = children.into_iter().collect();
-    let mut plan = Plan::default();
-    for name in names.iter().skip(skipped) {
-        let mut child = children.remove(name).ok_or_else(|| format!("dcmap has no {name}"))?;
-        if child.nearest {
-            return Err(format!("{name} is ordered by distance, and a service has one order; put it into two names"));
-        }
-        if !child.is_list() && !plan.is_list() {
-            return Err(format!("{name} is the second of this resource that goes by location"));
-        }
-        let start = plan.regions.len();
-        plan.ignore_subnet |= child.ignore_subnet;
-        let rules = std::mem::take(&mut child.rules);
-        let taken = plan.adopt(name, child);
-        let before = plan.otherwise.clone();
-        plan.rules.iter_mut().for_each(|(_, regions)| regions.extend(&taken));
-        plan.rules.extend(rules.into_iter().map(|(clients, regions)| {
-            let own = regions.into_iter().map(|position| position + start);
-            (clients, before.iter().copied().chain(own).collect())
-        }));
-        plan.otherwise.extend(taken);
-    }
-    if plan.regions.is_empty() { Err("it has no datacenters".to_owned()) } else { Ok(plan) }
 }
 
 /// Reads the endpoints of one region.
@@ -298,7 +252,7 @@ impl<'r, 'c> Leaf<'r, 'c> {
         match plugin {
             "weighted" => self.weighted(value, &inherited)?,
             "simplefo" => self.simplefo(value, &inherited)?,
-            _ => self.multifo(value, &inherited)?,
+            _ => self.multifo(value, &inherited),
         }
         let count = self.endpoints.len() - before;
         self.needed += if plugin == "simplefo" { 1 } else { (inherited.threshold * count as f64).ceil() as usize };
@@ -308,18 +262,17 @@ impl<'r, 'c> Leaf<'r, 'c> {
         Ok(())
     }
 
-    fn multifo(&mut self, value: &Value, inherited: &Inherited) -> Result<(), String> {
+    fn multifo(&mut self, value: &Value, inherited: &Inherited) {
         let values: Vec<&Value> = match &value.content {
             Content::Table(table) => items(table).map(|(_, value)| value).collect(),
             _ => value.list().iter().collect(),
         };
         for value in values {
-            self.endpoint(value, 100, inherited)?;
+            self.endpoint(value, 100, inherited);
         }
         if let 9.. = self.endpoints.len() {
             self.notes.add(&value.place, "an answer has at most 8 addresses here: which ones changes with each query");
         }
-        Ok(())
     }
 
     /// The secondary is a standby: weight 0.
@@ -327,7 +280,7 @@ impl<'r, 'c> Leaf<'r, 'c> {
         let table = value.table().ok_or("a simplefo resource is a hash")?;
         for (key, weight) in [("primary", 100), ("secondary", 0)] {
             let value = table.get(key).ok_or_else(|| format!("a simplefo resource has a {key}"))?;
-            self.endpoint(value, weight, inherited)?;
+            self.endpoint(value, weight, inherited);
         }
         Ok(())
     }
@@ -344,33 +297,26 @@ impl<'r, 'c> Leaf<'r, 'c> {
                     self.notes.add(&value.place, sentence);
                     self.weighted(value, inherited)?;
                 }
-                _ => {
-                    let [target, weight] = value.list() else {
-                        return Err(format!("{label}: an address or name and its weight are expected"));
-                    };
-                    let weight = weight.text().and_then(|text| text.parse().ok());
-                    let weight = weight.filter(|weight| *weight <= 1_000_000);
-                    let weight = weight.ok_or_else(|| format!("{label}: the weight is no number up to 1000000"))?;
-                    self.endpoint(target, weight, inherited)?;
-                }
+                _ => match weighted_pair(value) {
+                    Ok((target, weight)) => self.endpoint(target, weight, inherited),
+                    Err(reason) => self.notes.add(&value.place, format!("{label}: {reason}; it is left out")),
+                },
             }
         }
         Ok(())
     }
 
-    fn endpoint(&mut self, value: &Value, weight: u32, inherited: &Inherited) -> Result<(), String> {
-        let text = value.text().ok_or("an address or a name is expected")?;
-        let target = match text.parse() {
-            Ok(address) => Target::Address(address),
-            Err(_) => Target::Name(text.to_owned()),
+    fn endpoint(&mut self, value: &Value, weight: u32, inherited: &Inherited) {
+        let target = match target(value.text().unwrap_or("")) {
+            Ok(target) => target,
+            Err(reason) => return self.notes.add(&value.place, format!("{reason}; it is left out")),
         };
         let check = self.check(&target, &inherited.service_types, &value.place);
         // The same address twice has both weights; here it stands once.
         match self.endpoints.iter_mut().find(|endpoint| endpoint.target == target) {
-            Some(endpoint) => endpoint.weight = endpoint.weight.saturating_add(weight).min(1_000_000),
+            Some(endpoint) => endpoint.weight = endpoint.weight.saturating_add(weight).min(MOST_WEIGHT),
             None => self.endpoints.push(Endpoint { target, weight, check }),
         }
-        Ok(())
     }
 
     fn check(&mut self, target: &Target, types: &[String], place: &Place) -> Option<String> {
@@ -379,6 +325,30 @@ impl<'r, 'c> Leaf<'r, 'c> {
             self.notes.add(place, "a name is checked at each address that it has, not as a name");
         }
         Some(check)
+    }
+}
+
+/// An address or name and its weight.
+fn weighted_pair(value: &Value) -> Result<(&Value, u32), String> {
+    let [target, weight] = value.list() else {
+        return Err("an address or name and its weight are expected".to_owned());
+    };
+    let weight = weight.text().and_then(|text| text.parse().ok()).filter(|weight| *weight <= MOST_WEIGHT);
+    weight.map(|weight| (target, weight)).ok_or_else(|| format!("the weight is no number up to {MOST_WEIGHT}"))
+}
+
+/// What an endpoint gives: an address that clients can connect to, or a name.
+fn target(text: &str) -> Result<Target, String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        let address = address.to_canonical();
+        if address.is_unspecified() || address.is_multicast() || address == IpAddr::from([255; 4]) {
+            return Err(format!("{address} is no address that a client can connect to"));
+        }
+        return Ok(Target::Address(address));
+    }
+    match text.parse::<Name>() {
+        Ok(_) if !text.is_empty() => Ok(Target::Name(text.to_owned())),
+        _ => Err(format!("{text:?} is neither an address nor a name")),
     }
 }
 

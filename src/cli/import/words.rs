@@ -91,6 +91,32 @@ pub fn cut(word: &[u8]) -> Option<Vec<u8>> {
     (count > 255).then_some(pieces)
 }
 
+/// A word in which every octet that is no printable ASCII is an escape; `None` if it is so already.
+pub fn escaped(word: &[u8]) -> Option<Vec<u8>> {
+    let mut written = Vec::with_capacity(word.len());
+    let mut at = 0;
+    while let Some(&octet) = word.get(at) {
+        let next = word.get(at + 1).copied().filter(|_| octet == b'\\');
+        match (octet, next) {
+            (b'\\', Some(next)) if is_printable(next) => written.extend_from_slice(&[octet, next]),
+            (_, Some(plain)) | (plain, None) if is_printable(plain) => written.push(plain),
+            (_, Some(odd)) | (odd, None) => written.extend_from_slice(format!("\\{odd:03}").as_bytes()),
+        }
+        at += 1 + usize::from(next.is_some());
+    }
+    (written != word).then_some(written)
+}
+
+fn is_printable(octet: u8) -> bool {
+    (b' '..=b'~').contains(&octet)
+}
+
+/// What stands between words and in comments, without the controls that zone files here do not take.
+pub fn plain_text(octets: &[u8]) -> String {
+    let is_plain = |c: &char| matches!(c, '\n' | '\t') || !c.is_control();
+    String::from_utf8_lossy(octets).chars().filter(is_plain).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -112,6 +138,18 @@ mod tests {
         assert_eq!(shown[1], (2, false, words(&["@", "SOA", "ns1", "1", "2"])));
         assert_eq!(shown[2], (5, true, words(&["TXT", "\"a;b\"", "c\\ d"])));
         assert_eq!(shown[4], (7, false, words(&["$TTL", "5"])));
+    }
+
+    #[test]
+    fn odd_octets_are_escaped() {
+        for (word, is) in [
+            (&b"\"a\\\"b\\065\""[..], None),
+            (b"\"a\nb\"", Some("\"a\\010b\"")),
+            (b"a\\\nb\xff\x7f", Some("a\\010b\\255\\127")),
+            (b"a\\", None),
+        ] {
+            assert_eq!(escaped(word).map(|it| String::from_utf8_lossy(&it).into_owned()).as_deref(), is, "{word:?}");
+        }
     }
 
     #[test]

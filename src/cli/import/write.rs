@@ -1,11 +1,14 @@
-//! Plans as the text of a configuration.
+//! Plans as the text of a configuration. Fences that several services share are written once, as a list with a name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
+use super::checks::Checks;
+use super::draft::Draft;
 use super::labels::Labels;
 use super::maps::Clients;
-use super::notes::Notes;
+use super::notes::{Notes, Source};
+use super::options::Ttls;
 use super::plan::{Endpoint, Plan, Region, Target};
 use super::zones::Dynamic;
 use crate::cli::init::toml_text;
@@ -16,47 +19,85 @@ pub struct Services {
     labels: Labels,
     /// By name: where it is.
     regions: BTreeMap<String, Option<[f64; 2]>>,
-    text: String,
-    /// How many there are.
-    pub count: usize,
+    lists: Vec<FenceList>,
+    /// Where lists stand, by their fences.
+    known_lists: HashMap<Vec<String>, usize>,
+    services: Vec<Service>,
+}
+
+/// A service as it is written.
+#[derive(Debug)]
+struct Service {
+    source: Source,
+    /// The keys of the service itself.
+    keys: String,
+    /// Its fences, by the position of their list.
+    fences: Option<usize>,
+    /// `[services.endpoints]`
+    endpoints: String,
+}
+
+/// Fences in their order.
+#[derive(Debug)]
+struct FenceList {
+    /// The map that they come from.
+    map: String,
+    /// The keys of each fence.
+    fences: Vec<String>,
+    /// How many services have it.
+    uses: usize,
 }
 
 impl Services {
     /// Adds the service of a record.
-    pub fn add(&mut self, record: &Dynamic, plan: &Plan, bounds: (u32, u32), notes: &mut Notes) {
-        let names: Vec<String> = plan.regions.iter().map(|region| self.region(region, plan.nearest)).collect();
-        let order = match plan {
-            Plan { nearest: true, .. } => "nearest",
-            Plan { regions, .. } if regions.len() == 1 => "none",
-            _ => "priority",
-        };
-        let mut text = format!("# {}: {}\n[[services]]\n", record.place, comment(&record.reference));
-        let _ = writeln!(text, "name = {}\nttl = {}", toml_text(&record.name), ttl(record, bounds));
-        let _ = writeln!(text, "order = \"{order}\"\nanswers = {}", plan.answers());
-        let check = plan.check();
-        if let Some(check) = &check {
-            let _ = writeln!(text, "check = \"{check}\"");
+    pub fn add(&mut self, record: &Dynamic, mut plan: Plan, ttls: &Ttls, notes: &mut Notes) {
+        let source = Source::new(&record.place, &*record.name);
+        if notes.refuses(&source) {
+            return;
         }
-        if plan.needed() > 1 {
-            let _ = writeln!(text, "min_endpoints = {}", plan.needed());
+        for sentence in plan.part_regions() {
+            notes.add(&record.place, format!("{} {}: {sentence}", record.name, record.reference));
         }
-        if plan.ignore_subnet {
-            text.push_str("client_subnet = false\n");
+        let plan = &plan;
+        let mut names = vec![String::new(); plan.regions.len()];
+        for position in plan.preference() {
+            names[position] = self.region(&plan.regions[position], plan.nearest);
         }
-        text.push_str("\n[services.endpoints]\n");
-        for position in endpoint_order(plan) {
-            let endpoints: Vec<String> =
-                plan.regions[position].endpoints.iter().map(|it| endpoint(it, check.as_deref())).collect();
-            let _ = writeln!(text, "{} = [{}]", names[position], endpoints.join(", "));
-        }
-        text.push_str(&fences(plan, &names));
-        if plan.regions.iter().any(|region| region.answers != plan.regions[0].answers) && plan.answers() > 1 {
+        if plan.answers() > 1 && plan.regions.iter().any(|region| region.answers != plan.regions[0].answers) {
             let sentence = "answers: a service gives as many addresses from each region, and here regions differ";
             notes.add(&record.place, sentence);
         }
-        self.text += &text;
-        self.text.push('\n');
-        self.count += 1;
+        let check = plan.check();
+        let mut endpoints = String::new();
+        for position in plan.preference() {
+            let listed: Vec<String> =
+                plan.regions[position].endpoints.iter().map(|it| endpoint(it, check.as_deref())).collect();
+            let _ = writeln!(endpoints, "{} = [{}]", names[position], listed.join(", "));
+        }
+        let fences = self.list(plan.map.as_deref().unwrap_or("fences"), fences(plan, &names));
+        self.services.push(Service { keys: keys(record, plan, check.as_deref(), ttls), source, fences, endpoints });
+    }
+
+    /// How many services there are.
+    pub fn count(&self) -> usize {
+        self.services.len()
+    }
+
+    /// The position of a list of fences; `None` if there are no fences.
+    fn list(&mut self, map: &str, fences: Vec<String>) -> Option<usize> {
+        if fences.is_empty() {
+            return None;
+        }
+        let at = match self.known_lists.get(&fences) {
+            Some(at) => *at,
+            None => {
+                self.known_lists.insert(fences.clone(), self.lists.len());
+                self.lists.push(FenceList { map: map.to_owned(), fences, uses: 0 });
+                self.lists.len() - 1
+            }
+        };
+        self.lists[at].uses += 1;
+        Some(at)
     }
 
     /// The name of a region here. The same name elsewhere is another region if it is somewhere else.
@@ -77,42 +118,89 @@ impl Services {
         }
     }
 
-    /// Regions and services, with the checks between them.
-    pub fn toml(&self, checks: &str) -> String {
-        let mut text = String::new();
+    /// Writes regions, checks, lists of fences that are shared, and services.
+    pub fn write(&self, checks: &Checks, draft: &mut Draft) {
         for (name, location) in &self.regions {
-            let _ = writeln!(text, "[regions.{name}]");
+            let mut text = format!("[regions.{name}]\n");
             if let Some([latitude, longitude]) = location {
                 let _ = writeln!(text, "location = [{latitude:?}, {longitude:?}]");
             }
+            draft.push(&text, None);
         }
-        format!("{text}\n{checks}{}", self.text)
+        draft.push("\n", None);
+        checks.write(draft);
+        let names = self.list_names();
+        for (list, name) in self.lists.iter().zip(&names) {
+            for fence in name.iter().flat_map(|_| &list.fences) {
+                draft.push(&format!("[[fences.{}]]\n{fence}\n", name.as_deref().unwrap_or_default()), None);
+            }
+        }
+        for service in &self.services {
+            let Service { source, keys, fences, endpoints } = service;
+            let name = fences.and_then(|at| names[at].as_deref());
+            let shared = name.map_or(String::new(), |name| format!("fences = \"{name}\"\n"));
+            let mut text = format!("{keys}{shared}\n[services.endpoints]\n{endpoints}");
+            if let (Some(at), None) = (fences, name) {
+                for fence in &self.lists[*at].fences {
+                    let _ = write!(text, "\n[[services.fence]]\n{fence}");
+                }
+            }
+            text.push('\n');
+            draft.push(&text, Some(source.clone()));
+        }
+    }
+
+    /// A name for each list that more than one service has: that of its map, with a number from the second on.
+    fn list_names(&self) -> Vec<Option<String>> {
+        let (mut labels, mut counts) = (Labels::default(), HashMap::new());
+        let mut names = Vec::new();
+        for list in &self.lists {
+            let count = counts.entry(&list.map).or_insert(0);
+            *count += i32::from(list.uses > 1);
+            let original = if *count > 1 { format!("{} {count}", list.map) } else { list.map.clone() };
+            names.push((list.uses > 1).then(|| labels.name(&original)));
+        }
+        names
     }
 }
 
-/// Regions in the order of preference, then those that only some clients get.
-fn endpoint_order(plan: &Plan) -> Vec<usize> {
-    let others = (0..plan.regions.len()).filter(|position| !plan.otherwise.contains(position));
-    let used = |position: &usize| plan.rules.iter().any(|(_, regions)| regions.contains(position));
-    plan.otherwise.iter().copied().chain(others.filter(used)).collect()
+/// The keys of a service.
+fn keys(record: &Dynamic, plan: &Plan, check: Option<&str>, ttls: &Ttls) -> String {
+    let order = match plan {
+        Plan { nearest: true, .. } => "nearest",
+        Plan { regions, .. } if regions.len() == 1 => "none",
+        _ => "priority",
+    };
+    let mut text = format!("# {}: {}\n[[services]]\n", comment(&record.place.to_string()), comment(&record.reference));
+    let _ = writeln!(text, "name = {}\nttl = {}", toml_text(&record.name), ttl(record, ttls));
+    let _ = writeln!(text, "order = \"{order}\"\nanswers = {}", plan.answers());
+    if let Some(check) = check {
+        let _ = writeln!(text, "check = \"{check}\"");
+    }
+    if plan.needed() > 1 {
+        let _ = writeln!(text, "min_endpoints = {}", plan.needed());
+    }
+    if plan.ignore_subnet {
+        text.push_str("client_subnet = false\n");
+    }
+    text
 }
 
-/// A rule for each place, those that follow each other with the same regions together; at last all other clients, if
-/// they do not get every region.
-fn fences(plan: &Plan, names: &[String]) -> String {
-    let mut text = String::new();
+/// A fence for each place, those that follow each other with the same regions together; at last all other clients, if
+/// they do not get every region. No region: nobody is meant to serve these clients.
+fn fences(plan: &Plan, names: &[String]) -> Vec<String> {
+    let mut fences = Vec::new();
     let mut rest = &plan.rules[..];
     while let Some((_, regions)) = rest.first() {
         let count = rest.iter().take_while(|(_, other)| other == regions).count();
         let (same, after) = rest.split_at(count);
-        let _ = writeln!(text, "\n[[services.fence]]\nclients = {{ {} }}", clients(same));
-        let _ = writeln!(text, "regions = [{}]", listed(regions, names));
+        fences.push(format!("clients = {{ {} }}\nregions = [{}]\n", clients(same), listed(regions, names)));
         rest = after;
     }
-    if endpoint_order(plan).len() > plan.otherwise.len() {
-        let _ = writeln!(text, "\n[[services.fence]]\nregions = [{}]", listed(&plan.otherwise, names));
+    if plan.preference().len() > plan.otherwise.len() {
+        fences.push(format!("regions = [{}]\n", listed(&plan.otherwise, names)));
     }
-    text
+    fences
 }
 
 fn listed(regions: &[usize], names: &[String]) -> String {
@@ -152,10 +240,10 @@ fn endpoint(endpoint: &Endpoint, service_check: Option<&str>) -> String {
 }
 
 /// One number where health is not to be followed.
-fn ttl(record: &Dynamic, (least, most): (u32, u32)) -> String {
-    let (max, min) = record.ttl.unwrap_or((86_400, 43_200));
-    let max = max.clamp(least, most.max(least));
-    let min = min.clamp(least, max);
+fn ttl(record: &Dynamic, ttls: &Ttls) -> String {
+    let (max, min) = record.ttl.unwrap_or((ttls.default, ttls.default / 2));
+    let max = ttls.clamp(max);
+    let min = min.clamp(ttls.least.min(max), max);
     if min == max { max.to_string() } else { format!("{{ max = {max}, min = {min} }}") }
 }
 

@@ -1,24 +1,45 @@
-//! gdnsd's zone files (gdnsd.zonefile(5)) as ours: DYNA and DYNC are taken out, everything else stays as it was written.
+//! gdnsd's zone files (gdnsd.zonefile(5)) as ours: DYNA and DYNC are taken out, everything else stays as it was written, but
+//! for what is spelled in another way here, and TTLs outside the bounds that the options state.
 
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
-use super::notes::Notes;
+use super::draft::Draft;
+use super::notes::{Notes, Source};
+use super::options::Ttls;
 use super::vscf::Place;
-use super::words::{Statement, cut, statements};
+use super::words::{Statement, Word, cut, escaped, plain_text, statements};
 
 /// Most files that one zone includes, itself counted.
 const MOST_FILES: usize = 256;
 /// Deepest inclusion.
 const DEEPEST: usize = 16;
+/// The name of the file of the root, which can have no file of its own name.
+const ROOT_FILE: &str = "ROOT_ZONE";
+/// The first label of names for which TXT records have a TTL of their own (RFC 8555 section 8.4).
+const ACME_LABEL: &str = "_acme-challenge.";
 
 /// A zone file as it is to be written.
 #[derive(Debug)]
 pub struct Zone {
-    /// Without the final dot.
+    /// Without the final dot; empty for the root.
     pub name: String,
-    pub text: Vec<u8>,
+    /// The file as a whole.
+    pub source: Source,
+    /// Its text.
+    pub draft: Draft,
+}
+
+impl Zone {
+    /// What its file is called here.
+    pub fn file_name(&self) -> String {
+        match &*self.name {
+            "" => format!("{ROOT_FILE}.zone"),
+            // RFC 2317 names have a slash, which no file name can have.
+            name => format!("{}.zone", name.replace('/', "@")),
+        }
+    }
 }
 
 /// A DYNA or DYNC record.
@@ -37,7 +58,7 @@ pub struct Dynamic {
 ///
 /// # Errors
 /// A sentence: something cannot be read.
-pub fn read(folder: &Path, default_ttl: u32, notes: &mut Notes) -> Result<(Vec<Zone>, Vec<Dynamic>), String> {
+pub fn read(folder: &Path, ttls: &Ttls, notes: &mut Notes) -> Result<(Vec<Zone>, Vec<Dynamic>), String> {
     let entries = fs::read_dir(folder).map_err(|error| format!("{} cannot be read: {error}", folder.display()))?;
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
     files.sort();
@@ -46,12 +67,20 @@ pub fn read(folder: &Path, default_ttl: u32, notes: &mut Notes) -> Result<(Vec<Z
         let Some(name) = file.file_name().and_then(|name| name.to_str()).filter(|name| !name.starts_with('.')) else {
             continue;
         };
-        // RFC 2317 names have a slash, which no file name can have.
-        let name = name.trim_end_matches('.').replace('@', "/").to_ascii_lowercase();
-        let mut writer = Writer::new(&name, default_ttl, notes);
+        let name = match name {
+            ROOT_FILE => String::new(),
+            name => name.trim_end_matches('.').replace('@', "/").to_ascii_lowercase(),
+        };
+        let whole = Place { file: file.as_path().into(), line: 1 };
+        let source = Source::new(&whole, format!("the zone {}", if name.is_empty() { "." } else { &name }));
+        if notes.refuses(&source) {
+            continue;
+        }
+        let mut writer = Writer::new(&name, ttls, notes);
         writer.file(&file, &name, 0)?;
-        zones.push(Zone { name, text: writer.text });
-        dynamic.extend(writer.dynamic);
+        let Writer { draft, dynamic: found, .. } = writer;
+        dynamic.extend(found);
+        zones.push(Zone { name, source, draft });
     }
     Ok((zones, dynamic))
 }
@@ -59,8 +88,9 @@ pub fn read(folder: &Path, default_ttl: u32, notes: &mut Notes) -> Result<(Vec<Z
 /// Writes one zone.
 struct Writer<'n> {
     zone: String,
-    text: Vec<u8>,
+    draft: Draft,
     dynamic: Vec<Dynamic>,
+    ttls: &'n Ttls,
     notes: &'n mut Notes,
     files: usize,
     origin: String,
@@ -70,12 +100,32 @@ struct Writer<'n> {
     owner_lost: bool,
 }
 
+/// A record as it is read.
+struct Record<'t> {
+    text: &'t [u8],
+    statement: &'t Statement,
+    words: &'t [String],
+    /// The first word behind the owner.
+    own: usize,
+    /// The word of the type.
+    rtype_at: usize,
+    rtype: String,
+}
+
+impl Record<'_> {
+    /// The word of the TTL, if it is stated.
+    fn ttl_at(&self) -> Option<usize> {
+        (self.own..self.rtype_at).find(|at| is_ttl(&self.words[*at]))
+    }
+}
+
 impl<'n> Writer<'n> {
-    fn new(zone: &str, default_ttl: u32, notes: &'n mut Notes) -> Self {
-        let text = format!("$ORIGIN {zone}.\n$TTL {default_ttl}\n").into_bytes();
-        let (zone, ttl) = (zone.to_owned(), default_ttl.to_string());
+    fn new(zone: &str, ttls: &'n Ttls, notes: &'n mut Notes) -> Self {
+        let mut draft = Draft::default();
+        draft.push(&format!("$ORIGIN {zone}.\n$TTL {}\n", ttls.clamp(ttls.default)), None);
+        let (zone, ttl) = (zone.to_owned(), ttls.default.to_string());
         let (origin, owner) = (zone.clone(), zone.clone());
-        Writer { zone, text, dynamic: Vec::new(), notes, files: 0, origin, owner, ttl, owner_lost: true }
+        Writer { zone, draft, dynamic: Vec::new(), ttls, notes, files: 0, origin, owner, ttl, owner_lost: true }
     }
 
     /// A file; `start` is its first origin, which `@F` stands for.
@@ -90,15 +140,12 @@ impl<'n> Writer<'n> {
             let place = Place { file: Rc::clone(&label), line: statement.line };
             let words: Vec<String> = statement.words.iter().map(|word| word_text(&text, word)).collect();
             match words.first() {
-                None => self.text.extend_from_slice(&text[statement.range]),
+                None => self.draft.push(&plain_text(&text[statement.range]), None),
                 Some(word) if word.starts_with('$') && !statement.ownerless => {
                     self.directive(&words, file, start, depth, &place)?;
                 }
-                Some(_) => self.record(&text, &statement, &words, start, place),
+                Some(_) => self.record(&text, &statement, &words, start, &place),
             }
-        }
-        if self.text.last() != Some(&b'\n') {
-            self.text.push(b'\n');
         }
         Ok(())
     }
@@ -115,21 +162,22 @@ impl<'n> Writer<'n> {
         match &*words[0].to_ascii_uppercase() {
             "$ORIGIN" => {
                 self.origin = self.absolute(argument, start);
-                self.line(&format!("$ORIGIN {}.", self.origin));
+                self.draft.push(&format!("$ORIGIN {}.\n", self.origin), None);
             }
             "$TTL" => {
                 self.ttl = argument.to_owned();
-                self.line(&format!("$TTL {argument}"));
+                self.write_ttl();
             }
             "$INCLUDE" => {
                 let inner = words.get(2).map_or(self.origin.clone(), |origin| self.absolute(origin, start));
                 let outer = (self.origin.clone(), self.ttl.clone(), self.owner.clone());
                 let path = file.parent().unwrap_or(Path::new("")).join(argument.trim_matches('"'));
-                self.line(&format!("$ORIGIN {inner}."));
+                self.draft.push(&format!("$ORIGIN {inner}.\n"), None);
                 self.origin.clone_from(&inner);
                 self.file(&path, &inner, depth + 1)?;
                 (self.origin, self.ttl, self.owner) = outer;
-                self.line(&format!("$ORIGIN {}.\n$TTL {}", self.origin, self.ttl));
+                self.draft.push(&format!("$ORIGIN {}.\n", self.origin), None);
+                self.write_ttl();
                 self.owner_lost = true;
             }
             other => self.notes.add(place, format!("{other}: there is no such directive here; it is left out")),
@@ -137,76 +185,142 @@ impl<'n> Writer<'n> {
         Ok(())
     }
 
-    fn line(&mut self, line: &str) {
-        self.text.extend_from_slice(line.as_bytes());
-        self.text.push(b'\n');
+    /// `$TTL` as every record without a TTL of its own has it.
+    fn write_ttl(&mut self) {
+        let ttl = seconds(&self.ttl).map_or(self.ttl.clone(), |stated| self.ttls.clamp(stated).to_string());
+        self.draft.push(&format!("$TTL {ttl}\n"), None);
     }
 
-    /// A record: written, or kept as a dynamic one.
-    fn record(&mut self, text: &[u8], statement: &Statement, words: &[String], start: &str, place: Place) {
+    /// A record: written, kept as a dynamic one, or left out.
+    fn record(&mut self, text: &[u8], statement: &Statement, words: &[String], start: &str, place: &Place) {
         let own = usize::from(!statement.ownerless);
         if own == 1 {
-            self.owner = self.absolute(&words[0], start);
+            self.owner = self.absolute(unquoted(&words[0]), start);
         }
-        let is_ttl = |word: &str| word.starts_with(|c: char| c.is_ascii_digit());
-        let before = words.iter().skip(own).take_while(|word| is_ttl(word) || word.eq_ignore_ascii_case("IN")).count();
-        let rtype = words.get(own + before).map_or(String::new(), |word| word.to_ascii_uppercase());
-        if rtype != "DYNA" && rtype != "DYNC" {
-            return self.copy(text, statement, words, start, &rtype);
+        let is_before = |word: &&String| is_ttl(word) || word.eq_ignore_ascii_case("IN");
+        let rtype_at = own + words.iter().skip(own).take_while(is_before).count();
+        let rtype = words.get(rtype_at).map_or(String::new(), |word| word.to_ascii_uppercase());
+        let record = Record { text, statement, words, own, rtype_at, rtype };
+        let source = Source::new(place, format!("{} {}", self.name(&self.owner), record.rtype));
+        if !self.is_inside(&self.owner) {
+            let sentence =
+                format!("{}: it lies outside of {}, so nobody asks for it here", source.name, self.name(&self.zone));
+            self.notes.add(place, format!("{sentence}; it is left out"));
+            self.owner_lost = true;
+        } else if self.notes.refuses(&source) {
+            self.owner_lost = true;
+        } else if record.rtype == "DYNA" || record.rtype == "DYNC" {
+            let ttl = record.ttl_at().and_then(|at| range(&words[at])).or_else(|| range(&self.ttl));
+            let reference = words.get(rtype_at + 1).cloned().unwrap_or_default();
+            self.dynamic.push(Dynamic { name: self.name(&self.owner), ttl, reference, place: place.clone() });
+            self.owner_lost = true;
+        } else {
+            let written = self.copy(&record, start);
+            self.draft.push(&written, Some(source));
         }
-        let ttl = words.iter().skip(own).take(before).find(|word| is_ttl(word)).and_then(|word| range(word));
-        let stated = words.get(own + before + 1).cloned().unwrap_or_default();
-        let ttl = ttl.or_else(|| range(&self.ttl));
-        self.dynamic.push(Dynamic { name: self.owner.clone(), ttl, reference: stated, place });
-        self.owner_lost = true;
     }
 
-    /// As it was written, but for `@Z` and `@F`, long strings, and an owner that would be another now.
-    fn copy(&mut self, text: &[u8], statement: &Statement, words: &[String], start: &str, rtype: &str) {
-        if statement.ownerless && self.owner_lost {
-            self.text.extend_from_slice(format!("{}.", self.owner).as_bytes());
+    /// As it was written, but for `@Z` and `@F`, long strings, octets that need an escape here, TTLs outside the bounds,
+    /// and an owner that would be another now.
+    fn copy(&mut self, record: &Record<'_>, start: &str) -> String {
+        let mut written = String::new();
+        if record.statement.ownerless && self.owner_lost {
+            written = format!("{}.", self.owner);
         }
         self.owner_lost = false;
-        let mut at = statement.range.start;
-        for (place, word) in statement.words.iter().zip(words) {
-            let named = !place.quoted && ["@Z", "@F"].iter().any(|end| ends_with_special(word, end));
-            let instead = match rtype {
-                _ if named => Some(format!("{}.", self.absolute(word, start)).into_bytes()),
-                "TXT" => cut(&text[place.range.clone()]),
-                _ => None,
+        let (ttl, negative_ttl) = self.other_ttls(record);
+        let mut at = record.statement.range.start;
+        for (index, (place, word)) in record.statement.words.iter().zip(record.words).enumerate() {
+            let octets = &record.text[place.range.clone()];
+            let is_name = !place.quoted && ["@Z", "@F"].iter().any(|end| ends_with_special(word, end));
+            let instead = match &*record.rtype {
+                _ if index == 0 && record.own == 1 && place.quoted => Some(format!("{}.", self.owner)),
+                _ if is_name => Some(format!("{}.", self.absolute(word, start))),
+                _ if Some(index) == record.ttl_at() => ttl.map(|ttl| ttl.to_string()),
+                _ if index == record.rtype_at && record.ttl_at().is_none() => ttl.map(|ttl| format!("{ttl} {word}")),
+                "SOA" if index + 1 == record.words.len() => negative_ttl.map(|ttl| ttl.to_string()),
+                "TXT" => cut(escaped(octets).as_deref().unwrap_or(octets)).or_else(|| escaped(octets)).map(into_text),
+                _ => escaped(octets).map(into_text),
             };
             if let Some(instead) = instead {
-                self.text.extend_from_slice(&text[at..place.range.start]);
-                self.text.extend_from_slice(&instead);
+                written += &plain_text(&record.text[at..place.range.start]);
+                written += &instead;
                 at = place.range.end;
             }
         }
-        self.text.extend_from_slice(&text[at..statement.range.end]);
+        written + &plain_text(&record.text[at..record.statement.range.end])
+    }
+
+    /// The TTL and the negative TTL that a record has there, where they are not what is stated.
+    fn other_ttls(&self, record: &Record<'_>) -> (Option<u32>, Option<u32>) {
+        let own = record.ttl_at().map(|at| seconds(&record.words[at]));
+        let inherited = seconds(&self.ttl).map(|ttl| self.ttls.clamp(ttl));
+        let Some(stated) = own.unwrap_or(inherited) else { return (None, None) };
+        let is_acme = self.owner.get(..ACME_LABEL.len()).is_some_and(|label| label.eq_ignore_ascii_case(ACME_LABEL));
+        let negative = record.words.last().filter(|_| record.rtype == "SOA").and_then(|word| seconds(word));
+        let kept = negative.map(|negative| self.ttls.clamp_negative(negative));
+        let ttl = match (&*record.rtype, kept) {
+            ("SOA", Some(negative)) => stated.clamp(self.ttls.least.min(negative), negative),
+            ("TXT", _) if is_acme => self.ttls.acme,
+            _ => self.ttls.clamp(stated),
+        };
+        (Some(ttl).filter(|ttl| *ttl != stated), kept.filter(|kept| Some(*kept) != negative))
+    }
+
+    /// A name for people and for a configuration: the root is a dot.
+    fn name(&self, name: &str) -> String {
+        if name.is_empty() { ".".to_owned() } else { name.to_owned() }
+    }
+
+    fn is_inside(&self, name: &str) -> bool {
+        let (name, zone) = (name.to_ascii_lowercase(), self.zone.to_ascii_lowercase());
+        zone.is_empty() || name.strip_suffix(&zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
 
     /// A name without its final dot, completed by the origin that it is meant to have.
     fn absolute(&self, name: &str, start: &str) -> String {
         for (special, origin) in [("@Z", &*self.zone), ("@F", start), ("@", &*self.origin)] {
-            if name == special {
+            if name.eq_ignore_ascii_case(special) {
                 return origin.to_owned();
             }
             if special != "@" && ends_with_special(name, special) {
-                return format!("{}{origin}", &name[..name.len() - special.len()]);
+                return joined(&name[..name.len() - special.len() - 1], origin);
             }
         }
         match name.strip_suffix('.') {
             Some(name) if !name.ends_with('\\') => name.to_owned(),
-            _ => format!("{name}.{}", self.origin),
+            _ => joined(name, &self.origin),
         }
     }
 }
 
-fn ends_with_special(name: &str, special: &str) -> bool {
-    name.strip_suffix(special).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+/// A name below another, which is empty for the root.
+fn joined(name: &str, origin: &str) -> String {
+    if origin.is_empty() { name.to_owned() } else { format!("{name}.{origin}") }
 }
 
-fn word_text(text: &[u8], word: &super::words::Word) -> String {
-    String::from_utf8_lossy(&text[word.range.clone()]).into_owned()
+/// Whether the last label is one of gdnsd's own, in either case.
+fn ends_with_special(name: &str, special: &str) -> bool {
+    let start = name.len().saturating_sub(special.len());
+    let Some((before, end)) = name.split_at_checked(start) else { return false };
+    end.eq_ignore_ascii_case(special) && (before.is_empty() || before.ends_with('.'))
+}
+
+fn is_ttl(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// What stands between quotes, or the word as it is.
+fn unquoted(word: &str) -> &str {
+    word.strip_prefix('"').and_then(|word| word.strip_suffix('"')).unwrap_or(word)
+}
+
+fn word_text(text: &[u8], word: &Word) -> String {
+    into_text(text[word.range.clone()].to_vec())
+}
+
+fn into_text(octets: Vec<u8>) -> String {
+    String::from_utf8_lossy(&octets).into_owned()
 }
 
 /// `MAX[/MIN]`; the least is half the most if it is not stated.
@@ -255,9 +369,10 @@ mod tests {
             fs::write(path, text).expect("written");
         }
         let mut notes = Notes::default();
-        let (zones, dynamic) = read(folder.path(), 86_400, &mut notes).expect("good");
+        let ttls = Ttls { least: 60, most: 7200, ..Ttls::default() };
+        let (mut zones, dynamic) = read(folder.path(), &ttls, &mut notes).expect("good");
         let dynamic = dynamic.iter().map(|it| format!("{} {:?} {}:{}", it.name, it.ttl, it.reference, it.place.line));
-        (String::from_utf8_lossy(&zones[0].text).into_owned(), dynamic.collect())
+        (std::mem::take(&mut zones[0].draft).into_text(), dynamic.collect())
     }
 
     #[test]
@@ -267,8 +382,8 @@ mod tests {
         let (zone, dynamic) = written(&[("example.com", text)]);
         assert_eq!(
             zone,
-            "$ORIGIN example.com.\n$TTL 86400\n@ SOA ns1 h 1 2 3 4 5\n NS ns1\nwww.example.com.  MX 10 mail ; kept\n\
-             $TTL 1h\n$ORIGIN sub.example.com.\n"
+            "$ORIGIN example.com.\n$TTL 7200\n@ 60 SOA ns1 h 1 2 3 4 60\n NS ns1\nwww.example.com.  MX 10 mail ; kept\n\
+             $TTL 3600\n$ORIGIN sub.example.com.\n"
         );
         assert_eq!(
             dynamic,
@@ -286,7 +401,27 @@ mod tests {
             assert!(zone.contains(line), "{zone}");
         }
         assert!(zone.contains("asdf CNAME x.foo.example.org.\n"), "{zone}");
-        assert!(zone.ends_with("$ORIGIN example.org.\n$TTL 86400\na.example.org. A 192.0.2.8\n"), "{zone}");
+        assert!(zone.ends_with("$ORIGIN example.org.\n$TTL 7200\na.example.org. A 192.0.2.8\n"), "{zone}");
+    }
+
+    #[test]
+    fn what_is_spelled_in_another_way_here_is_rewritten() {
+        let text = "@ 1w SOA ns h 1 2 3 4 5d\na 5 A 192.0.2.1\nb A 192.0.2.2\n_acme-challenge TXT \"x\"\n\
+                    t TXT \"one\ntwo\" \"\u{e4}\" ; \u{e4}\n\"q\" A 192.0.2.3\nns.example.net. A 192.0.2.4\n A 192.0.2.5\n";
+        let (zone, _) = written(&[("example.com", text)]);
+        assert_eq!(
+            zone,
+            "$ORIGIN example.com.\n$TTL 7200\n@ 10800 SOA ns h 1 2 3 4 10800\na 60 A 192.0.2.1\nb A 192.0.2.2\n\
+             _acme-challenge 0 TXT \"x\"\nt TXT \"one\\010two\" \"\\195\\164\" ; \u{e4}\nq.example.com. A 192.0.2.3\n"
+        );
+    }
+
+    #[test]
+    fn the_root_has_a_file_of_its_own() {
+        let files = [("ROOT_ZONE", "@ SOA ns h 1 2 3 4 60\nns A 192.0.2.1\n@ DYNA multifo!a\nx.@Z DYNA multifo!b\n")];
+        let (zone, dynamic) = written(&files);
+        assert_eq!(zone, "$ORIGIN .\n$TTL 7200\n@ 60 SOA ns h 1 2 3 4 60\nns A 192.0.2.1\n");
+        assert_eq!(dynamic, [". Some((86400, 43200)) multifo!a:3", "x Some((86400, 43200)) multifo!b:4"]);
     }
 
     #[test]
