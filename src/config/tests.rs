@@ -680,7 +680,7 @@ fn mistakes_in_lists_of_fences_are_told_once_and_where_they_are() {
             with_lists(&eu.replace("\"fra\"", "\"frb\""), "fences = \"eu-only\"", "fences = \"eu-only\""),
             "5:12: there is no region \"frb\" (did you mean \"fra\"?)",
         ),
-        (with_lists(eu, "fences = [\"eu-only\", \"eu-only\"]", ""), "9:21: the fence list \"eu-only\" is named twice"),
+        (with_lists(eu, "fences = [\"eu-only\", \"eu-only\"]", ""), "9:22: the fence list \"eu-only\" is named twice"),
         (with_lists("[fences]\nnone = []", "fences = \"none\"", ""), "4:1: the fence list \"none\" has no fence"),
         (
             with_lists(&format!("[regions.nrt]\n{}", eu.replace("fra", "nrt")), "fences = \"eu-only\"", ""),

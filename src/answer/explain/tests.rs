@@ -75,6 +75,7 @@ regions = ["bom", "fra"]
 [[services]]
 name = "shared.example.com"
 fences = "india"
+order = "priority"
 [services.endpoints]
 fra = "192.0.2.50"
 iad = "192.0.2.51"
@@ -175,8 +176,8 @@ fn one_sentence_says_what_matters() {
         ),
         (
             say("shared.example.com", "A", "5.1.0.1", &[]),
-            "shared.example.com A for 5.1.0.1 (IN, 28.61,77.21): fra, 192.0.2.50, because it is the only region; fence india \
-             (countries IN) leaves only fra",
+            "shared.example.com A for 5.1.0.1 (IN, 28.61,77.21): fra, 192.0.2.50, because it is the first listed; fence \
+             india (countries IN) leaves only fra",
         ),
         (
             say("barred.example.com", "A", "5.1.0.1", &["fra"]),
