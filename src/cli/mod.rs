@@ -55,7 +55,7 @@ use arguments::{Arguments, Command};
 /// Reads the command line. Where that cannot be, says why and ends the process with 2; help and version end it with 0.
 pub fn parse() -> Arguments {
     Arguments::try_parse().unwrap_or_else(|error| {
-        if !error.use_stderr() {
+        if error.exit_code() == 0 {
             error.exit();
         }
         paper::complain(error.render().to_string().trim_end());

@@ -17,6 +17,8 @@ use crate::files::FileKind;
 const MOST: usize = 32;
 /// Longest name, in octets.
 const LONGEST_NAME: usize = 128;
+/// Longest value in a file, in octets.
+const LONGEST_VALUE: usize = 4096;
 /// Headers that say how the connection is used, which is not for a check to say.
 const OF_THE_CONNECTION: [HeaderName; 8] = [
     header::CONNECTION,
@@ -119,6 +121,9 @@ fn read_value(path: &Path, report: &mut Report<'_>) -> Result<HeaderValue, Strin
     let text = octets.trim_ascii();
     if text.is_empty() {
         return Err("the file is empty, but it is to hold the value of a header".to_owned());
+    }
+    if text.len() > LONGEST_VALUE {
+        return Err(format!("the value of a header is longer than {LONGEST_VALUE} octets"));
     }
     visible(text)
 }
