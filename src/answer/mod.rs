@@ -30,6 +30,7 @@ mod moment;
 
 mod steered;
 
+mod copies;
 mod hints;
 mod pointers;
 mod solve;
@@ -55,7 +56,8 @@ use std::sync::atomic::Ordering;
 
 use crate::dns::edns::Requests;
 use crate::dns::query::{self, Scratch};
-use crate::dns::reply::{self, Reply};
+use crate::dns::refusal;
+use crate::dns::reply::Reply;
 use crate::dns::reply_opt::{ExtendedError, Extras, ReplyOpt};
 use crate::dns::{Query, Rcode, Reject, UDP_PAYLOAD, UDP_PLAIN};
 use crate::net::ClientAddress;
@@ -183,7 +185,7 @@ fn refuse(message: &[u8], reject: Reject, source: ClientAddress, moment: &Moment
         Reject::Drop => return Answered::NOTHING,
         Reject::UnknownKey { signature, repeated } => {
             let most = usize::from(if repeated.dnssec_ok.is_some() { UDP_PAYLOAD } else { UDP_PLAIN });
-            let length = reply::unknown_key(buffer, message, &signature, &repeated, most);
+            let length = refusal::unknown_key(buffer, message, &signature, &repeated, most);
             return Answered { length, verdict: Verdict::Refused, proof: Proof::None };
         }
         Reject::Reply { rcode, repeated } => (rcode, repeated),
@@ -191,7 +193,7 @@ fn refuse(message: &[u8], reject: Reject, source: ClientAddress, moment: &Moment
     if let Some(answered) = give_cookie(message, source, moment, buffer) {
         return answered;
     }
-    let length = reply::refusal(buffer, message, rcode, &repeated);
+    let length = refusal::refusal(buffer, message, rcode, &repeated);
     let verdict = match rcode {
         Rcode::NotImp => Verdict::NotImplemented,
         Rcode::BadVers => Verdict::BadVersion,

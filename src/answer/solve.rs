@@ -1,8 +1,7 @@
 //! The three sections of a reply (RFC 1034 section 4.3.2), a function for each.
 
-use super::pointers::{expand, name_end, set_pointer};
+use super::pointers::{expand, name_end};
 use super::policy::ZoneAccess;
-use super::world::compression::{Pointer, PointerTarget};
 use super::world::{Lookup, Node, NodeId, Prepared, Role, ServiceId, ZoneId};
 use super::{Moment, Verdict};
 use crate::dns::reply::{POINTER_REACH, RECORD_HEADER, Reply, Section};
@@ -28,9 +27,9 @@ pub struct Solver<'m, 'q, 'r, 'b> {
 }
 
 /// A name on the way along a chain, and where it stands in the reply.
-struct Current<'n> {
-    name: &'n SearchName,
-    at: u16,
+pub(super) struct Current<'n> {
+    pub(super) name: &'n SearchName,
+    pub(super) at: u16,
 }
 
 /// What became of one name of a chain.
@@ -351,59 +350,6 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     fn apex_pointer(&self, current: &Current<'_>, zone: ZoneId) -> u16 {
         let labels = self.zone(zone).map_or(0, |zone| usize::from(zone.labels));
         name_end(self.reply.octets(), current.at, current.name.label_count().saturating_sub(labels))
-    }
-
-    /// Copies an RRset and sets its pointers; returns where it stands.
-    #[inline]
-    fn put(&mut self, section: Section, rrset: &'m Prepared, current: &Current<'_>, owner: u16) -> Result<usize, Full> {
-        let at = self.reply.position();
-        self.put_records(section, rrset, owner)?;
-        let pointers = self.moment.world().records.pointers(rrset);
-        if !pointers.is_empty() {
-            self.set_pointers(pointers, current, at);
-        }
-        Ok(at)
-    }
-
-    /// Sets the pointers in the data of the RRset that was just written at `at`, for the current name.
-    #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-    fn set_pointers(&mut self, pointers: &[Pointer], current: &Current<'_>, at: usize) {
-        let labels = current.name.label_count();
-        // Most pointers of an RRset lead to the same end of the name: it is found once.
-        let (mut found, mut place) = (u16::MAX, 0);
-        for pointer in pointers {
-            let target = match pointer.target() {
-                PointerTarget::Within(offset) => at as u16 + offset,
-                PointerTarget::LastLabels(last) => {
-                    if last != found {
-                        let skip = labels.saturating_sub(usize::from(last));
-                        (found, place) = (last, name_end(self.reply.octets(), current.at, skip));
-                    }
-                    place
-                }
-            };
-            set_pointer(self.reply.octets_mut(), at + usize::from(pointer.at), target);
-        }
-    }
-
-    /// Copies an RRset without names in its data.
-    #[inline]
-    fn put_plain(&mut self, section: Section, rrset: &'m Prepared, owner: u16) -> Result<(), Full> {
-        self.put_records(section, rrset, owner).map(|_| ())
-    }
-
-    #[inline]
-    #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-    fn put_records(&mut self, section: Section, rrset: &'m Prepared, owner: u16) -> Result<&mut [u8], Full> {
-        let octets = self.moment.world().records.octets(rrset);
-        let written = self.reply.append(section, octets, rrset.count)?;
-        let mut at = 0;
-        for _ in 0..rrset.count {
-            set_pointer(written, at, owner);
-            let length = written.get(at + 10..at + 12).and_then(|length| length.first_chunk::<2>());
-            at += 12 + length.map_or(0, |&length| usize::from(u16::from_be_bytes(length)));
-        }
-        Ok(written)
     }
 
     /// The one record that ANY gets where there is something (RFC 8482 section 4.2).

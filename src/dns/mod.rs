@@ -24,13 +24,15 @@ pub mod cookie;
 pub mod edns;
 pub mod message;
 pub mod query;
+pub mod refusal;
 pub mod reply;
 pub mod reply_opt;
 pub mod tsig;
 
 pub use edns::{ClientSubnet, Edns, Family};
 pub use name::{Name, NameError};
-pub use query::{Query, Question, Rcode, Reject, Scratch, SearchName};
+pub use query::{Query, Question, Rcode, Scratch, SearchName};
+pub use refusal::Reject;
 pub use reply::{Full, Reply};
 pub use reply_opt::{ExtendedError, Extras, ReplyOpt};
 pub use rtype::RecordType;

@@ -4,6 +4,7 @@
 //! is never compressed: there is nothing before it that a pointer could mean.
 
 use super::edns::Edns;
+use super::refusal::{Reject, RepeatedParts, refuse_malformed};
 use super::tsig::Signature;
 use super::{CLASS_IN, RecordType, name};
 
@@ -43,38 +44,6 @@ pub enum Rcode {
     BadVers = 16,
     /// 23: the server cookie is not good (RFC 7873 section 8); needs an OPT record too.
     BadCookie = 23,
-}
-
-/// Why a datagram gets no ordinary answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reject {
-    /// Nothing is sent: shorter than a header, or itself a response (answering those makes two servers answer each
-    /// other for ever: CVE-2012-0206).
-    Drop,
-    /// A reply without records, with this code.
-    Reply {
-        /// What is wrong.
-        rcode: Rcode,
-        /// What it repeats.
-        repeated: RepeatedParts,
-    },
-    /// NOTAUTH, and what became of the signature: no key is known here.
-    UnknownKey {
-        /// The signature.
-        signature: Signature,
-        /// What the reply repeats.
-        repeated: RepeatedParts,
-    },
-}
-
-/// What a refusal repeats of its query.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RepeatedParts {
-    /// Octets of the question behind the header; 0: it is not repeated.
-    pub question: usize,
-    /// DO of the query's OPT record (RFC 3225 section 3), as far as one was found: the reply has OPT too (RFC 6891 section
-    /// 6.1.1). `None`: the query has no OPT.
-    pub dnssec_ok: Option<bool>,
 }
 
 /// A well-formed query of opcode QUERY with one question.
@@ -222,7 +191,7 @@ fn copy_last(to: &mut [u8; ROOM], from: &[u8], at: usize, length: usize) {
 }
 
 /// Opcode, the four bits after QR.
-fn opcode(flags: u16) -> u16 {
+pub(super) fn opcode(flags: u16) -> u16 {
     (flags >> 11) & 0xf
 }
 
@@ -256,40 +225,6 @@ pub fn parse<'d>(datagram: &'d [u8], scratch: &'d mut Scratch) -> Result<Query<'
         return Err(Reject::Reply { rcode: Rcode::BadVers, repeated });
     }
     Ok(Query { flags, question, edns })
-}
-
-/// Refuses what does not parse, with the question if it is the only one and whole, and with OPT if there is one.
-#[cold]
-fn refuse_malformed(datagram: &[u8], header: &[u8; HEADER], dnssec_ok: Option<bool>) -> Reject {
-    let [_, _, f1, f0, q1, q0, ..] = *header;
-    if opcode(u16::from_be_bytes([f1, f0])) != 0 {
-        return Reject::Reply { rcode: Rcode::NotImp, repeated: RepeatedParts::default() };
-    }
-    let question = Some(SearchName::new()).filter(|_| [q1, q0] == [0, 1]);
-    let question = question.and_then(|mut name| read_question(datagram, &mut name).map(|read| read.octets.len()));
-    let dnssec_ok = dnssec_ok.or_else(|| find_dnssec_ok(datagram, header));
-    Reject::Reply { rcode: Rcode::FormErr, repeated: RepeatedParts { question: question.unwrap_or(0), dnssec_ok } }
-}
-
-/// DO of the OPT record of a message whose counts are no query's. Each step takes octets, so it ends with the message.
-#[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, and counts of 16 bits in 32")]
-fn find_dnssec_ok(datagram: &[u8], header: &[u8; HEADER]) -> Option<bool> {
-    let [_, _, _, _, q1, q0, a1, a0, n1, n0, r1, r0] = *header;
-    let count = |high, low| u32::from(u16::from_be_bytes([high, low]));
-    let mut at = HEADER;
-    for _ in 0..count(q1, q0) {
-        at = skip_name(datagram, at)? + 4;
-    }
-    for _ in 0..count(a1, a0) + count(n1, n0) {
-        at = Record::read(datagram, at)?.end;
-    }
-    for _ in 0..count(r1, r0) {
-        match Record::read_plain(datagram, at) {
-            Some(opt) if opt.rtype == RecordType::OPT => return Some(opt.ttl & 0x8000 != 0),
-            _ => at = Record::read(datagram, at)?.end,
-        }
-    }
-    None
 }
 
 /// Reads a query without a question, whose one record is an OPT with a cookie (RFC 7873 section 5.4); `None` for
@@ -369,7 +304,7 @@ fn skip_last(datagram: &[u8], at: usize, signature: &mut Option<Signature>) -> O
 /// The question right after the header.
 #[inline(always)]
 #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-fn read_question<'d>(datagram: &'d [u8], name: &'d mut SearchName) -> Option<Question<'d>> {
+pub(super) fn read_question<'d>(datagram: &'d [u8], name: &'d mut SearchName) -> Option<Question<'d>> {
     let rest = datagram.get(HEADER..)?;
     let size = name.read(rest)?;
     let &[t1, t0, c1, c0] = rest.get(size..)?.first_chunk::<4>()?;
@@ -400,7 +335,7 @@ impl<'d> Record<'d> {
 
     /// The record at `start` if its owner is the root, as it is for OPT.
     #[inline(always)]
-    fn read_plain(datagram: &'d [u8], start: usize) -> Option<Record<'d>> {
+    pub(super) fn read_plain(datagram: &'d [u8], start: usize) -> Option<Record<'d>> {
         if datagram.get(start) == Some(&0) { Record::read_behind_owner(datagram, start + 1) } else { None }
     }
 

@@ -1,8 +1,7 @@
 //! Writing a reply into a buffer of a given size: whole RRsets or nothing, and room for OPT kept free from the start.
 
-use super::query::{HEADER, Rcode, RepeatedParts};
+use super::query::{HEADER, Rcode};
 use super::reply_opt::{ExtendedError, ReplyOpt};
-use super::tsig::Signature;
 use super::{CLASS_IN, RecordType};
 
 /// A pointer can reach this far into a message (RFC 1035 section 4.1.4).
@@ -204,42 +203,6 @@ impl<'b> Reply<'b> {
     }
 }
 
-/// A reply without records that repeats the question and has OPT where the query has one (FORMERR, NOTIMP, BADVERS,
-/// NOTAUTH).
-///
-/// Returns its length, 0 if the buffer is shorter than that.
-pub fn refusal(buffer: &mut [u8], message: &[u8], rcode: Rcode, repeated: &RepeatedParts) -> usize {
-    let opt = ReplyOpt::plain(repeated.dnssec_ok);
-    let parts = message.get(HEADER..HEADER.saturating_add(repeated.question)).zip(message.first_chunk::<4>());
-    let Some((question, id_and_flags)) = parts else { return 0 };
-    let size = buffer.len();
-    let Ok(mut reply) = Reply::start(buffer, question, size, opt.size()) else { return 0 };
-    reply.rcode = rcode;
-    reply.finish(*id_and_flags, u8::from(repeated.question > 0), &opt, 0)
-}
-
-/// A reply that says that the key of a signed query is not known: a refusal with NOTAUTH and the signature refused.
-///
-/// `most`: octets that the reply may have. A signature that does not fit is left out.
-pub fn unknown_key(
-    buffer: &mut [u8],
-    message: &[u8],
-    signature: &Signature,
-    repeated: &RepeatedParts,
-    most: usize,
-) -> usize {
-    let length = refusal(buffer, message, Rcode::NotAuth, repeated);
-    if length == 0 {
-        return 0;
-    }
-    let most = most.min(buffer.len());
-    let added = buffer.get_mut(length..most).map_or(0, |place| signature.refuse(message, place));
-    if let (1.., Some(count)) = (added, buffer.get_mut(HEADER - 1)) {
-        *count = count.wrapping_add(1);
-    }
-    length.saturating_add(added)
-}
-
 /// Copies octets into a place of the same length. Most questions have 16 to 32: two lanes, which overlap, are fewer
 /// instructions than a call.
 #[inline(always)]
@@ -293,15 +256,5 @@ mod tests {
         assert_eq!(buffer[opt_at..][..11], [0, 0, 41, 4, 0xd0, 0, 0, 0x80, 0, 0, 18]);
         assert_eq!(buffer[opt_at + 11..][..11], [0, 8, 0, 7, 0, 1, 24, 20, 203, 0, 113]);
         assert_eq!(buffer[opt_at + 22..], [0, 3, 0, 3, b'n', b's', b'1']);
-    }
-
-    #[test]
-    fn extended_codes_use_both_fields() {
-        let mut buffer = [0; 64];
-        let with_opt = RepeatedParts { question: 0, dnssec_ok: Some(false) };
-        let length = refusal(&mut buffer, &[0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0], Rcode::BadVers, &with_opt);
-        assert_eq!(length, 12 + 11);
-        assert_eq!((buffer[3] & 0xf, buffer[12 + 5]), (0, 1));
-        assert_eq!(refusal(&mut [0; 5], &[0; 12], Rcode::FormErr, &RepeatedParts::default()), 0);
     }
 }
