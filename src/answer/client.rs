@@ -156,9 +156,14 @@ mod tests {
 
     #[test]
     fn ipv6_forms_of_ipv4_are_ipv4() {
+        // A source is IPv4 however its socket spells it; a subnet keeps the bits that were sent before it.
+        let source = Seen::of("::ffff:203.0.113.7".parse().unwrap());
+        assert_eq!((source.address().to_string().as_str(), source.before()), ("203.0.113.7", 0));
+        let subnet = ClientSubnet::around("::ffff:203.0.113.7".parse().unwrap(), 128);
+        let subnet = Seen::of_subnet(&subnet).unwrap();
+        assert_eq!((subnet.address().to_string().as_str(), subnet.before()), ("203.0.113.7", 96));
         for (form, before) in [
             ("203.0.113.7", 0),
-            ("::ffff:203.0.113.7", 96),
             ("64:ff9b::203.0.113.7", 96),
             ("2002:cb00:7107::1", 16),
             ("2001:0:4136:e378:8000:63bf:34ff:8ef8", 96),

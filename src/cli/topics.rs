@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// What a mistake is about, and where that is explained: a table of the configuration file, or `zone` for zone files.
-const TOPICS: [(&str, &str); 14] = [
+const TOPICS: [(&str, &str); 15] = [
     ("server", "docs/configuration.md#server-the-nameservers-own-sockets"),
     ("tls", "docs/configuration.md#tls-the-certificate-of-the-encrypted-transports"),
     ("limits", "docs/configuration.md#limits-how-often-one-network-is-answered-over-udp"),
@@ -17,6 +17,7 @@ const TOPICS: [(&str, &str); 14] = [
     ("geo", "docs/configuration.md#geo-how-clients-are-located and docs/guide/city-database.md"),
     ("regions", "docs/configuration.md#regionsname-places-where-endpoints-stand"),
     ("checks", "docs/configuration.md#checksname-how-health-is-asked-for and docs/health.md"),
+    ("fences", "docs/configuration.md#services-names-that-are-steered and docs/guide/policies.md"),
     ("services", "docs/configuration.md#services-names-that-are-steered and docs/guide/policies.md"),
 ];
 /// The same for zone files.

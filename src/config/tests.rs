@@ -353,7 +353,7 @@ const BAD_FILES: &[(&str, &str)] = &[
     ("[serber]", "1:2: unknown key \"serber\" (did you mean \"server\"?)"),
     (
         "xyzzy = 1",
-        "1:1: unknown key \"xyzzy\"; known here: server, tls, limits, admin, state, events, guard, traffic, zones, resolver, geo, regions, checks, services",
+        "1:1: unknown key \"xyzzy\"; known here: server, tls, limits, admin, state, events, guard, traffic, zones, resolver, geo, regions, checks, fences, services",
     ),
     ("resolver.servers = [\"0.0.0.0:53\"]", "1:21: 0.0.0.0:53 is no server that can be asked"),
     ("server = 5", "1:10: server: expected a table, found 5"),

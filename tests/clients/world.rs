@@ -5,7 +5,7 @@ use crate::harness::Setup;
 pub const ZONE: &str = "
 $ORIGIN example.test.
 $TTL 1h
-@     SOA  ns1 hostmaster 1 4h 1h 2w 5m
+@     SOA  ns1 hostmaster 1 4h 1h 2w 30
       NS   ns1
 ns1   A    127.0.0.1
 host  A    192.0.2.1

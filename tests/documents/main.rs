@@ -9,6 +9,7 @@ mod programs;
 
 mod console;
 mod examples;
+mod failures;
 mod guide;
 mod packaging;
 mod readme;

@@ -70,7 +70,7 @@ fn section_5_1_a_reply_is_fresh_for_as_long_as_its_smallest_ttl() {
         ("host.example.test", 3600),
         ("alias.example.test", 20),
         ("www.example.test", 17),
-        ("missing.example.test", 300),
+        ("missing.example.test", 17),
         ("x.sub.example.test", 0),
         ("example.org", 0),
     ] {

@@ -11,7 +11,7 @@ pub const NAME: &str = "ns.example.test";
 pub const ZONE: &str = r#"
 $ORIGIN example.test.
 $TTL 1h
-@        SOA   ns hostmaster 7 4h 1h 2w 5m
+@        SOA   ns hostmaster 7 4h 1h 2w 17
          NS    ns
 ns       A     192.0.2.53
 host     A     192.0.2.1

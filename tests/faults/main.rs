@@ -89,8 +89,7 @@ fn play(row: &Row) -> Result<(), String> {
     let notes = server.folder().join("strace");
     let injection = Injection::begin(server.id(), row.calls, row.fault, &notes);
     let meanwhile = watch(row, &server, &regions.0);
-    let touched = injection.touched();
-    drop(injection);
+    let touched = injection.end();
     if !server.is_alive() {
         return Err(format!("the process ended\n{}", server.log()));
     }

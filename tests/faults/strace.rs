@@ -37,11 +37,16 @@ impl Injection {
         injection
     }
 
-    /// How many calls were touched so far.
-    pub fn touched(&self) -> usize {
-        let notes = std::fs::read(&self.notes).unwrap_or_default();
+    /// Ends the fault; the server runs on untraced. How many calls were touched, those that still stall included.
+    pub fn end(self) -> usize {
+        let notes = self.notes.clone();
+        drop(self);
+        let notes = std::fs::read(notes).unwrap_or_default();
         let notes = String::from_utf8_lossy(&notes);
-        notes.matches("(INJECTED)").count() + notes.matches("(DELAYED)").count()
+        ["(INJECTED)", "(DELAYED)", "<unfinished ...>", "<detached ...>"]
+            .map(|word| notes.matches(word).count())
+            .iter()
+            .sum()
     }
 
     #[track_caller]
@@ -57,7 +62,6 @@ impl Injection {
 }
 
 impl Drop for Injection {
-    /// Ends the fault; the server runs on untraced.
     fn drop(&mut self) {
         // SAFETY: strace is our child and not waited for yet, so its number is still its own.
         unsafe { libc::kill(self.strace.id() as i32, libc::SIGTERM) };

@@ -175,6 +175,8 @@ fn wanted_name(rtype: RecordType, data: &[u8], owner: &Name) -> Option<Wanted> {
     let name = Name::from_wire(rest.get(..name_length(rest))?).ok()?;
     let service_binding = matches!(rtype, RecordType::SVCB | RecordType::HTTPS);
     match name.is_root() {
+        // The binding of the owner is what was asked for.
+        false if name == *owner => Some(Wanted { at: Some(skip as u32), name, further: Further::Addresses }),
         false => Some(Wanted { at: Some(skip as u32), name, further }),
         // "." in ServiceMode means the owner itself (RFC 9460 section 2.5.2), whose binding is what was asked for.
         true if service_binding && data.get(..2) != Some(&[0, 0]) => {
