@@ -64,8 +64,12 @@ impl User {
     pub fn refusals(&self, loaded: &Loaded) -> Vec<String> {
         let config = &loaded.config;
         let paths = paths(loaded);
+        // Rights belong to threads: this one keeps its own.
         let tried = std::thread::scope(|scope| {
-            scope.spawn(|| self.try_all(&paths, &config.zones_directory)).join().unwrap_or_else(|_| Ok(Vec::new()))
+            let thread =
+                std::thread::Builder::new().spawn_scoped(scope, || self.try_all(&paths, &config.zones_directory));
+            let thread = thread.map_err(|error| format!("what {} may read is not known: {error}", self.name))?;
+            thread.join().unwrap_or_else(|_| Ok(Vec::new()))
         });
         let mut told = tried.unwrap_or_else(|sentence| vec![sentence]);
         if let Some(directory) = &config.state_directory {

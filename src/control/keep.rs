@@ -68,6 +68,8 @@ impl Control {
     /// Somebody has set the wall clock. Nothing ends by it; but what is on disk was stamped by the old time, by which the
     /// next boot would reckon how long nobody was there.
     pub(super) fn note_step(&self, forward: bool, size: Duration) {
+        // A step is noticed between two ticks, so its fractions of a second say nothing.
+        let size = Duration::from_secs(size.as_secs_f64().round() as u64);
         let (size, direction) = (duration_text(size), if forward { "forward" } else { "back" });
         tracing::warn!("the wall clock was set {direction} by {size}; nothing ends sooner or later by that");
         let current = self.current();

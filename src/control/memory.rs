@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Resource, getrlimit};
 
 use crate::config::Config;
-use crate::files;
+use crate::files::{self, FileKind};
 
 const MIB: u64 = 1 << 20;
 /// What threads and whatever else goes on meanwhile may take.
@@ -47,7 +47,8 @@ struct Room {
 impl Extent {
     /// Looks at what a configuration names. What cannot be looked at counts as nothing: it cannot be read either.
     pub fn of(config: &Config) -> Extent {
-        let databases = config.geo.databases.iter().filter_map(|path| fs::metadata(path).ok()).map(|data| data.len());
+        let databases = config.geo.databases.iter().filter_map(|path| fs::metadata(path).ok());
+        let databases = databases.map(|data| octets_read(FileKind::Database, data.len()));
         Extent {
             zones: octets_in(&config.zones_directory, DEEPEST),
             databases: databases.sum(),
@@ -63,6 +64,11 @@ impl Extent {
         let databases = if with_databases { new.databases.saturating_mul(DATABASE_FACTOR) } else { 0 };
         [SPARE, services, zones, databases].into_iter().fold(held, u64::saturating_add)
     }
+}
+
+/// How much of a file of this length is read: one that is too large for its kind is refused unread.
+fn octets_read(kind: FileKind, length: u64) -> u64 {
+    if length > kind.most() { 0 } else { length }
 }
 
 /// Refuses to load `new` beside what is served, of which `old` was the extent, where there is no room for it.
@@ -148,7 +154,7 @@ fn octets_in(folder: &Path, depth: u32) -> u64 {
         octets = octets.saturating_add(match data.is_dir() {
             true if depth > 0 => octets_in(&entry.path(), depth - 1),
             true => 0,
-            false => data.len(),
+            false => octets_read(FileKind::Zone, data.len()),
         });
     }
     octets

@@ -51,7 +51,7 @@ impl Gate {
         match (&admin.listen, &admin.token_file) {
             (AdminListen::Unix(_), _) => Ok(Gate::Socket),
             (AdminListen::Tcp(_), None) => Ok(Gate::Closed),
-            (AdminListen::Tcp(_), Some(path)) => TokenFile::open(path).map(Gate::Token),
+            (AdminListen::Tcp(_), Some(path)) => TokenFile::load(path).map(Gate::Token),
         }
     }
 
@@ -82,7 +82,7 @@ impl Gate {
 
 impl TokenFile {
     /// Reads it for the first time.
-    fn open(path: &Path) -> Result<TokenFile, String> {
+    fn load(path: &Path) -> Result<TokenFile, String> {
         let known = Arc::new(Mutex::new(Ok(read_token(path)?)));
         Ok(TokenFile { path: path.to_owned(), reader: Workers::start("token", 1, MOST_READS)?, known })
     }
@@ -172,7 +172,7 @@ mod tests {
     #[tokio::test]
     async fn the_gate_opens_for_the_token_alone() {
         let (_folder, path) = token_file(TOKEN, 0o600);
-        let gate = Gate::Token(TokenFile::open(&path).unwrap());
+        let gate = Gate::Token(TokenFile::load(&path).unwrap());
         let status = async |header: Option<&str>| {
             gate.admit(header.map(str::as_bytes)).await.map_err(|error| error.status.as_u16())
         };
