@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use harness::types::A;
-use harness::{Question, Region, Server, Setup};
+use harness::{Question, Random, Region, Server, Setup};
 
 /// How long the abuse lasts where nothing else is said.
 const SECONDS: u64 = 20;
@@ -106,20 +106,6 @@ fn mean(samples: &[Held]) -> Held {
         memory: samples.iter().map(|held| held.memory).sum::<u64>() / count as u64,
         descriptors: samples.iter().map(|held| held.descriptors).sum::<usize>() / count,
         threads: samples.iter().map(|held| held.threads).sum::<usize>() / count,
-    }
-}
-
-/// A small generator, so that a failure can be seen again.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = meridian::steering::pick::next_draw(self.0);
-        self.0
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
     }
 }
 

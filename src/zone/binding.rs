@@ -129,15 +129,8 @@ mod tests {
     use domain::rdata::ZoneRecordData;
 
     use crate::zone::scanner::{Scanned, Scanner};
-    use crate::zone::testing::{errors, listing};
+    use crate::zone::testing::{errors, wire};
     use crate::zone::words::Words;
-
-    /// The wire form of one record at `x`.
-    fn wire(record: &str) -> String {
-        let listed = listing(&format!("x {record}\n"));
-        assert_eq!(listed.len(), 1, "{record}");
-        listed[0].rsplit(' ').next().unwrap_or_default().to_owned()
-    }
 
     #[test]
     fn keys_with_a_nine_are_read() {

@@ -123,14 +123,7 @@ fn composed(data: &impl ComposeRecordData) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use crate::zone::testing::{errors, listing};
-
-    /// The wire form of one record at `x`.
-    fn wire(record: &str) -> String {
-        let listed = listing(&format!("x {record}\n"));
-        assert_eq!(listed.len(), 1, "{record}");
-        listed[0].rsplit(' ').next().unwrap_or_default().to_owned()
-    }
+    use crate::zone::testing::{errors, wire};
 
     #[test]
     fn every_type_has_its_wire_form() {

@@ -42,3 +42,10 @@ pub fn listing(text: &str) -> Vec<String> {
 pub fn hexadecimal(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
+
+/// The wire form of one record at `x`, in hexadecimal digits.
+pub fn wire(record: &str) -> String {
+    let listed = listing(&format!("x {record}\n"));
+    assert_eq!(listed.len(), 1, "{record}");
+    listed[0].rsplit(' ').next().unwrap_or_default().to_owned()
+}

@@ -18,6 +18,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use harness::query::subnet_option;
+use harness::server::read_framed;
 use harness::types::A;
 use harness::{Question, Region, Reply, Server, Setup, Transport};
 use strace::Injection;
@@ -58,6 +59,21 @@ fn threads_and_processes() {
 #[test]
 fn clocks_and_waiting() {
     play_all("Clocks and waiting");
+}
+
+/// Whoever adds a call adds what happens when it fails.
+#[test]
+fn every_call_is_in_the_table() {
+    let regions = (Region::start(FRA, 0), Region::start(IAD, 0));
+    let server = start(&regions.0, &regions.1);
+    let watching = Injection::watch(server.id(), &server.folder().join("strace"));
+    let quiet = Row { calls: "", fault: "", answers: "follow", order: "done", reload: "done", said: "" };
+    watch(&quiet, &server, &regions.0).expect("nothing fails");
+    let known = table::known_calls();
+    let seen = watching.seen();
+    assert!(seen.len() > 15, "{seen:?}");
+    let unknown: Vec<&String> = seen.iter().filter(|call| !known.contains(&call.as_str())).collect();
+    assert!(unknown.is_empty(), "docs/faults.md says nothing of {unknown:?}");
 }
 
 /// Plays the rows of a section, and reports all that differ from what they say.
@@ -111,9 +127,10 @@ fn start(fra: &Region, iad: &Region) -> Server {
         "[state]\ndirectory = \"state\"\n[[geo.networks]]\ncidr = \"203.0.113.0/24\"\nlocation = \"FRA\"\n\
          [regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n[regions.nrt]\nlocation = \"NRT\"\n\
          [checks.web]\ntype = \"http\"\ninterval = \"200ms\"\ntimeout = \"200ms\"\nrise = 2\n\
+         [checks.own]\ntype = \"exec\"\nprogram = \"/bin/true\"\ninterval = \"200ms\"\ntimeout = \"200ms\"\n\
          [[services]]\nname = \"www.example.test\"\ncheck = \"web\"\nramp = \"0s\"\n[services.endpoints]\n\
          fra = {{ address = \"{FRA}\", port = {} }}\niad = {{ address = \"{IAD}\", port = {} }}\n\
-         [[services]]\nname = \"shop.example.test\"\n[services.endpoints]\nnrt = \"192.0.2.3\"\n",
+         [[services]]\nname = \"shop.example.test\"\ncheck = \"own\"\n[services.endpoints]\nnrt = \"192.0.2.3\"\n",
         fra.port, iad.port
     );
     let setup = Setup::new().zone("example.test", ZONE).admin("token_file = \"token\"").config(&config);
@@ -141,8 +158,12 @@ fn watch(row: &Row, server: &Server, fra: &Region) -> Result<String, String> {
     Ok([said.join("\n"), body(order), body(reload)].join("\n"))
 }
 
-/// Static and steered names are answered.
+/// Static and steered names are answered; over TCP, where connections can be had at all, the same.
 fn expect_answers(server: &Server) -> Result<(), String> {
+    let over_tcp = address_over_tcp(server, &Question::new("ns1.example.test", A));
+    if over_tcp.as_deref().is_some_and(|address| address != "127.0.0.1") {
+        return Err(format!("over TCP, ns1.example.test is answered {over_tcp:?}"));
+    }
     let fixed = address(server, Question::new("ns1.example.test", A));
     if fixed.as_deref() != Some("127.0.0.1") {
         return Err(format!("ns1.example.test is answered {fixed:?}"));
@@ -191,6 +212,16 @@ fn address(server: &Server, question: Question) -> Option<String> {
         }
     }
     None
+}
+
+/// The first address of the answer over TCP, if there is one.
+fn address_over_tcp(server: &Server, question: &Question) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&server.address(), REPLY).ok()?;
+    stream.set_read_timeout(Some(REPLY)).ok()?;
+    let message = question.octets();
+    stream.write_all(&[&(message.len() as u16).to_be_bytes(), &message[..]].concat()).ok()?;
+    let reply = Reply::checked(question, Transport::Tcp, &read_framed(&mut stream)?);
+    reply.addresses().first().map(|address| (*address).to_owned())
 }
 
 fn eventually(within: Duration, holds: impl Fn() -> bool) -> bool {

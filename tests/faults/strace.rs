@@ -4,6 +4,7 @@
 //! attached and ends when it is detached; strace notes each call that it has touched, so that a test can tell a fault
 //! that was survived from one that never happened.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -24,14 +25,24 @@ impl Injection {
     pub fn begin(process: u32, calls: &str, fault: &str, notes: &Path) -> Injection {
         let calls: Vec<String> = calls.split_whitespace().map(|call| format!("?{call}")).collect();
         let calls = calls.join(",");
-        let strace = Command::new("strace")
-            .args(["-f", "-qqq", "-p", &process.to_string(), "-o"])
-            .arg(notes)
-            .args(["-e", "signal=none", "-e", &format!("trace={calls}"), "-e", &format!("inject={calls}:{fault}")])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("strace is installed: apt-get install strace");
+        Injection::attach(process, &[format!("trace={calls}"), format!("inject={calls}:{fault}")], notes)
+    }
+
+    /// Only notes the calls for files, descriptors, the network, processes and clocks.
+    #[track_caller]
+    pub fn watch(process: u32, notes: &Path) -> Injection {
+        Injection::attach(process, &["trace=%file,%desc,%network,%process,%clock".to_owned()], notes)
+    }
+
+    #[track_caller]
+    fn attach(process: u32, expressions: &[String], notes: &Path) -> Injection {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qqq", "-p", &process.to_string(), "-o"]).arg(notes).args(["-e", "signal=none"]);
+        for expression in expressions {
+            command.args(["-e", expression]);
+        }
+        let strace = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        let strace = strace.expect("strace is installed: apt-get install strace");
         let mut injection = Injection { strace, notes: notes.to_owned() };
         injection.await_attached(process);
         injection
@@ -47,6 +58,17 @@ impl Injection {
             .map(|word| notes.matches(word).count())
             .iter()
             .sum()
+    }
+
+    /// Ends it; the names of the calls that were noted.
+    pub fn seen(self) -> BTreeSet<String> {
+        let notes = self.notes.clone();
+        drop(self);
+        let notes = std::fs::read(notes).unwrap_or_default();
+        let notes = String::from_utf8_lossy(&notes);
+        // `1234 openat(AT_FDCWD, ...`, and what was begun before or goes on after another: `<... read resumed>`.
+        let calls = notes.lines().filter_map(|line| line.split_whitespace().nth(1)?.split_once('('));
+        calls.map(|(name, _)| name.to_owned()).collect()
     }
 
     #[track_caller]

@@ -53,7 +53,7 @@ fn embargoes_networks_around_ipv4_and_bounds_of_ttls_are_carried() {
     }
     // The datacenter that cannot be carried costs its region, not the name.
     let lost = answer(server.address(), "lost.odd.test", types::A, "81.2.69.160/28");
-    assert_eq!(lost.1.into_iter().collect::<Vec<_>>(), ["lost.odd.test 1 192.0.2.94"]);
+    assert_eq!(lost.1.into_iter().collect::<Vec<_>>(), ["lost.odd.test. 1 192.0.2.94"]);
 }
 
 /// A configuration of gdnsd: `config`, and the zone `example.com` behind its SOA and NS records.

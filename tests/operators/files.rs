@@ -57,6 +57,8 @@ fn a_zone_that_is_half_written_is_never_served() {
             }
         });
         while !writer.is_finished() {
+            // No faster than changes are taken.
+            std::thread::sleep(Duration::from_millis(15));
             let (status, told) = reload(&server);
             reloads += 1;
             assert!(status == 200 || told.contains("example.test.zone"), "{status} {told}");

@@ -3,25 +3,11 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use crate::harness::Transport;
 use crate::harness::query::{OptSent, Question};
 use crate::harness::reply::check_any;
 use crate::harness::types::*;
+use crate::harness::{Random, Transport};
 use crate::world::server;
-
-/// A small generator, so that a failure can be seen again.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = meridian::steering::pick::next_draw(self.0);
-        self.0
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-}
 
 fn seeds() -> Vec<Vec<u8>> {
     let names =
