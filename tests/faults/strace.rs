@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long strace may take to attach to every thread, and to let go of it.
+/// How long strace may take to attach to every thread, and to let go of them.
 const ATTACH: Duration = Duration::from_secs(30);
+const DETACH: Duration = Duration::from_secs(2);
 
 /// A fault that is in force until it is dropped.
 pub struct Injection {
@@ -84,9 +85,16 @@ impl Injection {
 }
 
 impl Drop for Injection {
+    /// Ends the fault. strace may wait for ever for a child that was just being made (vfork); the kernel lets go of
+    /// everything that a killed strace has held.
     fn drop(&mut self) {
         // SAFETY: strace is our child and not waited for yet, so its number is still its own.
         unsafe { libc::kill(self.strace.id() as i32, libc::SIGTERM) };
+        let deadline = Instant::now() + DETACH;
+        while matches!(self.strace.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.strace.kill();
         let _ = self.strace.wait();
     }
 }
