@@ -146,7 +146,7 @@ impl Monitor {
         self.shared.board().health(self.shared.now())
     }
 
-    /// The verdicts alone, for [`super::state::save`].
+    /// The verdicts alone, to be kept across restarts.
     pub fn verdicts(&self) -> Verdicts {
         self.shared.board().entries.iter().map(|(key, entry)| (key.clone(), entry.machine.verdict())).collect()
     }
