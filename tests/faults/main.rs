@@ -127,12 +127,18 @@ fn play(row: &Row, with_programs: bool) -> Result<(), String> {
 
 /// A server with two checked regions; clients of 203.0.113.0/24 are near `fra`.
 fn start(fra: &Region, iad: &Region, with_programs: bool) -> Server {
-    let check = if with_programs { "check = \"own\"\n" } else { "" };
+    let (program, check) = match with_programs {
+        true => (
+            "[checks.own]\ntype = \"exec\"\nprogram = \"/bin/true\"\ninterval = \"200ms\"\ntimeout = \"200ms\"\n",
+            "check = \"own\"\n",
+        ),
+        false => ("", ""),
+    };
     let config = format!(
         "[state]\ndirectory = \"state\"\n[[geo.networks]]\ncidr = \"203.0.113.0/24\"\nlocation = \"FRA\"\n\
          [regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n[regions.nrt]\nlocation = \"NRT\"\n\
          [checks.web]\ntype = \"http\"\ninterval = \"200ms\"\ntimeout = \"200ms\"\nrise = 2\n\
-         [checks.own]\ntype = \"exec\"\nprogram = \"/bin/true\"\ninterval = \"200ms\"\ntimeout = \"200ms\"\n\
+         {program}\
          [[services]]\nname = \"www.example.test\"\ncheck = \"web\"\nramp = \"0s\"\n[services.endpoints]\n\
          fra = {{ address = \"{FRA}\", port = {} }}\niad = {{ address = \"{IAD}\", port = {} }}\n\
          [[services]]\nname = \"shop.example.test\"\n{check}[services.endpoints]\nnrt = \"192.0.2.3\"\n",
