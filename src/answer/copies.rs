@@ -3,45 +3,72 @@
 //! An RRset stands ready in wire form; where its pointers lead is known but for where it comes to stand and how the name
 //! that it is given for begins ([`super::world::compression`]).
 
-use super::pointers::{name_end, set_pointer};
-use super::solve::{Current, Solver};
+use super::pointers::{last_labels, name_end, pointer_to, set_pointer};
+use super::solve::{Current, Owner, Solver};
 use super::world::Prepared;
-use super::world::compression::{Pointer, PointerTarget};
-use crate::dns::Full;
+use super::world::compression::{CompressedData, Pointer, PointerTarget};
 use crate::dns::reply::Section;
+use crate::dns::{Full, RecordType};
 
 impl<'m> Solver<'m, '_, '_, '_> {
-    /// Copies an RRset and sets its pointers; returns where it stands.
+    /// Copies an RRset of the current name and sets its pointers; returns where it stands.
     #[inline]
-    pub(super) fn put(
-        &mut self,
-        section: Section,
-        rrset: &'m Prepared,
-        current: &Current<'_>,
-        owner: u16,
-    ) -> Result<usize, Full> {
+    pub(super) fn put(&mut self, section: Section, rrset: &'m Prepared, current: &Current<'_>) -> Result<usize, Full> {
         let at = self.reply.position();
-        self.put_records(section, rrset, owner)?;
+        self.put_records(section, rrset, current.at)?;
         let pointers = self.moment.world().records.pointers(rrset);
         if !pointers.is_empty() {
-            self.set_pointers(pointers, current, at);
+            self.set_pointers(pointers, current, current.owner(), at);
         }
         Ok(at)
     }
 
-    /// Sets the pointers in the data of the RRset that was just written at `at`, for the current name.
+    /// The same of a name that the current one ends with.
+    #[inline]
+    pub(super) fn put_above(
+        &mut self,
+        section: Section,
+        rrset: &'m Prepared,
+        current: &Current<'_>,
+        owner: Owner,
+    ) -> Result<usize, Full> {
+        let at = self.reply.position();
+        self.put_records(section, rrset, owner.at)?;
+        let pointers = self.moment.world().records.pointers(rrset);
+        if !pointers.is_empty() {
+            self.set_pointers(pointers, current, owner, at);
+        }
+        Ok(at)
+    }
+
+    /// Appends one record of a steered name, which stands at `owner`, to the answer section.
+    #[cold]
+    pub(super) fn put_compressed(
+        &mut self,
+        owner: u16,
+        rtype: RecordType,
+        ttl: u32,
+        data: &CompressedData,
+    ) -> Result<(), Full> {
+        let end = data.last_labels.map(|labels| last_labels(self.reply.octets(), owner, usize::from(labels)));
+        let end = end.map(pointer_to);
+        let end = end.as_ref().map_or(&[][..], |end| end);
+        self.reply.append_record(Section::Answer, owner, rtype, ttl, &[&data.octets, end])
+    }
+
+    /// Sets the pointers in the data of the RRset that was just written at `at` for `owner`.
     #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-    fn set_pointers(&mut self, pointers: &[Pointer], current: &Current<'_>, at: usize) {
+    fn set_pointers(&mut self, pointers: &[Pointer], current: &Current<'_>, owner: Owner, at: usize) {
         let labels = current.name.label_count();
-        // Most pointers of an RRset lead to the same end of the name: it is found once.
-        let (mut found, mut place) = (u16::MAX, 0);
+        // Most pointers of an RRset lead to its owner, or to the same end of it, which is found once.
+        let (mut found, mut place) = (owner.labels, owner.at);
         for pointer in pointers {
             let target = match pointer.target() {
                 PointerTarget::Within(offset) => at as u16 + offset,
                 PointerTarget::LastLabels(last) => {
-                    if last != found {
-                        let skip = labels.saturating_sub(usize::from(last));
-                        (found, place) = (last, name_end(self.reply.octets(), current.at, skip));
+                    if usize::from(last) != found {
+                        found = usize::from(last);
+                        place = name_end(self.reply.octets(), current.at, labels.saturating_sub(found));
                     }
                     place
                 }

@@ -1,14 +1,20 @@
 //! Compression pointers of a reply under way (RFC 1035 section 4.1.4): set, found and followed.
 
-use crate::dns::name;
 use crate::dns::reply::POINTER_REACH;
+use crate::dns::{SearchName, name};
+
+/// A pointer to what stands at `target`.
+#[inline]
+pub fn pointer_to(target: u16) -> [u8; 2] {
+    (0xc000 | target).to_be_bytes()
+}
 
 /// Makes the two octets at `at` point to `target`.
 #[inline]
 #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
 pub fn set_pointer(octets: &mut [u8], at: usize, target: u16) {
     if let Some(place) = octets.get_mut(at..at + 2) {
-        place.copy_from_slice(&(0xc000 | target).to_be_bytes());
+        place.copy_from_slice(&pointer_to(target));
     }
 }
 
@@ -32,6 +38,15 @@ pub fn name_end(message: &[u8], at: u16, skip: usize) -> u16 {
         }
     }
     at.min(POINTER_REACH) as u16
+}
+
+/// Where the last so many labels of the name at `at` stand.
+pub fn last_labels(message: &[u8], at: u16, labels: usize) -> u16 {
+    let mut wire = [0; name::MAX_NAME];
+    let whole =
+        expand(message, usize::from(at), &mut wire).and_then(|length| SearchName::from_wire(wire.get(..length)?));
+    let skip = whole.map_or(0, |whole| whole.label_count().saturating_sub(labels));
+    name_end(message, at, skip)
 }
 
 /// The uncompressed form of the name at `at`; its length, or `None` if it does not fit.

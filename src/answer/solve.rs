@@ -1,6 +1,6 @@
 //! The three sections of a reply (RFC 1034 section 4.3.2), a function for each.
 
-use super::pointers::{expand, name_end};
+use super::pointers::{expand, name_end, pointer_to};
 use super::policy::ZoneAccess;
 use super::world::{Lookup, Node, NodeId, Prepared, Role, ServiceId, ZoneId};
 use super::{Moment, Verdict};
@@ -30,6 +30,22 @@ pub struct Solver<'m, 'q, 'r, 'b> {
 pub(super) struct Current<'n> {
     pub(super) name: &'n SearchName,
     pub(super) at: u16,
+}
+
+/// The name that an RRset is given for: so many labels at the end of the current name.
+#[derive(Clone, Copy)]
+pub(super) struct Owner {
+    pub(super) labels: usize,
+    /// Where it stands in the reply.
+    pub(super) at: u16,
+}
+
+impl Current<'_> {
+    /// The current name itself as an owner.
+    #[inline]
+    pub(super) fn owner(&self) -> Owner {
+        Owner { labels: self.name.label_count(), at: self.at }
+    }
 }
 
 /// What became of one name of a chain.
@@ -185,7 +201,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         }
         let rrsets = self.moment.world().records.of(node.rrsets);
         if let Some(found) = rrsets.iter().find(|rrset| rrset.rtype == asked) {
-            let at = self.put(Section::Answer, found, current, current.at)?;
+            let at = self.put(Section::Answer, found, current)?;
             self.solve_additional(found, at, current.at, None);
             return Ok(Step::Done(Verdict::Static));
         }
@@ -220,7 +236,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     /// A CNAME, and its target to go on with.
     #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
     fn solve_alias(&mut self, current: &Current<'_>, alias: &'m Prepared) -> Result<Step, Full> {
-        let at = self.put(Section::Answer, alias, current, current.at)?;
+        let at = self.put(Section::Answer, alias, current)?;
         let target_at = at + RECORD_HEADER;
         if self.query.question.rtype == RecordType::ANY {
             return Ok(Step::Done(Verdict::Static));
@@ -233,8 +249,8 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         let Some(soa) = self.zone(zone).and_then(|zone| self.moment.world().records.get(zone.negative_soa)) else {
             return Ok(());
         };
-        let owner = self.apex_pointer(current, zone);
-        self.put(Section::Authority, soa, current, owner).map(|_| ())
+        let owner = self.last_labels(current, self.zone(zone).map_or(0, |zone| usize::from(zone.labels)));
+        self.put_above(Section::Authority, soa, current, owner).map(|_| ())
     }
 
     /// A referral (RFC 1034 section 4.3.2 step 3b); the DS at the cut itself is ours to answer.
@@ -246,7 +262,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
             return match rrsets.iter().find(|rrset| rrset.rtype == RecordType::DS) {
                 None => self.no_data(current, cut.zone),
                 Some(ds) => {
-                    self.put(Section::Answer, ds, current, current.at)?;
+                    self.put(Section::Answer, ds, current)?;
                     Ok(Step::Done(Verdict::Static))
                 }
             };
@@ -255,10 +271,9 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         let Some(ns) = rrsets.iter().find(|rrset| rrset.rtype == RecordType::NS) else {
             return Ok(Step::Done(Verdict::Referral));
         };
-        let skip = current.name.label_count().saturating_sub(usize::from(cut.labels));
-        let owner = name_end(self.reply.octets(), current.at, skip);
-        let at = self.put(Section::Authority, ns, current, owner)?;
-        self.solve_additional(ns, at, owner, cut.cut);
+        let owner = self.last_labels(current, usize::from(cut.labels));
+        let at = self.put_above(Section::Authority, ns, current, owner)?;
+        self.solve_additional(ns, at, owner.at, cut.cut);
         Ok(Step::Done(if hop == 0 { Verdict::Referral } else { Verdict::Static }))
     }
 
@@ -272,12 +287,11 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         self.reply.authoritative = true;
         let keep = usize::from(owner.labels);
         let skip = current.name.label_count().saturating_sub(keep);
-        let owner_pointer = name_end(self.reply.octets(), current.at, skip);
         // The CNAME's target ends with the DNAME's.
         let mut end = None;
         if hop == 0 || !self.has_dname(current.name.suffix(skip)) {
-            let at = self.put(Section::Answer, dname, current, owner_pointer)? + RECORD_HEADER;
-            end = (at <= POINTER_REACH).then(|| (0xc000 | at as u16).to_be_bytes());
+            let at = self.put_above(Section::Answer, dname, current, self.last_labels(current, keep))? + RECORD_HEADER;
+            end = (at <= POINTER_REACH).then(|| pointer_to(at as u16));
         }
         let wire = records.octets(dname);
         let (header, target) = wire.split_at(RECORD_HEADER.min(wire.len()));
@@ -346,10 +360,11 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         self.moment.world().zones.get(zone.0 as usize)
     }
 
-    /// A pointer to the apex of a zone that holds the current name.
-    fn apex_pointer(&self, current: &Current<'_>, zone: ZoneId) -> u16 {
-        let labels = self.zone(zone).map_or(0, |zone| usize::from(zone.labels));
-        name_end(self.reply.octets(), current.at, current.name.label_count().saturating_sub(labels))
+    /// The last so many labels of the current name.
+    #[inline]
+    fn last_labels(&self, current: &Current<'_>, labels: usize) -> Owner {
+        let skip = current.name.label_count().saturating_sub(labels);
+        Owner { labels, at: name_end(self.reply.octets(), current.at, skip) }
     }
 
     /// The one record that ANY gets where there is something (RFC 8482 section 4.2).

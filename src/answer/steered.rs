@@ -4,10 +4,10 @@ use super::Verdict;
 use super::client::Located;
 use super::solve::Solver;
 use super::world::ServiceId;
+use super::world::endpoint_data::EndpointData;
 use super::world::present::{PresentService, PresentView};
-use super::world::services::{EndpointData, Family, Service};
+use super::world::services::{Family, Service};
 use crate::dns::ExtendedError;
-use crate::dns::reply::Section;
 use crate::dns::{ClientSubnet, Full, Rcode, RecordType};
 use crate::net::ClientAddress;
 use crate::steering::pick::{Picks, Way, pick, stage_for};
@@ -178,12 +178,9 @@ impl Solver<'_, '_, '_, '_> {
                 Some(EndpointData::V6(address)) if asked == RecordType::AAAA => {
                     self.reply.append_address(owner, asked, now.ttl, address)?;
                 }
-                Some(EndpointData::Host(host)) => {
-                    self.reply.append_record(Section::Answer, owner, asked, now.ttl, &[&host.data])?;
-                }
+                Some(EndpointData::Host(host)) => self.put_compressed(owner, asked, now.ttl, &host.data)?,
                 Some(EndpointData::Name(target)) if !written => {
-                    let target = &[target.as_wire()];
-                    self.reply.append_record(Section::Answer, owner, RecordType::CNAME, now.ttl, target)?;
+                    self.put_compressed(owner, RecordType::CNAME, now.ttl, &target.data)?;
                     return Ok(Verdict::Steered);
                 }
                 _ => continue,

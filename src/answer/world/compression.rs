@@ -3,7 +3,8 @@
 //! A name can point at whatever stands before it in the message. Two things are known when a zone is compiled: the owner
 //! of the RRset, which ends the name that is asked for, and the names before it in the same RRset. So a name is written up
 //! to the longest end that it shares with one of these, and a [`Pointer`] says what belongs behind. Writing an RRset into a
-//! reply is then one copy, and two octets for each pointer.
+//! reply is then one copy, and two octets for each pointer. What a name shares with the question beyond the owner is not
+//! looked for: that is known only when the question comes, and saves three octets where a SOA's server is asked for.
 //!
 //! Names are compared without regard to case, as the DNS does (RFC 4343).
 
@@ -40,6 +41,31 @@ impl Pointer {
             0 => PointerTarget::LastLabels(self.target),
             _ => PointerTarget::Within(self.target & !WITHIN),
         }
+    }
+}
+
+/// The data of a record that is given by itself, without the labels at its end that its owner ends with too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompressedData {
+    /// What is written, all but the pointer behind it.
+    pub octets: Box<[u8]>,
+    /// The last so many labels of the owner belong behind it; `None`: it is whole.
+    pub last_labels: Option<u8>,
+}
+
+impl CompressedData {
+    /// Shortens the data of a type that has one name at most, at its end.
+    pub fn new(owner: &Name, rtype: RecordType, data: &[u8]) -> CompressedData {
+        let (mut octets, mut pointers) = (Vec::new(), Vec::new());
+        Compressor::new(owner, rtype, 1).data(rtype, data, 0, &mut octets, &mut pointers);
+        let mut last_labels = None;
+        if let [pointer] = pointers[..]
+            && let PointerTarget::LastLabels(labels) = pointer.target()
+        {
+            octets.truncate(usize::from(pointer.at));
+            last_labels = Some(labels as u8);
+        }
+        CompressedData { octets: octets.into(), last_labels }
     }
 }
 
@@ -184,6 +210,22 @@ mod tests {
     fn a_wildcards_star_is_not_in_the_question() {
         let (octets, pointers) = compressed("*.example.com.", RecordType::PTR, &[wire("a.*.example.com.")]);
         assert_eq!((&octets[..], &pointers[..]), (&b"\x01a\x01*\0\0"[..], &[(4, LastLabels(2))][..]));
+    }
+
+    #[test]
+    fn one_record_by_itself_ends_with_its_owner() {
+        let compressed = |owner: &str, rtype, data: &[u8]| {
+            let data = CompressedData::new(&owner.parse().unwrap(), rtype, data);
+            (data.octets.to_vec(), data.last_labels)
+        };
+        let target = wire("fra.example.com.");
+        assert_eq!(compressed("www.example.com.", RecordType::CNAME, &target), (b"\x03fra".to_vec(), Some(2)));
+        assert_eq!(compressed("*.example.com.", RecordType::CNAME, &target), (b"\x03fra".to_vec(), Some(2)));
+        assert_eq!(compressed("www.example.net.", RecordType::CNAME, &target), (target.clone(), None));
+        let mx = [&[0, 10][..], &target].concat();
+        assert_eq!(compressed("example.com.", RecordType::MX, &mx), (b"\0\x0a\x03fra".to_vec(), Some(2)));
+        let srv = [&[0, 1, 0, 2, 0, 3][..], &target].concat();
+        assert_eq!(compressed("example.com.", RecordType::SRV, &srv), (srv.clone(), None), "RFC 2782");
     }
 
     #[test]

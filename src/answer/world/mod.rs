@@ -5,6 +5,7 @@ pub mod records;
 
 pub mod compression;
 
+pub mod endpoint_data;
 pub mod services;
 
 mod compile;

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::World;
-use super::services::{EndpointData, Family, Service, View};
+use super::endpoint_data::EndpointData;
+use super::services::{Family, Service, View};
 use crate::geo::AddressTable;
 use crate::geo::catchment::{Catchment, Outcomes};
 use crate::steering::outcome::Standing;

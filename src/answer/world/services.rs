@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::endpoint_data::{EndpointData, EndpointRecord};
 use crate::config::{self, Binding, Config, Host, RegionId, Target};
 use crate::dns::{Name, RecordType};
 use crate::geo::Atlas;
@@ -150,29 +151,6 @@ pub struct ViewEndpoint {
     pub listed: usize,
 }
 
-/// What an endpoint puts into a reply.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EndpointData {
-    /// A
-    V4([u8; 4]),
-    /// AAAA
-    V6([u8; 16]),
-    /// CNAME
-    Name(Name),
-    /// MX or SRV
-    Host(Host),
-}
-
-impl std::fmt::Display for EndpointData {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            EndpointData::V4(octets) => write!(f, "{}", IpAddr::from(*octets)),
-            EndpointData::V6(octets) => write!(f, "{}", IpAddr::from(*octets)),
-            EndpointData::Name(name) | EndpointData::Host(Host { name, .. }) => write!(f, "{name}"),
-        }
-    }
-}
-
 /// Catchments compiled so far, so that views with equal rules share one.
 #[derive(Default)]
 pub struct Catchments {
@@ -297,7 +275,7 @@ impl View {
             .iter()
             .enumerate()
             .filter_map(|(listed, region)| {
-                let endpoints = endpoints_of(region, family);
+                let endpoints = endpoints_of(&service.name, region, family);
                 let weight = config.regions.get(usize::from(region.region.0)).map_or(100, |region| region.weight);
                 let may_be_given = !endpoints.is_empty() || is_unresolved(region, family);
                 may_be_given.then_some(ViewRegion { region: region.region, listed, weight, endpoints })
@@ -328,13 +306,16 @@ fn unresolved(service: &config::Service) -> Vec<UnresolvedAlias> {
 }
 
 /// The endpoints of a region that can answer for a family; names answer for both families of addresses.
-fn endpoints_of(region: &config::ServiceRegion, family: Family) -> Vec<ViewEndpoint> {
+fn endpoints_of(owner: &Name, region: &config::ServiceRegion, family: Family) -> Vec<ViewEndpoint> {
+    let host = |host: &Host| EndpointData::Host(EndpointRecord::boxed(owner, host.rtype, &host.name, &host.data));
     let data = |endpoint: &config::Endpoint| match (&endpoint.target, family) {
         (Target::Address(IpAddr::V4(address)), Family::V4) => Some(EndpointData::V4(address.octets())),
         (Target::Address(IpAddr::V6(address)), Family::V6) => Some(EndpointData::V6(address.octets())),
-        (Target::Name(name), Family::V4 | Family::V6) => Some(EndpointData::Name(name.clone())),
-        (Target::Host(host), Family::Mail) if host.rtype == RecordType::MX => Some(EndpointData::Host(host.clone())),
-        (Target::Host(host), Family::Host) if host.rtype == RecordType::SRV => Some(EndpointData::Host(host.clone())),
+        (Target::Name(name), Family::V4 | Family::V6) => {
+            Some(EndpointData::Name(EndpointRecord::boxed(owner, RecordType::CNAME, name, name.as_wire())))
+        }
+        (Target::Host(to), Family::Mail) if to.rtype == RecordType::MX => Some(host(to)),
+        (Target::Host(to), Family::Host) if to.rtype == RecordType::SRV => Some(host(to)),
         _ => None,
     };
     let numbered = region.endpoints.iter().enumerate();
