@@ -14,6 +14,8 @@ pub mod serve;
 
 mod confine;
 
+mod runtime;
+
 pub mod demo;
 
 pub mod check;

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::arguments::Serve;
 use super::signals::Signals;
-use super::{confine, notify, paper, progress};
+use super::{confine, notify, paper, progress, runtime};
 use crate::config::Config;
 use crate::control::admin::{Admin, Context};
 use crate::control::state_directory::StateDirectory;
@@ -77,11 +77,7 @@ pub fn run_loaded(
     let Inheritance { mut passed, mut predecessor } = inheritance;
     let state = state_directory(config, predecessor.as_mut())?;
     let control = Arc::new(Control::new(origin, loaded, state)?);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start the runtime: {error}"))?;
+    let runtime = runtime::make()?;
     // Before anybody is answered: nobody is sent to an endpoint that was not seen to serve.
     if !prepare(&control, &runtime, &signals)? {
         return Ok(end_early(runtime));

@@ -8,9 +8,12 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Most octets that wait: some ten thousand lines.
 const ROOM: usize = 4 << 20;
@@ -23,10 +26,21 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Most octets of what a client sent that one line of the log repeats.
 const CLIENT_TEXT: usize = 300;
 
+/// Octets that a pipe takes whole or not at all (POSIX: at least 512; Linux: 4096).
+const PIPE: usize = 4096;
+
 /// The log.
-pub static STDERR: LogQueue = LogQueue::new("log", |octets| Ok(rustix::io::write(io::stderr(), octets)?));
+pub static STDERR: LogQueue =
+    LogQueue::new("log", |octets| Ok(rustix::io::write(io::stderr(), octets)?), || is_ready(io::stderr()));
 /// The ready line.
-pub static STDOUT: LogQueue = LogQueue::new("stdout", |octets| Ok(rustix::io::write(io::stdout(), octets)?));
+pub static STDOUT: LogQueue =
+    LogQueue::new("stdout", |octets| Ok(rustix::io::write(io::stdout(), octets)?), || is_ready(io::stdout()));
+
+/// Whether a stream takes something, or refuses it, without waiting.
+fn is_ready(stream: impl AsFd) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(&stream, PollFlags::OUT)], Some(&now)).is_ok_and(|ready| ready > 0)
+}
 
 /// A bounded queue of lines, and the thread that writes them.
 pub struct LogQueue {
@@ -34,6 +48,8 @@ pub struct LogQueue {
     name: &'static str,
     /// One attempt to write; returns how many octets were taken.
     write: fn(&[u8]) -> io::Result<usize>,
+    /// Whether that would not wait.
+    is_ready: fn() -> bool,
     lines: Mutex<Lines>,
     changed: Condvar,
     lost: AtomicU64,
@@ -54,11 +70,19 @@ struct Lines {
 }
 
 impl LogQueue {
-    const fn new(name: &'static str, write: fn(&[u8]) -> io::Result<usize>) -> LogQueue {
+    const fn new(name: &'static str, write: fn(&[u8]) -> io::Result<usize>, is_ready: fn() -> bool) -> LogQueue {
         let waiting = VecDeque::new();
         let lines = Lines { waiting, octets: 0, is_writing: false, has_thread: false, failed_at: None };
         let changed = Condvar::new();
-        LogQueue { name, write, lines: Mutex::new(lines), changed, lost: AtomicU64::new(0), notice: OnceLock::new() }
+        LogQueue {
+            name,
+            write,
+            is_ready,
+            lines: Mutex::new(lines),
+            changed,
+            lost: AtomicU64::new(0),
+            notice: OnceLock::new(),
+        }
     }
 
     /// Starts the thread; `notice` makes the line that says how many were lost, with its line end.
@@ -88,6 +112,7 @@ impl LogQueue {
         self.changed.notify_all();
         if !has_thread {
             self.ensure_thread();
+            self.write_without_thread();
         }
     }
 
@@ -100,6 +125,35 @@ impl LogQueue {
     pub fn flush(&self, patience: Duration) {
         let is_busy = |lines: &mut Lines| lines.has_thread && (lines.is_writing || !lines.waiting.is_empty());
         drop(self.changed.wait_timeout_while(self.lines(), patience, is_busy));
+        self.write_without_thread();
+    }
+
+    /// Where there is no thread: writes what waits, as far as the stream takes it without waiting. So the ready line, and
+    /// the last words of a process that ends for want of threads, are not lost.
+    fn write_without_thread(&self) {
+        while let Some(line) = self.next_without_thread() {
+            self.write_at_once(&line);
+        }
+    }
+
+    fn next_without_thread(&self) -> Option<Vec<u8>> {
+        let mut lines = self.lines();
+        if lines.has_thread || !(self.is_ready)() {
+            return None;
+        }
+        let line = lines.waiting.pop_front()?;
+        lines.octets -= line.len() + LINE;
+        Some(line)
+    }
+
+    /// Writes a line as far as the stream takes it without waiting.
+    fn write_at_once(&self, line: &[u8]) {
+        for part in line.chunks(PIPE) {
+            if !(self.is_ready)() || !(self.write)(part).is_ok_and(|taken| taken == part.len()) {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+        }
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
@@ -246,11 +300,12 @@ mod tests {
     fn a_stream_that_takes_nothing_holds_up_nobody_and_what_was_lost_is_told() {
         static IS_STUCK: Mutex<()> = Mutex::new(());
         static TAKEN: Taken = Mutex::new(Vec::new());
-        static QUEUE: LogQueue = LogQueue::new("test", |octets| {
+        fn take(octets: &[u8]) -> io::Result<usize> {
             drop(IS_STUCK.lock());
             TAKEN.lock().unwrap().extend_from_slice(octets);
             Ok(octets.len())
-        });
+        }
+        static QUEUE: LogQueue = LogQueue::new("test", take, || true);
         let stuck = IS_STUCK.lock().unwrap();
         QUEUE.start(notice);
         let line = [vec![b'x'; 1000], vec![b'\n']].concat();
@@ -271,14 +326,15 @@ mod tests {
     fn a_stream_that_fails_loses_lines_and_tells_when_it_works_again() {
         static FAILURES: AtomicUsize = AtomicUsize::new(3);
         static TAKEN: Taken = Mutex::new(Vec::new());
-        static QUEUE: LogQueue = LogQueue::new("test", |octets| {
+        fn take(octets: &[u8]) -> io::Result<usize> {
             let fails = FAILURES.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
             if fails {
                 return Err(ErrorKind::StorageFull.into());
             }
             TAKEN.lock().unwrap().extend_from_slice(octets);
             Ok(octets.len())
-        });
+        }
+        static QUEUE: LogQueue = LogQueue::new("test", take, || true);
         QUEUE.start(notice);
         // The first line is lost; the second finds no room for the count either; nobody says a third.
         QUEUE.put(b"one\n".to_vec());

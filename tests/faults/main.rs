@@ -12,9 +12,10 @@ mod strace;
 mod table;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use harness::query::subnet_option;
@@ -80,6 +81,51 @@ fn every_call_is_in_the_table() {
 }
 
 /// Plays the rows of a section, and reports all that differ from what they say.
+/// Most threads and processes that a start makes.
+const MOST_MADE: usize = 64;
+
+#[test]
+fn a_thread_that_cannot_be_made_at_the_start_is_an_error() {
+    let (config, folder) = Setup::new().zone("example.test", ZONE).config("").written();
+    let notes = folder.path().join("notes");
+    for number in 1..=MOST_MADE {
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qqq", "-e", "trace=clone3", "-e", "signal=none", "-o"]).arg(&notes);
+        strace.args(["-e", &format!("inject=clone3:error=EAGAIN:when={number}")]);
+        strace.args([env!("CARGO_BIN_EXE_meridian"), "serve", "--config"]).arg(&config);
+        let mut child = strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("strace is installed");
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut ready).expect("it says something or ends");
+        if ready.starts_with("ready") {
+            end_traced(child.id());
+        }
+        let output = child.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!said.contains("panicked"), "thread {number}: {said}");
+        let faults = fs::read_to_string(&notes).expect("strace notes");
+        if !faults.contains("INJECTED") {
+            assert!(number > 5, "a start makes more threads than {number}");
+            return;
+        }
+        if !ready.starts_with("ready") {
+            assert_eq!(output.status.code(), Some(1), "thread {number}: {said}");
+            assert!(said.lines().any(|line| line.starts_with("meridian: ")), "thread {number}: {said}");
+        }
+    }
+    panic!("a start makes more than {MOST_MADE} threads");
+}
+
+/// Ends the program that strace has started.
+fn end_traced(strace: u32) {
+    let children = fs::read_to_string(format!("/proc/{strace}/task/{strace}/children")).expect("strace runs");
+    for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
+        let _ = rustix::process::kill_process(
+            rustix::process::Pid::from_raw(child).expect("not 0"),
+            rustix::process::Signal::TERM,
+        );
+    }
+}
+
 fn play_all(section: &str) {
     let mut differing = Vec::new();
     for rows in table::rows(section).chunks(TOGETHER) {
