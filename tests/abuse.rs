@@ -178,8 +178,9 @@ fn noise(random: &mut Random, most: usize) -> Vec<u8> {
     (0..length).map(|_| random.next() as u8).collect()
 }
 
+/// From an address of its own: its port may be the next socket's of those who ask, and the reply must not come to them.
 fn send_datagram(address: SocketAddr, octets: &[u8]) {
-    if let Ok(socket) = UdpSocket::bind("127.0.0.1:0") {
+    if let Ok(socket) = UdpSocket::bind("127.0.0.2:0") {
         let _ = socket.send_to(octets, address);
     }
 }
