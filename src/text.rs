@@ -70,6 +70,15 @@ impl Write for Escaper<'_, '_> {
     }
 }
 
+/// The first `most` names with commas between them: `fra, iad and 3 more`.
+pub fn list(names: &[String], most: usize) -> String {
+    let named = names.iter().take(most).map(String::as_str).collect::<Vec<&str>>().join(", ");
+    match names.len().saturating_sub(most) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
 /// A JSON text with its hidden characters in the escaped form of JSON, so that it means the same. Line ends stay: in
 /// JSON they stand between values only.
 ///

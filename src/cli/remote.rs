@@ -10,7 +10,12 @@ use crate::answer::explain::percent;
 use crate::config::values::duration_text;
 use crate::control::admin::{EndpointHealth, LastReload, RegionHealth, ReloadBody, ServiceStatus, Status};
 use crate::control::orders::OrderRecord;
-use crate::text::shown;
+use crate::text::{list, shown};
+
+/// Most services that are well, and most zones, that have a line of their own unless all are asked for.
+const MOST_LINES: usize = 20;
+/// Most regions in the line of a service.
+const MOST_REGIONS: usize = 8;
 
 /// Prints what is going on.
 pub fn status(arguments: &StatusArguments) -> Result<ExitCode, String> {
@@ -19,11 +24,29 @@ pub fn status(arguments: &StatusArguments) -> Result<ExitCode, String> {
         let path = if arguments.ready { "/readyz" } else { "/healthz" };
         say!("{}", client.sign_of_life(path)?.trim());
     } else if arguments.json {
-        say_json(client.get::<serde_json::Value>("/v1/status", &[])?);
+        say_json(client.get::<serde_json::Value>("/v1/status", &selection(arguments))?);
     } else {
-        print(&client.get("/v1/status", &[])?);
+        print(&client.get("/v1/status", &selection(arguments))?, arguments);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is asked for. JSON has every endpoint; people are shown those that matter, unless they name some.
+fn selection(arguments: &StatusArguments) -> Vec<(&str, &str)> {
+    let mut query: Vec<(&str, &str)> = arguments.service.iter().map(|name| ("service", name.as_str())).collect();
+    query.extend(arguments.region.iter().map(|name| ("region", name.as_str())));
+    if arguments.down {
+        query.push(("down", "true"));
+    }
+    if !arguments.json && !is_wide(arguments) {
+        query.push(("endpoints", "troubled"));
+    }
+    query
+}
+
+/// Whether services that are well are shown with their endpoints.
+fn is_wide(arguments: &StatusArguments) -> bool {
+    arguments.wide || arguments.region.is_some() || !arguments.service.is_empty()
 }
 
 /// Makes the server read everything anew.
@@ -35,19 +58,21 @@ pub fn reload(arguments: &Reload) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(status: &Status) {
+fn print(status: &Status, arguments: &StatusArguments) {
     let paper = Paper::stdout();
     let uptime = duration_text(Duration::from_secs(status.uptime_seconds));
     paper.bold(&format!("meridian {}, up {uptime}", shown(&status.version)));
     paper.bold(&shown(&status.summary).to_string());
     say!("serves {} on {}", shown(&status.configuration), shown(status.dns.join(", ")));
     say!("{}\n", last_reload(status));
-    let rows = status.zones.iter().map(|zone| vec![zone.name.clone(), zone.serial.to_string()]);
-    paper.table(&["zone", "serial"], &rows.collect::<Vec<_>>());
+    if status.zones.len() > MOST_LINES && !arguments.wide {
+        say!("{} zones; `--wide` lists them with their serials", status.zones.len());
+    } else {
+        let rows = status.zones.iter().map(|zone| vec![zone.name.clone(), zone.serial.to_string()]);
+        paper.table(&["zone", "serial"], &rows.collect::<Vec<_>>());
+    }
     say!();
-    let heads = ["service", "region", "share", "endpoint", "weight", "health", "for", "order", "reason"];
-    paper.table(&heads, &status.services.iter().flat_map(service_rows).collect::<Vec<_>>());
-    say!();
+    print_services(&paper, &status.services, is_wide(arguments));
     if !status.orders.is_empty() {
         let rows: Vec<Vec<String>> = status.orders.iter().map(order_row).collect();
         paper.table(&["order", "says", "by", "left", "why"], &rows);
@@ -62,6 +87,35 @@ fn print(status: &Status) {
     let queries = status.queries.iter().filter(|(_, count)| **count > 0);
     let rows: Vec<Vec<String>> = queries.map(|(verdict, count)| vec![verdict.clone(), count.to_string()]).collect();
     if rows.is_empty() { say!("no queries yet") } else { paper.table(&["queries", "count"], &rows) }
+}
+
+/// A row for each endpoint of services that are not well, then a line for each that is.
+fn print_services(paper: &Paper, services: &[ServiceStatus], wide: bool) {
+    let (troubled, well): (Vec<_>, Vec<_>) = services.iter().partition(|service| wide || !service.well);
+    if !troubled.is_empty() {
+        let heads = ["service", "region", "share", "endpoint", "weight", "health", "for", "order", "reason"];
+        paper.table(&heads, &troubled.into_iter().flat_map(service_rows).collect::<Vec<_>>());
+        say!();
+    }
+    if !well.is_empty() {
+        let rows: Vec<Vec<String>> = well.iter().take(MOST_LINES).map(|service| well_row(service)).collect();
+        paper.table(&["service", "health", "regions", "answers/s"], &rows);
+        match well.len().saturating_sub(MOST_LINES) {
+            0 => {}
+            more => say!("and {more} more, all of them well; `--wide` lists every endpoint"),
+        }
+        say!();
+    }
+    if services.is_empty() {
+        say!("no service to be shown\n");
+    }
+}
+
+/// A service that is well.
+fn well_row(service: &ServiceStatus) -> Vec<String> {
+    let rate: f64 = service.health.iter().map(|region| region.answers_per_second).sum();
+    let health = if service.checked { "well" } else { "unchecked" };
+    vec![service.name.clone(), health.to_owned(), list(&service.regions, MOST_REGIONS), format!("{rate:.1}")]
 }
 
 /// A row for each endpoint.

@@ -36,20 +36,74 @@ pub struct Event {
     pub number: u64,
     /// When, in milliseconds since 1970.
     pub at: u64,
+    /// The server that tells it: `[server] nsid`, or the name of its host.
+    #[serde(default)]
+    pub server: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub news: News,
+}
+
+/// What happened: a sentence for people, and its parts for programs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct News {
     /// What it is about.
     pub topic: Topic,
     /// What is true now.
     pub sentence: String,
+    /// The services concerned; empty: none, or all of them.
+    #[serde(default)]
+    pub services: Vec<String>,
+    /// The regions concerned; empty: none, or all of them.
+    #[serde(default)]
+    pub regions: Vec<String>,
+    /// The endpoint concerned: its address or name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// What was true before, in a word or two: `up`, `drained`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// What is true now, in a word or two: `down`, `weight 10`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
     /// How it came about: the reason of a probe or an order.
     pub cause: Option<String>,
+    /// Who ordered it: a name, an address, or the local socket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// Answers per second that go to other regions by it, over the last seconds before; absent if none do.
     #[serde(default)]
     pub moved_per_second: Option<f64>,
 }
 
+impl News {
+    /// A sentence and nothing else.
+    pub fn new(topic: Topic, sentence: String) -> News {
+        News {
+            topic,
+            sentence,
+            services: Vec::new(),
+            regions: Vec::new(),
+            endpoint: None,
+            from: None,
+            to: None,
+            cause: None,
+            by: None,
+            moved_per_second: None,
+        }
+    }
+
+    /// The same with so many answers per second that go elsewhere by it; less than a tenth is none.
+    pub fn moving(self, moved: f64) -> News {
+        let moved_per_second = Some((moved * 10.0).round() / 10.0).filter(|moved| *moved > 0.0);
+        News { moved_per_second, ..self }
+    }
+}
+
 /// The last [`KEPT`] events, and those who watch.
 #[derive(Debug)]
 pub struct Events {
+    server: String,
     ring: Mutex<Ring>,
     fresh: broadcast::Sender<Arc<Event>>,
 }
@@ -58,12 +112,6 @@ pub struct Events {
 struct Ring {
     events: VecDeque<Arc<Event>>,
     count: u64,
-}
-
-impl Default for Events {
-    fn default() -> Events {
-        Events { ring: Mutex::default(), fresh: broadcast::Sender::new(LAG) }
-    }
 }
 
 impl Topic {
@@ -80,19 +128,18 @@ impl Topic {
 }
 
 impl Events {
-    /// Tells everybody who watches.
-    pub fn tell(&self, topic: Topic, sentence: String, cause: Option<String>) {
-        self.tell_moved(topic, sentence, cause, 0.0);
+    /// None yet. `server`: what the server is called.
+    pub fn new(server: String) -> Events {
+        Events { server, ring: Mutex::default(), fresh: broadcast::Sender::new(LAG) }
     }
 
-    /// The same of something that sends so many answers per second elsewhere.
-    pub fn tell_moved(&self, topic: Topic, sentence: String, cause: Option<String>, moved: f64) {
+    /// Tells everybody who watches.
+    pub fn tell(&self, news: News) {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+        let news = News { cause: news.cause.filter(|cause| !cause.is_empty()), ..news };
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         ring.count += 1;
-        let cause = cause.filter(|cause| !cause.is_empty());
-        let moved_per_second = Some((moved * 10.0).round() / 10.0).filter(|moved| *moved > 0.0);
-        let event = Arc::new(Event { number: ring.count, at, topic, sentence, cause, moved_per_second });
+        let event = Arc::new(Event { number: ring.count, at, server: self.server.clone(), news });
         if ring.events.len() == KEPT {
             ring.events.pop_front();
         }
@@ -124,24 +171,26 @@ mod tests {
     use super::*;
 
     fn tell(events: &Events, count: usize) {
-        (0..count).for_each(|number| events.tell(Topic::Order, number.to_string(), Some(String::new())));
+        for number in 0..count {
+            events.tell(News { cause: Some(String::new()), ..News::new(Topic::Order, number.to_string()) });
+        }
     }
 
     #[test]
     fn the_last_ones_are_kept_in_order() {
-        let events = Events::default();
+        let events = Events::new("ns1".to_owned());
         tell(&events, KEPT + 10);
         let (kept, _) = events.watch(0);
         let numbers: Vec<u64> = kept.iter().map(|event| event.number).collect();
         assert_eq!(numbers, (11..=KEPT as u64 + 10).collect::<Vec<_>>());
         assert_eq!(events.watch(KEPT as u64 + 9).0.len(), 1);
         assert_eq!((events.next_after(0).unwrap().number, events.next_after(KEPT as u64 + 10)), (11, None));
-        assert_eq!(kept[0].cause, None, "an empty cause is none");
+        assert_eq!(kept[0].news.cause, None, "an empty cause is none");
     }
 
     #[test]
     fn who_watches_gets_each_once_and_who_sleeps_is_told() {
-        let events = Events::default();
+        let events = Events::new("ns1".to_owned());
         tell(&events, 3);
         let (past, mut fresh) = events.watch(1);
         tell(&events, 1);

@@ -3,7 +3,7 @@
 //! Whoever publishes holds Control's one lock and publishes a whole snapshot, so a reload and a flip cannot undo each
 //! other. A new World is published only after the endpoints that are new in it have had their first result.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::sync::watch::Receiver;
 use super::Control;
 use super::clock::BootTime;
 use super::effect::Effect;
-use super::events::Topic;
+use super::health_news;
 use super::hold;
 use super::leases::Leases;
 use super::orders::Order;
@@ -27,13 +27,11 @@ use crate::answer::Snapshot;
 use crate::answer::world::{Availability, Present};
 use crate::config::Config;
 use crate::health::check::TargetKey;
-use crate::health::monitor::{Monitor, ShortageCount, TargetHealth};
+use crate::health::monitor::{Monitor, TargetHealth};
 use crate::health::probe::{Prober, ShortageKind, Trust};
 use crate::health::state::{self, Verdicts};
-use crate::health::timeline::Event;
 use crate::health::verdict::Verdict;
 use crate::resolve::Known;
-use crate::steering::Share;
 
 /// Most probes at once.
 const IN_FLIGHT: usize = 1024;
@@ -43,27 +41,6 @@ pub(super) struct Watch {
     pub(super) monitor: Monitor,
     probed: Probed,
     runtime: Handle,
-}
-
-/// What the log has been told already.
-#[derive(Debug, Default)]
-pub(super) struct Told {
-    /// Number of the last event.
-    event: u64,
-    /// Changes by what they led to.
-    transitions: HashMap<&'static str, u64>,
-    /// Names of services without any region.
-    all_down: HashSet<String>,
-    /// Days left of certificates that people were warned of.
-    certificates: HashMap<TargetKey, i64>,
-    /// What is missing on our side, so that some probes cannot be made.
-    short: HashSet<ShortageKind>,
-    /// Hours since the start at which certificates were last looked at.
-    hour: u64,
-    /// Regions that were coming back when that was last written.
-    pub(super) ramps: Vec<(String, String)>,
-    /// Verdicts as they were last written.
-    pub(super) saved: Option<Arc<Verdicts>>,
 }
 
 /// All about health at one moment.
@@ -227,7 +204,7 @@ impl Control {
             self.publish(before.with(present));
         }
         self.tell(current, &folded.availability, &moved);
-        warn_of_certificates(current, &targets);
+        health_news::warn_of_certificates(current, &targets);
         moved
     }
 
@@ -263,50 +240,6 @@ impl Control {
         self.keep_verdicts(&mut current);
         self.keep_ramps(&mut current);
     }
-
-    /// Tells the log when probes begin to be impossible for want of something on our side, and when they are again.
-    fn tell_of_shortages(&self, current: &mut Current) {
-        let Some(watch) = self.watch.get() else { return };
-        for ShortageCount { kind, count, held, reason } in watch.monitor.shortages() {
-            let was_short = current.told.short.contains(&kind);
-            if held > 0 && !was_short {
-                tracing::error!(missing = kind.word(), "{reason}; {held} endpoints keep the health that was agreed");
-                current.told.short.insert(kind);
-            } else if held == 0 && was_short {
-                tracing::info!(missing = kind.word(), count, "every endpoint can be probed again");
-                current.told.short.remove(&kind);
-            }
-        }
-    }
-
-    /// Tells the log what is new. `moved`: answers per second that go elsewhere.
-    fn tell(&self, current: &mut Current, availability: &Availability, moved: &PerRegion<f64>) {
-        let Some(watch) = self.watch.get() else { return };
-        for event in watch.monitor.timeline(current.told.event) {
-            current.told.event = event.number;
-            *current.told.transitions.entry(word(event.to)).or_default() += 1;
-            let sentence = log_transition(&event, &current.config, &current.plan);
-            if event.from != Verdict::Unknown || event.to == Verdict::Down {
-                let places = current.plan.places(&event.target);
-                let moved = places.iter().filter_map(|&(service, region)| moved.get(service)?.get(region)).sum();
-                self.events.tell_moved(Topic::Health, sentence, event.cause, moved);
-            }
-        }
-        for (service, now) in current.config.services.iter().zip(&availability.services) {
-            let name = service.name.to_string();
-            if now.regions.iter().any(|region| region.share > Share::NONE) {
-                if current.told.all_down.remove(&name) {
-                    tracing::warn!(service = name, "some region of {name} serves again");
-                    self.events.tell(Topic::Health, format!("some region of {name} serves again"), None);
-                }
-            } else if current.told.all_down.insert(name.clone()) {
-                let rule = crate::answer::explain::all_down_word(service.all_down);
-                let sentence = format!("EVERY region of {name} is out; now all_down = \"{rule}\" answers");
-                tracing::error!(service = name, "{sentence}");
-                self.events.tell(Topic::Health, sentence, None);
-            }
-        }
-    }
 }
 
 /// On this clock regions come back.
@@ -322,52 +255,6 @@ pub fn word(verdict: Verdict) -> &'static str {
         Verdict::Degraded => "degraded",
         Verdict::Down => "down",
     }
-}
-
-/// Warns of every certificate that is about to expire, once for each day that it has left.
-fn warn_of_certificates(current: &mut Current, targets: &HashMap<TargetKey, TargetHealth>) {
-    current.told.certificates.retain(|key, _| targets.contains_key(key));
-    for target in &current.plan.targets {
-        let Some(ahead) = target.check.expiry_warning() else { continue };
-        let key = target.key();
-        let last = targets.get(&key).and_then(|known| known.last.as_ref());
-        let Some(days) = last.and_then(|last| last.certificate_expires_in) else { continue };
-        let soon = days < (ahead.as_secs() / 86_400) as i64;
-        if !soon {
-            current.told.certificates.remove(&key);
-        } else if current.told.certificates.insert(key.clone(), days) != Some(days) {
-            let (endpoint, check) = (key.address.to_string(), key.check.to_string());
-            let when = if days < 0 { "has expired".to_owned() } else { format!("expires in {days} days") };
-            tracing::warn!(endpoint, check, days, "the certificate of {endpoint} {when}");
-        }
-    }
-}
-
-/// Tells the log; returns what is true now.
-fn log_transition(event: &Event, config: &Config, plan: &Plan) -> String {
-    let (endpoint, check) = (event.target.address.to_string(), event.target.check.to_string());
-    let places = plan.places(&event.target);
-    let name = |&(service, region): &(usize, usize)| {
-        let service = config.services.get(service)?;
-        let region = config.regions.get(usize::from(service.regions.get(region)?.region.0))?;
-        Some((service.name.to_string(), region.name.clone()))
-    };
-    let (mut services, mut regions): (Vec<String>, Vec<String>) = places.iter().filter_map(name).unzip();
-    services.dedup();
-    regions.sort();
-    regions.dedup();
-    let (services, regions) = (services.join(" "), regions.join(" "));
-    let (from, to) = (word(event.from), word(event.to));
-    let cause = event.cause.as_deref().unwrap_or("");
-    let sentence = format!("{regions}: {endpoint} of {services}: {from} -> {to}");
-    match (event.from, event.to) {
-        (_, Verdict::Down | Verdict::Degraded) => {
-            tracing::warn!(endpoint, check, services, regions, from, to, cause, "{sentence}: {cause}");
-        }
-        (Verdict::Unknown, _) => tracing::debug!(endpoint, check, services, regions, from, to, "{sentence}"),
-        _ => tracing::info!(endpoint, check, services, regions, from, to, "{sentence}"),
-    }
-    sentence
 }
 
 /// What was agreed before the restart.

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::clock::{BootTime, Clocks, Deadline, Ending};
+use super::events::{News, Topic};
 use super::orders::{find_region, find_service};
 use crate::config::{Config, Service, Target};
 use crate::steering;
@@ -80,6 +81,16 @@ impl Lease {
     /// As people see it now.
     pub fn record(&self, now: &Clocks) -> LeaseRecord {
         LeaseRecord { lease: self.clone(), ending: Ending::of(Some(self.ends), now) }
+    }
+
+    /// What is told of it.
+    pub(super) fn news(&self, sentence: String) -> News {
+        News {
+            services: vec![self.service.clone()],
+            regions: vec![self.region.clone()],
+            endpoint: Some(self.address.to_string()),
+            ..News::new(Topic::Lease, sentence)
+        }
     }
 
     /// The same with its whole time from now on.

@@ -29,6 +29,7 @@ mod targets;
 mod traffic;
 
 mod health;
+mod health_news;
 mod names;
 
 mod turns;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use super::Control;
-use super::events::Topic;
+use super::events::{News, Topic};
 use super::keep::{self, NAMES};
 use crate::config::Config;
 use crate::resolve::{Known, Names, Resolved};
@@ -105,7 +105,7 @@ impl Control {
                 Some(cause) => tracing::info!(name = name.to_string(), "{sentence} ({cause})"),
                 None => tracing::info!(name = name.to_string(), "{sentence}"),
             }
-            self.events.tell(Topic::Name, sentence, cause);
+            self.events.tell(News { endpoint: Some(name.to_string()), cause, ..News::new(Topic::Name, sentence) });
         }
         self.rebuild();
         if let Some(kept) = resolving.to_keep() {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::clock::{BootTime, Clocks};
 use super::effect::Effect;
-use super::events::Topic;
+use super::events::{News, Topic};
 use super::keep::{self, Handed, LEASES, ORDERS};
 use super::leases::{Key, Lease, LeaseRecord, Leases, Misfit};
 use super::orders::{Book, Kind, Order, OrderRecord, Subject};
@@ -92,15 +92,6 @@ struct Begun {
     kept: bool,
 }
 
-/// What those who watch the events are told.
-struct News {
-    topic: Topic,
-    sentence: String,
-    cause: Option<String>,
-    /// Answers per second that go elsewhere.
-    moved: f64,
-}
-
 impl Demands {
     /// What was kept before the restart; what cannot be used is told.
     pub(super) fn load(directory: Option<&StateDirectory>) -> Demands {
@@ -151,7 +142,12 @@ impl Control {
         });
         let sentence = format!("{} {}{lasting}", order.subject, order.demand.words());
         let told = format!("{} {}", order.subject, order.sentence());
-        let news = News { topic: Topic::Order, sentence: told, cause: Some(order.reason), moved };
+        let news = News {
+            to: Some(order.demand.state()),
+            cause: Some(order.reason),
+            by: Some(order.by),
+            ..order.subject.news(told).moving(moved)
+        };
         Ok(Begun { sentence, news: Some(news), edition, handed: self.keep_orders(&current), kept: false })
     }
 
@@ -185,7 +181,8 @@ impl Control {
             }
         };
         let sentence = format!("{subject}: the order that it {} is lifted", lifted.demand.words());
-        let news = News { topic: Topic::Order, sentence: format!("{sentence} by {by}"), cause: None, moved: 0.0 };
+        let from = Some(lifted.demand.state());
+        let news = News { from, by: Some(by.to_owned()), ..subject.news(format!("{sentence} by {by}")) };
         Ok(Begun { sentence, news: Some(news), edition, handed: self.keep_orders(&current), kept: false })
     }
 
@@ -212,7 +209,7 @@ impl Control {
         }
         let edition = Some(current.demands.next_edition());
         let cause = Some(format!("leased by {by}"));
-        let news = News { topic: Topic::Lease, sentence: sentence.clone(), cause, moved: 0.0 };
+        let news = News { to: Some("leased".to_owned()), cause, by: Some(by.clone()), ..lease.news(sentence.clone()) };
         Ok(Begun { sentence, news: Some(news), edition, handed: self.keep_leases(&current), kept: false })
     }
 
@@ -234,8 +231,9 @@ impl Control {
         };
         let edition = Some(current.demands.next_edition());
         let sentence = format!("{} left {} in {}", lease.address, lease.service, lease.region);
-        let cause = Some(format!("withdrawn by {by}"));
-        let news = News { topic: Topic::Lease, sentence: sentence.clone(), cause, moved: 0.0 };
+        let (from, by) = (Some("leased".to_owned()), by.to_owned());
+        let news =
+            News { from, cause: Some(format!("withdrawn by {by}")), by: Some(by), ..lease.news(sentence.clone()) };
         Begun { sentence, news: Some(news), edition, handed: self.keep_leases(&current), kept: false }
     }
 
@@ -254,11 +252,11 @@ impl Control {
         if let Some(edition) = edition {
             self.compiled(edition).await;
         }
-        if let Some(News { topic, sentence, cause, moved }) = news {
-            if topic == Topic::Lease {
-                tracing::info!("{sentence}");
+        if let Some(news) = news {
+            if news.topic == Topic::Lease {
+                tracing::info!("{}", news.sentence);
             }
-            self.events.tell_moved(topic, sentence, cause, moved);
+            self.events.tell(news);
         }
         match handed {
             Some(handed) => self.kept(sentence, handed).await,

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::clock::{BootTime, Clocks, Deadline, Ending};
+use super::events::{News, Topic};
 use crate::config::error::nearest;
 use crate::config::{Config, Service};
 use crate::dns::Name;
@@ -114,6 +115,16 @@ impl Demand {
             Demand::Weight { weight } => format!("has weight {weight}"),
         }
     }
+
+    /// What its subject is by it, for events: `drained`, `forced up`, `weight 10`
+    pub fn state(self) -> String {
+        match self {
+            Demand::Drain => "drained".to_owned(),
+            Demand::ForceUp => "forced up".to_owned(),
+            Demand::ForceDown => "forced down".to_owned(),
+            Demand::Weight { weight } => format!("weight {weight}"),
+        }
+    }
 }
 
 impl Kind {
@@ -161,6 +172,16 @@ impl std::fmt::Display for Subject {
 }
 
 impl Subject {
+    /// What is told of an order about it.
+    pub(super) fn news(&self, sentence: String) -> News {
+        News {
+            services: self.service.iter().cloned().collect(),
+            regions: self.region.iter().cloned().collect(),
+            endpoint: self.endpoint.clone(),
+            ..News::new(Topic::Order, sentence)
+        }
+    }
+
     /// The same in the spelling of the configuration.
     ///
     /// # Errors

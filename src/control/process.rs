@@ -71,3 +71,8 @@ pub fn cookie_secret() -> Secret {
     };
     SECRET.get_or_init(make).clone()
 }
+
+/// The name of this machine.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

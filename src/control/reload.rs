@@ -7,9 +7,10 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 
 use super::effect::Effect;
-use super::events::{Events, Topic};
+use super::events::{Events, News, Topic};
 use super::guard;
-use super::health::{Told, Watch};
+use super::health::Watch;
+use super::health_news::Told;
 use super::identity;
 use super::keeper::Keeper;
 use super::load::{AtlasCache, Loaded, Origin, needs_restart, prints};
@@ -17,6 +18,7 @@ use super::names::Resolving;
 use super::operate::{Demands, with_services};
 use super::overlay;
 use super::probed::Account;
+use super::process;
 use super::standing::Memory;
 use super::state_directory::StateDirectory;
 use super::targets::Plan;
@@ -152,6 +154,7 @@ impl Control {
         let shown = Arc::new(Identity::default());
         shown.show(identity.key);
         let mut demands = Demands::load(state.as_ref());
+        let server = base.server.nsid.clone().unwrap_or_else(process::host_name);
         let base = Arc::new(base);
         let (config, snapshot) = overlaid(&base, &demands, &Known::new(), snapshot);
         demands.effect = Arc::new(Effect::of(&demands.book, &config));
@@ -182,7 +185,7 @@ impl Control {
             watch: OnceLock::new(),
             names: OnceLock::new(),
             keeper: Keeper::start(),
-            events: Events::default(),
+            events: Events::new(server),
             closed: AtomicBool::new(false),
             watchdog: Watchdog::default(),
         })
@@ -288,7 +291,8 @@ impl Control {
         reloads.last = Some(done.clone());
         drop(reloads);
         let sentence = if ok { "reloaded" } else { "a reload was refused" };
-        self.events.tell(Topic::Reload, sentence.to_owned(), Some(done.messages.join("; ")));
+        let cause = Some(done.messages.join("; "));
+        self.events.tell(News { cause, ..News::new(Topic::Reload, sentence.to_owned()) });
         done
     }
 

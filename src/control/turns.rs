@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Control;
 use super::clock::{BootTime, Clocks};
-use super::events::Topic;
+use super::events::News;
 use super::leases::Lease;
 use super::orders::{Kind, Order};
 use super::watchdog::{Part, Watchdog};
@@ -128,12 +128,15 @@ impl Control {
         for order in &orders {
             let sentence = format!("{}: the order that it {} has ended", order.subject, order.sentence());
             tracing::info!("{sentence}");
-            self.events.tell(Topic::Order, sentence, Some("its time is over".to_owned()));
+            let cause = Some("its time is over".to_owned());
+            self.events.tell(News { from: Some(order.demand.state()), cause, ..order.subject.news(sentence) });
         }
-        for Lease { service, region, address, .. } in &leases {
+        for lease in &leases {
+            let Lease { service, region, address, .. } = lease;
             let sentence = format!("{address} left {service} in {region}");
             tracing::info!("{sentence}: its lease was not renewed");
-            self.events.tell(Topic::Lease, sentence, Some("its lease was not renewed".to_owned()));
+            let (from, cause) = (Some("leased".to_owned()), Some("its lease was not renewed".to_owned()));
+            self.events.tell(News { from, cause, ..lease.news(sentence) });
         }
     }
 }

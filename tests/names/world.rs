@@ -53,11 +53,11 @@ pub fn stays(server: &Server, lasting: Duration, what: &str, holds: impl Fn() ->
     }
 }
 
-/// What `meridian status` prints.
+/// What `meridian status --wide` prints.
 pub fn printed(server: &Server) -> String {
     let admin = format!("http://{}", server.admin.expect("it has one"));
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_meridian"));
-    let output = command.args(["status", "--admin", &admin]).output().expect("the binary runs");
+    let output = command.args(["status", "--wide", "--admin", &admin]).output().expect("the binary runs");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

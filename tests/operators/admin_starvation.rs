@@ -131,7 +131,7 @@ fn orders_and_leases_do_not_wait_for_a_reload_that_waits_for_probes() {
     let (_probe, _) = silent.accept().expect("the reload probes what is new");
     nothing_waits(&server, &["127.0.1.11"], || !server.log().contains("\"reloaded"));
     server.await_log("\"reloaded", 1);
-    assert!(say(&server, &["status"]).contains("127.0.1.11"), "what was leased meanwhile stays");
+    assert!(say(&server, &["status", "--wide"]).contains("127.0.1.11"), "what was leased meanwhile stays");
 }
 
 /// Connections from one address, and from as many as there are places, that all say they have something to say.

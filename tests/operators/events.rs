@@ -59,9 +59,16 @@ fn who_watches_sees_flips_orders_leases_and_reloads() {
     let flip = next(&mut reader, "up -> down");
     assert_eq!(flip["topic"], "health");
     assert!(flip["cause"].as_str().is_some_and(|cause| cause.contains("503")), "{flip}");
+    let parts = ["services", "regions", "endpoint", "from", "to"].map(|key| flip[key].clone());
+    let wanted = serde_json::json!([["www.example.test"], ["fra"], "127.0.1.1", "up", "down"]);
+    assert_eq!(Value::from(parts.to_vec()), wanted);
+    assert!(flip["server"].as_str().is_some_and(|server| !server.is_empty()), "{flip}");
+    assert!(flip.get("by").is_none(), "nobody ordered it: {flip}");
     say(&server, &["drain", "iad", "--reason", "new kernel"]);
     let drain = next(&mut reader, "iad is drained by somebody: new kernel");
     assert_eq!((&drain["topic"], &drain["cause"]), (&Value::from("order"), &Value::from("new kernel")));
+    let parts = ["regions", "to", "by"].map(|key| drain[key].clone());
+    assert_eq!(Value::from(parts.to_vec()), serde_json::json!([["iad"], "drained", "somebody"]));
     server.reload();
     assert_eq!(next(&mut reader, "reloaded")["topic"], "reload");
     // Whoever comes again with the last number misses nothing.

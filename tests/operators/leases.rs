@@ -49,7 +49,7 @@ fn a_lease_comes_is_answered_and_leaves_if_it_is_not_renewed() {
     assert_eq!(lease(&server, "PUT", "{\"ttl\": \"5s\"}").0, 200);
     server.reload();
     server.await_log("\"reloaded", 1);
-    assert!(say(&server, &["status"]).contains("leased"));
+    assert!(say(&server, &["status", "--wide"]).contains("leased"));
     server.await_log("127.0.1.9 left www.example.test in fra: its lease was not renewed", 1);
     assert_eq!(www(&server), FAR);
     let (_, status) = call(&server, "GET", "/v1/status", "", "");

@@ -94,8 +94,8 @@ impl Narrator {
     fn glance(&mut self) {
         while let Some(event) = self.control.events().next_after(self.told) {
             self.told = event.number;
-            let cause = event.cause.as_ref().map_or(String::new(), |cause| format!(": {cause}"));
-            self.say(Style::Plain, &format!("{}{cause}", event.sentence));
+            let cause = event.news.cause.as_ref().map_or(String::new(), |cause| format!(": {cause}"));
+            self.say(Style::Plain, &format!("{}{cause}", event.news.sentence));
         }
         let snapshot = self.control.published().load_full();
         if Arc::ptr_eq(&snapshot, &self.seen) {

@@ -38,7 +38,7 @@ pub struct OrderBody {
     /// Why; may be left out.
     #[serde(default)]
     pub reason: String,
-    /// Who says so; if left out, where the call comes from.
+    /// Who says so; if left out, the address that the call comes from, or `the local socket`.
     #[serde(default)]
     pub by: String,
     /// How long it holds, such as `2h`; if left out, until it is lifted.
@@ -74,7 +74,7 @@ pub struct LeaseBody {
     /// Where it is checked, instead of the check's own port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
-    /// Who says so; if left out, where the call comes from.
+    /// Who says so; if left out, the address that the call comes from, or `the local socket`.
     #[serde(default)]
     pub by: String,
 }
@@ -140,7 +140,7 @@ async fn give(
     Extension(peer): Extension<Peer>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let (body, author) = read_order(&body, &peer.name)?;
+    let (body, author) = read_order(&body, &peer.author)?;
     let now = Clocks::now();
     let lasting = body.lasting.as_deref().map(read_time).transpose()?;
     let ends = lasting.map(|seconds| Deadline::after(now.boot, Duration::from_secs(seconds)));
@@ -158,7 +158,7 @@ async fn lift(
     Extension(peer): Extension<Peer>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let (_, author) = read_order(&body, &peer.name)?;
+    let (_, author) = read_order(&body, &peer.author)?;
     let (subject, by) = (subject(&path), author.by.clone());
     let result = to_its_end(async move { context.control.lift(subject, kind, by).await }).await?;
     Ok(answer(result, author))
@@ -181,7 +181,7 @@ async fn lease(
         return Err(ApiError::bad_request("the body is missing; it needs a ttl, such as {\"ttl\": \"30s\"}"));
     }
     let body: LeaseBody = read_body(&body)?;
-    let author = author(&body.by, "", &peer.name)?;
+    let author = author(&body.by, "", &peer.author)?;
     let ttl = read_time(&body.ttl)?;
     if ttl > 86_400 {
         return Err(ApiError::bad_request("a ttl is at most 1d; renew the lease instead"));
@@ -200,7 +200,7 @@ async fn end_lease(
     Extension(peer): Extension<Peer>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let (_, author) = read_order(&body, &peer.name)?;
+    let (_, author) = read_order(&body, &peer.author)?;
     let (key, by) = (lease_key(&path)?, author.by.clone());
     let result = to_its_end(async move { context.control.end_lease(key, by).await }).await?;
     Ok(answer(result, author))

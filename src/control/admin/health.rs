@@ -15,6 +15,9 @@ use crate::control::{View, word};
 use crate::health::probe::Phases;
 use crate::resolve::Resolved;
 
+/// The verdict of an endpoint that nobody asks.
+const UNCHECKED: &str = "unchecked";
+
 /// One region of a service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RegionHealth {
@@ -138,9 +141,23 @@ pub fn services(view: &View) -> Vec<ServiceStatus> {
         };
         let health: Vec<RegionHealth> = service.regions.iter().enumerate().map(health).collect();
         let regions = service.regions.iter().map(name).collect();
-        ServiceStatus { name: service.name.to_string(), regions, health }
+        ServiceStatus {
+            name: service.name.to_string(),
+            well: health.iter().all(is_well),
+            checked: health.iter().flat_map(|region| &region.endpoints).any(|endpoint| endpoint.verdict != UNCHECKED),
+            regions,
+            health,
+        }
     };
     view.config.services.iter().enumerate().map(status).collect()
+}
+
+/// Nothing is to be said of it.
+fn is_well(region: &RegionHealth) -> bool {
+    let is_up = |endpoint: &EndpointHealth| {
+        endpoint.up && endpoint.order.is_none() && endpoint.reason.is_none() && endpoint.not_probed.is_none()
+    };
+    region.share_percent == 100.0 && region.order.is_none() && region.endpoints.iter().all(is_up)
 }
 
 fn of_region<T: Copy + Default>(values: &PerRegion<T>, service: usize, region: usize) -> T {
@@ -170,7 +187,7 @@ fn endpoint_health(view: &View, place: (usize, usize, usize), endpoint: &Endpoin
         unresolved: known.and_then(Resolved::complaint),
         verdict: asked
             .and_then(|asked| asked.verdict(&view.targets, view.evidence(place.0)))
-            .map_or("unchecked", word)
+            .map_or(UNCHECKED, word)
             .to_owned(),
         since: target.map(|target| now.saturating_sub(target.lasting).as_secs()),
         seconds: target.map(|target| target.lasting.as_secs()),
@@ -278,7 +295,10 @@ mod tests {
 
     fn summary_of(health: Vec<RegionHealth>) -> String {
         let regions = health.iter().map(|region| region.region.clone()).collect();
-        summary(&[ServiceStatus { name: "www.example.com.".to_owned(), regions, health }], false)
+        summary(
+            &[ServiceStatus { name: "www.example.com.".to_owned(), well: false, checked: true, regions, health }],
+            false,
+        )
     }
 
     #[test]

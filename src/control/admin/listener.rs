@@ -57,6 +57,8 @@ const REST: u64 = 256 * 1024;
 pub struct Peer {
     /// For the audit log: an address, or the user behind a unix socket.
     pub name: String,
+    /// The author of what it orders where it does not say: its address without a port, or `the local socket`.
+    pub author: String,
     /// Whose share it is; `None`: whoever reaches the unix socket has no share of its own.
     pub address: Option<IpAddr>,
 }
@@ -65,7 +67,11 @@ impl Peer {
     /// A client over TCP; one of IPv4 at a socket of both families is an IPv4 client.
     fn of(peer: SocketAddr) -> Peer {
         let client = ClientAddress::from(peer.ip());
-        Peer { name: SocketAddr::new(client.ip(), peer.port()).to_string(), address: Some(seats::who(client)) }
+        Peer {
+            name: SocketAddr::new(client.ip(), peer.port()).to_string(),
+            author: client.ip().to_string(),
+            address: Some(seats::who(client)),
+        }
     }
 }
 
@@ -141,7 +147,7 @@ pub async fn start(
 /// With `user 1000`.
 fn named(stream: UnixStream) -> (UnixStream, Peer) {
     let user = stream.peer_cred().map_or_else(|_| "unix socket".to_owned(), |user| format!("user {}", user.uid()));
-    (stream, Peer { name: user, address: None })
+    (stream, Peer { name: user, author: "the local socket".to_owned(), address: None })
 }
 
 /// Binds a unix socket that only its owner can reach. A socket that a dead server left behind is replaced; one that
@@ -226,5 +232,6 @@ mod tests {
     fn a_peer_of_ipv4_is_written_as_one() {
         assert_eq!(Peer::of("[::ffff:192.0.2.1]:9".parse().unwrap()).name, "192.0.2.1:9");
         assert_eq!(Peer::of("[2001:db8::1]:9".parse().unwrap()).name, "[2001:db8::1]:9");
+        assert_eq!(Peer::of("[2001:db8::1]:9".parse().unwrap()).author, "2001:db8::1", "a port is nobody's name");
     }
 }

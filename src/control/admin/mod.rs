@@ -20,6 +20,7 @@ mod per_address;
 mod reads;
 mod refusals;
 mod routes;
+mod selection;
 mod shares;
 mod status;
 mod stream;
@@ -118,7 +119,7 @@ impl Admin {
 /// A sentence: the system makes no more threads.
 pub(crate) fn router(context: Context, peer: &str) -> Result<axum::Router, String> {
     let router = routes::router(Arc::new(context), Gate::Socket)?;
-    Ok(router.layer(axum::Extension(listener::Peer { name: peer.to_owned(), address: None })))
+    Ok(router.layer(axum::Extension(listener::Peer { name: peer.to_owned(), author: peer.to_owned(), address: None })))
 }
 
 impl Drop for Admin {

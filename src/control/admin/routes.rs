@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
@@ -18,6 +19,7 @@ use super::listener::Peer;
 use super::openapi::{self, Parameter};
 use super::per_address::PerAddress;
 use super::reads::Reads;
+use super::selection::{self, Selection};
 use super::status::{LastReload, ReloadBody, Status};
 use super::token::Gate;
 use super::{Context, demands, metrics, page, shares, stream, visitor};
@@ -94,7 +96,7 @@ pub fn routes() -> Vec<Route> {
         get("/healthz", "ok while the process lives and nothing is stuck", &[], Text, routing::get(healthz)),
         get("/readyz", "ok while queries are answered and nothing is stuck", &[], Text, routing::get(healthz)),
         get("/metrics", "Metrics in the text format of Prometheus", &[], Text, routing::get(metrics)),
-        get("/v1/status", "What is going on", &[], status_body, routing::get(status)),
+        get("/v1/status", "What is going on", selection::PARAMETERS, status_body, routing::get(status)),
         get("/v1/explain", "Why a client gets an answer", EXPLAIN, explain_body, routing::get(explain)),
         post(
             "/v1/reload",
@@ -217,8 +219,14 @@ async fn metrics(
     Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], page).into_response())
 }
 
-async fn status(State(context): State<Arc<Context>>, Extension(reads): Extension<Reads>) -> Result<Response, ApiError> {
-    reads.json(move || Ok(Status::of(&context))).await
+async fn status(
+    State(context): State<Arc<Context>>,
+    Extension(reads): Extension<Reads>,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(pairs) = query.map_err(|_| ApiError::bad_request("the query is not of the form key=value&key=value"))?;
+    let selection = Selection::read(&pairs).map_err(ApiError::bad_request)?;
+    reads.json(move || Status::selected(&context, &selection)).await
 }
 
 async fn traffic(
@@ -231,7 +239,7 @@ async fn traffic(
 async fn explain(
     State(context): State<Arc<Context>>,
     Extension(reads): Extension<Reads>,
-    query: Result<Query<Vec<(String, String)>>, axum::extract::rejection::QueryRejection>,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let Query(pairs) = query.map_err(|_| ApiError::bad_request("the query is not of the form key=value&key=value"))?;
     let question = read_question(&pairs).map_err(ApiError::bad_request)?;

@@ -8,13 +8,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Context;
+use super::error::ApiError;
 use super::health::{self, RegionHealth};
+use super::selection::Selection;
 use crate::answer::Verdict;
 use crate::answer::explain::{SourceFacts, word};
 use crate::control::clock::Clocks;
 use crate::control::leases::LeaseRecord;
 use crate::control::orders::OrderRecord;
-use crate::control::{Done, Reloads};
+use crate::control::{Done, Reloads, View};
 use crate::geo::builtin;
 
 /// What is going on. Keys are added, never changed.
@@ -46,8 +48,14 @@ pub struct Status {
     pub quic: Vec<String>,
     /// The zones that are served.
     pub zones: Vec<ZoneStatus>,
-    /// The names that are steered.
+    /// The names that are steered; those that were asked for.
     pub services: Vec<ServiceStatus>,
+    /// How many services fit what was asked for, on all pages.
+    #[serde(default)]
+    pub services_matching: usize,
+    /// The service to go on after, where there are more than `limit`; absent on the last page.
+    #[serde(default)]
+    pub next: Option<String>,
     /// The regions, in the order of the configuration.
     pub regions: Vec<String>,
     /// What operators have ordered.
@@ -80,6 +88,12 @@ pub struct ZoneStatus {
 pub struct ServiceStatus {
     /// Its name; may be a wildcard.
     pub name: String,
+    /// Nothing is to be said of it: every region takes all of its clients, every endpoint is up, nothing is ordered.
+    #[serde(default)]
+    pub well: bool,
+    /// Somebody asks one of its endpoints at least how it is.
+    #[serde(default)]
+    pub checked: bool,
     /// Its regions, in the order listed.
     pub regions: Vec<String>,
     /// How its regions stand, in the same order.
@@ -119,11 +133,20 @@ pub struct LastReload {
 }
 
 impl Status {
-    /// What is going on now.
-    pub fn of(context: &Context) -> Status {
-        let snapshot = context.control.snapshot();
+    /// What of it is wanted, now.
+    ///
+    /// # Errors
+    /// There is no such service or region.
+    pub fn selected(context: &Context, selection: &Selection) -> Result<Status, ApiError> {
         let view = context.control.view();
-        let services = health::services(&view);
+        let mut status = Status::of(context, &view);
+        selection.apply(&mut status, &view.config)?;
+        Ok(status)
+    }
+
+    fn of(context: &Context, view: &View) -> Status {
+        let snapshot = context.control.snapshot();
+        let services = health::services(view);
         let world = &snapshot.world;
         let (now, clocks) = (SystemTime::now(), Clocks::now());
         let stuck = context.control.watchdog().sentence();
@@ -141,7 +164,9 @@ impl Status {
             https: texts(&context.addresses.https),
             quic: texts(&context.addresses.quic),
             zones: world.zones.iter().map(zone).collect(),
+            services_matching: services.len(),
             services,
+            next: None,
             regions: world.regions.clone(),
             orders: view.orders.iter().map(|order| order.record(&clocks)).collect(),
             leases: view.leases.iter().map(|lease| lease.record(&clocks)).collect(),

@@ -107,7 +107,7 @@ async fn feed(past: Vec<Arc<Event>>, mut fresh: broadcast::Receiver<Arc<Event>>,
 /// `id`, `event` and `data`; JSON has no line ends of its own.
 fn text_of(event: &Event) -> String {
     let data = serde_json::to_string(event).unwrap_or_default();
-    format!("id: {}\nevent: {}\ndata: {data}\n\n", event.number, event.topic.word())
+    format!("id: {}\nevent: {}\ndata: {data}\n\n", event.number, event.news.topic.word())
 }
 
 /// What is sent; the place is free again when the connection is over.
