@@ -272,6 +272,9 @@ pub struct Why {
     /// How long it holds, such as 2h; without it, until it is taken back
     #[arg(long = "for", value_name = "TIME")]
     pub lasting: Option<String>,
+    /// Do it even if it takes their last live region from clients
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// `meridian drain`

@@ -7,10 +7,14 @@ use super::arguments::{Reload, StatusArguments};
 use super::client::Client;
 use super::paper::{Paper, say, say_json};
 use crate::answer::explain::percent;
+use crate::answer::foresight::coverage::Coverage;
 use crate::config::values::duration_text;
 use crate::control::admin::{EndpointHealth, LastReload, RegionHealth, ReloadBody, ServiceStatus, Status};
 use crate::control::orders::OrderRecord;
 use crate::text::shown;
+
+/// Services of which the first lines say who has no live region.
+const MOST_UNCOVERED: usize = 3;
 
 /// Prints what is going on.
 pub fn status(arguments: &StatusArguments) -> Result<ExitCode, String> {
@@ -37,6 +41,13 @@ pub fn reload(arguments: &Reload) -> Result<ExitCode, String> {
 
 fn print(status: &Status) {
     let paper = Paper::stdout();
+    let uncovered = uncovered(status);
+    for sentence in uncovered.iter().take(MOST_UNCOVERED) {
+        paper.bold(&shown(sentence).to_string());
+    }
+    if let Some(more) = uncovered.len().checked_sub(MOST_UNCOVERED).filter(|more| *more > 0) {
+        paper.bold(&format!("and {more} more without a live region"));
+    }
     let uptime = duration_text(Duration::from_secs(status.uptime_seconds));
     paper.bold(&format!("meridian {}, up {uptime}", shown(&status.version)));
     paper.bold(&shown(&status.summary).to_string());
@@ -62,6 +73,14 @@ fn print(status: &Status) {
     let queries = status.queries.iter().filter(|(_, count)| **count > 0);
     let rows: Vec<Vec<String>> = queries.map(|(verdict, count)| vec![verdict.clone(), count.to_string()]).collect();
     if rows.is_empty() { say!("no queries yet") } else { paper.table(&["queries", "count"], &rows) }
+}
+
+/// Who has no live region, a sentence for each service and record type; those who lose the most first.
+fn uncovered(status: &Status) -> Vec<String> {
+    let families = status.services.iter().flat_map(|it| it.coverage.iter().map(move |coverage| (&it.name, coverage)));
+    let mut losing: Vec<(&String, &Coverage)> = families.filter(|(_, coverage)| !coverage.is_whole()).collect();
+    losing.sort_by(|(_, one), (_, other)| other.worst_percent().total_cmp(&one.worst_percent()));
+    losing.into_iter().map(|(service, coverage)| coverage.sentence(service)).collect()
 }
 
 /// A row for each endpoint.

@@ -13,6 +13,7 @@ use tokio::sync::watch::Receiver;
 
 use super::Control;
 use super::clock::BootTime;
+use super::coverage::CoverageReport;
 use super::effect::Effect;
 use super::events::Topic;
 use super::hold;
@@ -20,7 +21,7 @@ use super::leases::Leases;
 use super::orders::Order;
 use super::probed::{Account, Probed};
 use super::reload::Current;
-use super::standing::Facts;
+use super::standing::{Facts, Memory};
 use super::targets::{Asked, Evidence, Plan};
 use super::traffic::{self, PerRegion};
 use crate::answer::Snapshot;
@@ -94,6 +95,8 @@ pub struct View {
     pub answers: PerRegion<u64>,
     /// The same per second, over the last seconds.
     pub rates: PerRegion<f64>,
+    /// Who has a live region.
+    pub coverage: Arc<CoverageReport>,
 }
 
 impl View {
@@ -170,7 +173,7 @@ impl Control {
             health.map_or_else(Default::default, |health| (health.targets, health.suspect, health.not_made));
         let snapshot = self.snapshot();
         let count = |verdict| (word(verdict), current.told.transitions.get(word(verdict)).copied().unwrap_or(0));
-        View {
+        let mut view = View {
             config: current.config.clone(),
             plan: current.plan.clone(),
             targets,
@@ -184,7 +187,18 @@ impl Control {
             names: self.known_names(),
             answers: traffic::answers(&snapshot.world),
             rates: current.traffic.rates(&snapshot.world, since_boot()),
-        }
+            coverage: Arc::default(),
+        };
+        drop(current);
+        view.coverage = self.coverage_of(&snapshot);
+        view
+    }
+
+    /// What all that is known would come to with other orders or another configuration. Nothing of it is remembered.
+    pub(super) fn foreseen(&self, config: &Config, plan: &Plan, effect: &Effect) -> Availability {
+        let targets = self.watch.get().map(|watch| watch.monitor.health().targets).unwrap_or_default();
+        let facts = Facts { config, plan, targets: &targets, effect, world: None, now: since_boot() };
+        Memory::default().fold(&facts).availability
     }
 
     /// Probes what a new configuration adds beside what is probed now, and waits for its first results. To be called

@@ -34,6 +34,7 @@ mod names;
 mod turns;
 pub mod watchdog;
 
+pub mod coverage;
 pub mod effect;
 pub mod leases;
 pub mod orders;

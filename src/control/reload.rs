@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
+use super::coverage::CoverageDesk;
 use super::effect::Effect;
 use super::events::{Events, Topic};
 use super::guard;
@@ -53,6 +54,7 @@ pub struct Control {
     pub(super) names: OnceLock<Resolving>,
     pub(super) keeper: Keeper,
     pub(super) events: Events,
+    pub(super) coverage: CoverageDesk,
     /// Another server is about to take over, and has read what is kept.
     closed: AtomicBool,
     pub(super) watchdog: Watchdog,
@@ -183,6 +185,7 @@ impl Control {
             names: OnceLock::new(),
             keeper: Keeper::start(),
             events: Events::default(),
+            coverage: CoverageDesk::default(),
             closed: AtomicBool::new(false),
             watchdog: Watchdog::default(),
         })

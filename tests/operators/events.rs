@@ -59,7 +59,7 @@ fn who_watches_sees_flips_orders_leases_and_reloads() {
     let flip = next(&mut reader, "up -> down");
     assert_eq!(flip["topic"], "health");
     assert!(flip["cause"].as_str().is_some_and(|cause| cause.contains("503")), "{flip}");
-    say(&server, &["drain", "iad", "--reason", "new kernel"]);
+    say(&server, &["drain", "iad", "--reason", "new kernel", "--yes"]);
     let drain = next(&mut reader, "iad is drained by somebody: new kernel");
     assert_eq!((&drain["topic"], &drain["cause"]), (&Value::from("order"), &Value::from("new kernel")));
     server.reload();

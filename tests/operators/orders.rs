@@ -80,7 +80,7 @@ fn orders_reach_services_regions_and_endpoints() {
 fn what_is_drained_is_given_only_when_everything_is() {
     let server = start();
     say(&server, &["drain", "fra", "--reason", "x"]);
-    say(&server, &["force", "down", "iad", "--reason", "x"]);
+    say(&server, &["force", "down", "iad", "--reason", "x", "--yes"]);
     assert_eq!(www(&server), IAD, "the all-down rule gives what is not drained");
     say(&server, &["drain", "--service", "www.example.test", "--reason", "x"]);
     assert_eq!(www(&server), FRA, "everything is drained, so nothing is");

@@ -138,7 +138,8 @@ pub fn services(view: &View) -> Vec<ServiceStatus> {
         };
         let health: Vec<RegionHealth> = service.regions.iter().enumerate().map(health).collect();
         let regions = service.regions.iter().map(name).collect();
-        ServiceStatus { name: service.name.to_string(), regions, health }
+        let coverage = view.coverage.of_service(index).to_vec();
+        ServiceStatus { name: service.name.to_string(), regions, health, coverage }
     };
     view.config.services.iter().enumerate().map(status).collect()
 }
@@ -278,7 +279,7 @@ mod tests {
 
     fn summary_of(health: Vec<RegionHealth>) -> String {
         let regions = health.iter().map(|region| region.region.clone()).collect();
-        summary(&[ServiceStatus { name: "www.example.com.".to_owned(), regions, health }], false)
+        summary(&[ServiceStatus { name: "www.example.com.".to_owned(), regions, health, coverage: Vec::new() }], false)
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::Context;
 use super::health::{self, RegionHealth};
 use crate::answer::Verdict;
 use crate::answer::explain::{SourceFacts, word};
+use crate::answer::foresight::coverage::Coverage;
 use crate::control::clock::Clocks;
 use crate::control::leases::LeaseRecord;
 use crate::control::orders::OrderRecord;
@@ -84,6 +85,9 @@ pub struct ServiceStatus {
     pub regions: Vec<String>,
     /// How its regions stand, in the same order.
     pub health: Vec<RegionHealth>,
+    /// Who has a live region, by the record type; empty until its clients are counted.
+    #[serde(default)]
+    pub coverage: Vec<Coverage>,
 }
 
 /// Reloads so far.

@@ -251,6 +251,10 @@ async function change(method, parts, body) {
   const path = ["", "v1", ...parts.map(encodeURIComponent)].join("/");
   const answer = await fetch(path, { method, headers: head, body: JSON.stringify(body) });
   const said = await answer.json();
+  // Such as a drain that leaves clients without a live region: done only if that is meant.
+  if (said.confirm && !body[said.confirm] && confirm(`${said.error}\n\nDo it all the same?`)) {
+    return change(method, parts, { ...body, [said.confirm]: true });
+  }
   if (!answer.ok) throw new Error(said.error ?? `${answer.status}`);
   return said.sentence;
 }
@@ -331,7 +335,7 @@ function watch(after) {
     look();
     foresee(200);
   };
-  for (const topic of ["health", "order", "lease", "reload"]) source.addEventListener(topic, heard);
+  for (const topic of ["health", "coverage", "order", "lease", "name", "reload"]) source.addEventListener(topic, heard);
   // The browser comes again by itself with the last number, unless the server refused it.
   source.addEventListener("error", () => {
     if (source.readyState === EventSource.CLOSED) setTimeout(() => watch(last), 3000);
