@@ -8,6 +8,7 @@
 mod change;
 mod compare;
 pub mod coverage;
+pub mod coverages;
 mod facts;
 mod fate;
 mod scopes;

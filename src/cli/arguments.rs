@@ -1,6 +1,7 @@
 //! The command line as clap reads it; completions and the man page come from here too.
 
 mod authoring;
+mod running;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use crate::dns::{Name, RecordType};
 use crate::geo::builtin;
 use crate::steering::Bias;
 pub use authoring::{Check, Geodata, Import, Init, Plan, RegionGiven, VerifyScopes};
+pub use running::{Reload, StatusArguments};
 
 /// A global load balancer that works through DNS.
 #[derive(Debug, Parser)]
@@ -235,23 +237,6 @@ pub struct Remote {
     pub token_file: Option<PathBuf>,
 }
 
-/// `meridian status`
-#[derive(Debug, Args)]
-pub struct StatusArguments {
-    /// The server.
-    #[command(flatten)]
-    pub remote: Remote,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Ask only whether it lives; exit 1 if not: for the liveness probe of a container
-    #[arg(long, conflicts_with_all = ["json", "ready"])]
-    pub live: bool,
-    /// Ask only whether it answers queries; exit 1 if not: for the readiness probe of a container
-    #[arg(long, conflicts_with = "json")]
-    pub ready: bool,
-}
-
 /// What is ordered about.
 #[derive(Debug, Args)]
 pub struct About {
@@ -372,17 +357,6 @@ pub struct Weight {
     /// The server.
     #[command(flatten)]
     pub remote: Remote,
-}
-
-/// `meridian reload`
-#[derive(Debug, Args)]
-pub struct Reload {
-    /// The server.
-    #[command(flatten)]
-    pub remote: Remote,
-    /// Take the change even if it moves more than the guard (max_move) allows
-    #[arg(long)]
-    pub yes_move: bool,
 }
 
 /// `meridian locate`

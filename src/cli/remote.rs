@@ -13,9 +13,6 @@ use crate::control::admin::{EndpointHealth, LastReload, RegionHealth, ReloadBody
 use crate::control::orders::OrderRecord;
 use crate::text::shown;
 
-/// Services of which the first lines say who has no live region.
-const MOST_UNCOVERED: usize = 3;
-
 /// Prints what is going on.
 pub fn status(arguments: &StatusArguments) -> Result<ExitCode, String> {
     let client = Client::new(&arguments.remote)?;
@@ -33,7 +30,8 @@ pub fn status(arguments: &StatusArguments) -> Result<ExitCode, String> {
 /// Makes the server read everything anew.
 pub fn reload(arguments: &Reload) -> Result<ExitCode, String> {
     let client = Client::new(&arguments.remote)?;
-    let done: LastReload = client.post("/v1/reload", &ReloadBody { yes_move: arguments.yes_move })?;
+    let done: LastReload =
+        client.post("/v1/reload", &ReloadBody { yes_move: arguments.yes_move, yes: arguments.yes })?;
     say!("reloaded in {} ms", done.milliseconds);
     done.messages.iter().for_each(|warning| say!("{}", shown(warning)));
     Ok(ExitCode::SUCCESS)
@@ -41,16 +39,17 @@ pub fn reload(arguments: &Reload) -> Result<ExitCode, String> {
 
 fn print(status: &Status) {
     let paper = Paper::stdout();
-    let uncovered = uncovered(status);
-    for sentence in uncovered.iter().take(MOST_UNCOVERED) {
-        paper.bold(&shown(sentence).to_string());
-    }
-    if let Some(more) = uncovered.len().checked_sub(MOST_UNCOVERED).filter(|more| *more > 0) {
-        paper.bold(&format!("and {more} more without a live region"));
+    let summary = shown(&status.summary).to_string();
+    // Nothing is to be seen before it while somebody has no live region.
+    let is_whole = status.services.iter().flat_map(|service| &service.coverage).all(Coverage::is_whole);
+    if !is_whole {
+        paper.bold(&summary);
     }
     let uptime = duration_text(Duration::from_secs(status.uptime_seconds));
     paper.bold(&format!("meridian {}, up {uptime}", shown(&status.version)));
-    paper.bold(&shown(&status.summary).to_string());
+    if is_whole {
+        paper.bold(&summary);
+    }
     say!("serves {} on {}", shown(&status.configuration), shown(status.dns.join(", ")));
     say!("{}\n", last_reload(status));
     let rows = status.zones.iter().map(|zone| vec![zone.name.clone(), zone.serial.to_string()]);
@@ -73,14 +72,6 @@ fn print(status: &Status) {
     let queries = status.queries.iter().filter(|(_, count)| **count > 0);
     let rows: Vec<Vec<String>> = queries.map(|(verdict, count)| vec![verdict.clone(), count.to_string()]).collect();
     if rows.is_empty() { say!("no queries yet") } else { paper.table(&["queries", "count"], &rows) }
-}
-
-/// Who has no live region, a sentence for each service and record type; those who lose the most first.
-fn uncovered(status: &Status) -> Vec<String> {
-    let families = status.services.iter().flat_map(|it| it.coverage.iter().map(move |coverage| (&it.name, coverage)));
-    let mut losing: Vec<(&String, &Coverage)> = families.filter(|(_, coverage)| !coverage.is_whole()).collect();
-    losing.sort_by(|(_, one), (_, other)| other.worst_percent().total_cmp(&one.worst_percent()));
-    losing.into_iter().map(|(service, coverage)| coverage.sentence(service)).collect()
 }
 
 /// A row for each endpoint.

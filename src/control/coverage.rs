@@ -6,23 +6,28 @@
 //! looks at, which takes milliseconds. Services whose clients are not counted yet have no coverage.
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::Control;
 use super::effect::Effect;
 use super::events::Topic;
+use super::guard;
 use super::health::since_boot;
 use super::operate::Refusal;
 use super::orders::{Demand, Order};
+use super::probed::Account;
+use super::standing::{Facts, Memory};
+use super::targets::Plan;
 use crate::answer::Snapshot;
-use crate::answer::foresight::coverage::{ClassWeights, Coverage, Fate, classes_of, fates, traffic_parts};
+use crate::answer::foresight::Traffic;
+use crate::answer::foresight::coverage::{ClassWeights, Coverage, Fate, classes_of, fates};
+use crate::answer::foresight::coverages::{ClientCounts, coverages, noted, noted_in};
 use crate::answer::world::present::{ServiceAvailability, region_states};
 use crate::answer::world::services::{Family, Service, View};
 use crate::answer::world::{Availability, World};
+use crate::config::Config;
 use crate::geo::Atlas;
-use crate::geo::catchment::Catchment;
 use crate::steering::RegionStates;
 
 /// How old a report may be where clients are noted, who are others all the time.
@@ -42,74 +47,32 @@ pub struct CoverageReport {
 /// What is known of coverage.
 #[derive(Debug, Default)]
 pub(super) struct CoverageDesk {
-    counted: Mutex<HashMap<usize, Counted>>,
+    counts: Mutex<ClientCounts>,
     latest: Mutex<Arc<CoverageReport>>,
     /// By service and record type, what was told last: the greatest part without a live region.
     told: Mutex<HashMap<(String, String), f64>>,
 }
 
-/// The clients of one catchment. It is held, so that no other can come to be in its place in memory.
-#[derive(Debug, Clone)]
-struct Counted {
-    _catchment: Arc<Catchment>,
-    _atlas: Arc<Atlas>,
-    weights: Arc<ClassWeights>,
-}
-
-/// What becomes of the classes of one catchment, and what that is in numbers.
-type Known = HashMap<(usize, RegionStates), (Arc<Vec<Fate>>, Coverage)>;
-
-/// By service, the networks that were noted and how often.
-type Noted = Vec<Vec<(IpAddr, u64)>>;
-
 impl CoverageDesk {
-    /// The clients of a catchment, if they are counted already.
-    fn known(&self, view: &View, world: &World) -> Option<Arc<ClassWeights>> {
-        let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        counted.get(&key(&view.catchment, &world.atlas)).map(|counted| counted.weights.clone())
+    fn counts(&self) -> MutexGuard<'_, ClientCounts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same, counted now if they are not.
-    fn count(&self, view: &View, world: &World) -> Arc<ClassWeights> {
-        if let Some(known) = self.known(view, world) {
-            return known;
-        }
-        let weights = Arc::new(ClassWeights::of(&view.catchment, &world.atlas));
-        let (catchment, atlas) = (view.catchment.clone(), world.atlas.clone());
-        let key = key(&catchment, &atlas);
-        let counted = Counted { _catchment: catchment, _atlas: atlas, weights: weights.clone() };
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner).insert(key, counted);
-        weights
+    /// The clients of a view, counted now if they are not yet. Nobody waits for that at the lock.
+    fn count(&self, view: &View, atlas: &Arc<Atlas>) -> Arc<ClassWeights> {
+        let known = self.counts().get(view, atlas);
+        known.unwrap_or_else(|| {
+            let weights = Arc::new(ClassWeights::of(&view.catchment, atlas));
+            self.counts().insert(view, atlas, weights.clone());
+            weights
+        })
     }
 
-    /// Counts the clients of every catchment of a World, and forgets those of others.
+    /// Counts the clients of every service of a World.
     fn count_all(&self, world: &World) {
-        let mut used = HashSet::new();
         for view in world.services.iter().flat_map(|service| service.views.iter().flatten()) {
-            if used.insert(key(&view.catchment, &world.atlas)) {
-                self.count(view, world);
-            }
+            self.count(view, &world.atlas);
         }
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| used.contains(key));
-    }
-
-    /// The coverage of every service under an availability, as far as its clients are counted.
-    fn services(&self, world: &World, availability: &Availability) -> Vec<Vec<Coverage>> {
-        let (mut known, noted) = (Known::new(), noted(world));
-        let mut services = Vec::with_capacity(world.services.len());
-        for (at, service) in world.services.iter().enumerate() {
-            let now = availability.services.get(at);
-            let clients = noted.get(at).map_or(&[][..], Vec::as_slice);
-            let mut families = Vec::new();
-            for family in Family::ALL {
-                let Some(view) = service.view(family) else { continue };
-                let Some(weights) = self.known(view, world) else { continue };
-                let states = region_states(service, view, now);
-                families.push(coverage(&mut known, (family, view), states, &weights, clients));
-            }
-            services.push(families);
-        }
-        services
     }
 
     /// The coverage of a snapshot: the latest, or one that is made now of what is counted.
@@ -120,7 +83,8 @@ impl CoverageDesk {
         if is_young && latest.is_whole() && std::ptr::eq(latest.of.as_ptr(), Arc::as_ptr(snapshot)) {
             return latest;
         }
-        let services = self.services(&snapshot.world, snapshot.present.availability());
+        let (world, availability) = (&snapshot.world, snapshot.present.availability());
+        let services = coverages(world, Some(availability), &noted(world), &self.counts());
         let report = Arc::new(CoverageReport { of: Arc::downgrade(snapshot), made: now, services });
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = report.clone();
         report
@@ -139,39 +103,6 @@ impl CoverageReport {
     }
 }
 
-/// What tells the clients of one catchment from those of others. Where everybody is of one class, they are the same in all.
-fn key(catchment: &Arc<Catchment>, atlas: &Arc<Atlas>) -> usize {
-    if catchment.is_uniform() { Arc::as_ptr(atlas) as usize } else { Arc::as_ptr(catchment) as usize }
-}
-
-/// The coverage of one view; services that are alike share what is worked out.
-fn coverage(
-    known: &mut Known,
-    (family, view): (Family, &View),
-    states: RegionStates,
-    weights: &ClassWeights,
-    clients: &[(IpAddr, u64)],
-) -> Coverage {
-    let catchment = Arc::as_ptr(&view.catchment) as usize;
-    let (fates, shared) = known.entry((catchment, states)).or_insert_with_key(|(_, states)| {
-        let fates = fates(view, states);
-        let coverage = Coverage::of(family, weights, &fates, &[]);
-        (Arc::new(fates), coverage)
-    });
-    let traffic = traffic_parts(fates, &classes_of(&view.catchment, clients));
-    Coverage { rtype: family.word().to_owned(), traffic, ..shared.clone() }
-}
-
-fn noted(world: &World) -> Noted {
-    let mut noted: Noted = vec![Vec::new(); world.services.len()];
-    for (client, queries) in world.sample.noted() {
-        if let Some(clients) = noted.get_mut(client.service.0 as usize) {
-            clients.push((client.client, queries));
-        }
-    }
-    noted
-}
-
 impl Control {
     /// The coverage of what is served in this snapshot.
     pub(super) fn coverage_of(&self, snapshot: &Arc<Snapshot>) -> Arc<CoverageReport> {
@@ -182,6 +113,7 @@ impl Control {
     pub(super) fn count_clients(&self) {
         let snapshot = self.snapshot();
         self.coverage.count_all(&snapshot.world);
+        self.coverage.counts().keep(&snapshot.world);
         let report = self.coverage.report(&snapshot);
         self.tell_coverage(&snapshot.world, &report);
     }
@@ -242,6 +174,46 @@ impl Control {
         }
     }
 
+    /// What all that is known would come to with other orders or another configuration. Nothing of it is remembered.
+    fn foreseen(&self, config: &Config, plan: &Plan, effect: &Effect) -> Availability {
+        let targets = self.watch.get().map(|watch| watch.monitor.health().targets).unwrap_or_default();
+        let facts = Facts { config, plan, targets: &targets, effect, world: None, now: since_boot() };
+        Memory::default().fold(&facts).availability
+    }
+
+    /// Refuses a reload that leaves too many clients without a live region under `[guard] min_covered`, as far as probes
+    /// and orders know now: then what it would add is probed no longer.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub(super) fn guard_coverage(
+        &self,
+        limit: Option<f64>,
+        new: &World,
+        config: &Config,
+        plan: &Plan,
+    ) -> Result<(), Vec<String>> {
+        let Some(sentence) = limit.and_then(|limit| self.uncovering(limit, new, config, plan)) else { return Ok(()) };
+        let served = self.current().plan.clone();
+        self.settle(&served, Account::Reload);
+        Err(vec![format!("{}: {sentence}", self.origin())])
+    }
+
+    /// Why it would be refused.
+    fn uncovering(&self, limit: f64, new: &World, config: &Config, plan: &Plan) -> Option<String> {
+        let now = self.snapshot();
+        let effect = Effect::of(&self.current().demands.book, config);
+        let then = self.foreseen(config, plan, &effect);
+        self.coverage.count_all(&now.world);
+        self.coverage.count_all(new);
+        let traffic = noted_in(new, &Traffic::of(&now.world)).unwrap_or_default();
+        let counts = self.coverage.counts();
+        let before = coverages(&now.world, Some(now.present.availability()), &noted(&now.world), &counts);
+        let after = coverages(new, Some(&then), &traffic, &counts);
+        drop(counts);
+        guard::uncovering(limit, &guard::changes_of_coverage((&now.world, &before), (new, &after)))
+    }
+
     /// What clients lose their last live region from one availability to another, by service; the clients are counted if
     /// they are not yet.
     fn losses(&self, world: &World, now: &Availability, then: &Availability) -> Vec<(String, Coverage)> {
@@ -256,7 +228,7 @@ impl Control {
                 let Some(view) = service.view(family) else { continue };
                 let Some(lost) = newly_uncovered(&mut known, service, view, (now, then)) else { continue };
                 let clients = noted.get(at).map_or(Vec::new(), |clients| classes_of(&view.catchment, clients));
-                let loss = Coverage::of(family, &self.coverage.count(view, world), &lost, &clients);
+                let loss = Coverage::of(family, &self.coverage.count(view, &world.atlas), &lost, &clients);
                 if !loss.is_whole() {
                     losses.push((service.name.to_string(), loss));
                 }

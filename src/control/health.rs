@@ -21,9 +21,9 @@ use super::leases::Leases;
 use super::orders::Order;
 use super::probed::{Account, Probed};
 use super::reload::Current;
-use super::standing::{Facts, Memory};
+use super::standing::Facts;
 use super::targets::{Asked, Evidence, Plan};
-use super::traffic::{self, PerRegion};
+use super::traffic::{self, Moved, PerRegion};
 use crate::answer::Snapshot;
 use crate::answer::world::{Availability, Present};
 use crate::config::Config;
@@ -53,6 +53,8 @@ pub(super) struct Told {
     event: u64,
     /// Changes by what they led to.
     transitions: HashMap<&'static str, u64>,
+    /// Answers that regions gave when they lost clients.
+    moved: Moved,
     /// Names of services without any region.
     all_down: HashSet<String>,
     /// Days left of certificates that people were warned of.
@@ -95,6 +97,8 @@ pub struct View {
     pub answers: PerRegion<u64>,
     /// The same per second, over the last seconds.
     pub rates: PerRegion<f64>,
+    /// What regions gave when they lost clients.
+    pub moved: Moved,
     /// Who has a live region.
     pub coverage: Arc<CoverageReport>,
 }
@@ -187,18 +191,12 @@ impl Control {
             names: self.known_names(),
             answers: traffic::answers(&snapshot.world),
             rates: current.traffic.rates(&snapshot.world, since_boot()),
+            moved: current.told.moved.clone(),
             coverage: Arc::default(),
         };
         drop(current);
         view.coverage = self.coverage_of(&snapshot);
         view
-    }
-
-    /// What all that is known would come to with other orders or another configuration. Nothing of it is remembered.
-    pub(super) fn foreseen(&self, config: &Config, plan: &Plan, effect: &Effect) -> Availability {
-        let targets = self.watch.get().map(|watch| watch.monitor.health().targets).unwrap_or_default();
-        let facts = Facts { config, plan, targets: &targets, effect, world: None, now: since_boot() };
-        Memory::default().fold(&facts).availability
     }
 
     /// Probes what a new configuration adds beside what is probed now, and waits for its first results. To be called
@@ -240,6 +238,11 @@ impl Control {
             let present = Present::compile_at_once(&before.world, &folded.availability, Some(&before.present));
             self.publish(before.with(present));
         }
+        if is_new {
+            // Services and regions may have other numbers.
+            current.told.moved = Moved::default();
+        }
+        current.told.moved.note(&moved, &folded.availability);
         self.tell(current, &folded.availability, &moved);
         warn_of_certificates(current, &targets);
         moved

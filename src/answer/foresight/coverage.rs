@@ -14,8 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::sweep::sweep;
 use super::weigh::{Over, weigh};
 use crate::answer::explain::percent;
-use crate::answer::world::present::{ServiceAvailability, region_states};
-use crate::answer::world::services::{Family, Service, View};
+use crate::answer::world::services::{Family, View};
 use crate::geo::catchment::Catchment;
 use crate::geo::locations::country_name;
 use crate::geo::{Atlas, Code, PlaceId};
@@ -144,12 +143,6 @@ pub fn fates(view: &View, states: &RegionStates) -> Vec<Fate> {
     classes.map(|tiers| Fate::of(tiers, &Outcome::resolve(tiers, states))).collect()
 }
 
-/// The same of one family of a service under an availability; `None`: it has no such family.
-pub fn fates_of(service: &Service, family: Family, now: Option<&ServiceAvailability>) -> Option<Vec<Fate>> {
-    let view = service.view(family)?;
-    Some(fates(view, &region_states(service, view, now)))
-}
-
 /// The classes of clients that were noted.
 pub fn classes_of(catchment: &Catchment, clients: &[(IpAddr, u64)]) -> Vec<ClassQueries> {
     clients.iter().map(|(client, queries)| (catchment.table().find(*client).value, *queries)).collect()
@@ -218,6 +211,13 @@ impl Coverage {
         let traffic = self.traffic.filter(|traffic| traffic.queries >= FEWEST_QUERIES);
         let traffic = traffic.map_or(0.0, |traffic| traffic.parts.uncovered_percent());
         self.addresses.uncovered_percent().max(self.population.uncovered_percent()).max(traffic)
+    }
+
+    /// The least part of addresses or noted queries with a live region, in per cent.
+    pub fn least_covered_percent(&self) -> f64 {
+        let traffic = self.traffic.filter(|traffic| traffic.queries >= FEWEST_QUERIES);
+        let traffic = traffic.map_or(100.0, |traffic| traffic.parts.covered_percent());
+        self.addresses.covered_percent().min(traffic)
     }
 
     /// `22.8% of the address space, 11.2% of the population and 31% of 812 queries noted lately`

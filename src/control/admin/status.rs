@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Context;
+use super::headline::headline;
 use super::health::{self, RegionHealth};
 use crate::answer::Verdict;
 use crate::answer::explain::{SourceFacts, word};
@@ -21,7 +22,7 @@ use crate::geo::builtin;
 /// What is going on. Keys are added, never changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
-    /// The one thing about health that matters now.
+    /// The worst thing that is true now, and how many others are.
     pub summary: String,
     /// Everything fails at once: the monitor doubts itself and holds what was agreed.
     pub suspect: bool,
@@ -107,6 +108,8 @@ pub struct ReloadStatus {
 pub struct ReloadBody {
     /// Take the change even if it moves more than `[guard] max_move` allows.
     pub yes_move: bool,
+    /// Take the change whatever `[guard]` refuses: what it moves, and whom it leaves without a live region.
+    pub yes: bool,
 }
 
 /// One reload: also what `POST /v1/reload` answers.
@@ -134,7 +137,7 @@ impl Status {
         let zone =
             |zone: &crate::answer::world::Zone| ZoneStatus { name: zone.origin.to_string(), serial: zone.serial };
         Status {
-            summary: stuck.clone().unwrap_or_else(|| health::summary(&services, view.holds())),
+            summary: stuck.clone().unwrap_or_else(|| headline(&services, view.holds())),
             stuck,
             suspect: view.suspect,
             version: env!("CARGO_PKG_VERSION").to_owned(),
