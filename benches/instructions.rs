@@ -161,7 +161,7 @@ fn ask(snapshot: &Snapshot, queries: &[Vec<u8>], name: &str) {
     let mut octets = 0;
     let mut scratch = Scratch::default();
     for (draw, query) in (0u64..).zip(queries) {
-        let moment = snapshot.moment(draw << 32);
+        let moment = snapshot.moment_in(0, draw << 32);
         let buffer = black_box(&mut buffer);
         octets += answer(black_box(query), source, Transport::Udp, &moment, &mut scratch, buffer).length;
     }

@@ -214,7 +214,7 @@ fn explain_works_from_a_file() {
         ["explain", "www.example.com", "A", "--client", "5.0.0.0/16", "--down", "fra", "--json", "--config", &file];
     let explanation = json(&run(&down));
     assert_eq!(explanation["records"][0]["data"], "192.0.2.2");
-    assert_eq!(explanation["service"]["candidates"][0]["reason"], "is down");
+    assert_eq!(explanation["service"]["candidates"][0]["reason"], "is switched off in this what-if");
     assert!(explanation["scope"].is_number());
 }
 

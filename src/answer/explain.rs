@@ -130,6 +130,9 @@ fn without(snapshot: &Snapshot, down: &[String]) -> Result<Option<Present>, Stri
     Ok((!down.is_empty()).then(|| Present::compile(world, &availability, Some(&snapshot.present))))
 }
 
+/// What is said of a region that is taken as down because somebody asks what if.
+const SWITCHED_OFF: &str = "is switched off in this what-if";
+
 /// The availability with these regions down in every service.
 pub fn take_down(world: &World, mut availability: Availability, down: &[String]) -> Availability {
     let named =
@@ -142,7 +145,7 @@ pub fn take_down(world: &World, mut availability: Availability, down: &[String])
                 now.share = Share::NONE;
                 now.last_good = false;
                 now.seen_alive.fill(false);
-                now.reason = None;
+                now.reason = Some(SWITCHED_OFF.to_owned());
             }
         }
     }

@@ -7,7 +7,10 @@
 
 mod change;
 mod compare;
+pub mod coverage;
+pub mod coverages;
 mod facts;
+mod fate;
 mod scopes;
 mod side;
 mod split;
@@ -28,7 +31,7 @@ use crate::steering::Band;
 
 pub use change::Change;
 pub use compare::{Made, RegionMove, ServiceMove, TrafficMove, compare};
-pub use facts::{CellFacts, CountryForesight, DistanceFacts, Foresight, Mover, RegionForesight};
+pub use facts::{CellFacts, CountryForesight, DistanceFacts, Foresight, Loser, Mover, RegionForesight};
 
 pub use scopes::{Blocks, verify_scopes};
 pub use traffic::{ClientTraffic, Traffic};
@@ -99,11 +102,10 @@ fn side((snapshot, config): Standing<'_>, wanted: Wanted<'_>, change: &Change) -
     let Some((id, service)) = world.service_named(wanted.name) else { return Ok(Side::nobody()) };
     change.check(world, config, service)?;
     let side = if change.is_none() {
-        let view = snapshot.present.service(id).and_then(|now| now.view(wanted.family));
-        view.and_then(|now| Side::of(world, config, service, wanted.family, now))
+        let now = snapshot.present.availability().services.get(id.0 as usize);
+        Side::of(world, config, service, wanted.family, now)
     } else {
-        let now = changed(snapshot, config, id, service, wanted.family, change);
-        now.and_then(|now| Side::of(world, config, service, wanted.family, &now))
+        changed(snapshot, config, id, service, wanted.family, change)
     };
     Ok(side.unwrap_or_else(Side::nobody))
 }

@@ -17,8 +17,9 @@ pub struct Moment<'m> {
     pub turns: &'m Turns,
     /// What is drawn comes from it: another number for each query.
     pub seed: u64,
-    /// Where this thread counts, so that threads do not wait for each other.
-    pub lane: u8,
+    /// Where this thread counts what it answers, so that threads do not wait for each other; `None`: no client asks, so
+    /// nothing is counted.
+    pub lane: Option<u8>,
     /// The clients of queries whose seed has none of these bits are noted.
     pub passed_over: u64,
 }
@@ -81,15 +82,15 @@ impl Snapshot {
         }
     }
 
-    /// The moment of one query that is not a client's: nothing is noted.
+    /// The moment of one query that is not a client's: nothing is noted or counted.
     #[inline]
     pub fn moment(&self, seed: u64) -> Moment<'_> {
-        Moment { snapshot: self, present: &self.present, turns: &self.turns, seed, lane: 0, passed_over: u64::MAX }
+        Moment { snapshot: self, present: &self.present, turns: &self.turns, seed, lane: None, passed_over: u64::MAX }
     }
 
     /// The moment of one client's query, to be counted in this lane.
     #[inline]
     pub fn moment_in(&self, lane: u8, seed: u64) -> Moment<'_> {
-        Moment { lane, passed_over: self.policy.passed_over, ..self.moment(seed) }
+        Moment { lane: Some(lane), passed_over: self.policy.passed_over, ..self.moment(seed) }
     }
 }

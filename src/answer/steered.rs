@@ -117,10 +117,12 @@ impl Solver<'_, '_, '_, '_> {
             return Ok(Some(self.without_region(outcome.map_or(Ending::NoData, |outcome| outcome.ending))));
         }
         let picks = decision.picks();
-        if let (Some((region, _)), Some(view)) = (picks.iter().next(), service.view(family)) {
-            view.given.count(moment.lane, region);
+        let verdict = self.put_picks(&picks, now, view, owner, asked)?;
+        // Only what a client is sent counts: where the records did not fit, nothing of them is.
+        if let (Some(lane), Some((region, _)), Some(view)) = (moment.lane, picks.iter().next(), service.view(family)) {
+            view.given.count(lane, region);
         }
-        self.put_picks(&picks, now, view, owner, asked).map(Some)
+        Ok(Some(verdict))
     }
 
     /// Adds the client to the sample of who asks.

@@ -1,7 +1,7 @@
 //! The command line as clap reads it; completions and the man page come from here too.
 
 mod authoring;
-mod status;
+mod running;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::dns::{Name, RecordType};
 use crate::geo::builtin;
 use crate::steering::Bias;
 pub use authoring::{Check, Geodata, Import, Init, Plan, RegionGiven, VerifyScopes};
-pub use status::StatusArguments;
+pub use running::{Reload, StatusArguments};
 
 /// A global load balancer that works through DNS.
 #[derive(Debug, Parser)]
@@ -257,6 +257,9 @@ pub struct Why {
     /// How long it holds, such as 2h; without it, until it is taken back
     #[arg(long = "for", value_name = "TIME")]
     pub lasting: Option<String>,
+    /// Do it even if it takes their last live region from clients
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// `meridian drain`
@@ -354,17 +357,6 @@ pub struct Weight {
     /// The server.
     #[command(flatten)]
     pub remote: Remote,
-}
-
-/// `meridian reload`
-#[derive(Debug, Args)]
-pub struct Reload {
-    /// The server.
-    #[command(flatten)]
-    pub remote: Remote,
-    /// Take the change even if it moves more than the guard (max_move) allows
-    #[arg(long)]
-    pub yes_move: bool,
 }
 
 /// `meridian locate`

@@ -106,7 +106,7 @@ impl Client {
 
     fn error_of(&self, status: reqwest::StatusCode, body: &[u8]) -> String {
         match serde_json::from_slice::<ErrorBody>(body) {
-            Ok(ErrorBody { error }) => error,
+            Ok(ErrorBody { error, .. }) => error,
             Err(_) => self.not_understood(&format!("it answered {status}")),
         }
     }

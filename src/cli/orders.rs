@@ -76,7 +76,7 @@ fn parts<'p>(
 
 fn body(why: &Why, reason: &str) -> OrderBody {
     let by = why.by.clone().unwrap_or_else(user);
-    OrderBody { reason: reason.to_owned(), by, lasting: why.lasting.clone(), ..OrderBody::default() }
+    OrderBody { reason: reason.to_owned(), by, lasting: why.lasting.clone(), yes: why.yes, ..OrderBody::default() }
 }
 
 /// The name of the user, as the environment has it; empty where it has none, and the server then takes the address.

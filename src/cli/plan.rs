@@ -11,6 +11,7 @@ use super::paper::{Paper, say, say_json};
 use super::{progress, traffic};
 use crate::answer::explain::percent;
 use crate::answer::foresight::{ServiceMove, Traffic, compare};
+use crate::control::guard::CoverageChange;
 use crate::control::{Loaded, guard, load};
 use crate::files::{self, FileKind};
 use crate::text::shown;
@@ -26,6 +27,8 @@ struct Changes {
     settings: Vec<SettingChange>,
     records: Vec<RecordLine>,
     services: Vec<ServiceMove>,
+    /// Services of which another part of the clients has a region.
+    coverage: Vec<CoverageChange>,
     /// Why the guard would refuse it.
     refused: Option<String>,
 }
@@ -67,11 +70,15 @@ pub fn run(arguments: &Plan) -> Result<ExitCode, String> {
 impl Changes {
     fn between(old: &Loaded, new: &Loaded, traffic: &Traffic) -> Result<Changes, String> {
         let services = compare((&old.snapshot.world, &old.config), (&new.snapshot.world, &new.config), traffic)?;
+        let coverage = guard::coverage_with_all_up(&old.snapshot.world, &new.snapshot.world, traffic)?;
+        let moves_too_many = old.config.max_move.and_then(|limit| guard::refusal_of(limit, &services));
+        let covers_too_few = old.config.min_covered.and_then(|limit| guard::uncovering(limit, &coverage));
         let mut changes = Changes {
             summary: String::new(),
             settings: settings(&document(old)?, &document(new)?),
             records: zone::differences(&zones(old)?, &zones(new)?).into_iter().map(RecordLine::from).collect(),
-            refused: old.config.max_move.and_then(|limit| guard::refusal_of(limit, &services)),
+            refused: moves_too_many.or(covers_too_few),
+            coverage,
             services: services.into_iter().filter(ServiceMove::is_any).collect(),
         };
         changes.summary = changes.sentence();
@@ -118,6 +125,10 @@ impl Changes {
                 vec![region.region.clone(), percent(region.before_percent), percent(region.after_percent), change]
             };
             paper.table(&["region", "before", "after", "change"], &service.regions.iter().map(row).collect::<Vec<_>>());
+        }
+        for CoverageChange { name, rtype, before_percent, after_percent, .. } in &self.coverage {
+            let (before, after) = (percent(*before_percent), percent(*after_percent));
+            say!("\n{}", shown(format!("{name} {rtype}: {after} of the clients have a region, before {before}")));
         }
         if let Some(sentence) = &self.refused {
             say!("\nthe server would refuse it: {}", shown(sentence));

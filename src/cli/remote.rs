@@ -7,6 +7,7 @@ use super::arguments::{Reload, StatusArguments};
 use super::client::Client;
 use super::paper::{Paper, say, say_json};
 use crate::answer::explain::percent;
+use crate::answer::foresight::coverage::Coverage;
 use crate::config::values::duration_text;
 use crate::control::admin::{EndpointHealth, LastReload, RegionHealth, ReloadBody, ServiceStatus, Status};
 use crate::control::orders::OrderRecord;
@@ -52,7 +53,8 @@ fn is_wide(arguments: &StatusArguments) -> bool {
 /// Makes the server read everything anew.
 pub fn reload(arguments: &Reload) -> Result<ExitCode, String> {
     let client = Client::new(&arguments.remote)?;
-    let done: LastReload = client.post("/v1/reload", &ReloadBody { yes_move: arguments.yes_move })?;
+    let done: LastReload =
+        client.post("/v1/reload", &ReloadBody { yes_move: arguments.yes_move, yes: arguments.yes })?;
     say!("reloaded in {} ms", done.milliseconds);
     done.messages.iter().for_each(|warning| say!("{}", shown(warning)));
     Ok(ExitCode::SUCCESS)
@@ -60,9 +62,17 @@ pub fn reload(arguments: &Reload) -> Result<ExitCode, String> {
 
 fn print(status: &Status, arguments: &StatusArguments) {
     let paper = Paper::stdout();
+    let summary = shown(&status.summary).to_string();
+    // Nothing is to be seen before it while somebody has no live region.
+    let is_whole = status.services.iter().flat_map(|service| &service.coverage).all(Coverage::is_whole);
+    if !is_whole {
+        paper.bold(&summary);
+    }
     let uptime = duration_text(Duration::from_secs(status.uptime_seconds));
     paper.bold(&format!("meridian {}, up {uptime}", shown(&status.version)));
-    paper.bold(&shown(&status.summary).to_string());
+    if is_whole {
+        paper.bold(&summary);
+    }
     say!("serves {} on {}", shown(&status.configuration), shown(status.dns.join(", ")));
     say!("{}\n", last_reload(status));
     if status.zones.len() > MOST_LINES && !arguments.wide {

@@ -14,6 +14,7 @@ use super::signals::Signals;
 use super::{confine, notify, paper, progress, runtime};
 use crate::config::Config;
 use crate::control::admin::{Admin, Context};
+use crate::control::guard::Confirmed;
 use crate::control::state_directory::StateDirectory;
 use crate::control::succession::{Legacy, Predecessor, Succession};
 use crate::control::worker::NotDone;
@@ -252,5 +253,5 @@ async fn reload_on_demand(control: Arc<Control>, mut hangups: Receiver<()>) {
 }
 
 async fn reload(control: &Arc<Control>) -> Result<(), NotDone> {
-    control.reload(false).await.map(|done| done.log())
+    control.reload(Confirmed::default()).await.map(|done| done.log())
 }

@@ -13,7 +13,7 @@ use super::explain::{loaded, refusal};
 use super::paper::{Paper, say, say_json};
 use super::{progress, traffic};
 use crate::answer::explain::percent;
-use crate::answer::foresight::{Change, CountryForesight, Foresight, Over, Wanted, foresee};
+use crate::answer::foresight::{Change, CountryForesight, Foresight, Loser, Over, Wanted, foresee};
 use crate::control::admin::Status;
 use crate::control::{Loaded, load};
 use crate::dns::Name;
@@ -140,6 +140,7 @@ fn print(foresight: &Foresight, arguments: &Simulate) {
         };
         paper.table(&["moved", unit(foresight), "way"], &foresight.movers.iter().map(row).collect::<Vec<_>>());
     }
+    print_coverage(foresight, is_change, &paper);
     if arguments.countries {
         say!();
         print_countries(foresight, is_change, &paper);
@@ -155,6 +156,34 @@ fn print(foresight: &Foresight, arguments: &Simulate) {
         Over::Traffic => format!("of {known} queries noted lately; {more} more came from places that are unknown"),
     };
     paper.faint(&note);
+}
+
+/// What clients are given, where some have no live region, before or after.
+fn print_coverage(foresight: &Foresight, is_change: bool, paper: &Paper) {
+    let (before, after) = (&foresight.before_coverage, &foresight.after_coverage);
+    if before.uncovered_percent() == 0.0 && after.uncovered_percent() == 0.0 {
+        return;
+    }
+    say!();
+    let row = |name: &str, before: f64, after: f64| {
+        vec![name.to_owned(), percent(before), if is_change { percent(after) } else { String::new() }]
+    };
+    let rows = [
+        row("a live region", before.live_percent, after.live_percent),
+        row("a live region of a later tier", before.displaced_percent, after.displaced_percent),
+        row("a region that is out", before.dead_percent, after.dead_percent),
+        row("none", before.none_percent, after.none_percent),
+        row("none, by a fence", before.excluded_percent, after.excluded_percent),
+    ];
+    paper.table(&["clients that are given", before_head(is_change, "share"), "after"], &rows);
+    let row = |loser: &Loser| {
+        let name = loser.name.clone().unwrap_or_else(|| loser.country.clone());
+        vec![name, in_millions(loser.addresses)]
+    };
+    if !foresight.losing.is_empty() {
+        say!();
+        paper.table(&["no live region", unit(foresight)], &foresight.losing.iter().map(row).collect::<Vec<_>>());
+    }
 }
 
 fn before_head(is_change: bool, alone: &'static str) -> &'static str {

@@ -9,5 +9,8 @@ tables! {
         /// The largest part of the address space of any service that a reload may send to other regions, `"0%"` to
         /// `"100%"`. Default: any.
         max_move: Part,
+        /// The smallest part of the clients of any service that may have a live region after a reload, `"0%"` to
+        /// `"100%"`, where it is smaller than before. Default: any.
+        min_covered: Part,
     }
 }

@@ -35,6 +35,8 @@ pub struct Config {
     pub events: Events,
     /// `[guard] max_move`, 0.0..=1.0: the largest part of a service that a reload may move; absent: any.
     pub max_move: Option<f64>,
+    /// `[guard] min_covered`, 0.0..=1.0: the smallest part of a service's clients that a reload may leave a live region.
+    pub min_covered: Option<f64>,
     /// `[traffic]`; absent: nobody is noted.
     pub traffic_sample: Option<TrafficSample>,
     /// `[zones] directory`.

@@ -54,6 +54,7 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut Report<'_>) -> Config {
     resolver.check_names.warn_unused(report);
     resolver.fence_lists.warn_unused(report);
     let zones = raw.zones.or(raw::Zones::default());
+    let guard = raw.guard.or(Default::default());
     Config {
         file: file.to_owned(),
         server: resolve_server(raw.server.or(raw::Server::default()), raw.tls, folder, report),
@@ -62,7 +63,8 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut Report<'_>) -> Config {
         state_directory: raw.state.value().and_then(|state| state.directory.value()).map(|path| folder.join(path)),
         events: resolve_events(raw.events.or(raw::Events::default()), folder, report),
         resolver: resolve_resolver(raw.resolver.or(Default::default()), report),
-        max_move: raw.guard.value().and_then(|guard| guard.max_move.value()).map(|part| part.0),
+        max_move: guard.max_move.value().map(|part| part.0),
+        min_covered: guard.min_covered.value().map(|part| part.0),
         traffic_sample: raw.traffic.value().and_then(Traffic::resolve),
         zones_directory: folder.join(zones.directory.or(PathBuf::from("zones"))),
         zone_access: resolve_access(zones.access.or(List::new()), report),

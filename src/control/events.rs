@@ -19,6 +19,8 @@ const LAG: usize = 256;
 pub enum Topic {
     /// A verdict about an endpoint changed, or a service lost or found its last region.
     Health,
+    /// Clients of a service lost their last live region, or have one again.
+    Coverage,
     /// An order was given, lifted, or ended.
     Order,
     /// An endpoint came or left by its lease.
@@ -115,10 +117,11 @@ struct Ring {
 }
 
 impl Topic {
-    /// `health`, `order`, `lease`, `name`, `reload`
+    /// `health`, `coverage`, `order`, `lease`, `name`, `reload`
     pub fn word(self) -> &'static str {
         match self {
             Topic::Health => "health",
+            Topic::Coverage => "coverage",
             Topic::Order => "order",
             Topic::Lease => "lease",
             Topic::Name => "name",

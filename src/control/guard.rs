@@ -1,10 +1,43 @@
-//! The guard of reloads: a change that sends too much of a service elsewhere at once is more often a slip than meant.
+//! The guard of reloads: a change that sends too much of a service elsewhere at once, or leaves too many clients without a
+//! live region, is more often a slip than meant.
+
+use std::collections::HashMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::answer::explain::percent;
+use crate::answer::foresight::coverage::{Coverage, FEWEST_QUERIES};
+use crate::answer::foresight::coverages::{ClientCounts, coverages, noted_in};
 use crate::answer::foresight::{Made, ServiceMove, Traffic, compare};
+use crate::answer::world::World;
 
-/// Fewer queries than these say nothing of the rest.
-const FEWEST_QUERIES: u64 = 100;
+/// What whoever asks for a reload means to be done, whatever the guard says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Confirmed {
+    /// Clients are sent elsewhere.
+    pub moves: bool,
+    /// Clients are left without a live region.
+    pub uncovers: bool,
+}
+
+/// A service of which another part of the clients has a live region after a change. Its JSON form is stable.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CoverageChange {
+    /// The service.
+    pub name: String,
+    /// `A`, `AAAA`, `MX` or `SRV`.
+    #[serde(rename = "type")]
+    pub rtype: String,
+    /// The part that has one before, in per cent: of the address space, or of the queries noted lately if that is less.
+    pub before_percent: f64,
+    /// The part that has one after.
+    pub after_percent: f64,
+    /// Where those are that have none after: `: Germany, France and 3 more countries`; those whom a fence leaves none are
+    /// not among them.
+    #[serde(skip)]
+    lost: String,
+}
 
 /// Why a reload from one to the other would be refused; `None`: it would not. What the server has noted of who asks counts
 /// like the address space.
@@ -33,6 +66,54 @@ pub fn refusal_of(limit: f64, moves: &[ServiceMove]) -> Option<String> {
         worst.name,
         worst.rtype,
         percent(limit)
+    ))
+}
+
+/// The changes of coverage from one World to another with everything up.
+///
+/// # Errors
+/// A sentence: `traffic` cannot be read.
+pub fn coverage_with_all_up(before: &World, after: &World, traffic: &Traffic) -> Result<Vec<CoverageChange>, String> {
+    let old = coverages(before, None, &noted_in(before, traffic)?, &ClientCounts::of(before));
+    let new = coverages(after, None, &noted_in(after, traffic)?, &ClientCounts::of(after));
+    Ok(changes_of_coverage((before, &old), (after, &new)))
+}
+
+/// Services of which another part of the clients is covered after a change; one that is new is compared with a whole.
+pub fn changes_of_coverage(
+    (before, old): (&World, &[Vec<Coverage>]),
+    (after, new): (&World, &[Vec<Coverage>]),
+) -> Vec<CoverageChange> {
+    let mut known: HashMap<(String, &str), f64> = HashMap::new();
+    for (service, families) in before.services.iter().zip(old) {
+        let parts = families.iter().map(|it| ((service.name.to_string(), &it.rtype[..]), it.least_covered_percent()));
+        known.extend(parts);
+    }
+    let mut changes = Vec::new();
+    for (service, families) in after.services.iter().zip(new) {
+        let name = service.name.to_string();
+        for coverage in families {
+            let before_percent = known.get(&(name.clone(), &coverage.rtype[..])).copied().unwrap_or(100.0);
+            let (after_percent, rtype) = (coverage.least_covered_percent(), coverage.rtype.clone());
+            if before_percent != after_percent {
+                let (name, lost) = (name.clone(), coverage.where_to());
+                changes.push(CoverageChange { name, rtype, before_percent, after_percent, lost });
+            }
+        }
+    }
+    changes
+}
+
+/// Why these changes are refused under `[guard] min_covered`, from 0.0 to 1.0; `None`: they are not.
+pub fn uncovering(limit: f64, changes: &[CoverageChange]) -> Option<String> {
+    let limit = limit * 100.0;
+    let below = changes.iter().filter(|it| it.after_percent < limit && it.after_percent < it.before_percent);
+    let worst = below.min_by(|one, other| one.after_percent.total_cmp(&other.after_percent))?;
+    let CoverageChange { name, rtype, before_percent, after_percent, lost } = worst;
+    let (before, after, limit) = (percent(*before_percent), percent(*after_percent), percent(limit));
+    Some(format!(
+        "{after} of the clients of {name} ({rtype}) would have a live region instead of {before}{lost}, and [guard] \
+         min_covered wants {limit}; if that is meant, use `meridian reload --yes`"
     ))
 }
 

@@ -13,6 +13,7 @@ use tokio::sync::watch::Receiver;
 
 use super::Control;
 use super::clock::BootTime;
+use super::coverage::CoverageReport;
 use super::effect::Effect;
 use super::health_news;
 use super::hold;
@@ -22,7 +23,7 @@ use super::probed::{Account, Probed};
 use super::reload::Current;
 use super::standing::Facts;
 use super::targets::{Asked, Evidence, Plan};
-use super::traffic::{self, PerRegion};
+use super::traffic::{self, Moved, PerRegion};
 use crate::answer::Snapshot;
 use crate::answer::world::{Availability, Present};
 use crate::config::Config;
@@ -71,6 +72,10 @@ pub struct View {
     pub answers: PerRegion<u64>,
     /// The same per second, over the last seconds.
     pub rates: PerRegion<f64>,
+    /// What regions gave when they lost clients.
+    pub moved: Moved,
+    /// Who has a live region.
+    pub coverage: Arc<CoverageReport>,
 }
 
 impl View {
@@ -147,7 +152,7 @@ impl Control {
             health.map_or_else(Default::default, |health| (health.targets, health.suspect, health.not_made));
         let snapshot = self.snapshot();
         let count = |verdict| (word(verdict), current.told.transitions.get(word(verdict)).copied().unwrap_or(0));
-        View {
+        let mut view = View {
             config: current.config.clone(),
             plan: current.plan.clone(),
             targets,
@@ -161,7 +166,12 @@ impl Control {
             names: self.known_names(),
             answers: traffic::answers(&snapshot.world),
             rates: current.traffic.rates(&snapshot.world, since_boot()),
-        }
+            moved: current.told.moved.clone(),
+            coverage: Arc::default(),
+        };
+        drop(current);
+        view.coverage = self.coverage_of(&snapshot);
+        view
     }
 
     /// Probes what a new configuration adds beside what is probed now, and waits for its first results. To be called
@@ -203,6 +213,11 @@ impl Control {
             let present = Present::compile_at_once(&before.world, &folded.availability, Some(&before.present));
             self.publish(before.with(present));
         }
+        if is_new {
+            // Services and regions may have other numbers.
+            current.told.moved = Moved::default();
+        }
+        current.told.moved.note(&moved, &folded.availability);
         self.tell(current, &folded.availability, &moved);
         health_news::warn_of_certificates(current, &targets);
         moved

@@ -8,7 +8,7 @@ use super::events::{News, Topic};
 use super::health::word;
 use super::reload::Current;
 use super::targets::Plan;
-use super::traffic::PerRegion;
+use super::traffic::{Moved, PerRegion};
 use crate::answer::world::Availability;
 use crate::config::Config;
 use crate::health::check::TargetKey;
@@ -31,6 +31,8 @@ pub(super) struct Told {
     pub(super) event: u64,
     /// Changes by what they led to.
     pub(super) transitions: HashMap<&'static str, u64>,
+    /// Answers that regions gave when they lost clients.
+    pub(super) moved: Moved,
     /// Names of services without any region.
     pub(super) all_down: HashSet<String>,
     /// Days left of certificates that people were warned of.

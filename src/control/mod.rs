@@ -35,6 +35,7 @@ mod names;
 mod turns;
 pub mod watchdog;
 
+pub mod coverage;
 pub mod effect;
 pub mod leases;
 pub mod orders;

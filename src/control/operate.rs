@@ -40,6 +40,8 @@ pub enum Refusal {
     Unknown(String),
     /// It does not fit what is there.
     Unfit(String),
+    /// It takes their last live region from clients, and nobody said that this is meant.
+    Uncovers(String),
     /// It is in force, but does not outlive a restart.
     NotKept(String),
     /// The server has no time for it now; it was not begun.

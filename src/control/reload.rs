@@ -6,9 +6,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
+use super::coverage::CoverageDesk;
 use super::effect::Effect;
 use super::events::{Events, News, Topic};
-use super::guard;
+use super::guard::{self, Confirmed};
 use super::health::Watch;
 use super::health_news::Told;
 use super::identity;
@@ -23,11 +24,10 @@ use super::standing::Memory;
 use super::state_directory::StateDirectory;
 use super::targets::Plan;
 use super::threads::Threads;
-use super::traffic::Traffic;
+use super::traffic::{self, Traffic};
 use super::watchdog::Watchdog;
 use super::worker::NotDone;
 use crate::answer::Snapshot;
-use crate::answer::world::{ServiceId, World};
 use crate::config::Config;
 use crate::files::FilePrint;
 use crate::resolve::Known;
@@ -55,6 +55,7 @@ pub struct Control {
     pub(super) names: OnceLock<Resolving>,
     pub(super) keeper: Keeper,
     pub(super) events: Events,
+    pub(super) coverage: CoverageDesk,
     /// Another server is about to take over, and has read what is kept.
     closed: AtomicBool,
     pub(super) watchdog: Watchdog,
@@ -186,6 +187,7 @@ impl Control {
             names: OnceLock::new(),
             keeper: Keeper::start(),
             events: Events::new(server),
+            coverage: CoverageDesk::default(),
             closed: AtomicBool::new(false),
             watchdog: Watchdog::default(),
         })
@@ -245,14 +247,14 @@ impl Control {
         self.published.store(Arc::new(snapshot));
     }
 
-    /// Reads everything anew and swaps it in whole, or refuses it whole; with `yes_move` even what moves more than
-    /// `[guard] max_move` allows. It is done on the thread for reloads, whatever it hangs on.
+    /// Reads everything anew and swaps it in whole, or refuses it whole; what is confirmed is done whatever
+    /// `[guard]` says. It is done on the thread for reloads, whatever it hangs on.
     ///
     /// # Errors
     /// Another reload is under way, and some wait for it already.
-    pub async fn reload(self: &Arc<Control>, yes_move: bool) -> Result<Done, NotDone> {
+    pub async fn reload(self: &Arc<Control>, confirmed: Confirmed) -> Result<Done, NotDone> {
         let control = self.clone();
-        self.threads.reload.run(move || control.reload_now(yes_move)).await
+        self.threads.reload.run(move || control.reload_now(confirmed)).await
     }
 
     /// Looks for databases and a certificate that have changed, and takes them in. What is read may hang.
@@ -263,7 +265,7 @@ impl Control {
         let control = self.clone();
         let look = move || {
             if control.databases_changed() {
-                control.reload_now(false).log();
+                control.reload_now(Confirmed::default()).log();
             } else {
                 control.renew_identity();
             }
@@ -273,10 +275,10 @@ impl Control {
 
     /// One reload at a time. Waits for the first results of endpoints that are new, so it must be called from a thread
     /// that may wait.
-    fn reload_now(&self, yes_move: bool) -> Done {
+    fn reload_now(&self, confirmed: Confirmed) -> Done {
         let _one_reload = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let start = Instant::now();
-        let result = self.replace(yes_move);
+        let result = self.replace(confirmed);
         let ok = result.is_ok();
         if !ok {
             // A database that was refused is not read again until it changes again.
@@ -298,7 +300,7 @@ impl Control {
 
     /// Returns the warnings, or every mistake. Reading, comparing and the first probes hold no lock that anybody else
     /// waits for: only [`Control::swap_in`] does.
-    fn replace(&self, yes_move: bool) -> Result<Vec<String>, Vec<String>> {
+    fn replace(&self, confirmed: Confirmed) -> Result<Vec<String>, Vec<String>> {
         let (config, atlas) = {
             let current = self.current();
             (current.config.clone(), current.atlas.clone())
@@ -316,7 +318,7 @@ impl Control {
         let names = self.known_names();
         let laid = self.overlay(&base, &names);
         let overlaid = (!Arc::ptr_eq(&base, &laid)).then(|| with_services(&loaded.snapshot, &laid));
-        if !yes_move {
+        if !confirmed.moves {
             let (now, new) = (self.snapshot(), overlaid.as_ref().unwrap_or(&loaded.snapshot));
             if let Some(sentence) = guard::refusal((&now.world, &config), (&new.world, &laid)) {
                 self.settle_names();
@@ -325,7 +327,11 @@ impl Control {
         }
         let state = self.other_state_directory(&base).inspect_err(|_| self.settle_names());
         let state = state.map_err(|sentence| vec![sentence])?;
-        self.meet(&Plan::of(&laid, &names), Account::Reload);
+        let plan = Plan::of(&laid, &names);
+        self.meet(&plan, Account::Reload);
+        let new = &overlaid.as_ref().unwrap_or(&loaded.snapshot).world;
+        let limit = config.min_covered.filter(|_| !confirmed.uncovers);
+        self.guard_coverage(limit, new, &laid, &plan).inspect_err(|_| self.settle_names())?;
         let (atlas, identity) = (loaded.atlas, loaded.identity);
         let draft = Draft { base, names, laid, plain: loaded.snapshot, overlaid, atlas, databases, identity, state };
         self.swap_in(draft);
@@ -352,7 +358,7 @@ impl Control {
             (now, snapshot)
         };
         let plan = Arc::new(Plan::of(&new, &names));
-        go_on_noting(&self.snapshot().world, &snapshot.world);
+        traffic::go_on_noting(&self.snapshot().world, &snapshot.world);
         let mut current = self.current();
         current.databases = databases;
         current.base = base;
@@ -388,13 +394,4 @@ fn overlaid(base: &Arc<Config>, demands: &Demands, names: &Known, snapshot: Snap
     let config = overlay::effective(base, &demands.book, &demands.leases, names);
     let snapshot = if Arc::ptr_eq(base, &config) { snapshot } else { with_services(&snapshot, &config) };
     (config, snapshot)
-}
-
-/// What was noted of who asks for services that stay.
-fn go_on_noting(old: &World, new: &World) {
-    let successor = |service: ServiceId| {
-        let service = old.services.get(service.0 as usize)?;
-        new.service_named(&service.name).map(|(id, _)| id)
-    };
-    new.sample.go_on_from(&old.sample, successor);
 }

@@ -283,7 +283,7 @@ impl Play {
         let name = format!("\x02s{service}\x07example\x03com\0");
         let query = [b"\0\x01\x01\0\0\x01\0\0\0\0\0\0", name.as_bytes(), &[0, RecordType::A.0 as u8, 0, 1]].concat();
         let mut reply = [0; 1232];
-        let moment = self.snapshot().moment(self.draw);
+        let moment = self.snapshot().moment_in(0, self.draw);
         let answered = answer(&query, client.into(), Transport::Udp, &moment, &mut Scratch::default(), &mut reply);
         let count = usize::from(reply[7]);
         let records = reply[query.len()..answered.length].chunks(16).take(count);

@@ -22,6 +22,8 @@ pub(super) struct Threads {
     pub(super) publish: Workers,
     /// Widens what was published in haste.
     pub(super) widen: Workers,
+    /// Counts the clients that have a live region.
+    pub(super) coverage: Workers,
     /// Takes in what names have come to.
     pub(super) names: Workers,
     /// Ends orders and leases whose time is over.
@@ -45,6 +47,7 @@ impl Threads {
             compile: Workers::start("compile", 1, 1)?,
             publish: Workers::start("publish", 1, 1)?,
             widen: Workers::start("widen", 1, 0)?,
+            coverage: Workers::start("coverage", 1, 1)?,
             names: Workers::start("names", 1, 1)?,
             timer: Workers::start("timer", 1, 1)?,
             secrets: Workers::start("secrets", 1, 1)?,

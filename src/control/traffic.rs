@@ -1,13 +1,14 @@
 //! Traffic: how many answers each region of each service gives per second, seen over the last seconds, and how many of
 //! them a change moves elsewhere.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::answer::world::present::{RegionAvailability, ServiceAvailability};
 use crate::answer::world::services::Service;
-use crate::answer::world::{Availability, World};
+use crate::answer::world::{Availability, ServiceId, World};
+use crate::steering::Share;
 
 /// How far back is looked.
 const WINDOW: Duration = Duration::from_secs(5);
@@ -78,11 +79,44 @@ pub fn moved(rates: &PerRegion<f64>, before: &Availability, after: &Availability
     services.map(of_service).collect()
 }
 
+/// What was noted of who asks for services that stay.
+pub(super) fn go_on_noting(old: &World, new: &World) {
+    let successor = |service: ServiceId| {
+        let service = old.services.get(service.0 as usize)?;
+        new.service_named(&service.name).map(|(id, _)| id)
+    };
+    new.sample.go_on_from(&old.sample, successor);
+}
+
+/// Answers per second that regions gave when they lost clients, as long as they have less than all of them.
+#[derive(Debug, Clone, Default)]
+pub struct Moved(HashMap<(usize, usize), f64>);
+
+impl Moved {
+    /// Takes in what a change has moved; regions that have all their clients now have lost nothing.
+    pub fn note(&mut self, moved: &PerRegion<f64>, availability: &Availability) {
+        for (service, regions) in availability.services.iter().enumerate() {
+            for (at, region) in regions.regions.iter().enumerate() {
+                let lost = moved.get(service).and_then(|regions| regions.get(at)).copied().unwrap_or(0.0);
+                if region.share == Share::ALL {
+                    self.0.remove(&(service, at));
+                } else if lost > 0.0 {
+                    self.0.insert((service, at), lost);
+                }
+            }
+        }
+    }
+
+    /// What a region lost.
+    pub fn of(&self, service: usize, region: usize) -> f64 {
+        self.0.get(&(service, region)).copied().unwrap_or(0.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config;
-    use crate::steering::Share;
 
     const TEXT: &str = "[regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n[[services]]\n\
         name = \"www.example.com\"\n[services.endpoints]\nfra = \"192.0.2.1\"\niad = \"192.0.2.2\"\n";

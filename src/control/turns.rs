@@ -72,6 +72,9 @@ impl Control {
                 // If its thread is busy with this already, the next turn is early enough.
                 self.threads.widen.offer(move || control.widen());
             }
+            // Nothing that is published waits for this either.
+            let control = self.clone();
+            self.threads.coverage.offer(move || control.count_clients());
         }
     }
 

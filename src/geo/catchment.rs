@@ -124,6 +124,16 @@ impl Catchment {
         &self.classes
     }
 
+    /// Every address and the number of its class.
+    pub fn table(&self) -> &Arc<AddressTable> {
+        &self.table
+    }
+
+    /// Whether every address there is has the class 1.
+    pub fn is_uniform(&self) -> bool {
+        self.table.len() == AddressTable::uniform(1).len()
+    }
+
     /// Number of address ranges: IPv4, IPv6.
     pub fn ranges(&self) -> (usize, usize) {
         self.table.len()

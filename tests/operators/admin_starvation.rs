@@ -67,7 +67,7 @@ fn nothing_waits(server: &Server, leased: &[&str], still: impl Fn() -> bool) {
     std::thread::scope(|scope| {
         let leases: Vec<_> = leased.iter().map(|address| scope.spawn(|| timed(|| lease(server, address)))).collect();
         for (method, path, body) in [
-            ("PUT", "/v1/regions/fra/drain", "{}"),
+            ("PUT", "/v1/regions/fra/drain", "{\"yes\": true}"),
             ("GET", "/healthz", ""),
             ("GET", "/v1/status", ""),
             ("GET", "/v1/explain?name=www.example.test&client=203.0.113.7", ""),

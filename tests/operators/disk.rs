@@ -105,5 +105,5 @@ fn a_directory_that_takes_no_files_is_told_and_the_server_serves() {
     let told = fail(&server, &["drain", "fra", "--reason", "x"]);
     assert!(told.contains("/proc/orders.json: cannot be written: "), "{told}");
     assert_eq!(www(&server), "192.0.2.2");
-    assert!(say(&server, &["status"]).contains("out by order: fra"));
+    assert!(say(&server, &["status"]).contains("is drained: fra"));
 }

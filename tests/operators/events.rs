@@ -64,7 +64,7 @@ fn who_watches_sees_flips_orders_leases_and_reloads() {
     assert_eq!(Value::from(parts.to_vec()), wanted);
     assert!(flip["server"].as_str().is_some_and(|server| !server.is_empty()), "{flip}");
     assert!(flip.get("by").is_none(), "nobody ordered it: {flip}");
-    say(&server, &["drain", "iad", "--reason", "new kernel"]);
+    say(&server, &["drain", "iad", "--reason", "new kernel", "--yes"]);
     let drain = next(&mut reader, "iad is drained by somebody: new kernel");
     assert_eq!((&drain["topic"], &drain["cause"]), (&Value::from("order"), &Value::from("new kernel")));
     let parts = ["regions", "to", "by"].map(|key| drain[key].clone());

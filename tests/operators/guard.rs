@@ -49,3 +49,39 @@ fn a_reload_that_moves_too_much_is_refused_until_it_is_meant() {
     let (status, body) = call(&server, "POST", "/v1/reload", TOKEN, "{\"yes_move\": true}");
     assert_eq!(status, 200, "{body}");
 }
+
+#[test]
+fn a_reload_that_leaves_clients_without_a_live_region_is_refused_until_it_is_meant() {
+    let region = crate::harness::Region::start("127.0.1.1", 0);
+    region.set_broken(true);
+    let check = format!("[checks.web]\ntype = \"http\"\nport = {}\ninterval = \"200ms\"\n", region.port);
+    let service = "[[services]]\nname = \"www.example.test\"\n[services.endpoints]\niad = \"198.51.100.1\"\n\
+                   fra = { address = \"127.0.1.1\", check = \"web\" }\n";
+    let server = start(&format!("[guard]\nmin_covered = \"99%\"\n{check}{service}"));
+    assert_eq!(www(&server), "198.51.100.1");
+    let good = fs::read_to_string(server.config_file()).expect("it is there");
+    // Nobody but the dead region is left to Europe.
+    let fence = "[[services.fence]]\nclients = { continents = [\"EU\"] }\nregions = [\"fra\"]\n";
+    fs::write(server.config_file(), format!("{good}{fence}")).expect("writable");
+    let sentence = fail(&server, &["reload"]);
+    let expected = "of the clients of www.example.test (A) would have a live region instead of 100%: ";
+    assert!(sentence.contains(expected) && sentence.contains("[guard] min_covered wants 99%"), "{sentence}");
+    assert!(fail(&server, &["reload", "--yes-move"]).contains("min_covered"), "that is another question");
+    assert_eq!(www(&server), "198.51.100.1", "what was served is served on");
+    say(&server, &["reload", "--yes"]);
+    assert_eq!(www(&server), "127.0.1.1", "what is down is all that is left");
+    // What is no worse than it was is not refused.
+    fs::write(server.config_file(), format!("{good}{fence}").replace("198.51.100.1", "198.51.100.2"))
+        .expect("writable");
+    say(&server, &["reload"]);
+
+    // An embargo is known without health.
+    fs::write(server.folder().join("old.toml"), &good).expect("writable");
+    let embargo = fence.replace("\"EU\"", "\"AF\"").replace("\"fra\"", "");
+    fs::write(server.config_file(), format!("{good}{embargo}")).expect("writable");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_meridian"));
+    let command = command.current_dir(server.folder()).args(["plan", "meridian.toml", "--config", "old.toml"]);
+    let printed = String::from_utf8_lossy(&command.output().expect("it runs").stdout).into_owned();
+    assert!(printed.contains("www.example.test A: ") && printed.contains("have a region, before 100%"), "{printed}");
+    assert!(printed.contains("the server would refuse it: ") && printed.contains("min_covered wants 99%"), "{printed}");
+}

@@ -28,7 +28,7 @@ fn a_drain_moves_answers_at_once_and_survives_a_kill() {
     let server = server.kill_and_start_again();
     assert_eq!(www(&server), IAD);
     let status = say(&server, &["status"]);
-    assert!(status.contains("out by order: fra (is drained by somebody: new kernel)"), "{status}");
+    assert!(status.contains("is drained: fra (is drained by somebody: new kernel)"), "{status}");
     assert!(status.contains("somebody"), "{status}");
     let json: serde_json::Value = serde_json::from_str(&say(&server, &["status", "--json"])).expect("JSON");
     assert_eq!(json["orders"][0]["region"], "fra");
@@ -80,7 +80,7 @@ fn orders_reach_services_regions_and_endpoints() {
 fn what_is_drained_is_given_only_when_everything_is() {
     let server = start();
     say(&server, &["drain", "fra", "--reason", "x"]);
-    say(&server, &["force", "down", "iad", "--reason", "x"]);
+    say(&server, &["force", "down", "iad", "--reason", "x", "--yes"]);
     assert_eq!(www(&server), IAD, "the all-down rule gives what is not drained");
     say(&server, &["drain", "--service", "www.example.test", "--reason", "x"]);
     assert_eq!(www(&server), FRA, "everything is drained, so nothing is");

@@ -84,3 +84,37 @@ fn nothing_is_noted_unless_it_is_asked_for() {
     let told = fail(&server, &["simulate", "www.example.test", "--traffic", "live"]);
     assert!(told.contains("the server notes no traffic; in its configuration, [traffic] sample = 64"), "{told}");
 }
+
+#[test]
+fn answers_by_region_are_the_replies_that_clients_were_sent() {
+    let server = start(SERVICES);
+    let explain = "/v1/explain?name=www.example.test&client=203.0.113.0/24";
+    let shares = "/v1/shares?name=www.example.test";
+    let (mut fra, mut iad) = (0, 0);
+    for round in 0..40 {
+        // Nobody of these is a client.
+        for path in [explain, &format!("{explain}&down=fra"), shares, &format!("{shares}&down=iad")] {
+            assert_eq!(call(&server, "GET", path, TOKEN, "").0, 200, "{path}");
+        }
+        say(&server, &["explain", "www.example.test", "--client", "133.11.0.0/16"]);
+        let subnet = if round % 4 == 0 { "8.8.8.0/24" } else { "203.0.113.0/24" };
+        let reply = match round % 2 {
+            0 => server.ask("www.example.test", A).from_subnet(subnet).send(),
+            _ => server.ask("www.example.test", A).over_tcp().from_subnet(subnet).send(),
+        };
+        match &reply.addresses()[..] {
+            ["192.0.2.1"] => fra += 1,
+            ["198.51.100.1"] => iad += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(fra > 0 && iad > 0, "{fra} {iad}");
+    let status: Value = serde_json::from_str(&say(&server, &["status", "--json"])).expect("JSON");
+    let counted: Vec<&Value> = (0..2).map(|region| &status["services"][0]["health"][region]["answers"]).collect();
+    assert_eq!(counted, [&Value::from(fra), &Value::from(iad)]);
+    let (_, metrics) = call(&server, "GET", "/metrics", TOKEN, "");
+    for (region, count) in [("fra", fra), ("iad", iad)] {
+        let line = format!("meridian_answers_total{{service=\"www.example.test\",region=\"{region}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}");
+    }
+}

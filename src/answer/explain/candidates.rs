@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::SWITCHED_OFF;
 use super::service::Explained;
 use crate::answer::world::present::RegionAvailability;
 use crate::answer::world::services::ViewRegion;
@@ -146,6 +147,9 @@ impl Listed<'_> {
         if down {
             if self.now.is_some_and(|now| now.seen_alive.contains(&true)) && !explained.is_by_rule() {
                 return (true, "answers again, not yet for long enough, and nothing else does".to_owned());
+            }
+            if self.now.is_some_and(|now| now.reason.as_deref() == Some(SWITCHED_OFF)) {
+                return (true, format!("{SWITCHED_OFF}, and nothing else is left: the all-down rule gives it"));
             }
             let drained = self.now.is_some_and(|now| now.drained);
             let word = if drained { "drained" } else { "down" };

@@ -152,7 +152,8 @@ fn one_sentence_says_what_matters() {
         (
             say("www.example.com", "A", "5.0.0.0/16", &["fra"]),
             "www.example.com A for 5.0.0.0/16 (DE, 52.52,13.40): ams, 192.0.2.2, because it is the nearest that is \
-             left (586 km; next iad, 6732 km, counted as 6058 km); fra is down",
+             left (586 km; next iad, 6732 km, counted as 6058 km); fra is switched off in this \
+             what-if",
         ),
         (
             say("list.example.com", "A", "5.2.0.1", &[]),
@@ -245,7 +246,11 @@ fn every_region_has_its_reason() {
     );
     assert_eq!(
         reasons("api.example.com", "A", "5.0.0.1", &["fra", "ams"])[..3],
-        ["fra is down", "spare is the nearest that is left", "ams is down"].map(str::to_owned)
+        [
+            "fra is switched off in this what-if",
+            "spare is the nearest that is left",
+            "ams is switched off in this what-if"
+        ]
     );
     assert_eq!(
         reasons("list.example.com", "A", "5.1.0.1", &[]),
@@ -262,7 +267,7 @@ fn every_region_has_its_reason() {
     );
     assert_eq!(
         reasons("www.example.com", "AAAA", "5.1.0.1", &["fra"])[0],
-        "fra is down, as all are: the all-down rule gives it"
+        "fra is switched off in this what-if, and nothing else is left: the all-down rule gives it"
     );
 }
 

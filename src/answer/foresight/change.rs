@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::side::Side;
 use crate::answer::Snapshot;
-use crate::answer::world::present::{PresentView, ServiceAvailability, Weights};
+use crate::answer::world::present::{ServiceAvailability, Weights};
 use crate::answer::world::services::{Catchments, Family, Service};
 use crate::answer::world::{ServiceId, World};
 use crate::config::{self, Config};
@@ -46,7 +47,7 @@ impl Change {
     }
 }
 
-/// What the service comes to after a change; `None`: it has no such family.
+/// What one family of the service comes to after a change; `None`: it has no such family.
 pub(super) fn changed(
     snapshot: &Snapshot,
     config: &Config,
@@ -54,11 +55,11 @@ pub(super) fn changed(
     service: &Service,
     family: Family,
     change: &Change,
-) -> Option<PresentView> {
+) -> Option<Side> {
     let availability = snapshot.present.availability().services.get(id.0 as usize).cloned();
     let availability = availability.map(|now| without_and_weighed(&snapshot.world, service, now, change));
     let anew = biased(snapshot, config, service, change);
-    PresentView::alone(anew.as_ref().unwrap_or(service), family, availability.as_ref())
+    Side::of(&snapshot.world, config, anew.as_ref().unwrap_or(service), family, availability.as_ref())
 }
 
 /// The service under other biases; `None` where they are as configured.

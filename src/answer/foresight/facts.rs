@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::change::Change;
+use super::coverage::{CoverageParts, where_to};
 use super::side::Side;
 use super::sum::{Sum, Sums, Ways};
 use super::weigh::Over;
@@ -40,6 +41,18 @@ pub struct Foresight {
     pub unlocated: u64,
     /// The part of the addresses that are sent elsewhere by the change, in per cent.
     pub moved_percent: f64,
+    /// Who has a live region now.
+    #[serde(default)]
+    pub before_coverage: CoverageParts,
+    /// Who has one after the change.
+    #[serde(default)]
+    pub after_coverage: CoverageParts,
+    /// Countries whose clients have none after the change, the greatest first.
+    #[serde(default)]
+    pub losing: Vec<Loser>,
+    /// How many such countries there are.
+    #[serde(default)]
+    pub losing_countries: usize,
     /// The regions of the service as listed, then those that only another configuration has.
     pub regions: Vec<RegionForesight>,
     /// The countries, by code.
@@ -105,6 +118,17 @@ pub struct Mover {
     pub from: Option<String>,
     /// The region that gains the most of them; absent where nobody answers them.
     pub to: Option<String>,
+}
+
+/// A country whose clients have no live region after the change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Loser {
+    /// ISO 3166-1 alpha-2.
+    pub country: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Addresses that have none.
+    pub addresses: u64,
 }
 
 /// Great-circle distances between clients and what serves them, in kilometres.
@@ -177,14 +201,44 @@ pub fn facts(subject: &Subject<'_>, sums: &Sums) -> Foresight {
         addresses: sums.all.clients.round() as u64,
         unlocated: sums.unlocated,
         moved_percent: part(sums.all.moved, sums.all.clients),
+        before_coverage: CoverageParts::of(&sums.fate_before, sums.all.clients),
+        after_coverage: CoverageParts::of(&sums.fate_after, sums.all.clients),
+        losing: losers(sums),
+        losing_countries: sums.losing.len(),
         regions: (0..).zip(subject.regions).map(|(position, name)| subject.region(position, name, &sums.all)).collect(),
         countries: sums.countries.iter().map(|(code, sum)| subject.country(code.as_str(), sum)).collect(),
         movers: subject.movers(sums),
         distance: distances(&sums.before, &sums.after),
         cells: subject.cells(sums),
     };
-    foresight.summary = summary(&foresight, subject.change.is_some());
+    foresight.summary = summary(&foresight, subject.change.is_some()) + &uncovered(&foresight);
     foresight
+}
+
+/// Countries whose clients have no live region, those with the most of them first.
+fn losers(sums: &Sums) -> Vec<Loser> {
+    let mut losing: Vec<_> = sums.losing.iter().collect();
+    losing.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    losing.truncate(MOST_MOVERS);
+    let loser = |(code, clients): (&crate::geo::Code, &f64)| Loser {
+        country: code.to_string(),
+        name: country_name(*code).map(str::to_owned),
+        addresses: clients.round() as u64,
+    };
+    losing.into_iter().map(loser).collect()
+}
+
+/// What the summary says of clients without a live region; empty where there are none.
+fn uncovered(foresight: &Foresight) -> String {
+    let coverage = &foresight.after_coverage;
+    let part = coverage.uncovered_percent();
+    // Where nobody gets an answer, that is the sentence already.
+    if part == 0.0 || coverage.covered_percent() + coverage.dead_percent == 0.0 {
+        return String::new();
+    }
+    let names = foresight.losing.iter().map(|loser| loser.name.as_deref().unwrap_or(&loser.country));
+    let where_to = where_to(names, foresight.losing_countries);
+    format!("; NO LIVE REGION for {} of {}{where_to}", percent(part), foresight.over.words())
 }
 
 impl Subject<'_> {

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::fate::Fate;
 use super::split::Split;
 use crate::answer::world::World;
-use crate::answer::world::present::PresentView;
+use crate::answer::world::present::{PresentView, ServiceAvailability};
 use crate::answer::world::services::{Family, Service, View};
 use crate::config::{Capacity, Config};
 use crate::geo::AddressTable;
@@ -28,10 +29,12 @@ pub struct Region {
 /// Addresses to splits, splits to regions.
 #[derive(Debug, Clone)]
 pub struct Side {
-    /// Address to split.
+    /// Address to class.
     pub table: Arc<AddressTable>,
-    /// By the table's values; positions are those of `regions`.
+    /// By class; positions are those of `regions`.
     pub splits: Vec<Split>,
+    /// By class: whether that is a live region.
+    pub fates: Vec<Fate>,
     /// The regions that it has for this family.
     pub regions: Vec<Region>,
 }
@@ -39,16 +42,25 @@ pub struct Side {
 impl Side {
     /// Where there is no such service, or nothing of that family in it: nobody gets an answer.
     pub fn nobody() -> Side {
-        Side { table: Arc::new(AddressTable::uniform(0)), splits: Vec::new(), regions: Vec::new() }
+        Side { table: Arc::new(AddressTable::uniform(0)), splits: Vec::new(), fates: Vec::new(), regions: Vec::new() }
     }
 
-    /// One family of a service as it stands; `None`: it has no such family.
-    pub fn of(world: &World, config: &Config, service: &Service, family: Family, now: &PresentView) -> Option<Side> {
+    /// One family of a service under an availability; `None`: it has no such family.
+    pub fn of(
+        world: &World,
+        config: &Config,
+        service: &Service,
+        family: Family,
+        now: Option<&ServiceAvailability>,
+    ) -> Option<Side> {
         let view = service.view(family)?;
-        let splits = now.outcomes.iter().map(|outcome| Split::of(outcome, now, service.pick)).collect();
+        let now = PresentView::by_class(service, family, now)?;
+        let splits = now.outcomes.iter().map(|outcome| Split::of(outcome, &now, service.pick)).collect();
+        let classes = view.catchment.classes().iter().zip(now.outcomes.iter());
+        let fates = classes.map(|(tiers, outcome)| Fate::of(tiers, outcome)).collect();
         let region = |position: usize| region(world, config, service, view, position);
         let regions = (0..view.regions.len()).map(region).collect();
-        Some(Side { table: Arc::clone(&now.table), splits, regions })
+        Some(Side { table: now.table, splits, fates, regions })
     }
 
     /// The same with positions in `names` instead of its own; names that are not there yet are added.

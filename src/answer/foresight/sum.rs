@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::fate::Fate;
 use super::side::Side;
 use super::split::Split;
 use super::sweep::Tally;
@@ -126,6 +127,11 @@ impl<'s> Located<'s> {
         static NOBODY: Split = Split(Vec::new());
         self.side.splits.get(value as usize).unwrap_or(&NOBODY)
     }
+
+    /// Where there is no such service, nobody has a region.
+    fn fate(&self, value: u32) -> Fate {
+        self.side.fates.get(value as usize).copied().unwrap_or(Fate { excluded: 1.0, ..Fate::default() })
+    }
 }
 
 /// Everything added up.
@@ -143,6 +149,12 @@ pub struct Sums {
     pub before: Ways,
     /// Distances after.
     pub after: Ways,
+    /// Whether clients have a live region before.
+    pub fate_before: Fate,
+    /// The same after.
+    pub fate_after: Fate,
+    /// How many clients of each country have none after.
+    pub losing: BTreeMap<Code, f64>,
 }
 
 impl Sums {
@@ -151,6 +163,7 @@ impl Sums {
         let mut sums = Sums::default();
         for (cell, tally, clients) in cells {
             if *clients > 0.0 {
+                sums.add_fates(atlas.place(cell.0), *clients, &before.fate(cell.1), &after.fate(cell.2));
                 sums.add(
                     atlas.place(cell.0),
                     tally,
@@ -161,6 +174,14 @@ impl Sums {
             }
         }
         sums
+    }
+
+    fn add_fates(&mut self, place: &Place, clients: f64, before: &Fate, after: &Fate) {
+        self.fate_before.add(&before.times(clients));
+        self.fate_after.add(&after.times(clients));
+        if let Some(country) = place.country.filter(|_| after.uncovered() > 0.0) {
+            *self.losing.entry(country).or_default() += after.uncovered() * clients;
+        }
     }
 
     fn add(&mut self, place: &Place, tally: &Tally, clients: f64, before: Told<'_>, after: Told<'_>) {

@@ -204,6 +204,33 @@ fn what_cannot_be_is_said() {
     assert_eq!(then.moved_percent, 100.0);
 }
 
+#[test]
+fn whom_a_fence_leaves_a_dead_region_alone_is_told_by_country() {
+    let fence = "[[services.fence]]\nclients = { continents = [\"EU\"] }\nregions = [\"fra\"]\n\
+                 [[services.fence]]\nclients = { countries = [\"KP\"] }\nregions = []\n";
+    let (www, all) = CONFIGURATION.split_once("[[services]]\nname = \"all").unwrap();
+    let configuration = format!("{www}{fence}[[services]]\nname = \"all{all}");
+    let change = Change { down: vec!["fra".to_owned()], ..Change::default() };
+    let then = foresight(&configuration, "www.example.com", &change).unwrap();
+    let (before, after) = (then.before_coverage, then.after_coverage);
+    assert!((before.live_percent + before.excluded_percent - 100.0).abs() < 1e-6, "{before:?}");
+    assert!(before.excluded_percent > 0.0 && before.excluded_percent == after.excluded_percent, "{after:?}");
+    let sum = after.live_percent + after.displaced_percent + after.dead_percent + after.excluded_percent;
+    assert!((sum - 100.0).abs() < 1e-6 && after.dead_percent > 15.0 && after.displaced_percent > 1.0, "{after:?}");
+    assert!(then.losing.len() == 10 && then.losing_countries > 40, "{:?}", then.losing);
+    assert!(then.losing[0].addresses >= then.losing[1].addresses);
+    assert!(then.losing.iter().any(|loser| loser.country == "DE"), "{:?}", then.losing);
+    assert!(
+        then.summary.contains("; NO LIVE REGION for ") && then.summary.ends_with(" more countries"),
+        "{}",
+        then.summary
+    );
+    // With another region in the fence nobody loses anything.
+    let two = configuration.replace("regions = [\"fra\"]", "regions = [\"fra\", \"iad\"]");
+    let then = foresight(&two, "www.example.com", &change).unwrap();
+    assert_eq!((then.after_coverage.uncovered_percent(), then.losing.len()), (0.0, 0));
+}
+
 /// The split of every outcome with regions that take a part only, against a count of decisions.
 #[test]
 fn partial_shares_are_what_clients_meet() {

@@ -218,6 +218,12 @@ impl PresentView {
         Some(PresentView::compile(service, view, now, |view, key| wide(&view.catchment, &key).outcomes))
     }
 
+    /// The same with an outcome for each class of the catchment, as narrow as its blocks are.
+    pub fn by_class(service: &Service, family: Family, now: Option<&ServiceAvailability>) -> Option<PresentView> {
+        let view = service.view(family)?;
+        Some(PresentView::compile(service, view, now, |view, key| at_once(&view.catchment, &key).outcomes))
+    }
+
     fn compile(
         service: &Service,
         view: &View,
@@ -226,13 +232,7 @@ impl PresentView {
     ) -> PresentView {
         let live: Vec<Vec<usize>> =
             (0..view.regions.len()).map(|position| live_endpoints(view, now, position)).collect();
-        let standing = standing_of(view, now, &live);
-        let region_now = |listed: usize| now.and_then(|now| now.regions.get(listed));
-        let last_good = view.regions.iter().map(|region| region_now(region.listed).is_none_or(|now| now.last_good));
-        let (all_down, last_good) = without_drained(service.all_down, last_good.collect(), &drained_of(view, now));
-        let seen_alive = seen_alive(view, now, &standing);
-        let unresolved = unresolved(view);
-        let states = RegionStates { standing, seen_alive, unresolved, all_down, last_good };
+        let states = states(service, view, now, &live);
         let key = TableKey { catchment: Arc::as_ptr(&view.catchment) as usize, states };
         let (table, outcomes) = table(view, key);
         let endpoints = |position: usize| view.regions.get(position).map_or(&[][..], |region| &region.endpoints);
@@ -255,6 +255,22 @@ impl PresentView {
             listed: live.into_iter().map(Vec::into_boxed_slice).collect(),
         }
     }
+}
+
+/// Everything about the regions of a view that decides what its classes come to.
+pub fn region_states(service: &Service, view: &View, now: Option<&ServiceAvailability>) -> RegionStates {
+    let live: Vec<Vec<usize>> = (0..view.regions.len()).map(|position| live_endpoints(view, now, position)).collect();
+    states(service, view, now, &live)
+}
+
+/// The same, where the endpoints that can be picked are known, by position.
+fn states(service: &Service, view: &View, now: Option<&ServiceAvailability>, live: &[Vec<usize>]) -> RegionStates {
+    let standing = standing_of(view, now, live);
+    let region_now = |listed: usize| now.and_then(|now| now.regions.get(listed));
+    let last_good = view.regions.iter().map(|region| region_now(region.listed).is_none_or(|now| now.last_good));
+    let (all_down, last_good) = without_drained(service.all_down, last_good.collect(), &drained_of(view, now));
+    let seen_alive = seen_alive(view, now, &standing);
+    RegionStates { standing, seen_alive, unresolved: unresolved(view), all_down, last_good }
 }
 
 /// The all-down rule where regions are drained: it gives the others, as long as there are others.

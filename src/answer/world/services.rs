@@ -29,6 +29,16 @@ pub enum Family {
 impl Family {
     /// By number.
     pub const ALL: [Family; 4] = [Family::V4, Family::V6, Family::Mail, Family::Host];
+
+    /// The record type that it is asked by: `A`, `AAAA`, `MX`, `SRV`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Family::V4 => "A",
+            Family::V6 => "AAAA",
+            Family::Mail => "MX",
+            Family::Host => "SRV",
+        }
+    }
 }
 
 /// One steered name.

@@ -50,6 +50,9 @@ pub struct OrderBody {
     /// 0 to 1,000,000; for weight alone, where it is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
+    /// Do it even if it takes their last live region from clients; for drain and force.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub yes: bool,
 }
 
 /// What something is forced to be.
@@ -147,7 +150,14 @@ async fn give(
     let demand = demand(kind, &body)?;
     let Author { by, reason } = author.clone();
     let order = Order { subject: subject(&path), demand, reason, by, since: now.wall.as_secs(), ends };
-    let result = to_its_end(async move { context.control.order(order).await }).await?;
+    let yes = body.yes;
+    let give = async move {
+        if !yes {
+            context.control.expect_covered(order.clone()).await?;
+        }
+        context.control.order(order).await
+    };
+    let result = to_its_end(give).await?;
     Ok(answer(result, author))
 }
 
@@ -214,6 +224,7 @@ fn answer(result: Result<Changed, Refusal>, author: Author) -> Response {
         }
         Err(Refusal::Unknown(sentence)) => ApiError::new(StatusCode::NOT_FOUND, sentence).into_response(),
         Err(Refusal::Unfit(sentence)) => ApiError::new(StatusCode::CONFLICT, sentence).into_response(),
+        Err(Refusal::Uncovers(sentence)) => ApiError::unconfirmed(sentence).into_response(),
         Err(Refusal::NotKept(sentence)) => ApiError::new(StatusCode::INSUFFICIENT_STORAGE, sentence).into_response(),
         Err(Refusal::Busy(sentence)) => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence).into_response(),
         Err(Refusal::Failed(sentence)) => ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, sentence).into_response(),

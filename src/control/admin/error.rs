@@ -18,6 +18,8 @@ pub struct ApiError {
     pub status: StatusCode,
     /// What is wrong and what to do.
     pub sentence: String,
+    /// The key of the body that would have it done all the same.
+    pub confirm: Option<&'static str>,
 }
 
 /// What became of a call, left in its response for the audit log.
@@ -29,12 +31,20 @@ pub struct Outcome(pub String);
 pub struct ErrorBody {
     /// What is wrong and what to do.
     pub error: String,
+    /// Where the call needs to be confirmed: the key of the body that does so, with the value true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
 }
 
 impl ApiError {
     /// An error of this status.
     pub fn new(status: StatusCode, sentence: impl Into<String>) -> ApiError {
-        ApiError { status, sentence: sentence.into() }
+        ApiError { status, sentence: sentence.into(), confirm: None }
+    }
+
+    /// 409, until the call says `"yes": true`
+    pub fn unconfirmed(sentence: impl Into<String>) -> ApiError {
+        ApiError { confirm: Some("yes"), ..ApiError::new(StatusCode::CONFLICT, sentence) }
     }
 
     /// 400
@@ -56,7 +66,8 @@ impl From<NotDone> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let outcome = Outcome(self.sentence.clone());
-        let mut response = (self.status, Json(ErrorBody { error: self.sentence })).into_response();
+        let body = ErrorBody { error: self.sentence, confirm: self.confirm.map(str::to_owned) };
+        let mut response = (self.status, Json(body)).into_response();
         response.extensions_mut().insert(outcome);
         if self.status == StatusCode::UNAUTHORIZED {
             // RFC 9110 section 15.5.2: a 401 says how to authenticate.

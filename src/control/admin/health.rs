@@ -1,4 +1,4 @@
-//! How regions and endpoints stand: the part of `GET /v1/status` about health, and its one sentence.
+//! How regions and endpoints stand: the part of `GET /v1/status` about health.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::status::ServiceStatus;
-use crate::config::values::duration_text;
+use crate::answer::foresight::coverage::Coverage;
 use crate::config::{Endpoint, Service, Target};
 use crate::control::standing::FULL;
 use crate::control::targets::Asked;
@@ -19,7 +19,7 @@ use crate::resolve::Resolved;
 const UNCHECKED: &str = "unchecked";
 
 /// One region of a service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RegionHealth {
     /// Its name.
     pub region: String,
@@ -31,6 +31,10 @@ pub struct RegionHealth {
     /// The same per second, over the last seconds.
     #[serde(default)]
     pub answers_per_second: f64,
+    /// Answers per second that it gave when it last lost clients, and that went elsewhere, while it has less than all of
+    /// them; else 0.
+    #[serde(default)]
+    pub moved_per_second: f64,
     /// It takes no more because it has no room for more.
     #[serde(default)]
     pub full: bool,
@@ -42,7 +46,7 @@ pub struct RegionHealth {
 }
 
 /// One endpoint.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointHealth {
     /// Its address or name.
     pub endpoint: String,
@@ -136,17 +140,20 @@ pub fn services(view: &View) -> Vec<ServiceStatus> {
                 share_percent: now.map_or(1.0, |now| now.share.fraction()) * 100.0,
                 answers: of_region(&view.answers, index, at),
                 answers_per_second: (of_region(&view.rates, index, at) * 10.0).round() / 10.0,
+                moved_per_second: (view.moved.of(index, at) * 10.0).round() / 10.0,
                 endpoints: region.endpoints.iter().enumerate().map(endpoint).collect(),
             }
         };
         let health: Vec<RegionHealth> = service.regions.iter().enumerate().map(health).collect();
         let regions = service.regions.iter().map(name).collect();
+        let coverage = view.coverage.of_service(index).to_vec();
         ServiceStatus {
             name: service.name.to_string(),
-            well: health.iter().all(is_well),
+            well: health.iter().all(is_well) && coverage.iter().all(Coverage::is_whole),
             checked: health.iter().flat_map(|region| &region.endpoints).any(|endpoint| endpoint.verdict != UNCHECKED),
             regions,
             health,
+            coverage,
         }
     };
     view.config.services.iter().enumerate().map(status).collect()
@@ -198,119 +205,5 @@ fn endpoint_health(view: &View, place: (usize, usize, usize), endpoint: &Endpoin
         certificate_days: last.and_then(|last| last.certificate_expires_in),
         load: last.and_then(|last| last.load),
         probe: last.map(|last| last.phases.into()),
-    }
-}
-
-/// The one thing that matters: a whole service out, then a region, then an endpoint, then a return.
-pub fn summary(services: &[ServiceStatus], suspect: bool) -> String {
-    if suspect {
-        return "nothing can be reached from here at the moment, so the last agreed health is held".to_owned();
-    }
-    let out = |service: &ServiceStatus| service.health.iter().filter(|region| is_out(region)).count();
-    // The service with the most of its regions out, by part.
-    let worst = services.iter().filter(|service| out(service) > 0).max_by(|one, other| {
-        let part = |service: &ServiceStatus| out(service) as f64 / service.health.len().max(1) as f64;
-        // Of equals, the first listed.
-        part(one).total_cmp(&part(other)).then(std::cmp::Ordering::Greater)
-    });
-    if let Some(service) = worst {
-        let down = service.health.iter().filter(|region| is_out(region)).map(|region| cause(&region.region, region));
-        let (count, all) = (out(service), service.health.len());
-        let be = if all == 1 || count == 1 { "is" } else { "are" };
-        let regions = if all == 1 { "region" } else { "regions" };
-        let down = down.collect::<Vec<_>>().join(", ");
-        let ordered = service.health.iter().filter(|region| is_out(region)).all(is_ordered_out);
-        let word = if ordered { "out by order" } else { "down" };
-        return format!("{count} of {all} {regions} of {} {be} {word}: {down}", service.name);
-    }
-    let regions = || services.iter().flat_map(|service| service.health.iter().map(move |region| (service, region)));
-    if let Some((service, region)) = regions().find(|(_, region)| region.endpoints.iter().any(|endpoint| !endpoint.up))
-    {
-        let word = if is_ordered_out(region) { "out by order" } else { "down" };
-        return format!("an endpoint of {} is {word}: {}", service.name, cause(&region.region, region));
-    }
-    if let Some(reason) = regions().flat_map(|(_, region)| &region.endpoints).find_map(|it| it.not_probed.as_ref()) {
-        return format!("the agreed health is held where nobody can be asked: {reason}");
-    }
-    match regions().find(|(_, region)| region.share_percent < 100.0) {
-        Some((service, region)) => {
-            let (share, name) = (region.share_percent, &region.region);
-            let why = if region.full { FULL } else { "is coming back" };
-            format!("{name} of {} {why}; it takes {share:.0}% of its clients", service.name)
-        }
-        None => "every region serves".to_owned(),
-    }
-}
-
-/// An order keeps it out, as a whole or each endpoint that is out.
-fn is_ordered_out(region: &RegionHealth) -> bool {
-    let mut out = region.endpoints.iter().filter(|endpoint| !endpoint.up).peekable();
-    let whole = region.order.is_some() && region.share_percent == 0.0;
-    whole || out.peek().is_some() && out.all(|endpoint| endpoint.order.is_some())
-}
-
-/// Nobody is sent there, by IPv4 or by IPv6 or at all.
-fn is_out(region: &RegionHealth) -> bool {
-    let family = |wanted: &dyn Fn(&EndpointHealth) -> bool| {
-        let mut of_it = region.endpoints.iter().filter(|endpoint| wanted(endpoint)).peekable();
-        of_it.peek().is_some() && of_it.all(|endpoint| !endpoint.up)
-    };
-    let is_v6 = |endpoint: &EndpointHealth| endpoint.endpoint.contains(':');
-    region.share_percent == 0.0 || family(&|endpoint| !is_v6(endpoint)) || family(&is_v6)
-}
-
-/// `fra (connection refused, for 12s)`
-fn cause(name: &str, region: &RegionHealth) -> String {
-    if let Some(order) = region.order.as_ref().filter(|_| region.share_percent == 0.0) {
-        return format!("{name} ({order})");
-    }
-    let Some(endpoint) = region.endpoints.iter().find(|endpoint| !endpoint.up) else { return name.to_owned() };
-    if let Some(order) = &endpoint.order {
-        return format!("{name} ({} {order})", endpoint.endpoint);
-    }
-    let lasting = endpoint.seconds.map(|seconds| format!(", for {}", duration_text(Duration::from_secs(seconds))));
-    let reason = endpoint
-        .reason
-        .as_deref()
-        .or(endpoint.not_probed.as_deref())
-        .unwrap_or("answers again, not yet for long enough");
-    format!("{name} ({reason}{})", lasting.unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn region(name: &str, share_percent: f64, full: bool) -> RegionHealth {
-        RegionHealth {
-            region: name.to_owned(),
-            share_percent,
-            answers: 0,
-            answers_per_second: 0.0,
-            full,
-            order: None,
-            endpoints: Vec::new(),
-        }
-    }
-
-    fn summary_of(health: Vec<RegionHealth>) -> String {
-        let regions = health.iter().map(|region| region.region.clone()).collect();
-        summary(
-            &[ServiceStatus { name: "www.example.com.".to_owned(), well: false, checked: true, regions, health }],
-            false,
-        )
-    }
-
-    #[test]
-    fn a_region_that_is_full_is_not_said_to_come_back() {
-        assert_eq!(summary_of(vec![region("fra", 100.0, false)]), "every region serves");
-        assert_eq!(
-            summary_of(vec![region("fra", 100.0, false), region("iad", 40.0, false)]),
-            "iad of www.example.com. is coming back; it takes 40% of its clients"
-        );
-        assert_eq!(
-            summary_of(vec![region("iad", 40.0, true)]),
-            "iad of www.example.com. is full, so some of its clients go on to the next region; it takes 40% of its clients"
-        );
     }
 }

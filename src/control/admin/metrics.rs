@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 use super::status::queries;
 use super::{Context, EndpointHealth, ProbeTimes, RegionHealth, ServiceStatus, health};
 use crate::answer::explain::SourceFacts;
+use crate::answer::foresight::coverage::Coverage;
 use crate::control::orders::{Demand, Order};
 use crate::control::watchdog::Part;
 use crate::control::{View, log_queue, process, word};
@@ -118,6 +119,8 @@ impl Metrics {
         let not_made = view.not_made.iter().map(|(kind, count)| (vec![("missing", kind.word().to_owned())], *count));
         let help = "Probes that could not be made, by what was missing on this server";
         counters(encoder, "probes_not_made", help, not_made)?;
+        let help = "The part of a service's clients that has no live region, 0 to 1";
+        gauges(encoder, "service_uncovered_ratio", help, uncovered(&services))?;
         let shares = regions(&services, |region| region.share_percent / 100.0);
         gauges(encoder, "region_share", "The part of its clients that a region takes, 0 to 1", shares)?;
         let answers = regions(&services, |region| region.answers);
@@ -148,6 +151,24 @@ fn stuck(context: &Context) -> Vec<(Labels, i64)> {
     let stuck = context.control.watchdog().stuck();
     let is_stuck = |part: Part| i64::from(stuck.iter().any(|stuck| stuck.part == part));
     Part::ALL.map(|part| (vec![("part", part.word().to_owned())], is_stuck(part))).to_vec()
+}
+
+/// The part of each service's clients without a live region, by what they are asked by and counted by.
+fn uncovered(services: &[ServiceStatus]) -> Vec<(Labels, f64)> {
+    let mut values = Vec::new();
+    for service in services {
+        for Coverage { rtype, addresses, population, traffic, .. } in &service.coverage {
+            let traffic = traffic.as_ref().map(|traffic| &traffic.parts);
+            for (over, parts) in
+                [("addresses", Some(addresses)), ("population", Some(population)), ("traffic", traffic)]
+            {
+                let labels =
+                    vec![("service", service.name.clone()), ("type", rtype.clone()), ("over", over.to_owned())];
+                values.extend(parts.map(|parts| (labels, parts.uncovered_percent() / 100.0)));
+            }
+        }
+    }
+    values
 }
 
 /// A value for each region of each service.

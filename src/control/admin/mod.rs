@@ -9,6 +9,7 @@
 mod changes;
 mod demands;
 mod error;
+mod headline;
 mod health;
 mod listener;
 mod metrics;

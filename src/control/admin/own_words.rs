@@ -96,7 +96,7 @@ pub fn refusal(status: u16) -> String {
         431 => ("Request Header Fields Too Large", "the head of the request is too long, or has too many fields"),
         _ => ("Bad Request", "the request is not of the form of HTTP/1.1"),
     };
-    let body = serde_json::to_string(&ErrorBody { error: error.to_owned() }).unwrap_or_default();
+    let body = serde_json::to_string(&ErrorBody { error: error.to_owned(), confirm: None }).unwrap_or_default();
     format!(
         "HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n\
          {body}",

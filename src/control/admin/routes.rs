@@ -25,6 +25,7 @@ use super::token::Gate;
 use super::{Context, demands, metrics, page, shares, stream, visitor};
 use crate::answer::explain::{self, Explanation};
 use crate::answer::foresight::{Foresight, Traffic};
+use crate::control::guard::Confirmed;
 use crate::control::{Done, any_draw};
 
 /// Most calls of one address that look something up at a time: as many as a browser makes, and a few.
@@ -282,9 +283,10 @@ pub fn all<'p>(pairs: &'p [(String, String)], key: &'p str) -> impl Iterator<Ite
 }
 
 async fn reload(State(context): State<Arc<Context>>, body: Bytes) -> Result<Json<LastReload>, ApiError> {
-    let ReloadBody { yes_move } = demands::read_body(&body)?;
+    let ReloadBody { yes_move, yes } = demands::read_body(&body)?;
+    let confirmed = Confirmed { moves: yes_move || yes, uncovers: yes };
     let control = context.control.clone();
-    let done = to_its_end(async move { control.reload(yes_move).await.inspect(Done::log) }).await??;
+    let done = to_its_end(async move { control.reload(confirmed).await.inspect(Done::log) }).await??;
     match done.ok {
         true => Ok(Json(LastReload::of(&done))),
         false => Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, done.sentence())),

@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Context;
 use super::error::ApiError;
+use super::headline::headline;
 use super::health::{self, RegionHealth};
 use super::selection::Selection;
 use crate::answer::Verdict;
 use crate::answer::explain::{SourceFacts, word};
+use crate::answer::foresight::coverage::Coverage;
 use crate::control::clock::Clocks;
 use crate::control::leases::LeaseRecord;
 use crate::control::orders::OrderRecord;
@@ -22,7 +24,7 @@ use crate::geo::builtin;
 /// What is going on. Keys are added, never changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
-    /// The one thing about health that matters now.
+    /// The worst thing that is true now, and how many others are.
     pub summary: String,
     /// Everything fails at once: the monitor doubts itself and holds what was agreed.
     pub suspect: bool,
@@ -88,7 +90,8 @@ pub struct ZoneStatus {
 pub struct ServiceStatus {
     /// Its name; may be a wildcard.
     pub name: String,
-    /// Nothing is to be said of it: every region takes all of its clients, every endpoint is up, nothing is ordered.
+    /// Nothing is to be said of it: every client has a live region, every region takes all of its clients, every endpoint
+    /// is up, nothing is ordered.
     #[serde(default)]
     pub well: bool,
     /// Somebody asks one of its endpoints at least how it is.
@@ -98,6 +101,9 @@ pub struct ServiceStatus {
     pub regions: Vec<String>,
     /// How its regions stand, in the same order.
     pub health: Vec<RegionHealth>,
+    /// Who has a live region, by the record type; empty until its clients are counted.
+    #[serde(default)]
+    pub coverage: Vec<Coverage>,
 }
 
 /// Reloads so far.
@@ -117,6 +123,8 @@ pub struct ReloadStatus {
 pub struct ReloadBody {
     /// Take the change even if it moves more than `[guard] max_move` allows.
     pub yes_move: bool,
+    /// Take the change whatever `[guard]` refuses: what it moves, and whom it leaves without a live region.
+    pub yes: bool,
 }
 
 /// One reload: also what `POST /v1/reload` answers.
@@ -153,7 +161,7 @@ impl Status {
         let zone =
             |zone: &crate::answer::world::Zone| ZoneStatus { name: zone.origin.to_string(), serial: zone.serial };
         Status {
-            summary: stuck.clone().unwrap_or_else(|| health::summary(&services, view.holds())),
+            summary: stuck.clone().unwrap_or_else(|| headline(&services, view.holds())),
             stuck,
             suspect: view.suspect,
             version: env!("CARGO_PKG_VERSION").to_owned(),

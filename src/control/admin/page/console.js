@@ -61,6 +61,8 @@ function showStatus() {
     select.value = state.service ?? "";
   }
   $("summary").textContent = status.summary;
+  const isCovered = (it) => it.unplaced + it.addresses.dead_percent + it.addresses.none_percent === 0;
+  $("summary").classList.toggle("bad", !status.services.every((service) => service.coverage.every(isCovered)));
   $("credit").textContent = `meridian ${status.version}. ${status.geodata_credit}. Map: Natural Earth.`;
   const service = current();
   if (service) $("health").replaceChildren(endpoints(service));
@@ -225,14 +227,15 @@ function showMap() {
   const rates = showRates();
   for (const row of $("shares").tBodies[0].rows) {
     const cell = row.querySelector(".state");
-    const word = health.get(row.dataset.region) ?? "unknown";
-    if (cell.textContent !== word) cell.replaceChildren(make("span", { className: word }, word));
+    const isOff = state.down.has(row.dataset.region);
+    const word = isOff ? "switched off in this what-if" : health.get(row.dataset.region) ?? "unknown";
+    if (cell.textContent !== word) cell.replaceChildren(make("span", { className: isOff ? "off-state" : word }, word));
   }
   if (!map || !state.shares) return;
-  const drawn = JSON.stringify([[...health], [...rates]]) + state.sharesAt;
+  const drawn = JSON.stringify([[...health], [...rates], [...state.down]]) + state.sharesAt;
   if (drawn === state.drawn) return;
   state.drawn = drawn;
-  map.show(state.shares, isChange() ? "after" : "before", health, rates);
+  map.show(state.shares, isChange() ? "after" : "before", health, rates, state.down);
   $("map").dataset.ready = "yes";
 }
 
@@ -251,6 +254,10 @@ async function change(method, parts, body) {
   const path = ["", "v1", ...parts.map(encodeURIComponent)].join("/");
   const answer = await fetch(path, { method, headers: head, body: JSON.stringify(body) });
   const said = await answer.json();
+  // Such as a drain that leaves clients without a live region: done only if that is meant.
+  if (said.confirm && !body[said.confirm] && confirm(`${said.error}\n\nDo it all the same?`)) {
+    return change(method, parts, { ...body, [said.confirm]: true });
+  }
   if (!answer.ok) throw new Error(said.error ?? `${answer.status}`);
   return said.sentence;
 }
@@ -331,7 +338,7 @@ function watch(after) {
     look();
     foresee(200);
   };
-  for (const topic of ["health", "order", "lease", "reload"]) source.addEventListener(topic, heard);
+  for (const topic of ["health", "coverage", "order", "lease", "name", "reload"]) source.addEventListener(topic, heard);
   // The browser comes again by itself with the last number, unless the server refused it.
   source.addEventListener("error", () => {
     if (source.readyState === EventSource.CLOSED) setTimeout(() => watch(last), 3000);

@@ -83,8 +83,9 @@ export class WorldMap {
     svg.addEventListener("click", (event) => asked(this.nearest(event)));
   }
 
-  // Colours everything by what `side` ("before" or "after") says, and sets the markers.
-  show(shares, side, health, rates) {
+  // Colours everything by what `side` ("before" or "after") says, and sets the markers; `off` are the regions that the
+  // what-if switches off.
+  show(shares, side, health, rates, off) {
     this.shares = shares;
     const parts = new Map(shares.countries.map((country) => [country.country, country]));
     for (const [code, path] of this.countries) {
@@ -99,7 +100,7 @@ export class WorldMap {
         `${country?.name ?? code}: ${list.map(([name, part]) => `${name} ${part.toFixed(1)} %`).join(", ") || (country ? "nobody" : "unknown")}`;
     }
     this.drawCells(shares, side);
-    this.drawMarkers(shares, side, health, rates);
+    this.drawMarkers(shares, side, health, rates, off);
   }
 
   drawCells(shares, side) {
@@ -113,20 +114,21 @@ export class WorldMap {
     this.cells.replaceChildren(made);
   }
 
-  drawMarkers(shares, side, health, rates) {
+  drawMarkers(shares, side, health, rates, off) {
     this.markers.replaceChildren();
     for (const region of shares.regions) {
       if (region.latitude === null || region.longitude === null) continue;
       const [cx, cy] = place(region.longitude, region.latitude);
-      const state = health.get(region.region) ?? "unknown";
+      const isOff = side === "after" && off.has(region.region);
+      const state = isOff ? "switched off in this what-if" : health.get(region.region) ?? "unknown";
       const fill = colourOf(shares.regions, region.region);
       const part = region[`${side}_percent`].toFixed(1);
       const marker = element(
-        "circle", { class: "marker", cx, cy, r: 10, fill, "data-health": state, "data-region": region.region }, this.markers,
+        "circle", { class: "marker", cx, cy, r: 10, fill, "data-health": isOff ? "off" : state, "data-region": region.region }, this.markers,
       );
       element("title", {}, marker).textContent =
         `${region.region}: ${state}, ${part} %, ${rates.get(region.region) ?? 0} answers/s`;
-      if (state === "down") {
+      if (isOff || state === "down") {
         element("path", { class: "cross", d: `M${cx - 7} ${cy - 7}l14 14m0 -14l-14 14` }, this.markers);
       }
       const right = cx < 1250;

@@ -34,10 +34,16 @@ export function verdict(word) {
   return make("span", { className: word }, word);
 }
 
-// One word for a region of a service: down if nobody is sent there.
+// One word for a region of a service: drained if an order keeps everybody away, down if its health does, returning if it
+// was down and takes a part of its clients only.
 export function regionState(region) {
   const verdicts = region.endpoints.map((endpoint) => endpoint.verdict);
-  if (region.share_percent === 0 || region.endpoints.every((endpoint) => !endpoint.up)) return "down";
+  if (region.share_percent === 0 || region.endpoints.every((endpoint) => !endpoint.up)) {
+    const orders = region.order ? [region.order] : region.endpoints.map((endpoint) => endpoint.order ?? "");
+    return orders.every((order) => order.startsWith("is drained")) ? "drained" : "down";
+  }
+  if (region.full) return "full";
+  if (region.share_percent < 100 && region.endpoints.every((endpoint) => endpoint.up)) return "returning";
   if (region.share_percent < 100 || region.endpoints.some((endpoint) => !endpoint.up)) return "degraded";
   if (verdicts.includes("degraded")) return "degraded";
   return verdicts.every((word) => word === "unchecked") ? "unchecked" : "up";

@@ -1,4 +1,4 @@
-//! The options of `meridian status`.
+//! The options of those commands that are about a running server as a whole.
 
 use clap::Args;
 
@@ -31,4 +31,18 @@ pub struct StatusArguments {
     /// Ask only whether it answers queries; exit 1 if not: for the readiness probe of a container
     #[arg(long, conflicts_with = "json")]
     pub ready: bool,
+}
+
+/// `meridian reload`
+#[derive(Debug, Args)]
+pub struct Reload {
+    /// The server.
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Take the change even if it moves more than the guard (max_move) allows
+    #[arg(long)]
+    pub yes_move: bool,
+    /// Take the change whatever the guard (max_move, min_covered) says
+    #[arg(long)]
+    pub yes: bool,
 }

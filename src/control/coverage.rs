@@ -1,0 +1,289 @@
+//! Coverage of the services that are served: who has a live region, told to whoever looks, and who would lose one by an
+//! order or a reload.
+//!
+//! How many clients each class has is counted once for each catchment, on a thread of its own ([`Control::count_clients`]):
+//! nothing that is published waits for it. What becomes of the classes is worked out anew for every snapshot that somebody
+//! looks at, which takes milliseconds. Services whose clients are not counted yet have no coverage.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use super::Control;
+use super::effect::Effect;
+use super::events::{News, Topic};
+use super::guard;
+use super::health::since_boot;
+use super::operate::Refusal;
+use super::orders::{Demand, Order};
+use super::probed::Account;
+use super::standing::{Facts, Memory};
+use super::targets::Plan;
+use crate::answer::Snapshot;
+use crate::answer::foresight::Traffic;
+use crate::answer::foresight::coverage::{ClassWeights, Coverage, Fate, classes_of, fates};
+use crate::answer::foresight::coverages::{ClientCounts, coverages, noted, noted_in};
+use crate::answer::world::present::{ServiceAvailability, region_states};
+use crate::answer::world::services::{Family, Service, View};
+use crate::answer::world::{Availability, World};
+use crate::config::Config;
+use crate::geo::Atlas;
+use crate::steering::RegionStates;
+
+/// How old a report may be where clients are noted, who are others all the time.
+const TRAFFIC_AGE: Duration = Duration::from_secs(10);
+/// By so much more of the clients, in points of per cent, a loss that was told is told again.
+const TOLD_AGAIN: f64 = 1.0;
+
+/// The coverage of every service at one moment.
+#[derive(Debug, Default)]
+pub struct CoverageReport {
+    of: Weak<Snapshot>,
+    made: Duration,
+    /// By service, and in it by family; empty where the clients are not counted yet.
+    pub services: Vec<Vec<Coverage>>,
+}
+
+/// What is known of coverage.
+#[derive(Debug, Default)]
+pub(super) struct CoverageDesk {
+    counts: Mutex<ClientCounts>,
+    latest: Mutex<Arc<CoverageReport>>,
+    /// By service and record type, what was told last: the greatest part without a live region.
+    told: Mutex<HashMap<(String, String), f64>>,
+}
+
+impl CoverageDesk {
+    fn counts(&self) -> MutexGuard<'_, ClientCounts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The clients of a view, counted now if they are not yet. Nobody waits for that at the lock.
+    fn count(&self, view: &View, atlas: &Arc<Atlas>) -> Arc<ClassWeights> {
+        let known = self.counts().get(view, atlas);
+        known.unwrap_or_else(|| {
+            let weights = Arc::new(ClassWeights::of(&view.catchment, atlas));
+            self.counts().insert(view, atlas, weights.clone());
+            weights
+        })
+    }
+
+    /// Counts the clients of every service of a World.
+    fn count_all(&self, world: &World) {
+        for view in world.services.iter().flat_map(|service| service.views.iter().flatten()) {
+            self.count(view, &world.atlas);
+        }
+    }
+
+    /// The coverage of a snapshot: the latest, or one that is made now of what is counted.
+    fn report(&self, snapshot: &Arc<Snapshot>) -> Arc<CoverageReport> {
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let now = since_boot();
+        let is_young = snapshot.world.sample.rules().is_none() || now.saturating_sub(latest.made) < TRAFFIC_AGE;
+        if is_young && latest.is_whole() && std::ptr::eq(latest.of.as_ptr(), Arc::as_ptr(snapshot)) {
+            return latest;
+        }
+        let (world, availability) = (&snapshot.world, snapshot.present.availability());
+        let services = coverages(world, Some(availability), &noted(world), &self.counts());
+        let report = Arc::new(CoverageReport { of: Arc::downgrade(snapshot), made: now, services });
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = report.clone();
+        report
+    }
+}
+
+impl CoverageReport {
+    /// Whether the clients of every service are counted.
+    fn is_whole(&self) -> bool {
+        self.services.iter().all(|families| !families.is_empty())
+    }
+
+    /// The coverage of a service, by family.
+    pub fn of_service(&self, service: usize) -> &[Coverage] {
+        self.services.get(service).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// What is told of the clients of a service.
+fn coverage_news(service: &str, sentence: String, [from, to]: [&str; 2]) -> News {
+    News {
+        services: vec![service.to_owned()],
+        from: Some(from.to_owned()),
+        to: Some(to.to_owned()),
+        ..News::new(Topic::Coverage, sentence)
+    }
+}
+
+impl Control {
+    /// The coverage of what is served in this snapshot.
+    pub(super) fn coverage_of(&self, snapshot: &Arc<Snapshot>) -> Arc<CoverageReport> {
+        self.coverage.report(snapshot)
+    }
+
+    /// Counts clients where they are not counted yet, and tells who lost or found a live region. It may take seconds.
+    pub(super) fn count_clients(&self) {
+        let snapshot = self.snapshot();
+        self.coverage.count_all(&snapshot.world);
+        self.coverage.counts().keep(&snapshot.world);
+        let report = self.coverage.report(&snapshot);
+        self.tell_coverage(&snapshot.world, &report);
+    }
+
+    fn tell_coverage(&self, world: &World, report: &CoverageReport) {
+        let mut told = self.coverage.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut present = HashSet::new();
+        for (service, families) in world.services.iter().zip(&report.services) {
+            let name = service.name.to_string();
+            for coverage in families {
+                let key = (name.clone(), coverage.rtype.clone());
+                present.insert(key.clone());
+                let before = told.get(&key).copied();
+                if coverage.is_whole() {
+                    if told.remove(&key).is_some() {
+                        let sentence = format!("{name} {}: every client has a live region again", coverage.rtype);
+                        tracing::warn!(service = name, "{sentence}");
+                        self.events.tell(coverage_news(&name, sentence, ["uncovered", "covered"]));
+                    }
+                } else if before.is_none_or(|before| coverage.worst_percent() >= before + TOLD_AGAIN) {
+                    told.insert(key, coverage.worst_percent());
+                    let sentence = coverage.sentence(&name);
+                    tracing::error!(service = name, "{sentence}");
+                    self.events.tell(coverage_news(&name, sentence, ["covered", "uncovered"]));
+                }
+            }
+        }
+        told.retain(|key, _| present.contains(key));
+    }
+
+    /// Refuses an order that leaves clients without a live region who have one now. Whoever means it does not ask.
+    ///
+    /// # Errors
+    /// It would, or it is about nothing that is configured.
+    pub async fn expect_covered(self: &Arc<Control>, order: Order) -> Result<(), Refusal> {
+        let control = self.clone();
+        self.threads.orders.run(move || control.check_covered(order)).await?
+    }
+
+    fn check_covered(&self, order: Order) -> Result<(), Refusal> {
+        let current = self.current();
+        let subject = order.subject.resolve(&current.config).map_err(Refusal::Unknown)?;
+        // A weight of 0 is a standby, which serves when all else is out.
+        if matches!(order.demand, Demand::ForceUp | Demand::Weight { .. }) {
+            return Ok(());
+        }
+        let what = format!("{subject} {}", order.demand.words());
+        let mut book = current.demands.book.clone();
+        book.give(Order { subject, ..order }).map_err(Refusal::Unfit)?;
+        let (config, plan, before) = (current.config.clone(), current.plan.clone(), current.demands.effect.clone());
+        let world = self.snapshot().world.clone();
+        drop(current);
+        let now = self.foreseen(&config, &plan, &before);
+        let then = self.foreseen(&config, &plan, &Effect::of(&book, &config));
+        match refusal(&what, &self.losses(&world, &now, &then)) {
+            Some(sentence) => Err(Refusal::Uncovers(sentence)),
+            None => Ok(()),
+        }
+    }
+
+    /// What all that is known would come to with other orders or another configuration. Nothing of it is remembered.
+    fn foreseen(&self, config: &Config, plan: &Plan, effect: &Effect) -> Availability {
+        let targets = self.watch.get().map(|watch| watch.monitor.health().targets).unwrap_or_default();
+        let facts = Facts { config, plan, targets: &targets, effect, world: None, now: since_boot() };
+        Memory::default().fold(&facts).availability
+    }
+
+    /// Refuses a reload that leaves too many clients without a live region under `[guard] min_covered`, as far as probes
+    /// and orders know now: then what it would add is probed no longer.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub(super) fn guard_coverage(
+        &self,
+        limit: Option<f64>,
+        new: &World,
+        config: &Config,
+        plan: &Plan,
+    ) -> Result<(), Vec<String>> {
+        let Some(sentence) = limit.and_then(|limit| self.uncovering(limit, new, config, plan)) else { return Ok(()) };
+        let served = self.current().plan.clone();
+        self.settle(&served, Account::Reload);
+        Err(vec![format!("{}: {sentence}", self.origin())])
+    }
+
+    /// Why it would be refused.
+    fn uncovering(&self, limit: f64, new: &World, config: &Config, plan: &Plan) -> Option<String> {
+        let now = self.snapshot();
+        let effect = Effect::of(&self.current().demands.book, config);
+        let then = self.foreseen(config, plan, &effect);
+        self.coverage.count_all(&now.world);
+        self.coverage.count_all(new);
+        let traffic = noted_in(new, &Traffic::of(&now.world)).unwrap_or_default();
+        let counts = self.coverage.counts();
+        let before = coverages(&now.world, Some(now.present.availability()), &noted(&now.world), &counts);
+        let after = coverages(new, Some(&then), &traffic, &counts);
+        drop(counts);
+        guard::uncovering(limit, &guard::changes_of_coverage((&now.world, &before), (new, &after)))
+    }
+
+    /// What clients lose their last live region from one availability to another, by service; the clients are counted if
+    /// they are not yet.
+    fn losses(&self, world: &World, now: &Availability, then: &Availability) -> Vec<(String, Coverage)> {
+        let (noted, mut known) = (noted(world), Losses::new());
+        let mut losses = Vec::new();
+        for (at, service) in world.services.iter().enumerate() {
+            let (now, then) = (now.services.get(at), then.services.get(at));
+            if now == then {
+                continue;
+            }
+            for family in Family::ALL {
+                let Some(view) = service.view(family) else { continue };
+                let Some(lost) = newly_uncovered(&mut known, service, view, (now, then)) else { continue };
+                let clients = noted.get(at).map_or(Vec::new(), |clients| classes_of(&view.catchment, clients));
+                let loss = Coverage::of(family, &self.coverage.count(view, &world.atlas), &lost, &clients);
+                if !loss.is_whole() {
+                    losses.push((service.name.to_string(), loss));
+                }
+            }
+        }
+        losses
+    }
+}
+
+type Now<'n> = Option<&'n ServiceAvailability>;
+
+/// By catchment, and how its regions stood before and after: who of each class loses the last live region.
+type Losses = HashMap<(usize, RegionStates, RegionStates), Option<Arc<Vec<Fate>>>>;
+
+/// By class, who loses the last live region; `None`: nobody. Services that are alike share what is worked out.
+fn newly_uncovered(
+    known: &mut Losses,
+    service: &Service,
+    view: &View,
+    (now, then): (Now<'_>, Now<'_>),
+) -> Option<Arc<Vec<Fate>>> {
+    let states = (region_states(service, view, now), region_states(service, view, then));
+    let key = (Arc::as_ptr(&view.catchment) as usize, states.0, states.1);
+    let lost = known.entry(key).or_insert_with_key(|(_, before, after)| {
+        let (before, after) = (fates(view, before), fates(view, after));
+        let lost: Vec<Fate> = after.iter().zip(&before).map(|(after, before)| after.newly_uncovered(before)).collect();
+        lost.iter().any(|fate| fate.uncovered() > 0.0).then(|| Arc::new(lost))
+    });
+    lost.clone()
+}
+
+/// Why an order is not obeyed at once, by what is lost; `None`: nothing is.
+fn refusal(what: &str, losses: &[(String, Coverage)]) -> Option<String> {
+    let worst = losses.iter().max_by(|(_, one), (_, other)| one.worst_percent().total_cmp(&other.worst_percent()));
+    let (service, loss) = worst?;
+    let services: HashSet<&String> = losses.iter().map(|(service, _)| service).collect();
+    let others = match services.len() - 1 {
+        0 => String::new(),
+        1 => "; and clients of one more service".to_owned(),
+        more => format!("; and clients of {more} more services"),
+    };
+    let (how_many, where_to) = (loss.how_many(), loss.where_to());
+    Some(format!(
+        "nothing is done yet: once {what}, {how_many} have no live region of {service} ({}){where_to}{others}; if that is \
+         meant, use --yes, or \"yes\": true in the body",
+        loss.rtype
+    ))
+}
