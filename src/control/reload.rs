@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
+use super::clock::BootTime;
 use super::effect::Effect;
 use super::events::{Events, Topic};
 use super::guard;
@@ -154,7 +155,7 @@ impl Control {
         let mut demands = Demands::load(state.as_ref());
         let base = Arc::new(base);
         let (config, snapshot) = overlaid(&base, &demands, &Known::new(), snapshot);
-        demands.effect = Arc::new(Effect::of(&demands.book, &config));
+        demands.effect = Arc::new(Effect::of(&demands.book, &config, BootTime::now()));
         let current = Current {
             databases: prints(&config),
             plan: Arc::new(Plan::of(&config, &Known::new())),

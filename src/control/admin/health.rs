@@ -31,7 +31,7 @@ pub struct RegionHealth {
     /// It takes no more because it has no room for more.
     #[serde(default)]
     pub full: bool,
-    /// The order that counts for it as a whole: `is drained by ...`.
+    /// The order that counts for it as a whole, or sends some of its clients elsewhere: `is drained by ...`.
     #[serde(default)]
     pub order: Option<String>,
     /// Its endpoints, in the order listed.
@@ -218,7 +218,8 @@ pub fn summary(services: &[ServiceStatus], suspect: bool) -> String {
     match regions().find(|(_, region)| region.share_percent < 100.0) {
         Some((service, region)) => {
             let (share, name) = (region.share_percent, &region.region);
-            let why = if region.full { FULL } else { "is coming back" };
+            let ordered = region.order.as_deref().unwrap_or("is coming back");
+            let why = if region.full { FULL } else { ordered };
             format!("{name} of {} {why}; it takes {share:.0}% of its clients", service.name)
         }
         None => "every region serves".to_owned(),
