@@ -64,6 +64,10 @@ pub enum Command {
     Drain(Drain),
     /// Take a drain back
     Undrain(Undrain),
+    /// Send a part of a region's clients elsewhere, always the same ones
+    Shift(Shift),
+    /// Take a shift back
+    Unshift(Unshift),
     /// Take a region, a service or an endpoint as up or down, whatever its health
     Force(Force),
     /// Give a region or an endpoint another weight
@@ -274,6 +278,9 @@ pub struct Drain {
     /// Why; it is shown wherever the drain is
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+    /// Little by little within this time, such as 15m; not for an endpoint
+    #[arg(long, value_name = "TIME")]
+    pub over: Option<String>,
     /// Who.
     #[command(flatten)]
     pub why: Why,
@@ -291,6 +298,55 @@ pub struct Undrain {
     /// What.
     #[command(flatten)]
     pub about: About,
+    /// Who says so [default: the name of the user]
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+    /// The server.
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// `meridian shift`
+#[derive(Debug, Args)]
+pub struct Shift {
+    /// The region
+    #[arg(value_name = "REGION")]
+    pub region: String,
+    /// The part of its clients, such as 20%; 0% takes the shift back
+    #[arg(value_name = "PERCENT")]
+    pub percent: String,
+    /// In this service alone
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+    /// Offer them this region first [default: each client's next one]
+    #[arg(long, value_name = "REGION")]
+    pub to: Option<String>,
+    /// Little by little within this time, such as 30m
+    #[arg(long, value_name = "TIME")]
+    pub over: Option<String>,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+    /// Who.
+    #[command(flatten)]
+    pub why: Why,
+    /// The server.
+    #[command(flatten)]
+    pub remote: Remote,
+}
+
+/// `meridian unshift`
+#[derive(Debug, Args)]
+pub struct Unshift {
+    /// The region
+    #[arg(value_name = "REGION")]
+    pub region: String,
+    /// In this service alone
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+    /// Little by little within this time, such as 30m
+    #[arg(long, value_name = "TIME")]
+    pub over: Option<String>,
     /// Who says so [default: the name of the user]
     #[arg(long, value_name = "NAME")]
     pub by: Option<String>,

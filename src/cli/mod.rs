@@ -80,6 +80,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Status(status) => remote::status(&status),
         Command::Drain(drain) => orders::drain(&drain),
         Command::Undrain(undrain) => orders::undrain(&undrain),
+        Command::Shift(shift) => orders::shift(&shift),
+        Command::Unshift(unshift) => orders::unshift(&unshift),
         Command::Force(force) => orders::force(&force),
         Command::Weight(weight) => orders::weight(&weight),
         Command::Reload(reload) => remote::reload(&reload),

@@ -1,10 +1,10 @@
-//! `meridian drain`, `undrain`, `force` and `weight`: orders to a running server.
+//! `meridian drain`, `undrain`, `shift`, `unshift`, `force` and `weight`: orders to a running server.
 
 use std::process::ExitCode;
 
 use reqwest::Method;
 
-use super::arguments::{Drain, Force, ForceTo, Remote, Undrain, Weight, Why};
+use super::arguments::{Drain, Force, ForceTo, Remote, Shift, Undrain, Unshift, Weight, Why};
 use super::client::Client;
 use crate::cli::paper::say;
 use crate::control::admin::{ChangeDone, Forced, OrderBody};
@@ -13,7 +13,27 @@ use crate::text::shown;
 /// Sends no clients there.
 pub fn drain(drain: &Drain) -> Result<ExitCode, String> {
     let parts = parts(drain.region.as_deref(), drain.about.service.as_deref(), drain.about.endpoint.as_deref())?;
-    order(&drain.remote, Method::PUT, parts, "drain", &body(&drain.why, &drain.reason))
+    let body = OrderBody { over: drain.over.clone(), ..body(&drain.why, &drain.reason) };
+    order(&drain.remote, Method::PUT, parts, "drain", &body)
+}
+
+/// Sends a part of a region's clients elsewhere.
+pub fn shift(shift: &Shift) -> Result<ExitCode, String> {
+    let parts = parts(Some(&shift.region), shift.service.as_deref(), None)?;
+    let number = shift.percent.trim().trim_end_matches('%').trim_end();
+    let percent = number.parse().ok().filter(|percent| (0.0..=100.0).contains(percent));
+    let percent = percent.ok_or_else(|| format!("{:?} is no part from 0% to 100%", shift.percent))?;
+    let (to, over) = (shift.to.clone(), shift.over.clone());
+    let body = OrderBody { percent: Some(percent), to, over, ..body(&shift.why, &shift.reason) };
+    order(&shift.remote, Method::PUT, parts, "shift", &body)
+}
+
+/// Takes a shift back.
+pub fn unshift(unshift: &Unshift) -> Result<ExitCode, String> {
+    let parts = parts(Some(&unshift.region), unshift.service.as_deref(), None)?;
+    let by = unshift.by.clone().unwrap_or_else(user);
+    let body = OrderBody { by, over: unshift.over.clone(), ..OrderBody::default() };
+    order(&unshift.remote, Method::DELETE, parts, "shift", &body)
 }
 
 /// Takes a drain back.

@@ -172,11 +172,14 @@ fn order_of(region: &RegionHealth, endpoint: &EndpointHealth) -> String {
     }
 }
 
-fn order_row(OrderRecord { order, ending }: &OrderRecord) -> Vec<String> {
+fn order_row(OrderRecord { order, ending, milliseconds_to_go, moved_percent }: &OrderRecord) -> Vec<String> {
     let left = |seconds: u64| duration_text(Duration::from_secs(seconds));
     vec![
         order.subject.to_string(),
-        order.demand.words(),
+        match (milliseconds_to_go, moved_percent) {
+            (Some(1..), Some(moved)) => format!("{}, {moved}% by now", order.words()),
+            _ => order.words(),
+        },
         order.by.clone(),
         ending.seconds_left.map_or_else(|| "until lifted".to_owned(), left),
         order.reason.clone(),

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::Control;
+use super::clock::BootTime;
 use super::effect::Effect;
 use super::events::{News, Topic};
 use super::guard;
@@ -172,12 +173,12 @@ impl Control {
         }
         let what = format!("{subject} {}", order.demand.words());
         let mut book = current.demands.book.clone();
-        book.give(Order { subject, ..order }).map_err(Refusal::Unfit)?;
+        book.give(Order { subject, pace: None, ..order }).map_err(Refusal::Unfit)?;
         let (config, plan, before) = (current.config.clone(), current.plan.clone(), current.demands.effect.clone());
         let world = self.snapshot().world.clone();
         drop(current);
         let now = self.foreseen(&config, &plan, &before);
-        let then = self.foreseen(&config, &plan, &Effect::of(&book, &config));
+        let then = self.foreseen(&config, &plan, &Effect::of(&book, &config, BootTime::now()));
         match refusal(&what, &self.losses(&world, &now, &then)) {
             Some(sentence) => Err(Refusal::Uncovers(sentence)),
             None => Ok(()),
@@ -212,7 +213,7 @@ impl Control {
     /// Why it would be refused.
     fn uncovering(&self, limit: f64, new: &World, config: &Config, plan: &Plan) -> Option<String> {
         let now = self.snapshot();
-        let effect = Effect::of(&self.current().demands.book, config);
+        let effect = Effect::of(&self.current().demands.book, config, BootTime::now());
         let then = self.foreseen(config, plan, &effect);
         self.coverage.count_all(&now.world);
         self.coverage.count_all(new);

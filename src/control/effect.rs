@@ -5,8 +5,9 @@
 
 use std::collections::HashMap;
 
+use super::clock::BootTime;
 use super::orders::{Book, Demand, Order, Subject};
-use crate::config::Config;
+use crate::config::{Config, Service};
 use crate::dns::Name;
 use crate::health::fold;
 
@@ -21,6 +22,10 @@ pub struct Bearing {
     pub order: Option<Counting>,
     /// By endpoint as listed.
     pub endpoints: HashMap<usize, Counting>,
+    /// The shift that counts.
+    pub shift: Option<Shifting>,
+    /// The part of its clients that drains on their way have sent elsewhere by now, and the drain that sends most.
+    pub draining: Option<(f64, String)>,
     /// Every order, for people: `is drained by ...`, `192.0.2.1 has weight 0 by ...`.
     pub sentences: Vec<String>,
 }
@@ -36,9 +41,37 @@ pub struct Counting {
     rank: u8,
 }
 
+/// A shift of a region's clients at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shifting {
+    /// The part that goes elsewhere, 0.0..=1.0.
+    pub part: f64,
+    /// The region that they are offered first, as listed in the service.
+    pub to: Option<usize>,
+    /// `has 20% of its clients shifted to iad by ...`
+    pub sentence: String,
+    /// How much it counts.
+    rank: u8,
+}
+
+impl Bearing {
+    /// The part of the clients that goes elsewhere by shifts and drains on their way. One hash decides about all of
+    /// them, so that the smaller part lies in the larger one.
+    pub fn moved(&self) -> f64 {
+        let draining = self.draining.as_ref().map_or(0.0, |(part, _)| *part);
+        self.shift.as_ref().map_or(0.0, |shift| shift.part).max(draining)
+    }
+
+    /// The drain on its way or the shift by which some of its clients go elsewhere: `is drained over 15m by ...`.
+    pub fn shifted(&self) -> Option<&str> {
+        let draining = self.draining.as_ref().map(|(_, sentence)| sentence.as_str());
+        draining.or(self.shift.as_ref().filter(|shift| shift.part > 0.0).map(|shift| shift.sentence.as_str()))
+    }
+}
+
 impl Effect {
     /// Works out what orders come to; those about what is not configured come to nothing.
-    pub fn of(book: &Book, config: &Config) -> Effect {
+    pub fn of(book: &Book, config: &Config, now: BootTime) -> Effect {
         let mut effect = Effect::default();
         if book.is_empty() {
             return effect;
@@ -48,10 +81,10 @@ impl Effect {
         for order in book.iter() {
             let about = order.subject.service.as_deref().map(|name| name.parse::<Name>());
             match about {
-                None => (0..config.services.len()).for_each(|service| effect.add(order, config, service)),
+                None => (0..config.services.len()).for_each(|service| effect.add(order, config, service, now)),
                 Some(name) => {
                     let known = name.ok().and_then(|name| services.get(&name).copied());
-                    known.into_iter().for_each(|service| effect.add(order, config, service));
+                    known.into_iter().for_each(|service| effect.add(order, config, service, now));
                 }
             }
         }
@@ -63,7 +96,7 @@ impl Effect {
         self.0.get(&(service, region))
     }
 
-    fn add(&mut self, order: &Order, config: &Config, service: usize) {
+    fn add(&mut self, order: &Order, config: &Config, service: usize, now: BootTime) {
         let Some(configured) = config.services.get(service) else { return };
         for (at, region) in configured.regions.iter().enumerate() {
             let name = config.regions.get(usize::from(region.region.0)).map(|region| region.name.as_str());
@@ -73,7 +106,19 @@ impl Effect {
             let Some(wanted) = &order.subject.endpoint else {
                 let bearing = self.0.entry((service, at)).or_default();
                 bearing.sentences.push(order.sentence());
-                count(&mut bearing.order, order);
+                match &order.demand {
+                    Demand::Shift { to, .. } => {
+                        let listed = to.as_deref().and_then(|to| position(config, configured, to));
+                        shift(&mut bearing.shift, order, listed, now);
+                    }
+                    Demand::Drain if order.is_underway(now) => {
+                        let part = order.moved(now);
+                        if bearing.draining.as_ref().is_none_or(|(before, _)| *before < part) {
+                            bearing.draining = Some((part, order.sentence()));
+                        }
+                    }
+                    _ => count(&mut bearing.order, order),
+                }
                 continue;
             };
             // An alias may have come to several.
@@ -101,12 +146,26 @@ fn count(counting: &mut Option<Counting>, order: &Order) {
         Demand::Drain => fold::Order::Drain,
         Demand::ForceUp => fold::Order::ForceUp,
         Demand::ForceDown => fold::Order::ForceDown,
-        Demand::Weight { .. } => return,
+        Demand::Weight { .. } | Demand::Shift { .. } => return,
     };
     let rank = if order.demand == Demand::Drain { 3 } else { precision(&order.subject) };
     if counting.as_ref().is_none_or(|before| before.rank < rank) {
         *counting = Some(Counting { order: demanded, sentence: order.sentence(), rank });
     }
+}
+
+/// Lets a shift count if it is about a smaller part than the one that does.
+fn shift(counting: &mut Option<Shifting>, order: &Order, to: Option<usize>, now: BootTime) {
+    let rank = precision(&order.subject);
+    if counting.as_ref().is_none_or(|before| before.rank < rank) {
+        *counting = Some(Shifting { part: order.moved(now), to, sentence: order.sentence(), rank });
+    }
+}
+
+/// Where a service lists a region.
+fn position(config: &Config, service: &Service, name: &str) -> Option<usize> {
+    let is_called = |region: usize| config.regions.get(region).is_some_and(|region| region.name == name);
+    service.regions.iter().position(|listed| is_called(usize::from(listed.region.0)))
 }
 
 /// How small a part the subject is: a service, a region everywhere, one service's region.
@@ -132,12 +191,12 @@ mod tests {
     fn order(service: &str, region: &str, endpoint: &str, demand: Demand) -> Order {
         let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let subject = Subject { service: part(service), region: part(region), endpoint: part(endpoint) };
-        Order { subject, demand, reason: String::new(), by: "me".to_owned(), since: 0, ends: None }
+        Order { subject, demand, reason: String::new(), by: "me".to_owned(), since: 0, ends: None, pace: None }
     }
 
     fn effect(orders: Vec<Order>) -> Effect {
         let config = config::parse(CONFIGURATION, Path::new("meridian.toml")).unwrap().config;
-        Effect::of(&Book::of(orders), &config)
+        Effect::of(&Book::of(orders), &config, BootTime::default())
     }
 
     fn region(effect: &Effect, service: usize, region: usize) -> Option<fold::Order> {

@@ -107,9 +107,10 @@ impl View {
         self.suspect && services.any(|service| self.evidence(service) == Evidence::Agreed)
     }
 
-    /// The order that counts for a region: `is drained by ...`.
+    /// The order that counts for a region, or sends some of its clients elsewhere: `is drained by ...`.
     pub fn region_order(&self, service: usize, region: usize) -> Option<&str> {
-        Some(&self.effect.bearing(service, region)?.order.as_ref()?.sentence)
+        let bearing = self.effect.bearing(service, region)?;
+        bearing.order.as_ref().map(|order| order.sentence.as_str()).or(bearing.shifted())
     }
 
     /// The order that counts for an endpoint.

@@ -12,7 +12,7 @@ use super::effect::Effect;
 use super::events::{News, Topic};
 use super::keep::{self, Handed, LEASES, ORDERS};
 use super::leases::{Key, Lease, LeaseRecord, Leases, Misfit};
-use super::orders::{Book, Kind, Order, OrderRecord, Subject};
+use super::orders::{Book, Demand, Kind, Order, OrderRecord, Subject};
 use super::overlay;
 use super::probed::Account;
 use super::reload::{Control, Current};
@@ -76,6 +76,8 @@ pub(super) struct Demands {
     /// A lease was renewed, which is written in a while only: it happens often.
     pub(super) renewed: bool,
     pub(super) effect: Arc<Effect>,
+    /// How far orders had come when that was worked out.
+    progress: Vec<f64>,
     /// Grows with every change that services must be compiled anew for.
     edition: u64,
 }
@@ -131,8 +133,17 @@ impl Control {
 
     fn put_in_force(&self, order: Order) -> Result<Begun, Refusal> {
         let mut current = self.current();
-        let subject = order.subject.resolve(&current.config).map_err(Refusal::Unknown)?;
-        let order = Order { subject, ..order };
+        let mut order = order.resolve(&current.config).map_err(Refusal::Unknown)?;
+        if matches!(order.demand, Demand::Shift { percent: 0.0, .. }) {
+            let known = current.demands.book.get(&order.subject, Kind::Shift).is_some();
+            let Some(pace) = order.pace.as_ref().filter(|_| known) else {
+                drop(current);
+                return self.take_back(&order.subject, Kind::Shift, &order.by);
+            };
+            // Once all clients are back there is no order any more.
+            order.ends = Some(pace.arrives);
+        }
+        current.demands.book.set_out(&mut order, BootTime::now());
         current.demands.book.give(order.clone()).map_err(Refusal::Unfit)?;
         let (edition, moved) = match order.demand.kind() {
             Kind::Weight => (Some(current.demands.next_edition()), 0.0),
@@ -142,7 +153,8 @@ impl Control {
         let lasting = left.map_or(String::new(), |seconds| {
             format!(" for {}", duration_text(Duration::from_secs((seconds as u64).max(1))))
         });
-        let sentence = format!("{} {}{lasting}", order.subject, order.demand.words());
+        let hint = self.weight_hint(&order);
+        let sentence = format!("{} {}{lasting}{hint}", order.subject, order.words());
         let told = format!("{} {}", order.subject, order.sentence());
         let news = News {
             to: Some(order.demand.state()),
@@ -182,7 +194,7 @@ impl Control {
                 None
             }
         };
-        let sentence = format!("{subject}: the order that it {} is lifted", lifted.demand.words());
+        let sentence = format!("{subject}: the order that it {} is lifted", lifted.words());
         let from = Some(lifted.demand.state());
         let news = News { from, by: Some(by.to_owned()), ..subject.news(format!("{sentence} by {by}")) };
         Ok(Begun { sentence, news: Some(news), edition, handed: self.keep_orders(&current), kept: false })
@@ -284,8 +296,34 @@ impl Control {
 
     /// Works out what the orders come to now, and publishes it; returns how many answers per second go elsewhere.
     pub(super) fn reckon(&self, current: &mut Current) -> f64 {
-        current.demands.effect = Arc::new(Effect::of(&current.demands.book, &current.config));
+        let now = BootTime::now();
+        current.demands.progress = current.demands.book.progress(now);
+        current.demands.effect = Arc::new(Effect::of(&current.demands.book, &current.config, now));
         self.refresh(current, None).iter().flatten().sum()
+    }
+
+    /// Publishes how far orders have come that come into force little by little, if that is another step than before.
+    pub(super) fn progress(&self, current: &mut Current, now: BootTime) {
+        if current.demands.book.progress(now) != current.demands.progress {
+            self.reckon(current);
+        }
+    }
+
+    /// What is to be said of a region's weight that changes nothing, because it shares clients with no other region.
+    fn weight_hint(&self, order: &Order) -> String {
+        let (Demand::Weight { .. }, Some(name), None) = (&order.demand, &order.subject.region, &order.subject.endpoint)
+        else {
+            return String::new();
+        };
+        let world = &self.snapshot().world;
+        if world.services.iter().flat_map(|service| service.views.iter().flatten()).any(|view| view.shares(world, name))
+        {
+            return String::new();
+        }
+        format!(
+            "; that changes nothing now: {name} shares a tier with no other region (order = \"nearest\" needs a band \
+             for that, order = \"priority\" has none). To send a part of its clients elsewhere: meridian shift {name} 20%"
+        )
     }
 
     /// Lays leases and weights over the configuration anew and publishes what comes of it, and of the addresses that
@@ -305,7 +343,7 @@ impl Control {
         match is_other {
             true => self.adopt(&mut current, config, plan.clone()),
             false => {
-                current.demands.effect = Arc::new(Effect::of(&current.demands.book, &current.config));
+                current.demands.effect = Arc::new(Effect::of(&current.demands.book, &current.config, BootTime::now()));
                 current.plan = plan.clone();
             }
         }
@@ -327,7 +365,7 @@ impl Control {
     /// Makes a configuration the present one; what is remembered of its parts stays.
     pub(super) fn adopt(&self, current: &mut Current, config: Arc<Config>, plan: Arc<Plan>) {
         current.memory = current.memory.carried_over(&current.config, &config);
-        current.demands.effect = Arc::new(Effect::of(&current.demands.book, &config));
+        current.demands.effect = Arc::new(Effect::of(&current.demands.book, &config, BootTime::now()));
         current.config = config;
         current.plan = plan;
     }

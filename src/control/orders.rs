@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::clock::{BootTime, Clocks, Deadline, Ending};
 use super::events::{News, Topic};
 use crate::config::error::nearest;
+use crate::config::values::duration_text;
 use crate::config::{Config, Service};
 use crate::dns::Name;
 
@@ -31,8 +32,11 @@ pub struct Subject {
     pub endpoint: Option<String>,
 }
 
+/// Steps in which clients go elsewhere little by little: the answers need not be worked out anew for less.
+const STEPS: f64 = 256.0;
+
 /// What is demanded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "action", rename_all = "kebab-case")]
 pub enum Demand {
     /// Takes no clients, whatever its health, and not even by the all-down rule while anything else is left.
@@ -46,6 +50,26 @@ pub enum Demand {
         /// 0..=1,000,000; 0 is a standby.
         weight: u32,
     },
+    /// A part of the clients that would come goes elsewhere: always the same ones, by a hash of their network.
+    Shift {
+        /// 0 to 100.
+        percent: f64,
+        /// The region that they are offered first; absent: each client's next one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+    },
+}
+
+/// How an order comes into force little by little.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Pace {
+    /// The part of the clients that went elsewhere when it began, in per cent.
+    pub from_percent: f64,
+    /// How long it takes from there, in seconds.
+    pub over_seconds: u64,
+    /// When it is in force as a whole.
+    #[serde(skip)]
+    pub arrives: Deadline,
 }
 
 /// The orders that one subject can be under beside each other.
@@ -57,10 +81,12 @@ pub enum Kind {
     Force,
     /// [`Demand::Weight`]
     Weight,
+    /// [`Demand::Shift`]
+    Shift,
 }
 
 /// One order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "OrderTerms")]
 pub struct Order {
     /// What it is about.
@@ -78,10 +104,13 @@ pub struct Order {
     /// When it ends by itself; `None`: when it is lifted.
     #[serde(skip)]
     pub ends: Option<Deadline>,
+    /// How it comes into force; absent: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<Pace>,
 }
 
 /// An order as people and the state directory see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Order")]
 pub struct OrderRecord {
     /// All but its end.
@@ -90,6 +119,12 @@ pub struct OrderRecord {
     /// Its end.
     #[serde(flatten)]
     pub ending: Ending,
+    /// Until it is in force as a whole, in milliseconds; absent where it came into force at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub milliseconds_to_go: Option<u64>,
+    /// The part of the clients that goes elsewhere by it now, in per cent; of shifts and drains alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_percent: Option<f64>,
 }
 
 /// Every order in force: one of a kind for each subject.
@@ -98,31 +133,37 @@ pub struct Book(BTreeMap<(Subject, Kind), Order>);
 
 impl Demand {
     /// Its kind.
-    pub fn kind(self) -> Kind {
+    pub fn kind(&self) -> Kind {
         match self {
             Demand::Drain => Kind::Drain,
             Demand::ForceUp | Demand::ForceDown => Kind::Force,
             Demand::Weight { .. } => Kind::Weight,
+            Demand::Shift { .. } => Kind::Shift,
         }
     }
 
-    /// `is drained`, `is forced up`, `has weight 10`
-    pub fn words(self) -> String {
+    /// `is drained`, `is forced up`, `has weight 10`, `has 20% of its clients shifted to iad`
+    pub fn words(&self) -> String {
         match self {
             Demand::Drain => "is drained".to_owned(),
             Demand::ForceUp => "is forced up".to_owned(),
             Demand::ForceDown => "is forced down".to_owned(),
             Demand::Weight { weight } => format!("has weight {weight}"),
+            Demand::Shift { percent, to } => {
+                let to = to.as_deref().unwrap_or("their next region");
+                format!("has {percent}% of its clients shifted to {to}")
+            }
         }
     }
 
     /// What its subject is by it, for events: `drained`, `forced up`, `weight 10`
-    pub fn state(self) -> String {
+    pub fn state(&self) -> String {
         match self {
             Demand::Drain => "drained".to_owned(),
             Demand::ForceUp => "forced up".to_owned(),
             Demand::ForceDown => "forced down".to_owned(),
             Demand::Weight { weight } => format!("weight {weight}"),
+            Demand::Shift { percent, .. } => format!("{percent}% shifted"),
         }
     }
 }
@@ -134,6 +175,7 @@ impl Kind {
             Kind::Drain => "is drained",
             Kind::Force => "is forced",
             Kind::Weight => "has another weight",
+            Kind::Shift => "has clients shifted",
         }
     }
 }
@@ -142,19 +184,55 @@ impl Order {
     /// `is drained by ops: new kernel`
     pub fn sentence(&self) -> String {
         let reason = if self.reason.is_empty() { String::new() } else { format!(": {}", self.reason) };
-        format!("{} by {}{reason}", self.demand.words(), self.by)
+        format!("{} by {}{reason}", self.words(), self.by)
+    }
+
+    /// `is drained over 15m`
+    pub fn words(&self) -> String {
+        let over = |pace: &Pace| format!(" over {}", duration_text(Duration::from_secs(pace.over_seconds)));
+        format!("{}{}", self.demand.words(), self.pace.as_ref().map_or(String::new(), over))
+    }
+
+    /// Whether more, or fewer, clients go elsewhere by it in a while than now.
+    pub fn is_underway(&self, now: BootTime) -> bool {
+        self.pace.as_ref().is_some_and(|pace| !pace.arrives.is_over(now))
+    }
+
+    /// The part of the clients that goes elsewhere by it now, 0.0..=1.0. It never goes back and forth on its way.
+    pub fn moved(&self, now: BootTime) -> f64 {
+        let whole = match self.demand {
+            Demand::Drain => 1.0,
+            Demand::Shift { percent, .. } => (percent / 100.0).clamp(0.0, 1.0),
+            Demand::ForceUp | Demand::ForceDown | Demand::Weight { .. } => return 0.0,
+        };
+        let Some(pace) = self.pace.as_ref().filter(|_| self.is_underway(now)) else { return whole };
+        let from = (pace.from_percent / 100.0).clamp(0.0, 1.0);
+        let left = (pace.arrives.left(now).as_secs_f64() / pace.over_seconds.max(1) as f64).min(1.0);
+        let steps = (whole + (from - whole) * left) * STEPS;
+        let moved = if from < whole { steps.floor() } else { steps.ceil() } / STEPS;
+        moved.clamp(from.min(whole), from.max(whole))
     }
 
     /// As people see it now.
     pub fn record(&self, now: &Clocks) -> OrderRecord {
-        OrderRecord { order: self.clone(), ending: Ending::of(self.ends, now) }
+        let to_go = self.pace.as_ref().map(|pace| pace.arrives.left(now.boot).as_millis());
+        let moves = matches!(self.demand, Demand::Drain | Demand::Shift { .. });
+        OrderRecord {
+            order: self.clone(),
+            ending: Ending::of(self.ends, now),
+            milliseconds_to_go: to_go.map(|left| u64::try_from(left).unwrap_or(u64::MAX)),
+            moved_percent: moves.then(|| (self.moved(now.boot) * 1000.0).round() / 10.0),
+        }
     }
 }
 
 impl OrderRecord {
     /// The order again, written down `gap` before `now`.
     pub fn revived(self, gap: Option<Duration>, now: &Clocks) -> Order {
-        Order { ends: self.ending.deadline(gap, now), ..self.order }
+        let left = Duration::from_millis(self.milliseconds_to_go.unwrap_or(0)).saturating_sub(gap.unwrap_or_default());
+        let arrives = Deadline::after(now.boot, left);
+        let pace = self.order.pace.clone().map(|pace| Pace { arrives, ..pace });
+        Order { ends: self.ending.deadline(gap, now), pace, ..self.order }
     }
 }
 
@@ -168,6 +246,24 @@ impl std::fmt::Display for Subject {
             (Some(service), None) => write!(f, "{region} of {service}"),
             (Some(service), Some(endpoint)) => write!(f, "{endpoint} in {region} of {service}"),
         }
+    }
+}
+
+impl Order {
+    /// The same in the spelling of the configuration.
+    ///
+    /// # Errors
+    /// A sentence: it is about something that is not there, or shifts clients to where they come from.
+    pub fn resolve(self, config: &Config) -> Result<Order, String> {
+        let subject = self.subject.resolve(config)?;
+        if let Demand::Shift { to: Some(to), .. } = &self.demand {
+            let target = Subject { service: subject.service.clone(), region: Some(to.clone()), endpoint: None };
+            target.resolve(config)?;
+            if subject.region.as_ref() == Some(to) {
+                return Err(format!("clients of {to} are shifted to another region, not to {to}"));
+            }
+        }
+        Ok(Order { subject, ..self })
     }
 }
 
@@ -301,6 +397,26 @@ impl Book {
     /// The order of a kind about a subject.
     pub fn get(&self, subject: &Subject, kind: Kind) -> Option<&Order> {
         self.0.get(&(subject.clone(), kind))
+    }
+
+    /// Lets an order begin where the one of its kind is now. Clients that come back leave the region that they were shifted to.
+    pub fn set_out(&self, order: &mut Order, now: BootTime) {
+        let before = self.get(&order.subject, order.demand.kind());
+        if let Some(pace) = &mut order.pace {
+            pace.from_percent = before.map_or(0.0, |before| before.moved(now) * 100.0);
+        }
+        if let (Demand::Shift { percent, to: to @ None }, Some(before)) = (&mut order.demand, before)
+            && *percent == 0.0
+            && let Demand::Shift { to: former, .. } = &before.demand
+        {
+            to.clone_from(former);
+        }
+    }
+
+    /// How far each order has come that comes into force little by little: another list, another effect.
+    pub fn progress(&self, now: BootTime) -> Vec<f64> {
+        let underway = self.iter().filter(|order| order.is_underway(now));
+        underway.map(|order| order.moved(now)).collect()
     }
 
     /// Whether no order is in force.

@@ -22,7 +22,7 @@ fn at(seconds: u64) -> BootTime {
 fn order(region: &str, demand: Demand, until: Option<u64>) -> Order {
     let (reason, by) = ("new kernel".to_owned(), "ops".to_owned());
     let ends = until.map(|seconds| Deadline::after(at(0), Duration::from_secs(seconds)));
-    Order { subject: subject("", region, ""), demand, reason, by, since: 100, ends }
+    Order { subject: subject("", region, ""), demand, reason, by, since: 100, ends, pace: None }
 }
 
 #[test]
@@ -95,4 +95,61 @@ fn an_order_reads_as_it_was_written() {
         assert_eq!(revived, order, "ten seconds later, whatever the wall clock says");
     }
     assert_eq!(order("fra", Demand::Drain, None).sentence(), "is drained by ops: new kernel");
+}
+
+fn shift(percent: f64, pace: Option<Pace>) -> Order {
+    Order { pace, ..order("fra", Demand::Shift { percent, to: None }, None) }
+}
+
+fn pace(from_percent: f64, over_seconds: u64, arrives: u64) -> Pace {
+    Pace { from_percent, over_seconds, arrives: Deadline::after(at(arrives), Duration::ZERO) }
+}
+
+#[test]
+fn a_shift_on_its_way_grows_or_shrinks_to_what_is_asked_and_never_turns_back() {
+    for (from, to) in [(0.0, 20.0), (20.0, 0.0), (20.0, 10.0), (33.3, 100.0)] {
+        let order = shift(to, Some(pace(from, 1800, 2800)));
+        let moved: Vec<f64> = (1000..=2801).map(|second| order.moved(at(second))).collect();
+        assert_eq!((moved[0], moved[1801]), (from / 100.0, to / 100.0));
+        let steps: Vec<f64> = moved.windows(2).map(|pair| (pair[1] - pair[0]) * (to - from).signum()).collect();
+        assert!(steps.iter().all(|step| (0.0..=0.01).contains(step)), "{from} to {to}");
+        let changes = steps.iter().filter(|step| **step > 0.0).count();
+        assert!(changes < 180, "{changes} of 1800 seconds work out the answers anew");
+        assert!((moved[900] - (from + to) / 200.0).abs() < 0.005);
+    }
+}
+
+#[test]
+fn a_shift_goes_on_after_a_restart_where_it_would_be() {
+    let order = shift(40.0, Some(pace(20.0, 600, 1600)));
+    let written = Clocks { boot: at(1300), wall: Duration::from_secs(5000) };
+    let text = serde_json::to_string(&order.record(&written)).unwrap();
+    assert!(text.contains("\"action\":\"shift\",\"percent\":40.0") && text.contains("\"moved_percent\":"), "{text}");
+    let read: OrderRecord = serde_json::from_str(&text).unwrap();
+    let after = Clocks { boot: at(50), wall: Duration::ZERO };
+    let revived = read.revived(Some(Duration::from_secs(100)), &after);
+    assert_eq!(revived.moved(after.boot), order.moved(at(1400)));
+    assert!(!revived.is_underway(at(250)) && revived.moved(at(250)) == 0.4);
+}
+
+#[test]
+fn an_order_of_before_there_were_shifts_still_reads() {
+    let text = "{\"region\":\"fra\",\"action\":\"drain\",\"reason\":\"\",\"by\":\"ops\",\"since\":1,\"until\":null,\
+                \"seconds_left\":null}";
+    let read: OrderRecord = serde_json::from_str(text).unwrap();
+    let revived = read.revived(None, &Clocks { boot: at(5), wall: Duration::ZERO });
+    assert_eq!((revived.pace.clone(), revived.moved(at(5))), (None, 1.0));
+}
+
+#[test]
+fn a_shift_sets_out_from_where_the_one_before_is_and_comes_back_by_the_same_way() {
+    let mut book = Book::default();
+    let there = Demand::Shift { percent: 40.0, to: Some("iad".to_owned()) };
+    book.give(Order { demand: there, ..shift(40.0, Some(pace(0.0, 100, 200))) }).unwrap();
+    let mut back = shift(0.0, Some(pace(0.0, 100, 250)));
+    book.set_out(&mut back, at(150));
+    assert!((back.pace.as_ref().unwrap().from_percent - 20.0).abs() < 0.5);
+    assert_eq!(back.demand, Demand::Shift { percent: 0.0, to: Some("iad".to_owned()) });
+    assert_eq!(book.progress(at(150)).len(), 1);
+    assert!(book.progress(at(200)).is_empty());
 }

@@ -129,6 +129,7 @@ mod tests {
     use std::path::Path;
     use std::time::{Duration, Instant};
 
+    use super::super::clock::BootTime;
     use super::*;
     use crate::config;
     use crate::control::clock::Deadline;
@@ -148,7 +149,7 @@ mod tests {
         let service = endpoint.map(|_| "www.example.com".to_owned());
         let subject = Subject { service, region: Some("fra".to_owned()), endpoint: endpoint.map(str::to_owned) };
         let (reason, by) = (String::new(), "me".to_owned());
-        Order { subject, demand: Demand::Weight { weight }, reason, by, since: 0, ends: None }
+        Order { subject, demand: Demand::Weight { weight }, reason, by, since: 0, ends: None, pace: None }
     }
 
     fn leased(leases: Vec<Lease>) -> Leases {
@@ -288,7 +289,7 @@ mod tests {
             let subject = Subject { endpoint: Some(endpoint.to_owned()), ..weight(Some(""), 0).subject };
             let subject = subject.resolve(&config).expect("it is known");
             let book = Book::of(vec![Order { subject, demand: Demand::Drain, ..weight(None, 0) }]);
-            let effect = Effect::of(&book, &config);
+            let effect = Effect::of(&book, &config, BootTime::default());
             let bearing = effect.bearing(0, 0).expect("it bears on the region");
             bearing.endpoints.keys().copied().collect::<BTreeSet<usize>>()
         };

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
+use super::clock::BootTime;
 use super::coverage::CoverageDesk;
 use super::effect::Effect;
 use super::events::{Events, News, Topic};
@@ -158,7 +159,7 @@ impl Control {
         let server = base.server.nsid.clone().unwrap_or_else(process::host_name);
         let base = Arc::new(base);
         let (config, snapshot) = overlaid(&base, &demands, &Known::new(), snapshot);
-        demands.effect = Arc::new(Effect::of(&demands.book, &config));
+        demands.effect = Arc::new(Effect::of(&demands.book, &config, BootTime::now()));
         let current = Current {
             databases: prints(&config),
             plan: Arc::new(Plan::of(&config, &Known::new())),

@@ -17,7 +17,7 @@ use crate::health::check::TargetKey;
 use crate::health::fold::{self, Combine, EndpointInput, Order, RegionInput, ServiceStanding};
 use crate::health::monitor::TargetHealth;
 use crate::health::verdict::Verdict;
-use crate::steering::{Pick, Share};
+use crate::steering::{Pick, Share, Window};
 
 /// Everything that decides where clients may be sent.
 pub struct Facts<'f> {
@@ -172,6 +172,7 @@ impl Memory {
                 .map(|((at, region), remembered)| input(facts, (index, at), evidence, region, remembered))
                 .collect();
             let mut standing = fold::fold(&service.fold, &inputs, facts.now);
+            let detours = shift(facts, index, &mut standing);
             let healthy: Vec<f64> = standing.regions.iter().map(|region| region.share).collect();
             let limited = keep_within_capacity(&mut self.demands, facts, index, service, &mut standing, remembered);
             let weights = weights(&mut self.loads, facts, index, service);
@@ -184,9 +185,11 @@ impl Memory {
                 let drained = |endpoint: &EndpointInput| endpoint.order == Some(Order::Drain);
                 regions.push(RegionAvailability {
                     share: Share::from_fraction(standing.share),
+                    detour: detours.get(at).copied().flatten(),
                     last_good: standing.last_good,
                     reason: reason(facts, (index, at), bearing, &standing.endpoints)
-                        .or_else(|| (standing.share < healthy[at]).then(|| FULL.to_owned())),
+                        .or_else(|| (standing.share < healthy[at]).then(|| FULL.to_owned()))
+                        .or_else(|| bearing.and_then(Bearing::shifted).map(str::to_owned)),
                     seen_alive: seen_alive(facts, (index, at), &inputs[at]),
                     endpoints: standing.endpoints,
                     weights: weights.as_ref().and_then(|weights| weights.get(at)).cloned(),
@@ -199,6 +202,22 @@ impl Memory {
         }
         Folded { availability: Availability { services }, moving }
     }
+}
+
+/// Sends clients elsewhere whom operators shift; says whom to a region that is named, by region as listed. Where a region
+/// takes nobody, there is nobody to shift.
+fn shift(facts: &Facts<'_>, index: usize, standing: &mut ServiceStanding) -> Vec<Option<(usize, Window)>> {
+    let mut detours = Vec::with_capacity(standing.regions.len());
+    for (at, region) in standing.regions.iter_mut().enumerate() {
+        let bearing = facts.effect.bearing(index, at).filter(|_| region.share > 0.0);
+        let shift = bearing.and_then(|bearing| bearing.shift.as_ref());
+        let part = shift.map_or(0.0, |shift| shift.part);
+        let until = Share::from_fraction(region.share);
+        let clients = Window { from: Share::from_fraction(region.share * (1.0 - part)), until };
+        detours.push(shift.and_then(|shift| shift.to).filter(|_| part > 0.0).map(|to| (to, clients)));
+        region.share *= 1.0 - bearing.map_or(0.0, Bearing::moved);
+    }
+    detours
 }
 
 /// Lowers the shares of regions that have no room for more; says whether the service has such limits.

@@ -111,6 +111,7 @@ impl Control {
         if orders.iter().any(|order| order.demand.kind() != Kind::Weight) {
             self.reckon(&mut current);
         }
+        self.progress(&mut current, now);
         let is_compiled = !leases.is_empty() || orders.iter().any(|order| order.demand.kind() == Kind::Weight);
         let edition = is_compiled.then(|| current.demands.next_edition());
         if !orders.is_empty() {

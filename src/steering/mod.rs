@@ -13,7 +13,7 @@ pub mod outcome;
 
 pub mod pick;
 
-pub use outcome::{Ending, Outcome, RegionStates, Share, Stage};
+pub use outcome::{Detour, Ending, Outcome, RegionStates, Share, Stage, Window};
 pub use pick::{Client, Picks, Pool};
 pub use point::{Point, PointError, UnitVector};
 pub use policy::{AllDown, Band, Bias, Order, Pick};

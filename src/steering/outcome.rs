@@ -30,6 +30,42 @@ impl Share {
     }
 }
 
+/// Part of the clients that come to a region, by the hash that shares go by: those from one share to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// Whom this share takes is not meant.
+    pub from: Share,
+    /// Whom this one takes is.
+    pub until: Share,
+}
+
+impl Window {
+    /// Whether a client with this hash is meant.
+    #[inline]
+    pub fn holds(self, hash: u64) -> bool {
+        self.until.takes(hash) && !self.from.takes(hash)
+    }
+
+    /// How many of all clients are meant, 0.0..=1.0.
+    pub fn fraction(self) -> f64 {
+        (self.until.fraction() - self.from.fraction()).max(0.0)
+    }
+
+    /// Whether every client is meant.
+    fn is_whole(self) -> bool {
+        self.from == Share::NONE && self.until == Share::ALL
+    }
+}
+
+/// Where some of a region's clients are sent before their next tier is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Detour {
+    /// Position of the region that they are offered.
+    pub to: u8,
+    /// Who.
+    pub clients: Window,
+}
+
 /// One region as one service has it now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Standing {
@@ -49,6 +85,9 @@ pub struct RegionStates {
     pub seen_alive: Vec<bool>,
     /// It has no endpoint, because nobody knows the addresses of its alias yet.
     pub unresolved: Vec<bool>,
+    /// Where clients are sent whom an operator shifted away to a named region. Empty where there is none, so that tables
+    /// are shared.
+    pub detours: Vec<Option<Detour>>,
     /// What is answered when no region is available.
     pub all_down: AllDown,
     /// Which regions the rule `last-good` gives.
@@ -70,7 +109,7 @@ impl RegionStates {
         let regions = self.standing.iter().enumerate();
         let standing: Vec<Standing> =
             regions.map(|(position, now)| Standing { share: share(position), weight: now.weight }).collect();
-        stages(tiers, &standing)
+        stages(tiers, &standing, &[])
     }
 
     /// Whether none of the regions of these tiers has an endpoint yet.
@@ -90,6 +129,8 @@ pub struct Stage {
     pub certain: bool,
     /// Every region takes everybody: shares need not be asked.
     pub whole: bool,
+    /// For these clients of another region alone; its position, and who.
+    pub only: Option<(u8, Window)>,
 }
 
 /// What happens to a client that no stage takes.
@@ -128,7 +169,7 @@ impl Outcome {
             // Nobody is meant to serve these clients, so nothing is down and no rule about that applies.
             return Outcome::new(Vec::new(), Ending::NoData, false);
         }
-        let mut stages = stages(tiers, &now.standing);
+        let mut stages = stages(tiers, &now.standing, &now.detours);
         if stages.last().is_some_and(|stage| stage.certain) {
             return Outcome::new(stages, Ending::Never, false);
         }
@@ -165,22 +206,36 @@ impl Outcome {
     }
 
     fn new(stages: Vec<Stage>, ending: Ending, all_down: bool) -> Outcome {
-        Outcome { whole: stages.iter().all(|stage| stage.whole), stages: stages.into(), ending, all_down }
+        let whole = stages.iter().all(|stage| stage.whole && stage.only.is_none());
+        Outcome { whole, stages: stages.into(), ending, all_down }
     }
 }
 
-/// Tiers with somebody in them, up to the first that is certain.
-fn stages(tiers: &Tiers, standing: &[Standing]) -> Vec<Stage> {
+/// Tiers with somebody in them, each followed by its detours, up to the first that is certain.
+fn stages(tiers: &Tiers, standing: &[Standing], detours: &[Option<Detour>]) -> Vec<Stage> {
     let mut stages = Vec::new();
     for tier in tiers.iter() {
-        let Some(stage) = stage(tier, standing) else { continue };
-        let certain = stage.certain;
-        stages.push(stage);
-        if certain {
-            break;
+        let detours = tier.iter().filter_map(|&region| detour(tiers, standing, detours, region));
+        for stage in stage(tier, standing).into_iter().chain(detours) {
+            let certain = stage.certain;
+            stages.push(stage);
+            if certain {
+                return stages;
+            }
         }
     }
     stages
+}
+
+/// Where clients of a region are sent before their next tier; `None`: nowhere, or where these clients may not go.
+fn detour(tiers: &Tiers, standing: &[Standing], detours: &[Option<Detour>], region: u8) -> Option<Stage> {
+    let Detour { to, clients } = detours.get(usize::from(region)).copied().flatten()?;
+    tiers.iter().flatten().find(|&&allowed| allowed == to)?;
+    let stage = stage(&[to], standing)?;
+    if clients.is_whole() {
+        return Some(stage);
+    }
+    Some(Stage { certain: false, only: Some((region, clients)), ..stage })
 }
 
 /// One tier; `None` when nobody in it takes anybody.
@@ -202,12 +257,14 @@ fn stage(tier: &[u8], standing: &[Standing]) -> Option<Stage> {
         total: regions.iter().map(|(_, now)| u64::from(now.weight)).sum(),
         certain: regions.iter().any(takes_all),
         whole: regions.iter().all(takes_all),
+        only: None,
         regions: regions.into(),
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::pick::{Client, next_draw, stage_for};
     use super::*;
 
     const UP: Standing = Standing { share: Share::ALL, weight: 100 };
@@ -307,5 +364,65 @@ mod tests {
         assert!(!Share::NONE.takes(0));
         assert!(Share::from_fraction(0.5).takes(u64::MAX / 2) && !Share::from_fraction(0.5).takes(u64::MAX / 2 + 1));
         assert_eq!(Share::from_fraction(f64::NAN), Share::NONE);
+    }
+
+    /// Which region takes each of these networks when `moved` of the first region's clients are shifted, to the third
+    /// region if `to` says so; the first takes `healthy` of its clients otherwise.
+    fn taken_by(moved: f64, healthy: f64, to: Option<u8>, tiers: &Tiers) -> Vec<Option<u8>> {
+        let share = |part: f64| Share::from_fraction(part);
+        let clients = Window { from: share(healthy * (1.0 - moved)), until: share(healthy) };
+        let states = RegionStates {
+            standing: vec![Standing { share: clients.from, weight: 100 }, UP, UP],
+            detours: vec![to.map(|to| Detour { to, clients }), None, None],
+            ..RegionStates::default()
+        };
+        let outcome = Outcome::resolve(tiers, &states);
+        let stage = |network: u32| stage_for(&outcome, Client::at_v4(network << 8));
+        (0..NETWORKS).map(|network| stage(network).map(|stage| stage.regions[0].0)).collect()
+    }
+
+    const NETWORKS: u32 = 20_000;
+
+    #[test]
+    fn a_larger_shift_moves_the_same_clients_and_more_and_as_many_as_were_asked() {
+        let tiers = Tiers::from_lists(&[&[0], &[1], &[2]]);
+        let mut random = 7;
+        for to in [None, Some(2)] {
+            for healthy in [1.0, 0.5] {
+                for _ in 0..40 {
+                    random = next_draw(random);
+                    let (one, other) = ((random >> 32) as f64 / 2f64.powi(32), (random as u32) as f64 / 2f64.powi(32));
+                    let (less, more) = (one.min(other), one.max(other));
+                    let unshifted = taken_by(0.0, healthy, to, &tiers);
+                    let (some, many) = (taken_by(less, healthy, to, &tiers), taken_by(more, healthy, to, &tiers));
+                    let goal = Some(to.unwrap_or(1));
+                    for ((before, some), many) in unshifted.iter().zip(&some).zip(&many) {
+                        assert!(*before == Some(0) || some == before && many == before, "none of others is moved");
+                        assert!(some == before || some == many, "who is moved by less is moved by more, to the same");
+                        assert!(some == before || *some == goal, "{some:?}");
+                    }
+                    let came = unshifted.iter().filter(|region| **region == Some(0)).count() as f64;
+                    let left = unshifted.iter().zip(&many).filter(|(before, after)| before != after).count() as f64;
+                    let deviation = (came * more * (1.0 - more)).sqrt();
+                    assert!((left - came * more).abs() <= 3.0 * deviation.max(1.0), "{left} of {came} for {more}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn shifted_clients_are_not_sent_where_they_may_not_go_or_nobody_is_up() {
+        let fenced = Tiers::from_lists(&[&[0], &[1]]);
+        assert!(taken_by(1.0, 1.0, Some(2), &fenced).iter().all(|region| *region == Some(1)));
+        let clients = Window { from: Share::from_fraction(0.5), until: Share::ALL };
+        let half = Standing { share: Share::from_fraction(0.5), weight: 100 };
+        let detours = vec![Some(Detour { to: 2, clients })];
+        let standing = vec![half, UP, DOWN];
+        let states = RegionStates { standing, detours, ..RegionStates::default() };
+        assert_eq!(positions(&Outcome::resolve(&Tiers::from_lists(&[&[0], &[1], &[2]]), &states)), [[0], [1]]);
+        // Alone, a region keeps its clients.
+        let alone = RegionStates { standing: vec![half], ..RegionStates::default() };
+        let outcome = Outcome::resolve(&Tiers::from_lists(&[&[0]]), &alone);
+        assert!((0..256).all(|network| stage_for(&outcome, Client::at_v4(network << 8)).is_some()));
     }
 }

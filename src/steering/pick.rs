@@ -162,7 +162,9 @@ fn stage_by_share(outcome: &Outcome, client: Client) -> Option<&Stage> {
 
 /// Whether some region of a stage takes the client.
 fn takes(stage: &Stage, client: Client) -> bool {
-    stage.regions.iter().any(|(region, now)| now.share.takes(client.against(u64::from(*region))))
+    let hash = |region: u8| client.against(u64::from(region));
+    stage.only.is_none_or(|(region, clients)| clients.holds(hash(region)))
+        && stage.regions.iter().any(|(region, now)| now.share.takes(hash(*region)))
 }
 
 /// How to pick for one query.
@@ -505,7 +507,7 @@ mod tests {
     #[test]
     fn nothing_divides_by_zero() {
         assert_eq!(below(u64::MAX, 0), 0);
-        let nobody = Stage { regions: Box::new([]), total: 0, certain: false, whole: true };
+        let nobody = Stage { regions: Box::new([]), total: 0, certain: false, whole: true, only: None };
         for how in [Pick::Weighted, Pick::Sticky, Pick::RoundRobin] {
             assert!(picked(&nobody, &[], how, 8, client(0), 7, 7).is_empty());
         }

@@ -23,6 +23,7 @@ mod memory;
 mod orders;
 mod owner;
 mod rights;
+mod shifts;
 mod signals;
 mod succession;
 mod traffic;

@@ -127,8 +127,14 @@ impl Listed<'_> {
         match explained.tier() {
             Some(serving) if tier == serving && self.view.weight == 0 => (false, "is a standby".to_owned()),
             Some(serving) if tier > serving => (false, later(explained.view.rules.rules.order).to_owned()),
-            _ => (false, format!("takes {:.0}% of its clients, not this one", self.share().fraction() * 100.0)),
+            _ => (false, self.partly()),
         }
+    }
+
+    /// `takes 80% of its clients, not this one: it has 20% of its clients shifted ...`
+    fn partly(&self) -> String {
+        let why = self.now.and_then(|now| now.reason.as_ref()).map_or(String::new(), |why| format!(": it {why}"));
+        format!("takes {:.0}% of its clients, not this one{why}", self.share().fraction() * 100.0)
     }
 
     fn in_the_stage(&self, explained: &Explained<'_>, tier: usize, alone: bool, down: bool) -> (bool, String) {
@@ -141,8 +147,10 @@ impl Listed<'_> {
             return (false, "is a standby".to_owned());
         }
         if !given {
-            let share = self.share().fraction() * 100.0;
-            return (false, format!("takes {share:.0}% of its clients, not this one"));
+            return (false, self.partly());
+        }
+        if let Some((from, _)) = explained.decision.stage.and_then(|stage| stage.only) {
+            return (true, format!("takes clients that are shifted to it from {}", explained.region(from)));
         }
         if down {
             if self.now.is_some_and(|now| now.seen_alive.contains(&true)) && !explained.is_by_rule() {

@@ -22,14 +22,20 @@ impl Split {
         let mut left = 1.0;
         for stage in &outcome.stages {
             let (divided, passed) = divide(stage, &weight);
+            // One hash decides whom the other region takes and whom it sends here.
+            let meant = stage.only.map_or(1.0, |(region, clients)| {
+                let rest = 1.0 - taken_by(&outcome.stages, region);
+                if rest > 0.0 { (clients.fraction() / rest).min(1.0) } else { 0.0 }
+            });
             for (region, part) in divided {
+                let part = part * meant;
                 let region = u16::from(region);
                 match parts.iter_mut().find(|(known, _)| *known == region) {
                     Some((_, sum)) => *sum += left * part,
                     None => parts.push((region, left * part)),
                 }
             }
-            left *= passed;
+            left *= 1.0 - meant * (1.0 - passed);
         }
         Split(parts)
     }
@@ -46,6 +52,12 @@ impl Split {
         let lost = |(position, part): &(u16, f64)| (part - other.part(*position)).max(0.0);
         gained.max(self.0.iter().map(lost).sum::<f64>())
     }
+}
+
+/// The part of its clients that a region takes.
+fn taken_by(stages: &[Stage], region: u8) -> f64 {
+    let mut regions = stages.iter().filter(|stage| stage.only.is_none()).flat_map(|stage| &stage.regions);
+    regions.find(|(known, _)| *known == region).map_or(0.0, |(_, now)| now.share.fraction())
 }
 
 /// The parts of one stage, and the part that it passes on.

@@ -9,7 +9,7 @@ use super::services::{Family, Service, View};
 use crate::geo::AddressTable;
 use crate::geo::catchment::{Catchment, Outcomes};
 use crate::steering::outcome::Standing;
-use crate::steering::{AllDown, Outcome, Pool, RegionStates, Share, Stage};
+use crate::steering::{AllDown, Detour, Outcome, Pool, RegionStates, Share, Stage, Window};
 
 /// What is available: the one place where observed health and ordered drains have been combined.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +32,8 @@ pub struct ServiceAvailability {
 pub struct RegionAvailability {
     /// The part of its clients that it takes.
     pub share: Share,
+    /// Clients that are offered another region, as listed, before their next one.
+    pub detour: Option<(usize, Window)>,
     /// Whether it was available when some region of the service last was.
     pub last_good: bool,
     /// By endpoint, as listed: may it be given out?
@@ -64,6 +66,7 @@ impl Availability {
     pub fn all_up(config: &crate::config::Config) -> Availability {
         let region = |region: &crate::config::ServiceRegion| RegionAvailability {
             share: Share::ALL,
+            detour: None,
             last_good: true,
             endpoints: vec![true; region.endpoints.len()],
             seen_alive: vec![false; region.endpoints.len()],
@@ -270,7 +273,8 @@ fn states(service: &Service, view: &View, now: Option<&ServiceAvailability>, liv
     let last_good = view.regions.iter().map(|region| region_now(region.listed).is_none_or(|now| now.last_good));
     let (all_down, last_good) = without_drained(service.all_down, last_good.collect(), &drained_of(view, now));
     let seen_alive = seen_alive(view, now, &standing);
-    RegionStates { standing, seen_alive, unresolved: unresolved(view), all_down, last_good }
+    let detours = detours(view, now);
+    RegionStates { standing, detours, seen_alive, unresolved: unresolved(view), all_down, last_good }
 }
 
 /// The all-down rule where regions are drained: it gives the others, as long as there are others.
@@ -335,6 +339,19 @@ fn seen_alive(view: &View, now: Option<&ServiceAvailability>, standing: &[Standi
     };
     let alive: Vec<bool> = standing.iter().enumerate().map(is_alive).collect();
     if alive.contains(&true) { alive } else { Vec::new() }
+}
+
+/// By position: where clients are sent before their next region. Empty where there is none.
+fn detours(view: &View, now: Option<&ServiceAvailability>) -> Vec<Option<Detour>> {
+    let detour = |(position, listed): (usize, usize)| {
+        let (to, clients) = now?.regions.get(listed)?.detour?;
+        // Where nobody of the family is up, all of its clients go to their next region.
+        let to = view.regions.iter().position(|region| region.listed == to)?;
+        any_endpoint_up(view, now, position).then_some(Detour { to: u8::try_from(to).ok()?, clients })
+    };
+    let listed = view.regions.iter().map(|region| region.listed);
+    let detours: Vec<Option<Detour>> = listed.enumerate().map(detour).collect();
+    if detours.iter().any(Option::is_some) { detours } else { Vec::new() }
 }
 
 /// By position: it has no endpoint yet. Empty where all have some.

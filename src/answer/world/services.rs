@@ -273,6 +273,17 @@ impl Service {
 }
 
 impl View {
+    /// Whether the region of this name shares some clients with another: they are in one tier, which weights divide.
+    pub fn shares(&self, world: &super::World, name: &str) -> bool {
+        let is_called =
+            |region: &ViewRegion| world.regions.get(usize::from(region.region.0)).is_some_and(|it| it == name);
+        let Some(position) = self.regions.iter().position(is_called).and_then(|at| u8::try_from(at).ok()) else {
+            return false;
+        };
+        let mut tiers = self.catchment.classes().iter().flat_map(crate::steering::Tiers::iter);
+        tiers.any(|tier| tier.len() > 1 && tier.contains(&position))
+    }
+
     fn compile(
         service: &config::Service,
         family: Family,

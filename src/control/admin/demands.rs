@@ -23,7 +23,7 @@ use crate::config::values::parse_duration;
 use crate::control::clock::{BootTime, Clocks, Deadline};
 use crate::control::leases::Lease;
 use crate::control::operate::{Changed, Refusal};
-use crate::control::orders::{Demand, Kind, Order, Subject};
+use crate::control::orders::{Demand, Kind, Order, Pace, Subject};
 
 /// Longest reason and name, in octets.
 const LONGEST: usize = 500;
@@ -50,6 +50,17 @@ pub struct OrderBody {
     /// 0 to 1,000,000; for weight alone, where it is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
+    /// 0 to 100; for shift alone, where it is needed. 0 takes the shift back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 100.0))]
+    pub percent: Option<f64>,
+    /// The region that shifted clients are offered first; for shift alone. If left out, each client's next one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// How long it takes until it is in force as a whole, such as `30m`; for shift, and drain of regions and services. If
+    /// left out, it is at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<String>,
     /// Do it even if it takes their last live region from clients; for drain and force.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub yes: bool,
@@ -94,7 +105,7 @@ pub struct ChangeDone {
 const LEASE: &str = "/v1/services/{service}/endpoints/{region}/{address}";
 
 /// What can be ordered of what.
-const ORDERS: [(Kind, &str, &str); 10] = [
+const ORDERS: [(Kind, &str, &str); 12] = [
     (Kind::Drain, "/v1/regions/{region}/drain", "Drains a region everywhere"),
     (Kind::Drain, "/v1/services/{service}/drain", "Drains a service"),
     (Kind::Drain, "/v1/services/{service}/regions/{region}/drain", "Drains a region of one service"),
@@ -105,6 +116,8 @@ const ORDERS: [(Kind, &str, &str); 10] = [
     (Kind::Force, "/v1/services/{service}/endpoints/{region}/{address}/force", "Takes an endpoint as up or down"),
     (Kind::Weight, "/v1/regions/{region}/weight", "Gives a region another weight"),
     (Kind::Weight, "/v1/services/{service}/endpoints/{region}/{address}/weight", "Gives an endpoint another weight"),
+    (Kind::Shift, "/v1/regions/{region}/shift", "Shifts a part of a region's clients elsewhere"),
+    (Kind::Shift, "/v1/services/{service}/regions/{region}/shift", "The same for one service"),
 ];
 
 /// The calls of this module.
@@ -148,8 +161,9 @@ async fn give(
     let lasting = body.lasting.as_deref().map(read_time).transpose()?;
     let ends = lasting.map(|seconds| Deadline::after(now.boot, Duration::from_secs(seconds)));
     let demand = demand(kind, &body)?;
+    let (subject, pace) = (subject(&path), pace(kind, &body, &path, now.boot)?);
     let Author { by, reason } = author.clone();
-    let order = Order { subject: subject(&path), demand, reason, by, since: now.wall.as_secs(), ends };
+    let order = Order { subject, demand, reason, by, since: now.wall.as_secs(), ends, pace };
     let yes = body.yes;
     let give = async move {
         if !yes {
@@ -168,8 +182,16 @@ async fn lift(
     Extension(peer): Extension<Peer>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let (_, author) = read_order(&body, &peer.author)?;
+    let (body, author) = read_order(&body, &peer.author)?;
     let (subject, by) = (subject(&path), author.by.clone());
+    if kind == Kind::Shift && body.over.is_some() {
+        let now = Clocks::now();
+        let pace = pace(kind, &body, &path, now.boot)?;
+        let (demand, reason) = (Demand::Shift { percent: 0.0, to: None }, author.reason.clone());
+        let order = Order { subject, demand, reason, by, since: now.wall.as_secs(), ends: None, pace };
+        let result = to_its_end(async move { context.control.order(order).await }).await?;
+        return Ok(answer(result, author));
+    }
     let result = to_its_end(async move { context.control.lift(subject, kind, by).await }).await?;
     Ok(answer(result, author))
 }
@@ -263,7 +285,28 @@ fn read_time(text: &str) -> Result<u64, ApiError> {
     })
 }
 
+/// How an order comes into force.
+fn pace(kind: Kind, body: &OrderBody, path: &HashMap<String, String>, now: BootTime) -> Result<Option<Pace>, ApiError> {
+    let Some(over) = body.over.as_deref() else { return Ok(None) };
+    if !matches!(kind, Kind::Drain | Kind::Shift) || path.contains_key("address") {
+        return Err(ApiError::bad_request("over is for shifts, and for drains of regions and services"));
+    }
+    let over_seconds = read_time(over)?;
+    let arrives = Deadline::after(now, Duration::from_secs(over_seconds));
+    Ok(Some(Pace { from_percent: 0.0, over_seconds, arrives }))
+}
+
 fn demand(kind: Kind, body: &OrderBody) -> Result<Demand, ApiError> {
+    if kind == Kind::Shift {
+        let percent = body.percent.filter(|_| body.state.is_none() && body.weight.is_none());
+        let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
+        let sentence = "the body needs percent, from 0 to 100, and neither state nor weight";
+        let percent = percent.ok_or_else(|| ApiError::bad_request(sentence))?;
+        return Ok(Demand::Shift { percent, to: body.to.clone() });
+    }
+    if body.percent.is_some() || body.to.is_some() {
+        return Err(ApiError::bad_request("percent and to are for shifts alone"));
+    }
     match (kind, body.state, body.weight) {
         (Kind::Drain, None, None) => Ok(Demand::Drain),
         (Kind::Force, Some(Forced::Up), None) => Ok(Demand::ForceUp),
@@ -271,7 +314,7 @@ fn demand(kind: Kind, body: &OrderBody) -> Result<Demand, ApiError> {
         (Kind::Weight, None, Some(weight)) => Ok(Demand::Weight { weight: checked_weight(weight)? }),
         (Kind::Drain, ..) => Err(ApiError::bad_request("a drain has neither a state nor a weight")),
         (Kind::Force, ..) => Err(ApiError::bad_request("to force something needs a state, up or down, and no weight")),
-        (Kind::Weight, ..) => Err(ApiError::bad_request("the body needs a weight, and no state")),
+        (Kind::Weight | Kind::Shift, ..) => Err(ApiError::bad_request("the body needs a weight, and no state")),
     }
 }
 

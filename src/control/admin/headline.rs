@@ -142,7 +142,7 @@ fn partly(service: &ServiceStatus, region: &RegionHealth) -> Option<Finding> {
     }
     (region.share_percent < 100.0).then(|| {
         let (share, name) = (region.share_percent, &region.region);
-        let why = if region.full { FULL } else { "is returning" };
+        let why = if region.full { FULL } else { region.order.as_deref().unwrap_or("is returning") };
         finding(Severity::Partial, format!("{name} of {} {why}; it takes {share:.0}% of its clients", service.name))
     })
 }

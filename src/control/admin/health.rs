@@ -38,7 +38,7 @@ pub struct RegionHealth {
     /// It takes no more because it has no room for more.
     #[serde(default)]
     pub full: bool,
-    /// The order that counts for it as a whole: `is drained by ...`.
+    /// The order that counts for it as a whole, or sends some of its clients elsewhere: `is drained by ...`.
     #[serde(default)]
     pub order: Option<String>,
     /// Its endpoints, in the order listed.

@@ -16,6 +16,7 @@ use super::status::queries;
 use super::{Context, EndpointHealth, ProbeTimes, RegionHealth, ServiceStatus, health};
 use crate::answer::explain::SourceFacts;
 use crate::answer::foresight::coverage::Coverage;
+use crate::control::clock::BootTime;
 use crate::control::orders::{Demand, Order};
 use crate::control::watchdog::Part;
 use crate::control::{View, log_queue, process, word};
@@ -95,7 +96,12 @@ impl Collector for Metrics {
         let changes = view.transitions.iter().map(|(to, count)| (vec![("to", (*to).to_owned())], *count));
         counters(&mut encoder, "health_transitions", "Changes of verdicts by what they led to", changes)?;
         self.health(&mut encoder, &view)?;
-        gauges(&mut encoder, "order", "Orders of operators in force; the weight of those about weight", orders(&view))?;
+        gauges(
+            &mut encoder,
+            "order",
+            "Orders of operators in force; of a weight the weight, of a shift the part shifted",
+            orders(&view),
+        )?;
         let leases = [(Vec::new(), view.leases.iter().count() as i64)];
         gauges(&mut encoder, "leases", "Endpoints that came by themselves", leases)?;
         gauges(&mut encoder, "geodata_age_seconds", "How old each source of geodata is", self.ages())
@@ -219,15 +225,17 @@ fn is_kept(endpoint: &EndpointHealth) -> bool {
     endpoint.up && endpoint.order.is_none() && endpoint.verdict == word(Verdict::Down)
 }
 
-/// 1, or the weight, for each order; what it is not about is an empty label.
-fn orders(view: &View) -> Vec<(Labels, i64)> {
+/// 1, the weight, or the part of the clients that is shifted by now, for each order; what it is not about is an empty label.
+fn orders(view: &View) -> Vec<(Labels, f64)> {
+    let now = BootTime::now();
     let labels = |order: &Order| {
         let part = |part: &Option<String>| part.clone().unwrap_or_default();
         let (action, value) = match order.demand {
-            Demand::Drain => ("drain", 1),
-            Demand::ForceUp => ("force-up", 1),
-            Demand::ForceDown => ("force-down", 1),
-            Demand::Weight { weight } => ("weight", i64::from(weight)),
+            Demand::Drain => ("drain", 1.0),
+            Demand::ForceUp => ("force-up", 1.0),
+            Demand::ForceDown => ("force-down", 1.0),
+            Demand::Weight { weight } => ("weight", f64::from(weight)),
+            Demand::Shift { .. } => ("shift", order.moved(now)),
         };
         let labels = vec![
             ("action", action.to_owned()),

@@ -105,7 +105,10 @@ export function orders(list, lift) {
   const words = { drain: "drained", "force-up": "forced up", "force-down": "forced down" };
   const rows = list.map((order) => {
     const subject = [order.service, order.region, order.endpoint].filter(Boolean).join(" ");
-    const what = order.action === "weight" ? `weight ${order.weight}` : words[order.action];
+    const to = order.to ? ` to ${order.to}` : "";
+    const terms = { weight: `weight ${order.weight}`, shift: `${order.percent}% shifted${to}` };
+    const underway = order.milliseconds_to_go > 0 ? `, ${order.moved_percent}% by now` : "";
+    const what = (terms[order.action] ?? words[order.action]) + underway;
     const button = make("button", { type: "button" }, "Take back");
     button.setAttribute("aria-label", `Take back: ${subject} ${what}`);
     button.addEventListener("click", () => lift(order));
