@@ -17,6 +17,8 @@ pub mod identity;
 
 pub mod load;
 
+pub mod start;
+
 pub mod guard;
 pub mod reload;
 

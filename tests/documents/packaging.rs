@@ -51,7 +51,7 @@ fn what_the_configmap_holds_is_good() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
     let output = command.arg("check").current_dir(folder.path()).output().expect("the binary runs");
     let printed = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(printed, "meridian.toml: good: 1 zones, 1 services\n", "{output:?}");
+    assert_eq!(printed, "meridian.toml: good: 1 zone, 1 service\n", "{output:?}");
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn the_socket_unit_passes_what_the_service_takes() {
 fn what_the_package_serves_at_first_is_good_and_for_this_machine_only() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
     let output = command.arg("check").current_dir(root().join("packaging/debian")).output().expect("the binary runs");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "meridian.toml: good: 1 zones, 1 services\n", "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "meridian.toml: good: 1 zone, 1 service\n", "{output:?}");
     let config = text("packaging/debian/meridian.toml");
     assert!(config.contains("\nlisten = [\"127.0.0.1:1053\", \"[::1]:1053\"]"), "{config}");
 }
