@@ -10,6 +10,7 @@ pub use super::endpoints::{Endpoint, Host, Target};
 use super::listen::Encrypted;
 use crate::dns::{Name, RecordType};
 pub use crate::geo::CoarsePoints;
+use crate::geo::groups::Group;
 use crate::geo::{Code, OperatorNetwork};
 use crate::health::check::{Certificate, Expect, Method, RequestHeaders};
 use crate::health::fold::{Combine, FoldRules};
@@ -362,11 +363,25 @@ pub struct Fence {
     /// Regions they may get, in the order written; all of them are regions of the service. Empty: no region is meant for
     /// them.
     pub regions: Vec<RegionId>,
+    /// What becomes of clients whose place is unknown.
+    pub unknown: UnknownPlace,
+}
+
+/// What a fence does with clients whose place is unknown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UnknownPlace {
+    /// It is not about them.
+    #[default]
+    Allow,
+    /// They are its clients.
+    Deny,
 }
 
 /// The clients of a fence: one match in any list is enough. All lists empty matches everybody.
 #[derive(Debug, Clone, Default)]
 pub struct FenceClients {
+    /// Groups of countries; their members are among the countries, too.
+    pub groups: Vec<&'static Group>,
     /// ISO 3166-1 alpha-2.
     pub countries: Vec<Code>,
     /// AF AN AS EU NA OC SA.
