@@ -579,6 +579,71 @@ fn a_state_directory_in_use_is_only_a_note() {
     assert_eq!(found[0]["severity"], "note", "{found}");
 }
 
+#[test]
+fn what_changed_under_its_serial_is_told_and_fingerprints_tell_what_is_served() {
+    let folder = folder("127.0.0.1:0");
+    with(&folder, "hosts = [\"ns1.example.net\"]", "");
+    let path = folder.path().join("meridian.toml");
+    let text = std::fs::read_to_string(&path).expect("there");
+    std::fs::write(&path, text.replace("[admin]", "[zones]\nwatch = true\n[admin]")).expect("written");
+    let mut server = Server::start(&["serve", "--config", &config(&folder)]);
+    let address = server.ready();
+    let admin = format!("http://{address}");
+    let status = || json(&run(&["status", "--admin", &admin, "--json"]));
+    let before = status();
+    let page = get(&address, "/metrics", "127.0.0.1");
+    let fingerprint = before["fingerprint"].as_str().expect("a text");
+    assert!(page.contains(&format!("meridian_configuration_info{{fingerprint=\"{fingerprint}\"}} 1")), "{page}");
+    assert!(page.contains("meridian_zone_serial{zone=\"example.com\"} 7"), "{page}");
+    // It is asked by the name that was given, and by no other.
+    assert!(get(&address, "/v1/status", "ns1.example.net").starts_with("HTTP/1.1 200 "));
+    assert!(get(&address, "/v1/status", "ns2.example.net").starts_with("HTTP/1.1 421 "));
+    // Nobody asks for a reload.
+    let zone = folder.path().join("zones/example.com.zone");
+    let text = std::fs::read_to_string(&zone).expect("there");
+    std::fs::write(&zone, format!("{text}new A 192.0.2.9\n")).expect("written");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let after = loop {
+        let now = status();
+        if now["reloads"]["ok"] == 1 {
+            break now;
+        }
+        assert!(std::time::Instant::now() < deadline, "it was never reloaded: {now}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    assert_ne!(after["fingerprint"], before["fingerprint"]);
+    let told = after["reloads"]["last"]["messages"].to_string();
+    assert!(told.contains("have changed and the serial is 7 still"), "{told}");
+}
+
+/// The whole answer to GET.
+fn get(address: &str, path: &str, host: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    answer
+}
+
+#[test]
+fn a_demo_whose_terminal_is_closed_ends_and_leaves_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = meridian(&["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--port", "0"]);
+    command.env("TMPDIR", folder.path()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = command.spawn().expect("the binary runs");
+    let lines = BufReader::new(process.stdout.take().expect("piped"));
+    let mut server = Server { process, lines };
+    while !server.line().starts_with("ready ") {
+        assert!(!server.ended(), "it ended before it was ready");
+    }
+    let left = || std::fs::read_dir(folder.path()).expect("there").count();
+    assert!(left() > 0, "it has a folder");
+    // SAFETY: the process is our child and not waited for yet.
+    assert_eq!(unsafe { libc::kill(server.process.id() as i32, libc::SIGHUP) }, 0);
+    assert!(server.process.wait().expect("our child").success());
+    assert_eq!(left(), 0);
+}
+
 /// What may act on a terminal or on a reader: an escape sequence, a C1 control, an override of the writing direction, a
 /// character that nobody sees, a separator of lines.
 const EVIL: &str = "\u{1b}[2J\u{9b}31m\u{202e}\u{200b}\u{2028}";

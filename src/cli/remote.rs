@@ -10,7 +10,7 @@ use crate::answer::explain::percent;
 use crate::config::values::duration_text;
 use crate::control::admin::{EndpointHealth, LastReload, RegionHealth, ReloadBody, ServiceStatus, Status};
 use crate::control::orders::OrderRecord;
-use crate::text::shown;
+use crate::text::{counted, shown};
 
 /// Prints what is going on.
 pub fn status(arguments: &StatusArguments) -> Result<ExitCode, String> {
@@ -53,7 +53,7 @@ fn print(status: &Status) {
         paper.table(&["order", "says", "by", "left", "why"], &rows);
         say!();
     }
-    let age = |days: Option<u64>| days.map_or(String::new(), |days| format!("{days} days"));
+    let age = |days: Option<u64>| days.map_or(String::new(), |days| counted(days, "day"));
     let rows = status.geodata.iter().map(|source| {
         vec![source.name.clone(), source.kind.clone(), age(source.age_days), source.path.clone().unwrap_or_default()]
     });

@@ -40,6 +40,8 @@ pub struct Config {
     pub traffic_sample: Option<TrafficSample>,
     /// `[zones] directory`.
     pub zones_directory: PathBuf,
+    /// Whether files that have changed are reloaded by themselves.
+    pub zones_watch: bool,
     /// `[[zones.access]]`
     pub zone_access: Vec<ZoneAccess>,
     /// `[resolver]`
@@ -150,6 +152,8 @@ pub struct Admin {
     pub listen: AdminListen,
     /// File that holds the token for calls that change state.
     pub token_file: Option<PathBuf>,
+    /// Names that it is asked by, beside its addresses and localhost.
+    pub hosts: Vec<Name>,
 }
 
 /// `[events]`

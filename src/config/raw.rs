@@ -65,6 +65,8 @@ tables! {
         listen: AdminListen,
         /// File that holds the token for calls that change state. Default: none.
         token_file: PathBuf,
+        /// Host names that it may be asked by, beside its addresses and localhost. Default `[]`.
+        hosts: List<Name>,
     }
 
     /// What is kept across restarts.

@@ -34,6 +34,7 @@ use crate::health::timeline::Event;
 use crate::health::verdict::Verdict;
 use crate::resolve::Known;
 use crate::steering::Share;
+use crate::text::counted;
 
 /// Most probes at once.
 const IN_FLIGHT: usize = 1024;
@@ -337,7 +338,7 @@ fn warn_of_certificates(current: &mut Current, targets: &HashMap<TargetKey, Targ
             current.told.certificates.remove(&key);
         } else if current.told.certificates.insert(key.clone(), days) != Some(days) {
             let (endpoint, check) = (key.address.to_string(), key.check.to_string());
-            let when = if days < 0 { "has expired".to_owned() } else { format!("expires in {days} days") };
+            let when = if days < 0 { "has expired".to_owned() } else { format!("expires in {}", counted(days, "day")) };
             tracing::warn!(endpoint, check, days, "the certificate of {endpoint} {when}");
         }
     }

@@ -19,6 +19,9 @@ pub mod load;
 
 pub mod start;
 
+mod fingerprint;
+mod watched;
+
 pub mod guard;
 pub mod reload;
 

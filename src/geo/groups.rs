@@ -120,6 +120,7 @@ mod tests {
         assert_eq!(states("eu-27") - UNION_OUTERMOST.split(' ').count(), 27);
         assert_eq!(states("EEA") - states("EU-27"), 3);
         assert_eq!(states("GDPR"), states("EEA"));
+        assert!(find("GDPR").unwrap().countries().all(|country| country.as_str() != "GB"));
         // Åland has a code of its own.
         assert_eq!((states("SCHENGEN"), states("ASEAN"), states("NORDICS")), (29 + 1, 11, 5 + 3));
         assert!(find("MENA").is_none());

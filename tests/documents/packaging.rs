@@ -1,6 +1,7 @@
 //! Manifests, image and package name the same paths, ports and rights. No cluster is needed for that.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -46,8 +47,13 @@ fn what_the_configmap_holds_is_good() {
     let data = documents("packaging/kubernetes/configmap.yaml").remove(0)["data"].take();
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (name, content) in data.as_object().expect("files") {
-        fs::write(folder.path().join(name), content.as_str().expect("text")).expect("written");
+        // The token is a secret that is mounted beside it.
+        let token = folder.path().join("token").display().to_string();
+        let text = content.as_str().expect("text").replace("/run/meridian/token", &token);
+        fs::write(folder.path().join(name), text).expect("written");
     }
+    fs::write(folder.path().join("token"), "0123456789abcdef0123456789abcdef").expect("written");
+    fs::set_permissions(folder.path().join("token"), fs::Permissions::from_mode(0o600)).expect("it is ours");
     let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
     let output = command.arg("check").current_dir(folder.path()).output().expect("the binary runs");
     let printed = String::from_utf8_lossy(&output.stdout);
