@@ -27,7 +27,7 @@ fn init_writes_what_check_finds_good_and_overwrites_nothing() {
     let more = ["--region", "fra=FRA@2001:db8::1"];
     let told = ends(0, folder.path(), &[&INIT[..], &more].concat());
     assert!(told.contains("next: meridian check --config ./meridian.toml"), "{told}");
-    assert_eq!(ends(0, folder.path(), &["check"]), "meridian.toml: good: 1 zones, 1 services\n");
+    assert_eq!(ends(0, folder.path(), &["check"]), "meridian.toml: good: 1 zone, 1 service\n");
     let text = fs::read_to_string(folder.path().join("meridian.toml")).expect("it is written");
     assert!(text.contains("fra = [\"192.0.2.1\", \"2001:db8::1\"]") && text.contains("[38.95, -77.45]"), "{text}");
     let why = ends(0, folder.path(), &["explain", "www.example.com", "--client", "193.0.0.1"]);

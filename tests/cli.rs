@@ -462,9 +462,186 @@ fn root_is_told_what_the_user_that_serves_may_not_read() {
     assert!(!stdout(&check(&[])).contains("as the user"), "{}", stdout(&check(&[])));
     // What it cannot write is told, too; whom the system does not know, as well.
     chown(folder.path().join("state"), Some(0), Some(0)).expect("this is root");
-    assert!(stdout(&check(&["--user", "65534:65534"])).contains("may not write there"));
+    let cannot = "nothing can be kept there yet: Permission denied";
+    let told = check(&["--user", "65534:65534"]);
+    assert!(stdout(&told).contains(cannot) && told.status.success(), "{}", stdout(&told));
+    assert_eq!(check(&["--user", "65534:65534", "--strict"]).status.code(), Some(1));
     let told = stderr(&check(&["--user", "no such user"]));
     assert!(told.contains("there is no user \"no such user\" in /etc/passwd"), "{told}");
+}
+
+/// A configuration with these lines in `[admin]` and before it.
+fn with(folder: &tempfile::TempDir, admin: &str, before: &str) {
+    let path = folder.path().join("meridian.toml");
+    let text = std::fs::read_to_string(&path).expect("there");
+    std::fs::write(&path, format!("{before}{}", text.replace("[admin]\n", &format!("[admin]\n{admin}\n"))))
+        .expect("written");
+}
+
+fn write_mode(folder: &tempfile::TempDir, name: &str, text: &str, mode: u32) {
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).expect("written");
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).expect("it is ours");
+}
+
+#[test]
+fn check_refuses_what_serve_refuses_in_the_same_words() {
+    let token = "0123456789abcdef0123456789abcdef";
+    let tls = "[tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n";
+    let made = rcgen::generate_simple_self_signed(["ns.example.test".to_owned()]).expect("made");
+    let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    type Bad<'b> = (&'b str, &'b str, &'b [(&'b str, &'b str, u32)], &'b str);
+    let bad: [Bad<'_>; 11] = [
+        ("token_file = \"t\"", "", &[], "t: cannot read the token: No such file or directory"),
+        ("token_file = \"t\"", "", &[("t", "short", 0o600)], "t: the token is shorter than 16 characters"),
+        ("token_file = \"t\"", "", &[("t", token, 0o644)], "t: others may read the token (mode 644)"),
+        ("token_file = \"t\"", "", &[("t", "two words of a token", 0o600)], "t: the file must hold one token"),
+        ("token_file = \"zones\"", "", &[], "zones: the token file is a folder, not a regular file"),
+        ("listen = \"unix:t\"", "", &[("t", "", 0o600)], "t: something else is there, which no server replaces"),
+        ("", "cookie_secrets_file = \"s\"\n", &[("s", "", 0o600)], "s:1:1: the file holds no cookie secret"),
+        (
+            "",
+            "cookie_secrets_file = \"s\"\n",
+            &[("s", token, 0o604)],
+            "s: others may read the cookie secrets (mode 604)",
+        ),
+        ("", tls, &[("c.pem", &certificate, 0o644), ("k.pem", &key, 0o640)], "k.pem: others may read the private key"),
+        ("", tls, &[("c.pem", "", 0o644), ("k.pem", &key, 0o600)], "c.pem: it holds no certificate"),
+        ("", tls, &[("c.pem", &certificate, 0o644)], "k.pem: cannot read the private key: No such file"),
+    ];
+    for (admin, more, files, sentence) in bad {
+        let folder = folder("127.0.0.1:0");
+        files.iter().for_each(|(name, text, mode)| write_mode(&folder, name, text, *mode));
+        let is_tls = more == tls;
+        with(&folder, admin, if is_tls { more } else { "" });
+        let path = folder.path().join("meridian.toml");
+        let mut text = std::fs::read_to_string(&path).expect("there");
+        if admin.starts_with("listen") {
+            text = text.replace("listen = \"127.0.0.1:0\"\n", "");
+        }
+        let server = if is_tls { "listen_tls = [\"127.0.0.1:0\"]\n" } else { more };
+        std::fs::write(&path, text.replace("workers = 1\n", &format!("workers = 1\n{server}"))).expect("written");
+        let (checked, served) =
+            (run(&["check", "--config", &config(&folder)]), run(&["serve", "--config", &config(&folder)]));
+        assert_eq!(
+            (checked.status.code(), served.status.code()),
+            (Some(1), Some(1)),
+            "{sentence}: {}",
+            stderr(&served)
+        );
+        assert!(stdout(&checked).contains(sentence), "{sentence}: {}", stdout(&checked));
+        // To the last word.
+        let line = stdout(&checked).lines().find(|line| line.contains(sentence)).expect("it is there").to_owned();
+        assert!(stderr(&served).contains(&line), "{line}: {}", stderr(&served));
+    }
+}
+
+#[test]
+fn warnings_of_a_start_are_those_of_check_and_mistakes_where_that_is_wanted() {
+    for (make, sentence) in
+        [(true, "others may write into this state directory (mode 777)"), (false, "nothing can be kept there yet: ")]
+    {
+        let folder = folder("127.0.0.1:0");
+        // Serve ends at once, because of a mistake of another kind.
+        with(&folder, "token_file = \"t\"", "[state]\ndirectory = \"state\"\n");
+        if make {
+            std::fs::create_dir(folder.path().join("state")).expect("made");
+            std::fs::set_permissions(folder.path().join("state"), Permissions::from_mode(0o777)).expect("it is ours");
+        } else {
+            write_mode(&folder, "state", "in the way", 0o600);
+        }
+        let served = stderr(&run(&["serve", "--config", &config(&folder)]));
+        assert!(served.contains(sentence), "{served}");
+        write_mode(&folder, "t", "0123456789abcdef0123456789abcdef", 0o600);
+        let check = |more: &[&str]| {
+            run(&["check", "--config", &config(&folder)].iter().chain(more).copied().collect::<Vec<_>>())
+        };
+        assert!(check(&[]).status.success() && stdout(&check(&[])).contains(sentence), "{}", stdout(&check(&[])));
+        let strict = check(&["--strict"]);
+        assert!(strict.status.code() == Some(1) && !stdout(&strict).contains(": good: "), "{}", stdout(&strict));
+        let found: Value = serde_json::from_slice(&check(&["--json"]).stdout).expect("JSON");
+        let file = folder.path().join("state").display().to_string();
+        assert_eq!(found[0]["file"], file, "{found}");
+        assert!(found[0]["severity"] == "warning" && found[0]["line"].is_null(), "{found}");
+    }
+}
+
+#[test]
+fn a_state_directory_in_use_is_only_a_note() {
+    let folder = folder("127.0.0.1:0");
+    with(&folder, "", "[state]\ndirectory = \"state\"\n");
+    let mut server = Server::start(&["serve", "--config", &config(&folder)]);
+    server.ready();
+    let checked = run(&["check", "--strict", "--config", &config(&folder)]);
+    assert!(checked.status.success(), "{}", stdout(&checked));
+    assert!(stderr(&checked).contains("uses this state directory now"), "{}", stderr(&checked));
+    let found = json(&run(&["check", "--json", "--config", &config(&folder)]));
+    assert_eq!(found[0]["severity"], "note", "{found}");
+}
+
+#[test]
+fn what_changed_under_its_serial_is_told_and_fingerprints_tell_what_is_served() {
+    let folder = folder("127.0.0.1:0");
+    with(&folder, "hosts = [\"ns1.example.net\"]", "");
+    let path = folder.path().join("meridian.toml");
+    let text = std::fs::read_to_string(&path).expect("there");
+    std::fs::write(&path, text.replace("[admin]", "[zones]\nwatch = true\n[admin]")).expect("written");
+    let mut server = Server::start(&["serve", "--config", &config(&folder)]);
+    let address = server.ready();
+    let admin = format!("http://{address}");
+    let status = || json(&run(&["status", "--admin", &admin, "--json"]));
+    let before = status();
+    let page = get(&address, "/metrics", "127.0.0.1");
+    let fingerprint = before["fingerprint"].as_str().expect("a text");
+    assert!(page.contains(&format!("meridian_configuration_info{{fingerprint=\"{fingerprint}\"}} 1")), "{page}");
+    assert!(page.contains("meridian_zone_serial{zone=\"example.com\"} 7"), "{page}");
+    // It is asked by the name that was given, and by no other.
+    assert!(get(&address, "/v1/status", "ns1.example.net").starts_with("HTTP/1.1 200 "));
+    assert!(get(&address, "/v1/status", "ns2.example.net").starts_with("HTTP/1.1 421 "));
+    // Nobody asks for a reload.
+    let zone = folder.path().join("zones/example.com.zone");
+    let text = std::fs::read_to_string(&zone).expect("there");
+    std::fs::write(&zone, format!("{text}new A 192.0.2.9\n")).expect("written");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let after = loop {
+        let now = status();
+        if now["reloads"]["ok"] == 1 {
+            break now;
+        }
+        assert!(std::time::Instant::now() < deadline, "it was never reloaded: {now}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    assert_ne!(after["fingerprint"], before["fingerprint"]);
+    let told = after["reloads"]["last"]["messages"].to_string();
+    assert!(told.contains("have changed and the serial is 7 still"), "{told}");
+}
+
+/// The whole answer to GET.
+fn get(address: &str, path: &str, host: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    answer
+}
+
+#[test]
+fn a_demo_whose_terminal_is_closed_ends_and_leaves_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut command = meridian(&["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--port", "0"]);
+    command.env("TMPDIR", folder.path()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = command.spawn().expect("the binary runs");
+    let lines = BufReader::new(process.stdout.take().expect("piped"));
+    let mut server = Server { process, lines };
+    while !server.line().starts_with("ready ") {
+        assert!(!server.ended(), "it ended before it was ready");
+    }
+    let left = || std::fs::read_dir(folder.path()).expect("there").count();
+    assert!(left() > 0, "it has a folder");
+    // SAFETY: the process is our child and not waited for yet.
+    assert_eq!(unsafe { libc::kill(server.process.id() as i32, libc::SIGHUP) }, 0);
+    assert!(server.process.wait().expect("our child").success());
+    assert_eq!(left(), 0);
 }
 
 /// What may act on a terminal or on a reader: an escape sequence, a C1 control, an override of the writing direction, a

@@ -316,7 +316,8 @@ impl Statement {
         Ok(())
     }
 
-    /// `countries DE FR -> fra dub`, about the last service; `everybody -> fra` without a list.
+    /// `countries DE FR -> fra dub`, about the last service; `everybody -> fra` without a list; `countries DE unknown ->
+    /// fra` with clients of unknown place.
     fn fence(&mut self, rest: &str) -> Step {
         let (clients, regions) = rest.split_once("->").ok_or("fence KIND VALUE... -> REGION...")?;
         let mut clients = clients.split_whitespace();
@@ -325,11 +326,15 @@ impl Statement {
             "asns" => words.join(", "),
             _ => words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", "),
         };
-        let list = quoted(clients.collect());
+        let mut words: Vec<&str> = clients.collect();
+        let is_of_unknown = words.last() == Some(&"unknown");
+        words.truncate(words.len() - usize::from(is_of_unknown));
+        let unknown = if is_of_unknown { "unknown = \"deny\"" } else { "" };
+        let list = quoted(words);
         let regions: Vec<String> = regions.split_whitespace().map(|region| format!("\"{region}\"")).collect();
         let clients = if kind == "everybody" { "{}".to_owned() } else { format!("{{ {kind} = [{list}] }}") };
         let regions = regions.join(", ");
-        let _ = writeln!(self.config, "[[services.fence]]\nclients = {clients}\nregions = [{regions}]");
+        let _ = writeln!(self.config, "[[services.fence]]\nclients = {clients}\nregions = [{regions}]\n{unknown}");
         Ok(())
     }
 

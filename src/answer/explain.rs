@@ -230,6 +230,7 @@ fn notes(explanation: &Explanation, question: &Question, subnet_used: bool, expl
     if explanation.client.place.coarse {
         notes.push("the geodata know only the country or state of this client".to_owned());
     }
+    notes.extend(explained.unplaced());
     notes
 }
 

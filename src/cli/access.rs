@@ -3,7 +3,7 @@
 //! Root may read everything, so a check as root finds good what the server, as the user `meridian`, is then refused. The
 //! one true answer is the system's: a thread of its own takes on the user's rights, tries every file, and ends.
 
-use std::fs::{self, Metadata};
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::config::{Config, IdentityFiles};
 use crate::control::Loaded;
+use crate::control::start::{self, Found};
 use crate::files::{self, FileKind, OpenFile};
 use crate::text::shown;
 
@@ -60,33 +61,27 @@ impl User {
         Ok(user)
     }
 
-    /// What this user may not do with what the server reads and writes; a sentence for each file.
-    pub fn refusals(&self, loaded: &Loaded) -> Vec<String> {
+    /// What this user may not read of what the server reads, a sentence for each file; and what a start of its finds.
+    pub fn findings(&self, loaded: &Loaded) -> (Vec<String>, Found) {
         let config = &loaded.config;
         let paths = paths(loaded);
         // Rights belong to threads: this one keeps its own.
         let tried = std::thread::scope(|scope| {
-            let thread =
-                std::thread::Builder::new().spawn_scoped(scope, || self.try_all(&paths, &config.zones_directory));
+            let work = || self.try_all(&paths, config);
+            let thread = std::thread::Builder::new().spawn_scoped(scope, work);
             let thread = thread.map_err(|error| format!("what {} may read is not known: {error}", self.name))?;
-            thread.join().unwrap_or_else(|_| Ok(Vec::new()))
+            thread.join().unwrap_or_else(|_| Ok((Vec::new(), Found::default())))
         });
-        let mut told = tried.unwrap_or_else(|sentence| vec![sentence]);
-        if let Some(directory) = &config.state_directory {
-            let cannot = fs::metadata(directory).is_ok_and(|data| !self.may_write(&data));
-            told.extend(cannot.then(|| {
-                let (directory, name) = (shown(directory.display()), &self.name);
-                format!(
-                    "{directory}: the user {name} may not write there, so nothing outlives a restart; \
-                         `chown {name} {directory}`"
-                )
-            }));
-        }
-        told
+        tried.unwrap_or_else(|sentence| (vec![sentence], Found::default()))
+    }
+
+    /// Its name, or its number.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Takes on the user's rights, on this thread and for good, and tries everything.
-    fn try_all(&self, paths: &[PathBuf], zones: &Path) -> Result<Vec<String>, String> {
+    fn try_all(&self, paths: &[PathBuf], config: &Config) -> Result<(Vec<String>, Found), String> {
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
         let groups: Vec<Gid> = self.groups.iter().map(|group| Gid::from_raw(*group)).collect();
         set_thread_groups(&groups)
@@ -94,38 +89,28 @@ impl User {
             .and_then(|()| set_thread_res_uid(uid, uid, uid))
             .map_err(|error| format!("cannot try what the user {} may read: {error}", self.name))?;
         let mut told = Vec::new();
-        if let Err(error) = fs::read_dir(zones) {
-            told.push(self.sentence(zones, &format!("cannot be read: {error}")));
+        if let Err(error) = fs::read_dir(&config.zones_directory) {
+            told.push(self.sentence(&config.zones_directory, &format!("cannot be read: {error}")));
         }
         for path in paths {
             if let Err(error) = OpenFile::open(path) {
                 told.push(self.sentence(path, &error.to_string()));
             }
         }
-        Ok(told)
+        Ok((told, start::examine(config)))
     }
 
     fn sentence(&self, path: &Path, reason: &str) -> String {
         let (path, name) = (shown(path.display()), &self.name);
         format!("{path}: as the user {name}, it {reason}; let this user read it, and enter the folders that it is in")
     }
-
-    fn may_write(&self, folder: &Metadata) -> bool {
-        let needed = match folder {
-            _ if folder.uid() == self.uid => 0o300,
-            _ if folder.gid() == self.gid || self.groups.contains(&folder.gid()) => 0o030,
-            _ => 0o003,
-        };
-        self.uid == 0 || folder.mode() & needed == needed
-    }
 }
 
-/// Everything that a server of this configuration reads, each once.
+/// Everything that a server of this configuration reads when it loads it, each once.
 fn paths(loaded: &Loaded) -> Vec<PathBuf> {
     let config = &loaded.config;
     let mut paths: Vec<PathBuf> = loaded.files.iter().map(|file| file.path.clone()).collect();
     paths.extend(config.geo.databases.iter().cloned());
-    paths.extend(config.admin.token_file.iter().chain(&config.events.token_file).cloned());
     paths.extend(config.server.cookie_secrets_file.clone().filter(|_| config.server.cookies));
     if let Some(IdentityFiles { certificate, key }) = &config.server.encrypted.identity {
         paths.extend([certificate.clone(), key.clone()]);

@@ -106,6 +106,10 @@ impl Client {
 
     fn error_of(&self, status: reqwest::StatusCode, body: &[u8]) -> String {
         match serde_json::from_slice::<ErrorBody>(body) {
+            // The one thing that the server cannot know is how it is given here.
+            Ok(ErrorBody { error, .. }) if status == reqwest::StatusCode::UNAUTHORIZED => {
+                format!("{error}; give the token by --token-file FILE or in MERIDIAN_TOKEN")
+            }
             Ok(ErrorBody { error, .. }) => error,
             Err(_) => self.not_understood(&format!("it answered {status}")),
         }

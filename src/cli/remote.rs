@@ -11,7 +11,7 @@ use crate::answer::foresight::coverage::Coverage;
 use crate::config::values::duration_text;
 use crate::control::admin::{EndpointHealth, LastReload, RegionHealth, ReloadBody, ServiceStatus, Status};
 use crate::control::orders::OrderRecord;
-use crate::text::{list, shown};
+use crate::text::{counted, list, shown};
 
 /// Most services that are well, and most zones, that have a line of their own unless all are asked for.
 const MOST_LINES: usize = 20;
@@ -88,7 +88,7 @@ fn print(status: &Status, arguments: &StatusArguments) {
         paper.table(&["order", "says", "by", "left", "why"], &rows);
         say!();
     }
-    let age = |days: Option<u64>| days.map_or(String::new(), |days| format!("{days} days"));
+    let age = |days: Option<u64>| days.map_or(String::new(), |days| counted(days, "day"));
     let rows = status.geodata.iter().map(|source| {
         vec![source.name.clone(), source.kind.clone(), age(source.age_days), source.path.clone().unwrap_or_default()]
     });

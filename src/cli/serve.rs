@@ -18,7 +18,7 @@ use crate::control::guard::Confirmed;
 use crate::control::state_directory::StateDirectory;
 use crate::control::succession::{Legacy, Predecessor, Succession};
 use crate::control::worker::NotDone;
-use crate::control::{Control, Loaded, Origin, process};
+use crate::control::{Control, Loaded, Origin, process, start};
 use crate::server::{Addresses, Passed, Server};
 
 /// How often database files and the certificate are looked at for a change.
@@ -58,12 +58,14 @@ fn take_over(config: &Config) -> Result<Inheritance, String> {
     Ok(Inheritance { passed: std::mem::take(&mut predecessor.passed), predecessor: Some(predecessor) })
 }
 
-/// Reads everything and tells the warnings.
+/// Reads everything, looks at all else that a start needs, and tells the warnings.
 pub fn load(origin: &Origin) -> Result<Loaded, String> {
     let refusal = |mistakes: Vec<String>| format!("{origin} cannot be served:\n  {}", mistakes.join("\n  "));
-    let loaded = progress::during("reading configuration, zones and databases", || origin.load(None).map_err(refusal))?;
-    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    Ok(loaded)
+    let loaded =
+        progress::during("reading configuration, zones and databases", || origin.load(None).map_err(&refusal))?;
+    let found = start::examine(&loaded.config);
+    loaded.warnings.iter().chain(&found.warnings).for_each(|warning| tracing::warn!("{warning}"));
+    if found.refusals.is_empty() { Ok(loaded) } else { Err(refusal(found.refusals)) }
 }
 
 /// Serves what was loaded on the sockets of `config`; `greet` is called once after the ready line.
@@ -87,7 +89,7 @@ pub fn run_loaded(
     // From here on every part must turn, whatever happens before it is started.
     control.watchdog().begin();
     let entered = runtime.enter();
-    let (server, admin) = start(config, &control, &mut passed)?;
+    let (server, admin) = open(config, &control, &mut passed)?;
     match (passed.expect_none(), &predecessor) {
         (Err(left), Some(_)) => tracing::warn!("{left}"),
         (left, _) => left?,
@@ -178,7 +180,7 @@ fn succession(directory: &StateDirectory) -> Option<Succession> {
 }
 
 /// Opens every socket that was not passed. Needs a tokio runtime.
-fn start(config: &Config, control: &Arc<Control>, passed: &mut Passed) -> Result<(Server, Admin), String> {
+fn open(config: &Config, control: &Arc<Control>, passed: &mut Passed) -> Result<(Server, Admin), String> {
     let server = Server::start(&config.server, control.identity(), control.published(), process::beats(), passed)
         .map_err(|error| error.to_string())?;
     let context = Context {

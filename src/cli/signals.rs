@@ -22,6 +22,13 @@ pub struct Signals {
     hangups: Option<mpsc::Receiver<()>>,
 }
 
+/// What SIGHUP asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hangup {
+    Reloads,
+    Ends,
+}
+
 /// Those that are watched.
 struct Watched {
     terminate: Signal,
@@ -37,12 +44,24 @@ impl Signals {
     /// # Errors
     /// A sentence: the system does not let it.
     pub fn watch() -> Result<Signals, String> {
+        Signals::with(Hangup::Reloads)
+    }
+
+    /// The same, but SIGHUP ends the process: its terminal was closed.
+    ///
+    /// # Errors
+    /// A sentence: the system does not let it.
+    pub fn of_a_terminal() -> Result<Signals, String> {
+        Signals::with(Hangup::Ends)
+    }
+
+    fn with(hangup: Hangup) -> Result<Signals, String> {
         let told = |error: std::io::Error| format!("cannot watch for signals: {error}");
         let runtime = Builder::new_current_thread().enable_all().build().map_err(told)?;
         let watched = runtime.block_on(async { Watched::all() }).map_err(told)?;
         let (end, ended) = watch::channel(false);
         let (reload, hangups) = mpsc::channel(1);
-        let work = move || runtime.block_on(watched.follow(&end, &reload));
+        let work = move || runtime.block_on(watched.follow(&end, &reload, hangup));
         std::thread::Builder::new().name("signals".to_owned()).spawn(work).map_err(told)?;
         Ok(Signals { ended, hangups: Some(hangups) })
     }
@@ -86,13 +105,16 @@ impl Watched {
     }
 
     /// Passes on what signals ask for, and ends the process when it is to end and does not.
-    async fn follow(mut self, end: &watch::Sender<bool>, reload: &mpsc::Sender<()>) {
+    async fn follow(mut self, end: &watch::Sender<bool>, reload: &mpsc::Sender<()>, hangup: Hangup) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => break,
                 _ = self.interrupt.recv() => break,
-                // One that waits already stands for this one, too.
-                _ = self.hangup.recv() => drop(reload.try_send(())),
+                _ = self.hangup.recv() => match hangup {
+                    Hangup::Ends => break,
+                    // One that waits already stands for this one, too.
+                    Hangup::Reloads => drop(reload.try_send(())),
+                },
                 _ = self.user_1.recv() => means_nothing("SIGUSR1"),
                 _ = self.user_2.recv() => means_nothing("SIGUSR2"),
             }

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
-use super::error::{Refusal, Report};
+use super::error::{Refusal, Report, nearest};
 use super::model::AdminListen;
 use super::read::{Item, Read, Text};
 use super::values::integer;
-use crate::geo::Code;
-use crate::geo::locations;
+use crate::geo::groups::{self, GROUPS, Group};
+use crate::geo::{Code, locations};
 use crate::net::Cidr;
 use crate::steering::Point;
 
@@ -132,6 +132,27 @@ impl Text for Country {
 
     fn schema() -> Schema {
         json_schema!({ "type": "string", "pattern": "^[A-Za-z]{2}$" })
+    }
+}
+
+/// A group of countries by its name.
+#[derive(Debug, Clone, Copy)]
+pub struct CountryGroup(pub &'static Group);
+
+impl Text for CountryGroup {
+    fn expected() -> String {
+        let names: Vec<_> = GROUPS.iter().map(|group| group.name).collect();
+        format!("a group of countries, one of {}", names.join(", "))
+    }
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        let hint = || nearest(text, GROUPS.iter().map(|group| group.name));
+        groups::find(text).map(CountryGroup).ok_or_else(|| Refusal { sentence: None, hint: hint() })
+    }
+
+    fn schema() -> Schema {
+        let names: Vec<_> = GROUPS.iter().map(|group| group.name).collect();
+        json_schema!({ "type": "string", "enum": names })
     }
 }
 

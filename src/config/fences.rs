@@ -9,10 +9,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::error::Report;
-use super::model::{Fence, FenceClients, RegionId, ServiceRegion};
+use super::model::{Fence, FenceClients, RegionId, ServiceRegion, UnknownPlace};
 use super::names::Names;
 use super::raw;
 use super::read::{At, Field, List, NamedEntry, OneOrMore};
+use super::values::Choice;
 
 /// The lists of `[fences]`, and what services made of them.
 pub struct FenceLists {
@@ -170,7 +171,8 @@ fn resolve_list(
                 report.warning(at, "the only fence leaves every client no region, so nobody is answered".to_owned());
             }
         }
-        let fence = Fence { list: list.cloned(), clients: Arc::new(clients), regions };
+        let unknown = resolve_unknown(value.unknown, &clients, report);
+        let fence = Fence { list: list.cloned(), clients: Arc::new(clients), regions, unknown };
         resolved.push(ListedFence { line: report.line(at), fence });
     }
     resolved
@@ -190,9 +192,27 @@ fn fence_regions(listed: &[At<String>], nameable: &mut Nameable<'_>, report: &mu
     regions
 }
 
+/// It means something only where the fence is about places.
+fn resolve_unknown(raw: Field<Choice<UnknownPlace>>, clients: &FenceClients, report: &mut Report<'_>) -> UnknownPlace {
+    let names_places =
+        !clients.countries.is_empty() || !clients.continents.is_empty() || !clients.subdivisions.is_empty();
+    if let Some(at) = raw.at().filter(|_| !names_places) {
+        report.warning(at, "unknown means nothing in a fence that names no places".to_owned());
+    }
+    raw.or(Choice(UnknownPlace::Allow)).0
+}
+
 fn resolve_clients(raw: raw::FenceClients) -> FenceClients {
+    let groups = plain(raw.groups.or(List::new()), |group| group.0);
+    let mut countries = plain(raw.countries.or(List::new()), |country| country.0);
+    for country in groups.iter().flat_map(|group| group.countries()) {
+        if !countries.contains(&country) {
+            countries.push(country);
+        }
+    }
     FenceClients {
-        countries: plain(raw.countries.or(List::new()), |country| country.0),
+        groups,
+        countries,
         continents: plain(raw.continents.or(List::new()), |continent| continent.0),
         subdivisions: plain(raw.subdivisions.or(List::new()), |subdivision| (subdivision.0, subdivision.1)),
         asns: plain(raw.asns.or(List::new()), |asn| asn.as_u32()),
@@ -205,7 +225,7 @@ fn plain<T, U>(list: List<T>, value: impl Fn(T) -> U) -> Vec<U> {
 }
 
 fn matches_everybody(clients: &FenceClients) -> bool {
-    let FenceClients { countries, continents, subdivisions, asns, networks } = clients;
+    let FenceClients { groups: _, countries, continents, subdivisions, asns, networks } = clients;
     let nobody_named = countries.is_empty() && continents.is_empty() && subdivisions.is_empty();
     nobody_named && asns.is_empty() && networks.is_empty()
 }

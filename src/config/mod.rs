@@ -59,6 +59,8 @@ pub struct Loaded {
     pub warnings: Vec<ConfigError>,
     /// Every file that was read: the configuration and the certificates that its checks name.
     pub files: Vec<FileRead>,
+    /// As it stands in the file.
+    pub text: String,
 }
 
 /// Reads a configuration file; every mistake is in the error, in the order of the file.
@@ -84,7 +86,7 @@ pub fn parse(text: &str, file: &Path) -> Result<Loaded, Vec<ConfigError>> {
     let files = std::mem::take(&mut report.files);
     let warnings = report.finish()?;
     let config = config.ok_or_else(Vec::new)?;
-    Ok(Loaded { config, warnings, files })
+    Ok(Loaded { config, warnings, files, text: text.to_owned() })
 }
 
 /// The JSON Schema (draft 2020-12) of the configuration file.

@@ -10,6 +10,7 @@ pub use super::endpoints::{Endpoint, Host, Target};
 use super::listen::Encrypted;
 use crate::dns::{Name, RecordType};
 pub use crate::geo::CoarsePoints;
+use crate::geo::groups::Group;
 use crate::geo::{Code, OperatorNetwork};
 use crate::health::check::{Certificate, Expect, Method, RequestHeaders};
 use crate::health::fold::{Combine, FoldRules};
@@ -41,6 +42,8 @@ pub struct Config {
     pub traffic_sample: Option<TrafficSample>,
     /// `[zones] directory`.
     pub zones_directory: PathBuf,
+    /// Whether files that have changed are reloaded by themselves.
+    pub zones_watch: bool,
     /// `[[zones.access]]`
     pub zone_access: Vec<ZoneAccess>,
     /// `[resolver]`
@@ -151,6 +154,8 @@ pub struct Admin {
     pub listen: AdminListen,
     /// File that holds the token for calls that change state.
     pub token_file: Option<PathBuf>,
+    /// Names that it is asked by, beside its addresses and localhost.
+    pub hosts: Vec<Name>,
 }
 
 /// `[events]`
@@ -364,11 +369,25 @@ pub struct Fence {
     /// Regions they may get, in the order written; all of them are regions of the service. Empty: no region is meant for
     /// them.
     pub regions: Vec<RegionId>,
+    /// What becomes of clients whose place is unknown.
+    pub unknown: UnknownPlace,
+}
+
+/// What a fence does with clients whose place is unknown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UnknownPlace {
+    /// It is not about them.
+    #[default]
+    Allow,
+    /// They are its clients.
+    Deny,
 }
 
 /// The clients of a fence: one match in any list is enough. All lists empty matches everybody.
 #[derive(Debug, Clone, Default)]
 pub struct FenceClients {
+    /// Groups of countries; their members are among the countries, too.
+    pub groups: Vec<&'static Group>,
     /// ISO 3166-1 alpha-2.
     pub countries: Vec<Code>,
     /// AF AN AS EU NA OC SA.

@@ -3,11 +3,11 @@
 
 use std::path::PathBuf;
 
-use super::addresses::{Continent, Country, Location, Subdivision};
+use super::addresses::{Continent, Country, CountryGroup, Location, Subdivision};
 use super::bindings::{HttpsText, SvcbText};
 use super::check_values::{CheckType, Pointer, Scalar};
 use super::guard::Guard;
-use super::model::{AdminListen, Capacity, CoarsePoints};
+use super::model::{AdminListen, Capacity, CoarsePoints, UnknownPlace};
 use super::raw_endpoints::{EndpointEntry, Resolver};
 use super::read::{List, Named, OneOrMore, tables};
 use super::request_headers::HeaderEntry;
@@ -65,6 +65,8 @@ tables! {
         listen: AdminListen,
         /// File that holds the token for calls that change state. Default: none.
         token_file: PathBuf,
+        /// Host names that it may be asked by, beside its addresses and localhost. Default `[]`.
+        hosts: List<Name>,
     }
 
     /// What is kept across restarts.
@@ -305,12 +307,18 @@ tables! {
         /// The regions they may get; where `order = "priority"`, in this order. `[]`: none, so they get no records.
         /// Needed.
         regions: List<String>,
+        /// What becomes of clients whose place is unknown: `"allow"` (the default) leaves them to the fences behind and to
+        /// every region; `"deny"` takes them as clients of this fence.
+        #[schemars(extend("default" = "allow"))]
+        unknown: Choice<UnknownPlace>,
     }
 
     /// Whom a fence is about.
     FenceClients {
         /// ISO 3166-1 two-letter codes. Default `[]`.
         countries: List<Country>,
+        /// Groups of countries by name, such as `"EU-27"`, `"EEA"` or `"GDPR"`. Default `[]`.
+        groups: List<CountryGroup>,
         /// AF, AN, AS, EU, NA, OC, SA. Default `[]`.
         continents: List<Continent>,
         /// ISO 3166-2 codes with their country, such as `"US-CA"`. Default `[]`.

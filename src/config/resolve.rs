@@ -66,6 +66,7 @@ pub fn resolve(raw: RawConfig, file: &Path, report: &mut Report<'_>) -> Config {
         max_move: guard.max_move.value().map(|part| part.0),
         min_covered: guard.min_covered.value().map(|part| part.0),
         traffic_sample: raw.traffic.value().and_then(Traffic::resolve),
+        zones_watch: zones.watch.or(false),
         zones_directory: folder.join(zones.directory.or(PathBuf::from("zones"))),
         zone_access: resolve_access(zones.access.or(List::new()), report),
         regions: resolver.regions.to_vec(),
@@ -160,7 +161,8 @@ fn resolve_admin(raw: Option<At<raw::Admin>>, folder: &Path, report: &mut Report
             AdminListen::Tcp(address)
         }
     };
-    Admin { listen, token_file }
+    let hosts = raw.hosts.or(List::new()).into_iter().map(|host| host.value).collect();
+    Admin { listen, token_file, hosts }
 }
 
 fn resolve_events(raw: raw::Events, folder: &Path, report: &mut Report<'_>) -> Events {

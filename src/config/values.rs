@@ -7,7 +7,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
 use super::error::{Refusal, Report, nearest};
-use super::model::CoarsePoints;
+use super::model::{CoarsePoints, UnknownPlace};
 use super::read::{Item, Read, Text};
 use crate::dns::Name;
 use crate::steering::{AllDown, Band, Order, Pick};
@@ -134,6 +134,10 @@ impl Word for AllDown {
 impl Word for CoarsePoints {
     const WORDS: &'static [(&'static str, Self)] =
         &[("population", CoarsePoints::Population), ("database", CoarsePoints::Database)];
+}
+
+impl Word for UnknownPlace {
+    const WORDS: &'static [(&'static str, Self)] = &[("allow", UnknownPlace::Allow), ("deny", UnknownPlace::Deny)];
 }
 
 /// One of the words of `T`.

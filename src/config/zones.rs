@@ -15,6 +15,10 @@ tables! {
         /// Folder whose `*.zone` files (RFC 1035) are served. Default `"zones"`, beside the configuration file.
         #[schemars(extend("default" = "zones"))]
         directory: PathBuf,
+        /// Whether the configuration and the zones are reloaded by themselves when they have changed and were left alone for
+        /// some seconds. Default `false`.
+        #[schemars(extend("default" = false))]
+        watch: bool,
         /// Zones that are not for everybody. Default `[]`.
         access: List<AccessEntry>,
     }

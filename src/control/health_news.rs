@@ -18,7 +18,7 @@ use crate::health::state::Verdicts;
 use crate::health::timeline::Event;
 use crate::health::verdict::Verdict;
 use crate::steering::Share;
-use crate::text::list;
+use crate::text::{counted, list};
 
 /// Most services or regions that a sentence names, and most that an event lists: a check may be shared by thousands.
 const MOST_NAMED: usize = 5;
@@ -110,7 +110,7 @@ pub(super) fn warn_of_certificates(current: &mut Current, targets: &HashMap<Targ
             current.told.certificates.remove(&key);
         } else if current.told.certificates.insert(key.clone(), days) != Some(days) {
             let (endpoint, check) = (key.address.to_string(), key.check.to_string());
-            let when = if days < 0 { "has expired".to_owned() } else { format!("expires in {days} days") };
+            let when = if days < 0 { "has expired".to_owned() } else { format!("expires in {}", counted(days, "day")) };
             tracing::warn!(endpoint, check, days, "the certificate of {endpoint} {when}");
         }
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::fingerprint::Prints;
 use super::memory::{self, Extent};
 use super::{identity, process, secrets};
 use crate::answer::policy::{Policy, ZoneAccess};
@@ -31,6 +32,8 @@ pub struct Loaded {
     pub identity: identity::Found,
     /// The configuration and the zones, with all that they include.
     pub files: Vec<FileRead>,
+    /// What tells it from others.
+    pub prints: Prints,
 }
 
 /// An atlas and what it was made from, so that a reload that changes neither data nor networks need not make it again.
@@ -73,6 +76,7 @@ pub(super) fn needs_restart(new: &Config, old: &Config) -> bool {
         || new.server.workers != old.server.workers
         || new.admin.listen != old.admin.listen
         || new.admin.token_file != old.admin.token_file
+        || new.admin.hosts != old.admin.hosts
 }
 
 /// What tells the databases of a configuration from others.
@@ -169,12 +173,13 @@ fn load_config(
         return Err(mistakes);
     };
     let mut warnings = lines(read.warnings);
+    let prints = Prints::of(read.text.as_bytes(), &zones.zones);
     let files = read.files.into_iter().chain(zones.files.iter().cloned()).collect();
     let (world, zone_warnings) = compile(&config, zones, atlas.atlas.clone())?;
     warnings.extend(zone_warnings);
     warnings.extend(identity::warning(&config, &identity));
     let snapshot = snapshot(&config, world, cookies)?;
-    Ok(Loaded { snapshot, config, warnings, atlas, identity, files })
+    Ok(Loaded { snapshot, config, warnings, atlas, identity, files, prints })
 }
 
 /// What server cookies are made with; `None`: cookies are off.

@@ -17,6 +17,11 @@ pub mod identity;
 
 pub mod load;
 
+pub mod start;
+
+mod fingerprint;
+mod watched;
+
 pub mod guard;
 pub mod reload;
 

@@ -10,6 +10,7 @@ use super::clock::BootTime;
 use super::coverage::CoverageDesk;
 use super::effect::Effect;
 use super::events::{Events, News, Topic};
+use super::fingerprint::Prints;
 use super::guard::{self, Confirmed};
 use super::health::Watch;
 use super::health_news::Told;
@@ -27,6 +28,7 @@ use super::targets::Plan;
 use super::threads::Threads;
 use super::traffic::{self, Traffic};
 use super::watchdog::Watchdog;
+use super::watched::{self, Look, Watched};
 use super::worker::NotDone;
 use crate::answer::Snapshot;
 use crate::config::Config;
@@ -101,8 +103,10 @@ pub(super) struct Current {
     pub(super) told: Told,
     pub(super) traffic: Traffic,
     atlas: AtlasCache,
-    databases: Vec<Option<FilePrint>>,
+    pub(super) databases: Vec<Option<FilePrint>>,
     pub(super) identity: identity::Prints,
+    pub(super) prints: Prints,
+    pub(super) watched: Watched,
 }
 
 /// What was read, and is about to be served.
@@ -120,6 +124,8 @@ struct Draft {
     atlas: AtlasCache,
     databases: Vec<Option<FilePrint>>,
     identity: identity::Found,
+    prints: Prints,
+    files: Look,
     /// What takes the place of the state directory; `None`: it stays.
     state: Option<Option<StateDirectory>>,
 }
@@ -152,7 +158,7 @@ impl Control {
     /// A sentence: a thread that it needs cannot be made.
     pub fn new(origin: Origin, loaded: Loaded, state: Option<StateDirectory>) -> Result<Control, String> {
         let threads = Threads::start()?;
-        let Loaded { config: base, snapshot, atlas, identity, .. } = loaded;
+        let Loaded { config: base, snapshot, atlas, identity, prints: content, files, .. } = loaded;
         let shown = Arc::new(Identity::default());
         shown.show(identity.key);
         let mut demands = Demands::load(state.as_ref());
@@ -173,6 +179,8 @@ impl Control {
             told: Told::default(),
             traffic: Traffic::default(),
             atlas,
+            prints: content,
+            watched: Watched::of(watched::as_read(&files)),
         };
         Ok(Control {
             origin,
@@ -265,7 +273,7 @@ impl Control {
     pub async fn look_at_files(self: &Arc<Control>) -> Result<(), NotDone> {
         let control = self.clone();
         let look = move || {
-            if control.databases_changed() {
+            if control.databases_changed() || control.files_changed() {
                 control.reload_now(Confirmed::default()).log();
             } else {
                 control.renew_identity();
@@ -310,6 +318,7 @@ impl Control {
         let databases = prints(&config);
         let loaded = self.origin.load_settled(&atlas)?;
         let mut warnings = loaded.warnings;
+        warnings.extend(loaded.prints.same_serials(&self.current().prints));
         if needs_restart(&loaded.config, &config) {
             warnings.push(format!("{}: new listen addresses, workers and [admin] need a restart", self.origin));
         }
@@ -334,7 +343,9 @@ impl Control {
         let limit = config.min_covered.filter(|_| !confirmed.uncovers);
         self.guard_coverage(limit, new, &laid, &plan).inspect_err(|_| self.settle_names())?;
         let (atlas, identity) = (loaded.atlas, loaded.identity);
-        let draft = Draft { base, names, laid, plain: loaded.snapshot, overlaid, atlas, databases, identity, state };
+        let (prints, files) = (loaded.prints, watched::as_read(&loaded.files));
+        let plain = loaded.snapshot;
+        let draft = Draft { base, names, laid, plain, overlaid, atlas, databases, identity, prints, files, state };
         self.swap_in(draft);
         self.settle_names();
         Ok(warnings)
@@ -349,7 +360,7 @@ impl Control {
     /// Serves what was read. Leases and weights wait meanwhile; what came of them while it was read is laid over it anew.
     fn swap_in(&self, draft: Draft) {
         let _one_at_a_time = self.one_at_a_time();
-        let Draft { base, names, laid, plain, overlaid, atlas, databases, identity, state } = draft;
+        let Draft { base, names, laid, plain, overlaid, atlas, databases, identity, prints, files, state } = draft;
         let edition = self.current().demands.edition();
         let now = self.overlay(&base, &names);
         let (new, snapshot) = if now.has_services_of(&laid) {
@@ -370,6 +381,8 @@ impl Control {
         }
         current.atlas = atlas;
         current.identity = identity.prints;
+        current.prints = prints;
+        current.watched = Watched::of(files);
         self.identity.show(identity.key);
         self.refresh(&mut current, Some(snapshot));
         drop(current);
@@ -379,14 +392,6 @@ impl Control {
             // They have come to something else since it was laid out.
             self.rebuild();
         }
-    }
-
-    /// Whether a database file is another than the one that was read, and whole enough to be looked at.
-    fn databases_changed(&self) -> bool {
-        let config = self.current().config.clone();
-        // Looked at without the lock: the file may be on a mount that hangs.
-        let now = prints(&config);
-        now.iter().all(Option::is_some) && now != self.current().databases
     }
 }
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{Access, FlockOperation, access, flock};
 use rustix::io::Errno;
 
 use crate::disk;
@@ -64,12 +64,14 @@ impl StateDirectory {
                 Ownership::Held(Arc::new(file))
             }
             Err(LockError::Taken(owner)) => return Err(taken(path, owner)),
+            // What [`unusable`] has told already.
             Err(LockError::Unusable(error)) => {
-                tracing::warn!("{}: nothing can be kept there yet: {error}", path.display());
+                if unusable(path).is_none() {
+                    tracing::warn!("{}", nothing_kept(path, &error));
+                }
                 Ownership::Wanted
             }
         };
-        warn_of_others(path);
         Ok(StateDirectory { path: path.to_owned(), lock: Mutex::new(ownership) })
     }
 
@@ -209,13 +211,40 @@ fn taken(path: &Path, owner: Option<u32>) -> String {
     )
 }
 
-/// Whoever may write there can drain regions.
-fn warn_of_others(path: &Path) {
+/// What keeps this process from keeping anything there, found out without making or changing anything.
+pub fn unusable(path: &Path) -> Option<String> {
+    // What is not there yet is made in the nearest folder that is.
+    let there = path.ancestors().find(|folder| fs::symlink_metadata(folder).is_ok());
+    let there = there.unwrap_or(Path::new("."));
+    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+    let refusal = match there.is_dir() {
+        false => Err(if there == path { Errno::EXIST } else { Errno::NOTDIR }),
+        true => access(there, Access::WRITE_OK | Access::EXEC_OK),
+    };
+    refusal.err().map(|error| nothing_kept(path, &error.into()))
+}
+
+/// A warning where not only its owner may write there: whoever may can drain regions.
+pub fn open_to_others(path: &Path) -> Option<String> {
     let mode = fs::metadata(path).map_or(0, |data| data.permissions().mode() & 0o777);
-    if mode & 0o022 != 0 {
-        let path = path.display();
-        tracing::warn!("{path}: others may write into this state directory (mode {mode:o}); `chmod 700 {path}`");
-    }
+    let path = path.display();
+    (mode & 0o022 != 0)
+        .then(|| format!("{path}: others may write into this state directory (mode {mode:o}); `chmod 700 {path}`"))
+}
+
+/// Who owns it at this moment: a note, since that may be the very server that is asked about.
+pub fn owner(path: &Path) -> Option<String> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path.join(LOCK));
+    let file = file.ok()?;
+    let is_taken = flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK);
+    is_taken.then(|| {
+        let process = read_number(&file).map_or_else(String::new, |number| format!(" (process {number})"));
+        format!("{}: a server{process} uses this state directory now", path.display())
+    })
+}
+
+fn nothing_kept(path: &Path, error: &io::Error) -> String {
+    format!("{}: nothing can be kept there yet: {error}", path.display())
 }
 
 #[cfg(test)]

@@ -32,6 +32,8 @@ pub struct Fence {
     pub asns: Vec<u32>,
     /// Networks of the clients.
     pub networks: Vec<Cidr>,
+    /// Whether it is about clients, too, of whom the geodata do not tell what it asks for.
+    pub of_unknown: bool,
     /// Positions in [`Rules::candidates`], in the fence's order.
     pub allowed: Vec<u8>,
 }
@@ -51,6 +53,16 @@ impl Fence {
             || listed(&self.continents, place.continent)
             || place.country.zip(place.subdivision).is_some_and(|pair| self.subdivisions.contains(&pair))
             || place.asn.is_some_and(|asn| self.asns.contains(&asn))
+            || self.of_unknown && self.cannot_place(place)
+    }
+
+    /// Whether it names places, and the geodata do not tell enough of this one to say whether it is among them: the
+    /// country, or the continent where only continents are named.
+    pub fn cannot_place(&self, place: &Place) -> bool {
+        match self.countries.is_empty() && self.subdivisions.is_empty() {
+            false => place.country.is_none(),
+            true => !self.continents.is_empty() && place.continent.is_none(),
+        }
     }
 
     /// Whether an address lies in its networks.

@@ -1,6 +1,7 @@
 //! Geography: databases, the atlas made of them, catchments made of the atlas, and the range tables that answer.
 
 pub mod build;
+pub mod groups;
 pub mod locations;
 pub mod people;
 pub mod place;

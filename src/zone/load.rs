@@ -89,6 +89,11 @@ impl Loading {
     }
 }
 
+/// The files that [`load_directory`] would read right in a folder; none if it cannot be read.
+pub fn files_in(folder: &Path) -> Vec<PathBuf> {
+    zone_files(folder).map_or(Vec::new(), |found| found.zones)
+}
+
 /// What lies in a folder of zones, sorted by name. Hidden files are passed over: editors and systems leave those that
 /// are none (`.#example.com.zone`, `._example.com.zone`).
 #[derive(Default)]

@@ -25,7 +25,7 @@ use crate::dns::{Name, RecordType};
 use crate::files::FileRead;
 pub use difference::{RecordChange, differences};
 pub use error::{MAX_REPORTED, ZoneError};
-pub use load::{load_directory, load_text};
+pub use load::{files_in, load_directory, load_text};
 use scanner::{Fault, Token};
 
 /// Zones that loaded without a mistake.

@@ -1,6 +1,7 @@
 //! Manifests, image and package name the same paths, ports and rights. No cluster is needed for that.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -46,12 +47,17 @@ fn what_the_configmap_holds_is_good() {
     let data = documents("packaging/kubernetes/configmap.yaml").remove(0)["data"].take();
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (name, content) in data.as_object().expect("files") {
-        fs::write(folder.path().join(name), content.as_str().expect("text")).expect("written");
+        // The token is a secret that is mounted beside it.
+        let token = folder.path().join("token").display().to_string();
+        let text = content.as_str().expect("text").replace("/run/meridian/token", &token);
+        fs::write(folder.path().join(name), text).expect("written");
     }
+    fs::write(folder.path().join("token"), "0123456789abcdef0123456789abcdef").expect("written");
+    fs::set_permissions(folder.path().join("token"), fs::Permissions::from_mode(0o600)).expect("it is ours");
     let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
     let output = command.arg("check").current_dir(folder.path()).output().expect("the binary runs");
     let printed = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(printed, "meridian.toml: good: 1 zones, 1 services\n", "{output:?}");
+    assert_eq!(printed, "meridian.toml: good: 1 zone, 1 service\n", "{output:?}");
 }
 
 #[test]
@@ -244,7 +250,7 @@ fn the_socket_unit_passes_what_the_service_takes() {
 fn what_the_package_serves_at_first_is_good_and_for_this_machine_only() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
     let output = command.arg("check").current_dir(root().join("packaging/debian")).output().expect("the binary runs");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "meridian.toml: good: 1 zones, 1 services\n", "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "meridian.toml: good: 1 zone, 1 service\n", "{output:?}");
     let config = text("packaging/debian/meridian.toml");
     assert!(config.contains("\nlisten = [\"127.0.0.1:1053\", \"[::1]:1053\"]"), "{config}");
 }

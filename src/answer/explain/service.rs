@@ -10,7 +10,9 @@ use crate::answer::steered::Decision;
 use crate::answer::world::services::Family;
 use crate::answer::world::{Present, Service, ServiceId, View, World};
 use crate::config::RegionId;
+use crate::geo::Code;
 use crate::geo::catchment::Fence;
+use crate::geo::groups::Group;
 use crate::steering::pick::chances;
 use crate::steering::{AllDown, Order, Pick, Tiers, UnitVector};
 
@@ -169,7 +171,22 @@ impl Explained<'_> {
         let name = |id: &RegionId| self.world.regions.get(usize::from(id.0)).cloned().unwrap_or_default();
         let regions = configured.map_or_else(Vec::new, |fence| fence.regions.iter().map(name).collect());
         let list = configured.and_then(|fence| fence.list.as_deref()).map(str::to_owned);
-        FenceFacts { number: index + 1, list, clients: clients_of(fence), regions }
+        let groups = configured.map_or(&[][..], |fence| &fence.clients.groups);
+        FenceFacts { number: index + 1, list, clients: clients_of(fence, groups), regions }
+    }
+
+    /// What becomes of a client whose place is unknown to the fences that ask for it.
+    pub fn unplaced(&self) -> Option<String> {
+        let place = self.world.atlas.place(self.world.atlas.locate(self.address()).place);
+        let deciding = self.fence().map(|(index, _)| index);
+        let is_known = |fence: &Fence| !fence.cannot_place(place) || fence.holds(self.address().into());
+        let mut fences = self.view.rules.fences.iter().enumerate().take(deciding.map_or(usize::MAX, |index| index + 1));
+        let (index, fence) = fences.rfind(|(_, fence)| !is_known(fence))?;
+        let title = self.fence_facts(index, fence).title();
+        Some(match fence.of_unknown && deciding == Some(index) {
+            true => format!("the client's place is unknown, so fence {title} holds (unknown = \"deny\")"),
+            false => format!("the client's place is unknown, so fence {title} is not about it (unknown = \"allow\")"),
+        })
     }
 
     /// Whether this client can be given an endpoint of a region.
@@ -205,19 +222,22 @@ impl Explained<'_> {
 }
 
 /// Whom a fence is about.
-fn clients_of(fence: &Fence) -> String {
+fn clients_of(fence: &Fence, groups: &[&Group]) -> String {
     fn list<T: ToString>(word: &str, items: impl IntoIterator<Item = T>) -> Option<String> {
         let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
         let shown = items.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
         let more = if items.len() > 8 { format!(" and {} more", items.len() - 8) } else { String::new() };
         (!items.is_empty()).then(|| format!("{word} {shown}{more}"))
     }
+    let is_member = |country: &Code| groups.iter().any(|group| group.countries().any(|member| member == *country));
     let parts = [
-        list("countries", &fence.countries),
+        list("groups", groups.iter().map(|group| group.name)),
+        list("countries", fence.countries.iter().filter(|country| !is_member(country))),
         list("continents", &fence.continents),
         list("subdivisions", fence.subdivisions.iter().map(|(country, part)| format!("{country}-{part}"))),
         list("ASNs", &fence.asns),
         list("networks", &fence.networks),
+        fence.of_unknown.then(|| "clients of unknown place".to_owned()),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     if parts.is_empty() { "everybody".to_owned() } else { parts.join("; ") }

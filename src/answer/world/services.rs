@@ -378,6 +378,7 @@ fn fences_of(service: &config::Service, regions: &[ViewRegion]) -> Vec<Fence> {
         subdivisions: fence.clients.subdivisions.clone(),
         asns: fence.clients.asns.clone(),
         networks: fence.clients.networks.clone(),
+        of_unknown: fence.unknown == config::UnknownPlace::Deny,
         allowed: fence.regions.iter().filter_map(position).collect(),
     };
     service.fences.iter().map(fence).collect()

@@ -18,6 +18,12 @@ pub struct Check {
     /// the owner of the state directory or the user `meridian` is asked about without it, and told as warnings
     #[arg(long, value_name = "USER")]
     pub user: Option<String>,
+    /// Take warnings as mistakes: exit 1 with any
+    #[arg(long)]
+    pub strict: bool,
+    /// Print JSON: a list of what was found
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `meridian plan`

@@ -69,7 +69,7 @@ pub struct Places {
 pub fn run(demo: &Demo) -> Result<ExitCode, String> {
     // The narrator tells the rest.
     super::log::start("error");
-    let signals = Signals::watch()?;
+    let signals = Signals::of_a_terminal()?;
     let folder = Folder::make()?;
     let sockets =
         Sockets::bind(&addresses()?, demo.port).map_err(|error| format!("no region can be shown: {error}"))?;

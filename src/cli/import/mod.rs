@@ -26,7 +26,7 @@ use super::init::{toml_text, write_new};
 use crate::cli::paper::say;
 use crate::control;
 use crate::files::{self, FileKind};
-use crate::text::shown;
+use crate::text::{counted, shown};
 use checks::Checks;
 use draft::Draft;
 use maps::Map;
@@ -56,7 +56,7 @@ pub fn run(import: &Import) -> Result<ExitCode, String> {
     files.insert(0, (config.clone(), carried.configuration.into_text()));
     write_new(&files)?;
     files.iter().for_each(|(path, _)| say!("wrote {}", path.display()));
-    say!("carried: {zones} zones, {services} steered names");
+    say!("carried: {}, {}", counted(zones, "zone"), counted(services, "steered name"));
     let differences = notes.differences();
     tell("not carried, or not quite the same", &differences);
     tell("not needed here", &notes.needless());

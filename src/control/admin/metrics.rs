@@ -51,6 +51,14 @@ impl Collector for Metrics {
         let context = &self.0;
         let build = [(vec![("version", env!("CARGO_PKG_VERSION").to_owned())], 1i64)];
         gauges(&mut encoder, "build_info", "The version that runs", build)?;
+        let loaded = [(vec![("fingerprint", context.control.fingerprint())], 1i64)];
+        let help = "What tells the configuration and the zones that are served from others";
+        gauges(&mut encoder, "configuration_info", help, loaded)?;
+        let snapshot = context.control.snapshot();
+        let serial =
+            |zone: &crate::answer::world::Zone| (vec![("zone", zone.origin.to_string())], i64::from(zone.serial));
+        let serials = snapshot.world.zones.iter().map(serial);
+        gauges(&mut encoder, "zone_serial", "SERIAL of the SOA of each zone that is served", serials)?;
         let uptime = [(Vec::new(), context.started.elapsed().as_secs() as i64)];
         gauges(&mut encoder, "uptime_seconds", "Seconds since the start", uptime)?;
         let resident = process::resident().map(|octets| (Vec::new(), octets as i64));

@@ -77,7 +77,7 @@ impl Admin {
     /// A sentence: the address cannot be bound, or the token file cannot be used.
     pub fn start(admin: &config::Admin, context: Context, passed: &mut Passed) -> Result<Admin, String> {
         let gate = Gate::of(admin)?;
-        let router = routes::router(Arc::new(context), gate)?;
+        let router = routes::router(Arc::new(context), gate, &admin.hosts)?;
         let failed = |error: io::Error| format!("cannot start the admin server: {error}");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let (bound, socket) = runtime.block_on(listener::start(&admin.listen, router, passed))?;
@@ -119,7 +119,7 @@ impl Admin {
 /// # Errors
 /// A sentence: the system makes no more threads.
 pub(crate) fn router(context: Context, peer: &str) -> Result<axum::Router, String> {
-    let router = routes::router(Arc::new(context), Gate::Socket)?;
+    let router = routes::router(Arc::new(context), Gate::Socket, &[])?;
     Ok(router.layer(axum::Extension(listener::Peer { name: peer.to_owned(), author: peer.to_owned(), address: None })))
 }
 

@@ -84,6 +84,7 @@ pub fn document(routes: &[Route]) -> Value {
 fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
     let error = Answer::json::<ErrorBody>().content(generator);
     let mut operation = json!({
+        "operationId": operation_id(route),
         "summary": route.summary,
         "responses": {
             "200": { "description": "Done", "content": route.answer.content(generator) },
@@ -102,6 +103,16 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
         operation["security"] = json!([{ "token": [] }]);
     }
     operation
+}
+
+/// `get_v1_status`, `put_v1_orders_by_id`: unlike those of all other calls.
+fn operation_id(route: &Route) -> String {
+    let part = |part: &str| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+        Some(name) => format!("_by_{name}"),
+        None => format!("_{}", part.replace(['.', '-'], "_")),
+    };
+    let path: String = route.path.split('/').filter(|part| !part.is_empty()).map(part).collect();
+    format!("{}{}", route.method.as_str().to_lowercase(), if path.is_empty() { "_page".to_owned() } else { path })
 }
 
 fn path_parameter(name: &str) -> Value {

@@ -27,6 +27,7 @@ use crate::answer::explain::{self, Explanation};
 use crate::answer::foresight::{Foresight, Traffic};
 use crate::control::guard::Confirmed;
 use crate::control::{Done, any_draw};
+use crate::dns::Name;
 
 /// Most calls of one address that look something up at a time: as many as a browser makes, and a few.
 const READS_EACH: usize = 8;
@@ -135,7 +136,9 @@ pub fn routes() -> Vec<Route> {
 ///
 /// # Errors
 /// A sentence: the system makes no more threads.
-pub fn router(context: Arc<Context>, gate: Gate) -> Result<Router, String> {
+pub fn router(context: Arc<Context>, gate: Gate, hosts: &[Name]) -> Result<Router, String> {
+    let text = |host: &Name| host.to_string().trim_end_matches('.').to_ascii_lowercase();
+    let hosts: Arc<[String]> = hosts.iter().map(text).collect();
     // Browsers do not reach a unix socket.
     let reached_by_browsers = !gate.is_socket();
     let guard = Arc::new(Guard::new(gate, context.control.clone()));
@@ -152,7 +155,8 @@ pub fn router(context: Arc<Context>, gate: Gate) -> Result<Router, String> {
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(PerAddress::new(READS_EACH), limit))
         .with_state(context);
-    let router = if reached_by_browsers { router.layer(middleware::from_fn(visitor::admit)) } else { router };
+    let router =
+        if reached_by_browsers { router.layer(middleware::from_fn_with_state(hosts, visitor::admit)) } else { router };
     Ok(router.layer(middleware::from_fn(error::in_our_form)))
 }
 

@@ -37,6 +37,9 @@ pub struct Status {
     pub uptime_seconds: u64,
     /// The configuration file, or `built-in`.
     pub configuration: String,
+    /// What tells the configuration and the zones that are served from others: equal on servers that serve the same.
+    #[serde(default)]
+    pub fingerprint: String,
     /// Addresses that answer DNS over UDP and TCP.
     pub dns: Vec<String>,
     /// Addresses that answer DNS over TLS.
@@ -167,6 +170,7 @@ impl Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: context.started.elapsed().as_secs(),
             configuration: context.control.origin().to_string(),
+            fingerprint: context.control.fingerprint(),
             dns: texts(&context.addresses.dns),
             tls: texts(&context.addresses.tls),
             https: texts(&context.addresses.https),

@@ -38,7 +38,7 @@ impl Play {
         let origin = Origin::File(file);
         let loaded = origin.load(None).unwrap();
         let token_file = token.then(|| folder.path().join("token"));
-        let settings = config::Admin { listen: listen(folder.path()), token_file };
+        let settings = config::Admin { listen: listen(folder.path()), token_file, hosts: Vec::new() };
         let context = Context {
             control: Arc::new(Control::new(origin, loaded, None).unwrap()),
             tallies: Arc::new(Tallies::default()),

@@ -1,0 +1,109 @@
+//! Files that have changed. `[zones] watch`: those that have changed and were left alone since are taken in without a word from anybody.
+
+use std::path::{Path, PathBuf};
+
+use super::load::prints;
+use super::reload::Control;
+use crate::files::{FilePrint, FileRead};
+use crate::zone;
+
+/// The files of a configuration, and what each was; `None`: it cannot be looked at.
+pub type Look = Vec<(PathBuf, Option<FilePrint>)>;
+
+/// What was loaded, and what was seen since.
+#[derive(Debug, Default)]
+pub struct Watched {
+    loaded: Look,
+    seen: Look,
+}
+
+/// The files as they were read.
+pub fn as_read(files: &[FileRead]) -> Look {
+    sorted(files.iter().map(|file| (file.path.clone(), Some(file.print.clone()))).collect())
+}
+
+/// The same files, and the zones that the folder has, as they are now.
+pub fn now(before: &Look, zones: &Path) -> Look {
+    let known = before.iter().map(|(path, _)| path.clone());
+    let look = |path: PathBuf| (path.clone(), FilePrint::of(&path));
+    sorted(known.chain(zone::files_in(zones)).map(look).collect())
+}
+
+fn sorted(mut look: Look) -> Look {
+    look.sort_by(|(one, _), (other, _)| one.cmp(other));
+    look.dedup_by(|(one, _), (other, _)| one == other);
+    look
+}
+
+impl Watched {
+    /// From now on these are served.
+    pub fn of(loaded: Look) -> Watched {
+        Watched { seen: loaded.clone(), loaded }
+    }
+
+    /// What to look at.
+    pub fn loaded(&self) -> &Look {
+        &self.loaded
+    }
+
+    /// Takes notice of how the files are; true when they are others than those that were loaded, and were left alone since
+    /// the last time. What is then refused is not read again until it changes again.
+    pub fn has_settled(&mut self, now: Look) -> bool {
+        let is_settled = now != self.loaded && now == self.seen;
+        if is_settled {
+            self.loaded = now.clone();
+        }
+        self.seen = now;
+        is_settled
+    }
+}
+
+impl Control {
+    /// What tells the configuration and the zones that are served from others.
+    pub fn fingerprint(&self) -> String {
+        self.current().prints.whole().to_string()
+    }
+
+    /// Whether the configuration or a zone has changed and was left alone since, where that is watched.
+    pub(super) fn files_changed(&self) -> bool {
+        let (config, loaded) = {
+            let current = self.current();
+            (current.config.clone(), current.watched.loaded().clone())
+        };
+        // Looked at without the lock: the files may be on a mount that hangs.
+        let now = config.zones_watch.then(|| now(&loaded, &config.zones_directory));
+        now.is_some_and(|now| self.current().watched.has_settled(now))
+    }
+
+    /// Whether a database file is another than the one that was read, and whole enough to be looked at.
+    pub(super) fn databases_changed(&self) -> bool {
+        let config = self.current().config.clone();
+        // Looked at without the lock: the file may be on a mount that hangs.
+        let now = prints(&config);
+        now.iter().all(Option::is_some) && now != self.current().databases
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_is_told_once_when_it_was_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.zone");
+        std::fs::write(&file, "a").unwrap();
+        let look = |before: &Look| now(before, folder.path());
+        let mut watched = Watched::of(look(&Look::new()));
+        assert!(!watched.has_settled(look(watched.loaded())));
+        std::fs::write(&file, "ab").unwrap();
+        assert!(!watched.has_settled(look(watched.loaded())), "it may still be written");
+        assert!(watched.has_settled(look(watched.loaded())));
+        assert!(!watched.has_settled(look(watched.loaded())), "once");
+        std::fs::write(folder.path().join("b.zone"), "new").unwrap();
+        std::fs::write(folder.path().join("b.zone~"), "no zone").unwrap();
+        assert!(!watched.has_settled(look(watched.loaded())) && watched.has_settled(look(watched.loaded())));
+        std::fs::remove_file(&file).unwrap();
+        assert!(!watched.has_settled(look(watched.loaded())) && watched.has_settled(look(watched.loaded())));
+    }
+}
