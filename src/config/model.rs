@@ -366,8 +366,7 @@ pub struct Fence {
     pub list: Option<Arc<str>>,
     /// Who it is about.
     pub clients: Arc<FenceClients>,
-    /// Regions they may get, in the order written; all of them are regions of the service. Empty: no region is meant for
-    /// them.
+    /// Regions they may get, in the order written, all of the service's own; empty: none.
     pub regions: Vec<RegionId>,
     /// What becomes of clients whose place is unknown.
     pub unknown: UnknownPlace,

@@ -5,8 +5,9 @@
 
 use std::collections::HashMap;
 
+use super::book::Book;
 use super::clock::BootTime;
-use super::orders::{Book, Demand, Order, Subject};
+use super::orders::{Demand, Order, Subject};
 use crate::config::{Config, Service};
 use crate::dns::Name;
 use crate::health::fold;

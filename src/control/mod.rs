@@ -24,6 +24,7 @@ mod watched;
 
 pub mod guard;
 pub mod reload;
+mod reloads;
 
 mod demand;
 pub mod hold;
@@ -40,6 +41,7 @@ mod names;
 mod turns;
 pub mod watchdog;
 
+pub mod book;
 pub mod coverage;
 pub mod effect;
 pub mod leases;
@@ -59,7 +61,8 @@ pub mod succession;
 
 pub use health::{View, word};
 pub use load::{AtlasCache, Loaded, Origin, load};
-pub use reload::{Control, Done, Reloads};
+pub use reload::Control;
+pub use reloads::{Done, Reloads};
 
 /// A draw for an example, another one each time: for `explain`, never for answers.
 pub fn any_draw() -> u64 {

@@ -7,12 +7,13 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::book::Book;
 use super::clock::{BootTime, Clocks};
 use super::effect::Effect;
 use super::events::{News, Topic};
 use super::keep::{self, Handed, LEASES, ORDERS};
 use super::leases::{Key, Lease, LeaseRecord, Leases, Misfit};
-use super::orders::{Book, Demand, Kind, Order, OrderRecord, Subject};
+use super::orders::{Demand, Kind, Order, OrderRecord, Subject};
 use super::overlay;
 use super::probed::Account;
 use super::reload::{Control, Current};

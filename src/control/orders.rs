@@ -2,7 +2,6 @@
 //!
 //! Pure: the time comes in as an argument. What orders come to is worked out in [`super::effect`].
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -14,9 +13,6 @@ use crate::config::error::nearest;
 use crate::config::values::duration_text;
 use crate::config::{Config, Service};
 use crate::dns::Name;
-
-/// Most orders at a time.
-pub const MOST: usize = 10_000;
 
 /// What an order is about: a region everywhere, a service, one service's region, or one endpoint of that.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -126,10 +122,6 @@ pub struct OrderRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_percent: Option<f64>,
 }
-
-/// Every order in force: one of a kind for each subject.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Book(BTreeMap<(Subject, Kind), Order>);
 
 impl Demand {
     /// Its kind.
@@ -353,75 +345,6 @@ fn unknown<'n>(what: &str, wanted: &str, names: impl Iterator<Item = &'n str> + 
             format!("{what}; there are {}", names.collect::<Vec<_>>().join(", "))
         }
         None => format!("{what}; `meridian status` tells what there is"),
-    }
-}
-
-impl Book {
-    /// The orders of a list; of two for the same, the later one.
-    pub fn of(orders: Vec<Order>) -> Book {
-        let keyed = orders.into_iter().map(|order| ((order.subject.clone(), order.demand.kind()), order));
-        Book(keyed.take(MOST).collect())
-    }
-
-    /// Puts an order in force in place of the one of its kind, which is returned.
-    ///
-    /// # Errors
-    /// A sentence: there are too many.
-    pub fn give(&mut self, order: Order) -> Result<Option<Order>, String> {
-        let key = (order.subject.clone(), order.demand.kind());
-        if self.0.len() >= MOST && !self.0.contains_key(&key) {
-            return Err(format!("{MOST} orders are in force already; lift some first"));
-        }
-        Ok(self.0.insert(key, order))
-    }
-
-    /// Takes an order back.
-    pub fn lift(&mut self, subject: &Subject, kind: Kind) -> Option<Order> {
-        self.0.remove(&(subject.clone(), kind))
-    }
-
-    /// Takes out what has ended.
-    pub fn expire(&mut self, now: BootTime) -> Vec<Order> {
-        let ended = |order: &Order| order.ends.is_some_and(|deadline| deadline.is_over(now));
-        let (gone, stay) = std::mem::take(&mut self.0).into_iter().partition(|(_, order)| ended(order));
-        self.0 = stay;
-        let gone: BTreeMap<(Subject, Kind), Order> = gone;
-        gone.into_values().collect()
-    }
-
-    /// Every order, those for all services first.
-    pub fn iter(&self) -> impl Iterator<Item = &Order> {
-        self.0.values()
-    }
-
-    /// The order of a kind about a subject.
-    pub fn get(&self, subject: &Subject, kind: Kind) -> Option<&Order> {
-        self.0.get(&(subject.clone(), kind))
-    }
-
-    /// Lets an order begin where the one of its kind is now. Clients that come back leave the region that they were shifted to.
-    pub fn set_out(&self, order: &mut Order, now: BootTime) {
-        let before = self.get(&order.subject, order.demand.kind());
-        if let Some(pace) = &mut order.pace {
-            pace.from_percent = before.map_or(0.0, |before| before.moved(now) * 100.0);
-        }
-        if let (Demand::Shift { percent, to: to @ None }, Some(before)) = (&mut order.demand, before)
-            && *percent == 0.0
-            && let Demand::Shift { to: former, .. } = &before.demand
-        {
-            to.clone_from(former);
-        }
-    }
-
-    /// How far each order has come that comes into force little by little: another list, another effect.
-    pub fn progress(&self, now: BootTime) -> Vec<f64> {
-        let underway = self.iter().filter(|order| order.is_underway(now));
-        underway.map(|order| order.moved(now)).collect()
-    }
-
-    /// Whether no order is in force.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 

@@ -6,8 +6,9 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::book::Book;
 use super::leases::{Lease, Leases};
-use super::orders::{Book, Demand, Kind, Order};
+use super::orders::{Demand, Kind, Order};
 use crate::config::{Config, Endpoint, RegionId, Service, ServiceRegion, Target};
 use crate::resolve::{IpFamily, Known, is_private};
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use tokio::sync::watch;
 
@@ -22,6 +22,7 @@ use super::operate::{Demands, with_services};
 use super::overlay;
 use super::probed::Account;
 use super::process;
+use super::reloads::{Done, Reloads};
 use super::standing::Memory;
 use super::state_directory::StateDirectory;
 use super::targets::Plan;
@@ -64,30 +65,6 @@ pub struct Control {
     pub(super) watchdog: Watchdog,
 }
 
-/// Reloads so far.
-#[derive(Debug, Clone, Default)]
-pub struct Reloads {
-    /// How many were done.
-    pub ok: u64,
-    /// How many were refused.
-    pub refused: u64,
-    /// The last one.
-    pub last: Option<Done>,
-}
-
-/// One reload.
-#[derive(Debug, Clone)]
-pub struct Done {
-    /// When it ended.
-    pub at: SystemTime,
-    /// How long it took.
-    pub took: Duration,
-    /// Whether it was done, or refused and what was served before is served on.
-    pub ok: bool,
-    /// Warnings if it was done, all mistakes if it was refused; each names its place.
-    pub messages: Vec<String>,
-}
-
 /// What is served now, and what must be known to serve it on.
 pub(super) struct Current {
     /// As the file has it.
@@ -128,27 +105,6 @@ struct Draft {
     files: Look,
     /// What takes the place of the state directory; `None`: it stays.
     state: Option<Option<StateDirectory>>,
-}
-
-impl Done {
-    /// What happened, for people.
-    pub fn sentence(&self) -> String {
-        let lines = self.messages.join("\n  ");
-        match (self.ok, self.messages.is_empty()) {
-            (true, true) => "reloaded".to_owned(),
-            (true, false) => format!("reloaded, with warnings:\n  {lines}"),
-            (false, _) => format!("the reload was refused, what was served before is served still:\n  {lines}"),
-        }
-    }
-
-    /// Tells the log.
-    pub fn log(&self) {
-        let milliseconds = self.took.as_millis() as u64;
-        match self.ok {
-            true => tracing::info!(milliseconds, "{}", self.sentence()),
-            false => tracing::error!(milliseconds, "{}", self.sentence()),
-        }
-    }
 }
 
 impl Control {

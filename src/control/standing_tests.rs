@@ -151,14 +151,14 @@ fn a_drain_is_no_outage() {
         pace: None,
     };
     for drain in [order("fra", None, orders::Demand::Drain), order("fra", Some("192.0.2.1"), orders::Demand::Drain)] {
-        play.effect = Effect::of(&orders::Book::of(vec![drain]), &play.config, BootTime::default());
+        play.effect = Effect::of(&crate::control::book::Book::of(vec![drain]), &play.config, BootTime::default());
         assert_eq!(play.shares(1), [0, 100]);
         play.effect = Effect::default();
         assert_eq!(play.shares(2), [100, 100]);
     }
     play.set(0, Verdict::Down);
     play.effect = Effect::of(
-        &orders::Book::of(vec![order("fra", None, orders::Demand::ForceUp)]),
+        &crate::control::book::Book::of(vec![order("fra", None, orders::Demand::ForceUp)]),
         &play.config,
         BootTime::default(),
     );
@@ -191,7 +191,7 @@ fn a_service_with_a_region_that_needs_no_check_is_never_held() {
     let subject = orders::Subject { service: None, region: Some("lhr".to_owned()), endpoint: None };
     let (reason, by) = (String::new(), "me".to_owned());
     let drain = orders::Order { subject, demand: orders::Demand::Drain, reason, by, since: 0, ends: None, pace: None };
-    free.effect = Effect::of(&orders::Book::of(vec![drain]), &free.config, BootTime::default());
+    free.effect = Effect::of(&crate::control::book::Book::of(vec![drain]), &free.config, BootTime::default());
     assert_eq!(free.shares(2)[2], 0);
     assert!(free.shares(2)[0] > 0, "without a fallback what was agreed is held");
 }
@@ -209,7 +209,7 @@ fn what_is_down_and_answers_again_is_seen_alive_unless_it_is_ordered_out() {
     let subject = orders::Subject { service: None, region: Some("iad".to_owned()), endpoint: None };
     let (reason, by) = (String::new(), "me".to_owned());
     let drain = orders::Order { subject, demand: orders::Demand::Drain, reason, by, since: 0, ends: None, pace: None };
-    play.effect = Effect::of(&orders::Book::of(vec![drain]), &play.config, BootTime::default());
+    play.effect = Effect::of(&crate::control::book::Book::of(vec![drain]), &play.config, BootTime::default());
     assert_eq!(seen(&mut play), [(Share::NONE, false), (Share::NONE, false)]);
 }
 

@@ -1,0 +1,48 @@
+//! What became of reloads.
+
+use std::time::{Duration, SystemTime};
+
+/// Reloads so far.
+#[derive(Debug, Clone, Default)]
+pub struct Reloads {
+    /// How many were done.
+    pub ok: u64,
+    /// How many were refused.
+    pub refused: u64,
+    /// The last one.
+    pub last: Option<Done>,
+}
+
+/// One reload.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// When it ended.
+    pub at: SystemTime,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether it was done, or refused and what was served before is served on.
+    pub ok: bool,
+    /// Warnings if it was done, all mistakes if it was refused; each names its place.
+    pub messages: Vec<String>,
+}
+
+impl Done {
+    /// What happened, for people.
+    pub fn sentence(&self) -> String {
+        let lines = self.messages.join("\n  ");
+        match (self.ok, self.messages.is_empty()) {
+            (true, true) => "reloaded".to_owned(),
+            (true, false) => format!("reloaded, with warnings:\n  {lines}"),
+            (false, _) => format!("the reload was refused, what was served before is served still:\n  {lines}"),
+        }
+    }
+
+    /// Tells the log.
+    pub fn log(&self) {
+        let milliseconds = self.took.as_millis() as u64;
+        match self.ok {
+            true => tracing::info!(milliseconds, "{}", self.sentence()),
+            false => tracing::error!(milliseconds, "{}", self.sentence()),
+        }
+    }
+}
