@@ -332,8 +332,7 @@ impl Control {
         let state = state.map_err(|sentence| vec![sentence])?;
         self.meet(&Plan::of(&laid, &names), Account::Reload);
         let (atlas, identity) = (loaded.atlas, loaded.identity);
-        let (prints, files) = (loaded.prints, watched::as_read(&loaded.files));
-        let plain = loaded.snapshot;
+        let (prints, files, plain) = (loaded.prints, watched::as_read(&loaded.files), loaded.snapshot);
         let draft = Draft { base, names, laid, plain, overlaid, atlas, databases, identity, prints, files, state };
         self.swap_in(draft);
         self.settle_names();
