@@ -17,7 +17,8 @@ use crate::text::counted;
 /// but so at this moment. Exit 0 without mistakes, 1 with; `--strict` takes warnings as mistakes.
 pub fn run(check: &Check) -> Result<ExitCode, String> {
     let checked = Checked::of(check)?;
-    let is_good = checked.found.refusals.is_empty() && !(check.strict && !checked.found.warnings.is_empty());
+    let Found { refusals, warnings, .. } = &checked.found;
+    let is_good = refusals.is_empty() && (!check.strict || warnings.is_empty());
     if check.json {
         say_json(serde_json::to_string(&checked.findings()).map_err(|error| error.to_string())?);
     } else {

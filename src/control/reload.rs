@@ -299,8 +299,7 @@ impl Control {
         let limit = config.min_covered.filter(|_| !confirmed.uncovers);
         self.guard_coverage(limit, new, &laid, &plan).inspect_err(|_| self.settle_names())?;
         let (atlas, identity) = (loaded.atlas, loaded.identity);
-        let (prints, files) = (loaded.prints, watched::as_read(&loaded.files));
-        let plain = loaded.snapshot;
+        let (prints, files, plain) = (loaded.prints, watched::as_read(&loaded.files), loaded.snapshot);
         let draft = Draft { base, names, laid, plain, overlaid, atlas, databases, identity, prints, files, state };
         self.swap_in(draft);
         self.settle_names();
