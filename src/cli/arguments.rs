@@ -1,7 +1,7 @@
 //! The command line as clap reads it; completions and the man page come from here too.
 
 mod authoring;
-mod ordering;
+mod orders;
 mod running;
 
 use std::net::{IpAddr, SocketAddr};
@@ -18,7 +18,7 @@ use crate::dns::{Name, RecordType};
 use crate::geo::builtin;
 use crate::steering::Bias;
 pub use authoring::{Check, Geodata, Import, Init, Plan, RegionGiven, VerifyScopes};
-pub use ordering::{About, Drain, Force, ForceTo, Shift, Undrain, Unshift, Weight, Why};
+pub use orders::{About, Drain, Force, ForceTo, Shift, Undrain, Unshift, Weight, Why};
 pub use running::{Reload, StatusArguments};
 
 /// A global load balancer that works through DNS.

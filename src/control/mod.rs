@@ -49,6 +49,7 @@ pub mod orders;
 
 pub(crate) mod keep;
 mod overlay;
+mod pace;
 
 pub mod events;
 mod webhook;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::clock::{BootTime, Clocks, Deadline, Ending};
+use super::clock::{Clocks, Deadline, Ending};
 use super::events::{News, Topic};
+pub use super::pace::Pace;
 use crate::config::error::nearest;
 use crate::config::values::duration_text;
 use crate::config::{Config, Service};
@@ -27,9 +28,6 @@ pub struct Subject {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
 }
-
-/// Steps in which clients go elsewhere little by little: the answers need not be worked out anew for less.
-const STEPS: f64 = 256.0;
 
 /// What is demanded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -54,18 +52,6 @@ pub enum Demand {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<String>,
     },
-}
-
-/// How an order comes into force little by little.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Pace {
-    /// The part of the clients that went elsewhere when it began, in per cent.
-    pub from_percent: f64,
-    /// How long it takes from there, in seconds.
-    pub over_seconds: u64,
-    /// When it is in force as a whole.
-    #[serde(skip)]
-    pub arrives: Deadline,
 }
 
 /// The orders that one subject can be under beside each other.
@@ -183,26 +169,6 @@ impl Order {
     pub fn words(&self) -> String {
         let over = |pace: &Pace| format!(" over {}", duration_text(Duration::from_secs(pace.over_seconds)));
         format!("{}{}", self.demand.words(), self.pace.as_ref().map_or(String::new(), over))
-    }
-
-    /// Whether more, or fewer, clients go elsewhere by it in a while than now.
-    pub fn is_underway(&self, now: BootTime) -> bool {
-        self.pace.as_ref().is_some_and(|pace| !pace.arrives.is_over(now))
-    }
-
-    /// The part of the clients that goes elsewhere by it now, 0.0..=1.0. It never goes back and forth on its way.
-    pub fn moved(&self, now: BootTime) -> f64 {
-        let whole = match self.demand {
-            Demand::Drain => 1.0,
-            Demand::Shift { percent, .. } => (percent / 100.0).clamp(0.0, 1.0),
-            Demand::ForceUp | Demand::ForceDown | Demand::Weight { .. } => return 0.0,
-        };
-        let Some(pace) = self.pace.as_ref().filter(|_| self.is_underway(now)) else { return whole };
-        let from = (pace.from_percent / 100.0).clamp(0.0, 1.0);
-        let left = (pace.arrives.left(now).as_secs_f64() / pace.over_seconds.max(1) as f64).min(1.0);
-        let steps = (whole + (from - whole) * left) * STEPS;
-        let moved = if from < whole { steps.floor() } else { steps.ceil() } / STEPS;
-        moved.clamp(from.min(whole), from.max(whole))
     }
 
     /// As people see it now.

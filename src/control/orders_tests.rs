@@ -5,6 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::config;
 use crate::control::book::{Book, MOST};
+use crate::control::clock::BootTime;
 
 const CONFIGURATION: &str = "[regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n[regions.spare]\n\
     [[services]]\nname = \"www.example.com\"\n[services.endpoints]\n\

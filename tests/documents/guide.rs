@@ -109,7 +109,7 @@ impl Page {
         let admin = server.admin.expect("the guide's servers have an admin address").to_string();
         let command = command.replace("-p 1053", &format!("-p {}", server.address().port()));
         let command = command.replace("127.0.0.1:8053", &admin);
-        let asks = ["status", "drain", "undrain", "force", "weight", "reload"];
+        let asks = ["status", "drain", "undrain", "shift", "unshift", "force", "weight", "reload"];
         let asked =
             asks.iter().find_map(|word| command.strip_prefix(&format!("meridian {word}")).map(|rest| (word, rest)));
         match asked {

@@ -1,0 +1,44 @@
+//! Pace: how orders come into force little by little. Pure; the time comes in as an argument.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::clock::{BootTime, Deadline};
+use super::orders::{Demand, Order};
+
+/// Steps in which clients go elsewhere little by little: the answers need not be worked out anew for less.
+const STEPS: f64 = 256.0;
+
+/// How an order comes into force little by little.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Pace {
+    /// The part of the clients that went elsewhere when it began, in per cent.
+    pub from_percent: f64,
+    /// How long it takes from there, in seconds.
+    pub over_seconds: u64,
+    /// When it is in force as a whole.
+    #[serde(skip)]
+    pub arrives: Deadline,
+}
+
+impl Order {
+    /// Whether more, or fewer, clients go elsewhere by it in a while than now.
+    pub fn is_underway(&self, now: BootTime) -> bool {
+        self.pace.as_ref().is_some_and(|pace| !pace.arrives.is_over(now))
+    }
+
+    /// The part of the clients that goes elsewhere by it now, 0.0..=1.0. It never goes back and forth on its way.
+    pub fn moved(&self, now: BootTime) -> f64 {
+        let whole = match self.demand {
+            Demand::Drain => 1.0,
+            Demand::Shift { percent, .. } => (percent / 100.0).clamp(0.0, 1.0),
+            Demand::ForceUp | Demand::ForceDown | Demand::Weight { .. } => return 0.0,
+        };
+        let Some(pace) = self.pace.as_ref().filter(|_| self.is_underway(now)) else { return whole };
+        let from = (pace.from_percent / 100.0).clamp(0.0, 1.0);
+        let left = (pace.arrives.left(now).as_secs_f64() / pace.over_seconds.max(1) as f64).min(1.0);
+        let steps = (whole + (from - whole) * left) * STEPS;
+        let moved = if from < whole { steps.floor() } else { steps.ceil() } / STEPS;
+        moved.clamp(from.min(whole), from.max(whole))
+    }
+}
