@@ -251,7 +251,8 @@ fn reload(server: &Server, random: &mut Random) {
 }
 
 fn order(server: &Server, random: &mut Random) {
-    let (method, body) = if random.below(2) == 0 { ("PUT", "{\"reason\": \"x\"}") } else { ("DELETE", "") };
+    let (method, body) =
+        if random.below(2) == 0 { ("PUT", "{\"reason\": \"x\", \"yes\": true}") } else { ("DELETE", "") };
     let _ = call(server, method, "/v1/regions/nrt/drain", &authorized(), body);
 }
 

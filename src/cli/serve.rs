@@ -94,13 +94,13 @@ pub fn run_loaded(
         (Err(left), Some(_)) => tracing::warn!("{left}"),
         (left, _) => left?,
     }
-    announce(&server, &admin);
     if let Some(predecessor) = predecessor {
         server.tallies().count_on(&predecessor.legacy.counted);
         predecessor.relieve()?;
         control.state_directory().iter().for_each(|directory| directory.take_charge());
     }
     let tasks = go_on(&control, &runtime, &mut signals)?;
+    announce(&server, &admin);
     notify::tell("READY=1");
     greet(&server, &admin, &control);
     let succession = control.state_directory().and_then(|directory| succession(&directory));

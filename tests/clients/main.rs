@@ -7,7 +7,9 @@ mod harness;
 mod programs;
 mod world;
 
+mod alertmanager;
 mod failover;
+mod journey;
 mod lookups;
 mod monitoring;
 mod reload;

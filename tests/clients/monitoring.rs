@@ -18,11 +18,11 @@ use crate::world::{CONFIG, setup};
 /// Most time from a start to the first series, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn example(file: &str) -> PathBuf {
+pub fn example(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/monitoring").join(file)
 }
 
-fn text_of(file: &str) -> String {
+pub fn text_of(file: &str) -> String {
     fs::read_to_string(example(file)).expect("the example is complete")
 }
 
@@ -70,7 +70,7 @@ fn server(region: &Region) -> Server {
 }
 
 /// A running Prometheus with the example's configuration.
-struct Prometheus {
+pub struct Prometheus {
     address: SocketAddr,
     _process: Process,
     _folder: tempfile::TempDir,
@@ -78,12 +78,23 @@ struct Prometheus {
 
 impl Prometheus {
     fn start(target: SocketAddr) -> Prometheus {
+        Prometheus::start_with(&[target], None)
+    }
+
+    /// One that scrapes all of these. With an Alertmanager its alerts do not wait, and go there.
+    pub fn start_with(targets: &[SocketAddr], alertmanager: Option<SocketAddr>) -> Prometheus {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let (stated, target) = (text_of("prometheus.yml"), target.to_string());
+        let stated = text_of("prometheus.yml");
         assert!(stated.contains("127.0.0.1:8053") && stated.contains("interval: 15s"), "{stated}");
-        let config = stated.replace("127.0.0.1:8053", &target).replace("interval: 15s", "interval: 1s");
-        fs::write(folder.path().join("prometheus.yml"), config).expect("writable");
-        fs::copy(example("alerts.yml"), folder.path().join("alerts.yml")).expect("writable");
+        let targets: Vec<String> = targets.iter().map(SocketAddr::to_string).collect();
+        let config = stated.replace("127.0.0.1:8053", &targets.join("\", \"")).replace("interval: 15s", "interval: 1s");
+        let alerting = alertmanager.map_or(String::new(), |address| {
+            format!("alerting:\n  alertmanagers:\n    - static_configs: [targets: [\"{address}\"]]\n")
+        });
+        fs::write(folder.path().join("prometheus.yml"), config + &alerting).expect("writable");
+        let alerts = text_of("alerts.yml");
+        let alerts = if alertmanager.is_some() { alerts.replace("for: 1m", "for: 0s") } else { alerts };
+        fs::write(folder.path().join("alerts.yml"), alerts).expect("writable");
         let log = folder.path().join("log");
         let child = Command::new(find("prometheus"))
             .args(["--config.file", "prometheus.yml", "--storage.tsdb.path", "data"])
@@ -104,7 +115,7 @@ impl Prometheus {
     }
 
     /// Values of an instant query, with their labels, as JSON; none while it is starting.
-    fn query(&self, expression: &str) -> Vec<serde_json::Value> {
+    pub fn query(&self, expression: &str) -> Vec<serde_json::Value> {
         let Some(answer) = get(self.address, &format!("/api/v1/query?query={expression}")) else { return Vec::new() };
         let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
         answer["data"]["result"].as_array().cloned().unwrap_or_default()
@@ -112,7 +123,7 @@ impl Prometheus {
 }
 
 #[track_caller]
-fn eventually<T>(what: &str, found: impl Fn() -> Option<T>) -> T {
+pub fn eventually<T>(what: &str, found: impl Fn() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = found() {

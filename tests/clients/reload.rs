@@ -319,7 +319,11 @@ fn a_reload_that_is_taken_changes_the_answers() {
     let good = fs::read_to_string(server.config_file()).expect("the configuration is there");
     replace(&server.config_file(), good.replace("192.0.2.10\"", "192.0.2.77\"").as_bytes());
     let zone = format!("{ZONE}new A 192.0.2.88\n");
-    replace(&server.folder().join("zones/example.test.zone"), zone.as_bytes());
+    assert!(zone.contains("1 4h 1h 2w 30"), "a new serial, or the reload warns");
+    replace(
+        &server.folder().join("zones/example.test.zone"),
+        zone.replace("1 4h 1h 2w 30", "2 4h 1h 2w 30").as_bytes(),
+    );
     server.ask("new.example.test", A).expect_no_name();
     server.reload();
     server.await_log("\"reloaded\"", 1);

@@ -206,7 +206,7 @@ fn watch(row: &Row, server: &Server, fra: &Region) -> Result<String, String> {
         "are held" => (!eventually(WATCH, followed)).then_some(()).ok_or("the region is left")?,
         other => return Err(format!("{other:?} is no word for answers")),
     }
-    let order = call(server, "PUT", "/v1/regions/nrt/drain", r#"{"reason": "test"}"#);
+    let order = call(server, "PUT", "/v1/regions/nrt/drain", r#"{"reason": "test", "yes": true}"#);
     expect_outcome("a drain", row.order, &order)?;
     let reload = call(server, "POST", "/v1/reload", "{}");
     expect_outcome("a reload", row.reload, &reload)?;
@@ -251,7 +251,7 @@ fn expect_healed(server: &Server, fra: &Region) -> Result<(), String> {
     healed("the region that returns is not given", &|| www(server).as_deref() == Some(FRA))?;
     healed("/healthz is not ok", &|| call(server, "GET", "/healthz", "").is_some_and(|(status, _)| status == 200))?;
     healed("a reload fails", &|| call(server, "POST", "/v1/reload", "{}").is_some_and(|(status, _)| status == 200))?;
-    let drain = || call(server, "PUT", "/v1/regions/nrt/drain", r#"{"reason": "test"}"#);
+    let drain = || call(server, "PUT", "/v1/regions/nrt/drain", r#"{"reason": "test", "yes": true}"#);
     healed("a drain fails", &|| drain().is_some_and(|(status, _)| status == 200))
 }
 
