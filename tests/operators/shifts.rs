@@ -145,7 +145,7 @@ fn a_shift_over_a_while_moves_each_client_once_and_a_drain_may_take_its_time_too
     assert_eq!(www(&server).len(), FRA.len(), "somebody answers");
     eventually(&server, Duration::from_secs(20), "fra is drained", || given(&server, 20, IAD).len() == NETWORKS);
     let status = || say(&server, &["status"]);
-    eventually(&server, Duration::from_secs(20), "it counts as drained", || status().contains("out by order: fra"));
+    eventually(&server, Duration::from_secs(20), "it counts as drained", || status().contains("is drained: fra"));
 }
 
 #[test]

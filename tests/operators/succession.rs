@@ -130,8 +130,8 @@ fn a_region_that_is_down_stays_down_from_the_first_answer_on() {
     }
     // It is asked on, and comes back little by little.
     fra.set_broken(false);
-    world::eventually(&server, Duration::from_secs(20), "fra is coming back", || {
-        say(&server, &["status"]).contains("is coming back")
+    world::eventually(&server, Duration::from_secs(20), "fra is returning", || {
+        say(&server, &["status"]).contains("is returning")
     });
 }
 

@@ -106,6 +106,8 @@ fn a_name_that_is_missing_costs_no_more_than_one_that_is_there() {
         server.processor_time() - before
     };
     let random = |number: u64| format!("x{:08x}.example.test", meridian::steering::pick::next_draw(number) as u32);
+    // What a start leaves to be done a moment later is done by then.
+    cost(&|_| "host.example.test".to_owned(), 5);
     let before = server.resident();
     let rounds: Vec<[Duration; 2]> =
         (0..5).map(|round| [cost(&|_| "host.example.test".to_owned(), round), cost(&random, round)]).collect();

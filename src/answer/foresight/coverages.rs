@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::coverage::{ClassWeights, Coverage, Fate, classes_of, fates, traffic_parts};
 use super::traffic::Traffic;
-use crate::answer::world::present::region_states;
+use crate::answer::world::region_states::region_states;
 use crate::answer::world::services::{Family, View};
 use crate::answer::world::{Availability, World};
 use crate::geo::Atlas;

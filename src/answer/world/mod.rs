@@ -11,6 +11,7 @@ pub mod services;
 mod compile;
 
 pub mod present;
+pub mod region_states;
 
 pub mod sample;
 
