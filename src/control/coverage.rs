@@ -1,7 +1,7 @@
 //! Coverage of the services that are served: who has a live region, told to whoever looks, and who would lose one by an
 //! order or a reload.
 //!
-//! How many clients each class has is counted once for each catchment, on a thread of its own ([`Control::count_clients`]):
+//! How many clients each class has is counted once for each catchment, on a thread of its own (`count_clients`):
 //! nothing that is published waits for it. What becomes of the classes is worked out anew for every snapshot that somebody
 //! looks at, which takes milliseconds. Services whose clients are not counted yet have no coverage.
 
