@@ -5,15 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::harness::server::Process;
-use crate::monitoring::{eventually, example, text_of};
-use crate::programs::{find, run};
+use crate::monitoring::{eventually, example, start_listening, text_of};
+use crate::programs::run;
 
 /// How long a notification may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -65,22 +64,8 @@ impl Alertmanager {
         let config =
             stated.replace("127.0.0.1:9099", &receiver.to_string()).replace("group_wait: 30s", "group_wait: 2s");
         fs::write(folder.path().join("alertmanager.yml"), config).expect("writable");
-        let log = folder.path().join("log");
-        let child = Command::new(find("prometheus-alertmanager"))
-            .args(["--config.file", "alertmanager.yml", "--storage.path", "data", "--cluster.listen-address="])
-            .args(["--web.listen-address", "127.0.0.1:0"])
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(&log).expect("writable"))
-            .spawn()
-            .expect("it can be run");
-        let process = Process(child);
-        let address = eventually("Alertmanager says where it listens", || {
-            let log = fs::read_to_string(&log).unwrap_or_default();
-            let (_, rest) = log.split_once("msg=\"Listening on\" address=")?;
-            rest.split_once('\n')?.0.trim().parse().ok()
-        });
+        let arguments = ["--config.file", "alertmanager.yml", "--storage.path", "data", "--cluster.listen-address="];
+        let (process, address) = start_listening("prometheus-alertmanager", &arguments, folder.path());
         Alertmanager { address, _process: process, _folder: folder }
     }
 

@@ -95,22 +95,8 @@ impl Prometheus {
         let alerts = text_of("alerts.yml");
         let alerts = if alertmanager.is_some() { alerts.replace("for: 1m", "for: 0s") } else { alerts };
         fs::write(folder.path().join("alerts.yml"), alerts).expect("writable");
-        let log = folder.path().join("log");
-        let child = Command::new(find("prometheus"))
-            .args(["--config.file", "prometheus.yml", "--storage.tsdb.path", "data"])
-            .args(["--web.listen-address", "127.0.0.1:0"])
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(&log).expect("writable"))
-            .spawn()
-            .expect("it can be run");
-        let process = Process(child);
-        let address = eventually("Prometheus says where it listens", || {
-            let log = fs::read_to_string(&log).unwrap_or_default();
-            let (_, rest) = log.split_once("msg=\"Listening on\" address=")?;
-            rest.split_once('\n')?.0.trim().parse().ok()
-        });
+        let arguments = ["--config.file", "prometheus.yml", "--storage.tsdb.path", "data"];
+        let (process, address) = start_listening("prometheus", &arguments, folder.path());
         Prometheus { address, _process: process, _folder: folder }
     }
 
@@ -120,6 +106,27 @@ impl Prometheus {
         let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
         answer["data"]["result"].as_array().cloned().unwrap_or_default()
     }
+}
+
+/// Starts a program of Prometheus' family in a folder, on a free port, which it tells in its log.
+pub fn start_listening(program: &str, arguments: &[&str], folder: &Path) -> (Process, SocketAddr) {
+    let log = folder.join("log");
+    let child = Command::new(find(program))
+        .args(arguments)
+        .args(["--web.listen-address", "127.0.0.1:0"])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(&log).expect("writable"))
+        .spawn()
+        .expect("it can be run");
+    let process = Process(child);
+    let address = eventually("it says where it listens", || {
+        let log = fs::read_to_string(&log).unwrap_or_default();
+        let (_, rest) = log.split_once("msg=\"Listening on\" address=")?;
+        rest.split_once('\n')?.0.trim().parse().ok()
+    });
+    (process, address)
 }
 
 #[track_caller]
