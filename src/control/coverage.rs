@@ -162,7 +162,7 @@ impl Control {
     /// It would, or it is about nothing that is configured.
     pub async fn expect_covered(self: &Arc<Control>, order: Order) -> Result<(), Refusal> {
         let control = self.clone();
-        self.threads.orders.run(move || control.check_covered(order)).await?
+        self.threads.foresight.run(move || control.check_covered(order)).await?
     }
 
     fn check_covered(&self, order: Order) -> Result<(), Refusal> {

@@ -24,6 +24,8 @@ pub(super) struct Threads {
     pub(super) widen: Workers,
     /// Counts the clients that have a live region.
     pub(super) coverage: Workers,
+    /// Says what an order would take from clients, for which it may have to count them: orders do not wait behind that.
+    pub(super) foresight: Workers,
     /// Takes in what names have come to.
     pub(super) names: Workers,
     /// Ends orders and leases whose time is over.
@@ -48,6 +50,7 @@ impl Threads {
             publish: Workers::start("publish", 1, 1)?,
             widen: Workers::start("widen", 1, 0)?,
             coverage: Workers::start("coverage", 1, 1)?,
+            foresight: Workers::start("foresight", 1, MOST_ORDERS)?,
             names: Workers::start("names", 1, 1)?,
             timer: Workers::start("timer", 1, 1)?,
             secrets: Workers::start("secrets", 1, 1)?,
