@@ -3,42 +3,94 @@
 //! An RRset stands ready in wire form; where its pointers lead is known but for where it comes to stand and how the name
 //! that it is given for begins ([`super::world::compression`]).
 
-use super::pointers::{last_labels, name_end, pointer_to, set_pointer};
-use super::solve::{Current, Owner, Solver};
+use super::pointers::{last_labels, pointer_to, set_pointer, skip_labels};
+use super::shorten::can_be_shortened;
+use super::solve::{Current, Owner, QUESTION_NAME, Solver};
 use super::world::Prepared;
-use super::world::compression::{CompressedData, Pointer, PointerTarget};
+use super::world::compression::{CompressedData, Pointer, PointerTarget, compressible};
+use crate::dns::name::MAX_NAME;
 use crate::dns::reply::Section;
 use crate::dns::{Full, RecordType};
 
+/// Where an RRset stands in the reply.
+#[derive(Clone, Copy)]
+pub(super) struct Written {
+    /// Its first octet.
+    pub(super) at: usize,
+    /// Its names are shorter than they were compiled, so its records may stand elsewhere.
+    pub(super) is_shortened: bool,
+}
+
 impl<'m> Solver<'m, '_, '_, '_> {
-    /// Copies an RRset of the current name and sets its pointers; returns where it stands.
-    #[inline]
-    pub(super) fn put(&mut self, section: Section, rrset: &'m Prepared, current: &Current<'_>) -> Result<usize, Full> {
-        let at = self.reply.position();
-        self.put_records(section, rrset, current.at)?;
-        let pointers = self.moment.world().records.pointers(rrset);
-        if !pointers.is_empty() {
-            self.set_pointers(pointers, current, current.owner(), at);
-        }
-        Ok(at)
+    /// Writes an RRset of the current name.
+    #[inline(always)]
+    pub(super) fn put(
+        &mut self,
+        section: Section,
+        rrset: &'m Prepared,
+        current: &Current<'_>,
+    ) -> Result<Written, Full> {
+        self.put_above(section, rrset, current, current.owner())
     }
 
     /// The same of a name that the current one ends with.
-    #[inline]
+    #[inline(always)]
     pub(super) fn put_above(
         &mut self,
         section: Section,
         rrset: &'m Prepared,
         current: &Current<'_>,
         owner: Owner,
-    ) -> Result<usize, Full> {
+    ) -> Result<Written, Full> {
+        if current.at != QUESTION_NAME {
+            return self.put_behind_alias(section, rrset, current, owner);
+        }
         let at = self.reply.position();
         self.put_records(section, rrset, owner.at)?;
         let pointers = self.moment.world().records.pointers(rrset);
-        if !pointers.is_empty() {
-            self.set_pointers(pointers, current, owner, at);
+        if !pointers.is_empty() && self.set_pointers(pointers, current, owner, at) {
+            return self.shorten(section, rrset, current, owner, at);
         }
-        Ok(at)
+        Ok(Written { at, is_shortened: false })
+    }
+
+    /// The same where the reply has an alias already, which names may share more with than with their owner.
+    #[cold]
+    #[inline(never)]
+    fn put_behind_alias(
+        &mut self,
+        section: Section,
+        rrset: &'m Prepared,
+        current: &Current<'_>,
+        owner: Owner,
+    ) -> Result<Written, Full> {
+        let at = self.reply.position();
+        if can_be_shortened(rrset) {
+            self.put_shortened(section, rrset, current, owner)?;
+            return Ok(Written { at, is_shortened: true });
+        }
+        self.put_records(section, rrset, owner.at)?;
+        self.set_pointers(self.moment.world().records.pointers(rrset), current, owner, at);
+        Ok(Written { at, is_shortened: false })
+    }
+
+    /// Writes the RRset that was just copied to `at` once more, with names as short as they can be.
+    #[cold]
+    #[inline(never)]
+    fn shorten(
+        &mut self,
+        section: Section,
+        rrset: &'m Prepared,
+        current: &Current<'_>,
+        owner: Owner,
+        at: usize,
+    ) -> Result<Written, Full> {
+        let is_shortened = can_be_shortened(rrset);
+        if is_shortened {
+            self.reply.take_back(at, section, rrset.count);
+            self.put_shortened(section, rrset, current, owner)?;
+        }
+        Ok(Written { at, is_shortened })
     }
 
     /// Appends one record of a steered name, which stands at `owner`, to the answer section.
@@ -50,31 +102,55 @@ impl<'m> Solver<'m, '_, '_, '_> {
         ttl: u32,
         data: &CompressedData,
     ) -> Result<(), Full> {
-        let end = data.last_labels.map(|labels| last_labels(self.reply.octets(), owner, usize::from(labels)));
-        let end = end.map(pointer_to);
-        let end = end.as_ref().map_or(&[][..], |end| end);
-        self.reply.append_record(Section::Answer, owner, rtype, ttl, &[&data.octets, end])
+        let target = data.end.map(|end| last_labels(self.reply.octets(), owner, usize::from(end.labels)));
+        // Behind an alias or another record there are more names than the owner's.
+        if self.reply.position() != self.question_end() || self.repeats_label(data, target) {
+            let (fixed, labels) = data.octets.split_at_checked(compressible(rtype).0).unwrap_or_default();
+            let mut room = [0; MAX_NAME];
+            let name = self.whole_name(labels, target, &mut room).ok_or(Full)?;
+            return self.put_with_name(owner, rtype, ttl, fixed, name);
+        }
+        let pointer = target.map(pointer_to);
+        let pointer = pointer.as_ref().map_or(&[][..], |pointer| pointer);
+        self.reply.append_record(Section::Answer, owner, rtype, ttl, &[&data.octets, pointer])
     }
 
-    /// Sets the pointers in the data of the RRset that was just written at `at` for `owner`.
+    /// Whether the question has the same label in front of `target` as the data.
+    fn repeats_label(&self, data: &CompressedData, target: Option<u16>) -> bool {
+        let end = data.end.zip(target).filter(|(end, _)| end.in_front > 0);
+        end.is_some_and(|(end, target)| {
+            is_same_label(self.reply.octets(), target, &data.octets, data.octets.len(), end.in_front)
+        })
+    }
+
+    /// Sets the pointers in the data of the RRset that was just written at `at` for `owner`. Returns whether a name in
+    /// there may share more with the question than the owner.
+    #[inline(always)]
     #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-    fn set_pointers(&mut self, pointers: &[Pointer], current: &Current<'_>, owner: Owner, at: usize) {
+    fn set_pointers(&mut self, pointers: &[Pointer], current: &Current<'_>, owner: Owner, at: usize) -> bool {
+        let mut may_share_more = false;
+        let octets = self.reply.octets_mut();
         let labels = current.name.label_count();
         // Most pointers of an RRset lead to its owner, or to the same end of it, which is found once.
-        let (mut found, mut place) = (owner.labels, owner.at);
+        let (mut found, mut place, mut in_front) = (owner.labels, owner.at, owner.in_front);
         for pointer in pointers {
+            let pointer_at = at + usize::from(pointer.at);
             let target = match pointer.target() {
                 PointerTarget::Within(offset) => at as u16 + offset,
-                PointerTarget::LastLabels(last) => {
-                    if usize::from(last) != found {
-                        found = usize::from(last);
-                        place = name_end(self.reply.octets(), current.at, labels.saturating_sub(found));
+                PointerTarget::OwnersEnd(end) => {
+                    if usize::from(end.labels) != found {
+                        found = usize::from(end.labels);
+                        (place, in_front) = skip_labels(octets, current.at, labels.saturating_sub(found));
+                    }
+                    if end.in_front == in_front {
+                        may_share_more |= is_same_label(octets, place, octets, pointer_at, end.in_front);
                     }
                     place
                 }
             };
-            set_pointer(self.reply.octets_mut(), at + usize::from(pointer.at), target);
+            set_pointer(octets, pointer_at, target);
         }
+        may_share_more
     }
 
     /// Copies an RRset without names in its data.
@@ -96,4 +172,14 @@ impl<'m> Solver<'m, '_, '_, '_> {
         }
         Ok(written)
     }
+}
+
+/// Whether the label in front of `place`, which has so many octets, is also the one in front of `end` in `data`.
+#[cold]
+fn is_same_label(question: &[u8], place: u16, data: &[u8], end: usize, octets: u8) -> bool {
+    let place = usize::from(place);
+    let start = place.saturating_sub(usize::from(octets));
+    let asked = question.get(start..place);
+    let given = data.get(end.saturating_sub(usize::from(octets))..end);
+    asked.zip(given).is_some_and(|(asked, given)| asked.eq_ignore_ascii_case(given))
 }

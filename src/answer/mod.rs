@@ -33,6 +33,7 @@ mod steered;
 mod copies;
 mod hints;
 mod pointers;
+mod shorten;
 mod solve;
 
 mod chaos;

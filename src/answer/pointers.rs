@@ -3,6 +3,9 @@
 use crate::dns::reply::POINTER_REACH;
 use crate::dns::{SearchName, name};
 
+/// The length of a label that is not there.
+pub const NO_LABEL: u8 = 0xff;
+
 /// A pointer to what stands at `target`.
 #[inline]
 pub fn pointer_to(target: u16) -> [u8; 2] {
@@ -19,10 +22,17 @@ pub fn set_pointer(octets: &mut [u8], at: usize, target: u16) {
 }
 
 /// Where the name at `at` stands without its first `skip` labels, pointers followed.
-#[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
 pub fn name_end(message: &[u8], at: u16, skip: usize) -> u16 {
+    skip_labels(message, at, skip).0
+}
+
+/// The same, and the length of the last label that was skipped; `skip` is 0: [`NO_LABEL`].
+#[inline]
+#[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
+pub fn skip_labels(message: &[u8], at: u16, skip: usize) -> (u16, u8) {
     let mut at = usize::from(at);
     let mut left = skip;
+    let mut skipped = NO_LABEL;
     // Each step takes a label or goes back, and a name has at most 127 labels and as many pointers here.
     for _ in 0..2 * name::MAX_NAME {
         match message.get(at).copied() {
@@ -33,11 +43,12 @@ pub fn name_end(message: &[u8], at: u16, skip: usize) -> u16 {
             Some(length) => {
                 at += 1 + usize::from(length);
                 left -= 1;
+                skipped = length;
             }
             None => break,
         }
     }
-    at.min(POINTER_REACH) as u16
+    (at.min(POINTER_REACH) as u16, skipped)
 }
 
 /// Where the last so many labels of the name at `at` stand.
@@ -51,7 +62,7 @@ pub fn last_labels(message: &[u8], at: u16, labels: usize) -> u16 {
 
 /// The uncompressed form of the name at `at`; its length, or `None` if it does not fit.
 #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-pub fn expand(message: &[u8], mut at: usize, wire: &mut [u8; name::MAX_NAME]) -> Option<usize> {
+pub fn expand(message: &[u8], mut at: usize, wire: &mut [u8]) -> Option<usize> {
     let mut length = 0;
     for _ in 0..2 * name::MAX_NAME {
         let octet = *message.get(at)?;

@@ -1,6 +1,7 @@
 //! The three sections of a reply (RFC 1034 section 4.3.2), a function for each.
 
-use super::pointers::{expand, name_end, pointer_to};
+use super::copies::Written;
+use super::pointers::{NO_LABEL, expand, skip_labels};
 use super::policy::ZoneAccess;
 use super::world::{Lookup, Node, NodeId, Prepared, Role, ServiceId, ZoneId};
 use super::{Moment, Verdict};
@@ -14,7 +15,7 @@ const MAX_CHAIN: usize = 16;
 /// Most names whose addresses are added to one answer; a referral has its glue, all of it (RFC 9471 section 3.1).
 const MAX_TARGETS: usize = 16;
 /// Where the question's name stands in every reply.
-const QUESTION_NAME: u16 = crate::dns::query::HEADER as u16;
+pub(super) const QUESTION_NAME: u16 = crate::dns::query::HEADER as u16;
 
 /// A reply on its way from the question to its last section.
 pub struct Solver<'m, 'q, 'r, 'b> {
@@ -38,13 +39,15 @@ pub(super) struct Owner {
     pub(super) labels: usize,
     /// Where it stands in the reply.
     pub(super) at: u16,
+    /// Octets of the current name's label in front of it, or [`NO_LABEL`].
+    pub(super) in_front: u8,
 }
 
 impl Current<'_> {
     /// The current name itself as an owner.
     #[inline]
     pub(super) fn owner(&self) -> Owner {
-        Owner { labels: self.name.label_count(), at: self.at }
+        Owner { labels: self.name.label_count(), at: self.at, in_front: NO_LABEL }
     }
 }
 
@@ -114,10 +117,15 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     }
 
     /// The name that stands somewhere in the reply.
-    fn name_at(&self, at: u16) -> Option<SearchName> {
+    pub(super) fn name_at(&self, at: u16) -> Option<SearchName> {
         let mut wire = [0; name::MAX_NAME];
         let length = expand(self.reply.octets(), usize::from(at), &mut wire)?;
         SearchName::from_wire(wire.get(..length)?)
+    }
+
+    /// Where the first record of the reply stands.
+    pub(super) fn question_end(&self) -> usize {
+        usize::from(QUESTION_NAME).saturating_add(self.query.question.octets.len())
     }
 
     #[cold]
@@ -201,8 +209,8 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         }
         let rrsets = self.moment.world().records.of(node.rrsets);
         if let Some(found) = rrsets.iter().find(|rrset| rrset.rtype == asked) {
-            let at = self.put(Section::Answer, found, current)?;
-            self.solve_additional(found, at, current.at, None);
+            let written = self.put(Section::Answer, found, current)?;
+            self.solve_additional(found, written, current.at, None);
             return Ok(Step::Done(Verdict::Static));
         }
         if let Some(alias) = rrsets.iter().find(|rrset| rrset.rtype == RecordType::CNAME) {
@@ -236,8 +244,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     /// A CNAME, and its target to go on with.
     #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
     fn solve_alias(&mut self, current: &Current<'_>, alias: &'m Prepared) -> Result<Step, Full> {
-        let at = self.put(Section::Answer, alias, current)?;
-        let target_at = at + RECORD_HEADER;
+        let target_at = self.put(Section::Answer, alias, current)?.at + RECORD_HEADER;
         if self.query.question.rtype == RecordType::ANY {
             return Ok(Step::Done(Verdict::Static));
         }
@@ -272,8 +279,8 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
             return Ok(Step::Done(Verdict::Referral));
         };
         let owner = self.last_labels(current, usize::from(cut.labels));
-        let at = self.put_above(Section::Authority, ns, current, owner)?;
-        self.solve_additional(ns, at, owner.at, cut.cut);
+        let written = self.put_above(Section::Authority, ns, current, owner)?;
+        self.solve_additional(ns, written, owner.at, cut.cut);
         Ok(Step::Done(if hop == 0 { Verdict::Referral } else { Verdict::Static }))
     }
 
@@ -287,24 +294,24 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         self.reply.authoritative = true;
         let keep = usize::from(owner.labels);
         let skip = current.name.label_count().saturating_sub(keep);
-        // The CNAME's target ends with the DNAME's.
-        let mut end = None;
         if hop == 0 || !self.has_dname(current.name.suffix(skip)) {
-            let at = self.put_above(Section::Answer, dname, current, self.last_labels(current, keep))? + RECORD_HEADER;
-            end = (at <= POINTER_REACH).then(|| pointer_to(at as u16));
+            self.put_above(Section::Answer, dname, current, self.last_labels(current, keep))?;
         }
         let wire = records.octets(dname);
         let (header, target) = wire.split_at(RECORD_HEADER.min(wire.len()));
         let labels = current.name.prefix(keep);
-        let length = labels.len() + target.len();
-        if length > name::MAX_NAME {
+        let (mut room, length) = ([0; name::MAX_NAME], labels.len() + target.len());
+        let Some(place) = room.get_mut(..length) else {
             self.reply.rcode = Rcode::YxDomain;
             return Ok(Step::Done(Verdict::Static));
-        }
+        };
+        let (first, last) = place.split_at_mut(labels.len());
+        first.copy_from_slice(labels);
+        last.copy_from_slice(target);
+        let name = place.split_last().map_or(&[][..], |(_, name)| name);
         let ttl = header.get(6..10).and_then(|ttl| ttl.first_chunk::<4>()).map_or(0, |ttl| u32::from_be_bytes(*ttl));
         let at = self.reply.position();
-        let end = end.as_ref().filter(|end| end.len() < target.len()).map_or(target, |end| &end[..]);
-        self.reply.append_record(Section::Answer, current.at, RecordType::CNAME, ttl, &[labels, end])?;
+        self.put_with_name(current.at, RecordType::CNAME, ttl, &[], name)?;
         if self.query.question.rtype == RecordType::CNAME {
             return Ok(Step::Done(Verdict::Static));
         }
@@ -314,7 +321,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     /// Whether the answer has the DNAME of this name already: a chain may come by it more than once.
     #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
     fn has_dname(&self, owner: &[u8]) -> bool {
-        let mut at = usize::from(QUESTION_NAME) + self.query.question.octets.len();
+        let mut at = self.question_end();
         while let Some(header) = self.reply.octets().get(at..at + RECORD_HEADER) {
             let is_dname = header.get(2..4) == Some(&RecordType::DNAME.0.to_be_bytes());
             if is_dname && self.name_at(at as u16).is_some_and(|name| name.as_wire() == owner) {
@@ -330,7 +337,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     /// referral), glue at or below that cut must be there or TC is set (RFC 9471 section 3.1); whatever else does not fit is
     /// left out (section 3.2).
     #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-    fn solve_additional(&mut self, rrset: &'m Prepared, rrset_at: usize, owner: u16, cut: Option<NodeId>) {
+    fn solve_additional(&mut self, rrset: &'m Prepared, written: Written, owner: u16, cut: Option<NodeId>) {
         let (world, policy) = (self.moment.world(), &self.moment.snapshot.policy);
         let most = if cut.is_some() { usize::MAX } else { MAX_TARGETS };
         for target in world.records.targets(rrset).iter().take(most) {
@@ -338,7 +345,11 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
             if policy.zones.as_ref().is_some_and(|zones| !zones.admits(node.zone, *self.source)) {
                 continue;
             }
-            let at = target.at.map_or(usize::from(owner), |at| rrset_at + at as usize);
+            let at = match target.at {
+                None => usize::from(owner),
+                Some(at) if written.is_shortened => self.place_of_moved(rrset, written.at, at as usize),
+                Some(at) => written.at + at as usize,
+            };
             if at > POINTER_REACH {
                 continue;
             }
@@ -364,7 +375,8 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     #[inline]
     fn last_labels(&self, current: &Current<'_>, labels: usize) -> Owner {
         let skip = current.name.label_count().saturating_sub(labels);
-        Owner { labels, at: name_end(self.reply.octets(), current.at, skip) }
+        let (at, in_front) = skip_labels(self.reply.octets(), current.at, skip);
+        Owner { labels, at, in_front }
     }
 
     /// The one record that ANY gets where there is something (RFC 8482 section 4.2).

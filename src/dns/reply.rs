@@ -116,6 +116,15 @@ impl<'b> Reply<'b> {
         Ok(place)
     }
 
+    /// Takes back everything from `position` on; `count` records of this section stood there.
+    #[cold]
+    pub fn take_back(&mut self, position: usize, section: Section, count: u16) {
+        self.length = self.length.min(position);
+        if let Some(total) = self.counts.get_mut(section as usize) {
+            *total = total.saturating_sub(count);
+        }
+    }
+
     /// Makes the TTL of the record that stands at `at`, behind an owner of two octets, at most `most` seconds. Does
     /// nothing where no record stands.
     pub fn cap_ttl(&mut self, at: usize, most: u32) {

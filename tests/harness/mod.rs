@@ -9,6 +9,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod ask;
+pub mod compression;
 pub mod names;
 pub mod port;
 pub mod query;

@@ -2,6 +2,7 @@
 
 use hickory_proto::op;
 
+use super::compression::check_shortest;
 use super::query::{Question, Transport};
 use super::{Message, Record, rcodes, types};
 
@@ -28,6 +29,7 @@ pub fn check_any(sent: &[u8], transport: Transport, received: &[u8]) -> Message 
     let asked = &sent[12.min(sent.len())..];
     assert!(asked.starts_with(&message.question), "the question is another, or repeats what was none");
     check_second_decoder(&message, received);
+    check_shortest(received);
     message
 }
 
@@ -216,6 +218,7 @@ pub fn line(record: &Record) -> String {
         types::AAAA => "AAAA".into(),
         types::DNAME => "DNAME".into(),
         types::DS => "DS".into(),
+        types::PTR => "PTR".into(),
         other => format!("TYPE{other}"),
     };
     assert_eq!(record.class, 1, "class IN");

@@ -164,7 +164,7 @@ fn rfc1035_section_4_1_4_a_name_points_at_the_name_asked_for() {
     assert_eq!(octets("y.old.example.test", A), (12 + 13) + (12 + 2 + 2), "the CNAME ends with the DNAME's target");
     assert_eq!(octets("z.y.sub.example.test", A), (12 + 3 + 2) + 16, "a name server below the cut");
     server.ask("a.b.example.test", MX).expect_answer(&["a.b.example.test. 60 MX 1 ns.a.b.example.test."]);
-    server.ask("y.w.example.test", PTR).expect_answer(&["y.w.example.test. 60 TYPE12 x.w.example.test."]);
+    server.ask("y.w.example.test", PTR).expect_answer(&["y.w.example.test. 60 PTR x.w.example.test."]);
     server
         .ask("y.old.example.test", A)
         .expect_answer(&["old.example.test. 60 DNAME new.example.", "y.old.example.test. 60 CNAME y.new.example."]);

@@ -133,6 +133,111 @@ fn section_4_1_4_pointers_in_a_question_are_malformed() {
     }
 }
 
+/// Every reply to a test is checked to have no longer names than it must; these have names where that is hardest.
+#[test]
+fn section_4_1_4_names_in_data_point_at_the_question_and_at_aliases() {
+    let zone = "
+$TTL 1h
+@            SOA   ns1 hostmaster 1 4h 1h 2w 10m
+             NS    ns1
+             NS    NS2
+ns1          A     192.0.2.1
+ns2          A     192.0.2.2
+down         NS    a.ns.down
+             NS    b.ns.down
+             NS    ns1
+a.ns.down    A     192.0.2.3
+b.ns.down    A     192.0.2.4
+*.wild       MX    10 one.Two.wild
+             MX    20 two.wild
+to-mail      CNAME mail.far.test.
+to-nowhere   CNAME missing.far.test.
+to-servers   CNAME far.test.
+to-down      CNAME x.down.far.test.
+to-pointer   CNAME pointer.far.test.
+back.y       DNAME point.test.
+";
+    let far = "
+$TTL 1h
+@            SOA   ns.point.test. to-nowhere.point.test. 1 4h 1h 2w 10m
+             NS    ns1.point.test.
+             NS    ns.elsewhere.test.
+mail         MX    10 a.mail.point.test.
+             MX    20 b.mail.point.test.
+             MX    30 mail
+down         NS    ns1.point.test.
+             NS    ns.down
+ns.down      A     192.0.2.5
+pointer      PTR   elsewhere.test.
+";
+    let service = r#"
+[[services]]
+name = "mail.point.test"
+answers = 2
+ttl = 30
+[services.endpoints]
+fra = [{ mx = "10 a.mx.mail.point.test." }, { mx = "10 b.mx.mail.point.test." }]
+[[services]]
+name = "*.web.point.test"
+[services.endpoints]
+fra = { cname = "x.web.point.test" }
+"#;
+    let server = setup().zone("point.test", zone).zone("far.test", far).config(service).start();
+    let servers = [
+        "down.point.test. 3600 NS a.ns.down.point.test.",
+        "down.point.test. 3600 NS b.ns.down.point.test.",
+        "down.point.test. 3600 NS ns1.point.test.",
+    ];
+    let glue = [
+        "a.ns.down.point.test. 3600 A 192.0.2.3",
+        "b.ns.down.point.test. 3600 A 192.0.2.4",
+        "ns1.point.test. 3600 A 192.0.2.1",
+    ];
+    for asked in ["x.down.point.test", "ns.down.point.test", "b.NS.down.point.test", "x.a.ns.down.point.test"] {
+        server.ask(asked, A).send().expect_authority(&servers).expect_additional(&glue);
+    }
+    let soa = "SOA ns1.point.test. hostmaster.point.test. 1 14400 3600 1209600 600";
+    for asked in ["ns1", "x.ns1", "HostMaster", "aaa"] {
+        let asked = format!("{asked}.point.test");
+        server.ask(&asked, TXT).send().expect_authority(&[&format!("point.test. 600 {soa}")]);
+    }
+    server.ask("a.two.wild.point.test", MX).expect_answer(&[
+        "a.two.wild.point.test. 3600 MX 10 one.Two.wild.point.test.",
+        "a.two.wild.point.test. 3600 MX 20 two.wild.point.test.",
+    ]);
+    let far_soa = "far.test. 600 SOA ns.point.test. to-nowhere.point.test. 1 14400 3600 1209600 600";
+    server.ask("to-nowhere.point.test", A).send().expect_rcode(rcodes::NXDOMAIN).expect_authority(&[far_soa]);
+    server.ask("to-mail.point.test", A).send().expect_rcode(rcodes::NOERROR).expect_authority(&[far_soa]);
+    server.ask("to-mail.point.test", MX).expect_answer(&[
+        "to-mail.point.test. 3600 CNAME mail.far.test.",
+        "mail.far.test. 3600 MX 10 a.mail.point.test.",
+        "mail.far.test. 3600 MX 20 b.mail.point.test.",
+        "mail.far.test. 3600 MX 30 mail.far.test.",
+    ]);
+    let reply = server.ask("to-servers.point.test", NS).expect_answer(&[
+        "to-servers.point.test. 3600 CNAME far.test.",
+        "far.test. 3600 NS ns.elsewhere.test.",
+        "far.test. 3600 NS ns1.point.test.",
+    ]);
+    reply.expect_additional(&["ns1.point.test. 3600 A 192.0.2.1"]);
+    let reply = server.ask("to-down.point.test", A).send();
+    let reply =
+        reply.expect_authority(&["down.far.test. 3600 NS ns.down.far.test.", "down.far.test. 3600 NS ns1.point.test."]);
+    reply.expect_additional(&["ns.down.far.test. 3600 A 192.0.2.5", "ns1.point.test. 3600 A 192.0.2.1"]);
+    server.ask("to-pointer.point.test", PTR).expect_answer(&[
+        "to-pointer.point.test. 3600 CNAME pointer.far.test.",
+        "pointer.far.test. 3600 PTR elsewhere.test.",
+    ]);
+    server.ask("down.back.y.point.test", TXT).send().expect_authority(&servers);
+    for asked in ["x.web.point.test", "y.x.web.point.test", "other.web.point.test"] {
+        server.ask(asked, TXT).expect_answer(&[&format!("{asked}. 30 CNAME x.web.point.test.")]);
+    }
+    server.ask("mail.point.test", MX).expect_answer(&[
+        "mail.point.test. 30 MX 10 a.mx.mail.point.test.",
+        "mail.point.test. 30 MX 10 b.mx.mail.point.test.",
+    ]);
+}
+
 #[test]
 fn section_3_1_any_octet_may_stand_in_a_label() {
     let server = server();

@@ -3,8 +3,9 @@
 //! A name can point at whatever stands before it in the message. Two things are known when a zone is compiled: the owner
 //! of the RRset, which ends the name that is asked for, and the names before it in the same RRset. So a name is written up
 //! to the longest end that it shares with one of these, and a [`Pointer`] says what belongs behind. Writing an RRset into a
-//! reply is then one copy, and two octets for each pointer. What a name shares with the question beyond the owner is not
-//! looked for: that is known only when the question comes, and saves three octets where a SOA's server is asked for.
+//! reply is then one copy, and two octets for each pointer. What a name shares with the question beyond the owner, or with
+//! an alias on the way, is known only when the question comes. A pointer to the owner therefore knows how long the label in
+//! front of it is: if the question has a label of that length there, [`crate::answer`] looks closer.
 //!
 //! Names are compared without regard to case, as the DNS does (RFC 4343).
 
@@ -15,6 +16,8 @@ use crate::dns::{Name, RecordType, SearchName};
 const REACH: usize = 4096;
 /// Set in [`Pointer::target`] for places in the same RRset.
 const WITHIN: u16 = 0x8000;
+/// Bits of [`Pointer::target`] for a number of labels, at most 127; the length of the label in front stands above them.
+const LABEL_BITS: u32 = 7;
 
 /// Two octets of an RRset that become a compression pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,11 +27,20 @@ pub struct Pointer {
     target: u16,
 }
 
+/// The end of a name that it shares with the name that its record is given for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnersEnd {
+    /// So many labels.
+    pub labels: u8,
+    /// Octets of the label in front of the pointer; 0: the name has no further label.
+    pub in_front: u8,
+}
+
 /// What a pointer leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PointerTarget {
     /// The last so many labels of the name that the RRset is given for.
-    LastLabels(u16),
+    OwnersEnd(OwnersEnd),
     /// A place in the same RRset, from its start.
     Within(u16),
 }
@@ -38,7 +50,10 @@ impl Pointer {
     #[inline]
     pub fn target(self) -> PointerTarget {
         match self.target & WITHIN {
-            0 => PointerTarget::LastLabels(self.target),
+            0 => PointerTarget::OwnersEnd(OwnersEnd {
+                labels: (self.target & ((1 << LABEL_BITS) - 1)) as u8,
+                in_front: (self.target >> LABEL_BITS) as u8,
+            }),
             _ => PointerTarget::Within(self.target & !WITHIN),
         }
     }
@@ -49,8 +64,8 @@ impl Pointer {
 pub struct CompressedData {
     /// What is written, all but the pointer behind it.
     pub octets: Box<[u8]>,
-    /// The last so many labels of the owner belong behind it; `None`: it is whole.
-    pub last_labels: Option<u8>,
+    /// What belongs behind it; `None`: it is whole.
+    pub end: Option<OwnersEnd>,
 }
 
 impl CompressedData {
@@ -58,14 +73,14 @@ impl CompressedData {
     pub fn new(owner: &Name, rtype: RecordType, data: &[u8]) -> CompressedData {
         let (mut octets, mut pointers) = (Vec::new(), Vec::new());
         Compressor::new(owner, rtype, 1).data(rtype, data, 0, &mut octets, &mut pointers);
-        let mut last_labels = None;
+        let mut end = None;
         if let [pointer] = pointers[..]
-            && let PointerTarget::LastLabels(labels) = pointer.target()
+            && let PointerTarget::OwnersEnd(shared) = pointer.target()
         {
             octets.truncate(usize::from(pointer.at));
-            last_labels = Some(labels as u8);
+            end = Some(shared);
         }
-        CompressedData { octets: octets.into(), last_labels }
+        CompressedData { octets: octets.into(), end }
     }
 }
 
@@ -116,7 +131,8 @@ impl Compressor {
         let mut kept = wire.len();
         for skip in 0..labels {
             let end = name.suffix(skip);
-            if let Some(target) = self.find(end, labels - skip) {
+            let in_front = if skip == 0 { 0 } else { name.suffix(skip - 1)[0] };
+            if let Some(target) = self.find(end, labels - skip, in_front) {
                 kept = wire.len() - end.len();
                 pointers.push(Pointer { at: (at + kept) as u16, target });
                 break;
@@ -138,17 +154,17 @@ impl Compressor {
         }
     }
 
-    /// Where an end of a name of so many labels stands already.
-    fn find(&self, end: &[u8], labels: usize) -> Option<u16> {
+    /// Where an end of a name of so many labels stands already; `in_front` is the length of the label before them.
+    fn find(&self, end: &[u8], labels: usize, in_front: u8) -> Option<u16> {
         if labels <= self.shared && self.owner.suffix(self.owner.label_count() - labels) == end {
-            return Some(labels as u16);
+            return Some(u16::from(in_front) << LABEL_BITS | labels as u16);
         }
         self.known.iter().flatten().find(|(known, _)| **known == *end).map(|(_, at)| WITHIN | at)
     }
 }
 
 /// Octets before the names that may be compressed, and how many names there are (RFC 1035 section 3.3).
-fn compressible(rtype: RecordType) -> (usize, usize) {
+pub fn compressible(rtype: RecordType) -> (usize, usize) {
     match rtype {
         RecordType::NS | RecordType::CNAME | RecordType::PTR => (0, 1),
         RecordType::MD | RecordType::MF | RecordType::MB | RecordType::MG | RecordType::MR => (0, 1),
@@ -188,14 +204,18 @@ mod tests {
         (octets, pointers.iter().map(|pointer| (pointer.at, pointer.target())).collect())
     }
 
-    use PointerTarget::{LastLabels, Within};
+    use PointerTarget::Within;
+
+    fn last_labels(labels: u8, in_front: u8) -> PointerTarget {
+        PointerTarget::OwnersEnd(OwnersEnd { labels, in_front })
+    }
 
     #[test]
     fn a_name_points_at_the_longest_end_that_it_shares() {
         let data = ["a.gtld-servers.net.", "b.GTLD-servers.net.", "a.gtld-servers.net.", "net.", "x.com."].map(wire);
         let (octets, pointers) = compressed("com.", RecordType::NS, &data);
         assert_eq!(octets, b"\x01a\x0cgtld-servers\x03net\0\x01b\0\0\0\0\0\0\x01x\0\0");
-        assert_eq!(pointers, [(22, Within(2)), (24, Within(0)), (26, Within(15)), (30, LastLabels(1))]);
+        assert_eq!(pointers, [(22, Within(2)), (24, Within(0)), (26, Within(15)), (30, last_labels(1, 1))]);
     }
 
     #[test]
@@ -203,20 +223,20 @@ mod tests {
         let data = ["ns.sub.example.com.", "sub.example.com.", "ns.Example.com."].map(wire);
         let (octets, pointers) = compressed("sub.example.com.", RecordType::NS, &data);
         assert_eq!(octets, b"\x02ns\0\0\0\0\x02ns\0\0");
-        assert_eq!(pointers, [(3, LastLabels(3)), (5, LastLabels(3)), (10, LastLabels(2))]);
+        assert_eq!(pointers, [(3, last_labels(3, 2)), (5, last_labels(3, 0)), (10, last_labels(2, 2))]);
     }
 
     #[test]
     fn a_wildcards_star_is_not_in_the_question() {
         let (octets, pointers) = compressed("*.example.com.", RecordType::PTR, &[wire("a.*.example.com.")]);
-        assert_eq!((&octets[..], &pointers[..]), (&b"\x01a\x01*\0\0"[..], &[(4, LastLabels(2))][..]));
+        assert_eq!((&octets[..], &pointers[..]), (&b"\x01a\x01*\0\0"[..], &[(4, last_labels(2, 1))][..]));
     }
 
     #[test]
     fn one_record_by_itself_ends_with_its_owner() {
         let compressed = |owner: &str, rtype, data: &[u8]| {
             let data = CompressedData::new(&owner.parse().unwrap(), rtype, data);
-            (data.octets.to_vec(), data.last_labels)
+            (data.octets.to_vec(), data.end.map(|end| end.labels))
         };
         let target = wire("fra.example.com.");
         assert_eq!(compressed("www.example.com.", RecordType::CNAME, &target), (b"\x03fra".to_vec(), Some(2)));
