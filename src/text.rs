@@ -102,10 +102,14 @@ pub fn in_json(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// `1 zone`, `2 zones`, `0 zones`: a number and what is counted, which takes an s where there is not just one.
+/// `1 zone`, `2 zones`, `0 queries`: a number and what is counted, in the plural where there is not just one.
 pub fn counted(number: impl TryInto<u64>, noun: &str) -> String {
     let number = number.try_into().unwrap_or(u64::MAX);
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+    match noun.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u'])) {
+        _ if number == 1 => format!("1 {noun}"),
+        Some(stem) => format!("{number} {stem}ies"),
+        None => format!("{number} {noun}s"),
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +117,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_is_counted_is_one_or_many() {
+        let told = [(1_u64, "query"), (2, "query"), (0, "zone"), (1, "zone"), (3, "day")].map(|(n, it)| counted(n, it));
+        assert_eq!(told, ["1 query", "2 queries", "0 zones", "1 zone", "3 days"]);
+    }
 
     #[test]
     fn what_acts_on_a_terminal_or_a_reader_is_shown() {

@@ -1,6 +1,7 @@
 //! What is done before anything is served: `init` and `plan`, as people type them.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -27,9 +28,16 @@ fn init_writes_what_check_finds_good_and_overwrites_nothing() {
     let more = ["--region", "fra=FRA@2001:db8::1"];
     let told = ends(0, folder.path(), &[&INIT[..], &more].concat());
     assert!(told.contains("next: meridian check --config ./meridian.toml"), "{told}");
-    assert_eq!(ends(0, folder.path(), &["check"]), "meridian.toml: good: 1 zone, 1 service\n");
+    assert!(told.contains("fra is at airport FRA, Germany"), "{told}");
+    let good = ends(0, folder.path(), &["check"]);
+    assert!(good.starts_with("meridian.toml: good: 1 zone, 1 service\n"), "{good}");
     let text = fs::read_to_string(folder.path().join("meridian.toml")).expect("it is written");
     assert!(text.contains("fra = [\"192.0.2.1\", \"2001:db8::1\"]") && text.contains("[38.95, -77.45]"), "{text}");
+    assert!(text.contains("\ncheck = \"web\""), "checks are on: {text}");
+    let mode = |name: &str| fs::metadata(folder.path().join(name)).expect("it is made").permissions().mode() & 0o777;
+    assert_eq!((mode("token"), mode("state")), (0o600, 0o700));
+    let token = fs::read_to_string(folder.path().join("token")).expect("it is written");
+    assert!(token.trim().len() == 64 && token.trim().bytes().all(|octet| octet.is_ascii_hexdigit()), "{token}");
     let why = ends(0, folder.path(), &["explain", "www.example.com", "--client", "193.0.0.1"]);
     assert!(why.contains("192.0.2.1"), "{why}");
     let refused = ends(1, folder.path(), &INIT);
@@ -39,23 +47,53 @@ fn init_writes_what_check_finds_good_and_overwrites_nothing() {
     let refused = ends(1, folder.path(), &INIT);
     assert!(refused.contains("example.com.zone is there already"), "{refused}");
     assert!(!folder.path().join("meridian.toml").exists(), "all or nothing");
+    fs::remove_file(folder.path().join("zones/example.com.zone")).expect("it was there");
+    let refused = ends(1, folder.path(), &INIT);
+    assert!(refused.contains("token is there already"), "{refused}");
 }
 
 #[test]
 fn init_leaves_nothing_that_cannot_be_used() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    for (region, sentence) in
-        [("fra=Nowhere@192.0.2.1", "a known place"), ("Fra=FRA@192.0.2.1", "region"), ("fra=FRA@0.0.0.0", "0.0.0.0")]
-    {
-        let refused = ends(1, folder.path(), &["init", "--domain", "example.com", "--region", region]);
-        assert!(refused.to_lowercase().contains(sentence), "{refused}");
-        assert!(!folder.path().join("meridian.toml").exists(), "{region}");
-    }
-    for region in ["fra", "fra=FRA", "fra=FRA@x", "=FRA@192.0.2.1"] {
-        ends(2, folder.path(), &["init", "--domain", "example.com", "--region", region]);
+    let refused = ends(1, folder.path(), &["init", "--domain", "example.com", "--region", "fra=FRA@0.0.0.0"]);
+    assert!(refused.contains("0.0.0.0"), "{refused}");
+    for name in ["meridian.toml", "token", "state"] {
+        assert!(!folder.path().join(name).exists(), "{name}");
     }
     let two = ["init", "--domain", "example.com", "--region", "a=FRA@192.0.2.1", "--region", "a=IAD@192.0.2.2"];
     assert!(ends(1, folder.path(), &two).contains("a cannot be at FRA and at IAD at once"));
+}
+
+#[test]
+fn init_takes_cities() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let regions = ["fra=Frankfurt@192.0.2.1", "pdx=Portland, US@192.0.2.2"];
+    let told =
+        ends(0, folder.path(), &["init", "--domain", "example.com", "--region", regions[0], "--region", regions[1]]);
+    assert!(told.contains("fra is at Frankfurt am Main, Germany\npdx is at Portland, United States"), "{told}");
+    let why = ends(0, folder.path(), &["explain", "www.example.com", "--client", "193.0.0.1"]);
+    assert!(why.contains("192.0.2.1"), "{why}");
+}
+
+#[test]
+fn init_points_at_the_part_of_a_region_that_is_wrong() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (region, sentence) in [
+        ("fra", "there is no \"=\" behind the name; expected NAME=PLACE@ADDRESS"),
+        ("fra=FRA", "there is no \"@\" before the address"),
+        ("fra=@192.0.2.1", "the place is empty"),
+        ("=FRA@192.0.2.1", "the name \"\" is not made of"),
+        ("Fra=FRA@192.0.2.1", "(did you mean \"fra\"?)"),
+        ("fra=FRA@192.0.2", "the address \"192.0.2\" is no IPv4 or IPv6 address"),
+        ("fra=Germany@192.0.2.1", "the place \"Germany\": no location is called \"Germany\"; did you mean \"DE\"?"),
+        ("fra=91,8@192.0.2.1", "the place \"91,8\" is not on the earth"),
+        ("fra=50,x@192.0.2.1", "expected LATITUDE,LONGITUDE in degrees"),
+    ] {
+        let refused = ends(2, folder.path(), &["init", "--domain", "example.com", "--region", region]);
+        assert!(refused.contains(&format!("invalid value '{region}' for '--region")), "{refused}");
+        assert!(refused.contains(sentence), "{region}: {refused}");
+        assert!(!folder.path().join("meridian.toml").exists(), "{region}");
+    }
 }
 
 #[test]

@@ -325,7 +325,7 @@ fn geodata_is_built_and_used() {
     std::fs::write(&input, "network,latitude,longitude,country\n5.0.0.0/16,52.52,13.40,DE\n").expect("written");
     let path = |path: &Path| path.display().to_string();
     let built = run(&["geodata", "build", &path(&input), "-o", &path(&output)]);
-    assert!(stdout(&built).contains("1 IPv4 and 0 IPv6 networks"), "{}{}", stdout(&built), stderr(&built));
+    assert!(stdout(&built).contains("1 IPv4 network and 0 IPv6 networks"), "{}{}", stdout(&built), stderr(&built));
     let table = folder.path().join("cells.zst");
     let compiled = run(&["geodata", "compile", &path(&output), "-o", &path(&table)]);
     assert!(stdout(&compiled).contains("1 cells, "), "{}{}", stdout(&compiled), stderr(&compiled));

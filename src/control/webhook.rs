@@ -11,6 +11,7 @@ use super::events::Event;
 use crate::config;
 use crate::health::probe::reasons::innermost;
 use crate::health::probe::{Protocol, Trust};
+use crate::text::counted;
 
 /// How long one try may take.
 const TIME: Duration = Duration::from_secs(10);
@@ -28,7 +29,8 @@ impl Control {
         loop {
             while let Some(event) = self.events().next_after(last) {
                 if event.number > last + 1 && self.webhook().webhook.is_some() {
-                    tracing::warn!("{} events were too old to be sent to the webhook", event.number - last - 1);
+                    let lost = counted(event.number - last - 1, "event");
+                    tracing::warn!("not sent to the webhook, because newer ones took their place: {lost}");
                 }
                 last = event.number;
                 self.deliver(&mut client, &event).await;

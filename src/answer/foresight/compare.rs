@@ -17,6 +17,7 @@ use crate::answer::world::present::PresentView;
 use crate::answer::world::services::{Family, Service};
 use crate::config::{self, Config};
 use crate::geo::{Atlas, PlaceId};
+use crate::text::counted;
 
 /// A World and what it was made from.
 pub type Made<'w> = (&'w World, &'w Config);
@@ -66,8 +67,9 @@ impl ServiceMove {
         match &self.traffic {
             None => format!("{name} {rtype}: {space} of the address space is sent elsewhere"),
             Some(TrafficMove { queries, moved_percent }) => format!(
-                "{name} {rtype}: {space} of the address space and {} of {queries} queries noted lately are sent elsewhere",
-                percent(*moved_percent)
+                "{name} {rtype}: {space} of the address space and {} of {} noted lately are sent elsewhere",
+                percent(*moved_percent),
+                counted(*queries, "query")
             ),
         }
     }

@@ -7,6 +7,8 @@ use clap::{Args, Subcommand};
 
 use super::{ConfigFile, SharesOf};
 use crate::dns::Name;
+use crate::geo::locations;
+use crate::steering::Point;
 
 /// `meridian check`
 #[derive(Debug, Args)]
@@ -130,13 +132,44 @@ fn read_domain(text: &str) -> Result<Name, String> {
     if name.as_wire().len() == 1 { Err("the root is not a zone to begin with".to_owned()) } else { Ok(name) }
 }
 
+/// The sentence names the part that is wrong; the parser of the command line puts the whole argument before it.
 fn read_region(text: &str) -> Result<RegionGiven, String> {
-    let wrong = || "expected NAME=PLACE@ADDRESS, such as fra=FRA@192.0.2.1".to_owned();
-    let (name, rest) = text.split_once('=').ok_or_else(wrong)?;
-    let (place, address) = rest.rsplit_once('@').ok_or_else(wrong)?;
-    let address = address.parse().map_err(|_| format!("{address:?} is not an address"))?;
-    if name.is_empty() || place.is_empty() {
-        return Err(wrong());
+    let lacks = |what: &str| format!("{what}; expected NAME=PLACE@ADDRESS, such as fra=FRA@192.0.2.1");
+    let (name, rest) = text.split_once('=').ok_or_else(|| lacks("there is no \"=\" behind the name"))?;
+    let (place, address) = rest.rsplit_once('@').ok_or_else(|| lacks("there is no \"@\" before the address"))?;
+    if place.is_empty() {
+        return Err(lacks("the place is empty"));
     }
+    check_name(name).map_err(|what| lacks(&what))?;
+    let address = address.parse().map_err(|_| lacks(&format!("the address {address:?} is no IPv4 or IPv6 address")))?;
+    check_place(place)?;
     Ok(RegionGiven { name: name.to_owned(), place: place.to_owned(), address })
+}
+
+/// A name of a region, `[a-z0-9-]{1,63}`, or what was perhaps meant.
+fn check_name(name: &str) -> Result<(), String> {
+    let is_good = |name: &str| {
+        (1..=63).contains(&name.len()) && name.bytes().all(|octet| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    };
+    if is_good(name) {
+        return Ok(());
+    }
+    let meant = name.trim().to_lowercase().replace([' ', '_', '.'], "-");
+    let hint = if is_good(&meant) { format!(" (did you mean {meant:?}?)") } else { String::new() };
+    Err(format!("the name {name:?} is not made of 1 to 63 of a-z, 0-9 and \"-\"{hint}"))
+}
+
+/// A place is a name that the tables know, or `LATITUDE,LONGITUDE` in degrees.
+fn check_place(place: &str) -> Result<(), String> {
+    let degrees = |text: &str| text.trim().parse::<f64>().ok();
+    let Some((north, east)) = place.split_once(',').filter(|(north, _)| degrees(north).is_some()) else {
+        return locations::find(place).map(drop).map_err(|unknown| format!("the place {place:?}: {unknown}"));
+    };
+    match degrees(north).zip(degrees(east)).map(|(north, east)| Point::new(north, east).is_ok()) {
+        Some(true) => Ok(()),
+        Some(false) => Err(format!(
+            "the place {place:?} is not on the earth: latitude is -90 to 90 degrees and longitude -180 to 180"
+        )),
+        None => Err(format!("the place {place:?}: expected LATITUDE,LONGITUDE in degrees, such as 50.11,8.68")),
+    }
 }

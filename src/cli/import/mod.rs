@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use super::arguments::Import;
-use super::init::{toml_text, write_new};
+use super::init::{NewFile, toml_text, write_new};
 use crate::cli::paper::say;
 use crate::control;
 use crate::files::{self, FileKind};
@@ -50,12 +50,12 @@ pub fn run(import: &Import) -> Result<ExitCode, String> {
     let config = to.join("meridian.toml");
     let mut files = Vec::new();
     for zone in carried.zones {
-        files.push((to.join("zones").join(zone.file_name()), zone.draft.into_text()));
+        files.push(NewFile::public(to.join("zones").join(zone.file_name()), zone.draft.into_text()));
     }
     let zones = files.len();
-    files.insert(0, (config.clone(), carried.configuration.into_text()));
+    files.insert(0, NewFile::public(config.clone(), carried.configuration.into_text()));
     write_new(&files)?;
-    files.iter().for_each(|(path, _)| say!("wrote {}", path.display()));
+    files.iter().for_each(|file| say!("wrote {}", file.path.display()));
     say!("carried: {}, {}", counted(zones, "zone"), counted(services, "steered name"));
     let differences = notes.differences();
     tell("not carried, or not quite the same", &differences);

@@ -1,4 +1,5 @@
-//! Places that people name instead of writing coordinates: airports, cloud regions, countries and their subdivisions.
+//! Places that people name instead of writing coordinates: airports, cloud regions, cities, countries and their
+//! subdivisions.
 //!
 //! The tables are embedded; `geodata/locations/README.md` says where they come from. A country or subdivision stands
 //! where the middle of its people is, since that is where its clients are. None of this is on the query path.
@@ -10,7 +11,9 @@ mod tables;
 use std::fmt;
 
 use self::fold::fold;
-use self::tables::{AIRPORTS, CLOUD_REGIONS, COUNTRIES, Country, SUBDIVISION_NAMES, SUBDIVISIONS, Subdivision};
+use self::tables::{
+    AIRPORTS, CITIES, CITY_NAMES, CLOUD_REGIONS, COUNTRIES, Country, SUBDIVISION_NAMES, SUBDIVISIONS, Subdivision,
+};
 use crate::geo::Code;
 use crate::steering::Point;
 
@@ -38,7 +41,8 @@ pub struct UnknownLocation {
 
 /// The place that `text` names, in any case: an airport (`FRA` or `iata:FRA`), a region of a cloud provider
 /// (`aws:eu-central-1`; also alibaba, azure, digitalocean, gcp, ibm, linode, oci, vultr), a country (`DE`, ISO 3166-1
-/// alpha-2) or a subdivision (`US-CA`, ISO 3166-2).
+/// alpha-2), a subdivision (`US-CA`, ISO 3166-2) or a city of 40,000 people or more (`Frankfurt`; the largest of that
+/// name, or with its country the largest there: `Portland, US`). A code comes before a city that is written the same.
 pub fn find(text: &str) -> Result<Location, UnknownLocation> {
     let name = text.trim();
     let found = match name.split_once(':') {
@@ -48,7 +52,7 @@ pub fn find(text: &str) -> Result<Location, UnknownLocation> {
         None if name.len() == 2 => country(name),
         None => airport(name),
     };
-    found.ok_or_else(|| suggest::unknown(name))
+    found.or_else(|| city(name)).ok_or_else(|| suggest::unknown(name))
 }
 
 /// The middle of the country's people; `None` for a code that is not ISO 3166-1 alpha-2.
@@ -104,6 +108,28 @@ fn cloud_region(key: &str) -> Option<Location> {
     })
 }
 
+fn city(text: &str) -> Option<Location> {
+    let (name, country) = match text.rsplit_once(',') {
+        Some((name, country)) => (name, Some(country.trim().parse::<Code>().ok()?)),
+        None => (text, None),
+    };
+    let wanted = fold(name);
+    // A name that is not written in Latin letters folds to nothing.
+    if wanted.is_empty() {
+        return None;
+    }
+    let first = CITY_NAMES.partition_point(|(name, _)| *name < wanted);
+    let namesakes = CITY_NAMES[first..].iter().take_while(|(name, _)| *name == wanted);
+    let mut cities = namesakes.filter_map(|(_, index)| CITIES.get(*index));
+    let city = cities.find(|city| country.is_none_or(|country| city.country == country))?;
+    Some(Location {
+        point: city.point,
+        country: Some(city.country),
+        subdivision: None,
+        label: format!("{}, {}", city.name(), shown(city.country)),
+    })
+}
+
 fn country(code: &str) -> Option<Location> {
     let row = country_row(code.parse().ok()?)?;
     Some(Location { point: row.point, country: Some(row.code), subdivision: None, label: row.name.to_owned() })
@@ -145,8 +171,8 @@ impl fmt::Display for UnknownLocation {
             write!(f, "\"{last}\"? ")?;
         }
         f.write_str(
-            "write an airport (\"FRA\"), a cloud region (\"aws:eu-central-1\"), a country (\"DE\"), a subdivision \
-             (\"US-CA\"), or latitude and longitude ([50.11, 8.68])",
+            "write an airport (\"FRA\"), a cloud region (\"aws:eu-central-1\"), a city (\"Frankfurt\" or \"Portland, US\"), \
+             a country (\"DE\"), a subdivision (\"US-CA\"), or latitude and longitude ([50.11, 8.68])",
         )
     }
 }
@@ -185,6 +211,14 @@ mod tests {
             ("RU-MOW", 55.75, 37.62, 30.0),
             ("de", 50.9, 9.6, 100.0),
             ("FJ", -17.9, 178.2, 100.0),
+            ("Frankfurt", 50.11, 8.68, 5.0),
+            ("frankfurt am main", 50.11, 8.68, 5.0),
+            ("São Paulo", -23.55, -46.63, 10.0),
+            ("New York", 40.71, -74.0, 10.0),
+            ("London", 51.5, -0.12, 10.0),
+            ("London, CA", 42.98, -81.23, 10.0),
+            ("Clermont-Ferrand", 45.78, 3.08, 10.0),
+            ("Ashburn,US", 39.04, -77.49, 5.0),
         ] {
             let distance = off_by_km(name, latitude, longitude);
             assert!(distance < within_km, "{name} is off by {distance} km");
@@ -199,6 +233,7 @@ mod tests {
         assert_eq!(find("FRA").unwrap().label, "airport FRA, Germany");
         assert_eq!(find(" aws:eu-central-1 ").unwrap().label, "aws:eu-central-1, Europe (Frankfurt)");
         assert_eq!(find("DE").unwrap().label, "Germany");
+        assert_eq!(find("frankfurt").unwrap().label, "Frankfurt am Main, Germany");
         assert_eq!(find("aws:sa-east-1").unwrap().country, Some(code("BR")));
     }
 
@@ -209,7 +244,7 @@ mod tests {
             ("eu-central-1", "aws:eu-central-1"),
             ("Germany", "DE"),
             ("california", "US-CA"),
-            ("Sao Paulo", "BR-SP"),
+            ("Frankfrut", "Frankfurt am Main"),
             ("amazon:eu-west-1", "aws:eu-west-1"),
         ] {
             let unknown = find(name).unwrap_err();
@@ -220,7 +255,20 @@ mod tests {
 
     #[test]
     fn nothing_comes_near_to_nonsense() {
-        for name in ["", ":", "-", "iata:", "XX", "US-", "zzzzzzzzzzzzzzzz", "北京", "[50.1, 8.6]"] {
+        for name in [
+            "",
+            ":",
+            "-",
+            "iata:",
+            "XX",
+            "US-",
+            "zzzzzzzzzzzzzzzz",
+            "北京",
+            "London, FR",
+            "London,",
+            ",US",
+            "[50.1, 8.6]",
+        ] {
             assert_eq!(find(name).unwrap_err().near, Vec::<String>::new(), "{name}");
         }
         assert!(find(&"x".repeat(100_000)).unwrap_err().to_string().len() < 400);

@@ -2,7 +2,7 @@
 
 use super::UnknownLocation;
 use super::fold::fold;
-use super::tables::{CLOUD_REGIONS, COUNTRIES, SUBDIVISION_NAMES};
+use super::tables::{CITIES, CITY_NAMES, CLOUD_REGIONS, COUNTRIES, SUBDIVISION_NAMES};
 
 /// No known name is longer; what is longer is neither compared nor repeated in full.
 const LONGEST_NAME: usize = 64;
@@ -40,8 +40,8 @@ fn near(text: &str) -> Vec<String> {
     answers
 }
 
-/// Folded names, each with what to write for it: regions with and without their provider, countries and
-/// subdivisions by name.
+/// Folded names, each with what to write for it: regions with and without their provider, countries, subdivisions and
+/// cities by name.
 fn candidates() -> impl Iterator<Item = (String, String)> {
     let regions = CLOUD_REGIONS.iter().flat_map(|region| {
         let bare = region.key.split_once(':').map_or(region.key, |(_, bare)| bare);
@@ -50,7 +50,8 @@ fn candidates() -> impl Iterator<Item = (String, String)> {
     let countries = COUNTRIES.iter().map(|country| (fold(country.name), country.code.to_string()));
     let subdivisions =
         SUBDIVISION_NAMES.iter().map(|(country, name, code)| (name.clone(), format!("{country}-{code}")));
-    regions.chain(countries).chain(subdivisions)
+    let cities = CITY_NAMES.iter().map(|(name, index)| (name.clone(), CITIES[*index].name().to_owned()));
+    regions.chain(countries).chain(subdivisions).chain(cities)
 }
 
 /// How like the name is to the text, or to the text behind its provider, 0 to 1.
