@@ -23,7 +23,7 @@ pub struct Asset {
 }
 
 /// Every file of the page.
-pub const ASSETS: [Asset; 6] = [
+pub const ASSETS: [Asset; 7] = [
     Asset {
         path: "/",
         about: "The console, for people",
@@ -47,6 +47,12 @@ pub const ASSETS: [Asset; 6] = [
         about: "The console's map",
         media_type: "text/javascript; charset=utf-8",
         text: include_str!("page/map.js"),
+    },
+    Asset {
+        path: "/console/colours.js",
+        about: "The colours of the console's regions",
+        media_type: "text/javascript; charset=utf-8",
+        text: include_str!("page/colours.js"),
     },
     Asset {
         path: "/console/tables.js",
@@ -86,6 +92,9 @@ impl Asset {
         (HEAD, [(header::CONTENT_TYPE, self.media_type)], self.text).into_response()
     }
 }
+
+#[cfg(test)]
+mod colour_tests;
 
 #[cfg(test)]
 mod tests {

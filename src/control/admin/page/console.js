@@ -1,6 +1,7 @@
 // The console: asks the admin API of this server, shows what it says, and gives orders when it is told to.
 
-import { WorldMap, colourOf } from "./map.js";
+import { colourOf, colourRegions } from "./colours.js";
+import { WorldMap } from "./map.js";
 import { endpoints, explanation, lasting, legend, make, orders, perSecond, regionState } from "./tables.js";
 
 const EVERY = 2000; // Milliseconds between looks at the status.
@@ -26,6 +27,7 @@ async function look() {
     const status = await get("/v1/status");
     showRate(state.status, status);
     state.status = status;
+    colourRegions(status.regions);
     state.heard = Date.now();
     showStatus();
   } catch (error) {
@@ -153,7 +155,7 @@ function showShares() {
 function shareRow(region) {
   const name = region.region;
   const swatch = make("span", { className: "swatch" });
-  swatch.style.background = colourOf(state.shares.regions, name);
+  swatch.style.background = colourOf(name);
   const off = make("input", { type: "checkbox", className: "off" });
   off.setAttribute("aria-label", `Switch ${name} off`);
   off.addEventListener("change", () => {

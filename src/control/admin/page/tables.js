@@ -1,6 +1,6 @@
 // Tables and lists. Text is only ever set as text, so nothing that a server says can become part of the page.
 
-import { colourOf } from "./map.js";
+import { colourOf } from "./colours.js";
 
 export function make(name, properties = {}, ...children) {
   const made = document.createElement(name);
@@ -96,7 +96,7 @@ export function legend(regions) {
     swatch.style.background = colour;
     return make("li", {}, swatch, text);
   };
-  const served = regions.map(({ region }) => item(region, "", colourOf(regions, region)));
+  const served = regions.map(({ region }) => item(region, "", colourOf(region)));
   return [...served, item("nobody: kept out by a fence, or all is down", "nobody", ""), item("no known address", "blank", "")];
 }
 
