@@ -92,6 +92,7 @@ export class WorldMap {
     }
     this.drawCells(shares, side);
     this.drawMarkers(shares, side, health, rates, off);
+    this.showDecision(this.explained);
   }
 
   drawCells(shares, side) {
@@ -143,6 +144,7 @@ export class WorldMap {
 
   // One client, and the ways from there to all candidates; what serves is drawn over the others.
   showDecision(explained) {
+    this.explained = explained;
     this.decision.replaceChildren();
     const client = explained?.client.place;
     if (!this.shares || !client || client.latitude === null) return;
