@@ -1,5 +1,8 @@
 //! What the page shows of a service, on every screen: colours, rules, links, times, and explanations that stay true.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use super::*;
 
 /// Shows another service.
@@ -182,36 +185,50 @@ fn every_control_can_be_reached_on_a_small_telephone() {
     browser.is_calm();
 }
 
+/// What sticks out of the window, or has to be scrolled sideways.
+const CUT_OFF: &str = "return [document.documentElement, ...document.querySelectorAll('.scroll')]
+    .filter((it) => it.scrollWidth > it.clientWidth).map((it) => it.id || it.className || it.tagName)";
+
 /// Pictures to be looked at: target/console-WHAT-WIDTH-THEME.png. Nothing sticks out of any of them.
+#[track_caller]
+fn look_at(browser: &Browser, server: &Server, what: &str, view: &str, told: &str) {
+    for (width, theme) in [1920, 1400, 390].into_iter().flat_map(|width| [(width, "light"), (width, "dark")]) {
+        browser.resize(width, 900);
+        browser.set_theme(theme);
+        open_at(browser, server, view);
+        browser.until("the rules are told", "return document.querySelector('#rules').children.length > 0");
+        browser.until(what, told);
+        assert_eq!(browser.run(CUT_OFF, json!([])), json!([]), "{what} {width} {theme}");
+        browser.keep_whole(&format!("console-{what}-{width}-{theme}"));
+    }
+}
+
+/// Breaks the first region of a demo, whose port is in what its check asks.
+fn break_frankfurt(browser: &Browser) {
+    let asks = text_of(browser, "#rules td[data-label=Asks]");
+    let port = asks.rsplit(' ').next().and_then(|port| port.parse::<u16>().ok()).expect("a port is told");
+    let mut stream = TcpStream::connect(("127.0.1.1", port)).expect("the region listens");
+    stream.write_all(b"POST /break HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").expect("sent");
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 200");
+}
+
 #[test]
 fn the_page_is_whole_on_every_screen_in_light_and_dark() {
     let server = Server::demo();
     let browser = Browser::start(1400, 1000);
+    let explained = "return !!document.querySelector('#why .answer')";
     let ask = "&name=www.example.com&client=193.0.0.0%2F21&type=A";
-    let views = [
-        ("well", "#service=www.example.com".to_owned()),
-        ("why", format!("#service=www.example.com{ask}")),
-        ("what-if", format!("#service=data.example.com&off=bom&bias=fra%3A40{ask}")),
-    ];
-    for width in [1920, 1400, 390] {
-        for theme in ["light", "dark"] {
-            browser.resize(width, 900);
-            browser.set_theme(theme);
-            for (what, view) in &views {
-                open_at(&browser, &server, view);
-                browser.until("the rules are told", "return document.querySelector('#rules').children.length > 0");
-                if *what == "well" {
-                    let counted = "return /^[0-9]/.test(document.querySelector('#rate').textContent)";
-                    browser.until("queries are counted", counted);
-                } else {
-                    browser.until("it is explained", "return !!document.querySelector('#why .answer')");
-                }
-                let cut = "return [document.documentElement, ...document.querySelectorAll('.scroll')]
-                    .filter((it) => it.scrollWidth > it.clientWidth).map((it) => it.id || it.className || it.tagName)";
-                assert_eq!(browser.run(cut, json!([])), json!([]), "{what} {width} {theme}");
-                browser.keep_whole(&format!("console-{what}-{width}-{theme}"));
-            }
-        }
-    }
+    let www = "#service=www.example.com";
+    let counted = "return /^[0-9]/.test(document.querySelector('#rate').textContent)";
+    look_at(&browser, &server, "well", www, counted);
+    look_at(&browser, &server, "why", &format!("{www}{ask}"), explained);
+    let switched = format!("#service=data.example.com&off=bom&bias=fra%3A40{ask}");
+    look_at(&browser, &server, "what-if", &switched, explained);
+    break_frankfurt(&browser);
+    let down = "return document.querySelector('tr[data-region=fra] .state').textContent === 'down'
+        && !!document.querySelector('#why .answer') && document.querySelectorAll('#events li').length >= 3";
+    look_at(&browser, &server, "dead", &format!("{www}{ask}"), down);
     browser.is_calm();
 }

@@ -13,6 +13,7 @@ import { Why } from "./why.js";
 const EVERY = 2000; // Milliseconds between looks at the status.
 const SHARES_AGE = 15000; // Shares are asked for anew after this, even if nothing was told.
 const STALE = 6000;
+const AFTER_EVENTS = 150; // What happens within this is looked at together.
 const MOST_EVENTS = 200;
 
 const why = new Why((explained) => map?.showDecision(explained));
@@ -265,16 +266,25 @@ function askAt(place) {
 let source;
 let last = 0;
 
+// Events come in swarms, and those of before at once: what they come to is asked for once.
+let anew;
+function askAnew() {
+  anew ??= setTimeout(() => {
+    anew = undefined;
+    look();
+    askRules();
+    foresee();
+    why.refresh();
+  }, AFTER_EVENTS);
+}
+
 function watch() {
   source = new EventSource(`/v1/events?after=${last}`);
   const heard = (message) => {
     const event = JSON.parse(message.data);
     last = event.number;
     tell(event);
-    look();
-    foresee(200);
-    if (event.topic !== "health") askRules();
-    why.refresh();
+    askAnew();
   };
   for (const topic of ["health", "coverage", "order", "lease", "name", "reload"]) source.addEventListener(topic, heard);
   // The browser comes again by itself with the last number, unless the server refused it.
