@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -281,6 +282,29 @@ fn the_demo_starts_with_the_ready_line_and_says_what_to_try() {
     assert!(tries.clone().all(|line| line.contains("+subnet=") && line.contains(" # ")), "{lines:#?}");
     let explained = run(&["explain", "www.example.com", "--client", "133.11.0.0/16", "--admin", &admin]);
     assert!(stdout(&explained).contains(": nrt, 127.0.5.1, because it is the nearest of 7"), "{}", stdout(&explained));
+}
+
+#[test]
+fn the_demo_asks_itself_unless_it_is_told_not_to() {
+    let queries = |admin: &str| -> u64 {
+        let status = json(&run(&["status", "--json", "--admin", admin]));
+        status["queries"].as_object().expect("counters").values().filter_map(Value::as_u64).sum()
+    };
+    let demo = ["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--port", "0"];
+    let mut silent = Server::start(&[&demo[..], &["--no-traffic"]].concat());
+    let mut server = Server::start(&demo);
+    let (silent_admin, admin) = (silent.ready(), server.ready());
+    let start = Instant::now();
+    while queries(&admin) < 20 {
+        assert!(start.elapsed() < Duration::from_secs(30), "nobody asks");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(queries(&silent_admin), 0);
+    let said = |server: &mut Server| {
+        std::iter::from_fn(|| Some(server.line())).take_while(|line| !line.starts_with("end:")).collect::<String>()
+    };
+    assert!(said(&mut server).contains("traffic: 20 queries a second"));
+    assert!(!said(&mut silent).contains("traffic:"));
 }
 
 #[test]

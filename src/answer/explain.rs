@@ -24,7 +24,7 @@ pub use candidates::CandidateFacts;
 pub use place::{PlaceFacts, SourceFacts};
 pub use reply::{Asker, NoAsker, RecordFacts};
 pub use sentence::percent;
-pub use service::{EndpointFacts, FenceFacts, ServiceFacts, all_down_word};
+pub use service::{EndpointFacts, FenceFacts, ServiceFacts, all_down_word, fences_of, order_word, pick_word};
 
 use service::Explained;
 

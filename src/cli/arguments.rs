@@ -124,6 +124,9 @@ pub struct Demo {
     /// Leave all regions alone
     #[arg(long)]
     pub no_show: bool,
+    /// Send no queries: else the demo asks itself a few a second, as people all over the world would
+    #[arg(long)]
+    pub no_traffic: bool,
 }
 
 /// Whoever reaches the demo may look at everything, so nobody outside may.

@@ -92,8 +92,22 @@ impl Browser {
         self.post("/url", json!({ "url": url }));
     }
 
+    /// What only Chromium's own protocol can do.
+    #[track_caller]
+    fn ask_chromium(&self, command: &str, parameters: Value) -> Value {
+        self.post("/goog/cdp/execute", json!({ "cmd": command, "params": parameters }))
+    }
+
+    /// Makes the window exactly so large inside; below 500, it is a telephone.
     pub fn resize(&self, width: u32, height: u32) {
-        self.post("/window/rect", json!({ "width": width, "height": height }));
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
+        self.ask_chromium("Emulation.setDeviceMetricsOverride", size);
+    }
+
+    /// `light` or `dark`
+    pub fn set_theme(&self, theme: &str) {
+        let theme = json!({ "features": [{ "name": "prefers-color-scheme", "value": theme }] });
+        self.ask_chromium("Emulation.setEmulatedMedia", theme);
     }
 
     /// The value of a script in the page.
@@ -165,14 +179,26 @@ impl Browser {
         assert_eq!(log, Vec::<String>::new());
     }
 
-    /// Keeps a picture of the page as target/NAME.png.
+    /// Keeps a picture of what is in the window as target/NAME.png.
     pub fn keep(&self, name: &str) {
         let picture = self.call(reqwest::Method::GET, "/screenshot", None).expect("a picture");
-        let octets = base64(picture.as_str().expect("in base 64"));
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-        let folder = folder.parent().expect("it lies in target");
-        std::fs::write(folder.join(format!("{name}.png")), octets).expect("target can be written");
+        keep_octets(name, &base64(picture.as_str().expect("in base 64")));
     }
+
+    /// The same of the whole page.
+    pub fn keep_whole(&self, name: &str) {
+        let size = self.run("return [innerWidth, document.documentElement.scrollHeight]", json!([]));
+        let clip = json!({ "x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1 });
+        let wanted = json!({ "captureBeyondViewport": true, "clip": clip });
+        let picture = self.ask_chromium("Page.captureScreenshot", wanted);
+        keep_octets(name, &base64(picture["data"].as_str().expect("in base 64")));
+    }
+}
+
+fn keep_octets(name: &str, octets: &[u8]) {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let folder = folder.parent().expect("it lies in target");
+    std::fs::write(folder.join(format!("{name}.png")), octets).expect("target can be written");
 }
 
 /// The port of `ChromeDriver was started successfully on port 39035.`

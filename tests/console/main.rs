@@ -8,6 +8,7 @@ mod harness;
 mod world;
 
 mod browser;
+mod view;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

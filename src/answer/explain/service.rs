@@ -167,12 +167,7 @@ impl Explained<'_> {
     }
 
     fn fence_facts(&self, index: usize, fence: &Fence) -> FenceFacts {
-        let configured = self.service.fences.get(index);
-        let name = |id: &RegionId| self.world.regions.get(usize::from(id.0)).cloned().unwrap_or_default();
-        let regions = configured.map_or_else(Vec::new, |fence| fence.regions.iter().map(name).collect());
-        let list = configured.and_then(|fence| fence.list.as_deref()).map(str::to_owned);
-        let groups = configured.map_or(&[][..], |fence| &fence.clients.groups);
-        FenceFacts { number: index + 1, list, clients: clients_of(fence, groups), regions }
+        fence_facts(self.world, self.service, index, fence)
     }
 
     /// What becomes of a client whose place is unknown to the fences that ask for it.
@@ -221,6 +216,22 @@ impl Explained<'_> {
     }
 }
 
+/// Every fence of a service, in the order in which they are asked.
+pub fn fences_of(world: &World, service: &Service) -> Vec<FenceFacts> {
+    let view = service.views.iter().flatten().next();
+    let fences = view.map_or(&[][..], |view| &view.rules.fences).iter().enumerate();
+    fences.map(|(index, fence)| fence_facts(world, service, index, fence)).collect()
+}
+
+fn fence_facts(world: &World, service: &Service, index: usize, fence: &Fence) -> FenceFacts {
+    let configured = service.fences.get(index);
+    let name = |id: &RegionId| world.regions.get(usize::from(id.0)).cloned().unwrap_or_default();
+    let regions = configured.map_or_else(Vec::new, |fence| fence.regions.iter().map(name).collect());
+    let list = configured.and_then(|fence| fence.list.as_deref()).map(str::to_owned);
+    let groups = configured.map_or(&[][..], |fence| &fence.clients.groups);
+    FenceFacts { number: index + 1, list, clients: clients_of(fence, groups), regions }
+}
+
 /// Whom a fence is about.
 fn clients_of(fence: &Fence, groups: &[&Group]) -> String {
     fn list<T: ToString>(word: &str, items: impl IntoIterator<Item = T>) -> Option<String> {
@@ -243,7 +254,8 @@ fn clients_of(fence: &Fence, groups: &[&Group]) -> String {
     if parts.is_empty() { "everybody".to_owned() } else { parts.join("; ") }
 }
 
-fn order_word(order: Order) -> &'static str {
+/// The order as the configuration writes it.
+pub fn order_word(order: Order) -> &'static str {
     match order {
         Order::Nearest => "nearest",
         Order::Priority => "priority",
@@ -251,7 +263,8 @@ fn order_word(order: Order) -> &'static str {
     }
 }
 
-fn pick_word(pick: Pick) -> &'static str {
+/// The pick as the configuration writes it.
+pub fn pick_word(pick: Pick) -> &'static str {
     match pick {
         Pick::Weighted => "weighted",
         Pick::RoundRobin => "round-robin",

@@ -7,12 +7,13 @@ mod folder;
 mod narrator;
 mod region;
 mod tour;
+mod traffic;
 
 use std::io::IsTerminal;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use self::folder::Folder;
 use self::region::{Region, Sockets};
@@ -88,6 +89,9 @@ pub fn run(demo: &Demo) -> Result<ExitCode, String> {
     let moved = [(demo.listen, places.dns), (demo.admin, places.admin)].iter().any(|(asked, used)| asked != used);
     // Where a person watches, one region is broken and mended by itself.
     let show = demo.show || !demo.no_show && std::io::stdout().is_terminal();
+    let with_traffic = !demo.no_traffic;
+    // Held until the server is over.
+    let (_running, stopped) = mpsc::channel();
     serve::run_loaded(origin, loaded, &config, serve::Inheritance::default(), signals, |server, admin, control| {
         let moved = moved.then(|| format!("({} or {} is taken, so free ports were used)", demo.listen, demo.admin));
         let dns = server.addresses().dns.first().copied().unwrap_or(places.dns);
@@ -95,8 +99,11 @@ pub fn run(demo: &Demo) -> Result<ExitCode, String> {
         // Whoever reads no more of it holds up the narrator, and nobody else.
         let greet = move || {
             moved.iter().for_each(|sentence| say!("{sentence}"));
-            tour.print(dns, &admin);
+            tour.print(dns, &admin, with_traffic);
         };
+        if with_traffic {
+            traffic::start(control.clone(), dns, stopped);
+        }
         narrator::start(control.clone(), regions, show, greet);
     })
 }

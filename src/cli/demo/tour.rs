@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::region::Region;
-use super::{DemoRegion, Places};
+use super::{DemoRegion, Places, traffic};
 use crate::answer::Snapshot;
 use crate::answer::explain::{Explanation, Question, explain};
 use crate::cli::paper::Paper;
@@ -52,8 +52,8 @@ impl Tour {
         Tour { regions, steps: steps(&loaded.snapshot), places: places.clone() }
     }
 
-    /// Prints regions and questions, ready to be pasted.
-    pub fn print(&self, dns: SocketAddr, admin: &str) {
+    /// Prints regions and questions, ready to be pasted; `with_traffic`: the demo asks, too.
+    pub fn print(&self, dns: SocketAddr, admin: &str, with_traffic: bool) {
         let paper = Paper::stdout();
         say!();
         let url = |region: &DemoRegion| format!("http://{}:{}/", region.address, self.places.port);
@@ -76,6 +76,10 @@ impl Tour {
         say!("drain:   {program} drain fra --reason \"trying it\" {to} --token-file {}/token", self.places.folder);
         say!("why:     {program} explain www.example.com --client 193.0.0.0/21 {to}");
         say!("status:  {program} status {to}");
+        if with_traffic {
+            let rate = traffic::PER_SECOND;
+            say!("traffic: {rate} queries a second as from people all over the world; --no-traffic leaves them out");
+        }
         say!("end:     Ctrl-C");
         say!();
     }

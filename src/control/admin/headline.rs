@@ -241,7 +241,15 @@ mod tests {
 
     fn service(name: &str, health: Vec<RegionHealth>) -> ServiceStatus {
         let regions = health.iter().map(|region| region.region.clone()).collect();
-        ServiceStatus { name: name.to_owned(), well: false, checked: true, regions, health, coverage: Vec::new() }
+        ServiceStatus {
+            name: name.to_owned(),
+            well: false,
+            checked: true,
+            regions,
+            health,
+            coverage: Vec::new(),
+            rules: None,
+        }
     }
 
     fn headline_of(health: Vec<RegionHealth>) -> String {

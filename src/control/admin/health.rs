@@ -154,6 +154,7 @@ pub fn services(view: &View) -> Vec<ServiceStatus> {
             regions,
             health,
             coverage,
+            rules: None,
         }
     };
     view.config.services.iter().enumerate().map(status).collect()

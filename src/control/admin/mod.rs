@@ -7,6 +7,7 @@
 //! token and the limits of `changes`; only then is its body read.
 
 mod changes;
+mod check_facts;
 mod demands;
 mod error;
 mod headline;
@@ -21,6 +22,7 @@ mod per_address;
 mod reads;
 mod refusals;
 mod routes;
+mod rules;
 mod selection;
 mod shares;
 mod status;
@@ -39,10 +41,12 @@ use super::Control;
 use crate::config;
 use crate::server::{Addresses, Passed, Tallies};
 
+pub use check_facts::CheckFacts;
 pub use demands::{ChangeDone, Forced, LeaseBody, OrderBody};
 pub use error::ErrorBody;
 pub use health::{EndpointHealth, ProbeTimes, RegionHealth};
 pub use page::WORLD;
+pub use rules::{EndpointRules, RegionRules, ServiceRules};
 pub use shares::{read_bias, read_weight};
 pub use status::{LastReload, ReloadBody, ReloadStatus, ServiceStatus, Status, ZoneStatus};
 pub use token::read_token;

@@ -23,7 +23,7 @@ pub struct Asset {
 }
 
 /// Every file of the page.
-pub const ASSETS: [Asset; 6] = [
+pub const ASSETS: [Asset; 13] = [
     Asset {
         path: "/",
         about: "The console, for people",
@@ -36,24 +36,16 @@ pub const ASSETS: [Asset; 6] = [
         media_type: "text/css; charset=utf-8",
         text: include_str!("page/console.css"),
     },
-    Asset {
-        path: "/console/console.js",
-        about: "What the console does",
-        media_type: "text/javascript; charset=utf-8",
-        text: include_str!("page/console.js"),
-    },
-    Asset {
-        path: "/console/map.js",
-        about: "The console's map",
-        media_type: "text/javascript; charset=utf-8",
-        text: include_str!("page/map.js"),
-    },
-    Asset {
-        path: "/console/tables.js",
-        about: "The console's tables",
-        media_type: "text/javascript; charset=utf-8",
-        text: include_str!("page/tables.js"),
-    },
+    script("/console/console.js", "What the console does", include_str!("page/console.js")),
+    script("/console/state.js", "What the console knows, and how it asks", include_str!("page/state.js")),
+    script("/console/address.js", "The console's view as a link", include_str!("page/address.js")),
+    script("/console/colours.js", "The colours of the console's regions", include_str!("page/colours.js")),
+    script("/console/map.js", "The console's map", include_str!("page/map.js")),
+    script("/console/shares.js", "The console's table of shares, and what if", include_str!("page/shares.js")),
+    script("/console/why.js", "The console's explanations", include_str!("page/why.js")),
+    script("/console/rules.js", "How a service decides, on the console", include_str!("page/rules.js")),
+    script("/console/orders.js", "The console's orders", include_str!("page/orders.js")),
+    script("/console/tables.js", "The console's tables", include_str!("page/tables.js")),
     Asset {
         path: "/console/world.json",
         about: "Outlines of the countries, in tenths of a degree",
@@ -61,6 +53,10 @@ pub const ASSETS: [Asset; 6] = [
         text: WORLD,
     },
 ];
+
+const fn script(path: &'static str, about: &'static str, text: &'static str) -> Asset {
+    Asset { path, about, media_type: "text/javascript; charset=utf-8", text }
+}
 
 /// Only what comes from here, no script or style in the page itself, and no other page around it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -86,6 +82,9 @@ impl Asset {
         (HEAD, [(header::CONTENT_TYPE, self.media_type)], self.text).into_response()
     }
 }
+
+#[cfg(test)]
+mod colour_tests;
 
 #[cfg(test)]
 mod tests {

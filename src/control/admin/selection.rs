@@ -22,6 +22,12 @@ pub const PARAMETERS: &[Parameter] = &[
         many: false,
         about: "Whose endpoints are listed: all; troubled: those of services that are not well; none. all if absent",
     },
+    Parameter {
+        name: "rules",
+        needed: false,
+        many: false,
+        about: "true: also how each service decides; only with `service`",
+    },
     Parameter { name: "limit", needed: false, many: false, about: "At most so many services; all if absent" },
     Parameter {
         name: "after",
@@ -38,6 +44,7 @@ pub struct Selection {
     region: Option<String>,
     down: bool,
     endpoints: Endpoints,
+    rules: bool,
     limit: Option<usize>,
     after: Option<String>,
 }
@@ -63,11 +70,11 @@ impl Selection {
         if services.len() > MOST_NAMED {
             return Err(format!("more than {MOST_NAMED} services are named"));
         }
-        let down = match one("down") {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(other) => return Err(format!("down is true or false, not {other:?}")),
-        };
+        let down = read_flag("down", one("down"))?;
+        let rules = read_flag("rules", one("rules"))?;
+        if rules && services.is_empty() {
+            return Err("rules are told of services that are named: give service, too".to_owned());
+        }
         let endpoints = match one("endpoints") {
             None | Some("all") => Endpoints::All,
             Some("troubled") => Endpoints::Troubled,
@@ -79,7 +86,12 @@ impl Selection {
             limit.ok_or_else(|| format!("limit is a number from 1 to {MOST_PAGE}, not {text:?}"))
         });
         let (region, after) = (one("region").map(str::to_owned), one("after").map(str::to_owned));
-        Ok(Selection { services, region, down, endpoints, limit: limit.transpose()?, after })
+        Ok(Selection { services, region, down, endpoints, rules, limit: limit.transpose()?, after })
+    }
+
+    /// Whether it is wanted how each service decides.
+    pub fn has_rules(&self) -> bool {
+        self.rules
     }
 
     /// Leaves what is wanted in `status`.
@@ -128,6 +140,14 @@ impl Selection {
     }
 }
 
+fn read_flag(key: &str, value: Option<&str>) -> Result<bool, String> {
+    match value {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(format!("{key} is true or false, not {other:?}")),
+    }
+}
+
 /// Leaves one region of a service.
 fn keep_region(service: &mut ServiceStatus, region: &str) {
     service.health.retain(|listed| listed.region == region);
@@ -149,8 +169,14 @@ mod tests {
         assert_eq!(read(&[]), Ok(Selection::default()));
         let wanted = Selection { down: true, limit: Some(10), endpoints: Endpoints::None, ..Selection::default() };
         assert_eq!(read(&[("down", "true"), ("limit", "10"), ("endpoints", "none")]), Ok(wanted));
-        for (key, value) in [("down", "yes"), ("limit", "0"), ("limit", "10001"), ("endpoints", "some"), ("page", "2")]
-        {
+        for (key, value) in [
+            ("down", "yes"),
+            ("limit", "0"),
+            ("limit", "10001"),
+            ("endpoints", "some"),
+            ("page", "2"),
+            ("rules", "true"),
+        ] {
             let sentence = read(&[(key, value)]).unwrap_err();
             assert!(sentence.contains(key), "{sentence}");
         }

@@ -11,6 +11,7 @@ use super::Context;
 use super::error::ApiError;
 use super::headline::headline;
 use super::health::{self, RegionHealth};
+use super::rules::{ServiceRules, rules_of};
 use super::selection::Selection;
 use crate::answer::Verdict;
 use crate::answer::explain::{SourceFacts, word};
@@ -107,6 +108,9 @@ pub struct ServiceStatus {
     /// Who has a live region, by the record type; empty until its clients are counted.
     #[serde(default)]
     pub coverage: Vec<Coverage>,
+    /// How it decides; absent unless it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<ServiceRules>,
 }
 
 /// Reloads so far.
@@ -152,6 +156,11 @@ impl Status {
         let view = context.control.view();
         let mut status = Status::of(context, &view);
         selection.apply(&mut status, &view.config)?;
+        if selection.has_rules() {
+            let world = &context.control.snapshot().world;
+            let services = status.services.iter_mut();
+            services.for_each(|service| service.rules = rules_of(&view.config, world, &service.name));
+        }
         Ok(status)
     }
 

@@ -1,20 +1,11 @@
 // The map: countries, places and regions, each in the colour of the region that serves it.
 
+import { colourOf } from "./colours.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 // Tenths of a degree to units; the map reaches from 84 degrees north to 58 degrees south.
 const SCALE = 0.4;
 const TOP = 840;
-
-// Okabe and Ito, then Tol's muted ones: people with any kind of colour vision can tell them apart.
-export const COLOURS = [
-  "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#332288",
-  "#44aa99", "#882255", "#999933", "#cc6677", "#117733", "#aa4499", "#ddcc77", "#88ccee",
-];
-
-export function colourOf(regions, name) {
-  const at = regions.findIndex((region) => region.region === name);
-  return at < 0 ? "" : COLOURS[at % COLOURS.length];
-}
 
 function element(name, attributes, parent) {
   const made = document.createElementNS(SVG, name);
@@ -91,9 +82,9 @@ export class WorldMap {
     for (const [code, path] of this.countries) {
       const country = parts.get(code);
       const main = country && greatest(country[side]);
-      main ? path.setAttribute("fill", colourOf(shares.regions, main)) : path.removeAttribute("fill");
+      main ? path.setAttribute("fill", colourOf(main)) : path.removeAttribute("fill");
       path.classList.toggle("nobody", Boolean(country) && !main);
-      path.style.fill = main ? colourOf(shares.regions, main) : "";
+      path.style.fill = main ? colourOf(main) : "";
       path.dataset.region = main ?? "";
       const list = country ? Object.entries(country[side]).sort((a, b) => b[1] - a[1]).slice(0, 4) : [];
       path.firstChild.textContent =
@@ -101,6 +92,7 @@ export class WorldMap {
     }
     this.drawCells(shares, side);
     this.drawMarkers(shares, side, health, rates, off);
+    this.showDecision(this.explained);
   }
 
   drawCells(shares, side) {
@@ -109,7 +101,7 @@ export class WorldMap {
       const kind = cell[side] ? "cell" : "cell nobody";
       const [cx, cy] = place(cell.longitude + 0.5, cell.latitude + 0.5);
       const r = Math.min(8.5, Math.max(3, Math.log10(cell.addresses))) * 0.7 - 1.2;
-      element("circle", { class: kind, cx, cy, r: r.toFixed(1), fill: colourOf(shares.regions, cell[side]) }, made);
+      element("circle", { class: kind, cx, cy, r: r.toFixed(1), fill: colourOf(cell[side]) }, made);
     }
     this.cells.replaceChildren(made);
   }
@@ -121,7 +113,7 @@ export class WorldMap {
       const [cx, cy] = place(region.longitude, region.latitude);
       const isOff = side === "after" && off.has(region.region);
       const state = isOff ? "switched off in this what-if" : health.get(region.region) ?? "unknown";
-      const fill = colourOf(shares.regions, region.region);
+      const fill = colourOf(region.region);
       const part = region[`${side}_percent`].toFixed(1);
       const marker = element(
         "circle", { class: "marker", cx, cy, r: 10, fill, "data-health": isOff ? "off" : state, "data-region": region.region }, this.markers,
@@ -152,6 +144,7 @@ export class WorldMap {
 
   // One client, and the ways from there to all candidates; what serves is drawn over the others.
   showDecision(explained) {
+    this.explained = explained;
     this.decision.replaceChildren();
     const client = explained?.client.place;
     if (!this.shares || !client || client.latitude === null) return;

@@ -1,6 +1,6 @@
 // Tables and lists. Text is only ever set as text, so nothing that a server says can become part of the page.
 
-import { colourOf } from "./map.js";
+import { colourOf } from "./colours.js";
 
 export function make(name, properties = {}, ...children) {
   const made = document.createElement(name);
@@ -11,12 +11,22 @@ export function make(name, properties = {}, ...children) {
   return made;
 }
 
+// A table; where there is no room, each row is a card, and each cell says what it is. The roles are for browsers that take
+// a table that is laid out otherwise for none.
 export function table(caption, heads, rows) {
-  const head = make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text)));
-  const body = rows.map((cells) => make("tr", {}, ...cells.map((cell) => make("td", {}, cell))));
-  return make(
-    "table", {}, make("caption", { className: "hidden" }, caption), make("thead", {}, head), make("tbody", {}, ...body),
-  );
+  const head = make("tr", { role: "row" }, ...heads.map((text) => make("th", { scope: "col", role: "columnheader" }, text)));
+  const cell = (held, at) => make("td", { role: "cell", "data-label": heads[at] }, held);
+  const body = rows.map((cells) => make("tr", { role: "row" }, ...cells.map(cell)));
+  const [over, under] = [make("thead", { role: "rowgroup" }, head), make("tbody", { role: "rowgroup" }, ...body)];
+  return make("table", { role: "table", className: "cards" }, make("caption", { className: "hidden" }, caption), over, under);
+}
+
+// A moment, in the time of servers; pointing at it tells the time of whoever looks.
+export function moment(milliseconds) {
+  const at = new Date(milliseconds);
+  const iso = at.toISOString();
+  const title = at.toLocaleString(undefined, { dateStyle: "full", timeStyle: "long" });
+  return make("time", { dateTime: iso, title }, `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`);
 }
 
 // Seconds as people say them.
@@ -72,21 +82,35 @@ function asides(endpoint) {
   return [endpoint.unresolved, load, days === null ? null : `certificate for ${days} days`];
 }
 
-export function endpoints(service) {
+// Since when, in a word; pointing at it tells the moment.
+function since(endpoint) {
+  if (endpoint.since === null) return "";
+  const { dateTime, title, textContent } = moment(endpoint.since * 1000);
+  return make("time", { dateTime, title: `since ${textContent} (${title})` }, lasting(endpoint.seconds));
+}
+
+// What is known of every endpoint; its weight where one counts.
+export function endpoints(service, rules) {
+  const weight = (region, endpoint) => {
+    const listed = rules?.regions.find((rule) => rule.region === region.region)?.endpoints ?? [];
+    return listed.some((rule) => rule.endpoint === endpoint.endpoint && rule.weight_counts) ? String(endpoint.weight) : "";
+  };
+  const heads = ["Region", "Endpoint", "Health", "For", "Weight", "Takes", "Last probe", "Why"];
   const rows = service.health.flatMap((region) =>
     region.endpoints.map((endpoint) => [
       region.region,
       addressed(endpoint),
       verdict(endpoint.verdict),
-      lasting(endpoint.seconds),
-      String(endpoint.weight),
+      since(endpoint),
+      weight(region, endpoint),
       `${region.share_percent.toFixed(0)} %`,
       probed(endpoint.probe),
       [endpoint.order ?? region.order, endpoint.not_probed, endpoint.reason, ...asides(endpoint)].filter(Boolean).join("; "),
     ]),
   );
-  const heads = ["Region", "Endpoint", "Health", "For", "Weight", "Takes", "Last probe", "Why"];
-  return table(`Endpoints of ${service.name}`, heads, rows);
+  const told = (at) => heads[at] === "Region" || rows.some((row) => row[at] !== "");
+  const kept = (row) => row.filter((_, at) => told(at));
+  return table(`Endpoints of ${service.name}`, kept(heads), rows.map(kept));
 }
 
 // What the colours of the map mean.
@@ -96,7 +120,7 @@ export function legend(regions) {
     swatch.style.background = colour;
     return make("li", {}, swatch, text);
   };
-  const served = regions.map(({ region }) => item(region, "", colourOf(regions, region)));
+  const served = regions.map(({ region }) => item(region, "", colourOf(region)));
   return [...served, item("nobody: kept out by a fence, or all is down", "nobody", ""), item("no known address", "blank", "")];
 }
 
@@ -112,28 +136,37 @@ export function orders(list, lift) {
     const button = make("button", { type: "button" }, "Take back");
     button.setAttribute("aria-label", `Take back: ${subject} ${what}`);
     button.addEventListener("click", () => lift(order));
-    return [subject, what, order.reason, order.by, order.until ? lasting(order.seconds_left) : "until taken back", button];
+    const left = order.until ? ["until ", moment(order.until * 1000), ` (${lasting(order.seconds_left)} left)`] : ["until taken back"];
+    const holds = make("span", {}, "since ", moment(order.since * 1000), ", ", ...left);
+    return [subject, what, order.reason, order.by, holds, button];
   });
-  return table("Orders in force", ["About", "Is", "Reason", "By", "Left", ""], rows);
+  return table("Orders in force", ["About", "Is", "Reason", "By", "Holds", ""], rows);
 }
 
 export function explanation(facts) {
-  const kilometres = (it) => (it === null || it === undefined ? "" : `${Math.round(it)} km`);
+  const kilometres = (it) => (it === null || it === undefined ? "" : `${Math.round(it)}\u00a0km`);
   const parts = [make("p", { className: "answer" }, make("strong", {}, facts.summary))];
   const place = facts.client.place;
   const known = [place.country_name ?? place.country, place.subdivision, place.asn && `AS${place.asn}`, place.source];
   parts.push(make("p", { className: "faint" }, `${facts.client.looked_up}: ${known.filter(Boolean).join(", ") || "of unknown place"}`));
   if (facts.service) {
-    const rows = facts.service.candidates.map((one) => [
+    const { fence, candidates } = facts.service;
+    if (fence) {
+      const kept = fence.regions.length ? `only ${fence.regions.join(", ")}` : "no region";
+      parts.push(make("p", {}, `Fence ${fence.list ?? fence.number} is about this client (${fence.clients}): ${kept}.`));
+    }
+    const rows = candidates.map((one) => [
       (one.serves ? "▶ " : "") + one.region,
       kilometres(one.distance_km),
       one.bias ? kilometres(one.biased_km) : "",
       one.tier === null ? "" : String(one.tier),
-      `${one.share_percent.toFixed(0)} %`,
+      `${one.share_percent.toFixed(0)}\u00a0%`,
       one.reason,
     ]);
     const heads = ["Region", "Distance", "Counts as", "Tier", "Takes", "Why"];
-    parts.push(make("div", { className: "scroll" }, table("Candidates", heads, rows)));
+    const biased = rows.some((row) => row[2] !== "");
+    const kept = (row) => row.filter((_, at) => at !== 2 || biased);
+    parts.push(make("div", { className: "scroll" }, table("Candidates", kept(heads), rows.map(kept))));
   }
   const records = facts.records.map((record) => make("li", {}, `${record.type} ${record.data} (for ${record.ttl} s)`));
   if (records.length) parts.push(make("ul", {}, ...records));
