@@ -649,23 +649,44 @@ fn get(address: &str, path: &str, host: &str) -> String {
     answer
 }
 
-#[test]
-fn a_demo_whose_terminal_is_closed_ends_and_leaves_nothing() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut command = meridian(&["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--port", "0"]);
-    command.env("TMPDIR", folder.path()).stdout(Stdio::piped()).stderr(Stdio::null());
+/// A demo that runs, with its folder in this one.
+fn demo_in(folder: &Path, more: &[&str]) -> Server {
+    let arguments = ["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--port", "0"];
+    let mut command = meridian(&[&arguments[..], more].concat());
+    command.env("TMPDIR", folder).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut process = command.spawn().expect("the binary runs");
     let lines = BufReader::new(process.stdout.take().expect("piped"));
     let mut server = Server { process, lines };
     while !server.line().starts_with("ready ") {
         assert!(!server.ended(), "it ended before it was ready");
     }
-    let left = || std::fs::read_dir(folder.path()).expect("there").count();
-    assert!(left() > 0, "it has a folder");
+    assert!(left_in(folder) > 0, "it has a folder");
+    server
+}
+
+fn left_in(folder: &Path) -> usize {
+    std::fs::read_dir(folder).expect("there").count()
+}
+
+#[test]
+fn a_demo_whose_terminal_is_closed_ends_and_leaves_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut server = demo_in(folder.path(), &[]);
     // SAFETY: the process is our child and not waited for yet.
     assert_eq!(unsafe { libc::kill(server.process.id() as i32, libc::SIGHUP) }, 0);
     assert!(server.process.wait().expect("our child").success());
-    assert_eq!(left(), 0);
+    assert_eq!(left_in(folder.path()), 0);
+}
+
+#[test]
+fn a_demo_that_nobody_reads_any_more_ends_and_leaves_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut server = demo_in(folder.path(), &["--show"]);
+    // What it tells of the region that breaks by itself has no reader.
+    let nothing = std::fs::File::open("/dev/null").expect("there");
+    server.lines = BufReader::new(std::os::fd::OwnedFd::from(nothing).into());
+    assert!(server.process.wait().expect("our child").success());
+    assert_eq!(left_in(folder.path()), 0);
 }
 
 /// What may act on a terminal or on a reader: an escape sequence, a C1 control, an override of the writing direction, a

@@ -4,9 +4,12 @@
 //! another server can play with the terminal, whoever forgot about it before. Colours are our own, so they are put around
 //! a text behind that, on a terminal only (<https://no-color.org>). `tests/tidy.rs` keeps it the one place.
 
+use std::cell::Cell;
 use std::fmt::{Arguments, Display};
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::time::Duration;
+
+use rustix::process::Signal;
 
 use crate::control::log_queue::{STDERR, STDOUT};
 use crate::text::{in_json, shown, shown_lines};
@@ -56,8 +59,23 @@ pub fn complain(text: impl Display) {
     }
 }
 
+thread_local! {
+    /// Set on a thread whose process has more to do at its end than this thread knows.
+    static ASKS_TO_END: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on, where this thread cannot print, the process is asked to end as by SIGTERM, instead of being ended.
+pub fn ask_to_end_when_unread() {
+    ASKS_TO_END.set(true);
+}
+
 /// Nobody reads on, which is no mistake; or there is no room.
 fn end_of_paper(error: &std::io::Error) -> ! {
+    if ASKS_TO_END.get() && rustix::process::kill_process(rustix::process::getpid(), Signal::TERM).is_ok() {
+        loop {
+            std::thread::park();
+        }
+    }
     if error.kind() == ErrorKind::BrokenPipe {
         std::process::exit(0);
     }

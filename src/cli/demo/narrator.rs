@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::region::Region;
 use super::tour::{Step, steps};
 use crate::answer::Snapshot;
-use crate::cli::paper::{Paper, Style};
+use crate::cli::paper::{Paper, Style, ask_to_end_when_unread};
 use crate::control::Control;
 
 /// How often what is served is compared with before.
@@ -21,6 +21,8 @@ pub fn start(control: Arc<Control>, regions: Vec<Arc<Region>>, show: bool, greet
     let mut narrator = Narrator::new(control);
     let mut show = show.then(|| regions.first().cloned()).flatten().map(Show::new);
     let tell = move || {
+        // The server has a folder to remove.
+        ask_to_end_when_unread();
         greet();
         loop {
             if let Some(sentence) = show.as_mut().and_then(|show| show.step(narrator.elapsed())) {
