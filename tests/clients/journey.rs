@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -11,14 +10,12 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::alertmanager::{Alertmanager, receiver};
-use crate::harness::server::Process;
+use crate::harness::server::{Process, start};
 use crate::harness::types::A;
-use crate::harness::{Region, Server, Setup, free_port};
+use crate::harness::{Region, Server, free_port};
 use crate::monitoring::{Prometheus, eventually};
 use crate::programs::find;
 
-const ZONE: &str = "$ORIGIN example.test.\n$TTL 60\n@ SOA ns1 h 1 2 3 4 5\n NS ns1\nns1 A 127.0.0.1\n";
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const FRA: &str = "127.0.1.1";
 const IAD: &str = "127.0.2.1";
 const NRT: &str = "127.0.3.1";
@@ -80,29 +77,45 @@ fn run(folder: &std::path::Path, program: &str, arguments: &[&str]) -> Process {
     Process(command.spawn().unwrap_or_else(|error| panic!("{program}: {error}")))
 }
 
-/// One of the two nameservers: the same configuration, another name.
+/// One of the two nameservers, from an empty folder: what `init` writes, and what an operator adds to it.
 fn nameserver(name: &str, regions: &Regions, webhook: SocketAddr) -> Server {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut init = Command::new(env!("CARGO_BIN_EXE_meridian"));
+    init.args(["init", "--domain", "example.test", "--region", &format!("fra=Frankfurt@{FRA}")]);
+    init.args(["--region", &format!("iad=Ashburn, US@{IAD}"), "--region", &format!("nrt=Tokyo@{NRT}")]);
+    let made = init.current_dir(folder.path()).output().expect("the binary runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let config = folder.path().join("meridian.toml");
+    let mut text = fs::read_to_string(&config).expect("init wrote it");
     let [fra, iad] = regions.ports;
-    let config = format!(
-        "[state]\ndirectory = \"state\"\n[events]\nwebhook = \"http://{webhook}/\"\n\
-         [regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n[regions.nrt]\nlocation = \"NRT\"\n\
-         [checks.web]\ntype = \"http\"\npath = \"/health\"\ninterval = \"200ms\"\ntimeout = \"200ms\"\nrise = 2\n\
-         [[services]]\nname = \"www.example.test\"\ncheck = \"web\"\nramp = \"0s\"\n[services.endpoints]\n\
-         fra = {{ address = \"{FRA}\", port = {fra} }}\niad = {{ address = \"{IAD}\", port = {iad} }}\n\
-         nrt = {{ address = \"{NRT}\", port = {} }}\n\
-         [[services.fence]]\nclients = {{ groups = [\"EU-27\"] }}\nregions = [\"fra\"]\n",
-        regions.nrt.port
-    );
-    let setup = Setup::new().zone("example.test", ZONE).server(&format!("nsid = \"{name}\""));
-    let setup = setup.admin("token_file = \"token\"").config(&config).file("token", TOKEN.as_bytes());
-    fs::set_permissions(setup.folder().join("token"), fs::Permissions::from_mode(0o600)).expect("it is ours");
-    setup.start()
+    for (written, meant) in [
+        (
+            "listen = [\"127.0.0.1:1053\", \"[::1]:1053\"]",
+            &format!("listen = [\"127.0.0.1:0\", \"[::1]:0\"]\nnsid = \"{name}\""),
+        ),
+        ("listen = \"127.0.0.1:8053\"", &"listen = \"127.0.0.1:0\"".to_owned()),
+        ("path = \"/health\"", &"path = \"/health\"\ninterval = \"200ms\"\ntimeout = \"200ms\"\nrise = 2".to_owned()),
+        ("check = \"web\"", &"ramp = \"0s\"\ncheck = \"web\"".to_owned()),
+        (&format!("fra = \"{FRA}\""), &format!("fra = {{ address = \"{FRA}\", port = {fra} }}")),
+        (&format!("iad = \"{IAD}\""), &format!("iad = {{ address = \"{IAD}\", port = {iad} }}")),
+        (&format!("nrt = \"{NRT}\""), &format!("nrt = {{ address = \"{NRT}\", port = {} }}", regions.nrt.port)),
+    ] {
+        assert_eq!(text.matches(written).count(), 1, "{written} in {text}");
+        text = text.replace(written, meant);
+    }
+    text += "\n[[services.fence]]\nclients = { groups = [\"EU-27\"] }\nregions = [\"fra\"]\n";
+    text += &format!("\n[events]\nwebhook = \"http://{webhook}/\"\n");
+    fs::write(&config, text).expect("writable");
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_meridian"));
+    serve.arg("serve").current_dir(folder.path());
+    start(serve, folder)
 }
 
 fn meridian(server: &Server, arguments: &[&str]) -> Output {
     let admin = format!("http://{}", server.admin.expect("it has one"));
+    let token = fs::read_to_string(server.folder().join("token")).expect("init wrote it");
     let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
-    command.args(arguments).args(["--admin", &admin]).env("MERIDIAN_TOKEN", TOKEN).env("USER", "anna");
+    command.args(arguments).args(["--admin", &admin]).env("MERIDIAN_TOKEN", token.trim()).env("USER", "anna");
     command.env_remove("SUDO_USER").output().expect("the binary runs")
 }
 
