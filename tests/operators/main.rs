@@ -8,6 +8,7 @@ mod world;
 mod activation;
 mod admin_starvation;
 mod clock;
+mod contract;
 mod coverage;
 mod disk;
 mod events;

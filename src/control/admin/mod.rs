@@ -6,9 +6,11 @@
 //! place (`listener`), the Host (`visitor`), its time and its share (`routes`), and, if it changes something, the
 //! token and the limits of `changes`; only then is its body read.
 
+mod bodies;
 mod changes;
 mod demands;
 mod error;
+mod forms;
 mod headline;
 mod health;
 mod listener;
@@ -39,11 +41,15 @@ use super::Control;
 use crate::config;
 use crate::server::{Addresses, Passed, Tallies};
 
-pub use demands::{ChangeDone, Forced, LeaseBody, OrderBody};
+pub use bodies::{
+    DrainRequest, EndpointDrainRequest, ForceRequest, Forced, ReturnRequest, ShiftRequest, TakeBackRequest,
+    WeightRequest,
+};
+pub use demands::ChangeDone;
 pub use error::ErrorBody;
+pub use forms::{OrderTime, Wording, read_bias, read_weight};
 pub use health::{EndpointHealth, ProbeTimes, RegionHealth};
 pub use page::WORLD;
-pub use shares::{read_bias, read_weight};
 pub use status::{LastReload, ReloadBody, ReloadStatus, ServiceStatus, Status, ZoneStatus};
 pub use token::read_token;
 
