@@ -5,7 +5,7 @@ mod orders;
 mod running;
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -153,6 +153,9 @@ pub struct Explain {
     /// Ask the running server there instead: http://127.0.0.1:8053 or unix:PATH
     #[arg(long, value_name = "URL", conflicts_with = "config")]
     pub admin: Option<String>,
+    /// Trust the authorities of this file (PEM), and no others, where the server that is asked speaks HTTPS
+    #[arg(long, value_name = "FILE", requires = "admin")]
+    pub ca_file: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -197,6 +200,9 @@ pub struct Simulate {
     /// Ask the running server there instead: http://127.0.0.1:8053 or unix:PATH
     #[arg(long, value_name = "URL", conflicts_with = "config")]
     pub admin: Option<String>,
+    /// Trust the authorities of this file (PEM), and no others, where the server that is asked speaks HTTPS
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -241,6 +247,16 @@ pub struct Remote {
     /// File that holds the token; else MERIDIAN_TOKEN is the token
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// Trust the authorities of this file (PEM), and no others, where the server that is asked speaks HTTPS
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Remote {
+    /// A server whose answers need no token.
+    pub fn to_read(admin: &str, ca_file: Option<&Path>) -> Remote {
+        Remote { admin: admin.to_owned(), token_file: None, ca_file: ca_file.map(Path::to_owned) }
+    }
 }
 
 /// `meridian locate`

@@ -56,7 +56,11 @@ struct RecordLine {
 pub fn run(arguments: &Plan) -> Result<ExitCode, String> {
     let old = loaded(arguments.config.as_deref())?;
     let new = load(&arguments.new, Some(&old.atlas)).map_err(|mistakes| refusal(&arguments.new, &mistakes))?;
-    let seen = arguments.traffic.as_deref().map(|source| traffic::read(source, &old.config)).transpose()?;
+    let seen = arguments
+        .traffic
+        .as_deref()
+        .map(|source| traffic::read(source, &old.config, arguments.ca_file.as_deref()))
+        .transpose()?;
     let seen = seen.unwrap_or_default();
     let changes = progress::during("comparing", || Changes::between(&old, &new, &seen))?;
     if arguments.json {

@@ -130,10 +130,21 @@ fn resolve_identity(
         let sentence = "nobody is shown the certificate without listen_tls, listen_https or listen_quic";
         report.warning(at, sentence.to_owned());
     }
-    let Tls { certificate, key } = tls.or(Tls::default());
-    let certificate = certificate.required(at, "[tls] needs a certificate", report);
-    let key = key.required(at, "[tls] needs a key", report);
+    let files = identity_files(tls.or(Tls::default()), at, "[tls]", folder, report)?;
+    listener.map(|_| files)
+}
+
+/// The two files of the table at this place; both must be there.
+pub fn identity_files(
+    tls: Tls,
+    at: usize,
+    table: &str,
+    folder: &Path,
+    report: &mut Report<'_>,
+) -> Option<IdentityFiles> {
+    let Tls { certificate, key } = tls;
+    let certificate = certificate.required(at, &format!("{table} needs a certificate"), report);
+    let key = key.required(at, &format!("{table} needs a key"), report);
     let path = |path: PathBuf| folder.join(path);
-    let (certificate, key) = (path(certificate?.value), path(key?.value));
-    listener.map(|_| IdentityFiles { certificate, key })
+    Some(IdentityFiles { certificate: path(certificate?.value), key: path(key?.value) })
 }

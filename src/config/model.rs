@@ -7,7 +7,7 @@ use std::time::Duration;
 
 pub use super::bindings::Binding;
 pub use super::endpoints::{Endpoint, Host, Target};
-use super::listen::Encrypted;
+use super::listen::{Encrypted, IdentityFiles};
 use crate::dns::{Name, RecordType};
 pub use crate::geo::CoarsePoints;
 use crate::geo::groups::Group;
@@ -156,6 +156,8 @@ pub struct Admin {
     pub token_file: Option<PathBuf>,
     /// Names that it is asked by, beside its addresses and localhost.
     pub hosts: Vec<Name>,
+    /// What it speaks HTTPS with; `None`: plain HTTP. Never there on a unix socket.
+    pub tls: Option<IdentityFiles>,
 }
 
 /// `[events]`

@@ -14,7 +14,7 @@ use super::fingerprint::Prints;
 use super::guard::{self, Confirmed};
 use super::health::Watch;
 use super::health_news::Told;
-use super::identity;
+use super::identity::{self, OfEach};
 use super::keeper::Keeper;
 use super::load::{AtlasCache, Loaded, Origin, needs_restart, prints};
 use super::names::Resolving;
@@ -42,7 +42,7 @@ use crate::server::encrypted::Identity;
 pub struct Control {
     origin: Origin,
     published: Arc<Published>,
-    identity: Arc<Identity>,
+    identity: OfEach<Arc<Identity>>,
     /// Whoever publishes holds this.
     current: Mutex<Current>,
     /// One reload at a time. Nothing else ever waits for this.
@@ -81,7 +81,7 @@ pub(super) struct Current {
     pub(super) traffic: Traffic,
     atlas: AtlasCache,
     pub(super) databases: Vec<Option<FilePrint>>,
-    pub(super) identity: identity::Prints,
+    pub(super) identity: OfEach<identity::Prints>,
     pub(super) prints: Prints,
     pub(super) watched: Watched,
 }
@@ -100,7 +100,7 @@ struct Draft {
     overlaid: Option<Snapshot>,
     atlas: AtlasCache,
     databases: Vec<Option<FilePrint>>,
-    identity: identity::Found,
+    identity: OfEach<identity::Found>,
     prints: Prints,
     files: Look,
     /// What takes the place of the state directory; `None`: it stays.
@@ -115,8 +115,9 @@ impl Control {
     pub fn new(origin: Origin, loaded: Loaded, state: Option<StateDirectory>) -> Result<Control, String> {
         let threads = Threads::start()?;
         let Loaded { config: base, snapshot, atlas, identity, prints: content, files, .. } = loaded;
-        let shown = Arc::new(Identity::default());
-        shown.show(identity.key);
+        let shown = OfEach::<Arc<Identity>>::default();
+        shown.dns.show(identity.dns.key);
+        shown.admin.show(identity.admin.key);
         let mut demands = Demands::load(state.as_ref());
         let server = base.server.nsid.clone().unwrap_or_else(process::host_name);
         let base = Arc::new(base);
@@ -125,7 +126,7 @@ impl Control {
         let current = Current {
             databases: prints(&config),
             plan: Arc::new(Plan::of(&config, &Known::new())),
-            identity: identity.prints,
+            identity: OfEach { dns: identity.dns.prints, admin: identity.admin.prints },
             base,
             config,
             demands,
@@ -179,8 +180,8 @@ impl Control {
         self.published.clone()
     }
 
-    /// What the encrypted transports show.
-    pub fn identity(&self) -> Arc<Identity> {
+    /// What the encrypted transports and the admin server show.
+    pub fn identity(&self) -> OfEach<Arc<Identity>> {
         self.identity.clone()
     }
 
@@ -335,10 +336,14 @@ impl Control {
             self.keep_everything(&mut current);
         }
         current.atlas = atlas;
-        current.identity = identity.prints;
+        current.identity = OfEach { dns: identity.dns.prints, admin: identity.admin.prints };
         current.prints = prints;
         current.watched = Watched::of(files);
-        self.identity.show(identity.key);
+        self.identity.dns.show(identity.dns.key);
+        // Whether the admin server speaks TLS at all needs a restart.
+        if identity.admin.key.is_some() {
+            self.identity.admin.show(identity.admin.key);
+        }
         self.refresh(&mut current, Some(snapshot));
         drop(current);
         self.settle(&plan, Account::Reload);

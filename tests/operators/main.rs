@@ -7,6 +7,7 @@ mod world;
 
 mod activation;
 mod admin_starvation;
+mod admin_tls;
 mod clock;
 mod contract;
 mod coverage;

@@ -38,6 +38,9 @@ pub struct Plan {
     /// Say what moves of the queries that a running server noted, too: live asks it, else a file with what its /v1/traffic says
     #[arg(long, value_name = "live|FILE")]
     pub traffic: Option<String>,
+    /// Trust the authorities of this file (PEM), and no others, where the server that is asked speaks HTTPS
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

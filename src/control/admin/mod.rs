@@ -9,6 +9,7 @@
 mod bodies;
 mod changes;
 mod demands;
+mod encrypted;
 mod error;
 mod forms;
 mod headline;
@@ -83,10 +84,12 @@ impl Admin {
     /// A sentence: the address cannot be bound, or the token file cannot be used.
     pub fn start(admin: &config::Admin, context: Context, passed: &mut Passed) -> Result<Admin, String> {
         let gate = Gate::of(admin)?;
+        let identity = context.control.identity().admin;
         let router = routes::router(Arc::new(context), gate, &admin.hosts)?;
         let failed = |error: io::Error| format!("cannot start the admin server: {error}");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let (bound, socket) = runtime.block_on(listener::start(&admin.listen, router, passed))?;
+        let tls = admin.tls.as_ref().map(|_| encrypted::acceptor(identity));
+        let (bound, socket) = runtime.block_on(listener::start(&admin.listen, tls, router, passed))?;
         let (running, ended) = oneshot::channel();
         let serve = move || {
             let _ = runtime.block_on(ended);
@@ -114,7 +117,8 @@ impl Admin {
         self.running = None;
     }
 
-    /// Where it listens, as the ready line says it: `127.0.0.1:8053` or `unix:/run/meridian/admin.sock`.
+    /// Where it listens, as the ready line says it: `127.0.0.1:8053`, `https://127.0.0.1:8053` or
+    /// `unix:/run/meridian/admin.sock`.
     pub fn address(&self) -> String {
         self.bound.to_string()
     }

@@ -38,7 +38,7 @@ impl Play {
         let origin = Origin::File(file);
         let loaded = origin.load(None).unwrap();
         let token_file = token.then(|| folder.path().join("token"));
-        let settings = config::Admin { listen: listen(folder.path()), token_file, hosts: Vec::new() };
+        let settings = config::Admin { listen: listen(folder.path()), token_file, hosts: Vec::new(), tls: None };
         let context = Context {
             control: Arc::new(Control::new(origin, loaded, None).unwrap()),
             tallies: Arc::new(Tallies::default()),
@@ -215,7 +215,7 @@ fn a_socket_left_behind_is_replaced_and_one_in_use_is_not() {
     assert_eq!(play.call("GET", "/healthz", "").0, 200);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let second =
-        runtime.block_on(listener::start(&AdminListen::Unix(path), axum::Router::new(), &mut Passed::default()));
+        runtime.block_on(listener::start(&AdminListen::Unix(path), None, axum::Router::new(), &mut Passed::default()));
     assert!(second.is_err_and(|sentence| sentence.contains("admin.sock: ")));
 }
 
