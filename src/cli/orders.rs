@@ -53,7 +53,15 @@ pub fn unshift(unshift: &Unshift) -> Result<ExitCode, String> {
 pub fn undrain(undrain: &Undrain) -> Result<ExitCode, String> {
     let about = &undrain.about;
     let parts = parts(undrain.region.as_deref(), about.service.as_deref(), about.endpoint.as_deref())?;
-    let body = TakeBackRequest { by: by(undrain.by.as_deref())?, ..TakeBackRequest::default() };
+    let (by, over) = (by(undrain.by.as_deref())?, time(undrain.over.as_deref())?);
+    if about.endpoint.is_none() {
+        let body = ReturnRequest { over, by, ..ReturnRequest::default() };
+        return order(&undrain.remote, Method::DELETE, parts, "drain", &body);
+    }
+    if over.is_some() {
+        return Err("an endpoint is undrained at once: leave --over away".to_owned());
+    }
+    let body = TakeBackRequest { by, ..TakeBackRequest::default() };
     order(&undrain.remote, Method::DELETE, parts, "drain", &body)
 }
 

@@ -29,6 +29,8 @@ struct Changes {
     services: Vec<ServiceMove>,
     /// Services of which another part of the clients has a region.
     coverage: Vec<CoverageChange>,
+    /// Zones that hold something else under the same serial.
+    warnings: Vec<String>,
     /// Why the guard would refuse it.
     refused: Option<String>,
 }
@@ -81,6 +83,7 @@ impl Changes {
             summary: String::new(),
             settings: settings(&document(old)?, &document(new)?),
             records: zone::differences(&zones(old)?, &zones(new)?).into_iter().map(RecordLine::from).collect(),
+            warnings: new.prints.same_serials(&old.prints),
             refused: moves_too_many.or(covers_too_few),
             coverage,
             services: services.into_iter().filter(ServiceMove::is_any).collect(),
@@ -134,6 +137,10 @@ impl Changes {
             let (before, after) = (percent(*before_percent), percent(*after_percent));
             say!("\n{}", shown(format!("{name} {rtype}: {after} of the clients have a region, before {before}")));
         }
+        if !self.warnings.is_empty() {
+            say!();
+        }
+        self.warnings.iter().for_each(|warning| say!("warning: {}", shown(warning)));
         if let Some(sentence) = &self.refused {
             say!("\nthe server would refuse it: {}", shown(sentence));
         }

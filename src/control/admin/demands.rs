@@ -51,7 +51,7 @@ const ENDPOINT: (&str, &str) = ("/v1/services/{service}/endpoints/{region}/{addr
 pub fn routes() -> Vec<Route> {
     let mut routes = Vec::new();
     for subject in [REGION, SERVICE, REGION_OF_SERVICE] {
-        routes.extend(order::<DrainRequest, TakeBackRequest>(Kind::Drain, subject));
+        routes.extend(order::<DrainRequest, ReturnRequest>(Kind::Drain, subject));
     }
     routes.extend(order::<EndpointDrainRequest, TakeBackRequest>(Kind::Drain, ENDPOINT));
     for subject in [REGION, SERVICE, REGION_OF_SERVICE, ENDPOINT] {
@@ -159,8 +159,10 @@ async fn lift<End: EndRequest>(
         return Ok(answer(result, author));
     };
     let now = Clocks::now();
-    let demand = Demand::Shift { percent: 0.0, to: None };
-    let pace = Some(pace(over, now.boot));
+    // The way back is an order, too, which ends where it arrives.
+    let is_drain = kind == Kind::Drain;
+    let demand = if is_drain { Demand::Drain } else { Demand::Shift { percent: 0.0, to: None } };
+    let pace = Some(Pace { returning: is_drain, ..pace(over, now.boot) });
     let order = Order { subject, demand, reason, by, since: now.wall.as_secs(), ends: None, pace };
     let result = to_its_end(async move { context.control.order(order).await }).await?;
     Ok(answer(result, author))
@@ -231,7 +233,8 @@ fn author(by: String, reason: String, peer: &str) -> Author {
 
 /// An order that comes into force within so many seconds.
 fn pace(over_seconds: u64, now: BootTime) -> Pace {
-    Pace { from_percent: 0.0, over_seconds, arrives: Deadline::after(now, Duration::from_secs(over_seconds)) }
+    let arrives = Deadline::after(now, Duration::from_secs(over_seconds));
+    Pace { from_percent: 0.0, over_seconds, returning: false, arrives }
 }
 
 fn subject(path: &HashMap<String, String>) -> Subject {
