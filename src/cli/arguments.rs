@@ -48,7 +48,7 @@ pub enum Command {
     Simulate(Simulate),
     /// Prove that no two client subnet scopes overlap, and count what resolvers may have to keep
     VerifyScopes(VerifyScopes),
-    /// Say what a reload of another configuration would change; exit 2 if it would change something
+    /// Say what a reload, or one of another configuration, would change; exit 2 if it would change something
     Plan(Plan),
     /// Write a configuration to begin with
     Init(Init),
@@ -238,11 +238,14 @@ impl SharesOf {
     }
 }
 
+/// Where a server is asked if nothing else is said.
+pub const DEFAULT_ADMIN: &str = "http://127.0.0.1:8053";
+
 /// Which running server to talk to.
 #[derive(Debug, Args)]
 pub struct Remote {
     /// Its admin address: a URL, or unix:PATH
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8053")]
+    #[arg(long, value_name = "URL", default_value = DEFAULT_ADMIN)]
     pub admin: String,
     /// File that holds the token; else MERIDIAN_TOKEN is the token
     #[arg(long, value_name = "FILE")]

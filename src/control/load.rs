@@ -35,6 +35,8 @@ pub struct Loaded {
     pub files: Vec<FileRead>,
     /// What tells it from others.
     pub prints: Prints,
+    /// The configuration as it stands in the file.
+    pub text: Arc<str>,
 }
 
 /// An atlas and what it was made from, so that a reload that changes neither data nor networks need not make it again.
@@ -181,7 +183,7 @@ fn load_config(
     warnings.extend(zone_warnings);
     warnings.extend([&identity.dns, &identity.admin].into_iter().filter_map(|found| found.warning.clone()));
     let snapshot = snapshot(&config, world, cookies)?;
-    Ok(Loaded { snapshot, config, warnings, atlas, identity, files, prints })
+    Ok(Loaded { snapshot, config, warnings, atlas, identity, files, prints, text: read.text.into() })
 }
 
 /// What server cookies are made with; `None`: cookies are off.

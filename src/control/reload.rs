@@ -83,6 +83,8 @@ pub(super) struct Current {
     pub(super) databases: Vec<Option<FilePrint>>,
     pub(super) identity: OfEach<identity::Prints>,
     pub(super) prints: Prints,
+    /// The configuration as it stood in the file.
+    pub(super) text: Arc<str>,
     pub(super) watched: Watched,
 }
 
@@ -102,9 +104,17 @@ struct Draft {
     databases: Vec<Option<FilePrint>>,
     identity: OfEach<identity::Found>,
     prints: Prints,
+    text: Arc<str>,
     files: Look,
     /// What takes the place of the state directory; `None`: it stays.
     state: Option<Option<StateDirectory>>,
+}
+
+impl Current {
+    /// For the next load.
+    pub(super) fn atlas(&self) -> AtlasCache {
+        self.atlas.clone()
+    }
 }
 
 impl Control {
@@ -114,7 +124,7 @@ impl Control {
     /// A sentence: a thread that it needs cannot be made.
     pub fn new(origin: Origin, loaded: Loaded, state: Option<StateDirectory>) -> Result<Control, String> {
         let threads = Threads::start()?;
-        let Loaded { config: base, snapshot, atlas, identity, prints: content, files, .. } = loaded;
+        let Loaded { config: base, snapshot, atlas, identity, prints: content, files, text, .. } = loaded;
         let shown = OfEach::<Arc<Identity>>::default();
         shown.dns.show(identity.dns.key);
         shown.admin.show(identity.admin.key);
@@ -137,6 +147,7 @@ impl Control {
             traffic: Traffic::default(),
             atlas,
             prints: content,
+            text,
             watched: Watched::of(watched::as_read(&files)),
         };
         Ok(Control {
@@ -300,8 +311,10 @@ impl Control {
         let limit = config.min_covered.filter(|_| !confirmed.uncovers);
         self.guard_coverage(limit, new, &laid, &plan).inspect_err(|_| self.settle_names())?;
         let (atlas, identity) = (loaded.atlas, loaded.identity);
-        let (prints, files, plain) = (loaded.prints, watched::as_read(&loaded.files), loaded.snapshot);
-        let draft = Draft { base, names, laid, plain, overlaid, atlas, databases, identity, prints, files, state };
+        let (prints, text) = (loaded.prints, loaded.text);
+        let (files, plain) = (watched::as_read(&loaded.files), loaded.snapshot);
+        let draft =
+            Draft { base, names, laid, plain, overlaid, atlas, databases, identity, prints, text, files, state };
         self.swap_in(draft);
         self.settle_names();
         Ok(warnings)
@@ -316,7 +329,8 @@ impl Control {
     /// Serves what was read. Leases and weights wait meanwhile; what came of them while it was read is laid over it anew.
     fn swap_in(&self, draft: Draft) {
         let _one_at_a_time = self.one_at_a_time();
-        let Draft { base, names, laid, plain, overlaid, atlas, databases, identity, prints, files, state } = draft;
+        let Draft { base, names, laid, plain, overlaid, atlas, databases, identity, prints, text, files, state } =
+            draft;
         let edition = self.current().demands.edition();
         let now = self.overlay(&base, &names);
         let (new, snapshot) = if now.has_services_of(&laid) {
@@ -338,6 +352,7 @@ impl Control {
         current.atlas = atlas;
         current.identity = OfEach { dns: identity.dns.prints, admin: identity.admin.prints };
         current.prints = prints;
+        current.text = text;
         current.watched = Watched::of(files);
         self.identity.dns.show(identity.dns.key);
         // Whether the admin server speaks TLS at all needs a restart.

@@ -24,6 +24,7 @@ mod machines;
 mod memory;
 mod orders;
 mod owner;
+mod plan;
 mod rights;
 mod shifts;
 mod signals;

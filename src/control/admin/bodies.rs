@@ -170,6 +170,11 @@ impl EndRequest for ReturnRequest {
     }
 }
 
+/// The body of a call that asks what a reload would change: nothing is to be said.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanRequest {}
+
 /// What something is forced to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -126,7 +126,7 @@ const ERRORS: [(u16, &str); 15] = [
     (413, "The body is too long"),
     (414, "The address is too long"),
     (421, "The Host is a name that is not this server's"),
-    (422, "A reload was refused"),
+    (422, "A reload was refused, or would be: the files hold mistakes"),
     (429, "Too many calls at once"),
     (431, "The head is too long, or has too many fields"),
     (500, "A mistake of the server's, or its token file cannot be used"),

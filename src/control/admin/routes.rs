@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{self, MethodRouter};
 use axum::{Extension, Json, Router};
 
+use super::bodies::PlanRequest;
 use super::changes::{self, Guard};
 use super::error::{self, ApiError};
 use super::forms::{self, Form};
@@ -27,6 +28,7 @@ use super::token::Gate;
 use super::{Context, demands, metrics, page, shares, stream, visitor};
 use crate::answer::explain::{self, Explanation};
 use crate::answer::foresight::{Foresight, Traffic};
+use crate::control::comparison::Comparison;
 use crate::control::guard::Confirmed;
 use crate::control::{Done, any_draw};
 use crate::dns::Name;
@@ -118,6 +120,18 @@ pub fn routes() -> Vec<Route> {
                 "Reads everything anew and serves it",
                 Answer::json::<LastReload>(),
                 routing::post(reload),
+            )
+        },
+        Route {
+            method: Method::POST,
+            changes: true,
+            body: Some(RequestBody::optional::<PlanRequest>()),
+            errors: &[422],
+            ..get(
+                "/v1/plan",
+                "Reads everything anew and says what a reload would change; it changes nothing, and shows what is written",
+                Answer::json::<Comparison>(),
+                routing::post(plan),
             )
         },
         Route {
@@ -332,6 +346,14 @@ async fn reload(State(context): State<Arc<Context>>, body: Bytes) -> Result<Json
         true => Ok(Json(LastReload::of(&done))),
         false => Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, done.sentence())),
     }
+}
+
+async fn plan(State(context): State<Arc<Context>>, body: Bytes) -> Result<Json<Comparison>, ApiError> {
+    let PlanRequest {} = demands::read_body(&body)?;
+    let control = context.control.clone();
+    let compared = to_its_end(async move { control.compare_with_files().await }).await??;
+    let told = |mistakes: Vec<String>| ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, mistakes.join("; "));
+    compared.map(Json).map_err(told)
 }
 
 async fn document(Extension(reads): Extension<Reads>) -> Result<Response, ApiError> {
