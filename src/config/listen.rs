@@ -5,9 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::error::{Refusal, Report};
+use super::model::AdminListen;
 use super::raw::Tls;
 use super::read::{Field, List, Text};
 use super::values::Line;
+use crate::dns::Name;
 
 /// Where the encrypted transports listen, and whose certificate they show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +33,19 @@ pub struct IdentityFiles {
     pub certificate: PathBuf,
     /// The private key, in PEM.
     pub key: PathBuf,
+}
+
+/// `[admin]`
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Default `127.0.0.1:8053`.
+    pub listen: AdminListen,
+    /// File that holds the token for calls that change state.
+    pub token_file: Option<PathBuf>,
+    /// Names that it is asked by, beside its addresses and localhost.
+    pub hosts: Vec<Name>,
+    /// What it speaks HTTPS with; `None`: plain HTTP. Never there on a unix socket.
+    pub tls: Option<IdentityFiles>,
 }
 
 /// An address with a port, which is `PORT` where none is written.
