@@ -114,6 +114,9 @@ fn plan_tells_names_records_keys_and_who_moves() {
     };
     edit("zones/example.com.zone", "127.0.0.1", "192.0.2.53");
     edit("meridian.toml", "ttl = 30", "ttl = 60");
+    let same = "warning: zones/example.com.zone:";
+    let warned = ends(2, new.path(), &arguments);
+    assert!(warned.contains(same) && warned.contains("raise it with each change"), "{warned}");
     let told = ends(2, new.path(), &arguments);
     assert!(told.contains("~ ns1.example.com A: 3600 127.0.0.1 -> 3600 192.0.2.53\n"), "{told}");
     assert!(told.contains("~ services.www.example.com.ttl: 30 -> 60\n"), "{told}");

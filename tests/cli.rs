@@ -811,3 +811,22 @@ fn a_service_below_a_dname_is_a_mistake() {
     let told = check("www.older.example.com");
     assert_eq!(told.status.code(), Some(0), "{}", stdout(&told));
 }
+
+#[test]
+fn a_ca_file_is_read_before_a_server_is_asked_and_means_nothing_without_tls() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, "no certificate").expect("the folder can be written");
+    let file = file.to_str().expect("a path of letters");
+    for (admin, ca_file, sentence) in [
+        ("http://127.0.0.1:1", file, "means nothing without TLS: give --admin as https://HOST:PORT"),
+        ("https://127.0.0.1:1", file, "ca.pem: it holds no certificate"),
+        ("https://127.0.0.1:1", "/nowhere/ca.pem", "--ca-file /nowhere/ca.pem: "),
+    ] {
+        for command in [&["status"][..], &["explain", "www.example.com", "--client", "192.0.2.1"], &["simulate"]] {
+            let refused = run(&[command, &["--admin", admin, "--ca-file", ca_file]].concat());
+            assert_ne!(refused.status.code(), Some(0), "{command:?}");
+            assert!(stderr(&refused).contains(sentence), "{command:?}: {}", stderr(&refused));
+        }
+    }
+}

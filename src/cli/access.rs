@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Gid, Uid, geteuid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use crate::config::{Config, IdentityFiles};
-use crate::control::Loaded;
+use crate::config::Config;
 use crate::control::start::{self, Found};
+use crate::control::{Loaded, identity};
 use crate::files::{self, FileKind, OpenFile};
 use crate::text::shown;
 
@@ -112,9 +112,7 @@ fn paths(loaded: &Loaded) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = loaded.files.iter().map(|file| file.path.clone()).collect();
     paths.extend(config.geo.databases.iter().cloned());
     paths.extend(config.server.cookie_secrets_file.clone().filter(|_| config.server.cookies));
-    if let Some(IdentityFiles { certificate, key }) = &config.server.encrypted.identity {
-        paths.extend([certificate.clone(), key.clone()]);
-    }
+    paths.extend(identity::paths(config).cloned());
     paths.sort();
     paths.dedup();
     paths

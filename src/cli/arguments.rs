@@ -5,7 +5,7 @@ mod orders;
 mod running;
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -48,7 +48,7 @@ pub enum Command {
     Simulate(Simulate),
     /// Prove that no two client subnet scopes overlap, and count what resolvers may have to keep
     VerifyScopes(VerifyScopes),
-    /// Say what a reload of another configuration would change; exit 2 if it would change something
+    /// Say what a reload, or one of another configuration, would change; exit 2 if it would change something
     Plan(Plan),
     /// Write a configuration to begin with
     Init(Init),
@@ -156,6 +156,9 @@ pub struct Explain {
     /// Ask the running server there instead: http://127.0.0.1:8053 or unix:PATH
     #[arg(long, value_name = "URL", conflicts_with = "config")]
     pub admin: Option<String>,
+    /// Trust the authorities of this file (PEM), and no others, where the server that is asked speaks HTTPS
+    #[arg(long, value_name = "FILE", requires = "admin")]
+    pub ca_file: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -200,6 +203,9 @@ pub struct Simulate {
     /// Ask the running server there instead: http://127.0.0.1:8053 or unix:PATH
     #[arg(long, value_name = "URL", conflicts_with = "config")]
     pub admin: Option<String>,
+    /// Trust the authorities of this file (PEM), and no others, where the server that is asked speaks HTTPS
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -235,15 +241,28 @@ impl SharesOf {
     }
 }
 
+/// Where a server is asked if nothing else is said.
+pub const DEFAULT_ADMIN: &str = "http://127.0.0.1:8053";
+
 /// Which running server to talk to.
 #[derive(Debug, Args)]
 pub struct Remote {
     /// Its admin address: a URL, or unix:PATH
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8053")]
+    #[arg(long, value_name = "URL", default_value = DEFAULT_ADMIN)]
     pub admin: String,
     /// File that holds the token; else MERIDIAN_TOKEN is the token
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// Trust the authorities of this file (PEM), and no others, where the server that is asked speaks HTTPS
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Remote {
+    /// A server whose answers need no token.
+    pub fn to_read(admin: &str, ca_file: Option<&Path>) -> Remote {
+        Remote { admin: admin.to_owned(), token_file: None, ca_file: ca_file.map(Path::to_owned) }
+    }
 }
 
 /// `meridian locate`

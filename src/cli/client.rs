@@ -1,6 +1,6 @@
 //! A small client of the admin API, for the commands that talk to a running server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder, Url};
@@ -10,8 +10,9 @@ use zeroize::Zeroizing;
 
 use super::arguments::Remote;
 use crate::control::admin::{ErrorBody, read_token};
+use crate::files::{self, FileKind};
 use crate::health::probe::reasons::innermost;
-use crate::health::probe::{Protocol, Trust};
+use crate::health::probe::{Authorities, Protocol, Trust};
 
 /// Longer than the server takes for anything.
 const TIME: Duration = Duration::from_secs(70);
@@ -37,7 +38,7 @@ impl Client {
         // The HTTP client asks for a TLS provider even where it only speaks in clear; a second call changes nothing.
         let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
         // A proxy of the environment is for other machines.
-        let http = trusting(reqwest::Client::builder(), shown.starts_with("https:"))?
+        let http = trusting(reqwest::Client::builder(), shown.starts_with("https:"), remote.ca_file.as_deref())?
             .no_proxy()
             .timeout(TIME)
             .connect_timeout(CONNECT_TIME);
@@ -126,18 +127,39 @@ impl Client {
             .map_err(|error| format!("cannot start the runtime: {error}"))?;
         runtime.block_on(exchange(request)).map_err(|error| {
             let cause = innermost(&error);
-            format!("cannot ask the server at {}: {cause}; is it running, and is this its --admin address?", self.shown)
+            let hint = match self.base.scheme() {
+                "https" if cause.contains("certificate") => {
+                    "trust the authority of its certificate by --ca-file FILE, and ask by a name or address in it"
+                }
+                _ => "is it running, and is this its --admin address?",
+            };
+            format!("cannot ask the server at {}: {cause}; {hint}", self.shown)
         })
     }
 }
 
 /// Looks for roots of trust only where they count: a machine without any can ask its own server all the same.
-fn trusting(http: reqwest::ClientBuilder, encrypted: bool) -> Result<reqwest::ClientBuilder, String> {
-    if !encrypted {
-        return Ok(http.tls_certs_only([]));
-    }
-    let (trust, _) = Trust::of_the_system()?;
+fn trusting(
+    http: reqwest::ClientBuilder,
+    encrypted: bool,
+    ca_file: Option<&Path>,
+) -> Result<reqwest::ClientBuilder, String> {
+    let trust = match ca_file {
+        Some(file) if !encrypted => {
+            let file = file.display();
+            return Err(format!("--ca-file {file} means nothing without TLS: give --admin as https://HOST:PORT"));
+        }
+        None if !encrypted => return Ok(http.tls_certs_only([])),
+        Some(file) => authorities(file)?.trust().clone(),
+        None => Trust::of_the_system()?.0,
+    };
     Ok(http.tls_backend_preconfigured((*trust.settings(true, Protocol::Http1)).clone()))
+}
+
+fn authorities(file: &Path) -> Result<Authorities, String> {
+    let told = |sentence: String| format!("--ca-file {}: {sentence}", file.display());
+    let text = files::read(file, FileKind::Certificates).map_err(|error| told(error.to_string()))?;
+    Authorities::from_pem(&text.octets).map_err(told)
 }
 
 fn with_body(request: RequestBuilder, body: &impl Serialize) -> Result<RequestBuilder, String> {

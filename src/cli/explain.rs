@@ -34,7 +34,7 @@ fn ask(arguments: &Explain, admin: &str) -> Result<Explanation, String> {
     let client = arguments.client.to_string();
     let mut query = vec![("name", name.as_str()), ("type", &rtype), ("client", &client)];
     query.extend(arguments.down.iter().map(|region| ("down", region.as_str())));
-    Client::new(&Remote { admin: admin.to_owned(), token_file: None })?.get("/v1/explain", &query)
+    Client::new(&Remote::to_read(admin, arguments.ca_file.as_deref()))?.get("/v1/explain", &query)
 }
 
 /// Works it out from the configuration, as a server of it would that has just been started.

@@ -3,18 +3,31 @@
 use std::process::ExitCode;
 
 use reqwest::Method;
+use serde::Serialize;
 
 use super::arguments::{Drain, Force, ForceTo, Remote, Shift, Undrain, Unshift, Weight, Why};
 use super::client::Client;
 use crate::cli::paper::say;
-use crate::control::admin::{ChangeDone, Forced, OrderBody};
+use crate::control::admin::{
+    ChangeDone, DrainRequest, EndpointDrainRequest, ForceRequest, Forced, OrderTime, ReturnRequest, ShiftRequest,
+    TakeBackRequest, WeightRequest, Wording,
+};
 use crate::text::shown;
 
 /// Sends no clients there.
 pub fn drain(drain: &Drain) -> Result<ExitCode, String> {
-    let parts = parts(drain.region.as_deref(), drain.about.service.as_deref(), drain.about.endpoint.as_deref())?;
-    let body = OrderBody { over: drain.over.clone(), ..body(&drain.why, &drain.reason) };
-    order(&drain.remote, Method::PUT, parts, "drain", &body)
+    let endpoint = drain.about.endpoint.as_deref();
+    let parts = parts(drain.region.as_deref(), drain.about.service.as_deref(), endpoint)?;
+    let Terms { reason, by, lasting, yes } = terms(&drain.why, &drain.reason)?;
+    match (time(drain.over.as_deref())?, endpoint) {
+        (Some(_), Some(_)) => Err("an endpoint is drained at once: leave --over away".to_owned()),
+        (None, Some(_)) => {
+            order(&drain.remote, Method::PUT, parts, "drain", &EndpointDrainRequest { reason, by, lasting, yes })
+        }
+        (over, None) => {
+            order(&drain.remote, Method::PUT, parts, "drain", &DrainRequest { over, reason, by, lasting, yes })
+        }
+    }
 }
 
 /// Sends a part of a region's clients elsewhere.
@@ -23,54 +36,70 @@ pub fn shift(shift: &Shift) -> Result<ExitCode, String> {
     let number = shift.percent.trim().trim_end_matches('%').trim_end();
     let percent = number.parse().ok().filter(|percent| (0.0..=100.0).contains(percent));
     let percent = percent.ok_or_else(|| format!("{:?} is no part from 0% to 100%", shift.percent))?;
-    let (to, over) = (shift.to.clone(), shift.over.clone());
-    let body = OrderBody { percent: Some(percent), to, over, ..body(&shift.why, &shift.reason) };
+    let (to, over) = (shift.to.clone(), time(shift.over.as_deref())?);
+    let Terms { reason, by, lasting, yes } = terms(&shift.why, &shift.reason)?;
+    let body = ShiftRequest { percent, to, over, reason, by, lasting, yes };
     order(&shift.remote, Method::PUT, parts, "shift", &body)
 }
 
 /// Takes a shift back.
 pub fn unshift(unshift: &Unshift) -> Result<ExitCode, String> {
     let parts = parts(Some(&unshift.region), unshift.service.as_deref(), None)?;
-    let by = unshift.by.clone().unwrap_or_else(user);
-    let body = OrderBody { by, over: unshift.over.clone(), ..OrderBody::default() };
-    order(&unshift.remote, Method::DELETE, parts, "shift", &body)
+    let (by, over) = (by(unshift.by.as_deref())?, time(unshift.over.as_deref())?);
+    order(&unshift.remote, Method::DELETE, parts, "shift", &ReturnRequest { over, by, ..ReturnRequest::default() })
 }
 
 /// Takes a drain back.
 pub fn undrain(undrain: &Undrain) -> Result<ExitCode, String> {
     let about = &undrain.about;
     let parts = parts(undrain.region.as_deref(), about.service.as_deref(), about.endpoint.as_deref())?;
-    let body = OrderBody { by: undrain.by.clone().unwrap_or_else(user), ..OrderBody::default() };
+    let (by, over) = (by(undrain.by.as_deref())?, time(undrain.over.as_deref())?);
+    if about.endpoint.is_none() {
+        let body = ReturnRequest { over, by, ..ReturnRequest::default() };
+        return order(&undrain.remote, Method::DELETE, parts, "drain", &body);
+    }
+    if over.is_some() {
+        return Err("an endpoint is undrained at once: leave --over away".to_owned());
+    }
+    let body = TakeBackRequest { by, ..TakeBackRequest::default() };
     order(&undrain.remote, Method::DELETE, parts, "drain", &body)
 }
 
 /// Takes something as up or down, or by its health again.
 pub fn force(force: &Force) -> Result<ExitCode, String> {
     let parts = parts(force.region.as_deref(), force.about.service.as_deref(), force.about.endpoint.as_deref())?;
+    let Terms { reason, by, lasting, yes } = terms(&force.why, force.reason.as_deref().unwrap_or(""))?;
     let state = match force.to {
-        ForceTo::Up => Some(Forced::Up),
-        ForceTo::Down => Some(Forced::Down),
-        ForceTo::Off => None,
+        ForceTo::Up => Forced::Up,
+        ForceTo::Down => Forced::Down,
+        ForceTo::Off => {
+            return order(&force.remote, Method::DELETE, parts, "force", &TakeBackRequest { reason, by });
+        }
     };
-    let method = if state.is_some() { Method::PUT } else { Method::DELETE };
-    let body = OrderBody { state, ..body(&force.why, force.reason.as_deref().unwrap_or("")) };
-    order(&force.remote, method, parts, "force", &body)
+    order(&force.remote, Method::PUT, parts, "force", &ForceRequest { state, reason, by, lasting, yes })
 }
 
 /// Gives something another weight, or the configured one again.
 pub fn weight(weight: &Weight) -> Result<ExitCode, String> {
     let parts = parts(Some(&weight.region), weight.service.as_deref(), weight.endpoint.as_deref())?;
-    let body = body(&weight.why, &weight.reason);
+    let Terms { reason, by, lasting, yes } = terms(&weight.why, &weight.reason)?;
     if weight.weight == "configured" {
-        return order(&weight.remote, Method::DELETE, parts, "weight", &body);
+        return order(&weight.remote, Method::DELETE, parts, "weight", &TakeBackRequest { reason, by });
     }
     let number = weight.weight.parse().map_err(|_| {
         format!("the weight {:?} is neither a number from 0 to 1000000 nor `configured`", weight.weight)
     })?;
-    order(&weight.remote, Method::PUT, parts, "weight", &OrderBody { weight: Some(number), ..body })
+    let body = WeightRequest { weight: number, reason, by, lasting, yes };
+    order(&weight.remote, Method::PUT, parts, "weight", &body)
 }
 
-fn order(remote: &Remote, method: Method, parts: Vec<&str>, what: &str, body: &OrderBody) -> Result<ExitCode, String> {
+fn order(
+    remote: &Remote,
+    method: Method,
+    parts: Vec<&str>,
+    what: &str,
+    body: &impl Serialize,
+) -> Result<ExitCode, String> {
     let parts: Vec<&str> = parts.into_iter().chain([what]).collect();
     let done: ChangeDone = Client::new(remote)?.change(method, &parts, body)?;
     let lost = if done.kept { "" } else { " (until the server is restarted: it has no [state] directory)" };
@@ -94,9 +123,28 @@ fn parts<'p>(
     })
 }
 
-fn body(why: &Why, reason: &str) -> OrderBody {
-    let by = why.by.clone().unwrap_or_else(user);
-    OrderBody { reason: reason.to_owned(), by, lasting: why.lasting.clone(), yes: why.yes, ..OrderBody::default() }
+/// What all orders have.
+struct Terms {
+    reason: Wording,
+    by: Wording,
+    lasting: Option<OrderTime>,
+    yes: bool,
+}
+
+fn terms(why: &Why, reason: &str) -> Result<Terms, String> {
+    let told = |sentence: String| format!("--reason: {sentence}");
+    let reason = Wording::try_from(reason.to_owned()).map_err(told)?;
+    Ok(Terms { reason, by: by(why.by.as_deref())?, lasting: time(why.lasting.as_deref())?, yes: why.yes })
+}
+
+fn time(text: Option<&str>) -> Result<Option<OrderTime>, String> {
+    text.map(|text| OrderTime::try_from(text.to_owned())).transpose()
+}
+
+/// Who says so.
+fn by(named: Option<&str>) -> Result<Wording, String> {
+    let told = |sentence: String| format!("--by: {sentence}");
+    Wording::try_from(named.map_or_else(user, str::to_owned)).map_err(told)
 }
 
 /// The name of the user, as the environment has it; empty where it has none, and the server then takes the address.

@@ -5,13 +5,16 @@ use std::process::ExitCode;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::arguments::Plan;
+use super::arguments::{DEFAULT_ADMIN, Plan, Remote};
+use super::client::Client;
 use super::explain::{loaded, refusal};
 use super::paper::{Paper, say, say_json};
 use super::{progress, traffic};
 use crate::answer::explain::percent;
 use crate::answer::foresight::{ServiceMove, Traffic, compare};
+use crate::control::comparison::{Comparison, Difference, RecordDifference};
 use crate::control::guard::CoverageChange;
+use crate::control::settings::{SettingChange, settings};
 use crate::control::{Loaded, guard, load};
 use crate::files::{self, FileKind};
 use crate::text::shown;
@@ -29,16 +32,10 @@ struct Changes {
     services: Vec<ServiceMove>,
     /// Services of which another part of the clients has a region.
     coverage: Vec<CoverageChange>,
+    /// Zones that hold something else under the same serial.
+    warnings: Vec<String>,
     /// Why the guard would refuse it.
     refused: Option<String>,
-}
-
-/// A key of the configuration that is not what it was.
-#[derive(Debug, PartialEq, Serialize)]
-struct SettingChange {
-    key: String,
-    before: Option<Value>,
-    after: Option<Value>,
 }
 
 /// A [`RecordChange`] in JSON.
@@ -54,9 +51,14 @@ struct RecordLine {
 
 /// Prints what would change; exit 0: nothing, 2: something.
 pub fn run(arguments: &Plan) -> Result<ExitCode, String> {
+    let Some(file) = &arguments.new else { return ask(arguments) };
     let old = loaded(arguments.config.as_deref())?;
-    let new = load(&arguments.new, Some(&old.atlas)).map_err(|mistakes| refusal(&arguments.new, &mistakes))?;
-    let seen = arguments.traffic.as_deref().map(|source| traffic::read(source, &old.config)).transpose()?;
+    let new = load(file, Some(&old.atlas)).map_err(|mistakes| refusal(file, &mistakes))?;
+    let seen = arguments
+        .traffic
+        .as_deref()
+        .map(|source| traffic::read(source, &old.config, arguments.ca_file.as_deref()))
+        .transpose()?;
     let seen = seen.unwrap_or_default();
     let changes = progress::during("comparing", || Changes::between(&old, &new, &seen))?;
     if arguments.json {
@@ -65,6 +67,76 @@ pub fn run(arguments: &Plan) -> Result<ExitCode, String> {
         changes.print();
     }
     Ok(if changes.is_none() { ExitCode::SUCCESS } else { ExitCode::from(CHANGES) })
+}
+
+/// Asks a running server what a reload would change of what it serves.
+fn ask(arguments: &Plan) -> Result<ExitCode, String> {
+    let Plan { admin, token_file, ca_file, .. } = arguments;
+    let admin = admin.clone().unwrap_or_else(|| DEFAULT_ADMIN.to_owned());
+    let client = Client::new(&Remote { admin, token_file: token_file.clone(), ca_file: ca_file.clone() })?;
+    let comparison: Comparison = client.post("/v1/plan", &serde_json::json!({}))?;
+    if arguments.json {
+        say_json(serde_json::json!(comparison));
+    } else {
+        print_comparison(&comparison);
+    }
+    Ok(if comparison.is_none() { ExitCode::SUCCESS } else { ExitCode::from(CHANGES) })
+}
+
+fn print_comparison(comparison: &Comparison) {
+    Paper::stdout().bold(&shown(&comparison.summary).to_string());
+    print_settings(&comparison.settings);
+    more(comparison.settings_differing, comparison.settings.len(), "keys");
+    for RecordDifference { name, rtype, change, .. } in &comparison.records {
+        let sign = match change {
+            Difference::New => '+',
+            Difference::Gone => '-',
+            Difference::Changed => '~',
+        };
+        say!("{sign} {}", shown(format!("{name} {rtype}")));
+    }
+    more(comparison.records_differing, comparison.records.len(), "RRsets");
+    print_effects(&comparison.services, &comparison.coverage, &comparison.warnings, comparison.refused.as_deref());
+}
+
+/// How many are not listed.
+fn more(all: usize, listed: usize, what: &str) {
+    if all > listed {
+        say!("and {} more {what}", all - listed);
+    }
+}
+
+fn print_settings(settings: &[SettingChange]) {
+    for it in settings {
+        let text = |value: &Value| value.to_string();
+        let before: Vec<String> = it.before.iter().map(text).collect();
+        line(&it.key, &before, &it.after.iter().map(text).collect::<Vec<_>>());
+    }
+}
+
+/// What comes of it: who moves, who has a region, and what is odd about it.
+fn print_effects(services: &[ServiceMove], coverage: &[CoverageChange], warnings: &[String], refused: Option<&str>) {
+    for service in services {
+        say!("\n{}", shown(service.sentence()));
+        let row = |region: &crate::answer::foresight::RegionMove| {
+            let change = region.after_percent - region.before_percent;
+            let change = if change.abs() >= 0.05 { format!("{change:+.1}") } else { String::new() };
+            vec![region.region.clone(), percent(region.before_percent), percent(region.after_percent), change]
+        };
+        let rows: Vec<Vec<String>> = service.regions.iter().map(row).collect();
+        Paper::stdout().table(&["region", "before", "after", "change"], &rows);
+    }
+    for CoverageChange { name, rtype, before_percent, after_percent, .. } in coverage {
+        let (before, after) = (percent(*before_percent), percent(*after_percent));
+        say!("\n{}", shown(format!("{name} {rtype}: {after} of the clients have a region, before {before}")));
+    }
+    if !warnings.is_empty() {
+        say!();
+    }
+    warnings.iter().for_each(|warning| say!("warning: {}", shown(warning)));
+    if let Some(sentence) = refused {
+        say!("\nthe server would refuse it: {}", shown(sentence));
+    }
 }
 
 impl Changes {
@@ -77,6 +149,7 @@ impl Changes {
             summary: String::new(),
             settings: settings(&document(old)?, &document(new)?),
             records: zone::differences(&zones(old)?, &zones(new)?).into_iter().map(RecordLine::from).collect(),
+            warnings: new.prints.same_serials(&old.prints),
             refused: moves_too_many.or(covers_too_few),
             coverage,
             services: services.into_iter().filter(ServiceMove::is_any).collect(),
@@ -106,33 +179,11 @@ impl Changes {
     fn print(&self) {
         let paper = Paper::stdout();
         paper.bold(&shown(&self.summary).to_string());
-        for it in &self.settings {
-            let text = |value: &Value| value.to_string();
-            line(
-                &it.key,
-                &it.before.iter().map(text).collect::<Vec<_>>(),
-                &it.after.iter().map(text).collect::<Vec<_>>(),
-            );
-        }
+        print_settings(&self.settings);
         for it in &self.records {
             line(&format!("{} {}", it.name, it.rtype), &it.before, &it.after);
         }
-        for service in &self.services {
-            say!("\n{}", shown(service.sentence()));
-            let row = |region: &crate::answer::foresight::RegionMove| {
-                let change = region.after_percent - region.before_percent;
-                let change = if change.abs() >= 0.05 { format!("{change:+.1}") } else { String::new() };
-                vec![region.region.clone(), percent(region.before_percent), percent(region.after_percent), change]
-            };
-            paper.table(&["region", "before", "after", "change"], &service.regions.iter().map(row).collect::<Vec<_>>());
-        }
-        for CoverageChange { name, rtype, before_percent, after_percent, .. } in &self.coverage {
-            let (before, after) = (percent(*before_percent), percent(*after_percent));
-            say!("\n{}", shown(format!("{name} {rtype}: {after} of the clients have a region, before {before}")));
-        }
-        if let Some(sentence) = &self.refused {
-            say!("\nthe server would refuse it: {}", shown(sentence));
-        }
+        print_effects(&self.services, &self.coverage, &self.warnings, self.refused.as_deref());
     }
 }
 
@@ -165,74 +216,4 @@ fn zones(loaded: &Loaded) -> Result<Vec<Zone>, String> {
     let read = zone::load_directory(&loaded.config.zones_directory);
     let lines = |mistakes: Vec<zone::ZoneError>| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>();
     read.map(|read| read.zones).map_err(|mistakes| refusal(&loaded.config.zones_directory, &lines(mistakes)))
-}
-
-/// Every key that differs, with its way from the top: `services.www.example.com.ttl`.
-fn settings(before: &Value, after: &Value) -> Vec<SettingChange> {
-    let mut found = Vec::new();
-    walk("", Some(before), Some(after), &mut found);
-    found
-}
-
-fn walk(key: &str, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<SettingChange>) {
-    if before == after {
-        return;
-    }
-    let parts = |value: Option<&Value>| value.map_or(Some(Vec::new()), named);
-    let (Some(old), Some(new)) = (parts(before), parts(after)) else {
-        return found.push(SettingChange { key: key.to_owned(), before: before.cloned(), after: after.cloned() });
-    };
-    let value =
-        |parts: &[(String, Value)], name: &str| parts.iter().find(|(it, _)| it == name).map(|(_, it)| it.clone());
-    let added = new.iter().filter(|(name, _)| !old.iter().any(|(known, _)| known == name));
-    let reordered = before.is_some() && after.is_some() && old.len() == new.len();
-    let count = found.len();
-    for (name, _) in old.iter().chain(added) {
-        let path = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
-        walk(&path, value(&old, name).as_ref(), value(&new, name).as_ref(), found);
-    }
-    if found.len() == count && reordered {
-        let names =
-            |parts: &[(String, Value)]| Value::from(parts.iter().map(|(name, _)| &name[..]).collect::<Vec<_>>());
-        let (before, after) = (Some(names(&old)), Some(names(&new)));
-        found.push(SettingChange { key: format!("{key} (order)"), before, after });
-    }
-}
-
-/// The parts of a table, or of a list of tables that have names; `None`: a value.
-fn named(value: &Value) -> Option<Vec<(String, Value)>> {
-    match value {
-        Value::Object(table) => Some(table.iter().map(|(name, value)| (name.clone(), value.clone())).collect()),
-        Value::Array(list) => {
-            let name = |it: &Value| Some((it.get("name")?.as_str()?.to_owned(), it.clone()));
-            list.iter().map(name).collect::<Option<Vec<_>>>().filter(|list| !list.is_empty())
-        }
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn told(before: &str, after: &str) -> Vec<String> {
-        let text = |value: &Option<Value>| value.as_ref().map_or("none".to_owned(), Value::to_string);
-        let found = settings(&toml::from_str(before).unwrap(), &toml::from_str(after).unwrap());
-        found.iter().map(|it| format!("{}: {} > {}", it.key, text(&it.before), text(&it.after))).collect()
-    }
-
-    #[test]
-    fn keys_are_told_by_their_way_from_the_top() {
-        let before = "[regions.fra]\nweight = 1\n[[services]]\nname = \"www.example.com\"\nttl = 30\n\
-                      [services.endpoints]\nfra = \"192.0.2.1\"\n";
-        let after = "[regions.iad]\n[regions.fra]\nweight = 2\n[[services]]\nname = \"new.example.com\"\n\
-                     [[services]]\nname = \"www.example.com\"\n[services.endpoints]\nfra = [\"192.0.2.1\"]\n";
-        let found = told(before, after);
-        assert!(found.contains(&"regions.fra.weight: 1 > 2".to_owned()), "{found:?}");
-        assert!(found.contains(&"services.www.example.com.ttl: 30 > none".to_owned()), "{found:?}");
-        let endpoints = "services.www.example.com.endpoints.fra: \"192.0.2.1\" > [\"192.0.2.1\"]".to_owned();
-        assert!(found.contains(&endpoints), "{found:?}");
-        assert!(found.contains(&"services.new.example.com.name: none > \"new.example.com\"".to_owned()), "{found:?}");
-        assert_eq!(told(before, before), [""; 0]);
-    }
 }

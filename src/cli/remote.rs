@@ -74,6 +74,9 @@ fn print(status: &Status, arguments: &StatusArguments) {
         paper.bold(&summary);
     }
     say!("serves {} on {}", shown(&status.configuration), shown(status.dns.join(", ")));
+    if arguments.wide {
+        say!("configuration and zones have the fingerprint {}", shown(&status.fingerprint));
+    }
     say!("{}\n", last_reload(status));
     if status.zones.len() > MOST_LINES && !arguments.wide {
         say!("{} zones; `--wide` lists them with their serials", status.zones.len());

@@ -181,7 +181,7 @@ fn succession(directory: &StateDirectory) -> Option<Succession> {
 
 /// Opens every socket that was not passed. Needs a tokio runtime.
 fn open(config: &Config, control: &Arc<Control>, passed: &mut Passed) -> Result<(Server, Admin), String> {
-    let server = Server::start(&config.server, control.identity(), control.published(), process::beats(), passed)
+    let server = Server::start(&config.server, control.identity().dns, control.published(), process::beats(), passed)
         .map_err(|error| error.to_string())?;
     let context = Context {
         control: control.clone(),

@@ -64,7 +64,7 @@ fn ask(arguments: &Simulate, admin: &str) -> Result<Vec<Foresight>, String> {
             return Err("a running server counts its own traffic: say --traffic live, or leave --admin away".to_owned());
         }
     };
-    let client = Client::new(&Remote { admin: admin.to_owned(), token_file: None })?;
+    let client = Client::new(&Remote::to_read(admin, arguments.ca_file.as_deref()))?;
     let mut names: Vec<String> = arguments.names.iter().map(ToString::to_string).collect();
     if names.is_empty() {
         names = client.get::<Status>("/v1/status", &[])?.services.into_iter().map(|service| service.name).collect();
@@ -93,7 +93,11 @@ fn work_out(arguments: &Simulate) -> Result<Vec<Foresight>, String> {
     let against = other.as_ref().map(|other| (&other.snapshot, &other.config));
     let change =
         Change { down: arguments.down.clone(), weights: arguments.weights.clone(), biases: arguments.biases.clone() };
-    let traffic = arguments.traffic.as_deref().map(|source| traffic::read(source, &loaded.config)).transpose()?;
+    let traffic = arguments
+        .traffic
+        .as_deref()
+        .map(|source| traffic::read(source, &loaded.config, arguments.ca_file.as_deref()))
+        .transpose()?;
     let over = if traffic.is_some() { Over::Traffic } else { arguments.over.parse()? };
     let (family, traffic) = (arguments.rtype.family(), &traffic.unwrap_or_default());
     let one = |name: &Name| {

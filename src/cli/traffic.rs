@@ -11,22 +11,24 @@ use crate::files::{self, FileKind};
 /// The word for the server that runs with the configuration at hand.
 pub const LIVE: &str = "live";
 
-/// What the server of `config` has noted, or what a file says that one had.
+/// What the server of `config` has noted, or what a file says that one had. Where it speaks TLS, its certificate is that of an
+/// authority of the file, or of the system.
 ///
 /// # Errors
 /// A sentence: the server cannot be asked, the file is none of that kind, or nothing is noted.
-pub fn read(source: &str, config: &Config) -> Result<Traffic, String> {
-    let traffic = if source == LIVE { ask(config)? } else { from_file(source)? };
+pub fn read(source: &str, config: &Config, ca_file: Option<&Path>) -> Result<Traffic, String> {
+    let traffic = if source == LIVE { ask(config, ca_file)? } else { from_file(source)? };
     traffic.expect_any()?;
     Ok(traffic)
 }
 
-fn ask(config: &Config) -> Result<Traffic, String> {
+fn ask(config: &Config, ca_file: Option<&Path>) -> Result<Traffic, String> {
     let admin = match &config.admin.listen {
+        AdminListen::Tcp(address) if config.admin.tls.is_some() => format!("https://{address}"),
         AdminListen::Tcp(address) => format!("http://{address}"),
         AdminListen::Unix(path) => format!("unix:{}", path.display()),
     };
-    Client::new(&Remote { admin, token_file: None })?.get("/v1/traffic", &[])
+    Client::new(&Remote::to_read(&admin, ca_file))?.get("/v1/traffic", &[])
 }
 
 fn from_file(file: &str) -> Result<Traffic, String> {

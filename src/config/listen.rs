@@ -5,9 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::error::{Refusal, Report};
+use super::model::AdminListen;
 use super::raw::Tls;
 use super::read::{Field, List, Text};
 use super::values::Line;
+use crate::dns::Name;
 
 /// Where the encrypted transports listen, and whose certificate they show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +33,19 @@ pub struct IdentityFiles {
     pub certificate: PathBuf,
     /// The private key, in PEM.
     pub key: PathBuf,
+}
+
+/// `[admin]`
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Default `127.0.0.1:8053`.
+    pub listen: AdminListen,
+    /// File that holds the token for calls that change state.
+    pub token_file: Option<PathBuf>,
+    /// Names that it is asked by, beside its addresses and localhost.
+    pub hosts: Vec<Name>,
+    /// What it speaks HTTPS with; `None`: plain HTTP. Never there on a unix socket.
+    pub tls: Option<IdentityFiles>,
 }
 
 /// An address with a port, which is `PORT` where none is written.
@@ -130,10 +145,21 @@ fn resolve_identity(
         let sentence = "nobody is shown the certificate without listen_tls, listen_https or listen_quic";
         report.warning(at, sentence.to_owned());
     }
-    let Tls { certificate, key } = tls.or(Tls::default());
-    let certificate = certificate.required(at, "[tls] needs a certificate", report);
-    let key = key.required(at, "[tls] needs a key", report);
+    let files = identity_files(tls.or(Tls::default()), at, "[tls]", folder, report)?;
+    listener.map(|_| files)
+}
+
+/// The two files of the table at this place; both must be there.
+pub fn identity_files(
+    tls: Tls,
+    at: usize,
+    table: &str,
+    folder: &Path,
+    report: &mut Report<'_>,
+) -> Option<IdentityFiles> {
+    let Tls { certificate, key } = tls;
+    let certificate = certificate.required(at, &format!("{table} needs a certificate"), report);
+    let key = key.required(at, &format!("{table} needs a key"), report);
     let path = |path: PathBuf| folder.join(path);
-    let (certificate, key) = (path(certificate?.value), path(key?.value));
-    listener.map(|_| IdentityFiles { certificate, key })
+    Some(IdentityFiles { certificate: path(certificate?.value), key: path(key?.value) })
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 pub use super::bindings::Binding;
 pub use super::endpoints::{Endpoint, Host, Target};
+pub use super::listen::Admin;
 use super::listen::Encrypted;
 use crate::dns::{Name, RecordType};
 pub use crate::geo::CoarsePoints;
@@ -145,17 +146,6 @@ pub enum AdminListen {
     Tcp(SocketAddr),
     /// A unix socket.
     Unix(PathBuf),
-}
-
-/// `[admin]`
-#[derive(Debug, Clone)]
-pub struct Admin {
-    /// Default `127.0.0.1:8053`.
-    pub listen: AdminListen,
-    /// File that holds the token for calls that change state.
-    pub token_file: Option<PathBuf>,
-    /// Names that it is asked by, beside its addresses and localhost.
-    pub hosts: Vec<Name>,
 }
 
 /// `[events]`

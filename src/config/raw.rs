@@ -67,6 +67,8 @@ tables! {
         token_file: PathBuf,
         /// Host names that it may be asked by, beside its addresses and localhost. Default `[]`.
         hosts: List<Name>,
+        /// The certificate by which it speaks HTTPS, over TCP alone. Default: plain HTTP.
+        tls: Tls,
     }
 
     /// What is kept across restarts.

@@ -59,11 +59,11 @@ tables! {
         tcp_idle: Period<100, 3_600_000>,
     }
 
-    /// The certificate of the encrypted transports.
+    /// A certificate that is shown to clients.
     Tls {
-        /// File with the certificate (PEM), the chain up to a known authority behind it. Needed where one of them listens.
+        /// File with the certificate (PEM), the chain up to a known authority behind it. Needed where somebody listens with it.
         certificate: PathBuf,
-        /// File with its private key (PEM), of mode 600. Needed where one of them listens.
+        /// File with its private key (PEM), of mode 600. Needed where somebody listens with it.
         key: PathBuf,
     }
 

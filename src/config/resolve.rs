@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::checks;
 use super::error::Report;
 use super::fences::FenceLists;
-use super::listen::Listeners;
+use super::listen::{Listeners, identity_files};
 use super::model::{Admin, AdminListen, Config, Events, Geo, Network, RateLimits, Region, Server};
 use super::names::Names;
 use super::raw::{self, RawConfig};
@@ -162,7 +162,13 @@ fn resolve_admin(raw: Option<At<raw::Admin>>, folder: &Path, report: &mut Report
         }
     };
     let hosts = raw.hosts.or(List::new()).into_iter().map(|host| host.value).collect();
-    Admin { listen, token_file, hosts }
+    let tls = raw.tls.given().and_then(|tls| {
+        if matches!(listen, AdminListen::Unix(_)) {
+            report.error(tls.at, "TLS is for a TCP address; nobody listens in on a unix socket".to_owned());
+        }
+        identity_files(tls.value, tls.at, "[admin] tls", folder, report)
+    });
+    Admin { listen, token_file, hosts, tls }
 }
 
 fn resolve_events(raw: raw::Events, folder: &Path, report: &mut Report<'_>) -> Events {

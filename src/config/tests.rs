@@ -39,6 +39,24 @@ fn service(rest: &str) -> String {
 }
 
 #[test]
+fn the_admin_address_speaks_tls_with_both_files_and_over_tcp_alone() {
+    let admin = load_text("[admin]\ntls = { certificate = \"c.pem\", key = \"k.pem\" }").config.admin;
+    assert!(admin.tls.is_some_and(|files| files.key.ends_with("k.pem") && files.certificate.ends_with("c.pem")));
+    for (text, sentence) in [
+        ("[admin]\ntls = { certificate = \"c.pem\" }", "[admin] tls needs a key"),
+        ("[admin]\ntls = { key = \"k.pem\" }", "[admin] tls needs a certificate"),
+        (
+            "[admin]\nlisten = \"unix:a.sock\"\ntls = { certificate = \"c.pem\", key = \"k.pem\" }",
+            "TLS is for a TCP address; nobody listens in on a unix socket",
+        ),
+        ("[admin]\nlisten = \"0.0.0.0:1\"\ntls = { certificate = \"c.pem\", key = \"k.pem\" }", "needs a token_file"),
+    ] {
+        let told = mistakes(text).join("\n");
+        assert!(told.contains(sentence), "{told}");
+    }
+}
+
+#[test]
 fn an_empty_file_is_all_defaults() {
     let config = load_text("").config;
     assert_eq!((config.resolver.servers.len(), config.resolver.timeout), (0, Duration::from_secs(2)));

@@ -112,7 +112,7 @@ impl Effect {
                         let listed = to.as_deref().and_then(|to| position(config, configured, to));
                         shift(&mut bearing.shift, order, listed, now);
                     }
-                    Demand::Drain if order.is_underway(now) => {
+                    Demand::Drain if order.is_underway(now) || order.is_returning() => {
                         let part = order.moved(now);
                         if bearing.draining.as_ref().is_none_or(|(before, _)| *before < part) {
                             bearing.draining = Some((part, order.sentence()));

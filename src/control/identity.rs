@@ -1,4 +1,5 @@
-//! The certificate of the encrypted transports: read from its two files, and read again when they change.
+//! The certificates that are shown to clients, one over DNS and one on the admin address: read from their files, and read
+//! again when these change.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -12,13 +13,33 @@ use crate::files::{self, FileKind, FilePrint};
 use crate::health::probe::certificate::expires_in_days;
 use crate::server::encrypted::{Identity, PemError};
 
+/// One of it for each certificate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OfEach<T> {
+    /// Of the encrypted transports of DNS.
+    pub dns: T,
+    /// Of the admin server.
+    pub admin: T,
+}
+
 /// What tells the certificate and key of a configuration from the next ones; `None`: there are none, or one cannot be
 /// looked at.
 pub type Prints = Option<[FilePrint; 2]>;
 
+/// Where the certificates of a configuration are; `None`: nothing listens that needs one.
+fn files_of(config: &Config) -> OfEach<Option<&IdentityFiles>> {
+    OfEach { dns: config.server.encrypted.identity.as_ref(), admin: config.admin.tls.as_ref() }
+}
+
+/// Every file of a certificate or its key.
+pub fn paths(config: &Config) -> impl Iterator<Item = &std::path::PathBuf> {
+    let OfEach { dns, admin } = files_of(config);
+    [dns, admin].into_iter().flatten().flat_map(|files| [&files.certificate, &files.key])
+}
+
 /// The files as they are now.
-pub fn prints(config: &Config) -> Prints {
-    let IdentityFiles { certificate, key } = config.server.encrypted.identity.as_ref()?;
+fn prints(files: Option<&IdentityFiles>) -> Prints {
+    let IdentityFiles { certificate, key } = files?;
     Some([FilePrint::of(certificate)?, FilePrint::of(key)?])
 }
 
@@ -29,17 +50,25 @@ pub struct Found {
     pub prints: Prints,
     /// Ready to be shown.
     pub key: Option<Arc<CertifiedKey>>,
+    /// A sentence about a certificate that has expired.
+    pub warning: Option<String>,
 }
 
-/// Reads the certificate of a configuration.
+/// Reads the certificates of a configuration.
 ///
 /// # Errors
-/// A sentence with the file.
-pub fn read(config: &Config) -> Result<Found, String> {
-    let Some(IdentityFiles { certificate, key }) = &config.server.encrypted.identity else {
-        return Ok(Found::default());
-    };
-    let prints = prints(config);
+/// A sentence with the file for each that cannot be used.
+pub fn read(config: &Config) -> Result<OfEach<Found>, Vec<String>> {
+    let OfEach { dns, admin } = files_of(config);
+    match (read_one(dns), read_one(admin)) {
+        (Ok(dns), Ok(admin)) => Ok(OfEach { dns, admin }),
+        (dns, admin) => Err([dns.err(), admin.err()].into_iter().flatten().collect()),
+    }
+}
+
+fn read_one(files: Option<&IdentityFiles>) -> Result<Found, String> {
+    let Some(IdentityFiles { certificate, key }) = files else { return Ok(Found::default()) };
+    let prints = prints(files);
     let words = Words { content: "the private key", file: "the file of the private key", kept: "keeps it a secret" };
     let private = private_file::read(key, FileKind::Key, words)?;
     let public = files::read(certificate, FileKind::Certificates)
@@ -48,39 +77,51 @@ pub fn read(config: &Config) -> Result<Found, String> {
         PemError::Certificate(sentence) => format!("{}: {sentence}", certificate.display()),
         PemError::Key(sentence) => format!("{}: {sentence}", key.display()),
     })?;
-    Ok(Found { prints, key: Some(Arc::new(identity)) })
-}
-
-/// A warning about a certificate that has expired.
-pub fn warning(config: &Config, found: &Found) -> Option<String> {
-    let file = config.server.encrypted.identity.as_ref()?.certificate.display();
-    let days = expires_in_days(found.key.as_ref()?.cert.first()?, SystemTime::now())?;
-    (days < 0).then(|| format!("{file}: the certificate has expired; clients that verify it will not ask"))
+    let days = identity.cert.first().and_then(|first| expires_in_days(first, SystemTime::now()));
+    let has_expired = days.is_some_and(|days| days < 0);
+    let sentence = "the certificate has expired; clients that verify it will not ask";
+    let warning = has_expired.then(|| format!("{}: {sentence}", certificate.display()));
+    Ok(Found { prints, key: Some(Arc::new(identity)), warning })
 }
 
 impl Control {
-    /// Looks whether the certificate or its key is another than the one that was read, and shows the new one to new
+    /// Looks whether a certificate or its key is another than the one that was read, and shows the new one to new
     /// connections; what cannot be used is told, and the one before is shown still.
     pub fn renew_identity(&self) {
         let config = self.current().config.clone();
+        let OfEach { dns, admin } = files_of(&config);
+        let shown = self.identity();
+        self.renew(dns, |prints| &mut prints.dns, &shown.dns, "the certificate");
+        self.renew(admin, |prints| &mut prints.admin, &shown.admin, "the admin certificate");
+    }
+
+    fn renew(
+        &self,
+        files: Option<&IdentityFiles>,
+        known: fn(&mut OfEach<Prints>) -> &mut Prints,
+        shown: &Identity,
+        name: &str,
+    ) {
         // Looked at without the lock: the file may be on a mount that hangs.
-        let now = prints(&config);
+        let now = prints(files);
         {
             let mut current = self.current();
-            if now.is_none() || now == current.identity {
+            let known = known(&mut current.identity);
+            if now.is_none() || now == *known {
                 return;
             }
             // What is refused is not read again until it changes again.
-            current.identity = now;
+            *known = now;
         }
-        match read(&config) {
+        match read_one(files) {
             Ok(found) => {
-                warning(&config, &found).inspect(|warning| tracing::warn!("{warning}"));
-                self.identity().show(found.key);
-                tracing::info!("the certificate was renewed");
+                found.warning.iter().for_each(|warning| tracing::warn!("{warning}"));
+                shown.show(found.key);
+                tracing::info!("{name} was renewed");
             }
             Err(sentence) => {
-                tracing::error!("the new certificate was refused, the one before is shown still:\n  {sentence}");
+                let of_it = name.trim_start_matches("the ");
+                tracing::error!("the new {of_it} was refused, the one before is shown still:\n  {sentence}");
             }
         }
     }
@@ -112,8 +153,8 @@ mod tests {
         let made = rcgen::generate_simple_self_signed(["ns.example.test".to_owned()]).unwrap();
         let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
         let mistake = || {
-            let sentence = read(&config(folder.path())).err().unwrap();
-            sentence.replace(&format!("{}/", folder.path().display()), "")
+            let sentences = read(&config(folder.path())).err().unwrap();
+            sentences.join("\n").replace(&format!("{}/", folder.path().display()), "")
         };
         assert_eq!(mistake(), "k.pem: cannot read the private key: No such file or directory (os error 2)");
         write(folder.path(), &certificate, &key, 0o644);
@@ -123,7 +164,7 @@ mod tests {
         write(folder.path(), &certificate, "x", 0o600);
         assert!(mistake().starts_with("k.pem: it holds no private key"), "{}", mistake());
         write(folder.path(), &certificate, &key, 0o600);
-        assert!(read(&config(folder.path())).is_ok_and(|found| found.key.is_some() && found.prints.is_some()));
+        assert!(read(&config(folder.path())).is_ok_and(|found| found.dns.key.is_some() && found.dns.prints.is_some()));
         fs::remove_file(folder.path().join("c.pem")).unwrap();
         assert_eq!(mistake(), "c.pem: the certificate cannot be read: No such file or directory (os error 2)");
     }

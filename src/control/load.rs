@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::fingerprint::Prints;
+use super::identity::OfEach;
 use super::memory::{self, Extent};
 use super::{identity, process, secrets};
 use crate::answer::policy::{Policy, ZoneAccess};
@@ -29,11 +30,13 @@ pub struct Loaded {
     /// For the next load.
     pub atlas: AtlasCache,
     /// What the encrypted transports show.
-    pub identity: identity::Found,
+    pub identity: OfEach<identity::Found>,
     /// The configuration and the zones, with all that they include.
     pub files: Vec<FileRead>,
     /// What tells it from others.
     pub prints: Prints,
+    /// The configuration as it stands in the file.
+    pub text: Arc<str>,
 }
 
 /// An atlas and what it was made from, so that a reload that changes neither data nor networks need not make it again.
@@ -77,6 +80,7 @@ pub(super) fn needs_restart(new: &Config, old: &Config) -> bool {
         || new.admin.listen != old.admin.listen
         || new.admin.token_file != old.admin.token_file
         || new.admin.hosts != old.admin.hosts
+        || new.admin.tls.is_some() != old.admin.tls.is_some()
 }
 
 /// What tells the databases of a configuration from others.
@@ -168,7 +172,7 @@ fn load_config(
     let atlas = atlas.map_err(|mistake| mistakes.push(mistake)).ok();
     let zones = zones.map_err(|found| mistakes.extend(lines(found))).ok();
     let cookies = cookie_secrets(&config).map_err(|mistake| mistakes.push(mistake)).ok();
-    let identity = identity::read(&config).map_err(|mistake| mistakes.push(mistake)).ok();
+    let identity = identity::read(&config).map_err(|found| mistakes.extend(found)).ok();
     let Some((((atlas, zones), cookies), identity)) = atlas.zip(zones).zip(cookies).zip(identity) else {
         return Err(mistakes);
     };
@@ -177,9 +181,9 @@ fn load_config(
     let files = read.files.into_iter().chain(zones.files.iter().cloned()).collect();
     let (world, zone_warnings) = compile(&config, zones, atlas.atlas.clone())?;
     warnings.extend(zone_warnings);
-    warnings.extend(identity::warning(&config, &identity));
+    warnings.extend([&identity.dns, &identity.admin].into_iter().filter_map(|found| found.warning.clone()));
     let snapshot = snapshot(&config, world, cookies)?;
-    Ok(Loaded { snapshot, config, warnings, atlas, identity, files, prints })
+    Ok(Loaded { snapshot, config, warnings, atlas, identity, files, prints, text: read.text.into() })
 }
 
 /// What server cookies are made with; `None`: cookies are off.

@@ -20,8 +20,10 @@ pub mod load;
 pub mod start;
 
 mod fingerprint;
+pub mod settings;
 mod watched;
 
+pub mod comparison;
 pub mod guard;
 pub mod reload;
 mod reloads;

@@ -135,11 +135,12 @@ impl Control {
     fn put_in_force(&self, order: Order) -> Result<Begun, Refusal> {
         let mut current = self.current();
         let mut order = order.resolve(&current.config).map_err(Refusal::Unknown)?;
-        if matches!(order.demand, Demand::Shift { percent: 0.0, .. }) {
-            let known = current.demands.book.get(&order.subject, Kind::Shift).is_some();
+        if order.is_returning() || matches!(order.demand, Demand::Shift { percent: 0.0, .. }) {
+            let kind = order.demand.kind();
+            let known = current.demands.book.get(&order.subject, kind).is_some();
             let Some(pace) = order.pace.as_ref().filter(|_| known) else {
                 drop(current);
-                return self.take_back(&order.subject, Kind::Shift, &order.by);
+                return self.take_back(&order.subject, kind, &order.by);
             };
             // Once all clients are back there is no order any more.
             order.ends = Some(pace.arrives);
@@ -158,7 +159,7 @@ impl Control {
         let sentence = format!("{} {}{lasting}{hint}", order.subject, order.words());
         let told = format!("{} {}", order.subject, order.sentence());
         let news = News {
-            to: Some(order.demand.state()),
+            to: Some(if order.is_returning() { "undrained".to_owned() } else { order.demand.state() }),
             cause: Some(order.reason),
             by: Some(order.by),
             ..order.subject.news(told).moving(moved)

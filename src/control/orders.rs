@@ -165,10 +165,11 @@ impl Order {
         format!("{} by {}{reason}", self.words(), self.by)
     }
 
-    /// `is drained over 15m`
+    /// `is drained over 15m`, `is undrained over 15m`
     pub fn words(&self) -> String {
         let over = |pace: &Pace| format!(" over {}", duration_text(Duration::from_secs(pace.over_seconds)));
-        format!("{}{}", self.demand.words(), self.pace.as_ref().map_or(String::new(), over))
+        let words = if self.is_returning() { "is undrained".to_owned() } else { self.demand.words() };
+        format!("{words}{}", self.pace.as_ref().map_or(String::new(), over))
     }
 
     /// As people see it now.

@@ -104,7 +104,7 @@ fn shift(percent: f64, pace: Option<Pace>) -> Order {
 }
 
 fn pace(from_percent: f64, over_seconds: u64, arrives: u64) -> Pace {
-    Pace { from_percent, over_seconds, arrives: Deadline::after(at(arrives), Duration::ZERO) }
+    Pace { from_percent, over_seconds, returning: false, arrives: Deadline::after(at(arrives), Duration::ZERO) }
 }
 
 #[test]

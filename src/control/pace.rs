@@ -16,6 +16,9 @@ pub struct Pace {
     pub from_percent: f64,
     /// How long it takes from there, in seconds.
     pub over_seconds: u64,
+    /// It is a drain on its way back: clients return to what was drained.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub returning: bool,
     /// When it is in force as a whole.
     #[serde(skip)]
     pub arrives: Deadline,
@@ -27,9 +30,15 @@ impl Order {
         self.pace.as_ref().is_some_and(|pace| !pace.arrives.is_over(now))
     }
 
+    /// Whether it is the way back of a drain, which ends with it.
+    pub fn is_returning(&self) -> bool {
+        self.pace.as_ref().is_some_and(|pace| pace.returning)
+    }
+
     /// The part of the clients that goes elsewhere by it now, 0.0..=1.0. It never goes back and forth on its way.
     pub fn moved(&self, now: BootTime) -> f64 {
         let whole = match self.demand {
+            Demand::Drain if self.is_returning() => 0.0,
             Demand::Drain => 1.0,
             Demand::Shift { percent, .. } => (percent / 100.0).clamp(0.0, 1.0),
             Demand::ForceUp | Demand::ForceDown | Demand::Weight { .. } => return 0.0,

@@ -14,7 +14,7 @@ use super::fingerprint::Prints;
 use super::guard::{self, Confirmed};
 use super::health::Watch;
 use super::health_news::Told;
-use super::identity;
+use super::identity::{self, OfEach};
 use super::keeper::Keeper;
 use super::load::{AtlasCache, Loaded, Origin, needs_restart, prints};
 use super::names::Resolving;
@@ -42,7 +42,7 @@ use crate::server::encrypted::Identity;
 pub struct Control {
     origin: Origin,
     published: Arc<Published>,
-    identity: Arc<Identity>,
+    identity: OfEach<Arc<Identity>>,
     /// Whoever publishes holds this.
     current: Mutex<Current>,
     /// One reload at a time. Nothing else ever waits for this.
@@ -81,8 +81,10 @@ pub(super) struct Current {
     pub(super) traffic: Traffic,
     atlas: AtlasCache,
     pub(super) databases: Vec<Option<FilePrint>>,
-    pub(super) identity: identity::Prints,
+    pub(super) identity: OfEach<identity::Prints>,
     pub(super) prints: Prints,
+    /// The configuration as it stood in the file.
+    pub(super) text: Arc<str>,
     pub(super) watched: Watched,
 }
 
@@ -100,11 +102,19 @@ struct Draft {
     overlaid: Option<Snapshot>,
     atlas: AtlasCache,
     databases: Vec<Option<FilePrint>>,
-    identity: identity::Found,
+    identity: OfEach<identity::Found>,
     prints: Prints,
+    text: Arc<str>,
     files: Look,
     /// What takes the place of the state directory; `None`: it stays.
     state: Option<Option<StateDirectory>>,
+}
+
+impl Current {
+    /// For the next load.
+    pub(super) fn atlas(&self) -> AtlasCache {
+        self.atlas.clone()
+    }
 }
 
 impl Control {
@@ -114,9 +124,10 @@ impl Control {
     /// A sentence: a thread that it needs cannot be made.
     pub fn new(origin: Origin, loaded: Loaded, state: Option<StateDirectory>) -> Result<Control, String> {
         let threads = Threads::start()?;
-        let Loaded { config: base, snapshot, atlas, identity, prints: content, files, .. } = loaded;
-        let shown = Arc::new(Identity::default());
-        shown.show(identity.key);
+        let Loaded { config: base, snapshot, atlas, identity, prints: content, files, text, .. } = loaded;
+        let shown = OfEach::<Arc<Identity>>::default();
+        shown.dns.show(identity.dns.key);
+        shown.admin.show(identity.admin.key);
         let mut demands = Demands::load(state.as_ref());
         let server = base.server.nsid.clone().unwrap_or_else(process::host_name);
         let base = Arc::new(base);
@@ -125,7 +136,7 @@ impl Control {
         let current = Current {
             databases: prints(&config),
             plan: Arc::new(Plan::of(&config, &Known::new())),
-            identity: identity.prints,
+            identity: OfEach { dns: identity.dns.prints, admin: identity.admin.prints },
             base,
             config,
             demands,
@@ -136,6 +147,7 @@ impl Control {
             traffic: Traffic::default(),
             atlas,
             prints: content,
+            text,
             watched: Watched::of(watched::as_read(&files)),
         };
         Ok(Control {
@@ -179,8 +191,8 @@ impl Control {
         self.published.clone()
     }
 
-    /// What the encrypted transports show.
-    pub fn identity(&self) -> Arc<Identity> {
+    /// What the encrypted transports and the admin server show.
+    pub fn identity(&self) -> OfEach<Arc<Identity>> {
         self.identity.clone()
     }
 
@@ -299,8 +311,10 @@ impl Control {
         let limit = config.min_covered.filter(|_| !confirmed.uncovers);
         self.guard_coverage(limit, new, &laid, &plan).inspect_err(|_| self.settle_names())?;
         let (atlas, identity) = (loaded.atlas, loaded.identity);
-        let (prints, files, plain) = (loaded.prints, watched::as_read(&loaded.files), loaded.snapshot);
-        let draft = Draft { base, names, laid, plain, overlaid, atlas, databases, identity, prints, files, state };
+        let (prints, text) = (loaded.prints, loaded.text);
+        let (files, plain) = (watched::as_read(&loaded.files), loaded.snapshot);
+        let draft =
+            Draft { base, names, laid, plain, overlaid, atlas, databases, identity, prints, text, files, state };
         self.swap_in(draft);
         self.settle_names();
         Ok(warnings)
@@ -315,7 +329,8 @@ impl Control {
     /// Serves what was read. Leases and weights wait meanwhile; what came of them while it was read is laid over it anew.
     fn swap_in(&self, draft: Draft) {
         let _one_at_a_time = self.one_at_a_time();
-        let Draft { base, names, laid, plain, overlaid, atlas, databases, identity, prints, files, state } = draft;
+        let Draft { base, names, laid, plain, overlaid, atlas, databases, identity, prints, text, files, state } =
+            draft;
         let edition = self.current().demands.edition();
         let now = self.overlay(&base, &names);
         let (new, snapshot) = if now.has_services_of(&laid) {
@@ -335,10 +350,15 @@ impl Control {
             self.keep_everything(&mut current);
         }
         current.atlas = atlas;
-        current.identity = identity.prints;
+        current.identity = OfEach { dns: identity.dns.prints, admin: identity.admin.prints };
         current.prints = prints;
+        current.text = text;
         current.watched = Watched::of(files);
-        self.identity.show(identity.key);
+        self.identity.dns.show(identity.dns.key);
+        // Whether the admin server speaks TLS at all needs a restart.
+        if identity.admin.key.is_some() {
+            self.identity.admin.show(identity.admin.key);
+        }
         self.refresh(&mut current, Some(snapshot));
         drop(current);
         self.settle(&plan, Account::Reload);

@@ -164,7 +164,7 @@ fn parse_ready(line: &str) -> (Vec<SocketAddr>, Option<SocketAddr>) {
     let field = |name: &str| line.split_whitespace().find_map(|word| word.strip_prefix(name));
     let dns = field("dns=").expect("the ready line names the DNS addresses");
     let addresses = dns.split(',').map(|address| address.parse().expect("an address with a port")).collect();
-    (addresses, field("admin=").and_then(|admin| admin.parse().ok()))
+    (addresses, field("admin=").and_then(|admin| admin.trim_start_matches("https://").parse().ok()))
 }
 
 fn read_log(log: &Path) -> String {

@@ -7,7 +7,9 @@ mod world;
 
 mod activation;
 mod admin_starvation;
+mod admin_tls;
 mod clock;
+mod contract;
 mod coverage;
 mod disk;
 mod events;
@@ -22,6 +24,7 @@ mod machines;
 mod memory;
 mod orders;
 mod owner;
+mod plan;
 mod rights;
 mod shifts;
 mod signals;

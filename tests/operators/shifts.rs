@@ -149,6 +149,33 @@ fn a_shift_over_a_while_moves_each_client_once_and_a_drain_may_take_its_time_too
 }
 
 #[test]
+fn a_drain_is_taken_back_over_a_while_too() {
+    let server = start();
+    assert_eq!(say(&server, &["undrain", "fra", "--over", "2s"]), "fra: no order says that it is drained");
+    say(&server, &["drain", "fra", "--reason", "x"]);
+    assert_eq!(given(&server, 20, IAD).len(), NETWORKS);
+    let endpoint = ["fra", "--service", "www.example.test", "--endpoint", FRA];
+    let refused = fail(&server, &[&["undrain"], &endpoint[..], &["--over", "2s"]].concat());
+    assert!(refused.contains("an endpoint is undrained at once"), "{refused}");
+    let told = say(&server, &["undrain", "fra", "--over", "6s"]);
+    assert!(told.starts_with("fra is undrained over 6s"), "{told}");
+    let mut seen = BTreeSet::new();
+    let mut steps = 0;
+    let start = std::time::Instant::now();
+    while seen.len() < NETWORKS {
+        assert!(start.elapsed() < Duration::from_secs(30), "{} are back\n{}", seen.len(), server.log());
+        let now = given(&server, 20, FRA);
+        assert!(now.is_superset(&seen), "nobody goes away again");
+        steps += usize::from(now.len() > seen.len());
+        seen = now;
+    }
+    assert!(steps > 2, "all at once");
+    server.await_log("the order that it is undrained over 6s by somebody has ended", 1);
+    let status: serde_json::Value = serde_json::from_str(&say(&server, &["status", "--json"])).expect("JSON");
+    assert_eq!(status["orders"], serde_json::json!([]));
+}
+
+#[test]
 fn a_weight_that_changes_nothing_says_so() {
     let server = start();
     let told = say(&server, &["weight", "fra", "10"]);

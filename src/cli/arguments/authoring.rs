@@ -31,15 +31,24 @@ pub struct Check {
 /// `meridian plan`
 #[derive(Debug, Args)]
 pub struct Plan {
-    /// The configuration that is to come
-    #[arg(value_name = "NEW.toml")]
-    pub new: PathBuf,
+    /// The configuration that is to come; without it, the running server compares its files with what it serves
+    #[arg(value_name = "NEW.toml", conflicts_with_all = ["admin", "token_file"])]
+    pub new: Option<PathBuf>,
     /// The configuration that is served [default: meridian.toml]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "new")]
     pub config: Option<PathBuf>,
+    /// The running server: a URL, or unix:PATH [default: http://127.0.0.1:8053]
+    #[arg(long, value_name = "URL")]
+    pub admin: Option<String>,
+    /// File that holds its token; else MERIDIAN_TOKEN is the token
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// Say what moves of the queries that a running server noted, too: live asks it, else a file with what its /v1/traffic says
-    #[arg(long, value_name = "live|FILE")]
+    #[arg(long, value_name = "live|FILE", requires = "new")]
     pub traffic: Option<String>,
+    /// Trust the authorities of this file (PEM), and no others, where the server that is asked speaks HTTPS
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -61,6 +61,9 @@ pub struct Undrain {
     /// What.
     #[command(flatten)]
     pub about: About,
+    /// Little by little within this time, such as 15m; not for an endpoint
+    #[arg(long, value_name = "TIME")]
+    pub over: Option<String>,
     /// Who says so [default: the name of the user]
     #[arg(long, value_name = "NAME")]
     pub by: Option<String>,

@@ -51,6 +51,11 @@ impl ApiError {
     pub fn bad_request(sentence: impl Into<String>) -> ApiError {
         ApiError::new(StatusCode::BAD_REQUEST, sentence)
     }
+
+    /// 404
+    pub fn not_found(sentence: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::NOT_FOUND, sentence)
+    }
 }
 
 impl From<NotDone> for ApiError {

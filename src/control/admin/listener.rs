@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::fs::Permissions;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
@@ -24,7 +24,8 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_rustls::TlsAcceptor;
 
 use super::own_words::{self, OwnWords};
 use super::patient::Patient;
@@ -79,6 +80,8 @@ impl Peer {
 pub enum Bound {
     /// A TCP address, with the port that the kernel gave.
     Tcp(SocketAddr),
+    /// The same for TLS.
+    Tls(SocketAddr),
     /// A unix socket.
     Unix(PathBuf),
 }
@@ -87,6 +90,7 @@ impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Bound::Tcp(address) => address.fmt(f),
+            Bound::Tls(address) => write!(f, "https://{address}"),
             Bound::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -105,6 +109,7 @@ impl Bound {
 /// to be passed on.
 pub async fn start(
     listen: &AdminListen,
+    tls: Option<TlsAcceptor>,
     router: Router,
     passed: &mut Passed,
 ) -> Result<(Bound, io::Result<OwnedFd>), String> {
@@ -123,8 +128,14 @@ pub async fn start(
             let bound = listener.local_addr().map_err(refused)?;
             let socket = listener.as_fd().try_clone_to_owned();
             let accept = async move || listener.accept().await.map(|(stream, peer)| (stream, Peer::of(peer)));
-            tokio::spawn(serve(router, CONNECTIONS_EACH, accept));
-            Ok((Bound::Tcp(bound), socket))
+            let Some(tls) = tls else {
+                let talk = move |stream, peer, seat| connection(router.clone(), stream, peer, seat);
+                tokio::spawn(serve(CONNECTIONS_EACH, accept, talk));
+                return Ok((Bound::Tcp(bound), socket));
+            };
+            let talk = move |stream, peer, seat| encrypted(tls.clone(), router.clone(), stream, peer, seat);
+            tokio::spawn(serve(CONNECTIONS_EACH, accept, talk));
+            Ok((Bound::Tls(bound), socket))
         }
         AdminListen::Unix(path) => {
             let adopt = |listener: std::os::unix::net::UnixListener| {
@@ -138,7 +149,8 @@ pub async fn start(
             let socket = listener.as_fd().try_clone_to_owned();
             let accept = async move || listener.accept().await.map(|(stream, _)| named(stream));
             // Whoever may open it is one of its owner's programs.
-            tokio::spawn(serve(router, CONNECTIONS, accept));
+            let talk = move |stream, peer, seat| connection(router.clone(), stream, peer, seat);
+            tokio::spawn(serve(CONNECTIONS, accept, talk));
             Ok((Bound::Unix(path.clone()), socket))
         }
     }
@@ -163,10 +175,13 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Takes connections for ever, so many from `each` address.
-async fn serve<S>(router: Router, each: usize, accept: impl AsyncFn() -> io::Result<(S, Peer)>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+/// Takes connections for ever, so many from `each` address, and lets each `talk` by itself.
+async fn serve<S, Talk>(
+    each: usize,
+    accept: impl AsyncFn() -> io::Result<(S, Peer)>,
+    talk: impl Fn(S, Peer, Arc<Seat>) -> Talk,
+) where
+    Talk: Future<Output = ()> + Send + 'static,
 {
     let limits = TcpLimits { connections: CONNECTIONS, connections_per_client: each, idle: HEAD_TIME };
     let gate = Arc::new(seats::Gate::new(limits, Arc::default()));
@@ -177,7 +192,7 @@ where
                 // Every place is held by a change that is under way: one more is closed at once.
                 let Some(seat) = seat else { continue };
                 let number = seat.number;
-                let task = tokio::spawn(connection(router.clone(), stream, peer, Arc::new(seat)));
+                let task = tokio::spawn(talk(stream, peer, Arc::new(seat)));
                 gate.watch(number, task.abort_handle());
             }
             Err(error) => {
@@ -185,6 +200,13 @@ where
                 tokio::time::sleep(PAUSE).await;
             }
         }
+    }
+}
+
+/// The same over TLS: a handshake before it, within its time.
+async fn encrypted(tls: TlsAcceptor, router: Router, stream: TcpStream, peer: Peer, seat: Arc<Seat>) {
+    if let Some(stream) = super::encrypted::greet(&tls, stream).await {
+        connection(router, stream, peer, seat).await;
     }
 }
 
@@ -219,9 +241,19 @@ where
     if let Some(status) = refused.or(is_late.then_some(408)) {
         let _ = stream.write_all(own_words::refusal(status).as_bytes()).await;
     }
-    let _ = stream.shutdown().await;
-    let rest = async { tokio::io::copy(&mut stream.take(REST), &mut tokio::io::sink()).await };
-    let _ = tokio::time::timeout(LINGER, rest).await;
+    part(stream).await;
+}
+
+/// Ends a connection; what the other end still sends is read for a while, and passed over.
+pub async fn part<S>(mut stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let farewell = async {
+        let _ = stream.shutdown().await;
+        tokio::io::copy(&mut stream.take(REST), &mut tokio::io::sink()).await
+    };
+    let _ = tokio::time::timeout(LINGER, farewell).await;
 }
 
 #[cfg(test)]

@@ -6,10 +6,13 @@
 //! place (`listener`), the Host (`visitor`), its time and its share (`routes`), and, if it changes something, the
 //! token and the limits of `changes`; only then is its body read.
 
+mod bodies;
 mod changes;
 mod check_facts;
 mod demands;
+mod encrypted;
 mod error;
+mod forms;
 mod headline;
 mod health;
 mod listener;
@@ -41,13 +44,17 @@ use super::Control;
 use crate::config;
 use crate::server::{Addresses, Passed, Tallies};
 
+pub use bodies::{
+    DrainRequest, EndpointDrainRequest, ForceRequest, Forced, ReturnRequest, ShiftRequest, TakeBackRequest,
+    WeightRequest,
+};
 pub use check_facts::CheckFacts;
-pub use demands::{ChangeDone, Forced, LeaseBody, OrderBody};
+pub use demands::ChangeDone;
 pub use error::ErrorBody;
+pub use forms::{OrderTime, Wording, read_bias, read_weight};
 pub use health::{EndpointHealth, ProbeTimes, RegionHealth};
 pub use page::WORLD;
 pub use rules::{EndpointRules, RegionRules, ServiceRules};
-pub use shares::{read_bias, read_weight};
 pub use status::{LastReload, ReloadBody, ReloadStatus, ServiceStatus, Status, ZoneStatus};
 pub use token::read_token;
 
@@ -81,10 +88,12 @@ impl Admin {
     /// A sentence: the address cannot be bound, or the token file cannot be used.
     pub fn start(admin: &config::Admin, context: Context, passed: &mut Passed) -> Result<Admin, String> {
         let gate = Gate::of(admin)?;
+        let identity = context.control.identity().admin;
         let router = routes::router(Arc::new(context), gate, &admin.hosts)?;
         let failed = |error: io::Error| format!("cannot start the admin server: {error}");
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let (bound, socket) = runtime.block_on(listener::start(&admin.listen, router, passed))?;
+        let tls = admin.tls.as_ref().map(|_| encrypted::acceptor(identity));
+        let (bound, socket) = runtime.block_on(listener::start(&admin.listen, tls, router, passed))?;
         let (running, ended) = oneshot::channel();
         let serve = move || {
             let _ = runtime.block_on(ended);
@@ -112,7 +121,8 @@ impl Admin {
         self.running = None;
     }
 
-    /// Where it listens, as the ready line says it: `127.0.0.1:8053` or `unix:/run/meridian/admin.sock`.
+    /// Where it listens, as the ready line says it: `127.0.0.1:8053`, `https://127.0.0.1:8053` or
+    /// `unix:/run/meridian/admin.sock`.
     pub fn address(&self) -> String {
         self.bound.to_string()
     }

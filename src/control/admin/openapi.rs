@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use super::error::ErrorBody;
+use super::forms::Form;
 use super::routes::Route;
 
 /// One parameter in a query.
@@ -15,10 +16,35 @@ pub struct Parameter {
     pub name: &'static str,
     /// The call cannot do without it.
     pub needed: bool,
-    /// It may be there more than once.
+    /// It may be there more than once, [`MOST`] times.
     pub many: bool,
+    /// What it looks like.
+    pub form: Form,
     /// What it says, for people.
     pub about: &'static str,
+}
+
+/// How often a parameter may be there that may be there more than once.
+pub const MOST: usize = 256;
+
+/// What can stand in the body of a call.
+#[derive(Clone, Copy)]
+pub struct RequestBody {
+    /// The call cannot do without it.
+    needed: bool,
+    schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl RequestBody {
+    /// A body that must be there.
+    pub fn needed<T: JsonSchema>() -> RequestBody {
+        RequestBody { needed: true, schema: |generator| generator.subschema_for::<T>() }
+    }
+
+    /// A body that may be left out.
+    pub fn optional<T: JsonSchema>() -> RequestBody {
+        RequestBody { needed: false, ..RequestBody::needed::<T>() }
+    }
 }
 
 /// What a call answers when all goes well.
@@ -41,13 +67,12 @@ impl Answer {
     }
 
     fn content(self, generator: &mut SchemaGenerator) -> Value {
+        let text = json!({ "type": "string" });
         match self {
-            Answer::Text => json!({ "text/plain": { "schema": { "type": "string" } } }),
-            Answer::File(kind) => {
-                let kind = kind.split(';').next().unwrap_or(kind);
-                json!({ kind: { "schema": { "type": "string" } } })
-            }
-            Answer::Events => json!({ "text/event-stream": { "schema": { "type": "string" } } }),
+            Answer::Text => json!({ "text/plain; charset=utf-8": { "schema": text } }),
+            Answer::File(kind) if kind == "application/json" => json!({ kind: { "schema": { "type": "object" } } }),
+            Answer::File(kind) => json!({ kind: { "schema": text } }),
+            Answer::Events => json!({ "text/event-stream": { "schema": text } }),
             Answer::Json(schema) => json!({ "application/json": { "schema": schema(generator) } }),
         }
     }
@@ -59,13 +84,18 @@ pub fn document(routes: &[Route]) -> Value {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
     });
-    let mut generator = settings.into_generator();
+    // What is left out when it is read is there all the same when it is written.
+    let mut read = settings.clone().into_generator();
+    let mut written = settings.for_serialize().into_generator();
     let mut paths: BTreeMap<&str, BTreeMap<String, Value>> = BTreeMap::new();
     for route in routes {
-        let operation = operation(route, &mut generator);
-        paths.entry(route.path).or_default().insert(route.method.as_str().to_lowercase(), operation);
+        let operation = operation(route, &mut read, &mut written);
+        paths.entry(&route.path).or_default().insert(route.method.as_str().to_lowercase(), operation);
     }
-    let schemas = generator.take_definitions(true);
+    let responses: BTreeMap<String, Value> =
+        ERRORS.iter().map(|(status, _)| (status.to_string(), error(*status, &mut written))).collect();
+    let mut schemas = written.take_definitions(true);
+    schemas.extend(read.take_definitions(true));
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -76,28 +106,73 @@ pub fn document(routes: &[Route]) -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
+            "responses": responses,
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
         },
     })
 }
 
-fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
-    let error = Answer::json::<ErrorBody>().content(generator);
-    let mut operation = json!({
-        "operationId": operation_id(route),
-        "summary": route.summary,
-        "responses": {
-            "200": { "description": "Done", "content": route.answer.content(generator) },
-            "default": { "description": "It failed, and this says why", "content": error },
-        },
-    });
+/// What every error of a call means.
+const ERRORS: [(u16, &str); 15] = [
+    (400, "A parameter or the body is not as it should be, or the request is no HTTP"),
+    (401, "The token is missing or wrong"),
+    (403, "Nothing can be changed here without a token file, or a page of another site asks"),
+    (404, "There is no such region, service, endpoint or record type"),
+    (408, "The head or the body did not come in time"),
+    (
+        409,
+        "It does not fit what is there, or takes their last live region from clients: `confirm` is the key that does it",
+    ),
+    (413, "The body is too long"),
+    (414, "The address is too long"),
+    (421, "The Host is a name that is not this server's"),
+    (422, "A reload was refused, or would be: the files hold mistakes"),
+    (429, "Too many calls at once"),
+    (431, "The head is too long, or has too many fields"),
+    (500, "A mistake of the server's, or its token file cannot be used"),
+    (503, "It takes too long, or something is stuck"),
+    (507, "It is in force, and would not outlive a restart"),
+];
+
+/// What any call can come to.
+const OF_ALL: [u16; 5] = [400, 408, 414, 431, 503];
+/// What any call but signs of life can come to, that looks something up.
+const OF_READS: [u16; 4] = [403, 421, 429, 500];
+/// What any call can come to that changes something.
+const OF_CHANGES: [u16; 6] = [401, 403, 413, 421, 429, 500];
+
+fn error(status: u16, generator: &mut SchemaGenerator) -> Value {
+    let about = ERRORS.iter().find(|(known, _)| *known == status).map_or("", |(_, about)| about);
+    let mut response = json!({ "description": about, "content": Answer::json::<ErrorBody>().content(generator) });
+    if status == 401 {
+        let schema = json!({ "type": "string", "const": "Bearer" });
+        response["headers"] = json!({ "WWW-Authenticate": { "required": true, "schema": schema } });
+    }
+    response
+}
+
+fn operation(route: &Route, read: &mut SchemaGenerator, written: &mut SchemaGenerator) -> Value {
+    let mut responses = BTreeMap::new();
+    responses.insert("200".to_owned(), json!({ "description": "Done", "content": route.answer.content(written) }));
+    let others: &[u16] = match (route.changes, route.is_sign_of_life()) {
+        (true, _) => &OF_CHANGES,
+        (false, false) => &OF_READS,
+        (false, true) => &[],
+    };
+    for status in OF_ALL.iter().chain(others).chain(route.errors) {
+        let reference = format!("#/components/responses/{status}");
+        responses.insert(status.to_string(), json!({ "$ref": reference }));
+    }
+    let mut operation = json!({ "operationId": operation_id(route), "summary": route.summary, "responses": responses });
     let in_path = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let parameters: Vec<Value> = in_path.map(path_parameter).chain(route.parameters.iter().map(parameter)).collect();
+    let in_path = in_path.map(|name| path_parameter(route, name));
+    let parameters: Vec<Value> = in_path.chain(route.parameters.iter().map(parameter)).collect();
     if !parameters.is_empty() {
         operation["parameters"] = parameters.into();
     }
-    if let Some(body) = route.body {
-        operation["requestBody"] = json!({ "content": body.content(generator) });
+    if let Some(RequestBody { needed, schema }) = route.body {
+        let content = json!({ "application/json": { "schema": schema(read) } });
+        operation["requestBody"] = json!({ "required": needed, "content": content });
     }
     if route.changes {
         operation["security"] = json!([{ "token": [] }]);
@@ -115,13 +190,14 @@ fn operation_id(route: &Route) -> String {
     format!("{}{}", route.method.as_str().to_lowercase(), if path.is_empty() { "_page".to_owned() } else { path })
 }
 
-fn path_parameter(name: &str) -> Value {
-    json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
+fn path_parameter(route: &Route, name: &str) -> Value {
+    let form = route.path_forms.iter().find(|(known, _)| *known == name).map_or(Form::Named, |(_, form)| *form);
+    json!({ "name": name, "in": "path", "required": true, "schema": form.schema() })
 }
 
 fn parameter(parameter: &Parameter) -> Value {
-    let text = json!({ "type": "string" });
-    let schema = if parameter.many { json!({ "type": "array", "items": text }) } else { text };
-    let Parameter { name, needed, about, .. } = parameter;
+    let Parameter { name, needed, many, form, about } = parameter;
+    let one = form.schema();
+    let schema = if *many { json!({ "type": "array", "items": one, "maxItems": MOST }) } else { one };
     json!({ "name": name, "in": "query", "required": needed, "description": about, "schema": schema })
 }

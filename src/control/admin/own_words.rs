@@ -96,6 +96,15 @@ pub fn refusal(status: u16) -> String {
         431 => ("Request Header Fields Too Large", "the head of the request is too long, or has too many fields"),
         _ => ("Bad Request", "the request is not of the form of HTTP/1.1"),
     };
+    whole(status, reason, error)
+}
+
+/// The answer to a request in clear where TLS is spoken.
+pub fn in_clear() -> String {
+    whole(400, "Bad Request", "this server speaks HTTPS: ask by https://, not by http://")
+}
+
+fn whole(status: u16, reason: &str, error: &str) -> String {
     let body = serde_json::to_string(&ErrorBody { error: error.to_owned(), confirm: None }).unwrap_or_default();
     format!(
         "HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n\

@@ -1,5 +1,6 @@
 //! The calls. One table makes both the router and the OpenAPI document, so neither knows a call that the other does not.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +14,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{self, MethodRouter};
 use axum::{Extension, Json, Router};
 
+use super::bodies::PlanRequest;
 use super::changes::{self, Guard};
 use super::error::{self, ApiError};
+use super::forms::{self, Form};
 use super::listener::Peer;
-use super::openapi::{self, Parameter};
+use super::openapi::{self, MOST, Parameter, RequestBody};
 use super::per_address::PerAddress;
 use super::reads::Reads;
 use super::selection::{self, Selection};
@@ -25,6 +28,7 @@ use super::token::Gate;
 use super::{Context, demands, metrics, page, shares, stream, visitor};
 use crate::answer::explain::{self, Explanation};
 use crate::answer::foresight::{Foresight, Traffic};
+use crate::control::comparison::Comparison;
 use crate::control::guard::Confirmed;
 use crate::control::{Done, any_draw};
 use crate::dns::Name;
@@ -34,102 +38,145 @@ const READS_EACH: usize = 8;
 /// How long a call may take; one that changes something may have to read databases anew.
 const TIME: Duration = Duration::from_secs(10);
 const TIME_OF_CHANGES: Duration = Duration::from_secs(60);
+/// What is asked whether the server lives.
+const SIGNS_OF_LIFE: [&str; 2] = ["/healthz", "/readyz"];
 
 /// One call.
 pub struct Route {
     /// GET, POST ...
     pub method: Method,
     /// Its path.
-    pub path: &'static str,
+    pub path: String,
     /// What it does, for people.
-    pub summary: &'static str,
+    pub summary: String,
     /// It changes something, so it passes the gate.
     pub changes: bool,
     /// What can stand in its query.
     pub parameters: &'static [Parameter],
+    /// What the parts of its path look like that are no names of the configuration.
+    pub path_forms: &'static [(&'static str, Form)],
     /// What can stand in its body.
-    pub body: Option<openapi::Answer>,
+    pub body: Option<RequestBody>,
     /// What it answers when all goes well.
     pub answer: openapi::Answer,
+    /// What it can come to beside what any call can.
+    pub errors: &'static [u16],
     /// What does it.
     pub handler: MethodRouter<Arc<Context>>,
 }
 
+impl Route {
+    /// Nothing that somebody else holds is between such a call and its answer.
+    pub fn is_sign_of_life(&self) -> bool {
+        SIGNS_OF_LIFE.contains(&&*self.path)
+    }
+}
+
 /// Parameters of `GET /v1/explain`.
 const EXPLAIN: &[Parameter] = &[
-    Parameter { name: "name", needed: true, many: false, about: "The name asked for" },
-    Parameter { name: "type", needed: false, many: false, about: "The record type; A if absent" },
-    Parameter { name: "client", needed: true, many: false, about: "An address, or a client subnet ADDRESS/PREFIX" },
-    Parameter { name: "down", needed: false, many: true, about: "A region to be taken as down" },
+    Parameter { name: "name", needed: true, many: false, form: Form::Name, about: "The name asked for" },
+    Parameter {
+        name: "type",
+        needed: false,
+        many: false,
+        form: Form::RecordType,
+        about: "The record type; A if absent",
+    },
+    Parameter {
+        name: "client",
+        needed: true,
+        many: false,
+        form: Form::Client,
+        about: "An address, or a client subnet ADDRESS/PREFIX",
+    },
+    Parameter { name: "down", needed: false, many: true, form: Form::Named, about: "A region to be taken as down" },
 ];
 
 /// Every call.
 pub fn routes() -> Vec<Route> {
     use openapi::Answer::{self, Text};
-    let (status_body, explain_body, shares_body, traffic_body, reload_body, document_body) = (
-        Answer::json::<Status>(),
-        Answer::json::<Explanation>(),
-        Answer::json::<Foresight>(),
-        Answer::json::<Traffic>(),
-        Answer::json::<LastReload>(),
-        Answer::json::<serde_json::Value>(),
-    );
-    let get = |path, summary, parameters, answer, handler| Route {
-        method: Method::GET,
-        path,
-        summary,
-        changes: false,
-        parameters,
-        body: None,
-        answer,
-        handler,
-    };
-    let post = |path, summary, body, answer, handler| Route {
-        method: Method::POST,
-        path,
-        summary,
-        changes: true,
-        parameters: &[],
-        body: Some(body),
-        answer,
-        handler,
-    };
+    let lists = Answer::File(metrics::MEDIA_TYPE);
     let mut routes = vec![
-        get("/healthz", "ok while the process lives and nothing is stuck", &[], Text, routing::get(healthz)),
-        get("/readyz", "ok while queries are answered and nothing is stuck", &[], Text, routing::get(healthz)),
-        get("/metrics", "Metrics in the text format of Prometheus", &[], Text, routing::get(metrics)),
-        get("/v1/status", "What is going on", selection::PARAMETERS, status_body, routing::get(status)),
-        get("/v1/explain", "Why a client gets an answer", EXPLAIN, explain_body, routing::get(explain)),
-        post(
-            "/v1/reload",
-            "Reads everything anew and serves it",
-            Answer::json::<ReloadBody>(),
-            reload_body,
-            routing::post(reload),
-        ),
+        get("/healthz", "ok while the process lives and nothing is stuck", Text, routing::get(healthz)),
+        get("/readyz", "ok while queries are answered and nothing is stuck", Text, routing::get(healthz)),
+        get("/metrics", "Metrics in the text format of Prometheus", lists, routing::get(metrics)),
+        Route {
+            parameters: selection::PARAMETERS,
+            errors: &[404],
+            ..get("/v1/status", "What is going on", Answer::json::<Status>(), routing::get(status))
+        },
+        Route {
+            parameters: EXPLAIN,
+            errors: &[404],
+            ..get("/v1/explain", "Why a client gets an answer", Answer::json::<Explanation>(), routing::get(explain))
+        },
+        Route {
+            method: Method::POST,
+            changes: true,
+            body: Some(RequestBody::optional::<ReloadBody>()),
+            errors: &[422],
+            ..get(
+                "/v1/reload",
+                "Reads everything anew and serves it",
+                Answer::json::<LastReload>(),
+                routing::post(reload),
+            )
+        },
+        Route {
+            method: Method::POST,
+            changes: true,
+            body: Some(RequestBody::optional::<PlanRequest>()),
+            errors: &[422],
+            ..get(
+                "/v1/plan",
+                "Reads everything anew and says what a reload would change; it changes nothing, and shows what is written",
+                Answer::json::<Comparison>(),
+                routing::post(plan),
+            )
+        },
+        Route {
+            parameters: shares::PARAMETERS,
+            errors: &[404],
+            ..get(
+                "/v1/shares",
+                "Who goes where, now and what if",
+                Answer::json::<Foresight>(),
+                routing::get(shares::shares),
+            )
+        },
+        get("/v1/traffic", "Who asked lately, where that is noted", Answer::json::<Traffic>(), routing::get(traffic)),
+        Route {
+            parameters: stream::PARAMETERS,
+            ..get("/v1/events", "What happens, as it happens", Answer::Events, routing::get(stream::events))
+        },
         get(
-            "/v1/shares",
-            "Who goes where, now and what if",
-            shares::PARAMETERS,
-            shares_body,
-            routing::get(shares::shares),
+            "/v1/openapi.json",
+            "This document",
+            Answer::json::<BTreeMap<String, serde_json::Value>>(),
+            routing::get(document),
         ),
-        get("/v1/traffic", "Who asked lately, where that is noted", &[], traffic_body, routing::get(traffic)),
-        get(
-            "/v1/events",
-            "What happens, as it happens",
-            stream::PARAMETERS,
-            Answer::Events,
-            routing::get(stream::events),
-        ),
-        get("/v1/openapi.json", "This document", &[], document_body, routing::get(document)),
     ];
-    let file = |asset: &'static page::Asset| {
-        get(asset.path, asset.about, &[], Answer::File(asset.media_type), asset.handler())
-    };
+    let file =
+        |asset: &'static page::Asset| get(asset.path, asset.about, Answer::File(asset.media_type), asset.handler());
     routes.extend(page::ASSETS.iter().map(file));
     routes.extend(demands::routes());
     routes
+}
+
+/// A call that looks something up.
+fn get(path: &str, summary: &str, answer: openapi::Answer, handler: MethodRouter<Arc<Context>>) -> Route {
+    Route {
+        method: Method::GET,
+        path: path.to_owned(),
+        summary: summary.to_owned(),
+        changes: false,
+        parameters: &[],
+        path_forms: &[],
+        body: None,
+        answer,
+        errors: &[],
+        handler,
+    }
 }
 
 /// The router with its gate, its limits and its threads.
@@ -145,7 +192,7 @@ pub fn router(context: Arc<Context>, gate: Gate, hosts: &[Name]) -> Result<Route
     let mut router = Router::new();
     for Route { path, handler, changes, .. } in routes() {
         let guarded = middleware::from_fn_with_state(guard.clone(), changes::admit);
-        router = router.route(path, if changes { handler.route_layer(guarded) } else { handler });
+        router = router.route(&path, if changes { handler.route_layer(guarded) } else { handler });
     }
     let router = router
         .layer(Extension(stream::Places::default()))
@@ -186,7 +233,7 @@ async fn limit(State(shares): State<Arc<PerAddress>>, request: Request, next: Ne
 }
 
 fn is_sign_of_life(request: &Request) -> bool {
-    ["/healthz", "/readyz"].contains(&request.uri().path())
+    SIGNS_OF_LIFE.contains(&request.uri().path())
 }
 
 /// Does something to its end, even if the client gives up on it.
@@ -249,7 +296,7 @@ async fn explain(
     let Query(pairs) = query.map_err(|_| ApiError::bad_request("the query is not of the form key=value&key=value"))?;
     let question = read_question(&pairs).map_err(ApiError::bad_request)?;
     let explained = move || explain::explain(&context.control.snapshot(), &question, any_draw());
-    reads.json(move || explained().map_err(ApiError::bad_request)).await
+    reads.json(move || explained().map_err(ApiError::not_found)).await
 }
 
 /// The question in the query of `GET /v1/explain`.
@@ -259,9 +306,9 @@ fn read_question(pairs: &[(String, String)]) -> Result<explain::Question, String
     let (name, client) = (needed("name")?, needed("client")?);
     let rtype = all(pairs, "type").next().unwrap_or("A");
     Ok(explain::Question {
-        name: name.parse().map_err(|error| format!("name {name:?}: {error}"))?,
-        rtype: rtype.parse().map_err(|error| format!("type {rtype:?}: {error}"))?,
-        asker: client.parse().map_err(|error| format!("client {client:?}: {error}"))?,
+        name: forms::read_name(name)?,
+        rtype: forms::read_record_type(rtype)?,
+        asker: forms::read_client(client)?,
         down: all(pairs, "down").map(str::to_owned).collect(),
     })
 }
@@ -275,10 +322,14 @@ pub fn check_keys(pairs: &[(String, String)], known: &[Parameter]) -> Result<(),
             if others.is_empty() { format!("is {last}") } else { format!("are {} and {last}", others.join(", ")) };
         return Err(format!("there is no parameter {unknown:?}; there {list}"));
     }
-    match known.iter().find(|known| !known.many && all(pairs, known.name).count() > 1) {
-        Some(twice) => Err(format!("{} is there more than once", twice.name)),
-        None => Ok(()),
+    for Parameter { name, many, .. } in known {
+        match all(pairs, name).count() {
+            2.. if !many => return Err(format!("{name} is there more than once")),
+            count if count > MOST => return Err(format!("{name} is there more than {MOST} times")),
+            _ => {}
+        }
     }
+    Ok(())
 }
 
 /// The values of a key.
@@ -295,6 +346,14 @@ async fn reload(State(context): State<Arc<Context>>, body: Bytes) -> Result<Json
         true => Ok(Json(LastReload::of(&done))),
         false => Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, done.sentence())),
     }
+}
+
+async fn plan(State(context): State<Arc<Context>>, body: Bytes) -> Result<Json<Comparison>, ApiError> {
+    let PlanRequest {} = demands::read_body(&body)?;
+    let control = context.control.clone();
+    let compared = to_its_end(async move { control.compare_with_files().await }).await??;
+    let told = |mistakes: Vec<String>| ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, mistakes.join("; "));
+    compared.map(Json).map_err(told)
 }
 
 async fn document(Extension(reads): Extension<Reads>) -> Result<Response, ApiError> {

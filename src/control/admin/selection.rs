@@ -1,38 +1,65 @@
 //! Which part of the status is wanted: the query of `GET /v1/status`.
 
 use super::error::ApiError;
+use super::forms::{Form, read_whole};
 use super::openapi::Parameter;
 use super::routes::{all, check_keys};
 use super::status::{ServiceStatus, Status};
 use crate::config::Config;
 use crate::control::orders::{find_region, find_service};
 
-/// Most services that may be named, and most that a page may have.
-const MOST_NAMED: usize = 256;
-const MOST_PAGE: usize = 10_000;
+/// Most services of a page.
+const MOST_PAGE: u64 = 10_000;
 
 /// What can stand in the query.
 pub const PARAMETERS: &[Parameter] = &[
-    Parameter { name: "service", needed: false, many: true, about: "This service alone; can be repeated" },
-    Parameter { name: "region", needed: false, many: false, about: "This region of each service alone" },
-    Parameter { name: "down", needed: false, many: false, about: "true: only services that are not well" },
+    Parameter {
+        name: "service",
+        needed: false,
+        many: true,
+        form: Form::Named,
+        about: "This service alone; can be repeated",
+    },
+    Parameter {
+        name: "region",
+        needed: false,
+        many: false,
+        form: Form::Named,
+        about: "This region of each service alone",
+    },
+    Parameter {
+        name: "down",
+        needed: false,
+        many: false,
+        form: Form::Words(&["true", "false"]),
+        about: "true: only services that are not well",
+    },
     Parameter {
         name: "endpoints",
         needed: false,
         many: false,
+        form: Form::Words(&["all", "troubled", "none"]),
         about: "Whose endpoints are listed: all; troubled: those of services that are not well; none. all if absent",
     },
     Parameter {
         name: "rules",
         needed: false,
         many: false,
-        about: "true: also how each service decides; only with `service`",
+        form: Form::Words(&["true", "false"]),
+        about: "true: also how each service decides; only of those that `service` names",
     },
-    Parameter { name: "limit", needed: false, many: false, about: "At most so many services; all if absent" },
+    Parameter {
+        name: "limit",
+        needed: false,
+        many: false,
+        form: Form::Whole { least: 1, most: MOST_PAGE },
+        about: "At most so many services; all if absent",
+    },
     Parameter {
         name: "after",
         needed: false,
         many: false,
+        form: Form::Named,
         about: "The services after this one: `next` of the last page",
     },
 ];
@@ -67,14 +94,8 @@ impl Selection {
         check_keys(pairs, PARAMETERS)?;
         let one = |key| all(pairs, key).next();
         let services: Vec<String> = all(pairs, "service").map(str::to_owned).collect();
-        if services.len() > MOST_NAMED {
-            return Err(format!("more than {MOST_NAMED} services are named"));
-        }
         let down = read_flag("down", one("down"))?;
-        let rules = read_flag("rules", one("rules"))?;
-        if rules && services.is_empty() {
-            return Err("rules are told of services that are named: give service, too".to_owned());
-        }
+        let rules = read_flag("rules", one("rules"))? && !services.is_empty();
         let endpoints = match one("endpoints") {
             None | Some("all") => Endpoints::All,
             Some("troubled") => Endpoints::Troubled,
@@ -82,7 +103,7 @@ impl Selection {
             Some(other) => return Err(format!("endpoints is all, troubled or none, not {other:?}")),
         };
         let limit = one("limit").map(|text| {
-            let limit = text.parse().ok().filter(|limit| (1..=MOST_PAGE).contains(limit));
+            let limit = read_whole(text, 1, MOST_PAGE).and_then(|limit| usize::try_from(limit).ok());
             limit.ok_or_else(|| format!("limit is a number from 1 to {MOST_PAGE}, not {text:?}"))
         });
         let (region, after) = (one("region").map(str::to_owned), one("after").map(str::to_owned));
@@ -99,7 +120,7 @@ impl Selection {
     /// # Errors
     /// There is no such service or region; 404, with what may have been meant.
     pub fn apply(&self, status: &mut Status, config: &Config) -> Result<(), ApiError> {
-        let unknown = |sentence| ApiError::new(axum::http::StatusCode::NOT_FOUND, sentence);
+        let unknown = |sentence: String| ApiError::not_found(sentence);
         let named = |name: &String| find_service(config, name).map(|service| service.name.to_string());
         let names = self.services.iter().map(named).collect::<Result<Vec<String>, String>>().map_err(unknown)?;
         if let Some(region) = &self.region {
@@ -180,7 +201,7 @@ mod tests {
             let sentence = read(&[(key, value)]).unwrap_err();
             assert!(sentence.contains(key), "{sentence}");
         }
-        let many = vec![("service", "x"); MOST_NAMED + 1];
+        let many = vec![("service", "x"); 257];
         assert!(read(&many).unwrap_err().contains("256"));
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Context;
 use super::error::ApiError;
+use super::forms::{Form, read_bias, read_name, read_weight};
 use super::openapi::Parameter;
 use super::reads::Reads;
 use super::routes::{all, check_keys};
@@ -19,26 +20,35 @@ use crate::answer::Snapshot;
 use crate::answer::foresight::{Change, Over, Traffic, Wanted, foresee};
 use crate::answer::world::services::Family;
 use crate::dns::Name;
-use crate::steering::Bias;
 
 /// Results that are kept: an operator goes back and forth between a few.
 const KEPT: usize = 32;
-/// Most regions that a change may name.
-const MOST_CHANGES: usize = 256;
-
 /// What can stand in the query.
 pub const PARAMETERS: &[Parameter] = &[
-    Parameter { name: "name", needed: true, many: false, about: "The service" },
-    Parameter { name: "type", needed: false, many: false, about: "A or AAAA; A if absent" },
+    Parameter { name: "name", needed: true, many: false, form: Form::Name, about: "The service" },
+    Parameter { name: "type", needed: false, many: false, form: Form::Words(&["A", "AAAA"]), about: "A if absent" },
     Parameter {
         name: "over",
         needed: false,
         many: false,
-        about: "addresses, population or traffic; addresses if absent",
+        form: Form::Words(&["addresses", "population", "traffic"]),
+        about: "What shares are parts of; addresses if absent",
     },
-    Parameter { name: "down", needed: false, many: true, about: "A region to be taken as down" },
-    Parameter { name: "weight", needed: false, many: true, about: "REGION=N: a region with another weight" },
-    Parameter { name: "bias", needed: false, many: true, about: "REGION=N: a region with another bias, per cent" },
+    Parameter { name: "down", needed: false, many: true, form: Form::Named, about: "A region to be taken as down" },
+    Parameter {
+        name: "weight",
+        needed: false,
+        many: true,
+        form: Form::Weight,
+        about: "REGION=N: a region with another weight",
+    },
+    Parameter {
+        name: "bias",
+        needed: false,
+        many: true,
+        form: Form::Bias,
+        about: "REGION=N: a region with another bias, per cent",
+    },
 ];
 
 /// What was asked.
@@ -115,7 +125,7 @@ pub async fn shares(
     // The place goes along: who gives up waiting does not make room for a second one.
     let answer = reads.run(move || desk.answer(&context, asked, place)).await?;
     let json = [(header::CONTENT_TYPE, "application/json")];
-    answer.map(|body| (json, body).into_response()).map_err(ApiError::bad_request)
+    answer.map(|body| (json, body).into_response()).map_err(ApiError::not_found)
 }
 
 fn read(pairs: &[(String, String)]) -> Result<Asked, String> {
@@ -127,35 +137,15 @@ fn read(pairs: &[(String, String)]) -> Result<Asked, String> {
         weights: all(pairs, "weight").map(read_weight).collect::<Result<_, _>>()?,
         biases: all(pairs, "bias").map(read_bias).collect::<Result<_, _>>()?,
     };
-    if change.down.len() + change.weights.len() + change.biases.len() > MOST_CHANGES {
-        return Err(format!("a change names at most {MOST_CHANGES} regions"));
-    }
-    let name = name.parse().map_err(|error| format!("name {name:?}: {error}"))?;
+    let name = read_name(name)?;
     let over = all(pairs, "over").next().map_or(Ok(Over::Addresses), str::parse)?;
     Ok(Asked { name, family: read_family(rtype)?, over, change })
 }
 
-/// `A` or `AAAA`, in any case.
 fn read_family(text: &str) -> Result<Family, String> {
-    match text.to_ascii_uppercase().as_str() {
+    match text {
         "A" => Ok(Family::V4),
         "AAAA" => Ok(Family::V6),
         _ => Err(format!("type {text:?}: shares are those of A or AAAA")),
     }
-}
-
-/// `fra=20`
-pub fn read_weight(text: &str) -> Result<(String, u32), String> {
-    let wrong = || format!("{text:?} is not REGION=WEIGHT with a weight from 0 to 1000000");
-    let (region, weight) = text.split_once('=').ok_or_else(wrong)?;
-    let weight = weight.parse().ok().filter(|weight| *weight <= 1_000_000).ok_or_else(wrong)?;
-    Ok((region.to_owned(), weight))
-}
-
-/// `fra=-20`
-pub fn read_bias(text: &str) -> Result<(String, Bias), String> {
-    let wrong = || format!("{text:?} is not REGION=BIAS with a bias from -99 to 99");
-    let (region, bias) = text.split_once('=').ok_or_else(wrong)?;
-    let bias = bias.parse().ok().and_then(Bias::new).ok_or_else(wrong)?;
-    Ok((region.to_owned(), bias))
 }

@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
 
 use super::Context;
 use super::error::ApiError;
+use super::forms::{Form, MOST_WHOLE, read_whole};
 use super::listener::Peer;
 use super::openapi::Parameter;
 use super::per_address::{Part, PerAddress};
@@ -38,6 +39,7 @@ pub const PARAMETERS: &[Parameter] = &[Parameter {
     name: "after",
     needed: false,
     many: false,
+    form: Form::Whole { least: 0, most: MOST_WHOLE },
     about: "Those after this number that are still kept come first; Last-Event-ID, if it is there, is taken instead",
 }];
 
@@ -68,8 +70,9 @@ pub async fn events(
     };
     let Query(pairs) = query.map_err(|_| ApiError::bad_request("the query is not of the form key=value&key=value"))?;
     check_keys(&pairs, PARAMETERS).map_err(ApiError::bad_request)?;
-    let after = all(&pairs, "after").next().map(str::parse::<u64>).transpose();
-    let after = after.map_err(|_| ApiError::bad_request("after is not the number of an event"))?;
+    let wrong = || ApiError::bad_request("after is not the number of an event");
+    let number = |text| read_whole(text, 0, MOST_WHOLE).ok_or_else(wrong);
+    let after = all(&pairs, "after").next().map(number).transpose()?;
     let part = places.shares.take(peer.address).ok_or_else(|| full(MOST_EACH, "from this address "))?;
     let place = places.all.try_acquire_owned().map_err(|_| full(MOST, ""))?;
     let events = context.control.events();

@@ -38,7 +38,7 @@ impl Play {
         let origin = Origin::File(file);
         let loaded = origin.load(None).unwrap();
         let token_file = token.then(|| folder.path().join("token"));
-        let settings = config::Admin { listen: listen(folder.path()), token_file, hosts: Vec::new() };
+        let settings = config::Admin { listen: listen(folder.path()), token_file, hosts: Vec::new(), tls: None };
         let context = Context {
             control: Arc::new(Control::new(origin, loaded, None).unwrap()),
             tallies: Arc::new(Tallies::default()),
@@ -120,13 +120,17 @@ fn explain_reads_its_query_and_says_what_is_wrong_with_it() {
         ("", "name is missing"),
         ("?name=x", "client is missing"),
         ("?name=x&client=y", "client \"y\": a client is an address (203.0.113.7) or a client subnet (203.0.113.0/24)"),
-        ("?name=x&client=::1&type=Q", "type \"Q\": no such record type; unknown ones are written TYPE123"),
-        ("?name=x&client=::1&down=lhr", "there is no region \"lhr\"; the regions are fra, iad"),
+        (
+            "?name=x&client=::1&type=Q",
+            "type \"Q\": no such record type; they have capital letters, and unknown ones are written TYPE123",
+        ),
         ("?nmae=x", "there is no parameter \"nmae\"; there are name, type, client and down"),
         ("?name=x&name=y&client=::1", "name is there more than once"),
     ] {
         assert_eq!(play.error("GET", &format!("/v1/explain{query}"), ""), (400, sentence.to_owned()));
     }
+    let unknown = "there is no region \"lhr\"; the regions are fra, iad".to_owned();
+    assert_eq!(play.error("GET", "/v1/explain?name=x&client=::1&down=lhr", ""), (404, unknown));
 }
 
 #[test]
@@ -141,16 +145,16 @@ fn shares_tell_what_is_and_what_if() {
     assert_eq!((now.moved_percent, then.regions[0].after_percent), (0.0, 0.0));
     assert_eq!((then.regions[1].weight, then.regions[1].bias), (5, -10));
     assert_eq!(then, ask("&down=fra&weight=iad%3D5&bias=iad%3D-10"));
-    for (query, sentence) in [
-        ("", "name is missing"),
-        ("?name=x", "x is no service; the services are www.example.com"),
-        ("?name=www.example.com&type=TXT", "type \"TXT\": shares are those of A or AAAA"),
-        ("?name=www.example.com&type=AAAA", "www.example.com has no endpoint that answers AAAA"),
-        ("?name=www.example.com&weight=fra", "\"fra\" is not REGION=WEIGHT with a weight from 0 to 1000000"),
-        ("?name=www.example.com&bias=fra%3D100", "\"fra=100\" is not REGION=BIAS with a bias from -99 to 99"),
-        ("?name=www.example.com&down=lhr", "there is no region \"lhr\"; the regions are fra, iad"),
+    for (query, status, sentence) in [
+        ("", 400, "name is missing"),
+        ("?name=x", 404, "x is no service; the services are www.example.com"),
+        ("?name=www.example.com&type=TXT", 400, "type \"TXT\": shares are those of A or AAAA"),
+        ("?name=www.example.com&type=AAAA", 404, "www.example.com has no endpoint that answers AAAA"),
+        ("?name=www.example.com&weight=fra", 400, "\"fra\" is not REGION=WEIGHT with a weight from 0 to 1000000"),
+        ("?name=www.example.com&bias=fra%3D100", 400, "\"fra=100\" is not REGION=BIAS with a bias from -99 to 99"),
+        ("?name=www.example.com&down=lhr", 404, "there is no region \"lhr\"; the regions are fra, iad"),
     ] {
-        assert_eq!(play.error("GET", &format!("/v1/shares{query}"), ""), (400, sentence.to_owned()));
+        assert_eq!(play.error("GET", &format!("/v1/shares{query}"), ""), (status, sentence.to_owned()));
     }
 }
 
@@ -211,7 +215,7 @@ fn a_socket_left_behind_is_replaced_and_one_in_use_is_not() {
     assert_eq!(play.call("GET", "/healthz", "").0, 200);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let second =
-        runtime.block_on(listener::start(&AdminListen::Unix(path), axum::Router::new(), &mut Passed::default()));
+        runtime.block_on(listener::start(&AdminListen::Unix(path), None, axum::Router::new(), &mut Passed::default()));
     assert!(second.is_err_and(|sentence| sentence.contains("admin.sock: ")));
 }
 

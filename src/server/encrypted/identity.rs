@@ -52,7 +52,10 @@ impl Identity {
 
     /// Settings of a listener that shows this identity and speaks one of these protocols (ALPN, RFC 7301); clients that
     /// name none are taken too.
-    pub(super) fn settings(self: Arc<Identity>, protocols: &[&[u8]]) -> ServerConfig {
+    ///
+    /// # Panics
+    /// Never: ring has the cipher suites of both versions.
+    pub fn settings(self: Arc<Identity>, protocols: &[&[u8]]) -> ServerConfig {
         let mut settings = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("ring has the cipher suites of TLS 1.2 and 1.3")

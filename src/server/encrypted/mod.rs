@@ -9,4 +9,4 @@ mod tls;
 pub use https::Https;
 pub use identity::{Identity, PemError};
 pub use quic::Quic;
-pub use tls::Tls;
+pub use tls::{GOODBYE, HANDSHAKE, Tls};
