@@ -640,6 +640,36 @@ fn what_changed_under_its_serial_is_told_and_fingerprints_tell_what_is_served() 
     assert!(told.contains("have changed and the serial is 7 still"), "{told}");
 }
 
+#[test]
+fn check_and_the_next_start_tell_what_changed_under_its_serial() {
+    let folder = folder("127.0.0.1:0");
+    with(&folder, "", "[state]\ndirectory = \"state\"\n");
+    let check = || stdout(&run(&["check", "--config", &config(&folder)]));
+    let told = "zones/example.com.zone:2:1: the records of example.com have changed and the serial is 7 still";
+    assert!(!check().contains("serial"), "nothing was served before: {}", check());
+    let mut server = Server::start(&["serve", "--config", &config(&folder)]);
+    server.ready();
+    assert!(!check().contains("serial"), "{}", check());
+    // A server that ends has written what it served.
+    // SAFETY: the process is our child and not waited for yet.
+    assert_eq!(unsafe { libc::kill(server.process.id() as i32, libc::SIGTERM) }, 0);
+    assert!(server.process.wait().expect("our child").success());
+    let zone = folder.path().join("zones/example.com.zone");
+    let text = std::fs::read_to_string(&zone).expect("there");
+    std::fs::write(&zone, format!("{text}new A 192.0.2.9\n")).expect("written");
+    assert!(check().contains(told), "{}", check());
+    assert_eq!(run(&["check", "--strict", "--config", &config(&folder)]).status.code(), Some(1));
+    let mut command = meridian(&["serve", "--config", &config(&folder)]);
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+    let log = BufReader::new(process.stderr.take().expect("piped"));
+    let is_told = log.lines().map_while(Result::ok).any(|line| line.contains(told));
+    process.kill().expect("our child");
+    process.wait().expect("our child");
+    assert!(is_told, "the log of the next start");
+    std::fs::write(&zone, format!("{}new A 192.0.2.9\n", text.replacen(" 7 ", " 8 ", 1))).expect("written");
+    assert!(!check().contains("serial"), "{}", check());
+}
+
 /// The whole answer to GET.
 fn get(address: &str, path: &str, host: &str) -> String {
     let mut stream = std::net::TcpStream::connect(address).expect("it listens");

@@ -63,11 +63,10 @@ impl User {
 
     /// What this user may not read of what the server reads, a sentence for each file; and what a start of its finds.
     pub fn findings(&self, loaded: &Loaded) -> (Vec<String>, Found) {
-        let config = &loaded.config;
         let paths = paths(loaded);
         // Rights belong to threads: this one keeps its own.
         let tried = std::thread::scope(|scope| {
-            let work = || self.try_all(&paths, config);
+            let work = || self.try_all(&paths, loaded);
             let thread = std::thread::Builder::new().spawn_scoped(scope, work);
             let thread = thread.map_err(|error| format!("what {} may read is not known: {error}", self.name))?;
             thread.join().unwrap_or_else(|_| Ok((Vec::new(), Found::default())))
@@ -81,7 +80,8 @@ impl User {
     }
 
     /// Takes on the user's rights, on this thread and for good, and tries everything.
-    fn try_all(&self, paths: &[PathBuf], config: &Config) -> Result<(Vec<String>, Found), String> {
+    fn try_all(&self, paths: &[PathBuf], loaded: &Loaded) -> Result<(Vec<String>, Found), String> {
+        let config = &loaded.config;
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
         let groups: Vec<Gid> = self.groups.iter().map(|group| Gid::from_raw(*group)).collect();
         set_thread_groups(&groups)
@@ -97,7 +97,7 @@ impl User {
                 told.push(self.sentence(path, &error.to_string()));
             }
         }
-        Ok((told, start::examine(config)))
+        Ok((told, start::examine(config, &loaded.prints)))
     }
 
     fn sentence(&self, path: &Path, reason: &str) -> String {

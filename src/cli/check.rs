@@ -67,14 +67,14 @@ impl Checked {
     /// it may not be the one that serves.
     fn beside_the_files(check: &Check, loaded: &Loaded) -> Result<Found, String> {
         let user = User::find(check.user.as_deref(), &loaded.config)?;
-        let Some(user) = user else { return Ok(start::examine(&loaded.config)) };
+        let Some(user) = user else { return Ok(start::examine(&loaded.config, &loaded.prints)) };
         let (unreadable, of_user) = user.findings(loaded);
         if check.user.is_some() {
             let mut found = of_user;
             found.refusals.extend(unreadable);
             return Ok(found);
         }
-        let mut found = start::examine(&loaded.config);
+        let mut found = start::examine(&loaded.config, &loaded.prints);
         let guessed = of_user.refusals.into_iter().chain(of_user.warnings);
         let further: Vec<String> = guessed
             .filter(|sentence| !found.refusals.contains(sentence) && !found.warnings.contains(sentence))

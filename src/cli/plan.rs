@@ -149,7 +149,7 @@ impl Changes {
             summary: String::new(),
             settings: settings(&document(old)?, &document(new)?),
             records: zone::differences(&zones(old)?, &zones(new)?).into_iter().map(RecordLine::from).collect(),
-            warnings: new.prints.same_serials(&old.prints),
+            warnings: new.prints.same_serials(&old.prints.zones()),
             refused: moves_too_many.or(covers_too_few),
             coverage,
             services: services.into_iter().filter(ServiceMove::is_any).collect(),

@@ -63,7 +63,7 @@ pub fn load(origin: &Origin) -> Result<Loaded, String> {
     let refusal = |mistakes: Vec<String>| format!("{origin} cannot be served:\n  {}", mistakes.join("\n  "));
     let loaded =
         progress::during("reading configuration, zones and databases", || origin.load(None).map_err(&refusal))?;
-    let found = start::examine(&loaded.config);
+    let found = start::examine(&loaded.config, &loaded.prints);
     loaded.warnings.iter().chain(&found.warnings).for_each(|warning| tracing::warn!("{warning}"));
     if found.refusals.is_empty() { Ok(loaded) } else { Err(refusal(found.refusals)) }
 }

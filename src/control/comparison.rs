@@ -110,7 +110,7 @@ impl Control {
         // Leases and ordered weights are not in the files, and outlive a reload.
         let plain = (!Arc::ptr_eq(&base, &laid)).then(|| with_services(&snapshot, &base));
         let world = plain.as_ref().map_or(&snapshot.world, |plain| &plain.world);
-        let mut warnings = loaded.prints.same_serials(&prints);
+        let mut warnings = loaded.prints.same_serials(&prints.zones());
         warnings.append(&mut loaded.warnings);
         compared((world, &base, &text), &loaded, warnings).map_err(|sentence| vec![sentence])
     }

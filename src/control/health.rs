@@ -136,6 +136,7 @@ impl Control {
         let known = state.as_deref().map(|directory| load(directory.path())).unwrap_or_default();
         let monitor = Monitor::start(prober, plan.targets.clone(), &known, IN_FLIGHT);
         self.go_on_with_ramps();
+        self.keep_zones(&self.current());
         let probed = Probed::of(plan.targets.clone());
         let watch = self.watch.get_or_init(|| Watch { monitor, probed, runtime: Handle::current() });
         if !watch.monitor.first_round().await {

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::clock::{Clocks, Stamp};
+use super::fingerprint::ServedZone;
 use super::health::since_boot;
 use super::keeper::Ticket;
 use super::operate::{Changed, Refusal};
@@ -26,6 +27,8 @@ pub const LEASES: &str = "leases.json";
 /// File of what names were resolved to.
 pub const NAMES: &str = "names.json";
 
+/// File of the zones that are served: their serials, and fingerprints of their records.
+pub const ZONES: &str = "zones.json";
 /// File of the regions that are coming back.
 pub const RAMPS: &str = "ramps.json";
 
@@ -140,6 +143,11 @@ impl Control {
         }
     }
 
+    /// Has it written which zones are served.
+    pub(super) fn keep_zones(&self, current: &Current) {
+        self.keep_list(current, ZONES, current.prints.zones());
+    }
+
     /// Has everything written: to another directory.
     pub(super) fn keep_everything(&self, current: &mut Current) {
         self.keep_orders(current);
@@ -201,6 +209,12 @@ pub fn load<T: DeserializeOwned>(directory: &Path, name: &str) -> (List<T>, Opti
         Err(_) => "it stays until something new is ordered".to_owned(),
     };
     (List::default(), Some(format!("{}: {reason}; nothing of it is in force, {kept}", path.display())))
+}
+
+/// The zones that were served last, as far as the state directory can say. Nothing is changed there.
+pub fn served_zones(directory: &Path) -> Vec<ServedZone> {
+    let text = state::read_file(&directory.join(ZONES)).ok().flatten();
+    text.and_then(|text| parse(&text).ok()).unwrap_or_default().items
 }
 
 /// Reads the text of a list.

@@ -286,7 +286,7 @@ impl Control {
         let databases = prints(&config);
         let loaded = self.origin.load_settled(&atlas)?;
         let mut warnings = loaded.warnings;
-        warnings.extend(loaded.prints.same_serials(&self.current().prints));
+        warnings.extend(loaded.prints.same_serials(&self.current().prints.zones()));
         if needs_restart(&loaded.config, &config) {
             warnings.push(format!("{}: new listen addresses, workers and [admin] need a restart", self.origin));
         }
@@ -352,6 +352,7 @@ impl Control {
         current.atlas = atlas;
         current.identity = OfEach { dns: identity.dns.prints, admin: identity.admin.prints };
         current.prints = prints;
+        self.keep_zones(&current);
         current.text = text;
         current.watched = Watched::of(files);
         self.identity.dns.show(identity.dns.key);

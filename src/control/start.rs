@@ -11,6 +11,8 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use super::admin::read_token;
+use super::fingerprint::Prints;
+use super::keep::served_zones;
 use super::state_directory;
 use crate::config::{AdminListen, Config};
 use crate::text::shown;
@@ -26,8 +28,9 @@ pub struct Found {
     pub notes: Vec<String>,
 }
 
-/// Looks at everything that a start of this configuration needs, with the rights of this thread.
-pub fn examine(config: &Config) -> Found {
+/// Looks at everything that a start of this configuration needs, with the rights of this thread; `prints` are those of its
+/// zones.
+pub fn examine(config: &Config, prints: &Prints) -> Found {
     let mut found = Found::default();
     match (&config.admin.listen, &config.admin.token_file) {
         (AdminListen::Unix(path), _) => admin_socket(path, &mut found),
@@ -41,6 +44,7 @@ pub fn examine(config: &Config) -> Found {
     if let Some(directory) = &config.state_directory {
         found.warnings.extend(state_directory::unusable(directory));
         found.warnings.extend(state_directory::open_to_others(directory));
+        found.warnings.extend(prints.same_serials(&served_zones(directory)));
         found.notes.extend(state_directory::owner(directory));
     }
     found.notes.extend(strange_addresses(config));
