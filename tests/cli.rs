@@ -352,7 +352,7 @@ fn geodata_is_built_and_used() {
     assert!(stdout(&built).contains("1 IPv4 network and 0 IPv6 networks"), "{}{}", stdout(&built), stderr(&built));
     let table = folder.path().join("cells.zst");
     let compiled = run(&["geodata", "compile", &path(&output), "-o", &path(&table)]);
-    assert!(stdout(&compiled).contains("1 cells, "), "{}{}", stdout(&compiled), stderr(&compiled));
+    assert!(stdout(&compiled).contains("1 cell, "), "{}{}", stdout(&compiled), stderr(&compiled));
     let missing = run(&["geodata", "build", "none.csv", "-o", &path(&output)]);
     assert_eq!(missing.status.code(), Some(1));
 }

@@ -196,7 +196,7 @@ mod tests {
             ("limit", "10001"),
             ("endpoints", "some"),
             ("page", "2"),
-            ("rules", "true"),
+            ("rules", "yes"),
         ] {
             let sentence = read(&[(key, value)]).unwrap_err();
             assert!(sentence.contains(key), "{sentence}");

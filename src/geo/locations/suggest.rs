@@ -28,7 +28,8 @@ fn near(text: &str) -> Vec<String> {
     if wanted[0].len() < SHORTEST_NAME {
         return Vec::new();
     }
-    let mut scored: Vec<_> = candidates().map(|(name, answer)| (likeness(&wanted, &name), answer)).collect();
+    let mut scored: Vec<_> =
+        candidates(!text.contains(':')).map(|(name, answer)| (likeness(&wanted, &name), answer)).collect();
     scored.retain(|(score, _)| *score >= NEAR);
     scored.sort_by(|(a, first), (b, second)| b.total_cmp(a).then_with(|| first.cmp(second)));
     let mut answers: Vec<String> = Vec::new();
@@ -41,8 +42,8 @@ fn near(text: &str) -> Vec<String> {
 }
 
 /// Folded names, each with what to write for it: regions with and without their provider, countries, subdivisions and
-/// cities by name.
-fn candidates() -> impl Iterator<Item = (String, String)> {
+/// cities by name. What names a provider means no city.
+fn candidates(with_cities: bool) -> impl Iterator<Item = (String, String)> {
     let regions = CLOUD_REGIONS.iter().flat_map(|region| {
         let bare = region.key.split_once(':').map_or(region.key, |(_, bare)| bare);
         [region.key, bare].map(|name| (fold(name), region.key.to_owned()))
@@ -50,7 +51,10 @@ fn candidates() -> impl Iterator<Item = (String, String)> {
     let countries = COUNTRIES.iter().map(|country| (fold(country.name), country.code.to_string()));
     let subdivisions =
         SUBDIVISION_NAMES.iter().map(|(country, name, code)| (name.clone(), format!("{country}-{code}")));
-    let cities = CITY_NAMES.iter().map(|(name, index)| (name.clone(), CITIES[*index].name().to_owned()));
+    let cities = CITY_NAMES
+        .iter()
+        .filter(move |_| with_cities)
+        .map(|(name, index)| (name.clone(), CITIES[*index].name().to_owned()));
     regions.chain(countries).chain(subdivisions).chain(cities)
 }
 
