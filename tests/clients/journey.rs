@@ -22,6 +22,8 @@ const NRT: &str = "127.0.3.1";
 /// A network in the Netherlands, and one in the United States.
 const EUROPE: &str = "193.0.0.0/21";
 const AMERICA: &str = "17.1.0.0/24";
+/// The operator's own office, in the Netherlands, which tries the newest region.
+const OFFICE: &str = "145.97.32.0/24";
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Networks that are asked for.
 const NETWORKS: usize = 200;
@@ -103,6 +105,7 @@ fn nameserver(name: &str, regions: &Regions, webhook: SocketAddr) -> Server {
         assert_eq!(text.matches(written).count(), 1, "{written} in {text}");
         text = text.replace(written, meant);
     }
+    text += &format!("\n[[services.fence]]\nclients = {{ networks = [\"{OFFICE}\"] }}\nregions = [\"nrt\"]\n");
     text += "\n[[services.fence]]\nclients = { groups = [\"EU-27\"] }\nregions = [\"fra\"]\n";
     text += &format!("\n[events]\nwebhook = \"http://{webhook}/\"\n");
     fs::write(&config, text).expect("writable");
@@ -178,6 +181,9 @@ fn an_operators_day() {
     });
     for server in &servers {
         assert_eq!((answer(server, EUROPE), answer(server, AMERICA)), (FRA.to_owned(), IAD.to_owned()));
+        assert_eq!(answer(server, OFFICE), NRT);
+        let why = say(server, &["explain", "www.example.test", "--client", OFFICE]);
+        assert!(why.contains(OFFICE) && why.contains("nrt"), "{why}");
         let status = say(server, &["status"]);
         assert!(status.contains("every region serves") && status.contains("well"), "{status}");
     }
@@ -194,6 +200,7 @@ fn an_operators_day() {
         let why = say(server, &["explain", "www.example.test", "--client", EUROPE]);
         assert!(why.contains("EU-27") && why.contains("is down"), "{why}");
         assert_ne!(answer(server, AMERICA), FRA);
+        assert_eq!(answer(server, OFFICE), NRT, "the canary is not behind the fence");
     }
     let told = event(&webhook, "who is lost", |event| event["topic"] == "coverage" && event["to"] == "uncovered");
     assert_eq!(told["services"], serde_json::json!(["www.example.test"]));
