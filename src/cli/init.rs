@@ -35,7 +35,16 @@ impl NewFile {
         NewFile { path, text, is_secret: false }
     }
 
-    fn create(&self) -> io::Result<()> {
+    /// A file that nobody but its owner may read.
+    pub fn secret(path: PathBuf, text: String) -> NewFile {
+        NewFile { path, text, is_secret: true }
+    }
+
+    /// Writes it, and its folder if there is none.
+    ///
+    /// # Errors
+    /// It is there already, or cannot be written.
+    pub fn create(&self) -> io::Result<()> {
         self.path.parent().map_or(Ok(()), fs::create_dir_all)?;
         let mode = if self.is_secret { 0o600 } else { 0o666 };
         OpenOptions::new().write(true).create_new(true).mode(mode).open(&self.path)?.write_all(self.text.as_bytes())
@@ -49,7 +58,7 @@ pub fn run(arguments: &Init) -> Result<ExitCode, String> {
     name.parse::<Name>().map_err(|error| format!("{name:?} is not a domain name: {error}"))?;
     let directory = &arguments.directory;
     let config = directory.join("meridian.toml");
-    let token = NewFile { path: directory.join("token"), text: new_token()?, is_secret: true };
+    let token = NewFile::secret(directory.join("token"), new_token()?);
     let files = [
         NewFile::public(config.clone(), configuration(&name, &domain, &arguments.regions)?),
         NewFile::public(directory.join("zones").join(format!("{domain}.zone")), zone_text(&name, &domain)),
@@ -99,8 +108,11 @@ fn make_state(state: &Path) -> Result<(), String> {
     }
 }
 
-/// Random octets as hexadecimal digits.
-fn new_token() -> Result<String, String> {
+/// Random octets as hexadecimal digits, and the end of the line.
+///
+/// # Errors
+/// A sentence: the system has none to give.
+pub fn new_token() -> Result<String, String> {
     let mut octets = [0; TOKEN_OCTETS];
     let taken = rustix::rand::getrandom(&mut octets, GetRandomFlags::empty());
     let taken = taken.map_err(|error| format!("the system has no random octets for a token: {error}"))?;

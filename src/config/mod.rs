@@ -39,6 +39,7 @@ pub use crate::net::Cidr;
 pub use error::ConfigError;
 pub use listen::{Encrypted, IdentityFiles};
 pub use model::*;
+pub use names::is_name;
 
 use crate::files::{self, FileContent, FileKind, FileRead};
 use error::Report;

@@ -62,7 +62,8 @@ impl Names {
     }
 }
 
-fn is_name(text: &str) -> bool {
+/// Whether a text can be such a name: 1 to 63 of a-z, 0-9 and -.
+pub fn is_name(text: &str) -> bool {
     let allowed = |octet: u8| octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-';
     (1..=63).contains(&text.len()) && text.bytes().all(allowed)
 }

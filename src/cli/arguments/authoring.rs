@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{ConfigFile, SharesOf};
+use crate::config::is_name;
 use crate::dns::Name;
 use crate::geo::locations;
 use crate::steering::Point;
@@ -157,14 +158,11 @@ fn read_region(text: &str) -> Result<RegionGiven, String> {
 
 /// A name of a region, `[a-z0-9-]{1,63}`, or what was perhaps meant.
 fn check_name(name: &str) -> Result<(), String> {
-    let is_good = |name: &str| {
-        (1..=63).contains(&name.len()) && name.bytes().all(|octet| matches!(octet, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-    };
-    if is_good(name) {
+    if is_name(name) {
         return Ok(());
     }
     let meant = name.trim().to_lowercase().replace([' ', '_', '.'], "-");
-    let hint = if is_good(&meant) { format!(" (did you mean {meant:?}?)") } else { String::new() };
+    let hint = if is_name(&meant) { format!(" (did you mean {meant:?}?)") } else { String::new() };
     Err(format!("the name {name:?} is not made of 1 to 63 of a-z, 0-9 and \"-\"{hint}"))
 }
 

@@ -1,10 +1,11 @@
 //! The demo's own folder: the token and what the server keeps; gone when the demo is.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::hash::{BuildHasher, RandomState};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
+
+use crate::cli::init::{NewFile, new_token};
 
 /// A folder that nobody else may read, removed in the end.
 pub struct Folder(PathBuf);
@@ -19,8 +20,7 @@ impl Folder {
         let refusal = |error: std::io::Error| format!("{}: cannot be made: {error}", path.display());
         fs::DirBuilder::new().mode(0o700).create(&path).map_err(refusal)?;
         let folder = Folder(path.clone());
-        let token = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path.join("token"));
-        token.and_then(|mut file| writeln!(file, "{:016x}{:016x}", any_number(), any_number())).map_err(refusal)?;
+        NewFile::secret(path.join("token"), new_token()?).create().map_err(refusal)?;
         Ok(folder)
     }
 
