@@ -43,21 +43,22 @@ impl<'m> Solver<'m, '_, '_, '_> {
         owner: Owner,
     ) -> Result<Written, Full> {
         if current.at != QUESTION_NAME {
-            return self.put_behind_alias(section, rrset, current, owner);
+            return self.put_shortest(section, rrset, current, owner);
         }
         let at = self.reply.position();
         self.put_records(section, rrset, owner.at)?;
         let pointers = self.moment.world().records.pointers(rrset);
         if !pointers.is_empty() && self.set_pointers(pointers, current, owner, at) {
-            return self.shorten(section, rrset, current, owner, at);
+            self.reply.take_back(at, section, rrset.count);
+            return self.put_shortest(section, rrset, current, owner);
         }
         Ok(Written { at, is_shortened: false })
     }
 
-    /// The same where the reply has an alias already, which names may share more with than with their owner.
+    /// The same where names may share more with an alias, or with the question, than with their owner.
     #[cold]
     #[inline(never)]
-    fn put_behind_alias(
+    fn put_shortest(
         &mut self,
         section: Section,
         rrset: &'m Prepared,
@@ -72,25 +73,6 @@ impl<'m> Solver<'m, '_, '_, '_> {
         self.put_records(section, rrset, owner.at)?;
         self.set_pointers(self.moment.world().records.pointers(rrset), current, owner, at);
         Ok(Written { at, is_shortened: false })
-    }
-
-    /// Writes the RRset that was just copied to `at` once more, with names as short as they can be.
-    #[cold]
-    #[inline(never)]
-    fn shorten(
-        &mut self,
-        section: Section,
-        rrset: &'m Prepared,
-        current: &Current<'_>,
-        owner: Owner,
-        at: usize,
-    ) -> Result<Written, Full> {
-        let is_shortened = can_be_shortened(rrset);
-        if is_shortened {
-            self.reply.take_back(at, section, rrset.count);
-            self.put_shortened(section, rrset, current, owner)?;
-        }
-        Ok(Written { at, is_shortened })
     }
 
     /// Appends one record of a steered name, which stands at `owner`, to the answer section.

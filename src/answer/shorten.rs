@@ -261,7 +261,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
 
 /// Octets of data of the record at `at`.
 #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-fn data_length(octets: &[u8], at: usize) -> usize {
+pub(super) fn data_length(octets: &[u8], at: usize) -> usize {
     let length = octets.get(at + 10..at + RECORD_HEADER).and_then(|length| length.first_chunk::<2>());
     length.map_or(0, |&length| usize::from(u16::from_be_bytes(length)))
 }

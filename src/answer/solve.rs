@@ -3,6 +3,7 @@
 use super::copies::Written;
 use super::pointers::{NO_LABEL, expand, skip_labels};
 use super::policy::ZoneAccess;
+use super::shorten::data_length;
 use super::world::{Lookup, Node, NodeId, Prepared, Role, ServiceId, ZoneId};
 use super::{Moment, Verdict};
 use crate::dns::reply::{POINTER_REACH, RECORD_HEADER, Reply, Section};
@@ -327,8 +328,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
             if is_dname && self.name_at(at as u16).is_some_and(|name| name.as_wire() == owner) {
                 return true;
             }
-            let length = header.last_chunk::<2>().map_or(0, |&length| u16::from_be_bytes(length));
-            at += RECORD_HEADER + usize::from(length);
+            at += RECORD_HEADER + data_length(self.reply.octets(), at);
         }
         false
     }
