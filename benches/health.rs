@@ -12,12 +12,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use meridian::answer::world::{Availability, Present};
-use meridian::health::check::{Check, Expect, Http, Method, Probe, Target};
+use meridian::answer::world::{Availability, LiveState};
+use meridian::health::check::{HealthCheck, HttpCheck, HttpExpectation, HttpMethod, ProbeKind, ProbeTarget};
 use meridian::health::monitor::Monitor;
-use meridian::health::probe::{Prober, Trust};
-use meridian::health::state::Verdicts;
-use meridian::health::verdict::{Rules, Verdict};
+use meridian::health::probe::{Prober, TrustStore};
+use meridian::health::state::SavedVerdicts;
+use meridian::health::verdict::{HealthRules, HealthState};
 use meridian::steering::Share;
 use meter::{processor_time, resident};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -43,9 +43,9 @@ fn check() {
     let mut answering = Answering::start();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let (trust, _) = Trust::of_the_system().expect("roots of trust");
+        let (trust, _) = TrustStore::of_the_system().expect("roots of trust");
         let monitor =
-            Monitor::start(Arc::new(Prober::new(trust)), targets(answering.port()), &Verdicts::new(), IN_FLIGHT);
+            Monitor::start(Arc::new(Prober::new(trust)), targets(answering.port()), &SavedVerdicts::new(), IN_FLIGHT);
         monitor.first_round().await;
         let begin = Instant::now();
         while monitor.health().targets.values().any(|target| target.last.is_none()) {
@@ -55,7 +55,7 @@ fn check() {
         let (before, begin) = (processor_time(), Instant::now());
         tokio::time::sleep(WATCHED).await;
         let used = (processor_time() - before).as_secs_f64() / begin.elapsed().as_secs_f64();
-        let up = monitor.health().targets.values().filter(|target| target.verdict == Verdict::Up).count();
+        let up = monitor.health().targets.values().filter(|target| target.verdict == HealthState::Up).count();
         println!(
             "{CHECKS} checks at {INTERVAL:?}: {:.0} % of one core, {} MB resident, {up} up",
             used * 100.0,
@@ -64,15 +64,21 @@ fn check() {
     });
 }
 
-fn targets(port: u16) -> Vec<Target> {
-    let expect = Expect::default();
-    let http =
-        Http { tls: None, method: Method::Get, path: "/health".to_owned(), host: None, headers: Vec::new(), expect };
-    let rules = Rules { interval: INTERVAL, ..Rules::default() };
-    let check = Arc::new(Check { name: "web".into(), rules, probe: Probe::Http(http) });
+fn targets(port: u16) -> Vec<ProbeTarget> {
+    let expect = HttpExpectation::default();
+    let http = HttpCheck {
+        tls: None,
+        method: HttpMethod::Get,
+        path: "/health".to_owned(),
+        host: None,
+        headers: Vec::new(),
+        expect,
+    };
+    let rules = HealthRules { interval: INTERVAL, ..HealthRules::default() };
+    let check = Arc::new(HealthCheck { name: "web".into(), rules, probe: ProbeKind::Http(http) });
     // 127.1.0.0 and on.
     let address = |number: u32| SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits(0x7f01_0000 + number)), port);
-    (0..CHECKS).map(|number| Target { address: address(number), check: check.clone() }).collect()
+    (0..CHECKS).map(|number| ProbeTarget { address: address(number), check: check.clone() }).collect()
 }
 
 /// The process that answers: on every loopback address at one port.
@@ -130,12 +136,12 @@ fn flip() {
     std::fs::write(&file, configuration()).expect("written");
     let loaded = meridian::control::load(&file, None).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
     let (world, mut availability) = (&loaded.snapshot.world, Availability::all_up(&loaded.config));
-    let mut present = Present::compile(world, &availability, None);
+    let mut present = LiveState::compile(world, &availability, None);
     let begin = Instant::now();
     for number in 0..FLIPS {
         let share = if number % 2 == 0 { Share::NONE } else { Share::ALL };
         availability.services.iter_mut().for_each(|service| service.regions[0].share = share);
-        present = black_box(Present::compile_at_once(world, &availability, Some(&present)));
+        present = black_box(LiveState::compile_at_once(world, &availability, Some(&present)));
     }
     println!("a flip of {SERVICES} services with {REGIONS} regions: {:.1?}", begin.elapsed() / FLIPS);
     let begin = Instant::now();

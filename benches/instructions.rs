@@ -19,7 +19,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use meridian::answer::{Snapshot, Transport, answer};
-use meridian::dns::Scratch;
+use meridian::dns::QueryScratch;
 use meridian::net::ClientAddress;
 use wire::Kind;
 
@@ -159,7 +159,7 @@ fn ask(snapshot: &Snapshot, queries: &[Vec<u8>], name: &str) {
     let source = ClientAddress::from([198, 41, 0, 4]);
     let mut buffer = [0; 1232];
     let mut octets = 0;
-    let mut scratch = Scratch::default();
+    let mut scratch = QueryScratch::default();
     for (draw, query) in (0u64..).zip(queries) {
         let moment = snapshot.moment_in(0, draw << 32);
         let buffer = black_box(&mut buffer);

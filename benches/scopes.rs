@@ -9,8 +9,8 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use meridian::answer::{Transport, answer};
-use meridian::control::{Loaded, load};
-use meridian::dns::Scratch;
+use meridian::control::{LoadedState, load};
+use meridian::dns::QueryScratch;
 
 #[path = "wire/mod.rs"]
 mod wire;
@@ -40,7 +40,7 @@ fn main() {
 }
 
 /// A service with an endpoint in every region, loaded as a server loads it.
-fn load_regions(databases: &[PathBuf]) -> Loaded {
+fn load_regions(databases: &[PathBuf]) -> LoadedState {
     let folder = std::env::temp_dir().join(format!("meridian-scopes-{}", std::process::id()));
     let loaded = write(&folder, databases).map(|()| load(&folder.join("meridian.toml"), None));
     let _ = fs::remove_dir_all(&folder);
@@ -65,7 +65,7 @@ fn write(folder: &Path, databases: &[PathBuf]) -> std::io::Result<()> {
 }
 
 /// How many located addresses have each scope.
-fn measure(loaded: &Loaded) -> [u64; 33] {
+fn measure(loaded: &LoadedState) -> [u64; 33] {
     let atlas = &loaded.snapshot.world.atlas;
     let mut scopes = [0; 33];
     let mut random = Random(1);
@@ -81,7 +81,7 @@ fn measure(loaded: &Loaded) -> [u64; 33] {
 }
 
 /// SCOPE PREFIX-LENGTH of the answer for one address; the subnet is all of it, so that the scope is the answer's own.
-fn scope(loaded: &Loaded, client: Ipv4Addr) -> u8 {
+fn scope(loaded: &LoadedState, client: Ipv4Addr) -> u8 {
     let query = wire::query(1, "www.example.com", 1, &[&[0, 8, 0, 8, 0, 1, 32, 0], &client.octets()[..]].concat());
     let mut buffer = [0; 1232];
     let answered = answer(
@@ -89,7 +89,7 @@ fn scope(loaded: &Loaded, client: Ipv4Addr) -> u8 {
         RESOLVER.into(),
         Transport::Udp,
         &loaded.snapshot.moment(0),
-        &mut Scratch::default(),
+        &mut QueryScratch::default(),
         &mut buffer,
     );
     let reply = &buffer[..answered.length];

@@ -13,23 +13,23 @@ use hyper_util::service::TowerToHyperService;
 use tokio::runtime::Runtime;
 
 use crate::answer::{Snapshot, Transport, answer as answer_message};
-use crate::control::admin::{Context, router};
+use crate::control::admin::{AdminContext, router};
 use crate::control::load::{compile, snapshot};
-use crate::control::{Control, Origin, keep, leases, orders};
-use crate::dns::cookie::{Secret, Secrets, Sent};
-use crate::dns::{ClientSubnet, Scratch, message as messages, query as parser};
+use crate::control::{ConfigOrigin, Control, keep, leases, orders};
+use crate::dns::cookie::{CookieOption, CookieSecret, CookieSecrets};
+use crate::dns::{ClientSubnet, QueryScratch, message as messages, query as parser};
 use crate::geo::Atlas;
 use crate::health::state as agreed;
 use crate::net::ClientAddress;
 use crate::server::proxy as fronts;
-use crate::server::{Addresses, Tallies};
+use crate::server::{ListenAddresses, ServerStats};
 use crate::{config, geo, zone};
 
 /// A target: what it is called, as its corpus is, and what it runs.
-pub type Target = (&'static str, fn(&[u8]));
+pub type FuzzTarget = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [FuzzTarget; 12] = [
     ("query", query),
     ("client_subnet", client_subnet),
     ("cookie", cookie),
@@ -46,7 +46,7 @@ pub const TARGETS: [Target; 12] = [
 
 /// A message as a query.
 pub fn query(octets: &[u8]) {
-    let mut scratch = Scratch::default();
+    let mut scratch = QueryScratch::default();
     if let Ok(query) = parser::parse(octets, &mut scratch) {
         assert!(octets.len() >= 12 + query.question.octets.len());
         assert!(query.question.name.as_wire().len() <= 255);
@@ -64,11 +64,11 @@ pub fn client_subnet(octets: &[u8]) {
 
 /// The value of a cookie option: whatever it is, the cookie that is given for it is good.
 pub fn cookie(octets: &[u8]) {
-    let Some(sent) = Sent::read(octets) else { return };
+    let Some(sent) = CookieOption::read(octets) else { return };
     let (secrets, client, now) =
-        (Secrets::new(Secret::new([7; 16]), None), ClientAddress::from([198, 51, 100, 1]), 1 << 31);
+        (CookieSecrets::new(CookieSecret::new([7; 16]), None), ClientAddress::from([198, 51, 100, 1]), 1 << 31);
     let given = secrets.give(&sent, client, now);
-    let back = Sent::read(&given.octets);
+    let back = CookieOption::read(&given.octets);
     assert!(back.is_some_and(|back| back.client == sent.client && secrets.give(&back, client, now).verified));
 }
 
@@ -157,7 +157,7 @@ pub fn answer(octets: &[u8]) {
             ClientAddress::from([198, 51, 100, 1]),
             transport,
             &moment,
-            &mut Scratch::default(),
+            &mut QueryScratch::default(),
             &mut buffer,
         );
         assert!(answered.length <= most);
@@ -175,13 +175,13 @@ static ADMIN: OnceLock<(Runtime, TowerToHyperService<axum::Router>)> = OnceLock:
 fn admin() -> (Runtime, TowerToHyperService<axum::Router>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));
-    let origin = Origin::BuiltIn { configuration: CONFIGURATION.to_owned(), zone: ZONE };
+    let origin = ConfigOrigin::BuiltIn { configuration: CONFIGURATION.to_owned(), zone: ZONE };
     let loaded = origin.load(None).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
     let control = Control::new(origin, loaded, None).unwrap_or_else(|sentence| panic!("{sentence}"));
-    let context = Context {
+    let context = AdminContext {
         control: Arc::new(control),
-        tallies: Arc::new(Tallies::default()),
-        addresses: Addresses::default(),
+        tallies: Arc::new(ServerStats::default()),
+        addresses: ListenAddresses::default(),
         started: std::time::Instant::now(),
     };
     let router = router(context, "a fuzzer").unwrap_or_else(|sentence| panic!("{sentence}"));
@@ -197,8 +197,8 @@ fn world() -> Snapshot {
     let zones = zones.unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
     let (world, _) =
         compile(&config, zones, Arc::new(Atlas::empty())).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
-    let secret = Secret::new([7; 16]);
-    snapshot(&config, world, Some(Secrets::new(secret, None))).expect("no access is stated")
+    let secret = CookieSecret::new([7; 16]);
+    snapshot(&config, world, Some(CookieSecrets::new(secret, None))).expect("no access is stated")
 }
 
 const CONFIGURATION: &str = r#"

@@ -25,23 +25,23 @@ pub fn is_hidden(letter: char) -> bool {
 }
 
 /// The text on one line, hidden characters escaped. What was escaped before stays as it is.
-pub fn shown<T: Display>(text: T) -> Shown<T> {
-    Shown { text, keeps_lines: false }
+pub fn shown<T: Display>(text: T) -> EscapedText<T> {
+    EscapedText { text, keeps_lines: false }
 }
 
 /// The same of a text that may have several lines: their ends stay.
-pub fn shown_lines<T: Display>(text: T) -> Shown<T> {
-    Shown { text, keeps_lines: true }
+pub fn shown_lines<T: Display>(text: T) -> EscapedText<T> {
+    EscapedText { text, keeps_lines: true }
 }
 
 /// A text whose hidden characters are escaped when it is displayed.
 #[derive(Debug, Clone, Copy)]
-pub struct Shown<T> {
+pub struct EscapedText<T> {
     text: T,
     keeps_lines: bool,
 }
 
-impl<T: Display> Display for Shown<T> {
+impl<T: Display> Display for EscapedText<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(Escaper { to: f, keeps_lines: self.keeps_lines }, "{}", self.text)
     }

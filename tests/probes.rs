@@ -14,33 +14,37 @@ use std::time::{Duration, Instant};
 
 use harness::free_port;
 use harness::server::Process;
-use meridian::health::check::{Certificate, Check, Exec, Expect, Http, Method, Probe, Target, Tls};
-use meridian::health::probe::{Authorities, ClientIdentity, Observation, ProbeResult, Prober, ShortageKind, Trust};
-use meridian::health::verdict::{Outcome, Rules};
+use meridian::health::check::{
+    CertificateRule, CheckTls, ExecCheck, HealthCheck, HttpCheck, HttpExpectation, HttpMethod, ProbeKind, ProbeTarget,
+};
+use meridian::health::probe::{
+    CheckAuthorities, ClientIdentity, Observation, ProbeAttempt, Prober, ShortageKind, TrustStore,
+};
+use meridian::health::verdict::{HealthRules, ProbeResult};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn ask_within(timeout: Duration, address: SocketAddr, probe: Probe) -> ProbeResult {
+fn ask_within(timeout: Duration, address: SocketAddr, probe: ProbeKind) -> ProbeAttempt {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    let check = Check { name: "test".into(), rules: Rules { timeout, ..Rules::default() }, probe };
+    let check = HealthCheck { name: "test".into(), rules: HealthRules { timeout, ..HealthRules::default() }, probe };
     let prober =
-        Prober::new(Trust::of(Vec::new()).expect("no roots")).supervised_by(env!("CARGO_BIN_EXE_meridian").into());
-    let target = Target { address, check: Arc::new(check) };
+        Prober::new(TrustStore::of(Vec::new()).expect("no roots")).supervised_by(env!("CARGO_BIN_EXE_meridian").into());
+    let target = ProbeTarget { address, check: Arc::new(check) };
     runtime.block_on(prober.probe(&target))
 }
 
 #[track_caller]
-fn ask(address: SocketAddr, probe: Probe) -> Observation {
+fn ask(address: SocketAddr, probe: ProbeKind) -> Observation {
     match ask_within(PATIENCE, address, probe) {
-        ProbeResult::Made(observation) => observation,
-        ProbeResult::NotMade(shortage) => panic!("{shortage:?}"),
+        ProbeAttempt::Made(observation) => observation,
+        ProbeAttempt::NotMade(shortage) => panic!("{shortage:?}"),
     }
 }
 
 #[track_caller]
 fn assert_fails(found: &Observation, part: &str) {
-    assert_eq!(found.outcome, Outcome::Fail, "{found:?}");
+    assert_eq!(found.outcome, ProbeResult::Fail, "{found:?}");
     let reason = found.reason.as_deref().unwrap_or_default();
     assert!(reason.contains(part), "{reason}");
     assert!(!reason.contains("Other") && !reason.contains(['[', '{']), "in plain words: {reason}");
@@ -50,9 +54,9 @@ fn endpoint() -> SocketAddr {
     "192.0.2.1:80".parse().expect("an address")
 }
 
-fn shell(script: &str) -> Probe {
+fn shell(script: &str) -> ProbeKind {
     let arguments = ["-c", script, "probe", "{address}", "{port}"].map(str::to_owned).to_vec();
-    Probe::Exec(Exec { program: PathBuf::from("/bin/sh"), arguments })
+    ProbeKind::Exec(ExecCheck { program: PathBuf::from("/bin/sh"), arguments })
 }
 
 /// Waits until a process is gone, or only its parent has not noticed yet.
@@ -68,15 +72,15 @@ fn await_end(process: &str) {
 
 #[test]
 fn a_program_speaks_by_its_exit_code_and_first_line() {
-    assert_eq!(ask(endpoint(), shell("exit 0")).outcome, Outcome::Pass);
+    assert_eq!(ask(endpoint(), shell("exit 0")).outcome, ProbeResult::Pass);
     let warned = ask(endpoint(), shell("echo low on $1 $2; echo more; exit 1"));
-    assert_eq!((warned.outcome, warned.reason.as_deref()), (Outcome::Warn, Some("low on 192.0.2.1 80")));
+    assert_eq!((warned.outcome, warned.reason.as_deref()), (ProbeResult::Warn, Some("low on 192.0.2.1 80")));
     assert_fails(&ask(endpoint(), shell("exit 7")), "ended with 7");
     assert_fails(&ask(endpoint(), shell("kill -9 $$")), "killed by signal 9");
     assert_fails(&ask(endpoint(), shell("head -c 10000000 /dev/zero | tr '\\0' x; exit 3")), "xxxx");
     for script in ["yes", "sleep 100 & sleep 100"] {
         let found = ask_within(Duration::from_millis(800), endpoint(), shell(script));
-        let ProbeResult::Made(found) = found else { panic!("{found:?}") };
+        let ProbeAttempt::Made(found) = found else { panic!("{found:?}") };
         assert_fails(&found, "within 800ms");
     }
 }
@@ -87,8 +91,8 @@ fn a_program_that_cannot_be_run_says_nothing_about_the_endpoint() {
     let plain = folder.path().join("plain");
     fs::write(&plain, "#!/bin/sh\nexit 0\n").expect("writable");
     for program in [PathBuf::from("/nonexistent/program"), plain] {
-        let found = ask_within(PATIENCE, endpoint(), Probe::Exec(Exec { program, arguments: Vec::new() }));
-        let ProbeResult::NotMade(shortage) = found else { panic!("{found:?}") };
+        let found = ask_within(PATIENCE, endpoint(), ProbeKind::Exec(ExecCheck { program, arguments: Vec::new() }));
+        let ProbeAttempt::NotMade(shortage) = found else { panic!("{found:?}") };
         assert_eq!(shortage.kind, ShortageKind::Program, "{shortage:?}");
     }
 }
@@ -106,7 +110,7 @@ fn the_exit_code_decides_whatever_children_keep_open_and_all_of_them_are_ended()
     let start = Instant::now();
     let found = ask(endpoint(), shell(&script));
     assert!(start.elapsed() < Duration::from_secs(10), "nobody waits for the children: {:?}", start.elapsed());
-    assert_eq!((found.outcome, found.reason.as_deref()), (Outcome::Warn, Some("well enough")));
+    assert_eq!((found.outcome, found.reason.as_deref()), (ProbeResult::Warn, Some("well enough")));
     let children = fs::read_to_string(&file).expect("they said who they are");
     assert_eq!(children.lines().count(), 3);
     children.lines().for_each(await_end);
@@ -118,7 +122,7 @@ fn what_is_not_over_in_time_is_ended_with_its_children() {
     let file = folder.path().join("children");
     let script = format!("echo $$ >> {0}; setsid sleep 303 & echo $! >> {0}; sleep 304 & wait", file.display());
     let found = ask_within(Duration::from_secs(2), endpoint(), shell(&script));
-    let ProbeResult::Made(found) = found else { panic!("{found:?}") };
+    let ProbeAttempt::Made(found) = found else { panic!("{found:?}") };
     assert_fails(&found, "within 2s");
     let children = fs::read_to_string(&file).expect("they said who they are");
     assert_eq!(children.lines().count(), 2);
@@ -154,17 +158,27 @@ fn tls_server(folder: &Path, certificate: &str, more: &[&str]) -> (Process, Sock
     (process, address)
 }
 
-fn https(certificate: Certificate) -> Probe {
-    let tls = Some(Tls { name: Some("www.example.test".to_owned()), certificate });
-    let expect = Expect::default();
-    Probe::Http(Http { tls, method: Method::Get, path: "/".into(), host: None, headers: Vec::new(), expect })
+fn https(certificate: CertificateRule) -> ProbeKind {
+    let tls = Some(CheckTls { name: Some("www.example.test".to_owned()), certificate });
+    let expect = HttpExpectation::default();
+    ProbeKind::Http(HttpCheck {
+        tls,
+        method: HttpMethod::Get,
+        path: "/".into(),
+        host: None,
+        headers: Vec::new(),
+        expect,
+    })
 }
 
-const UNVERIFIED: fn() -> Certificate = || Certificate { verify: false, ..Certificate::default() };
+const UNVERIFIED: fn() -> CertificateRule = || CertificateRule { verify: false, ..CertificateRule::default() };
 
-fn by(authorities: &Path) -> Certificate {
+fn by(authorities: &Path) -> CertificateRule {
     let text = fs::read(authorities).expect("it was made");
-    Certificate { authorities: Some(Authorities::from_pem(&text).expect("certificates")), ..Certificate::default() }
+    CertificateRule {
+        authorities: Some(CheckAuthorities::from_pem(&text).expect("certificates")),
+        ..CertificateRule::default()
+    }
 }
 
 const SUBJECT: &str = "-nodes -days 30 -subj /CN=www.example.test";
@@ -217,22 +231,22 @@ fn certificates_that_are_not_verified_may_be_anything_and_those_that_are_say_wha
     ] {
         let (_server, address) = tls_server(path, name, &[]);
         let unverified = ask(address, https(UNVERIFIED()));
-        assert_eq!(unverified.outcome, Outcome::Pass, "{name}: {unverified:?}");
+        assert_eq!(unverified.outcome, ProbeResult::Pass, "{name}: {unverified:?}");
         let file = path.join(format!("{name}.pem"));
         let verified = ask(address, https(by(&file)));
         if reason.is_empty() {
-            assert_eq!(verified.outcome, Outcome::Pass, "{name}: {verified:?}");
+            assert_eq!(verified.outcome, ProbeResult::Pass, "{name}: {verified:?}");
             assert!(curl_accepts(&file, address), "{name}");
         } else {
             assert_fails(&verified, reason);
         }
         let stranger = path.join(if name == "leaf" { "elsewhere.pem" } else { "leaf.pem" });
         let found = ask(address, https(by(&stranger)));
-        assert_eq!(found.outcome, Outcome::Fail, "{name} is not trusted by others: {found:?}");
+        assert_eq!(found.outcome, ProbeResult::Fail, "{name} is not trusted by others: {found:?}");
     }
     let (_server, address) = tls_server(path, "leaf", &["-tls1_1"]);
     let found = ask(address, https(UNVERIFIED()));
-    assert_eq!(found.outcome, Outcome::Fail, "{found:?}");
+    assert_eq!(found.outcome, ProbeResult::Fail, "{found:?}");
     assert_fails(&found, "TLS");
 }
 
@@ -282,22 +296,22 @@ fn a_server_that_wants_a_certificate_of_its_clients_is_shown_one() {
     let (_nginx, address) = nginx(path);
     let shows = |identity: Option<ClientIdentity>| {
         let server = path.join("server.pem");
-        ask(address, https(Certificate { identity, ..by(&server) }))
+        ask(address, https(CertificateRule { identity, ..by(&server) }))
     };
     let found = shows(identity("probe"));
-    assert_eq!(found.outcome, Outcome::Pass, "{found:?}");
+    assert_eq!(found.outcome, ProbeResult::Pass, "{found:?}");
     assert_fails(&shows(None), "status 400");
     assert_fails(&shows(identity("stranger")), "status 400");
-    let unverified = Certificate { identity: identity("probe"), ..UNVERIFIED() };
-    assert_eq!(ask(address, https(unverified)).outcome, Outcome::Pass);
+    let unverified = CertificateRule { identity: identity("probe"), ..UNVERIFIED() };
+    assert_eq!(ask(address, https(unverified)).outcome, ProbeResult::Pass);
     // A server that does not even end the handshake without one says so in an alert; in TLS 1.2 that comes before a request
     // is on its way, whose end might be heard of first.
     let (_strict, address) =
         tls_server(path, "server", &["-tls1_2", "-Verify", "1", "-verify_return_error", "-CAfile", "ca.pem"]);
     let found = ask(address, https(by(&path.join("server.pem"))));
     assert_fails(&found, "it wants a client certificate (client_cert, client_key)");
-    let shown = Certificate { identity: identity("probe"), ..by(&path.join("server.pem")) };
-    assert_eq!(ask(address, https(shown)).outcome, Outcome::Pass);
-    let shown = Certificate { identity: identity("stranger"), ..by(&path.join("server.pem")) };
+    let shown = CertificateRule { identity: identity("probe"), ..by(&path.join("server.pem")) };
+    assert_eq!(ask(address, https(shown)).outcome, ProbeResult::Pass);
+    let shown = CertificateRule { identity: identity("stranger"), ..by(&path.join("server.pem")) };
     assert_fails(&ask(address, https(shown)), "does not accept our client certificate");
 }

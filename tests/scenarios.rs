@@ -13,10 +13,10 @@ use std::path::Path;
 use harness::query::subnet_option;
 use harness::reply::{check_any, line};
 use harness::{Message, Question, Reply, types};
-use meridian::answer::world::{Availability, Present};
+use meridian::answer::world::{Availability, LiveState};
 use meridian::answer::{Transport, answer};
-use meridian::control::{AtlasCache, Loaded, load};
-use meridian::dns::{RecordType, Scratch};
+use meridian::control::{AtlasCache, LoadedState, load};
+use meridian::dns::{QueryScratch, RecordType};
 use meridian::steering::Share;
 use meridian::steering::pick::next_draw;
 
@@ -74,7 +74,7 @@ struct Statement {
 
 /// A play in performance.
 struct Play {
-    loaded: Loaded,
+    loaded: LoadedState,
     availability: Availability,
     /// Client subnet of the next questions.
     subnet: Option<String>,
@@ -191,7 +191,7 @@ impl Play {
 
     fn publish(&mut self) {
         let snapshot = &mut self.loaded.snapshot;
-        snapshot.present = Present::compile(&snapshot.world, &self.availability, Some(&snapshot.present));
+        snapshot.present = LiveState::compile(&snapshot.world, &self.availability, Some(&snapshot.present));
     }
 
     /// Asks once more, with the next draw.
@@ -206,7 +206,7 @@ impl Play {
         let mut buffer = [0; 4096];
         let moment = self.loaded.snapshot.moment(self.draw);
         let answered =
-            answer(&sent, self.resolver.into(), Transport::Udp, &moment, &mut Scratch::default(), &mut buffer);
+            answer(&sent, self.resolver.into(), Transport::Udp, &moment, &mut QueryScratch::default(), &mut buffer);
         let received = &buffer[..answered.length];
         check_any(&sent, harness::Transport::Udp, received);
         Ok(Reply::checked(&question, harness::Transport::Udp, received).message)

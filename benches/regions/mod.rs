@@ -4,19 +4,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use meridian::geo::catchment::{Catchment, CatchmentRules};
-use meridian::geo::{AddressTable, Sources};
-use meridian::steering::outcome::{Share, Standing};
+use meridian::geo::{AddressTable, AtlasSources};
+use meridian::steering::outcome::{RegionCapacity, Share};
 use meridian::steering::tiers::Candidate;
-use meridian::steering::{Bias, Order, Outcome, Point, RegionStates, Rules};
+use meridian::steering::{Bias, FailoverChain, Point, RegionOrder, RegionStates, SteeringRules};
 
 const REGIONS: [(f64, f64); 6] =
     [(50.1, 8.7), (51.5, -0.1), (40.7, -74.0), (37.8, -122.4), (1.35, 103.8), (-23.5, -46.6)];
 
 /// The databases named in `MERIDIAN_CITY_DB`, separated by `:`; without it, none.
-pub fn databases() -> Sources {
+pub fn databases() -> AtlasSources {
     let named = std::env::var_os("MERIDIAN_CITY_DB");
     let databases: Vec<PathBuf> = named.map(|paths| std::env::split_paths(&paths).collect()).unwrap_or_default();
-    Sources { databases, ..Sources::default() }
+    AtlasSources { databases, ..AtlasSources::default() }
 }
 
 /// The nearest region, and no other beside it.
@@ -26,11 +26,14 @@ pub fn rules() -> CatchmentRules {
         bias: Bias::default(),
     });
     let band = "0%".parse().unwrap_or_else(|_| unreachable!("a band that the documentation names"));
-    CatchmentRules { rules: Rules { order: Order::Nearest, band, candidates: candidates.collect() }, fences: vec![] }
+    CatchmentRules {
+        rules: SteeringRules { order: RegionOrder::Nearest, band, candidates: candidates.collect() },
+        fences: vec![],
+    }
 }
 
 /// What queries look up while every region is up.
-pub fn all_up(catchment: &Catchment) -> (Arc<AddressTable>, Arc<[Outcome]>) {
-    let up = [Standing { share: Share::ALL, weight: 1 }; REGIONS.len()];
+pub fn all_up(catchment: &Catchment) -> (Arc<AddressTable>, Arc<[FailoverChain]>) {
+    let up = [RegionCapacity { share: Share::ALL, weight: 1 }; REGIONS.len()];
     catchment.outcomes(&RegionStates { standing: up.to_vec(), ..RegionStates::default() })
 }

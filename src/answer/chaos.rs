@@ -1,6 +1,6 @@
 //! What the server says of itself in class CHAOS (RFC 4892): `id.server.` and `version.bind.`, if the operator lets it.
 
-use super::Verdict;
+use super::Disposition;
 use super::solve::Solver;
 use crate::dns::reply::Section;
 use crate::dns::{Question, RecordType};
@@ -16,7 +16,7 @@ impl Solver<'_, '_, '_, '_> {
     /// Answers a question of another class than IN; `None`: there is nothing to say.
     #[cold]
     #[expect(clippy::arithmetic_side_effects, reason = "a text has at most 255 octets")]
-    pub(super) fn solve_chaos(&mut self) -> Option<Verdict> {
+    pub(super) fn solve_chaos(&mut self) -> Option<Disposition> {
         let question = &self.query.question;
         let asked = matches!(question.rtype, RecordType::TXT | RecordType::ANY) && question.class == CLASS;
         let text = self.chaos_text(question).filter(|_| asked)?;
@@ -28,7 +28,7 @@ impl Solver<'_, '_, '_, '_> {
         self.reply.authoritative = true;
         let written = self.reply.append(Section::Answer, record.get(..length)?, 1).is_ok();
         self.reply.truncated = !written;
-        Some(Verdict::Static)
+        Some(Disposition::Static)
     }
 
     fn chaos_text(&self, question: &Question<'_>) -> Option<&[u8]> {

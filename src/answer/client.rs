@@ -4,14 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::dns::ClientSubnet;
 use crate::geo::catchment::UNROUTABLE;
-use crate::geo::{AddressTable, Found};
+use crate::geo::{AddressTable, FoundBlock};
 use crate::net::ClientAddress;
-use crate::steering::Client;
+use crate::steering::ClientHash;
 use crate::steering::pick::{STABLE_PREFIX_V4, STABLE_PREFIX_V6};
 
 /// An address as it is looked up: IPv4 where an IPv6 form carries one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seen {
+pub enum LookupAddress {
     /// IPv4.
     V4 {
         /// The address.
@@ -23,85 +23,87 @@ pub enum Seen {
     V6(u128),
 }
 
-impl Seen {
+impl LookupAddress {
     /// Mapped (RFC 4291 section 2.5.5.2), the well-known translation prefix (RFC 6052 section 2.1), 6to4 (RFC 3056
     /// section 2) and Teredo (RFC 4380 section 4: the client's address stands last, inverted) are IPv4.
     #[inline(always)]
-    pub fn of(address: ClientAddress) -> Seen {
-        Seen::of_any(address.ip())
+    pub fn of(address: ClientAddress) -> LookupAddress {
+        LookupAddress::of_any(address.ip())
     }
 
     /// The same for a client subnet; `None` when its prefix is 0. Its scope counts the bits that the resolver sent, so an
     /// IPv4 subnet in IPv6 form keeps what stands before it.
     #[inline(always)]
-    pub fn of_subnet(subnet: &ClientSubnet) -> Option<Seen> {
-        subnet.address().map(Seen::of_any)
+    pub fn of_subnet(subnet: &ClientSubnet) -> Option<LookupAddress> {
+        subnet.address().map(LookupAddress::of_any)
     }
 
     #[inline(always)]
-    fn of_any(address: IpAddr) -> Seen {
+    fn of_any(address: IpAddr) -> LookupAddress {
         match address {
-            IpAddr::V4(v4) => Seen::V4 { bits: v4.to_bits(), before: 0 },
-            IpAddr::V6(v6) => Seen::of_v6(v6.to_bits()),
+            IpAddr::V4(v4) => LookupAddress::V4 { bits: v4.to_bits(), before: 0 },
+            IpAddr::V6(v6) => LookupAddress::of_v6(v6.to_bits()),
         }
     }
 
-    fn of_v6(bits: u128) -> Seen {
+    fn of_v6(bits: u128) -> LookupAddress {
         match (bits >> 96) as u32 {
-            0x2001_0000 => Seen::V4 { bits: !(bits as u32), before: 96 },
-            _ if bits >> 32 == 0xffff || bits >> 32 == 0x0064_ff9b << 64 => Seen::V4 { bits: bits as u32, before: 96 },
-            _ if bits >> 112 == 0x2002 => Seen::V4 { bits: (bits >> 80) as u32, before: 16 },
-            _ => Seen::V6(bits),
+            0x2001_0000 => LookupAddress::V4 { bits: !(bits as u32), before: 96 },
+            _ if bits >> 32 == 0xffff || bits >> 32 == 0x0064_ff9b << 64 => {
+                LookupAddress::V4 { bits: bits as u32, before: 96 }
+            }
+            _ if bits >> 112 == 0x2002 => LookupAddress::V4 { bits: (bits >> 80) as u32, before: 16 },
+            _ => LookupAddress::V6(bits),
         }
     }
 
     /// The address.
     pub fn address(&self) -> IpAddr {
         match *self {
-            Seen::V4 { bits, .. } => Ipv4Addr::from_bits(bits).into(),
-            Seen::V6(bits) => Ipv6Addr::from_bits(bits).into(),
+            LookupAddress::V4 { bits, .. } => Ipv4Addr::from_bits(bits).into(),
+            LookupAddress::V6(bits) => Ipv6Addr::from_bits(bits).into(),
         }
     }
 
     /// Bits that stand before the address that is looked up.
     #[inline(always)]
     fn before(&self) -> u8 {
-        if let Seen::V4 { before, .. } = *self { before } else { 0 }
+        if let LookupAddress::V4 { before, .. } = *self { before } else { 0 }
     }
 
     /// The least scope of an answer that depends on the client's stable prefix.
     #[inline(always)]
     #[expect(clippy::arithmetic_side_effects, reason = "96 bits and 32 at most")]
     fn stable_scope(&self) -> u8 {
-        self.before() + if let Seen::V4 { .. } = self { STABLE_PREFIX_V4 } else { STABLE_PREFIX_V6 }
+        self.before() + if let LookupAddress::V4 { .. } = self { STABLE_PREFIX_V4 } else { STABLE_PREFIX_V6 }
     }
 
     #[inline(always)]
-    fn find_in(&self, table: &AddressTable) -> Found {
+    fn find_in(&self, table: &AddressTable) -> FoundBlock {
         match *self {
-            Seen::V4 { bits, .. } => table.find_v4(bits),
-            Seen::V6(bits) => table.find_v6(bits),
+            LookupAddress::V4 { bits, .. } => table.find_v4(bits),
+            LookupAddress::V6(bits) => table.find_v6(bits),
         }
     }
 
     #[inline(always)]
-    fn client(&self) -> Client {
+    fn client(&self) -> ClientHash {
         match *self {
-            Seen::V4 { bits, .. } => Client::at_v4(bits),
-            Seen::V6(bits) => Client::at_v6(bits),
+            LookupAddress::V4 { bits, .. } => ClientHash::at_v4(bits),
+            LookupAddress::V6(bits) => ClientHash::at_v6(bits),
         }
     }
 }
 
 /// A client found in a table.
 #[derive(Debug, Clone, Copy)]
-pub struct Located {
+pub struct LocatedClient {
     /// The table's value.
     pub value: u32,
     /// What shares and sticky picks go by.
-    pub client: Client,
+    pub client: ClientHash,
     /// The address that decided.
-    pub seen: Seen,
+    pub seen: LookupAddress,
     /// It was the client subnet's.
     pub by_subnet: bool,
     /// SCOPE PREFIX-LENGTH of an answer that depends on the value alone.
@@ -109,7 +111,7 @@ pub struct Located {
     stable_scope: u8,
 }
 
-impl Located {
+impl LocatedClient {
     /// Looks a client up: by its subnet if there is one to be used, by the query's source address if the subnet is
     /// private or special-purpose space.
     ///
@@ -117,30 +119,30 @@ impl Located {
     /// private block, not with the public space around it.
     #[inline(always)]
     #[expect(clippy::arithmetic_side_effects, reason = "96 bits and 32 at most")]
-    pub fn find(table: &AddressTable, source: ClientAddress, subnet: Option<&ClientSubnet>) -> Located {
-        let Some(seen) = subnet.and_then(Seen::of_subnet) else {
-            let seen = Seen::of(source);
-            return Located::new(seen, seen.find_in(table), 0, 0, false);
+    pub fn find(table: &AddressTable, source: ClientAddress, subnet: Option<&ClientSubnet>) -> LocatedClient {
+        let Some(seen) = subnet.and_then(LookupAddress::of_subnet) else {
+            let seen = LookupAddress::of(source);
+            return LocatedClient::new(seen, seen.find_in(table), 0, 0, false);
         };
         let found = seen.find_in(table);
         // A scope of 0 is one answer for everybody, and so for every form of an address.
         let scope = if found.scope == 0 { 0 } else { found.scope + seen.before() };
         if found.value == UNROUTABLE {
-            return Located::instead(table, source, scope);
+            return LocatedClient::instead(table, source, scope);
         }
-        Located::new(seen, found, scope, seen.stable_scope(), true)
+        LocatedClient::new(seen, found, scope, seen.stable_scope(), true)
     }
 
     /// By the source address, because the subnet is nobody's place; that scope is the subnet's all the same.
     #[cold]
-    fn instead(table: &AddressTable, source: ClientAddress, scope: u8) -> Located {
-        let source = Seen::of(source);
-        Located::new(source, source.find_in(table), scope, scope, false)
+    fn instead(table: &AddressTable, source: ClientAddress, scope: u8) -> LocatedClient {
+        let source = LookupAddress::of(source);
+        LocatedClient::new(source, source.find_in(table), scope, scope, false)
     }
 
     #[inline(always)]
-    fn new(seen: Seen, found: Found, scope: u8, stable_scope: u8, by_subnet: bool) -> Located {
-        Located { value: found.value, client: seen.client(), seen, by_subnet, scope, stable_scope }
+    fn new(seen: LookupAddress, found: FoundBlock, scope: u8, stable_scope: u8, by_subnet: bool) -> LocatedClient {
+        LocatedClient { value: found.value, client: seen.client(), seen, by_subnet, scope, stable_scope }
     }
 
     /// SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1); `stable`: the answer depends on the client's stable prefix too.
@@ -157,10 +159,10 @@ mod tests {
     #[test]
     fn ipv6_forms_of_ipv4_are_ipv4() {
         // A source is IPv4 however its socket spells it; a subnet keeps the bits that were sent before it.
-        let source = Seen::of("::ffff:203.0.113.7".parse().unwrap());
+        let source = LookupAddress::of("::ffff:203.0.113.7".parse().unwrap());
         assert_eq!((source.address().to_string().as_str(), source.before()), ("203.0.113.7", 0));
         let subnet = ClientSubnet::around("::ffff:203.0.113.7".parse().unwrap(), 128);
-        let subnet = Seen::of_subnet(&subnet).unwrap();
+        let subnet = LookupAddress::of_subnet(&subnet).unwrap();
         assert_eq!((subnet.address().to_string().as_str(), subnet.before()), ("203.0.113.7", 96));
         for (form, before) in [
             ("203.0.113.7", 0),
@@ -168,12 +170,12 @@ mod tests {
             ("2002:cb00:7107::1", 16),
             ("2001:0:4136:e378:8000:63bf:34ff:8ef8", 96),
         ] {
-            let seen = Seen::of(form.parse().unwrap());
+            let seen = LookupAddress::of(form.parse().unwrap());
             assert_eq!((seen.address().to_string().as_str(), seen.before()), ("203.0.113.7", before), "{form}");
         }
         for form in ["2001:db8::1", "::1", "64:ff9b:1::203.0.113.7", "2003::1"] {
             assert_eq!(
-                Seen::of(form.parse().unwrap()).address().to_string(),
+                LookupAddress::of(form.parse().unwrap()).address().to_string(),
                 form.parse::<IpAddr>().unwrap().to_string()
             );
         }

@@ -5,16 +5,16 @@
 
 use super::pointers::{last_labels, pointer_to, set_pointer, skip_labels};
 use super::shorten::can_be_shortened;
-use super::solve::{Current, Owner, QUESTION_NAME, Solver};
-use super::world::Prepared;
-use super::world::compression::{CompressedData, Pointer, PointerTarget, compressible};
+use super::solve::{ChainName, QUESTION_NAME, RrsetOwner, Solver};
+use super::world::WireRrset;
+use super::world::compression::{CompressedData, PointerSite, PointerTarget, compressible};
 use crate::dns::name::MAX_NAME;
 use crate::dns::reply::Section;
-use crate::dns::{Full, RecordType};
+use crate::dns::{RecordType, ReplyFull};
 
 /// Where an RRset stands in the reply.
 #[derive(Clone, Copy)]
-pub(super) struct Written {
+pub(super) struct RrsetPosition {
     /// Its first octet.
     pub(super) at: usize,
     /// Its names are shorter than they were compiled, so its records may stand elsewhere.
@@ -27,9 +27,9 @@ impl<'m> Solver<'m, '_, '_, '_> {
     pub(super) fn put(
         &mut self,
         section: Section,
-        rrset: &'m Prepared,
-        current: &Current<'_>,
-    ) -> Result<Written, Full> {
+        rrset: &'m WireRrset,
+        current: &ChainName<'_>,
+    ) -> Result<RrsetPosition, ReplyFull> {
         self.put_above(section, rrset, current, current.owner())
     }
 
@@ -38,10 +38,10 @@ impl<'m> Solver<'m, '_, '_, '_> {
     pub(super) fn put_above(
         &mut self,
         section: Section,
-        rrset: &'m Prepared,
-        current: &Current<'_>,
-        owner: Owner,
-    ) -> Result<Written, Full> {
+        rrset: &'m WireRrset,
+        current: &ChainName<'_>,
+        owner: RrsetOwner,
+    ) -> Result<RrsetPosition, ReplyFull> {
         if current.at != QUESTION_NAME {
             return self.put_shortest(section, rrset, current, owner);
         }
@@ -52,7 +52,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
             self.reply.take_back(at, section, rrset.count);
             return self.put_shortest(section, rrset, current, owner);
         }
-        Ok(Written { at, is_shortened: false })
+        Ok(RrsetPosition { at, is_shortened: false })
     }
 
     /// The same where names may share more with an alias, or with the question, than with their owner.
@@ -61,18 +61,18 @@ impl<'m> Solver<'m, '_, '_, '_> {
     fn put_shortest(
         &mut self,
         section: Section,
-        rrset: &'m Prepared,
-        current: &Current<'_>,
-        owner: Owner,
-    ) -> Result<Written, Full> {
+        rrset: &'m WireRrset,
+        current: &ChainName<'_>,
+        owner: RrsetOwner,
+    ) -> Result<RrsetPosition, ReplyFull> {
         let at = self.reply.position();
         if can_be_shortened(rrset) {
             self.put_shortened(section, rrset, current, owner)?;
-            return Ok(Written { at, is_shortened: true });
+            return Ok(RrsetPosition { at, is_shortened: true });
         }
         self.put_records(section, rrset, owner.at)?;
         self.set_pointers(self.moment.world().records.pointers(rrset), current, owner, at);
-        Ok(Written { at, is_shortened: false })
+        Ok(RrsetPosition { at, is_shortened: false })
     }
 
     /// Appends one record of a steered name, which stands at `owner`, to the answer section.
@@ -83,13 +83,13 @@ impl<'m> Solver<'m, '_, '_, '_> {
         rtype: RecordType,
         ttl: u32,
         data: &CompressedData,
-    ) -> Result<(), Full> {
+    ) -> Result<(), ReplyFull> {
         let target = data.end.map(|end| last_labels(self.reply.octets(), owner, usize::from(end.labels)));
         // Behind an alias or another record there are more names than the owner's.
         if self.reply.position() != self.question_end() || self.repeats_label(data, target) {
             let (fixed, labels) = data.octets.split_at_checked(compressible(rtype).0).unwrap_or_default();
             let mut room = [0; MAX_NAME];
-            let name = self.whole_name(labels, target, &mut room).ok_or(Full)?;
+            let name = self.whole_name(labels, target, &mut room).ok_or(ReplyFull)?;
             return self.put_with_name(owner, rtype, ttl, fixed, name);
         }
         let pointer = target.map(pointer_to);
@@ -109,7 +109,13 @@ impl<'m> Solver<'m, '_, '_, '_> {
     /// there may share more with the question than the owner.
     #[inline(always)]
     #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-    fn set_pointers(&mut self, pointers: &[Pointer], current: &Current<'_>, owner: Owner, at: usize) -> bool {
+    fn set_pointers(
+        &mut self,
+        pointers: &[PointerSite],
+        current: &ChainName<'_>,
+        owner: RrsetOwner,
+        at: usize,
+    ) -> bool {
         let mut may_share_more = false;
         let octets = self.reply.octets_mut();
         let labels = current.name.label_count();
@@ -137,13 +143,13 @@ impl<'m> Solver<'m, '_, '_, '_> {
 
     /// Copies an RRset without names in its data.
     #[inline]
-    pub(super) fn put_plain(&mut self, section: Section, rrset: &'m Prepared, owner: u16) -> Result<(), Full> {
+    pub(super) fn put_plain(&mut self, section: Section, rrset: &'m WireRrset, owner: u16) -> Result<(), ReplyFull> {
         self.put_records(section, rrset, owner).map(|_| ())
     }
 
     #[inline]
     #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-    fn put_records(&mut self, section: Section, rrset: &'m Prepared, owner: u16) -> Result<&mut [u8], Full> {
+    fn put_records(&mut self, section: Section, rrset: &'m WireRrset, owner: u16) -> Result<&mut [u8], ReplyFull> {
         let octets = self.moment.world().records.octets(rrset);
         let written = self.reply.append(section, octets, rrset.count)?;
         let mut at = 0;

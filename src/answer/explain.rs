@@ -15,18 +15,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::steered::{decide, family_shown};
-use super::world::{Availability, Lookup, Present, ServiceId, World};
-use super::{Snapshot, Turns, Verdict};
+use super::world::{Availability, Catalog, LiveState, Lookup, ServiceId};
+use super::{Disposition, RoundRobinCounters, Snapshot};
 use crate::dns::{Name, RecordType, SearchName};
 use crate::steering::Share;
 
 pub use candidates::CandidateFacts;
 pub use place::{PlaceFacts, SourceFacts};
-pub use reply::{Asker, NoAsker, RecordFacts};
+pub use reply::{ExplainClient, NoAsker, RecordFacts};
 pub use sentence::percent;
 pub use service::{EndpointFacts, FenceFacts, ServiceFacts, all_down_word, fences_of, order_word, pick_word};
 
-use service::Explained;
+use service::ExplainedView;
 
 /// Why a client gets an answer. Its JSON form is stable: keys are added, never changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -75,13 +75,13 @@ pub struct ClientFacts {
 
 /// What is asked.
 #[derive(Debug, Clone)]
-pub struct Question {
+pub struct ExplainQuestion {
     /// Any name.
     pub name: Name,
     /// Any type.
     pub rtype: RecordType,
     /// Who asks.
-    pub asker: Asker,
+    pub asker: ExplainClient,
     /// Regions to be taken as down.
     pub down: Vec<String>,
 }
@@ -90,12 +90,12 @@ pub struct Question {
 ///
 /// # Errors
 /// A sentence about a region that is not configured.
-pub fn explain(snapshot: &Snapshot, question: &Question, draw: u64) -> Result<Explanation, String> {
+pub fn explain(snapshot: &Snapshot, question: &ExplainQuestion, draw: u64) -> Result<Explanation, String> {
     let present = without(snapshot, &question.down)?;
     let present = present.as_ref().unwrap_or(&snapshot.present);
     // Looking must not take a turn away from a client.
-    let turns = Turns::new(snapshot.world.services.len());
-    let moment = super::Moment { present, turns: &turns, ..snapshot.moment(draw) };
+    let turns = RoundRobinCounters::new(snapshot.world.services.len());
+    let moment = super::QueryContext { present, turns: &turns, ..snapshot.moment(draw) };
     let read = reply::ask(&question.name, question.rtype, &question.asker, &moment);
     let (names, service) = service_of(&snapshot.world, question, &read.names);
     let mut explanation = Explanation {
@@ -121,20 +121,20 @@ pub fn explain(snapshot: &Snapshot, question: &Question, draw: u64) -> Result<Ex
 }
 
 /// The present with these regions down; `None` for no regions.
-fn without(snapshot: &Snapshot, down: &[String]) -> Result<Option<Present>, String> {
+fn without(snapshot: &Snapshot, down: &[String]) -> Result<Option<LiveState>, String> {
     let world = &snapshot.world;
     if let Some(unknown) = down.iter().find(|name| !world.regions.contains(name)) {
         return Err(format!("there is no region {unknown:?}; the regions are {}", world.regions.join(", ")));
     }
     let availability = take_down(world, snapshot.present.availability().clone(), down);
-    Ok((!down.is_empty()).then(|| Present::compile(world, &availability, Some(&snapshot.present))))
+    Ok((!down.is_empty()).then(|| LiveState::compile(world, &availability, Some(&snapshot.present))))
 }
 
 /// What is said of a region that is taken as down because somebody asks what if.
 const SWITCHED_OFF: &str = "is switched off in this what-if";
 
 /// The availability with these regions down in every service.
-pub fn take_down(world: &World, mut availability: Availability, down: &[String]) -> Availability {
+pub fn take_down(world: &Catalog, mut availability: Availability, down: &[String]) -> Availability {
     let named =
         |id: crate::config::RegionId| world.regions.get(usize::from(id.0)).is_some_and(|name| down.contains(name));
     for (service, now) in world.services.iter().zip(&mut availability.services) {
@@ -153,7 +153,7 @@ pub fn take_down(world: &World, mut availability: Availability, down: &[String])
 }
 
 /// The first name of the chain that a service answers for, and the names before it.
-fn service_of(world: &World, question: &Question, chain: &[Name]) -> (Vec<String>, Option<ServiceId>) {
+fn service_of(world: &Catalog, question: &ExplainQuestion, chain: &[Name]) -> (Vec<String>, Option<ServiceId>) {
     let service_at = |name: &Name| {
         let search = SearchName::from_wire(name.to_lower().as_wire())?;
         let (Lookup::Found(node) | Lookup::Wildcard(node)) = world.names.look_up(&search) else { return None };
@@ -167,7 +167,7 @@ fn service_of(world: &World, question: &Question, chain: &[Name]) -> (Vec<String
     }
 }
 
-fn client_facts(world: &World, asker: &Asker) -> ClientFacts {
+fn client_facts(world: &Catalog, asker: &ExplainClient) -> ClientFacts {
     let looked_up = asker.seen().address();
     ClientFacts {
         given: asker.to_string(),
@@ -180,8 +180,8 @@ fn client_facts(world: &World, asker: &Asker) -> ClientFacts {
 fn add_service(
     explanation: &mut Explanation,
     snapshot: &Snapshot,
-    present: &Present,
-    question: &Question,
+    present: &LiveState,
+    question: &ExplainQuestion,
     id: ServiceId,
     draw: u64,
 ) {
@@ -203,7 +203,7 @@ fn add_service(
     let subnet = question.asker.subnet().filter(|subnet| service.client_subnet && subnet.source > 0);
     let source = question.asker.source();
     let decision = decide(service, now, source, subnet.as_ref(), draw, || 0);
-    let explained = Explained { world, present, id, service, family, view, decision: &decision };
+    let explained = ExplainedView { world, present, id, service, family, view, decision: &decision };
     explanation.notes = notes(explanation, question, service.client_subnet, &explained);
     let facts = explained.facts();
     let ordered = facts.candidates.iter().flat_map(|one| one.orders.iter().map(|order| (&one.region, order)));
@@ -212,7 +212,12 @@ fn add_service(
     explanation.service = Some(facts);
 }
 
-fn notes(explanation: &Explanation, question: &Question, subnet_used: bool, explained: &Explained<'_>) -> Vec<String> {
+fn notes(
+    explanation: &Explanation,
+    question: &ExplainQuestion,
+    subnet_used: bool,
+    explained: &ExplainedView<'_>,
+) -> Vec<String> {
     let mut notes = Vec::new();
     let subnet = question.asker.is_subnet();
     if subnet && !subnet_used {
@@ -223,7 +228,7 @@ fn notes(explanation: &Explanation, question: &Question, subnet_used: bool, expl
     if subnet && !explanation.names.is_empty() {
         notes.push(format!("the reply ends with the alias; the resolver asks for {} next", explained.service.name));
     }
-    if explained.service.answers > 1 && explained.service.pick == crate::steering::Pick::Weighted {
+    if explained.service.answers > 1 && explained.service.pick == crate::steering::PickMethod::Weighted {
         notes
             .push(format!("a reply holds up to {} endpoints; the odds are of coming first", explained.service.answers));
     }
@@ -235,20 +240,20 @@ fn notes(explanation: &Explanation, question: &Question, subnet_used: bool, expl
 }
 
 /// What becomes of a query, in one word.
-pub fn word(verdict: Verdict) -> &'static str {
+pub fn word(verdict: Disposition) -> &'static str {
     match verdict {
-        Verdict::Dropped => "dropped",
-        Verdict::Limited => "limited",
-        Verdict::Malformed => "malformed",
-        Verdict::NotImplemented => "not-implemented",
-        Verdict::BadVersion => "bad-version",
-        Verdict::Refused => "refused",
-        Verdict::Static => "static",
-        Verdict::Steered => "steered",
-        Verdict::NoData => "no-data",
-        Verdict::NoName => "no-name",
-        Verdict::Referral => "referral",
-        Verdict::Failed => "failed",
+        Disposition::Dropped => "dropped",
+        Disposition::Limited => "limited",
+        Disposition::Malformed => "malformed",
+        Disposition::NotImplemented => "not-implemented",
+        Disposition::BadVersion => "bad-version",
+        Disposition::Refused => "refused",
+        Disposition::Static => "static",
+        Disposition::Steered => "steered",
+        Disposition::NoData => "no-data",
+        Disposition::NoName => "no-name",
+        Disposition::Referral => "referral",
+        Disposition::Failed => "failed",
     }
 }
 

@@ -22,44 +22,44 @@ mod weigh;
 use std::sync::Arc;
 
 use super::Snapshot;
-use super::world::present::PresentView;
-use super::world::services::Family;
+use super::world::present::LiveView;
+use super::world::services::ServiceFamily;
 use crate::config::Config;
 use crate::dns::Name;
 use crate::geo::Atlas;
 use crate::steering::Band;
 
-pub use change::Change;
-pub use compare::{Made, RegionMove, ServiceMove, TrafficMove, compare};
-pub use facts::{CellFacts, CountryForesight, DistanceFacts, Foresight, Loser, Mover, RegionForesight};
+pub use change::PlannedChange;
+pub use compare::{CatalogWithConfig, RegionMove, ServiceMove, TrafficMove, compare};
+pub use facts::{CellFacts, CountryForesight, CountryLoss, CountryMove, DistanceFacts, Foresight, RegionForesight};
 
-pub use scopes::{Blocks, verify_scopes};
-pub use traffic::{ClientTraffic, Traffic};
-pub use weigh::Over;
+pub use scopes::{BlockCounts, verify_scopes};
+pub use traffic::{ClientTraffic, NotedTraffic};
+pub use weigh::ShareBasis;
 
 use change::{banded, changed, relocated};
-use facts::Subject;
-use side::Side;
-use sum::{Located, Sums};
+use facts::ForecastSubject;
+use side::ForecastSide;
+use sum::{ForecastTotals, LocatedSide};
 use sweep::sweep;
 use weigh::weigh;
 
 /// A snapshot and what it was made from; a changed bias is compiled from the configuration anew.
-pub type Standing<'m> = (&'m Snapshot, &'m Config);
+pub type SnapshotWithConfig<'m> = (&'m Snapshot, &'m Config);
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'w> {
+pub struct ForecastRequest<'w> {
     /// The service.
     pub name: &'w Name,
     /// Whose endpoints are counted.
-    pub family: Family,
+    pub family: ServiceFamily,
     /// What clients are counted by.
-    pub over: Over,
-    /// The clients of [`Over::Traffic`].
-    pub traffic: &'w Traffic,
+    pub over: ShareBasis,
+    /// The clients of [`ShareBasis::Traffic`].
+    pub traffic: &'w NotedTraffic,
     /// What is different after the change.
-    pub change: &'w Change,
+    pub change: &'w PlannedChange,
 }
 
 /// What the shares of a service are, and what they would be after a change: to `against`, if that is given, and to what
@@ -67,15 +67,19 @@ pub struct Wanted<'w> {
 ///
 /// # Errors
 /// A sentence: the name is no service, a region is not one of it, or it has nothing for that family.
-pub fn foresee(now: Standing<'_>, against: Option<Standing<'_>>, wanted: Wanted<'_>) -> Result<Foresight, String> {
-    let Wanted { name, family, over, traffic, change } = wanted;
+pub fn foresee(
+    now: SnapshotWithConfig<'_>,
+    against: Option<SnapshotWithConfig<'_>>,
+    wanted: ForecastRequest<'_>,
+) -> Result<Foresight, String> {
+    let ForecastRequest { name, family, over, traffic, change } = wanted;
     let then = against.unwrap_or(now);
-    let known = |of: Standing<'_>| of.0.world.service_named(name).is_some();
+    let known = |of: SnapshotWithConfig<'_>| of.0.world.service_named(name).is_some();
     if !known(now) && !known(then) {
         return Err(no_service(then.0, name));
     }
-    let kind = if family == Family::V4 { "A" } else { "AAAA" };
-    let before = side(now, wanted, &Change::default())?;
+    let kind = if family == ServiceFamily::V4 { "A" } else { "AAAA" };
+    let before = side(now, wanted, &PlannedChange::default())?;
     let after = if against.is_none() && change.is_none() { before.clone() } else { side(then, wanted, change)? };
     if before.regions.is_empty() && after.regions.is_empty() {
         return Err(format!("{name} has no endpoint that answers {kind}"));
@@ -85,34 +89,39 @@ pub fn foresee(now: Standing<'_>, against: Option<Standing<'_>>, wanted: Wanted<
     // The newer geodata are taken to know better where clients are.
     let atlas = &then.0.world.atlas;
     let cells = match over {
-        Over::Addresses | Over::Population => sweep(atlas, &before.table, &after.table),
-        Over::Traffic => traffic.cells(name, atlas, &before.table, &after.table)?,
+        ShareBasis::Addresses | ShareBasis::Population => sweep(atlas, &before.table, &after.table),
+        ShareBasis::Traffic => traffic.cells(name, atlas, &before.table, &after.table)?,
     };
     let (cells, nowhere) = weigh(&cells, atlas, over);
-    let mut sums = Sums::of(&cells, atlas, &Located::new(&before, &names), &Located::new(&after, &names));
+    let mut sums =
+        ForecastTotals::of(&cells, atlas, &LocatedSide::new(&before, &names), &LocatedSide::new(&after, &names));
     sums.unlocated = nowhere.round() as u64;
     let change = (against.is_some() || !change.is_none()).then_some(change);
-    let subject = Subject { name, kind, over, change, regions: &names, before: &before, after: &after };
+    let subject = ForecastSubject { name, kind, over, change, regions: &names, before: &before, after: &after };
     Ok(facts::facts(&subject, &sums))
 }
 
 /// What the service comes to there, under a change; nobody where there is none, or nothing of that family.
-fn side((snapshot, config): Standing<'_>, wanted: Wanted<'_>, change: &Change) -> Result<Side, String> {
+fn side(
+    (snapshot, config): SnapshotWithConfig<'_>,
+    wanted: ForecastRequest<'_>,
+    change: &PlannedChange,
+) -> Result<ForecastSide, String> {
     let world = &snapshot.world;
-    let Some((id, service)) = world.service_named(wanted.name) else { return Ok(Side::nobody()) };
+    let Some((id, service)) = world.service_named(wanted.name) else { return Ok(ForecastSide::nobody()) };
     change.check(world, config, service)?;
     let side = if change.is_none() {
         let now = snapshot.present.availability().services.get(id.0 as usize);
-        Side::of(world, config, service, wanted.family, now)
+        ForecastSide::of(world, config, service, wanted.family, now)
     } else {
         changed(snapshot, config, id, service, wanted.family, change)
     };
-    Ok(side.unwrap_or_else(Side::nobody))
+    Ok(side.unwrap_or_else(ForecastSide::nobody))
 }
 
 /// What the blocks of a service are to be counted under.
 #[derive(Debug, Clone)]
-pub enum Under {
+pub enum ScopeBasis {
     /// What is configured.
     Now,
     /// Another tie band.
@@ -125,21 +134,26 @@ pub enum Under {
 ///
 /// # Errors
 /// A sentence: the name is no service, it has nothing for that family, or blocks overlap.
-pub fn scopes(standing: Standing<'_>, name: &Name, family: Family, under: &Under) -> Result<Blocks, String> {
+pub fn scopes(
+    standing: SnapshotWithConfig<'_>,
+    name: &Name,
+    family: ServiceFamily,
+    under: &ScopeBasis,
+) -> Result<BlockCounts, String> {
     let (snapshot, config) = standing;
     let (id, service) = snapshot.world.service_named(name).ok_or_else(|| no_service(snapshot, name))?;
     let missing = || format!("{name} has no endpoint of that type");
     let other = match under {
-        Under::Now => {
+        ScopeBasis::Now => {
             let view = snapshot.present.service(id).and_then(|now| now.view(family));
             return verify_scopes(&view.ok_or_else(missing)?.table);
         }
-        Under::Band(band) => banded(snapshot, config, service, *band),
-        Under::Atlas(atlas) => relocated(config, service, atlas),
+        ScopeBasis::Band(band) => banded(snapshot, config, service, *band),
+        ScopeBasis::Atlas(atlas) => relocated(config, service, atlas),
     };
     let other = other.ok_or_else(missing)?;
     let availability = snapshot.present.availability().services.get(id.0 as usize);
-    verify_scopes(&PresentView::alone(&other, family, availability).ok_or_else(missing)?.table)
+    verify_scopes(&LiveView::alone(&other, family, availability).ok_or_else(missing)?.table)
 }
 
 fn no_service(snapshot: &Snapshot, name: &Name) -> String {

@@ -1,15 +1,15 @@
 //! Steered HTTPS and SVCB records (RFC 9460): their hints are what the same client gets for A and AAAA at this moment.
 
-use super::Verdict;
+use super::Disposition;
 use super::solve::Solver;
 use super::steered::{Decision, decide};
 use super::world::ServiceId;
 use super::world::endpoint_data::EndpointData;
-use super::world::services::{Family, Service};
+use super::world::services::{ServiceFamily, SteeredService};
 use crate::dns::ExtendedError;
 use crate::dns::reply::Section;
-use crate::dns::{Full, RecordType};
-use crate::steering::{Ending, Pick};
+use crate::dns::{RecordType, ReplyFull};
+use crate::steering::{LastResort, PickMethod};
 
 const IPV4_HINT: u8 = 4;
 const IPV6_HINT: u8 = 6;
@@ -56,26 +56,26 @@ impl Solver<'_, '_, '_, '_> {
     pub(super) fn solve_binding(
         &mut self,
         id: ServiceId,
-        service: &Service,
+        service: &SteeredService,
         owner: u16,
         asked: RecordType,
         hop: usize,
-    ) -> Result<Option<Verdict>, Full> {
+    ) -> Result<Option<Disposition>, ReplyFull> {
         let moment = self.moment;
         let Some((binding, now)) = service.binding(asked).zip(moment.present.service(id)) else { return Ok(None) };
         if binding.is_alias {
             self.reply.append_record(Section::Answer, owner, asked, now.ttl, &[&binding.head])?;
-            return Ok(Some(Verdict::Steered));
+            return Ok(Some(Disposition::Steered));
         }
         let subnet = self.subnet_in_use(service.client_subnet).copied();
         // One tailored link in a reply whose scope can only speak for one (RFC 7871 section 7.2.1).
         if hop > 0 && subnet.is_some() {
-            return Ok(Some(Verdict::Static));
+            return Ok(Some(Disposition::Static));
         }
-        let turn = if service.pick == Pick::RoundRobin { moment.turns.take(id) } else { 0 };
+        let turn = if service.pick == PickMethod::RoundRobin { moment.turns.take(id) } else { 0 };
         let mut hints = [Hint::new(IPV4_HINT), Hint::new(IPV6_HINT)];
-        let mut ending = Ending::NoData;
-        for (family, hint) in [Family::V4, Family::V6].into_iter().zip(&mut hints) {
+        let mut ending = LastResort::NoData;
+        for (family, hint) in [ServiceFamily::V4, ServiceFamily::V6].into_iter().zip(&mut hints) {
             let Some(view) = now.view(family) else { continue };
             let decision = decide(service, view, *self.source, subnet.as_ref(), moment.seed, || turn);
             let Decision { outcome, stage, scope, .. } = decision;
@@ -84,7 +84,7 @@ impl Solver<'_, '_, '_, '_> {
             if outcome.is_some_and(|outcome| outcome.all_down) {
                 self.reply.error = Some(&ExtendedError::ALL_DOWN);
             }
-            if let Some(outcome) = outcome.filter(|outcome| stage.is_none() && outcome.ending != Ending::NoData) {
+            if let Some(outcome) = outcome.filter(|outcome| stage.is_none() && outcome.ending != LastResort::NoData) {
                 ending = outcome.ending;
             }
             for (region, endpoint) in decision.picks().iter() {
@@ -101,6 +101,6 @@ impl Solver<'_, '_, '_, '_> {
         }
         let data: [&[u8]; 5] = [&binding.head, v4.parameter(), &binding.middle, v6.parameter(), &binding.tail];
         self.reply.append_record(Section::Answer, owner, asked, now.ttl, &data)?;
-        Ok(Some(Verdict::Steered))
+        Ok(Some(Disposition::Steered))
     }
 }

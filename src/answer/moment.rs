@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::policy::Policy;
-use super::world::{Present, ServiceId, World};
+use super::policy::ServerPolicy;
+use super::world::{Catalog, LiveState, ServiceId};
 
 /// What a reply depends on besides the query and the client.
 #[derive(Clone, Copy)]
-pub struct Moment<'m> {
+pub struct QueryContext<'m> {
     /// What was published.
     pub snapshot: &'m Snapshot,
     /// What the World comes to now: the snapshot's own, but where somebody asks what if.
-    pub present: &'m Present,
+    pub present: &'m LiveState,
     /// How often each service has answered here.
-    pub turns: &'m Turns,
+    pub turns: &'m RoundRobinCounters,
     /// What is drawn comes from it: another number for each query.
     pub seed: u64,
     /// Where this thread counts what it answers, so that threads do not wait for each other; `None`: no client asks, so
@@ -24,10 +24,10 @@ pub struct Moment<'m> {
     pub passed_over: u64,
 }
 
-impl<'m> Moment<'m> {
+impl<'m> QueryContext<'m> {
     /// Zones, services, geography.
     #[inline]
-    pub(super) fn world(&self) -> &'m World {
+    pub(super) fn world(&self) -> &'m Catalog {
         &self.snapshot.world
     }
 
@@ -40,12 +40,12 @@ impl<'m> Moment<'m> {
 
 /// For each service with round robin, how many answers were given: where it goes on.
 #[derive(Debug, Default)]
-pub struct Turns(Box<[AtomicU32]>);
+pub struct RoundRobinCounters(Box<[AtomicU32]>);
 
-impl Turns {
+impl RoundRobinCounters {
     /// All at the start.
-    pub fn new(services: usize) -> Turns {
-        Turns((0..services).map(|_| AtomicU32::new(0)).collect())
+    pub fn new(services: usize) -> RoundRobinCounters {
+        RoundRobinCounters((0..services).map(|_| AtomicU32::new(0)).collect())
     }
 
     /// This service's turn; the next one is the next.
@@ -59,20 +59,20 @@ impl Turns {
 #[derive(Debug)]
 pub struct Snapshot {
     /// Zones, services, geography.
-    pub world: Arc<World>,
+    pub world: Arc<Catalog>,
     /// What they come to now.
-    pub present: Present,
+    pub present: LiveState,
     /// What the operator allows.
-    pub policy: Arc<Policy>,
+    pub policy: Arc<ServerPolicy>,
     /// Seconds since 1970, modulo 2^32, kept true by whoever publishes.
     pub clock: &'static AtomicU32,
     /// Goes on from snapshot to snapshot of one World.
-    pub turns: Arc<Turns>,
+    pub turns: Arc<RoundRobinCounters>,
 }
 
 impl Snapshot {
     /// The same World at another present.
-    pub fn with(&self, present: Present) -> Snapshot {
+    pub fn with(&self, present: LiveState) -> Snapshot {
         Snapshot {
             present,
             world: self.world.clone(),
@@ -84,13 +84,20 @@ impl Snapshot {
 
     /// The moment of one query that is not a client's: nothing is noted or counted.
     #[inline]
-    pub fn moment(&self, seed: u64) -> Moment<'_> {
-        Moment { snapshot: self, present: &self.present, turns: &self.turns, seed, lane: None, passed_over: u64::MAX }
+    pub fn moment(&self, seed: u64) -> QueryContext<'_> {
+        QueryContext {
+            snapshot: self,
+            present: &self.present,
+            turns: &self.turns,
+            seed,
+            lane: None,
+            passed_over: u64::MAX,
+        }
     }
 
     /// The moment of one client's query, to be counted in this lane.
     #[inline]
-    pub fn moment_in(&self, lane: u8, seed: u64) -> Moment<'_> {
-        Moment { lane: Some(lane), passed_over: self.policy.passed_over, ..self.moment(seed) }
+    pub fn moment_in(&self, lane: u8, seed: u64) -> QueryContext<'_> {
+        QueryContext { lane: Some(lane), passed_over: self.policy.passed_over, ..self.moment(seed) }
     }
 }

@@ -3,19 +3,19 @@
 
 use std::net::IpAddr;
 
-use super::world::{Zone, ZoneId};
-use crate::config::{self, Cidr, Config, RateLimits};
+use super::world::{CatalogZone, ZoneId};
+use crate::config::{self, Cidr, Config, RateLimitConfig};
 use crate::dns::UDP_PAYLOAD;
-use crate::dns::cookie::Secrets;
+use crate::dns::cookie::CookieSecrets;
 use crate::net::ClientAddress;
 
 /// What is allowed, ready to be asked.
 #[derive(Debug, Clone)]
-pub struct Policy {
+pub struct ServerPolicy {
     /// What NSID answers (RFC 5001), at most 255 octets.
     pub nsid: Option<Box<[u8]>>,
     /// What server cookies are made with; `None`: cookies are off.
-    pub cookies: Option<Secrets>,
+    pub cookies: Option<CookieSecrets>,
     /// What `id.server.` is in class CHAOS (RFC 4892), at most 255 octets.
     pub chaos_id: Option<Box<[u8]>>,
     /// What `version.bind.` is there, at most 255 octets.
@@ -25,11 +25,11 @@ pub struct Policy {
     /// How long an idle TCP connection is kept, in tenths of a second (RFC 7828).
     pub keepalive: u16,
     /// Who is answered.
-    pub access: Access,
+    pub access: AccessRule,
     /// How often one network is answered; `None`: as often as it asks.
-    pub limits: Option<Limits>,
+    pub limits: Option<RateLimits>,
     /// Fronts that say who the client is; `None`: there are none.
-    pub fronts: Option<Networks>,
+    pub fronts: Option<NetworkSet>,
     /// The clients of queries whose seed has none of these bits are noted in the World's sample: one of a power of two of them.
     pub passed_over: u64,
     /// Who may ask for which zone; `None`: whoever may ask may ask for each.
@@ -38,7 +38,7 @@ pub struct Policy {
 
 /// Who may ask for which zone.
 #[derive(Debug, Clone)]
-pub struct ZoneAccess(Box<[Access]>);
+pub struct ZoneAccess(Box<[AccessRule]>);
 
 impl ZoneAccess {
     /// `None` where nothing is stated.
@@ -46,17 +46,17 @@ impl ZoneAccess {
     /// # Errors
     /// What is stated of zones that are not there.
     pub fn of<'c>(
-        stated: &'c [config::ZoneAccess],
-        zones: &[Zone],
-    ) -> Result<Option<ZoneAccess>, Vec<&'c config::ZoneAccess>> {
-        let at = |stated: &config::ZoneAccess| zones.iter().position(|zone| zone.origin == stated.zone);
+        stated: &'c [config::ZoneAccessConfig],
+        zones: &[CatalogZone],
+    ) -> Result<Option<ZoneAccess>, Vec<&'c config::ZoneAccessConfig>> {
+        let at = |stated: &config::ZoneAccessConfig| zones.iter().position(|zone| zone.origin == stated.zone);
         let unknown: Vec<_> = stated.iter().filter(|stated| at(stated).is_none()).collect();
         if !unknown.is_empty() {
             return Err(unknown);
         }
-        let mut access = vec![Access::default(); zones.len()];
+        let mut access = vec![AccessRule::default(); zones.len()];
         for (stated, place) in stated.iter().filter_map(|stated| Some((stated, at(stated)?))) {
-            access.get_mut(place).into_iter().for_each(|it| *it = Access::of(&stated.allow, &stated.deny, &[]));
+            access.get_mut(place).into_iter().for_each(|it| *it = AccessRule::of(&stated.allow, &stated.deny, &[]));
         }
         Ok((!stated.is_empty()).then_some(ZoneAccess(access.into())))
     }
@@ -74,24 +74,24 @@ const BEATS: f64 = 10.0;
 
 /// How often one network is answered over UDP.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct RateLimits {
     /// Rate, burst, and what becomes of the rest.
-    pub rates: RateLimits,
+    pub rates: RateLimitConfig,
     /// Who is answered as often as he asks.
-    pub exempt: Networks,
+    pub exempt: NetworkSet,
     /// Most load of one address.
     pub most: u32,
     /// What is left of a load after 1, 2, 4, 8 and so on beats, in parts of 2^32.
     decay: [u32; 16],
 }
 
-impl Limits {
+impl RateLimits {
     /// A load at its most falls by the rate: whoever asks all the time is answered that often.
-    pub fn of(rates: &RateLimits) -> Limits {
+    pub fn of(rates: &RateLimitConfig) -> RateLimits {
         let beat = 1.0 - f64::from(rates.rate) / BEATS / f64::from(rates.burst.max(rates.rate).max(1));
         let decay = std::array::from_fn(|power| (beat.powi(1 << power) * 4_294_967_296.0) as u32);
         let most = rates.burst.saturating_mul(ANSWER);
-        Limits { rates: rates.clone(), exempt: Networks::of(&rates.exempt), most, decay }
+        RateLimits { rates: rates.clone(), exempt: NetworkSet::of(&rates.exempt), most, decay }
     }
 
     /// What is left of a load after so many beats (tenths of a second).
@@ -106,10 +106,10 @@ impl Limits {
     }
 }
 
-impl Default for Policy {
+impl Default for ServerPolicy {
     /// Everybody is answered as often as he asks, and nothing is told.
-    fn default() -> Policy {
-        Policy {
+    fn default() -> ServerPolicy {
+        ServerPolicy {
             nsid: None,
             cookies: None,
             chaos_id: None,
@@ -117,7 +117,7 @@ impl Default for Policy {
             unverified_payload: UDP_PAYLOAD,
             passed_over: u64::MAX,
             keepalive: 100,
-            access: Access::default(),
+            access: AccessRule::default(),
             limits: None,
             fronts: None,
             zones: None,
@@ -125,12 +125,12 @@ impl Default for Policy {
     }
 }
 
-impl Policy {
+impl ServerPolicy {
     /// The policy of a configuration. `cookies` are read from elsewhere, `zones` are compiled beside the World.
-    pub fn of(config: &Config, cookies: Option<Secrets>, zones: Option<ZoneAccess>) -> Policy {
+    pub fn of(config: &Config, cookies: Option<CookieSecrets>, zones: Option<ZoneAccess>) -> ServerPolicy {
         let text = |text: &Option<String>| text.as_ref().map(|text| text.as_bytes().into());
         let server = &config.server;
-        Policy {
+        ServerPolicy {
             nsid: text(&server.nsid),
             cookies,
             chaos_id: text(&server.chaos_id),
@@ -138,16 +138,16 @@ impl Policy {
             unverified_payload: server.max_nocookie_response.unwrap_or(UDP_PAYLOAD),
             passed_over: config.traffic_sample.map_or(u64::MAX, |sample| u64::from(sample.one_in).saturating_sub(1)),
             keepalive: u16::try_from(server.tcp_idle.as_millis() / 100).unwrap_or(u16::MAX),
-            access: Access::of(&server.allow, &server.deny, &server.drop),
-            limits: config.limits.as_ref().map(Limits::of),
-            fronts: Some(&server.proxy_from[..]).filter(|fronts| !fronts.is_empty()).map(Networks::of),
+            access: AccessRule::of(&server.allow, &server.deny, &server.drop),
+            limits: config.limits.as_ref().map(RateLimits::of),
+            fronts: Some(&server.proxy_from[..]).filter(|fronts| !fronts.is_empty()).map(NetworkSet::of),
             zones,
         }
     }
 
     /// How often this client's network is answered; `None`: as often as it asks.
     #[inline]
-    pub fn limits_of(&self, client: ClientAddress) -> Option<&Limits> {
+    pub fn limits_of(&self, client: ClientAddress) -> Option<&RateLimits> {
         self.limits.as_ref().filter(|limits| !limits.exempt.contains(client))
     }
 }
@@ -165,21 +165,26 @@ pub enum Admission {
 
 /// Who is answered.
 #[derive(Debug, Clone, Default)]
-pub struct Access {
+pub struct AccessRule {
     /// Something is said below.
     restricted: bool,
     /// `None`: everybody.
-    allow: Option<Networks>,
-    deny: Networks,
-    drop: Networks,
+    allow: Option<NetworkSet>,
+    deny: NetworkSet,
+    drop: NetworkSet,
 }
 
-impl Access {
+impl AccessRule {
     /// `allow` empty: everybody who is in none of the others.
-    pub fn of(allow: &[Cidr], deny: &[Cidr], drop: &[Cidr]) -> Access {
+    pub fn of(allow: &[Cidr], deny: &[Cidr], drop: &[Cidr]) -> AccessRule {
         let restricted = !(allow.is_empty() && deny.is_empty() && drop.is_empty());
         let some = Some(allow).filter(|allow| !allow.is_empty());
-        Access { restricted, allow: some.map(Networks::of), deny: Networks::of(deny), drop: Networks::of(drop) }
+        AccessRule {
+            restricted,
+            allow: some.map(NetworkSet::of),
+            deny: NetworkSet::of(deny),
+            drop: NetworkSet::of(drop),
+        }
     }
 
     /// What becomes of a client.
@@ -200,14 +205,14 @@ impl Access {
 
 /// A set of addresses: ranges in order that do not touch.
 #[derive(Debug, Clone, Default)]
-pub struct Networks {
+pub struct NetworkSet {
     v4: Box<[(u32, u32)]>,
     v6: Box<[(u128, u128)]>,
 }
 
-impl Networks {
+impl NetworkSet {
     /// Everything that lies in one of these.
-    pub fn of(networks: &[Cidr]) -> Networks {
+    pub fn of(networks: &[Cidr]) -> NetworkSet {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for network in networks {
             match network.bounds() {
@@ -216,7 +221,7 @@ impl Networks {
                 _ => {}
             }
         }
-        Networks { v4: merged(v4), v6: merged(v6) }
+        NetworkSet { v4: merged(v4), v6: merged(v6) }
     }
 
     /// Whether an address lies in it.
@@ -262,22 +267,22 @@ mod tests {
     #[test]
     fn a_set_holds_what_its_networks_hold() {
         let set =
-            Networks::of(&networks(&["192.0.2.0/24", "10.0.0.0/8", "192.0.2.128/25", "2001:db8::/32", "::1/128"]));
+            NetworkSet::of(&networks(&["192.0.2.0/24", "10.0.0.0/8", "192.0.2.128/25", "2001:db8::/32", "::1/128"]));
         for inside in ["192.0.2.0", "192.0.2.127", "192.0.2.255", "10.255.255.255", "2001:db8:ffff::1", "::1"] {
             assert!(set.contains(inside.parse().unwrap()), "{inside}");
         }
         for outside in ["192.0.1.255", "192.0.3.0", "9.255.255.255", "11.0.0.0", "2001:db9::", "::", "::2"] {
             assert!(!set.contains(outside.parse().unwrap()), "{outside}");
         }
-        let mapped = Networks::of(&networks(&["::ffff:192.0.2.0/120"]));
+        let mapped = NetworkSet::of(&networks(&["::ffff:192.0.2.0/120"]));
         assert!(mapped.contains("192.0.2.7".parse().unwrap()) && mapped.contains("::ffff:192.0.2.7".parse().unwrap()));
-        assert!(Networks::of(&networks(&["0.0.0.0/0"])).contains("255.255.255.255".parse().unwrap()));
-        assert!(!Networks::default().contains("192.0.2.1".parse().unwrap()));
+        assert!(NetworkSet::of(&networks(&["0.0.0.0/0"])).contains("255.255.255.255".parse().unwrap()));
+        assert!(!NetworkSet::default().contains("192.0.2.1".parse().unwrap()));
     }
 
     #[test]
     fn drop_comes_before_deny_and_deny_before_allow() {
-        let access = Access::of(
+        let access = AccessRule::of(
             &networks(&["192.0.2.0/24"]),
             &networks(&["192.0.2.128/25"]),
             &networks(&["192.0.2.192/26", "203.0.113.0/24"]),
@@ -287,6 +292,6 @@ mod tests {
         assert_eq!(admit("192.0.2.129"), Admission::Refuse);
         assert_eq!(admit("198.51.100.1"), Admission::Refuse);
         assert_eq!((admit("192.0.2.200"), admit("203.0.113.1")), (Admission::Ignore, Admission::Ignore));
-        assert_eq!(Access::default().admit("192.0.2.1".parse().unwrap()), Admission::Serve);
+        assert_eq!(AccessRule::default().admit("192.0.2.1".parse().unwrap()), Admission::Serve);
     }
 }

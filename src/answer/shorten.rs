@@ -7,12 +7,12 @@
 //! stands in front of the owner in the data too, as when the address of a name server is asked of its parent.
 
 use super::pointers::{expand, name_end, pointer_to, set_pointer};
-use super::solve::{Current, Owner, QUESTION_NAME, Solver};
-use super::world::Prepared;
+use super::solve::{ChainName, QUESTION_NAME, RrsetOwner, Solver};
+use super::world::WireRrset;
 use super::world::compression::{PointerTarget, compressible};
 use crate::dns::name::MAX_NAME;
 use crate::dns::reply::{POINTER_REACH, RECORD_HEADER, Section};
-use crate::dns::{Full, RecordType, SearchName};
+use crate::dns::{RecordType, ReplyFull, SearchName};
 
 /// Most names of an RRset that is written name by name; one with more is copied as it was compiled.
 const MOST_NAMES: usize = 32;
@@ -63,7 +63,7 @@ impl ShortName<'_> {
 
 /// Whether the names of an RRset are few enough to be written one by one, and are there at all.
 #[inline]
-pub(super) fn can_be_shortened(rrset: &Prepared) -> bool {
+pub(super) fn can_be_shortened(rrset: &WireRrset) -> bool {
     let (_, names) = compressible(rrset.rtype);
     (1..=MOST_NAMES).contains(&names.saturating_mul(usize::from(rrset.count)))
 }
@@ -75,17 +75,17 @@ impl<'m> Solver<'m, '_, '_, '_> {
     pub(super) fn put_shortened(
         &mut self,
         section: Section,
-        rrset: &'m Prepared,
-        current: &Current<'_>,
-        owner: Owner,
-    ) -> Result<(), Full> {
+        rrset: &'m WireRrset,
+        current: &ChainName<'_>,
+        owner: RrsetOwner,
+    ) -> Result<(), ReplyFull> {
         let start = self.reply.position();
         let written = self.write_records(section, rrset, current, owner);
         match written {
             Ok(()) => self.reply.append(section, &[], rrset.count).map(|_| ()),
-            Err(Full) => {
+            Err(ReplyFull) => {
                 self.reply.take_back(start, section, 0);
-                Err(Full)
+                Err(ReplyFull)
             }
         }
     }
@@ -94,10 +94,10 @@ impl<'m> Solver<'m, '_, '_, '_> {
     fn write_records(
         &mut self,
         section: Section,
-        rrset: &'m Prepared,
-        current: &Current<'_>,
-        owner: Owner,
-    ) -> Result<(), Full> {
+        rrset: &'m WireRrset,
+        current: &ChainName<'_>,
+        owner: RrsetOwner,
+    ) -> Result<(), ReplyFull> {
         let records = &self.moment.world().records;
         let (octets, mut pointers) = (records.octets(rrset), records.pointers(rrset).iter().peekable());
         let (fixed, names) = compressible(rrset.rtype);
@@ -108,24 +108,24 @@ impl<'m> Solver<'m, '_, '_, '_> {
             let length = data_length(octets, at);
             let record = self.reply.position();
             let mut rest = at + RECORD_HEADER + fixed;
-            self.reply.append(section, octets.get(at..rest).ok_or(Full)?, 0)?;
+            self.reply.append(section, octets.get(at..rest).ok_or(ReplyFull)?, 0)?;
             set_pointer(self.reply.octets_mut(), record, owner.at);
             for _ in 0..names {
-                let labels = labels_of(octets.get(rest..).ok_or(Full)?);
+                let labels = labels_of(octets.get(rest..).ok_or(ReplyFull)?);
                 moved.push((rest, self.reply.position().min(POINTER_REACH) as u16));
                 rest += labels.len();
                 let pointer = pointers.next_if(|pointer| usize::from(pointer.at) == rest);
                 rest += if pointer.is_some() { 2 } else { 1 };
                 let target = pointer.map(|pointer| self.target_place(pointer.target(), octets, &moved, current, owner));
                 let mut room = [0; MAX_NAME];
-                let name = self.whole_name(labels, target, &mut room).ok_or(Full)?;
+                let name = self.whole_name(labels, target, &mut room).ok_or(ReplyFull)?;
                 let compiled = target.map(|place| (count_labels(name) - count_labels(labels), place));
                 let short = self.shortest(name, compiled, &before);
                 self.reply.append(section, short.labels, 0)?;
                 self.reply.append(section, short.end(), 0)?;
             }
             at += RECORD_HEADER + length;
-            self.reply.append(section, octets.get(rest..at).ok_or(Full)?, 0)?;
+            self.reply.append(section, octets.get(rest..at).ok_or(ReplyFull)?, 0)?;
             self.set_data_length(record);
         }
         Ok(())
@@ -134,7 +134,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
     /// Where in the reply the data stands that is at `compiled` of an RRset: the record there and before may be shorter.
     #[cold]
     #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-    pub(super) fn place_of_moved(&self, rrset: &Prepared, rrset_at: usize, compiled: usize) -> usize {
+    pub(super) fn place_of_moved(&self, rrset: &WireRrset, rrset_at: usize, compiled: usize) -> usize {
         let octets = self.moment.world().records.octets(rrset);
         let (mut from, mut to) = (0, rrset_at);
         for _ in 0..rrset.count {
@@ -156,8 +156,8 @@ impl<'m> Solver<'m, '_, '_, '_> {
         target: PointerTarget,
         octets: &[u8],
         moved: &MovedNames,
-        current: &Current<'_>,
-        owner: Owner,
+        current: &ChainName<'_>,
+        owner: RrsetOwner,
     ) -> u16 {
         match target {
             PointerTarget::OwnersEnd(end) => {
@@ -218,7 +218,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
         ttl: u32,
         fixed: &[u8],
         name: &[u8],
-    ) -> Result<(), Full> {
+    ) -> Result<(), ReplyFull> {
         let before = self.names_before(self.reply.position());
         let short = self.shortest(name, None, &before);
         self.reply.append_record(Section::Answer, owner, rtype, ttl, &[fixed, short.labels, short.end()])

@@ -1,14 +1,14 @@
 //! The three sections of a reply (RFC 1034 section 4.3.2), a function for each.
 
-use super::copies::Written;
+use super::copies::RrsetPosition;
 use super::pointers::{NO_LABEL, expand, skip_labels};
 use super::policy::ZoneAccess;
 use super::shorten::data_length;
-use super::world::{Lookup, Node, NodeId, Prepared, Role, ServiceId, ZoneId};
-use super::{Moment, Verdict};
+use super::world::{Lookup, NameNode, NameRole, NodeId, ServiceId, WireRrset, ZoneId};
+use super::{Disposition, QueryContext};
 use crate::dns::reply::{POINTER_REACH, RECORD_HEADER, Reply, Section};
 use crate::dns::reply_opt::ExtendedError;
-use crate::dns::{Full, Query, Rcode, RecordType, SearchName, name};
+use crate::dns::{Query, Rcode, RecordType, ReplyFull, SearchName, name};
 use crate::net::ClientAddress;
 
 /// Longest chain of aliases that is followed in one reply.
@@ -20,7 +20,7 @@ pub(super) const QUESTION_NAME: u16 = crate::dns::query::HEADER as u16;
 
 /// A reply on its way from the question to its last section.
 pub struct Solver<'m, 'q, 'r, 'b> {
-    pub(super) moment: &'m Moment<'m>,
+    pub(super) moment: &'m QueryContext<'m>,
     pub(super) query: &'q Query<'q>,
     pub(super) source: &'q ClientAddress,
     pub(super) reply: &'r mut Reply<'b>,
@@ -29,14 +29,14 @@ pub struct Solver<'m, 'q, 'r, 'b> {
 }
 
 /// A name on the way along a chain, and where it stands in the reply.
-pub(super) struct Current<'n> {
+pub(super) struct ChainName<'n> {
     pub(super) name: &'n SearchName,
     pub(super) at: u16,
 }
 
 /// The name that an RRset is given for: so many labels at the end of the current name.
 #[derive(Clone, Copy)]
-pub(super) struct Owner {
+pub(super) struct RrsetOwner {
     pub(super) labels: usize,
     /// Where it stands in the reply.
     pub(super) at: u16,
@@ -44,18 +44,18 @@ pub(super) struct Owner {
     pub(super) in_front: u8,
 }
 
-impl Current<'_> {
+impl ChainName<'_> {
     /// The current name itself as an owner.
     #[inline]
-    pub(super) fn owner(&self) -> Owner {
-        Owner { labels: self.name.label_count(), at: self.at, in_front: NO_LABEL }
+    pub(super) fn owner(&self) -> RrsetOwner {
+        RrsetOwner { labels: self.name.label_count(), at: self.at, in_front: NO_LABEL }
     }
 }
 
 /// What became of one name of a chain.
 enum Step {
     /// The reply is complete.
-    Done(Verdict),
+    Done(Disposition),
     /// Go on with the name that stands here.
     Follow(u16),
 }
@@ -64,7 +64,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     /// A reply that has its question and nothing else.
     #[inline]
     pub fn new(
-        moment: &'m Moment<'m>,
+        moment: &'m QueryContext<'m>,
         query: &'q Query<'q>,
         source: &'q ClientAddress,
         reply: &'r mut Reply<'b>,
@@ -75,28 +75,28 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     /// Writes every section; returns what became of the query, and the scope of its client subnet. A record that must
     /// be there and does not fit sets TC.
     #[inline(always)]
-    pub fn solve(mut self) -> (Verdict, u8) {
+    pub fn solve(mut self) -> (Disposition, u8) {
         let verdict = self.solve_question();
         (verdict, self.scope)
     }
 
     #[inline(always)]
-    fn solve_question(&mut self) -> Verdict {
+    fn solve_question(&mut self) -> Disposition {
         let question = &self.query.question;
         if !question.is_internet() || matches!(question.rtype, RecordType::AXFR | RecordType::IXFR) {
             return self.solve_elsewhere();
         }
-        let first = Current { name: question.name, at: QUESTION_NAME };
+        let first = ChainName { name: question.name, at: QUESTION_NAME };
         match self.solve_name(&first, 0) {
             Ok(Step::Done(verdict)) => verdict,
             Ok(Step::Follow(at)) => self.solve_chain(at),
-            Err(Full) => self.truncate(),
+            Err(ReplyFull) => self.truncate(),
         }
     }
 
     /// Follows aliases inside our zones, each name once.
     #[inline(never)]
-    fn solve_chain(&mut self, mut at: u16) -> Verdict {
+    fn solve_chain(&mut self, mut at: u16) -> Disposition {
         let mut places = [QUESTION_NAME; MAX_CHAIN];
         for hop in 1..MAX_CHAIN {
             let Some(name) = self.name_at(at) else { break };
@@ -108,13 +108,13 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
             if let Some(place) = places.get_mut(hop) {
                 *place = at;
             }
-            match self.solve_name(&Current { name: &name, at }, hop) {
+            match self.solve_name(&ChainName { name: &name, at }, hop) {
                 Ok(Step::Done(verdict)) => return verdict,
                 Ok(Step::Follow(next)) => at = next,
-                Err(Full) => return self.truncate(),
+                Err(ReplyFull) => return self.truncate(),
             }
         }
-        Verdict::Static
+        Disposition::Static
     }
 
     /// The name that stands somewhere in the reply.
@@ -130,49 +130,49 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     }
 
     #[cold]
-    fn truncate(&mut self) -> Verdict {
+    fn truncate(&mut self) -> Disposition {
         self.reply.truncated = true;
-        Verdict::Static
+        Disposition::Static
     }
 
     #[cold]
-    fn refuse(&mut self) -> Verdict {
+    fn refuse(&mut self) -> Disposition {
         self.reply.rcode = Rcode::Refused;
         self.reply.error = Some(&ExtendedError::NOT_AUTHORITATIVE);
-        Verdict::Refused
+        Disposition::Refused
     }
 
     /// Whether the name is in a zone that is not for this client. It is looked up a second time, so that those without
     /// such zones do not pay for it.
     #[cold]
-    fn is_prohibited(&self, zones: &ZoneAccess, current: &Current<'_>) -> bool {
+    fn is_prohibited(&self, zones: &ZoneAccess, current: &ChainName<'_>) -> bool {
         let zone = self.moment.world().names.look_up(current.name).zone();
         zone.is_some_and(|zone| !zones.admits(zone, *self.source))
     }
 
     /// The name is in a zone that is not for this client: an alias into it leads out of what is answered here.
     #[cold]
-    fn prohibit(&mut self, hop: usize) -> Verdict {
+    fn prohibit(&mut self, hop: usize) -> Disposition {
         if hop > 0 {
-            return Verdict::Static;
+            return Disposition::Static;
         }
         self.reply.rcode = Rcode::Refused;
         self.reply.error = Some(&ExtendedError::PROHIBITED);
-        Verdict::Refused
+        Disposition::Refused
     }
 
     /// Another class, or a transfer.
     #[cold]
-    fn solve_elsewhere(&mut self) -> Verdict {
+    fn solve_elsewhere(&mut self) -> Disposition {
         let known = if self.query.question.is_internet() { None } else { self.solve_chaos() };
         known.unwrap_or_else(|| {
             self.reply.rcode = Rcode::Refused;
-            Verdict::Refused
+            Disposition::Refused
         })
     }
 
     #[inline(always)]
-    fn solve_name(&mut self, current: &Current<'_>, hop: usize) -> Result<Step, Full> {
+    fn solve_name(&mut self, current: &ChainName<'_>, hop: usize) -> Result<Step, ReplyFull> {
         if let Some(zones) = &self.moment.snapshot.policy.zones
             && self.is_prohibited(zones, current)
         {
@@ -187,24 +187,24 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
                 self.reply.authoritative = true;
                 self.reply.rcode = Rcode::NxDomain;
                 self.solve_negative(current, encloser.zone)?;
-                Ok(Step::Done(Verdict::NoName))
+                Ok(Step::Done(Disposition::NoName))
             }
             Lookup::Delegated(cut) => self.solve_delegated(current, cut, hop),
             Lookup::Redirected(owner) => self.solve_redirected(current, owner, hop),
             Lookup::Outside if hop == 0 => Ok(Step::Done(self.refuse())),
-            Lookup::Outside => Ok(Step::Done(Verdict::Static)),
+            Lookup::Outside => Ok(Step::Done(Disposition::Static)),
         }
     }
 
     /// The answer section for a name that exists, or that a wildcard stands in for.
     #[inline(always)]
-    fn solve_answer(&mut self, current: &Current<'_>, node: &'m Node, hop: usize) -> Result<Step, Full> {
+    fn solve_answer(&mut self, current: &ChainName<'_>, node: &'m NameNode, hop: usize) -> Result<Step, ReplyFull> {
         let asked = self.query.question.rtype;
         if let Some(service) = node.service
             && let Some(verdict) = self.solve_steered(service, current.at, asked, hop)?
         {
             return match verdict {
-                Verdict::NoData => self.deny_steered(current, node.zone, service),
+                Disposition::NoData => self.deny_steered(current, node.zone, service),
                 verdict => Ok(Step::Done(verdict)),
             };
         }
@@ -212,48 +212,48 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         if let Some(found) = rrsets.iter().find(|rrset| rrset.rtype == asked) {
             let written = self.put(Section::Answer, found, current)?;
             self.solve_additional(found, written, current.at, None);
-            return Ok(Step::Done(Verdict::Static));
+            return Ok(Step::Done(Disposition::Static));
         }
         if let Some(alias) = rrsets.iter().find(|rrset| rrset.rtype == RecordType::CNAME) {
             return self.solve_alias(current, alias);
         }
         if asked == RecordType::ANY && (!rrsets.is_empty() || node.service.is_some()) {
             self.put_hinfo(current.at)?;
-            return Ok(Step::Done(Verdict::Static));
+            return Ok(Step::Done(Disposition::Static));
         }
-        let upper_side = asked == RecordType::DS && node.role == Role::Apex;
+        let upper_side = asked == RecordType::DS && node.role == NameRole::Apex;
         self.no_data(current, node.parent_zone.filter(|_| upper_side).unwrap_or(node.zone))
     }
 
-    fn no_data(&mut self, current: &Current<'_>, zone: ZoneId) -> Result<Step, Full> {
+    fn no_data(&mut self, current: &ChainName<'_>, zone: ZoneId) -> Result<Step, ReplyFull> {
         self.solve_negative(current, zone)?;
-        Ok(Step::Done(Verdict::NoData))
+        Ok(Step::Done(Disposition::NoData))
     }
 
     /// NODATA of a steered name, which is kept no longer than what the service gives: a denial must not outlive the
     /// outage, or the look-up that failed, which it comes from.
     #[cold]
-    fn deny_steered(&mut self, current: &Current<'_>, zone: ZoneId, service: ServiceId) -> Result<Step, Full> {
+    fn deny_steered(&mut self, current: &ChainName<'_>, zone: ZoneId, service: ServiceId) -> Result<Step, ReplyFull> {
         let soa_at = self.reply.position();
         self.solve_negative(current, zone)?;
         if let Some(now) = self.moment.present.service(service) {
             self.reply.cap_ttl(soa_at, now.ttl);
         }
-        Ok(Step::Done(Verdict::NoData))
+        Ok(Step::Done(Disposition::NoData))
     }
 
     /// A CNAME, and its target to go on with.
     #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-    fn solve_alias(&mut self, current: &Current<'_>, alias: &'m Prepared) -> Result<Step, Full> {
+    fn solve_alias(&mut self, current: &ChainName<'_>, alias: &'m WireRrset) -> Result<Step, ReplyFull> {
         let target_at = self.put(Section::Answer, alias, current)?.at + RECORD_HEADER;
         if self.query.question.rtype == RecordType::ANY {
-            return Ok(Step::Done(Verdict::Static));
+            return Ok(Step::Done(Disposition::Static));
         }
         Ok(follow(target_at))
     }
 
     /// The SOA record of a negative answer (RFC 2308 section 2).
-    fn solve_negative(&mut self, current: &Current<'_>, zone: ZoneId) -> Result<(), Full> {
+    fn solve_negative(&mut self, current: &ChainName<'_>, zone: ZoneId) -> Result<(), ReplyFull> {
         let Some(soa) = self.zone(zone).and_then(|zone| self.moment.world().records.get(zone.negative_soa)) else {
             return Ok(());
         };
@@ -262,7 +262,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     }
 
     /// A referral (RFC 1034 section 4.3.2 step 3b); the DS at the cut itself is ours to answer.
-    fn solve_delegated(&mut self, current: &Current<'_>, cut: &'m Node, hop: usize) -> Result<Step, Full> {
+    fn solve_delegated(&mut self, current: &ChainName<'_>, cut: &'m NameNode, hop: usize) -> Result<Step, ReplyFull> {
         let at_cut = usize::from(cut.labels) == current.name.label_count();
         if at_cut && self.query.question.rtype == RecordType::DS {
             self.reply.authoritative = true;
@@ -271,26 +271,31 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
                 None => self.no_data(current, cut.zone),
                 Some(ds) => {
                     self.put(Section::Answer, ds, current)?;
-                    Ok(Step::Done(Verdict::Static))
+                    Ok(Step::Done(Disposition::Static))
                 }
             };
         }
         let rrsets = self.moment.world().records.of(cut.rrsets);
         let Some(ns) = rrsets.iter().find(|rrset| rrset.rtype == RecordType::NS) else {
-            return Ok(Step::Done(Verdict::Referral));
+            return Ok(Step::Done(Disposition::Referral));
         };
         let owner = self.last_labels(current, usize::from(cut.labels));
         let written = self.put_above(Section::Authority, ns, current, owner)?;
         self.solve_additional(ns, written, owner.at, cut.cut);
-        Ok(Step::Done(if hop == 0 { Verdict::Referral } else { Verdict::Static }))
+        Ok(Step::Done(if hop == 0 { Disposition::Referral } else { Disposition::Static }))
     }
 
     /// DNAME and the CNAME made from it (RFC 6672 section 2.2).
     #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-    fn solve_redirected(&mut self, current: &Current<'_>, owner: &'m Node, hop: usize) -> Result<Step, Full> {
+    fn solve_redirected(
+        &mut self,
+        current: &ChainName<'_>,
+        owner: &'m NameNode,
+        hop: usize,
+    ) -> Result<Step, ReplyFull> {
         let records = &self.moment.world().records;
         let Some(dname) = owner.dname.and_then(|number| records.get(number)) else {
-            return Ok(Step::Done(Verdict::Failed));
+            return Ok(Step::Done(Disposition::Failed));
         };
         self.reply.authoritative = true;
         let keep = usize::from(owner.labels);
@@ -304,7 +309,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         let (mut room, length) = ([0; name::MAX_NAME], labels.len() + target.len());
         let Some(place) = room.get_mut(..length) else {
             self.reply.rcode = Rcode::YxDomain;
-            return Ok(Step::Done(Verdict::Static));
+            return Ok(Step::Done(Disposition::Static));
         };
         let (first, last) = place.split_at_mut(labels.len());
         first.copy_from_slice(labels);
@@ -314,7 +319,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         let at = self.reply.position();
         self.put_with_name(current.at, RecordType::CNAME, ttl, &[], name)?;
         if self.query.question.rtype == RecordType::CNAME {
-            return Ok(Step::Done(Verdict::Static));
+            return Ok(Step::Done(Disposition::Static));
         }
         Ok(follow(at + RECORD_HEADER))
     }
@@ -337,7 +342,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     /// referral), glue at or below that cut must be there or TC is set (RFC 9471 section 3.1); whatever else does not fit is
     /// left out (section 3.2).
     #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-    fn solve_additional(&mut self, rrset: &'m Prepared, written: Written, owner: u16, cut: Option<NodeId>) {
+    fn solve_additional(&mut self, rrset: &'m WireRrset, written: RrsetPosition, owner: u16, cut: Option<NodeId>) {
         let (world, policy) = (self.moment.world(), &self.moment.snapshot.policy);
         let most = if cut.is_some() { usize::MAX } else { MAX_TARGETS };
         for target in world.records.targets(rrset).iter().take(most) {
@@ -367,27 +372,27 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         }
     }
 
-    fn zone(&self, zone: ZoneId) -> Option<&'m super::world::Zone> {
+    fn zone(&self, zone: ZoneId) -> Option<&'m super::world::CatalogZone> {
         self.moment.world().zones.get(zone.0 as usize)
     }
 
     /// The last so many labels of the current name.
     #[inline]
-    fn last_labels(&self, current: &Current<'_>, labels: usize) -> Owner {
+    fn last_labels(&self, current: &ChainName<'_>, labels: usize) -> RrsetOwner {
         let skip = current.name.label_count().saturating_sub(labels);
         let (at, in_front) = skip_labels(self.reply.octets(), current.at, skip);
-        Owner { labels, at, in_front }
+        RrsetOwner { labels, at, in_front }
     }
 
     /// The one record that ANY gets where there is something (RFC 8482 section 4.2).
-    fn put_hinfo(&mut self, owner: u16) -> Result<(), Full> {
+    fn put_hinfo(&mut self, owner: u16) -> Result<(), ReplyFull> {
         self.reply.append_record(Section::Answer, owner, RecordType::HINFO, 3600, &[b"\x07RFC8482\0"])
     }
 }
 
 /// Goes on with the name that was just written, if a pointer can reach it.
 fn follow(target_at: usize) -> Step {
-    if target_at <= POINTER_REACH { Step::Follow(target_at as u16) } else { Step::Done(Verdict::Static) }
+    if target_at <= POINTER_REACH { Step::Follow(target_at as u16) } else { Step::Done(Disposition::Static) }
 }
 
 fn is_address(rtype: RecordType) -> bool {

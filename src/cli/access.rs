@@ -11,8 +11,8 @@ use rustix::process::{Gid, Uid, geteuid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::config::Config;
-use crate::control::start::{self, Found};
-use crate::control::{Loaded, identity};
+use crate::control::start::{self, StartReport};
+use crate::control::{LoadedState, identity};
 use crate::files::{self, FileKind, OpenFile};
 use crate::text::shown;
 
@@ -21,35 +21,35 @@ const USUAL: &str = "meridian";
 
 /// A user of this system.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct User {
+pub struct SystemUser {
     name: String,
     uid: u32,
     gid: u32,
     groups: Vec<u32>,
 }
 
-impl User {
+impl SystemUser {
     /// The user that was named, by its name or as `UID` or `UID:GID`. Without a name: the owner of the state directory,
     /// or the user `meridian`, if this is root and there is one; nobody otherwise.
     ///
     /// # Errors
     /// A sentence: there is no such user, or this is not root, who alone can try it.
-    pub fn find(named: Option<&str>, config: &Config) -> Result<Option<User>, String> {
+    pub fn find(named: Option<&str>, config: &Config) -> Result<Option<SystemUser>, String> {
         let is_root = geteuid().is_root();
         match named {
             Some(_) if !is_root => Err("--user needs root, who alone can try what another user may read".to_owned()),
-            Some(name) => User::named(name).map(Some),
+            Some(name) => SystemUser::named(name).map(Some),
             None if !is_root => Ok(None),
             None => {
                 let owner = config.state_directory.as_ref().and_then(|directory| fs::metadata(directory).ok());
                 let owner = owner.map(|data| data.uid()).filter(|uid| *uid != 0);
                 let name = owner.map_or_else(|| USUAL.to_owned(), |uid| uid.to_string());
-                Ok(User::named(&name).ok())
+                Ok(SystemUser::named(&name).ok())
             }
         }
     }
 
-    fn named(name: &str) -> Result<User, String> {
+    fn named(name: &str) -> Result<SystemUser, String> {
         let read = |path: &str| {
             let content =
                 files::read(Path::new(path), FileKind::Accounts).map_err(|error| format!("{path} {error}"))?;
@@ -62,16 +62,16 @@ impl User {
     }
 
     /// What this user may not read of what the server reads, a sentence for each file; and what a start of its finds.
-    pub fn findings(&self, loaded: &Loaded) -> (Vec<String>, Found) {
+    pub fn findings(&self, loaded: &LoadedState) -> (Vec<String>, StartReport) {
         let paths = paths(loaded);
         // Rights belong to threads: this one keeps its own.
         let tried = std::thread::scope(|scope| {
             let work = || self.try_all(&paths, loaded);
             let thread = std::thread::Builder::new().spawn_scoped(scope, work);
             let thread = thread.map_err(|error| format!("what {} may read is not known: {error}", self.name))?;
-            thread.join().unwrap_or_else(|_| Ok((Vec::new(), Found::default())))
+            thread.join().unwrap_or_else(|_| Ok((Vec::new(), StartReport::default())))
         });
-        tried.unwrap_or_else(|sentence| (vec![sentence], Found::default()))
+        tried.unwrap_or_else(|sentence| (vec![sentence], StartReport::default()))
     }
 
     /// Its name, or its number.
@@ -80,7 +80,7 @@ impl User {
     }
 
     /// Takes on the user's rights, on this thread and for good, and tries everything.
-    fn try_all(&self, paths: &[PathBuf], loaded: &Loaded) -> Result<(Vec<String>, Found), String> {
+    fn try_all(&self, paths: &[PathBuf], loaded: &LoadedState) -> Result<(Vec<String>, StartReport), String> {
         let config = &loaded.config;
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
         let groups: Vec<Gid> = self.groups.iter().map(|group| Gid::from_raw(*group)).collect();
@@ -107,7 +107,7 @@ impl User {
 }
 
 /// Everything that a server of this configuration reads when it loads it, each once.
-fn paths(loaded: &Loaded) -> Vec<PathBuf> {
+fn paths(loaded: &LoadedState) -> Vec<PathBuf> {
     let config = &loaded.config;
     let mut paths: Vec<PathBuf> = loaded.files.iter().map(|file| file.path.clone()).collect();
     paths.extend(config.geo.databases.iter().cloned());
@@ -119,20 +119,21 @@ fn paths(loaded: &Loaded) -> Vec<PathBuf> {
 }
 
 /// The line of a user in the text of passwd(5), by name or by number.
-fn user_in(text: &str, wanted: &str) -> Option<User> {
+fn user_in(text: &str, wanted: &str) -> Option<SystemUser> {
     text.lines().find_map(|line| {
         let mut fields = line.split(':');
         let (name, uid, gid) = (fields.next()?, fields.nth(1)?, fields.next()?);
-        let user = User { name: name.to_owned(), uid: uid.parse().ok()?, gid: gid.parse().ok()?, groups: Vec::new() };
+        let user =
+            SystemUser { name: name.to_owned(), uid: uid.parse().ok()?, gid: gid.parse().ok()?, groups: Vec::new() };
         (name == wanted || uid == wanted).then_some(user)
     })
 }
 
 /// `UID` or `UID:GID`; the highest number stands for none.
-fn numbers(text: &str) -> Option<User> {
+fn numbers(text: &str) -> Option<SystemUser> {
     let (uid, gid) = text.split_once(':').unwrap_or((text, text));
     let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number != u32::MAX);
-    Some(User { name: text.to_owned(), uid: number(uid)?, gid: number(gid)?, groups: Vec::new() })
+    Some(SystemUser { name: text.to_owned(), uid: number(uid)?, gid: number(gid)?, groups: Vec::new() })
 }
 
 /// The groups that a user is a member of, from the text of group(5).
@@ -153,7 +154,7 @@ mod tests {
     fn users_and_groups_are_read_as_the_system_writes_them() {
         let passwd =
             "root:x:0:0:root:/root:/bin/bash\nbroken\nmeridian:x:998:997::/var/lib/meridian:/usr/sbin/nologin\n";
-        let expected = User { name: "meridian".to_owned(), uid: 998, gid: 997, groups: Vec::new() };
+        let expected = SystemUser { name: "meridian".to_owned(), uid: 998, gid: 997, groups: Vec::new() };
         assert_eq!(user_in(passwd, "meridian"), Some(expected.clone()));
         assert_eq!(user_in(passwd, "998"), Some(expected));
         assert_eq!(user_in(passwd, "nobody"), None);

@@ -11,15 +11,17 @@ use std::sync::LazyLock;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::answer::explain::Asker;
-use crate::answer::world::services::Family;
+use crate::answer::explain::ExplainClient;
+use crate::answer::world::services::ServiceFamily;
 use crate::control::admin::{read_bias, read_weight};
 use crate::dns::{Name, RecordType};
 use crate::geo::builtin;
 use crate::steering::Bias;
-pub use authoring::{Check, Geodata, Import, Init, Plan, RegionGiven, VerifyScopes};
-pub use orders::{About, Drain, Force, ForceTo, Shift, Undrain, Unshift, Weight, Why};
-pub use running::{Reload, StatusArguments};
+pub use authoring::{CheckArgs, GeodataCommand, ImportCommand, InitArgs, PlanArgs, RegionGiven, VerifyScopes};
+pub use orders::{
+    AuditArgs, DrainArgs, ForceArgs, ForceTo, ShiftArgs, SubjectArgs, UndrainArgs, UnshiftArgs, WeightArgs,
+};
+pub use running::{ReloadArgs, StatusArguments};
 
 /// A global load balancer that works through DNS.
 #[derive(Debug, Parser)]
@@ -37,45 +39,45 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| format!("{}\n{}", env!(
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the nameserver until SIGTERM or SIGINT; SIGHUP reloads
-    Serve(Serve),
+    Serve(ServeArgs),
     /// Read everything that serve would, and print every mistake and warning
-    Check(Check),
+    Check(CheckArgs),
     /// Run a nameserver with a zone, regions and geodata of its own: nothing to set up
-    Demo(Demo),
+    Demo(DemoArgs),
     /// Say why a client gets an answer
-    Explain(Explain),
+    Explain(ExplainArgs),
     /// Say who goes where, and what if a region is down or has another weight
-    Simulate(Simulate),
+    Simulate(SimulateArgs),
     /// Prove that no two client subnet scopes overlap, and count what resolvers may have to keep
     VerifyScopes(VerifyScopes),
     /// Say what a reload, or one of another configuration, would change; exit 2 if it would change something
-    Plan(Plan),
+    Plan(PlanArgs),
     /// Write a configuration to begin with
-    Init(Init),
+    Init(InitArgs),
     /// Turn the configuration of another nameserver into one of this
     #[command(subcommand)]
-    Import(Import),
+    Import(ImportCommand),
     /// Say where addresses are, as the geodata know it
-    Locate(Locate),
+    Locate(LocateArgs),
     /// Make geodata files
     #[command(subcommand)]
-    Geodata(Geodata),
+    Geodata(GeodataCommand),
     /// Say what a running server is doing
     Status(StatusArguments),
     /// Send no clients to a region, a service or an endpoint of a running server, until undrained
-    Drain(Drain),
+    Drain(DrainArgs),
     /// Take a drain back
-    Undrain(Undrain),
+    Undrain(UndrainArgs),
     /// Send a part of a region's clients elsewhere, always the same ones
-    Shift(Shift),
+    Shift(ShiftArgs),
     /// Take a shift back
-    Unshift(Unshift),
+    Unshift(UnshiftArgs),
     /// Take a region, a service or an endpoint as up or down, whatever its health
-    Force(Force),
+    Force(ForceArgs),
     /// Give a region or an endpoint another weight
-    Weight(Weight),
+    Weight(WeightArgs),
     /// Make a running server read its configuration, zones and geodata anew
-    Reload(Reload),
+    Reload(ReloadArgs),
     /// Print completions for a shell
     Completions {
         /// Whose completions
@@ -97,7 +99,7 @@ pub struct ConfigFile {
 
 /// `meridian serve`
 #[derive(Debug, Args)]
-pub struct Serve {
+pub struct ServeArgs {
     /// The configuration file.
     #[command(flatten)]
     pub file: ConfigFile,
@@ -108,7 +110,7 @@ pub struct Serve {
 
 /// `meridian demo`
 #[derive(Debug, Args)]
-pub struct Demo {
+pub struct DemoArgs {
     /// Where to answer DNS; if the port is taken, a free one is used
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:1053")]
     pub listen: SocketAddr,
@@ -137,7 +139,7 @@ fn loopback(text: &str) -> Result<SocketAddr, String> {
 
 /// `meridian explain`
 #[derive(Debug, Args)]
-pub struct Explain {
+pub struct ExplainArgs {
     /// The name asked for
     #[arg(value_name = "NAME")]
     pub name: Name,
@@ -146,7 +148,7 @@ pub struct Explain {
     pub rtype: RecordType,
     /// Who asks: an address, or the client subnet that a resolver sends along
     #[arg(long, value_name = "IP[/PREFIX]")]
-    pub client: Asker,
+    pub client: ExplainClient,
     /// Take a region as down; may be given more than once
     #[arg(long, value_name = "REGION")]
     pub down: Vec<String>,
@@ -166,7 +168,7 @@ pub struct Explain {
 
 /// `meridian simulate`
 #[derive(Debug, Args)]
-pub struct Simulate {
+pub struct SimulateArgs {
     /// Services; without any, all of them
     #[arg(value_name = "NAME")]
     pub names: Vec<Name>,
@@ -211,7 +213,7 @@ pub struct Simulate {
     pub json: bool,
 }
 
-impl Simulate {
+impl SimulateArgs {
     /// Whether anything is to be different.
     pub fn is_change(&self) -> bool {
         self.against.is_some() || !(self.down.is_empty() && self.weights.is_empty() && self.biases.is_empty())
@@ -236,8 +238,8 @@ impl SharesOf {
     }
 
     /// The family of endpoints.
-    pub fn family(self) -> Family {
-        if self == SharesOf::V4 { Family::V4 } else { Family::V6 }
+    pub fn family(self) -> ServiceFamily {
+        if self == SharesOf::V4 { ServiceFamily::V4 } else { ServiceFamily::V6 }
     }
 }
 
@@ -246,7 +248,7 @@ pub const DEFAULT_ADMIN: &str = "http://127.0.0.1:8053";
 
 /// Which running server to talk to.
 #[derive(Debug, Args)]
-pub struct Remote {
+pub struct RemoteArgs {
     /// Its admin address: a URL, or unix:PATH
     #[arg(long, value_name = "URL", default_value = DEFAULT_ADMIN)]
     pub admin: String,
@@ -258,16 +260,16 @@ pub struct Remote {
     pub ca_file: Option<PathBuf>,
 }
 
-impl Remote {
+impl RemoteArgs {
     /// A server whose answers need no token.
-    pub fn to_read(admin: &str, ca_file: Option<&Path>) -> Remote {
-        Remote { admin: admin.to_owned(), token_file: None, ca_file: ca_file.map(Path::to_owned) }
+    pub fn to_read(admin: &str, ca_file: Option<&Path>) -> RemoteArgs {
+        RemoteArgs { admin: admin.to_owned(), token_file: None, ca_file: ca_file.map(Path::to_owned) }
     }
 }
 
 /// `meridian locate`
 #[derive(Debug, Args)]
-pub struct Locate {
+pub struct LocateArgs {
     /// Addresses to look up
     #[arg(required = true, value_name = "IP")]
     pub addresses: Vec<IpAddr>,

@@ -4,20 +4,20 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::access::User;
-use super::arguments::Check;
+use super::access::SystemUser;
+use super::arguments::CheckArgs;
 use super::topics;
 use crate::cli::paper::{complain, say, say_json};
-use crate::control::start::{self, Found};
-use crate::control::{self, Loaded};
+use crate::control::start::{self, StartReport};
+use crate::control::{self, LoadedState};
 use crate::files::{self, FileKind};
 use crate::text::counted;
 
 /// Prints every mistake and warning as `file:line:column: sentence`; on stderr, where to read on, and what is no mistake
 /// but so at this moment. Exit 0 without mistakes, 1 with; `--strict` takes warnings as mistakes.
-pub fn run(check: &Check) -> Result<ExitCode, String> {
+pub fn run(check: &CheckArgs) -> Result<ExitCode, String> {
     let checked = Checked::of(check)?;
-    let Found { refusals, warnings, .. } = &checked.found;
+    let StartReport { refusals, warnings, .. } = &checked.found;
     let is_good = refusals.is_empty() && (!check.strict || warnings.is_empty());
     if check.json {
         say_json(serde_json::to_string(&checked.findings()).map_err(|error| error.to_string())?);
@@ -29,7 +29,7 @@ pub fn run(check: &Check) -> Result<ExitCode, String> {
 
 /// What was found in all.
 struct Checked {
-    found: Found,
+    found: StartReport,
     /// How many zones and services; `None`: they could not be loaded.
     size: Option<(usize, usize)>,
 }
@@ -50,10 +50,12 @@ struct Finding<'f> {
 
 impl Checked {
     /// Loads what `serve` would load, and looks at what it would look at.
-    fn of(check: &Check) -> Result<Checked, String> {
+    fn of(check: &CheckArgs) -> Result<Checked, String> {
         let loaded = match control::load(&check.file.config, None) {
             Ok(loaded) => loaded,
-            Err(refusals) => return Ok(Checked { found: Found { refusals, ..Found::default() }, size: None }),
+            Err(refusals) => {
+                return Ok(Checked { found: StartReport { refusals, ..StartReport::default() }, size: None });
+            }
         };
         let size = Some((loaded.snapshot.world.zones.len(), loaded.snapshot.world.services.len()));
         let mut found = Checked::beside_the_files(check, &loaded)?;
@@ -65,8 +67,8 @@ impl Checked {
 
     /// As the user that was named, or as ourselves; then what a user that was only guessed would meet is a warning, since
     /// it may not be the one that serves.
-    fn beside_the_files(check: &Check, loaded: &Loaded) -> Result<Found, String> {
-        let user = User::find(check.user.as_deref(), &loaded.config)?;
+    fn beside_the_files(check: &CheckArgs, loaded: &LoadedState) -> Result<StartReport, String> {
+        let user = SystemUser::find(check.user.as_deref(), &loaded.config)?;
         let Some(user) = user else { return Ok(start::examine(&loaded.config, &loaded.prints)) };
         let (unreadable, of_user) = user.findings(loaded);
         if check.user.is_some() {
@@ -84,9 +86,9 @@ impl Checked {
         Ok(found)
     }
 
-    fn print(&self, check: &Check, is_good: bool) {
+    fn print(&self, check: &CheckArgs, is_good: bool) {
         let file = &check.file.config;
-        let Found { refusals, warnings, notes } = &self.found;
+        let StartReport { refusals, warnings, notes } = &self.found;
         warnings.iter().chain(refusals).for_each(|sentence| say!("{sentence}"));
         notes.iter().for_each(complain);
         match self.size {
@@ -104,7 +106,7 @@ impl Checked {
     }
 
     fn findings(&self) -> Vec<Finding<'_>> {
-        let Found { refusals, warnings, notes } = &self.found;
+        let StartReport { refusals, warnings, notes } = &self.found;
         let kinds = [("error", refusals), ("warning", warnings), ("note", notes)];
         let of_kind = kinds.into_iter().map(|(severity, list)| list.iter().map(move |it| Finding::read(severity, it)));
         of_kind.flatten().collect()

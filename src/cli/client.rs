@@ -8,11 +8,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use super::arguments::Remote;
+use super::arguments::RemoteArgs;
 use crate::control::admin::{ErrorBody, read_token};
 use crate::files::{self, FileKind};
 use crate::health::probe::reasons::innermost;
-use crate::health::probe::{Authorities, Protocol, Trust};
+use crate::health::probe::{AlpnProtocol, CheckAuthorities, TrustStore};
 
 /// Longer than the server takes for anything.
 const TIME: Duration = Duration::from_secs(70);
@@ -23,7 +23,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(3);
 const MOST: usize = 256 << 20;
 
 /// A running server.
-pub struct Client {
+pub struct AdminClient {
     http: reqwest::Client,
     base: Url,
     /// As the user wrote it.
@@ -31,9 +31,9 @@ pub struct Client {
     token: Option<Zeroizing<String>>,
 }
 
-impl Client {
+impl AdminClient {
     /// The server that the options name.
-    pub fn new(remote: &Remote) -> Result<Client, String> {
+    pub fn new(remote: &RemoteArgs) -> Result<AdminClient, String> {
         let shown = remote.admin.clone();
         // The HTTP client asks for a TLS provider even where it only speaks in clear; a second call changes nothing.
         let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
@@ -50,7 +50,7 @@ impl Client {
         let unusable = |error: &dyn std::fmt::Display| format!("--admin {shown:?} cannot be used: {error}");
         let base = Url::parse(&base).map_err(|error| unusable(&error))?;
         let http = http.build().map_err(|error| unusable(&error))?;
-        Ok(Client { http, base, token: token(remote)?, shown })
+        Ok(AdminClient { http, base, token: token(remote)?, shown })
     }
 
     /// GET, with these pairs in the query.
@@ -151,15 +151,15 @@ fn trusting(
         }
         None if !encrypted => return Ok(http.tls_certs_only([])),
         Some(file) => authorities(file)?.trust().clone(),
-        None => Trust::of_the_system()?.0,
+        None => TrustStore::of_the_system()?.0,
     };
-    Ok(http.tls_backend_preconfigured((*trust.settings(true, Protocol::Http1)).clone()))
+    Ok(http.tls_backend_preconfigured((*trust.settings(true, AlpnProtocol::Http1)).clone()))
 }
 
-fn authorities(file: &Path) -> Result<Authorities, String> {
+fn authorities(file: &Path) -> Result<CheckAuthorities, String> {
     let told = |sentence: String| format!("--ca-file {}: {sentence}", file.display());
     let text = files::read(file, FileKind::Certificates).map_err(|error| told(error.to_string()))?;
-    Authorities::from_pem(&text.octets).map_err(told)
+    CheckAuthorities::from_pem(&text.octets).map_err(told)
 }
 
 fn with_body(request: RequestBuilder, body: &impl Serialize) -> Result<RequestBuilder, String> {
@@ -181,7 +181,7 @@ async fn exchange(request: RequestBuilder) -> reqwest::Result<(reqwest::StatusCo
 }
 
 /// The token, from the file or the environment.
-fn token(remote: &Remote) -> Result<Option<Zeroizing<String>>, String> {
+fn token(remote: &RemoteArgs) -> Result<Option<Zeroizing<String>>, String> {
     match (&remote.token_file, std::env::var("MERIDIAN_TOKEN")) {
         (Some(file), _) => read_token(file).map(Some).map_err(String::from),
         (None, Ok(token)) if !token.trim().is_empty() => Ok(Some(Zeroizing::new(token.trim().to_owned()))),

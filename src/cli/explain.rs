@@ -3,19 +3,19 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::arguments::{Explain, Remote};
-use super::client::Client;
-use super::paper::{Paper, Style, say, say_json};
+use super::arguments::{ExplainArgs, RemoteArgs};
+use super::client::AdminClient;
+use super::paper::{TextOutput, TextStyle, say, say_json};
 use super::progress;
-use crate::answer::explain::{CandidateFacts, Explanation, Question, ServiceFacts, explain, percent};
-use crate::control::{Loaded, any_draw, load};
+use crate::answer::explain::{CandidateFacts, ExplainQuestion, Explanation, ServiceFacts, explain, percent};
+use crate::control::{LoadedState, any_draw, load};
 use crate::text::shown;
 
 /// The configuration if neither option says another.
 const DEFAULT: &str = "meridian.toml";
 
 /// Says why a client gets an answer.
-pub fn run(arguments: &Explain) -> Result<ExitCode, String> {
+pub fn run(arguments: &ExplainArgs) -> Result<ExitCode, String> {
     let explanation = match &arguments.admin {
         Some(admin) => ask(arguments, admin)?,
         None => work_out(arguments)?,
@@ -29,18 +29,18 @@ pub fn run(arguments: &Explain) -> Result<ExitCode, String> {
 }
 
 /// Asks a running server.
-fn ask(arguments: &Explain, admin: &str) -> Result<Explanation, String> {
+fn ask(arguments: &ExplainArgs, admin: &str) -> Result<Explanation, String> {
     let (name, rtype) = (arguments.name.to_string(), arguments.rtype.to_string());
     let client = arguments.client.to_string();
     let mut query = vec![("name", name.as_str()), ("type", &rtype), ("client", &client)];
     query.extend(arguments.down.iter().map(|region| ("down", region.as_str())));
-    Client::new(&Remote::to_read(admin, arguments.ca_file.as_deref()))?.get("/v1/explain", &query)
+    AdminClient::new(&RemoteArgs::to_read(admin, arguments.ca_file.as_deref()))?.get("/v1/explain", &query)
 }
 
 /// Works it out from the configuration, as a server of it would that has just been started.
-fn work_out(arguments: &Explain) -> Result<Explanation, String> {
+fn work_out(arguments: &ExplainArgs) -> Result<Explanation, String> {
     let loaded = loaded(arguments.config.as_deref())?;
-    let question = Question {
+    let question = ExplainQuestion {
         name: arguments.name.clone(),
         rtype: arguments.rtype,
         asker: arguments.client,
@@ -50,7 +50,7 @@ fn work_out(arguments: &Explain) -> Result<Explanation, String> {
 }
 
 /// A configuration with everything that it names; `None` is the one here.
-pub fn loaded(config: Option<&Path>) -> Result<Loaded, String> {
+pub fn loaded(config: Option<&Path>) -> Result<LoadedState, String> {
     let file = config.unwrap_or(Path::new(DEFAULT));
     if config.is_none() && !file.exists() {
         return Err(format!(
@@ -68,7 +68,7 @@ pub fn refusal(file: &Path, mistakes: &[String]) -> String {
 }
 
 fn print(explanation: &Explanation) {
-    let paper = Paper::stdout();
+    let paper = TextOutput::stdout();
     paper.bold(&format!("{}\n", shown(&explanation.summary)));
     print_facts(explanation, &paper);
     if let Some(service) = &explanation.service {
@@ -88,11 +88,11 @@ fn print(explanation: &Explanation) {
     explanation.notes.iter().for_each(|note| say!("note: {}", shown(note)));
 }
 
-fn print_facts(explanation: &Explanation, paper: &Paper) {
+fn print_facts(explanation: &Explanation, paper: &TextOutput) {
     let client = &explanation.client;
     let line = |head: &str, text: String| {
         let text = format!("  {}", shown(text));
-        paper.line(&[(Style::Faint, &format!("{head:8}")), (Style::Plain, &text)]);
+        paper.line(&[(TextStyle::Faint, &format!("{head:8}")), (TextStyle::Plain, &text)]);
     };
     let of = |part: &Option<String>| part.clone();
     let source = of(&client.place.source).map(|source| format!("from {source}"));
@@ -117,7 +117,7 @@ fn print_facts(explanation: &Explanation, paper: &Paper) {
     }
 }
 
-fn print_service(service: &ServiceFacts, paper: &Paper) {
+fn print_service(service: &ServiceFacts, paper: &TextOutput) {
     say!();
     let kilometres = |distance: Option<f64>| distance.map_or(String::new(), |distance| format!("{distance:.0} km"));
     let row = |region: &CandidateFacts| {

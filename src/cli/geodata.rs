@@ -3,16 +3,16 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::arguments::Geodata;
+use super::arguments::GeodataCommand;
 use super::progress;
 use crate::cli::paper::say;
 use crate::geo::{build, cells};
 use crate::text::counted;
 
 /// Writes one file and says what is in it.
-pub fn run(geodata: &Geodata) -> Result<ExitCode, String> {
+pub fn run(geodata: &GeodataCommand) -> Result<ExitCode, String> {
     match geodata {
-        Geodata::Build { input, output } => {
+        GeodataCommand::Build { input, output } => {
             let build = || build::build(input, output);
             let made = progress::during("building the database", build).map_err(|error| error.to_string())?;
             let what = format!(
@@ -22,7 +22,7 @@ pub fn run(geodata: &Geodata) -> Result<ExitCode, String> {
             );
             say(output, &what, made.octets);
         }
-        Geodata::Compile { inputs, output } => {
+        GeodataCommand::Compile { inputs, output } => {
             let compile = || cells::compile(inputs, output);
             let made = progress::during("compiling the table", compile).map_err(|error| error.to_string())?;
             let what = format!(

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use rustix::rand::GetRandomFlags;
 
-use super::arguments::{Init, RegionGiven};
+use super::arguments::{InitArgs, RegionGiven};
 use crate::cli::paper::say;
 use crate::control;
 use crate::dns::Name;
@@ -52,7 +52,7 @@ impl NewFile {
 }
 
 /// Writes the files, checks them as the server would, and says what to do next.
-pub fn run(arguments: &Init) -> Result<ExitCode, String> {
+pub fn run(arguments: &InitArgs) -> Result<ExitCode, String> {
     let domain = arguments.domain.to_string().trim_end_matches('.').to_owned();
     let name = format!("{}.{domain}", arguments.service);
     name.parse::<Name>().map_err(|error| format!("{name:?} is not a domain name: {error}"))?;

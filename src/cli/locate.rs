@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::arguments::Locate;
-use super::paper::{Paper, say_json};
-use crate::answer::client::Seen;
+use super::arguments::LocateArgs;
+use super::paper::{TextOutput, say_json};
+use crate::answer::client::LookupAddress;
 use crate::answer::explain::PlaceFacts;
 use crate::config;
 use crate::control::load::cached_atlas;
@@ -32,7 +32,7 @@ struct Located {
 }
 
 /// Prints what the geodata say of each address.
-pub fn run(locate: &Locate) -> Result<ExitCode, String> {
+pub fn run(locate: &LocateArgs) -> Result<ExitCode, String> {
     let atlas = atlas(locate.config.as_deref())?;
     let located: Vec<Located> = locate.addresses.iter().map(|address| look_up(&atlas, *address)).collect();
     if locate.json {
@@ -54,7 +54,7 @@ fn atlas(config: Option<&Path>) -> Result<Arc<Atlas>, String> {
 }
 
 fn look_up(atlas: &Atlas, address: IpAddr) -> Located {
-    let looked_up = Seen::of(address.into()).address();
+    let looked_up = LookupAddress::of(address.into()).address();
     let found = atlas.locate(looked_up);
     Located { address, looked_up, first: found.first, last: found.last, place: PlaceFacts::of(atlas, looked_up) }
 }
@@ -75,5 +75,5 @@ fn print(located: &[Located]) {
         ]
     });
     let heads = ["address", "place", "country", "continent", "network", "range", "source", ""];
-    Paper::stdout().table(&heads, &rows.collect::<Vec<_>>());
+    TextOutput::stdout().table(&heads, &rows.collect::<Vec<_>>());
 }

@@ -5,17 +5,19 @@ use std::process::ExitCode;
 use reqwest::Method;
 use serde::Serialize;
 
-use super::arguments::{Drain, Force, ForceTo, Remote, Shift, Undrain, Unshift, Weight, Why};
-use super::client::Client;
+use super::arguments::{
+    AuditArgs, DrainArgs, ForceArgs, ForceTo, RemoteArgs, ShiftArgs, UndrainArgs, UnshiftArgs, WeightArgs,
+};
+use super::client::AdminClient;
 use crate::cli::paper::say;
 use crate::control::admin::{
-    ChangeDone, DrainRequest, EndpointDrainRequest, ForceRequest, Forced, OrderTime, ReturnRequest, ShiftRequest,
-    TakeBackRequest, WeightRequest, Wording,
+    ChangeDone, DrainRequest, EndpointDrainRequest, ForceRequest, ForcedState, OrderTime, PlainText, ReturnRequest,
+    ShiftRequest, TakeBackRequest, WeightRequest,
 };
 use crate::text::shown;
 
 /// Sends no clients there.
-pub fn drain(drain: &Drain) -> Result<ExitCode, String> {
+pub fn drain(drain: &DrainArgs) -> Result<ExitCode, String> {
     let endpoint = drain.about.endpoint.as_deref();
     let parts = parts(drain.region.as_deref(), drain.about.service.as_deref(), endpoint)?;
     let Terms { reason, by, lasting, yes } = terms(&drain.why, &drain.reason)?;
@@ -31,7 +33,7 @@ pub fn drain(drain: &Drain) -> Result<ExitCode, String> {
 }
 
 /// Sends a part of a region's clients elsewhere.
-pub fn shift(shift: &Shift) -> Result<ExitCode, String> {
+pub fn shift(shift: &ShiftArgs) -> Result<ExitCode, String> {
     let parts = parts(Some(&shift.region), shift.service.as_deref(), None)?;
     let number = shift.percent.trim().trim_end_matches('%').trim_end();
     let percent = number.parse().ok().filter(|percent| (0.0..=100.0).contains(percent));
@@ -43,14 +45,14 @@ pub fn shift(shift: &Shift) -> Result<ExitCode, String> {
 }
 
 /// Takes a shift back.
-pub fn unshift(unshift: &Unshift) -> Result<ExitCode, String> {
+pub fn unshift(unshift: &UnshiftArgs) -> Result<ExitCode, String> {
     let parts = parts(Some(&unshift.region), unshift.service.as_deref(), None)?;
     let (by, over) = (by(unshift.by.as_deref())?, time(unshift.over.as_deref())?);
     order(&unshift.remote, Method::DELETE, parts, "shift", &ReturnRequest { over, by, ..ReturnRequest::default() })
 }
 
 /// Takes a drain back.
-pub fn undrain(undrain: &Undrain) -> Result<ExitCode, String> {
+pub fn undrain(undrain: &UndrainArgs) -> Result<ExitCode, String> {
     let about = &undrain.about;
     let parts = parts(undrain.region.as_deref(), about.service.as_deref(), about.endpoint.as_deref())?;
     let (by, over) = (by(undrain.by.as_deref())?, time(undrain.over.as_deref())?);
@@ -66,12 +68,12 @@ pub fn undrain(undrain: &Undrain) -> Result<ExitCode, String> {
 }
 
 /// Takes something as up or down, or by its health again.
-pub fn force(force: &Force) -> Result<ExitCode, String> {
+pub fn force(force: &ForceArgs) -> Result<ExitCode, String> {
     let parts = parts(force.region.as_deref(), force.about.service.as_deref(), force.about.endpoint.as_deref())?;
     let Terms { reason, by, lasting, yes } = terms(&force.why, force.reason.as_deref().unwrap_or(""))?;
     let state = match force.to {
-        ForceTo::Up => Forced::Up,
-        ForceTo::Down => Forced::Down,
+        ForceTo::Up => ForcedState::Up,
+        ForceTo::Down => ForcedState::Down,
         ForceTo::Off => {
             return order(&force.remote, Method::DELETE, parts, "force", &TakeBackRequest { reason, by });
         }
@@ -80,7 +82,7 @@ pub fn force(force: &Force) -> Result<ExitCode, String> {
 }
 
 /// Gives something another weight, or the configured one again.
-pub fn weight(weight: &Weight) -> Result<ExitCode, String> {
+pub fn weight(weight: &WeightArgs) -> Result<ExitCode, String> {
     let parts = parts(Some(&weight.region), weight.service.as_deref(), weight.endpoint.as_deref())?;
     let Terms { reason, by, lasting, yes } = terms(&weight.why, &weight.reason)?;
     if weight.weight == "configured" {
@@ -94,14 +96,14 @@ pub fn weight(weight: &Weight) -> Result<ExitCode, String> {
 }
 
 fn order(
-    remote: &Remote,
+    remote: &RemoteArgs,
     method: Method,
     parts: Vec<&str>,
     what: &str,
     body: &impl Serialize,
 ) -> Result<ExitCode, String> {
     let parts: Vec<&str> = parts.into_iter().chain([what]).collect();
-    let done: ChangeDone = Client::new(remote)?.change(method, &parts, body)?;
+    let done: ChangeDone = AdminClient::new(remote)?.change(method, &parts, body)?;
     let lost = if done.kept { "" } else { " (until the server is restarted: it has no [state] directory)" };
     say!("{}{lost}", shown(&done.sentence));
     Ok(ExitCode::SUCCESS)
@@ -125,15 +127,15 @@ fn parts<'p>(
 
 /// What all orders have.
 struct Terms {
-    reason: Wording,
-    by: Wording,
+    reason: PlainText,
+    by: PlainText,
     lasting: Option<OrderTime>,
     yes: bool,
 }
 
-fn terms(why: &Why, reason: &str) -> Result<Terms, String> {
+fn terms(why: &AuditArgs, reason: &str) -> Result<Terms, String> {
     let told = |sentence: String| format!("--reason: {sentence}");
-    let reason = Wording::try_from(reason.to_owned()).map_err(told)?;
+    let reason = PlainText::try_from(reason.to_owned()).map_err(told)?;
     Ok(Terms { reason, by: by(why.by.as_deref())?, lasting: time(why.lasting.as_deref())?, yes: why.yes })
 }
 
@@ -142,9 +144,9 @@ fn time(text: Option<&str>) -> Result<Option<OrderTime>, String> {
 }
 
 /// Who says so.
-fn by(named: Option<&str>) -> Result<Wording, String> {
+fn by(named: Option<&str>) -> Result<PlainText, String> {
     let told = |sentence: String| format!("--by: {sentence}");
-    Wording::try_from(named.map_or_else(user, str::to_owned)).map_err(told)
+    PlainText::try_from(named.map_or_else(user, str::to_owned)).map_err(told)
 }
 
 /// The name of the user, as the environment has it; empty where it has none, and the server then takes the address.

@@ -85,7 +85,7 @@ fn end_of_paper(error: &std::io::Error) -> ! {
 
 /// How a part of a line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
+pub enum TextStyle {
     /// As everything else.
     Plain,
     /// Heavier, where that can be.
@@ -96,39 +96,39 @@ pub enum Style {
 
 /// Where text goes, and whether it may be coloured.
 #[derive(Debug, Clone, Copy)]
-pub struct Paper {
+pub struct TextOutput {
     colour: bool,
 }
 
-impl Paper {
+impl TextOutput {
     /// Standard output.
-    pub fn stdout() -> Paper {
+    pub fn stdout() -> TextOutput {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Paper { colour: stdout().is_terminal() && !refused }
+        TextOutput { colour: stdout().is_terminal() && !refused }
     }
 
     /// Prints a bold line.
     pub fn bold(&self, text: &str) {
-        self.line(&[(Style::Bold, text)]);
+        self.line(&[(TextStyle::Bold, text)]);
     }
 
     /// Prints a faint line.
     pub fn faint(&self, text: &str) {
-        self.line(&[(Style::Faint, text)]);
+        self.line(&[(TextStyle::Faint, text)]);
     }
 
     /// Prints a line of parts.
-    pub fn line(&self, parts: &[(Style, &str)]) {
+    pub fn line(&self, parts: &[(TextStyle, &str)]) {
         let line: String = parts.iter().map(|(style, text)| self.paint(*style, text)).collect();
         writeln!(stdout(), "{line}").unwrap_or_else(|error| end_of_paper(&error));
     }
 
     /// The text with its hidden characters escaped, and our own colour around it.
-    fn paint(&self, style: Style, text: &str) -> String {
+    fn paint(&self, style: TextStyle, text: &str) -> String {
         let text = shown_lines(text);
         match style {
-            Style::Bold if self.colour => format!("\x1b[1m{text}\x1b[0m"),
-            Style::Faint if self.colour => format!("\x1b[2m{text}\x1b[0m"),
+            TextStyle::Bold if self.colour => format!("\x1b[1m{text}\x1b[0m"),
+            TextStyle::Faint if self.colour => format!("\x1b[2m{text}\x1b[0m"),
             _ => text.to_string(),
         }
     }
@@ -137,7 +137,7 @@ impl Paper {
     pub fn table(&self, heads: &[&str], rows: &[Vec<String>]) {
         let lines = lines(heads, rows);
         for (index, line) in lines.iter().enumerate() {
-            self.line(&[(if index == 0 { Style::Faint } else { Style::Plain }, line)]);
+            self.line(&[(if index == 0 { TextStyle::Faint } else { TextStyle::Plain }, line)]);
         }
     }
 }
@@ -174,10 +174,10 @@ mod tests {
 
     #[test]
     fn colours_are_ours_alone() {
-        let (plain, coloured) = (Paper { colour: false }, Paper { colour: true });
-        assert_eq!(plain.paint(Style::Bold, "a\x1b[8mb\nc"), "a\\u{1b}[8mb\nc");
-        assert_eq!(coloured.paint(Style::Bold, "a\x1b[8mb"), "\x1b[1ma\\u{1b}[8mb\x1b[0m");
-        assert_eq!(coloured.paint(Style::Plain, "\u{202e}"), "\\u{202e}");
+        let (plain, coloured) = (TextOutput { colour: false }, TextOutput { colour: true });
+        assert_eq!(plain.paint(TextStyle::Bold, "a\x1b[8mb\nc"), "a\\u{1b}[8mb\nc");
+        assert_eq!(coloured.paint(TextStyle::Bold, "a\x1b[8mb"), "\x1b[1ma\\u{1b}[8mb\x1b[0m");
+        assert_eq!(coloured.paint(TextStyle::Plain, "\u{202e}"), "\\u{202e}");
     }
 
     #[test]

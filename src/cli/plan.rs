@@ -5,17 +5,17 @@ use std::process::ExitCode;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::arguments::{DEFAULT_ADMIN, Plan, Remote};
-use super::client::Client;
+use super::arguments::{DEFAULT_ADMIN, PlanArgs, RemoteArgs};
+use super::client::AdminClient;
 use super::explain::{loaded, refusal};
-use super::paper::{Paper, say, say_json};
+use super::paper::{TextOutput, say, say_json};
 use super::{progress, traffic};
 use crate::answer::explain::percent;
-use crate::answer::foresight::{ServiceMove, Traffic, compare};
-use crate::control::comparison::{Comparison, Difference, RecordDifference};
+use crate::answer::foresight::{NotedTraffic, ServiceMove, compare};
+use crate::control::comparison::{ConfigComparison, Difference, RecordDifference};
 use crate::control::guard::CoverageChange;
 use crate::control::settings::{SettingChange, settings};
-use crate::control::{Loaded, guard, load};
+use crate::control::{LoadedState, guard, load};
 use crate::files::{self, FileKind};
 use crate::text::shown;
 use crate::zone::{self, RecordChange, Zone};
@@ -50,7 +50,7 @@ struct RecordLine {
 }
 
 /// Prints what would change; exit 0: nothing, 2: something.
-pub fn run(arguments: &Plan) -> Result<ExitCode, String> {
+pub fn run(arguments: &PlanArgs) -> Result<ExitCode, String> {
     let Some(file) = &arguments.new else { return ask(arguments) };
     let old = loaded(arguments.config.as_deref())?;
     let new = load(file, Some(&old.atlas)).map_err(|mistakes| refusal(file, &mistakes))?;
@@ -70,11 +70,11 @@ pub fn run(arguments: &Plan) -> Result<ExitCode, String> {
 }
 
 /// Asks a running server what a reload would change of what it serves.
-fn ask(arguments: &Plan) -> Result<ExitCode, String> {
-    let Plan { admin, token_file, ca_file, .. } = arguments;
+fn ask(arguments: &PlanArgs) -> Result<ExitCode, String> {
+    let PlanArgs { admin, token_file, ca_file, .. } = arguments;
     let admin = admin.clone().unwrap_or_else(|| DEFAULT_ADMIN.to_owned());
-    let client = Client::new(&Remote { admin, token_file: token_file.clone(), ca_file: ca_file.clone() })?;
-    let comparison: Comparison = client.post("/v1/plan", &serde_json::json!({}))?;
+    let client = AdminClient::new(&RemoteArgs { admin, token_file: token_file.clone(), ca_file: ca_file.clone() })?;
+    let comparison: ConfigComparison = client.post("/v1/plan", &serde_json::json!({}))?;
     if arguments.json {
         say_json(serde_json::json!(comparison));
     } else {
@@ -83,8 +83,8 @@ fn ask(arguments: &Plan) -> Result<ExitCode, String> {
     Ok(if comparison.is_none() { ExitCode::SUCCESS } else { ExitCode::from(CHANGES) })
 }
 
-fn print_comparison(comparison: &Comparison) {
-    Paper::stdout().bold(&shown(&comparison.summary).to_string());
+fn print_comparison(comparison: &ConfigComparison) {
+    TextOutput::stdout().bold(&shown(&comparison.summary).to_string());
     print_settings(&comparison.settings);
     more(comparison.settings_differing, comparison.settings.len(), "keys");
     for RecordDifference { name, rtype, change, .. } in &comparison.records {
@@ -124,7 +124,7 @@ fn print_effects(services: &[ServiceMove], coverage: &[CoverageChange], warnings
             vec![region.region.clone(), percent(region.before_percent), percent(region.after_percent), change]
         };
         let rows: Vec<Vec<String>> = service.regions.iter().map(row).collect();
-        Paper::stdout().table(&["region", "before", "after", "change"], &rows);
+        TextOutput::stdout().table(&["region", "before", "after", "change"], &rows);
     }
     for CoverageChange { name, rtype, before_percent, after_percent, .. } in coverage {
         let (before, after) = (percent(*before_percent), percent(*after_percent));
@@ -140,7 +140,7 @@ fn print_effects(services: &[ServiceMove], coverage: &[CoverageChange], warnings
 }
 
 impl Changes {
-    fn between(old: &Loaded, new: &Loaded, traffic: &Traffic) -> Result<Changes, String> {
+    fn between(old: &LoadedState, new: &LoadedState, traffic: &NotedTraffic) -> Result<Changes, String> {
         let services = compare((&old.snapshot.world, &old.config), (&new.snapshot.world, &new.config), traffic)?;
         let coverage = guard::coverage_with_all_up(&old.snapshot.world, &new.snapshot.world, traffic)?;
         let moves_too_many = old.config.max_move.and_then(|limit| guard::refusal_of(limit, &services));
@@ -177,7 +177,7 @@ impl Changes {
     }
 
     fn print(&self) {
-        let paper = Paper::stdout();
+        let paper = TextOutput::stdout();
         paper.bold(&shown(&self.summary).to_string());
         print_settings(&self.settings);
         for it in &self.records {
@@ -206,13 +206,13 @@ impl From<RecordChange> for RecordLine {
 }
 
 /// The file as written. It was read a moment ago and held no mistake.
-fn document(loaded: &Loaded) -> Result<Value, String> {
+fn document(loaded: &LoadedState) -> Result<Value, String> {
     let file = &loaded.config.file;
     let content = files::read(file, FileKind::Configuration).map_err(|error| format!("{}: {error}", file.display()))?;
     toml::from_slice(&content.octets).map_err(|error| format!("{}: {error}", file.display()))
 }
 
-fn zones(loaded: &Loaded) -> Result<Vec<Zone>, String> {
+fn zones(loaded: &LoadedState) -> Result<Vec<Zone>, String> {
     let read = zone::load_directory(&loaded.config.zones_directory);
     let lines = |mistakes: Vec<zone::ZoneError>| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>();
     read.map(|read| read.zones).map_err(|mistakes| refusal(&loaded.config.zones_directory, &lines(mistakes)))

@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::arguments::{Reload, StatusArguments};
-use super::client::Client;
-use super::paper::{Paper, say, say_json};
+use super::arguments::{ReloadArgs, StatusArguments};
+use super::client::AdminClient;
+use super::paper::{TextOutput, say, say_json};
 use crate::answer::explain::percent;
 use crate::answer::foresight::coverage::Coverage;
 use crate::config::values::duration_text;
-use crate::control::admin::{EndpointHealth, LastReload, RegionHealth, ReloadBody, ServiceStatus, Status};
+use crate::control::admin::{EndpointHealth, LastReload, RegionHealth, ReloadBody, ServerStatus, ServiceStatus};
 use crate::control::orders::OrderRecord;
 use crate::text::{counted, list, shown};
 
@@ -20,7 +20,7 @@ const MOST_REGIONS: usize = 8;
 
 /// Prints what is going on.
 pub fn status(arguments: &StatusArguments) -> Result<ExitCode, String> {
-    let client = Client::new(&arguments.remote)?;
+    let client = AdminClient::new(&arguments.remote)?;
     if arguments.live || arguments.ready {
         let path = if arguments.ready { "/readyz" } else { "/healthz" };
         say!("{}", client.sign_of_life(path)?.trim());
@@ -51,8 +51,8 @@ fn is_wide(arguments: &StatusArguments) -> bool {
 }
 
 /// Makes the server read everything anew.
-pub fn reload(arguments: &Reload) -> Result<ExitCode, String> {
-    let client = Client::new(&arguments.remote)?;
+pub fn reload(arguments: &ReloadArgs) -> Result<ExitCode, String> {
+    let client = AdminClient::new(&arguments.remote)?;
     let done: LastReload =
         client.post("/v1/reload", &ReloadBody { yes_move: arguments.yes_move, yes: arguments.yes })?;
     say!("reloaded in {} ms", done.milliseconds);
@@ -60,8 +60,8 @@ pub fn reload(arguments: &Reload) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(status: &Status, arguments: &StatusArguments) {
-    let paper = Paper::stdout();
+fn print(status: &ServerStatus, arguments: &StatusArguments) {
+    let paper = TextOutput::stdout();
     let summary = shown(&status.summary).to_string();
     // Nothing is to be seen before it while somebody has no live region.
     let is_whole = status.services.iter().flat_map(|service| &service.coverage).all(Coverage::is_whole);
@@ -103,7 +103,7 @@ fn print(status: &Status, arguments: &StatusArguments) {
 }
 
 /// A row for each endpoint of services that are not well, then a line for each that is.
-fn print_services(paper: &Paper, services: &[ServiceStatus], wide: bool) {
+fn print_services(paper: &TextOutput, services: &[ServiceStatus], wide: bool) {
     let (troubled, well): (Vec<_>, Vec<_>) = services.iter().partition(|service| wide || !service.well);
     if !troubled.is_empty() {
         let heads = ["service", "region", "share", "endpoint", "weight", "health", "for", "order", "reason"];
@@ -189,7 +189,7 @@ fn order_row(OrderRecord { order, ending, milliseconds_to_go, moved_percent }: &
     ]
 }
 
-fn last_reload(status: &Status) -> String {
+fn last_reload(status: &ServerStatus) -> String {
     let reloads = &status.reloads;
     let Some(last) = &reloads.last else { return "not reloaded since the start".to_owned() };
     let result = if last.ok { "done" } else { "refused" };

@@ -9,17 +9,17 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinHandle;
 
-use super::arguments::Serve;
+use super::arguments::ServeArgs;
 use super::signals::Signals;
 use super::{confine, notify, paper, progress, runtime};
 use crate::config::Config;
-use crate::control::admin::{Admin, Context};
-use crate::control::guard::Confirmed;
+use crate::control::admin::{AdminContext, AdminServer};
+use crate::control::guard::ConfirmedRisks;
 use crate::control::state_directory::StateDirectory;
-use crate::control::succession::{Legacy, Predecessor, Succession};
+use crate::control::succession::{HandedState, Predecessor, Succession};
 use crate::control::worker::NotDone;
-use crate::control::{Control, Loaded, Origin, process, start};
-use crate::server::{Addresses, Passed, Server};
+use crate::control::{ConfigOrigin, Control, LoadedState, process, start};
+use crate::server::{ListenAddresses, PassedSockets, Server};
 
 /// How often database files and the certificate are looked at for a change.
 const WATCH: Duration = Duration::from_secs(2);
@@ -27,39 +27,39 @@ const WATCH: Duration = Duration::from_secs(2);
 const LEFT_BEHIND: Duration = Duration::from_millis(200);
 
 /// Runs the nameserver until SIGTERM or SIGINT.
-pub fn run(serve: &Serve) -> Result<ExitCode, String> {
+pub fn run(serve: &ServeArgs) -> Result<ExitCode, String> {
     confine::give_up_rights()?;
     super::log::start("info");
     // Before anything that may take its time.
     let signals = Signals::watch()?;
-    let passed = Passed::by_systemd()?;
-    let origin = Origin::File(serve.file.config.clone());
+    let passed = PassedSockets::by_systemd()?;
+    let origin = ConfigOrigin::File(serve.file.config.clone());
     let loaded = load(&origin)?;
     let config = loaded.config.clone();
-    let inheritance = if serve.take_over { take_over(&config)? } else { Inheritance { passed, predecessor: None } };
+    let inheritance = if serve.take_over { take_over(&config)? } else { InheritedState { passed, predecessor: None } };
     run_loaded(origin, loaded, &config, inheritance, signals, |_, _, _| {})
 }
 
 /// What a server begins with.
 #[derive(Default)]
-pub struct Inheritance {
-    passed: Passed,
+pub struct InheritedState {
+    passed: PassedSockets,
     predecessor: Option<Predecessor>,
 }
 
 /// Asks the running server for its sockets. Whatever goes wrong here, or later before this one answers, that one serves on.
-fn take_over(config: &Config) -> Result<Inheritance, String> {
+fn take_over(config: &Config) -> Result<InheritedState, String> {
     let directory = config.state_directory.as_ref();
     let directory = directory.ok_or("--take-over needs a state directory; name one: [state] directory = \"...\"")?;
     let Some(mut predecessor) = Predecessor::ask(directory)? else {
         tracing::warn!("no server that could be taken over uses {}; starting as usual", directory.display());
-        return Ok(Inheritance::default());
+        return Ok(InheritedState::default());
     };
-    Ok(Inheritance { passed: std::mem::take(&mut predecessor.passed), predecessor: Some(predecessor) })
+    Ok(InheritedState { passed: std::mem::take(&mut predecessor.passed), predecessor: Some(predecessor) })
 }
 
 /// Reads everything, looks at all else that a start needs, and tells the warnings.
-pub fn load(origin: &Origin) -> Result<Loaded, String> {
+pub fn load(origin: &ConfigOrigin) -> Result<LoadedState, String> {
     let refusal = |mistakes: Vec<String>| format!("{origin} cannot be served:\n  {}", mistakes.join("\n  "));
     let loaded =
         progress::during("reading configuration, zones and databases", || origin.load(None).map_err(&refusal))?;
@@ -70,14 +70,14 @@ pub fn load(origin: &Origin) -> Result<Loaded, String> {
 
 /// Serves what was loaded on the sockets of `config`; `greet` is called once after the ready line.
 pub fn run_loaded(
-    origin: Origin,
-    loaded: Loaded,
+    origin: ConfigOrigin,
+    loaded: LoadedState,
     config: &Config,
-    inheritance: Inheritance,
+    inheritance: InheritedState,
     mut signals: Signals,
-    greet: impl FnOnce(&Server, &Admin, &Arc<Control>),
+    greet: impl FnOnce(&Server, &AdminServer, &Arc<Control>),
 ) -> Result<ExitCode, String> {
-    let Inheritance { mut passed, mut predecessor } = inheritance;
+    let InheritedState { mut passed, mut predecessor } = inheritance;
     let state = state_directory(config, predecessor.as_mut())?;
     let control = Arc::new(Control::new(origin, loaded, state)?);
     let runtime = runtime::make()?;
@@ -180,16 +180,16 @@ fn succession(directory: &StateDirectory) -> Option<Succession> {
 }
 
 /// Opens every socket that was not passed. Needs a tokio runtime.
-fn open(config: &Config, control: &Arc<Control>, passed: &mut Passed) -> Result<(Server, Admin), String> {
+fn open(config: &Config, control: &Arc<Control>, passed: &mut PassedSockets) -> Result<(Server, AdminServer), String> {
     let server = Server::start(&config.server, control.identity().dns, control.published(), process::beats(), passed)
         .map_err(|error| error.to_string())?;
-    let context = Context {
+    let context = AdminContext {
         control: control.clone(),
         tallies: server.tallies(),
         addresses: server.addresses().clone(),
         started: Instant::now(),
     };
-    let admin = Admin::start(&config.admin, context, passed)?;
+    let admin = AdminServer::start(&config.admin, context, passed)?;
     Ok((server, admin))
 }
 
@@ -204,14 +204,14 @@ enum End {
 async fn serve_until(
     control: &Arc<Control>,
     server: &Server,
-    admin: &Admin,
+    admin: &AdminServer,
     succession: Option<&Succession>,
     signals: &Signals,
 ) -> End {
     let give = || {
         let mut sockets = server.sockets()?;
         sockets.push(admin.socket()?);
-        Ok((sockets, Legacy { counted: server.tallies().counted(), ..Legacy::default() }))
+        Ok((sockets, HandedState { counted: server.tallies().counted(), ..HandedState::default() }))
     };
     let succeeded = async {
         match succession {
@@ -226,8 +226,8 @@ async fn serve_until(
 }
 
 /// The one line that says that every listener is up.
-fn announce(server: &Server, admin: &Admin) {
-    let Addresses { dns, tls, https, quic } = server.addresses();
+fn announce(server: &Server, admin: &AdminServer) {
+    let ListenAddresses { dns, tls, https, quic } = server.addresses();
     let text = |list: &[SocketAddr]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let listed = |(word, list): (&str, &Vec<_>)| (!list.is_empty()).then(|| format!(" {word}={}", text(list)));
     let encrypted: String = [("tls", tls), ("https", https), ("quic", quic)].into_iter().filter_map(listed).collect();
@@ -255,5 +255,5 @@ async fn reload_on_demand(control: Arc<Control>, mut hangups: Receiver<()>) {
 }
 
 async fn reload(control: &Arc<Control>) -> Result<(), NotDone> {
-    control.reload(Confirmed::default()).await.map(|done| done.log())
+    control.reload(ConfirmedRisks::default()).await.map(|done| done.log())
 }

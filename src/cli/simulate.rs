@@ -7,20 +7,22 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::arguments::{Remote, Simulate};
-use super::client::Client;
+use super::arguments::{RemoteArgs, SimulateArgs};
+use super::client::AdminClient;
 use super::explain::{loaded, refusal};
-use super::paper::{Paper, say, say_json};
+use super::paper::{TextOutput, say, say_json};
 use super::{progress, traffic};
 use crate::answer::explain::percent;
-use crate::answer::foresight::{Change, CountryForesight, Foresight, Loser, Over, Wanted, foresee};
-use crate::control::admin::Status;
-use crate::control::{Loaded, load};
+use crate::answer::foresight::{
+    CountryForesight, CountryLoss, ForecastRequest, Foresight, PlannedChange, ShareBasis, foresee,
+};
+use crate::control::admin::ServerStatus;
+use crate::control::{LoadedState, load};
 use crate::dns::Name;
 use crate::text::shown;
 
 /// Says who goes where, and what if.
-pub fn run(arguments: &Simulate) -> Result<ExitCode, String> {
+pub fn run(arguments: &SimulateArgs) -> Result<ExitCode, String> {
     let foresights = match &arguments.admin {
         Some(admin) => ask(arguments, admin)?,
         None => work_out(arguments)?,
@@ -56,7 +58,7 @@ fn draw(foresight: &Foresight, file: &Path) -> Result<(), String> {
 }
 
 /// Asks a running server.
-fn ask(arguments: &Simulate, admin: &str) -> Result<Vec<Foresight>, String> {
+fn ask(arguments: &SimulateArgs, admin: &str) -> Result<Vec<Foresight>, String> {
     let over = match arguments.traffic.as_deref() {
         None => &arguments.over[..],
         Some(traffic::LIVE) => "traffic",
@@ -64,10 +66,11 @@ fn ask(arguments: &Simulate, admin: &str) -> Result<Vec<Foresight>, String> {
             return Err("a running server counts its own traffic: say --traffic live, or leave --admin away".to_owned());
         }
     };
-    let client = Client::new(&Remote::to_read(admin, arguments.ca_file.as_deref()))?;
+    let client = AdminClient::new(&RemoteArgs::to_read(admin, arguments.ca_file.as_deref()))?;
     let mut names: Vec<String> = arguments.names.iter().map(ToString::to_string).collect();
     if names.is_empty() {
-        names = client.get::<Status>("/v1/status", &[])?.services.into_iter().map(|service| service.name).collect();
+        names =
+            client.get::<ServerStatus>("/v1/status", &[])?.services.into_iter().map(|service| service.name).collect();
     }
     let weights: Vec<String> = arguments.weights.iter().map(|(region, weight)| format!("{region}={weight}")).collect();
     let biases: Vec<String> =
@@ -83,7 +86,7 @@ fn ask(arguments: &Simulate, admin: &str) -> Result<Vec<Foresight>, String> {
 }
 
 /// Works it out from the configuration, as a server of it would that has just been started.
-fn work_out(arguments: &Simulate) -> Result<Vec<Foresight>, String> {
+fn work_out(arguments: &SimulateArgs) -> Result<Vec<Foresight>, String> {
     let loaded = loaded(arguments.config.as_deref())?;
     let other = arguments
         .against
@@ -91,33 +94,36 @@ fn work_out(arguments: &Simulate) -> Result<Vec<Foresight>, String> {
         .map(|file| load(file, Some(&loaded.atlas)).map_err(|mistakes| refusal(file, &mistakes)));
     let other = other.transpose()?;
     let against = other.as_ref().map(|other| (&other.snapshot, &other.config));
-    let change =
-        Change { down: arguments.down.clone(), weights: arguments.weights.clone(), biases: arguments.biases.clone() };
+    let change = PlannedChange {
+        down: arguments.down.clone(),
+        weights: arguments.weights.clone(),
+        biases: arguments.biases.clone(),
+    };
     let traffic = arguments
         .traffic
         .as_deref()
         .map(|source| traffic::read(source, &loaded.config, arguments.ca_file.as_deref()))
         .transpose()?;
-    let over = if traffic.is_some() { Over::Traffic } else { arguments.over.parse()? };
+    let over = if traffic.is_some() { ShareBasis::Traffic } else { arguments.over.parse()? };
     let (family, traffic) = (arguments.rtype.family(), &traffic.unwrap_or_default());
     let one = |name: &Name| {
-        let wanted = Wanted { name, family, over, traffic, change: &change };
+        let wanted = ForecastRequest { name, family, over, traffic, change: &change };
         foresee((&loaded.snapshot, &loaded.config), against, wanted)
     };
     progress::during("counting clients", || named(&arguments.names, &loaded).iter().map(one).collect())
 }
 
 /// The services asked about: those named, or all of them.
-pub fn named(names: &[Name], loaded: &Loaded) -> Vec<Name> {
+pub fn named(names: &[Name], loaded: &LoadedState) -> Vec<Name> {
     match names.is_empty() {
         true => loaded.config.services.iter().map(|service| service.name.clone()).collect(),
         false => names.to_vec(),
     }
 }
 
-fn print(foresight: &Foresight, arguments: &Simulate) {
+fn print(foresight: &Foresight, arguments: &SimulateArgs) {
     let is_change = arguments.is_change();
-    let paper = Paper::stdout();
+    let paper = TextOutput::stdout();
     paper.bold(&format!("{}\n", shown(&foresight.summary)));
     let row = |region: &crate::answer::foresight::RegionForesight| {
         let change = region.after_percent - region.before_percent;
@@ -136,7 +142,7 @@ fn print(foresight: &Foresight, arguments: &Simulate) {
     paper.table(&heads, &foresight.regions.iter().map(row).collect::<Vec<_>>());
     if !foresight.movers.is_empty() {
         say!();
-        let row = |mover: &crate::answer::foresight::Mover| {
+        let row = |mover: &crate::answer::foresight::CountryMove| {
             let name = mover.name.clone().unwrap_or_else(|| mover.country.clone());
             let nobody = || "nobody".to_owned();
             let (from, to) = (mover.from.clone().unwrap_or_else(nobody), mover.to.clone().unwrap_or_else(nobody));
@@ -153,11 +159,13 @@ fn print(foresight: &Foresight, arguments: &Simulate) {
     print_distance(foresight, is_change, &paper);
     let (known, more) = (in_millions(foresight.addresses), in_millions(foresight.unlocated));
     let note = match foresight.over {
-        Over::Addresses => {
+        ShareBasis::Addresses => {
             format!("of {known} public IPv4 addresses whose place is known; {more} more are of unknown place")
         }
-        Over::Population => format!("of {known} people where addresses are known; {more} more live where none is"),
-        Over::Traffic => {
+        ShareBasis::Population => {
+            format!("of {known} people where addresses are known; {more} more live where none is")
+        }
+        ShareBasis::Traffic => {
             let noun = if foresight.addresses == 1 { "query" } else { "queries" };
             format!("of {known} {noun} noted lately; {more} more came from places that are unknown")
         }
@@ -166,7 +174,7 @@ fn print(foresight: &Foresight, arguments: &Simulate) {
 }
 
 /// What clients are given, where some have no live region, before or after.
-fn print_coverage(foresight: &Foresight, is_change: bool, paper: &Paper) {
+fn print_coverage(foresight: &Foresight, is_change: bool, paper: &TextOutput) {
     let (before, after) = (&foresight.before_coverage, &foresight.after_coverage);
     if before.uncovered_percent() == 0.0 && after.uncovered_percent() == 0.0 {
         return;
@@ -183,7 +191,7 @@ fn print_coverage(foresight: &Foresight, is_change: bool, paper: &Paper) {
         row("none, by a fence", before.excluded_percent, after.excluded_percent),
     ];
     paper.table(&["clients that are given", before_head(is_change, "share"), "after"], &rows);
-    let row = |loser: &Loser| {
+    let row = |loser: &CountryLoss| {
         let name = loser.name.clone().unwrap_or_else(|| loser.country.clone());
         vec![name, in_millions(loser.addresses)]
     };
@@ -199,13 +207,13 @@ fn before_head(is_change: bool, alone: &'static str) -> &'static str {
 
 fn unit(foresight: &Foresight) -> &'static str {
     match foresight.over {
-        Over::Addresses => "addresses",
-        Over::Population => "people",
-        Over::Traffic => "queries",
+        ShareBasis::Addresses => "addresses",
+        ShareBasis::Population => "people",
+        ShareBasis::Traffic => "queries",
     }
 }
 
-fn print_countries(foresight: &Foresight, is_change: bool, paper: &Paper) {
+fn print_countries(foresight: &Foresight, is_change: bool, paper: &TextOutput) {
     let shares = |parts: &std::collections::BTreeMap<String, f64>| {
         let mut parts: Vec<_> = parts.iter().collect();
         parts.sort_by(|one, other| other.1.total_cmp(one.1));
@@ -222,7 +230,7 @@ fn print_countries(foresight: &Foresight, is_change: bool, paper: &Paper) {
     paper.table(&["country", unit(foresight), before_head(is_change, "regions"), "after"], &rows);
 }
 
-fn print_distance(foresight: &Foresight, is_change: bool, paper: &Paper) {
+fn print_distance(foresight: &Foresight, is_change: bool, paper: &TextOutput) {
     let distance = &foresight.distance;
     let kilometres = |it: Option<f64>| it.map_or_else(String::new, |it| format!("{it:.0} km"));
     let row = |name: &str, before, after| {

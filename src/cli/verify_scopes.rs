@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use super::arguments::VerifyScopes;
 use super::explain::loaded;
-use super::paper::{Paper, say, say_json};
+use super::paper::{TextOutput, say, say_json};
 use super::progress;
 use super::simulate::named;
-use crate::answer::foresight::{Blocks, Under, scopes};
-use crate::answer::world::services::Family;
-use crate::control::Loaded;
+use crate::answer::foresight::{BlockCounts, ScopeBasis, scopes};
+use crate::answer::world::services::ServiceFamily;
+use crate::control::LoadedState;
 use crate::dns::Name;
 use crate::steering::Band;
 
@@ -25,15 +25,15 @@ const SQUARE: f64 = 10.0;
 /// One service: the blocks of its answers as they are, with each of the bands, and with coarser places.
 struct Verified {
     name: Name,
-    now: Blocks,
-    banded: Vec<Blocks>,
-    coarse: Blocks,
+    now: BlockCounts,
+    banded: Vec<BlockCounts>,
+    coarse: BlockCounts,
 }
 
 /// Proves the scopes of the services, and counts them.
 pub fn run(arguments: &VerifyScopes) -> Result<ExitCode, String> {
     let loaded = loaded(arguments.config.as_deref())?;
-    let coarse = Under::Atlas(Arc::new(loaded.snapshot.world.atlas.coarsened(SQUARE)));
+    let coarse = ScopeBasis::Atlas(Arc::new(loaded.snapshot.world.atlas.coarsened(SQUARE)));
     let verify = |name| verify(&loaded, name, arguments.rtype.family(), &coarse);
     let all = || named(&arguments.names, &loaded).into_iter().map(verify).collect::<Result<Vec<_>, _>>();
     let verified = progress::during("going through the address space", all)?;
@@ -45,16 +45,16 @@ pub fn run(arguments: &VerifyScopes) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn verify(loaded: &Loaded, name: Name, family: Family, coarse: &Under) -> Result<Verified, String> {
-    let with = |under: &Under| scopes((&loaded.snapshot, &loaded.config), &name, family, under);
-    let now = with(&Under::Now)?;
-    let banded = BANDS.into_iter().map(|band| with(&Under::Band(band))).collect::<Result<_, _>>()?;
+fn verify(loaded: &LoadedState, name: Name, family: ServiceFamily, coarse: &ScopeBasis) -> Result<Verified, String> {
+    let with = |under: &ScopeBasis| scopes((&loaded.snapshot, &loaded.config), &name, family, under);
+    let now = with(&ScopeBasis::Now)?;
+    let banded = BANDS.into_iter().map(|band| with(&ScopeBasis::Band(band))).collect::<Result<_, _>>()?;
     let coarse = with(coarse)?;
     Ok(Verified { name, now, banded, coarse })
 }
 
 fn print(verified: &[Verified]) {
-    let paper = Paper::stdout();
+    let paper = TextOutput::stdout();
     let whole = "the IPv4 space is covered without a gap, no two scopes overlap, each has one outcome";
     paper.bold(whole);
     say!();
@@ -80,7 +80,7 @@ fn print(verified: &[Verified]) {
 }
 
 /// `24310 (-9.3%)`
-fn saving(now: &Blocks, then: &Blocks) -> String {
+fn saving(now: &BlockCounts, then: &BlockCounts) -> String {
     let part = (then.count as f64 / now.count.max(1) as f64 - 1.0) * 100.0;
     format!("{} ({part:+.1}%)", then.count)
 }

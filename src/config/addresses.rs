@@ -6,31 +6,31 @@ use std::path::PathBuf;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
-use super::error::{Refusal, Report, nearest};
+use super::error::{ConfigReport, ValueError, nearest};
 use super::model::AdminListen;
-use super::read::{Item, Read, Text};
+use super::read::{DocumentItem, ReadValue, TextValue};
 use super::values::integer;
-use crate::geo::groups::{self, GROUPS, Group};
-use crate::geo::{Code, locations};
+use crate::geo::groups::{self, CountryGroup, GROUPS};
+use crate::geo::{PlaceCode, locations};
 use crate::net::Cidr;
 use crate::steering::Point;
 
-impl Text for SocketAddr {
+impl TextValue for SocketAddr {
     fn expected() -> String {
         "an address with a port, such as \"192.0.2.1:53\" or \"[2001:db8::1]:53\"".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        text.parse().map_err(|_| Refusal::default())
+    fn from_text(text: &str) -> Result<Self, ValueError> {
+        text.parse().map_err(|_| ValueError::default())
     }
 }
 
-impl Text for AdminListen {
+impl TextValue for AdminListen {
     fn expected() -> String {
         "an address with a port or \"unix:\" and a path".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
+    fn from_text(text: &str) -> Result<Self, ValueError> {
         match text.strip_prefix("unix:") {
             Some(path) => PathBuf::from_text(path).map(AdminListen::Unix),
             None => SocketAddr::from_text(text).map(AdminListen::Tcp),
@@ -42,18 +42,18 @@ impl Text for AdminListen {
 #[derive(Debug, Clone, Copy)]
 pub struct EndpointAddress(pub IpAddr);
 
-impl Text for EndpointAddress {
+impl TextValue for EndpointAddress {
     fn expected() -> String {
         "an IP address".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
+    fn from_text(text: &str) -> Result<Self, ValueError> {
         let Ok(address) = text.parse::<IpAddr>() else {
             return Err(not_an_address(text));
         };
         if let Some(mapped) = mapped_ipv4(address) {
             let sentence = format!("\"{text}\" is an IPv4 address in IPv6 form");
-            return Err(Refusal::with_hint(sentence, Some(mapped.to_string())));
+            return Err(ValueError::with_hint(sentence, Some(mapped.to_string())));
         }
         let broadcast = address == IpAddr::from([255; 4]);
         if address.is_unspecified() || address.is_multicast() || broadcast {
@@ -63,14 +63,14 @@ impl Text for EndpointAddress {
     }
 }
 
-fn not_an_address(text: &str) -> Refusal {
+fn not_an_address(text: &str) -> ValueError {
     match text.parse::<SocketAddr>() {
         Ok(with_port) => {
             let (address, port) = (with_port.ip(), with_port.port());
             let instead = format!("write {{ address = \"{address}\", port = {port} }} to check another port");
             format!("DNS gives addresses, not ports, so \"{text}\" cannot be an endpoint; {instead}").into()
         }
-        Err(_) => Refusal::default(),
+        Err(_) => ValueError::default(),
     }
 }
 
@@ -81,30 +81,30 @@ fn mapped_ipv4(address: IpAddr) -> Option<IpAddr> {
     }
 }
 
-impl Text for Cidr {
+impl TextValue for Cidr {
     fn expected() -> String {
         "a network, such as \"192.0.2.0/24\" or \"2001:db8::/32\"".to_owned()
     }
 
     /// A bare address is the network of that one address.
-    fn from_text(text: &str) -> Result<Self, Refusal> {
+    fn from_text(text: &str) -> Result<Self, ValueError> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
         };
-        let address: IpAddr = address.parse().map_err(|_| Refusal::default())?;
+        let address: IpAddr = address.parse().map_err(|_| ValueError::default())?;
         let bits = if address.is_ipv4() { 32 } else { 128 };
         let digits_only = |prefix: &&str| prefix.bytes().all(|octet| octet.is_ascii_digit());
         let prefix = match prefix {
             Some(prefix) => Some(prefix).filter(digits_only).and_then(|prefix| prefix.parse().ok()),
             None => Some(bits),
         };
-        let prefix = prefix.filter(|&prefix| prefix <= bits).ok_or_else(Refusal::default)?;
+        let prefix = prefix.filter(|&prefix| prefix <= bits).ok_or_else(ValueError::default)?;
         let network = Cidr::around(address, prefix);
         let stated = if network.address().is_ipv4() { address.to_canonical() } else { address };
         if network.address() != stated {
             let sentence = format!("\"{text}\" has bits set behind its prefix");
-            return Err(Refusal::with_hint(sentence, Some(network.to_string())));
+            return Err(ValueError::with_hint(sentence, Some(network.to_string())));
         }
         Ok(network)
     }
@@ -112,22 +112,22 @@ impl Text for Cidr {
 
 /// A country by its ISO 3166-1 alpha-2 code.
 #[derive(Debug, Clone, Copy)]
-pub struct Country(pub Code);
+pub struct CountryCode(pub PlaceCode);
 
-impl Text for Country {
+impl TextValue for CountryCode {
     fn expected() -> String {
         "a country by its two-letter ISO 3166 code, such as \"DE\"".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
+    fn from_text(text: &str) -> Result<Self, ValueError> {
         let letters = text.len() == 2 && text.bytes().all(|octet| octet.is_ascii_alphabetic());
-        let code = text.parse().ok().filter(|_| letters).ok_or_else(Refusal::default)?;
+        let code = text.parse().ok().filter(|_| letters).ok_or_else(ValueError::default)?;
         if locations::country_point(code).is_some() {
-            return Ok(Country(code));
+            return Ok(CountryCode(code));
         }
         // The two codes in common use that ISO 3166 does not have.
         let meant = [("UK", "GB"), ("EL", "GR")].into_iter().find(|(used, _)| *used == code.as_str());
-        Err(Refusal { sentence: None, hint: meant.map(|(_, iso)| iso.to_owned()) })
+        Err(ValueError { sentence: None, hint: meant.map(|(_, iso)| iso.to_owned()) })
     }
 
     fn schema() -> Schema {
@@ -137,17 +137,17 @@ impl Text for Country {
 
 /// A group of countries by its name.
 #[derive(Debug, Clone, Copy)]
-pub struct CountryGroup(pub &'static Group);
+pub struct CountryGroupValue(pub &'static CountryGroup);
 
-impl Text for CountryGroup {
+impl TextValue for CountryGroupValue {
     fn expected() -> String {
         let names: Vec<_> = GROUPS.iter().map(|group| group.name).collect();
         format!("a group of countries, one of {}", names.join(", "))
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
+    fn from_text(text: &str) -> Result<Self, ValueError> {
         let hint = || nearest(text, GROUPS.iter().map(|group| group.name));
-        groups::find(text).map(CountryGroup).ok_or_else(|| Refusal { sentence: None, hint: hint() })
+        groups::find(text).map(CountryGroupValue).ok_or_else(|| ValueError { sentence: None, hint: hint() })
     }
 
     fn schema() -> Schema {
@@ -158,18 +158,18 @@ impl Text for CountryGroup {
 
 /// A continent by its two-letter code.
 #[derive(Debug, Clone, Copy)]
-pub struct Continent(pub Code);
+pub struct ContinentCode(pub PlaceCode);
 
 const CONTINENTS: [&str; 7] = ["AF", "AN", "AS", "EU", "NA", "OC", "SA"];
 
-impl Text for Continent {
+impl TextValue for ContinentCode {
     fn expected() -> String {
         format!("one of the continents {}", CONTINENTS.join(", "))
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
+    fn from_text(text: &str) -> Result<Self, ValueError> {
         let known = CONTINENTS.iter().any(|known| known.eq_ignore_ascii_case(text));
-        text.parse().ok().filter(|_| known).map(Continent).ok_or_else(Refusal::default)
+        text.parse().ok().filter(|_| known).map(ContinentCode).ok_or_else(ValueError::default)
     }
 
     fn schema() -> Schema {
@@ -179,18 +179,18 @@ impl Text for Continent {
 
 /// A subdivision with its country, as ISO 3166-2 writes it.
 #[derive(Debug, Clone, Copy)]
-pub struct Subdivision(pub Code, pub Code);
+pub struct SubdivisionCode(pub PlaceCode, pub PlaceCode);
 
-impl Text for Subdivision {
+impl TextValue for SubdivisionCode {
     fn expected() -> String {
         "a country and its subdivision by their ISO 3166-2 code, such as \"US-CA\"".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        let (country, part) = text.split_once('-').ok_or_else(Refusal::default)?;
-        let Country(country) = Country::from_text(country)?;
-        let part = part.parse().ok().filter(|_| part.len() <= 3).ok_or_else(Refusal::default)?;
-        Ok(Subdivision(country, part))
+    fn from_text(text: &str) -> Result<Self, ValueError> {
+        let (country, part) = text.split_once('-').ok_or_else(ValueError::default)?;
+        let CountryCode(country) = CountryCode::from_text(country)?;
+        let part = part.parse().ok().filter(|_| part.len() <= 3).ok_or_else(ValueError::default)?;
+        Ok(SubdivisionCode(country, part))
     }
 
     fn schema() -> Schema {
@@ -200,34 +200,34 @@ impl Text for Subdivision {
 
 /// A place on the Earth: coordinates, or a known place with what is known of it.
 #[derive(Debug, Clone)]
-pub struct Location {
+pub struct LocationValue {
     /// Where it is.
     pub point: Point,
     /// Its country, if it was given as a known place.
-    pub country: Option<Code>,
+    pub country: Option<PlaceCode>,
     /// Its subdivision, if it was given as a known place.
-    pub subdivision: Option<Code>,
+    pub subdivision: Option<PlaceCode>,
 }
 
-impl Location {
+impl LocationValue {
     const EXPECTED: &str =
         "[latitude, longitude] in degrees or a known place, such as \"FRA\", \"aws:eu-central-1\" or \"DE\"";
 }
 
-impl Read for Location {
-    fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
+impl ReadValue for LocationValue {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
         if let Some(text) = item.value.as_str() {
             return known_location(text, &item, report);
         }
         let coordinates = item.value.as_array().map(|array| array.iter().map(|value| degrees(value.get_ref())));
         let coordinates: Option<Vec<f64>> = coordinates.and_then(Iterator::collect);
         let Some(&[latitude, longitude]) = coordinates.as_deref() else {
-            item.refuse(Location::EXPECTED, None, report);
+            item.refuse(LocationValue::EXPECTED, None, report);
             return None;
         };
         let refused = |error| report.error(item.at, format!("{}: {error}", item.key));
         let point = Point::new(latitude, longitude).map_err(refused).ok()?;
-        Some(Location { point, country: None, subdivision: None })
+        Some(LocationValue { point, country: None, subdivision: None })
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
@@ -238,11 +238,11 @@ impl Read for Location {
     }
 }
 
-fn known_location(text: &str, item: &Item<'_>, report: &mut Report<'_>) -> Option<Location> {
+fn known_location(text: &str, item: &DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<LocationValue> {
     match locations::find(text) {
-        Ok(known) => Some(Location { point: known.point, country: known.country, subdivision: known.subdivision }),
+        Ok(known) => Some(LocationValue { point: known.point, country: known.country, subdivision: known.subdivision }),
         Err(unknown) => {
-            item.refuse(Location::EXPECTED, unknown.near.into_iter().next(), report);
+            item.refuse(LocationValue::EXPECTED, unknown.near.into_iter().next(), report);
             None
         }
     }

@@ -2,8 +2,8 @@
 
 use schemars::{Schema, json_schema};
 
-use super::error::Refusal;
-use super::read::Text;
+use super::error::ValueError;
+use super::read::TextValue;
 use crate::dns::RecordType;
 use crate::zone;
 
@@ -13,7 +13,7 @@ const IPV6_HINT: u16 = 6;
 /// The record data without hints, cut where they belong: parameters stand in the order of their keys (RFC 9460 section
 /// 2.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Binding {
+pub struct SvcbTemplate {
     /// HTTPS or SVCB.
     pub rtype: RecordType,
     /// Priority 0: another name is bound, and there are no hints (section 2.4.2).
@@ -28,19 +28,19 @@ pub struct Binding {
 
 /// `https = "1 . alpn=h2,h3"`
 #[derive(Debug)]
-pub struct HttpsText(pub Binding);
+pub struct HttpsText(pub SvcbTemplate);
 
 /// `svcb = "1 . alpn=dot port=8530"`
 #[derive(Debug)]
-pub struct SvcbText(pub Binding);
+pub struct SvcbText(pub SvcbTemplate);
 
-impl Text for HttpsText {
+impl TextValue for HttpsText {
     fn expected() -> String {
         "the data of an HTTPS record as in a zone file, such as \"1 . alpn=h2,h3\"".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        Binding::from_text(RecordType::HTTPS, text).map(HttpsText)
+    fn from_text(text: &str) -> Result<Self, ValueError> {
+        SvcbTemplate::from_text(RecordType::HTTPS, text).map(HttpsText)
     }
 
     fn schema() -> Schema {
@@ -48,13 +48,13 @@ impl Text for HttpsText {
     }
 }
 
-impl Text for SvcbText {
+impl TextValue for SvcbText {
     fn expected() -> String {
         "the data of an SVCB record as in a zone file, such as \"1 . alpn=dot\"".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        Binding::from_text(RecordType::SVCB, text).map(SvcbText)
+    fn from_text(text: &str) -> Result<Self, ValueError> {
+        SvcbTemplate::from_text(RecordType::SVCB, text).map(SvcbText)
     }
 
     fn schema() -> Schema {
@@ -62,22 +62,22 @@ impl Text for SvcbText {
     }
 }
 
-impl Binding {
-    fn from_text(rtype: RecordType, text: &str) -> Result<Binding, Refusal> {
+impl SvcbTemplate {
+    fn from_text(rtype: RecordType, text: &str) -> Result<SvcbTemplate, ValueError> {
         let data = zone::parse_data(rtype, text)?;
-        let unreadable = || Refusal::from(format!("the data of this {rtype} record cannot be told apart"));
+        let unreadable = || ValueError::from(format!("the data of this {rtype} record cannot be told apart"));
         let parameters = parameters(&data).ok_or_else(unreadable)?;
         let given = |key: u16| parameters.iter().any(|(known, _)| *known == key);
         if given(IPV4_HINT) || given(IPV6_HINT) {
             let sentence = "the hints are the service's own addresses, as each client gets them; leave them out here";
-            return Err(Refusal::from(sentence.to_owned()));
+            return Err(ValueError::from(sentence.to_owned()));
         }
         let start =
             |key: u16| parameters.iter().find(|(known, _)| *known >= key).map_or(data.len(), |(_, start)| *start);
         let (head, rest) = data.split_at(start(IPV4_HINT));
         let (middle, tail) = rest.split_at(start(IPV6_HINT) - head.len());
         let is_alias = data.starts_with(&[0, 0]);
-        Ok(Binding { rtype, is_alias, head: head.into(), middle: middle.into(), tail: tail.into() })
+        Ok(SvcbTemplate { rtype, is_alias, head: head.into(), middle: middle.into(), tail: tail.into() })
     }
 }
 

@@ -2,41 +2,41 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::Report;
-use super::read::Field;
-use super::values::Period;
+use super::error::ConfigReport;
+use super::read::TableField;
+use super::values::BoundedDuration;
 use crate::files::FileKind;
-use crate::health::check::Certificate;
-use crate::health::probe::{Authorities, ClientIdentity, IdentityError};
+use crate::health::check::CertificateRule;
+use crate::health::probe::{CheckAuthorities, ClientIdentity, IdentityError};
 
 /// What is wanted of the endpoint's certificate.
 pub fn resolve(
-    verify: Field<bool>,
-    file: Field<PathBuf>,
-    expiry_warning: Field<Period<0, 31_536_000_000>>,
+    verify: TableField<bool>,
+    file: TableField<PathBuf>,
+    expiry_warning: TableField<BoundedDuration<0, 31_536_000_000>>,
     folder: &Path,
-    report: &mut Report<'_>,
-) -> Certificate {
-    let usual = Certificate::default();
+    report: &mut ConfigReport<'_>,
+) -> CertificateRule {
+    let usual = CertificateRule::default();
     let verify = verify.or(usual.verify);
     if let Some(at) = file.at().filter(|_| !verify) {
         report.warning(at, "the ca_file means nothing where verify = false".to_owned());
     }
     let authorities = file.given().and_then(|file| {
         let path = folder.join(&file.value);
-        let read = report.read_file(&path, FileKind::Certificates).and_then(|text| Authorities::from_pem(&text));
+        let read = report.read_file(&path, FileKind::Certificates).and_then(|text| CheckAuthorities::from_pem(&text));
         read.map_err(|sentence| report.error(file.at, format!("{}: {sentence}", path.display()))).ok()
     });
     let expiry_warning = expiry_warning.value().map_or(usual.expiry_warning, |warning| warning.0);
-    Certificate { verify, authorities, expiry_warning, ..usual }
+    CertificateRule { verify, authorities, expiry_warning, ..usual }
 }
 
 /// The certificate that is shown to endpoints that ask for one; both files, or neither.
 pub fn resolve_identity(
-    certificate: Field<PathBuf>,
-    key: Field<PathBuf>,
+    certificate: TableField<PathBuf>,
+    key: TableField<PathBuf>,
     folder: &Path,
-    report: &mut Report<'_>,
+    report: &mut ConfigReport<'_>,
 ) -> Option<ClientIdentity> {
     if certificate.is_absent() != key.is_absent()
         && let Some(at) = certificate.at().or(key.at())

@@ -3,11 +3,11 @@
 use schemars::{Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
-use super::error::{Refusal, Report};
-use super::read::{Item, Read, Text};
-use super::values::{Word, integer};
+use super::error::{ConfigReport, ValueError};
+use super::read::{DocumentItem, ReadValue, TextValue};
+use super::values::{KeywordSet, integer};
 use crate::dns::RecordType;
-use crate::health::check::Method;
+use crate::health::check::HttpMethod;
 
 /// The kind of a check that asks an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl CheckType {
     }
 }
 
-impl Word for CheckType {
+impl KeywordSet for CheckType {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("http", CheckType::Http),
         ("https", CheckType::Https),
@@ -47,34 +47,38 @@ impl Word for CheckType {
     ];
 }
 
-impl Word for Method {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("GET", Method::Get), ("HEAD", Method::Head), ("OPTIONS", Method::Options), ("POST", Method::Post)];
+impl KeywordSet for HttpMethod {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("GET", HttpMethod::Get),
+        ("HEAD", HttpMethod::Head),
+        ("OPTIONS", HttpMethod::Options),
+        ("POST", HttpMethod::Post),
+    ];
 }
 
-impl Text for RecordType {
+impl TextValue for RecordType {
     fn expected() -> String {
         "a record type, such as \"A\" or \"SOA\"".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        text.parse().ok().filter(|rtype: &RecordType| !rtype.is_meta()).ok_or_else(Refusal::default)
+    fn from_text(text: &str) -> Result<Self, ValueError> {
+        text.parse().ok().filter(|rtype: &RecordType| !rtype.is_meta()).ok_or_else(ValueError::default)
     }
 }
 
 /// Where a value is in a JSON document (RFC 6901).
 #[derive(Debug, Clone)]
-pub struct Pointer(pub String);
+pub struct JsonPointer(pub String);
 
-impl Text for Pointer {
+impl TextValue for JsonPointer {
     fn expected() -> String {
         "a pointer into JSON, such as \"/status\" or \"/checks/0/state\"".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
+    fn from_text(text: &str) -> Result<Self, ValueError> {
         let escapes_end = |text: &str| text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
         let good = text.len() <= 1024 && (text.is_empty() || text.starts_with('/')) && escapes_end(text);
-        if good { Ok(Pointer(text.to_owned())) } else { Err(Refusal::default()) }
+        if good { Ok(JsonPointer(text.to_owned())) } else { Err(ValueError::default()) }
     }
 
     fn schema() -> Schema {
@@ -84,10 +88,10 @@ impl Text for Pointer {
 
 /// A string, a whole number, or true or false, as JSON writes it (a string without its quotes).
 #[derive(Debug, Clone)]
-pub struct Scalar(pub String);
+pub struct JsonScalar(pub String);
 
-impl Read for Scalar {
-    fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
+impl ReadValue for JsonScalar {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
         let text = match item.value {
             DeValue::String(text) if text.len() <= 1024 => Some(text.to_string()),
             DeValue::Boolean(value) => Some(value.to_string()),
@@ -96,7 +100,7 @@ impl Read for Scalar {
         if text.is_none() {
             item.refuse("a text of at most 1024 octets, a whole number, or true or false", None, report);
         }
-        text.map(Scalar)
+        text.map(JsonScalar)
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {

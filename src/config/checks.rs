@@ -5,25 +5,25 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::check_values::{CheckType, Scalar};
+use super::check_values::{CheckType, JsonScalar};
 use super::combinations;
-use super::error::Report;
-use super::model::{Check, CheckId, CheckKind};
-use super::names::Names;
-use super::read::{At, Field, NamedEntry};
-use super::values::{Choice, Line, Period, Status, Whole, duration_text};
+use super::error::ConfigReport;
+use super::model::{CheckConfig, CheckId, CheckKind};
+use super::names::DeclaredNames;
+use super::read::{NamedEntry, TableField, WithOffset};
+use super::values::{BoundedDuration, Keyword, SingleLine, StatusRanges, WholeNumber, duration_text};
 use super::{certificates, raw, request_headers};
 use crate::dns::RecordType;
-use crate::health::check::{Certificate, Expect, Method};
-use crate::health::verdict::{Damping, Rules};
+use crate::health::check::{CertificateRule, HttpExpectation, HttpMethod};
+use crate::health::verdict::{Damping, HealthRules};
 
 /// Fills in the defaults of every check, and reports what does not go together.
 pub fn resolve(
     entries: Vec<NamedEntry<raw::Check>>,
-    names: &mut Names,
+    names: &mut DeclaredNames,
     folder: &Path,
-    report: &mut Report<'_>,
-) -> Vec<Check> {
+    report: &mut ConfigReport<'_>,
+) -> Vec<CheckConfig> {
     let mut places = Vec::with_capacity(entries.len());
     let mut checks = Vec::with_capacity(entries.len());
     for NamedEntry { name, value } in entries {
@@ -33,7 +33,7 @@ pub fn resolve(
         let mut parts = Vec::new();
         let check = if combinations::is_combined(&raw) {
             let kind = combinations::resolve(raw, &name, names, &mut parts, report);
-            Check { port: 0, rules: Rules::default(), kind, name: name.value }
+            CheckConfig { port: 0, rules: HealthRules::default(), kind, name: name.value }
         } else {
             resolve_one(name, raw, kind, folder, report)
         };
@@ -45,12 +45,12 @@ pub fn resolve(
 }
 
 fn resolve_one(
-    name: At<String>,
+    name: WithOffset<String>,
     mut raw: raw::Check,
     kind: Option<CheckType>,
     folder: &Path,
-    report: &mut Report<'_>,
-) -> Check {
+    report: &mut ConfigReport<'_>,
+) -> CheckConfig {
     let kind = kind.or_else(|| {
         let sentence = format!("check \"{}\" needs a type", name.value);
         raw.r#type.clone().required(name.at, &sentence, report).map(|kind| kind.value.0)
@@ -61,7 +61,7 @@ fn resolve_one(
     if port.is_none() && !raw.port.is_refused() {
         report.error(name.at, format!("check \"{}\" needs a port", name.value));
     }
-    Check {
+    CheckConfig {
         port: port.unwrap_or(0),
         rules: resolve_rules(&mut raw, report),
         kind: resolve_kind(kind, raw, &name, folder, report),
@@ -81,7 +81,7 @@ fn default_port(kind: Option<CheckType>) -> Option<i64> {
 }
 
 /// Reports the keys that a check of this type has no use for.
-fn refuse_strangers(raw: &raw::Check, kind: CheckType, report: &mut Report<'_>) {
+fn refuse_strangers(raw: &raw::Check, kind: CheckType, report: &mut ConfigReport<'_>) {
     use CheckType::{Dns, Exec, Grpc, Http, Https, Tls};
     let web: &[CheckType] = &[Http, Https];
     let secure: &[CheckType] = &[Https, Tls, Grpc];
@@ -110,25 +110,29 @@ fn refuse_strangers(raw: &raw::Check, kind: CheckType, report: &mut Report<'_>) 
     }
 }
 
-fn resolve_rules(raw: &mut raw::Check, report: &mut Report<'_>) -> Rules {
-    let usual = Rules::default();
+fn resolve_rules(raw: &mut raw::Check, report: &mut ConfigReport<'_>) -> HealthRules {
+    let usual = HealthRules::default();
     let interval = raw.interval.clone().value().map_or(usual.interval, |interval| interval.0);
     let damping = std::mem::take(&mut raw.damping).or(raw::Damping::default());
-    Rules {
+    HealthRules {
         interval,
         quick: raw.quick.clone().value().map_or(usual.quick.min(interval), |quick| quick.0),
         timeout: resolve_timeout(raw.timeout.clone(), interval, report),
-        fall: raw.fall.clone().or(Whole(3)).as_u32(),
-        rise: raw.rise.clone().or(Whole(5)).as_u32(),
+        fall: raw.fall.clone().or(WholeNumber(3)).as_u32(),
+        rise: raw.rise.clone().or(WholeNumber(5)).as_u32(),
         damping: Damping {
-            doublings: damping.doublings.or(Whole(5)).as_u32(),
+            doublings: damping.doublings.or(WholeNumber(5)).as_u32(),
             memory: damping.memory.value().map_or(usual.damping.memory, |memory| memory.0),
         },
     }
 }
 
 /// Probes of one endpoint never overlap, so a probe must be over when the next one is due.
-fn resolve_timeout(timeout: Field<Period<10, 60_000>>, interval: Duration, report: &mut Report<'_>) -> Duration {
+fn resolve_timeout(
+    timeout: TableField<BoundedDuration<10, 60_000>>,
+    interval: Duration,
+    report: &mut ConfigReport<'_>,
+) -> Duration {
     let Some(timeout) = timeout.given() else {
         return interval.min(Duration::from_secs(2));
     };
@@ -142,9 +146,9 @@ fn resolve_timeout(timeout: Field<Period<10, 60_000>>, interval: Duration, repor
 fn resolve_kind(
     kind: Option<CheckType>,
     raw: raw::Check,
-    name: &At<String>,
+    name: &WithOffset<String>,
     folder: &Path,
-    report: &mut Report<'_>,
+    report: &mut ConfigReport<'_>,
 ) -> CheckKind {
     let secure = matches!(kind, Some(CheckType::Https | CheckType::Tls)) || raw.tls.clone().or(false);
     if kind == Some(CheckType::Grpc) && !secure {
@@ -155,7 +159,7 @@ fn resolve_kind(
     }
     let identity = certificates::resolve_identity(raw.client_cert, raw.client_key, folder, report);
     let certificate = certificates::resolve(raw.verify, raw.ca_file, raw.expiry_warning, folder, report);
-    let certificate = Certificate { identity, ..certificate };
+    let certificate = CertificateRule { identity, ..certificate };
     let host = resolve_host(raw.host, report);
     let headers = request_headers::resolve(raw.headers, kind == Some(CheckType::Grpc), folder, report);
     match kind {
@@ -174,7 +178,7 @@ fn resolve_kind(
             CheckKind::Exec { program: program.unwrap_or_default(), arguments }
         }
         Some(CheckType::Http | CheckType::Https) | None => {
-            let method = raw.method.or(Choice(Method::Get)).0;
+            let method = raw.method.or(Keyword(HttpMethod::Get)).0;
             CheckKind::Http {
                 host,
                 certificate: secure.then_some(certificate),
@@ -188,7 +192,7 @@ fn resolve_kind(
 }
 
 /// A program that cannot be run is a mistake, since nothing would ever be known by it.
-fn resolve_program(program: At<PathBuf>, folder: &Path, report: &mut Report<'_>) -> PathBuf {
+fn resolve_program(program: WithOffset<PathBuf>, folder: &Path, report: &mut ConfigReport<'_>) -> PathBuf {
     let path = folder.join(&program.value);
     let wrong = match std::fs::metadata(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Some("the program does not exist".to_owned()),
@@ -203,7 +207,7 @@ fn resolve_program(program: At<PathBuf>, folder: &Path, report: &mut Report<'_>)
     path
 }
 
-fn resolve_path(path: Field<Line<2048>>, report: &mut Report<'_>) -> String {
+fn resolve_path(path: TableField<SingleLine<2048>>, report: &mut ConfigReport<'_>) -> String {
     let Some(path) = path.given() else {
         return "/".to_owned();
     };
@@ -215,7 +219,7 @@ fn resolve_path(path: Field<Line<2048>>, report: &mut Report<'_>) -> String {
     text
 }
 
-fn resolve_host(host: Field<Line<255>>, report: &mut Report<'_>) -> Option<String> {
+fn resolve_host(host: TableField<SingleLine<255>>, report: &mut ConfigReport<'_>) -> Option<String> {
     let host = host.given()?;
     let text = host.value.0;
     let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b"-._:[]".contains(&octet);
@@ -225,13 +229,13 @@ fn resolve_host(host: Field<Line<255>>, report: &mut Report<'_>) -> Option<Strin
     Some(text)
 }
 
-fn resolve_expect(raw: raw::Expect, method: Method, report: &mut Report<'_>) -> Expect {
-    if let Some(at) = raw.body.at().or(raw.json.at()).filter(|_| method == Method::Head) {
+fn resolve_expect(raw: raw::Expect, method: HttpMethod, report: &mut ConfigReport<'_>) -> HttpExpectation {
+    if let Some(at) = raw.body.at().or(raw.json.at()).filter(|_| method == HttpMethod::Head) {
         report.error(at, "the answer to HEAD has no body to hold against it".to_owned());
     }
-    let Status(status) = raw.status.or(Status(vec![(200, 299)]));
+    let StatusRanges(status) = raw.status.or(StatusRanges(vec![(200, 299)]));
     let headers = raw.header.value().map_or(Vec::new(), |headers| headers.0);
-    Expect {
+    HttpExpectation {
         status,
         body: raw.body.value().map(|body| body.0),
         json: raw.json.given().and_then(|json| resolve_json(json, report)),
@@ -240,14 +244,17 @@ fn resolve_expect(raw: raw::Expect, method: Method, report: &mut Report<'_>) -> 
     }
 }
 
-fn resolve_json(At { at, value }: At<raw::JsonExpect>, report: &mut Report<'_>) -> Option<(String, String)> {
+fn resolve_json(
+    WithOffset { at, value }: WithOffset<raw::JsonExpect>,
+    report: &mut ConfigReport<'_>,
+) -> Option<(String, String)> {
     let pointer = value.pointer.required(at, "json needs a pointer", report);
     let equals = value.equals.required(at, "json needs what the value equals", report);
-    let Scalar(equals) = equals?.value;
+    let JsonScalar(equals) = equals?.value;
     Some((pointer?.value.0, equals))
 }
 
-fn resolve_header(entry: NamedEntry<Line<1024>>, report: &mut Report<'_>) -> Option<(String, String)> {
+fn resolve_header(entry: NamedEntry<SingleLine<1024>>, report: &mut ConfigReport<'_>) -> Option<(String, String)> {
     let NamedEntry { name, value } = entry;
     // RFC 9110 section 5.6.2: token.
     let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
@@ -258,4 +265,4 @@ fn resolve_header(entry: NamedEntry<Line<1024>>, report: &mut Report<'_>) -> Opt
 }
 
 /// The id of each part of a combination, and where it is named.
-pub type Parts = Vec<At<CheckId>>;
+pub type CombinationParts = Vec<WithOffset<CheckId>>;

@@ -1,12 +1,12 @@
 //! Checks that combine others: `all`, `any`, or `at_least` so many `of` them.
 
-use super::checks::Parts;
-use super::error::Report;
-use super::model::{Check, CheckId, CheckKind};
-use super::names::Names;
+use super::checks::CombinationParts;
+use super::error::ConfigReport;
+use super::model::{CheckConfig, CheckId, CheckKind};
+use super::names::DeclaredNames;
 use super::raw;
-use super::read::{At, Field, List};
-use crate::health::fold::Combine;
+use super::read::{SpannedList, TableField, WithOffset};
+use crate::health::fold::CheckCombination;
 
 /// Most checks that one combination may come to, counted through those inside it.
 const MOST_LEAVES: usize = 64;
@@ -22,10 +22,10 @@ pub fn is_combined(raw: &raw::Check) -> bool {
 /// What is combined, and how; `parts` gets the places where the names stand.
 pub fn resolve(
     raw: raw::Check,
-    name: &At<String>,
-    names: &mut Names,
-    parts: &mut Parts,
-    report: &mut Report<'_>,
+    name: &WithOffset<String>,
+    names: &mut DeclaredNames,
+    parts: &mut CombinationParts,
+    report: &mut ConfigReport<'_>,
 ) -> CheckKind {
     refuse_own_questions(&raw, report);
     let given = [raw.all.at(), raw.any.at(), raw.of.at().or(raw.at_least.at())];
@@ -41,12 +41,12 @@ pub fn resolve(
         None
     };
     let rule = match (&least, raw.any.is_absent()) {
-        (Some(least), _) => Combine::AtLeast(least.value.as_usize()),
-        (None, false) => Combine::Any,
-        (None, true) => Combine::All,
+        (Some(least), _) => CheckCombination::AtLeast(least.value.as_usize()),
+        (None, false) => CheckCombination::Any,
+        (None, true) => CheckCombination::All,
     };
-    let list: Option<At<List<String>>> =
-        [raw.all, raw.any, raw.of].into_iter().find(|list| !list.is_absent()).and_then(Field::given);
+    let list: Option<WithOffset<SpannedList<String>>> =
+        [raw.all, raw.any, raw.of].into_iter().find(|list| !list.is_absent()).and_then(TableField::given);
     let Some(list) = list else { return CheckKind::Combined { rule, parts: Vec::new() } };
     let length = list.value.len();
     if length == 0 {
@@ -60,13 +60,13 @@ pub fn resolve(
         if parts.iter().any(|known| known.value == id) {
             report.error(part.at, format!("check \"{}\" is listed twice", part.value));
         }
-        parts.push(At { at: part.at, value: id });
+        parts.push(WithOffset { at: part.at, value: id });
     }
     CheckKind::Combined { rule, parts: parts.iter().map(|part| part.value).collect() }
 }
 
 /// A combination asks nobody itself, so every key about asking belongs to its parts.
-fn refuse_own_questions(raw: &raw::Check, report: &mut Report<'_>) {
+fn refuse_own_questions(raw: &raw::Check, report: &mut ConfigReport<'_>) {
     let keys = [
         ("type", raw.r#type.at()),
         ("port", raw.port.at()),
@@ -101,7 +101,7 @@ fn refuse_own_questions(raw: &raw::Check, report: &mut Report<'_>) {
 }
 
 /// Reports circles, and combinations that come to too much. `places` is by check.
-pub fn check(checks: &[Check], places: &[Parts], report: &mut Report<'_>) {
+pub fn check(checks: &[CheckConfig], places: &[CombinationParts], report: &mut ConfigReport<'_>) {
     let sizes = sizes(places);
     let mut told = vec![false; places.len()];
     for (at, size) in sizes.iter().enumerate() {
@@ -129,7 +129,7 @@ struct Size {
 
 /// The size of every check; `None` for those on a circle or above one. Parts before wholes (Kahn 1962), so that neither
 /// a long chain nor many ways to one part take long.
-fn sizes(places: &[Parts]) -> Vec<Option<Size>> {
+fn sizes(places: &[CombinationParts]) -> Vec<Option<Size>> {
     let mut wholes = vec![Vec::new(); places.len()];
     let mut missing: Vec<usize> = places.iter().map(Vec::len).collect();
     for (whole, parts) in places.iter().enumerate() {
@@ -155,11 +155,11 @@ fn sizes(places: &[Parts]) -> Vec<Option<Size>> {
 /// Follows unfinished parts until one comes again; each circle is told once, where it closes.
 fn tell_circle(
     start: usize,
-    checks: &[Check],
-    places: &[Parts],
+    checks: &[CheckConfig],
+    places: &[CombinationParts],
     sizes: &[Option<Size>],
     told: &mut [bool],
-    report: &mut Report<'_>,
+    report: &mut ConfigReport<'_>,
 ) {
     let mut way: Vec<(usize, usize)> = Vec::new();
     let mut at = start;

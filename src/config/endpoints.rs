@@ -4,16 +4,16 @@ use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
 
-use super::error::Refusal;
-use super::model::{CheckId, Config, Service};
-use super::read::Text;
+use super::error::ValueError;
+use super::model::{CheckId, Config, ServiceConfig};
+use super::read::TextValue;
 use crate::dns::{Name, RecordType};
 use crate::resolve::IpFamily;
 use crate::zone;
 
 /// Where an endpoint is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Target {
+pub enum EndpointTarget {
     /// An address.
     Address(IpAddr),
     /// A name, given as CNAME.
@@ -21,12 +21,12 @@ pub enum Target {
     /// A name whose addresses are given. Where they are known, they stand in its place.
     Alias(Name),
     /// A host that a record of another type leads to.
-    Host(Host),
+    Host(TargetHost),
 }
 
 /// A mail exchanger or the host of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Host {
+pub struct TargetHost {
     /// Where it leads.
     pub name: Name,
     /// MX or SRV.
@@ -37,47 +37,49 @@ pub struct Host {
 
 /// `mx = "10 mx.example.com."`
 #[derive(Debug)]
-pub struct MxText(pub Host);
+pub struct MxText(pub TargetHost);
 
 /// `srv = "10 5 5060 sip.example.com."`
 #[derive(Debug)]
-pub struct SrvText(pub Host);
+pub struct SrvText(pub TargetHost);
 
-impl Text for MxText {
+impl TextValue for MxText {
     fn expected() -> String {
         "the data of an MX record as in a zone file, such as \"10 mx.example.com.\"".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        Host::from_text(RecordType::MX, 2, text).map(MxText)
+    fn from_text(text: &str) -> Result<Self, ValueError> {
+        TargetHost::from_text(RecordType::MX, 2, text).map(MxText)
     }
 }
 
-impl Text for SrvText {
+impl TextValue for SrvText {
     fn expected() -> String {
         "the data of an SRV record as in a zone file, such as \"10 5 5060 sip.example.com.\"".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        Host::from_text(RecordType::SRV, 6, text).map(SrvText)
+    fn from_text(text: &str) -> Result<Self, ValueError> {
+        TargetHost::from_text(RecordType::SRV, 6, text).map(SrvText)
     }
 }
 
-impl Host {
+impl TargetHost {
     /// The name stands behind `before` octets of numbers (RFC 1035 section 3.3.9, RFC 2782).
-    fn from_text(rtype: RecordType, before: usize, text: &str) -> Result<Host, Refusal> {
+    fn from_text(rtype: RecordType, before: usize, text: &str) -> Result<TargetHost, ValueError> {
         let data = zone::parse_data(rtype, text)?;
         let name = data.get(before..).and_then(|wire| Name::from_wire(wire).ok()).filter(|name| *name != Name::root());
-        let name = name.ok_or_else(|| Refusal::from(format!("this {rtype} record leads to no host")))?;
-        Ok(Host { name, rtype, data })
+        let name = name.ok_or_else(|| ValueError::from(format!("this {rtype} record leads to no host")))?;
+        Ok(TargetHost { name, rtype, data })
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for EndpointTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Target::Address(address) => address.fmt(f),
-            Target::Name(name) | Target::Alias(name) | Target::Host(Host { name, .. }) => name.fmt(f),
+            EndpointTarget::Address(address) => address.fmt(f),
+            EndpointTarget::Name(name)
+            | EndpointTarget::Alias(name)
+            | EndpointTarget::Host(TargetHost { name, .. }) => name.fmt(f),
         }
     }
 }
@@ -86,7 +88,7 @@ impl fmt::Display for Target {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// Where it is.
-    pub target: Target,
+    pub target: EndpointTarget,
     /// 0..=1,000,000, default 100; 0 = standby.
     pub weight: u32,
     /// Its check: its own or the service's.
@@ -103,9 +105,11 @@ impl Endpoint {
     /// The name that is looked up for it: its alias, or the name that it leads to if that is checked.
     pub fn resolved_name(&self) -> Option<&Name> {
         match &self.target {
-            Target::Address(_) => self.alias.as_ref(),
-            Target::Alias(name) => Some(name),
-            Target::Name(name) | Target::Host(Host { name, .. }) => Some(name).filter(|_| self.check.is_some()),
+            EndpointTarget::Address(_) => self.alias.as_ref(),
+            EndpointTarget::Alias(name) => Some(name),
+            EndpointTarget::Name(name) | EndpointTarget::Host(TargetHost { name, .. }) => {
+                Some(name).filter(|_| self.check.is_some())
+            }
         }
     }
 
@@ -116,15 +120,15 @@ impl Endpoint {
     }
 }
 
-impl Service {
+impl ServiceConfig {
     /// Whether a type is the service's, so that none of it comes from the zone file.
     pub fn answers(&self, rtype: RecordType) -> bool {
         let mut targets = self.regions.iter().flat_map(|region| &region.endpoints).map(|endpoint| &endpoint.target);
-        let leads = |target: &Target| match target {
-            Target::Host(host) => host.rtype == rtype,
-            Target::Address(_) | Target::Alias(_) => matches!(rtype, RecordType::A | RecordType::AAAA),
+        let leads = |target: &EndpointTarget| match target {
+            EndpointTarget::Host(host) => host.rtype == rtype,
+            EndpointTarget::Address(_) | EndpointTarget::Alias(_) => matches!(rtype, RecordType::A | RecordType::AAAA),
             // A name with a CNAME has nothing else (RFC 1034 section 3.6.2).
-            Target::Name(_) => matches!(rtype, RecordType::A | RecordType::AAAA | RecordType::CNAME),
+            EndpointTarget::Name(_) => matches!(rtype, RecordType::A | RecordType::AAAA | RecordType::CNAME),
         };
         targets.any(leads) || self.bindings.iter().any(|binding| binding.rtype == rtype)
     }

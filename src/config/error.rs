@@ -51,28 +51,28 @@ impl std::error::Error for ConfigError {}
 
 /// What a reader or a check says about one value, before it is known where the value stands.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Refusal {
+pub struct ValueError {
     /// The whole sentence; absent: "expected this, found that".
     pub sentence: Option<String>,
     /// What was probably meant.
     pub hint: Option<String>,
 }
 
-impl From<String> for Refusal {
+impl From<String> for ValueError {
     fn from(sentence: String) -> Self {
-        Refusal { sentence: Some(sentence), hint: None }
+        ValueError { sentence: Some(sentence), hint: None }
     }
 }
 
-impl Refusal {
+impl ValueError {
     /// A sentence together with what was probably meant.
     pub fn with_hint(sentence: String, hint: Option<String>) -> Self {
-        Refusal { sentence: Some(sentence), hint }
+        ValueError { sentence: Some(sentence), hint }
     }
 }
 
 /// Collects mistakes and warnings, and turns byte offsets into lines and columns.
-pub struct Report<'t> {
+pub struct ConfigReport<'t> {
     file: &'t Path,
     text: &'t str,
     line_starts: Vec<usize>,
@@ -83,15 +83,15 @@ pub struct Report<'t> {
     pub files: Vec<FileRead>,
 }
 
-impl<'t> Report<'t> {
+impl<'t> ConfigReport<'t> {
     /// An empty report about this file.
     pub fn new(file: &'t Path, text: &'t str) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Report { file, text, line_starts, errors: Vec::new(), warnings: Vec::new(), untold: 0, files: Vec::new() }
+        ConfigReport { file, text, line_starts, errors: Vec::new(), warnings: Vec::new(), untold: 0, files: Vec::new() }
     }
 
     /// A mistake in the value or key that starts at this byte.
-    pub fn error(&mut self, at: usize, refusal: impl Into<Refusal>) {
+    pub fn error(&mut self, at: usize, refusal: impl Into<ValueError>) {
         if self.errors.len() < MOST_KEPT {
             let error = self.place(at, refusal.into());
             self.errors.push(error);
@@ -165,7 +165,7 @@ impl<'t> Report<'t> {
         Err(self.errors)
     }
 
-    fn place(&self, at: usize, refusal: Refusal) -> ConfigError {
+    fn place(&self, at: usize, refusal: ValueError) -> ConfigError {
         let line = self.line(at);
         let start = self.line_starts[line as usize - 1];
         let column = self.text.get(start..at).map_or(0, |before| before.chars().count()) as u32 + 1;

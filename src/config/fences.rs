@@ -8,20 +8,20 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::error::Report;
-use super::model::{Fence, FenceClients, RegionId, ServiceRegion, UnknownPlace};
-use super::names::Names;
+use super::error::ConfigReport;
+use super::model::{FenceClients, FenceConfig, RegionId, ServiceRegion, UnknownPlace};
+use super::names::DeclaredNames;
 use super::raw;
-use super::read::{At, Field, List, NamedEntry, OneOrMore};
-use super::values::Choice;
+use super::read::{NamedEntry, OneOrMore, SpannedList, TableField, WithOffset};
+use super::values::Keyword;
 
 /// The lists of `[fences]`, and what services made of them.
 pub struct FenceLists {
-    names: Names,
+    names: DeclaredNames,
     /// By the id of the name.
     lists: Vec<Vec<ListedFence>>,
     /// The fences of a service that has none of its own, by its lists and its regions.
-    shared: HashMap<SharedBy, Arc<[Fence]>>,
+    shared: HashMap<SharedBy, Arc<[FenceConfig]>>,
 }
 
 /// What services have in common that share fences.
@@ -34,17 +34,21 @@ struct SharedBy {
 /// A fence and where it is stated.
 struct ListedFence {
     line: u32,
-    fence: Fence,
+    fence: FenceConfig,
 }
 
 impl FenceLists {
     /// Resolves every list, and reports each mistake in it once, however many services name it.
-    pub fn declare(raw: Vec<NamedEntry<List<raw::Fence>>>, regions: &Names, report: &mut Report<'_>) -> FenceLists {
-        let names = Names::declare("fence list", &raw, report);
+    pub fn declare(
+        raw: Vec<NamedEntry<SpannedList<raw::Fence>>>,
+        regions: &DeclaredNames,
+        report: &mut ConfigReport<'_>,
+    ) -> FenceLists {
+        let names = DeclaredNames::declare("fence list", &raw, report);
         let mut lists = Vec::new();
         for NamedEntry { name, value } in raw {
             let is_refused = value.is_refused();
-            let fences = value.or(List::new());
+            let fences = value.or(SpannedList::new());
             if fences.is_empty() && !is_refused {
                 report.error(name.at, format!("the fence list \"{}\" has no fence", name.value));
             }
@@ -57,14 +61,14 @@ impl FenceLists {
     /// The fences of a service with these regions: its own, then those of the lists that it names.
     pub fn of_service(
         &mut self,
-        own: Field<List<raw::Fence>>,
-        named: Field<OneOrMore<String>>,
-        region_names: &mut Names,
+        own: TableField<SpannedList<raw::Fence>>,
+        named: TableField<OneOrMore<String>>,
+        region_names: &mut DeclaredNames,
         regions: &[ServiceRegion],
-        report: &mut Report<'_>,
-    ) -> Arc<[Fence]> {
+        report: &mut ConfigReport<'_>,
+    ) -> Arc<[FenceConfig]> {
         let mut nameable = Nameable::OfService(region_names, regions);
-        let own = resolve_list(own.or(List::new()), None, &mut nameable, report);
+        let own = resolve_list(own.or(SpannedList::new()), None, &mut nameable, report);
         let named = self.find_lists(named.or(OneOrMore(Vec::new())).0, report);
         let ids: Vec<u16> = named.iter().map(|list| list.value).collect();
         let present: Vec<RegionId> = regions.iter().map(|region| region.region).collect();
@@ -78,7 +82,7 @@ impl FenceLists {
             fences.push(fence);
         }
         let mut is_good = true;
-        for At { at, value } in named {
+        for WithOffset { at, value } in named {
             if let Some(line) = catch_all {
                 let sentence = format!("the fence in line {line} matches everybody, so this list is never reached");
                 report.warning(at, sentence);
@@ -92,10 +96,10 @@ impl FenceLists {
                     report.error(at, format!("{sentence}; give endpoints in one of them"));
                 }
                 catch_all = catch_all.or(matches_everybody(&fence.clients).then_some(*line));
-                fences.push(Fence { regions: left, ..fence.clone() });
+                fences.push(FenceConfig { regions: left, ..fence.clone() });
             }
         }
-        let fences: Arc<[Fence]> = fences.into();
+        let fences: Arc<[FenceConfig]> = fences.into();
         if let Some(key) = key.filter(|_| is_good) {
             self.shared.insert(key, fences.clone());
         }
@@ -103,18 +107,18 @@ impl FenceLists {
     }
 
     /// Warns of every list that no service names.
-    pub fn warn_unused(&self, report: &mut Report<'_>) {
+    pub fn warn_unused(&self, report: &mut ConfigReport<'_>) {
         self.names.warn_unused(report);
     }
 
-    fn find_lists(&mut self, named: List<String>, report: &mut Report<'_>) -> Vec<At<u16>> {
-        let mut found: Vec<At<u16>> = Vec::new();
+    fn find_lists(&mut self, named: SpannedList<String>, report: &mut ConfigReport<'_>) -> Vec<WithOffset<u16>> {
+        let mut found: Vec<WithOffset<u16>> = Vec::new();
         for name in named {
             let Some(id) = self.names.find(&name, report) else { continue };
             if found.iter().any(|known| known.value == id) {
                 report.error(name.at, format!("the fence list \"{}\" is named twice", name.value));
             } else {
-                found.push(At { at: name.at, value: id });
+                found.push(WithOffset { at: name.at, value: id });
             }
         }
         found
@@ -124,13 +128,13 @@ impl FenceLists {
 /// The regions that a fence may name.
 enum Nameable<'r> {
     /// Any: it stands in a list, and services take what they have.
-    All(&'r Names),
+    All(&'r DeclaredNames),
     /// Those of its service.
-    OfService(&'r mut Names, &'r [ServiceRegion]),
+    OfService(&'r mut DeclaredNames, &'r [ServiceRegion]),
 }
 
 impl Nameable<'_> {
-    fn find(&mut self, name: &At<String>, report: &mut Report<'_>) -> Option<RegionId> {
+    fn find(&mut self, name: &WithOffset<String>, report: &mut ConfigReport<'_>) -> Option<RegionId> {
         let (names, regions) = match self {
             Nameable::All(names) => return names.find_unused(name, report).map(RegionId),
             Nameable::OfService(names, regions) => (names, regions),
@@ -149,14 +153,14 @@ impl Nameable<'_> {
 
 /// Fences that follow one another, each with its line.
 fn resolve_list(
-    fences: List<raw::Fence>,
+    fences: SpannedList<raw::Fence>,
     list: Option<&Arc<str>>,
     nameable: &mut Nameable<'_>,
-    report: &mut Report<'_>,
+    report: &mut ConfigReport<'_>,
 ) -> Vec<ListedFence> {
     let mut catch_all = None;
     let mut resolved = Vec::new();
-    for At { at, value } in fences {
+    for WithOffset { at, value } in fences {
         if let Some(line) = catch_all {
             report.warning(at, format!("the fence in line {line} matches everybody, so this one is never reached"));
         }
@@ -172,14 +176,18 @@ fn resolve_list(
             }
         }
         let unknown = resolve_unknown(value.unknown, &clients, report);
-        let fence = Fence { list: list.cloned(), clients: Arc::new(clients), regions, unknown };
+        let fence = FenceConfig { list: list.cloned(), clients: Arc::new(clients), regions, unknown };
         resolved.push(ListedFence { line: report.line(at), fence });
     }
     resolved
 }
 
 /// The named regions, each once.
-fn fence_regions(listed: &[At<String>], nameable: &mut Nameable<'_>, report: &mut Report<'_>) -> Vec<RegionId> {
+fn fence_regions(
+    listed: &[WithOffset<String>],
+    nameable: &mut Nameable<'_>,
+    report: &mut ConfigReport<'_>,
+) -> Vec<RegionId> {
     let mut seen = HashSet::new();
     let mut regions = Vec::new();
     for name in listed {
@@ -193,18 +201,22 @@ fn fence_regions(listed: &[At<String>], nameable: &mut Nameable<'_>, report: &mu
 }
 
 /// It means something only where the fence is about places.
-fn resolve_unknown(raw: Field<Choice<UnknownPlace>>, clients: &FenceClients, report: &mut Report<'_>) -> UnknownPlace {
+fn resolve_unknown(
+    raw: TableField<Keyword<UnknownPlace>>,
+    clients: &FenceClients,
+    report: &mut ConfigReport<'_>,
+) -> UnknownPlace {
     let names_places =
         !clients.countries.is_empty() || !clients.continents.is_empty() || !clients.subdivisions.is_empty();
     if let Some(at) = raw.at().filter(|_| !names_places) {
         report.warning(at, "unknown means nothing in a fence that names no places".to_owned());
     }
-    raw.or(Choice(UnknownPlace::Allow)).0
+    raw.or(Keyword(UnknownPlace::Allow)).0
 }
 
 fn resolve_clients(raw: raw::FenceClients) -> FenceClients {
-    let groups = plain(raw.groups.or(List::new()), |group| group.0);
-    let mut countries = plain(raw.countries.or(List::new()), |country| country.0);
+    let groups = plain(raw.groups.or(SpannedList::new()), |group| group.0);
+    let mut countries = plain(raw.countries.or(SpannedList::new()), |country| country.0);
     for country in groups.iter().flat_map(|group| group.countries()) {
         if !countries.contains(&country) {
             countries.push(country);
@@ -213,14 +225,14 @@ fn resolve_clients(raw: raw::FenceClients) -> FenceClients {
     FenceClients {
         groups,
         countries,
-        continents: plain(raw.continents.or(List::new()), |continent| continent.0),
-        subdivisions: plain(raw.subdivisions.or(List::new()), |subdivision| (subdivision.0, subdivision.1)),
-        asns: plain(raw.asns.or(List::new()), |asn| asn.as_u32()),
-        networks: plain(raw.networks.or(List::new()), |network| network),
+        continents: plain(raw.continents.or(SpannedList::new()), |continent| continent.0),
+        subdivisions: plain(raw.subdivisions.or(SpannedList::new()), |subdivision| (subdivision.0, subdivision.1)),
+        asns: plain(raw.asns.or(SpannedList::new()), |asn| asn.as_u32()),
+        networks: plain(raw.networks.or(SpannedList::new()), |network| network),
     }
 }
 
-fn plain<T, U>(list: List<T>, value: impl Fn(T) -> U) -> Vec<U> {
+fn plain<T, U>(list: SpannedList<T>, value: impl Fn(T) -> U) -> Vec<U> {
     list.into_iter().map(|element| value(element.value)).collect()
 }
 

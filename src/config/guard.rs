@@ -1,16 +1,16 @@
 //! `[guard]` as written: what a reload may not do unasked.
 
 use super::read::tables;
-use super::service_values::Part;
+use super::service_values::Percentage;
 
 tables! {
     /// What a reload may not do unless it is told to.
     Guard {
         /// The largest part of the address space of any service that a reload may send to other regions, `"0%"` to
         /// `"100%"`. Default: any.
-        max_move: Part,
+        max_move: Percentage,
         /// The smallest part of the clients of any service that may have a live region after a reload, `"0%"` to
         /// `"100%"`, where it is smaller than before. Default: any.
-        min_covered: Part,
+        min_covered: Percentage,
     }
 }

@@ -4,16 +4,16 @@ use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use super::error::{Refusal, Report};
+use super::error::{ConfigReport, ValueError};
 use super::model::AdminListen;
 use super::raw::Tls;
-use super::read::{Field, List, Text};
-use super::values::Line;
+use super::read::{SpannedList, TableField, TextValue};
+use super::values::SingleLine;
 use crate::dns::Name;
 
 /// Where the encrypted transports listen, and whose certificate they show.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Encrypted {
+pub struct EncryptedListen {
     /// DNS over TLS (RFC 7858).
     pub tls: Vec<SocketAddr>,
     /// DNS over HTTPS (RFC 8484).
@@ -37,7 +37,7 @@ pub struct IdentityFiles {
 
 /// `[admin]`
 #[derive(Debug, Clone)]
-pub struct Admin {
+pub struct AdminConfig {
     /// Default `127.0.0.1:8053`.
     pub listen: AdminListen,
     /// File that holds the token for calls that change state.
@@ -52,41 +52,41 @@ pub struct Admin {
 #[derive(Debug, Clone, Copy)]
 pub struct ListenAddress<const PORT: u16>(pub SocketAddr);
 
-impl<const PORT: u16> Text for ListenAddress<PORT> {
+impl<const PORT: u16> TextValue for ListenAddress<PORT> {
     fn expected() -> String {
         format!("an address, with a port if it is not {PORT}, such as \"192.0.2.1\" or \"[2001:db8::1]:{PORT}\"")
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
+    fn from_text(text: &str) -> Result<Self, ValueError> {
         let bare = || text.parse::<IpAddr>().map(|address| SocketAddr::new(address, PORT));
-        text.parse().or_else(|_| bare()).map(ListenAddress).map_err(|_| Refusal::default())
+        text.parse().or_else(|_| bare()).map(ListenAddress).map_err(|_| ValueError::default())
     }
 }
 
 /// The lists of addresses as written.
-pub struct Listeners {
+pub struct ListenLists {
     /// `listen_tls`
-    pub tls: Field<List<ListenAddress<853>>>,
+    pub tls: TableField<SpannedList<ListenAddress<853>>>,
     /// `listen_https`
-    pub https: Field<List<ListenAddress<443>>>,
+    pub https: TableField<SpannedList<ListenAddress<443>>>,
     /// `listen_quic`
-    pub quic: Field<List<ListenAddress<853>>>,
+    pub quic: TableField<SpannedList<ListenAddress<853>>>,
 }
 
-impl Listeners {
+impl ListenLists {
     /// Checks them against each other and against `plain`, which has the ports of UDP and TCP.
     pub fn resolve(
         self,
-        path: Field<Line<255>>,
-        tls: Field<Tls>,
+        path: TableField<SingleLine<255>>,
+        tls: TableField<Tls>,
         plain: &[SocketAddr],
         folder: &Path,
-        report: &mut Report<'_>,
-    ) -> Encrypted {
+        report: &mut ConfigReport<'_>,
+    ) -> EncryptedListen {
         let plain: HashSet<SocketAddr> = plain.iter().copied().filter(|address| address.port() != 0).collect();
         let (mut tcp, mut udp) = (plain.clone(), plain);
         let first = [self.tls.at(), self.https.at(), self.quic.at()].into_iter().flatten().min();
-        let encrypted = Encrypted {
+        let encrypted = EncryptedListen {
             tls: distinct(self.tls, "over TCP", &mut tcp, report),
             https: distinct(self.https, "over TCP", &mut tcp, report),
             quic: distinct(self.quic, "over UDP", &mut udp, report),
@@ -94,18 +94,18 @@ impl Listeners {
             identity: None,
         };
         let nobody = encrypted.tls.is_empty() && encrypted.https.is_empty() && encrypted.quic.is_empty();
-        Encrypted { identity: resolve_identity(tls, first.filter(|_| !nobody), folder, report), ..encrypted }
+        EncryptedListen { identity: resolve_identity(tls, first.filter(|_| !nobody), folder, report), ..encrypted }
     }
 }
 
 /// The addresses; none may be `taken` by another listener.
 fn distinct<const PORT: u16>(
-    list: Field<List<ListenAddress<PORT>>>,
+    list: TableField<SpannedList<ListenAddress<PORT>>>,
     how: &str,
     taken: &mut HashSet<SocketAddr>,
-    report: &mut Report<'_>,
+    report: &mut ConfigReport<'_>,
 ) -> Vec<SocketAddr> {
-    let list = list.or(List::new());
+    let list = list.or(SpannedList::new());
     for address in &list {
         let socket = address.value.0;
         if socket.port() != 0 && !taken.insert(socket) {
@@ -115,7 +115,7 @@ fn distinct<const PORT: u16>(
     list.into_iter().map(|address| address.value.0).collect()
 }
 
-fn resolve_path(path: Field<Line<255>>, report: &mut Report<'_>) -> String {
+fn resolve_path(path: TableField<SingleLine<255>>, report: &mut ConfigReport<'_>) -> String {
     let Some(path) = path.given() else { return "/dns-query".to_owned() };
     let text = path.value.0;
     let plain = |octet: u8| octet.is_ascii_graphic() && !b"?#".contains(&octet);
@@ -127,10 +127,10 @@ fn resolve_path(path: Field<Line<255>>, report: &mut Report<'_>) -> String {
 
 /// The files of `[tls]`; `listener` is the place of the first listener that needs them.
 fn resolve_identity(
-    tls: Field<Tls>,
+    tls: TableField<Tls>,
     listener: Option<usize>,
     folder: &Path,
-    report: &mut Report<'_>,
+    report: &mut ConfigReport<'_>,
 ) -> Option<IdentityFiles> {
     if tls.is_refused() {
         return None;
@@ -155,7 +155,7 @@ pub fn identity_files(
     at: usize,
     table: &str,
     folder: &Path,
-    report: &mut Report<'_>,
+    report: &mut ConfigReport<'_>,
 ) -> Option<IdentityFiles> {
     let Tls { certificate, key } = tls;
     let certificate = certificate.required(at, &format!("{table} needs a certificate"), report);

@@ -37,14 +37,14 @@ mod zones;
 
 pub use crate::net::Cidr;
 pub use error::ConfigError;
-pub use listen::{Encrypted, IdentityFiles};
+pub use listen::{EncryptedListen, IdentityFiles};
 pub use model::*;
 pub use names::is_name;
 
 use crate::files::{self, FileContent, FileKind, FileRead};
-use error::Report;
+use error::ConfigReport;
 use raw::RawConfig;
-use read::{Item, Read};
+use read::{DocumentItem, ReadValue};
 
 /// Longest configuration file, in octets.
 pub const MAX_FILE: u64 = FileKind::Configuration.most();
@@ -53,7 +53,7 @@ const MAX_RECOVERED: usize = 1 << 20;
 
 /// A configuration that can be used, and what is odd about it.
 #[derive(Debug, Clone)]
-pub struct Loaded {
+pub struct LoadedConfig {
     /// The truth.
     pub config: Config,
     /// In the order of the file.
@@ -65,7 +65,7 @@ pub struct Loaded {
 }
 
 /// Reads a configuration file; every mistake is in the error, in the order of the file.
-pub fn load(file: &Path) -> Result<Loaded, Vec<ConfigError>> {
+pub fn load(file: &Path) -> Result<LoadedConfig, Vec<ConfigError>> {
     let refused = |sentence| vec![ConfigError::whole_file(file, sentence)];
     let FileContent { octets, read } =
         files::read(file, FileKind::Configuration).map_err(|error| refused(format!("the file {error}")))?;
@@ -77,17 +77,17 @@ pub fn load(file: &Path) -> Result<Loaded, Vec<ConfigError>> {
 
 /// Reads a configuration from its text; relative paths in it are resolved against the folder of `file`, which is
 /// otherwise only a name.
-pub fn parse(text: &str, file: &Path) -> Result<Loaded, Vec<ConfigError>> {
+pub fn parse(text: &str, file: &Path) -> Result<LoadedConfig, Vec<ConfigError>> {
     if text.len() as u64 > MAX_FILE {
         let sentence = format!("the file {}", files::ReadError::TooLarge(MAX_FILE));
         return Err(vec![ConfigError::whole_file(file, sentence)]);
     }
-    let mut report = Report::new(file, text);
+    let mut report = ConfigReport::new(file, text);
     let config = parse_document(text, &mut report).map(|raw| resolve::resolve(raw, file, &mut report));
     let files = std::mem::take(&mut report.files);
     let warnings = report.finish()?;
     let config = config.ok_or_else(Vec::new)?;
-    Ok(Loaded { config, warnings, files, text: text.to_owned() })
+    Ok(LoadedConfig { config, warnings, files, text: text.to_owned() })
 }
 
 /// The JSON Schema (draft 2020-12) of the configuration file.
@@ -104,7 +104,7 @@ fn text_of(octets: Vec<u8>) -> Result<String, String> {
 }
 
 /// The file as written; `None` if it is no TOML, which is then reported.
-fn parse_document(text: &str, report: &mut Report<'_>) -> Option<RawConfig> {
+fn parse_document(text: &str, report: &mut ConfigReport<'_>) -> Option<RawConfig> {
     let document = match DeTable::parse(text) {
         Ok(document) => document.into_inner(),
         Err(first) => {
@@ -117,7 +117,7 @@ fn parse_document(text: &str, report: &mut Report<'_>) -> Option<RawConfig> {
         }
     };
     let document = DeValue::Table(document);
-    RawConfig::read(Item { key: "the file", at: 0, value: &document }, report)
+    RawConfig::read(DocumentItem { key: "the file", at: 0, value: &document }, report)
 }
 
 #[cfg(test)]

@@ -5,20 +5,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use super::bindings::Binding;
-pub use super::endpoints::{Endpoint, Host, Target};
-pub use super::listen::Admin;
-use super::listen::Encrypted;
+pub use super::bindings::SvcbTemplate;
+pub use super::endpoints::{Endpoint, EndpointTarget, TargetHost};
+pub use super::listen::AdminConfig;
+use super::listen::EncryptedListen;
 use crate::dns::{Name, RecordType};
 pub use crate::geo::CoarsePoints;
-use crate::geo::groups::Group;
-use crate::geo::{Code, OperatorNetwork};
-use crate::health::check::{Certificate, Expect, Method, RequestHeaders};
-use crate::health::fold::{Combine, FoldRules};
-use crate::health::verdict::Rules;
+use crate::geo::groups::CountryGroup;
+use crate::geo::{OperatorNetwork, PlaceCode};
+use crate::health::check::{CertificateRule, HttpExpectation, HttpMethod, RequestHeaders};
+use crate::health::fold::{CheckCombination, FoldRules};
+use crate::health::verdict::HealthRules;
 use crate::net::Cidr;
-use crate::resolve::Settings;
-use crate::steering::{AllDown, Band, Bias, Order, Pick, Point};
+use crate::resolve::ResolverSettings;
+use crate::steering::{AllDown, Band, Bias, PickMethod, Point, RegionOrder};
 
 /// A whole configuration, checked.
 #[derive(Debug, Clone)]
@@ -26,15 +26,15 @@ pub struct Config {
     /// The file it was read from; relative paths in it are already resolved against its folder.
     pub file: PathBuf,
     /// `[server]`
-    pub server: Server,
+    pub server: NameserverConfig,
     /// `[limits]`; absent: nobody is limited.
-    pub limits: Option<RateLimits>,
+    pub limits: Option<RateLimitConfig>,
     /// `[admin]`
-    pub admin: Admin,
+    pub admin: AdminConfig,
     /// `[state] directory`; absent: nothing is kept across restarts.
     pub state_directory: Option<PathBuf>,
     /// `[events]`
-    pub events: Events,
+    pub events: EventsConfig,
     /// `[guard] max_move`, 0.0..=1.0: the largest part of a service that a reload may move; absent: any.
     pub max_move: Option<f64>,
     /// `[guard] min_covered`, 0.0..=1.0: the smallest part of a service's clients that a reload may leave a live region.
@@ -46,17 +46,17 @@ pub struct Config {
     /// Whether files that have changed are reloaded by themselves.
     pub zones_watch: bool,
     /// `[[zones.access]]`
-    pub zone_access: Vec<ZoneAccess>,
+    pub zone_access: Vec<ZoneAccessConfig>,
     /// `[resolver]`
-    pub resolver: Settings,
+    pub resolver: ResolverSettings,
     /// `[geo]`
-    pub geo: Geo,
+    pub geo: GeoConfig,
     /// `[regions.*]` as listed; a [`RegionId`] indexes this.
-    pub regions: Vec<Region>,
+    pub regions: Vec<RegionConfig>,
     /// `[checks.*]` as listed.
-    pub checks: Vec<Check>,
+    pub checks: Vec<CheckConfig>,
     /// `[[services]]` as listed.
-    pub services: Vec<Service>,
+    pub services: Vec<ServiceConfig>,
 }
 
 /// Index into [`Config::regions`].
@@ -65,11 +65,11 @@ pub struct RegionId(pub u16);
 
 /// `[server]`
 #[derive(Debug, Clone)]
-pub struct Server {
+pub struct NameserverConfig {
     /// UDP and TCP listen addresses.
     pub listen: Vec<SocketAddr>,
     /// The encrypted transports.
-    pub encrypted: Encrypted,
+    pub encrypted: EncryptedListen,
     /// UDP threads per listen address.
     pub workers: usize,
     /// What NSID (RFC 5001) answers; absent: not answered.
@@ -102,7 +102,7 @@ pub struct Server {
 
 /// Who may ask for one zone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ZoneAccess {
+pub struct ZoneAccessConfig {
     /// Where it is stated in the file, from 1.
     pub line: u32,
     /// The apex.
@@ -126,7 +126,7 @@ pub struct TrafficSample {
 
 /// `[limits]`
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RateLimits {
+pub struct RateLimitConfig {
     /// Answers per second to one address for good.
     pub rate: u32,
     /// Answers to one address at once; not below `rate`.
@@ -150,7 +150,7 @@ pub enum AdminListen {
 
 /// `[events]`
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Events {
+pub struct EventsConfig {
     /// URL that events are sent to.
     pub webhook: Option<String>,
     /// File that holds the token to show there.
@@ -159,35 +159,35 @@ pub struct Events {
 
 /// `[geo]`
 #[derive(Debug, Clone)]
-pub struct Geo {
+pub struct GeoConfig {
     /// MMDB files, the first one that knows the client wins; the built-in table comes last.
     pub databases: Vec<PathBuf>,
     /// What to make of country-only records.
     pub coarse_points: CoarsePoints,
-    /// Default of [`Service::client_subnet`].
+    /// Default of [`ServiceConfig::client_subnet`].
     pub client_subnet: bool,
     /// The operator's own word, in the order written; a longer prefix wins over a shorter one, a later entry over
     /// an earlier one of the same length.
-    pub networks: Vec<Network>,
+    pub networks: Vec<GeoNetwork>,
 }
 
 /// One prefix of `[[geo.networks]]`.
 #[derive(Debug, Clone)]
-pub struct Network {
+pub struct GeoNetwork {
     /// The prefix.
     pub cidr: Cidr,
     /// Where it is, if the operator said so (or the country's centre, if only the country was given).
     pub point: Option<Point>,
     /// Country, if given.
-    pub country: Option<Code>,
+    pub country: Option<PlaceCode>,
     /// Subdivision, if given (`US-CA` sets both).
-    pub subdivision: Option<Code>,
+    pub subdivision: Option<PlaceCode>,
     /// Autonomous system, if given.
     pub asn: Option<u32>,
 }
 
-impl From<&Network> for OperatorNetwork {
-    fn from(network: &Network) -> OperatorNetwork {
+impl From<&GeoNetwork> for OperatorNetwork {
+    fn from(network: &GeoNetwork) -> OperatorNetwork {
         OperatorNetwork {
             cidr: network.cidr,
             point: network.point,
@@ -200,7 +200,7 @@ impl From<&Network> for OperatorNetwork {
 
 /// `[regions.NAME]`
 #[derive(Debug, Clone)]
-pub struct Region {
+pub struct RegionConfig {
     /// `[a-z0-9-]{1,63}`
     pub name: String,
     /// Where it is; needed when a service with `order = "nearest"` uses it.
@@ -223,15 +223,15 @@ pub enum CheckKind {
         /// Host header, and SNI.
         host: Option<String>,
         /// Over TLS; `None`: in clear.
-        certificate: Option<Certificate>,
+        certificate: Option<CertificateRule>,
         /// Path and query, starting with `/`.
         path: String,
         /// What is asked with.
-        method: Method,
+        method: HttpMethod,
         /// Sent beside the usual headers.
         headers: RequestHeaders,
         /// What counts as good.
-        expect: Expect,
+        expect: HttpExpectation,
     },
     /// The connection is accepted.
     Tcp,
@@ -240,14 +240,14 @@ pub enum CheckKind {
         /// SNI.
         host: Option<String>,
         /// What is wanted of the certificate.
-        certificate: Certificate,
+        certificate: CertificateRule,
     },
     /// `grpc.health.v1`
     Grpc {
         /// `:authority`, and SNI.
         host: Option<String>,
         /// Over TLS; `None`: in clear.
-        certificate: Option<Certificate>,
+        certificate: Option<CertificateRule>,
         /// Sent beside the usual headers.
         headers: RequestHeaders,
         /// The service asked about; empty: the server as a whole.
@@ -270,7 +270,7 @@ pub enum CheckKind {
     /// What other checks come to together.
     Combined {
         /// How many of them must be good.
-        rule: Combine,
+        rule: CheckCombination,
         /// At least one; no circles.
         parts: Vec<CheckId>,
     },
@@ -278,7 +278,7 @@ pub enum CheckKind {
 
 /// `[checks.NAME]`
 #[derive(Debug, Clone)]
-pub struct Check {
+pub struct CheckConfig {
     /// Its name.
     pub name: String,
     /// What it does.
@@ -286,12 +286,12 @@ pub struct Check {
     /// Port; 0 where there is none: a program may do without, a combination has those of its parts.
     pub port: u16,
     /// When, and how many results make a verdict; meaningless for a combination.
-    pub rules: Rules,
+    pub rules: HealthRules,
 }
 
 /// `[[services]]`
 #[derive(Debug, Clone)]
-pub struct Service {
+pub struct ServiceConfig {
     /// Owner; may be a wildcard.
     pub name: Name,
     /// Seconds, 0..=2^31-1; the most where the TTL follows health.
@@ -299,9 +299,9 @@ pub struct Service {
     /// The least where the TTL follows health; `None`: it is fixed.
     pub least_ttl: Option<u32>,
     /// How regions are ordered.
-    pub order: Order,
+    pub order: RegionOrder,
     /// How endpoints are picked.
-    pub pick: Pick,
+    pub pick: PickMethod,
     /// Tie band.
     pub band: Band,
     /// Endpoints per reply, 1..=8.
@@ -321,10 +321,10 @@ pub struct Service {
     /// Regions in the order listed, each with its endpoints (never empty).
     pub regions: Vec<ServiceRegion>,
     /// Its HTTPS and SVCB records, each without its hints.
-    pub bindings: Vec<Binding>,
+    pub bindings: Vec<SvcbTemplate>,
     /// Its own fences, then those of the lists that it names; the first that matches wins. Services with the same lists
     /// and regions share them.
-    pub fences: Arc<[Fence]>,
+    pub fences: Arc<[FenceConfig]>,
     /// Where the service is stated: file line, from 1.
     pub line: u32,
 }
@@ -351,7 +351,7 @@ pub enum Capacity {
 
 /// These clients get only these regions.
 #[derive(Debug, Clone)]
-pub struct Fence {
+pub struct FenceConfig {
     /// The list of `[fences]` that it stands in; `None`: it is the service's own.
     pub list: Option<Arc<str>>,
     /// Who it is about.
@@ -376,13 +376,13 @@ pub enum UnknownPlace {
 #[derive(Debug, Clone, Default)]
 pub struct FenceClients {
     /// Groups of countries; their members are among the countries, too.
-    pub groups: Vec<&'static Group>,
+    pub groups: Vec<&'static CountryGroup>,
     /// ISO 3166-1 alpha-2.
-    pub countries: Vec<Code>,
+    pub countries: Vec<PlaceCode>,
     /// AF AN AS EU NA OC SA.
-    pub continents: Vec<Code>,
+    pub continents: Vec<PlaceCode>,
     /// Country and subdivision.
-    pub subdivisions: Vec<(Code, Code)>,
+    pub subdivisions: Vec<(PlaceCode, PlaceCode)>,
     /// Autonomous systems.
     pub asns: Vec<u32>,
     /// Networks.

@@ -2,20 +2,20 @@
 
 use std::collections::HashMap;
 
-use super::error::{Refusal, Report};
-use super::read::{At, NamedEntry};
+use super::error::{ConfigReport, ValueError};
+use super::read::{NamedEntry, WithOffset};
 
 /// The declared names of one kind, in the order of the file. An index into the list is the id.
-pub struct Names {
+pub struct DeclaredNames {
     kind: &'static str,
-    declared: Vec<At<String>>,
+    declared: Vec<WithOffset<String>>,
     ids: HashMap<String, u16>,
     used: Vec<bool>,
 }
 
-impl Names {
+impl DeclaredNames {
     /// Takes down the names, and reports those that are no names and those beyond the 65,535th.
-    pub fn declare<T>(kind: &'static str, entries: &[NamedEntry<T>], report: &mut Report<'_>) -> Self {
+    pub fn declare<T>(kind: &'static str, entries: &[NamedEntry<T>], report: &mut ConfigReport<'_>) -> Self {
         let declared: Vec<_> = entries.iter().map(|entry| entry.name.clone()).collect();
         for name in declared.iter().filter(|name| !is_name(&name.value)) {
             let sentence = format!("\"{}\" is no {kind} name; it takes 1 to 63 of a-z, 0-9 and -", name.value);
@@ -26,11 +26,11 @@ impl Names {
         }
         let ids = declared.iter().zip(0..=u16::MAX).map(|(name, id)| (name.value.clone(), id)).collect();
         let used = vec![false; declared.len()];
-        Names { kind, declared, ids, used }
+        DeclaredNames { kind, declared, ids, used }
     }
 
     /// The id of a name that is used here; an unknown one is reported.
-    pub fn find(&mut self, name: &At<String>, report: &mut Report<'_>) -> Option<u16> {
+    pub fn find(&mut self, name: &WithOffset<String>, report: &mut ConfigReport<'_>) -> Option<u16> {
         let found = self.find_unused(name, report);
         if let Some(id) = found {
             self.used[usize::from(id)] = true;
@@ -39,12 +39,12 @@ impl Names {
     }
 
     /// The id of a name that is spoken of without being used.
-    pub fn find_unused(&self, name: &At<String>, report: &mut Report<'_>) -> Option<u16> {
+    pub fn find_unused(&self, name: &WithOffset<String>, report: &mut ConfigReport<'_>) -> Option<u16> {
         let found = self.ids.get(&name.value).copied();
         if found.is_none() {
             let hint = report.hint(&name.value, self.declared.iter().map(|declared| declared.value.as_str()));
             let sentence = format!("there is no {} \"{}\"", self.kind, name.value);
-            report.error(name.at, Refusal::with_hint(sentence, hint));
+            report.error(name.at, ValueError::with_hint(sentence, hint));
         }
         found
     }
@@ -55,7 +55,7 @@ impl Names {
     }
 
     /// Warns of every name that nothing uses.
-    pub fn warn_unused(&self, report: &mut Report<'_>) {
+    pub fn warn_unused(&self, report: &mut ConfigReport<'_>) {
         for (name, _) in self.declared.iter().zip(&self.used).filter(|(_, used)| !**used) {
             report.warning(name.at, format!("{} \"{}\" is used by no service", self.kind, name.value));
         }

@@ -6,9 +6,9 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::addresses::EndpointAddress;
 use super::endpoints::{MxText, SrvText};
-use super::error::Report;
-use super::read::{At, Field, Item, List, Read, tables};
-use super::values::{Period, Weight, Whole};
+use super::error::ConfigReport;
+use super::read::{DocumentItem, ReadValue, SpannedList, TableField, WithOffset, tables};
+use super::values::{BoundedDuration, WeightValue, WholeNumber};
 use crate::dns::Name;
 
 tables! {
@@ -16,10 +16,10 @@ tables! {
     Resolver {
         /// Addresses of resolvers, or of servers that are authoritative for those names, with ports; at most 16. Default:
         /// those of `/etc/resolv.conf`.
-        servers: List<SocketAddr>,
+        servers: SpannedList<SocketAddr>,
         /// The longest that looking up a name may take: a duration from 10ms to 1m. Default `"2s"`.
         #[schemars(extend("default" = "2s"))]
-        timeout: Period<10, 60_000>,
+        timeout: BoundedDuration<10, 60_000>,
     }
 
     /// One endpoint: one of `address`, `cname`, `alias`, `mx` and `srv`.
@@ -37,11 +37,11 @@ tables! {
         srv: SrvText,
         /// Share among the endpoints of its region, 0 to 1,000,000; 0 is a standby. Default 100.
         #[schemars(extend("default" = 100))]
-        weight: Weight,
+        weight: WeightValue,
         /// Its own check instead of the service's.
         check: String,
         /// Its own port instead of the check's, 1 to 65535.
-        port: Whole<1, 65535>,
+        port: WholeNumber<1, 65535>,
     }
 }
 
@@ -49,13 +49,13 @@ tables! {
 #[derive(Debug)]
 pub struct EndpointEntry(pub Endpoint);
 
-impl Read for EndpointEntry {
-    fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
+impl ReadValue for EndpointEntry {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
         if item.value.is_table() {
             return Endpoint::read(item, report).map(EndpointEntry);
         }
         let value = EndpointAddress::read(item, report)?;
-        let address = Field::Given(At { at: item.at, value });
+        let address = TableField::Given(WithOffset { at: item.at, value });
         Some(EndpointEntry(Endpoint { address, ..Endpoint::default() }))
     }
 

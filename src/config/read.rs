@@ -6,14 +6,14 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
-use super::error::{Refusal, Report};
+use super::error::{ConfigReport, ValueError};
 
 /// A list with the place of each element.
-pub type List<T> = Vec<At<T>>;
+pub type SpannedList<T> = Vec<WithOffset<T>>;
 
 /// A value together with the byte of the file at which it starts.
 #[derive(Debug, Clone)]
-pub struct At<T> {
+pub struct WithOffset<T> {
     /// Byte offset into the file.
     pub at: usize,
     /// The value.
@@ -22,20 +22,20 @@ pub struct At<T> {
 
 /// A key of a table, as far as it could be read.
 #[derive(Debug, Clone, Default)]
-pub enum Field<T> {
+pub enum TableField<T> {
     /// The key is not there.
     #[default]
     Absent,
     /// The key is there, its value was refused, and the report says so already.
     Refused,
     /// The key is there and its value is good.
-    Given(At<T>),
+    Given(WithOffset<T>),
 }
 
-impl<T> Field<T> {
+impl<T> TableField<T> {
     /// The value with its place.
-    pub fn given(self) -> Option<At<T>> {
-        if let Field::Given(given) = self { Some(given) } else { None }
+    pub fn given(self) -> Option<WithOffset<T>> {
+        if let TableField::Given(given) = self { Some(given) } else { None }
     }
 
     /// The value alone.
@@ -50,21 +50,21 @@ impl<T> Field<T> {
 
     /// Where the value stands.
     pub fn at(&self) -> Option<usize> {
-        if let Field::Given(given) = self { Some(given.at) } else { None }
+        if let TableField::Given(given) = self { Some(given.at) } else { None }
     }
 
     /// Whether the key is missing.
     pub fn is_absent(&self) -> bool {
-        matches!(self, Field::Absent)
+        matches!(self, TableField::Absent)
     }
 
     /// Whether the key is there with a value that was refused.
     pub fn is_refused(&self) -> bool {
-        matches!(self, Field::Refused)
+        matches!(self, TableField::Refused)
     }
 
     /// The value with its place; a missing key is reported at `table`, the place of its table.
-    pub fn required(self, table: usize, sentence: &str, report: &mut Report<'_>) -> Option<At<T>> {
+    pub fn required(self, table: usize, sentence: &str, report: &mut ConfigReport<'_>) -> Option<WithOffset<T>> {
         if self.is_absent() {
             report.error(table, sentence.to_owned());
         }
@@ -74,7 +74,7 @@ impl<T> Field<T> {
 
 /// A value of the document, with the key it belongs to.
 #[derive(Clone, Copy)]
-pub struct Item<'d> {
+pub struct DocumentItem<'d> {
     /// The key; for an element of a list, the key of the list.
     pub key: &'d str,
     /// Where the value starts.
@@ -83,29 +83,32 @@ pub struct Item<'d> {
     pub value: &'d DeValue<'d>,
 }
 
-impl<'d> Item<'d> {
+impl<'d> DocumentItem<'d> {
     /// Reports that something else was expected.
-    pub fn refuse(&self, expected: &str, hint: Option<String>, report: &mut Report<'_>) {
+    pub fn refuse(&self, expected: &str, hint: Option<String>, report: &mut ConfigReport<'_>) {
         let sentence = format!("{}: expected {expected}, found {}", self.key, describe(self.value));
-        report.error(self.at, Refusal::with_hint(sentence, hint));
+        report.error(self.at, ValueError::with_hint(sentence, hint));
     }
 
     /// The keys of a table with where they stand, in the order of the file.
-    pub fn entries(&self, report: &mut Report<'_>) -> Option<impl Iterator<Item = (usize, Item<'d>)> + use<'d>> {
+    pub fn entries(
+        &self,
+        report: &mut ConfigReport<'_>,
+    ) -> Option<impl Iterator<Item = (usize, DocumentItem<'d>)> + use<'d>> {
         let Some(table) = self.value.as_table() else {
             self.refuse("a table", None, report);
             return None;
         };
         Some(table.iter().map(|(key, value)| {
-            let item = Item { key: key.get_ref(), at: value.span().start, value: value.get_ref() };
+            let item = DocumentItem { key: key.get_ref(), at: value.span().start, value: value.get_ref() };
             (key.span().start, item)
         }))
     }
 
     /// The elements of a list; a single value counts as a list of one if `single` allows it.
-    pub fn elements(&self, single: bool, report: &mut Report<'_>) -> Option<Vec<Item<'d>>> {
+    pub fn elements(&self, single: bool, report: &mut ConfigReport<'_>) -> Option<Vec<DocumentItem<'d>>> {
         if let Some(array) = self.value.as_array() {
-            let element = |value: &'d toml::Spanned<DeValue<'d>>| Item {
+            let element = |value: &'d toml::Spanned<DeValue<'d>>| DocumentItem {
                 key: self.key,
                 at: value.span().start,
                 value: value.get_ref(),
@@ -121,21 +124,21 @@ impl<'d> Item<'d> {
 }
 
 /// A type that can be read from a value. Mistakes go to the report; `None` means there was one.
-pub trait Read: Sized {
+pub trait ReadValue: Sized {
     /// Reads the value.
-    fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self>;
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self>;
 
     /// The values that can be read, as JSON Schema.
     fn schema(generator: &mut SchemaGenerator) -> Schema;
 }
 
 /// A type that is written as a string.
-pub trait Text: Sized {
+pub trait TextValue: Sized {
     /// What the string must be: "an IP address".
     fn expected() -> String;
 
     /// The value of the string.
-    fn from_text(text: &str) -> Result<Self, Refusal>;
+    fn from_text(text: &str) -> Result<Self, ValueError>;
 
     /// Further keywords for the schema.
     fn schema() -> Schema {
@@ -143,12 +146,12 @@ pub trait Text: Sized {
     }
 }
 
-impl<T: Text> Read for T {
-    fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
+impl<T: TextValue> ReadValue for T {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
         let refusal = match item.value.as_str().map(T::from_text) {
             Some(Ok(value)) => return Some(value),
             Some(Err(refusal)) => refusal,
-            None => Refusal::default(),
+            None => ValueError::default(),
         };
         match refusal.sentence {
             Some(_) => report.error(item.at, refusal),
@@ -158,12 +161,12 @@ impl<T: Text> Read for T {
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
-        <T as Text>::schema()
+        <T as TextValue>::schema()
     }
 }
 
-impl Read for bool {
-    fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
+impl ReadValue for bool {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
         let value = item.value.as_bool();
         if value.is_none() {
             item.refuse("true or false", None, report);
@@ -177,8 +180,8 @@ impl Read for bool {
 }
 
 /// A list. Refused elements are left out, so that the others can be checked; a list of nothing else is refused.
-impl<T: Read> Read for Vec<At<T>> {
-    fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
+impl<T: ReadValue> ReadValue for Vec<WithOffset<T>> {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
         read_elements(item.elements(false, report)?, report)
     }
 
@@ -190,47 +193,50 @@ impl<T: Read> Read for Vec<At<T>> {
 
 /// A list, or a single value that stands for a list of one.
 #[derive(Debug)]
-pub struct OneOrMore<T>(pub Vec<At<T>>);
+pub struct OneOrMore<T>(pub Vec<WithOffset<T>>);
 
-impl<T: Read> Read for OneOrMore<T> {
-    fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
+impl<T: ReadValue> ReadValue for OneOrMore<T> {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
         read_elements(item.elements(true, report)?, report).map(OneOrMore)
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
-        let (one, more) = (T::schema(generator), Vec::<At<T>>::schema(generator));
+        let (one, more) = (T::schema(generator), Vec::<WithOffset<T>>::schema(generator));
         json_schema!({ "anyOf": [one, more] })
     }
 }
 
-fn read_elements<T: Read>(elements: Vec<Item<'_>>, report: &mut Report<'_>) -> Option<Vec<At<T>>> {
+fn read_elements<T: ReadValue>(
+    elements: Vec<DocumentItem<'_>>,
+    report: &mut ConfigReport<'_>,
+) -> Option<Vec<WithOffset<T>>> {
     let written = elements.len();
-    let read = |item: Item<'_>| T::read(item, report).map(|value| At { at: item.at, value });
+    let read = |item: DocumentItem<'_>| T::read(item, report).map(|value| WithOffset { at: item.at, value });
     let good: Vec<_> = elements.into_iter().filter_map(read).collect();
     (written == 0 || !good.is_empty()).then_some(good)
 }
 
 /// A table whose keys are names that the user chose, in the order of the file.
 #[derive(Debug)]
-pub struct Named<T>(pub Vec<NamedEntry<T>>);
+pub struct NamedTables<T>(pub Vec<NamedEntry<T>>);
 
-/// One entry of a [`Named`] table.
+/// One entry of a [`NamedTables`] table.
 #[derive(Debug)]
 pub struct NamedEntry<T> {
     /// The name and where it stands.
-    pub name: At<String>,
+    pub name: WithOffset<String>,
     /// What it names.
-    pub value: Field<T>,
+    pub value: TableField<T>,
 }
 
-impl<T: Read> Read for Named<T> {
-    fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
+impl<T: ReadValue> ReadValue for NamedTables<T> {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
         let entries = item.entries(report)?;
-        let entry = |(at, item): (usize, Item<'_>)| NamedEntry {
-            name: At { at, value: item.key.to_owned() },
+        let entry = |(at, item): (usize, DocumentItem<'_>)| NamedEntry {
+            name: WithOffset { at, value: item.key.to_owned() },
             value: read_field(item, report),
         };
-        Some(Named(entries.map(entry).collect()))
+        Some(NamedTables(entries.map(entry).collect()))
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
@@ -240,22 +246,22 @@ impl<T: Read> Read for Named<T> {
 }
 
 /// Reads the value of a key.
-pub fn read_field<T: Read>(item: Item<'_>, report: &mut Report<'_>) -> Field<T> {
+pub fn read_field<T: ReadValue>(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> TableField<T> {
     match T::read(item, report) {
-        Some(value) => Field::Given(At { at: item.at, value }),
-        None => Field::Refused,
+        Some(value) => TableField::Given(WithOffset { at: item.at, value }),
+        None => TableField::Refused,
     }
 }
 
 /// Reports a key that its table does not have.
-pub fn refuse_key(key: &str, at: usize, known: &[&str], report: &mut Report<'_>) {
+pub fn refuse_key(key: &str, at: usize, known: &[&str], report: &mut ConfigReport<'_>) {
     let known = || known.iter().map(|key| bare(key));
     let hint = report.hint(key, known());
     let sentence = match hint {
         Some(_) => format!("unknown key \"{key}\""),
         None => format!("unknown key \"{key}\"; known here: {}", known().collect::<Vec<_>>().join(", ")),
     };
-    report.error(at, Refusal::with_hint(sentence, hint));
+    report.error(at, ValueError::with_hint(sentence, hint));
 }
 
 /// A field's name as a key: `type` is a word of Rust, so its field is `r#type`.
@@ -263,7 +269,7 @@ pub fn bare(field: &str) -> &str {
     field.trim_start_matches("r#")
 }
 
-impl<T: Read> JsonSchema for Field<T> {
+impl<T: ReadValue> JsonSchema for TableField<T> {
     fn inline_schema() -> bool {
         true
     }
@@ -283,12 +289,12 @@ macro_rules! tables {
         #[derive(Debug, Default, schemars::JsonSchema)]
         #[schemars(deny_unknown_fields, default)]
         $(#[$meta])*
-        pub struct $name { $($(#[$field_meta])* pub $key: $crate::config::read::Field<$kind>,)* }
+        pub struct $name { $($(#[$field_meta])* pub $key: $crate::config::read::TableField<$kind>,)* }
 
-        impl $crate::config::read::Read for $name {
+        impl $crate::config::read::ReadValue for $name {
             fn read(
-                item: $crate::config::read::Item<'_>,
-                report: &mut $crate::config::error::Report<'_>,
+                item: $crate::config::read::DocumentItem<'_>,
+                report: &mut $crate::config::error::ConfigReport<'_>,
             ) -> Option<Self> {
                 use $crate::config::read::{bare, read_field, refuse_key};
                 let mut table = Self::default();

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use hyper::header::{self, HeaderName, HeaderValue};
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::error::Report;
-use super::read::{At, Field, Item, Named, NamedEntry, Read, tables};
-use super::values::Line;
+use super::error::ConfigReport;
+use super::read::{DocumentItem, NamedEntry, NamedTables, ReadValue, TableField, WithOffset, tables};
+use super::values::SingleLine;
 use crate::files::FileKind;
 
 /// Most headers of one check.
@@ -44,33 +44,33 @@ tables! {
 #[derive(Debug)]
 pub enum HeaderEntry {
     /// As it is.
-    Value(Line<4096>),
+    Value(SingleLine<4096>),
     /// In a file.
     File(HeaderFile),
 }
 
-impl Read for HeaderEntry {
-    fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
+impl ReadValue for HeaderEntry {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
         if item.value.is_table() {
             return HeaderFile::read(item, report).map(HeaderEntry::File);
         }
-        Line::read(item, report).map(HeaderEntry::Value)
+        SingleLine::read(item, report).map(HeaderEntry::Value)
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
-        let (value, table) = (<Line<4096> as Read>::schema(generator), HeaderFile::schema(generator));
+        let (value, table) = (<SingleLine<4096> as ReadValue>::schema(generator), HeaderFile::schema(generator));
         json_schema!({ "anyOf": [value, table] })
     }
 }
 
 /// The headers of a check, each once.
 pub fn resolve(
-    headers: Field<Named<HeaderEntry>>,
+    headers: TableField<NamedTables<HeaderEntry>>,
     is_grpc: bool,
     folder: &Path,
-    report: &mut Report<'_>,
+    report: &mut ConfigReport<'_>,
 ) -> Vec<(HeaderName, HeaderValue)> {
-    let Some(At { at, value: Named(entries) }) = headers.given() else { return Vec::new() };
+    let Some(WithOffset { at, value: NamedTables(entries) }) = headers.given() else { return Vec::new() };
     if entries.len() > MOST {
         report.error(at, format!("these are {} headers; a request may have {MOST} of its own", entries.len()));
     }
@@ -86,7 +86,7 @@ pub fn resolve(
     resolved
 }
 
-fn resolve_name(name: &At<String>, is_grpc: bool, report: &mut Report<'_>) -> Option<HeaderName> {
+fn resolve_name(name: &WithOffset<String>, is_grpc: bool, report: &mut ConfigReport<'_>) -> Option<HeaderName> {
     let text = &name.value;
     // RFC 9110 section 5.6.2: token.
     let Some(header) = HeaderName::from_bytes(text.as_bytes()).ok().filter(|_| text.len() <= LONGEST_NAME) else {
@@ -101,9 +101,9 @@ fn resolve_name(name: &At<String>, is_grpc: bool, report: &mut Report<'_>) -> Op
     Some(header)
 }
 
-fn resolve_value(entry: At<HeaderEntry>, folder: &Path, report: &mut Report<'_>) -> Option<HeaderValue> {
+fn resolve_value(entry: WithOffset<HeaderEntry>, folder: &Path, report: &mut ConfigReport<'_>) -> Option<HeaderValue> {
     let value = match entry.value {
-        HeaderEntry::Value(Line(text)) => visible(text.as_bytes()),
+        HeaderEntry::Value(SingleLine(text)) => visible(text.as_bytes()),
         HeaderEntry::File(HeaderFile { file }) => {
             let path = file.required(entry.at, "the value of a header is a text, or a table with a file", report)?;
             let path = folder.join(path.value);
@@ -116,7 +116,7 @@ fn resolve_value(entry: At<HeaderEntry>, folder: &Path, report: &mut Report<'_>)
     Some(value)
 }
 
-fn read_value(path: &Path, report: &mut Report<'_>) -> Result<HeaderValue, String> {
+fn read_value(path: &Path, report: &mut ConfigReport<'_>) -> Result<HeaderValue, String> {
     let octets = report.read_secret(path, FileKind::Secret)?;
     let text = octets.trim_ascii();
     if text.is_empty() {

@@ -2,22 +2,22 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::error::{Refusal, Report};
+use super::error::{ConfigReport, ValueError};
 use super::model::Capacity;
-use super::read::{Item, Read, Text, tables};
-use super::values::{Whole, integer};
+use super::read::{DocumentItem, ReadValue, TextValue, tables};
+use super::values::{WholeNumber, integer};
 
 /// A TTL in seconds.
-pub type Seconds = Whole<0, 2_147_483_647>;
+pub type TtlSeconds = WholeNumber<0, 2_147_483_647>;
 
 tables! {
     /// A TTL that follows health.
     #[schemars(extend("required" = ["max"]))]
     TtlRange {
         /// Most seconds, 0 to 2147483647. Needed.
-        max: Seconds,
+        max: TtlSeconds,
         /// Least seconds, 0 to 2147483647, not above `max`. Default 5, or `max` if that is less.
-        min: Seconds,
+        min: TtlSeconds,
     }
 }
 
@@ -25,38 +25,38 @@ tables! {
 #[derive(Debug)]
 pub enum TtlEntry {
     /// Always this.
-    Fixed(Seconds),
+    Fixed(TtlSeconds),
     /// Between these.
     Range(TtlRange),
 }
 
-impl Read for TtlEntry {
-    fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
+impl ReadValue for TtlEntry {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
         match item.value.is_table() {
             true => TtlRange::read(item, report).map(TtlEntry::Range),
-            false => Seconds::read(item, report).map(TtlEntry::Fixed),
+            false => TtlSeconds::read(item, report).map(TtlEntry::Fixed),
         }
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
-        let (fixed, range) = (Seconds::schema(generator), TtlRange::schema(generator));
+        let (fixed, range) = (TtlSeconds::schema(generator), TtlRange::schema(generator));
         json_schema!({ "anyOf": [fixed, range] })
     }
 }
 
 /// A part of a whole, 0.0..=1.0, written `"50%"`.
 #[derive(Debug, Clone, Copy)]
-pub struct Part(pub f64);
+pub struct Percentage(pub f64);
 
-impl Text for Part {
+impl TextValue for Percentage {
     fn expected() -> String {
         "a percentage from 0 to 100, such as \"50%\"".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
+    fn from_text(text: &str) -> Result<Self, ValueError> {
         let digits = text.strip_suffix('%').filter(|digits| digits.bytes().all(|it| it.is_ascii_digit() || it == b'.'));
         let percent = digits.and_then(|digits| digits.parse().ok()).filter(|percent| (0.0..=100.0).contains(percent));
-        percent.map(|percent: f64| Part(percent / 100.0)).ok_or_else(Refusal::default)
+        percent.map(|percent: f64| Percentage(percent / 100.0)).ok_or_else(ValueError::default)
     }
 
     fn schema() -> Schema {
@@ -64,10 +64,10 @@ impl Text for Part {
     }
 }
 
-impl Read for Capacity {
-    fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
+impl ReadValue for Capacity {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
         let rate = integer(item.value).filter(|rate| (1..=1_000_000_000).contains(rate)).map(|rate| rate as f64);
-        let part = item.value.as_str().and_then(|text| Part::from_text(text).ok()).filter(|part| part.0 > 0.0);
+        let part = item.value.as_str().and_then(|text| Percentage::from_text(text).ok()).filter(|part| part.0 > 0.0);
         let capacity = rate.map(Capacity::Rate).or(part.map(|part| Capacity::Part(part.0)));
         if capacity.is_none() {
             let expected =

@@ -3,21 +3,24 @@
 use std::collections::{HashMap, HashSet};
 use std::mem::take;
 
-use super::bindings::{Binding, HttpsText, SvcbText};
-use super::error::Report;
+use super::bindings::{HttpsText, SvcbTemplate, SvcbText};
+use super::error::ConfigReport;
 use super::fences::FenceLists;
-use super::model::{Capacity, Check, CheckId, CheckKind, Endpoint, Region, RegionId, Service, ServiceRegion, Target};
-use super::names::Names;
+use super::model::{
+    Capacity, CheckConfig, CheckId, CheckKind, Endpoint, EndpointTarget, RegionConfig, RegionId, ServiceConfig,
+    ServiceRegion,
+};
+use super::names::DeclaredNames;
 use super::raw;
 use super::raw_endpoints::{self, EndpointEntry};
-use super::read::{At, Field, List, Named, NamedEntry, OneOrMore};
+use super::read::{NamedEntry, NamedTables, OneOrMore, SpannedList, TableField, WithOffset};
 use super::resolve::DEFAULT_WEIGHT;
 use super::service_values::TtlEntry;
-use super::values::{Choice, Whole};
+use super::values::{Keyword, WholeNumber};
 use crate::dns::Name;
 use crate::health::fold::FoldRules;
 use crate::resolve::IpFamily;
-use crate::steering::{Band, Order};
+use crate::steering::{Band, RegionOrder};
 
 /// Most services in one file.
 const MOST_SERVICES: usize = 100_000;
@@ -25,30 +28,30 @@ const MOST_SERVICES: usize = 100_000;
 const MOST_REGIONS: usize = 254;
 
 /// What services refer to.
-pub struct Resolver<'r> {
+pub struct ServiceResolver<'r> {
     /// The names of the regions; an id indexes `regions`.
-    pub region_names: Names,
+    pub region_names: DeclaredNames,
     /// The names of the checks.
-    pub check_names: Names,
+    pub check_names: DeclaredNames,
     /// The checks; an id indexes them.
-    pub checks: &'r [Check],
+    pub checks: &'r [CheckConfig],
     /// The regions.
-    pub regions: &'r [Region],
+    pub regions: &'r [RegionConfig],
     /// The lists of `[fences]`.
     pub fence_lists: FenceLists,
     /// `[geo] client_subnet`.
     pub client_subnet: bool,
 }
 
-impl Resolver<'_> {
+impl ServiceResolver<'_> {
     /// Resolves every service; those that have no name are reported and left out.
-    pub fn services(&mut self, raw: List<raw::Service>, report: &mut Report<'_>) -> Vec<Service> {
+    pub fn services(&mut self, raw: SpannedList<raw::Service>, report: &mut ConfigReport<'_>) -> Vec<ServiceConfig> {
         if let Some(service) = raw.get(MOST_SERVICES) {
             report.error(service.at, format!("there are more than {MOST_SERVICES} services"));
         }
         let mut stated = HashMap::new();
         let mut services = Vec::new();
-        for At { at, value } in raw {
+        for WithOffset { at, value } in raw {
             let name_at = value.name.at().unwrap_or(at);
             let Some(service) = self.service(at, value, report) else { continue };
             match stated.get(&service.name) {
@@ -60,10 +63,10 @@ impl Resolver<'_> {
         services
     }
 
-    fn service(&mut self, at: usize, raw: raw::Service, report: &mut Report<'_>) -> Option<Service> {
+    fn service(&mut self, at: usize, raw: raw::Service, report: &mut ConfigReport<'_>) -> Option<ServiceConfig> {
         let name = raw.name.required(at, "the service needs a name", report);
-        let order = raw.order.or(Choice(Order::default())).0;
-        if let Some(band) = raw.band.at().filter(|_| order != Order::Nearest) {
+        let order = raw.order.or(Keyword(RegionOrder::default())).0;
+        if let Some(band) = raw.band.at().filter(|_| order != RegionOrder::Nearest) {
             report.warning(band, "band means something only where order = \"nearest\"".to_owned());
         }
         let check = raw.check.given().and_then(|check| self.check_names.find(&check, report)).map(CheckId);
@@ -82,17 +85,17 @@ impl Resolver<'_> {
         let bindings = bindings(raw.https, raw.svcb, &regions, report);
         let name = name?;
         self.check_endpoints(&name, &regions, report);
-        Some(Service {
+        Some(ServiceConfig {
             name: name.value,
             ttl,
             least_ttl,
             min_endpoints,
             fold,
             order,
-            pick: raw.pick.or(Choice(Default::default())).0,
+            pick: raw.pick.or(Keyword(Default::default())).0,
             band: raw.band.or(Band::default()),
-            answers: raw.answers.or(Whole(1)).0.try_into().unwrap_or(1),
-            all_down: raw.all_down.or(Choice(Default::default())).0,
+            answers: raw.answers.or(WholeNumber(1)).0.try_into().unwrap_or(1),
+            all_down: raw.all_down.or(Keyword(Default::default())).0,
             client_subnet: raw.client_subnet.or(self.client_subnet),
             private_targets: raw.private_targets.or(false),
             check,
@@ -105,12 +108,12 @@ impl Resolver<'_> {
 
     fn service_regions(
         &mut self,
-        endpoints: At<Named<OneOrMore<EndpointEntry>>>,
-        order: Order,
+        endpoints: WithOffset<NamedTables<OneOrMore<EndpointEntry>>>,
+        order: RegionOrder,
         check: Option<CheckId>,
-        report: &mut Report<'_>,
+        report: &mut ConfigReport<'_>,
     ) -> Vec<ServiceRegion> {
-        let At { at, value: Named(entries) } = endpoints;
+        let WithOffset { at, value: NamedTables(entries) } = endpoints;
         if entries.is_empty() {
             report.error(at, "the service has no endpoints".to_owned());
         }
@@ -125,19 +128,19 @@ impl Resolver<'_> {
     fn service_region(
         &mut self,
         entry: NamedEntry<OneOrMore<EndpointEntry>>,
-        order: Order,
+        order: RegionOrder,
         check: Option<CheckId>,
-        seen: &mut HashSet<Target>,
-        report: &mut Report<'_>,
+        seen: &mut HashSet<EndpointTarget>,
+        report: &mut ConfigReport<'_>,
     ) -> Option<ServiceRegion> {
         let NamedEntry { name, value } = entry;
         let id = self.region_names.find(&name, report);
         let region = id.and_then(|id| self.regions.get(usize::from(id)));
-        if region.is_some_and(|region| order == Order::Nearest && region.location.is_none()) {
+        if region.is_some_and(|region| order == RegionOrder::Nearest && region.location.is_none()) {
             let sentence = format!("region \"{}\" has no location, which order = \"nearest\" needs", name.value);
             report.error(name.at, sentence);
         }
-        if let Field::Given(At { at, value: OneOrMore(list) }) = &value
+        if let TableField::Given(WithOffset { at, value: OneOrMore(list) }) = &value
             && list.is_empty()
         {
             report.error(*at, format!("region \"{}\" is listed without endpoints", name.value));
@@ -149,12 +152,12 @@ impl Resolver<'_> {
 
     fn endpoint(
         &mut self,
-        entry: At<EndpointEntry>,
+        entry: WithOffset<EndpointEntry>,
         check: Option<CheckId>,
-        seen: &mut HashSet<Target>,
-        report: &mut Report<'_>,
+        seen: &mut HashSet<EndpointTarget>,
+        report: &mut ConfigReport<'_>,
     ) -> Option<Endpoint> {
-        let At { at, value: EndpointEntry(mut raw) } = entry;
+        let WithOffset { at, value: EndpointEntry(mut raw) } = entry;
         let own = take(&mut raw.check).given().and_then(|own| self.check_names.find(&own, report)).map(CheckId);
         let port_at = raw.port.at();
         let host_at = raw.mx.at().or(raw.srv.at());
@@ -174,17 +177,17 @@ impl Resolver<'_> {
         if let Some(at) = port_at.filter(|_| is_combined) {
             report.error(at, "its check combines others, each of which has its own port".to_owned());
         }
-        let weight = raw.weight.or(Whole(DEFAULT_WEIGHT)).as_u32();
+        let weight = raw.weight.or(WholeNumber(DEFAULT_WEIGHT)).as_u32();
         let port = raw.port.value().and_then(|port| port.0.try_into().ok());
-        let unknown = if matches!(target, Target::Alias(_)) { IpFamily::ALL.to_vec() } else { Vec::new() };
+        let unknown = if matches!(target, EndpointTarget::Alias(_)) { IpFamily::ALL.to_vec() } else { Vec::new() };
         Some(Endpoint { target, weight, check, port, alias: None, unknown })
     }
 
     fn take_capacities(
         &mut self,
-        given: Option<Named<Capacity>>,
+        given: Option<NamedTables<Capacity>>,
         regions: &mut [ServiceRegion],
-        report: &mut Report<'_>,
+        report: &mut ConfigReport<'_>,
     ) {
         for NamedEntry { name, value } in given.map_or(Vec::new(), |given| given.0) {
             let Some(id) = self.region_names.find(&name, report).map(RegionId) else { continue };
@@ -201,13 +204,13 @@ impl Resolver<'_> {
     /// A region with fewer endpoints than it needs would never take anybody.
     fn min_endpoints(
         &self,
-        given: Option<At<Whole<1, 1000>>>,
+        given: Option<WithOffset<WholeNumber<1, 1000>>>,
         regions: &[ServiceRegion],
-        report: &mut Report<'_>,
+        report: &mut ConfigReport<'_>,
     ) -> usize {
-        let Some(At { at, value }) = given else { return 1 };
+        let Some(WithOffset { at, value }) = given else { return 1 };
         // An alias may come to several.
-        let is_alias = |endpoint: &Endpoint| matches!(endpoint.target, Target::Alias(_));
+        let is_alias = |endpoint: &Endpoint| matches!(endpoint.target, EndpointTarget::Alias(_));
         let fixed = regions.iter().filter(|region| !region.endpoints.iter().any(is_alias));
         let fewest = fixed.min_by_key(|region| region.endpoints.len());
         if let Some(fewest) = fewest.filter(|fewest| fewest.endpoints.len() < value.as_usize()) {
@@ -218,7 +221,7 @@ impl Resolver<'_> {
         value.as_usize()
     }
 
-    fn check_endpoints(&self, name: &At<Name>, regions: &[ServiceRegion], report: &mut Report<'_>) {
+    fn check_endpoints(&self, name: &WithOffset<Name>, regions: &[ServiceRegion], report: &mut ConfigReport<'_>) {
         let mut endpoints = regions.iter().flat_map(|region| &region.endpoints);
         let standby = |region: &ServiceRegion| {
             let region_weight = self.regions.get(usize::from(region.region.0)).map_or(0, |region| region.weight);
@@ -227,7 +230,7 @@ impl Resolver<'_> {
         if !regions.is_empty() && regions.iter().all(standby) {
             report.warning(name.at, format!("every endpoint of {} is a standby (weight 0)", name.value));
         }
-        let is_itself = |target: &Target| matches!(target, Target::Name(it) | Target::Alias(it) if *it == name.value);
+        let is_itself = |target: &EndpointTarget| matches!(target, EndpointTarget::Name(it) | EndpointTarget::Alias(it) if *it == name.value);
         if endpoints.any(|endpoint| is_itself(&endpoint.target)) {
             report.error(name.at, format!("{} has itself as an endpoint", name.value));
         }
@@ -235,8 +238,8 @@ impl Resolver<'_> {
 }
 
 /// The TTL, or the most and the least of one that follows health.
-fn resolve_ttl(given: Option<At<TtlEntry>>, report: &mut Report<'_>) -> (u32, Option<u32>) {
-    let Some(At { at, value }) = given else { return (30, None) };
+fn resolve_ttl(given: Option<WithOffset<TtlEntry>>, report: &mut ConfigReport<'_>) -> (u32, Option<u32>) {
+    let Some(WithOffset { at, value }) = given else { return (30, None) };
     let range = match value {
         TtlEntry::Fixed(seconds) => return (seconds.as_u32(), None),
         TtlEntry::Range(range) => range,
@@ -253,14 +256,14 @@ fn resolve_ttl(given: Option<At<TtlEntry>>, report: &mut Report<'_>) -> (u32, Op
 
 /// The HTTPS and SVCB records of the service's name, which a name that is a CNAME cannot have (RFC 1034, section 3.6.2).
 fn bindings(
-    https: Field<HttpsText>,
-    svcb: Field<SvcbText>,
+    https: TableField<HttpsText>,
+    svcb: TableField<SvcbText>,
     regions: &[ServiceRegion],
-    report: &mut Report<'_>,
-) -> Vec<Binding> {
+    report: &mut ConfigReport<'_>,
+) -> Vec<SvcbTemplate> {
     let at = https.at().or(svcb.at());
     let mut endpoints = regions.iter().flat_map(|region| &region.endpoints);
-    let is_name = endpoints.any(|endpoint| matches!(endpoint.target, Target::Name(_)));
+    let is_name = endpoints.any(|endpoint| matches!(endpoint.target, EndpointTarget::Name(_)));
     if let Some(at) = at.filter(|_| is_name) {
         report.error(at, "a name with a CNAME has no other records: give addresses or aliases as endpoints".to_owned());
     }
@@ -269,7 +272,7 @@ fn bindings(
 }
 
 /// The one of the keys that was given; it is taken out.
-fn take_target(raw: &mut raw_endpoints::Endpoint, at: usize, report: &mut Report<'_>) -> Option<Target> {
+fn take_target(raw: &mut raw_endpoints::Endpoint, at: usize, report: &mut ConfigReport<'_>) -> Option<EndpointTarget> {
     let raw_endpoints::Endpoint { address, cname, alias, mx, srv, .. } = raw;
     let absent = [address.is_absent(), cname.is_absent(), alias.is_absent(), mx.is_absent(), srv.is_absent()];
     let given = absent.iter().filter(|absent| !**absent).count();
@@ -278,8 +281,8 @@ fn take_target(raw: &mut raw_endpoints::Endpoint, at: usize, report: &mut Report
         report.error(at, format!("the endpoint {how_many} one of address, cname, alias, mx and srv"));
         return None;
     }
-    let address = take(address).value().map(|address| Target::Address(address.0));
-    let name = take(cname).value().map(Target::Name).or(take(alias).value().map(Target::Alias));
+    let address = take(address).value().map(|address| EndpointTarget::Address(address.0));
+    let name = take(cname).value().map(EndpointTarget::Name).or(take(alias).value().map(EndpointTarget::Alias));
     let host = take(mx).value().map(|mx| mx.0).or(take(srv).value().map(|srv| srv.0));
-    address.or(name).or(host.map(Target::Host))
+    address.or(name).or(host.map(EndpointTarget::Host))
 }

@@ -8,15 +8,15 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::dns::{Name, RecordType};
-use crate::health::check::{Certificate, Expect, Method};
-use crate::health::fold::Combine;
-use crate::health::verdict::{Damping, Rules};
-use crate::resolve::Settings;
-use crate::steering::{AllDown, Band, Order, Pick};
+use crate::health::check::{CertificateRule, HttpExpectation, HttpMethod};
+use crate::health::fold::CheckCombination;
+use crate::health::verdict::{Damping, HealthRules};
+use crate::resolve::ResolverSettings;
+use crate::steering::{AllDown, Band, PickMethod, RegionOrder};
 
 const FILE: &str = "meridian.toml";
 
-fn load_text(text: &str) -> Loaded {
+fn load_text(text: &str) -> LoadedConfig {
     parse(text, Path::new(FILE)).unwrap_or_else(|errors| panic!("{}", rendered(&errors).join("\n")))
 }
 
@@ -69,7 +69,7 @@ fn an_empty_file_is_all_defaults() {
     assert!(server.allow.is_empty() && server.deny.is_empty() && server.drop.is_empty());
     assert!(server.proxy_from.is_empty());
     assert_eq!((server.chaos_id, server.chaos_version, server.max_nocookie_response), (None, None, None));
-    let RateLimits { rate, burst, slip, exempt, dry_run } = limits.expect("limits are on");
+    let RateLimitConfig { rate, burst, slip, exempt, dry_run } = limits.expect("limits are on");
     assert_eq!((rate, burst, slip, dry_run), (50, 125, 1, false));
     assert_eq!(exempt.iter().map(Cidr::to_string).collect::<Vec<_>>(), ["127.0.0.0/8", "::1/128"]);
     assert_eq!(admin.listen, AdminListen::Tcp("127.0.0.1:8053".parse().unwrap()));
@@ -82,7 +82,7 @@ fn an_empty_file_is_all_defaults() {
 fn encrypted_listeners_have_their_ports_and_one_certificate() {
     let text = "[server]\nlisten_tls = [\"192.0.2.1\", \"[::1]:8853\"]\nlisten_https = [\"::1\"]\n\
         listen_quic = [\"192.0.2.1\"]\n[tls]\ncertificate = \"tls/chain.pem\"\nkey = \"/k.pem\"";
-    let Encrypted { tls, https, quic, https_path, identity } = load_text(text).config.server.encrypted;
+    let EncryptedListen { tls, https, quic, https_path, identity } = load_text(text).config.server.encrypted;
     let texts = |list: Vec<std::net::SocketAddr>| list.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(texts(tls), ["192.0.2.1:853", "[::1]:8853"]);
     assert_eq!((texts(https), texts(quic)), (vec!["[::1]:443".to_owned()], vec!["192.0.2.1:853".to_owned()]));
@@ -99,17 +99,20 @@ fn encrypted_listeners_have_their_ports_and_one_certificate() {
 fn a_service_and_a_check_have_defaults() {
     let text = "[regions.fra]\nlocation = \"FRA\"\n[checks.web]\ntype = \"https\"\n\
                 [[services]]\nname = \"www.example.com\"\ncheck = \"web\"\nendpoints = { fra = \"192.0.2.1\" }\n";
-    let Loaded { config, warnings, .. } = load_text(text);
+    let LoadedConfig { config, warnings, .. } = load_text(text);
     assert!(warnings.is_empty());
     let [service] = &config.services[..] else { panic!("one service") };
     assert_eq!((service.ttl, service.answers, service.line, service.client_subnet), (30, 1, 5, true));
-    assert_eq!((service.order, service.pick, service.all_down), (Order::Nearest, Pick::Weighted, AllDown::AnswerAll));
+    assert_eq!(
+        (service.order, service.pick, service.all_down),
+        (RegionOrder::Nearest, PickMethod::Weighted, AllDown::AnswerAll)
+    );
     assert_eq!(service.band, Band::Percent(0.0));
     let endpoint = &service.regions[0].endpoints[0];
     assert_eq!((endpoint.weight, endpoint.check, endpoint.port), (100, Some(CheckId(0)), None));
     let check = &config.checks[0];
-    assert_eq!((check.port, &check.rules), (443, &Rules::default()));
-    let (certificate, method, expect) = (Some(Certificate::default()), Method::Get, Expect::default());
+    assert_eq!((check.port, &check.rules), (443, &HealthRules::default()));
+    let (certificate, method, expect) = (Some(CertificateRule::default()), HttpMethod::Get, HttpExpectation::default());
     assert_eq!(
         check.kind,
         CheckKind::Http { host: None, certificate, path: "/".to_owned(), method, headers: Vec::new(), expect }
@@ -140,7 +143,7 @@ fn everything_that_can_be_written_is_understood() {
     };
     let service = &config.services[0];
     assert_eq!(names(&service.regions), ["iad", "fra", "bom"], "the order of the file is kept");
-    let names = |fence: &Fence| -> Vec<&str> {
+    let names = |fence: &FenceConfig| -> Vec<&str> {
         fence.regions.iter().map(|id| &*config.regions[usize::from(id.0)].name).collect()
     };
     assert_eq!(names(&service.fences[0]), ["bom", "fra"], "in the order of the fence");
@@ -154,12 +157,12 @@ fn everything_that_can_be_written_is_understood() {
     let fra = &service.regions[1].endpoints;
     assert_eq!((fra[0].check, fra[1].check, fra[1].port), (Some(CheckId(0)), Some(CheckId(1)), Some(8443)));
     let cname = &service.regions[0].endpoints[0];
-    assert_eq!(cname.target, Target::Name(Name::parse("lb.us.example.net.", &Name::root()).unwrap()));
+    assert_eq!(cname.target, EndpointTarget::Name(Name::parse("lb.us.example.net.", &Name::root()).unwrap()));
     assert_eq!((cname.check, cname.weight), (Some(CheckId(0)), 5), "it is checked as the others are");
     let servers = ["192.0.2.53:53", "[2001:db8::53]:5353"].map(|text| text.parse().unwrap());
-    assert_eq!(config.resolver, Settings { servers: servers.to_vec(), timeout: Duration::from_millis(800) });
+    assert_eq!(config.resolver, ResolverSettings { servers: servers.to_vec(), timeout: Duration::from_millis(800) });
     let kind = |name: &str| &config.checks.iter().find(|check| check.name == name).expect(name).kind;
-    let CheckKind::Http { expect, method: Method::Post, certificate: None, .. } = kind("web") else { panic!() };
+    let CheckKind::Http { expect, method: HttpMethod::Post, certificate: None, .. } = kind("web") else { panic!() };
     assert_eq!(expect.json, Some(("/checks/0/up".to_owned(), "true".to_owned())));
     assert_eq!(expect.headers, [("X-State".to_owned(), "good".to_owned()), ("via".to_owned(), "1.1 x".to_owned())]);
     assert_eq!(
@@ -176,10 +179,13 @@ fn everything_that_can_be_written_is_understood() {
     assert_eq!((program, arguments.len()), (&PathBuf::from("/bin/sh"), 2));
     assert_eq!(
         *kind("some"),
-        CheckKind::Combined { rule: Combine::AtLeast(2), parts: [2, 3, 4].map(CheckId).to_vec() }
+        CheckKind::Combined { rule: CheckCombination::AtLeast(2), parts: [2, 3, 4].map(CheckId).to_vec() }
     );
-    assert_eq!(*kind("both"), CheckKind::Combined { rule: Combine::All, parts: vec![CheckId(0), CheckId(6)] });
-    assert_eq!(*kind("either"), CheckKind::Combined { rule: Combine::Any, parts: vec![CheckId(7), CheckId(5)] });
+    assert_eq!(*kind("both"), CheckKind::Combined { rule: CheckCombination::All, parts: vec![CheckId(0), CheckId(6)] });
+    assert_eq!(
+        *kind("either"),
+        CheckKind::Combined { rule: CheckCombination::Any, parts: vec![CheckId(7), CheckId(5)] }
+    );
 }
 
 #[test]

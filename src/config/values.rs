@@ -6,20 +6,20 @@ use std::time::Duration;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
-use super::error::{Refusal, Report, nearest};
+use super::error::{ConfigReport, ValueError, nearest};
 use super::model::{CoarsePoints, UnknownPlace};
-use super::read::{Item, Read, Text};
+use super::read::{DocumentItem, ReadValue, TextValue};
 use crate::dns::Name;
-use crate::steering::{AllDown, Band, Order, Pick};
+use crate::steering::{AllDown, Band, PickMethod, RegionOrder};
 
 /// A weight: 0 is a standby.
-pub type Weight = Whole<0, 1_000_000>;
+pub type WeightValue = WholeNumber<0, 1_000_000>;
 
 /// A whole number from `MIN` to `MAX`.
 #[derive(Debug, Clone, Copy)]
-pub struct Whole<const MIN: i64, const MAX: i64>(pub i64);
+pub struct WholeNumber<const MIN: i64, const MAX: i64>(pub i64);
 
-impl<const MIN: i64, const MAX: i64> Whole<MIN, MAX> {
+impl<const MIN: i64, const MAX: i64> WholeNumber<MIN, MAX> {
     /// The number as a `u32`; the bounds of every such type in `raw` fit.
     pub fn as_u32(self) -> u32 {
         u32::try_from(self.0).unwrap_or(u32::MAX)
@@ -31,13 +31,13 @@ impl<const MIN: i64, const MAX: i64> Whole<MIN, MAX> {
     }
 }
 
-impl<const MIN: i64, const MAX: i64> Read for Whole<MIN, MAX> {
-    fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
+impl<const MIN: i64, const MAX: i64> ReadValue for WholeNumber<MIN, MAX> {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
         let number = integer(item.value).filter(|number| (MIN..=MAX).contains(number));
         if number.is_none() {
             item.refuse(&format!("a whole number from {MIN} to {MAX}"), None, report);
         }
-        number.map(Whole)
+        number.map(WholeNumber)
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
@@ -52,17 +52,20 @@ pub fn integer(value: &DeValue<'_>) -> Option<i64> {
 
 /// A duration from `MIN` to `MAX` milliseconds, written `"500ms"`, `"3s"` or `"1h30m"`.
 #[derive(Debug, Clone, Copy)]
-pub struct Period<const MIN: u64, const MAX: u64>(pub Duration);
+pub struct BoundedDuration<const MIN: u64, const MAX: u64>(pub Duration);
 
-impl<const MIN: u64, const MAX: u64> Text for Period<MIN, MAX> {
+impl<const MIN: u64, const MAX: u64> TextValue for BoundedDuration<MIN, MAX> {
     fn expected() -> String {
         let text = |milliseconds| duration_text(Duration::from_millis(milliseconds));
         format!("a duration from {} to {}, such as \"3s\" or \"1h30m\"", text(MIN), text(MAX))
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
+    fn from_text(text: &str) -> Result<Self, ValueError> {
         let bounds = Duration::from_millis(MIN)..=Duration::from_millis(MAX);
-        parse_duration(text).filter(|duration| bounds.contains(duration)).map(Period).ok_or_else(Refusal::default)
+        parse_duration(text)
+            .filter(|duration| bounds.contains(duration))
+            .map(BoundedDuration)
+            .ok_or_else(ValueError::default)
     }
 
     fn schema() -> Schema {
@@ -103,26 +106,26 @@ pub fn duration_text(duration: Duration) -> String {
 }
 
 /// A value that is one of a few words.
-pub trait Word: Sized + Copy + 'static {
+pub trait KeywordSet: Sized + Copy + 'static {
     /// The words, the default first.
     const WORDS: &'static [(&'static str, Self)];
 }
 
-impl Word for Order {
+impl KeywordSet for RegionOrder {
     const WORDS: &'static [(&'static str, Self)] =
-        &[("nearest", Order::Nearest), ("priority", Order::Priority), ("none", Order::None)];
+        &[("nearest", RegionOrder::Nearest), ("priority", RegionOrder::Priority), ("none", RegionOrder::None)];
 }
 
-impl Word for Pick {
+impl KeywordSet for PickMethod {
     const WORDS: &'static [(&'static str, Self)] = &[
-        ("weighted", Pick::Weighted),
-        ("round-robin", Pick::RoundRobin),
-        ("sticky", Pick::Sticky),
-        ("least-load", Pick::LeastLoad),
+        ("weighted", PickMethod::Weighted),
+        ("round-robin", PickMethod::RoundRobin),
+        ("sticky", PickMethod::Sticky),
+        ("least-load", PickMethod::LeastLoad),
     ];
 }
 
-impl Word for AllDown {
+impl KeywordSet for AllDown {
     const WORDS: &'static [(&'static str, Self)] = &[
         ("answer-all", AllDown::AnswerAll),
         ("last-good", AllDown::LastGood),
@@ -131,29 +134,29 @@ impl Word for AllDown {
     ];
 }
 
-impl Word for CoarsePoints {
+impl KeywordSet for CoarsePoints {
     const WORDS: &'static [(&'static str, Self)] =
         &[("population", CoarsePoints::Population), ("database", CoarsePoints::Database)];
 }
 
-impl Word for UnknownPlace {
+impl KeywordSet for UnknownPlace {
     const WORDS: &'static [(&'static str, Self)] = &[("allow", UnknownPlace::Allow), ("deny", UnknownPlace::Deny)];
 }
 
 /// One of the words of `T`.
 #[derive(Debug, Clone, Copy)]
-pub struct Choice<T>(pub T);
+pub struct Keyword<T>(pub T);
 
-impl<T: Word> Text for Choice<T> {
+impl<T: KeywordSet> TextValue for Keyword<T> {
     fn expected() -> String {
         let words: Vec<_> = T::WORDS.iter().map(|(word, _)| format!("\"{word}\"")).collect();
         format!("one of {}", words.join(", "))
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
+    fn from_text(text: &str) -> Result<Self, ValueError> {
         let known = T::WORDS.iter().find(|(word, _)| *word == text);
         let hint = || nearest(text, T::WORDS.iter().map(|(word, _)| *word));
-        known.map(|&(_, value)| Choice(value)).ok_or_else(|| Refusal { sentence: None, hint: hint() })
+        known.map(|&(_, value)| Keyword(value)).ok_or_else(|| ValueError { sentence: None, hint: hint() })
     }
 
     fn schema() -> Schema {
@@ -162,28 +165,28 @@ impl<T: Word> Text for Choice<T> {
     }
 }
 
-impl Text for String {
+impl TextValue for String {
     fn expected() -> String {
         "a string".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
+    fn from_text(text: &str) -> Result<Self, ValueError> {
         Ok(text.to_owned())
     }
 }
 
 /// A string of 1 to `MAX` octets without control characters, since it goes into a protocol or onto a screen.
 #[derive(Debug, Clone)]
-pub struct Line<const MAX: usize>(pub String);
+pub struct SingleLine<const MAX: usize>(pub String);
 
-impl<const MAX: usize> Text for Line<MAX> {
+impl<const MAX: usize> TextValue for SingleLine<MAX> {
     fn expected() -> String {
         format!("a text of 1 to {MAX} octets without control characters")
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
+    fn from_text(text: &str) -> Result<Self, ValueError> {
         let fits = (1..=MAX).contains(&text.len()) && !text.chars().any(char::is_control);
-        if fits { Ok(Line(text.to_owned())) } else { Err(Refusal::default()) }
+        if fits { Ok(SingleLine(text.to_owned())) } else { Err(ValueError::default()) }
     }
 
     fn schema() -> Schema {
@@ -191,13 +194,13 @@ impl<const MAX: usize> Text for Line<MAX> {
     }
 }
 
-impl Text for PathBuf {
+impl TextValue for PathBuf {
     fn expected() -> String {
         "a path".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        if text.is_empty() || text.contains('\0') { Err(Refusal::default()) } else { Ok(PathBuf::from(text)) }
+    fn from_text(text: &str) -> Result<Self, ValueError> {
+        if text.is_empty() || text.contains('\0') { Err(ValueError::default()) } else { Ok(PathBuf::from(text)) }
     }
 
     fn schema() -> Schema {
@@ -205,26 +208,26 @@ impl Text for PathBuf {
     }
 }
 
-impl Text for Name {
+impl TextValue for Name {
     fn expected() -> String {
         "a domain name".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
+    fn from_text(text: &str) -> Result<Self, ValueError> {
         if text.is_empty() || text == "@" || text.chars().any(char::is_whitespace) {
-            return Err(Refusal::default());
+            return Err(ValueError::default());
         }
         Name::parse(text, &Name::root()).map_err(|error| format!("\"{text}\" is no domain name: {error}").into())
     }
 }
 
-impl Text for Band {
+impl TextValue for Band {
     fn expected() -> String {
         "a percentage from 0 to 1000 (\"5%\") or a distance from 0 to 20037 km (\"150km\")".to_owned()
     }
 
-    fn from_text(text: &str) -> Result<Self, Refusal> {
-        text.parse().map_err(|_| Refusal::default())
+    fn from_text(text: &str) -> Result<Self, ValueError> {
+        text.parse().map_err(|_| ValueError::default())
     }
 
     fn schema() -> Schema {
@@ -234,16 +237,16 @@ impl Text for Band {
 
 /// HTTP status codes, as ranges with both ends included.
 #[derive(Debug, Clone)]
-pub struct Status(pub Vec<(u16, u16)>);
+pub struct StatusRanges(pub Vec<(u16, u16)>);
 
-impl Read for Status {
-    fn read(item: Item<'_>, report: &mut Report<'_>) -> Option<Self> {
+impl ReadValue for StatusRanges {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
         let code = integer(item.value).map(|code| code.to_string());
         let ranges = code.as_deref().or(item.value.as_str()).and_then(parse_status);
         if ranges.is_none() {
             item.refuse("status codes from 100 to 599, such as \"200-299\" or \"200,204,300-310\"", None, report);
         }
-        ranges.map(Status)
+        ranges.map(StatusRanges)
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {

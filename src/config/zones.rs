@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::error::Report;
-use super::model::ZoneAccess;
-use super::read::{At, List, tables};
+use super::error::ConfigReport;
+use super::model::ZoneAccessConfig;
+use super::read::{SpannedList, WithOffset, tables};
 use crate::dns::Name;
 use crate::net::Cidr;
 
@@ -20,7 +20,7 @@ tables! {
         #[schemars(extend("default" = false))]
         watch: bool,
         /// Zones that are not for everybody. Default `[]`.
-        access: List<AccessEntry>,
+        access: SpannedList<AccessEntry>,
     }
 
     /// Who may ask for one zone; for everybody else its names are REFUSED. `[server] allow` and `deny` come first.
@@ -29,16 +29,16 @@ tables! {
         /// The zone, by its apex. Needed, once.
         zone: Name,
         /// Networks that are answered. Default: everybody.
-        allow: List<Cidr>,
+        allow: SpannedList<Cidr>,
         /// Networks that are refused, whatever `allow` says. Default `[]`.
-        deny: List<Cidr>,
+        deny: SpannedList<Cidr>,
     }
 }
 
 /// Who may ask for which zone. Whether there is such a zone is known only when the zones are.
-pub fn resolve_access(entries: List<AccessEntry>, report: &mut Report<'_>) -> Vec<ZoneAccess> {
+pub fn resolve_access(entries: SpannedList<AccessEntry>, report: &mut ConfigReport<'_>) -> Vec<ZoneAccessConfig> {
     let mut stated: HashMap<Name, u32> = HashMap::new();
-    let mut resolve = |At { at, value: raw }: At<AccessEntry>| {
+    let mut resolve = |WithOffset { at, value: raw }: WithOffset<AccessEntry>| {
         if raw.allow.is_absent() && raw.deny.is_absent() {
             report.error(at, "the zone needs allow or deny".to_owned());
         }
@@ -47,7 +47,7 @@ pub fn resolve_access(entries: List<AccessEntry>, report: &mut Report<'_>) -> Ve
         if let Some(before) = stated.insert(zone.value.clone(), line) {
             report.error(zone.at, format!("{} has its access already in line {before}", zone.value));
         }
-        Some(ZoneAccess {
+        Some(ZoneAccessConfig {
             line,
             zone: zone.value,
             allow: super::resolve::networks(raw.allow),

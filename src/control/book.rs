@@ -5,27 +5,27 @@
 use std::collections::BTreeMap;
 
 use super::clock::BootTime;
-use super::orders::{Demand, Kind, Order, Subject};
+use super::orders::{Override, OverrideAction, OverrideKind, OverrideSubject};
 
 /// Most orders at a time.
 pub const MOST: usize = 10_000;
 
 /// Every order in force: one of a kind for each subject.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Book(BTreeMap<(Subject, Kind), Order>);
+pub struct OverrideBook(BTreeMap<(OverrideSubject, OverrideKind), Override>);
 
-impl Book {
+impl OverrideBook {
     /// The orders of a list; of two for the same, the later one.
-    pub fn of(orders: Vec<Order>) -> Book {
+    pub fn of(orders: Vec<Override>) -> OverrideBook {
         let keyed = orders.into_iter().map(|order| ((order.subject.clone(), order.demand.kind()), order));
-        Book(keyed.take(MOST).collect())
+        OverrideBook(keyed.take(MOST).collect())
     }
 
     /// Puts an order in force in place of the one of its kind, which is returned.
     ///
     /// # Errors
     /// A sentence: there are too many.
-    pub fn give(&mut self, order: Order) -> Result<Option<Order>, String> {
+    pub fn give(&mut self, order: Override) -> Result<Option<Override>, String> {
         let key = (order.subject.clone(), order.demand.kind());
         if self.0.len() >= MOST && !self.0.contains_key(&key) {
             return Err(format!("{MOST} orders are in force already; lift some first"));
@@ -34,38 +34,38 @@ impl Book {
     }
 
     /// Takes an order back.
-    pub fn lift(&mut self, subject: &Subject, kind: Kind) -> Option<Order> {
+    pub fn lift(&mut self, subject: &OverrideSubject, kind: OverrideKind) -> Option<Override> {
         self.0.remove(&(subject.clone(), kind))
     }
 
     /// Takes out what has ended.
-    pub fn expire(&mut self, now: BootTime) -> Vec<Order> {
-        let ended = |order: &Order| order.ends.is_some_and(|deadline| deadline.is_over(now));
+    pub fn expire(&mut self, now: BootTime) -> Vec<Override> {
+        let ended = |order: &Override| order.ends.is_some_and(|deadline| deadline.is_over(now));
         let (gone, stay) = std::mem::take(&mut self.0).into_iter().partition(|(_, order)| ended(order));
         self.0 = stay;
-        let gone: BTreeMap<(Subject, Kind), Order> = gone;
+        let gone: BTreeMap<(OverrideSubject, OverrideKind), Override> = gone;
         gone.into_values().collect()
     }
 
     /// Every order, those for all services first.
-    pub fn iter(&self) -> impl Iterator<Item = &Order> {
+    pub fn iter(&self) -> impl Iterator<Item = &Override> {
         self.0.values()
     }
 
     /// The order of a kind about a subject.
-    pub fn get(&self, subject: &Subject, kind: Kind) -> Option<&Order> {
+    pub fn get(&self, subject: &OverrideSubject, kind: OverrideKind) -> Option<&Override> {
         self.0.get(&(subject.clone(), kind))
     }
 
     /// Lets an order begin where the one of its kind is now. Clients that come back leave the region that they were shifted to.
-    pub fn set_out(&self, order: &mut Order, now: BootTime) {
+    pub fn set_out(&self, order: &mut Override, now: BootTime) {
         let before = self.get(&order.subject, order.demand.kind());
         if let Some(pace) = &mut order.pace {
             pace.from_percent = before.map_or(0.0, |before| before.moved(now) * 100.0);
         }
-        if let (Demand::Shift { percent, to: to @ None }, Some(before)) = (&mut order.demand, before)
+        if let (OverrideAction::Shift { percent, to: to @ None }, Some(before)) = (&mut order.demand, before)
             && *percent == 0.0
-            && let Demand::Shift { to: former, .. } = &before.demand
+            && let OverrideAction::Shift { to: former, .. } = &before.demand
         {
             to.clone_from(former);
         }

@@ -7,14 +7,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::guard::{self, CoverageChange};
-use super::load::Loaded;
+use super::load::LoadedState;
 use super::operate::with_services;
 use super::reload::Control;
 use super::settings::{SettingChange, settings};
 use super::worker::NotDone;
 use crate::answer::explain::percent;
-use crate::answer::foresight::{ServiceMove, Traffic, compare};
-use crate::answer::world::World;
+use crate::answer::foresight::{NotedTraffic, ServiceMove, compare};
+use crate::answer::world::Catalog;
 use crate::dns::{Name, RecordType};
 use crate::text::counted;
 
@@ -23,7 +23,7 @@ const MOST: usize = 1000;
 
 /// What a reload would change. Keys are added, never changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Comparison {
+pub struct ConfigComparison {
     /// All of it in a sentence.
     pub summary: String,
     /// The keys of the configuration that differ, at most 1000.
@@ -70,7 +70,7 @@ pub enum Difference {
     Changed,
 }
 
-impl Comparison {
+impl ConfigComparison {
     /// Whether a reload would change nothing.
     pub fn is_none(&self) -> bool {
         self.settings_differing == 0 && self.records_differing == 0 && self.services.is_empty()
@@ -94,12 +94,12 @@ impl Control {
     ///
     /// # Errors
     /// A reload is under way, and some wait for it already; or the files hold mistakes.
-    pub async fn compare_with_files(self: &Arc<Control>) -> Result<Result<Comparison, Vec<String>>, NotDone> {
+    pub async fn compare_with_files(self: &Arc<Control>) -> Result<Result<ConfigComparison, Vec<String>>, NotDone> {
         let control = self.clone();
         self.threads.reload.run(move || control.compare_now()).await
     }
 
-    fn compare_now(&self) -> Result<Comparison, Vec<String>> {
+    fn compare_now(&self) -> Result<ConfigComparison, Vec<String>> {
         let (base, laid, atlas, prints, text) = {
             let current = self.current();
             let (base, laid) = (current.base.clone(), current.config.clone());
@@ -118,12 +118,12 @@ impl Control {
 
 /// What is served beside what was read.
 fn compared(
-    (world, config, text): (&World, &crate::config::Config, &str),
-    loaded: &Loaded,
+    (world, config, text): (&Catalog, &crate::config::Config, &str),
+    loaded: &LoadedState,
     warnings: Vec<String>,
-) -> Result<Comparison, String> {
-    let Loaded { snapshot: new, config: new_config, .. } = loaded;
-    let traffic = Traffic::of(world);
+) -> Result<ConfigComparison, String> {
+    let LoadedState { snapshot: new, config: new_config, .. } = loaded;
+    let traffic = NotedTraffic::of(world);
     let services = compare((world, config), (&new.world, new_config), &traffic)?;
     let coverage = guard::coverage_with_all_up(world, &new.world, &traffic)?;
     let moves_too_many = config.max_move.and_then(|limit| guard::refusal_of(limit, &services));
@@ -134,7 +134,7 @@ fn compared(
     let (settings_differing, records_differing) = (settings.len(), records.len());
     settings.truncate(MOST);
     records.truncate(MOST);
-    let mut comparison = Comparison {
+    let mut comparison = ConfigComparison {
         summary: String::new(),
         settings,
         settings_differing,
@@ -150,7 +150,7 @@ fn compared(
 }
 
 /// Every RRset of two Worlds that is not the same in both, by zone, owner and type.
-fn differences(old: &World, new: &World) -> Vec<RecordDifference> {
+fn differences(old: &Catalog, new: &Catalog) -> Vec<RecordDifference> {
     let mut found = Vec::new();
     one_way(new, old, Difference::New, &mut found);
     one_way(old, new, Difference::Gone, &mut found);
@@ -159,7 +159,7 @@ fn differences(old: &World, new: &World) -> Vec<RecordDifference> {
 }
 
 /// The RRsets of a World that the other one has not (`missing`), and, of the new one, those that it has otherwise.
-fn one_way(here: &World, there: &World, missing: Difference, found: &mut Vec<RecordDifference>) {
+fn one_way(here: &Catalog, there: &Catalog, missing: Difference, found: &mut Vec<RecordDifference>) {
     for node in here.names.ids().filter_map(|id| here.names.node(id)) {
         let wire = here.names.name_of(node);
         let others = there.names.get(wire).map_or(&[][..], |other| there.records.of(other.rrsets));
@@ -180,7 +180,7 @@ fn one_way(here: &World, there: &World, missing: Difference, found: &mut Vec<Rec
     }
 }
 
-fn difference(world: &World, wire: &[u8], rtype: RecordType, change: Difference) -> Option<RecordDifference> {
+fn difference(world: &Catalog, wire: &[u8], rtype: RecordType, change: Difference) -> Option<RecordDifference> {
     let name = Name::from_wire(wire).ok()?;
     let zone = world.zone_of(&name).map_or(String::new(), |zone| zone.origin.to_string());
     Some(RecordDifference { zone, name: name.to_string(), rtype: rtype.to_string(), change })

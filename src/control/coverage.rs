@@ -11,23 +11,23 @@ use std::time::Duration;
 
 use super::Control;
 use super::clock::BootTime;
-use super::effect::Effect;
-use super::events::{News, Topic};
+use super::effect::EffectiveOverrides;
+use super::events::{EventDraft, EventTopic};
 use super::guard;
 use super::health::since_boot;
-use super::operate::Refusal;
-use super::orders::{Demand, Order};
-use super::probed::Account;
-use super::standing::{Facts, Memory};
-use super::targets::Plan;
+use super::operate::ChangeRefusal;
+use super::orders::{Override, OverrideAction};
+use super::probed::ProbeAccount;
+use super::standing::{AvailabilityFacts, AvailabilityMemory};
+use super::targets::ProbePlan;
 use crate::answer::Snapshot;
-use crate::answer::foresight::Traffic;
-use crate::answer::foresight::coverage::{ClassWeights, Coverage, Fate, classes_of, fates};
+use crate::answer::foresight::NotedTraffic;
+use crate::answer::foresight::coverage::{ClassSplit, ClassWeights, Coverage, classes_of, fates};
 use crate::answer::foresight::coverages::{ClientCounts, coverages, noted, noted_in};
 use crate::answer::world::present::ServiceAvailability;
 use crate::answer::world::region_states::region_states;
-use crate::answer::world::services::{Family, Service, View};
-use crate::answer::world::{Availability, World};
+use crate::answer::world::services::{ServiceFamily, ServiceView, SteeredService};
+use crate::answer::world::{Availability, Catalog};
 use crate::config::Config;
 use crate::geo::Atlas;
 use crate::steering::RegionStates;
@@ -61,7 +61,7 @@ impl CoverageDesk {
     }
 
     /// The clients of a view, counted now if they are not yet. Nobody waits for that at the lock.
-    fn count(&self, view: &View, atlas: &Arc<Atlas>) -> Arc<ClassWeights> {
+    fn count(&self, view: &ServiceView, atlas: &Arc<Atlas>) -> Arc<ClassWeights> {
         let known = self.counts().get(view, atlas);
         known.unwrap_or_else(|| {
             let weights = Arc::new(ClassWeights::of(&view.catchment, atlas));
@@ -71,7 +71,7 @@ impl CoverageDesk {
     }
 
     /// Counts the clients of every service of a World.
-    fn count_all(&self, world: &World) {
+    fn count_all(&self, world: &Catalog) {
         for view in world.services.iter().flat_map(|service| service.views.iter().flatten()) {
             self.count(view, &world.atlas);
         }
@@ -106,12 +106,12 @@ impl CoverageReport {
 }
 
 /// What is told of the clients of a service.
-fn coverage_news(service: &str, sentence: String, [from, to]: [&str; 2]) -> News {
-    News {
+fn coverage_news(service: &str, sentence: String, [from, to]: [&str; 2]) -> EventDraft {
+    EventDraft {
         services: vec![service.to_owned()],
         from: Some(from.to_owned()),
         to: Some(to.to_owned()),
-        ..News::new(Topic::Coverage, sentence)
+        ..EventDraft::new(EventTopic::Coverage, sentence)
     }
 }
 
@@ -130,7 +130,7 @@ impl Control {
         self.tell_coverage(&snapshot.world, &report);
     }
 
-    fn tell_coverage(&self, world: &World, report: &CoverageReport) {
+    fn tell_coverage(&self, world: &Catalog, report: &CoverageReport) {
         let mut told = self.coverage.told.lock().unwrap_or_else(PoisonError::into_inner);
         let mut present = HashSet::new();
         for (service, families) in world.services.iter().zip(&report.services) {
@@ -160,37 +160,37 @@ impl Control {
     ///
     /// # Errors
     /// It would, or it is about nothing that is configured.
-    pub async fn expect_covered(self: &Arc<Control>, order: Order) -> Result<(), Refusal> {
+    pub async fn expect_covered(self: &Arc<Control>, order: Override) -> Result<(), ChangeRefusal> {
         let control = self.clone();
         self.threads.foresight.run(move || control.check_covered(order)).await?
     }
 
-    fn check_covered(&self, order: Order) -> Result<(), Refusal> {
+    fn check_covered(&self, order: Override) -> Result<(), ChangeRefusal> {
         let current = self.current();
-        let subject = order.subject.resolve(&current.config).map_err(Refusal::Unknown)?;
+        let subject = order.subject.resolve(&current.config).map_err(ChangeRefusal::Unknown)?;
         // A weight of 0 is a standby, which serves when all else is out.
-        if matches!(order.demand, Demand::ForceUp | Demand::Weight { .. }) {
+        if matches!(order.demand, OverrideAction::ForceUp | OverrideAction::Weight { .. }) {
             return Ok(());
         }
         let what = format!("{subject} {}", order.demand.words());
         let mut book = current.demands.book.clone();
-        book.give(Order { subject, pace: None, ..order }).map_err(Refusal::Unfit)?;
+        book.give(Override { subject, pace: None, ..order }).map_err(ChangeRefusal::Unfit)?;
         let (config, plan, before) = (current.config.clone(), current.plan.clone(), current.demands.effect.clone());
         let world = self.snapshot().world.clone();
         drop(current);
         let now = self.foreseen(&config, &plan, &before);
-        let then = self.foreseen(&config, &plan, &Effect::of(&book, &config, BootTime::now()));
+        let then = self.foreseen(&config, &plan, &EffectiveOverrides::of(&book, &config, BootTime::now()));
         match refusal(&what, &self.losses(&world, &now, &then)) {
-            Some(sentence) => Err(Refusal::Uncovers(sentence)),
+            Some(sentence) => Err(ChangeRefusal::Uncovers(sentence)),
             None => Ok(()),
         }
     }
 
     /// What all that is known would come to with other orders or another configuration. Nothing of it is remembered.
-    fn foreseen(&self, config: &Config, plan: &Plan, effect: &Effect) -> Availability {
+    fn foreseen(&self, config: &Config, plan: &ProbePlan, effect: &EffectiveOverrides) -> Availability {
         let targets = self.watch.get().map(|watch| watch.monitor.health().targets).unwrap_or_default();
-        let facts = Facts { config, plan, targets: &targets, effect, world: None, now: since_boot() };
-        Memory::default().fold(&facts).availability
+        let facts = AvailabilityFacts { config, plan, targets: &targets, effect, world: None, now: since_boot() };
+        AvailabilityMemory::default().fold(&facts).availability
     }
 
     /// Refuses a reload that leaves too many clients without a live region under `[guard] min_covered`, as far as probes
@@ -201,24 +201,24 @@ impl Control {
     pub(super) fn guard_coverage(
         &self,
         limit: Option<f64>,
-        new: &World,
+        new: &Catalog,
         config: &Config,
-        plan: &Plan,
+        plan: &ProbePlan,
     ) -> Result<(), Vec<String>> {
         let Some(sentence) = limit.and_then(|limit| self.uncovering(limit, new, config, plan)) else { return Ok(()) };
         let served = self.current().plan.clone();
-        self.settle(&served, Account::Reload);
+        self.settle(&served, ProbeAccount::Reload);
         Err(vec![format!("{}: {sentence}", self.origin())])
     }
 
     /// Why it would be refused.
-    fn uncovering(&self, limit: f64, new: &World, config: &Config, plan: &Plan) -> Option<String> {
+    fn uncovering(&self, limit: f64, new: &Catalog, config: &Config, plan: &ProbePlan) -> Option<String> {
         let now = self.snapshot();
-        let effect = Effect::of(&self.current().demands.book, config, BootTime::now());
+        let effect = EffectiveOverrides::of(&self.current().demands.book, config, BootTime::now());
         let then = self.foreseen(config, plan, &effect);
         self.coverage.count_all(&now.world);
         self.coverage.count_all(new);
-        let traffic = noted_in(new, &Traffic::of(&now.world)).unwrap_or_default();
+        let traffic = noted_in(new, &NotedTraffic::of(&now.world)).unwrap_or_default();
         let counts = self.coverage.counts();
         let before = coverages(&now.world, Some(now.present.availability()), &noted(&now.world), &counts);
         let after = coverages(new, Some(&then), &traffic, &counts);
@@ -228,7 +228,7 @@ impl Control {
 
     /// What clients lose their last live region from one availability to another, by service; the clients are counted if
     /// they are not yet.
-    fn losses(&self, world: &World, now: &Availability, then: &Availability) -> Vec<(String, Coverage)> {
+    fn losses(&self, world: &Catalog, now: &Availability, then: &Availability) -> Vec<(String, Coverage)> {
         let (noted, mut known) = (noted(world), Losses::new());
         let mut losses = Vec::new();
         for (at, service) in world.services.iter().enumerate() {
@@ -236,7 +236,7 @@ impl Control {
             if now == then {
                 continue;
             }
-            for family in Family::ALL {
+            for family in ServiceFamily::ALL {
                 let Some(view) = service.view(family) else { continue };
                 let Some(lost) = newly_uncovered(&mut known, service, view, (now, then)) else { continue };
                 let clients = noted.get(at).map_or(Vec::new(), |clients| classes_of(&view.catchment, clients));
@@ -253,20 +253,21 @@ impl Control {
 type Now<'n> = Option<&'n ServiceAvailability>;
 
 /// By catchment, and how its regions stood before and after: who of each class loses the last live region.
-type Losses = HashMap<(usize, RegionStates, RegionStates), Option<Arc<Vec<Fate>>>>;
+type Losses = HashMap<(usize, RegionStates, RegionStates), Option<Arc<Vec<ClassSplit>>>>;
 
 /// By class, who loses the last live region; `None`: nobody. Services that are alike share what is worked out.
 fn newly_uncovered(
     known: &mut Losses,
-    service: &Service,
-    view: &View,
+    service: &SteeredService,
+    view: &ServiceView,
     (now, then): (Now<'_>, Now<'_>),
-) -> Option<Arc<Vec<Fate>>> {
+) -> Option<Arc<Vec<ClassSplit>>> {
     let states = (region_states(service, view, now), region_states(service, view, then));
     let key = (Arc::as_ptr(&view.catchment) as usize, states.0, states.1);
     let lost = known.entry(key).or_insert_with_key(|(_, before, after)| {
         let (before, after) = (fates(view, before), fates(view, after));
-        let lost: Vec<Fate> = after.iter().zip(&before).map(|(after, before)| after.newly_uncovered(before)).collect();
+        let lost: Vec<ClassSplit> =
+            after.iter().zip(&before).map(|(after, before)| after.newly_uncovered(before)).collect();
         lost.iter().any(|fate| fate.uncovered() > 0.0).then(|| Arc::new(lost))
     });
     lost.clone()

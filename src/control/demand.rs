@@ -9,10 +9,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::answer::world::services::{Family, Service, View};
+use crate::answer::world::services::{ServiceFamily, ServiceView, SteeredService};
 use crate::config::Capacity;
-use crate::health::spill::{self, Group};
-use crate::steering::outcome::Standing;
+use crate::health::spill::{self, SpillGroup};
+use crate::steering::outcome::RegionCapacity;
 use crate::steering::{AllDown, RegionStates, Share};
 
 /// Most groups of one family; those that cover least addresses are left out.
@@ -26,7 +26,7 @@ const USED: f64 = 0.97;
 
 /// The demand for one service.
 #[derive(Debug)]
-pub struct Demand {
+pub struct TrafficModel {
     families: Vec<FamilyDemand>,
     /// Learned of a service that has been compiled anew since.
     outdated: bool,
@@ -34,20 +34,20 @@ pub struct Demand {
 
 #[derive(Debug)]
 struct FamilyDemand {
-    family: Family,
-    groups: Vec<Group>,
+    family: ServiceFamily,
+    groups: Vec<SpillGroup>,
     last: Option<(Duration, Vec<u64>)>,
     learned: bool,
 }
 
-impl Demand {
+impl TrafficModel {
     /// Nothing is learned yet. Regions are numbered as listed in the service.
-    pub fn of(service: &Service) -> Demand {
-        let families = Family::ALL.into_iter().filter_map(|family| {
+    pub fn of(service: &SteeredService) -> TrafficModel {
+        let families = ServiceFamily::ALL.into_iter().filter_map(|family| {
             let groups = groups(service.view(family)?, family);
             Some(FamilyDemand { family, groups, last: None, learned: false })
         });
-        Demand { families: families.collect(), outdated: false }
+        TrafficModel { families: families.collect(), outdated: false }
     }
 
     /// The service is compiled anew: its groups may be others, and its regions count from nothing.
@@ -56,11 +56,11 @@ impl Demand {
     }
 
     /// Carries what was learned over to the groups of the service as it is now, if that is another.
-    pub fn renew(&mut self, service: &Service) {
+    pub fn renew(&mut self, service: &SteeredService) {
         if !std::mem::take(&mut self.outdated) {
             return;
         }
-        let mut new = Demand::of(service);
+        let mut new = TrafficModel::of(service);
         for family in &mut new.families {
             let old = self.families.iter().find(|old| old.family == family.family && old.learned);
             old.into_iter().for_each(|old| family.inherit(old));
@@ -69,7 +69,7 @@ impl Demand {
     }
 
     /// Takes in what was answered since the last time, under these shares.
-    pub fn observe(&mut self, service: &Service, shares: &[f64], now: Duration) {
+    pub fn observe(&mut self, service: &SteeredService, shares: &[f64], now: Duration) {
         for family in &mut self.families {
             let Some(view) = service.view(family.family) else { continue };
             let mut counts = vec![0; shares.len()];
@@ -87,7 +87,7 @@ impl Demand {
         if !self.families.iter().any(|family| family.learned) {
             return most.to_vec();
         }
-        let groups: Vec<Group> = self.families.iter().flat_map(|family| family.groups.iter().cloned()).collect();
+        let groups: Vec<SpillGroup> = self.families.iter().flat_map(|family| family.groups.iter().cloned()).collect();
         let all: f64 = groups.iter().map(|group| group.demand).sum();
         let limit = |capacity: &Option<Capacity>| match capacity {
             None => f64::INFINITY,
@@ -135,10 +135,10 @@ impl FamilyDemand {
 }
 
 /// Moves the demand of every group toward what explains these answers per second, so far as `weight` (0.0..=1.0) says.
-fn learn(groups: &mut [Group], rates: &[f64], shares: &[f64], weight: f64) {
+fn learn(groups: &mut [SpillGroup], rates: &[f64], shares: &[f64], weight: f64) {
     let expected = spill::taken(shares, groups);
     for group in groups {
-        let one = Group { demand: 1.0, order: group.order.clone() };
+        let one = SpillGroup { demand: 1.0, order: group.order.clone() };
         let taken = spill::taken(shares, &[one]);
         let served: f64 = taken.iter().sum();
         if served <= 0.0 {
@@ -153,7 +153,7 @@ fn learn(groups: &mut [Group], rates: &[f64], shares: &[f64], weight: f64) {
 }
 
 /// Gives the last region of a group all of its clients where every region of the group takes only a part.
-fn leave_nobody_out(shares: &mut [f64], most: &[f64], groups: &[Group]) {
+fn leave_nobody_out(shares: &mut [f64], most: &[f64], groups: &[SpillGroup]) {
     for group in groups {
         let whole = |region: &usize| most.get(*region).is_some_and(|most| *most >= 1.0);
         if group.order.iter().any(|&region| shares.get(region).is_some_and(|share| *share >= 1.0)) {
@@ -166,20 +166,20 @@ fn leave_nobody_out(shares: &mut [f64], most: &[f64], groups: &[Group]) {
 }
 
 /// The groups of a view, all together asking for one answer per second.
-fn groups(view: &View, family: Family) -> Vec<Group> {
+fn groups(view: &ServiceView, family: ServiceFamily) -> Vec<SpillGroup> {
     // When everybody takes a part only, a client's outcome holds every tier that it has.
-    let half = |region: &crate::answer::world::services::ViewRegion| Standing {
+    let half = |region: &crate::answer::world::services::ViewRegion| RegionCapacity {
         share: if region.endpoints.is_empty() { Share::NONE } else { Share::from_fraction(0.5) },
         weight: region.weight,
     };
-    let standing: Vec<Standing> = view.regions.iter().map(half).collect();
+    let standing: Vec<RegionCapacity> = view.regions.iter().map(half).collect();
     let states = RegionStates { standing, all_down: AllDown::NoData, ..RegionStates::default() };
     let (table, outcomes) = view.catchment.outcomes(&states);
     let sizes = match family {
-        Family::V6 => sizes(table.ranges_v6().map(|(start, value)| (start as f64, value)), 2f64.powi(128)),
+        ServiceFamily::V6 => sizes(table.ranges_v6().map(|(start, value)| (start as f64, value)), 2f64.powi(128)),
         _ => sizes(table.ranges_v4().map(|(start, value)| (f64::from(start), value)), 2f64.powi(32)),
     };
-    let mut groups: Vec<Group> = Vec::new();
+    let mut groups: Vec<SpillGroup> = Vec::new();
     for (value, size) in sizes {
         let Some(outcome) = outcomes.get(value as usize) else { continue };
         let tiers: Vec<Vec<(usize, f64)>> = outcome
@@ -191,7 +191,7 @@ fn groups(view: &View, family: Family) -> Vec<Group> {
                 regions.filter_map(|(position, now)| Some((listed(*position)?, f64::from(now.weight)))).collect()
             })
             .collect();
-        groups.extend(orders(&tiers).into_iter().map(|(order, part)| Group { demand: size * part, order }));
+        groups.extend(orders(&tiers).into_iter().map(|(order, part)| SpillGroup { demand: size * part, order }));
     }
     groups.sort_by(|one, other| other.demand.total_cmp(&one.demand));
     groups.truncate(MOST_GROUPS);
@@ -230,7 +230,7 @@ mod tests {
     /// Three regions with room for 100 answers per second each, and two sorts of clients at each: those with one next
     /// region and those with the other.
     struct Play {
-        truth: Vec<Group>,
+        truth: Vec<SpillGroup>,
         believed: FamilyDemand,
         counts: Vec<f64>,
         now: Duration,
@@ -239,10 +239,10 @@ mod tests {
     impl Play {
         fn new(parts: [f64; 6]) -> Play {
             let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
-            let group = |(order, demand): (&[usize; 3], f64)| Group { demand, order: order.to_vec() };
-            let truth: Vec<Group> = orders.iter().zip(parts).map(group).collect();
+            let group = |(order, demand): (&[usize; 3], f64)| SpillGroup { demand, order: order.to_vec() };
+            let truth: Vec<SpillGroup> = orders.iter().zip(parts).map(group).collect();
             let groups = orders.iter().zip([1.0 / 6.0; 6]).map(group).collect();
-            let believed = FamilyDemand { family: Family::V4, groups, last: None, learned: false };
+            let believed = FamilyDemand { family: ServiceFamily::V4, groups, last: None, learned: false };
             Play { truth, believed, counts: vec![0.0; 3], now: Duration::ZERO }
         }
 
@@ -257,8 +257,8 @@ mod tests {
 
         fn shares(&self, capacities: &[Option<Capacity>], most: &[f64]) -> Vec<f64> {
             let groups = self.believed.groups.clone();
-            let family = FamilyDemand { family: Family::V4, groups, last: None, learned: true };
-            Demand { families: vec![family], outdated: false }.shares(capacities, most, AllDown::AnswerAll)
+            let family = FamilyDemand { family: ServiceFamily::V4, groups, last: None, learned: true };
+            TrafficModel { families: vec![family], outdated: false }.shares(capacities, most, AllDown::AnswerAll)
         }
     }
 
@@ -309,7 +309,7 @@ mod tests {
     fn nobody_is_left_without_an_answer_when_all_are_full() {
         let play = Play::new([50.0; 6]);
         let families = vec![FamilyDemand { groups: play.truth, learned: true, ..play.believed }];
-        let demand = Demand { families, outdated: false };
+        let demand = TrafficModel { families, outdated: false };
         let shares = demand.shares(&[Some(Capacity::Rate(10.0)); 3], &[1.0, 1.0, 0.0], AllDown::NoData);
         assert!(shares.contains(&1.0) && shares[2] == 0.0, "{shares:?}");
     }
@@ -320,9 +320,9 @@ mod tests {
         (old.groups, old.learned) = (Play::new([30.0, 10.0, 0.0, 0.0, 60.0, 0.0]).truth, true);
         let mut new = Play::new([0.0; 6]).believed;
         new.groups = vec![
-            Group { demand: 0.5, order: vec![2, 0, 1] },
-            Group { demand: 0.2, order: vec![0, 2, 1] },
-            Group { demand: 0.3, order: vec![2, 0] },
+            SpillGroup { demand: 0.5, order: vec![2, 0, 1] },
+            SpillGroup { demand: 0.2, order: vec![0, 2, 1] },
+            SpillGroup { demand: 0.3, order: vec![2, 0] },
         ];
         new.inherit(&old);
         let demands: Vec<f64> = new.groups.iter().map(|group| group.demand).collect();

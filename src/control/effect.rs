@@ -5,26 +5,26 @@
 
 use std::collections::HashMap;
 
-use super::book::Book;
+use super::book::OverrideBook;
 use super::clock::BootTime;
-use super::orders::{Demand, Order, Subject};
-use crate::config::{Config, Service};
+use super::orders::{Override, OverrideAction, OverrideSubject};
+use crate::config::{Config, ServiceConfig};
 use crate::dns::Name;
 use crate::health::fold;
 
 /// By service and region as listed; what no order is about is not there.
 #[derive(Debug, Default)]
-pub struct Effect(HashMap<(usize, usize), Bearing>);
+pub struct EffectiveOverrides(HashMap<(usize, usize), RegionOverrides>);
 
 /// What bears on one region of a service.
 #[derive(Debug, Default)]
-pub struct Bearing {
+pub struct RegionOverrides {
     /// About the region as a whole.
-    pub order: Option<Counting>,
+    pub order: Option<WinningOverride>,
     /// By endpoint as listed.
-    pub endpoints: HashMap<usize, Counting>,
+    pub endpoints: HashMap<usize, WinningOverride>,
     /// The shift that counts.
-    pub shift: Option<Shifting>,
+    pub shift: Option<ActiveShift>,
     /// The part of its clients that drains on their way have sent elsewhere by now, and the drain that sends most.
     pub draining: Option<(f64, String)>,
     /// Every order, for people: `is drained by ...`, `192.0.2.1 has weight 0 by ...`.
@@ -33,9 +33,9 @@ pub struct Bearing {
 
 /// The order that counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Counting {
+pub struct WinningOverride {
     /// What is demanded.
-    pub order: fold::Order,
+    pub order: fold::HealthOverride,
     /// `is drained by ...`
     pub sentence: String,
     /// How much it counts.
@@ -44,7 +44,7 @@ pub struct Counting {
 
 /// A shift of a region's clients at one moment.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Shifting {
+pub struct ActiveShift {
     /// The part that goes elsewhere, 0.0..=1.0.
     pub part: f64,
     /// The region that they are offered first, as listed in the service.
@@ -55,7 +55,7 @@ pub struct Shifting {
     rank: u8,
 }
 
-impl Bearing {
+impl RegionOverrides {
     /// The part of the clients that goes elsewhere by shifts and drains on their way. One hash decides about all of
     /// them, so that the smaller part lies in the larger one.
     pub fn moved(&self) -> f64 {
@@ -70,10 +70,10 @@ impl Bearing {
     }
 }
 
-impl Effect {
+impl EffectiveOverrides {
     /// Works out what orders come to; those about what is not configured come to nothing.
-    pub fn of(book: &Book, config: &Config, now: BootTime) -> Effect {
-        let mut effect = Effect::default();
+    pub fn of(book: &OverrideBook, config: &Config, now: BootTime) -> EffectiveOverrides {
+        let mut effect = EffectiveOverrides::default();
         if book.is_empty() {
             return effect;
         }
@@ -93,11 +93,11 @@ impl Effect {
     }
 
     /// What bears on a region of a service.
-    pub fn bearing(&self, service: usize, region: usize) -> Option<&Bearing> {
+    pub fn bearing(&self, service: usize, region: usize) -> Option<&RegionOverrides> {
         self.0.get(&(service, region))
     }
 
-    fn add(&mut self, order: &Order, config: &Config, service: usize, now: BootTime) {
+    fn add(&mut self, order: &Override, config: &Config, service: usize, now: BootTime) {
         let Some(configured) = config.services.get(service) else { return };
         for (at, region) in configured.regions.iter().enumerate() {
             let name = config.regions.get(usize::from(region.region.0)).map(|region| region.name.as_str());
@@ -108,11 +108,11 @@ impl Effect {
                 let bearing = self.0.entry((service, at)).or_default();
                 bearing.sentences.push(order.sentence());
                 match &order.demand {
-                    Demand::Shift { to, .. } => {
+                    OverrideAction::Shift { to, .. } => {
                         let listed = to.as_deref().and_then(|to| position(config, configured, to));
                         shift(&mut bearing.shift, order, listed, now);
                     }
-                    Demand::Drain if order.is_underway(now) || order.is_returning() => {
+                    OverrideAction::Drain if order.is_underway(now) || order.is_returning() => {
                         let part = order.moved(now);
                         if bearing.draining.as_ref().is_none_or(|(before, _)| *before < part) {
                             bearing.draining = Some((part, order.sentence()));
@@ -142,35 +142,35 @@ impl Effect {
 }
 
 /// Lets an order count if it counts more than the one that does.
-fn count(counting: &mut Option<Counting>, order: &Order) {
+fn count(counting: &mut Option<WinningOverride>, order: &Override) {
     let demanded = match order.demand {
-        Demand::Drain => fold::Order::Drain,
-        Demand::ForceUp => fold::Order::ForceUp,
-        Demand::ForceDown => fold::Order::ForceDown,
-        Demand::Weight { .. } | Demand::Shift { .. } => return,
+        OverrideAction::Drain => fold::HealthOverride::Drain,
+        OverrideAction::ForceUp => fold::HealthOverride::ForceUp,
+        OverrideAction::ForceDown => fold::HealthOverride::ForceDown,
+        OverrideAction::Weight { .. } | OverrideAction::Shift { .. } => return,
     };
-    let rank = if order.demand == Demand::Drain { 3 } else { precision(&order.subject) };
+    let rank = if order.demand == OverrideAction::Drain { 3 } else { precision(&order.subject) };
     if counting.as_ref().is_none_or(|before| before.rank < rank) {
-        *counting = Some(Counting { order: demanded, sentence: order.sentence(), rank });
+        *counting = Some(WinningOverride { order: demanded, sentence: order.sentence(), rank });
     }
 }
 
 /// Lets a shift count if it is about a smaller part than the one that does.
-fn shift(counting: &mut Option<Shifting>, order: &Order, to: Option<usize>, now: BootTime) {
+fn shift(counting: &mut Option<ActiveShift>, order: &Override, to: Option<usize>, now: BootTime) {
     let rank = precision(&order.subject);
     if counting.as_ref().is_none_or(|before| before.rank < rank) {
-        *counting = Some(Shifting { part: order.moved(now), to, sentence: order.sentence(), rank });
+        *counting = Some(ActiveShift { part: order.moved(now), to, sentence: order.sentence(), rank });
     }
 }
 
 /// Where a service lists a region.
-fn position(config: &Config, service: &Service, name: &str) -> Option<usize> {
+fn position(config: &Config, service: &ServiceConfig, name: &str) -> Option<usize> {
     let is_called = |region: usize| config.regions.get(region).is_some_and(|region| region.name == name);
     service.regions.iter().position(|listed| is_called(usize::from(listed.region.0)))
 }
 
 /// How small a part the subject is: a service, a region everywhere, one service's region.
-fn precision(subject: &Subject) -> u8 {
+fn precision(subject: &OverrideSubject) -> u8 {
     match (&subject.service, &subject.region) {
         (Some(_), None) => 0,
         (None, _) => 1,
@@ -189,45 +189,52 @@ mod tests {
         [[services]]\nname = \"www.example.com\"\n[services.endpoints]\nfra = [\"192.0.2.1\", \"192.0.2.3\"]\n\
         iad = \"192.0.2.2\"\n[[services]]\nname = \"api.example.com\"\n[services.endpoints]\niad = \"192.0.2.2\"\n";
 
-    fn order(service: &str, region: &str, endpoint: &str, demand: Demand) -> Order {
+    fn order(service: &str, region: &str, endpoint: &str, demand: OverrideAction) -> Override {
         let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let subject = Subject { service: part(service), region: part(region), endpoint: part(endpoint) };
-        Order { subject, demand, reason: String::new(), by: "me".to_owned(), since: 0, ends: None, pace: None }
+        let subject = OverrideSubject { service: part(service), region: part(region), endpoint: part(endpoint) };
+        Override { subject, demand, reason: String::new(), by: "me".to_owned(), since: 0, ends: None, pace: None }
     }
 
-    fn effect(orders: Vec<Order>) -> Effect {
+    fn effect(orders: Vec<Override>) -> EffectiveOverrides {
         let config = config::parse(CONFIGURATION, Path::new("meridian.toml")).unwrap().config;
-        Effect::of(&Book::of(orders), &config, BootTime::default())
+        EffectiveOverrides::of(&OverrideBook::of(orders), &config, BootTime::default())
     }
 
-    fn region(effect: &Effect, service: usize, region: usize) -> Option<fold::Order> {
+    fn region(effect: &EffectiveOverrides, service: usize, region: usize) -> Option<fold::HealthOverride> {
         effect.bearing(service, region)?.order.as_ref().map(|counting| counting.order)
     }
 
     #[test]
     fn an_order_reaches_every_part_of_its_subject() {
-        let effect = effect(vec![order("", "iad", "", Demand::Drain), order("nowhere", "", "", Demand::Drain)]);
+        let effect =
+            effect(vec![order("", "iad", "", OverrideAction::Drain), order("nowhere", "", "", OverrideAction::Drain)]);
         assert_eq!(region(&effect, 0, 0), None);
-        assert_eq!(region(&effect, 0, 1), Some(fold::Order::Drain));
-        assert_eq!(region(&effect, 1, 0), Some(fold::Order::Drain));
+        assert_eq!(region(&effect, 0, 1), Some(fold::HealthOverride::Drain));
+        assert_eq!(region(&effect, 1, 0), Some(fold::HealthOverride::Drain));
     }
 
     #[test]
     fn a_drain_counts_most_then_the_smallest_part() {
-        let service = order("www.example.com", "", "", Demand::ForceDown);
-        let everywhere = order("", "iad", "", Demand::ForceUp);
-        let here = order("www.example.com", "iad", "", Demand::ForceDown);
+        let service = order("www.example.com", "", "", OverrideAction::ForceDown);
+        let everywhere = order("", "iad", "", OverrideAction::ForceUp);
+        let here = order("www.example.com", "iad", "", OverrideAction::ForceDown);
         let forced = effect(vec![service.clone(), everywhere.clone()]);
-        assert_eq!([0, 1].map(|at| region(&forced, 0, at)), [Some(fold::Order::ForceDown), Some(fold::Order::ForceUp)]);
-        assert_eq!(region(&effect(vec![service, everywhere, here.clone()]), 0, 1), Some(fold::Order::ForceDown));
-        let drained = effect(vec![order("www.example.com", "", "", Demand::Drain), here]);
-        assert_eq!(region(&drained, 0, 1), Some(fold::Order::Drain));
+        assert_eq!(
+            [0, 1].map(|at| region(&forced, 0, at)),
+            [Some(fold::HealthOverride::ForceDown), Some(fold::HealthOverride::ForceUp)]
+        );
+        assert_eq!(
+            region(&effect(vec![service, everywhere, here.clone()]), 0, 1),
+            Some(fold::HealthOverride::ForceDown)
+        );
+        let drained = effect(vec![order("www.example.com", "", "", OverrideAction::Drain), here]);
+        assert_eq!(region(&drained, 0, 1), Some(fold::HealthOverride::Drain));
     }
 
     #[test]
     fn an_endpoint_is_found_by_its_address_and_a_weight_only_told() {
-        let one = order("www.example.com", "fra", "192.0.2.3", Demand::Drain);
-        let weight = order("", "fra", "", Demand::Weight { weight: 7 });
+        let one = order("www.example.com", "fra", "192.0.2.3", OverrideAction::Drain);
+        let weight = order("", "fra", "", OverrideAction::Weight { weight: 7 });
         let effect = effect(vec![one, weight]);
         let bearing = effect.bearing(0, 0).unwrap();
         assert_eq!(bearing.order, None);

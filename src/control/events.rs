@@ -16,7 +16,7 @@ const LAG: usize = 256;
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Topic {
+pub enum EventTopic {
     /// A verdict about an endpoint changed, or a service lost or found its last region.
     Health,
     /// Clients of a service lost their last live region, or have one again.
@@ -43,14 +43,14 @@ pub struct Event {
     pub server: String,
     /// What happened.
     #[serde(flatten)]
-    pub news: News,
+    pub news: EventDraft,
 }
 
 /// What happened: a sentence for people, and its parts for programs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct News {
+pub struct EventDraft {
     /// What it is about.
-    pub topic: Topic,
+    pub topic: EventTopic,
     /// What is true now.
     pub sentence: String,
     /// The services concerned; empty: none, or all of them.
@@ -78,10 +78,10 @@ pub struct News {
     pub moved_per_second: Option<f64>,
 }
 
-impl News {
+impl EventDraft {
     /// A sentence and nothing else.
-    pub fn new(topic: Topic, sentence: String) -> News {
-        News {
+    pub fn new(topic: EventTopic, sentence: String) -> EventDraft {
+        EventDraft {
             topic,
             sentence,
             services: Vec::new(),
@@ -96,15 +96,15 @@ impl News {
     }
 
     /// The same with so many answers per second that go elsewhere by it; less than a tenth is none.
-    pub fn moving(self, moved: f64) -> News {
+    pub fn moving(self, moved: f64) -> EventDraft {
         let moved_per_second = Some((moved * 10.0).round() / 10.0).filter(|moved| *moved > 0.0);
-        News { moved_per_second, ..self }
+        EventDraft { moved_per_second, ..self }
     }
 }
 
 /// The last [`KEPT`] events, and those who watch.
 #[derive(Debug)]
-pub struct Events {
+pub struct EventLog {
     server: String,
     ring: Mutex<Ring>,
     fresh: broadcast::Sender<Arc<Event>>,
@@ -116,30 +116,30 @@ struct Ring {
     count: u64,
 }
 
-impl Topic {
+impl EventTopic {
     /// `health`, `coverage`, `order`, `lease`, `name`, `reload`
     pub fn word(self) -> &'static str {
         match self {
-            Topic::Health => "health",
-            Topic::Coverage => "coverage",
-            Topic::Order => "order",
-            Topic::Lease => "lease",
-            Topic::Name => "name",
-            Topic::Reload => "reload",
+            EventTopic::Health => "health",
+            EventTopic::Coverage => "coverage",
+            EventTopic::Order => "order",
+            EventTopic::Lease => "lease",
+            EventTopic::Name => "name",
+            EventTopic::Reload => "reload",
         }
     }
 }
 
-impl Events {
+impl EventLog {
     /// None yet. `server`: what the server is called.
-    pub fn new(server: String) -> Events {
-        Events { server, ring: Mutex::default(), fresh: broadcast::Sender::new(LAG) }
+    pub fn new(server: String) -> EventLog {
+        EventLog { server, ring: Mutex::default(), fresh: broadcast::Sender::new(LAG) }
     }
 
     /// Tells everybody who watches.
-    pub fn tell(&self, news: News) {
+    pub fn tell(&self, news: EventDraft) {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-        let news = News { cause: news.cause.filter(|cause| !cause.is_empty()), ..news };
+        let news = EventDraft { cause: news.cause.filter(|cause| !cause.is_empty()), ..news };
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         ring.count += 1;
         let event = Arc::new(Event { number: ring.count, at, server: self.server.clone(), news });
@@ -173,15 +173,18 @@ impl Events {
 mod tests {
     use super::*;
 
-    fn tell(events: &Events, count: usize) {
+    fn tell(events: &EventLog, count: usize) {
         for number in 0..count {
-            events.tell(News { cause: Some(String::new()), ..News::new(Topic::Order, number.to_string()) });
+            events.tell(EventDraft {
+                cause: Some(String::new()),
+                ..EventDraft::new(EventTopic::Order, number.to_string())
+            });
         }
     }
 
     #[test]
     fn the_last_ones_are_kept_in_order() {
-        let events = Events::new("ns1".to_owned());
+        let events = EventLog::new("ns1".to_owned());
         tell(&events, KEPT + 10);
         let (kept, _) = events.watch(0);
         let numbers: Vec<u64> = kept.iter().map(|event| event.number).collect();
@@ -193,7 +196,7 @@ mod tests {
 
     #[test]
     fn who_watches_gets_each_once_and_who_sleeps_is_told() {
-        let events = Events::new("ns1".to_owned());
+        let events = EventLog::new("ns1".to_owned());
         tell(&events, 3);
         let (past, mut fresh) = events.watch(1);
         tell(&events, 1);

@@ -47,14 +47,14 @@ pub struct ServedZone {
 
 /// A configuration and its zones as they were loaded.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Prints {
+pub struct ContentPrints {
     zones: Vec<ZonePrint>,
     whole: Fingerprint,
 }
 
-impl Prints {
+impl ContentPrints {
     /// Of the text of a configuration and of its zones.
-    pub fn of(configuration: &[u8], zones: &[Zone]) -> Prints {
+    pub fn of(configuration: &[u8], zones: &[Zone]) -> ContentPrints {
         let mut hasher = SipHasher24::new();
         put(&mut hasher, configuration);
         let mut zones: Vec<ZonePrint> = zones.iter().map(ZonePrint::of).collect();
@@ -64,7 +64,7 @@ impl Prints {
             hasher.write_u32(zone.serial);
             hasher.write_u128(zone.print.0);
         }
-        Prints { zones, whole: finished(&hasher) }
+        ContentPrints { zones, whole: finished(&hasher) }
     }
 
     /// Of everything.
@@ -145,11 +145,11 @@ mod tests {
     use super::*;
     use crate::zone;
 
-    fn prints(configuration: &str, serial: u32, more: &str) -> Prints {
+    fn prints(configuration: &str, serial: u32, more: &str) -> ContentPrints {
         let text = format!("$TTL 60\n@ SOA ns1 h {serial} 2 3 4 5\n NS ns1\nns1 A 192.0.2.53\n{more}");
         let origin = "example.com".parse().unwrap();
         let zones = zone::load_text(Path::new("z.zone"), text.as_bytes(), Some(&origin), None).unwrap().zones;
-        Prints::of(configuration.as_bytes(), &zones)
+        ContentPrints::of(configuration.as_bytes(), &zones)
     }
 
     #[test]

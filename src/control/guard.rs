@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::answer::explain::percent;
 use crate::answer::foresight::coverage::{Coverage, FEWEST_QUERIES};
 use crate::answer::foresight::coverages::{ClientCounts, coverages, noted_in};
-use crate::answer::foresight::{Made, ServiceMove, Traffic, compare};
-use crate::answer::world::World;
+use crate::answer::foresight::{CatalogWithConfig, NotedTraffic, ServiceMove, compare};
+use crate::answer::world::Catalog;
 
 /// What whoever asks for a reload means to be done, whatever the guard says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Confirmed {
+pub struct ConfirmedRisks {
     /// Clients are sent elsewhere.
     pub moves: bool,
     /// Clients are left without a live region.
@@ -41,9 +41,9 @@ pub struct CoverageChange {
 
 /// Why a reload from one to the other would be refused; `None`: it would not. What the server has noted of who asks counts
 /// like the address space.
-pub fn refusal(before: Made<'_>, after: Made<'_>) -> Option<String> {
+pub fn refusal(before: CatalogWithConfig<'_>, after: CatalogWithConfig<'_>) -> Option<String> {
     let limit = before.1.max_move?;
-    match compare(before, after, &Traffic::of(before.0)) {
+    match compare(before, after, &NotedTraffic::of(before.0)) {
         Ok(moves) => refusal_of(limit, &moves),
         Err(sentence) => Some(sentence),
     }
@@ -73,7 +73,11 @@ pub fn refusal_of(limit: f64, moves: &[ServiceMove]) -> Option<String> {
 ///
 /// # Errors
 /// A sentence: `traffic` cannot be read.
-pub fn coverage_with_all_up(before: &World, after: &World, traffic: &Traffic) -> Result<Vec<CoverageChange>, String> {
+pub fn coverage_with_all_up(
+    before: &Catalog,
+    after: &Catalog,
+    traffic: &NotedTraffic,
+) -> Result<Vec<CoverageChange>, String> {
     let old = coverages(before, None, &noted_in(before, traffic)?, &ClientCounts::of(before));
     let new = coverages(after, None, &noted_in(after, traffic)?, &ClientCounts::of(after));
     Ok(changes_of_coverage((before, &old), (after, &new)))
@@ -81,8 +85,8 @@ pub fn coverage_with_all_up(before: &World, after: &World, traffic: &Traffic) ->
 
 /// Services of which another part of the clients is covered after a change; one that is new is compared with a whole.
 pub fn changes_of_coverage(
-    (before, old): (&World, &[Vec<Coverage>]),
-    (after, new): (&World, &[Vec<Coverage>]),
+    (before, old): (&Catalog, &[Vec<Coverage>]),
+    (after, new): (&Catalog, &[Vec<Coverage>]),
 ) -> Vec<CoverageChange> {
     let mut known: HashMap<(String, &str), f64> = HashMap::new();
     for (service, families) in before.services.iter().zip(old) {

@@ -14,42 +14,42 @@ use tokio::sync::watch::Receiver;
 use super::Control;
 use super::clock::BootTime;
 use super::coverage::CoverageReport;
-use super::effect::Effect;
+use super::effect::EffectiveOverrides;
 use super::health_news;
 use super::hold;
-use super::leases::Leases;
-use super::orders::Order;
-use super::probed::{Account, Probed};
-use super::reload::Current;
-use super::standing::Facts;
-use super::targets::{Asked, Evidence, Plan};
-use super::traffic::{self, Moved, PerRegion};
+use super::leases::LeaseTable;
+use super::orders::Override;
+use super::probed::{ProbeAccount, ProbedTargets};
+use super::reload::ControlState;
+use super::standing::AvailabilityFacts;
+use super::targets::{Evidence, ProbePlan, ProbeRef};
+use super::traffic::{self, MovedRates, PerRegion};
 use crate::answer::Snapshot;
-use crate::answer::world::{Availability, Present};
+use crate::answer::world::{Availability, LiveState};
 use crate::config::Config;
 use crate::health::check::TargetKey;
 use crate::health::monitor::{Monitor, TargetHealth};
-use crate::health::probe::{Prober, ShortageKind, Trust};
-use crate::health::state::{self, Verdicts};
-use crate::health::verdict::Verdict;
-use crate::resolve::Known;
+use crate::health::probe::{Prober, ShortageKind, TrustStore};
+use crate::health::state::{self, SavedVerdicts};
+use crate::health::verdict::HealthState;
+use crate::resolve::KnownNames;
 
 /// Most probes at once.
 const IN_FLIGHT: usize = 1024;
 
 /// The monitor and the runtime that it lives in.
-pub(super) struct Watch {
+pub(super) struct MonitorHandle {
     pub(super) monitor: Monitor,
-    probed: Probed,
+    probed: ProbedTargets,
     runtime: Handle,
 }
 
 /// All about health at one moment.
-pub struct View {
+pub struct HealthView {
     /// What is configured.
     pub config: Arc<Config>,
     /// Which endpoint rests on which probe.
-    pub(super) plan: Arc<Plan>,
+    pub(super) plan: Arc<ProbePlan>,
     /// What probes have found.
     pub targets: HashMap<TargetKey, TargetHealth>,
     /// Everything fails at once: the monitor doubts itself and holds what was agreed.
@@ -61,26 +61,26 @@ pub struct View {
     /// Changes of verdicts so far, by what they led to.
     pub transitions: Vec<(&'static str, u64)>,
     /// What operators have ordered.
-    pub orders: Vec<Order>,
+    pub orders: Vec<Override>,
     /// What bears on which region.
-    pub(super) effect: Arc<Effect>,
+    pub(super) effect: Arc<EffectiveOverrides>,
     /// Endpoints that came by themselves.
-    pub leases: Leases,
+    pub leases: LeaseTable,
     /// What names of endpoints resolve to.
-    pub names: Known,
+    pub names: KnownNames,
     /// Answers that each region of each service has given since the service was compiled.
     pub answers: PerRegion<u64>,
     /// The same per second, over the last seconds.
     pub rates: PerRegion<f64>,
     /// What regions gave when they lost clients.
-    pub moved: Moved,
+    pub moved: MovedRates,
     /// Who has a live region.
     pub coverage: Arc<CoverageReport>,
 }
 
-impl View {
+impl HealthView {
     /// Whether somebody is asked about an endpoint; if not, it counts as up.
-    pub fn asked(&self, service: usize, region: usize, endpoint: usize) -> Option<&Asked> {
+    pub fn asked(&self, service: usize, region: usize, endpoint: usize) -> Option<&ProbeRef> {
         self.plan.asked(service, region, endpoint)
     }
 
@@ -130,15 +130,15 @@ impl Control {
             let current = self.current();
             (current.state.clone(), current.plan.clone())
         };
-        let (trust, warning) = Trust::of_the_system()?;
+        let (trust, warning) = TrustStore::of_the_system()?;
         warning.filter(|_| plan.needs_system_roots()).iter().for_each(|warning| tracing::warn!("{warning}"));
         let prober = Arc::new(Prober::new(trust));
         let known = state.as_deref().map(|directory| load(directory.path())).unwrap_or_default();
         let monitor = Monitor::start(prober, plan.targets.clone(), &known, IN_FLIGHT);
         self.go_on_with_ramps();
         self.keep_zones(&self.current());
-        let probed = Probed::of(plan.targets.clone());
-        let watch = self.watch.get_or_init(|| Watch { monitor, probed, runtime: Handle::current() });
+        let probed = ProbedTargets::of(plan.targets.clone());
+        let watch = self.watch.get_or_init(|| MonitorHandle { monitor, probed, runtime: Handle::current() });
         if !watch.monitor.first_round().await {
             tracing::warn!("some endpoints have no result yet; nobody is sent there until they have");
         }
@@ -147,21 +147,21 @@ impl Control {
     }
 
     /// All about health at this moment.
-    pub fn view(&self) -> View {
+    pub fn view(&self) -> HealthView {
         let current = self.current();
         let health = self.watch.get().map(|watch| watch.monitor.health());
         let (targets, suspect, not_made) =
             health.map_or_else(Default::default, |health| (health.targets, health.suspect, health.not_made));
         let snapshot = self.snapshot();
         let count = |verdict| (word(verdict), current.told.transitions.get(word(verdict)).copied().unwrap_or(0));
-        let mut view = View {
+        let mut view = HealthView {
             config: current.config.clone(),
             plan: current.plan.clone(),
             targets,
             suspect,
             not_made,
             availability: snapshot.present.availability().clone(),
-            transitions: [Verdict::Up, Verdict::Degraded, Verdict::Down].map(count).to_vec(),
+            transitions: [HealthState::Up, HealthState::Degraded, HealthState::Down].map(count).to_vec(),
             orders: current.demands.book.iter().cloned().collect(),
             effect: current.demands.effect.clone(),
             leases: current.demands.leases.clone(),
@@ -178,7 +178,7 @@ impl Control {
 
     /// Probes what a new configuration adds beside what is probed now, and waits for its first results. To be called
     /// before a new World is published, from a thread that may wait.
-    pub(super) fn meet(&self, new: &Plan, account: Account) {
+    pub(super) fn meet(&self, new: &ProbePlan, account: ProbeAccount) {
         let Some(watch) = self.watch.get() else { return };
         let _entered = watch.runtime.enter();
         watch.probed.add(&watch.monitor, account, &new.targets);
@@ -186,7 +186,7 @@ impl Control {
     }
 
     /// Probes these for what is served, and nothing else on this account any more.
-    pub(super) fn settle(&self, plan: &Plan, account: Account) {
+    pub(super) fn settle(&self, plan: &ProbePlan, account: ProbeAccount) {
         let Some(watch) = self.watch.get() else { return };
         let _entered = watch.runtime.enter();
         watch.probed.serve(&watch.monitor, account, &plan.targets);
@@ -194,12 +194,12 @@ impl Control {
 
     /// Folds what is known and publishes it: in a new snapshot of the same World, or of the one in `loaded`.
     /// Returns how many answers per second go elsewhere by it, by the region that gave them.
-    pub(super) fn refresh(&self, current: &mut Current, loaded: Option<Snapshot>) -> PerRegion<f64> {
+    pub(super) fn refresh(&self, current: &mut ControlState, loaded: Option<Snapshot>) -> PerRegion<f64> {
         let is_new = loaded.is_some();
         let before = loaded.map_or_else(|| self.snapshot(), Arc::new);
         let mut moved = PerRegion::new();
         let targets = self.watch.get().map(|watch| watch.monitor.health().targets).unwrap_or_default();
-        let facts = Facts {
+        let facts = AvailabilityFacts {
             config: &current.config,
             plan: &current.plan,
             targets: &targets,
@@ -212,12 +212,12 @@ impl Control {
         if is_new || before.present.availability() != &folded.availability {
             let rates = current.traffic.rates(&before.world, facts.now);
             moved = traffic::moved(&rates, before.present.availability(), &folded.availability);
-            let present = Present::compile_at_once(&before.world, &folded.availability, Some(&before.present));
+            let present = LiveState::compile_at_once(&before.world, &folded.availability, Some(&before.present));
             self.publish(before.with(present));
         }
         if is_new {
             // Services and regions may have other numbers.
-            current.told.moved = Moved::default();
+            current.told.moved = MovedRates::default();
         }
         current.told.moved.note(&moved, &folded.availability);
         self.tell(current, &folded.availability, &moved);
@@ -265,17 +265,17 @@ pub(super) fn since_boot() -> Duration {
 }
 
 /// A verdict in one word.
-pub fn word(verdict: Verdict) -> &'static str {
+pub fn word(verdict: HealthState) -> &'static str {
     match verdict {
-        Verdict::Unknown => "unknown",
-        Verdict::Up => "up",
-        Verdict::Degraded => "degraded",
-        Verdict::Down => "down",
+        HealthState::Unknown => "unknown",
+        HealthState::Up => "up",
+        HealthState::Degraded => "degraded",
+        HealthState::Down => "down",
     }
 }
 
 /// What was agreed before the restart.
-fn load(directory: &Path) -> Verdicts {
+fn load(directory: &Path) -> SavedVerdicts {
     let loaded = state::load(directory);
     loaded.warning.iter().for_each(|warning| tracing::warn!("{warning}"));
     loaded.verdicts

@@ -4,19 +4,19 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Control;
-use super::events::{News, Topic};
+use super::events::{EventDraft, EventTopic};
 use super::health::word;
-use super::reload::Current;
-use super::targets::Plan;
-use super::traffic::{Moved, PerRegion};
+use super::reload::ControlState;
+use super::targets::ProbePlan;
+use super::traffic::{MovedRates, PerRegion};
 use crate::answer::world::Availability;
 use crate::config::Config;
 use crate::health::check::TargetKey;
 use crate::health::monitor::{ShortageCount, TargetHealth};
 use crate::health::probe::ShortageKind;
-use crate::health::state::Verdicts;
-use crate::health::timeline::Event;
-use crate::health::verdict::Verdict;
+use crate::health::state::SavedVerdicts;
+use crate::health::timeline::HealthChange;
+use crate::health::verdict::HealthState;
 use crate::steering::Share;
 use crate::text::{counted, list};
 
@@ -26,13 +26,13 @@ const MOST_LISTED: usize = 100;
 
 /// What the log has been told already.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct LogState {
     /// Number of the last event.
     pub(super) event: u64,
     /// Changes by what they led to.
     pub(super) transitions: HashMap<&'static str, u64>,
     /// Answers that regions gave when they lost clients.
-    pub(super) moved: Moved,
+    pub(super) moved: MovedRates,
     /// Names of services without any region.
     pub(super) all_down: HashSet<String>,
     /// Days left of certificates that people were warned of.
@@ -44,12 +44,12 @@ pub(super) struct Told {
     /// Regions that were coming back when that was last written.
     pub(super) ramps: Vec<(String, String)>,
     /// Verdicts as they were last written.
-    pub(super) saved: Option<Arc<Verdicts>>,
+    pub(super) saved: Option<Arc<SavedVerdicts>>,
 }
 
 impl Control {
     /// Tells the log when probes begin to be impossible for want of something on our side, and when they are again.
-    pub(super) fn tell_of_shortages(&self, current: &mut Current) {
+    pub(super) fn tell_of_shortages(&self, current: &mut ControlState) {
         let Some(watch) = self.watch.get() else { return };
         for ShortageCount { kind, count, held, reason } in watch.monitor.shortages() {
             let was_short = current.told.short.contains(&kind);
@@ -64,13 +64,13 @@ impl Control {
     }
 
     /// Tells the log what is new. `moved`: answers per second that go elsewhere.
-    pub(super) fn tell(&self, current: &mut Current, availability: &Availability, moved: &PerRegion<f64>) {
+    pub(super) fn tell(&self, current: &mut ControlState, availability: &Availability, moved: &PerRegion<f64>) {
         let Some(watch) = self.watch.get() else { return };
         for event in watch.monitor.timeline(current.told.event) {
             current.told.event = event.number;
             *current.told.transitions.entry(word(event.to)).or_default() += 1;
             let news = log_transition(event.clone(), &current.config, &current.plan);
-            if event.from != Verdict::Unknown || event.to == Verdict::Down {
+            if event.from != HealthState::Unknown || event.to == HealthState::Down {
                 let places = current.plan.places(&event.target);
                 let moved = places.iter().filter_map(|&(service, region)| moved.get(service)?.get(region)).sum();
                 self.events.tell(news.moving(moved));
@@ -98,7 +98,7 @@ impl Control {
 }
 
 /// Warns of every certificate that is about to expire, once for each day that it has left.
-pub(super) fn warn_of_certificates(current: &mut Current, targets: &HashMap<TargetKey, TargetHealth>) {
+pub(super) fn warn_of_certificates(current: &mut ControlState, targets: &HashMap<TargetKey, TargetHealth>) {
     current.told.certificates.retain(|key, _| targets.contains_key(key));
     for target in &current.plan.targets {
         let Some(ahead) = target.check.expiry_warning() else { continue };
@@ -117,17 +117,17 @@ pub(super) fn warn_of_certificates(current: &mut Current, targets: &HashMap<Targ
 }
 
 /// What is told when a service loses its last region, or has one again.
-fn all_down_news(sentence: String, service: String, [from, to]: [&str; 2]) -> News {
-    News {
+fn all_down_news(sentence: String, service: String, [from, to]: [&str; 2]) -> EventDraft {
+    EventDraft {
         services: vec![service],
         from: Some(from.to_owned()),
         to: Some(to.to_owned()),
-        ..News::new(Topic::Health, sentence)
+        ..EventDraft::new(EventTopic::Health, sentence)
     }
 }
 
 /// Tells the log; returns what is true now.
-fn log_transition(event: Event, config: &Config, plan: &Plan) -> News {
+fn log_transition(event: HealthChange, config: &Config, plan: &ProbePlan) -> EventDraft {
     let (endpoint, check) = (event.target.address.to_string(), event.target.check.to_string());
     let places = plan.places(&event.target);
     let name = |&(service, region): &(usize, usize)| {
@@ -145,7 +145,7 @@ fn log_transition(event: Event, config: &Config, plan: &Plan) -> News {
     let sentence = format!("{in_regions}: {endpoint} of {in_services}: {from} -> {to}");
     let cause = event.cause.as_deref().unwrap_or("");
     match (event.from, event.to) {
-        (_, Verdict::Down | Verdict::Degraded) => {
+        (_, HealthState::Down | HealthState::Degraded) => {
             tracing::warn!(
                 endpoint,
                 check,
@@ -157,20 +157,20 @@ fn log_transition(event: Event, config: &Config, plan: &Plan) -> News {
                 "{sentence}: {cause}"
             );
         }
-        (Verdict::Unknown, _) => {
+        (HealthState::Unknown, _) => {
             tracing::debug!(endpoint, check, services = in_services, regions = in_regions, from, to, "{sentence}");
         }
         _ => tracing::info!(endpoint, check, services = in_services, regions = in_regions, from, to, "{sentence}"),
     }
     services.truncate(MOST_LISTED);
     regions.truncate(MOST_LISTED);
-    News {
+    EventDraft {
         services,
         regions,
         endpoint: Some(event.target.address.ip().to_string()),
         from: Some(from.to_owned()),
         to: Some(to.to_owned()),
         cause: event.cause,
-        ..News::new(Topic::Health, sentence)
+        ..EventDraft::new(EventTopic::Health, sentence)
     }
 }

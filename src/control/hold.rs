@@ -7,21 +7,21 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use super::effect::{Counting, Effect};
-use super::targets::{Asked, Evidence, Plan};
-use crate::config::{Config, Service};
-use crate::health::fold::Order;
+use super::effect::{EffectiveOverrides, WinningOverride};
+use super::targets::{Evidence, ProbePlan, ProbeRef};
+use crate::config::{Config, ServiceConfig};
+use crate::health::fold::HealthOverride;
 use crate::health::suspicion::FEWEST;
-use crate::resolve::Known;
+use crate::resolve::KnownNames;
 
 /// Most services that are named one by one.
 const MOST_NAMED: usize = 4;
 
 /// What counts for a service: the last agreed health, held or not.
-pub fn evidence(plan: &Plan, effect: &Effect, index: usize, service: &Service) -> Evidence {
+pub fn evidence(plan: &ProbePlan, effect: &EffectiveOverrides, index: usize, service: &ServiceConfig) -> Evidence {
     for (at, region) in service.regions.iter().enumerate() {
         let bearing = effect.bearing(index, at);
-        let is_drained = |counting: &Counting| counting.order != Order::ForceUp;
+        let is_drained = |counting: &WinningOverride| counting.order != HealthOverride::ForceUp;
         if bearing.and_then(|bearing| bearing.order.as_ref()).is_some_and(is_drained) {
             continue;
         }
@@ -38,14 +38,14 @@ pub fn evidence(plan: &Plan, effect: &Effect, index: usize, service: &Service) -
 
 /// Where the hold applies, for people; `None`: fewer addresses are checked than it takes.
 pub fn note(config: &Config) -> Option<String> {
-    let plan = Plan::of(config, &Known::new());
+    let plan = ProbePlan::of(config, &KnownNames::new());
     let addresses: HashSet<IpAddr> = plan.targets.iter().map(|target| target.address.ip()).collect();
     if addresses.len() < FEWEST {
         return None;
     }
     let mut free = Vec::new();
     for (index, service) in config.services.iter().enumerate() {
-        let is_held = evidence(&plan, &Effect::default(), index, service) == Evidence::Agreed;
+        let is_held = evidence(&plan, &EffectiveOverrides::default(), index, service) == Evidence::Agreed;
         if is_checked(&plan, index, service) && !is_held {
             free.push(service.name.to_string());
         }
@@ -59,11 +59,11 @@ pub fn note(config: &Config) -> Option<String> {
     })
 }
 
-fn is_checked(plan: &Plan, index: usize, service: &Service) -> bool {
+fn is_checked(plan: &ProbePlan, index: usize, service: &ServiceConfig) -> bool {
     let mut regions = service.regions.iter().enumerate();
     regions.any(|(at, region)| {
         let mut asked = (0..region.endpoints.len()).filter_map(|endpoint| plan.asked(index, at, endpoint));
-        asked.any(|asked| !matches!(asked, Asked::Nobody { .. }))
+        asked.any(|asked| !matches!(asked, ProbeRef::Nobody { .. }))
     })
 }
 

@@ -6,12 +6,12 @@ use std::time::SystemTime;
 
 use tokio_rustls::rustls::sign::CertifiedKey;
 
-use super::private_file::{self, Words};
+use super::private_file::{self, FileMessages};
 use super::reload::Control;
 use crate::config::{Config, IdentityFiles};
 use crate::files::{self, FileKind, FilePrint};
 use crate::health::probe::certificate::expires_in_days;
-use crate::server::encrypted::{Identity, PemError};
+use crate::server::encrypted::{PemError, TlsIdentity};
 
 /// One of it for each certificate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub struct OfEach<T> {
 
 /// What tells the certificate and key of a configuration from the next ones; `None`: there are none, or one cannot be
 /// looked at.
-pub type Prints = Option<[FilePrint; 2]>;
+pub type IdentityPrints = Option<[FilePrint; 2]>;
 
 /// Where the certificates of a configuration are; `None`: nothing listens that needs one.
 fn files_of(config: &Config) -> OfEach<Option<&IdentityFiles>> {
@@ -38,16 +38,16 @@ pub fn paths(config: &Config) -> impl Iterator<Item = &std::path::PathBuf> {
 }
 
 /// The files as they are now.
-fn prints(files: Option<&IdentityFiles>) -> Prints {
+fn prints(files: Option<&IdentityFiles>) -> IdentityPrints {
     let IdentityFiles { certificate, key } = files?;
     Some([FilePrint::of(certificate)?, FilePrint::of(key)?])
 }
 
 /// A certificate with its key, and what tells its files from the next ones; nothing, where nothing listens that needs one.
 #[derive(Default)]
-pub struct Found {
+pub struct FoundIdentity {
     /// Taken before reading: a file that changes meanwhile is read again.
-    pub prints: Prints,
+    pub prints: IdentityPrints,
     /// Ready to be shown.
     pub key: Option<Arc<CertifiedKey>>,
     /// A sentence about a certificate that has expired.
@@ -58,7 +58,7 @@ pub struct Found {
 ///
 /// # Errors
 /// A sentence with the file for each that cannot be used.
-pub fn read(config: &Config) -> Result<OfEach<Found>, Vec<String>> {
+pub fn read(config: &Config) -> Result<OfEach<FoundIdentity>, Vec<String>> {
     let OfEach { dns, admin } = files_of(config);
     match (read_one(dns), read_one(admin)) {
         (Ok(dns), Ok(admin)) => Ok(OfEach { dns, admin }),
@@ -66,14 +66,15 @@ pub fn read(config: &Config) -> Result<OfEach<Found>, Vec<String>> {
     }
 }
 
-fn read_one(files: Option<&IdentityFiles>) -> Result<Found, String> {
-    let Some(IdentityFiles { certificate, key }) = files else { return Ok(Found::default()) };
+fn read_one(files: Option<&IdentityFiles>) -> Result<FoundIdentity, String> {
+    let Some(IdentityFiles { certificate, key }) = files else { return Ok(FoundIdentity::default()) };
     let prints = prints(files);
-    let words = Words { content: "the private key", file: "the file of the private key", kept: "keeps it a secret" };
+    let words =
+        FileMessages { content: "the private key", file: "the file of the private key", kept: "keeps it a secret" };
     let private = private_file::read(key, FileKind::Key, words)?;
     let public = files::read(certificate, FileKind::Certificates)
         .map_err(|error| format!("{}: the certificate {error}", certificate.display()))?;
-    let identity = Identity::read(&public.octets, private.as_bytes()).map_err(|error| match error {
+    let identity = TlsIdentity::read(&public.octets, private.as_bytes()).map_err(|error| match error {
         PemError::Certificate(sentence) => format!("{}: {sentence}", certificate.display()),
         PemError::Key(sentence) => format!("{}: {sentence}", key.display()),
     })?;
@@ -81,7 +82,7 @@ fn read_one(files: Option<&IdentityFiles>) -> Result<Found, String> {
     let has_expired = days.is_some_and(|days| days < 0);
     let sentence = "the certificate has expired; clients that verify it will not ask";
     let warning = has_expired.then(|| format!("{}: {sentence}", certificate.display()));
-    Ok(Found { prints, key: Some(Arc::new(identity)), warning })
+    Ok(FoundIdentity { prints, key: Some(Arc::new(identity)), warning })
 }
 
 impl Control {
@@ -98,8 +99,8 @@ impl Control {
     fn renew(
         &self,
         files: Option<&IdentityFiles>,
-        known: fn(&mut OfEach<Prints>) -> &mut Prints,
-        shown: &Identity,
+        known: fn(&mut OfEach<IdentityPrints>) -> &mut IdentityPrints,
+        shown: &TlsIdentity,
         name: &str,
     ) {
         // Looked at without the lock: the file may be on a mount that hangs.

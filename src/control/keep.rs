@@ -7,12 +7,12 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::clock::{Clocks, Stamp};
+use super::clock::{ClockReading, FileStamp};
 use super::fingerprint::ServedZone;
 use super::health::since_boot;
-use super::keeper::Ticket;
-use super::operate::{Changed, Refusal};
-use super::reload::{Control, Current};
+use super::keeper::WriteTicket;
+use super::operate::{ChangeOutcome, ChangeRefusal};
+use super::reload::{Control, ControlState};
 use super::state_directory::StateDirectory;
 use crate::config::Config;
 use crate::config::values::duration_text;
@@ -36,15 +36,19 @@ pub const RAMPS: &str = "ramps.json";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A file that was handed to the keeper.
-pub(super) type Handed = (&'static str, Ticket);
+pub(super) type PendingFile = (&'static str, WriteTicket);
 
 // Whoever hands something in holds what is current, so that what comes last is the newest.
 impl Control {
     /// Waits until a change is kept, though not for a disk that hangs.
-    pub(super) async fn kept(&self, sentence: String, (name, ticket): Handed) -> Result<Changed, Refusal> {
+    pub(super) async fn kept(
+        &self,
+        sentence: String,
+        (name, ticket): PendingFile,
+    ) -> Result<ChangeOutcome, ChangeRefusal> {
         match self.keeper.wait(name, ticket, PATIENCE).await {
-            Ok(()) => Ok(Changed { sentence, kept: true }),
-            Err(reason) => Err(Refusal::NotKept(format!(
+            Ok(()) => Ok(ChangeOutcome { sentence, kept: true }),
+            Err(reason) => Err(ChangeRefusal::NotKept(format!(
                 "{sentence}; but this would not outlive a restart yet: {reason} (it is tried until it succeeds)"
             ))),
         }
@@ -81,43 +85,49 @@ impl Control {
     }
 
     /// Has the orders written; `None`: there is no state directory.
-    pub(super) fn keep_orders(&self, current: &Current) -> Option<Handed> {
-        let now = Clocks::now();
+    pub(super) fn keep_orders(&self, current: &ControlState) -> Option<PendingFile> {
+        let now = ClockReading::now();
         self.keep_list_at(current, ORDERS, current.demands.book.iter().map(|order| order.record(&now)).collect(), &now)
     }
 
     /// Has the leases written; `None`: there is no state directory.
-    pub(super) fn keep_leases(&self, current: &Current) -> Option<Handed> {
-        let now = Clocks::now();
+    pub(super) fn keep_leases(&self, current: &ControlState) -> Option<PendingFile> {
+        let now = ClockReading::now();
         let leases = current.demands.leases.iter().map(|lease| lease.record(&now));
         self.keep_list_at(current, LEASES, leases.collect(), &now)
     }
 
     /// Has a list written; `None`: there is no state directory.
-    pub(super) fn keep_list<T>(&self, current: &Current, name: &'static str, items: Vec<T>) -> Option<Handed>
+    pub(super) fn keep_list<T>(&self, current: &ControlState, name: &'static str, items: Vec<T>) -> Option<PendingFile>
     where
         T: Serialize + Send + Sync + 'static,
     {
-        self.keep_list_at(current, name, items, &Clocks::now())
+        self.keep_list_at(current, name, items, &ClockReading::now())
     }
 
     /// The same of what was true at this moment.
-    fn keep_list_at<T>(&self, current: &Current, name: &'static str, items: Vec<T>, at: &Clocks) -> Option<Handed>
+    fn keep_list_at<T>(
+        &self,
+        current: &ControlState,
+        name: &'static str,
+        items: Vec<T>,
+        at: &ClockReading,
+    ) -> Option<PendingFile>
     where
         T: Serialize + Send + Sync + 'static,
     {
-        let (directory, list) = (current.state.clone()?, List { items, written: Some(Stamp::of(at)) });
+        let (directory, list) = (current.state.clone()?, StateList { items, written: Some(FileStamp::of(at)) });
         Some((name, self.keeper.hand(name, Arc::new(move || save(&directory, name, &list)))))
     }
 
     /// Has the agreed health written, if it is another than was handed in before.
-    pub(super) fn keep_verdicts(&self, current: &mut Current) {
+    pub(super) fn keep_verdicts(&self, current: &mut ControlState) {
         let (Some(watch), Some(directory)) = (&self.watch.get(), &current.state) else { return };
         let verdicts = Arc::new(watch.monitor.verdicts());
         if current.told.saved.as_ref() == Some(&verdicts) {
             return;
         }
-        let (directory, now, agreed) = (directory.clone(), Clocks::now().wall.as_secs(), verdicts.clone());
+        let (directory, now, agreed) = (directory.clone(), ClockReading::now().wall.as_secs(), verdicts.clone());
         self.keeper.hand(state::NAME, Arc::new(move || write(&directory, state::NAME, &state::text(&agreed, now))));
         current.told.saved = Some(verdicts);
     }
@@ -128,13 +138,13 @@ impl Control {
         let Some(directory) = current.state.clone() else { return };
         let (ramps, warning) = load(directory.path(), RAMPS);
         warning.iter().for_each(|warning| tracing::warn!("{warning}"));
-        let gap = ramps.gap(&Clocks::now()).unwrap_or_default();
+        let gap = ramps.gap(&ClockReading::now()).unwrap_or_default();
         let config = current.config.clone();
         current.memory.go_on(&config, &ramps.items, gap, since_boot());
     }
 
     /// Has it written which regions are coming back, if these are others than before.
-    pub(super) fn keep_ramps(&self, current: &mut Current) {
+    pub(super) fn keep_ramps(&self, current: &mut ControlState) {
         let ramps = current.memory.ramps(&current.config, since_boot());
         let regions = || ramps.iter().map(|ramp| (ramp.service.clone(), ramp.region.clone()));
         if !regions().eq(current.told.ramps.iter().cloned()) {
@@ -144,12 +154,12 @@ impl Control {
     }
 
     /// Has it written which zones are served.
-    pub(super) fn keep_zones(&self, current: &Current) {
+    pub(super) fn keep_zones(&self, current: &ControlState) {
         self.keep_list(current, ZONES, current.prints.zones());
     }
 
     /// Has everything written: to another directory.
-    pub(super) fn keep_everything(&self, current: &mut Current) {
+    pub(super) fn keep_everything(&self, current: &mut ControlState) {
         self.keep_orders(current);
         self.keep_leases(current);
         current.told.saved = None;
@@ -166,24 +176,24 @@ impl Control {
 
 /// A list of the state directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct List<T> {
+pub struct StateList<T> {
     /// When it was written; absent in files of before this was noted.
     #[serde(default)]
-    pub written: Option<Stamp>,
+    pub written: Option<FileStamp>,
     /// What is in it.
     pub items: Vec<T>,
 }
 
-impl<T> Default for List<T> {
-    fn default() -> List<T> {
-        List { written: None, items: Vec::new() }
+impl<T> Default for StateList<T> {
+    fn default() -> StateList<T> {
+        StateList { written: None, items: Vec::new() }
     }
 }
 
-impl<T> List<T> {
+impl<T> StateList<T> {
     /// How long before `now` it was written, if it says so.
-    pub fn gap(&self, now: &Clocks) -> Option<Duration> {
-        self.written.as_ref().map(|written| written.gap(&Stamp::of(now)))
+    pub fn gap(&self, now: &ClockReading) -> Option<Duration> {
+        self.written.as_ref().map(|written| written.gap(&FileStamp::of(now)))
     }
 }
 
@@ -196,7 +206,7 @@ struct Saved<L> {
 
 /// Reads a list. A file that cannot be used is a warning and an empty list, and stays beside as `NAME.unusable`, since
 /// the next order writes a new one.
-pub fn load<T: DeserializeOwned>(directory: &Path, name: &str) -> (List<T>, Option<String>) {
+pub fn load<T: DeserializeOwned>(directory: &Path, name: &str) -> (StateList<T>, Option<String>) {
     let path = directory.join(name);
     let read = state::read_file(&path).and_then(|text| text.map(|text| parse(&text)).transpose());
     let reason = match read {
@@ -208,7 +218,7 @@ pub fn load<T: DeserializeOwned>(directory: &Path, name: &str) -> (List<T>, Opti
         Ok(()) => format!("it is kept as {}", aside.display()),
         Err(_) => "it stays until something new is ordered".to_owned(),
     };
-    (List::default(), Some(format!("{}: {reason}; nothing of it is in force, {kept}", path.display())))
+    (StateList::default(), Some(format!("{}: {reason}; nothing of it is in force, {kept}", path.display())))
 }
 
 /// The zones that were served last, as far as the state directory can say. Nothing is changed there.
@@ -221,8 +231,8 @@ pub fn served_zones(directory: &Path) -> Vec<ServedZone> {
 ///
 /// # Errors
 /// Why it cannot be used.
-pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<List<T>, String> {
-    let saved: Saved<List<T>> = state::parse_json(text)?;
+pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<StateList<T>, String> {
+    let saved: Saved<StateList<T>> = state::parse_json(text)?;
     if saved.version == VERSION {
         Ok(saved.list)
     } else {
@@ -234,7 +244,7 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<List<T>, String>
 ///
 /// # Errors
 /// A sentence with the file and what went wrong; the file before stays.
-fn save<T: Serialize>(directory: &StateDirectory, name: &str, list: &List<T>) -> Result<(), String> {
+fn save<T: Serialize>(directory: &StateDirectory, name: &str, list: &StateList<T>) -> Result<(), String> {
     let text = serde_json::to_vec(&Saved { version: VERSION, list });
     write(directory, name, &text.map_err(|error| format!("{name}: cannot be written: {error}"))?)
 }
@@ -251,8 +261,8 @@ mod tests {
     #[test]
     fn what_is_saved_is_loaded() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(load::<u32>(folder.path(), ORDERS), (List::default(), None));
-        let list = List { written: Some(Stamp::of(&Clocks::now())), items: vec![1, 2, 3] };
+        assert_eq!(load::<u32>(folder.path(), ORDERS), (StateList::default(), None));
+        let list = StateList { written: Some(FileStamp::of(&ClockReading::now())), items: vec![1, 2, 3] };
         save(&StateDirectory::own(folder.path()).unwrap(), ORDERS, &list).unwrap();
         assert_eq!(load(folder.path(), ORDERS), (list, None));
     }
@@ -261,7 +271,7 @@ mod tests {
     fn a_file_that_cannot_be_used_is_told_and_put_aside() {
         let folder = tempfile::tempdir().unwrap();
         let directory = StateDirectory::own(folder.path()).unwrap();
-        save(&directory, ORDERS, &List { written: None, items: vec![1, 2, 3] }).unwrap();
+        save(&directory, ORDERS, &StateList { written: None, items: vec![1, 2, 3] }).unwrap();
         let good = std::fs::read(folder.path().join(ORDERS)).unwrap();
         let newer = String::from_utf8(good.clone()).unwrap().replace("\"version\":1", "\"version\":2");
         let cut = (0..good.len()).map(|size| good[..size].to_vec());
@@ -276,7 +286,7 @@ mod tests {
     #[test]
     fn a_directory_that_cannot_be_is_told() {
         let directory = StateDirectory::own(Path::new("/dev/null/meridian")).unwrap();
-        let told = save(&directory, ORDERS, &List { written: None, items: vec![1] }).unwrap_err();
+        let told = save(&directory, ORDERS, &StateList { written: None, items: vec![1] }).unwrap_err();
         assert!(told.contains("orders.json: cannot be written: "), "{told}");
     }
 }

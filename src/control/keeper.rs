@@ -9,16 +9,16 @@ use tokio::sync::watch;
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Writes one file whole, or says why it cannot be. It is called until it succeeds.
-pub type Write = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+pub type FileWrite = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// A desk that files are left at, and the thread behind it. The thread ends with the keeper, after what it is doing.
-pub struct Keeper {
+pub struct StateWriter {
     desk: Arc<Desk>,
 }
 
 /// What was left at the desk at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ticket(u64);
+pub struct WriteTicket(u64);
 
 #[derive(Default)]
 struct Desk {
@@ -34,7 +34,7 @@ struct Papers {
     /// The newest of each file, in the order in which they came.
     waiting: Vec<Paper>,
     /// What became of the newest attempt at each file.
-    tried: Vec<(&'static str, Ticket, Result<(), String>)>,
+    tried: Vec<(&'static str, WriteTicket, Result<(), String>)>,
     given: u64,
     closed: bool,
 }
@@ -42,27 +42,27 @@ struct Papers {
 #[derive(Clone)]
 struct Paper {
     name: &'static str,
-    ticket: Ticket,
-    write: Write,
+    ticket: WriteTicket,
+    write: FileWrite,
 }
 
-impl Keeper {
+impl StateWriter {
     /// Starts the thread.
-    pub fn start() -> Keeper {
+    pub fn start() -> StateWriter {
         let desk = Arc::new(Desk::default());
         let behind = desk.clone();
         let started = std::thread::Builder::new().name("keeper".to_owned()).spawn(move || behind.work());
         if let Err(error) = started {
             tracing::error!("cannot start the thread that writes the state directory: {error}; nothing is kept");
         }
-        Keeper { desk }
+        StateWriter { desk }
     }
 
     /// Has a file written; what waits under the same name gives way to it.
-    pub fn hand(&self, name: &'static str, write: Write) -> Ticket {
+    pub fn hand(&self, name: &'static str, write: FileWrite) -> WriteTicket {
         let mut papers = self.desk.lock();
         papers.given += 1;
-        let ticket = Ticket(papers.given);
+        let ticket = WriteTicket(papers.given);
         papers.waiting.retain(|paper| paper.name != name);
         papers.waiting.push(Paper { name, ticket, write });
         self.desk.changed.notify_all();
@@ -73,7 +73,7 @@ impl Keeper {
     ///
     /// # Errors
     /// A sentence: it could not be written, or the disk takes longer than `patience`. It is tried on.
-    pub async fn wait(&self, name: &'static str, ticket: Ticket, patience: Duration) -> Result<(), String> {
+    pub async fn wait(&self, name: &'static str, ticket: WriteTicket, patience: Duration) -> Result<(), String> {
         let mut attempts = self.desk.attempts.subscribe();
         let tried = async {
             loop {
@@ -95,7 +95,7 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for StateWriter {
     fn drop(&mut self) {
         self.desk.lock().closed = true;
         self.desk.changed.notify_all();
@@ -103,7 +103,7 @@ impl Drop for Keeper {
 }
 
 impl Papers {
-    fn outcome(&self, name: &str, ticket: Ticket) -> Option<Result<(), String>> {
+    fn outcome(&self, name: &str, ticket: WriteTicket) -> Option<Result<(), String>> {
         let (_, tried, result) = self.tried.iter().find(|(tried, ..)| *tried == name)?;
         (tried.0 >= ticket.0).then(|| result.clone())
     }
@@ -169,7 +169,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_disk_that_hangs_is_waited_for_only_so_long_and_the_newest_is_written_after_it() {
-        let keeper = Keeper::start();
+        let keeper = StateWriter::start();
         let ((began, begun), (go, going)) = (mpsc::channel(), mpsc::channel::<()>());
         let (going, written) = (Mutex::new(going), Arc::new(AtomicU32::new(0)));
         let hanging = keeper.hand(
@@ -202,7 +202,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_fails_is_told_and_tried_again_and_keeps_nobody_waiting() {
-        let keeper = Keeper::start();
+        let keeper = StateWriter::start();
         let full = Arc::new(AtomicBool::new(true));
         let still = full.clone();
         let write = move || if still.load(Ordering::Relaxed) { Err("no space".to_owned()) } else { Ok(()) };

@@ -9,10 +9,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::clock::{BootTime, Clocks, Deadline, Ending};
-use super::events::{News, Topic};
+use super::clock::{BootTime, ClockReading, Deadline, EndTime};
+use super::events::{EventDraft, EventTopic};
 use super::orders::{find_region, find_service};
-use crate::config::{Config, Service, Target};
+use crate::config::{Config, EndpointTarget, ServiceConfig};
 use crate::steering;
 
 /// Most leases at a time.
@@ -53,15 +53,15 @@ pub struct LeaseRecord {
     pub lease: Lease,
     /// When it leaves unless it is renewed.
     #[serde(flatten)]
-    pub ending: Ending,
+    pub ending: EndTime,
 }
 
 /// What tells leases apart: service, region, address.
-pub type Key = (String, String, IpAddr);
+pub type LeaseKey = (String, String, IpAddr);
 
 /// Why a lease cannot be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Misfit {
+pub enum LeaseMistake {
     /// The service or region is not configured; a sentence.
     Unknown(String),
     /// It is, and there is no room for such an endpoint; a sentence.
@@ -70,26 +70,26 @@ pub enum Misfit {
 
 /// Every lease that runs.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Leases(BTreeMap<Key, Lease>);
+pub struct LeaseTable(BTreeMap<LeaseKey, Lease>);
 
 impl Lease {
     /// What tells it apart.
-    pub fn key(&self) -> Key {
+    pub fn key(&self) -> LeaseKey {
         (self.service.clone(), self.region.clone(), self.address)
     }
 
     /// As people see it now.
-    pub fn record(&self, now: &Clocks) -> LeaseRecord {
-        LeaseRecord { lease: self.clone(), ending: Ending::of(Some(self.ends), now) }
+    pub fn record(&self, now: &ClockReading) -> LeaseRecord {
+        LeaseRecord { lease: self.clone(), ending: EndTime::of(Some(self.ends), now) }
     }
 
     /// What is told of it.
-    pub(super) fn news(&self, sentence: String) -> News {
-        News {
+    pub(super) fn news(&self, sentence: String) -> EventDraft {
+        EventDraft {
             services: vec![self.service.clone()],
             regions: vec![self.region.clone()],
             endpoint: Some(self.address.to_string()),
-            ..News::new(Topic::Lease, sentence)
+            ..EventDraft::new(EventTopic::Lease, sentence)
         }
     }
 
@@ -102,29 +102,29 @@ impl Lease {
     ///
     /// # Errors
     /// The service or region is not there, or has no room for such an endpoint.
-    pub fn resolve(&self, base: &Config) -> Result<Lease, Misfit> {
-        let service = find_service(base, &self.service).map_err(Misfit::Unknown)?;
-        let at = find_region(base, &self.region).map_err(Misfit::Unknown)?;
-        self.check_room(base, service, at).map_err(Misfit::NoRoom)?;
+    pub fn resolve(&self, base: &Config) -> Result<Lease, LeaseMistake> {
+        let service = find_service(base, &self.service).map_err(LeaseMistake::Unknown)?;
+        let at = find_region(base, &self.region).map_err(LeaseMistake::Unknown)?;
+        self.check_room(base, service, at).map_err(LeaseMistake::NoRoom)?;
         let (service, region) = (service.name.to_string(), base.regions[at].name.clone());
         Ok(Lease { service, region, address: self.address.to_canonical(), ..self.clone() })
     }
 
-    fn check_room(&self, base: &Config, service: &Service, at: usize) -> Result<(), String> {
+    fn check_room(&self, base: &Config, service: &ServiceConfig, at: usize) -> Result<(), String> {
         let (name, address) = (&service.name, self.address.to_canonical());
         let endpoints = || service.regions.iter().flat_map(|region| &region.endpoints);
         if address.is_unspecified() || address.is_multicast() {
             return Err(format!("{address} is no address of an endpoint"));
         }
-        if endpoints().any(|endpoint| matches!(endpoint.target, Target::Name(_))) {
+        if endpoints().any(|endpoint| matches!(endpoint.target, EndpointTarget::Name(_))) {
             return Err(format!("{name} is answered with names, so no address can join it"));
         }
-        if endpoints().any(|endpoint| endpoint.target == Target::Address(address)) {
+        if endpoints().any(|endpoint| endpoint.target == EndpointTarget::Address(address)) {
             return Err(format!("{address} is an endpoint of {name} by the configuration, so it needs no lease"));
         }
         let region = &base.regions[at];
         let is_listed = service.regions.iter().any(|listed| usize::from(listed.region.0) == at);
-        if !is_listed && service.order == steering::Order::Nearest && region.location.is_none() {
+        if !is_listed && service.order == steering::RegionOrder::Nearest && region.location.is_none() {
             return Err(format!("{} has no location, which {name} needs", region.name));
         }
         if !is_listed && service.regions.len() >= MOST_REGIONS {
@@ -134,12 +134,12 @@ impl Lease {
     }
 }
 
-impl Leases {
+impl LeaseTable {
     /// The leases of a list. Nobody could renew them while the server was down, so each has its whole time again, and no
     /// more than that, whatever the wall clock did meanwhile.
-    pub fn of(leases: Vec<LeaseRecord>, now: BootTime) -> Leases {
+    pub fn of(leases: Vec<LeaseRecord>, now: BootTime) -> LeaseTable {
         let renewed = leases.into_iter().map(|record| record.lease.renewed(now));
-        Leases(renewed.map(|lease| (lease.key(), lease)).take(MOST).collect())
+        LeaseTable(renewed.map(|lease| (lease.key(), lease)).take(MOST).collect())
     }
 
     /// Begins or renews a lease; whether endpoints are others now, and not only their time.
@@ -164,13 +164,13 @@ impl Leases {
     }
 
     /// Ends a lease.
-    pub fn end(&mut self, key: &Key) -> Option<Lease> {
+    pub fn end(&mut self, key: &LeaseKey) -> Option<Lease> {
         self.0.remove(key)
     }
 
     /// Takes out what was not renewed in time.
     pub fn expire(&mut self, now: BootTime) -> Vec<Lease> {
-        let gone: Vec<Key> =
+        let gone: Vec<LeaseKey> =
             self.0.iter().filter(|(_, lease)| lease.ends.is_over(now)).map(|(key, _)| key.clone()).collect();
         gone.iter().filter_map(|key| self.0.remove(key)).collect()
     }
@@ -181,8 +181,8 @@ impl Leases {
     }
 
     /// Whether an endpoint is a leased one.
-    pub fn contains(&self, service: &str, region: &str, target: &Target) -> bool {
-        let Target::Address(address) = target else { return false };
+    pub fn contains(&self, service: &str, region: &str, target: &EndpointTarget) -> bool {
+        let EndpointTarget::Address(address) = target else { return false };
         !self.0.is_empty() && self.0.contains_key(&(service.to_owned(), region.to_owned(), *address))
     }
 
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn what_is_not_renewed_leaves() {
-        let mut leases = Leases::default();
+        let mut leases = LeaseTable::default();
         assert_eq!(leases.put(lease("fra", "192.0.2.9", 10)), Ok(true));
         assert_eq!(leases.put(lease("fra", "192.0.2.9", 20)), Ok(false), "only renewed");
         assert_eq!(leases.put(Lease { weight: 5, ..lease("fra", "192.0.2.9", 30) }), Ok(true));
@@ -225,9 +225,9 @@ mod tests {
     #[test]
     fn after_a_restart_each_has_its_time_again() {
         for wall in [0, 1_000_000] {
-            let before = Clocks { boot: at(5), wall: Duration::from_secs(wall) };
+            let before = ClockReading { boot: at(5), wall: Duration::from_secs(wall) };
             let record = lease("fra", "192.0.2.9", 10_000).record(&before);
-            let mut leases = Leases::of(vec![record], at(1000));
+            let mut leases = LeaseTable::of(vec![record], at(1000));
             assert_eq!(leases.expire(at(1029)), []);
             assert_eq!(leases.expire(at(1030)).len(), 1);
         }
@@ -249,7 +249,7 @@ mod tests {
             (Lease { service: "names.example.com".into(), ..lease("fra", "192.0.2.9", 0) }, "answered with names"),
             (Lease { service: "x".into(), ..lease("fra", "192.0.2.9", 0) }, "there is no service"),
         ] {
-            let (Misfit::Unknown(told) | Misfit::NoRoom(told)) = resolve(lease).unwrap_err();
+            let (LeaseMistake::Unknown(told) | LeaseMistake::NoRoom(told)) = resolve(lease).unwrap_err();
             assert!(told.contains(part), "{told}");
         }
     }

@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::targets::Asked;
-use crate::answer::world::present::Weights;
+use super::targets::ProbeRef;
+use crate::answer::world::present::RegionWeights;
 use crate::config::ServiceRegion;
 use crate::health::check::TargetKey;
 use crate::health::monitor::TargetHealth;
@@ -22,16 +22,21 @@ const STEPS: f64 = 32.0;
 
 /// Smoothed reports, by probe: the load (1.0 is full) and when it was taken in.
 #[derive(Debug, Default)]
-pub struct Loads(HashMap<TargetKey, (f64, Duration)>);
+pub struct LoadReports(HashMap<TargetKey, (f64, Duration)>);
 
-impl Loads {
+impl LoadReports {
     /// Forgets whom nobody asks any more.
     pub fn keep(&mut self, known: &HashMap<TargetKey, TargetHealth>) {
         self.0.retain(|key, _| known.contains_key(key));
     }
 
     /// Takes in what an endpoint says now, and tells its headroom, 0.1..=1.0; `None`: it says nothing.
-    pub fn headroom(&mut self, asked: &Asked, known: &HashMap<TargetKey, TargetHealth>, now: Duration) -> Option<f64> {
+    pub fn headroom(
+        &mut self,
+        asked: &ProbeRef,
+        known: &HashMap<TargetKey, TargetHealth>,
+        now: Duration,
+    ) -> Option<f64> {
         let mut busiest: Option<f64> = None;
         asked.for_each(&mut |key| {
             let report = known.get(key).and_then(|target| target.last.as_ref()).and_then(|last| last.load);
@@ -54,7 +59,7 @@ pub fn weights(
     regions: &[ServiceRegion],
     region_weight: impl Fn(&ServiceRegion) -> u32,
     headrooms: &[Vec<Option<f64>>],
-) -> Option<Vec<Weights>> {
+) -> Option<Vec<RegionWeights>> {
     let told: Vec<f64> = headrooms.iter().flatten().flatten().copied().collect();
     if told.is_empty() {
         return None;
@@ -69,7 +74,7 @@ pub fn weights(
         let endpoints = || region.endpoints.iter().enumerate();
         let all: f64 = endpoints().map(|(_, endpoint)| f64::from(endpoint.weight)).sum();
         let idle: f64 = endpoints().map(|(at, endpoint)| f64::from(endpoint.weight) * headroom(at)).sum();
-        Weights {
+        RegionWeights {
             region: scaled(region_weight(region), if all > 0.0 { idle / all } else { average }),
             endpoints: endpoints().map(|(at, endpoint)| scaled(endpoint.weight, headroom(at))).collect(),
         }

@@ -4,23 +4,23 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::fingerprint::Prints;
+use super::fingerprint::ContentPrints;
 use super::identity::OfEach;
-use super::memory::{self, Extent};
+use super::memory::{self, MemoryExtent};
 use super::{identity, process, secrets};
-use crate::answer::policy::{Policy, ZoneAccess};
-use crate::answer::world::{Availability, Present, World};
-use crate::answer::{Snapshot, Turns};
-use crate::config::{self, Config, Encrypted};
+use crate::answer::policy::{ServerPolicy, ZoneAccess};
+use crate::answer::world::{Availability, Catalog, LiveState};
+use crate::answer::{RoundRobinCounters, Snapshot};
+use crate::config::{self, Config, EncryptedListen};
 use crate::dns::Name;
-use crate::dns::cookie::Secrets;
+use crate::dns::cookie::CookieSecrets;
 use crate::files::{self, FilePrint, FileRead, QUIET, ReadError};
-use crate::geo::{Atlas, OperatorNetwork, Sources, both};
+use crate::geo::{Atlas, AtlasSources, OperatorNetwork, both};
 use crate::text::shown;
 use crate::zone;
 
 /// A configuration and what it comes to.
-pub struct Loaded {
+pub struct LoadedState {
     /// The truth.
     pub config: Config,
     /// Ready to be published.
@@ -30,11 +30,11 @@ pub struct Loaded {
     /// For the next load.
     pub atlas: AtlasCache,
     /// What the encrypted transports show.
-    pub identity: OfEach<identity::Found>,
+    pub identity: OfEach<identity::FoundIdentity>,
     /// The configuration and the zones, with all that they include.
     pub files: Vec<FileRead>,
     /// What tells it from others.
-    pub prints: Prints,
+    pub prints: ContentPrints,
     /// The configuration as it stands in the file.
     pub text: Arc<str>,
 }
@@ -45,7 +45,7 @@ pub struct AtlasCache {
     key: AtlasKey,
     atlas: Arc<Atlas>,
     /// How much was loaded with it.
-    extent: Extent,
+    extent: MemoryExtent,
 }
 
 impl AtlasCache {
@@ -57,14 +57,14 @@ impl AtlasCache {
 
 #[derive(Clone, PartialEq)]
 struct AtlasKey {
-    sources: Sources,
+    sources: AtlasSources,
     prints: Vec<Option<FilePrint>>,
     networks: Vec<OperatorNetwork>,
 }
 
 impl AtlasKey {
     fn of(config: &Config) -> AtlasKey {
-        let sources = Sources { databases: config.geo.databases.clone(), coarse_points: config.geo.coarse_points };
+        let sources = AtlasSources { databases: config.geo.databases.clone(), coarse_points: config.geo.coarse_points };
         let networks: Vec<OperatorNetwork> = config.geo.networks.iter().map(OperatorNetwork::from).collect();
         let prints = sources.databases.iter().map(|path: &PathBuf| FilePrint::of(path)).collect();
         AtlasKey { sources, prints, networks }
@@ -73,7 +73,7 @@ impl AtlasKey {
 
 /// Whether something changed that is fixed when the server starts.
 pub(super) fn needs_restart(new: &Config, old: &Config) -> bool {
-    let listeners = |config: &Config| Encrypted { identity: None, ..config.server.encrypted.clone() };
+    let listeners = |config: &Config| EncryptedListen { identity: None, ..config.server.encrypted.clone() };
     new.server.listen != old.server.listen
         || listeners(new) != listeners(old)
         || new.server.workers != old.server.workers
@@ -90,7 +90,7 @@ pub(super) fn prints(config: &Config) -> Vec<Option<FilePrint>> {
 
 /// Where a configuration comes from.
 #[derive(Debug, Clone)]
-pub enum Origin {
+pub enum ConfigOrigin {
     /// A file; zones are where it says.
     File(PathBuf),
     /// Texts that are part of the program: a configuration, and one zone instead of a folder of them.
@@ -102,11 +102,11 @@ pub enum Origin {
     },
 }
 
-impl std::fmt::Display for Origin {
+impl std::fmt::Display for ConfigOrigin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Origin::File(file) => file.display().fmt(f),
-            Origin::BuiltIn { .. } => f.write_str("built-in"),
+            ConfigOrigin::File(file) => file.display().fmt(f),
+            ConfigOrigin::BuiltIn { .. } => f.write_str("built-in"),
         }
     }
 }
@@ -114,14 +114,14 @@ impl std::fmt::Display for Origin {
 /// How often everything is read that changes meanwhile.
 const ATTEMPTS: u32 = 3;
 
-impl Origin {
-    /// [`Origin::load`] of files that nobody is writing just now: it waits until the youngest was left alone for
+impl ConfigOrigin {
+    /// [`ConfigOrigin::load`] of files that nobody is writing just now: it waits until the youngest was left alone for
     /// [`QUIET`], and reads all of them again if one was not. What is half written is neither served nor called wrong
     /// while there is something to be served on.
     ///
     /// # Errors
     /// The mistakes in the files, or which of them is being written.
-    pub fn load_settled(&self, before: &AtlasCache) -> Result<Loaded, Vec<String>> {
+    pub fn load_settled(&self, before: &AtlasCache) -> Result<LoadedState, Vec<String>> {
         let mut changed = String::new();
         for _ in 0..ATTEMPTS {
             let loaded = self.load(Some(before))?;
@@ -134,13 +134,13 @@ impl Origin {
     }
 
     /// Reads the configuration and everything that it names; every mistake is in the error, a line each.
-    pub fn load(&self, before: Option<&AtlasCache>) -> Result<Loaded, Vec<String>> {
+    pub fn load(&self, before: Option<&AtlasCache>) -> Result<LoadedState, Vec<String>> {
         match self {
-            Origin::File(file) => {
+            ConfigOrigin::File(file) => {
                 let read = config::load(file).map_err(lines)?;
                 load_config(read, before, |config| zone::load_directory(&config.zones_directory))
             }
-            Origin::BuiltIn { configuration, zone } => {
+            ConfigOrigin::BuiltIn { configuration, zone } => {
                 let read = config::parse(configuration, Path::new("built-in.toml")).map_err(lines)?;
                 load_config(read, before, |_| zone::load_text(Path::new("built-in.zone"), zone.as_bytes(), None, None))
             }
@@ -148,19 +148,19 @@ impl Origin {
     }
 }
 
-/// [`Origin::load`] of a file.
-pub fn load(file: &Path, before: Option<&AtlasCache>) -> Result<Loaded, Vec<String>> {
-    Origin::File(file.to_owned()).load(before)
+/// [`ConfigOrigin::load`] of a file.
+pub fn load(file: &Path, before: Option<&AtlasCache>) -> Result<LoadedState, Vec<String>> {
+    ConfigOrigin::File(file.to_owned()).load(before)
 }
 
 /// The rest, from a configuration that is read already.
 fn load_config(
-    read: config::Loaded,
+    read: config::LoadedConfig,
     before: Option<&AtlasCache>,
-    zones: impl FnOnce(&Config) -> Result<zone::Loaded, Vec<zone::ZoneError>> + Send,
-) -> Result<Loaded, Vec<String>> {
+    zones: impl FnOnce(&Config) -> Result<zone::LoadedZones, Vec<zone::ZoneError>> + Send,
+) -> Result<LoadedState, Vec<String>> {
     let config = read.config;
-    let extent = Extent::of(&config);
+    let extent = MemoryExtent::of(&config);
     if let Some(before) = before {
         let with_databases = before.key != AtlasKey::of(&config);
         memory::check(&before.extent, &extent, with_databases).map_err(|refusal| vec![refusal])?;
@@ -177,20 +177,20 @@ fn load_config(
         return Err(mistakes);
     };
     let mut warnings = lines(read.warnings);
-    let prints = Prints::of(read.text.as_bytes(), &zones.zones);
+    let prints = ContentPrints::of(read.text.as_bytes(), &zones.zones);
     let files = read.files.into_iter().chain(zones.files.iter().cloned()).collect();
     let (world, zone_warnings) = compile(&config, zones, atlas.atlas.clone())?;
     warnings.extend(zone_warnings);
     warnings.extend([&identity.dns, &identity.admin].into_iter().filter_map(|found| found.warning.clone()));
     let snapshot = snapshot(&config, world, cookies)?;
-    Ok(Loaded { snapshot, config, warnings, atlas, identity, files, prints, text: read.text.into() })
+    Ok(LoadedState { snapshot, config, warnings, atlas, identity, files, prints, text: read.text.into() })
 }
 
 /// What server cookies are made with; `None`: cookies are off.
-fn cookie_secrets(config: &Config) -> Result<Option<Secrets>, String> {
+fn cookie_secrets(config: &Config) -> Result<Option<CookieSecrets>, String> {
     match &config.server.cookie_secrets_file {
         _ if !config.server.cookies => Ok(None),
-        None => Ok(Some(Secrets::new(process::cookie_secret(), None))),
+        None => Ok(Some(CookieSecrets::new(process::cookie_secret(), None))),
         Some(file) => secrets::read(file).map(Some),
     }
 }
@@ -199,27 +199,35 @@ fn cookie_secrets(config: &Config) -> Result<Option<Secrets>, String> {
 ///
 /// # Errors
 /// Access is stated of a zone that is not there.
-pub(crate) fn snapshot(config: &Config, world: World, cookies: Option<Secrets>) -> Result<Snapshot, Vec<String>> {
+pub(crate) fn snapshot(
+    config: &Config,
+    world: Catalog,
+    cookies: Option<CookieSecrets>,
+) -> Result<Snapshot, Vec<String>> {
     let zones = ZoneAccess::of(&config.zone_access, &world.zones).map_err(|unknown| {
-        let mistake = |stated: &config::ZoneAccess| {
+        let mistake = |stated: &config::ZoneAccessConfig| {
             let place = format!("{}:{}:1", config.file.display(), stated.line);
             format!("{place}: there is no zone {} whose access this could be; name the apex of a zone", stated.zone)
         };
         unknown.into_iter().map(mistake).collect::<Vec<_>>()
     })?;
-    let present = Present::compile(&world, &Availability::all_up(config), None);
+    let present = LiveState::compile(&world, &Availability::all_up(config), None);
     Ok(Snapshot {
-        turns: Arc::new(Turns::new(world.services.len())),
+        turns: Arc::new(RoundRobinCounters::new(world.services.len())),
         world: Arc::new(world),
         present,
-        policy: Arc::new(Policy::of(config, cookies, zones)),
+        policy: Arc::new(ServerPolicy::of(config, cookies, zones)),
         clock: process::clock(),
     })
 }
 
 /// Zones and configuration joined; the warnings are the zones'.
-pub fn compile(config: &Config, zones: zone::Loaded, atlas: Arc<Atlas>) -> Result<(World, Vec<String>), Vec<String>> {
-    let world = World::compile(config, &zones.zones, atlas).map_err(|mistakes| {
+pub fn compile(
+    config: &Config,
+    zones: zone::LoadedZones,
+    atlas: Arc<Atlas>,
+) -> Result<(Catalog, Vec<String>), Vec<String>> {
+    let world = Catalog::compile(config, &zones.zones, atlas).map_err(|mistakes| {
         let place = |line: u32| format!("{}:{line}:1", config.file.display());
         mistakes.into_iter().map(|mistake| format!("{}: {}", place(mistake.line), mistake.sentence)).collect::<Vec<_>>()
     })?;
@@ -232,8 +240,8 @@ pub fn compile(config: &Config, zones: zone::Loaded, atlas: Arc<Atlas>) -> Resul
 
 /// Zones whose denials outlive what the services in them give: who asked for a name or a type just before it was added is
 /// told for so long that it is not there. (A denial of what a service has is never kept longer than its TTL.)
-fn long_denials(config: &Config, zones: &[zone::Zone], world: &World) -> Vec<String> {
-    let mut shortest: HashMap<&Name, &config::Service> = HashMap::new();
+fn long_denials(config: &Config, zones: &[zone::Zone], world: &Catalog) -> Vec<String> {
+    let mut shortest: HashMap<&Name, &config::ServiceConfig> = HashMap::new();
     for service in &config.services {
         let Some(zone) = world.zone_of(&service.name) else { continue };
         let known = shortest.entry(&zone.origin).or_insert(service);
@@ -261,7 +269,7 @@ pub fn cached_atlas(config: &Config, before: Option<&AtlasCache>) -> Result<Atla
         return Ok(before.clone());
     }
     let atlas = Atlas::compile(&key.sources, &key.networks).map_err(|error| error.to_string())?;
-    Ok(AtlasCache { key, atlas: Arc::new(atlas), extent: Extent::default() })
+    Ok(AtlasCache { key, atlas: Arc::new(atlas), extent: MemoryExtent::default() })
 }
 
 fn lines<T: ToString>(found: Vec<T>) -> Vec<String> {

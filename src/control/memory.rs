@@ -28,7 +28,7 @@ const DEEPEST: u32 = 8;
 
 /// How much there is to read and to compile.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Extent {
+pub struct MemoryExtent {
     /// Octets of all files in the folder of zones.
     zones: u64,
     /// Octets of the databases.
@@ -44,12 +44,12 @@ struct Room {
     limit: &'static str,
 }
 
-impl Extent {
+impl MemoryExtent {
     /// Looks at what a configuration names. What cannot be looked at counts as nothing: it cannot be read either.
-    pub fn of(config: &Config) -> Extent {
+    pub fn of(config: &Config) -> MemoryExtent {
         let databases = config.geo.databases.iter().filter_map(|path| fs::metadata(path).ok());
         let databases = databases.map(|data| octets_read(FileKind::Database, data.len()));
-        Extent {
+        MemoryExtent {
             zones: octets_in(&config.zones_directory, DEEPEST),
             databases: databases.sum(),
             services: config.services.len() as u64,
@@ -57,7 +57,7 @@ impl Extent {
     }
 
     /// What taking its place may need at most, beside the `held` octets that are held now.
-    fn need(&self, new: &Extent, with_databases: bool, held: u64) -> u64 {
+    fn need(&self, new: &MemoryExtent, with_databases: bool, held: u64) -> u64 {
         let each = held.checked_div(self.services).unwrap_or(FIRST_SERVICE);
         let services = new.services.saturating_sub(self.services).saturating_mul(each);
         let zones = new.zones.saturating_sub(self.zones).saturating_mul(ZONE_FACTOR);
@@ -75,7 +75,7 @@ fn octets_read(kind: FileKind, length: u64) -> u64 {
 ///
 /// # Errors
 /// A sentence with what it may need and what is left.
-pub fn check(old: &Extent, new: &Extent, with_databases: bool) -> Result<(), String> {
+pub fn check(old: &MemoryExtent, new: &MemoryExtent, with_databases: bool) -> Result<(), String> {
     let need = old.need(new, with_databases, status("RssAnon:").unwrap_or(0));
     if let Some(Room { octets, limit }) = tightest().filter(|room| room.octets < need) {
         return Err(format!(
@@ -166,14 +166,14 @@ mod tests {
 
     #[test]
     fn what_is_read_anew_is_reckoned_by_what_is_more_than_before() {
-        let old = Extent { zones: 10 * MIB, databases: 50 * MIB, services: 10 };
-        let need = |new: Extent, with_databases| old.need(&new, with_databases, 200 * MIB) / MIB;
+        let old = MemoryExtent { zones: 10 * MIB, databases: 50 * MIB, services: 10 };
+        let need = |new: MemoryExtent, with_databases| old.need(&new, with_databases, 200 * MIB) / MIB;
         assert_eq!(need(old, false), 216, "as much again");
-        assert_eq!(need(Extent { services: 15, ..old }, false), 316);
-        assert_eq!(need(Extent { zones: 11 * MIB, ..old }, false), 236);
-        assert_eq!(need(Extent { zones: 0, ..old }, true), 416);
-        let none = Extent { services: 0, ..old };
-        assert_eq!(none.need(&Extent { services: 2, ..old }, false, 10 * MIB) / MIB, 90);
+        assert_eq!(need(MemoryExtent { services: 15, ..old }, false), 316);
+        assert_eq!(need(MemoryExtent { zones: 11 * MIB, ..old }, false), 236);
+        assert_eq!(need(MemoryExtent { zones: 0, ..old }, true), 416);
+        let none = MemoryExtent { services: 0, ..old };
+        assert_eq!(none.need(&MemoryExtent { services: 2, ..old }, false, 10 * MIB) / MIB, 90);
     }
 
     #[test]

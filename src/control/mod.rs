@@ -62,10 +62,10 @@ pub mod admin;
 
 pub mod succession;
 
-pub use health::{View, word};
-pub use load::{AtlasCache, Loaded, Origin, load};
+pub use health::{HealthView, word};
+pub use load::{AtlasCache, ConfigOrigin, LoadedState, load};
 pub use reload::Control;
-pub use reloads::{Done, Reloads};
+pub use reloads::{ReloadHistory, ReloadResult};
 
 /// A draw for an example, another one each time: for `explain`, never for answers.
 pub fn any_draw() -> u64 {

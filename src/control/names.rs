@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use super::Control;
-use super::events::{News, Topic};
+use super::events::{EventDraft, EventTopic};
 use super::keep::{self, NAMES};
 use crate::config::Config;
-use crate::resolve::{Known, Names, Resolved};
+use crate::resolve::{KnownNames, NameResolver, ResolvedName};
 
 /// The least time between two changes of what names have come to.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -20,8 +20,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 const OLD: u32 = 5;
 
 /// Who resolves, and the runtime that he lives in.
-pub(super) struct Resolving {
-    names: Names,
+pub(super) struct BackgroundResolver {
+    names: NameResolver,
     runtime: Handle,
     /// As it was last handed in to be kept.
     kept: Mutex<Vec<Kept>>,
@@ -45,9 +45,9 @@ impl Control {
         let wanted = base.resolved_names();
         let is_idle = wanted.is_empty();
         let remembered = state.filter(|_| !is_idle).map(|directory| load(directory.path())).unwrap_or_default();
-        let names = Names::start(&base.resolver, wanted, remembered);
+        let names = NameResolver::start(&base.resolver, wanted, remembered);
         let runtime = Handle::current();
-        let resolving = self.names.get_or_init(|| Resolving { names, runtime, kept: Mutex::default() });
+        let resolving = self.names.get_or_init(|| BackgroundResolver { names, runtime, kept: Mutex::default() });
         if is_idle {
             return;
         }
@@ -71,7 +71,7 @@ impl Control {
     }
 
     /// What is known of the names of endpoints.
-    pub fn known_names(&self) -> Known {
+    pub fn known_names(&self) -> KnownNames {
         self.names.get().map(|resolving| resolving.names.known()).unwrap_or_default()
     }
 
@@ -105,7 +105,11 @@ impl Control {
                 Some(cause) => tracing::info!(name = name.to_string(), "{sentence} ({cause})"),
                 None => tracing::info!(name = name.to_string(), "{sentence}"),
             }
-            self.events.tell(News { endpoint: Some(name.to_string()), cause, ..News::new(Topic::Name, sentence) });
+            self.events.tell(EventDraft {
+                endpoint: Some(name.to_string()),
+                cause,
+                ..EventDraft::new(EventTopic::Name, sentence)
+            });
         }
         self.rebuild();
         if let Some(kept) = resolving.to_keep() {
@@ -114,7 +118,7 @@ impl Control {
     }
 }
 
-impl Resolving {
+impl BackgroundResolver {
     /// The last good addresses, if they are others than were last kept.
     fn to_keep(&self) -> Option<Vec<Kept>> {
         let mut now = Vec::new();
@@ -135,9 +139,9 @@ impl Resolving {
 }
 
 /// What was known before the restart, for as long as nothing newer is.
-fn load(directory: &Path) -> Known {
+fn load(directory: &Path) -> KnownNames {
     let (kept, warning) = keep::load::<Kept>(directory, NAMES);
     warning.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let known = |kept: Kept| Some((kept.name.parse().ok()?, Resolved::remembered(kept.addresses, OLD)));
+    let known = |kept: Kept| Some((kept.name.parse().ok()?, ResolvedName::remembered(kept.addresses, OLD)));
     kept.items.into_iter().filter_map(known).collect()
 }

@@ -7,27 +7,27 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::book::Book;
-use super::clock::{BootTime, Clocks};
-use super::effect::Effect;
-use super::events::{News, Topic};
-use super::keep::{self, Handed, LEASES, ORDERS};
-use super::leases::{Key, Lease, LeaseRecord, Leases, Misfit};
-use super::orders::{Demand, Kind, Order, OrderRecord, Subject};
+use super::book::OverrideBook;
+use super::clock::{BootTime, ClockReading};
+use super::effect::EffectiveOverrides;
+use super::events::{EventDraft, EventTopic};
+use super::keep::{self, LEASES, ORDERS, PendingFile};
+use super::leases::{Lease, LeaseKey, LeaseMistake, LeaseRecord, LeaseTable};
+use super::orders::{OrderRecord, Override, OverrideAction, OverrideKind, OverrideSubject};
 use super::overlay;
-use super::probed::Account;
-use super::reload::{Control, Current};
+use super::probed::ProbeAccount;
+use super::reload::{Control, ControlState};
 use super::state_directory::StateDirectory;
-use super::targets::Plan;
+use super::targets::ProbePlan;
 use super::worker::NotDone;
 use crate::answer::Snapshot;
-use crate::answer::world::{Availability, Present};
+use crate::answer::world::{Availability, LiveState};
 use crate::config::Config;
 use crate::config::values::duration_text;
 
 /// What became of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Changed {
+pub struct ChangeOutcome {
     /// What is true now.
     pub sentence: String,
     /// Whether it outlives a restart: there is a state directory.
@@ -36,7 +36,7 @@ pub struct Changed {
 
 /// Why a change was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub enum ChangeRefusal {
     /// It is about something that is not there.
     Unknown(String),
     /// It does not fit what is there.
@@ -51,32 +51,32 @@ pub enum Refusal {
     Failed(String),
 }
 
-impl From<NotDone> for Refusal {
-    fn from(not_done: NotDone) -> Refusal {
+impl From<NotDone> for ChangeRefusal {
+    fn from(not_done: NotDone) -> ChangeRefusal {
         match not_done {
-            NotDone::Busy(_) => Refusal::Busy(not_done.to_string()),
-            NotDone::Panicked(_) => Refusal::Failed(not_done.to_string()),
+            NotDone::Busy(_) => ChangeRefusal::Busy(not_done.to_string()),
+            NotDone::Panicked(_) => ChangeRefusal::Failed(not_done.to_string()),
         }
     }
 }
 
-impl From<Misfit> for Refusal {
-    fn from(misfit: Misfit) -> Refusal {
+impl From<LeaseMistake> for ChangeRefusal {
+    fn from(misfit: LeaseMistake) -> ChangeRefusal {
         match misfit {
-            Misfit::Unknown(sentence) => Refusal::Unknown(sentence),
-            Misfit::NoRoom(sentence) => Refusal::Unfit(sentence),
+            LeaseMistake::Unknown(sentence) => ChangeRefusal::Unknown(sentence),
+            LeaseMistake::NoRoom(sentence) => ChangeRefusal::Unfit(sentence),
         }
     }
 }
 
 /// What operators have demanded, and what it comes to.
 #[derive(Debug, Default)]
-pub(super) struct Demands {
-    pub(super) book: Book,
-    pub(super) leases: Leases,
+pub(super) struct OperatorState {
+    pub(super) book: OverrideBook,
+    pub(super) leases: LeaseTable,
     /// A lease was renewed, which is written in a while only: it happens often.
     pub(super) renewed: bool,
-    pub(super) effect: Arc<Effect>,
+    pub(super) effect: Arc<EffectiveOverrides>,
     /// How far orders had come when that was worked out.
     progress: Vec<f64>,
     /// Grows with every change that services must be compiled anew for.
@@ -88,27 +88,27 @@ struct Begun {
     /// What is true then.
     sentence: String,
     /// What those who watch are told once it is in force.
-    news: Option<News>,
+    news: Option<EventDraft>,
     /// Services are to be compiled anew, with at least this edition of the demands.
     edition: Option<u64>,
     /// The file that is to keep it.
-    handed: Option<Handed>,
+    handed: Option<PendingFile>,
     /// It is kept already.
     kept: bool,
 }
 
-impl Demands {
+impl OperatorState {
     /// What was kept before the restart; what cannot be used is told.
-    pub(super) fn load(directory: Option<&StateDirectory>) -> Demands {
-        let Some(directory) = directory.map(StateDirectory::path) else { return Demands::default() };
+    pub(super) fn load(directory: Option<&StateDirectory>) -> OperatorState {
+        let Some(directory) = directory.map(StateDirectory::path) else { return OperatorState::default() };
         let (orders, orders_warning) = keep::load::<OrderRecord>(directory, ORDERS);
         let (leases, leases_warning) = keep::load::<LeaseRecord>(directory, LEASES);
         orders_warning.iter().chain(&leases_warning).for_each(|warning| tracing::error!("{warning}"));
-        let now = Clocks::now();
+        let now = ClockReading::now();
         let gap = orders.gap(&now);
-        let mut book = Book::of(orders.items.into_iter().map(|record| record.revived(gap, &now)).collect());
+        let mut book = OverrideBook::of(orders.items.into_iter().map(|record| record.revived(gap, &now)).collect());
         book.expire(now.boot);
-        Demands { book, leases: Leases::of(leases.items, now.boot), ..Demands::default() }
+        OperatorState { book, leases: LeaseTable::of(leases.items, now.boot), ..OperatorState::default() }
     }
 
     /// How many changes there were that services must be compiled anew for.
@@ -127,15 +127,15 @@ impl Control {
     ///
     /// # Errors
     /// It is about nothing that is configured, there are too many, or it is in force and not kept yet.
-    pub async fn order(self: &Arc<Control>, order: Order) -> Result<Changed, Refusal> {
+    pub async fn order(self: &Arc<Control>, order: Override) -> Result<ChangeOutcome, ChangeRefusal> {
         let begun = self.change(move |control| control.put_in_force(order)).await??;
         self.finish(begun).await
     }
 
-    fn put_in_force(&self, order: Order) -> Result<Begun, Refusal> {
+    fn put_in_force(&self, order: Override) -> Result<Begun, ChangeRefusal> {
         let mut current = self.current();
-        let mut order = order.resolve(&current.config).map_err(Refusal::Unknown)?;
-        if order.is_returning() || matches!(order.demand, Demand::Shift { percent: 0.0, .. }) {
+        let mut order = order.resolve(&current.config).map_err(ChangeRefusal::Unknown)?;
+        if order.is_returning() || matches!(order.demand, OverrideAction::Shift { percent: 0.0, .. }) {
             let kind = order.demand.kind();
             let known = current.demands.book.get(&order.subject, kind).is_some();
             let Some(pace) = order.pace.as_ref().filter(|_| known) else {
@@ -146,9 +146,9 @@ impl Control {
             order.ends = Some(pace.arrives);
         }
         current.demands.book.set_out(&mut order, BootTime::now());
-        current.demands.book.give(order.clone()).map_err(Refusal::Unfit)?;
+        current.demands.book.give(order.clone()).map_err(ChangeRefusal::Unfit)?;
         let (edition, moved) = match order.demand.kind() {
-            Kind::Weight => (Some(current.demands.next_edition()), 0.0),
+            OverrideKind::Weight => (Some(current.demands.next_edition()), 0.0),
             _ => (None, self.reckon(&mut current)),
         };
         let left = order.ends.map(|deadline| deadline.left(BootTime::now()).as_secs_f64().ceil());
@@ -158,7 +158,7 @@ impl Control {
         let hint = self.weight_hint(&order);
         let sentence = format!("{} {}{lasting}{hint}", order.subject, order.words());
         let told = format!("{} {}", order.subject, order.sentence());
-        let news = News {
+        let news = EventDraft {
             to: Some(if order.is_returning() { "undrained".to_owned() } else { order.demand.state() }),
             cause: Some(order.reason),
             by: Some(order.by),
@@ -171,18 +171,23 @@ impl Control {
     ///
     /// # Errors
     /// It is about nothing that is configured or ordered, or what is true now is not kept yet.
-    pub async fn lift(self: &Arc<Control>, subject: Subject, kind: Kind, by: String) -> Result<Changed, Refusal> {
+    pub async fn lift(
+        self: &Arc<Control>,
+        subject: OverrideSubject,
+        kind: OverrideKind,
+        by: String,
+    ) -> Result<ChangeOutcome, ChangeRefusal> {
         let begun = self.change(move |control| control.take_back(&subject, kind, &by)).await??;
         self.finish(begun).await
     }
 
-    fn take_back(&self, subject: &Subject, kind: Kind, by: &str) -> Result<Begun, Refusal> {
+    fn take_back(&self, subject: &OverrideSubject, kind: OverrideKind, by: &str) -> Result<Begun, ChangeRefusal> {
         let mut current = self.current();
         let known = current.demands.book.get(subject, kind).is_some();
         // What is not configured any more can still be lifted.
         let subject = match subject.resolve(&current.config) {
             Err(_) if known => subject.clone(),
-            resolved => resolved.map_err(Refusal::Unknown)?,
+            resolved => resolved.map_err(ChangeRefusal::Unknown)?,
         };
         let Some(lifted) = current.demands.book.lift(&subject, kind) else {
             let sentence = format!("{subject}: no order says that it {}", kind.words());
@@ -190,7 +195,7 @@ impl Control {
             return Ok(Begun { sentence, news: None, edition: None, handed, kept: false });
         };
         let edition = match kind {
-            Kind::Weight => Some(current.demands.next_edition()),
+            OverrideKind::Weight => Some(current.demands.next_edition()),
             _ => {
                 self.reckon(&mut current);
                 None
@@ -198,7 +203,7 @@ impl Control {
         };
         let sentence = format!("{subject}: the order that it {} is lifted", lifted.words());
         let from = Some(lifted.demand.state());
-        let news = News { from, by: Some(by.to_owned()), ..subject.news(format!("{sentence} by {by}")) };
+        let news = EventDraft { from, by: Some(by.to_owned()), ..subject.news(format!("{sentence} by {by}")) };
         Ok(Begun { sentence, news: Some(news), edition, handed: self.keep_orders(&current), kept: false })
     }
 
@@ -206,15 +211,15 @@ impl Control {
     ///
     /// # Errors
     /// It does not fit what is configured, there are too many, or it runs and cannot be kept.
-    pub async fn lease(self: &Arc<Control>, lease: Lease) -> Result<Changed, Refusal> {
+    pub async fn lease(self: &Arc<Control>, lease: Lease) -> Result<ChangeOutcome, ChangeRefusal> {
         let begun = self.change(move |control| control.put_lease(lease)).await??;
         self.finish(begun).await
     }
 
-    fn put_lease(&self, lease: Lease) -> Result<Begun, Refusal> {
+    fn put_lease(&self, lease: Lease) -> Result<Begun, ChangeRefusal> {
         let mut current = self.current();
         let lease = lease.resolve(&current.base)?;
-        let changed = current.demands.leases.put(lease.clone()).map_err(Refusal::Unfit)?;
+        let changed = current.demands.leases.put(lease.clone()).map_err(ChangeRefusal::Unfit)?;
         let Lease { service, region, address, weight, ttl, by, .. } = &lease;
         let lasting = duration_text(Duration::from_secs(*ttl));
         let sentence = format!("{address} is an endpoint of {service} in {region} for {lasting}, weight {weight}");
@@ -225,7 +230,8 @@ impl Control {
         }
         let edition = Some(current.demands.next_edition());
         let cause = Some(format!("leased by {by}"));
-        let news = News { to: Some("leased".to_owned()), cause, by: Some(by.clone()), ..lease.news(sentence.clone()) };
+        let news =
+            EventDraft { to: Some("leased".to_owned()), cause, by: Some(by.clone()), ..lease.news(sentence.clone()) };
         Ok(Begun { sentence, news: Some(news), edition, handed: self.keep_leases(&current), kept: false })
     }
 
@@ -233,12 +239,12 @@ impl Control {
     ///
     /// # Errors
     /// What is true now cannot be kept.
-    pub async fn end_lease(self: &Arc<Control>, key: Key, by: String) -> Result<Changed, Refusal> {
+    pub async fn end_lease(self: &Arc<Control>, key: LeaseKey, by: String) -> Result<ChangeOutcome, ChangeRefusal> {
         let begun = self.change(move |control| control.take_lease(&key, &by)).await?;
         self.finish(begun).await
     }
 
-    fn take_lease(&self, key: &Key, by: &str) -> Begun {
+    fn take_lease(&self, key: &LeaseKey, by: &str) -> Begun {
         let mut current = self.current();
         let (service, region, address) = key;
         let Some(lease) = current.demands.leases.end(key) else {
@@ -248,8 +254,12 @@ impl Control {
         let edition = Some(current.demands.next_edition());
         let sentence = format!("{} left {} in {}", lease.address, lease.service, lease.region);
         let (from, by) = (Some("leased".to_owned()), by.to_owned());
-        let news =
-            News { from, cause: Some(format!("withdrawn by {by}")), by: Some(by), ..lease.news(sentence.clone()) };
+        let news = EventDraft {
+            from,
+            cause: Some(format!("withdrawn by {by}")),
+            by: Some(by),
+            ..lease.news(sentence.clone())
+        };
         Begun { sentence, news: Some(news), edition, handed: self.keep_leases(&current), kept: false }
     }
 
@@ -263,20 +273,20 @@ impl Control {
     }
 
     /// Waits until a change is in force, tells of it, and waits until it is kept.
-    async fn finish(self: &Arc<Control>, begun: Begun) -> Result<Changed, Refusal> {
+    async fn finish(self: &Arc<Control>, begun: Begun) -> Result<ChangeOutcome, ChangeRefusal> {
         let Begun { sentence, news, edition, handed, kept } = begun;
         if let Some(edition) = edition {
             self.compiled(edition).await;
         }
         if let Some(news) = news {
-            if news.topic == Topic::Lease {
+            if news.topic == EventTopic::Lease {
                 tracing::info!("{}", news.sentence);
             }
             self.events.tell(news);
         }
         match handed {
             Some(handed) => self.kept(sentence, handed).await,
-            None => Ok(Changed { sentence, kept }),
+            None => Ok(ChangeOutcome { sentence, kept }),
         }
     }
 
@@ -297,23 +307,24 @@ impl Control {
     }
 
     /// Works out what the orders come to now, and publishes it; returns how many answers per second go elsewhere.
-    pub(super) fn reckon(&self, current: &mut Current) -> f64 {
+    pub(super) fn reckon(&self, current: &mut ControlState) -> f64 {
         let now = BootTime::now();
         current.demands.progress = current.demands.book.progress(now);
-        current.demands.effect = Arc::new(Effect::of(&current.demands.book, &current.config, now));
+        current.demands.effect = Arc::new(EffectiveOverrides::of(&current.demands.book, &current.config, now));
         self.refresh(current, None).iter().flatten().sum()
     }
 
     /// Publishes how far orders have come that come into force little by little, if that is another step than before.
-    pub(super) fn progress(&self, current: &mut Current, now: BootTime) {
+    pub(super) fn progress(&self, current: &mut ControlState, now: BootTime) {
         if current.demands.book.progress(now) != current.demands.progress {
             self.reckon(current);
         }
     }
 
     /// What is to be said of a region's weight that changes nothing, because it shares clients with no other region.
-    fn weight_hint(&self, order: &Order) -> String {
-        let (Demand::Weight { .. }, Some(name), None) = (&order.demand, &order.subject.region, &order.subject.endpoint)
+    fn weight_hint(&self, order: &Override) -> String {
+        let (OverrideAction::Weight { .. }, Some(name), None) =
+            (&order.demand, &order.subject.region, &order.subject.endpoint)
         else {
             return String::new();
         };
@@ -338,20 +349,21 @@ impl Control {
             let is_other = !config.has_services_of(&current.config);
             (if is_other { config } else { current.config.clone() }, is_other, current.demands.edition)
         };
-        let plan = Arc::new(Plan::of(&config, &names));
+        let plan = Arc::new(ProbePlan::of(&config, &names));
         let snapshot = is_other.then(|| with_services(&self.snapshot(), &config));
-        self.meet(&plan, Account::Change);
+        self.meet(&plan, ProbeAccount::Change);
         let mut current = self.current();
         match is_other {
             true => self.adopt(&mut current, config, plan.clone()),
             false => {
-                current.demands.effect = Arc::new(Effect::of(&current.demands.book, &current.config, BootTime::now()));
+                current.demands.effect =
+                    Arc::new(EffectiveOverrides::of(&current.demands.book, &current.config, BootTime::now()));
                 current.plan = plan.clone();
             }
         }
         self.refresh(&mut current, snapshot);
         drop(current);
-        self.settle(&plan, Account::Change);
+        self.settle(&plan, ProbeAccount::Change);
         self.is_compiled(edition);
     }
 
@@ -365,9 +377,9 @@ impl Control {
     }
 
     /// Makes a configuration the present one; what is remembered of its parts stays.
-    pub(super) fn adopt(&self, current: &mut Current, config: Arc<Config>, plan: Arc<Plan>) {
+    pub(super) fn adopt(&self, current: &mut ControlState, config: Arc<Config>, plan: Arc<ProbePlan>) {
         current.memory = current.memory.carried_over(&current.config, &config);
-        current.demands.effect = Arc::new(Effect::of(&current.demands.book, &config, BootTime::now()));
+        current.demands.effect = Arc::new(EffectiveOverrides::of(&current.demands.book, &config, BootTime::now()));
         current.config = config;
         current.plan = plan;
     }
@@ -381,6 +393,6 @@ impl Control {
 /// The same zones with the services of another configuration, everything up for the moment.
 pub(super) fn with_services(before: &Snapshot, config: &Config) -> Snapshot {
     let world = before.world.with_services(config);
-    let present = Present::compile(&world, &Availability::all_up(config), Some(&before.present));
+    let present = LiveState::compile(&world, &Availability::all_up(config), Some(&before.present));
     Snapshot { world: Arc::new(world), ..before.with(present) }
 }

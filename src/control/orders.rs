@@ -7,17 +7,17 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::clock::{Clocks, Deadline, Ending};
-use super::events::{News, Topic};
-pub use super::pace::Pace;
+use super::clock::{ClockReading, Deadline, EndTime};
+use super::events::{EventDraft, EventTopic};
+pub use super::pace::ChangePace;
 use crate::config::error::nearest;
 use crate::config::values::duration_text;
-use crate::config::{Config, Service};
+use crate::config::{Config, ServiceConfig};
 use crate::dns::Name;
 
 /// What an order is about: a region everywhere, a service, one service's region, or one endpoint of that.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub struct Subject {
+pub struct OverrideSubject {
     /// Name of a service; absent: every service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
@@ -32,7 +32,7 @@ pub struct Subject {
 /// What is demanded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "action", rename_all = "kebab-case")]
-pub enum Demand {
+pub enum OverrideAction {
     /// Takes no clients, whatever its health, and not even by the all-down rule while anything else is left.
     Drain,
     /// Is taken as up.
@@ -56,27 +56,27 @@ pub enum Demand {
 
 /// The orders that one subject can be under beside each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    /// [`Demand::Drain`]
+pub enum OverrideKind {
+    /// [`OverrideAction::Drain`]
     Drain,
-    /// [`Demand::ForceUp`] and [`Demand::ForceDown`]
+    /// [`OverrideAction::ForceUp`] and [`OverrideAction::ForceDown`]
     Force,
-    /// [`Demand::Weight`]
+    /// [`OverrideAction::Weight`]
     Weight,
-    /// [`Demand::Shift`]
+    /// [`OverrideAction::Shift`]
     Shift,
 }
 
 /// One order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "OrderTerms")]
-pub struct Order {
+pub struct Override {
     /// What it is about.
     #[serde(flatten)]
-    pub subject: Subject,
+    pub subject: OverrideSubject,
     /// What is demanded.
     #[serde(flatten)]
-    pub demand: Demand,
+    pub demand: OverrideAction,
     /// Why; may be empty.
     pub reason: String,
     /// Who says so.
@@ -88,19 +88,19 @@ pub struct Order {
     pub ends: Option<Deadline>,
     /// How it comes into force; absent: at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pace: Option<Pace>,
+    pub pace: Option<ChangePace>,
 }
 
 /// An order as people and the state directory see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "Order")]
+#[schemars(rename = "Override")]
 pub struct OrderRecord {
     /// All but its end.
     #[serde(flatten)]
-    pub order: Order,
+    pub order: Override,
     /// Its end.
     #[serde(flatten)]
-    pub ending: Ending,
+    pub ending: EndTime,
     /// Until it is in force as a whole, in milliseconds; absent where it came into force at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub milliseconds_to_go: Option<u64>,
@@ -109,25 +109,25 @@ pub struct OrderRecord {
     pub moved_percent: Option<f64>,
 }
 
-impl Demand {
+impl OverrideAction {
     /// Its kind.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> OverrideKind {
         match self {
-            Demand::Drain => Kind::Drain,
-            Demand::ForceUp | Demand::ForceDown => Kind::Force,
-            Demand::Weight { .. } => Kind::Weight,
-            Demand::Shift { .. } => Kind::Shift,
+            OverrideAction::Drain => OverrideKind::Drain,
+            OverrideAction::ForceUp | OverrideAction::ForceDown => OverrideKind::Force,
+            OverrideAction::Weight { .. } => OverrideKind::Weight,
+            OverrideAction::Shift { .. } => OverrideKind::Shift,
         }
     }
 
     /// `is drained`, `is forced up`, `has weight 10`, `has 20% of its clients shifted to iad`
     pub fn words(&self) -> String {
         match self {
-            Demand::Drain => "is drained".to_owned(),
-            Demand::ForceUp => "is forced up".to_owned(),
-            Demand::ForceDown => "is forced down".to_owned(),
-            Demand::Weight { weight } => format!("has weight {weight}"),
-            Demand::Shift { percent, to } => {
+            OverrideAction::Drain => "is drained".to_owned(),
+            OverrideAction::ForceUp => "is forced up".to_owned(),
+            OverrideAction::ForceDown => "is forced down".to_owned(),
+            OverrideAction::Weight { weight } => format!("has weight {weight}"),
+            OverrideAction::Shift { percent, to } => {
                 let to = to.as_deref().unwrap_or("their next region");
                 format!("has {percent}% of its clients shifted to {to}")
             }
@@ -137,28 +137,28 @@ impl Demand {
     /// What its subject is by it, for events: `drained`, `forced up`, `weight 10`
     pub fn state(&self) -> String {
         match self {
-            Demand::Drain => "drained".to_owned(),
-            Demand::ForceUp => "forced up".to_owned(),
-            Demand::ForceDown => "forced down".to_owned(),
-            Demand::Weight { weight } => format!("weight {weight}"),
-            Demand::Shift { percent, .. } => format!("{percent}% shifted"),
+            OverrideAction::Drain => "drained".to_owned(),
+            OverrideAction::ForceUp => "forced up".to_owned(),
+            OverrideAction::ForceDown => "forced down".to_owned(),
+            OverrideAction::Weight { weight } => format!("weight {weight}"),
+            OverrideAction::Shift { percent, .. } => format!("{percent}% shifted"),
         }
     }
 }
 
-impl Kind {
+impl OverrideKind {
     /// `is drained`, without saying how: what an order that ends no longer does.
     pub fn words(self) -> &'static str {
         match self {
-            Kind::Drain => "is drained",
-            Kind::Force => "is forced",
-            Kind::Weight => "has another weight",
-            Kind::Shift => "has clients shifted",
+            OverrideKind::Drain => "is drained",
+            OverrideKind::Force => "is forced",
+            OverrideKind::Weight => "has another weight",
+            OverrideKind::Shift => "has clients shifted",
         }
     }
 }
 
-impl Order {
+impl Override {
     /// `is drained by ops: new kernel`
     pub fn sentence(&self) -> String {
         let reason = if self.reason.is_empty() { String::new() } else { format!(": {}", self.reason) };
@@ -167,18 +167,18 @@ impl Order {
 
     /// `is drained over 15m`, `is undrained over 15m`
     pub fn words(&self) -> String {
-        let over = |pace: &Pace| format!(" over {}", duration_text(Duration::from_secs(pace.over_seconds)));
+        let over = |pace: &ChangePace| format!(" over {}", duration_text(Duration::from_secs(pace.over_seconds)));
         let words = if self.is_returning() { "is undrained".to_owned() } else { self.demand.words() };
         format!("{words}{}", self.pace.as_ref().map_or(String::new(), over))
     }
 
     /// As people see it now.
-    pub fn record(&self, now: &Clocks) -> OrderRecord {
+    pub fn record(&self, now: &ClockReading) -> OrderRecord {
         let to_go = self.pace.as_ref().map(|pace| pace.arrives.left(now.boot).as_millis());
-        let moves = matches!(self.demand, Demand::Drain | Demand::Shift { .. });
+        let moves = matches!(self.demand, OverrideAction::Drain | OverrideAction::Shift { .. });
         OrderRecord {
             order: self.clone(),
-            ending: Ending::of(self.ends, now),
+            ending: EndTime::of(self.ends, now),
             milliseconds_to_go: to_go.map(|left| u64::try_from(left).unwrap_or(u64::MAX)),
             moved_percent: moves.then(|| (self.moved(now.boot) * 1000.0).round() / 10.0),
         }
@@ -187,15 +187,15 @@ impl Order {
 
 impl OrderRecord {
     /// The order again, written down `gap` before `now`.
-    pub fn revived(self, gap: Option<Duration>, now: &Clocks) -> Order {
+    pub fn revived(self, gap: Option<Duration>, now: &ClockReading) -> Override {
         let left = Duration::from_millis(self.milliseconds_to_go.unwrap_or(0)).saturating_sub(gap.unwrap_or_default());
         let arrives = Deadline::after(now.boot, left);
-        let pace = self.order.pace.clone().map(|pace| Pace { arrives, ..pace });
-        Order { ends: self.ending.deadline(gap, now), pace, ..self.order }
+        let pace = self.order.pace.clone().map(|pace| ChangePace { arrives, ..pace });
+        Override { ends: self.ending.deadline(gap, now), pace, ..self.order }
     }
 }
 
-impl std::fmt::Display for Subject {
+impl std::fmt::Display for OverrideSubject {
     /// `fra`, `www.example.com`, `fra of www.example.com`, `192.0.2.1 in fra of www.example.com`
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let region = self.region.as_deref().unwrap_or("");
@@ -208,32 +208,32 @@ impl std::fmt::Display for Subject {
     }
 }
 
-impl Order {
+impl Override {
     /// The same in the spelling of the configuration.
     ///
     /// # Errors
     /// A sentence: it is about something that is not there, or shifts clients to where they come from.
-    pub fn resolve(self, config: &Config) -> Result<Order, String> {
+    pub fn resolve(self, config: &Config) -> Result<Override, String> {
         let subject = self.subject.resolve(config)?;
-        if let Demand::Shift { to: Some(to), .. } = &self.demand {
-            let target = Subject { service: subject.service.clone(), region: Some(to.clone()), endpoint: None };
+        if let OverrideAction::Shift { to: Some(to), .. } = &self.demand {
+            let target = OverrideSubject { service: subject.service.clone(), region: Some(to.clone()), endpoint: None };
             target.resolve(config)?;
             if subject.region.as_ref() == Some(to) {
                 return Err(format!("clients of {to} are shifted to another region, not to {to}"));
             }
         }
-        Ok(Order { subject, ..self })
+        Ok(Override { subject, ..self })
     }
 }
 
-impl Subject {
+impl OverrideSubject {
     /// What is told of an order about it.
-    pub(super) fn news(&self, sentence: String) -> News {
-        News {
+    pub(super) fn news(&self, sentence: String) -> EventDraft {
+        EventDraft {
             services: self.service.iter().cloned().collect(),
             regions: self.region.iter().cloned().collect(),
             endpoint: self.endpoint.clone(),
-            ..News::new(Topic::Order, sentence)
+            ..EventDraft::new(EventTopic::Order, sentence)
         }
     }
 
@@ -241,10 +241,10 @@ impl Subject {
     ///
     /// # Errors
     /// A sentence: there is no such service, region or endpoint, and what may have been meant.
-    pub fn resolve(&self, config: &Config) -> Result<Subject, String> {
+    pub fn resolve(&self, config: &Config) -> Result<OverrideSubject, String> {
         let service = self.service.as_deref().map(|name| find_service(config, name)).transpose()?;
         let region = self.region.as_deref().map(|name| find_region(config, name)).transpose()?;
-        let mut subject = Subject {
+        let mut subject = OverrideSubject {
             service: service.map(|service| service.name.to_string()),
             region: region.map(|region| config.regions[region].name.clone()),
             endpoint: None,
@@ -285,7 +285,7 @@ fn spell_endpoint(text: &str) -> String {
 ///
 /// # Errors
 /// A sentence with what may have been meant.
-pub fn find_service<'c>(config: &'c Config, name: &str) -> Result<&'c Service, String> {
+pub fn find_service<'c>(config: &'c Config, name: &str) -> Result<&'c ServiceConfig, String> {
     let wanted = name.parse::<Name>().ok();
     config.services.iter().find(|service| Some(&service.name) == wanted.as_ref()).ok_or_else(|| {
         let names: Vec<String> = config.services.iter().take(1000).map(|service| service.name.to_string()).collect();

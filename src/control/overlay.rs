@@ -6,15 +6,15 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::book::Book;
-use super::leases::{Lease, Leases};
-use super::orders::{Demand, Kind, Order};
-use crate::config::{Config, Endpoint, RegionId, Service, ServiceRegion, Target};
-use crate::resolve::{IpFamily, Known, is_private};
+use super::book::OverrideBook;
+use super::leases::{Lease, LeaseTable};
+use super::orders::{Override, OverrideAction, OverrideKind};
+use crate::config::{Config, Endpoint, EndpointTarget, RegionId, ServiceConfig, ServiceRegion};
+use crate::resolve::{IpFamily, KnownNames, is_private};
 
 /// The configuration to work with; `base` itself where nothing is laid over it.
-pub fn effective(base: &Arc<Config>, book: &Book, leases: &Leases, names: &Known) -> Arc<Config> {
-    let weights: Vec<&Order> = book.iter().filter(|order| order.demand.kind() == Kind::Weight).collect();
+pub fn effective(base: &Arc<Config>, book: &OverrideBook, leases: &LeaseTable, names: &KnownNames) -> Arc<Config> {
+    let weights: Vec<&Override> = book.iter().filter(|order| order.demand.kind() == OverrideKind::Weight).collect();
     if weights.is_empty() && leases.is_empty() && !base.services.iter().any(has_alias) {
         return base.clone();
     }
@@ -27,14 +27,14 @@ pub fn effective(base: &Arc<Config>, book: &Book, leases: &Leases, names: &Known
     Arc::new(config)
 }
 
-fn has_alias(service: &Service) -> bool {
+fn has_alias(service: &ServiceConfig) -> bool {
     let mut endpoints = service.regions.iter().flat_map(|region| &region.endpoints);
-    endpoints.any(|endpoint| matches!(endpoint.target, Target::Alias(_)))
+    endpoints.any(|endpoint| matches!(endpoint.target, EndpointTarget::Alias(_)))
 }
 
 /// Puts the addresses of aliases in their places, each once in the whole service. An alias of which something is missing
 /// stays beside them: it is out, and people are told why.
-fn expand(service: &mut Service, names: &Known) {
+fn expand(service: &mut ServiceConfig, names: &KnownNames) {
     let endpoints = service.regions.iter().flat_map(|region| &region.endpoints);
     let mut seen: HashSet<IpAddr> = endpoints.filter_map(address_of).collect();
     for region in &mut service.regions {
@@ -47,14 +47,19 @@ fn expand(service: &mut Service, names: &Known) {
 
 fn address_of(endpoint: &Endpoint) -> Option<IpAddr> {
     match endpoint.target {
-        Target::Address(address) => Some(address),
+        EndpointTarget::Address(address) => Some(address),
         _ => None,
     }
 }
 
 /// An endpoint, or those that it comes to.
-fn addresses_of(endpoint: Endpoint, names: &Known, private_targets: bool, seen: &mut HashSet<IpAddr>) -> Vec<Endpoint> {
-    let Target::Alias(name) = &endpoint.target else { return vec![endpoint] };
+fn addresses_of(
+    endpoint: Endpoint,
+    names: &KnownNames,
+    private_targets: bool,
+    seen: &mut HashSet<IpAddr>,
+) -> Vec<Endpoint> {
+    let EndpointTarget::Alias(name) = &endpoint.target else { return vec![endpoint] };
     let Some(known) = names.get(name) else { return vec![endpoint] };
     let (allowed, refused): (Vec<IpAddr>, Vec<IpAddr>) =
         known.addresses().into_iter().partition(|address| private_targets || !is_private(*address));
@@ -66,7 +71,7 @@ fn addresses_of(endpoint: Endpoint, names: &Known, private_targets: bool, seen: 
     let unknown: Vec<IpFamily> = IpFamily::ALL.into_iter().filter(is_missing).collect();
     let fresh: Vec<IpAddr> = allowed.into_iter().filter(|address| seen.insert(*address)).collect();
     let resolved = |address: &IpAddr| Endpoint {
-        target: Target::Address(*address),
+        target: EndpointTarget::Address(*address),
         weight: part_of(endpoint.weight, fresh.iter().filter(|other| other.is_ipv4() == address.is_ipv4()).count()),
         alias: Some(name.clone()),
         unknown: Vec::new(),
@@ -92,7 +97,7 @@ fn add(config: &mut Config, lease: &Lease) {
     let Some(service) = config.services.iter_mut().find(|service| Some(&service.name) == wanted.as_ref()) else {
         return;
     };
-    let target = Target::Address(lease.address);
+    let target = EndpointTarget::Address(lease.address);
     let (check, unknown) = (service.check, Vec::new());
     let endpoint = Endpoint { target, weight: lease.weight, check, port: lease.port, alias: None, unknown };
     match service.regions.iter_mut().find(|listed| listed.region == region) {
@@ -102,8 +107,8 @@ fn add(config: &mut Config, lease: &Lease) {
 }
 
 /// Sets an ordered weight.
-fn weigh(config: &mut Config, order: &Order) {
-    let Demand::Weight { weight } = order.demand else { return };
+fn weigh(config: &mut Config, order: &Override) {
+    let OverrideAction::Weight { weight } = order.demand else { return };
     let Some(region) = order.subject.region.as_deref().and_then(|name| region_of(config, name)) else { return };
     let Some((service, endpoint)) = order.subject.service.as_ref().zip(order.subject.endpoint.as_ref()) else {
         config.regions[usize::from(region.0)].weight = weight;
@@ -134,9 +139,9 @@ mod tests {
     use super::*;
     use crate::config;
     use crate::control::clock::Deadline;
-    use crate::control::effect::Effect;
-    use crate::control::orders::Subject;
-    use crate::resolve::{Answer, Found, Resolved};
+    use crate::control::effect::EffectiveOverrides;
+    use crate::control::orders::OverrideSubject;
+    use crate::resolve::{FamilyAnswer, LookupResult, ResolvedName};
 
     const CONFIGURATION: &str = "[regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n\
         [checks.web]\ntype = \"tcp\"\nport = 80\n\
@@ -146,15 +151,16 @@ mod tests {
         Arc::new(config::parse(CONFIGURATION, Path::new("meridian.toml")).unwrap().config)
     }
 
-    fn weight(endpoint: Option<&str>, weight: u32) -> Order {
+    fn weight(endpoint: Option<&str>, weight: u32) -> Override {
         let service = endpoint.map(|_| "www.example.com".to_owned());
-        let subject = Subject { service, region: Some("fra".to_owned()), endpoint: endpoint.map(str::to_owned) };
+        let subject =
+            OverrideSubject { service, region: Some("fra".to_owned()), endpoint: endpoint.map(str::to_owned) };
         let (reason, by) = (String::new(), "me".to_owned());
-        Order { subject, demand: Demand::Weight { weight }, reason, by, since: 0, ends: None, pace: None }
+        Override { subject, demand: OverrideAction::Weight { weight }, reason, by, since: 0, ends: None, pace: None }
     }
 
-    fn leased(leases: Vec<Lease>) -> Leases {
-        let mut all = Leases::default();
+    fn leased(leases: Vec<Lease>) -> LeaseTable {
+        let mut all = LeaseTable::default();
         for lease in leases {
             all.put(lease).expect("they fit beside each other");
         }
@@ -179,13 +185,16 @@ mod tests {
     #[test]
     fn without_leases_and_weights_the_configuration_stays_itself() {
         let base = base();
-        assert!(Arc::ptr_eq(&effective(&base, &Book::default(), &Leases::default(), &Known::new()), &base));
+        assert!(Arc::ptr_eq(
+            &effective(&base, &OverrideBook::default(), &LeaseTable::default(), &KnownNames::new()),
+            &base
+        ));
     }
 
     #[test]
     fn leased_endpoints_stand_behind_the_configured_ones_and_are_checked_alike() {
         let leases = vec![lease("fra", "192.0.2.8"), lease("iad", "192.0.2.9"), lease("fra", "192.0.2.1")];
-        let config = effective(&base(), &Book::default(), &leased(leases), &Known::new());
+        let config = effective(&base(), &OverrideBook::default(), &leased(leases), &KnownNames::new());
         let service = &config.services[0];
         let listed = |region: usize| -> Vec<String> {
             service.regions[region].endpoints.iter().map(|endpoint| endpoint.target.to_string()).collect()
@@ -199,8 +208,8 @@ mod tests {
 
     #[test]
     fn ordered_weights_take_the_place_of_configured_ones() {
-        let book = Book::of(vec![weight(None, 3), weight(Some("192.0.2.8"), 5)]);
-        let config = effective(&base(), &book, &leased(vec![lease("fra", "192.0.2.8")]), &Known::new());
+        let book = OverrideBook::of(vec![weight(None, 3), weight(Some("192.0.2.8"), 5)]);
+        let config = effective(&base(), &book, &leased(vec![lease("fra", "192.0.2.8")]), &KnownNames::new());
         assert_eq!(config.regions[0].weight, 3);
         let weights: Vec<u32> =
             config.services[0].regions[0].endpoints.iter().map(|endpoint| endpoint.weight).collect();
@@ -208,19 +217,23 @@ mod tests {
     }
 
     /// A name that has these addresses, and nothing of a family that is not among them.
-    fn resolved(texts: &[&str]) -> Resolved {
+    fn resolved(texts: &[&str]) -> ResolvedName {
         let addresses: Vec<IpAddr> = texts.iter().map(|text| text.parse().unwrap()).collect();
-        let mut known = Resolved::default();
+        let mut known = ResolvedName::default();
         for family in IpFamily::ALL {
             let of_family: Vec<IpAddr> =
                 addresses.iter().copied().filter(|address| IpFamily::of(*address) == family).collect();
-            take(&mut known, family, if of_family.is_empty() { Found::Nothing } else { Found::Addresses(of_family) });
+            take(
+                &mut known,
+                family,
+                if of_family.is_empty() { LookupResult::Nothing } else { LookupResult::Addresses(of_family) },
+            );
         }
         known
     }
 
-    fn take(known: &mut Resolved, family: IpFamily, found: Found) {
-        let answer = Answer { found, ttl: Duration::from_secs(60), until: Instant::now() };
+    fn take(known: &mut ResolvedName, family: IpFamily, found: LookupResult) {
+        let answer = FamilyAnswer { found, ttl: Duration::from_secs(60), until: Instant::now() };
         known.take(family, &answer);
     }
 
@@ -228,21 +241,21 @@ mod tests {
     fn of_an_alias_that_half_resolved_the_other_half_is_unknown() {
         let text = CONFIGURATION.replace("\"192.0.2.1\"", "{ alias = \"lb.example.net\" }");
         let base = Arc::new(config::parse(&text, Path::new("meridian.toml")).unwrap().config);
-        let endpoints = |known: Resolved| {
-            let names = Known::from([("lb.example.net".parse().unwrap(), known)]);
-            let config = effective(&base, &Book::default(), &Leases::default(), &names);
+        let endpoints = |known: ResolvedName| {
+            let names = KnownNames::from([("lb.example.net".parse().unwrap(), known)]);
+            let config = effective(&base, &OverrideBook::default(), &LeaseTable::default(), &names);
             let shown = |endpoint: &Endpoint| (endpoint.target.to_string(), endpoint.unknown.clone());
             config.services[0].regions[0].endpoints.iter().map(shown).collect::<Vec<_>>()
         };
         let lb = |unknown: &[IpFamily]| ("lb.example.net".to_owned(), unknown.to_vec());
         let address = |text: &str| (text.to_owned(), Vec::new());
-        assert_eq!(endpoints(Resolved::default()), [lb(&IpFamily::ALL)]);
-        let mut half = Resolved::default();
-        take(&mut half, IpFamily::V6, Found::Addresses(vec!["2001:db8::1".parse().unwrap()]));
+        assert_eq!(endpoints(ResolvedName::default()), [lb(&IpFamily::ALL)]);
+        let mut half = ResolvedName::default();
+        take(&mut half, IpFamily::V6, LookupResult::Addresses(vec!["2001:db8::1".parse().unwrap()]));
         assert_eq!(endpoints(half.clone()), [address("2001:db8::1"), lb(&[IpFamily::V4])]);
-        take(&mut half, IpFamily::V4, Found::Failed("no answer".to_owned()));
+        take(&mut half, IpFamily::V4, LookupResult::Failed("no answer".to_owned()));
         assert_eq!(endpoints(half.clone()), [address("2001:db8::1"), lb(&[IpFamily::V4])]);
-        take(&mut half, IpFamily::V4, Found::Nothing);
+        take(&mut half, IpFamily::V4, LookupResult::Nothing);
         assert_eq!(endpoints(half), [address("2001:db8::1")]);
         // Private targets are refused, one by one.
         let rebound = resolved(&["10.0.0.1", "2001:db8::1"]);
@@ -250,8 +263,8 @@ mod tests {
         assert_eq!(endpoints(resolved(&["10.0.0.1", "192.0.2.7"])), [address("192.0.2.7"), lb(&[])]);
         let text = text.replace("check = \"web\"\n", "check = \"web\"\nprivate_targets = true\n");
         let base = Arc::new(config::parse(&text, Path::new("meridian.toml")).unwrap().config);
-        let names = Known::from([("lb.example.net".parse().unwrap(), rebound)]);
-        let config = effective(&base, &Book::default(), &Leases::default(), &names);
+        let names = KnownNames::from([("lb.example.net".parse().unwrap(), rebound)]);
+        let config = effective(&base, &OverrideBook::default(), &LeaseTable::default(), &names);
         assert_eq!(listed(&config)[0].len(), 2);
         assert_eq!(listed(&config)[0][0].0, "10.0.0.1");
     }
@@ -268,29 +281,30 @@ mod tests {
             "fra = [\"192.0.2.1\", { alias = \"lb.example.net\", weight = 90 }]\niad = { alias = \"us.example.net\" }",
         );
         let base = Arc::new(config::parse(&text, Path::new("meridian.toml")).unwrap().config);
-        let names = |texts: &[(&str, &[&str])]| -> Known {
+        let names = |texts: &[(&str, &[&str])]| -> KnownNames {
             texts.iter().map(|(name, texts)| (name.parse().unwrap(), resolved(texts))).collect()
         };
-        let overlaid = |book: &Book, names: &Known| listed(&effective(&base, book, &Leases::default(), names));
+        let overlaid =
+            |book: &OverrideBook, names: &KnownNames| listed(&effective(&base, book, &LeaseTable::default(), names));
         let row = |texts: &[(&str, u32)]| -> Vec<(String, u32)> {
             texts.iter().map(|(text, weight)| ((*text).to_owned(), *weight)).collect()
         };
-        let unknown = overlaid(&Book::default(), &Known::new());
+        let unknown = overlaid(&OverrideBook::default(), &KnownNames::new());
         assert_eq!(unknown, [row(&[("192.0.2.1", 100), ("lb.example.net", 90)]), row(&[("us.example.net", 100)])]);
         // The endpoint that is there already is not there twice, nor one of another alias.
         let lb: &[&str] = &["192.0.2.1", "192.0.2.5", "192.0.2.6", "2001:db8::5"];
         let known = names(&[("lb.example.net", lb), ("us.example.net", &["192.0.2.6"])]);
         let fra = [("192.0.2.1", 100), ("192.0.2.5", 45), ("192.0.2.6", 45), ("2001:db8::5", 90)];
-        assert_eq!(overlaid(&Book::default(), &known), [row(&fra), row(&[("us.example.net", 100)])]);
-        let book = Book::of(vec![weight(Some("lb.example.net"), 10), weight(Some("192.0.2.6"), 1)]);
+        assert_eq!(overlaid(&OverrideBook::default(), &known), [row(&fra), row(&[("us.example.net", 100)])]);
+        let book = OverrideBook::of(vec![weight(Some("lb.example.net"), 10), weight(Some("192.0.2.6"), 1)]);
         let fra = [("192.0.2.1", 100), ("192.0.2.5", 5), ("192.0.2.6", 1), ("2001:db8::5", 10)];
         assert_eq!(overlaid(&book, &known)[0], row(&fra));
-        let config = effective(&base, &Book::default(), &Leases::default(), &known);
+        let config = effective(&base, &OverrideBook::default(), &LeaseTable::default(), &known);
         let drain = |endpoint: &str| {
-            let subject = Subject { endpoint: Some(endpoint.to_owned()), ..weight(Some(""), 0).subject };
+            let subject = OverrideSubject { endpoint: Some(endpoint.to_owned()), ..weight(Some(""), 0).subject };
             let subject = subject.resolve(&config).expect("it is known");
-            let book = Book::of(vec![Order { subject, demand: Demand::Drain, ..weight(None, 0) }]);
-            let effect = Effect::of(&book, &config, BootTime::default());
+            let book = OverrideBook::of(vec![Override { subject, demand: OverrideAction::Drain, ..weight(None, 0) }]);
+            let effect = EffectiveOverrides::of(&book, &config, BootTime::default());
             let bearing = effect.bearing(0, 0).expect("it bears on the region");
             bearing.endpoints.keys().copied().collect::<BTreeSet<usize>>()
         };

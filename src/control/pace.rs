@@ -4,14 +4,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::clock::{BootTime, Deadline};
-use super::orders::{Demand, Order};
+use super::orders::{Override, OverrideAction};
 
 /// Steps in which clients go elsewhere little by little: the answers need not be worked out anew for less.
 const STEPS: f64 = 256.0;
 
 /// How an order comes into force little by little.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Pace {
+pub struct ChangePace {
     /// The part of the clients that went elsewhere when it began, in per cent.
     pub from_percent: f64,
     /// How long it takes from there, in seconds.
@@ -24,7 +24,7 @@ pub struct Pace {
     pub arrives: Deadline,
 }
 
-impl Order {
+impl Override {
     /// Whether more, or fewer, clients go elsewhere by it in a while than now.
     pub fn is_underway(&self, now: BootTime) -> bool {
         self.pace.as_ref().is_some_and(|pace| !pace.arrives.is_over(now))
@@ -38,10 +38,10 @@ impl Order {
     /// The part of the clients that goes elsewhere by it now, 0.0..=1.0. It never goes back and forth on its way.
     pub fn moved(&self, now: BootTime) -> f64 {
         let whole = match self.demand {
-            Demand::Drain if self.is_returning() => 0.0,
-            Demand::Drain => 1.0,
-            Demand::Shift { percent, .. } => (percent / 100.0).clamp(0.0, 1.0),
-            Demand::ForceUp | Demand::ForceDown | Demand::Weight { .. } => return 0.0,
+            OverrideAction::Drain if self.is_returning() => 0.0,
+            OverrideAction::Drain => 1.0,
+            OverrideAction::Shift { percent, .. } => (percent / 100.0).clamp(0.0, 1.0),
+            OverrideAction::ForceUp | OverrideAction::ForceDown | OverrideAction::Weight { .. } => return 0.0,
         };
         let Some(pace) = self.pace.as_ref().filter(|_| self.is_underway(now)) else { return whole };
         let from = (pace.from_percent / 100.0).clamp(0.0, 1.0);

@@ -9,7 +9,7 @@ use crate::text::shown;
 
 /// How mistakes about such a file are told.
 #[derive(Debug, Clone, Copy)]
-pub struct Words {
+pub struct FileMessages {
     /// What it holds: `the token`.
     pub content: &'static str,
     /// What it is: `the token file`.
@@ -53,8 +53,8 @@ impl From<PrivateFileError> for String {
 ///
 /// # Errors
 /// A sentence with the file: it cannot be read, is no such file or too large a one, or others could read it too.
-pub fn read(path: &Path, kind: FileKind, words: Words) -> Result<Zeroizing<String>, PrivateFileError> {
-    let (name, Words { content, file: what, kept }) = (shown(path.display()), words);
+pub fn read(path: &Path, kind: FileKind, words: FileMessages) -> Result<Zeroizing<String>, PrivateFileError> {
+    let (name, FileMessages { content, file: what, kept }) = (shown(path.display()), words);
     let told = |error: ReadError| {
         let may_pass = error.may_pass();
         let sentence = match error {

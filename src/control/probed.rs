@@ -5,12 +5,12 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::health::check::Target;
+use crate::health::check::ProbeTarget;
 use crate::health::monitor::Monitor;
 
 /// On whose account something is probed besides what is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Account {
+pub(super) enum ProbeAccount {
     /// Leases, weights, and what names come to.
     Change,
     /// A reload that has read its configuration.
@@ -19,29 +19,29 @@ pub(super) enum Account {
 
 /// The targets of each account.
 #[derive(Debug, Default)]
-pub(super) struct Probed(Mutex<Accounts>);
+pub(super) struct ProbedTargets(Mutex<Accounts>);
 
 #[derive(Debug, Default)]
 struct Accounts {
-    served: Vec<Target>,
-    change: Vec<Target>,
-    reload: Vec<Target>,
+    served: Vec<ProbeTarget>,
+    change: Vec<ProbeTarget>,
+    reload: Vec<ProbeTarget>,
 }
 
-impl Probed {
+impl ProbedTargets {
     /// What is served from the start.
-    pub(super) fn of(served: Vec<Target>) -> Probed {
-        Probed(Mutex::new(Accounts { served, ..Accounts::default() }))
+    pub(super) fn of(served: Vec<ProbeTarget>) -> ProbedTargets {
+        ProbedTargets(Mutex::new(Accounts { served, ..Accounts::default() }))
     }
 
     /// Probes these too. Must be called inside the monitor's runtime.
-    pub(super) fn add(&self, monitor: &Monitor, account: Account, targets: &[Target]) {
+    pub(super) fn add(&self, monitor: &Monitor, account: ProbeAccount, targets: &[ProbeTarget]) {
         self.update(monitor, |accounts| *accounts.of(account) = targets.to_vec());
     }
 
     /// These are served now, and nothing besides is wanted on this account any more. Must be called inside the monitor's
     /// runtime.
-    pub(super) fn serve(&self, monitor: &Monitor, account: Account, targets: &[Target]) {
+    pub(super) fn serve(&self, monitor: &Monitor, account: ProbeAccount, targets: &[ProbeTarget]) {
         self.update(monitor, |accounts| {
             accounts.served = targets.to_vec();
             accounts.of(account).clear();
@@ -59,10 +59,10 @@ impl Probed {
 }
 
 impl Accounts {
-    fn of(&mut self, account: Account) -> &mut Vec<Target> {
+    fn of(&mut self, account: ProbeAccount) -> &mut Vec<ProbeTarget> {
         match account {
-            Account::Change => &mut self.change,
-            Account::Reload => &mut self.reload,
+            ProbeAccount::Change => &mut self.change,
+            ProbeAccount::Reload => &mut self.reload,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::dns::cookie::Secret;
+use crate::dns::cookie::CookieSecret;
 use crate::files;
 
 /// How often the clocks of the query path are set.
@@ -60,14 +60,14 @@ pub fn resident() -> Option<u64> {
 }
 
 /// The secret of this process, from the system's random numbers.
-pub fn cookie_secret() -> Secret {
-    static SECRET: OnceLock<Secret> = OnceLock::new();
+pub fn cookie_secret() -> CookieSecret {
+    static SECRET: OnceLock<CookieSecret> = OnceLock::new();
     let random = |half: u8| RandomState::new().hash_one(half).to_le_bytes();
     let make = || {
         let mut octets = [0; 16];
         octets[..8].copy_from_slice(&random(0));
         octets[8..].copy_from_slice(&random(1));
-        Secret::new(octets)
+        CookieSecret::new(octets)
     };
     SECRET.get_or_init(make).clone()
 }

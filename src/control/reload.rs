@@ -8,57 +8,57 @@ use tokio::sync::watch;
 
 use super::clock::BootTime;
 use super::coverage::CoverageDesk;
-use super::effect::Effect;
-use super::events::{Events, News, Topic};
-use super::fingerprint::Prints;
-use super::guard::{self, Confirmed};
-use super::health::Watch;
-use super::health_news::Told;
+use super::effect::EffectiveOverrides;
+use super::events::{EventDraft, EventLog, EventTopic};
+use super::fingerprint::ContentPrints;
+use super::guard::{self, ConfirmedRisks};
+use super::health::MonitorHandle;
+use super::health_news::LogState;
 use super::identity::{self, OfEach};
-use super::keeper::Keeper;
-use super::load::{AtlasCache, Loaded, Origin, needs_restart, prints};
-use super::names::Resolving;
-use super::operate::{Demands, with_services};
+use super::keeper::StateWriter;
+use super::load::{AtlasCache, ConfigOrigin, LoadedState, needs_restart, prints};
+use super::names::BackgroundResolver;
+use super::operate::{OperatorState, with_services};
 use super::overlay;
-use super::probed::Account;
+use super::probed::ProbeAccount;
 use super::process;
-use super::reloads::{Done, Reloads};
-use super::standing::Memory;
+use super::reloads::{ReloadHistory, ReloadResult};
+use super::standing::AvailabilityMemory;
 use super::state_directory::StateDirectory;
-use super::targets::Plan;
-use super::threads::Threads;
-use super::traffic::{self, Traffic};
+use super::targets::ProbePlan;
+use super::threads::WorkerThreads;
+use super::traffic::{self, TrafficRates};
 use super::watchdog::Watchdog;
-use super::watched::{self, Look, Watched};
+use super::watched::{self, FileStates, WatchedFiles};
 use super::worker::NotDone;
 use crate::answer::Snapshot;
 use crate::config::Config;
 use crate::files::FilePrint;
-use crate::resolve::Known;
-use crate::server::Published;
-use crate::server::encrypted::Identity;
+use crate::resolve::KnownNames;
+use crate::server::PublishedSnapshot;
+use crate::server::encrypted::TlsIdentity;
 
 /// The running state and where it comes from.
 pub struct Control {
-    origin: Origin,
-    published: Arc<Published>,
-    identity: OfEach<Arc<Identity>>,
+    origin: ConfigOrigin,
+    published: Arc<PublishedSnapshot>,
+    identity: OfEach<Arc<TlsIdentity>>,
     /// Whoever publishes holds this.
-    current: Mutex<Current>,
+    current: Mutex<ControlState>,
     /// One reload at a time. Nothing else ever waits for this.
     reloading: Mutex<()>,
     /// One change of services at a time; a reload's last step is one.
     pub(super) changing: Mutex<()>,
     /// The edition of the demands that services are compiled with.
     pub(super) compiled: watch::Sender<u64>,
-    pub(super) threads: Threads,
-    reloads: Mutex<Reloads>,
+    pub(super) threads: WorkerThreads,
+    reloads: Mutex<ReloadHistory>,
     /// Absent until probing starts.
-    pub(super) watch: OnceLock<Watch>,
+    pub(super) watch: OnceLock<MonitorHandle>,
     /// Absent until names are resolved.
-    pub(super) names: OnceLock<Resolving>,
-    pub(super) keeper: Keeper,
-    pub(super) events: Events,
+    pub(super) names: OnceLock<BackgroundResolver>,
+    pub(super) keeper: StateWriter,
+    pub(super) events: EventLog,
     pub(super) coverage: CoverageDesk,
     /// Another server is about to take over, and has read what is kept.
     closed: AtomicBool,
@@ -66,26 +66,26 @@ pub struct Control {
 }
 
 /// What is served now, and what must be known to serve it on.
-pub(super) struct Current {
+pub(super) struct ControlState {
     /// As the file has it.
     pub(super) base: Arc<Config>,
     /// With leased endpoints, the addresses of aliases and ordered weights.
     pub(super) config: Arc<Config>,
-    pub(super) demands: Demands,
+    pub(super) demands: OperatorState,
     /// Where orders and the rest are kept; `None`: nowhere.
     pub(super) state: Option<Arc<StateDirectory>>,
-    pub(super) plan: Arc<Plan>,
-    pub(super) memory: Memory,
+    pub(super) plan: Arc<ProbePlan>,
+    pub(super) memory: AvailabilityMemory,
     pub(super) moving: bool,
-    pub(super) told: Told,
-    pub(super) traffic: Traffic,
+    pub(super) told: LogState,
+    pub(super) traffic: TrafficRates,
     atlas: AtlasCache,
     pub(super) databases: Vec<Option<FilePrint>>,
-    pub(super) identity: OfEach<identity::Prints>,
-    pub(super) prints: Prints,
+    pub(super) identity: OfEach<identity::IdentityPrints>,
+    pub(super) prints: ContentPrints,
     /// The configuration as it stood in the file.
     pub(super) text: Arc<str>,
-    pub(super) watched: Watched,
+    pub(super) watched: WatchedFiles,
 }
 
 /// What was read, and is about to be served.
@@ -93,7 +93,7 @@ struct Draft {
     /// As the file has it.
     base: Arc<Config>,
     /// What its names have come to.
-    names: Known,
+    names: KnownNames,
     /// With the demands of the moment at which it was read.
     laid: Arc<Config>,
     /// Of `base`.
@@ -102,15 +102,15 @@ struct Draft {
     overlaid: Option<Snapshot>,
     atlas: AtlasCache,
     databases: Vec<Option<FilePrint>>,
-    identity: OfEach<identity::Found>,
-    prints: Prints,
+    identity: OfEach<identity::FoundIdentity>,
+    prints: ContentPrints,
     text: Arc<str>,
-    files: Look,
+    files: FileStates,
     /// What takes the place of the state directory; `None`: it stays.
     state: Option<Option<StateDirectory>>,
 }
 
-impl Current {
+impl ControlState {
     /// For the next load.
     pub(super) fn atlas(&self) -> AtlasCache {
         self.atlas.clone()
@@ -122,37 +122,37 @@ impl Control {
     ///
     /// # Errors
     /// A sentence: a thread that it needs cannot be made.
-    pub fn new(origin: Origin, loaded: Loaded, state: Option<StateDirectory>) -> Result<Control, String> {
-        let threads = Threads::start()?;
-        let Loaded { config: base, snapshot, atlas, identity, prints: content, files, text, .. } = loaded;
-        let shown = OfEach::<Arc<Identity>>::default();
+    pub fn new(origin: ConfigOrigin, loaded: LoadedState, state: Option<StateDirectory>) -> Result<Control, String> {
+        let threads = WorkerThreads::start()?;
+        let LoadedState { config: base, snapshot, atlas, identity, prints: content, files, text, .. } = loaded;
+        let shown = OfEach::<Arc<TlsIdentity>>::default();
         shown.dns.show(identity.dns.key);
         shown.admin.show(identity.admin.key);
-        let mut demands = Demands::load(state.as_ref());
+        let mut demands = OperatorState::load(state.as_ref());
         let server = base.server.nsid.clone().unwrap_or_else(process::host_name);
         let base = Arc::new(base);
-        let (config, snapshot) = overlaid(&base, &demands, &Known::new(), snapshot);
-        demands.effect = Arc::new(Effect::of(&demands.book, &config, BootTime::now()));
-        let current = Current {
+        let (config, snapshot) = overlaid(&base, &demands, &KnownNames::new(), snapshot);
+        demands.effect = Arc::new(EffectiveOverrides::of(&demands.book, &config, BootTime::now()));
+        let current = ControlState {
             databases: prints(&config),
-            plan: Arc::new(Plan::of(&config, &Known::new())),
+            plan: Arc::new(ProbePlan::of(&config, &KnownNames::new())),
             identity: OfEach { dns: identity.dns.prints, admin: identity.admin.prints },
             base,
             config,
             demands,
             state: state.map(Arc::new),
-            memory: Memory::default(),
+            memory: AvailabilityMemory::default(),
             moving: false,
-            told: Told::default(),
-            traffic: Traffic::default(),
+            told: LogState::default(),
+            traffic: TrafficRates::default(),
             atlas,
             prints: content,
             text,
-            watched: Watched::of(watched::as_read(&files)),
+            watched: WatchedFiles::of(watched::as_read(&files)),
         };
         Ok(Control {
             origin,
-            published: Arc::new(Published::from_pointee(snapshot)),
+            published: Arc::new(PublishedSnapshot::from_pointee(snapshot)),
             identity: shown,
             current: Mutex::new(current),
             reloading: Mutex::default(),
@@ -162,8 +162,8 @@ impl Control {
             reloads: Mutex::default(),
             watch: OnceLock::new(),
             names: OnceLock::new(),
-            keeper: Keeper::start(),
-            events: Events::new(server),
+            keeper: StateWriter::start(),
+            events: EventLog::new(server),
             coverage: CoverageDesk::default(),
             closed: AtomicBool::new(false),
             watchdog: Watchdog::default(),
@@ -187,12 +187,12 @@ impl Control {
     }
 
     /// What the workers answer from.
-    pub fn published(&self) -> Arc<Published> {
+    pub fn published(&self) -> Arc<PublishedSnapshot> {
         self.published.clone()
     }
 
     /// What the encrypted transports and the admin server show.
-    pub fn identity(&self) -> OfEach<Arc<Identity>> {
+    pub fn identity(&self) -> OfEach<Arc<TlsIdentity>> {
         self.identity.clone()
     }
 
@@ -202,21 +202,21 @@ impl Control {
     }
 
     /// Where the configuration comes from.
-    pub fn origin(&self) -> &Origin {
+    pub fn origin(&self) -> &ConfigOrigin {
         &self.origin
     }
 
     /// What happens, for those who watch.
-    pub fn events(&self) -> &Events {
+    pub fn events(&self) -> &EventLog {
         &self.events
     }
 
     /// Reloads so far.
-    pub fn reloads(&self) -> Reloads {
+    pub fn reloads(&self) -> ReloadHistory {
         self.reloads.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn current(&self) -> MutexGuard<'_, Current> {
+    pub(super) fn current(&self) -> MutexGuard<'_, ControlState> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -229,7 +229,7 @@ impl Control {
     ///
     /// # Errors
     /// Another reload is under way, and some wait for it already.
-    pub async fn reload(self: &Arc<Control>, confirmed: Confirmed) -> Result<Done, NotDone> {
+    pub async fn reload(self: &Arc<Control>, confirmed: ConfirmedRisks) -> Result<ReloadResult, NotDone> {
         let control = self.clone();
         self.threads.reload.run(move || control.reload_now(confirmed)).await
     }
@@ -242,7 +242,7 @@ impl Control {
         let control = self.clone();
         let look = move || {
             if control.databases_changed() || control.files_changed() {
-                control.reload_now(Confirmed::default()).log();
+                control.reload_now(ConfirmedRisks::default()).log();
             } else {
                 control.renew_identity();
             }
@@ -252,7 +252,7 @@ impl Control {
 
     /// One reload at a time. Waits for the first results of endpoints that are new, so it must be called from a thread
     /// that may wait.
-    fn reload_now(&self, confirmed: Confirmed) -> Done {
+    fn reload_now(&self, confirmed: ConfirmedRisks) -> ReloadResult {
         let _one_reload = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let start = Instant::now();
         let result = self.replace(confirmed);
@@ -264,20 +264,20 @@ impl Control {
             self.current().databases = databases;
         }
         let messages = result.unwrap_or_else(|mistakes| mistakes);
-        let done = Done { at: SystemTime::now(), took: start.elapsed(), ok, messages };
+        let done = ReloadResult { at: SystemTime::now(), took: start.elapsed(), ok, messages };
         let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
         *if ok { &mut reloads.ok } else { &mut reloads.refused } += 1;
         reloads.last = Some(done.clone());
         drop(reloads);
         let sentence = if ok { "reloaded" } else { "a reload was refused" };
         let cause = Some(done.messages.join("; "));
-        self.events.tell(News { cause, ..News::new(Topic::Reload, sentence.to_owned()) });
+        self.events.tell(EventDraft { cause, ..EventDraft::new(EventTopic::Reload, sentence.to_owned()) });
         done
     }
 
     /// Returns the warnings, or every mistake. Reading, comparing and the first probes hold no lock that anybody else
     /// waits for: only [`Control::swap_in`] does.
-    fn replace(&self, confirmed: Confirmed) -> Result<Vec<String>, Vec<String>> {
+    fn replace(&self, confirmed: ConfirmedRisks) -> Result<Vec<String>, Vec<String>> {
         let (config, atlas) = {
             let current = self.current();
             (current.config.clone(), current.atlas.clone())
@@ -305,8 +305,8 @@ impl Control {
         }
         let state = self.other_state_directory(&base).inspect_err(|_| self.settle_names());
         let state = state.map_err(|sentence| vec![sentence])?;
-        let plan = Plan::of(&laid, &names);
-        self.meet(&plan, Account::Reload);
+        let plan = ProbePlan::of(&laid, &names);
+        self.meet(&plan, ProbeAccount::Reload);
         let new = &overlaid.as_ref().unwrap_or(&loaded.snapshot).world;
         let limit = config.min_covered.filter(|_| !confirmed.uncovers);
         self.guard_coverage(limit, new, &laid, &plan).inspect_err(|_| self.settle_names())?;
@@ -321,7 +321,7 @@ impl Control {
     }
 
     /// The demands of this moment laid over a configuration.
-    fn overlay(&self, base: &Arc<Config>, names: &Known) -> Arc<Config> {
+    fn overlay(&self, base: &Arc<Config>, names: &KnownNames) -> Arc<Config> {
         let current = self.current();
         overlay::effective(base, &current.demands.book, &current.demands.leases, names)
     }
@@ -339,7 +339,7 @@ impl Control {
             let snapshot = with_services(&plain, &now);
             (now, snapshot)
         };
-        let plan = Arc::new(Plan::of(&new, &names));
+        let plan = Arc::new(ProbePlan::of(&new, &names));
         traffic::go_on_noting(&self.snapshot().world, &snapshot.world);
         let mut current = self.current();
         current.databases = databases;
@@ -354,7 +354,7 @@ impl Control {
         current.prints = prints;
         self.keep_zones(&current);
         current.text = text;
-        current.watched = Watched::of(files);
+        current.watched = WatchedFiles::of(files);
         self.identity.dns.show(identity.dns.key);
         // Whether the admin server speaks TLS at all needs a restart.
         if identity.admin.key.is_some() {
@@ -362,7 +362,7 @@ impl Control {
         }
         self.refresh(&mut current, Some(snapshot));
         drop(current);
-        self.settle(&plan, Account::Reload);
+        self.settle(&plan, ProbeAccount::Reload);
         self.is_compiled(edition);
         if self.known_names() != names {
             // They have come to something else since it was laid out.
@@ -372,7 +372,12 @@ impl Control {
 }
 
 /// A configuration that was read and its snapshot, with leased endpoints, the addresses of aliases and ordered weights.
-fn overlaid(base: &Arc<Config>, demands: &Demands, names: &Known, snapshot: Snapshot) -> (Arc<Config>, Snapshot) {
+fn overlaid(
+    base: &Arc<Config>,
+    demands: &OperatorState,
+    names: &KnownNames,
+    snapshot: Snapshot,
+) -> (Arc<Config>, Snapshot) {
     let config = overlay::effective(base, &demands.book, &demands.leases, names);
     let snapshot = if Arc::ptr_eq(base, &config) { snapshot } else { with_services(&snapshot, &config) };
     (config, snapshot)

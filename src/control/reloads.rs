@@ -4,18 +4,18 @@ use std::time::{Duration, SystemTime};
 
 /// Reloads so far.
 #[derive(Debug, Clone, Default)]
-pub struct Reloads {
+pub struct ReloadHistory {
     /// How many were done.
     pub ok: u64,
     /// How many were refused.
     pub refused: u64,
     /// The last one.
-    pub last: Option<Done>,
+    pub last: Option<ReloadResult>,
 }
 
 /// One reload.
 #[derive(Debug, Clone)]
-pub struct Done {
+pub struct ReloadResult {
     /// When it ended.
     pub at: SystemTime,
     /// How long it took.
@@ -26,7 +26,7 @@ pub struct Done {
     pub messages: Vec<String>,
 }
 
-impl Done {
+impl ReloadResult {
     /// What happened, for people.
     pub fn sentence(&self) -> String {
         let lines = self.messages.join("\n  ");

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::private_file::{self, Words};
-use crate::dns::cookie::{Secret, Secrets};
+use super::private_file::{self, FileMessages};
+use crate::dns::cookie::{CookieSecret, CookieSecrets};
 use crate::files::FileKind;
 
 /// Reads a file of one or two secrets, a line of 32 hexadecimal digits each; the first makes cookies, both are known.
@@ -11,15 +11,16 @@ use crate::files::FileKind;
 ///
 /// # Errors
 /// A sentence with the file: it cannot be read, others could read it too, or a line holds no secret.
-pub fn read(path: &Path) -> Result<Secrets, String> {
-    let words = Words { content: "the cookie secrets", file: "the file of cookie secrets", kept: "keeps them secret" };
+pub fn read(path: &Path) -> Result<CookieSecrets, String> {
+    let words =
+        FileMessages { content: "the cookie secrets", file: "the file of cookie secrets", kept: "keeps them secret" };
     let text = private_file::read(path, FileKind::Secret, words)?;
     let name = path.display();
     parse(&text).map_err(|(line, sentence)| format!("{name}:{line}:1: {sentence}"))
 }
 
 /// Reads the text; the error has the line.
-fn parse(text: &str) -> Result<Secrets, (usize, String)> {
+fn parse(text: &str) -> Result<CookieSecrets, (usize, String)> {
     let mut secrets = Vec::new();
     for (line, words) in (1..).zip(text.lines().map(str::trim)) {
         if words.is_empty() || words.starts_with('#') {
@@ -34,14 +35,14 @@ fn parse(text: &str) -> Result<Secrets, (usize, String)> {
     }
     let mut secrets = secrets.into_iter();
     let making = secrets.next().ok_or((1, "the file holds no cookie secret".to_owned()))?;
-    Ok(Secrets::new(making, secrets.next()))
+    Ok(CookieSecrets::new(making, secrets.next()))
 }
 
-fn secret(digits: &str) -> Option<Secret> {
+fn secret(digits: &str) -> Option<CookieSecret> {
     if digits.len() != 32 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
-    u128::from_str_radix(digits, 16).ok().map(|number| Secret::new(number.to_be_bytes()))
+    u128::from_str_radix(digits, 16).ok().map(|number| CookieSecret::new(number.to_be_bytes()))
 }
 
 #[cfg(test)]
@@ -54,7 +55,7 @@ mod tests {
     const FIRST: &str = "e5e973e5a6b2a43f48e7dc849e37bfcf";
     const SECOND: &str = "445536bcd2513298075a5d379663c962";
 
-    fn read_text(text: &str, mode: u32) -> Result<Secrets, String> {
+    fn read_text(text: &str, mode: u32) -> Result<CookieSecrets, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secrets");
         fs::write(&path, text).unwrap();
@@ -64,10 +65,10 @@ mod tests {
 
     #[test]
     fn the_first_makes_and_both_are_known() {
-        let octets = |hex: &str| Secret::new(u128::from_str_radix(hex, 16).unwrap().to_be_bytes());
-        let both = Secrets::new(octets(FIRST), Some(octets(SECOND)));
+        let octets = |hex: &str| CookieSecret::new(u128::from_str_radix(hex, 16).unwrap().to_be_bytes());
+        let both = CookieSecrets::new(octets(FIRST), Some(octets(SECOND)));
         assert_eq!(read_text(&format!("# ours\n{FIRST}\n\n  {SECOND}\n"), 0o600), Ok(both));
-        assert_eq!(read_text(FIRST, 0o400), Ok(Secrets::new(octets(FIRST), None)));
+        assert_eq!(read_text(FIRST, 0o400), Ok(CookieSecrets::new(octets(FIRST), None)));
     }
 
     #[test]

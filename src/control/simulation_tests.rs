@@ -11,20 +11,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::effect::Effect;
+use super::effect::EffectiveOverrides;
 use super::load::AtlasCache;
-use super::standing::{Facts, Memory};
-use super::targets::Plan;
-use super::{Loaded, Origin};
-use crate::answer::world::Present;
+use super::standing::{AvailabilityFacts, AvailabilityMemory};
+use super::targets::ProbePlan;
+use super::{ConfigOrigin, LoadedState};
+use crate::answer::world::LiveState;
 use crate::answer::{Snapshot, Transport, answer};
-use crate::dns::{RecordType, Scratch};
-use crate::health::check::Target;
-use crate::health::monitor::{Monitor, Probing};
-use crate::health::probe::{Observation, Phases, ProbeResult};
-use crate::health::state::Verdicts;
-use crate::health::verdict::{Outcome, Verdict};
-use crate::resolve::Known;
+use crate::dns::{QueryScratch, RecordType};
+use crate::health::check::ProbeTarget;
+use crate::health::monitor::{Monitor, ProbeMaker};
+use crate::health::probe::{Observation, ProbeAttempt, ProbePhases};
+use crate::health::state::SavedVerdicts;
+use crate::health::verdict::{HealthState, ProbeResult};
+use crate::resolve::KnownNames;
 use crate::steering::pick::next_draw;
 use crate::steering::{AllDown, Share};
 
@@ -108,8 +108,8 @@ struct Stage {
     begin: Instant,
 }
 
-impl Probing for Stage {
-    fn probe<'a>(&'a self, target: &'a Target) -> Pin<Box<dyn Future<Output = ProbeResult> + Send + 'a>> {
+impl ProbeMaker for Stage {
+    fn probe<'a>(&'a self, target: &'a ProbeTarget) -> Pin<Box<dyn Future<Output = ProbeAttempt> + Send + 'a>> {
         Box::pin(async move {
             let now = self.begin.elapsed();
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -121,7 +121,7 @@ impl Probing for Stage {
                 Condition::Warns => Observation::warn("it warns"),
                 Condition::Refuses => refusal(),
                 Condition::Errs => {
-                    let phases = Phases { connect: Some(Duration::from_millis(5)), ..Phases::default() };
+                    let phases = ProbePhases { connect: Some(Duration::from_millis(5)), ..ProbePhases::default() };
                     Observation { phases, ..Observation::fail("it says 503") }
                 }
                 Condition::Flaps(turn) if (now.as_millis() as u64 / turn).is_multiple_of(2) => Observation::pass(),
@@ -134,12 +134,12 @@ impl Probing for Stage {
 
 /// The host says that nothing is there.
 fn refusal() -> Observation {
-    let phases = Phases { refused: Some(Duration::from_millis(5)), ..Phases::default() };
+    let phases = ProbePhases { refused: Some(Duration::from_millis(5)), ..ProbePhases::default() };
     Observation { phases, ..Observation::fail("it refuses") }
 }
 
 impl Stage {
-    async fn hang(&self, target: &Target) -> Observation {
+    async fn hang(&self, target: &ProbeTarget) -> Observation {
         tokio::time::sleep(target.check.rules.timeout).await;
         Observation::fail("it hangs")
     }
@@ -209,9 +209,9 @@ fn script(chance: &mut Chance, endpoints: impl Iterator<Item = IpAddr>) -> Scrip
 }
 
 /// The built-in geography, read once for all plays.
-fn load(configuration: String) -> Loaded {
+fn load(configuration: String) -> LoadedState {
     static ATLAS: OnceLock<AtlasCache> = OnceLock::new();
-    let loaded = Origin::BuiltIn { configuration, zone: ZONE }.load(ATLAS.get());
+    let loaded = ConfigOrigin::BuiltIn { configuration, zone: ZONE }.load(ATLAS.get());
     let loaded = loaded.unwrap_or_else(|mistakes| panic!("{}", mistakes.join("\n")));
     ATLAS.get_or_init(|| loaded.atlas.clone());
     loaded
@@ -219,21 +219,21 @@ fn load(configuration: String) -> Loaded {
 
 /// What the keeper of health does with every change and every second.
 struct Play {
-    loaded: Loaded,
-    plan: Plan,
-    memory: Memory,
+    loaded: LoadedState,
+    plan: ProbePlan,
+    memory: AvailabilityMemory,
     monitor: Monitor,
     stage: Arc<Stage>,
     draw: u64,
 }
 
 impl Play {
-    async fn begin(seed: u64, loaded: Loaded, script: Script) -> Play {
-        let plan = Plan::of(&loaded.config, &Known::new());
+    async fn begin(seed: u64, loaded: LoadedState, script: Script) -> Play {
+        let plan = ProbePlan::of(&loaded.config, &KnownNames::new());
         let stage = Arc::new(Stage { script, begin: Instant::now() });
-        let monitor = Monitor::start_by(seed, stage.clone(), plan.targets.clone(), &Verdicts::new(), 64);
+        let monitor = Monitor::start_by(seed, stage.clone(), plan.targets.clone(), &SavedVerdicts::new(), 64);
         assert!(monitor.first_round().await);
-        let mut play = Play { loaded, plan, memory: Memory::default(), monitor, stage, draw: seed };
+        let mut play = Play { loaded, plan, memory: AvailabilityMemory::default(), monitor, stage, draw: seed };
         play.publish();
         play
     }
@@ -261,18 +261,18 @@ impl Play {
 
     fn publish(&mut self) {
         let health = self.monitor.health();
-        let facts = Facts {
+        let facts = AvailabilityFacts {
             config: &self.loaded.config,
             plan: &self.plan,
             targets: &health.targets,
-            effect: &Effect::default(),
+            effect: &EffectiveOverrides::default(),
             world: Some(&self.loaded.snapshot.world),
             now: self.now(),
         };
         let folded = self.memory.fold(&facts);
         let before = &self.loaded.snapshot;
         if before.present.availability() != &folded.availability {
-            let present = Present::compile_at_once(&before.world, &folded.availability, Some(&before.present));
+            let present = LiveState::compile_at_once(&before.world, &folded.availability, Some(&before.present));
             self.loaded.snapshot = before.with(present);
         }
     }
@@ -284,7 +284,7 @@ impl Play {
         let query = [b"\0\x01\x01\0\0\x01\0\0\0\0\0\0", name.as_bytes(), &[0, RecordType::A.0 as u8, 0, 1]].concat();
         let mut reply = [0; 1232];
         let moment = self.snapshot().moment_in(0, self.draw);
-        let answered = answer(&query, client.into(), Transport::Udp, &moment, &mut Scratch::default(), &mut reply);
+        let answered = answer(&query, client.into(), Transport::Udp, &moment, &mut QueryScratch::default(), &mut reply);
         let count = usize::from(reply[7]);
         let records = reply[query.len()..answered.length].chunks(16).take(count);
         let address = |record: &[u8]| IpAddr::from(Ipv4Addr::new(record[12], record[13], record[14], record[15]));
@@ -307,7 +307,7 @@ impl Play {
             };
             let endpoints = || configured.regions.iter().flat_map(|region| &region.endpoints).map(address_of);
             let some_seen_alive =
-                endpoints().any(|address| seen(address).is_some_and(|(_, last)| last != Outcome::Fail));
+                endpoints().any(|address| seen(address).is_some_and(|(_, last)| last != ProbeResult::Fail));
             let may_be_empty =
                 !open && !some_seen_alive && matches!(configured.all_down, AllDown::NoData | AllDown::ServFail);
             for client in CLIENTS {
@@ -315,7 +315,7 @@ impl Play {
                 let told = format!("seed {seed}, {now:?}, s{service} for {client}: {given:?}");
                 assert!(may_be_empty || rcode == 0 && !given.is_empty(), "an empty answer; {told}, rcode {rcode}");
                 let is_dead = |address: &&IpAddr| {
-                    seen(**address).is_some_and(|(verdict, last)| !verdict.serves() && last == Outcome::Fail)
+                    seen(**address).is_some_and(|(verdict, last)| !verdict.serves() && last == ProbeResult::Fail)
                 };
                 if some_seen_alive {
                     let dead = given.iter().find(is_dead);
@@ -333,7 +333,7 @@ impl Play {
 
 fn address_of(endpoint: &crate::config::Endpoint) -> IpAddr {
     match endpoint.target {
-        crate::config::Target::Address(address) => address,
+        crate::config::EndpointTarget::Address(address) => address,
         ref other => panic!("{other:?} is no address"),
     }
 }
@@ -350,7 +350,7 @@ async fn play(seed: u64) {
         play.go_on().await;
     }
     let mut changes: HashMap<_, usize> = HashMap::new();
-    for event in play.monitor.timeline(0).iter().filter(|event| event.from != Verdict::Unknown) {
+    for event in play.monitor.timeline(0).iter().filter(|event| event.from != HealthState::Unknown) {
         *changes.entry(event.target.clone()).or_default() += 1;
     }
     for (target, count) in changes {
@@ -385,7 +385,7 @@ fn the_same_seed_is_the_same_play() {
         run(async {
             let mut chance = Chance(seed);
             let loaded = load(configuration(&mut chance));
-            let plan = Plan::of(&loaded.config, &Known::new());
+            let plan = ProbePlan::of(&loaded.config, &KnownNames::new());
             let script = script(&mut chance, plan.targets.iter().map(|target| target.address.ip()));
             let mut play = Play::begin(seed, loaded, script).await;
             while play.now() < HOUR / 4 {
@@ -399,7 +399,7 @@ fn the_same_seed_is_the_same_play() {
 }
 
 /// Sixty networks each in Germany, Britain and Singapore.
-fn clients(loaded: &Loaded) -> Vec<IpAddr> {
+fn clients(loaded: &LoadedState) -> Vec<IpAddr> {
     let (atlas, mut chance) = (&loaded.snapshot.world.atlas, Chance(1));
     let mut found: HashMap<&str, Vec<IpAddr>> = HashMap::new();
     while found.len() < 3 || found.values().any(|clients| clients.len() < 60) {

@@ -5,39 +5,39 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::demand::Demand;
-use super::effect::{Bearing, Effect};
+use super::demand::TrafficModel;
+use super::effect::{EffectiveOverrides, RegionOverrides};
 use super::hold;
-use super::least_load::{self, Loads};
-use super::targets::{Asked, Evidence, Plan};
-use crate::answer::world::present::{RegionAvailability, ServiceAvailability, Weights};
-use crate::answer::world::{Availability, World};
-use crate::config::{Capacity, Config, Service, ServiceRegion};
+use super::least_load::{self, LoadReports};
+use super::targets::{Evidence, ProbePlan, ProbeRef};
+use crate::answer::world::present::{RegionAvailability, RegionWeights, ServiceAvailability};
+use crate::answer::world::{Availability, Catalog};
+use crate::config::{Capacity, Config, ServiceConfig, ServiceRegion};
 use crate::health::check::TargetKey;
-use crate::health::fold::{self, Combine, EndpointInput, Order, RegionInput, ServiceStanding};
+use crate::health::fold::{self, CheckCombination, EndpointInput, HealthOverride, RegionInput, ServiceStanding};
 use crate::health::monitor::TargetHealth;
-use crate::health::verdict::Verdict;
-use crate::steering::{Pick, Share, Window};
+use crate::health::verdict::HealthState;
+use crate::steering::{PickMethod, Share, ShareWindow};
 
 /// Everything that decides where clients may be sent.
-pub struct Facts<'f> {
+pub struct AvailabilityFacts<'f> {
     /// What is configured.
     pub config: &'f Config,
     /// Which endpoint rests on which probe.
-    pub plan: &'f Plan,
+    pub plan: &'f ProbePlan,
     /// What probes have found.
     pub targets: &'f HashMap<TargetKey, TargetHealth>,
     /// What operators have ordered.
-    pub effect: &'f Effect,
+    pub effect: &'f EffectiveOverrides,
     /// What is being answered from, where answers per region are counted; `None`: no region is within a capacity.
-    pub world: Option<&'f World>,
+    pub world: Option<&'f Catalog>,
     /// On the clock that regions come back by.
     pub now: Duration,
 }
 
 /// What all of that comes to.
 #[derive(Debug, PartialEq)]
-pub struct Folded {
+pub struct FoldedAvailability {
     /// For the Present.
     pub availability: Availability,
     /// Folding again in a second may change something without any verdict changing: a share is on its way up, or
@@ -47,7 +47,7 @@ pub struct Folded {
 
 /// A region that comes back slowly, as it is written down for the time after a restart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Ramp {
+pub struct SavedRamp {
     /// Name of the service.
     pub service: String,
     /// Name of the region.
@@ -61,12 +61,12 @@ pub const FULL: &str = "is full, so some of its clients go on to the next region
 
 /// What must be remembered from one time to the next.
 #[derive(Debug, Default)]
-pub struct Memory {
+pub struct AvailabilityMemory {
     /// What regions were before: by service and region as listed.
     regions: Vec<Vec<Remembered>>,
-    loads: Loads,
+    loads: LoadReports,
     /// By service, where regions have capacities.
-    demands: HashMap<usize, Demand>,
+    demands: HashMap<usize, TrafficModel>,
 }
 
 /// What one region of a service was before.
@@ -95,15 +95,15 @@ impl Default for Remembered {
     }
 }
 
-impl Memory {
+impl AvailabilityMemory {
     /// The memory of another configuration, as far as services and regions stay.
-    pub fn carried_over(&mut self, before: &Config, config: &Config) -> Memory {
+    pub fn carried_over(&mut self, before: &Config, config: &Config) -> AvailabilityMemory {
         let services: HashMap<String, usize> =
             before.services.iter().enumerate().map(|(at, service)| (service.name.to_string(), at)).collect();
         let name = |config: &Config, region: &ServiceRegion| {
             config.regions.get(usize::from(region.region.0)).map(|region| region.name.clone())
         };
-        let service = |service: &Service| {
+        let service = |service: &ServiceConfig| {
             let old = services.get(&service.name.to_string()).copied();
             let listed = old.and_then(|at| before.services.get(at)).map_or(&[][..], |service| &service.regions);
             let remembered = |region: &ServiceRegion| {
@@ -113,11 +113,11 @@ impl Memory {
             service.regions.iter().map(|region| remembered(region).unwrap_or_default()).collect()
         };
         let regions = config.services.iter().map(service).collect();
-        let listed = |config: &Config, service: &Service| {
+        let listed = |config: &Config, service: &ServiceConfig| {
             service.regions.iter().map(|region| name(config, region)).collect::<Vec<_>>()
         };
         // What the same regions were asked for is a better guess than none, though the groups of clients may be others.
-        let demand = |(at, service): (usize, &Service)| {
+        let demand = |(at, service): (usize, &ServiceConfig)| {
             let old = services.get(&service.name.to_string()).copied()?;
             let same = listed(before, before.services.get(old)?) == listed(config, service);
             let mut demand = same.then(|| self.demands.remove(&old)).flatten()?;
@@ -125,11 +125,11 @@ impl Memory {
             Some((at, demand))
         };
         let demands = config.services.iter().enumerate().filter_map(demand).collect();
-        Memory { regions, loads: std::mem::take(&mut self.loads), demands }
+        AvailabilityMemory { regions, loads: std::mem::take(&mut self.loads), demands }
     }
 
     /// Regions that are coming back now.
-    pub fn ramps(&self, config: &Config, now: Duration) -> Vec<Ramp> {
+    pub fn ramps(&self, config: &Config, now: Duration) -> Vec<SavedRamp> {
         let mut ramps = Vec::new();
         for (service, regions) in config.services.iter().zip(&self.regions) {
             for (listed, remembered) in service.regions.iter().zip(regions) {
@@ -137,14 +137,14 @@ impl Memory {
                 let region = config.regions.get(usize::from(listed.region.0));
                 let Some((back, region)) = back.filter(|back| *back < service.fold.ramp).zip(region) else { continue };
                 let milliseconds = u64::try_from(back.as_millis()).unwrap_or(u64::MAX);
-                ramps.push(Ramp { service: service.name.to_string(), region: region.name.clone(), milliseconds });
+                ramps.push(SavedRamp { service: service.name.to_string(), region: region.name.clone(), milliseconds });
             }
         }
         ramps
     }
 
     /// Lets regions go on coming back that did so `gap` ago.
-    pub fn go_on(&mut self, config: &Config, ramps: &[Ramp], gap: Duration, now: Duration) {
+    pub fn go_on(&mut self, config: &Config, ramps: &[SavedRamp], gap: Duration, now: Duration) {
         self.regions.resize(config.services.len(), Vec::new());
         for (service, regions) in config.services.iter().zip(&mut self.regions) {
             regions.resize(service.regions.len(), Remembered::default());
@@ -160,7 +160,7 @@ impl Memory {
     }
 
     /// Combines everything, and remembers what the next time needs.
-    pub fn fold(&mut self, facts: &Facts<'_>) -> Folded {
+    pub fn fold(&mut self, facts: &AvailabilityFacts<'_>) -> FoldedAvailability {
         self.regions.resize(facts.config.services.len(), Vec::new());
         self.loads.keep(facts.targets);
         let mut moving = false;
@@ -176,63 +176,68 @@ impl Memory {
             let healthy: Vec<f64> = standing.regions.iter().map(|region| region.share).collect();
             let limited = keep_within_capacity(&mut self.demands, facts, index, service, &mut standing, remembered);
             let weights = weights(&mut self.loads, facts, index, service);
-            moving |= standing.ramping || limited || service.least_ttl.is_some() || service.pick == Pick::LeastLoad;
+            moving |=
+                standing.ramping || limited || service.least_ttl.is_some() || service.pick == PickMethod::LeastLoad;
             let mut regions = Vec::with_capacity(inputs.len());
             for (at, standing) in standing.regions.into_iter().enumerate() {
                 remembered[at].last_good = standing.last_good;
                 remembered[at].share = standing.share;
                 let bearing = facts.effect.bearing(index, at);
-                let drained = |endpoint: &EndpointInput| endpoint.order == Some(Order::Drain);
+                let drained = |endpoint: &EndpointInput| endpoint.order == Some(HealthOverride::Drain);
                 regions.push(RegionAvailability {
                     share: Share::from_fraction(standing.share),
                     detour: detours.get(at).copied().flatten(),
                     last_good: standing.last_good,
                     reason: reason(facts, (index, at), bearing, &standing.endpoints)
                         .or_else(|| (standing.share < healthy[at]).then(|| FULL.to_owned()))
-                        .or_else(|| bearing.and_then(Bearing::shifted).map(str::to_owned)),
+                        .or_else(|| bearing.and_then(RegionOverrides::shifted).map(str::to_owned)),
                     seen_alive: seen_alive(facts, (index, at), &inputs[at]),
                     endpoints: standing.endpoints,
                     weights: weights.as_ref().and_then(|weights| weights.get(at)).cloned(),
-                    drained: inputs[at].order == Some(Order::Drain),
+                    drained: inputs[at].order == Some(HealthOverride::Drain),
                     drained_endpoints: inputs[at].endpoints.iter().map(drained).collect(),
                     orders: bearing.map_or_else(Vec::new, |bearing| bearing.sentences.clone()),
                 });
             }
             services.push(ServiceAvailability { ttl: ttl(facts, index, service), regions });
         }
-        Folded { availability: Availability { services }, moving }
+        FoldedAvailability { availability: Availability { services }, moving }
     }
 }
 
 /// Sends clients elsewhere whom operators shift; says whom to a region that is named, by region as listed. Where a region
 /// takes nobody, there is nobody to shift.
-fn shift(facts: &Facts<'_>, index: usize, standing: &mut ServiceStanding) -> Vec<Option<(usize, Window)>> {
+fn shift(
+    facts: &AvailabilityFacts<'_>,
+    index: usize,
+    standing: &mut ServiceStanding,
+) -> Vec<Option<(usize, ShareWindow)>> {
     let mut detours = Vec::with_capacity(standing.regions.len());
     for (at, region) in standing.regions.iter_mut().enumerate() {
         let bearing = facts.effect.bearing(index, at).filter(|_| region.share > 0.0);
         let shift = bearing.and_then(|bearing| bearing.shift.as_ref());
         let part = shift.map_or(0.0, |shift| shift.part);
         let until = Share::from_fraction(region.share);
-        let clients = Window { from: Share::from_fraction(region.share * (1.0 - part)), until };
+        let clients = ShareWindow { from: Share::from_fraction(region.share * (1.0 - part)), until };
         detours.push(shift.and_then(|shift| shift.to).filter(|_| part > 0.0).map(|to| (to, clients)));
-        region.share *= 1.0 - bearing.map_or(0.0, Bearing::moved);
+        region.share *= 1.0 - bearing.map_or(0.0, RegionOverrides::moved);
     }
     detours
 }
 
 /// Lowers the shares of regions that have no room for more; says whether the service has such limits.
 fn keep_within_capacity(
-    demands: &mut HashMap<usize, Demand>,
-    facts: &Facts<'_>,
+    demands: &mut HashMap<usize, TrafficModel>,
+    facts: &AvailabilityFacts<'_>,
     index: usize,
-    service: &Service,
+    service: &ServiceConfig,
     standing: &mut ServiceStanding,
     remembered: &[Remembered],
 ) -> bool {
     let capacities: Vec<Option<Capacity>> = service.regions.iter().map(|region| region.capacity).collect();
     let steered = facts.world.and_then(|world| world.services.get(index));
     let Some(steered) = steered.filter(|_| capacities.iter().any(Option::is_some)) else { return false };
-    let demand = demands.entry(index).or_insert_with(|| Demand::of(steered));
+    let demand = demands.entry(index).or_insert_with(|| TrafficModel::of(steered));
     demand.renew(steered);
     let before: Vec<f64> = remembered.iter().map(|region| region.share).collect();
     demand.observe(steered, &before, facts.now);
@@ -243,8 +248,13 @@ fn keep_within_capacity(
 }
 
 /// Weights under the load that endpoints report; `None`: the configured ones.
-fn weights(loads: &mut Loads, facts: &Facts<'_>, index: usize, service: &Service) -> Option<Vec<Weights>> {
-    if service.pick != Pick::LeastLoad {
+fn weights(
+    loads: &mut LoadReports,
+    facts: &AvailabilityFacts<'_>,
+    index: usize,
+    service: &ServiceConfig,
+) -> Option<Vec<RegionWeights>> {
+    if service.pick != PickMethod::LeastLoad {
         return None;
     }
     let mut headroom = |region: usize, endpoint: usize| {
@@ -263,7 +273,7 @@ fn weights(loads: &mut Loads, facts: &Facts<'_>, index: usize, service: &Service
 
 /// A TTL that is no longer than that of what aliases were resolved to, and where it follows health no longer than until
 /// the earliest moment at which a verdict could change, within its bounds. `None`: it is fixed.
-fn ttl(facts: &Facts<'_>, index: usize, service: &Service) -> Option<u32> {
+fn ttl(facts: &AvailabilityFacts<'_>, index: usize, service: &ServiceConfig) -> Option<u32> {
     let most = facts.plan.longest_ttl(index).map(|most| most.min(service.ttl));
     let Some(least) = service.least_ttl else { return most };
     let mut earliest = Duration::from_secs(u64::from(service.ttl));
@@ -280,18 +290,19 @@ fn ttl(facts: &Facts<'_>, index: usize, service: &Service) -> Option<u32> {
 }
 
 fn input(
-    facts: &Facts<'_>,
+    facts: &AvailabilityFacts<'_>,
     place: (usize, usize),
     evidence: Evidence,
     region: &ServiceRegion,
     remembered: &mut Remembered,
 ) -> RegionInput {
     let min_endpoints = facts.config.services.get(place.0).map_or(1, |service| service.min_endpoints);
-    let verdict = |endpoint: usize| -> Vec<Verdict> {
+    let verdict = |endpoint: usize| -> Vec<HealthState> {
         let asked = facts.plan.asked(place.0, place.1, endpoint);
         asked.and_then(|asked| asked.verdict(facts.targets, evidence)).into_iter().collect()
     };
-    let endpoint = |endpoint: usize| EndpointInput { verdicts: verdict(endpoint), combine: Combine::All, order: None };
+    let endpoint =
+        |endpoint: usize| EndpointInput { verdicts: verdict(endpoint), combine: CheckCombination::All, order: None };
     let mut endpoints: Vec<EndpointInput> = (0..region.endpoints.len()).map(endpoint).collect();
     // An order is no outage: what was seen is remembered without it.
     remembered.note(&endpoints, min_endpoints, facts.now);
@@ -311,12 +322,13 @@ fn input(
 }
 
 /// By endpoint: nobody ordered it out, and it is up or was good when it was last asked.
-fn seen_alive(facts: &Facts<'_>, place: (usize, usize), region: &RegionInput) -> Vec<bool> {
-    let ordered_out = |order: Option<Order>| matches!(order, Some(Order::Drain | Order::ForceDown));
+fn seen_alive(facts: &AvailabilityFacts<'_>, place: (usize, usize), region: &RegionInput) -> Vec<bool> {
+    let ordered_out =
+        |order: Option<HealthOverride>| matches!(order, Some(HealthOverride::Drain | HealthOverride::ForceDown));
     let is_alive = |(at, endpoint): (usize, &EndpointInput)| {
         let asked = facts.plan.asked(place.0, place.1, at);
         let seen = asked.and_then(|asked| asked.verdict(facts.targets, Evidence::LastSeen));
-        !ordered_out(region.order) && !ordered_out(endpoint.order) && seen.is_none_or(Verdict::serves)
+        !ordered_out(region.order) && !ordered_out(endpoint.order) && seen.is_none_or(HealthState::serves)
     };
     region.endpoints.iter().enumerate().map(is_alive).collect()
 }
@@ -325,7 +337,7 @@ impl Remembered {
     /// A region that comes back after it really was down ramps up from now on; one that was not known yet does not.
     fn note(&mut self, endpoints: &[EndpointInput], needed: usize, now: Duration) {
         let serves = endpoints.iter().filter(|endpoint| fold::is_usable(endpoint)).count() >= needed.max(1);
-        let failed = endpoints.iter().any(|endpoint| endpoint.verdicts.contains(&Verdict::Down));
+        let failed = endpoints.iter().any(|endpoint| endpoint.verdicts.contains(&HealthState::Down));
         (self.past, self.up_since) = match (self.past, serves, failed) {
             (Past::Failed, true, _) => (Past::Served, Some(now)),
             (_, true, _) => (Past::Served, self.up_since),
@@ -336,8 +348,13 @@ impl Remembered {
 }
 
 /// Why some or all of a region take nobody: an order, or what the first endpoint that is out died of.
-fn reason(facts: &Facts<'_>, place: (usize, usize), bearing: Option<&Bearing>, endpoints: &[bool]) -> Option<String> {
-    let out_by_order = |order: Order| order != Order::ForceUp;
+fn reason(
+    facts: &AvailabilityFacts<'_>,
+    place: (usize, usize),
+    bearing: Option<&RegionOverrides>,
+    endpoints: &[bool],
+) -> Option<String> {
+    let out_by_order = |order: HealthOverride| order != HealthOverride::ForceUp;
     if let Some(counting) = bearing.and_then(|it| it.order.as_ref()).filter(|it| out_by_order(it.order)) {
         return Some(counting.sentence.clone());
     }
@@ -346,7 +363,7 @@ fn reason(facts: &Facts<'_>, place: (usize, usize), bearing: Option<&Bearing>, e
         return Some(counting.sentence.clone());
     }
     let asked = facts.plan.asked(place.0, place.1, out)?;
-    if let Asked::Nobody { reason, .. } = asked {
+    if let ProbeRef::Nobody { reason, .. } = asked {
         return Some(format!("is down: {reason}"));
     }
     let target = facts.targets.get(asked.deciding(facts.targets, Evidence::Agreed)?.0);

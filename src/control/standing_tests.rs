@@ -15,10 +15,10 @@ const CONFIGURATION: &str = "[regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nl
 
 struct Play {
     config: Config,
-    plan: Plan,
-    memory: Memory,
+    plan: ProbePlan,
+    memory: AvailabilityMemory,
     verdicts: HashMap<TargetKey, TargetHealth>,
-    effect: Effect,
+    effect: EffectiveOverrides,
 }
 
 fn read(text: &str) -> Config {
@@ -33,21 +33,27 @@ impl Play {
     /// With these keys of the service.
     fn with(keys: &str) -> Play {
         let config = read(&CONFIGURATION.replace("check = \"web\"\n", &format!("check = \"web\"\n{keys}\n")));
-        let plan = Plan::of(&config, &Default::default());
-        Play { config, plan, memory: Memory::default(), verdicts: HashMap::new(), effect: Effect::default() }
+        let plan = ProbePlan::of(&config, &Default::default());
+        Play {
+            config,
+            plan,
+            memory: AvailabilityMemory::default(),
+            verdicts: HashMap::new(),
+            effect: EffectiveOverrides::default(),
+        }
     }
 
-    fn set(&mut self, target: usize, verdict: Verdict) {
+    fn set(&mut self, target: usize, verdict: HealthState) {
         self.report(target, verdict, 0, None);
     }
 
     /// A verdict that may change in so many seconds, from an endpoint that says how busy it is.
-    fn report(&mut self, target: usize, verdict: Verdict, flip: u64, load: Option<f64>) {
+    fn report(&mut self, target: usize, verdict: HealthState, flip: u64, load: Option<f64>) {
         let last = if verdict.serves() { Observation::pass() } else { Observation::fail("it is dead") };
         self.observe(target, verdict, flip, Observation { load, ..last });
     }
 
-    fn observe(&mut self, target: usize, verdict: Verdict, flip: u64, last: Observation) {
+    fn observe(&mut self, target: usize, verdict: HealthState, flip: u64, last: Observation) {
         let health = TargetHealth {
             verdict,
             lasting: Duration::ZERO,
@@ -68,7 +74,7 @@ impl Play {
     }
 
     fn fold(&mut self, second: u64) -> ServiceAvailability {
-        let facts = Facts {
+        let facts = AvailabilityFacts {
             config: &self.config,
             plan: &self.plan,
             targets: &self.verdicts,
@@ -84,10 +90,10 @@ impl Play {
 fn only_what_was_really_down_comes_back_slowly() {
     let mut play = Play::new();
     assert_eq!(play.shares(0), [0, 0], "without a result nobody is sent anywhere");
-    play.set(0, Verdict::Up);
-    play.set(1, Verdict::Down);
+    play.set(0, HealthState::Up);
+    play.set(1, HealthState::Down);
     assert_eq!(play.shares(1), [100, 0], "a first result needs no ramp");
-    play.set(1, Verdict::Up);
+    play.set(1, HealthState::Up);
     assert_eq!(play.shares(100), [100, 10]);
     assert_eq!(play.shares(130), [100, 55]);
     assert_eq!(play.shares(160), [100, 100]);
@@ -96,16 +102,16 @@ fn only_what_was_really_down_comes_back_slowly() {
 #[test]
 fn a_reload_forgets_nothing_of_what_stays() {
     let mut play = Play::new();
-    play.set(0, Verdict::Down);
-    play.set(1, Verdict::Up);
+    play.set(0, HealthState::Down);
+    play.set(1, HealthState::Up);
     play.shares(1);
-    play.set(0, Verdict::Up);
+    play.set(0, HealthState::Up);
     assert_eq!(play.shares(10), [10, 100]);
     let turned =
         CONFIGURATION.replace("fra = \"192.0.2.1\"\niad = \"192.0.2.2\"", "iad = \"192.0.2.2\"\nfra = \"192.0.2.1\"");
     let config = read(&turned);
     play.memory = play.memory.carried_over(&play.config, &config);
-    play.plan = Plan::of(&config, &Default::default());
+    play.plan = ProbePlan::of(&config, &Default::default());
     play.config = config;
     assert_eq!(play.shares(40), [100, 55], "the regions have changed places, and fra still ramps");
 }
@@ -113,21 +119,21 @@ fn a_reload_forgets_nothing_of_what_stays() {
 #[test]
 fn a_restart_forgets_no_ramp_and_lengthens_none() {
     let mut play = Play::new();
-    play.set(0, Verdict::Down);
-    play.set(1, Verdict::Up);
+    play.set(0, HealthState::Down);
+    play.set(1, HealthState::Up);
     play.shares(1);
-    play.set(0, Verdict::Up);
+    play.set(0, HealthState::Up);
     assert_eq!(play.shares(1000), [10, 100]);
     let ramps = play.memory.ramps(&play.config, Duration::from_secs(1015));
-    assert_eq!(ramps, [Ramp { service: "www.example.com".into(), region: "fra".into(), milliseconds: 15_000 }]);
+    assert_eq!(ramps, [SavedRamp { service: "www.example.com".into(), region: "fra".into(), milliseconds: 15_000 }]);
     for (gap, share) in [(0, 32), (15, 55), (45, 100), (86_400, 100)] {
-        play.memory = Memory::default();
+        play.memory = AvailabilityMemory::default();
         play.memory.go_on(&play.config, &ramps, Duration::from_secs(gap), Duration::from_secs(2000));
         assert_eq!(play.shares(2000), [share, 100], "{gap} s later");
     }
-    play.memory = Memory::default();
+    play.memory = AvailabilityMemory::default();
     play.memory.go_on(&play.config, &ramps, Duration::ZERO, Duration::from_secs(2000));
-    play.set(0, Verdict::Down);
+    play.set(0, HealthState::Down);
     assert_eq!(play.shares(2000), [0, 100], "it died meanwhile");
     assert!(play.memory.ramps(&play.config, Duration::from_secs(2000)).is_empty());
 }
@@ -135,10 +141,10 @@ fn a_restart_forgets_no_ramp_and_lengthens_none() {
 #[test]
 fn a_drain_is_no_outage() {
     let mut play = Play::new();
-    play.set(0, Verdict::Up);
-    play.set(1, Verdict::Up);
-    let order = |region: &str, endpoint: Option<&str>, demand| orders::Order {
-        subject: orders::Subject {
+    play.set(0, HealthState::Up);
+    play.set(1, HealthState::Up);
+    let order = |region: &str, endpoint: Option<&str>, demand| orders::Override {
+        subject: orders::OverrideSubject {
             service: endpoint.map(|_| "www.example.com".to_owned()),
             region: Some(region.to_owned()),
             endpoint: endpoint.map(str::to_owned),
@@ -150,15 +156,22 @@ fn a_drain_is_no_outage() {
         ends: None,
         pace: None,
     };
-    for drain in [order("fra", None, orders::Demand::Drain), order("fra", Some("192.0.2.1"), orders::Demand::Drain)] {
-        play.effect = Effect::of(&crate::control::book::Book::of(vec![drain]), &play.config, BootTime::default());
+    for drain in [
+        order("fra", None, orders::OverrideAction::Drain),
+        order("fra", Some("192.0.2.1"), orders::OverrideAction::Drain),
+    ] {
+        play.effect = EffectiveOverrides::of(
+            &crate::control::book::OverrideBook::of(vec![drain]),
+            &play.config,
+            BootTime::default(),
+        );
         assert_eq!(play.shares(1), [0, 100]);
-        play.effect = Effect::default();
+        play.effect = EffectiveOverrides::default();
         assert_eq!(play.shares(2), [100, 100]);
     }
-    play.set(0, Verdict::Down);
-    play.effect = Effect::of(
-        &crate::control::book::Book::of(vec![order("fra", None, orders::Demand::ForceUp)]),
+    play.set(0, HealthState::Down);
+    play.effect = EffectiveOverrides::of(
+        &crate::control::book::OverrideBook::of(vec![order("fra", None, orders::OverrideAction::ForceUp)]),
         &play.config,
         BootTime::default(),
     );
@@ -176,7 +189,7 @@ fn a_service_with_a_region_that_needs_no_check_is_never_held() {
     let sorry = sorry.replace("[checks.web]", "[regions.lhr]\nlocation = \"LHR\"\n[checks.web]");
     let hold = |play: &mut Play| {
         for target in 0..2 {
-            play.observe(target, Verdict::Up, 0, Observation::fail("no answer"));
+            play.observe(target, HealthState::Up, 0, Observation::fail("no answer"));
             let key = play.plan.targets[target].key();
             play.verdicts.get_mut(&key).unwrap().held = true;
         }
@@ -185,13 +198,22 @@ fn a_service_with_a_region_that_needs_no_check_is_never_held() {
     hold(&mut held);
     assert_eq!(held.shares(1), [100, 100]);
     let config = read(&sorry);
-    let mut free = Play { plan: Plan::of(&config, &Default::default()), config, ..Play::new() };
+    let mut free = Play { plan: ProbePlan::of(&config, &Default::default()), config, ..Play::new() };
     hold(&mut free);
     assert_eq!(free.shares(1), [0, 0, 100], "the fallback is given");
-    let subject = orders::Subject { service: None, region: Some("lhr".to_owned()), endpoint: None };
+    let subject = orders::OverrideSubject { service: None, region: Some("lhr".to_owned()), endpoint: None };
     let (reason, by) = (String::new(), "me".to_owned());
-    let drain = orders::Order { subject, demand: orders::Demand::Drain, reason, by, since: 0, ends: None, pace: None };
-    free.effect = Effect::of(&crate::control::book::Book::of(vec![drain]), &free.config, BootTime::default());
+    let drain = orders::Override {
+        subject,
+        demand: orders::OverrideAction::Drain,
+        reason,
+        by,
+        since: 0,
+        ends: None,
+        pace: None,
+    };
+    free.effect =
+        EffectiveOverrides::of(&crate::control::book::OverrideBook::of(vec![drain]), &free.config, BootTime::default());
     assert_eq!(free.shares(2)[2], 0);
     assert!(free.shares(2)[0] > 0, "without a fallback what was agreed is held");
 }
@@ -199,31 +221,40 @@ fn a_service_with_a_region_that_needs_no_check_is_never_held() {
 #[test]
 fn what_is_down_and_answers_again_is_seen_alive_unless_it_is_ordered_out() {
     let mut play = Play::new();
-    play.set(0, Verdict::Down);
-    play.observe(1, Verdict::Down, 0, Observation::pass());
+    play.set(0, HealthState::Down);
+    play.observe(1, HealthState::Down, 0, Observation::pass());
     let seen = |play: &mut Play| {
         let now = play.fold(1);
         now.regions.iter().map(|region| (region.share, region.seen_alive[0])).collect::<Vec<_>>()
     };
     assert_eq!(seen(&mut play), [(Share::NONE, false), (Share::NONE, true)]);
-    let subject = orders::Subject { service: None, region: Some("iad".to_owned()), endpoint: None };
+    let subject = orders::OverrideSubject { service: None, region: Some("iad".to_owned()), endpoint: None };
     let (reason, by) = (String::new(), "me".to_owned());
-    let drain = orders::Order { subject, demand: orders::Demand::Drain, reason, by, since: 0, ends: None, pace: None };
-    play.effect = Effect::of(&crate::control::book::Book::of(vec![drain]), &play.config, BootTime::default());
+    let drain = orders::Override {
+        subject,
+        demand: orders::OverrideAction::Drain,
+        reason,
+        by,
+        since: 0,
+        ends: None,
+        pace: None,
+    };
+    play.effect =
+        EffectiveOverrides::of(&crate::control::book::OverrideBook::of(vec![drain]), &play.config, BootTime::default());
     assert_eq!(seen(&mut play), [(Share::NONE, false), (Share::NONE, false)]);
 }
 
 #[test]
 fn a_service_has_its_own_ramp_fewest_endpoints_and_brake() {
     let mut play = Play::with("ramp = \"10s\"");
-    play.set(0, Verdict::Down);
-    play.set(1, Verdict::Up);
+    play.set(0, HealthState::Down);
+    play.set(1, HealthState::Up);
     play.shares(1);
-    play.set(0, Verdict::Up);
+    play.set(0, HealthState::Up);
     assert_eq!((play.shares(100), play.shares(105), play.shares(110)), (vec![10, 100], vec![55, 100], vec![100, 100]));
     let mut play = Play::with("max_removed = \"50%\"");
-    play.set(0, Verdict::Down);
-    play.set(1, Verdict::Down);
+    play.set(0, HealthState::Down);
+    play.set(1, HealthState::Down);
     assert_eq!(play.shares(1).iter().sum::<u32>(), 100, "one of two is kept");
     let config = CONFIGURATION.replace("check = \"web\"\n", "check = \"web\"\nmin_endpoints = 2\n");
     let config = read(
@@ -231,10 +262,10 @@ fn a_service_has_its_own_ramp_fewest_endpoints_and_brake() {
             .replace("\"192.0.2.1\"", "[\"192.0.2.1\", \"192.0.2.3\"]")
             .replace("\"192.0.2.2\"", "[\"192.0.2.2\", \"192.0.2.4\"]"),
     );
-    let mut play = Play { plan: Plan::of(&config, &Default::default()), config, ..Play::new() };
-    (0..4).for_each(|target| play.set(target, if target == 1 { Verdict::Down } else { Verdict::Up }));
+    let mut play = Play { plan: ProbePlan::of(&config, &Default::default()), config, ..Play::new() };
+    (0..4).for_each(|target| play.set(target, if target == 1 { HealthState::Down } else { HealthState::Up }));
     assert_eq!(play.shares(1), [0, 100], "one of the two that fra needs is down");
-    play.set(1, Verdict::Up);
+    play.set(1, HealthState::Up);
     assert_eq!(play.shares(2), [10, 100], "a region that comes back ramps up, though it had an endpoint all along");
 }
 
@@ -242,31 +273,31 @@ fn a_service_has_its_own_ramp_fewest_endpoints_and_brake() {
 fn a_ttl_follows_the_time_to_the_next_possible_flip() {
     let mut play = Play::with("ttl = { max = 60, min = 5 }");
     for (flips, ttl) in [([300, 400], 60), ([300, 17], 17), ([2, 300], 5)] {
-        play.report(0, Verdict::Up, flips[0], None);
-        play.report(1, Verdict::Up, flips[1], None);
+        play.report(0, HealthState::Up, flips[0], None);
+        play.report(1, HealthState::Up, flips[1], None);
         assert_eq!(play.fold(1).ttl, Some(ttl));
     }
     let mut play = Play::with("ttl = 60");
-    play.set(0, Verdict::Up);
+    play.set(0, HealthState::Up);
     assert_eq!(play.fold(1).ttl, None, "a fixed one stays");
 }
 
 #[test]
 fn load_moves_weights_smoothly_and_starves_nobody() {
     let mut play = Play::with("pick = \"least-load\"");
-    play.set(0, Verdict::Up);
-    play.set(1, Verdict::Up);
+    play.set(0, HealthState::Up);
+    play.set(1, HealthState::Up);
     assert_eq!(play.fold(0).regions[0].weights, None, "nobody says anything");
-    play.report(0, Verdict::Up, 0, Some(0.0));
+    play.report(0, HealthState::Up, 0, Some(0.0));
     let weight = |play: &mut Play, second| {
         let now = play.fold(second);
         let weights = now.regions.iter().map(|region| region.weights.as_ref().unwrap().region);
         weights.collect::<Vec<u32>>()
     };
     assert_eq!(weight(&mut play, 1), [3200, 3200], "who says nothing is taken for average");
-    play.report(1, Verdict::Up, 0, Some(0.0));
+    play.report(1, HealthState::Up, 0, Some(0.0));
     assert_eq!(weight(&mut play, 2), [3200, 3200]);
-    play.report(1, Verdict::Up, 0, Some(5.0));
+    play.report(1, HealthState::Up, 0, Some(5.0));
     let way: Vec<u32> = (3..200).map(|second| weight(&mut play, second)[1]).collect();
     assert!(way[0] > 2000 && way.is_sorted_by(|one, next| one >= next), "{way:?}");
     assert_eq!(way.last(), Some(&300), "a tenth is left");

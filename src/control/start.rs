@@ -11,7 +11,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use super::admin::read_token;
-use super::fingerprint::Prints;
+use super::fingerprint::ContentPrints;
 use super::keep::served_zones;
 use super::state_directory;
 use crate::config::{AdminListen, Config};
@@ -19,7 +19,7 @@ use crate::text::shown;
 
 /// What was found; each is a sentence that names its place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct StartReport {
     /// `serve` does not start.
     pub refusals: Vec<String>,
     /// `serve` starts, and something will be missing.
@@ -30,8 +30,8 @@ pub struct Found {
 
 /// Looks at everything that a start of this configuration needs, with the rights of this thread; `prints` are those of its
 /// zones.
-pub fn examine(config: &Config, prints: &Prints) -> Found {
-    let mut found = Found::default();
+pub fn examine(config: &Config, prints: &ContentPrints) -> StartReport {
+    let mut found = StartReport::default();
     match (&config.admin.listen, &config.admin.token_file) {
         (AdminListen::Unix(path), _) => admin_socket(path, &mut found),
         (AdminListen::Tcp(_), Some(file)) => found.refusals.extend(read_token(file).err().map(String::from)),
@@ -52,7 +52,7 @@ pub fn examine(config: &Config, prints: &Prints) -> Found {
 }
 
 /// A socket that a server left behind is replaced, and nothing else.
-fn admin_socket(path: &Path, found: &mut Found) {
+fn admin_socket(path: &Path, found: &mut StartReport) {
     let shown_path = shown(path.display());
     match fs::symlink_metadata(path) {
         Ok(data) if !data.file_type().is_socket() => {

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 
 use super::Control;
-use crate::server::{Counted, MOST_PASSED, Passed};
+use crate::server::{MOST_PASSED, PassedSockets, StatsTotals};
 
 /// The socket in the state directory.
 const NAME: &str = "succession.sock";
@@ -42,9 +42,9 @@ const LARGEST: u32 = 1 << 20;
 
 /// What is given besides the sockets.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Legacy {
+pub struct HandedState {
     /// What became of the queries so far.
-    pub counted: Counted,
+    pub counted: StatsTotals,
     /// The first descriptor is the lock of the state directory.
     #[serde(default)]
     pub locked: bool,
@@ -55,9 +55,9 @@ pub struct Legacy {
 pub struct Predecessor {
     stream: UnixStream,
     /// Its sockets.
-    pub passed: Passed,
+    pub passed: PassedSockets,
     /// What else it leaves.
-    pub legacy: Legacy,
+    pub legacy: HandedState,
     /// Its lock of the state directory; `None`: it has none.
     pub lock: Option<OwnedFd>,
 }
@@ -84,7 +84,7 @@ impl Predecessor {
         };
         let (mut descriptors, legacy) = received.map_err(told)?;
         let lock = (legacy.locked && !descriptors.is_empty()).then(|| descriptors.remove(0));
-        let passed = Passed::of(descriptors)?;
+        let passed = PassedSockets::of(descriptors)?;
         Ok(Some(Predecessor { stream, passed, legacy, lock }))
     }
 
@@ -118,7 +118,7 @@ impl Succession {
 
     /// Waits until another server has taken over; `sockets` are given to it. One that fails before it is ready changes
     /// nothing.
-    pub async fn wait(&self, control: &Arc<Control>, give: impl Fn() -> io::Result<(Vec<OwnedFd>, Legacy)>) {
+    pub async fn wait(&self, control: &Arc<Control>, give: impl Fn() -> io::Result<(Vec<OwnedFd>, HandedState)>) {
         loop {
             let accepted = self.listener.accept().await.and_then(|(stream, _)| stream.into_std());
             let given = accepted.and_then(|stream| Ok((stream, give()?)));
@@ -166,7 +166,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// The old server's part. Changes are refused while it goes on, unless it fails.
-fn hand_over(control: &Control, stream: UnixStream, sockets: Vec<OwnedFd>, legacy: Legacy) -> io::Result<()> {
+fn hand_over(control: &Control, stream: UnixStream, sockets: Vec<OwnedFd>, legacy: HandedState) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     refuse_others(&stream)?;
     control.close_for_changes();
@@ -179,7 +179,12 @@ fn hand_over(control: &Control, stream: UnixStream, sockets: Vec<OwnedFd>, legac
     done
 }
 
-fn converse(mut stream: UnixStream, sockets: Vec<OwnedFd>, lock: Option<OwnedFd>, legacy: Legacy) -> io::Result<()> {
+fn converse(
+    mut stream: UnixStream,
+    sockets: Vec<OwnedFd>,
+    lock: Option<OwnedFd>,
+    legacy: HandedState,
+) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut heard = [0; REQUEST.len()];
@@ -189,7 +194,7 @@ fn converse(mut stream: UnixStream, sockets: Vec<OwnedFd>, lock: Option<OwnedFd>
         UNLOCKED => None,
         _ => return Err(io::Error::new(ErrorKind::InvalidData, "it speaks another language")),
     };
-    let legacy = Legacy { locked: lock.is_some(), ..legacy };
+    let legacy = HandedState { locked: lock.is_some(), ..legacy };
     let descriptors: Vec<OwnedFd> = lock.into_iter().chain(sockets).collect();
     send(&mut stream, &descriptors, &serde_json::to_vec(&legacy)?)?;
     // The other one has its own now; while this waits nobody else may find these open.
@@ -231,7 +236,7 @@ fn send(stream: &mut UnixStream, sockets: &[OwnedFd], text: &[u8]) -> io::Result
 }
 
 /// The new server's part, up to what it is given.
-fn receive(stream: &mut UnixStream, request: &[u8]) -> io::Result<(Vec<OwnedFd>, Legacy)> {
+fn receive(stream: &mut UnixStream, request: &[u8]) -> io::Result<(Vec<OwnedFd>, HandedState)> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.write_all(request)?;
@@ -265,9 +270,9 @@ mod tests {
         let (old, mut new) = UnixStream::pair().unwrap();
         let given = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = given.local_addr().unwrap();
-        let old = std::thread::spawn(move || converse(old, vec![given.into()], None, Legacy::default()));
+        let old = std::thread::spawn(move || converse(old, vec![given.into()], None, HandedState::default()));
         let (sockets, _) = receive(&mut new, REQUEST).unwrap();
-        assert_eq!(Passed::of(sockets).unwrap().udp(address).len(), 1);
+        assert_eq!(PassedSockets::of(sockets).unwrap().udp(address).len(), 1);
         new.write_all(READY).unwrap();
         old.join().unwrap().unwrap();
     }
@@ -277,7 +282,7 @@ mod tests {
         for (request, locked) in [(REQUEST, true), (UNLOCKED, false)] {
             let (old, mut new) = UnixStream::pair().unwrap();
             let (given, lock) = (UdpSocket::bind("127.0.0.1:0").unwrap(), tempfile::tempfile().unwrap());
-            let words = move || converse(old, vec![given.into()], Some(lock.into()), Legacy::default());
+            let words = move || converse(old, vec![given.into()], Some(lock.into()), HandedState::default());
             let old = std::thread::spawn(words);
             let (descriptors, legacy) = receive(&mut new, request).unwrap();
             assert_eq!((descriptors.len(), legacy.locked), (1 + usize::from(locked), locked));
@@ -292,7 +297,7 @@ mod tests {
             let (old, mut new) = UnixStream::pair().unwrap();
             new.write_all(words).unwrap();
             new.shutdown(std::net::Shutdown::Write).unwrap();
-            assert!(converse(old, Vec::new(), None, Legacy::default()).is_err(), "{words:?}");
+            assert!(converse(old, Vec::new(), None, HandedState::default()).is_err(), "{words:?}");
         }
     }
 }

@@ -6,35 +6,38 @@ use std::sync::Arc;
 
 use crate::config::{self, CheckId, CheckKind, Config, Endpoint};
 use crate::dns::Name;
-use crate::health::check::{Certificate, Check, Dns, Exec, Grpc, Http, Probe, Target, TargetKey, Tls};
-use crate::health::fold::{self, Combine};
+use crate::health::check::{
+    CertificateRule, CheckTls, DnsCheck, ExecCheck, GrpcCheck, HealthCheck, HttpCheck, ProbeKind, ProbeTarget,
+    TargetKey,
+};
+use crate::health::fold::{self, CheckCombination};
 use crate::health::monitor::TargetHealth;
-use crate::health::verdict::{Outcome, Verdict};
-use crate::resolve::{Known, Resolved, is_private};
+use crate::health::verdict::{HealthState, ProbeResult};
+use crate::resolve::{KnownNames, ResolvedName, is_private};
 
 /// The probes of one configuration and of what its names have been resolved to. Endpoints of several services that are
 /// asked the same are one probe.
 #[derive(Debug, Clone, Default)]
-pub struct Plan {
+pub struct ProbePlan {
     /// Each once.
-    pub targets: Vec<Target>,
+    pub targets: Vec<ProbeTarget>,
     /// By service, region and endpoint as listed; `None`: nothing is asked, so the endpoint counts as up.
-    asked: Vec<Vec<Vec<Option<Asked>>>>,
+    asked: Vec<Vec<Vec<Option<ProbeRef>>>>,
     /// By service, the least TTL of what its aliases were resolved to, in seconds.
     ttls: Vec<Option<u32>>,
 }
 
 /// What an endpoint rests on.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Asked {
+pub enum ProbeRef {
     /// One probe.
     One(TargetKey),
     /// What several come to together.
-    Several(Combine, Vec<Asked>),
+    Several(CheckCombination, Vec<ProbeRef>),
     /// None: it is a name that was never resolved.
     Nobody {
         /// Unknown before there was a first result.
-        verdict: Verdict,
+        verdict: HealthState,
         /// Why, for people.
         reason: String,
     },
@@ -52,21 +55,21 @@ pub enum Evidence {
 }
 
 impl Evidence {
-    fn verdict_of(self, target: &TargetHealth) -> Verdict {
-        let seen_alive = || target.last.as_ref().is_some_and(|last| last.outcome != Outcome::Fail);
+    fn verdict_of(self, target: &TargetHealth) -> HealthState {
+        let seen_alive = || target.last.as_ref().is_some_and(|last| last.outcome != ProbeResult::Fail);
         match self {
-            Evidence::Unheld | Evidence::LastSeen if target.held => Verdict::Down,
-            Evidence::LastSeen if !target.verdict.serves() && seen_alive() => Verdict::Up,
+            Evidence::Unheld | Evidence::LastSeen if target.held => HealthState::Down,
+            Evidence::LastSeen if !target.verdict.serves() && seen_alive() => HealthState::Up,
             Evidence::Agreed | Evidence::Unheld | Evidence::LastSeen => target.verdict,
         }
     }
 }
 
-impl Asked {
+impl ProbeRef {
     /// What it comes to under what is known. `None` only where nothing is asked.
-    pub fn verdict(&self, known: &HashMap<TargetKey, TargetHealth>, evidence: Evidence) -> Option<Verdict> {
+    pub fn verdict(&self, known: &HashMap<TargetKey, TargetHealth>, evidence: Evidence) -> Option<HealthState> {
         match self {
-            Asked::Nobody { verdict, .. } => Some(*verdict),
+            ProbeRef::Nobody { verdict, .. } => Some(*verdict),
             asked => asked.deciding(known, evidence).map(|(_, verdict)| verdict),
         }
     }
@@ -76,15 +79,15 @@ impl Asked {
         &self,
         known: &HashMap<TargetKey, TargetHealth>,
         evidence: Evidence,
-    ) -> Option<(&TargetKey, Verdict)> {
+    ) -> Option<(&TargetKey, HealthState)> {
         match self {
-            Asked::Nobody { .. } => None,
-            Asked::One(key) => {
-                Some((key, known.get(key).map_or(Verdict::Unknown, |target| evidence.verdict_of(target))))
+            ProbeRef::Nobody { .. } => None,
+            ProbeRef::One(key) => {
+                Some((key, known.get(key).map_or(HealthState::Unknown, |target| evidence.verdict_of(target))))
             }
-            Asked::Several(rule, parts) => {
+            ProbeRef::Several(rule, parts) => {
                 let parts: Vec<_> = parts.iter().filter_map(|part| part.deciding(known, evidence)).collect();
-                let verdicts: Vec<Verdict> = parts.iter().map(|(_, verdict)| *verdict).collect();
+                let verdicts: Vec<HealthState> = parts.iter().map(|(_, verdict)| *verdict).collect();
                 parts.get(fold::deciding(*rule, &verdicts)?).copied()
             }
         }
@@ -93,9 +96,9 @@ impl Asked {
     /// Calls `each` with every probe.
     pub fn for_each<'a>(&'a self, each: &mut dyn FnMut(&'a TargetKey)) {
         match self {
-            Asked::Nobody { .. } => {}
-            Asked::One(key) => each(key),
-            Asked::Several(_, parts) => parts.iter().for_each(|part| part.for_each(each)),
+            ProbeRef::Nobody { .. } => {}
+            ProbeRef::One(key) => each(key),
+            ProbeRef::Several(_, parts) => parts.iter().for_each(|part| part.for_each(each)),
         }
     }
 
@@ -106,25 +109,25 @@ impl Asked {
     }
 }
 
-impl Plan {
+impl ProbePlan {
     /// Works out whom to ask, by what is known of names.
-    pub fn of(config: &Config, names: &Known) -> Plan {
+    pub fn of(config: &Config, names: &KnownNames) -> ProbePlan {
         let mut targets = Targets::default();
         let asked = config.services.iter().map(|service| {
             let mut checks = Checks { config, service: &service.name, made: Vec::new(), targets: &mut targets };
             let mut endpoint = |endpoint: &Endpoint| match &endpoint.target {
-                config::Target::Address(address) => checks.ask(endpoint.check?, *address, endpoint.port),
-                config::Target::Name(name) | config::Target::Host(config::Host { name, .. }) => {
+                config::EndpointTarget::Address(address) => checks.ask(endpoint.check?, *address, endpoint.port),
+                config::EndpointTarget::Name(name) | config::EndpointTarget::Host(config::TargetHost { name, .. }) => {
                     Some(checks.ask_all(endpoint.check?, name, names, endpoint.port))
                 }
-                config::Target::Alias(name) => Some(nobody(name, names.get(name), service.private_targets)),
+                config::EndpointTarget::Alias(name) => Some(nobody(name, names.get(name), service.private_targets)),
             };
             let regions = service.regions.iter();
             regions.map(|region| region.endpoints.iter().map(&mut endpoint).collect()).collect()
         });
         let asked = asked.collect();
         let ttls = config.services.iter().map(|service| least_ttl(service, names)).collect();
-        Plan { targets: targets.list, asked, ttls }
+        ProbePlan { targets: targets.list, asked, ttls }
     }
 
     /// How long a service's answers may be kept on account of what its aliases were resolved to, in seconds; `None`: it
@@ -134,7 +137,7 @@ impl Plan {
     }
 
     /// What an endpoint rests on.
-    pub fn asked(&self, service: usize, region: usize, endpoint: usize) -> Option<&Asked> {
+    pub fn asked(&self, service: usize, region: usize, endpoint: usize) -> Option<&ProbeRef> {
         self.asked.get(service)?.get(region)?.get(endpoint)?.as_ref()
     }
 
@@ -142,8 +145,9 @@ impl Plan {
     pub fn places(&self, key: &TargetKey) -> Vec<(usize, usize)> {
         let mut places = Vec::new();
         for (service, regions) in self.asked.iter().enumerate() {
-            let rests =
-                |(_, endpoints): &(usize, &Vec<Option<Asked>>)| endpoints.iter().flatten().any(|it| it.rests_on(key));
+            let rests = |(_, endpoints): &(usize, &Vec<Option<ProbeRef>>)| {
+                endpoints.iter().flatten().any(|it| it.rests_on(key))
+            };
             places.extend(regions.iter().enumerate().filter(rests).map(|(region, _)| (service, region)));
         }
         places
@@ -158,7 +162,7 @@ impl Plan {
 /// Targets, each once.
 #[derive(Default)]
 struct Targets {
-    list: Vec<Target>,
+    list: Vec<ProbeTarget>,
     known: HashSet<TargetKey>,
 }
 
@@ -166,17 +170,17 @@ struct Targets {
 struct Checks<'c> {
     config: &'c Config,
     service: &'c Name,
-    made: Vec<(CheckId, Arc<Check>)>,
+    made: Vec<(CheckId, Arc<HealthCheck>)>,
     targets: &'c mut Targets,
 }
 
 impl Checks<'_> {
     /// Whom a check asks about an endpoint. Combinations have no circles and few parts: the configuration sees to that.
-    fn ask(&mut self, id: CheckId, address: IpAddr, port: Option<u16>) -> Option<Asked> {
+    fn ask(&mut self, id: CheckId, address: IpAddr, port: Option<u16>) -> Option<ProbeRef> {
         let check = self.config.checks.get(usize::from(id.0))?;
         if let CheckKind::Combined { rule, parts } = &check.kind {
             let parts = parts.iter().filter_map(|part| self.ask(*part, address, None)).collect();
-            return Some(Asked::Several(*rule, parts));
+            return Some(ProbeRef::Several(*rule, parts));
         }
         let made = self.made.iter().find(|(known, _)| *known == id).map(|(_, made)| made.clone());
         let made = made.unwrap_or_else(|| {
@@ -184,38 +188,38 @@ impl Checks<'_> {
             self.made.push((id, made.clone()));
             made
         });
-        let target = Target { address: SocketAddr::new(address, port.unwrap_or(check.port)), check: made };
+        let target = ProbeTarget { address: SocketAddr::new(address, port.unwrap_or(check.port)), check: made };
         let key = target.key();
         if self.targets.known.insert(key.clone()) {
             self.targets.list.push(target);
         }
-        Some(Asked::One(key))
+        Some(ProbeRef::One(key))
     }
 }
 
 impl Checks<'_> {
     /// Whom a check asks about a name: every address of it, of which one must be good.
-    fn ask_all(&mut self, id: CheckId, name: &Name, names: &Known, port: Option<u16>) -> Asked {
-        let addresses = names.get(name).map_or_else(Vec::new, Resolved::addresses);
+    fn ask_all(&mut self, id: CheckId, name: &Name, names: &KnownNames, port: Option<u16>) -> ProbeRef {
+        let addresses = names.get(name).map_or_else(Vec::new, ResolvedName::addresses);
         if addresses.is_empty() {
             return nobody(name, names.get(name), true);
         }
         let parts = addresses.iter().filter_map(|address| self.ask(id, *address, port)).collect();
-        Asked::Several(Combine::Any, parts)
+        ProbeRef::Several(CheckCombination::Any, parts)
     }
 }
 
 /// Of a name there is no address to be asked, or not all that there should be.
-fn nobody(name: &Name, known: Option<&Resolved>, private_targets: bool) -> Asked {
+fn nobody(name: &Name, known: Option<&ResolvedName>, private_targets: bool) -> ProbeRef {
     let known = known.cloned().unwrap_or_default();
-    let verdict = if known.untried() == 0 { Verdict::Down } else { Verdict::Unknown };
+    let verdict = if known.untried() == 0 { HealthState::Down } else { HealthState::Unknown };
     let reason = known.complaint().or_else(|| refusal(&known).filter(|_| !private_targets));
     let reason = reason.unwrap_or_else(|| "has only addresses that are endpoints of the service already".to_owned());
-    Asked::Nobody { verdict, reason: format!("{name} {reason}") }
+    ProbeRef::Nobody { verdict, reason: format!("{name} {reason}") }
 }
 
 /// Why some addresses of an alias are not given; `None`: they may be.
-fn refusal(known: &Resolved) -> Option<String> {
+fn refusal(known: &ResolvedName) -> Option<String> {
     let private: Vec<String> =
         known.addresses().iter().filter(|address| is_private(**address)).map(ToString::to_string).collect();
     let listed = private.join(", ");
@@ -224,7 +228,7 @@ fn refusal(known: &Resolved) -> Option<String> {
     })
 }
 
-fn least_ttl(service: &config::Service, names: &Known) -> Option<u32> {
+fn least_ttl(service: &config::ServiceConfig, names: &KnownNames) -> Option<u32> {
     let endpoints = service.regions.iter().flat_map(|region| &region.endpoints);
     endpoints.filter_map(|endpoint| names.get(endpoint.alias.as_ref()?)?.ttl()).min()
 }
@@ -235,41 +239,44 @@ fn host_of(service: &Name) -> String {
     service.strip_prefix("*.").map(|parent| format!("www.{parent}")).unwrap_or(service)
 }
 
-fn probe_of(check: &config::Check, service: &Name) -> Check {
+fn probe_of(check: &config::CheckConfig, service: &Name) -> HealthCheck {
     let (stated, probe) = match &check.kind {
         CheckKind::Http { host, certificate, path, method, headers, expect } => {
             let (name, tls) = named(host, certificate, service);
             let (path, headers, expect) = (path.clone(), headers.clone(), expect.clone());
-            (host.is_some(), Probe::Http(Http { tls, method: *method, path, host: Some(name), headers, expect }))
+            (
+                host.is_some(),
+                ProbeKind::Http(HttpCheck { tls, method: *method, path, host: Some(name), headers, expect }),
+            )
         }
         CheckKind::Tls { host, certificate } => match named(host, &Some(certificate.clone()), service).1 {
-            Some(tls) => (host.is_some(), Probe::Tls(tls)),
-            None => (true, Probe::Tcp),
+            Some(tls) => (host.is_some(), ProbeKind::Tls(tls)),
+            None => (true, ProbeKind::Tcp),
         },
         CheckKind::Grpc { host, certificate, headers, service: about } => {
             let (name, tls) = named(host, certificate, service);
             let (headers, about) = (headers.clone(), about.clone());
-            (host.is_some(), Probe::Grpc(Grpc { tls, host: Some(name), headers, service: about }))
+            (host.is_some(), ProbeKind::Grpc(GrpcCheck { tls, host: Some(name), headers, service: about }))
         }
         CheckKind::Dns { query, rtype } => {
             let name = query.clone().or_else(|| Name::parse(&host_of(service), &Name::root()).ok());
-            (query.is_some(), Probe::Dns(Dns { name: name.unwrap_or_else(Name::root), rtype: *rtype }))
+            (query.is_some(), ProbeKind::Dns(DnsCheck { name: name.unwrap_or_else(Name::root), rtype: *rtype }))
         }
         CheckKind::Exec { program, arguments } => {
-            (true, Probe::Exec(Exec { program: program.clone(), arguments: arguments.clone() }))
+            (true, ProbeKind::Exec(ExecCheck { program: program.clone(), arguments: arguments.clone() }))
         }
-        CheckKind::Tcp | CheckKind::Combined { .. } => (true, Probe::Tcp),
+        CheckKind::Tcp | CheckKind::Combined { .. } => (true, ProbeKind::Tcp),
     };
     // Two services that leave the host to the default ask differently, so they are two probes with two names.
     let name = if stated { check.name.clone() } else { format!("{} {}", check.name, host_of(service)) };
-    Check { name: name.into(), rules: check.rules.clone(), probe }
+    HealthCheck { name: name.into(), rules: check.rules.clone(), probe }
 }
 
 /// The host that is asked for, and TLS for its name.
-fn named(host: &Option<String>, certificate: &Option<Certificate>, service: &Name) -> (String, Option<Tls>) {
+fn named(host: &Option<String>, certificate: &Option<CertificateRule>, service: &Name) -> (String, Option<CheckTls>) {
     let host = host.clone().unwrap_or_else(|| host_of(service));
     let name = without_port(&host).to_owned();
-    let tls = certificate.clone().map(|certificate| Tls { name: Some(name), certificate });
+    let tls = certificate.clone().map(|certificate| CheckTls { name: Some(name), certificate });
     (host, tls)
 }
 
@@ -290,13 +297,13 @@ mod tests {
 
     use super::*;
 
-    fn plan(text: &str) -> Plan {
-        Plan::of(&config::parse(text, Path::new("meridian.toml")).unwrap().config, &Known::new())
+    fn plan(text: &str) -> ProbePlan {
+        ProbePlan::of(&config::parse(text, Path::new("meridian.toml")).unwrap().config, &KnownNames::new())
     }
 
     const REGIONS: &str = "[regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n";
 
-    fn two_services(check: &str) -> Plan {
+    fn two_services(check: &str) -> ProbePlan {
         let service = |name: &str| {
             format!(
                 "[[services]]\nname = \"{name}.example.com\"\ncheck = \"web\"\n[services.endpoints]\n\
@@ -313,10 +320,10 @@ mod tests {
             let addresses: Vec<String> = plan.targets.iter().map(|target| target.address.to_string()).collect();
             assert_eq!(addresses, ["192.0.2.1:80", "[2001:db8::1]:8080"], "{check}");
             assert_eq!(plan.places(&plan.targets[0].key()), [(0, 0), (1, 0)]);
-            let Some(Asked::Nobody { verdict, reason }) = plan.asked(0, 1, 0) else { panic!("{plan:?}") };
+            let Some(ProbeRef::Nobody { verdict, reason }) = plan.asked(0, 1, 0) else { panic!("{plan:?}") };
             assert_eq!(
                 (*verdict, reason.as_str()),
-                (Verdict::Unknown, "x.example.net does not resolve: no answer yet")
+                (HealthState::Unknown, "x.example.net does not resolve: no answer yet")
             );
         }
     }
@@ -345,13 +352,13 @@ mod tests {
             flip_possible_in: std::time::Duration::ZERO,
         };
         let mut known: HashMap<TargetKey, TargetHealth> =
-            plan.targets.iter().map(|target| (target.key(), health(Verdict::Up))).collect();
+            plan.targets.iter().map(|target| (target.key(), health(HealthState::Up))).collect();
         let both = plan.asked(0, 0, 0).unwrap();
-        known.insert(plan.targets[1].key(), health(Verdict::Down));
-        assert_eq!(both.deciding(&known, Evidence::Agreed).unwrap().1, Verdict::Up, "one of db and dns is enough");
-        known.insert(plan.targets[2].key(), health(Verdict::Down));
+        known.insert(plan.targets[1].key(), health(HealthState::Down));
+        assert_eq!(both.deciding(&known, Evidence::Agreed).unwrap().1, HealthState::Up, "one of db and dns is enough");
+        known.insert(plan.targets[2].key(), health(HealthState::Down));
         let (key, verdict) = both.deciding(&known, Evidence::Agreed).unwrap();
-        assert_eq!((key.check.as_ref(), verdict), ("db", Verdict::Down));
+        assert_eq!((key.check.as_ref(), verdict), ("db", HealthState::Down));
         assert_eq!(plan.places(&plan.targets[2].key()), [(0, 0)]);
     }
 
@@ -367,8 +374,8 @@ mod tests {
         assert_eq!(["h:80", "h", "2001:db8::1"].map(without_port), ["h", "h", "2001:db8::1"]);
     }
 
-    fn host_and_name(target: &Target) -> (String, String) {
-        let Probe::Http(http) = &target.check.probe else { panic!("{target:?}") };
+    fn host_and_name(target: &ProbeTarget) -> (String, String) {
+        let ProbeKind::Http(http) = &target.check.probe else { panic!("{target:?}") };
         (http.host.clone().unwrap(), http.tls.clone().unwrap().name.unwrap())
     }
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::answer::world::present::{RegionAvailability, ServiceAvailability};
-use crate::answer::world::services::Service;
-use crate::answer::world::{Availability, ServiceId, World};
+use crate::answer::world::services::SteeredService;
+use crate::answer::world::{Availability, Catalog, ServiceId};
 use crate::steering::Share;
 
 /// How far back is looked.
@@ -20,18 +20,18 @@ pub type PerRegion<T> = Vec<Vec<T>>;
 
 /// Counts of the last seconds.
 #[derive(Debug, Default)]
-pub struct Traffic {
+pub struct TrafficRates {
     /// What the counts are of: another World counts from nothing.
-    world: Weak<World>,
+    world: Weak<Catalog>,
     /// The oldest first.
     samples: VecDeque<(Duration, PerRegion<u64>)>,
 }
 
-impl Traffic {
+impl TrafficRates {
     /// Takes in what has been answered by now.
-    pub fn sample(&mut self, world: &Arc<World>, now: Duration) {
+    pub fn sample(&mut self, world: &Arc<Catalog>, now: Duration) {
         if !self.is_of(world) {
-            *self = Traffic { world: Arc::downgrade(world), samples: VecDeque::new() };
+            *self = TrafficRates { world: Arc::downgrade(world), samples: VecDeque::new() };
         }
         if self.samples.back().is_some_and(|(last, _)| now.saturating_sub(*last) < STEP) {
             return;
@@ -43,7 +43,7 @@ impl Traffic {
     }
 
     /// Answers per second of each region; 0.0 while nothing can be said yet.
-    pub fn rates(&self, world: &Arc<World>, now: Duration) -> PerRegion<f64> {
+    pub fn rates(&self, world: &Arc<Catalog>, now: Duration) -> PerRegion<f64> {
         let counts = answers(world);
         let oldest = self.samples.front().filter(|(then, _)| self.is_of(world) && now.saturating_sub(*then) >= STEP);
         let Some((then, before)) = oldest else {
@@ -55,14 +55,14 @@ impl Traffic {
         counts.into_iter().zip(before).map(rates).collect()
     }
 
-    fn is_of(&self, world: &Arc<World>) -> bool {
+    fn is_of(&self, world: &Arc<Catalog>) -> bool {
         std::ptr::eq(self.world.as_ptr(), Arc::as_ptr(world))
     }
 }
 
 /// What has been answered since the World was compiled.
-pub fn answers(world: &World) -> PerRegion<u64> {
-    world.services.iter().map(Service::answers).collect()
+pub fn answers(world: &Catalog) -> PerRegion<u64> {
+    world.services.iter().map(SteeredService::answers).collect()
 }
 
 /// Answers per second that go elsewhere, by the region that gave them: what `after` takes away from regions.
@@ -80,7 +80,7 @@ pub fn moved(rates: &PerRegion<f64>, before: &Availability, after: &Availability
 }
 
 /// What was noted of who asks for services that stay.
-pub(super) fn go_on_noting(old: &World, new: &World) {
+pub(super) fn go_on_noting(old: &Catalog, new: &Catalog) {
     let successor = |service: ServiceId| {
         let service = old.services.get(service.0 as usize)?;
         new.service_named(&service.name).map(|(id, _)| id)
@@ -90,9 +90,9 @@ pub(super) fn go_on_noting(old: &World, new: &World) {
 
 /// Answers per second that regions gave when they lost clients, as long as they have less than all of them.
 #[derive(Debug, Clone, Default)]
-pub struct Moved(HashMap<(usize, usize), f64>);
+pub struct MovedRates(HashMap<(usize, usize), f64>);
 
-impl Moved {
+impl MovedRates {
     /// Takes in what a change has moved; regions that have all their clients now have lost nothing.
     pub fn note(&mut self, moved: &PerRegion<f64>, availability: &Availability) {
         for (service, regions) in availability.services.iter().enumerate() {

@@ -8,18 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Control;
-use super::clock::{BootTime, Clocks};
-use super::events::News;
+use super::clock::{BootTime, ClockReading};
+use super::events::EventDraft;
 use super::leases::Lease;
-use super::orders::{Kind, Order};
-use super::watchdog::{Part, Watchdog};
+use super::orders::{Override, OverrideKind};
+use super::watchdog::{Watchdog, WatchedPart};
 
 /// How often each of them turns, and the least time between two writes of the state.
 const TICK: Duration = Duration::from_secs(1);
 
 /// What has ended by itself.
-pub(super) struct Ended {
-    orders: Vec<Order>,
+pub(super) struct ExpiredItems {
+    orders: Vec<Override>,
     leases: Vec<Lease>,
     /// The edition of the demands without it; `None`: nothing is compiled by it.
     edition: Option<u64>,
@@ -38,7 +38,7 @@ impl Control {
             tick.tick().await;
             let is_late = self.watch.get().is_some_and(|watch| watch.monitor.has_late_probe());
             if !is_late {
-                self.watchdog.note(Part::Monitor);
+                self.watchdog.note(WatchedPart::Monitor);
             }
         }
     }
@@ -61,7 +61,7 @@ impl Control {
             let done = self.threads.publish.run(move || if is_due { control.react() } else { control.tick() });
             if done.await.is_ok() {
                 is_due = false;
-                self.watchdog.note(Part::Publisher);
+                self.watchdog.note(WatchedPart::Publisher);
             }
             // The next change need not wait for this; and what still changes every second is not worth the work.
             let now = self.snapshot();
@@ -81,10 +81,10 @@ impl Control {
     /// Ends what has ended. Runs until it is dropped.
     pub async fn keep_demands(self: Arc<Control>) {
         let mut tick = tokio::time::interval(TICK);
-        let mut before = Clocks::now();
+        let mut before = ClockReading::now();
         loop {
             tick.tick().await;
-            let now = Clocks::now();
+            let now = ClockReading::now();
             let (control, step, boot) = (self.clone(), now.step_since(&before), now.boot);
             before = now;
             // Working out what is left would hold up the runtime.
@@ -95,7 +95,7 @@ impl Control {
                 control.end_what_has_ended(boot)
             });
             let Ok(ended) = ended.await else { continue };
-            self.watchdog.note(Part::Timer);
+            self.watchdog.note(WatchedPart::Timer);
             if !ended.orders.is_empty() || !ended.leases.is_empty() {
                 // What has to be compiled away may take its time; what ends meanwhile does not wait for it.
                 tokio::spawn(self.clone().tell_ended(ended));
@@ -104,15 +104,15 @@ impl Control {
     }
 
     /// Takes out orders and leases that have ended.
-    pub(super) fn end_what_has_ended(&self, now: BootTime) -> Ended {
+    pub(super) fn end_what_has_ended(&self, now: BootTime) -> ExpiredItems {
         let mut current = self.current();
         let orders = current.demands.book.expire(now);
         let leases = current.demands.leases.expire(now);
-        if orders.iter().any(|order| order.demand.kind() != Kind::Weight) {
+        if orders.iter().any(|order| order.demand.kind() != OverrideKind::Weight) {
             self.reckon(&mut current);
         }
         self.progress(&mut current, now);
-        let is_compiled = !leases.is_empty() || orders.iter().any(|order| order.demand.kind() == Kind::Weight);
+        let is_compiled = !leases.is_empty() || orders.iter().any(|order| order.demand.kind() == OverrideKind::Weight);
         let edition = is_compiled.then(|| current.demands.next_edition());
         if !orders.is_empty() {
             self.keep_orders(&current);
@@ -120,12 +120,12 @@ impl Control {
         if std::mem::take(&mut current.demands.renewed) || !leases.is_empty() {
             self.keep_leases(&current);
         }
-        Ended { orders, leases, edition }
+        ExpiredItems { orders, leases, edition }
     }
 
     /// Waits until what has ended is out of force, and tells of it.
-    async fn tell_ended(self: Arc<Control>, ended: Ended) {
-        let Ended { orders, leases, edition } = ended;
+    async fn tell_ended(self: Arc<Control>, ended: ExpiredItems) {
+        let ExpiredItems { orders, leases, edition } = ended;
         if let Some(edition) = edition {
             self.compiled(edition).await;
         }
@@ -133,14 +133,14 @@ impl Control {
             let sentence = format!("{}: the order that it {} has ended", order.subject, order.sentence());
             tracing::info!("{sentence}");
             let cause = Some("its time is over".to_owned());
-            self.events.tell(News { from: Some(order.demand.state()), cause, ..order.subject.news(sentence) });
+            self.events.tell(EventDraft { from: Some(order.demand.state()), cause, ..order.subject.news(sentence) });
         }
         for lease in &leases {
             let Lease { service, region, address, .. } = lease;
             let sentence = format!("{address} left {service} in {region}");
             tracing::info!("{sentence}: its lease was not renewed");
             let (from, cause) = (Some("leased".to_owned()), Some("its lease was not renewed".to_owned()));
-            self.events.tell(News { from, cause, ..lease.news(sentence) });
+            self.events.tell(EventDraft { from, cause, ..lease.news(sentence) });
         }
     }
 }

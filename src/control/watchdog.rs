@@ -16,7 +16,7 @@ const RESTING: u64 = u64::MAX;
 
 /// What must turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum WatchedPart {
     /// Probes endpoints.
     Monitor,
     /// Carries what probes have found to the answers.
@@ -25,39 +25,39 @@ pub enum Part {
     Timer,
 }
 
-impl Part {
+impl WatchedPart {
     /// Every part.
-    pub const ALL: [Part; 3] = [Part::Monitor, Part::Publisher, Part::Timer];
+    pub const ALL: [WatchedPart; 3] = [WatchedPart::Monitor, WatchedPart::Publisher, WatchedPart::Timer];
 
     /// `monitor`, `publisher`, `timer`
     pub fn word(self) -> &'static str {
         match self {
-            Part::Monitor => "monitor",
-            Part::Publisher => "publisher",
-            Part::Timer => "timer",
+            WatchedPart::Monitor => "monitor",
+            WatchedPart::Publisher => "publisher",
+            WatchedPart::Timer => "timer",
         }
     }
 
     /// What it means that the part is stuck.
     fn consequence(self) -> &'static str {
         match self {
-            Part::Monitor => "endpoints are not checked",
-            Part::Publisher => "changes of health do not reach the answers",
-            Part::Timer => "orders and leases do not end",
+            WatchedPart::Monitor => "endpoints are not checked",
+            WatchedPart::Publisher => "changes of health do not reach the answers",
+            WatchedPart::Timer => "orders and leases do not end",
         }
     }
 }
 
 /// A part that has not turned for longer than it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stuck {
+pub struct StuckPart {
     /// Which.
-    pub part: Part,
+    pub part: WatchedPart,
     /// Since its last turn.
     pub silent: Duration,
 }
 
-impl fmt::Display for Stuck {
+impl fmt::Display for StuckPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (word, meaning) = (self.part.word(), self.part.consequence());
         let (silent, allowed) = (self.silent.as_secs(), ALLOWED.as_secs());
@@ -69,8 +69,8 @@ impl fmt::Display for Stuck {
 #[derive(Debug)]
 pub struct Watchdog {
     start: Instant,
-    /// Milliseconds from `start` to the last turn, plus one, in the order of [`Part::ALL`]; 0: it need not turn yet.
-    turns: [AtomicU64; Part::ALL.len()],
+    /// Milliseconds from `start` to the last turn, plus one, in the order of [`WatchedPart::ALL`]; 0: it need not turn yet.
+    turns: [AtomicU64; WatchedPart::ALL.len()],
 }
 
 impl Default for Watchdog {
@@ -82,7 +82,7 @@ impl Default for Watchdog {
 impl Watchdog {
     /// From now on every part must turn.
     pub fn begin(&self) {
-        Part::ALL.into_iter().for_each(|part| self.note(part));
+        WatchedPart::ALL.into_iter().for_each(|part| self.note(part));
     }
 
     /// From now on no part need turn, whoever still does.
@@ -91,14 +91,14 @@ impl Watchdog {
     }
 
     /// A part has turned.
-    pub fn note(&self, part: Part) {
+    pub fn note(&self, part: WatchedPart) {
         let now = self.start.elapsed().as_millis() as u64 + 1;
         let later = |last: u64| (last != RESTING).then(|| last.max(now));
         let _ = self.turns[part as usize].fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
     }
 
     /// What is stuck at this moment.
-    pub fn stuck(&self) -> Vec<Stuck> {
+    pub fn stuck(&self) -> Vec<StuckPart> {
         let turns = [0, 1, 2].map(|part: usize| self.turns[part].load(Ordering::SeqCst));
         let turns = turns.map(|turn| if turn == RESTING { None } else { turn.checked_sub(1) });
         let turns = turns.map(|turn| turn.map(Duration::from_millis));
@@ -112,21 +112,21 @@ impl Watchdog {
 }
 
 /// Which parts have not turned for longer than they may. `turns` are the moments of their last turns, in the order of
-/// [`Part::ALL`]; `None`: it need not turn.
-pub fn stuck(turns: [Option<Duration>; Part::ALL.len()], now: Duration) -> Vec<Stuck> {
+/// [`WatchedPart::ALL`]; `None`: it need not turn.
+pub fn stuck(turns: [Option<Duration>; WatchedPart::ALL.len()], now: Duration) -> Vec<StuckPart> {
     let mut stuck = Vec::new();
-    for (part, turn) in Part::ALL.into_iter().zip(turns) {
+    for (part, turn) in WatchedPart::ALL.into_iter().zip(turns) {
         let silent = turn.map_or(Duration::ZERO, |turn| now.saturating_sub(turn));
         if silent > ALLOWED {
-            stuck.push(Stuck { part, silent });
+            stuck.push(StuckPart { part, silent });
         }
     }
     stuck
 }
 
 /// All of them in one sentence; `None`: there are none.
-fn sentence(stuck: &[Stuck]) -> Option<String> {
-    let parts: Vec<String> = stuck.iter().map(Stuck::to_string).collect();
+fn sentence(stuck: &[StuckPart]) -> Option<String> {
+    let parts: Vec<String> = stuck.iter().map(StuckPart::to_string).collect();
     (!parts.is_empty()).then(|| format!("stuck: {}; restart this server", parts.join("; ")))
 }
 
@@ -140,7 +140,7 @@ mod tests {
     fn whoever_has_not_turned_for_longer_than_he_may_is_stuck() {
         let at = |seconds: u64| Some(Duration::from_secs(seconds));
         assert_eq!(stuck([at(90), at(95), at(100)], 100 * SECOND), []);
-        let timer = [Stuck { part: Part::Timer, silent: 11 * SECOND }];
+        let timer = [StuckPart { part: WatchedPart::Timer, silent: 11 * SECOND }];
         assert_eq!(stuck([at(100), at(90), at(89)], 100 * SECOND), timer);
         assert_eq!(stuck([None, None, None], 100 * SECOND), [], "nobody has begun");
         assert_eq!(stuck([at(0), at(0), at(0)], 11 * SECOND).len(), 3, "nobody turned after the beginning");
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn it_says_who_since_when_and_what_it_means() {
-        let stuck = [Part::Publisher, Part::Timer].map(|part| Stuck { part, silent: 12 * SECOND });
+        let stuck = [WatchedPart::Publisher, WatchedPart::Timer].map(|part| StuckPart { part, silent: 12 * SECOND });
         let expected = "stuck: the publisher has not turned for 12 s (10 s are allowed), so changes of health do not reach \
                         the answers; the timer has not turned for 12 s (10 s are allowed), so orders and leases do not \
                         end; restart this server";
@@ -162,14 +162,14 @@ mod tests {
         let watchdog = Watchdog { start: Instant::now().checked_sub(60 * SECOND).unwrap(), turns: Default::default() };
         assert_eq!(watchdog.stuck(), [], "not begun");
         watchdog.turns.iter().for_each(|turn| turn.store(1, Ordering::SeqCst));
-        watchdog.note(Part::Publisher);
-        let parts: Vec<Part> = watchdog.stuck().iter().map(|stuck| stuck.part).collect();
-        assert_eq!(parts, [Part::Monitor, Part::Timer]);
+        watchdog.note(WatchedPart::Publisher);
+        let parts: Vec<WatchedPart> = watchdog.stuck().iter().map(|stuck| stuck.part).collect();
+        assert_eq!(parts, [WatchedPart::Monitor, WatchedPart::Timer]);
         watchdog.begin();
         assert_eq!(watchdog.sentence(), None);
         watchdog.turns.iter().for_each(|turn| turn.store(1, Ordering::SeqCst));
         watchdog.rest();
-        watchdog.note(Part::Timer);
+        watchdog.note(WatchedPart::Timer);
         assert_eq!(watchdog.sentence(), None);
         assert!(watchdog.turns.iter().all(|turn| turn.load(Ordering::SeqCst) == RESTING));
     }

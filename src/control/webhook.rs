@@ -10,7 +10,7 @@ use super::admin::read_token;
 use super::events::Event;
 use crate::config;
 use crate::health::probe::reasons::innermost;
-use crate::health::probe::{Protocol, Trust};
+use crate::health::probe::{AlpnProtocol, TrustStore};
 use crate::text::counted;
 
 /// How long one try may take.
@@ -41,7 +41,7 @@ impl Control {
         }
     }
 
-    fn webhook(&self) -> config::Events {
+    fn webhook(&self) -> config::EventsConfig {
         self.current().config.events.clone()
     }
 
@@ -67,7 +67,7 @@ impl Control {
         &self,
         client: &mut Option<Client>,
         url: &str,
-        hook: &config::Events,
+        hook: &config::EventsConfig,
         event: &Event,
     ) -> Result<(), String> {
         if client.is_none() {
@@ -94,8 +94,8 @@ fn pause(failure: u32) -> Duration {
 
 /// One client, with the system's roots of trust. Events hold names of the inside, so no redirect is followed.
 fn make_client() -> Result<Client, String> {
-    let (trust, _) = Trust::of_the_system()?;
-    let client = Client::builder().tls_backend_preconfigured((*trust.settings(true, Protocol::Http1)).clone());
+    let (trust, _) = TrustStore::of_the_system()?;
+    let client = Client::builder().tls_backend_preconfigured((*trust.settings(true, AlpnProtocol::Http1)).clone());
     let client = client.http1_only().redirect(reqwest::redirect::Policy::none()).no_proxy().timeout(TIME);
     client.user_agent("meridian").build().map_err(|error| format!("no HTTP client can be made: {error}"))
 }

@@ -3,7 +3,7 @@
 //! Each kind of work (reloads, orders, what is looked up for people, ...) has threads of its own. They are made when the
 //! server starts: one that cannot be made is an error of the start, never a panic later. What waits for a thread is
 //! bounded, and what finds no room is told so at once. Work that panics is reported to whoever waits for it, and its
-//! thread goes on. The threads end with their [`Workers`], after what they are doing; nobody waits for that, since a
+//! thread goes on. The threads end with their [`WorkerPool`], after what they are doing; nobody waits for that, since a
 //! disk or a mount may hang for ever.
 
 use std::fmt;
@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 type Job = Box<dyn FnOnce() + Send>;
 
 /// Threads that do one kind of work.
-pub struct Workers {
+pub struct WorkerPool {
     name: &'static str,
     jobs: SyncSender<Job>,
 }
@@ -39,12 +39,12 @@ impl fmt::Display for NotDone {
     }
 }
 
-impl Workers {
+impl WorkerPool {
     /// Starts `threads` threads of this name, at most 15 octets long. At most `room` pieces of work wait for one.
     ///
     /// # Errors
     /// A sentence: the system makes no more threads.
-    pub fn start(name: &'static str, threads: usize, room: usize) -> Result<Workers, String> {
+    pub fn start(name: &'static str, threads: usize, room: usize) -> Result<WorkerPool, String> {
         let (jobs, waiting) = sync_channel::<Job>(room);
         let waiting = Arc::new(Mutex::new(waiting));
         for _ in 0..threads {
@@ -57,7 +57,7 @@ impl Workers {
                 )
             })?;
         }
-        Ok(Workers { name, jobs })
+        Ok(WorkerPool { name, jobs })
     }
 
     /// Has it done and waits for the result. It is done even if nobody waits any longer.
@@ -122,7 +122,7 @@ mod tests {
 
     #[tokio::test]
     async fn results_come_back_and_a_panic_ends_no_thread() {
-        let workers = Workers::start("test", 1, 4).unwrap();
+        let workers = WorkerPool::start("test", 1, 4).unwrap();
         assert_eq!(workers.run(|| 7).await, Ok(7));
         let name = workers.run(|| std::thread::current().name().map(str::to_owned)).await;
         assert_eq!(name, Ok(Some("test".to_owned())));
@@ -132,7 +132,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_finds_no_room_is_told_so_at_once() {
-        let workers = Workers::start("test", 1, 1).unwrap();
+        let workers = WorkerPool::start("test", 1, 1).unwrap();
         let ((began, begun), (go, going)) = (mpsc::channel(), mpsc::channel::<()>());
         assert!(workers.offer(move || {
             began.send(()).unwrap();
@@ -149,7 +149,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_nobody_waits_for_is_not_begun() {
-        let workers = Workers::start("test", 1, 2).unwrap();
+        let workers = WorkerPool::start("test", 1, 2).unwrap();
         let ((began, begun), (go, going)) = (mpsc::channel(), mpsc::channel::<()>());
         assert!(workers.offer(move || {
             began.send(()).unwrap();

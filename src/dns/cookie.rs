@@ -29,7 +29,7 @@ const RENEWED: i32 = 1800;
 
 /// The cookie option of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sent {
+pub struct CookieOption {
     /// The client's part.
     pub client: [u8; CLIENT],
     /// The server's part, if there is one of our length; any other was made by somebody else.
@@ -38,36 +38,36 @@ pub struct Sent {
     pub has_server: bool,
 }
 
-impl Sent {
+impl CookieOption {
     /// Reads the option's value; `None` for a length that RFC 7873 section 4 does not know (FORMERR).
-    pub fn read(value: &[u8]) -> Option<Sent> {
+    pub fn read(value: &[u8]) -> Option<CookieOption> {
         let (client, server) = value.split_first_chunk::<CLIENT>()?;
         let fits = matches!(server.len(), 0 | 8..=32);
-        let sent = Sent { client: *client, server: server.try_into().ok(), has_server: !server.is_empty() };
+        let sent = CookieOption { client: *client, server: server.try_into().ok(), has_server: !server.is_empty() };
         fits.then_some(sent)
     }
 }
 
 /// A key that server cookies are made with; it is wiped when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret([u8; 16]);
+pub struct CookieSecret([u8; 16]);
 
-impl Drop for Secret {
+impl Drop for CookieSecret {
     fn drop(&mut self) {
         self.0.zeroize();
     }
 }
 
-impl std::fmt::Debug for Secret {
+impl std::fmt::Debug for CookieSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(..)")
     }
 }
 
-impl Secret {
+impl CookieSecret {
     /// From its octets.
-    pub fn new(octets: [u8; 16]) -> Secret {
-        Secret(octets)
+    pub fn new(octets: [u8; 16]) -> CookieSecret {
+        CookieSecret(octets)
     }
 
     /// The option value for a client: its own part, then version 1, the time in seconds since 1970 (modulo 2^32) and
@@ -111,14 +111,14 @@ impl Secret {
 /// The secret that cookies are made with, and another one that is known too: while an anycast set goes over from one
 /// to the next, its servers know both (RFC 9018 section 5).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Secrets {
-    making: Secret,
-    known: Option<Secret>,
+pub struct CookieSecrets {
+    making: CookieSecret,
+    known: Option<CookieSecret>,
 }
 
 /// What is to be said about a cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Given {
+pub struct CookieReply {
     /// The option value of the reply.
     pub octets: [u8; WHOLE],
     /// The query came with a server's part that we made, not long ago, for this client at this address: the address is
@@ -126,14 +126,14 @@ pub struct Given {
     pub verified: bool,
 }
 
-impl Secrets {
+impl CookieSecrets {
     /// `making` makes cookies; those of `known` are good too.
-    pub fn new(making: Secret, known: Option<Secret>) -> Secrets {
-        Secrets { making, known }
+    pub fn new(making: CookieSecret, known: Option<CookieSecret>) -> CookieSecrets {
+        CookieSecrets { making, known }
     }
 
     /// Checks what was sent and says what to give. `now`: seconds since 1970, modulo 2^32.
-    pub fn give(&self, sent: &Sent, address: ClientAddress, now: u32) -> Given {
+    pub fn give(&self, sent: &CookieOption, address: ClientAddress, now: u32) -> CookieReply {
         let age = sent.server.as_ref().and_then(|server| age(server, now));
         let (Some(server), Some(age)) = (&sent.server, age) else { return self.fresh(sent, address, now, false) };
         let current = self.making.made(&sent.client, server, address);
@@ -143,11 +143,11 @@ impl Secrets {
         }
         let mut octets = [0; WHOLE];
         octets.iter_mut().zip(sent.client.iter().chain(server)).for_each(|(place, octet)| *place = *octet);
-        Given { octets, verified }
+        CookieReply { octets, verified }
     }
 
-    fn fresh(&self, sent: &Sent, address: ClientAddress, now: u32, verified: bool) -> Given {
-        Given { octets: self.making.cookie(&sent.client, address, now), verified }
+    fn fresh(&self, sent: &CookieOption, address: ClientAddress, now: u32, verified: bool) -> CookieReply {
+        CookieReply { octets: self.making.cookie(&sent.client, address, now), verified }
     }
 }
 
@@ -170,7 +170,7 @@ mod tests {
     /// RFC 9018 appendix A.1.
     #[test]
     fn appendix_a_1_ipv4() {
-        let secret = Secret::new(octets("e5e973e5a6b2a43f48e7dc849e37bfcf"));
+        let secret = CookieSecret::new(octets("e5e973e5a6b2a43f48e7dc849e37bfcf"));
         let client = octets("2464c4abcf10c957");
         let cookie = secret.cookie(&client, "198.51.100.100".parse().unwrap(), 0x5cf7_9f11);
         assert_eq!(cookie, octets("2464c4abcf10c957010000005cf79f111f8130c3eee29480"));
@@ -179,7 +179,7 @@ mod tests {
     /// RFC 9018 appendix A.4, the renewed cookie.
     #[test]
     fn appendix_a_4_ipv6() {
-        let secret = Secret::new(octets("445536bcd2513298075a5d379663c962"));
+        let secret = CookieSecret::new(octets("445536bcd2513298075a5d379663c962"));
         let client = octets("22681ab97d52c298");
         let cookie = secret.cookie(&client, "2001:db8:220:1:59de:d0f4:8769:82b8".parse().unwrap(), 0x5cf7_c609);
         assert_eq!(cookie, octets("22681ab97d52c298010000005cf7c609a6bb79d16625507a"));
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn lengths_are_checked() {
-        let ok = |length: usize| Sent::read(&[7; 64][..length]).is_some();
+        let ok = |length: usize| CookieOption::read(&[7; 64][..length]).is_some();
         assert!([8, 16, 24, 40].into_iter().all(ok));
         assert!(![0, 7, 9, 15, 41].into_iter().any(ok));
     }
@@ -195,18 +195,18 @@ mod tests {
     const CLIENT_PART: [u8; CLIENT] = *b"client!!";
     const NOW: u32 = 0x5cf7_9f11;
 
-    fn secrets(making: u8, known: Option<u8>) -> Secrets {
-        Secrets::new(Secret::new([making; 16]), known.map(|octet| Secret::new([octet; 16])))
+    fn secrets(making: u8, known: Option<u8>) -> CookieSecrets {
+        CookieSecrets::new(CookieSecret::new([making; 16]), known.map(|octet| CookieSecret::new([octet; 16])))
     }
 
     /// What a client sends who got its cookie from `secret` at `made`.
-    fn sent(secret: u8, address: &str, made: u32) -> Sent {
-        let cookie = Secret::new([secret; 16]).cookie(&CLIENT_PART, address.parse().unwrap(), made);
-        Sent::read(&cookie).unwrap()
+    fn sent(secret: u8, address: &str, made: u32) -> CookieOption {
+        let cookie = CookieSecret::new([secret; 16]).cookie(&CLIENT_PART, address.parse().unwrap(), made);
+        CookieOption::read(&cookie).unwrap()
     }
 
     #[track_caller]
-    fn check(secrets: &Secrets, sent: &Sent, verified: bool) -> Given {
+    fn check(secrets: &CookieSecrets, sent: &CookieOption, verified: bool) -> CookieReply {
         let given = secrets.give(sent, "192.0.2.1".parse().unwrap(), NOW);
         assert_eq!(given.verified, verified, "{sent:?}");
         given
@@ -220,23 +220,23 @@ mod tests {
         }
         check(&ours, &sent(1, "192.0.2.2", NOW), false);
         check(&ours, &sent(2, "192.0.2.1", NOW), false);
-        check(&ours, &Sent::read(&CLIENT_PART).unwrap(), false);
-        check(&ours, &Sent { client: *b"another!", ..sent(1, "192.0.2.1", NOW) }, false);
+        check(&ours, &CookieOption::read(&CLIENT_PART).unwrap(), false);
+        check(&ours, &CookieOption { client: *b"another!", ..sent(1, "192.0.2.1", NOW) }, false);
     }
 
     #[test]
     fn every_changed_bit_of_a_cookie_is_seen() {
-        let good = Secret::new([1; 16]).cookie(&CLIENT_PART, "192.0.2.1".parse().unwrap(), NOW);
+        let good = CookieSecret::new([1; 16]).cookie(&CLIENT_PART, "192.0.2.1".parse().unwrap(), NOW);
         for bit in 0..8 * WHOLE {
             let mut cookie = good;
             cookie[bit / 8] ^= 1 << (bit % 8);
-            check(&secrets(1, None), &Sent::read(&cookie).unwrap(), false);
+            check(&secrets(1, None), &CookieOption::read(&cookie).unwrap(), false);
         }
     }
 
     #[test]
     fn rfc9018_section_4_3_a_cookie_is_renewed_after_half_an_hour() {
-        let made = |given: Given| u32::from_be_bytes(given.octets[CLIENT + 4..CLIENT + 8].try_into().unwrap());
+        let made = |given: CookieReply| u32::from_be_bytes(given.octets[CLIENT + 4..CLIENT + 8].try_into().unwrap());
         for (seconds, time) in [(1800, NOW - 1800), (1801, NOW), (-10, NOW)] {
             let sent = sent(1, "192.0.2.1", NOW.wrapping_sub_signed(seconds));
             assert_eq!(made(check(&secrets(1, None), &sent, true)), time);
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn rfc9018_section_5_both_secrets_are_known_and_one_makes() {
         let given = check(&secrets(1, Some(2)), &sent(2, "192.0.2.1", NOW - 5), true);
-        assert_eq!(given.octets, Secret::new([1; 16]).cookie(&CLIENT_PART, "192.0.2.1".parse().unwrap(), NOW));
+        assert_eq!(given.octets, CookieSecret::new([1; 16]).cookie(&CLIENT_PART, "192.0.2.1".parse().unwrap(), NOW));
         check(&secrets(1, Some(2)), &sent(3, "192.0.2.1", NOW), false);
     }
 }

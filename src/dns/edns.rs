@@ -29,23 +29,23 @@ pub struct Edns {
     pub client_subnet: Option<ClientSubnet>,
     /// One of the options in `requests` is there; otherwise what stands there means nothing.
     pub(super) has_requests: bool,
-    pub(super) requests: Requests,
+    pub(super) requests: EdnsRequests,
 }
 
 /// Options that few queries have and that want an option in the reply.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Requests {
+pub struct EdnsRequests {
     /// NSID was asked for (RFC 5001).
     pub nsid: bool,
     /// The client would keep the connection (RFC 7828); means nothing over UDP.
     pub keepalive: bool,
     /// The cookie (RFC 7873), if there is one; of several, the first (section 5.2.2).
-    pub cookie: Option<cookie::Sent>,
+    pub cookie: Option<cookie::CookieOption>,
 }
 
 /// Address family of a client subnet (IANA "Address Family Numbers").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
+pub enum SubnetFamily {
     /// 0: only with source prefix 0, "do not use my address" as `dig +subnet=0` sends it.
     None,
     /// 1
@@ -58,7 +58,7 @@ pub enum Family {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientSubnet {
     /// Family.
-    pub family: Family,
+    pub family: SubnetFamily,
     /// SOURCE PREFIX-LENGTH, at most 32 or 128.
     pub source: u8,
     /// The address from its first bit on, zeros behind the prefix.
@@ -95,12 +95,14 @@ impl Edns {
     #[cold]
     fn read_request(&mut self, code: u16, value: &[u8]) -> Option<()> {
         if !self.has_requests {
-            self.requests = Requests::default();
+            self.requests = EdnsRequests::default();
         }
         match code {
             OPTION_NSID => self.requests.nsid = true,
             OPTION_KEEPALIVE => self.requests.keepalive = true,
-            OPTION_COOKIE if self.requests.cookie.is_none() => self.requests.cookie = Some(cookie::Sent::read(value)?),
+            OPTION_COOKIE if self.requests.cookie.is_none() => {
+                self.requests.cookie = Some(cookie::CookieOption::read(value)?)
+            }
             _ => return Some(()),
         }
         self.has_requests = true;
@@ -109,7 +111,7 @@ impl Edns {
 
     /// The options that want an option in the reply, if there are any.
     #[inline]
-    pub fn requests(&self) -> Option<&Requests> {
+    pub fn requests(&self) -> Option<&EdnsRequests> {
         self.has_requests.then_some(&self.requests)
     }
 }
@@ -118,8 +120,8 @@ impl ClientSubnet {
     /// The subnet of `prefix` bits around an address; a longer prefix than the family has means all of it.
     pub fn around(address: IpAddr, prefix: u8) -> ClientSubnet {
         let (family, bits, most) = match address {
-            IpAddr::V4(address) => (Family::V4, u128::from(address.to_bits()) << 96, 32),
-            IpAddr::V6(address) => (Family::V6, address.to_bits(), 128),
+            IpAddr::V4(address) => (SubnetFamily::V4, u128::from(address.to_bits()) << 96, 32),
+            IpAddr::V6(address) => (SubnetFamily::V6, address.to_bits(), 128),
         };
         let source = prefix.min(most);
         ClientSubnet { family, source, bits: bits & !beyond(source) }
@@ -131,9 +133,9 @@ impl ClientSubnet {
     pub fn read(value: &[u8]) -> Option<ClientSubnet> {
         let (&[f1, f0, source, scope], octets) = value.split_first_chunk::<4>()?;
         let (family, most) = match u16::from_be_bytes([f1, f0]) {
-            1 => (Family::V4, 32),
-            2 => (Family::V6, 128),
-            0 => (Family::None, 0),
+            1 => (SubnetFamily::V4, 32),
+            2 => (SubnetFamily::V6, 128),
+            0 => (SubnetFamily::None, 0),
             _ => return None,
         };
         if source > most || scope != 0 || octets.len() != usize::from(source).div_ceil(8) {
@@ -156,9 +158,9 @@ impl ClientSubnet {
     pub fn address(&self) -> Option<IpAddr> {
         match self.family {
             _ if self.source == 0 => None,
-            Family::None => None,
-            Family::V4 => Some(IpAddr::V4(Ipv4Addr::from_bits((self.bits >> 96) as u32))),
-            Family::V6 => Some(IpAddr::V6(Ipv6Addr::from_bits(self.bits))),
+            SubnetFamily::None => None,
+            SubnetFamily::V4 => Some(IpAddr::V4(Ipv4Addr::from_bits((self.bits >> 96) as u32))),
+            SubnetFamily::V6 => Some(IpAddr::V6(Ipv6Addr::from_bits(self.bits))),
         }
     }
 
@@ -201,7 +203,7 @@ mod tests {
         let subnet = ClientSubnet::read(&[0, 2, 33, 0, 0x20, 1, 0xd, 0xb8, 0x80]).unwrap();
         assert_eq!(subnet.address(), Some("2001:db8:8000::".parse().unwrap()));
         assert_eq!(ClientSubnet::read(&[0, 1, 0, 0]).unwrap().address(), None);
-        assert_eq!(ClientSubnet::read(&[0, 0, 0, 0]).unwrap().family, Family::None);
+        assert_eq!(ClientSubnet::read(&[0, 0, 0, 0]).unwrap().family, SubnetFamily::None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::RecordType;
 use super::edns::OPTION_PADDING;
-use super::query::{HEADER, Record, skip_name};
+use super::query::{HEADER, SkippedRecord, skip_name};
 
 /// Replies are padded to a multiple of this many octets (RFC 8467 section 4.1).
 pub const BLOCK: usize = 468;
@@ -32,13 +32,13 @@ impl<'m> Walk<'m> {
 }
 
 impl<'m> Iterator for Walk<'m> {
-    type Item = (usize, Record<'m>);
+    type Item = (usize, SkippedRecord<'m>);
 
     #[expect(clippy::arithmetic_side_effects, reason = "a section is found by having records left")]
     fn next(&mut self) -> Option<Self::Item> {
         let (section, count) = self.counts.iter_mut().enumerate().find(|(_, count)| **count > 0)?;
         *count -= 1;
-        let record = Record::read(self.message, self.at)?;
+        let record = SkippedRecord::read(self.message, self.at)?;
         self.at = record.end;
         Some((section, record))
     }
@@ -69,7 +69,7 @@ pub fn freshness(reply: &[u8]) -> u32 {
 }
 
 /// The TTL of a SOA record, or its MINIMUM where that is less.
-fn negative((_, soa): (usize, Record<'_>)) -> Option<u32> {
+fn negative((_, soa): (usize, SkippedRecord<'_>)) -> Option<u32> {
     let minimum = soa.data.last_chunk::<4>()?;
     Some(soa.ttl.min(u32::from_be_bytes(*minimum)))
 }

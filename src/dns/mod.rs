@@ -29,12 +29,12 @@ pub mod reply;
 pub mod reply_opt;
 pub mod tsig;
 
-pub use edns::{ClientSubnet, Edns, Family};
+pub use edns::{ClientSubnet, Edns, SubnetFamily};
 pub use name::{Name, NameError};
-pub use query::{Query, Question, Rcode, Scratch, SearchName};
+pub use query::{Query, QueryScratch, Question, Rcode, SearchName};
 pub use refusal::Reject;
-pub use reply::{Full, Reply};
-pub use reply_opt::{ExtendedError, Extras, ReplyOpt};
+pub use reply::{Reply, ReplyFull};
+pub use reply_opt::{ExtendedError, ReplyExtras, ReplyOpt};
 pub use rtype::RecordType;
 
 /// Class IN (RFC 1035 section 3.2.4).

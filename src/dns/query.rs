@@ -5,7 +5,7 @@
 
 use super::edns::Edns;
 use super::refusal::{Reject, RepeatedParts, refuse_malformed};
-use super::tsig::Signature;
+use super::tsig::TsigRecord;
 use super::{CLASS_IN, RecordType, name};
 
 /// Header octets (RFC 1035 section 4.1.1).
@@ -60,7 +60,7 @@ pub struct Query<'d> {
 /// Room for what is read out of a query. A caller keeps it from query to query, so that it need not be cleared for
 /// each.
 #[derive(Debug, Clone, Default)]
-pub struct Scratch {
+pub struct QueryScratch {
     name: SearchName,
     edns: Edns,
 }
@@ -202,13 +202,13 @@ pub(super) fn opcode(flags: u16) -> u16 {
 /// section 5.2.1), or FORMERR if it is malformed or not the last record (section 5.1). What can be read of the question is
 /// repeated, but for another opcode, which may mean something else by it.
 #[inline(always)]
-pub fn parse<'d>(datagram: &'d [u8], scratch: &'d mut Scratch) -> Result<Query<'d>, Reject> {
+pub fn parse<'d>(datagram: &'d [u8], scratch: &'d mut QueryScratch) -> Result<Query<'d>, Reject> {
     let header = datagram.first_chunk::<HEADER>().ok_or(Reject::Drop)?;
     let flags = u16::from_be_bytes([header[2], header[3]]);
     if flags & 0x8000 != 0 {
         return Err(Reject::Drop);
     }
-    let Scratch { name, edns } = scratch;
+    let QueryScratch { name, edns } = scratch;
     let (mut has_edns, mut signature) = (false, None);
     let question = parse_body(datagram, header, name, edns, &mut has_edns, &mut signature);
     let dnssec_ok = if has_edns { Some(edns.dnssec_ok) } else { None };
@@ -236,7 +236,7 @@ pub fn parse_cookie_only(datagram: &[u8]) -> Option<Edns> {
     if opcode(u16::from_be_bytes([f1, f0])) != 0 || u64::from_be_bytes(counts) != 1 {
         return None;
     }
-    let record = Record::read_plain(datagram, HEADER)?;
+    let record = SkippedRecord::read_plain(datagram, HEADER)?;
     let mut edns = Edns::default();
     edns.read(record.class, record.ttl, record.data)?;
     let whole = record.rtype == RecordType::OPT && record.end == datagram.len() && edns.version == 0;
@@ -252,7 +252,7 @@ fn parse_body<'d>(
     name: &'d mut SearchName,
     edns: &mut Edns,
     has_edns: &mut bool,
-    signature: &mut Option<Signature>,
+    signature: &mut Option<TsigRecord>,
 ) -> Option<Question<'d>> {
     let [_, _, _, _, counts @ ..] = *header;
     let counts = u64::from_be_bytes(counts);
@@ -266,7 +266,7 @@ fn parse_body<'d>(
         at = skip_record(datagram, at)?;
     }
     for left in (0..additionals).rev() {
-        at = match Record::read_plain(datagram, at) {
+        at = match SkippedRecord::read_plain(datagram, at) {
             Some(opt) if opt.rtype == RecordType::OPT => {
                 if *has_edns {
                     return None;
@@ -286,17 +286,17 @@ fn parse_body<'d>(
 /// so is a signature.
 #[cold]
 fn skip_record(datagram: &[u8], at: usize) -> Option<usize> {
-    let misplaced = |record: &Record<'_>| matches!(record.rtype, RecordType::OPT | RecordType::TSIG);
-    Record::read(datagram, at).filter(|record| !misplaced(record)).map(|record| record.end)
+    let misplaced = |record: &SkippedRecord<'_>| matches!(record.rtype, RecordType::OPT | RecordType::TSIG);
+    SkippedRecord::read(datagram, at).filter(|record| !misplaced(record)).map(|record| record.end)
 }
 
 /// The same for the last record, which may be the signature.
 #[cold]
-fn skip_last(datagram: &[u8], at: usize, signature: &mut Option<Signature>) -> Option<usize> {
-    if Record::read(datagram, at)?.rtype != RecordType::TSIG {
+fn skip_last(datagram: &[u8], at: usize, signature: &mut Option<TsigRecord>) -> Option<usize> {
+    if SkippedRecord::read(datagram, at)?.rtype != RecordType::TSIG {
         return skip_record(datagram, at);
     }
-    let read = Signature::read(datagram, at)?;
+    let read = TsigRecord::read(datagram, at)?;
     *signature = Some(read);
     Some(read.end)
 }
@@ -317,7 +317,7 @@ pub(super) fn read_question<'d>(datagram: &'d [u8], name: &'d mut SearchName) ->
 }
 
 /// A record that is only walked over, or the OPT record.
-pub(super) struct Record<'d> {
+pub(super) struct SkippedRecord<'d> {
     pub(super) rtype: RecordType,
     class: u16,
     pub(super) ttl: u32,
@@ -326,24 +326,24 @@ pub(super) struct Record<'d> {
 }
 
 #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-impl<'d> Record<'d> {
+impl<'d> SkippedRecord<'d> {
     /// The record at `start`.
     #[cold]
-    pub(super) fn read(datagram: &'d [u8], start: usize) -> Option<Record<'d>> {
-        Record::read_behind_owner(datagram, skip_name(datagram, start)?)
+    pub(super) fn read(datagram: &'d [u8], start: usize) -> Option<SkippedRecord<'d>> {
+        SkippedRecord::read_behind_owner(datagram, skip_name(datagram, start)?)
     }
 
     /// The record at `start` if its owner is the root, as it is for OPT.
     #[inline(always)]
-    pub(super) fn read_plain(datagram: &'d [u8], start: usize) -> Option<Record<'d>> {
-        if datagram.get(start) == Some(&0) { Record::read_behind_owner(datagram, start + 1) } else { None }
+    pub(super) fn read_plain(datagram: &'d [u8], start: usize) -> Option<SkippedRecord<'d>> {
+        if datagram.get(start) == Some(&0) { SkippedRecord::read_behind_owner(datagram, start + 1) } else { None }
     }
 
     #[inline(always)]
-    fn read_behind_owner(datagram: &'d [u8], owner_end: usize) -> Option<Record<'d>> {
+    fn read_behind_owner(datagram: &'d [u8], owner_end: usize) -> Option<SkippedRecord<'d>> {
         let (&[t1, t0, c1, c0, l3, l2, l1, l0, d1, d0], rest) = datagram.get(owner_end..)?.split_first_chunk::<10>()?;
         let length = usize::from(u16::from_be_bytes([d1, d0]));
-        Some(Record {
+        Some(SkippedRecord {
             rtype: RecordType(u16::from_be_bytes([t1, t0])),
             class: u16::from_be_bytes([c1, c0]),
             ttl: u32::from_be_bytes([l3, l2, l1, l0]),
@@ -392,7 +392,7 @@ mod tests {
     const OPT: &[u8] = b"\0\0\x29\x04\xd0\0\0\x80\0\0\0";
 
     fn rejected(datagram: &[u8]) -> Option<Reject> {
-        parse(datagram, &mut Scratch::default()).err()
+        parse(datagram, &mut QueryScratch::default()).err()
     }
 
     const FORMERR: Option<Reject> = formerr(0, None);
@@ -408,7 +408,7 @@ mod tests {
     #[test]
     fn a_plain_query_reads() {
         let datagram = message([1, 0, 0, 0], QUESTION);
-        let mut name = Scratch::default();
+        let mut name = QueryScratch::default();
         let query = parse(&datagram, &mut name).unwrap();
         assert_eq!(query.question.name.as_wire(), b"\x03www\x07example\x03com\0");
         assert_eq!(query.question.octets, QUESTION);
@@ -504,7 +504,7 @@ mod tests {
     #[test]
     fn opt_is_one_and_belongs_to_the_root() {
         let ok = message([1, 0, 0, 1], &[QUESTION, OPT].concat());
-        assert!(parse(&ok, &mut Scratch::default()).unwrap().edns.is_some());
+        assert!(parse(&ok, &mut QueryScratch::default()).unwrap().edns.is_some());
         let twice = message([1, 0, 0, 2], &[QUESTION, OPT, OPT].concat());
         assert_eq!(rejected(&twice), formerr(QUESTION.len(), Some(true)));
         let named = message([1, 0, 0, 1], &[QUESTION, b"\x01a", OPT].concat());

@@ -4,10 +4,10 @@
 //! query has one, with DO copied, so that a client can tell which of its queries was refused.
 
 use super::RecordType;
-use super::query::{HEADER, Rcode, Record, SearchName, opcode, read_question, skip_name};
+use super::query::{HEADER, Rcode, SearchName, SkippedRecord, opcode, read_question, skip_name};
 use super::reply::Reply;
 use super::reply_opt::ReplyOpt;
-use super::tsig::Signature;
+use super::tsig::TsigRecord;
 
 /// Why a datagram gets no ordinary answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub enum Reject {
     /// NOTAUTH, and what became of the signature: no key is known here.
     UnknownKey {
         /// The signature.
-        signature: Signature,
+        signature: TsigRecord,
         /// What the reply repeats.
         repeated: RepeatedParts,
     },
@@ -64,12 +64,12 @@ fn find_dnssec_ok(datagram: &[u8], header: &[u8; HEADER]) -> Option<bool> {
         at = skip_name(datagram, at)? + 4;
     }
     for _ in 0..count(a1, a0) + count(n1, n0) {
-        at = Record::read(datagram, at)?.end;
+        at = SkippedRecord::read(datagram, at)?.end;
     }
     for _ in 0..count(r1, r0) {
-        match Record::read_plain(datagram, at) {
+        match SkippedRecord::read_plain(datagram, at) {
             Some(opt) if opt.rtype == RecordType::OPT => return Some(opt.ttl & 0x8000 != 0),
-            _ => at = Record::read(datagram, at)?.end,
+            _ => at = SkippedRecord::read(datagram, at)?.end,
         }
     }
     None
@@ -95,7 +95,7 @@ pub fn refusal(buffer: &mut [u8], message: &[u8], rcode: Rcode, repeated: &Repea
 pub fn unknown_key(
     buffer: &mut [u8],
     message: &[u8],
-    signature: &Signature,
+    signature: &TsigRecord,
     repeated: &RepeatedParts,
     most: usize,
 ) -> usize {

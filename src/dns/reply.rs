@@ -21,7 +21,7 @@ pub fn record_header(owner: u16, rtype: RecordType, ttl: u32, length: u16) -> [u
 
 /// What was to be written does not fit any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Full;
+pub struct ReplyFull;
 
 /// Which section a record is counted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,10 +58,10 @@ pub struct Reply<'b> {
 impl<'b> Reply<'b> {
     /// Starts a reply of at most `size` octets with the question echoed; `reserve` octets are kept for OPT.
     #[inline]
-    pub fn start(buffer: &'b mut [u8], question: &[u8], size: usize, reserve: usize) -> Result<Reply<'b>, Full> {
+    pub fn start(buffer: &'b mut [u8], question: &[u8], size: usize, reserve: usize) -> Result<Reply<'b>, ReplyFull> {
         let length = HEADER + question.len();
-        let limit = size.min(buffer.len()).checked_sub(reserve).filter(|&limit| limit >= length).ok_or(Full)?;
-        copy_short(buffer.get_mut(HEADER..length).ok_or(Full)?, question);
+        let limit = size.min(buffer.len()).checked_sub(reserve).filter(|&limit| limit >= length).ok_or(ReplyFull)?;
+        copy_short(buffer.get_mut(HEADER..length).ok_or(ReplyFull)?, question);
         Ok(Reply {
             buffer,
             length,
@@ -76,8 +76,8 @@ impl<'b> Reply<'b> {
 
     /// Makes place for a larger OPT record, if there is one: what is kept free for it grows from `before` to `after`.
     #[cold]
-    pub fn make_room(&mut self, before: usize, after: usize) -> Result<(), Full> {
-        let limit = (self.limit + before).checked_sub(after).filter(|&limit| limit >= self.length).ok_or(Full)?;
+    pub fn make_room(&mut self, before: usize, after: usize) -> Result<(), ReplyFull> {
+        let limit = (self.limit + before).checked_sub(after).filter(|&limit| limit >= self.length).ok_or(ReplyFull)?;
         self.limit = limit;
         Ok(())
     }
@@ -102,12 +102,12 @@ impl<'b> Reply<'b> {
 
     /// Appends `count` whole records as prepared; the caller patches pointers through what is returned.
     #[inline]
-    pub fn append(&mut self, section: Section, records: &[u8], count: u16) -> Result<&mut [u8], Full> {
+    pub fn append(&mut self, section: Section, records: &[u8], count: u16) -> Result<&mut [u8], ReplyFull> {
         let end = self.length + records.len();
         if end > self.limit {
-            return Err(Full);
+            return Err(ReplyFull);
         }
-        let place = self.buffer.get_mut(self.length..end).ok_or(Full)?;
+        let place = self.buffer.get_mut(self.length..end).ok_or(ReplyFull)?;
         place.copy_from_slice(records);
         self.length = end;
         if let Some(total) = self.counts.get_mut(section as usize) {
@@ -143,15 +143,15 @@ impl<'b> Reply<'b> {
         rtype: RecordType,
         ttl: u32,
         address: &[u8; N],
-    ) -> Result<(), Full> {
+    ) -> Result<(), ReplyFull> {
         let end = self.length + RECORD_HEADER + N;
         if end > self.limit {
-            return Err(Full);
+            return Err(ReplyFull);
         }
-        let place = self.buffer.get_mut(self.length..end).ok_or(Full)?;
-        let (header, data) = place.split_first_chunk_mut::<RECORD_HEADER>().ok_or(Full)?;
+        let place = self.buffer.get_mut(self.length..end).ok_or(ReplyFull)?;
+        let (header, data) = place.split_first_chunk_mut::<RECORD_HEADER>().ok_or(ReplyFull)?;
         *header = record_header(owner, rtype, ttl, N as u16);
-        *data.first_chunk_mut::<N>().ok_or(Full)? = *address;
+        *data.first_chunk_mut::<N>().ok_or(ReplyFull)? = *address;
         self.length = end;
         let [answers, ..] = &mut self.counts;
         *answers += 1;
@@ -167,17 +167,17 @@ impl<'b> Reply<'b> {
         rtype: RecordType,
         ttl: u32,
         data: &[&[u8]],
-    ) -> Result<(), Full> {
+    ) -> Result<(), ReplyFull> {
         let length: usize = data.iter().map(|part| part.len()).sum();
         let end = self.length + RECORD_HEADER + length;
         if end > self.limit {
-            return Err(Full);
+            return Err(ReplyFull);
         }
-        let place = self.buffer.get_mut(self.length..end).ok_or(Full)?;
-        let (header, mut rest) = place.split_first_chunk_mut::<RECORD_HEADER>().ok_or(Full)?;
+        let place = self.buffer.get_mut(self.length..end).ok_or(ReplyFull)?;
+        let (header, mut rest) = place.split_first_chunk_mut::<RECORD_HEADER>().ok_or(ReplyFull)?;
         *header = record_header(owner, rtype, ttl, length as u16);
         for part in data {
-            let (here, after) = rest.split_at_mut_checked(part.len()).ok_or(Full)?;
+            let (here, after) = rest.split_at_mut_checked(part.len()).ok_or(ReplyFull)?;
             here.copy_from_slice(part);
             rest = after;
         }
@@ -234,7 +234,7 @@ fn copy_short(place: &mut [u8], octets: &[u8]) {
 mod tests {
     use super::*;
     use crate::dns::edns::{ClientSubnet, Edns};
-    use crate::dns::reply_opt::Extras;
+    use crate::dns::reply_opt::ReplyExtras;
 
     #[test]
     fn a_reply_is_laid_out_as_rfc_1035_says() {
@@ -251,13 +251,13 @@ mod tests {
     fn room_for_opt_is_kept() {
         let subnet = ClientSubnet::around("203.0.113.0".parse().unwrap(), 24);
         let edns = Edns { payload: 1232, dnssec_ok: true, client_subnet: Some(subnet), ..Edns::default() };
-        let extras = Extras { nsid: Some(b"ns1"), ..Extras::default() };
+        let extras = ReplyExtras { nsid: Some(b"ns1"), ..ReplyExtras::default() };
         let opt = ReplyOpt::owed(Some(&edns)).with(&extras);
         assert_eq!(opt.size(), 11 + 11 + 7);
         let mut buffer = [0; 12 + 7 + 20 + 29];
         let size = buffer.len();
         let mut reply = Reply::start(&mut buffer, b"\x01a\0\0\x01\0\x01", size, opt.size()).unwrap();
-        assert_eq!(reply.append(Section::Answer, &[0; 21], 1).err(), Some(Full));
+        assert_eq!(reply.append(Section::Answer, &[0; 21], 1).err(), Some(ReplyFull));
         assert!(reply.append(Section::Answer, &[0; 20], 1).is_ok());
         let length = reply.finish([0; 4], 1, &opt, 20);
         assert_eq!(length, size);

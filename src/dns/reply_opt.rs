@@ -21,12 +21,12 @@ pub struct ReplyOpt<'d> {
     /// The client subnet to echo.
     client_subnet: Option<&'d ClientSubnet>,
     /// Options that few replies have, written behind it.
-    extras: Option<&'d Extras<'d>>,
+    extras: Option<&'d ReplyExtras<'d>>,
 }
 
 /// Options that few replies have.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Extras<'d> {
+pub struct ReplyExtras<'d> {
     /// What NSID answers (RFC 5001), at most 255 octets.
     pub nsid: Option<&'d [u8]>,
     /// The cookie (RFC 7873).
@@ -58,7 +58,7 @@ impl ExtendedError {
 }
 
 #[expect(clippy::arithmetic_side_effects, reason = "texts that the operator or we gave, each at most 255 octets")]
-impl Extras<'_> {
+impl ReplyExtras<'_> {
     /// Octets that they take.
     #[cold]
     fn size(&self) -> usize {
@@ -69,7 +69,7 @@ impl Extras<'_> {
             + self.error.map_or(0, |error| option(2 + error.text.len()))
     }
 
-    /// Writes them into `place`, which is [`Extras::size`] long.
+    /// Writes them into `place`, which is [`ReplyExtras::size`] long.
     #[cold]
     fn write(&self, mut place: &mut [u8]) -> Option<()> {
         let cookie = self.cookie.as_ref().map(|cookie| (OPTION_COOKIE, &cookie[..], &[][..]));
@@ -109,19 +109,19 @@ impl<'d> ReplyOpt<'d> {
     }
 
     /// The same with these options instead of those it had; without OPT there is no place for any.
-    pub fn with<'e>(self, extras: &'e Extras<'e>) -> ReplyOpt<'e>
+    pub fn with<'e>(self, extras: &'e ReplyExtras<'e>) -> ReplyOpt<'e>
     where
         'd: 'e,
     {
         if self.size == 0 {
             return self;
         }
-        let before = self.extras.map_or(0, Extras::size);
+        let before = self.extras.map_or(0, ReplyExtras::size);
         ReplyOpt { size: self.size - before + extras.size(), extras: Some(extras), ..self }
     }
 
     /// The options besides the client subnet.
-    pub fn extras(&self) -> Extras<'d> {
+    pub fn extras(&self) -> ReplyExtras<'d> {
         self.extras.copied().unwrap_or_default()
     }
 

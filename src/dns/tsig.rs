@@ -14,7 +14,7 @@ const TAIL: usize = 6;
 
 /// A well-formed TSIG record in a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Signature {
+pub struct TsigRecord {
     /// Where the record begins.
     start: usize,
     /// Where the name of its algorithm begins.
@@ -26,10 +26,10 @@ pub struct Signature {
 }
 
 #[expect(clippy::arithmetic_side_effects, reason = "offsets into a message: sums of a few numbers below 2^16")]
-impl Signature {
+impl TsigRecord {
     /// Reads the record at `start`, whose owner and algorithm are not compressed. `None` for one that is malformed: another
     /// class than ANY, a TTL, or data that do not add up (RFC 8945 section 4.2).
-    pub(super) fn read(datagram: &[u8], start: usize) -> Option<Signature> {
+    pub(super) fn read(datagram: &[u8], start: usize) -> Option<TsigRecord> {
         let fixed = skip_plain_name(datagram, start)?;
         let (&[t1, t0, c1, c0, l3, l2, l1, l0, d1, d0], _) = datagram.get(fixed..)?.split_first_chunk::<FIXED>()?;
         let number = |high, low| u16::from_be_bytes([high, low]);
@@ -44,7 +44,7 @@ impl Signature {
         let tail = times + TIMES + usize::from(number(m1, m0));
         let &[.., o1, o0] = data.get(tail..)?.first_chunk::<TAIL>()?;
         let is_whole = tail + TAIL + usize::from(number(o1, o0)) == end;
-        is_whole.then_some(Signature { start, algorithm, times, end })
+        is_whole.then_some(TsigRecord { start, algorithm, times, end })
     }
 
     /// Writes the record that says that the key is not known: the query's own, without a MAC (RFC 8945 sections 5.2.1 and
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn the_refusal_is_the_record_without_a_mac() {
         let query = signed();
-        let signature = Signature::read(&query, 2).unwrap();
+        let signature = TsigRecord::read(&query, 2).unwrap();
         assert_eq!(signature.end, query.len());
         let mut place = [0; 64];
         let length = signature.refuse(&query, &mut place);
@@ -107,13 +107,13 @@ mod tests {
     fn every_cut_and_every_odd_length_is_malformed() {
         let query = signed();
         for length in 0..query.len() {
-            assert_eq!(Signature::read(&query[..length], 2), None, "{length}");
+            assert_eq!(TsigRecord::read(&query[..length], 2), None, "{length}");
         }
         // The class, the TTL, and the lengths of data, MAC and other data.
         for at in [10, 14, 16, 39, query.len() - 1] {
             let mut odd = query.clone();
             odd[at] ^= 1;
-            assert_eq!(Signature::read(&odd, 2), None, "octet {at}");
+            assert_eq!(TsigRecord::read(&odd, 2), None, "octet {at}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::net::IpAddr;
 
 /// An address as a number: `u32` for IPv4, `u128` for IPv6.
-pub trait Address: Copy + Ord + Debug + Default + Send + Sync + 'static {
+pub trait AddressBits: Copy + Ord + Debug + Default + Send + Sync + 'static {
     /// 32 or 128.
     const BITS: u32;
     /// The last address of all.
@@ -46,7 +46,7 @@ pub trait Address: Copy + Ord + Debug + Default + Send + Sync + 'static {
     }
 }
 
-impl Address for u32 {
+impl AddressBits for u32 {
     const BITS: u32 = 32;
     const LAST: u32 = u32::MAX;
 
@@ -84,7 +84,7 @@ impl Address for u32 {
     }
 }
 
-impl Address for u128 {
+impl AddressBits for u128 {
     const BITS: u32 = 128;
     const LAST: u128 = u128::MAX;
 

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::address::Address;
-use super::builtin::Table;
+use super::address::AddressBits;
+use super::builtin::BuiltinTable;
 use super::database::Database;
 use super::error::GeoError;
-use super::ranges::{RangeList, Ranges};
+use super::ranges::{RangeIter, RangeList};
 
-use super::{Code, Place};
+use super::{Place, PlaceCode};
 use crate::net::Cidr;
 use crate::steering::Point;
 
@@ -37,7 +37,7 @@ pub enum CoarsePoints {
 
 /// What an atlas is made of, besides the operator's networks and the built-in table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sources {
+pub struct AtlasSources {
     /// Files in MaxMind DB format; the first one that knows a client's location wins, and so for its AS number.
     pub databases: Vec<PathBuf>,
     /// What to make of records that know only their country.
@@ -54,16 +54,16 @@ pub struct OperatorNetwork {
     /// Where it is; if absent and the country is given, the country's centre.
     pub point: Option<Point>,
     /// ISO 3166-1 alpha-2.
-    pub country: Option<Code>,
+    pub country: Option<PlaceCode>,
     /// The part of ISO 3166-2 behind the country.
-    pub subdivision: Option<Code>,
+    pub subdivision: Option<PlaceCode>,
     /// Autonomous system number.
     pub asn: Option<u32>,
 }
 
 /// Where knowledge comes from; [`Place::source`] is an index into [`Atlas::sources`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
+pub struct DataSource {
     /// What it calls itself: `GeoLite2-City`.
     pub name: String,
     /// What it is.
@@ -74,7 +74,7 @@ pub struct Source {
     pub built: Option<SystemTime>,
 }
 
-/// What a [`Source`] is.
+/// What a [`DataSource`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceKind {
     /// `[[geo.networks]]`: always the first source.
@@ -87,7 +87,7 @@ pub enum SourceKind {
 
 /// Where an address is, and how far that holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Located {
+pub struct LocatedRange {
     /// Its place.
     pub place: PlaceId,
     /// The first address of the range around it.
@@ -102,7 +102,7 @@ pub struct Atlas {
     pub(super) places: Vec<Place>,
     pub(super) v4: RangeList<u32>,
     pub(super) v6: RangeList<u128>,
-    pub(super) sources: Vec<Source>,
+    pub(super) sources: Vec<DataSource>,
 }
 
 /// Databases, the operator's networks and the built-in table fit into [`Place::source`].
@@ -112,11 +112,11 @@ impl Atlas {
     /// The built-in table alone, unroutable space painted over it.
     pub fn builtin() -> Atlas {
         // Only a database can be wrong, and there is none.
-        Self::layered(&[], CoarsePoints::default(), &[], &Table::embedded()).unwrap_or_else(|_| Self::unknown())
+        Self::layered(&[], CoarsePoints::default(), &[], &BuiltinTable::embedded()).unwrap_or_else(|_| Self::unknown())
     }
 
     /// Reads the databases and lays the layers over one another, IPv4 and IPv6 at the same time.
-    pub fn compile(sources: &Sources, networks: &[OperatorNetwork]) -> Result<Atlas, GeoError> {
+    pub fn compile(sources: &AtlasSources, networks: &[OperatorNetwork]) -> Result<Atlas, GeoError> {
         if let Some(path) = sources.databases.get(MOST_DATABASES) {
             return Err(GeoError::new(
                 path,
@@ -124,18 +124,18 @@ impl Atlas {
             ));
         }
         let databases = sources.databases.iter().map(|path| Database::open(path)).collect::<Result<Vec<_>, _>>()?;
-        Self::layered(&databases, sources.coarse_points, networks, &Table::embedded())
+        Self::layered(&databases, sources.coarse_points, networks, &BuiltinTable::embedded())
     }
 
     /// An atlas of one database in memory, without the built-in table; `path` is for messages.
     pub fn of_octets(path: &Path, file: Vec<u8>) -> Result<Atlas, GeoError> {
         let database = Database::from_octets(path, file)?;
-        Self::layered(&[database], CoarsePoints::default(), &[], &Table::empty())
+        Self::layered(&[database], CoarsePoints::default(), &[], &BuiltinTable::empty())
     }
 
     /// An atlas that knows nothing but what is unroutable.
     pub fn empty() -> Atlas {
-        Self::layered(&[], CoarsePoints::default(), &[], &Table::empty()).unwrap_or_else(|_| Self::unknown())
+        Self::layered(&[], CoarsePoints::default(), &[], &BuiltinTable::empty()).unwrap_or_else(|_| Self::unknown())
     }
 
     fn unknown() -> Atlas {
@@ -154,12 +154,12 @@ impl Atlas {
     }
 
     /// Every IPv4 range from 0.0.0.0 on: its start and its place.
-    pub fn ranges_v4(&self) -> Ranges<'_, u32> {
+    pub fn ranges_v4(&self) -> RangeIter<'_, u32> {
         self.v4.iter()
     }
 
     /// Every IPv6 range from :: on: its start and its place.
-    pub fn ranges_v6(&self) -> Ranges<'_, u128> {
+    pub fn ranges_v6(&self) -> RangeIter<'_, u128> {
         self.v6.iter()
     }
 
@@ -169,9 +169,9 @@ impl Atlas {
     }
 
     /// Where an address is. IPv6 addresses that carry an IPv4 one are not translated here.
-    pub fn locate(&self, address: IpAddr) -> Located {
-        fn found<A: Address>((place, first, last): (PlaceId, A, A)) -> Located {
-            Located { place, first: first.ip(), last: last.ip() }
+    pub fn locate(&self, address: IpAddr) -> LocatedRange {
+        fn found<A: AddressBits>((place, first, last): (PlaceId, A, A)) -> LocatedRange {
+            LocatedRange { place, first: first.ip(), last: last.ip() }
         }
         match address {
             IpAddr::V4(address) => found(self.v4.find(address.into())),
@@ -191,7 +191,7 @@ impl Atlas {
     }
 
     /// What the atlas was made of.
-    pub fn sources(&self) -> &[Source] {
+    pub fn sources(&self) -> &[DataSource] {
         &self.sources
     }
 

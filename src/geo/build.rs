@@ -22,7 +22,7 @@ use mmdb_writer::ipnet::{IpNet, Ipv6Net};
 use mmdb_writer::{Value, Writer};
 
 pub use self::rows::RowErrors;
-use self::rows::{HOLDERS_OF_IPV4, Record, Row};
+use self::rows::{HOLDERS_OF_IPV4, NetworkRow, RowRecord};
 use crate::disk;
 use crate::files::{self, FileKind, ReadError};
 use crate::geo::locations;
@@ -30,7 +30,7 @@ use crate::text::shown;
 
 /// What a built database holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Summary {
+pub struct BuildSummary {
     /// Networks of IPv4.
     pub ipv4_networks: usize,
     /// Networks of IPv6.
@@ -60,7 +60,7 @@ pub enum BuildError {
 ///
 /// The same input gives the same octets: the file's build time is SOURCE_DATE_EPOCH, or the time at which `input` was
 /// last changed.
-pub fn build(input: &Path, output: &Path) -> Result<Summary, BuildError> {
+pub fn build(input: &Path, output: &Path) -> Result<BuildSummary, BuildError> {
     let unreadable = |error| BuildError::Input(input.to_owned(), error);
     let octets = files::read(input, FileKind::Networks).map_err(unreadable)?.octets;
     let built = match source_date()? {
@@ -74,7 +74,7 @@ pub fn build(input: &Path, output: &Path) -> Result<Summary, BuildError> {
     let database = encode(&rows, built).map_err(BuildError::Encoding)?;
     disk::replace(output, &database, 0o666).map_err(|error| BuildError::Output(output.to_owned(), error))?;
     let ipv4_networks = rows.iter().filter(|row| row.network.addr().is_ipv4()).count();
-    Ok(Summary { ipv4_networks, ipv6_networks: rows.len() - ipv4_networks, octets: database.len() })
+    Ok(BuildSummary { ipv4_networks, ipv6_networks: rows.len() - ipv4_networks, octets: database.len() })
 }
 
 /// How many rows a table has.
@@ -94,12 +94,12 @@ fn source_date() -> Result<Option<SystemTime>, BuildError> {
 }
 
 /// The tree keeps the last word on an address, so the shortest prefixes are inserted first.
-fn encode(rows: &[Row], built: SystemTime) -> Result<Vec<u8>, mmdb_writer::Error> {
+fn encode(rows: &[NetworkRow], built: SystemTime) -> Result<Vec<u8>, mmdb_writer::Error> {
     let mut writer = Writer::builder("Meridian-City")
         .description(&[("en", "Networks and where they are, made by meridian geodata build")])
         .build_epoch(built)
         .build();
-    let mut ordered: Vec<&Row> = rows.iter().collect();
+    let mut ordered: Vec<&NetworkRow> = rows.iter().collect();
     ordered.sort_unstable_by_key(|row| (row.network.prefix_len(), row.network));
     for row in ordered {
         match row.network {
@@ -132,7 +132,7 @@ fn beside_ipv4(network: Ipv6Net) -> Vec<(Ipv6Addr, Ipv6Addr)> {
 }
 
 /// The record in GeoIP2 City's layout, with the system number that GeoIP2 ASN has at its top level.
-fn value(record: &Record) -> Value {
+fn value(record: &RowRecord) -> Value {
     let mut fields = Vec::new();
     if let Some(country) = record.country {
         fields.push(("country", Value::map([("iso_code", country.as_str())])));

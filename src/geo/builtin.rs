@@ -9,11 +9,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::address::Address;
-use super::atlas::{Atlas, PlaceId, Source, SourceKind};
+use super::address::AddressBits;
+use super::atlas::{Atlas, DataSource, PlaceId, SourceKind};
 use super::locations::country_continent;
 use super::ranges::{RangeList, read_varint, write_varint};
-use super::{Code, Place};
+use super::{Place, PlaceCode};
 use crate::steering::Point;
 
 /// Made of DB-IP City Lite, CC BY 4.0; `geodata/README.md` tells how.
@@ -29,14 +29,14 @@ const MOST_OCTETS: usize = 1 << 28;
 
 /// A table whose head is read; its ranges are still packed.
 #[derive(Debug, Clone)]
-pub(super) struct Table<'a> {
-    pub(super) source: Source,
+pub(super) struct BuiltinTable<'a> {
+    pub(super) source: DataSource,
     pub(super) places: Vec<Place>,
     v4: Frame<'a>,
     v6: Frame<'a>,
 }
 
-impl Table<'static> {
+impl BuiltinTable<'static> {
     /// The table that is part of this program.
     pub(super) fn embedded() -> Self {
         // A test reads the table; if it cannot be read, nothing is known of any address.
@@ -46,11 +46,11 @@ impl Table<'static> {
     /// A table that knows nothing.
     pub(super) fn empty() -> Self {
         let places = vec![Place::default(); 2];
-        Table { source: source(String::new(), None), places, v4: Frame::default(), v6: Frame::default() }
+        BuiltinTable { source: source(String::new(), None), places, v4: Frame::default(), v6: Frame::default() }
     }
 }
 
-impl<'a> Table<'a> {
+impl<'a> BuiltinTable<'a> {
     /// Reads the head and the places of what [`encode`] wrote; `None` if they are damaged.
     pub(super) fn read(table: &'a [u8]) -> Option<Self> {
         let mut rest = table.strip_prefix(MAGIC)?;
@@ -59,15 +59,15 @@ impl<'a> Table<'a> {
         let name = String::from_utf8(take(&mut rest, length)?.to_vec()).ok()?;
         let places = read_places(&Frame::read(&mut rest)?.unpack()?)?;
         let (v4, v6) = (Frame::read(&mut rest)?, Frame::read(&mut rest)?);
-        Some(Table { source: source(name, built), places, v4, v6 })
+        Some(BuiltinTable { source: source(name, built), places, v4, v6 })
     }
 
     /// Unpacks the ranges of one address family; one range of unknown place if they are damaged.
-    pub(super) fn ranges<A: Address>(&self) -> RangeList<A> {
+    pub(super) fn ranges<A: AddressBits>(&self) -> RangeList<A> {
         self.checked_ranges().unwrap_or_else(RangeList::unknown)
     }
 
-    fn checked_ranges<A: Address>(&self) -> Option<RangeList<A>> {
+    fn checked_ranges<A: AddressBits>(&self) -> Option<RangeList<A>> {
         let frame = if A::BITS == u32::BITS { self.v4 } else { self.v6 };
         RangeList::read(&mut &frame.unpack()?[..], self.places.len() as u32)
     }
@@ -130,8 +130,8 @@ pub(super) fn encode(atlas: &Atlas) -> std::io::Result<Vec<u8>> {
     Ok(table)
 }
 
-fn source(name: String, built: Option<SystemTime>) -> Source {
-    Source { name, kind: SourceKind::BuiltIn, path: None, built }
+fn source(name: String, built: Option<SystemTime>) -> DataSource {
+    DataSource { name, kind: SourceKind::BuiltIn, path: None, built }
 }
 
 /// Octets of a place: coordinates in 1/10,000 degree, country, continent, subdivision, whether it is coarse.
@@ -148,7 +148,7 @@ fn write_place(out: &mut Vec<u8>, place: &Place) {
     out.extend(longitude.to_le_bytes());
     for code in [place.country, place.continent, place.subdivision] {
         let mut octets = [0; 4];
-        let text = code.as_ref().map_or("", Code::as_str);
+        let text = code.as_ref().map_or("", PlaceCode::as_str);
         octets[..text.len()].copy_from_slice(text.as_bytes());
         out.extend(octets);
     }
@@ -165,7 +165,7 @@ fn read_places(octets: &[u8]) -> Option<Vec<Place>> {
 fn read_place(octets: &[u8]) -> Place {
     let word = |index: usize| <[u8; 4]>::try_from(&octets[index * 4..index * 4 + 4]).unwrap_or_default();
     let degrees = |index| f64::from(i32::from_le_bytes(word(index))) / 1e4;
-    let code = |index| -> Option<Code> {
+    let code = |index| -> Option<PlaceCode> {
         let octets = word(index);
         std::str::from_utf8(&octets).ok()?.trim_end_matches('\0').parse().ok()
     };
@@ -210,7 +210,7 @@ mod tests {
     fn what_is_encoded_is_decoded() {
         let atlas = small();
         let octets = encode(&atlas).unwrap();
-        let read = Table::read(&octets).unwrap();
+        let read = BuiltinTable::read(&octets).unwrap();
         assert_eq!((read.checked_ranges(), read.checked_ranges()), (Some(atlas.v4), Some(atlas.v6)));
         assert_eq!((read.places, vec![read.source]), (atlas.places, atlas.sources));
     }
@@ -219,12 +219,12 @@ mod tests {
     fn damaged_tables_are_refused_without_panic() {
         let table = encode(&small()).unwrap();
         for length in 0..table.len() {
-            assert!(Table::read(&table[..length]).is_none(), "{length} octets");
+            assert!(BuiltinTable::read(&table[..length]).is_none(), "{length} octets");
         }
         for at in 0..table.len() {
             let mut damaged = table.clone();
             damaged[at] ^= 0x55;
-            if let Some(table) = Table::read(&damaged) {
+            if let Some(table) = BuiltinTable::read(&damaged) {
                 let (_, _) = (table.ranges::<u32>(), table.ranges::<u128>());
             }
         }
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn the_table_of_this_program_is_sound() {
-        let table = Table::read(TABLE).unwrap();
+        let table = BuiltinTable::read(TABLE).unwrap();
         let (v4, v6) = (table.checked_ranges::<u32>().unwrap(), table.checked_ranges::<u128>().unwrap());
         assert!(v4.len() > 500_000 && v6.len() > 500_000, "{} {}", v4.len(), v6.len());
         let (google, _, _) = v4.find(0x0808_0808);

@@ -1,7 +1,7 @@
 //! Catchments: for one set of steering rules, which class of clients every address belongs to.
 //!
 //! A class is an order of tiers. It depends on configuration and geodata alone; what it comes to under the present
-//! availability is an [`Outcome`], and [`Catchment::outcomes`] makes the table of those that queries look up.
+//! availability is an [`FailoverChain`], and [`Catchment::outcomes`] makes the table of those that queries look up.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use super::atlas::{Atlas, PlaceId};
 use super::both::both;
-use super::place::{Code, Place};
+use super::place::{Place, PlaceCode};
 use super::table::AddressTable;
 use crate::net::{Cidr, ClientAddress};
-use crate::steering::{Outcome, RegionStates, Rules, Tiers, UnitVector};
+use crate::steering::{FailoverChain, RegionStates, SteeringRules, Tiers, UnitVector};
 
 /// The class of private and special-purpose addresses, of which no database can know anything: a client subnet in
 /// it falls back to the query's own address, and no answer's scope reaches from public space into it.
@@ -23,18 +23,18 @@ pub const UNROUTABLE: u32 = 0;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fence {
     /// ISO 3166-1 alpha-2.
-    pub countries: Vec<Code>,
+    pub countries: Vec<PlaceCode>,
     /// AF AN AS EU NA OC SA.
-    pub continents: Vec<Code>,
+    pub continents: Vec<PlaceCode>,
     /// Country and subdivision.
-    pub subdivisions: Vec<(Code, Code)>,
+    pub subdivisions: Vec<(PlaceCode, PlaceCode)>,
     /// Autonomous systems.
     pub asns: Vec<u32>,
     /// Networks of the clients.
     pub networks: Vec<Cidr>,
     /// Whether it is about clients, too, of whom the geodata do not tell what it asks for.
     pub of_unknown: bool,
-    /// Positions in [`Rules::candidates`], in the fence's order.
+    /// Positions in [`SteeringRules::candidates`], in the fence's order.
     pub allowed: Vec<u8>,
 }
 
@@ -46,7 +46,7 @@ impl Fence {
             && self.subdivisions.is_empty()
             && self.asns.is_empty()
             && self.networks.is_empty();
-        let listed = |list: &[Code], code: Option<Code>| code.is_some_and(|code| list.contains(&code));
+        let listed = |list: &[PlaceCode], code: Option<PlaceCode>| code.is_some_and(|code| list.contains(&code));
         everybody
             || in_networks
             || listed(&self.countries, place.country)
@@ -75,7 +75,7 @@ impl Fence {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CatchmentRules {
     /// What puts the candidates in order.
-    pub rules: Rules,
+    pub rules: SteeringRules,
     /// The first that matches wins.
     pub fences: Vec<Fence>,
 }
@@ -90,7 +90,7 @@ impl CatchmentRules {
     /// Whether the client's place makes a difference at all.
     fn depends_on_client(&self) -> bool {
         !self.fences.is_empty()
-            || (self.rules.order == crate::steering::Order::Nearest && self.rules.candidates.len() > 1)
+            || (self.rules.order == crate::steering::RegionOrder::Nearest && self.rules.candidates.len() > 1)
     }
 }
 
@@ -103,7 +103,7 @@ pub struct Catchment {
 
 /// What every address comes to: a table of indices into the outcomes. Index [`UNROUTABLE`] means what the class of that
 /// name means.
-pub type Outcomes = (Arc<AddressTable>, Arc<[Outcome]>);
+pub type OutcomeTable = (Arc<AddressTable>, Arc<[FailoverChain]>);
 
 impl Catchment {
     /// Sorts the whole address space into classes. IPv4 and IPv6 on a thread each.
@@ -153,19 +153,19 @@ impl Catchment {
 
     /// What every address comes to when the candidates stand like this, an outcome for each class: as soon as can be,
     /// with blocks that are often narrower than they could be.
-    pub fn outcomes_by_class(&self, now: &RegionStates) -> Outcomes {
-        let outcome = |tiers: &Tiers| Outcome::resolve(tiers, now);
+    pub fn outcomes_by_class(&self, now: &RegionStates) -> OutcomeTable {
+        let outcome = |tiers: &Tiers| FailoverChain::resolve(tiers, now);
         (self.table.clone(), self.classes.iter().map(outcome).collect())
     }
 
     /// The same with each outcome once, and neighbours of one outcome in one block: the whole address space is gone
     /// through.
-    pub fn outcomes(&self, now: &RegionStates) -> Outcomes {
-        let mut known: HashMap<Outcome, u32> = HashMap::new();
-        let mut outcomes: Vec<Outcome> = Vec::new();
+    pub fn outcomes(&self, now: &RegionStates) -> OutcomeTable {
+        let mut known: HashMap<FailoverChain, u32> = HashMap::new();
+        let mut outcomes: Vec<FailoverChain> = Vec::new();
         let mut of_class = Vec::with_capacity(self.classes.len());
         for (class, tiers) in self.classes.iter().enumerate() {
-            let outcome = Outcome::resolve(tiers, now);
+            let outcome = FailoverChain::resolve(tiers, now);
             let next = outcomes.len() as u32;
             let id = if class == UNROUTABLE as usize { next } else { *known.entry(outcome.clone()).or_insert(next) };
             if id == next {

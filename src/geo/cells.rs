@@ -8,19 +8,19 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::address::Address;
-use super::atlas::{Atlas, PlaceId, Source, SourceKind};
+use super::address::AddressBits;
+use super::atlas::{Atlas, DataSource, PlaceId, SourceKind};
 use super::builtin;
 use super::database::{Database, ReadDatabase};
 use super::error::GeoError;
-use super::layers::{Asn, Facts, Layer, Part, nothing, sweep};
+use super::layers::{AddressPart, Layer, LayerAsn, LayerFacts, nothing, sweep};
 use super::locations::subdivision_code;
 use super::places::WithAsn;
 use super::ranges::{RangeBuilder, RangeList};
 use super::reading::useless;
-use super::record::Record;
+use super::record::GeoRecord;
 
-use super::{Code, Place};
+use super::{Place, PlaceCode};
 use crate::steering::Point;
 
 /// Countries that are cut into states: the eight largest by area that have more than a handful of networks.
@@ -31,7 +31,7 @@ const SITE: u8 = 48;
 
 /// What [`compile`] made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Summary {
+pub struct CellSummary {
     /// Countries and states.
     pub cells: usize,
     /// IPv4 ranges.
@@ -43,7 +43,7 @@ pub struct Summary {
 }
 
 /// Compiles City databases, the first one that knows a network wins, and writes the table to `output`.
-pub fn compile(inputs: &[PathBuf], output: &Path) -> Result<Summary, GeoError> {
+pub fn compile(inputs: &[PathBuf], output: &Path) -> Result<CellSummary, GeoError> {
     let databases = inputs.iter().map(|path| Database::open(path)).collect::<Result<Vec<_>, _>>()?;
     let atlas = cells(&databases)?;
     let table = builtin::encode(&atlas)
@@ -51,7 +51,7 @@ pub fn compile(inputs: &[PathBuf], output: &Path) -> Result<Summary, GeoError> {
     std::fs::write(output, &table)
         .map_err(|error| GeoError::new(output, format_args!("cannot be written: {error}")))?;
     let (v4_ranges, v6_ranges) = atlas.range_counts();
-    Ok(Summary { cells: atlas.places().len() - 2, v4_ranges, v6_ranges, octets: table.len() })
+    Ok(CellSummary { cells: atlas.places().len() - 2, v4_ranges, v6_ranges, octets: table.len() })
 }
 
 fn cells(databases: &[Database]) -> Result<Atlas, GeoError> {
@@ -68,22 +68,27 @@ fn cells(databases: &[Database]) -> Result<Atlas, GeoError> {
     Ok(Atlas { places, v4, v6: cut(&v6, SITE), sources: databases.first().map(source).into_iter().collect() })
 }
 
-fn source(database: &Database) -> Source {
-    Source { name: database.kind().to_owned(), kind: SourceKind::BuiltIn, path: None, built: Some(database.built()) }
+fn source(database: &Database) -> DataSource {
+    DataSource {
+        name: database.kind().to_owned(),
+        kind: SourceKind::BuiltIn,
+        path: None,
+        built: Some(database.built()),
+    }
 }
 
 /// The cells of one address family; every network draws its cell a little towards itself.
-fn ranges<A: Address>(read: &[ReadDatabase<'_, Seen>], cells: &RefCell<Cells>) -> Result<RangeList<A>, GeoError> {
+fn ranges<A: AddressBits>(read: &[ReadDatabase<'_, Seen>], cells: &RefCell<Cells>) -> Result<RangeList<A>, GeoError> {
     let layers = read.iter().map(|read| {
         let drawn = read.networks(A::default())?.map(|network| {
             let (first, seen): (A, Seen) = network?;
             cells.borrow_mut().draw(seen);
-            Ok((first, Facts { location: seen.cell, asn: Asn::Silent }))
+            Ok((first, LayerFacts { location: seen.cell, asn: LayerAsn::Silent }))
         });
         Ok(Box::new(drawn) as Layer<'_, A>)
     });
     let layers = layers.collect::<Result<Vec<_>, GeoError>>()?;
-    sweep(Part::default(), nothing(), layers, nothing(), &mut WithAsn::beyond(0)).map(RangeBuilder::finish)
+    sweep(AddressPart::default(), nothing(), layers, nothing(), &mut WithAsn::beyond(0)).map(RangeBuilder::finish)
 }
 
 /// A record's cell and where its networks stand on the unit sphere.
@@ -94,7 +99,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(record: &Record<'_>, cells: &mut Cells) -> Self {
+    fn of(record: &GeoRecord<'_>, cells: &mut Cells) -> Self {
         let cell = record.country.map(|country| cells.number(country, record));
         Seen { cell, at: record.point.map(|point| point.unit_vector().0) }
     }
@@ -104,7 +109,7 @@ impl Seen {
 #[derive(Debug, Default)]
 struct Cells {
     list: Vec<Cell>,
-    numbers: HashMap<(Code, Option<String>), PlaceId>,
+    numbers: HashMap<(PlaceCode, Option<String>), PlaceId>,
 }
 
 #[derive(Debug)]
@@ -118,8 +123,8 @@ struct Cell {
 const SPECIAL: u32 = 2;
 
 impl Cells {
-    fn number(&mut self, country: Code, record: &Record<'_>) -> PlaceId {
-        let code = record.subdivision.as_ref().map(Code::as_str);
+    fn number(&mut self, country: PlaceCode, record: &GeoRecord<'_>) -> PlaceId {
+        let code = record.subdivision.as_ref().map(PlaceCode::as_str);
         let state = record.subdivision_name.or(code).filter(|_| BY_STATE.contains(&country.as_str()));
         let key = (country, state.map(str::to_owned));
         let list = &mut self.list;
@@ -183,7 +188,7 @@ mod tests {
 
     use super::*;
     use crate::geo::CoarsePoints;
-    use crate::geo::builtin::Table;
+    use crate::geo::builtin::BuiltinTable;
     use crate::steering::UnitVector;
 
     fn fixture() -> Database {
@@ -207,7 +212,7 @@ mod tests {
         let output = folder.path().join("cells.zst");
         let summary = compile(&[fixture().path().to_owned()], &output).unwrap();
         let octets = std::fs::read(&output).unwrap();
-        let table = Table::read(&octets).unwrap();
+        let table = BuiltinTable::read(&octets).unwrap();
         assert_eq!(summary.cells + 2, table.places.len());
         assert_eq!(summary.octets, octets.len());
         assert_eq!((table.ranges::<u32>().len(), table.ranges::<u128>().len()), (summary.v4_ranges, summary.v6_ranges));
@@ -253,7 +258,7 @@ mod tests {
         ]
         .map(|(latitude, longitude)| Point::new(latitude, longitude).unwrap().unit_vector());
         let city = Database::open(Path::new(&std::env::var("MERIDIAN_CITY").unwrap())).unwrap();
-        let city = Atlas::layered(&[city], CoarsePoints::Database, &[], &Table::empty()).unwrap();
+        let city = Atlas::layered(&[city], CoarsePoints::Database, &[], &BuiltinTable::empty()).unwrap();
         let cells = Atlas::builtin();
         let (mut state, mut same, mut extra, mut total) = (7u64, 0u32, 0.0, 0u32);
         while total < 100_000 {

@@ -10,12 +10,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use maxminddb::Reader;
 
-use super::address::Address;
+use super::address::AddressBits;
 use super::error::GeoError;
-use super::offsets::Offsets;
-use super::record::Record;
-use super::tree::Tree;
-use super::values::Values;
+use super::offsets::OffsetTable;
+use super::record::GeoRecord;
+use super::tree::SearchTree;
+use super::values::ValueReader;
 use crate::files::{self, FileKind};
 
 /// A database in memory, its head checked.
@@ -71,42 +71,42 @@ impl Database {
     }
 
     /// Where the distinct records lie in the data section.
-    pub fn records(&self) -> Result<Offsets, GeoError> {
+    pub fn records(&self) -> Result<OffsetTable, GeoError> {
         let first = self.first_record();
         let records = self.tree()?.records().map(|record| (record as usize).wrapping_sub(first));
-        Offsets::collect(self.data().len(), records).ok_or_else(|| self.damaged_tree())
+        OffsetTable::collect(self.data().len(), records).ok_or_else(|| self.damaged_tree())
     }
 
     /// What `interpret` makes of the records at `offsets`, one after the other.
     pub fn read<'a, V>(
         &'a self,
         offsets: impl Iterator<Item = usize>,
-        mut interpret: impl FnMut(Record<'a>) -> V,
+        mut interpret: impl FnMut(GeoRecord<'a>) -> V,
     ) -> Result<Vec<V>, GeoError> {
-        let mut values = Values::new(self.data());
+        let mut values = ValueReader::new(self.data());
         offsets.map(|offset| Ok(interpret(self.read_one(&mut values, offset)?))).collect()
     }
 
     /// What `interpret` makes of every record, ready to be looked up by network.
     pub fn read_whole<'a, V>(
         &'a self,
-        interpret: impl FnMut(Record<'a>) -> V,
+        interpret: impl FnMut(GeoRecord<'a>) -> V,
     ) -> Result<ReadDatabase<'a, V>, GeoError> {
         let records = self.records()?;
         let values = self.read(records.iter(), interpret)?;
         Ok(ReadDatabase { database: self, records, values })
     }
 
-    fn read_one<'a>(&'a self, values: &mut Values<'a>, offset: usize) -> Result<Record<'a>, GeoError> {
-        Record::read(values, offset).map_err(|_| {
+    fn read_one<'a>(&'a self, values: &mut ValueReader<'a>, offset: usize) -> Result<GeoRecord<'a>, GeoError> {
+        GeoRecord::read(values, offset).map_err(|_| {
             let at = self.section + offset;
             GeoError::new(&self.path, format_args!("its record at octet {at} is damaged; fetch the file again"))
         })
     }
 
-    fn tree(&self) -> Result<Tree<'_>, GeoError> {
+    fn tree(&self) -> Result<SearchTree<'_>, GeoError> {
         let metadata = self.reader.metadata();
-        Tree::new(self.file.as_ref(), metadata.node_count, metadata.record_size, metadata.ip_version)
+        SearchTree::new(self.file.as_ref(), metadata.node_count, metadata.record_size, metadata.ip_version)
             .map_err(|_| self.damaged_tree())
     }
 
@@ -133,7 +133,7 @@ pub struct ReadDatabase<'a, V> {
     /// The file.
     pub database: &'a Database,
     /// Where its records lie.
-    pub records: Offsets,
+    pub records: OffsetTable,
     /// What they came to, in the order in which they lie.
     pub values: Vec<V>,
 }
@@ -141,7 +141,10 @@ pub struct ReadDatabase<'a, V> {
 impl<V: Copy + Default> ReadDatabase<'_, V> {
     /// Every network of one address family in order, from the one that holds `from` on, gaps included, each with the
     /// value of its record, or `V::default()` in a gap.
-    pub fn networks<A: Address>(&self, from: A) -> Result<impl Iterator<Item = Result<(A, V), GeoError>>, GeoError> {
+    pub fn networks<A: AddressBits>(
+        &self,
+        from: A,
+    ) -> Result<impl Iterator<Item = Result<(A, V), GeoError>>, GeoError> {
         let ReadDatabase { database, records, values } = self;
         let first_record = database.first_record();
         let value = move |record: u32| values.get(records.rank((record as usize).checked_sub(first_record)?)).copied();

@@ -4,11 +4,11 @@
 //! ISO 3166-1 code of its own is listed by it, since that is what geodata say of clients there. There is no group MENA:
 //! every organisation draws it otherwise.
 
-use crate::geo::Code;
+use crate::geo::PlaceCode;
 
 /// A named group of countries.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Group {
+pub struct CountryGroup {
     /// As it is written: `EU-27`.
     pub name: &'static str,
     /// ISO 3166-1 alpha-2 codes, in lists.
@@ -23,35 +23,39 @@ const UNION_OUTERMOST: &str = "AX GF GP MF MQ RE YT";
 const EEA_BEYOND_UNION: &str = "IS LI NO";
 
 /// Every group, by name.
-pub const GROUPS: [Group; 14] = [
-    Group {
+pub const GROUPS: [CountryGroup; 14] = [
+    CountryGroup {
         name: "ASEAN",
         lists: &["BN ID KH LA MM MY PH SG TH TL VN"],
         source: "asean.org; with Timor-Leste, a member since 2025-10-26",
     },
-    Group { name: "BALTICS", lists: &["EE LT LV"], source: "Baltic Assembly, since 1991-11-08" },
-    Group { name: "BENELUX", lists: &["BE LU NL"], source: "Benelux Union, treaty of 2008-06-17" },
-    Group { name: "DACH", lists: &["AT CH DE"], source: "customary: Germany, Austria, Switzerland" },
-    Group {
+    CountryGroup { name: "BALTICS", lists: &["EE LT LV"], source: "Baltic Assembly, since 1991-11-08" },
+    CountryGroup { name: "BENELUX", lists: &["BE LU NL"], source: "Benelux Union, treaty of 2008-06-17" },
+    CountryGroup { name: "DACH", lists: &["AT CH DE"], source: "customary: Germany, Austria, Switzerland" },
+    CountryGroup {
         name: "EEA",
         lists: &[UNION, UNION_OUTERMOST, EEA_BEYOND_UNION],
         source: "EEA Agreement; the Union as EU-27 has it, Iceland, Liechtenstein, Norway; without the United Kingdom \
                  since 2021-01-01",
     },
-    Group { name: "EFTA", lists: &["CH IS LI NO"], source: "EFTA Convention; these four since 1995-01-01" },
-    Group {
+    CountryGroup { name: "EFTA", lists: &["CH IS LI NO"], source: "EFTA Convention; these four since 1995-01-01" },
+    CountryGroup {
         name: "EU-27",
         lists: &[UNION, UNION_OUTERMOST],
         source: "Treaty on European Union, Article 52; without the United Kingdom since 2020-02-01",
     },
-    Group { name: "GCC", lists: &["AE BH KW OM QA SA"], source: "Gulf Cooperation Council, charter of 1981-05-25" },
-    Group {
+    CountryGroup {
+        name: "GCC",
+        lists: &["AE BH KW OM QA SA"],
+        source: "Gulf Cooperation Council, charter of 1981-05-25",
+    },
+    CountryGroup {
         name: "GDPR",
         lists: &[UNION, UNION_OUTERMOST, EEA_BEYOND_UNION],
         source: "where Regulation (EU) 2016/679 is law: the EEA, by Joint Committee decision 154/2018 since 2018-07-20; \
                  the United Kingdom and Switzerland have laws of their own",
     },
-    Group {
+    CountryGroup {
         name: "LATAM",
         lists: &[
             "BZ CR GT HN MX NI PA SV",
@@ -60,22 +64,22 @@ pub const GROUPS: [Group; 14] = [
         ],
         source: "Latin America and the Caribbean, United Nations M49 code 419, as of 2024-01-01",
     },
-    Group {
+    CountryGroup {
         name: "NORDICS",
         lists: &["AX DK FI FO GL IS NO SE"],
         source: "Nordic cooperation, Helsinki Treaty of 1962-03-23 with the Faroes, Greenland and Åland",
     },
-    Group {
+    CountryGroup {
         name: "SCHENGEN",
         lists: &["AT AX BE BG CH CZ DE DK EE ES FI FR GR HR HU IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK"],
         source: "Schengen area; with Bulgaria and Romania in full since 2025-01-01",
     },
-    Group {
+    CountryGroup {
         name: "UK-AND-DEPENDENCIES",
         lists: &["GB GG IM JE"],
         source: "the United Kingdom and the Crown Dependencies; without the overseas territories",
     },
-    Group {
+    CountryGroup {
         name: "USMCA",
         lists: &["CA MX US"],
         source: "Agreement between the United States, Mexico and Canada, since 2020-07-01",
@@ -83,13 +87,13 @@ pub const GROUPS: [Group; 14] = [
 ];
 
 /// The group of this name, in any case.
-pub fn find(name: &str) -> Option<&'static Group> {
+pub fn find(name: &str) -> Option<&'static CountryGroup> {
     GROUPS.iter().find(|group| group.name.eq_ignore_ascii_case(name))
 }
 
-impl Group {
+impl CountryGroup {
     /// Its countries, ISO 3166-1 alpha-2.
-    pub fn countries(&self) -> impl Iterator<Item = Code> {
+    pub fn countries(&self) -> impl Iterator<Item = PlaceCode> {
         self.lists.iter().flat_map(|list| list.split(' ')).filter_map(|code| code.parse().ok())
     }
 }
@@ -104,10 +108,11 @@ mod tests {
     #[test]
     fn every_member_is_a_country_and_each_is_there_once() {
         for group in &GROUPS {
-            let countries: Vec<Code> = group.countries().collect();
-            let unique: BTreeSet<Code> = countries.iter().copied().collect();
+            let countries: Vec<PlaceCode> = group.countries().collect();
+            let unique: BTreeSet<PlaceCode> = countries.iter().copied().collect();
             assert_eq!(countries.len(), unique.len(), "{}", group.name);
-            let unknown: Vec<&Code> = unique.iter().filter(|code| locations::country_name(**code).is_none()).collect();
+            let unknown: Vec<&PlaceCode> =
+                unique.iter().filter(|code| locations::country_name(**code).is_none()).collect();
             assert!(unknown.is_empty(), "{}: {unknown:?}", group.name);
             assert!(!group.source.is_empty());
         }

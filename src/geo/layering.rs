@@ -3,13 +3,13 @@
 
 use std::net::IpAddr;
 
-use super::address::Address;
-use super::atlas::{Atlas, CoarsePoints, OperatorNetwork, PlaceId, Source, SourceKind};
+use super::address::AddressBits;
+use super::atlas::{Atlas, CoarsePoints, DataSource, OperatorNetwork, PlaceId, SourceKind};
 use super::both::both;
-use super::builtin::Table;
+use super::builtin::BuiltinTable;
 use super::database::{Database, ReadDatabase};
 use super::error::GeoError;
-use super::layers::{Asn, Facts, Layer, Paint, Part, sweep};
+use super::layers::{AddressPart, Layer, LayerAsn, LayerFacts, PaintedLayer, sweep};
 use super::locations::{country_continent, country_point};
 use super::places::{PlaceTable, WithAsn};
 use super::ranges::{RangeBuilder, RangeList};
@@ -28,7 +28,7 @@ impl Atlas {
         databases: &[Database],
         coarse_points: CoarsePoints,
         networks: &[OperatorNetwork],
-        builtin: &Table<'_>,
+        builtin: &BuiltinTable<'_>,
     ) -> Result<Atlas, GeoError> {
         let (mut places, read) = read(databases, coarse_points)?;
         let layers = Layers {
@@ -40,11 +40,11 @@ impl Atlas {
         let mut with_asn = WithAsn::beyond(places.len());
         let mut with_asn_above = WithAsn::beyond(places.len());
         let (lower_v4, above) = both(
-            || layers.sweep(Part { from: 0, until: Some(HALF_OF_THE_WORK) }, &builtin_v4, &mut with_asn),
+            || layers.sweep(AddressPart { from: 0, until: Some(HALF_OF_THE_WORK) }, &builtin_v4, &mut with_asn),
             || {
-                let upper_part = Part { from: HALF_OF_THE_WORK, until: None };
+                let upper_part = AddressPart { from: HALF_OF_THE_WORK, until: None };
                 let upper_v4 = layers.sweep(upper_part, &builtin_v4, &mut with_asn_above)?.finish();
-                let v6 = layers.sweep(Part::default(), &builtin_v6, &mut with_asn_above)?.finish();
+                let v6 = layers.sweep(AddressPart::default(), &builtin_v6, &mut with_asn_above)?.finish();
                 Ok((upper_v4, v6))
             },
         );
@@ -60,16 +60,16 @@ impl Atlas {
 struct Layers<'a> {
     /// Short prefixes first.
     operator: Vec<(&'a OperatorNetwork, Option<PlaceId>)>,
-    databases: Vec<ReadDatabase<'a, Facts>>,
+    databases: Vec<ReadDatabase<'a, LayerFacts>>,
     /// What the places of the built-in table come to, by their numbers there.
-    builtin: Vec<Facts>,
+    builtin: Vec<LayerFacts>,
 }
 
 impl Layers<'_> {
     /// All layers of a part of one address family, as one.
-    fn sweep<A: Address>(
+    fn sweep<A: AddressBits>(
         &self,
-        part: Part<A>,
+        part: AddressPart<A>,
         builtin: &RangeList<A>,
         with_asn: &mut WithAsn,
     ) -> Result<RangeBuilder<A>, GeoError> {
@@ -83,24 +83,24 @@ impl Layers<'_> {
         sweep(part, self.operator_layer(), layers, bottom, with_asn)
     }
 
-    fn operator_layer<A: Address>(&self) -> Layer<'static, A> {
-        let mut paint = Paint::default();
+    fn operator_layer<A: AddressBits>(&self) -> Layer<'static, A> {
+        let mut paint = PaintedLayer::default();
         for &(network, location) in &self.operator {
             let Some(address) = A::from_ip(network.cidr.address()) else { continue };
-            let stated = network.asn.map(Asn::Number);
+            let stated = network.asn.map(LayerAsn::Number);
             paint.prefix(address, network.cidr.prefix(), |below| match location {
-                Some(_) => Facts { location, asn: stated.unwrap_or(Asn::Nobody) },
-                None => Facts { asn: stated.unwrap_or(below.asn), ..below },
+                Some(_) => LayerFacts { location, asn: stated.unwrap_or(LayerAsn::Nobody) },
+                None => LayerFacts { asn: stated.unwrap_or(below.asn), ..below },
             });
         }
         paint.layer()
     }
 }
 
-fn unroutable_layer<A: Address>(networks: &[(IpAddr, u8)]) -> Layer<'static, A> {
-    let mut paint = Paint::default();
+fn unroutable_layer<A: AddressBits>(networks: &[(IpAddr, u8)]) -> Layer<'static, A> {
+    let mut paint = PaintedLayer::default();
     for (address, length) in networks.iter().filter_map(|(ip, length)| Some((A::from_ip(*ip)?, *length))) {
-        paint.prefix(address, length, |_| Facts { location: Some(PlaceId::UNROUTABLE), asn: Asn::Nobody });
+        paint.prefix(address, length, |_| LayerFacts { location: Some(PlaceId::UNROUTABLE), asn: LayerAsn::Nobody });
     }
     paint.layer()
 }
@@ -130,18 +130,18 @@ fn operator_place(network: &OperatorNetwork) -> Option<Place> {
 }
 
 /// What the places of the built-in table come to, entered into `places` as coming from `source`.
-fn builtin_facts(builtin: &Table<'_>, source: u8, places: &mut PlaceTable) -> Vec<Facts> {
+fn builtin_facts(builtin: &BuiltinTable<'_>, source: u8, places: &mut PlaceTable) -> Vec<LayerFacts> {
     let facts = |place: &Place| {
         let known = place.country.is_some() || place.point.is_some();
         let location = known.then(|| places.number(Place { source, ..*place }));
-        Facts { location, asn: Asn::Silent }
+        LayerFacts { location, asn: LayerAsn::Silent }
     };
     builtin.places.iter().map(facts).collect()
 }
 
-fn sources(databases: &[Database], builtin: &Table<'_>) -> Vec<Source> {
-    let operator = Source { name: "geo.networks".to_owned(), kind: SourceKind::Operator, path: None, built: None };
-    let databases = databases.iter().map(|database| Source {
+fn sources(databases: &[Database], builtin: &BuiltinTable<'_>) -> Vec<DataSource> {
+    let operator = DataSource { name: "geo.networks".to_owned(), kind: SourceKind::Operator, path: None, built: None };
+    let databases = databases.iter().map(|database| DataSource {
         name: database.kind().to_owned(),
         kind: SourceKind::Database,
         path: Some(database.path().to_owned()),

@@ -1,6 +1,6 @@
 //! Layers of knowledge laid over one another and swept once.
 //!
-//! A layer is a stream of range starts in order, each with [`Facts`]; what it says holds until its next start. The
+//! A layer is a stream of range starts in order, each with [`LayerFacts`]; what it says holds until its next start. The
 //! sweep goes through all layers at the same pace, so nothing is ever held of a database but the place it has
 //! reached. The location is that of the first layer that knows one, whole; so is the AS number. Where that location is
 //! [`PlaceId::UNROUTABLE`], only the operator can state an AS number: what a database knows of private space without
@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use super::address::Address;
+use super::address::AddressBits;
 use super::atlas::PlaceId;
 use super::error::GeoError;
 use super::places::WithAsn;
@@ -16,16 +16,16 @@ use super::ranges::RangeBuilder;
 
 /// What one layer says of a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Facts {
+pub struct LayerFacts {
     /// The place but for its AS number; `None`: ask the layer below.
     pub location: Option<PlaceId>,
     /// The AS number.
-    pub asn: Asn,
+    pub asn: LayerAsn,
 }
 
 /// What one layer says of the AS number of a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Asn {
+pub enum LayerAsn {
     /// Ask the layer below.
     #[default]
     Silent,
@@ -36,16 +36,16 @@ pub enum Asn {
 }
 
 /// A layer from the top of the space to its end; starts ascend.
-pub type Layer<'a, A> = Box<dyn Iterator<Item = Result<(A, Facts), GeoError>> + 'a>;
+pub type Layer<'a, A> = Box<dyn Iterator<Item = Result<(A, LayerFacts), GeoError>> + 'a>;
 
 /// Prefixes painted over one another: a layer that is made by hand.
 #[derive(Debug, Default)]
-pub struct Paint<A>(BTreeMap<A, Facts>);
+pub struct PaintedLayer<A>(BTreeMap<A, LayerFacts>);
 
-impl<A: Address> Paint<A> {
+impl<A: AddressBits> PaintedLayer<A> {
     /// Changes what is said of a prefix. Paint short prefixes first: then each lies inside one piece of what is
     /// there, and a hundred thousand of them take no time.
-    pub fn prefix(&mut self, address: A, length: u8, change: impl Fn(Facts) -> Facts) {
+    pub fn prefix(&mut self, address: A, length: u8, change: impl Fn(LayerFacts) -> LayerFacts) {
         let (first, last) = address.prefix(length);
         if let Some(after) = last.next() {
             self.split(after);
@@ -67,7 +67,7 @@ impl<A: Address> Paint<A> {
 
 /// A part of the address space.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Part<A> {
+pub struct AddressPart<A> {
     /// Its first address.
     pub from: A,
     /// The first address behind it; `None`: it goes to the end.
@@ -75,7 +75,7 @@ pub struct Part<A> {
 }
 
 /// A layer that says nothing.
-pub fn nothing<A: Address>() -> Layer<'static, A> {
+pub fn nothing<A: AddressBits>() -> Layer<'static, A> {
     Box::new(std::iter::empty())
 }
 
@@ -84,8 +84,8 @@ pub fn nothing<A: Address>() -> Layer<'static, A> {
 ///
 /// `bottom` says nothing of AS numbers, and is asked only where no layer knows a place: what lies under a whole city
 /// database need not be looked at.
-pub fn sweep<A: Address>(
-    part: Part<A>,
+pub fn sweep<A: AddressBits>(
+    part: AddressPart<A>,
     operator: Layer<'_, A>,
     layers: Vec<Layer<'_, A>>,
     bottom: Layer<'_, A>,
@@ -115,10 +115,10 @@ pub fn sweep<A: Address>(
             }
         };
         let asn = match operator.here.asn {
-            Asn::Silent if location != PlaceId::UNROUTABLE => below.asn,
+            LayerAsn::Silent if location != PlaceId::UNROUTABLE => below.asn,
             stated => stated,
         };
-        let place = if let Asn::Number(number) = asn { with_asn.number(location, number) } else { location };
+        let place = if let LayerAsn::Number(number) = asn { with_asn.number(location, number) } else { location };
         builder.push(at, place);
     }
     Ok(builder)
@@ -126,7 +126,7 @@ pub fn sweep<A: Address>(
 
 /// Where the next change is, if this layer is the first to change.
 #[inline]
-fn earlier<A: Address>(start: Option<A>, head: &Head<'_, A>) -> Option<A> {
+fn earlier<A: AddressBits>(start: Option<A>, head: &Head<'_, A>) -> Option<A> {
     match (start, head.next) {
         (Some(start), Some((next, _))) => Some(start.min(next)),
         (start, next) => start.or(next.map(|(next, _)| next)),
@@ -136,14 +136,14 @@ fn earlier<A: Address>(start: Option<A>, head: &Head<'_, A>) -> Option<A> {
 /// A layer at the point that the sweep has reached.
 struct Head<'a, A> {
     rest: Layer<'a, A>,
-    here: Facts,
-    next: Option<(A, Facts)>,
+    here: LayerFacts,
+    next: Option<(A, LayerFacts)>,
 }
 
-impl<'a, A: Address> Head<'a, A> {
+impl<'a, A: AddressBits> Head<'a, A> {
     fn new(mut rest: Layer<'a, A>) -> Result<Self, GeoError> {
         let next = rest.next().transpose()?;
-        Ok(Head { rest, here: Facts::default(), next })
+        Ok(Head { rest, here: LayerFacts::default(), next })
     }
 
     #[inline]
@@ -157,10 +157,10 @@ impl<'a, A: Address> Head<'a, A> {
 }
 
 #[inline]
-fn facts_below<A>(heads: &[Head<'_, A>]) -> Facts {
+fn facts_below<A>(heads: &[Head<'_, A>]) -> LayerFacts {
     let location = heads.iter().find_map(|head| head.here.location);
-    let asn = heads.iter().map(|head| head.here.asn).find(|asn| *asn != Asn::Silent);
-    Facts { location, asn: asn.unwrap_or_default() }
+    let asn = heads.iter().map(|head| head.here.asn).find(|asn| *asn != LayerAsn::Silent);
+    LayerFacts { location, asn: asn.unwrap_or_default() }
 }
 
 #[cfg(test)]
@@ -170,15 +170,15 @@ mod tests {
     use super::*;
 
     /// A prefix of a small space at the front of the real one, and what is said of it.
-    type Stroke = (u32, u8, Option<u32>, Asn);
+    type Stroke = (u32, u8, Option<u32>, LayerAsn);
 
     fn stroke() -> impl Strategy<Value = Stroke> {
-        let asn = prop_oneof![Just(Asn::Silent), Just(Asn::Nobody), (1..4u32).prop_map(Asn::Number)];
+        let asn = prop_oneof![Just(LayerAsn::Silent), Just(LayerAsn::Nobody), (1..4u32).prop_map(LayerAsn::Number)];
         (0..256u32, 24..=32u8, prop::option::of(0..5u32), asn)
     }
 
-    fn facts(&(_, _, location, asn): &Stroke) -> Facts {
-        Facts { location: location.map(PlaceId), asn }
+    fn facts(&(_, _, location, asn): &Stroke) -> LayerFacts {
+        LayerFacts { location: location.map(PlaceId), asn }
     }
 
     /// More than any location that is said.
@@ -191,12 +191,12 @@ mod tests {
                 |stroke: &&Stroke| (stroke.0.prefix(stroke.1).0..=stroke.0.prefix(stroke.1).1).contains(&address);
             strokes.iter().rfind(holds).map(facts).unwrap_or_default()
         });
-        let said: Vec<Facts> = said.collect();
+        let said: Vec<LayerFacts> = said.collect();
         let location = said.iter().find_map(|facts| facts.location).unwrap_or(PlaceId::UNKNOWN);
         let nowhere = location == PlaceId::UNROUTABLE;
         let may_say = if nowhere { &said[..1] } else { &said[..] };
-        let asn = may_say.iter().map(|facts| facts.asn).find(|asn| *asn != Asn::Silent);
-        (location, if let Some(Asn::Number(number)) = asn { Some(number) } else { None })
+        let asn = may_say.iter().map(|facts| facts.asn).find(|asn| *asn != LayerAsn::Silent);
+        (location, if let Some(LayerAsn::Number(number)) = asn { Some(number) } else { None })
     }
 
     proptest! {
@@ -205,9 +205,9 @@ mod tests {
             mut layers in prop::collection::vec(prop::collection::vec(stroke(), 0..12), 1..5),
             mut bottom in prop::collection::vec(stroke(), 0..12),
         ) {
-            bottom.iter_mut().for_each(|stroke| stroke.3 = Asn::Silent);
+            bottom.iter_mut().for_each(|stroke| stroke.3 = LayerAsn::Silent);
             let painted = |strokes: &Vec<Stroke>| {
-                let mut paint = Paint::<u32>::default();
+                let mut paint = PaintedLayer::<u32>::default();
                 strokes.iter().for_each(|stroke| paint.prefix(stroke.0, stroke.1, |_| facts(stroke)));
                 paint.layer()
             };
@@ -217,11 +217,11 @@ mod tests {
                 let ranges = sweep(part, painted(&layers[0]), below, painted(&bottom), &mut with_asn);
                 (ranges.unwrap(), with_asn)
             };
-            let (list, whole) = swept(Part::default());
+            let (list, whole) = swept(AddressPart::default());
             let list = list.finish();
             // In two parts it comes to the same.
-            let (mut lower, mut with_asn) = swept(Part { from: 0, until: Some(128) });
-            let (upper, others) = swept(Part { from: 128, until: None });
+            let (mut lower, mut with_asn) = swept(AddressPart { from: 0, until: Some(128) });
+            let (upper, others) = swept(AddressPart { from: 128, until: None });
             let numbers = with_asn.adopt(&others);
             upper.finish().iter().for_each(|(start, place)| lower.push(start, numbers.of(place)));
             prop_assert_eq!(&lower.finish(), &list);
@@ -240,18 +240,20 @@ mod tests {
     #[test]
     fn an_error_of_a_layer_ends_the_sweep() {
         let bad: Layer<'_, u32> =
-            Box::new([Ok((0, Facts::default())), Err(GeoError::new("x".as_ref(), "is bad"))].into_iter());
+            Box::new([Ok((0, LayerFacts::default())), Err(GeoError::new("x".as_ref(), "is bad"))].into_iter());
         assert_eq!(
-            sweep(Part::default(), nothing(), vec![bad], nothing(), &mut WithAsn::beyond(2)).unwrap_err().to_string(),
+            sweep(AddressPart::default(), nothing(), vec![bad], nothing(), &mut WithAsn::beyond(2))
+                .unwrap_err()
+                .to_string(),
             "x: is bad"
         );
     }
 
     #[test]
     fn painting_to_the_last_address() {
-        let mut paint = Paint::<u128>::default();
-        paint.prefix(u128::MAX, 0, |_| Facts { location: Some(PlaceId::UNROUTABLE), asn: Asn::Silent });
-        let list = sweep(Part::default(), nothing(), vec![paint.layer()], nothing(), &mut WithAsn::beyond(2))
+        let mut paint = PaintedLayer::<u128>::default();
+        paint.prefix(u128::MAX, 0, |_| LayerFacts { location: Some(PlaceId::UNROUTABLE), asn: LayerAsn::Silent });
+        let list = sweep(AddressPart::default(), nothing(), vec![paint.layer()], nothing(), &mut WithAsn::beyond(2))
             .unwrap()
             .finish();
         assert_eq!(list.find(7), (PlaceId::UNROUTABLE, 0, u128::MAX));

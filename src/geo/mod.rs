@@ -31,8 +31,8 @@ pub mod table;
 
 pub mod catchment;
 
-pub use atlas::{Atlas, CoarsePoints, Located, OperatorNetwork, PlaceId, Source, SourceKind, Sources};
+pub use atlas::{Atlas, AtlasSources, CoarsePoints, DataSource, LocatedRange, OperatorNetwork, PlaceId, SourceKind};
 pub use both::both;
 pub use error::GeoError;
-pub use place::{Code, Place};
-pub use table::{AddressTable, Found};
+pub use place::{Place, PlaceCode};
+pub use table::{AddressTable, FoundBlock};

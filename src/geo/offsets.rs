@@ -5,7 +5,7 @@
 
 /// Offsets below a bound that was known in advance.
 #[derive(Debug, Clone, Default)]
-pub struct Offsets {
+pub struct OffsetTable {
     words: Vec<Word>,
     count: usize,
 }
@@ -19,7 +19,7 @@ struct Word {
     before: u32,
 }
 
-impl Offsets {
+impl OffsetTable {
     /// The set of `offsets`, which come in any order and as often as they like; `None` if one of them is not below
     /// `bound`.
     pub fn collect(bound: usize, offsets: impl Iterator<Item = usize>) -> Option<Self> {
@@ -37,7 +37,7 @@ impl Offsets {
             Word { members, before }
         });
         let words = words.collect();
-        Some(Offsets { words, count: count as usize })
+        Some(OffsetTable { words, count: count as usize })
     }
 
     /// How many there are.
@@ -79,7 +79,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_a_set_whose_members_know_their_place(members in prop::collection::vec(0..300usize, 0..80)) {
-            let offsets = Offsets::collect(300, members.iter().copied()).unwrap();
+            let offsets = OffsetTable::collect(300, members.iter().copied()).unwrap();
             let expected: BTreeSet<usize> = members.into_iter().collect();
             prop_assert_eq!(offsets.len(), expected.len());
             prop_assert_eq!(offsets.iter().collect::<BTreeSet<_>>(), expected.clone());
@@ -92,8 +92,8 @@ mod tests {
 
     #[test]
     fn what_lies_outside_is_refused() {
-        assert!(Offsets::collect(64, [63].into_iter()).is_some());
-        assert!(Offsets::collect(64, [64].into_iter()).is_none());
-        assert!(Offsets::collect(0, std::iter::empty()).is_some_and(|offsets| offsets.is_empty()));
+        assert!(OffsetTable::collect(64, [63].into_iter()).is_some());
+        assert!(OffsetTable::collect(64, [64].into_iter()).is_none());
+        assert!(OffsetTable::collect(0, std::iter::empty()).is_some_and(|offsets| offsets.is_empty()));
     }
 }

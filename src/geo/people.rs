@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::Code;
+use super::PlaceCode;
 use crate::steering::Point;
 
 /// A row for each country and square, without quotes; a row that cannot be read would be left out, and a test counts them.
@@ -10,9 +10,9 @@ const ROWS: &str = include_str!("../../geodata/people.csv");
 
 /// The people of one country in one square of one degree.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct People {
+pub struct PopulationCell {
     /// Their country.
-    pub country: Code,
+    pub country: PlaceCode,
     /// The middle of the square.
     pub point: Point,
     /// How many.
@@ -20,17 +20,17 @@ pub struct People {
 }
 
 /// All people, by country.
-pub fn people() -> &'static [People] {
-    static ALL: LazyLock<Vec<People>> = LazyLock::new(|| ROWS.lines().filter_map(row).collect());
+pub fn people() -> &'static [PopulationCell] {
+    static ALL: LazyLock<Vec<PopulationCell>> = LazyLock::new(|| ROWS.lines().filter_map(row).collect());
     &ALL
 }
 
-fn row(line: &str) -> Option<People> {
+fn row(line: &str) -> Option<PopulationCell> {
     let mut fields = line.split(',');
     let country = fields.next()?.parse().ok()?;
     let mut number = || fields.next()?.parse::<f64>().ok();
     let point = Point::new(number()? + 0.5, number()? + 0.5).ok()?;
-    Some(People { country, point, count: number()? * 1000.0 })
+    Some(PopulationCell { country, point, count: number()? * 1000.0 })
 }
 
 #[cfg(test)]

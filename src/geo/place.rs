@@ -8,9 +8,9 @@ use crate::steering::Point;
 /// A short upper-case ASCII code: a country (ISO 3166-1 alpha-2), a continent (two letters) or a subdivision
 /// (ISO 3166-2 without its country, up to three characters). Four octets, zero-padded.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Code([u8; 4]);
+pub struct PlaceCode([u8; 4]);
 
-impl Code {
+impl PlaceCode {
     /// The text, padded with zeros.
     pub fn octets(self) -> [u8; 4] {
         self.0
@@ -23,7 +23,7 @@ impl Code {
     }
 }
 
-impl FromStr for Code {
+impl FromStr for PlaceCode {
     type Err = ();
 
     /// One to four ASCII letters or digits, in any case.
@@ -35,17 +35,17 @@ impl FromStr for Code {
         let mut code = [0; 4];
         code[..octets.len()].copy_from_slice(octets);
         code.make_ascii_uppercase();
-        Ok(Code(code))
+        Ok(PlaceCode(code))
     }
 }
 
-impl fmt::Display for Code {
+impl fmt::Display for PlaceCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl fmt::Debug for Code {
+impl fmt::Debug for PlaceCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
@@ -57,11 +57,11 @@ pub struct Place {
     /// Where the client is taken to stand; `None` = unknown, never 0,0.
     pub point: Option<Point>,
     /// ISO 3166-1 alpha-2.
-    pub country: Option<Code>,
+    pub country: Option<PlaceCode>,
     /// AF AN AS EU NA OC SA.
-    pub continent: Option<Code>,
+    pub continent: Option<PlaceCode>,
     /// ISO 3166-2 without the country part: `CA` of `US-CA`.
-    pub subdivision: Option<Code>,
+    pub subdivision: Option<PlaceCode>,
     /// Autonomous system number.
     pub asn: Option<u32>,
     /// Where the location comes from: an index into the atlas' sources.

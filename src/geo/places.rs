@@ -3,7 +3,7 @@
 use foldhash::{HashMap, HashMapExt};
 
 use super::atlas::PlaceId;
-use super::{Code, Place};
+use super::{Place, PlaceCode};
 
 /// The distinct places met so far.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ fn key(place: &Place) -> PlaceKey {
     // No coordinates and no code are not a value of theirs: not a number, and no octets.
     let [latitude, longitude] =
         place.point.map_or([f64::NAN; 2], |point| [point.latitude(), point.longitude()]).map(f64::to_bits);
-    let code = |code: Option<Code>| code.map_or(0, |code| u64::from(u32::from_le_bytes(code.octets())));
+    let code = |code: Option<PlaceCode>| code.map_or(0, |code| u64::from(u32::from_le_bytes(code.octets())));
     let rest = u64::from(place.source) << 32 | u64::from(place.coarse) << 40;
     [latitude, longitude, code(place.country) << 32 | code(place.continent), code(place.subdivision) | rest]
 }
@@ -93,20 +93,20 @@ impl WithAsn {
     }
 
     /// Takes in those of another set of the same table, and gives the numbers that they have here.
-    pub fn adopt(&mut self, other: &WithAsn) -> Renumbering {
+    pub fn adopt(&mut self, other: &WithAsn) -> PlaceRenumbering {
         let numbers = other.list.iter().map(|(location, asn)| self.number(*location, *asn)).collect();
-        Renumbering { first: self.first, numbers }
+        PlaceRenumbering { first: self.first, numbers }
     }
 }
 
 /// New numbers for places with AS numbers; all others keep theirs.
 #[derive(Debug)]
-pub struct Renumbering {
+pub struct PlaceRenumbering {
     first: u32,
     numbers: Vec<PlaceId>,
 }
 
-impl Renumbering {
+impl PlaceRenumbering {
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
         self.numbers.is_empty()

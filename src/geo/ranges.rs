@@ -5,7 +5,7 @@
 //! always 1. The list is made to be scanned in order; a mark every `STRIDE` ranges lets [`RangeList::find`] begin
 //! near its goal.
 
-use super::address::Address;
+use super::address::AddressBits;
 use super::atlas::PlaceId;
 
 /// Ranges between two marks.
@@ -33,7 +33,7 @@ struct Cursor<A> {
     start: A,
 }
 
-impl<A: Address> RangeList<A> {
+impl<A: AddressBits> RangeList<A> {
     /// One range of unknown place.
     pub fn unknown() -> Self {
         RangeBuilder::default().finish()
@@ -58,16 +58,16 @@ impl<A: Address> RangeList<A> {
     }
 
     /// Every range in order: its start and its place.
-    pub fn iter(&self) -> Ranges<'_, A> {
-        Ranges { list: self, at: Cursor::default() }
+    pub fn iter(&self) -> RangeIter<'_, A> {
+        RangeIter { list: self, at: Cursor::default() }
     }
 
     /// The ranges from the one that holds an address on, and some before it.
-    pub fn iter_from(&self, address: A) -> Ranges<'_, A> {
+    pub fn iter_from(&self, address: A) -> RangeIter<'_, A> {
         // A mark knows the start of the range before it. The last mark that is not behind the address may still lie
         // inside its range; the one before that lies in front of it for certain.
         let passed = self.marks.partition_point(|mark| mark.start <= address);
-        Ranges { list: self, at: self.marks.get(passed.saturating_sub(2)).copied().unwrap_or_default() }
+        RangeIter { list: self, at: self.marks.get(passed.saturating_sub(2)).copied().unwrap_or_default() }
     }
 
     /// The range that holds an address: place, first and last address.
@@ -127,12 +127,12 @@ impl<A: Address> RangeList<A> {
 
 /// Iterator over the ranges of a list: start and place.
 #[derive(Debug, Clone)]
-pub struct Ranges<'a, A> {
+pub struct RangeIter<'a, A> {
     list: &'a RangeList<A>,
     at: Cursor<A>,
 }
 
-impl<A: Address> Iterator for Ranges<'_, A> {
+impl<A: AddressBits> Iterator for RangeIter<'_, A> {
     type Item = (A, PlaceId);
 
     #[inline]
@@ -154,7 +154,7 @@ pub struct RangeBuilder<A> {
     place: PlaceId,
 }
 
-impl<A: Address> RangeBuilder<A> {
+impl<A: AddressBits> RangeBuilder<A> {
     /// From `start` on it is `place`. The first start is 0 and every other lies behind the one before.
     #[inline]
     pub fn push(&mut self, start: A, place: PlaceId) {
@@ -240,7 +240,7 @@ mod tests {
 
     use super::*;
 
-    fn list<A: Address>(starts: &BTreeMap<A, u32>) -> RangeList<A> {
+    fn list<A: AddressBits>(starts: &BTreeMap<A, u32>) -> RangeList<A> {
         let mut builder = RangeBuilder::default();
         builder.push(A::default(), PlaceId(0));
         for (&start, &place) in starts.iter().filter(|(start, _)| **start > A::default()) {
@@ -249,7 +249,7 @@ mod tests {
         builder.finish()
     }
 
-    fn written<A: Address>(list: &RangeList<A>) -> Vec<u8> {
+    fn written<A: AddressBits>(list: &RangeList<A>) -> Vec<u8> {
         let mut bytes = Vec::new();
         list.write(&mut bytes);
         bytes

@@ -4,8 +4,8 @@
 //! flat (`country_code` or `country`, `latitude`). Every field is read leniently: a field of another type than
 //! expected is unknown, so that one odd record does not cost the whole file.
 
-use super::Code;
-use super::values::{DamagedValue, Enough, Item, Shared, Value, Values};
+use super::PlaceCode;
+use super::values::{DamagedValue, MapProgress, MmdbItem, MmdbValue, SharedMap, ValueReader};
 use crate::steering::Point;
 
 /// What databases write where nobody knows the country: MaxMind's old codes for Asia and Europe, and those that ISO 3166-1
@@ -14,13 +14,13 @@ const NO_COUNTRIES: [&str; 4] = ["AP", "EU", "XX", "ZZ"];
 
 /// What a record says of its networks; borrowed from the file.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Record<'a> {
+pub struct GeoRecord<'a> {
     /// ISO 3166-1 alpha-2.
-    pub country: Option<Code>,
+    pub country: Option<PlaceCode>,
     /// Two letters.
-    pub continent: Option<Code>,
+    pub continent: Option<PlaceCode>,
     /// The part of ISO 3166-2 behind the country.
-    pub subdivision: Option<Code>,
+    pub subdivision: Option<PlaceCode>,
     /// The subdivision in words: flat layouts have no code.
     pub subdivision_name: Option<&'a str>,
     /// The coordinates, if there are any; 0,0 in the Gulf of Guinea counts as none.
@@ -33,16 +33,16 @@ pub struct Record<'a> {
     pub asn: Option<u32>,
 }
 
-impl<'a> Record<'a> {
+impl<'a> GeoRecord<'a> {
     /// The record at an offset of the data section. A field that is not needed is not looked at: each is somewhere
     /// else in a large file, and to go there takes longer than everything else.
-    pub fn read(values: &mut Values<'a>, at: usize) -> Result<Self, DamagedValue> {
+    pub fn read(values: &mut ValueReader<'a>, at: usize) -> Result<Self, DamagedValue> {
         values.begin();
         let mut fields = Fields::default();
         let record = values.item(at)?;
         values.entries(&record, |_, key, at| {
             fields.note(key, at);
-            Ok(Enough::No)
+            Ok(MapProgress::No)
         })?;
         fields.record(values)
     }
@@ -93,13 +93,13 @@ impl Fields {
         *field = Some(at);
     }
 
-    fn record<'a>(&self, values: &mut Values<'a>) -> Result<Record<'a>, DamagedValue> {
+    fn record<'a>(&self, values: &mut ValueReader<'a>) -> Result<GeoRecord<'a>, DamagedValue> {
         let location = Location::read(values, self.location)?;
         let subdivision = first_code(values, self.subdivisions)?;
         let subdivision_name = Scalar::read(values, self.state1)?.text();
         let asn = first_of(values, [self.autonomous_system_number, self.asn], Scalar::asn)?;
         let country = first_of(values, [self.country, self.country_code], Scalar::country)?;
-        Ok(Record {
+        Ok(GeoRecord {
             country: match (country, asn) {
                 // Where the network is registered, if nothing is known of where it is used.
                 (None, None) => Scalar::read(values, self.registered_country)?.country(),
@@ -117,7 +117,7 @@ impl Fields {
         })
     }
 
-    fn point(&self, location: &Location<'_>, values: &mut Values<'_>) -> Result<Option<Point>, DamagedValue> {
+    fn point(&self, location: &Location<'_>, values: &mut ValueReader<'_>) -> Result<Option<Point>, DamagedValue> {
         let latitude = location.latitude.number.or(Scalar::read(values, self.latitude)?.number());
         let longitude = location.longitude.number.or(Scalar::read(values, self.longitude)?.number());
         let stated = latitude.zip(longitude).filter(|&point| point != (0.0, 0.0));
@@ -127,7 +127,7 @@ impl Fields {
 
 /// What the first of these fields that says anything says.
 fn first_of<'a, T>(
-    values: &mut Values<'a>,
+    values: &mut ValueReader<'a>,
     fields: [Option<usize>; 2],
     meaning: impl Fn(&Scalar<'a>) -> Option<T>,
 ) -> Result<Option<T>, DamagedValue> {
@@ -140,10 +140,10 @@ fn first_of<'a, T>(
 }
 
 /// The code of the first map of a list.
-fn first_code<'a>(values: &mut Values<'a>, list: Option<usize>) -> Result<Option<&'a str>, DamagedValue> {
+fn first_code<'a>(values: &mut ValueReader<'a>, list: Option<usize>) -> Result<Option<&'a str>, DamagedValue> {
     let Some(at) = list else { return Ok(None) };
     let list = values.item(at)?;
-    let first = Values::first(&list);
+    let first = ValueReader::first(&list);
     Ok(Scalar::read(values, first)?.code)
 }
 
@@ -156,7 +156,7 @@ struct Location<'a> {
 }
 
 impl<'a> Location<'a> {
-    fn read(values: &mut Values<'a>, at: Option<usize>) -> Result<Self, DamagedValue> {
+    fn read(values: &mut ValueReader<'a>, at: Option<usize>) -> Result<Self, DamagedValue> {
         let mut location = Location::default();
         let Some(at) = at else { return Ok(location) };
         let map = values.item(at)?;
@@ -167,7 +167,7 @@ impl<'a> Location<'a> {
                 b"accuracy_radius" => location.accuracy_radius = Scalar::read(values, Some(at))?,
                 _ => {}
             }
-            Ok(Enough::No)
+            Ok(MapProgress::No)
         })?;
         Ok(location)
     }
@@ -186,25 +186,25 @@ struct Scalar<'a> {
 impl<'a> Scalar<'a> {
     /// The value at an offset; nothing if there is none.
     #[inline]
-    fn read(values: &mut Values<'a>, at: Option<usize>) -> Result<Self, DamagedValue> {
+    fn read(values: &mut ValueReader<'a>, at: Option<usize>) -> Result<Self, DamagedValue> {
         let mut scalar = Scalar::default();
         let Some(at) = at else { return Ok(scalar) };
         let target = values.target(at)?;
-        if let Some(Shared { is_filled, code }) = target.and_then(|target| values.shared(target)) {
+        if let Some(SharedMap { is_filled, code }) = target.and_then(|target| values.shared(target)) {
             return Ok(Scalar { is_filled, code, ..scalar });
         }
         let item = values.item(target.unwrap_or(at))?;
         match item.value {
-            Value::Text(text) => scalar.text = std::str::from_utf8(text).ok(),
-            Value::Number(number) => scalar.number = Some(number),
-            Value::Map(entries) => {
+            MmdbValue::Text(text) => scalar.text = std::str::from_utf8(text).ok(),
+            MmdbValue::Number(number) => scalar.number = Some(number),
+            MmdbValue::Map(entries) => {
                 scalar.is_filled = entries > 0;
                 scalar.code = code_of(values, &item)?;
                 if let Some(target) = target {
-                    values.share(target, Shared { is_filled: scalar.is_filled, code: scalar.code });
+                    values.share(target, SharedMap { is_filled: scalar.is_filled, code: scalar.code });
                 }
             }
-            Value::List(_) | Value::Other => {}
+            MmdbValue::List(_) | MmdbValue::Other => {}
         }
         Ok(scalar)
     }
@@ -213,12 +213,12 @@ impl<'a> Scalar<'a> {
         self.text.filter(|text| !text.is_empty())
     }
 
-    fn letters(&self, count: usize) -> Option<Code> {
+    fn letters(&self, count: usize) -> Option<PlaceCode> {
         let text = self.code.or(self.text)?;
         text.parse().ok().filter(|_| text.len() == count && text.bytes().all(|octet| octet.is_ascii_alphabetic()))
     }
 
-    fn country(&self) -> Option<Code> {
+    fn country(&self) -> Option<PlaceCode> {
         self.letters(2).filter(|code| !NO_COUNTRIES.contains(&code.as_str()))
     }
 
@@ -238,16 +238,16 @@ impl<'a> Scalar<'a> {
 }
 
 /// What a map has for a code; names and the rest are not looked at.
-fn code_of<'a>(values: &mut Values<'a>, map: &Item<'a>) -> Result<Option<&'a str>, DamagedValue> {
+fn code_of<'a>(values: &mut ValueReader<'a>, map: &MmdbItem<'a>) -> Result<Option<&'a str>, DamagedValue> {
     let mut code = None;
     values.entries(map, |values, key, at| {
         if !matches!(key, b"iso_code" | b"code") {
-            return Ok(Enough::No);
+            return Ok(MapProgress::No);
         }
-        if let Value::Text(text) = values.item(at)?.value {
+        if let MmdbValue::Text(text) = values.item(at)?.value {
             code = std::str::from_utf8(text).ok().filter(|text| !text.is_empty());
         }
-        Ok(Enough::Yes)
+        Ok(MapProgress::Yes)
     })?;
     Ok(code)
 }
@@ -258,9 +258,9 @@ mod tests {
     use super::*;
 
     /// Leaks a few octets, so that the tests can be written in a line each.
-    fn record(json: &str) -> Record<'static> {
+    fn record(json: &str) -> GeoRecord<'static> {
         let octets = encode(&serde_json::from_str(json).unwrap());
-        Record::read(&mut Values::new(octets.leak()), 0).unwrap()
+        GeoRecord::read(&mut ValueReader::new(octets.leak()), 0).unwrap()
     }
 
     #[test]
@@ -304,7 +304,7 @@ mod tests {
     fn odd_types_are_unknown() {
         let odd = r#"{"country":[1,{"a":[]}],"city":false,"location":"there","subdivisions":{"iso_code":"X"},
             "latitude":91,"longitude":8,"asn":0,"autonomous_system_number":{"x":1},"country_code":"DEU"}"#;
-        assert_eq!(record(odd), Record::default());
+        assert_eq!(record(odd), GeoRecord::default());
         assert_eq!(record(r#"{"country_code":"DE","latitude":0,"longitude":0}"#).point, None);
     }
 }

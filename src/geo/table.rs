@@ -20,7 +20,7 @@ use std::net::IpAddr;
 use super::both::both;
 
 /// An address as a table's key.
-pub trait Key: Copy + Ord {
+pub trait AddressKey: Copy + Ord {
     /// Bits of the key.
     const BITS: u32;
     /// The key as a number.
@@ -29,7 +29,7 @@ pub trait Key: Copy + Ord {
     fn from_u64(number: u64) -> Self;
 }
 
-impl Key for u32 {
+impl AddressKey for u32 {
     const BITS: u32 = 32;
     fn to_u64(self) -> u64 {
         u64::from(self)
@@ -39,7 +39,7 @@ impl Key for u32 {
     }
 }
 
-impl Key for u64 {
+impl AddressKey for u64 {
     const BITS: u32 = 64;
     fn to_u64(self) -> u64 {
         self
@@ -65,7 +65,7 @@ const MOST_INDEX_BITS: u32 = 18;
 
 /// What a look-up found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundBlock {
     /// The range's value.
     pub value: u32,
     /// Prefix length of the widest aligned block around the address that lies inside the range.
@@ -76,7 +76,7 @@ pub struct Found {
     clippy::arithmetic_side_effects,
     reason = "fewer than 2^32 ranges, in order; a block has no more bits than its key"
 )]
-impl<K: Key> RangeTable<K> {
+impl<K: AddressKey> RangeTable<K> {
     /// Builds a table from range starts in ascending order, the first of them 0. Equal neighbours are merged.
     pub fn from_ranges(ranges: impl IntoIterator<Item = (K, u32)>) -> RangeTable<K> {
         let (mut starts, mut values): (Vec<K>, Vec<u32>) = (Vec::new(), Vec::new());
@@ -144,14 +144,14 @@ impl<K: Key> RangeTable<K> {
 
     /// Looks a key up.
     #[inline]
-    pub fn find(&self, key: K) -> Found {
+    pub fn find(&self, key: K) -> FoundBlock {
         let at = self.position(key);
         let start = self.starts.get(at).map_or(0, |start| start.to_u64());
         let next = self.starts.get(at + 1).map(|next| next.to_u64());
         let value = self.values.get(at).copied().unwrap_or(0);
         let key = key.to_u64();
         let host_bits = free_bits(key, start.checked_sub(1), K::BITS).min(free_bits(key, next, K::BITS));
-        Found { value, scope: (K::BITS - host_bits) as u8 }
+        FoundBlock { value, scope: (K::BITS - host_bits) as u8 }
     }
 
     /// Octets of memory held.
@@ -205,7 +205,7 @@ impl AddressTable {
     }
 
     /// Looks an address up.
-    pub fn find(&self, address: IpAddr) -> Found {
+    pub fn find(&self, address: IpAddr) -> FoundBlock {
         match address {
             IpAddr::V4(address) => self.find_v4(address.to_bits()),
             IpAddr::V6(address) => self.find_v6(address.to_bits()),
@@ -214,20 +214,20 @@ impl AddressTable {
 
     /// Looks an IPv4 address up.
     #[inline]
-    pub fn find_v4(&self, address: u32) -> Found {
+    pub fn find_v4(&self, address: u32) -> FoundBlock {
         self.v4.find(address)
     }
 
     /// Looks an IPv6 address up.
     #[inline]
-    pub fn find_v6(&self, address: u128) -> Found {
+    pub fn find_v6(&self, address: u128) -> FoundBlock {
         let found = self.v6.find((address >> 64) as u64);
         if found.value == SPLIT { self.find_deep(address) } else { found }
     }
 
     /// Inside a split /64. A neighbour outside the /64 bounds nothing: the /64 itself is the wider bound.
     #[cold]
-    fn find_deep(&self, address: u128) -> Found {
+    fn find_deep(&self, address: u128) -> FoundBlock {
         let next = self.deep.partition_point(|&(start, _)| start <= address);
         let (start, value) = next.checked_sub(1).and_then(|at| self.deep.get(at)).copied().unwrap_or((0, 0));
         let inside = |other: u128| other >> 64 == address >> 64;
@@ -235,7 +235,7 @@ impl AddressTable {
         let before = start.checked_sub(1).and_then(low_bits);
         let after = self.deep.get(next).and_then(|&(start, _)| low_bits(start));
         let free = free_bits(address as u64, before, 64).min(free_bits(address as u64, after, 64));
-        Found { value, scope: (128 - free) as u8 }
+        FoundBlock { value, scope: (128 - free) as u8 }
     }
 
     /// Ranges of IPv4, in order.
@@ -328,7 +328,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// The oracle: the last start at or below the address, and the widest aligned block that keeps its value.
-    fn naive(ranges: &[(u128, u32)], address: u128, bits: u32) -> Found {
+    fn naive(ranges: &[(u128, u32)], address: u128, bits: u32) -> FoundBlock {
         let value_at =
             |address: u128| ranges.iter().rev().find(|(start, _)| *start <= address).map_or(0, |range| range.1);
         let at = ranges.iter().rposition(|(start, _)| *start <= address).unwrap();
@@ -347,7 +347,7 @@ mod tests {
             let host = (u128::MAX >> (128 - bits)).checked_shr(*scope).unwrap_or(0);
             address & !host >= start && address | host <= last
         };
-        Found { value, scope: (0..=bits).find(fits).unwrap() as u8 }
+        FoundBlock { value, scope: (0..=bits).find(fits).unwrap() as u8 }
     }
 
     fn ranges(starts: Vec<(u128, u32)>) -> Vec<(u128, u32)> {
@@ -387,7 +387,7 @@ mod tests {
     #[test]
     fn one_value_for_all_has_scope_zero() {
         let table = AddressTable::uniform(3);
-        assert_eq!(table.find("203.0.113.7".parse().unwrap()), Found { value: 3, scope: 0 });
-        assert_eq!(table.find("2001:db8::1".parse().unwrap()), Found { value: 3, scope: 0 });
+        assert_eq!(table.find("203.0.113.7".parse().unwrap()), FoundBlock { value: 3, scope: 0 });
+        assert_eq!(table.find("2001:db8::1".parse().unwrap()), FoundBlock { value: 3, scope: 0 });
     }
 }

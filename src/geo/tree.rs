@@ -3,11 +3,11 @@
 //! The library's own walk follows whatever the file says: a tree whose nodes all point twice to the next one takes it
 //! longer than the age of the Earth. This walk gives up as soon as it has seen more nodes than a tree can have.
 
-use super::address::Address;
+use super::address::AddressBits;
 
 /// The tree of a file: two records a node.
 #[derive(Debug, Clone, Copy)]
-pub struct Tree<'a> {
+pub struct SearchTree<'a> {
     octets: &'a [u8],
     nodes: u32,
     /// Octets of a node: 6, 7 or 8.
@@ -20,7 +20,7 @@ pub struct Tree<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DamagedTree;
 
-impl<'a> Tree<'a> {
+impl<'a> SearchTree<'a> {
     /// The tree at the start of a file; `record_size` in bits, `ip_version` 4 or 6.
     pub fn new(file: &'a [u8], nodes: u32, record_size: u16, ip_version: u16) -> Result<Self, DamagedTree> {
         let node_size = match record_size {
@@ -28,7 +28,7 @@ impl<'a> Tree<'a> {
             _ => return Err(DamagedTree),
         };
         let length = (nodes as usize).checked_mul(node_size).ok_or(DamagedTree)?;
-        Ok(Tree { octets: file.get(..length).ok_or(DamagedTree)?, nodes, node_size, wide: ip_version == 6 })
+        Ok(SearchTree { octets: file.get(..length).ok_or(DamagedTree)?, nodes, node_size, wide: ip_version == 6 })
     }
 
     /// The record of every leaf, in no order that matters; leaves that no address leads to are among them.
@@ -40,7 +40,7 @@ impl<'a> Tree<'a> {
     /// Every leaf of one address family in order, from the one that holds `from` on: its first address and its record,
     /// `None` where there is no data. IPv4 seen through IPv6 addresses is left out: those are translated before any
     /// look-up.
-    pub fn leaves<A: Address>(self, from: A) -> Leaves<'a, A> {
+    pub fn leaves<A: AddressBits>(self, from: A) -> TreeLeaves<'a, A> {
         let embedded = if self.wide { self.embedded_root() } else { None };
         let (root, alias) = match (A::BITS, self.wide) {
             (32, false) => (Some(0), None),
@@ -48,7 +48,7 @@ impl<'a> Tree<'a> {
             (_, true) => (Some(0), embedded),
             (_, false) => (None, None),
         };
-        let mut leaves = Leaves { tree: self, alias, stack: Vec::new(), left: u64::from(self.nodes) * 2 + 2 };
+        let mut leaves = TreeLeaves { tree: self, alias, stack: Vec::new(), left: u64::from(self.nodes) * 2 + 2 };
         if let Some(node) = root.filter(|_| self.nodes > 0) {
             leaves.descend(Pending { node, depth: 0, first: A::default() }, from);
         }
@@ -82,10 +82,10 @@ fn children(node: &[u8]) -> Option<[u32; 2]> {
     })
 }
 
-/// Iterator over the leaves of a [`Tree`].
+/// Iterator over the leaves of a [`SearchTree`].
 #[derive(Debug)]
-pub struct Leaves<'a, A> {
-    tree: Tree<'a>,
+pub struct TreeLeaves<'a, A> {
+    tree: SearchTree<'a>,
     /// The node that stands for the whole IPv4 space wherever it is met.
     alias: Option<u32>,
     stack: Vec<Pending<A>>,
@@ -100,7 +100,7 @@ struct Pending<A> {
     first: A,
 }
 
-impl<A: Address> Leaves<'_, A> {
+impl<A: AddressBits> TreeLeaves<'_, A> {
     /// Puts on the stack what is left of `at` from an address on: the leaf that holds it, and every upper half beside
     /// the way to it.
     fn descend(&mut self, mut at: Pending<A>, from: A) {
@@ -118,7 +118,7 @@ impl<A: Address> Leaves<'_, A> {
     }
 }
 
-impl<A: Address> Iterator for Leaves<'_, A> {
+impl<A: AddressBits> Iterator for TreeLeaves<'_, A> {
     type Item = Result<(A, Option<u32>), DamagedTree>;
 
     #[inline]
@@ -150,24 +150,24 @@ mod tests {
     #[test]
     fn leaves_come_in_order_with_their_gaps() {
         let file = octets(&[[1, 20], [2, 21]]);
-        let leaves: Vec<_> = Tree::new(&file, 2, 24, 4).unwrap().leaves(0u32).map(Result::unwrap).collect();
+        let leaves: Vec<_> = SearchTree::new(&file, 2, 24, 4).unwrap().leaves(0u32).map(Result::unwrap).collect();
         assert_eq!(leaves, [(0, None), (1 << 30, Some(21)), (1 << 31, Some(20))]);
-        assert_eq!(Tree::new(&file, 2, 24, 4).unwrap().leaves(0u128).count(), 0);
+        assert_eq!(SearchTree::new(&file, 2, 24, 4).unwrap().leaves(0u128).count(), 0);
     }
 
     #[test]
     fn the_records_are_those_of_all_leaves() {
         let file = octets(&[[1, 20], [2, 21]]);
-        assert_eq!(Tree::new(&file, 2, 24, 4).unwrap().records().collect::<Vec<_>>(), [20, 21]);
+        assert_eq!(SearchTree::new(&file, 2, 24, 4).unwrap().records().collect::<Vec<_>>(), [20, 21]);
         // No address leads to the second node.
         let file = octets(&[[2, 20], [21, 22]]);
-        assert_eq!(Tree::new(&file, 2, 24, 4).unwrap().records().collect::<Vec<_>>(), [20, 21, 22]);
+        assert_eq!(SearchTree::new(&file, 2, 24, 4).unwrap().records().collect::<Vec<_>>(), [20, 21, 22]);
     }
 
     #[test]
     fn leaves_from_an_address_on_are_the_last_ones_of_all() {
         let file = octets(&[[1, 20], [2, 21], [22, 3], [4, 23], [24, 25]]);
-        let tree = Tree::new(&file, 5, 24, 4).unwrap();
+        let tree = SearchTree::new(&file, 5, 24, 4).unwrap();
         let all: Vec<_> = tree.leaves(0u32).map(Result::unwrap).collect();
         let edges = all.iter().flat_map(|(first, _)| [first.saturating_sub(1), *first, first + 1]);
         for from in edges.chain([u32::MAX]) {
@@ -179,10 +179,10 @@ mod tests {
     #[test]
     fn nodes_of_28_and_32_bits() {
         let middle = [0x12, 0x34, 0x56, 0xab, 0x78, 0x9a, 0xbc];
-        let tree = Tree { octets: &middle, nodes: 1, node_size: 7, wide: false };
+        let tree = SearchTree { octets: &middle, nodes: 1, node_size: 7, wide: false };
         assert_eq!(tree.children(0), Some([0xa12_3456, 0xb78_9abc]));
         let large = [0, 0, 1, 2, 3, 0, 0, 4];
-        let tree = Tree { octets: &large, nodes: 1, node_size: 8, wide: false };
+        let tree = SearchTree { octets: &large, nodes: 1, node_size: 8, wide: false };
         assert_eq!(tree.children(0), Some([0x102, 0x300_0004]));
     }
 
@@ -190,16 +190,16 @@ mod tests {
     fn a_tree_that_shares_its_nodes_is_given_up_soon() {
         let nodes: Vec<[u32; 2]> = (1..=100).map(|next| [next, next]).collect();
         let file = octets(&nodes);
-        let mut leaves = Tree::new(&file, 100, 24, 6).unwrap().leaves(0u128);
+        let mut leaves = SearchTree::new(&file, 100, 24, 6).unwrap().leaves(0u128);
         let seen = leaves.by_ref().take(1_000).filter(Result::is_ok).count();
         assert!(seen < 300, "{seen} leaves");
         let circle = octets(&[[0, 0]]);
-        assert!(Tree::new(&circle, 1, 24, 4).unwrap().leaves(0u32).any(|leaf| leaf.is_err()));
+        assert!(SearchTree::new(&circle, 1, 24, 4).unwrap().leaves(0u32).any(|leaf| leaf.is_err()));
     }
 
     #[test]
     fn a_tree_longer_than_its_file_is_refused() {
-        assert!(Tree::new(&[0; 11], 2, 24, 4).is_err());
-        assert!(Tree::new(&[0; 12], 2, 25, 4).is_err());
+        assert!(SearchTree::new(&[0; 11], 2, 24, 4).is_err());
+        assert!(SearchTree::new(&[0; 12], 2, 25, 4).is_err());
     }
 }

@@ -11,16 +11,16 @@ const MOST_VALUES: u32 = 1 << 16;
 
 /// The values of records, one record at a time.
 #[derive(Debug, Clone)]
-pub struct Values<'a> {
+pub struct ValueReader<'a> {
     octets: &'a [u8],
     left: u32,
     /// What shared maps came to, by their offset.
-    shared: HashMap<usize, Shared<'a>>,
+    shared: HashMap<usize, SharedMap<'a>>,
 }
 
 /// What a map came to that many records point to: a country, a subdivision, a city.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Shared<'a> {
+pub struct SharedMap<'a> {
     /// It has entries.
     pub is_filled: bool,
     /// Its code.
@@ -29,7 +29,7 @@ pub struct Shared<'a> {
 
 /// A value; maps and lists with how many entries they have.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Value<'a> {
+pub enum MmdbValue<'a> {
     /// Text, which may not be UTF-8.
     Text(&'a [u8]),
     /// Any number of up to 64 bits.
@@ -44,9 +44,9 @@ pub enum Value<'a> {
 
 /// A value and where what is in it begins.
 #[derive(Debug, Clone, Copy)]
-pub struct Item<'a> {
+pub struct MmdbItem<'a> {
     /// What it is.
-    pub value: Value<'a>,
+    pub value: MmdbValue<'a>,
     entries: usize,
 }
 
@@ -75,10 +75,10 @@ const LIST: u8 = 11;
 const BOOLEAN: u8 = 14;
 const FLOAT: u8 = 15;
 
-impl<'a> Values<'a> {
+impl<'a> ValueReader<'a> {
     /// Values of the data section `octets`.
     pub fn new(octets: &'a [u8]) -> Self {
-        Values { octets, left: MOST_VALUES, shared: HashMap::default() }
+        ValueReader { octets, left: MOST_VALUES, shared: HashMap::default() }
     }
 
     /// Begins another record, which may take as many values to read as the one before.
@@ -96,18 +96,18 @@ impl<'a> Values<'a> {
 
     /// What is known of the map at an offset.
     #[inline]
-    pub fn shared(&self, at: usize) -> Option<Shared<'a>> {
+    pub fn shared(&self, at: usize) -> Option<SharedMap<'a>> {
         self.shared.get(&at).copied()
     }
 
     /// Remembers what the map at an offset came to.
-    pub fn share(&mut self, at: usize, shared: Shared<'a>) {
+    pub fn share(&mut self, at: usize, shared: SharedMap<'a>) {
         self.shared.insert(at, shared);
     }
 
     /// The value at an offset, behind a pointer if there is one.
     #[inline]
-    pub fn item(&mut self, at: usize) -> Result<Item<'a>> {
+    pub fn item(&mut self, at: usize) -> Result<MmdbItem<'a>> {
         let head = self.head(at)?;
         if head.kind != POINTER {
             return self.plain(&head);
@@ -121,15 +121,15 @@ impl<'a> Values<'a> {
     #[inline]
     pub fn entries(
         &mut self,
-        map: &Item<'a>,
-        mut each: impl FnMut(&mut Self, &'a [u8], usize) -> Result<Enough>,
+        map: &MmdbItem<'a>,
+        mut each: impl FnMut(&mut Self, &'a [u8], usize) -> Result<MapProgress>,
     ) -> Result<()> {
-        let Value::Map(count) = map.value else { return Ok(()) };
+        let MmdbValue::Map(count) = map.value else { return Ok(()) };
         let mut at = map.entries;
         for _ in 0..count {
-            let Value::Text(key) = self.item(at)?.value else { return Err(DamagedValue) };
+            let MmdbValue::Text(key) = self.item(at)?.value else { return Err(DamagedValue) };
             let value = self.skip(at, 1)?;
-            if each(self, key, value)? == Enough::Yes {
+            if each(self, key, value)? == MapProgress::Yes {
                 break;
             }
             at = self.skip(value, 1)?;
@@ -138,8 +138,8 @@ impl<'a> Values<'a> {
     }
 
     /// The offset of the first element of a list.
-    pub fn first(list: &Item<'a>) -> Option<usize> {
-        matches!(list.value, Value::List(1..)).then_some(list.entries)
+    pub fn first(list: &MmdbItem<'a>) -> Option<usize> {
+        matches!(list.value, MmdbValue::List(1..)).then_some(list.entries)
     }
 
     /// Steps over values and all that is in them; pointers are not followed.
@@ -182,20 +182,20 @@ impl<'a> Values<'a> {
 
     /// What a value that is no pointer holds.
     #[inline]
-    fn plain(&self, head: &Head) -> Result<Item<'a>> {
+    fn plain(&self, head: &Head) -> Result<MmdbItem<'a>> {
         let number = || self.number(head.at, head.size);
         let value = match head.kind {
-            TEXT => Value::Text(self.octets.get(head.at..head.at + head.size).ok_or(DamagedValue)?),
-            DOUBLE if head.size == 8 => Value::Number(f64::from_bits(number()?)),
-            FLOAT if head.size == 4 => Value::Number(f64::from(f32::from_bits(number()? as u32))),
-            INT32 if head.size <= 4 => Value::Number(f64::from(number()? as u32 as i32)),
-            UINT16 | UINT32 | UINT64 if head.size <= 8 => Value::Number(number()? as f64),
-            MAP => Value::Map(head.size),
-            LIST => Value::List(head.size),
+            TEXT => MmdbValue::Text(self.octets.get(head.at..head.at + head.size).ok_or(DamagedValue)?),
+            DOUBLE if head.size == 8 => MmdbValue::Number(f64::from_bits(number()?)),
+            FLOAT if head.size == 4 => MmdbValue::Number(f64::from(f32::from_bits(number()? as u32))),
+            INT32 if head.size <= 4 => MmdbValue::Number(f64::from(number()? as u32 as i32)),
+            UINT16 | UINT32 | UINT64 if head.size <= 8 => MmdbValue::Number(number()? as f64),
+            MAP => MmdbValue::Map(head.size),
+            LIST => MmdbValue::List(head.size),
             POINTER | DOUBLE | FLOAT | INT32 | UINT16 | UINT32 | UINT64 => return Err(DamagedValue),
-            _ => Value::Other,
+            _ => MmdbValue::Other,
         };
-        Ok(Item { value, entries: head.at })
+        Ok(MmdbItem { value, entries: head.at })
     }
 
     /// Where a pointer leads and where it ends.
@@ -227,7 +227,7 @@ impl<'a> Values<'a> {
 
 /// Whether the rest of a map is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Enough {
+pub enum MapProgress {
     /// The rest is not.
     Yes,
     /// It is.
@@ -273,11 +273,11 @@ pub(super) mod tests {
     }
 
     fn keys(octets: &[u8], at: usize) -> Result<Vec<String>> {
-        let mut values = Values::new(octets);
+        let mut values = ValueReader::new(octets);
         let (map, mut keys) = (values.item(at)?, Vec::new());
         values.entries(&map, |_, key, _| {
             keys.push(String::from_utf8_lossy(key).into_owned());
-            Ok(Enough::No)
+            Ok(MapProgress::No)
         })?;
         Ok(keys)
     }
@@ -298,11 +298,11 @@ pub(super) mod tests {
             let mut octets = vec![0; target + 2];
             octets[..pointer.len()].copy_from_slice(&pointer);
             octets[target..].copy_from_slice(&[0x41, b'x']);
-            let item = Values::new(&octets).item(0).unwrap();
-            assert_eq!(item.value, Value::Text(b"x"), "to {target}");
-            assert_eq!(Values::new(&octets).skip(0, 1), Ok(pointer.len()));
+            let item = ValueReader::new(&octets).item(0).unwrap();
+            assert_eq!(item.value, MmdbValue::Text(b"x"), "to {target}");
+            assert_eq!(ValueReader::new(&octets).skip(0, 1), Ok(pointer.len()));
         }
-        assert_eq!(Values::new(&[0x20, 0]).item(0).map(|item| item.value), Err(DamagedValue));
+        assert_eq!(ValueReader::new(&[0x20, 0]).item(0).map(|item| item.value), Err(DamagedValue));
     }
 
     #[test]

@@ -7,27 +7,27 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 
-use super::cadence::{Cadence, Pace};
-use super::check::{Target, TargetKey};
-use super::monitor::{Health, ShortageCount, TargetHealth};
-use super::probe::{Observation, Phases, Shortage, ShortageKind};
-use super::suspicion::{FEWEST, Reached};
-use super::timeline::{Event, Timeline};
-use super::verdict::{Machine, Outcome, Transition};
+use super::cadence::{Cadence, ProbePace};
+use super::check::{ProbeTarget, TargetKey};
+use super::monitor::{HealthReport, ShortageCount, TargetHealth};
+use super::probe::{Observation, ProbePhases, Shortage, ShortageKind};
+use super::suspicion::{FEWEST, LastReached};
+use super::timeline::{HealthChange, Timeline};
+use super::verdict::{HealthMachine, ProbeResult, Transition};
 
 /// How many others are asked when one fails.
 const WITNESSES: usize = 3;
 
 /// All targets.
 #[derive(Debug, Default)]
-pub struct Board {
+pub struct TargetBoard {
     /// In an order that is the same on every run, so that a play can be played again.
-    pub(super) entries: BTreeMap<TargetKey, Entry>,
+    pub(super) entries: BTreeMap<TargetKey, BoardEntry>,
     pub(super) timeline: Timeline,
     pub(super) suspect: bool,
-    /// Changes of what [`Health`] decides by.
+    /// Changes of what [`HealthReport`] decides by.
     pub(super) version: u64,
-    reached: Reached,
+    reached: LastReached,
     held: BTreeSet<TargetKey>,
     /// Serving targets by address.
     serving: HashMap<IpAddr, usize>,
@@ -41,9 +41,9 @@ pub struct Board {
 
 /// One target.
 #[derive(Debug)]
-pub struct Entry {
-    pub(super) target: Target,
-    pub(super) machine: Machine,
+pub struct BoardEntry {
+    pub(super) target: ProbeTarget,
+    pub(super) machine: HealthMachine,
     pub(super) cadence: Cadence,
     pub(super) last: Option<Arc<Observation>>,
     pub(super) observed_at: Option<Duration>,
@@ -56,20 +56,20 @@ pub struct Entry {
     pub(super) wake: Arc<Notify>,
 }
 
-impl Entry {
+impl BoardEntry {
     /// Nothing lets it serve yet, but it was good when it was last asked.
     fn is_seen_alive(&self) -> bool {
-        !self.machine.verdict().serves() && self.last.as_ref().is_some_and(|last| last.outcome != Outcome::Fail)
+        !self.machine.verdict().serves() && self.last.as_ref().is_some_and(|last| last.outcome != ProbeResult::Fail)
     }
 
     fn is_failing(&self) -> bool {
-        self.last.as_ref().is_some_and(|last| last.outcome == Outcome::Fail)
+        self.last.as_ref().is_some_and(|last| last.outcome == ProbeResult::Fail)
     }
 }
 
-impl Board {
+impl TargetBoard {
     /// Takes a target in.
-    pub fn add(&mut self, entry: Entry) {
+    pub fn add(&mut self, entry: BoardEntry) {
         let key = entry.target.key();
         self.unobserved += usize::from(entry.last.is_none());
         self.tally(&entry, true);
@@ -78,7 +78,7 @@ impl Board {
     }
 
     /// Forgets a target.
-    pub fn remove(&mut self, key: &TargetKey) -> Option<Entry> {
+    pub fn remove(&mut self, key: &TargetKey) -> Option<BoardEntry> {
         let entry = self.entries.remove(key)?;
         self.unobserved -= usize::from(entry.last.is_none());
         self.held.remove(key);
@@ -123,7 +123,7 @@ impl Board {
         let reached = observation.reached();
         let failing_since = entry.machine.failing_since().unwrap_or(now);
         // Whoever says himself that he does not serve is believed; only silence may be our own.
-        let silent = outcome == Outcome::Fail && !reached;
+        let silent = outcome == ProbeResult::Fail && !reached;
         let alone = silent && !self.reached.other_since(failing_since, key.address.ip());
         // Its own address counts with the others, though it is out of the tally just now.
         let others = self.serving.keys().filter(|&&address| address != key.address.ip()).take(FEWEST).count();
@@ -144,7 +144,7 @@ impl Board {
         let is_news = if held { self.held.insert(key.clone()) } else { self.held.remove(key) };
         self.version += u64::from(is_news);
         self.record(key, turn);
-        if outcome == Outcome::Fail && serves && doubted && !self.suspect {
+        if outcome == ProbeResult::Fail && serves && doubted && !self.suspect {
             self.ask_witnesses(key.address.ip(), jitter);
         }
         if reached {
@@ -175,7 +175,7 @@ impl Board {
         entry.not_made = Some(Arc::new(shortage));
         entry.probing_since = None;
         // Who has had no result at all takes nobody, so that it is not left waiting for a whole interval.
-        let pace = if entry.last.is_none() { Pace::Quick } else { entry.machine.pace() };
+        let pace = if entry.last.is_none() { ProbePace::Quick } else { entry.machine.pace() };
         entry.next_probe = entry.cadence.next(pace, started, now, jitter);
         Some(entry.next_probe)
     }
@@ -184,7 +184,7 @@ impl Board {
     pub fn shortages(&self) -> Vec<ShortageCount> {
         let mut counts = Vec::with_capacity(self.not_made.len());
         for (&kind, (count, reason)) in &self.not_made {
-            let is_held = |entry: &&Entry| entry.not_made.as_ref().is_some_and(|shortage| shortage.kind == kind);
+            let is_held = |entry: &&BoardEntry| entry.not_made.as_ref().is_some_and(|shortage| shortage.kind == kind);
             let held = self.entries.values().filter(is_held).count();
             counts.push(ShortageCount { kind, count: *count, held, reason: reason.clone() });
         }
@@ -192,8 +192,8 @@ impl Board {
     }
 
     /// All that is known.
-    pub fn health(&self, now: Duration) -> Health {
-        let of = |entry: &Entry| TargetHealth {
+    pub fn health(&self, now: Duration) -> HealthReport {
+        let of = |entry: &BoardEntry| TargetHealth {
             verdict: entry.machine.verdict(),
             lasting: now.saturating_sub(entry.machine.since()),
             observed_ago: entry.observed_at.map(|at| now.saturating_sub(at)),
@@ -205,7 +205,7 @@ impl Board {
         };
         let targets = self.entries.iter().map(|(key, entry)| (key.clone(), of(entry))).collect();
         let not_made = ShortageKind::ALL.map(|kind| (kind, self.not_made.get(&kind).map_or(0, |told| told.0)));
-        Health { version: self.version, suspect: self.suspect, targets, not_made: not_made.to_vec() }
+        HealthReport { version: self.version, suspect: self.suspect, targets, not_made: not_made.to_vec() }
     }
 
     /// Somebody was reached again: what failed meanwhile proves nothing, so all are asked anew.
@@ -255,18 +255,18 @@ impl Board {
         let Some(turn) = turn else { return };
         self.version += 1;
         let last = self.entries.get(key).and_then(|entry| entry.last.as_ref());
-        self.timeline.push(Event {
+        self.timeline.push(HealthChange {
             number: 0,
             at: SystemTime::now(),
             target: key.clone(),
             from: turn.from,
             to: turn.to,
             cause: last.and_then(|last| last.reason.clone()),
-            phases: last.map_or(Phases::default(), |last| last.phases),
+            phases: last.map_or(ProbePhases::default(), |last| last.phases),
         });
     }
 
-    fn tally(&mut self, entry: &Entry, add: bool) {
+    fn tally(&mut self, entry: &BoardEntry, add: bool) {
         if !entry.machine.verdict().serves() {
             return;
         }

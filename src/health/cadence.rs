@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// How soon the next probe is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
+pub enum ProbePace {
     /// The verdict is in doubt: ask again at once.
     Quick,
     /// Once per interval.
@@ -43,11 +43,11 @@ impl Cadence {
     /// `jitter` is drawn from 0.0..=1.0.
     ///
     /// A quick probe leaves a pause after a probe that hung, so that it sees another moment.
-    pub fn next(&self, pace: Pace, started: Duration, ended: Duration, jitter: f64) -> Duration {
+    pub fn next(&self, pace: ProbePace, started: Duration, ended: Duration, jitter: f64) -> Duration {
         let slots = match pace {
-            Pace::Quick => return (started + self.quick).max(ended + self.quick / 2),
-            Pace::Regular => 1,
-            Pace::Slow(factor) => factor.max(1),
+            ProbePace::Quick => return (started + self.quick).max(ended + self.quick / 2),
+            ProbePace::Regular => 1,
+            ProbePace::Slow(factor) => factor.max(1),
         };
         let period = self.period().max(Duration::from_millis(1));
         let slot = started.saturating_sub(self.phase).as_nanos() / period.as_nanos();
@@ -74,10 +74,10 @@ mod tests {
         ) {
             let interval = Duration::from_millis(interval);
             let cadence = Cadence { interval, quick: Duration::from_millis(500), phase: interval.mul_f64(phase * 0.9) };
-            let mut last = cadence.next(Pace::Regular, Duration::ZERO, Duration::ZERO, 0.5);
+            let mut last = cadence.next(ProbePace::Regular, Duration::ZERO, Duration::ZERO, 0.5);
             prop_assert!(last <= interval);
             for jitter in jitters {
-                let next = cadence.next(Pace::Regular, last, last, jitter);
+                let next = cadence.next(ProbePace::Regular, last, last, jitter);
                 prop_assert!(next > last);
                 prop_assert!(next - last <= interval, "{:?}", next - last);
                 prop_assert!(next - last >= cadence.shortest() - Duration::from_millis(1));
@@ -98,7 +98,7 @@ mod tests {
             while at < Duration::from_secs(300) {
                 starts.push(at.as_millis() as usize / 100);
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                at = cadence.next(Pace::Regular, at, at, (seed >> 40) as f64 / (1u64 << 24) as f64);
+                at = cadence.next(ProbePace::Regular, at, at, (seed >> 40) as f64 / (1u64 << 24) as f64);
             }
         }
         let mut windows = vec![0u32; 3001];
@@ -111,7 +111,7 @@ mod tests {
     fn quick_probes_do_not_wait_for_the_grid() {
         let second = Duration::from_secs(1);
         let cadence = Cadence { interval: second * 3, quick: second / 2, phase: Duration::ZERO };
-        assert_eq!(cadence.next(Pace::Quick, second, second, 0.5), second * 3 / 2);
-        assert_eq!(cadence.next(Pace::Quick, second, second * 3, 0.5), second * 13 / 4);
+        assert_eq!(cadence.next(ProbePace::Quick, second, second, 0.5), second * 3 / 2);
+        assert_eq!(cadence.next(ProbePace::Quick, second, second * 3, 0.5), second * 13 / 4);
     }
 }

@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
 
-use super::probe::{Authorities, ClientIdentity};
-use super::verdict::Rules;
+use super::probe::{CheckAuthorities, ClientIdentity};
+use super::verdict::HealthRules;
 use crate::dns::{Name, RecordType};
 
 /// One endpoint under one check. Endpoints that share both are one target, probed once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Target {
-    /// Where the probe connects; for [`Probe::Exec`] what the program is told.
+pub struct ProbeTarget {
+    /// Where the probe connects; for [`ProbeKind::Exec`] what the program is told.
     pub address: SocketAddr,
     /// What is asked.
-    pub check: Arc<Check>,
+    pub check: Arc<HealthCheck>,
 }
 
 /// What a target is known by across reloads and restarts.
@@ -29,7 +29,7 @@ pub struct TargetKey {
     pub address: SocketAddr,
 }
 
-impl Target {
+impl ProbeTarget {
     /// What it is known by.
     pub fn key(&self) -> TargetKey {
         TargetKey { check: self.check.name.clone(), address: self.address }
@@ -38,30 +38,31 @@ impl Target {
 
 /// A check, every value already checked.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Check {
+pub struct HealthCheck {
     /// Unique among the checks.
     pub name: Arc<str>,
     /// When, and how many results make a verdict.
-    pub rules: Rules,
+    pub rules: HealthRules,
     /// How.
-    pub probe: Probe,
+    pub probe: ProbeKind,
 }
 
-impl Check {
+impl HealthCheck {
     /// How long before a certificate expires people are warned; `None`: there is no certificate.
     pub fn expiry_warning(&self) -> Option<Duration> {
         let tls = match &self.probe {
-            Probe::Http(Http { tls, .. }) | Probe::Grpc(Grpc { tls, .. }) => tls.as_ref(),
-            Probe::Tls(tls) => Some(tls),
-            Probe::Tcp | Probe::Dns(_) | Probe::Exec(_) => None,
+            ProbeKind::Http(HttpCheck { tls, .. }) | ProbeKind::Grpc(GrpcCheck { tls, .. }) => tls.as_ref(),
+            ProbeKind::Tls(tls) => Some(tls),
+            ProbeKind::Tcp | ProbeKind::Dns(_) | ProbeKind::Exec(_) => None,
         };
         tls.map(|tls| tls.certificate.expiry_warning)
     }
 
     /// Whether it verifies a certificate by the roots that the system knows.
     pub fn needs_system_roots(&self) -> bool {
-        let (Probe::Http(Http { tls: Some(tls), .. }) | Probe::Grpc(Grpc { tls: Some(tls), .. }) | Probe::Tls(tls)) =
-            &self.probe
+        let (ProbeKind::Http(HttpCheck { tls: Some(tls), .. })
+        | ProbeKind::Grpc(GrpcCheck { tls: Some(tls), .. })
+        | ProbeKind::Tls(tls)) = &self.probe
         else {
             return false;
         };
@@ -71,28 +72,28 @@ impl Check {
 
 /// How health is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Probe {
+pub enum ProbeKind {
     /// One request over HTTP/1.1, in clear or over TLS.
-    Http(Http),
+    Http(HttpCheck),
     /// The connection is accepted.
     Tcp,
     /// The TLS handshake comes to its end.
-    Tls(Tls),
+    Tls(CheckTls),
     /// `grpc.health.v1.Health/Check`.
-    Grpc(Grpc),
+    Grpc(GrpcCheck),
     /// A DNS query over UDP is answered with NOERROR.
-    Dns(Dns),
+    Dns(DnsCheck),
     /// A program ends with 0 (good), 1 (warning) or anything else (bad).
-    Exec(Exec),
+    Exec(ExecCheck),
 }
 
 /// An HTTP check.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Http {
+pub struct HttpCheck {
     /// Over TLS, and how.
-    pub tls: Option<Tls>,
+    pub tls: Option<CheckTls>,
     /// What is asked with.
-    pub method: Method,
+    pub method: HttpMethod,
     /// Path and query, starting with `/`.
     pub path: String,
     /// Host header; without it the endpoint's own address and port.
@@ -100,7 +101,7 @@ pub struct Http {
     /// Sent beside the usual ones, or instead.
     pub headers: RequestHeaders,
     /// What counts as good.
-    pub expect: Expect,
+    pub expect: HttpExpectation,
 }
 
 /// Headers of a request, each name once. Values are marked as sensitive, so that nothing shows them.
@@ -108,7 +109,7 @@ pub type RequestHeaders = Vec<(HeaderName, HeaderValue)>;
 
 /// The method of an HTTP check. None has a body to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Method {
+pub enum HttpMethod {
     /// GET
     #[default]
     Get,
@@ -122,29 +123,29 @@ pub enum Method {
 
 /// TLS of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Tls {
+pub struct CheckTls {
     /// Sent as SNI, and what the certificate must be for; without it the endpoint's address.
     pub name: Option<String>,
     /// What is wanted of the certificate.
-    pub certificate: Certificate,
+    pub certificate: CertificateRule,
 }
 
 /// What is wanted of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Certificate {
+pub struct CertificateRule {
     /// Whether it is verified. Expiry is reported either way.
     pub verify: bool,
     /// Who may have signed it; without them those whom the system knows.
-    pub authorities: Option<Authorities>,
+    pub authorities: Option<CheckAuthorities>,
     /// What is shown to an endpoint that asks for a certificate; `None`: nothing is.
     pub identity: Option<ClientIdentity>,
     /// How long before it expires people are warned; default 14 days.
     pub expiry_warning: Duration,
 }
 
-impl Default for Certificate {
+impl Default for CertificateRule {
     fn default() -> Self {
-        Certificate {
+        CertificateRule {
             verify: true,
             authorities: None,
             identity: None,
@@ -155,9 +156,9 @@ impl Default for Certificate {
 
 /// A gRPC check.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Grpc {
+pub struct GrpcCheck {
     /// Over TLS, and how.
-    pub tls: Option<Tls>,
+    pub tls: Option<CheckTls>,
     /// `:authority`; without it the endpoint's own address and port.
     pub host: Option<String>,
     /// Sent beside the usual ones.
@@ -168,7 +169,7 @@ pub struct Grpc {
 
 /// A DNS check.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Dns {
+pub struct DnsCheck {
     /// QNAME.
     pub name: Name,
     /// QTYPE.
@@ -177,7 +178,7 @@ pub struct Dns {
 
 /// A program as a check: run without a shell, its first line of output is the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Exec {
+pub struct ExecCheck {
     /// Absolute path.
     pub program: PathBuf,
     /// `{address}` and `{port}` stand for the endpoint's.
@@ -186,7 +187,7 @@ pub struct Exec {
 
 /// What counts as a good HTTP answer; all of it must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Expect {
+pub struct HttpExpectation {
     /// Status ranges, both ends included.
     pub status: Vec<(u16, u16)>,
     /// A substring of the body.
@@ -199,8 +200,8 @@ pub struct Expect {
     pub latency: Option<Duration>,
 }
 
-impl Default for Expect {
+impl Default for HttpExpectation {
     fn default() -> Self {
-        Expect { status: vec![(200, 299)], body: None, json: None, headers: Vec::new(), latency: None }
+        HttpExpectation { status: vec![(200, 299)], body: None, json: None, headers: Vec::new(), latency: None }
     }
 }

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use super::verdict::Verdict;
+use super::verdict::HealthState;
 
 /// What an operator demanded; overrules what was observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Order {
+pub enum HealthOverride {
     /// Takes no clients, whatever its health.
     Drain,
     /// Is taken as up.
@@ -20,7 +20,7 @@ pub enum Order {
 
 /// How many of an endpoint's checks must be good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Combine {
+pub enum CheckCombination {
     /// Every one.
     All,
     /// One.
@@ -33,11 +33,11 @@ pub enum Combine {
 #[derive(Debug, Clone, PartialEq)]
 pub struct EndpointInput {
     /// By check; empty: it has none, and is taken as up.
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<HealthState>,
     /// How they are combined.
-    pub combine: Combine,
+    pub combine: CheckCombination,
     /// Ordered for the endpoint.
-    pub order: Option<Order>,
+    pub order: Option<HealthOverride>,
 }
 
 /// One region of a service.
@@ -48,7 +48,7 @@ pub struct RegionInput {
     /// Usable endpoints that it needs to take clients; 0 is taken as 1.
     pub min_endpoints: usize,
     /// Ordered for the region.
-    pub order: Option<Order>,
+    pub order: Option<HealthOverride>,
     /// How it divides with others; the brake counts by it.
     pub weight: u32,
     /// When it came back after an outage; `None`: it has not been down, and takes everybody.
@@ -110,26 +110,26 @@ pub fn fold(rules: &FoldRules, regions: &[RegionInput], now: Duration) -> Servic
 
 /// Verdict of several checks of one endpoint: up when enough are good, degraded when that takes a degraded one.
 /// No checks at all are up.
-pub fn combine(rule: Combine, verdicts: &[Verdict]) -> Verdict {
-    deciding(rule, verdicts).map_or(Verdict::Up, |at| verdicts[at])
+pub fn combine(rule: CheckCombination, verdicts: &[HealthState]) -> HealthState {
+    deciding(rule, verdicts).map_or(HealthState::Up, |at| verdicts[at])
 }
 
 /// Which of several verdicts is that of all together: when `needed` of them must be good, the `needed`-th best. Unknown
 /// is better than down, since down is proved only when the unknown ones could not make it up. `None` of none.
-pub fn deciding(rule: Combine, verdicts: &[Verdict]) -> Option<usize> {
+pub fn deciding(rule: CheckCombination, verdicts: &[HealthState]) -> Option<usize> {
     let last = verdicts.len().checked_sub(1)?;
-    let goodness = |verdict: Verdict| match verdict {
-        Verdict::Up => 0,
-        Verdict::Degraded => 1,
-        Verdict::Unknown => 2,
-        Verdict::Down => 3,
+    let goodness = |verdict: HealthState| match verdict {
+        HealthState::Up => 0,
+        HealthState::Degraded => 1,
+        HealthState::Unknown => 2,
+        HealthState::Down => 3,
     };
     let mut ranks: Vec<usize> = (0..verdicts.len()).collect();
     ranks.sort_by_key(|&at| goodness(verdicts[at]));
     let needed = match rule {
-        Combine::All => verdicts.len(),
-        Combine::Any => 1,
-        Combine::AtLeast(count) => count,
+        CheckCombination::All => verdicts.len(),
+        CheckCombination::Any => 1,
+        CheckCombination::AtLeast(count) => count,
     };
     ranks.get(needed.saturating_sub(1).min(last)).copied()
 }
@@ -148,8 +148,8 @@ pub fn ramp_share(ramp: Duration, up_since: Option<Duration>, now: Duration) -> 
 /// Whether an endpoint is given out.
 pub fn is_usable(endpoint: &EndpointInput) -> bool {
     match endpoint.order {
-        Some(Order::Drain | Order::ForceDown) => false,
-        Some(Order::ForceUp) => true,
+        Some(HealthOverride::Drain | HealthOverride::ForceDown) => false,
+        Some(HealthOverride::ForceUp) => true,
         None => combine(endpoint.combine, &endpoint.verdicts).serves(),
     }
 }
@@ -158,19 +158,19 @@ fn stand(rules: &FoldRules, region: &RegionInput, now: Duration) -> RegionStandi
     let endpoints: Vec<bool> = region.endpoints.iter().map(is_usable).collect();
     let usable = endpoints.iter().filter(|&&usable| usable).count();
     let share = match region.order {
-        Some(Order::Drain | Order::ForceDown) => 0.0,
-        Some(Order::ForceUp) => 1.0,
+        Some(HealthOverride::Drain | HealthOverride::ForceDown) => 0.0,
+        Some(HealthOverride::ForceUp) => 1.0,
         None if usable < region.min_endpoints.max(1) => 0.0,
         None => ramp_share(rules.ramp, region.up_since, now),
     };
     let endpoints =
-        if region.order == Some(Order::ForceUp) && usable == 0 { not_ordered_out(region) } else { endpoints };
+        if region.order == Some(HealthOverride::ForceUp) && usable == 0 { not_ordered_out(region) } else { endpoints };
     RegionStanding { share, endpoints, last_good: region.last_good, kept: false }
 }
 
 /// Endpoints that no order takes out, whatever their health.
 fn not_ordered_out(region: &RegionInput) -> Vec<bool> {
-    let out = |order: Option<Order>| matches!(order, Some(Order::Drain | Order::ForceDown));
+    let out = |order: Option<HealthOverride>| matches!(order, Some(HealthOverride::Drain | HealthOverride::ForceDown));
     region.endpoints.iter().map(|endpoint| !out(endpoint.order)).collect()
 }
 
@@ -198,13 +198,13 @@ fn brake(rules: &FoldRules, regions: &[RegionInput], standings: &mut [RegionStan
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Verdict::{Degraded, Down, Unknown, Up};
+    use HealthState::{Degraded, Down, Unknown, Up};
 
-    fn endpoint(verdict: Verdict) -> EndpointInput {
-        EndpointInput { verdicts: vec![verdict], combine: Combine::All, order: None }
+    fn endpoint(verdict: HealthState) -> EndpointInput {
+        EndpointInput { verdicts: vec![verdict], combine: CheckCombination::All, order: None }
     }
 
-    fn region(verdicts: &[Verdict]) -> RegionInput {
+    fn region(verdicts: &[HealthState]) -> RegionInput {
         let endpoints = verdicts.iter().map(|&verdict| endpoint(verdict)).collect();
         RegionInput { endpoints, min_endpoints: 1, order: None, weight: 100, up_since: None, last_good: true }
     }
@@ -216,18 +216,18 @@ mod tests {
     #[test]
     fn checks_combine_by_all_any_and_at_least() {
         for (rule, verdicts, combined) in [
-            (Combine::All, &[Up, Up][..], Up),
-            (Combine::All, &[Up, Degraded], Degraded),
-            (Combine::All, &[Up, Down], Down),
-            (Combine::All, &[Up, Unknown], Unknown),
-            (Combine::Any, &[Down, Up], Up),
-            (Combine::Any, &[Down, Unknown], Unknown),
-            (Combine::Any, &[Down, Down], Down),
-            (Combine::AtLeast(2), &[Up, Down, Up], Up),
-            (Combine::AtLeast(2), &[Up, Down, Degraded], Degraded),
-            (Combine::AtLeast(9), &[Up, Up], Up),
-            (Combine::AtLeast(0), &[Down], Down),
-            (Combine::All, &[], Up),
+            (CheckCombination::All, &[Up, Up][..], Up),
+            (CheckCombination::All, &[Up, Degraded], Degraded),
+            (CheckCombination::All, &[Up, Down], Down),
+            (CheckCombination::All, &[Up, Unknown], Unknown),
+            (CheckCombination::Any, &[Down, Up], Up),
+            (CheckCombination::Any, &[Down, Unknown], Unknown),
+            (CheckCombination::Any, &[Down, Down], Down),
+            (CheckCombination::AtLeast(2), &[Up, Down, Up], Up),
+            (CheckCombination::AtLeast(2), &[Up, Down, Degraded], Degraded),
+            (CheckCombination::AtLeast(9), &[Up, Up], Up),
+            (CheckCombination::AtLeast(0), &[Down], Down),
+            (CheckCombination::All, &[], Up),
         ] {
             assert_eq!(combine(rule, verdicts), combined, "{rule:?} of {verdicts:?}");
         }
@@ -247,11 +247,15 @@ mod tests {
     #[test]
     fn orders_overrule_health() {
         let ordered = |order, verdict| RegionInput { order: Some(order), ..region(&[verdict]) };
-        let regions = [ordered(Order::Drain, Up), ordered(Order::ForceUp, Down), ordered(Order::ForceDown, Up)];
+        let regions = [
+            ordered(HealthOverride::Drain, Up),
+            ordered(HealthOverride::ForceUp, Down),
+            ordered(HealthOverride::ForceDown, Up),
+        ];
         let folded = fold(&FoldRules { max_removed: 0.0, ..FoldRules::default() }, &regions, Duration::ZERO);
         assert_eq!(folded.regions.iter().map(|region| region.share).collect::<Vec<_>>(), [0.0, 1.0, 0.0]);
         assert_eq!(folded.regions[1].endpoints, [true], "a region forced up has something to give out");
-        let drained = EndpointInput { order: Some(Order::Drain), ..endpoint(Up) };
+        let drained = EndpointInput { order: Some(HealthOverride::Drain), ..endpoint(Up) };
         let kept = RegionInput { endpoints: vec![drained, endpoint(Up)], ..region(&[]) };
         assert_eq!(fold(&FoldRules::default(), &[kept], Duration::ZERO).regions[0].endpoints, [false, true]);
     }

@@ -15,33 +15,33 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::board::{Board, Entry};
+use super::board::{BoardEntry, TargetBoard};
 use super::cadence::Cadence;
-use super::check::{Target, TargetKey};
-use super::probe::{Observation, ProbeResult, Prober, Shortage, ShortageKind};
-use super::state::Verdicts;
-use super::timeline::Event;
-use super::verdict::{Machine, Verdict};
+use super::check::{ProbeTarget, TargetKey};
+use super::probe::{Observation, ProbeAttempt, Prober, Shortage, ShortageKind};
+use super::state::SavedVerdicts;
+use super::timeline::HealthChange;
+use super::verdict::{HealthMachine, HealthState};
 use crate::steering::pick::next_draw;
 
 /// What a probe may take beyond its timeout: a machine without an idle processor is slow, and not stuck.
 const SLACK: Duration = Duration::from_secs(10);
 
 /// Whoever makes probes: [`Prober`] with sockets, or a play in a test.
-pub trait Probing: Send + Sync + 'static {
+pub trait ProbeMaker: Send + Sync + 'static {
     /// One probe, over within the check's timeout.
-    fn probe<'a>(&'a self, target: &'a Target) -> Pin<Box<dyn Future<Output = ProbeResult> + Send + 'a>>;
+    fn probe<'a>(&'a self, target: &'a ProbeTarget) -> Pin<Box<dyn Future<Output = ProbeAttempt> + Send + 'a>>;
 }
 
-impl Probing for Prober {
-    fn probe<'a>(&'a self, target: &'a Target) -> Pin<Box<dyn Future<Output = ProbeResult> + Send + 'a>> {
+impl ProbeMaker for Prober {
+    fn probe<'a>(&'a self, target: &'a ProbeTarget) -> Pin<Box<dyn Future<Output = ProbeAttempt> + Send + 'a>> {
         Box::pin(Prober::probe(self, target))
     }
 }
 
 /// All that is known at one moment.
 #[derive(Debug, Clone)]
-pub struct Health {
+pub struct HealthReport {
     /// Grows with every change of a verdict, of the set of targets or of `suspect`, and when one is held or not any more, or
     /// is down and was seen alive or not any more.
     pub version: u64,
@@ -57,7 +57,7 @@ pub struct Health {
 #[derive(Debug, Clone)]
 pub struct TargetHealth {
     /// What is agreed.
-    pub verdict: Verdict,
+    pub verdict: HealthState,
     /// For how long.
     pub lasting: Duration,
     /// How old the last result is; `None`: there is none.
@@ -95,8 +95,8 @@ pub struct Monitor {
 }
 
 struct Shared {
-    prober: Arc<dyn Probing>,
-    board: Mutex<Board>,
+    prober: Arc<dyn ProbeMaker>,
+    board: Mutex<TargetBoard>,
     permits: Semaphore,
     start: Instant,
     version: watch::Sender<u64>,
@@ -109,16 +109,21 @@ struct Shared {
 impl Monitor {
     /// Starts probing; must be called inside a tokio runtime. `known` is what was agreed before a restart;
     /// `in_flight` caps how many probes run at once (1,024 serves 10,000 endpoints).
-    pub fn start(prober: Arc<dyn Probing>, targets: Vec<Target>, known: &Verdicts, in_flight: usize) -> Monitor {
+    pub fn start(
+        prober: Arc<dyn ProbeMaker>,
+        targets: Vec<ProbeTarget>,
+        known: &SavedVerdicts,
+        in_flight: usize,
+    ) -> Monitor {
         Monitor::start_by(RandomState::new().hash_one(0), prober, targets, known, in_flight)
     }
 
     /// [`Monitor::start`] with this chance: on a clock of its own the same chance makes the same play.
     pub fn start_by(
         chance: u64,
-        prober: Arc<dyn Probing>,
-        targets: Vec<Target>,
-        known: &Verdicts,
+        prober: Arc<dyn ProbeMaker>,
+        targets: Vec<ProbeTarget>,
+        known: &SavedVerdicts,
         in_flight: usize,
     ) -> Monitor {
         let shared = Shared {
@@ -137,17 +142,17 @@ impl Monitor {
     }
 
     /// Probes these from now on. Targets that stay keep their state, also under changed rules.
-    pub fn replace(&self, targets: Vec<Target>) {
-        self.install(targets, &Verdicts::new());
+    pub fn replace(&self, targets: Vec<ProbeTarget>) {
+        self.install(targets, &SavedVerdicts::new());
     }
 
     /// Every verdict and what it rests on.
-    pub fn health(&self) -> Health {
+    pub fn health(&self) -> HealthReport {
         self.shared.board().health(self.shared.now())
     }
 
     /// The verdicts alone, to be kept across restarts.
-    pub fn verdicts(&self) -> Verdicts {
+    pub fn verdicts(&self) -> SavedVerdicts {
         self.shared.board().entries.iter().map(|(key, entry)| (key.clone(), entry.machine.verdict())).collect()
     }
 
@@ -161,13 +166,13 @@ impl Monitor {
         self.shared.board().has_late_probe(self.shared.now(), SLACK)
     }
 
-    /// Holds [`Health::version`]; changes whenever folding again is due.
+    /// Holds [`HealthReport::version`]; changes whenever folding again is due.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.shared.version.subscribe()
     }
 
     /// The kept changes after this number, oldest first.
-    pub fn timeline(&self, after: u64) -> Vec<Event> {
+    pub fn timeline(&self, after: u64) -> Vec<HealthChange> {
         self.shared.board().timeline.after(after)
     }
 
@@ -184,9 +189,9 @@ impl Monitor {
     }
 
     /// The same of these alone: what others wait for holds nobody up.
-    pub async fn first_round_of(&self, targets: &[Target]) -> bool {
+    pub async fn first_round_of(&self, targets: &[ProbeTarget]) -> bool {
         let longest = targets.iter().map(|target| target.check.rules.timeout).max().unwrap_or_default();
-        let keys: Vec<TargetKey> = targets.iter().map(Target::key).collect();
+        let keys: Vec<TargetKey> = targets.iter().map(ProbeTarget::key).collect();
         let mut unobserved = self.shared.unobserved.subscribe();
         let all = async {
             while !self.shared.board().has_observed(&keys) {
@@ -197,8 +202,9 @@ impl Monitor {
         tokio::time::timeout(longest + Duration::from_millis(200), all).await.is_ok()
     }
 
-    fn install(&self, targets: Vec<Target>, known: &Verdicts) {
-        let wanted: BTreeMap<TargetKey, Target> = targets.into_iter().map(|target| (target.key(), target)).collect();
+    fn install(&self, targets: Vec<ProbeTarget>, known: &SavedVerdicts) {
+        let wanted: BTreeMap<TargetKey, ProbeTarget> =
+            targets.into_iter().map(|target| (target.key(), target)).collect();
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let mut board = self.shared.board();
         tasks.retain(|key, task| {
@@ -224,19 +230,19 @@ impl Monitor {
         self.shared.publish(&board);
     }
 
-    fn entry(&self, before: Option<Entry>, target: Target, known: Option<Verdict>) -> Entry {
+    fn entry(&self, before: Option<BoardEntry>, target: ProbeTarget, known: Option<HealthState>) -> BoardEntry {
         let (rules, now) = (target.check.rules.clone(), self.shared.now());
         // Multiples of the golden ratio fill the interval evenly, however many follow.
         let place = (self.shared.draws.fetch_add(1, Ordering::Relaxed) as f64 * 0.618_033_988_749_894_9).fract();
         let mut cadence = Cadence { interval: rules.interval, quick: rules.quick, phase: Duration::ZERO };
         cadence.phase = now + cadence.period().mul_f64(place);
-        let new = || Machine::resume(rules.clone(), known.unwrap_or(Verdict::Unknown), now);
+        let new = || HealthMachine::resume(rules.clone(), known.unwrap_or(HealthState::Unknown), now);
         let (mut machine, last, observed_at) =
             before.map_or_else(|| (new(), None, None), |entry| (entry.machine, entry.last, entry.observed_at));
         machine.set_rules(rules.clone());
         // The first round does not wait for the grid, since the listeners wait for it.
         let (next_probe, probing_since, not_made, wake) = (now, None, None, Arc::default());
-        Entry { target, machine, cadence, last, observed_at, not_made, next_probe, probing_since, wake }
+        BoardEntry { target, machine, cadence, last, observed_at, not_made, next_probe, probing_since, wake }
     }
 }
 
@@ -248,7 +254,7 @@ impl Drop for Monitor {
 }
 
 impl Shared {
-    fn board(&self) -> MutexGuard<'_, Board> {
+    fn board(&self) -> MutexGuard<'_, TargetBoard> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -262,19 +268,19 @@ impl Shared {
         (next_draw(self.chance ^ number) >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    fn observed(&self, key: &TargetKey, started: Duration, result: ProbeResult) -> Option<Duration> {
+    fn observed(&self, key: &TargetKey, started: Duration, result: ProbeAttempt) -> Option<Duration> {
         let jitter = self.draw();
         let mut board = self.board();
         let now = self.now();
         let next = match result {
-            ProbeResult::Made(observation) => board.observe(key, started, now, observation, jitter),
-            ProbeResult::NotMade(shortage) => board.hold(key, started, now, shortage, jitter),
+            ProbeAttempt::Made(observation) => board.observe(key, started, now, observation, jitter),
+            ProbeAttempt::NotMade(shortage) => board.hold(key, started, now, shortage, jitter),
         };
         self.publish(&board);
         next
     }
 
-    fn publish(&self, board: &Board) {
+    fn publish(&self, board: &TargetBoard) {
         let replace = |sender: &watch::Sender<u64>, value| {
             sender.send_if_modified(|held| std::mem::replace(held, value) != value);
         };
@@ -290,7 +296,7 @@ impl std::fmt::Debug for Shared {
 }
 
 /// The life of one target.
-async fn watch_over(shared: Arc<Shared>, target: Target, wake: Arc<Notify>, first: Duration) {
+async fn watch_over(shared: Arc<Shared>, target: ProbeTarget, wake: Arc<Notify>, first: Duration) {
     let key = target.key();
     let mut next = first;
     loop {

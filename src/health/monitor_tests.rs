@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::sync::atomic::AtomicUsize;
 
 use super::*;
-use crate::health::check::{Check, Probe};
-use crate::health::verdict::{Outcome, Rules};
+use crate::health::check::{HealthCheck, ProbeKind};
+use crate::health::verdict::{HealthRules, ProbeResult};
 
 /// Endpoints of a play: nothing is heard of those in `dead`, those in `hung` hang, those in `refusing` refuse.
 #[derive(Default)]
@@ -43,8 +43,8 @@ impl Stage {
     }
 }
 
-impl Probing for Stage {
-    fn probe<'a>(&'a self, target: &'a Target) -> Pin<Box<dyn Future<Output = ProbeResult> + Send + 'a>> {
+impl ProbeMaker for Stage {
+    fn probe<'a>(&'a self, target: &'a ProbeTarget) -> Pin<Box<dyn Future<Output = ProbeAttempt> + Send + 'a>> {
         Box::pin(async move {
             let begin = *self.begin.lock().unwrap().get_or_insert_with(Instant::now);
             self.starts.lock().unwrap().push(begin.elapsed());
@@ -61,17 +61,17 @@ impl Probing for Stage {
             }
             self.running.lock().unwrap().remove(&target.key());
             if let Some(kind) = *self.short.lock().unwrap() {
-                return ProbeResult::NotMade(Shortage::new(kind, &"in a play"));
+                return ProbeAttempt::NotMade(Shortage::new(kind, &"in a play"));
             }
             let dead = hung || self.dead.lock().unwrap().contains(&address);
             if self.spoiled.lock().unwrap().contains(&address) {
                 let phases =
-                    crate::health::probe::Phases { connect: Some(Duration::from_millis(5)), ..Default::default() };
+                    crate::health::probe::ProbePhases { connect: Some(Duration::from_millis(5)), ..Default::default() };
                 return Observation { phases, ..Observation::fail("it says 503") }.into();
             }
             if self.refusing.lock().unwrap().contains(&address) {
                 let phases =
-                    crate::health::probe::Phases { refused: Some(Duration::from_millis(5)), ..Default::default() };
+                    crate::health::probe::ProbePhases { refused: Some(Duration::from_millis(5)), ..Default::default() };
                 return Observation { phases, ..Observation::fail("it refuses") }.into();
             }
             let observation = if dead { Observation::fail("it is dead") } else { Observation::pass() };
@@ -80,27 +80,27 @@ impl Probing for Stage {
     }
 }
 
-fn check(rules: Rules) -> Arc<Check> {
-    Arc::new(Check { name: "web".into(), rules, probe: Probe::Tcp })
+fn check(rules: HealthRules) -> Arc<HealthCheck> {
+    Arc::new(HealthCheck { name: "web".into(), rules, probe: ProbeKind::Tcp })
 }
 
-fn target(last: u8) -> Target {
-    Target { address: ([192, 0, 2, last], 80).into(), check: check(Rules::default()) }
+fn target(last: u8) -> ProbeTarget {
+    ProbeTarget { address: ([192, 0, 2, last], 80).into(), check: check(HealthRules::default()) }
 }
 
-fn targets(count: u8) -> Vec<Target> {
+fn targets(count: u8) -> Vec<ProbeTarget> {
     (1..=count).map(target).collect()
 }
 
 fn start(stage: &Arc<Stage>, count: u8) -> Monitor {
-    Monitor::start(stage.clone(), targets(count), &Verdicts::new(), 100)
+    Monitor::start(stage.clone(), targets(count), &SavedVerdicts::new(), 100)
 }
 
 async fn seconds(seconds: f64) {
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
 }
 
-fn verdict(monitor: &Monitor, last: u8) -> Verdict {
+fn verdict(monitor: &Monitor, last: u8) -> HealthState {
     monitor.health().targets[&target(last).key()].verdict
 }
 
@@ -113,7 +113,7 @@ async fn the_first_round_tells_the_living_from_the_dead_within_a_timeout() {
     let begin = Instant::now();
     assert!(monitor.first_round().await);
     assert!(begin.elapsed() <= Duration::from_millis(2200), "{:?}", begin.elapsed());
-    assert_eq!([1, 2, 3].map(|last| verdict(&monitor, last)), [Verdict::Up, Verdict::Down, Verdict::Down]);
+    assert_eq!([1, 2, 3].map(|last| verdict(&monitor, last)), [HealthState::Up, HealthState::Down, HealthState::Down]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,11 +129,14 @@ async fn one_dead_endpoint_is_out_within_its_bound_though_others_are_rarely_prob
             stage.kill(&[2])
         };
         seconds(bound).await;
-        assert_eq!([1, 2, 3].map(|last| verdict(&monitor, last)), [Verdict::Up, Verdict::Down, Verdict::Up]);
+        assert_eq!(
+            [1, 2, 3].map(|last| verdict(&monitor, last)),
+            [HealthState::Up, HealthState::Down, HealthState::Up]
+        );
         let events = monitor.timeline(3);
         assert_eq!(
             events.iter().map(|event| (event.from, event.to)).collect::<Vec<_>>(),
-            [(Verdict::Up, Verdict::Down)]
+            [(HealthState::Up, HealthState::Down)]
         );
         assert_eq!(events[0].cause.as_deref(), Some("it is dead"));
     }
@@ -147,8 +150,8 @@ async fn half_of_the_endpoints_dying_at_once_is_believed() {
     seconds(20.0).await;
     stage.kill(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     seconds(4.1).await;
-    assert!((1..=10).all(|last| verdict(&monitor, last) == Verdict::Down));
-    assert!((11..=20).all(|last| verdict(&monitor, last) == Verdict::Up));
+    assert!((1..=10).all(|last| verdict(&monitor, last) == HealthState::Down));
+    assert!((11..=20).all(|last| verdict(&monitor, last) == HealthState::Up));
     assert!(!monitor.health().suspect);
 }
 
@@ -156,9 +159,9 @@ async fn half_of_the_endpoints_dying_at_once_is_believed() {
 async fn two_thousand_endpoints_dying_at_once_are_out_in_time() {
     let stage = Arc::new(Stage::default());
     let address = |number: u16| IpAddr::from([10, 0, (number >> 8) as u8, number as u8]);
-    let common = check(Rules::default());
-    let targets = (0..4000).map(|number| Target { address: (address(number), 80).into(), check: common.clone() });
-    let monitor = Monitor::start(stage.clone(), targets.collect(), &Verdicts::new(), 1024);
+    let common = check(HealthRules::default());
+    let targets = (0..4000).map(|number| ProbeTarget { address: (address(number), 80).into(), check: common.clone() });
+    let monitor = Monitor::start(stage.clone(), targets.collect(), &SavedVerdicts::new(), 1024);
     assert!(monitor.first_round().await);
     seconds(20.0).await;
     *stage.dead.lock().unwrap() = (0..2000).map(address).collect();
@@ -166,7 +169,7 @@ async fn two_thousand_endpoints_dying_at_once_are_out_in_time() {
     let health = monitor.health();
     let down = |number: u16| {
         health.targets[&TargetKey { check: "web".into(), address: (address(number), 80).into() }].verdict
-            == Verdict::Down
+            == HealthState::Down
     };
     assert_eq!((0..4000).filter(|&number| down(number)).count(), 2000);
     assert!((0..2000).all(down) && !health.suspect);
@@ -184,7 +187,7 @@ async fn an_endpoint_that_flaps_every_second_changes_a_few_times_and_harms_nobod
     }
     let changes = monitor.timeline(0).len() - begin;
     assert!(changes <= 10, "{changes} changes in ten minutes");
-    assert!((2..=20).all(|last| verdict(&monitor, last) == Verdict::Up));
+    assert!((2..=20).all(|last| verdict(&monitor, last) == HealthState::Up));
 }
 
 #[tokio::test(start_paused = true)]
@@ -210,12 +213,12 @@ async fn everything_failing_at_once_is_held_until_somebody_is_reached() {
     stage.kill(&[1, 2, 3, 4]);
     seconds(3600.0).await;
     assert!(monitor.health().suspect);
-    assert!((1..=4).all(|last| verdict(&monitor, last) == Verdict::Up), "held for an hour");
+    assert!((1..=4).all(|last| verdict(&monitor, last) == HealthState::Up), "held for an hour");
     // The network is back, and one of them is really dead.
     stage.kill(&[3]);
     seconds(4.0).await;
     assert!(!monitor.health().suspect);
-    assert_eq!([1, 2, 3, 4].map(|last| verdict(&monitor, last) == Verdict::Up), [true, true, false, true]);
+    assert_eq!([1, 2, 3, 4].map(|last| verdict(&monitor, last) == HealthState::Up), [true, true, false, true]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -227,7 +230,10 @@ async fn everything_that_answers_with_errors_falls() {
     stage.spoil(&[1, 2, 3, 4]);
     seconds(5.0).await;
     assert!(!monitor.health().suspect);
-    assert!((1..=4).all(|last| verdict(&monitor, last) == Verdict::Down), "they are there, and say that they are down");
+    assert!(
+        (1..=4).all(|last| verdict(&monitor, last) == HealthState::Down),
+        "they are there, and say that they are down"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -239,7 +245,7 @@ async fn everything_that_refuses_falls_and_proves_the_path() {
     stage.refuse(&[1, 2, 3, 4]);
     seconds(5.0).await;
     assert!(!monitor.health().suspect);
-    assert!((1..=4).all(|last| verdict(&monitor, last) == Verdict::Down), "their hosts say that nothing is there");
+    assert!((1..=4).all(|last| verdict(&monitor, last) == HealthState::Down), "their hosts say that nothing is there");
     // One that refuses is enough to let the silent ones fall.
     stage.refuse(&[]);
     seconds(400.0).await;
@@ -247,7 +253,7 @@ async fn everything_that_refuses_falls_and_proves_the_path() {
     stage.refuse(&[4]);
     seconds(15.0).await;
     assert!(!monitor.health().suspect);
-    assert!((1..=4).all(|last| verdict(&monitor, last) == Verdict::Down));
+    assert!((1..=4).all(|last| verdict(&monitor, last) == HealthState::Down));
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,19 +263,19 @@ async fn with_two_endpoints_both_may_fall() {
     monitor.first_round().await;
     stage.kill(&[1, 2]);
     seconds(5.0).await;
-    assert_eq!([1, 2].map(|last| verdict(&monitor, last)), [Verdict::Down; 2]);
+    assert_eq!([1, 2].map(|last| verdict(&monitor, last)), [HealthState::Down; 2]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_restart_begins_with_what_was_agreed() {
     let stage = Arc::new(Stage::default());
-    let known = Verdicts::from([(target(1).key(), Verdict::Down), (target(2).key(), Verdict::Up)]);
+    let known = SavedVerdicts::from([(target(1).key(), HealthState::Down), (target(2).key(), HealthState::Up)]);
     let monitor = Monitor::start(stage.clone(), targets(2), &known, 100);
-    assert_eq!([1, 2].map(|last| verdict(&monitor, last)), [Verdict::Down, Verdict::Up]);
+    assert_eq!([1, 2].map(|last| verdict(&monitor, last)), [HealthState::Down, HealthState::Up]);
     monitor.first_round().await;
-    assert_eq!(verdict(&monitor, 1), Verdict::Down, "one success brings nothing back");
+    assert_eq!(verdict(&monitor, 1), HealthState::Down, "one success brings nothing back");
     seconds(16.0).await;
-    assert_eq!(verdict(&monitor, 1), Verdict::Up);
+    assert_eq!(verdict(&monitor, 1), HealthState::Up);
 }
 
 #[tokio::test(start_paused = true)]
@@ -280,13 +286,13 @@ async fn replacing_targets_keeps_what_is_known_of_those_that_stay() {
     monitor.first_round().await;
     let mut changes = monitor.changes();
     changes.mark_unchanged();
-    let patient = Target { check: check(Rules { rise: 9, ..Rules::default() }), ..target(1) };
+    let patient = ProbeTarget { check: check(HealthRules { rise: 9, ..HealthRules::default() }), ..target(1) };
     monitor.replace(vec![patient, target(3)]);
     assert!(changes.has_changed().unwrap());
-    assert_eq!(verdict(&monitor, 1), Verdict::Down);
+    assert_eq!(verdict(&monitor, 1), HealthState::Down);
     assert!(!monitor.health().targets.contains_key(&target(2).key()));
     assert!(monitor.first_round().await);
-    assert_eq!(verdict(&monitor, 3), Verdict::Up);
+    assert_eq!(verdict(&monitor, 3), HealthState::Up);
     let count = || stage.starts.lock().unwrap().len();
     monitor.replace(Vec::new());
     seconds(1.0).await;
@@ -299,7 +305,7 @@ async fn replacing_targets_keeps_what_is_known_of_those_that_stay() {
 #[tokio::test(start_paused = true)]
 async fn probes_are_spread_and_capped() {
     let stage = Arc::new(Stage::default());
-    let monitor = Monitor::start(stage.clone(), targets(200), &Verdicts::new(), 7);
+    let monitor = Monitor::start(stage.clone(), targets(200), &SavedVerdicts::new(), 7);
     monitor.first_round().await;
     seconds(300.0).await;
     assert_eq!(stage.most_running.load(Ordering::Relaxed), 7, "the first round fills the cap and no more");
@@ -316,8 +322,10 @@ async fn probes_are_spread_and_capped() {
 async fn a_thousand_targets_are_no_herd() {
     let stage = Arc::new(Stage::default());
     let address = |number: u16| ([192, 0, 2 + (number >> 8) as u8, number as u8], 80).into();
-    let targets = (0..1000).map(|number| Target { address: address(number), check: check(Rules::default()) }).collect();
-    let monitor = Monitor::start(stage.clone(), targets, &Verdicts::new(), 100);
+    let targets = (0..1000)
+        .map(|number| ProbeTarget { address: address(number), check: check(HealthRules::default()) })
+        .collect();
+    let monitor = Monitor::start(stage.clone(), targets, &SavedVerdicts::new(), 100);
     monitor.first_round().await;
     seconds(120.0).await;
     let mut starts: Vec<Duration> = stage.starts.lock().unwrap().iter().copied().collect();
@@ -338,7 +346,7 @@ async fn what_was_observed_is_told() {
     monitor.first_round().await;
     let health = monitor.health();
     let known = &health.targets[&target(1).key()];
-    assert_eq!(known.last.as_ref().map(|last| last.outcome), Some(Outcome::Fail));
+    assert_eq!(known.last.as_ref().map(|last| last.outcome), Some(ProbeResult::Fail));
     assert!(known.flip_possible_in >= Duration::from_secs(9), "five successes, at best 2.46 s apart");
 }
 
@@ -348,7 +356,7 @@ async fn what_is_missing_here_is_no_verdict_about_others() {
     stage.kill(&[2]);
     let monitor = start(&stage, 3);
     monitor.first_round().await;
-    let agreed = [Verdict::Up, Verdict::Down, Verdict::Up];
+    let agreed = [HealthState::Up, HealthState::Down, HealthState::Up];
     *stage.short.lock().unwrap() = Some(ShortageKind::Descriptors);
     stage.kill(&[1]);
     seconds(600.0).await;
@@ -361,7 +369,7 @@ async fn what_is_missing_here_is_no_verdict_about_others() {
     // It is there again, and what is true now comes out by the usual rules.
     *stage.short.lock().unwrap() = None;
     seconds(30.0).await;
-    assert_eq!([1, 2, 3].map(|last| verdict(&monitor, last)), [Verdict::Down, Verdict::Up, Verdict::Up]);
+    assert_eq!([1, 2, 3].map(|last| verdict(&monitor, last)), [HealthState::Down, HealthState::Up, HealthState::Up]);
     assert_eq!(monitor.shortages()[0].held, 0);
 }
 
@@ -371,8 +379,8 @@ async fn an_endpoint_that_nobody_could_ask_takes_nobody_and_is_asked_soon() {
     *stage.short.lock().unwrap() = Some(ShortageKind::Ports);
     let monitor = start(&stage, 1);
     assert!(!monitor.first_round().await);
-    assert_eq!(verdict(&monitor, 1), Verdict::Unknown);
+    assert_eq!(verdict(&monitor, 1), HealthState::Unknown);
     *stage.short.lock().unwrap() = None;
     seconds(0.6).await;
-    assert_eq!(verdict(&monitor, 1), Verdict::Up);
+    assert_eq!(verdict(&monitor, 1), HealthState::Up);
 }

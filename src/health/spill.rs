@@ -5,7 +5,7 @@
 
 /// Clients that share an order of regions.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Group {
+pub struct SpillGroup {
     /// Their demand, in the unit of the capacities.
     pub demand: f64,
     /// Positions of regions, nearest first.
@@ -17,7 +17,7 @@ pub struct Group {
 ///
 /// `most` is what each region may take at most (0 when down, less than 1 while it ramps). Capacities that are not
 /// finite are taken as without limit. Demand that is not finite, and positions that do not exist, are left out.
-pub fn shares(capacities: &[f64], most: &[f64], groups: &[Group]) -> Vec<f64> {
+pub fn shares(capacities: &[f64], most: &[f64], groups: &[SpillGroup]) -> Vec<f64> {
     let allowed =
         |region: usize| most.get(region).copied().filter(|most| !most.is_nan()).unwrap_or(0.0).clamp(0.0, 1.0);
     let mut shares: Vec<f64> = (0..capacities.len()).map(allowed).collect();
@@ -42,7 +42,7 @@ pub fn shares(capacities: &[f64], most: &[f64], groups: &[Group]) -> Vec<f64> {
 }
 
 /// What comes to each region under these shares, taken or not.
-pub fn offered(shares: &[f64], groups: &[Group]) -> Vec<f64> {
+pub fn offered(shares: &[f64], groups: &[SpillGroup]) -> Vec<f64> {
     let mut offered = vec![0.0; shares.len()];
     for group in groups.iter().filter(|group| group.demand.is_finite() && group.demand > 0.0) {
         let mut left = group.demand;
@@ -56,13 +56,13 @@ pub fn offered(shares: &[f64], groups: &[Group]) -> Vec<f64> {
 }
 
 /// What each region takes under these shares.
-pub fn taken(shares: &[f64], groups: &[Group]) -> Vec<f64> {
+pub fn taken(shares: &[f64], groups: &[SpillGroup]) -> Vec<f64> {
     offered(shares, groups).iter().zip(shares).map(|(offered, share)| offered * share).collect()
 }
 
 /// Demand that nobody has room for must still be answered: regions are then overloaded alike, by capacities raised
 /// in common.
-fn relieve(shares: &mut Vec<f64>, capacities: &[f64], most: &[f64], groups: &[Group]) {
+fn relieve(shares: &mut Vec<f64>, capacities: &[f64], most: &[f64], groups: &[SpillGroup]) {
     let demand: f64 = groups.iter().map(|group| group.demand).filter(|demand| demand.is_finite()).sum();
     let room: f64 = capacities.iter().zip(most).map(|(&own, &most)| if most > 0.0 { capacity(own) } else { 0.0 }).sum();
     if room > 0.0 && room.is_finite() && demand > room * (1.0 + 1e-6) {
@@ -81,8 +81,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn group(demand: f64, order: &[usize]) -> Group {
-        Group { demand, order: order.to_vec() }
+    fn group(demand: f64, order: &[usize]) -> SpillGroup {
+        SpillGroup { demand, order: order.to_vec() }
     }
 
     /// Three regions at 60 %: the third dies, its clients' nearest is the second.
@@ -125,7 +125,7 @@ mod tests {
                 order.sort_by_key(|&region| (seed ^ region as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20);
                 order
             };
-            let groups: Vec<Group> = demands.iter().map(|&(demand, seed)| group(demand, &order(seed))).collect();
+            let groups: Vec<SpillGroup> = demands.iter().map(|&(demand, seed)| group(demand, &order(seed))).collect();
             let total: f64 = demands.iter().map(|(demand, _)| demand).sum();
             prop_assume!(total < capacities.iter().sum::<f64>() * 0.999);
             let shares = shares(&capacities, &vec![1.0; count], &groups);

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::check::TargetKey;
-use super::verdict::Verdict;
+use super::verdict::HealthState;
 use crate::files::{self, FileKind};
 
 const VERSION: u32 = 1;
@@ -15,13 +15,13 @@ const VERSION: u32 = 1;
 pub const NAME: &str = "health.json";
 
 /// Verdicts by target.
-pub type Verdicts = HashMap<TargetKey, Verdict>;
+pub type SavedVerdicts = HashMap<TargetKey, HealthState>;
 
 /// What a start finds.
 #[derive(Debug, Default, PartialEq)]
-pub struct Loaded {
+pub struct LoadedHealth {
     /// What was agreed; empty where there is nothing to go by.
-    pub verdicts: Verdicts,
+    pub verdicts: SavedVerdicts,
     /// Why there is nothing to go by, where something was there.
     pub warning: Option<String>,
 }
@@ -39,29 +39,29 @@ struct Saved {
 struct SavedTarget {
     check: String,
     address: std::net::SocketAddr,
-    verdict: Verdict,
+    verdict: HealthState,
 }
 
 /// Reads what was agreed. A file that cannot be used is a warning and a fresh start, never an error.
-pub fn load(directory: &Path) -> Loaded {
+pub fn load(directory: &Path) -> LoadedHealth {
     let path = directory.join(NAME);
     let saved = match read(&path) {
         Ok(Some(saved)) => saved,
-        Ok(None) => return Loaded::default(),
+        Ok(None) => return LoadedHealth::default(),
         Err(reason) => {
             let warning = format!("{}: {reason}; health starts from nothing", path.display());
-            return Loaded { warning: Some(warning), ..Loaded::default() };
+            return LoadedHealth { warning: Some(warning), ..LoadedHealth::default() };
         }
     };
     let key = |target: &SavedTarget| TargetKey { check: target.check.as_str().into(), address: target.address };
     let verdicts = saved.targets.iter().map(|target| (key(target), target.verdict)).collect();
-    Loaded { verdicts, warning: None }
+    LoadedHealth { verdicts, warning: None }
 }
 
 /// The file of what is agreed at `now`, in seconds since 1970.
-pub fn text(verdicts: &Verdicts, now: u64) -> Vec<u8> {
-    let known = verdicts.iter().filter(|(_, verdict)| **verdict != Verdict::Unknown);
-    let target = |(key, verdict): (&TargetKey, &Verdict)| SavedTarget {
+pub fn text(verdicts: &SavedVerdicts, now: u64) -> Vec<u8> {
+    let known = verdicts.iter().filter(|(_, verdict)| **verdict != HealthState::Unknown);
+    let target = |(key, verdict): (&TargetKey, &HealthState)| SavedTarget {
         check: key.check.to_string(),
         address: key.address,
         verdict: *verdict,
@@ -118,17 +118,17 @@ mod tests {
 
     const NOW: u64 = 1_000_000;
 
-    fn verdicts() -> Verdicts {
+    fn verdicts() -> SavedVerdicts {
         let key = |address: &str| TargetKey { check: "web".into(), address: address.parse().unwrap() };
-        HashMap::from([(key("192.0.2.1:80"), Verdict::Up), (key("[2001:db8::1]:80"), Verdict::Down)])
+        HashMap::from([(key("192.0.2.1:80"), HealthState::Up), (key("[2001:db8::1]:80"), HealthState::Down)])
     }
 
     #[test]
     fn what_is_saved_is_loaded() {
         let directory = tempfile::tempdir().unwrap();
-        assert_eq!(load(directory.path()), Loaded::default());
+        assert_eq!(load(directory.path()), LoadedHealth::default());
         std::fs::write(directory.path().join(NAME), text(&verdicts(), NOW)).unwrap();
-        assert_eq!(load(directory.path()), Loaded { verdicts: verdicts(), warning: None });
+        assert_eq!(load(directory.path()), LoadedHealth { verdicts: verdicts(), warning: None });
     }
 
     #[test]

@@ -16,12 +16,12 @@ pub const FEWEST: usize = 3;
 
 /// Who was reached last: the latest moment, and the latest by another address.
 #[derive(Debug, Clone, Default)]
-pub struct Reached {
+pub struct LastReached {
     latest: Option<(Duration, IpAddr)>,
     latest_other: Option<(Duration, IpAddr)>,
 }
 
-impl Reached {
+impl LastReached {
     /// This address was heard from.
     pub fn note(&mut self, at: Duration, address: IpAddr) {
         if self.latest.is_some_and(|(_, known)| known != address) {
@@ -45,7 +45,7 @@ mod tests {
     fn only_another_address_since_then_is_a_witness() {
         let second = Duration::from_secs;
         let [one, two] = ["192.0.2.1", "192.0.2.2"].map(|text| text.parse::<IpAddr>().unwrap());
-        let mut reached = Reached::default();
+        let mut reached = LastReached::default();
         assert!(!reached.other_since(second(0), one));
         reached.note(second(1), two);
         reached.note(second(2), one);

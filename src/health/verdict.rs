@@ -1,7 +1,7 @@
 //! Verdict: what a row of probe results comes to. A state machine of values; time comes in as an argument.
 //!
 //! The laws, each with a test:
-//! 1. Only [`Rules::fall`] failures in a row take an endpoint down; only [`Rules::rise`] successes in a row bring it
+//! 1. Only [`HealthRules::fall`] failures in a row take an endpoint down; only [`HealthRules::rise`] successes in a row bring it
 //!    back. Where nothing was agreed before, the first result decides.
 //! 2. A first failure asks for quick probes until the doubt is gone, so that a dead endpoint is out within 4 s when
 //!    it refuses and within 10 s when it hangs, by default.
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::cadence::{Cadence, Pace};
+use super::cadence::{Cadence, ProbePace};
 
 /// Failures in a row between two steps of slowing down.
 const PATIENCE: u32 = 10;
@@ -23,7 +23,7 @@ const SLOWEST: Duration = Duration::from_secs(30);
 
 /// What a verdict takes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Rules {
+pub struct HealthRules {
     /// The longest time between two regular probes; default 3 s.
     pub interval: Duration,
     /// Between probes while a verdict is in doubt; default 500 ms.
@@ -53,9 +53,9 @@ impl Default for Damping {
     }
 }
 
-impl Default for Rules {
+impl Default for HealthRules {
     fn default() -> Self {
-        Rules {
+        HealthRules {
             interval: Duration::from_secs(3),
             quick: Duration::from_millis(500),
             timeout: Duration::from_secs(2),
@@ -69,7 +69,7 @@ impl Default for Rules {
 /// What one probe found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum ProbeResult {
     /// As expected.
     Pass,
     /// It serves, and says that something is wrong.
@@ -81,7 +81,7 @@ pub enum Outcome {
 /// What is agreed about an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum HealthState {
     /// Nothing is known yet; no clients are sent there on the strength of it.
     Unknown,
     /// It serves.
@@ -92,10 +92,10 @@ pub enum Verdict {
     Down,
 }
 
-impl Verdict {
+impl HealthState {
     /// Whether clients can be sent there.
     pub fn serves(self) -> bool {
-        matches!(self, Verdict::Up | Verdict::Degraded)
+        matches!(self, HealthState::Up | HealthState::Degraded)
     }
 }
 
@@ -103,18 +103,18 @@ impl Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transition {
     /// Before.
-    pub from: Verdict,
+    pub from: HealthState,
     /// After.
-    pub to: Verdict,
+    pub to: HealthState,
     /// When, on the clock of the arguments.
     pub at: Duration,
 }
 
 /// The state of one target.
 #[derive(Debug, Clone)]
-pub struct Machine {
-    rules: Rules,
-    verdict: Verdict,
+pub struct HealthMachine {
+    rules: HealthRules,
+    verdict: HealthState,
     since: Duration,
     failing_since: Option<Duration>,
     fails: u32,
@@ -124,26 +124,36 @@ pub struct Machine {
     falls: VecDeque<Duration>,
 }
 
-impl Machine {
+impl HealthMachine {
     /// Nothing is known yet: the first result decides.
-    pub fn new(rules: Rules) -> Machine {
-        Machine::resume(rules, Verdict::Unknown, Duration::ZERO)
+    pub fn new(rules: HealthRules) -> HealthMachine {
+        HealthMachine::resume(rules, HealthState::Unknown, Duration::ZERO)
     }
 
     /// Starts from what was agreed before a restart, which results must prove wrong by the usual rules.
-    pub fn resume(rules: Rules, verdict: Verdict, now: Duration) -> Machine {
-        let rules = Rules { fall: rules.fall.max(1), rise: rules.rise.max(1), ..rules };
+    pub fn resume(rules: HealthRules, verdict: HealthState, now: Duration) -> HealthMachine {
+        let rules = HealthRules { fall: rules.fall.max(1), rise: rules.rise.max(1), ..rules };
         let falls = VecDeque::new();
-        Machine { rules, verdict, since: now, failing_since: None, fails: 0, warns: 0, passes: 0, successes: 0, falls }
+        HealthMachine {
+            rules,
+            verdict,
+            since: now,
+            failing_since: None,
+            fails: 0,
+            warns: 0,
+            passes: 0,
+            successes: 0,
+            falls,
+        }
     }
 
     /// Goes on under other rules.
-    pub fn set_rules(&mut self, rules: Rules) {
-        self.rules = Rules { fall: rules.fall.max(1), rise: rules.rise.max(1), ..rules };
+    pub fn set_rules(&mut self, rules: HealthRules) {
+        self.rules = HealthRules { fall: rules.fall.max(1), rise: rules.rise.max(1), ..rules };
     }
 
     /// What is agreed.
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> HealthState {
         self.verdict
     }
 
@@ -161,7 +171,7 @@ impl Machine {
     ///
     /// `may_fall` is false while the monitor doubts itself: enough failures then leave a serving endpoint where it is,
     /// [held](Machine::is_held).
-    pub fn observe(&mut self, now: Duration, outcome: Outcome, may_fall: bool) -> Option<Transition> {
+    pub fn observe(&mut self, now: Duration, outcome: ProbeResult, may_fall: bool) -> Option<Transition> {
         self.count(now, outcome);
         let next = self.judged(now, outcome, may_fall);
         (next != self.verdict).then(|| self.turn(now, next))
@@ -174,7 +184,7 @@ impl Machine {
 
     /// Lets an endpoint that was held fall.
     pub fn release(&mut self, now: Duration) -> Option<Transition> {
-        self.is_held().then(|| self.turn(now, Verdict::Down))
+        self.is_held().then(|| self.turn(now, HealthState::Down))
     }
 
     /// Forgets the present row of failures: they were the monitor's own.
@@ -183,26 +193,26 @@ impl Machine {
     }
 
     /// How soon the next probe is wanted.
-    pub fn pace(&self) -> Pace {
+    pub fn pace(&self) -> ProbePace {
         if self.verdict.serves() && self.fails > 0 && self.fails < self.rules.fall {
-            return Pace::Quick;
+            return ProbePace::Quick;
         }
-        if self.verdict != Verdict::Down || self.successes > 0 {
-            return Pace::Regular;
+        if self.verdict != HealthState::Down || self.successes > 0 {
+            return ProbePace::Regular;
         }
         let steps = self.fails.saturating_sub(self.rules.fall) / PATIENCE;
         let wanted = if steps == 0 { 1 } else { 1 << steps.min(2) };
         let affordable = |factor: &u32| *factor <= wanted && self.rules.interval * *factor <= SLOWEST;
-        [4, 2].into_iter().find(affordable).map_or(Pace::Regular, Pace::Slow)
+        [4, 2].into_iter().find(affordable).map_or(ProbePace::Regular, ProbePace::Slow)
     }
 
     /// Whether no result speaks against the verdict.
     pub fn is_settled(&self) -> bool {
         match self.verdict {
-            Verdict::Unknown => false,
-            Verdict::Up => self.fails == 0 && self.warns == 0,
-            Verdict::Degraded => self.fails == 0 && self.passes == 0,
-            Verdict::Down => self.successes == 0,
+            HealthState::Unknown => false,
+            HealthState::Up => self.fails == 0 && self.warns == 0,
+            HealthState::Degraded => self.fails == 0 && self.passes == 0,
+            HealthState::Down => self.successes == 0,
         }
     }
 
@@ -211,9 +221,9 @@ impl Machine {
     pub fn time_to_possible_flip(&self, cadence: &Cadence, next_probe: Duration, now: Duration) -> Duration {
         let until_next = next_probe.saturating_sub(now);
         let (needed, step) = match self.verdict {
-            Verdict::Unknown => (1, Duration::ZERO),
-            Verdict::Up | Verdict::Degraded => (self.rules.fall.saturating_sub(self.fails), cadence.quick),
-            Verdict::Down => (self.needed_rise(now).saturating_sub(self.successes), cadence.shortest()),
+            HealthState::Unknown => (1, Duration::ZERO),
+            HealthState::Up | HealthState::Degraded => (self.rules.fall.saturating_sub(self.fails), cadence.quick),
+            HealthState::Down => (self.needed_rise(now).saturating_sub(self.successes), cadence.shortest()),
         };
         until_next + step * needed.saturating_sub(1)
     }
@@ -229,33 +239,36 @@ impl Machine {
         self.rules.damping.doublings.min(16) as usize
     }
 
-    fn count(&mut self, now: Duration, outcome: Outcome) {
+    fn count(&mut self, now: Duration, outcome: ProbeResult) {
         let next = |row: u32, goes_on: bool| if goes_on { row.saturating_add(1) } else { 0 };
-        let failed = outcome == Outcome::Fail;
+        let failed = outcome == ProbeResult::Fail;
         self.failing_since = if failed { self.failing_since.or(Some(now)) } else { None };
         self.fails = next(self.fails, failed);
         self.successes = next(self.successes, !failed);
-        self.warns = next(self.warns, outcome == Outcome::Warn);
-        self.passes = next(self.passes, outcome == Outcome::Pass);
+        self.warns = next(self.warns, outcome == ProbeResult::Warn);
+        self.passes = next(self.passes, outcome == ProbeResult::Pass);
     }
 
-    fn judged(&self, now: Duration, outcome: Outcome, may_fall: bool) -> Verdict {
-        let serving = if outcome == Outcome::Warn { Verdict::Degraded } else { Verdict::Up };
+    fn judged(&self, now: Duration, outcome: ProbeResult, may_fall: bool) -> HealthState {
+        let serving = if outcome == ProbeResult::Warn { HealthState::Degraded } else { HealthState::Up };
         match self.verdict {
-            Verdict::Unknown if outcome == Outcome::Fail => Verdict::Down,
-            Verdict::Unknown => serving,
-            Verdict::Up | Verdict::Degraded if self.fails >= self.rules.fall && may_fall => Verdict::Down,
-            Verdict::Up if self.warns >= self.rules.fall => Verdict::Degraded,
-            Verdict::Degraded if self.passes >= self.needed_rise(now) => Verdict::Up,
-            Verdict::Down if self.successes >= self.needed_rise(now) => serving,
+            HealthState::Unknown if outcome == ProbeResult::Fail => HealthState::Down,
+            HealthState::Unknown => serving,
+            HealthState::Up | HealthState::Degraded if self.fails >= self.rules.fall && may_fall => HealthState::Down,
+            HealthState::Up if self.warns >= self.rules.fall => HealthState::Degraded,
+            HealthState::Degraded if self.passes >= self.needed_rise(now) => HealthState::Up,
+            HealthState::Down if self.successes >= self.needed_rise(now) => serving,
             unchanged => unchanged,
         }
     }
 
-    fn turn(&mut self, now: Duration, to: Verdict) -> Transition {
+    fn turn(&mut self, now: Duration, to: HealthState) -> Transition {
         let from = std::mem::replace(&mut self.verdict, to);
         self.since = now;
-        if matches!((from, to), (Verdict::Up | Verdict::Degraded, Verdict::Down) | (Verdict::Up, Verdict::Degraded)) {
+        if matches!(
+            (from, to),
+            (HealthState::Up | HealthState::Degraded, HealthState::Down) | (HealthState::Up, HealthState::Degraded)
+        ) {
             self.falls.push_back(now);
             if self.falls.len() > self.most_doublings() + 1 {
                 self.falls.pop_front();

@@ -7,33 +7,33 @@ use proptest::prelude::*;
 use super::*;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
-const OUTCOMES: [Outcome; 3] = [Outcome::Pass, Outcome::Warn, Outcome::Fail];
+const OUTCOMES: [ProbeResult; 3] = [ProbeResult::Pass, ProbeResult::Warn, ProbeResult::Fail];
 
-fn up(rules: Rules) -> Machine {
-    Machine::resume(rules, Verdict::Up, Duration::ZERO)
+fn up(rules: HealthRules) -> HealthMachine {
+    HealthMachine::resume(rules, HealthState::Up, Duration::ZERO)
 }
 
 /// Law 1, for every row of eleven results.
 #[test]
 fn no_verdict_changes_without_its_row_of_evidence() {
-    let rules = Rules { fall: 2, rise: 3, ..Rules::default() };
-    for start in [Verdict::Unknown, Verdict::Up, Verdict::Degraded, Verdict::Down] {
+    let rules = HealthRules { fall: 2, rise: 3, ..HealthRules::default() };
+    for start in [HealthState::Unknown, HealthState::Up, HealthState::Degraded, HealthState::Down] {
         for number in 0..3usize.pow(11) {
-            let row: Vec<Outcome> = (0..11).map(|place| OUTCOMES[number / 3usize.pow(place) % 3]).collect();
-            let mut machine = Machine::resume(rules.clone(), start, Duration::ZERO);
+            let row: Vec<ProbeResult> = (0..11).map(|place| OUTCOMES[number / 3usize.pow(place) % 3]).collect();
+            let mut machine = HealthMachine::resume(rules.clone(), start, Duration::ZERO);
             for (index, &outcome) in row.iter().enumerate() {
                 let Some(turn) = machine.observe(Duration::from_secs(index as u64), outcome, true) else { continue };
                 assert_ne!(turn.from, turn.to);
                 let seen = &row[..=index];
-                let last = |count: usize, wanted: fn(Outcome) -> bool| {
+                let last = |count: usize, wanted: fn(ProbeResult) -> bool| {
                     seen.len() >= count && seen[seen.len() - count..].iter().all(|&outcome| wanted(outcome))
                 };
                 let proved = match (turn.from, turn.to) {
-                    (Verdict::Unknown, _) => index == 0,
-                    (_, Verdict::Down) => last(2, |outcome| outcome == Outcome::Fail),
-                    (Verdict::Down, _) => last(3, |outcome| outcome != Outcome::Fail),
-                    (_, Verdict::Degraded) => last(2, |outcome| outcome == Outcome::Warn),
-                    (_, _) => last(3, |outcome| outcome == Outcome::Pass),
+                    (HealthState::Unknown, _) => index == 0,
+                    (_, HealthState::Down) => last(2, |outcome| outcome == ProbeResult::Fail),
+                    (HealthState::Down, _) => last(3, |outcome| outcome != ProbeResult::Fail),
+                    (_, HealthState::Degraded) => last(2, |outcome| outcome == ProbeResult::Warn),
+                    (_, _) => last(3, |outcome| outcome == ProbeResult::Pass),
                 };
                 assert!(proved, "{turn:?} after {seen:?}");
             }
@@ -42,7 +42,12 @@ fn no_verdict_changes_without_its_row_of_evidence() {
 }
 
 /// Time from a death at `death` until down, when each probe of a dead endpoint takes what `lasts` says.
-fn time_to_fall(rules: &Rules, death: Duration, jitters: [f64; 2], lasts: impl Fn(usize) -> Duration) -> Duration {
+fn time_to_fall(
+    rules: &HealthRules,
+    death: Duration,
+    jitters: [f64; 2],
+    lasts: impl Fn(usize) -> Duration,
+) -> Duration {
     let cadence = Cadence { interval: rules.interval, quick: rules.quick, phase: Duration::ZERO };
     let mut machine = up(rules.clone());
     let (mut started, mut failures) = (Duration::ZERO, 0);
@@ -50,8 +55,8 @@ fn time_to_fall(rules: &Rules, death: Duration, jitters: [f64; 2], lasts: impl F
         let dead = started >= death;
         let ended = started + if dead { lasts(failures) } else { Duration::ZERO };
         failures += usize::from(dead);
-        let outcome = if dead { Outcome::Fail } else { Outcome::Pass };
-        if machine.observe(ended, outcome, true).is_some_and(|turn| turn.to == Verdict::Down) {
+        let outcome = if dead { ProbeResult::Fail } else { ProbeResult::Pass };
+        if machine.observe(ended, outcome, true).is_some_and(|turn| turn.to == HealthState::Down) {
             return ended - death;
         }
         started = cadence.next(machine.pace(), started, ended, jitters[probe % 2]);
@@ -62,7 +67,7 @@ fn time_to_fall(rules: &Rules, death: Duration, jitters: [f64; 2], lasts: impl F
 /// Law 2, for a death in every millisecond of the interval and every extreme of the jitter.
 #[test]
 fn a_refusing_endpoint_is_out_within_4_s_and_a_hanging_one_within_10_s() {
-    let rules = Rules::default();
+    let rules = HealthRules::default();
     let (mut refused, mut hanging) = (Duration::ZERO, Duration::ZERO);
     for death in 1..6_000 {
         for jitters in [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [1.0, 1.0], [0.5, 0.3]] {
@@ -82,7 +87,7 @@ fn a_refusing_endpoint_is_out_within_4_s_and_a_hanging_one_within_10_s() {
 }
 
 /// Runs a target for a time with results from `result`, and counts changes.
-fn changes(rules: &Rules, lasting: Duration, mut result: impl FnMut(&Machine) -> Outcome) -> usize {
+fn changes(rules: &HealthRules, lasting: Duration, mut result: impl FnMut(&HealthMachine) -> ProbeResult) -> usize {
     let cadence = Cadence { interval: rules.interval, quick: rules.quick, phase: Duration::ZERO };
     let mut machine = up(rules.clone());
     let (mut now, mut changes) = (Duration::ZERO, 0);
@@ -97,11 +102,11 @@ fn changes(rules: &Rules, lasting: Duration, mut result: impl FnMut(&Machine) ->
 #[test]
 fn failing_every_other_probe_changes_at_most_once() {
     let mut odd = false;
-    let result = |_: &Machine| {
+    let result = |_: &HealthMachine| {
         odd = !odd;
-        if odd { Outcome::Fail } else { Outcome::Pass }
+        if odd { ProbeResult::Fail } else { ProbeResult::Pass }
     };
-    assert!(changes(&Rules::default(), Duration::from_secs(600), result) <= 1);
+    assert!(changes(&HealthRules::default(), Duration::from_secs(600), result) <= 1);
 }
 
 #[test]
@@ -113,8 +118,8 @@ fn three_failures_in_ten_change_a_few_times_an_hour() {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) % 10
         };
-        let result = |_: &Machine| if draw() < 3 { Outcome::Fail } else { Outcome::Pass };
-        worst = worst.max(changes(&Rules::default(), Duration::from_secs(3600), result));
+        let result = |_: &HealthMachine| if draw() < 3 { ProbeResult::Fail } else { ProbeResult::Pass };
+        worst = worst.max(changes(&HealthRules::default(), Duration::from_secs(3600), result));
     }
     assert!((2..=14).contains(&worst), "{worst}");
 }
@@ -122,22 +127,23 @@ fn three_failures_in_ten_change_a_few_times_an_hour() {
 /// Law 3 against the worst that an endpoint can do: it fails whenever it is up and passes whenever it is down.
 #[test]
 fn even_an_endpoint_that_means_it_changes_at_most_26_times_an_hour() {
-    let result = |machine: &Machine| if machine.verdict().serves() { Outcome::Fail } else { Outcome::Pass };
-    let changes = changes(&Rules::default(), Duration::from_secs(3600), result);
+    let result =
+        |machine: &HealthMachine| if machine.verdict().serves() { ProbeResult::Fail } else { ProbeResult::Pass };
+    let changes = changes(&HealthRules::default(), Duration::from_secs(3600), result);
     assert!((10..=26).contains(&changes), "{changes}");
 }
 
 #[test]
 fn damping_is_bounded_and_forgotten_after_an_hour() {
-    let mut machine = up(Rules { fall: 1, rise: 1, ..Rules::default() });
+    let mut machine = up(HealthRules { fall: 1, rise: 1, ..HealthRules::default() });
     let mut now = Duration::ZERO;
     for _ in 0..20 {
-        machine.observe(now, Outcome::Fail, true);
+        machine.observe(now, ProbeResult::Fail, true);
         now += MILLISECOND;
         (0..machine.needed_rise(now)).for_each(|_| {
-            machine.observe(now, Outcome::Pass, true);
+            machine.observe(now, ProbeResult::Pass, true);
         });
-        assert_eq!(machine.verdict(), Verdict::Up);
+        assert_eq!(machine.verdict(), HealthState::Up);
     }
     assert_eq!(machine.needed_rise(now), 32);
     assert_eq!(machine.needed_rise(now + Damping::default().memory), 1);
@@ -147,33 +153,37 @@ fn damping_is_bounded_and_forgotten_after_an_hour() {
 #[test]
 fn probes_of_what_stays_down_slow_down_to_a_quarter() {
     let slowest = |interval: u64| {
-        let mut machine = Machine::new(Rules { interval: Duration::from_secs(interval), ..Rules::default() });
+        let mut machine =
+            HealthMachine::new(HealthRules { interval: Duration::from_secs(interval), ..HealthRules::default() });
         for second in 0..1000 {
-            machine.observe(Duration::from_secs(second), Outcome::Fail, true);
+            machine.observe(Duration::from_secs(second), ProbeResult::Fail, true);
         }
         let slow = machine.pace();
-        machine.observe(Duration::from_secs(1000), Outcome::Pass, true);
-        assert_eq!(machine.pace(), Pace::Regular, "a first success ends it");
+        machine.observe(Duration::from_secs(1000), ProbeResult::Pass, true);
+        assert_eq!(machine.pace(), ProbePace::Regular, "a first success ends it");
         slow
     };
-    assert_eq!([3, 10, 20, 60].map(slowest), [Pace::Slow(4), Pace::Slow(2), Pace::Regular, Pace::Regular]);
+    assert_eq!(
+        [3, 10, 20, 60].map(slowest),
+        [ProbePace::Slow(4), ProbePace::Slow(2), ProbePace::Regular, ProbePace::Regular]
+    );
 }
 
 #[test]
 fn the_first_result_decides_where_nothing_was_agreed() {
-    for (outcome, verdict) in OUTCOMES.into_iter().zip([Verdict::Up, Verdict::Degraded, Verdict::Down]) {
-        let mut machine = Machine::new(Rules::default());
+    for (outcome, verdict) in OUTCOMES.into_iter().zip([HealthState::Up, HealthState::Degraded, HealthState::Down]) {
+        let mut machine = HealthMachine::new(HealthRules::default());
         assert_eq!(machine.observe(MILLISECOND, outcome, true).map(|turn| turn.to), Some(verdict));
     }
 }
 
 #[test]
 fn what_is_held_stays_up_until_it_is_released() {
-    let mut machine = up(Rules::default());
-    assert!((0..10).all(|_| machine.observe(MILLISECOND, Outcome::Fail, false).is_none()));
+    let mut machine = up(HealthRules::default());
+    assert!((0..10).all(|_| machine.observe(MILLISECOND, ProbeResult::Fail, false).is_none()));
     assert!(machine.is_held());
-    assert_eq!(machine.pace(), Pace::Regular, "a monitor that doubts itself does not hammer");
-    assert_eq!(machine.release(MILLISECOND).map(|turn| turn.to), Some(Verdict::Down));
+    assert_eq!(machine.pace(), ProbePace::Regular, "a monitor that doubts itself does not hammer");
+    assert_eq!(machine.release(MILLISECOND).map(|turn| turn.to), Some(HealthState::Down));
     assert_eq!(machine.release(MILLISECOND), None);
 }
 
@@ -182,11 +192,11 @@ proptest! {
     #[test]
     fn more_failures_are_never_better(row in proptest::collection::vec(any::<(bool, bool)>(), 1..60)) {
         // Without damping, which looks at history and not only at the present row.
-        let rules = Rules { rise: 2, fall: 2, ..Rules::default() };
+        let rules = HealthRules { rise: 2, fall: 2, ..HealthRules::default() };
         let (mut worse, mut better) = (up(rules.clone()), up(rules));
         for (index, (fails, also)) in row.into_iter().enumerate() {
             let now = Damping::default().memory * 2 * index as u32;
-            let outcome = |fails| if fails { Outcome::Fail } else { Outcome::Pass };
+            let outcome = |fails| if fails { ProbeResult::Fail } else { ProbeResult::Pass };
             worse.observe(now, outcome(fails || also), true);
             better.observe(now, outcome(fails), true);
             prop_assert!(!worse.verdict().serves() || better.verdict().serves());
@@ -196,11 +206,11 @@ proptest! {
     /// No verdict changes sooner than it was said to be possible.
     #[test]
     fn no_flip_comes_before_its_time(row in proptest::collection::vec(any::<bool>(), 1..80), jitter in 0.0f64..=1.0) {
-        let rules = Rules::default();
+        let rules = HealthRules::default();
         let cadence = Cadence { interval: rules.interval, quick: rules.quick, phase: Duration::ZERO };
         let (mut machine, mut now, mut allowed) = (up(rules), Duration::ZERO, Duration::ZERO);
         for passes in row {
-            let turn = machine.observe(now, if passes { Outcome::Pass } else { Outcome::Fail }, true);
+            let turn = machine.observe(now, if passes { ProbeResult::Pass } else { ProbeResult::Fail }, true);
             prop_assert!(turn.is_none() || now >= allowed);
             let next = cadence.next(machine.pace(), now, now, jitter);
             let possible = now + machine.time_to_possible_flip(&cadence, next, now);

@@ -27,7 +27,7 @@ const MOST_KEPT: u64 = 10_000;
 
 /// `[resolver]`
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct ResolverSettings {
     /// Whom to ask; empty: those of `/etc/resolv.conf`.
     pub servers: Vec<SocketAddr>,
     /// The longest that looking up a name may take, tries and servers together.
@@ -36,7 +36,7 @@ pub struct Settings {
 
 /// Whom to ask, and how long to wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Servers {
+pub struct UpstreamServers {
     /// Those servers, or a sentence: why there are none.
     addresses: Result<Vec<SocketAddr>, String>,
     timeout: Duration,
@@ -44,7 +44,7 @@ pub struct Servers {
 
 /// What asking for the addresses of one family came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub enum LookupResult {
     /// These, in order, each once.
     Addresses(Vec<IpAddr>),
     /// The name has none of the family.
@@ -55,9 +55,9 @@ pub enum Found {
 
 /// What is said of one family of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct FamilyAnswer {
     /// What there is.
-    pub found: Found,
+    pub found: LookupResult,
     /// How long it holds, 1 s to 1 h.
     pub ttl: Duration,
     /// Until when.
@@ -65,52 +65,52 @@ pub struct Answer {
 }
 
 /// Asks, and keeps what it is told.
-pub struct Resolver {
-    servers: Servers,
+pub struct StubResolver {
+    servers: UpstreamServers,
     stub: Result<TokioResolver, String>,
-    kept: Cache<(Name, IpFamily), Arc<Answer>>,
+    kept: Cache<(Name, IpFamily), Arc<FamilyAnswer>>,
 }
 
-impl Settings {
+impl ResolverSettings {
     /// The servers to be asked now: those of the system may have changed.
-    pub fn servers(&self) -> Servers {
+    pub fn servers(&self) -> UpstreamServers {
         let addresses = if self.servers.is_empty() { servers_of_the_system() } else { Ok(self.servers.clone()) };
-        Servers { addresses, timeout: self.timeout }
+        UpstreamServers { addresses, timeout: self.timeout }
     }
 }
 
-impl Resolver {
+impl StubResolver {
     /// Asks these servers. Where there are none, every name fails and says why.
-    pub fn new(servers: Servers) -> Resolver {
+    pub fn new(servers: UpstreamServers) -> StubResolver {
         let kept = Cache::builder().max_capacity(MOST_KEPT).expire_after(OwnTtl).build();
         let stub = servers.addresses.clone().and_then(|addresses| stub(&addresses, servers.timeout));
-        Resolver { servers, stub, kept }
+        StubResolver { servers, stub, kept }
     }
 
     /// Whom it asks.
-    pub fn servers(&self) -> &Servers {
+    pub fn servers(&self) -> &UpstreamServers {
         &self.servers
     }
 
     /// The addresses of one family of a name, over within the timeout. Needs a tokio runtime.
-    pub async fn addresses(&self, name: &Name, family: IpFamily) -> Arc<Answer> {
+    pub async fn addresses(&self, name: &Name, family: IpFamily) -> Arc<FamilyAnswer> {
         let key = (name.clone(), family);
         if let Some(kept) = self.kept.get(&key) {
             return kept;
         }
         let (found, ttl) = self.look_up(name, family).await;
         let ttl = ttl.clamp(KEPT.0, KEPT.1);
-        let answer = Arc::new(Answer { found, ttl, until: Instant::now() + ttl });
+        let answer = Arc::new(FamilyAnswer { found, ttl, until: Instant::now() + ttl });
         // What is missing is asked for again as soon as anybody likes.
-        if matches!(answer.found, Found::Addresses(_)) {
+        if matches!(answer.found, LookupResult::Addresses(_)) {
             self.kept.insert(key, answer.clone());
         }
         answer
     }
 
     /// What is found, and for how long it holds.
-    async fn look_up(&self, name: &Name, family: IpFamily) -> (Found, Duration) {
-        let failed = |reason: String| (Found::Failed(reason), KEPT.0);
+    async fn look_up(&self, name: &Name, family: IpFamily) -> (LookupResult, Duration) {
+        let failed = |reason: String| (LookupResult::Failed(reason), KEPT.0);
         let stub = match &self.stub {
             Ok(stub) => stub,
             Err(reason) => return failed(reason.clone()),
@@ -131,7 +131,7 @@ impl Resolver {
                 (usable(found), Duration::from_secs(ttl.into()))
             }
             Ok(Err(error)) => match without_records(&error) {
-                Some(ttl) => (Found::Nothing, ttl),
+                Some(ttl) => (LookupResult::Nothing, ttl),
                 None => failed(sentence(&error, self.servers.timeout)),
             },
             Err(_) => failed(sentence(&NetError::Timeout, self.servers.timeout)),
@@ -142,15 +142,15 @@ impl Resolver {
 /// Every answer is kept as long as it says itself.
 struct OwnTtl;
 
-impl Expiry<(Name, IpFamily), Arc<Answer>> for OwnTtl {
-    fn expire_after_create(&self, _: &(Name, IpFamily), answer: &Arc<Answer>, _: Instant) -> Option<Duration> {
+impl Expiry<(Name, IpFamily), Arc<FamilyAnswer>> for OwnTtl {
+    fn expire_after_create(&self, _: &(Name, IpFamily), answer: &Arc<FamilyAnswer>, _: Instant) -> Option<Duration> {
         Some(answer.ttl)
     }
 
     fn expire_after_update(
         &self,
         _: &(Name, IpFamily),
-        answer: &Arc<Answer>,
+        answer: &Arc<FamilyAnswer>,
         _: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
@@ -183,16 +183,18 @@ fn stub(servers: &[SocketAddr], timeout: Duration) -> Result<TokioResolver, Stri
 }
 
 /// What of the addresses can be that of a host; in order, so that servers that rotate them change nothing.
-fn usable(mut found: Vec<IpAddr>) -> Found {
+fn usable(mut found: Vec<IpAddr>) -> LookupResult {
     found.sort_unstable();
     found.dedup();
     let first = found.first().copied();
     found.retain(|address| is_of_a_host(*address));
     found.truncate(MOST_ADDRESSES);
     match first {
-        None => Found::Nothing,
-        Some(bad) if found.is_empty() => Found::Failed(format!("it has no address of a host, only such as {bad}")),
-        Some(_) => Found::Addresses(found),
+        None => LookupResult::Nothing,
+        Some(bad) if found.is_empty() => {
+            LookupResult::Failed(format!("it has no address of a host, only such as {bad}"))
+        }
+        Some(_) => LookupResult::Addresses(found),
     }
 }
 
@@ -224,29 +226,29 @@ mod tests {
     #[test]
     fn addresses_come_in_order_each_once_and_never_too_many() {
         let found = usable(addresses(&["192.0.2.2", "0.0.0.0", "192.0.2.1", "192.0.2.2"]));
-        assert_eq!(found, Found::Addresses(addresses(&["192.0.2.1", "192.0.2.2"])));
-        assert_eq!(usable(vec![]), Found::Nothing);
-        let Found::Failed(told) = usable(addresses(&["224.0.0.1"])) else { panic!() };
+        assert_eq!(found, LookupResult::Addresses(addresses(&["192.0.2.1", "192.0.2.2"])));
+        assert_eq!(usable(vec![]), LookupResult::Nothing);
+        let LookupResult::Failed(told) = usable(addresses(&["224.0.0.1"])) else { panic!() };
         assert!(told.contains("224.0.0.1"), "{told}");
         let many = (1..=255).map(|last| IpAddr::from([192, 0, 2, last])).collect();
-        let Found::Addresses(kept) = usable(many) else { panic!() };
+        let LookupResult::Addresses(kept) = usable(many) else { panic!() };
         assert_eq!(kept.len(), MOST_ADDRESSES);
     }
 
     #[tokio::test]
     async fn without_servers_every_name_fails_and_says_why() {
-        let servers = Servers { addresses: Err("nobody is there".to_owned()), timeout: Duration::from_secs(1) };
-        let answer = Resolver::new(servers).addresses(&"lb.example.net".parse().unwrap(), IpFamily::V6).await;
-        assert_eq!(answer.found, Found::Failed("nobody is there".to_owned()));
+        let servers = UpstreamServers { addresses: Err("nobody is there".to_owned()), timeout: Duration::from_secs(1) };
+        let answer = StubResolver::new(servers).addresses(&"lb.example.net".parse().unwrap(), IpFamily::V6).await;
+        assert_eq!(answer.found, LookupResult::Failed("nobody is there".to_owned()));
     }
 
     #[tokio::test]
     async fn what_is_kept_is_kept_under_its_own_ttl() {
-        let servers = Servers { addresses: Err("not asked".to_owned()), timeout: Duration::from_secs(1) };
-        let resolver = Resolver::new(servers);
+        let servers = UpstreamServers { addresses: Err("not asked".to_owned()), timeout: Duration::from_secs(1) };
+        let resolver = StubResolver::new(servers);
         let kept = |name: &str, ttl: Duration| {
-            let found = Found::Addresses(addresses(&["192.0.2.1"]));
-            let answer = Answer { found, ttl, until: Instant::now() + ttl };
+            let found = LookupResult::Addresses(addresses(&["192.0.2.1"]));
+            let answer = FamilyAnswer { found, ttl, until: Instant::now() + ttl };
             resolver.kept.insert((name.parse().unwrap(), IpFamily::V4), Arc::new(answer));
         };
         kept("short.example.net", Duration::from_millis(20));
@@ -254,7 +256,7 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(40)).await;
         let is_kept = async |name: &str| {
             let answer = resolver.addresses(&name.parse().unwrap(), IpFamily::V4).await;
-            matches!(answer.found, Found::Addresses(_))
+            matches!(answer.found, LookupResult::Addresses(_))
         };
         assert!(!is_kept("short.example.net").await && is_kept("LONG.example.net").await);
     }

@@ -8,7 +8,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::ask::{Answer, Found};
+use super::ask::{FamilyAnswer, LookupResult};
 use super::{IpFamily, MOST_ADDRESSES, is_of_a_host};
 
 /// How long after a failure a family is asked for again; twice as long after each further one, up to the longest.
@@ -16,7 +16,7 @@ const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 
 /// What is known of one name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Resolved {
+pub struct ResolvedName {
     families: [FamilyState; 2],
 }
 
@@ -24,7 +24,7 @@ pub struct Resolved {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct FamilyState {
     /// What it last was asked for came to; `None`: there was no answer yet.
-    latest: Option<Found>,
+    latest: Option<LookupResult>,
     /// The last addresses that were found, in order.
     last_good: Vec<IpAddr>,
     /// How long those hold, in seconds.
@@ -35,7 +35,7 @@ struct FamilyState {
 
 /// Something that people want to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct News {
+pub struct ResolverEvent {
     /// What is true now, behind the name: `does not resolve (A)`.
     pub sentence: String,
     /// How it came about.
@@ -44,29 +44,29 @@ pub struct News {
     pub is_bad: bool,
 }
 
-impl Resolved {
+impl ResolvedName {
     /// What was known before a restart: last good addresses, which hold until there is something newer.
-    pub fn remembered(addresses: Vec<IpAddr>, ttl: u32) -> Resolved {
+    pub fn remembered(addresses: Vec<IpAddr>, ttl: u32) -> ResolvedName {
         let families = IpFamily::ALL.map(|family| {
             let is_usable = |address: &IpAddr| IpFamily::of(*address) == family && is_of_a_host(*address);
             let last_good = addresses.iter().copied().filter(is_usable).take(MOST_ADDRESSES).collect();
             FamilyState { last_good, ttl, ..FamilyState::default() }
         });
-        Resolved { families }
+        ResolvedName { families }
     }
 
     /// Takes in an answer about one family; what people want to know of it. A family that nobody can tell anything about
     /// keeps its last good addresses.
-    pub fn take(&mut self, family: IpFamily, answer: &Answer) -> Option<News> {
+    pub fn take(&mut self, family: IpFamily, answer: &FamilyAnswer) -> Option<ResolverEvent> {
         let before = self.clone();
         let state = &mut self.families[family as usize];
         state.latest = Some(answer.found.clone());
-        if let Found::Addresses(addresses) = &answer.found {
+        if let LookupResult::Addresses(addresses) = &answer.found {
             state.last_good.clone_from(addresses);
             state.ttl = u32::try_from(answer.ttl.as_secs()).unwrap_or(u32::MAX);
             let other = &mut self.families[family.other() as usize];
             // The name is well, so it is true that it has nothing of the other family any more.
-            if other.latest == Some(Found::Nothing) {
+            if other.latest == Some(LookupResult::Nothing) {
                 other.last_good.clear();
             }
         }
@@ -84,13 +84,13 @@ impl Resolved {
     /// Those of one family.
     pub fn addresses_of(&self, family: IpFamily) -> &[IpAddr] {
         let state = self.state(family);
-        let other_is_well = matches!(self.state(family.other()).latest, Some(Found::Addresses(_)));
-        if state.latest == Some(Found::Nothing) && other_is_well { &[] } else { &state.last_good }
+        let other_is_well = matches!(self.state(family.other()).latest, Some(LookupResult::Addresses(_)));
+        if state.latest == Some(LookupResult::Nothing) && other_is_well { &[] } else { &state.last_good }
     }
 
     /// Whether it is known what the name has of a family: addresses, or that there are none.
     pub fn is_known(&self, family: IpFamily) -> bool {
-        let has_none = || self.state(family).latest == Some(Found::Nothing);
+        let has_none = || self.state(family).latest == Some(LookupResult::Nothing);
         !self.addresses_of(family).is_empty() || has_none() && !self.addresses_of(family.other()).is_empty()
     }
 
@@ -106,7 +106,7 @@ impl Resolved {
     }
 
     /// Whether the same is to be done with both.
-    pub fn is_like(&self, other: &Resolved) -> bool {
+    pub fn is_like(&self, other: &ResolvedName) -> bool {
         let same_known = |family: &IpFamily| self.is_known(*family) == other.is_known(*family);
         self.addresses() == other.addresses()
             && self.ttl() == other.ttl()
@@ -141,32 +141,36 @@ impl Resolved {
     fn failure(&self, family: IpFamily) -> Option<&str> {
         match &self.state(family).latest {
             None => Some("no answer yet"),
-            Some(Found::Failed(reason)) => Some(reason),
-            Some(Found::Nothing) if self.state(family.other()).latest == Some(Found::Nothing) => {
+            Some(LookupResult::Failed(reason)) => Some(reason),
+            Some(LookupResult::Nothing) if self.state(family.other()).latest == Some(LookupResult::Nothing) => {
                 Some("it has no address")
             }
-            Some(Found::Nothing | Found::Addresses(_)) => None,
+            Some(LookupResult::Nothing | LookupResult::Addresses(_)) => None,
         }
     }
 
-    fn news(&self, family: IpFamily, before: &Resolved) -> Option<News> {
+    fn news(&self, family: IpFamily, before: &ResolvedName) -> Option<ResolverEvent> {
         let was_tried = before.state(family).latest.is_some();
         let had_failed = was_tried && before.failure(family).is_some();
         let (now, earlier) = (self.addresses_of(family), before.addresses_of(family));
         let Some(reason) = self.failure(family) else {
             if had_failed {
                 let sentence = format!("resolves again: {}", list(now, family));
-                return Some(News { sentence, cause: None, is_bad: false });
+                return Some(ResolverEvent { sentence, cause: None, is_bad: false });
             }
             let cause = format!("before: {}", list(earlier, family));
             let sentence = format!("has other addresses now: {}", list(now, family));
-            return (was_tried && now != earlier).then_some(News { sentence, cause: Some(cause), is_bad: false });
+            return (was_tried && now != earlier).then_some(ResolverEvent {
+                sentence,
+                cause: Some(cause),
+                is_bad: false,
+            });
         };
         let sentence = match now {
             [] => format!("does not resolve ({family})"),
             kept => format!("does not resolve ({family}); what it last came to is kept: {}", list(kept, family)),
         };
-        (!had_failed).then(|| News { sentence, cause: Some(reason.to_owned()), is_bad: true })
+        (!had_failed).then(|| ResolverEvent { sentence, cause: Some(reason.to_owned()), is_bad: true })
     }
 }
 
@@ -184,21 +188,21 @@ mod tests {
     use super::IpFamily::{V4, V6};
     use super::*;
 
-    fn found(texts: &[&str]) -> Found {
-        Found::Addresses(texts.iter().map(|text| text.parse().unwrap()).collect())
+    fn found(texts: &[&str]) -> LookupResult {
+        LookupResult::Addresses(texts.iter().map(|text| text.parse().unwrap()).collect())
     }
 
-    fn failed() -> Found {
-        Found::Failed("no answer within 2s".to_owned())
+    fn failed() -> LookupResult {
+        LookupResult::Failed("no answer within 2s".to_owned())
     }
 
-    fn answer(found: Found) -> Answer {
-        Answer { found, ttl: Duration::from_secs(60), until: Instant::now() }
+    fn answer(found: LookupResult) -> FamilyAnswer {
+        FamilyAnswer { found, ttl: Duration::from_secs(60), until: Instant::now() }
     }
 
     /// What is known after these answers, and the last of the news.
-    fn after(answers: &[(IpFamily, Found)]) -> (Resolved, Option<String>) {
-        let mut known = Resolved::default();
+    fn after(answers: &[(IpFamily, LookupResult)]) -> (ResolvedName, Option<String>) {
+        let mut known = ResolvedName::default();
         let mut news = None;
         for (family, found) in answers {
             news = known.take(*family, &answer(found.clone()));
@@ -206,18 +210,20 @@ mod tests {
         (known, news.map(|news| news.sentence))
     }
 
-    fn shown(known: &Resolved) -> String {
+    fn shown(known: &ResolvedName) -> String {
         known.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
 
-    fn good() -> Vec<(IpFamily, Found)> {
+    fn good() -> Vec<(IpFamily, LookupResult)> {
         vec![(V4, found(&["192.0.2.1"])), (V6, found(&["2001:db8::1"]))]
     }
 
     #[test]
     fn the_last_good_addresses_are_kept_by_family() {
         assert_eq!(after(&good()).0.complaint(), None);
-        for bad in [[failed(), failed()], [Found::Nothing, Found::Nothing], [failed(), Found::Nothing]] {
+        for bad in
+            [[failed(), failed()], [LookupResult::Nothing, LookupResult::Nothing], [failed(), LookupResult::Nothing]]
+        {
             let [v4, v6] = bad.clone();
             let (known, _) = after(&[good(), vec![(V4, v4), (V6, v6)]].concat());
             assert_eq!(shown(&known), "192.0.2.1, 2001:db8::1", "{bad:?}");
@@ -227,7 +233,7 @@ mod tests {
         assert_eq!(shown(&known), "192.0.2.9, 2001:db8::1");
         assert_eq!(known.complaint().unwrap(), "does not resolve (AAAA): no answer within 2s");
         // A family that a name gave up is not kept, nor does it come back when the other one fails later.
-        let mut row = [good(), vec![(V6, Found::Nothing)]].concat();
+        let mut row = [good(), vec![(V6, LookupResult::Nothing)]].concat();
         assert_eq!(shown(&after(&row).0), "192.0.2.1");
         row.extend([(V4, found(&["192.0.2.1"])), (V4, failed())]);
         assert_eq!(shown(&after(&row).0), "192.0.2.1");
@@ -238,13 +244,13 @@ mod tests {
         let (half, _) = after(&[(V4, failed()), (V6, found(&["2001:db8::1"]))]);
         assert_eq!([V4, V6].map(|family| half.is_known(family)), [false, true]);
         assert_eq!(half.complaint().unwrap(), "does not resolve (A): no answer within 2s");
-        let (whole, _) = after(&[(V4, Found::Nothing), (V6, found(&["2001:db8::1"]))]);
+        let (whole, _) = after(&[(V4, LookupResult::Nothing), (V6, found(&["2001:db8::1"]))]);
         assert_eq!([V4, V6].map(|family| whole.is_known(family)), [true, true]);
         assert_eq!(whole.complaint(), None);
         let (waiting, _) = after(&[(V6, found(&["2001:db8::1"]))]);
         assert_eq!(waiting.complaint().unwrap(), "does not resolve (A): no answer yet");
         assert_eq!((waiting.untried(), waiting.is_known(V4)), (1, false));
-        let (nothing, _) = after(&[(V4, Found::Nothing), (V6, Found::Nothing)]);
+        let (nothing, _) = after(&[(V4, LookupResult::Nothing), (V6, LookupResult::Nothing)]);
         assert!(!nothing.is_known(V4) && !nothing.is_known(V6), "no address at all is a failure");
         assert_eq!(nothing.complaint().unwrap(), "does not resolve: it has no address");
     }
@@ -264,8 +270,8 @@ mod tests {
 
     #[test]
     fn what_fails_is_asked_for_less_and_less_each_family_by_itself() {
-        let mut known = Resolved::default();
-        let mut due = |family, found: Found| {
+        let mut known = ResolvedName::default();
+        let mut due = |family, found: LookupResult| {
             known.take(family, &answer(found));
             known.retry_after(family).map(|pause| pause.as_secs())
         };

@@ -1,16 +1,16 @@
 //! Resolving: the addresses of endpoints that are given as names, looked up in the background and never for a query.
 //!
-//! [`Resolver`] asks other servers and keeps what they say under its own TTL; [`Names`] asks it for every configured name
-//! again and again, for each family of addresses by itself; [`Resolved`] is what is known of one name, the last good
+//! [`StubResolver`] asks other servers and keeps what they say under its own TTL; [`NameResolver`] asks it for every configured name
+//! again and again, for each family of addresses by itself; [`ResolvedName`] is what is known of one name, the last good
 //! addresses among it.
 
 mod ask;
 mod known;
 mod names;
 
-pub use ask::{Answer, Found, Resolver, Servers, Settings};
-pub use known::{News, Resolved};
-pub use names::{Known, Names};
+pub use ask::{FamilyAnswer, LookupResult, ResolverSettings, StubResolver, UpstreamServers};
+pub use known::{ResolvedName, ResolverEvent};
+pub use names::{KnownNames, NameResolver};
 
 use std::net::{IpAddr, Ipv4Addr};
 

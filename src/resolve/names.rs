@@ -11,8 +11,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
 use super::IpFamily;
-use super::ask::{Resolver, Servers, Settings};
-use super::known::{News, Resolved};
+use super::ask::{ResolverSettings, StubResolver, UpstreamServers};
+use super::known::{ResolvedName, ResolverEvent};
 use crate::dns::Name;
 
 /// Most names that are asked for at once.
@@ -21,18 +21,18 @@ const IN_FLIGHT: usize = 32;
 const MOST_NEWS: usize = 1000;
 
 /// What is known, by name.
-pub type Known = HashMap<Name, Resolved>;
+pub type KnownNames = HashMap<Name, ResolvedName>;
 
 /// Resolves until it is dropped.
-pub struct Names {
+pub struct NameResolver {
     shared: Arc<Shared>,
     tasks: Mutex<Tasks>,
 }
 
 /// Who asks for which name, and whom.
 struct Tasks {
-    resolver: Arc<Resolver>,
-    settings: Settings,
+    resolver: Arc<StubResolver>,
+    settings: ResolverSettings,
     running: HashMap<(Name, IpFamily), AbortHandle>,
 }
 
@@ -46,33 +46,33 @@ struct Shared {
 
 #[derive(Default)]
 struct Book {
-    known: Known,
-    news: VecDeque<(Name, News)>,
+    known: KnownNames,
+    news: VecDeque<(Name, ResolverEvent)>,
 }
 
-impl Names {
+impl NameResolver {
     /// Begins to resolve these; must be called inside a tokio runtime. `remembered` is what was known before a restart.
-    pub fn start(settings: &Settings, names: HashSet<Name>, remembered: Known) -> Names {
+    pub fn start(settings: &ResolverSettings, names: HashSet<Name>, remembered: KnownNames) -> NameResolver {
         let shared = Shared {
             book: Mutex::new(Book { known: remembered, news: VecDeque::new() }),
             permits: Semaphore::new(IN_FLIGHT),
             version: watch::Sender::new(0),
             untried: watch::Sender::new(0),
         };
-        let resolver = Arc::new(Resolver::new(servers(settings, &names)));
+        let resolver = Arc::new(StubResolver::new(servers(settings, &names)));
         let tasks = Tasks { resolver, settings: settings.clone(), running: HashMap::new() };
-        let this = Names { shared: Arc::new(shared), tasks: Mutex::new(tasks) };
+        let this = NameResolver { shared: Arc::new(shared), tasks: Mutex::new(tasks) };
         this.replace(settings, names);
         this
     }
 
     /// Resolves these from now on; what is known of those that stay is kept. Must be called inside a tokio runtime.
-    pub fn replace(&self, settings: &Settings, names: HashSet<Name>) {
+    pub fn replace(&self, settings: &ResolverSettings, names: HashSet<Name>) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let servers = servers(settings, &names);
         let asks_others = *tasks.resolver.servers() != servers;
         if asks_others {
-            tasks.resolver = Arc::new(Resolver::new(servers));
+            tasks.resolver = Arc::new(StubResolver::new(servers));
         }
         tasks.settings = settings.clone();
         tasks.running.retain(|(name, _), task| {
@@ -99,17 +99,17 @@ impl Names {
     }
 
     /// What is known now.
-    pub fn known(&self) -> Known {
+    pub fn known(&self) -> KnownNames {
         self.shared.book().known.clone()
     }
 
-    /// Changes whenever something of [`Names::known`] has.
+    /// Changes whenever something of [`NameResolver::known`] has.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.shared.version.subscribe()
     }
 
     /// What has happened since this was last asked, oldest first.
-    pub fn news(&self) -> Vec<(Name, News)> {
+    pub fn news(&self) -> Vec<(Name, ResolverEvent)> {
         self.shared.book().news.drain(..).collect()
     }
 
@@ -122,7 +122,7 @@ impl Names {
     }
 }
 
-impl Drop for Names {
+impl Drop for NameResolver {
     fn drop(&mut self) {
         let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
         tasks.running.values().for_each(AbortHandle::abort);
@@ -130,9 +130,9 @@ impl Drop for Names {
 }
 
 /// The system's servers are of interest only where there is something to ask them.
-fn servers(settings: &Settings, names: &HashSet<Name>) -> Servers {
+fn servers(settings: &ResolverSettings, names: &HashSet<Name>) -> UpstreamServers {
     match names.is_empty() {
-        true => Settings { servers: vec![([127, 0, 0, 1], 53).into()], ..settings.clone() }.servers(),
+        true => ResolverSettings { servers: vec![([127, 0, 0, 1], 53).into()], ..settings.clone() }.servers(),
         false => settings.servers(),
     }
 }
@@ -143,12 +143,12 @@ impl Shared {
     }
 
     fn publish(&self, book: &Book) {
-        let left = book.known.values().map(Resolved::untried).sum();
+        let left = book.known.values().map(ResolvedName::untried).sum();
         self.untried.send_if_modified(|before| std::mem::replace(before, left) != left);
     }
 
     /// Takes in one answer; when the family is due again, or `None`: nobody wants to know the name any more.
-    fn take(&self, name: &Name, family: IpFamily, answer: &super::Answer) -> Option<Instant> {
+    fn take(&self, name: &Name, family: IpFamily, answer: &super::FamilyAnswer) -> Option<Instant> {
         let mut book = self.book();
         let known = book.known.get_mut(name)?;
         let before = known.clone();
@@ -169,7 +169,7 @@ impl Shared {
 }
 
 /// The life of one family of a name.
-async fn follow(shared: Arc<Shared>, resolver: Arc<Resolver>, name: Name, family: IpFamily) {
+async fn follow(shared: Arc<Shared>, resolver: Arc<StubResolver>, name: Name, family: IpFamily) {
     loop {
         let Ok(permit) = shared.permits.acquire().await else { return };
         let answer = resolver.addresses(&name, family).await;

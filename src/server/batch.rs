@@ -37,7 +37,7 @@ pub const REPLY: usize = UDP_PAYLOAD as usize;
 struct Control([u8; CONTROL]);
 
 /// Buffers and the kernel's view of them.
-pub struct Batch {
+pub struct DatagramBatch {
     queries: Box<[[u8; QUERY]]>,
     replies: Box<[[u8; REPLY]]>,
     sources: Box<[libc::sockaddr_storage]>,
@@ -55,7 +55,7 @@ pub struct Batch {
 }
 
 // SAFETY: the pointers inside lead only to memory that the batch owns.
-unsafe impl Send for Batch {}
+unsafe impl Send for DatagramBatch {}
 
 /// One datagram of a batch.
 pub struct Datagram<'b> {
@@ -75,10 +75,10 @@ where
     unsafe { std::mem::zeroed() }
 }
 
-impl Batch {
+impl DatagramBatch {
     /// Empty buffers; `wildcard`: the socket reports where each datagram was sent to.
     #[expect(clippy::indexing_slicing, reason = "every array has BATCH elements")]
-    pub fn new(wildcard: bool) -> Batch {
+    pub fn new(wildcard: bool) -> DatagramBatch {
         let mut queries = vec![[0; QUERY]; BATCH].into_boxed_slice();
         let mut replies = vec![[0; REPLY]; BATCH].into_boxed_slice();
         let mut sources = vec![zeroed::<libc::sockaddr_storage>(); BATCH].into_boxed_slice();
@@ -98,7 +98,7 @@ impl Batch {
             sent[at].msg_hdr.msg_iov = &raw mut reply_vectors[at];
             sent[at].msg_hdr.msg_iovlen = 1;
         }
-        Batch {
+        DatagramBatch {
             queries,
             replies,
             sources,
@@ -261,7 +261,7 @@ mod tests {
         let socket = UdpSocket::bind("[::]:0").unwrap();
         let at = SocketAddr::from(([127, 0, 0, 1], socket.local_addr().unwrap().port()));
         UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"query", at).unwrap();
-        let mut batch = Batch::new(true);
+        let mut batch = DatagramBatch::new(true);
         assert_eq!(batch.receive(&socket).unwrap(), 1);
         assert_eq!(batch.datagram(0).unwrap().source.ip(), IpAddr::from([127, 0, 0, 1]));
     }

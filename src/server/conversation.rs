@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::times::TIMED;
-use super::{Carrier, Event, Published, Tally};
+use super::{AbuseEvent, PublishedSnapshot, TransportKind, WorkerStats};
 use crate::answer::policy::Admission;
-use crate::answer::{Answered, Transport, Verdict, answer, prohibit};
-use crate::dns::{Scratch, message};
+use crate::answer::{Disposition, ReplySummary, Transport, answer, prohibit};
+use crate::dns::{QueryScratch, message};
 use crate::net::ClientAddress;
 use crate::steering::pick::next_draw;
 
@@ -21,15 +21,15 @@ const REPLY: usize = u16::MAX as usize;
 #[derive(Clone)]
 pub struct Conversation {
     client: ClientAddress,
-    carrier: Carrier,
-    published: Arc<Published>,
-    tally: Arc<Tally>,
+    carrier: TransportKind,
+    published: Arc<PublishedSnapshot>,
+    tally: Arc<WorkerStats>,
     draw: u64,
 }
 
 /// Why there is no reply. Nothing good follows on a connection of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Silence {
+pub enum NoReply {
     /// The client is to hear nothing.
     Ignored,
     /// The message is no query that may be answered.
@@ -38,7 +38,12 @@ pub enum Silence {
 
 impl Conversation {
     /// The first word is the client's.
-    pub fn new(client: ClientAddress, carrier: Carrier, published: Arc<Published>, tally: Arc<Tally>) -> Conversation {
+    pub fn new(
+        client: ClientAddress,
+        carrier: TransportKind,
+        published: Arc<PublishedSnapshot>,
+        tally: Arc<WorkerStats>,
+    ) -> Conversation {
         let draw = RandomState::new().hash_one(client);
         Conversation { client, carrier, published, tally, draw }
     }
@@ -59,7 +64,7 @@ impl Conversation {
     }
 
     /// Appends the reply to one message.
-    pub fn answer(&mut self, message: &[u8], output: &mut Vec<u8>) -> Result<(), Silence> {
+    pub fn answer(&mut self, message: &[u8], output: &mut Vec<u8>) -> Result<(), NoReply> {
         self.draw = next_draw(self.draw);
         let start = output.len();
         output.resize(start + REPLY, 0);
@@ -72,43 +77,43 @@ impl Conversation {
 
     /// Counts a message that is too long to be read.
     pub fn count_dropped(&self) {
-        self.tally.count_shared(Verdict::Dropped);
+        self.tally.count_shared(Disposition::Dropped);
     }
 
     /// Writes the reply into `reply`; returns its length.
-    fn write(&self, message: &[u8], reply: &mut [u8]) -> Result<usize, Silence> {
+    fn write(&self, message: &[u8], reply: &mut [u8]) -> Result<usize, NoReply> {
         let snapshot = self.published.load();
         let moment = snapshot.moment_in(self.tally.lane(), self.draw);
-        let (client, transport, scratch) = (self.client, self.carrier.transport(), &mut Scratch::default());
+        let (client, transport, scratch) = (self.client, self.carrier.transport(), &mut QueryScratch::default());
         let answered = match snapshot.policy.access.admit(client) {
             Admission::Serve => answer(message, client, transport, &moment, scratch, reply),
             Admission::Refuse => {
-                self.tally.note(Event::Denied);
+                self.tally.note(AbuseEvent::Denied);
                 prohibit(message, client, transport, &moment, scratch, reply)
             }
             Admission::Ignore => {
-                self.tally.note(Event::Ignored);
-                self.tally.count_shared(Answered::NOTHING.verdict);
-                return Err(Silence::Ignored);
+                self.tally.note(AbuseEvent::Ignored);
+                self.tally.count_shared(ReplySummary::NOTHING.verdict);
+                return Err(NoReply::Ignored);
             }
         };
         self.tally.count_shared(answered.verdict);
         self.tally.note_proof(answered.proof);
         match answered.length {
-            0 => Err(Silence::Unfit),
+            0 => Err(NoReply::Unfit),
             length if self.carrier.is_encrypted() => Ok(message::pad(message, reply, length)),
             length => Ok(length),
         }
     }
 }
 
-impl Carrier {
+impl TransportKind {
     /// What bounds a reply and its options.
     fn transport(self) -> Transport {
         match self {
-            Carrier::Udp => Transport::Udp,
-            Carrier::Tcp | Carrier::Tls => Transport::Stream,
-            Carrier::Https | Carrier::Quic => Transport::Exchange,
+            TransportKind::Udp => Transport::Udp,
+            TransportKind::Tcp | TransportKind::Tls => Transport::Stream,
+            TransportKind::Https | TransportKind::Quic => Transport::Exchange,
         }
     }
 }

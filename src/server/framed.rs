@@ -8,22 +8,22 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::conversation::{Conversation, QUERY};
-use super::seats::Seat;
+use super::seats::ConnectionPermit;
 
 /// Replies are written when this much waits, or no whole query is left.
 const FLUSH: usize = 16 << 10;
 
 /// One connection.
-pub struct Framed {
+pub struct FramedConnection {
     /// With whom.
     pub conversation: Conversation,
     /// How long it may be idle, or take over one message.
     pub idle: Duration,
     /// Free again when this is dropped.
-    pub seat: Seat,
+    pub seat: ConnectionPermit,
 }
 
-impl Framed {
+impl FramedConnection {
     /// Answers until the client has no more to ask, or takes too long.
     pub async fn serve(mut self, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
         let mut input = Vec::with_capacity(QUERY);

@@ -21,7 +21,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::answer::policy::{ANSWER, Limits};
+use crate::answer::policy::{ANSWER, RateLimits};
 use crate::net::ClientAddress;
 
 /// Entries of one set, tried one after the other.
@@ -42,29 +42,29 @@ const AHEAD: u16 = 0xff00;
 struct Set([AtomicU64; WAYS]);
 
 /// The table.
-pub struct Limiter {
+pub struct RateLimiter {
     sets: Box<[Set]>,
     keys: [u64; 2],
     beats: &'static AtomicU32,
 }
 
 /// What the entries of a client's networks become once it is answered.
-pub struct Claim([Option<(u32, u8, u64)>; NETWORKS]);
+pub struct LimitClaim([Option<(u32, u8, u64)>; NETWORKS]);
 
-impl Limiter {
+impl RateLimiter {
     /// Nobody was answered yet. `beats`: tenths of a second, kept by whoever runs this.
-    pub fn new(beats: &'static AtomicU32) -> Limiter {
+    pub fn new(beats: &'static AtomicU32) -> RateLimiter {
         // Random keys, so that nobody can choose addresses that push a certain network out.
         let keys = [RandomState::new().hash_one(0), RandomState::new().hash_one(1)];
-        Limiter { sets: (0..SETS).map(|_| Set::default()).collect(), keys, beats }
+        RateLimiter { sets: (0..SETS).map(|_| Set::default()).collect(), keys, beats }
     }
 
     /// The claim of a client to one more answer; `None`: one of its networks is at its limit.
     #[inline]
     #[expect(clippy::arithmetic_side_effects, reason = "prefixes are from 1 bit to all of an address")]
-    pub fn claim(&self, limits: &Limits, client: ClientAddress) -> Option<Claim> {
+    pub fn claim(&self, limits: &RateLimits, client: ClientAddress) -> Option<LimitClaim> {
         let now = self.beats.load(Ordering::Relaxed) as u16;
-        let mut claim = Claim([None; NETWORKS]);
+        let mut claim = LimitClaim([None; NETWORKS]);
         match client.ip() {
             IpAddr::V4(client) => {
                 for (place, (length, times)) in claim.0.iter_mut().zip(V4) {
@@ -85,7 +85,7 @@ impl Limiter {
 
     /// Counts an answer.
     #[inline]
-    pub fn settle(&self, claim: &Claim) {
+    pub fn settle(&self, claim: &LimitClaim) {
         for (set, way, entry) in claim.0.iter().flatten() {
             if let Some(place) = self.sets.get(*set as usize).and_then(|set| set.0.get(usize::from(*way))) {
                 place.store(*entry, Ordering::Relaxed);
@@ -102,7 +102,7 @@ impl Limiter {
     /// Where a network's entry lies and what one more answer makes of it; `None`: it is at its limit.
     #[inline]
     #[expect(clippy::arithmetic_side_effects, reason = "there are sets")]
-    fn place(&self, limits: &Limits, key: u64, times: u32, now: u16) -> Option<(u32, u8, u64)> {
+    fn place(&self, limits: &RateLimits, key: u64, times: u32, now: u16) -> Option<(u32, u8, u64)> {
         let number = (key >> 16) as u32 % SETS as u32;
         let (tag, set) = (key as u16, self.sets.get(number as usize)?);
         let known = set.0.iter().zip(0..).map(|(entry, way)| (way, entry.load(Ordering::Relaxed)));
@@ -119,7 +119,7 @@ impl Limiter {
 
 /// What is left of an entry's load.
 #[inline]
-fn load(limits: &Limits, entry: u64, now: u16) -> u32 {
+fn load(limits: &RateLimits, entry: u64, now: u16) -> u32 {
     let passed = now.wrapping_sub((entry >> 32) as u16);
     limits.decayed(entry as u32, if passed >= AHEAD { 0 } else { passed })
 }
@@ -134,19 +134,19 @@ fn fold(a: u64, b: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::RateLimits;
+    use crate::config::RateLimitConfig;
 
-    fn limits(rate: u32, burst: u32) -> Limits {
-        Limits::of(&RateLimits { rate, burst, slip: 1, exempt: Vec::new(), dry_run: false })
+    fn limits(rate: u32, burst: u32) -> RateLimits {
+        RateLimits::of(&RateLimitConfig { rate, burst, slip: 1, exempt: Vec::new(), dry_run: false })
     }
 
-    fn limiter() -> (Limiter, &'static AtomicU32) {
+    fn limiter() -> (RateLimiter, &'static AtomicU32) {
         let beats: &'static AtomicU32 = Box::leak(Box::default());
-        (Limiter::new(beats), beats)
+        (RateLimiter::new(beats), beats)
     }
 
     /// How many of `asked` queries are answered.
-    fn answered(limiter: &Limiter, limits: &Limits, client: &str, asked: u32) -> u32 {
+    fn answered(limiter: &RateLimiter, limits: &RateLimits, client: &str, asked: u32) -> u32 {
         let client = client.parse().unwrap();
         let one = |_: &u32| limiter.claim(limits, client).map(|claim| limiter.settle(&claim)).is_some();
         (0..asked).filter(one).count() as u32

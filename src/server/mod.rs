@@ -37,19 +37,19 @@ use arc_swap::ArcSwap;
 
 use crate::answer::Snapshot;
 use crate::config;
-use encrypted::{Https, Identity, Quic, Tls};
-use seats::Gate;
-use tcp::Spoken;
+use encrypted::{HttpsHandler, QuicListener, TlsHandler, TlsIdentity};
+use seats::ConnectionLimiter;
+use tcp::StreamProtocol;
 
-pub use passed::{MOST as MOST_PASSED, Passed};
-pub use tally::{Carrier, Counted, Event, Tallies, Tally};
+pub use passed::{MOST as MOST_PASSED, PassedSockets};
+pub use tally::{AbuseEvent, ServerStats, StatsTotals, TransportKind, WorkerStats};
 pub use times::Histogram;
 
 /// How often a server that drains looks whether connections are left.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// What the workers answer from: one load per batch, swapped as a whole.
-pub type Published = ArcSwap<Snapshot>;
+pub type PublishedSnapshot = ArcSwap<Snapshot>;
 
 /// Descriptors beside those of connections: listeners, probes, operators, files that are read.
 const SPARE: u64 = 512;
@@ -67,7 +67,7 @@ pub struct TcpLimits {
 
 impl TcpLimits {
     /// As the operator wants them.
-    pub fn of(server: &config::Server) -> TcpLimits {
+    pub fn of(server: &config::NameserverConfig) -> TcpLimits {
         TcpLimits {
             connections: server.tcp_connections,
             connections_per_client: server.tcp_connections_per_client,
@@ -78,19 +78,19 @@ impl TcpLimits {
 
 /// A running nameserver; dropping it stops it.
 pub struct Server {
-    addresses: Addresses,
+    addresses: ListenAddresses,
     stop: Arc<AtomicBool>,
     workers: Vec<std::thread::JoinHandle<()>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
-    tallies: Arc<Tallies>,
-    gate: Arc<Gate>,
+    tallies: Arc<ServerStats>,
+    gate: Arc<ConnectionLimiter>,
     /// Every socket once more, to be passed on.
     sockets: Vec<OwnedFd>,
 }
 
 /// Where a server listens, in the order asked for, with the ports that the kernel gave.
 #[derive(Debug, Clone, Default)]
-pub struct Addresses {
+pub struct ListenAddresses {
     /// UDP and TCP.
     pub dns: Vec<SocketAddr>,
     /// DNS over TLS.
@@ -103,9 +103,9 @@ pub struct Addresses {
 
 /// What every listener has in common.
 struct Common {
-    published: Arc<Published>,
-    identity: Arc<Identity>,
-    gate: Arc<Gate>,
+    published: Arc<PublishedSnapshot>,
+    identity: Arc<TlsIdentity>,
+    gate: Arc<ConnectionLimiter>,
 }
 
 impl Server {
@@ -117,18 +117,18 @@ impl Server {
     /// # Errors
     /// An address that cannot be bound; the error names it.
     pub fn start(
-        config: &config::Server,
-        identity: Arc<Identity>,
-        published: Arc<Published>,
+        config: &config::NameserverConfig,
+        identity: Arc<TlsIdentity>,
+        published: Arc<PublishedSnapshot>,
         beats: &'static AtomicU32,
-        passed: &mut Passed,
+        passed: &mut PassedSockets,
     ) -> io::Result<Server> {
         make_room(config);
         let stop = Arc::new(AtomicBool::new(false));
-        let tallies = Arc::new(Tallies::default());
-        let gate = Arc::new(Gate::new(TcpLimits::of(config), tallies.connections().clone()));
+        let tallies = Arc::new(ServerStats::default());
+        let gate = Arc::new(ConnectionLimiter::new(TcpLimits::of(config), tallies.connections().clone()));
         let common = Common { published, identity, gate: gate.clone() };
-        let (addresses, workers, tasks, sockets) = (Addresses::default(), Vec::new(), Vec::new(), Vec::new());
+        let (addresses, workers, tasks, sockets) = (ListenAddresses::default(), Vec::new(), Vec::new(), Vec::new());
         let mut server = Server { addresses, stop, workers, tasks, tallies, gate, sockets };
         server.start_plain(config, &common, beats, passed)?;
         server.start_encrypted(&config.encrypted, &common, passed)?;
@@ -137,23 +137,23 @@ impl Server {
 
     fn start_plain(
         &mut self,
-        config: &config::Server,
+        config: &config::NameserverConfig,
         common: &Common,
         beats: &'static AtomicU32,
-        passed: &mut Passed,
+        passed: &mut PassedSockets,
     ) -> io::Result<()> {
-        let limiter = Arc::new(limit::Limiter::new(beats));
+        let limiter = Arc::new(limit::RateLimiter::new(beats));
         for &address in &config.listen {
             let opened = socket::pair(address, config.workers.max(1), passed);
             let Some(bound) = unless_absent(address, "lunp", opened)? else { continue };
             self.addresses.dns.push(bound.address);
             for udp in bound.udp {
                 self.sockets.push(udp.as_fd().try_clone_to_owned()?);
-                let (stop, tally) = (self.stop.clone(), self.tallies.register(Carrier::Udp));
-                let worker = udp::Worker::new(udp, common.published.clone(), stop, tally, limiter.clone());
+                let (stop, tally) = (self.stop.clone(), self.tallies.register(TransportKind::Udp));
+                let worker = udp::UdpWorker::new(udp, common.published.clone(), stop, tally, limiter.clone());
                 self.workers.push(worker.spawn()?);
             }
-            self.listen(bound.tcp, Spoken::Plain, common)?;
+            self.listen(bound.tcp, StreamProtocol::Plain, common)?;
         }
         if self.addresses.dns.is_empty() && !config.listen.is_empty() {
             let sentence =
@@ -163,19 +163,25 @@ impl Server {
         Ok(())
     }
 
-    fn start_encrypted(&mut self, config: &config::Encrypted, common: &Common, passed: &mut Passed) -> io::Result<()> {
-        let (tls, https) = (Tls::new(common.identity.clone()), Https::new(common.identity.clone(), &config.https_path));
+    fn start_encrypted(
+        &mut self,
+        config: &config::EncryptedListen,
+        common: &Common,
+        passed: &mut PassedSockets,
+    ) -> io::Result<()> {
+        let (tls, https) =
+            (TlsHandler::new(common.identity.clone()), HttpsHandler::new(common.identity.clone(), &config.https_path));
         for &address in &config.tls {
             let opened = socket::tcp(address, passed);
             let Some(listener) = unless_absent(address, "ltnp", opened)? else { continue };
             self.addresses.tls.push(listener.local_addr()?);
-            self.listen(listener, Spoken::Tls(tls.clone()), common)?;
+            self.listen(listener, StreamProtocol::Tls(tls.clone()), common)?;
         }
         for &address in &config.https {
             let opened = socket::tcp(address, passed);
             let Some(listener) = unless_absent(address, "ltnp", opened)? else { continue };
             self.addresses.https.push(listener.local_addr()?);
-            self.listen(listener, Spoken::Https(https.clone()), common)?;
+            self.listen(listener, StreamProtocol::Https(https.clone()), common)?;
         }
         for &address in &config.quic {
             let opened = socket::quic(address, passed);
@@ -183,28 +189,29 @@ impl Server {
             self.addresses.quic.push(socket.local_addr()?);
             self.sockets.push(socket.as_fd().try_clone_to_owned()?);
             let Common { published, identity, gate } = common;
-            let tally = self.tallies.register(Carrier::Quic);
-            let quic = Quic::new(socket, identity.clone(), published.clone(), gate.clone(), tally)?;
+            let tally = self.tallies.register(TransportKind::Quic);
+            let quic = QuicListener::new(socket, identity.clone(), published.clone(), gate.clone(), tally)?;
             self.tasks.push(tokio::spawn(quic.run()));
         }
         Ok(())
     }
 
-    fn listen(&mut self, listener: std::net::TcpListener, spoken: Spoken, common: &Common) -> io::Result<()> {
+    fn listen(&mut self, listener: std::net::TcpListener, spoken: StreamProtocol, common: &Common) -> io::Result<()> {
         let tally = self.tallies.register(spoken.carrier());
         self.sockets.push(listener.as_fd().try_clone_to_owned()?);
-        let listener = tcp::Listener::new(listener, spoken, common.published.clone(), common.gate.clone(), tally)?;
+        let listener =
+            tcp::StreamListener::new(listener, spoken, common.published.clone(), common.gate.clone(), tally)?;
         self.tasks.push(tokio::spawn(listener.run()));
         Ok(())
     }
 
     /// Where it listens.
-    pub fn addresses(&self) -> &Addresses {
+    pub fn addresses(&self) -> &ListenAddresses {
         &self.addresses
     }
 
     /// What became of the queries so far.
-    pub fn tallies(&self) -> Arc<Tallies> {
+    pub fn tallies(&self) -> Arc<ServerStats> {
         self.tallies.clone()
     }
 
@@ -257,7 +264,7 @@ impl Drop for Server {
 }
 
 /// Sees to it that connections do not use up the descriptors that everything else needs.
-fn make_room(config: &config::Server) {
+fn make_room(config: &config::NameserverConfig) {
     let (descriptors, connections) = (socket::raise_descriptors(), config.tcp_connections as u64);
     if let Some(descriptors) = descriptors.ok().filter(|&descriptors| descriptors < connections + SPARE) {
         tracing::warn!(

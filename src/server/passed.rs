@@ -16,36 +16,36 @@ pub const MOST: usize = 253;
 
 /// Sockets by what they are bound to, in the order in which they were passed.
 #[derive(Debug, Default)]
-pub struct Passed {
+pub struct PassedSockets {
     udp: VecDeque<(SocketAddr, UdpSocket)>,
     tcp: VecDeque<(SocketAddr, TcpListener)>,
     unix: VecDeque<(PathBuf, UnixListener)>,
 }
 
-impl Passed {
+impl PassedSockets {
     /// What `LISTEN_FDS` and `LISTEN_PID` say was passed to this process; nothing if they speak to another or are absent. To
     /// be called once in the life of a process: the descriptors become ours.
     ///
     /// # Errors
     /// A sentence: the number is none, or a descriptor is nothing that can be served.
-    pub fn by_systemd() -> Result<Passed, String> {
+    pub fn by_systemd() -> Result<PassedSockets, String> {
         let (Ok(process), Ok(count)) = (std::env::var("LISTEN_PID"), std::env::var("LISTEN_FDS")) else {
-            return Ok(Passed::default());
+            return Ok(PassedSockets::default());
         };
         if process != std::process::id().to_string() {
-            return Ok(Passed::default());
+            return Ok(PassedSockets::default());
         }
         let count = count.parse().ok().filter(|count| (0..=MOST as RawFd).contains(count));
         let count: RawFd = count.ok_or_else(|| format!("LISTEN_FDS is no number from 0 to {MOST}"))?;
-        Passed::of((FIRST..FIRST + count).map(own).collect::<Result<_, _>>()?)
+        PassedSockets::of((FIRST..FIRST + count).map(own).collect::<Result<_, _>>()?)
     }
 
     /// Sorts descriptors.
     ///
     /// # Errors
     /// A sentence: one of them is nothing that can be served.
-    pub fn of(descriptors: Vec<OwnedFd>) -> Result<Passed, String> {
-        let mut passed = Passed::default();
+    pub fn of(descriptors: Vec<OwnedFd>) -> Result<PassedSockets, String> {
+        let mut passed = PassedSockets::default();
         for descriptor in descriptors {
             let number = descriptor.as_raw_fd();
             passed.sort(Socket::from(descriptor)).map_err(|what| refused(number, &what))?;
@@ -151,7 +151,7 @@ mod tests {
         let (udp, tcp) = (UdpSocket::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
         let unix = UnixListener::bind(&path).unwrap();
         let (at, listens) = (udp.local_addr().unwrap(), tcp.local_addr().unwrap());
-        let mut passed = Passed::of(vec![udp.into(), tcp.into(), unix.into()]).unwrap();
+        let mut passed = PassedSockets::of(vec![udp.into(), tcp.into(), unix.into()]).unwrap();
         assert!(passed.tcp("127.0.0.2:0".parse().unwrap()).is_none());
         assert!(passed.udp(listens).is_empty());
         let told = passed.expect_none().unwrap_err();
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn what_is_no_socket_is_refused() {
         let file = tempfile::tempfile().unwrap();
-        let told = Passed::of(vec![file.into()]).unwrap_err();
+        let told = PassedSockets::of(vec![file.into()]).unwrap_err();
         assert!(told.starts_with("file descriptor ") && told.ends_with(" was passed to us and is no socket"), "{told}");
     }
 }

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
 
 use super::TcpLimits;
-use super::tally::{Event, Tally};
+use super::tally::{AbuseEvent, WorkerStats};
 use crate::net::ClientAddress;
 
 /// Counts connections against the limits.
-pub struct Gate {
+pub struct ConnectionLimiter {
     limits: TcpLimits,
     start: Instant,
     open: Mutex<Open>,
@@ -41,19 +41,19 @@ struct Full;
 const HELD: u64 = u64::MAX;
 
 /// One connection's place; it is free again when this is dropped.
-pub struct Seat {
+pub struct ConnectionPermit {
     /// Its number, another for each.
     pub number: u64,
-    gate: Arc<Gate>,
+    gate: Arc<ConnectionLimiter>,
     /// When it was last of use, in nanoseconds since the start of the gate: a client can ask on many connections within
     /// one millisecond, and the order in which it did decides who leaves.
     active: Arc<AtomicU64>,
 }
 
-impl Gate {
+impl ConnectionLimiter {
     /// No connection yet; `count` is kept at how many there are.
-    pub fn new(limits: TcpLimits, count: Arc<AtomicUsize>) -> Gate {
-        Gate { limits, start: Instant::now(), open: Mutex::default(), count }
+    pub fn new(limits: TcpLimits, count: Arc<AtomicUsize>) -> ConnectionLimiter {
+        ConnectionLimiter { limits, start: Instant::now(), open: Mutex::default(), count }
     }
 
     /// How long a connection may be idle.
@@ -63,28 +63,28 @@ impl Gate {
 
     /// A place for one more connection. When this client has as many as it may, that of its connections leaves which was
     /// idle longest; when all places are taken, the one of all (RFC 7766 section 6.2.2). Both is counted in `tally`.
-    pub fn enter(self: &Arc<Self>, address: ClientAddress, tally: &Tally) -> Seat {
+    pub fn enter(self: &Arc<Self>, address: ClientAddress, tally: &WorkerStats) -> ConnectionPermit {
         let mut open = self.open();
         let evicted = open.make_room(who(address), &self.limits).unwrap_or_default();
         let seat = self.seat(open, who(address));
-        [Some(Event::Connected), evicted].into_iter().flatten().for_each(|event| tally.note(event));
+        [Some(AbuseEvent::Connected), evicted].into_iter().flatten().for_each(|event| tally.note(event));
         seat
     }
 
-    /// The same, uncounted; `None`: every connection that could leave is held ([`Seat::hold`]).
-    pub fn try_enter(self: &Arc<Self>, address: ClientAddress) -> Option<Seat> {
+    /// The same, uncounted; `None`: every connection that could leave is held ([`ConnectionPermit::hold`]).
+    pub fn try_enter(self: &Arc<Self>, address: ClientAddress) -> Option<ConnectionPermit> {
         let mut open = self.open();
         open.make_room(who(address), &self.limits).ok()?;
         Some(self.seat(open, who(address)))
     }
 
-    fn seat(self: &Arc<Self>, mut open: MutexGuard<'_, Open>, client: IpAddr) -> Seat {
+    fn seat(self: &Arc<Self>, mut open: MutexGuard<'_, Open>, client: IpAddr) -> ConnectionPermit {
         *open.clients.entry(client).or_default() += 1;
         let (number, active) = (open.next, Arc::new(AtomicU64::new(self.now())));
         open.next += 1;
         open.connections.insert(number, Connected { client, active: active.clone(), task: None });
         self.count.store(open.connections.len(), Ordering::Relaxed);
-        Seat { number, gate: self.clone(), active }
+        ConnectionPermit { number, gate: self.clone(), active }
     }
 
     /// Notes the task that is to end when the connection must leave.
@@ -128,13 +128,13 @@ impl Open {
     }
 
     /// Sees to it that one more of this client fits, and says who left for it; an error if nobody could.
-    fn make_room(&mut self, client: IpAddr, limits: &TcpLimits) -> Result<Option<Event>, Full> {
+    fn make_room(&mut self, client: IpAddr, limits: &TcpLimits) -> Result<Option<AbuseEvent>, Full> {
         if self.count_of(client) >= limits.connections_per_client {
             let left = self.evict(|connected| connected.client == client);
-            return if left { Ok(Some(Event::EvictedOfClient)) } else { Err(Full) };
+            return if left { Ok(Some(AbuseEvent::EvictedOfClient)) } else { Err(Full) };
         }
         if self.connections.len() >= limits.connections {
-            return if self.evict(|_| true) { Ok(Some(Event::Evicted)) } else { Err(Full) };
+            return if self.evict(|_| true) { Ok(Some(AbuseEvent::Evicted)) } else { Err(Full) };
         }
         Ok(None)
     }
@@ -161,7 +161,7 @@ impl Open {
     }
 }
 
-impl Seat {
+impl ConnectionPermit {
     /// The connection was of use just now.
     pub fn touch(&self) {
         self.active.store(self.gate.now(), Ordering::Relaxed);
@@ -185,7 +185,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut open = self.gate.open();
         open.remove(self.number);
@@ -203,28 +203,28 @@ pub(crate) fn who(address: ClientAddress) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tally::{Carrier, Tallies};
+    use super::super::tally::{ServerStats, TransportKind};
     use super::*;
 
-    fn gate(connections: usize, connections_per_client: usize) -> Arc<Gate> {
+    fn gate(connections: usize, connections_per_client: usize) -> Arc<ConnectionLimiter> {
         let limits = TcpLimits { connections, connections_per_client, idle: Duration::from_secs(1) };
-        Arc::new(Gate::new(limits, Arc::default()))
+        Arc::new(ConnectionLimiter::new(limits, Arc::default()))
     }
 
-    fn enter(gate: &Arc<Gate>, client: &str) -> Seat {
+    fn enter(gate: &Arc<ConnectionLimiter>, client: &str) -> ConnectionPermit {
         enter_counted(gate, client).0
     }
 
     /// A seat, and for which limit another connection left.
-    fn enter_counted(gate: &Arc<Gate>, client: &str) -> (Seat, Option<Event>) {
-        let tallies = Tallies::default();
-        let seat = gate.enter(client.parse().unwrap(), &tallies.register(Carrier::Tcp));
+    fn enter_counted(gate: &Arc<ConnectionLimiter>, client: &str) -> (ConnectionPermit, Option<AbuseEvent>) {
+        let tallies = ServerStats::default();
+        let seat = gate.enter(client.parse().unwrap(), &tallies.register(TransportKind::Tcp));
         let count = |event| tallies.events()[event as usize];
-        assert_eq!(count(Event::Connected), 1);
-        (seat, [Event::Evicted, Event::EvictedOfClient].into_iter().find(|event| count(*event) == 1))
+        assert_eq!(count(AbuseEvent::Connected), 1);
+        (seat, [AbuseEvent::Evicted, AbuseEvent::EvictedOfClient].into_iter().find(|event| count(*event) == 1))
     }
 
-    fn is_connected(gate: &Gate, seat: &Seat) -> bool {
+    fn is_connected(gate: &ConnectionLimiter, seat: &ConnectionPermit) -> bool {
         gate.open().connections.contains_key(&seat.number)
     }
 
@@ -238,7 +238,7 @@ mod tests {
         other.active.store(0, Ordering::Relaxed);
         first.active.store(5, Ordering::Relaxed);
         let (second, evicted) = enter_counted(&gate, "2001:db8::2");
-        assert_eq!(evicted, Some(Event::EvictedOfClient));
+        assert_eq!(evicted, Some(AbuseEvent::EvictedOfClient));
         assert!(!is_connected(&gate, &first) && is_connected(&gate, &other));
         drop((first, second));
         assert_eq!(enter_counted(&gate, "2001:db8::2").1, None);
@@ -257,7 +257,7 @@ mod tests {
     #[tokio::test]
     async fn a_seat_is_vacated_when_it_was_of_no_use_for_long_enough() {
         let limits = TcpLimits { connections: 4, connections_per_client: 4, idle: Duration::from_millis(300) };
-        let gate = Arc::new(Gate::new(limits, Arc::default()));
+        let gate = Arc::new(ConnectionLimiter::new(limits, Arc::default()));
         let seat = enter(&gate, "192.0.2.1");
         let start = Instant::now();
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -283,7 +283,7 @@ mod tests {
         let gate = gate(10, 1);
         let first = enter(&gate, "192.0.2.1");
         let (_second, evicted) = enter_counted(&gate, "::ffff:192.0.2.1");
-        assert_eq!(evicted, Some(Event::EvictedOfClient));
+        assert_eq!(evicted, Some(AbuseEvent::EvictedOfClient));
         assert!(!is_connected(&gate, &first));
     }
 
@@ -303,11 +303,11 @@ mod tests {
     #[test]
     fn the_longest_idle_leaves_and_is_counted_off_once() {
         let gate = gate(2, 2);
-        let seats: Vec<Seat> = ["192.0.2.1", "192.0.2.2"].iter().map(|one| enter(&gate, one)).collect();
+        let seats: Vec<ConnectionPermit> = ["192.0.2.1", "192.0.2.2"].iter().map(|one| enter(&gate, one)).collect();
         seats[0].active.store(5, Ordering::Relaxed);
         seats[1].active.store(3, Ordering::Relaxed);
         let (third, evicted) = enter_counted(&gate, "192.0.2.3");
-        assert_eq!(evicted, Some(Event::Evicted));
+        assert_eq!(evicted, Some(AbuseEvent::Evicted));
         assert!(is_connected(&gate, &seats[0]) && !is_connected(&gate, &seats[1]), "the one that was idle longest");
         drop(seats);
         let counts = || {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::passed::Passed;
+use super::passed::PassedSockets;
 
 /// Room for queries that wait, in octets as the kernel counts them; it may give less. Some 2,700 queries, which a worker has
 /// answered within 9 ms. More would bridge longer pauses, but a flood fills all there is, and then every query comes out of
@@ -26,7 +26,7 @@ const BACKLOG: i32 = 1024;
 const PORT_ATTEMPTS: usize = 32;
 
 /// The sockets of one address.
-pub struct Bound {
+pub struct BoundSockets {
     /// With the port that the kernel gave.
     pub address: SocketAddr,
     /// One for each worker.
@@ -52,7 +52,7 @@ pub fn raise_descriptors() -> io::Result<u64> {
 }
 
 /// UDP and TCP on the same port: those that were passed, or new ones.
-pub fn pair(address: SocketAddr, workers: usize, passed: &mut Passed) -> io::Result<Bound> {
+pub fn pair(address: SocketAddr, workers: usize, passed: &mut PassedSockets) -> io::Result<BoundSockets> {
     match passed.tcp(address) {
         Some(tcp) => complete(adopt_tcp(tcp)?, workers, passed),
         None if address.port() == 0 => bind_pair(address, workers),
@@ -61,12 +61,12 @@ pub fn pair(address: SocketAddr, workers: usize, passed: &mut Passed) -> io::Res
 }
 
 /// TCP alone.
-pub fn tcp(address: SocketAddr, passed: &mut Passed) -> io::Result<TcpListener> {
+pub fn tcp(address: SocketAddr, passed: &mut PassedSockets) -> io::Result<TcpListener> {
     passed.tcp(address).map_or_else(|| bind_tcp(address), adopt_tcp)
 }
 
 /// UDP for QUIC, which looks after everything else itself.
-pub fn quic(address: SocketAddr, passed: &mut Passed) -> io::Result<UdpSocket> {
+pub fn quic(address: SocketAddr, passed: &mut PassedSockets) -> io::Result<UdpSocket> {
     match passed.one_udp(address) {
         Some(socket) => socket.set_nonblocking(true).map(|()| socket),
         None => bind_quic(address),
@@ -75,7 +75,7 @@ pub fn quic(address: SocketAddr, passed: &mut Passed) -> io::Result<UdpSocket> {
 
 /// A listener and the UDP sockets of its address: all that were passed, since each holds queries of its own. Workers for
 /// whom there is none share one, because who passes sockets decides how many there are.
-fn complete(tcp: TcpListener, workers: usize, passed: &mut Passed) -> io::Result<Bound> {
+fn complete(tcp: TcpListener, workers: usize, passed: &mut PassedSockets) -> io::Result<BoundSockets> {
     let address = tcp.local_addr()?;
     let mut udp = passed.udp(address);
     for socket in &udp {
@@ -89,7 +89,7 @@ fn complete(tcp: TcpListener, workers: usize, passed: &mut Passed) -> io::Result
             None => bind_udp(address)?,
         });
     }
-    Ok(Bound { address, udp, tcp })
+    Ok(BoundSockets { address, udp, tcp })
 }
 
 fn adopt_tcp(tcp: TcpListener) -> io::Result<TcpListener> {
@@ -99,11 +99,11 @@ fn adopt_tcp(tcp: TcpListener) -> io::Result<TcpListener> {
 }
 
 /// Opens UDP and TCP on a port that is free for both.
-fn bind_pair(address: SocketAddr, workers: usize) -> io::Result<Bound> {
+fn bind_pair(address: SocketAddr, workers: usize) -> io::Result<BoundSockets> {
     let mut attempt = 0;
     loop {
         attempt += 1;
-        match complete(bind_tcp(address)?, workers, &mut Passed::default()) {
+        match complete(bind_tcp(address)?, workers, &mut PassedSockets::default()) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && attempt < PORT_ATTEMPTS => {}
             result => return result,
         }

@@ -16,13 +16,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::times::{Histogram, Times};
-use crate::answer::{Proof, Verdict};
+use super::times::{Histogram, WorkerTimes};
+use crate::answer::{CookieProof, Disposition};
 
 /// What queries come on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Carrier {
+pub enum TransportKind {
     /// Datagrams.
     Udp,
     /// RFC 7766
@@ -35,26 +35,26 @@ pub enum Carrier {
     Quic,
 }
 
-impl Carrier {
+impl TransportKind {
     /// Every one with its word, in the order of their numbers.
-    pub const ALL: [(&str, Carrier); 5] = [
-        ("udp", Carrier::Udp),
-        ("tcp", Carrier::Tcp),
-        ("tls", Carrier::Tls),
-        ("https", Carrier::Https),
-        ("quic", Carrier::Quic),
+    pub const ALL: [(&str, TransportKind); 5] = [
+        ("udp", TransportKind::Udp),
+        ("tcp", TransportKind::Tcp),
+        ("tls", TransportKind::Tls),
+        ("https", TransportKind::Https),
+        ("quic", TransportKind::Quic),
     ];
 
     /// Whether nobody on the way can read along.
     pub fn is_encrypted(self) -> bool {
-        matches!(self, Carrier::Tls | Carrier::Https | Carrier::Quic)
+        matches!(self, TransportKind::Tls | TransportKind::Https | TransportKind::Quic)
     }
 }
 
 /// What is done about abuse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Event {
+pub enum AbuseEvent {
     /// Above the limit: TC was sent, and no records.
     LimitedTruncated,
     /// Above the limit: nothing was sent.
@@ -77,7 +77,7 @@ pub enum Event {
     NewCookie,
 }
 
-impl Event {
+impl AbuseEvent {
     /// How many there are.
     pub const COUNT: usize = 10;
 }
@@ -85,17 +85,17 @@ impl Event {
 /// What became of one worker's queries. Only its worker writes it, so counting is a plain load and store.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub struct Tally {
-    verdicts: [AtomicU64; Verdict::COUNT],
-    events: [AtomicU64; Event::COUNT],
+pub struct WorkerStats {
+    verdicts: [AtomicU64; Disposition::COUNT],
+    events: [AtomicU64; AbuseEvent::COUNT],
     lane: u8,
-    times: Times,
+    times: WorkerTimes,
 }
 
-impl Tally {
+impl WorkerStats {
     /// Counts what was done about abuse, from any thread.
     #[cold]
-    pub fn note(&self, event: Event) {
+    pub fn note(&self, event: AbuseEvent) {
         if let Some(counter) = self.events.get(event as usize) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
@@ -109,7 +109,7 @@ impl Tally {
 
     /// Counts one query. Must be called by one thread only.
     #[inline]
-    pub fn count(&self, verdict: Verdict) {
+    pub fn count(&self, verdict: Disposition) {
         if let Some(counter) = self.verdicts.get(verdict as usize) {
             counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         }
@@ -117,19 +117,19 @@ impl Tally {
 
     /// Counts what the cookie of a query said, from any thread.
     #[inline]
-    pub fn note_proof(&self, proof: Proof) {
-        if proof != Proof::None {
-            self.note(if proof == Proof::Good { Event::GoodCookie } else { Event::NewCookie });
+    pub fn note_proof(&self, proof: CookieProof) {
+        if proof != CookieProof::None {
+            self.note(if proof == CookieProof::Good { AbuseEvent::GoodCookie } else { AbuseEvent::NewCookie });
         }
     }
 
     /// How long its worker takes.
-    pub fn times(&self) -> &Times {
+    pub fn times(&self) -> &WorkerTimes {
         &self.times
     }
 
     /// Counts one query from any thread.
-    pub fn count_shared(&self, verdict: Verdict) {
+    pub fn count_shared(&self, verdict: Disposition) {
         if let Some(counter) = self.verdicts.get(verdict as usize) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
@@ -138,7 +138,7 @@ impl Tally {
 
 /// What was counted in all, to be counted on by another process.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Counted {
+pub struct StatsTotals {
     /// By carrier, the verdicts in the order of their numbers.
     queries: Vec<(String, Vec<u64>)>,
     /// In the order of their numbers.
@@ -147,34 +147,34 @@ pub struct Counted {
 
 /// All workers' tallies.
 #[derive(Debug, Default)]
-pub struct Tallies {
-    workers: Mutex<Vec<(Carrier, Arc<Tally>)>>,
+pub struct ServerStats {
+    workers: Mutex<Vec<(TransportKind, Arc<WorkerStats>)>>,
     connections: Arc<AtomicUsize>,
 }
 
-impl Tallies {
+impl ServerStats {
     /// A tally for one more worker.
-    pub fn register(&self, carrier: Carrier) -> Arc<Tally> {
+    pub fn register(&self, carrier: TransportKind) -> Arc<WorkerStats> {
         let mut all = self.all();
-        let tally = Arc::new(Tally { lane: all.len() as u8, ..Tally::default() });
+        let tally = Arc::new(WorkerStats { lane: all.len() as u8, ..WorkerStats::default() });
         all.push((carrier, tally.clone()));
         tally
     }
 
     /// Everything so far.
-    pub fn counted(&self) -> Counted {
-        let queries =
-            Carrier::ALL.map(|(word, wanted)| (word.to_owned(), self.sums_on(|carrier| carrier == wanted).into()));
-        Counted { queries: queries.into(), events: self.events().into() }
+    pub fn counted(&self) -> StatsTotals {
+        let queries = TransportKind::ALL
+            .map(|(word, wanted)| (word.to_owned(), self.sums_on(|carrier| carrier == wanted).into()));
+        StatsTotals { queries: queries.into(), events: self.events().into() }
     }
 
     /// Counts on from what another process has counted.
-    pub fn count_on(&self, counted: &Counted) {
+    pub fn count_on(&self, counted: &StatsTotals) {
         for (word, verdicts) in &counted.queries {
-            let Some((_, carrier)) = Carrier::ALL.into_iter().find(|(known, _)| known == word) else { continue };
+            let Some((_, carrier)) = TransportKind::ALL.into_iter().find(|(known, _)| known == word) else { continue };
             let tally = self.register(carrier);
             tally.verdicts.iter().zip(verdicts).for_each(|(counter, count)| counter.store(*count, Ordering::Relaxed));
-            if carrier == Carrier::Udp {
+            if carrier == TransportKind::Udp {
                 tally
                     .events
                     .iter()
@@ -186,25 +186,25 @@ impl Tallies {
 
     /// How often each was done about abuse.
     #[expect(clippy::indexing_slicing, reason = "one array is made from others of its length")]
-    pub fn events(&self) -> [u64; Event::COUNT] {
+    pub fn events(&self) -> [u64; AbuseEvent::COUNT] {
         let tallies = self.all();
         std::array::from_fn(|event| tallies.iter().map(|(_, tally)| tally.events[event].load(Ordering::Relaxed)).sum())
     }
 
     /// The sums, by verdict.
-    pub fn sums(&self) -> [u64; Verdict::COUNT] {
+    pub fn sums(&self) -> [u64; Disposition::COUNT] {
         self.sums_on(|_| true)
     }
 
     /// The sums of all queries, by what they came on.
-    pub fn by_carrier(&self) -> [(&'static str, u64); Carrier::ALL.len()] {
-        Carrier::ALL.map(|(word, wanted)| (word, self.sums_on(|carrier| carrier == wanted).iter().sum()))
+    pub fn by_carrier(&self) -> [(&'static str, u64); TransportKind::ALL.len()] {
+        TransportKind::ALL.map(|(word, wanted)| (word, self.sums_on(|carrier| carrier == wanted).iter().sum()))
     }
 
     /// How long answers took, by what the queries came on.
-    pub fn times(&self) -> [(&'static str, Histogram); Carrier::ALL.len()] {
+    pub fn times(&self) -> [(&'static str, Histogram); TransportKind::ALL.len()] {
         let all = self.all();
-        Carrier::ALL.map(|(word, wanted)| {
+        TransportKind::ALL.map(|(word, wanted)| {
             let of_it = all.iter().filter(|(carrier, _)| *carrier == wanted);
             (word, Histogram::of(of_it.map(|(_, tally)| &tally.times)))
         })
@@ -216,13 +216,13 @@ impl Tallies {
     }
 
     #[expect(clippy::indexing_slicing, reason = "one array is made from others of its length")]
-    fn sums_on(&self, is_wanted: impl Fn(Carrier) -> bool) -> [u64; Verdict::COUNT] {
+    fn sums_on(&self, is_wanted: impl Fn(TransportKind) -> bool) -> [u64; Disposition::COUNT] {
         let all = self.all();
         let wanted = || all.iter().filter(|(carrier, _)| is_wanted(*carrier)).map(|(_, tally)| &tally.verdicts);
         std::array::from_fn(|verdict| wanted().map(|counters| counters[verdict].load(Ordering::Relaxed)).sum())
     }
 
-    fn all(&self) -> MutexGuard<'_, Vec<(Carrier, Arc<Tally>)>> {
+    fn all(&self) -> MutexGuard<'_, Vec<(TransportKind, Arc<WorkerStats>)>> {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,11 +9,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::conversation::Conversation;
-use super::encrypted::{Https, Tls};
-use super::framed::Framed;
+use super::encrypted::{HttpsHandler, TlsHandler};
+use super::framed::FramedConnection;
 use super::proxy;
-use super::seats::Gate;
-use super::{Carrier, Event, Published, Tally};
+use super::seats::ConnectionLimiter;
+use super::{AbuseEvent, PublishedSnapshot, TransportKind, WorkerStats};
 use crate::net::ClientAddress;
 
 /// Pause after the system refuses a connection for want of descriptors, so that the loop does not spin.
@@ -21,37 +21,37 @@ const RECOVER: Duration = Duration::from_millis(100);
 
 /// What is spoken on a connection.
 #[derive(Clone)]
-pub enum Spoken {
+pub enum StreamProtocol {
     /// DNS over TCP (RFC 7766).
     Plain,
     /// DNS over TLS (RFC 7858).
-    Tls(Tls),
+    Tls(TlsHandler),
     /// DNS over HTTPS (RFC 8484).
-    Https(Https),
+    Https(HttpsHandler),
 }
 
 /// Accepts connections on one address.
-pub struct Listener {
+pub struct StreamListener {
     listener: TcpListener,
-    spoken: Spoken,
-    published: Arc<Published>,
-    gate: Arc<Gate>,
-    tally: Arc<Tally>,
+    spoken: StreamProtocol,
+    published: Arc<PublishedSnapshot>,
+    gate: Arc<ConnectionLimiter>,
+    tally: Arc<WorkerStats>,
 }
 
-impl Listener {
+impl StreamListener {
     /// Takes over a non-blocking listener. Needs a tokio runtime.
     ///
     /// # Errors
     /// The runtime cannot watch it.
     pub fn new(
         listener: std::net::TcpListener,
-        spoken: Spoken,
-        published: Arc<Published>,
-        gate: Arc<Gate>,
-        tally: Arc<Tally>,
-    ) -> io::Result<Listener> {
-        Ok(Listener { listener: TcpListener::from_std(listener)?, spoken, published, gate, tally })
+        spoken: StreamProtocol,
+        published: Arc<PublishedSnapshot>,
+        gate: Arc<ConnectionLimiter>,
+        tally: Arc<WorkerStats>,
+    ) -> io::Result<StreamListener> {
+        Ok(StreamListener { listener: TcpListener::from_std(listener)?, spoken, published, gate, tally })
     }
 
     /// Accepts until the task is aborted.
@@ -63,7 +63,7 @@ impl Listener {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     if is_out_of_descriptors(&error) && self.gate.evict() {
-                        self.tally.note(Event::Evicted);
+                        self.tally.note(AbuseEvent::Evicted);
                     }
                     tokio::time::sleep(RECOVER).await;
                 }
@@ -77,7 +77,7 @@ impl Listener {
         let (number, spoken) = (seat.number, self.spoken.clone());
         let (published, tally) = (self.published.clone(), self.tally.clone());
         let conversation = Conversation::new(client, spoken.carrier(), published, tally);
-        let framed = Framed { conversation, idle: self.gate.idle(), seat };
+        let framed = FramedConnection { conversation, idle: self.gate.idle(), seat };
         let task = tokio::spawn(async move {
             // Whatever ends a connection early is the client's affair, and no news at any hour.
             let _ = spoken.speak(stream, framed).await;
@@ -86,26 +86,26 @@ impl Listener {
     }
 }
 
-impl Spoken {
+impl StreamProtocol {
     /// What it is counted as.
-    pub fn carrier(&self) -> Carrier {
+    pub fn carrier(&self) -> TransportKind {
         match self {
-            Spoken::Plain => Carrier::Tcp,
-            Spoken::Tls(_) => Carrier::Tls,
-            Spoken::Https(_) => Carrier::Https,
+            StreamProtocol::Plain => TransportKind::Tcp,
+            StreamProtocol::Tls(_) => TransportKind::Tls,
+            StreamProtocol::Https(_) => TransportKind::Https,
         }
     }
 
-    async fn speak(self, mut stream: TcpStream, mut framed: Framed) -> io::Result<()> {
+    async fn speak(self, mut stream: TcpStream, mut framed: FramedConnection) -> io::Result<()> {
         stream.set_nodelay(true)?;
         if framed.conversation.is_with_front() {
             let client = timeout(framed.idle, proxy::read(&mut stream, framed.conversation.client())).await??;
             framed.conversation = framed.conversation.of(client);
         }
         match self {
-            Spoken::Plain => framed.serve(&mut stream).await,
-            Spoken::Tls(tls) => tls.serve(stream, framed).await,
-            Spoken::Https(https) => https.serve(stream, framed).await,
+            StreamProtocol::Plain => framed.serve(&mut stream).await,
+            StreamProtocol::Tls(tls) => tls.serve(stream, framed).await,
+            StreamProtocol::Https(https) => https.serve(stream, framed).await,
         }
     }
 }

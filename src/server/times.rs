@@ -23,7 +23,7 @@ const BOUNDS: [f64; 10] = [1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2
 
 /// The times of one worker.
 #[derive(Debug, Default)]
-pub struct Times {
+pub struct WorkerTimes {
     counts: [AtomicU64; BOUNDS.len() + 1],
     nanoseconds: AtomicU64,
 }
@@ -37,7 +37,7 @@ pub struct Histogram {
     pub sum: f64,
 }
 
-impl Times {
+impl WorkerTimes {
     /// Counts the answers of a batch, each of which has taken as long as the batch at most.
     #[cold]
     pub fn add(&self, took: Duration, answers: usize) {
@@ -53,8 +53,8 @@ impl Times {
 
 impl Histogram {
     /// Of several workers together.
-    pub fn of<'t>(times: impl Iterator<Item = &'t Times> + Clone) -> Histogram {
-        let sum = |of: &dyn Fn(&Times) -> u64| times.clone().map(of).sum::<u64>();
+    pub fn of<'t>(times: impl Iterator<Item = &'t WorkerTimes> + Clone) -> Histogram {
+        let sum = |of: &dyn Fn(&WorkerTimes) -> u64| times.clone().map(of).sum::<u64>();
         let count = |at: usize| sum(&|times| times.counts.get(at).map_or(0, |count| count.load(Ordering::Relaxed)));
         let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
         Histogram {
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn answers_are_counted_where_their_batch_belongs() {
-        let [one, other] = [Times::default(), Times::default()];
+        let [one, other] = [WorkerTimes::default(), WorkerTimes::default()];
         one.add(Duration::from_micros(10), 3);
         one.add(Duration::from_nanos(10_001), 2);
         other.add(Duration::from_secs(2), 1);

@@ -21,36 +21,38 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use super::batch::{Batch, Datagram};
-use super::limit::Limiter;
+use super::batch::{Datagram, DatagramBatch};
+use super::limit::RateLimiter;
 use super::proxy;
 use super::times::TIMED;
-use super::{Event, Published, Tally};
-use crate::answer::policy::{Admission, Limits, Networks};
-use crate::answer::{Answered, Moment, Proof, Snapshot, Transport, Verdict, answer, answer_limited, prohibit};
-use crate::dns::Scratch;
+use super::{AbuseEvent, PublishedSnapshot, WorkerStats};
+use crate::answer::policy::{Admission, NetworkSet, RateLimits};
+use crate::answer::{
+    CookieProof, Disposition, QueryContext, ReplySummary, Snapshot, Transport, answer, answer_limited, prohibit,
+};
+use crate::dns::QueryScratch;
 
 /// One thread's share of the queries to one address.
-pub struct Worker {
+pub struct UdpWorker {
     socket: UdpSocket,
-    published: Arc<Published>,
+    published: Arc<PublishedSnapshot>,
     stop: Arc<AtomicBool>,
-    tally: Arc<Tally>,
-    limiter: Arc<Limiter>,
+    tally: Arc<WorkerStats>,
+    limiter: Arc<RateLimiter>,
     /// Answers above the limit so far.
     slipped: Cell<u32>,
 }
 
-impl Worker {
+impl UdpWorker {
     /// A worker that is not running yet.
     pub fn new(
         socket: UdpSocket,
-        published: Arc<Published>,
+        published: Arc<PublishedSnapshot>,
         stop: Arc<AtomicBool>,
-        tally: Arc<Tally>,
-        limiter: Arc<Limiter>,
-    ) -> Worker {
-        Worker { socket, published, stop, tally, limiter, slipped: Cell::new(0) }
+        tally: Arc<WorkerStats>,
+        limiter: Arc<RateLimiter>,
+    ) -> UdpWorker {
+        UdpWorker { socket, published, stop, tally, limiter, slipped: Cell::new(0) }
     }
 
     /// Starts the thread. It ends when `stop` is set.
@@ -61,17 +63,17 @@ impl Worker {
         let wildcard = self.socket.local_addr()?.ip().is_unspecified();
         std::thread::Builder::new().name("dns-udp".to_owned()).spawn(move || {
             // Nothing a client sends may panic. Should it happen all the same, one batch is lost, not a worker.
-            while catch_unwind(AssertUnwindSafe(|| self.run(Batch::new(wildcard)))).is_err() {
+            while catch_unwind(AssertUnwindSafe(|| self.run(DatagramBatch::new(wildcard)))).is_err() {
                 tracing::error!("a worker stumbled over a query; it lost a batch and goes on");
             }
         })
     }
 
-    fn run(&self, mut batch: Batch) {
+    fn run(&self, mut batch: DatagramBatch) {
         let mut seed = RandomState::new().hash_one(0);
         // A cache of the pointer: as long as nothing was published, a batch costs one atomic load.
         let mut published = arc_swap::Cache::new(&*self.published);
-        let mut scratch = Scratch::default();
+        let mut scratch = QueryScratch::default();
         let mut batches: u64 = 0;
         while !self.stop.load(Ordering::Relaxed) {
             match batch.receive(&self.socket) {
@@ -91,16 +93,16 @@ impl Worker {
         }
     }
 
-    /// The same as [`Worker::answer_batch`], by the clock.
+    /// The same as [`UdpWorker::answer_batch`], by the clock.
     #[cold]
     #[inline(never)]
     fn answer_timed(
         &self,
         snapshot: &Snapshot,
-        batch: &mut Batch,
+        batch: &mut DatagramBatch,
         count: usize,
         seed: u64,
-        scratch: &mut Scratch,
+        scratch: &mut QueryScratch,
     ) -> u64 {
         let start = Instant::now();
         let seed = self.answer_batch(snapshot, batch, count, seed, scratch);
@@ -113,22 +115,22 @@ impl Worker {
     fn answer_batch(
         &self,
         snapshot: &Snapshot,
-        batch: &mut Batch,
+        batch: &mut DatagramBatch,
         count: usize,
         seed: u64,
-        scratch: &mut Scratch,
+        scratch: &mut QueryScratch,
     ) -> u64 {
         let mut moment = snapshot.moment_in(self.tally.lane(), seed);
         for at in 0..count {
             moment.seed = moment.seed.wrapping_add(1);
             let Some(mut datagram) = batch.datagram(at) else {
-                self.tally.count(Verdict::Dropped);
+                self.tally.count(Disposition::Dropped);
                 continue;
             };
             if let Some(fronts) = &snapshot.policy.fronts
                 && !unwrap_from(fronts, &mut datagram)
             {
-                self.tally.count(Verdict::Dropped);
+                self.tally.count(Disposition::Dropped);
                 continue;
             }
             let answered = match snapshot.policy.access.admit(datagram.source) {
@@ -150,9 +152,9 @@ impl Worker {
     fn answer_within_limits(
         &self,
         datagram: &mut Datagram<'_>,
-        moment: &Moment<'_>,
-        scratch: &mut Scratch,
-    ) -> Answered {
+        moment: &QueryContext<'_>,
+        scratch: &mut QueryScratch,
+    ) -> ReplySummary {
         let Some(limits) = moment.snapshot.policy.limits_of(datagram.source) else {
             return datagram.answer(moment, scratch);
         };
@@ -160,7 +162,7 @@ impl Worker {
             return self.answer_above(limits, datagram, moment, scratch);
         };
         let answered = datagram.answer(moment, scratch);
-        if answered.length > 0 && answered.proof != Proof::Good {
+        if answered.length > 0 && answered.proof != CookieProof::Good {
             self.limiter.settle(&claim);
         }
         answered
@@ -169,15 +171,15 @@ impl Worker {
     #[cold]
     fn answer_above(
         &self,
-        limits: &Limits,
+        limits: &RateLimits,
         datagram: &mut Datagram<'_>,
-        moment: &Moment<'_>,
-        scratch: &mut Scratch,
-    ) -> Answered {
+        moment: &QueryContext<'_>,
+        scratch: &mut QueryScratch,
+    ) -> ReplySummary {
         if limits.rates.dry_run {
             let answered = datagram.answer(moment, scratch);
-            if answered.length > 0 && answered.proof != Proof::Good {
-                self.tally.note(Event::LimitedDryRun);
+            if answered.length > 0 && answered.proof != CookieProof::Good {
+                self.tally.note(AbuseEvent::LimitedDryRun);
             }
             return answered;
         }
@@ -187,8 +189,8 @@ impl Worker {
         let &mut Datagram { octets, source, ref mut reply } = datagram;
         let answered = answer_limited(octets, source, moment, scratch, *reply, truncated);
         match (answered.verdict, answered.length) {
-            (Verdict::Limited, 0) => self.tally.note(Event::LimitedDropped),
-            (Verdict::Limited, _) => self.tally.note(Event::LimitedTruncated),
+            (Disposition::Limited, 0) => self.tally.note(AbuseEvent::LimitedDropped),
+            (Disposition::Limited, _) => self.tally.note(AbuseEvent::LimitedTruncated),
             _ => {}
         }
         answered
@@ -200,19 +202,19 @@ impl Worker {
         &self,
         admission: Admission,
         datagram: &mut Datagram<'_>,
-        moment: &Moment<'_>,
-        scratch: &mut Scratch,
-    ) -> Answered {
+        moment: &QueryContext<'_>,
+        scratch: &mut QueryScratch,
+    ) -> ReplySummary {
         let &mut Datagram { octets, source, ref mut reply } = datagram;
         if admission == Admission::Ignore {
-            self.tally.note(Event::Ignored);
-            return Answered::NOTHING;
+            self.tally.note(AbuseEvent::Ignored);
+            return ReplySummary::NOTHING;
         }
-        self.tally.note(Event::Denied);
+        self.tally.note(AbuseEvent::Denied);
         let claim = moment.snapshot.policy.limits_of(source).map(|limits| self.limiter.claim(limits, source));
         if claim.as_ref().is_some_and(Option::is_none) {
-            self.tally.note(Event::LimitedDropped);
-            return Answered { verdict: Verdict::Limited, ..Answered::NOTHING };
+            self.tally.note(AbuseEvent::LimitedDropped);
+            return ReplySummary { verdict: Disposition::Limited, ..ReplySummary::NOTHING };
         }
         let answered = prohibit(octets, source, Transport::Udp, moment, scratch, *reply);
         if let Some(claim) = claim.flatten().filter(|_| answered.length > 0) {
@@ -225,14 +227,14 @@ impl Worker {
 impl Datagram<'_> {
     /// Answers it into its place for a reply.
     #[inline(always)]
-    fn answer(&mut self, moment: &Moment<'_>, scratch: &mut Scratch) -> Answered {
+    fn answer(&mut self, moment: &QueryContext<'_>, scratch: &mut QueryScratch) -> ReplySummary {
         answer(self.octets, self.source, Transport::Udp, moment, scratch, self.reply)
     }
 }
 
 /// Puts the client and its query in the place of a front and its words; false: a front says no such thing.
 #[cold]
-fn unwrap_from(fronts: &Networks, datagram: &mut Datagram<'_>) -> bool {
+fn unwrap_from(fronts: &NetworkSet, datagram: &mut Datagram<'_>) -> bool {
     if !fronts.contains(datagram.source) {
         return true;
     }
@@ -247,7 +249,7 @@ fn unwrap_from(fronts: &Networks, datagram: &mut Datagram<'_>) -> bool {
 /// worker saw last would be kept.
 #[cold]
 #[inline(never)]
-fn let_go(published: &mut arc_swap::Cache<&Published, Arc<Snapshot>>) {
+fn let_go(published: &mut arc_swap::Cache<&PublishedSnapshot, Arc<Snapshot>>) {
     published.load();
 }
 

@@ -13,8 +13,8 @@ pub mod outcome;
 
 pub mod pick;
 
-pub use outcome::{Detour, Ending, Outcome, RegionStates, Share, Stage, Window};
-pub use pick::{Client, Picks, Pool};
+pub use outcome::{ActiveTier, Detour, FailoverChain, LastResort, RegionStates, Share, ShareWindow};
+pub use pick::{ClientHash, EndpointPool, PickedEndpoints};
 pub use point::{Point, PointError, UnitVector};
-pub use policy::{AllDown, Band, Bias, Order, Pick};
-pub use tiers::{Candidate, Measured, Rules, Tiers};
+pub use policy::{AllDown, Band, Bias, PickMethod, RegionOrder};
+pub use tiers::{Candidate, MeasuredCandidate, SteeringRules, Tiers};

@@ -32,14 +32,14 @@ impl Share {
 
 /// Part of the clients that come to a region, by the hash that shares go by: those from one share to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Window {
+pub struct ShareWindow {
     /// Whom this share takes is not meant.
     pub from: Share,
     /// Whom this one takes is.
     pub until: Share,
 }
 
-impl Window {
+impl ShareWindow {
     /// Whether a client with this hash is meant.
     #[inline]
     pub fn holds(self, hash: u64) -> bool {
@@ -63,12 +63,12 @@ pub struct Detour {
     /// Position of the region that they are offered.
     pub to: u8,
     /// Who.
-    pub clients: Window,
+    pub clients: ShareWindow,
 }
 
 /// One region as one service has it now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Standing {
+pub struct RegionCapacity {
     /// What it takes.
     pub share: Share,
     /// How a tier is divided; 0 = standby.
@@ -80,7 +80,7 @@ pub struct Standing {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct RegionStates {
     /// What each takes now.
-    pub standing: Vec<Standing>,
+    pub standing: Vec<RegionCapacity>,
     /// It takes nobody, but something in it was good when it was last asked: it is given before the all-down rule is.
     pub seen_alive: Vec<bool>,
     /// It has no endpoint, because nobody knows the addresses of its alias yet.
@@ -101,14 +101,14 @@ impl RegionStates {
     }
 
     /// Tiers of the regions that `chosen` names, as if each of them took everybody.
-    fn stages_of(&self, tiers: &Tiers, chosen: impl Fn(usize) -> bool) -> Vec<Stage> {
+    fn stages_of(&self, tiers: &Tiers, chosen: impl Fn(usize) -> bool) -> Vec<ActiveTier> {
         let share = |position: usize| {
             let is_given = chosen(position) && !RegionStates::says(&self.unresolved, position);
             if is_given { Share::ALL } else { Share::NONE }
         };
         let regions = self.standing.iter().enumerate();
-        let standing: Vec<Standing> =
-            regions.map(|(position, now)| Standing { share: share(position), weight: now.weight }).collect();
+        let standing: Vec<RegionCapacity> =
+            regions.map(|(position, now)| RegionCapacity { share: share(position), weight: now.weight }).collect();
         stages(tiers, &standing, &[])
     }
 
@@ -120,9 +120,9 @@ impl RegionStates {
 
 /// A tier as it stands now: regions that take somebody, those in standby left out while they are not needed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Stage {
+pub struct ActiveTier {
     /// Position, share and weight of each; the weight is 1 for all if every one of them is in standby.
-    pub regions: Box<[(u8, Standing)]>,
+    pub regions: Box<[(u8, RegionCapacity)]>,
     /// Sum of the weights.
     pub total: u64,
     /// Some region takes everybody, so no client goes on to the next stage.
@@ -130,12 +130,12 @@ pub struct Stage {
     /// Every region takes everybody: shares need not be asked.
     pub whole: bool,
     /// For these clients of another region alone; its position, and who.
-    pub only: Option<(u8, Window)>,
+    pub only: Option<(u8, ShareWindow)>,
 }
 
 /// What happens to a client that no stage takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Ending {
+pub enum LastResort {
     /// Cannot happen: the last stage is certain.
     Never,
     /// No records: the all-down rule says so, or no region is meant for the class.
@@ -148,71 +148,72 @@ pub enum Ending {
 
 /// What a class of places comes to under the present availability: what a query looks up.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Outcome {
+pub struct FailoverChain {
     /// In order; the first that takes the client serves it.
-    pub stages: Box<[Stage]>,
+    pub stages: Box<[ActiveTier]>,
     /// Every stage is whole, so the answer does not depend on the client's prefix.
     pub whole: bool,
     /// After the last stage.
-    pub ending: Ending,
+    pub ending: LastResort,
     /// No region of the class is available: the stages are the all-down rule's.
     pub all_down: bool,
 }
 
-impl Outcome {
+impl FailoverChain {
     /// The tiers with what takes nobody left out, cut after the first stage that is certain.
     ///
     /// Where no region of the class is available, what was seen alive comes first: a good probe of anybody counts for
     /// more than the stale verdict that all are down. Only then the all-down rule is asked.
-    pub fn resolve(tiers: &Tiers, now: &RegionStates) -> Outcome {
+    pub fn resolve(tiers: &Tiers, now: &RegionStates) -> FailoverChain {
         if tiers.is_empty() {
             // Nobody is meant to serve these clients, so nothing is down and no rule about that applies.
-            return Outcome::new(Vec::new(), Ending::NoData, false);
+            return FailoverChain::new(Vec::new(), LastResort::NoData, false);
         }
         let mut stages = stages(tiers, &now.standing, &now.detours);
         if stages.last().is_some_and(|stage| stage.certain) {
-            return Outcome::new(stages, Ending::Never, false);
+            return FailoverChain::new(stages, LastResort::Never, false);
         }
         if !stages.is_empty() {
             // Whom nobody takes while regions come back slowly, they take all the same: better early than to the dead.
             let takes_some =
                 |position: usize| now.standing.get(position).is_some_and(|region| region.share > Share::NONE);
             stages.extend(now.stages_of(tiers, takes_some));
-            return Outcome::new(stages, Ending::Never, false);
+            return FailoverChain::new(stages, LastResort::Never, false);
         }
         let alive = now.stages_of(tiers, |position| RegionStates::says(&now.seen_alive, position));
         if !alive.is_empty() {
-            return Outcome::new(alive, Ending::Never, false);
+            return FailoverChain::new(alive, LastResort::Never, false);
         }
         if now.all_unresolved(tiers) {
-            return Outcome::new(Vec::new(), Ending::NotReady, false);
+            return FailoverChain::new(Vec::new(), LastResort::NotReady, false);
         }
-        Outcome::all_down(tiers, now)
+        FailoverChain::all_down(tiers, now)
     }
 
     /// What the all-down rule gives.
-    fn all_down(tiers: &Tiers, now: &RegionStates) -> Outcome {
+    fn all_down(tiers: &Tiers, now: &RegionStates) -> FailoverChain {
         let mut stages = match now.all_down {
-            AllDown::NoData => return Outcome::new(Vec::new(), Ending::NoData, true),
-            AllDown::ServFail => return Outcome::new(Vec::new(), Ending::ServFail, true),
+            AllDown::NoData => return FailoverChain::new(Vec::new(), LastResort::NoData, true),
+            AllDown::ServFail => return FailoverChain::new(Vec::new(), LastResort::ServFail, true),
             AllDown::AnswerAll => now.stages_of(tiers, |_| true),
             AllDown::LastGood => now.stages_of(tiers, |position| RegionStates::says(&now.last_good, position)),
         };
         if stages.is_empty() {
             stages = now.stages_of(tiers, |_| true);
         }
-        let ending = if stages.last().is_some_and(|stage| stage.certain) { Ending::Never } else { Ending::NoData };
-        Outcome::new(stages, ending, true)
+        let ending =
+            if stages.last().is_some_and(|stage| stage.certain) { LastResort::Never } else { LastResort::NoData };
+        FailoverChain::new(stages, ending, true)
     }
 
-    fn new(stages: Vec<Stage>, ending: Ending, all_down: bool) -> Outcome {
+    fn new(stages: Vec<ActiveTier>, ending: LastResort, all_down: bool) -> FailoverChain {
         let whole = stages.iter().all(|stage| stage.whole && stage.only.is_none());
-        Outcome { whole, stages: stages.into(), ending, all_down }
+        FailoverChain { whole, stages: stages.into(), ending, all_down }
     }
 }
 
 /// Tiers with somebody in them, each followed by its detours, up to the first that is certain.
-fn stages(tiers: &Tiers, standing: &[Standing], detours: &[Option<Detour>]) -> Vec<Stage> {
+fn stages(tiers: &Tiers, standing: &[RegionCapacity], detours: &[Option<Detour>]) -> Vec<ActiveTier> {
     let mut stages = Vec::new();
     for tier in tiers.iter() {
         let detours = tier.iter().filter_map(|&region| detour(tiers, standing, detours, region));
@@ -228,20 +229,20 @@ fn stages(tiers: &Tiers, standing: &[Standing], detours: &[Option<Detour>]) -> V
 }
 
 /// Where clients of a region are sent before their next tier; `None`: nowhere, or where these clients may not go.
-fn detour(tiers: &Tiers, standing: &[Standing], detours: &[Option<Detour>], region: u8) -> Option<Stage> {
+fn detour(tiers: &Tiers, standing: &[RegionCapacity], detours: &[Option<Detour>], region: u8) -> Option<ActiveTier> {
     let Detour { to, clients } = detours.get(usize::from(region)).copied().flatten()?;
     tiers.iter().flatten().find(|&&allowed| allowed == to)?;
     let stage = stage(&[to], standing)?;
     if clients.is_whole() {
         return Some(stage);
     }
-    Some(Stage { certain: false, only: Some((region, clients)), ..stage })
+    Some(ActiveTier { certain: false, only: Some((region, clients)), ..stage })
 }
 
 /// One tier; `None` when nobody in it takes anybody.
-fn stage(tier: &[u8], standing: &[Standing]) -> Option<Stage> {
+fn stage(tier: &[u8], standing: &[RegionCapacity]) -> Option<ActiveTier> {
     let standing_of = |position: u8| standing.get(usize::from(position)).copied();
-    let mut regions: Vec<(u8, Standing)> = tier
+    let mut regions: Vec<(u8, RegionCapacity)> = tier
         .iter()
         .filter_map(|&position| standing_of(position).map(|now| (position, now)))
         .filter(|(_, now)| now.share > Share::NONE)
@@ -252,8 +253,8 @@ fn stage(tier: &[u8], standing: &[Standing]) -> Option<Stage> {
     } else if regions.iter().all(|(_, now)| now.weight == 0) {
         regions.iter_mut().for_each(|(_, now)| now.weight = 1);
     }
-    let takes_all = |(_, now): &(u8, Standing)| now.share == Share::ALL;
-    (!regions.is_empty()).then(|| Stage {
+    let takes_all = |(_, now): &(u8, RegionCapacity)| now.share == Share::ALL;
+    (!regions.is_empty()).then(|| ActiveTier {
         total: regions.iter().map(|(_, now)| u64::from(now.weight)).sum(),
         certain: regions.iter().any(takes_all),
         whole: regions.iter().all(takes_all),
@@ -264,26 +265,26 @@ fn stage(tier: &[u8], standing: &[Standing]) -> Option<Stage> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pick::{Client, next_draw, stage_for};
+    use super::super::pick::{ClientHash, next_draw, stage_for};
     use super::*;
 
-    const UP: Standing = Standing { share: Share::ALL, weight: 100 };
-    const DOWN: Standing = Standing { share: Share::NONE, weight: 100 };
-    const STANDBY: Standing = Standing { share: Share::ALL, weight: 0 };
+    const UP: RegionCapacity = RegionCapacity { share: Share::ALL, weight: 100 };
+    const DOWN: RegionCapacity = RegionCapacity { share: Share::NONE, weight: 100 };
+    const STANDBY: RegionCapacity = RegionCapacity { share: Share::ALL, weight: 0 };
 
     const ALL_RULES: [AllDown; 4] = [AllDown::AnswerAll, AllDown::LastGood, AllDown::NoData, AllDown::ServFail];
 
-    fn positions(outcome: &Outcome) -> Vec<Vec<u8>> {
+    fn positions(outcome: &FailoverChain) -> Vec<Vec<u8>> {
         outcome.stages.iter().map(|stage| stage.regions.iter().map(|(position, _)| *position).collect()).collect()
     }
 
-    fn resolve(standing: &[Standing], all_down: AllDown) -> Outcome {
+    fn resolve(standing: &[RegionCapacity], all_down: AllDown) -> FailoverChain {
         resolve_states(RegionStates { standing: standing.to_vec(), all_down, ..RegionStates::default() })
     }
 
-    fn resolve_states(states: RegionStates) -> Outcome {
+    fn resolve_states(states: RegionStates) -> FailoverChain {
         let tiers = Tiers::from_lists(&[&[0, 1], &[2], &[3]]);
-        Outcome::resolve(&tiers, &RegionStates { last_good: vec![false, false, true, false], ..states })
+        FailoverChain::resolve(&tiers, &RegionStates { last_good: vec![false, false, true, false], ..states })
     }
 
     #[test]
@@ -303,10 +304,10 @@ mod tests {
 
     #[test]
     fn a_part_share_leads_on_to_the_next_tier() {
-        let half = Standing { share: Share::from_fraction(0.5), weight: 100 };
+        let half = RegionCapacity { share: Share::from_fraction(0.5), weight: 100 };
         let outcome = resolve(&[half, DOWN, UP, UP], AllDown::AnswerAll);
         assert_eq!(positions(&outcome), [vec![0], vec![2]]);
-        assert!(!outcome.stages[0].certain && outcome.stages[1].certain && outcome.ending == Ending::Never);
+        assert!(!outcome.stages[0].certain && outcome.stages[1].certain && outcome.ending == LastResort::Never);
     }
 
     #[test]
@@ -314,18 +315,18 @@ mod tests {
         let outcome = resolve(&[DOWN; 4], AllDown::AnswerAll);
         assert_eq!((positions(&outcome), outcome.all_down), (vec![vec![0, 1]], true));
         assert_eq!(positions(&resolve(&[DOWN; 4], AllDown::LastGood)), [vec![2]]);
-        assert_eq!(resolve(&[DOWN; 4], AllDown::NoData).ending, Ending::NoData);
-        assert_eq!(resolve(&[DOWN; 4], AllDown::ServFail).ending, Ending::ServFail);
+        assert_eq!(resolve(&[DOWN; 4], AllDown::NoData).ending, LastResort::NoData);
+        assert_eq!(resolve(&[DOWN; 4], AllDown::ServFail).ending, LastResort::ServFail);
     }
 
     #[test]
     fn clients_that_no_region_is_meant_for_get_no_records_whatever_the_rule() {
         for rule in ALL_RULES {
             let states = RegionStates { standing: vec![UP; 4], all_down: rule, ..RegionStates::default() };
-            let outcome = Outcome::resolve(&Tiers::from_lists(&[]), &states);
+            let outcome = FailoverChain::resolve(&Tiers::from_lists(&[]), &states);
             assert_eq!(
                 (outcome.ending, outcome.all_down, outcome.stages.len()),
-                (Ending::NoData, false, 0),
+                (LastResort::NoData, false, 0),
                 "{rule:?}"
             );
         }
@@ -350,7 +351,7 @@ mod tests {
             let standing = vec![DOWN; 4];
             let all = RegionStates { standing, unresolved: vec![true; 4], all_down, ..RegionStates::default() };
             let outcome = resolve_states(all.clone());
-            assert_eq!((outcome.ending, outcome.all_down, outcome.stages.len()), (Ending::NotReady, false, 0));
+            assert_eq!((outcome.ending, outcome.all_down, outcome.stages.len()), (LastResort::NotReady, false, 0));
             let some = RegionStates { unresolved: vec![true, false, true, true], ..all };
             let outcome = resolve_states(some);
             assert!(outcome.all_down, "{all_down:?}");
@@ -370,14 +371,14 @@ mod tests {
     /// region if `to` says so; the first takes `healthy` of its clients otherwise.
     fn taken_by(moved: f64, healthy: f64, to: Option<u8>, tiers: &Tiers) -> Vec<Option<u8>> {
         let share = |part: f64| Share::from_fraction(part);
-        let clients = Window { from: share(healthy * (1.0 - moved)), until: share(healthy) };
+        let clients = ShareWindow { from: share(healthy * (1.0 - moved)), until: share(healthy) };
         let states = RegionStates {
-            standing: vec![Standing { share: clients.from, weight: 100 }, UP, UP],
+            standing: vec![RegionCapacity { share: clients.from, weight: 100 }, UP, UP],
             detours: vec![to.map(|to| Detour { to, clients }), None, None],
             ..RegionStates::default()
         };
-        let outcome = Outcome::resolve(tiers, &states);
-        let stage = |network: u32| stage_for(&outcome, Client::at_v4(network << 8));
+        let outcome = FailoverChain::resolve(tiers, &states);
+        let stage = |network: u32| stage_for(&outcome, ClientHash::at_v4(network << 8));
         (0..NETWORKS).map(|network| stage(network).map(|stage| stage.regions[0].0)).collect()
     }
 
@@ -414,15 +415,15 @@ mod tests {
     fn shifted_clients_are_not_sent_where_they_may_not_go_or_nobody_is_up() {
         let fenced = Tiers::from_lists(&[&[0], &[1]]);
         assert!(taken_by(1.0, 1.0, Some(2), &fenced).iter().all(|region| *region == Some(1)));
-        let clients = Window { from: Share::from_fraction(0.5), until: Share::ALL };
-        let half = Standing { share: Share::from_fraction(0.5), weight: 100 };
+        let clients = ShareWindow { from: Share::from_fraction(0.5), until: Share::ALL };
+        let half = RegionCapacity { share: Share::from_fraction(0.5), weight: 100 };
         let detours = vec![Some(Detour { to: 2, clients })];
         let standing = vec![half, UP, DOWN];
         let states = RegionStates { standing, detours, ..RegionStates::default() };
-        assert_eq!(positions(&Outcome::resolve(&Tiers::from_lists(&[&[0], &[1], &[2]]), &states)), [[0], [1]]);
+        assert_eq!(positions(&FailoverChain::resolve(&Tiers::from_lists(&[&[0], &[1], &[2]]), &states)), [[0], [1]]);
         // Alone, a region keeps its clients.
         let alone = RegionStates { standing: vec![half], ..RegionStates::default() };
-        let outcome = Outcome::resolve(&Tiers::from_lists(&[&[0]]), &alone);
-        assert!((0..256).all(|network| stage_for(&outcome, Client::at_v4(network << 8)).is_some()));
+        let outcome = FailoverChain::resolve(&Tiers::from_lists(&[&[0]]), &alone);
+        assert!((0..256).all(|network| stage_for(&outcome, ClientHash::at_v4(network << 8)).is_some()));
     }
 }

@@ -13,32 +13,32 @@
 
 use std::net::IpAddr;
 
-use super::{Outcome, Pick, Stage};
+use super::{ActiveTier, FailoverChain, PickMethod};
 
 /// Most endpoints in one reply.
 pub const MAX_ANSWERS: usize = 8;
 
 /// One region's endpoints as they can be picked now: those in standby left out while they are not needed.
 #[derive(Debug, Clone, Default)]
-pub struct Pool {
+pub struct EndpointPool {
     /// The weight of each, at least 1.
     pub weights: Box<[u32]>,
     /// Their sum.
     pub total: u64,
 }
 
-impl Pool {
+impl EndpointPool {
     /// A pool of these weights; `None` for no endpoints. Weights of 0 (all in standby) count as 1.
-    pub fn new(weights: &[u32]) -> Option<Pool> {
+    pub fn new(weights: &[u32]) -> Option<EndpointPool> {
         let weights: Box<[u32]> = weights.iter().map(|&weight| weight.max(1)).collect();
         let total = weights.iter().map(|&weight| u64::from(weight)).sum();
-        (!weights.is_empty()).then_some(Pool { weights, total })
+        (!weights.is_empty()).then_some(EndpointPool { weights, total })
     }
 }
 
 /// The client as picks see it: its prefix (/24 for IPv4, /48 for IPv6), hashed alike on every server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Client {
+pub struct ClientHash {
     prefix: u64,
 }
 
@@ -47,26 +47,26 @@ pub const STABLE_PREFIX_V4: u8 = 24;
 /// Prefix length of an IPv6 client for shares and sticky picks.
 pub const STABLE_PREFIX_V6: u8 = 48;
 
-impl Client {
+impl ClientHash {
     /// The client at an address.
     #[inline]
-    pub fn at(address: IpAddr) -> Client {
+    pub fn at(address: IpAddr) -> ClientHash {
         match address {
-            IpAddr::V4(address) => Client::at_v4(address.to_bits()),
-            IpAddr::V6(address) => Client::at_v6(address.to_bits()),
+            IpAddr::V4(address) => ClientHash::at_v4(address.to_bits()),
+            IpAddr::V6(address) => ClientHash::at_v6(address.to_bits()),
         }
     }
 
     /// The client at an IPv4 address.
     #[inline]
-    pub fn at_v4(address: u32) -> Client {
-        Client { prefix: u64::from(address >> 8) }
+    pub fn at_v4(address: u32) -> ClientHash {
+        ClientHash { prefix: u64::from(address >> 8) }
     }
 
     /// The client at an IPv6 address.
     #[inline]
-    pub fn at_v6(address: u128) -> Client {
-        Client { prefix: (address >> 80) as u64 | 1 << 63 }
+    pub fn at_v6(address: u128) -> ClientHash {
+        ClientHash { prefix: (address >> 80) as u64 | 1 << 63 }
     }
 
     /// An independent hash for each thing that the client is held against.
@@ -101,13 +101,13 @@ fn below(draw: u64, total: u64) -> u64 {
 
 /// The endpoints of one reply, in order: region position and index into its pool.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Picks {
+pub struct PickedEndpoints {
     /// Region in the upper half, endpoint in the lower one: eight of them are two stores to clear.
     chosen: [u32; MAX_ANSWERS],
     count: usize,
 }
 
-impl Picks {
+impl PickedEndpoints {
     /// What was picked.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (u8, u16)> + '_ {
@@ -147,7 +147,7 @@ impl Picks {
 
 /// The stage that takes this client; `None` when nobody does.
 #[inline(always)]
-pub fn stage_for(outcome: &Outcome, client: Client) -> Option<&Stage> {
+pub fn stage_for(outcome: &FailoverChain, client: ClientHash) -> Option<&ActiveTier> {
     match outcome.stages.first() {
         Some(first) if first.certain => Some(first),
         _ => stage_by_share(outcome, client),
@@ -156,12 +156,12 @@ pub fn stage_for(outcome: &Outcome, client: Client) -> Option<&Stage> {
 
 /// The same where regions take a share of their clients.
 #[cold]
-fn stage_by_share(outcome: &Outcome, client: Client) -> Option<&Stage> {
+fn stage_by_share(outcome: &FailoverChain, client: ClientHash) -> Option<&ActiveTier> {
     outcome.stages.iter().find(|stage| stage.certain || takes(stage, client))
 }
 
 /// Whether some region of a stage takes the client.
-fn takes(stage: &Stage, client: Client) -> bool {
+fn takes(stage: &ActiveTier, client: ClientHash) -> bool {
     let hash = |region: u8| client.against(u64::from(region));
     stage.only.is_none_or(|(region, clients)| clients.holds(hash(region)))
         && stage.regions.iter().any(|(region, now)| now.share.takes(hash(*region)))
@@ -169,9 +169,9 @@ fn takes(stage: &Stage, client: Client) -> bool {
 
 /// How to pick for one query.
 #[derive(Debug, Clone, Copy)]
-pub struct Way {
+pub struct PickPolicy {
     /// The service's rule.
-    pub pick: Pick,
+    pub pick: PickMethod,
     /// Endpoints per reply.
     pub answers: u8,
     /// What is drawn comes from it: another number for each query.
@@ -182,13 +182,18 @@ pub struct Way {
 
 /// Picks endpoints of a stage, each at most once. `pools` is by region position.
 #[inline(always)]
-pub fn pick(stage: &Stage, pools: &[Option<Pool>], client: Client, way: Way) -> Picks {
-    let mut picks = Picks::default();
+pub fn pick(
+    stage: &ActiveTier,
+    pools: &[Option<EndpointPool>],
+    client: ClientHash,
+    way: PickPolicy,
+) -> PickedEndpoints {
+    let mut picks = PickedEndpoints::default();
     if let Some(region) = only_endpoint(stage, pools) {
         picks.push(region, 0);
         return picks;
     }
-    if way.answers == 1 && stage.whole && matches!(way.pick, Pick::Weighted | Pick::LeastLoad) {
+    if way.answers == 1 && stage.whole && matches!(way.pick, PickMethod::Weighted | PickMethod::LeastLoad) {
         if let Some((region, endpoint)) = weighted_first(stage, pools, next_draw(way.seed)) {
             picks.push(region, endpoint);
         }
@@ -198,15 +203,22 @@ pub fn pick(stage: &Stage, pools: &[Option<Pool>], client: Client, way: Way) -> 
 }
 
 /// Picks one after the other, each from what is left.
-fn pick_each(stage: &Stage, pools: &[Option<Pool>], client: Client, way: Way) -> Picks {
-    let mut picks = Picks::default();
+fn pick_each(
+    stage: &ActiveTier,
+    pools: &[Option<EndpointPool>],
+    client: ClientHash,
+    way: PickPolicy,
+) -> PickedEndpoints {
+    let mut picks = PickedEndpoints::default();
     let mut draw = next_draw(way.seed);
     for _ in 0..way.answers {
         let next = match way.pick {
-            Pick::Weighted | Pick::LeastLoad if stage.whole && picks.count == 0 => weighted_first(stage, pools, draw),
-            Pick::Weighted | Pick::LeastLoad => weighted(stage, pools, client, &picks, draw),
-            Pick::Sticky => sticky(stage, pools, client, &picks),
-            Pick::RoundRobin => round_robin(stage, pools, client, &picks, way.turn),
+            PickMethod::Weighted | PickMethod::LeastLoad if stage.whole && picks.count == 0 => {
+                weighted_first(stage, pools, draw)
+            }
+            PickMethod::Weighted | PickMethod::LeastLoad => weighted(stage, pools, client, &picks, draw),
+            PickMethod::Sticky => sticky(stage, pools, client, &picks),
+            PickMethod::RoundRobin => round_robin(stage, pools, client, &picks, way.turn),
         };
         let Some((region, endpoint)) = next else { break };
         picks.push(region, endpoint);
@@ -217,7 +229,7 @@ fn pick_each(stage: &Stage, pools: &[Option<Pool>], client: Client, way: Way) ->
 
 /// The first pick of a stage in which every region takes everybody: nothing to leave out, the sums are known.
 #[inline]
-fn weighted_first(stage: &Stage, pools: &[Option<Pool>], draw: u64) -> Option<(u8, usize)> {
+fn weighted_first(stage: &ActiveTier, pools: &[Option<EndpointPool>], draw: u64) -> Option<(u8, usize)> {
     let weights = stage.regions.iter().map(|(_, now)| now.weight);
     let (region, _) = *stage.regions.get(walk(weights, below(draw, stage.total))?)?;
     let pool = pool_of(pools, region)?;
@@ -245,26 +257,37 @@ fn second_draw(draw: u64) -> u64 {
 
 /// The region of a stage in which there is nothing to decide: one region that takes everybody, with one endpoint.
 #[inline]
-fn only_endpoint(stage: &Stage, pools: &[Option<Pool>]) -> Option<u8> {
+fn only_endpoint(stage: &ActiveTier, pools: &[Option<EndpointPool>]) -> Option<u8> {
     let [(region, _)] = stage.regions[..] else { return None };
     let pool = pool_of(pools, region)?;
     (stage.whole && pool.weights.len() == 1).then_some(region)
 }
 
 /// Whether a region of the stage takes the client and has an endpoint that is not picked yet.
-fn is_open(stage: &Stage, index: usize, pools: &[Option<Pool>], client: Client, picks: &Picks) -> bool {
+fn is_open(
+    stage: &ActiveTier,
+    index: usize,
+    pools: &[Option<EndpointPool>],
+    client: ClientHash,
+    picks: &PickedEndpoints,
+) -> bool {
     let Some((region, now)) = stage.regions.get(index) else { return false };
     let taken = stage.whole || now.share.takes(client.against(u64::from(*region)));
     let endpoints = pool_of(pools, *region).map_or(0, |pool| pool.weights.len());
     taken && picks.of_region(*region) < endpoints
 }
 
-fn pool_of(pools: &[Option<Pool>], region: u8) -> Option<&Pool> {
+fn pool_of(pools: &[Option<EndpointPool>], region: u8) -> Option<&EndpointPool> {
     pools.get(usize::from(region))?.as_ref()
 }
 
 /// The weight of each open region; all alike when only those in standby are open.
-fn open_weights(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Picks) -> impl Fn(usize) -> u64 {
+fn open_weights(
+    stage: &ActiveTier,
+    pools: &[Option<EndpointPool>],
+    client: ClientHash,
+    picks: &PickedEndpoints,
+) -> impl Fn(usize) -> u64 {
     let open = |index| is_open(stage, index, pools, client, picks);
     let active = (0..stage.regions.len()).any(|index| open(index) && weight_of(stage, index) > 0);
     move |index| match (is_open(stage, index, pools, client, picks), active) {
@@ -275,17 +298,23 @@ fn open_weights(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &P
 }
 
 /// The weight of a region of the stage.
-fn weight_of(stage: &Stage, index: usize) -> u64 {
+fn weight_of(stage: &ActiveTier, index: usize) -> u64 {
     stage.regions.get(index).map_or(0, |(_, now)| u64::from(now.weight))
 }
 
 /// Which region it is.
-fn region_at(stage: &Stage, index: usize) -> u8 {
+fn region_at(stage: &ActiveTier, index: usize) -> u8 {
     stage.regions.get(index).map_or(0, |(region, _)| *region)
 }
 
 /// A region by weight, then one of its endpoints by weight, among those not picked yet.
-fn weighted(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Picks, draw: u64) -> Option<(u8, usize)> {
+fn weighted(
+    stage: &ActiveTier,
+    pools: &[Option<EndpointPool>],
+    client: ClientHash,
+    picks: &PickedEndpoints,
+    draw: u64,
+) -> Option<(u8, usize)> {
     let weight = open_weights(stage, pools, client, picks);
     let index = spin(stage.regions.len(), &weight, draw)?;
     let region = stage.regions.get(index)?.0;
@@ -295,7 +324,7 @@ fn weighted(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Picks
 }
 
 /// The weight of an endpoint; 0 once it is picked.
-fn open_endpoint_weight(pool: &Pool, picks: &Picks, region: u8, endpoint: usize) -> u64 {
+fn open_endpoint_weight(pool: &EndpointPool, picks: &PickedEndpoints, region: u8, endpoint: usize) -> u64 {
     if picks.holds(region, endpoint) { 0 } else { pool.weights.get(endpoint).map_or(0, |weight| u64::from(*weight)) }
 }
 
@@ -316,7 +345,12 @@ fn spin(count: usize, weight: &impl Fn(usize) -> u64, draw: u64) -> Option<usize
 /// Weighted rendezvous hashing: -weight / ln(hash) is greatest for each in proportion to its weight, and a change of
 /// one weight moves only the clients that it must (Wang, Ravishankar: HRW, 1998; Schindelhauer, Schomaker, 2005).
 #[expect(clippy::arithmetic_side_effects, reason = "numbers of regions and endpoints, far below 2^64")]
-fn sticky(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Picks) -> Option<(u8, usize)> {
+fn sticky(
+    stage: &ActiveTier,
+    pools: &[Option<EndpointPool>],
+    client: ClientHash,
+    picks: &PickedEndpoints,
+) -> Option<(u8, usize)> {
     let weight = open_weights(stage, pools, client, picks);
     let salt = |region: u8| (u64::from(region) + 1) << 32;
     let region = best(stage.regions.len(), |index| (salt(region_at(stage, index)), weight(index)), client)?;
@@ -328,7 +362,7 @@ fn sticky(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Picks) 
 }
 
 /// The index with the best score; those of weight 0 do not take part.
-fn best(count: usize, salt_and_weight: impl Fn(usize) -> (u64, u64), client: Client) -> Option<usize> {
+fn best(count: usize, salt_and_weight: impl Fn(usize) -> (u64, u64), client: ClientHash) -> Option<usize> {
     let score = |index: usize| {
         let (salt, weight) = salt_and_weight(index);
         // 53 bits and a half: never 0 and never 1, so the logarithm is finite and below 0.
@@ -346,8 +380,14 @@ fn best(count: usize, salt_and_weight: impl Fn(usize) -> (u64, u64), client: Cli
     clippy::arithmetic_side_effects,
     reason = "a turn and eight picks at most; what is left is not less than the size"
 )]
-fn round_robin(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Picks, turn: u32) -> Option<(u8, usize)> {
-    let nothing = Picks::default();
+fn round_robin(
+    stage: &ActiveTier,
+    pools: &[Option<EndpointPool>],
+    client: ClientHash,
+    picks: &PickedEndpoints,
+    turn: u32,
+) -> Option<(u8, usize)> {
+    let nothing = PickedEndpoints::default();
     let weight = open_weights(stage, pools, client, &nothing);
     let size = |index: usize| {
         if weight(index) == 0 {
@@ -373,13 +413,13 @@ fn round_robin(stage: &Stage, pools: &[Option<Pool>], client: Client, picks: &Pi
 
 /// The chance of each endpoint to come first in a reply to this client when it is picked by weight, 0.0..=1.0: region
 /// position, index into its pool, chance. Not for the query path.
-pub fn chances(stage: &Stage, pools: &[Option<Pool>], client: Client) -> Vec<(u8, usize, f64)> {
-    let nothing = Picks::default();
+pub fn chances(stage: &ActiveTier, pools: &[Option<EndpointPool>], client: ClientHash) -> Vec<(u8, usize, f64)> {
+    let nothing = PickedEndpoints::default();
     let weight = open_weights(stage, pools, client, &nothing);
     let total: u64 = (0..stage.regions.len()).map(&weight).sum();
     let regions = stage.regions.iter().enumerate().filter(|(index, _)| weight(*index) > 0);
     let endpoints = regions.filter_map(|(index, (region, _))| Some((index, *region, pool_of(pools, *region)?)));
-    let of_region = |(index, region, pool): (usize, u8, &Pool)| {
+    let of_region = |(index, region, pool): (usize, u8, &EndpointPool)| {
         let region_chance = weight(index) as f64 / total as f64;
         let chance = |(at, own): (usize, &u32)| (region, at, region_chance * f64::from(*own) / pool.total as f64);
         pool.weights.iter().enumerate().map(chance).collect::<Vec<_>>()
@@ -389,35 +429,41 @@ pub fn chances(stage: &Stage, pools: &[Option<Pool>], client: Client) -> Vec<(u8
 
 #[cfg(test)]
 mod tests {
-    use super::super::outcome::Standing;
+    use super::super::outcome::RegionCapacity;
     use super::super::{RegionStates, Share, Tiers};
     use super::*;
 
-    fn stage(weights: &[u32]) -> Stage {
+    fn stage(weights: &[u32]) -> ActiveTier {
         let positions: Vec<u8> = (0..weights.len() as u8).collect();
-        let standing: Vec<Standing> = weights.iter().map(|&weight| Standing { share: Share::ALL, weight }).collect();
+        let standing: Vec<RegionCapacity> =
+            weights.iter().map(|&weight| RegionCapacity { share: Share::ALL, weight }).collect();
         let states = RegionStates { standing, ..RegionStates::default() };
-        Outcome::resolve(&Tiers::from_lists(&[&positions]), &states).stages[0].clone()
+        FailoverChain::resolve(&Tiers::from_lists(&[&positions]), &states).stages[0].clone()
     }
 
     fn picked(
-        stage: &Stage,
-        pools: &[Option<Pool>],
-        pick: Pick,
+        stage: &ActiveTier,
+        pools: &[Option<EndpointPool>],
+        pick: PickMethod,
         answers: u8,
-        client: Client,
+        client: ClientHash,
         draw: u64,
         turn: u32,
-    ) -> Picks {
-        super::pick(stage, pools, client, Way { pick, answers, seed: draw, turn })
+    ) -> PickedEndpoints {
+        super::pick(stage, pools, client, PickPolicy { pick, answers, seed: draw, turn })
     }
 
-    fn client(n: u32) -> Client {
-        Client::at(IpAddr::V4((n << 8).into()))
+    fn client(n: u32) -> ClientHash {
+        ClientHash::at(IpAddr::V4((n << 8).into()))
     }
 
     /// Counts of picks by (region, endpoint), over `draws` draws from a fixed seed.
-    fn shares(stage: &Stage, pools: &[Option<Pool>], how: Pick, draws: u32) -> Vec<((u8, u16), f64)> {
+    fn shares(
+        stage: &ActiveTier,
+        pools: &[Option<EndpointPool>],
+        how: PickMethod,
+        draws: u32,
+    ) -> Vec<((u8, u16), f64)> {
         let mut counts = std::collections::BTreeMap::new();
         let mut draw = 1;
         for n in 0..draws {
@@ -436,10 +482,10 @@ mod tests {
     #[test]
     fn chances_are_the_shares_of_weighted_picks() {
         let stage = stage(&[1, 3]);
-        let pools = [Pool::new(&[80, 20]), Pool::new(&[5])];
+        let pools = [EndpointPool::new(&[80, 20]), EndpointPool::new(&[5])];
         let chances = chances(&stage, &pools, client(1));
         assert_eq!(chances.iter().map(|(_, _, chance)| *chance).collect::<Vec<_>>(), [0.2, 0.05, 0.75]);
-        let counts = shares(&stage, &pools, Pick::Weighted, 20_000);
+        let counts = shares(&stage, &pools, PickMethod::Weighted, 20_000);
         for ((region, endpoint, chance), ((picked, at), count)) in chances.into_iter().zip(counts) {
             assert_eq!((region, endpoint), (picked, usize::from(at)));
             assert!(within_three_deviations(count, 20_000, chance), "{region} {endpoint}: {count}");
@@ -448,9 +494,9 @@ mod tests {
 
     #[test]
     fn weights_are_exact_over_a_million_draws() {
-        let pools = [Pool::new(&[80, 20]), Pool::new(&[1]), Pool::new(&[1, 999_999])];
+        let pools = [EndpointPool::new(&[80, 20]), EndpointPool::new(&[1]), EndpointPool::new(&[1, 999_999])];
         let expected = [0.3 * 0.8, 0.3 * 0.2, 0.6, 0.1 * 1e-6, 0.1 * 0.999_999];
-        for how in [Pick::Weighted, Pick::Sticky] {
+        for how in [PickMethod::Weighted, PickMethod::Sticky] {
             let draws = 1_000_000;
             for ((region, endpoint), count) in shares(&stage(&[30, 60, 10]), &pools, how, draws) {
                 let index = [0, 2, 3][usize::from(region)] + usize::from(endpoint);
@@ -464,26 +510,27 @@ mod tests {
     #[test]
     fn sticky_keeps_the_client_when_another_endpoint_leaves() {
         let (three, two) = (stage(&[100, 100, 100]), stage(&[100, 100]));
-        let pools = [Pool::new(&[1]), Pool::new(&[1]), Pool::new(&[1])];
+        let pools = [EndpointPool::new(&[1]), EndpointPool::new(&[1]), EndpointPool::new(&[1])];
         for n in 0..1000 {
-            let before = picked(&three, &pools, Pick::Sticky, 1, client(n), 0, 0).iter().next().unwrap();
-            let after = picked(&two, &pools, Pick::Sticky, 1, client(n), 1, 1).iter().next().unwrap();
+            let before = picked(&three, &pools, PickMethod::Sticky, 1, client(n), 0, 0).iter().next().unwrap();
+            let after = picked(&two, &pools, PickMethod::Sticky, 1, client(n), 1, 1).iter().next().unwrap();
             assert!(before.0 == 2 || before == after);
         }
     }
 
     #[test]
     fn round_robin_goes_round() {
-        let pools = [Pool::new(&[1, 1]), Pool::new(&[1])];
-        let picked =
-            |turn| picked(&stage(&[1, 1]), &pools, Pick::RoundRobin, 1, client(1), 0, turn).iter().next().unwrap();
+        let pools = [EndpointPool::new(&[1, 1]), EndpointPool::new(&[1])];
+        let picked = |turn| {
+            picked(&stage(&[1, 1]), &pools, PickMethod::RoundRobin, 1, client(1), 0, turn).iter().next().unwrap()
+        };
         assert_eq!([0, 1, 2, 3].map(picked), [(0, 0), (0, 1), (1, 0), (0, 0)]);
     }
 
     #[test]
     fn several_answers_are_different_endpoints() {
-        let pools = [Pool::new(&[1, 5, 1]), Pool::new(&[1])];
-        for how in [Pick::Weighted, Pick::Sticky, Pick::RoundRobin] {
+        let pools = [EndpointPool::new(&[1, 5, 1]), EndpointPool::new(&[1])];
+        for how in [PickMethod::Weighted, PickMethod::Sticky, PickMethod::RoundRobin] {
             for n in 0..200 {
                 let picks = picked(&stage(&[1, 1]), &pools, how, 8, client(n), next_draw(u64::from(n)), n);
                 let mut distinct: Vec<_> = picks.iter().collect();
@@ -496,10 +543,12 @@ mod tests {
 
     #[test]
     fn clients_over_the_share_go_on() {
-        let standing =
-            [Standing { share: Share::from_fraction(0.25), weight: 1 }, Standing { share: Share::ALL, weight: 1 }];
+        let standing = [
+            RegionCapacity { share: Share::from_fraction(0.25), weight: 1 },
+            RegionCapacity { share: Share::ALL, weight: 1 },
+        ];
         let states = RegionStates { standing: standing.to_vec(), ..RegionStates::default() };
-        let outcome = Outcome::resolve(&Tiers::from_lists(&[&[0], &[1]]), &states);
+        let outcome = FailoverChain::resolve(&Tiers::from_lists(&[&[0], &[1]]), &states);
         let first = (0..100_000).filter(|&n| stage_for(&outcome, client(n)).unwrap().regions[0].0 == 0).count();
         assert!(within_three_deviations(first as f64, 100_000, 0.25), "{first}");
     }
@@ -507,8 +556,8 @@ mod tests {
     #[test]
     fn nothing_divides_by_zero() {
         assert_eq!(below(u64::MAX, 0), 0);
-        let nobody = Stage { regions: Box::new([]), total: 0, certain: false, whole: true, only: None };
-        for how in [Pick::Weighted, Pick::Sticky, Pick::RoundRobin] {
+        let nobody = ActiveTier { regions: Box::new([]), total: 0, certain: false, whole: true, only: None };
+        for how in [PickMethod::Weighted, PickMethod::Sticky, PickMethod::RoundRobin] {
             assert!(picked(&nobody, &[], how, 8, client(0), 7, 7).is_empty());
         }
     }

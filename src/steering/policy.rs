@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// How the regions that may serve a client are put in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Order {
+pub enum RegionOrder {
     /// By great-circle distance, each region's bias applied.
     #[default]
     Nearest,
@@ -17,7 +17,7 @@ pub enum Order {
 
 /// How the endpoints of a reply are picked inside the first tier with an available region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Pick {
+pub enum PickMethod {
     /// At random, in proportion to the weights.
     #[default]
     Weighted,

@@ -1,6 +1,6 @@
 //! Order: the regions that may serve a client, as tiers, nearest first.
 
-use super::{Band, Bias, Order, UnitVector};
+use super::{Band, Bias, RegionOrder, UnitVector};
 
 /// Most candidates of one service: a position fits an octet, and one value is left for the tier's end.
 pub const MAX_CANDIDATES: usize = 254;
@@ -18,9 +18,9 @@ pub struct Candidate {
 
 /// What puts candidates in order. A candidate is known by its position in the list.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rules {
+pub struct SteeringRules {
     /// Near, as listed, or all alike.
-    pub order: Order,
+    pub order: RegionOrder,
     /// How much farther a region may be and still share a tier.
     pub band: Band,
     /// At most [`MAX_CANDIDATES`], in the order listed.
@@ -29,8 +29,8 @@ pub struct Rules {
 
 /// A candidate and how far it is from one client.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Measured {
-    /// Position in [`Rules::candidates`].
+pub struct MeasuredCandidate {
+    /// Position in [`SteeringRules::candidates`].
     pub position: u8,
     /// Great-circle distance in kilometres; `None` when either place is unknown or not asked for.
     pub distance: Option<f64>,
@@ -66,12 +66,12 @@ impl Tiers {
     }
 }
 
-impl Rules {
+impl SteeringRules {
     /// The candidates in the order in which `client` would be given them.
     ///
     /// `allowed` is what a fence leaves, in the fence's order; without one, all as listed. A client whose place is
     /// unknown gets the order listed: never a distance from 0,0.
-    pub fn measure(&self, client: Option<UnitVector>, allowed: Option<&[u8]>) -> Vec<Measured> {
+    pub fn measure(&self, client: Option<UnitVector>, allowed: Option<&[u8]>) -> Vec<MeasuredCandidate> {
         let as_listed: Vec<u8>;
         let positions = match allowed {
             Some(positions) => positions,
@@ -80,7 +80,7 @@ impl Rules {
                 &as_listed
             }
         };
-        let mut measured: Vec<Measured> =
+        let mut measured: Vec<MeasuredCandidate> =
             positions.iter().map(|&position| self.measure_one(client, position)).collect();
         if self.is_by_distance(client) {
             measured.sort_by(|a, b| a.biased.total_cmp(&b.biased));
@@ -90,30 +90,30 @@ impl Rules {
 
     /// Whether distances decide for this client.
     fn is_by_distance(&self, client: Option<UnitVector>) -> bool {
-        self.order == Order::Nearest && client.is_some()
+        self.order == RegionOrder::Nearest && client.is_some()
     }
 
-    fn measure_one(&self, client: Option<UnitVector>, position: u8) -> Measured {
+    fn measure_one(&self, client: Option<UnitVector>, position: u8) -> MeasuredCandidate {
         let candidate = self.candidates.get(usize::from(position));
         let distance = match (self.order, client, candidate.and_then(|candidate| candidate.location)) {
-            (Order::Nearest, Some(client), Some(region)) => Some(client.distance_km(&region)),
+            (RegionOrder::Nearest, Some(client), Some(region)) => Some(client.distance_km(&region)),
             _ => None,
         };
         let biased = match (distance, candidate) {
             (Some(distance), Some(candidate)) => candidate.bias.apply(distance),
             _ => 0.0,
         };
-        Measured { position, distance, biased }
+        MeasuredCandidate { position, distance, biased }
     }
 
     /// Joins measured candidates to tiers: those within the band of the nearest, then of the nearest that is left.
-    pub fn tiers(&self, client: Option<UnitVector>, measured: &[Measured]) -> Tiers {
+    pub fn tiers(&self, client: Option<UnitVector>, measured: &[MeasuredCandidate]) -> Tiers {
         let by_distance = self.is_by_distance(client);
         let mut octets = Vec::with_capacity(measured.len() * 2);
         let mut limit = f64::NEG_INFINITY;
         for (index, candidate) in measured.iter().enumerate() {
             let joins = match self.order {
-                Order::None => true,
+                RegionOrder::None => true,
                 _ => by_distance && candidate.biased <= limit,
             };
             if index > 0 && !joins {
@@ -129,7 +129,7 @@ impl Rules {
         Tiers(octets.into())
     }
 
-    /// [`Rules::measure`] and [`Rules::tiers`] in one.
+    /// [`SteeringRules::measure`] and [`SteeringRules::tiers`] in one.
     pub fn arrange(&self, client: Option<UnitVector>, allowed: Option<&[u8]>) -> Tiers {
         self.tiers(client, &self.measure(client, allowed))
     }
@@ -150,9 +150,9 @@ mod tests {
         Candidate { location, bias: Bias::new(bias).unwrap() }
     }
 
-    fn rules(order: Order, band: &str) -> Rules {
+    fn rules(order: RegionOrder, band: &str) -> SteeringRules {
         let candidates = vec![candidate(50.1, 8.7, 0), candidate(38.9, -77.4, 0), candidate(19.1, 72.9, 0)];
-        Rules { order, band: band.parse().unwrap(), candidates }
+        SteeringRules { order, band: band.parse().unwrap(), candidates }
     }
 
     fn place(latitude: f64, longitude: f64) -> Option<UnitVector> {
@@ -162,39 +162,39 @@ mod tests {
     #[test]
     fn nearest_orders_by_distance() {
         let berlin = place(52.5, 13.4);
-        assert_eq!(rules(Order::Nearest, "0%").arrange(berlin, None), Tiers::from_lists(&[&[0], &[2], &[1]]));
+        assert_eq!(rules(RegionOrder::Nearest, "0%").arrange(berlin, None), Tiers::from_lists(&[&[0], &[2], &[1]]));
     }
 
     #[test]
     fn unknown_clients_get_the_listed_order() {
-        assert_eq!(rules(Order::Nearest, "50%").arrange(None, None), Tiers::from_lists(&[&[0], &[1], &[2]]));
+        assert_eq!(rules(RegionOrder::Nearest, "50%").arrange(None, None), Tiers::from_lists(&[&[0], &[1], &[2]]));
     }
 
     #[test]
     fn priority_is_as_listed_or_as_fenced() {
         let berlin = place(52.5, 13.4);
-        assert_eq!(rules(Order::Priority, "0%").arrange(berlin, None), Tiers::from_lists(&[&[0], &[1], &[2]]));
-        assert_eq!(rules(Order::Priority, "0%").arrange(berlin, Some(&[2, 0])), Tiers::from_lists(&[&[2], &[0]]));
+        assert_eq!(rules(RegionOrder::Priority, "0%").arrange(berlin, None), Tiers::from_lists(&[&[0], &[1], &[2]]));
+        assert_eq!(rules(RegionOrder::Priority, "0%").arrange(berlin, Some(&[2, 0])), Tiers::from_lists(&[&[2], &[0]]));
     }
 
     #[test]
     fn no_order_is_one_tier() {
-        assert_eq!(rules(Order::None, "0%").arrange(None, Some(&[2, 0])), Tiers::from_lists(&[&[0, 2]]));
+        assert_eq!(rules(RegionOrder::None, "0%").arrange(None, Some(&[2, 0])), Tiers::from_lists(&[&[0, 2]]));
     }
 
     #[test]
     fn a_band_joins_regions_that_are_nearly_as_near() {
         let berlin = place(52.5, 13.4);
-        let wide = rules(Order::Nearest, "10000km").arrange(berlin, None);
+        let wide = rules(RegionOrder::Nearest, "10000km").arrange(berlin, None);
         assert_eq!(wide, Tiers::from_lists(&[&[0, 1, 2]]));
-        let mut same_city = rules(Order::Nearest, "0%");
+        let mut same_city = rules(RegionOrder::Nearest, "0%");
         same_city.candidates.push(same_city.candidates[0]);
         assert_eq!(same_city.arrange(berlin, None), Tiers::from_lists(&[&[0, 3], &[2], &[1]]));
     }
 
     #[test]
     fn bias_moves_the_border() {
-        let mut rules = rules(Order::Nearest, "0%");
+        let mut rules = rules(RegionOrder::Nearest, "0%");
         rules.candidates[1].bias = Bias::new(99).unwrap();
         let berlin = place(52.5, 13.4);
         let first = rules.measure(berlin, None)[0];

@@ -128,9 +128,9 @@ mod tests {
     use domain::base::Rtype;
     use domain::rdata::ZoneRecordData;
 
-    use crate::zone::scanner::{Scanned, Scanner};
+    use crate::zone::scanner::{ScannedEntry, Scanner};
     use crate::zone::testing::{errors, wire};
-    use crate::zone::words::Words;
+    use crate::zone::words::WordReader;
 
     #[test]
     fn keys_with_a_nine_are_read() {
@@ -163,8 +163,8 @@ mod tests {
     /// Whether the crate reads this data of an SVCB record without our help.
     fn crate_reads(data: &str) -> bool {
         let mut scanner = Scanner::new(data.as_bytes());
-        assert_eq!(scanner.next_entry(), Scanned::Entry { indented: false });
-        ZoneRecordData::scan(Rtype::SVCB, &mut Words::new(&scanner.tokens, None)).is_ok()
+        assert_eq!(scanner.next_entry(), ScannedEntry::Entry { indented: false });
+        ZoneRecordData::scan(Rtype::SVCB, &mut WordReader::new(&scanner.tokens, None)).is_ok()
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::error::{Report, ZoneError};
-use super::order::{Ordered, canonical_key, first_of};
-use super::read::{Place, Reading, Record};
+use super::error::{ZoneError, ZoneReport};
+use super::order::{OrderedRecords, canonical_key, first_of};
+use super::read::{RecordPlace, ZoneReading, ZoneRecord};
 use super::{RRset, Zone};
 use crate::dns::{Name, RecordType};
 
@@ -14,19 +14,19 @@ const MAX_MESSAGE: usize = 65_535;
 const MAX_CHAIN: usize = 32;
 
 /// A zone that was checked; whether it is good is in the report.
-pub struct Checked {
+pub struct CheckedZone {
     pub zone: Zone,
     /// See [`Loaded::missing_addresses`](super::Loaded::missing_addresses).
     pub missing_addresses: Vec<(Name, ZoneError)>,
 }
 
 /// Checks what was read; `None` when it has no apex, which is then told in the report.
-pub fn zone(mut reading: Reading, file_origin: Option<&Name>, report: &mut Report) -> Option<Checked> {
+pub fn zone(mut reading: ZoneReading, file_origin: Option<&Name>, report: &mut ZoneReport) -> Option<CheckedZone> {
     let apex = apex(&reading, file_origin, report)?;
     let records = std::mem::take(&mut reading.records);
     let apex_key = canonical_key(&apex);
-    let (inside, outside) = records.into_iter().partition(|record: &Record| record.key.starts_with(&apex_key));
-    let ordered = Ordered::new(inside);
+    let (inside, outside) = records.into_iter().partition(|record: &ZoneRecord| record.key.starts_with(&apex_key));
+    let ordered = OrderedRecords::new(inside);
     let mut check =
         Check { ordered: &ordered, reading: &reading, apex: &apex, apex_key, report, missing_addresses: Vec::new() };
     check.outside(&outside);
@@ -35,11 +35,11 @@ pub fn zone(mut reading: Reading, file_origin: Option<&Name>, report: &mut Repor
     check.targets();
     let missing_addresses = check.missing_addresses;
     let rrsets = rrsets(ordered, &reading, report);
-    Some(Checked { zone: Zone { file: reading.files[0].clone(), origin: apex, rrsets }, missing_addresses })
+    Some(CheckedZone { zone: Zone { file: reading.files[0].clone(), origin: apex, rrsets }, missing_addresses })
 }
 
 /// The owner of the SOA, if it is what `$ORIGIN` or the file's name says the zone is.
-fn apex(reading: &Reading, file_origin: Option<&Name>, report: &mut Report) -> Option<Name> {
+fn apex(reading: &ZoneReading, file_origin: Option<&Name>, report: &mut ZoneReport) -> Option<Name> {
     let Some(soa) = first_of(&reading.records, RecordType::SOA) else {
         if !reading.saw_wrong_soa {
             let sentence = "the zone has no SOA record; state one at its apex";
@@ -60,11 +60,11 @@ fn apex(reading: &Reading, file_origin: Option<&Name>, report: &mut Report) -> O
 }
 
 struct Check<'c> {
-    ordered: &'c Ordered,
-    reading: &'c Reading,
+    ordered: &'c OrderedRecords,
+    reading: &'c ZoneReading,
     apex: &'c Name,
     apex_key: Box<[u8]>,
-    report: &'c mut Report,
+    report: &'c mut ZoneReport,
     missing_addresses: Vec<(Name, ZoneError)>,
 }
 
@@ -75,15 +75,15 @@ enum Cover {
 }
 
 impl<'c> Check<'c> {
-    fn error(&mut self, place: Place, sentence: String) {
+    fn error(&mut self, place: RecordPlace, sentence: String) {
         self.report.errors.push(self.reading.finding(place, sentence));
     }
 
-    fn warn(&mut self, place: Place, sentence: String) {
+    fn warn(&mut self, place: RecordPlace, sentence: String) {
         self.report.warnings.push(self.reading.finding(place, sentence));
     }
 
-    fn outside(&mut self, records: &[Record]) {
+    fn outside(&mut self, records: &[ZoneRecord]) {
         for record in records {
             let sentence = format!("{} lies outside the zone {}", record.owner, self.apex);
             self.error(record.place, format!("{sentence}; end names with a dot only when they are complete"));
@@ -116,7 +116,7 @@ impl<'c> Check<'c> {
     }
 
     /// An owner below a zone cut or a DNAME.
-    fn below(&mut self, records: &[Record], cover: &Cover, is_server: bool) {
+    fn below(&mut self, records: &[ZoneRecord], cover: &Cover, is_server: bool) {
         let owner = &records[0].owner;
         match cover {
             Cover::Redirection(name) => {
@@ -138,7 +138,7 @@ impl<'c> Check<'c> {
     }
 
     /// What this owner takes away from the zone; its own data that goes with it is told.
-    fn cover(&mut self, records: &[Record], is_server: bool) -> Option<Cover> {
+    fn cover(&mut self, records: &[ZoneRecord], is_server: bool) -> Option<Cover> {
         let owner = &records[0].owner;
         let is_apex = owner == self.apex;
         if !is_apex && first_of(records, RecordType::NS).is_some() {
@@ -153,7 +153,7 @@ impl<'c> Check<'c> {
     }
 
     /// What may not stand together at one owner.
-    fn owner(&mut self, records: &[Record]) {
+    fn owner(&mut self, records: &[ZoneRecord]) {
         let owner = &records[0].owner;
         if let Some(soa) = first_of(records, RecordType::SOA).filter(|_| owner != self.apex) {
             let sentence = format!("{owner} has an SOA record, but only the apex {} can; remove it", self.apex);
@@ -181,9 +181,9 @@ impl<'c> Check<'c> {
     }
 
     /// Refuses a second record of a type that must be single.
-    fn single(&mut self, records: &[Record], rtype: RecordType) {
+    fn single(&mut self, records: &[ZoneRecord], rtype: RecordType) {
         let Some(first) = first_of(records, rtype) else { return };
-        let same = |record: &&Record| record.rtype == rtype && !same_data(record, first);
+        let same = |record: &&ZoneRecord| record.rtype == rtype && !same_data(record, first);
         if let Some(second) = records.iter().find(same) {
             let sentence = format!("{} has a second {rtype} record", first.owner);
             self.error(second.place, format!("{sentence} (the first: {}); keep one", self.line_of(first, second)));
@@ -192,7 +192,7 @@ impl<'c> Check<'c> {
 
     /// Tells of aliases that lead back to where they start. They are answered, each link once, and no resolver goes round
     /// for ever; other servers load them, too.
-    fn circle(&mut self, cname: &Record) {
+    fn circle(&mut self, cname: &ZoneRecord) {
         let mut at = cname;
         for _ in 0..MAX_CHAIN {
             let Ok(target) = Name::from_wire(&at.data) else { return };
@@ -209,7 +209,7 @@ impl<'c> Check<'c> {
 
     /// Names that NS, MX and SRV records point at: inside the zone they need addresses and must be no alias.
     fn targets(&mut self) {
-        let mut cut: Option<&Record> = None;
+        let mut cut: Option<&ZoneRecord> = None;
         for record in self.ordered.owners().flatten() {
             cut = cut.filter(|cut| record.key.starts_with(&cut.key));
             if cut.is_some_and(|cut| cut.key != record.key) {
@@ -224,10 +224,10 @@ impl<'c> Check<'c> {
         }
     }
 
-    fn target(&mut self, record: &Record, target: &Name) {
+    fn target(&mut self, record: &ZoneRecord, target: &Name) {
         let found = self.ordered.found(target);
         let has_address = self.ordered.at(&canonical_key(target)).iter().any(|record| is_address(record.rtype));
-        let Record { owner, rtype, place, .. } = record;
+        let ZoneRecord { owner, rtype, place, .. } = record;
         match self.cut_above(target) {
             // A name server inside the zone it serves can only be found with an address given here: glue.
             Some(cut) if *rtype == RecordType::NS && cut.key == record.key && !has_address => {
@@ -249,7 +249,7 @@ impl<'c> Check<'c> {
     }
 
     /// The topmost delegation that `name` lies at or below.
-    fn cut_above(&self, name: &Name) -> Option<&'c Record> {
+    fn cut_above(&self, name: &Name) -> Option<&'c ZoneRecord> {
         let mut topmost = None;
         let mut at = Some(name.clone());
         while let Some(ancestor) = at.filter(|ancestor| ancestor != self.apex) {
@@ -260,8 +260,8 @@ impl<'c> Check<'c> {
     }
 
     /// Where `record` is, told at `told_at`: the line, and the file if that is another.
-    fn line_of(&self, record: &Record, told_at: &Record) -> String {
-        let Place { file, line, .. } = record.place;
+    fn line_of(&self, record: &ZoneRecord, told_at: &ZoneRecord) -> String {
+        let RecordPlace { file, line, .. } = record.place;
         if file == told_at.place.file {
             format!("line {line}")
         } else {
@@ -280,13 +280,13 @@ fn is_address(rtype: RecordType) -> bool {
 }
 
 /// Keys of all names that NS records point at.
-fn server_keys(ordered: &Ordered) -> HashSet<Box<[u8]>> {
+fn server_keys(ordered: &OrderedRecords) -> HashSet<Box<[u8]>> {
     let servers = ordered.owners().flatten().filter(|record| record.rtype == RecordType::NS);
     servers.filter_map(target_of).map(|name| canonical_key(&name)).collect()
 }
 
 /// The host that an NS, MX or SRV record points at.
-fn target_of(record: &Record) -> Option<Name> {
+fn target_of(record: &ZoneRecord) -> Option<Name> {
     let before = match record.rtype {
         RecordType::NS => 0,
         RecordType::MX => 2,
@@ -297,7 +297,7 @@ fn target_of(record: &Record) -> Option<Name> {
 }
 
 /// Record data for comparison: a name in it counts in any case (RFC 4343).
-fn comparable(record: &Record) -> Vec<u8> {
+fn comparable(record: &ZoneRecord) -> Vec<u8> {
     let mut data = record.data.to_vec();
     let before = match record.rtype {
         RecordType::NS | RecordType::CNAME | RecordType::DNAME | RecordType::PTR => 0,
@@ -310,14 +310,14 @@ fn comparable(record: &Record) -> Vec<u8> {
     data
 }
 
-fn same_data(a: &Record, b: &Record) -> bool {
+fn same_data(a: &ZoneRecord, b: &ZoneRecord) -> bool {
     comparable(a) == comparable(b)
 }
 
 /// Joins sorted records to RRsets.
-fn rrsets(ordered: Ordered, reading: &Reading, report: &mut Report) -> Vec<RRset> {
+fn rrsets(ordered: OrderedRecords, reading: &ZoneReading, report: &mut ZoneReport) -> Vec<RRset> {
     let mut rrsets: Vec<RRset> = Vec::new();
-    let mut group: Vec<Record> = Vec::new();
+    let mut group: Vec<ZoneRecord> = Vec::new();
     for record in ordered.into_records() {
         if group.first().is_some_and(|first| first.rtype != record.rtype || first.key != record.key) {
             rrsets.extend(rrset(&mut group, reading, report));
@@ -329,7 +329,7 @@ fn rrsets(ordered: Ordered, reading: &Reading, report: &mut Report) -> Vec<RRset
 }
 
 /// One RRset of all records in `group`, which is empty afterwards; `None` if it was empty before.
-fn rrset(group: &mut Vec<Record>, reading: &Reading, report: &mut Report) -> Option<RRset> {
+fn rrset(group: &mut Vec<ZoneRecord>, reading: &ZoneReading, report: &mut ZoneReport) -> Option<RRset> {
     if group.len() > 1 {
         lowest_ttl(group, reading, report);
         let mut seen = HashSet::new();
@@ -351,7 +351,7 @@ fn rrset(group: &mut Vec<Record>, reading: &Reading, report: &mut Report) -> Opt
 }
 
 /// Gives all records the lowest time to live among them (RFC 2181 section 5.2); signatures follow what they sign.
-fn lowest_ttl(group: &mut [Record], reading: &Reading, report: &mut Report) {
+fn lowest_ttl(group: &mut [ZoneRecord], reading: &ZoneReading, report: &mut ZoneReport) {
     let lowest = group.iter().map(|record| record.ttl).min().unwrap_or(0);
     let other = group.iter().find(|record| record.ttl != group[0].ttl);
     if let Some(record) = other.filter(|record| record.rtype != RecordType::RRSIG) {

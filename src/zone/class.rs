@@ -1,9 +1,9 @@
 //! Classes in master files: only `IN` is served (RFC 1035 section 3.2.4).
 
-use super::scanner::{Fault, Token};
+use super::scanner::{ScanFault, Token};
 
 /// Whether this is the class `IN`; another class is refused.
-pub fn is_class(word: Token<'_>) -> Result<bool, Fault> {
+pub fn is_class(word: Token<'_>) -> Result<bool, ScanFault> {
     let upper = word.text.to_ascii_uppercase();
     match &upper[..] {
         b"IN" | b"CLASS1" => Ok(true),
@@ -15,6 +15,6 @@ pub fn is_class(word: Token<'_>) -> Result<bool, Fault> {
     }
 }
 
-fn refuse_class(word: Token<'_>) -> Result<bool, Fault> {
+fn refuse_class(word: Token<'_>) -> Result<bool, ScanFault> {
     Err(word.fault(format!("class {} is not served; only IN is", String::from_utf8_lossy(word.text))))
 }

@@ -9,8 +9,8 @@ use domain::rdata::ZoneRecordData;
 use super::binding::has_empty_path;
 use super::fields::{fields_of, read, skip};
 use super::mnemonics::as_numbers;
-use super::scanner::{Fault, Token};
-use super::words::{DataError, Words};
+use super::scanner::{ScanFault, Token};
+use super::words::{DataError, WordReader};
 use crate::dns::{Name, RecordType};
 
 /// Longest data of one record (RFC 1035 section 3.2.1: its length has two octets).
@@ -26,9 +26,9 @@ pub fn parse(
     tokens: &[Token<'_>],
     origin: Option<&Name>,
     before: Token<'_>,
-) -> Result<Box<[u8]>, Fault> {
+) -> Result<Box<[u8]>, ScanFault> {
     let tokens = as_numbers(rtype, tokens);
-    let mut words = Words::new(&tokens, origin);
+    let mut words = WordReader::new(&tokens, origin);
     let wire = if tokens.iter().map(|token| token.text.len()).sum::<usize>() > MAX_TEXT {
         Err(DataError::short_buf())
     } else {
@@ -44,7 +44,7 @@ pub fn parse(
     })
 }
 
-fn any_data(rtype: RecordType, words: &mut Words<'_, '_>) -> Result<Vec<u8>, DataError> {
+fn any_data(rtype: RecordType, words: &mut WordReader<'_, '_>) -> Result<Vec<u8>, DataError> {
     if words.scan_opt_unknown_marker()? {
         return unknown_data(rtype, words);
     }
@@ -57,7 +57,7 @@ fn any_data(rtype: RecordType, words: &mut Words<'_, '_>) -> Result<Vec<u8>, Dat
 }
 
 /// Types that are more than a row of fields.
-fn other_data(rtype: RecordType, words: &mut Words<'_, '_>) -> Result<Vec<u8>, DataError> {
+fn other_data(rtype: RecordType, words: &mut WordReader<'_, '_>) -> Result<Vec<u8>, DataError> {
     if is_binding(rtype) {
         words.give_stand_ins();
     }
@@ -90,7 +90,7 @@ fn known(rtype: RecordType) -> Rtype {
 }
 
 /// `\# length hex` (RFC 3597 section 5); a type that is known must still be well formed.
-fn unknown_data(rtype: RecordType, words: &mut Words<'_, '_>) -> Result<Vec<u8>, DataError> {
+fn unknown_data(rtype: RecordType, words: &mut WordReader<'_, '_>) -> Result<Vec<u8>, DataError> {
     let data = UnknownRecordData::scan_without_marker(Rtype::from_int(rtype.0), words)?;
     let wire = composed(&data);
     if is_well_formed(rtype, &wire) {

@@ -75,7 +75,7 @@ impl Findings {
 
 /// Everything found while loading: what refuses the load, and what does not.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(super) struct ZoneReport {
     pub errors: Findings,
     pub warnings: Findings,
 }

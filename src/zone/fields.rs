@@ -7,8 +7,8 @@ use domain::base::scan::ScannerError;
 use domain::utils::{base16, base64};
 
 use super::location;
-use super::rare::{self, Form};
-use super::words::{DataError, Words};
+use super::rare::{self, CompoundField};
+use super::words::{DataError, WordReader};
 use crate::dns::RecordType;
 
 /// Longest time to live, 2^31-1 seconds (RFC 2181 section 8).
@@ -16,7 +16,7 @@ const MAX_TTL: u64 = 0x7fff_ffff;
 
 /// One field of record data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Field {
+pub enum RdataField {
     /// A number of one octet.
     U8,
     /// A number of two octets.
@@ -56,12 +56,12 @@ pub enum Field {
     /// Base 64 to the end, or a hyphen for nothing.
     OptionalBase64,
     /// Something of a rare type.
-    Rare(Form),
+    Rare(CompoundField),
 }
 
 /// The fields of a type that is made of them; `None` for the types left to the `domain` crate.
-pub fn fields_of(rtype: RecordType) -> Option<&'static [Field]> {
-    use Field::*;
+pub fn fields_of(rtype: RecordType) -> Option<&'static [RdataField]> {
+    use RdataField::*;
     Some(match rtype {
         RecordType::A => &[Ipv4],
         RecordType::AAAA => &[Ipv6],
@@ -76,7 +76,7 @@ pub fn fields_of(rtype: RecordType) -> Option<&'static [Field]> {
         RecordType::URI => &[U16, U16, Octets],
         RecordType::LOC => &[Location],
         RecordType::SMIMEA => &[U8, U8, U8, Base16],
-        RecordType::CERT => &[Rare(Form::Certificate), U16, U8, Base64],
+        RecordType::CERT => &[Rare(CompoundField::Certificate), U16, U8, Base64],
         RecordType::KEY | RecordType::RKEY => &[U16, U8, U8, Base64],
         RecordType::DHCID => &[Base64],
         RecordType::PX => &[U16, Name, Name],
@@ -90,100 +90,100 @@ pub fn fields_of(rtype: RecordType) -> Option<&'static [Field]> {
     })
 }
 
-fn rare_fields_of(rtype: RecordType) -> Option<&'static [Field]> {
-    use Field::*;
+fn rare_fields_of(rtype: RecordType) -> Option<&'static [RdataField]> {
+    use RdataField::*;
     Some(match rtype {
-        RecordType::WKS => &[Ipv4, Rare(Form::Services)],
+        RecordType::WKS => &[Ipv4, Rare(CompoundField::Services)],
         RecordType::ISDN => &[Text, OptionalText],
-        RecordType::NSAP => &[Rare(Form::Nsap)],
-        RecordType::NXT => &[Name, Rare(Form::FewTypes)],
+        RecordType::NSAP => &[Rare(CompoundField::Nsap)],
+        RecordType::NXT => &[Name, Rare(CompoundField::FewTypes)],
         RecordType::EID | RecordType::NIMLOC => &[Base16],
-        RecordType::ATMA => &[Rare(Form::Atm)],
-        RecordType::A6 => &[Rare(Form::Suffix)],
+        RecordType::ATMA => &[Rare(CompoundField::Atm)],
+        RecordType::A6 => &[Rare(CompoundField::Suffix)],
         RecordType::SINK => &[U8, U8, U8, Base64],
-        RecordType::APL => &[Rare(Form::Prefixes)],
-        RecordType::HIP => &[Rare(Form::Identity), Names],
+        RecordType::APL => &[Rare(CompoundField::Prefixes)],
+        RecordType::HIP => &[Rare(CompoundField::Identity), Names],
         RecordType::TALINK => &[Name, Name],
-        RecordType::CSYNC => &[U32, U16, Rare(Form::Types)],
+        RecordType::CSYNC => &[U32, U16, Rare(CompoundField::Types)],
         RecordType::DOA => &[U32, U32, U8, Text, OptionalBase64],
-        RecordType::AMTRELAY => &[U8, Rare(Form::Relay)],
-        RecordType::DSYNC => &[Rare(Form::OneType), U8, U16, Name],
+        RecordType::AMTRELAY => &[U8, Rare(CompoundField::Relay)],
+        RecordType::DSYNC => &[Rare(CompoundField::OneType), U8, U16, Name],
         _ => return None,
     })
 }
 
 /// Reads the words of one field and writes its octets.
-pub fn read(field: Field, words: &mut Words<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
+pub fn read(field: RdataField, words: &mut WordReader<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
     match field {
-        Field::U8 => wire.push(number(words, "from 0 to 255")?),
-        Field::U16 => wire.extend(number::<u16>(words, "from 0 to 65535")?.to_be_bytes()),
-        Field::U32 => wire.extend(number::<u32>(words, "from 0 to 4294967295")?.to_be_bytes()),
-        Field::U64 => wire.extend(number::<u64>(words, "from 0 to 18446744073709551615")?.to_be_bytes()),
-        Field::Time => wire.extend(seconds(words.take_plain()?).map_err(DataError::Wrong)?.to_be_bytes()),
-        Field::Ipv4 => wire.extend(parsed::<Ipv4Addr>(words, "an IPv4 address")?.octets()),
-        Field::Ipv6 => wire.extend(parsed::<Ipv6Addr>(words, "an IPv6 address")?.octets()),
-        Field::Name => wire.extend_from_slice(words.take_name()?.as_wire()),
-        Field::Text => text(words, wire)?,
-        Field::Texts => {
+        RdataField::U8 => wire.push(number(words, "from 0 to 255")?),
+        RdataField::U16 => wire.extend(number::<u16>(words, "from 0 to 65535")?.to_be_bytes()),
+        RdataField::U32 => wire.extend(number::<u32>(words, "from 0 to 4294967295")?.to_be_bytes()),
+        RdataField::U64 => wire.extend(number::<u64>(words, "from 0 to 18446744073709551615")?.to_be_bytes()),
+        RdataField::Time => wire.extend(seconds(words.take_plain()?).map_err(DataError::Wrong)?.to_be_bytes()),
+        RdataField::Ipv4 => wire.extend(parsed::<Ipv4Addr>(words, "an IPv4 address")?.octets()),
+        RdataField::Ipv6 => wire.extend(parsed::<Ipv6Addr>(words, "an IPv6 address")?.octets()),
+        RdataField::Name => wire.extend_from_slice(words.take_name()?.as_wire()),
+        RdataField::Text => text(words, wire)?,
+        RdataField::Texts => {
             text(words, wire)?;
             while !words.is_empty() {
                 text(words, wire)?;
             }
         }
-        Field::Octets => wire.extend(words.take_octets()?),
-        Field::Base16 => {
+        RdataField::Octets => wire.extend(words.take_octets()?),
+        RdataField::Base16 => {
             let rest = words.take_rest()?;
             wire.extend(base16::decode_vec(&rest).map_err(|_| expected(&rest, "hexadecimal digits"))?);
         }
-        Field::Base64 => base64_to_the_end(&words.take_rest()?, wire)?,
-        Field::OptionalBase64 => match words.take_rest()?.as_str() {
+        RdataField::Base64 => base64_to_the_end(&words.take_rest()?, wire)?,
+        RdataField::OptionalBase64 => match words.take_rest()?.as_str() {
             "-" => {}
             rest => base64_to_the_end(rest, wire)?,
         },
-        Field::Groups => grouped(words, wire, ':', 4, 4, "four groups of four hexadecimal digits")?,
-        Field::Hyphenated(octets) => grouped(words, wire, '-', octets, 2, "pairs of hexadecimal digits")?,
-        Field::Location => wire.extend(location::read(words)?),
-        Field::OptionalText if words.is_empty() => {}
-        Field::OptionalText => text(words, wire)?,
-        Field::Names => {
+        RdataField::Groups => grouped(words, wire, ':', 4, 4, "four groups of four hexadecimal digits")?,
+        RdataField::Hyphenated(octets) => grouped(words, wire, '-', octets, 2, "pairs of hexadecimal digits")?,
+        RdataField::Location => wire.extend(location::read(words)?),
+        RdataField::OptionalText if words.is_empty() => {}
+        RdataField::OptionalText => text(words, wire)?,
+        RdataField::Names => {
             while !words.is_empty() {
                 wire.extend_from_slice(words.take_name()?.as_wire());
             }
         }
-        Field::Rare(form) => rare::read(form, words, wire)?,
+        RdataField::Rare(form) => rare::read(form, words, wire)?,
     }
     Ok(())
 }
 
 /// What is left of `wire` after this field; `None` if the field does not fit. For data given as octets.
-pub fn skip(field: Field, wire: &[u8]) -> Option<&[u8]> {
+pub fn skip(field: RdataField, wire: &[u8]) -> Option<&[u8]> {
     match field {
-        Field::U8 => wire.get(1..),
-        Field::U16 => wire.get(2..),
-        Field::U32 | Field::Time | Field::Ipv4 => wire.get(4..),
-        Field::Ipv6 | Field::Location => wire.get(16..),
-        Field::U64 | Field::Groups => wire.get(8..),
-        Field::Hyphenated(octets) => wire.get(octets..),
-        Field::Text => wire.get(1 + usize::from(*wire.first()?)..),
-        Field::Texts => {
-            let mut rest = skip(Field::Text, wire)?;
+        RdataField::U8 => wire.get(1..),
+        RdataField::U16 => wire.get(2..),
+        RdataField::U32 | RdataField::Time | RdataField::Ipv4 => wire.get(4..),
+        RdataField::Ipv6 | RdataField::Location => wire.get(16..),
+        RdataField::U64 | RdataField::Groups => wire.get(8..),
+        RdataField::Hyphenated(octets) => wire.get(octets..),
+        RdataField::Text => wire.get(1 + usize::from(*wire.first()?)..),
+        RdataField::Texts => {
+            let mut rest = skip(RdataField::Text, wire)?;
             while !rest.is_empty() {
-                rest = skip(Field::Text, rest)?;
+                rest = skip(RdataField::Text, rest)?;
             }
             Some(rest)
         }
-        Field::Octets | Field::Base16 | Field::Base64 | Field::OptionalBase64 => Some(&[]),
-        Field::OptionalText if wire.is_empty() => Some(wire),
-        Field::OptionalText => skip(Field::Text, wire),
-        Field::Names => {
+        RdataField::Octets | RdataField::Base16 | RdataField::Base64 | RdataField::OptionalBase64 => Some(&[]),
+        RdataField::OptionalText if wire.is_empty() => Some(wire),
+        RdataField::OptionalText => skip(RdataField::Text, wire),
+        RdataField::Names => {
             let mut rest = wire;
             while !rest.is_empty() {
-                rest = skip(Field::Name, rest)?;
+                rest = skip(RdataField::Name, rest)?;
             }
             Some(rest)
         }
-        Field::Rare(form) => rare::skip(form, wire),
-        Field::Name => {
+        RdataField::Rare(form) => rare::skip(form, wire),
+        RdataField::Name => {
             let mut end = 0;
             while *wire.get(end)? != 0 {
                 end += 1 + usize::from(wire[end]);
@@ -236,13 +236,13 @@ pub fn expected(found: &str, what: &str) -> DataError {
 }
 
 /// A word that the standard library reads.
-pub fn parsed<T: std::str::FromStr>(words: &mut Words<'_, '_>, what: &str) -> Result<T, DataError> {
+pub fn parsed<T: std::str::FromStr>(words: &mut WordReader<'_, '_>, what: &str) -> Result<T, DataError> {
     let text = words.take_plain()?;
     text.parse().map_err(|_| expected(text, what))
 }
 
 /// A decimal number; a sign is none.
-pub fn number<T: std::str::FromStr>(words: &mut Words<'_, '_>, range: &str) -> Result<T, DataError> {
+pub fn number<T: std::str::FromStr>(words: &mut WordReader<'_, '_>, range: &str) -> Result<T, DataError> {
     let text = words.take_plain()?;
     let digits = Some(text).filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()));
     digits.and_then(|text| text.parse().ok()).ok_or_else(|| expected(text, &format!("a number {range}")))
@@ -253,7 +253,7 @@ fn base64_to_the_end(rest: &str, wire: &mut Vec<u8>) -> Result<(), DataError> {
     Ok(())
 }
 
-fn text(words: &mut Words<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
+fn text(words: &mut WordReader<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
     let octets = words.take_octets()?;
     let length = u8::try_from(octets.len());
     let length = length.map_err(|_| DataError::custom("a text is longer than 255 octets; cut it in several"))?;
@@ -264,7 +264,7 @@ fn text(words: &mut Words<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> 
 
 /// `groups` groups of `digits` hexadecimal digits each.
 fn grouped(
-    words: &mut Words<'_, '_>,
+    words: &mut WordReader<'_, '_>,
     wire: &mut Vec<u8>,
     between: char,
     groups: usize,

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::fields::shown;
-use super::scanner::{Fault, Scanned, Scanner, Token};
+use super::scanner::{ScanFault, ScannedEntry, Scanner, Token};
 
 /// Records that one directive may make: a /12 of IPv4 addresses.
 const MAX_RECORDS: u64 = 1 << 20;
@@ -14,23 +14,23 @@ const MAX_WIDTH: usize = 255;
 
 /// What `$GENERATE` counts through: `start-stop` or `start-stop/step`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Range {
+pub struct GenerateRange {
     start: u32,
     stop: u32,
     step: u32,
 }
 
-impl Range {
+impl GenerateRange {
     /// Every number of the range, at most [`MAX_RECORDS`] of them.
     pub fn numbers(self) -> impl Iterator<Item = u32> {
         (self.start..=self.stop).step_by(self.step as usize)
     }
 }
 
-impl FromStr for Range {
+impl FromStr for GenerateRange {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Range, String> {
+    fn from_str(text: &str) -> Result<GenerateRange, String> {
         let (numbers, step) = text.split_once('/').unwrap_or((text, "1"));
         let bounds = numbers.split_once('-').and_then(|(start, stop)| Some((number(start)?, number(stop)?)));
         let (Some((start, stop)), Some(step @ 1..)) = (bounds, number(step)) else {
@@ -41,7 +41,7 @@ impl FromStr for Range {
         }
         let count = u64::from((stop - start) / step) + 1;
         match count {
-            0..=MAX_RECORDS => Ok(Range { start, stop, step }),
+            0..=MAX_RECORDS => Ok(GenerateRange { start, stop, step }),
             _ => Err(format!("{} makes {count} records, and {MAX_RECORDS} is the most; cut the range", shown(text))),
         }
     }
@@ -53,7 +53,7 @@ fn number(text: &str) -> Option<u32> {
 }
 
 /// The words of one record, in which `$` stands for the number.
-pub struct Template<'a> {
+pub struct GenerateTemplate<'a> {
     words: Vec<(Token<'a>, Vec<Piece>)>,
 }
 
@@ -72,18 +72,18 @@ struct Format {
     base: u8,
 }
 
-impl<'a> Template<'a> {
+impl<'a> GenerateTemplate<'a> {
     /// Finds the places of the number; a word with a wrong one is told.
-    pub fn new(tokens: &[Token<'a>]) -> Result<Self, Fault> {
+    pub fn new(tokens: &[Token<'a>]) -> Result<Self, ScanFault> {
         let words = tokens.iter().map(|token| match pieces(token.text) {
             Ok(pieces) => Ok((*token, pieces)),
             Err(sentence) => Err(token.fault(sentence)),
         });
-        Ok(Template { words: words.collect::<Result<_, _>>()? })
+        Ok(GenerateTemplate { words: words.collect::<Result<_, _>>()? })
     }
 
     /// The words for `number`, one after the other into `text`, and where each ends.
-    pub fn write(&self, number: u32, text: &mut Vec<u8>, ends: &mut Vec<usize>) -> Result<(), Fault> {
+    pub fn write(&self, number: u32, text: &mut Vec<u8>, ends: &mut Vec<usize>) -> Result<(), ScanFault> {
         text.clear();
         ends.clear();
         for (token, pieces) in &self.words {
@@ -133,12 +133,12 @@ pub fn without_outer_quotes(quoted: &[u8]) -> Vec<u8> {
 }
 
 /// The words of a text that stood at `place`.
-pub fn words_of<'a>(text: &'a [u8], place: Token<'_>) -> Result<Vec<Token<'a>>, Fault> {
+pub fn words_of<'a>(text: &'a [u8], place: Token<'_>) -> Result<Vec<Token<'a>>, ScanFault> {
     let mut scanner = Scanner::new(text);
     match scanner.next_entry() {
-        Scanned::Wrong { sentence, .. } => Err(place.fault(sentence)),
-        Scanned::End => Ok(Vec::new()),
-        Scanned::Entry { .. } => {
+        ScannedEntry::Wrong { sentence, .. } => Err(place.fault(sentence)),
+        ScannedEntry::End => Ok(Vec::new()),
+        ScannedEntry::Entry { .. } => {
             let moved = |token: &Token<'a>| Token { line: place.line, column: place.column, ..*token };
             Ok(scanner.tokens.iter().map(moved).collect())
         }
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn ranges_count_by_their_step() {
-        let numbers = |text: &str| text.parse::<Range>().map(|range| range.numbers().collect::<Vec<_>>());
+        let numbers = |text: &str| text.parse::<GenerateRange>().map(|range| range.numbers().collect::<Vec<_>>());
         assert_eq!(numbers("1-3"), Ok(vec![1, 2, 3]));
         assert_eq!(numbers("0-9/4"), Ok(vec![0, 4, 8]));
         assert_eq!(numbers("7-7/2147483647"), Ok(vec![7]));

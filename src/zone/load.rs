@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::check;
-use super::error::{Report, ZoneError};
-use super::read::Reader;
-use super::{Loaded, Zone};
+use super::error::{ZoneError, ZoneReport};
+use super::read::ZoneReader;
+use super::{LoadedZones, Zone};
 use crate::dns::{Name, NameError};
 use crate::files::{self, FileKind, FileRead};
 
@@ -15,7 +15,7 @@ use crate::files::{self, FileKind, FileRead};
 /// Relative names start from the file's name without `.zone`, unless the file states `$ORIGIN`; files included
 /// are looked up from `folder` and must lie inside. The errors are all mistakes of all files, at most
 /// [`MAX_REPORTED`](super::error::MAX_REPORTED) of them, in the order of files, lines and columns.
-pub fn load_directory(folder: &Path) -> Result<Loaded, Vec<ZoneError>> {
+pub fn load_directory(folder: &Path) -> Result<LoadedZones, Vec<ZoneError>> {
     let found = zone_files(folder).map_err(|error| vec![error])?;
     let mut loading = Loading::default();
     for sentence in found.odd() {
@@ -47,7 +47,7 @@ pub fn load_text(
     text: &[u8],
     default_origin: Option<&Name>,
     folder: Option<&Path>,
-) -> Result<Loaded, Vec<ZoneError>> {
+) -> Result<LoadedZones, Vec<ZoneError>> {
     let mut loading = Loading::default();
     loading.zone(file_label, text, default_origin, folder);
     loading.finish(file_label)
@@ -58,14 +58,14 @@ pub fn load_text(
 struct Loading {
     zones: Vec<Zone>,
     missing_addresses: Vec<(Name, ZoneError)>,
-    report: Report,
+    report: ZoneReport,
     stated_in: HashMap<Name, PathBuf>,
     files: Vec<FileRead>,
 }
 
 impl Loading {
     fn zone(&mut self, file: &Path, text: &[u8], default_origin: Option<&Name>, folder: Option<&Path>) {
-        let mut reader = Reader::new(file, default_origin, folder, &mut self.report);
+        let mut reader = ZoneReader::new(file, default_origin, folder, &mut self.report);
         reader.read(0, text);
         let mut reading = reader.finish();
         self.files.append(&mut reading.included);
@@ -79,13 +79,13 @@ impl Loading {
         self.zones.push(zone);
     }
 
-    fn finish(self, whole: &Path) -> Result<Loaded, Vec<ZoneError>> {
+    fn finish(self, whole: &Path) -> Result<LoadedZones, Vec<ZoneError>> {
         if !self.report.errors.is_empty() {
             return Err(self.report.errors.into_sorted(whole));
         }
         let warnings = self.report.warnings.into_sorted(whole);
         let Loading { zones, missing_addresses, files, .. } = self;
-        Ok(Loaded { zones, warnings, missing_addresses, files })
+        Ok(LoadedZones { zones, warnings, missing_addresses, files })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use domain::base::scan::ScannerError;
 
-use super::words::{DataError, Words};
+use super::words::{DataError, WordReader};
 
 /// Latitude and longitude are stated in thousandths of a second of arc from here (RFC 1876 section 2).
 const EQUATOR: i64 = 1 << 31;
@@ -10,7 +10,7 @@ const EQUATOR: i64 = 1 << 31;
 const BELOW_SEA: i64 = 10_000_000;
 
 /// Reads `d [m [s]] N|S d [m [s]] E|W altitude [size [horizontal [vertical]]]`.
-pub fn read(words: &mut Words<'_, '_>) -> Result<Vec<u8>, DataError> {
+pub fn read(words: &mut WordReader<'_, '_>) -> Result<Vec<u8>, DataError> {
     let latitude = angle(words, 90, "N", "S")?;
     let longitude = angle(words, 180, "E", "W")?;
     let altitude = metres(words.take_plain()?)? + BELOW_SEA;
@@ -33,7 +33,7 @@ fn wrong(reason: &'static str) -> DataError {
 }
 
 /// Degrees, minutes and seconds up to the letter that tells the half of the earth.
-fn angle(words: &mut Words<'_, '_>, most: i64, plus: &str, minus: &str) -> Result<u32, DataError> {
+fn angle(words: &mut WordReader<'_, '_>, most: i64, plus: &str, minus: &str) -> Result<u32, DataError> {
     let mut thousandths = 0;
     for unit in [3_600_000, 60_000, 1_000, 0] {
         let word = words.take_plain()?;
@@ -94,7 +94,7 @@ mod tests {
     fn loc(text: &str) -> Result<Vec<u8>, DataError> {
         let mut scanner = Scanner::new(text.as_bytes());
         scanner.next_entry();
-        read(&mut Words::new(&scanner.tokens, None))
+        read(&mut WordReader::new(&scanner.tokens, None))
     }
 
     #[test]

@@ -26,11 +26,11 @@ use crate::files::FileRead;
 pub use difference::{RecordChange, differences};
 pub use error::{MAX_REPORTED, ZoneError};
 pub use load::{files_in, load_directory, load_text};
-use scanner::{Fault, Token};
+use scanner::{ScanFault, Token};
 
 /// Zones that loaded without a mistake.
 #[derive(Debug, Clone, Default)]
-pub struct Loaded {
+pub struct LoadedZones {
     /// In the order of their files.
     pub zones: Vec<Zone>,
     /// What is odd but served; by file, line and column.
@@ -85,7 +85,7 @@ pub struct RRset {
 /// What is wrong with the text.
 pub fn parse_data(rtype: RecordType, text: &str) -> Result<Box<[u8]>, String> {
     let place = Token { text: b"", quoted: false, joined: false, line: 1, column: 1 };
-    let wrong = |fault: Fault| fault.sentence;
+    let wrong = |fault: ScanFault| fault.sentence;
     let words = generate::words_of(text.as_bytes(), place).map_err(wrong)?;
     data::parse(rtype, &words, None, place).map_err(wrong)
 }

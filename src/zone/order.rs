@@ -1,6 +1,6 @@
 //! Canonical order as plain octets, and a zone's records in it: what lies below a name is one run of records.
 
-use super::read::Record;
+use super::read::ZoneRecord;
 use crate::dns::{Name, RecordType};
 
 /// Octets that sort like `name` does in canonical order (RFC 4034 section 6.1), and of which those of a name
@@ -32,34 +32,34 @@ pub fn canonical_key(name: &Name) -> Box<[u8]> {
 }
 
 /// The records of one zone in canonical order of their owners, then by type, then as they stand in the file.
-pub struct Ordered {
-    records: Vec<Record>,
+pub struct OrderedRecords {
+    records: Vec<ZoneRecord>,
 }
 
-impl Ordered {
+impl OrderedRecords {
     /// Sorts.
-    pub fn new(mut records: Vec<Record>) -> Self {
+    pub fn new(mut records: Vec<ZoneRecord>) -> Self {
         records.sort_by(|a, b| a.key.cmp(&b.key).then(a.rtype.cmp(&b.rtype)));
-        Ordered { records }
+        OrderedRecords { records }
     }
 
     /// The records of each owner.
-    pub fn owners(&self) -> impl Iterator<Item = &[Record]> {
+    pub fn owners(&self) -> impl Iterator<Item = &[ZoneRecord]> {
         self.records.chunk_by(|a, b| a.key == b.key)
     }
 
     /// Every record, in order.
-    pub fn into_records(self) -> Vec<Record> {
+    pub fn into_records(self) -> Vec<ZoneRecord> {
         self.records
     }
 
     /// The records at `key`, and what follows them.
-    fn from(&self, key: &[u8]) -> &[Record] {
+    fn from(&self, key: &[u8]) -> &[ZoneRecord] {
         &self.records[self.records.partition_point(|record| *record.key < *key)..]
     }
 
     /// The records whose owner has this key.
-    pub fn at(&self, key: &[u8]) -> &[Record] {
+    pub fn at(&self, key: &[u8]) -> &[ZoneRecord] {
         let from = self.from(key);
         &from[..from.iter().take_while(|record| *record.key == *key).count()]
     }
@@ -70,7 +70,7 @@ impl Ordered {
     }
 
     /// What a query for `name` finds: its own records, or those of the wildcard that covers it (RFC 4592).
-    pub fn found(&self, name: &Name) -> &[Record] {
+    pub fn found(&self, name: &Name) -> &[ZoneRecord] {
         if self.exists(&canonical_key(name)) {
             return self.at(&canonical_key(name));
         }
@@ -86,7 +86,7 @@ impl Ordered {
 }
 
 /// The first record of that type among an owner's records.
-pub fn first_of(records: &[Record], rtype: RecordType) -> Option<&Record> {
+pub fn first_of(records: &[ZoneRecord], rtype: RecordType) -> Option<&ZoneRecord> {
     records.iter().find(|record| record.rtype == rtype)
 }
 

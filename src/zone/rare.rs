@@ -6,13 +6,13 @@ use std::net::{IpAddr, Ipv6Addr};
 use domain::base::scan::ScannerError;
 use domain::utils::{base16, base64};
 
-use super::fields::{self, Field, expected, number, parsed};
-use super::words::{DataError, Words};
+use super::fields::{self, RdataField, expected, number, parsed};
+use super::words::{DataError, WordReader};
 use crate::dns::RecordType;
 
 /// A field that is more than one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum CompoundField {
     /// Record types as a bit map in windows, perhaps none (RFC 4034 section 4.1.2).
     Types,
     /// One record type by name or number (RFC 9859 section 2.1).
@@ -38,71 +38,73 @@ pub enum Form {
 }
 
 /// Reads the words of one field and writes its octets.
-pub fn read(form: Form, words: &mut Words<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
+pub fn read(form: CompoundField, words: &mut WordReader<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
     match form {
-        Form::Types => wire.extend(windows(&types(words)?)),
-        Form::OneType => wire.extend(record_type(words)?.0.to_be_bytes()),
-        Form::FewTypes => few_types(words, wire)?,
-        Form::Prefixes => {
+        CompoundField::Types => wire.extend(windows(&types(words)?)),
+        CompoundField::OneType => wire.extend(record_type(words)?.0.to_be_bytes()),
+        CompoundField::FewTypes => few_types(words, wire)?,
+        CompoundField::Prefixes => {
             while !words.is_empty() {
                 wire.extend(prefix(words.take_plain()?)?);
             }
         }
-        Form::Identity => identity(words, wire)?,
-        Form::Services => services(words, wire)?,
-        Form::Nsap => {
+        CompoundField::Identity => identity(words, wire)?,
+        CompoundField::Services => services(words, wire)?,
+        CompoundField::Nsap => {
             let text = words.take_plain()?;
             let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
             wire.extend(digits.and_then(dotted_hexadecimal).ok_or_else(|| expected(text, "0x and an NSAP address"))?);
         }
-        Form::Atm => atm(words, wire)?,
-        Form::Suffix => suffix(words, wire)?,
-        Form::Certificate => {
+        CompoundField::Atm => atm(words, wire)?,
+        CompoundField::Suffix => suffix(words, wire)?,
+        CompoundField::Certificate => {
             let text = words.take_plain()?;
             let known = CERTIFICATES.iter().find(|(name, _)| text.eq_ignore_ascii_case(name));
             let kind = known.map(|&(_, number)| number).or_else(|| text.parse().ok());
             wire.extend(kind.ok_or_else(|| expected(text, "a kind of certificate or its number"))?.to_be_bytes());
         }
-        Form::Relay => relay(words, wire)?,
+        CompoundField::Relay => relay(words, wire)?,
     }
     Ok(())
 }
 
 /// What is left of `wire` after this field; `None` if the field does not fit.
-pub fn skip(form: Form, wire: &[u8]) -> Option<&[u8]> {
+pub fn skip(form: CompoundField, wire: &[u8]) -> Option<&[u8]> {
     let all = |fits: bool| fits.then_some(&wire[wire.len()..]);
     match form {
-        Form::Types => all(are_windows(wire)),
-        Form::FewTypes => all(matches!(wire.len(), 1..=16) && wire[0] & 0x80 == 0),
-        Form::Prefixes => all(are_prefixes(wire)),
-        Form::Identity => {
+        CompoundField::Types => all(are_windows(wire)),
+        CompoundField::FewTypes => all(matches!(wire.len(), 1..=16) && wire[0] & 0x80 == 0),
+        CompoundField::Prefixes => all(are_prefixes(wire)),
+        CompoundField::Identity => {
             let (&tag, key) = (wire.first()?, wire.get(2..4)?);
             let key = u16::from_be_bytes([key[0], key[1]]);
             wire.get(4 + usize::from(tag) + usize::from(key)..).filter(|_| tag > 0 && key > 0)
         }
-        Form::Services => all(matches!(wire.len(), 1..=8193)),
-        Form::Nsap => all(!wire.is_empty()),
-        Form::Atm => all(wire.len() > 1 && (wire[0] == 0 || wire[0] == 1 && wire[1..].iter().all(u8::is_ascii_digit))),
-        Form::Suffix => {
+        CompoundField::Services => all(matches!(wire.len(), 1..=8193)),
+        CompoundField::Nsap => all(!wire.is_empty()),
+        CompoundField::Atm => {
+            all(wire.len() > 1 && (wire[0] == 0 || wire[0] == 1 && wire[1..].iter().all(u8::is_ascii_digit)))
+        }
+        CompoundField::Suffix => {
             let length = *wire.first().filter(|&&length| length <= 128)?;
             let rest = wire.get(1 + (128 - usize::from(length)).div_ceil(8)..)?;
-            if length == 0 { Some(rest) } else { fields::skip(Field::Name, rest) }
+            if length == 0 { Some(rest) } else { fields::skip(RdataField::Name, rest) }
         }
-        Form::Certificate | Form::OneType => wire.get(2..),
-        Form::Relay => {
+        CompoundField::Certificate | CompoundField::OneType => wire.get(2..),
+        CompoundField::Relay => {
             let relay = &wire[1.min(wire.len())..];
             match wire.first()? & 0x7f {
                 0 => Some(relay),
                 1 => relay.get(4..),
                 2 => relay.get(16..),
-                3 => fields::skip(Field::Name, relay),
+                3 => fields::skip(RdataField::Name, relay),
                 _ => None,
             }
         }
     }
 }
 
-fn types(words: &mut Words<'_, '_>) -> Result<BTreeSet<u16>, DataError> {
+fn types(words: &mut WordReader<'_, '_>) -> Result<BTreeSet<u16>, DataError> {
     let mut types = BTreeSet::new();
     while !words.is_empty() {
         types.insert(record_type(words)?.0);
@@ -111,7 +113,7 @@ fn types(words: &mut Words<'_, '_>) -> Result<BTreeSet<u16>, DataError> {
 }
 
 /// A record type by name or as `TYPE123`.
-pub fn record_type(words: &mut Words<'_, '_>) -> Result<RecordType, DataError> {
+pub fn record_type(words: &mut WordReader<'_, '_>) -> Result<RecordType, DataError> {
     parsed(words, "a record type; unknown ones are written TYPE123")
 }
 
@@ -150,7 +152,7 @@ fn are_windows(mut wire: &[u8]) -> bool {
     wire.is_empty()
 }
 
-fn few_types(words: &mut Words<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
+fn few_types(words: &mut WordReader<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
     let types = types(words)?;
     match types.last() {
         Some(1..=127) if types.first() != Some(&0) => wire.extend(bits(types.into_iter())),
@@ -195,7 +197,7 @@ fn are_prefixes(mut wire: &[u8]) -> bool {
     wire.is_empty()
 }
 
-fn identity(words: &mut Words<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
+fn identity(words: &mut WordReader<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
     let algorithm = number::<u8>(words, "from 0 to 255")?;
     let text = words.take_plain()?;
     let tag = base16::decode_vec(text).ok().filter(|tag| matches!(tag.len(), 1..=255));
@@ -210,7 +212,7 @@ fn identity(words: &mut Words<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataErr
     Ok(())
 }
 
-fn services(words: &mut Words<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
+fn services(words: &mut WordReader<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
     let text = words.take_plain()?;
     let protocol = PROTOCOLS.iter().find(|(name, _)| text.eq_ignore_ascii_case(name)).map(|&(_, number)| number);
     let protocol = protocol.or_else(|| text.parse().ok());
@@ -286,7 +288,7 @@ fn dotted_hexadecimal(text: &str) -> Option<Vec<u8>> {
     base16::decode_vec(&text.replace('.', "")).ok().filter(|octets| !octets.is_empty())
 }
 
-fn atm(words: &mut Words<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
+fn atm(words: &mut WordReader<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
     let text = words.take_plain()?;
     let number = text.strip_prefix('+').map(|digits| digits.replace('.', "").into_bytes());
     let number = number.filter(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit));
@@ -299,7 +301,7 @@ fn atm(words: &mut Words<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
     Ok(())
 }
 
-fn suffix(words: &mut Words<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
+fn suffix(words: &mut WordReader<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
     let text = words.take_plain()?;
     let length = text.parse::<u8>().ok().filter(|&length| length <= 128);
     let length = length.ok_or_else(|| expected(text, "the length of a prefix, from 0 to 128"))?;
@@ -316,7 +318,7 @@ fn suffix(words: &mut Words<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError
     Ok(())
 }
 
-fn relay(words: &mut Words<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
+fn relay(words: &mut WordReader<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
     let text = words.take_plain()?;
     let discovery = match text {
         "0" => 0,
@@ -330,9 +332,9 @@ fn relay(words: &mut Words<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError>
             "." => Ok(()),
             other => Err(expected(other, "a dot, which relays of type 0 are written as")),
         },
-        1 => fields::read(Field::Ipv4, words, wire),
-        2 => fields::read(Field::Ipv6, words, wire),
-        3 => fields::read(Field::Name, words, wire),
+        1 => fields::read(RdataField::Ipv4, words, wire),
+        2 => fields::read(RdataField::Ipv6, words, wire),
+        3 => fields::read(RdataField::Name, words, wire),
         _ => Err(DataError::custom("a relay has a type from 0 to 3; write others as octets, \\# LENGTH HEXADECIMAL")),
     }
 }

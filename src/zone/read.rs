@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::class::is_class;
 use super::data;
-use super::error::{Report, ZoneError};
+use super::error::{ZoneError, ZoneReport};
 use super::fields::{seconds, shown};
-use super::generate::{Range, Template, without_outer_quotes, words_of};
+use super::generate::{GenerateRange, GenerateTemplate, without_outer_quotes, words_of};
 use super::order::canonical_key;
-use super::scanner::{Fault, Scanned, Scanner, Token, unescape};
+use super::scanner::{ScanFault, ScannedEntry, Scanner, Token, unescape};
 use super::words::complete;
 use crate::dns::{Name, RecordType};
 use crate::files::{self, FileKind, FileRead};
@@ -25,8 +25,8 @@ const GENERATED_RECORD: u64 = 200;
 
 /// Where a record starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// Index in [`Reading::files`].
+pub struct RecordPlace {
+    /// Index in [`ZoneReading::files`].
     pub file: u16,
     /// Line, from 1.
     pub line: u32,
@@ -36,14 +36,14 @@ pub struct Place {
 
 /// One record as a file states it.
 #[derive(Debug)]
-pub struct Record {
+pub struct ZoneRecord {
     pub owner: Name,
     /// Sorts like the owner, see [`canonical_key`].
     pub key: Box<[u8]>,
     pub rtype: RecordType,
     pub ttl: u32,
     pub data: Box<[u8]>,
-    pub place: Place,
+    pub place: RecordPlace,
 }
 
 /// Whose records follow when a line starts with white space.
@@ -67,31 +67,31 @@ struct Stated<'t, 'a> {
 
 /// What the files of one zone state.
 #[derive(Default)]
-pub struct Reading {
+pub struct ZoneReading {
     /// Every file opened, as the operator would name it; the first is the zone's own.
     pub files: Vec<PathBuf>,
     /// The included ones as they were when they were read.
     pub included: Vec<FileRead>,
     /// All good records in the order they stand.
-    pub records: Vec<Record>,
+    pub records: Vec<ZoneRecord>,
     /// What the first `$ORIGIN` before any record names.
     pub stated_origin: Option<Name>,
     /// Whether an SOA was there that could not be read.
     pub saw_wrong_soa: bool,
 }
 
-impl Reading {
+impl ZoneReading {
     /// A mistake or warning at that place.
-    pub fn finding(&self, place: Place, sentence: String) -> ZoneError {
+    pub fn finding(&self, place: RecordPlace, sentence: String) -> ZoneError {
         let file = self.files[usize::from(place.file)].clone();
         ZoneError { file, line: place.line, column: place.column, sentence }
     }
 }
 
 /// Reads the files of one zone.
-pub struct Reader<'r> {
-    reading: Reading,
-    report: &'r mut Report,
+pub struct ZoneReader<'r> {
+    reading: ZoneReading,
+    report: &'r mut ZoneReport,
     folder: Option<&'r Path>,
     /// Files being read, canonical, outermost first.
     open: Vec<PathBuf>,
@@ -107,11 +107,11 @@ pub struct Reader<'r> {
     last_type: (Vec<u8>, RecordType),
 }
 
-impl<'r> Reader<'r> {
+impl<'r> ZoneReader<'r> {
     /// Prepares to read `file`; `folder` is where included files must lie, none may be included without it.
-    pub fn new(file: &Path, origin: Option<&Name>, folder: Option<&'r Path>, report: &'r mut Report) -> Self {
-        Reader {
-            reading: Reading { files: vec![file.to_owned()], ..Reading::default() },
+    pub fn new(file: &Path, origin: Option<&Name>, folder: Option<&'r Path>, report: &'r mut ZoneReport) -> Self {
+        ZoneReader {
+            reading: ZoneReading { files: vec![file.to_owned()], ..ZoneReading::default() },
             report,
             folder,
             open: file.canonicalize().into_iter().collect(),
@@ -127,7 +127,7 @@ impl<'r> Reader<'r> {
     }
 
     /// What was read.
-    pub fn finish(self) -> Reading {
+    pub fn finish(self) -> ZoneReading {
         self.reading
     }
 
@@ -136,11 +136,11 @@ impl<'r> Reader<'r> {
         let mut scanner = Scanner::new(text);
         loop {
             match scanner.next_entry() {
-                Scanned::End => return,
-                Scanned::Entry { indented } => self.entry(file, &scanner.tokens, indented),
-                Scanned::Wrong { line, column, sentence } => {
+                ScannedEntry::End => return,
+                ScannedEntry::Entry { indented } => self.entry(file, &scanner.tokens, indented),
+                ScannedEntry::Wrong { line, column, sentence } => {
                     self.look_for_soa(&scanner.tokens);
-                    self.wrong(Place { file, line, column }, sentence.to_owned());
+                    self.wrong(RecordPlace { file, line, column }, sentence.to_owned());
                 }
             }
         }
@@ -153,9 +153,9 @@ impl<'r> Reader<'r> {
         } else {
             self.record(file, tokens, indented)
         };
-        if let Err(Fault { line, column, sentence }) = outcome {
+        if let Err(ScanFault { line, column, sentence }) = outcome {
             self.look_for_soa(tokens);
-            self.wrong(Place { file, line, column }, sentence);
+            self.wrong(RecordPlace { file, line, column }, sentence);
         }
     }
 
@@ -213,7 +213,7 @@ impl<'r> Reader<'r> {
     }
 
     /// The file that an `$INCLUDE` means, as to be shown and as to be opened: inside the folder, not read already.
-    fn included_path(&self, path: Token<'_>) -> Result<(PathBuf, PathBuf), Fault> {
+    fn included_path(&self, path: Token<'_>) -> Result<(PathBuf, PathBuf), ScanFault> {
         let Some(folder) = self.folder else {
             return at(path, "$INCLUDE needs a zones folder, and there is none here");
         };
@@ -245,7 +245,8 @@ impl<'r> Reader<'r> {
     fn generate(&mut self, file: u16, tokens: &[Token<'_>]) -> Outcome {
         let syntax = "$GENERATE takes a range, an owner, perhaps a time to live and IN, a type and data";
         let [directive, range, record @ ..] = tokens else { return at(tokens[0], syntax) };
-        let numbers = String::from_utf8_lossy(range.text).parse::<Range>().or_else(|wrong| at(*range, wrong))?;
+        let numbers =
+            String::from_utf8_lossy(range.text).parse::<GenerateRange>().or_else(|wrong| at(*range, wrong))?;
         let [_, rest @ ..] = record else { return at(*directive, syntax) };
         let unquoted;
         let mut record = record.to_vec();
@@ -258,14 +259,20 @@ impl<'r> Reader<'r> {
             }
             _ => {}
         }
-        let template = Template::new(&record)?;
+        let template = GenerateTemplate::new(&record)?;
         let outer_owner = self.owner.clone();
         let outcome = self.generate_all(file, *directive, numbers, &template);
         self.owner = outer_owner;
         outcome
     }
 
-    fn generate_all(&mut self, file: u16, directive: Token<'_>, range: Range, template: &Template<'_>) -> Outcome {
+    fn generate_all(
+        &mut self,
+        file: u16,
+        directive: Token<'_>,
+        range: GenerateRange,
+        template: &GenerateTemplate<'_>,
+    ) -> Outcome {
         let (mut text, mut ends) = (Vec::new(), Vec::new());
         for number in range.numbers() {
             template.write(number, &mut text, &mut ends)?;
@@ -274,9 +281,13 @@ impl<'r> Reader<'r> {
                 let sentence = format!("$GENERATE makes more than {MAX_GENERATED} octets of this zone; cut the range");
                 return at(directive, sentence);
             }
-            self.record(file, &template.tokens(&text, &ends), false).map_err(|Fault { line, column, sentence }| {
-                Fault { line, column, sentence: format!("{sentence} (where $ is {number})") }
-            })?;
+            self.record(file, &template.tokens(&text, &ends), false).map_err(
+                |ScanFault { line, column, sentence }| ScanFault {
+                    line,
+                    column,
+                    sentence: format!("{sentence} (where $ is {number})"),
+                },
+            )?;
         }
         Ok(())
     }
@@ -302,14 +313,14 @@ impl<'r> Reader<'r> {
             let minimum = data.last_chunk().map_or(0, |octets| u32::from_be_bytes(*octets));
             self.soa_minimum.get_or_insert(minimum);
         }
-        let place = Place { file, line: first.line, column: first.column };
+        let place = RecordPlace { file, line: first.line, column: first.column };
         let ttl = self.ttl(ttl, place)?;
-        self.reading.records.push(Record { owner, key, rtype, ttl, data, place });
+        self.reading.records.push(ZoneRecord { owner, key, rtype, ttl, data, place });
         Ok(())
     }
 
     /// What stands between the owner and the data; `last` is blamed when there is no type.
-    fn stated<'t, 'a>(&mut self, tokens: &'t [Token<'a>], last: Token<'_>) -> Result<Stated<'t, 'a>, Fault> {
+    fn stated<'t, 'a>(&mut self, tokens: &'t [Token<'a>], last: Token<'_>) -> Result<Stated<'t, 'a>, ScanFault> {
         let mut ttl = None;
         let mut saw_class = false;
         for (index, &word) in tokens.iter().enumerate() {
@@ -325,7 +336,7 @@ impl<'r> Reader<'r> {
         at(last, "the record ends before its type")
     }
 
-    fn record_type(&mut self, word: Token<'_>) -> Result<RecordType, Fault> {
+    fn record_type(&mut self, word: Token<'_>) -> Result<RecordType, ScanFault> {
         if word.text == self.last_type.0 {
             return Ok(self.last_type.1);
         }
@@ -342,7 +353,7 @@ impl<'r> Reader<'r> {
 
     /// The time to live: as stated, or `$TTL`, or that of the record before, or the SOA's minimum (RFC 2308
     /// section 4 leaves a zone without `$TTL` nothing else).
-    fn ttl(&mut self, stated: Option<u32>, place: Place) -> Result<u32, Fault> {
+    fn ttl(&mut self, stated: Option<u32>, place: RecordPlace) -> Result<u32, ScanFault> {
         if stated.is_some() {
             self.last_ttl = stated;
         }
@@ -351,7 +362,7 @@ impl<'r> Reader<'r> {
         }
         let no_ttl = "no time to live is stated here or above";
         let Some(minimum) = self.soa_minimum else {
-            return Err(Fault {
+            return Err(ScanFault {
                 line: place.line,
                 column: place.column,
                 sentence: format!("{no_ttl}; write $TTL at the top"),
@@ -371,19 +382,19 @@ impl<'r> Reader<'r> {
         self.reading.saw_wrong_soa |= tokens.iter().any(|token| token.text.eq_ignore_ascii_case(b"SOA"));
     }
 
-    fn wrong(&mut self, place: Place, sentence: String) {
+    fn wrong(&mut self, place: RecordPlace, sentence: String) {
         let finding = self.reading.finding(place, sentence);
         self.report.errors.push(finding);
     }
 }
 
-type Outcome = Result<(), Fault>;
+type Outcome = Result<(), ScanFault>;
 
-fn at<T>(token: Token<'_>, sentence: impl Into<String>) -> Result<T, Fault> {
+fn at<T>(token: Token<'_>, sentence: impl Into<String>) -> Result<T, ScanFault> {
     Err(token.fault(sentence))
 }
 
-fn time(token: Token<'_>) -> Result<u32, Fault> {
+fn time(token: Token<'_>) -> Result<u32, ScanFault> {
     seconds(&String::from_utf8_lossy(token.text)).or_else(|sentence| at(token, sentence))
 }
 

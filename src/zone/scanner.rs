@@ -22,7 +22,7 @@ pub struct Token<'a> {
 
 /// What is wrong at a place of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct ScanFault {
     /// Line, from 1.
     pub line: u32,
     /// Column in octets, from 1.
@@ -33,14 +33,14 @@ pub struct Fault {
 
 impl Token<'_> {
     /// A fault where this token starts.
-    pub fn fault(&self, sentence: impl Into<String>) -> Fault {
-        Fault { line: self.line, column: self.column, sentence: sentence.into() }
+    pub fn fault(&self, sentence: impl Into<String>) -> ScanFault {
+        ScanFault { line: self.line, column: self.column, sentence: sentence.into() }
     }
 }
 
 /// What [`Scanner::next_entry`] came upon.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Scanned {
+pub enum ScannedEntry {
     /// An entry; its words are in [`Scanner::tokens`]. White space in front means "the owner of the last record".
     Entry {
         /// Whether the line starts with white space.
@@ -79,7 +79,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Finds the next entry that has words.
-    pub fn next_entry(&mut self) -> Scanned {
+    pub fn next_entry(&mut self) -> ScannedEntry {
         self.tokens.clear();
         let mut indented = self.starts_with_space();
         let mut open: Vec<(u32, u32)> = Vec::new();
@@ -90,7 +90,7 @@ impl<'a> Scanner<'a> {
                 b'\n' => {
                     self.next_line();
                     if open.is_empty() && !self.tokens.is_empty() {
-                        return Scanned::Entry { indented };
+                        return ScannedEntry::Entry { indented };
                     }
                     if open.is_empty() {
                         indented = self.starts_with_space();
@@ -118,10 +118,10 @@ impl<'a> Scanner<'a> {
         match open.first() {
             Some(&(line, column)) => {
                 let sentence = "this parenthesis is never closed; close it";
-                Scanned::Wrong { line, column, sentence }
+                ScannedEntry::Wrong { line, column, sentence }
             }
-            None if self.tokens.is_empty() => Scanned::End,
-            None => Scanned::Entry { indented },
+            None if self.tokens.is_empty() => ScannedEntry::End,
+            None => ScannedEntry::Entry { indented },
         }
     }
 
@@ -192,13 +192,13 @@ impl<'a> Scanner<'a> {
     }
 
     /// Gives the entry up and goes on at the next line.
-    fn wrong(&mut self, at: usize, sentence: &'static str) -> Scanned {
+    fn wrong(&mut self, at: usize, sentence: &'static str) -> ScannedEntry {
         let (line, column) = self.place(at);
         self.skip_line();
         if self.at < self.text.len() {
             self.next_line();
         }
-        Scanned::Wrong { line, column, sentence }
+        ScannedEntry::Wrong { line, column, sentence }
     }
 }
 
@@ -242,9 +242,9 @@ mod tests {
         let mut entries = Vec::new();
         loop {
             match scanner.next_entry() {
-                Scanned::End => return entries,
-                Scanned::Wrong { line, column, sentence } => entries.push(format!("{line}:{column}: {sentence}")),
-                Scanned::Entry { indented } => {
+                ScannedEntry::End => return entries,
+                ScannedEntry::Wrong { line, column, sentence } => entries.push(format!("{line}:{column}: {sentence}")),
+                ScannedEntry::Entry { indented } => {
                     let shown = scanner.tokens.iter().map(|token| String::from_utf8_lossy(token.text));
                     entries.push(format!("{}{}", if indented { "+" } else { "" }, shown.collect::<Vec<_>>().join("|")));
                 }
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn tokens_know_their_place_and_whether_they_are_joined() {
         let mut scanner = Scanner::new(b"\n  key=\"v\"x\n");
-        assert_eq!(scanner.next_entry(), Scanned::Entry { indented: true });
+        assert_eq!(scanner.next_entry(), ScannedEntry::Entry { indented: true });
         let places: Vec<_> = scanner.tokens.iter().map(|t| (t.line, t.column, t.joined, t.quoted)).collect();
         assert_eq!(places, [(2, 3, false, false), (2, 7, true, true), (2, 10, true, false)]);
     }

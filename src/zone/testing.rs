@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use super::{Loaded, load_text};
+use super::{LoadedZones, load_text};
 
 /// Three lines that make a zone of example.com; what a test adds starts on line 4.
 pub const HEAD: &str = "$TTL 1h\n@ SOA ns.example.net. host.example.net. 1 2h 3 4 5\n@ NS ns.example.net.\n";
 
 /// Loads `text` as the file `z.zone` of the zone example.com.
-pub fn load(text: &str) -> Result<Loaded, Vec<String>> {
+pub fn load(text: &str) -> Result<LoadedZones, Vec<String>> {
     let origin = "example.com".parse().expect("a name");
     load_text(Path::new("z.zone"), text.as_bytes(), Some(&origin), None)
         .map_err(|errors| errors.iter().map(ToString::to_string).collect())

@@ -52,7 +52,7 @@ impl ScannerError for DataError {
 }
 
 /// Reads the words of a record's data one after the other.
-pub struct Words<'t, 'a> {
+pub struct WordReader<'t, 'a> {
     tokens: &'t [Token<'a>],
     next: usize,
     origin: Option<&'t Name>,
@@ -60,10 +60,10 @@ pub struct Words<'t, 'a> {
     stand_ins: Option<KeyStandIns>,
 }
 
-impl<'t, 'a> Words<'t, 'a> {
+impl<'t, 'a> WordReader<'t, 'a> {
     /// Starts at the first of `tokens`; relative names take `origin`.
     pub fn new(tokens: &'t [Token<'a>], origin: Option<&'t Name>) -> Self {
-        Words { tokens, next: 0, origin, stand_ins: None }
+        WordReader { tokens, next: 0, origin, stand_ins: None }
     }
 
     /// From now on keys of service bindings that the `domain` crate cannot read have stand-ins.
@@ -150,7 +150,7 @@ pub fn complete(text: &[u8], origin: Option<&Name>) -> Result<Name, String> {
     }
 }
 
-impl Scanner for Words<'_, '_> {
+impl Scanner for WordReader<'_, '_> {
     type Octets = Vec<u8>;
     type OctetsBuilder = Vec<u8>;
     type Name = domain::base::Name<Vec<u8>>;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use meridian::control::Loaded;
+use meridian::control::LoadedState;
 use meridian::geo::build::build;
 
 use crate::harness::Message;
@@ -94,7 +94,7 @@ fn random_address(random: &mut Random, v4: bool) -> IpAddr {
 }
 
 /// All subnets are as long as a whole address, so that the scope is the answer's own.
-fn ask_whole(loaded: &Loaded, name: &str, client: IpAddr, draw: u64) -> Message {
+fn ask_whole(loaded: &LoadedState, name: &str, client: IpAddr, draw: u64) -> Message {
     let length = if client.is_ipv4() { 32 } else { 128 };
     ask(loaded, name, IpAddr::from([192, 0, 2, 250]), Some((client, length)), draw)
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use meridian::answer::{Transport, answer};
-use meridian::dns::Scratch;
+use meridian::dns::QueryScratch;
 
 use crate::harness::query::Question;
 use crate::harness::types;
@@ -57,7 +57,7 @@ fn counts(name: &str, mut next: impl FnMut() -> (IpAddr, u64)) -> HashMap<u8, u3
             client.into(),
             Transport::Udp,
             &loaded.snapshot.moment(draw),
-            &mut Scratch::default(),
+            &mut QueryScratch::default(),
             &mut buffer,
         );
         let reply = &buffer[..answered.length];

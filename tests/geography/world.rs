@@ -4,8 +4,8 @@ use std::fs;
 use std::net::IpAddr;
 
 use meridian::answer::{Transport, answer};
-use meridian::control::{Loaded, load};
-use meridian::dns::Scratch;
+use meridian::control::{LoadedState, load};
+use meridian::dns::QueryScratch;
 use meridian::steering::pick::next_draw;
 
 use crate::harness::query::{OptSent, Question};
@@ -32,7 +32,7 @@ impl Random {
 }
 
 /// Loads a configuration; its folder is gone afterwards.
-pub fn world(config: &str) -> Loaded {
+pub fn world(config: &str) -> LoadedState {
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::create_dir(folder.path().join("zones")).expect("an empty folder");
     fs::write(folder.path().join("zones/example.test.zone"), ZONE).expect("writable");
@@ -42,7 +42,7 @@ pub fn world(config: &str) -> Loaded {
 }
 
 /// Asks for a name's A records; `subnet` is an address and a prefix length.
-pub fn ask(loaded: &Loaded, name: &str, source: IpAddr, subnet: Option<(IpAddr, u8)>, draw: u64) -> Message {
+pub fn ask(loaded: &LoadedState, name: &str, source: IpAddr, subnet: Option<(IpAddr, u8)>, draw: u64) -> Message {
     let mut question = Question::new(name, types::A);
     if let Some((address, prefix)) = subnet {
         question.opt = Some(OptSent::default());
@@ -51,7 +51,7 @@ pub fn ask(loaded: &Loaded, name: &str, source: IpAddr, subnet: Option<(IpAddr, 
     let mut buffer = [0; 1232];
     let moment = loaded.snapshot.moment(draw);
     let answered =
-        answer(&question.octets(), source.into(), Transport::Udp, &moment, &mut Scratch::default(), &mut buffer);
+        answer(&question.octets(), source.into(), Transport::Udp, &moment, &mut QueryScratch::default(), &mut buffer);
     Message::read(&buffer[..answered.length]).expect("a good reply")
 }
 

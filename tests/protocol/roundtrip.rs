@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::{any, prop_assert_eq, proptest};
 
-use meridian::dns::{Name, Scratch, query};
+use meridian::dns::{Name, QueryScratch, query};
 
 use crate::harness::query::Question;
 
@@ -46,7 +46,7 @@ proptest! {
         question.opt().payload = payload;
         let subnet = [&[0, 1, 8 * whole_octets as u8, 0], &address[..whole_octets]].concat();
         let octets = question.clone().option(8, &subnet).octets();
-        let mut room = Scratch::default();
+        let mut room = QueryScratch::default();
         let read = query::parse(&octets, &mut room).expect("a good query");
         prop_assert_eq!(read.question.octets, &question.question_octets()[..]);
         prop_assert_eq!(read.question.name.as_wire(), &question.name.to_ascii_lowercase()[..]);

@@ -4,11 +4,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SWITCHED_OFF;
-use super::service::Explained;
+use super::service::ExplainedView;
 use crate::answer::world::present::RegionAvailability;
 use crate::answer::world::services::ViewRegion;
 use crate::config::RegionId;
-use crate::steering::{Measured, Order, Share};
+use crate::steering::{MeasuredCandidate, RegionOrder, Share};
 
 /// One region of a service as one client sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,7 +37,7 @@ pub struct CandidateFacts {
 }
 
 /// The regions of a service, those that may serve in their order for this client, then the others as listed.
-pub fn candidates(explained: &Explained<'_>) -> Vec<CandidateFacts> {
+pub fn candidates(explained: &ExplainedView<'_>) -> Vec<CandidateFacts> {
     let mut regions = listed(explained);
     let tiers = explained.tiers();
     let rules = &explained.view.rules.rules;
@@ -64,7 +64,7 @@ struct Listed<'m> {
 }
 
 /// All regions of the service, of either family, as listed.
-fn listed<'m>(explained: &Explained<'m>) -> Vec<Listed<'m>> {
+fn listed<'m>(explained: &ExplainedView<'m>) -> Vec<Listed<'m>> {
     let availability = explained.present.availability().services.get(explained.id.0 as usize);
     let position = |listed: usize| explained.view.regions.iter().position(|region| region.listed == listed);
     let mut regions: Vec<Listed<'m>> = Vec::new();
@@ -80,7 +80,12 @@ fn listed<'m>(explained: &Explained<'m>) -> Vec<Listed<'m>> {
 }
 
 impl Listed<'_> {
-    fn facts(&self, explained: &Explained<'_>, tier: Option<usize>, measured: Option<&Measured>) -> CandidateFacts {
+    fn facts(
+        &self,
+        explained: &ExplainedView<'_>,
+        tier: Option<usize>,
+        measured: Option<&MeasuredCandidate>,
+    ) -> CandidateFacts {
         let candidates = &explained.view.rules.rules.candidates;
         let candidate = self.position.and_then(|position| candidates.get(usize::from(position)));
         let distance = measured.and_then(|measured| measured.distance);
@@ -104,14 +109,14 @@ impl Listed<'_> {
     }
 
     /// Nobody is sent there: it takes no share, or every endpoint of this family is out.
-    fn is_down(&self, explained: &Explained<'_>) -> bool {
+    fn is_down(&self, explained: &ExplainedView<'_>) -> bool {
         let view = self.position.and_then(|position| explained.view.regions.get(usize::from(position)));
         let up = |listed: usize| self.now.and_then(|now| now.endpoints.get(listed)).copied().unwrap_or(true);
         let all_out = view.is_some_and(|view| !view.endpoints.iter().any(|endpoint| up(endpoint.listed)));
         self.share() == Share::NONE || all_out
     }
 
-    fn standing(&self, explained: &Explained<'_>, tier: Option<usize>) -> (bool, String) {
+    fn standing(&self, explained: &ExplainedView<'_>, tier: Option<usize>) -> (bool, String) {
         let Some(position) = self.position else { return (false, "has no endpoint of this family".to_owned()) };
         let Some(tier) = tier else { return (false, "is fenced off from this client".to_owned()) };
         let down = self.is_down(explained);
@@ -137,10 +142,10 @@ impl Listed<'_> {
         format!("takes {:.0}% of its clients, not this one{why}", self.share().fraction() * 100.0)
     }
 
-    fn in_the_stage(&self, explained: &Explained<'_>, tier: usize, alone: bool, down: bool) -> (bool, String) {
+    fn in_the_stage(&self, explained: &ExplainedView<'_>, tier: usize, alone: bool, down: bool) -> (bool, String) {
         let name = explained.world.regions.get(usize::from(self.id.0));
         let given = explained.endpoints_of(name.map_or("", String::as_str));
-        if !given && explained.service.pick == crate::steering::Pick::Sticky {
+        if !given && explained.service.pick == crate::steering::PickMethod::Sticky {
             return (false, "shares the tier; this client sticks to another".to_owned());
         }
         if !given && self.view.weight == 0 && self.share() == Share::ALL {
@@ -170,7 +175,7 @@ impl Listed<'_> {
 
 impl Listed<'_> {
     /// Whether another region of the same tier is down.
-    fn follows_one_that_is_down(&self, explained: &Explained<'_>, tier: usize) -> bool {
+    fn follows_one_that_is_down(&self, explained: &ExplainedView<'_>, tier: usize) -> bool {
         let tiers = explained.tiers();
         let same = tiers.iter().nth(tier).unwrap_or(&[]);
         listed(explained)
@@ -179,20 +184,20 @@ impl Listed<'_> {
     }
 }
 
-fn later(order: Order) -> &'static str {
+fn later(order: RegionOrder) -> &'static str {
     match order {
-        Order::Nearest => "is farther than the tier that serves",
-        Order::Priority | Order::None => "stands behind the tier that serves",
+        RegionOrder::Nearest => "is farther than the tier that serves",
+        RegionOrder::Priority | RegionOrder::None => "stands behind the tier that serves",
     }
 }
 
-fn serving(explained: &Explained<'_>, later: bool, alone: bool) -> String {
+fn serving(explained: &ExplainedView<'_>, later: bool, alone: bool) -> String {
     let located = explained.point().is_some();
     let words = match (explained.view.rules.rules.order, later, alone) {
-        (Order::None, _, _) => "shares every client",
-        (Order::Nearest, false, true) if located => "is the nearest",
-        (Order::Nearest, _, true) if located => "is the nearest that is left",
-        (Order::Nearest, _, false) if located => "is one of the nearest",
+        (RegionOrder::None, _, _) => "shares every client",
+        (RegionOrder::Nearest, false, true) if located => "is the nearest",
+        (RegionOrder::Nearest, _, true) if located => "is the nearest that is left",
+        (RegionOrder::Nearest, _, false) if located => "is one of the nearest",
         (_, false, _) => "is the first listed",
         _ => "is the first listed that is left",
     };

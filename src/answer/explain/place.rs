@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::geo::{Atlas, Code, PlaceId, Source, SourceKind, locations};
+use crate::geo::{Atlas, DataSource, PlaceCode, PlaceId, SourceKind, locations};
 
 /// What the geodata say of an address. Every part may be unknown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,7 +39,7 @@ impl PlaceFacts {
     pub fn of(atlas: &Atlas, address: IpAddr) -> PlaceFacts {
         let id = atlas.locate(address).place;
         let place = atlas.place(id);
-        let text = |code: Option<Code>| code.map(|code| code.to_string());
+        let text = |code: Option<PlaceCode>| code.map(|code| code.to_string());
         let known = id != PlaceId::UNKNOWN && id != PlaceId::UNROUTABLE;
         let source = atlas.sources().get(usize::from(place.source)).filter(|_| known);
         PlaceFacts {
@@ -92,7 +92,7 @@ pub struct SourceFacts {
 
 impl SourceFacts {
     /// What a source is at a time.
-    pub fn of(source: &Source, now: SystemTime) -> SourceFacts {
+    pub fn of(source: &DataSource, now: SystemTime) -> SourceFacts {
         let kind = match source.kind {
             SourceKind::Operator => "operator",
             SourceKind::Database => "database",

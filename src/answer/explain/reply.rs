@@ -11,15 +11,15 @@ use domain::rdata::AllRecordData;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::client::Seen;
-use crate::answer::{Moment, Transport, Verdict, answer};
+use crate::answer::client::LookupAddress;
+use crate::answer::{Disposition, QueryContext, Transport, answer};
 use crate::dns::edns::OPTION_CLIENT_SUBNET;
-use crate::dns::{CLASS_IN, ClientSubnet, Name, RecordType, Scratch};
+use crate::dns::{CLASS_IN, ClientSubnet, Name, QueryScratch, RecordType};
 use crate::net::ClientAddress;
 
 /// Who asks: an address, or a client subnet that a resolver sends along.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asker {
+pub struct ExplainClient {
     address: IpAddr,
     prefix: Option<u8>,
 }
@@ -36,19 +36,19 @@ impl std::fmt::Display for NoAsker {
 
 impl std::error::Error for NoAsker {}
 
-impl FromStr for Asker {
+impl FromStr for ExplainClient {
     type Err = NoAsker;
 
     /// `203.0.113.7` or `203.0.113.0/24`; bits behind the prefix are cleared, as a resolver would.
-    fn from_str(text: &str) -> Result<Asker, NoAsker> {
+    fn from_str(text: &str) -> Result<ExplainClient, NoAsker> {
         let Some((address, prefix)) = text.split_once('/') else {
-            return Ok(Asker { address: text.parse().map_err(|_| NoAsker)?, prefix: None });
+            return Ok(ExplainClient { address: text.parse().map_err(|_| NoAsker)?, prefix: None });
         };
         let address: IpAddr = address.parse().map_err(|_| NoAsker)?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let digits = prefix.bytes().all(|octet| octet.is_ascii_digit());
         let prefix: u8 = prefix.parse().ok().filter(|prefix| digits && *prefix <= most).ok_or(NoAsker)?;
-        Ok(Asker { address: cleared(address, prefix), prefix: Some(prefix) })
+        Ok(ExplainClient { address: cleared(address, prefix), prefix: Some(prefix) })
     }
 }
 
@@ -66,7 +66,7 @@ fn cleared(address: IpAddr, prefix: u8) -> IpAddr {
     }
 }
 
-impl std::fmt::Display for Asker {
+impl std::fmt::Display for ExplainClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.prefix {
             Some(prefix) => write!(f, "{}/{prefix}", self.address),
@@ -75,10 +75,13 @@ impl std::fmt::Display for Asker {
     }
 }
 
-impl Asker {
+impl ExplainClient {
     /// What is located if all goes well.
-    pub fn seen(&self) -> Seen {
-        self.subnet().as_ref().and_then(Seen::of_subnet).unwrap_or_else(|| Seen::of(self.address.into()))
+    pub fn seen(&self) -> LookupAddress {
+        self.subnet()
+            .as_ref()
+            .and_then(LookupAddress::of_subnet)
+            .unwrap_or_else(|| LookupAddress::of(self.address.into()))
     }
 
     /// Whether a client subnet is sent along.
@@ -98,7 +101,7 @@ impl Asker {
 }
 
 /// A query as a resolver would send it.
-pub fn message(name: &Name, rtype: RecordType, asker: &Asker) -> Vec<u8> {
+pub fn message(name: &Name, rtype: RecordType, asker: &ExplainClient) -> Vec<u8> {
     let mut message = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
     message.extend_from_slice(name.as_wire());
     message.extend_from_slice(&rtype.0.to_be_bytes());
@@ -135,9 +138,9 @@ pub struct RecordFacts {
 
 /// A reply, read.
 #[derive(Debug, Clone)]
-pub struct Read {
+pub struct ParsedReply {
     /// What became of the query.
-    pub verdict: Verdict,
+    pub verdict: Disposition,
     /// The response code's mnemonic.
     pub rcode: String,
     /// The answer section.
@@ -149,12 +152,13 @@ pub struct Read {
 }
 
 /// Asks the server and reads its reply.
-pub fn ask(name: &Name, rtype: RecordType, asker: &Asker, moment: &Moment<'_>) -> Read {
+pub fn ask(name: &Name, rtype: RecordType, asker: &ExplainClient, moment: &QueryContext<'_>) -> ParsedReply {
     let message = message(name, rtype, asker);
     let mut buffer = vec![0; usize::from(u16::MAX)];
-    let answered = answer(&message, asker.source(), Transport::Stream, moment, &mut Scratch::default(), &mut buffer);
+    let answered =
+        answer(&message, asker.source(), Transport::Stream, moment, &mut QueryScratch::default(), &mut buffer);
     buffer.truncate(answered.length);
-    let mut read = Read {
+    let mut read = ParsedReply {
         verdict: answered.verdict,
         rcode: String::new(),
         records: Vec::new(),
@@ -169,7 +173,7 @@ pub fn ask(name: &Name, rtype: RecordType, asker: &Asker, moment: &Moment<'_>) -
     read
 }
 
-fn read_answer(reply: &Message<&[u8]>, read: &mut Read) {
+fn read_answer(reply: &Message<&[u8]>, read: &mut ParsedReply) {
     let Ok(section) = reply.answer() else { return };
     for record in section.limit_to::<AllRecordData<_, _>>().flatten() {
         if let AllRecordData::Cname(cname) = record.data() {
@@ -193,29 +197,29 @@ mod tests {
     #[test]
     fn askers_are_read_and_written() {
         for (text, shown) in [("203.0.113.7", "203.0.113.7"), ("203.0.113.7/24", "203.0.113.0/24"), ("::1/0", "::/0")] {
-            assert_eq!(text.parse::<Asker>().unwrap().to_string(), shown);
+            assert_eq!(text.parse::<ExplainClient>().unwrap().to_string(), shown);
         }
         for text in ["", "203.0.113.7/33", "203.0.113.7/+8", "x/8", "::1/129", "1.2.3.4/"] {
-            assert_eq!(text.parse::<Asker>(), Err(NoAsker), "{text}");
+            assert_eq!(text.parse::<ExplainClient>(), Err(NoAsker), "{text}");
         }
     }
 
     #[test]
     fn an_ipv4_client_in_ipv6_form_is_seen_as_one() {
         for text in ["::ffff:203.0.113.7", "::ffff:203.0.113.7/128", "203.0.113.7/32"] {
-            let asker: Asker = text.parse().unwrap();
+            let asker: ExplainClient = text.parse().unwrap();
             assert_eq!(asker.seen().address(), IpAddr::from([203, 0, 113, 7]), "{text}");
         }
-        let asker: Asker = "::ffff:203.0.113.7".parse().unwrap();
+        let asker: ExplainClient = "::ffff:203.0.113.7".parse().unwrap();
         assert_eq!(asker.source(), "203.0.113.7".parse().unwrap());
     }
 
     #[test]
     fn the_message_is_one_that_the_server_reads() {
         for client in ["203.0.113.7", "203.0.113.7/24", "2001:db8::/33", "0.0.0.0/0"] {
-            let asker: Asker = client.parse().unwrap();
+            let asker: ExplainClient = client.parse().unwrap();
             let octets = message(&"www.example.com".parse().unwrap(), RecordType::A, &asker);
-            let mut scratch = Scratch::default();
+            let mut scratch = QueryScratch::default();
             let query = query::parse(&octets, &mut scratch).unwrap();
             assert_eq!(query.edns.unwrap().client_subnet, asker.subnet(), "{client}");
         }

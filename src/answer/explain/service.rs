@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::candidates::{CandidateFacts, candidates};
 use crate::answer::steered::Decision;
-use crate::answer::world::services::Family;
-use crate::answer::world::{Present, Service, ServiceId, View, World};
+use crate::answer::world::services::ServiceFamily;
+use crate::answer::world::{Catalog, LiveState, ServiceId, ServiceView, SteeredService};
 use crate::config::RegionId;
-use crate::geo::Code;
+use crate::geo::PlaceCode;
 use crate::geo::catchment::Fence;
-use crate::geo::groups::Group;
+use crate::geo::groups::CountryGroup;
 use crate::steering::pick::chances;
-use crate::steering::{AllDown, Order, Pick, Tiers, UnitVector};
+use crate::steering::{AllDown, PickMethod, RegionOrder, Tiers, UnitVector};
 
 /// A service as one client sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -83,24 +83,24 @@ pub struct EndpointFacts {
 }
 
 /// What is explained: one family of one service at one moment.
-pub struct Explained<'m> {
+pub struct ExplainedView<'m> {
     /// Region names and geodata.
-    pub world: &'m World,
+    pub world: &'m Catalog,
     /// What is available.
-    pub present: &'m Present,
+    pub present: &'m LiveState,
     /// Which service.
     pub id: ServiceId,
     /// The same.
-    pub service: &'m Service,
+    pub service: &'m SteeredService,
     /// Which family of it.
-    pub family: Family,
+    pub family: ServiceFamily,
     /// The regions that have endpoints in it.
-    pub view: &'m View,
+    pub view: &'m ServiceView,
     /// What the server decides.
     pub decision: &'m Decision<'m>,
 }
 
-impl Explained<'_> {
+impl ExplainedView<'_> {
     /// The name of a region by its position in the view.
     pub fn region(&self, position: u8) -> String {
         let region = self.view.regions.get(usize::from(position));
@@ -194,14 +194,14 @@ impl Explained<'_> {
         let Some(stage) = self.decision.stage else { return Vec::new() };
         let mut chances = chances(stage, &view.pools, self.decision.located.client);
         match self.service.pick {
-            Pick::Sticky => {
+            PickMethod::Sticky => {
                 chances = self.decision.picks().iter().map(|(region, at)| (region, at.into(), 1.0)).collect();
             }
-            Pick::RoundRobin => {
+            PickMethod::RoundRobin => {
                 let part = 1.0 / chances.len() as f64;
                 chances.iter_mut().for_each(|(_, _, chance)| *chance = part);
             }
-            Pick::Weighted | Pick::LeastLoad => {}
+            PickMethod::Weighted | PickMethod::LeastLoad => {}
         }
         let facts = |(region, at, chance): (u8, usize, f64)| {
             let pool = view.pools.get(usize::from(region)).and_then(Option::as_ref);
@@ -217,13 +217,13 @@ impl Explained<'_> {
 }
 
 /// Every fence of a service, in the order in which they are asked.
-pub fn fences_of(world: &World, service: &Service) -> Vec<FenceFacts> {
+pub fn fences_of(world: &Catalog, service: &SteeredService) -> Vec<FenceFacts> {
     let view = service.views.iter().flatten().next();
     let fences = view.map_or(&[][..], |view| &view.rules.fences).iter().enumerate();
     fences.map(|(index, fence)| fence_facts(world, service, index, fence)).collect()
 }
 
-fn fence_facts(world: &World, service: &Service, index: usize, fence: &Fence) -> FenceFacts {
+fn fence_facts(world: &Catalog, service: &SteeredService, index: usize, fence: &Fence) -> FenceFacts {
     let configured = service.fences.get(index);
     let name = |id: &RegionId| world.regions.get(usize::from(id.0)).cloned().unwrap_or_default();
     let regions = configured.map_or_else(Vec::new, |fence| fence.regions.iter().map(name).collect());
@@ -233,14 +233,14 @@ fn fence_facts(world: &World, service: &Service, index: usize, fence: &Fence) ->
 }
 
 /// Whom a fence is about.
-fn clients_of(fence: &Fence, groups: &[&Group]) -> String {
+fn clients_of(fence: &Fence, groups: &[&CountryGroup]) -> String {
     fn list<T: ToString>(word: &str, items: impl IntoIterator<Item = T>) -> Option<String> {
         let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
         let shown = items.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
         let more = if items.len() > 8 { format!(" and {} more", items.len() - 8) } else { String::new() };
         (!items.is_empty()).then(|| format!("{word} {shown}{more}"))
     }
-    let is_member = |country: &Code| groups.iter().any(|group| group.countries().any(|member| member == *country));
+    let is_member = |country: &PlaceCode| groups.iter().any(|group| group.countries().any(|member| member == *country));
     let parts = [
         list("groups", groups.iter().map(|group| group.name)),
         list("countries", fence.countries.iter().filter(|country| !is_member(country))),
@@ -255,21 +255,21 @@ fn clients_of(fence: &Fence, groups: &[&Group]) -> String {
 }
 
 /// The order as the configuration writes it.
-pub fn order_word(order: Order) -> &'static str {
+pub fn order_word(order: RegionOrder) -> &'static str {
     match order {
-        Order::Nearest => "nearest",
-        Order::Priority => "priority",
-        Order::None => "none",
+        RegionOrder::Nearest => "nearest",
+        RegionOrder::Priority => "priority",
+        RegionOrder::None => "none",
     }
 }
 
 /// The pick as the configuration writes it.
-pub fn pick_word(pick: Pick) -> &'static str {
+pub fn pick_word(pick: PickMethod) -> &'static str {
     match pick {
-        Pick::Weighted => "weighted",
-        Pick::RoundRobin => "round-robin",
-        Pick::Sticky => "sticky",
-        Pick::LeastLoad => "least-load",
+        PickMethod::Weighted => "weighted",
+        PickMethod::RoundRobin => "round-robin",
+        PickMethod::Sticky => "sticky",
+        PickMethod::LeastLoad => "least-load",
     }
 }
 

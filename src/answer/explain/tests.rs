@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config;
-use crate::geo::{Atlas, OperatorNetwork, Sources};
+use crate::geo::{Atlas, AtlasSources, OperatorNetwork};
 use crate::zone;
 
 const CONFIGURATION: &str = r#"
@@ -113,12 +113,12 @@ static CLOCK: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0
 fn snapshot() -> Snapshot {
     let config = config::parse(CONFIGURATION, Path::new("test.toml")).unwrap().config;
     let networks: Vec<OperatorNetwork> = config.geo.networks.iter().map(OperatorNetwork::from).collect();
-    let atlas = Arc::new(Atlas::compile(&Sources::default(), &networks).unwrap());
+    let atlas = Arc::new(Atlas::compile(&AtlasSources::default(), &networks).unwrap());
     let zones = zone::load_text(Path::new("test.zone"), ZONE.as_bytes(), None, None).unwrap();
-    let world = World::compile(&config, &zones.zones, atlas).unwrap();
-    let present = Present::compile(&world, &Availability::all_up(&config), None);
+    let world = Catalog::compile(&config, &zones.zones, atlas).unwrap();
+    let present = LiveState::compile(&world, &Availability::all_up(&config), None);
     Snapshot {
-        turns: Arc::new(Turns::new(world.services.len())),
+        turns: Arc::new(RoundRobinCounters::new(world.services.len())),
         world: Arc::new(world),
         present,
         policy: Arc::default(),
@@ -126,8 +126,8 @@ fn snapshot() -> Snapshot {
     }
 }
 
-fn question(name: &str, rtype: &str, client: &str, down: &[&str]) -> Question {
-    Question {
+fn question(name: &str, rtype: &str, client: &str, down: &[&str]) -> ExplainQuestion {
+    ExplainQuestion {
         name: name.parse().unwrap(),
         rtype: rtype.parse().unwrap(),
         asker: client.parse().unwrap(),
@@ -278,12 +278,12 @@ fn a_region_that_is_not_configured_is_refused() {
 }
 
 /// The data of what the server answers to the same question, over many draws and turns.
-fn answered(snapshot: &Snapshot, question: &Question, draws: u64) -> HashMap<String, u32> {
+fn answered(snapshot: &Snapshot, question: &ExplainQuestion, draws: u64) -> HashMap<String, u32> {
     let present = without(snapshot, &question.down).unwrap();
     let present = present.as_ref().unwrap_or(&snapshot.present);
     let mut counts = HashMap::new();
     for draw in 0..draws {
-        let moment = crate::answer::Moment { present, ..snapshot.moment(crate::steering::pick::next_draw(draw)) };
+        let moment = crate::answer::QueryContext { present, ..snapshot.moment(crate::steering::pick::next_draw(draw)) };
         for record in reply::ask(&question.name, question.rtype, &question.asker, &moment).records {
             *counts.entry(record.data.trim_end_matches('.').to_owned()).or_default() += 1;
         }
@@ -317,12 +317,12 @@ proptest! {
         let base = BASE.get_or_init(snapshot);
         let down: Vec<String> = down.into_iter().map(str::to_owned).collect();
         // Once for all clients: it goes through the whole address space.
-        let present = Present::compile(
+        let present = LiveState::compile(
             &base.world,
             &take_down(&base.world, base.present.availability().clone(), &down),
             Some(&base.present),
         );
-        let turns = Arc::new(Turns::new(base.world.services.len()));
+        let turns = Arc::new(RoundRobinCounters::new(base.world.services.len()));
         let snapshot = Snapshot { turns, world: base.world.clone(), present, policy: Arc::default(), clock: &CLOCK };
         for (high, low, prefix) in clients {
             let address = if high < 3 { 5 << 24 | high << 16 | low & 0xffff } else { low };

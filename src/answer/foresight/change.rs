@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use super::side::Side;
+use super::side::ForecastSide;
 use crate::answer::Snapshot;
-use crate::answer::world::present::{ServiceAvailability, Weights};
-use crate::answer::world::services::{Catchments, Family, Service};
-use crate::answer::world::{ServiceId, World};
+use crate::answer::world::present::{RegionWeights, ServiceAvailability};
+use crate::answer::world::services::{CatchmentCache, ServiceFamily, SteeredService};
+use crate::answer::world::{Catalog, ServiceId};
 use crate::config::{self, Config};
 use crate::geo::Atlas;
 use crate::steering::{Band, Bias, Share};
 
 /// What is to be different. Empty: nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Change {
+pub struct PlannedChange {
     /// Regions that take nobody.
     pub down: Vec<String>,
     /// Regions with another weight.
@@ -22,7 +22,7 @@ pub struct Change {
     pub biases: Vec<(String, Bias)>,
 }
 
-impl Change {
+impl PlannedChange {
     /// Whether nothing is different.
     pub fn is_none(&self) -> bool {
         self.down.is_empty() && self.weights.is_empty() && self.biases.is_empty()
@@ -35,7 +35,7 @@ impl Change {
     }
 
     /// Regions that are not configured are mistakes; those that this service does not have change nothing.
-    pub(super) fn check(&self, world: &World, config: &Config, service: &Service) -> Result<(), String> {
+    pub(super) fn check(&self, world: &Catalog, config: &Config, service: &SteeredService) -> Result<(), String> {
         if let Some(unknown) = self.regions().find(|name| !world.regions.contains(name)) {
             return Err(format!("there is no region {unknown:?}; the regions are {}", world.regions.join(", ")));
         }
@@ -52,22 +52,27 @@ pub(super) fn changed(
     snapshot: &Snapshot,
     config: &Config,
     id: ServiceId,
-    service: &Service,
-    family: Family,
-    change: &Change,
-) -> Option<Side> {
+    service: &SteeredService,
+    family: ServiceFamily,
+    change: &PlannedChange,
+) -> Option<ForecastSide> {
     let availability = snapshot.present.availability().services.get(id.0 as usize).cloned();
     let availability = availability.map(|now| without_and_weighed(&snapshot.world, service, now, change));
     let anew = biased(snapshot, config, service, change);
-    Side::of(&snapshot.world, config, anew.as_ref().unwrap_or(service), family, availability.as_ref())
+    ForecastSide::of(&snapshot.world, config, anew.as_ref().unwrap_or(service), family, availability.as_ref())
 }
 
 /// The service under other biases; `None` where they are as configured.
-fn biased(snapshot: &Snapshot, config: &Config, service: &Service, change: &Change) -> Option<Service> {
+fn biased(
+    snapshot: &Snapshot,
+    config: &Config,
+    service: &SteeredService,
+    change: &PlannedChange,
+) -> Option<SteeredService> {
     if change.biases.is_empty() {
         return None;
     }
-    let stated: &config::Service = config.services.iter().find(|stated| stated.name == service.name)?;
+    let stated: &config::ServiceConfig = config.services.iter().find(|stated| stated.name == service.name)?;
     let mut config = config.clone();
     for (name, bias) in &change.biases {
         config.regions.iter_mut().filter(|region| region.name == *name).for_each(|region| region.bias = *bias);
@@ -76,29 +81,39 @@ fn biased(snapshot: &Snapshot, config: &Config, service: &Service, change: &Chan
 }
 
 /// The service under another tie band; `None`: the configuration has it no more.
-pub(super) fn banded(snapshot: &Snapshot, config: &Config, service: &Service, band: Band) -> Option<Service> {
+pub(super) fn banded(
+    snapshot: &Snapshot,
+    config: &Config,
+    service: &SteeredService,
+    band: Band,
+) -> Option<SteeredService> {
     let stated = config.services.iter().find(|stated| stated.name == service.name)?;
-    Some(compiled(snapshot, config, service, &config::Service { band, ..stated.clone() }))
+    Some(compiled(snapshot, config, service, &config::ServiceConfig { band, ..stated.clone() }))
 }
 
 /// The service with clients whose places are those of another atlas; `None`: the configuration has it no more.
-pub(super) fn relocated(config: &Config, service: &Service, atlas: &Arc<Atlas>) -> Option<Service> {
+pub(super) fn relocated(config: &Config, service: &SteeredService, atlas: &Arc<Atlas>) -> Option<SteeredService> {
     let stated = config.services.iter().find(|stated| stated.name == service.name)?;
-    Some(Service::compile(stated, config, atlas, &mut Catchments::default()))
+    Some(SteeredService::compile(stated, config, atlas, &mut CatchmentCache::default()))
 }
 
-fn compiled(snapshot: &Snapshot, config: &Config, service: &Service, stated: &config::Service) -> Service {
-    let mut catchments = Catchments::of(std::slice::from_ref(service));
+fn compiled(
+    snapshot: &Snapshot,
+    config: &Config,
+    service: &SteeredService,
+    stated: &config::ServiceConfig,
+) -> SteeredService {
+    let mut catchments = CatchmentCache::of(std::slice::from_ref(service));
     let atlas = Arc::clone(&snapshot.world.atlas);
-    Service::compile(stated, config, &atlas, &mut catchments)
+    SteeredService::compile(stated, config, &atlas, &mut catchments)
 }
 
 /// The availability with the regions of the change down or weighed anew.
 fn without_and_weighed(
-    world: &World,
-    service: &Service,
+    world: &Catalog,
+    service: &SteeredService,
     mut now: ServiceAvailability,
-    change: &Change,
+    change: &PlannedChange,
 ) -> ServiceAvailability {
     for region in service.views.iter().flatten().flat_map(|view| &view.regions) {
         let Some(name) = world.regions.get(usize::from(region.region.0)) else { continue };
@@ -111,7 +126,7 @@ fn without_and_weighed(
         if let Some((_, weight)) = change.weights.iter().rev().find(|(known, _)| known == name) {
             // Endpoints that are not in the list keep their configured weights.
             let endpoints = now.weights.take().map(|weights| weights.endpoints).unwrap_or_default();
-            now.weights = Some(Weights { region: *weight, endpoints });
+            now.weights = Some(RegionWeights { region: *weight, endpoints });
         }
     }
     now

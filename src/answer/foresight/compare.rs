@@ -8,19 +8,19 @@ use foldhash::{HashMap, HashMapExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::split::Split;
+use super::split::RegionSplit;
 use super::sweep::sweep;
-use super::traffic::Traffic;
+use super::traffic::NotedTraffic;
 use crate::answer::explain::percent;
-use crate::answer::world::World;
-use crate::answer::world::present::PresentView;
-use crate::answer::world::services::{Family, Service};
+use crate::answer::world::Catalog;
+use crate::answer::world::present::LiveView;
+use crate::answer::world::services::{ServiceFamily, SteeredService};
 use crate::config::{self, Config};
 use crate::geo::{Atlas, PlaceId};
 use crate::text::counted;
 
 /// A World and what it was made from.
-pub type Made<'w> = (&'w World, &'w Config);
+pub type CatalogWithConfig<'w> = (&'w Catalog, &'w Config);
 
 /// What a change moves of one service. Its JSON form is stable: keys are added, never changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -85,9 +85,13 @@ impl ServiceMove {
 ///
 /// # Errors
 /// A sentence: `traffic` cannot be read.
-pub fn compare(before: Made<'_>, after: Made<'_>, traffic: &Traffic) -> Result<Vec<ServiceMove>, String> {
+pub fn compare(
+    before: CatalogWithConfig<'_>,
+    after: CatalogWithConfig<'_>,
+    traffic: &NotedTraffic,
+) -> Result<Vec<ServiceMove>, String> {
     let same_atlas = Arc::ptr_eq(&before.0.atlas, &after.0.atlas);
-    let mut stated: HashMap<&crate::dns::Name, &config::Service> = HashMap::new();
+    let mut stated: HashMap<&crate::dns::Name, &config::ServiceConfig> = HashMap::new();
     stated.extend(after.1.services.iter().map(|service| (&service.name, service)));
     let mut moves = Vec::new();
     for (service, old) in before.0.services.iter().zip(&before.1.services) {
@@ -97,7 +101,7 @@ pub fn compare(before: Made<'_>, after: Made<'_>, traffic: &Traffic) -> Result<V
         }
         let successor = after.0.service_named(&service.name).map(|(_, service)| service);
         let clients = traffic.clients_of(&service.name)?;
-        for (family, rtype) in [(Family::V4, "A"), (Family::V6, "AAAA")] {
+        for (family, rtype) in [(ServiceFamily::V4, "A"), (ServiceFamily::V6, "AAAA")] {
             let sides = (Side::of(before.0, service, family), successor.and_then(|it| Side::of(after.0, it, family)));
             if let (Some(before), now) = sides {
                 let (moved_percent, regions) = before.compare(now.as_ref(), before.space(now.as_ref(), &after.0.atlas));
@@ -114,10 +118,10 @@ pub fn compare(before: Made<'_>, after: Made<'_>, traffic: &Traffic) -> Result<V
 }
 
 /// All that decides who is sent where, as text: where it is stated does not matter.
-fn parts(config: &Config, service: &config::Service) -> String {
+fn parts(config: &Config, service: &config::ServiceConfig) -> String {
     let region = |it: &config::ServiceRegion| config.regions.get(usize::from(it.region.0));
     let regions: Vec<_> = service.regions.iter().map(region).collect();
-    format!("{:?} {regions:?}", config::Service { line: 0, ..service.clone() })
+    format!("{:?} {regions:?}", config::ServiceConfig { line: 0, ..service.clone() })
 }
 
 /// Outcomes before and after, and how many clients have them.
@@ -125,18 +129,18 @@ type Pairs = HashMap<(u32, u32), u64>;
 
 /// One family of one service with everything up.
 struct Side {
-    now: PresentView,
-    splits: Vec<Split>,
+    now: LiveView,
+    splits: Vec<RegionSplit>,
     /// By position.
     regions: Vec<String>,
 }
 
 impl Side {
-    fn of(world: &World, service: &Service, family: Family) -> Option<Side> {
-        let now = PresentView::alone(service, family, None)?;
+    fn of(world: &Catalog, service: &SteeredService, family: ServiceFamily) -> Option<Side> {
+        let now = LiveView::alone(service, family, None)?;
         let name = |region: u16| world.regions.get(usize::from(region)).cloned().unwrap_or_default();
         let regions = service.view(family)?.regions.iter().map(|region| name(region.region.0)).collect();
-        let splits = now.outcomes.iter().map(|outcome| Split::of(outcome, &now, service.pick)).collect();
+        let splits = now.outcomes.iter().map(|outcome| RegionSplit::of(outcome, &now, service.pick)).collect();
         Some(Side { now, splits, regions })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Clients of one class are offered the same regions in the same order. So how many clients each class has follows from
 //! the map alone ([`ClassWeights`]: the whole address space is walked), and a change of availability changes only what
-//! becomes of each class ([`Fate`]: a few steps for each). Like all of foresight it counts public IPv4 addresses of known
+//! becomes of each class ([`ClassSplit`]: a few steps for each). Like all of foresight it counts public IPv4 addresses of known
 //! place, the people who live there, and the clients that a server has noted.
 
 use std::collections::BTreeMap;
@@ -12,15 +12,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::sweep::sweep;
-use super::weigh::{Over, weigh};
+use super::weigh::{ShareBasis, weigh};
 use crate::answer::explain::percent;
-use crate::answer::world::services::{Family, View};
+use crate::answer::world::services::{ServiceFamily, ServiceView};
 use crate::geo::catchment::Catchment;
 use crate::geo::locations::country_name;
-use crate::geo::{Atlas, Code, PlaceId};
-use crate::steering::{Outcome, RegionStates};
+use crate::geo::{Atlas, PlaceCode, PlaceId};
+use crate::steering::{FailoverChain, RegionStates};
 
-pub use super::fate::Fate;
+pub use super::fate::ClassSplit;
 
 /// Countries that are listed as losing their region.
 const MOST_COUNTRIES: usize = 10;
@@ -41,7 +41,7 @@ pub struct ClassWeights {
 #[derive(Debug, Clone, Copy)]
 struct ClassCell {
     class: u32,
-    country: Option<Code>,
+    country: Option<PlaceCode>,
     addresses: f64,
     people: f64,
 }
@@ -112,9 +112,9 @@ impl ClassWeights {
     /// Walks the address space.
     pub fn of(catchment: &Catchment, atlas: &Atlas) -> ClassWeights {
         let cells = sweep(atlas, catchment.table(), catchment.table());
-        let (by_address, _) = weigh(&cells, atlas, Over::Addresses);
-        let (by_people, _) = weigh(&cells, atlas, Over::Population);
-        let mut sums: BTreeMap<(u32, Option<Code>), (f64, f64)> = BTreeMap::new();
+        let (by_address, _) = weigh(&cells, atlas, ShareBasis::Addresses);
+        let (by_people, _) = weigh(&cells, atlas, ShareBasis::Population);
+        let mut sums: BTreeMap<(u32, Option<PlaceCode>), (f64, f64)> = BTreeMap::new();
         // Both are in the order of cells.
         for (((place, class, _), _, addresses), (_, _, people)) in by_address.iter().zip(&by_people) {
             let sum = sums.entry((*class, atlas.place(*place).country)).or_default();
@@ -138,9 +138,9 @@ fn is_counted(atlas: &Atlas, place: PlaceId) -> bool {
 }
 
 /// What becomes of each class of a view, by its number.
-pub fn fates(view: &View, states: &RegionStates) -> Vec<Fate> {
+pub fn fates(view: &ServiceView, states: &RegionStates) -> Vec<ClassSplit> {
     let classes = view.catchment.classes().iter();
-    classes.map(|tiers| Fate::of(tiers, &Outcome::resolve(tiers, states))).collect()
+    classes.map(|tiers| ClassSplit::of(tiers, &FailoverChain::resolve(tiers, states))).collect()
 }
 
 /// The classes of clients that were noted.
@@ -150,7 +150,7 @@ pub fn classes_of(catchment: &Catchment, clients: &[(IpAddr, u64)]) -> Vec<Class
 
 impl CoverageParts {
     /// Parts of a sum.
-    pub(super) fn of(sum: &Fate, all: f64) -> CoverageParts {
+    pub(super) fn of(sum: &ClassSplit, all: f64) -> CoverageParts {
         // A single network is a very small part, and must not vanish.
         let part = |of: f64| if all > 0.0 { (of / all * 1e11).round() / 1e9 } else { 0.0 };
         CoverageParts {
@@ -175,10 +175,10 @@ impl CoverageParts {
 
 impl Coverage {
     /// Adds up what becomes of the classes.
-    pub fn of(family: Family, weights: &ClassWeights, fates: &[Fate], noted: &[ClassQueries]) -> Coverage {
+    pub fn of(family: ServiceFamily, weights: &ClassWeights, fates: &[ClassSplit], noted: &[ClassQueries]) -> Coverage {
         let fate = |class: u32| fates.get(class as usize).copied().unwrap_or_default();
-        let (mut addresses, mut people) = ((Fate::default(), 0.0), (Fate::default(), 0.0));
-        let mut losing: BTreeMap<Code, (f64, f64)> = BTreeMap::new();
+        let (mut addresses, mut people) = ((ClassSplit::default(), 0.0), (ClassSplit::default(), 0.0));
+        let mut losing: BTreeMap<PlaceCode, (f64, f64)> = BTreeMap::new();
         for cell in &weights.cells {
             let fate = fate(cell.class);
             addresses.0.add(&fate.times(cell.addresses));
@@ -226,7 +226,7 @@ impl Coverage {
         if self.worst_percent() == 0.0 {
             return format!("{} addresses of unknown place", self.unplaced);
         }
-        let (space, population) = (Over::Addresses.words(), Over::Population.words());
+        let (space, population) = (ShareBasis::Addresses.words(), ShareBasis::Population.words());
         match &self.traffic {
             None => format!("{addresses} of {space} and {people} of {population}"),
             Some(TrafficCoverage { queries, parts }) => {
@@ -277,11 +277,11 @@ pub(super) fn where_to<'c>(countries: impl Iterator<Item = &'c str>, all: usize)
 }
 
 /// Those that lose the most.
-pub(super) fn greatest(losing: BTreeMap<Code, (f64, f64)>) -> Vec<LosingCountry> {
-    let mut losing: Vec<(Code, (f64, f64))> = losing.into_iter().collect();
+pub(super) fn greatest(losing: BTreeMap<PlaceCode, (f64, f64)>) -> Vec<LosingCountry> {
+    let mut losing: Vec<(PlaceCode, (f64, f64))> = losing.into_iter().collect();
     losing.sort_by(|(_, one), (_, other)| other.0.total_cmp(&one.0));
     losing.truncate(MOST_COUNTRIES);
-    let country = |(code, (addresses, people)): (Code, (f64, f64))| LosingCountry {
+    let country = |(code, (addresses, people)): (PlaceCode, (f64, f64))| LosingCountry {
         country: code.to_string(),
         name: country_name(code).map(str::to_owned),
         addresses: addresses.round() as u64,
@@ -291,8 +291,8 @@ pub(super) fn greatest(losing: BTreeMap<Code, (f64, f64)>) -> Vec<LosingCountry>
 }
 
 /// The parts of the queries that were noted; `None`: there were none.
-pub fn traffic_parts(fates: &[Fate], noted: &[ClassQueries]) -> Option<TrafficCoverage> {
-    let mut sum = Fate::default();
+pub fn traffic_parts(fates: &[ClassSplit], noted: &[ClassQueries]) -> Option<TrafficCoverage> {
+    let mut sum = ClassSplit::default();
     let mut queries = 0;
     for (class, count) in noted {
         sum.add(&fates.get(*class as usize).copied().unwrap_or_default().times(*count as f64));

@@ -5,17 +5,17 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::coverage::{ClassWeights, Coverage, Fate, classes_of, fates, traffic_parts};
-use super::traffic::Traffic;
+use super::coverage::{ClassSplit, ClassWeights, Coverage, classes_of, fates, traffic_parts};
+use super::traffic::NotedTraffic;
 use crate::answer::world::region_states::region_states;
-use crate::answer::world::services::{Family, View};
-use crate::answer::world::{Availability, World};
+use crate::answer::world::services::{ServiceFamily, ServiceView};
+use crate::answer::world::{Availability, Catalog};
 use crate::geo::Atlas;
 use crate::geo::catchment::Catchment;
 use crate::steering::RegionStates;
 
 /// By service, the networks that were noted and how often.
-pub type Noted = Vec<Vec<(IpAddr, u64)>>;
+pub type NotedNetworks = Vec<Vec<(IpAddr, u64)>>;
 
 /// The clients of catchments, as far as they are counted.
 #[derive(Debug, Default)]
@@ -30,11 +30,11 @@ struct Counted {
 }
 
 /// What becomes of the classes of one catchment, and what that is in numbers.
-type Known = HashMap<(usize, RegionStates), (Arc<Vec<Fate>>, Coverage)>;
+type Known = HashMap<(usize, RegionStates), (Arc<Vec<ClassSplit>>, Coverage)>;
 
 impl ClientCounts {
     /// All of a World.
-    pub fn of(world: &World) -> ClientCounts {
+    pub fn of(world: &Catalog) -> ClientCounts {
         let mut counts = ClientCounts::default();
         for view in world.services.iter().flat_map(|service| service.views.iter().flatten()) {
             if counts.get(view, &world.atlas).is_none() {
@@ -45,18 +45,18 @@ impl ClientCounts {
     }
 
     /// The clients of a view; `None`: they are not counted.
-    pub fn get(&self, view: &View, atlas: &Arc<Atlas>) -> Option<Arc<ClassWeights>> {
+    pub fn get(&self, view: &ServiceView, atlas: &Arc<Atlas>) -> Option<Arc<ClassWeights>> {
         self.0.get(&key(view, atlas)).map(|counted| counted.weights.clone())
     }
 
     /// Keeps the clients of a view.
-    pub fn insert(&mut self, view: &View, atlas: &Arc<Atlas>, weights: Arc<ClassWeights>) {
+    pub fn insert(&mut self, view: &ServiceView, atlas: &Arc<Atlas>, weights: Arc<ClassWeights>) {
         let counted = Counted { _catchment: view.catchment.clone(), _atlas: atlas.clone(), weights };
         self.0.insert(key(view, atlas), counted);
     }
 
     /// Forgets what no service of this World has.
-    pub fn keep(&mut self, world: &World) {
+    pub fn keep(&mut self, world: &Catalog) {
         let views = world.services.iter().flat_map(|service| service.views.iter().flatten());
         let used: HashSet<usize> = views.map(|view| key(view, &world.atlas)).collect();
         self.0.retain(|key, _| used.contains(key));
@@ -64,13 +64,13 @@ impl ClientCounts {
 }
 
 /// What tells the clients of one view from those of others. Where everybody is of one class, they are the same in all.
-fn key(view: &View, atlas: &Arc<Atlas>) -> usize {
+fn key(view: &ServiceView, atlas: &Arc<Atlas>) -> usize {
     if view.catchment.is_uniform() { Arc::as_ptr(atlas) as usize } else { Arc::as_ptr(&view.catchment) as usize }
 }
 
 /// The clients that a World has noted, by service.
-pub fn noted(world: &World) -> Noted {
-    let mut noted: Noted = vec![Vec::new(); world.services.len()];
+pub fn noted(world: &Catalog) -> NotedNetworks {
+    let mut noted: NotedNetworks = vec![Vec::new(); world.services.len()];
     for (client, queries) in world.sample.noted() {
         if let Some(clients) = noted.get_mut(client.service.0 as usize) {
             clients.push((client.client, queries));
@@ -83,15 +83,15 @@ pub fn noted(world: &World) -> Noted {
 ///
 /// # Errors
 /// A sentence: `traffic` cannot be read.
-pub fn noted_in(world: &World, traffic: &Traffic) -> Result<Noted, String> {
+pub fn noted_in(world: &Catalog, traffic: &NotedTraffic) -> Result<NotedNetworks, String> {
     world.services.iter().map(|service| traffic.clients_of(&service.name)).collect()
 }
 
 /// The coverage of every service, by family, as far as its clients are counted; `None`: everything is up.
 pub fn coverages(
-    world: &World,
+    world: &Catalog,
     availability: Option<&Availability>,
-    noted: &Noted,
+    noted: &NotedNetworks,
     counts: &ClientCounts,
 ) -> Vec<Vec<Coverage>> {
     let mut known = Known::new();
@@ -100,7 +100,7 @@ pub fn coverages(
         let now = availability.and_then(|availability| availability.services.get(at));
         let clients = noted.get(at).map_or(&[][..], Vec::as_slice);
         let mut families = Vec::new();
-        for family in Family::ALL {
+        for family in ServiceFamily::ALL {
             let Some(view) = service.view(family) else { continue };
             let Some(weights) = counts.get(view, &world.atlas) else { continue };
             let states = region_states(service, view, now);
@@ -114,7 +114,7 @@ pub fn coverages(
 /// The coverage of one view.
 fn coverage(
     known: &mut Known,
-    (family, view): (Family, &View),
+    (family, view): (ServiceFamily, &ServiceView),
     states: RegionStates,
     weights: &ClassWeights,
     clients: &[(IpAddr, u64)],

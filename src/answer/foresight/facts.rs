@@ -6,11 +6,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::change::Change;
+use super::change::PlannedChange;
 use super::coverage::{CoverageParts, where_to};
-use super::side::Side;
-use super::sum::{Sum, Sums, Ways};
-use super::weigh::Over;
+use super::side::ForecastSide;
+use super::sum::{ClientTotals, DistanceSummary, ForecastTotals};
+use super::weigh::ShareBasis;
 use crate::answer::explain::percent;
 use crate::config::Capacity;
 use crate::dns::Name;
@@ -33,7 +33,7 @@ pub struct Foresight {
     pub rtype: String,
     /// What is counted, here and wherever `addresses` stands.
     #[serde(default)]
-    pub over: Over,
+    pub over: ShareBasis,
     /// Public IPv4 addresses whose place is known, or people, or queries that were noted: the whole that parts are parts of.
     pub addresses: u64,
     /// Public IPv4 addresses whose place is unknown, who are offered the regions as listed; or people of countries without
@@ -49,7 +49,7 @@ pub struct Foresight {
     pub after_coverage: CoverageParts,
     /// Countries whose clients have none after the change, the greatest first.
     #[serde(default)]
-    pub losing: Vec<Loser>,
+    pub losing: Vec<CountryLoss>,
     /// How many such countries there are.
     #[serde(default)]
     pub losing_countries: usize,
@@ -58,7 +58,7 @@ pub struct Foresight {
     /// The countries, by code.
     pub countries: Vec<CountryForesight>,
     /// Those that the change moves the most addresses of, the greatest first.
-    pub movers: Vec<Mover>,
+    pub movers: Vec<CountryMove>,
     /// How far clients are from what serves them, before and after.
     pub distance: DistanceFacts,
     /// Squares of one degree with the most addresses, for maps.
@@ -107,7 +107,7 @@ pub struct CountryForesight {
 
 /// A country that the change moves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Mover {
+pub struct CountryMove {
     /// ISO 3166-1 alpha-2.
     pub country: String,
     /// Its name.
@@ -122,7 +122,7 @@ pub struct Mover {
 
 /// A country whose clients have no live region after the change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Loser {
+pub struct CountryLoss {
     /// ISO 3166-1 alpha-2.
     pub country: String,
     /// Its name.
@@ -174,25 +174,25 @@ pub struct CellFacts {
 }
 
 /// What the words are about.
-pub struct Subject<'s> {
+pub struct ForecastSubject<'s> {
     /// The service.
     pub name: &'s Name,
     /// `A` or `AAAA`.
     pub kind: &'s str,
     /// What is counted.
-    pub over: Over,
+    pub over: ShareBasis,
     /// What is different; `None`: nothing.
-    pub change: Option<&'s Change>,
+    pub change: Option<&'s PlannedChange>,
     /// The names of the regions, by position.
     pub regions: &'s [String],
     /// Before.
-    pub before: &'s Side,
+    pub before: &'s ForecastSide,
     /// After.
-    pub after: &'s Side,
+    pub after: &'s ForecastSide,
 }
 
 /// Puts sums into words.
-pub fn facts(subject: &Subject<'_>, sums: &Sums) -> Foresight {
+pub fn facts(subject: &ForecastSubject<'_>, sums: &ForecastTotals) -> Foresight {
     let mut foresight = Foresight {
         summary: String::new(),
         name: subject.name.to_string(),
@@ -216,11 +216,11 @@ pub fn facts(subject: &Subject<'_>, sums: &Sums) -> Foresight {
 }
 
 /// Countries whose clients have no live region, those with the most of them first.
-fn losers(sums: &Sums) -> Vec<Loser> {
+fn losers(sums: &ForecastTotals) -> Vec<CountryLoss> {
     let mut losing: Vec<_> = sums.losing.iter().collect();
     losing.sort_by(|(_, one), (_, other)| other.total_cmp(one));
     losing.truncate(MOST_MOVERS);
-    let loser = |(code, clients): (&crate::geo::Code, &f64)| Loser {
+    let loser = |(code, clients): (&crate::geo::PlaceCode, &f64)| CountryLoss {
         country: code.to_string(),
         name: country_name(*code).map(str::to_owned),
         addresses: clients.round() as u64,
@@ -241,12 +241,12 @@ fn uncovered(foresight: &Foresight) -> String {
     format!("; NO LIVE REGION for {} of {}{where_to}", percent(part), foresight.over.words())
 }
 
-impl Subject<'_> {
+impl ForecastSubject<'_> {
     fn name(&self, position: u16) -> Option<String> {
         self.regions.get(usize::from(position)).cloned()
     }
 
-    fn region(&self, position: u16, name: &str, all: &Sum) -> RegionForesight {
+    fn region(&self, position: u16, name: &str, all: &ClientTotals) -> RegionForesight {
         let now = self.after.region(name).or_else(|| self.before.region(name));
         let weights = self.change.into_iter().flat_map(|change| change.weights.iter().rev());
         let biases = self.change.into_iter().flat_map(|change| change.biases.iter().rev());
@@ -272,7 +272,7 @@ impl Subject<'_> {
         }
     }
 
-    fn country(&self, code: &str, sum: &Sum) -> CountryForesight {
+    fn country(&self, code: &str, sum: &ClientTotals) -> CountryForesight {
         let parts = |sums: &BTreeMap<u16, f64>| {
             let named = sums.iter().filter_map(|(position, it)| Some((self.name(*position)?, part(*it, sum.clients))));
             named.filter(|(_, percent)| *percent > 0.0).collect()
@@ -286,10 +286,10 @@ impl Subject<'_> {
         }
     }
 
-    fn movers(&self, sums: &Sums) -> Vec<Mover> {
+    fn movers(&self, sums: &ForecastTotals) -> Vec<CountryMove> {
         let mut moved: Vec<_> = sums.countries.iter().filter(|(_, sum)| sum.moved >= 1.0).collect();
         moved.sort_by(|a, b| b.1.moved.total_cmp(&a.1.moved));
-        let mover = |(code, sum): (&crate::geo::Code, &Sum)| Mover {
+        let mover = |(code, sum): (&crate::geo::PlaceCode, &ClientTotals)| CountryMove {
             country: code.to_string(),
             name: country_name(*code).map(str::to_owned),
             addresses: sum.moved.round() as u64,
@@ -299,14 +299,14 @@ impl Subject<'_> {
         moved.into_iter().take(MOST_MOVERS).map(mover).collect()
     }
 
-    fn cells(&self, sums: &Sums) -> Vec<CellFacts> {
+    fn cells(&self, sums: &ForecastTotals) -> Vec<CellFacts> {
         let mut squares: Vec<_> = sums.squares.iter().collect();
         squares.sort_by(|a, b| b.1.clients.total_cmp(&a.1.clients));
         let most = |sums: &BTreeMap<u16, f64>| {
             let greatest = sums.iter().max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(a.0)))?;
             self.name(*greatest.0)
         };
-        let cell = |((latitude, longitude), sum): (&(i16, i16), &Sum)| CellFacts {
+        let cell = |((latitude, longitude), sum): (&(i16, i16), &ClientTotals)| CellFacts {
             latitude: *latitude,
             longitude: *longitude,
             addresses: sum.clients.round() as u64,
@@ -325,7 +325,7 @@ fn greatest_gain(before: &BTreeMap<u16, f64>, after: &BTreeMap<u16, f64>) -> Opt
     gains.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(position, _)| position)
 }
 
-fn distances(before: &Ways, after: &Ways) -> DistanceFacts {
+fn distances(before: &DistanceSummary, after: &DistanceSummary) -> DistanceFacts {
     let whole = |kilometres: Option<f64>| kilometres.map(f64::round);
     DistanceFacts {
         before_mean_km: whole(before.whole.mean()),
@@ -346,7 +346,7 @@ fn part(of: f64, all: f64) -> f64 {
 
 fn summary(foresight: &Foresight, is_change: bool) -> String {
     let whole = foresight.over.words();
-    if foresight.over == Over::Traffic && foresight.addresses == 0 {
+    if foresight.over == ShareBasis::Traffic && foresight.addresses == 0 {
         return format!("{}: nobody whose place is known was noted yet", foresight.name);
     }
     let serving = |percent: fn(&RegionForesight) -> f64| {

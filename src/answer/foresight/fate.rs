@@ -1,10 +1,10 @@
 //! What becomes of the clients of one class: whether what they are given is alive.
 
-use crate::steering::{Outcome, Tiers};
+use crate::steering::{FailoverChain, Tiers};
 
 /// The parts of a class's clients by what they are given; they sum to 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Fate {
+pub struct ClassSplit {
     /// A live region of their first tier: the one that they have when all is well.
     pub live: f64,
     /// A live region of a later tier.
@@ -17,11 +17,11 @@ pub struct Fate {
     pub excluded: f64,
 }
 
-impl Fate {
+impl ClassSplit {
     /// Of a class with these tiers that comes to this outcome.
-    pub fn of(tiers: &Tiers, outcome: &Outcome) -> Fate {
-        let Some(first) = tiers.iter().next() else { return Fate { excluded: 1.0, ..Fate::default() } };
-        let mut fate = Fate::default();
+    pub fn of(tiers: &Tiers, outcome: &FailoverChain) -> ClassSplit {
+        let Some(first) = tiers.iter().next() else { return ClassSplit { excluded: 1.0, ..ClassSplit::default() } };
+        let mut fate = ClassSplit::default();
         let mut left = 1.0;
         for stage in &outcome.stages {
             let passed: f64 = stage.regions.iter().map(|(_, now)| 1.0 - now.share.fraction()).product();
@@ -44,15 +44,15 @@ impl Fate {
     }
 
     /// What of `self` has no live region and had one under `before`: the rest counts as live.
-    pub fn newly_uncovered(&self, before: &Fate) -> Fate {
+    pub fn newly_uncovered(&self, before: &ClassSplit) -> ClassSplit {
         let lost = (self.uncovered() - before.uncovered()).max(0.0);
         let part = if lost > 0.0 { lost / self.uncovered() } else { 0.0 };
-        Fate { live: 1.0 - lost, dead: self.dead * part, none: self.none * part, ..Fate::default() }
+        ClassSplit { live: 1.0 - lost, dead: self.dead * part, none: self.none * part, ..ClassSplit::default() }
     }
 
     /// The same of so many clients.
-    pub(super) fn times(&self, clients: f64) -> Fate {
-        Fate {
+    pub(super) fn times(&self, clients: f64) -> ClassSplit {
+        ClassSplit {
             live: self.live * clients,
             displaced: self.displaced * clients,
             dead: self.dead * clients,
@@ -61,7 +61,7 @@ impl Fate {
         }
     }
 
-    pub(super) fn add(&mut self, other: &Fate) {
+    pub(super) fn add(&mut self, other: &ClassSplit) {
         self.live += other.live;
         self.displaced += other.displaced;
         self.dead += other.dead;
@@ -73,36 +73,39 @@ impl Fate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::steering::outcome::Standing;
+    use crate::steering::outcome::RegionCapacity;
     use crate::steering::{AllDown, RegionStates, Share};
 
-    fn fate(shares: &[f64], all_down: AllDown) -> Fate {
+    fn fate(shares: &[f64], all_down: AllDown) -> ClassSplit {
         let standing =
-            shares.iter().map(|share| Standing { share: Share::from_fraction(*share), weight: 100 }).collect();
+            shares.iter().map(|share| RegionCapacity { share: Share::from_fraction(*share), weight: 100 }).collect();
         let states = RegionStates { standing, all_down, ..RegionStates::default() };
         let tiers = Tiers::from_lists(&[&[0], &[1]]);
-        Fate::of(&tiers, &Outcome::resolve(&tiers, &states))
+        ClassSplit::of(&tiers, &FailoverChain::resolve(&tiers, &states))
     }
 
     #[test]
     fn each_part_of_a_class_has_one_fate() {
-        assert_eq!(fate(&[1.0, 1.0], AllDown::NoData), Fate { live: 1.0, ..Fate::default() });
-        assert_eq!(fate(&[0.0, 1.0], AllDown::NoData), Fate { displaced: 1.0, ..Fate::default() });
-        assert_eq!(fate(&[0.25, 1.0], AllDown::NoData), Fate { live: 0.25, displaced: 0.75, ..Fate::default() });
-        assert_eq!(fate(&[0.0, 0.0], AllDown::AnswerAll), Fate { dead: 1.0, ..Fate::default() });
-        assert_eq!(fate(&[0.0, 0.0], AllDown::ServFail), Fate { none: 1.0, ..Fate::default() });
+        assert_eq!(fate(&[1.0, 1.0], AllDown::NoData), ClassSplit { live: 1.0, ..ClassSplit::default() });
+        assert_eq!(fate(&[0.0, 1.0], AllDown::NoData), ClassSplit { displaced: 1.0, ..ClassSplit::default() });
+        assert_eq!(
+            fate(&[0.25, 1.0], AllDown::NoData),
+            ClassSplit { live: 0.25, displaced: 0.75, ..ClassSplit::default() }
+        );
+        assert_eq!(fate(&[0.0, 0.0], AllDown::AnswerAll), ClassSplit { dead: 1.0, ..ClassSplit::default() });
+        assert_eq!(fate(&[0.0, 0.0], AllDown::ServFail), ClassSplit { none: 1.0, ..ClassSplit::default() });
         // Who is taken by nobody while regions come back is taken all the same.
-        assert_eq!(fate(&[0.25, 0.0], AllDown::NoData), Fate { live: 1.0, ..Fate::default() });
+        assert_eq!(fate(&[0.25, 0.0], AllDown::NoData), ClassSplit { live: 1.0, ..ClassSplit::default() });
         let nobody = Tiers::from_lists(&[]);
-        let outcome = Outcome::resolve(&nobody, &RegionStates::default());
-        assert_eq!(Fate::of(&nobody, &outcome), Fate { excluded: 1.0, ..Fate::default() });
+        let outcome = FailoverChain::resolve(&nobody, &RegionStates::default());
+        assert_eq!(ClassSplit::of(&nobody, &outcome), ClassSplit { excluded: 1.0, ..ClassSplit::default() });
     }
 
     #[test]
     fn only_who_had_a_live_region_loses_one() {
         let (up, down) = (fate(&[1.0, 1.0], AllDown::AnswerAll), fate(&[0.0, 0.0], AllDown::AnswerAll));
-        assert_eq!(down.newly_uncovered(&up), Fate { dead: 1.0, ..Fate::default() });
-        assert_eq!(down.newly_uncovered(&down), Fate { live: 1.0, ..Fate::default() });
-        assert_eq!(up.newly_uncovered(&down), Fate { live: 1.0, ..Fate::default() });
+        assert_eq!(down.newly_uncovered(&up), ClassSplit { dead: 1.0, ..ClassSplit::default() });
+        assert_eq!(down.newly_uncovered(&down), ClassSplit { live: 1.0, ..ClassSplit::default() });
+        assert_eq!(up.newly_uncovered(&down), ClassSplit { live: 1.0, ..ClassSplit::default() });
     }
 }

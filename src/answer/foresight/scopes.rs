@@ -7,7 +7,7 @@ use crate::geo::AddressTable;
 
 /// The blocks of one table, IPv4: what a resolver that asks for everybody comes to hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Blocks {
+pub struct BlockCounts {
     /// How many.
     pub count: u64,
     /// How many of them are longer than /24, more than a resolver sends (RFC 7871 section 11.1).
@@ -22,8 +22,8 @@ pub struct Blocks {
 ///
 /// # Errors
 /// A sentence that names the first address at which two blocks overlap or an answer changes inside one.
-pub fn verify_scopes(table: &AddressTable) -> Result<Blocks, String> {
-    let mut blocks = Blocks { count: 0, beyond_24: 0, narrowest: 0, widest: 32 };
+pub fn verify_scopes(table: &AddressTable) -> Result<BlockCounts, String> {
+    let mut blocks = BlockCounts { count: 0, beyond_24: 0, narrowest: 0, widest: 32 };
     let mut at: u64 = 0;
     while let Ok(first) = u32::try_from(at) {
         let found = table.find(Ipv4Addr::from(first).into());
@@ -60,10 +60,10 @@ mod tests {
     #[test]
     fn one_answer_is_one_block_and_a_split_is_counted() {
         let all = verify_scopes(&AddressTable::uniform(1));
-        assert_eq!(all, Ok(Blocks { count: 1, beyond_24: 0, narrowest: 0, widest: 0 }));
+        assert_eq!(all, Ok(BlockCounts { count: 1, beyond_24: 0, narrowest: 0, widest: 0 }));
         let table = AddressTable::from_ranges([(0, 1), (0x0a00_0000, 2), (0x0a00_0100, 1)], [(0, 1)]);
         // 10.0.0.0/24, and a block for each bit in which an address may differ from it.
-        assert_eq!(verify_scopes(&table), Ok(Blocks { count: 25, beyond_24: 0, narrowest: 24, widest: 1 }));
+        assert_eq!(verify_scopes(&table), Ok(BlockCounts { count: 25, beyond_24: 0, narrowest: 24, widest: 1 }));
     }
 
     proptest! {

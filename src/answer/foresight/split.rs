@@ -1,21 +1,21 @@
 //! How an outcome divides its clients between regions, as a mean over all of them.
 
-use crate::answer::world::present::PresentView;
-use crate::steering::{Outcome, Pick, Stage};
+use crate::answer::world::present::LiveView;
+use crate::steering::{ActiveTier, FailoverChain, PickMethod};
 
 /// Regions in doubt whose combinations are all worked out; with more, the mean is taken of each by itself.
 const MOST_EXACT: usize = 10;
 
 /// The part of the clients that each region gets, by position; what is missing to 1.0 gets no answer.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Split(pub Vec<(u16, f64)>);
+pub struct RegionSplit(pub Vec<(u16, f64)>);
 
-impl Split {
+impl RegionSplit {
     /// Of one outcome.
-    pub fn of(outcome: &Outcome, now: &PresentView, pick: Pick) -> Split {
+    pub fn of(outcome: &FailoverChain, now: &LiveView, pick: PickMethod) -> RegionSplit {
         let size = |region: u8| now.data.get(usize::from(region)).map_or(0, |data| data.len());
         // In turn, a region comes as often as it has endpoints.
-        let in_turn = pick == Pick::RoundRobin;
+        let in_turn = pick == PickMethod::RoundRobin;
         let weight =
             |region: u8, weight: u32| if in_turn && weight > 0 { size(region) as f64 } else { f64::from(weight) };
         let mut parts: Vec<(u16, f64)> = Vec::new();
@@ -37,7 +37,7 @@ impl Split {
             }
             left *= 1.0 - meant * (1.0 - passed);
         }
-        Split(parts)
+        RegionSplit(parts)
     }
 
     /// The part of one region.
@@ -46,7 +46,7 @@ impl Split {
     }
 
     /// The part of the clients that are sent elsewhere under `other`.
-    pub fn moved(&self, other: &Split) -> f64 {
+    pub fn moved(&self, other: &RegionSplit) -> f64 {
         let gained = |(position, part): &(u16, f64)| (part - self.part(*position)).max(0.0);
         let gained = other.0.iter().map(gained).sum::<f64>();
         let lost = |(position, part): &(u16, f64)| (part - other.part(*position)).max(0.0);
@@ -55,13 +55,13 @@ impl Split {
 }
 
 /// The part of its clients that a region takes.
-fn taken_by(stages: &[Stage], region: u8) -> f64 {
+fn taken_by(stages: &[ActiveTier], region: u8) -> f64 {
     let mut regions = stages.iter().filter(|stage| stage.only.is_none()).flat_map(|stage| &stage.regions);
     regions.find(|(known, _)| *known == region).map_or(0.0, |(_, now)| now.share.fraction())
 }
 
 /// The parts of one stage, and the part that it passes on.
-fn divide(stage: &Stage, weight: &impl Fn(u8, u32) -> f64) -> (Vec<(u8, f64)>, f64) {
+fn divide(stage: &ActiveTier, weight: &impl Fn(u8, u32) -> f64) -> (Vec<(u8, f64)>, f64) {
     let regions: Vec<Member> = (stage.regions.iter())
         .map(|(region, now)| Member {
             region: *region,

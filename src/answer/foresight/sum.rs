@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::fate::Fate;
-use super::side::Side;
-use super::split::Split;
-use super::sweep::Tally;
-use super::weigh::Weighed;
-use crate::geo::{Atlas, Code, Place};
+use super::fate::ClassSplit;
+use super::side::ForecastSide;
+use super::split::RegionSplit;
+use super::sweep::CellTally;
+use super::weigh::WeightedCell;
+use crate::geo::{Atlas, Place, PlaceCode};
 use crate::steering::UnitVector;
 
 /// Width of a step of the histogram of distances, in kilometres; half the Earth has some 2000.
@@ -17,7 +17,7 @@ const STEPS: usize = 2006;
 
 /// Clients of the whole or a part, divided between the regions before and after.
 #[derive(Debug, Clone, Default)]
-pub struct Sum {
+pub struct ClientTotals {
     /// How many.
     pub clients: f64,
     /// By position.
@@ -32,8 +32,8 @@ pub struct Sum {
     pub example: Option<IpAddr>,
 }
 
-impl Sum {
-    fn add(&mut self, clients: f64, before: &Split, after: &Split, moved: f64) {
+impl ClientTotals {
+    fn add(&mut self, clients: f64, before: &RegionSplit, after: &RegionSplit, moved: f64) {
         self.clients += clients;
         for (position, part) in &before.0 {
             *self.before.entry(*position).or_default() += clients * part;
@@ -47,20 +47,20 @@ impl Sum {
 
 /// Distances of clients, each counted as often as it weighs.
 #[derive(Debug, Clone)]
-pub struct Distances {
+pub struct DistanceSamples {
     /// The first step is no distance at all; each other one is some that are above the step before.
     steps: Vec<f64>,
     sum: f64,
     clients: f64,
 }
 
-impl Default for Distances {
-    fn default() -> Distances {
-        Distances { steps: vec![0.0; STEPS], sum: 0.0, clients: 0.0 }
+impl Default for DistanceSamples {
+    fn default() -> DistanceSamples {
+        DistanceSamples { steps: vec![0.0; STEPS], sum: 0.0, clients: 0.0 }
     }
 }
 
-impl Distances {
+impl DistanceSamples {
     fn add(&mut self, kilometres: f64, clients: f64) {
         if let Some(step) = self.steps.get_mut((kilometres / STEP_KM).ceil() as usize) {
             *step += clients;
@@ -88,15 +88,15 @@ impl Distances {
 
 /// How far clients are from the region that serves them.
 #[derive(Debug, Clone, Default)]
-pub struct Ways {
+pub struct DistanceSummary {
     /// The whole way.
-    pub whole: Distances,
+    pub whole: DistanceSamples,
     /// What it is longer than that to the nearest region of the service.
-    pub extra: Distances,
+    pub extra: DistanceSamples,
 }
 
-impl Ways {
-    fn add(&mut self, client: &UnitVector, clients: f64, split: &Split, regions: &[Option<UnitVector>]) {
+impl DistanceSummary {
+    fn add(&mut self, client: &UnitVector, clients: f64, split: &RegionSplit, regions: &[Option<UnitVector>]) {
         let nearest = regions.iter().flatten().map(|region| client.distance_km(region)).fold(f64::INFINITY, f64::min);
         for (position, part) in &split.0 {
             if let Some(region) = regions.get(usize::from(*position)).copied().flatten() {
@@ -109,58 +109,63 @@ impl Ways {
 }
 
 /// One side and where its regions are, by position in the list of all.
-pub struct Located<'s> {
+pub struct LocatedSide<'s> {
     /// The side.
-    pub side: &'s Side,
+    pub side: &'s ForecastSide,
     /// Absent where a region has no location.
     pub regions: Vec<Option<UnitVector>>,
 }
 
-impl<'s> Located<'s> {
+impl<'s> LocatedSide<'s> {
     /// Of a side whose regions are numbered in `names`.
-    pub fn new(side: &'s Side, names: &[String]) -> Located<'s> {
+    pub fn new(side: &'s ForecastSide, names: &[String]) -> LocatedSide<'s> {
         let point = |name: &String| Some(side.region(name)?.point?.unit_vector());
-        Located { side, regions: names.iter().map(point).collect() }
+        LocatedSide { side, regions: names.iter().map(point).collect() }
     }
 
-    fn split(&self, value: u32) -> &Split {
-        static NOBODY: Split = Split(Vec::new());
+    fn split(&self, value: u32) -> &RegionSplit {
+        static NOBODY: RegionSplit = RegionSplit(Vec::new());
         self.side.splits.get(value as usize).unwrap_or(&NOBODY)
     }
 
     /// Where there is no such service, nobody has a region.
-    fn fate(&self, value: u32) -> Fate {
-        self.side.fates.get(value as usize).copied().unwrap_or(Fate { excluded: 1.0, ..Fate::default() })
+    fn fate(&self, value: u32) -> ClassSplit {
+        self.side.fates.get(value as usize).copied().unwrap_or(ClassSplit { excluded: 1.0, ..ClassSplit::default() })
     }
 }
 
 /// Everything added up.
 #[derive(Debug, Default)]
-pub struct Sums {
+pub struct ForecastTotals {
     /// All clients whose place is known.
-    pub all: Sum,
+    pub all: ClientTotals,
     /// Those whose place is unknown.
     pub unlocated: u64,
     /// By country.
-    pub countries: BTreeMap<Code, Sum>,
+    pub countries: BTreeMap<PlaceCode, ClientTotals>,
     /// By degree of latitude and longitude.
-    pub squares: BTreeMap<(i16, i16), Sum>,
+    pub squares: BTreeMap<(i16, i16), ClientTotals>,
     /// Distances before.
-    pub before: Ways,
+    pub before: DistanceSummary,
     /// Distances after.
-    pub after: Ways,
+    pub after: DistanceSummary,
     /// Whether clients have a live region before.
-    pub fate_before: Fate,
+    pub fate_before: ClassSplit,
     /// The same after.
-    pub fate_after: Fate,
+    pub fate_after: ClassSplit,
     /// How many clients of each country have none after.
-    pub losing: BTreeMap<Code, f64>,
+    pub losing: BTreeMap<PlaceCode, f64>,
 }
 
-impl Sums {
+impl ForecastTotals {
     /// Adds up the cells.
-    pub fn of(cells: &[Weighed], atlas: &Atlas, before: &Located<'_>, after: &Located<'_>) -> Sums {
-        let mut sums = Sums::default();
+    pub fn of(
+        cells: &[WeightedCell],
+        atlas: &Atlas,
+        before: &LocatedSide<'_>,
+        after: &LocatedSide<'_>,
+    ) -> ForecastTotals {
+        let mut sums = ForecastTotals::default();
         for (cell, tally, clients) in cells {
             if *clients > 0.0 {
                 sums.add_fates(atlas.place(cell.0), *clients, &before.fate(cell.1), &after.fate(cell.2));
@@ -176,7 +181,7 @@ impl Sums {
         sums
     }
 
-    fn add_fates(&mut self, place: &Place, clients: f64, before: &Fate, after: &Fate) {
+    fn add_fates(&mut self, place: &Place, clients: f64, before: &ClassSplit, after: &ClassSplit) {
         self.fate_before.add(&before.times(clients));
         self.fate_after.add(&after.times(clients));
         if let Some(country) = place.country.filter(|_| after.uncovered() > 0.0) {
@@ -184,7 +189,7 @@ impl Sums {
         }
     }
 
-    fn add(&mut self, place: &Place, tally: &Tally, clients: f64, before: Told<'_>, after: Told<'_>) {
+    fn add(&mut self, place: &Place, tally: &CellTally, clients: f64, before: Told<'_>, after: Told<'_>) {
         let moved = before.1.moved(after.1);
         self.all.add(clients, before.1, after.1, moved);
         if let Some(country) = place.country {
@@ -204,4 +209,4 @@ impl Sums {
 }
 
 /// A side and what it says of one cell.
-type Told<'t> = (&'t Located<'t>, &'t Split);
+type Told<'t> = (&'t LocatedSide<'t>, &'t RegionSplit);

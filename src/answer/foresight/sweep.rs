@@ -10,11 +10,11 @@ use crate::geo::{AddressTable, Atlas, PlaceId};
 const END: u64 = 1 << 32;
 
 /// Place, outcome before, outcome after.
-pub type Cell = (PlaceId, u32, u32);
+pub type ClientCell = (PlaceId, u32, u32);
 
 /// The addresses of one cell.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Tally {
+pub struct CellTally {
     /// How many.
     pub addresses: u64,
     /// Those of its widest range.
@@ -23,7 +23,7 @@ pub struct Tally {
     pub example: Option<IpAddr>,
 }
 
-impl Tally {
+impl CellTally {
     fn add(&mut self, start: u64, end: u64) {
         let width = end.saturating_sub(start);
         self.addresses += width;
@@ -58,7 +58,7 @@ impl<I: Iterator<Item = (u32, T)>, T: Copy> Steps<I, T> {
 }
 
 /// Counts the addresses of every cell.
-pub fn sweep(atlas: &Atlas, before: &AddressTable, after: &AddressTable) -> HashMap<Cell, Tally> {
+pub fn sweep(atlas: &Atlas, before: &AddressTable, after: &AddressTable) -> HashMap<ClientCell, CellTally> {
     let mut cells = HashMap::new();
     let mut places = Steps::new(atlas.ranges_v4(), PlaceId::UNKNOWN);
     let (mut before, mut after) = (Steps::new(before.ranges_v4(), 0), Steps::new(after.ranges_v4(), 0));
@@ -68,7 +68,7 @@ pub fn sweep(atlas: &Atlas, before: &AddressTable, after: &AddressTable) -> Hash
         before.advance_to(at);
         after.advance_to(at);
         let next = places.next().min(before.next()).min(after.next());
-        let cell: &mut Tally = cells.entry((places.value, before.value, after.value)).or_default();
+        let cell: &mut CellTally = cells.entry((places.value, before.value, after.value)).or_default();
         cell.add(at, next);
         // Steps are in ascending order; were they not, the walk would still come to its end.
         at = next.max(at + 1);

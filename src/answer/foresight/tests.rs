@@ -18,21 +18,27 @@ const ZONE: &str = "$ORIGIN example.com.\n$TTL 60\n@ SOA ns1 h 7 2 3 4 5\n NS ns
 fn play(configuration: &str) -> (Snapshot, Config) {
     let config = config::parse(configuration, Path::new("meridian.toml")).unwrap().config;
     let zones = crate::zone::load_text(Path::new("example.com.zone"), ZONE.as_bytes(), None, None).unwrap();
-    let world = crate::answer::world::World::compile(&config, &zones.zones, Arc::new(Atlas::builtin())).unwrap();
+    let world = crate::answer::world::Catalog::compile(&config, &zones.zones, Arc::new(Atlas::builtin())).unwrap();
     let present =
-        crate::answer::world::Present::compile(&world, &crate::answer::world::Availability::all_up(&config), None);
+        crate::answer::world::LiveState::compile(&world, &crate::answer::world::Availability::all_up(&config), None);
     static CLOCK: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let turns = Arc::new(crate::answer::Turns::new(world.services.len()));
+    let turns = Arc::new(crate::answer::RoundRobinCounters::new(world.services.len()));
     (Snapshot { world: Arc::new(world), present, policy: Arc::default(), clock: &CLOCK, turns }, config)
 }
 
-fn foresight(configuration: &str, name: &str, change: &Change) -> Result<Foresight, String> {
+fn foresight(configuration: &str, name: &str, change: &PlannedChange) -> Result<Foresight, String> {
     let (snapshot, config) = play(configuration);
     let name = name.parse().unwrap();
     foresee(
         (&snapshot, &config),
         None,
-        Wanted { name: &name, family: Family::V4, over: Over::Addresses, traffic: Traffic::NONE, change },
+        ForecastRequest {
+            name: &name,
+            family: ServiceFamily::V4,
+            over: ShareBasis::Addresses,
+            traffic: NotedTraffic::NONE,
+            change,
+        },
     )
 }
 
@@ -42,7 +48,7 @@ fn after(foresight: &Foresight) -> Vec<(&str, f64)> {
 
 #[test]
 fn shares_sum_to_all_and_nobody_moves_without_a_change() {
-    let now = foresight(CONFIGURATION, "www.example.com", &Change::default()).unwrap();
+    let now = foresight(CONFIGURATION, "www.example.com", &PlannedChange::default()).unwrap();
     let sum: f64 = now.regions.iter().map(|region| region.before_percent).sum();
     assert!((sum - 100.0).abs() < 0.01, "{sum}");
     // There are 3,706,650,624 public IPv4 addresses, and the built-in table knows nearly all of them.
@@ -56,7 +62,7 @@ fn shares_sum_to_all_and_nobody_moves_without_a_change() {
 
 #[test]
 fn the_clients_of_a_region_that_is_down_go_to_the_next() {
-    let change = Change { down: vec!["fra".to_owned()], ..Change::default() };
+    let change = PlannedChange { down: vec!["fra".to_owned()], ..PlannedChange::default() };
     let then = foresight(CONFIGURATION, "www.example.com", &change).unwrap();
     assert_eq!(then.regions[0].after_percent, 0.0);
     assert!((then.moved_percent - then.regions[0].before_percent).abs() < 0.01);
@@ -68,12 +74,14 @@ fn the_clients_of_a_region_that_is_down_go_to_the_next() {
 
 #[test]
 fn weights_divide_a_tier_and_bias_moves_a_border() {
-    let change = Change { weights: vec![("fra".to_owned(), 300)], ..Change::default() };
+    let change = PlannedChange { weights: vec![("fra".to_owned(), 300)], ..PlannedChange::default() };
     let then = foresight(CONFIGURATION, "all.example.com", &change).unwrap();
     assert_eq!(after(&then), [("fra", 75.0), ("iad", 25.0)]);
     assert_eq!((then.regions[0].before_percent, then.moved_percent), (50.0, 25.0));
-    let change =
-        Change { biases: vec![("fra".to_owned(), crate::steering::Bias::new(90).unwrap())], ..Change::default() };
+    let change = PlannedChange {
+        biases: vec![("fra".to_owned(), crate::steering::Bias::new(90).unwrap())],
+        ..PlannedChange::default()
+    };
     let then = foresight(CONFIGURATION, "www.example.com", &change).unwrap();
     assert!(then.regions[0].after_percent > then.regions[0].before_percent + 10.0, "{:?}", then.regions);
     assert_eq!(then.regions[0].bias, 90);
@@ -82,7 +90,7 @@ fn weights_divide_a_tier_and_bias_moves_a_border() {
 #[test]
 fn in_turn_endpoints_count() {
     let configuration = CONFIGURATION.replace("order = \"none\"", "order = \"none\"\npick = \"round-robin\"");
-    let now = foresight(&configuration, "all.example.com", &Change::default()).unwrap();
+    let now = foresight(&configuration, "all.example.com", &PlannedChange::default()).unwrap();
     assert_eq!(after(&now), [("fra", 33.333), ("iad", 66.667)]);
 }
 
@@ -90,9 +98,14 @@ fn in_turn_endpoints_count() {
 fn another_configuration_has_regions_of_its_own() {
     let (now, then) = (play(CONFIGURATION), play(&CONFIGURATION.replace("nrt", "sin").replace("NRT", "SIN")));
     let name = "www.example.com".parse().unwrap();
-    let change = Change { down: vec!["iad".to_owned()], ..Change::default() };
-    let wanted =
-        Wanted { name: &name, family: Family::V4, over: Over::Addresses, traffic: Traffic::NONE, change: &change };
+    let change = PlannedChange { down: vec!["iad".to_owned()], ..PlannedChange::default() };
+    let wanted = ForecastRequest {
+        name: &name,
+        family: ServiceFamily::V4,
+        over: ShareBasis::Addresses,
+        traffic: NotedTraffic::NONE,
+        change: &change,
+    };
     let seen = foresee((&now.0, &now.1), Some((&then.0, &then.1)), wanted).unwrap();
     let names: Vec<&str> = seen.regions.iter().map(|region| region.region.as_str()).collect();
     assert_eq!(names, ["fra", "iad", "nrt", "sin"]);
@@ -103,7 +116,7 @@ fn another_configuration_has_regions_of_its_own() {
     // A service that the other one does not have answers nobody.
     let without = play(CONFIGURATION.split("[[services]]\nname = \"all").next().unwrap());
     let name = "all.example.com".parse().unwrap();
-    let wanted = Wanted { name: &name, change: &Change::default(), ..wanted };
+    let wanted = ForecastRequest { name: &name, change: &PlannedChange::default(), ..wanted };
     let gone = foresee((&now.0, &now.1), Some((&without.0, &without.1)), wanted).unwrap();
     assert_eq!(gone.summary, "all.example.com: nobody would get an answer any more");
 }
@@ -112,12 +125,12 @@ fn another_configuration_has_regions_of_its_own() {
 fn people_are_counted_where_they_live() {
     let (snapshot, config) = play(CONFIGURATION);
     let name = "www.example.com".parse().unwrap();
-    let wanted = Wanted {
+    let wanted = ForecastRequest {
         name: &name,
-        family: Family::V4,
-        over: Over::Population,
-        traffic: Traffic::NONE,
-        change: &Change::default(),
+        family: ServiceFamily::V4,
+        over: ShareBasis::Population,
+        traffic: NotedTraffic::NONE,
+        change: &PlannedChange::default(),
     };
     let seen = foresee((&snapshot, &config), None, wanted).unwrap();
     assert!((7_000_000_000..8_500_000_000).contains(&seen.addresses), "{}", seen.addresses);
@@ -127,7 +140,7 @@ fn people_are_counted_where_they_live() {
     let sum: f64 = seen.regions.iter().map(|region| region.before_percent).sum();
     assert!((sum - 100.0).abs() < 0.01, "{sum}");
     // America has the addresses, Asia the people.
-    let addresses = foresight(CONFIGURATION, "www.example.com", &Change::default()).unwrap();
+    let addresses = foresight(CONFIGURATION, "www.example.com", &PlannedChange::default()).unwrap();
     assert!(seen.regions[1].before_percent < addresses.regions[1].before_percent - 10.0, "{:?}", seen.regions);
     assert!(seen.summary.ends_with("of the population"), "{}", seen.summary);
 }
@@ -149,9 +162,15 @@ fn traffic_is_counted_where_it_came_from() {
         client("www.example.com", "10.0.0.0/24", 9),
         client("all.example.com", "133.11.0.0/16", 100),
     ];
-    let traffic = Traffic { sample: Some(64), queries: 117, clients };
-    let change = Change { down: vec!["nrt".to_owned()], ..Change::default() };
-    let wanted = Wanted { name: &name, family: Family::V4, over: Over::Traffic, traffic: &traffic, change: &change };
+    let traffic = NotedTraffic { sample: Some(64), queries: 117, clients };
+    let change = PlannedChange { down: vec!["nrt".to_owned()], ..PlannedChange::default() };
+    let wanted = ForecastRequest {
+        name: &name,
+        family: ServiceFamily::V4,
+        over: ShareBasis::Traffic,
+        traffic: &traffic,
+        change: &change,
+    };
     let then = foresee((&snapshot, &config), None, wanted).unwrap();
     assert_eq!((then.addresses, then.moved_percent), (8, 25.0), "{then:?}");
     let shares: Vec<f64> = then.regions.iter().map(|region| region.before_percent).collect();
@@ -160,13 +179,13 @@ fn traffic_is_counted_where_it_came_from() {
     let japan = then.cells.iter().find(|cell| cell.before.as_deref() == Some("nrt")).unwrap();
     assert_eq!((japan.example.to_string(), japan.addresses), ("133.11.0.0".to_owned(), 2));
 
-    let of = |traffic: &Traffic| foresee((&snapshot, &config), None, Wanted { traffic, ..wanted });
-    let sentence = of(Traffic::NONE).unwrap_err();
+    let of = |traffic: &NotedTraffic| foresee((&snapshot, &config), None, ForecastRequest { traffic, ..wanted });
+    let sentence = of(NotedTraffic::NONE).unwrap_err();
     assert!(sentence.starts_with("the server notes no traffic; "), "{sentence}");
-    let nobody = Traffic { sample: Some(64), ..Traffic::default() };
+    let nobody = NotedTraffic { sample: Some(64), ..NotedTraffic::default() };
     let nobody = of(&nobody).unwrap();
     assert_eq!(nobody.summary, "WWW.example.com: nobody whose place is known was noted yet");
-    let wrong = Traffic { clients: vec![client("www.example.com", "somewhere", 1)], ..traffic.clone() };
+    let wrong = NotedTraffic { clients: vec![client("www.example.com", "somewhere", 1)], ..traffic.clone() };
     assert_eq!(of(&wrong).unwrap_err(), "traffic: client \"somewhere\" is not ADDRESS/PREFIX");
 
     // The same clients under another configuration: Tokyo gives its place to Singapore.
@@ -181,7 +200,7 @@ fn traffic_is_counted_where_it_came_from() {
 #[test]
 fn what_is_above_a_capacity_is_marked_and_ways_beyond_the_nearest_are_counted() {
     let full = CONFIGURATION.replacen("[services.endpoints]", "capacity = { iad = \"50%\" }\n[services.endpoints]", 1);
-    let change = Change { down: vec!["fra".to_owned()], ..Change::default() };
+    let change = PlannedChange { down: vec!["fra".to_owned()], ..PlannedChange::default() };
     let then = foresight(&full, "www.example.com", &change).unwrap();
     assert_eq!((then.regions[1].capacity_percent, then.regions[1].over_capacity), (Some(50.0), true), "{then:?}");
     assert_eq!((then.regions[2].capacity_percent, then.regions[2].over_capacity), (None, false));
@@ -192,13 +211,13 @@ fn what_is_above_a_capacity_is_marked_and_ways_beyond_the_nearest_are_counted() 
 
 #[test]
 fn what_cannot_be_is_said() {
-    let change = Change { down: vec!["lhr".to_owned()], ..Change::default() };
-    let error = |name, change: &Change| foresight(CONFIGURATION, name, change).unwrap_err();
+    let change = PlannedChange { down: vec!["lhr".to_owned()], ..PlannedChange::default() };
+    let error = |name, change: &PlannedChange| foresight(CONFIGURATION, name, change).unwrap_err();
     assert_eq!(error("www.example.com", &change), "there is no region \"lhr\"; the regions are fra, iad, nrt");
     let sentence = "x.example.com is no service; the services are www.example.com, all.example.com";
-    assert_eq!(error("x.example.com", &Change::default()), sentence);
+    assert_eq!(error("x.example.com", &PlannedChange::default()), sentence);
     let nodata = CONFIGURATION.replace("order = \"none\"", "order = \"none\"\nall_down = \"nodata\"");
-    let change = Change { down: vec!["fra".to_owned(), "iad".to_owned()], ..Change::default() };
+    let change = PlannedChange { down: vec!["fra".to_owned(), "iad".to_owned()], ..PlannedChange::default() };
     let then = foresight(&nodata, "all.example.com", &change).unwrap();
     assert_eq!(then.summary, "all.example.com: nobody would get an answer any more");
     assert_eq!(then.moved_percent, 100.0);
@@ -210,7 +229,7 @@ fn whom_a_fence_leaves_a_dead_region_alone_is_told_by_country() {
                  [[services.fence]]\nclients = { countries = [\"KP\"] }\nregions = []\n";
     let (www, all) = CONFIGURATION.split_once("[[services]]\nname = \"all").unwrap();
     let configuration = format!("{www}{fence}[[services]]\nname = \"all{all}");
-    let change = Change { down: vec!["fra".to_owned()], ..Change::default() };
+    let change = PlannedChange { down: vec!["fra".to_owned()], ..PlannedChange::default() };
     let then = foresight(&configuration, "www.example.com", &change).unwrap();
     let (before, after) = (then.before_coverage, then.after_coverage);
     assert!((before.live_percent + before.excluded_percent - 100.0).abs() < 1e-6, "{before:?}");
@@ -239,13 +258,19 @@ fn partial_shares_are_what_clients_meet() {
     let mut availability = snapshot.present.availability().clone();
     availability.services[1].regions[0].share = Share::from_fraction(0.25);
     availability.services[1].regions[1].share = Share::from_fraction(0.5);
-    snapshot.present = crate::answer::world::Present::compile(&snapshot.world, &availability, None);
+    snapshot.present = crate::answer::world::LiveState::compile(&snapshot.world, &availability, None);
     let name: Name = "all.example.com".parse().unwrap();
-    let change = &Change::default();
-    let wanted = Wanted { name: &name, family: Family::V4, over: Over::Addresses, traffic: Traffic::NONE, change };
+    let change = &PlannedChange::default();
+    let wanted = ForecastRequest {
+        name: &name,
+        family: ServiceFamily::V4,
+        over: ShareBasis::Addresses,
+        traffic: NotedTraffic::NONE,
+        change,
+    };
     let now = foresee((&snapshot, &config), None, wanted).unwrap();
     let (id, service) = snapshot.world.service_named(&name).unwrap();
-    let view = snapshot.present.service(id).unwrap().view(Family::V4).unwrap();
+    let view = snapshot.present.service(id).unwrap().view(ServiceFamily::V4).unwrap();
     let (mut first, all) = (0.0, 20_000u32);
     for number in 0..all {
         let address = std::net::Ipv4Addr::from((5 << 24) + number * 256);

@@ -6,14 +6,14 @@ use foldhash::{HashMap, HashMapExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::sweep::{Cell, Tally};
-use crate::answer::world::World;
+use super::sweep::{CellTally, ClientCell};
+use crate::answer::world::Catalog;
 use crate::dns::Name;
 use crate::geo::{AddressTable, Atlas};
 
 /// The networks that asked lately, as far as they were noted. Its JSON form is stable: keys are added, never changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Traffic {
+pub struct NotedTraffic {
     /// Of so many queries one was noted; absent: none is.
     pub sample: Option<u32>,
     /// How many queries are noted here: at most 16,384, the latest.
@@ -33,20 +33,20 @@ pub struct ClientTraffic {
     pub queries: u64,
 }
 
-impl Traffic {
+impl NotedTraffic {
     /// None is known.
-    pub const NONE: &Traffic = &Traffic { sample: None, queries: 0, clients: Vec::new() };
+    pub const NONE: &NotedTraffic = &NotedTraffic { sample: None, queries: 0, clients: Vec::new() };
 
     /// What this World has noted by now.
-    pub fn of(world: &World) -> Traffic {
-        let Some(rules) = world.sample.rules() else { return Traffic::default() };
+    pub fn of(world: &Catalog) -> NotedTraffic {
+        let Some(rules) = world.sample.rules() else { return NotedTraffic::default() };
         let noted = world.sample.noted();
-        let client = |(noted, queries): &(crate::answer::world::sample::Noted, u64)| {
+        let client = |(noted, queries): &(crate::answer::world::sample::SampledNetwork, u64)| {
             let service = world.services.get(noted.service.0 as usize)?.name.to_string();
             Some(ClientTraffic { service, client: noted.network(rules).to_string(), queries: *queries })
         };
         let clients: Vec<ClientTraffic> = noted.iter().filter_map(client).collect();
-        Traffic { sample: Some(rules.one_in), queries: clients.iter().map(|client| client.queries).sum(), clients }
+        NotedTraffic { sample: Some(rules.one_in), queries: clients.iter().map(|client| client.queries).sum(), clients }
     }
 
     /// # Errors
@@ -81,10 +81,10 @@ impl Traffic {
         atlas: &Atlas,
         before: &AddressTable,
         after: &AddressTable,
-    ) -> Result<HashMap<Cell, Tally>, String> {
+    ) -> Result<HashMap<ClientCell, CellTally>, String> {
         self.expect_any()?;
         let clients = self.clients_of(name)?;
-        let mut cells: HashMap<Cell, Tally> = HashMap::new();
+        let mut cells: HashMap<ClientCell, CellTally> = HashMap::new();
         for (client, queries) in clients {
             let cell = (atlas.locate(client).place, before.find(client).value, after.find(client).value);
             let tally = cells.entry(cell).or_default();

@@ -6,15 +6,15 @@ use foldhash::HashMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::sweep::{Cell, Tally};
+use super::sweep::{CellTally, ClientCell};
 use crate::geo::people::people;
-use crate::geo::{Atlas, Code, Place, PlaceId};
+use crate::geo::{Atlas, Place, PlaceCode, PlaceId};
 use crate::steering::UnitVector;
 
 /// What a share is a part of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Over {
+pub enum ShareBasis {
     /// Public IPv4 addresses.
     #[default]
     Addresses,
@@ -24,38 +24,38 @@ pub enum Over {
     Traffic,
 }
 
-impl Over {
+impl ShareBasis {
     /// The whole, in a sentence.
     pub fn words(self) -> &'static str {
         match self {
-            Over::Addresses => "the address space",
-            Over::Population => "the population",
-            Over::Traffic => "the traffic noted lately",
+            ShareBasis::Addresses => "the address space",
+            ShareBasis::Population => "the population",
+            ShareBasis::Traffic => "the traffic noted lately",
         }
     }
 }
 
-impl std::str::FromStr for Over {
+impl std::str::FromStr for ShareBasis {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Over, String> {
+    fn from_str(text: &str) -> Result<ShareBasis, String> {
         match text {
-            "addresses" => Ok(Over::Addresses),
-            "population" => Ok(Over::Population),
-            "traffic" => Ok(Over::Traffic),
+            "addresses" => Ok(ShareBasis::Addresses),
+            "population" => Ok(ShareBasis::Population),
+            "traffic" => Ok(ShareBasis::Traffic),
             _ => Err(format!("over {text:?}: shares are those of addresses, of the population or of traffic")),
         }
     }
 }
 
 /// A cell, its addresses, and what it counts.
-pub type Weighed = (Cell, Tally, f64);
+pub type WeightedCell = (ClientCell, CellTally, f64);
 
 /// The cells in order of places, so that sums of fractions come out alike every time; and how many are nowhere: addresses or
 /// queries of unknown place, or people of countries without an address.
-pub fn weigh(cells: &HashMap<Cell, Tally>, atlas: &Atlas, over: Over) -> (Vec<Weighed>, f64) {
+pub fn weigh(cells: &HashMap<ClientCell, CellTally>, atlas: &Atlas, over: ShareBasis) -> (Vec<WeightedCell>, f64) {
     let weighed = cells.iter().map(|(cell, tally)| (*cell, *tally, tally.addresses as f64));
-    let mut weighed: Vec<Weighed> = weighed.filter(|(cell, _, _)| cell.0 != PlaceId::UNROUTABLE).collect();
+    let mut weighed: Vec<WeightedCell> = weighed.filter(|(cell, _, _)| cell.0 != PlaceId::UNROUTABLE).collect();
     weighed.sort_unstable_by_key(|(cell, _, _)| *cell);
     let mut nowhere = 0.0;
     weighed.retain(|(cell, _, addresses)| {
@@ -65,8 +65,8 @@ pub fn weigh(cells: &HashMap<Cell, Tally>, atlas: &Atlas, over: Over) -> (Vec<We
         known
     });
     match over {
-        Over::Addresses | Over::Traffic => (weighed, nowhere),
-        Over::Population => by_people(weighed, atlas),
+        ShareBasis::Addresses | ShareBasis::Traffic => (weighed, nowhere),
+        ShareBasis::Population => by_people(weighed, atlas),
     }
 }
 
@@ -79,9 +79,9 @@ struct Square {
     near: Option<UnitVector>,
 }
 
-type Squares = BTreeMap<Code, BTreeMap<(i16, i16), Square>>;
+type Squares = BTreeMap<PlaceCode, BTreeMap<(i16, i16), Square>>;
 
-fn by_people(mut weighed: Vec<Weighed>, atlas: &Atlas) -> (Vec<Weighed>, f64) {
+fn by_people(mut weighed: Vec<WeightedCell>, atlas: &Atlas) -> (Vec<WeightedCell>, f64) {
     let mut squares = Squares::new();
     for (cell, _, addresses) in &weighed {
         let Some((country, corner, point)) = home(atlas.place(cell.0)) else { continue };
@@ -106,7 +106,7 @@ fn by_people(mut weighed: Vec<Weighed>, atlas: &Atlas) -> (Vec<Weighed>, f64) {
     (weighed, nowhere)
 }
 
-fn home(place: &Place) -> Option<(Code, (i16, i16), UnitVector)> {
+fn home(place: &Place) -> Option<(PlaceCode, (i16, i16), UnitVector)> {
     let point = place.point?;
     let corner = (point.latitude().floor() as i16, point.longitude().floor() as i16);
     Some((place.country?, corner, point.unit_vector()))

@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::names::{Names, Node, NodeId, Role, ServiceId, ZoneId};
-use super::records::{Records, Target, Wanted};
-use super::services::{Catchments, Service};
-use super::{Sample, World, Zone};
+use super::names::{NameNode, NameRole, NameTable, NodeId, ServiceId, ZoneId};
+use super::records::{AdditionalTarget, RrsetTable, UnresolvedTarget};
+use super::services::{CatchmentCache, SteeredService};
+use super::{Catalog, CatalogZone, ClientSample};
 use crate::config::{self, Config};
 use crate::dns::{Name, RecordType};
 use crate::geo::Atlas;
@@ -15,16 +15,16 @@ use crate::zone;
 
 /// A service that does not fit the zones.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
+pub struct ServiceMistake {
     /// Line of the service in the configuration file.
     pub line: u32,
     /// What is wrong.
     pub sentence: String,
 }
 
-impl World {
+impl Catalog {
     /// Compiles everything, or says which services do not fit the zones.
-    pub fn compile(config: &Config, zones: &[zone::Zone], atlas: Arc<Atlas>) -> Result<World, Vec<Mistake>> {
+    pub fn compile(config: &Config, zones: &[zone::Zone], atlas: Arc<Atlas>) -> Result<Catalog, Vec<ServiceMistake>> {
         let mut draft = Draft::new(zones);
         draft.place_records();
         let mut mistakes = draft.place_services(config);
@@ -36,12 +36,12 @@ impl World {
         let wanted = draft.prepare();
         draft.resolve_targets(wanted);
         let zones = draft.finish_zones();
-        let mut catchments = Catchments::default();
-        let compile = |service| Service::compile(service, config, &atlas, &mut catchments);
+        let mut catchments = CatchmentCache::default();
+        let compile = |service| SteeredService::compile(service, config, &atlas, &mut catchments);
         let services = config.services.iter().map(compile).collect();
         let regions = config.regions.iter().map(|region| region.name.clone()).collect();
-        let sample = Arc::new(Sample::new(config.traffic_sample));
-        Ok(World { names: draft.names, records: draft.records, zones, services, regions, atlas, sample })
+        let sample = Arc::new(ClientSample::new(config.traffic_sample));
+        Ok(Catalog { names: draft.names, records: draft.records, zones, services, regions, atlas, sample })
     }
 }
 
@@ -59,14 +59,14 @@ struct WantedNames {
     rrset: u32,
     /// The cut that its owner is, or lies below.
     cut: Option<NodeId>,
-    names: Vec<Wanted>,
+    names: Vec<UnresolvedTarget>,
 }
 
 /// A World in the making.
 struct Draft<'z> {
     zones: &'z [zone::Zone],
-    names: Names,
-    records: Records,
+    names: NameTable,
+    records: RrsetTable,
     apexes: Apexes,
     placed: Vec<Placed>,
 }
@@ -93,7 +93,7 @@ impl<'z> Draft<'z> {
         let apex =
             |(index, zone): (usize, &zone::Zone)| (zone.origin.to_lower().as_wire().into(), ZoneId(index as u32));
         let apexes = Apexes(zones.iter().enumerate().map(apex).collect());
-        Draft { zones, names: Names::default(), records: Records::default(), apexes, placed: Vec::new() }
+        Draft { zones, names: NameTable::default(), records: RrsetTable::default(), apexes, placed: Vec::new() }
     }
 
     fn make(&mut self, lower: &Name) -> NodeId {
@@ -140,17 +140,17 @@ impl<'z> Draft<'z> {
     }
 
     fn is_apex(&self, node: NodeId) -> bool {
-        self.names.node(node).is_some_and(|node| node.role == Role::Apex)
+        self.names.node(node).is_some_and(|node| node.role == NameRole::Apex)
     }
 
     /// Gives every service its node.
-    fn place_services(&mut self, config: &Config) -> Vec<Mistake> {
+    fn place_services(&mut self, config: &Config) -> Vec<ServiceMistake> {
         let mut mistakes = Vec::new();
         for (index, service) in config.services.iter().enumerate() {
             let lower = service.name.to_lower();
             if self.apexes.describe(lower.as_wire()).is_none() {
                 let sentence = format!("{} lies in none of the zones; add a zone file for it", service.name);
-                mistakes.push(Mistake { line: service.line, sentence });
+                mistakes.push(ServiceMistake { line: service.line, sentence });
                 continue;
             }
             let node = self.make(&lower);
@@ -172,15 +172,15 @@ impl<'z> Draft<'z> {
             let above = self.parent_of(id).map(|parent| (parent.role, parent.zone, parent.cut));
             let Some((node, (role, zone, cut))) = self.names.node_mut(id).zip(above) else { continue };
             match node.role {
-                Role::Apex => node.parent_zone = (role != Role::Outside).then_some(zone),
-                Role::Ordinary if cut.is_some() => (node.role, node.cut) = (Role::Occluded, cut),
-                Role::Ordinary if has_ns[id.index()] => (node.role, node.cut) = (Role::Cut, Some(id)),
+                NameRole::Apex => node.parent_zone = (role != NameRole::Outside).then_some(zone),
+                NameRole::Ordinary if cut.is_some() => (node.role, node.cut) = (NameRole::Occluded, cut),
+                NameRole::Ordinary if has_ns[id.index()] => (node.role, node.cut) = (NameRole::Cut, Some(id)),
                 _ => {}
             }
         }
     }
 
-    fn parent_of(&self, id: NodeId) -> Option<&Node> {
+    fn parent_of(&self, id: NodeId) -> Option<&NameNode> {
         let name = self.names.name_of(self.names.node(id)?);
         let length = usize::from(*name.first().filter(|&&length| length > 0)?);
         self.names.get(name.get(1 + length..)?)
@@ -191,21 +191,21 @@ impl<'z> Draft<'z> {
     }
 
     /// What makes a service impossible where it is.
-    fn check_services(&self, config: &Config) -> Vec<Mistake> {
+    fn check_services(&self, config: &Config) -> Vec<ServiceMistake> {
         let dnames: Vec<&Placed> =
             self.placed.iter().filter(|placed| self.rrset(placed).rtype == RecordType::DNAME).collect();
-        let check = |service: &config::Service| {
+        let check = |service: &config::ServiceConfig| {
             let sentence = self.check_service(service, &dnames, config)?;
-            Some(Mistake { line: service.line, sentence })
+            Some(ServiceMistake { line: service.line, sentence })
         };
         config.services.iter().filter_map(check).collect()
     }
 
-    fn check_service(&self, service: &config::Service, dnames: &[&Placed], config: &Config) -> Option<String> {
+    fn check_service(&self, service: &config::ServiceConfig, dnames: &[&Placed], config: &Config) -> Option<String> {
         let name = &service.name;
         let node_id = self.names.id(name.to_lower().as_wire())?;
         let node = self.names.node(node_id)?;
-        let is_name = |endpoint: &config::Endpoint| matches!(endpoint.target, config::Target::Name(_));
+        let is_name = |endpoint: &config::Endpoint| matches!(endpoint.target, config::EndpointTarget::Name(_));
         let mut endpoints = service.regions.iter().flat_map(|region| &region.endpoints);
         let (some_names, only_names) = (endpoints.clone().any(is_name), endpoints.all(is_name));
         if let Some(cut) = node.cut.and_then(|cut| self.names.node(cut)) {
@@ -219,7 +219,7 @@ impl<'z> Draft<'z> {
                 "{name} lies below the DNAME of {owner} at {place}, so this server cannot answer for it; remove one of them"
             ));
         }
-        if some_names && node.role == Role::Apex {
+        if some_names && node.role == NameRole::Apex {
             return Some(format!("{name} is the apex of its zone, so it cannot have a CNAME; give addresses"));
         }
         let mixed =
@@ -290,14 +290,14 @@ impl<'z> Draft<'z> {
             // Two records may point at one name, whose records are added once.
             let mut known = HashSet::new();
             let mut targets = Vec::new();
-            for Wanted { at, name, further } in wanted {
+            for UnresolvedTarget { at, name, further } in wanted {
                 let Some(node) = self.names.id(name.to_lower().as_wire()) else { continue };
                 if known.insert((node, further.has(RecordType::A))) {
-                    targets.push(Target { at, node, further });
+                    targets.push(AdditionalTarget { at, node, further });
                 }
             }
             // What a referral must have comes before what it may have (RFC 9471 section 3.1).
-            let is_beside = |target: &Target| self.names.node(target.node).and_then(|node| node.cut) != cut;
+            let is_beside = |target: &AdditionalTarget| self.names.node(target.node).and_then(|node| node.cut) != cut;
             if cut.is_some() {
                 targets.sort_by_key(is_beside);
             }
@@ -306,12 +306,12 @@ impl<'z> Draft<'z> {
     }
 
     /// What replies need of each zone.
-    fn finish_zones(&mut self) -> Vec<Zone> {
+    fn finish_zones(&mut self) -> Vec<CatalogZone> {
         self.zones.iter().map(|zone| finish_zone(zone, &mut self.records)).collect()
     }
 }
 
-fn finish_zone(zone: &zone::Zone, records: &mut Records) -> Zone {
+fn finish_zone(zone: &zone::Zone, records: &mut RrsetTable) -> CatalogZone {
     let soa = zone.rrsets.iter().find(|rrset| rrset.rtype == RecordType::SOA && rrset.owner == zone.origin);
     let data = soa.and_then(|soa| soa.rdata.first()).map_or(&[][..], |data| data);
     let number = |from_end: usize| {
@@ -321,5 +321,5 @@ fn finish_zone(zone: &zone::Zone, records: &mut Records) -> Zone {
     let (serial, minimum) = (number(20).unwrap_or(0), number(4).unwrap_or(0));
     let ttl = soa.map_or(0, |soa| soa.ttl).min(minimum);
     let (negative_soa, _) = records.prepare(RecordType::SOA, ttl, std::iter::once(data), &zone.origin);
-    Zone { origin: zone.origin.clone(), labels: zone.origin.label_count() as u8, negative_soa, serial }
+    CatalogZone { origin: zone.origin.clone(), labels: zone.origin.label_count() as u8, negative_soa, serial }
 }

@@ -2,7 +2,7 @@
 //!
 //! A name can point at whatever stands before it in the message. Two things are known when a zone is compiled: the owner
 //! of the RRset, which ends the name that is asked for, and the names before it in the same RRset. So a name is written up
-//! to the longest end that it shares with one of these, and a [`Pointer`] says what belongs behind. Writing an RRset into a
+//! to the longest end that it shares with one of these, and a [`PointerSite`] says what belongs behind. Writing an RRset into a
 //! reply is then one copy, and two octets for each pointer. What a name shares with the question beyond the owner, or with
 //! an alias on the way, is known only when the question comes. A pointer to the owner therefore knows how long the label in
 //! front of it is: if the question has a label of that length there, [`crate::answer`] looks closer.
@@ -14,14 +14,14 @@ use crate::dns::{Name, RecordType, SearchName};
 /// Names that begin further from the start of their RRset than this are not pointed at, so that each pointer reaches
 /// wherever the RRset stands: the longest chain in front of it takes fewer than 9,000 octets of the 16,384.
 const REACH: usize = 4096;
-/// Set in [`Pointer::target`] for places in the same RRset.
+/// Set in [`PointerSite::target`] for places in the same RRset.
 const WITHIN: u16 = 0x8000;
-/// Bits of [`Pointer::target`] for a number of labels, at most 127; the length of the label in front stands above them.
+/// Bits of [`PointerSite::target`] for a number of labels, at most 127; the length of the label in front stands above them.
 const LABEL_BITS: u32 = 7;
 
 /// Two octets of an RRset that become a compression pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pointer {
+pub struct PointerSite {
     /// Where they stand, from the start of the RRset.
     pub at: u16,
     target: u16,
@@ -45,7 +45,7 @@ pub enum PointerTarget {
     Within(u16),
 }
 
-impl Pointer {
+impl PointerSite {
     /// What it leads to.
     #[inline]
     pub fn target(self) -> PointerTarget {
@@ -110,7 +110,7 @@ impl Compressor {
         data: &[u8],
         start: usize,
         octets: &mut Vec<u8>,
-        pointers: &mut Vec<Pointer>,
+        pointers: &mut Vec<PointerSite>,
     ) {
         let (skip, names) = compressible(rtype);
         let (fixed, mut rest) = data.split_at(skip.min(data.len()));
@@ -124,7 +124,7 @@ impl Compressor {
     }
 
     /// A name in full, or the labels that nothing before it has and a pointer.
-    fn name(&mut self, wire: &[u8], start: usize, octets: &mut Vec<u8>, pointers: &mut Vec<Pointer>) {
+    fn name(&mut self, wire: &[u8], start: usize, octets: &mut Vec<u8>, pointers: &mut Vec<PointerSite>) {
         let at = octets.len() - start;
         let Some(name) = SearchName::from_wire(wire) else { return octets.extend_from_slice(wire) };
         let labels = name.label_count();
@@ -134,7 +134,7 @@ impl Compressor {
             let in_front = if skip == 0 { 0 } else { name.suffix(skip - 1)[0] };
             if let Some(target) = self.find(end, labels - skip, in_front) {
                 kept = wire.len() - end.len();
-                pointers.push(Pointer { at: (at + kept) as u16, target });
+                pointers.push(PointerSite { at: (at + kept) as u16, target });
                 break;
             }
         }

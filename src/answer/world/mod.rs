@@ -21,37 +21,37 @@ use crate::config::Config;
 use crate::dns::{Name, SearchName};
 use crate::geo::Atlas;
 
-pub use compile::Mistake;
-pub use names::{Lookup, Names, Node, NodeId, Role, ServiceId, ZoneId};
-pub use present::{Availability, Present};
-pub use records::{Prepared, Records};
-pub use sample::Sample;
-pub use services::{Service, View};
+pub use compile::ServiceMistake;
+pub use names::{Lookup, NameNode, NameRole, NameTable, NodeId, ServiceId, ZoneId};
+pub use present::{Availability, LiveState};
+pub use records::{RrsetTable, WireRrset};
+pub use sample::ClientSample;
+pub use services::{ServiceView, SteeredService};
 
-use services::Catchments;
+use services::CatchmentCache;
 
 /// Everything that a query is answered from, but for what changes with health.
 #[derive(Debug)]
-pub struct World {
+pub struct Catalog {
     /// Every name.
-    pub names: Names,
+    pub names: NameTable,
     /// Every RRset.
-    pub records: Records,
+    pub records: RrsetTable,
     /// By [`ZoneId`].
-    pub zones: Vec<Zone>,
+    pub zones: Vec<CatalogZone>,
     /// By [`ServiceId`].
-    pub services: Vec<Service>,
+    pub services: Vec<SteeredService>,
     /// Region names by [`crate::config::RegionId`].
     pub regions: Vec<String>,
     /// Where addresses are.
     pub atlas: Arc<Atlas>,
     /// Who asks for the services.
-    pub sample: Arc<Sample>,
+    pub sample: Arc<ClientSample>,
 }
 
 /// What a reply needs of a zone.
 #[derive(Debug, Clone)]
-pub struct Zone {
+pub struct CatalogZone {
     /// The apex.
     pub origin: Name,
     /// Labels of the apex.
@@ -62,13 +62,13 @@ pub struct Zone {
     pub serial: u32,
 }
 
-impl World {
+impl Catalog {
     /// The same zones with services that have other endpoints or weights: those of a configuration with the same
     /// services in the same order, whose endpoints fit the zones as well as before.
-    pub fn with_services(&self, config: &Config) -> World {
-        let mut catchments = Catchments::of(&self.services);
-        let compile = |service| Service::compile(service, config, &self.atlas, &mut catchments);
-        World {
+    pub fn with_services(&self, config: &Config) -> Catalog {
+        let mut catchments = CatchmentCache::of(&self.services);
+        let compile = |service| SteeredService::compile(service, config, &self.atlas, &mut catchments);
+        Catalog {
             services: config.services.iter().map(compile).collect(),
             names: self.names.clone(),
             records: self.records.clone(),
@@ -80,7 +80,7 @@ impl World {
     }
 
     /// The zone that holds a name, if one does.
-    pub fn zone_of(&self, name: &Name) -> Option<&Zone> {
+    pub fn zone_of(&self, name: &Name) -> Option<&CatalogZone> {
         let wire = name.to_lower();
         let search = SearchName::from_wire(wire.as_wire())?;
         let node = match self.names.look_up(&search) {
@@ -92,7 +92,7 @@ impl World {
     }
 
     /// The service of this very name.
-    pub fn service_named(&self, name: &Name) -> Option<(ServiceId, &Service)> {
+    pub fn service_named(&self, name: &Name) -> Option<(ServiceId, &SteeredService)> {
         let node = self.names.get(name.to_lower().as_wire())?;
         let id = node.service?;
         self.services.get(id.0 as usize).map(|service| (id, service))

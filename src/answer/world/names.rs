@@ -26,7 +26,7 @@ pub struct ServiceId(pub u32);
 
 /// What a name is in its zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub enum NameRole {
     /// Above all our zones.
     Outside,
     /// The apex of a zone.
@@ -41,14 +41,14 @@ pub enum Role {
 
 /// One name.
 #[derive(Debug, Clone)]
-pub struct Node {
+pub struct NameNode {
     name_at: u32,
     name_length: u8,
     /// Labels of the name, root left out.
     pub labels: u8,
     /// What it is.
-    pub role: Role,
-    /// The zone that it belongs to; meaningless for [`Role::Outside`].
+    pub role: NameRole,
+    /// The zone that it belongs to; meaningless for [`NameRole::Outside`].
     pub zone: ZoneId,
     /// At an apex: the zone above, if that is ours too (it answers for DS, RFC 4035 section 3.1.4.1).
     pub parent_zone: Option<ZoneId>,
@@ -68,15 +68,15 @@ pub struct Node {
 #[derive(Debug)]
 pub enum Lookup<'w> {
     /// It exists.
-    Found(&'w Node),
+    Found(&'w NameNode),
     /// It does not, and the wildcard of its closest encloser stands in for it.
-    Wildcard(&'w Node),
+    Wildcard(&'w NameNode),
     /// It lies at or below this cut.
-    Delegated(&'w Node),
+    Delegated(&'w NameNode),
     /// It lies below this name, which has a DNAME.
-    Redirected(&'w Node),
+    Redirected(&'w NameNode),
     /// It does not exist; the closest encloser does.
-    Missing(&'w Node),
+    Missing(&'w NameNode),
     /// It lies in none of our zones.
     Outside,
 }
@@ -97,10 +97,10 @@ impl Lookup<'_> {
 
 /// All names.
 #[derive(Debug, Clone, Default)]
-pub struct Names {
+pub struct NameTable {
     /// Upper half: part of the hash; lower half: node index + 1; 0 = free. A power of two, at most half full.
     slots: Vec<u64>,
-    nodes: Vec<Node>,
+    nodes: Vec<NameNode>,
     octets: Vec<u8>,
 }
 
@@ -142,21 +142,21 @@ fn mixed(hash: u64, lane: u128) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-impl Names {
+impl NameTable {
     /// Finds what a name comes to.
     #[inline(always)]
     pub fn look_up(&self, name: &SearchName) -> Lookup<'_> {
         match self.find(name.as_wire()) {
             Some((_, node)) => match node.role {
-                Role::Apex | Role::Ordinary => Lookup::Found(node),
-                Role::Outside => Lookup::Outside,
-                Role::Cut | Role::Occluded => self.delegated(node),
+                NameRole::Apex | NameRole::Ordinary => Lookup::Found(node),
+                NameRole::Outside => Lookup::Outside,
+                NameRole::Cut | NameRole::Occluded => self.delegated(node),
             },
             None => self.enclosed(name),
         }
     }
 
-    fn delegated<'w>(&'w self, node: &'w Node) -> Lookup<'w> {
+    fn delegated<'w>(&'w self, node: &'w NameNode) -> Lookup<'w> {
         Lookup::Delegated(node.cut.and_then(|cut| self.node(cut)).unwrap_or(node))
     }
 
@@ -167,13 +167,13 @@ impl Names {
             return Lookup::Outside;
         };
         match encloser.role {
-            Role::Outside => return Lookup::Outside,
-            Role::Cut | Role::Occluded => return self.delegated(encloser),
-            Role::Apex | Role::Ordinary if encloser.dname.is_some() => return Lookup::Redirected(encloser),
-            Role::Apex | Role::Ordinary => {}
+            NameRole::Outside => return Lookup::Outside,
+            NameRole::Cut | NameRole::Occluded => return self.delegated(encloser),
+            NameRole::Apex | NameRole::Ordinary if encloser.dname.is_some() => return Lookup::Redirected(encloser),
+            NameRole::Apex | NameRole::Ordinary => {}
         }
         match encloser.wildcard.and_then(|wildcard| self.node(wildcard)) {
-            Some(wildcard) if matches!(wildcard.role, Role::Cut | Role::Occluded) => self.delegated(wildcard),
+            Some(wildcard) if matches!(wildcard.role, NameRole::Cut | NameRole::Occluded) => self.delegated(wildcard),
             Some(wildcard) => Lookup::Wildcard(wildcard),
             None => Lookup::Missing(encloser),
         }
@@ -181,7 +181,7 @@ impl Names {
 
     /// The lowest name above this one that is there, from the root down: however many labels a client makes up, nothing
     /// is looked for below the first one that is missing.
-    fn closest_encloser(&self, name: &SearchName) -> Option<&Node> {
+    fn closest_encloser(&self, name: &SearchName) -> Option<&NameNode> {
         let mut encloser = self.get(&[0])?;
         for skip in (1..name.label_count()).rev() {
             match self.get(name.suffix(skip)) {
@@ -194,7 +194,7 @@ impl Names {
 
     /// The node of a lower-cased wire name.
     #[inline(never)]
-    pub fn get(&self, name: &[u8]) -> Option<&Node> {
+    pub fn get(&self, name: &[u8]) -> Option<&NameNode> {
         self.find(name).map(|(_, node)| node)
     }
 
@@ -204,7 +204,7 @@ impl Names {
     }
 
     #[inline(always)]
-    fn find(&self, name: &[u8]) -> Option<(NodeId, &Node)> {
+    fn find(&self, name: &[u8]) -> Option<(NodeId, &NameNode)> {
         let hash = hash(name);
         let mask = self.slots.len().wrapping_sub(1);
         let mut at = hash as usize & mask;
@@ -226,22 +226,22 @@ impl Names {
 
     /// A node by index.
     #[inline]
-    pub fn node(&self, id: NodeId) -> Option<&Node> {
+    pub fn node(&self, id: NodeId) -> Option<&NameNode> {
         self.nodes.get(id.0 as usize)
     }
 
     /// A node by index, to be completed.
-    pub fn node_mut(&mut self, id: NodeId) -> Option<&mut Node> {
+    pub fn node_mut(&mut self, id: NodeId) -> Option<&mut NameNode> {
         self.nodes.get_mut(id.0 as usize)
     }
 
     /// The lower-cased wire name of a node.
-    pub fn name_of(&self, node: &Node) -> &[u8] {
+    pub fn name_of(&self, node: &NameNode) -> &[u8] {
         self.octets_of(node).unwrap_or(&[0])
     }
 
     #[inline]
-    fn octets_of(&self, node: &Node) -> Option<&[u8]> {
+    fn octets_of(&self, node: &NameNode) -> Option<&[u8]> {
         let start = node.name_at as usize;
         self.octets.get(start..start + usize::from(node.name_length))
     }
@@ -273,14 +273,14 @@ impl Names {
             self.make(parent, describe)
         });
         let (role, zone) = match describe(name) {
-            None => (Role::Outside, ZoneId(0)),
-            Some((zone, true)) => (Role::Apex, zone),
-            Some((zone, false)) => (Role::Ordinary, zone),
+            None => (NameRole::Outside, ZoneId(0)),
+            Some((zone, true)) => (NameRole::Apex, zone),
+            Some((zone, false)) => (NameRole::Ordinary, zone),
         };
         let labels = parent.and_then(|parent| self.node(parent)).map_or(0, |parent| parent.labels + 1);
         let id = self.push(
             name,
-            Node {
+            NameNode {
                 name_at: 0,
                 name_length: 0,
                 labels,
@@ -302,7 +302,7 @@ impl Names {
         id
     }
 
-    fn push(&mut self, name: &[u8], mut node: Node) -> NodeId {
+    fn push(&mut self, name: &[u8], mut node: NameNode) -> NodeId {
         if (self.nodes.len() + 1) * 2 > self.slots.len() {
             self.grow();
         }

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::World;
+use super::Catalog;
 use super::endpoint_data::EndpointData;
 use super::region_states::{live_endpoints, states, weights_now};
-use super::services::{Family, Service, View};
+use super::services::{ServiceFamily, ServiceView, SteeredService};
 use crate::geo::AddressTable;
-use crate::geo::catchment::{Catchment, Outcomes};
-use crate::steering::{Outcome, Pool, RegionStates, Share, Stage, Window};
+use crate::geo::catchment::{Catchment, OutcomeTable};
+use crate::steering::{ActiveTier, EndpointPool, FailoverChain, RegionStates, Share, ShareWindow};
 
 /// What is available: the one place where observed health and ordered drains have been combined.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +33,7 @@ pub struct RegionAvailability {
     /// The part of its clients that it takes.
     pub share: Share,
     /// Clients that are offered another region, as listed, before their next one.
-    pub detour: Option<(usize, Window)>,
+    pub detour: Option<(usize, ShareWindow)>,
     /// Whether it was available when some region of the service last was.
     pub last_good: bool,
     /// By endpoint, as listed: may it be given out?
@@ -41,7 +41,7 @@ pub struct RegionAvailability {
     /// By endpoint, as listed: was it good when it was last asked, whatever is agreed? Nobody ordered it out.
     pub seen_alive: Vec<bool>,
     /// Weights that stand in for the configured ones at this moment; `None`: the configured ones.
-    pub weights: Option<Weights>,
+    pub weights: Option<RegionWeights>,
     /// Why some or all of it take nobody, for people: `is down: ...` or `is drained by ...`.
     pub reason: Option<String>,
     /// An operator drained it: not even the all-down rule gives it while anything else is left.
@@ -54,7 +54,7 @@ pub struct RegionAvailability {
 
 /// Weights of a region and its endpoints at one moment.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Weights {
+pub struct RegionWeights {
     /// How a tier is divided.
     pub region: u32,
     /// By endpoint, as listed.
@@ -76,7 +76,7 @@ impl Availability {
             drained_endpoints: vec![false; region.endpoints.len()],
             orders: Vec::new(),
         };
-        let service = |service: &crate::config::Service| ServiceAvailability {
+        let service = |service: &crate::config::ServiceConfig| ServiceAvailability {
             ttl: None,
             regions: service.regions.iter().map(region).collect(),
         };
@@ -86,29 +86,29 @@ impl Availability {
 
 /// What queries look up besides the World.
 #[derive(Debug)]
-pub struct Present {
-    services: Vec<PresentService>,
+pub struct LiveState {
+    services: Vec<LiveService>,
     tables: Tables,
     availability: Availability,
 }
 
 /// One service at this moment.
 #[derive(Debug)]
-pub struct PresentService {
+pub struct LiveService {
     /// Seconds.
     pub ttl: u32,
-    views: [Option<PresentView>; Family::ALL.len()],
+    views: [Option<LiveView>; ServiceFamily::ALL.len()],
 }
 
 /// One family of a service at this moment.
 #[derive(Debug)]
-pub struct PresentView {
+pub struct LiveView {
     /// Address to outcome.
     pub table: Arc<AddressTable>,
     /// By the table's values.
-    pub outcomes: Arc<[Outcome]>,
+    pub outcomes: Arc<[FailoverChain]>,
     /// Endpoints that can be picked, by position in the view.
-    pub pools: Box<[Option<Pool>]>,
+    pub pools: Box<[Option<EndpointPool>]>,
     /// Their record data, by position and by index into the pool.
     pub data: Box<[Box<[EndpointData]>]>,
     /// Where each stands in the view's list, by position and by index into the pool.
@@ -120,7 +120,7 @@ type Tables = HashMap<TableKey, Table>;
 
 #[derive(Debug, Clone)]
 struct Table {
-    outcomes: Outcomes,
+    outcomes: OutcomeTable,
     /// Blocks are as wide as the outcomes allow.
     wide: bool,
 }
@@ -135,16 +135,16 @@ struct TableKey {
     states: RegionStates,
 }
 
-impl Present {
+impl LiveState {
     /// Works out the present. Tables that `before` has for the same World are shared, not computed again.
-    pub fn compile(world: &World, availability: &Availability, before: Option<&Present>) -> Present {
-        Present::build(world, availability, before, wide)
+    pub fn compile(world: &Catalog, availability: &Availability, before: Option<&LiveState>) -> LiveState {
+        LiveState::build(world, availability, before, wide)
     }
 
     /// The same within milliseconds, however large the map: the blocks of what has changed are narrower than they could
-    /// be until [`Present::widened`].
-    pub fn compile_at_once(world: &World, availability: &Availability, before: Option<&Present>) -> Present {
-        Present::build(world, availability, before, at_once)
+    /// be until [`LiveState::widened`].
+    pub fn compile_at_once(world: &Catalog, availability: &Availability, before: Option<&LiveState>) -> LiveState {
+        LiveState::build(world, availability, before, at_once)
     }
 
     /// Whether some blocks are narrower than they could be.
@@ -153,18 +153,18 @@ impl Present {
     }
 
     /// The same present with every block as wide as can be.
-    pub fn widened(&self, world: &World) -> Present {
-        Present::build(world, &self.availability, Some(self), wide)
+    pub fn widened(&self, world: &Catalog) -> LiveState {
+        LiveState::build(world, &self.availability, Some(self), wide)
     }
 
-    fn build(world: &World, availability: &Availability, before: Option<&Present>, make: Make) -> Present {
+    fn build(world: &Catalog, availability: &Availability, before: Option<&LiveState>, make: Make) -> LiveState {
         let mut tables = Tables::new();
         let services = world.services.iter().enumerate().map(|(index, service)| {
             let now = availability.services.get(index);
-            PresentService {
+            LiveService {
                 ttl: now.and_then(|now| now.ttl).unwrap_or(service.ttl),
-                views: Family::ALL.map(|family| {
-                    let table = |view: &View, key: TableKey| {
+                views: ServiceFamily::ALL.map(|family| {
+                    let table = |view: &ServiceView, key: TableKey| {
                         let known = || before.and_then(|before| before.tables.get(&key)).filter(|known| known.wide);
                         let made = known().cloned();
                         let table = tables.entry(key);
@@ -173,12 +173,12 @@ impl Present {
                             .outcomes
                             .clone()
                     };
-                    service.view(family).map(|view| PresentView::compile(service, view, now, table))
+                    service.view(family).map(|view| LiveView::compile(service, view, now, table))
                 }),
             }
         });
         let services = services.collect();
-        Present { services, tables, availability: availability.clone() }
+        LiveState { services, tables, availability: availability.clone() }
     }
 
     /// What is available, as this was worked out from it.
@@ -188,20 +188,20 @@ impl Present {
 
     /// A service at this moment.
     #[inline]
-    pub fn service(&self, id: super::ServiceId) -> Option<&PresentService> {
+    pub fn service(&self, id: super::ServiceId) -> Option<&LiveService> {
         self.services.get(id.0 as usize)
     }
 }
 
-impl PresentService {
+impl LiveService {
     /// The view that answers for a family.
     #[inline]
-    pub fn view(&self, family: Family) -> Option<&PresentView> {
+    pub fn view(&self, family: ServiceFamily) -> Option<&LiveView> {
         self.views.get(family as usize)?.as_ref()
     }
 }
 
-impl PresentView {
+impl LiveView {
     /// The record data of a pick.
     #[inline]
     pub fn endpoint(&self, region: u8, endpoint: u16) -> Option<&EndpointData> {
@@ -210,29 +210,37 @@ impl PresentView {
 
     /// Whether more than one endpoint of a stage can be picked.
     #[inline]
-    pub fn has_choice(&self, stage: &Stage) -> bool {
+    pub fn has_choice(&self, stage: &ActiveTier) -> bool {
         let size = |region: u8| self.data.get(usize::from(region)).map_or(0, |data| data.len());
         stage.regions.len() > 1 || stage.regions.iter().any(|(region, _)| size(*region) > 1)
     }
 
     /// One family of one service under an availability, for whoever asks what if; `None`: it has no such family.
-    pub fn alone(service: &Service, family: Family, now: Option<&ServiceAvailability>) -> Option<PresentView> {
+    pub fn alone(
+        service: &SteeredService,
+        family: ServiceFamily,
+        now: Option<&ServiceAvailability>,
+    ) -> Option<LiveView> {
         let view = service.view(family)?;
-        Some(PresentView::compile(service, view, now, |view, key| wide(&view.catchment, &key).outcomes))
+        Some(LiveView::compile(service, view, now, |view, key| wide(&view.catchment, &key).outcomes))
     }
 
     /// The same with an outcome for each class of the catchment, as narrow as its blocks are.
-    pub fn by_class(service: &Service, family: Family, now: Option<&ServiceAvailability>) -> Option<PresentView> {
+    pub fn by_class(
+        service: &SteeredService,
+        family: ServiceFamily,
+        now: Option<&ServiceAvailability>,
+    ) -> Option<LiveView> {
         let view = service.view(family)?;
-        Some(PresentView::compile(service, view, now, |view, key| at_once(&view.catchment, &key).outcomes))
+        Some(LiveView::compile(service, view, now, |view, key| at_once(&view.catchment, &key).outcomes))
     }
 
     fn compile(
-        service: &Service,
-        view: &View,
+        service: &SteeredService,
+        view: &ServiceView,
         now: Option<&ServiceAvailability>,
-        table: impl FnOnce(&View, TableKey) -> Outcomes,
-    ) -> PresentView {
+        table: impl FnOnce(&ServiceView, TableKey) -> OutcomeTable,
+    ) -> LiveView {
         let live: Vec<Vec<usize>> =
             (0..view.regions.len()).map(|position| live_endpoints(view, now, position)).collect();
         let states = states(service, view, now, &live);
@@ -245,12 +253,12 @@ impl PresentView {
                 let endpoint = &endpoints(position)[at];
                 weights.and_then(|weights| weights.endpoints.get(endpoint.listed)).copied().unwrap_or(endpoint.weight)
             };
-            Pool::new(&live.iter().map(weight).collect::<Vec<u32>>())
+            EndpointPool::new(&live.iter().map(weight).collect::<Vec<u32>>())
         };
         let data = |(position, live): (usize, &Vec<usize>)| {
             live.iter().map(|&at| endpoints(position)[at].data.clone()).collect()
         };
-        PresentView {
+        LiveView {
             table,
             outcomes,
             pools: live.iter().enumerate().map(weights).collect(),

@@ -1,20 +1,20 @@
 //! How the regions of a view stand at one moment: who takes clients, and which of its endpoints can be picked.
 
-use super::present::{ServiceAvailability, Weights};
-use super::services::{Service, View};
-use crate::steering::outcome::Standing;
+use super::present::{RegionWeights, ServiceAvailability};
+use super::services::{ServiceView, SteeredService};
+use crate::steering::outcome::RegionCapacity;
 use crate::steering::{AllDown, Detour, RegionStates, Share};
 
 /// Everything about the regions of a view that decides what its classes come to.
-pub fn region_states(service: &Service, view: &View, now: Option<&ServiceAvailability>) -> RegionStates {
+pub fn region_states(service: &SteeredService, view: &ServiceView, now: Option<&ServiceAvailability>) -> RegionStates {
     let live: Vec<Vec<usize>> = (0..view.regions.len()).map(|position| live_endpoints(view, now, position)).collect();
     states(service, view, now, &live)
 }
 
 /// The same, where the endpoints that can be picked are known, by position.
 pub(super) fn states(
-    service: &Service,
-    view: &View,
+    service: &SteeredService,
+    view: &ServiceView,
     now: Option<&ServiceAvailability>,
     live: &[Vec<usize>],
 ) -> RegionStates {
@@ -44,16 +44,16 @@ fn without_drained(rule: AllDown, last_good: Vec<bool>, drained: &[bool]) -> (Al
 }
 
 /// By position: the region, or every endpoint that the view has of it, is drained.
-fn drained_of(view: &View, now: Option<&ServiceAvailability>) -> Vec<bool> {
+fn drained_of(view: &ServiceView, now: Option<&ServiceAvailability>) -> Vec<bool> {
     let positions = 0..view.regions.len();
     positions.map(|position| !endpoints_of(view, position).any(|at| !is_drained(view, now, position, at))).collect()
 }
 
-fn endpoints_of(view: &View, position: usize) -> std::ops::Range<usize> {
+fn endpoints_of(view: &ServiceView, position: usize) -> std::ops::Range<usize> {
     0..view.regions.get(position).map_or(0, |region| region.endpoints.len())
 }
 
-fn is_drained(view: &View, now: Option<&ServiceAvailability>, position: usize, endpoint: usize) -> bool {
+fn is_drained(view: &ServiceView, now: Option<&ServiceAvailability>, position: usize, endpoint: usize) -> bool {
     let Some(region) = view.regions.get(position) else { return false };
     let Some(now) = now.and_then(|now| now.regions.get(region.listed)) else { return false };
     let listed = region.endpoints.get(endpoint).map(|endpoint| endpoint.listed);
@@ -61,22 +61,22 @@ fn is_drained(view: &View, now: Option<&ServiceAvailability>, position: usize, e
 }
 
 /// Share and weight of each candidate; a region whose endpoints are all out takes nobody.
-fn standing_of(view: &View, now: Option<&ServiceAvailability>, live: &[Vec<usize>]) -> Vec<Standing> {
+fn standing_of(view: &ServiceView, now: Option<&ServiceAvailability>, live: &[Vec<usize>]) -> Vec<RegionCapacity> {
     let share = |listed: usize| now.and_then(|now| now.regions.get(listed)).map_or(Share::ALL, |now| now.share);
     let regions = view.regions.iter().enumerate();
     regions
         .map(|(position, region)| {
             let some_up = any_endpoint_up(view, now, position) && !live[position].is_empty();
             let weight = weights_now(now, region.listed).map_or(region.weight, |weights| weights.region);
-            Standing { share: if some_up { share(region.listed) } else { Share::NONE }, weight }
+            RegionCapacity { share: if some_up { share(region.listed) } else { Share::NONE }, weight }
         })
         .collect()
 }
 
 /// By position: it takes nobody, but some endpoint of it was good when it was last asked. Empty where there is none, so
 /// that tables are shared.
-fn seen_alive(view: &View, now: Option<&ServiceAvailability>, standing: &[Standing]) -> Vec<bool> {
-    let is_alive = |(position, now_takes): (usize, &Standing)| {
+fn seen_alive(view: &ServiceView, now: Option<&ServiceAvailability>, standing: &[RegionCapacity]) -> Vec<bool> {
+    let is_alive = |(position, now_takes): (usize, &RegionCapacity)| {
         now_takes.share == Share::NONE && endpoints_of(view, position).any(|at| is_seen_alive(view, now, position, at))
     };
     let alive: Vec<bool> = standing.iter().enumerate().map(is_alive).collect();
@@ -84,7 +84,7 @@ fn seen_alive(view: &View, now: Option<&ServiceAvailability>, standing: &[Standi
 }
 
 /// By position: where clients are sent before their next region. Empty where there is none.
-fn detours(view: &View, now: Option<&ServiceAvailability>) -> Vec<Option<Detour>> {
+fn detours(view: &ServiceView, now: Option<&ServiceAvailability>) -> Vec<Option<Detour>> {
     let detour = |(position, listed): (usize, usize)| {
         let (to, clients) = now?.regions.get(listed)?.detour?;
         // Where nobody of the family is up, all of its clients go to their next region.
@@ -97,37 +97,37 @@ fn detours(view: &View, now: Option<&ServiceAvailability>) -> Vec<Option<Detour>
 }
 
 /// By position: it has no endpoint yet. Empty where all have some.
-fn unresolved(view: &View) -> Vec<bool> {
+fn unresolved(view: &ServiceView) -> Vec<bool> {
     let unresolved: Vec<bool> = view.regions.iter().map(|region| region.endpoints.is_empty()).collect();
     if unresolved.contains(&true) { unresolved } else { Vec::new() }
 }
 
-pub(super) fn weights_now(now: Option<&ServiceAvailability>, listed: usize) -> Option<&Weights> {
+pub(super) fn weights_now(now: Option<&ServiceAvailability>, listed: usize) -> Option<&RegionWeights> {
     now?.regions.get(listed)?.weights.as_ref()
 }
 
-fn is_up(view: &View, now: Option<&ServiceAvailability>, position: usize, endpoint: usize) -> bool {
+fn is_up(view: &ServiceView, now: Option<&ServiceAvailability>, position: usize, endpoint: usize) -> bool {
     let Some(region) = view.regions.get(position) else { return false };
     let listed = region.endpoints.get(endpoint).map(|endpoint| endpoint.listed);
     let up = now.and_then(|now| now.regions.get(region.listed)).zip(listed).and_then(|(now, at)| now.endpoints.get(at));
     up.copied().unwrap_or(true)
 }
 
-fn is_seen_alive(view: &View, now: Option<&ServiceAvailability>, position: usize, endpoint: usize) -> bool {
+fn is_seen_alive(view: &ServiceView, now: Option<&ServiceAvailability>, position: usize, endpoint: usize) -> bool {
     let Some(region) = view.regions.get(position) else { return false };
     let Some(now) = now.and_then(|now| now.regions.get(region.listed)) else { return false };
     let listed = region.endpoints.get(endpoint).map(|endpoint| endpoint.listed);
     listed.and_then(|at| now.seen_alive.get(at)).copied().unwrap_or(false)
 }
 
-fn any_endpoint_up(view: &View, now: Option<&ServiceAvailability>, position: usize) -> bool {
+fn any_endpoint_up(view: &ServiceView, now: Option<&ServiceAvailability>, position: usize) -> bool {
     endpoints_of(view, position).any(|endpoint| is_up(view, now, position, endpoint))
 }
 
 /// The endpoints of a region that can be picked: those up with a weight; else those up in standby. When none is up those
 /// that were good when they were last asked; and when there is none of these either, all that are not drained, for a reply
 /// that the all-down rule gives.
-pub(super) fn live_endpoints(view: &View, now: Option<&ServiceAvailability>, position: usize) -> Vec<usize> {
+pub(super) fn live_endpoints(view: &ServiceView, now: Option<&ServiceAvailability>, position: usize) -> Vec<usize> {
     let Some(region) = view.regions.get(position) else { return Vec::new() };
     let any_up = any_endpoint_up(view, now, position);
     let all_drained = endpoints_of(view, position).all(|at| is_drained(view, now, position, at));

@@ -21,7 +21,7 @@ const GLOBAL: u64 = 0b001 << 45;
 
 /// Who asked lately.
 #[derive(Debug, Default)]
-pub struct Sample {
+pub struct ClientSample {
     rules: Option<TrafficSample>,
     /// Empty where nobody is noted.
     places: Box<[AtomicU64]>,
@@ -30,18 +30,18 @@ pub struct Sample {
 
 /// A network that asked for a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Noted {
+pub struct SampledNetwork {
     /// What it asked for.
     pub service: ServiceId,
     /// The client's address, and zeros behind the network's prefix.
     pub client: IpAddr,
 }
 
-impl Sample {
+impl ClientSample {
     /// Nobody yet.
-    pub fn new(rules: Option<TrafficSample>) -> Sample {
+    pub fn new(rules: Option<TrafficSample>) -> ClientSample {
         let places = if rules.is_some() { PLACES } else { 0 };
-        Sample { rules, places: (0..places).map(|_| AtomicU64::new(0)).collect(), next: AtomicUsize::new(0) }
+        ClientSample { rules, places: (0..places).map(|_| AtomicU64::new(0)).collect(), next: AtomicUsize::new(0) }
     }
 
     /// How queries are sampled; `None`: they are not.
@@ -60,25 +60,25 @@ impl Sample {
     }
 
     /// Who is noted, and how often.
-    pub fn noted(&self) -> Vec<(Noted, u64)> {
-        let mut counts: HashMap<Noted, u64> = HashMap::new();
+    pub fn noted(&self) -> Vec<(SampledNetwork, u64)> {
+        let mut counts: HashMap<SampledNetwork, u64> = HashMap::new();
         for noted in self.latest() {
             *counts.entry(noted).or_default() += 1;
         }
-        let mut counts: Vec<(Noted, u64)> = counts.into_iter().collect();
+        let mut counts: Vec<(SampledNetwork, u64)> = counts.into_iter().collect();
         counts.sort_unstable();
         counts
     }
 
     /// Takes over what another sample has noted, of services that are still there under this or that number.
-    pub fn go_on_from(&self, before: &Sample, successor: impl Fn(ServiceId) -> Option<ServiceId>) {
-        for Noted { service, client } in before.latest() {
+    pub fn go_on_from(&self, before: &ClientSample, successor: impl Fn(ServiceId) -> Option<ServiceId>) {
+        for SampledNetwork { service, client } in before.latest() {
             successor(service).into_iter().for_each(|service| self.note(service, client));
         }
     }
 
     /// From the oldest on, roughly.
-    fn latest(&self) -> impl Iterator<Item = Noted> + '_ {
+    fn latest(&self) -> impl Iterator<Item = SampledNetwork> + '_ {
         let oldest = self.next.load(Ordering::Relaxed) % PLACES;
         let (newer, older) = self.places.split_at(oldest.min(self.places.len()));
         older.iter().chain(newer).filter_map(|place| unpack(place.load(Ordering::Relaxed)))
@@ -97,16 +97,17 @@ fn pack(rules: TrafficSample, service: ServiceId, client: IpAddr) -> Option<u64>
     Some(TAKEN | u64::from(service.0) << SERVICE | network)
 }
 
-fn unpack(packed: u64) -> Option<Noted> {
+fn unpack(packed: u64) -> Option<SampledNetwork> {
     let network = packed & NETWORK;
     let client = match packed & IS_V6 {
         0 => Ipv4Addr::from_bits(network as u32).into(),
         _ => Ipv6Addr::from_bits(u128::from(GLOBAL | network) << 80).into(),
     };
-    (packed & TAKEN != 0).then_some(Noted { service: ServiceId(((packed & !TAKEN) >> SERVICE) as u32), client })
+    (packed & TAKEN != 0)
+        .then_some(SampledNetwork { service: ServiceId(((packed & !TAKEN) >> SERVICE) as u32), client })
 }
 
-impl Noted {
+impl SampledNetwork {
     /// The network.
     pub fn network(&self, rules: TrafficSample) -> Cidr {
         let prefix = if self.client.is_ipv4() { rules.ipv4_prefix } else { rules.ipv6_prefix };
@@ -120,18 +121,18 @@ mod tests {
 
     const RULES: TrafficSample = TrafficSample { one_in: 1, ipv4_prefix: 24, ipv6_prefix: 48 };
 
-    fn texts(sample: &Sample) -> Vec<String> {
-        let text = |(noted, count): (Noted, u64)| format!("{} {} {count}", noted.service.0, noted.client);
+    fn texts(sample: &ClientSample) -> Vec<String> {
+        let text = |(noted, count): (SampledNetwork, u64)| format!("{} {} {count}", noted.service.0, noted.client);
         sample.noted().into_iter().map(text).collect()
     }
 
-    fn note(sample: &Sample, service: u32, client: &str) {
+    fn note(sample: &ClientSample, service: u32, client: &str) {
         sample.note(ServiceId(service), client.parse().unwrap());
     }
 
     #[test]
     fn networks_are_counted_by_service() {
-        let sample = Sample::new(Some(RULES));
+        let sample = ClientSample::new(Some(RULES));
         for client in
             ["203.0.113.7", "203.0.113.99", "2a02:1234:5678:9abc::1", "fd00::1", "fe80::1", "3fff:ffff:ffff::1"]
         {
@@ -141,23 +142,23 @@ mod tests {
         let seen =
             ["0 255.255.255.0 1", "131071 203.0.113.0 2", "131071 2a02:1234:5678:: 1", "131071 3fff:ffff:ffff:: 1"];
         assert_eq!(texts(&sample), seen);
-        let coarse = Sample::new(Some(TrafficSample { one_in: 64, ipv4_prefix: 8, ipv6_prefix: 16 }));
+        let coarse = ClientSample::new(Some(TrafficSample { one_in: 64, ipv4_prefix: 8, ipv6_prefix: 16 }));
         coarse.go_on_from(&sample, |service| service.0.checked_sub(1).map(ServiceId));
         assert_eq!(texts(&coarse), ["131070 203.0.0.0 2", "131070 2a02:: 1", "131070 3fff:: 1"]);
     }
 
     #[test]
     fn the_latest_stay() {
-        let sample = Sample::new(Some(RULES));
+        let sample = ClientSample::new(Some(RULES));
         for at in 0..PLACES as u32 + 100 {
             sample.note(ServiceId(at), Ipv4Addr::from_bits(at << 8).into());
         }
         let noted = sample.noted();
         assert_eq!((noted.len(), noted[0].0.service.0, noted[0].1), (PLACES, 100, 1));
-        let next = Sample::new(Some(RULES));
+        let next = ClientSample::new(Some(RULES));
         next.go_on_from(&sample, Some);
         assert_eq!(next.latest().next().unwrap().service.0, 100, "the oldest first");
-        let off = Sample::new(None);
+        let off = ClientSample::new(None);
         note(&off, 1, "203.0.113.7");
         off.go_on_from(&sample, Some);
         assert!(off.noted().is_empty());

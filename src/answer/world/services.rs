@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::endpoint_data::{EndpointData, EndpointRecord};
-use crate::config::{self, Binding, Config, Host, RegionId, Target};
+use crate::config::{self, Config, EndpointTarget, RegionId, SvcbTemplate, TargetHost};
 use crate::dns::{Name, RecordType};
 use crate::geo::Atlas;
 use crate::geo::catchment::{Catchment, CatchmentRules, Fence};
 use crate::resolve::IpFamily;
-use crate::steering::{AllDown, Band, Candidate, Order, Pick, Rules};
+use crate::steering::{AllDown, Band, Candidate, PickMethod, RegionOrder, SteeringRules};
 
 /// What is asked of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
+pub enum ServiceFamily {
     /// A
     V4 = 0,
     /// AAAA
@@ -26,30 +26,31 @@ pub enum Family {
     Host = 3,
 }
 
-impl Family {
+impl ServiceFamily {
     /// By number.
-    pub const ALL: [Family; 4] = [Family::V4, Family::V6, Family::Mail, Family::Host];
+    pub const ALL: [ServiceFamily; 4] =
+        [ServiceFamily::V4, ServiceFamily::V6, ServiceFamily::Mail, ServiceFamily::Host];
 
     /// The record type that it is asked by: `A`, `AAAA`, `MX`, `SRV`.
     pub fn word(self) -> &'static str {
         match self {
-            Family::V4 => "A",
-            Family::V6 => "AAAA",
-            Family::Mail => "MX",
-            Family::Host => "SRV",
+            ServiceFamily::V4 => "A",
+            ServiceFamily::V6 => "AAAA",
+            ServiceFamily::Mail => "MX",
+            ServiceFamily::Host => "SRV",
         }
     }
 }
 
 /// One steered name.
 #[derive(Debug)]
-pub struct Service {
+pub struct SteeredService {
     /// Owner; may be a wildcard.
     pub name: Name,
     /// Seconds.
     pub ttl: u32,
     /// How endpoints are picked.
-    pub pick: Pick,
+    pub pick: PickMethod,
     /// Endpoints per reply.
     pub answers: u8,
     /// What is answered when nothing is available.
@@ -65,11 +66,11 @@ pub struct Service {
     /// Some endpoint is an address or a name, or is an alias, so A and AAAA are the service's.
     pub has_addresses: bool,
     /// Its fences as configured: what they leave are also regions without an endpoint of some family.
-    pub fences: Arc<[config::Fence]>,
+    pub fences: Arc<[config::FenceConfig]>,
     /// HTTPS and SVCB records.
-    pub bindings: Vec<Binding>,
-    /// By [`Family`]; `None` when no endpoint has that family.
-    pub views: [Option<View>; Family::ALL.len()],
+    pub bindings: Vec<SvcbTemplate>,
+    /// By [`ServiceFamily`]; `None` when no endpoint has that family.
+    pub views: [Option<ServiceView>; ServiceFamily::ALL.len()],
 }
 
 /// An alias of which nobody knows yet what it has of some families.
@@ -85,7 +86,7 @@ pub struct UnresolvedAlias {
 
 /// A service as one family sees it.
 #[derive(Debug)]
-pub struct View {
+pub struct ServiceView {
     /// The regions that have endpoints for this family, or may have some as soon as their aliases are resolved, in the
     /// order listed; positions in rules mean these.
     pub regions: Vec<ViewRegion>,
@@ -94,7 +95,7 @@ pub struct View {
     /// Shared by every view with the same rules.
     pub catchment: Arc<Catchment>,
     /// How many answers each region has given, by position.
-    pub given: Given,
+    pub given: AnswerCounters,
 }
 
 /// Threads that count side by side; more share lanes.
@@ -105,17 +106,17 @@ const LINE: usize = 8;
 /// How many answers the regions of a view have given since it was compiled. Each thread counts in a lane, so that those of different lanes
 /// never write to the same cache line.
 #[derive(Debug)]
-pub struct Given {
+pub struct AnswerCounters {
     counters: Box<[AtomicU64]>,
     regions: usize,
     /// Counters from one lane to the next: whole cache lines.
     stride: usize,
 }
 
-impl Given {
-    fn new(regions: usize) -> Given {
+impl AnswerCounters {
+    fn new(regions: usize) -> AnswerCounters {
         let stride = regions.next_multiple_of(LINE);
-        Given { counters: (0..LANES * stride).map(|_| AtomicU64::new(0)).collect(), regions, stride }
+        AnswerCounters { counters: (0..LANES * stride).map(|_| AtomicU64::new(0)).collect(), regions, stride }
     }
 
     /// Counts one answer of the region at this position.
@@ -163,7 +164,7 @@ pub struct ViewEndpoint {
 
 /// Catchments compiled so far, so that views with equal rules share one.
 #[derive(Default)]
-pub struct Catchments {
+pub struct CatchmentCache {
     known: Vec<(Arc<CatchmentRules>, Arc<Catchment>)>,
     /// Where views that are alike in the configuration stand in `known`, so that their rules need not be worked out.
     alike: HashMap<ViewKey, usize>,
@@ -173,15 +174,15 @@ pub struct Catchments {
 #[derive(PartialEq, Eq, Hash)]
 struct ViewKey {
     /// Where the fences are kept: services that share them have one place.
-    fences: *const config::Fence,
-    order: Order,
+    fences: *const config::FenceConfig,
+    order: RegionOrder,
     /// What the band is, and its size in bits.
     band: (bool, u64),
     regions: Vec<RegionId>,
 }
 
 impl ViewKey {
-    fn new(service: &config::Service, regions: &[ViewRegion]) -> ViewKey {
+    fn new(service: &config::ServiceConfig, regions: &[ViewRegion]) -> ViewKey {
         let band = match service.band {
             Band::Percent(size) => (false, size.to_bits()),
             Band::Kilometres(size) => (true, size.to_bits()),
@@ -191,10 +192,10 @@ impl ViewKey {
     }
 }
 
-impl Catchments {
+impl CatchmentCache {
     /// Those of services that are compiled already.
-    pub fn of(services: &[Service]) -> Catchments {
-        let mut catchments = Catchments::default();
+    pub fn of(services: &[SteeredService]) -> CatchmentCache {
+        let mut catchments = CatchmentCache::default();
         let mut seen = HashSet::new();
         for view in services.iter().flat_map(|service| service.views.iter().flatten()) {
             if seen.insert(Arc::as_ptr(&view.catchment)) {
@@ -206,7 +207,7 @@ impl Catchments {
 
     fn of_view(
         &mut self,
-        service: &config::Service,
+        service: &config::ServiceConfig,
         regions: &[ViewRegion],
         config: &Config,
         atlas: &Atlas,
@@ -227,7 +228,7 @@ impl Catchments {
     }
 }
 
-impl Service {
+impl SteeredService {
     /// How many answers each region has given since the service was compiled, in the order listed.
     pub fn answers(&self) -> Vec<u64> {
         let views = || self.views.iter().flatten();
@@ -240,10 +241,15 @@ impl Service {
     }
 
     /// Compiles one service of the configuration.
-    pub fn compile(service: &config::Service, config: &Config, atlas: &Atlas, catchments: &mut Catchments) -> Service {
-        let is_name = |endpoint: &config::Endpoint| matches!(endpoint.target, Target::Name(_));
+    pub fn compile(
+        service: &config::ServiceConfig,
+        config: &Config,
+        atlas: &Atlas,
+        catchments: &mut CatchmentCache,
+    ) -> SteeredService {
+        let is_name = |endpoint: &config::Endpoint| matches!(endpoint.target, EndpointTarget::Name(_));
         let endpoints = || service.regions.iter().flat_map(|region| &region.endpoints);
-        Service {
+        SteeredService {
             name: service.name.clone(),
             ttl: service.ttl,
             pick: service.pick,
@@ -252,29 +258,29 @@ impl Service {
             client_subnet: service.client_subnet,
             names_only: endpoints().all(is_name),
             has_names: endpoints().any(is_name),
-            has_addresses: endpoints().any(|endpoint| !matches!(endpoint.target, Target::Host(_))),
+            has_addresses: endpoints().any(|endpoint| !matches!(endpoint.target, EndpointTarget::Host(_))),
             fences: service.fences.clone(),
             bindings: service.bindings.clone(),
             unresolved: unresolved(service),
-            views: Family::ALL.map(|family| View::compile(service, family, config, atlas, catchments)),
+            views: ServiceFamily::ALL.map(|family| ServiceView::compile(service, family, config, atlas, catchments)),
         }
     }
 
     /// Its HTTPS or SVCB record, if it has one.
-    pub fn binding(&self, rtype: RecordType) -> Option<&Binding> {
+    pub fn binding(&self, rtype: RecordType) -> Option<&SvcbTemplate> {
         self.bindings.iter().find(|binding| binding.rtype == rtype)
     }
 
     /// The view that answers for a family.
     #[inline]
-    pub fn view(&self, family: Family) -> Option<&View> {
+    pub fn view(&self, family: ServiceFamily) -> Option<&ServiceView> {
         self.views.get(family as usize)?.as_ref()
     }
 }
 
-impl View {
+impl ServiceView {
     /// Whether the region of this name shares some clients with another: they are in one tier, which weights divide.
-    pub fn shares(&self, world: &super::World, name: &str) -> bool {
+    pub fn shares(&self, world: &super::Catalog, name: &str) -> bool {
         let is_called =
             |region: &ViewRegion| world.regions.get(usize::from(region.region.0)).is_some_and(|it| it == name);
         let Some(position) = self.regions.iter().position(is_called).and_then(|at| u8::try_from(at).ok()) else {
@@ -285,12 +291,12 @@ impl View {
     }
 
     fn compile(
-        service: &config::Service,
-        family: Family,
+        service: &config::ServiceConfig,
+        family: ServiceFamily,
         config: &Config,
         atlas: &Atlas,
-        catchments: &mut Catchments,
-    ) -> Option<View> {
+        catchments: &mut CatchmentCache,
+    ) -> Option<ServiceView> {
         let regions: Vec<ViewRegion> = service
             .regions
             .iter()
@@ -306,17 +312,17 @@ impl View {
             return None;
         }
         let (rules, catchment) = catchments.of_view(service, &regions, config, atlas);
-        let given = Given::new(regions.len());
-        Some(View { regions, rules, catchment, given })
+        let given = AnswerCounters::new(regions.len());
+        Some(ServiceView { regions, rules, catchment, given })
     }
 }
 
 /// Aliases of which something is not known yet. Addresses that are known stand in their places.
-fn unresolved(service: &config::Service) -> Vec<UnresolvedAlias> {
+fn unresolved(service: &config::ServiceConfig) -> Vec<UnresolvedAlias> {
     let mut unresolved = Vec::new();
     for region in &service.regions {
         for endpoint in &region.endpoints {
-            let Target::Alias(name) = &endpoint.target else { continue };
+            let EndpointTarget::Alias(name) = &endpoint.target else { continue };
             if !endpoint.unknown.is_empty() {
                 let families = endpoint.unknown.clone();
                 unresolved.push(UnresolvedAlias { region: region.region, name: name.clone(), families });
@@ -327,16 +333,16 @@ fn unresolved(service: &config::Service) -> Vec<UnresolvedAlias> {
 }
 
 /// The endpoints of a region that can answer for a family; names answer for both families of addresses.
-fn endpoints_of(owner: &Name, region: &config::ServiceRegion, family: Family) -> Vec<ViewEndpoint> {
-    let host = |host: &Host| EndpointData::Host(EndpointRecord::boxed(owner, host.rtype, &host.name, &host.data));
+fn endpoints_of(owner: &Name, region: &config::ServiceRegion, family: ServiceFamily) -> Vec<ViewEndpoint> {
+    let host = |host: &TargetHost| EndpointData::Host(EndpointRecord::boxed(owner, host.rtype, &host.name, &host.data));
     let data = |endpoint: &config::Endpoint| match (&endpoint.target, family) {
-        (Target::Address(IpAddr::V4(address)), Family::V4) => Some(EndpointData::V4(address.octets())),
-        (Target::Address(IpAddr::V6(address)), Family::V6) => Some(EndpointData::V6(address.octets())),
-        (Target::Name(name), Family::V4 | Family::V6) => {
+        (EndpointTarget::Address(IpAddr::V4(address)), ServiceFamily::V4) => Some(EndpointData::V4(address.octets())),
+        (EndpointTarget::Address(IpAddr::V6(address)), ServiceFamily::V6) => Some(EndpointData::V6(address.octets())),
+        (EndpointTarget::Name(name), ServiceFamily::V4 | ServiceFamily::V6) => {
             Some(EndpointData::Name(EndpointRecord::boxed(owner, RecordType::CNAME, name, name.as_wire())))
         }
-        (Target::Host(to), Family::Mail) if to.rtype == RecordType::MX => Some(host(to)),
-        (Target::Host(to), Family::Host) if to.rtype == RecordType::SRV => Some(host(to)),
+        (EndpointTarget::Host(to), ServiceFamily::Mail) if to.rtype == RecordType::MX => Some(host(to)),
+        (EndpointTarget::Host(to), ServiceFamily::Host) if to.rtype == RecordType::SRV => Some(host(to)),
         _ => None,
     };
     let numbered = region.endpoints.iter().enumerate();
@@ -348,16 +354,16 @@ fn endpoints_of(owner: &Name, region: &config::ServiceRegion, family: Family) ->
 }
 
 /// Whether some alias of a region may yet turn out to have addresses of a family.
-fn is_unresolved(region: &config::ServiceRegion, family: Family) -> bool {
+fn is_unresolved(region: &config::ServiceRegion, family: ServiceFamily) -> bool {
     let wanted = match family {
-        Family::V4 => IpFamily::V4,
-        Family::V6 => IpFamily::V6,
-        Family::Mail | Family::Host => return false,
+        ServiceFamily::V4 => IpFamily::V4,
+        ServiceFamily::V6 => IpFamily::V6,
+        ServiceFamily::Mail | ServiceFamily::Host => return false,
     };
     region.endpoints.iter().any(|endpoint| endpoint.unknown.contains(&wanted))
 }
 
-fn rules_of(service: &config::Service, regions: &[ViewRegion], config: &Config) -> Rules {
+fn rules_of(service: &config::ServiceConfig, regions: &[ViewRegion], config: &Config) -> SteeringRules {
     let candidate = |region: &ViewRegion| {
         let region = config.regions.get(usize::from(region.region.0));
         Candidate {
@@ -365,14 +371,14 @@ fn rules_of(service: &config::Service, regions: &[ViewRegion], config: &Config) 
             bias: region.map(|region| region.bias).unwrap_or_default(),
         }
     };
-    Rules { order: service.order, band: service.band, candidates: regions.iter().map(candidate).collect() }
+    SteeringRules { order: service.order, band: service.band, candidates: regions.iter().map(candidate).collect() }
 }
 
 /// The fences with their regions as positions in the view.
-fn fences_of(service: &config::Service, regions: &[ViewRegion]) -> Vec<Fence> {
+fn fences_of(service: &config::ServiceConfig, regions: &[ViewRegion]) -> Vec<Fence> {
     let position =
         |id: &RegionId| regions.iter().position(|region| region.region == *id).map(|position| position as u8);
-    let fence = |fence: &config::Fence| Fence {
+    let fence = |fence: &config::FenceConfig| Fence {
         countries: fence.clients.countries.clone(),
         continents: fence.clients.continents.clone(),
         subdivisions: fence.clients.subdivisions.clone(),

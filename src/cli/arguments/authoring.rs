@@ -13,7 +13,7 @@ use crate::steering::Point;
 
 /// `meridian check`
 #[derive(Debug, Args)]
-pub struct Check {
+pub struct CheckArgs {
     /// The configuration file.
     #[command(flatten)]
     pub file: ConfigFile,
@@ -31,7 +31,7 @@ pub struct Check {
 
 /// `meridian plan`
 #[derive(Debug, Args)]
-pub struct Plan {
+pub struct PlanArgs {
     /// The configuration that is to come; without it, the running server compares its files with what it serves
     #[arg(value_name = "NEW.toml", conflicts_with_all = ["admin", "token_file"])]
     pub new: Option<PathBuf>,
@@ -74,7 +74,7 @@ pub struct VerifyScopes {
 
 /// `meridian init`
 #[derive(Debug, Args)]
-pub struct Init {
+pub struct InitArgs {
     /// The zone
     #[arg(long, value_name = "NAME", value_parser = read_domain)]
     pub domain: Name,
@@ -91,7 +91,7 @@ pub struct Init {
 
 /// `meridian import`
 #[derive(Debug, Subcommand)]
-pub enum Import {
+pub enum ImportCommand {
     /// Turn a configuration of gdnsd and its zones into ours, and say what could not be carried
     Gdnsd {
         /// Where gdnsd has its file `config` and its folder `zones`
@@ -116,7 +116,7 @@ pub struct RegionGiven {
 
 /// `meridian geodata`
 #[derive(Debug, Subcommand)]
-pub enum Geodata {
+pub enum GeodataCommand {
     /// Make an MMDB file of comma-separated networks and their places
     Build {
         /// Columns network, latitude, longitude, country, subdivision, asn; only network must be there

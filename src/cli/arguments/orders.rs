@@ -2,11 +2,11 @@
 
 use clap::{Args, ValueEnum};
 
-use super::Remote;
+use super::RemoteArgs;
 
 /// What is ordered about.
 #[derive(Debug, Args)]
-pub struct About {
+pub struct SubjectArgs {
     /// A region of this service alone
     #[arg(long, value_name = "NAME")]
     pub service: Option<String>,
@@ -17,7 +17,7 @@ pub struct About {
 
 /// Who orders, why, and for how long.
 #[derive(Debug, Args)]
-pub struct Why {
+pub struct AuditArgs {
     /// Who says so [default: the name of the user]
     #[arg(long, value_name = "NAME")]
     pub by: Option<String>,
@@ -31,13 +31,13 @@ pub struct Why {
 
 /// `meridian drain`
 #[derive(Debug, Args)]
-pub struct Drain {
+pub struct DrainArgs {
     /// The region; without it, all of the service
     #[arg(value_name = "REGION", required_unless_present = "service")]
     pub region: Option<String>,
     /// What.
     #[command(flatten)]
-    pub about: About,
+    pub about: SubjectArgs,
     /// Why; it is shown wherever the drain is
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
@@ -46,21 +46,21 @@ pub struct Drain {
     pub over: Option<String>,
     /// Who.
     #[command(flatten)]
-    pub why: Why,
+    pub why: AuditArgs,
     /// The server.
     #[command(flatten)]
-    pub remote: Remote,
+    pub remote: RemoteArgs,
 }
 
 /// `meridian undrain`
 #[derive(Debug, Args)]
-pub struct Undrain {
+pub struct UndrainArgs {
     /// The region; without it, all of the service
     #[arg(value_name = "REGION", required_unless_present = "service")]
     pub region: Option<String>,
     /// What.
     #[command(flatten)]
-    pub about: About,
+    pub about: SubjectArgs,
     /// Little by little within this time, such as 15m; not for an endpoint
     #[arg(long, value_name = "TIME")]
     pub over: Option<String>,
@@ -69,12 +69,12 @@ pub struct Undrain {
     pub by: Option<String>,
     /// The server.
     #[command(flatten)]
-    pub remote: Remote,
+    pub remote: RemoteArgs,
 }
 
 /// `meridian shift`
 #[derive(Debug, Args)]
-pub struct Shift {
+pub struct ShiftArgs {
     /// The region
     #[arg(value_name = "REGION")]
     pub region: String,
@@ -95,15 +95,15 @@ pub struct Shift {
     pub reason: String,
     /// Who.
     #[command(flatten)]
-    pub why: Why,
+    pub why: AuditArgs,
     /// The server.
     #[command(flatten)]
-    pub remote: Remote,
+    pub remote: RemoteArgs,
 }
 
 /// `meridian unshift`
 #[derive(Debug, Args)]
-pub struct Unshift {
+pub struct UnshiftArgs {
     /// The region
     #[arg(value_name = "REGION")]
     pub region: String,
@@ -118,7 +118,7 @@ pub struct Unshift {
     pub by: Option<String>,
     /// The server.
     #[command(flatten)]
-    pub remote: Remote,
+    pub remote: RemoteArgs,
 }
 
 /// What something is forced to be.
@@ -134,7 +134,7 @@ pub enum ForceTo {
 
 /// `meridian force`
 #[derive(Debug, Args)]
-pub struct Force {
+pub struct ForceArgs {
     /// What to take it as
     #[arg(value_name = "STATE")]
     pub to: ForceTo,
@@ -143,21 +143,21 @@ pub struct Force {
     pub region: Option<String>,
     /// What.
     #[command(flatten)]
-    pub about: About,
+    pub about: SubjectArgs,
     /// Why; needed for up and down
     #[arg(long, value_name = "TEXT", required_if_eq_any = [("to", "up"), ("to", "down")])]
     pub reason: Option<String>,
     /// Who.
     #[command(flatten)]
-    pub why: Why,
+    pub why: AuditArgs,
     /// The server.
     #[command(flatten)]
-    pub remote: Remote,
+    pub remote: RemoteArgs,
 }
 
 /// `meridian weight`
 #[derive(Debug, Args)]
-pub struct Weight {
+pub struct WeightArgs {
     /// The region
     #[arg(value_name = "REGION")]
     pub region: String,
@@ -175,8 +175,8 @@ pub struct Weight {
     pub reason: String,
     /// Who.
     #[command(flatten)]
-    pub why: Why,
+    pub why: AuditArgs,
     /// The server.
     #[command(flatten)]
-    pub remote: Remote,
+    pub remote: RemoteArgs,
 }

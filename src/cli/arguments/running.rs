@@ -2,14 +2,14 @@
 
 use clap::Args;
 
-use super::Remote;
+use super::RemoteArgs;
 
 /// `meridian status`
 #[derive(Debug, Args)]
 pub struct StatusArguments {
     /// The server.
     #[command(flatten)]
-    pub remote: Remote,
+    pub remote: RemoteArgs,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -35,10 +35,10 @@ pub struct StatusArguments {
 
 /// `meridian reload`
 #[derive(Debug, Args)]
-pub struct Reload {
+pub struct ReloadArgs {
     /// The server.
     #[command(flatten)]
-    pub remote: Remote,
+    pub remote: RemoteArgs,
     /// Take the change even if it moves more than the guard (max_move) allows
     #[arg(long)]
     pub yes_move: bool,

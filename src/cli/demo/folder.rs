@@ -8,18 +8,18 @@ use std::path::PathBuf;
 use crate::cli::init::{NewFile, new_token};
 
 /// A folder that nobody else may read, removed in the end.
-pub struct Folder(PathBuf);
+pub struct DemoFolder(PathBuf);
 
-impl Folder {
+impl DemoFolder {
     /// Makes it, with a token in the file `token`.
     ///
     /// # Errors
     /// A sentence that names the place.
-    pub fn make() -> Result<Folder, String> {
+    pub fn make() -> Result<DemoFolder, String> {
         let path = std::env::temp_dir().join(format!("meridian-demo-{:016x}", any_number()));
         let refusal = |error: std::io::Error| format!("{}: cannot be made: {error}", path.display());
         fs::DirBuilder::new().mode(0o700).create(&path).map_err(refusal)?;
-        let folder = Folder(path.clone());
+        let folder = DemoFolder(path.clone());
         NewFile::secret(path.join("token"), new_token()?).create().map_err(refusal)?;
         Ok(folder)
     }
@@ -30,7 +30,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for DemoFolder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }

@@ -15,14 +15,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 
-use self::folder::Folder;
-use self::region::{Region, Sockets};
-use super::arguments::Demo;
+use self::folder::DemoFolder;
+use self::region::{DemoRegion, DemoSockets};
+use super::arguments::DemoArgs;
 use super::serve;
 use super::signals::Signals;
 use crate::cli::paper::say;
-use crate::config::{self, Config, Target};
-use crate::control::Origin;
+use crate::config::{self, Config, EndpointTarget};
+use crate::control::ConfigOrigin;
 
 /// The configuration, but for its addresses.
 const CONFIGURATION: &str = include_str!("demo.toml");
@@ -44,7 +44,7 @@ const CITIES: [(&str, &str); 7] = [
 
 /// A region that is pretended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DemoRegion {
+pub struct DemoRegionSettings {
     /// Its name in the configuration.
     pub name: String,
     /// Where it pretends to be.
@@ -55,7 +55,7 @@ pub struct DemoRegion {
 
 /// Where everything of one demo is.
 #[derive(Debug, Clone)]
-pub struct Places {
+pub struct DemoPaths {
     /// DNS.
     pub dns: SocketAddr,
     /// The admin API.
@@ -67,14 +67,14 @@ pub struct Places {
 }
 
 /// Serves the demo until it is stopped.
-pub fn run(demo: &Demo) -> Result<ExitCode, String> {
+pub fn run(demo: &DemoArgs) -> Result<ExitCode, String> {
     // The narrator tells the rest.
     super::log::start("error");
     let signals = Signals::of_a_terminal()?;
-    let folder = Folder::make()?;
+    let folder = DemoFolder::make()?;
     let sockets =
-        Sockets::bind(&addresses()?, demo.port).map_err(|error| format!("no region can be shown: {error}"))?;
-    let places = Places {
+        DemoSockets::bind(&addresses()?, demo.port).map_err(|error| format!("no region can be shown: {error}"))?;
+    let places = DemoPaths {
         dns: free(demo.listen, serve_dns),
         admin: free(demo.admin, |address| std::net::TcpListener::bind(address).map(drop)),
         port: sockets.port(),
@@ -83,16 +83,16 @@ pub fn run(demo: &Demo) -> Result<ExitCode, String> {
     let origin = origin(&places);
     let loaded = serve::load(&origin)?;
     let config = loaded.config.clone();
-    let regions: Vec<Arc<Region>> = regions(&config).into_iter().map(Region::new).collect();
+    let regions: Vec<Arc<DemoRegion>> = regions(&config).into_iter().map(DemoRegion::new).collect();
     region::serve(sockets, &regions)?;
-    let tour = tour::Tour::of(&loaded, &regions, &places);
+    let tour = tour::DemoTour::of(&loaded, &regions, &places);
     let moved = [(demo.listen, places.dns), (demo.admin, places.admin)].iter().any(|(asked, used)| asked != used);
     // Where a person watches, one region is broken and mended by itself.
     let show = demo.show || !demo.no_show && std::io::stdout().is_terminal();
     let with_traffic = !demo.no_traffic;
     // Held until the server is over.
     let (_running, stopped) = mpsc::channel();
-    serve::run_loaded(origin, loaded, &config, serve::Inheritance::default(), signals, |server, admin, control| {
+    serve::run_loaded(origin, loaded, &config, serve::InheritedState::default(), signals, |server, admin, control| {
         let moved = moved.then(|| format!("({} or {} is taken, so free ports were used)", demo.listen, demo.admin));
         let dns = server.addresses().dns.first().copied().unwrap_or(places.dns);
         let admin = admin.address();
@@ -123,11 +123,11 @@ fn free(address: SocketAddr, bind: impl Fn(SocketAddr) -> std::io::Result<()>) -
 }
 
 /// The demo's texts, with its places filled in.
-pub fn origin(places: &Places) -> Origin {
-    Origin::BuiltIn { configuration: configuration(places), zone: ZONE }
+pub fn origin(places: &DemoPaths) -> ConfigOrigin {
+    ConfigOrigin::BuiltIn { configuration: configuration(places), zone: ZONE }
 }
 
-fn configuration(places: &Places) -> String {
+fn configuration(places: &DemoPaths) -> String {
     CONFIGURATION
         .replace("\"{dns}\"", &format!("\"{}\"", places.dns))
         .replace("\"{admin}\"", &format!("\"{}\"", places.admin))
@@ -138,13 +138,13 @@ fn configuration(places: &Places) -> String {
 /// Every IPv4 address that some service gives: each is a region's.
 fn addresses() -> Result<Vec<IpAddr>, String> {
     let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let places = Places { dns: anywhere, admin: anywhere, port: 1, folder: "/".to_owned() };
+    let places = DemoPaths { dns: anywhere, admin: anywhere, port: 1, folder: "/".to_owned() };
     let read = config::parse(&configuration(&places), Path::new("built-in.toml"));
     let config = read.map_err(|mistakes| format!("{mistakes:?}"))?.config;
     let endpoints = config.services.iter().flat_map(|service| &service.regions).flat_map(|region| &region.endpoints);
     let mut addresses: Vec<IpAddr> = endpoints
         .filter_map(|endpoint| match endpoint.target {
-            Target::Address(address) if address.is_ipv4() => Some(address),
+            EndpointTarget::Address(address) if address.is_ipv4() => Some(address),
             _ => None,
         })
         .collect();
@@ -154,16 +154,16 @@ fn addresses() -> Result<Vec<IpAddr>, String> {
 }
 
 /// The regions with their cities, and with their addresses in the main service.
-pub fn regions(config: &Config) -> Vec<DemoRegion> {
+pub fn regions(config: &Config) -> Vec<DemoRegionSettings> {
     let main = config.services.iter().find(|service| service.name.to_string() == MAIN);
     let regions = main.map_or(&[][..], |service| &service.regions);
     let demo = |region: &crate::config::ServiceRegion| {
         let name = &config.regions.get(usize::from(region.region.0))?.name;
         let address = region.endpoints.iter().find_map(|endpoint| match endpoint.target {
-            Target::Address(address) if address.is_ipv4() => Some(address),
+            EndpointTarget::Address(address) if address.is_ipv4() => Some(address),
             _ => None,
         })?;
-        Some(DemoRegion { name: name.clone(), city: city(name), address })
+        Some(DemoRegionSettings { name: name.clone(), city: city(name), address })
     };
     regions.iter().filter_map(demo).collect()
 }
@@ -175,12 +175,12 @@ fn city(region: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::Loaded;
+    use crate::control::LoadedState;
 
     /// The demo, loaded, on any free ports.
-    pub fn loaded() -> Loaded {
+    pub fn loaded() -> LoadedState {
         let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let places = Places { dns: any, admin: any, port: 8080, folder: "/nowhere".to_owned() };
+        let places = DemoPaths { dns: any, admin: any, port: 8080, folder: "/nowhere".to_owned() };
         origin(&places).load(None).unwrap()
     }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::region::Region;
-use super::tour::{Step, steps};
+use super::region::DemoRegion;
+use super::tour::{TourStep, steps};
 use crate::answer::Snapshot;
-use crate::cli::paper::{Paper, Style, ask_to_end_when_unread};
+use crate::cli::paper::{TextOutput, TextStyle, ask_to_end_when_unread};
 use crate::control::Control;
 
 /// How often what is served is compared with before.
@@ -17,7 +17,7 @@ const MEND: Duration = Duration::from_secs(15);
 
 /// Greets and begins to tell, on a thread that ends with the process; with `show`, the first region is broken and mended
 /// once.
-pub fn start(control: Arc<Control>, regions: Vec<Arc<Region>>, show: bool, greet: impl FnOnce() + Send + 'static) {
+pub fn start(control: Arc<Control>, regions: Vec<Arc<DemoRegion>>, show: bool, greet: impl FnOnce() + Send + 'static) {
     let mut narrator = Narrator::new(control);
     let mut show = show.then(|| regions.first().cloned()).flatten().map(Show::new);
     let tell = move || {
@@ -26,7 +26,7 @@ pub fn start(control: Arc<Control>, regions: Vec<Arc<Region>>, show: bool, greet
         greet();
         loop {
             if let Some(sentence) = show.as_mut().and_then(|show| show.step(narrator.elapsed())) {
-                narrator.say(Style::Plain, &sentence);
+                narrator.say(TextStyle::Plain, &sentence);
             }
             narrator.glance();
             std::thread::sleep(GLANCE);
@@ -38,12 +38,12 @@ pub fn start(control: Arc<Control>, regions: Vec<Arc<Region>>, show: bool, greet
 
 /// One region that dies and comes back.
 struct Show {
-    region: Arc<Region>,
+    region: Arc<DemoRegion>,
     done: usize,
 }
 
 impl Show {
-    fn new(region: Arc<Region>) -> Show {
+    fn new(region: Arc<DemoRegion>) -> Show {
         Show { region, done: 0 }
     }
 
@@ -72,24 +72,24 @@ struct Narrator {
     told: u64,
     /// What is served, and what it answers, as of the last glance.
     seen: Arc<Snapshot>,
-    before: Vec<Step>,
-    paper: Paper,
+    before: Vec<TourStep>,
+    paper: TextOutput,
 }
 
 impl Narrator {
     fn new(control: Arc<Control>) -> Narrator {
         let seen = control.published().load_full();
         let (told, before) = (control.events().count(), steps(&seen));
-        Narrator { control, started: Instant::now(), told, seen, before, paper: Paper::stdout() }
+        Narrator { control, started: Instant::now(), told, seen, before, paper: TextOutput::stdout() }
     }
 
     fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    fn say(&self, style: Style, sentence: &str) {
+    fn say(&self, style: TextStyle, sentence: &str) {
         let time = format!("{:7.2} s  ", self.elapsed().as_secs_f64());
-        self.paper.line(&[(Style::Plain, &time), (style, sentence)]);
+        self.paper.line(&[(TextStyle::Plain, &time), (style, sentence)]);
     }
 
     /// Tells the events that are new, and whose answers are others than before.
@@ -97,7 +97,7 @@ impl Narrator {
         while let Some(event) = self.control.events().next_after(self.told) {
             self.told = event.number;
             let cause = event.news.cause.as_ref().map_or(String::new(), |cause| format!(": {cause}"));
-            self.say(Style::Plain, &format!("{}{cause}", event.news.sentence));
+            self.say(TextStyle::Plain, &format!("{}{cause}", event.news.sentence));
         }
         let snapshot = self.control.published().load_full();
         if Arc::ptr_eq(&snapshot, &self.seen) {
@@ -105,16 +105,16 @@ impl Narrator {
         }
         let now = steps(&snapshot);
         let moved: Vec<String> = self.before.iter().zip(&now).filter_map(|(before, now)| moved(before, now)).collect();
-        moved.iter().for_each(|sentence| self.say(Style::Bold, sentence));
+        moved.iter().for_each(|sentence| self.say(TextStyle::Bold, sentence));
         (self.before, self.seen) = (now, snapshot);
     }
 }
 
 /// Who is sent elsewhere now.
-fn moved(before: &Step, now: &Step) -> Option<String> {
+fn moved(before: &TourStep, now: &TourStep) -> Option<String> {
     let question = before.question.split(" +").next().unwrap_or_default().split_whitespace().collect::<Vec<_>>();
     (before.answer != now.answer).then(|| {
-        let Step { who, .. } = now;
+        let TourStep { who, .. } = now;
         format!("{who}: {} was {}, is {}", question.join(" "), before.answer, now.answer)
     })
 }

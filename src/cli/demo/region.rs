@@ -12,20 +12,20 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 
-use super::DemoRegion;
+use super::DemoRegionSettings;
 
 /// One region that can be broken.
 #[derive(Debug)]
-pub struct Region {
+pub struct DemoRegion {
     /// Who it pretends to be.
-    pub shown: DemoRegion,
+    pub shown: DemoRegionSettings,
     broken: AtomicBool,
 }
 
-impl Region {
+impl DemoRegion {
     /// A region that is well.
-    pub fn new(shown: DemoRegion) -> Arc<Region> {
-        Arc::new(Region { shown, broken: AtomicBool::new(false) })
+    pub fn new(shown: DemoRegionSettings) -> Arc<DemoRegion> {
+        Arc::new(DemoRegion { shown, broken: AtomicBool::new(false) })
     }
 
     /// From now on its `/health` fails, and so does everything else that it serves.
@@ -44,30 +44,30 @@ impl Region {
 }
 
 /// Where the regions listen, bound before anything else starts, so that the first round of checks finds them.
-pub struct Sockets(Vec<(IpAddr, std::net::TcpListener)>);
+pub struct DemoSockets(Vec<(IpAddr, std::net::TcpListener)>);
 
-impl Sockets {
+impl DemoSockets {
     /// Binds every address at `port`, or at one free port if that is 0 or taken on any of them.
     ///
     /// # Errors
     /// An address that is not on this machine; no port is free on all.
-    pub fn bind(addresses: &[IpAddr], port: u16) -> io::Result<Sockets> {
+    pub fn bind(addresses: &[IpAddr], port: u16) -> io::Result<DemoSockets> {
         if port == 0 {
-            return Sockets::bind_any(addresses);
+            return DemoSockets::bind_any(addresses);
         }
-        match Sockets::bind_all(addresses, port) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Sockets::bind_any(addresses),
+        match DemoSockets::bind_all(addresses, port) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => DemoSockets::bind_any(addresses),
             bound => bound,
         }
     }
 
     /// A port that the kernel calls free on the first address may be taken on another: a few are tried.
-    fn bind_any(addresses: &[IpAddr]) -> io::Result<Sockets> {
-        let Some(&first) = addresses.first() else { return Ok(Sockets(Vec::new())) };
+    fn bind_any(addresses: &[IpAddr]) -> io::Result<DemoSockets> {
+        let Some(&first) = addresses.first() else { return Ok(DemoSockets(Vec::new())) };
         let mut refused = io::Error::from(io::ErrorKind::AddrInUse);
         for _ in 0..16 {
             let port = std::net::TcpListener::bind((first, 0))?.local_addr()?.port();
-            match Sockets::bind_all(addresses, port) {
+            match DemoSockets::bind_all(addresses, port) {
                 Err(error) => refused = error,
                 bound => return bound,
             }
@@ -75,9 +75,9 @@ impl Sockets {
         Err(refused)
     }
 
-    fn bind_all(addresses: &[IpAddr], port: u16) -> io::Result<Sockets> {
+    fn bind_all(addresses: &[IpAddr], port: u16) -> io::Result<DemoSockets> {
         let bind = |&address: &IpAddr| Ok((address, bind(SocketAddr::new(address, port))?));
-        addresses.iter().map(bind).collect::<io::Result<Vec<_>>>().map(Sockets)
+        addresses.iter().map(bind).collect::<io::Result<Vec<_>>>().map(DemoSockets)
     }
 
     /// The port of all of them; 0 when there is none.
@@ -97,17 +97,17 @@ fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 ///
 /// # Errors
 /// No thread or no runtime can be had.
-pub fn serve(sockets: Sockets, regions: &[Arc<Region>]) -> Result<(), String> {
+pub fn serve(sockets: DemoSockets, regions: &[Arc<DemoRegion>]) -> Result<(), String> {
     let refusal = |error: io::Error| format!("the regions cannot be served: {error}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(refusal)?;
-    let by_number: BTreeMap<u8, Arc<Region>> =
+    let by_number: BTreeMap<u8, Arc<DemoRegion>> =
         regions.iter().filter_map(|region| Some((number(region.shown.address)?, region.clone()))).collect();
     let serve = move || runtime.block_on(serve_all(sockets, by_number));
     std::thread::Builder::new().name("demo-regions".to_owned()).spawn(serve).map_err(refusal)?;
     Ok(())
 }
 
-async fn serve_all(sockets: Sockets, regions: BTreeMap<u8, Arc<Region>>) {
+async fn serve_all(sockets: DemoSockets, regions: BTreeMap<u8, Arc<DemoRegion>>) {
     let mut servers = tokio::task::JoinSet::new();
     for (address, socket) in sockets.0 {
         let Some(region) = number(address).and_then(|number| regions.get(&number)) else { continue };
@@ -127,7 +127,7 @@ fn number(address: IpAddr) -> Option<u8> {
     }
 }
 
-fn pages(region: Arc<Region>) -> Router {
+fn pages(region: Arc<DemoRegion>) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/health", get(health))
@@ -136,24 +136,24 @@ fn pages(region: Arc<Region>) -> Router {
         .with_state(region)
 }
 
-async fn page(State(region): State<Arc<Region>>) -> (StatusCode, String) {
+async fn page(State(region): State<Arc<DemoRegion>>) -> (StatusCode, String) {
     let status = region.status();
-    let DemoRegion { name, city, .. } = &region.shown;
+    let DemoRegionSettings { name, city, .. } = &region.shown;
     let text = if status.is_success() { "hello from" } else { "out of order:" };
     (status, format!("{text} {name} ({city})\n"))
 }
 
-async fn health(State(region): State<Arc<Region>>) -> (StatusCode, &'static str) {
+async fn health(State(region): State<Arc<DemoRegion>>) -> (StatusCode, &'static str) {
     let status = region.status();
     (status, if status.is_success() { "ok\n" } else { "broken\n" })
 }
 
-async fn break_down(State(region): State<Arc<Region>>) -> String {
+async fn break_down(State(region): State<Arc<DemoRegion>>) -> String {
     region.break_down();
     format!("{} is broken now: its /health says 503\n", region.shown.name)
 }
 
-async fn mend(State(region): State<Arc<Region>>) -> String {
+async fn mend(State(region): State<Arc<DemoRegion>>) -> String {
     region.mend();
     format!("{} is mended: its /health says 200\n", region.shown.name)
 }
@@ -167,7 +167,7 @@ mod tests {
         let addresses: Vec<IpAddr> = ["127.0.1.1", "127.0.2.1"].map(|text| text.parse().unwrap()).to_vec();
         let taken = std::net::TcpListener::bind("127.0.2.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
-        let sockets = Sockets::bind(&addresses, port).unwrap();
+        let sockets = DemoSockets::bind(&addresses, port).unwrap();
         assert!(sockets.port() != port && sockets.port() != 0);
     }
 }

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::region::Region;
-use super::{DemoRegion, Places, traffic};
+use super::region::DemoRegion;
+use super::{DemoPaths, DemoRegionSettings, traffic};
 use crate::answer::Snapshot;
-use crate::answer::explain::{Explanation, Question, explain};
-use crate::cli::paper::Paper;
+use crate::answer::explain::{ExplainQuestion, Explanation, explain};
+use crate::cli::paper::TextOutput;
 use crate::cli::paper::say;
-use crate::control::Loaded;
+use crate::control::LoadedState;
 
 /// A question to try: name, type, the subnet of somebody real, and who that is.
 const QUESTIONS: &[(&str, &str, &str, &str)] = &[
@@ -28,15 +28,15 @@ const QUESTIONS: &[(&str, &str, &str, &str)] = &[
 ];
 
 /// What is printed after the ready line.
-pub struct Tour {
-    regions: Vec<DemoRegion>,
-    steps: Vec<Step>,
-    places: Places,
+pub struct DemoTour {
+    regions: Vec<DemoRegionSettings>,
+    steps: Vec<TourStep>,
+    places: DemoPaths,
 }
 
 /// One question and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
+pub struct TourStep {
     /// What dig is given.
     pub question: String,
     /// What it prints.
@@ -45,18 +45,18 @@ pub struct Step {
     pub who: String,
 }
 
-impl Tour {
+impl DemoTour {
     /// Works out every answer from what is about to be served.
-    pub fn of(loaded: &Loaded, regions: &[Arc<Region>], places: &Places) -> Tour {
+    pub fn of(loaded: &LoadedState, regions: &[Arc<DemoRegion>], places: &DemoPaths) -> DemoTour {
         let regions = regions.iter().map(|region| region.shown.clone()).collect();
-        Tour { regions, steps: steps(&loaded.snapshot), places: places.clone() }
+        DemoTour { regions, steps: steps(&loaded.snapshot), places: places.clone() }
     }
 
     /// Prints regions and questions, ready to be pasted; `with_traffic`: the demo asks, too.
     pub fn print(&self, dns: SocketAddr, admin: &str, with_traffic: bool) {
-        let paper = Paper::stdout();
+        let paper = TextOutput::stdout();
         say!();
-        let url = |region: &DemoRegion| format!("http://{}:{}/", region.address, self.places.port);
+        let url = |region: &DemoRegionSettings| format!("http://{}:{}/", region.address, self.places.port);
         let rows = self.regions.iter().map(|region| vec![region.name.clone(), region.city.clone(), url(region)]);
         paper.table(&["region", "pretends to be in", "serves"], &rows.collect::<Vec<_>>());
         say!();
@@ -86,9 +86,9 @@ impl Tour {
 }
 
 /// Every question with its answer.
-pub fn steps(snapshot: &Snapshot) -> Vec<Step> {
+pub fn steps(snapshot: &Snapshot) -> Vec<TourStep> {
     let step = |&(name, rtype, subnet, who): &(&str, &str, &str, &str)| {
-        let question = Question {
+        let question = ExplainQuestion {
             name: name.parse().ok()?,
             rtype: rtype.parse().ok()?,
             asker: subnet.parse().ok()?,
@@ -96,7 +96,7 @@ pub fn steps(snapshot: &Snapshot) -> Vec<Step> {
         };
         let explanation = explain(snapshot, &question, 0).ok()?;
         let question = format!("{name:16} {rtype:4} +subnet={subnet}");
-        Some(Step { question, answer: answer(&explanation), who: who.to_owned() })
+        Some(TourStep { question, answer: answer(&explanation), who: who.to_owned() })
     };
     QUESTIONS.iter().filter_map(step).collect()
 }

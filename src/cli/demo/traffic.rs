@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use super::MAIN;
-use crate::answer::foresight::{Change, Over, Traffic, Wanted, foresee};
-use crate::answer::world::services::Family;
+use crate::answer::foresight::{ForecastRequest, NotedTraffic, PlannedChange, ShareBasis, foresee};
+use crate::answer::world::services::ServiceFamily;
 use crate::config::Config;
 use crate::control::{Control, any_draw};
 use crate::dns::edns::OPTION_CLIENT_SUBNET;
@@ -104,9 +104,14 @@ impl Clients {
 
     fn in_squares(snapshot: &crate::answer::Snapshot, config: &Config) -> Result<Clients, String> {
         let name: Name = MAIN.parse().map_err(|error| format!("{MAIN}: {error}"))?;
-        let (change, traffic) = (Change::default(), Traffic::default());
-        let wanted =
-            Wanted { name: &name, family: Family::V4, over: Over::Population, traffic: &traffic, change: &change };
+        let (change, traffic) = (PlannedChange::default(), NotedTraffic::default());
+        let wanted = ForecastRequest {
+            name: &name,
+            family: ServiceFamily::V4,
+            over: ShareBasis::Population,
+            traffic: &traffic,
+            change: &change,
+        };
         let foresight = foresee((snapshot, config), None, wanted)?;
         let squares = foresight.cells.iter().filter_map(|cell| match cell.example {
             IpAddr::V4(address) => Some((address, cell.addresses)),
@@ -143,7 +148,7 @@ mod tests {
 
     use super::*;
     use crate::answer::explain::PlaceFacts;
-    use crate::dns::query::{Scratch, parse};
+    use crate::dns::query::{QueryScratch, parse};
 
     #[test]
     fn clients_are_where_people_are() {
@@ -168,7 +173,7 @@ mod tests {
     fn a_query_is_one_that_the_server_reads() {
         for ((name, rtype), _) in names() {
             let query = query(&name, rtype, "192.0.2.77".parse().unwrap(), 5);
-            let mut scratch = Scratch::default();
+            let mut scratch = QueryScratch::default();
             let parsed = parse(&query, &mut scratch).unwrap_or_else(|_| panic!("{name} {rtype} is refused"));
             let subnet = parsed.edns.unwrap().client_subnet.unwrap();
             assert_eq!((subnet.source, parsed.question.rtype), (24, rtype));

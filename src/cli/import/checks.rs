@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use super::draft::Draft;
-use super::labels::Labels;
-use super::notes::{Notes, Source};
-use super::vscf::{Entry, Place, Table};
+use super::draft::TextDraft;
+use super::labels::LabelTable;
+use super::notes::{ImportNotes, ImportSource};
+use super::vscf::{SourcePlace, VscfEntry, VscfHash};
 use crate::cli::init::toml_text;
 
 /// Keys that every service type may have.
@@ -20,12 +20,12 @@ const MOST: u64 = 100;
 
 /// The checks that there are, and those that are used.
 #[derive(Debug, Default)]
-pub struct Checks {
+pub struct ImportedChecks {
     /// By the name of the service type; `None` for one that is always up.
     known: BTreeMap<String, Option<Check>>,
     /// By the name of the check.
     used: BTreeMap<String, Check>,
-    labels: Labels,
+    labels: LabelTable,
 }
 
 /// One check of ours.
@@ -34,16 +34,16 @@ struct Check {
     name: String,
     /// Its keys, a line each.
     keys: String,
-    source: Source,
+    source: ImportSource,
 }
 
-impl Checks {
+impl ImportedChecks {
     /// Reads `service_types`.
-    pub fn read(types: &Table, notes: &mut Notes) -> Checks {
-        let mut checks = Checks::default();
+    pub fn read(types: &VscfHash, notes: &mut ImportNotes) -> ImportedChecks {
+        let mut checks = ImportedChecks::default();
         checks.known.insert("up".to_owned(), None);
         for entry in &types.0 {
-            let source = Source::new(&entry.place, format!("service type {:?}", entry.key));
+            let source = ImportSource::new(&entry.place, format!("service type {:?}", entry.key));
             let keys = if notes.refuses(&source) { None } else { check(entry, notes) };
             let check = keys.map(|keys| Check { name: checks.labels.name(&entry.key), keys, source });
             checks.known.insert(entry.key.clone(), check);
@@ -52,7 +52,7 @@ impl Checks {
     }
 
     /// The check of an endpoint that has these service types, all of which must be good.
-    pub fn of(&mut self, types: &[String], place: &Place, notes: &mut Notes) -> Option<String> {
+    pub fn of(&mut self, types: &[String], place: &SourcePlace, notes: &mut ImportNotes) -> Option<String> {
         let mut names = Vec::new();
         for name in types {
             match self.known.get(name) {
@@ -75,10 +75,10 @@ impl Checks {
     }
 
     /// A check that combines others; the first of them if that was refused.
-    fn all_of(&mut self, names: &[String], place: &Place, notes: &mut Notes) -> String {
+    fn all_of(&mut self, names: &[String], place: &SourcePlace, notes: &mut ImportNotes) -> String {
         let name = self.labels.name(&names.join("-and-"));
         let source = self.used.get(&name).map(|check| check.source.clone());
-        let source = source.unwrap_or_else(|| Source::new(place, format!("service_types {}", names.join(", "))));
+        let source = source.unwrap_or_else(|| ImportSource::new(place, format!("service_types {}", names.join(", "))));
         if notes.refuses(&source) {
             return names[0].clone();
         }
@@ -89,7 +89,7 @@ impl Checks {
     }
 
     /// Writes the checks that are used.
-    pub fn write(&self, draft: &mut Draft) {
+    pub fn write(&self, draft: &mut TextDraft) {
         for Check { name, keys, source } in self.used.values() {
             draft.push(&format!("[checks.{name}]\n{keys}\n"), Some(source.clone()));
         }
@@ -97,7 +97,7 @@ impl Checks {
 }
 
 /// The keys of one check; `None` where there is nothing like it.
-fn check(entry: &Entry, notes: &mut Notes) -> Option<String> {
+fn check(entry: &VscfEntry, notes: &mut ImportNotes) -> Option<String> {
     let Some(table) = entry.value.table() else {
         notes.add(&entry.place, format!("service type {:?} is no hash; it counts as up", entry.key));
         return None;
@@ -120,7 +120,7 @@ fn check(entry: &Entry, notes: &mut Notes) -> Option<String> {
     Some(format!("{own}{}", times(entry, table, notes)))
 }
 
-fn http_status(entry: &Entry, table: &Table, notes: &mut Notes) -> Option<String> {
+fn http_status(entry: &VscfEntry, table: &VscfHash, notes: &mut ImportNotes) -> Option<String> {
     let known = [&GENERIC[..], &["port", "url_path", "vhost", "ok_codes"]].concat();
     notes.unknown_keys(table, &known, "an http check");
     let stated = table.get("ok_codes").map_or(vec!["200".to_owned()], |codes| codes.texts());
@@ -146,13 +146,13 @@ fn http_status(entry: &Entry, table: &Table, notes: &mut Notes) -> Option<String
     Some(keys + &format!("expect = {{ status = {} }}\n", toml_text(&codes.join(","))))
 }
 
-fn tcp_connect(table: &Table, notes: &mut Notes) -> String {
+fn tcp_connect(table: &VscfHash, notes: &mut ImportNotes) -> String {
     notes.unknown_keys(table, &[&GENERIC[..], &["port"]].concat(), "a tcp check");
     format!("type = \"tcp\"\nport = {}\n", number(table, "port", 0))
 }
 
 /// Exit codes other than 0 are a failure there; here 1 would be a warning, so that a shell turns them all into 2.
-fn extmon(entry: &Entry, table: &Table, notes: &mut Notes) -> Option<String> {
+fn extmon(entry: &VscfEntry, table: &VscfHash, notes: &mut ImportNotes) -> Option<String> {
     notes.unknown_keys(table, &[&GENERIC[..], &["cmd", "direct"]].concat(), "an exec check");
     let command = table.get("cmd").map(|command| command.texts()).unwrap_or_default();
     if command.is_empty() {
@@ -166,7 +166,7 @@ fn extmon(entry: &Entry, table: &Table, notes: &mut Notes) -> Option<String> {
 }
 
 /// When and how often it is asked; `quick` is the interval, since gdnsd asks no sooner while it is in doubt.
-fn times(entry: &Entry, table: &Table, notes: &mut Notes) -> String {
+fn times(entry: &VscfEntry, table: &VscfHash, notes: &mut ImportNotes) -> String {
     let direct = table.text("direct").is_some_and(|direct| direct.eq_ignore_ascii_case("true"));
     let [interval, up, down] = DEFAULTS;
     let interval = number(table, "interval", interval).max(1);
@@ -188,6 +188,6 @@ fn times(entry: &Entry, table: &Table, notes: &mut Notes) -> String {
 }
 
 /// The number of a key; the default where there is none, and where it is none (which the check of the result tells).
-fn number(table: &Table, key: &str, default: u64) -> u64 {
+fn number(table: &VscfHash, key: &str, default: u64) -> u64 {
     table.text(key).and_then(|text| text.parse().ok()).unwrap_or(default)
 }

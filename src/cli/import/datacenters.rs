@@ -4,31 +4,31 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::maps::{Choice, Map};
-use super::notes::Notes;
-use super::plan::Plan;
-use super::resources::Inherited;
-use super::vscf::{Place, Table, Value};
+use super::maps::{DatacenterChoice, GdnsdMap};
+use super::notes::ImportNotes;
+use super::plan::ResourcePlan;
+use super::resources::InheritedOptions;
+use super::vscf::{SourcePlace, VscfHash, VscfValue};
 
 /// What the datacenters of a resource come to.
 #[derive(Debug, Default)]
-pub struct Children {
+pub struct DatacenterTree {
     /// By name.
-    pub plans: HashMap<String, Plan>,
+    pub plans: HashMap<String, ResourcePlan>,
     /// Where each is stated.
-    pub places: HashMap<String, Place>,
+    pub places: HashMap<String, SourcePlace>,
     /// Those that cannot be carried.
     pub lost: HashSet<String>,
 }
 
-impl Children {
+impl DatacenterTree {
     /// Takes the plan of one out.
-    pub fn take(&mut self, name: &str) -> Option<Plan> {
+    pub fn take(&mut self, name: &str) -> Option<ResourcePlan> {
         self.plans.remove(name)
     }
 
     /// Leaves one out.
-    pub fn lose(&mut self, name: &str, reason: &str, notes: &mut Notes) {
+    pub fn lose(&mut self, name: &str, reason: &str, notes: &mut ImportNotes) {
         if let Some(place) = self.places.get(name) {
             notes.add(place, format!("{name}: {reason}; the region is left out"));
         }
@@ -38,7 +38,7 @@ impl Children {
 }
 
 /// From the datacenters that a rule lists to regions.
-pub struct Ranking {
+pub struct DatacenterRanking {
     /// The regions of each datacenter.
     pub positions: HashMap<String, Vec<usize>>,
     /// The datacenters that cannot be carried.
@@ -49,17 +49,17 @@ pub struct Ranking {
     pub located: Vec<String>,
 }
 
-impl Ranking {
-    fn names<'n>(&'n self, choice: &'n Choice) -> &'n [String] {
+impl DatacenterRanking {
+    fn names<'n>(&'n self, choice: &'n DatacenterChoice) -> &'n [String] {
         match choice {
-            Choice::Auto => &self.located,
-            Choice::Listed(names) => names,
+            DatacenterChoice::Auto => &self.located,
+            DatacenterChoice::Listed(names) => names,
         }
     }
 
     /// The regions in order; none where the list is empty, or the resource defines none of its datacenters: these
     /// clients are answered that there are no records, there and here.
-    pub fn of(&self, choice: &Choice) -> Vec<usize> {
+    pub fn of(&self, choice: &DatacenterChoice) -> Vec<usize> {
         let names = self.names(choice);
         let skipped = usize::from(self.skip_first && names.len() > 1);
         let mut regions = Vec::new();
@@ -72,16 +72,18 @@ impl Ranking {
     }
 
     /// Whether a datacenter of the list cannot be carried.
-    pub fn lost_some(&self, choice: &Choice) -> bool {
+    pub fn lost_some(&self, choice: &DatacenterChoice) -> bool {
         self.names(choice).iter().any(|name| self.lost.contains(name))
     }
 }
 
 /// Why a rule does not hold here as it does there.
-pub fn unlike(choice: &Choice, nearest: bool, regions: &[usize]) -> Option<&'static str> {
+pub fn unlike(choice: &DatacenterChoice, nearest: bool, regions: &[usize]) -> Option<&'static str> {
     match choice {
-        Choice::Auto if !nearest => Some("auto: a service has one order, so these clients get the regions as listed"),
-        Choice::Listed(_) if nearest && regions.len() > 1 => {
+        DatacenterChoice::Auto if !nearest => {
+            Some("auto: a service has one order, so these clients get the regions as listed")
+        }
+        DatacenterChoice::Listed(_) if nearest && regions.len() > 1 => {
             Some("these clients get exactly these regions, but the nearest of them first, not the first that is listed")
         }
         _ => None,
@@ -90,10 +92,10 @@ pub fn unlike(choice: &Choice, nearest: bool, regions: &[usize]) -> Option<&'sta
 
 /// Takes the regions of all datacenters in, in the map's order.
 pub fn adopt_all(
-    plan: &mut Plan,
-    map: &Map,
-    children: &mut Children,
-    notes: &mut Notes,
+    plan: &mut ResourcePlan,
+    map: &GdnsdMap,
+    children: &mut DatacenterTree,
+    notes: &mut ImportNotes,
 ) -> HashMap<String, Vec<usize>> {
     let mut positions = HashMap::new();
     for name in &map.datacenters {
@@ -112,14 +114,14 @@ pub fn adopt_all(
 
 /// metafo: one datacenter after the other. One of them may be by location, if all others are plain.
 pub fn ordered(
-    table: &Table,
-    mut children: Children,
-    inherited: &Inherited,
-    notes: &mut Notes,
-) -> Result<Plan, String> {
-    let names = table.get("datacenters").map(Value::texts).unwrap_or_default();
+    table: &VscfHash,
+    mut children: DatacenterTree,
+    inherited: &InheritedOptions,
+    notes: &mut ImportNotes,
+) -> Result<ResourcePlan, String> {
+    let names = table.get("datacenters").map(VscfValue::texts).unwrap_or_default();
     let skipped = usize::from(inherited.skip_first && names.len() > 1);
-    let mut plan = Plan::default();
+    let mut plan = ResourcePlan::default();
     for name in names.iter().skip(skipped) {
         let reason = match children.plans.get(name) {
             Some(child) if child.nearest => Some("it is ordered by distance, and a service has one order"),

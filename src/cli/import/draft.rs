@@ -1,19 +1,19 @@
 //! A file that is going to be written: its text, and what each of its lines was made from.
 
-use super::notes::Source;
+use super::notes::ImportSource;
 
 /// The text of a file so far.
 #[derive(Debug, Default)]
-pub struct Draft {
+pub struct TextDraft {
     text: String,
     lines: usize,
     /// From which line on (from 1) the text was made from what.
-    parts: Vec<(usize, Option<Source>)>,
+    parts: Vec<(usize, Option<ImportSource>)>,
 }
 
-impl Draft {
+impl TextDraft {
     /// Adds text that begins in a line of its own.
-    pub fn push(&mut self, text: &str, source: Option<Source>) {
+    pub fn push(&mut self, text: &str, source: Option<ImportSource>) {
         self.parts.push((self.lines + 1, source));
         self.text.push_str(text);
         self.lines += text.bytes().filter(|octet| *octet == b'\n').count();
@@ -24,7 +24,7 @@ impl Draft {
     }
 
     /// What a line (from 1) was made from, if it was made from one thing.
-    pub fn source(&self, line: usize) -> Option<&Source> {
+    pub fn source(&self, line: usize) -> Option<&ImportSource> {
         let after = self.parts.partition_point(|(first, _)| *first <= line);
         self.parts.get(after.checked_sub(1)?)?.1.as_ref()
     }
@@ -45,12 +45,12 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::cli::import::vscf::Place;
+    use crate::cli::import::vscf::SourcePlace;
 
     #[test]
     fn every_line_knows_its_source() {
-        let source = |line| Some(Source::new(&Place { file: Path::new("x").into(), line }, "it"));
-        let mut draft = Draft::default();
+        let source = |line| Some(ImportSource::new(&SourcePlace { file: Path::new("x").into(), line }, "it"));
+        let mut draft = TextDraft::default();
         draft.push("a\nb\n", source(1));
         draft.push("c", source(2));
         draft.push("", source(3));

@@ -7,12 +7,12 @@ const LONGEST: usize = 63;
 
 /// Names given so far, and for what.
 #[derive(Debug, Default)]
-pub struct Labels {
+pub struct LabelTable {
     given: HashMap<String, String>,
     taken: HashSet<String>,
 }
 
-impl Labels {
+impl LabelTable {
     /// The name for an original: the same for the same, another for another.
     pub fn name(&mut self, original: &str) -> String {
         if let Some(name) = self.given.get(original) {
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn names_are_ours_and_stay_apart() {
-        let mut labels = Labels::default();
+        let mut labels = LabelTable::default();
         let given = ["dc-01", "DC_01", "dc.01", "DC_01", "", "ü"].map(|original| labels.name(original));
         assert_eq!(given, ["dc-01", "dc-01-2", "dc-01-3", "dc-01-2", "x", "-"]);
         let long = "a".repeat(100);

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::notes::Notes;
-use super::vscf::{self, Content, Entry, Place, Table, Value};
+use super::notes::ImportNotes;
+use super::vscf::{self, SourcePlace, VscfContent, VscfEntry, VscfHash, VscfValue};
 use crate::geo::locations::country_continent;
 
 /// What MaxMind's old databases wrote where they knew no more than the continent, or that nobody can know.
@@ -15,25 +15,27 @@ const PSEUDO_COUNTRIES: [&str; 5] = ["AP", "EU", "A1", "A2", "O1"];
 
 /// Whom a rule is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Clients {
+pub enum RuleClients {
     Network(IpAddr, u8),
     Subdivision(String),
     Country(String),
     Continent(String),
 }
 
-impl fmt::Display for Clients {
+impl fmt::Display for RuleClients {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Clients::Network(address, length) => write!(out, "{address}/{length}"),
-            Clients::Subdivision(code) | Clients::Country(code) | Clients::Continent(code) => out.write_str(code),
+            RuleClients::Network(address, length) => write!(out, "{address}/{length}"),
+            RuleClients::Subdivision(code) | RuleClients::Country(code) | RuleClients::Continent(code) => {
+                out.write_str(code)
+            }
         }
     }
 }
 
 /// Datacenters by rank.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Choice {
+pub enum DatacenterChoice {
     Listed(Vec<String>),
     /// The nearest.
     Auto,
@@ -41,19 +43,19 @@ pub enum Choice {
 
 /// One map.
 #[derive(Debug, Clone)]
-pub struct Map {
+pub struct GdnsdMap {
     pub name: String,
     pub datacenters: Vec<String>,
     pub coordinates: HashMap<String, [f64; 2]>,
     /// The first that matches decides.
-    pub rules: Vec<(Clients, Choice, Place)>,
-    pub otherwise: Choice,
+    pub rules: Vec<(RuleClients, DatacenterChoice, SourcePlace)>,
+    pub otherwise: DatacenterChoice,
     pub ignore_subnet: bool,
-    pub database: Option<(PathBuf, Place)>,
+    pub database: Option<(PathBuf, SourcePlace)>,
 }
 
 /// Reads `maps`; `folder` is where the files that they name are.
-pub fn read(maps: &Table, folder: &Path, notes: &mut Notes) -> Result<HashMap<String, Rc<Map>>, String> {
+pub fn read(maps: &VscfHash, folder: &Path, notes: &mut ImportNotes) -> Result<HashMap<String, Rc<GdnsdMap>>, String> {
     let mut read = HashMap::new();
     for entry in &maps.0 {
         match entry.value.table() {
@@ -67,16 +69,19 @@ pub fn read(maps: &Table, folder: &Path, notes: &mut Notes) -> Result<HashMap<St
 const KNOWN: [&str; 8] =
     ["geoip2_db", "datacenters", "ignore_ecs", "nets", "map", "auto_dc_coords", "auto_dc_limit", "geoip2_city_auto"];
 
-fn map(entry: &Entry, table: &Table, folder: &Path, notes: &mut Notes) -> Result<Map, String> {
+fn map(entry: &VscfEntry, table: &VscfHash, folder: &Path, notes: &mut ImportNotes) -> Result<GdnsdMap, String> {
     notes.unknown_keys(table, &KNOWN, "a service");
-    let datacenters = table.get("datacenters").map(Value::texts).unwrap_or_default();
+    let datacenters = table.get("datacenters").map(VscfValue::texts).unwrap_or_default();
     let coordinates = table.table("auto_dc_coords").map(|table| coordinates(table, notes)).unwrap_or_default();
-    let otherwise =
-        if table.get("auto_dc_coords").is_some() { Choice::Auto } else { Choice::Listed(datacenters.clone()) };
+    let otherwise = if table.get("auto_dc_coords").is_some() {
+        DatacenterChoice::Auto
+    } else {
+        DatacenterChoice::Listed(datacenters.clone())
+    };
     let database = table.get("geoip2_db").and_then(|value| Some((folder.join(value.text()?), value.place.clone())));
     let ignore_subnet = table.text("ignore_ecs").is_some_and(|text| text.eq_ignore_ascii_case("true"));
     let name = entry.key.clone();
-    let mut map = Map { name, datacenters, coordinates, rules: Vec::new(), otherwise, ignore_subnet, database };
+    let mut map = GdnsdMap { name, datacenters, coordinates, rules: Vec::new(), otherwise, ignore_subnet, database };
     if let Some(limit) = table.0.iter().find(|entry| entry.key == "auto_dc_limit") {
         notes.add(&limit.place, "auto_dc_limit: clients go on to the next region, however far, while any is up");
     }
@@ -89,7 +94,7 @@ fn map(entry: &Entry, table: &Table, folder: &Path, notes: &mut Notes) -> Result
     Ok(map)
 }
 
-fn coordinates(table: &Table, notes: &mut Notes) -> HashMap<String, [f64; 2]> {
+fn coordinates(table: &VscfHash, notes: &mut ImportNotes) -> HashMap<String, [f64; 2]> {
     let mut read = HashMap::new();
     for entry in &table.0 {
         let numbers: Vec<f64> = entry.value.texts().iter().filter_map(|text| text.parse().ok()).collect();
@@ -103,17 +108,17 @@ fn coordinates(table: &Table, notes: &mut Notes) -> HashMap<String, [f64; 2]> {
     read
 }
 
-impl Map {
+impl GdnsdMap {
     /// Networks come before places; longer prefixes before shorter ones, since our first match decides.
-    fn nets(&mut self, value: &Value, folder: &Path, notes: &mut Notes) -> Result<(), String> {
+    fn nets(&mut self, value: &VscfValue, folder: &Path, notes: &mut ImportNotes) -> Result<(), String> {
         let file;
         let table = match &value.content {
-            Content::Table(table) => table,
-            Content::Text(path) => {
+            VscfContent::Table(table) => table,
+            VscfContent::Text(path) => {
                 file = vscf::read_table(&folder.join(path))?;
                 &file
             }
-            Content::List(_) => {
+            VscfContent::List(_) => {
                 notes.add(&value.place, "nets: a hash or the name of a file is expected");
                 return Ok(());
             }
@@ -125,7 +130,7 @@ impl Map {
                 notes.add(&entry.place, format!("{:?} is no network", entry.key));
             }
             for Network { address, length, depth } in networks {
-                rules.push((depth, (Clients::Network(address, length), choice(&entry.value), entry.place.clone())));
+                rules.push((depth, (RuleClients::Network(address, length), choice(&entry.value), entry.place.clone())));
             }
         }
         rules.sort_by_key(|(depth, _)| u8::MAX - depth);
@@ -134,7 +139,7 @@ impl Map {
     }
 
     /// The hierarchy, from the smallest places up.
-    fn world(&mut self, world: &Table, notes: &mut Notes) {
+    fn world(&mut self, world: &VscfHash, notes: &mut ImportNotes) {
         let (mut subdivisions, mut countries, mut continents) = (Vec::new(), Vec::new(), Vec::new());
         for continent in &world.0 {
             let code = continent.key.to_ascii_uppercase();
@@ -147,18 +152,18 @@ impl Map {
                 continue;
             }
             let Some(table) = continent.value.table() else {
-                continents.push((Clients::Continent(code), choice(&continent.value), continent.place.clone()));
+                continents.push((RuleClients::Continent(code), choice(&continent.value), continent.place.clone()));
                 continue;
             };
             for country in &table.0 {
                 match &*country.key.to_ascii_uppercase() {
-                    "DEFAULT" => continents.push(rule(Clients::Continent(code.clone()), country)),
+                    "DEFAULT" => continents.push(rule(RuleClients::Continent(code.clone()), country)),
                     code => below_continent(code, country, &mut countries, &mut subdivisions, notes),
                 }
             }
         }
         let places = subdivisions.into_iter().chain(countries).chain(continents);
-        let mut known: HashMap<Clients, (Choice, Place)> = HashMap::new();
+        let mut known: HashMap<RuleClients, (DatacenterChoice, SourcePlace)> = HashMap::new();
         for (clients, choice, place) in places {
             match known.get(&clients) {
                 None => {
@@ -176,13 +181,19 @@ impl Map {
     }
 }
 
-type Rules = Vec<(Clients, Choice, Place)>;
+type Rules = Vec<(RuleClients, DatacenterChoice, SourcePlace)>;
 
-fn rule(clients: Clients, entry: &Entry) -> (Clients, Choice, Place) {
+fn rule(clients: RuleClients, entry: &VscfEntry) -> (RuleClients, DatacenterChoice, SourcePlace) {
     (clients, choice(&entry.value), entry.place.clone())
 }
 
-fn below_continent(code: &str, entry: &Entry, countries: &mut Rules, subdivisions: &mut Rules, notes: &mut Notes) {
+fn below_continent(
+    code: &str,
+    entry: &VscfEntry,
+    countries: &mut Rules,
+    subdivisions: &mut Rules,
+    notes: &mut ImportNotes,
+) {
     if PSEUDO_COUNTRIES.contains(&code) {
         let sentence =
             "MaxMind's old databases had it for what lies somewhere on a continent; those of today state no country";
@@ -193,11 +204,11 @@ fn below_continent(code: &str, entry: &Entry, countries: &mut Rules, subdivision
         return notes.add(&entry.place, format!("{:?} is no country of ISO 3166-1; it is left out", entry.key));
     }
     let Some(table) = entry.value.table() else {
-        return countries.push(rule(Clients::Country(code.to_owned()), entry));
+        return countries.push(rule(RuleClients::Country(code.to_owned()), entry));
     };
     for part in &table.0 {
         if part.key.eq_ignore_ascii_case("default") {
-            countries.push(rule(Clients::Country(code.to_owned()), part));
+            countries.push(rule(RuleClients::Country(code.to_owned()), part));
         } else {
             below_country(code, part, subdivisions, notes);
         }
@@ -205,14 +216,14 @@ fn below_continent(code: &str, entry: &Entry, countries: &mut Rules, subdivision
 }
 
 /// Subdivisions are known by their codes, cities by their names. Clients are known here by one level of subdivisions.
-fn below_country(country: &str, entry: &Entry, subdivisions: &mut Rules, notes: &mut Notes) {
+fn below_country(country: &str, entry: &VscfEntry, subdivisions: &mut Rules, notes: &mut ImportNotes) {
     let is_code =
         entry.key.len() <= 3 && entry.key.bytes().all(|octet| octet.is_ascii_uppercase() || octet.is_ascii_digit());
     if !is_code {
         let sentence = format!("{:?}: fences know no cities; state its networks in a fence of the service", entry.key);
         return notes.add(&entry.place, sentence);
     }
-    let clients = Clients::Subdivision(format!("{country}-{}", entry.key));
+    let clients = RuleClients::Subdivision(format!("{country}-{}", entry.key));
     let Some(table) = entry.value.table() else { return subdivisions.push(rule(clients, entry)) };
     for part in &table.0 {
         if part.key.eq_ignore_ascii_case("default") {
@@ -224,8 +235,8 @@ fn below_country(country: &str, entry: &Entry, subdivisions: &mut Rules, notes: 
 }
 
 /// A list of datacenters, or `auto`.
-fn choice(value: &Value) -> Choice {
-    if value.text() == Some("auto") { Choice::Auto } else { Choice::Listed(value.texts()) }
+fn choice(value: &VscfValue) -> DatacenterChoice {
+    if value.text() == Some("auto") { DatacenterChoice::Auto } else { DatacenterChoice::Listed(value.texts()) }
 }
 
 /// A network without bits behind its prefix.

@@ -21,20 +21,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use super::arguments::Import;
+use super::arguments::ImportCommand;
 use super::init::{NewFile, toml_text, write_new};
 use crate::cli::paper::say;
 use crate::control;
 use crate::files::{self, FileKind};
 use crate::text::{counted, shown};
-use checks::Checks;
-use draft::Draft;
-use maps::Map;
-use notes::Notes;
-use resources::Resources;
-use vscf::{Place, Table};
-use write::Services;
-use zones::Zone;
+use checks::ImportedChecks;
+use draft::TextDraft;
+use maps::GdnsdMap;
+use notes::ImportNotes;
+use resources::GdnsdResources;
+use vscf::{SourcePlace, VscfHash};
+use write::ImportedServices;
+use zones::ImportedZone;
 
 /// The exit code where everything that could be carried is written, but something is left out or not quite the same.
 const DIFFERENCES: u8 = 3;
@@ -42,9 +42,9 @@ const DIFFERENCES: u8 = 3;
 const MOST_ROUNDS: usize = 1000;
 
 /// Writes `meridian.toml` and the zones as far as `check` finds them good, and says what could not be carried.
-pub fn run(import: &Import) -> Result<ExitCode, String> {
-    let Import::Gdnsd { directory, to } = import;
-    let mut notes = Notes::default();
+pub fn run(import: &ImportCommand) -> Result<ExitCode, String> {
+    let ImportCommand::Gdnsd { directory, to } = import;
+    let mut notes = ImportNotes::default();
     let carried = carry_what_is_good(directory, &mut notes)?;
     let services = carried.services;
     let config = to.join("meridian.toml");
@@ -81,13 +81,13 @@ fn tell(title: &str, notes: &[String]) {
 
 /// What a configuration comes to.
 struct Carried {
-    configuration: Draft,
-    zones: Vec<Zone>,
+    configuration: TextDraft,
+    zones: Vec<ImportedZone>,
     services: usize,
 }
 
 /// Everything without what `check` would refuse, which is noted.
-fn carry_what_is_good(directory: &Path, notes: &mut Notes) -> Result<Carried, String> {
+fn carry_what_is_good(directory: &Path, notes: &mut ImportNotes) -> Result<Carried, String> {
     let refused = |mistakes: Vec<String>| {
         format!("{} cannot be carried so that it is of use:\n  {}", directory.display(), mistakes.join("\n  "))
     };
@@ -102,11 +102,11 @@ fn carry_what_is_good(directory: &Path, notes: &mut Notes) -> Result<Carried, St
     }
 }
 
-fn carry(directory: &Path, notes: &mut Notes) -> Result<Carried, String> {
+fn carry(directory: &Path, notes: &mut ImportNotes) -> Result<Carried, String> {
     let file = directory.join("config");
-    let top = if file.exists() { vscf::read_table(&file)? } else { Table::default() };
+    let top = if file.exists() { vscf::read_table(&file)? } else { VscfHash::default() };
     notes.unknown_keys(&top, &["options", "service_types", "plugins"], "a configuration");
-    let nothing = Table::default();
+    let nothing = VscfHash::default();
     let part = |key: &str| top.table(key).unwrap_or(&nothing);
     let options = options::read(part("options"), notes);
     let (zones, dynamic) = zones::read(&directory.join("zones"), &options.ttls, notes)?;
@@ -114,9 +114,9 @@ fn carry(directory: &Path, notes: &mut Notes) -> Result<Carried, String> {
     let maps = plugins.table("geoip").and_then(|geoip| geoip.table("maps")).unwrap_or(&nothing);
     let maps = maps::read(maps, &directory.join("geoip"), notes)?;
     let databases = databases(maps.values(), notes);
-    let checks = Checks::read(part("service_types"), notes);
-    let mut resources = Resources { plugins, maps, checks };
-    let mut services = Services::default();
+    let checks = ImportedChecks::read(part("service_types"), notes);
+    let mut resources = GdnsdResources { plugins, maps, checks };
+    let mut services = ImportedServices::default();
     for record in &dynamic {
         match resources.find(&record.reference, notes) {
             Ok(plan) => services.add(record, plan, &options.ttls, notes),
@@ -126,7 +126,7 @@ fn carry(directory: &Path, notes: &mut Notes) -> Result<Carried, String> {
             }
         }
     }
-    let mut draft = Draft::default();
+    let mut draft = TextDraft::default();
     let from = directory.display().to_string();
     draft.push(
         &format!(
@@ -145,8 +145,8 @@ fn carry(directory: &Path, notes: &mut Notes) -> Result<Carried, String> {
 }
 
 /// The databases of all maps that are there, as elements of a list; the first that knows a client wins.
-fn databases<'m>(maps: impl Iterator<Item = &'m Rc<Map>>, notes: &mut Notes) -> String {
-    let stated: BTreeSet<(&Place, &PathBuf)> =
+fn databases<'m>(maps: impl Iterator<Item = &'m Rc<GdnsdMap>>, notes: &mut ImportNotes) -> String {
+    let stated: BTreeSet<(&SourcePlace, &PathBuf)> =
         maps.filter_map(|map| map.database.as_ref()).map(|(a, b)| (b, a)).collect();
     let mut paths: Vec<PathBuf> = Vec::new();
     for (place, path) in stated {

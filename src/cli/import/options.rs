@@ -3,24 +3,24 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use super::notes::{Notes, Source};
-use super::vscf::{Content, Entry, Place, Table, Value};
+use super::notes::{ImportNotes, ImportSource};
+use super::vscf::{SourcePlace, VscfContent, VscfEntry, VscfHash, VscfValue};
 use crate::cli::init::toml_text;
 
 /// What the options come to.
 #[derive(Debug)]
-pub struct Options {
+pub struct GdnsdOptions {
     /// Lines of `[server]`, each with its option.
-    pub server: Vec<(String, Source)>,
+    pub server: Vec<(String, ImportSource)>,
     /// Lines of `[geo]`, likewise.
-    pub geo: Vec<(String, Source)>,
+    pub geo: Vec<(String, ImportSource)>,
     /// Where and how long answers may be kept.
-    pub ttls: Ttls,
+    pub ttls: TtlBounds,
 }
 
 /// Bounds of TTLs, in seconds.
 #[derive(Debug, Clone, Copy)]
-pub struct Ttls {
+pub struct TtlBounds {
     /// Of records that state none.
     pub default: u32,
     /// The least of any.
@@ -33,20 +33,20 @@ pub struct Ttls {
     pub acme: u32,
 }
 
-impl Default for Ttls {
+impl Default for TtlBounds {
     /// What gdnsd takes where nothing is stated.
     fn default() -> Self {
-        Ttls { default: 86_400, least: 5, most: 3_600_000, negative_most: 10_800, acme: 0 }
+        TtlBounds { default: 86_400, least: 5, most: 3_600_000, negative_most: 10_800, acme: 0 }
     }
 }
 
-impl Ttls {
-    fn read(table: &Table) -> Ttls {
+impl TtlBounds {
+    fn read(table: &VscfHash) -> TtlBounds {
         let number = |key: &str, default: u32| table.text(key).and_then(|text| text.parse().ok()).unwrap_or(default);
-        let usual = Ttls::default();
+        let usual = TtlBounds::default();
         let most = number("max_ttl", usual.most);
         let least = number("min_ttl", usual.least).min(most);
-        Ttls {
+        TtlBounds {
             default: number("zones_default_ttl", usual.default),
             least,
             most,
@@ -98,23 +98,23 @@ const READ: [&str; 10] = [
 ];
 
 /// Reads `options`; an empty hash where there are none.
-pub fn read(table: &Table, notes: &mut Notes) -> Options {
-    let mut options = Options { server: Vec::new(), geo: Vec::new(), ttls: Ttls::read(table) };
+pub fn read(table: &VscfHash, notes: &mut ImportNotes) -> GdnsdOptions {
+    let mut options = GdnsdOptions { server: Vec::new(), geo: Vec::new(), ttls: TtlBounds::read(table) };
     let number = |key: &str, default: u32| table.text(key).and_then(|text| text.parse().ok()).unwrap_or(default);
     let listen = format!("listen = [{}]\n", listen(table, number("dns_port", 53), notes).join(", "));
-    let somewhere = Place { file: Path::new("config").into(), line: 1 };
+    let somewhere = SourcePlace { file: Path::new("config").into(), line: 1 };
     let listed = table.0.iter().find(|entry| entry.key == "listen").map_or(&somewhere, |entry| &entry.place);
-    options.server.push((listen, Source::new(listed, "listen")));
+    options.server.push((listen, ImportSource::new(listed, "listen")));
     for entry in &table.0 {
         options.read_one(entry, table, notes);
     }
     options
 }
 
-impl Options {
+impl GdnsdOptions {
     /// One option, where it is a line of ours.
-    fn read_one(&mut self, entry: &Entry, table: &Table, notes: &mut Notes) {
-        let source = Source::new(&entry.place, &*entry.key);
+    fn read_one(&mut self, entry: &VscfEntry, table: &VscfHash, notes: &mut ImportNotes) {
+        let source = ImportSource::new(&entry.place, &*entry.key);
         if notes.refuses(&source) {
             return;
         }
@@ -166,14 +166,14 @@ fn ascii_of(hex: &str) -> String {
 }
 
 /// The addresses with their ports, in quotes.
-fn listen(options: &Table, port: u32, notes: &mut Notes) -> Vec<String> {
+fn listen(options: &VscfHash, port: u32, notes: &mut ImportNotes) -> Vec<String> {
     let any = || [format!("\"0.0.0.0:{port}\""), format!("\"[::]:{port}\"")].to_vec();
     let Some(value) = options.get("listen") else { return any() };
     if value.text() == Some("any") {
         return any();
     }
-    let stated: Vec<(String, &Value)> = match &value.content {
-        Content::Table(table) => table.0.iter().map(|entry| (entry.key.clone(), &entry.value)).collect(),
+    let stated: Vec<(String, &VscfValue)> = match &value.content {
+        VscfContent::Table(table) => table.0.iter().map(|entry| (entry.key.clone(), &entry.value)).collect(),
         _ => value.list().iter().filter_map(|it| Some((it.text()?.to_owned(), it))).collect(),
     };
     let mut addresses = Vec::new();

@@ -3,20 +3,20 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
-use super::maps::Clients;
+use super::maps::RuleClients;
 use crate::steering::pick::MAX_ANSWERS;
 
 /// One endpoint.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Endpoint {
-    pub target: Target,
+pub struct ImportedEndpoint {
+    pub target: ImportedTarget,
     pub weight: u32,
     pub check: Option<String>,
 }
 
 /// What is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Target {
+pub enum ImportedTarget {
     Address(IpAddr),
     /// With its final dot, as gdnsd has it.
     Name(String),
@@ -24,9 +24,9 @@ pub enum Target {
 
 /// A datacenter, or a resource without any.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Region {
+pub struct ImportedRegion {
     pub name: String,
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Vec<ImportedEndpoint>,
     /// Endpoints per answer; more than one where all of them are given.
     pub answers: usize,
     /// Endpoints that must be up for it to take clients.
@@ -37,10 +37,10 @@ pub struct Region {
 
 /// A resource: its regions in order, and rules that hold before that order.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Plan {
-    pub regions: Vec<Region>,
+pub struct ResourcePlan {
+    pub regions: Vec<ImportedRegion>,
     /// The first that matches decides; positions of regions, in order of preference.
-    pub rules: Vec<(Clients, Vec<usize>)>,
+    pub rules: Vec<(RuleClients, Vec<usize>)>,
     /// Regions of clients that no rule is about.
     pub otherwise: Vec<usize>,
     /// Whether these are ordered by distance.
@@ -51,10 +51,10 @@ pub struct Plan {
     pub map: Option<String>,
 }
 
-impl Plan {
+impl ResourcePlan {
     /// A resource of one region.
-    pub fn of(region: Region) -> Plan {
-        Plan { regions: vec![region], otherwise: vec![0], ..Plan::default() }
+    pub fn of(region: ImportedRegion) -> ResourcePlan {
+        ResourcePlan { regions: vec![region], otherwise: vec![0], ..ResourcePlan::default() }
     }
 
     /// Whether it is no more than a list of regions.
@@ -63,12 +63,12 @@ impl Plan {
     }
 
     /// All regions of another, under names that begin with that of the datacenter if there are several; their positions.
-    pub fn adopt(&mut self, datacenter: &str, child: Plan) -> Vec<usize> {
+    pub fn adopt(&mut self, datacenter: &str, child: ResourcePlan) -> Vec<usize> {
         let alone = child.regions.len() == 1;
         let start = self.regions.len();
-        let named = |region: Region| {
+        let named = |region: ImportedRegion| {
             let name = if alone { datacenter.to_owned() } else { format!("{datacenter}-{}", region.name) };
-            Region { name, ..region }
+            ImportedRegion { name, ..region }
         };
         self.regions.extend(child.regions.into_iter().map(named));
         child.otherwise.iter().map(|position| position + start).collect()
@@ -84,7 +84,7 @@ impl Plan {
     /// Leaves every endpoint in the first region that has it, since a service has each of them once. A region that is
     /// left without any is the region that has its first one. Says what is not quite the same then.
     pub fn part_regions(&mut self) -> Vec<String> {
-        let mut holders: HashMap<Target, usize> = HashMap::new();
+        let mut holders: HashMap<ImportedTarget, usize> = HashMap::new();
         let mut stands_for: Vec<usize> = (0..self.regions.len()).collect();
         let mut sentences = Vec::new();
         for position in self.preference() {

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::checks::Checks;
-use super::datacenters::{Children, Ranking, adopt_all, ordered, unlike};
-use super::maps::{Choice, Map};
-use super::notes::Notes;
-use super::plan::{Endpoint, Plan, Region, Target};
-use super::vscf::{Content, Place, Table, Value};
+use super::checks::ImportedChecks;
+use super::datacenters::{DatacenterRanking, DatacenterTree, adopt_all, ordered, unlike};
+use super::maps::{DatacenterChoice, GdnsdMap};
+use super::notes::ImportNotes;
+use super::plan::{ImportedEndpoint, ImportedRegion, ImportedTarget, ResourcePlan};
+use super::vscf::{SourcePlace, VscfContent, VscfHash, VscfValue};
 use crate::dns::Name;
 
 /// Most that an endpoint weighs here.
@@ -19,7 +19,7 @@ const DEEPEST: usize = 16;
 
 /// What a hash inherits from those around it.
 #[derive(Debug, Clone)]
-pub struct Inherited {
+pub struct InheritedOptions {
     plugin: String,
     service_types: Vec<String>,
     threshold: f64,
@@ -28,10 +28,16 @@ pub struct Inherited {
     pub skip_first: bool,
 }
 
-impl Default for Inherited {
+impl Default for InheritedOptions {
     fn default() -> Self {
         let plugin = "multifo".to_owned();
-        Inherited { plugin, service_types: vec!["up".to_owned()], threshold: 0.5, multi: false, skip_first: false }
+        InheritedOptions {
+            plugin,
+            service_types: vec!["up".to_owned()],
+            threshold: 0.5,
+            multi: false,
+            skip_first: false,
+        }
     }
 }
 
@@ -39,17 +45,17 @@ impl Default for Inherited {
 const PARAMETERS: [&str; 7] =
     ["service_types", "up_thresh", "multi", "ignore_health", "plugin", "skip_first", "undefined_datacenters_ok"];
 
-impl Inherited {
-    fn with(&self, table: &Table, notes: &mut Notes) -> Inherited {
+impl InheritedOptions {
+    fn with(&self, table: &VscfHash, notes: &mut ImportNotes) -> InheritedOptions {
         let truth = |key: &str, was| table.text(key).map_or(was, |text| text.eq_ignore_ascii_case("true"));
         if truth("ignore_health", false)
             && let Some(entry) = table.0.iter().find(|entry| entry.key == "ignore_health")
         {
             notes.add(&entry.place, "ignore_health: what is down is left out here");
         }
-        Inherited {
+        InheritedOptions {
             plugin: table.text("plugin").map_or(self.plugin.clone(), str::to_owned),
-            service_types: table.get("service_types").map_or(self.service_types.clone(), Value::texts),
+            service_types: table.get("service_types").map_or(self.service_types.clone(), VscfValue::texts),
             threshold: table.text("up_thresh").and_then(|text| text.parse().ok()).unwrap_or(self.threshold),
             multi: truth("multi", self.multi),
             skip_first: truth("skip_first", self.skip_first),
@@ -59,20 +65,26 @@ impl Inherited {
 
 /// Everything that resources are made from.
 #[derive(Debug)]
-pub struct Resources<'c> {
-    pub plugins: &'c Table,
-    pub maps: HashMap<String, Rc<Map>>,
-    pub checks: Checks,
+pub struct GdnsdResources<'c> {
+    pub plugins: &'c VscfHash,
+    pub maps: HashMap<String, Rc<GdnsdMap>>,
+    pub checks: ImportedChecks,
 }
 
-impl Resources<'_> {
+impl GdnsdResources<'_> {
     /// The plan of `plugin!resource` or `plugin!resource/datacenter`; why there is none.
-    pub fn find(&mut self, reference: &str, notes: &mut Notes) -> Result<Plan, String> {
+    pub fn find(&mut self, reference: &str, notes: &mut ImportNotes) -> Result<ResourcePlan, String> {
         let (plugin, resource) = reference.split_once('!').unwrap_or((reference, ""));
         self.named(plugin, resource, 0, notes)
     }
 
-    fn named(&mut self, plugin: &str, resource: &str, depth: usize, notes: &mut Notes) -> Result<Plan, String> {
+    fn named(
+        &mut self,
+        plugin: &str,
+        resource: &str,
+        depth: usize,
+        notes: &mut ImportNotes,
+    ) -> Result<ResourcePlan, String> {
         if depth > DEEPEST {
             return Err(format!("{plugin}!{resource} leads to itself"));
         }
@@ -82,7 +94,7 @@ impl Resources<'_> {
         let plugins = self.plugins;
         let table = plugins.table(plugin).ok_or_else(|| format!("the plugin {plugin} has no configuration"))?;
         let meta = matches!(plugin, "metafo" | "geoip");
-        let inherited = Inherited::default().with(table, notes);
+        let inherited = InheritedOptions::default().with(table, notes);
         let (name, datacenter) = match resource.split_once('/') {
             Some((name, datacenter)) if meta => (name, Some(datacenter)),
             _ => (resource, None),
@@ -99,11 +111,11 @@ impl Resources<'_> {
         plugin: &str,
         name: &str,
         datacenter: Option<&str>,
-        value: &Value,
-        inherited: &Inherited,
+        value: &VscfValue,
+        inherited: &InheritedOptions,
         depth: usize,
-        notes: &mut Notes,
-    ) -> Result<Plan, String> {
+        notes: &mut ImportNotes,
+    ) -> Result<ResourcePlan, String> {
         match plugin {
             "multifo" | "weighted" | "simplefo" | "static" => {
                 Leaf::new(self, notes).plan(plugin, name, value, inherited)
@@ -128,13 +140,13 @@ impl Resources<'_> {
     fn children(
         &mut self,
         name: &str,
-        table: &Table,
-        inherited: &Inherited,
+        table: &VscfHash,
+        inherited: &InheritedOptions,
         depth: usize,
-        notes: &mut Notes,
-    ) -> Result<Children, String> {
+        notes: &mut ImportNotes,
+    ) -> Result<DatacenterTree, String> {
         let datacenters = table.table("dcmap").ok_or_else(|| format!("{name} has no dcmap"))?;
-        let mut children = Children::default();
+        let mut children = DatacenterTree::default();
         for entry in &datacenters.0 {
             children.places.insert(entry.key.clone(), entry.place.clone());
             match self.child(&entry.key, &entry.value, inherited, depth, notes) {
@@ -149,11 +161,11 @@ impl Resources<'_> {
     fn child(
         &mut self,
         name: &str,
-        value: &Value,
-        inherited: &Inherited,
+        value: &VscfValue,
+        inherited: &InheritedOptions,
         depth: usize,
-        notes: &mut Notes,
-    ) -> Result<Plan, String> {
+        notes: &mut ImportNotes,
+    ) -> Result<ResourcePlan, String> {
         if let Some(text) = value.text() {
             if let Some((plugin, resource)) = text.split_once('!') {
                 let plugin = plugin.strip_prefix('%').filter(|plugin| !plugin.is_empty());
@@ -171,26 +183,30 @@ impl Resources<'_> {
 
     fn by_map(
         &mut self,
-        table: &Table,
-        mut children: Children,
-        inherited: &Inherited,
-        notes: &mut Notes,
-    ) -> Result<Plan, String> {
+        table: &VscfHash,
+        mut children: DatacenterTree,
+        inherited: &InheritedOptions,
+        notes: &mut ImportNotes,
+    ) -> Result<ResourcePlan, String> {
         let value = table.get("map").ok_or("the resource names no map")?;
         let name = value.text().ok_or("the resource names no map")?;
         let map = self.maps.get(name).ok_or_else(|| format!("there is no map {name:?}"))?.clone();
-        let nearest = map.otherwise == Choice::Auto;
+        let nearest = map.otherwise == DatacenterChoice::Auto;
         if inherited.skip_first && nearest {
             return Err("skip_first of what is ordered by distance has nothing like it here".to_owned());
         }
-        let mut plan =
-            Plan { nearest, ignore_subnet: map.ignore_subnet, map: Some(map.name.clone()), ..Plan::default() };
+        let mut plan = ResourcePlan {
+            nearest,
+            ignore_subnet: map.ignore_subnet,
+            map: Some(map.name.clone()),
+            ..ResourcePlan::default()
+        };
         let positions = adopt_all(&mut plan, &map, &mut children, notes);
         if plan.regions.is_empty() {
             return Err("none of its datacenters can be carried".to_owned());
         }
         let located = map.datacenters.iter().filter(|name| map.coordinates.contains_key(*name)).cloned().collect();
-        let ranking = Ranking { positions, lost: children.lost, skip_first: inherited.skip_first, located };
+        let ranking = DatacenterRanking { positions, lost: children.lost, skip_first: inherited.skip_first, located };
         plan.otherwise = ranking.of(&map.otherwise);
         if plan.otherwise.is_empty() && ranking.lost_some(&map.otherwise) {
             notes.add(
@@ -217,29 +233,35 @@ impl Resources<'_> {
 
 /// Reads the endpoints of one region.
 struct Leaf<'r, 'c> {
-    resources: &'r mut Resources<'c>,
-    notes: &'r mut Notes,
-    endpoints: Vec<Endpoint>,
+    resources: &'r mut GdnsdResources<'c>,
+    notes: &'r mut ImportNotes,
+    endpoints: Vec<ImportedEndpoint>,
     needed: usize,
     answers: usize,
 }
 
 impl<'r, 'c> Leaf<'r, 'c> {
-    fn new(resources: &'r mut Resources<'c>, notes: &'r mut Notes) -> Self {
+    fn new(resources: &'r mut GdnsdResources<'c>, notes: &'r mut ImportNotes) -> Self {
         Leaf { resources, notes, endpoints: Vec::new(), needed: 0, answers: 1 }
     }
 
-    fn plan(mut self, plugin: &str, name: &str, value: &Value, inherited: &Inherited) -> Result<Plan, String> {
+    fn plan(
+        mut self,
+        plugin: &str,
+        name: &str,
+        value: &VscfValue,
+        inherited: &InheritedOptions,
+    ) -> Result<ResourcePlan, String> {
         self.family(plugin, value, inherited)?;
         if self.endpoints.is_empty() {
             return Err(format!("{plugin}!{name} has no endpoints"));
         }
         let Leaf { endpoints, needed, answers, .. } = self;
-        Ok(Plan::of(Region { name: name.to_owned(), endpoints, answers, needed, location: None }))
+        Ok(ResourcePlan::of(ImportedRegion { name: name.to_owned(), endpoints, answers, needed, location: None }))
     }
 
     /// All endpoints of a hash, or of its `addrs_v4` and `addrs_v6`.
-    fn family(&mut self, plugin: &str, value: &Value, inherited: &Inherited) -> Result<(), String> {
+    fn family(&mut self, plugin: &str, value: &VscfValue, inherited: &InheritedOptions) -> Result<(), String> {
         let inherited = value.table().map_or(inherited.clone(), |table| inherited.with(table, self.notes));
         let families = value.table().map(|table| ["addrs_v4", "addrs_v6"].map(|key| table.get(key)));
         if let Some(families) = families.filter(|families| families.iter().any(Option::is_some)) {
@@ -262,9 +284,9 @@ impl<'r, 'c> Leaf<'r, 'c> {
         Ok(())
     }
 
-    fn multifo(&mut self, value: &Value, inherited: &Inherited) {
-        let values: Vec<&Value> = match &value.content {
-            Content::Table(table) => items(table).map(|(_, value)| value).collect(),
+    fn multifo(&mut self, value: &VscfValue, inherited: &InheritedOptions) {
+        let values: Vec<&VscfValue> = match &value.content {
+            VscfContent::Table(table) => items(table).map(|(_, value)| value).collect(),
             _ => value.list().iter().collect(),
         };
         for value in values {
@@ -276,7 +298,7 @@ impl<'r, 'c> Leaf<'r, 'c> {
     }
 
     /// The secondary is a standby: weight 0.
-    fn simplefo(&mut self, value: &Value, inherited: &Inherited) -> Result<(), String> {
+    fn simplefo(&mut self, value: &VscfValue, inherited: &InheritedOptions) -> Result<(), String> {
         let table = value.table().ok_or("a simplefo resource is a hash")?;
         for (key, weight) in [("primary", 100), ("secondary", 0)] {
             let value = table.get(key).ok_or_else(|| format!("a simplefo resource has a {key}"))?;
@@ -285,14 +307,14 @@ impl<'r, 'c> Leaf<'r, 'c> {
         Ok(())
     }
 
-    fn weighted(&mut self, value: &Value, inherited: &Inherited) -> Result<(), String> {
+    fn weighted(&mut self, value: &VscfValue, inherited: &InheritedOptions) -> Result<(), String> {
         let table = value.table().ok_or("a weighted resource is a hash")?;
         if inherited.multi {
             self.notes.add(&value.place, "multi: an answer has as many addresses as there are; weights order them");
         }
         for (label, value) in items(table) {
             match &value.content {
-                Content::Table(_) => {
+                VscfContent::Table(_) => {
                     let sentence = "groups: each address has its odds of being the first, but is picked by itself";
                     self.notes.add(&value.place, sentence);
                     self.weighted(value, inherited)?;
@@ -306,7 +328,7 @@ impl<'r, 'c> Leaf<'r, 'c> {
         Ok(())
     }
 
-    fn endpoint(&mut self, value: &Value, weight: u32, inherited: &Inherited) {
+    fn endpoint(&mut self, value: &VscfValue, weight: u32, inherited: &InheritedOptions) {
         let target = match target(value.text().unwrap_or("")) {
             Ok(target) => target,
             Err(reason) => return self.notes.add(&value.place, format!("{reason}; it is left out")),
@@ -315,13 +337,13 @@ impl<'r, 'c> Leaf<'r, 'c> {
         // The same address twice has both weights; here it stands once.
         match self.endpoints.iter_mut().find(|endpoint| endpoint.target == target) {
             Some(endpoint) => endpoint.weight = endpoint.weight.saturating_add(weight).min(MOST_WEIGHT),
-            None => self.endpoints.push(Endpoint { target, weight, check }),
+            None => self.endpoints.push(ImportedEndpoint { target, weight, check }),
         }
     }
 
-    fn check(&mut self, target: &Target, types: &[String], place: &Place) -> Option<String> {
+    fn check(&mut self, target: &ImportedTarget, types: &[String], place: &SourcePlace) -> Option<String> {
         let check = self.resources.checks.of(types, place, self.notes)?;
-        if matches!(target, Target::Name(_)) {
+        if matches!(target, ImportedTarget::Name(_)) {
             self.notes.add(place, "a name is checked at each address that it has, not as a name");
         }
         Some(check)
@@ -329,7 +351,7 @@ impl<'r, 'c> Leaf<'r, 'c> {
 }
 
 /// An address or name and its weight.
-fn weighted_pair(value: &Value) -> Result<(&Value, u32), String> {
+fn weighted_pair(value: &VscfValue) -> Result<(&VscfValue, u32), String> {
     let [target, weight] = value.list() else {
         return Err("an address or name and its weight are expected".to_owned());
     };
@@ -338,22 +360,22 @@ fn weighted_pair(value: &Value) -> Result<(&Value, u32), String> {
 }
 
 /// What an endpoint gives: an address that clients can connect to, or a name.
-fn target(text: &str) -> Result<Target, String> {
+fn target(text: &str) -> Result<ImportedTarget, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         let address = address.to_canonical();
         if address.is_unspecified() || address.is_multicast() || address == IpAddr::from([255; 4]) {
             return Err(format!("{address} is no address that a client can connect to"));
         }
-        return Ok(Target::Address(address));
+        return Ok(ImportedTarget::Address(address));
     }
     match text.parse::<Name>() {
-        Ok(_) if !text.is_empty() => Ok(Target::Name(text.to_owned())),
+        Ok(_) if !text.is_empty() => Ok(ImportedTarget::Name(text.to_owned())),
         _ => Err(format!("{text:?} is neither an address nor a name")),
     }
 }
 
 /// The entries that are no parameters.
-fn items(table: &Table) -> impl Iterator<Item = (&str, &Value)> {
+fn items(table: &VscfHash) -> impl Iterator<Item = (&str, &VscfValue)> {
     let known = |key: &str| PARAMETERS.contains(&key);
     table.0.iter().filter(move |entry| !known(&entry.key)).map(|entry| (&*entry.key, &entry.value))
 }

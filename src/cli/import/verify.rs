@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Carried;
-use super::notes::{Notes, Source};
-use super::zones::Zone;
-use crate::answer::world::World;
+use super::notes::{ImportNotes, ImportSource};
+use super::zones::ImportedZone;
+use crate::answer::world::Catalog;
 use crate::config;
 use crate::geo::Atlas;
 use crate::zone;
@@ -19,7 +19,7 @@ const CONFIG: &str = "meridian.toml";
 ///
 /// # Errors
 /// A sentence for each mistake that nothing can be left out for.
-pub fn refuse_mistakes(carried: &Carried, notes: &mut Notes) -> Result<bool, Vec<String>> {
+pub fn refuse_mistakes(carried: &Carried, notes: &mut ImportNotes) -> Result<bool, Vec<String>> {
     let mut mistakes = Mistakes { notes, is_any_new: false, untraced: Vec::new() };
     let mut zones = Vec::new();
     for zone in &carried.zones {
@@ -32,7 +32,7 @@ pub fn refuse_mistakes(carried: &Carried, notes: &mut Notes) -> Result<bool, Vec
         // What does not fit the zones is looked for when the zones are good.
         Ok(_) if mistakes.is_any() => {}
         Ok(loaded) => {
-            let found = World::compile(&loaded.config, &zones, Arc::new(Atlas::empty()));
+            let found = Catalog::compile(&loaded.config, &zones, Arc::new(Atlas::empty()));
             for mistake in found.err().unwrap_or_default() {
                 mistakes.of_configuration(carried, mistake.line, mistake.sentence);
             }
@@ -51,7 +51,7 @@ pub fn refuse_mistakes(carried: &Carried, notes: &mut Notes) -> Result<bool, Vec
 
 /// The mistakes of one check.
 struct Mistakes<'n> {
-    notes: &'n mut Notes,
+    notes: &'n mut ImportNotes,
     is_any_new: bool,
     /// Those that have no source.
     untraced: Vec<String>,
@@ -63,7 +63,7 @@ impl Mistakes<'_> {
     }
 
     /// A mistake of the whole file counts where no line has one: it may follow from them.
-    fn of_zone(&mut self, zone: &Zone, errors: Vec<zone::ZoneError>) {
+    fn of_zone(&mut self, zone: &ImportedZone, errors: Vec<zone::ZoneError>) {
         let has_lines = errors.iter().any(|error| error.line > 0);
         for error in errors.into_iter().filter(|error| error.line > 0 || !has_lines) {
             let source = if error.line > 0 { zone.draft.source(error.line as usize) } else { Some(&zone.source) };
@@ -75,7 +75,7 @@ impl Mistakes<'_> {
         self.take(carried.configuration.source(line as usize), sentence);
     }
 
-    fn take(&mut self, source: Option<&Source>, sentence: String) {
+    fn take(&mut self, source: Option<&ImportSource>, sentence: String) {
         match source {
             Some(source) => self.is_any_new |= self.notes.refuse(source, sentence),
             None => self.untraced.push(sentence),

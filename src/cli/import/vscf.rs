@@ -16,14 +16,14 @@ const DEEPEST: usize = 64;
 
 /// Where something is stated.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct SourcePlace {
     /// The file, as it was found.
     pub file: Rc<Path>,
     /// From 1.
     pub line: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourcePlace {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}:{}", self.file.display(), self.line)
     }
@@ -31,34 +31,34 @@ impl fmt::Display for Place {
 
 /// A value and where it begins.
 #[derive(Debug, Clone)]
-pub struct Value {
-    pub place: Place,
-    pub content: Content,
+pub struct VscfValue {
+    pub place: SourcePlace,
+    pub content: VscfContent,
 }
 
 /// The three kinds of values.
 #[derive(Debug, Clone)]
-pub enum Content {
+pub enum VscfContent {
     Text(String),
-    List(Vec<Value>),
-    Table(Table),
+    List(Vec<VscfValue>),
+    Table(VscfHash),
 }
 
 /// A hash, in the order of the file. Keys are there once.
 #[derive(Debug, Clone, Default)]
-pub struct Table(pub Vec<Entry>);
+pub struct VscfHash(pub Vec<VscfEntry>);
 
 /// One pair of a hash.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct VscfEntry {
     pub key: String,
-    pub place: Place,
-    pub value: Value,
+    pub place: SourcePlace,
+    pub value: VscfValue,
 }
 
-impl Table {
+impl VscfHash {
     /// The value of a key.
-    pub fn get(&self, key: &str) -> Option<&Value> {
+    pub fn get(&self, key: &str) -> Option<&VscfValue> {
         self.0.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
     }
 
@@ -68,25 +68,25 @@ impl Table {
     }
 
     /// The hash of a key, if it is one.
-    pub fn table(&self, key: &str) -> Option<&Table> {
+    pub fn table(&self, key: &str) -> Option<&VscfHash> {
         self.get(key)?.table()
     }
 }
 
-impl Value {
+impl VscfValue {
     /// The string, if it is one.
     pub fn text(&self) -> Option<&str> {
-        if let Content::Text(text) = &self.content { Some(text) } else { None }
+        if let VscfContent::Text(text) = &self.content { Some(text) } else { None }
     }
 
     /// The hash, if it is one.
-    pub fn table(&self) -> Option<&Table> {
-        if let Content::Table(table) = &self.content { Some(table) } else { None }
+    pub fn table(&self) -> Option<&VscfHash> {
+        if let VscfContent::Table(table) = &self.content { Some(table) } else { None }
     }
 
     /// The elements; a single value stands for a list of one.
-    pub fn list(&self) -> &[Value] {
-        if let Content::List(list) = &self.content { list } else { std::slice::from_ref(self) }
+    pub fn list(&self) -> &[VscfValue] {
+        if let VscfContent::List(list) = &self.content { list } else { std::slice::from_ref(self) }
     }
 
     /// The elements that are strings.
@@ -99,9 +99,9 @@ impl Value {
 ///
 /// # Errors
 /// A sentence that begins with file, line and column.
-pub fn read_table(path: &Path) -> Result<Table, String> {
+pub fn read_table(path: &Path) -> Result<VscfHash, String> {
     match Files::default().read(path, 0)?.content {
-        Content::Table(table) => Ok(table),
+        VscfContent::Table(table) => Ok(table),
         _ => Err(format!("{}:1:1: a hash is expected at the top of this file, not an array", path.display())),
     }
 }
@@ -114,7 +114,7 @@ struct Files {
 }
 
 impl Files {
-    fn read(&mut self, path: &Path, depth: usize) -> Result<Value, String> {
+    fn read(&mut self, path: &Path, depth: usize) -> Result<VscfValue, String> {
         let text = super::read_file(path)?;
         (self.count, self.octets) = (self.count + 1, self.octets + text.len());
         if self.count > MOST_FILES || self.octets > MOST_OCTETS {
@@ -125,11 +125,11 @@ impl Files {
         reader.blank();
         let content = match reader.peek() {
             Some(b'[') => reader.value()?.content,
-            _ => Content::Table(reader.pairs(None)?),
+            _ => VscfContent::Table(reader.pairs(None)?),
         };
         reader.blank();
         match reader.peek() {
-            None => Ok(Value { place, content }),
+            None => Ok(VscfValue { place, content }),
             Some(_) => Err(reader.wrong("nothing more is expected here; take it out")),
         }
     }
@@ -149,9 +149,9 @@ impl Reader<'_> {
         self.text.get(self.at).copied()
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> SourcePlace {
         let before = self.text.get(..self.at).unwrap_or(self.text);
-        Place { file: Rc::clone(&self.file), line: 1 + before.iter().filter(|octet| **octet == b'\n').count() }
+        SourcePlace { file: Rc::clone(&self.file), line: 1 + before.iter().filter(|octet| **octet == b'\n').count() }
     }
 
     fn wrong(&self, sentence: &str) -> String {
@@ -192,8 +192,8 @@ impl Reader<'_> {
     }
 
     /// The pairs of a hash, up to its end, which is passed over.
-    fn pairs(&mut self, end: Option<u8>) -> Result<Table, String> {
-        let mut table = Table::default();
+    fn pairs(&mut self, end: Option<u8>) -> Result<VscfHash, String> {
+        let mut table = VscfHash::default();
         loop {
             self.blank();
             match (self.peek(), end) {
@@ -211,7 +211,7 @@ impl Reader<'_> {
         }
     }
 
-    fn pair(&mut self, table: &mut Table) -> Result<(), String> {
+    fn pair(&mut self, table: &mut VscfHash) -> Result<(), String> {
         let place = self.place();
         let key = self.string()?;
         self.blank();
@@ -221,10 +221,10 @@ impl Reader<'_> {
         self.take(b'>');
         self.blank();
         let value = self.value()?;
-        self.insert(table, Entry { key, place, value })
+        self.insert(table, VscfEntry { key, place, value })
     }
 
-    fn insert(&self, table: &mut Table, entry: Entry) -> Result<(), String> {
+    fn insert(&self, table: &mut VscfHash, entry: VscfEntry) -> Result<(), String> {
         if table.get(&entry.key).is_some() {
             return Err(self.wrong(&format!("the key {:?} is there twice; keep one", entry.key)));
         }
@@ -232,24 +232,24 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn value(&mut self) -> Result<Value, String> {
+    fn value(&mut self) -> Result<VscfValue, String> {
         let place = self.place();
         let content = match self.peek() {
             Some(b'{') => {
                 self.at += 1;
-                Content::Table(self.deeper(|it| it.pairs(Some(b'}')))?)
+                VscfContent::Table(self.deeper(|it| it.pairs(Some(b'}')))?)
             }
             Some(b'[') => {
                 self.at += 1;
-                Content::List(self.deeper(Self::elements)?)
+                VscfContent::List(self.deeper(Self::elements)?)
             }
             Some(b'$') => return self.included_value(),
-            _ => Content::Text(self.string()?),
+            _ => VscfContent::Text(self.string()?),
         };
-        Ok(Value { place, content })
+        Ok(VscfValue { place, content })
     }
 
-    fn elements(&mut self) -> Result<Vec<Value>, String> {
+    fn elements(&mut self) -> Result<Vec<VscfValue>, String> {
         let mut list = Vec::new();
         loop {
             self.blank();
@@ -325,7 +325,7 @@ impl Reader<'_> {
         files_of(&path).map_err(|sentence| self.wrong(&sentence))
     }
 
-    fn included_value(&mut self) -> Result<Value, String> {
+    fn included_value(&mut self) -> Result<VscfValue, String> {
         let files = self.include()?;
         match &files[..] {
             [file] => self.deeper(|it| it.files.read(file, it.depth)),
@@ -333,10 +333,10 @@ impl Reader<'_> {
         }
     }
 
-    fn merge(&mut self, table: &mut Table) -> Result<(), String> {
+    fn merge(&mut self, table: &mut VscfHash) -> Result<(), String> {
         for file in self.include()? {
             let value = self.deeper(|it| it.files.read(&file, it.depth))?;
-            let Content::Table(included) = value.content else {
+            let VscfContent::Table(included) = value.content else {
                 return Err(self.wrong(&format!("{} is an array; only a hash can be merged here", file.display())));
             };
             for entry in included.0 {
@@ -390,22 +390,22 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &[u8]) -> Result<Table, String> {
+    fn read(text: &[u8]) -> Result<VscfHash, String> {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("config");
         fs::write(&file, text).expect("written");
         read_table(&file).map_err(|error| error.replace(&folder.path().display().to_string(), "DIR"))
     }
 
-    fn shown(value: &Value) -> String {
+    fn shown(value: &VscfValue) -> String {
         match &value.content {
-            Content::Text(text) => text.clone(),
-            Content::List(list) => format!("[{}]", list.iter().map(shown).collect::<Vec<_>>().join(" ")),
-            Content::Table(table) => table_shown(table),
+            VscfContent::Text(text) => text.clone(),
+            VscfContent::List(list) => format!("[{}]", list.iter().map(shown).collect::<Vec<_>>().join(" ")),
+            VscfContent::Table(table) => table_shown(table),
         }
     }
 
-    fn table_shown(table: &Table) -> String {
+    fn table_shown(table: &VscfHash) -> String {
         let pairs = table.0.iter().map(|entry| format!("{}={}", entry.key, shown(&entry.value)));
         format!("{{{}}}", pairs.collect::<Vec<_>>().join(" "))
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// A word.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Word {
+pub struct ZoneWord {
     /// Its octets in the text, quotes included.
     pub range: Range<usize>,
     pub quoted: bool,
@@ -12,9 +12,9 @@ pub struct Word {
 
 /// A record or directive, from the start of its line to the end of its last one; or a line without words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Statement {
+pub struct ZoneStatement {
     pub range: Range<usize>,
-    pub words: Vec<Word>,
+    pub words: Vec<ZoneWord>,
     /// It begins with a space: the owner is that of the record before.
     pub ownerless: bool,
     /// From 1.
@@ -22,7 +22,7 @@ pub struct Statement {
 }
 
 /// All statements of a text, in order; together they are the whole text.
-pub fn statements(text: &[u8]) -> Vec<Statement> {
+pub fn statements(text: &[u8]) -> Vec<ZoneStatement> {
     let (mut at, mut line, mut found) = (0, 1, Vec::new());
     while at < text.len() {
         let statement = statement(text, at, line);
@@ -33,7 +33,7 @@ pub fn statements(text: &[u8]) -> Vec<Statement> {
     found
 }
 
-fn statement(text: &[u8], start: usize, line: usize) -> Statement {
+fn statement(text: &[u8], start: usize, line: usize) -> ZoneStatement {
     let (mut at, mut depth, mut words) = (start, 0usize, Vec::new());
     let octet = |at: usize| text.get(at).copied();
     while let Some(now) = octet(at) {
@@ -48,13 +48,13 @@ fn statement(text: &[u8], start: usize, line: usize) -> Statement {
             b' ' | b'\t' | b'\r' | b'\n' => at += 1,
             _ => {
                 let end = end_of_word(text, at);
-                words.push(Word { range: at..end, quoted: now == b'"' });
+                words.push(ZoneWord { range: at..end, quoted: now == b'"' });
                 at = end;
             }
         }
     }
     let ownerless = matches!(octet(start), Some(b' ' | b'\t'));
-    Statement { range: start..at, words, ownerless, line }
+    ZoneStatement { range: start..at, words, ownerless, line }
 }
 
 fn end_of_word(text: &[u8], start: usize) -> usize {
@@ -129,7 +129,7 @@ mod tests {
         let shown: Vec<(usize, bool, Vec<String>)> = statements(text)
             .into_iter()
             .map(|it| {
-                let word = |word: &Word| String::from_utf8_lossy(&text[word.range.clone()]).into_owned();
+                let word = |word: &ZoneWord| String::from_utf8_lossy(&text[word.range.clone()]).into_owned();
                 (it.line, it.ownerless, it.words.iter().map(word).collect())
             })
             .collect();

@@ -3,20 +3,20 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 
-use super::checks::Checks;
-use super::draft::Draft;
-use super::labels::Labels;
-use super::maps::Clients;
-use super::notes::{Notes, Source};
-use super::options::Ttls;
-use super::plan::{Endpoint, Plan, Region, Target};
-use super::zones::Dynamic;
+use super::checks::ImportedChecks;
+use super::draft::TextDraft;
+use super::labels::LabelTable;
+use super::maps::RuleClients;
+use super::notes::{ImportNotes, ImportSource};
+use super::options::TtlBounds;
+use super::plan::{ImportedEndpoint, ImportedRegion, ImportedTarget, ResourcePlan};
+use super::zones::DynamicRecord;
 use crate::cli::init::toml_text;
 
 /// Services and the regions that they use, so far.
 #[derive(Debug, Default)]
-pub struct Services {
-    labels: Labels,
+pub struct ImportedServices {
+    labels: LabelTable,
     /// By name: where it is.
     regions: BTreeMap<String, Option<[f64; 2]>>,
     lists: Vec<FenceList>,
@@ -28,7 +28,7 @@ pub struct Services {
 /// A service as it is written.
 #[derive(Debug)]
 struct Service {
-    source: Source,
+    source: ImportSource,
     /// The keys of the service itself.
     keys: String,
     /// Its fences, by the position of their list.
@@ -48,10 +48,10 @@ struct FenceList {
     uses: usize,
 }
 
-impl Services {
+impl ImportedServices {
     /// Adds the service of a record.
-    pub fn add(&mut self, record: &Dynamic, mut plan: Plan, ttls: &Ttls, notes: &mut Notes) {
-        let source = Source::new(&record.place, &*record.name);
+    pub fn add(&mut self, record: &DynamicRecord, mut plan: ResourcePlan, ttls: &TtlBounds, notes: &mut ImportNotes) {
+        let source = ImportSource::new(&record.place, &*record.name);
         if notes.refuses(&source) {
             return;
         }
@@ -101,7 +101,7 @@ impl Services {
     }
 
     /// The name of a region here. The same name elsewhere is another region if it is somewhere else.
-    fn region(&mut self, region: &Region, must_be_somewhere: bool) -> String {
+    fn region(&mut self, region: &ImportedRegion, must_be_somewhere: bool) -> String {
         // Where no distance counts, any place will do.
         let location = region.location.or(must_be_somewhere.then_some([0.0, 0.0]));
         let name = self.labels.name(&region.name);
@@ -119,7 +119,7 @@ impl Services {
     }
 
     /// Writes regions, checks, lists of fences that are shared, and services.
-    pub fn write(&self, checks: &Checks, draft: &mut Draft) {
+    pub fn write(&self, checks: &ImportedChecks, draft: &mut TextDraft) {
         for (name, location) in &self.regions {
             let mut text = format!("[regions.{name}]\n");
             if let Some([latitude, longitude]) = location {
@@ -152,7 +152,7 @@ impl Services {
 
     /// A name for each list that more than one service has: that of its map, with a number from the second on.
     fn list_names(&self) -> Vec<Option<String>> {
-        let (mut labels, mut counts) = (Labels::default(), HashMap::new());
+        let (mut labels, mut counts) = (LabelTable::default(), HashMap::new());
         let mut names = Vec::new();
         for list in &self.lists {
             let count = counts.entry(&list.map).or_insert(0);
@@ -165,10 +165,10 @@ impl Services {
 }
 
 /// The keys of a service.
-fn keys(record: &Dynamic, plan: &Plan, check: Option<&str>, ttls: &Ttls) -> String {
+fn keys(record: &DynamicRecord, plan: &ResourcePlan, check: Option<&str>, ttls: &TtlBounds) -> String {
     let order = match plan {
-        Plan { nearest: true, .. } => "nearest",
-        Plan { regions, .. } if regions.len() == 1 => "none",
+        ResourcePlan { nearest: true, .. } => "nearest",
+        ResourcePlan { regions, .. } if regions.len() == 1 => "none",
         _ => "priority",
     };
     let mut text = format!("# {}: {}\n[[services]]\n", comment(&record.place.to_string()), comment(&record.reference));
@@ -188,7 +188,7 @@ fn keys(record: &Dynamic, plan: &Plan, check: Option<&str>, ttls: &Ttls) -> Stri
 
 /// A fence for each place, those that follow each other with the same regions together; at last all other clients, if
 /// they do not get every region. No region: nobody is meant to serve these clients.
-fn fences(plan: &Plan, names: &[String]) -> Vec<String> {
+fn fences(plan: &ResourcePlan, names: &[String]) -> Vec<String> {
     let mut fences = Vec::new();
     let mut rest = &plan.rules[..];
     while let Some((_, regions)) = rest.first() {
@@ -208,14 +208,14 @@ fn listed(regions: &[usize], names: &[String]) -> String {
 }
 
 /// The keys of `clients`.
-fn clients(rules: &[(Clients, Vec<usize>)]) -> String {
+fn clients(rules: &[(RuleClients, Vec<usize>)]) -> String {
     let mut kinds: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (clients, _) in rules {
         let (kind, value) = match clients {
-            Clients::Network(address, length) => ("networks", format!("{address}/{length}")),
-            Clients::Subdivision(code) => ("subdivisions", code.clone()),
-            Clients::Country(code) => ("countries", code.clone()),
-            Clients::Continent(code) => ("continents", code.clone()),
+            RuleClients::Network(address, length) => ("networks", format!("{address}/{length}")),
+            RuleClients::Subdivision(code) => ("subdivisions", code.clone()),
+            RuleClients::Country(code) => ("countries", code.clone()),
+            RuleClients::Continent(code) => ("continents", code.clone()),
         };
         kinds.entry(kind).or_default().push(toml_text(&value));
     }
@@ -223,10 +223,10 @@ fn clients(rules: &[(Clients, Vec<usize>)]) -> String {
     keys.collect::<Vec<_>>().join(", ")
 }
 
-fn endpoint(endpoint: &Endpoint, service_check: Option<&str>) -> String {
+fn endpoint(endpoint: &ImportedEndpoint, service_check: Option<&str>) -> String {
     let (key, target) = match &endpoint.target {
-        Target::Address(address) => ("address", address.to_string()),
-        Target::Name(name) => ("cname", name.trim_end_matches('.').to_owned()),
+        ImportedTarget::Address(address) => ("address", address.to_string()),
+        ImportedTarget::Name(name) => ("cname", name.trim_end_matches('.').to_owned()),
     };
     let mut keys = format!("{key} = {}", toml_text(&target));
     if endpoint.weight != 100 {
@@ -240,7 +240,7 @@ fn endpoint(endpoint: &Endpoint, service_check: Option<&str>) -> String {
 }
 
 /// One number where health is not to be followed.
-fn ttl(record: &Dynamic, ttls: &Ttls) -> String {
+fn ttl(record: &DynamicRecord, ttls: &TtlBounds) -> String {
     let (max, min) = record.ttl.unwrap_or((ttls.default, ttls.default / 2));
     let max = ttls.clamp(max);
     let min = min.clamp(ttls.least.min(max), max);

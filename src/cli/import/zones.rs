@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
-use super::draft::Draft;
-use super::notes::{Notes, Source};
-use super::options::Ttls;
-use super::vscf::Place;
-use super::words::{Statement, Word, cut, escaped, plain_text, statements};
+use super::draft::TextDraft;
+use super::notes::{ImportNotes, ImportSource};
+use super::options::TtlBounds;
+use super::vscf::SourcePlace;
+use super::words::{ZoneStatement, ZoneWord, cut, escaped, plain_text, statements};
 
 /// Most files that one zone includes, itself counted.
 const MOST_FILES: usize = 256;
@@ -22,16 +22,16 @@ const ACME_LABEL: &str = "_acme-challenge.";
 
 /// A zone file as it is to be written.
 #[derive(Debug)]
-pub struct Zone {
+pub struct ImportedZone {
     /// Without the final dot; empty for the root.
     pub name: String,
     /// The file as a whole.
-    pub source: Source,
+    pub source: ImportSource,
     /// Its text.
-    pub draft: Draft,
+    pub draft: TextDraft,
 }
 
-impl Zone {
+impl ImportedZone {
     /// What its file is called here.
     pub fn file_name(&self) -> String {
         match &*self.name {
@@ -44,21 +44,25 @@ impl Zone {
 
 /// A DYNA or DYNC record.
 #[derive(Debug, Clone)]
-pub struct Dynamic {
+pub struct DynamicRecord {
     /// The owner, without the final dot.
     pub name: String,
     /// Most and least seconds, as far as they are stated.
     pub ttl: Option<(u32, u32)>,
     /// `plugin!resource`.
     pub reference: String,
-    pub place: Place,
+    pub place: SourcePlace,
 }
 
 /// Every zone of a folder, and what is dynamic in them.
 ///
 /// # Errors
 /// A sentence: something cannot be read.
-pub fn read(folder: &Path, ttls: &Ttls, notes: &mut Notes) -> Result<(Vec<Zone>, Vec<Dynamic>), String> {
+pub fn read(
+    folder: &Path,
+    ttls: &TtlBounds,
+    notes: &mut ImportNotes,
+) -> Result<(Vec<ImportedZone>, Vec<DynamicRecord>), String> {
     let entries = fs::read_dir(folder).map_err(|error| format!("{} cannot be read: {error}", folder.display()))?;
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
     files.sort();
@@ -71,8 +75,8 @@ pub fn read(folder: &Path, ttls: &Ttls, notes: &mut Notes) -> Result<(Vec<Zone>,
             ROOT_FILE => String::new(),
             name => name.trim_end_matches('.').replace('@', "/").to_ascii_lowercase(),
         };
-        let whole = Place { file: file.as_path().into(), line: 1 };
-        let source = Source::new(&whole, format!("the zone {}", if name.is_empty() { "." } else { &name }));
+        let whole = SourcePlace { file: file.as_path().into(), line: 1 };
+        let source = ImportSource::new(&whole, format!("the zone {}", if name.is_empty() { "." } else { &name }));
         if notes.refuses(&source) {
             continue;
         }
@@ -80,7 +84,7 @@ pub fn read(folder: &Path, ttls: &Ttls, notes: &mut Notes) -> Result<(Vec<Zone>,
         writer.file(&file, &name, 0)?;
         let Writer { draft, dynamic: found, .. } = writer;
         dynamic.extend(found);
-        zones.push(Zone { name, source, draft });
+        zones.push(ImportedZone { name, source, draft });
     }
     Ok((zones, dynamic))
 }
@@ -88,10 +92,10 @@ pub fn read(folder: &Path, ttls: &Ttls, notes: &mut Notes) -> Result<(Vec<Zone>,
 /// Writes one zone.
 struct Writer<'n> {
     zone: String,
-    draft: Draft,
-    dynamic: Vec<Dynamic>,
-    ttls: &'n Ttls,
-    notes: &'n mut Notes,
+    draft: TextDraft,
+    dynamic: Vec<DynamicRecord>,
+    ttls: &'n TtlBounds,
+    notes: &'n mut ImportNotes,
     files: usize,
     origin: String,
     owner: String,
@@ -103,7 +107,7 @@ struct Writer<'n> {
 /// A record as it is read.
 struct Record<'t> {
     text: &'t [u8],
-    statement: &'t Statement,
+    statement: &'t ZoneStatement,
     words: &'t [String],
     /// The first word behind the owner.
     own: usize,
@@ -120,8 +124,8 @@ impl Record<'_> {
 }
 
 impl<'n> Writer<'n> {
-    fn new(zone: &str, ttls: &'n Ttls, notes: &'n mut Notes) -> Self {
-        let mut draft = Draft::default();
+    fn new(zone: &str, ttls: &'n TtlBounds, notes: &'n mut ImportNotes) -> Self {
+        let mut draft = TextDraft::default();
         draft.push(&format!("$ORIGIN {zone}.\n$TTL {}\n", ttls.clamp(ttls.default)), None);
         let (zone, ttl) = (zone.to_owned(), ttls.default.to_string());
         let (origin, owner) = (zone.clone(), zone.clone());
@@ -137,7 +141,7 @@ impl<'n> Writer<'n> {
         }
         let label: Rc<Path> = file.into();
         for statement in statements(&text) {
-            let place = Place { file: Rc::clone(&label), line: statement.line };
+            let place = SourcePlace { file: Rc::clone(&label), line: statement.line };
             let words: Vec<String> = statement.words.iter().map(|word| word_text(&text, word)).collect();
             match words.first() {
                 None => self.draft.push(&plain_text(&text[statement.range]), None),
@@ -156,7 +160,7 @@ impl<'n> Writer<'n> {
         file: &Path,
         start: &str,
         depth: usize,
-        place: &Place,
+        place: &SourcePlace,
     ) -> Result<(), String> {
         let argument = words.get(1).map_or("", |word| word);
         match &*words[0].to_ascii_uppercase() {
@@ -192,7 +196,7 @@ impl<'n> Writer<'n> {
     }
 
     /// A record: written, kept as a dynamic one, or left out.
-    fn record(&mut self, text: &[u8], statement: &Statement, words: &[String], start: &str, place: &Place) {
+    fn record(&mut self, text: &[u8], statement: &ZoneStatement, words: &[String], start: &str, place: &SourcePlace) {
         let own = usize::from(!statement.ownerless);
         if own == 1 {
             self.owner = self.absolute(unquoted(&words[0]), start);
@@ -201,7 +205,7 @@ impl<'n> Writer<'n> {
         let rtype_at = own + words.iter().skip(own).take_while(is_before).count();
         let rtype = words.get(rtype_at).map_or(String::new(), |word| word.to_ascii_uppercase());
         let record = Record { text, statement, words, own, rtype_at, rtype };
-        let source = Source::new(place, format!("{} {}", self.name(&self.owner), record.rtype));
+        let source = ImportSource::new(place, format!("{} {}", self.name(&self.owner), record.rtype));
         if !self.is_inside(&self.owner) {
             let sentence =
                 format!("{}: it lies outside of {}, so nobody asks for it here", source.name, self.name(&self.zone));
@@ -212,7 +216,7 @@ impl<'n> Writer<'n> {
         } else if record.rtype == "DYNA" || record.rtype == "DYNC" {
             let ttl = record.ttl_at().and_then(|at| range(&words[at])).or_else(|| range(&self.ttl));
             let reference = words.get(rtype_at + 1).cloned().unwrap_or_default();
-            self.dynamic.push(Dynamic { name: self.name(&self.owner), ttl, reference, place: place.clone() });
+            self.dynamic.push(DynamicRecord { name: self.name(&self.owner), ttl, reference, place: place.clone() });
             self.owner_lost = true;
         } else {
             let written = self.copy(&record, start);
@@ -315,7 +319,7 @@ fn unquoted(word: &str) -> &str {
     word.strip_prefix('"').and_then(|word| word.strip_suffix('"')).unwrap_or(word)
 }
 
-fn word_text(text: &[u8], word: &Word) -> String {
+fn word_text(text: &[u8], word: &ZoneWord) -> String {
     into_text(text[word.range.clone()].to_vec())
 }
 
@@ -368,8 +372,8 @@ mod tests {
             fs::create_dir_all(path.parent().expect("inside")).expect("made");
             fs::write(path, text).expect("written");
         }
-        let mut notes = Notes::default();
-        let ttls = Ttls { least: 60, most: 7200, ..Ttls::default() };
+        let mut notes = ImportNotes::default();
+        let ttls = TtlBounds { least: 60, most: 7200, ..TtlBounds::default() };
         let (mut zones, dynamic) = read(folder.path(), &ttls, &mut notes).expect("good");
         let dynamic = dynamic.iter().map(|it| format!("{} {:?} {}:{}", it.name, it.ttl, it.reference, it.place.line));
         (std::mem::take(&mut zones[0].draft).into_text(), dynamic.collect())

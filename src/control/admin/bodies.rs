@@ -4,13 +4,13 @@ use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
-use super::forms::{LeaseTime, MOST_WEIGHT, OrderTime, Wording};
-use crate::control::orders::Demand;
+use super::forms::{LeaseTime, MOST_WEIGHT, OrderTime, PlainText};
+use crate::control::orders::OverrideAction;
 
 /// An order as its body says it, of whatever operation.
-pub struct Asked {
+pub struct OverrideRequest {
     /// What is demanded.
-    pub demand: Demand,
+    pub demand: OverrideAction,
     /// Why; may be empty.
     pub reason: String,
     /// Who says so; may be empty.
@@ -26,11 +26,11 @@ pub struct Asked {
 /// The body of a call that orders something.
 pub trait OrderRequest: DeserializeOwned + JsonSchema + Send + 'static {
     /// What it comes to.
-    fn asked(self) -> Asked;
+    fn asked(self) -> OverrideRequest;
 }
 
 /// The end of an order as its body says it.
-pub struct Ended {
+pub struct OverrideEndRequest {
     /// Why; may be empty.
     pub reason: String,
     /// Who says so; may be empty.
@@ -42,7 +42,7 @@ pub struct Ended {
 /// The body of a call that takes an order back.
 pub trait EndRequest: DeserializeOwned + JsonSchema + Send + 'static {
     /// What it comes to.
-    fn ended(self) -> Ended;
+    fn ended(self) -> OverrideEndRequest;
 }
 
 /// Structures with the keys that every order has behind their own.
@@ -56,10 +56,10 @@ macro_rules! order_requests {
             $($(#[$meta])* pub $field: $type,)*
             /// Why; may be left out.
             #[serde(default)]
-            pub reason: Wording,
+            pub reason: PlainText,
             /// Who says so; if left out, the address that the call comes from, or `the local socket`.
             #[serde(default)]
-            pub by: Wording,
+            pub by: PlainText,
             /// How long it holds, such as `2h`; if left out, until it is lifted.
             #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
             pub lasting: Option<OrderTime>,
@@ -69,10 +69,10 @@ macro_rules! order_requests {
         }
 
         impl OrderRequest for $name {
-            fn asked(self) -> Asked {
-                let demand: fn(&$name) -> Demand = $demand;
+            fn asked(self) -> OverrideRequest {
+                let demand: fn(&$name) -> OverrideAction = $demand;
                 let over: fn(&$name) -> Option<&OrderTime> = $over;
-                Asked {
+                OverrideRequest {
                     demand: demand(&self),
                     over: over(&self).map(OrderTime::seconds),
                     reason: self.reason.text().to_owned(),
@@ -92,16 +92,16 @@ order_requests! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         over: Option<OrderTime>,
     }
-    demands |_| Demand::Drain, over |it| it.over.as_ref();
+    demands |_| OverrideAction::Drain, over |it| it.over.as_ref();
 
     /// The body of a drain of an endpoint, which is at once.
     EndpointDrainRequest {}
-    demands |_| Demand::Drain, over |_| None;
+    demands |_| OverrideAction::Drain, over |_| None;
 
     /// The body of a call that takes something as up or down.
     ForceRequest {
         /// What it is taken as.
-        state: Forced,
+        state: ForcedState,
     }
     demands |it| it.state.demand(), over |_| None;
 
@@ -112,7 +112,7 @@ order_requests! {
         #[serde(deserialize_with = "weight")]
         weight: u32,
     }
-    demands |it| Demand::Weight { weight: it.weight }, over |_| None;
+    demands |it| OverrideAction::Weight { weight: it.weight }, over |_| None;
 
     /// The body of a call that sends a part of a region's clients elsewhere.
     ShiftRequest {
@@ -127,7 +127,7 @@ order_requests! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         over: Option<OrderTime>,
     }
-    demands |it| Demand::Shift { percent: it.percent, to: it.to.clone() }, over |it| it.over.as_ref();
+    demands |it| OverrideAction::Shift { percent: it.percent, to: it.to.clone() }, over |it| it.over.as_ref();
 }
 
 /// The body of a call that takes something back at once.
@@ -136,15 +136,15 @@ order_requests! {
 pub struct TakeBackRequest {
     /// Why; may be left out.
     #[serde(default)]
-    pub reason: Wording,
+    pub reason: PlainText,
     /// Who says so; if left out, the address that the call comes from, or `the local socket`.
     #[serde(default)]
-    pub by: Wording,
+    pub by: PlainText,
 }
 
 impl EndRequest for TakeBackRequest {
-    fn ended(self) -> Ended {
-        Ended { reason: self.reason.text().to_owned(), by: self.by.text().to_owned(), over: None }
+    fn ended(self) -> OverrideEndRequest {
+        OverrideEndRequest { reason: self.reason.text().to_owned(), by: self.by.text().to_owned(), over: None }
     }
 }
 
@@ -157,16 +157,16 @@ pub struct ReturnRequest {
     pub over: Option<OrderTime>,
     /// Why; may be left out.
     #[serde(default)]
-    pub reason: Wording,
+    pub reason: PlainText,
     /// Who says so; if left out, the address that the call comes from, or `the local socket`.
     #[serde(default)]
-    pub by: Wording,
+    pub by: PlainText,
 }
 
 impl EndRequest for ReturnRequest {
-    fn ended(self) -> Ended {
+    fn ended(self) -> OverrideEndRequest {
         let over = self.over.as_ref().map(OrderTime::seconds);
-        Ended { reason: self.reason.text().to_owned(), by: self.by.text().to_owned(), over }
+        OverrideEndRequest { reason: self.reason.text().to_owned(), by: self.by.text().to_owned(), over }
     }
 }
 
@@ -178,18 +178,18 @@ pub struct PlanRequest {}
 /// What something is forced to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Forced {
+pub enum ForcedState {
     /// Taken as up.
     Up,
     /// Taken as down.
     Down,
 }
 
-impl Forced {
-    fn demand(self) -> Demand {
+impl ForcedState {
+    fn demand(self) -> OverrideAction {
         match self {
-            Forced::Up => Demand::ForceUp,
-            Forced::Down => Demand::ForceDown,
+            ForcedState::Up => OverrideAction::ForceUp,
+            ForcedState::Down => OverrideAction::ForceDown,
         }
     }
 }
@@ -210,7 +210,7 @@ pub struct LeaseRequest {
     pub port: Option<u16>,
     /// Who says so; if left out, the address that the call comes from, or `the local socket`.
     #[serde(default)]
-    pub by: Wording,
+    pub by: PlainText,
 }
 
 /// The weight of a lease that states none.

@@ -10,13 +10,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use super::error::{ApiError, Outcome};
-use super::listener::Peer;
-use super::refusals::Refusals;
-use super::token::Gate;
+use super::error::{ApiError, AuditNote};
+use super::listener::AdminPeer;
+use super::refusals::RefusalLog;
+use super::token::TokenGate;
 use crate::control::Control;
 use crate::control::log_queue::client_text;
-use crate::server::seats::Seat;
+use crate::server::seats::ConnectionPermit;
 
 /// Calls a second in the long run, and at once. A thousand leases can be renewed every ten seconds.
 const RATE: f64 = 100.0;
@@ -27,34 +27,34 @@ const BODY: usize = 64 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// The gate and the limits.
-pub struct Guard {
-    gate: Gate,
+pub struct ChangeGuard {
+    gate: TokenGate,
     control: Arc<Control>,
     admitted: Bucket,
-    refusals: Refusals,
+    refusals: RefusalLog,
 }
 
 /// Who says that he changes something, and why: left in the response for the audit log.
 #[derive(Debug, Clone)]
-pub struct Author {
+pub struct ChangeAuthor {
     /// Name.
     pub by: String,
     /// May be empty.
     pub reason: String,
 }
 
-impl Guard {
+impl ChangeGuard {
     /// Everything full.
-    pub fn new(gate: Gate, control: Arc<Control>) -> Guard {
-        Guard { gate, control, admitted: Bucket::new(RATE, BURST), refusals: Refusals::default() }
+    pub fn new(gate: TokenGate, control: Arc<Control>) -> ChangeGuard {
+        ChangeGuard { gate, control, admitted: Bucket::new(RATE, BURST), refusals: RefusalLog::default() }
     }
 }
 
 /// Lets a call that changes something through the gate, if there are not too many, and tells the audit log. Nothing of its
 /// body is read before; from the gate on its connection does not have to leave for another.
 pub async fn admit(
-    State(guard): State<Arc<Guard>>,
-    Extension(peer): Extension<Peer>,
+    State(guard): State<Arc<ChangeGuard>>,
+    Extension(peer): Extension<AdminPeer>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -66,7 +66,7 @@ pub async fn admit(
         (line.told, line.untold) = (untold.is_some(), untold.unwrap_or(0));
         return line.end(refusal.into_response());
     }
-    if let Some(seat) = request.extensions().get::<Arc<Seat>>() {
+    if let Some(seat) = request.extensions().get::<Arc<ConnectionPermit>>() {
         seat.hold();
     }
     if !guard.admitted.take() {
@@ -108,7 +108,7 @@ async fn with_body(request: Request) -> Result<Request, ApiError> {
 struct Line {
     call: String,
     peer: String,
-    outcome: Option<(u16, String, Author)>,
+    outcome: Option<(u16, String, ChangeAuthor)>,
     told: bool,
     /// Refused calls of the same address since its last line.
     untold: u64,
@@ -117,9 +117,9 @@ struct Line {
 impl Line {
     fn end(mut self, response: Response) -> Response {
         let extensions = response.extensions();
-        let sentence = extensions.get::<Outcome>().map_or(String::new(), |outcome| outcome.0.clone());
-        let nobody = || Author { by: String::new(), reason: String::new() };
-        let author = extensions.get::<Author>().cloned().unwrap_or_else(nobody);
+        let sentence = extensions.get::<AuditNote>().map_or(String::new(), |outcome| outcome.0.clone());
+        let nobody = || ChangeAuthor { by: String::new(), reason: String::new() };
+        let author = extensions.get::<ChangeAuthor>().cloned().unwrap_or_else(nobody);
         self.outcome = Some((response.status().as_u16(), sentence, author));
         response
     }
@@ -136,7 +136,7 @@ impl Drop for Line {
             tracing::info!(target: "audit", peer, untold, "audit: {untold} more refused calls of {peer} are not listed");
         }
         match &self.outcome {
-            Some((status, outcome, Author { by, reason })) => {
+            Some((status, outcome, ChangeAuthor { by, reason })) => {
                 let (by, reason, outcome) = (client_text(by), client_text(reason), client_text(outcome));
                 let (call, by, reason, outcome) = (&*call, &*by, &*reason, &*outcome);
                 tracing::info!(target: "audit", call, peer, by, reason, status, outcome, "audit: {call} by {by:?}, {peer}");

@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::values::duration_text;
-use crate::config::{Check, CheckId, CheckKind, Config, Service};
-use crate::health::check::Method;
-use crate::health::fold::Combine;
+use crate::config::{CheckConfig, CheckId, CheckKind, Config, ServiceConfig};
+use crate::health::check::HttpMethod;
+use crate::health::fold::CheckCombination;
 
 /// One check. Keys are added, never changed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,7 +29,7 @@ pub struct CheckFacts {
 }
 
 /// The checks of a service's endpoints, combinations before their parts, each once.
-pub fn checks_of(config: &Config, service: &Service) -> Vec<CheckFacts> {
+pub fn checks_of(config: &Config, service: &ServiceConfig) -> Vec<CheckFacts> {
     let endpoints = service.regions.iter().flat_map(|region| &region.endpoints);
     let mut listed: Vec<CheckId> = Vec::new();
     endpoints.filter_map(|endpoint| endpoint.check).for_each(|check| list(config, check, &mut listed));
@@ -46,12 +46,12 @@ fn list(config: &Config, id: CheckId, listed: &mut Vec<CheckId>) {
         return;
     }
     listed.push(id);
-    if let Some(Check { kind: CheckKind::Combined { parts, .. }, .. }) = config.checks.get(usize::from(id.0)) {
+    if let Some(CheckConfig { kind: CheckKind::Combined { parts, .. }, .. }) = config.checks.get(usize::from(id.0)) {
         parts.iter().for_each(|part| list(config, *part, listed));
     }
 }
 
-fn facts(config: &Config, check: &Check) -> CheckFacts {
+fn facts(config: &Config, check: &CheckConfig) -> CheckFacts {
     let is_combined = matches!(check.kind, CheckKind::Combined { .. });
     let time = |time: Duration| (!is_combined).then(|| duration_text(time));
     CheckFacts {
@@ -64,7 +64,7 @@ fn facts(config: &Config, check: &Check) -> CheckFacts {
     }
 }
 
-fn asks(config: &Config, check: &Check) -> String {
+fn asks(config: &Config, check: &CheckConfig) -> String {
     let over = |certificate: bool| if certificate { " over TLS" } else { "" };
     let port = check.port;
     match &check.kind {
@@ -88,20 +88,20 @@ fn asks(config: &Config, check: &Check) -> String {
             let names = parts.iter().filter_map(|part| config.checks.get(usize::from(part.0)));
             let names: Vec<&str> = names.map(|check| check.name.as_str()).collect();
             let many = match rule {
-                Combine::All => "all".to_owned(),
-                Combine::Any => "any".to_owned(),
-                Combine::AtLeast(least) => format!("at least {least}"),
+                CheckCombination::All => "all".to_owned(),
+                CheckCombination::Any => "any".to_owned(),
+                CheckCombination::AtLeast(least) => format!("at least {least}"),
             };
             format!("{many} of {}", names.join(", "))
         }
     }
 }
 
-fn method_word(method: Method) -> &'static str {
+fn method_word(method: HttpMethod) -> &'static str {
     match method {
-        Method::Get => "GET",
-        Method::Head => "HEAD",
-        Method::Options => "OPTIONS",
-        Method::Post => "POST",
+        HttpMethod::Get => "GET",
+        HttpMethod::Head => "HEAD",
+        HttpMethod::Options => "OPTIONS",
+        HttpMethod::Post => "POST",
     }
 }

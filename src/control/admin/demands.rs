@@ -14,21 +14,21 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::Context;
+use super::AdminContext;
 use super::bodies::{
-    Asked, DrainRequest, EndRequest, Ended, EndpointDrainRequest, ForceRequest, LeaseRequest, OrderRequest,
-    ReturnRequest, ShiftRequest, TakeBackRequest, WeightRequest,
+    DrainRequest, EndRequest, EndpointDrainRequest, ForceRequest, LeaseRequest, OrderRequest, OverrideEndRequest,
+    OverrideRequest, ReturnRequest, ShiftRequest, TakeBackRequest, WeightRequest,
 };
-use super::changes::Author;
-use super::error::{ApiError, Outcome};
-use super::forms::{self, Form};
-use super::listener::Peer;
-use super::openapi::{Answer, RequestBody};
-use super::routes::{Route, to_its_end};
-use crate::control::clock::{BootTime, Clocks, Deadline};
+use super::changes::ChangeAuthor;
+use super::error::{ApiError, AuditNote};
+use super::forms::{self, ParameterForm};
+use super::listener::AdminPeer;
+use super::openapi::{RequestBody, ResponseKind};
+use super::routes::{AdminRoute, to_its_end};
+use crate::control::clock::{BootTime, ClockReading, Deadline};
 use crate::control::leases::Lease;
-use crate::control::operate::{Changed, Refusal};
-use crate::control::orders::{Demand, Kind, Order, Pace, Subject};
+use crate::control::operate::{ChangeOutcome, ChangeRefusal};
+use crate::control::orders::{ChangePace, Override, OverrideAction, OverrideKind, OverrideSubject};
 
 /// What became of a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -48,28 +48,28 @@ const REGION_OF_SERVICE: (&str, &str) = ("/v1/services/{service}/regions/{region
 const ENDPOINT: (&str, &str) = ("/v1/services/{service}/endpoints/{region}/{address}", "an endpoint");
 
 /// The calls of this module.
-pub fn routes() -> Vec<Route> {
+pub fn routes() -> Vec<AdminRoute> {
     let mut routes = Vec::new();
     for subject in [REGION, SERVICE, REGION_OF_SERVICE] {
-        routes.extend(order::<DrainRequest, ReturnRequest>(Kind::Drain, subject));
+        routes.extend(order::<DrainRequest, ReturnRequest>(OverrideKind::Drain, subject));
     }
-    routes.extend(order::<EndpointDrainRequest, TakeBackRequest>(Kind::Drain, ENDPOINT));
+    routes.extend(order::<EndpointDrainRequest, TakeBackRequest>(OverrideKind::Drain, ENDPOINT));
     for subject in [REGION, SERVICE, REGION_OF_SERVICE, ENDPOINT] {
-        routes.extend(order::<ForceRequest, TakeBackRequest>(Kind::Force, subject));
+        routes.extend(order::<ForceRequest, TakeBackRequest>(OverrideKind::Force, subject));
     }
     for subject in [REGION, ENDPOINT] {
-        routes.extend(order::<WeightRequest, TakeBackRequest>(Kind::Weight, subject));
+        routes.extend(order::<WeightRequest, TakeBackRequest>(OverrideKind::Weight, subject));
     }
     for subject in [REGION, REGION_OF_SERVICE] {
-        routes.extend(order::<ShiftRequest, ReturnRequest>(Kind::Shift, subject));
+        routes.extend(order::<ShiftRequest, ReturnRequest>(OverrideKind::Shift, subject));
     }
-    let forms = &[("address", Form::Address)];
-    let begin = Route {
+    let forms = &[("address", ParameterForm::Address)];
+    let begin = AdminRoute {
         body: Some(RequestBody::needed::<LeaseRequest>()),
         path_forms: forms,
         ..change(Method::PUT, LEASE, "Begins or renews an endpoint's lease".to_owned(), routing::put(lease))
     };
-    let end = Route {
+    let end = AdminRoute {
         body: Some(RequestBody::optional::<TakeBackRequest>()),
         path_forms: forms,
         ..change(Method::DELETE, LEASE, "Ends an endpoint's lease".to_owned(), routing::delete(end_lease))
@@ -79,24 +79,24 @@ pub fn routes() -> Vec<Route> {
 }
 
 /// The two calls that give an order of a kind and take it back.
-fn order<Give: OrderRequest, End: EndRequest>(kind: Kind, (path, subject): (&str, &str)) -> [Route; 2] {
+fn order<Give: OrderRequest, End: EndRequest>(kind: OverrideKind, (path, subject): (&str, &str)) -> [AdminRoute; 2] {
     let (word, summary) = match kind {
-        Kind::Drain => ("drain", format!("Drains {subject}")),
-        Kind::Force => ("force", format!("Takes {subject} as up or down")),
-        Kind::Weight => ("weight", format!("Gives {subject} another weight")),
-        Kind::Shift => ("shift", format!("Shifts a part of the clients of {subject} elsewhere")),
+        OverrideKind::Drain => ("drain", format!("Drains {subject}")),
+        OverrideKind::Force => ("force", format!("Takes {subject} as up or down")),
+        OverrideKind::Weight => ("weight", format!("Gives {subject} another weight")),
+        OverrideKind::Shift => ("shift", format!("Shifts a part of the clients of {subject} elsewhere")),
     };
     let path = format!("{path}/{word}");
     let give = move |context, path, peer, body| give::<Give>(context, path, peer, body);
     let lift = move |context, path, peer, body| lift::<End>(kind, context, path, peer, body);
     let body = match kind {
-        Kind::Drain => RequestBody::optional::<Give>(),
-        Kind::Force | Kind::Weight | Kind::Shift => RequestBody::needed::<Give>(),
+        OverrideKind::Drain => RequestBody::optional::<Give>(),
+        OverrideKind::Force | OverrideKind::Weight | OverrideKind::Shift => RequestBody::needed::<Give>(),
     };
     let back = "Takes that back".to_owned();
     [
-        Route { body: Some(body), ..change(Method::PUT, path.clone(), summary, routing::put(give)) },
-        Route {
+        AdminRoute { body: Some(body), ..change(Method::PUT, path.clone(), summary, routing::put(give)) },
+        AdminRoute {
             body: Some(RequestBody::optional::<End>()),
             ..change(Method::DELETE, path, back, routing::delete(lift))
         },
@@ -104,8 +104,13 @@ fn order<Give: OrderRequest, End: EndRequest>(kind: Kind, (path, subject): (&str
 }
 
 /// A call of this module, without its body.
-fn change(method: Method, path: impl Into<String>, summary: String, handler: MethodRouter<Arc<Context>>) -> Route {
-    Route {
+fn change(
+    method: Method,
+    path: impl Into<String>,
+    summary: String,
+    handler: MethodRouter<Arc<AdminContext>>,
+) -> AdminRoute {
+    AdminRoute {
         method,
         path: path.into(),
         summary,
@@ -113,7 +118,7 @@ fn change(method: Method, path: impl Into<String>, summary: String, handler: Met
         parameters: &[],
         path_forms: &[],
         body: None,
-        answer: Answer::json::<ChangeDone>(),
+        answer: ResponseKind::json::<ChangeDone>(),
         errors: &[404, 409, 507],
         handler,
     }
@@ -122,18 +127,18 @@ fn change(method: Method, path: impl Into<String>, summary: String, handler: Met
 type Parts = Path<HashMap<String, String>>;
 
 async fn give<Give: OrderRequest>(
-    State(context): State<Arc<Context>>,
+    State(context): State<Arc<AdminContext>>,
     Path(path): Parts,
-    Extension(peer): Extension<Peer>,
+    Extension(peer): Extension<AdminPeer>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let Asked { demand, reason, by, lasting, over, yes } = read_body::<Give>(&body)?.asked();
+    let OverrideRequest { demand, reason, by, lasting, over, yes } = read_body::<Give>(&body)?.asked();
     let author = author(by, reason, &peer.author);
-    let now = Clocks::now();
+    let now = ClockReading::now();
     let ends = lasting.map(|seconds| Deadline::after(now.boot, Duration::from_secs(seconds)));
     let (subject, pace) = (subject(&path), over.map(|seconds| pace(seconds, now.boot)));
-    let Author { by, reason } = author.clone();
-    let order = Order { subject, demand, reason, by, since: now.wall.as_secs(), ends, pace };
+    let ChangeAuthor { by, reason } = author.clone();
+    let order = Override { subject, demand, reason, by, since: now.wall.as_secs(), ends, pace };
     let give = async move {
         if !yes {
             context.control.expect_covered(order.clone()).await?;
@@ -145,33 +150,33 @@ async fn give<Give: OrderRequest>(
 }
 
 async fn lift<End: EndRequest>(
-    kind: Kind,
-    State(context): State<Arc<Context>>,
+    kind: OverrideKind,
+    State(context): State<Arc<AdminContext>>,
     Path(path): Parts,
-    Extension(peer): Extension<Peer>,
+    Extension(peer): Extension<AdminPeer>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let Ended { reason, by, over } = read_body::<End>(&body)?.ended();
+    let OverrideEndRequest { reason, by, over } = read_body::<End>(&body)?.ended();
     let author = author(by, reason, &peer.author);
-    let (subject, Author { by, reason }) = (subject(&path), author.clone());
+    let (subject, ChangeAuthor { by, reason }) = (subject(&path), author.clone());
     let Some(over) = over else {
         let result = to_its_end(async move { context.control.lift(subject, kind, by).await }).await?;
         return Ok(answer(result, author));
     };
-    let now = Clocks::now();
+    let now = ClockReading::now();
     // The way back is an order, too, which ends where it arrives.
-    let is_drain = kind == Kind::Drain;
-    let demand = if is_drain { Demand::Drain } else { Demand::Shift { percent: 0.0, to: None } };
-    let pace = Some(Pace { returning: is_drain, ..pace(over, now.boot) });
-    let order = Order { subject, demand, reason, by, since: now.wall.as_secs(), ends: None, pace };
+    let is_drain = kind == OverrideKind::Drain;
+    let demand = if is_drain { OverrideAction::Drain } else { OverrideAction::Shift { percent: 0.0, to: None } };
+    let pace = Some(ChangePace { returning: is_drain, ..pace(over, now.boot) });
+    let order = Override { subject, demand, reason, by, since: now.wall.as_secs(), ends: None, pace };
     let result = to_its_end(async move { context.control.order(order).await }).await?;
     Ok(answer(result, author))
 }
 
 async fn lease(
-    State(context): State<Arc<Context>>,
+    State(context): State<Arc<AdminContext>>,
     Path(path): Parts,
-    Extension(peer): Extension<Peer>,
+    Extension(peer): Extension<AdminPeer>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
     if body.is_empty() {
@@ -187,12 +192,12 @@ async fn lease(
 }
 
 async fn end_lease(
-    State(context): State<Arc<Context>>,
+    State(context): State<Arc<AdminContext>>,
     Path(path): Parts,
-    Extension(peer): Extension<Peer>,
+    Extension(peer): Extension<AdminPeer>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let Ended { reason, by, .. } = read_body::<TakeBackRequest>(&body)?.ended();
+    let OverrideEndRequest { reason, by, .. } = read_body::<TakeBackRequest>(&body)?.ended();
     let author = author(by, reason, &peer.author);
     let (key, by) = (lease_key(&path)?, author.by.clone());
     let result = to_its_end(async move { context.control.end_lease(key, by).await }).await?;
@@ -200,17 +205,21 @@ async fn end_lease(
 }
 
 /// What became of a change, with what the audit log wants to know.
-fn answer(result: Result<Changed, Refusal>, author: Author) -> Response {
+fn answer(result: Result<ChangeOutcome, ChangeRefusal>, author: ChangeAuthor) -> Response {
     let response = match result {
-        Ok(Changed { sentence, kept }) => {
-            (Extension(Outcome(sentence.clone())), Json(ChangeDone { sentence, kept })).into_response()
+        Ok(ChangeOutcome { sentence, kept }) => {
+            (Extension(AuditNote(sentence.clone())), Json(ChangeDone { sentence, kept })).into_response()
         }
-        Err(Refusal::Unknown(sentence)) => ApiError::new(StatusCode::NOT_FOUND, sentence).into_response(),
-        Err(Refusal::Unfit(sentence)) => ApiError::new(StatusCode::CONFLICT, sentence).into_response(),
-        Err(Refusal::Uncovers(sentence)) => ApiError::unconfirmed(sentence).into_response(),
-        Err(Refusal::NotKept(sentence)) => ApiError::new(StatusCode::INSUFFICIENT_STORAGE, sentence).into_response(),
-        Err(Refusal::Busy(sentence)) => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence).into_response(),
-        Err(Refusal::Failed(sentence)) => ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, sentence).into_response(),
+        Err(ChangeRefusal::Unknown(sentence)) => ApiError::new(StatusCode::NOT_FOUND, sentence).into_response(),
+        Err(ChangeRefusal::Unfit(sentence)) => ApiError::new(StatusCode::CONFLICT, sentence).into_response(),
+        Err(ChangeRefusal::Uncovers(sentence)) => ApiError::unconfirmed(sentence).into_response(),
+        Err(ChangeRefusal::NotKept(sentence)) => {
+            ApiError::new(StatusCode::INSUFFICIENT_STORAGE, sentence).into_response()
+        }
+        Err(ChangeRefusal::Busy(sentence)) => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence).into_response(),
+        Err(ChangeRefusal::Failed(sentence)) => {
+            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, sentence).into_response()
+        }
     };
     (Extension(author), response).into_response()
 }
@@ -227,22 +236,22 @@ pub fn read_body<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
 }
 
 /// Who says so; where nobody is named, whoever calls.
-fn author(by: String, reason: String, peer: &str) -> Author {
-    Author { by: if by.is_empty() { peer.to_owned() } else { by }, reason }
+fn author(by: String, reason: String, peer: &str) -> ChangeAuthor {
+    ChangeAuthor { by: if by.is_empty() { peer.to_owned() } else { by }, reason }
 }
 
 /// An order that comes into force within so many seconds.
-fn pace(over_seconds: u64, now: BootTime) -> Pace {
+fn pace(over_seconds: u64, now: BootTime) -> ChangePace {
     let arrives = Deadline::after(now, Duration::from_secs(over_seconds));
-    Pace { from_percent: 0.0, over_seconds, returning: false, arrives }
+    ChangePace { from_percent: 0.0, over_seconds, returning: false, arrives }
 }
 
-fn subject(path: &HashMap<String, String>) -> Subject {
+fn subject(path: &HashMap<String, String>) -> OverrideSubject {
     let part = |name: &str| path.get(name).cloned();
-    Subject { service: part("service"), region: part("region"), endpoint: part("address") }
+    OverrideSubject { service: part("service"), region: part("region"), endpoint: part("address") }
 }
 
-fn lease_key(path: &HashMap<String, String>) -> Result<crate::control::leases::Key, ApiError> {
+fn lease_key(path: &HashMap<String, String>) -> Result<crate::control::leases::LeaseKey, ApiError> {
     let part = |name: &str| path.get(name).cloned().unwrap_or_default();
     let address = forms::read_address(&part("address")).map_err(ApiError::bad_request)?;
     let service = part("service");

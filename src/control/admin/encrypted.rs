@@ -9,13 +9,13 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::{listener, own_words};
-use crate::server::encrypted::{HANDSHAKE, Identity};
+use crate::server::encrypted::{HANDSHAKE, TlsIdentity};
 
 /// The first octet of every TLS connection: a record with a handshake message (RFC 8446 section 5.1).
 const FIRST: u8 = 22;
 
 /// Shows this identity and speaks HTTP/1.1.
-pub fn acceptor(identity: Arc<Identity>) -> TlsAcceptor {
+pub fn acceptor(identity: Arc<TlsIdentity>) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(identity.settings(&[b"http/1.1"])))
 }
 

@@ -24,7 +24,7 @@ pub struct ApiError {
 
 /// What became of a call, left in its response for the audit log.
 #[derive(Debug, Clone)]
-pub struct Outcome(pub String);
+pub struct AuditNote(pub String);
 
 /// The body of every error.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -70,7 +70,7 @@ impl From<NotDone> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let outcome = Outcome(self.sentence.clone());
+        let outcome = AuditNote(self.sentence.clone());
         let body = ErrorBody { error: self.sentence, confirm: self.confirm.map(str::to_owned) };
         let mut response = (self.status, Json(body)).into_response();
         response.extensions_mut().insert(outcome);

@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::answer::explain::Asker;
+use crate::answer::explain::ExplainClient;
 use crate::dns::{Name, RecordType};
 use crate::steering::Bias;
 
@@ -28,7 +28,7 @@ const LEASE_DAYS: u64 = 1;
 
 /// The form of a parameter.
 #[derive(Debug, Clone, Copy)]
-pub enum Form {
+pub enum ParameterForm {
     /// Any text but none: a name of the configuration, which is there or is not.
     Named,
     /// One of these words.
@@ -54,31 +54,31 @@ pub enum Form {
     Bias,
 }
 
-impl Form {
+impl ParameterForm {
     /// What the document says of it.
     pub fn schema(self) -> Value {
         let pattern = |pattern: String| json!({ "type": "string", "pattern": format!("^(?:{pattern})$") });
         match self {
-            Form::Named => json!({ "type": "string", "minLength": 1 }),
-            Form::Words(words) => json!({ "type": "string", "enum": words }),
-            Form::Whole { least, most } => json!({ "type": "integer", "minimum": least, "maximum": most }),
-            Form::Name => {
+            ParameterForm::Named => json!({ "type": "string", "minLength": 1 }),
+            ParameterForm::Words(words) => json!({ "type": "string", "enum": words }),
+            ParameterForm::Whole { least, most } => json!({ "type": "integer", "minimum": least, "maximum": most }),
+            ParameterForm::Name => {
                 let mut schema = pattern(name_pattern());
                 schema["maxLength"] = LONGEST_NAME.into();
                 schema
             }
-            Form::RecordType => {
+            ParameterForm::RecordType => {
                 let known: Vec<&str> = (0..=u16::MAX).filter_map(|number| RecordType(number).mnemonic()).collect();
                 let by_number = format!("TYPE(?:0|{})", up_to(u16::MAX.into()));
                 json!({ "anyOf": [{ "type": "string", "enum": known }, pattern(by_number)] })
             }
-            Form::Client => {
+            ParameterForm::Client => {
                 let (v4, v6) = (v4_pattern(), v6_pattern());
                 pattern(format!("{v4}(?:/(?:0|{}))?|(?:{v6})(?:/(?:0|{}))?", up_to(32), up_to(128)))
             }
-            Form::Address => pattern(format!("{}|{}", v4_pattern(), v6_pattern())),
-            Form::Weight => pattern(format!("[^=]+=(?:0|{})", up_to(MOST_WEIGHT.into()))),
-            Form::Bias => pattern(format!("[^=]+=(?:0|-?{})", up_to(99))),
+            ParameterForm::Address => pattern(format!("{}|{}", v4_pattern(), v6_pattern())),
+            ParameterForm::Weight => pattern(format!("[^=]+=(?:0|{})", up_to(MOST_WEIGHT.into()))),
+            ParameterForm::Bias => pattern(format!("[^=]+=(?:0|-?{})", up_to(99))),
         }
     }
 }
@@ -119,9 +119,9 @@ pub fn read_record_type(text: &str) -> Result<RecordType, String> {
 ///
 /// # Errors
 /// A sentence.
-pub fn read_client(text: &str) -> Result<Asker, String> {
+pub fn read_client(text: &str) -> Result<ExplainClient, String> {
     let prefix = text.split_once('/').is_none_or(|(_, prefix)| read_whole(prefix, 0, 128).is_some());
-    match text.parse::<Asker>() {
+    match text.parse::<ExplainClient>() {
         Ok(asker) if prefix => Ok(asker),
         Ok(_) => Err(format!("client {text:?}: its prefix begins with a 0")),
         Err(error) => Err(format!("client {text:?}: {error}")),
@@ -157,27 +157,27 @@ pub fn read_bias(text: &str) -> Result<(String, Bias), String> {
 /// A text for people: so many characters, none of which moves a cursor.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Wording(String);
+pub struct PlainText(String);
 
-impl Wording {
+impl PlainText {
     /// Without the blanks around it.
     pub fn text(&self) -> &str {
         self.0.trim()
     }
 }
 
-impl TryFrom<String> for Wording {
+impl TryFrom<String> for PlainText {
     type Error = String;
 
-    fn try_from(text: String) -> Result<Wording, String> {
+    fn try_from(text: String) -> Result<PlainText, String> {
         if text.chars().count() > LONGEST || text.chars().any(char::is_control) {
             return Err(format!("a text is longer than {LONGEST} characters or holds control characters"));
         }
-        Ok(Wording(text))
+        Ok(PlainText(text))
     }
 }
 
-impl JsonSchema for Wording {
+impl JsonSchema for PlainText {
     fn inline_schema() -> bool {
         true
     }
@@ -196,32 +196,32 @@ impl JsonSchema for Wording {
 /// A time in whole seconds, from one second to so many days.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Lasting<const DAYS: u64>(String);
+pub struct DurationSeconds<const DAYS: u64>(String);
 
 /// The time of an order.
-pub type OrderTime = Lasting<ORDER_DAYS>;
+pub type OrderTime = DurationSeconds<ORDER_DAYS>;
 /// The time of a lease.
-pub type LeaseTime = Lasting<LEASE_DAYS>;
+pub type LeaseTime = DurationSeconds<LEASE_DAYS>;
 
-impl<const DAYS: u64> Lasting<DAYS> {
+impl<const DAYS: u64> DurationSeconds<DAYS> {
     /// In seconds.
     pub fn seconds(&self) -> u64 {
         seconds(&self.0).unwrap_or(1)
     }
 }
 
-impl<const DAYS: u64> TryFrom<String> for Lasting<DAYS> {
+impl<const DAYS: u64> TryFrom<String> for DurationSeconds<DAYS> {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
         match seconds(&text).filter(|seconds| (1..=DAYS * DAY).contains(seconds)) {
-            Some(_) => Ok(Lasting(text)),
+            Some(_) => Ok(DurationSeconds(text)),
             None => Err(format!("{text:?} is no time from 1s to {DAYS}d; it is written 30s, 2h or 1h30m")),
         }
     }
 }
 
-impl<const DAYS: u64> JsonSchema for Lasting<DAYS> {
+impl<const DAYS: u64> JsonSchema for DurationSeconds<DAYS> {
     fn inline_schema() -> bool {
         true
     }

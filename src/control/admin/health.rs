@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::status::ServiceStatus;
 use crate::answer::foresight::coverage::Coverage;
-use crate::config::{Endpoint, Service, Target};
+use crate::config::{Endpoint, EndpointTarget, ServiceConfig};
 use crate::control::standing::FULL;
-use crate::control::targets::Asked;
+use crate::control::targets::ProbeRef;
 use crate::control::traffic::PerRegion;
-use crate::control::{View, word};
-use crate::health::probe::Phases;
-use crate::resolve::Resolved;
+use crate::control::{HealthView, word};
+use crate::health::probe::ProbePhases;
+use crate::resolve::ResolvedName;
 
 /// The verdict of an endpoint that nobody asks.
 const UNCHECKED: &str = "unchecked";
@@ -106,8 +106,8 @@ pub struct ProbeTimes {
     pub total: f64,
 }
 
-impl From<Phases> for ProbeTimes {
-    fn from(phases: Phases) -> ProbeTimes {
+impl From<ProbePhases> for ProbeTimes {
+    fn from(phases: ProbePhases) -> ProbeTimes {
         let milliseconds = |time: Duration| (time.as_secs_f64() * 10_000.0).round() / 10.0;
         ProbeTimes {
             connect: phases.connect.map(milliseconds),
@@ -120,11 +120,11 @@ impl From<Phases> for ProbeTimes {
 }
 
 /// Every service with its regions and endpoints, as configured.
-pub fn services(view: &View) -> Vec<ServiceStatus> {
+pub fn services(view: &HealthView) -> Vec<ServiceStatus> {
     let name = |region: &crate::config::ServiceRegion| {
         view.config.regions.get(usize::from(region.region.0)).map_or(String::new(), |region| region.name.clone())
     };
-    let status = |(index, service): (usize, &Service)| {
+    let status = |(index, service): (usize, &ServiceConfig)| {
         let health = |(at, region): (usize, &crate::config::ServiceRegion)| {
             let now = view.availability.services.get(index).and_then(|now| now.regions.get(at));
             let up = |endpoint: usize| now.and_then(|now| now.endpoints.get(endpoint)).copied().unwrap_or(true);
@@ -172,18 +172,18 @@ fn of_region<T: Copy + Default>(values: &PerRegion<T>, service: usize, region: u
     values.get(service).and_then(|service| service.get(region)).copied().unwrap_or_default()
 }
 
-fn endpoint_health(view: &View, place: (usize, usize, usize), endpoint: &Endpoint, up: bool) -> EndpointHealth {
+fn endpoint_health(view: &HealthView, place: (usize, usize, usize), endpoint: &Endpoint, up: bool) -> EndpointHealth {
     let target = view.endpoint(place.0, place.1, place.2).and_then(|(_, target)| target);
     let last = target.and_then(|target| target.last.as_ref());
     let asked = view.asked(place.0, place.1, place.2);
     let known = endpoint.resolved_name().and_then(|name| view.names.get(name));
     let nobody = match asked {
-        Some(Asked::Nobody { reason, .. }) => Some(reason.clone()),
+        Some(ProbeRef::Nobody { reason, .. }) => Some(reason.clone()),
         _ => None,
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     // The addresses of an alias are endpoints themselves.
-    let is_led_to = matches!(endpoint.target, Target::Name(_) | Target::Host(_));
+    let is_led_to = matches!(endpoint.target, EndpointTarget::Name(_) | EndpointTarget::Host(_));
     EndpointHealth {
         endpoint: endpoint.target.to_string(),
         weight: endpoint.weight,
@@ -192,7 +192,7 @@ fn endpoint_health(view: &View, place: (usize, usize, usize), endpoint: &Endpoin
         addresses: known
             .filter(|_| is_led_to)
             .map_or(Vec::new(), |known| known.addresses().iter().map(ToString::to_string).collect()),
-        unresolved: known.and_then(Resolved::complaint),
+        unresolved: known.and_then(ResolvedName::complaint),
         verdict: asked
             .and_then(|asked| asked.verdict(&view.targets, view.evidence(place.0)))
             .map_or(UNCHECKED, word)

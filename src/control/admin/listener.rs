@@ -28,11 +28,11 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::own_words::{self, OwnWords};
-use super::patient::Patient;
+use super::patient::StallGuard;
 use crate::config::AdminListen;
 use crate::net::ClientAddress;
-use crate::server::seats::{self, Seat};
-use crate::server::{Passed, TcpLimits};
+use crate::server::seats::{self, ConnectionPermit};
+use crate::server::{PassedSockets, TcpLimits};
 
 /// Most connections at a time.
 const CONNECTIONS: usize = 256;
@@ -55,7 +55,7 @@ const REST: u64 = 256 * 1024;
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone)]
-pub struct Peer {
+pub struct AdminPeer {
     /// For the audit log: an address, or the user behind a unix socket.
     pub name: String,
     /// The author of what it orders where it does not say: its address without a port, or `the local socket`.
@@ -64,11 +64,11 @@ pub struct Peer {
     pub address: Option<IpAddr>,
 }
 
-impl Peer {
+impl AdminPeer {
     /// A client over TCP; one of IPv4 at a socket of both families is an IPv4 client.
-    fn of(peer: SocketAddr) -> Peer {
+    fn of(peer: SocketAddr) -> AdminPeer {
         let client = ClientAddress::from(peer.ip());
-        Peer {
+        AdminPeer {
             name: SocketAddr::new(client.ip(), peer.port()).to_string(),
             author: client.ip().to_string(),
             address: Some(seats::who(client)),
@@ -77,7 +77,7 @@ impl Peer {
 }
 
 /// Where the admin server listens.
-pub enum Bound {
+pub enum BoundListener {
     /// A TCP address, with the port that the kernel gave.
     Tcp(SocketAddr),
     /// The same for TLS.
@@ -86,20 +86,20 @@ pub enum Bound {
     Unix(PathBuf),
 }
 
-impl fmt::Display for Bound {
+impl fmt::Display for BoundListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Bound::Tcp(address) => address.fmt(f),
-            Bound::Tls(address) => write!(f, "https://{address}"),
-            Bound::Unix(path) => write!(f, "unix:{}", path.display()),
+            BoundListener::Tcp(address) => address.fmt(f),
+            BoundListener::Tls(address) => write!(f, "https://{address}"),
+            BoundListener::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
 
-impl Bound {
+impl BoundListener {
     /// Removes what the socket left in the file system.
     pub fn remove(&self) {
-        if let Bound::Unix(path) = self {
+        if let BoundListener::Unix(path) = self {
             let _ = std::fs::remove_file(path);
         }
     }
@@ -111,8 +111,8 @@ pub async fn start(
     listen: &AdminListen,
     tls: Option<TlsAcceptor>,
     router: Router,
-    passed: &mut Passed,
-) -> Result<(Bound, io::Result<OwnedFd>), String> {
+    passed: &mut PassedSockets,
+) -> Result<(BoundListener, io::Result<OwnedFd>), String> {
     match listen {
         AdminListen::Tcp(address) => {
             let refused = |error: io::Error| format!("the admin server cannot listen on {address}: {error}");
@@ -127,15 +127,15 @@ pub async fn start(
             let listener = listener.map_err(refused)?;
             let bound = listener.local_addr().map_err(refused)?;
             let socket = listener.as_fd().try_clone_to_owned();
-            let accept = async move || listener.accept().await.map(|(stream, peer)| (stream, Peer::of(peer)));
+            let accept = async move || listener.accept().await.map(|(stream, peer)| (stream, AdminPeer::of(peer)));
             let Some(tls) = tls else {
                 let talk = move |stream, peer, seat| connection(router.clone(), stream, peer, seat);
                 tokio::spawn(serve(CONNECTIONS_EACH, accept, talk));
-                return Ok((Bound::Tcp(bound), socket));
+                return Ok((BoundListener::Tcp(bound), socket));
             };
             let talk = move |stream, peer, seat| encrypted(tls.clone(), router.clone(), stream, peer, seat);
             tokio::spawn(serve(CONNECTIONS_EACH, accept, talk));
-            Ok((Bound::Tls(bound), socket))
+            Ok((BoundListener::Tls(bound), socket))
         }
         AdminListen::Unix(path) => {
             let adopt = |listener: std::os::unix::net::UnixListener| {
@@ -151,15 +151,15 @@ pub async fn start(
             // Whoever may open it is one of its owner's programs.
             let talk = move |stream, peer, seat| connection(router.clone(), stream, peer, seat);
             tokio::spawn(serve(CONNECTIONS, accept, talk));
-            Ok((Bound::Unix(path.clone()), socket))
+            Ok((BoundListener::Unix(path.clone()), socket))
         }
     }
 }
 
 /// With `user 1000`.
-fn named(stream: UnixStream) -> (UnixStream, Peer) {
+fn named(stream: UnixStream) -> (UnixStream, AdminPeer) {
     let user = stream.peer_cred().map_or_else(|_| "unix socket".to_owned(), |user| format!("user {}", user.uid()));
-    (stream, Peer { name: user, author: "the local socket".to_owned(), address: None })
+    (stream, AdminPeer { name: user, author: "the local socket".to_owned(), address: None })
 }
 
 /// Binds a unix socket that only its owner can reach. A socket that a dead server left behind is replaced; one that
@@ -178,13 +178,13 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 /// Takes connections for ever, so many from `each` address, and lets each `talk` by itself.
 async fn serve<S, Talk>(
     each: usize,
-    accept: impl AsyncFn() -> io::Result<(S, Peer)>,
-    talk: impl Fn(S, Peer, Arc<Seat>) -> Talk,
+    accept: impl AsyncFn() -> io::Result<(S, AdminPeer)>,
+    talk: impl Fn(S, AdminPeer, Arc<ConnectionPermit>) -> Talk,
 ) where
     Talk: Future<Output = ()> + Send + 'static,
 {
     let limits = TcpLimits { connections: CONNECTIONS, connections_per_client: each, idle: HEAD_TIME };
-    let gate = Arc::new(seats::Gate::new(limits, Arc::default()));
+    let gate = Arc::new(seats::ConnectionLimiter::new(limits, Arc::default()));
     loop {
         match accept().await {
             Ok((stream, peer)) => {
@@ -204,21 +204,21 @@ async fn serve<S, Talk>(
 }
 
 /// The same over TLS: a handshake before it, within its time.
-async fn encrypted(tls: TlsAcceptor, router: Router, stream: TcpStream, peer: Peer, seat: Arc<Seat>) {
+async fn encrypted(tls: TlsAcceptor, router: Router, stream: TcpStream, peer: AdminPeer, seat: Arc<ConnectionPermit>) {
     if let Some(stream) = super::encrypted::greet(&tls, stream).await {
         connection(router, stream, peer, seat).await;
     }
 }
 
 /// Serves one connection. What goes wrong on it is the client's business.
-async fn connection<S>(router: Router, stream: S, peer: Peer, seat: Arc<Seat>)
+async fn connection<S>(router: Router, stream: S, peer: AdminPeer, seat: Arc<ConnectionPermit>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD).max_headers(FIELDS);
     let calls = Arc::new(AtomicU64::new(0));
-    let stream = TokioIo::new(OwnWords::new(Patient::new(stream), calls.clone()));
+    let stream = TokioIo::new(OwnWords::new(StallGuard::new(stream), calls.clone()));
     let inner = TowerToHyperService::new(router);
     let call = |mut request: Request<Incoming>| {
         calls.fetch_add(1, Ordering::Relaxed);
@@ -262,8 +262,8 @@ mod tests {
 
     #[test]
     fn a_peer_of_ipv4_is_written_as_one() {
-        assert_eq!(Peer::of("[::ffff:192.0.2.1]:9".parse().unwrap()).name, "192.0.2.1:9");
-        assert_eq!(Peer::of("[2001:db8::1]:9".parse().unwrap()).name, "[2001:db8::1]:9");
-        assert_eq!(Peer::of("[2001:db8::1]:9".parse().unwrap()).author, "2001:db8::1", "a port is nobody's name");
+        assert_eq!(AdminPeer::of("[::ffff:192.0.2.1]:9".parse().unwrap()).name, "192.0.2.1:9");
+        assert_eq!(AdminPeer::of("[2001:db8::1]:9".parse().unwrap()).name, "[2001:db8::1]:9");
+        assert_eq!(AdminPeer::of("[2001:db8::1]:9".parse().unwrap()).author, "2001:db8::1", "a port is nobody's name");
     }
 }

@@ -13,15 +13,15 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::status::queries;
-use super::{Context, EndpointHealth, ProbeTimes, RegionHealth, ServiceStatus, health};
+use super::{AdminContext, EndpointHealth, ProbeTimes, RegionHealth, ServiceStatus, health};
 use crate::answer::explain::SourceFacts;
 use crate::answer::foresight::coverage::Coverage;
 use crate::control::clock::BootTime;
-use crate::control::orders::{Demand, Order};
-use crate::control::watchdog::Part;
-use crate::control::{View, log_queue, process, word};
-use crate::health::verdict::Verdict;
-use crate::server::{Event, Histogram};
+use crate::control::orders::{Override, OverrideAction};
+use crate::control::watchdog::WatchedPart;
+use crate::control::{HealthView, log_queue, process, word};
+use crate::health::verdict::HealthState;
+use crate::server::{AbuseEvent, Histogram};
 
 /// Media type of what [`render`] makes.
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -30,7 +30,7 @@ pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; chars
 const DAY: i64 = 86_400;
 
 /// All metrics.
-pub fn render(context: &Arc<Context>) -> Result<String, fmt::Error> {
+pub fn render(context: &Arc<AdminContext>) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("meridian");
     registry.register_collector(Box::new(Metrics(context.clone())));
     let mut page = String::new();
@@ -38,7 +38,7 @@ pub fn render(context: &Arc<Context>) -> Result<String, fmt::Error> {
     Ok(page)
 }
 
-struct Metrics(Arc<Context>);
+struct Metrics(Arc<AdminContext>);
 
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,8 +55,9 @@ impl Collector for Metrics {
         let help = "What tells the configuration and the zones that are served from others";
         gauges(&mut encoder, "configuration_info", help, loaded)?;
         let snapshot = context.control.snapshot();
-        let serial =
-            |zone: &crate::answer::world::Zone| (vec![("zone", zone.origin.to_string())], i64::from(zone.serial));
+        let serial = |zone: &crate::answer::world::CatalogZone| {
+            (vec![("zone", zone.origin.to_string())], i64::from(zone.serial))
+        };
         let serials = snapshot.world.zones.iter().map(serial);
         gauges(&mut encoder, "zone_serial", "SERIAL of the SOA of each zone that is served", serials)?;
         let uptime = [(Vec::new(), context.started.elapsed().as_secs() as i64)];
@@ -74,24 +75,27 @@ impl Collector for Metrics {
         counters(&mut encoder, "transport_queries", "Queries by what they came on", carried)?;
         times(&mut encoder, &context.tallies.times())?;
         let events = context.tallies.events();
-        let count = |event: Event| events.get(event as usize).copied().unwrap_or(0);
-        let named = |label: &'static str, (word, event): (&str, Event)| (vec![(label, word.to_owned())], count(event));
+        let count = |event: AbuseEvent| events.get(event as usize).copied().unwrap_or(0);
+        let named =
+            |label: &'static str, (word, event): (&str, AbuseEvent)| (vec![(label, word.to_owned())], count(event));
         let limited = [
-            ("truncated", Event::LimitedTruncated),
-            ("dropped", Event::LimitedDropped),
-            ("dry-run", Event::LimitedDryRun),
+            ("truncated", AbuseEvent::LimitedTruncated),
+            ("dropped", AbuseEvent::LimitedDropped),
+            ("dry-run", AbuseEvent::LimitedDryRun),
         ];
         let limited = limited.map(|limited| named("action", limited));
         counters(&mut encoder, "limited", "Queries of networks that were answered often enough", limited)?;
-        let denied = [("refused", Event::Denied), ("dropped", Event::Ignored)].map(|denied| named("action", denied));
+        let denied =
+            [("refused", AbuseEvent::Denied), ("dropped", AbuseEvent::Ignored)].map(|denied| named("action", denied));
         counters(&mut encoder, "denied", "Queries from networks that may not ask", denied)?;
-        let cookies = [("good", Event::GoodCookie), ("new", Event::NewCookie)].map(|cookie| named("cookie", cookie));
+        let cookies =
+            [("good", AbuseEvent::GoodCookie), ("new", AbuseEvent::NewCookie)].map(|cookie| named("cookie", cookie));
         counters(&mut encoder, "cookie_queries", "Queries with a cookie, by whether it was one of ours", cookies)?;
-        let opened = [(Vec::new(), count(Event::Connected))];
+        let opened = [(Vec::new(), count(AbuseEvent::Connected))];
         counters(&mut encoder, "tcp_opened", "Connections that were given a place", opened)?;
         let open = [(Vec::new(), context.tallies.connections().load(Ordering::Relaxed) as i64)];
         gauges(&mut encoder, "tcp_connections", "Connections that are open", open)?;
-        let closed = [("idle", Event::Evicted), ("client-limit", Event::EvictedOfClient)];
+        let closed = [("idle", AbuseEvent::Evicted), ("client-limit", AbuseEvent::EvictedOfClient)];
         let closed = closed.map(|closed| named("reason", closed));
         counters(&mut encoder, "tcp_closed", "Connections ended because there were too many", closed)?;
         let reloads = context.control.reloads();
@@ -121,7 +125,7 @@ type Labels = Vec<(&'static str, String)>;
 
 impl Metrics {
     /// How regions and endpoints stand.
-    fn health(&self, encoder: &mut DescriptorEncoder<'_>, view: &View) -> fmt::Result {
+    fn health(&self, encoder: &mut DescriptorEncoder<'_>, view: &HealthView) -> fmt::Result {
         let services = health::services(view);
         let suspect = [(Vec::new(), i64::from(view.suspect))];
         gauges(
@@ -151,7 +155,7 @@ impl Metrics {
     fn ages(&self) -> Vec<(Labels, i64)> {
         let now = SystemTime::now();
         let snapshot = self.0.control.snapshot();
-        let age = |source: &crate::geo::Source| {
+        let age = |source: &crate::geo::DataSource| {
             let age = now.duration_since(source.built?).unwrap_or_default().as_secs() as i64;
             let SourceFacts { name, kind, .. } = SourceFacts::of(source, now);
             Some((vec![("source", name), ("kind", kind)], age))
@@ -161,10 +165,10 @@ impl Metrics {
 }
 
 /// Whether each part is stuck.
-fn stuck(context: &Context) -> Vec<(Labels, i64)> {
+fn stuck(context: &AdminContext) -> Vec<(Labels, i64)> {
     let stuck = context.control.watchdog().stuck();
-    let is_stuck = |part: Part| i64::from(stuck.iter().any(|stuck| stuck.part == part));
-    Part::ALL.map(|part| (vec![("part", part.word().to_owned())], is_stuck(part))).to_vec()
+    let is_stuck = |part: WatchedPart| i64::from(stuck.iter().any(|stuck| stuck.part == part));
+    WatchedPart::ALL.map(|part| (vec![("part", part.word().to_owned())], is_stuck(part))).to_vec()
 }
 
 /// The part of each service's clients without a live region, by what they are asked by and counted by.
@@ -230,20 +234,20 @@ fn probes(services: &[ServiceStatus]) -> Vec<(Labels, f64)> {
 
 /// Only the brake gives out what is down without an order.
 fn is_kept(endpoint: &EndpointHealth) -> bool {
-    endpoint.up && endpoint.order.is_none() && endpoint.verdict == word(Verdict::Down)
+    endpoint.up && endpoint.order.is_none() && endpoint.verdict == word(HealthState::Down)
 }
 
 /// 1, the weight, or the part of the clients that is shifted by now, for each order; what it is not about is an empty label.
-fn orders(view: &View) -> Vec<(Labels, f64)> {
+fn orders(view: &HealthView) -> Vec<(Labels, f64)> {
     let now = BootTime::now();
-    let labels = |order: &Order| {
+    let labels = |order: &Override| {
         let part = |part: &Option<String>| part.clone().unwrap_or_default();
         let (action, value) = match order.demand {
-            Demand::Drain => ("drain", 1.0),
-            Demand::ForceUp => ("force-up", 1.0),
-            Demand::ForceDown => ("force-down", 1.0),
-            Demand::Weight { weight } => ("weight", f64::from(weight)),
-            Demand::Shift { .. } => ("shift", order.moved(now)),
+            OverrideAction::Drain => ("drain", 1.0),
+            OverrideAction::ForceUp => ("force-up", 1.0),
+            OverrideAction::ForceDown => ("force-down", 1.0),
+            OverrideAction::Weight { weight } => ("weight", f64::from(weight)),
+            OverrideAction::Shift { .. } => ("shift", order.moved(now)),
         };
         let labels = vec![
             ("action", action.to_owned()),

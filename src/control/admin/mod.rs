@@ -42,52 +42,56 @@ use tokio::sync::oneshot;
 
 use super::Control;
 use crate::config;
-use crate::server::{Addresses, Passed, Tallies};
+use crate::server::{ListenAddresses, PassedSockets, ServerStats};
 
 pub use bodies::{
-    DrainRequest, EndpointDrainRequest, ForceRequest, Forced, ReturnRequest, ShiftRequest, TakeBackRequest,
+    DrainRequest, EndpointDrainRequest, ForceRequest, ForcedState, ReturnRequest, ShiftRequest, TakeBackRequest,
     WeightRequest,
 };
 pub use check_facts::CheckFacts;
 pub use demands::ChangeDone;
 pub use error::ErrorBody;
-pub use forms::{OrderTime, Wording, read_bias, read_weight};
+pub use forms::{OrderTime, PlainText, read_bias, read_weight};
 pub use health::{EndpointHealth, ProbeTimes, RegionHealth};
 pub use page::WORLD;
 pub use rules::{EndpointRules, RegionRules, ServiceRules};
-pub use status::{LastReload, ReloadBody, ReloadStatus, ServiceStatus, Status, ZoneStatus};
+pub use status::{LastReload, ReloadBody, ReloadStatus, ServerStatus, ServiceStatus, ZoneStatus};
 pub use token::read_token;
 
-use listener::Bound;
-use token::Gate;
+use listener::BoundListener;
+use token::TokenGate;
 
 /// What the calls are about.
-pub struct Context {
+pub struct AdminContext {
     /// What is served, and how it is replaced.
     pub control: Arc<Control>,
     /// What became of the queries.
-    pub tallies: Arc<Tallies>,
+    pub tallies: Arc<ServerStats>,
     /// Addresses that answer DNS.
-    pub addresses: Addresses,
+    pub addresses: ListenAddresses,
     /// When the server was started.
     pub started: Instant,
 }
 
 /// A running admin server; dropping it stops it.
-pub struct Admin {
-    bound: Bound,
+pub struct AdminServer {
+    bound: BoundListener,
     socket: io::Result<OwnedFd>,
     /// Ends the thread when it is dropped.
     running: Option<oneshot::Sender<()>>,
 }
 
-impl Admin {
+impl AdminServer {
     /// Opens the listen address, or takes the socket that was passed, and serves it from a thread of its own.
     ///
     /// # Errors
     /// A sentence: the address cannot be bound, or the token file cannot be used.
-    pub fn start(admin: &config::Admin, context: Context, passed: &mut Passed) -> Result<Admin, String> {
-        let gate = Gate::of(admin)?;
+    pub fn start(
+        admin: &config::AdminConfig,
+        context: AdminContext,
+        passed: &mut PassedSockets,
+    ) -> Result<AdminServer, String> {
+        let gate = TokenGate::of(admin)?;
         let identity = context.control.identity().admin;
         let router = routes::router(Arc::new(context), gate, &admin.hosts)?;
         let failed = |error: io::Error| format!("cannot start the admin server: {error}");
@@ -99,7 +103,7 @@ impl Admin {
             let _ = runtime.block_on(ended);
         };
         std::thread::Builder::new().name("admin".to_owned()).spawn(serve).map_err(failed)?;
-        Ok(Admin { bound, socket, running: Some(running) })
+        Ok(AdminServer { bound, socket, running: Some(running) })
     }
 
     /// The socket that it listens on, to be passed on.
@@ -132,12 +136,16 @@ impl Admin {
 ///
 /// # Errors
 /// A sentence: the system makes no more threads.
-pub(crate) fn router(context: Context, peer: &str) -> Result<axum::Router, String> {
-    let router = routes::router(Arc::new(context), Gate::Socket, &[])?;
-    Ok(router.layer(axum::Extension(listener::Peer { name: peer.to_owned(), author: peer.to_owned(), address: None })))
+pub(crate) fn router(context: AdminContext, peer: &str) -> Result<axum::Router, String> {
+    let router = routes::router(Arc::new(context), TokenGate::Socket, &[])?;
+    Ok(router.layer(axum::Extension(listener::AdminPeer {
+        name: peer.to_owned(),
+        author: peer.to_owned(),
+        address: None,
+    })))
 }
 
-impl Drop for Admin {
+impl Drop for AdminServer {
     fn drop(&mut self) {
         if self.running.is_some() {
             self.bound.remove();

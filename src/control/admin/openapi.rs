@@ -7,11 +7,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use super::error::ErrorBody;
-use super::forms::Form;
-use super::routes::Route;
+use super::forms::ParameterForm;
+use super::routes::AdminRoute;
 
 /// One parameter in a query.
-pub struct Parameter {
+pub struct QueryParameter {
     /// Its key.
     pub name: &'static str,
     /// The call cannot do without it.
@@ -19,7 +19,7 @@ pub struct Parameter {
     /// It may be there more than once, [`MOST`] times.
     pub many: bool,
     /// What it looks like.
-    pub form: Form,
+    pub form: ParameterForm,
     /// What it says, for people.
     pub about: &'static str,
 }
@@ -49,7 +49,7 @@ impl RequestBody {
 
 /// What a call answers when all goes well.
 #[derive(Clone, Copy)]
-pub enum Answer {
+pub enum ResponseKind {
     /// Plain text.
     Text,
     /// A file of the console, with its media type.
@@ -60,26 +60,28 @@ pub enum Answer {
     Json(fn(&mut SchemaGenerator) -> Schema),
 }
 
-impl Answer {
+impl ResponseKind {
     /// JSON of a structure.
-    pub fn json<T: JsonSchema>() -> Answer {
-        Answer::Json(|generator| generator.subschema_for::<T>())
+    pub fn json<T: JsonSchema>() -> ResponseKind {
+        ResponseKind::Json(|generator| generator.subschema_for::<T>())
     }
 
     fn content(self, generator: &mut SchemaGenerator) -> Value {
         let text = json!({ "type": "string" });
         match self {
-            Answer::Text => json!({ "text/plain; charset=utf-8": { "schema": text } }),
-            Answer::File(kind) if kind == "application/json" => json!({ kind: { "schema": { "type": "object" } } }),
-            Answer::File(kind) => json!({ kind: { "schema": text } }),
-            Answer::Events => json!({ "text/event-stream": { "schema": text } }),
-            Answer::Json(schema) => json!({ "application/json": { "schema": schema(generator) } }),
+            ResponseKind::Text => json!({ "text/plain; charset=utf-8": { "schema": text } }),
+            ResponseKind::File(kind) if kind == "application/json" => {
+                json!({ kind: { "schema": { "type": "object" } } })
+            }
+            ResponseKind::File(kind) => json!({ kind: { "schema": text } }),
+            ResponseKind::Events => json!({ "text/event-stream": { "schema": text } }),
+            ResponseKind::Json(schema) => json!({ "application/json": { "schema": schema(generator) } }),
         }
     }
 }
 
 /// The document (OpenAPI 3.1) of these calls.
-pub fn document(routes: &[Route]) -> Value {
+pub fn document(routes: &[AdminRoute]) -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
@@ -143,7 +145,7 @@ const OF_CHANGES: [u16; 6] = [401, 403, 413, 421, 429, 500];
 
 fn error(status: u16, generator: &mut SchemaGenerator) -> Value {
     let about = ERRORS.iter().find(|(known, _)| *known == status).map_or("", |(_, about)| about);
-    let mut response = json!({ "description": about, "content": Answer::json::<ErrorBody>().content(generator) });
+    let mut response = json!({ "description": about, "content": ResponseKind::json::<ErrorBody>().content(generator) });
     if status == 401 {
         let schema = json!({ "type": "string", "const": "Bearer" });
         response["headers"] = json!({ "WWW-Authenticate": { "required": true, "schema": schema } });
@@ -151,7 +153,7 @@ fn error(status: u16, generator: &mut SchemaGenerator) -> Value {
     response
 }
 
-fn operation(route: &Route, read: &mut SchemaGenerator, written: &mut SchemaGenerator) -> Value {
+fn operation(route: &AdminRoute, read: &mut SchemaGenerator, written: &mut SchemaGenerator) -> Value {
     let mut responses = BTreeMap::new();
     responses.insert("200".to_owned(), json!({ "description": "Done", "content": route.answer.content(written) }));
     let others: &[u16] = match (route.changes, route.is_sign_of_life()) {
@@ -181,7 +183,7 @@ fn operation(route: &Route, read: &mut SchemaGenerator, written: &mut SchemaGene
 }
 
 /// `get_v1_status`, `put_v1_orders_by_id`: unlike those of all other calls.
-fn operation_id(route: &Route) -> String {
+fn operation_id(route: &AdminRoute) -> String {
     let part = |part: &str| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
         Some(name) => format!("_by_{name}"),
         None => format!("_{}", part.replace(['.', '-'], "_")),
@@ -190,13 +192,14 @@ fn operation_id(route: &Route) -> String {
     format!("{}{}", route.method.as_str().to_lowercase(), if path.is_empty() { "_page".to_owned() } else { path })
 }
 
-fn path_parameter(route: &Route, name: &str) -> Value {
-    let form = route.path_forms.iter().find(|(known, _)| *known == name).map_or(Form::Named, |(_, form)| *form);
+fn path_parameter(route: &AdminRoute, name: &str) -> Value {
+    let form =
+        route.path_forms.iter().find(|(known, _)| *known == name).map_or(ParameterForm::Named, |(_, form)| *form);
     json!({ "name": name, "in": "path", "required": true, "schema": form.schema() })
 }
 
-fn parameter(parameter: &Parameter) -> Value {
-    let Parameter { name, needed, many, form, about } = parameter;
+fn parameter(parameter: &QueryParameter) -> Value {
+    let QueryParameter { name, needed, many, form, about } = parameter;
     let one = form.schema();
     let schema = if *many { json!({ "type": "array", "items": one, "maxItems": MOST }) } else { one };
     json!({ "name": name, "in": "query", "required": needed, "description": about, "schema": schema })

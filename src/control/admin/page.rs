@@ -6,13 +6,13 @@ use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{self, MethodRouter};
 
-use super::Context;
+use super::AdminContext;
 
 /// The outlines of the countries (Natural Earth); see geodata/README.md.
 pub const WORLD: &str = include_str!("../../../geodata/world.json");
 
 /// One file of the page.
-pub struct Asset {
+pub struct PageAsset {
     /// Where it is.
     pub path: &'static str,
     /// What it is, for people.
@@ -23,14 +23,14 @@ pub struct Asset {
 }
 
 /// Every file of the page.
-pub const ASSETS: [Asset; 13] = [
-    Asset {
+pub const ASSETS: [PageAsset; 13] = [
+    PageAsset {
         path: "/",
         about: "The console, for people",
         media_type: "text/html; charset=utf-8",
         text: include_str!("page/index.html"),
     },
-    Asset {
+    PageAsset {
         path: "/console/console.css",
         about: "How the console looks",
         media_type: "text/css; charset=utf-8",
@@ -46,7 +46,7 @@ pub const ASSETS: [Asset; 13] = [
     script("/console/rules.js", "How a service decides, on the console", include_str!("page/rules.js")),
     script("/console/orders.js", "The console's orders", include_str!("page/orders.js")),
     script("/console/tables.js", "The console's tables", include_str!("page/tables.js")),
-    Asset {
+    PageAsset {
         path: "/console/world.json",
         about: "Outlines of the countries, in tenths of a degree",
         media_type: "application/json",
@@ -54,8 +54,8 @@ pub const ASSETS: [Asset; 13] = [
     },
 ];
 
-const fn script(path: &'static str, about: &'static str, text: &'static str) -> Asset {
-    Asset { path, about, media_type: "text/javascript; charset=utf-8", text }
+const fn script(path: &'static str, about: &'static str, text: &'static str) -> PageAsset {
+    PageAsset { path, about, media_type: "text/javascript; charset=utf-8", text }
 }
 
 /// Only what comes from here, no script or style in the page itself, and no other page around it.
@@ -72,9 +72,9 @@ const HEAD: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-cache"),
 ];
 
-impl Asset {
+impl PageAsset {
     /// What answers with it.
-    pub fn handler(&'static self) -> MethodRouter<Arc<Context>> {
+    pub fn handler(&'static self) -> MethodRouter<Arc<AdminContext>> {
         routing::get(move || async move { self.response() })
     }
 

@@ -13,16 +13,16 @@ use tokio::time::{Instant, Sleep};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection with a limit on how long a write may stand still.
-pub struct Patient<S> {
+pub struct StallGuard<S> {
     stream: S,
     limit: Pin<Box<Sleep>>,
     waiting: bool,
 }
 
-impl<S> Patient<S> {
+impl<S> StallGuard<S> {
     /// Must be called inside a tokio runtime.
-    pub fn new(stream: S) -> Patient<S> {
-        Patient { stream, limit: Box::pin(tokio::time::sleep(PATIENCE)), waiting: false }
+    pub fn new(stream: S) -> StallGuard<S> {
+        StallGuard { stream, limit: Box::pin(tokio::time::sleep(PATIENCE)), waiting: false }
     }
 
     /// Passes a write's result on, unless it has been waited for too long.
@@ -40,13 +40,13 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for StallGuard<S> {
     fn poll_read(mut self: Pin<&mut Self>, task: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(task, into)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
     fn poll_write(mut self: Pin<&mut Self>, task: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(task, octets);
         self.bound(task, result)
@@ -85,7 +85,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_takes_nothing_is_cut_off_and_who_is_slow_is_not() {
         let (ours, mut theirs) = tokio::io::duplex(8);
-        let mut patient = Patient::new(ours);
+        let mut patient = StallGuard::new(ours);
         let slow = tokio::spawn(async move {
             for _ in 0..4 {
                 tokio::time::sleep(PATIENCE - Duration::from_secs(1)).await;

@@ -15,7 +15,7 @@ pub struct PerAddress {
 
 /// One part of an address's share, free again when this is dropped.
 #[derive(Debug)]
-pub struct Part {
+pub struct AddressShare {
     of: Arc<PerAddress>,
     /// `None`: whoever reaches the unix socket may take all there is.
     address: Option<IpAddr>,
@@ -28,7 +28,7 @@ impl PerAddress {
     }
 
     /// Takes a part; `None`: this address holds its share already.
-    pub fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Part> {
+    pub fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Option<AddressShare> {
         if let Some(address) = address {
             let mut held = self.held();
             let count = held.entry(address).or_default();
@@ -37,7 +37,7 @@ impl PerAddress {
             }
             *count += 1;
         }
-        Some(Part { of: self.clone(), address })
+        Some(AddressShare { of: self.clone(), address })
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -45,7 +45,7 @@ impl PerAddress {
     }
 }
 
-impl Drop for Part {
+impl Drop for AddressShare {
     fn drop(&mut self) {
         let Some(address) = self.address else { return };
         let mut held = self.of.held();
@@ -66,7 +66,7 @@ mod tests {
     fn nobody_takes_more_than_its_share_and_nothing_is_remembered_of_who_holds_nothing() {
         let shares = PerAddress::new(2);
         let [one, other] = ["192.0.2.1", "192.0.2.2"].map(|address| address.parse().ok());
-        let held: Vec<Part> = (0..5).filter_map(|_| shares.take(one)).collect();
+        let held: Vec<AddressShare> = (0..5).filter_map(|_| shares.take(one)).collect();
         assert_eq!(held.len(), 2);
         assert!(shares.take(other).is_some());
         assert_eq!((0..5).filter_map(|_| shares.take(None)).count(), 5);

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::error::ApiError;
-use crate::control::worker::Workers;
+use crate::control::worker::WorkerPool;
 
 /// Threads: one for what takes long, one for what does not.
 const THREADS: usize = 2;
@@ -18,15 +18,15 @@ const MOST: usize = 64;
 
 /// The threads that look things up.
 #[derive(Clone)]
-pub struct Reads(Arc<Workers>);
+pub struct ReadThreads(Arc<WorkerPool>);
 
-impl Reads {
+impl ReadThreads {
     /// Starts them.
     ///
     /// # Errors
     /// A sentence: the system makes no more threads.
-    pub fn start() -> Result<Reads, String> {
-        Ok(Reads(Arc::new(Workers::start("reads", THREADS, MOST)?)))
+    pub fn start() -> Result<ReadThreads, String> {
+        Ok(ReadThreads(Arc::new(WorkerPool::start("reads", THREADS, MOST)?)))
     }
 
     /// Looks something up, unless whoever asked has left before its turn.

@@ -15,7 +15,7 @@ const MOST: usize = 256;
 
 /// When each address was last told of.
 #[derive(Debug, Default)]
-pub struct Refusals(Mutex<Told>);
+pub struct RefusalLog(Mutex<Told>);
 
 #[derive(Debug, Default)]
 struct Told {
@@ -31,7 +31,7 @@ struct Last {
     untold: u64,
 }
 
-impl Refusals {
+impl RefusalLog {
     /// Whether a refused call of this address is to be told at `now`, and then how many were not told since the last one.
     /// `None` stands for the unix socket.
     pub fn tell(&self, address: Option<IpAddr>, now: Instant) -> Option<u64> {
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn each_address_has_one_line_a_second_and_the_next_one_says_how_many_there_were() {
-        let (refusals, start) = (Refusals::default(), Instant::now());
+        let (refusals, start) = (RefusalLog::default(), Instant::now());
         let tell = |address: u32, after: u64| {
             refusals.tell(Some(Ipv4Addr::from_bits(address).into()), start + Duration::from_millis(after))
         };
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_a_crowd_shares_one_line() {
-        let (refusals, start) = (Refusals::default(), Instant::now());
+        let (refusals, start) = (RefusalLog::default(), Instant::now());
         let lines = |second: u64| {
             let at = start + Duration::from_secs(second);
             (0..10_000).filter(|host| refusals.tell(Some(Ipv4Addr::from_bits(*host).into()), at).is_some()).count()

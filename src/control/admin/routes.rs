@@ -15,22 +15,22 @@ use axum::routing::{self, MethodRouter};
 use axum::{Extension, Json, Router};
 
 use super::bodies::PlanRequest;
-use super::changes::{self, Guard};
+use super::changes::{self, ChangeGuard};
 use super::error::{self, ApiError};
-use super::forms::{self, Form};
-use super::listener::Peer;
-use super::openapi::{self, MOST, Parameter, RequestBody};
+use super::forms::{self, ParameterForm};
+use super::listener::AdminPeer;
+use super::openapi::{self, MOST, QueryParameter, RequestBody};
 use super::per_address::PerAddress;
-use super::reads::Reads;
-use super::selection::{self, Selection};
-use super::status::{LastReload, ReloadBody, Status};
-use super::token::Gate;
-use super::{Context, demands, metrics, page, shares, stream, visitor};
+use super::reads::ReadThreads;
+use super::selection::{self, StatusSelection};
+use super::status::{LastReload, ReloadBody, ServerStatus};
+use super::token::TokenGate;
+use super::{AdminContext, demands, metrics, page, shares, stream, visitor};
 use crate::answer::explain::{self, Explanation};
-use crate::answer::foresight::{Foresight, Traffic};
-use crate::control::comparison::Comparison;
-use crate::control::guard::Confirmed;
-use crate::control::{Done, any_draw};
+use crate::answer::foresight::{Foresight, NotedTraffic};
+use crate::control::comparison::ConfigComparison;
+use crate::control::guard::ConfirmedRisks;
+use crate::control::{ReloadResult, any_draw};
 use crate::dns::Name;
 
 /// Most calls of one address that look something up at a time: as many as a browser makes, and a few.
@@ -42,7 +42,7 @@ const TIME_OF_CHANGES: Duration = Duration::from_secs(60);
 const SIGNS_OF_LIFE: [&str; 2] = ["/healthz", "/readyz"];
 
 /// One call.
-pub struct Route {
+pub struct AdminRoute {
     /// GET, POST ...
     pub method: Method,
     /// Its path.
@@ -52,20 +52,20 @@ pub struct Route {
     /// It changes something, so it passes the gate.
     pub changes: bool,
     /// What can stand in its query.
-    pub parameters: &'static [Parameter],
+    pub parameters: &'static [QueryParameter],
     /// What the parts of its path look like that are no names of the configuration.
-    pub path_forms: &'static [(&'static str, Form)],
+    pub path_forms: &'static [(&'static str, ParameterForm)],
     /// What can stand in its body.
     pub body: Option<RequestBody>,
     /// What it answers when all goes well.
-    pub answer: openapi::Answer,
+    pub answer: openapi::ResponseKind,
     /// What it can come to beside what any call can.
     pub errors: &'static [u16],
     /// What does it.
-    pub handler: MethodRouter<Arc<Context>>,
+    pub handler: MethodRouter<Arc<AdminContext>>,
 }
 
-impl Route {
+impl AdminRoute {
     /// Nothing that somebody else holds is between such a call and its answer.
     pub fn is_sign_of_life(&self) -> bool {
         SIGNS_OF_LIFE.contains(&&*self.path)
@@ -73,99 +73,121 @@ impl Route {
 }
 
 /// Parameters of `GET /v1/explain`.
-const EXPLAIN: &[Parameter] = &[
-    Parameter { name: "name", needed: true, many: false, form: Form::Name, about: "The name asked for" },
-    Parameter {
+const EXPLAIN: &[QueryParameter] = &[
+    QueryParameter { name: "name", needed: true, many: false, form: ParameterForm::Name, about: "The name asked for" },
+    QueryParameter {
         name: "type",
         needed: false,
         many: false,
-        form: Form::RecordType,
+        form: ParameterForm::RecordType,
         about: "The record type; A if absent",
     },
-    Parameter {
+    QueryParameter {
         name: "client",
         needed: true,
         many: false,
-        form: Form::Client,
+        form: ParameterForm::Client,
         about: "An address, or a client subnet ADDRESS/PREFIX",
     },
-    Parameter { name: "down", needed: false, many: true, form: Form::Named, about: "A region to be taken as down" },
+    QueryParameter {
+        name: "down",
+        needed: false,
+        many: true,
+        form: ParameterForm::Named,
+        about: "A region to be taken as down",
+    },
 ];
 
 /// Every call.
-pub fn routes() -> Vec<Route> {
-    use openapi::Answer::{self, Text};
-    let lists = Answer::File(metrics::MEDIA_TYPE);
+pub fn routes() -> Vec<AdminRoute> {
+    use openapi::ResponseKind::{self, Text};
+    let lists = ResponseKind::File(metrics::MEDIA_TYPE);
     let mut routes = vec![
         get("/healthz", "ok while the process lives and nothing is stuck", Text, routing::get(healthz)),
         get("/readyz", "ok while queries are answered and nothing is stuck", Text, routing::get(healthz)),
         get("/metrics", "Metrics in the text format of Prometheus", lists, routing::get(metrics)),
-        Route {
+        AdminRoute {
             parameters: selection::PARAMETERS,
             errors: &[404],
-            ..get("/v1/status", "What is going on", Answer::json::<Status>(), routing::get(status))
+            ..get("/v1/status", "What is going on", ResponseKind::json::<ServerStatus>(), routing::get(status))
         },
-        Route {
+        AdminRoute {
             parameters: EXPLAIN,
             errors: &[404],
-            ..get("/v1/explain", "Why a client gets an answer", Answer::json::<Explanation>(), routing::get(explain))
+            ..get(
+                "/v1/explain",
+                "Why a client gets an answer",
+                ResponseKind::json::<Explanation>(),
+                routing::get(explain),
+            )
         },
-        Route {
+        AdminRoute {
             method: Method::POST,
             changes: true,
             body: Some(RequestBody::optional::<ReloadBody>()),
             errors: &[422],
             ..get(
                 "/v1/reload",
-                "Reads everything anew and serves it",
-                Answer::json::<LastReload>(),
+                "ReadThreads everything anew and serves it",
+                ResponseKind::json::<LastReload>(),
                 routing::post(reload),
             )
         },
-        Route {
+        AdminRoute {
             method: Method::POST,
             changes: true,
             body: Some(RequestBody::optional::<PlanRequest>()),
             errors: &[422],
             ..get(
                 "/v1/plan",
-                "Reads everything anew and says what a reload would change; it changes nothing, and shows what is written",
-                Answer::json::<Comparison>(),
+                "ReadThreads everything anew and says what a reload would change; it changes nothing, and shows what is written",
+                ResponseKind::json::<ConfigComparison>(),
                 routing::post(plan),
             )
         },
-        Route {
+        AdminRoute {
             parameters: shares::PARAMETERS,
             errors: &[404],
             ..get(
                 "/v1/shares",
                 "Who goes where, now and what if",
-                Answer::json::<Foresight>(),
+                ResponseKind::json::<Foresight>(),
                 routing::get(shares::shares),
             )
         },
-        get("/v1/traffic", "Who asked lately, where that is noted", Answer::json::<Traffic>(), routing::get(traffic)),
-        Route {
+        get(
+            "/v1/traffic",
+            "Who asked lately, where that is noted",
+            ResponseKind::json::<NotedTraffic>(),
+            routing::get(traffic),
+        ),
+        AdminRoute {
             parameters: stream::PARAMETERS,
-            ..get("/v1/events", "What happens, as it happens", Answer::Events, routing::get(stream::events))
+            ..get("/v1/events", "What happens, as it happens", ResponseKind::Events, routing::get(stream::events))
         },
         get(
             "/v1/openapi.json",
             "This document",
-            Answer::json::<BTreeMap<String, serde_json::Value>>(),
+            ResponseKind::json::<BTreeMap<String, serde_json::Value>>(),
             routing::get(document),
         ),
     ];
-    let file =
-        |asset: &'static page::Asset| get(asset.path, asset.about, Answer::File(asset.media_type), asset.handler());
+    let file = |asset: &'static page::PageAsset| {
+        get(asset.path, asset.about, ResponseKind::File(asset.media_type), asset.handler())
+    };
     routes.extend(page::ASSETS.iter().map(file));
     routes.extend(demands::routes());
     routes
 }
 
 /// A call that looks something up.
-fn get(path: &str, summary: &str, answer: openapi::Answer, handler: MethodRouter<Arc<Context>>) -> Route {
-    Route {
+fn get(
+    path: &str,
+    summary: &str,
+    answer: openapi::ResponseKind,
+    handler: MethodRouter<Arc<AdminContext>>,
+) -> AdminRoute {
+    AdminRoute {
         method: Method::GET,
         path: path.to_owned(),
         summary: summary.to_owned(),
@@ -183,21 +205,21 @@ fn get(path: &str, summary: &str, answer: openapi::Answer, handler: MethodRouter
 ///
 /// # Errors
 /// A sentence: the system makes no more threads.
-pub fn router(context: Arc<Context>, gate: Gate, hosts: &[Name]) -> Result<Router, String> {
+pub fn router(context: Arc<AdminContext>, gate: TokenGate, hosts: &[Name]) -> Result<Router, String> {
     let text = |host: &Name| host.to_string().trim_end_matches('.').to_ascii_lowercase();
     let hosts: Arc<[String]> = hosts.iter().map(text).collect();
     // Browsers do not reach a unix socket.
     let reached_by_browsers = !gate.is_socket();
-    let guard = Arc::new(Guard::new(gate, context.control.clone()));
+    let guard = Arc::new(ChangeGuard::new(gate, context.control.clone()));
     let mut router = Router::new();
-    for Route { path, handler, changes, .. } in routes() {
+    for AdminRoute { path, handler, changes, .. } in routes() {
         let guarded = middleware::from_fn_with_state(guard.clone(), changes::admit);
         router = router.route(&path, if changes { handler.route_layer(guarded) } else { handler });
     }
     let router = router
-        .layer(Extension(stream::Places::default()))
-        .layer(Extension(shares::Desk::default()))
-        .layer(Extension(Reads::start()?))
+        .layer(Extension(stream::StreamSlots::default()))
+        .layer(Extension(shares::ShareCalculator::default()))
+        .layer(Extension(ReadThreads::start()?))
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(PerAddress::new(READS_EACH), limit))
@@ -222,7 +244,7 @@ async fn limit(State(shares): State<Arc<PerAddress>>, request: Request, next: Ne
     if !is_read {
         return tokio::time::timeout(time, next.run(request)).await.map_err(late);
     }
-    let address = request.extensions().get::<Peer>().and_then(|peer| peer.address);
+    let address = request.extensions().get::<AdminPeer>().and_then(|peer| peer.address);
     let _part = shares.take(address).ok_or_else(|| {
         let sentence = format!("{READS_EACH} calls of this address are under way already; wait for one of them");
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, sentence)
@@ -253,7 +275,7 @@ async fn wrong_method(method: Method, uri: Uri) -> ApiError {
 }
 
 /// Waits for nothing and takes no lock, so that what is stuck cannot hold it up.
-async fn healthz(State(context): State<Arc<Context>>) -> Result<&'static str, ApiError> {
+async fn healthz(State(context): State<Arc<AdminContext>>) -> Result<&'static str, ApiError> {
     match context.control.watchdog().sentence() {
         None => Ok("ok\n"),
         Some(sentence) => Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence)),
@@ -261,8 +283,8 @@ async fn healthz(State(context): State<Arc<Context>>) -> Result<&'static str, Ap
 }
 
 async fn metrics(
-    State(context): State<Arc<Context>>,
-    Extension(reads): Extension<Reads>,
+    State(context): State<Arc<AdminContext>>,
+    Extension(reads): Extension<ReadThreads>,
 ) -> Result<Response, ApiError> {
     let page = reads
         .run(move || metrics::render(&context))
@@ -272,25 +294,25 @@ async fn metrics(
 }
 
 async fn status(
-    State(context): State<Arc<Context>>,
-    Extension(reads): Extension<Reads>,
+    State(context): State<Arc<AdminContext>>,
+    Extension(reads): Extension<ReadThreads>,
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let Query(pairs) = query.map_err(|_| ApiError::bad_request("the query is not of the form key=value&key=value"))?;
-    let selection = Selection::read(&pairs).map_err(ApiError::bad_request)?;
-    reads.json(move || Status::selected(&context, &selection)).await
+    let selection = StatusSelection::read(&pairs).map_err(ApiError::bad_request)?;
+    reads.json(move || ServerStatus::selected(&context, &selection)).await
 }
 
 async fn traffic(
-    State(context): State<Arc<Context>>,
-    Extension(reads): Extension<Reads>,
+    State(context): State<Arc<AdminContext>>,
+    Extension(reads): Extension<ReadThreads>,
 ) -> Result<Response, ApiError> {
-    reads.json(move || Ok(Traffic::of(&context.control.snapshot().world))).await
+    reads.json(move || Ok(NotedTraffic::of(&context.control.snapshot().world))).await
 }
 
 async fn explain(
-    State(context): State<Arc<Context>>,
-    Extension(reads): Extension<Reads>,
+    State(context): State<Arc<AdminContext>>,
+    Extension(reads): Extension<ReadThreads>,
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let Query(pairs) = query.map_err(|_| ApiError::bad_request("the query is not of the form key=value&key=value"))?;
@@ -300,12 +322,12 @@ async fn explain(
 }
 
 /// The question in the query of `GET /v1/explain`.
-fn read_question(pairs: &[(String, String)]) -> Result<explain::Question, String> {
+fn read_question(pairs: &[(String, String)]) -> Result<explain::ExplainQuestion, String> {
     check_keys(pairs, EXPLAIN)?;
     let needed = |key| all(pairs, key).next().ok_or_else(|| format!("{key} is missing"));
     let (name, client) = (needed("name")?, needed("client")?);
     let rtype = all(pairs, "type").next().unwrap_or("A");
-    Ok(explain::Question {
+    Ok(explain::ExplainQuestion {
         name: forms::read_name(name)?,
         rtype: forms::read_record_type(rtype)?,
         asker: forms::read_client(client)?,
@@ -314,7 +336,7 @@ fn read_question(pairs: &[(String, String)]) -> Result<explain::Question, String
 }
 
 /// Refuses keys that a call does not know, and those that are there more than once without need.
-pub fn check_keys(pairs: &[(String, String)], known: &[Parameter]) -> Result<(), String> {
+pub fn check_keys(pairs: &[(String, String)], known: &[QueryParameter]) -> Result<(), String> {
     if let Some((unknown, _)) = pairs.iter().find(|(key, _)| known.iter().all(|known| known.name != key)) {
         let names: Vec<&str> = known.iter().map(|known| known.name).collect();
         let (last, others) = names.split_last().unwrap_or((&"", &[]));
@@ -322,7 +344,7 @@ pub fn check_keys(pairs: &[(String, String)], known: &[Parameter]) -> Result<(),
             if others.is_empty() { format!("is {last}") } else { format!("are {} and {last}", others.join(", ")) };
         return Err(format!("there is no parameter {unknown:?}; there {list}"));
     }
-    for Parameter { name, many, .. } in known {
+    for QueryParameter { name, many, .. } in known {
         match all(pairs, name).count() {
             2.. if !many => return Err(format!("{name} is there more than once")),
             count if count > MOST => return Err(format!("{name} is there more than {MOST} times")),
@@ -337,18 +359,18 @@ pub fn all<'p>(pairs: &'p [(String, String)], key: &'p str) -> impl Iterator<Ite
     pairs.iter().filter(move |(known, _)| known == key).map(|(_, value)| value.as_str())
 }
 
-async fn reload(State(context): State<Arc<Context>>, body: Bytes) -> Result<Json<LastReload>, ApiError> {
+async fn reload(State(context): State<Arc<AdminContext>>, body: Bytes) -> Result<Json<LastReload>, ApiError> {
     let ReloadBody { yes_move, yes } = demands::read_body(&body)?;
-    let confirmed = Confirmed { moves: yes_move || yes, uncovers: yes };
+    let confirmed = ConfirmedRisks { moves: yes_move || yes, uncovers: yes };
     let control = context.control.clone();
-    let done = to_its_end(async move { control.reload(confirmed).await.inspect(Done::log) }).await??;
+    let done = to_its_end(async move { control.reload(confirmed).await.inspect(ReloadResult::log) }).await??;
     match done.ok {
         true => Ok(Json(LastReload::of(&done))),
         false => Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, done.sentence())),
     }
 }
 
-async fn plan(State(context): State<Arc<Context>>, body: Bytes) -> Result<Json<Comparison>, ApiError> {
+async fn plan(State(context): State<Arc<AdminContext>>, body: Bytes) -> Result<Json<ConfigComparison>, ApiError> {
     let PlanRequest {} = demands::read_body(&body)?;
     let control = context.control.clone();
     let compared = to_its_end(async move { control.compare_with_files().await }).await??;
@@ -356,6 +378,6 @@ async fn plan(State(context): State<Arc<Context>>, body: Bytes) -> Result<Json<C
     compared.map(Json).map_err(told)
 }
 
-async fn document(Extension(reads): Extension<Reads>) -> Result<Response, ApiError> {
+async fn document(Extension(reads): Extension<ReadThreads>) -> Result<Response, ApiError> {
     reads.json(|| Ok(openapi::document(&routes()))).await
 }

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::check_facts::{CheckFacts, checks_of};
 use crate::answer::explain::{FenceFacts, all_down_word, fences_of, order_word, pick_word};
-use crate::answer::world::{self, World};
-use crate::config::{Capacity, Config, Endpoint, Service, ServiceRegion, Target};
-use crate::steering::{Order, Pick};
+use crate::answer::world::{self, Catalog};
+use crate::config::{Capacity, Config, Endpoint, EndpointTarget, ServiceConfig, ServiceRegion};
+use crate::steering::{PickMethod, RegionOrder};
 
 /// How a service decides. Keys are added, never changed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -71,7 +71,7 @@ pub struct EndpointRules {
 }
 
 /// How the service of this name decides; `None`: it has just left.
-pub fn rules_of(config: &Config, world: &World, name: &str) -> Option<ServiceRules> {
+pub fn rules_of(config: &Config, world: &Catalog, name: &str) -> Option<ServiceRules> {
     let name = name.parse().ok()?;
     let service = config.services.iter().find(|service| service.name == name)?;
     let (_, compiled) = world.service_named(&name)?;
@@ -101,20 +101,20 @@ fn region_name(config: &Config, region: &ServiceRegion) -> String {
 }
 
 /// Where distance decides, each client has tiers of its own.
-fn tiers(config: &Config, service: &Service) -> Vec<Vec<String>> {
+fn tiers(config: &Config, service: &ServiceConfig) -> Vec<Vec<String>> {
     let names = service.regions.iter().map(|region| region_name(config, region));
     match service.order {
-        Order::Nearest => Vec::new(),
-        Order::Priority => names.map(|name| vec![name]).collect(),
-        Order::None => vec![names.collect()],
+        RegionOrder::Nearest => Vec::new(),
+        RegionOrder::Priority => names.map(|name| vec![name]).collect(),
+        RegionOrder::None => vec![names.collect()],
     }
 }
 
 fn region_rules(
-    (config, service): (&Config, &Service),
+    (config, service): (&Config, &ServiceConfig),
     region: &ServiceRegion,
-    world: &World,
-    compiled: &world::Service,
+    world: &Catalog,
+    compiled: &world::SteeredService,
 ) -> RegionRules {
     let configured = config.regions.get(usize::from(region.region.0));
     let name = region_name(config, region);
@@ -129,7 +129,7 @@ fn region_rules(
         weight: configured.map_or(0, |region| region.weight),
         weight_counts,
         bias: configured.map_or(0, |region| region.bias.percent()),
-        bias_counts: service.order == Order::Nearest && service.regions.len() > 1,
+        bias_counts: service.order == RegionOrder::Nearest && service.regions.len() > 1,
         capacity: region.capacity.map(|capacity| match capacity {
             Capacity::Part(part) => format!("{}%", part * 100.0),
             Capacity::Rate(rate) => format!("{rate}/s"),
@@ -140,17 +140,17 @@ fn region_rules(
 }
 
 /// In turn, all weights but 0 are alike.
-fn is_by_weight(pick: Pick) -> bool {
+fn is_by_weight(pick: PickMethod) -> bool {
     match pick {
-        Pick::Weighted | Pick::Sticky | Pick::LeastLoad => true,
-        Pick::RoundRobin => false,
+        PickMethod::Weighted | PickMethod::Sticky | PickMethod::LeastLoad => true,
+        PickMethod::RoundRobin => false,
     }
 }
 
 /// Whether some query may be answered with either of two.
 fn is_alike(one: &Endpoint, other: &Endpoint) -> bool {
     match (&one.target, &other.target) {
-        (Target::Address(one), Target::Address(other)) => one.is_ipv4() == other.is_ipv4(),
+        (EndpointTarget::Address(one), EndpointTarget::Address(other)) => one.is_ipv4() == other.is_ipv4(),
         _ => true,
     }
 }
@@ -158,7 +158,7 @@ fn is_alike(one: &Endpoint, other: &Endpoint) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::Origin;
+    use crate::control::ConfigOrigin;
 
     const ZONE: &str = "$ORIGIN example.com.\n$TTL 60\n@ SOA ns1 h 7 2 3 4 5\n NS ns1\nns1 A 192.0.2.53\n";
     const REGIONS: &str = "[regions]\nfra = { location = \"FRA\" }\niad = { location = \"IAD\", weight = 20 }\n\
@@ -169,7 +169,7 @@ mod tests {
     fn rules(service: &str, rest: &str) -> ServiceRules {
         let configuration =
             format!("{REGIONS}{rest}\n[[services]]\nname = \"www.example.com\"\n{service}\n{ENDPOINTS}");
-        let loaded = Origin::BuiltIn { configuration, zone: ZONE }.load(None).unwrap();
+        let loaded = ConfigOrigin::BuiltIn { configuration, zone: ZONE }.load(None).unwrap();
         rules_of(&loaded.config, &loaded.snapshot.world, "www.example.com").unwrap()
     }
 
@@ -209,7 +209,7 @@ mod tests {
         let fence =
             "[[services.fence]]\nclients = { groups = [\"EU-27\"], countries = [\"CH\"] }\nregions = [\"fra\"]\n";
         let configuration = format!("{REGIONS}[[services]]\nname = \"www.example.com\"\n{ENDPOINTS}{fence}");
-        let loaded = Origin::BuiltIn { configuration, zone: ZONE }.load(None).unwrap();
+        let loaded = ConfigOrigin::BuiltIn { configuration, zone: ZONE }.load(None).unwrap();
         let rules = rules_of(&loaded.config, &loaded.snapshot.world, "www.example.com").unwrap();
         let [fence] = &rules.fences[..] else { panic!("{rules:?}") };
         assert_eq!((fence.number, fence.regions.join(" ").as_str()), (1, "fra"));

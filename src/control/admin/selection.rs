@@ -1,10 +1,10 @@
 //! Which part of the status is wanted: the query of `GET /v1/status`.
 
 use super::error::ApiError;
-use super::forms::{Form, read_whole};
-use super::openapi::Parameter;
+use super::forms::{ParameterForm, read_whole};
+use super::openapi::QueryParameter;
 use super::routes::{all, check_keys};
-use super::status::{ServiceStatus, Status};
+use super::status::{ServerStatus, ServiceStatus};
 use crate::config::Config;
 use crate::control::orders::{find_region, find_service};
 
@@ -12,61 +12,61 @@ use crate::control::orders::{find_region, find_service};
 const MOST_PAGE: u64 = 10_000;
 
 /// What can stand in the query.
-pub const PARAMETERS: &[Parameter] = &[
-    Parameter {
+pub const PARAMETERS: &[QueryParameter] = &[
+    QueryParameter {
         name: "service",
         needed: false,
         many: true,
-        form: Form::Named,
+        form: ParameterForm::Named,
         about: "This service alone; can be repeated",
     },
-    Parameter {
+    QueryParameter {
         name: "region",
         needed: false,
         many: false,
-        form: Form::Named,
+        form: ParameterForm::Named,
         about: "This region of each service alone",
     },
-    Parameter {
+    QueryParameter {
         name: "down",
         needed: false,
         many: false,
-        form: Form::Words(&["true", "false"]),
+        form: ParameterForm::Words(&["true", "false"]),
         about: "true: only services that are not well",
     },
-    Parameter {
+    QueryParameter {
         name: "endpoints",
         needed: false,
         many: false,
-        form: Form::Words(&["all", "troubled", "none"]),
+        form: ParameterForm::Words(&["all", "troubled", "none"]),
         about: "Whose endpoints are listed: all; troubled: those of services that are not well; none. all if absent",
     },
-    Parameter {
+    QueryParameter {
         name: "rules",
         needed: false,
         many: false,
-        form: Form::Words(&["true", "false"]),
+        form: ParameterForm::Words(&["true", "false"]),
         about: "true: also how each service decides; only of those that `service` names",
     },
-    Parameter {
+    QueryParameter {
         name: "limit",
         needed: false,
         many: false,
-        form: Form::Whole { least: 1, most: MOST_PAGE },
+        form: ParameterForm::Whole { least: 1, most: MOST_PAGE },
         about: "At most so many services; all if absent",
     },
-    Parameter {
+    QueryParameter {
         name: "after",
         needed: false,
         many: false,
-        form: Form::Named,
+        form: ParameterForm::Named,
         about: "The services after this one: `next` of the last page",
     },
 ];
 
 /// Which part of the status is wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Selection {
+pub struct StatusSelection {
     services: Vec<String>,
     region: Option<String>,
     down: bool,
@@ -85,12 +85,12 @@ enum Endpoints {
     None,
 }
 
-impl Selection {
+impl StatusSelection {
     /// Reads the query.
     ///
     /// # Errors
     /// A sentence on what is wrong in it.
-    pub fn read(pairs: &[(String, String)]) -> Result<Selection, String> {
+    pub fn read(pairs: &[(String, String)]) -> Result<StatusSelection, String> {
         check_keys(pairs, PARAMETERS)?;
         let one = |key| all(pairs, key).next();
         let services: Vec<String> = all(pairs, "service").map(str::to_owned).collect();
@@ -107,7 +107,7 @@ impl Selection {
             limit.ok_or_else(|| format!("limit is a number from 1 to {MOST_PAGE}, not {text:?}"))
         });
         let (region, after) = (one("region").map(str::to_owned), one("after").map(str::to_owned));
-        Ok(Selection { services, region, down, endpoints, rules, limit: limit.transpose()?, after })
+        Ok(StatusSelection { services, region, down, endpoints, rules, limit: limit.transpose()?, after })
     }
 
     /// Whether it is wanted how each service decides.
@@ -119,7 +119,7 @@ impl Selection {
     ///
     /// # Errors
     /// There is no such service or region; 404, with what may have been meant.
-    pub fn apply(&self, status: &mut Status, config: &Config) -> Result<(), ApiError> {
+    pub fn apply(&self, status: &mut ServerStatus, config: &Config) -> Result<(), ApiError> {
         let unknown = |sentence: String| ApiError::not_found(sentence);
         let named = |name: &String| find_service(config, name).map(|service| service.name.to_string());
         let names = self.services.iter().map(named).collect::<Result<Vec<String>, String>>().map_err(unknown)?;
@@ -179,16 +179,17 @@ fn keep_region(service: &mut ServiceStatus, region: &str) {
 mod tests {
     use super::*;
 
-    fn read(query: &[(&str, &str)]) -> Result<Selection, String> {
+    fn read(query: &[(&str, &str)]) -> Result<StatusSelection, String> {
         let pairs: Vec<(String, String)> =
             query.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
-        Selection::read(&pairs)
+        StatusSelection::read(&pairs)
     }
 
     #[test]
     fn a_query_reads_or_says_what_is_wrong() {
-        assert_eq!(read(&[]), Ok(Selection::default()));
-        let wanted = Selection { down: true, limit: Some(10), endpoints: Endpoints::None, ..Selection::default() };
+        assert_eq!(read(&[]), Ok(StatusSelection::default()));
+        let wanted =
+            StatusSelection { down: true, limit: Some(10), endpoints: Endpoints::None, ..StatusSelection::default() };
         assert_eq!(read(&[("down", "true"), ("limit", "10"), ("endpoints", "none")]), Ok(wanted));
         for (key, value) in [
             ("down", "yes"),

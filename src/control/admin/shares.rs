@@ -10,43 +10,55 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Context;
+use super::AdminContext;
 use super::error::ApiError;
-use super::forms::{Form, read_bias, read_name, read_weight};
-use super::openapi::Parameter;
-use super::reads::Reads;
+use super::forms::{ParameterForm, read_bias, read_name, read_weight};
+use super::openapi::QueryParameter;
+use super::reads::ReadThreads;
 use super::routes::{all, check_keys};
 use crate::answer::Snapshot;
-use crate::answer::foresight::{Change, Over, Traffic, Wanted, foresee};
-use crate::answer::world::services::Family;
+use crate::answer::foresight::{ForecastRequest, NotedTraffic, PlannedChange, ShareBasis, foresee};
+use crate::answer::world::services::ServiceFamily;
 use crate::dns::Name;
 
 /// Results that are kept: an operator goes back and forth between a few.
 const KEPT: usize = 32;
 /// What can stand in the query.
-pub const PARAMETERS: &[Parameter] = &[
-    Parameter { name: "name", needed: true, many: false, form: Form::Name, about: "The service" },
-    Parameter { name: "type", needed: false, many: false, form: Form::Words(&["A", "AAAA"]), about: "A if absent" },
-    Parameter {
+pub const PARAMETERS: &[QueryParameter] = &[
+    QueryParameter { name: "name", needed: true, many: false, form: ParameterForm::Name, about: "The service" },
+    QueryParameter {
+        name: "type",
+        needed: false,
+        many: false,
+        form: ParameterForm::Words(&["A", "AAAA"]),
+        about: "A if absent",
+    },
+    QueryParameter {
         name: "over",
         needed: false,
         many: false,
-        form: Form::Words(&["addresses", "population", "traffic"]),
+        form: ParameterForm::Words(&["addresses", "population", "traffic"]),
         about: "What shares are parts of; addresses if absent",
     },
-    Parameter { name: "down", needed: false, many: true, form: Form::Named, about: "A region to be taken as down" },
-    Parameter {
+    QueryParameter {
+        name: "down",
+        needed: false,
+        many: true,
+        form: ParameterForm::Named,
+        about: "A region to be taken as down",
+    },
+    QueryParameter {
         name: "weight",
         needed: false,
         many: true,
-        form: Form::Weight,
+        form: ParameterForm::Weight,
         about: "REGION=N: a region with another weight",
     },
-    Parameter {
+    QueryParameter {
         name: "bias",
         needed: false,
         many: true,
-        form: Form::Bias,
+        form: ParameterForm::Bias,
         about: "REGION=N: a region with another bias, per cent",
     },
 ];
@@ -55,14 +67,14 @@ pub const PARAMETERS: &[Parameter] = &[
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Asked {
     name: Name,
-    family: Family,
-    over: Over,
-    change: Change,
+    family: ServiceFamily,
+    over: ShareBasis,
+    change: PlannedChange,
 }
 
 /// The last results, and the one place to work out another.
 #[derive(Clone)]
-pub struct Desk {
+pub struct ShareCalculator {
     place: Arc<Semaphore>,
     kept: Arc<Mutex<Kept>>,
 }
@@ -70,13 +82,13 @@ pub struct Desk {
 /// Results as JSON. A snapshot's results are worth nothing once it is replaced, so it is not kept alive for them.
 type Kept = VecDeque<(Weak<Snapshot>, Asked, Bytes)>;
 
-impl Default for Desk {
-    fn default() -> Desk {
-        Desk { place: Arc::new(Semaphore::new(1)), kept: Arc::default() }
+impl Default for ShareCalculator {
+    fn default() -> ShareCalculator {
+        ShareCalculator { place: Arc::new(Semaphore::new(1)), kept: Arc::default() }
     }
 }
 
-impl Desk {
+impl ShareCalculator {
     fn find(&self, snapshot: &Arc<Snapshot>, asked: &Asked) -> Option<Bytes> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let same = |of: &Weak<Snapshot>| std::ptr::eq(of.as_ptr(), Arc::as_ptr(snapshot));
@@ -91,17 +103,17 @@ impl Desk {
     }
 
     /// From what is kept, or worked out while `_place` is held.
-    fn answer(&self, context: &Context, asked: Asked, _place: OwnedSemaphorePermit) -> Result<Bytes, String> {
+    fn answer(&self, context: &AdminContext, asked: Asked, _place: OwnedSemaphorePermit) -> Result<Bytes, String> {
         let snapshot = context.control.snapshot();
         // Traffic is another one every second.
-        let is_kept = asked.over != Over::Traffic;
+        let is_kept = asked.over != ShareBasis::Traffic;
         if let Some(known) = self.find(&snapshot, &asked) {
             return Ok(known);
         }
         let config = context.control.view().config;
         let Asked { name, family, over, change } = &asked;
-        let traffic = if is_kept { Traffic::default() } else { Traffic::of(&snapshot.world) };
-        let wanted = Wanted { name, family: *family, over: *over, traffic: &traffic, change };
+        let traffic = if is_kept { NotedTraffic::default() } else { NotedTraffic::of(&snapshot.world) };
+        let wanted = ForecastRequest { name, family: *family, over: *over, traffic: &traffic, change };
         let foresight = foresee((&snapshot, &config), None, wanted)?;
         let result = Bytes::from(serde_json::to_vec(&foresight).map_err(|error| error.to_string())?);
         if is_kept {
@@ -113,9 +125,9 @@ impl Desk {
 
 /// Answers who goes where.
 pub async fn shares(
-    State(context): State<Arc<Context>>,
-    Extension(desk): Extension<Desk>,
-    Extension(reads): Extension<Reads>,
+    State(context): State<Arc<AdminContext>>,
+    Extension(desk): Extension<ShareCalculator>,
+    Extension(reads): Extension<ReadThreads>,
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let Query(pairs) = query.map_err(|_| ApiError::bad_request("the query is not of the form key=value&key=value"))?;
@@ -132,20 +144,20 @@ fn read(pairs: &[(String, String)]) -> Result<Asked, String> {
     check_keys(pairs, PARAMETERS)?;
     let name = all(pairs, "name").next().ok_or("name is missing")?;
     let rtype = all(pairs, "type").next().unwrap_or("A");
-    let change = Change {
+    let change = PlannedChange {
         down: all(pairs, "down").map(str::to_owned).collect(),
         weights: all(pairs, "weight").map(read_weight).collect::<Result<_, _>>()?,
         biases: all(pairs, "bias").map(read_bias).collect::<Result<_, _>>()?,
     };
     let name = read_name(name)?;
-    let over = all(pairs, "over").next().map_or(Ok(Over::Addresses), str::parse)?;
+    let over = all(pairs, "over").next().map_or(Ok(ShareBasis::Addresses), str::parse)?;
     Ok(Asked { name, family: read_family(rtype)?, over, change })
 }
 
-fn read_family(text: &str) -> Result<Family, String> {
+fn read_family(text: &str) -> Result<ServiceFamily, String> {
     match text {
-        "A" => Ok(Family::V4),
-        "AAAA" => Ok(Family::V6),
+        "A" => Ok(ServiceFamily::V4),
+        "AAAA" => Ok(ServiceFamily::V6),
         _ => Err(format!("type {text:?}: shares are those of A or AAAA")),
     }
 }

@@ -7,24 +7,24 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Context;
+use super::AdminContext;
 use super::error::ApiError;
 use super::headline::headline;
 use super::health::{self, RegionHealth};
 use super::rules::{ServiceRules, rules_of};
-use super::selection::Selection;
-use crate::answer::Verdict;
+use super::selection::StatusSelection;
+use crate::answer::Disposition;
 use crate::answer::explain::{SourceFacts, word};
 use crate::answer::foresight::coverage::Coverage;
-use crate::control::clock::Clocks;
+use crate::control::clock::ClockReading;
 use crate::control::leases::LeaseRecord;
 use crate::control::orders::OrderRecord;
-use crate::control::{Done, Reloads, View};
+use crate::control::{HealthView, ReloadHistory, ReloadResult};
 use crate::geo::builtin;
 
 /// What is going on. Keys are added, never changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Status {
+pub struct ServerStatus {
     /// The worst thing that is true now, and how many others are.
     pub summary: String,
     /// Everything fails at once: the monitor doubts itself and holds what was agreed.
@@ -147,14 +147,14 @@ pub struct LastReload {
     pub messages: Vec<String>,
 }
 
-impl Status {
+impl ServerStatus {
     /// What of it is wanted, now.
     ///
     /// # Errors
     /// There is no such service or region.
-    pub fn selected(context: &Context, selection: &Selection) -> Result<Status, ApiError> {
+    pub fn selected(context: &AdminContext, selection: &StatusSelection) -> Result<ServerStatus, ApiError> {
         let view = context.control.view();
-        let mut status = Status::of(context, &view);
+        let mut status = ServerStatus::of(context, &view);
         selection.apply(&mut status, &view.config)?;
         if selection.has_rules() {
             let world = &context.control.snapshot().world;
@@ -164,15 +164,17 @@ impl Status {
         Ok(status)
     }
 
-    fn of(context: &Context, view: &View) -> Status {
+    fn of(context: &AdminContext, view: &HealthView) -> ServerStatus {
         let snapshot = context.control.snapshot();
         let services = health::services(view);
         let world = &snapshot.world;
-        let (now, clocks) = (SystemTime::now(), Clocks::now());
+        let (now, clocks) = (SystemTime::now(), ClockReading::now());
         let stuck = context.control.watchdog().sentence();
-        let zone =
-            |zone: &crate::answer::world::Zone| ZoneStatus { name: zone.origin.to_string(), serial: zone.serial };
-        Status {
+        let zone = |zone: &crate::answer::world::CatalogZone| ZoneStatus {
+            name: zone.origin.to_string(),
+            serial: zone.serial,
+        };
+        ServerStatus {
             summary: stuck.clone().unwrap_or_else(|| headline(&services, view.holds())),
             stuck,
             suspect: view.suspect,
@@ -204,19 +206,19 @@ fn texts(addresses: &[SocketAddr]) -> Vec<String> {
 }
 
 /// Counters with their names.
-pub fn queries(sums: &[u64; Verdict::COUNT]) -> BTreeMap<String, u64> {
-    Verdict::ALL.iter().zip(sums).map(|(verdict, count)| (word(*verdict).to_owned(), *count)).collect()
+pub fn queries(sums: &[u64; Disposition::COUNT]) -> BTreeMap<String, u64> {
+    Disposition::ALL.iter().zip(sums).map(|(verdict, count)| (word(*verdict).to_owned(), *count)).collect()
 }
 
 impl ReloadStatus {
-    fn of(reloads: &Reloads) -> ReloadStatus {
+    fn of(reloads: &ReloadHistory) -> ReloadStatus {
         ReloadStatus { ok: reloads.ok, refused: reloads.refused, last: reloads.last.as_ref().map(LastReload::of) }
     }
 }
 
 impl LastReload {
     /// In the form of the API.
-    pub fn of(done: &Done) -> LastReload {
+    pub fn of(done: &ReloadResult) -> LastReload {
         LastReload {
             at: done.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
             ok: done.ok,

@@ -14,12 +14,12 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
 
-use super::Context;
+use super::AdminContext;
 use super::error::ApiError;
-use super::forms::{Form, MOST_WHOLE, read_whole};
-use super::listener::Peer;
-use super::openapi::Parameter;
-use super::per_address::{Part, PerAddress};
+use super::forms::{MOST_WHOLE, ParameterForm, read_whole};
+use super::listener::AdminPeer;
+use super::openapi::QueryParameter;
+use super::per_address::{AddressShare, PerAddress};
 use super::routes::{all, check_keys};
 use crate::control::events::Event;
 
@@ -35,32 +35,32 @@ const AHEAD: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What can stand in the query.
-pub const PARAMETERS: &[Parameter] = &[Parameter {
+pub const PARAMETERS: &[QueryParameter] = &[QueryParameter {
     name: "after",
     needed: false,
     many: false,
-    form: Form::Whole { least: 0, most: MOST_WHOLE },
+    form: ParameterForm::Whole { least: 0, most: MOST_WHOLE },
     about: "Those after this number that are still kept come first; Last-Event-ID, if it is there, is taken instead",
 }];
 
 /// Places for those who watch.
 #[derive(Clone)]
-pub struct Places {
+pub struct StreamSlots {
     all: Arc<Semaphore>,
     shares: Arc<PerAddress>,
 }
 
-impl Default for Places {
-    fn default() -> Places {
-        Places { all: Arc::new(Semaphore::new(MOST)), shares: PerAddress::new(MOST_EACH) }
+impl Default for StreamSlots {
+    fn default() -> StreamSlots {
+        StreamSlots { all: Arc::new(Semaphore::new(MOST)), shares: PerAddress::new(MOST_EACH) }
     }
 }
 
 /// Streams events. With `Last-Event-ID` or `after`, those after that number that are still kept come first.
 pub async fn events(
-    State(context): State<Arc<Context>>,
-    Extension(places): Extension<Places>,
-    Extension(peer): Extension<Peer>,
+    State(context): State<Arc<AdminContext>>,
+    Extension(places): Extension<StreamSlots>,
+    Extension(peer): Extension<AdminPeer>,
     head: HeaderMap,
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
 ) -> Result<Response, ApiError> {
@@ -116,7 +116,7 @@ fn text_of(event: &Event) -> String {
 /// What is sent; the place is free again when the connection is over.
 struct Stream {
     receive: mpsc::Receiver<Bytes>,
-    _place: (OwnedSemaphorePermit, Part),
+    _place: (OwnedSemaphorePermit, AddressShare),
 }
 
 impl hyper::body::Body for Stream {

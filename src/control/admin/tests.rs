@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::AdminListen;
-use crate::control::Origin;
+use crate::control::ConfigOrigin;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const ZONE: &str = "$ORIGIN example.com.\n$TTL 60\n@ SOA ns1 h 7 2 3 4 5\n NS ns1\nns1 A 192.0.2.53\n";
@@ -19,7 +19,7 @@ const CONFIGURATION: &str = "[regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nl
 /// A running admin server with the files that it reads.
 struct Play {
     folder: tempfile::TempDir,
-    admin: Admin,
+    admin: AdminServer,
 }
 
 fn write(path: &Path, text: &str, mode: u32) {
@@ -35,17 +35,17 @@ impl Play {
         write(&folder.path().join("zones/example.com.zone"), ZONE, 0o644);
         write(&file, CONFIGURATION, 0o644);
         write(&folder.path().join("token"), TOKEN, 0o600);
-        let origin = Origin::File(file);
+        let origin = ConfigOrigin::File(file);
         let loaded = origin.load(None).unwrap();
         let token_file = token.then(|| folder.path().join("token"));
-        let settings = config::Admin { listen: listen(folder.path()), token_file, hosts: Vec::new(), tls: None };
-        let context = Context {
+        let settings = config::AdminConfig { listen: listen(folder.path()), token_file, hosts: Vec::new(), tls: None };
+        let context = AdminContext {
             control: Arc::new(Control::new(origin, loaded, None).unwrap()),
-            tallies: Arc::new(Tallies::default()),
-            addresses: Addresses { dns: vec!["127.0.0.1:5300".parse().unwrap()], ..Addresses::default() },
+            tallies: Arc::new(ServerStats::default()),
+            addresses: ListenAddresses { dns: vec!["127.0.0.1:5300".parse().unwrap()], ..ListenAddresses::default() },
             started: Instant::now(),
         };
-        let admin = Admin::start(&settings, context, &mut Passed::default()).unwrap();
+        let admin = AdminServer::start(&settings, context, &mut PassedSockets::default()).unwrap();
         Play { folder, admin }
     }
 
@@ -102,11 +102,11 @@ fn health_metrics_and_status_are_there_for_everybody() {
     assert!(page.contains("\nmeridian_resident_memory_bytes{} "), "{page}");
     assert!(page.contains("meridian_geodata_age_seconds{source="), "{page}");
     let (_, body) = play.call("GET", "/v1/status", "");
-    let status: Status = serde_json::from_str(&body).unwrap();
+    let status: ServerStatus = serde_json::from_str(&body).unwrap();
     assert_eq!((status.zones[0].name.as_str(), status.zones[0].serial), ("example.com", 7));
     assert_eq!(status.services[0].regions, ["fra", "iad"]);
     assert_eq!(status.geodata_credit, crate::geo::builtin::CREDIT);
-    assert_eq!(status.queries.len(), crate::answer::Verdict::COUNT);
+    assert_eq!(status.queries.len(), crate::answer::Disposition::COUNT);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_reload_needs_the_token() {
     let (status, sentence) = play.error("POST", "/v1/reload", &right);
     assert_eq!(status, 422);
     assert!(sentence.contains("example.com.zone:1:1: "), "{sentence}");
-    let status: Status = serde_json::from_str(&play.call("GET", "/v1/status", "").1).unwrap();
+    let status: ServerStatus = serde_json::from_str(&play.call("GET", "/v1/status", "").1).unwrap();
     assert_eq!((status.zones[0].serial, status.reloads.ok, status.reloads.refused), (8, 2, 1));
     assert!(!status.reloads.last.unwrap().ok);
 }
@@ -214,8 +214,12 @@ fn a_socket_left_behind_is_replaced_and_one_in_use_is_not() {
     let play = Play::new(move |_| AdminListen::Unix(there.clone()), false);
     assert_eq!(play.call("GET", "/healthz", "").0, 200);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let second =
-        runtime.block_on(listener::start(&AdminListen::Unix(path), None, axum::Router::new(), &mut Passed::default()));
+    let second = runtime.block_on(listener::start(
+        &AdminListen::Unix(path),
+        None,
+        axum::Router::new(),
+        &mut PassedSockets::default(),
+    ));
     assert!(second.is_err_and(|sentence| sentence.contains("admin.sock: ")));
 }
 

@@ -9,9 +9,9 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::error::ApiError;
-use crate::config::{Admin, AdminListen};
-use crate::control::private_file::{self, PrivateFileError, Words};
-use crate::control::worker::Workers;
+use crate::config::{AdminConfig, AdminListen};
+use crate::control::private_file::{self, FileMessages, PrivateFileError};
+use crate::control::worker::WorkerPool;
 use crate::files::FileKind;
 
 /// Fewest octets of a token: 16 random ones written in any usual way are not guessed.
@@ -22,7 +22,7 @@ const READ_TIME: Duration = Duration::from_millis(500);
 const MOST_READS: usize = 64;
 
 /// What a call that changes state must show.
-pub enum Gate {
+pub enum TokenGate {
     /// Nothing: the permissions of the unix socket decide who gets here.
     Socket,
     /// There is no token, so nothing can be changed.
@@ -35,41 +35,41 @@ pub enum Gate {
 pub struct TokenFile {
     path: PathBuf,
     /// Reads it: its mount may hang.
-    reader: Workers,
+    reader: WorkerPool,
     /// What was read last.
     known: Arc<Mutex<Result<Token, String>>>,
 }
 
 type Token = Zeroizing<String>;
 
-impl Gate {
+impl TokenGate {
     /// The gate of a configuration.
     ///
     /// # Errors
     /// The token file cannot be used, or the system makes no more threads.
-    pub fn of(admin: &Admin) -> Result<Gate, String> {
+    pub fn of(admin: &AdminConfig) -> Result<TokenGate, String> {
         match (&admin.listen, &admin.token_file) {
-            (AdminListen::Unix(_), _) => Ok(Gate::Socket),
-            (AdminListen::Tcp(_), None) => Ok(Gate::Closed),
-            (AdminListen::Tcp(_), Some(path)) => TokenFile::load(path).map(Gate::Token),
+            (AdminListen::Unix(_), _) => Ok(TokenGate::Socket),
+            (AdminListen::Tcp(_), None) => Ok(TokenGate::Closed),
+            (AdminListen::Tcp(_), Some(path)) => TokenFile::load(path).map(TokenGate::Token),
         }
     }
 
     /// Whether this is a unix socket, which browsers do not reach.
     pub fn is_socket(&self) -> bool {
-        matches!(self, Gate::Socket)
+        matches!(self, TokenGate::Socket)
     }
 
     /// Whether a call with this Authorization header may change something.
     pub async fn admit(&self, authorization: Option<&[u8]>) -> Result<(), ApiError> {
         let file = match self {
-            Gate::Socket => return Ok(()),
-            Gate::Closed => {
+            TokenGate::Socket => return Ok(()),
+            TokenGate::Closed => {
                 let sentence = "nothing can be changed here, because [admin] states no token_file; \
                                 state one, or listen on a unix socket";
                 return Err(ApiError::new(StatusCode::FORBIDDEN, sentence));
             }
-            Gate::Token(file) => file,
+            TokenGate::Token(file) => file,
         };
         let unauthorized = |sentence: &str| ApiError::new(StatusCode::UNAUTHORIZED, sentence);
         let shown = authorization.ok_or_else(|| unauthorized("this needs the header Authorization: Bearer TOKEN"))?;
@@ -84,7 +84,7 @@ impl TokenFile {
     /// Reads it for the first time.
     fn load(path: &Path) -> Result<TokenFile, String> {
         let known = Arc::new(Mutex::new(Ok(read_token(path)?)));
-        Ok(TokenFile { path: path.to_owned(), reader: Workers::start("token", 1, MOST_READS)?, known })
+        Ok(TokenFile { path: path.to_owned(), reader: WorkerPool::start("token", 1, MOST_READS)?, known })
     }
 
     /// The token that is in the file now. Where reading hangs or fails for a reason that says nothing about the file, it is
@@ -115,7 +115,7 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
 /// A sentence: it cannot be read, others could read it too, or the token is too short.
 pub fn read_token(path: &Path) -> Result<Zeroizing<String>, PrivateFileError> {
     let name = path.display();
-    let words = Words { content: "the token", file: "the token file", kept: "keeps it a secret" };
+    let words = FileMessages { content: "the token", file: "the token file", kept: "keeps it a secret" };
     let text = private_file::read(path, FileKind::Secret, words)?;
     let token = text.trim();
     if token.contains(char::is_whitespace) || !token.is_ascii() {
@@ -172,7 +172,7 @@ mod tests {
     #[tokio::test]
     async fn the_gate_opens_for_the_token_alone() {
         let (_folder, path) = token_file(TOKEN, 0o600);
-        let gate = Gate::Token(TokenFile::load(&path).unwrap());
+        let gate = TokenGate::Token(TokenFile::load(&path).unwrap());
         let status = async |header: Option<&str>| {
             gate.admit(header.map(str::as_bytes)).await.map_err(|error| error.status.as_u16())
         };
@@ -188,7 +188,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_token_only_a_socket_opens() {
-        assert_eq!(Gate::Closed.admit(Some(b"Bearer x")).await.map_err(|error| error.status.as_u16()), Err(403));
-        assert_eq!(Gate::Socket.admit(None).await, Ok(()));
+        assert_eq!(TokenGate::Closed.admit(Some(b"Bearer x")).await.map_err(|error| error.status.as_u16()), Err(403));
+        assert_eq!(TokenGate::Socket.admit(None).await, Ok(()));
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use csv::{ByteRecord, Position, ReaderBuilder, Trim};
 use mmdb_writer::ipnet::{IpNet, Ipv6Net};
 
-use crate::geo::{Code, locations};
+use crate::geo::{PlaceCode, locations};
 use crate::steering::Point;
 use crate::text::shown;
 
@@ -26,17 +26,17 @@ pub(super) const HOLDERS_OF_IPV4: [Ipv6Net; 4] = [
 
 /// What the table says of one network.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Row {
+pub(super) struct NetworkRow {
     pub network: IpNet,
-    pub record: Record,
+    pub record: RowRecord,
 }
 
 /// Where a network is and whose; every part may be unknown.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(super) struct Record {
+pub(super) struct RowRecord {
     pub point: Option<Point>,
-    pub country: Option<Code>,
-    pub subdivision: Option<Code>,
+    pub country: Option<PlaceCode>,
+    pub subdivision: Option<PlaceCode>,
     pub asn: Option<u32>,
 }
 
@@ -50,14 +50,14 @@ pub struct RowErrors {
 }
 
 /// All rows of the table, or all mistakes.
-pub(super) fn parse(file: &Path, octets: &[u8]) -> Result<Vec<Row>, RowErrors> {
+pub(super) fn parse(file: &Path, octets: &[u8]) -> Result<Vec<NetworkRow>, RowErrors> {
     let mut table = Table { rows: Vec::new(), lines: HashMap::new(), errors: RowErrors::new(file) };
     table.read(octets);
     if table.errors.told.is_empty() { Ok(table.rows) } else { Err(table.errors) }
 }
 
 struct Table {
-    rows: Vec<Row>,
+    rows: Vec<NetworkRow>,
     /// Where a network stands.
     lines: HashMap<IpNet, u64>,
     errors: RowErrors,
@@ -187,21 +187,21 @@ impl Columns {
     }
 
     /// The row, if its network can be read at all, and what is wrong with it.
-    fn row(&self, record: &ByteRecord, mistakes: &mut Vec<String>) -> Option<Row> {
+    fn row(&self, record: &ByteRecord, mistakes: &mut Vec<String>) -> Option<NetworkRow> {
         if record.len() != self.0.len() {
             mistakes.push(format!("{} fields where the header has {}", record.len(), self.0.len()));
             return None;
         }
         let mut known = |result: Result<_, String>| result.map_err(|mistake| mistakes.push(mistake)).ok();
         let network = known(self.field(record, Column::Network).and_then(network).map(Some)).flatten();
-        let mut told = Record::default();
+        let mut told = RowRecord::default();
         let mut keep = |result: Result<(), String>| mistakes.extend(result.err());
         keep(self.point(record).map(|point| told.point = point));
         keep(self.field(record, Column::Country).and_then(country).map(|country| told.country = country));
         let subdivision = self.field(record, Column::Subdivision).and_then(|text| subdivision(text, told.country));
         keep(subdivision.map(|subdivision| told.subdivision = subdivision));
         keep(self.field(record, Column::Asn).and_then(asn).map(|asn| told.asn = asn));
-        network.map(|network| Row { network, record: told })
+        network.map(|network| NetworkRow { network, record: told })
     }
 
     fn point(&self, record: &ByteRecord) -> Result<Option<Point>, String> {
@@ -244,7 +244,7 @@ fn degrees(text: &str) -> Result<f64, String> {
     text.parse().map_err(|_| format!("{} is no number of degrees", quoted(text)))
 }
 
-fn country(text: &str) -> Result<Option<Code>, String> {
+fn country(text: &str) -> Result<Option<PlaceCode>, String> {
     if text.is_empty() {
         return Ok(None);
     }
@@ -253,7 +253,7 @@ fn country(text: &str) -> Result<Option<Code>, String> {
 }
 
 /// `CA`, or `US-CA` in the country US.
-fn subdivision(text: &str, country: Option<Code>) -> Result<Option<Code>, String> {
+fn subdivision(text: &str, country: Option<PlaceCode>) -> Result<Option<PlaceCode>, String> {
     if text.is_empty() {
         return Ok(None);
     }

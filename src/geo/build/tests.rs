@@ -37,7 +37,7 @@ struct Location {
 }
 
 /// Builds the table in a folder of its own and gives the summary and the file's octets.
-fn built(table: &str) -> Result<(Summary, Vec<u8>), BuildError> {
+fn built(table: &str) -> Result<(BuildSummary, Vec<u8>), BuildError> {
     let folder = tempfile::tempdir().unwrap();
     let (input, output) = (folder.path().join("networks.csv"), folder.path().join("networks.mmdb"));
     fs::write(&input, table).unwrap();

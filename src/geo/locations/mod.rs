@@ -14,18 +14,18 @@ use self::fold::fold;
 use self::tables::{
     AIRPORTS, CITIES, CITY_NAMES, CLOUD_REGIONS, COUNTRIES, Country, SUBDIVISION_NAMES, SUBDIVISIONS, Subdivision,
 };
-use crate::geo::Code;
+use crate::geo::PlaceCode;
 use crate::steering::Point;
 
 /// A place found by its name.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Location {
+pub struct NamedLocation {
     /// The airport, the region's city, or the middle of the people of a country or subdivision.
     pub point: Point,
     /// ISO 3166-1 alpha-2.
-    pub country: Option<Code>,
+    pub country: Option<PlaceCode>,
     /// ISO 3166-2 without the country part; only where the place was named as a subdivision.
-    pub subdivision: Option<Code>,
+    pub subdivision: Option<PlaceCode>,
     /// For people: `California, United States`.
     pub label: String,
 }
@@ -43,7 +43,7 @@ pub struct UnknownLocation {
 /// (`aws:eu-central-1`; also alibaba, azure, digitalocean, gcp, ibm, linode, oci, vultr), a country (`DE`, ISO 3166-1
 /// alpha-2), a subdivision (`US-CA`, ISO 3166-2) or a city of 40,000 people or more (`Frankfurt`; the largest of that
 /// name, or with its country the largest there: `Portland, US`). A code comes before a city that is written the same.
-pub fn find(text: &str) -> Result<Location, UnknownLocation> {
+pub fn find(text: &str) -> Result<NamedLocation, UnknownLocation> {
     let name = text.trim();
     let found = match name.split_once(':') {
         Some((provider, code)) if provider.eq_ignore_ascii_case("iata") => airport(code),
@@ -56,39 +56,39 @@ pub fn find(text: &str) -> Result<Location, UnknownLocation> {
 }
 
 /// The middle of the country's people; `None` for a code that is not ISO 3166-1 alpha-2.
-pub fn country_point(country: Code) -> Option<Point> {
+pub fn country_point(country: PlaceCode) -> Option<Point> {
     Some(country_row(country)?.point)
 }
 
 /// The country's continent: AF AN AS EU NA OC SA.
-pub fn country_continent(country: Code) -> Option<Code> {
+pub fn country_continent(country: PlaceCode) -> Option<PlaceCode> {
     Some(country_row(country)?.continent)
 }
 
 /// The country's English name.
-pub fn country_name(country: Code) -> Option<&'static str> {
+pub fn country_name(country: PlaceCode) -> Option<&'static str> {
     Some(country_row(country)?.name)
 }
 
 /// The middle of the subdivision's people, by ISO 3166-2 (`US`, `CA`).
-pub fn subdivision_point(country: Code, subdivision: Code) -> Option<Point> {
+pub fn subdivision_point(country: PlaceCode, subdivision: PlaceCode) -> Option<Point> {
     Some(subdivision_row(country, subdivision)?.point)
 }
 
 /// The ISO 3166-2 code, without the country, of a subdivision that a database names in English ("California",
 /// "Sao Paulo"); marks, case and punctuation do not matter.
-pub fn subdivision_code(country: Code, name: &str) -> Option<Code> {
+pub fn subdivision_code(country: PlaceCode, name: &str) -> Option<PlaceCode> {
     let wanted = (country, fold(name));
     let index =
         SUBDIVISION_NAMES.binary_search_by(|(country, name, _)| (country, name).cmp(&(&wanted.0, &wanted.1))).ok()?;
     Some(SUBDIVISION_NAMES[index].2)
 }
 
-fn airport(code: &str) -> Option<Location> {
-    let code: Code = code.parse().ok()?;
+fn airport(code: &str) -> Option<NamedLocation> {
+    let code: PlaceCode = code.parse().ok()?;
     let index = AIRPORTS.binary_search_by_key(&code, |airport| airport.code).ok()?;
     let airport = &AIRPORTS[index];
-    Some(Location {
+    Some(NamedLocation {
         point: airport.point,
         country: Some(airport.country),
         subdivision: None,
@@ -96,11 +96,11 @@ fn airport(code: &str) -> Option<Location> {
     })
 }
 
-fn cloud_region(key: &str) -> Option<Location> {
+fn cloud_region(key: &str) -> Option<NamedLocation> {
     let key = key.to_ascii_lowercase();
     let index = CLOUD_REGIONS.binary_search_by_key(&key.as_str(), |region| region.key).ok()?;
     let region = &CLOUD_REGIONS[index];
-    Some(Location {
+    Some(NamedLocation {
         point: region.point,
         country: Some(region.country),
         subdivision: None,
@@ -108,9 +108,9 @@ fn cloud_region(key: &str) -> Option<Location> {
     })
 }
 
-fn city(text: &str) -> Option<Location> {
+fn city(text: &str) -> Option<NamedLocation> {
     let (name, country) = match text.rsplit_once(',') {
-        Some((name, country)) => (name, Some(country.trim().parse::<Code>().ok()?)),
+        Some((name, country)) => (name, Some(country.trim().parse::<PlaceCode>().ok()?)),
         None => (text, None),
     };
     let wanted = fold(name);
@@ -122,7 +122,7 @@ fn city(text: &str) -> Option<Location> {
     let namesakes = CITY_NAMES[first..].iter().take_while(|(name, _)| *name == wanted);
     let mut cities = namesakes.filter_map(|(_, index)| CITIES.get(*index));
     let city = cities.find(|city| country.is_none_or(|country| city.country == country))?;
-    Some(Location {
+    Some(NamedLocation {
         point: city.point,
         country: Some(city.country),
         subdivision: None,
@@ -130,16 +130,16 @@ fn city(text: &str) -> Option<Location> {
     })
 }
 
-fn country(code: &str) -> Option<Location> {
+fn country(code: &str) -> Option<NamedLocation> {
     let row = country_row(code.parse().ok()?)?;
-    Some(Location { point: row.point, country: Some(row.code), subdivision: None, label: row.name.to_owned() })
+    Some(NamedLocation { point: row.point, country: Some(row.code), subdivision: None, label: row.name.to_owned() })
 }
 
-fn subdivision(code: &str) -> Option<Location> {
+fn subdivision(code: &str) -> Option<NamedLocation> {
     let (country, subdivision) = code.split_once('-')?;
     let row = subdivision_row(country.parse().ok()?, subdivision.parse().ok()?)?;
     let (country, code) = row.code;
-    Some(Location {
+    Some(NamedLocation {
         point: row.point,
         country: Some(country),
         subdivision: Some(code),
@@ -147,18 +147,18 @@ fn subdivision(code: &str) -> Option<Location> {
     })
 }
 
-fn country_row(code: Code) -> Option<&'static Country> {
+fn country_row(code: PlaceCode) -> Option<&'static Country> {
     let index = COUNTRIES.binary_search_by_key(&code, |country| country.code).ok()?;
     COUNTRIES.get(index)
 }
 
-fn subdivision_row(country: Code, subdivision: Code) -> Option<&'static Subdivision> {
+fn subdivision_row(country: PlaceCode, subdivision: PlaceCode) -> Option<&'static Subdivision> {
     let index = SUBDIVISIONS.binary_search_by_key(&(country, subdivision), |row| row.code).ok()?;
     SUBDIVISIONS.get(index)
 }
 
 /// The country's name, or its code where it has none.
-fn shown(country: Code) -> String {
+fn shown(country: PlaceCode) -> String {
     country_name(country).map_or_else(|| country.to_string(), str::to_owned)
 }
 
@@ -183,7 +183,7 @@ impl std::error::Error for UnknownLocation {}
 mod tests {
     use super::*;
 
-    fn code(text: &str) -> Code {
+    fn code(text: &str) -> PlaceCode {
         text.parse().unwrap()
     }
 

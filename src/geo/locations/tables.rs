@@ -8,13 +8,13 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 
 use super::fold::fold;
-use crate::geo::Code;
+use crate::geo::PlaceCode;
 use crate::steering::Point;
 
 /// An airport, or a city that has several.
 pub(super) struct Airport {
-    pub code: Code,
-    pub country: Code,
+    pub code: PlaceCode,
+    pub country: PlaceCode,
     pub point: Point,
 }
 
@@ -22,14 +22,14 @@ pub(super) struct Airport {
 pub(super) struct CloudRegion {
     /// `provider:region`, lower case.
     pub key: &'static str,
-    pub country: Code,
+    pub country: PlaceCode,
     pub point: Point,
     pub name: &'static str,
 }
 
 /// A city.
 pub(super) struct City {
-    pub country: Code,
+    pub country: PlaceCode,
     pub point: Point,
     /// Parted by bars, the first one to be shown.
     names: &'static str,
@@ -49,8 +49,8 @@ pub(super) type CityName = (String, usize);
 
 /// A country of ISO 3166-1, present or former.
 pub(super) struct Country {
-    pub code: Code,
-    pub continent: Code,
+    pub code: PlaceCode,
+    pub continent: PlaceCode,
     pub point: Point,
     pub name: &'static str,
 }
@@ -58,7 +58,7 @@ pub(super) struct Country {
 /// A subdivision of ISO 3166-2.
 pub(super) struct Subdivision {
     /// The country and the code within it.
-    pub code: (Code, Code),
+    pub code: (PlaceCode, PlaceCode),
     pub point: Point,
     /// Parted by bars, the first one to be shown; empty for a code that ISO has replaced.
     names: &'static str,
@@ -72,7 +72,7 @@ impl Subdivision {
 }
 
 /// Every name of a subdivision: the country, the folded name, the code within the country.
-pub(super) type SubdivisionName = (Code, String, Code);
+pub(super) type SubdivisionName = (PlaceCode, String, PlaceCode);
 
 /// Sorted by code.
 pub(super) static AIRPORTS: LazyLock<Vec<Airport>> =
@@ -199,12 +199,12 @@ mod tests {
 
     #[test]
     fn every_country_that_is_named_is_in_the_table_of_countries() {
-        let known = |country: &Code| COUNTRIES.iter().any(|known| known.code == *country);
+        let known = |country: &PlaceCode| COUNTRIES.iter().any(|known| known.code == *country);
         let airports = AIRPORTS.iter().map(|airport| airport.country);
         let regions = CLOUD_REGIONS.iter().map(|region| region.country);
         let cities = CITIES.iter().map(|city| city.country);
         let subdivisions = SUBDIVISIONS.iter().map(|subdivision| subdivision.code.0);
-        let unknown: Vec<Code> =
+        let unknown: Vec<PlaceCode> =
             airports.chain(regions).chain(cities).chain(subdivisions).filter(|code| !known(code)).collect();
         assert!(unknown.is_empty(), "{unknown:?}");
     }

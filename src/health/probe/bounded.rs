@@ -19,28 +19,28 @@ const BEFORE_HEAD: usize = 128 * 1024;
 const IN_ALL: usize = 1024 * 1024;
 
 /// A stream with a bound to what is read from it.
-pub struct Bounded<S> {
+pub struct BoundedStream<S> {
     stream: S,
     read: usize,
-    allowance: Allowance,
+    allowance: ReadAllowance,
 }
 
-/// How much may be read of a [`Bounded`] stream.
+/// How much may be read of a [`BoundedStream`] stream.
 #[derive(Debug, Clone)]
-pub struct Allowance(Arc<AtomicUsize>);
+pub struct ReadAllowance(Arc<AtomicUsize>);
 
-impl Allowance {
+impl ReadAllowance {
     /// The head of the final answer is here: the body may follow.
     pub fn extend(&self) {
         self.0.store(IN_ALL, Ordering::Relaxed);
     }
 }
 
-impl<S> Bounded<S> {
+impl<S> BoundedStream<S> {
     /// Bounds a stream; the allowance is for the head at first.
-    pub fn new(stream: S) -> (Bounded<S>, Allowance) {
-        let allowance = Allowance(Arc::new(AtomicUsize::new(BEFORE_HEAD)));
-        (Bounded { stream, read: 0, allowance: allowance.clone() }, allowance)
+    pub fn new(stream: S) -> (BoundedStream<S>, ReadAllowance) {
+        let allowance = ReadAllowance(Arc::new(AtomicUsize::new(BEFORE_HEAD)));
+        (BoundedStream { stream, read: 0, allowance: allowance.clone() }, allowance)
     }
 
     fn too_much(&self) -> Option<io::Error> {
@@ -53,7 +53,7 @@ impl<S> Bounded<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for BoundedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -74,7 +74,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Bounded<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Bounded<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for BoundedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, octets)
     }

@@ -1,6 +1,6 @@
 //! Connections: TCP, TLS above it where a check wants it, and one HTTP exchange upon either.
 //!
-//! What an endpoint sends is bounded in octets ([`Bounded`]), so that neither endless interim answers nor endless fields,
+//! What an endpoint sends is bounded in octets ([`BoundedStream`]), so that neither endless interim answers nor endless fields,
 //! pings or chunks keep a core busy until the timeout.
 
 use std::future::Future;
@@ -18,44 +18,44 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
-use super::bounded::Bounded;
-use super::expect::{BODY_LIMIT, Body};
+use super::bounded::BoundedStream;
+use super::expect::{AnswerBody, BODY_LIMIT};
 use super::shortage::ProbeError;
-use super::tls::{Protocol, server_name};
-use super::{Stopwatch, Trust, certificate};
-use crate::health::check::Tls;
+use super::tls::{AlpnProtocol, server_name};
+use super::{Stopwatch, TrustStore, certificate};
+use crate::health::check::CheckTls;
 
 /// What octets can be sent and received over.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
 /// A connection to an endpoint's own address.
-pub struct Connection {
+pub struct ProbeConnection {
     /// In clear, or what TLS makes of it.
-    pub stream: Box<dyn Stream>,
+    pub stream: Box<dyn ByteStream>,
     /// Days until the leaf certificate expires.
     pub certificate_days: Option<i64>,
 }
 
 /// A whole HTTP answer.
-pub struct Answer {
+pub struct HttpAnswer {
     /// Status and header.
     pub head: Response<()>,
     /// The body, up to its limit; what lies beyond it is not waited for.
-    pub body: Body,
+    pub body: AnswerBody,
     /// What came behind the body.
     pub trailers: HeaderMap,
 }
 
 /// Connects, and shakes hands where there is TLS.
 pub async fn open(
-    trust: &Trust,
+    trust: &TrustStore,
     address: SocketAddr,
-    tls: Option<&Tls>,
-    protocol: Protocol,
+    tls: Option<&CheckTls>,
+    protocol: AlpnProtocol,
     stopwatch: &Stopwatch,
-) -> Result<Connection, ProbeError> {
+) -> Result<ProbeConnection, ProbeError> {
     // A name that nobody can have is found before anybody is bothered.
     let name = tls.map(|tls| server_name(tls, address)).transpose()?;
     let stream = TcpStream::connect(address).await.map_err(|error| {
@@ -64,7 +64,7 @@ pub async fn open(
     })?;
     stopwatch.connected();
     let Some((tls, name)) = tls.zip(name) else {
-        return Ok(Connection { stream: Box::new(stream), certificate_days: None });
+        return Ok(ProbeConnection { stream: Box::new(stream), certificate_days: None });
     };
     let connector = TlsConnector::from(trust.settings_for(&tls.certificate, protocol));
     let stream = connector.connect(name, stream).await;
@@ -72,16 +72,20 @@ pub async fn open(
     stopwatch.shaken_hands();
     let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
     let certificate_days = leaf.and_then(|leaf| certificate::expires_in_days(leaf, SystemTime::now()));
-    Ok(Connection { stream: Box::new(stream), certificate_days })
+    Ok(ProbeConnection { stream: Box::new(stream), certificate_days })
 }
 
 /// An exchange under way. In a box, since the compiler cannot see through all of it that it may change threads.
-pub type Exchange = Pin<Box<dyn Future<Output = Result<Answer, hyper::Error>> + Send>>;
+pub type ProbeExchange = Pin<Box<dyn Future<Output = Result<HttpAnswer, hyper::Error>> + Send>>;
 
 /// One request and its answer over HTTP/1.1; the connection is used once.
-pub fn exchange_http1(stream: Box<dyn Stream>, request: Request<Full<Bytes>>, stopwatch: Stopwatch) -> Exchange {
+pub fn exchange_http1(
+    stream: Box<dyn ByteStream>,
+    request: Request<Full<Bytes>>,
+    stopwatch: Stopwatch,
+) -> ProbeExchange {
     Box::pin(async move {
-        let (stream, allowance) = Bounded::new(stream);
+        let (stream, allowance) = BoundedStream::new(stream);
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let _beside = go_on(connection);
         let is_head = request.method() == hyper::Method::HEAD;
@@ -95,9 +99,13 @@ pub fn exchange_http1(stream: Box<dyn Stream>, request: Request<Full<Bytes>>, st
 }
 
 /// One request and its answer over HTTP/2, without asking whether the endpoint speaks it.
-pub fn exchange_http2(stream: Box<dyn Stream>, request: Request<Full<Bytes>>, stopwatch: Stopwatch) -> Exchange {
+pub fn exchange_http2(
+    stream: Box<dyn ByteStream>,
+    request: Request<Full<Bytes>>,
+    stopwatch: Stopwatch,
+) -> ProbeExchange {
     Box::pin(async move {
-        let (stream, allowance) = Bounded::new(stream);
+        let (stream, allowance) = BoundedStream::new(stream);
         let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
         let (mut sender, connection) = handshake.await?;
         let _beside = go_on(connection);
@@ -115,10 +123,10 @@ fn go_on<E>(connection: impl Future<Output = Result<(), E>> + Send + 'static) ->
     tasks
 }
 
-async fn read(response: Response<Incoming>, stopwatch: Stopwatch) -> Result<Answer, hyper::Error> {
+async fn read(response: Response<Incoming>, stopwatch: Stopwatch) -> Result<HttpAnswer, hyper::Error> {
     stopwatch.answered();
     let (head, mut incoming) = response.into_parts();
-    let (mut body, mut trailers) = (Body::default(), HeaderMap::new());
+    let (mut body, mut trailers) = (AnswerBody::default(), HeaderMap::new());
     while let Some(frame) = incoming.frame().await {
         match frame?.into_data() {
             Ok(data) => {
@@ -133,7 +141,7 @@ async fn read(response: Response<Incoming>, stopwatch: Stopwatch) -> Result<Answ
         }
     }
     stopwatch.read_whole();
-    Ok(Answer { head: Response::from_parts(head, ()), body, trailers })
+    Ok(HttpAnswer { head: Response::from_parts(head, ()), body, trailers })
 }
 
 /// Why there was no whole answer.

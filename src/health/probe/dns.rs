@@ -8,10 +8,10 @@ use tokio::net::UdpSocket;
 use super::shortage::ProbeError;
 use super::{Observation, Stopwatch};
 use crate::dns::CLASS_IN;
-use crate::health::check::Dns;
+use crate::health::check::DnsCheck;
 
 /// Asks once and waits for the answer to just that question.
-pub async fn probe(address: SocketAddr, check: &Dns, stopwatch: &Stopwatch) -> Result<Observation, ProbeError> {
+pub async fn probe(address: SocketAddr, check: &DnsCheck, stopwatch: &Stopwatch) -> Result<Observation, ProbeError> {
     let refused = |error| {
         stopwatch.failed(&error);
         ProbeError::of_socket(&format!("no DNS answer from {address}"), &error)
@@ -32,7 +32,7 @@ pub async fn probe(address: SocketAddr, check: &Dns, stopwatch: &Stopwatch) -> R
     }
 }
 
-fn query(check: &Dns, id: u16) -> Vec<u8> {
+fn query(check: &DnsCheck, id: u16) -> Vec<u8> {
     let mut query = id.to_be_bytes().to_vec();
     query.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
     query.extend(check.name.as_wire());

@@ -15,8 +15,8 @@ use tokio::runtime::Handle;
 
 use super::Observation;
 use super::shortage::{ProbeError, Shortage, ShortageKind};
-use super::supervisor::{self, Report};
-use crate::health::check::Exec;
+use super::supervisor::{self, ProgramOutcome};
+use crate::health::check::ExecCheck;
 
 /// The most that is kept of a program's output, in octets.
 const OUTPUT_LIMIT: usize = 1024;
@@ -27,7 +27,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// Runs the program under a supervisor, which is the program at `supervisor`; when the probe is dropped at its timeout,
 /// the program and all that it started are ended.
-pub async fn probe(supervisor: &Path, address: SocketAddr, check: &Exec) -> Result<Observation, ProbeError> {
+pub async fn probe(supervisor: &Path, address: SocketAddr, check: &ExecCheck) -> Result<Observation, ProbeError> {
     let mut supervised = Supervised::start(supervisor, address, check)?;
     let mut output = Output::default();
     let report = tokio::select! {
@@ -38,11 +38,13 @@ pub async fn probe(supervisor: &Path, address: SocketAddr, check: &Exec) -> Resu
     let (line, program) = (output.first_line(), check.program.display());
     let reason = |otherwise: String| if line.is_empty() { otherwise } else { line.clone() };
     match report {
-        Some(Report::Exit(0)) => Ok(Observation::pass()),
-        Some(Report::Exit(1)) => Ok(Observation::warn(reason(format!("{program} warns")))),
-        Some(Report::Exit(code)) => Ok(Observation::fail(reason(format!("{program} ended with {code}")))),
-        Some(Report::Signal(signal)) => Ok(Observation::fail(format!("{program} was killed by signal {signal}"))),
-        Some(Report::Error(errno)) => {
+        Some(ProgramOutcome::Exit(0)) => Ok(Observation::pass()),
+        Some(ProgramOutcome::Exit(1)) => Ok(Observation::warn(reason(format!("{program} warns")))),
+        Some(ProgramOutcome::Exit(code)) => Ok(Observation::fail(reason(format!("{program} ended with {code}")))),
+        Some(ProgramOutcome::Signal(signal)) => {
+            Ok(Observation::fail(format!("{program} was killed by signal {signal}")))
+        }
+        Some(ProgramOutcome::Error(errno)) => {
             let error = std::io::Error::from_raw_os_error(errno);
             Err(ProbeError::Own(Shortage::of_program(&program, &error)))
         }
@@ -61,7 +63,7 @@ struct Supervised {
 }
 
 impl Supervised {
-    fn start(supervisor: &Path, address: SocketAddr, check: &Exec) -> Result<Supervised, ProbeError> {
+    fn start(supervisor: &Path, address: SocketAddr, check: &ExecCheck) -> Result<Supervised, ProbeError> {
         let (host, port) = (address.ip().to_string(), address.port().to_string());
         let mut command = Command::new(supervisor);
         command.arg0(supervisor::NAME).arg(&check.program);
@@ -91,7 +93,7 @@ impl Drop for Supervised {
 }
 
 /// The line of the supervisor; `None`: it ended without one.
-async fn read_report(control: &mut ChildStderr) -> Option<Report> {
+async fn read_report(control: &mut ChildStderr) -> Option<ProgramOutcome> {
     let mut line = Vec::new();
     let mut control = control.take(REPORT_LIMIT);
     while !line.ends_with(b"\n") {
@@ -99,7 +101,7 @@ async fn read_report(control: &mut ChildStderr) -> Option<Report> {
             return None;
         }
     }
-    Report::parse(std::str::from_utf8(&line).ok()?)
+    ProgramOutcome::parse(std::str::from_utf8(&line).ok()?)
 }
 
 /// The beginning of a program's output.

@@ -7,8 +7,8 @@ use hyper::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::Value;
 
 use super::{Observation, load};
-use crate::health::check::Expect;
-use crate::health::verdict::Outcome;
+use crate::health::check::HttpExpectation;
+use crate::health::verdict::ProbeResult;
 
 /// The most that is read of a body, in octets.
 pub const BODY_LIMIT: usize = 64 * 1024;
@@ -17,20 +17,20 @@ pub const BODY_LIMIT: usize = 64 * 1024;
 const HEALTH_DOCUMENTS: [&str; 2] = ["application/health+json", "application/vnd.health+json"];
 
 /// An answer as it came.
-pub struct Answer<'a> {
+pub struct ReceivedAnswer<'a> {
     /// Status code.
     pub status: StatusCode,
     /// Header fields.
     pub headers: &'a HeaderMap,
     /// The body.
-    pub body: &'a Body,
+    pub body: &'a AnswerBody,
     /// Since the start of the probe.
     pub took: Duration,
 }
 
 /// The body of an answer, up to its limit.
 #[derive(Debug, Default)]
-pub struct Body {
+pub struct AnswerBody {
     /// What was read of it.
     pub octets: Vec<u8>,
     /// It is longer than its limit, so that the rest is not known.
@@ -39,7 +39,7 @@ pub struct Body {
     pub absent: bool,
 }
 
-impl Body {
+impl AnswerBody {
     /// The JSON document that it is. A byte order mark before it is passed over, as RFC 8259 section 8.1 allows.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl Body {
 }
 
 /// Whether it is as expected. Of what is wrong the first is told.
-pub fn judge(expect: &Expect, answer: &Answer<'_>) -> Observation {
+pub fn judge(expect: &HttpExpectation, answer: &ReceivedAnswer<'_>) -> Observation {
     // What claims to be a health document and cannot be read is no word for the endpoint's health.
     let said = (is_health_document(answer.headers) && !answer.body.absent).then(|| answer.body.json());
     let document = said.as_ref().and_then(|said| said.as_ref().ok());
@@ -70,7 +70,7 @@ pub fn judge(expect: &Expect, answer: &Answer<'_>) -> Observation {
         (None, None) => Observation::pass(),
     };
     let found = match expect.latency {
-        Some(ceiling) if found.outcome == Outcome::Pass && answer.took > ceiling => {
+        Some(ceiling) if found.outcome == ProbeResult::Pass && answer.took > ceiling => {
             Observation::warn(format!("it took {:.0?}, more than {ceiling:?}", answer.took))
         }
         _ => found,
@@ -78,13 +78,13 @@ pub fn judge(expect: &Expect, answer: &Answer<'_>) -> Observation {
     Observation { load, ..found }
 }
 
-fn wrong_status(expect: &Expect, status: StatusCode) -> Option<String> {
+fn wrong_status(expect: &HttpExpectation, status: StatusCode) -> Option<String> {
     let code = status.as_u16();
     let wanted = expect.status.iter().any(|&(first, last)| (first..=last).contains(&code));
     (!wanted).then(|| format!("status {code}"))
 }
 
-fn wrong_header(expect: &Expect, headers: &HeaderMap) -> Option<String> {
+fn wrong_header(expect: &HttpExpectation, headers: &HeaderMap) -> Option<String> {
     let right = |(name, wanted): &&(String, String)| {
         headers.get_all(name).iter().any(|value| value.as_bytes() == wanted.as_bytes())
     };
@@ -92,13 +92,13 @@ fn wrong_header(expect: &Expect, headers: &HeaderMap) -> Option<String> {
     Some(format!("the header {name} is not \"{wanted}\""))
 }
 
-fn wrong_body(expect: &Expect, body: &[u8]) -> Option<String> {
+fn wrong_body(expect: &HttpExpectation, body: &[u8]) -> Option<String> {
     let wanted = expect.body.as_ref()?;
     let found = wanted.is_empty() || body.windows(wanted.len()).any(|part| part == wanted.as_bytes());
     (!found).then(|| format!("the body does not contain \"{wanted}\""))
 }
 
-fn wrong_field(expect: &Expect, body: &Body) -> Option<String> {
+fn wrong_field(expect: &HttpExpectation, body: &AnswerBody) -> Option<String> {
     let (pointer, wanted) = expect.json.as_ref()?;
     let json = match body.json() {
         Ok(json) => json,

@@ -9,19 +9,19 @@ use hyper::{Request, StatusCode};
 
 use super::connection::{describe, exchange_http2, open};
 use super::shortage::ProbeError;
-use super::tls::Protocol;
-use super::{Observation, Stopwatch, Trust};
-use crate::health::check::Grpc;
+use super::tls::AlpnProtocol;
+use super::{Observation, Stopwatch, TrustStore};
+use crate::health::check::GrpcCheck;
 
 /// Asks and judges.
 pub async fn probe(
-    trust: &Trust,
+    trust: &TrustStore,
     address: SocketAddr,
-    check: &Grpc,
+    check: &GrpcCheck,
     stopwatch: &Stopwatch,
 ) -> Result<Observation, ProbeError> {
     let request = request(address, check)?;
-    let connection = open(trust, address, check.tls.as_ref(), Protocol::Http2, stopwatch).await?;
+    let connection = open(trust, address, check.tls.as_ref(), AlpnProtocol::Http2, stopwatch).await?;
     let answer = exchange_http2(connection.stream, request, stopwatch.clone()).await;
     let answer = answer.map_err(|error| describe(&error, address))?;
     // A server that refuses says so in the head, since it has no message to send.
@@ -37,7 +37,7 @@ pub async fn probe(
     Ok(Observation { certificate_expires_in: connection.certificate_days, ..found })
 }
 
-fn request(address: SocketAddr, check: &Grpc) -> Result<Request<Full<Bytes>>, String> {
+fn request(address: SocketAddr, check: &GrpcCheck) -> Result<Request<Full<Bytes>>, String> {
     let scheme = if check.tls.is_some() { "https" } else { "http" };
     let authority = check.host.clone().unwrap_or_else(|| address.to_string());
     let request = Request::post(format!("{scheme}://{authority}/grpc.health.v1.Health/Check"));
@@ -74,15 +74,15 @@ fn judge(body: &[u8]) -> Observation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::verdict::Outcome;
+    use crate::health::verdict::ProbeResult;
 
     #[test]
     fn messages_have_their_frame() {
         assert_eq!(request_message("").unwrap(), [0; 5]);
         assert_eq!(request_message("ab").unwrap(), [0, 0, 0, 0, 4, 0x0a, 2, b'a', b'b']);
         assert!(request_message(&"a".repeat(128)).is_err());
-        assert_eq!(judge(&[0, 0, 0, 0, 2, 8, 1]).outcome, Outcome::Pass);
-        assert_eq!(judge(&[0, 0, 0, 0, 2, 8, 2]).outcome, Outcome::Fail);
-        assert_eq!(judge(b"").outcome, Outcome::Fail);
+        assert_eq!(judge(&[0, 0, 0, 0, 2, 8, 1]).outcome, ProbeResult::Pass);
+        assert_eq!(judge(&[0, 0, 0, 0, 2, 8, 2]).outcome, ProbeResult::Fail);
+        assert_eq!(judge(b"").outcome, ProbeResult::Fail);
     }
 }

@@ -8,34 +8,34 @@ use hyper::body::Bytes;
 use hyper::header::{ACCEPT, HOST, USER_AGENT};
 
 use super::connection::{describe, exchange_http1, open};
-use super::expect::{Answer, judge};
+use super::expect::{ReceivedAnswer, judge};
 use super::shortage::ProbeError;
-use super::tls::Protocol;
-use super::{Observation, Stopwatch, Trust};
-use crate::health::check::{Http, Method};
+use super::tls::AlpnProtocol;
+use super::{Observation, Stopwatch, TrustStore};
+use crate::health::check::{HttpCheck, HttpMethod};
 
 /// Asks, reads and judges. Redirects are answers like any other.
 pub async fn probe(
-    trust: &Trust,
+    trust: &TrustStore,
     address: SocketAddr,
-    check: &Http,
+    check: &HttpCheck,
     stopwatch: &Stopwatch,
 ) -> Result<Observation, ProbeError> {
     let request = request(address, check)?;
-    let connection = open(trust, address, check.tls.as_ref(), Protocol::Http1, stopwatch).await?;
+    let connection = open(trust, address, check.tls.as_ref(), AlpnProtocol::Http1, stopwatch).await?;
     let found = exchange_http1(connection.stream, request, stopwatch.clone()).await;
     let found = found.map_err(|error| describe(&error, address))?;
     let (status, headers) = (found.head.status(), found.head.headers());
-    let answer = Answer { status, headers, body: &found.body, took: stopwatch.elapsed() };
+    let answer = ReceivedAnswer { status, headers, body: &found.body, took: stopwatch.elapsed() };
     Ok(Observation { certificate_expires_in: connection.certificate_days, ..judge(&check.expect, &answer) })
 }
 
-fn request(address: SocketAddr, check: &Http) -> Result<Request<Full<Bytes>>, String> {
+fn request(address: SocketAddr, check: &HttpCheck) -> Result<Request<Full<Bytes>>, String> {
     let method = match check.method {
-        Method::Get => hyper::Method::GET,
-        Method::Head => hyper::Method::HEAD,
-        Method::Options => hyper::Method::OPTIONS,
-        Method::Post => hyper::Method::POST,
+        HttpMethod::Get => hyper::Method::GET,
+        HttpMethod::Head => hyper::Method::HEAD,
+        HttpMethod::Options => hyper::Method::OPTIONS,
+        HttpMethod::Post => hyper::Method::POST,
     };
     let host = check.host.clone().unwrap_or_else(|| address.to_string());
     let request = Request::builder().method(method).uri(&check.path).header(HOST, host);

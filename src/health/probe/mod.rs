@@ -25,24 +25,24 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 pub use shortage::{Shortage, ShortageKind};
-pub use tls::{Authorities, ClientIdentity, IdentityError, Protocol, Trust};
+pub use tls::{AlpnProtocol, CheckAuthorities, ClientIdentity, IdentityError, TrustStore};
 
 use self::shortage::ProbeError;
-use super::check::{Probe, Target, Tls};
-use super::verdict::Outcome;
+use super::check::{CheckTls, ProbeKind, ProbeTarget};
+use super::verdict::ProbeResult;
 
 /// What became of one probe.
 #[derive(Debug, Clone, PartialEq)]
-pub enum ProbeResult {
+pub enum ProbeAttempt {
     /// It was made, and this is what it found.
     Made(Observation),
     /// Something was missing on our side, so that nothing is known about the endpoint.
     NotMade(Shortage),
 }
 
-impl From<Observation> for ProbeResult {
-    fn from(observation: Observation) -> ProbeResult {
-        ProbeResult::Made(observation)
+impl From<Observation> for ProbeAttempt {
+    fn from(observation: Observation) -> ProbeAttempt {
+        ProbeAttempt::Made(observation)
     }
 }
 
@@ -50,20 +50,20 @@ impl From<Observation> for ProbeResult {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
     /// Good or not.
-    pub outcome: Outcome,
+    pub outcome: ProbeResult,
     /// Why it is not good: a sentence. `None` for a pass.
     pub reason: Option<String>,
     /// The part of its capacity that the endpoint says it uses; 1.0 is full, and more can be said.
     pub load: Option<f64>,
     /// How long what took.
-    pub phases: Phases,
+    pub phases: ProbePhases,
     /// Days until the leaf certificate expires; negative: so many days ago.
     pub certificate_expires_in: Option<i64>,
 }
 
 /// From the start of the probe until each phase was over; `None`: it was not, or there is no such phase.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Phases {
+pub struct ProbePhases {
     /// The connection stands.
     pub connect: Option<Duration>,
     /// The host itself said that nothing is there: it is up, and so is the network between.
@@ -82,37 +82,37 @@ pub struct Phases {
 impl Observation {
     /// Good.
     pub fn pass() -> Observation {
-        let phases = Phases::default();
-        Observation { outcome: Outcome::Pass, reason: None, load: None, phases, certificate_expires_in: None }
+        let phases = ProbePhases::default();
+        Observation { outcome: ProbeResult::Pass, reason: None, load: None, phases, certificate_expires_in: None }
     }
 
     /// Bad, and why.
     pub fn fail(reason: impl Into<String>) -> Observation {
-        Observation { outcome: Outcome::Fail, reason: Some(reason.into()), ..Observation::pass() }
+        Observation { outcome: ProbeResult::Fail, reason: Some(reason.into()), ..Observation::pass() }
     }
 
     /// Whether the endpoint was heard from at all: one that takes a connection and then says something bad is there,
     /// and so is the network between. The same goes for one that refuses the connection itself.
     pub fn reached(&self) -> bool {
-        self.outcome != Outcome::Fail || self.phases.connect.is_some() || self.phases.refused.is_some()
+        self.outcome != ProbeResult::Fail || self.phases.connect.is_some() || self.phases.refused.is_some()
     }
 
     /// Serving, with something wrong.
     pub fn warn(reason: impl Into<String>) -> Observation {
-        Observation { outcome: Outcome::Warn, reason: Some(reason.into()), ..Observation::pass() }
+        Observation { outcome: ProbeResult::Warn, reason: Some(reason.into()), ..Observation::pass() }
     }
 }
 
 /// What probes share: the roots of trust, and who supervises programs.
 #[derive(Debug, Clone)]
 pub struct Prober {
-    trust: Trust,
+    trust: TrustStore,
     supervisor: PathBuf,
 }
 
 impl Prober {
     /// By these roots certificates are verified, unless a check has its own.
-    pub fn new(trust: Trust) -> Prober {
+    pub fn new(trust: TrustStore) -> Prober {
         // This program, also where its file was replaced meanwhile.
         Prober { trust, supervisor: PathBuf::from("/proc/self/exe") }
     }
@@ -123,27 +123,27 @@ impl Prober {
     }
 
     /// One probe; over within the check's timeout.
-    pub async fn probe(&self, target: &Target) -> ProbeResult {
+    pub async fn probe(&self, target: &ProbeTarget) -> ProbeAttempt {
         let stopwatch = Stopwatch::start();
         let timeout = target.check.rules.timeout;
         let observation = match tokio::time::timeout(timeout, self.exchange(target, &stopwatch)).await {
             Ok(Ok(observation)) => observation,
             Ok(Err(ProbeError::Endpoint(reason))) => Observation::fail(reason),
-            Ok(Err(ProbeError::Own(shortage))) => return ProbeResult::NotMade(shortage),
+            Ok(Err(ProbeError::Own(shortage))) => return ProbeAttempt::NotMade(shortage),
             Err(_) => Observation::fail(stopwatch.what_hung(timeout)),
         };
-        ProbeResult::Made(Observation { phases: stopwatch.stop(), ..observation })
+        ProbeAttempt::Made(Observation { phases: stopwatch.stop(), ..observation })
     }
 
-    async fn exchange(&self, target: &Target, stopwatch: &Stopwatch) -> Result<Observation, ProbeError> {
+    async fn exchange(&self, target: &ProbeTarget, stopwatch: &Stopwatch) -> Result<Observation, ProbeError> {
         let address = target.address;
         match &target.check.probe {
-            Probe::Http(check) => http::probe(&self.trust, address, check, stopwatch).await,
-            Probe::Tcp => self.shake_hands(address, None, stopwatch).await,
-            Probe::Tls(check) => self.shake_hands(address, Some(check), stopwatch).await,
-            Probe::Grpc(check) => grpc::probe(&self.trust, address, check, stopwatch).await,
-            Probe::Dns(check) => dns::probe(address, check, stopwatch).await,
-            Probe::Exec(check) => exec::probe(&self.supervisor, address, check).await,
+            ProbeKind::Http(check) => http::probe(&self.trust, address, check, stopwatch).await,
+            ProbeKind::Tcp => self.shake_hands(address, None, stopwatch).await,
+            ProbeKind::Tls(check) => self.shake_hands(address, Some(check), stopwatch).await,
+            ProbeKind::Grpc(check) => grpc::probe(&self.trust, address, check, stopwatch).await,
+            ProbeKind::Dns(check) => dns::probe(address, check, stopwatch).await,
+            ProbeKind::Exec(check) => exec::probe(&self.supervisor, address, check).await,
         }
     }
 
@@ -151,10 +151,10 @@ impl Prober {
     async fn shake_hands(
         &self,
         address: SocketAddr,
-        tls: Option<&Tls>,
+        tls: Option<&CheckTls>,
         stopwatch: &Stopwatch,
     ) -> Result<Observation, ProbeError> {
-        let open = connection::open(&self.trust, address, tls, Protocol::Any, stopwatch).await?;
+        let open = connection::open(&self.trust, address, tls, AlpnProtocol::Any, stopwatch).await?;
         Ok(Observation { certificate_expires_in: open.certificate_days, ..Observation::pass() })
     }
 }
@@ -163,7 +163,7 @@ impl Prober {
 #[derive(Debug, Clone)]
 struct Stopwatch {
     start: Instant,
-    phases: Arc<Mutex<Phases>>,
+    phases: Arc<Mutex<ProbePhases>>,
 }
 
 impl Stopwatch {
@@ -200,7 +200,7 @@ impl Stopwatch {
         self.start.elapsed()
     }
 
-    fn stop(&self) -> Phases {
+    fn stop(&self) -> ProbePhases {
         self.note(|phases, now| phases.total = now);
         *self.phases.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -215,7 +215,7 @@ impl Stopwatch {
         format!("{what} within {timeout:?}")
     }
 
-    fn note(&self, set: impl FnOnce(&mut Phases, Duration)) {
+    fn note(&self, set: impl FnOnce(&mut ProbePhases, Duration)) {
         let now = self.start.elapsed();
         set(&mut self.phases.lock().unwrap_or_else(PoisonError::into_inner), now);
     }

@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 
 /// What became of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Report {
+pub enum ProgramOutcome {
     /// It ended with this code.
     Exit(i32),
     /// A signal ended it.
@@ -38,24 +38,24 @@ pub enum Report {
     Error(i32),
 }
 
-impl Report {
+impl ProgramOutcome {
     /// Reads the line of a supervisor.
-    pub fn parse(line: &str) -> Option<Report> {
+    pub fn parse(line: &str) -> Option<ProgramOutcome> {
         let (word, number) = line.trim_end().split_once(' ')?;
         let number = number.parse().ok()?;
         match word {
-            "exit" => Some(Report::Exit(number)),
-            "signal" => Some(Report::Signal(number)),
-            "errno" => Some(Report::Error(number)),
+            "exit" => Some(ProgramOutcome::Exit(number)),
+            "signal" => Some(ProgramOutcome::Signal(number)),
+            "errno" => Some(ProgramOutcome::Error(number)),
             _ => None,
         }
     }
 
     fn line(self) -> String {
         match self {
-            Report::Exit(code) => format!("exit {code}\n"),
-            Report::Signal(signal) => format!("signal {signal}\n"),
-            Report::Error(errno) => format!("errno {errno}\n"),
+            ProgramOutcome::Exit(code) => format!("exit {code}\n"),
+            ProgramOutcome::Signal(signal) => format!("signal {signal}\n"),
+            ProgramOutcome::Error(errno) => format!("errno {errno}\n"),
         }
     }
 }
@@ -77,8 +77,8 @@ pub fn run_if_called() -> Option<ExitCode> {
     Some(ExitCode::SUCCESS)
 }
 
-fn supervise(program: OsString, arguments: impl Iterator<Item = OsString>) -> Report {
-    let told = |error: std::io::Error| Report::Error(error.raw_os_error().unwrap_or(Errno::IO.raw_os_error()));
+fn supervise(program: OsString, arguments: impl Iterator<Item = OsString>) -> ProgramOutcome {
+    let told = |error: std::io::Error| ProgramOutcome::Error(error.raw_os_error().unwrap_or(Errno::IO.raw_os_error()));
     if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
         return told(error.into());
     }
@@ -88,8 +88,8 @@ fn supervise(program: OsString, arguments: impl Iterator<Item = OsString>) -> Re
     let child = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).spawn();
     match child.and_then(|mut child| child.wait()) {
         Ok(status) => match (status.code(), status.signal()) {
-            (Some(code), _) => Report::Exit(code),
-            (None, signal) => Report::Signal(signal.unwrap_or(0)),
+            (Some(code), _) => ProgramOutcome::Exit(code),
+            (None, signal) => ProgramOutcome::Signal(signal.unwrap_or(0)),
         },
         Err(error) => told(error),
     }
@@ -147,11 +147,13 @@ mod tests {
 
     #[test]
     fn a_report_reads_back_what_it_wrote() {
-        for report in [Report::Exit(0), Report::Exit(255), Report::Signal(9), Report::Error(2)] {
-            assert_eq!(Report::parse(&report.line()), Some(report));
+        for report in
+            [ProgramOutcome::Exit(0), ProgramOutcome::Exit(255), ProgramOutcome::Signal(9), ProgramOutcome::Error(2)]
+        {
+            assert_eq!(ProgramOutcome::parse(&report.line()), Some(report));
         }
         for line in ["", "exit", "exit x", "left 1"] {
-            assert_eq!(Report::parse(line), None, "{line}");
+            assert_eq!(ProgramOutcome::parse(line), None, "{line}");
         }
     }
 

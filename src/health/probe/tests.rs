@@ -14,35 +14,37 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::*;
 use crate::dns::{Name, RecordType};
-use crate::health::check::{Certificate, Check, Dns, Expect, Grpc, Http, Method, Tls};
-use crate::health::verdict::Rules;
+use crate::health::check::{
+    CertificateRule, CheckTls, DnsCheck, GrpcCheck, HealthCheck, HttpCheck, HttpExpectation, HttpMethod,
+};
+use crate::health::verdict::HealthRules;
 
 /// Long enough for a busy machine, short enough for a test that waits for it.
 const TIMEOUT: Duration = Duration::from_millis(800);
 
-async fn ask_with(trust: Trust, address: SocketAddr, probe: Probe, timeout: Duration) -> Observation {
-    let check = Check { name: "test".into(), rules: Rules { timeout, ..Rules::default() }, probe };
+async fn ask_with(trust: TrustStore, address: SocketAddr, probe: ProbeKind, timeout: Duration) -> Observation {
+    let check = HealthCheck { name: "test".into(), rules: HealthRules { timeout, ..HealthRules::default() }, probe };
     let begin = std::time::Instant::now();
-    let found = Prober::new(trust).probe(&Target { address, check: Arc::new(check) }).await;
+    let found = Prober::new(trust).probe(&ProbeTarget { address, check: Arc::new(check) }).await;
     assert!(begin.elapsed() < timeout + Duration::from_secs(2), "every probe ends");
     match found {
-        ProbeResult::Made(observation) => observation,
-        ProbeResult::NotMade(shortage) => panic!("{shortage:?}"),
+        ProbeAttempt::Made(observation) => observation,
+        ProbeAttempt::NotMade(shortage) => panic!("{shortage:?}"),
     }
 }
 
-async fn ask(address: SocketAddr, probe: Probe) -> Observation {
-    ask_with(Trust::of(Vec::new()).unwrap(), address, probe, Duration::from_secs(10)).await
+async fn ask(address: SocketAddr, probe: ProbeKind) -> Observation {
+    ask_with(TrustStore::of(Vec::new()).unwrap(), address, probe, Duration::from_secs(10)).await
 }
 
-async fn ask_briefly(address: SocketAddr, probe: Probe) -> Observation {
-    ask_with(Trust::of(Vec::new()).unwrap(), address, probe, TIMEOUT).await
+async fn ask_briefly(address: SocketAddr, probe: ProbeKind) -> Observation {
+    ask_with(TrustStore::of(Vec::new()).unwrap(), address, probe, TIMEOUT).await
 }
 
-fn http(expect: Expect) -> Probe {
-    Probe::Http(Http {
+fn http(expect: HttpExpectation) -> ProbeKind {
+    ProbeKind::Http(HttpCheck {
         tls: None,
-        method: Method::Get,
+        method: HttpMethod::Get,
         path: "/health".into(),
         host: Some("www.example.test".into()),
         headers: Vec::new(),
@@ -97,15 +99,15 @@ fn response(head: &str, body: &str) -> String {
 
 #[track_caller]
 fn assert_fails(found: &Observation, part: &str) {
-    assert_eq!(found.outcome, Outcome::Fail, "{found:?}");
+    assert_eq!(found.outcome, ProbeResult::Fail, "{found:?}");
     assert!(found.reason.as_deref().unwrap().contains(part), "{found:?}");
 }
 
 #[tokio::test]
 async fn a_good_answer_passes_with_its_phases() {
-    let found = ask(says(response("200 OK", "fine")).await, http(Expect::default())).await;
-    assert_eq!((found.outcome, &found.reason), (Outcome::Pass, &None));
-    let Phases { connect, tls, first_byte, body, total, refused } = found.phases;
+    let found = ask(says(response("200 OK", "fine")).await, http(HttpExpectation::default())).await;
+    assert_eq!((found.outcome, &found.reason), (ProbeResult::Pass, &None));
+    let ProbePhases { connect, tls, first_byte, body, total, refused } = found.phases;
     assert_eq!(refused, None);
     assert!(connect <= first_byte && first_byte <= body && body <= Some(total) && tls.is_none(), "{:?}", found.phases);
 }
@@ -123,12 +125,12 @@ async fn the_endpoint_is_asked_for_the_service_by_name() {
         }
     })
     .await;
-    let Probe::Http(check) = http(Expect::default()) else { unreachable!() };
+    let ProbeKind::Http(check) = http(HttpExpectation::default()) else { unreachable!() };
     let header = |name: &'static str, value: &'static str| {
         (hyper::header::HeaderName::from_static(name), hyper::header::HeaderValue::from_static(value))
     };
     let headers = vec![header("x-probe", "Of Ours"), header("user-agent", "somebody")];
-    assert_fails(&ask(address, Probe::Http(Http { headers, ..check })).await, "no whole answer");
+    assert_fails(&ask(address, ProbeKind::Http(HttpCheck { headers, ..check })).await, "no whole answer");
     let request = receiver.recv().await.unwrap().to_ascii_lowercase();
     assert!(request.starts_with("get /health http/1.1\r\n"), "{request}");
     assert!(request.contains("\r\nhost: www.example.test\r\n"), "{request}");
@@ -141,34 +143,35 @@ async fn expectations_are_kept_to() {
     let address = says(response("200 OK\r\nx-state: good", r#"{"db": {"state": "ok", "n": 3}}"#)).await;
     let pair = |name: &str, value: &str| Some((name.to_owned(), value.to_owned()));
     let header = |value: &str| ("X-State".to_owned(), value.to_owned());
-    let expect = Expect::default();
+    let expect = HttpExpectation::default();
     for (expect, wrong) in [
-        (Expect { status: vec![(204, 204)], ..expect.clone() }, "status 200"),
-        (Expect { body: Some("absent".into()), ..expect.clone() }, "does not contain"),
-        (Expect { json: pair("/db/state", "bad"), ..expect.clone() }, "the field /db/state"),
-        (Expect { json: pair("/db/none", "3"), ..expect.clone() }, "the field /db/none"),
-        (Expect { headers: vec![header("bad")], ..expect.clone() }, "the header X-State"),
+        (HttpExpectation { status: vec![(204, 204)], ..expect.clone() }, "status 200"),
+        (HttpExpectation { body: Some("absent".into()), ..expect.clone() }, "does not contain"),
+        (HttpExpectation { json: pair("/db/state", "bad"), ..expect.clone() }, "the field /db/state"),
+        (HttpExpectation { json: pair("/db/none", "3"), ..expect.clone() }, "the field /db/none"),
+        (HttpExpectation { headers: vec![header("bad")], ..expect.clone() }, "the header X-State"),
     ] {
         assert_fails(&ask(address, http(expect)).await, wrong);
     }
-    let all = Expect { json: pair("/db/n", "3"), headers: vec![header("good")], body: Some("db".into()), ..expect };
-    assert_eq!(ask(address, http(all.clone())).await.outcome, Outcome::Pass);
-    let slow = Expect { latency: Some(Duration::from_nanos(1)), ..all };
-    assert_eq!(ask(address, http(slow)).await.outcome, Outcome::Warn);
+    let all =
+        HttpExpectation { json: pair("/db/n", "3"), headers: vec![header("good")], body: Some("db".into()), ..expect };
+    assert_eq!(ask(address, http(all.clone())).await.outcome, ProbeResult::Pass);
+    let slow = HttpExpectation { latency: Some(Duration::from_nanos(1)), ..all };
+    assert_eq!(ask(address, http(slow)).await.outcome, ProbeResult::Warn);
 }
 
 #[tokio::test]
 async fn an_endpoint_may_speak_of_itself() {
-    for (status, outcome) in [("pass", Outcome::Pass), ("warn", Outcome::Warn), ("fail", Outcome::Fail)] {
+    for (status, outcome) in [("pass", ProbeResult::Pass), ("warn", ProbeResult::Warn), ("fail", ProbeResult::Fail)] {
         let body = format!(r#"{{"status": "{status}", "load": 0.25}}"#);
         let head = "200 OK\r\ncontent-type: application/health+json; charset=utf-8";
-        let found = ask(says(response(head, &body)).await, http(Expect::default())).await;
+        let found = ask(says(response(head, &body)).await, http(HttpExpectation::default())).await;
         assert_eq!((found.outcome, found.load), (outcome, Some(0.25)));
     }
     let vendor = response("200 OK\r\nContent-Type: Application/VND.Health+JSON", r#"{"status": "fail"}"#);
-    assert_fails(&ask(says(vendor).await, http(Expect::default())).await, "it says fail");
+    assert_fails(&ask(says(vendor).await, http(HttpExpectation::default())).await, "it says fail");
     let orca = says(response("200 OK\r\nEndpoint-Load-Metrics: TEXT cpu_utilization=0.3", "")).await;
-    assert_eq!(ask(orca, http(Expect::default())).await.load, Some(0.3));
+    assert_eq!(ask(orca, http(HttpExpectation::default())).await.load, Some(0.3));
 }
 
 #[tokio::test]
@@ -190,29 +193,29 @@ async fn a_health_document_that_cannot_be_read_is_bad() {
         ("application/health+json", long.as_bytes(), "health document is longer than 64 KiB"),
     ] {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {media}\r\nContent-Length: {}\r\n\r\n", body.len());
-        let found = ask(says([head.as_bytes(), body].concat()).await, http(Expect::default())).await;
+        let found = ask(says([head.as_bytes(), body].concat()).await, http(HttpExpectation::default())).await;
         assert_fails(&found, part);
     }
     // The answer to HEAD has no document, whatever its header says.
     let head = says("HTTP/1.1 200 OK\r\ncontent-type: application/health+json\r\ncontent-length: 17\r\n\r\n").await;
-    let Probe::Http(check) = http(Expect::default()) else { unreachable!() };
-    let found = ask(head, Probe::Http(Http { method: Method::Head, ..check })).await;
-    assert_eq!(found.outcome, Outcome::Pass, "{found:?}");
+    let ProbeKind::Http(check) = http(HttpExpectation::default()) else { unreachable!() };
+    let found = ask(head, ProbeKind::Http(HttpCheck { method: HttpMethod::Head, ..check })).await;
+    assert_eq!(found.outcome, ProbeResult::Pass, "{found:?}");
 }
 
 #[tokio::test]
 async fn endless_interim_answers_are_bounded() {
     for interim in ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"] {
-        let found = ask(repeats("", interim, Duration::ZERO).await, http(Expect::default())).await;
+        let found = ask(repeats("", interim, Duration::ZERO).await, http(HttpExpectation::default())).await;
         assert_fails(&found, "more than 128 KiB and no answer in them");
         let slow = repeats("", interim, Duration::from_millis(20)).await;
-        assert_fails(&ask_briefly(slow, http(Expect::default())).await, "within 800ms");
+        assert_fails(&ask_briefly(slow, http(HttpExpectation::default())).await, "within 800ms");
         let few = format!("{}{}", interim.repeat(5), response("200 OK", "fine"));
-        assert_eq!(ask(says(few).await, http(Expect::default())).await.outcome, Outcome::Pass);
+        assert_eq!(ask(says(few).await, http(HttpExpectation::default())).await.outcome, ProbeResult::Pass);
     }
     let chunks = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
     let endless = repeats(chunks, "1;a=bbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\r\nx\r\n", Duration::ZERO).await;
-    assert_fails(&ask(endless, http(Expect::default())).await, "");
+    assert_fails(&ask(endless, http(HttpExpectation::default())).await, "");
 }
 
 #[tokio::test]
@@ -220,9 +223,9 @@ async fn a_body_that_ends_without_a_goodbye_of_tls_is_as_long_as_it_is() {
     let (trust, config) = certificates("www.example.test", (2099, 1, 1));
     let acceptor = TlsAcceptor::from(config);
     for (answer, outcome) in [
-        ("HTTP/1.1 200 OK\r\n\r\nfine", Outcome::Pass),
-        ("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nfine", Outcome::Fail),
-        ("HTTP/1.1 200 O", Outcome::Fail),
+        ("HTTP/1.1 200 OK\r\n\r\nfine", ProbeResult::Pass),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nfine", ProbeResult::Fail),
+        ("HTTP/1.1 200 O", ProbeResult::Fail),
     ] {
         let acceptor = acceptor.clone();
         let address = server(move |stream| {
@@ -253,14 +256,14 @@ async fn wrong_answers_fail_with_a_sentence() {
         ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n".to_owned(), "no whole answer"),
         (format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(100_000)), "no whole answer"),
     ] {
-        assert_fails(&ask(says(answer).await, http(Expect::default())).await, part);
+        assert_fails(&ask(says(answer).await, http(HttpExpectation::default())).await, part);
     }
 }
 
 #[tokio::test]
 async fn refusing_and_resetting_endpoints_fail_at_once() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    for probe in [http(Expect::default()), Probe::Tcp] {
+    for probe in [http(HttpExpectation::default()), ProbeKind::Tcp] {
         let found = ask(gone, probe).await;
         assert_fails(&found, "refused");
         assert!(found.phases.total < Duration::from_secs(5));
@@ -269,7 +272,7 @@ async fn refusing_and_resetting_endpoints_fail_at_once() {
         socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     })
     .await;
-    assert_fails(&ask(resets, http(Expect::default())).await, "from");
+    assert_fails(&ask(resets, http(HttpExpectation::default())).await, "from");
 }
 
 #[tokio::test]
@@ -277,27 +280,27 @@ async fn hanging_and_trickling_endpoints_end_with_the_timeout() {
     let forever = Duration::from_secs(100);
     let silent = repeats("", "", forever).await;
     assert_fails(
-        &ask_briefly(silent, http(Expect::default())).await,
+        &ask_briefly(silent, http(HttpExpectation::default())).await,
         "accepted the connection but did not answer within 800ms",
     );
     let head = repeats("HTTP/1.1 200 OK\r\n", "a: b\r\n", Duration::from_millis(50)).await;
-    assert_fails(&ask_briefly(head, http(Expect::default())).await, "within 800ms");
+    assert_fails(&ask_briefly(head, http(HttpExpectation::default())).await, "within 800ms");
     let body = repeats("HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n", "x", Duration::from_millis(50)).await;
-    assert_fails(&ask_briefly(body, http(Expect::default())).await, "had begun but did not end");
+    assert_fails(&ask_briefly(body, http(HttpExpectation::default())).await, "had begun but did not end");
 }
 
 #[tokio::test]
 async fn endless_heads_are_refused_and_huge_bodies_are_cut() {
     let head = repeats("HTTP/1.1 200 OK\r\n", "a: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\r\n", Duration::ZERO).await;
-    assert_fails(&ask(head, http(Expect::default())).await, "");
+    assert_fails(&ask(head, http(HttpExpectation::default())).await, "");
     let piece = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
     let body = repeats("HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\nfine ", piece, Duration::ZERO).await;
-    let expect = Expect { body: Some("fine".into()), ..Expect::default() };
-    assert_eq!(ask(body, http(expect)).await.outcome, Outcome::Pass, "what was looked for came first");
+    let expect = HttpExpectation { body: Some("fine".into()), ..HttpExpectation::default() };
+    assert_eq!(ask(body, http(expect)).await.outcome, ProbeResult::Pass, "what was looked for came first");
 }
 
 /// A certificate authority of the test, and a TLS server with a certificate for a name.
-fn certificates(name: &str, expires: (i32, u8, u8)) -> (Trust, Arc<ServerConfig>) {
+fn certificates(name: &str, expires: (i32, u8, u8)) -> (TrustStore, Arc<ServerConfig>) {
     let authority_key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -312,7 +315,7 @@ fn certificates(name: &str, expires: (i32, u8, u8)) -> (Trust, Arc<ServerConfig>
     let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
     let mut config = builder.with_single_cert(chain, PrivateKeyDer::Pkcs8(key.serialize_der().into())).unwrap();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    (Trust::of(vec![root.der().clone()]).unwrap(), Arc::new(config))
+    (TrustStore::of(vec![root.der().clone()]).unwrap(), Arc::new(config))
 }
 
 async fn tls_server(config: Arc<ServerConfig>) -> SocketAddr {
@@ -329,19 +332,19 @@ async fn tls_server(config: Arc<ServerConfig>) -> SocketAddr {
     .await
 }
 
-fn tls(name: Option<&str>, verify: bool) -> Tls {
-    Tls { name: name.map(str::to_owned), certificate: Certificate { verify, ..Certificate::default() } }
+fn tls(name: Option<&str>, verify: bool) -> CheckTls {
+    CheckTls { name: name.map(str::to_owned), certificate: CertificateRule { verify, ..CertificateRule::default() } }
 }
 
-fn https(name: Option<&str>, verify: bool) -> Probe {
+fn https(name: Option<&str>, verify: bool) -> ProbeKind {
     let tls = Some(tls(name, verify));
-    Probe::Http(Http {
+    ProbeKind::Http(HttpCheck {
         tls,
-        method: Method::Get,
+        method: HttpMethod::Get,
         path: "/".into(),
         host: None,
         headers: Vec::new(),
-        expect: Expect::default(),
+        expect: HttpExpectation::default(),
     })
 }
 
@@ -350,16 +353,16 @@ async fn certificates_are_verified_for_the_name_and_their_expiry_told() {
     let (trust, config) = certificates("www.example.test", (2099, 1, 1));
     let address = tls_server(config).await;
     let long = Duration::from_secs(10);
-    let tls = |name: &str| Probe::Tls(tls(Some(name), true));
+    let tls = |name: &str| ProbeKind::Tls(tls(Some(name), true));
     for probe in [https(Some("www.example.test"), true), https(None, false), tls("www.example.test")] {
         let found = ask_with(trust.clone(), address, probe, long).await;
-        assert_eq!(found.outcome, Outcome::Pass, "{found:?}");
+        assert_eq!(found.outcome, ProbeResult::Pass, "{found:?}");
         assert!(found.certificate_expires_in.unwrap() > 20_000, "{found:?}");
     }
     for probe in [https(Some("other.example.test"), true), https(None, true), tls("other.example.test")] {
         assert_fails(&ask_with(trust.clone(), address, probe, long).await, "certificate");
     }
-    let stranger = Trust::of(Vec::new()).unwrap();
+    let stranger = TrustStore::of(Vec::new()).unwrap();
     assert_fails(&ask_with(stranger, address, https(Some("www.example.test"), true), long).await, "root certificates");
     let elsewhere = https(Some("192.0.2.1"), true);
     assert_fails(&ask_with(trust, address, elsewhere, long).await, "certificate");
@@ -372,22 +375,22 @@ async fn an_expired_certificate_fails_unless_it_is_not_verified() {
     let long = Duration::from_secs(10);
     assert_fails(&ask_with(trust.clone(), address, https(Some("www.example.test"), true), long).await, "expired");
     let found = ask_with(trust, address, https(Some("www.example.test"), false), long).await;
-    assert_eq!(found.outcome, Outcome::Pass, "{found:?}");
+    assert_eq!(found.outcome, ProbeResult::Pass, "{found:?}");
     assert!(found.certificate_expires_in.unwrap() < -8000);
     let no_tls = says("no TLS here").await;
-    assert_fails(&ask(no_tls, Probe::Tls(tls(None, true))).await, "no TLS with");
+    assert_fails(&ask(no_tls, ProbeKind::Tls(tls(None, true))).await, "no TLS with");
 }
 
 #[tokio::test]
 async fn a_tcp_check_is_content_with_a_connection() {
-    let found = ask(says("").await, Probe::Tcp).await;
-    assert_eq!(found.outcome, Outcome::Pass);
+    let found = ask(says("").await, ProbeKind::Tcp).await;
+    assert_eq!(found.outcome, ProbeResult::Pass);
     assert!(found.phases.connect.is_some());
 }
 
 #[tokio::test]
 async fn a_dns_check_wants_noerror_to_its_own_question() {
-    for (rcode, strays, outcome) in [(0, true, Outcome::Pass), (2, false, Outcome::Fail)] {
+    for (rcode, strays, outcome) in [(0, true, ProbeResult::Pass), (2, false, ProbeResult::Fail)] {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         tokio::spawn(async move {
@@ -402,15 +405,15 @@ async fn a_dns_check_wants_noerror_to_its_own_question() {
             socket.send_to(&query[..size], from).await.unwrap();
         });
         let name = Name::parse("example.test.", &Name::root()).unwrap();
-        let found = ask(address, Probe::Dns(Dns { name, rtype: RecordType(6) })).await;
+        let found = ask(address, ProbeKind::Dns(DnsCheck { name, rtype: RecordType(6) })).await;
         assert_eq!(found.outcome, outcome, "{found:?}");
     }
 }
 
 #[tokio::test]
 async fn what_does_not_speak_grpc_is_no_good() {
-    let grpc = || Probe::Grpc(Grpc { tls: None, host: None, headers: Vec::new(), service: "shop".into() });
-    assert_eq!(ask_briefly(says(response("200 OK", "")).await, grpc()).await.outcome, Outcome::Fail);
+    let grpc = || ProbeKind::Grpc(GrpcCheck { tls: None, host: None, headers: Vec::new(), service: "shop".into() });
+    assert_eq!(ask_briefly(says(response("200 OK", "")).await, grpc()).await.outcome, ProbeResult::Fail);
 }
 
 /// A gRPC server that answers with this health, its status in the trailers as the protocol has it.
@@ -420,7 +423,7 @@ async fn grpc_server(health: u8) -> SocketAddr {
     server(move |stream| async move {
         let answer = move |request: hyper::Request<hyper::body::Incoming>| async move {
             assert_eq!(request.headers().get("x-probe").map(|value| value.as_bytes()), Some(&b"ours"[..]));
-            assert_eq!(request.uri(), "http://shop.example.test/grpc.health.v1.Health/Check");
+            assert_eq!(request.uri(), "http://shop.example.test/grpc.health.v1.Health/HealthCheck");
             let asked = request.into_body().collect().await.unwrap().to_bytes();
             assert_eq!(asked, b"\0\0\0\0\x06\x0a\x04shop"[..]);
             let mut trailers = hyper::HeaderMap::new();
@@ -440,8 +443,10 @@ async fn a_grpc_server_is_asked_about_a_service_and_its_trailers_count() {
     let host = Some("shop.example.test".to_owned());
     let name = hyper::header::HeaderName::from_static("x-probe");
     let headers = vec![(name, hyper::header::HeaderValue::from_static("ours"))];
-    let grpc = || Probe::Grpc(Grpc { tls: None, host: host.clone(), headers: headers.clone(), service: "shop".into() });
-    assert_eq!(ask(grpc_server(1).await, grpc()).await.outcome, Outcome::Pass);
+    let grpc = || {
+        ProbeKind::Grpc(GrpcCheck { tls: None, host: host.clone(), headers: headers.clone(), service: "shop".into() })
+    };
+    assert_eq!(ask(grpc_server(1).await, grpc()).await.outcome, ProbeResult::Pass);
     assert_fails(&ask(grpc_server(2).await, grpc()).await, "NOT_SERVING");
     assert_fails(&ask(grpc_server(9).await, grpc()).await, "grpc-status 5");
 }
@@ -455,7 +460,7 @@ async fn an_endpoint_that_hangs_in_connect_ends_with_the_timeout() {
     let address = socket.local_addr().unwrap().as_socket().unwrap();
     let _waiting: Vec<_> = (0..8).map(|_| tokio::spawn(TcpStream::connect(address))).collect();
     tokio::task::yield_now().await;
-    for probe in [Probe::Tcp, http(Expect::default())] {
+    for probe in [ProbeKind::Tcp, http(HttpExpectation::default())] {
         let found = ask_briefly(address, probe).await;
         assert_fails(&found, "there was no answer within 800ms");
         assert_eq!(found.phases.connect, None);
@@ -472,5 +477,5 @@ async fn an_ipv6_endpoint_is_asked_like_any_other() {
             let _ = stream.write_all(response("200 OK", "fine").as_bytes()).await;
         }
     });
-    assert_eq!(ask(address, http(Expect::default())).await.outcome, Outcome::Pass);
+    assert_eq!(ask(address, http(HttpExpectation::default())).await.outcome, ProbeResult::Pass);
 }

@@ -13,19 +13,19 @@ use tokio_rustls::rustls::{ClientConfig, Error, InconsistentKeys};
 use x509_cert::der::Decode;
 
 use super::verifier::{ByRoots, TakesAny};
-use crate::health::check::{Certificate, Tls};
+use crate::health::check::{CertificateRule, CheckTls};
 
 /// Whose certificates are trusted, as ready settings.
 #[derive(Debug, Clone)]
-pub struct Trust {
-    /// By [`Protocol`].
+pub struct TrustStore {
+    /// By [`AlpnProtocol`].
     verified: [Arc<ClientConfig>; 3],
     unverified: [Arc<ClientConfig>; 3],
 }
 
 /// What is spoken above TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
+pub enum AlpnProtocol {
     /// Nothing is asked for.
     Any = 0,
     /// HTTP/1.1
@@ -36,37 +36,37 @@ pub enum Protocol {
 
 /// The authorities of one check: certificates from a file, and the trust in them. Equal when the certificates are.
 #[derive(Debug, Clone)]
-pub struct Authorities(Arc<(Vec<CertificateDer<'static>>, Trust)>);
+pub struct CheckAuthorities(Arc<(Vec<CertificateDer<'static>>, TrustStore)>);
 
-impl Authorities {
+impl CheckAuthorities {
     /// Reads certificates in PEM (RFC 7468).
     ///
     /// # Errors
     /// A sentence: there is none, or one cannot be used.
-    pub fn from_pem(text: &[u8]) -> Result<Authorities, String> {
+    pub fn from_pem(text: &[u8]) -> Result<CheckAuthorities, String> {
         let certificates = read_chain(text)?;
         if !ByRoots::can_use(&certificates) {
             return Err("it holds no certificate that can be read as X.509: write it anew".to_owned());
         }
-        let trust = Trust::of(certificates.clone())?;
-        Ok(Authorities(Arc::new((certificates, trust))))
+        let trust = TrustStore::of(certificates.clone())?;
+        Ok(CheckAuthorities(Arc::new((certificates, trust))))
     }
 
     /// Trust in them and in nobody else.
-    pub fn trust(&self) -> &Trust {
+    pub fn trust(&self) -> &TrustStore {
         &self.0.1
     }
 }
 
-impl PartialEq for Authorities {
+impl PartialEq for CheckAuthorities {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.0.0 == other.0.0
     }
 }
 
-impl Eq for Authorities {}
+impl Eq for CheckAuthorities {}
 
-impl std::hash::Hash for Authorities {
+impl std::hash::Hash for CheckAuthorities {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         self.0.0.first().map(|certificate| certificate.as_ref()).hash(state);
     }
@@ -144,39 +144,39 @@ fn read_chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     Ok(certificates)
 }
 
-impl Trust {
+impl TrustStore {
     /// The system's roots, so that an operator's own authority counts where the system knows it.
     ///
     /// The second part is a warning where some could not be read or there are none.
-    pub fn of_the_system() -> Result<(Trust, Option<String>), String> {
+    pub fn of_the_system() -> Result<(TrustStore, Option<String>), String> {
         let loaded = rustls_native_certs::load_native_certs();
         let warning = loaded.errors.first().map(|error| format!("some root certificates cannot be read: {error}"));
         let none = "the system has no root certificates, so no certificate of an endpoint can be verified";
         let warning = if loaded.certs.is_empty() { Some(none.to_owned()) } else { warning };
-        Ok((Trust::of(loaded.certs)?, warning))
+        Ok((TrustStore::of(loaded.certs)?, warning))
     }
 
     /// Only these roots, as DER.
     ///
     /// # Errors
     /// A sentence: they cannot be used.
-    pub fn of(roots: Vec<CertificateDer<'static>>) -> Result<Trust, String> {
+    pub fn of(roots: Vec<CertificateDer<'static>>) -> Result<TrustStore, String> {
         let provider = Arc::new(ring::default_provider());
         let verified = Arc::new(ByRoots::new(roots, provider.clone())?);
-        Ok(Trust {
+        Ok(TrustStore {
             verified: by_protocol(&settings(provider.clone(), verified)?),
             unverified: by_protocol(&settings(provider, Arc::new(TakesAny))?),
         })
     }
 
     /// The settings for somebody who speaks this protocol and shows no certificate.
-    pub fn settings(&self, verify: bool, protocol: Protocol) -> Arc<ClientConfig> {
+    pub fn settings(&self, verify: bool, protocol: AlpnProtocol) -> Arc<ClientConfig> {
         let settings = if verify { &self.verified } else { &self.unverified };
         settings[protocol as usize].clone()
     }
 
     /// The settings for a check that wants this of certificates.
-    pub fn settings_for(&self, wanted: &Certificate, protocol: Protocol) -> Arc<ClientConfig> {
+    pub fn settings_for(&self, wanted: &CertificateRule, protocol: AlpnProtocol) -> Arc<ClientConfig> {
         let trust = wanted.authorities.as_ref().map_or(self, |authorities| authorities.trust());
         let settings = trust.settings(wanted.verify, protocol);
         let Some(identity) = &wanted.identity else { return settings };
@@ -195,7 +195,7 @@ fn by_protocol(settings: &ClientConfig) -> [Arc<ClientConfig>; 3] {
 }
 
 /// The name that the certificate must be for.
-pub fn server_name(tls: &Tls, address: SocketAddr) -> Result<ServerName<'static>, String> {
+pub fn server_name(tls: &CheckTls, address: SocketAddr) -> Result<ServerName<'static>, String> {
     let Some(name) = &tls.name else { return Ok(ServerName::IpAddress(address.ip().into())) };
     ServerName::try_from(name.clone()).map_err(|_| format!("\"{name}\" is no name for a certificate"))
 }

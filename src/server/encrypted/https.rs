@@ -17,12 +17,12 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::Identity;
+use super::TlsIdentity;
 use super::tls::{GOODBYE, greet};
 use crate::dns::message::freshness;
-use crate::server::conversation::{Conversation, QUERY, Silence};
-use crate::server::framed::Framed;
-use crate::server::seats::Seat;
+use crate::server::conversation::{Conversation, NoReply, QUERY};
+use crate::server::framed::FramedConnection;
+use crate::server::seats::ConnectionPermit;
 
 /// What queries and replies are (RFC 8484 section 6).
 const MEDIA_TYPE: &str = "application/dns-message";
@@ -35,7 +35,7 @@ const WINDOW: u32 = 64 << 10;
 
 /// Speaks it.
 #[derive(Clone)]
-pub struct Https {
+pub struct HttpsHandler {
     acceptor: TlsAcceptor,
     path: Arc<str>,
 }
@@ -43,22 +43,22 @@ pub struct Https {
 /// One connection.
 struct Desk {
     conversation: Mutex<Conversation>,
-    seat: Seat,
+    seat: ConnectionPermit,
     path: Arc<str>,
 }
 
 type Reply = Response<Full<Bytes>>;
 
-impl Https {
+impl HttpsHandler {
     /// Shows this identity and answers at this path.
-    pub fn new(identity: Arc<Identity>, path: &str) -> Https {
+    pub fn new(identity: Arc<TlsIdentity>, path: &str) -> HttpsHandler {
         let settings = identity.settings(&[b"h2", b"http/1.1"]);
-        Https { acceptor: TlsAcceptor::from(Arc::new(settings)), path: path.into() }
+        HttpsHandler { acceptor: TlsAcceptor::from(Arc::new(settings)), path: path.into() }
     }
 
     /// Serves one connection.
-    pub async fn serve(&self, stream: TcpStream, framed: Framed) -> io::Result<()> {
-        let Framed { conversation, seat, idle } = framed;
+    pub async fn serve(&self, stream: TcpStream, framed: FramedConnection) -> io::Result<()> {
+        let FramedConnection { conversation, seat, idle } = framed;
         let stream = greet(&self.acceptor, stream).await?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let desk = Arc::new(Desk { conversation: Mutex::new(conversation), seat, path: self.path.clone() });
@@ -110,13 +110,13 @@ impl Desk {
         };
         match message.map(|message| self.answer(&message)) {
             Err(status) => Ok(refusal(status)),
-            Ok(Err(Silence::Unfit)) => Ok(refusal(StatusCode::BAD_REQUEST)),
-            Ok(Err(Silence::Ignored)) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Ok(Err(NoReply::Unfit)) => Ok(refusal(StatusCode::BAD_REQUEST)),
+            Ok(Err(NoReply::Ignored)) => Err(io::ErrorKind::ConnectionAborted.into()),
             Ok(Ok(reply)) => Ok(reply),
         }
     }
 
-    fn answer(&self, message: &[u8]) -> Result<Reply, Silence> {
+    fn answer(&self, message: &[u8]) -> Result<Reply, NoReply> {
         let mut octets = Vec::new();
         self.conversation.lock().unwrap_or_else(PoisonError::into_inner).answer(message, &mut octets)?;
         self.seat.touch();

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::{Error, InconsistentKeys, ServerConfig};
 
 /// A certificate and its key, to be replaced as one.
 #[derive(Debug, Default)]
-pub struct Identity(ArcSwapOption<CertifiedKey>);
+pub struct TlsIdentity(ArcSwapOption<CertifiedKey>);
 
 /// What is wrong with a certificate and its key, each a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub enum PemError {
     Key(String),
 }
 
-impl Identity {
+impl TlsIdentity {
     /// Shows this from now on; nothing if there is none.
     pub fn show(&self, key: Option<Arc<CertifiedKey>>) {
         self.0.store(key);
@@ -55,7 +55,7 @@ impl Identity {
     ///
     /// # Panics
     /// Never: ring has the cipher suites of both versions.
-    pub fn settings(self: Arc<Identity>, protocols: &[&[u8]]) -> ServerConfig {
+    pub fn settings(self: Arc<TlsIdentity>, protocols: &[&[u8]]) -> ServerConfig {
         let mut settings = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("ring has the cipher suites of TLS 1.2 and 1.3")
@@ -70,7 +70,7 @@ impl Identity {
     }
 }
 
-impl ResolvesServerCert for Identity {
+impl ResolvesServerCert for TlsIdentity {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.0.load_full()
     }
@@ -86,14 +86,14 @@ mod tests {
     }
 
     fn mistake(certificate: &str, key: &str) -> PemError {
-        Identity::read(certificate.as_bytes(), key.as_bytes()).unwrap_err()
+        TlsIdentity::read(certificate.as_bytes(), key.as_bytes()).unwrap_err()
     }
 
     #[test]
     fn a_pair_is_read_and_what_is_wrong_is_told_of_the_right_file() {
         let (certificate, key) = pair();
-        assert!(Identity::read(certificate.as_bytes(), key.as_bytes()).is_ok());
-        assert!(Identity::read((certificate.clone() + &certificate).as_bytes(), key.as_bytes()).is_ok(), "a chain");
+        assert!(TlsIdentity::read(certificate.as_bytes(), key.as_bytes()).is_ok());
+        assert!(TlsIdentity::read((certificate.clone() + &certificate).as_bytes(), key.as_bytes()).is_ok(), "a chain");
         let none = PemError::Certificate("it holds no certificate".to_owned());
         assert_eq!(mistake("", &key), none);
         assert_eq!(mistake(&key, &key), none);

@@ -6,7 +6,7 @@ mod identity;
 mod quic;
 mod tls;
 
-pub use https::Https;
-pub use identity::{Identity, PemError};
-pub use quic::Quic;
-pub use tls::{GOODBYE, HANDSHAKE, Tls};
+pub use https::HttpsHandler;
+pub use identity::{PemError, TlsIdentity};
+pub use quic::QuicListener;
+pub use tls::{GOODBYE, HANDSHAKE, TlsHandler};

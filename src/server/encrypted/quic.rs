@@ -12,15 +12,15 @@ use quinn::{
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::Identity;
+use super::TlsIdentity;
 use super::tls::HANDSHAKE;
 use crate::dns::edns::OPTION_KEEPALIVE;
 use crate::dns::message::option;
 use crate::net::ClientAddress;
 use crate::server::conversation::{Conversation, QUERY};
 use crate::server::framed::answer_framed;
-use crate::server::seats::{Gate, Seat};
-use crate::server::{Carrier, Published, Tally};
+use crate::server::seats::{ConnectionLimiter, ConnectionPermit};
+use crate::server::{PublishedSnapshot, TransportKind, WorkerStats};
 
 /// DOQ_NO_ERROR (RFC 9250 section 4.3)
 const NO_ERROR: VarInt = VarInt::from_u32(0);
@@ -36,38 +36,38 @@ const WINDOW: u32 = 64 << 10;
 const SEND_WINDOW: u64 = 128 << 10;
 
 /// Takes connections on one address.
-pub struct Quic {
+pub struct QuicListener {
     endpoint: Endpoint,
-    published: Arc<Published>,
-    gate: Arc<Gate>,
-    tally: Arc<Tally>,
+    published: Arc<PublishedSnapshot>,
+    gate: Arc<ConnectionLimiter>,
+    tally: Arc<WorkerStats>,
 }
 
 /// One connection.
 struct Desk {
     conversation: Mutex<Conversation>,
-    seat: Seat,
+    seat: ConnectionPermit,
 }
 
-impl Quic {
+impl QuicListener {
     /// Takes over a socket. Needs a tokio runtime.
     ///
     /// # Errors
     /// The runtime cannot watch it.
     pub fn new(
         socket: UdpSocket,
-        identity: Arc<Identity>,
-        published: Arc<Published>,
-        gate: Arc<Gate>,
-        tally: Arc<Tally>,
-    ) -> io::Result<Quic> {
+        identity: Arc<TlsIdentity>,
+        published: Arc<PublishedSnapshot>,
+        gate: Arc<ConnectionLimiter>,
+        tally: Arc<WorkerStats>,
+    ) -> io::Result<QuicListener> {
         let settings = QuicServerConfig::try_from(identity.settings(&[b"doq"])).map_err(io::Error::other)?;
         let mut server = ServerConfig::with_crypto(Arc::new(settings));
         server.transport_config(Arc::new(transport(&gate)));
         // Answers and limits go by the address that a connection began with.
         server.migration(false);
         let endpoint = Endpoint::new(EndpointConfig::default(), Some(server), socket, Arc::new(TokioRuntime))?;
-        Ok(Quic { endpoint, published, gate, tally })
+        Ok(QuicListener { endpoint, published, gate, tally })
     }
 
     /// Takes connections until the task is aborted.
@@ -98,15 +98,15 @@ impl Quic {
         self.gate.watch(number, task.abort_handle());
     }
 
-    fn desk(&self, client: ClientAddress, seat: Seat) -> Arc<Desk> {
+    fn desk(&self, client: ClientAddress, seat: ConnectionPermit) -> Arc<Desk> {
         let (published, tally) = (self.published.clone(), self.tally.clone());
-        let conversation = Conversation::new(client, Carrier::Quic, published, tally);
+        let conversation = Conversation::new(client, TransportKind::Quic, published, tally);
         Arc::new(Desk { conversation: Mutex::new(conversation), seat })
     }
 }
 
 /// Limits of a connection.
-fn transport(gate: &Gate) -> TransportConfig {
+fn transport(gate: &ConnectionLimiter) -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport.max_concurrent_bidi_streams(VarInt::from_u32(STREAMS)).max_concurrent_uni_streams(VarInt::from_u32(0));
     transport.stream_receive_window(VarInt::from_u32(STREAM_WINDOW)).receive_window(VarInt::from_u32(WINDOW));

@@ -10,8 +10,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::Identity;
-use crate::server::framed::Framed;
+use super::TlsIdentity;
+use crate::server::framed::FramedConnection;
 
 /// How long a handshake may take.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -20,16 +20,16 @@ pub const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Speaks it.
 #[derive(Clone)]
-pub struct Tls(TlsAcceptor);
+pub struct TlsHandler(TlsAcceptor);
 
-impl Tls {
+impl TlsHandler {
     /// Shows this identity.
-    pub fn new(identity: Arc<Identity>) -> Tls {
-        Tls(TlsAcceptor::from(Arc::new(identity.settings(&[b"dot"]))))
+    pub fn new(identity: Arc<TlsIdentity>) -> TlsHandler {
+        TlsHandler(TlsAcceptor::from(Arc::new(identity.settings(&[b"dot"]))))
     }
 
     /// Serves one connection.
-    pub async fn serve(&self, stream: TcpStream, framed: Framed) -> io::Result<()> {
+    pub async fn serve(&self, stream: TcpStream, framed: FramedConnection) -> io::Result<()> {
         let mut stream = greet(&self.0, stream).await?;
         let result = framed.serve(&mut stream).await;
         // Without a close_notify the client cannot tell an end from an attack (RFC 8446 section 6.1).
