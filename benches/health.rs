@@ -12,8 +12,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use meridian::answer::world::{Availability, LiveState};
-use meridian::health::check::{HealthCheck, HttpCheck, HttpExpectation, HttpMethod, ProbeKind, ProbeTarget};
+use meridian::catalog::{Availability, LiveState};
+use meridian::health::check::{
+    HealthCheck, HttpCheck, HttpExpectation, HttpMethod, ProbeKind, ProbeTarget,
+};
 use meridian::health::monitor::Monitor;
 use meridian::health::probe::{Prober, TrustStore};
 use meridian::health::state::SavedVerdicts;
@@ -41,21 +43,41 @@ fn main() {
 /// One thread for the monitor, as on one core.
 fn check() {
     let mut answering = Answering::start();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         let (trust, _) = TrustStore::of_the_system().expect("roots of trust");
-        let monitor =
-            Monitor::start(Arc::new(Prober::new(trust)), targets(answering.port()), &SavedVerdicts::new(), IN_FLIGHT);
+        let monitor = Monitor::start(
+            Arc::new(Prober::new(trust)),
+            targets(answering.port()),
+            &SavedVerdicts::new(),
+            IN_FLIGHT,
+        );
         monitor.first_round().await;
         let begin = Instant::now();
-        while monitor.health().targets.values().any(|target| target.last.is_none()) {
-            assert!(begin.elapsed() < Duration::from_secs(60), "not every address was probed within a minute");
+        while monitor
+            .health()
+            .targets
+            .values()
+            .any(|target| target.last.is_none())
+        {
+            assert!(
+                begin.elapsed() < Duration::from_secs(60),
+                "not every address was probed within a minute"
+            );
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         let (before, begin) = (processor_time(), Instant::now());
         tokio::time::sleep(WATCHED).await;
         let used = (processor_time() - before).as_secs_f64() / begin.elapsed().as_secs_f64();
-        let up = monitor.health().targets.values().filter(|target| target.verdict == HealthState::Up).count();
+        let up = monitor
+            .health()
+            .targets
+            .values()
+            .filter(|target| target.verdict == HealthState::Up)
+            .count();
         println!(
             "{CHECKS} checks at {INTERVAL:?}: {:.0} % of one core, {} MB resident, {up} up",
             used * 100.0,
@@ -74,11 +96,24 @@ fn targets(port: u16) -> Vec<ProbeTarget> {
         headers: Vec::new(),
         expect,
     };
-    let rules = HealthRules { interval: INTERVAL, ..HealthRules::default() };
-    let check = Arc::new(HealthCheck { name: "web".into(), rules, probe: ProbeKind::Http(http) });
+    let rules = HealthRules {
+        interval: INTERVAL,
+        ..HealthRules::default()
+    };
+    let check = Arc::new(HealthCheck {
+        name: "web".into(),
+        rules,
+        probe: ProbeKind::Http(http),
+    });
     // 127.1.0.0 and on.
-    let address = |number: u32| SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits(0x7f01_0000 + number)), port);
-    (0..CHECKS).map(|number| ProbeTarget { address: address(number), check: check.clone() }).collect()
+    let address =
+        |number: u32| SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits(0x7f01_0000 + number)), port);
+    (0..CHECKS)
+        .map(|number| ProbeTarget {
+            address: address(number),
+            check: check.clone(),
+        })
+        .collect()
 }
 
 /// The process that answers: on every loopback address at one port.
@@ -87,7 +122,10 @@ struct Answering(Child);
 impl Answering {
     fn start() -> Answering {
         let program = std::env::current_exe().expect("this program");
-        let child = Command::new(program).arg("answer").stdout(Stdio::piped()).spawn();
+        let child = Command::new(program)
+            .arg("answer")
+            .stdout(Stdio::piped())
+            .spawn();
         Answering(child.expect("this program runs"))
     }
 
@@ -107,17 +145,27 @@ impl Drop for Answering {
 }
 
 fn answer() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).await.expect("a free port");
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))
+            .await
+            .expect("a free port");
         println!("{}", listener.local_addr().expect("bound").port());
         loop {
-            let Ok((mut stream, _)) = listener.accept().await else { continue };
+            let Ok((mut stream, _)) = listener.accept().await else {
+                continue;
+            };
             tokio::spawn(async move {
                 let mut buffer = [0; 1024];
                 let _ = stream.read(&mut buffer).await;
-                let _ =
-                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n").await;
+                let _ = stream
+                    .write_all(
+                        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n",
+                    )
+                    .await;
             });
         }
     });
@@ -134,19 +182,37 @@ fn flip() {
     )
     .expect("written");
     std::fs::write(&file, configuration()).expect("written");
-    let loaded = meridian::control::load(&file, None).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    let loaded =
+        meridian::control::load(&file, None).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
     let (world, mut availability) = (&loaded.snapshot.world, Availability::all_up(&loaded.config));
     let mut present = LiveState::compile(world, &availability, None);
     let begin = Instant::now();
     for number in 0..FLIPS {
-        let share = if number % 2 == 0 { Share::NONE } else { Share::ALL };
-        availability.services.iter_mut().for_each(|service| service.regions[0].share = share);
-        present = black_box(LiveState::compile_at_once(world, &availability, Some(&present)));
+        let share = if number % 2 == 0 {
+            Share::NONE
+        } else {
+            Share::ALL
+        };
+        availability
+            .services
+            .iter_mut()
+            .for_each(|service| service.regions[0].share = share);
+        present = black_box(LiveState::compile_at_once(
+            world,
+            &availability,
+            Some(&present),
+        ));
     }
-    println!("a flip of {SERVICES} services with {REGIONS} regions: {:.1?}", begin.elapsed() / FLIPS);
+    println!(
+        "a flip of {SERVICES} services with {REGIONS} regions: {:.1?}",
+        begin.elapsed() / FLIPS
+    );
     let begin = Instant::now();
     black_box(present.widened(world));
-    println!("its blocks as wide as can be, some time after: {:.1?}", begin.elapsed());
+    println!(
+        "its blocks as wide as can be, some time after: {:.1?}",
+        begin.elapsed()
+    );
 }
 
 /// Every service has another set of weights of endpoints, and four rules of order are spread among them.
@@ -154,7 +220,9 @@ fn configuration() -> String {
     let mut text = String::new();
     for region in 0..REGIONS {
         let (latitude, longitude) = (region as f64 * 6.0 - 55.0, region as f64 * 17.0 - 170.0);
-        text.push_str(&format!("[regions.r{region}]\nlocation = [{latitude}, {longitude}]\n"));
+        text.push_str(&format!(
+            "[regions.r{region}]\nlocation = [{latitude}, {longitude}]\n"
+        ));
     }
     for service in 0..SERVICES {
         let band = service % 4 * 5;
@@ -162,7 +230,11 @@ fn configuration() -> String {
             "[[services]]\nname = \"s{service}.example.com\"\nband = \"{band}%\"\n[services.endpoints]\n"
         ));
         for region in 0..REGIONS {
-            text.push_str(&format!("r{region} = [\"10.{region}.{}.{}\"]\n", service / 250, service % 250 + 1));
+            text.push_str(&format!(
+                "r{region} = [\"10.{region}.{}.{}\"]\n",
+                service / 250,
+                service % 250 + 1
+            ));
         }
     }
     text

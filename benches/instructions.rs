@@ -31,14 +31,17 @@ const SENT: usize = 2000;
 const TOLERANCE: f64 = 0.03;
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
     let done = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => check(),
         ["record"] => record(),
         ["server"] => server(&Kind::ALL),
-        ["server", name] => {
-            Kind::named(name).ok_or_else(|| format!("no kind is called {name}")).and_then(|kind| server(&[kind]))
-        }
+        ["server", name] => Kind::named(name)
+            .ok_or_else(|| format!("no kind is called {name}"))
+            .and_then(|kind| server(&[kind])),
         ["drive"] => drive(),
         _ => Err("usage: cargo bench --bench instructions [-- record | server [KIND]]".to_owned()),
     };
@@ -61,17 +64,29 @@ fn baseline() -> PathBuf {
 
 /// Compares each kind with its baseline.
 fn check() -> Result<(), String> {
-    let text = std::fs::read_to_string(baseline()).map_err(|error| format!("{}: {error}", baseline().display()))?;
+    let text = std::fs::read_to_string(baseline())
+        .map_err(|error| format!("{}: {error}", baseline().display()))?;
     let before: BTreeMap<&str, f64> = text.lines().filter_map(parse_line).collect();
     let mut worse = Vec::new();
     for (kind, now) in measure_answers()? {
         let before = before.get(kind.name()).copied().unwrap_or(f64::INFINITY);
-        println!("{:18} {now:8.0} instructions, {:+.1} %", kind.name(), (now / before - 1.0) * 100.0);
+        println!(
+            "{:18} {now:8.0} instructions, {:+.1} %",
+            kind.name(),
+            (now / before - 1.0) * 100.0
+        );
         if now > before * (1.0 + TOLERANCE) {
-            worse.push(format!("{}: {now:.0} instructions a query, {before:.0} before", kind.name()));
+            worse.push(format!(
+                "{}: {now:.0} instructions a query, {before:.0} before",
+                kind.name()
+            ));
         }
     }
-    if worse.is_empty() { Ok(()) } else { Err(worse.join("\n")) }
+    if worse.is_empty() {
+        Ok(())
+    } else {
+        Err(worse.join("\n"))
+    }
 }
 
 fn parse_line(line: &str) -> Option<(&str, f64)> {
@@ -80,8 +95,10 @@ fn parse_line(line: &str) -> Option<(&str, f64)> {
 }
 
 fn record() -> Result<(), String> {
-    let lines: String =
-        measure_answers()?.into_iter().map(|(kind, count)| format!("{:18} {count:.0}\n", kind.name())).collect();
+    let lines: String = measure_answers()?
+        .into_iter()
+        .map(|(kind, count)| format!("{:18} {count:.0}\n", kind.name()))
+        .collect();
     print!("{lines}");
     let head = "# Instructions per answer, by `cargo bench --bench instructions -- record`.\n";
     std::fs::write(baseline(), format!("{head}{lines}")).map_err(|error| error.to_string())
@@ -92,15 +109,24 @@ fn measure_answers() -> Result<Vec<(Kind, f64)>, String> {
     let scratch = Folder::new()?;
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut command = valgrind(&scratch, "out");
-    command.args(["--toggle-collect=asks_*", "--separate-threads=no"]).arg(program).arg("drive");
+    command
+        .args(["--toggle-collect=asks_*", "--separate-threads=no"])
+        .arg(program)
+        .arg("drive");
     run(&mut command)?;
     let functions = costs(&scratch.0.join("out"))?;
     Kind::ALL
         .into_iter()
         .map(|kind| {
             let name = format!("asks_{}", kind.name().replace('-', "_"));
-            let cost = functions.iter().find(|(function, _)| *function == name).map(|(_, cost)| *cost);
-            Ok((kind, cost.ok_or_else(|| format!("{name} is not in the profile"))? / QUERIES as f64))
+            let cost = functions
+                .iter()
+                .find(|(function, _)| *function == name)
+                .map(|(_, cost)| *cost);
+            Ok((
+                kind,
+                cost.ok_or_else(|| format!("{name} is not in the profile"))? / QUERIES as f64,
+            ))
         })
         .collect()
 }
@@ -114,7 +140,12 @@ fn costs(profile: &Path) -> Result<Vec<(String, f64)>, String> {
         .map_err(|error| format!("callgrind_annotate: {error}"))?;
     let text = String::from_utf8_lossy(&shown.stdout);
     let cost = |line: &str| -> Option<(String, f64)> {
-        let count = line.split_whitespace().next()?.replace(',', "").parse().ok()?;
+        let count = line
+            .split_whitespace()
+            .next()?
+            .replace(',', "")
+            .parse()
+            .ok()?;
         let function = line.split(':').find(|part| part.starts_with("asks_"))?;
         Some((function.split_whitespace().next()?.to_owned(), count))
     };
@@ -123,8 +154,8 @@ fn costs(profile: &Path) -> Result<Vec<(String, f64)>, String> {
 
 /// What runs in valgrind: every kind, each in its function.
 fn drive() -> Result<(), String> {
-    let loaded =
-        meridian::control::load(&folder().join("world/meridian.toml"), None).map_err(|mistakes| mistakes.join("\n"))?;
+    let loaded = meridian::control::load(&folder().join("world/meridian.toml"), None)
+        .map_err(|mistakes| mistakes.join("\n"))?;
     let snapshot = &loaded.snapshot;
     for kind in Kind::ALL {
         let queries = kind.queries(QUERIES);
@@ -163,7 +194,15 @@ fn ask(snapshot: &Snapshot, queries: &[Vec<u8>], name: &str) {
     for (draw, query) in (0u64..).zip(queries) {
         let moment = snapshot.moment_in(0, draw << 32);
         let buffer = black_box(&mut buffer);
-        octets += answer(black_box(query), source, Transport::Udp, &moment, &mut scratch, buffer).length;
+        octets += answer(
+            black_box(query),
+            source,
+            Transport::Udp,
+            &moment,
+            &mut scratch,
+            buffer,
+        )
+        .length;
     }
     // Both keep the functions apart, which are folded into one otherwise.
     black_box((octets, name));
@@ -175,7 +214,11 @@ fn server(kinds: &[Kind]) -> Result<(), String> {
     let idle = serve_in_valgrind(&scratch, &[])?;
     for kind in kinds {
         let total = serve_in_valgrind(&scratch, &kind.queries(SENT))?;
-        println!("{:18} {:8.0} instructions a query", kind.name(), (total - idle) / SENT as f64);
+        println!(
+            "{:18} {:8.0} instructions a query",
+            kind.name(),
+            (total - idle) / SENT as f64
+        );
     }
     Ok(())
 }
@@ -193,9 +236,17 @@ fn serve_in_valgrind(scratch: &Folder, queries: &[Vec<u8>]) -> Result<f64, Strin
         .spawn()
         .map_err(|error| missing(&error))?;
     let mut ready = String::new();
-    let read = child.stdout.take().map(BufReader::new).map(|mut out| (out.read_line(&mut ready), out));
-    let address = ready.split_whitespace().find_map(|word| word.strip_prefix("dns=")?.split(',').next()?.parse().ok());
-    let asked = address.ok_or_else(|| format!("the server is not ready: {ready:?}")).and_then(|to| send(to, queries));
+    let read = child
+        .stdout
+        .take()
+        .map(BufReader::new)
+        .map(|mut out| (out.read_line(&mut ready), out));
+    let address = ready
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("dns=")?.split(',').next()?.parse().ok());
+    let asked = address
+        .ok_or_else(|| format!("the server is not ready: {ready:?}"))
+        .and_then(|to| send(to, queries));
     // SAFETY: a signal to a child that was not waited for yet, whose number therefore nobody else has.
     unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
     child.wait().map_err(|error| error.to_string())?;
@@ -209,13 +260,18 @@ fn worker_total(folder: &Path) -> Result<f64, String> {
     let mut total = None;
     for entry in std::fs::read_dir(folder).map_err(|error| error.to_string())? {
         let path = entry.map_err(|error| error.to_string())?.path();
-        if !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("server")) {
+        if !path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("server"))
+        {
             continue;
         }
         let profile = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
         std::fs::remove_file(&path).map_err(|error| error.to_string())?;
         if profile.contains("src/server/batch.rs") {
-            total = profile.lines().find_map(|line| line.strip_prefix("totals: ")?.trim().parse().ok());
+            total = profile
+                .lines()
+                .find_map(|line| line.strip_prefix("totals: ")?.trim().parse().ok());
         }
     }
     total.ok_or_else(|| "no thread's profile has the code of batches".to_owned())
@@ -224,7 +280,9 @@ fn worker_total(folder: &Path) -> Result<f64, String> {
 /// Sends queries one by one, so that every one of them is a batch of its own.
 fn send(to: SocketAddr, queries: &[Vec<u8>]) -> Result<(), String> {
     let socket = UdpSocket::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
-    let ready = socket.connect(to).and_then(|()| socket.set_read_timeout(Some(Duration::from_secs(20))));
+    let ready = socket
+        .connect(to)
+        .and_then(|()| socket.set_read_timeout(Some(Duration::from_secs(20))));
     ready.map_err(|error| error.to_string())?;
     let mut reply = [0; 4096];
     for query in queries {
@@ -243,11 +301,17 @@ fn valgrind(scratch: &Folder, profile: &str) -> Command {
 
 fn run(command: &mut Command) -> Result<(), String> {
     let status = command.status().map_err(|error| missing(&error))?;
-    if status.success() { Ok(()) } else { Err(format!("valgrind ended with {status}")) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("valgrind ended with {status}"))
+    }
 }
 
 fn missing(error: &std::io::Error) -> String {
-    format!("valgrind cannot be run ({error}); install it, for example with apt-get install valgrind")
+    format!(
+        "valgrind cannot be run ({error}); install it, for example with apt-get install valgrind"
+    )
 }
 
 /// A folder for profiles that is removed at the end.
@@ -255,7 +319,8 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Result<Folder, String> {
-        let path = std::env::temp_dir().join(format!("meridian-instructions-{}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("meridian-instructions-{}", std::process::id()));
         std::fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(Folder(path))
     }
@@ -263,10 +328,14 @@ impl Folder {
     /// The configuration of the benches, with the city database if there is one.
     fn configuration(&self) -> Result<PathBuf, String> {
         let world = folder().join("world");
-        let text = std::fs::read_to_string(world.join("meridian.toml")).map_err(|error| error.to_string())?;
+        let text = std::fs::read_to_string(world.join("meridian.toml"))
+            .map_err(|error| error.to_string())?;
         let mut text = text.replace("\"zones\"", &format!("{:?}", world.join("zones")));
         if let Some(database) = std::env::var_os("MERIDIAN_CITY_DB") {
-            text = text.replace("[regions]", &format!("[geo]\ndatabases = [{database:?}]\n\n[regions]"));
+            text = text.replace(
+                "[regions]",
+                &format!("[geo]\ndatabases = [{database:?}]\n\n[regions]"),
+            );
         }
         let file = self.0.join("meridian.toml");
         std::fs::write(&file, text).map_err(|error| error.to_string())?;

@@ -26,7 +26,10 @@ const SOCKETS: usize = 8;
 const PATIENCE: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
     let done = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         // What `cargo bench` does to every bench.
         [] => Ok(()),
@@ -45,35 +48,51 @@ fn main() -> ExitCode {
 
 /// An address of this machine.
 fn loopback(address: &str) -> Result<SocketAddr, String> {
-    let parsed: SocketAddr = address.parse().map_err(|_| format!("{address} is not an address with a port"))?;
-    if parsed.ip().is_loopback() { Ok(parsed) } else { Err(format!("{address} is not on this machine")) }
+    let parsed: SocketAddr = address
+        .parse()
+        .map_err(|_| format!("{address} is not an address with a port"))?;
+    if parsed.ip().is_loopback() {
+        Ok(parsed)
+    } else {
+        Err(format!("{address} is not on this machine"))
+    }
 }
 
 fn null(address: &str) -> Result<(), String> {
-    let socket = UdpSocket::bind(loopback(address)?).map_err(|error| format!("{address}: {error}"))?;
+    let socket =
+        UdpSocket::bind(loopback(address)?).map_err(|error| format!("{address}: {error}"))?;
     Err(turn_round(&socket).to_string())
 }
 
 fn blast(address: &str, kind: &str, seconds: &str) -> Result<(), String> {
     let address = loopback(address)?;
     let kind = Kind::named(kind).ok_or_else(|| format!("{kind} is no kind of query"))?;
-    let seconds: f64 = seconds.parse().map_err(|_| format!("{seconds} is no number of seconds"))?;
+    let seconds: f64 = seconds
+        .parse()
+        .map_err(|_| format!("{seconds} is no number of seconds"))?;
     let time = Duration::from_secs_f64(seconds.clamp(0.1, 600.0));
-    let mut lanes =
-        (0..SOCKETS).map(|_| Lane::new(address)).collect::<io::Result<Vec<_>>>().map_err(|e| e.to_string())?;
+    let mut lanes = (0..SOCKETS)
+        .map(|_| Lane::new(address))
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(|e| e.to_string())?;
     let mut queries = kind.endless();
     let (start, mut counts) = (Instant::now(), Counts::default());
     while start.elapsed() < time {
         let mut idle = true;
         for lane in &mut lanes {
-            idle &= !lane.turn(&mut queries, &mut counts).map_err(|error| error.to_string())?;
+            idle &= !lane
+                .turn(&mut queries, &mut counts)
+                .map_err(|error| error.to_string())?;
         }
         if idle {
             std::thread::yield_now();
         }
     }
     let rate = counts.answered as f64 / start.elapsed().as_secs_f64();
-    println!("answered {} lost {} rate {rate:.0} octets {}", counts.answered, counts.lost, counts.octets);
+    println!(
+        "answered {} lost {} rate {rate:.0} octets {}",
+        counts.answered, counts.lost, counts.octets
+    );
     Ok(())
 }
 
@@ -96,7 +115,13 @@ struct Lane {
 impl Lane {
     fn new(address: SocketAddr) -> io::Result<Lane> {
         let socket = connected(address)?;
-        Ok(Lane { socket, received: Batch::new(false), sent: Batch::new(false), open: 0, heard: Instant::now() })
+        Ok(Lane {
+            socket,
+            received: Batch::new(false),
+            sent: Batch::new(false),
+            open: 0,
+            heard: Instant::now(),
+        })
     }
 
     /// Takes what came and sends what may be sent; whether there was anything to do.
@@ -107,7 +132,10 @@ impl Lane {
             Err(error) => return Err(error),
         };
         counts.answered += came as u64;
-        counts.octets += self.received.messages[..came].iter().map(|message| u64::from(message.msg_len)).sum::<u64>();
+        counts.octets += self.received.messages[..came]
+            .iter()
+            .map(|message| u64::from(message.msg_len))
+            .sum::<u64>();
         self.open = self.open.saturating_sub(came);
         if came > 0 {
             self.heard = Instant::now();

@@ -53,19 +53,25 @@ fn look_up(bencher: Bencher<'_, '_>, table: &AddressTable, addresses: Vec<IpAddr
     let mut turns = addresses.chunks_exact(AT_A_TIME).cycle();
     bencher.counter(ItemsCount::new(AT_A_TIME)).bench_local(|| {
         let asked = black_box(turns.next().unwrap_or_default());
-        asked.iter().fold(0, |values, address| values ^ table.find(*address).value)
+        asked
+            .iter()
+            .fold(0, |values, address| values ^ table.find(*address).value)
     });
 }
 
 fn addresses_v4() -> Vec<IpAddr> {
     let mut random = Random(1);
-    (0..ASKED).map(|_| IpAddr::from((random.next() as u32).to_be_bytes())).collect()
+    (0..ASKED)
+        .map(|_| IpAddr::from((random.next() as u32).to_be_bytes()))
+        .collect()
 }
 
 /// Uniform over 2000::/12 to 2f00::/12, where addresses are given out.
 fn addresses_v6() -> Vec<IpAddr> {
     let mut random = Random(2);
-    (0..ASKED).map(|_| IpAddr::from(given_out(&mut random).to_be_bytes())).collect()
+    (0..ASKED)
+        .map(|_| IpAddr::from(given_out(&mut random).to_be_bytes()))
+        .collect()
 }
 
 fn given_out(random: &mut Random) -> u128 {
@@ -74,9 +80,12 @@ fn given_out(random: &mut Random) -> u128 {
 
 static SYNTHETIC: LazyLock<AddressTable> = LazyLock::new(|| {
     let mut random = Random(3);
-    let mut v4: Vec<(u32, u32)> = (0..RANGES.0).map(|at| (random.next() as u32 & !0xff, at as u32 % 251)).collect();
-    let mut v6: Vec<(u128, u32)> =
-        (0..RANGES.1).map(|at| (given_out(&mut random) >> 80 << 80, at as u32 % 251)).collect();
+    let mut v4: Vec<(u32, u32)> = (0..RANGES.0)
+        .map(|at| (random.next() as u32 & !0xff, at as u32 % 251))
+        .collect();
+    let mut v6: Vec<(u128, u32)> = (0..RANGES.1)
+        .map(|at| (given_out(&mut random) >> 80 << 80, at as u32 % 251))
+        .collect();
     v4.push((0, 0));
     v6.push((0, 0));
     v4.sort_unstable();
@@ -87,6 +96,7 @@ static SYNTHETIC: LazyLock<AddressTable> = LazyLock::new(|| {
 });
 
 static SERVED: LazyLock<Arc<AddressTable>> = LazyLock::new(|| {
-    let atlas = Atlas::compile(&regions::databases(), &[]).unwrap_or_else(|error| panic!("{error}"));
+    let atlas =
+        Atlas::compile(&regions::databases(), &[]).unwrap_or_else(|error| panic!("{error}"));
     regions::all_up(&Catchment::compile(&regions::rules(), &atlas)).0
 });

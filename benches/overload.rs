@@ -52,14 +52,21 @@ fn main() {
     if std::env::args().any(|word| word == NOTHING) {
         return do_nothing();
     }
-    let seconds = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(4.0f64);
+    let seconds = std::env::args()
+        .skip(1)
+        .find_map(|word| word.parse().ok())
+        .unwrap_or(4.0f64);
     let turns = seconds.clamp(2.0, 600.0) as usize;
     pin(1).expect("a second core");
     let server = Server::start("");
     misses_beside_hits(&server);
     overload(&server, turns, "from everywhere");
     drop(server);
-    overload(&Server::that_does_nothing(), turns, "from everywhere, to a server that only turns queries round");
+    overload(
+        &Server::that_does_nothing(),
+        turns,
+        "from everywhere, to a server that only turns queries round",
+    );
     // The same load from one network that is limited: here cookies count.
     let limited = Server::start("[limits]\nexempt = []\nslip = 1\n");
     overload(&limited, turns, "from one network, limited");
@@ -71,15 +78,23 @@ fn misses_beside_hits(server: &Server) {
     let (mut hits, mut misses) = (Kind::Static.endless(), Kind::NoName.endless());
     let rounds: Vec<[Came; 2]> = (0..ROUNDS)
         .map(|_| {
-            [&mut hits, &mut misses].map(|queries| Load::new(server, queries).run(Pace::AsCarried, MEASURED, |_| {}))
+            [&mut hits, &mut misses]
+                .map(|queries| Load::new(server, queries).run(Pace::AsCarried, MEASURED, |_| {}))
         })
         .collect();
     let ratio = |of: fn(&Came) -> f64| middle(rounds.iter().map(|[hit, miss]| of(miss) / of(hit)));
     let [hit, miss] = [0, 1].map(|kind| middle(rounds.iter().map(|round| round[kind].rate)));
     println!("a name that exists: {hit:.0} answers a second; random ones that do not: {miss:.0}");
-    println!("side by side: {:.2} of the rate, {:.2} of the cost", ratio(|came| came.rate), ratio(|came| came.cost));
+    println!(
+        "side by side: {:.2} of the rate, {:.2} of the cost",
+        ratio(|came| came.rate),
+        ratio(|came| came.cost)
+    );
     let (_, after) = server.used();
-    println!("resident: {before} kB before {} random names, {after} kB after", misses.written());
+    println!(
+        "resident: {before} kB before {} random names, {after} kB after",
+        misses.written()
+    );
 }
 
 /// Offers more than is carried, by turns with what is, with two clients beside; then looks whether everything is as before.
@@ -87,43 +102,71 @@ fn overload(server: &Server, turns: usize, from: &str) {
     let (_, before) = server.used();
     let mut queries = Kind::Static.endless();
     // A server that does nothing makes no cookies.
-    let with_cookie: &[bool] = if server.admin.is_some() { &[false, true] } else { &[] };
-    let mut clients: Vec<Client> = with_cookie.iter().map(|with| Client::new(server.address, *with)).collect();
+    let with_cookie: &[bool] = if server.admin.is_some() {
+        &[false, true]
+    } else {
+        &[]
+    };
+    let mut clients: Vec<Client> = with_cookie
+        .iter()
+        .map(|with| Client::new(server.address, *with))
+        .collect();
     let mut carried = vec![Load::new(server, &mut queries).run(Pace::AsCarried, MEASURED, |_| {})];
     let mut flooded: Vec<Came> = Vec::new();
     let (mut most, mut looked) = (before, Instant::now());
     for turn in 0..turns {
         let rate = Pace::Rate(carried[turn].rate * TIMES);
-        flooded.push(Load::new(server, &mut queries).run(rate, FLOODED, |is_flood| {
-            clients.iter_mut().for_each(|client| client.turn(is_flood));
-            if looked.elapsed() > Duration::from_millis(100) {
-                (looked, most) = (Instant::now(), most.max(server.used().1));
-            }
-        }));
+        flooded.push(
+            Load::new(server, &mut queries).run(rate, FLOODED, |is_flood| {
+                clients.iter_mut().for_each(|client| client.turn(is_flood));
+                if looked.elapsed() > Duration::from_millis(100) {
+                    (looked, most) = (Instant::now(), most.max(server.used().1));
+                }
+            }),
+        );
         carried.push(Load::new(server, &mut queries).run(Pace::AsCarried, MEASURED, |_| {}));
     }
     let beside = |of: fn(&Came) -> f64| {
         let pairs = flooded.iter().zip(carried.windows(2));
-        pairs.map(move |(came, around)| of(came) / ((of(&around[0]) + of(&around[1])) / 2.0)).collect::<Vec<f64>>()
+        pairs
+            .map(move |(came, around)| of(came) / ((of(&around[0]) + of(&around[1])) / 2.0))
+            .collect::<Vec<f64>>()
     };
-    let (offered, rates, costs) = (beside(|came| came.offered), beside(|came| came.rate), beside(|came| came.cost));
-    println!("\n{from}: {:.2} of what is carried, {turns} times for {FLOODED:?}", middle(offered));
-    let (worst, best) =
-        rates.iter().fold((f64::MAX, 0.0f64), |(worst, best), rate| (worst.min(*rate), best.max(*rate)));
+    let (offered, rates, costs) = (
+        beside(|came| came.offered),
+        beside(|came| came.rate),
+        beside(|came| came.cost),
+    );
+    println!(
+        "\n{from}: {:.2} of what is carried, {turns} times for {FLOODED:?}",
+        middle(offered)
+    );
+    let (worst, best) = rates
+        .iter()
+        .fold((f64::MAX, 0.0f64), |(worst, best), rate| {
+            (worst.min(*rate), best.max(*rate))
+        });
     println!(
         "{:.0} answers a second, {:.2} of what is carried ({worst:.2} to {best:.2}), at {:.2} of the cost",
         middle(flooded.iter().map(|came| came.rate)),
         middle(rates),
         middle(costs)
     );
-    clients.into_iter().zip(["without a cookie", "with its cookie"]).for_each(|(client, who)| client.report(who));
+    clients
+        .into_iter()
+        .zip(["without a cookie", "with its cookie"])
+        .for_each(|(client, who)| client.report(who));
     println!("resident: {before} kB before, {most} kB at most");
     let rate = middle(carried.iter().map(|came| came.rate)) * AFTERWARDS;
     // A last flood, right before.
-    let _ = Load::new(server, &mut queries).run(Pace::Rate(rate / AFTERWARDS * TIMES), FLOODED, |_| {});
+    let _ =
+        Load::new(server, &mut queries).run(Pace::Rate(rate / AFTERWARDS * TIMES), FLOODED, |_| {});
     std::thread::sleep(RECOVERY);
     let afterwards = Load::new(server, &mut queries).run(Pace::Rate(rate), MEASURED * 4, |_| {});
-    println!("{RECOVERY:?} later: {:.3} of {rate:.0} a second are answered", afterwards.rate / afterwards.offered);
+    println!(
+        "{RECOVERY:?} later: {:.3} of {rate:.0} a second are answered",
+        afterwards.rate / afterwards.offered
+    );
 }
 
 /// The one in the middle.
@@ -135,7 +178,8 @@ fn middle(figures: impl IntoIterator<Item = f64>) -> f64 {
 
 fn do_nothing() {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, QUEUE).expect("the kernel takes any size for a wish");
+    set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, QUEUE)
+        .expect("the kernel takes any size for a wish");
     println!("dns={}", socket.local_addr().expect("it is bound"));
     panic!("{}", turn_round(&socket));
 }
@@ -165,11 +209,22 @@ impl Server {
     fn start(lines: &str) -> Server {
         let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/world");
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let (zones, config) = (folder.path().join("zones"), folder.path().join("meridian.toml"));
+        let (zones, config) = (
+            folder.path().join("zones"),
+            folder.path().join("meridian.toml"),
+        );
         fs::create_dir(&zones).expect("it is empty");
-        fs::copy(world.join("zones/example.com.zone"), zones.join("example.com.zone")).expect("it is there");
+        fs::copy(
+            world.join("zones/example.com.zone"),
+            zones.join("example.com.zone"),
+        )
+        .expect("it is there");
         let text = fs::read_to_string(world.join("meridian.toml")).expect("it is there");
-        fs::write(&config, format!("{text}\n[admin]\nlisten = \"127.0.0.1:0\"\n{lines}")).expect("writable");
+        fs::write(
+            &config,
+            format!("{text}\n[admin]\nlisten = \"127.0.0.1:0\"\n{lines}"),
+        )
+        .expect("writable");
         let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
         command.args(["serve", "--config"]).arg(&config);
         Server::run(command, Some(folder))
@@ -191,9 +246,17 @@ impl Server {
         BufReader::new(child.stdout.take().expect("it is piped"))
             .read_line(&mut ready)
             .expect("it says that it is ready");
-        let [address, admin] = ["dns=", "admin="]
-            .map(|what| ready.split_whitespace().find_map(|word| word.strip_prefix(what)?.parse().ok()));
-        Server { child, address: address.expect("the ready line has it"), admin, _folder: folder }
+        let [address, admin] = ["dns=", "admin="].map(|what| {
+            ready
+                .split_whitespace()
+                .find_map(|word| word.strip_prefix(what)?.parse().ok())
+        });
+        Server {
+            child,
+            address: address.expect("the ready line has it"),
+            admin,
+            _folder: folder,
+        }
     }
 
     /// Queries over UDP that it has taken so far, if it tells.
@@ -201,9 +264,16 @@ impl Server {
         let mut stream = TcpStream::connect(self.admin?).expect("it listens");
         let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         let mut page = String::new();
-        stream.write_all(request).and_then(|()| stream.read_to_string(&mut page)).expect("it answers");
+        stream
+            .write_all(request)
+            .and_then(|()| stream.read_to_string(&mut page))
+            .expect("it answers");
         let line = "meridian_transport_queries_total{transport=\"udp\"} ";
-        Some(page.lines().find_map(|found| found.strip_prefix(line)?.parse().ok()).expect("it counts them"))
+        Some(
+            page.lines()
+                .find_map(|found| found.strip_prefix(line)?.parse().ok())
+                .expect("it counts them"),
+        )
     }
 
     /// Processor time so far, and kilobytes of memory.
@@ -227,7 +297,11 @@ fn pin(core: usize) -> io::Result<()> {
         libc::CPU_SET(core, &mut set);
         libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set)
     };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Queries by the row: each system call hands over one, which the kernel cuts up (UDP_SEGMENT of udp(7)).
@@ -262,13 +336,27 @@ impl<'a> Load<'a> {
         let length = queries.write(&mut [0; 512]);
         let lane = |_| {
             let socket = connected(server.address).expect("a free port");
-            set(&socket, libc::SOL_UDP, libc::UDP_SEGMENT, length as libc::c_int).expect("the kernel cuts datagrams");
+            set(
+                &socket,
+                libc::SOL_UDP,
+                libc::UDP_SEGMENT,
+                length as libc::c_int,
+            )
+            .expect("the kernel cuts datagrams");
             // Answers that are not read in time would count as not given. Without the right to it a smaller one has to do.
             let _ = set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, 8 << 20);
             Lane { socket, open: 0 }
         };
         let (lanes, row) = ((0..SOCKETS).map(lane).collect(), vec![0; length * SEGMENTS]);
-        Load { server, queries, lanes, row, received: Batch::new(false), offered: 0, answered: 0 }
+        Load {
+            server,
+            queries,
+            lanes,
+            row,
+            received: Batch::new(false),
+            offered: 0,
+            answered: 0,
+        }
     }
 
     /// Asks for a time, and goes on hearing for a little; `beside` is called in between, and told whether it is over.
@@ -277,7 +365,9 @@ impl<'a> Load<'a> {
         while start.elapsed() < time {
             match pace {
                 Pace::AsCarried => self.send_what_has_room(),
-                Pace::Rate(rate) => self.send_what_is_due((start.elapsed().as_secs_f64() * rate) as u64),
+                Pace::Rate(rate) => {
+                    self.send_what_is_due((start.elapsed().as_secs_f64() * rate) as u64)
+                }
             }
             self.receive();
             beside(true);
@@ -288,11 +378,23 @@ impl<'a> Load<'a> {
             beside(false);
         }
         // Whoever does not tell what it has taken has answered all of it.
-        let taken = self.server.taken().zip(taken).map_or(self.answered, |(now, before)| now - before);
+        let taken = self
+            .server
+            .taken()
+            .zip(taken)
+            .map_or(self.answered, |(now, before)| now - before);
         let cost = (self.server.used().0 - used).as_secs_f64() * 1e6 / taken as f64;
         // What waited in the queue at the end was not answered within the time, unless everything was.
-        let counted = if self.answered + self.offered / 100 > self.offered { self.answered } else { answered };
-        Came { offered: self.offered as f64 / seconds, rate: counted as f64 / seconds, cost }
+        let counted = if self.answered + self.offered / 100 > self.offered {
+            self.answered
+        } else {
+            answered
+        };
+        Came {
+            offered: self.offered as f64 / seconds,
+            rate: counted as f64 / seconds,
+            cost,
+        }
     }
 
     fn send_what_has_room(&mut self) {
@@ -330,9 +432,26 @@ impl<'a> Load<'a> {
     }
 }
 
-fn set(socket: &std::net::UdpSocket, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+fn set(
+    socket: &std::net::UdpSocket,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
     let length = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the kernel reads one integer.
-    let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), length) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            option,
+            (&raw const value).cast(),
+            length,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

@@ -18,7 +18,8 @@ use meter::{processor_time, resident};
 
 fn main() {
     let start = Meter::start();
-    let atlas = Atlas::compile(&regions::databases(), &[]).unwrap_or_else(|error| panic!("{error}"));
+    let atlas =
+        Atlas::compile(&regions::databases(), &[]).unwrap_or_else(|error| panic!("{error}"));
     start.report("atlas");
     let start = Meter::start();
     let catchment = Catchment::compile(&regions::rules(), &atlas);
@@ -27,10 +28,22 @@ fn main() {
     let outcomes = black_box(regions::all_up(&catchment));
     start.report("outcomes");
     let (v4, v6) = atlas.range_counts();
-    println!("atlas: {v4} + {v6} ranges, {} places, {} octets", atlas.places().len(), atlas.memory());
+    println!(
+        "atlas: {v4} + {v6} ranges, {} places, {} octets",
+        atlas.places().len(),
+        atlas.memory()
+    );
     let (v4, v6) = catchment.ranges();
-    println!("catchment: {v4} + {v6} ranges, {} classes, {} octets", catchment.classes().len(), catchment.memory());
-    println!("outcomes: {} outcomes, {} octets", outcomes.1.len(), outcomes.0.memory());
+    println!(
+        "catchment: {v4} + {v6} ranges, {} classes, {} octets",
+        catchment.classes().len(),
+        catchment.memory()
+    );
+    println!(
+        "outcomes: {} outcomes, {} octets",
+        outcomes.1.len(),
+        outcomes.0.memory()
+    );
 }
 
 /// What a step takes.
@@ -41,12 +54,17 @@ struct Meter {
 
 impl Meter {
     fn start() -> Meter {
-        Meter { wall: Instant::now(), processor: processor_time() }
+        Meter {
+            wall: Instant::now(),
+            processor: processor_time(),
+        }
     }
 
     fn report(self, step: &str) {
         let (wall, processor) = (self.wall.elapsed(), processor_time() - self.processor);
         let (now, peak) = (resident("VmRSS:"), resident("VmHWM:"));
-        println!("{step:10} {wall:>9.3?} wall {processor:>9.3?} processor, {now} kB resident, {peak} kB at most");
+        println!(
+            "{step:10} {wall:>9.3?} wall {processor:>9.3?} processor, {now} kB resident, {peak} kB at most"
+        );
     }
 }

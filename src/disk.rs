@@ -22,7 +22,10 @@ pub fn replace(path: &Path, octets: &[u8], mode: u32) -> io::Result<()> {
         let _ = fs::remove_file(&temporary);
     }
     written?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
 }
 
@@ -38,7 +41,10 @@ pub fn remove_leftovers(folder: &Path) {
 
 /// `.orders.json.1234`: in the folder of the file itself, because a rename does not leave a file system.
 fn beside(path: &Path) -> io::Result<PathBuf> {
-    let name = path.file_name().and_then(|name| name.to_str()).ok_or(ErrorKind::InvalidFilename)?;
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .ok_or(ErrorKind::InvalidFilename)?;
     Ok(path.with_file_name(format!(".{name}.{}", std::process::id())))
 }
 
@@ -64,7 +70,12 @@ fn write_new(path: &Path, octets: &[u8], mode: u32) -> io::Result<()> {
 
 /// `O_CREAT | O_EXCL | O_NOFOLLOW`.
 fn make(path: &Path, mode: u32) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(mode).custom_flags(libc::O_NOFOLLOW).open(path)
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)
 }
 
 #[cfg(test)]
@@ -76,7 +87,10 @@ mod tests {
     #[test]
     fn what_lies_under_the_temporary_name_is_not_written_to() {
         let folder = tempfile::tempdir().unwrap();
-        let (victim, path) = (folder.path().join("victim"), folder.path().join("orders.json"));
+        let (victim, path) = (
+            folder.path().join("victim"),
+            folder.path().join("orders.json"),
+        );
         fs::write(&victim, "untouched").unwrap();
         symlink(&victim, beside(&path).unwrap()).unwrap();
         replace(&path, b"new", 0o600).unwrap();
@@ -85,7 +99,11 @@ mod tests {
         let data = fs::symlink_metadata(&path).unwrap();
         assert!(data.is_file());
         assert_eq!(data.permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file is left");
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            2,
+            "no temporary file is left"
+        );
     }
 
     #[test]
@@ -100,11 +118,21 @@ mod tests {
     #[test]
     fn leftovers_are_known_by_their_names() {
         let folder = tempfile::tempdir().unwrap();
-        for name in [".orders.json.1234", ".health.json.7", "orders.json", "orders.json.1", ".hidden", ".a.b"] {
+        for name in [
+            ".orders.json.1234",
+            ".health.json.7",
+            "orders.json",
+            "orders.json.1",
+            ".hidden",
+            ".a.b",
+        ] {
             fs::write(folder.path().join(name), "").unwrap();
         }
         remove_leftovers(folder.path());
-        let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut left: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         left.sort();
         assert_eq!(left, [".a.b", ".hidden", "orders.json", "orders.json.1"]);
     }

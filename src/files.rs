@@ -115,10 +115,19 @@ impl ReadError {
     /// Whether this says nothing about the file: the process or the system lacks something, the disk fails, or the file
     /// is just being written. Whoever read it before may go on with what it held then.
     pub fn may_pass(&self) -> bool {
-        const PASSING: [Errno; 7] =
-            [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO, Errno::AGAIN, Errno::TIMEDOUT, Errno::STALE];
+        const PASSING: [Errno; 7] = [
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOMEM,
+            Errno::IO,
+            Errno::AGAIN,
+            Errno::TIMEDOUT,
+            Errno::STALE,
+        ];
         match self {
-            ReadError::Refused(error) => Errno::from_io_error(error).is_some_and(|number| PASSING.contains(&number)),
+            ReadError::Refused(error) => {
+                Errno::from_io_error(error).is_some_and(|number| PASSING.contains(&number))
+            }
             ReadError::NoMemory(_) | ReadError::Changed => true,
             ReadError::NotRegular(_) | ReadError::TooLarge(_) | ReadError::OpenToOthers(_) => false,
         }
@@ -148,15 +157,22 @@ pub struct FilePrint {
 impl FilePrint {
     /// The file as it is now; `None` while it cannot be looked at.
     pub fn of(path: &Path) -> Option<FilePrint> {
-        std::fs::metadata(path).ok().map(|data| FilePrint::from(&data))
+        std::fs::metadata(path)
+            .ok()
+            .map(|data| FilePrint::from(&data))
     }
 
     /// How long ago it was written, as far as the clock tells; nothing if that is still to come.
     fn age(&self, now: SystemTime) -> Duration {
         let (seconds, nanoseconds) = self.modified;
-        let since = Duration::new(seconds.max(0).unsigned_abs(), nanoseconds.clamp(0, 999_999_999) as u32);
+        let since = Duration::new(
+            seconds.max(0).unsigned_abs(),
+            nanoseconds.clamp(0, 999_999_999) as u32,
+        );
         let written = SystemTime::UNIX_EPOCH.checked_add(since);
-        written.and_then(|written| now.duration_since(written).ok()).unwrap_or_default()
+        written
+            .and_then(|written| now.duration_since(written).ok())
+            .unwrap_or_default()
     }
 }
 
@@ -197,14 +213,23 @@ pub struct FileContent {
 pub fn read(path: &Path, kind: FileKind) -> Result<FileContent, ReadError> {
     let mut octets = Vec::new();
     let print = retried(|| OpenFile::open(path)?.read_into(kind, &mut octets))?;
-    Ok(FileContent { octets, read: FileRead { path: path.to_owned(), print } })
+    Ok(FileContent {
+        octets,
+        read: FileRead {
+            path: path.to_owned(),
+            print,
+        },
+    })
 }
 
 /// Reads a whole file that only its owner may read; it is wiped when it is dropped.
 ///
 /// # Errors
 /// See [`ReadError`].
-pub fn read_secret(path: &Path, kind: FileKind) -> Result<(Zeroizing<Vec<u8>>, FileRead), ReadError> {
+pub fn read_secret(
+    path: &Path,
+    kind: FileKind,
+) -> Result<(Zeroizing<Vec<u8>>, FileRead), ReadError> {
     let mut octets = Zeroizing::new(Vec::new());
     let print = retried(|| {
         let file = OpenFile::open(path)?;
@@ -214,7 +239,13 @@ pub fn read_secret(path: &Path, kind: FileKind) -> Result<(Zeroizing<Vec<u8>>, F
         }
         file.read_into(kind, &mut octets)
     })?;
-    Ok((octets, FileRead { path: path.to_owned(), print }))
+    Ok((
+        octets,
+        FileRead {
+            path: path.to_owned(),
+            print,
+        },
+    ))
 }
 
 /// Reads a file anew, a few times, while it changes meanwhile.
@@ -238,7 +269,9 @@ pub fn changed_since(files: &[FileRead], quiet: Duration) -> Option<&Path> {
     if let Some(age) = files.iter().map(|file| file.print.age(now)).min() {
         std::thread::sleep(quiet.saturating_sub(age));
     }
-    let other = files.iter().find(|file| FilePrint::of(&file.path).as_ref() != Some(&file.print));
+    let other = files
+        .iter()
+        .find(|file| FilePrint::of(&file.path).as_ref() != Some(&file.print));
     other.map(|file| &*file.path)
 }
 
@@ -277,12 +310,23 @@ impl OpenFile {
         }
         octets.clear();
         // One more, so that a file that has grown shows it, and so that nothing is copied to make room.
-        let room = usize::try_from(length).ok().and_then(|length| length.checked_add(1));
-        let reserved = room.ok_or(()).and_then(|room| octets.try_reserve_exact(room).map_err(drop));
+        let room = usize::try_from(length)
+            .ok()
+            .and_then(|length| length.checked_add(1));
+        let reserved = room
+            .ok_or(())
+            .and_then(|room| octets.try_reserve_exact(room).map_err(drop));
         reserved.map_err(|()| ReadError::NoMemory(length))?;
-        (&self.file).take(length.saturating_add(1)).read_to_end(octets).map_err(ReadError::Refused)?;
+        (&self.file)
+            .take(length.saturating_add(1))
+            .read_to_end(octets)
+            .map_err(ReadError::Refused)?;
         let after = FilePrint::from(&self.file.metadata().map_err(ReadError::Refused)?);
-        if after != before || octets.len() as u64 != length { Err(ReadError::Changed) } else { Ok(before) }
+        if after != before || octets.len() as u64 != length {
+            Err(ReadError::Changed)
+        } else {
+            Ok(before)
+        }
     }
 }
 
@@ -315,7 +359,12 @@ fn what_else(data: &Metadata) -> Option<&'static str> {
 pub fn read_proc(path: impl AsRef<Path>) -> io::Result<String> {
     const MOST: u64 = 1 << 20;
     let mut text = String::new();
-    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?.take(MOST).read_to_string(&mut text)?;
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?
+        .take(MOST)
+        .read_to_string(&mut text)?;
     Ok(text)
 }
 
@@ -332,7 +381,11 @@ mod tests {
     fn told(path: &Path, kind: FileKind) -> String {
         let start = Instant::now();
         let error = read(path, kind).expect_err("it is refused").to_string();
-        assert!(start.elapsed() < Duration::from_secs(5), "{error} after {:?}", start.elapsed());
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "{error} after {:?}",
+            start.elapsed()
+        );
         error
     }
 
@@ -340,16 +393,29 @@ mod tests {
     fn what_is_no_file_is_refused_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
-        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        let made = std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap();
         assert!(made.success());
         let socket = folder.path().join("socket");
         let _listener = UnixListener::bind(&socket).unwrap();
-        for kind in [FileKind::Configuration, FileKind::Zone, FileKind::Database, FileKind::Secret] {
+        for kind in [
+            FileKind::Configuration,
+            FileKind::Zone,
+            FileKind::Database,
+            FileKind::Secret,
+        ] {
             assert_eq!(told(&pipe, kind), "is a pipe, not a regular file");
             assert_eq!(told(&socket, kind), "is a socket, not a regular file");
             assert_eq!(told(folder.path(), kind), "is a folder, not a regular file");
-            assert_eq!(told(Path::new("/dev/zero"), kind), "is a device, not a regular file");
-            assert!(told(&folder.path().join("none"), kind).starts_with("cannot be read: No such file"));
+            assert_eq!(
+                told(Path::new("/dev/zero"), kind),
+                "is a device, not a regular file"
+            );
+            assert!(
+                told(&folder.path().join("none"), kind).starts_with("cannot be read: No such file")
+            );
         }
     }
 
@@ -383,7 +449,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, "before").unwrap();
-        for spoil in [|file: &mut File| file.set_len(3), |file: &mut File| file.write_all(b"after!")] {
+        for spoil in [
+            |file: &mut File| file.set_len(3),
+            |file: &mut File| file.write_all(b"after!"),
+        ] {
             let opened = OpenFile::open(&path).unwrap();
             let mut file = OpenOptions::new().write(true).open(&path).unwrap();
             file.seek(SeekFrom::Start(0)).unwrap();
@@ -391,7 +460,9 @@ mod tests {
             // The clock of files moves a few hundred times a second.
             std::thread::sleep(Duration::from_millis(20));
             file.write_all(b"x").unwrap();
-            let error = opened.read_into(FileKind::Zone, &mut Vec::new()).expect_err("changed");
+            let error = opened
+                .read_into(FileKind::Zone, &mut Vec::new())
+                .expect_err("changed");
             assert!(matches!(error, ReadError::Changed), "{error}");
         }
     }
@@ -414,7 +485,10 @@ mod tests {
             });
             for _ in 0..200 {
                 let octets = read(&path, FileKind::Zone).unwrap().octets;
-                assert!(octets.iter().all(|octet| *octet == octets[0]), "half of one and half of the other");
+                assert!(
+                    octets.iter().all(|octet| *octet == octets[0]),
+                    "half of one and half of the other"
+                );
             }
             stop.store(true, Ordering::Relaxed);
         });
@@ -437,8 +511,15 @@ mod tests {
             // Long enough that the writer comes within it on any machine.
             assert_eq!(changed_since(&files, Duration::from_secs(10)), Some(&*path));
         });
-        assert!(start.elapsed() >= Duration::from_secs(9), "an old file needs no wait, a young one does");
+        assert!(
+            start.elapsed() >= Duration::from_secs(9),
+            "an old file needs no wait, a young one does"
+        );
         fs::remove_file(&path).unwrap();
-        assert_eq!(changed_since(&files, Duration::ZERO), Some(&*path), "what is gone is another, too");
+        assert_eq!(
+            changed_since(&files, Duration::ZERO),
+            Some(&*path),
+            "what is gone is another, too"
+        );
     }
 }

@@ -12,8 +12,8 @@ use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use tokio::runtime::Runtime;
 
+use crate::admin::{AdminContext, router};
 use crate::answer::{Snapshot, Transport, answer as answer_message};
-use crate::control::admin::{AdminContext, router};
 use crate::control::load::{compile, snapshot};
 use crate::control::{ConfigOrigin, Control, keep, leases, orders};
 use crate::dns::cookie::{CookieOption, CookieSecret, CookieSecrets};
@@ -64,12 +64,19 @@ pub fn client_subnet(octets: &[u8]) {
 
 /// The value of a cookie option: whatever it is, the cookie that is given for it is good.
 pub fn cookie(octets: &[u8]) {
-    let Some(sent) = CookieOption::read(octets) else { return };
-    let (secrets, client, now) =
-        (CookieSecrets::new(CookieSecret::new([7; 16]), None), ClientAddress::from([198, 51, 100, 1]), 1 << 31);
+    let Some(sent) = CookieOption::read(octets) else {
+        return;
+    };
+    let (secrets, client, now) = (
+        CookieSecrets::new(CookieSecret::new([7; 16]), None),
+        ClientAddress::from([198, 51, 100, 1]),
+        1 << 31,
+    );
     let given = secrets.give(&sent, client, now);
     let back = CookieOption::read(&given.octets);
-    assert!(back.is_some_and(|back| back.client == sent.client && secrets.give(&back, client, now).verified));
+    assert!(back.is_some_and(
+        |back| back.client == sent.client && secrets.give(&back, client, now).verified
+    ));
 }
 
 /// A finished message whose options are looked at and which is padded.
@@ -105,13 +112,24 @@ pub fn state(octets: &[u8]) {
 /// An admin request: method and target in the first line, the body behind it.
 pub fn request(octets: &[u8]) {
     let mut parts = octets.splitn(2, |octet| *octet == b'\n');
-    let (line, body) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let (line, body) = (
+        parts.next().unwrap_or_default(),
+        parts.next().unwrap_or_default(),
+    );
     let mut words = line.splitn(2, |octet| *octet == b' ');
-    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let built = hyper::Request::builder().method(method).uri(target).body(Body::from(body.to_vec()));
+    let (method, target) = (
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or_default(),
+    );
+    let built = hyper::Request::builder()
+        .method(method)
+        .uri(target)
+        .body(Body::from(body.to_vec()));
     // Those that never end, and those that read every file again, are not for a loop.
     let is_long = |path: &str| matches!(path, "/v1/events" | "/v1/reload");
-    let Some(built) = built.ok().filter(|request| !is_long(request.uri().path())) else { return };
+    let Some(built) = built.ok().filter(|request| !is_long(request.uri().path())) else {
+        return;
+    };
     let (runtime, service) = ADMIN.get_or_init(admin);
     let Ok(response) = runtime.block_on(service.call(built));
     assert_ne!(response.status(), hyper::StatusCode::INTERNAL_SERVER_ERROR);
@@ -123,13 +141,19 @@ pub fn zone(octets: &[u8]) {
     let loaded = zone::load_text(Path::new("z.zone"), octets, origin.as_ref(), None);
     if let Err(mistakes) = loaded {
         assert!(!mistakes.is_empty());
-        assert!(mistakes.iter().all(|mistake| mistake.to_string().starts_with("z.zone")));
+        assert!(
+            mistakes
+                .iter()
+                .all(|mistake| mistake.to_string().starts_with("z.zone"))
+        );
     }
 }
 
 /// A configuration file.
 pub fn configuration(octets: &[u8]) {
-    let Ok(text) = std::str::from_utf8(octets) else { return };
+    let Ok(text) = std::str::from_utf8(octets) else {
+        return;
+    };
     if let Err(mistakes) = config::parse(text, Path::new("meridian.toml")) {
         assert!(!mistakes.is_empty());
     }
@@ -138,7 +162,10 @@ pub fn configuration(octets: &[u8]) {
 /// A database file, all of whose networks are read.
 pub fn database(octets: &[u8]) {
     if let Ok(atlas) = Atlas::of_octets(Path::new("fuzzed.mmdb"), octets.to_vec()) {
-        for address in [IpAddr::from([1, 2, 3, 4]), IpAddr::from([0x2a00, 0, 0, 0, 0, 0, 0, 1])] {
+        for address in [
+            IpAddr::from([1, 2, 3, 4]),
+            IpAddr::from([0x2a00, 0, 0, 0, 0, 0, 0, 1]),
+        ] {
             let located = atlas.locate(address);
             assert!(located.first <= address && address <= located.last);
             let _ = atlas.place(located.place);
@@ -162,7 +189,10 @@ pub fn answer(octets: &[u8]) {
         );
         assert!(answered.length <= most);
         if answered.length > 0 {
-            assert!(answered.length >= 12 && buffer[..2] == octets[..2], "the ID is the query's");
+            assert!(
+                answered.length >= 12 && buffer[..2] == octets[..2],
+                "the ID is the query's"
+            );
             assert!(buffer[2] & 0x80 != 0, "it is a reply");
         }
     }
@@ -173,11 +203,19 @@ static ADMIN: OnceLock<(Runtime, TowerToHyperService<axum::Router>)> = OnceLock:
 
 /// An admin server without a listener, about the same world.
 fn admin() -> (Runtime, TowerToHyperService<axum::Router>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.unwrap_or_else(|error| panic!("{error}"));
-    let origin = ConfigOrigin::BuiltIn { configuration: CONFIGURATION.to_owned(), zone: ZONE };
-    let loaded = origin.load(None).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
-    let control = Control::new(origin, loaded, None).unwrap_or_else(|sentence| panic!("{sentence}"));
+    let origin = ConfigOrigin::BuiltIn {
+        configuration: CONFIGURATION.to_owned(),
+        zone: ZONE,
+    };
+    let loaded = origin
+        .load(None)
+        .unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    let control =
+        Control::new(origin, loaded, None).unwrap_or_else(|sentence| panic!("{sentence}"));
     let context = AdminContext {
         control: Arc::new(control),
         tallies: Arc::new(ServerStats::default()),
@@ -190,13 +228,14 @@ fn admin() -> (Runtime, TowerToHyperService<axum::Router>) {
 
 /// A world with something of everything, on small tables.
 fn world() -> Snapshot {
-    let config = config::parse(CONFIGURATION, Path::new("meridian.toml")).map(|loaded| loaded.config);
+    let config =
+        config::parse(CONFIGURATION, Path::new("meridian.toml")).map(|loaded| loaded.config);
     let config = config.unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
     let origin = "example.com".parse().ok();
     let zones = zone::load_text(Path::new("z.zone"), ZONE.as_bytes(), origin.as_ref(), None);
     let zones = zones.unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
-    let (world, _) =
-        compile(&config, zones, Arc::new(Atlas::empty())).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    let (world, _) = compile(&config, zones, Arc::new(Atlas::empty()))
+        .unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
     let secret = CookieSecret::new([7; 16]);
     snapshot(&config, world, Some(CookieSecrets::new(secret, None))).expect("no access is stated")
 }

@@ -57,7 +57,9 @@ impl Cidr {
     /// The network of `prefix` bits around an address; a longer prefix than the family has means all of it.
     pub fn around(address: IpAddr, prefix: u8) -> Cidr {
         match (address.to_canonical(), prefix.checked_sub(MAPPED)) {
-            (IpAddr::V4(mapped), Some(prefix)) if address.is_ipv6() => Cidr::masked(mapped.into(), prefix),
+            (IpAddr::V4(mapped), Some(prefix)) if address.is_ipv6() => {
+                Cidr::masked(mapped.into(), prefix)
+            }
             _ => Cidr::masked(address, prefix),
         }
     }
@@ -128,7 +130,13 @@ mod tests {
     fn an_address_has_one_spelling() {
         assert_eq!(client("::ffff:192.0.2.1"), client("192.0.2.1"));
         assert_eq!(client("::ffff:c000:201").to_string(), "192.0.2.1");
-        for other in ["192.0.2.1", "2001:db8::1", "::192.0.2.1", "64:ff9b::c000:201", "::ffff:0:c000:201"] {
+        for other in [
+            "192.0.2.1",
+            "2001:db8::1",
+            "::192.0.2.1",
+            "64:ff9b::c000:201",
+            "::ffff:0:c000:201",
+        ] {
             assert_eq!(client(other).ip(), other.parse::<IpAddr>().unwrap());
         }
     }

@@ -26,12 +26,18 @@ pub fn is_hidden(letter: char) -> bool {
 
 /// The text on one line, hidden characters escaped. What was escaped before stays as it is.
 pub fn shown<T: Display>(text: T) -> EscapedText<T> {
-    EscapedText { text, keeps_lines: false }
+    EscapedText {
+        text,
+        keeps_lines: false,
+    }
 }
 
 /// The same of a text that may have several lines: their ends stay.
 pub fn shown_lines<T: Display>(text: T) -> EscapedText<T> {
-    EscapedText { text, keeps_lines: true }
+    EscapedText {
+        text,
+        keeps_lines: true,
+    }
 }
 
 /// A text whose hidden characters are escaped when it is displayed.
@@ -43,7 +49,14 @@ pub struct EscapedText<T> {
 
 impl<T: Display> Display for EscapedText<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(Escaper { to: f, keeps_lines: self.keeps_lines }, "{}", self.text)
+        write!(
+            Escaper {
+                to: f,
+                keeps_lines: self.keeps_lines
+            },
+            "{}",
+            self.text
+        )
     }
 }
 
@@ -72,7 +85,12 @@ impl Write for Escaper<'_, '_> {
 
 /// The first `most` names with commas between them: `fra, iad and 3 more`.
 pub fn list(names: &[String], most: usize) -> String {
-    let named = names.iter().take(most).map(String::as_str).collect::<Vec<&str>>().join(", ");
+    let named = names
+        .iter()
+        .take(most)
+        .map(String::as_str)
+        .collect::<Vec<&str>>()
+        .join(", ");
     match names.len().saturating_sub(most) {
         0 => named,
         more => format!("{named} and {more} more"),
@@ -105,11 +123,19 @@ pub fn in_json(text: &str) -> Cow<'_, str> {
 /// `1 zone`, `2 zones`, `0 queries`: a number and what is counted, in the plural where there is not just one.
 pub fn counted(number: impl TryInto<u64>, noun: &str) -> String {
     let number = number.try_into().unwrap_or(u64::MAX);
-    match noun.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u'])) {
+    match noun
+        .strip_suffix('y')
+        .filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u']))
+    {
         _ if number == 1 => format!("1 {noun}"),
         Some(stem) => format!("{number} {stem}ies"),
         None => format!("{number} {noun}s"),
     }
+}
+
+/// A TOML string; JSON's escapes are among TOML's.
+pub fn toml_text(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 #[cfg(test)]
@@ -120,8 +146,18 @@ mod tests {
 
     #[test]
     fn what_is_counted_is_one_or_many() {
-        let told = [(1_u64, "query"), (2, "query"), (0, "zone"), (1, "zone"), (3, "day")].map(|(n, it)| counted(n, it));
-        assert_eq!(told, ["1 query", "2 queries", "0 zones", "1 zone", "3 days"]);
+        let told = [
+            (1_u64, "query"),
+            (2, "query"),
+            (0, "zone"),
+            (1, "zone"),
+            (3, "day"),
+        ]
+        .map(|(n, it)| counted(n, it));
+        assert_eq!(
+            told,
+            ["1 query", "2 queries", "0 zones", "1 zone", "3 days"]
+        );
     }
 
     #[test]
@@ -130,16 +166,29 @@ mod tests {
             ("a\x1b[2Jb", "a\\u{1b}[2Jb"),
             ("one\r\ntwo\tthree", "one\\r\\ntwo\\tthree"),
             ("\u{9b}31m\u{7f}", "\\u{9b}31m\\u{7f}"),
-            ("user\u{202e}gpj.exe\u{2069}", "user\\u{202e}gpj.exe\\u{2069}"),
+            (
+                "user\u{202e}gpj.exe\u{2069}",
+                "user\\u{202e}gpj.exe\\u{2069}",
+            ),
             ("zero\u{200b}width\u{feff}", "zero\\u{200b}width\\u{feff}"),
-            ("line\u{2028}paragraph\u{2029}", "line\\u{2028}paragraph\\u{2029}"),
+            (
+                "line\u{2028}paragraph\u{2029}",
+                "line\\u{2028}paragraph\\u{2029}",
+            ),
             ("tag\u{e0041}", "tag\\u{e0041}"),
             ("Zürich, Αθήνα, 東京, \\034", "Zürich, Αθήνα, 東京, \\034"),
         ] {
             assert_eq!(shown(text).to_string(), expected);
-            assert_eq!(shown(shown(text)).to_string(), expected, "nothing is escaped twice");
+            assert_eq!(
+                shown(shown(text)).to_string(),
+                expected,
+                "nothing is escaped twice"
+            );
         }
-        assert_eq!(shown_lines("one\n  two\x07").to_string(), "one\n  two\\u{7}");
+        assert_eq!(
+            shown_lines("one\n  two\x07").to_string(),
+            "one\n  two\\u{7}"
+        );
     }
 
     proptest! {

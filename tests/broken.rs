@@ -13,8 +13,11 @@ const ZONE: &str = "$TTL 1h\n@ SOA ns1 hostmaster 1 4h 1h 2w 5m\n  NS ns1\nns1 A
 
 fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken");
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(folder).expect("it is there").flatten().map(|entry| entry.path()).collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .expect("it is there")
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     files.sort();
     files
 }
@@ -22,9 +25,13 @@ fn files() -> Vec<PathBuf> {
 /// What the file says of itself: position and words of each mistake.
 fn expected(octets: &[u8]) -> Vec<(String, String)> {
     let text = String::from_utf8_lossy(octets);
-    let comments = text.lines().map_while(|line| line.strip_prefix("# ").or(line.strip_prefix("; ")));
+    let comments = text
+        .lines()
+        .map_while(|line| line.strip_prefix("# ").or(line.strip_prefix("; ")));
     let mistake = |line: &str| {
-        let (position, words) = line.split_once(": ").unwrap_or_else(|| panic!("no position in {line:?}"));
+        let (position, words) = line
+            .split_once(": ")
+            .unwrap_or_else(|| panic!("no position in {line:?}"));
         (position.to_owned(), words.to_owned())
     };
     comments.map(mistake).collect()
@@ -33,10 +40,18 @@ fn expected(octets: &[u8]) -> Vec<(String, String)> {
 /// The lines that `meridian check` prints; it must end with 1.
 fn check(folder: &Path) -> Vec<String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
-    let output = command.args(["check", "--config", "meridian.toml"]).current_dir(folder).output();
+    let output = command
+        .args(["check", "--config", "meridian.toml"])
+        .current_dir(folder)
+        .output();
     let output = output.expect("the binary runs");
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "{printed}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     printed.lines().map(str::to_owned).collect()
 }
 
@@ -49,33 +64,65 @@ fn every_mistake_is_told_with_its_place() {
         let octets = fs::read(&file).expect("it can be read");
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::create_dir(folder.path().join("zones")).expect("an empty folder");
-        let is_zone = file.extension().is_some_and(|extension| extension == "zone");
-        let (config, zone) = if is_zone { (CONFIG.as_bytes(), &octets[..]) } else { (&octets[..], ZONE.as_bytes()) };
+        let is_zone = file
+            .extension()
+            .is_some_and(|extension| extension == "zone");
+        let (config, zone) = if is_zone {
+            (CONFIG.as_bytes(), &octets[..])
+        } else {
+            (&octets[..], ZONE.as_bytes())
+        };
         fs::write(folder.path().join("meridian.toml"), config).expect("writable");
         fs::write(folder.path().join("zones/example.com.zone"), zone).expect("writable");
-        let name = if is_zone { "zones/example.com.zone" } else { "meridian.toml" };
+        let name = if is_zone {
+            "zones/example.com.zone"
+        } else {
+            "meridian.toml"
+        };
         let printed = check(folder.path());
         let expected = expected(&octets);
         let told = |((position, words), line): (&(String, String), &String)| {
-            let place = if position == "file" { format!("{name}: ") } else { format!("{name}:{position}: ") };
-            line.strip_prefix(&place).is_some_and(|sentence| sentence.contains(words))
+            let place = if position == "file" {
+                format!("{name}: ")
+            } else {
+                format!("{name}:{position}: ")
+            };
+            line.strip_prefix(&place)
+                .is_some_and(|sentence| sentence.contains(words))
         };
-        if expected.is_empty() || expected.len() != printed.len() || !expected.iter().zip(&printed).all(told) {
-            wrong.push(format!("{}:\n    {}", file.display(), printed.join("\n    ")));
+        if expected.is_empty()
+            || expected.len() != printed.len()
+            || !expected.iter().zip(&printed).all(told)
+        {
+            wrong.push(format!(
+                "{}:\n    {}",
+                file.display(),
+                printed.join("\n    ")
+            ));
         }
     }
-    assert!(wrong.is_empty(), "other mistakes are told:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "other mistakes are told:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
 fn people_are_told_where_to_read_on() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let config = CONFIG.replace("[services.endpoints]", "pick = \"wieghted\"\n[services.endpoints]");
+    let config = CONFIG.replace(
+        "[services.endpoints]",
+        "pick = \"wieghted\"\n[services.endpoints]",
+    );
     fs::write(folder.path().join("meridian.toml"), config).expect("writable");
     let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
-    let output = command.arg("check").current_dir(folder.path()).output().expect("the binary runs");
+    let output = command
+        .arg("check")
+        .current_dir(folder.path())
+        .output()
+        .expect("the binary runs");
     let told = String::from_utf8_lossy(&output.stderr);
-    let expected =
-        "more on [services]: docs/configuration.md#services-names-that-are-steered and docs/guide/policies.md\n";
+    let expected = "more on [services]: docs/configuration.md#services-names-that-are-steered and docs/guide/policies.md\n";
     assert_eq!(told, expected);
 }

@@ -15,24 +15,38 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::{ServerConfig, ServerConnection};
 
-const ZONE: &str = "$ORIGIN example.test.\n$TTL 60\n@ SOA ns1 h 1 2 3 4 5\n NS ns1\nns1 A 127.0.0.1\n";
+const ZONE: &str =
+    "$ORIGIN example.test.\n$TTL 60\n@ SOA ns1 h 1 2 3 4 5\n NS ns1\nns1 A 127.0.0.1\n";
 const PLACES: &str = "[[geo.networks]]\ncidr = \"198.18.0.0/15\"\nlocation = \"FRA\"\n[regions.fra]\nlocation = \"FRA\"\n\
                       [regions.iad]\nlocation = \"IAD\"\n";
 
 fn setup(config: &str) -> Setup {
-    Setup::new().zone("example.test", ZONE).config(&format!("{PLACES}{config}"))
+    Setup::new()
+        .zone("example.test", ZONE)
+        .config(&format!("{PLACES}{config}"))
 }
 
 fn ask(server: &Server, network: u8) -> String {
-    let reply = server.ask("www.example.test", A).from_subnet(&format!("198.18.{network}.0/24")).send();
-    reply.addresses().first().map(ToString::to_string).unwrap_or_default()
+    let reply = server
+        .ask("www.example.test", A)
+        .from_subnet(&format!("198.18.{network}.0/24"))
+        .send();
+    reply
+        .addresses()
+        .first()
+        .map(ToString::to_string)
+        .unwrap_or_default()
 }
 
 #[track_caller]
 fn await_answer(server: &Server, expected: &str) {
     let start = Instant::now();
     while ask(server, 0) != expected {
-        assert!(start.elapsed() < Duration::from_secs(10), "never {expected}:\n{}", server.log());
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "never {expected}:\n{}",
+            server.log()
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -44,7 +58,10 @@ fn http(address: &str, head: &'static str) -> u16 {
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let _ = stream.read(&mut [0; 4096]);
-            let _ = write!(stream, "HTTP/1.1 200 OK\r\n{head}Content-Length: 0\r\nConnection: close\r\n\r\n");
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\n{head}Content-Length: 0\r\nConnection: close\r\n\r\n"
+            );
         }
     });
     port
@@ -76,7 +93,10 @@ fn a_program_and_a_nameserver_decide_together() {
     );
     let server = setup(&config).start();
     assert_eq!(ask(&server, 0), "127.0.1.1");
-    let reply = server.ask("www.example.test", A).from_subnet("198.18.0.0/24").send();
+    let reply = server
+        .ask("www.example.test", A)
+        .from_subnet("198.18.0.0/24")
+        .send();
     reply.expect_answer(&["www.example.test. 7 A 127.0.1.1"]);
     std::fs::remove_file(&file).expect("it is there");
     await_answer(&server, "127.0.2.1");
@@ -88,13 +108,21 @@ fn a_program_and_a_nameserver_decide_together() {
 #[test]
 fn people_are_warned_of_certificates_that_expire() {
     let key = rcgen::KeyPair::generate().expect("a key");
-    let mut leaf = rcgen::CertificateParams::new(vec!["www.example.test".to_owned()]).expect("a name");
+    let mut leaf =
+        rcgen::CertificateParams::new(vec!["www.example.test".to_owned()]).expect("a name");
     leaf.not_after = rcgen::date_time_ymd(2001, 1, 1);
     let certificate = leaf.self_signed(&key).expect("it signs itself");
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let config = config.with_safe_default_protocol_versions().expect("versions").with_no_client_auth();
+    let config = config
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth();
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    let config = Arc::new(config.with_single_cert(vec![certificate.der().clone()], key).expect("a pair"));
+    let config = Arc::new(
+        config
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .expect("a pair"),
+    );
     let listener = TcpListener::bind("127.0.1.1:0").expect("a free port");
     let port = listener.local_addr().expect("bound").port();
     std::thread::spawn(move || {
@@ -108,19 +136,32 @@ fn people_are_warned_of_certificates_that_expire() {
          [services.endpoints]\nfra = {{ address = \"127.0.1.1\", check = \"cert\" }}\niad = {{ cname = \"x.example.net\" }}\n"
     );
     let server = setup(&config).start();
-    server.await_log(&format!("the certificate of 127.0.1.1:{port} has expired"), 1);
+    server.await_log(
+        &format!("the certificate of 127.0.1.1:{port} has expired"),
+        1,
+    );
     assert_eq!(ask(&server, 0), "127.0.1.1", "it is not verified");
 }
 
 #[test]
 fn busy_endpoints_get_fewer_clients() {
-    let busy = http("127.0.1.1", "Endpoint-Load-Metrics: TEXT cpu_utilization=0.95\r\n");
-    let idle = http("127.0.1.2", "Endpoint-Load-Metrics: JSON {\"application_utilization\": 0.0}\r\n");
+    let busy = http(
+        "127.0.1.1",
+        "Endpoint-Load-Metrics: TEXT cpu_utilization=0.95\r\n",
+    );
+    let idle = http(
+        "127.0.1.2",
+        "Endpoint-Load-Metrics: JSON {\"application_utilization\": 0.0}\r\n",
+    );
     let config = format!(
         "[checks.web]\ntype = \"http\"\n[[services]]\nname = \"www.example.test\"\ncheck = \"web\"\npick = \"least-load\"\n\
          [services.endpoints]\nfra = [{{ address = \"127.0.1.1\", port = {busy} }}, {{ address = \"127.0.1.2\", port = {idle} }}]\n"
     );
-    let server = setup(&config.replace("[services.endpoints]", "[services.endpoints]\niad = \"127.0.2.1\"")).start();
+    let server = setup(&config.replace(
+        "[services.endpoints]",
+        "[services.endpoints]\niad = \"127.0.2.1\"",
+    ))
+    .start();
     let picked = (0..1000).filter(|_| ask(&server, 0) == "127.0.1.1").count();
     // A tenth to a whole: 91 of 1,000, give or take five standard deviations.
     assert!((40..145).contains(&picked), "{picked} of 1000");
@@ -131,11 +172,18 @@ fn what_a_region_has_no_room_for_goes_on_to_the_next() {
     let config = "[[services]]\nname = \"www.example.test\"\ncapacity = { fra = \"50%\" }\n[services.endpoints]\n\
                   fra = \"127.0.1.1\"\niad = \"127.0.2.1\"\n";
     let server = setup(config).start();
-    let near = |server: &Server| (0..=255).filter(|network| ask(server, *network) == "127.0.1.1").count();
+    let near = |server: &Server| {
+        (0..=255)
+            .filter(|network| ask(server, *network) == "127.0.1.1")
+            .count()
+    };
     let start = Instant::now();
     let mut found = 256;
     while !(90..=166).contains(&found) {
-        assert!(start.elapsed() < Duration::from_secs(30), "{found} of 256 networks");
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "{found} of 256 networks"
+        );
         found = near(&server);
     }
 }
@@ -144,8 +192,12 @@ fn what_a_region_has_no_room_for_goes_on_to_the_next() {
 fn limit_descriptors(server: &Server, limit: u64) {
     let pid = rustix::process::Pid::from_raw(server.id() as i32).expect("it runs");
     let before = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let limits = rustix::process::Rlimit { current: Some(limit), maximum: before.maximum };
-    rustix::process::prlimit(Some(pid), rustix::process::Resource::Nofile, limits).expect("it is our child");
+    let limits = rustix::process::Rlimit {
+        current: Some(limit),
+        maximum: before.maximum,
+    };
+    rustix::process::prlimit(Some(pid), rustix::process::Resource::Nofile, limits)
+        .expect("it is our child");
 }
 
 #[test]
@@ -162,25 +214,39 @@ fn a_server_without_descriptors_holds_what_was_agreed_and_says_so() {
     server.await_log("this server has no file descriptor left", 1);
     let end = Instant::now() + Duration::from_secs(4);
     while Instant::now() < end {
-        assert_eq!(ask(&server, 0), "127.0.1.1", "probes that could not be made are no failures");
+        assert_eq!(
+            ask(&server, 0),
+            "127.0.1.1",
+            "probes that could not be made are no failures"
+        );
     }
     limit_descriptors(&server, 1024);
     server.await_log("every endpoint can be probed again", 1);
     assert!(!server.log().contains("up -> down"), "{}", server.log());
-    let mut stream = std::net::TcpStream::connect(server.admin.expect("it has one")).expect("it listens");
+    let mut stream =
+        std::net::TcpStream::connect(server.admin.expect("it has one")).expect("it listens");
     write!(stream, "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").expect("it reads");
     let mut page = String::new();
     stream.read_to_string(&mut page).expect("it answers");
-    let count =
-        page.lines().find_map(|line| line.strip_prefix("meridian_probes_not_made_total{missing=\"descriptors\"} "));
-    assert!(count.and_then(|count| count.parse::<u64>().ok()).is_some_and(|count| count >= 8), "{page}");
+    let count = page.lines().find_map(|line| {
+        line.strip_prefix("meridian_probes_not_made_total{missing=\"descriptors\"} ")
+    });
+    assert!(
+        count
+            .and_then(|count| count.parse::<u64>().ok())
+            .is_some_and(|count| count >= 8),
+        "{page}"
+    );
 }
 
 #[test]
 fn programs_and_what_they_started_end_with_a_server_that_is_killed() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("processes");
-    let script = format!("echo $$ >> {0}; setsid sleep 305 & echo $! >> {0}; sleep 306", file.display());
+    let script = format!(
+        "echo $$ >> {0}; setsid sleep 305 & echo $! >> {0}; sleep 306",
+        file.display()
+    );
     let config = format!(
         "[checks.own]\ntype = \"exec\"\nprogram = \"/bin/sh\"\narguments = [\"-c\", \"{script}\"]\n\
          interval = \"3s\"\ntimeout = \"3s\"\n[[services]]\nname = \"www.example.test\"\n[services.endpoints]\n\
@@ -191,7 +257,11 @@ fn programs_and_what_they_started_end_with_a_server_that_is_killed() {
     // Those of the first probe are ended by now; the next probe begins while the server serves.
     let (start, before) = (Instant::now(), processes().lines().count());
     while processes().lines().count() < before + 2 {
-        assert!(start.elapsed() < Duration::from_secs(30), "no other probe:\n{}", server.log());
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "no other probe:\n{}",
+            server.log()
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
     server.signal(libc::SIGKILL);
@@ -199,7 +269,10 @@ fn programs_and_what_they_started_end_with_a_server_that_is_killed() {
     for process in processes().lines() {
         let path = format!("/proc/{process}/stat");
         while fs::read_to_string(&path).is_ok_and(|stat| !stat.contains(") Z ")) {
-            assert!(start.elapsed() < Duration::from_secs(20), "process {process} runs still");
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "process {process} runs still"
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -210,10 +283,15 @@ fn check_refuses_a_program_that_does_not_exist() {
     let config = "[checks.own]\ntype = \"exec\"\nprogram = \"probes/absent\"\n[[services]]\nname = \"www.example.test\"\n\
                   check = \"own\"\n[services.endpoints]\nfra = \"127.0.1.1\"\n";
     let (file, _folder) = setup(config).written();
-    let output =
-        std::process::Command::new(env!("CARGO_BIN_EXE_meridian")).args(["check", "--config"]).arg(&file).output();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_meridian"))
+        .args(["check", "--config"])
+        .arg(&file)
+        .output();
     let output = output.expect("the binary runs");
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("probes/absent: the program does not exist"), "{said}");
+    assert!(
+        said.contains("probes/absent: the program does not exist"),
+        "{said}"
+    );
 }

@@ -5,8 +5,11 @@ use std::path::Path;
 #[test]
 fn no_input_of_the_corpora_panics() {
     for (name, target) in meridian::fuzzing::TARGETS {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
-        let files = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("fuzz/corpus")
+            .join(name);
+        let files = std::fs::read_dir(&folder)
+            .unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
         let mut count = 0;
         for file in files {
             let file = file.unwrap().path();

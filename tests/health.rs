@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use harness::types::A;
 use harness::{Region, Server, Setup};
 
-const ZONE: &str = "$ORIGIN example.test.\n$TTL 60\n@ SOA ns1 h 1 2 3 4 5\n NS ns1\nns1 A 127.0.0.1\n";
+const ZONE: &str =
+    "$ORIGIN example.test.\n$TTL 60\n@ SOA ns1 h 1 2 3 4 5\n NS ns1\nns1 A 127.0.0.1\n";
 
 /// Two regions; the clients of 203.0.113.0/24 are near the first.
 fn setup(fra: u16, iad: u16, keys: &str) -> Setup {
@@ -33,18 +34,26 @@ fn answer(server: &Server, subnet: &str) -> Vec<String> {
 fn await_answer(server: &Server, expected: &str, within: Duration) {
     let start = Instant::now();
     while answer(server, "203.0.113.0/24") != [expected] {
-        assert!(start.elapsed() < within, "never {expected}:\n{}", server.log());
+        assert!(
+            start.elapsed() < within,
+            "never {expected}:\n{}",
+            server.log()
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
 /// How many of 64 networks near Frankfurt get Frankfurt.
 fn share(server: &Server) -> usize {
-    (0..64).filter(|network| answer(server, &format!("203.0.113.{}/30", network * 4)) == [FRA]).count()
+    (0..64)
+        .filter(|network| answer(server, &format!("203.0.113.{}/30", network * 4)) == [FRA])
+        .count()
 }
 
 fn run(arguments: &[&str]) -> String {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_meridian")).args(arguments).output();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_meridian"))
+        .args(arguments)
+        .output();
     String::from_utf8_lossy(&output.expect("the binary runs").stdout).into_owned()
 }
 
@@ -59,8 +68,18 @@ fn a_dead_region_is_left_and_comes_back_slowly() {
     server.await_log("up -> down", 1);
     let admin = format!("http://{}", server.admin.expect("it has one"));
     let told = run(&["status", "--admin", &admin]);
-    assert!(told.contains("1 of 2 regions of www.example.test is down: fra ("), "{told}");
-    let told = run(&["explain", "www.example.test", "--client", "203.0.113.0/24", "--admin", &admin]);
+    assert!(
+        told.contains("1 of 2 regions of www.example.test is down: fra ("),
+        "{told}"
+    );
+    let told = run(&[
+        "explain",
+        "www.example.test",
+        "--client",
+        "203.0.113.0/24",
+        "--admin",
+        &admin,
+    ]);
     assert!(told.contains("is down: ") && told.contains("503"), "{told}");
     fra.set_broken(false);
     server.await_log("down -> up", 1);
@@ -88,7 +107,11 @@ fn nobody_is_ever_sent_to_an_endpoint_that_is_dead_at_the_start_or_at_a_reload()
     server.await_log("\"reloaded\"", 1);
     // An endpoint that is new, and dead: nothing listens there.
     let text = std::fs::read_to_string(server.config_file()).expect("it is there");
-    std::fs::write(server.config_file(), text.replace("\"127.0.1.1\"", "\"127.0.1.9\"")).expect("writable");
+    std::fs::write(
+        server.config_file(),
+        text.replace("\"127.0.1.1\"", "\"127.0.1.9\""),
+    )
+    .expect("writable");
     let before = server.log().matches("\"reloaded\"").count();
     server.reload();
     while server.log().matches("\"reloaded\"").count() == before {
@@ -135,15 +158,28 @@ fn after_a_kill_in_the_first_moment_of_a_recovery_nobody_is_sent_to_the_dead() {
     let start = Instant::now();
     let kept = || std::fs::read_to_string(state.path().join("health.json")).unwrap_or_default();
     while kept().matches("\"down\"").count() < 2 {
-        assert!(start.elapsed() < Duration::from_secs(20), "never kept: {}", kept());
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "never kept: {}",
+            kept()
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
     iad.set_broken(false);
     let server = server.kill_and_start_again();
     let mut answers = 0;
     while !server.log().contains("down -> up") {
-        assert!(start.elapsed() < Duration::from_secs(40), "never up:\n{}", server.log());
-        assert_eq!(answer(&server, "203.0.113.0/24"), [IAD], "after {answers} answers\n{}", server.log());
+        assert!(
+            start.elapsed() < Duration::from_secs(40),
+            "never up:\n{}",
+            server.log()
+        );
+        assert_eq!(
+            answer(&server, "203.0.113.0/24"),
+            [IAD],
+            "after {answers} answers\n{}",
+            server.log()
+        );
         answers += 1;
     }
     assert!(answers > 0, "it takes a while until it is agreed to be up");
@@ -163,13 +199,19 @@ fn the_sorry_page_is_given_when_all_that_is_checked_refuses() {
          one = {{ address = \"127.0.3.1\", check = \"web\" }}\ntwo = {{ address = \"127.0.3.2\", check = \"web\" }}\n\
          three = {{ address = \"127.0.3.3\", check = \"web\" }}\nsorry = \"192.0.2.99\"\n"
     );
-    let server = Setup::new().zone("example.test", ZONE).config(&config).start();
+    let server = Setup::new()
+        .zone("example.test", ZONE)
+        .config(&config)
+        .start();
     assert_eq!(answer(&server, "203.0.113.0/24"), ["127.0.3.1"]);
     first.close();
     others.iter().for_each(Region::close);
     await_answer(&server, "192.0.2.99", Duration::from_secs(10));
     let admin = format!("http://{}", server.admin.expect("it has one"));
     let told = run(&["status", "--admin", &admin]);
-    assert!(told.contains("3 of 4 regions of www.example.test are down"), "{told}");
+    assert!(
+        told.contains("3 of 4 regions of www.example.test are down"),
+        "{told}"
+    );
     assert!(!told.contains("nothing can be reached"), "{told}");
 }

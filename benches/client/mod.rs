@@ -25,8 +25,18 @@ impl Client {
     /// With a cookie that the server made, or without any.
     pub fn new(address: SocketAddr, with_cookie: bool) -> Client {
         let socket = connected(address).expect("a free port");
-        let mut client = Client { socket, query: Vec::new(), sent: Vec::new(), whole: 0, waited: Vec::new() };
-        client.query = if with_cookie { cookie_query(&client.cookie()) } else { wire::query(0, NAME, 1, &[]) };
+        let mut client = Client {
+            socket,
+            query: Vec::new(),
+            sent: Vec::new(),
+            whole: 0,
+            waited: Vec::new(),
+        };
+        client.query = if with_cookie {
+            cookie_query(&client.cookie())
+        } else {
+            wire::query(0, NAME, 1, &[])
+        };
         client
     }
 
@@ -34,10 +44,14 @@ impl Client {
     fn cookie(&self) -> Vec<u8> {
         let mut buffer = [0; 1500];
         for _ in 0..100 {
-            self.socket.send(&cookie_query(b"client!!")).expect("loopback");
+            self.socket
+                .send(&cookie_query(b"client!!"))
+                .expect("loopback");
             std::thread::sleep(Duration::from_millis(20));
             if let Ok(length) = self.socket.recv(&mut buffer)
-                && buffer[..length].windows(8).any(|octets| octets == b"client!!")
+                && buffer[..length]
+                    .windows(8)
+                    .any(|octets| octets == b"client!!")
             {
                 return buffer[length - 24..length].to_vec();
             }
@@ -52,9 +66,14 @@ impl Client {
             let number = usize::from(u16::from_be_bytes([buffer[0], buffer[1]]));
             // QR and not TC.
             self.whole += usize::from(length > 12 && buffer[2] & 0x82 == 0x80);
-            self.waited.extend(self.sent.get(number).map(Instant::elapsed));
+            self.waited
+                .extend(self.sent.get(number).map(Instant::elapsed));
         }
-        let due = asks && self.sent.last().is_none_or(|last| last.elapsed() > INTERVAL);
+        let due = asks
+            && self
+                .sent
+                .last()
+                .is_none_or(|last| last.elapsed() > INTERVAL);
         if due && self.sent.len() < usize::from(u16::MAX) {
             self.query[..2].copy_from_slice(&(self.sent.len() as u16).to_be_bytes());
             self.sent.push(Instant::now());
@@ -66,7 +85,12 @@ impl Client {
     pub fn report(mut self, who: &str) {
         self.waited.sort();
         let (asked, share) = (self.sent.len(), self.whole as f64 / self.sent.len() as f64);
-        let at = |part: f64| self.waited.get((self.waited.len() as f64 * part) as usize).copied().unwrap_or_default();
+        let at = |part: f64| {
+            self.waited
+                .get((self.waited.len() as f64 * part) as usize)
+                .copied()
+                .unwrap_or_default()
+        };
         println!(
             "a client {who}: {share:.3} of {asked} got a whole answer, usually after {:.1?}, at the slowest {:.1?}",
             at(0.5),

@@ -11,7 +11,14 @@ use std::os::fd::AsRawFd;
 pub const BATCH: usize = 64;
 /// A socket of this machine that talks to one address and waits for nothing.
 pub fn connected(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = UdpSocket::bind((if address.is_ipv4() { "127.0.0.1" } else { "::1" }, 0))?;
+    let socket = UdpSocket::bind((
+        if address.is_ipv4() {
+            "127.0.0.1"
+        } else {
+            "::1"
+        },
+        0,
+    ))?;
     socket.connect(address)?;
     socket.set_nonblocking(true)?;
     Ok(socket)
@@ -51,8 +58,13 @@ impl Batch {
     /// `addressed`: datagrams go back to where they came from; otherwise the socket is connected.
     pub fn new(addressed: bool) -> Batch {
         // SAFETY: structures of integers and pointers, for which all zeros is a value.
-        let (vector, message, address) =
-            unsafe { (std::mem::zeroed(), std::mem::zeroed::<libc::mmsghdr>(), std::mem::zeroed()) };
+        let (vector, message, address) = unsafe {
+            (
+                std::mem::zeroed(),
+                std::mem::zeroed::<libc::mmsghdr>(),
+                std::mem::zeroed(),
+            )
+        };
         let mut batch = Batch {
             buffers: vec![[0; 4096]; BATCH].into(),
             vectors: vec![vector; BATCH].into(),
@@ -75,13 +87,28 @@ impl Batch {
         for at in 0..BATCH {
             self.vectors[at].iov_len = self.buffers[at].len();
             let header = &mut self.messages[at].msg_hdr;
-            header.msg_namelen = if header.msg_name.is_null() { 0 } else { size_of::<libc::sockaddr_storage>() as u32 };
+            header.msg_namelen = if header.msg_name.is_null() {
+                0
+            } else {
+                size_of::<libc::sockaddr_storage>() as u32
+            };
         }
         let (descriptor, room) = (socket.as_raw_fd(), BATCH as libc::c_uint);
         // SAFETY: every pointer leads to a buffer of `self` of the length stated beside it.
-        let count =
-            unsafe { libc::recvmmsg(descriptor, self.messages.as_mut_ptr(), room, flags as _, std::ptr::null_mut()) };
-        if count < 0 { Err(io::Error::last_os_error()) } else { Ok(count as usize) }
+        let count = unsafe {
+            libc::recvmmsg(
+                descriptor,
+                self.messages.as_mut_ptr(),
+                room,
+                flags as _,
+                std::ptr::null_mut(),
+            )
+        };
+        if count < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(count as usize)
+        }
     }
 
     /// Sends the first `count`; returns how many went.
@@ -90,7 +117,14 @@ impl Batch {
         while sent < count {
             let rest = &mut self.messages[sent..count];
             // SAFETY: as above; the lengths were set by whoever filled the buffers.
-            let done = unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), rest.len() as libc::c_uint, 0) };
+            let done = unsafe {
+                libc::sendmmsg(
+                    socket.as_raw_fd(),
+                    rest.as_mut_ptr(),
+                    rest.len() as libc::c_uint,
+                    0,
+                )
+            };
             match done {
                 1.. => sent += done as usize,
                 _ if io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock => break,

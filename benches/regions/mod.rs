@@ -9,14 +9,25 @@ use meridian::steering::outcome::{RegionCapacity, Share};
 use meridian::steering::tiers::Candidate;
 use meridian::steering::{Bias, FailoverChain, Point, RegionOrder, RegionStates, SteeringRules};
 
-const REGIONS: [(f64, f64); 6] =
-    [(50.1, 8.7), (51.5, -0.1), (40.7, -74.0), (37.8, -122.4), (1.35, 103.8), (-23.5, -46.6)];
+const REGIONS: [(f64, f64); 6] = [
+    (50.1, 8.7),
+    (51.5, -0.1),
+    (40.7, -74.0),
+    (37.8, -122.4),
+    (1.35, 103.8),
+    (-23.5, -46.6),
+];
 
 /// The databases named in `MERIDIAN_CITY_DB`, separated by `:`; without it, none.
 pub fn databases() -> AtlasSources {
     let named = std::env::var_os("MERIDIAN_CITY_DB");
-    let databases: Vec<PathBuf> = named.map(|paths| std::env::split_paths(&paths).collect()).unwrap_or_default();
-    AtlasSources { databases, ..AtlasSources::default() }
+    let databases: Vec<PathBuf> = named
+        .map(|paths| std::env::split_paths(&paths).collect())
+        .unwrap_or_default();
+    AtlasSources {
+        databases,
+        ..AtlasSources::default()
+    }
 }
 
 /// The nearest region, and no other beside it.
@@ -25,15 +36,27 @@ pub fn rules() -> CatchmentRules {
         location: Point::new(latitude, longitude).ok().map(Point::unit_vector),
         bias: Bias::default(),
     });
-    let band = "0%".parse().unwrap_or_else(|_| unreachable!("a band that the documentation names"));
+    let band = "0%"
+        .parse()
+        .unwrap_or_else(|_| unreachable!("a band that the documentation names"));
     CatchmentRules {
-        rules: SteeringRules { order: RegionOrder::Nearest, band, candidates: candidates.collect() },
+        rules: SteeringRules {
+            order: RegionOrder::Nearest,
+            band,
+            candidates: candidates.collect(),
+        },
         fences: vec![],
     }
 }
 
 /// What queries look up while every region is up.
 pub fn all_up(catchment: &Catchment) -> (Arc<AddressTable>, Arc<[FailoverChain]>) {
-    let up = [RegionCapacity { share: Share::ALL, weight: 1 }; REGIONS.len()];
-    catchment.outcomes(&RegionStates { standing: up.to_vec(), ..RegionStates::default() })
+    let up = [RegionCapacity {
+        share: Share::ALL,
+        weight: 1,
+    }; REGIONS.len()];
+    catchment.outcomes(&RegionStates {
+        standing: up.to_vec(),
+        ..RegionStates::default()
+    })
 }

@@ -55,12 +55,19 @@ impl Kind {
     /// `count` queries, the same on every run.
     pub fn queries(self, count: usize) -> Vec<Vec<u8>> {
         let mut random = Random(7);
-        (0..count).map(|id| self.query(id as u16, &mut random)).collect()
+        (0..count)
+            .map(|id| self.query(id as u16, &mut random))
+            .collect()
     }
 
     /// Queries without an end.
     pub fn endless(self) -> Endless {
-        Endless { kind: self, queries: self.queries(1 << 16), next: 0, random: Random(11) }
+        Endless {
+            kind: self,
+            queries: self.queries(1 << 16),
+            next: 0,
+            random: Random(11),
+        }
     }
 
     fn query(self, id: u16, random: &mut Random) -> Vec<u8> {
@@ -72,7 +79,12 @@ impl Kind {
             Kind::Steered => query(id, "www.example.com", A, &[]),
             Kind::SteeredSubnetV6 => query(id, "www.example.com", AAAA, &subnet_v6(random)),
             Kind::Static => query(id, "static.example.com", A, &[]),
-            Kind::NoName => query(id, &format!("x{:08x}.example.com", random.next() as u32), A, &[]),
+            Kind::NoName => query(
+                id,
+                &format!("x{:08x}.example.com", random.next() as u32),
+                A,
+                &[],
+            ),
             Kind::NoData => query(id, "static.example.com", TXT, &[]),
             Kind::Referral => query(id, "host.below.example.com", A, &[]),
         }
@@ -101,7 +113,10 @@ impl Endless {
         buffer[..query.len()].copy_from_slice(query);
         if self.kind == Kind::NoName {
             // Behind the header, the length of the label and its `x`.
-            for (octet, four) in buffer[14..22].iter_mut().zip(self.random.next().to_be_bytes()) {
+            for (octet, four) in buffer[14..22]
+                .iter_mut()
+                .zip(self.random.next().to_be_bytes())
+            {
                 *octet = b"0123456789abcdef"[usize::from(four & 15)];
             }
         }

@@ -15,18 +15,30 @@ const MOST: usize = 255;
 impl Solver<'_, '_, '_, '_> {
     /// Answers a question of another class than IN; `None`: there is nothing to say.
     #[cold]
-    #[expect(clippy::arithmetic_side_effects, reason = "a text has at most 255 octets")]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "a text has at most 255 octets"
+    )]
     pub(super) fn solve_chaos(&mut self) -> Option<Disposition> {
         let question = &self.query.question;
-        let asked = matches!(question.rtype, RecordType::TXT | RecordType::ANY) && question.class == CLASS;
+        let asked =
+            matches!(question.rtype, RecordType::TXT | RecordType::ANY) && question.class == CLASS;
         let text = self.chaos_text(question).filter(|_| asked)?;
         let mut record = [0; HEADER.len() + 1 + MOST];
         let length = HEADER.len() + 1 + text.len();
         let octets = HEADER.iter().take(HEADER.len() - 2).copied();
-        let octets = octets.chain((text.len() as u16 + 1).to_be_bytes()).chain([text.len() as u8]);
-        record.iter_mut().zip(octets.chain(text.iter().copied())).for_each(|(place, octet)| *place = octet);
+        let octets = octets
+            .chain((text.len() as u16 + 1).to_be_bytes())
+            .chain([text.len() as u8]);
+        record
+            .iter_mut()
+            .zip(octets.chain(text.iter().copied()))
+            .for_each(|(place, octet)| *place = octet);
         self.reply.authoritative = true;
-        let written = self.reply.append(Section::Answer, record.get(..length)?, 1).is_ok();
+        let written = self
+            .reply
+            .append(Section::Answer, record.get(..length)?, 1)
+            .is_ok();
         self.reply.truncated = !written;
         Some(Disposition::Static)
     }
@@ -35,7 +47,9 @@ impl Solver<'_, '_, '_, '_> {
         let policy = &self.moment.snapshot.policy;
         let text = match question.name.as_wire() {
             b"\x02id\x06server\0" | b"\x08hostname\x04bind\0" => policy.chaos_id.as_deref(),
-            b"\x07version\x06server\0" | b"\x07version\x04bind\0" => policy.chaos_version.as_deref(),
+            b"\x07version\x06server\0" | b"\x07version\x04bind\0" => {
+                policy.chaos_version.as_deref()
+            }
             _ => None,
         };
         text.map(|text| text.get(..MOST).unwrap_or(text))

@@ -41,18 +41,28 @@ impl LookupAddress {
     #[inline(always)]
     fn of_any(address: IpAddr) -> LookupAddress {
         match address {
-            IpAddr::V4(v4) => LookupAddress::V4 { bits: v4.to_bits(), before: 0 },
+            IpAddr::V4(v4) => LookupAddress::V4 {
+                bits: v4.to_bits(),
+                before: 0,
+            },
             IpAddr::V6(v6) => LookupAddress::of_v6(v6.to_bits()),
         }
     }
 
     fn of_v6(bits: u128) -> LookupAddress {
         match (bits >> 96) as u32 {
-            0x2001_0000 => LookupAddress::V4 { bits: !(bits as u32), before: 96 },
-            _ if bits >> 32 == 0xffff || bits >> 32 == 0x0064_ff9b << 64 => {
-                LookupAddress::V4 { bits: bits as u32, before: 96 }
-            }
-            _ if bits >> 112 == 0x2002 => LookupAddress::V4 { bits: (bits >> 80) as u32, before: 16 },
+            0x2001_0000 => LookupAddress::V4 {
+                bits: !(bits as u32),
+                before: 96,
+            },
+            _ if bits >> 32 == 0xffff || bits >> 32 == 0x0064_ff9b << 64 => LookupAddress::V4 {
+                bits: bits as u32,
+                before: 96,
+            },
+            _ if bits >> 112 == 0x2002 => LookupAddress::V4 {
+                bits: (bits >> 80) as u32,
+                before: 16,
+            },
             _ => LookupAddress::V6(bits),
         }
     }
@@ -68,14 +78,23 @@ impl LookupAddress {
     /// Bits that stand before the address that is looked up.
     #[inline(always)]
     fn before(&self) -> u8 {
-        if let LookupAddress::V4 { before, .. } = *self { before } else { 0 }
+        if let LookupAddress::V4 { before, .. } = *self {
+            before
+        } else {
+            0
+        }
     }
 
     /// The least scope of an answer that depends on the client's stable prefix.
     #[inline(always)]
     #[expect(clippy::arithmetic_side_effects, reason = "96 bits and 32 at most")]
     fn stable_scope(&self) -> u8 {
-        self.before() + if let LookupAddress::V4 { .. } = self { STABLE_PREFIX_V4 } else { STABLE_PREFIX_V6 }
+        self.before()
+            + if let LookupAddress::V4 { .. } = self {
+                STABLE_PREFIX_V4
+            } else {
+                STABLE_PREFIX_V6
+            }
     }
 
     #[inline(always)]
@@ -119,14 +138,22 @@ impl LocatedClient {
     /// private block, not with the public space around it.
     #[inline(always)]
     #[expect(clippy::arithmetic_side_effects, reason = "96 bits and 32 at most")]
-    pub fn find(table: &AddressTable, source: ClientAddress, subnet: Option<&ClientSubnet>) -> LocatedClient {
+    pub fn find(
+        table: &AddressTable,
+        source: ClientAddress,
+        subnet: Option<&ClientSubnet>,
+    ) -> LocatedClient {
         let Some(seen) = subnet.and_then(LookupAddress::of_subnet) else {
             let seen = LookupAddress::of(source);
             return LocatedClient::new(seen, seen.find_in(table), 0, 0, false);
         };
         let found = seen.find_in(table);
         // A scope of 0 is one answer for everybody, and so for every form of an address.
-        let scope = if found.scope == 0 { 0 } else { found.scope + seen.before() };
+        let scope = if found.scope == 0 {
+            0
+        } else {
+            found.scope + seen.before()
+        };
         if found.value == UNROUTABLE {
             return LocatedClient::instead(table, source, scope);
         }
@@ -141,14 +168,31 @@ impl LocatedClient {
     }
 
     #[inline(always)]
-    fn new(seen: LookupAddress, found: FoundBlock, scope: u8, stable_scope: u8, by_subnet: bool) -> LocatedClient {
-        LocatedClient { value: found.value, client: seen.client(), seen, by_subnet, scope, stable_scope }
+    fn new(
+        seen: LookupAddress,
+        found: FoundBlock,
+        scope: u8,
+        stable_scope: u8,
+        by_subnet: bool,
+    ) -> LocatedClient {
+        LocatedClient {
+            value: found.value,
+            client: seen.client(),
+            seen,
+            by_subnet,
+            scope,
+            stable_scope,
+        }
     }
 
     /// SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1); `stable`: the answer depends on the client's stable prefix too.
     #[inline]
     pub fn scope(&self, stable: bool) -> u8 {
-        if stable { self.scope.max(self.stable_scope) } else { self.scope }
+        if stable {
+            self.scope.max(self.stable_scope)
+        } else {
+            self.scope
+        }
     }
 }
 
@@ -160,10 +204,16 @@ mod tests {
     fn ipv6_forms_of_ipv4_are_ipv4() {
         // A source is IPv4 however its socket spells it; a subnet keeps the bits that were sent before it.
         let source = LookupAddress::of("::ffff:203.0.113.7".parse().unwrap());
-        assert_eq!((source.address().to_string().as_str(), source.before()), ("203.0.113.7", 0));
+        assert_eq!(
+            (source.address().to_string().as_str(), source.before()),
+            ("203.0.113.7", 0)
+        );
         let subnet = ClientSubnet::around("::ffff:203.0.113.7".parse().unwrap(), 128);
         let subnet = LookupAddress::of_subnet(&subnet).unwrap();
-        assert_eq!((subnet.address().to_string().as_str(), subnet.before()), ("203.0.113.7", 96));
+        assert_eq!(
+            (subnet.address().to_string().as_str(), subnet.before()),
+            ("203.0.113.7", 96)
+        );
         for (form, before) in [
             ("203.0.113.7", 0),
             ("64:ff9b::203.0.113.7", 96),
@@ -171,11 +221,17 @@ mod tests {
             ("2001:0:4136:e378:8000:63bf:34ff:8ef8", 96),
         ] {
             let seen = LookupAddress::of(form.parse().unwrap());
-            assert_eq!((seen.address().to_string().as_str(), seen.before()), ("203.0.113.7", before), "{form}");
+            assert_eq!(
+                (seen.address().to_string().as_str(), seen.before()),
+                ("203.0.113.7", before),
+                "{form}"
+            );
         }
         for form in ["2001:db8::1", "::1", "64:ff9b:1::203.0.113.7", "2003::1"] {
             assert_eq!(
-                LookupAddress::of(form.parse().unwrap()).address().to_string(),
+                LookupAddress::of(form.parse().unwrap())
+                    .address()
+                    .to_string(),
                 form.parse::<IpAddr>().unwrap().to_string()
             );
         }

@@ -1,13 +1,13 @@
 //! RRsets copied into a reply, and the compression pointers in them set.
 //!
 //! An RRset stands ready in wire form; where its pointers lead is known but for where it comes to stand and how the name
-//! that it is given for begins ([`super::world::compression`]).
+//! that it is given for begins ([`crate::catalog::compression`]).
 
 use super::pointers::{last_labels, pointer_to, set_pointer, skip_labels};
 use super::shorten::can_be_shortened;
 use super::solve::{ChainName, QUESTION_NAME, RrsetOwner, Solver};
-use super::world::WireRrset;
-use super::world::compression::{CompressedData, PointerSite, PointerTarget, compressible};
+use crate::catalog::WireRrset;
+use crate::catalog::compression::{CompressedData, PointerSite, PointerTarget, compressible};
 use crate::dns::name::MAX_NAME;
 use crate::dns::reply::Section;
 use crate::dns::{RecordType, ReplyFull};
@@ -52,7 +52,10 @@ impl<'m> Solver<'m, '_, '_, '_> {
             self.reply.take_back(at, section, rrset.count);
             return self.put_shortest(section, rrset, current, owner);
         }
-        Ok(RrsetPosition { at, is_shortened: false })
+        Ok(RrsetPosition {
+            at,
+            is_shortened: false,
+        })
     }
 
     /// The same where names may share more with an alias, or with the question, than with their owner.
@@ -68,11 +71,22 @@ impl<'m> Solver<'m, '_, '_, '_> {
         let at = self.reply.position();
         if can_be_shortened(rrset) {
             self.put_shortened(section, rrset, current, owner)?;
-            return Ok(RrsetPosition { at, is_shortened: true });
+            return Ok(RrsetPosition {
+                at,
+                is_shortened: true,
+            });
         }
         self.put_records(section, rrset, owner.at)?;
-        self.set_pointers(self.moment.world().records.pointers(rrset), current, owner, at);
-        Ok(RrsetPosition { at, is_shortened: false })
+        self.set_pointers(
+            self.moment.world().records.pointers(rrset),
+            current,
+            owner,
+            at,
+        );
+        Ok(RrsetPosition {
+            at,
+            is_shortened: false,
+        })
     }
 
     /// Appends one record of a steered name, which stands at `owner`, to the answer section.
@@ -84,31 +98,48 @@ impl<'m> Solver<'m, '_, '_, '_> {
         ttl: u32,
         data: &CompressedData,
     ) -> Result<(), ReplyFull> {
-        let target = data.end.map(|end| last_labels(self.reply.octets(), owner, usize::from(end.labels)));
+        let target = data
+            .end
+            .map(|end| last_labels(self.reply.octets(), owner, usize::from(end.labels)));
         // Behind an alias or another record there are more names than the owner's.
         if self.reply.position() != self.question_end() || self.repeats_label(data, target) {
-            let (fixed, labels) = data.octets.split_at_checked(compressible(rtype).0).unwrap_or_default();
+            let (fixed, labels) = data
+                .octets
+                .split_at_checked(compressible(rtype).0)
+                .unwrap_or_default();
             let mut room = [0; MAX_NAME];
-            let name = self.whole_name(labels, target, &mut room).ok_or(ReplyFull)?;
+            let name = self
+                .whole_name(labels, target, &mut room)
+                .ok_or(ReplyFull)?;
             return self.put_with_name(owner, rtype, ttl, fixed, name);
         }
         let pointer = target.map(pointer_to);
         let pointer = pointer.as_ref().map_or(&[][..], |pointer| pointer);
-        self.reply.append_record(Section::Answer, owner, rtype, ttl, &[&data.octets, pointer])
+        self.reply
+            .append_record(Section::Answer, owner, rtype, ttl, &[&data.octets, pointer])
     }
 
     /// Whether the question has the same label in front of `target` as the data.
     fn repeats_label(&self, data: &CompressedData, target: Option<u16>) -> bool {
         let end = data.end.zip(target).filter(|(end, _)| end.in_front > 0);
         end.is_some_and(|(end, target)| {
-            is_same_label(self.reply.octets(), target, &data.octets, data.octets.len(), end.in_front)
+            is_same_label(
+                self.reply.octets(),
+                target,
+                &data.octets,
+                data.octets.len(),
+                end.in_front,
+            )
         })
     }
 
     /// Sets the pointers in the data of the RRset that was just written at `at` for `owner`. Returns whether a name in
     /// there may share more with the question than the owner.
     #[inline(always)]
-    #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "positions inside a message, which has at most 65,535 octets"
+    )]
     fn set_pointers(
         &mut self,
         pointers: &[PointerSite],
@@ -128,10 +159,12 @@ impl<'m> Solver<'m, '_, '_, '_> {
                 PointerTarget::OwnersEnd(end) => {
                     if usize::from(end.labels) != found {
                         found = usize::from(end.labels);
-                        (place, in_front) = skip_labels(octets, current.at, labels.saturating_sub(found));
+                        (place, in_front) =
+                            skip_labels(octets, current.at, labels.saturating_sub(found));
                     }
                     if end.in_front == in_front {
-                        may_share_more |= is_same_label(octets, place, octets, pointer_at, end.in_front);
+                        may_share_more |=
+                            is_same_label(octets, place, octets, pointer_at, end.in_front);
                     }
                     place
                 }
@@ -143,19 +176,34 @@ impl<'m> Solver<'m, '_, '_, '_> {
 
     /// Copies an RRset without names in its data.
     #[inline]
-    pub(super) fn put_plain(&mut self, section: Section, rrset: &'m WireRrset, owner: u16) -> Result<(), ReplyFull> {
+    pub(super) fn put_plain(
+        &mut self,
+        section: Section,
+        rrset: &'m WireRrset,
+        owner: u16,
+    ) -> Result<(), ReplyFull> {
         self.put_records(section, rrset, owner).map(|_| ())
     }
 
     #[inline]
-    #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-    fn put_records(&mut self, section: Section, rrset: &'m WireRrset, owner: u16) -> Result<&mut [u8], ReplyFull> {
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "positions inside a message, which has at most 65,535 octets"
+    )]
+    fn put_records(
+        &mut self,
+        section: Section,
+        rrset: &'m WireRrset,
+        owner: u16,
+    ) -> Result<&mut [u8], ReplyFull> {
         let octets = self.moment.world().records.octets(rrset);
         let written = self.reply.append(section, octets, rrset.count)?;
         let mut at = 0;
         for _ in 0..rrset.count {
             set_pointer(written, at, owner);
-            let length = written.get(at + 10..at + 12).and_then(|length| length.first_chunk::<2>());
+            let length = written
+                .get(at + 10..at + 12)
+                .and_then(|length| length.first_chunk::<2>());
             at += 12 + length.map_or(0, |&length| usize::from(u16::from_be_bytes(length)));
         }
         Ok(written)
@@ -169,5 +217,7 @@ fn is_same_label(question: &[u8], place: u16, data: &[u8], end: usize, octets: u
     let start = place.saturating_sub(usize::from(octets));
     let asked = question.get(start..place);
     let given = data.get(end.saturating_sub(usize::from(octets))..end);
-    asked.zip(given).is_some_and(|(asked, given)| asked.eq_ignore_ascii_case(given))
+    asked
+        .zip(given)
+        .is_some_and(|(asked, given)| asked.eq_ignore_ascii_case(given))
 }

@@ -3,9 +3,9 @@
 use super::Disposition;
 use super::solve::Solver;
 use super::steered::{Decision, decide};
-use super::world::ServiceId;
-use super::world::endpoint_data::EndpointData;
-use super::world::services::{ServiceFamily, SteeredService};
+use crate::catalog::ServiceId;
+use crate::catalog::endpoint_data::EndpointData;
+use crate::catalog::services::{ServiceFamily, SteeredService};
 use crate::dns::ExtendedError;
 use crate::dns::reply::Section;
 use crate::dns::{RecordType, ReplyFull};
@@ -28,12 +28,18 @@ impl Hint {
     fn new(key: u8) -> Hint {
         let mut octets = [0; HEADER + 16 * MOST];
         octets[1] = key;
-        Hint { octets, length: HEADER }
+        Hint {
+            octets,
+            length: HEADER,
+        }
     }
 
     #[expect(clippy::arithmetic_side_effects, reason = "eight addresses at most")]
     fn push(&mut self, address: &[u8]) {
-        if let Some(place) = self.octets.get_mut(self.length..self.length + address.len()) {
+        if let Some(place) = self
+            .octets
+            .get_mut(self.length..self.length + address.len())
+        {
             place.copy_from_slice(address);
             self.length += address.len();
         }
@@ -46,7 +52,11 @@ impl Hint {
     }
 
     fn parameter(&self) -> &[u8] {
-        if self.is_empty() { &[] } else { self.octets.get(..self.length).unwrap_or_default() }
+        if self.is_empty() {
+            &[]
+        } else {
+            self.octets.get(..self.length).unwrap_or_default()
+        }
     }
 }
 
@@ -62,9 +72,12 @@ impl Solver<'_, '_, '_, '_> {
         hop: usize,
     ) -> Result<Option<Disposition>, ReplyFull> {
         let moment = self.moment;
-        let Some((binding, now)) = service.binding(asked).zip(moment.present.service(id)) else { return Ok(None) };
+        let Some((binding, now)) = service.binding(asked).zip(moment.present.service(id)) else {
+            return Ok(None);
+        };
         if binding.is_alias {
-            self.reply.append_record(Section::Answer, owner, asked, now.ttl, &[&binding.head])?;
+            self.reply
+                .append_record(Section::Answer, owner, asked, now.ttl, &[&binding.head])?;
             return Ok(Some(Disposition::Steered));
         }
         let subnet = self.subnet_in_use(service.client_subnet).copied();
@@ -72,19 +85,42 @@ impl Solver<'_, '_, '_, '_> {
         if hop > 0 && subnet.is_some() {
             return Ok(Some(Disposition::Static));
         }
-        let turn = if service.pick == PickMethod::RoundRobin { moment.turns.take(id) } else { 0 };
+        let turn = if service.pick == PickMethod::RoundRobin {
+            moment.turns.take(id)
+        } else {
+            0
+        };
         let mut hints = [Hint::new(IPV4_HINT), Hint::new(IPV6_HINT)];
         let mut ending = LastResort::NoData;
-        for (family, hint) in [ServiceFamily::V4, ServiceFamily::V6].into_iter().zip(&mut hints) {
-            let Some(view) = now.view(family) else { continue };
-            let decision = decide(service, view, *self.source, subnet.as_ref(), moment.seed, || turn);
-            let Decision { outcome, stage, scope, .. } = decision;
+        for (family, hint) in [ServiceFamily::V4, ServiceFamily::V6]
+            .into_iter()
+            .zip(&mut hints)
+        {
+            let Some(view) = now.view(family) else {
+                continue;
+            };
+            let decision = decide(
+                service,
+                view,
+                *self.source,
+                subnet.as_ref(),
+                moment.seed,
+                || turn,
+            );
+            let Decision {
+                outcome,
+                stage,
+                scope,
+                ..
+            } = decision;
             // The answer holds for the clients that both hints hold for.
             self.scope = self.scope.max(scope);
             if outcome.is_some_and(|outcome| outcome.all_down) {
                 self.reply.error = Some(&ExtendedError::ALL_DOWN);
             }
-            if let Some(outcome) = outcome.filter(|outcome| stage.is_none() && outcome.ending != LastResort::NoData) {
+            if let Some(outcome) =
+                outcome.filter(|outcome| stage.is_none() && outcome.ending != LastResort::NoData)
+            {
                 ending = outcome.ending;
             }
             for (region, endpoint) in decision.picks().iter() {
@@ -99,8 +135,15 @@ impl Solver<'_, '_, '_, '_> {
         if v4.is_empty() && v6.is_empty() {
             return Ok(Some(self.without_region(ending)));
         }
-        let data: [&[u8]; 5] = [&binding.head, v4.parameter(), &binding.middle, v6.parameter(), &binding.tail];
-        self.reply.append_record(Section::Answer, owner, asked, now.ttl, &data)?;
+        let data: [&[u8]; 5] = [
+            &binding.head,
+            v4.parameter(),
+            &binding.middle,
+            v6.parameter(),
+            &binding.tail,
+        ];
+        self.reply
+            .append_record(Section::Answer, owner, asked, now.ttl, &data)?;
         Ok(Some(Disposition::Steered))
     }
 }

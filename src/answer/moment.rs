@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::policy::ServerPolicy;
-use super::world::{Catalog, LiveState, ServiceId};
+use crate::catalog::{Catalog, LiveState, ServiceId};
 
 /// What a reply depends on besides the query and the client.
 #[derive(Clone, Copy)]
@@ -51,7 +51,9 @@ impl RoundRobinCounters {
     /// This service's turn; the next one is the next.
     #[inline]
     pub(super) fn take(&self, service: ServiceId) -> u32 {
-        self.0.get(service.0 as usize).map_or(0, |turn| turn.fetch_add(1, Ordering::Relaxed))
+        self.0
+            .get(service.0 as usize)
+            .map_or(0, |turn| turn.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -98,6 +100,10 @@ impl Snapshot {
     /// The moment of one client's query, to be counted in this lane.
     #[inline]
     pub fn moment_in(&self, lane: u8, seed: u64) -> QueryContext<'_> {
-        QueryContext { lane: Some(lane), passed_over: self.policy.passed_over, ..self.moment(seed) }
+        QueryContext {
+            lane: Some(lane),
+            passed_over: self.policy.passed_over,
+            ..self.moment(seed)
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::world::{CatalogZone, ZoneId};
+use crate::catalog::{CatalogZone, ZoneId};
 use crate::config::{self, Cidr, Config, RateLimitConfig};
 use crate::dns::UDP_PAYLOAD;
 use crate::dns::cookie::CookieSecrets;
@@ -49,21 +49,34 @@ impl ZoneAccess {
         stated: &'c [config::ZoneAccessConfig],
         zones: &[CatalogZone],
     ) -> Result<Option<ZoneAccess>, Vec<&'c config::ZoneAccessConfig>> {
-        let at = |stated: &config::ZoneAccessConfig| zones.iter().position(|zone| zone.origin == stated.zone);
-        let unknown: Vec<_> = stated.iter().filter(|stated| at(stated).is_none()).collect();
+        let at = |stated: &config::ZoneAccessConfig| {
+            zones.iter().position(|zone| zone.origin == stated.zone)
+        };
+        let unknown: Vec<_> = stated
+            .iter()
+            .filter(|stated| at(stated).is_none())
+            .collect();
         if !unknown.is_empty() {
             return Err(unknown);
         }
         let mut access = vec![AccessRule::default(); zones.len()];
-        for (stated, place) in stated.iter().filter_map(|stated| Some((stated, at(stated)?))) {
-            access.get_mut(place).into_iter().for_each(|it| *it = AccessRule::of(&stated.allow, &stated.deny, &[]));
+        for (stated, place) in stated
+            .iter()
+            .filter_map(|stated| Some((stated, at(stated)?)))
+        {
+            access
+                .get_mut(place)
+                .into_iter()
+                .for_each(|it| *it = AccessRule::of(&stated.allow, &stated.deny, &[]));
         }
         Ok((!stated.is_empty()).then_some(ZoneAccess(access.into())))
     }
 
     /// Whether this client may ask for names of this zone.
     pub fn admits(&self, zone: ZoneId, client: ClientAddress) -> bool {
-        self.0.get(zone.0 as usize).is_none_or(|access| access.admit(client) == Admission::Serve)
+        self.0
+            .get(zone.0 as usize)
+            .is_none_or(|access| access.admit(client) == Admission::Serve)
     }
 }
 
@@ -88,21 +101,36 @@ pub struct RateLimits {
 impl RateLimits {
     /// A load at its most falls by the rate: whoever asks all the time is answered that often.
     pub fn of(rates: &RateLimitConfig) -> RateLimits {
-        let beat = 1.0 - f64::from(rates.rate) / BEATS / f64::from(rates.burst.max(rates.rate).max(1));
+        let beat =
+            1.0 - f64::from(rates.rate) / BEATS / f64::from(rates.burst.max(rates.rate).max(1));
         let decay = std::array::from_fn(|power| (beat.powi(1 << power) * 4_294_967_296.0) as u32);
         let most = rates.burst.saturating_mul(ANSWER);
-        RateLimits { rates: rates.clone(), exempt: NetworkSet::of(&rates.exempt), most, decay }
+        RateLimits {
+            rates: rates.clone(),
+            exempt: NetworkSet::of(&rates.exempt),
+            most,
+            decay,
+        }
     }
 
     /// What is left of a load after so many beats (tenths of a second).
     #[inline]
-    #[expect(clippy::arithmetic_side_effects, reason = "two numbers of 32 bits in 64")]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "two numbers of 32 bits in 64"
+    )]
     pub fn decayed(&self, load: u32, beats: u16) -> u32 {
         if beats == 0 {
             return load;
         }
-        let passed = self.decay.iter().enumerate().filter(|(power, _)| beats >> power & 1 == 1);
-        passed.fold(load, |load, (_, part)| ((u64::from(load) * u64::from(*part)) >> 32) as u32)
+        let passed = self
+            .decay
+            .iter()
+            .enumerate()
+            .filter(|(power, _)| beats >> power & 1 == 1);
+        passed.fold(load, |load, (_, part)| {
+            ((u64::from(load) * u64::from(*part)) >> 32) as u32
+        })
     }
 }
 
@@ -127,7 +155,11 @@ impl Default for ServerPolicy {
 
 impl ServerPolicy {
     /// The policy of a configuration. `cookies` are read from elsewhere, `zones` are compiled beside the World.
-    pub fn of(config: &Config, cookies: Option<CookieSecrets>, zones: Option<ZoneAccess>) -> ServerPolicy {
+    pub fn of(
+        config: &Config,
+        cookies: Option<CookieSecrets>,
+        zones: Option<ZoneAccess>,
+    ) -> ServerPolicy {
         let text = |text: &Option<String>| text.as_ref().map(|text| text.as_bytes().into());
         let server = &config.server;
         ServerPolicy {
@@ -136,11 +168,15 @@ impl ServerPolicy {
             chaos_id: text(&server.chaos_id),
             chaos_version: text(&server.chaos_version),
             unverified_payload: server.max_nocookie_response.unwrap_or(UDP_PAYLOAD),
-            passed_over: config.traffic_sample.map_or(u64::MAX, |sample| u64::from(sample.one_in).saturating_sub(1)),
+            passed_over: config.traffic_sample.map_or(u64::MAX, |sample| {
+                u64::from(sample.one_in).saturating_sub(1)
+            }),
             keepalive: u16::try_from(server.tcp_idle.as_millis() / 100).unwrap_or(u16::MAX),
             access: AccessRule::of(&server.allow, &server.deny, &server.drop),
             limits: config.limits.as_ref().map(RateLimits::of),
-            fronts: Some(&server.proxy_from[..]).filter(|fronts| !fronts.is_empty()).map(NetworkSet::of),
+            fronts: Some(&server.proxy_from[..])
+                .filter(|fronts| !fronts.is_empty())
+                .map(NetworkSet::of),
             zones,
         }
     }
@@ -148,7 +184,9 @@ impl ServerPolicy {
     /// How often this client's network is answered; `None`: as often as it asks.
     #[inline]
     pub fn limits_of(&self, client: ClientAddress) -> Option<&RateLimits> {
-        self.limits.as_ref().filter(|limits| !limits.exempt.contains(client))
+        self.limits
+            .as_ref()
+            .filter(|limits| !limits.exempt.contains(client))
     }
 }
 
@@ -190,7 +228,11 @@ impl AccessRule {
     /// What becomes of a client.
     #[inline]
     pub fn admit(&self, client: ClientAddress) -> Admission {
-        if self.restricted { self.judge(client) } else { Admission::Serve }
+        if self.restricted {
+            self.judge(client)
+        } else {
+            Admission::Serve
+        }
     }
 
     #[inline(never)]
@@ -198,8 +240,15 @@ impl AccessRule {
         if self.drop.contains(client) {
             return Admission::Ignore;
         }
-        let allowed = self.allow.as_ref().is_none_or(|allow| allow.contains(client));
-        if allowed && !self.deny.contains(client) { Admission::Serve } else { Admission::Refuse }
+        let allowed = self
+            .allow
+            .as_ref()
+            .is_none_or(|allow| allow.contains(client));
+        if allowed && !self.deny.contains(client) {
+            Admission::Serve
+        } else {
+            Admission::Refuse
+        }
     }
 }
 
@@ -221,7 +270,10 @@ impl NetworkSet {
                 _ => {}
             }
         }
-        NetworkSet { v4: merged(v4), v6: merged(v6) }
+        NetworkSet {
+            v4: merged(v4),
+            v6: merged(v6),
+        }
     }
 
     /// Whether an address lies in it.
@@ -249,7 +301,10 @@ fn merged<T: Copy + Ord>(mut ranges: Vec<(T, T)>) -> Box<[(T, T)]> {
 #[inline]
 fn lies_in<T: Copy + Ord>(ranges: &[(T, T)], address: T) -> bool {
     let behind = ranges.partition_point(|&(first, _)| first <= address);
-    behind.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|&(_, last)| address <= last)
+    behind
+        .checked_sub(1)
+        .and_then(|at| ranges.get(at))
+        .is_some_and(|&(_, last)| address <= last)
 }
 
 #[cfg(test)]
@@ -266,17 +321,42 @@ mod tests {
 
     #[test]
     fn a_set_holds_what_its_networks_hold() {
-        let set =
-            NetworkSet::of(&networks(&["192.0.2.0/24", "10.0.0.0/8", "192.0.2.128/25", "2001:db8::/32", "::1/128"]));
-        for inside in ["192.0.2.0", "192.0.2.127", "192.0.2.255", "10.255.255.255", "2001:db8:ffff::1", "::1"] {
+        let set = NetworkSet::of(&networks(&[
+            "192.0.2.0/24",
+            "10.0.0.0/8",
+            "192.0.2.128/25",
+            "2001:db8::/32",
+            "::1/128",
+        ]));
+        for inside in [
+            "192.0.2.0",
+            "192.0.2.127",
+            "192.0.2.255",
+            "10.255.255.255",
+            "2001:db8:ffff::1",
+            "::1",
+        ] {
             assert!(set.contains(inside.parse().unwrap()), "{inside}");
         }
-        for outside in ["192.0.1.255", "192.0.3.0", "9.255.255.255", "11.0.0.0", "2001:db9::", "::", "::2"] {
+        for outside in [
+            "192.0.1.255",
+            "192.0.3.0",
+            "9.255.255.255",
+            "11.0.0.0",
+            "2001:db9::",
+            "::",
+            "::2",
+        ] {
             assert!(!set.contains(outside.parse().unwrap()), "{outside}");
         }
         let mapped = NetworkSet::of(&networks(&["::ffff:192.0.2.0/120"]));
-        assert!(mapped.contains("192.0.2.7".parse().unwrap()) && mapped.contains("::ffff:192.0.2.7".parse().unwrap()));
-        assert!(NetworkSet::of(&networks(&["0.0.0.0/0"])).contains("255.255.255.255".parse().unwrap()));
+        assert!(
+            mapped.contains("192.0.2.7".parse().unwrap())
+                && mapped.contains("::ffff:192.0.2.7".parse().unwrap())
+        );
+        assert!(
+            NetworkSet::of(&networks(&["0.0.0.0/0"])).contains("255.255.255.255".parse().unwrap())
+        );
         assert!(!NetworkSet::default().contains("192.0.2.1".parse().unwrap()));
     }
 
@@ -291,7 +371,13 @@ mod tests {
         assert_eq!(admit("192.0.2.1"), Admission::Serve);
         assert_eq!(admit("192.0.2.129"), Admission::Refuse);
         assert_eq!(admit("198.51.100.1"), Admission::Refuse);
-        assert_eq!((admit("192.0.2.200"), admit("203.0.113.1")), (Admission::Ignore, Admission::Ignore));
-        assert_eq!(AccessRule::default().admit("192.0.2.1".parse().unwrap()), Admission::Serve);
+        assert_eq!(
+            (admit("192.0.2.200"), admit("203.0.113.1")),
+            (Admission::Ignore, Admission::Ignore)
+        );
+        assert_eq!(
+            AccessRule::default().admit("192.0.2.1".parse().unwrap()),
+            Admission::Serve
+        );
     }
 }

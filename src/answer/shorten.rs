@@ -1,15 +1,15 @@
 //! Names in record data that point at whatever stands before them in the reply (RFC 1035 section 4.1.4).
 //!
 //! Zones are compiled with what a name shares with its owner and with names before it in the same RRset
-//! ([`super::world::compression`]). Two things are known only when a reply is written: what the question has in front of
+//! ([`crate::catalog::compression`]). Two things are known only when a reply is written: what the question has in front of
 //! the owner, and which aliases the reply has already. Where one of them may share more with a name, the RRset is written
 //! here, name by name. That costs more than a copy, so it is done behind an alias, and where a label of the question
 //! stands in front of the owner in the data too, as when the address of a name server is asked of its parent.
 
 use super::pointers::{expand, name_end, pointer_to, set_pointer};
 use super::solve::{ChainName, QUESTION_NAME, RrsetOwner, Solver};
-use super::world::WireRrset;
-use super::world::compression::{PointerTarget, compressible};
+use crate::catalog::WireRrset;
+use crate::catalog::compression::{PointerTarget, compressible};
 use crate::dns::name::MAX_NAME;
 use crate::dns::reply::{POINTER_REACH, RECORD_HEADER, Section};
 use crate::dns::{RecordType, ReplyFull, SearchName};
@@ -27,7 +27,10 @@ struct Places<T, const N: usize> {
 
 impl<T: Copy + Default, const N: usize> Places<T, N> {
     fn new() -> Self {
-        Places { places: [T::default(); N], count: 0 }
+        Places {
+            places: [T::default(); N],
+            count: 0,
+        }
     }
 
     /// One more, if there is room.
@@ -90,7 +93,10 @@ impl<'m> Solver<'m, '_, '_, '_> {
         }
     }
 
-    #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "positions inside a message, which has at most 65,535 octets"
+    )]
     fn write_records(
         &mut self,
         section: Section,
@@ -99,7 +105,10 @@ impl<'m> Solver<'m, '_, '_, '_> {
         owner: RrsetOwner,
     ) -> Result<(), ReplyFull> {
         let records = &self.moment.world().records;
-        let (octets, mut pointers) = (records.octets(rrset), records.pointers(rrset).iter().peekable());
+        let (octets, mut pointers) = (
+            records.octets(rrset),
+            records.pointers(rrset).iter().peekable(),
+        );
         let (fixed, names) = compressible(rrset.rtype);
         let before = self.names_before(self.reply.position());
         let mut moved = MovedNames::new();
@@ -108,7 +117,8 @@ impl<'m> Solver<'m, '_, '_, '_> {
             let length = data_length(octets, at);
             let record = self.reply.position();
             let mut rest = at + RECORD_HEADER + fixed;
-            self.reply.append(section, octets.get(at..rest).ok_or(ReplyFull)?, 0)?;
+            self.reply
+                .append(section, octets.get(at..rest).ok_or(ReplyFull)?, 0)?;
             set_pointer(self.reply.octets_mut(), record, owner.at);
             for _ in 0..names {
                 let labels = labels_of(octets.get(rest..).ok_or(ReplyFull)?);
@@ -116,16 +126,22 @@ impl<'m> Solver<'m, '_, '_, '_> {
                 rest += labels.len();
                 let pointer = pointers.next_if(|pointer| usize::from(pointer.at) == rest);
                 rest += if pointer.is_some() { 2 } else { 1 };
-                let target = pointer.map(|pointer| self.target_place(pointer.target(), octets, &moved, current, owner));
+                let target = pointer.map(|pointer| {
+                    self.target_place(pointer.target(), octets, &moved, current, owner)
+                });
                 let mut room = [0; MAX_NAME];
-                let name = self.whole_name(labels, target, &mut room).ok_or(ReplyFull)?;
-                let compiled = target.map(|place| (count_labels(name) - count_labels(labels), place));
+                let name = self
+                    .whole_name(labels, target, &mut room)
+                    .ok_or(ReplyFull)?;
+                let compiled =
+                    target.map(|place| (count_labels(name) - count_labels(labels), place));
                 let short = self.shortest(name, compiled, &before);
                 self.reply.append(section, short.labels, 0)?;
                 self.reply.append(section, short.end(), 0)?;
             }
             at += RECORD_HEADER + length;
-            self.reply.append(section, octets.get(rest..at).ok_or(ReplyFull)?, 0)?;
+            self.reply
+                .append(section, octets.get(rest..at).ok_or(ReplyFull)?, 0)?;
             self.set_data_length(record);
         }
         Ok(())
@@ -133,8 +149,16 @@ impl<'m> Solver<'m, '_, '_, '_> {
 
     /// Where in the reply the data stands that is at `compiled` of an RRset: the record there and before may be shorter.
     #[cold]
-    #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-    pub(super) fn place_of_moved(&self, rrset: &WireRrset, rrset_at: usize, compiled: usize) -> usize {
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "positions inside a message, which has at most 65,535 octets"
+    )]
+    pub(super) fn place_of_moved(
+        &self,
+        rrset: &WireRrset,
+        rrset_at: usize,
+        compiled: usize,
+    ) -> usize {
         let octets = self.moment.world().records.octets(rrset);
         let (mut from, mut to) = (0, rrset_at);
         for _ in 0..rrset.count {
@@ -150,7 +174,10 @@ impl<'m> Solver<'m, '_, '_, '_> {
     }
 
     /// Where a pointer of an RRset leads in the reply.
-    #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "positions inside a message, which has at most 65,535 octets"
+    )]
     fn target_place(
         &self,
         target: PointerTarget,
@@ -185,7 +212,11 @@ impl<'m> Solver<'m, '_, '_, '_> {
         room.get_mut(..labels.len())?.copy_from_slice(labels);
         let mut end = labels.len();
         if let Some(place) = rest {
-            let length = expand(self.reply.octets(), usize::from(place), room.get_mut(end..)?)?;
+            let length = expand(
+                self.reply.octets(),
+                usize::from(place),
+                room.get_mut(end..)?,
+            )?;
             end = end.saturating_add(length).saturating_sub(1);
         }
         room.get(..end)
@@ -193,19 +224,33 @@ impl<'m> Solver<'m, '_, '_, '_> {
 
     /// The shortest form of a name, which is given without the root at its end. `compiled` is how many of its last labels
     /// are known to stand where.
-    fn shortest<'w>(&self, name: &'w [u8], compiled: Option<(usize, u16)>, before: &NamesBefore) -> ShortName<'w> {
+    fn shortest<'w>(
+        &self,
+        name: &'w [u8],
+        compiled: Option<(usize, u16)>,
+        before: &NamesBefore,
+    ) -> ShortName<'w> {
         let (mut most, mut place) = compiled.unwrap_or((0, 0));
         for candidate in before.iter() {
-            let Some(other) = self.name_at(candidate) else { continue };
+            let Some(other) = self.name_at(candidate) else {
+                continue;
+            };
             let shared = shared_labels(name, &other);
             if shared > most {
                 most = shared;
-                place = name_end(self.reply.octets(), candidate, other.label_count().saturating_sub(shared));
+                place = name_end(
+                    self.reply.octets(),
+                    candidate,
+                    other.label_count().saturating_sub(shared),
+                );
             }
         }
         let kept = name.len().saturating_sub(last_octets(name, most).len());
         let pointer = (most > 0).then(|| pointer_to(place));
-        ShortName { labels: name.get(..kept).unwrap_or(name), pointer }
+        ShortName {
+            labels: name.get(..kept).unwrap_or(name),
+            pointer,
+        }
     }
 
     /// Appends a record to the answer section whose data is so many octets and then a name, in its shortest form.
@@ -221,20 +266,35 @@ impl<'m> Solver<'m, '_, '_, '_> {
     ) -> Result<(), ReplyFull> {
         let before = self.names_before(self.reply.position());
         let short = self.shortest(name, None, &before);
-        self.reply.append_record(Section::Answer, owner, rtype, ttl, &[fixed, short.labels, short.end()])
+        self.reply.append_record(
+            Section::Answer,
+            owner,
+            rtype,
+            ttl,
+            &[fixed, short.labels, short.end()],
+        )
     }
 
     /// The question's name and those in the data of the records before `end`.
-    #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "positions inside a message, which has at most 65,535 octets"
+    )]
     fn names_before(&self, end: usize) -> NamesBefore {
         let mut before = NamesBefore::new();
         before.push(QUESTION_NAME);
         let octets = self.reply.octets();
         let mut at = self.question_end();
         while at < end {
-            let rtype = octets.get(at + 2..at + 4).and_then(|rtype| rtype.first_chunk::<2>());
+            let rtype = octets
+                .get(at + 2..at + 4)
+                .and_then(|rtype| rtype.first_chunk::<2>());
             let rtype = RecordType(rtype.map_or(0, |&rtype| u16::from_be_bytes(rtype)));
-            let (fixed, names) = if rtype == RecordType::DNAME { (0, 1) } else { compressible(rtype) };
+            let (fixed, names) = if rtype == RecordType::DNAME {
+                (0, 1)
+            } else {
+                compressible(rtype)
+            };
             let mut place = at + RECORD_HEADER + fixed;
             for _ in 0..names {
                 if place <= POINTER_REACH {
@@ -250,7 +310,10 @@ impl<'m> Solver<'m, '_, '_, '_> {
     }
 
     /// Writes how much data the record at `record` has, which is the last one so far.
-    #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "positions inside a message, which has at most 65,535 octets"
+    )]
     fn set_data_length(&mut self, record: usize) {
         let length = (self.reply.position() - record - RECORD_HEADER) as u16;
         if let Some(place) = self.reply.octets_mut().get_mut(record + 10..record + 12) {
@@ -260,14 +323,22 @@ impl<'m> Solver<'m, '_, '_, '_> {
 }
 
 /// Octets of data of the record at `at`.
-#[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions inside a message, which has at most 65,535 octets"
+)]
 pub(super) fn data_length(octets: &[u8], at: usize) -> usize {
-    let length = octets.get(at + 10..at + RECORD_HEADER).and_then(|length| length.first_chunk::<2>());
+    let length = octets
+        .get(at + 10..at + RECORD_HEADER)
+        .and_then(|length| length.first_chunk::<2>());
     length.map_or(0, |&length| usize::from(u16::from_be_bytes(length)))
 }
 
 /// The labels at the start of `octets`, up to the root or a pointer.
-#[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions inside a message, which has at most 65,535 octets"
+)]
 fn labels_of(octets: &[u8]) -> &[u8] {
     let mut end = 0;
     while let Some(&length @ 1..=0x3f) = octets.get(end) {
@@ -277,7 +348,10 @@ fn labels_of(octets: &[u8]) -> &[u8] {
 }
 
 /// How many labels these are.
-#[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions inside a message, which has at most 65,535 octets"
+)]
 fn count_labels(labels: &[u8]) -> usize {
     let (mut count, mut at) = (0, 0);
     while let Some(&length) = labels.get(at) {
@@ -292,13 +366,20 @@ fn shared_labels(name: &[u8], other: &SearchName) -> usize {
     let others = other.label_count();
     let is_shared = |&count: &usize| {
         let end = other.suffix(others.saturating_sub(count));
-        end.split_last().is_some_and(|(_, end)| last_octets(name, count).eq_ignore_ascii_case(end))
+        end.split_last()
+            .is_some_and(|(_, end)| last_octets(name, count).eq_ignore_ascii_case(end))
     };
-    (0..=others.min(count_labels(name))).rev().find(is_shared).unwrap_or(0)
+    (0..=others.min(count_labels(name)))
+        .rev()
+        .find(is_shared)
+        .unwrap_or(0)
 }
 
 /// The last so many labels of a name that is given without the root.
-#[expect(clippy::arithmetic_side_effects, reason = "positions inside a name, which has at most 255 octets")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions inside a name, which has at most 255 octets"
+)]
 fn last_octets(name: &[u8], labels: usize) -> &[u8] {
     let mut rest = name;
     for _ in labels..count_labels(name) {

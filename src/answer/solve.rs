@@ -4,8 +4,8 @@ use super::copies::RrsetPosition;
 use super::pointers::{NO_LABEL, expand, skip_labels};
 use super::policy::ZoneAccess;
 use super::shorten::data_length;
-use super::world::{Lookup, NameNode, NameRole, NodeId, ServiceId, WireRrset, ZoneId};
 use super::{Disposition, QueryContext};
+use crate::catalog::{Lookup, NameNode, NameRole, NodeId, ServiceId, WireRrset, ZoneId};
 use crate::dns::reply::{POINTER_REACH, RECORD_HEADER, Reply, Section};
 use crate::dns::reply_opt::ExtendedError;
 use crate::dns::{Query, Rcode, RecordType, ReplyFull, SearchName, name};
@@ -48,7 +48,11 @@ impl ChainName<'_> {
     /// The current name itself as an owner.
     #[inline]
     pub(super) fn owner(&self) -> RrsetOwner {
-        RrsetOwner { labels: self.name.label_count(), at: self.at, in_front: NO_LABEL }
+        RrsetOwner {
+            labels: self.name.label_count(),
+            at: self.at,
+            in_front: NO_LABEL,
+        }
     }
 }
 
@@ -69,7 +73,13 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         source: &'q ClientAddress,
         reply: &'r mut Reply<'b>,
     ) -> Self {
-        Solver { moment, query, source, reply, scope: 0 }
+        Solver {
+            moment,
+            query,
+            source,
+            reply,
+            scope: 0,
+        }
     }
 
     /// Writes every section; returns what became of the query, and the scope of its client subnet. A record that must
@@ -83,10 +93,14 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     #[inline(always)]
     fn solve_question(&mut self) -> Disposition {
         let question = &self.query.question;
-        if !question.is_internet() || matches!(question.rtype, RecordType::AXFR | RecordType::IXFR) {
+        if !question.is_internet() || matches!(question.rtype, RecordType::AXFR | RecordType::IXFR)
+        {
             return self.solve_elsewhere();
         }
-        let first = ChainName { name: question.name, at: QUESTION_NAME };
+        let first = ChainName {
+            name: question.name,
+            at: QUESTION_NAME,
+        };
         match self.solve_name(&first, 0) {
             Ok(Step::Done(verdict)) => verdict,
             Ok(Step::Follow(at)) => self.solve_chain(at),
@@ -100,7 +114,10 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         let mut places = [QUESTION_NAME; MAX_CHAIN];
         for hop in 1..MAX_CHAIN {
             let Some(name) = self.name_at(at) else { break };
-            let same = |&place: &u16| self.name_at(place).is_some_and(|seen| seen.as_wire() == name.as_wire());
+            let same = |&place: &u16| {
+                self.name_at(place)
+                    .is_some_and(|seen| seen.as_wire() == name.as_wire())
+            };
             let seen = places.get(1..hop).unwrap_or_default();
             if name.as_wire() == self.query.question.name.as_wire() || seen.iter().any(same) {
                 break;
@@ -164,7 +181,11 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     /// Another class, or a transfer.
     #[cold]
     fn solve_elsewhere(&mut self) -> Disposition {
-        let known = if self.query.question.is_internet() { None } else { self.solve_chaos() };
+        let known = if self.query.question.is_internet() {
+            None
+        } else {
+            self.solve_chaos()
+        };
         known.unwrap_or_else(|| {
             self.reply.rcode = Rcode::Refused;
             Disposition::Refused
@@ -198,7 +219,12 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
 
     /// The answer section for a name that exists, or that a wildcard stands in for.
     #[inline(always)]
-    fn solve_answer(&mut self, current: &ChainName<'_>, node: &'m NameNode, hop: usize) -> Result<Step, ReplyFull> {
+    fn solve_answer(
+        &mut self,
+        current: &ChainName<'_>,
+        node: &'m NameNode,
+        hop: usize,
+    ) -> Result<Step, ReplyFull> {
         let asked = self.query.question.rtype;
         if let Some(service) = node.service
             && let Some(verdict) = self.solve_steered(service, current.at, asked, hop)?
@@ -222,7 +248,10 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
             return Ok(Step::Done(Disposition::Static));
         }
         let upper_side = asked == RecordType::DS && node.role == NameRole::Apex;
-        self.no_data(current, node.parent_zone.filter(|_| upper_side).unwrap_or(node.zone))
+        self.no_data(
+            current,
+            node.parent_zone.filter(|_| upper_side).unwrap_or(node.zone),
+        )
     }
 
     fn no_data(&mut self, current: &ChainName<'_>, zone: ZoneId) -> Result<Step, ReplyFull> {
@@ -233,7 +262,12 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     /// NODATA of a steered name, which is kept no longer than what the service gives: a denial must not outlive the
     /// outage, or the look-up that failed, which it comes from.
     #[cold]
-    fn deny_steered(&mut self, current: &ChainName<'_>, zone: ZoneId, service: ServiceId) -> Result<Step, ReplyFull> {
+    fn deny_steered(
+        &mut self,
+        current: &ChainName<'_>,
+        zone: ZoneId,
+        service: ServiceId,
+    ) -> Result<Step, ReplyFull> {
         let soa_at = self.reply.position();
         self.solve_negative(current, zone)?;
         if let Some(now) = self.moment.present.service(service) {
@@ -243,8 +277,15 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     }
 
     /// A CNAME, and its target to go on with.
-    #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-    fn solve_alias(&mut self, current: &ChainName<'_>, alias: &'m WireRrset) -> Result<Step, ReplyFull> {
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "positions inside a message, which has at most 65,535 octets"
+    )]
+    fn solve_alias(
+        &mut self,
+        current: &ChainName<'_>,
+        alias: &'m WireRrset,
+    ) -> Result<Step, ReplyFull> {
         let target_at = self.put(Section::Answer, alias, current)?.at + RECORD_HEADER;
         if self.query.question.rtype == RecordType::ANY {
             return Ok(Step::Done(Disposition::Static));
@@ -254,15 +295,27 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
 
     /// The SOA record of a negative answer (RFC 2308 section 2).
     fn solve_negative(&mut self, current: &ChainName<'_>, zone: ZoneId) -> Result<(), ReplyFull> {
-        let Some(soa) = self.zone(zone).and_then(|zone| self.moment.world().records.get(zone.negative_soa)) else {
+        let Some(soa) = self
+            .zone(zone)
+            .and_then(|zone| self.moment.world().records.get(zone.negative_soa))
+        else {
             return Ok(());
         };
-        let owner = self.last_labels(current, self.zone(zone).map_or(0, |zone| usize::from(zone.labels)));
-        self.put_above(Section::Authority, soa, current, owner).map(|_| ())
+        let owner = self.last_labels(
+            current,
+            self.zone(zone).map_or(0, |zone| usize::from(zone.labels)),
+        );
+        self.put_above(Section::Authority, soa, current, owner)
+            .map(|_| ())
     }
 
     /// A referral (RFC 1034 section 4.3.2 step 3b); the DS at the cut itself is ours to answer.
-    fn solve_delegated(&mut self, current: &ChainName<'_>, cut: &'m NameNode, hop: usize) -> Result<Step, ReplyFull> {
+    fn solve_delegated(
+        &mut self,
+        current: &ChainName<'_>,
+        cut: &'m NameNode,
+        hop: usize,
+    ) -> Result<Step, ReplyFull> {
         let at_cut = usize::from(cut.labels) == current.name.label_count();
         if at_cut && self.query.question.rtype == RecordType::DS {
             self.reply.authoritative = true;
@@ -282,11 +335,18 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         let owner = self.last_labels(current, usize::from(cut.labels));
         let written = self.put_above(Section::Authority, ns, current, owner)?;
         self.solve_additional(ns, written, owner.at, cut.cut);
-        Ok(Step::Done(if hop == 0 { Disposition::Referral } else { Disposition::Static }))
+        Ok(Step::Done(if hop == 0 {
+            Disposition::Referral
+        } else {
+            Disposition::Static
+        }))
     }
 
     /// DNAME and the CNAME made from it (RFC 6672 section 2.2).
-    #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "positions inside a message, which has at most 65,535 octets"
+    )]
     fn solve_redirected(
         &mut self,
         current: &ChainName<'_>,
@@ -301,7 +361,12 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         let keep = usize::from(owner.labels);
         let skip = current.name.label_count().saturating_sub(keep);
         if hop == 0 || !self.has_dname(current.name.suffix(skip)) {
-            self.put_above(Section::Answer, dname, current, self.last_labels(current, keep))?;
+            self.put_above(
+                Section::Answer,
+                dname,
+                current,
+                self.last_labels(current, keep),
+            )?;
         }
         let wire = records.octets(dname);
         let (header, target) = wire.split_at(RECORD_HEADER.min(wire.len()));
@@ -315,7 +380,10 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         first.copy_from_slice(labels);
         last.copy_from_slice(target);
         let name = place.split_last().map_or(&[][..], |(_, name)| name);
-        let ttl = header.get(6..10).and_then(|ttl| ttl.first_chunk::<4>()).map_or(0, |ttl| u32::from_be_bytes(*ttl));
+        let ttl = header
+            .get(6..10)
+            .and_then(|ttl| ttl.first_chunk::<4>())
+            .map_or(0, |ttl| u32::from_be_bytes(*ttl));
         let at = self.reply.position();
         self.put_with_name(current.at, RecordType::CNAME, ttl, &[], name)?;
         if self.query.question.rtype == RecordType::CNAME {
@@ -325,12 +393,19 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     }
 
     /// Whether the answer has the DNAME of this name already: a chain may come by it more than once.
-    #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "positions inside a message, which has at most 65,535 octets"
+    )]
     fn has_dname(&self, owner: &[u8]) -> bool {
         let mut at = self.question_end();
         while let Some(header) = self.reply.octets().get(at..at + RECORD_HEADER) {
             let is_dname = header.get(2..4) == Some(&RecordType::DNAME.0.to_be_bytes());
-            if is_dname && self.name_at(at as u16).is_some_and(|name| name.as_wire() == owner) {
+            if is_dname
+                && self
+                    .name_at(at as u16)
+                    .is_some_and(|name| name.as_wire() == owner)
+            {
                 return true;
             }
             at += RECORD_HEADER + data_length(self.reply.octets(), at);
@@ -341,24 +416,54 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     /// The addresses, and what else a client asks for next, of names in an RRset that was just written. With `cut` (a
     /// referral), glue at or below that cut must be there or TC is set (RFC 9471 section 3.1); whatever else does not fit is
     /// left out (section 3.2).
-    #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-    fn solve_additional(&mut self, rrset: &'m WireRrset, written: RrsetPosition, owner: u16, cut: Option<NodeId>) {
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "positions inside a message, which has at most 65,535 octets"
+    )]
+    fn solve_additional(
+        &mut self,
+        rrset: &'m WireRrset,
+        written: RrsetPosition,
+        owner: u16,
+        cut: Option<NodeId>,
+    ) {
         let (world, policy) = (self.moment.world(), &self.moment.snapshot.policy);
-        let most = if cut.is_some() { usize::MAX } else { MAX_TARGETS };
+        let most = if cut.is_some() {
+            usize::MAX
+        } else {
+            MAX_TARGETS
+        };
         for target in world.records.targets(rrset).iter().take(most) {
-            let Some(node) = world.names.node(target.node).filter(|node| node.service.is_none()) else { continue };
-            if policy.zones.as_ref().is_some_and(|zones| !zones.admits(node.zone, *self.source)) {
+            let Some(node) = world
+                .names
+                .node(target.node)
+                .filter(|node| node.service.is_none())
+            else {
+                continue;
+            };
+            if policy
+                .zones
+                .as_ref()
+                .is_some_and(|zones| !zones.admits(node.zone, *self.source))
+            {
                 continue;
             }
             let at = match target.at {
                 None => usize::from(owner),
-                Some(at) if written.is_shortened => self.place_of_moved(rrset, written.at, at as usize),
+                Some(at) if written.is_shortened => {
+                    self.place_of_moved(rrset, written.at, at as usize)
+                }
                 Some(at) => written.at + at as usize,
             };
             if at > POINTER_REACH {
                 continue;
             }
-            for further in world.records.of(node.rrsets).iter().filter(|rrset| target.further.has(rrset.rtype)) {
+            for further in world
+                .records
+                .of(node.rrsets)
+                .iter()
+                .filter(|rrset| target.further.has(rrset.rtype))
+            {
                 // Below a cut there is glue and nothing else.
                 if node.cut.is_some() && !is_address(further.rtype) {
                     continue;
@@ -372,7 +477,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         }
     }
 
-    fn zone(&self, zone: ZoneId) -> Option<&'m super::world::CatalogZone> {
+    fn zone(&self, zone: ZoneId) -> Option<&'m crate::catalog::CatalogZone> {
         self.moment.world().zones.get(zone.0 as usize)
     }
 
@@ -381,18 +486,32 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     fn last_labels(&self, current: &ChainName<'_>, labels: usize) -> RrsetOwner {
         let skip = current.name.label_count().saturating_sub(labels);
         let (at, in_front) = skip_labels(self.reply.octets(), current.at, skip);
-        RrsetOwner { labels, at, in_front }
+        RrsetOwner {
+            labels,
+            at,
+            in_front,
+        }
     }
 
     /// The one record that ANY gets where there is something (RFC 8482 section 4.2).
     fn put_hinfo(&mut self, owner: u16) -> Result<(), ReplyFull> {
-        self.reply.append_record(Section::Answer, owner, RecordType::HINFO, 3600, &[b"\x07RFC8482\0"])
+        self.reply.append_record(
+            Section::Answer,
+            owner,
+            RecordType::HINFO,
+            3600,
+            &[b"\x07RFC8482\0"],
+        )
     }
 }
 
 /// Goes on with the name that was just written, if a pointer can reach it.
 fn follow(target_at: usize) -> Step {
-    if target_at <= POINTER_REACH { Step::Follow(target_at as u16) } else { Step::Done(Disposition::Static) }
+    if target_at <= POINTER_REACH {
+        Step::Follow(target_at as u16)
+    } else {
+        Step::Done(Disposition::Static)
+    }
 }
 
 fn is_address(rtype: RecordType) -> bool {

@@ -3,10 +3,10 @@
 use super::Disposition;
 use super::client::LocatedClient;
 use super::solve::Solver;
-use super::world::ServiceId;
-use super::world::endpoint_data::EndpointData;
-use super::world::present::{LiveService, LiveView};
-use super::world::services::{ServiceFamily, SteeredService};
+use crate::catalog::ServiceId;
+use crate::catalog::endpoint_data::EndpointData;
+use crate::catalog::present::{LiveService, LiveView};
+use crate::catalog::services::{ServiceFamily, SteeredService};
 use crate::dns::ExtendedError;
 use crate::dns::{ClientSubnet, Rcode, RecordType, ReplyFull};
 use crate::net::ClientAddress;
@@ -41,12 +41,33 @@ pub fn decide<'m>(
     let located = LocatedClient::find(&view.table, source, subnet);
     let outcome = view.outcomes.get(located.value as usize);
     let stage = outcome.and_then(|outcome| stage_for(outcome, located.client));
-    let turn = if service.pick == PickMethod::RoundRobin && stage.is_some() { turn() } else { 0 };
-    let way = PickPolicy { pick: service.pick, answers: service.answers, seed, turn };
-    let sticks = service.pick == PickMethod::Sticky && stage.is_some_and(|stage| view.has_choice(stage));
+    let turn = if service.pick == PickMethod::RoundRobin && stage.is_some() {
+        turn()
+    } else {
+        0
+    };
+    let way = PickPolicy {
+        pick: service.pick,
+        answers: service.answers,
+        seed,
+        turn,
+    };
+    let sticks =
+        service.pick == PickMethod::Sticky && stage.is_some_and(|stage| view.has_choice(stage));
     let by_prefix = sticks || outcome.is_some_and(|outcome| !outcome.whole);
-    let scope = if subnet.is_some() { located.scope(by_prefix) } else { 0 };
-    Decision { located, outcome, stage, scope, way, view }
+    let scope = if subnet.is_some() {
+        located.scope(by_prefix)
+    } else {
+        0
+    };
+    Decision {
+        located,
+        outcome,
+        stage,
+        scope,
+        way,
+        view,
+    }
 }
 
 impl Decision<'_> {
@@ -69,14 +90,20 @@ pub fn family_for(service: &SteeredService, asked: RecordType) -> Option<Service
         RecordType::MX if service.view(ServiceFamily::Mail).is_some() => Some(ServiceFamily::Mail),
         RecordType::SRV if service.view(ServiceFamily::Host).is_some() => Some(ServiceFamily::Host),
         // A name with a CNAME has nothing else (RFC 1034 section 3.6.2), so it is the answer to every type.
-        _ if service.names_only || service.has_names && asked == RecordType::CNAME => Some(ServiceFamily::V4),
+        _ if service.names_only || service.has_names && asked == RecordType::CNAME => {
+            Some(ServiceFamily::V4)
+        }
         _ => None,
     }
 }
 
 /// The family whose decision is shown for a type: of HTTPS and SVCB records that of the first hints.
 pub fn family_shown(service: &SteeredService, asked: RecordType) -> Option<ServiceFamily> {
-    let hinted = || ServiceFamily::ALL.into_iter().find(|family| service.view(*family).is_some());
+    let hinted = || {
+        ServiceFamily::ALL
+            .into_iter()
+            .find(|family| service.view(*family).is_some())
+    };
     family_for(service, asked).or_else(|| service.binding(asked).and_then(|_| hinted()))
 }
 
@@ -92,7 +119,9 @@ impl Solver<'_, '_, '_, '_> {
         hop: usize,
     ) -> Result<Option<Disposition>, ReplyFull> {
         let moment = self.moment;
-        let Some(service) = moment.world().services.get(id.0 as usize) else { return Ok(None) };
+        let Some(service) = moment.world().services.get(id.0 as usize) else {
+            return Ok(None);
+        };
         let Some(family) = family_for(service, asked) else {
             return self.solve_binding(id, service, owner, asked, hop);
         };
@@ -101,25 +130,38 @@ impl Solver<'_, '_, '_, '_> {
         if hop > 0 && subnet.is_some() {
             return Ok(Some(Disposition::Static));
         }
-        let Some(now) = moment.present.service(id) else { return Ok(Some(Disposition::NoData)) };
-        let Some(view) = now.view(family) else { return Ok(Some(Disposition::NoData)) };
+        let Some(now) = moment.present.service(id) else {
+            return Ok(Some(Disposition::NoData));
+        };
+        let Some(view) = now.view(family) else {
+            return Ok(Some(Disposition::NoData));
+        };
         if moment.is_noted() {
             self.note(id, view, subnet);
         }
         let turn = || moment.turns.take(id);
         let decision = decide(service, view, *self.source, subnet, moment.seed, turn);
-        let Decision { outcome, stage, scope, .. } = decision;
+        let Decision {
+            outcome,
+            stage,
+            scope,
+            ..
+        } = decision;
         self.scope = scope;
         if outcome.is_some_and(|outcome| outcome.all_down) {
             self.reply.error = Some(&ExtendedError::ALL_DOWN);
         }
         if stage.is_none() {
-            return Ok(Some(self.without_region(outcome.map_or(LastResort::NoData, |outcome| outcome.ending))));
+            return Ok(Some(self.without_region(
+                outcome.map_or(LastResort::NoData, |outcome| outcome.ending),
+            )));
         }
         let picks = decision.picks();
         let verdict = self.put_picks(&picks, now, view, owner, asked)?;
         // Only what a client is sent counts: where the records did not fit, nothing of them is.
-        if let (Some(lane), Some((region, _)), Some(view)) = (moment.lane, picks.iter().next(), service.view(family)) {
+        if let (Some(lane), Some((region, _)), Some(view)) =
+            (moment.lane, picks.iter().next(), service.view(family))
+        {
             view.given.count(lane, region);
         }
         Ok(Some(verdict))
@@ -180,7 +222,9 @@ impl Solver<'_, '_, '_, '_> {
                 Some(EndpointData::V6(address)) if asked == RecordType::AAAA => {
                     self.reply.append_address(owner, asked, now.ttl, address)?;
                 }
-                Some(EndpointData::Host(host)) => self.put_compressed(owner, asked, now.ttl, &host.data)?,
+                Some(EndpointData::Host(host)) => {
+                    self.put_compressed(owner, asked, now.ttl, &host.data)?
+                }
                 Some(EndpointData::Name(target)) if !written => {
                     self.put_compressed(owner, RecordType::CNAME, now.ttl, &target.data)?;
                     return Ok(Disposition::Steered);
@@ -189,6 +233,10 @@ impl Solver<'_, '_, '_, '_> {
             }
             written = true;
         }
-        Ok(if written { Disposition::Steered } else { Disposition::NoData })
+        Ok(if written {
+            Disposition::Steered
+        } else {
+            Disposition::NoData
+        })
     }
 }

@@ -37,11 +37,16 @@ impl SystemUser {
     pub fn find(named: Option<&str>, config: &Config) -> Result<Option<SystemUser>, String> {
         let is_root = geteuid().is_root();
         match named {
-            Some(_) if !is_root => Err("--user needs root, who alone can try what another user may read".to_owned()),
+            Some(_) if !is_root => {
+                Err("--user needs root, who alone can try what another user may read".to_owned())
+            }
             Some(name) => SystemUser::named(name).map(Some),
             None if !is_root => Ok(None),
             None => {
-                let owner = config.state_directory.as_ref().and_then(|directory| fs::metadata(directory).ok());
+                let owner = config
+                    .state_directory
+                    .as_ref()
+                    .and_then(|directory| fs::metadata(directory).ok());
                 let owner = owner.map(|data| data.uid()).filter(|uid| *uid != 0);
                 let name = owner.map_or_else(|| USUAL.to_owned(), |uid| uid.to_string());
                 Ok(SystemUser::named(&name).ok())
@@ -51,12 +56,15 @@ impl SystemUser {
 
     fn named(name: &str) -> Result<SystemUser, String> {
         let read = |path: &str| {
-            let content =
-                files::read(Path::new(path), FileKind::Accounts).map_err(|error| format!("{path} {error}"))?;
+            let content = files::read(Path::new(path), FileKind::Accounts)
+                .map_err(|error| format!("{path} {error}"))?;
             Ok::<_, String>(String::from_utf8_lossy(&content.octets).into_owned())
         };
-        let unknown = || format!("there is no user {name:?} in /etc/passwd; name one there, or give UID:GID");
-        let mut user = user_in(&read("/etc/passwd")?, name).or_else(|| numbers(name)).ok_or_else(unknown)?;
+        let unknown =
+            || format!("there is no user {name:?} in /etc/passwd; name one there, or give UID:GID");
+        let mut user = user_in(&read("/etc/passwd")?, name)
+            .or_else(|| numbers(name))
+            .ok_or_else(unknown)?;
         user.groups = groups_in(&read("/etc/group").unwrap_or_default(), &user.name);
         Ok(user)
     }
@@ -68,8 +76,11 @@ impl SystemUser {
         let tried = std::thread::scope(|scope| {
             let work = || self.try_all(&paths, loaded);
             let thread = std::thread::Builder::new().spawn_scoped(scope, work);
-            let thread = thread.map_err(|error| format!("what {} may read is not known: {error}", self.name))?;
-            thread.join().unwrap_or_else(|_| Ok((Vec::new(), StartReport::default())))
+            let thread = thread
+                .map_err(|error| format!("what {} may read is not known: {error}", self.name))?;
+            thread
+                .join()
+                .unwrap_or_else(|_| Ok((Vec::new(), StartReport::default())))
         });
         tried.unwrap_or_else(|sentence| (vec![sentence], StartReport::default()))
     }
@@ -80,10 +91,18 @@ impl SystemUser {
     }
 
     /// Takes on the user's rights, on this thread and for good, and tries everything.
-    fn try_all(&self, paths: &[PathBuf], loaded: &LoadedState) -> Result<(Vec<String>, StartReport), String> {
+    fn try_all(
+        &self,
+        paths: &[PathBuf],
+        loaded: &LoadedState,
+    ) -> Result<(Vec<String>, StartReport), String> {
         let config = &loaded.config;
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
-        let groups: Vec<Gid> = self.groups.iter().map(|group| Gid::from_raw(*group)).collect();
+        let groups: Vec<Gid> = self
+            .groups
+            .iter()
+            .map(|group| Gid::from_raw(*group))
+            .collect();
         set_thread_groups(&groups)
             .and_then(|()| set_thread_res_gid(gid, gid, gid))
             .and_then(|()| set_thread_res_uid(uid, uid, uid))
@@ -102,7 +121,9 @@ impl SystemUser {
 
     fn sentence(&self, path: &Path, reason: &str) -> String {
         let (path, name) = (shown(path.display()), &self.name);
-        format!("{path}: as the user {name}, it {reason}; let this user read it, and enter the folders that it is in")
+        format!(
+            "{path}: as the user {name}, it {reason}; let this user read it, and enter the folders that it is in"
+        )
     }
 }
 
@@ -111,7 +132,13 @@ fn paths(loaded: &LoadedState) -> Vec<PathBuf> {
     let config = &loaded.config;
     let mut paths: Vec<PathBuf> = loaded.files.iter().map(|file| file.path.clone()).collect();
     paths.extend(config.geo.databases.iter().cloned());
-    paths.extend(config.server.cookie_secrets_file.clone().filter(|_| config.server.cookies));
+    paths.extend(
+        config
+            .server
+            .cookie_secrets_file
+            .clone()
+            .filter(|_| config.server.cookies),
+    );
     paths.extend(identity::paths(config).cloned());
     paths.sort();
     paths.dedup();
@@ -123,8 +150,12 @@ fn user_in(text: &str, wanted: &str) -> Option<SystemUser> {
     text.lines().find_map(|line| {
         let mut fields = line.split(':');
         let (name, uid, gid) = (fields.next()?, fields.nth(1)?, fields.next()?);
-        let user =
-            SystemUser { name: name.to_owned(), uid: uid.parse().ok()?, gid: gid.parse().ok()?, groups: Vec::new() };
+        let user = SystemUser {
+            name: name.to_owned(),
+            uid: uid.parse().ok()?,
+            gid: gid.parse().ok()?,
+            groups: Vec::new(),
+        };
         (name == wanted || uid == wanted).then_some(user)
     })
 }
@@ -132,8 +163,17 @@ fn user_in(text: &str, wanted: &str) -> Option<SystemUser> {
 /// `UID` or `UID:GID`; the highest number stands for none.
 fn numbers(text: &str) -> Option<SystemUser> {
     let (uid, gid) = text.split_once(':').unwrap_or((text, text));
-    let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number != u32::MAX);
-    Some(SystemUser { name: text.to_owned(), uid: number(uid)?, gid: number(gid)?, groups: Vec::new() })
+    let number = |text: &str| {
+        text.parse::<u32>()
+            .ok()
+            .filter(|number| *number != u32::MAX)
+    };
+    Some(SystemUser {
+        name: text.to_owned(),
+        uid: number(uid)?,
+        gid: number(gid)?,
+        groups: Vec::new(),
+    })
 }
 
 /// The groups that a user is a member of, from the text of group(5).
@@ -141,7 +181,11 @@ fn groups_in(text: &str, name: &str) -> Vec<u32> {
     let of_line = |line: &str| {
         let mut fields = line.split(':');
         let (gid, members) = (fields.nth(2)?, fields.next()?);
-        members.split(',').any(|member| member == name).then(|| gid.parse().ok()).flatten()
+        members
+            .split(',')
+            .any(|member| member == name)
+            .then(|| gid.parse().ok())
+            .flatten()
     };
     text.lines().filter_map(of_line).collect()
 }
@@ -152,15 +196,22 @@ mod tests {
 
     #[test]
     fn users_and_groups_are_read_as_the_system_writes_them() {
-        let passwd =
-            "root:x:0:0:root:/root:/bin/bash\nbroken\nmeridian:x:998:997::/var/lib/meridian:/usr/sbin/nologin\n";
-        let expected = SystemUser { name: "meridian".to_owned(), uid: 998, gid: 997, groups: Vec::new() };
+        let passwd = "root:x:0:0:root:/root:/bin/bash\nbroken\nmeridian:x:998:997::/var/lib/meridian:/usr/sbin/nologin\n";
+        let expected = SystemUser {
+            name: "meridian".to_owned(),
+            uid: 998,
+            gid: 997,
+            groups: Vec::new(),
+        };
         assert_eq!(user_in(passwd, "meridian"), Some(expected.clone()));
         assert_eq!(user_in(passwd, "998"), Some(expected));
         assert_eq!(user_in(passwd, "nobody"), None);
         let group = "root:x:0:\nssl-cert:x:110:postgres,meridian\nother:x:111:meridianx\nadm:x:4:meridian\n";
         assert_eq!(groups_in(group, "meridian"), [110, 4]);
-        assert_eq!(numbers("5:6").map(|user| (user.uid, user.gid)), Some((5, 6)));
+        assert_eq!(
+            numbers("5:6").map(|user| (user.uid, user.gid)),
+            Some((5, 6))
+        );
         assert_eq!(numbers("5").map(|user| (user.uid, user.gid)), Some((5, 5)));
         assert_eq!(numbers("-5"), None);
     }

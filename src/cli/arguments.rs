@@ -4,22 +4,26 @@ mod authoring;
 mod orders;
 mod running;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::answer::explain::ExplainClient;
-use crate::answer::world::services::ServiceFamily;
-use crate::control::admin::{read_bias, read_weight};
+use crate::admin::{read_bias, read_weight};
+use crate::catalog::services::ServiceFamily;
+pub use crate::daemon::arguments::{ConfigFile, ServeArgs};
+pub use crate::demo::arguments::DemoArgs;
 use crate::dns::{Name, RecordType};
+use crate::explain::ExplainClient;
 use crate::geo::builtin;
+pub use crate::import::arguments::ImportCommand;
 use crate::steering::Bias;
-pub use authoring::{CheckArgs, GeodataCommand, ImportCommand, InitArgs, PlanArgs, RegionGiven, VerifyScopes};
+pub use authoring::{CheckArgs, GeodataCommand, InitArgs, PlanArgs, RegionGiven, VerifyScopes};
 pub use orders::{
-    AuditArgs, DrainArgs, ForceArgs, ForceTo, ShiftArgs, SubjectArgs, UndrainArgs, UnshiftArgs, WeightArgs,
+    AuditArgs, DrainArgs, ForceArgs, ForceTo, ShiftArgs, SubjectArgs, UndrainArgs, UnshiftArgs,
+    WeightArgs,
 };
 pub use running::{ReloadArgs, StatusArguments};
 
@@ -33,7 +37,8 @@ pub struct Arguments {
 }
 
 /// The version, and what the licence of the built-in geodata wants to be shown.
-static LONG_VERSION: LazyLock<String> = LazyLock::new(|| format!("{}\n{}", env!("CARGO_PKG_VERSION"), builtin::CREDIT));
+static LONG_VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{}\n{}", env!("CARGO_PKG_VERSION"), builtin::CREDIT));
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -87,54 +92,6 @@ pub enum Command {
     Man,
     /// Print the JSON Schema of the configuration file
     Schema,
-}
-
-/// Where the configuration is.
-#[derive(Debug, Args)]
-pub struct ConfigFile {
-    /// The configuration file
-    #[arg(long, value_name = "FILE", default_value = "meridian.toml")]
-    pub config: PathBuf,
-}
-
-/// `meridian serve`
-#[derive(Debug, Args)]
-pub struct ServeArgs {
-    /// The configuration file.
-    #[command(flatten)]
-    pub file: ConfigFile,
-    /// Take the place of the server that uses the same state directory, without losing a query
-    #[arg(long)]
-    pub take_over: bool,
-}
-
-/// `meridian demo`
-#[derive(Debug, Args)]
-pub struct DemoArgs {
-    /// Where to answer DNS; if the port is taken, a free one is used
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:1053")]
-    pub listen: SocketAddr,
-    /// Where to serve the admin API, on loopback; if the port is taken, a free one is used
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8053", value_parser = loopback)]
-    pub admin: SocketAddr,
-    /// The port of the pretended regions; if it is taken, a free one is used
-    #[arg(long, value_name = "PORT", default_value_t = 8080)]
-    pub port: u16,
-    /// Break and mend one region once, to be watched (what is done on a terminal unless --no-show)
-    #[arg(long, overrides_with = "no_show")]
-    pub show: bool,
-    /// Leave all regions alone
-    #[arg(long)]
-    pub no_show: bool,
-    /// Send no queries: else the demo asks itself a few a second, as people all over the world would
-    #[arg(long)]
-    pub no_traffic: bool,
-}
-
-/// Whoever reaches the demo may look at everything, so nobody outside may.
-fn loopback(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr = text.parse().map_err(|_| "not an address with a port".to_owned())?;
-    if address.ip().is_loopback() { Ok(address) } else { Err("not a loopback address".to_owned()) }
 }
 
 /// `meridian explain`
@@ -194,7 +151,12 @@ pub struct SimulateArgs {
     #[arg(long)]
     pub countries: bool,
     /// Whose endpoints are counted
-    #[arg(long = "type", value_name = "TYPE", default_value = "A", ignore_case = true)]
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        default_value = "A",
+        ignore_case = true
+    )]
     pub rtype: SharesOf,
     /// Draw a map of what comes after the change: a file in SVG or PNG, as its name ends
     #[arg(long, value_name = "FILE.svg|FILE.png")]
@@ -216,7 +178,8 @@ pub struct SimulateArgs {
 impl SimulateArgs {
     /// Whether anything is to be different.
     pub fn is_change(&self) -> bool {
-        self.against.is_some() || !(self.down.is_empty() && self.weights.is_empty() && self.biases.is_empty())
+        self.against.is_some()
+            || !(self.down.is_empty() && self.weights.is_empty() && self.biases.is_empty())
     }
 }
 
@@ -239,7 +202,11 @@ impl SharesOf {
 
     /// The family of endpoints.
     pub fn family(self) -> ServiceFamily {
-        if self == SharesOf::V4 { ServiceFamily::V4 } else { ServiceFamily::V6 }
+        if self == SharesOf::V4 {
+            ServiceFamily::V4
+        } else {
+            ServiceFamily::V6
+        }
     }
 }
 
@@ -263,7 +230,11 @@ pub struct RemoteArgs {
 impl RemoteArgs {
     /// A server whose answers need no token.
     pub fn to_read(admin: &str, ca_file: Option<&Path>) -> RemoteArgs {
-        RemoteArgs { admin: admin.to_owned(), token_file: None, ca_file: ca_file.map(Path::to_owned) }
+        RemoteArgs {
+            admin: admin.to_owned(),
+            token_file: None,
+            ca_file: ca_file.map(Path::to_owned),
+        }
     }
 }
 

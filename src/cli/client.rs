@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::arguments::RemoteArgs;
-use crate::control::admin::{ErrorBody, read_token};
+use crate::admin::{ErrorBody, read_token};
 use crate::files::{self, FileKind};
 use crate::health::probe::reasons::innermost;
 use crate::health::probe::{AlpnProtocol, CheckAuthorities, TrustStore};
@@ -38,28 +38,49 @@ impl AdminClient {
         // The HTTP client asks for a TLS provider even where it only speaks in clear; a second call changes nothing.
         let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
         // A proxy of the environment is for other machines.
-        let http = trusting(reqwest::Client::builder(), shown.starts_with("https:"), remote.ca_file.as_deref())?
-            .no_proxy()
-            .timeout(TIME)
-            .connect_timeout(CONNECT_TIME);
+        let http = trusting(
+            reqwest::Client::builder(),
+            shown.starts_with("https:"),
+            remote.ca_file.as_deref(),
+        )?
+        .no_proxy()
+        .timeout(TIME)
+        .connect_timeout(CONNECT_TIME);
         let (http, base) = match shown.strip_prefix("unix:") {
-            Some(path) => (http.unix_socket(PathBuf::from(path)), "http://localhost/".to_owned()),
+            Some(path) => (
+                http.unix_socket(PathBuf::from(path)),
+                "http://localhost/".to_owned(),
+            ),
             None if shown.contains("://") => (http, shown.clone()),
             None => (http, format!("http://{shown}")),
         };
-        let unusable = |error: &dyn std::fmt::Display| format!("--admin {shown:?} cannot be used: {error}");
+        let unusable =
+            |error: &dyn std::fmt::Display| format!("--admin {shown:?} cannot be used: {error}");
         let base = Url::parse(&base).map_err(|error| unusable(&error))?;
         let http = http.build().map_err(|error| unusable(&error))?;
-        Ok(AdminClient { http, base, token: token(remote)?, shown })
+        Ok(AdminClient {
+            http,
+            base,
+            token: token(remote)?,
+            shown,
+        })
     }
 
     /// GET, with these pairs in the query.
-    pub fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<T, String> {
+    pub fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T, String> {
         self.call(self.request(Method::GET, path, query)?)
     }
 
     /// POST, with a body.
-    pub fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, String> {
+    pub fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, String> {
         self.call(with_body(self.request(Method::POST, path, &[])?, body)?)
     }
 
@@ -72,12 +93,22 @@ impl AdminClient {
     ) -> Result<T, String> {
         // Parts come from people and are escaped.
         let mut path = Url::parse("http://localhost/v1").map_err(|error| error.to_string())?;
-        path.path_segments_mut().map_err(|()| "no path".to_owned())?.extend(parts);
+        path.path_segments_mut()
+            .map_err(|()| "no path".to_owned())?
+            .extend(parts);
         self.call(with_body(self.request(method, path.path(), &[])?, body)?)
     }
 
-    fn request(&self, method: Method, path: &str, query: &[(&str, &str)]) -> Result<RequestBuilder, String> {
-        let mut url = self.base.join(path).map_err(|error| format!("--admin {:?}: {error}", self.shown))?;
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<RequestBuilder, String> {
+        let mut url = self
+            .base
+            .join(path)
+            .map_err(|error| format!("--admin {:?}: {error}", self.shown))?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
@@ -117,7 +148,10 @@ impl AdminClient {
     }
 
     fn not_understood(&self, reason: &dyn std::fmt::Display) -> String {
-        format!("the answer of {} is not that of a meridian of this version: {reason}", self.shown)
+        format!(
+            "the answer of {} is not that of a meridian of this version: {reason}",
+            self.shown
+        )
     }
 
     fn send(&self, request: RequestBuilder) -> Result<(reqwest::StatusCode, Vec<u8>), String> {
@@ -147,7 +181,9 @@ fn trusting(
     let trust = match ca_file {
         Some(file) if !encrypted => {
             let file = file.display();
-            return Err(format!("--ca-file {file} means nothing without TLS: give --admin as https://HOST:PORT"));
+            return Err(format!(
+                "--ca-file {file} means nothing without TLS: give --admin as https://HOST:PORT"
+            ));
         }
         None if !encrypted => return Ok(http.tls_certs_only([])),
         Some(file) => authorities(file)?.trust().clone(),
@@ -158,13 +194,16 @@ fn trusting(
 
 fn authorities(file: &Path) -> Result<CheckAuthorities, String> {
     let told = |sentence: String| format!("--ca-file {}: {sentence}", file.display());
-    let text = files::read(file, FileKind::Certificates).map_err(|error| told(error.to_string()))?;
+    let text =
+        files::read(file, FileKind::Certificates).map_err(|error| told(error.to_string()))?;
     CheckAuthorities::from_pem(&text.octets).map_err(told)
 }
 
 fn with_body(request: RequestBuilder, body: &impl Serialize) -> Result<RequestBuilder, String> {
     let body = serde_json::to_vec(body).map_err(|error| error.to_string())?;
-    Ok(request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body))
+    Ok(request
+        .header(reqwest::header::CONTENT_TYPE, "application/json")
+        .body(body))
 }
 
 /// Sends a request and reads the answer, [`MOST`] octets of it.
@@ -184,7 +223,9 @@ async fn exchange(request: RequestBuilder) -> reqwest::Result<(reqwest::StatusCo
 fn token(remote: &RemoteArgs) -> Result<Option<Zeroizing<String>>, String> {
     match (&remote.token_file, std::env::var("MERIDIAN_TOKEN")) {
         (Some(file), _) => read_token(file).map(Some).map_err(String::from),
-        (None, Ok(token)) if !token.trim().is_empty() => Ok(Some(Zeroizing::new(token.trim().to_owned()))),
+        (None, Ok(token)) if !token.trim().is_empty() => {
+            Ok(Some(Zeroizing::new(token.trim().to_owned())))
+        }
         _ => Ok(None),
     }
 }

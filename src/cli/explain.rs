@@ -5,10 +5,12 @@ use std::process::ExitCode;
 
 use super::arguments::{ExplainArgs, RemoteArgs};
 use super::client::AdminClient;
-use super::paper::{TextOutput, TextStyle, say, say_json};
-use super::progress;
-use crate::answer::explain::{CandidateFacts, ExplainQuestion, Explanation, ServiceFacts, explain, percent};
 use crate::control::{LoadedState, any_draw, load};
+use crate::daemon::progress;
+use crate::explain::{
+    CandidateFacts, ExplainQuestion, Explanation, ServiceFacts, explain, percent,
+};
+use crate::terminal::{TextOutput, TextStyle, say, say_json};
 use crate::text::shown;
 
 /// The configuration if neither option says another.
@@ -32,9 +34,19 @@ pub fn run(arguments: &ExplainArgs) -> Result<ExitCode, String> {
 fn ask(arguments: &ExplainArgs, admin: &str) -> Result<Explanation, String> {
     let (name, rtype) = (arguments.name.to_string(), arguments.rtype.to_string());
     let client = arguments.client.to_string();
-    let mut query = vec![("name", name.as_str()), ("type", &rtype), ("client", &client)];
-    query.extend(arguments.down.iter().map(|region| ("down", region.as_str())));
-    AdminClient::new(&RemoteArgs::to_read(admin, arguments.ca_file.as_deref()))?.get("/v1/explain", &query)
+    let mut query = vec![
+        ("name", name.as_str()),
+        ("type", &rtype),
+        ("client", &client),
+    ];
+    query.extend(
+        arguments
+            .down
+            .iter()
+            .map(|region| ("down", region.as_str())),
+    );
+    AdminClient::new(&RemoteArgs::to_read(admin, arguments.ca_file.as_deref()))?
+        .get("/v1/explain", &query)
 }
 
 /// Works it out from the configuration, as a server of it would that has just been started.
@@ -64,7 +76,11 @@ pub fn loaded(config: Option<&Path>) -> Result<LoadedState, String> {
 
 /// Why a configuration cannot be used, with every mistake.
 pub fn refusal(file: &Path, mistakes: &[String]) -> String {
-    format!("{} cannot be used:\n  {}", file.display(), mistakes.join("\n  "))
+    format!(
+        "{} cannot be used:\n  {}",
+        file.display(),
+        mistakes.join("\n  ")
+    )
 }
 
 fn print(explanation: &Explanation) {
@@ -74,8 +90,13 @@ fn print(explanation: &Explanation) {
     if let Some(service) = &explanation.service {
         print_service(service, &paper);
     }
-    let record = |record: &crate::answer::explain::RecordFacts| {
-        vec![record.name.clone(), record.ttl.to_string(), record.rtype.clone(), record.data.clone()]
+    let record = |record: &crate::explain::RecordFacts| {
+        vec![
+            record.name.clone(),
+            record.ttl.to_string(),
+            record.rtype.clone(),
+            record.data.clone(),
+        ]
     };
     let rows: Vec<Vec<String>> = explanation.records.iter().map(record).collect();
     if !rows.is_empty() {
@@ -85,32 +106,62 @@ fn print(explanation: &Explanation) {
     if !explanation.notes.is_empty() {
         say!();
     }
-    explanation.notes.iter().for_each(|note| say!("note: {}", shown(note)));
+    explanation
+        .notes
+        .iter()
+        .for_each(|note| say!("note: {}", shown(note)));
 }
 
 fn print_facts(explanation: &Explanation, paper: &TextOutput) {
     let client = &explanation.client;
     let line = |head: &str, text: String| {
         let text = format!("  {}", shown(text));
-        paper.line(&[(TextStyle::Faint, &format!("{head:8}")), (TextStyle::Plain, &text)]);
+        paper.line(&[
+            (TextStyle::Faint, &format!("{head:8}")),
+            (TextStyle::Plain, &text),
+        ]);
     };
     let of = |part: &Option<String>| part.clone();
     let source = of(&client.place.source).map(|source| format!("from {source}"));
     let network = client.place.asn.map(|asn| format!("AS{asn}"));
-    let place =
-        [Some(client.place.to_string()), of(&client.place.country_name), of(&client.place.continent), network, source];
+    let place = [
+        Some(client.place.to_string()),
+        of(&client.place.country_name),
+        of(&client.place.continent),
+        network,
+        source,
+    ];
     line("client", format!("{} by its {}", client.given, client.by));
-    line("place", place.into_iter().flatten().collect::<Vec<_>>().join(", "));
-    line("result", format!("{} ({})", explanation.result, explanation.rcode));
+    line(
+        "place",
+        place.into_iter().flatten().collect::<Vec<_>>().join(", "),
+    );
+    line(
+        "result",
+        format!("{} ({})", explanation.result, explanation.rcode),
+    );
     if let Some(scope) = explanation.scope {
-        line("scope", format!("/{scope}: resolvers give it to everybody in that prefix"));
+        line(
+            "scope",
+            format!("/{scope}: resolvers give it to everybody in that prefix"),
+        );
     }
     if let Some(service) = &explanation.service {
-        let rules =
-            format!("order {}, pick {}, band {}, ttl {}", service.order, service.pick, service.band, service.ttl);
+        let rules = format!(
+            "order {}, pick {}, band {}, ttl {}",
+            service.order, service.pick, service.band, service.ttl
+        );
         line("service", format!("{}: {rules}", service.name));
         if let Some(fence) = &service.fence {
-            line("fence", format!("{}: {} get {}", fence.title(), fence.clients, fence.regions.join(", ")));
+            line(
+                "fence",
+                format!(
+                    "{}: {} get {}",
+                    fence.title(),
+                    fence.clients,
+                    fence.regions.join(", ")
+                ),
+            );
         }
         let tiers: Vec<String> = service.tiers.iter().map(|tier| tier.join(" + ")).collect();
         line("tiers", tiers.join(" > "));
@@ -119,10 +170,20 @@ fn print_facts(explanation: &Explanation, paper: &TextOutput) {
 
 fn print_service(service: &ServiceFacts, paper: &TextOutput) {
     say!();
-    let kilometres = |distance: Option<f64>| distance.map_or(String::new(), |distance| format!("{distance:.0} km"));
+    let kilometres = |distance: Option<f64>| {
+        distance.map_or(String::new(), |distance| format!("{distance:.0} km"))
+    };
     let row = |region: &CandidateFacts| {
-        let biased = if region.bias == 0 { String::new() } else { kilometres(region.biased_km) };
-        let bias = if region.bias == 0 { String::new() } else { format!("{:+}%", region.bias) };
+        let biased = if region.bias == 0 {
+            String::new()
+        } else {
+            kilometres(region.biased_km)
+        };
+        let bias = if region.bias == 0 {
+            String::new()
+        } else {
+            format!("{:+}%", region.bias)
+        };
         let mark = if region.serves { "*" } else { "" };
         vec![
             mark.to_owned(),
@@ -136,8 +197,21 @@ fn print_service(service: &ServiceFacts, paper: &TextOutput) {
             region.reason.clone(),
         ]
     };
-    let heads = ["", "region", "distance", "bias", "counts as", "weight", "share", "tier", "why"];
-    paper.table(&heads, &service.candidates.iter().map(row).collect::<Vec<_>>());
+    let heads = [
+        "",
+        "region",
+        "distance",
+        "bias",
+        "counts as",
+        "weight",
+        "share",
+        "tier",
+        "why",
+    ];
+    paper.table(
+        &heads,
+        &service.candidates.iter().map(row).collect::<Vec<_>>(),
+    );
     if service.endpoints.is_empty() {
         return;
     }
@@ -148,7 +222,15 @@ fn print_service(service: &ServiceFacts, paper: &TextOutput) {
             "sticky" => "this client always".to_owned(),
             _ => percent(endpoint.percent),
         };
-        vec![endpoint.region.clone(), endpoint.endpoint.clone(), endpoint.weight.to_string(), chance]
+        vec![
+            endpoint.region.clone(),
+            endpoint.endpoint.clone(),
+            endpoint.weight.to_string(),
+            chance,
+        ]
     });
-    paper.table(&["region", "endpoint", "weight", "odds"], &rows.collect::<Vec<_>>());
+    paper.table(
+        &["region", "endpoint", "weight", "odds"],
+        &rows.collect::<Vec<_>>(),
+    );
 }

@@ -7,8 +7,8 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 
 use super::arguments::Arguments;
-use super::paper::{put_octets, say_json};
 use crate::config;
+use crate::terminal::{put_octets, say_json};
 
 /// Prints the completions of a shell.
 pub fn completions(shell: Shell) -> Result<ExitCode, String> {
@@ -30,8 +30,12 @@ pub fn man() -> Result<ExitCode, String> {
 
 fn render(command: &clap::Command, pages: &mut Vec<u8>) -> io::Result<()> {
     clap_mangen::Man::new(command.clone()).render(pages)?;
-    let listed = command.get_subcommands().filter(|command| command.get_name() != "help");
-    listed.into_iter().try_for_each(|command| render(command, pages))
+    let listed = command
+        .get_subcommands()
+        .filter(|command| command.get_name() != "help");
+    listed
+        .into_iter()
+        .try_for_each(|command| render(command, pages))
 }
 
 /// Prints the JSON Schema of the configuration file.

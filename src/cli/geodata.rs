@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::arguments::GeodataCommand;
-use super::progress;
-use crate::cli::paper::say;
+use crate::daemon::progress;
 use crate::geo::{build, cells};
+use crate::terminal::say;
 use crate::text::counted;
 
 /// Writes one file and says what is in it.
@@ -14,7 +14,8 @@ pub fn run(geodata: &GeodataCommand) -> Result<ExitCode, String> {
     match geodata {
         GeodataCommand::Build { input, output } => {
             let build = || build::build(input, output);
-            let made = progress::during("building the database", build).map_err(|error| error.to_string())?;
+            let made = progress::during("building the database", build)
+                .map_err(|error| error.to_string())?;
             let what = format!(
                 "{} and {}",
                 counted(made.ipv4_networks, "IPv4 network"),
@@ -24,7 +25,8 @@ pub fn run(geodata: &GeodataCommand) -> Result<ExitCode, String> {
         }
         GeodataCommand::Compile { inputs, output } => {
             let compile = || cells::compile(inputs, output);
-            let made = progress::during("compiling the table", compile).map_err(|error| error.to_string())?;
+            let made = progress::during("compiling the table", compile)
+                .map_err(|error| error.to_string())?;
             let what = format!(
                 "{}, {} and {}",
                 counted(made.cells, "cell"),

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::arguments::LocateArgs;
-use super::paper::{TextOutput, say_json};
 use crate::answer::client::LookupAddress;
-use crate::answer::explain::PlaceFacts;
 use crate::config;
 use crate::control::load::cached_atlas;
+use crate::explain::PlaceFacts;
 use crate::geo::Atlas;
+use crate::terminal::{TextOutput, say_json};
 
 /// What is printed of one address; stable in JSON.
 #[derive(Debug, Serialize)]
@@ -34,7 +34,11 @@ struct Located {
 /// Prints what the geodata say of each address.
 pub fn run(locate: &LocateArgs) -> Result<ExitCode, String> {
     let atlas = atlas(locate.config.as_deref())?;
-    let located: Vec<Located> = locate.addresses.iter().map(|address| look_up(&atlas, *address)).collect();
+    let located: Vec<Located> = locate
+        .addresses
+        .iter()
+        .map(|address| look_up(&atlas, *address))
+        .collect();
     if locate.json {
         say_json(serde_json::json!(located));
     } else {
@@ -45,10 +49,16 @@ pub fn run(locate: &LocateArgs) -> Result<ExitCode, String> {
 
 /// The geodata of a configuration, or the built-in table.
 fn atlas(config: Option<&Path>) -> Result<Arc<Atlas>, String> {
-    let Some(file) = config else { return Ok(Arc::new(Atlas::builtin())) };
+    let Some(file) = config else {
+        return Ok(Arc::new(Atlas::builtin()));
+    };
     let read = config::load(file).map_err(|mistakes| {
         let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-        format!("{} cannot be used:\n  {}", file.display(), lines.join("\n  "))
+        format!(
+            "{} cannot be used:\n  {}",
+            file.display(),
+            lines.join("\n  ")
+        )
     })?;
     cached_atlas(&read.config, None).map(|cache| cache.atlas())
 }
@@ -56,13 +66,23 @@ fn atlas(config: Option<&Path>) -> Result<Arc<Atlas>, String> {
 fn look_up(atlas: &Atlas, address: IpAddr) -> Located {
     let looked_up = LookupAddress::of(address.into()).address();
     let found = atlas.locate(looked_up);
-    Located { address, looked_up, first: found.first, last: found.last, place: PlaceFacts::of(atlas, looked_up) }
+    Located {
+        address,
+        looked_up,
+        first: found.first,
+        last: found.last,
+        place: PlaceFacts::of(atlas, looked_up),
+    }
 }
 
 fn print(located: &[Located]) {
     let rows = located.iter().map(|found| {
         let place = &found.place;
-        let coarse = if place.coarse { "no nearer than the country or state" } else { "" };
+        let coarse = if place.coarse {
+            "no nearer than the country or state"
+        } else {
+            ""
+        };
         vec![
             found.address.to_string(),
             place.to_string(),
@@ -74,6 +94,15 @@ fn print(located: &[Located]) {
             coarse.to_owned(),
         ]
     });
-    let heads = ["address", "place", "country", "continent", "network", "range", "source", ""];
+    let heads = [
+        "address",
+        "place",
+        "country",
+        "continent",
+        "network",
+        "range",
+        "source",
+        "",
+    ];
     TextOutput::stdout().table(&heads, &rows.collect::<Vec<_>>());
 }

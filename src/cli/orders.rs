@@ -6,29 +6,58 @@ use reqwest::Method;
 use serde::Serialize;
 
 use super::arguments::{
-    AuditArgs, DrainArgs, ForceArgs, ForceTo, RemoteArgs, ShiftArgs, UndrainArgs, UnshiftArgs, WeightArgs,
+    AuditArgs, DrainArgs, ForceArgs, ForceTo, RemoteArgs, ShiftArgs, UndrainArgs, UnshiftArgs,
+    WeightArgs,
 };
 use super::client::AdminClient;
-use crate::cli::paper::say;
-use crate::control::admin::{
-    ChangeDone, DrainRequest, EndpointDrainRequest, ForceRequest, ForcedState, OrderTime, PlainText, ReturnRequest,
-    ShiftRequest, TakeBackRequest, WeightRequest,
+use crate::admin::{
+    ChangeDone, DrainRequest, EndpointDrainRequest, ForceRequest, ForcedState, OrderTime,
+    PlainText, ReturnRequest, ShiftRequest, TakeBackRequest, WeightRequest,
 };
+use crate::terminal::say;
 use crate::text::shown;
 
 /// Sends no clients there.
 pub fn drain(drain: &DrainArgs) -> Result<ExitCode, String> {
     let endpoint = drain.about.endpoint.as_deref();
-    let parts = parts(drain.region.as_deref(), drain.about.service.as_deref(), endpoint)?;
-    let Terms { reason, by, lasting, yes } = terms(&drain.why, &drain.reason)?;
+    let parts = parts(
+        drain.region.as_deref(),
+        drain.about.service.as_deref(),
+        endpoint,
+    )?;
+    let Terms {
+        reason,
+        by,
+        lasting,
+        yes,
+    } = terms(&drain.why, &drain.reason)?;
     match (time(drain.over.as_deref())?, endpoint) {
         (Some(_), Some(_)) => Err("an endpoint is drained at once: leave --over away".to_owned()),
-        (None, Some(_)) => {
-            order(&drain.remote, Method::PUT, parts, "drain", &EndpointDrainRequest { reason, by, lasting, yes })
-        }
-        (over, None) => {
-            order(&drain.remote, Method::PUT, parts, "drain", &DrainRequest { over, reason, by, lasting, yes })
-        }
+        (None, Some(_)) => order(
+            &drain.remote,
+            Method::PUT,
+            parts,
+            "drain",
+            &EndpointDrainRequest {
+                reason,
+                by,
+                lasting,
+                yes,
+            },
+        ),
+        (over, None) => order(
+            &drain.remote,
+            Method::PUT,
+            parts,
+            "drain",
+            &DrainRequest {
+                over,
+                reason,
+                by,
+                lasting,
+                yes,
+            },
+        ),
     }
 }
 
@@ -36,11 +65,28 @@ pub fn drain(drain: &DrainArgs) -> Result<ExitCode, String> {
 pub fn shift(shift: &ShiftArgs) -> Result<ExitCode, String> {
     let parts = parts(Some(&shift.region), shift.service.as_deref(), None)?;
     let number = shift.percent.trim().trim_end_matches('%').trim_end();
-    let percent = number.parse().ok().filter(|percent| (0.0..=100.0).contains(percent));
-    let percent = percent.ok_or_else(|| format!("{:?} is no part from 0% to 100%", shift.percent))?;
+    let percent = number
+        .parse()
+        .ok()
+        .filter(|percent| (0.0..=100.0).contains(percent));
+    let percent =
+        percent.ok_or_else(|| format!("{:?} is no part from 0% to 100%", shift.percent))?;
     let (to, over) = (shift.to.clone(), time(shift.over.as_deref())?);
-    let Terms { reason, by, lasting, yes } = terms(&shift.why, &shift.reason)?;
-    let body = ShiftRequest { percent, to, over, reason, by, lasting, yes };
+    let Terms {
+        reason,
+        by,
+        lasting,
+        yes,
+    } = terms(&shift.why, &shift.reason)?;
+    let body = ShiftRequest {
+        percent,
+        to,
+        over,
+        reason,
+        by,
+        lasting,
+        yes,
+    };
     order(&shift.remote, Method::PUT, parts, "shift", &body)
 }
 
@@ -48,50 +94,122 @@ pub fn shift(shift: &ShiftArgs) -> Result<ExitCode, String> {
 pub fn unshift(unshift: &UnshiftArgs) -> Result<ExitCode, String> {
     let parts = parts(Some(&unshift.region), unshift.service.as_deref(), None)?;
     let (by, over) = (by(unshift.by.as_deref())?, time(unshift.over.as_deref())?);
-    order(&unshift.remote, Method::DELETE, parts, "shift", &ReturnRequest { over, by, ..ReturnRequest::default() })
+    order(
+        &unshift.remote,
+        Method::DELETE,
+        parts,
+        "shift",
+        &ReturnRequest {
+            over,
+            by,
+            ..ReturnRequest::default()
+        },
+    )
 }
 
 /// Takes a drain back.
 pub fn undrain(undrain: &UndrainArgs) -> Result<ExitCode, String> {
     let about = &undrain.about;
-    let parts = parts(undrain.region.as_deref(), about.service.as_deref(), about.endpoint.as_deref())?;
+    let parts = parts(
+        undrain.region.as_deref(),
+        about.service.as_deref(),
+        about.endpoint.as_deref(),
+    )?;
     let (by, over) = (by(undrain.by.as_deref())?, time(undrain.over.as_deref())?);
     if about.endpoint.is_none() {
-        let body = ReturnRequest { over, by, ..ReturnRequest::default() };
+        let body = ReturnRequest {
+            over,
+            by,
+            ..ReturnRequest::default()
+        };
         return order(&undrain.remote, Method::DELETE, parts, "drain", &body);
     }
     if over.is_some() {
         return Err("an endpoint is undrained at once: leave --over away".to_owned());
     }
-    let body = TakeBackRequest { by, ..TakeBackRequest::default() };
+    let body = TakeBackRequest {
+        by,
+        ..TakeBackRequest::default()
+    };
     order(&undrain.remote, Method::DELETE, parts, "drain", &body)
 }
 
 /// Takes something as up or down, or by its health again.
 pub fn force(force: &ForceArgs) -> Result<ExitCode, String> {
-    let parts = parts(force.region.as_deref(), force.about.service.as_deref(), force.about.endpoint.as_deref())?;
-    let Terms { reason, by, lasting, yes } = terms(&force.why, force.reason.as_deref().unwrap_or(""))?;
+    let parts = parts(
+        force.region.as_deref(),
+        force.about.service.as_deref(),
+        force.about.endpoint.as_deref(),
+    )?;
+    let Terms {
+        reason,
+        by,
+        lasting,
+        yes,
+    } = terms(&force.why, force.reason.as_deref().unwrap_or(""))?;
     let state = match force.to {
         ForceTo::Up => ForcedState::Up,
         ForceTo::Down => ForcedState::Down,
         ForceTo::Off => {
-            return order(&force.remote, Method::DELETE, parts, "force", &TakeBackRequest { reason, by });
+            return order(
+                &force.remote,
+                Method::DELETE,
+                parts,
+                "force",
+                &TakeBackRequest { reason, by },
+            );
         }
     };
-    order(&force.remote, Method::PUT, parts, "force", &ForceRequest { state, reason, by, lasting, yes })
+    order(
+        &force.remote,
+        Method::PUT,
+        parts,
+        "force",
+        &ForceRequest {
+            state,
+            reason,
+            by,
+            lasting,
+            yes,
+        },
+    )
 }
 
 /// Gives something another weight, or the configured one again.
 pub fn weight(weight: &WeightArgs) -> Result<ExitCode, String> {
-    let parts = parts(Some(&weight.region), weight.service.as_deref(), weight.endpoint.as_deref())?;
-    let Terms { reason, by, lasting, yes } = terms(&weight.why, &weight.reason)?;
+    let parts = parts(
+        Some(&weight.region),
+        weight.service.as_deref(),
+        weight.endpoint.as_deref(),
+    )?;
+    let Terms {
+        reason,
+        by,
+        lasting,
+        yes,
+    } = terms(&weight.why, &weight.reason)?;
     if weight.weight == "configured" {
-        return order(&weight.remote, Method::DELETE, parts, "weight", &TakeBackRequest { reason, by });
+        return order(
+            &weight.remote,
+            Method::DELETE,
+            parts,
+            "weight",
+            &TakeBackRequest { reason, by },
+        );
     }
     let number = weight.weight.parse().map_err(|_| {
-        format!("the weight {:?} is neither a number from 0 to 1000000 nor `configured`", weight.weight)
+        format!(
+            "the weight {:?} is neither a number from 0 to 1000000 nor `configured`",
+            weight.weight
+        )
     })?;
-    let body = WeightRequest { weight: number, reason, by, lasting, yes };
+    let body = WeightRequest {
+        weight: number,
+        reason,
+        by,
+        lasting,
+        yes,
+    };
     order(&weight.remote, Method::PUT, parts, "weight", &body)
 }
 
@@ -104,7 +222,11 @@ fn order(
 ) -> Result<ExitCode, String> {
     let parts: Vec<&str> = parts.into_iter().chain([what]).collect();
     let done: ChangeDone = AdminClient::new(remote)?.change(method, &parts, body)?;
-    let lost = if done.kept { "" } else { " (until the server is restarted: it has no [state] directory)" };
+    let lost = if done.kept {
+        ""
+    } else {
+        " (until the server is restarted: it has no [state] directory)"
+    };
     say!("{}{lost}", shown(&done.sentence));
     Ok(ExitCode::SUCCESS)
 }
@@ -119,8 +241,12 @@ fn parts<'p>(
         (None, Some(region), _) => vec!["regions", region],
         (Some(service), None, None) => vec!["services", service],
         (Some(service), Some(region), None) => vec!["services", service, "regions", region],
-        (Some(service), Some(region), Some(endpoint)) => vec!["services", service, "endpoints", region, endpoint],
-        (Some(_), None, Some(_)) => return Err("an endpoint is named with its region: REGION is missing".to_owned()),
+        (Some(service), Some(region), Some(endpoint)) => {
+            vec!["services", service, "endpoints", region, endpoint]
+        }
+        (Some(_), None, Some(_)) => {
+            return Err("an endpoint is named with its region: REGION is missing".to_owned());
+        }
         (None, None, _) => return Err("name a REGION, or a service with --service NAME".to_owned()),
     })
 }
@@ -136,11 +262,17 @@ struct Terms {
 fn terms(why: &AuditArgs, reason: &str) -> Result<Terms, String> {
     let told = |sentence: String| format!("--reason: {sentence}");
     let reason = PlainText::try_from(reason.to_owned()).map_err(told)?;
-    Ok(Terms { reason, by: by(why.by.as_deref())?, lasting: time(why.lasting.as_deref())?, yes: why.yes })
+    Ok(Terms {
+        reason,
+        by: by(why.by.as_deref())?,
+        lasting: time(why.lasting.as_deref())?,
+        yes: why.yes,
+    })
 }
 
 fn time(text: Option<&str>) -> Result<Option<OrderTime>, String> {
-    text.map(|text| OrderTime::try_from(text.to_owned())).transpose()
+    text.map(|text| OrderTime::try_from(text.to_owned()))
+        .transpose()
 }
 
 /// Who says so.
@@ -151,6 +283,11 @@ fn by(named: Option<&str>) -> Result<PlainText, String> {
 
 /// The name of the user, as the environment has it; empty where it has none, and the server then takes the address.
 fn user() -> String {
-    let named = ["SUDO_USER", "USER", "LOGNAME"].into_iter().filter_map(|key| std::env::var(key).ok());
-    named.into_iter().find(|name| !name.trim().is_empty()).unwrap_or_default()
+    let named = ["SUDO_USER", "USER", "LOGNAME"]
+        .into_iter()
+        .filter_map(|key| std::env::var(key).ok());
+    named
+        .into_iter()
+        .find(|name| !name.trim().is_empty())
+        .unwrap_or_default()
 }

@@ -8,15 +8,16 @@ use serde_json::Value;
 use super::arguments::{DEFAULT_ADMIN, PlanArgs, RemoteArgs};
 use super::client::AdminClient;
 use super::explain::{loaded, refusal};
-use super::paper::{TextOutput, say, say_json};
-use super::{progress, traffic};
-use crate::answer::explain::percent;
-use crate::answer::foresight::{NotedTraffic, ServiceMove, compare};
+use super::traffic;
 use crate::control::comparison::{ConfigComparison, Difference, RecordDifference};
 use crate::control::guard::CoverageChange;
 use crate::control::settings::{SettingChange, settings};
 use crate::control::{LoadedState, guard, load};
+use crate::daemon::progress;
+use crate::explain::percent;
 use crate::files::{self, FileKind};
+use crate::foresight::{NotedTraffic, ServiceMove, compare};
+use crate::terminal::{TextOutput, say, say_json};
 use crate::text::shown;
 use crate::zone::{self, RecordChange, Zone};
 
@@ -51,7 +52,9 @@ struct RecordLine {
 
 /// Prints what would change; exit 0: nothing, 2: something.
 pub fn run(arguments: &PlanArgs) -> Result<ExitCode, String> {
-    let Some(file) = &arguments.new else { return ask(arguments) };
+    let Some(file) = &arguments.new else {
+        return ask(arguments);
+    };
     let old = loaded(arguments.config.as_deref())?;
     let new = load(file, Some(&old.atlas)).map_err(|mistakes| refusal(file, &mistakes))?;
     let seen = arguments
@@ -66,28 +69,55 @@ pub fn run(arguments: &PlanArgs) -> Result<ExitCode, String> {
     } else {
         changes.print();
     }
-    Ok(if changes.is_none() { ExitCode::SUCCESS } else { ExitCode::from(CHANGES) })
+    Ok(if changes.is_none() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(CHANGES)
+    })
 }
 
 /// Asks a running server what a reload would change of what it serves.
 fn ask(arguments: &PlanArgs) -> Result<ExitCode, String> {
-    let PlanArgs { admin, token_file, ca_file, .. } = arguments;
+    let PlanArgs {
+        admin,
+        token_file,
+        ca_file,
+        ..
+    } = arguments;
     let admin = admin.clone().unwrap_or_else(|| DEFAULT_ADMIN.to_owned());
-    let client = AdminClient::new(&RemoteArgs { admin, token_file: token_file.clone(), ca_file: ca_file.clone() })?;
+    let client = AdminClient::new(&RemoteArgs {
+        admin,
+        token_file: token_file.clone(),
+        ca_file: ca_file.clone(),
+    })?;
     let comparison: ConfigComparison = client.post("/v1/plan", &serde_json::json!({}))?;
     if arguments.json {
         say_json(serde_json::json!(comparison));
     } else {
         print_comparison(&comparison);
     }
-    Ok(if comparison.is_none() { ExitCode::SUCCESS } else { ExitCode::from(CHANGES) })
+    Ok(if comparison.is_none() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(CHANGES)
+    })
 }
 
 fn print_comparison(comparison: &ConfigComparison) {
     TextOutput::stdout().bold(&shown(&comparison.summary).to_string());
     print_settings(&comparison.settings);
-    more(comparison.settings_differing, comparison.settings.len(), "keys");
-    for RecordDifference { name, rtype, change, .. } in &comparison.records {
+    more(
+        comparison.settings_differing,
+        comparison.settings.len(),
+        "keys",
+    );
+    for RecordDifference {
+        name,
+        rtype,
+        change,
+        ..
+    } in &comparison.records
+    {
         let sign = match change {
             Difference::New => '+',
             Difference::Gone => '-',
@@ -95,8 +125,17 @@ fn print_comparison(comparison: &ConfigComparison) {
         };
         say!("{sign} {}", shown(format!("{name} {rtype}")));
     }
-    more(comparison.records_differing, comparison.records.len(), "RRsets");
-    print_effects(&comparison.services, &comparison.coverage, &comparison.warnings, comparison.refused.as_deref());
+    more(
+        comparison.records_differing,
+        comparison.records.len(),
+        "RRsets",
+    );
+    print_effects(
+        &comparison.services,
+        &comparison.coverage,
+        &comparison.warnings,
+        comparison.refused.as_deref(),
+    );
 }
 
 /// How many are not listed.
@@ -110,45 +149,95 @@ fn print_settings(settings: &[SettingChange]) {
     for it in settings {
         let text = |value: &Value| value.to_string();
         let before: Vec<String> = it.before.iter().map(text).collect();
-        line(&it.key, &before, &it.after.iter().map(text).collect::<Vec<_>>());
+        line(
+            &it.key,
+            &before,
+            &it.after.iter().map(text).collect::<Vec<_>>(),
+        );
     }
 }
 
 /// What comes of it: who moves, who has a region, and what is odd about it.
-fn print_effects(services: &[ServiceMove], coverage: &[CoverageChange], warnings: &[String], refused: Option<&str>) {
+fn print_effects(
+    services: &[ServiceMove],
+    coverage: &[CoverageChange],
+    warnings: &[String],
+    refused: Option<&str>,
+) {
     for service in services {
         say!("\n{}", shown(service.sentence()));
-        let row = |region: &crate::answer::foresight::RegionMove| {
+        let row = |region: &crate::foresight::RegionMove| {
             let change = region.after_percent - region.before_percent;
-            let change = if change.abs() >= 0.05 { format!("{change:+.1}") } else { String::new() };
-            vec![region.region.clone(), percent(region.before_percent), percent(region.after_percent), change]
+            let change = if change.abs() >= 0.05 {
+                format!("{change:+.1}")
+            } else {
+                String::new()
+            };
+            vec![
+                region.region.clone(),
+                percent(region.before_percent),
+                percent(region.after_percent),
+                change,
+            ]
         };
         let rows: Vec<Vec<String>> = service.regions.iter().map(row).collect();
         TextOutput::stdout().table(&["region", "before", "after", "change"], &rows);
     }
-    for CoverageChange { name, rtype, before_percent, after_percent, .. } in coverage {
+    for CoverageChange {
+        name,
+        rtype,
+        before_percent,
+        after_percent,
+        ..
+    } in coverage
+    {
         let (before, after) = (percent(*before_percent), percent(*after_percent));
-        say!("\n{}", shown(format!("{name} {rtype}: {after} of the clients have a region, before {before}")));
+        say!(
+            "\n{}",
+            shown(format!(
+                "{name} {rtype}: {after} of the clients have a region, before {before}"
+            ))
+        );
     }
     if !warnings.is_empty() {
         say!();
     }
-    warnings.iter().for_each(|warning| say!("warning: {}", shown(warning)));
+    warnings
+        .iter()
+        .for_each(|warning| say!("warning: {}", shown(warning)));
     if let Some(sentence) = refused {
         say!("\nthe server would refuse it: {}", shown(sentence));
     }
 }
 
 impl Changes {
-    fn between(old: &LoadedState, new: &LoadedState, traffic: &NotedTraffic) -> Result<Changes, String> {
-        let services = compare((&old.snapshot.world, &old.config), (&new.snapshot.world, &new.config), traffic)?;
-        let coverage = guard::coverage_with_all_up(&old.snapshot.world, &new.snapshot.world, traffic)?;
-        let moves_too_many = old.config.max_move.and_then(|limit| guard::refusal_of(limit, &services));
-        let covers_too_few = old.config.min_covered.and_then(|limit| guard::uncovering(limit, &coverage));
+    fn between(
+        old: &LoadedState,
+        new: &LoadedState,
+        traffic: &NotedTraffic,
+    ) -> Result<Changes, String> {
+        let services = compare(
+            (&old.snapshot.world, &old.config),
+            (&new.snapshot.world, &new.config),
+            traffic,
+        )?;
+        let coverage =
+            guard::coverage_with_all_up(&old.snapshot.world, &new.snapshot.world, traffic)?;
+        let moves_too_many = old
+            .config
+            .max_move
+            .and_then(|limit| guard::refusal_of(limit, &services));
+        let covers_too_few = old
+            .config
+            .min_covered
+            .and_then(|limit| guard::uncovering(limit, &coverage));
         let mut changes = Changes {
             summary: String::new(),
             settings: settings(&document(old)?, &document(new)?),
-            records: zone::differences(&zones(old)?, &zones(new)?).into_iter().map(RecordLine::from).collect(),
+            records: zone::differences(&zones(old)?, &zones(new)?)
+                .into_iter()
+                .map(RecordLine::from)
+                .collect(),
             warnings: new.prints.same_serials(&old.prints.zones()),
             refused: moves_too_many.or(covers_too_few),
             coverage,
@@ -166,13 +255,25 @@ impl Changes {
         if self.is_none() {
             return "a reload would change nothing".to_owned();
         }
-        let count = |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
+        let count = |count: usize, one: &str, many: &str| {
+            format!("{count} {}", if count == 1 { one } else { many })
+        };
         let (settings, records) = (self.settings.len(), self.records.len());
-        let worst = self.services.iter().max_by(|one, other| one.moved_percent.total_cmp(&other.moved_percent));
+        let worst = self
+            .services
+            .iter()
+            .max_by(|one, other| one.moved_percent.total_cmp(&other.moved_percent));
         let moved = worst.map_or("nobody is sent elsewhere".to_owned(), |worst| {
-            format!("of {} {} of the address space is sent elsewhere", worst.name, percent(worst.moved_percent))
+            format!(
+                "of {} {} of the address space is sent elsewhere",
+                worst.name,
+                percent(worst.moved_percent)
+            )
         });
-        let (settings, records) = (count(settings, "key", "keys"), count(records, "RRset", "RRsets"));
+        let (settings, records) = (
+            count(settings, "key", "keys"),
+            count(records, "RRset", "RRsets"),
+        );
         format!("a reload would change {settings} of the configuration and {records}; {moved}")
     }
 
@@ -183,7 +284,12 @@ impl Changes {
         for it in &self.records {
             line(&format!("{} {}", it.name, it.rtype), &it.before, &it.after);
         }
-        print_effects(&self.services, &self.coverage, &self.warnings, self.refused.as_deref());
+        print_effects(
+            &self.services,
+            &self.coverage,
+            &self.warnings,
+            self.refused.as_deref(),
+        );
     }
 }
 
@@ -200,20 +306,36 @@ fn line(what: &str, before: &[String], after: &[String]) {
 
 impl From<RecordChange> for RecordLine {
     fn from(change: RecordChange) -> RecordLine {
-        let RecordChange { zone, name, rtype, before, after } = change;
-        RecordLine { zone, name, rtype: rtype.to_string(), before, after }
+        let RecordChange {
+            zone,
+            name,
+            rtype,
+            before,
+            after,
+        } = change;
+        RecordLine {
+            zone,
+            name,
+            rtype: rtype.to_string(),
+            before,
+            after,
+        }
     }
 }
 
 /// The file as written. It was read a moment ago and held no mistake.
 fn document(loaded: &LoadedState) -> Result<Value, String> {
     let file = &loaded.config.file;
-    let content = files::read(file, FileKind::Configuration).map_err(|error| format!("{}: {error}", file.display()))?;
+    let content = files::read(file, FileKind::Configuration)
+        .map_err(|error| format!("{}: {error}", file.display()))?;
     toml::from_slice(&content.octets).map_err(|error| format!("{}: {error}", file.display()))
 }
 
 fn zones(loaded: &LoadedState) -> Result<Vec<Zone>, String> {
     let read = zone::load_directory(&loaded.config.zones_directory);
-    let lines = |mistakes: Vec<zone::ZoneError>| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>();
-    read.map(|read| read.zones).map_err(|mistakes| refusal(&loaded.config.zones_directory, &lines(mistakes)))
+    let lines = |mistakes: Vec<zone::ZoneError>| {
+        mistakes.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    read.map(|read| read.zones)
+        .map_err(|mistakes| refusal(&loaded.config.zones_directory, &lines(mistakes)))
 }

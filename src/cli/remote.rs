@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use super::arguments::{ReloadArgs, StatusArguments};
 use super::client::AdminClient;
-use super::paper::{TextOutput, say, say_json};
-use crate::answer::explain::percent;
-use crate::answer::foresight::coverage::Coverage;
+use crate::admin::{
+    EndpointHealth, LastReload, RegionHealth, ReloadBody, ServerStatus, ServiceStatus,
+};
 use crate::config::values::duration_text;
-use crate::control::admin::{EndpointHealth, LastReload, RegionHealth, ReloadBody, ServerStatus, ServiceStatus};
 use crate::control::orders::OrderRecord;
+use crate::explain::percent;
+use crate::foresight::coverage::Coverage;
+use crate::terminal::{TextOutput, say, say_json};
 use crate::text::{counted, list, shown};
 
 /// Most services that are well, and most zones, that have a line of their own unless all are asked for.
@@ -22,7 +24,11 @@ const MOST_REGIONS: usize = 8;
 pub fn status(arguments: &StatusArguments) -> Result<ExitCode, String> {
     let client = AdminClient::new(&arguments.remote)?;
     if arguments.live || arguments.ready {
-        let path = if arguments.ready { "/readyz" } else { "/healthz" };
+        let path = if arguments.ready {
+            "/readyz"
+        } else {
+            "/healthz"
+        };
         say!("{}", client.sign_of_life(path)?.trim());
     } else if arguments.json {
         say_json(client.get::<serde_json::Value>("/v1/status", &selection(arguments))?);
@@ -34,8 +40,17 @@ pub fn status(arguments: &StatusArguments) -> Result<ExitCode, String> {
 
 /// What is asked for. JSON has every endpoint; people are shown those that matter, unless they name some.
 fn selection(arguments: &StatusArguments) -> Vec<(&str, &str)> {
-    let mut query: Vec<(&str, &str)> = arguments.service.iter().map(|name| ("service", name.as_str())).collect();
-    query.extend(arguments.region.iter().map(|name| ("region", name.as_str())));
+    let mut query: Vec<(&str, &str)> = arguments
+        .service
+        .iter()
+        .map(|name| ("service", name.as_str()))
+        .collect();
+    query.extend(
+        arguments
+            .region
+            .iter()
+            .map(|name| ("region", name.as_str())),
+    );
     if arguments.down {
         query.push(("down", "true"));
     }
@@ -53,10 +68,17 @@ fn is_wide(arguments: &StatusArguments) -> bool {
 /// Makes the server read everything anew.
 pub fn reload(arguments: &ReloadArgs) -> Result<ExitCode, String> {
     let client = AdminClient::new(&arguments.remote)?;
-    let done: LastReload =
-        client.post("/v1/reload", &ReloadBody { yes_move: arguments.yes_move, yes: arguments.yes })?;
+    let done: LastReload = client.post(
+        "/v1/reload",
+        &ReloadBody {
+            yes_move: arguments.yes_move,
+            yes: arguments.yes,
+        },
+    )?;
     say!("reloaded in {} ms", done.milliseconds);
-    done.messages.iter().for_each(|warning| say!("{}", shown(warning)));
+    done.messages
+        .iter()
+        .for_each(|warning| say!("{}", shown(warning)));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -64,7 +86,11 @@ fn print(status: &ServerStatus, arguments: &StatusArguments) {
     let paper = TextOutput::stdout();
     let summary = shown(&status.summary).to_string();
     // Nothing is to be seen before it while somebody has no live region.
-    let is_whole = status.services.iter().flat_map(|service| &service.coverage).all(Coverage::is_whole);
+    let is_whole = status
+        .services
+        .iter()
+        .flat_map(|service| &service.coverage)
+        .all(Coverage::is_whole);
     if !is_whole {
         paper.bold(&summary);
     }
@@ -73,15 +99,28 @@ fn print(status: &ServerStatus, arguments: &StatusArguments) {
     if is_whole {
         paper.bold(&summary);
     }
-    say!("serves {} on {}", shown(&status.configuration), shown(status.dns.join(", ")));
+    say!(
+        "serves {} on {}",
+        shown(&status.configuration),
+        shown(status.dns.join(", "))
+    );
     if arguments.wide {
-        say!("configuration and zones have the fingerprint {}", shown(&status.fingerprint));
+        say!(
+            "configuration and zones have the fingerprint {}",
+            shown(&status.fingerprint)
+        );
     }
     say!("{}\n", last_reload(status));
     if status.zones.len() > MOST_LINES && !arguments.wide {
-        say!("{} zones; `--wide` lists them with their serials", status.zones.len());
+        say!(
+            "{} zones; `--wide` lists them with their serials",
+            status.zones.len()
+        );
     } else {
-        let rows = status.zones.iter().map(|zone| vec![zone.name.clone(), zone.serial.to_string()]);
+        let rows = status
+            .zones
+            .iter()
+            .map(|zone| vec![zone.name.clone(), zone.serial.to_string()]);
         paper.table(&["zone", "serial"], &rows.collect::<Vec<_>>());
     }
     say!();
@@ -93,25 +132,52 @@ fn print(status: &ServerStatus, arguments: &StatusArguments) {
     }
     let age = |days: Option<u64>| days.map_or(String::new(), |days| counted(days, "day"));
     let rows = status.geodata.iter().map(|source| {
-        vec![source.name.clone(), source.kind.clone(), age(source.age_days), source.path.clone().unwrap_or_default()]
+        vec![
+            source.name.clone(),
+            source.kind.clone(),
+            age(source.age_days),
+            source.path.clone().unwrap_or_default(),
+        ]
     });
-    paper.table(&["geodata", "kind", "age", "file"], &rows.collect::<Vec<_>>());
+    paper.table(
+        &["geodata", "kind", "age", "file"],
+        &rows.collect::<Vec<_>>(),
+    );
     paper.faint(&format!("{}\n", shown(&status.geodata_credit)));
     let queries = status.queries.iter().filter(|(_, count)| **count > 0);
-    let rows: Vec<Vec<String>> = queries.map(|(verdict, count)| vec![verdict.clone(), count.to_string()]).collect();
-    if rows.is_empty() { say!("no queries yet") } else { paper.table(&["queries", "count"], &rows) }
+    let rows: Vec<Vec<String>> = queries
+        .map(|(verdict, count)| vec![verdict.clone(), count.to_string()])
+        .collect();
+    if rows.is_empty() {
+        say!("no queries yet")
+    } else {
+        paper.table(&["queries", "count"], &rows)
+    }
 }
 
 /// A row for each endpoint of services that are not well, then a line for each that is.
 fn print_services(paper: &TextOutput, services: &[ServiceStatus], wide: bool) {
-    let (troubled, well): (Vec<_>, Vec<_>) = services.iter().partition(|service| wide || !service.well);
+    let (troubled, well): (Vec<_>, Vec<_>) =
+        services.iter().partition(|service| wide || !service.well);
     if !troubled.is_empty() {
-        let heads = ["service", "region", "share", "endpoint", "weight", "health", "for", "order", "reason"];
-        paper.table(&heads, &troubled.into_iter().flat_map(service_rows).collect::<Vec<_>>());
+        let heads = [
+            "service", "region", "share", "endpoint", "weight", "health", "for", "order", "reason",
+        ];
+        paper.table(
+            &heads,
+            &troubled
+                .into_iter()
+                .flat_map(service_rows)
+                .collect::<Vec<_>>(),
+        );
         say!();
     }
     if !well.is_empty() {
-        let rows: Vec<Vec<String>> = well.iter().take(MOST_LINES).map(|service| well_row(service)).collect();
+        let rows: Vec<Vec<String>> = well
+            .iter()
+            .take(MOST_LINES)
+            .map(|service| well_row(service))
+            .collect();
         paper.table(&["service", "health", "regions", "answers/s"], &rows);
         match well.len().saturating_sub(MOST_LINES) {
             0 => {}
@@ -126,15 +192,26 @@ fn print_services(paper: &TextOutput, services: &[ServiceStatus], wide: bool) {
 
 /// A service that is well.
 fn well_row(service: &ServiceStatus) -> Vec<String> {
-    let rate: f64 = service.health.iter().map(|region| region.answers_per_second).sum();
+    let rate: f64 = service
+        .health
+        .iter()
+        .map(|region| region.answers_per_second)
+        .sum();
     let health = if service.checked { "well" } else { "unchecked" };
-    vec![service.name.clone(), health.to_owned(), list(&service.regions, MOST_REGIONS), format!("{rate:.1}")]
+    vec![
+        service.name.clone(),
+        health.to_owned(),
+        list(&service.regions, MOST_REGIONS),
+        format!("{rate:.1}"),
+    ]
 }
 
 /// A row for each endpoint.
 fn service_rows(service: &ServiceStatus) -> Vec<Vec<String>> {
     let row = |region: &RegionHealth, endpoint: &EndpointHealth| {
-        let since = endpoint.seconds.map_or(String::new(), |seconds| duration_text(Duration::from_secs(seconds)));
+        let since = endpoint.seconds.map_or(String::new(), |seconds| {
+            duration_text(Duration::from_secs(seconds))
+        });
         vec![
             service.name.clone(),
             region.region.clone(),
@@ -147,8 +224,13 @@ fn service_rows(service: &ServiceStatus) -> Vec<Vec<String>> {
             reason_of(endpoint),
         ]
     };
-    let rows =
-        |region: &RegionHealth| region.endpoints.iter().map(|endpoint| row(region, endpoint)).collect::<Vec<_>>();
+    let rows = |region: &RegionHealth| {
+        region
+            .endpoints
+            .iter()
+            .map(|endpoint| row(region, endpoint))
+            .collect::<Vec<_>>()
+    };
     service.health.iter().flat_map(rows).collect()
 }
 
@@ -159,15 +241,26 @@ fn reason_of(endpoint: &EndpointHealth) -> String {
     let has_some = endpoint.alias.is_some() || !endpoint.addresses.is_empty();
     let unresolved = endpoint.unresolved.clone().filter(|_| has_some);
     let alias = endpoint.alias.as_ref().map(|alias| format!("of {alias}"));
-    let addresses = (!endpoint.addresses.is_empty()).then(|| format!("at {}", endpoint.addresses.join(", ")));
+    let addresses =
+        (!endpoint.addresses.is_empty()).then(|| format!("at {}", endpoint.addresses.join(", ")));
     let not_probed = endpoint.not_probed.clone();
-    [not_probed, reason, alias, unresolved, addresses].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    [not_probed, reason, alias, unresolved, addresses]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// What is ordered of an endpoint, in a few words; all about it is in the table of orders.
 fn order_of(region: &RegionHealth, endpoint: &EndpointHealth) -> String {
     let ordered = endpoint.order.as_deref().or(region.order.as_deref());
-    let words = ordered.map(|order| order.split(" by ").next().unwrap_or(order).trim_start_matches("is "));
+    let words = ordered.map(|order| {
+        order
+            .split(" by ")
+            .next()
+            .unwrap_or(order)
+            .trim_start_matches("is ")
+    });
     match (words, endpoint.leased) {
         (None, true) => "leased".to_owned(),
         (Some(words), true) => format!("leased, {words}"),
@@ -175,7 +268,14 @@ fn order_of(region: &RegionHealth, endpoint: &EndpointHealth) -> String {
     }
 }
 
-fn order_row(OrderRecord { order, ending, milliseconds_to_go, moved_percent }: &OrderRecord) -> Vec<String> {
+fn order_row(
+    OrderRecord {
+        order,
+        ending,
+        milliseconds_to_go,
+        moved_percent,
+    }: &OrderRecord,
+) -> Vec<String> {
     let left = |seconds: u64| duration_text(Duration::from_secs(seconds));
     vec![
         order.subject.to_string(),
@@ -184,15 +284,26 @@ fn order_row(OrderRecord { order, ending, milliseconds_to_go, moved_percent }: &
             _ => order.words(),
         },
         order.by.clone(),
-        ending.seconds_left.map_or_else(|| "until lifted".to_owned(), left),
+        ending
+            .seconds_left
+            .map_or_else(|| "until lifted".to_owned(), left),
         order.reason.clone(),
     ]
 }
 
 fn last_reload(status: &ServerStatus) -> String {
     let reloads = &status.reloads;
-    let Some(last) = &reloads.last else { return "not reloaded since the start".to_owned() };
+    let Some(last) = &reloads.last else {
+        return "not reloaded since the start".to_owned();
+    };
     let result = if last.ok { "done" } else { "refused" };
-    let messages: String = last.messages.iter().map(|message| format!("\n  {}", shown(message))).collect();
-    format!("reloads: {} done, {} refused; the last was {result}{messages}", reloads.ok, reloads.refused)
+    let messages: String = last
+        .messages
+        .iter()
+        .map(|message| format!("\n  {}", shown(message)))
+        .collect();
+    format!(
+        "reloads: {} done, {} refused; the last was {result}{messages}",
+        reloads.ok, reloads.refused
+    )
 }

@@ -4,25 +4,69 @@ use std::path::Path;
 
 /// What a mistake is about, and where that is explained: a table of the configuration file, or `zone` for zone files.
 const TOPICS: [(&str, &str); 15] = [
-    ("server", "docs/configuration.md#server-the-nameservers-own-sockets"),
-    ("tls", "docs/configuration.md#tls-the-certificate-of-the-encrypted-transports"),
-    ("limits", "docs/configuration.md#limits-how-often-one-network-is-answered-over-udp"),
-    ("admin", "docs/configuration.md#admin-where-operators-look-and-act and docs/guide/security.md"),
-    ("state", "docs/configuration.md#state-what-is-kept-across-restarts"),
-    ("events", "docs/configuration.md#events-who-is-told-what-happens"),
-    ("guard", "docs/configuration.md#guard-what-a-reload-may-not-do-unasked"),
-    ("traffic", "docs/configuration.md#traffic-what-is-noted-of-who-asks"),
-    ("zones", "docs/configuration.md#zones-where-the-zones-are-and-who-may-ask-for-them"),
-    ("resolver", "docs/configuration.md#resolver-who-is-asked-for-names"),
-    ("geo", "docs/configuration.md#geo-how-clients-are-located and docs/guide/city-database.md"),
-    ("regions", "docs/configuration.md#regionsname-places-where-endpoints-stand"),
-    ("checks", "docs/configuration.md#checksname-how-health-is-asked-for and docs/health.md"),
-    ("fences", "docs/configuration.md#services-names-that-are-steered and docs/guide/policies.md"),
-    ("services", "docs/configuration.md#services-names-that-are-steered and docs/guide/policies.md"),
+    (
+        "server",
+        "docs/configuration.md#server-the-nameservers-own-sockets",
+    ),
+    (
+        "tls",
+        "docs/configuration.md#tls-the-certificate-of-the-encrypted-transports",
+    ),
+    (
+        "limits",
+        "docs/configuration.md#limits-how-often-one-network-is-answered-over-udp",
+    ),
+    (
+        "admin",
+        "docs/configuration.md#admin-where-operators-look-and-act and docs/guide/security.md",
+    ),
+    (
+        "state",
+        "docs/configuration.md#state-what-is-kept-across-restarts",
+    ),
+    (
+        "events",
+        "docs/configuration.md#events-who-is-told-what-happens",
+    ),
+    (
+        "guard",
+        "docs/configuration.md#guard-what-a-reload-may-not-do-unasked",
+    ),
+    (
+        "traffic",
+        "docs/configuration.md#traffic-what-is-noted-of-who-asks",
+    ),
+    (
+        "zones",
+        "docs/configuration.md#zones-where-the-zones-are-and-who-may-ask-for-them",
+    ),
+    (
+        "resolver",
+        "docs/configuration.md#resolver-who-is-asked-for-names",
+    ),
+    (
+        "geo",
+        "docs/configuration.md#geo-how-clients-are-located and docs/guide/city-database.md",
+    ),
+    (
+        "regions",
+        "docs/configuration.md#regionsname-places-where-endpoints-stand",
+    ),
+    (
+        "checks",
+        "docs/configuration.md#checksname-how-health-is-asked-for and docs/health.md",
+    ),
+    (
+        "fences",
+        "docs/configuration.md#services-names-that-are-steered and docs/guide/policies.md",
+    ),
+    (
+        "services",
+        "docs/configuration.md#services-names-that-are-steered and docs/guide/policies.md",
+    ),
 ];
 /// The same for zone files.
-const ZONE_FILES: &str =
-    "docs/configuration.md#zones-where-the-zones-are-and-who-may-ask-for-them and docs/guide/delegate.md";
+const ZONE_FILES: &str = "docs/configuration.md#zones-where-the-zones-are-and-who-may-ask-for-them and docs/guide/delegate.md";
 
 /// `[server]: docs/...`, once for each topic of the mistakes in the configuration `file` with this `text`, and in zones.
 pub fn of(mistakes: &[String], file: &Path, text: &str) -> Vec<String> {
@@ -30,8 +74,14 @@ pub fn of(mistakes: &[String], file: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for mistake in mistakes {
         let line = match mistake.strip_prefix(&file) {
-            Some(rest) => rest.split(':').next().and_then(|line| line.parse().ok()).and_then(|line| topic(text, line)),
-            None => mistake.contains(".zone:").then(|| format!("zone files: {ZONE_FILES}")),
+            Some(rest) => rest
+                .split(':')
+                .next()
+                .and_then(|line| line.parse().ok())
+                .and_then(|line| topic(text, line)),
+            None => mistake
+                .contains(".zone:")
+                .then(|| format!("zone files: {ZONE_FILES}")),
         };
         found.extend(line.filter(|line| !found.contains(line)));
     }
@@ -41,8 +91,16 @@ pub fn of(mistakes: &[String], file: &Path, text: &str) -> Vec<String> {
 /// What the table is about that a line (from 1 on) stands in.
 fn topic(text: &str, line: usize) -> Option<String> {
     let lines: Vec<&str> = text.lines().take(line).collect();
-    let header = lines.iter().rev().map(|line| line.trim()).find(|line| line.starts_with('['))?;
-    let name = header.trim_start_matches('[').split(['.', ']']).next()?.trim();
+    let header = lines
+        .iter()
+        .rev()
+        .map(|line| line.trim())
+        .find(|line| line.starts_with('['))?;
+    let name = header
+        .trim_start_matches('[')
+        .split(['.', ']'])
+        .next()?
+        .trim();
     let (name, pages) = TOPICS.iter().find(|(known, _)| *known == name)?;
     Some(format!("[{name}]: {pages}"))
 }
@@ -53,37 +111,67 @@ mod tests {
 
     /// What a heading is called in a link.
     fn anchor(heading: &str) -> String {
-        let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-        kept.collect::<String>().trim().to_lowercase().replace(' ', "-")
+        let kept = heading
+            .chars()
+            .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        kept.collect::<String>()
+            .trim()
+            .to_lowercase()
+            .replace(' ', "-")
     }
 
     #[test]
     fn every_table_has_a_topic_and_every_page_is_there() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let read =
-            |page: &str| std::fs::read_to_string(root.join(page)).unwrap_or_else(|error| panic!("{page}: {error}"));
+        let read = |page: &str| {
+            std::fs::read_to_string(root.join(page))
+                .unwrap_or_else(|error| panic!("{page}: {error}"))
+        };
         for (_, pages) in TOPICS.into_iter().chain([("zone", ZONE_FILES)]) {
             for page in pages.split(" and ") {
-                let (file, wanted) = page.split_once('#').map_or((page, None), |(file, anchor)| (file, Some(anchor)));
+                let (file, wanted) = page
+                    .split_once('#')
+                    .map_or((page, None), |(file, anchor)| (file, Some(anchor)));
                 let text = read(file);
-                let headings: Vec<String> =
-                    text.lines().filter_map(|line| line.strip_prefix("## ")).map(anchor).collect();
-                assert!(wanted.is_none_or(|wanted| headings.iter().any(|it| it == wanted)), "{page}: {headings:?}");
+                let headings: Vec<String> = text
+                    .lines()
+                    .filter_map(|line| line.strip_prefix("## "))
+                    .map(anchor)
+                    .collect();
+                assert!(
+                    wanted.is_none_or(|wanted| headings.iter().any(|it| it == wanted)),
+                    "{page}: {headings:?}"
+                );
             }
         }
         let everything = include_str!("../config/everything.toml");
         let headers = everything.lines().filter(|line| line.starts_with('['));
-        for name in headers.map(|line| line.trim_start_matches('[').split(['.', ']']).next().unwrap()) {
+        for name in headers.map(|line| {
+            line.trim_start_matches('[')
+                .split(['.', ']'])
+                .next()
+                .unwrap()
+        }) {
             assert!(TOPICS.iter().any(|(known, _)| *known == name), "{name}");
         }
     }
 
     #[test]
     fn mistakes_lead_to_the_table_that_they_stand_in() {
-        let text = "[server]\nlisten = 1\n[[services]]\nname = \"x\"\n[services.endpoints]\nfra = 1\n";
-        let mistakes = ["m.toml:6:1: no", "m.toml:4:1: no", "m.toml:2:1: no", "zones/a.zone:3: no", "m.toml: no"];
+        let text =
+            "[server]\nlisten = 1\n[[services]]\nname = \"x\"\n[services.endpoints]\nfra = 1\n";
+        let mistakes = [
+            "m.toml:6:1: no",
+            "m.toml:4:1: no",
+            "m.toml:2:1: no",
+            "zones/a.zone:3: no",
+            "m.toml: no",
+        ];
         let found = of(&mistakes.map(str::to_owned), Path::new("m.toml"), text);
-        let starts: Vec<&str> = found.iter().filter_map(|line| line.split(": ").next()).collect();
+        let starts: Vec<&str> = found
+            .iter()
+            .filter_map(|line| line.split(": ").next())
+            .collect();
         assert_eq!(starts, ["[services]", "[server]", "zone files"]);
     }
 }

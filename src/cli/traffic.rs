@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::arguments::RemoteArgs;
 use super::client::AdminClient;
-use crate::answer::foresight::NotedTraffic;
 use crate::config::{AdminListen, Config};
 use crate::files::{self, FileKind};
+use crate::foresight::NotedTraffic;
 
 /// The word for the server that runs with the configuration at hand.
 pub const LIVE: &str = "live";
@@ -17,7 +17,11 @@ pub const LIVE: &str = "live";
 /// # Errors
 /// A sentence: the server cannot be asked, the file is none of that kind, or nothing is noted.
 pub fn read(source: &str, config: &Config, ca_file: Option<&Path>) -> Result<NotedTraffic, String> {
-    let traffic = if source == LIVE { ask(config, ca_file)? } else { from_file(source)? };
+    let traffic = if source == LIVE {
+        ask(config, ca_file)?
+    } else {
+        from_file(source)?
+    };
     traffic.expect_any()?;
     Ok(traffic)
 }
@@ -32,7 +36,8 @@ fn ask(config: &Config, ca_file: Option<&Path>) -> Result<NotedTraffic, String> 
 }
 
 fn from_file(file: &str) -> Result<NotedTraffic, String> {
-    let content = files::read(Path::new(file), FileKind::State).map_err(|error| format!("{file}: {error}"))?;
+    let content = files::read(Path::new(file), FileKind::State)
+        .map_err(|error| format!("{file}: {error}"))?;
     serde_json::from_slice(&content.octets)
         .map_err(|error| format!("{file}: is not what GET /v1/traffic answers: {error}"))
 }

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use super::arguments::VerifyScopes;
 use super::explain::loaded;
-use super::paper::{TextOutput, say, say_json};
-use super::progress;
 use super::simulate::named;
-use crate::answer::foresight::{BlockCounts, ScopeBasis, scopes};
-use crate::answer::world::services::ServiceFamily;
+use crate::catalog::services::ServiceFamily;
 use crate::control::LoadedState;
+use crate::daemon::progress;
 use crate::dns::Name;
+use crate::foresight::{BlockCounts, ScopeBasis, scopes};
 use crate::steering::Band;
+use crate::terminal::{TextOutput, say, say_json};
 
 /// What it would be like if regions that are nearly as near counted as equally near.
 const BANDS: [Band; 2] = [Band::Kilometres(100.0), Band::Kilometres(500.0)];
@@ -35,7 +35,12 @@ pub fn run(arguments: &VerifyScopes) -> Result<ExitCode, String> {
     let loaded = loaded(arguments.config.as_deref())?;
     let coarse = ScopeBasis::Atlas(Arc::new(loaded.snapshot.world.atlas.coarsened(SQUARE)));
     let verify = |name| verify(&loaded, name, arguments.rtype.family(), &coarse);
-    let all = || named(&arguments.names, &loaded).into_iter().map(verify).collect::<Result<Vec<_>, _>>();
+    let all = || {
+        named(&arguments.names, &loaded)
+            .into_iter()
+            .map(verify)
+            .collect::<Result<Vec<_>, _>>()
+    };
     let verified = progress::during("going through the address space", all)?;
     if arguments.json {
         say_json(Value::Array(verified.iter().map(in_json).collect()));
@@ -45,21 +50,41 @@ pub fn run(arguments: &VerifyScopes) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn verify(loaded: &LoadedState, name: Name, family: ServiceFamily, coarse: &ScopeBasis) -> Result<Verified, String> {
-    let with = |under: &ScopeBasis| scopes((&loaded.snapshot, &loaded.config), &name, family, under);
+fn verify(
+    loaded: &LoadedState,
+    name: Name,
+    family: ServiceFamily,
+    coarse: &ScopeBasis,
+) -> Result<Verified, String> {
+    let with =
+        |under: &ScopeBasis| scopes((&loaded.snapshot, &loaded.config), &name, family, under);
     let now = with(&ScopeBasis::Now)?;
-    let banded = BANDS.into_iter().map(|band| with(&ScopeBasis::Band(band))).collect::<Result<_, _>>()?;
+    let banded = BANDS
+        .into_iter()
+        .map(|band| with(&ScopeBasis::Band(band)))
+        .collect::<Result<_, _>>()?;
     let coarse = with(coarse)?;
-    Ok(Verified { name, now, banded, coarse })
+    Ok(Verified {
+        name,
+        now,
+        banded,
+        coarse,
+    })
 }
 
 fn print(verified: &[Verified]) {
     let paper = TextOutput::stdout();
-    let whole = "the IPv4 space is covered without a gap, no two scopes overlap, each has one outcome";
+    let whole =
+        "the IPv4 space is covered without a gap, no two scopes overlap, each has one outcome";
     paper.bold(whole);
     say!();
     let row = |verified: &Verified| {
-        let Verified { name, now, banded, coarse } = verified;
+        let Verified {
+            name,
+            now,
+            banded,
+            coarse,
+        } = verified;
         let mut row = vec![
             name.to_string(),
             now.count.to_string(),
@@ -72,7 +97,10 @@ fn print(verified: &[Verified]) {
     let bands = BANDS.map(|band| format!("band {band}"));
     let square = format!("squares of {SQUARE} degrees");
     let heads = ["service", "blocks", "scopes", "beyond /24"].into_iter();
-    let heads: Vec<&str> = heads.chain(bands.iter().map(String::as_str)).chain([square.as_str()]).collect();
+    let heads: Vec<&str> = heads
+        .chain(bands.iter().map(String::as_str))
+        .chain([square.as_str()])
+        .collect();
     paper.table(&heads, &verified.iter().map(row).collect::<Vec<_>>());
     let note = "blocks: what a resolver keeps at most, if it asks for every client; few send more than a /24";
     say!();
@@ -86,8 +114,16 @@ fn saving(now: &BlockCounts, then: &BlockCounts) -> String {
 }
 
 fn in_json(verified: &Verified) -> Value {
-    let Verified { name, now, banded, coarse } = verified;
-    let bands = BANDS.iter().zip(banded).map(|(band, then)| (band.to_string(), then.count.into()));
+    let Verified {
+        name,
+        now,
+        banded,
+        coarse,
+    } = verified;
+    let bands = BANDS
+        .iter()
+        .zip(banded)
+        .map(|(band, then)| (band.to_string(), then.count.into()));
     json!({
         "name": name.to_string(),
         "blocks": now.count,

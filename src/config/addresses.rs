@@ -67,8 +67,12 @@ fn not_an_address(text: &str) -> ValueError {
     match text.parse::<SocketAddr>() {
         Ok(with_port) => {
             let (address, port) = (with_port.ip(), with_port.port());
-            let instead = format!("write {{ address = \"{address}\", port = {port} }} to check another port");
-            format!("DNS gives addresses, not ports, so \"{text}\" cannot be an endpoint; {instead}").into()
+            let instead =
+                format!("write {{ address = \"{address}\", port = {port} }} to check another port");
+            format!(
+                "DNS gives addresses, not ports, so \"{text}\" cannot be an endpoint; {instead}"
+            )
+            .into()
         }
         Err(_) => ValueError::default(),
     }
@@ -96,12 +100,20 @@ impl TextValue for Cidr {
         let bits = if address.is_ipv4() { 32 } else { 128 };
         let digits_only = |prefix: &&str| prefix.bytes().all(|octet| octet.is_ascii_digit());
         let prefix = match prefix {
-            Some(prefix) => Some(prefix).filter(digits_only).and_then(|prefix| prefix.parse().ok()),
+            Some(prefix) => Some(prefix)
+                .filter(digits_only)
+                .and_then(|prefix| prefix.parse().ok()),
             None => Some(bits),
         };
-        let prefix = prefix.filter(|&prefix| prefix <= bits).ok_or_else(ValueError::default)?;
+        let prefix = prefix
+            .filter(|&prefix| prefix <= bits)
+            .ok_or_else(ValueError::default)?;
         let network = Cidr::around(address, prefix);
-        let stated = if network.address().is_ipv4() { address.to_canonical() } else { address };
+        let stated = if network.address().is_ipv4() {
+            address.to_canonical()
+        } else {
+            address
+        };
         if network.address() != stated {
             let sentence = format!("\"{text}\" has bits set behind its prefix");
             return Err(ValueError::with_hint(sentence, Some(network.to_string())));
@@ -121,13 +133,22 @@ impl TextValue for CountryCode {
 
     fn from_text(text: &str) -> Result<Self, ValueError> {
         let letters = text.len() == 2 && text.bytes().all(|octet| octet.is_ascii_alphabetic());
-        let code = text.parse().ok().filter(|_| letters).ok_or_else(ValueError::default)?;
+        let code = text
+            .parse()
+            .ok()
+            .filter(|_| letters)
+            .ok_or_else(ValueError::default)?;
         if locations::country_point(code).is_some() {
             return Ok(CountryCode(code));
         }
         // The two codes in common use that ISO 3166 does not have.
-        let meant = [("UK", "GB"), ("EL", "GR")].into_iter().find(|(used, _)| *used == code.as_str());
-        Err(ValueError { sentence: None, hint: meant.map(|(_, iso)| iso.to_owned()) })
+        let meant = [("UK", "GB"), ("EL", "GR")]
+            .into_iter()
+            .find(|(used, _)| *used == code.as_str());
+        Err(ValueError {
+            sentence: None,
+            hint: meant.map(|(_, iso)| iso.to_owned()),
+        })
     }
 
     fn schema() -> Schema {
@@ -147,7 +168,12 @@ impl TextValue for CountryGroupValue {
 
     fn from_text(text: &str) -> Result<Self, ValueError> {
         let hint = || nearest(text, GROUPS.iter().map(|group| group.name));
-        groups::find(text).map(CountryGroupValue).ok_or_else(|| ValueError { sentence: None, hint: hint() })
+        groups::find(text)
+            .map(CountryGroupValue)
+            .ok_or_else(|| ValueError {
+                sentence: None,
+                hint: hint(),
+            })
     }
 
     fn schema() -> Schema {
@@ -168,8 +194,14 @@ impl TextValue for ContinentCode {
     }
 
     fn from_text(text: &str) -> Result<Self, ValueError> {
-        let known = CONTINENTS.iter().any(|known| known.eq_ignore_ascii_case(text));
-        text.parse().ok().filter(|_| known).map(ContinentCode).ok_or_else(ValueError::default)
+        let known = CONTINENTS
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(text));
+        text.parse()
+            .ok()
+            .filter(|_| known)
+            .map(ContinentCode)
+            .ok_or_else(ValueError::default)
     }
 
     fn schema() -> Schema {
@@ -189,7 +221,11 @@ impl TextValue for SubdivisionCode {
     fn from_text(text: &str) -> Result<Self, ValueError> {
         let (country, part) = text.split_once('-').ok_or_else(ValueError::default)?;
         let CountryCode(country) = CountryCode::from_text(country)?;
-        let part = part.parse().ok().filter(|_| part.len() <= 3).ok_or_else(ValueError::default)?;
+        let part = part
+            .parse()
+            .ok()
+            .filter(|_| part.len() <= 3)
+            .ok_or_else(ValueError::default)?;
         Ok(SubdivisionCode(country, part))
     }
 
@@ -210,8 +246,7 @@ pub struct LocationValue {
 }
 
 impl LocationValue {
-    const EXPECTED: &str =
-        "[latitude, longitude] in degrees or a known place, such as \"FRA\", \"aws:eu-central-1\" or \"DE\"";
+    const EXPECTED: &str = "[latitude, longitude] in degrees or a known place, such as \"FRA\", \"aws:eu-central-1\" or \"DE\"";
 }
 
 impl ReadValue for LocationValue {
@@ -219,7 +254,10 @@ impl ReadValue for LocationValue {
         if let Some(text) = item.value.as_str() {
             return known_location(text, &item, report);
         }
-        let coordinates = item.value.as_array().map(|array| array.iter().map(|value| degrees(value.get_ref())));
+        let coordinates = item
+            .value
+            .as_array()
+            .map(|array| array.iter().map(|value| degrees(value.get_ref())));
         let coordinates: Option<Vec<f64>> = coordinates.and_then(Iterator::collect);
         let Some(&[latitude, longitude]) = coordinates.as_deref() else {
             item.refuse(LocationValue::EXPECTED, None, report);
@@ -227,7 +265,11 @@ impl ReadValue for LocationValue {
         };
         let refused = |error| report.error(item.at, format!("{}: {error}", item.key));
         let point = Point::new(latitude, longitude).map_err(refused).ok()?;
-        Some(LocationValue { point, country: None, subdivision: None })
+        Some(LocationValue {
+            point,
+            country: None,
+            subdivision: None,
+        })
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
@@ -238,11 +280,23 @@ impl ReadValue for LocationValue {
     }
 }
 
-fn known_location(text: &str, item: &DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<LocationValue> {
+fn known_location(
+    text: &str,
+    item: &DocumentItem<'_>,
+    report: &mut ConfigReport<'_>,
+) -> Option<LocationValue> {
     match locations::find(text) {
-        Ok(known) => Some(LocationValue { point: known.point, country: known.country, subdivision: known.subdivision }),
+        Ok(known) => Some(LocationValue {
+            point: known.point,
+            country: known.country,
+            subdivision: known.subdivision,
+        }),
         Err(unknown) => {
-            item.refuse(LocationValue::EXPECTED, unknown.near.into_iter().next(), report);
+            item.refuse(
+                LocationValue::EXPECTED,
+                unknown.near.into_iter().next(),
+                report,
+            );
             None
         }
     }
@@ -261,7 +315,9 @@ mod tests {
     use super::*;
 
     fn network(text: &str) -> Result<String, Option<String>> {
-        Cidr::from_text(text).map(|network| network.to_string()).map_err(|refusal| refusal.hint)
+        Cidr::from_text(text)
+            .map(|network| network.to_string())
+            .map_err(|refusal| refusal.hint)
     }
 
     #[test]
@@ -270,22 +326,51 @@ mod tests {
         assert_eq!(network("0.0.0.0/0"), Ok("0.0.0.0/0".to_owned()));
         assert_eq!(network("::/0"), Ok("::/0".to_owned()));
         assert_eq!(network("192.0.2.9"), Ok("192.0.2.9/32".to_owned()));
-        assert_eq!(network("::ffff:192.0.2.0/120"), Ok("192.0.2.0/24".to_owned()));
+        assert_eq!(
+            network("::ffff:192.0.2.0/120"),
+            Ok("192.0.2.0/24".to_owned())
+        );
         assert_eq!(network("::ffff:192.0.2.9"), Ok("192.0.2.9/32".to_owned()));
         assert_eq!(network("::ffff:0:0/96"), Ok("0.0.0.0/0".to_owned()));
-        assert_eq!(network("::ffff:192.0.2.9/120"), Err(Some("192.0.2.0/24".to_owned())));
-        assert_eq!(network("::ffff:0:0/95"), Err(Some("::fffe:0:0/95".to_owned())));
+        assert_eq!(
+            network("::ffff:192.0.2.9/120"),
+            Err(Some("192.0.2.0/24".to_owned()))
+        );
+        assert_eq!(
+            network("::ffff:0:0/95"),
+            Err(Some("::fffe:0:0/95".to_owned()))
+        );
         assert_eq!(network("10.1.2.3/16"), Err(Some("10.1.0.0/16".to_owned())));
-        assert_eq!(network("2001:db8::1/32"), Err(Some("2001:db8::/32".to_owned())));
-        for bad in ["", "/", "10.0.0.0/", "10.0.0.0/33", "::/129", "10.0.0.0/+8", "10/8", "10.0.0.0/8/8"] {
+        assert_eq!(
+            network("2001:db8::1/32"),
+            Err(Some("2001:db8::/32".to_owned()))
+        );
+        for bad in [
+            "",
+            "/",
+            "10.0.0.0/",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0.0/+8",
+            "10/8",
+            "10.0.0.0/8/8",
+        ] {
             assert_eq!(network(bad), Err(None), "{bad}");
         }
     }
 
     #[test]
     fn addresses_that_nobody_can_connect_to_are_refused() {
-        for bad in ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255", "::ffff:192.0.2.1", "192.0.2.1:80", "x"]
-        {
+        for bad in [
+            "0.0.0.0",
+            "::",
+            "224.0.0.1",
+            "ff02::1",
+            "255.255.255.255",
+            "::ffff:192.0.2.1",
+            "192.0.2.1:80",
+            "x",
+        ] {
             assert!(EndpointAddress::from_text(bad).is_err(), "{bad}");
         }
         assert!(EndpointAddress::from_text("127.0.0.1").is_ok());

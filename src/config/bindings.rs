@@ -65,19 +65,33 @@ impl TextValue for SvcbText {
 impl SvcbTemplate {
     fn from_text(rtype: RecordType, text: &str) -> Result<SvcbTemplate, ValueError> {
         let data = zone::parse_data(rtype, text)?;
-        let unreadable = || ValueError::from(format!("the data of this {rtype} record cannot be told apart"));
+        let unreadable = || {
+            ValueError::from(format!(
+                "the data of this {rtype} record cannot be told apart"
+            ))
+        };
         let parameters = parameters(&data).ok_or_else(unreadable)?;
         let given = |key: u16| parameters.iter().any(|(known, _)| *known == key);
         if given(IPV4_HINT) || given(IPV6_HINT) {
             let sentence = "the hints are the service's own addresses, as each client gets them; leave them out here";
             return Err(ValueError::from(sentence.to_owned()));
         }
-        let start =
-            |key: u16| parameters.iter().find(|(known, _)| *known >= key).map_or(data.len(), |(_, start)| *start);
+        let start = |key: u16| {
+            parameters
+                .iter()
+                .find(|(known, _)| *known >= key)
+                .map_or(data.len(), |(_, start)| *start)
+        };
         let (head, rest) = data.split_at(start(IPV4_HINT));
         let (middle, tail) = rest.split_at(start(IPV6_HINT) - head.len());
         let is_alias = data.starts_with(&[0, 0]);
-        Ok(SvcbTemplate { rtype, is_alias, head: head.into(), middle: middle.into(), tail: tail.into() })
+        Ok(SvcbTemplate {
+            rtype,
+            is_alias,
+            head: head.into(),
+            middle: middle.into(),
+            tail: tail.into(),
+        })
     }
 }
 
@@ -91,7 +105,10 @@ fn parameters(data: &[u8]) -> Option<Vec<(u16, usize)>> {
     at += 1;
     let mut parameters = Vec::new();
     while at < data.len() {
-        let number = |at: usize| data.get(at..at + 2).map(|octets| u16::from_be_bytes([octets[0], octets[1]]));
+        let number = |at: usize| {
+            data.get(at..at + 2)
+                .map(|octets| u16::from_be_bytes([octets[0], octets[1]]))
+        };
         let (key, length) = (number(at)?, usize::from(number(at + 2)?));
         parameters.push((key, at));
         at += 4 + length;
@@ -105,9 +122,13 @@ mod tests {
 
     #[test]
     fn a_binding_is_cut_where_its_hints_belong() {
-        let HttpsText(binding) = HttpsText::from_text("1 . ech=AAAA alpn=h2,h3 port=8443 key10=x").unwrap();
+        let HttpsText(binding) =
+            HttpsText::from_text("1 . ech=AAAA alpn=h2,h3 port=8443 key10=x").unwrap();
         assert!(!binding.is_alias);
-        assert_eq!(&*binding.head, b"\0\x01\0\0\x01\0\x06\x02h2\x02h3\0\x03\0\x02\x20\xfb");
+        assert_eq!(
+            &*binding.head,
+            b"\0\x01\0\0\x01\0\x06\x02h2\x02h3\0\x03\0\x02\x20\xfb"
+        );
         assert_eq!(&*binding.middle, b"\0\x05\0\x03\0\0\0");
         assert_eq!(&*binding.tail, b"\0\x0a\0\x01x");
     }
@@ -120,11 +141,23 @@ mod tests {
 
     #[test]
     fn what_is_no_binding_is_told() {
-        let told = |text: &str| HttpsText::from_text(text).unwrap_err().sentence.unwrap_or_default();
+        let told = |text: &str| {
+            HttpsText::from_text(text)
+                .unwrap_err()
+                .sentence
+                .unwrap_or_default()
+        };
         assert!(told("1 . ipv4hint=192.0.2.1").contains("leave them out here"));
-        for wrong in
-            ["", "1", "one .", "1 . alpn", "1 pool.example.net", "70000 .", "1 . port=h2", "1 . mandatory=ipv6hint"]
-        {
+        for wrong in [
+            "",
+            "1",
+            "one .",
+            "1 . alpn",
+            "1 pool.example.net",
+            "70000 .",
+            "1 . port=h2",
+            "1 . mandatory=ipv6hint",
+        ] {
             assert!(told(wrong).contains("HTTPS"), "{wrong}: {}", told(wrong));
         }
     }

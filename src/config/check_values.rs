@@ -31,7 +31,10 @@ pub enum CheckType {
 impl CheckType {
     /// As it is written.
     pub fn word(self) -> &'static str {
-        Self::WORDS.iter().find(|(_, kind)| *kind == self).map_or("", |(word, _)| word)
+        Self::WORDS
+            .iter()
+            .find(|(_, kind)| *kind == self)
+            .map_or("", |(word, _)| word)
     }
 }
 
@@ -62,7 +65,10 @@ impl TextValue for RecordType {
     }
 
     fn from_text(text: &str) -> Result<Self, ValueError> {
-        text.parse().ok().filter(|rtype: &RecordType| !rtype.is_meta()).ok_or_else(ValueError::default)
+        text.parse()
+            .ok()
+            .filter(|rtype: &RecordType| !rtype.is_meta())
+            .ok_or_else(ValueError::default)
     }
 }
 
@@ -76,9 +82,18 @@ impl TextValue for JsonPointer {
     }
 
     fn from_text(text: &str) -> Result<Self, ValueError> {
-        let escapes_end = |text: &str| text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-        let good = text.len() <= 1024 && (text.is_empty() || text.starts_with('/')) && escapes_end(text);
-        if good { Ok(JsonPointer(text.to_owned())) } else { Err(ValueError::default()) }
+        let escapes_end = |text: &str| {
+            text.split('~')
+                .skip(1)
+                .all(|rest| rest.starts_with(['0', '1']))
+        };
+        let good =
+            text.len() <= 1024 && (text.is_empty() || text.starts_with('/')) && escapes_end(text);
+        if good {
+            Ok(JsonPointer(text.to_owned()))
+        } else {
+            Err(ValueError::default())
+        }
     }
 
     fn schema() -> Schema {
@@ -98,7 +113,11 @@ impl ReadValue for JsonScalar {
             other => integer(other).map(|number| number.to_string()),
         };
         if text.is_none() {
-            item.refuse("a text of at most 1024 octets, a whole number, or true or false", None, report);
+            item.refuse(
+                "a text of at most 1024 octets, a whole number, or true or false",
+                None,
+                report,
+            );
         }
         text.map(JsonScalar)
     }

@@ -28,15 +28,25 @@ pub fn resolve(
     report: &mut ConfigReport<'_>,
 ) -> CheckKind {
     refuse_own_questions(&raw, report);
-    let given = [raw.all.at(), raw.any.at(), raw.of.at().or(raw.at_least.at())];
+    let given = [
+        raw.all.at(),
+        raw.any.at(),
+        raw.of.at().or(raw.at_least.at()),
+    ];
     if let [_, second, ..] = given.into_iter().flatten().collect::<Vec<_>>()[..] {
-        report.error(second, "a check combines others in one way: all, any, or at_least with of".to_owned());
+        report.error(
+            second,
+            "a check combines others in one way: all, any, or at_least with of".to_owned(),
+        );
     }
     let is_counted = !raw.of.is_absent() || !raw.at_least.is_absent();
     let least = if is_counted {
         let sentence = format!("check \"{}\" needs both at_least and of", name.value);
         let least = raw.at_least.clone().required(name.at, &sentence, report);
-        raw.of.clone().required(name.at, &sentence, report).and(least)
+        raw.of
+            .clone()
+            .required(name.at, &sentence, report)
+            .and(least)
     } else {
         None
     };
@@ -45,24 +55,45 @@ pub fn resolve(
         (None, false) => CheckCombination::Any,
         (None, true) => CheckCombination::All,
     };
-    let list: Option<WithOffset<SpannedList<String>>> =
-        [raw.all, raw.any, raw.of].into_iter().find(|list| !list.is_absent()).and_then(TableField::given);
-    let Some(list) = list else { return CheckKind::Combined { rule, parts: Vec::new() } };
+    let list: Option<WithOffset<SpannedList<String>>> = [raw.all, raw.any, raw.of]
+        .into_iter()
+        .find(|list| !list.is_absent())
+        .and_then(TableField::given);
+    let Some(list) = list else {
+        return CheckKind::Combined {
+            rule,
+            parts: Vec::new(),
+        };
+    };
     let length = list.value.len();
     if length == 0 {
-        report.error(list.at, format!("check \"{}\" combines no checks", name.value));
+        report.error(
+            list.at,
+            format!("check \"{}\" combines no checks", name.value),
+        );
     }
     if let Some(least) = least.filter(|least| length > 0 && least.value.as_usize() > length) {
-        report.error(least.at, format!("there are only {length} checks to be good"));
+        report.error(
+            least.at,
+            format!("there are only {length} checks to be good"),
+        );
     }
     for part in list.value {
-        let Some(id) = names.find(&part, report).map(CheckId) else { continue };
+        let Some(id) = names.find(&part, report).map(CheckId) else {
+            continue;
+        };
         if parts.iter().any(|known| known.value == id) {
             report.error(part.at, format!("check \"{}\" is listed twice", part.value));
         }
-        parts.push(WithOffset { at: part.at, value: id });
+        parts.push(WithOffset {
+            at: part.at,
+            value: id,
+        });
     }
-    CheckKind::Combined { rule, parts: parts.iter().map(|part| part.value).collect() }
+    CheckKind::Combined {
+        rule,
+        parts: parts.iter().map(|part| part.value).collect(),
+    }
 }
 
 /// A combination asks nobody itself, so every key about asking belongs to its parts.
@@ -95,7 +126,10 @@ fn refuse_own_questions(raw: &raw::Check, report: &mut ConfigReport<'_>) {
     ];
     for (key, at) in keys {
         if let Some(at) = at {
-            report.error(at, format!("a check that combines others asks nobody itself, so it has no {key}"));
+            report.error(
+                at,
+                format!("a check that combines others asks nobody itself, so it has no {key}"),
+            );
         }
     }
 }
@@ -133,14 +167,22 @@ fn sizes(places: &[CombinationParts]) -> Vec<Option<Size>> {
     let mut wholes = vec![Vec::new(); places.len()];
     let mut missing: Vec<usize> = places.iter().map(Vec::len).collect();
     for (whole, parts) in places.iter().enumerate() {
-        parts.iter().for_each(|part| wholes[usize::from(part.value.0)].push(whole));
+        parts
+            .iter()
+            .for_each(|part| wholes[usize::from(part.value.0)].push(whole));
     }
     let mut sizes: Vec<Option<Size>> = vec![None; places.len()];
     let mut ready: Vec<usize> = (0..places.len()).filter(|&at| missing[at] == 0).collect();
     while let Some(at) = ready.pop() {
-        let parts = || places[at].iter().filter_map(|part| sizes[usize::from(part.value.0)]);
+        let parts = || {
+            places[at]
+                .iter()
+                .filter_map(|part| sizes[usize::from(part.value.0)])
+        };
         let depth = parts().map(|part| part.depth + 1).max().unwrap_or(0);
-        let leaves = parts().fold(0, |sum: usize, part| sum.saturating_add(part.leaves)).max(1);
+        let leaves = parts()
+            .fold(0, |sum: usize, part| sum.saturating_add(part.leaves))
+            .max(1);
         sizes[at] = Some(Size { depth, leaves });
         for &whole in &wholes[at] {
             missing[whole] -= 1;
@@ -165,14 +207,30 @@ fn tell_circle(
     let mut at = start;
     while !told[at] {
         told[at] = true;
-        let next = places[at].iter().find(|part| sizes[usize::from(part.value.0)].is_none());
+        let next = places[at]
+            .iter()
+            .find(|part| sizes[usize::from(part.value.0)].is_none());
         let Some(next) = next else { return };
         way.push((at, next.at));
         at = usize::from(next.value.0);
     }
     // Behind a circle that was told already nothing is on this way.
-    let Some(first) = way.iter().position(|(known, _)| *known == at) else { return };
-    let names: Vec<&str> = way[first..].iter().map(|(known, _)| checks[*known].name.as_str()).take(8).collect();
+    let Some(first) = way.iter().position(|(known, _)| *known == at) else {
+        return;
+    };
+    let names: Vec<&str> = way[first..]
+        .iter()
+        .map(|(known, _)| checks[*known].name.as_str())
+        .take(8)
+        .collect();
     let place = way.last().map_or(0, |(_, place)| *place);
-    report.error(place, format!("check \"{}\" combines itself: {} -> {}", names[0], names.join(" -> "), names[0]));
+    report.error(
+        place,
+        format!(
+            "check \"{}\" combines itself: {} -> {}",
+            names[0],
+            names.join(" -> "),
+            names[0]
+        ),
+    );
 }

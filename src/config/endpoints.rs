@@ -55,7 +55,8 @@ impl TextValue for MxText {
 
 impl TextValue for SrvText {
     fn expected() -> String {
-        "the data of an SRV record as in a zone file, such as \"10 5 5060 sip.example.com.\"".to_owned()
+        "the data of an SRV record as in a zone file, such as \"10 5 5060 sip.example.com.\""
+            .to_owned()
     }
 
     fn from_text(text: &str) -> Result<Self, ValueError> {
@@ -67,8 +68,12 @@ impl TargetHost {
     /// The name stands behind `before` octets of numbers (RFC 1035 section 3.3.9, RFC 2782).
     fn from_text(rtype: RecordType, before: usize, text: &str) -> Result<TargetHost, ValueError> {
         let data = zone::parse_data(rtype, text)?;
-        let name = data.get(before..).and_then(|wire| Name::from_wire(wire).ok()).filter(|name| *name != Name::root());
-        let name = name.ok_or_else(|| ValueError::from(format!("this {rtype} record leads to no host")))?;
+        let name = data
+            .get(before..)
+            .and_then(|wire| Name::from_wire(wire).ok())
+            .filter(|name| *name != Name::root());
+        let name =
+            name.ok_or_else(|| ValueError::from(format!("this {rtype} record leads to no host")))?;
         Ok(TargetHost { name, rtype, data })
     }
 }
@@ -116,19 +121,28 @@ impl Endpoint {
     /// Whether people mean it by this text: its address or name, or the alias that its address comes from.
     pub fn is_called(&self, text: &str) -> bool {
         let alias = self.alias.as_ref().map(Name::to_string);
-        self.target.to_string().eq_ignore_ascii_case(text) || alias.is_some_and(|it| it.eq_ignore_ascii_case(text))
+        self.target.to_string().eq_ignore_ascii_case(text)
+            || alias.is_some_and(|it| it.eq_ignore_ascii_case(text))
     }
 }
 
 impl ServiceConfig {
     /// Whether a type is the service's, so that none of it comes from the zone file.
     pub fn answers(&self, rtype: RecordType) -> bool {
-        let mut targets = self.regions.iter().flat_map(|region| &region.endpoints).map(|endpoint| &endpoint.target);
+        let mut targets = self
+            .regions
+            .iter()
+            .flat_map(|region| &region.endpoints)
+            .map(|endpoint| &endpoint.target);
         let leads = |target: &EndpointTarget| match target {
             EndpointTarget::Host(host) => host.rtype == rtype,
-            EndpointTarget::Address(_) | EndpointTarget::Alias(_) => matches!(rtype, RecordType::A | RecordType::AAAA),
+            EndpointTarget::Address(_) | EndpointTarget::Alias(_) => {
+                matches!(rtype, RecordType::A | RecordType::AAAA)
+            }
             // A name with a CNAME has nothing else (RFC 1034 section 3.6.2).
-            EndpointTarget::Name(_) => matches!(rtype, RecordType::A | RecordType::AAAA | RecordType::CNAME),
+            EndpointTarget::Name(_) => {
+                matches!(rtype, RecordType::A | RecordType::AAAA | RecordType::CNAME)
+            }
         };
         targets.any(leads) || self.bindings.iter().any(|binding| binding.rtype == rtype)
     }
@@ -137,7 +151,13 @@ impl ServiceConfig {
 impl Config {
     /// Whether the endpoints of all services, and all weights, are those of another configuration of the same services.
     pub fn has_services_of(&self, other: &Config) -> bool {
-        let weights = |config: &Config| config.regions.iter().map(|region| region.weight).collect::<Vec<_>>();
+        let weights = |config: &Config| {
+            config
+                .regions
+                .iter()
+                .map(|region| region.weight)
+                .collect::<Vec<_>>()
+        };
         let mut pairs = self.services.iter().zip(&other.services);
         pairs.all(|(one, other)| one.regions == other.regions) && weights(self) == weights(other)
     }
@@ -145,6 +165,10 @@ impl Config {
     /// Every name that is to be looked up.
     pub fn resolved_names(&self) -> HashSet<Name> {
         let regions = self.services.iter().flat_map(|service| &service.regions);
-        regions.flat_map(|region| &region.endpoints).filter_map(Endpoint::resolved_name).cloned().collect()
+        regions
+            .flat_map(|region| &region.endpoints)
+            .filter_map(Endpoint::resolved_name)
+            .cloned()
+            .collect()
     }
 }

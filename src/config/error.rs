@@ -29,7 +29,13 @@ pub struct ConfigError {
 impl ConfigError {
     /// A mistake that has no line, such as a file that cannot be read.
     pub fn whole_file(file: &Path, sentence: String) -> Self {
-        ConfigError { file: file.to_owned(), line: 0, column: 0, sentence, hint: None }
+        ConfigError {
+            file: file.to_owned(),
+            line: 0,
+            column: 0,
+            sentence,
+            hint: None,
+        }
     }
 }
 
@@ -60,14 +66,20 @@ pub struct ValueError {
 
 impl From<String> for ValueError {
     fn from(sentence: String) -> Self {
-        ValueError { sentence: Some(sentence), hint: None }
+        ValueError {
+            sentence: Some(sentence),
+            hint: None,
+        }
     }
 }
 
 impl ValueError {
     /// A sentence together with what was probably meant.
     pub fn with_hint(sentence: String, hint: Option<String>) -> Self {
-        ValueError { sentence: Some(sentence), hint }
+        ValueError {
+            sentence: Some(sentence),
+            hint,
+        }
     }
 }
 
@@ -86,8 +98,18 @@ pub struct ConfigReport<'t> {
 impl<'t> ConfigReport<'t> {
     /// An empty report about this file.
     pub fn new(file: &'t Path, text: &'t str) -> Self {
-        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        ConfigReport { file, text, line_starts, errors: Vec::new(), warnings: Vec::new(), untold: 0, files: Vec::new() }
+        let line_starts = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
+        ConfigReport {
+            file,
+            text,
+            line_starts,
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            untold: 0,
+            files: Vec::new(),
+        }
     }
 
     /// A mistake in the value or key that starts at this byte.
@@ -110,7 +132,11 @@ impl<'t> ConfigReport<'t> {
 
     /// What was probably meant by `text`. Not looked for once the report is full, as there may be very many
     /// candidates for each of very many mistakes.
-    pub fn hint<'c>(&self, text: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<String> {
+    pub fn hint<'c>(
+        &self,
+        text: &str,
+        candidates: impl IntoIterator<Item = &'c str>,
+    ) -> Option<String> {
         const MOST_CANDIDATES: usize = 1000;
         if self.errors.len() >= MOST_KEPT {
             return None;
@@ -132,11 +158,17 @@ impl<'t> ConfigReport<'t> {
     ///
     /// # Errors
     /// A sentence without the path; also where others may read it.
-    pub fn read_secret(&mut self, path: &Path, kind: FileKind) -> Result<Zeroizing<Vec<u8>>, String> {
+    pub fn read_secret(
+        &mut self,
+        path: &Path,
+        kind: FileKind,
+    ) -> Result<Zeroizing<Vec<u8>>, String> {
         let told = |error| match error {
             ReadError::OpenToOthers(mode) => {
                 let path = path.display();
-                format!("others may read the file (mode {mode:o}); `chmod 600 {path}` keeps it a secret")
+                format!(
+                    "others may read the file (mode {mode:o}); `chmod 600 {path}` keeps it a secret"
+                )
             }
             error => format!("the file {error}"),
         };
@@ -160,7 +192,8 @@ impl<'t> ConfigReport<'t> {
         self.errors.sort_by_key(in_file_order);
         if self.untold > 0 {
             let sentence = format!("and {} more mistakes", self.untold);
-            self.errors.push(ConfigError::whole_file(self.file, sentence));
+            self.errors
+                .push(ConfigError::whole_file(self.file, sentence));
         }
         Err(self.errors)
     }
@@ -168,9 +201,19 @@ impl<'t> ConfigReport<'t> {
     fn place(&self, at: usize, refusal: ValueError) -> ConfigError {
         let line = self.line(at);
         let start = self.line_starts[line as usize - 1];
-        let column = self.text.get(start..at).map_or(0, |before| before.chars().count()) as u32 + 1;
+        let column = self
+            .text
+            .get(start..at)
+            .map_or(0, |before| before.chars().count()) as u32
+            + 1;
         let sentence = refusal.sentence.unwrap_or_default();
-        ConfigError { file: self.file.to_owned(), line, column, sentence, hint: refusal.hint }
+        ConfigError {
+            file: self.file.to_owned(),
+            line,
+            column,
+            sentence,
+            hint: refusal.hint,
+        }
     }
 }
 
@@ -184,7 +227,12 @@ pub fn nearest<'c>(text: &str, candidates: impl IntoIterator<Item = &'c str>) ->
     let most_edits = (text.chars().count() / 3).max(1);
     candidates
         .into_iter()
-        .map(|candidate| (strsim::osa_distance(&text, &candidate.to_lowercase()), candidate))
+        .map(|candidate| {
+            (
+                strsim::osa_distance(&text, &candidate.to_lowercase()),
+                candidate,
+            )
+        })
         .filter(|&(edits, _)| edits <= most_edits)
         .min_by_key(|&(edits, _)| edits)
         .map(|(_, candidate)| candidate.to_owned())

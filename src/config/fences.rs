@@ -50,12 +50,24 @@ impl FenceLists {
             let is_refused = value.is_refused();
             let fences = value.or(SpannedList::new());
             if fences.is_empty() && !is_refused {
-                report.error(name.at, format!("the fence list \"{}\" has no fence", name.value));
+                report.error(
+                    name.at,
+                    format!("the fence list \"{}\" has no fence", name.value),
+                );
             }
             let list: Arc<str> = name.value.into();
-            lists.push(resolve_list(fences, Some(&list), &mut Nameable::All(regions), report));
+            lists.push(resolve_list(
+                fences,
+                Some(&list),
+                &mut Nameable::All(regions),
+                report,
+            ));
         }
-        FenceLists { names, lists, shared: HashMap::new() }
+        FenceLists {
+            names,
+            lists,
+            shared: HashMap::new(),
+        }
     }
 
     /// The fences of a service with these regions: its own, then those of the lists that it names.
@@ -72,7 +84,10 @@ impl FenceLists {
         let named = self.find_lists(named.or(OneOrMore(Vec::new())).0, report);
         let ids: Vec<u16> = named.iter().map(|list| list.value).collect();
         let present: Vec<RegionId> = regions.iter().map(|region| region.region).collect();
-        let key = own.is_empty().then(|| SharedBy { lists: ids, regions: present.clone() });
+        let key = own.is_empty().then(|| SharedBy {
+            lists: ids,
+            regions: present.clone(),
+        });
         if let Some(fences) = key.as_ref().and_then(|key| self.shared.get(key)) {
             return fences.clone();
         }
@@ -84,19 +99,33 @@ impl FenceLists {
         let mut is_good = true;
         for WithOffset { at, value } in named {
             if let Some(line) = catch_all {
-                let sentence = format!("the fence in line {line} matches everybody, so this list is never reached");
+                let sentence = format!(
+                    "the fence in line {line} matches everybody, so this list is never reached"
+                );
                 report.warning(at, sentence);
             }
-            for ListedFence { line, fence } in self.lists.get(usize::from(value)).into_iter().flatten() {
-                let left: Vec<RegionId> = fence.regions.iter().copied().filter(|id| present.contains(id)).collect();
+            for ListedFence { line, fence } in
+                self.lists.get(usize::from(value)).into_iter().flatten()
+            {
+                let left: Vec<RegionId> = fence
+                    .regions
+                    .iter()
+                    .copied()
+                    .filter(|id| present.contains(id))
+                    .collect();
                 if left.is_empty() && !fence.regions.is_empty() && !present.is_empty() {
                     is_good = false;
                     let name = self.names.name(value);
-                    let sentence = format!("the fence of \"{name}\" in line {line} leaves no region of this service");
+                    let sentence = format!(
+                        "the fence of \"{name}\" in line {line} leaves no region of this service"
+                    );
                     report.error(at, format!("{sentence}; give endpoints in one of them"));
                 }
                 catch_all = catch_all.or(matches_everybody(&fence.clients).then_some(*line));
-                fences.push(FenceConfig { regions: left, ..fence.clone() });
+                fences.push(FenceConfig {
+                    regions: left,
+                    ..fence.clone()
+                });
             }
         }
         let fences: Arc<[FenceConfig]> = fences.into();
@@ -111,14 +140,26 @@ impl FenceLists {
         self.names.warn_unused(report);
     }
 
-    fn find_lists(&mut self, named: SpannedList<String>, report: &mut ConfigReport<'_>) -> Vec<WithOffset<u16>> {
+    fn find_lists(
+        &mut self,
+        named: SpannedList<String>,
+        report: &mut ConfigReport<'_>,
+    ) -> Vec<WithOffset<u16>> {
         let mut found: Vec<WithOffset<u16>> = Vec::new();
         for name in named {
-            let Some(id) = self.names.find(&name, report) else { continue };
+            let Some(id) = self.names.find(&name, report) else {
+                continue;
+            };
             if found.iter().any(|known| known.value == id) {
-                report.error(name.at, format!("the fence list \"{}\" is named twice", name.value));
+                report.error(
+                    name.at,
+                    format!("the fence list \"{}\" is named twice", name.value),
+                );
             } else {
-                found.push(WithOffset { at: name.at, value: id });
+                found.push(WithOffset {
+                    at: name.at,
+                    value: id,
+                });
             }
         }
         found
@@ -134,7 +175,11 @@ enum Nameable<'r> {
 }
 
 impl Nameable<'_> {
-    fn find(&mut self, name: &WithOffset<String>, report: &mut ConfigReport<'_>) -> Option<RegionId> {
+    fn find(
+        &mut self,
+        name: &WithOffset<String>,
+        report: &mut ConfigReport<'_>,
+    ) -> Option<RegionId> {
         let (names, regions) = match self {
             Nameable::All(names) => return names.find_unused(name, report).map(RegionId),
             Nameable::OfService(names, regions) => (names, regions),
@@ -145,7 +190,10 @@ impl Nameable<'_> {
         }
         // Endpoints that were refused have been reported already.
         if !regions.is_empty() {
-            report.error(name.at, format!("region \"{}\" has no endpoints in this service", name.value));
+            report.error(
+                name.at,
+                format!("region \"{}\" has no endpoints in this service", name.value),
+            );
         }
         None
     }
@@ -162,22 +210,44 @@ fn resolve_list(
     let mut resolved = Vec::new();
     for WithOffset { at, value } in fences {
         if let Some(line) = catch_all {
-            report.warning(at, format!("the fence in line {line} matches everybody, so this one is never reached"));
+            report.warning(
+                at,
+                format!("the fence in line {line} matches everybody, so this one is never reached"),
+            );
         }
-        let listed = value.regions.required(at, "the fence needs regions", report);
-        let leaves_nobody = listed.as_ref().filter(|listed| listed.value.is_empty()).map(|listed| listed.at);
-        let regions = listed.map_or(Vec::new(), |listed| fence_regions(&listed.value, nameable, report));
+        let listed = value
+            .regions
+            .required(at, "the fence needs regions", report);
+        let leaves_nobody = listed
+            .as_ref()
+            .filter(|listed| listed.value.is_empty())
+            .map(|listed| listed.at);
+        let regions = listed.map_or(Vec::new(), |listed| {
+            fence_regions(&listed.value, nameable, report)
+        });
         let refused = value.clients.is_refused();
         let clients = resolve_clients(value.clients.or(raw::FenceClients::default()));
         if matches_everybody(&clients) && !refused {
             catch_all = catch_all.or(Some(report.line(at)));
             if let Some(at) = leaves_nobody.filter(|_| resolved.is_empty()) {
-                report.warning(at, "the only fence leaves every client no region, so nobody is answered".to_owned());
+                report.warning(
+                    at,
+                    "the only fence leaves every client no region, so nobody is answered"
+                        .to_owned(),
+                );
             }
         }
         let unknown = resolve_unknown(value.unknown, &clients, report);
-        let fence = FenceConfig { list: list.cloned(), clients: Arc::new(clients), regions, unknown };
-        resolved.push(ListedFence { line: report.line(at), fence });
+        let fence = FenceConfig {
+            list: list.cloned(),
+            clients: Arc::new(clients),
+            regions,
+            unknown,
+        };
+        resolved.push(ListedFence {
+            line: report.line(at),
+            fence,
+        });
     }
     resolved
 }
@@ -193,7 +263,10 @@ fn fence_regions(
     for name in listed {
         match nameable.find(name, report) {
             Some(id) if seen.insert(id) => regions.push(id),
-            Some(_) => report.error(name.at, format!("region \"{}\" is listed twice in the fence", name.value)),
+            Some(_) => report.error(
+                name.at,
+                format!("region \"{}\" is listed twice in the fence", name.value),
+            ),
             None => {}
         }
     }
@@ -206,10 +279,14 @@ fn resolve_unknown(
     clients: &FenceClients,
     report: &mut ConfigReport<'_>,
 ) -> UnknownPlace {
-    let names_places =
-        !clients.countries.is_empty() || !clients.continents.is_empty() || !clients.subdivisions.is_empty();
+    let names_places = !clients.countries.is_empty()
+        || !clients.continents.is_empty()
+        || !clients.subdivisions.is_empty();
     if let Some(at) = raw.at().filter(|_| !names_places) {
-        report.warning(at, "unknown means nothing in a fence that names no places".to_owned());
+        report.warning(
+            at,
+            "unknown means nothing in a fence that names no places".to_owned(),
+        );
     }
     raw.or(Keyword(UnknownPlace::Allow)).0
 }
@@ -225,19 +302,32 @@ fn resolve_clients(raw: raw::FenceClients) -> FenceClients {
     FenceClients {
         groups,
         countries,
-        continents: plain(raw.continents.or(SpannedList::new()), |continent| continent.0),
-        subdivisions: plain(raw.subdivisions.or(SpannedList::new()), |subdivision| (subdivision.0, subdivision.1)),
+        continents: plain(raw.continents.or(SpannedList::new()), |continent| {
+            continent.0
+        }),
+        subdivisions: plain(raw.subdivisions.or(SpannedList::new()), |subdivision| {
+            (subdivision.0, subdivision.1)
+        }),
         asns: plain(raw.asns.or(SpannedList::new()), |asn| asn.as_u32()),
         networks: plain(raw.networks.or(SpannedList::new()), |network| network),
     }
 }
 
 fn plain<T, U>(list: SpannedList<T>, value: impl Fn(T) -> U) -> Vec<U> {
-    list.into_iter().map(|element| value(element.value)).collect()
+    list.into_iter()
+        .map(|element| value(element.value))
+        .collect()
 }
 
 fn matches_everybody(clients: &FenceClients) -> bool {
-    let FenceClients { groups: _, countries, continents, subdivisions, asns, networks } = clients;
+    let FenceClients {
+        groups: _,
+        countries,
+        continents,
+        subdivisions,
+        asns,
+        networks,
+    } = clients;
     let nobody_named = countries.is_empty() && continents.is_empty() && subdivisions.is_empty();
     nobody_named && asns.is_empty() && networks.is_empty()
 }

@@ -54,12 +54,20 @@ pub struct ListenAddress<const PORT: u16>(pub SocketAddr);
 
 impl<const PORT: u16> TextValue for ListenAddress<PORT> {
     fn expected() -> String {
-        format!("an address, with a port if it is not {PORT}, such as \"192.0.2.1\" or \"[2001:db8::1]:{PORT}\"")
+        format!(
+            "an address, with a port if it is not {PORT}, such as \"192.0.2.1\" or \"[2001:db8::1]:{PORT}\""
+        )
     }
 
     fn from_text(text: &str) -> Result<Self, ValueError> {
-        let bare = || text.parse::<IpAddr>().map(|address| SocketAddr::new(address, PORT));
-        text.parse().or_else(|_| bare()).map(ListenAddress).map_err(|_| ValueError::default())
+        let bare = || {
+            text.parse::<IpAddr>()
+                .map(|address| SocketAddr::new(address, PORT))
+        };
+        text.parse()
+            .or_else(|_| bare())
+            .map(ListenAddress)
+            .map_err(|_| ValueError::default())
     }
 }
 
@@ -83,9 +91,16 @@ impl ListenLists {
         folder: &Path,
         report: &mut ConfigReport<'_>,
     ) -> EncryptedListen {
-        let plain: HashSet<SocketAddr> = plain.iter().copied().filter(|address| address.port() != 0).collect();
+        let plain: HashSet<SocketAddr> = plain
+            .iter()
+            .copied()
+            .filter(|address| address.port() != 0)
+            .collect();
         let (mut tcp, mut udp) = (plain.clone(), plain);
-        let first = [self.tls.at(), self.https.at(), self.quic.at()].into_iter().flatten().min();
+        let first = [self.tls.at(), self.https.at(), self.quic.at()]
+            .into_iter()
+            .flatten()
+            .min();
         let encrypted = EncryptedListen {
             tls: distinct(self.tls, "over TCP", &mut tcp, report),
             https: distinct(self.https, "over TCP", &mut tcp, report),
@@ -93,8 +108,12 @@ impl ListenLists {
             https_path: resolve_path(path, report),
             identity: None,
         };
-        let nobody = encrypted.tls.is_empty() && encrypted.https.is_empty() && encrypted.quic.is_empty();
-        EncryptedListen { identity: resolve_identity(tls, first.filter(|_| !nobody), folder, report), ..encrypted }
+        let nobody =
+            encrypted.tls.is_empty() && encrypted.https.is_empty() && encrypted.quic.is_empty();
+        EncryptedListen {
+            identity: resolve_identity(tls, first.filter(|_| !nobody), folder, report),
+            ..encrypted
+        }
     }
 }
 
@@ -116,11 +135,16 @@ fn distinct<const PORT: u16>(
 }
 
 fn resolve_path(path: TableField<SingleLine<255>>, report: &mut ConfigReport<'_>) -> String {
-    let Some(path) = path.given() else { return "/dns-query".to_owned() };
+    let Some(path) = path.given() else {
+        return "/dns-query".to_owned();
+    };
     let text = path.value.0;
     let plain = |octet: u8| octet.is_ascii_graphic() && !b"?#".contains(&octet);
     if !text.starts_with('/') || !text.bytes().all(plain) {
-        report.error(path.at, format!("\"{text}\" is no path: it starts with / and has neither ? nor # nor spaces"));
+        report.error(
+            path.at,
+            format!("\"{text}\" is no path: it starts with / and has neither ? nor # nor spaces"),
+        );
     }
     text
 }
@@ -137,12 +161,16 @@ fn resolve_identity(
     }
     let Some(at) = tls.at() else {
         if let Some(listener) = listener {
-            report.error(listener, "a listener of an encrypted transport needs [tls] certificate and key".to_owned());
+            report.error(
+                listener,
+                "a listener of an encrypted transport needs [tls] certificate and key".to_owned(),
+            );
         }
         return None;
     };
     if listener.is_none() {
-        let sentence = "nobody is shown the certificate without listen_tls, listen_https or listen_quic";
+        let sentence =
+            "nobody is shown the certificate without listen_tls, listen_https or listen_quic";
         report.warning(at, sentence.to_owned());
     }
     let files = identity_files(tls.or(Tls::default()), at, "[tls]", folder, report)?;
@@ -161,5 +189,8 @@ pub fn identity_files(
     let certificate = certificate.required(at, &format!("{table} needs a certificate"), report);
     let key = key.required(at, &format!("{table} needs a key"), report);
     let path = |path: PathBuf| folder.join(path);
-    Some(IdentityFiles { certificate: path(certificate?.value), key: path(key?.value) })
+    Some(IdentityFiles {
+        certificate: path(certificate?.value),
+        key: path(key?.value),
+    })
 }

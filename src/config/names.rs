@@ -15,22 +15,42 @@ pub struct DeclaredNames {
 
 impl DeclaredNames {
     /// Takes down the names, and reports those that are no names and those beyond the 65,535th.
-    pub fn declare<T>(kind: &'static str, entries: &[NamedEntry<T>], report: &mut ConfigReport<'_>) -> Self {
+    pub fn declare<T>(
+        kind: &'static str,
+        entries: &[NamedEntry<T>],
+        report: &mut ConfigReport<'_>,
+    ) -> Self {
         let declared: Vec<_> = entries.iter().map(|entry| entry.name.clone()).collect();
         for name in declared.iter().filter(|name| !is_name(&name.value)) {
-            let sentence = format!("\"{}\" is no {kind} name; it takes 1 to 63 of a-z, 0-9 and -", name.value);
+            let sentence = format!(
+                "\"{}\" is no {kind} name; it takes 1 to 63 of a-z, 0-9 and -",
+                name.value
+            );
             report.error(name.at, sentence);
         }
         if let Some(name) = declared.get(usize::from(u16::MAX)) {
             report.error(name.at, format!("there are more than 65535 {kind}s"));
         }
-        let ids = declared.iter().zip(0..=u16::MAX).map(|(name, id)| (name.value.clone(), id)).collect();
+        let ids = declared
+            .iter()
+            .zip(0..=u16::MAX)
+            .map(|(name, id)| (name.value.clone(), id))
+            .collect();
         let used = vec![false; declared.len()];
-        DeclaredNames { kind, declared, ids, used }
+        DeclaredNames {
+            kind,
+            declared,
+            ids,
+            used,
+        }
     }
 
     /// The id of a name that is used here; an unknown one is reported.
-    pub fn find(&mut self, name: &WithOffset<String>, report: &mut ConfigReport<'_>) -> Option<u16> {
+    pub fn find(
+        &mut self,
+        name: &WithOffset<String>,
+        report: &mut ConfigReport<'_>,
+    ) -> Option<u16> {
         let found = self.find_unused(name, report);
         if let Some(id) = found {
             self.used[usize::from(id)] = true;
@@ -39,10 +59,17 @@ impl DeclaredNames {
     }
 
     /// The id of a name that is spoken of without being used.
-    pub fn find_unused(&self, name: &WithOffset<String>, report: &mut ConfigReport<'_>) -> Option<u16> {
+    pub fn find_unused(
+        &self,
+        name: &WithOffset<String>,
+        report: &mut ConfigReport<'_>,
+    ) -> Option<u16> {
         let found = self.ids.get(&name.value).copied();
         if found.is_none() {
-            let hint = report.hint(&name.value, self.declared.iter().map(|declared| declared.value.as_str()));
+            let hint = report.hint(
+                &name.value,
+                self.declared.iter().map(|declared| declared.value.as_str()),
+            );
             let sentence = format!("there is no {} \"{}\"", self.kind, name.value);
             report.error(name.at, ValueError::with_hint(sentence, hint));
         }
@@ -51,13 +78,23 @@ impl DeclaredNames {
 
     /// The name of an id.
     pub fn name(&self, id: u16) -> &str {
-        self.declared.get(usize::from(id)).map_or("", |name| &name.value)
+        self.declared
+            .get(usize::from(id))
+            .map_or("", |name| &name.value)
     }
 
     /// Warns of every name that nothing uses.
     pub fn warn_unused(&self, report: &mut ConfigReport<'_>) {
-        for (name, _) in self.declared.iter().zip(&self.used).filter(|(_, used)| !**used) {
-            report.warning(name.at, format!("{} \"{}\" is used by no service", self.kind, name.value));
+        for (name, _) in self
+            .declared
+            .iter()
+            .zip(&self.used)
+            .filter(|(_, used)| !**used)
+        {
+            report.warning(
+                name.at,
+                format!("{} \"{}\" is used by no service", self.kind, name.value),
+            );
         }
     }
 }

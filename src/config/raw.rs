@@ -3,7 +3,9 @@
 
 use std::path::PathBuf;
 
-use super::addresses::{ContinentCode, CountryCode, CountryGroupValue, LocationValue, SubdivisionCode};
+use super::addresses::{
+    ContinentCode, CountryCode, CountryGroupValue, LocationValue, SubdivisionCode,
+};
 use super::bindings::{HttpsText, SvcbText};
 use super::check_values::{CheckType, JsonPointer, JsonScalar};
 use super::guard::Guard;

@@ -56,11 +56,17 @@ impl ReadValue for EndpointEntry {
         }
         let value = EndpointAddress::read(item, report)?;
         let address = TableField::Given(WithOffset { at: item.at, value });
-        Some(EndpointEntry(Endpoint { address, ..Endpoint::default() }))
+        Some(EndpointEntry(Endpoint {
+            address,
+            ..Endpoint::default()
+        }))
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
-        let (address, table) = (EndpointAddress::schema(generator), Endpoint::schema(generator));
+        let (address, table) = (
+            EndpointAddress::schema(generator),
+            Endpoint::schema(generator),
+        );
         json_schema!({ "anyOf": [address, table] })
     }
 }

@@ -35,7 +35,11 @@ pub enum TableField<T> {
 impl<T> TableField<T> {
     /// The value with its place.
     pub fn given(self) -> Option<WithOffset<T>> {
-        if let TableField::Given(given) = self { Some(given) } else { None }
+        if let TableField::Given(given) = self {
+            Some(given)
+        } else {
+            None
+        }
     }
 
     /// The value alone.
@@ -50,7 +54,11 @@ impl<T> TableField<T> {
 
     /// Where the value stands.
     pub fn at(&self) -> Option<usize> {
-        if let TableField::Given(given) = self { Some(given.at) } else { None }
+        if let TableField::Given(given) = self {
+            Some(given.at)
+        } else {
+            None
+        }
     }
 
     /// Whether the key is missing.
@@ -64,7 +72,12 @@ impl<T> TableField<T> {
     }
 
     /// The value with its place; a missing key is reported at `table`, the place of its table.
-    pub fn required(self, table: usize, sentence: &str, report: &mut ConfigReport<'_>) -> Option<WithOffset<T>> {
+    pub fn required(
+        self,
+        table: usize,
+        sentence: &str,
+        report: &mut ConfigReport<'_>,
+    ) -> Option<WithOffset<T>> {
         if self.is_absent() {
             report.error(table, sentence.to_owned());
         }
@@ -86,7 +99,11 @@ pub struct DocumentItem<'d> {
 impl<'d> DocumentItem<'d> {
     /// Reports that something else was expected.
     pub fn refuse(&self, expected: &str, hint: Option<String>, report: &mut ConfigReport<'_>) {
-        let sentence = format!("{}: expected {expected}, found {}", self.key, describe(self.value));
+        let sentence = format!(
+            "{}: expected {expected}, found {}",
+            self.key,
+            describe(self.value)
+        );
         report.error(self.at, ValueError::with_hint(sentence, hint));
     }
 
@@ -100,13 +117,21 @@ impl<'d> DocumentItem<'d> {
             return None;
         };
         Some(table.iter().map(|(key, value)| {
-            let item = DocumentItem { key: key.get_ref(), at: value.span().start, value: value.get_ref() };
+            let item = DocumentItem {
+                key: key.get_ref(),
+                at: value.span().start,
+                value: value.get_ref(),
+            };
             (key.span().start, item)
         }))
     }
 
     /// The elements of a list; a single value counts as a list of one if `single` allows it.
-    pub fn elements(&self, single: bool, report: &mut ConfigReport<'_>) -> Option<Vec<DocumentItem<'d>>> {
+    pub fn elements(
+        &self,
+        single: bool,
+        report: &mut ConfigReport<'_>,
+    ) -> Option<Vec<DocumentItem<'d>>> {
         if let Some(array) = self.value.as_array() {
             let element = |value: &'d toml::Spanned<DeValue<'d>>| DocumentItem {
                 key: self.key,
@@ -201,7 +226,10 @@ impl<T: ReadValue> ReadValue for OneOrMore<T> {
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
-        let (one, more) = (T::schema(generator), Vec::<WithOffset<T>>::schema(generator));
+        let (one, more) = (
+            T::schema(generator),
+            Vec::<WithOffset<T>>::schema(generator),
+        );
         json_schema!({ "anyOf": [one, more] })
     }
 }
@@ -211,7 +239,9 @@ fn read_elements<T: ReadValue>(
     report: &mut ConfigReport<'_>,
 ) -> Option<Vec<WithOffset<T>>> {
     let written = elements.len();
-    let read = |item: DocumentItem<'_>| T::read(item, report).map(|value| WithOffset { at: item.at, value });
+    let read = |item: DocumentItem<'_>| {
+        T::read(item, report).map(|value| WithOffset { at: item.at, value })
+    };
     let good: Vec<_> = elements.into_iter().filter_map(read).collect();
     (written == 0 || !good.is_empty()).then_some(good)
 }
@@ -233,7 +263,10 @@ impl<T: ReadValue> ReadValue for NamedTables<T> {
     fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
         let entries = item.entries(report)?;
         let entry = |(at, item): (usize, DocumentItem<'_>)| NamedEntry {
-            name: WithOffset { at, value: item.key.to_owned() },
+            name: WithOffset {
+                at,
+                value: item.key.to_owned(),
+            },
             value: read_field(item, report),
         };
         Some(NamedTables(entries.map(entry).collect()))
@@ -246,7 +279,10 @@ impl<T: ReadValue> ReadValue for NamedTables<T> {
 }
 
 /// Reads the value of a key.
-pub fn read_field<T: ReadValue>(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> TableField<T> {
+pub fn read_field<T: ReadValue>(
+    item: DocumentItem<'_>,
+    report: &mut ConfigReport<'_>,
+) -> TableField<T> {
     match T::read(item, report) {
         Some(value) => TableField::Given(WithOffset { at: item.at, value }),
         None => TableField::Refused,
@@ -259,7 +295,10 @@ pub fn refuse_key(key: &str, at: usize, known: &[&str], report: &mut ConfigRepor
     let hint = report.hint(key, known());
     let sentence = match hint {
         Some(_) => format!("unknown key \"{key}\""),
-        None => format!("unknown key \"{key}\"; known here: {}", known().collect::<Vec<_>>().join(", ")),
+        None => format!(
+            "unknown key \"{key}\"; known here: {}",
+            known().collect::<Vec<_>>().join(", ")
+        ),
     };
     report.error(at, ValueError::with_hint(sentence, hint));
 }
@@ -320,7 +359,13 @@ fn describe(value: &DeValue<'_>) -> String {
     const LONGEST: usize = 60;
     match value {
         DeValue::String(text) if text.chars().count() > LONGEST => {
-            format!("\"{}...\"", text.chars().take(LONGEST).collect::<String>().escape_debug())
+            format!(
+                "\"{}...\"",
+                text.chars()
+                    .take(LONGEST)
+                    .collect::<String>()
+                    .escape_debug()
+            )
         }
         DeValue::String(text) => format!("\"{}\"", text.escape_debug()),
         DeValue::Integer(number) => number.to_string(),

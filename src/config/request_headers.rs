@@ -9,7 +9,9 @@ use hyper::header::{self, HeaderName, HeaderValue};
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::error::ConfigReport;
-use super::read::{DocumentItem, NamedEntry, NamedTables, ReadValue, TableField, WithOffset, tables};
+use super::read::{
+    DocumentItem, NamedEntry, NamedTables, ReadValue, TableField, WithOffset, tables,
+};
 use super::values::SingleLine;
 use crate::files::FileKind;
 
@@ -58,7 +60,10 @@ impl ReadValue for HeaderEntry {
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
-        let (value, table) = (<SingleLine<4096> as ReadValue>::schema(generator), HeaderFile::schema(generator));
+        let (value, table) = (
+            <SingleLine<4096> as ReadValue>::schema(generator),
+            HeaderFile::schema(generator),
+        );
         json_schema!({ "anyOf": [value, table] })
     }
 }
@@ -70,47 +75,95 @@ pub fn resolve(
     folder: &Path,
     report: &mut ConfigReport<'_>,
 ) -> Vec<(HeaderName, HeaderValue)> {
-    let Some(WithOffset { at, value: NamedTables(entries) }) = headers.given() else { return Vec::new() };
+    let Some(WithOffset {
+        at,
+        value: NamedTables(entries),
+    }) = headers.given()
+    else {
+        return Vec::new();
+    };
     if entries.len() > MOST {
-        report.error(at, format!("these are {} headers; a request may have {MOST} of its own", entries.len()));
+        report.error(
+            at,
+            format!(
+                "these are {} headers; a request may have {MOST} of its own",
+                entries.len()
+            ),
+        );
     }
     let mut resolved: Vec<(HeaderName, HeaderValue)> = Vec::with_capacity(entries.len());
     for NamedEntry { name, value } in entries {
-        let Some(header) = resolve_name(&name, is_grpc, report) else { continue };
+        let Some(header) = resolve_name(&name, is_grpc, report) else {
+            continue;
+        };
         if resolved.iter().any(|(known, _)| *known == header) {
-            report.error(name.at, format!("the header {header} is stated twice; case makes no difference"));
+            report.error(
+                name.at,
+                format!("the header {header} is stated twice; case makes no difference"),
+            );
         }
-        let Some(value) = value.given().and_then(|entry| resolve_value(entry, folder, report)) else { continue };
+        let Some(value) = value
+            .given()
+            .and_then(|entry| resolve_value(entry, folder, report))
+        else {
+            continue;
+        };
         resolved.push((header, value));
     }
     resolved
 }
 
-fn resolve_name(name: &WithOffset<String>, is_grpc: bool, report: &mut ConfigReport<'_>) -> Option<HeaderName> {
+fn resolve_name(
+    name: &WithOffset<String>,
+    is_grpc: bool,
+    report: &mut ConfigReport<'_>,
+) -> Option<HeaderName> {
     let text = &name.value;
     // RFC 9110 section 5.6.2: token.
-    let Some(header) = HeaderName::from_bytes(text.as_bytes()).ok().filter(|_| text.len() <= LONGEST_NAME) else {
-        report.error(name.at, format!("\"{}\" is no name of a header", text.escape_debug()));
+    let Some(header) = HeaderName::from_bytes(text.as_bytes())
+        .ok()
+        .filter(|_| text.len() <= LONGEST_NAME)
+    else {
+        report.error(
+            name.at,
+            format!("\"{}\" is no name of a header", text.escape_debug()),
+        );
         return None;
     };
     if header == header::HOST {
-        report.error(name.at, "the Host header is what `host` says; state it there".to_owned());
+        report.error(
+            name.at,
+            "the Host header is what `host` says; state it there".to_owned(),
+        );
     } else if OF_THE_CONNECTION.contains(&header) || is_grpc && header == header::CONTENT_TYPE {
-        report.error(name.at, format!("the header {header} belongs to the protocol; leave it out"));
+        report.error(
+            name.at,
+            format!("the header {header} belongs to the protocol; leave it out"),
+        );
     }
     Some(header)
 }
 
-fn resolve_value(entry: WithOffset<HeaderEntry>, folder: &Path, report: &mut ConfigReport<'_>) -> Option<HeaderValue> {
+fn resolve_value(
+    entry: WithOffset<HeaderEntry>,
+    folder: &Path,
+    report: &mut ConfigReport<'_>,
+) -> Option<HeaderValue> {
     let value = match entry.value {
         HeaderEntry::Value(SingleLine(text)) => visible(text.as_bytes()),
         HeaderEntry::File(HeaderFile { file }) => {
-            let path = file.required(entry.at, "the value of a header is a text, or a table with a file", report)?;
+            let path = file.required(
+                entry.at,
+                "the value of a header is a text, or a table with a file",
+                report,
+            )?;
             let path = folder.join(path.value);
             read_value(&path, report).map_err(|sentence| format!("{}: {sentence}", path.display()))
         }
     };
-    let mut value = value.map_err(|sentence| report.error(entry.at, sentence)).ok()?;
+    let mut value = value
+        .map_err(|sentence| report.error(entry.at, sentence))
+        .ok()?;
     // Nobody who shows the check shows the value, and HTTP/2 keeps it out of its tables (RFC 7541 section 7.1.3).
     value.set_sensitive(true);
     Some(value)
@@ -123,7 +176,9 @@ fn read_value(path: &Path, report: &mut ConfigReport<'_>) -> Result<HeaderValue,
         return Err("the file is empty, but it is to hold the value of a header".to_owned());
     }
     if text.len() > LONGEST_VALUE {
-        return Err(format!("the value of a header is longer than {LONGEST_VALUE} octets"));
+        return Err(format!(
+            "the value of a header is longer than {LONGEST_VALUE} octets"
+        ));
     }
     visible(text)
 }
@@ -131,6 +186,8 @@ fn read_value(path: &Path, report: &mut ConfigReport<'_>) -> Result<HeaderValue,
 /// Without line ends, control characters and what is not ASCII (RFC 9110 section 5.5).
 fn visible(text: &[u8]) -> Result<HeaderValue, String> {
     let is_visible = |octet: &u8| octet.is_ascii_graphic() || *octet == b' ';
-    let value = HeaderValue::from_bytes(text).ok().filter(|_| text.iter().all(is_visible));
+    let value = HeaderValue::from_bytes(text)
+        .ok()
+        .filter(|_| text.iter().all(is_visible));
     value.ok_or_else(|| "the value of a header is one line of visible ASCII characters".to_owned())
 }

@@ -54,9 +54,15 @@ impl TextValue for Percentage {
     }
 
     fn from_text(text: &str) -> Result<Self, ValueError> {
-        let digits = text.strip_suffix('%').filter(|digits| digits.bytes().all(|it| it.is_ascii_digit() || it == b'.'));
-        let percent = digits.and_then(|digits| digits.parse().ok()).filter(|percent| (0.0..=100.0).contains(percent));
-        percent.map(|percent: f64| Percentage(percent / 100.0)).ok_or_else(ValueError::default)
+        let digits = text
+            .strip_suffix('%')
+            .filter(|digits| digits.bytes().all(|it| it.is_ascii_digit() || it == b'.'));
+        let percent = digits
+            .and_then(|digits| digits.parse().ok())
+            .filter(|percent| (0.0..=100.0).contains(percent));
+        percent
+            .map(|percent: f64| Percentage(percent / 100.0))
+            .ok_or_else(ValueError::default)
     }
 
     fn schema() -> Schema {
@@ -66,12 +72,19 @@ impl TextValue for Percentage {
 
 impl ReadValue for Capacity {
     fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
-        let rate = integer(item.value).filter(|rate| (1..=1_000_000_000).contains(rate)).map(|rate| rate as f64);
-        let part = item.value.as_str().and_then(|text| Percentage::from_text(text).ok()).filter(|part| part.0 > 0.0);
-        let capacity = rate.map(Capacity::Rate).or(part.map(|part| Capacity::Part(part.0)));
+        let rate = integer(item.value)
+            .filter(|rate| (1..=1_000_000_000).contains(rate))
+            .map(|rate| rate as f64);
+        let part = item
+            .value
+            .as_str()
+            .and_then(|text| Percentage::from_text(text).ok())
+            .filter(|part| part.0 > 0.0);
+        let capacity = rate
+            .map(Capacity::Rate)
+            .or(part.map(|part| Capacity::Part(part.0)));
         if capacity.is_none() {
-            let expected =
-                "a percentage above 0 (\"40%\") or a whole number of answers per second from 1 to 1000000000";
+            let expected = "a percentage above 0 (\"40%\") or a whole number of answers per second from 1 to 1000000000";
             item.refuse(expected, None, report);
         }
         capacity

@@ -21,8 +21,10 @@ tables! {
 impl Traffic {
     /// `None`: nobody is to be noted.
     pub fn resolve(self) -> Option<TrafficSample> {
-        let (ipv4_prefix, ipv6_prefix) =
-            (self.ipv4_prefix.or(WholeNumber(24)).0 as u8, self.ipv6_prefix.or(WholeNumber(48)).0 as u8);
+        let (ipv4_prefix, ipv6_prefix) = (
+            self.ipv4_prefix.or(WholeNumber(24)).0 as u8,
+            self.ipv6_prefix.or(WholeNumber(48)).0 as u8,
+        );
         self.sample.value().map(|one_in| TrafficSample {
             one_in: one_in.as_u32().next_power_of_two(),
             ipv4_prefix,

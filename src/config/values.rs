@@ -47,7 +47,9 @@ impl<const MIN: i64, const MAX: i64> ReadValue for WholeNumber<MIN, MAX> {
 
 /// The number, if the value is one and fits 64 bits.
 pub fn integer(value: &DeValue<'_>) -> Option<i64> {
-    value.as_integer().and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok())
+    value
+        .as_integer()
+        .and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok())
 }
 
 /// A duration from `MIN` to `MAX` milliseconds, written `"500ms"`, `"3s"` or `"1h30m"`.
@@ -57,7 +59,11 @@ pub struct BoundedDuration<const MIN: u64, const MAX: u64>(pub Duration);
 impl<const MIN: u64, const MAX: u64> TextValue for BoundedDuration<MIN, MAX> {
     fn expected() -> String {
         let text = |milliseconds| duration_text(Duration::from_millis(milliseconds));
-        format!("a duration from {} to {}, such as \"3s\" or \"1h30m\"", text(MIN), text(MAX))
+        format!(
+            "a duration from {} to {}, such as \"3s\" or \"1h30m\"",
+            text(MIN),
+            text(MAX)
+        )
     }
 
     fn from_text(text: &str) -> Result<Self, ValueError> {
@@ -74,7 +80,13 @@ impl<const MIN: u64, const MAX: u64> TextValue for BoundedDuration<MIN, MAX> {
 }
 
 /// Units with their milliseconds, the largest first, as a duration must list them.
-const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+const UNITS: [(&str, u64); 5] = [
+    ("d", 86_400_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1000),
+    ("ms", 1),
+];
 
 /// Reads `"500ms"`, `"3s"`, `"1h30m"`: whole numbers with units d, h, m, s, ms, larger units first, each once.
 pub fn parse_duration(text: &str) -> Option<Duration> {
@@ -82,7 +94,10 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let number: u64 = rest[..digits].parse().ok()?;
-        let letters = rest[digits..].bytes().take_while(u8::is_ascii_alphabetic).count();
+        let letters = rest[digits..]
+            .bytes()
+            .take_while(u8::is_ascii_alphabetic)
+            .count();
         let unit = &rest[digits..digits + letters];
         let position = units.iter().position(|&(name, _)| name == unit)?;
         total = total.checked_add(number.checked_mul(units[position].1)?)?;
@@ -102,7 +117,11 @@ pub fn duration_text(duration: Duration) -> String {
             rest %= milliseconds;
         }
     }
-    if text.is_empty() { "0s".to_owned() } else { text }
+    if text.is_empty() {
+        "0s".to_owned()
+    } else {
+        text
+    }
 }
 
 /// A value that is one of a few words.
@@ -112,8 +131,11 @@ pub trait KeywordSet: Sized + Copy + 'static {
 }
 
 impl KeywordSet for RegionOrder {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("nearest", RegionOrder::Nearest), ("priority", RegionOrder::Priority), ("none", RegionOrder::None)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("nearest", RegionOrder::Nearest),
+        ("priority", RegionOrder::Priority),
+        ("none", RegionOrder::None),
+    ];
 }
 
 impl KeywordSet for PickMethod {
@@ -135,12 +157,15 @@ impl KeywordSet for AllDown {
 }
 
 impl KeywordSet for CoarsePoints {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("population", CoarsePoints::Population), ("database", CoarsePoints::Database)];
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("population", CoarsePoints::Population),
+        ("database", CoarsePoints::Database),
+    ];
 }
 
 impl KeywordSet for UnknownPlace {
-    const WORDS: &'static [(&'static str, Self)] = &[("allow", UnknownPlace::Allow), ("deny", UnknownPlace::Deny)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("allow", UnknownPlace::Allow), ("deny", UnknownPlace::Deny)];
 }
 
 /// One of the words of `T`.
@@ -149,14 +174,22 @@ pub struct Keyword<T>(pub T);
 
 impl<T: KeywordSet> TextValue for Keyword<T> {
     fn expected() -> String {
-        let words: Vec<_> = T::WORDS.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        let words: Vec<_> = T::WORDS
+            .iter()
+            .map(|(word, _)| format!("\"{word}\""))
+            .collect();
         format!("one of {}", words.join(", "))
     }
 
     fn from_text(text: &str) -> Result<Self, ValueError> {
         let known = T::WORDS.iter().find(|(word, _)| *word == text);
         let hint = || nearest(text, T::WORDS.iter().map(|(word, _)| *word));
-        known.map(|&(_, value)| Keyword(value)).ok_or_else(|| ValueError { sentence: None, hint: hint() })
+        known
+            .map(|&(_, value)| Keyword(value))
+            .ok_or_else(|| ValueError {
+                sentence: None,
+                hint: hint(),
+            })
     }
 
     fn schema() -> Schema {
@@ -186,7 +219,11 @@ impl<const MAX: usize> TextValue for SingleLine<MAX> {
 
     fn from_text(text: &str) -> Result<Self, ValueError> {
         let fits = (1..=MAX).contains(&text.len()) && !text.chars().any(char::is_control);
-        if fits { Ok(SingleLine(text.to_owned())) } else { Err(ValueError::default()) }
+        if fits {
+            Ok(SingleLine(text.to_owned()))
+        } else {
+            Err(ValueError::default())
+        }
     }
 
     fn schema() -> Schema {
@@ -200,7 +237,11 @@ impl TextValue for PathBuf {
     }
 
     fn from_text(text: &str) -> Result<Self, ValueError> {
-        if text.is_empty() || text.contains('\0') { Err(ValueError::default()) } else { Ok(PathBuf::from(text)) }
+        if text.is_empty() || text.contains('\0') {
+            Err(ValueError::default())
+        } else {
+            Ok(PathBuf::from(text))
+        }
     }
 
     fn schema() -> Schema {
@@ -217,13 +258,15 @@ impl TextValue for Name {
         if text.is_empty() || text == "@" || text.chars().any(char::is_whitespace) {
             return Err(ValueError::default());
         }
-        Name::parse(text, &Name::root()).map_err(|error| format!("\"{text}\" is no domain name: {error}").into())
+        Name::parse(text, &Name::root())
+            .map_err(|error| format!("\"{text}\" is no domain name: {error}").into())
     }
 }
 
 impl TextValue for Band {
     fn expected() -> String {
-        "a percentage from 0 to 1000 (\"5%\") or a distance from 0 to 20037 km (\"150km\")".to_owned()
+        "a percentage from 0 to 1000 (\"5%\") or a distance from 0 to 20037 km (\"150km\")"
+            .to_owned()
     }
 
     fn from_text(text: &str) -> Result<Self, ValueError> {
@@ -242,9 +285,16 @@ pub struct StatusRanges(pub Vec<(u16, u16)>);
 impl ReadValue for StatusRanges {
     fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
         let code = integer(item.value).map(|code| code.to_string());
-        let ranges = code.as_deref().or(item.value.as_str()).and_then(parse_status);
+        let ranges = code
+            .as_deref()
+            .or(item.value.as_str())
+            .and_then(parse_status);
         if ranges.is_none() {
-            item.refuse("status codes from 100 to 599, such as \"200-299\" or \"200,204,300-310\"", None, report);
+            item.refuse(
+                "status codes from 100 to 599, such as \"200-299\" or \"200,204,300-310\"",
+                None,
+                report,
+            );
         }
         ranges.map(StatusRanges)
     }
@@ -277,8 +327,19 @@ mod tests {
         assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
         assert_eq!(parse_duration("1h30m"), Some(Duration::from_secs(5400)));
         assert_eq!(parse_duration("1d"), Some(Duration::from_secs(86_400)));
-        for bad in ["", "5", "s", "-1s", "1m1h", "1s1s", "1.5s", "5 s", "99999999999999999999s", "300000000000d", "5µs"]
-        {
+        for bad in [
+            "",
+            "5",
+            "s",
+            "-1s",
+            "1m1h",
+            "1s1s",
+            "1.5s",
+            "5 s",
+            "99999999999999999999s",
+            "300000000000d",
+            "5µs",
+        ] {
             assert_eq!(parse_duration(bad), None, "{bad}");
         }
     }
@@ -286,8 +347,15 @@ mod tests {
     #[test]
     fn status_codes_read_as_ranges() {
         assert_eq!(parse_status("200-299"), Some(vec![(200, 299)]));
-        assert_eq!(parse_status("200, 204,300-310"), Some(vec![(200, 200), (204, 204), (300, 310)]));
-        assert!(["", "200,", "299-200", "99", "600", "2xx"].iter().all(|bad| parse_status(bad).is_none()));
+        assert_eq!(
+            parse_status("200, 204,300-310"),
+            Some(vec![(200, 200), (204, 204), (300, 310)])
+        );
+        assert!(
+            ["", "200,", "299-200", "99", "600", "2xx"]
+                .iter()
+                .all(|bad| parse_status(bad).is_none())
+        );
     }
 
     proptest! {

@@ -36,7 +36,10 @@ tables! {
 }
 
 /// Who may ask for which zone. Whether there is such a zone is known only when the zones are.
-pub fn resolve_access(entries: SpannedList<AccessEntry>, report: &mut ConfigReport<'_>) -> Vec<ZoneAccessConfig> {
+pub fn resolve_access(
+    entries: SpannedList<AccessEntry>,
+    report: &mut ConfigReport<'_>,
+) -> Vec<ZoneAccessConfig> {
     let mut stated: HashMap<Name, u32> = HashMap::new();
     let mut resolve = |WithOffset { at, value: raw }: WithOffset<AccessEntry>| {
         if raw.allow.is_absent() && raw.deny.is_absent() {
@@ -45,7 +48,10 @@ pub fn resolve_access(entries: SpannedList<AccessEntry>, report: &mut ConfigRepo
         let zone = raw.zone.required(at, "access needs a zone", report)?;
         let line = report.line(zone.at);
         if let Some(before) = stated.insert(zone.value.clone(), line) {
-            report.error(zone.at, format!("{} has its access already in line {before}", zone.value));
+            report.error(
+                zone.at,
+                format!("{} has its access already in line {before}", zone.value),
+            );
         }
         Some(ZoneAccessConfig {
             line,

@@ -17,7 +17,9 @@ pub struct OverrideBook(BTreeMap<(OverrideSubject, OverrideKind), Override>);
 impl OverrideBook {
     /// The orders of a list; of two for the same, the later one.
     pub fn of(orders: Vec<Override>) -> OverrideBook {
-        let keyed = orders.into_iter().map(|order| ((order.subject.clone(), order.demand.kind()), order));
+        let keyed = orders
+            .into_iter()
+            .map(|order| ((order.subject.clone(), order.demand.kind()), order));
         OverrideBook(keyed.take(MOST).collect())
     }
 
@@ -28,7 +30,9 @@ impl OverrideBook {
     pub fn give(&mut self, order: Override) -> Result<Option<Override>, String> {
         let key = (order.subject.clone(), order.demand.kind());
         if self.0.len() >= MOST && !self.0.contains_key(&key) {
-            return Err(format!("{MOST} orders are in force already; lift some first"));
+            return Err(format!(
+                "{MOST} orders are in force already; lift some first"
+            ));
         }
         Ok(self.0.insert(key, order))
     }
@@ -41,7 +45,9 @@ impl OverrideBook {
     /// Takes out what has ended.
     pub fn expire(&mut self, now: BootTime) -> Vec<Override> {
         let ended = |order: &Override| order.ends.is_some_and(|deadline| deadline.is_over(now));
-        let (gone, stay) = std::mem::take(&mut self.0).into_iter().partition(|(_, order)| ended(order));
+        let (gone, stay) = std::mem::take(&mut self.0)
+            .into_iter()
+            .partition(|(_, order)| ended(order));
         self.0 = stay;
         let gone: BTreeMap<(OverrideSubject, OverrideKind), Override> = gone;
         gone.into_values().collect()
@@ -63,7 +69,13 @@ impl OverrideBook {
         if let Some(pace) = &mut order.pace {
             pace.from_percent = before.map_or(0.0, |before| before.moved(now) * 100.0);
         }
-        if let (OverrideAction::Shift { percent, to: to @ None }, Some(before)) = (&mut order.demand, before)
+        if let (
+            OverrideAction::Shift {
+                percent,
+                to: to @ None,
+            },
+            Some(before),
+        ) = (&mut order.demand, before)
             && *percent == 0.0
             && let OverrideAction::Shift { to: former, .. } = &before.demand
         {

@@ -28,7 +28,10 @@ impl BootTime {
     /// Reads `CLOCK_BOOTTIME`.
     pub fn now() -> BootTime {
         let time = clock_gettime(ClockId::Boottime);
-        BootTime(Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0)))
+        BootTime(Duration::new(
+            time.tv_sec.unsigned_abs(),
+            u32::try_from(time.tv_nsec).unwrap_or(0),
+        ))
     }
 
     /// This much later.
@@ -75,7 +78,12 @@ pub struct ClockReading {
 impl ClockReading {
     /// Reads both.
     pub fn now() -> ClockReading {
-        ClockReading { boot: BootTime::now(), wall: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() }
+        ClockReading {
+            boot: BootTime::now(),
+            wall: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default(),
+        }
     }
 
     /// How far the wall clock was set forward (true) or back since an earlier moment; `None`: it only went on.
@@ -99,10 +107,15 @@ pub struct EndTime {
 impl EndTime {
     /// How a deadline looks now.
     pub fn of(deadline: Option<Deadline>, now: &ClockReading) -> EndTime {
-        let Some(deadline) = deadline else { return EndTime::default() };
+        let Some(deadline) = deadline else {
+            return EndTime::default();
+        };
         let left = deadline.left(now.boot);
         let until = now.wall.saturating_add(left).as_secs();
-        EndTime { until: Some(until), seconds_left: Some(rounded_up(left)) }
+        EndTime {
+            until: Some(until),
+            seconds_left: Some(rounded_up(left)),
+        }
     }
 
     /// The deadline of something that was written down before a restart. `gap`: how long ago, as [`FileStamp::gap`] has it.
@@ -147,7 +160,10 @@ impl FileStamp {
     /// set back. A machine that was restored from a snapshot may find a stamp of its own boot that is yet to come.
     pub fn gap(&self, now: &FileStamp) -> Duration {
         let same_boot = self.boot_id.is_some() && self.boot_id == now.boot_id;
-        let within = now.boot_milliseconds.checked_sub(self.boot_milliseconds).filter(|_| same_boot);
+        let within = now
+            .boot_milliseconds
+            .checked_sub(self.boot_milliseconds)
+            .filter(|_| same_boot);
         let bridged = now.wall_milliseconds.saturating_sub(self.wall_milliseconds);
         Duration::from_millis(within.unwrap_or(bridged))
     }
@@ -164,19 +180,35 @@ mod tests {
     const DAY: u64 = 86_400;
 
     fn clocks(boot: u64, wall: u64) -> ClockReading {
-        ClockReading { boot: BootTime(Duration::from_secs(boot)), wall: Duration::from_secs(wall) }
+        ClockReading {
+            boot: BootTime(Duration::from_secs(boot)),
+            wall: Duration::from_secs(wall),
+        }
     }
 
     fn stamp(boot_id: &str, boot: u64, wall: u64) -> FileStamp {
-        FileStamp { boot_id: Some(boot_id.to_owned()), ..FileStamp::of(&clocks(boot, wall)) }
+        FileStamp {
+            boot_id: Some(boot_id.to_owned()),
+            ..FileStamp::of(&clocks(boot, wall))
+        }
     }
 
     #[test]
     fn a_deadline_is_the_same_whatever_the_wall_clock_says() {
         let deadline = Deadline::after(clocks(100, 0).boot, Duration::from_secs(7200));
-        for (wall, until) in [(20 * DAY, 20 * DAY + 7190), (21 * DAY, 21 * DAY + 7190), (0, 7190)] {
+        for (wall, until) in [
+            (20 * DAY, 20 * DAY + 7190),
+            (21 * DAY, 21 * DAY + 7190),
+            (0, 7190),
+        ] {
             let now = clocks(110, wall);
-            assert_eq!(EndTime::of(Some(deadline), &now), EndTime { until: Some(until), seconds_left: Some(7190) });
+            assert_eq!(
+                EndTime::of(Some(deadline), &now),
+                EndTime {
+                    until: Some(until),
+                    seconds_left: Some(7190)
+                }
+            );
         }
         assert!(!deadline.is_over(clocks(7299, 0).boot));
         assert!(deadline.is_over(clocks(7300, 0).boot));
@@ -188,24 +220,59 @@ mod tests {
         let written = stamp("a", 1000, 20 * DAY);
         let gap = |now: FileStamp| written.gap(&now).as_secs();
         for wall in [0, 20 * DAY, 21 * DAY] {
-            assert_eq!(gap(stamp("a", 1060, wall)), 60, "the same boot: the wall clock does not count");
+            assert_eq!(
+                gap(stamp("a", 1060, wall)),
+                60,
+                "the same boot: the wall clock does not count"
+            );
         }
         assert_eq!(gap(stamp("b", 5, 20 * DAY + 90)), 90);
         assert_eq!(gap(stamp("b", 5, 19 * DAY)), 0, "set back");
-        assert_eq!(gap(stamp("a", 900, 20 * DAY + 90)), 90, "its own boot, and yet to come");
-        let unknown = FileStamp { boot_id: None, ..written.clone() };
-        assert_eq!(unknown.gap(&FileStamp { boot_id: None, ..stamp("", 1060, 20 * DAY + 90) }).as_secs(), 90);
+        assert_eq!(
+            gap(stamp("a", 900, 20 * DAY + 90)),
+            90,
+            "its own boot, and yet to come"
+        );
+        let unknown = FileStamp {
+            boot_id: None,
+            ..written.clone()
+        };
+        assert_eq!(
+            unknown
+                .gap(&FileStamp {
+                    boot_id: None,
+                    ..stamp("", 1060, 20 * DAY + 90)
+                })
+                .as_secs(),
+            90
+        );
     }
 
     #[test]
     fn never_more_is_bridged_than_was_left() {
-        let ending = EndTime { until: Some(20 * DAY), seconds_left: Some(600) };
+        let ending = EndTime {
+            until: Some(20 * DAY),
+            seconds_left: Some(600),
+        };
         let left = |gap: Option<u64>, now: &ClockReading| {
-            ending.deadline(gap.map(Duration::from_secs), now).map(|deadline| deadline.left(now.boot).as_secs())
+            ending
+                .deadline(gap.map(Duration::from_secs), now)
+                .map(|deadline| deadline.left(now.boot).as_secs())
         };
         let now = clocks(50, 30 * DAY);
-        assert_eq!([left(Some(0), &now), left(Some(100), &now), left(Some(DAY), &now)], [600, 500, 0].map(Some));
-        assert_eq!(left(None, &clocks(50, 20 * DAY - 7)), Some(7), "a file of before there were stamps");
+        assert_eq!(
+            [
+                left(Some(0), &now),
+                left(Some(100), &now),
+                left(Some(DAY), &now)
+            ],
+            [600, 500, 0].map(Some)
+        );
+        assert_eq!(
+            left(None, &clocks(50, 20 * DAY - 7)),
+            Some(7),
+            "a file of before there were stamps"
+        );
         assert_eq!(left(None, &now), Some(0));
         assert_eq!(EndTime::default().deadline(None, &now), None);
     }
@@ -214,7 +281,13 @@ mod tests {
     fn a_step_is_told_from_time_that_passes() {
         let before = clocks(100, 20 * DAY);
         assert_eq!(clocks(200, 20 * DAY + 100).step_since(&before), None);
-        assert_eq!(clocks(101, 21 * DAY + 1).step_since(&before), Some((true, Duration::from_secs(DAY))));
-        assert_eq!(clocks(101, 19 * DAY + 1).step_since(&before), Some((false, Duration::from_secs(DAY))));
+        assert_eq!(
+            clocks(101, 21 * DAY + 1).step_since(&before),
+            Some((true, Duration::from_secs(DAY)))
+        );
+        assert_eq!(
+            clocks(101, 19 * DAY + 1).step_since(&before),
+            Some((false, Duration::from_secs(DAY)))
+        );
     }
 }

@@ -12,10 +12,10 @@ use super::operate::with_services;
 use super::reload::Control;
 use super::settings::{SettingChange, settings};
 use super::worker::NotDone;
-use crate::answer::explain::percent;
-use crate::answer::foresight::{NotedTraffic, ServiceMove, compare};
-use crate::answer::world::Catalog;
+use crate::catalog::Catalog;
 use crate::dns::{Name, RecordType};
+use crate::explain::percent;
+use crate::foresight::{NotedTraffic, ServiceMove, compare};
 use crate::text::counted;
 
 /// Most keys, and most RRsets, that are listed.
@@ -59,7 +59,9 @@ pub struct RecordDifference {
 }
 
 /// How something differs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Difference {
     /// It is in the files alone.
@@ -80,11 +82,21 @@ impl ConfigComparison {
         if self.is_none() {
             return "a reload would change nothing".to_owned();
         }
-        let worst = self.services.iter().max_by(|one, other| one.moved_percent.total_cmp(&other.moved_percent));
+        let worst = self
+            .services
+            .iter()
+            .max_by(|one, other| one.moved_percent.total_cmp(&other.moved_percent));
         let moved = worst.map_or("nobody is sent elsewhere".to_owned(), |worst| {
-            format!("of {} {} of the address space is sent elsewhere", worst.name, percent(worst.moved_percent))
+            format!(
+                "of {} {} of the address space is sent elsewhere",
+                worst.name,
+                percent(worst.moved_percent)
+            )
         });
-        let (keys, records) = (counted(self.settings_differing, "key"), counted(self.records_differing, "RRset"));
+        let (keys, records) = (
+            counted(self.settings_differing, "key"),
+            counted(self.records_differing, "RRset"),
+        );
         format!("a reload would change {keys} of the configuration and {records}; {moved}")
     }
 }
@@ -94,7 +106,9 @@ impl Control {
     ///
     /// # Errors
     /// A reload is under way, and some wait for it already; or the files hold mistakes.
-    pub async fn compare_with_files(self: &Arc<Control>) -> Result<Result<ConfigComparison, Vec<String>>, NotDone> {
+    pub async fn compare_with_files(
+        self: &Arc<Control>,
+    ) -> Result<Result<ConfigComparison, Vec<String>>, NotDone> {
         let control = self.clone();
         self.threads.reload.run(move || control.compare_now()).await
     }
@@ -103,7 +117,13 @@ impl Control {
         let (base, laid, atlas, prints, text) = {
             let current = self.current();
             let (base, laid) = (current.base.clone(), current.config.clone());
-            (base, laid, current.atlas(), current.prints.clone(), current.text.clone())
+            (
+                base,
+                laid,
+                current.atlas(),
+                current.prints.clone(),
+                current.text.clone(),
+            )
         };
         let mut loaded = self.origin().load_settled(&atlas)?;
         let snapshot = self.snapshot();
@@ -122,12 +142,20 @@ fn compared(
     loaded: &LoadedState,
     warnings: Vec<String>,
 ) -> Result<ConfigComparison, String> {
-    let LoadedState { snapshot: new, config: new_config, .. } = loaded;
+    let LoadedState {
+        snapshot: new,
+        config: new_config,
+        ..
+    } = loaded;
     let traffic = NotedTraffic::of(world);
     let services = compare((world, config), (&new.world, new_config), &traffic)?;
     let coverage = guard::coverage_with_all_up(world, &new.world, &traffic)?;
-    let moves_too_many = config.max_move.and_then(|limit| guard::refusal_of(limit, &services));
-    let covers_too_few = config.min_covered.and_then(|limit| guard::uncovering(limit, &coverage));
+    let moves_too_many = config
+        .max_move
+        .and_then(|limit| guard::refusal_of(limit, &services));
+    let covers_too_few = config
+        .min_covered
+        .and_then(|limit| guard::uncovering(limit, &coverage));
     let read = |text: &str| toml::from_str(text).map_err(|error| error.to_string());
     let mut settings = settings(&read(text)?, &read(&loaded.text)?);
     let mut records = differences(world, &new.world);
@@ -159,10 +187,18 @@ fn differences(old: &Catalog, new: &Catalog) -> Vec<RecordDifference> {
 }
 
 /// The RRsets of a World that the other one has not (`missing`), and, of the new one, those that it has otherwise.
-fn one_way(here: &Catalog, there: &Catalog, missing: Difference, found: &mut Vec<RecordDifference>) {
+fn one_way(
+    here: &Catalog,
+    there: &Catalog,
+    missing: Difference,
+    found: &mut Vec<RecordDifference>,
+) {
     for node in here.names.ids().filter_map(|id| here.names.node(id)) {
         let wire = here.names.name_of(node);
-        let others = there.names.get(wire).map_or(&[][..], |other| there.records.of(other.rrsets));
+        let others = there
+            .names
+            .get(wire)
+            .map_or(&[][..], |other| there.records.of(other.rrsets));
         for rrset in here.records.of(node.rrsets) {
             let change = match others.iter().find(|other| other.rtype == rrset.rtype) {
                 None => missing,
@@ -180,8 +216,20 @@ fn one_way(here: &Catalog, there: &Catalog, missing: Difference, found: &mut Vec
     }
 }
 
-fn difference(world: &Catalog, wire: &[u8], rtype: RecordType, change: Difference) -> Option<RecordDifference> {
+fn difference(
+    world: &Catalog,
+    wire: &[u8],
+    rtype: RecordType,
+    change: Difference,
+) -> Option<RecordDifference> {
     let name = Name::from_wire(wire).ok()?;
-    let zone = world.zone_of(&name).map_or(String::new(), |zone| zone.origin.to_string());
-    Some(RecordDifference { zone, name: name.to_string(), rtype: rtype.to_string(), change })
+    let zone = world
+        .zone_of(&name)
+        .map_or(String::new(), |zone| zone.origin.to_string());
+    Some(RecordDifference {
+        zone,
+        name: name.to_string(),
+        rtype: rtype.to_string(),
+        change,
+    })
 }

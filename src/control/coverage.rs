@@ -21,14 +21,14 @@ use super::probed::ProbeAccount;
 use super::standing::{AvailabilityFacts, AvailabilityMemory};
 use super::targets::ProbePlan;
 use crate::answer::Snapshot;
-use crate::answer::foresight::NotedTraffic;
-use crate::answer::foresight::coverage::{ClassSplit, ClassWeights, Coverage, classes_of, fates};
-use crate::answer::foresight::coverages::{ClientCounts, coverages, noted, noted_in};
-use crate::answer::world::present::ServiceAvailability;
-use crate::answer::world::region_states::region_states;
-use crate::answer::world::services::{ServiceFamily, ServiceView, SteeredService};
-use crate::answer::world::{Availability, Catalog};
+use crate::catalog::present::ServiceAvailability;
+use crate::catalog::region_states::region_states;
+use crate::catalog::services::{ServiceFamily, ServiceView, SteeredService};
+use crate::catalog::{Availability, Catalog};
 use crate::config::Config;
+use crate::foresight::NotedTraffic;
+use crate::foresight::coverage::{ClassSplit, ClassWeights, Coverage, classes_of, fates};
+use crate::foresight::coverages::{ClientCounts, coverages, noted, noted_in};
 use crate::geo::Atlas;
 use crate::steering::RegionStates;
 
@@ -72,22 +72,36 @@ impl CoverageDesk {
 
     /// Counts the clients of every service of a World.
     fn count_all(&self, world: &Catalog) {
-        for view in world.services.iter().flat_map(|service| service.views.iter().flatten()) {
+        for view in world
+            .services
+            .iter()
+            .flat_map(|service| service.views.iter().flatten())
+        {
             self.count(view, &world.atlas);
         }
     }
 
     /// The coverage of a snapshot: the latest, or one that is made now of what is counted.
     fn report(&self, snapshot: &Arc<Snapshot>) -> Arc<CoverageReport> {
-        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let latest = self
+            .latest
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let now = since_boot();
-        let is_young = snapshot.world.sample.rules().is_none() || now.saturating_sub(latest.made) < TRAFFIC_AGE;
-        if is_young && latest.is_whole() && std::ptr::eq(latest.of.as_ptr(), Arc::as_ptr(snapshot)) {
+        let is_young = snapshot.world.sample.rules().is_none()
+            || now.saturating_sub(latest.made) < TRAFFIC_AGE;
+        if is_young && latest.is_whole() && std::ptr::eq(latest.of.as_ptr(), Arc::as_ptr(snapshot))
+        {
             return latest;
         }
         let (world, availability) = (&snapshot.world, snapshot.present.availability());
         let services = coverages(world, Some(availability), &noted(world), &self.counts());
-        let report = Arc::new(CoverageReport { of: Arc::downgrade(snapshot), made: now, services });
+        let report = Arc::new(CoverageReport {
+            of: Arc::downgrade(snapshot),
+            made: now,
+            services,
+        });
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = report.clone();
         report
     }
@@ -131,7 +145,11 @@ impl Control {
     }
 
     fn tell_coverage(&self, world: &Catalog, report: &CoverageReport) {
-        let mut told = self.coverage.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self
+            .coverage
+            .told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut present = HashSet::new();
         for (service, families) in world.services.iter().zip(&report.services) {
             let name = service.name.to_string();
@@ -141,15 +159,22 @@ impl Control {
                 let before = told.get(&key).copied();
                 if coverage.is_whole() {
                     if told.remove(&key).is_some() {
-                        let sentence = format!("{name} {}: every client has a live region again", coverage.rtype);
+                        let sentence = format!(
+                            "{name} {}: every client has a live region again",
+                            coverage.rtype
+                        );
                         tracing::warn!(service = name, "{sentence}");
-                        self.events.tell(coverage_news(&name, sentence, ["uncovered", "covered"]));
+                        self.events
+                            .tell(coverage_news(&name, sentence, ["uncovered", "covered"]));
                     }
-                } else if before.is_none_or(|before| coverage.worst_percent() >= before + TOLD_AGAIN) {
+                } else if before
+                    .is_none_or(|before| coverage.worst_percent() >= before + TOLD_AGAIN)
+                {
                     told.insert(key, coverage.worst_percent());
                     let sentence = coverage.sentence(&name);
                     tracing::error!(service = name, "{sentence}");
-                    self.events.tell(coverage_news(&name, sentence, ["covered", "uncovered"]));
+                    self.events
+                        .tell(coverage_news(&name, sentence, ["covered", "uncovered"]));
                 }
             }
         }
@@ -162,24 +187,46 @@ impl Control {
     /// It would, or it is about nothing that is configured.
     pub async fn expect_covered(self: &Arc<Control>, order: Override) -> Result<(), ChangeRefusal> {
         let control = self.clone();
-        self.threads.foresight.run(move || control.check_covered(order)).await?
+        self.threads
+            .foresight
+            .run(move || control.check_covered(order))
+            .await?
     }
 
     fn check_covered(&self, order: Override) -> Result<(), ChangeRefusal> {
         let current = self.current();
-        let subject = order.subject.resolve(&current.config).map_err(ChangeRefusal::Unknown)?;
+        let subject = order
+            .subject
+            .resolve(&current.config)
+            .map_err(ChangeRefusal::Unknown)?;
         // A weight of 0 is a standby, which serves when all else is out.
-        if matches!(order.demand, OverrideAction::ForceUp | OverrideAction::Weight { .. }) {
+        if matches!(
+            order.demand,
+            OverrideAction::ForceUp | OverrideAction::Weight { .. }
+        ) {
             return Ok(());
         }
         let what = format!("{subject} {}", order.demand.words());
         let mut book = current.demands.book.clone();
-        book.give(Override { subject, pace: None, ..order }).map_err(ChangeRefusal::Unfit)?;
-        let (config, plan, before) = (current.config.clone(), current.plan.clone(), current.demands.effect.clone());
+        book.give(Override {
+            subject,
+            pace: None,
+            ..order
+        })
+        .map_err(ChangeRefusal::Unfit)?;
+        let (config, plan, before) = (
+            current.config.clone(),
+            current.plan.clone(),
+            current.demands.effect.clone(),
+        );
         let world = self.snapshot().world.clone();
         drop(current);
         let now = self.foreseen(&config, &plan, &before);
-        let then = self.foreseen(&config, &plan, &EffectiveOverrides::of(&book, &config, BootTime::now()));
+        let then = self.foreseen(
+            &config,
+            &plan,
+            &EffectiveOverrides::of(&book, &config, BootTime::now()),
+        );
         match refusal(&what, &self.losses(&world, &now, &then)) {
             Some(sentence) => Err(ChangeRefusal::Uncovers(sentence)),
             None => Ok(()),
@@ -187,9 +234,25 @@ impl Control {
     }
 
     /// What all that is known would come to with other orders or another configuration. Nothing of it is remembered.
-    fn foreseen(&self, config: &Config, plan: &ProbePlan, effect: &EffectiveOverrides) -> Availability {
-        let targets = self.watch.get().map(|watch| watch.monitor.health().targets).unwrap_or_default();
-        let facts = AvailabilityFacts { config, plan, targets: &targets, effect, world: None, now: since_boot() };
+    fn foreseen(
+        &self,
+        config: &Config,
+        plan: &ProbePlan,
+        effect: &EffectiveOverrides,
+    ) -> Availability {
+        let targets = self
+            .watch
+            .get()
+            .map(|watch| watch.monitor.health().targets)
+            .unwrap_or_default();
+        let facts = AvailabilityFacts {
+            config,
+            plan,
+            targets: &targets,
+            effect,
+            world: None,
+            now: since_boot(),
+        };
         AvailabilityMemory::default().fold(&facts).availability
     }
 
@@ -205,14 +268,23 @@ impl Control {
         config: &Config,
         plan: &ProbePlan,
     ) -> Result<(), Vec<String>> {
-        let Some(sentence) = limit.and_then(|limit| self.uncovering(limit, new, config, plan)) else { return Ok(()) };
+        let Some(sentence) = limit.and_then(|limit| self.uncovering(limit, new, config, plan))
+        else {
+            return Ok(());
+        };
         let served = self.current().plan.clone();
         self.settle(&served, ProbeAccount::Reload);
         Err(vec![format!("{}: {sentence}", self.origin())])
     }
 
     /// Why it would be refused.
-    fn uncovering(&self, limit: f64, new: &Catalog, config: &Config, plan: &ProbePlan) -> Option<String> {
+    fn uncovering(
+        &self,
+        limit: f64,
+        new: &Catalog,
+        config: &Config,
+        plan: &ProbePlan,
+    ) -> Option<String> {
         let now = self.snapshot();
         let effect = EffectiveOverrides::of(&self.current().demands.book, config, BootTime::now());
         let then = self.foreseen(config, plan, &effect);
@@ -220,15 +292,28 @@ impl Control {
         self.coverage.count_all(new);
         let traffic = noted_in(new, &NotedTraffic::of(&now.world)).unwrap_or_default();
         let counts = self.coverage.counts();
-        let before = coverages(&now.world, Some(now.present.availability()), &noted(&now.world), &counts);
+        let before = coverages(
+            &now.world,
+            Some(now.present.availability()),
+            &noted(&now.world),
+            &counts,
+        );
         let after = coverages(new, Some(&then), &traffic, &counts);
         drop(counts);
-        guard::uncovering(limit, &guard::changes_of_coverage((&now.world, &before), (new, &after)))
+        guard::uncovering(
+            limit,
+            &guard::changes_of_coverage((&now.world, &before), (new, &after)),
+        )
     }
 
     /// What clients lose their last live region from one availability to another, by service; the clients are counted if
     /// they are not yet.
-    fn losses(&self, world: &Catalog, now: &Availability, then: &Availability) -> Vec<(String, Coverage)> {
+    fn losses(
+        &self,
+        world: &Catalog,
+        now: &Availability,
+        then: &Availability,
+    ) -> Vec<(String, Coverage)> {
         let (noted, mut known) = (noted(world), Losses::new());
         let mut losses = Vec::new();
         for (at, service) in world.services.iter().enumerate() {
@@ -237,10 +322,21 @@ impl Control {
                 continue;
             }
             for family in ServiceFamily::ALL {
-                let Some(view) = service.view(family) else { continue };
-                let Some(lost) = newly_uncovered(&mut known, service, view, (now, then)) else { continue };
-                let clients = noted.get(at).map_or(Vec::new(), |clients| classes_of(&view.catchment, clients));
-                let loss = Coverage::of(family, &self.coverage.count(view, &world.atlas), &lost, &clients);
+                let Some(view) = service.view(family) else {
+                    continue;
+                };
+                let Some(lost) = newly_uncovered(&mut known, service, view, (now, then)) else {
+                    continue;
+                };
+                let clients = noted
+                    .get(at)
+                    .map_or(Vec::new(), |clients| classes_of(&view.catchment, clients));
+                let loss = Coverage::of(
+                    family,
+                    &self.coverage.count(view, &world.atlas),
+                    &lost,
+                    &clients,
+                );
                 if !loss.is_whole() {
                     losses.push((service.name.to_string(), loss));
                 }
@@ -262,20 +358,30 @@ fn newly_uncovered(
     view: &ServiceView,
     (now, then): (Now<'_>, Now<'_>),
 ) -> Option<Arc<Vec<ClassSplit>>> {
-    let states = (region_states(service, view, now), region_states(service, view, then));
+    let states = (
+        region_states(service, view, now),
+        region_states(service, view, then),
+    );
     let key = (Arc::as_ptr(&view.catchment) as usize, states.0, states.1);
     let lost = known.entry(key).or_insert_with_key(|(_, before, after)| {
         let (before, after) = (fates(view, before), fates(view, after));
-        let lost: Vec<ClassSplit> =
-            after.iter().zip(&before).map(|(after, before)| after.newly_uncovered(before)).collect();
-        lost.iter().any(|fate| fate.uncovered() > 0.0).then(|| Arc::new(lost))
+        let lost: Vec<ClassSplit> = after
+            .iter()
+            .zip(&before)
+            .map(|(after, before)| after.newly_uncovered(before))
+            .collect();
+        lost.iter()
+            .any(|fate| fate.uncovered() > 0.0)
+            .then(|| Arc::new(lost))
     });
     lost.clone()
 }
 
 /// Why an order is not obeyed at once, by what is lost; `None`: nothing is.
 fn refusal(what: &str, losses: &[(String, Coverage)]) -> Option<String> {
-    let worst = losses.iter().max_by(|(_, one), (_, other)| one.worst_percent().total_cmp(&other.worst_percent()));
+    let worst = losses
+        .iter()
+        .max_by(|(_, one), (_, other)| one.worst_percent().total_cmp(&other.worst_percent()));
     let (service, loss) = worst?;
     let services: HashSet<&String> = losses.iter().map(|(service, _)| service).collect();
     let others = match services.len() - 1 {

@@ -60,13 +60,23 @@ impl RegionOverrides {
     /// them, so that the smaller part lies in the larger one.
     pub fn moved(&self) -> f64 {
         let draining = self.draining.as_ref().map_or(0.0, |(part, _)| *part);
-        self.shift.as_ref().map_or(0.0, |shift| shift.part).max(draining)
+        self.shift
+            .as_ref()
+            .map_or(0.0, |shift| shift.part)
+            .max(draining)
     }
 
     /// The drain on its way or the shift by which some of its clients go elsewhere: `is drained over 15m by ...`.
     pub fn shifted(&self) -> Option<&str> {
-        let draining = self.draining.as_ref().map(|(_, sentence)| sentence.as_str());
-        draining.or(self.shift.as_ref().filter(|shift| shift.part > 0.0).map(|shift| shift.sentence.as_str()))
+        let draining = self
+            .draining
+            .as_ref()
+            .map(|(_, sentence)| sentence.as_str());
+        draining.or(self
+            .shift
+            .as_ref()
+            .filter(|shift| shift.part > 0.0)
+            .map(|shift| shift.sentence.as_str()))
     }
 }
 
@@ -78,14 +88,22 @@ impl EffectiveOverrides {
             return effect;
         }
         let numbered = config.services.iter().enumerate();
-        let services: HashMap<&Name, usize> = numbered.map(|(at, service)| (&service.name, at)).collect();
+        let services: HashMap<&Name, usize> =
+            numbered.map(|(at, service)| (&service.name, at)).collect();
         for order in book.iter() {
-            let about = order.subject.service.as_deref().map(|name| name.parse::<Name>());
+            let about = order
+                .subject
+                .service
+                .as_deref()
+                .map(|name| name.parse::<Name>());
             match about {
-                None => (0..config.services.len()).for_each(|service| effect.add(order, config, service, now)),
+                None => (0..config.services.len())
+                    .for_each(|service| effect.add(order, config, service, now)),
                 Some(name) => {
                     let known = name.ok().and_then(|name| services.get(&name).copied());
-                    known.into_iter().for_each(|service| effect.add(order, config, service, now));
+                    known
+                        .into_iter()
+                        .for_each(|service| effect.add(order, config, service, now));
                 }
             }
         }
@@ -98,9 +116,14 @@ impl EffectiveOverrides {
     }
 
     fn add(&mut self, order: &Override, config: &Config, service: usize, now: BootTime) {
-        let Some(configured) = config.services.get(service) else { return };
+        let Some(configured) = config.services.get(service) else {
+            return;
+        };
         for (at, region) in configured.regions.iter().enumerate() {
-            let name = config.regions.get(usize::from(region.region.0)).map(|region| region.name.as_str());
+            let name = config
+                .regions
+                .get(usize::from(region.region.0))
+                .map(|region| region.name.as_str());
             if order.subject.region.is_some() && order.subject.region.as_deref() != name {
                 continue;
             }
@@ -109,12 +132,18 @@ impl EffectiveOverrides {
                 bearing.sentences.push(order.sentence());
                 match &order.demand {
                     OverrideAction::Shift { to, .. } => {
-                        let listed = to.as_deref().and_then(|to| position(config, configured, to));
+                        let listed = to
+                            .as_deref()
+                            .and_then(|to| position(config, configured, to));
                         shift(&mut bearing.shift, order, listed, now);
                     }
                     OverrideAction::Drain if order.is_underway(now) || order.is_returning() => {
                         let part = order.moved(now);
-                        if bearing.draining.as_ref().is_none_or(|(before, _)| *before < part) {
+                        if bearing
+                            .draining
+                            .as_ref()
+                            .is_none_or(|(before, _)| *before < part)
+                        {
                             bearing.draining = Some((part, order.sentence()));
                         }
                     }
@@ -123,13 +152,19 @@ impl EffectiveOverrides {
                 continue;
             };
             // An alias may have come to several.
-            let meant = region.endpoints.iter().enumerate().filter(|(_, endpoint)| endpoint.is_called(wanted));
+            let meant = region
+                .endpoints
+                .iter()
+                .enumerate()
+                .filter(|(_, endpoint)| endpoint.is_called(wanted));
             let meant: Vec<usize> = meant.map(|(endpoint, _)| endpoint).collect();
             if meant.is_empty() {
                 continue;
             }
             let bearing = self.0.entry((service, at)).or_default();
-            bearing.sentences.push(format!("{wanted} {}", order.sentence()));
+            bearing
+                .sentences
+                .push(format!("{wanted} {}", order.sentence()));
             for endpoint in meant {
                 let mut counting = bearing.endpoints.remove(&endpoint);
                 count(&mut counting, order);
@@ -149,9 +184,17 @@ fn count(counting: &mut Option<WinningOverride>, order: &Override) {
         OverrideAction::ForceDown => fold::HealthOverride::ForceDown,
         OverrideAction::Weight { .. } | OverrideAction::Shift { .. } => return,
     };
-    let rank = if order.demand == OverrideAction::Drain { 3 } else { precision(&order.subject) };
+    let rank = if order.demand == OverrideAction::Drain {
+        3
+    } else {
+        precision(&order.subject)
+    };
     if counting.as_ref().is_none_or(|before| before.rank < rank) {
-        *counting = Some(WinningOverride { order: demanded, sentence: order.sentence(), rank });
+        *counting = Some(WinningOverride {
+            order: demanded,
+            sentence: order.sentence(),
+            rank,
+        });
     }
 }
 
@@ -159,14 +202,27 @@ fn count(counting: &mut Option<WinningOverride>, order: &Override) {
 fn shift(counting: &mut Option<ActiveShift>, order: &Override, to: Option<usize>, now: BootTime) {
     let rank = precision(&order.subject);
     if counting.as_ref().is_none_or(|before| before.rank < rank) {
-        *counting = Some(ActiveShift { part: order.moved(now), to, sentence: order.sentence(), rank });
+        *counting = Some(ActiveShift {
+            part: order.moved(now),
+            to,
+            sentence: order.sentence(),
+            rank,
+        });
     }
 }
 
 /// Where a service lists a region.
 fn position(config: &Config, service: &ServiceConfig, name: &str) -> Option<usize> {
-    let is_called = |region: usize| config.regions.get(region).is_some_and(|region| region.name == name);
-    service.regions.iter().position(|listed| is_called(usize::from(listed.region.0)))
+    let is_called = |region: usize| {
+        config
+            .regions
+            .get(region)
+            .is_some_and(|region| region.name == name)
+    };
+    service
+        .regions
+        .iter()
+        .position(|listed| is_called(usize::from(listed.region.0)))
 }
 
 /// How small a part the subject is: a service, a region everywhere, one service's region.
@@ -191,23 +247,47 @@ mod tests {
 
     fn order(service: &str, region: &str, endpoint: &str, demand: OverrideAction) -> Override {
         let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let subject = OverrideSubject { service: part(service), region: part(region), endpoint: part(endpoint) };
-        Override { subject, demand, reason: String::new(), by: "me".to_owned(), since: 0, ends: None, pace: None }
+        let subject = OverrideSubject {
+            service: part(service),
+            region: part(region),
+            endpoint: part(endpoint),
+        };
+        Override {
+            subject,
+            demand,
+            reason: String::new(),
+            by: "me".to_owned(),
+            since: 0,
+            ends: None,
+            pace: None,
+        }
     }
 
     fn effect(orders: Vec<Override>) -> EffectiveOverrides {
-        let config = config::parse(CONFIGURATION, Path::new("meridian.toml")).unwrap().config;
+        let config = config::parse(CONFIGURATION, Path::new("meridian.toml"))
+            .unwrap()
+            .config;
         EffectiveOverrides::of(&OverrideBook::of(orders), &config, BootTime::default())
     }
 
-    fn region(effect: &EffectiveOverrides, service: usize, region: usize) -> Option<fold::HealthOverride> {
-        effect.bearing(service, region)?.order.as_ref().map(|counting| counting.order)
+    fn region(
+        effect: &EffectiveOverrides,
+        service: usize,
+        region: usize,
+    ) -> Option<fold::HealthOverride> {
+        effect
+            .bearing(service, region)?
+            .order
+            .as_ref()
+            .map(|counting| counting.order)
     }
 
     #[test]
     fn an_order_reaches_every_part_of_its_subject() {
-        let effect =
-            effect(vec![order("", "iad", "", OverrideAction::Drain), order("nowhere", "", "", OverrideAction::Drain)]);
+        let effect = effect(vec![
+            order("", "iad", "", OverrideAction::Drain),
+            order("nowhere", "", "", OverrideAction::Drain),
+        ]);
         assert_eq!(region(&effect, 0, 0), None);
         assert_eq!(region(&effect, 0, 1), Some(fold::HealthOverride::Drain));
         assert_eq!(region(&effect, 1, 0), Some(fold::HealthOverride::Drain));
@@ -221,13 +301,19 @@ mod tests {
         let forced = effect(vec![service.clone(), everywhere.clone()]);
         assert_eq!(
             [0, 1].map(|at| region(&forced, 0, at)),
-            [Some(fold::HealthOverride::ForceDown), Some(fold::HealthOverride::ForceUp)]
+            [
+                Some(fold::HealthOverride::ForceDown),
+                Some(fold::HealthOverride::ForceUp)
+            ]
         );
         assert_eq!(
             region(&effect(vec![service, everywhere, here.clone()]), 0, 1),
             Some(fold::HealthOverride::ForceDown)
         );
-        let drained = effect(vec![order("www.example.com", "", "", OverrideAction::Drain), here]);
+        let drained = effect(vec![
+            order("www.example.com", "", "", OverrideAction::Drain),
+            here,
+        ]);
         assert_eq!(region(&drained, 0, 1), Some(fold::HealthOverride::Drain));
     }
 
@@ -239,6 +325,9 @@ mod tests {
         let bearing = effect.bearing(0, 0).unwrap();
         assert_eq!(bearing.order, None);
         assert_eq!(bearing.endpoints.keys().collect::<Vec<_>>(), [&1]);
-        assert_eq!(bearing.sentences, ["has weight 7 by me", "192.0.2.3 is drained by me"]);
+        assert_eq!(
+            bearing.sentences,
+            ["has weight 7 by me", "192.0.2.3 is drained by me"]
+        );
     }
 }

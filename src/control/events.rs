@@ -98,7 +98,10 @@ impl EventDraft {
     /// The same with so many answers per second that go elsewhere by it; less than a tenth is none.
     pub fn moving(self, moved: f64) -> EventDraft {
         let moved_per_second = Some((moved * 10.0).round() / 10.0).filter(|moved| *moved > 0.0);
-        EventDraft { moved_per_second, ..self }
+        EventDraft {
+            moved_per_second,
+            ..self
+        }
     }
 }
 
@@ -133,16 +136,31 @@ impl EventTopic {
 impl EventLog {
     /// None yet. `server`: what the server is called.
     pub fn new(server: String) -> EventLog {
-        EventLog { server, ring: Mutex::default(), fresh: broadcast::Sender::new(LAG) }
+        EventLog {
+            server,
+            ring: Mutex::default(),
+            fresh: broadcast::Sender::new(LAG),
+        }
     }
 
     /// Tells everybody who watches.
     pub fn tell(&self, news: EventDraft) {
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
-        let news = EventDraft { cause: news.cause.filter(|cause| !cause.is_empty()), ..news };
+        let at = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis() as u64;
+        let news = EventDraft {
+            cause: news.cause.filter(|cause| !cause.is_empty()),
+            ..news
+        };
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         ring.count += 1;
-        let event = Arc::new(Event { number: ring.count, at, server: self.server.clone(), news });
+        let event = Arc::new(Event {
+            number: ring.count,
+            at,
+            server: self.server.clone(),
+            news,
+        });
         if ring.events.len() == KEPT {
             ring.events.pop_front();
         }
@@ -154,18 +172,31 @@ impl EventLog {
     /// The kept events after this number, and those that come from now on.
     pub fn watch(&self, number: u64) -> (Vec<Arc<Event>>, broadcast::Receiver<Arc<Event>>) {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        (ring.events.iter().filter(|event| event.number > number).cloned().collect(), self.fresh.subscribe())
+        (
+            ring.events
+                .iter()
+                .filter(|event| event.number > number)
+                .cloned()
+                .collect(),
+            self.fresh.subscribe(),
+        )
     }
 
     /// The oldest kept event after this number.
     pub fn next_after(&self, number: u64) -> Option<Arc<Event>> {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        ring.events.iter().find(|event| event.number > number).cloned()
+        ring.events
+            .iter()
+            .find(|event| event.number > number)
+            .cloned()
     }
 
     /// The number of the last event; 0: there was none.
     pub fn count(&self) -> u64 {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner).count
+        self.ring
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .count
     }
 }
 
@@ -190,7 +221,13 @@ mod tests {
         let numbers: Vec<u64> = kept.iter().map(|event| event.number).collect();
         assert_eq!(numbers, (11..=KEPT as u64 + 10).collect::<Vec<_>>());
         assert_eq!(events.watch(KEPT as u64 + 9).0.len(), 1);
-        assert_eq!((events.next_after(0).unwrap().number, events.next_after(KEPT as u64 + 10)), (11, None));
+        assert_eq!(
+            (
+                events.next_after(0).unwrap().number,
+                events.next_after(KEPT as u64 + 10)
+            ),
+            (11, None)
+        );
         assert_eq!(kept[0].news.cause, None, "an empty cause is none");
     }
 
@@ -202,6 +239,9 @@ mod tests {
         tell(&events, 1);
         assert_eq!((past.len(), fresh.try_recv().unwrap().number), (2, 4));
         tell(&events, LAG + 50);
-        assert!(matches!(fresh.try_recv(), Err(broadcast::error::TryRecvError::Lagged(_))));
+        assert!(matches!(
+            fresh.try_recv(),
+            Err(broadcast::error::TryRecvError::Lagged(_))
+        ));
     }
 }

@@ -64,7 +64,10 @@ impl ContentPrints {
             hasher.write_u32(zone.serial);
             hasher.write_u128(zone.print.0);
         }
-        ContentPrints { zones, whole: finished(&hasher) }
+        ContentPrints {
+            zones,
+            whole: finished(&hasher),
+        }
     }
 
     /// Of everything.
@@ -85,13 +88,23 @@ impl ContentPrints {
     /// A warning for each zone that holds something else than `before` under the same serial: whoever compares serials, as
     /// secondaries and monitoring do, takes both for one.
     pub fn same_serials(&self, before: &[ServedZone]) -> Vec<String> {
-        let known: HashMap<&str, &ServedZone> = before.iter().map(|zone| (zone.name.as_str(), zone)).collect();
+        let known: HashMap<&str, &ServedZone> = before
+            .iter()
+            .map(|zone| (zone.name.as_str(), zone))
+            .collect();
         let changed = |zone: &&ZonePrint| {
             let known = known.get(zone.origin.to_string().as_str());
-            known.is_some_and(|known| known.serial == zone.serial && known.records != zone.print.to_string())
+            known.is_some_and(|known| {
+                known.serial == zone.serial && known.records != zone.print.to_string()
+            })
         };
         let told = |zone: &ZonePrint| {
-            let ZonePrint { origin, serial, place, .. } = zone;
+            let ZonePrint {
+                origin,
+                serial,
+                place,
+                ..
+            } = zone;
             format!(
                 "{place}: the records of {origin} have changed and the serial is {serial} still; raise it with each change"
             )
@@ -124,7 +137,12 @@ impl ZonePrint {
             }
         }
         let place = format!("{}:{line}:1", zone.file.display());
-        ZonePrint { origin: zone.origin.clone(), serial, place, print: finished(&hasher) }
+        ZonePrint {
+            origin: zone.origin.clone(),
+            serial,
+            place,
+            print: finished(&hasher),
+        }
     }
 }
 
@@ -146,9 +164,12 @@ mod tests {
     use crate::zone;
 
     fn prints(configuration: &str, serial: u32, more: &str) -> ContentPrints {
-        let text = format!("$TTL 60\n@ SOA ns1 h {serial} 2 3 4 5\n NS ns1\nns1 A 192.0.2.53\n{more}");
+        let text =
+            format!("$TTL 60\n@ SOA ns1 h {serial} 2 3 4 5\n NS ns1\nns1 A 192.0.2.53\n{more}");
         let origin = "example.com".parse().unwrap();
-        let zones = zone::load_text(Path::new("z.zone"), text.as_bytes(), Some(&origin), None).unwrap().zones;
+        let zones = zone::load_text(Path::new("z.zone"), text.as_bytes(), Some(&origin), None)
+            .unwrap()
+            .zones;
         ContentPrints::of(configuration.as_bytes(), &zones)
     }
 
@@ -156,19 +177,47 @@ mod tests {
     fn a_content_that_changes_under_its_serial_is_told() {
         let before = prints("", 7, "a A 192.0.2.1\n");
         let told = prints("", 7, "a A 192.0.2.2\n").same_serials(&before.zones());
-        assert!(told.len() == 1 && told[0].starts_with("z.zone:2:1: the records of example.com"), "{told:?}");
-        assert!(told[0].ends_with("have changed and the serial is 7 still; raise it with each change"), "{told:?}");
-        assert!(prints("", 8, "a A 192.0.2.2\n").same_serials(&before.zones()).is_empty());
-        assert!(prints("", 7, "; a word\na A 192.0.2.1\n").same_serials(&before.zones()).is_empty());
-        assert!(prints("", 7, "a 61 A 192.0.2.1\n").same_serials(&before.zones()).len() == 1);
+        assert!(
+            told.len() == 1 && told[0].starts_with("z.zone:2:1: the records of example.com"),
+            "{told:?}"
+        );
+        assert!(
+            told[0].ends_with("have changed and the serial is 7 still; raise it with each change"),
+            "{told:?}"
+        );
+        assert!(
+            prints("", 8, "a A 192.0.2.2\n")
+                .same_serials(&before.zones())
+                .is_empty()
+        );
+        assert!(
+            prints("", 7, "; a word\na A 192.0.2.1\n")
+                .same_serials(&before.zones())
+                .is_empty()
+        );
+        assert!(
+            prints("", 7, "a 61 A 192.0.2.1\n")
+                .same_serials(&before.zones())
+                .len()
+                == 1
+        );
     }
 
     #[test]
     fn the_whole_is_configuration_serials_and_records() {
-        let whole = |configuration, serial, more| prints(configuration, serial, more).whole().to_string();
+        let whole =
+            |configuration, serial, more| prints(configuration, serial, more).whole().to_string();
         let first = whole("a", 7, "");
         assert_eq!(first.len(), 32);
         assert_eq!(first, whole("a", 7, "; a word\n"));
-        assert!([whole("b", 7, ""), whole("a", 8, ""), whole("a", 7, "a A 192.0.2.1\n")].iter().all(|it| *it != first));
+        assert!(
+            [
+                whole("b", 7, ""),
+                whole("a", 8, ""),
+                whole("a", 7, "a A 192.0.2.1\n")
+            ]
+            .iter()
+            .all(|it| *it != first)
+        );
     }
 }

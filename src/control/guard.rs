@@ -6,11 +6,11 @@ use std::collections::HashMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::explain::percent;
-use crate::answer::foresight::coverage::{Coverage, FEWEST_QUERIES};
-use crate::answer::foresight::coverages::{ClientCounts, coverages, noted_in};
-use crate::answer::foresight::{CatalogWithConfig, NotedTraffic, ServiceMove, compare};
-use crate::answer::world::Catalog;
+use crate::catalog::Catalog;
+use crate::explain::percent;
+use crate::foresight::coverage::{Coverage, FEWEST_QUERIES};
+use crate::foresight::coverages::{ClientCounts, coverages, noted_in};
+use crate::foresight::{CatalogWithConfig, NotedTraffic, ServiceMove, compare};
 
 /// What whoever asks for a reload means to be done, whatever the guard says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,7 +53,9 @@ pub fn refusal(before: CatalogWithConfig<'_>, after: CatalogWithConfig<'_>) -> O
 pub fn refusal_of(limit: f64, moves: &[ServiceMove]) -> Option<String> {
     let limit = limit * 100.0;
     let above = moves.iter().map(most).filter(|(_, part, _)| *part > limit);
-    let (worst, part, of) = above.clone().max_by(|(_, one, _), (_, other, _)| one.total_cmp(other))?;
+    let (worst, part, of) = above
+        .clone()
+        .max_by(|(_, one, _), (_, other, _)| one.total_cmp(other))?;
     let others = match above.count() - 1 {
         0 => String::new(),
         1 => ", and of one other too much".to_owned(),
@@ -78,8 +80,18 @@ pub fn coverage_with_all_up(
     after: &Catalog,
     traffic: &NotedTraffic,
 ) -> Result<Vec<CoverageChange>, String> {
-    let old = coverages(before, None, &noted_in(before, traffic)?, &ClientCounts::of(before));
-    let new = coverages(after, None, &noted_in(after, traffic)?, &ClientCounts::of(after));
+    let old = coverages(
+        before,
+        None,
+        &noted_in(before, traffic)?,
+        &ClientCounts::of(before),
+    );
+    let new = coverages(
+        after,
+        None,
+        &noted_in(after, traffic)?,
+        &ClientCounts::of(after),
+    );
     Ok(changes_of_coverage((before, &old), (after, &new)))
 }
 
@@ -90,18 +102,32 @@ pub fn changes_of_coverage(
 ) -> Vec<CoverageChange> {
     let mut known: HashMap<(String, &str), f64> = HashMap::new();
     for (service, families) in before.services.iter().zip(old) {
-        let parts = families.iter().map(|it| ((service.name.to_string(), &it.rtype[..]), it.least_covered_percent()));
+        let parts = families.iter().map(|it| {
+            (
+                (service.name.to_string(), &it.rtype[..]),
+                it.least_covered_percent(),
+            )
+        });
         known.extend(parts);
     }
     let mut changes = Vec::new();
     for (service, families) in after.services.iter().zip(new) {
         let name = service.name.to_string();
         for coverage in families {
-            let before_percent = known.get(&(name.clone(), &coverage.rtype[..])).copied().unwrap_or(100.0);
+            let before_percent = known
+                .get(&(name.clone(), &coverage.rtype[..]))
+                .copied()
+                .unwrap_or(100.0);
             let (after_percent, rtype) = (coverage.least_covered_percent(), coverage.rtype.clone());
             if before_percent != after_percent {
                 let (name, lost) = (name.clone(), coverage.where_to());
-                changes.push(CoverageChange { name, rtype, before_percent, after_percent, lost });
+                changes.push(CoverageChange {
+                    name,
+                    rtype,
+                    before_percent,
+                    after_percent,
+                    lost,
+                });
             }
         }
     }
@@ -111,10 +137,22 @@ pub fn changes_of_coverage(
 /// Why these changes are refused under `[guard] min_covered`, from 0.0 to 1.0; `None`: they are not.
 pub fn uncovering(limit: f64, changes: &[CoverageChange]) -> Option<String> {
     let limit = limit * 100.0;
-    let below = changes.iter().filter(|it| it.after_percent < limit && it.after_percent < it.before_percent);
+    let below = changes
+        .iter()
+        .filter(|it| it.after_percent < limit && it.after_percent < it.before_percent);
     let worst = below.min_by(|one, other| one.after_percent.total_cmp(&other.after_percent))?;
-    let CoverageChange { name, rtype, before_percent, after_percent, lost } = worst;
-    let (before, after, limit) = (percent(*before_percent), percent(*after_percent), percent(limit));
+    let CoverageChange {
+        name,
+        rtype,
+        before_percent,
+        after_percent,
+        lost,
+    } = worst;
+    let (before, after, limit) = (
+        percent(*before_percent),
+        percent(*after_percent),
+        percent(limit),
+    );
     Some(format!(
         "{after} of the clients of {name} ({rtype}) would have a live region instead of {before}{lost}, and [guard] \
          min_covered wants {limit}; if that is meant, use `meridian reload --yes`"
@@ -123,8 +161,14 @@ pub fn uncovering(limit: f64, changes: &[CoverageChange]) -> Option<String> {
 
 /// The greater part that moves, in per cent, and of what.
 fn most(moved: &ServiceMove) -> (&ServiceMove, f64, &'static str) {
-    let traffic = moved.traffic.as_ref().filter(|traffic| traffic.queries >= FEWEST_QUERIES);
-    match traffic.map(|traffic| traffic.moved_percent).filter(|part| *part > moved.moved_percent) {
+    let traffic = moved
+        .traffic
+        .as_ref()
+        .filter(|traffic| traffic.queries >= FEWEST_QUERIES);
+    match traffic
+        .map(|traffic| traffic.moved_percent)
+        .filter(|part| *part > moved.moved_percent)
+    {
         Some(part) => (moved, part, "the traffic noted lately"),
         None => (moved, moved.moved_percent, "the address space"),
     }
@@ -133,7 +177,7 @@ fn most(moved: &ServiceMove) -> (&ServiceMove, f64, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::answer::foresight::TrafficMove;
+    use crate::foresight::TrafficMove;
 
     #[test]
     fn the_worst_is_named() {
@@ -144,24 +188,44 @@ mod tests {
             traffic: None,
             regions: Vec::new(),
         };
-        let moves = [moved("a.example.", 31.0), moved("b.example.", 64.2), moved("c.example.", 30.0)];
+        let moves = [
+            moved("a.example.", 31.0),
+            moved("b.example.", 64.2),
+            moved("c.example.", 30.0),
+        ];
         let sentence = refusal_of(0.3, &moves).unwrap();
         let expected = "64.2% of the address space of b.example. (A) would be sent elsewhere, and of one other too much, \
                         and [guard] max_move allows 30%; if that is meant, use `meridian reload --yes-move`";
         assert_eq!(sentence, expected);
-        assert_eq!(refusal_of(0.3, &moves[2..]), None, "the limit itself is allowed");
+        assert_eq!(
+            refusal_of(0.3, &moves[2..]),
+            None,
+            "the limit itself is allowed"
+        );
         assert_eq!(refusal_of(0.642, &moves), None);
     }
 
     #[test]
     fn traffic_counts_where_there_is_enough_of_it() {
         let moved = |queries| {
-            let traffic = Some(TrafficMove { queries, moved_percent: 70.0 });
+            let traffic = Some(TrafficMove {
+                queries,
+                moved_percent: 70.0,
+            });
             let (name, rtype) = ("a.example.".to_owned(), "A".to_owned());
-            [ServiceMove { name, rtype, moved_percent: 5.0, traffic, regions: Vec::new() }]
+            [ServiceMove {
+                name,
+                rtype,
+                moved_percent: 5.0,
+                traffic,
+                regions: Vec::new(),
+            }]
         };
         assert_eq!(refusal_of(0.3, &moved(99)), None);
         let sentence = refusal_of(0.3, &moved(100)).unwrap();
-        assert!(sentence.starts_with("70% of the traffic noted lately of a.example. (A) would be sent"), "{sentence}");
+        assert!(
+            sentence.starts_with("70% of the traffic noted lately of a.example. (A) would be sent"),
+            "{sentence}"
+        );
     }
 }

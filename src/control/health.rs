@@ -25,7 +25,7 @@ use super::standing::AvailabilityFacts;
 use super::targets::{Evidence, ProbePlan, ProbeRef};
 use super::traffic::{self, MovedRates, PerRegion};
 use crate::answer::Snapshot;
-use crate::answer::world::{Availability, LiveState};
+use crate::catalog::{Availability, LiveState};
 use crate::config::Config;
 use crate::health::check::TargetKey;
 use crate::health::monitor::{Monitor, TargetHealth};
@@ -91,14 +91,18 @@ impl HealthView {
         region: usize,
         endpoint: usize,
     ) -> Option<(&TargetKey, Option<&TargetHealth>)> {
-        let (key, _) = self.asked(service, region, endpoint)?.deciding(&self.targets, Evidence::Agreed)?;
+        let (key, _) = self
+            .asked(service, region, endpoint)?
+            .deciding(&self.targets, Evidence::Agreed)?;
         Some((key, self.targets.get(key)))
     }
 
     /// What counts of what is known, for a service.
     pub fn evidence(&self, service: usize) -> Evidence {
         let configured = self.config.services.get(service);
-        configured.map_or(Evidence::Agreed, |it| hold::evidence(&self.plan, &self.effect, service, it))
+        configured.map_or(Evidence::Agreed, |it| {
+            hold::evidence(&self.plan, &self.effect, service, it)
+        })
     }
 
     /// Whether the monitor doubts itself and some service is held as it was.
@@ -110,12 +114,23 @@ impl HealthView {
     /// The order that counts for a region, or sends some of its clients elsewhere: `is drained by ...`.
     pub fn region_order(&self, service: usize, region: usize) -> Option<&str> {
         let bearing = self.effect.bearing(service, region)?;
-        bearing.order.as_ref().map(|order| order.sentence.as_str()).or(bearing.shifted())
+        bearing
+            .order
+            .as_ref()
+            .map(|order| order.sentence.as_str())
+            .or(bearing.shifted())
     }
 
     /// The order that counts for an endpoint.
     pub fn endpoint_order(&self, service: usize, region: usize, endpoint: usize) -> Option<&str> {
-        Some(&self.effect.bearing(service, region)?.endpoints.get(&endpoint)?.sentence)
+        Some(
+            &self
+                .effect
+                .bearing(service, region)?
+                .endpoints
+                .get(&endpoint)?
+                .sentence,
+        )
     }
 }
 
@@ -131,16 +146,28 @@ impl Control {
             (current.state.clone(), current.plan.clone())
         };
         let (trust, warning) = TrustStore::of_the_system()?;
-        warning.filter(|_| plan.needs_system_roots()).iter().for_each(|warning| tracing::warn!("{warning}"));
+        warning
+            .filter(|_| plan.needs_system_roots())
+            .iter()
+            .for_each(|warning| tracing::warn!("{warning}"));
         let prober = Arc::new(Prober::new(trust));
-        let known = state.as_deref().map(|directory| load(directory.path())).unwrap_or_default();
+        let known = state
+            .as_deref()
+            .map(|directory| load(directory.path()))
+            .unwrap_or_default();
         let monitor = Monitor::start(prober, plan.targets.clone(), &known, IN_FLIGHT);
         self.go_on_with_ramps();
         self.keep_zones(&self.current());
         let probed = ProbedTargets::of(plan.targets.clone());
-        let watch = self.watch.get_or_init(|| MonitorHandle { monitor, probed, runtime: Handle::current() });
+        let watch = self.watch.get_or_init(|| MonitorHandle {
+            monitor,
+            probed,
+            runtime: Handle::current(),
+        });
         if !watch.monitor.first_round().await {
-            tracing::warn!("some endpoints have no result yet; nobody is sent there until they have");
+            tracing::warn!(
+                "some endpoints have no result yet; nobody is sent there until they have"
+            );
         }
         self.refresh(&mut self.current(), None);
         Ok(())
@@ -150,10 +177,21 @@ impl Control {
     pub fn view(&self) -> HealthView {
         let current = self.current();
         let health = self.watch.get().map(|watch| watch.monitor.health());
-        let (targets, suspect, not_made) =
-            health.map_or_else(Default::default, |health| (health.targets, health.suspect, health.not_made));
+        let (targets, suspect, not_made) = health.map_or_else(Default::default, |health| {
+            (health.targets, health.suspect, health.not_made)
+        });
         let snapshot = self.snapshot();
-        let count = |verdict| (word(verdict), current.told.transitions.get(word(verdict)).copied().unwrap_or(0));
+        let count = |verdict| {
+            (
+                word(verdict),
+                current
+                    .told
+                    .transitions
+                    .get(word(verdict))
+                    .copied()
+                    .unwrap_or(0),
+            )
+        };
         let mut view = HealthView {
             config: current.config.clone(),
             plan: current.plan.clone(),
@@ -161,7 +199,9 @@ impl Control {
             suspect,
             not_made,
             availability: snapshot.present.availability().clone(),
-            transitions: [HealthState::Up, HealthState::Degraded, HealthState::Down].map(count).to_vec(),
+            transitions: [HealthState::Up, HealthState::Degraded, HealthState::Down]
+                .map(count)
+                .to_vec(),
             orders: current.demands.book.iter().cloned().collect(),
             effect: current.demands.effect.clone(),
             leases: current.demands.leases.clone(),
@@ -179,26 +219,40 @@ impl Control {
     /// Probes what a new configuration adds beside what is probed now, and waits for its first results. To be called
     /// before a new World is published, from a thread that may wait.
     pub(super) fn meet(&self, new: &ProbePlan, account: ProbeAccount) {
-        let Some(watch) = self.watch.get() else { return };
+        let Some(watch) = self.watch.get() else {
+            return;
+        };
         let _entered = watch.runtime.enter();
         watch.probed.add(&watch.monitor, account, &new.targets);
-        watch.runtime.block_on(watch.monitor.first_round_of(&new.targets));
+        watch
+            .runtime
+            .block_on(watch.monitor.first_round_of(&new.targets));
     }
 
     /// Probes these for what is served, and nothing else on this account any more.
     pub(super) fn settle(&self, plan: &ProbePlan, account: ProbeAccount) {
-        let Some(watch) = self.watch.get() else { return };
+        let Some(watch) = self.watch.get() else {
+            return;
+        };
         let _entered = watch.runtime.enter();
         watch.probed.serve(&watch.monitor, account, &plan.targets);
     }
 
     /// Folds what is known and publishes it: in a new snapshot of the same World, or of the one in `loaded`.
     /// Returns how many answers per second go elsewhere by it, by the region that gave them.
-    pub(super) fn refresh(&self, current: &mut ControlState, loaded: Option<Snapshot>) -> PerRegion<f64> {
+    pub(super) fn refresh(
+        &self,
+        current: &mut ControlState,
+        loaded: Option<Snapshot>,
+    ) -> PerRegion<f64> {
         let is_new = loaded.is_some();
         let before = loaded.map_or_else(|| self.snapshot(), Arc::new);
         let mut moved = PerRegion::new();
-        let targets = self.watch.get().map(|watch| watch.monitor.health().targets).unwrap_or_default();
+        let targets = self
+            .watch
+            .get()
+            .map(|watch| watch.monitor.health().targets)
+            .unwrap_or_default();
         let facts = AvailabilityFacts {
             config: &current.config,
             plan: &current.plan,
@@ -212,7 +266,11 @@ impl Control {
         if is_new || before.present.availability() != &folded.availability {
             let rates = current.traffic.rates(&before.world, facts.now);
             moved = traffic::moved(&rates, before.present.availability(), &folded.availability);
-            let present = LiveState::compile_at_once(&before.world, &folded.availability, Some(&before.present));
+            let present = LiveState::compile_at_once(
+                &before.world,
+                &folded.availability,
+                Some(&before.present),
+            );
             self.publish(before.with(present));
         }
         if is_new {
@@ -277,6 +335,9 @@ pub fn word(verdict: HealthState) -> &'static str {
 /// What was agreed before the restart.
 fn load(directory: &Path) -> SavedVerdicts {
     let loaded = state::load(directory);
-    loaded.warning.iter().for_each(|warning| tracing::warn!("{warning}"));
+    loaded
+        .warning
+        .iter()
+        .for_each(|warning| tracing::warn!("{warning}"));
     loaded.verdicts
 }

@@ -9,7 +9,7 @@ use super::health::word;
 use super::reload::ControlState;
 use super::targets::ProbePlan;
 use super::traffic::{MovedRates, PerRegion};
-use crate::answer::world::Availability;
+use crate::catalog::Availability;
 use crate::config::Config;
 use crate::health::check::TargetKey;
 use crate::health::monitor::{ShortageCount, TargetHealth};
@@ -50,29 +50,54 @@ pub(super) struct LogState {
 impl Control {
     /// Tells the log when probes begin to be impossible for want of something on our side, and when they are again.
     pub(super) fn tell_of_shortages(&self, current: &mut ControlState) {
-        let Some(watch) = self.watch.get() else { return };
-        for ShortageCount { kind, count, held, reason } in watch.monitor.shortages() {
+        let Some(watch) = self.watch.get() else {
+            return;
+        };
+        for ShortageCount {
+            kind,
+            count,
+            held,
+            reason,
+        } in watch.monitor.shortages()
+        {
             let was_short = current.told.short.contains(&kind);
             if held > 0 && !was_short {
-                tracing::error!(missing = kind.word(), "{reason}; {held} endpoints keep the health that was agreed");
+                tracing::error!(
+                    missing = kind.word(),
+                    "{reason}; {held} endpoints keep the health that was agreed"
+                );
                 current.told.short.insert(kind);
             } else if held == 0 && was_short {
-                tracing::info!(missing = kind.word(), count, "every endpoint can be probed again");
+                tracing::info!(
+                    missing = kind.word(),
+                    count,
+                    "every endpoint can be probed again"
+                );
                 current.told.short.remove(&kind);
             }
         }
     }
 
     /// Tells the log what is new. `moved`: answers per second that go elsewhere.
-    pub(super) fn tell(&self, current: &mut ControlState, availability: &Availability, moved: &PerRegion<f64>) {
-        let Some(watch) = self.watch.get() else { return };
+    pub(super) fn tell(
+        &self,
+        current: &mut ControlState,
+        availability: &Availability,
+        moved: &PerRegion<f64>,
+    ) {
+        let Some(watch) = self.watch.get() else {
+            return;
+        };
         for event in watch.monitor.timeline(current.told.event) {
             current.told.event = event.number;
             *current.told.transitions.entry(word(event.to)).or_default() += 1;
             let news = log_transition(event.clone(), &current.config, &current.plan);
             if event.from != HealthState::Unknown || event.to == HealthState::Down {
                 let places = current.plan.places(&event.target);
-                let moved = places.iter().filter_map(|&(service, region)| moved.get(service)?.get(region)).sum();
+                let moved = places
+                    .iter()
+                    .filter_map(|&(service, region)| moved.get(service)?.get(region))
+                    .sum();
                 self.events.tell(news.moving(moved));
             }
         }
@@ -88,30 +113,51 @@ impl Control {
                     ));
                 }
             } else if current.told.all_down.insert(name.clone()) {
-                let rule = crate::answer::explain::all_down_word(service.all_down);
-                let sentence = format!("EVERY region of {name} is out; now all_down = \"{rule}\" answers");
+                let rule = crate::explain::all_down_word(service.all_down);
+                let sentence =
+                    format!("EVERY region of {name} is out; now all_down = \"{rule}\" answers");
                 tracing::error!(service = name, "{sentence}");
-                self.events.tell(all_down_news(sentence, name, ["up", "down"]));
+                self.events
+                    .tell(all_down_news(sentence, name, ["up", "down"]));
             }
         }
     }
 }
 
 /// Warns of every certificate that is about to expire, once for each day that it has left.
-pub(super) fn warn_of_certificates(current: &mut ControlState, targets: &HashMap<TargetKey, TargetHealth>) {
-    current.told.certificates.retain(|key, _| targets.contains_key(key));
+pub(super) fn warn_of_certificates(
+    current: &mut ControlState,
+    targets: &HashMap<TargetKey, TargetHealth>,
+) {
+    current
+        .told
+        .certificates
+        .retain(|key, _| targets.contains_key(key));
     for target in &current.plan.targets {
-        let Some(ahead) = target.check.expiry_warning() else { continue };
+        let Some(ahead) = target.check.expiry_warning() else {
+            continue;
+        };
         let key = target.key();
         let last = targets.get(&key).and_then(|known| known.last.as_ref());
-        let Some(days) = last.and_then(|last| last.certificate_expires_in) else { continue };
+        let Some(days) = last.and_then(|last| last.certificate_expires_in) else {
+            continue;
+        };
         let soon = days < (ahead.as_secs() / 86_400) as i64;
         if !soon {
             current.told.certificates.remove(&key);
         } else if current.told.certificates.insert(key.clone(), days) != Some(days) {
             let (endpoint, check) = (key.address.to_string(), key.check.to_string());
-            let when = if days < 0 { "has expired".to_owned() } else { format!("expires in {}", counted(days, "day")) };
-            tracing::warn!(endpoint, check, days, "the certificate of {endpoint} {when}");
+            let when = if days < 0 {
+                "has expired".to_owned()
+            } else {
+                format!("expires in {}", counted(days, "day"))
+            };
+            tracing::warn!(
+                endpoint,
+                check,
+                days,
+                "the certificate of {endpoint} {when}"
+            );
         }
     }
 }
@@ -128,14 +174,20 @@ fn all_down_news(sentence: String, service: String, [from, to]: [&str; 2]) -> Ev
 
 /// Tells the log; returns what is true now.
 fn log_transition(event: HealthChange, config: &Config, plan: &ProbePlan) -> EventDraft {
-    let (endpoint, check) = (event.target.address.to_string(), event.target.check.to_string());
+    let (endpoint, check) = (
+        event.target.address.to_string(),
+        event.target.check.to_string(),
+    );
     let places = plan.places(&event.target);
     let name = |&(service, region): &(usize, usize)| {
         let service = config.services.get(service)?;
-        let region = config.regions.get(usize::from(service.regions.get(region)?.region.0))?;
+        let region = config
+            .regions
+            .get(usize::from(service.regions.get(region)?.region.0))?;
         Some((service.name.to_string(), region.name.clone()))
     };
-    let (mut services, mut regions): (Vec<String>, Vec<String>) = places.iter().filter_map(name).unzip();
+    let (mut services, mut regions): (Vec<String>, Vec<String>) =
+        places.iter().filter_map(name).unzip();
     for names in [&mut services, &mut regions] {
         names.sort();
         names.dedup();
@@ -158,9 +210,25 @@ fn log_transition(event: HealthChange, config: &Config, plan: &ProbePlan) -> Eve
             );
         }
         (HealthState::Unknown, _) => {
-            tracing::debug!(endpoint, check, services = in_services, regions = in_regions, from, to, "{sentence}");
+            tracing::debug!(
+                endpoint,
+                check,
+                services = in_services,
+                regions = in_regions,
+                from,
+                to,
+                "{sentence}"
+            );
         }
-        _ => tracing::info!(endpoint, check, services = in_services, regions = in_regions, from, to, "{sentence}"),
+        _ => tracing::info!(
+            endpoint,
+            check,
+            services = in_services,
+            regions = in_regions,
+            from,
+            to,
+            "{sentence}"
+        ),
     }
     services.truncate(MOST_LISTED);
     regions.truncate(MOST_LISTED);

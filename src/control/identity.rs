@@ -28,13 +28,19 @@ pub type IdentityPrints = Option<[FilePrint; 2]>;
 
 /// Where the certificates of a configuration are; `None`: nothing listens that needs one.
 fn files_of(config: &Config) -> OfEach<Option<&IdentityFiles>> {
-    OfEach { dns: config.server.encrypted.identity.as_ref(), admin: config.admin.tls.as_ref() }
+    OfEach {
+        dns: config.server.encrypted.identity.as_ref(),
+        admin: config.admin.tls.as_ref(),
+    }
 }
 
 /// Every file of a certificate or its key.
 pub fn paths(config: &Config) -> impl Iterator<Item = &std::path::PathBuf> {
     let OfEach { dns, admin } = files_of(config);
-    [dns, admin].into_iter().flatten().flat_map(|files| [&files.certificate, &files.key])
+    [dns, admin]
+        .into_iter()
+        .flatten()
+        .flat_map(|files| [&files.certificate, &files.key])
 }
 
 /// The files as they are now.
@@ -67,22 +73,35 @@ pub fn read(config: &Config) -> Result<OfEach<FoundIdentity>, Vec<String>> {
 }
 
 fn read_one(files: Option<&IdentityFiles>) -> Result<FoundIdentity, String> {
-    let Some(IdentityFiles { certificate, key }) = files else { return Ok(FoundIdentity::default()) };
+    let Some(IdentityFiles { certificate, key }) = files else {
+        return Ok(FoundIdentity::default());
+    };
     let prints = prints(files);
-    let words =
-        FileMessages { content: "the private key", file: "the file of the private key", kept: "keeps it a secret" };
+    let words = FileMessages {
+        content: "the private key",
+        file: "the file of the private key",
+        kept: "keeps it a secret",
+    };
     let private = private_file::read(key, FileKind::Key, words)?;
     let public = files::read(certificate, FileKind::Certificates)
         .map_err(|error| format!("{}: the certificate {error}", certificate.display()))?;
-    let identity = TlsIdentity::read(&public.octets, private.as_bytes()).map_err(|error| match error {
-        PemError::Certificate(sentence) => format!("{}: {sentence}", certificate.display()),
-        PemError::Key(sentence) => format!("{}: {sentence}", key.display()),
-    })?;
-    let days = identity.cert.first().and_then(|first| expires_in_days(first, SystemTime::now()));
+    let identity =
+        TlsIdentity::read(&public.octets, private.as_bytes()).map_err(|error| match error {
+            PemError::Certificate(sentence) => format!("{}: {sentence}", certificate.display()),
+            PemError::Key(sentence) => format!("{}: {sentence}", key.display()),
+        })?;
+    let days = identity
+        .cert
+        .first()
+        .and_then(|first| expires_in_days(first, SystemTime::now()));
     let has_expired = days.is_some_and(|days| days < 0);
     let sentence = "the certificate has expired; clients that verify it will not ask";
     let warning = has_expired.then(|| format!("{}: {sentence}", certificate.display()));
-    Ok(FoundIdentity { prints, key: Some(Arc::new(identity)), warning })
+    Ok(FoundIdentity {
+        prints,
+        key: Some(Arc::new(identity)),
+        warning,
+    })
 }
 
 impl Control {
@@ -93,7 +112,12 @@ impl Control {
         let OfEach { dns, admin } = files_of(&config);
         let shown = self.identity();
         self.renew(dns, |prints| &mut prints.dns, &shown.dns, "the certificate");
-        self.renew(admin, |prints| &mut prints.admin, &shown.admin, "the admin certificate");
+        self.renew(
+            admin,
+            |prints| &mut prints.admin,
+            &shown.admin,
+            "the admin certificate",
+        );
     }
 
     fn renew(
@@ -116,13 +140,18 @@ impl Control {
         }
         match read_one(files) {
             Ok(found) => {
-                found.warning.iter().for_each(|warning| tracing::warn!("{warning}"));
+                found
+                    .warning
+                    .iter()
+                    .for_each(|warning| tracing::warn!("{warning}"));
                 shown.show(found.key);
                 tracing::info!("{name} was renewed");
             }
             Err(sentence) => {
                 let of_it = name.trim_start_matches("the ");
-                tracing::error!("the new {of_it} was refused, the one before is shown still:\n  {sentence}");
+                tracing::error!(
+                    "the new {of_it} was refused, the one before is shown still:\n  {sentence}"
+                );
             }
         }
     }
@@ -139,7 +168,9 @@ mod tests {
 
     fn config(folder: &Path) -> Config {
         let text = "[server]\nlisten_tls = [\"127.0.0.1\"]\n[tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"";
-        config::parse(text, &folder.join("meridian.toml")).unwrap().config
+        config::parse(text, &folder.join("meridian.toml"))
+            .unwrap()
+            .config
     }
 
     fn write(folder: &Path, certificate: &str, key: &str, mode: u32) {
@@ -155,18 +186,37 @@ mod tests {
         let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
         let mistake = || {
             let sentences = read(&config(folder.path())).err().unwrap();
-            sentences.join("\n").replace(&format!("{}/", folder.path().display()), "")
+            sentences
+                .join("\n")
+                .replace(&format!("{}/", folder.path().display()), "")
         };
-        assert_eq!(mistake(), "k.pem: cannot read the private key: No such file or directory (os error 2)");
+        assert_eq!(
+            mistake(),
+            "k.pem: cannot read the private key: No such file or directory (os error 2)"
+        );
         write(folder.path(), &certificate, &key, 0o644);
-        assert!(mistake().starts_with("k.pem: others may read the private key (mode 644)"), "{}", mistake());
+        assert!(
+            mistake().starts_with("k.pem: others may read the private key (mode 644)"),
+            "{}",
+            mistake()
+        );
         write(folder.path(), "", &key, 0o600);
         assert_eq!(mistake(), "c.pem: it holds no certificate");
         write(folder.path(), &certificate, "x", 0o600);
-        assert!(mistake().starts_with("k.pem: it holds no private key"), "{}", mistake());
+        assert!(
+            mistake().starts_with("k.pem: it holds no private key"),
+            "{}",
+            mistake()
+        );
         write(folder.path(), &certificate, &key, 0o600);
-        assert!(read(&config(folder.path())).is_ok_and(|found| found.dns.key.is_some() && found.dns.prints.is_some()));
+        assert!(
+            read(&config(folder.path()))
+                .is_ok_and(|found| found.dns.key.is_some() && found.dns.prints.is_some())
+        );
         fs::remove_file(folder.path().join("c.pem")).unwrap();
-        assert_eq!(mistake(), "c.pem: the certificate cannot be read: No such file or directory (os error 2)");
+        assert_eq!(
+            mistake(),
+            "c.pem: the certificate cannot be read: No such file or directory (os error 2)"
+        );
     }
 }

@@ -51,9 +51,13 @@ impl StateWriter {
     pub fn start() -> StateWriter {
         let desk = Arc::new(Desk::default());
         let behind = desk.clone();
-        let started = std::thread::Builder::new().name("keeper".to_owned()).spawn(move || behind.work());
+        let started = std::thread::Builder::new()
+            .name("keeper".to_owned())
+            .spawn(move || behind.work());
         if let Err(error) = started {
-            tracing::error!("cannot start the thread that writes the state directory: {error}; nothing is kept");
+            tracing::error!(
+                "cannot start the thread that writes the state directory: {error}; nothing is kept"
+            );
         }
         StateWriter { desk }
     }
@@ -64,7 +68,11 @@ impl StateWriter {
         papers.given += 1;
         let ticket = WriteTicket(papers.given);
         papers.waiting.retain(|paper| paper.name != name);
-        papers.waiting.push(Paper { name, ticket, write });
+        papers.waiting.push(Paper {
+            name,
+            ticket,
+            write,
+        });
         self.desk.changed.notify_all();
         ticket
     }
@@ -73,7 +81,12 @@ impl StateWriter {
     ///
     /// # Errors
     /// A sentence: it could not be written, or the disk takes longer than `patience`. It is tried on.
-    pub async fn wait(&self, name: &'static str, ticket: WriteTicket, patience: Duration) -> Result<(), String> {
+    pub async fn wait(
+        &self,
+        name: &'static str,
+        ticket: WriteTicket,
+        patience: Duration,
+    ) -> Result<(), String> {
         let mut attempts = self.desk.attempts.subscribe();
         let tried = async {
             loop {
@@ -84,14 +97,25 @@ impl StateWriter {
                 let _ = attempts.changed().await;
             }
         };
-        let late = |_| Err(format!("the disk has not taken {name} in {} s", patience.as_secs_f32()));
-        tokio::time::timeout(patience, tried).await.unwrap_or_else(late)
+        let late = |_| {
+            Err(format!(
+                "the disk has not taken {name} in {} s",
+                patience.as_secs_f32()
+            ))
+        };
+        tokio::time::timeout(patience, tried)
+            .await
+            .unwrap_or_else(late)
     }
 
     /// Waits until nothing is left to write, or `patience` is over.
     pub fn finish(&self, patience: Duration) {
         let busy = |papers: &mut Papers| !papers.waiting.is_empty();
-        drop(self.desk.changed.wait_timeout_while(self.desk.lock(), patience, busy));
+        drop(
+            self.desk
+                .changed
+                .wait_timeout_while(self.desk.lock(), patience, busy),
+        );
     }
 }
 
@@ -130,18 +154,30 @@ impl Desk {
     /// What has waited longest. It stays on the desk while it is written; `None`: the keeper is gone.
     fn next(&self) -> Option<Paper> {
         let idle = |papers: &mut Papers| papers.waiting.is_empty() && !papers.closed;
-        let papers = self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
-        if papers.closed { None } else { papers.waiting.first().cloned() }
+        let papers = self
+            .changed
+            .wait_while(self.lock(), idle)
+            .unwrap_or_else(PoisonError::into_inner);
+        if papers.closed {
+            None
+        } else {
+            papers.waiting.first().cloned()
+        }
     }
 
     /// Tells everybody what became of a paper, and the log when that is another thing than before.
     fn note(&self, paper: Paper, result: Result<(), String>) {
         let mut papers = self.lock();
         let Papers { waiting, tried, .. } = &mut *papers;
-        let kept_before = tried.iter().find(|(name, ..)| *name == paper.name).is_none_or(|(.., result)| result.is_ok());
+        let kept_before = tried
+            .iter()
+            .find(|(name, ..)| *name == paper.name)
+            .is_none_or(|(.., result)| result.is_ok());
         match &result {
             Err(reason) if kept_before => {
-                tracing::error!("{reason}; what changed would not outlive a restart until it can be written");
+                tracing::error!(
+                    "{reason}; what changed would not outlive a restart until it can be written"
+                );
             }
             Ok(()) if !kept_before => tracing::info!("{} can be written again", paper.name),
             _ => {}
@@ -190,7 +226,10 @@ mod tests {
         };
         let replaced = keeper.hand("one", write(1));
         let newest = keeper.hand("one", write(10));
-        let told = keeper.wait("one", hanging, Duration::from_millis(1)).await.unwrap_err();
+        let told = keeper
+            .wait("one", hanging, Duration::from_millis(1))
+            .await
+            .unwrap_err();
         assert_eq!(told, "the disk has not taken one in 0.001 s");
         go.send(()).unwrap();
         for ticket in [hanging, replaced, newest] {
@@ -205,10 +244,19 @@ mod tests {
         let keeper = StateWriter::start();
         let full = Arc::new(AtomicBool::new(true));
         let still = full.clone();
-        let write = move || if still.load(Ordering::Relaxed) { Err("no space".to_owned()) } else { Ok(()) };
+        let write = move || {
+            if still.load(Ordering::Relaxed) {
+                Err("no space".to_owned())
+            } else {
+                Ok(())
+            }
+        };
         let failing = keeper.hand("one", Arc::new(write));
         let other = keeper.hand("two", Arc::new(|| Ok(())));
-        assert_eq!(keeper.wait("one", failing, LONG).await, Err("no space".to_owned()));
+        assert_eq!(
+            keeper.wait("one", failing, LONG).await,
+            Err("no space".to_owned())
+        );
         assert_eq!(keeper.wait("two", other, LONG).await, Ok(()));
         full.store(false, Ordering::Relaxed);
         keeper.finish(LONG);

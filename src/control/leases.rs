@@ -80,7 +80,10 @@ impl Lease {
 
     /// As people see it now.
     pub fn record(&self, now: &ClockReading) -> LeaseRecord {
-        LeaseRecord { lease: self.clone(), ending: EndTime::of(Some(self.ends), now) }
+        LeaseRecord {
+            lease: self.clone(),
+            ending: EndTime::of(Some(self.ends), now),
+        }
     }
 
     /// What is told of it.
@@ -95,7 +98,10 @@ impl Lease {
 
     /// The same with its whole time from now on.
     pub fn renewed(self, now: BootTime) -> Lease {
-        Lease { ends: Deadline::after(now, Duration::from_secs(self.ttl)), ..self }
+        Lease {
+            ends: Deadline::after(now, Duration::from_secs(self.ttl)),
+            ..self
+        }
     }
 
     /// The same with service and region in the spelling of the configuration, if it fits there.
@@ -105,9 +111,15 @@ impl Lease {
     pub fn resolve(&self, base: &Config) -> Result<Lease, LeaseMistake> {
         let service = find_service(base, &self.service).map_err(LeaseMistake::Unknown)?;
         let at = find_region(base, &self.region).map_err(LeaseMistake::Unknown)?;
-        self.check_room(base, service, at).map_err(LeaseMistake::NoRoom)?;
+        self.check_room(base, service, at)
+            .map_err(LeaseMistake::NoRoom)?;
         let (service, region) = (service.name.to_string(), base.regions[at].name.clone());
-        Ok(Lease { service, region, address: self.address.to_canonical(), ..self.clone() })
+        Ok(Lease {
+            service,
+            region,
+            address: self.address.to_canonical(),
+            ..self.clone()
+        })
     }
 
     fn check_room(&self, base: &Config, service: &ServiceConfig, at: usize) -> Result<(), String> {
@@ -117,15 +129,28 @@ impl Lease {
             return Err(format!("{address} is no address of an endpoint"));
         }
         if endpoints().any(|endpoint| matches!(endpoint.target, EndpointTarget::Name(_))) {
-            return Err(format!("{name} is answered with names, so no address can join it"));
+            return Err(format!(
+                "{name} is answered with names, so no address can join it"
+            ));
         }
         if endpoints().any(|endpoint| endpoint.target == EndpointTarget::Address(address)) {
-            return Err(format!("{address} is an endpoint of {name} by the configuration, so it needs no lease"));
+            return Err(format!(
+                "{address} is an endpoint of {name} by the configuration, so it needs no lease"
+            ));
         }
         let region = &base.regions[at];
-        let is_listed = service.regions.iter().any(|listed| usize::from(listed.region.0) == at);
-        if !is_listed && service.order == steering::RegionOrder::Nearest && region.location.is_none() {
-            return Err(format!("{} has no location, which {name} needs", region.name));
+        let is_listed = service
+            .regions
+            .iter()
+            .any(|listed| usize::from(listed.region.0) == at);
+        if !is_listed
+            && service.order == steering::RegionOrder::Nearest
+            && region.location.is_none()
+        {
+            return Err(format!(
+                "{} has no location, which {name} needs",
+                region.name
+            ));
         }
         if !is_listed && service.regions.len() >= MOST_REGIONS {
             return Err(format!("{name} has {MOST_REGIONS} regions already"));
@@ -139,7 +164,12 @@ impl LeaseTable {
     /// more than that, whatever the wall clock did meanwhile.
     pub fn of(leases: Vec<LeaseRecord>, now: BootTime) -> LeaseTable {
         let renewed = leases.into_iter().map(|record| record.lease.renewed(now));
-        LeaseTable(renewed.map(|lease| (lease.key(), lease)).take(MOST).collect())
+        LeaseTable(
+            renewed
+                .map(|lease| (lease.key(), lease))
+                .take(MOST)
+                .collect(),
+        )
     }
 
     /// Begins or renews a lease; whether endpoints are others now, and not only their time.
@@ -153,12 +183,19 @@ impl LeaseTable {
             if self.0.len() >= MOST {
                 return Err(format!("{MOST} leases run already"));
             }
-            let twin = self.0.values().find(|it| it.service == lease.service && it.address == lease.address);
+            let twin = self
+                .0
+                .values()
+                .find(|it| it.service == lease.service && it.address == lease.address);
             if let Some(twin) = twin {
-                return Err(format!("{} is leased to {} of {} already", lease.address, twin.region, twin.service));
+                return Err(format!(
+                    "{} is leased to {} of {} already",
+                    lease.address, twin.region, twin.service
+                ));
             }
         }
-        let changed = known.is_none_or(|known| (known.weight, known.port) != (lease.weight, lease.port));
+        let changed =
+            known.is_none_or(|known| (known.weight, known.port) != (lease.weight, lease.port));
         self.0.insert(key, lease);
         Ok(changed)
     }
@@ -170,8 +207,12 @@ impl LeaseTable {
 
     /// Takes out what was not renewed in time.
     pub fn expire(&mut self, now: BootTime) -> Vec<Lease> {
-        let gone: Vec<LeaseKey> =
-            self.0.iter().filter(|(_, lease)| lease.ends.is_over(now)).map(|(key, _)| key.clone()).collect();
+        let gone: Vec<LeaseKey> = self
+            .0
+            .iter()
+            .filter(|(_, lease)| lease.ends.is_over(now))
+            .map(|(key, _)| key.clone())
+            .collect();
         gone.iter().filter_map(|key| self.0.remove(key)).collect()
     }
 
@@ -182,8 +223,13 @@ impl LeaseTable {
 
     /// Whether an endpoint is a leased one.
     pub fn contains(&self, service: &str, region: &str, target: &EndpointTarget) -> bool {
-        let EndpointTarget::Address(address) = target else { return false };
-        !self.0.is_empty() && self.0.contains_key(&(service.to_owned(), region.to_owned(), *address))
+        let EndpointTarget::Address(address) = target else {
+            return false;
+        };
+        !self.0.is_empty()
+            && self
+                .0
+                .contains_key(&(service.to_owned(), region.to_owned(), *address))
     }
 
     /// Whether none runs.
@@ -206,17 +252,42 @@ mod tests {
     /// One that ends so many seconds after the boot.
     fn lease(region: &str, address: &str, until: u64) -> Lease {
         let (service, region) = ("www.example.com".to_owned(), region.to_owned());
-        let (address, ends) = (address.parse().unwrap(), Deadline::after(at(0), Duration::from_secs(until)));
-        Lease { service, region, address, weight: 100, port: None, ttl: 30, ends, by: "me".to_owned() }
+        let (address, ends) = (
+            address.parse().unwrap(),
+            Deadline::after(at(0), Duration::from_secs(until)),
+        );
+        Lease {
+            service,
+            region,
+            address,
+            weight: 100,
+            port: None,
+            ttl: 30,
+            ends,
+            by: "me".to_owned(),
+        }
     }
 
     #[test]
     fn what_is_not_renewed_leaves() {
         let mut leases = LeaseTable::default();
         assert_eq!(leases.put(lease("fra", "192.0.2.9", 10)), Ok(true));
-        assert_eq!(leases.put(lease("fra", "192.0.2.9", 20)), Ok(false), "only renewed");
-        assert_eq!(leases.put(Lease { weight: 5, ..lease("fra", "192.0.2.9", 30) }), Ok(true));
-        assert!(leases.put(lease("iad", "192.0.2.9", 30)).is_err(), "one address is in one region");
+        assert_eq!(
+            leases.put(lease("fra", "192.0.2.9", 20)),
+            Ok(false),
+            "only renewed"
+        );
+        assert_eq!(
+            leases.put(Lease {
+                weight: 5,
+                ..lease("fra", "192.0.2.9", 30)
+            }),
+            Ok(true)
+        );
+        assert!(
+            leases.put(lease("iad", "192.0.2.9", 30)).is_err(),
+            "one address is in one region"
+        );
         assert_eq!(leases.expire(at(29)), []);
         assert_eq!(leases.expire(at(30)).len(), 1);
         assert!(leases.is_empty());
@@ -225,7 +296,10 @@ mod tests {
     #[test]
     fn after_a_restart_each_has_its_time_again() {
         for wall in [0, 1_000_000] {
-            let before = ClockReading { boot: at(5), wall: Duration::from_secs(wall) };
+            let before = ClockReading {
+                boot: at(5),
+                wall: Duration::from_secs(wall),
+            };
             let record = lease("fra", "192.0.2.9", 10_000).record(&before);
             let mut leases = LeaseTable::of(vec![record], at(1000));
             assert_eq!(leases.expire(at(1029)), []);
@@ -238,18 +312,39 @@ mod tests {
         let text = "[regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n[regions.spare]\n\
             [[services]]\nname = \"www.example.com\"\n[services.endpoints]\nfra = \"192.0.2.1\"\n\
             [[services]]\nname = \"names.example.com\"\n[services.endpoints]\nfra = { cname = \"lb.example.net\" }\n";
-        let config = config::parse(text, Path::new("meridian.toml")).unwrap().config;
+        let config = config::parse(text, Path::new("meridian.toml"))
+            .unwrap()
+            .config;
         let resolve = |lease: Lease| lease.resolve(&config);
-        assert_eq!(resolve(lease("iad", "::ffff:192.0.2.9", 0)).unwrap().address.to_string(), "192.0.2.9");
+        assert_eq!(
+            resolve(lease("iad", "::ffff:192.0.2.9", 0))
+                .unwrap()
+                .address
+                .to_string(),
+            "192.0.2.9"
+        );
         for (lease, part) in [
             (lease("fra", "192.0.2.1", 0), "by the configuration"),
             (lease("fra", "0.0.0.0", 0), "no address"),
             (lease("spare", "192.0.2.9", 0), "has no location"),
             (lease("lhr", "192.0.2.9", 0), "there is no region"),
-            (Lease { service: "names.example.com".into(), ..lease("fra", "192.0.2.9", 0) }, "answered with names"),
-            (Lease { service: "x".into(), ..lease("fra", "192.0.2.9", 0) }, "there is no service"),
+            (
+                Lease {
+                    service: "names.example.com".into(),
+                    ..lease("fra", "192.0.2.9", 0)
+                },
+                "answered with names",
+            ),
+            (
+                Lease {
+                    service: "x".into(),
+                    ..lease("fra", "192.0.2.9", 0)
+                },
+                "there is no service",
+            ),
         ] {
-            let (LeaseMistake::Unknown(told) | LeaseMistake::NoRoom(told)) = resolve(lease).unwrap_err();
+            let (LeaseMistake::Unknown(told) | LeaseMistake::NoRoom(told)) =
+                resolve(lease).unwrap_err();
             assert!(told.contains(part), "{told}");
         }
     }

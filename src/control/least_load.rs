@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::targets::ProbeRef;
-use crate::answer::world::present::RegionWeights;
+use crate::catalog::present::RegionWeights;
 use crate::config::ServiceRegion;
 use crate::health::check::TargetKey;
 use crate::health::monitor::TargetHealth;
@@ -39,13 +39,17 @@ impl LoadReports {
     ) -> Option<f64> {
         let mut busiest: Option<f64> = None;
         asked.for_each(&mut |key| {
-            let report = known.get(key).and_then(|target| target.last.as_ref()).and_then(|last| last.load);
+            let report = known
+                .get(key)
+                .and_then(|target| target.last.as_ref())
+                .and_then(|last| last.load);
             let Some(report) = report else {
                 self.0.remove(key);
                 return;
             };
             let (load, at) = self.0.entry(key.clone()).or_insert((report, now));
-            let weight = 1.0 - (-now.saturating_sub(*at).as_secs_f64() / MEMORY.as_secs_f64()).exp();
+            let weight =
+                1.0 - (-now.saturating_sub(*at).as_secs_f64() / MEMORY.as_secs_f64()).exp();
             (*load, *at) = (*load + weight * (report - *load), now);
             busiest = Some(busiest.map_or(*load, |busiest| busiest.max(*load)));
         });
@@ -72,11 +76,20 @@ pub fn weights(
     let weights = regions.iter().zip(headrooms).map(|(region, headrooms)| {
         let headroom = |at: usize| headrooms.get(at).copied().flatten().unwrap_or(average);
         let endpoints = || region.endpoints.iter().enumerate();
-        let all: f64 = endpoints().map(|(_, endpoint)| f64::from(endpoint.weight)).sum();
-        let idle: f64 = endpoints().map(|(at, endpoint)| f64::from(endpoint.weight) * headroom(at)).sum();
+        let all: f64 = endpoints()
+            .map(|(_, endpoint)| f64::from(endpoint.weight))
+            .sum();
+        let idle: f64 = endpoints()
+            .map(|(at, endpoint)| f64::from(endpoint.weight) * headroom(at))
+            .sum();
         RegionWeights {
-            region: scaled(region_weight(region), if all > 0.0 { idle / all } else { average }),
-            endpoints: endpoints().map(|(at, endpoint)| scaled(endpoint.weight, headroom(at))).collect(),
+            region: scaled(
+                region_weight(region),
+                if all > 0.0 { idle / all } else { average },
+            ),
+            endpoints: endpoints()
+                .map(|(at, endpoint)| scaled(endpoint.weight, headroom(at)))
+                .collect(),
         }
     });
     Some(weights.collect())

@@ -9,8 +9,8 @@ use super::identity::OfEach;
 use super::memory::{self, MemoryExtent};
 use super::{identity, process, secrets};
 use crate::answer::policy::{ServerPolicy, ZoneAccess};
-use crate::answer::world::{Availability, Catalog, LiveState};
 use crate::answer::{RoundRobinCounters, Snapshot};
+use crate::catalog::{Availability, Catalog, LiveState};
 use crate::config::{self, Config, EncryptedListen};
 use crate::dns::Name;
 use crate::dns::cookie::CookieSecrets;
@@ -64,16 +64,35 @@ struct AtlasKey {
 
 impl AtlasKey {
     fn of(config: &Config) -> AtlasKey {
-        let sources = AtlasSources { databases: config.geo.databases.clone(), coarse_points: config.geo.coarse_points };
-        let networks: Vec<OperatorNetwork> = config.geo.networks.iter().map(OperatorNetwork::from).collect();
-        let prints = sources.databases.iter().map(|path: &PathBuf| FilePrint::of(path)).collect();
-        AtlasKey { sources, prints, networks }
+        let sources = AtlasSources {
+            databases: config.geo.databases.clone(),
+            coarse_points: config.geo.coarse_points,
+        };
+        let networks: Vec<OperatorNetwork> = config
+            .geo
+            .networks
+            .iter()
+            .map(OperatorNetwork::from)
+            .collect();
+        let prints = sources
+            .databases
+            .iter()
+            .map(|path: &PathBuf| FilePrint::of(path))
+            .collect();
+        AtlasKey {
+            sources,
+            prints,
+            networks,
+        }
     }
 }
 
 /// Whether something changed that is fixed when the server starts.
 pub(super) fn needs_restart(new: &Config, old: &Config) -> bool {
-    let listeners = |config: &Config| EncryptedListen { identity: None, ..config.server.encrypted.clone() };
+    let listeners = |config: &Config| EncryptedListen {
+        identity: None,
+        ..config.server.encrypted.clone()
+    };
     new.server.listen != old.server.listen
         || listeners(new) != listeners(old)
         || new.server.workers != old.server.workers
@@ -85,7 +104,12 @@ pub(super) fn needs_restart(new: &Config, old: &Config) -> bool {
 
 /// What tells the databases of a configuration from others.
 pub(super) fn prints(config: &Config) -> Vec<Option<FilePrint>> {
-    config.geo.databases.iter().map(|path| FilePrint::of(path)).collect()
+    config
+        .geo
+        .databases
+        .iter()
+        .map(|path| FilePrint::of(path))
+        .collect()
 }
 
 /// Where a configuration comes from.
@@ -127,7 +151,9 @@ impl ConfigOrigin {
             let loaded = self.load(Some(before))?;
             match files::changed_since(&loaded.files, QUIET) {
                 None => return Ok(loaded),
-                Some(path) => changed = format!("{}: the file {}", shown(path.display()), ReadError::Changed),
+                Some(path) => {
+                    changed = format!("{}: the file {}", shown(path.display()), ReadError::Changed)
+                }
             }
         }
         Err(vec![changed])
@@ -138,11 +164,19 @@ impl ConfigOrigin {
         match self {
             ConfigOrigin::File(file) => {
                 let read = config::load(file).map_err(lines)?;
-                load_config(read, before, |config| zone::load_directory(&config.zones_directory))
+                load_config(read, before, |config| {
+                    zone::load_directory(&config.zones_directory)
+                })
             }
-            ConfigOrigin::BuiltIn { configuration, zone } => {
-                let read = config::parse(configuration, Path::new("built-in.toml")).map_err(lines)?;
-                load_config(read, before, |_| zone::load_text(Path::new("built-in.zone"), zone.as_bytes(), None, None))
+            ConfigOrigin::BuiltIn {
+                configuration,
+                zone,
+            } => {
+                let read =
+                    config::parse(configuration, Path::new("built-in.toml")).map_err(lines)?;
+                load_config(read, before, |_| {
+                    zone::load_text(Path::new("built-in.zone"), zone.as_bytes(), None, None)
+                })
             }
         }
     }
@@ -171,19 +205,41 @@ fn load_config(
     let mut mistakes = Vec::new();
     let atlas = atlas.map_err(|mistake| mistakes.push(mistake)).ok();
     let zones = zones.map_err(|found| mistakes.extend(lines(found))).ok();
-    let cookies = cookie_secrets(&config).map_err(|mistake| mistakes.push(mistake)).ok();
-    let identity = identity::read(&config).map_err(|found| mistakes.extend(found)).ok();
-    let Some((((atlas, zones), cookies), identity)) = atlas.zip(zones).zip(cookies).zip(identity) else {
+    let cookies = cookie_secrets(&config)
+        .map_err(|mistake| mistakes.push(mistake))
+        .ok();
+    let identity = identity::read(&config)
+        .map_err(|found| mistakes.extend(found))
+        .ok();
+    let Some((((atlas, zones), cookies), identity)) = atlas.zip(zones).zip(cookies).zip(identity)
+    else {
         return Err(mistakes);
     };
     let mut warnings = lines(read.warnings);
     let prints = ContentPrints::of(read.text.as_bytes(), &zones.zones);
-    let files = read.files.into_iter().chain(zones.files.iter().cloned()).collect();
+    let files = read
+        .files
+        .into_iter()
+        .chain(zones.files.iter().cloned())
+        .collect();
     let (world, zone_warnings) = compile(&config, zones, atlas.atlas.clone())?;
     warnings.extend(zone_warnings);
-    warnings.extend([&identity.dns, &identity.admin].into_iter().filter_map(|found| found.warning.clone()));
+    warnings.extend(
+        [&identity.dns, &identity.admin]
+            .into_iter()
+            .filter_map(|found| found.warning.clone()),
+    );
     let snapshot = snapshot(&config, world, cookies)?;
-    Ok(LoadedState { snapshot, config, warnings, atlas, identity, files, prints, text: read.text.into() })
+    Ok(LoadedState {
+        snapshot,
+        config,
+        warnings,
+        atlas,
+        identity,
+        files,
+        prints,
+        text: read.text.into(),
+    })
 }
 
 /// What server cookies are made with; `None`: cookies are off.
@@ -207,7 +263,10 @@ pub(crate) fn snapshot(
     let zones = ZoneAccess::of(&config.zone_access, &world.zones).map_err(|unknown| {
         let mistake = |stated: &config::ZoneAccessConfig| {
             let place = format!("{}:{}:1", config.file.display(), stated.line);
-            format!("{place}: there is no zone {} whose access this could be; name the apex of a zone", stated.zone)
+            format!(
+                "{place}: there is no zone {} whose access this could be; name the apex of a zone",
+                stated.zone
+            )
         };
         unknown.into_iter().map(mistake).collect::<Vec<_>>()
     })?;
@@ -229,11 +288,17 @@ pub fn compile(
 ) -> Result<(Catalog, Vec<String>), Vec<String>> {
     let world = Catalog::compile(config, &zones.zones, atlas).map_err(|mistakes| {
         let place = |line: u32| format!("{}:{line}:1", config.file.display());
-        mistakes.into_iter().map(|mistake| format!("{}: {}", place(mistake.line), mistake.sentence)).collect::<Vec<_>>()
+        mistakes
+            .into_iter()
+            .map(|mistake| format!("{}: {}", place(mistake.line), mistake.sentence))
+            .collect::<Vec<_>>()
     })?;
     let mut warnings = lines(zones.warnings);
     warnings.extend(long_denials(config, &zones.zones, &world));
-    let unsteered = zones.missing_addresses.into_iter().filter(|(name, _)| world.service_named(name).is_none());
+    let unsteered = zones
+        .missing_addresses
+        .into_iter()
+        .filter(|(name, _)| world.service_named(name).is_none());
     warnings.extend(unsteered.map(|(_, warning)| warning.to_string()));
     Ok((world, warnings))
 }
@@ -243,7 +308,9 @@ pub fn compile(
 fn long_denials(config: &Config, zones: &[zone::Zone], world: &Catalog) -> Vec<String> {
     let mut shortest: HashMap<&Name, &config::ServiceConfig> = HashMap::new();
     for service in &config.services {
-        let Some(zone) = world.zone_of(&service.name) else { continue };
+        let Some(zone) = world.zone_of(&service.name) else {
+            continue;
+        };
         let known = shortest.entry(&zone.origin).or_insert(service);
         if service.ttl < known.ttl {
             *known = service;
@@ -251,8 +318,12 @@ fn long_denials(config: &Config, zones: &[zone::Zone], world: &Catalog) -> Vec<S
     }
     let mut warnings = Vec::new();
     for zone in zones {
-        let Some(service) = shortest.get(&zone.origin) else { continue };
-        let Some((line, kept)) = zone.denial_ttl().filter(|(_, kept)| *kept > service.ttl) else { continue };
+        let Some(service) = shortest.get(&zone.origin) else {
+            continue;
+        };
+        let Some((line, kept)) = zone.denial_ttl().filter(|(_, kept)| *kept > service.ttl) else {
+            continue;
+        };
         let (file, name, ttl) = (zone.file.display(), &service.name, service.ttl);
         warnings.push(format!(
             "{file}:{line}:1: the SOA minimum lets resolvers keep for {kept} s that a name is missing, longer than the \
@@ -269,7 +340,11 @@ pub fn cached_atlas(config: &Config, before: Option<&AtlasCache>) -> Result<Atla
         return Ok(before.clone());
     }
     let atlas = Atlas::compile(&key.sources, &key.networks).map_err(|error| error.to_string())?;
-    Ok(AtlasCache { key, atlas: Arc::new(atlas), extent: MemoryExtent::default() })
+    Ok(AtlasCache {
+        key,
+        atlas: Arc::new(atlas),
+        extent: MemoryExtent::default(),
+    })
 }
 
 fn lines<T: ToString>(found: Vec<T>) -> Vec<String> {

@@ -30,15 +30,24 @@ const CLIENT_TEXT: usize = 300;
 const PIPE: usize = 4096;
 
 /// The log.
-pub static STDERR: LogQueue =
-    LogQueue::new("log", |octets| Ok(rustix::io::write(io::stderr(), octets)?), || is_ready(io::stderr()));
+pub static STDERR: LogQueue = LogQueue::new(
+    "log",
+    |octets| Ok(rustix::io::write(io::stderr(), octets)?),
+    || is_ready(io::stderr()),
+);
 /// The ready line.
-pub static STDOUT: LogQueue =
-    LogQueue::new("stdout", |octets| Ok(rustix::io::write(io::stdout(), octets)?), || is_ready(io::stdout()));
+pub static STDOUT: LogQueue = LogQueue::new(
+    "stdout",
+    |octets| Ok(rustix::io::write(io::stdout(), octets)?),
+    || is_ready(io::stdout()),
+);
 
 /// Whether a stream takes something, or refuses it, without waiting.
 fn is_ready(stream: impl AsFd) -> bool {
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     poll(&mut [PollFd::new(&stream, PollFlags::OUT)], Some(&now)).is_ok_and(|ready| ready > 0)
 }
 
@@ -70,9 +79,19 @@ struct Lines {
 }
 
 impl LogQueue {
-    const fn new(name: &'static str, write: fn(&[u8]) -> io::Result<usize>, is_ready: fn() -> bool) -> LogQueue {
+    const fn new(
+        name: &'static str,
+        write: fn(&[u8]) -> io::Result<usize>,
+        is_ready: fn() -> bool,
+    ) -> LogQueue {
         let waiting = VecDeque::new();
-        let lines = Lines { waiting, octets: 0, is_writing: false, has_thread: false, failed_at: None };
+        let lines = Lines {
+            waiting,
+            octets: 0,
+            is_writing: false,
+            has_thread: false,
+            failed_at: None,
+        };
         let changed = Condvar::new();
         LogQueue {
             name,
@@ -123,8 +142,12 @@ impl LogQueue {
 
     /// Waits until every line is written or lost, or `patience` is over.
     pub fn flush(&self, patience: Duration) {
-        let is_busy = |lines: &mut Lines| lines.has_thread && (lines.is_writing || !lines.waiting.is_empty());
-        drop(self.changed.wait_timeout_while(self.lines(), patience, is_busy));
+        let is_busy =
+            |lines: &mut Lines| lines.has_thread && (lines.is_writing || !lines.waiting.is_empty());
+        drop(
+            self.changed
+                .wait_timeout_while(self.lines(), patience, is_busy),
+        );
         self.write_without_thread();
     }
 
@@ -167,15 +190,23 @@ impl LogQueue {
         if lines.has_thread || is_too_soon {
             return;
         }
-        let started = std::thread::Builder::new().name(self.name.to_owned()).spawn(|| self.work());
+        let started = std::thread::Builder::new()
+            .name(self.name.to_owned())
+            .spawn(|| self.work());
         lines.has_thread = started.is_ok();
         lines.failed_at = started.is_err().then(Instant::now);
     }
 
     /// Writes lines as long as the process lives.
     fn work(&self) {
-        let mut stream = Stream { write: self.write, is_inside_line: false };
-        let mut told = Told { lost: 0, not_before: Instant::now() };
+        let mut stream = Stream {
+            write: self.write,
+            is_inside_line: false,
+        };
+        let mut told = Told {
+            lost: 0,
+            not_before: Instant::now(),
+        };
         loop {
             let line = self.next(told.lost);
             self.tell_lost(&mut stream, &mut told);
@@ -191,10 +222,14 @@ impl LogQueue {
     fn next(&self, told: u64) -> Option<Vec<u8>> {
         let is_idle = |lines: &mut Lines| lines.waiting.is_empty();
         let mut lines = if self.lost() > told {
-            let waited = self.changed.wait_timeout_while(self.lines(), PAUSE, is_idle);
+            let waited = self
+                .changed
+                .wait_timeout_while(self.lines(), PAUSE, is_idle);
             waited.unwrap_or_else(PoisonError::into_inner).0
         } else {
-            self.changed.wait_while(self.lines(), is_idle).unwrap_or_else(PoisonError::into_inner)
+            self.changed
+                .wait_while(self.lines(), is_idle)
+                .unwrap_or_else(PoisonError::into_inner)
         };
         let line = lines.waiting.pop_front()?;
         lines.octets -= line.len() + LINE;
@@ -205,12 +240,17 @@ impl LogQueue {
     /// Says how many lines were lost since this was said last, if the stream takes it.
     fn tell_lost(&self, stream: &mut Stream, told: &mut Told) {
         let lost = self.lost();
-        let Some(notice) = self.notice.get() else { return };
+        let Some(notice) = self.notice.get() else {
+            return;
+        };
         if lost > told.lost
             && Instant::now() >= told.not_before
             && stream.put(notice(lost - told.lost).as_bytes()).is_ok()
         {
-            *told = Told { lost, not_before: Instant::now() + PAUSE };
+            *told = Told {
+                lost,
+                not_before: Instant::now() + PAUSE,
+            };
         }
     }
 }
@@ -318,7 +358,10 @@ mod tests {
         drop(stuck);
         QUEUE.flush(LONG);
         let text = expect(&TAKEN, |text| text.contains("lost\n"));
-        assert!(text.contains(&format!("\n{lost} lost\n")), "the count is told, and once");
+        assert!(
+            text.contains(&format!("\n{lost} lost\n")),
+            "the count is told, and once"
+        );
         assert_eq!(text.matches('x').count(), 1000 * (count - lost as usize));
     }
 
@@ -327,7 +370,11 @@ mod tests {
         static FAILURES: AtomicUsize = AtomicUsize::new(3);
         static TAKEN: Taken = Mutex::new(Vec::new());
         fn take(octets: &[u8]) -> io::Result<usize> {
-            let fails = FAILURES.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+            let fails = FAILURES
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                    left.checked_sub(1)
+                })
+                .is_ok();
             if fails {
                 return Err(ErrorKind::StorageFull.into());
             }
@@ -341,7 +388,10 @@ mod tests {
         QUEUE.put(b"two\n".to_vec());
         assert_eq!(expect(&TAKEN, |text| text.contains("lost")), "2 lost\n");
         QUEUE.put(b"three\n".to_vec());
-        assert_eq!(expect(&TAKEN, |text| text.contains("three")), "2 lost\nthree\n");
+        assert_eq!(
+            expect(&TAKEN, |text| text.contains("three")),
+            "2 lost\nthree\n"
+        );
         assert_eq!(QUEUE.lost(), 2);
     }
 
@@ -371,6 +421,9 @@ mod tests {
         assert_eq!(client_text("short"), "short");
         let long = format!("x{}", "ä".repeat(4000));
         let cut = client_text(&long);
-        assert!(cut.len() < CLIENT_TEXT + 30 && cut.ends_with("ä... (8001 octets)"), "{cut}");
+        assert!(
+            cut.len() < CLIENT_TEXT + 30 && cut.ends_with("ä... (8001 octets)"),
+            "{cut}"
+        );
     }
 }

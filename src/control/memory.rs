@@ -47,7 +47,11 @@ struct Room {
 impl MemoryExtent {
     /// Looks at what a configuration names. What cannot be looked at counts as nothing: it cannot be read either.
     pub fn of(config: &Config) -> MemoryExtent {
-        let databases = config.geo.databases.iter().filter_map(|path| fs::metadata(path).ok());
+        let databases = config
+            .geo
+            .databases
+            .iter()
+            .filter_map(|path| fs::metadata(path).ok());
         let databases = databases.map(|data| octets_read(FileKind::Database, data.len()));
         MemoryExtent {
             zones: octets_in(&config.zones_directory, DEEPEST),
@@ -59,10 +63,22 @@ impl MemoryExtent {
     /// What taking its place may need at most, beside the `held` octets that are held now.
     fn need(&self, new: &MemoryExtent, with_databases: bool, held: u64) -> u64 {
         let each = held.checked_div(self.services).unwrap_or(FIRST_SERVICE);
-        let services = new.services.saturating_sub(self.services).saturating_mul(each);
-        let zones = new.zones.saturating_sub(self.zones).saturating_mul(ZONE_FACTOR);
-        let databases = if with_databases { new.databases.saturating_mul(DATABASE_FACTOR) } else { 0 };
-        [SPARE, services, zones, databases].into_iter().fold(held, u64::saturating_add)
+        let services = new
+            .services
+            .saturating_sub(self.services)
+            .saturating_mul(each);
+        let zones = new
+            .zones
+            .saturating_sub(self.zones)
+            .saturating_mul(ZONE_FACTOR);
+        let databases = if with_databases {
+            new.databases.saturating_mul(DATABASE_FACTOR)
+        } else {
+            0
+        };
+        [SPARE, services, zones, databases]
+            .into_iter()
+            .fold(held, u64::saturating_add)
     }
 }
 
@@ -110,13 +126,26 @@ fn megabytes(octets: u64) -> u64 {
 /// The limit that leaves least; `None`: there is none.
 fn tightest() -> Option<Room> {
     let left = |resource, used: &str| getrlimit(resource).current?.checked_sub(status(used)?);
-    let space = left(Resource::As, "VmSize:").map(|octets| Room { octets, limit: "RLIMIT_AS (systemd: LimitAS=)" });
-    let data =
-        left(Resource::Data, "VmData:").map(|octets| Room { octets, limit: "RLIMIT_DATA (systemd: LimitDATA=)" });
-    let group = group_room(Path::new("/sys/fs/cgroup"), &own_group().unwrap_or_default());
-    let group =
-        group.map(|octets| Room { octets, limit: "the memory limit of its control group (systemd: MemoryMax=)" });
-    [space, data, group].into_iter().flatten().min_by_key(|room| room.octets)
+    let space = left(Resource::As, "VmSize:").map(|octets| Room {
+        octets,
+        limit: "RLIMIT_AS (systemd: LimitAS=)",
+    });
+    let data = left(Resource::Data, "VmData:").map(|octets| Room {
+        octets,
+        limit: "RLIMIT_DATA (systemd: LimitDATA=)",
+    });
+    let group = group_room(
+        Path::new("/sys/fs/cgroup"),
+        &own_group().unwrap_or_default(),
+    );
+    let group = group.map(|octets| Room {
+        octets,
+        limit: "the memory limit of its control group (systemd: MemoryMax=)",
+    });
+    [space, data, group]
+        .into_iter()
+        .flatten()
+        .min_by_key(|room| room.octets)
 }
 
 /// A line of `/proc/self/status` in octets: all that is mapped (`VmSize`), private data (`VmData`), what is in memory and
@@ -124,7 +153,12 @@ fn tightest() -> Option<Room> {
 fn status(line: &str) -> Option<u64> {
     let status = files::read_proc("/proc/self/status").ok()?;
     let value = status.lines().find_map(|found| found.strip_prefix(line))?;
-    value.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
+    value
+        .trim()
+        .strip_suffix(" kB")?
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1024)
 }
 
 /// The control group of this process (version 2), as a path below the mount.
@@ -139,9 +173,14 @@ fn group_room(mount: &Path, group: &Path) -> Option<u64> {
     let number = |path: PathBuf| files::read_proc(path).ok()?.trim().parse::<u64>().ok();
     let room = |group: &Path| {
         let folder = mount.join(group);
-        let (most, used) = (number(folder.join("memory.max"))?, number(folder.join("memory.current"))?);
+        let (most, used) = (
+            number(folder.join("memory.max"))?,
+            number(folder.join("memory.current"))?,
+        );
         let statistics = files::read_proc(folder.join("memory.stat")).unwrap_or_default();
-        let cached = statistics.lines().find_map(|line| line.strip_prefix("inactive_file ")?.trim().parse().ok());
+        let cached = statistics
+            .lines()
+            .find_map(|line| line.strip_prefix("inactive_file ")?.trim().parse().ok());
         Some(most.saturating_sub(used.saturating_sub(cached.unwrap_or(0))))
     };
     group.ancestors().filter_map(room).min()
@@ -150,7 +189,9 @@ fn group_room(mount: &Path, group: &Path) -> Option<u64> {
 fn octets_in(folder: &Path, depth: u32) -> u64 {
     let mut octets: u64 = 0;
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let Ok(data) = fs::metadata(entry.path()) else { continue };
+        let Ok(data) = fs::metadata(entry.path()) else {
+            continue;
+        };
         octets = octets.saturating_add(match data.is_dir() {
             true if depth > 0 => octets_in(&entry.path(), depth - 1),
             true => 0,
@@ -166,14 +207,40 @@ mod tests {
 
     #[test]
     fn what_is_read_anew_is_reckoned_by_what_is_more_than_before() {
-        let old = MemoryExtent { zones: 10 * MIB, databases: 50 * MIB, services: 10 };
-        let need = |new: MemoryExtent, with_databases| old.need(&new, with_databases, 200 * MIB) / MIB;
+        let old = MemoryExtent {
+            zones: 10 * MIB,
+            databases: 50 * MIB,
+            services: 10,
+        };
+        let need =
+            |new: MemoryExtent, with_databases| old.need(&new, with_databases, 200 * MIB) / MIB;
         assert_eq!(need(old, false), 216, "as much again");
-        assert_eq!(need(MemoryExtent { services: 15, ..old }, false), 316);
-        assert_eq!(need(MemoryExtent { zones: 11 * MIB, ..old }, false), 236);
+        assert_eq!(
+            need(
+                MemoryExtent {
+                    services: 15,
+                    ..old
+                },
+                false
+            ),
+            316
+        );
+        assert_eq!(
+            need(
+                MemoryExtent {
+                    zones: 11 * MIB,
+                    ..old
+                },
+                false
+            ),
+            236
+        );
         assert_eq!(need(MemoryExtent { zones: 0, ..old }, true), 416);
         let none = MemoryExtent { services: 0, ..old };
-        assert_eq!(none.need(&MemoryExtent { services: 2, ..old }, false, 10 * MIB) / MIB, 90);
+        assert_eq!(
+            none.need(&MemoryExtent { services: 2, ..old }, false, 10 * MIB) / MIB,
+            90
+        );
     }
 
     #[test]
@@ -194,6 +261,10 @@ mod tests {
     #[test]
     fn nobody_promises_more_than_there_can_be() {
         assert_eq!(reserve(MIB), Ok(()));
-        assert!(reserve(u64::MAX / 2).unwrap_err().contains("there is no room for a reload"));
+        assert!(
+            reserve(u64::MAX / 2)
+                .unwrap_err()
+                .contains("there is no room for a reload")
+        );
     }
 }

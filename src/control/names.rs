@@ -44,22 +44,33 @@ impl Control {
         };
         let wanted = base.resolved_names();
         let is_idle = wanted.is_empty();
-        let remembered = state.filter(|_| !is_idle).map(|directory| load(directory.path())).unwrap_or_default();
+        let remembered = state
+            .filter(|_| !is_idle)
+            .map(|directory| load(directory.path()))
+            .unwrap_or_default();
         let names = NameResolver::start(&base.resolver, wanted, remembered);
         let runtime = Handle::current();
-        let resolving = self.names.get_or_init(|| BackgroundResolver { names, runtime, kept: Mutex::default() });
+        let resolving = self.names.get_or_init(|| BackgroundResolver {
+            names,
+            runtime,
+            kept: Mutex::default(),
+        });
         if is_idle {
             return;
         }
         if !resolving.names.first_round().await {
-            tracing::warn!("some names of endpoints are not resolved yet; nobody is sent there until they are");
+            tracing::warn!(
+                "some names of endpoints are not resolved yet; nobody is sent there until they are"
+            );
         }
         self.follow_names();
     }
 
     /// Takes in every change of what names resolve to. Runs until it is dropped.
     pub async fn keep_names(self: Arc<Control>) {
-        let Some(mut changes) = self.names.get().map(|resolving| resolving.names.changes()) else { return };
+        let Some(mut changes) = self.names.get().map(|resolving| resolving.names.changes()) else {
+            return;
+        };
         changes.mark_changed();
         while changes.changed().await.is_ok() {
             let control = self.clone();
@@ -72,13 +83,18 @@ impl Control {
 
     /// What is known of the names of endpoints.
     pub fn known_names(&self) -> KnownNames {
-        self.names.get().map(|resolving| resolving.names.known()).unwrap_or_default()
+        self.names
+            .get()
+            .map(|resolving| resolving.names.known())
+            .unwrap_or_default()
     }
 
     /// Resolves the names of a new configuration beside those of the present one, and waits for the first results. To be
     /// called from a thread that may wait.
     pub(super) fn meet_names(&self, new: &Config) {
-        let Some(resolving) = self.names.get() else { return };
+        let Some(resolving) = self.names.get() else {
+            return;
+        };
         let _entered = resolving.runtime.enter();
         let mut wanted = self.current().base.resolved_names();
         wanted.extend(new.resolved_names());
@@ -88,20 +104,28 @@ impl Control {
 
     /// Resolves the names of what is served now, and no others any more.
     pub(super) fn settle_names(&self) {
-        let Some(resolving) = self.names.get() else { return };
+        let Some(resolving) = self.names.get() else {
+            return;
+        };
         let _entered = resolving.runtime.enter();
         let base = self.current().base.clone();
-        resolving.names.replace(&base.resolver, base.resolved_names());
+        resolving
+            .names
+            .replace(&base.resolver, base.resolved_names());
     }
 
     /// Tells what has happened to names, and lets it take effect.
     fn follow_names(&self) {
-        let Some(resolving) = self.names.get() else { return };
+        let Some(resolving) = self.names.get() else {
+            return;
+        };
         let _one_at_a_time = self.one_at_a_time();
         for (name, news) in resolving.names.news() {
             let (sentence, cause) = (format!("{name} {}", news.sentence), news.cause);
             match &cause {
-                Some(cause) if news.is_bad => tracing::warn!(name = name.to_string(), "{sentence}: {cause}"),
+                Some(cause) if news.is_bad => {
+                    tracing::warn!(name = name.to_string(), "{sentence}: {cause}")
+                }
                 Some(cause) => tracing::info!(name = name.to_string(), "{sentence} ({cause})"),
                 None => tracing::info!(name = name.to_string(), "{sentence}"),
             }
@@ -125,7 +149,10 @@ impl BackgroundResolver {
         for (name, known) in self.names.known() {
             let addresses = known.addresses();
             if !addresses.is_empty() {
-                now.push(Kept { name: name.to_string(), addresses });
+                now.push(Kept {
+                    name: name.to_string(),
+                    addresses,
+                });
             }
         }
         now.sort_by(|one, other| one.name.cmp(&other.name));
@@ -141,7 +168,14 @@ impl BackgroundResolver {
 /// What was known before the restart, for as long as nothing newer is.
 fn load(directory: &Path) -> KnownNames {
     let (kept, warning) = keep::load::<Kept>(directory, NAMES);
-    warning.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let known = |kept: Kept| Some((kept.name.parse().ok()?, ResolvedName::remembered(kept.addresses, OLD)));
+    warning
+        .iter()
+        .for_each(|warning| tracing::warn!("{warning}"));
+    let known = |kept: Kept| {
+        Some((
+            kept.name.parse().ok()?,
+            ResolvedName::remembered(kept.addresses, OLD),
+        ))
+    };
     kept.items.into_iter().filter_map(known).collect()
 }

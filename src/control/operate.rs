@@ -21,7 +21,7 @@ use super::state_directory::StateDirectory;
 use super::targets::ProbePlan;
 use super::worker::NotDone;
 use crate::answer::Snapshot;
-use crate::answer::world::{Availability, LiveState};
+use crate::catalog::{Availability, LiveState};
 use crate::config::Config;
 use crate::config::values::duration_text;
 
@@ -100,15 +100,30 @@ struct Begun {
 impl OperatorState {
     /// What was kept before the restart; what cannot be used is told.
     pub(super) fn load(directory: Option<&StateDirectory>) -> OperatorState {
-        let Some(directory) = directory.map(StateDirectory::path) else { return OperatorState::default() };
+        let Some(directory) = directory.map(StateDirectory::path) else {
+            return OperatorState::default();
+        };
         let (orders, orders_warning) = keep::load::<OrderRecord>(directory, ORDERS);
         let (leases, leases_warning) = keep::load::<LeaseRecord>(directory, LEASES);
-        orders_warning.iter().chain(&leases_warning).for_each(|warning| tracing::error!("{warning}"));
+        orders_warning
+            .iter()
+            .chain(&leases_warning)
+            .for_each(|warning| tracing::error!("{warning}"));
         let now = ClockReading::now();
         let gap = orders.gap(&now);
-        let mut book = OverrideBook::of(orders.items.into_iter().map(|record| record.revived(gap, &now)).collect());
+        let mut book = OverrideBook::of(
+            orders
+                .items
+                .into_iter()
+                .map(|record| record.revived(gap, &now))
+                .collect(),
+        );
         book.expire(now.boot);
-        OperatorState { book, leases: LeaseTable::of(leases.items, now.boot), ..OperatorState::default() }
+        OperatorState {
+            book,
+            leases: LeaseTable::of(leases.items, now.boot),
+            ..OperatorState::default()
+        }
     }
 
     /// How many changes there were that services must be compiled anew for.
@@ -127,15 +142,24 @@ impl Control {
     ///
     /// # Errors
     /// It is about nothing that is configured, there are too many, or it is in force and not kept yet.
-    pub async fn order(self: &Arc<Control>, order: Override) -> Result<ChangeOutcome, ChangeRefusal> {
-        let begun = self.change(move |control| control.put_in_force(order)).await??;
+    pub async fn order(
+        self: &Arc<Control>,
+        order: Override,
+    ) -> Result<ChangeOutcome, ChangeRefusal> {
+        let begun = self
+            .change(move |control| control.put_in_force(order))
+            .await??;
         self.finish(begun).await
     }
 
     fn put_in_force(&self, order: Override) -> Result<Begun, ChangeRefusal> {
         let mut current = self.current();
-        let mut order = order.resolve(&current.config).map_err(ChangeRefusal::Unknown)?;
-        if order.is_returning() || matches!(order.demand, OverrideAction::Shift { percent: 0.0, .. }) {
+        let mut order = order
+            .resolve(&current.config)
+            .map_err(ChangeRefusal::Unknown)?;
+        if order.is_returning()
+            || matches!(order.demand, OverrideAction::Shift { percent: 0.0, .. })
+        {
             let kind = order.demand.kind();
             let known = current.demands.book.get(&order.subject, kind).is_some();
             let Some(pace) = order.pace.as_ref().filter(|_| known) else {
@@ -146,25 +170,44 @@ impl Control {
             order.ends = Some(pace.arrives);
         }
         current.demands.book.set_out(&mut order, BootTime::now());
-        current.demands.book.give(order.clone()).map_err(ChangeRefusal::Unfit)?;
+        current
+            .demands
+            .book
+            .give(order.clone())
+            .map_err(ChangeRefusal::Unfit)?;
         let (edition, moved) = match order.demand.kind() {
             OverrideKind::Weight => (Some(current.demands.next_edition()), 0.0),
             _ => (None, self.reckon(&mut current)),
         };
-        let left = order.ends.map(|deadline| deadline.left(BootTime::now()).as_secs_f64().ceil());
+        let left = order
+            .ends
+            .map(|deadline| deadline.left(BootTime::now()).as_secs_f64().ceil());
         let lasting = left.map_or(String::new(), |seconds| {
-            format!(" for {}", duration_text(Duration::from_secs((seconds as u64).max(1))))
+            format!(
+                " for {}",
+                duration_text(Duration::from_secs((seconds as u64).max(1)))
+            )
         });
         let hint = self.weight_hint(&order);
         let sentence = format!("{} {}{lasting}{hint}", order.subject, order.words());
         let told = format!("{} {}", order.subject, order.sentence());
         let news = EventDraft {
-            to: Some(if order.is_returning() { "undrained".to_owned() } else { order.demand.state() }),
+            to: Some(if order.is_returning() {
+                "undrained".to_owned()
+            } else {
+                order.demand.state()
+            }),
             cause: Some(order.reason),
             by: Some(order.by),
             ..order.subject.news(told).moving(moved)
         };
-        Ok(Begun { sentence, news: Some(news), edition, handed: self.keep_orders(&current), kept: false })
+        Ok(Begun {
+            sentence,
+            news: Some(news),
+            edition,
+            handed: self.keep_orders(&current),
+            kept: false,
+        })
     }
 
     /// Takes an order back; it is no error if there is none.
@@ -177,11 +220,18 @@ impl Control {
         kind: OverrideKind,
         by: String,
     ) -> Result<ChangeOutcome, ChangeRefusal> {
-        let begun = self.change(move |control| control.take_back(&subject, kind, &by)).await??;
+        let begun = self
+            .change(move |control| control.take_back(&subject, kind, &by))
+            .await??;
         self.finish(begun).await
     }
 
-    fn take_back(&self, subject: &OverrideSubject, kind: OverrideKind, by: &str) -> Result<Begun, ChangeRefusal> {
+    fn take_back(
+        &self,
+        subject: &OverrideSubject,
+        kind: OverrideKind,
+        by: &str,
+    ) -> Result<Begun, ChangeRefusal> {
         let mut current = self.current();
         let known = current.demands.book.get(subject, kind).is_some();
         // What is not configured any more can still be lifted.
@@ -192,7 +242,13 @@ impl Control {
         let Some(lifted) = current.demands.book.lift(&subject, kind) else {
             let sentence = format!("{subject}: no order says that it {}", kind.words());
             let handed = self.keep_orders(&current);
-            return Ok(Begun { sentence, news: None, edition: None, handed, kept: false });
+            return Ok(Begun {
+                sentence,
+                news: None,
+                edition: None,
+                handed,
+                kept: false,
+            });
         };
         let edition = match kind {
             OverrideKind::Weight => Some(current.demands.next_edition()),
@@ -203,8 +259,18 @@ impl Control {
         };
         let sentence = format!("{subject}: the order that it {} is lifted", lifted.words());
         let from = Some(lifted.demand.state());
-        let news = EventDraft { from, by: Some(by.to_owned()), ..subject.news(format!("{sentence} by {by}")) };
-        Ok(Begun { sentence, news: Some(news), edition, handed: self.keep_orders(&current), kept: false })
+        let news = EventDraft {
+            from,
+            by: Some(by.to_owned()),
+            ..subject.news(format!("{sentence} by {by}"))
+        };
+        Ok(Begun {
+            sentence,
+            news: Some(news),
+            edition,
+            handed: self.keep_orders(&current),
+            kept: false,
+        })
     }
 
     /// Begins or renews a lease. A new endpoint is probed before this is over.
@@ -212,35 +278,73 @@ impl Control {
     /// # Errors
     /// It does not fit what is configured, there are too many, or it runs and cannot be kept.
     pub async fn lease(self: &Arc<Control>, lease: Lease) -> Result<ChangeOutcome, ChangeRefusal> {
-        let begun = self.change(move |control| control.put_lease(lease)).await??;
+        let begun = self
+            .change(move |control| control.put_lease(lease))
+            .await??;
         self.finish(begun).await
     }
 
     fn put_lease(&self, lease: Lease) -> Result<Begun, ChangeRefusal> {
         let mut current = self.current();
         let lease = lease.resolve(&current.base)?;
-        let changed = current.demands.leases.put(lease.clone()).map_err(ChangeRefusal::Unfit)?;
-        let Lease { service, region, address, weight, ttl, by, .. } = &lease;
+        let changed = current
+            .demands
+            .leases
+            .put(lease.clone())
+            .map_err(ChangeRefusal::Unfit)?;
+        let Lease {
+            service,
+            region,
+            address,
+            weight,
+            ttl,
+            by,
+            ..
+        } = &lease;
         let lasting = duration_text(Duration::from_secs(*ttl));
-        let sentence = format!("{address} is an endpoint of {service} in {region} for {lasting}, weight {weight}");
+        let sentence = format!(
+            "{address} is an endpoint of {service} in {region} for {lasting}, weight {weight}"
+        );
         if !changed {
             current.demands.renewed = true;
             let kept = current.state.is_some();
-            return Ok(Begun { sentence, news: None, edition: None, handed: None, kept });
+            return Ok(Begun {
+                sentence,
+                news: None,
+                edition: None,
+                handed: None,
+                kept,
+            });
         }
         let edition = Some(current.demands.next_edition());
         let cause = Some(format!("leased by {by}"));
-        let news =
-            EventDraft { to: Some("leased".to_owned()), cause, by: Some(by.clone()), ..lease.news(sentence.clone()) };
-        Ok(Begun { sentence, news: Some(news), edition, handed: self.keep_leases(&current), kept: false })
+        let news = EventDraft {
+            to: Some("leased".to_owned()),
+            cause,
+            by: Some(by.clone()),
+            ..lease.news(sentence.clone())
+        };
+        Ok(Begun {
+            sentence,
+            news: Some(news),
+            edition,
+            handed: self.keep_leases(&current),
+            kept: false,
+        })
     }
 
     /// Ends a lease; it is no error if there is none.
     ///
     /// # Errors
     /// What is true now cannot be kept.
-    pub async fn end_lease(self: &Arc<Control>, key: LeaseKey, by: String) -> Result<ChangeOutcome, ChangeRefusal> {
-        let begun = self.change(move |control| control.take_lease(&key, &by)).await?;
+    pub async fn end_lease(
+        self: &Arc<Control>,
+        key: LeaseKey,
+        by: String,
+    ) -> Result<ChangeOutcome, ChangeRefusal> {
+        let begun = self
+            .change(move |control| control.take_lease(&key, &by))
+            .await?;
         self.finish(begun).await
     }
 
@@ -249,10 +353,19 @@ impl Control {
         let (service, region, address) = key;
         let Some(lease) = current.demands.leases.end(key) else {
             let sentence = format!("{address} has no lease in {region} of {service}");
-            return Begun { sentence, news: None, edition: None, handed: self.keep_leases(&current), kept: false };
+            return Begun {
+                sentence,
+                news: None,
+                edition: None,
+                handed: self.keep_leases(&current),
+                kept: false,
+            };
         };
         let edition = Some(current.demands.next_edition());
-        let sentence = format!("{} left {} in {}", lease.address, lease.service, lease.region);
+        let sentence = format!(
+            "{} left {} in {}",
+            lease.address, lease.service, lease.region
+        );
         let (from, by) = (Some("leased".to_owned()), by.to_owned());
         let news = EventDraft {
             from,
@@ -260,7 +373,13 @@ impl Control {
             by: Some(by),
             ..lease.news(sentence.clone())
         };
-        Begun { sentence, news: Some(news), edition, handed: self.keep_leases(&current), kept: false }
+        Begun {
+            sentence,
+            news: Some(news),
+            edition,
+            handed: self.keep_leases(&current),
+            kept: false,
+        }
     }
 
     /// Makes a change on the thread for it.
@@ -274,7 +393,13 @@ impl Control {
 
     /// Waits until a change is in force, tells of it, and waits until it is kept.
     async fn finish(self: &Arc<Control>, begun: Begun) -> Result<ChangeOutcome, ChangeRefusal> {
-        let Begun { sentence, news, edition, handed, kept } = begun;
+        let Begun {
+            sentence,
+            news,
+            edition,
+            handed,
+            kept,
+        } = begun;
         if let Some(edition) = edition {
             self.compiled(edition).await;
         }
@@ -295,7 +420,10 @@ impl Control {
         let control = self.clone();
         // Where another waits already, it has not begun, so it sees this edition too.
         self.threads.compile.offer(move || {
-            let (compiled, wanted) = (*control.compiled.borrow(), control.current().demands.edition);
+            let (compiled, wanted) = (
+                *control.compiled.borrow(),
+                control.current().demands.edition,
+            );
             if compiled < wanted {
                 let _one_at_a_time = control.one_at_a_time();
                 control.rebuild();
@@ -310,7 +438,11 @@ impl Control {
     pub(super) fn reckon(&self, current: &mut ControlState) -> f64 {
         let now = BootTime::now();
         current.demands.progress = current.demands.book.progress(now);
-        current.demands.effect = Arc::new(EffectiveOverrides::of(&current.demands.book, &current.config, now));
+        current.demands.effect = Arc::new(EffectiveOverrides::of(
+            &current.demands.book,
+            &current.config,
+            now,
+        ));
         self.refresh(current, None).iter().flatten().sum()
     }
 
@@ -323,13 +455,19 @@ impl Control {
 
     /// What is to be said of a region's weight that changes nothing, because it shares clients with no other region.
     fn weight_hint(&self, order: &Override) -> String {
-        let (OverrideAction::Weight { .. }, Some(name), None) =
-            (&order.demand, &order.subject.region, &order.subject.endpoint)
-        else {
+        let (OverrideAction::Weight { .. }, Some(name), None) = (
+            &order.demand,
+            &order.subject.region,
+            &order.subject.endpoint,
+        ) else {
             return String::new();
         };
         let world = &self.snapshot().world;
-        if world.services.iter().flat_map(|service| service.views.iter().flatten()).any(|view| view.shares(world, name))
+        if world
+            .services
+            .iter()
+            .flat_map(|service| service.views.iter().flatten())
+            .any(|view| view.shares(world, name))
         {
             return String::new();
         }
@@ -345,9 +483,22 @@ impl Control {
         let names = self.known_names();
         let (config, is_other, edition) = {
             let current = self.current();
-            let config = overlay::effective(&current.base, &current.demands.book, &current.demands.leases, &names);
+            let config = overlay::effective(
+                &current.base,
+                &current.demands.book,
+                &current.demands.leases,
+                &names,
+            );
             let is_other = !config.has_services_of(&current.config);
-            (if is_other { config } else { current.config.clone() }, is_other, current.demands.edition)
+            (
+                if is_other {
+                    config
+                } else {
+                    current.config.clone()
+                },
+                is_other,
+                current.demands.edition,
+            )
         };
         let plan = Arc::new(ProbePlan::of(&config, &names));
         let snapshot = is_other.then(|| with_services(&self.snapshot(), &config));
@@ -356,8 +507,11 @@ impl Control {
         match is_other {
             true => self.adopt(&mut current, config, plan.clone()),
             false => {
-                current.demands.effect =
-                    Arc::new(EffectiveOverrides::of(&current.demands.book, &current.config, BootTime::now()));
+                current.demands.effect = Arc::new(EffectiveOverrides::of(
+                    &current.demands.book,
+                    &current.config,
+                    BootTime::now(),
+                ));
                 current.plan = plan.clone();
             }
         }
@@ -377,9 +531,18 @@ impl Control {
     }
 
     /// Makes a configuration the present one; what is remembered of its parts stays.
-    pub(super) fn adopt(&self, current: &mut ControlState, config: Arc<Config>, plan: Arc<ProbePlan>) {
+    pub(super) fn adopt(
+        &self,
+        current: &mut ControlState,
+        config: Arc<Config>,
+        plan: Arc<ProbePlan>,
+    ) {
         current.memory = current.memory.carried_over(&current.config, &config);
-        current.demands.effect = Arc::new(EffectiveOverrides::of(&current.demands.book, &config, BootTime::now()));
+        current.demands.effect = Arc::new(EffectiveOverrides::of(
+            &current.demands.book,
+            &config,
+            BootTime::now(),
+        ));
         current.config = config;
         current.plan = plan;
     }
@@ -394,5 +557,8 @@ impl Control {
 pub(super) fn with_services(before: &Snapshot, config: &Config) -> Snapshot {
     let world = before.world.with_services(config);
     let present = LiveState::compile(&world, &Availability::all_up(config), Some(&before.present));
-    Snapshot { world: Arc::new(world), ..before.with(present) }
+    Snapshot {
+        world: Arc::new(world),
+        ..before.with(present)
+    }
 }

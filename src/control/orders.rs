@@ -16,7 +16,9 @@ use crate::config::{Config, ServiceConfig};
 use crate::dns::Name;
 
 /// What an order is about: a region everywhere, a service, one service's region, or one endpoint of that.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub struct OverrideSubject {
     /// Name of a service; absent: every service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -161,21 +163,40 @@ impl OverrideKind {
 impl Override {
     /// `is drained by ops: new kernel`
     pub fn sentence(&self) -> String {
-        let reason = if self.reason.is_empty() { String::new() } else { format!(": {}", self.reason) };
+        let reason = if self.reason.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", self.reason)
+        };
         format!("{} by {}{reason}", self.words(), self.by)
     }
 
     /// `is drained over 15m`, `is undrained over 15m`
     pub fn words(&self) -> String {
-        let over = |pace: &ChangePace| format!(" over {}", duration_text(Duration::from_secs(pace.over_seconds)));
-        let words = if self.is_returning() { "is undrained".to_owned() } else { self.demand.words() };
+        let over = |pace: &ChangePace| {
+            format!(
+                " over {}",
+                duration_text(Duration::from_secs(pace.over_seconds))
+            )
+        };
+        let words = if self.is_returning() {
+            "is undrained".to_owned()
+        } else {
+            self.demand.words()
+        };
         format!("{words}{}", self.pace.as_ref().map_or(String::new(), over))
     }
 
     /// As people see it now.
     pub fn record(&self, now: &ClockReading) -> OrderRecord {
-        let to_go = self.pace.as_ref().map(|pace| pace.arrives.left(now.boot).as_millis());
-        let moves = matches!(self.demand, OverrideAction::Drain | OverrideAction::Shift { .. });
+        let to_go = self
+            .pace
+            .as_ref()
+            .map(|pace| pace.arrives.left(now.boot).as_millis());
+        let moves = matches!(
+            self.demand,
+            OverrideAction::Drain | OverrideAction::Shift { .. }
+        );
         OrderRecord {
             order: self.clone(),
             ending: EndTime::of(self.ends, now),
@@ -188,10 +209,19 @@ impl Override {
 impl OrderRecord {
     /// The order again, written down `gap` before `now`.
     pub fn revived(self, gap: Option<Duration>, now: &ClockReading) -> Override {
-        let left = Duration::from_millis(self.milliseconds_to_go.unwrap_or(0)).saturating_sub(gap.unwrap_or_default());
+        let left = Duration::from_millis(self.milliseconds_to_go.unwrap_or(0))
+            .saturating_sub(gap.unwrap_or_default());
         let arrives = Deadline::after(now.boot, left);
-        let pace = self.order.pace.clone().map(|pace| ChangePace { arrives, ..pace });
-        Override { ends: self.ending.deadline(gap, now), pace, ..self.order }
+        let pace = self
+            .order
+            .pace
+            .clone()
+            .map(|pace| ChangePace { arrives, ..pace });
+        Override {
+            ends: self.ending.deadline(gap, now),
+            pace,
+            ..self.order
+        }
     }
 }
 
@@ -216,10 +246,16 @@ impl Override {
     pub fn resolve(self, config: &Config) -> Result<Override, String> {
         let subject = self.subject.resolve(config)?;
         if let OverrideAction::Shift { to: Some(to), .. } = &self.demand {
-            let target = OverrideSubject { service: subject.service.clone(), region: Some(to.clone()), endpoint: None };
+            let target = OverrideSubject {
+                service: subject.service.clone(),
+                region: Some(to.clone()),
+                endpoint: None,
+            };
             target.resolve(config)?;
             if subject.region.as_ref() == Some(to) {
-                return Err(format!("clients of {to} are shifted to another region, not to {to}"));
+                return Err(format!(
+                    "clients of {to} are shifted to another region, not to {to}"
+                ));
             }
         }
         Ok(Override { subject, ..self })
@@ -242,30 +278,64 @@ impl OverrideSubject {
     /// # Errors
     /// A sentence: there is no such service, region or endpoint, and what may have been meant.
     pub fn resolve(&self, config: &Config) -> Result<OverrideSubject, String> {
-        let service = self.service.as_deref().map(|name| find_service(config, name)).transpose()?;
-        let region = self.region.as_deref().map(|name| find_region(config, name)).transpose()?;
+        let service = self
+            .service
+            .as_deref()
+            .map(|name| find_service(config, name))
+            .transpose()?;
+        let region = self
+            .region
+            .as_deref()
+            .map(|name| find_region(config, name))
+            .transpose()?;
         let mut subject = OverrideSubject {
             service: service.map(|service| service.name.to_string()),
             region: region.map(|region| config.regions[region].name.clone()),
             endpoint: None,
         };
-        let Some((service, region)) = service.zip(region) else { return Ok(subject) };
-        let listed = service.regions.iter().find(|listed| usize::from(listed.region.0) == region);
+        let Some((service, region)) = service.zip(region) else {
+            return Ok(subject);
+        };
+        let listed = service
+            .regions
+            .iter()
+            .find(|listed| usize::from(listed.region.0) == region);
         let listed = listed.ok_or_else(|| {
-            let names = service.regions.iter().filter_map(|listed| config.regions.get(usize::from(listed.region.0)));
+            let names = service
+                .regions
+                .iter()
+                .filter_map(|listed| config.regions.get(usize::from(listed.region.0)));
             let names: Vec<&str> = names.map(|region| region.name.as_str()).collect();
             let wanted = self.region.as_deref().unwrap_or("");
-            format!("{} has no region {wanted:?}; it has {}", service.name, names.join(", "))
+            format!(
+                "{} has no region {wanted:?}; it has {}",
+                service.name,
+                names.join(", ")
+            )
         })?;
         if let Some(wanted) = &self.endpoint {
-            let aliases = listed.endpoints.iter().filter_map(|endpoint| endpoint.alias.as_ref()).map(Name::to_string);
-            let mut known: Vec<String> = listed.endpoints.iter().map(|endpoint| endpoint.target.to_string()).collect();
+            let aliases = listed
+                .endpoints
+                .iter()
+                .filter_map(|endpoint| endpoint.alias.as_ref())
+                .map(Name::to_string);
+            let mut known: Vec<String> = listed
+                .endpoints
+                .iter()
+                .map(|endpoint| endpoint.target.to_string())
+                .collect();
             known.extend(aliases);
             known.dedup();
             let spelled = spell_endpoint(wanted);
-            let found = known.iter().find(|known| known.eq_ignore_ascii_case(&spelled)).cloned();
+            let found = known
+                .iter()
+                .find(|known| known.eq_ignore_ascii_case(&spelled))
+                .cloned();
             subject.endpoint = Some(found.ok_or_else(|| {
-                let what = format!("{} has no endpoint {wanted:?} in {}", service.name, config.regions[region].name);
+                let what = format!(
+                    "{} has no endpoint {wanted:?} in {}",
+                    service.name, config.regions[region].name
+                );
                 unknown(&what, wanted, known.iter().map(String::as_str))
             })?);
         }
@@ -277,7 +347,9 @@ impl OverrideSubject {
 fn spell_endpoint(text: &str) -> String {
     match text.parse::<std::net::IpAddr>() {
         Ok(address) => address.to_string(),
-        Err(_) => text.parse::<Name>().map_or_else(|_| text.to_owned(), |name| name.to_string()),
+        Err(_) => text
+            .parse::<Name>()
+            .map_or_else(|_| text.to_owned(), |name| name.to_string()),
     }
 }
 
@@ -287,10 +359,23 @@ fn spell_endpoint(text: &str) -> String {
 /// A sentence with what may have been meant.
 pub fn find_service<'c>(config: &'c Config, name: &str) -> Result<&'c ServiceConfig, String> {
     let wanted = name.parse::<Name>().ok();
-    config.services.iter().find(|service| Some(&service.name) == wanted.as_ref()).ok_or_else(|| {
-        let names: Vec<String> = config.services.iter().take(1000).map(|service| service.name.to_string()).collect();
-        unknown(&format!("there is no service {name:?}"), name, names.iter().map(String::as_str))
-    })
+    config
+        .services
+        .iter()
+        .find(|service| Some(&service.name) == wanted.as_ref())
+        .ok_or_else(|| {
+            let names: Vec<String> = config
+                .services
+                .iter()
+                .take(1000)
+                .map(|service| service.name.to_string())
+                .collect();
+            unknown(
+                &format!("there is no service {name:?}"),
+                name,
+                names.iter().map(String::as_str),
+            )
+        })
 }
 
 /// Where the region of this name stands in the configuration.
@@ -298,10 +383,18 @@ pub fn find_service<'c>(config: &'c Config, name: &str) -> Result<&'c ServiceCon
 /// # Errors
 /// A sentence with what may have been meant.
 pub fn find_region(config: &Config, name: &str) -> Result<usize, String> {
-    config.regions.iter().position(|region| region.name == name).ok_or_else(|| {
-        let names = config.regions.iter().take(1000).map(|region| region.name.as_str());
-        unknown(&format!("there is no region {name:?}"), name, names)
-    })
+    config
+        .regions
+        .iter()
+        .position(|region| region.name == name)
+        .ok_or_else(|| {
+            let names = config
+                .regions
+                .iter()
+                .take(1000)
+                .map(|region| region.name.as_str());
+            unknown(&format!("there is no region {name:?}"), name, names)
+        })
 }
 
 fn unknown<'n>(what: &str, wanted: &str, names: impl Iterator<Item = &'n str> + Clone) -> String {
@@ -316,5 +409,4 @@ fn unknown<'n>(what: &str, wanted: &str, names: impl Iterator<Item = &'n str> + 
 }
 
 #[cfg(test)]
-#[path = "orders_tests.rs"]
 mod tests;

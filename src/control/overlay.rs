@@ -13,16 +13,31 @@ use crate::config::{Config, Endpoint, EndpointTarget, RegionId, ServiceConfig, S
 use crate::resolve::{IpFamily, KnownNames, is_private};
 
 /// The configuration to work with; `base` itself where nothing is laid over it.
-pub fn effective(base: &Arc<Config>, book: &OverrideBook, leases: &LeaseTable, names: &KnownNames) -> Arc<Config> {
-    let weights: Vec<&Override> = book.iter().filter(|order| order.demand.kind() == OverrideKind::Weight).collect();
+pub fn effective(
+    base: &Arc<Config>,
+    book: &OverrideBook,
+    leases: &LeaseTable,
+    names: &KnownNames,
+) -> Arc<Config> {
+    let weights: Vec<&Override> = book
+        .iter()
+        .filter(|order| order.demand.kind() == OverrideKind::Weight)
+        .collect();
     if weights.is_empty() && leases.is_empty() && !base.services.iter().any(has_alias) {
         return base.clone();
     }
     let mut config = Config::clone(base);
-    leases.iter().filter_map(|lease| lease.resolve(base).ok()).for_each(|lease| add(&mut config, &lease));
+    leases
+        .iter()
+        .filter_map(|lease| lease.resolve(base).ok())
+        .for_each(|lease| add(&mut config, &lease));
     // An alias with an ordered weight shares that one among its addresses; and one of these may have an order of its own.
     weights.iter().for_each(|order| weigh(&mut config, order));
-    config.services.iter_mut().filter(|service| has_alias(service)).for_each(|service| expand(service, names));
+    config
+        .services
+        .iter_mut()
+        .filter(|service| has_alias(service))
+        .for_each(|service| expand(service, names));
     weights.iter().for_each(|order| weigh(&mut config, order));
     Arc::new(config)
 }
@@ -40,7 +55,12 @@ fn expand(service: &mut ServiceConfig, names: &KnownNames) {
     for region in &mut service.regions {
         let listed = std::mem::take(&mut region.endpoints);
         for endpoint in listed {
-            region.endpoints.extend(addresses_of(endpoint, names, service.private_targets, &mut seen));
+            region.endpoints.extend(addresses_of(
+                endpoint,
+                names,
+                service.private_targets,
+                &mut seen,
+            ));
         }
     }
 }
@@ -59,27 +79,46 @@ fn addresses_of(
     private_targets: bool,
     seen: &mut HashSet<IpAddr>,
 ) -> Vec<Endpoint> {
-    let EndpointTarget::Alias(name) = &endpoint.target else { return vec![endpoint] };
-    let Some(known) = names.get(name) else { return vec![endpoint] };
-    let (allowed, refused): (Vec<IpAddr>, Vec<IpAddr>) =
-        known.addresses().into_iter().partition(|address| private_targets || !is_private(*address));
+    let EndpointTarget::Alias(name) = &endpoint.target else {
+        return vec![endpoint];
+    };
+    let Some(known) = names.get(name) else {
+        return vec![endpoint];
+    };
+    let (allowed, refused): (Vec<IpAddr>, Vec<IpAddr>) = known
+        .addresses()
+        .into_iter()
+        .partition(|address| private_targets || !is_private(*address));
     // A family of which everything was refused is as good as unknown: that there is nothing is nothing to be kept.
     let is_missing = |family: &IpFamily| {
-        let of_family = |list: &[IpAddr]| list.iter().any(|address| IpFamily::of(*address) == *family);
+        let of_family =
+            |list: &[IpAddr]| list.iter().any(|address| IpFamily::of(*address) == *family);
         !known.is_known(*family) || of_family(&refused) && !of_family(&allowed)
     };
     let unknown: Vec<IpFamily> = IpFamily::ALL.into_iter().filter(is_missing).collect();
-    let fresh: Vec<IpAddr> = allowed.into_iter().filter(|address| seen.insert(*address)).collect();
+    let fresh: Vec<IpAddr> = allowed
+        .into_iter()
+        .filter(|address| seen.insert(*address))
+        .collect();
     let resolved = |address: &IpAddr| Endpoint {
         target: EndpointTarget::Address(*address),
-        weight: part_of(endpoint.weight, fresh.iter().filter(|other| other.is_ipv4() == address.is_ipv4()).count()),
+        weight: part_of(
+            endpoint.weight,
+            fresh
+                .iter()
+                .filter(|other| other.is_ipv4() == address.is_ipv4())
+                .count(),
+        ),
         alias: Some(name.clone()),
         unknown: Vec::new(),
         ..endpoint.clone()
     };
     let mut endpoints: Vec<Endpoint> = fresh.iter().map(resolved).collect();
     if endpoints.is_empty() || !unknown.is_empty() || !refused.is_empty() {
-        endpoints.push(Endpoint { unknown, ..endpoint });
+        endpoints.push(Endpoint {
+            unknown,
+            ..endpoint
+        });
     }
     endpoints
 }
@@ -87,36 +126,80 @@ fn addresses_of(
 /// An alias has its weight once, however many addresses of a family it has; and nobody becomes a standby by that.
 fn part_of(weight: u32, count: usize) -> u32 {
     let count = u32::try_from(count).unwrap_or(u32::MAX).max(1);
-    if weight == 0 { 0 } else { ((weight + count / 2) / count).max(1) }
+    if weight == 0 {
+        0
+    } else {
+        ((weight + count / 2) / count).max(1)
+    }
 }
 
 /// Adds a leased endpoint, checked as the service's own are.
 fn add(config: &mut Config, lease: &Lease) {
-    let Some(region) = region_of(config, &lease.region) else { return };
+    let Some(region) = region_of(config, &lease.region) else {
+        return;
+    };
     let wanted = lease.service.parse().ok();
-    let Some(service) = config.services.iter_mut().find(|service| Some(&service.name) == wanted.as_ref()) else {
+    let Some(service) = config
+        .services
+        .iter_mut()
+        .find(|service| Some(&service.name) == wanted.as_ref())
+    else {
         return;
     };
     let target = EndpointTarget::Address(lease.address);
     let (check, unknown) = (service.check, Vec::new());
-    let endpoint = Endpoint { target, weight: lease.weight, check, port: lease.port, alias: None, unknown };
-    match service.regions.iter_mut().find(|listed| listed.region == region) {
+    let endpoint = Endpoint {
+        target,
+        weight: lease.weight,
+        check,
+        port: lease.port,
+        alias: None,
+        unknown,
+    };
+    match service
+        .regions
+        .iter_mut()
+        .find(|listed| listed.region == region)
+    {
         Some(listed) => listed.endpoints.push(endpoint),
-        None => service.regions.push(ServiceRegion { region, endpoints: vec![endpoint], capacity: None }),
+        None => service.regions.push(ServiceRegion {
+            region,
+            endpoints: vec![endpoint],
+            capacity: None,
+        }),
     }
 }
 
 /// Sets an ordered weight.
 fn weigh(config: &mut Config, order: &Override) {
-    let OverrideAction::Weight { weight } = order.demand else { return };
-    let Some(region) = order.subject.region.as_deref().and_then(|name| region_of(config, name)) else { return };
-    let Some((service, endpoint)) = order.subject.service.as_ref().zip(order.subject.endpoint.as_ref()) else {
+    let OverrideAction::Weight { weight } = order.demand else {
+        return;
+    };
+    let Some(region) = order
+        .subject
+        .region
+        .as_deref()
+        .and_then(|name| region_of(config, name))
+    else {
+        return;
+    };
+    let Some((service, endpoint)) = order
+        .subject
+        .service
+        .as_ref()
+        .zip(order.subject.endpoint.as_ref())
+    else {
         config.regions[usize::from(region.0)].weight = weight;
         return;
     };
     let wanted = service.parse().ok();
-    let services = config.services.iter_mut().filter(|service| Some(&service.name) == wanted.as_ref());
-    let regions = services.flat_map(|service| &mut service.regions).filter(|listed| listed.region == region);
+    let services = config
+        .services
+        .iter_mut()
+        .filter(|service| Some(&service.name) == wanted.as_ref());
+    let regions = services
+        .flat_map(|service| &mut service.regions)
+        .filter(|listed| listed.region == region);
     for found in regions.flat_map(|listed| &mut listed.endpoints) {
         if found.target.to_string().eq_ignore_ascii_case(endpoint) {
             found.weight = weight;
@@ -125,7 +208,10 @@ fn weigh(config: &mut Config, order: &Override) {
 }
 
 fn region_of(config: &Config, name: &str) -> Option<RegionId> {
-    let at = config.regions.iter().position(|region| region.name == name)?;
+    let at = config
+        .regions
+        .iter()
+        .position(|region| region.name == name)?;
     u16::try_from(at).ok().map(RegionId)
 }
 
@@ -148,15 +234,30 @@ mod tests {
         [[services]]\nname = \"www.example.com\"\ncheck = \"web\"\n[services.endpoints]\nfra = \"192.0.2.1\"\n";
 
     fn base() -> Arc<Config> {
-        Arc::new(config::parse(CONFIGURATION, Path::new("meridian.toml")).unwrap().config)
+        Arc::new(
+            config::parse(CONFIGURATION, Path::new("meridian.toml"))
+                .unwrap()
+                .config,
+        )
     }
 
     fn weight(endpoint: Option<&str>, weight: u32) -> Override {
         let service = endpoint.map(|_| "www.example.com".to_owned());
-        let subject =
-            OverrideSubject { service, region: Some("fra".to_owned()), endpoint: endpoint.map(str::to_owned) };
+        let subject = OverrideSubject {
+            service,
+            region: Some("fra".to_owned()),
+            endpoint: endpoint.map(str::to_owned),
+        };
         let (reason, by) = (String::new(), "me".to_owned());
-        Override { subject, demand: OverrideAction::Weight { weight }, reason, by, since: 0, ends: None, pace: None }
+        Override {
+            subject,
+            demand: OverrideAction::Weight { weight },
+            reason,
+            by,
+            since: 0,
+            ends: None,
+            pace: None,
+        }
     }
 
     fn leased(leases: Vec<Lease>) -> LeaseTable {
@@ -186,20 +287,44 @@ mod tests {
     fn without_leases_and_weights_the_configuration_stays_itself() {
         let base = base();
         assert!(Arc::ptr_eq(
-            &effective(&base, &OverrideBook::default(), &LeaseTable::default(), &KnownNames::new()),
+            &effective(
+                &base,
+                &OverrideBook::default(),
+                &LeaseTable::default(),
+                &KnownNames::new()
+            ),
             &base
         ));
     }
 
     #[test]
     fn leased_endpoints_stand_behind_the_configured_ones_and_are_checked_alike() {
-        let leases = vec![lease("fra", "192.0.2.8"), lease("iad", "192.0.2.9"), lease("fra", "192.0.2.1")];
-        let config = effective(&base(), &OverrideBook::default(), &leased(leases), &KnownNames::new());
+        let leases = vec![
+            lease("fra", "192.0.2.8"),
+            lease("iad", "192.0.2.9"),
+            lease("fra", "192.0.2.1"),
+        ];
+        let config = effective(
+            &base(),
+            &OverrideBook::default(),
+            &leased(leases),
+            &KnownNames::new(),
+        );
         let service = &config.services[0];
         let listed = |region: usize| -> Vec<String> {
-            service.regions[region].endpoints.iter().map(|endpoint| endpoint.target.to_string()).collect()
+            service.regions[region]
+                .endpoints
+                .iter()
+                .map(|endpoint| endpoint.target.to_string())
+                .collect()
         };
-        assert_eq!((listed(0), listed(1)), (vec!["192.0.2.1".into(), "192.0.2.8".into()], vec!["192.0.2.9".into()]));
+        assert_eq!(
+            (listed(0), listed(1)),
+            (
+                vec!["192.0.2.1".into(), "192.0.2.8".into()],
+                vec!["192.0.2.9".into()]
+            )
+        );
         let leased = &service.regions[0].endpoints[1];
         assert_eq!((leased.weight, leased.port), (7, Some(8080)));
         assert_eq!(leased.check, service.regions[0].endpoints[0].check);
@@ -209,10 +334,18 @@ mod tests {
     #[test]
     fn ordered_weights_take_the_place_of_configured_ones() {
         let book = OverrideBook::of(vec![weight(None, 3), weight(Some("192.0.2.8"), 5)]);
-        let config = effective(&base(), &book, &leased(vec![lease("fra", "192.0.2.8")]), &KnownNames::new());
+        let config = effective(
+            &base(),
+            &book,
+            &leased(vec![lease("fra", "192.0.2.8")]),
+            &KnownNames::new(),
+        );
         assert_eq!(config.regions[0].weight, 3);
-        let weights: Vec<u32> =
-            config.services[0].regions[0].endpoints.iter().map(|endpoint| endpoint.weight).collect();
+        let weights: Vec<u32> = config.services[0].regions[0]
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.weight)
+            .collect();
         assert_eq!(weights, [100, 5]);
     }
 
@@ -221,57 +354,118 @@ mod tests {
         let addresses: Vec<IpAddr> = texts.iter().map(|text| text.parse().unwrap()).collect();
         let mut known = ResolvedName::default();
         for family in IpFamily::ALL {
-            let of_family: Vec<IpAddr> =
-                addresses.iter().copied().filter(|address| IpFamily::of(*address) == family).collect();
+            let of_family: Vec<IpAddr> = addresses
+                .iter()
+                .copied()
+                .filter(|address| IpFamily::of(*address) == family)
+                .collect();
             take(
                 &mut known,
                 family,
-                if of_family.is_empty() { LookupResult::Nothing } else { LookupResult::Addresses(of_family) },
+                if of_family.is_empty() {
+                    LookupResult::Nothing
+                } else {
+                    LookupResult::Addresses(of_family)
+                },
             );
         }
         known
     }
 
     fn take(known: &mut ResolvedName, family: IpFamily, found: LookupResult) {
-        let answer = FamilyAnswer { found, ttl: Duration::from_secs(60), until: Instant::now() };
+        let answer = FamilyAnswer {
+            found,
+            ttl: Duration::from_secs(60),
+            until: Instant::now(),
+        };
         known.take(family, &answer);
     }
 
     #[test]
     fn of_an_alias_that_half_resolved_the_other_half_is_unknown() {
         let text = CONFIGURATION.replace("\"192.0.2.1\"", "{ alias = \"lb.example.net\" }");
-        let base = Arc::new(config::parse(&text, Path::new("meridian.toml")).unwrap().config);
+        let base = Arc::new(
+            config::parse(&text, Path::new("meridian.toml"))
+                .unwrap()
+                .config,
+        );
         let endpoints = |known: ResolvedName| {
             let names = KnownNames::from([("lb.example.net".parse().unwrap(), known)]);
-            let config = effective(&base, &OverrideBook::default(), &LeaseTable::default(), &names);
-            let shown = |endpoint: &Endpoint| (endpoint.target.to_string(), endpoint.unknown.clone());
-            config.services[0].regions[0].endpoints.iter().map(shown).collect::<Vec<_>>()
+            let config = effective(
+                &base,
+                &OverrideBook::default(),
+                &LeaseTable::default(),
+                &names,
+            );
+            let shown =
+                |endpoint: &Endpoint| (endpoint.target.to_string(), endpoint.unknown.clone());
+            config.services[0].regions[0]
+                .endpoints
+                .iter()
+                .map(shown)
+                .collect::<Vec<_>>()
         };
         let lb = |unknown: &[IpFamily]| ("lb.example.net".to_owned(), unknown.to_vec());
         let address = |text: &str| (text.to_owned(), Vec::new());
         assert_eq!(endpoints(ResolvedName::default()), [lb(&IpFamily::ALL)]);
         let mut half = ResolvedName::default();
-        take(&mut half, IpFamily::V6, LookupResult::Addresses(vec!["2001:db8::1".parse().unwrap()]));
-        assert_eq!(endpoints(half.clone()), [address("2001:db8::1"), lb(&[IpFamily::V4])]);
-        take(&mut half, IpFamily::V4, LookupResult::Failed("no answer".to_owned()));
-        assert_eq!(endpoints(half.clone()), [address("2001:db8::1"), lb(&[IpFamily::V4])]);
+        take(
+            &mut half,
+            IpFamily::V6,
+            LookupResult::Addresses(vec!["2001:db8::1".parse().unwrap()]),
+        );
+        assert_eq!(
+            endpoints(half.clone()),
+            [address("2001:db8::1"), lb(&[IpFamily::V4])]
+        );
+        take(
+            &mut half,
+            IpFamily::V4,
+            LookupResult::Failed("no answer".to_owned()),
+        );
+        assert_eq!(
+            endpoints(half.clone()),
+            [address("2001:db8::1"), lb(&[IpFamily::V4])]
+        );
         take(&mut half, IpFamily::V4, LookupResult::Nothing);
         assert_eq!(endpoints(half), [address("2001:db8::1")]);
         // Private targets are refused, one by one.
         let rebound = resolved(&["10.0.0.1", "2001:db8::1"]);
-        assert_eq!(endpoints(rebound.clone()), [address("2001:db8::1"), lb(&[IpFamily::V4])]);
-        assert_eq!(endpoints(resolved(&["10.0.0.1", "192.0.2.7"])), [address("192.0.2.7"), lb(&[])]);
-        let text = text.replace("check = \"web\"\n", "check = \"web\"\nprivate_targets = true\n");
-        let base = Arc::new(config::parse(&text, Path::new("meridian.toml")).unwrap().config);
+        assert_eq!(
+            endpoints(rebound.clone()),
+            [address("2001:db8::1"), lb(&[IpFamily::V4])]
+        );
+        assert_eq!(
+            endpoints(resolved(&["10.0.0.1", "192.0.2.7"])),
+            [address("192.0.2.7"), lb(&[])]
+        );
+        let text = text.replace(
+            "check = \"web\"\n",
+            "check = \"web\"\nprivate_targets = true\n",
+        );
+        let base = Arc::new(
+            config::parse(&text, Path::new("meridian.toml"))
+                .unwrap()
+                .config,
+        );
         let names = KnownNames::from([("lb.example.net".parse().unwrap(), rebound)]);
-        let config = effective(&base, &OverrideBook::default(), &LeaseTable::default(), &names);
+        let config = effective(
+            &base,
+            &OverrideBook::default(),
+            &LeaseTable::default(),
+            &names,
+        );
         assert_eq!(listed(&config)[0].len(), 2);
         assert_eq!(listed(&config)[0][0].0, "10.0.0.1");
     }
 
     fn listed(config: &Config) -> Vec<Vec<(String, u32)>> {
         let shown = |endpoint: &Endpoint| (endpoint.target.to_string(), endpoint.weight);
-        config.services[0].regions.iter().map(|region| region.endpoints.iter().map(shown).collect()).collect()
+        config.services[0]
+            .regions
+            .iter()
+            .map(|region| region.endpoints.iter().map(shown).collect())
+            .collect()
     }
 
     #[test]
@@ -280,36 +474,97 @@ mod tests {
             "fra = \"192.0.2.1\"",
             "fra = [\"192.0.2.1\", { alias = \"lb.example.net\", weight = 90 }]\niad = { alias = \"us.example.net\" }",
         );
-        let base = Arc::new(config::parse(&text, Path::new("meridian.toml")).unwrap().config);
+        let base = Arc::new(
+            config::parse(&text, Path::new("meridian.toml"))
+                .unwrap()
+                .config,
+        );
         let names = |texts: &[(&str, &[&str])]| -> KnownNames {
-            texts.iter().map(|(name, texts)| (name.parse().unwrap(), resolved(texts))).collect()
+            texts
+                .iter()
+                .map(|(name, texts)| (name.parse().unwrap(), resolved(texts)))
+                .collect()
         };
-        let overlaid =
-            |book: &OverrideBook, names: &KnownNames| listed(&effective(&base, book, &LeaseTable::default(), names));
+        let overlaid = |book: &OverrideBook, names: &KnownNames| {
+            listed(&effective(&base, book, &LeaseTable::default(), names))
+        };
         let row = |texts: &[(&str, u32)]| -> Vec<(String, u32)> {
-            texts.iter().map(|(text, weight)| ((*text).to_owned(), *weight)).collect()
+            texts
+                .iter()
+                .map(|(text, weight)| ((*text).to_owned(), *weight))
+                .collect()
         };
         let unknown = overlaid(&OverrideBook::default(), &KnownNames::new());
-        assert_eq!(unknown, [row(&[("192.0.2.1", 100), ("lb.example.net", 90)]), row(&[("us.example.net", 100)])]);
+        assert_eq!(
+            unknown,
+            [
+                row(&[("192.0.2.1", 100), ("lb.example.net", 90)]),
+                row(&[("us.example.net", 100)])
+            ]
+        );
         // The endpoint that is there already is not there twice, nor one of another alias.
         let lb: &[&str] = &["192.0.2.1", "192.0.2.5", "192.0.2.6", "2001:db8::5"];
         let known = names(&[("lb.example.net", lb), ("us.example.net", &["192.0.2.6"])]);
-        let fra = [("192.0.2.1", 100), ("192.0.2.5", 45), ("192.0.2.6", 45), ("2001:db8::5", 90)];
-        assert_eq!(overlaid(&OverrideBook::default(), &known), [row(&fra), row(&[("us.example.net", 100)])]);
-        let book = OverrideBook::of(vec![weight(Some("lb.example.net"), 10), weight(Some("192.0.2.6"), 1)]);
-        let fra = [("192.0.2.1", 100), ("192.0.2.5", 5), ("192.0.2.6", 1), ("2001:db8::5", 10)];
+        let fra = [
+            ("192.0.2.1", 100),
+            ("192.0.2.5", 45),
+            ("192.0.2.6", 45),
+            ("2001:db8::5", 90),
+        ];
+        assert_eq!(
+            overlaid(&OverrideBook::default(), &known),
+            [row(&fra), row(&[("us.example.net", 100)])]
+        );
+        let book = OverrideBook::of(vec![
+            weight(Some("lb.example.net"), 10),
+            weight(Some("192.0.2.6"), 1),
+        ]);
+        let fra = [
+            ("192.0.2.1", 100),
+            ("192.0.2.5", 5),
+            ("192.0.2.6", 1),
+            ("2001:db8::5", 10),
+        ];
         assert_eq!(overlaid(&book, &known)[0], row(&fra));
-        let config = effective(&base, &OverrideBook::default(), &LeaseTable::default(), &known);
+        let config = effective(
+            &base,
+            &OverrideBook::default(),
+            &LeaseTable::default(),
+            &known,
+        );
         let drain = |endpoint: &str| {
-            let subject = OverrideSubject { endpoint: Some(endpoint.to_owned()), ..weight(Some(""), 0).subject };
+            let subject = OverrideSubject {
+                endpoint: Some(endpoint.to_owned()),
+                ..weight(Some(""), 0).subject
+            };
             let subject = subject.resolve(&config).expect("it is known");
-            let book = OverrideBook::of(vec![Override { subject, demand: OverrideAction::Drain, ..weight(None, 0) }]);
+            let book = OverrideBook::of(vec![Override {
+                subject,
+                demand: OverrideAction::Drain,
+                ..weight(None, 0)
+            }]);
             let effect = EffectiveOverrides::of(&book, &config, BootTime::default());
             let bearing = effect.bearing(0, 0).expect("it bears on the region");
-            bearing.endpoints.keys().copied().collect::<BTreeSet<usize>>()
+            bearing
+                .endpoints
+                .keys()
+                .copied()
+                .collect::<BTreeSet<usize>>()
         };
-        assert_eq!(drain("LB.example.net."), BTreeSet::from([1, 2, 3]), "all that it came to");
+        assert_eq!(
+            drain("LB.example.net."),
+            BTreeSet::from([1, 2, 3]),
+            "all that it came to"
+        );
         assert_eq!(drain("192.0.2.6"), BTreeSet::from([2]));
-        assert_eq!([part_of(0, 3), part_of(1, 3), part_of(100, 3), part_of(1_000_000, 1)], [0, 1, 33, 1_000_000]);
+        assert_eq!(
+            [
+                part_of(0, 3),
+                part_of(1, 3),
+                part_of(100, 3),
+                part_of(1_000_000, 1)
+            ],
+            [0, 1, 33, 1_000_000]
+        );
     }
 }

@@ -27,7 +27,9 @@ pub struct ChangePace {
 impl Override {
     /// Whether more, or fewer, clients go elsewhere by it in a while than now.
     pub fn is_underway(&self, now: BootTime) -> bool {
-        self.pace.as_ref().is_some_and(|pace| !pace.arrives.is_over(now))
+        self.pace
+            .as_ref()
+            .is_some_and(|pace| !pace.arrives.is_over(now))
     }
 
     /// Whether it is the way back of a drain, which ends with it.
@@ -41,13 +43,22 @@ impl Override {
             OverrideAction::Drain if self.is_returning() => 0.0,
             OverrideAction::Drain => 1.0,
             OverrideAction::Shift { percent, .. } => (percent / 100.0).clamp(0.0, 1.0),
-            OverrideAction::ForceUp | OverrideAction::ForceDown | OverrideAction::Weight { .. } => return 0.0,
+            OverrideAction::ForceUp | OverrideAction::ForceDown | OverrideAction::Weight { .. } => {
+                return 0.0;
+            }
         };
-        let Some(pace) = self.pace.as_ref().filter(|_| self.is_underway(now)) else { return whole };
+        let Some(pace) = self.pace.as_ref().filter(|_| self.is_underway(now)) else {
+            return whole;
+        };
         let from = (pace.from_percent / 100.0).clamp(0.0, 1.0);
-        let left = (pace.arrives.left(now).as_secs_f64() / pace.over_seconds.max(1) as f64).min(1.0);
+        let left =
+            (pace.arrives.left(now).as_secs_f64() / pace.over_seconds.max(1) as f64).min(1.0);
         let steps = (whole + (from - whole) * left) * STEPS;
-        let moved = if from < whole { steps.floor() } else { steps.ceil() } / STEPS;
+        let moved = if from < whole {
+            steps.floor()
+        } else {
+            steps.ceil()
+        } / STEPS;
         moved.clamp(from.min(whole), from.max(whole))
     }
 }

@@ -28,7 +28,10 @@ pub struct PrivateFileError {
 impl PrivateFileError {
     /// The file holds what it must not, or not what it must.
     pub fn unfit(sentence: String) -> PrivateFileError {
-        PrivateFileError { sentence, may_pass: false }
+        PrivateFileError {
+            sentence,
+            may_pass: false,
+        }
     }
 
     /// Whether this says nothing about the file ([`ReadError::may_pass`]).
@@ -53,14 +56,27 @@ impl From<PrivateFileError> for String {
 ///
 /// # Errors
 /// A sentence with the file: it cannot be read, is no such file or too large a one, or others could read it too.
-pub fn read(path: &Path, kind: FileKind, words: FileMessages) -> Result<Zeroizing<String>, PrivateFileError> {
-    let (name, FileMessages { content, file: what, kept }) = (shown(path.display()), words);
+pub fn read(
+    path: &Path,
+    kind: FileKind,
+    words: FileMessages,
+) -> Result<Zeroizing<String>, PrivateFileError> {
+    let (
+        name,
+        FileMessages {
+            content,
+            file: what,
+            kept,
+        },
+    ) = (shown(path.display()), words);
     let told = |error: ReadError| {
         let may_pass = error.may_pass();
         let sentence = match error {
             ReadError::Refused(error) => format!("{name}: cannot read {content}: {error}"),
             ReadError::OpenToOthers(mode) => {
-                format!("{name}: others may read {content} (mode {mode:o}); `chmod 600 {name}` {kept}")
+                format!(
+                    "{name}: others may read {content} (mode {mode:o}); `chmod 600 {name}` {kept}"
+                )
             }
             error => format!("{name}: {what} {error}"),
         };

@@ -31,7 +31,10 @@ struct Accounts {
 impl ProbedTargets {
     /// What is served from the start.
     pub(super) fn of(served: Vec<ProbeTarget>) -> ProbedTargets {
-        ProbedTargets(Mutex::new(Accounts { served, ..Accounts::default() }))
+        ProbedTargets(Mutex::new(Accounts {
+            served,
+            ..Accounts::default()
+        }))
     }
 
     /// Probes these too. Must be called inside the monitor's runtime.
@@ -52,9 +55,19 @@ impl ProbedTargets {
     fn update(&self, monitor: &Monitor, update: impl FnOnce(&mut Accounts)) {
         let mut accounts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         update(&mut accounts);
-        let Accounts { served, change, reload } = &*accounts;
+        let Accounts {
+            served,
+            change,
+            reload,
+        } = &*accounts;
         // Of two with one key the last counts.
-        monitor.replace([served, change, reload].into_iter().flatten().cloned().collect());
+        monitor.replace(
+            [served, change, reload]
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect(),
+        );
     }
 }
 

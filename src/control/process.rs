@@ -31,8 +31,13 @@ pub fn beats() -> &'static AtomicU32 {
 /// Sets the clocks of the query path.
 fn tick() {
     static START: OnceLock<Instant> = OnceLock::new();
-    BEATS.store((START.get_or_init(Instant::now).elapsed().as_millis() / 100) as u32, Ordering::Relaxed);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    BEATS.store(
+        (START.get_or_init(Instant::now).elapsed().as_millis() / 100) as u32,
+        Ordering::Relaxed,
+    );
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
     SECONDS.store(now as u32, Ordering::Relaxed);
 }
 
@@ -47,14 +52,20 @@ pub fn keep_time() -> Result<(), String> {
             std::thread::sleep(BEAT);
         }
     };
-    let started = std::thread::Builder::new().name("clock".to_owned()).spawn(keep);
-    started.map(drop).map_err(|error| format!("cannot make the thread \"clock\": {error}"))
+    let started = std::thread::Builder::new()
+        .name("clock".to_owned())
+        .spawn(keep);
+    started
+        .map(drop)
+        .map_err(|error| format!("cannot make the thread \"clock\": {error}"))
 }
 
 /// Octets of memory that the process holds (`VmRSS` of proc(5)); `None` where that cannot be read.
 pub fn resident() -> Option<u64> {
     let status = files::read_proc("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     kibibytes.checked_mul(1024)
 }
@@ -74,5 +85,8 @@ pub fn cookie_secret() -> CookieSecret {
 
 /// The name of this machine.
 pub fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
 }

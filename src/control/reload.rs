@@ -122,9 +122,22 @@ impl Control {
     ///
     /// # Errors
     /// A sentence: a thread that it needs cannot be made.
-    pub fn new(origin: ConfigOrigin, loaded: LoadedState, state: Option<StateDirectory>) -> Result<Control, String> {
+    pub fn new(
+        origin: ConfigOrigin,
+        loaded: LoadedState,
+        state: Option<StateDirectory>,
+    ) -> Result<Control, String> {
         let threads = WorkerThreads::start()?;
-        let LoadedState { config: base, snapshot, atlas, identity, prints: content, files, text, .. } = loaded;
+        let LoadedState {
+            config: base,
+            snapshot,
+            atlas,
+            identity,
+            prints: content,
+            files,
+            text,
+            ..
+        } = loaded;
         let shown = OfEach::<Arc<TlsIdentity>>::default();
         shown.dns.show(identity.dns.key);
         shown.admin.show(identity.admin.key);
@@ -132,11 +145,18 @@ impl Control {
         let server = base.server.nsid.clone().unwrap_or_else(process::host_name);
         let base = Arc::new(base);
         let (config, snapshot) = overlaid(&base, &demands, &KnownNames::new(), snapshot);
-        demands.effect = Arc::new(EffectiveOverrides::of(&demands.book, &config, BootTime::now()));
+        demands.effect = Arc::new(EffectiveOverrides::of(
+            &demands.book,
+            &config,
+            BootTime::now(),
+        ));
         let current = ControlState {
             databases: prints(&config),
             plan: Arc::new(ProbePlan::of(&config, &KnownNames::new())),
-            identity: OfEach { dns: identity.dns.prints, admin: identity.admin.prints },
+            identity: OfEach {
+                dns: identity.dns.prints,
+                admin: identity.admin.prints,
+            },
             base,
             config,
             demands,
@@ -182,7 +202,7 @@ impl Control {
     }
 
     /// Whether another server is about to take over.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
     }
 
@@ -213,7 +233,10 @@ impl Control {
 
     /// Reloads so far.
     pub fn reloads(&self) -> ReloadHistory {
-        self.reloads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.reloads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(super) fn current(&self) -> MutexGuard<'_, ControlState> {
@@ -229,9 +252,15 @@ impl Control {
     ///
     /// # Errors
     /// Another reload is under way, and some wait for it already.
-    pub async fn reload(self: &Arc<Control>, confirmed: ConfirmedRisks) -> Result<ReloadResult, NotDone> {
+    pub async fn reload(
+        self: &Arc<Control>,
+        confirmed: ConfirmedRisks,
+    ) -> Result<ReloadResult, NotDone> {
         let control = self.clone();
-        self.threads.reload.run(move || control.reload_now(confirmed)).await
+        self.threads
+            .reload
+            .run(move || control.reload_now(confirmed))
+            .await
     }
 
     /// Looks for databases and a certificate that have changed, and takes them in. What is read may hang.
@@ -253,7 +282,10 @@ impl Control {
     /// One reload at a time. Waits for the first results of endpoints that are new, so it must be called from a thread
     /// that may wait.
     fn reload_now(&self, confirmed: ConfirmedRisks) -> ReloadResult {
-        let _one_reload = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_reload = self
+            .reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let start = Instant::now();
         let result = self.replace(confirmed);
         let ok = result.is_ok();
@@ -264,14 +296,30 @@ impl Control {
             self.current().databases = databases;
         }
         let messages = result.unwrap_or_else(|mistakes| mistakes);
-        let done = ReloadResult { at: SystemTime::now(), took: start.elapsed(), ok, messages };
+        let done = ReloadResult {
+            at: SystemTime::now(),
+            took: start.elapsed(),
+            ok,
+            messages,
+        };
         let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
-        *if ok { &mut reloads.ok } else { &mut reloads.refused } += 1;
+        *if ok {
+            &mut reloads.ok
+        } else {
+            &mut reloads.refused
+        } += 1;
         reloads.last = Some(done.clone());
         drop(reloads);
-        let sentence = if ok { "reloaded" } else { "a reload was refused" };
+        let sentence = if ok {
+            "reloaded"
+        } else {
+            "a reload was refused"
+        };
         let cause = Some(done.messages.join("; "));
-        self.events.tell(EventDraft { cause, ..EventDraft::new(EventTopic::Reload, sentence.to_owned()) });
+        self.events.tell(EventDraft {
+            cause,
+            ..EventDraft::new(EventTopic::Reload, sentence.to_owned())
+        });
         done
     }
 
@@ -288,33 +336,58 @@ impl Control {
         let mut warnings = loaded.warnings;
         warnings.extend(loaded.prints.same_serials(&self.current().prints.zones()));
         if needs_restart(&loaded.config, &config) {
-            warnings.push(format!("{}: new listen addresses, workers and [admin] need a restart", self.origin));
+            warnings.push(format!(
+                "{}: new listen addresses, workers and [admin] need a restart",
+                self.origin
+            ));
         }
         let base = Arc::new(loaded.config);
-        let databases = if base.geo.databases == config.geo.databases { databases } else { prints(&base) };
+        let databases = if base.geo.databases == config.geo.databases {
+            databases
+        } else {
+            prints(&base)
+        };
         self.meet_names(&base);
         let names = self.known_names();
         let laid = self.overlay(&base, &names);
         let overlaid = (!Arc::ptr_eq(&base, &laid)).then(|| with_services(&loaded.snapshot, &laid));
         if !confirmed.moves {
-            let (now, new) = (self.snapshot(), overlaid.as_ref().unwrap_or(&loaded.snapshot));
+            let (now, new) = (
+                self.snapshot(),
+                overlaid.as_ref().unwrap_or(&loaded.snapshot),
+            );
             if let Some(sentence) = guard::refusal((&now.world, &config), (&new.world, &laid)) {
                 self.settle_names();
                 return Err(vec![format!("{}: {sentence}", self.origin)]);
             }
         }
-        let state = self.other_state_directory(&base).inspect_err(|_| self.settle_names());
+        let state = self
+            .other_state_directory(&base)
+            .inspect_err(|_| self.settle_names());
         let state = state.map_err(|sentence| vec![sentence])?;
         let plan = ProbePlan::of(&laid, &names);
         self.meet(&plan, ProbeAccount::Reload);
         let new = &overlaid.as_ref().unwrap_or(&loaded.snapshot).world;
         let limit = config.min_covered.filter(|_| !confirmed.uncovers);
-        self.guard_coverage(limit, new, &laid, &plan).inspect_err(|_| self.settle_names())?;
+        self.guard_coverage(limit, new, &laid, &plan)
+            .inspect_err(|_| self.settle_names())?;
         let (atlas, identity) = (loaded.atlas, loaded.identity);
         let (prints, text) = (loaded.prints, loaded.text);
         let (files, plain) = (watched::as_read(&loaded.files), loaded.snapshot);
-        let draft =
-            Draft { base, names, laid, plain, overlaid, atlas, databases, identity, prints, text, files, state };
+        let draft = Draft {
+            base,
+            names,
+            laid,
+            plain,
+            overlaid,
+            atlas,
+            databases,
+            identity,
+            prints,
+            text,
+            files,
+            state,
+        };
         self.swap_in(draft);
         self.settle_names();
         Ok(warnings)
@@ -329,8 +402,20 @@ impl Control {
     /// Serves what was read. Leases and weights wait meanwhile; what came of them while it was read is laid over it anew.
     fn swap_in(&self, draft: Draft) {
         let _one_at_a_time = self.one_at_a_time();
-        let Draft { base, names, laid, plain, overlaid, atlas, databases, identity, prints, text, files, state } =
-            draft;
+        let Draft {
+            base,
+            names,
+            laid,
+            plain,
+            overlaid,
+            atlas,
+            databases,
+            identity,
+            prints,
+            text,
+            files,
+            state,
+        } = draft;
         let edition = self.current().demands.edition();
         let now = self.overlay(&base, &names);
         let (new, snapshot) = if now.has_services_of(&laid) {
@@ -350,7 +435,10 @@ impl Control {
             self.keep_everything(&mut current);
         }
         current.atlas = atlas;
-        current.identity = OfEach { dns: identity.dns.prints, admin: identity.admin.prints };
+        current.identity = OfEach {
+            dns: identity.dns.prints,
+            admin: identity.admin.prints,
+        };
         current.prints = prints;
         self.keep_zones(&current);
         current.text = text;
@@ -379,6 +467,10 @@ fn overlaid(
     snapshot: Snapshot,
 ) -> (Arc<Config>, Snapshot) {
     let config = overlay::effective(base, &demands.book, &demands.leases, names);
-    let snapshot = if Arc::ptr_eq(base, &config) { snapshot } else { with_services(&snapshot, &config) };
+    let snapshot = if Arc::ptr_eq(base, &config) {
+        snapshot
+    } else {
+        with_services(&snapshot, &config)
+    };
     (config, snapshot)
 }

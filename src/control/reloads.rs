@@ -33,7 +33,9 @@ impl ReloadResult {
         match (self.ok, self.messages.is_empty()) {
             (true, true) => "reloaded".to_owned(),
             (true, false) => format!("reloaded, with warnings:\n  {lines}"),
-            (false, _) => format!("the reload was refused, what was served before is served still:\n  {lines}"),
+            (false, _) => format!(
+                "the reload was refused, what was served before is served still:\n  {lines}"
+            ),
         }
     }
 

@@ -12,8 +12,11 @@ use crate::files::FileKind;
 /// # Errors
 /// A sentence with the file: it cannot be read, others could read it too, or a line holds no secret.
 pub fn read(path: &Path) -> Result<CookieSecrets, String> {
-    let words =
-        FileMessages { content: "the cookie secrets", file: "the file of cookie secrets", kept: "keeps them secret" };
+    let words = FileMessages {
+        content: "the cookie secrets",
+        file: "the file of cookie secrets",
+        kept: "keeps them secret",
+    };
     let text = private_file::read(path, FileKind::Secret, words)?;
     let name = path.display();
     parse(&text).map_err(|(line, sentence)| format!("{name}:{line}:1: {sentence}"))
@@ -29,12 +32,17 @@ fn parse(text: &str) -> Result<CookieSecrets, (usize, String)> {
         let sentence = "a cookie secret is 32 hexadecimal digits; `openssl rand -hex 16` makes one";
         let secret = secret(words).ok_or_else(|| (line, sentence.to_owned()))?;
         if secrets.len() == 2 {
-            return Err((line, "at most two cookie secrets are known at a time; take the oldest out".to_owned()));
+            return Err((
+                line,
+                "at most two cookie secrets are known at a time; take the oldest out".to_owned(),
+            ));
         }
         secrets.push(secret);
     }
     let mut secrets = secrets.into_iter();
-    let making = secrets.next().ok_or((1, "the file holds no cookie secret".to_owned()))?;
+    let making = secrets
+        .next()
+        .ok_or((1, "the file holds no cookie secret".to_owned()))?;
     Ok(CookieSecrets::new(making, secrets.next()))
 }
 
@@ -42,7 +50,9 @@ fn secret(digits: &str) -> Option<CookieSecret> {
     if digits.len() != 32 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
-    u128::from_str_radix(digits, 16).ok().map(|number| CookieSecret::new(number.to_be_bytes()))
+    u128::from_str_radix(digits, 16)
+        .ok()
+        .map(|number| CookieSecret::new(number.to_be_bytes()))
 }
 
 #[cfg(test)]
@@ -65,10 +75,17 @@ mod tests {
 
     #[test]
     fn the_first_makes_and_both_are_known() {
-        let octets = |hex: &str| CookieSecret::new(u128::from_str_radix(hex, 16).unwrap().to_be_bytes());
+        let octets =
+            |hex: &str| CookieSecret::new(u128::from_str_radix(hex, 16).unwrap().to_be_bytes());
         let both = CookieSecrets::new(octets(FIRST), Some(octets(SECOND)));
-        assert_eq!(read_text(&format!("# ours\n{FIRST}\n\n  {SECOND}\n"), 0o600), Ok(both));
-        assert_eq!(read_text(FIRST, 0o400), Ok(CookieSecrets::new(octets(FIRST), None)));
+        assert_eq!(
+            read_text(&format!("# ours\n{FIRST}\n\n  {SECOND}\n"), 0o600),
+            Ok(both)
+        );
+        assert_eq!(
+            read_text(FIRST, 0o400),
+            Ok(CookieSecrets::new(octets(FIRST), None))
+        );
     }
 
     #[test]
@@ -85,12 +102,17 @@ mod tests {
                 0o600,
                 "FILE:1:1: a cookie secret is 32 hexadecimal digits; `openssl rand -hex 16` makes one",
             ),
-            (FIRST, 0o644, "FILE: others may read the cookie secrets (mode 644); `chmod 600 FILE` keeps them secret"),
+            (
+                FIRST,
+                0o644,
+                "FILE: others may read the cookie secrets (mode 644); `chmod 600 FILE` keeps them secret",
+            ),
         ] {
             assert_eq!(read_text(text, mode), Err(mistake.to_owned()));
         }
         let three = [FIRST, SECOND, FIRST].join("\n");
-        let mistake = "FILE:3:1: at most two cookie secrets are known at a time; take the oldest out";
+        let mistake =
+            "FILE:3:1: at most two cookie secrets are known at a time; take the oldest out";
         assert_eq!(read_text(&three, 0o600), Err(mistake.to_owned()));
     }
 }

@@ -72,12 +72,18 @@ impl StateDirectory {
                 Ownership::Wanted
             }
         };
-        Ok(StateDirectory { path: path.to_owned(), lock: Mutex::new(ownership) })
+        Ok(StateDirectory {
+            path: path.to_owned(),
+            lock: Mutex::new(ownership),
+        })
     }
 
     /// The directory of the server that this one takes the place of, with its lock.
     pub fn inherited(path: &Path, lock: OwnedFd) -> StateDirectory {
-        StateDirectory { path: path.to_owned(), lock: Mutex::new(Ownership::Held(Arc::new(lock.into()))) }
+        StateDirectory {
+            path: path.to_owned(),
+            lock: Mutex::new(Ownership::Held(Arc::new(lock.into()))),
+        }
     }
 
     /// Where it is.
@@ -87,7 +93,10 @@ impl StateDirectory {
 
     /// Whether another path leads there, too.
     pub fn is_at(&self, path: &Path) -> bool {
-        let (ours, other) = (fs::canonicalize(&self.path).ok(), fs::canonicalize(path).ok());
+        let (ours, other) = (
+            fs::canonicalize(&self.path).ok(),
+            fs::canonicalize(path).ok(),
+        );
         self.path == path || ours.is_some() && ours == other
     }
 
@@ -147,7 +156,9 @@ impl StateDirectory {
 
 /// Makes the directory, opens the file in it and locks it; waits so long for whoever has it.
 fn lock(directory: &Path, patience: Duration) -> Result<File, LockError> {
-    let file = make(directory).and_then(|()| open(&directory.join(LOCK))).map_err(LockError::Unusable)?;
+    let file = make(directory)
+        .and_then(|()| open(&directory.join(LOCK)))
+        .map_err(LockError::Unusable)?;
     let end = Instant::now() + patience;
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -158,7 +169,9 @@ fn lock(directory: &Path, patience: Duration) -> Result<File, LockError> {
             // Some network file systems have no locks. Better unlocked than nothing kept.
             Err(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) => {
                 let directory = directory.display();
-                tracing::warn!("{directory}: its file system has no locks; see to it that no other server uses it");
+                tracing::warn!(
+                    "{directory}: its file system has no locks; see to it that no other server uses it"
+                );
                 return Ok(file);
             }
             Err(error) => return Err(LockError::Unusable(error.into())),
@@ -186,13 +199,19 @@ fn open(path: &Path) -> io::Result<File> {
         .mode(0o600)
         .custom_flags(flags)
         .open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("the lock is not a regular file")) }
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("the lock is not a regular file"))
+    }
 }
 
 /// For people alone, so a full disk is no reason to stop.
 fn write_number(file: &File) {
     let number = format!("{}\n", std::process::id());
-    let _ = file.set_len(0).and_then(|()| file.write_all_at(number.as_bytes(), 0));
+    let _ = file
+        .set_len(0)
+        .and_then(|()| file.write_all_at(number.as_bytes(), 0));
 }
 
 fn read_number(mut file: &File) -> Option<u32> {
@@ -202,8 +221,10 @@ fn read_number(mut file: &File) -> Option<u32> {
 }
 
 fn taken(path: &Path, owner: Option<u32>) -> String {
-    let owner =
-        owner.map_or_else(|| "another server".to_owned(), |number| format!("another server (process {number})"));
+    let owner = owner.map_or_else(
+        || "another server".to_owned(),
+        |number| format!("another server (process {number})"),
+    );
     format!(
         "{}: {owner} uses this state directory; stop it, take its place with `meridian serve --take-over`, or give this \
          one a [state] directory of its own",
@@ -214,11 +235,21 @@ fn taken(path: &Path, owner: Option<u32>) -> String {
 /// What keeps this process from keeping anything there, found out without making or changing anything.
 pub fn unusable(path: &Path) -> Option<String> {
     // What is not there yet is made in the nearest folder that is.
-    let there = path.ancestors().find(|folder| fs::symlink_metadata(folder).is_ok());
+    let there = path
+        .ancestors()
+        .find(|folder| fs::symlink_metadata(folder).is_ok());
     let there = there.unwrap_or(Path::new("."));
-    let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+    let there = if there.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        there
+    };
     let refusal = match there.is_dir() {
-        false => Err(if there == path { Errno::EXIST } else { Errno::NOTDIR }),
+        false => Err(if there == path {
+            Errno::EXIST
+        } else {
+            Errno::NOTDIR
+        }),
         true => access(there, Access::WRITE_OK | Access::EXEC_OK),
     };
     refusal.err().map(|error| nothing_kept(path, &error.into()))
@@ -228,18 +259,28 @@ pub fn unusable(path: &Path) -> Option<String> {
 pub fn open_to_others(path: &Path) -> Option<String> {
     let mode = fs::metadata(path).map_or(0, |data| data.permissions().mode() & 0o777);
     let path = path.display();
-    (mode & 0o022 != 0)
-        .then(|| format!("{path}: others may write into this state directory (mode {mode:o}); `chmod 700 {path}`"))
+    (mode & 0o022 != 0).then(|| {
+        format!(
+            "{path}: others may write into this state directory (mode {mode:o}); `chmod 700 {path}`"
+        )
+    })
 }
 
 /// Who owns it at this moment: a note, since that may be the very server that is asked about.
 pub fn owner(path: &Path) -> Option<String> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path.join(LOCK));
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path.join(LOCK));
     let file = file.ok()?;
     let is_taken = flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK);
     is_taken.then(|| {
-        let process = read_number(&file).map_or_else(String::new, |number| format!(" (process {number})"));
-        format!("{}: a server{process} uses this state directory now", path.display())
+        let process =
+            read_number(&file).map_or_else(String::new, |number| format!(" (process {number})"));
+        format!(
+            "{}: a server{process} uses this state directory now",
+            path.display()
+        )
     })
 }
 
@@ -256,10 +297,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/state");
         let owned = StateDirectory::own(&path).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
         let told = StateDirectory::own(&path).unwrap_err();
-        let process = format!("another server (process {}) uses this state directory", std::process::id());
-        assert!(told.contains(&process) && told.contains("--take-over"), "{told}");
+        let process = format!(
+            "another server (process {}) uses this state directory",
+            std::process::id()
+        );
+        assert!(
+            told.contains(&process) && told.contains("--take-over"),
+            "{told}"
+        );
         drop(owned);
         assert!(StateDirectory::own(&path).is_ok());
     }
@@ -272,7 +322,13 @@ mod tests {
         new.replace("a", b"x").unwrap();
         old.give_up();
         assert!(old.replace("a", b"y").is_err() && old.passed_on().is_none());
-        assert!(matches!(lock(folder.path(), Duration::ZERO), Err(LockError::Taken(_))), "the new one has it");
+        assert!(
+            matches!(
+                lock(folder.path(), Duration::ZERO),
+                Err(LockError::Taken(_))
+            ),
+            "the new one has it"
+        );
         drop(new);
         assert!(lock(folder.path(), Duration::ZERO).is_ok());
     }

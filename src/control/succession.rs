@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg, sockopt,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg, sockopt,
 };
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
@@ -70,13 +70,25 @@ impl Predecessor {
     pub fn ask(directory: &Path) -> Result<Option<Predecessor>, String> {
         let path = directory.join(NAME);
         let told = |error: io::Error| {
-            format!("the running server does not hand over ({}: {error}); it serves on", path.display())
+            format!(
+                "the running server does not hand over ({}: {error}); it serves on",
+                path.display()
+            )
         };
-        let Some(mut stream) = connect(&path)? else { return Ok(None) };
+        let Some(mut stream) = connect(&path)? else {
+            return Ok(None);
+        };
         let received = match receive(&mut stream, REQUEST) {
             // It hangs up on words that it does not know.
-            Err(error) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => {
-                let Some(again) = connect(&path)? else { return Ok(None) };
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset
+                ) =>
+            {
+                let Some(again) = connect(&path)? else {
+                    return Ok(None);
+                };
                 stream = again;
                 receive(&mut stream, UNLOCKED)
             }
@@ -85,7 +97,12 @@ impl Predecessor {
         let (mut descriptors, legacy) = received.map_err(told)?;
         let lock = (legacy.locked && !descriptors.is_empty()).then(|| descriptors.remove(0));
         let passed = PassedSockets::of(descriptors)?;
-        Ok(Some(Predecessor { stream, passed, legacy, lock }))
+        Ok(Some(Predecessor {
+            stream,
+            passed,
+            legacy,
+            lock,
+        }))
     }
 
     /// Tells it that it can go: queries are answered here.
@@ -93,7 +110,9 @@ impl Predecessor {
     /// # Errors
     /// A sentence: it is gone, or has given this one up and serves on.
     pub fn relieve(mut self) -> Result<(), String> {
-        self.stream.write_all(READY).map_err(|error| format!("the server before has given this one up: {error}"))
+        self.stream
+            .write_all(READY)
+            .map_err(|error| format!("the server before has given this one up: {error}"))
     }
 }
 
@@ -111,16 +130,29 @@ impl Succession {
     /// A sentence: it cannot be opened.
     pub fn open(directory: &Path) -> Result<Succession, String> {
         let path = directory.join(NAME);
-        let told = |error: io::Error| format!("{}: {error}; no server can take over from this one", path.display());
+        let told = |error: io::Error| {
+            format!(
+                "{}: {error}; no server can take over from this one",
+                path.display()
+            )
+        };
         let listener = bind(&path).map_err(told)?;
         Ok(Succession { listener, path })
     }
 
     /// Waits until another server has taken over; `sockets` are given to it. One that fails before it is ready changes
     /// nothing.
-    pub async fn wait(&self, control: &Arc<Control>, give: impl Fn() -> io::Result<(Vec<OwnedFd>, HandedState)>) {
+    pub async fn wait(
+        &self,
+        control: &Arc<Control>,
+        give: impl Fn() -> io::Result<(Vec<OwnedFd>, HandedState)>,
+    ) {
         loop {
-            let accepted = self.listener.accept().await.and_then(|(stream, _)| stream.into_std());
+            let accepted = self
+                .listener
+                .accept()
+                .await
+                .and_then(|(stream, _)| stream.into_std());
             let given = accepted.and_then(|stream| Ok((stream, give()?)));
             let (stream, (sockets, legacy)) = match given {
                 Ok(given) => given,
@@ -131,10 +163,19 @@ impl Succession {
                 }
             };
             let old = control.clone();
-            let done = control.threads.hand_over.run(move || hand_over(&old, stream, sockets, legacy)).await;
-            match done.map_err(|not_done| io::Error::other(not_done.to_string())).and_then(|done| done) {
+            let done = control
+                .threads
+                .hand_over
+                .run(move || hand_over(&old, stream, sockets, legacy))
+                .await;
+            match done
+                .map_err(|not_done| io::Error::other(not_done.to_string()))
+                .and_then(|done| done)
+            {
                 Ok(()) => return,
-                Err(error) => tracing::error!("another server wanted to take over and failed ({error}); serving on"),
+                Err(error) => tracing::error!(
+                    "another server wanted to take over and failed ({error}); serving on"
+                ),
             }
         }
     }
@@ -149,7 +190,14 @@ impl Succession {
 fn connect(path: &Path) -> Result<Option<UnixStream>, String> {
     match UnixStream::connect(path) {
         Ok(stream) => Ok(Some(stream)),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => Ok(None),
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::ConnectionRefused
+            ) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(format!("{}: {error}", path.display())),
     }
 }
@@ -166,14 +214,24 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// The old server's part. Changes are refused while it goes on, unless it fails.
-fn hand_over(control: &Control, stream: UnixStream, sockets: Vec<OwnedFd>, legacy: HandedState) -> io::Result<()> {
+fn hand_over(
+    control: &Control,
+    stream: UnixStream,
+    sockets: Vec<OwnedFd>,
+    legacy: HandedState,
+) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     refuse_others(&stream)?;
     control.close_for_changes();
-    let lock = control.state_directory().and_then(|directory| directory.passed_on());
+    let lock = control
+        .state_directory()
+        .and_then(|directory| directory.passed_on());
     let done = converse(stream, sockets, lock, legacy);
     match done {
-        Ok(()) => control.state_directory().iter().for_each(|directory| directory.give_up()),
+        Ok(()) => control
+            .state_directory()
+            .iter()
+            .for_each(|directory| directory.give_up()),
         Err(_) => control.open_for_changes(),
     }
     done
@@ -192,9 +250,17 @@ fn converse(
     let lock = match &heard {
         REQUEST => lock,
         UNLOCKED => None,
-        _ => return Err(io::Error::new(ErrorKind::InvalidData, "it speaks another language")),
+        _ => {
+            return Err(io::Error::new(
+                ErrorKind::InvalidData,
+                "it speaks another language",
+            ));
+        }
     };
-    let legacy = HandedState { locked: lock.is_some(), ..legacy };
+    let legacy = HandedState {
+        locked: lock.is_some(),
+        ..legacy
+    };
     let descriptors: Vec<OwnedFd> = lock.into_iter().chain(sockets).collect();
     send(&mut stream, &descriptors, &serde_json::to_vec(&legacy)?)?;
     // The other one has its own now; while this waits nobody else may find these open.
@@ -209,13 +275,23 @@ fn refuse_others(stream: &UnixStream) -> io::Result<()> {
     if asks == rustix::process::geteuid() || asks.is_root() {
         return Ok(());
     }
-    Err(io::Error::new(ErrorKind::PermissionDenied, format!("user {} may not", asks.as_raw())))
+    Err(io::Error::new(
+        ErrorKind::PermissionDenied,
+        format!("user {} may not", asks.as_raw()),
+    ))
 }
 
 fn expect(stream: &mut UnixStream, words: &[u8]) -> io::Result<()> {
     let mut heard = vec![0; words.len()];
     stream.read_exact(&mut heard)?;
-    if heard == words { Ok(()) } else { Err(io::Error::new(ErrorKind::InvalidData, "it speaks another language")) }
+    if heard == words {
+        Ok(())
+    } else {
+        Err(io::Error::new(
+            ErrorKind::InvalidData,
+            "it speaks another language",
+        ))
+    }
 }
 
 /// The length of the text, with the sockets; then the text.
@@ -230,7 +306,12 @@ fn send(stream: &mut UnixStream, sockets: &[OwnedFd], text: &[u8]) -> io::Result
         )));
     }
     let length = (text.len() as u32).to_be_bytes();
-    let sent = sendmsg(&*stream, &[IoSlice::new(&length)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    let sent = sendmsg(
+        &*stream,
+        &[IoSlice::new(&length)],
+        &mut ancillary,
+        SendFlags::NOSIGNAL,
+    )?;
     stream.write_all(&length[sent..])?;
     stream.write_all(text)
 }
@@ -243,16 +324,31 @@ fn receive(stream: &mut UnixStream, request: &[u8]) -> io::Result<(Vec<OwnedFd>,
     let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_PASSED))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut room);
     let mut length = [0; 4];
-    let heard = recvmsg(&*stream, &mut [IoSliceMut::new(&mut length)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)?.bytes;
+    let heard = recvmsg(
+        &*stream,
+        &mut [IoSliceMut::new(&mut length)],
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC,
+    )?
+    .bytes;
     if heard == 0 {
         return Err(ErrorKind::UnexpectedEof.into());
     }
-    let rights = |message| if let RecvAncillaryMessage::ScmRights(sockets) = message { Some(sockets) } else { None };
+    let rights = |message| {
+        if let RecvAncillaryMessage::ScmRights(sockets) = message {
+            Some(sockets)
+        } else {
+            None
+        }
+    };
     let sockets = ancillary.drain().filter_map(rights).flatten().collect();
     stream.read_exact(&mut length[heard..])?;
     let length = u32::from_be_bytes(length);
     if length > LARGEST {
-        return Err(io::Error::new(ErrorKind::InvalidData, format!("{length} octets are too many")));
+        return Err(io::Error::new(
+            ErrorKind::InvalidData,
+            format!("{length} octets are too many"),
+        ));
     }
     let mut text = vec![0; length as usize];
     stream.read_exact(&mut text)?;
@@ -270,7 +366,9 @@ mod tests {
         let (old, mut new) = UnixStream::pair().unwrap();
         let given = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = given.local_addr().unwrap();
-        let old = std::thread::spawn(move || converse(old, vec![given.into()], None, HandedState::default()));
+        let old = std::thread::spawn(move || {
+            converse(old, vec![given.into()], None, HandedState::default())
+        });
         let (sockets, _) = receive(&mut new, REQUEST).unwrap();
         assert_eq!(PassedSockets::of(sockets).unwrap().udp(address).len(), 1);
         new.write_all(READY).unwrap();
@@ -281,11 +379,24 @@ mod tests {
     fn the_lock_goes_first_to_whoever_knows_of_it_and_to_nobody_else() {
         for (request, locked) in [(REQUEST, true), (UNLOCKED, false)] {
             let (old, mut new) = UnixStream::pair().unwrap();
-            let (given, lock) = (UdpSocket::bind("127.0.0.1:0").unwrap(), tempfile::tempfile().unwrap());
-            let words = move || converse(old, vec![given.into()], Some(lock.into()), HandedState::default());
+            let (given, lock) = (
+                UdpSocket::bind("127.0.0.1:0").unwrap(),
+                tempfile::tempfile().unwrap(),
+            );
+            let words = move || {
+                converse(
+                    old,
+                    vec![given.into()],
+                    Some(lock.into()),
+                    HandedState::default(),
+                )
+            };
             let old = std::thread::spawn(words);
             let (descriptors, legacy) = receive(&mut new, request).unwrap();
-            assert_eq!((descriptors.len(), legacy.locked), (1 + usize::from(locked), locked));
+            assert_eq!(
+                (descriptors.len(), legacy.locked),
+                (1 + usize::from(locked), locked)
+            );
             new.write_all(READY).unwrap();
             old.join().unwrap().unwrap();
         }
@@ -297,7 +408,10 @@ mod tests {
             let (old, mut new) = UnixStream::pair().unwrap();
             new.write_all(words).unwrap();
             new.shutdown(std::net::Shutdown::Write).unwrap();
-            assert!(converse(old, Vec::new(), None, HandedState::default()).is_err(), "{words:?}");
+            assert!(
+                converse(old, Vec::new(), None, HandedState::default()).is_err(),
+                "{words:?}"
+            );
         }
     }
 }

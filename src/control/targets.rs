@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::config::{self, CheckId, CheckKind, Config, Endpoint};
 use crate::dns::Name;
 use crate::health::check::{
-    CertificateRule, CheckTls, DnsCheck, ExecCheck, GrpcCheck, HealthCheck, HttpCheck, ProbeKind, ProbeTarget,
-    TargetKey,
+    CertificateRule, CheckTls, DnsCheck, ExecCheck, GrpcCheck, HealthCheck, HttpCheck, ProbeKind,
+    ProbeTarget, TargetKey,
 };
 use crate::health::fold::{self, CheckCombination};
 use crate::health::monitor::TargetHealth;
@@ -56,7 +56,12 @@ pub enum Evidence {
 
 impl Evidence {
     fn verdict_of(self, target: &TargetHealth) -> HealthState {
-        let seen_alive = || target.last.as_ref().is_some_and(|last| last.outcome != ProbeResult::Fail);
+        let seen_alive = || {
+            target
+                .last
+                .as_ref()
+                .is_some_and(|last| last.outcome != ProbeResult::Fail)
+        };
         match self {
             Evidence::Unheld | Evidence::LastSeen if target.held => HealthState::Down,
             Evidence::LastSeen if !target.verdict.serves() && seen_alive() => HealthState::Up,
@@ -67,7 +72,11 @@ impl Evidence {
 
 impl ProbeRef {
     /// What it comes to under what is known. `None` only where nothing is asked.
-    pub fn verdict(&self, known: &HashMap<TargetKey, TargetHealth>, evidence: Evidence) -> Option<HealthState> {
+    pub fn verdict(
+        &self,
+        known: &HashMap<TargetKey, TargetHealth>,
+        evidence: Evidence,
+    ) -> Option<HealthState> {
         match self {
             ProbeRef::Nobody { verdict, .. } => Some(*verdict),
             asked => asked.deciding(known, evidence).map(|(_, verdict)| verdict),
@@ -82,12 +91,19 @@ impl ProbeRef {
     ) -> Option<(&TargetKey, HealthState)> {
         match self {
             ProbeRef::Nobody { .. } => None,
-            ProbeRef::One(key) => {
-                Some((key, known.get(key).map_or(HealthState::Unknown, |target| evidence.verdict_of(target))))
-            }
+            ProbeRef::One(key) => Some((
+                key,
+                known
+                    .get(key)
+                    .map_or(HealthState::Unknown, |target| evidence.verdict_of(target)),
+            )),
             ProbeRef::Several(rule, parts) => {
-                let parts: Vec<_> = parts.iter().filter_map(|part| part.deciding(known, evidence)).collect();
-                let verdicts: Vec<HealthState> = parts.iter().map(|(_, verdict)| *verdict).collect();
+                let parts: Vec<_> = parts
+                    .iter()
+                    .filter_map(|part| part.deciding(known, evidence))
+                    .collect();
+                let verdicts: Vec<HealthState> =
+                    parts.iter().map(|(_, verdict)| *verdict).collect();
                 parts.get(fold::deciding(*rule, &verdicts)?).copied()
             }
         }
@@ -114,20 +130,40 @@ impl ProbePlan {
     pub fn of(config: &Config, names: &KnownNames) -> ProbePlan {
         let mut targets = Targets::default();
         let asked = config.services.iter().map(|service| {
-            let mut checks = Checks { config, service: &service.name, made: Vec::new(), targets: &mut targets };
+            let mut checks = Checks {
+                config,
+                service: &service.name,
+                made: Vec::new(),
+                targets: &mut targets,
+            };
             let mut endpoint = |endpoint: &Endpoint| match &endpoint.target {
-                config::EndpointTarget::Address(address) => checks.ask(endpoint.check?, *address, endpoint.port),
-                config::EndpointTarget::Name(name) | config::EndpointTarget::Host(config::TargetHost { name, .. }) => {
+                config::EndpointTarget::Address(address) => {
+                    checks.ask(endpoint.check?, *address, endpoint.port)
+                }
+                config::EndpointTarget::Name(name)
+                | config::EndpointTarget::Host(config::TargetHost { name, .. }) => {
                     Some(checks.ask_all(endpoint.check?, name, names, endpoint.port))
                 }
-                config::EndpointTarget::Alias(name) => Some(nobody(name, names.get(name), service.private_targets)),
+                config::EndpointTarget::Alias(name) => {
+                    Some(nobody(name, names.get(name), service.private_targets))
+                }
             };
             let regions = service.regions.iter();
-            regions.map(|region| region.endpoints.iter().map(&mut endpoint).collect()).collect()
+            regions
+                .map(|region| region.endpoints.iter().map(&mut endpoint).collect())
+                .collect()
         });
         let asked = asked.collect();
-        let ttls = config.services.iter().map(|service| least_ttl(service, names)).collect();
-        ProbePlan { targets: targets.list, asked, ttls }
+        let ttls = config
+            .services
+            .iter()
+            .map(|service| least_ttl(service, names))
+            .collect();
+        ProbePlan {
+            targets: targets.list,
+            asked,
+            ttls,
+        }
     }
 
     /// How long a service's answers may be kept on account of what its aliases were resolved to, in seconds; `None`: it
@@ -138,7 +174,11 @@ impl ProbePlan {
 
     /// What an endpoint rests on.
     pub fn asked(&self, service: usize, region: usize, endpoint: usize) -> Option<&ProbeRef> {
-        self.asked.get(service)?.get(region)?.get(endpoint)?.as_ref()
+        self.asked
+            .get(service)?
+            .get(region)?
+            .get(endpoint)?
+            .as_ref()
     }
 
     /// Service and region of every endpoint that rests on a probe.
@@ -148,14 +188,22 @@ impl ProbePlan {
             let rests = |(_, endpoints): &(usize, &Vec<Option<ProbeRef>>)| {
                 endpoints.iter().flatten().any(|it| it.rests_on(key))
             };
-            places.extend(regions.iter().enumerate().filter(rests).map(|(region, _)| (service, region)));
+            places.extend(
+                regions
+                    .iter()
+                    .enumerate()
+                    .filter(rests)
+                    .map(|(region, _)| (service, region)),
+            );
         }
         places
     }
 
     /// Whether some probe verifies a certificate by the system's roots.
     pub fn needs_system_roots(&self) -> bool {
-        self.targets.iter().any(|target| target.check.needs_system_roots())
+        self.targets
+            .iter()
+            .any(|target| target.check.needs_system_roots())
     }
 }
 
@@ -179,16 +227,26 @@ impl Checks<'_> {
     fn ask(&mut self, id: CheckId, address: IpAddr, port: Option<u16>) -> Option<ProbeRef> {
         let check = self.config.checks.get(usize::from(id.0))?;
         if let CheckKind::Combined { rule, parts } = &check.kind {
-            let parts = parts.iter().filter_map(|part| self.ask(*part, address, None)).collect();
+            let parts = parts
+                .iter()
+                .filter_map(|part| self.ask(*part, address, None))
+                .collect();
             return Some(ProbeRef::Several(*rule, parts));
         }
-        let made = self.made.iter().find(|(known, _)| *known == id).map(|(_, made)| made.clone());
+        let made = self
+            .made
+            .iter()
+            .find(|(known, _)| *known == id)
+            .map(|(_, made)| made.clone());
         let made = made.unwrap_or_else(|| {
             let made = Arc::new(probe_of(check, self.service));
             self.made.push((id, made.clone()));
             made
         });
-        let target = ProbeTarget { address: SocketAddr::new(address, port.unwrap_or(check.port)), check: made };
+        let target = ProbeTarget {
+            address: SocketAddr::new(address, port.unwrap_or(check.port)),
+            check: made,
+        };
         let key = target.key();
         if self.targets.known.insert(key.clone()) {
             self.targets.list.push(target);
@@ -199,12 +257,23 @@ impl Checks<'_> {
 
 impl Checks<'_> {
     /// Whom a check asks about a name: every address of it, of which one must be good.
-    fn ask_all(&mut self, id: CheckId, name: &Name, names: &KnownNames, port: Option<u16>) -> ProbeRef {
-        let addresses = names.get(name).map_or_else(Vec::new, ResolvedName::addresses);
+    fn ask_all(
+        &mut self,
+        id: CheckId,
+        name: &Name,
+        names: &KnownNames,
+        port: Option<u16>,
+    ) -> ProbeRef {
+        let addresses = names
+            .get(name)
+            .map_or_else(Vec::new, ResolvedName::addresses);
         if addresses.is_empty() {
             return nobody(name, names.get(name), true);
         }
-        let parts = addresses.iter().filter_map(|address| self.ask(id, *address, port)).collect();
+        let parts = addresses
+            .iter()
+            .filter_map(|address| self.ask(id, *address, port))
+            .collect();
         ProbeRef::Several(CheckCombination::Any, parts)
     }
 }
@@ -212,16 +281,31 @@ impl Checks<'_> {
 /// Of a name there is no address to be asked, or not all that there should be.
 fn nobody(name: &Name, known: Option<&ResolvedName>, private_targets: bool) -> ProbeRef {
     let known = known.cloned().unwrap_or_default();
-    let verdict = if known.untried() == 0 { HealthState::Down } else { HealthState::Unknown };
-    let reason = known.complaint().or_else(|| refusal(&known).filter(|_| !private_targets));
-    let reason = reason.unwrap_or_else(|| "has only addresses that are endpoints of the service already".to_owned());
-    ProbeRef::Nobody { verdict, reason: format!("{name} {reason}") }
+    let verdict = if known.untried() == 0 {
+        HealthState::Down
+    } else {
+        HealthState::Unknown
+    };
+    let reason = known
+        .complaint()
+        .or_else(|| refusal(&known).filter(|_| !private_targets));
+    let reason = reason.unwrap_or_else(|| {
+        "has only addresses that are endpoints of the service already".to_owned()
+    });
+    ProbeRef::Nobody {
+        verdict,
+        reason: format!("{name} {reason}"),
+    }
 }
 
 /// Why some addresses of an alias are not given; `None`: they may be.
 fn refusal(known: &ResolvedName) -> Option<String> {
-    let private: Vec<String> =
-        known.addresses().iter().filter(|address| is_private(**address)).map(ToString::to_string).collect();
+    let private: Vec<String> = known
+        .addresses()
+        .iter()
+        .filter(|address| is_private(**address))
+        .map(ToString::to_string)
+        .collect();
     let listed = private.join(", ");
     (!private.is_empty()).then(|| {
         format!("comes to {listed}, private space that its clients cannot reach; private_targets = true allows that")
@@ -230,53 +314,114 @@ fn refusal(known: &ResolvedName) -> Option<String> {
 
 fn least_ttl(service: &config::ServiceConfig, names: &KnownNames) -> Option<u32> {
     let endpoints = service.regions.iter().flat_map(|region| &region.endpoints);
-    endpoints.filter_map(|endpoint| names.get(endpoint.alias.as_ref()?)?.ttl()).min()
+    endpoints
+        .filter_map(|endpoint| names.get(endpoint.alias.as_ref()?)?.ttl())
+        .min()
 }
 
 /// The host that a service's endpoints are asked for; `*` would be refused by servers and certificates alike.
 fn host_of(service: &Name) -> String {
     let service = service.to_string();
-    service.strip_prefix("*.").map(|parent| format!("www.{parent}")).unwrap_or(service)
+    service
+        .strip_prefix("*.")
+        .map(|parent| format!("www.{parent}"))
+        .unwrap_or(service)
 }
 
 fn probe_of(check: &config::CheckConfig, service: &Name) -> HealthCheck {
     let (stated, probe) = match &check.kind {
-        CheckKind::Http { host, certificate, path, method, headers, expect } => {
+        CheckKind::Http {
+            host,
+            certificate,
+            path,
+            method,
+            headers,
+            expect,
+        } => {
             let (name, tls) = named(host, certificate, service);
             let (path, headers, expect) = (path.clone(), headers.clone(), expect.clone());
             (
                 host.is_some(),
-                ProbeKind::Http(HttpCheck { tls, method: *method, path, host: Some(name), headers, expect }),
+                ProbeKind::Http(HttpCheck {
+                    tls,
+                    method: *method,
+                    path,
+                    host: Some(name),
+                    headers,
+                    expect,
+                }),
             )
         }
-        CheckKind::Tls { host, certificate } => match named(host, &Some(certificate.clone()), service).1 {
-            Some(tls) => (host.is_some(), ProbeKind::Tls(tls)),
-            None => (true, ProbeKind::Tcp),
-        },
-        CheckKind::Grpc { host, certificate, headers, service: about } => {
+        CheckKind::Tls { host, certificate } => {
+            match named(host, &Some(certificate.clone()), service).1 {
+                Some(tls) => (host.is_some(), ProbeKind::Tls(tls)),
+                None => (true, ProbeKind::Tcp),
+            }
+        }
+        CheckKind::Grpc {
+            host,
+            certificate,
+            headers,
+            service: about,
+        } => {
             let (name, tls) = named(host, certificate, service);
             let (headers, about) = (headers.clone(), about.clone());
-            (host.is_some(), ProbeKind::Grpc(GrpcCheck { tls, host: Some(name), headers, service: about }))
+            (
+                host.is_some(),
+                ProbeKind::Grpc(GrpcCheck {
+                    tls,
+                    host: Some(name),
+                    headers,
+                    service: about,
+                }),
+            )
         }
         CheckKind::Dns { query, rtype } => {
-            let name = query.clone().or_else(|| Name::parse(&host_of(service), &Name::root()).ok());
-            (query.is_some(), ProbeKind::Dns(DnsCheck { name: name.unwrap_or_else(Name::root), rtype: *rtype }))
+            let name = query
+                .clone()
+                .or_else(|| Name::parse(&host_of(service), &Name::root()).ok());
+            (
+                query.is_some(),
+                ProbeKind::Dns(DnsCheck {
+                    name: name.unwrap_or_else(Name::root),
+                    rtype: *rtype,
+                }),
+            )
         }
-        CheckKind::Exec { program, arguments } => {
-            (true, ProbeKind::Exec(ExecCheck { program: program.clone(), arguments: arguments.clone() }))
-        }
+        CheckKind::Exec { program, arguments } => (
+            true,
+            ProbeKind::Exec(ExecCheck {
+                program: program.clone(),
+                arguments: arguments.clone(),
+            }),
+        ),
         CheckKind::Tcp | CheckKind::Combined { .. } => (true, ProbeKind::Tcp),
     };
     // Two services that leave the host to the default ask differently, so they are two probes with two names.
-    let name = if stated { check.name.clone() } else { format!("{} {}", check.name, host_of(service)) };
-    HealthCheck { name: name.into(), rules: check.rules.clone(), probe }
+    let name = if stated {
+        check.name.clone()
+    } else {
+        format!("{} {}", check.name, host_of(service))
+    };
+    HealthCheck {
+        name: name.into(),
+        rules: check.rules.clone(),
+        probe,
+    }
 }
 
 /// The host that is asked for, and TLS for its name.
-fn named(host: &Option<String>, certificate: &Option<CertificateRule>, service: &Name) -> (String, Option<CheckTls>) {
+fn named(
+    host: &Option<String>,
+    certificate: &Option<CertificateRule>,
+    service: &Name,
+) -> (String, Option<CheckTls>) {
     let host = host.clone().unwrap_or_else(|| host_of(service));
     let name = without_port(&host).to_owned();
-    let tls = certificate.clone().map(|certificate| CheckTls { name: Some(name), certificate });
+    let tls = certificate.clone().map(|certificate| CheckTls {
+        name: Some(name),
+        certificate,
+    });
     (host, tls)
 }
 
@@ -298,7 +443,12 @@ mod tests {
     use super::*;
 
     fn plan(text: &str) -> ProbePlan {
-        ProbePlan::of(&config::parse(text, Path::new("meridian.toml")).unwrap().config, &KnownNames::new())
+        ProbePlan::of(
+            &config::parse(text, Path::new("meridian.toml"))
+                .unwrap()
+                .config,
+            &KnownNames::new(),
+        )
     }
 
     const REGIONS: &str = "[regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n";
@@ -310,20 +460,33 @@ mod tests {
                  fra = [\"192.0.2.1\", {{ address = \"2001:db8::1\", port = 8080 }}]\niad = {{ cname = \"x.example.net\" }}\n"
             )
         };
-        plan(&format!("{REGIONS}[checks.web]\n{check}\n{}{}", service("www"), service("*")))
+        plan(&format!(
+            "{REGIONS}[checks.web]\n{check}\n{}{}",
+            service("www"),
+            service("*")
+        ))
     }
 
     #[test]
     fn services_that_ask_the_same_share_a_probe() {
         for check in ["type = \"http\"\nhost = \"h\"", "type = \"tcp\"\nport = 80"] {
             let plan = two_services(check);
-            let addresses: Vec<String> = plan.targets.iter().map(|target| target.address.to_string()).collect();
+            let addresses: Vec<String> = plan
+                .targets
+                .iter()
+                .map(|target| target.address.to_string())
+                .collect();
             assert_eq!(addresses, ["192.0.2.1:80", "[2001:db8::1]:8080"], "{check}");
             assert_eq!(plan.places(&plan.targets[0].key()), [(0, 0), (1, 0)]);
-            let Some(ProbeRef::Nobody { verdict, reason }) = plan.asked(0, 1, 0) else { panic!("{plan:?}") };
+            let Some(ProbeRef::Nobody { verdict, reason }) = plan.asked(0, 1, 0) else {
+                panic!("{plan:?}")
+            };
             assert_eq!(
                 (*verdict, reason.as_str()),
-                (HealthState::Unknown, "x.example.net does not resolve: no answer yet")
+                (
+                    HealthState::Unknown,
+                    "x.example.net does not resolve: no answer yet"
+                )
             );
         }
     }
@@ -336,10 +499,17 @@ mod tests {
         let service = "[[services]]\nname = \"www.example.com\"\ncheck = \"both\"\n[services.endpoints]\n\
                        fra = \"192.0.2.1\"\niad = { address = \"192.0.2.2\", check = \"web\" }\n";
         let plan = plan(&format!("{REGIONS}{checks}{service}"));
-        let asked: Vec<String> =
-            plan.targets.iter().map(|target| format!("{} {}", target.check.name, target.address)).collect();
-        let expected =
-            ["web 192.0.2.1:80", "db 192.0.2.1:5432", "dns www.example.com 192.0.2.1:53", "web 192.0.2.2:80"];
+        let asked: Vec<String> = plan
+            .targets
+            .iter()
+            .map(|target| format!("{} {}", target.check.name, target.address))
+            .collect();
+        let expected = [
+            "web 192.0.2.1:80",
+            "db 192.0.2.1:5432",
+            "dns www.example.com 192.0.2.1:53",
+            "web 192.0.2.2:80",
+        ];
         assert_eq!(asked, expected);
         let health = |verdict| TargetHealth {
             verdict,
@@ -351,11 +521,18 @@ mod tests {
             held: false,
             flip_possible_in: std::time::Duration::ZERO,
         };
-        let mut known: HashMap<TargetKey, TargetHealth> =
-            plan.targets.iter().map(|target| (target.key(), health(HealthState::Up))).collect();
+        let mut known: HashMap<TargetKey, TargetHealth> = plan
+            .targets
+            .iter()
+            .map(|target| (target.key(), health(HealthState::Up)))
+            .collect();
         let both = plan.asked(0, 0, 0).unwrap();
         known.insert(plan.targets[1].key(), health(HealthState::Down));
-        assert_eq!(both.deciding(&known, Evidence::Agreed).unwrap().1, HealthState::Up, "one of db and dns is enough");
+        assert_eq!(
+            both.deciding(&known, Evidence::Agreed).unwrap().1,
+            HealthState::Up,
+            "one of db and dns is enough"
+        );
         known.insert(plan.targets[2].key(), health(HealthState::Down));
         let (key, verdict) = both.deciding(&known, Evidence::Agreed).unwrap();
         assert_eq!((key.check.as_ref(), verdict), ("db", HealthState::Down));
@@ -367,15 +544,29 @@ mod tests {
         let plan = two_services("type = \"https\"");
         let hosts: Vec<(String, String)> = plan.targets.iter().map(host_and_name).collect();
         assert_eq!(plan.targets.len(), 2, "the wildcard is asked as www, too");
-        assert_eq!(hosts[0], ("www.example.com".to_owned(), "www.example.com".to_owned()));
+        assert_eq!(
+            hosts[0],
+            ("www.example.com".to_owned(), "www.example.com".to_owned())
+        );
         assert!(plan.needs_system_roots() && plan.targets[0].address.port() == 443);
         let stated = two_services("type = \"https\"\nhost = \"[2001:db8::9]:8443\"");
-        assert_eq!(host_and_name(&stated.targets[0]), ("[2001:db8::9]:8443".to_owned(), "2001:db8::9".to_owned()));
-        assert_eq!(["h:80", "h", "2001:db8::1"].map(without_port), ["h", "h", "2001:db8::1"]);
+        assert_eq!(
+            host_and_name(&stated.targets[0]),
+            ("[2001:db8::9]:8443".to_owned(), "2001:db8::9".to_owned())
+        );
+        assert_eq!(
+            ["h:80", "h", "2001:db8::1"].map(without_port),
+            ["h", "h", "2001:db8::1"]
+        );
     }
 
     fn host_and_name(target: &ProbeTarget) -> (String, String) {
-        let ProbeKind::Http(http) = &target.check.probe else { panic!("{target:?}") };
-        (http.host.clone().unwrap(), http.tls.clone().unwrap().name.unwrap())
+        let ProbeKind::Http(http) = &target.check.probe else {
+            panic!("{target:?}")
+        };
+        (
+            http.host.clone().unwrap(),
+            http.tls.clone().unwrap().name.unwrap(),
+        )
     }
 }

@@ -5,9 +5,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crate::answer::world::present::{RegionAvailability, ServiceAvailability};
-use crate::answer::world::services::SteeredService;
-use crate::answer::world::{Availability, Catalog, ServiceId};
+use crate::catalog::present::{RegionAvailability, ServiceAvailability};
+use crate::catalog::services::SteeredService;
+use crate::catalog::{Availability, Catalog, ServiceId};
 use crate::steering::Share;
 
 /// How far back is looked.
@@ -31,13 +31,24 @@ impl TrafficRates {
     /// Takes in what has been answered by now.
     pub fn sample(&mut self, world: &Arc<Catalog>, now: Duration) {
         if !self.is_of(world) {
-            *self = TrafficRates { world: Arc::downgrade(world), samples: VecDeque::new() };
+            *self = TrafficRates {
+                world: Arc::downgrade(world),
+                samples: VecDeque::new(),
+            };
         }
-        if self.samples.back().is_some_and(|(last, _)| now.saturating_sub(*last) < STEP) {
+        if self
+            .samples
+            .back()
+            .is_some_and(|(last, _)| now.saturating_sub(*last) < STEP)
+        {
             return;
         }
         self.samples.push_back((now, answers(world)));
-        while self.samples.get(1).is_some_and(|(second, _)| now.saturating_sub(*second) >= WINDOW) {
+        while self
+            .samples
+            .get(1)
+            .is_some_and(|(second, _)| now.saturating_sub(*second) >= WINDOW)
+        {
             self.samples.pop_front();
         }
     }
@@ -45,13 +56,20 @@ impl TrafficRates {
     /// Answers per second of each region; 0.0 while nothing can be said yet.
     pub fn rates(&self, world: &Arc<Catalog>, now: Duration) -> PerRegion<f64> {
         let counts = answers(world);
-        let oldest = self.samples.front().filter(|(then, _)| self.is_of(world) && now.saturating_sub(*then) >= STEP);
+        let oldest = self
+            .samples
+            .front()
+            .filter(|(then, _)| self.is_of(world) && now.saturating_sub(*then) >= STEP);
         let Some((then, before)) = oldest else {
-            return counts.into_iter().map(|service| vec![0.0; service.len()]).collect();
+            return counts
+                .into_iter()
+                .map(|service| vec![0.0; service.len()])
+                .collect();
         };
         let elapsed = now.saturating_sub(*then).as_secs_f64();
         let rate = |(now, before): (u64, &u64)| now.saturating_sub(*before) as f64 / elapsed;
-        let rates = |(now, before): (Vec<u64>, &Vec<u64>)| now.into_iter().zip(before).map(rate).collect();
+        let rates =
+            |(now, before): (Vec<u64>, &Vec<u64>)| now.into_iter().zip(before).map(rate).collect();
         counts.into_iter().zip(before).map(rates).collect()
     }
 
@@ -66,16 +84,28 @@ pub fn answers(world: &Catalog) -> PerRegion<u64> {
 }
 
 /// Answers per second that go elsewhere, by the region that gave them: what `after` takes away from regions.
-pub fn moved(rates: &PerRegion<f64>, before: &Availability, after: &Availability) -> PerRegion<f64> {
-    let services = rates.iter().zip(before.services.iter().zip(&after.services));
-    let of_service = |(rates, (before, after)): (&Vec<f64>, (&ServiceAvailability, &ServiceAvailability))| {
-        let regions = rates.iter().zip(before.regions.iter().zip(&after.regions));
-        let of_region = |(rate, (before, after)): (&f64, (&RegionAvailability, &RegionAvailability))| {
-            let (before, after) = (before.share.fraction(), after.share.fraction());
-            if after < before { rate * (1.0 - after / before) } else { 0.0 }
+pub fn moved(
+    rates: &PerRegion<f64>,
+    before: &Availability,
+    after: &Availability,
+) -> PerRegion<f64> {
+    let services = rates
+        .iter()
+        .zip(before.services.iter().zip(&after.services));
+    let of_service =
+        |(rates, (before, after)): (&Vec<f64>, (&ServiceAvailability, &ServiceAvailability))| {
+            let regions = rates.iter().zip(before.regions.iter().zip(&after.regions));
+            let of_region =
+                |(rate, (before, after)): (&f64, (&RegionAvailability, &RegionAvailability))| {
+                    let (before, after) = (before.share.fraction(), after.share.fraction());
+                    if after < before {
+                        rate * (1.0 - after / before)
+                    } else {
+                        0.0
+                    }
+                };
+            regions.map(of_region).collect()
         };
-        regions.map(of_region).collect()
-    };
     services.map(of_service).collect()
 }
 
@@ -97,7 +127,11 @@ impl MovedRates {
     pub fn note(&mut self, moved: &PerRegion<f64>, availability: &Availability) {
         for (service, regions) in availability.services.iter().enumerate() {
             for (at, region) in regions.regions.iter().enumerate() {
-                let lost = moved.get(service).and_then(|regions| regions.get(at)).copied().unwrap_or(0.0);
+                let lost = moved
+                    .get(service)
+                    .and_then(|regions| regions.get(at))
+                    .copied()
+                    .unwrap_or(0.0);
                 if region.share == Share::ALL {
                     self.0.remove(&(service, at));
                 } else if lost > 0.0 {
@@ -122,10 +156,14 @@ mod tests {
         name = \"www.example.com\"\n[services.endpoints]\nfra = \"192.0.2.1\"\niad = \"192.0.2.2\"\n";
 
     fn availability(shares: [f64; 2]) -> Availability {
-        let config = config::parse(TEXT, std::path::Path::new("meridian.toml")).unwrap().config;
+        let config = config::parse(TEXT, std::path::Path::new("meridian.toml"))
+            .unwrap()
+            .config;
         let mut availability = Availability::all_up(&config);
         let regions = availability.services[0].regions.iter_mut();
-        regions.zip(shares).for_each(|(region, share)| region.share = Share::from_fraction(share));
+        regions
+            .zip(shares)
+            .for_each(|(region, share)| region.share = Share::from_fraction(share));
         availability
     }
 
@@ -133,8 +171,14 @@ mod tests {
     fn what_a_region_loses_is_moved_and_what_it_wins_is_not() {
         let rates = vec![vec![100.0, 40.0]];
         let all = availability([1.0, 1.0]);
-        assert_eq!(moved(&rates, &all, &availability([0.0, 1.0])), [[100.0, 0.0]]);
-        assert_eq!(moved(&rates, &all, &availability([1.0, 0.5])), [[0.0, 20.0]]);
+        assert_eq!(
+            moved(&rates, &all, &availability([0.0, 1.0])),
+            [[100.0, 0.0]]
+        );
+        assert_eq!(
+            moved(&rates, &all, &availability([1.0, 0.5])),
+            [[0.0, 20.0]]
+        );
         assert_eq!(moved(&rates, &availability([0.0, 1.0]), &all), [[0.0, 0.0]]);
     }
 }

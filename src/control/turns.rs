@@ -36,7 +36,10 @@ impl Control {
         let mut tick = tokio::time::interval(TICK);
         loop {
             tick.tick().await;
-            let is_late = self.watch.get().is_some_and(|watch| watch.monitor.has_late_probe());
+            let is_late = self
+                .watch
+                .get()
+                .is_some_and(|watch| watch.monitor.has_late_probe());
             if !is_late {
                 self.watchdog.note(WatchedPart::Monitor);
             }
@@ -45,7 +48,9 @@ impl Control {
 
     /// Publishes every change of health from now on, and keeps the state directory. Runs until it is dropped.
     pub async fn keep_health(self: Arc<Control>) {
-        let Some(mut changes) = self.changes() else { return };
+        let Some(mut changes) = self.changes() else {
+            return;
+        };
         changes.mark_changed();
         let mut tick = tokio::time::interval(TICK);
         let mut before = self.snapshot();
@@ -58,7 +63,13 @@ impl Control {
             };
             let control = self.clone();
             // Compiling would hold up the probes.
-            let done = self.threads.publish.run(move || if is_due { control.react() } else { control.tick() });
+            let done = self.threads.publish.run(move || {
+                if is_due {
+                    control.react()
+                } else {
+                    control.tick()
+                }
+            });
             if done.await.is_ok() {
                 is_due = false;
                 self.watchdog.note(WatchedPart::Publisher);
@@ -108,11 +119,17 @@ impl Control {
         let mut current = self.current();
         let orders = current.demands.book.expire(now);
         let leases = current.demands.leases.expire(now);
-        if orders.iter().any(|order| order.demand.kind() != OverrideKind::Weight) {
+        if orders
+            .iter()
+            .any(|order| order.demand.kind() != OverrideKind::Weight)
+        {
             self.reckon(&mut current);
         }
         self.progress(&mut current, now);
-        let is_compiled = !leases.is_empty() || orders.iter().any(|order| order.demand.kind() == OverrideKind::Weight);
+        let is_compiled = !leases.is_empty()
+            || orders
+                .iter()
+                .any(|order| order.demand.kind() == OverrideKind::Weight);
         let edition = is_compiled.then(|| current.demands.next_edition());
         if !orders.is_empty() {
             self.keep_orders(&current);
@@ -120,27 +137,55 @@ impl Control {
         if std::mem::take(&mut current.demands.renewed) || !leases.is_empty() {
             self.keep_leases(&current);
         }
-        ExpiredItems { orders, leases, edition }
+        ExpiredItems {
+            orders,
+            leases,
+            edition,
+        }
     }
 
     /// Waits until what has ended is out of force, and tells of it.
     async fn tell_ended(self: Arc<Control>, ended: ExpiredItems) {
-        let ExpiredItems { orders, leases, edition } = ended;
+        let ExpiredItems {
+            orders,
+            leases,
+            edition,
+        } = ended;
         if let Some(edition) = edition {
             self.compiled(edition).await;
         }
         for order in &orders {
-            let sentence = format!("{}: the order that it {} has ended", order.subject, order.sentence());
+            let sentence = format!(
+                "{}: the order that it {} has ended",
+                order.subject,
+                order.sentence()
+            );
             tracing::info!("{sentence}");
             let cause = Some("its time is over".to_owned());
-            self.events.tell(EventDraft { from: Some(order.demand.state()), cause, ..order.subject.news(sentence) });
+            self.events.tell(EventDraft {
+                from: Some(order.demand.state()),
+                cause,
+                ..order.subject.news(sentence)
+            });
         }
         for lease in &leases {
-            let Lease { service, region, address, .. } = lease;
+            let Lease {
+                service,
+                region,
+                address,
+                ..
+            } = lease;
             let sentence = format!("{address} left {service} in {region}");
             tracing::info!("{sentence}: its lease was not renewed");
-            let (from, cause) = (Some("leased".to_owned()), Some("its lease was not renewed".to_owned()));
-            self.events.tell(EventDraft { from, cause, ..lease.news(sentence) });
+            let (from, cause) = (
+                Some("leased".to_owned()),
+                Some("its lease was not renewed".to_owned()),
+            );
+            self.events.tell(EventDraft {
+                from,
+                cause,
+                ..lease.news(sentence)
+            });
         }
     }
 }

@@ -27,7 +27,11 @@ pub enum WatchedPart {
 
 impl WatchedPart {
     /// Every part.
-    pub const ALL: [WatchedPart; 3] = [WatchedPart::Monitor, WatchedPart::Publisher, WatchedPart::Timer];
+    pub const ALL: [WatchedPart; 3] = [
+        WatchedPart::Monitor,
+        WatchedPart::Publisher,
+        WatchedPart::Timer,
+    ];
 
     /// `monitor`, `publisher`, `timer`
     pub fn word(self) -> &'static str {
@@ -61,7 +65,10 @@ impl fmt::Display for StuckPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (word, meaning) = (self.part.word(), self.part.consequence());
         let (silent, allowed) = (self.silent.as_secs(), ALLOWED.as_secs());
-        write!(f, "the {word} has not turned for {silent} s ({allowed} s are allowed), so {meaning}")
+        write!(
+            f,
+            "the {word} has not turned for {silent} s ({allowed} s are allowed), so {meaning}"
+        )
     }
 }
 
@@ -75,19 +82,26 @@ pub struct Watchdog {
 
 impl Default for Watchdog {
     fn default() -> Watchdog {
-        Watchdog { start: Instant::now(), turns: Default::default() }
+        Watchdog {
+            start: Instant::now(),
+            turns: Default::default(),
+        }
     }
 }
 
 impl Watchdog {
     /// From now on every part must turn.
     pub fn begin(&self) {
-        WatchedPart::ALL.into_iter().for_each(|part| self.note(part));
+        WatchedPart::ALL
+            .into_iter()
+            .for_each(|part| self.note(part));
     }
 
     /// From now on no part need turn, whoever still does.
     pub fn rest(&self) {
-        self.turns.iter().for_each(|turn| turn.store(RESTING, Ordering::SeqCst));
+        self.turns
+            .iter()
+            .for_each(|turn| turn.store(RESTING, Ordering::SeqCst));
     }
 
     /// A part has turned.
@@ -100,7 +114,13 @@ impl Watchdog {
     /// What is stuck at this moment.
     pub fn stuck(&self) -> Vec<StuckPart> {
         let turns = [0, 1, 2].map(|part: usize| self.turns[part].load(Ordering::SeqCst));
-        let turns = turns.map(|turn| if turn == RESTING { None } else { turn.checked_sub(1) });
+        let turns = turns.map(|turn| {
+            if turn == RESTING {
+                None
+            } else {
+                turn.checked_sub(1)
+            }
+        });
         let turns = turns.map(|turn| turn.map(Duration::from_millis));
         stuck(turns, self.start.elapsed())
     }
@@ -140,16 +160,34 @@ mod tests {
     fn whoever_has_not_turned_for_longer_than_he_may_is_stuck() {
         let at = |seconds: u64| Some(Duration::from_secs(seconds));
         assert_eq!(stuck([at(90), at(95), at(100)], 100 * SECOND), []);
-        let timer = [StuckPart { part: WatchedPart::Timer, silent: 11 * SECOND }];
+        let timer = [StuckPart {
+            part: WatchedPart::Timer,
+            silent: 11 * SECOND,
+        }];
         assert_eq!(stuck([at(100), at(90), at(89)], 100 * SECOND), timer);
-        assert_eq!(stuck([None, None, None], 100 * SECOND), [], "nobody has begun");
-        assert_eq!(stuck([at(0), at(0), at(0)], 11 * SECOND).len(), 3, "nobody turned after the beginning");
-        assert_eq!(stuck([at(5), at(5), at(5)], SECOND), [], "a turn that was noted meanwhile is no wrap around");
+        assert_eq!(
+            stuck([None, None, None], 100 * SECOND),
+            [],
+            "nobody has begun"
+        );
+        assert_eq!(
+            stuck([at(0), at(0), at(0)], 11 * SECOND).len(),
+            3,
+            "nobody turned after the beginning"
+        );
+        assert_eq!(
+            stuck([at(5), at(5), at(5)], SECOND),
+            [],
+            "a turn that was noted meanwhile is no wrap around"
+        );
     }
 
     #[test]
     fn it_says_who_since_when_and_what_it_means() {
-        let stuck = [WatchedPart::Publisher, WatchedPart::Timer].map(|part| StuckPart { part, silent: 12 * SECOND });
+        let stuck = [WatchedPart::Publisher, WatchedPart::Timer].map(|part| StuckPart {
+            part,
+            silent: 12 * SECOND,
+        });
         let expected = "stuck: the publisher has not turned for 12 s (10 s are allowed), so changes of health do not reach \
                         the answers; the timer has not turned for 12 s (10 s are allowed), so orders and leases do not \
                         end; restart this server";
@@ -159,18 +197,32 @@ mod tests {
 
     #[test]
     fn parts_turn_from_the_beginning_until_they_rest() {
-        let watchdog = Watchdog { start: Instant::now().checked_sub(60 * SECOND).unwrap(), turns: Default::default() };
+        let watchdog = Watchdog {
+            start: Instant::now().checked_sub(60 * SECOND).unwrap(),
+            turns: Default::default(),
+        };
         assert_eq!(watchdog.stuck(), [], "not begun");
-        watchdog.turns.iter().for_each(|turn| turn.store(1, Ordering::SeqCst));
+        watchdog
+            .turns
+            .iter()
+            .for_each(|turn| turn.store(1, Ordering::SeqCst));
         watchdog.note(WatchedPart::Publisher);
         let parts: Vec<WatchedPart> = watchdog.stuck().iter().map(|stuck| stuck.part).collect();
         assert_eq!(parts, [WatchedPart::Monitor, WatchedPart::Timer]);
         watchdog.begin();
         assert_eq!(watchdog.sentence(), None);
-        watchdog.turns.iter().for_each(|turn| turn.store(1, Ordering::SeqCst));
+        watchdog
+            .turns
+            .iter()
+            .for_each(|turn| turn.store(1, Ordering::SeqCst));
         watchdog.rest();
         watchdog.note(WatchedPart::Timer);
         assert_eq!(watchdog.sentence(), None);
-        assert!(watchdog.turns.iter().all(|turn| turn.load(Ordering::SeqCst) == RESTING));
+        assert!(
+            watchdog
+                .turns
+                .iter()
+                .all(|turn| turn.load(Ordering::SeqCst) == RESTING)
+        );
     }
 }

@@ -19,7 +19,12 @@ pub struct WatchedFiles {
 
 /// The files as they were read.
 pub fn as_read(files: &[FileRead]) -> FileStates {
-    sorted(files.iter().map(|file| (file.path.clone(), Some(file.print.clone()))).collect())
+    sorted(
+        files
+            .iter()
+            .map(|file| (file.path.clone(), Some(file.print.clone())))
+            .collect(),
+    )
 }
 
 /// The same files, and the zones that the folder has, as they are now.
@@ -38,7 +43,10 @@ fn sorted(mut look: FileStates) -> FileStates {
 impl WatchedFiles {
     /// From now on these are served.
     pub fn of(loaded: FileStates) -> WatchedFiles {
-        WatchedFiles { seen: loaded.clone(), loaded }
+        WatchedFiles {
+            seen: loaded.clone(),
+            loaded,
+        }
     }
 
     /// What to look at.
@@ -71,7 +79,9 @@ impl Control {
             (current.config.clone(), current.watched.loaded().clone())
         };
         // Looked at without the lock: the files may be on a mount that hangs.
-        let now = config.zones_watch.then(|| now(&loaded, &config.zones_directory));
+        let now = config
+            .zones_watch
+            .then(|| now(&loaded, &config.zones_directory));
         now.is_some_and(|now| self.current().watched.has_settled(now))
     }
 
@@ -97,13 +107,22 @@ mod tests {
         let mut watched = WatchedFiles::of(look(&FileStates::new()));
         assert!(!watched.has_settled(look(watched.loaded())));
         std::fs::write(&file, "ab").unwrap();
-        assert!(!watched.has_settled(look(watched.loaded())), "it may still be written");
+        assert!(
+            !watched.has_settled(look(watched.loaded())),
+            "it may still be written"
+        );
         assert!(watched.has_settled(look(watched.loaded())));
         assert!(!watched.has_settled(look(watched.loaded())), "once");
         std::fs::write(folder.path().join("b.zone"), "new").unwrap();
         std::fs::write(folder.path().join("b.zone~"), "no zone").unwrap();
-        assert!(!watched.has_settled(look(watched.loaded())) && watched.has_settled(look(watched.loaded())));
+        assert!(
+            !watched.has_settled(look(watched.loaded()))
+                && watched.has_settled(look(watched.loaded()))
+        );
         std::fs::remove_file(&file).unwrap();
-        assert!(!watched.has_settled(look(watched.loaded())) && watched.has_settled(look(watched.loaded())));
+        assert!(
+            !watched.has_settled(look(watched.loaded()))
+                && watched.has_settled(look(watched.loaded()))
+        );
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use reqwest::{Client, header};
 
 use super::Control;
-use super::admin::read_token;
 use super::events::Event;
+use crate::admin::read_token;
 use crate::config;
 use crate::health::probe::reasons::innermost;
 use crate::health::probe::{AlpnProtocol, TrustStore};
@@ -30,7 +30,9 @@ impl Control {
             while let Some(event) = self.events().next_after(last) {
                 if event.number > last + 1 && self.webhook().webhook.is_some() {
                     let lost = counted(event.number - last - 1, "event");
-                    tracing::warn!("not sent to the webhook, because newer ones took their place: {lost}");
+                    tracing::warn!(
+                        "not sent to the webhook, because newer ones took their place: {lost}"
+                    );
                 }
                 last = event.number;
                 self.deliver(&mut client, &event).await;
@@ -60,7 +62,10 @@ impl Control {
                 tokio::time::sleep(pause(attempt)).await;
             }
         }
-        tracing::warn!("event {} was not taken by the webhook, given up after {TRIES} tries: {reason}", event.number);
+        tracing::warn!(
+            "event {} was not taken by the webhook, given up after {TRIES} tries: {reason}",
+            event.number
+        );
     }
 
     async fn send(
@@ -75,7 +80,10 @@ impl Control {
         }
         let client = client.as_ref().ok_or("there is no HTTP client")?;
         let body = serde_json::to_vec(event).map_err(|error| error.to_string())?;
-        let mut request = client.post(url).header(header::CONTENT_TYPE, "application/json").body(body);
+        let mut request = client
+            .post(url)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body);
         if let Some(file) = hook.token_file.clone() {
             // Whatever the file lies on, the runtime does not wait for it.
             let token = self.threads.secrets.run(move || read_token(&file)).await;
@@ -83,21 +91,35 @@ impl Control {
         }
         let response = request.send().await.map_err(|error| innermost(&error))?;
         let status = response.status();
-        if status.is_success() { Ok(()) } else { Err(format!("it answered {status}")) }
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(format!("it answered {status}"))
+        }
     }
 }
 
 /// How long to wait after this failure, counted from 0.
 fn pause(failure: u32) -> Duration {
-    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failure)).min(LONGEST_PAUSE)
+    FIRST_PAUSE
+        .saturating_mul(2_u32.saturating_pow(failure))
+        .min(LONGEST_PAUSE)
 }
 
 /// One client, with the system's roots of trust. Events hold names of the inside, so no redirect is followed.
 fn make_client() -> Result<Client, String> {
     let (trust, _) = TrustStore::of_the_system()?;
-    let client = Client::builder().tls_backend_preconfigured((*trust.settings(true, AlpnProtocol::Http1)).clone());
-    let client = client.http1_only().redirect(reqwest::redirect::Policy::none()).no_proxy().timeout(TIME);
-    client.user_agent("meridian").build().map_err(|error| format!("no HTTP client can be made: {error}"))
+    let client = Client::builder()
+        .tls_backend_preconfigured((*trust.settings(true, AlpnProtocol::Http1)).clone());
+    let client = client
+        .http1_only()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .timeout(TIME);
+    client
+        .user_agent("meridian")
+        .build()
+        .map_err(|error| format!("no HTTP client can be made: {error}"))
 }
 
 #[cfg(test)]
@@ -106,7 +128,9 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_a_minute() {
-        let pauses: Vec<u128> = [0, 1, 2, 6, 7, 100].map(|failure| pause(failure).as_millis()).to_vec();
+        let pauses: Vec<u128> = [0, 1, 2, 6, 7, 100]
+            .map(|failure| pause(failure).as_millis())
+            .to_vec();
         assert_eq!(pauses, [500, 1000, 2000, 32_000, 60_000, 60_000]);
     }
 }

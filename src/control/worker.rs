@@ -33,8 +33,14 @@ pub enum NotDone {
 impl fmt::Display for NotDone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NotDone::Busy(name) => write!(f, "too much waits for the thread \"{name}\" already; try again in a moment"),
-            NotDone::Panicked(name) => write!(f, "the call ended early on the thread \"{name}\"; the log says why"),
+            NotDone::Busy(name) => write!(
+                f,
+                "too much waits for the thread \"{name}\" already; try again in a moment"
+            ),
+            NotDone::Panicked(name) => write!(
+                f,
+                "the call ended early on the thread \"{name}\"; the log says why"
+            ),
         }
     }
 }
@@ -49,7 +55,9 @@ impl WorkerPool {
         let waiting = Arc::new(Mutex::new(waiting));
         for _ in 0..threads {
             let waiting = waiting.clone();
-            let made = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&waiting));
+            let made = std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(move || work(&waiting));
             made.map_err(|error| {
                 format!(
                     "cannot make the thread \"{name}\": {error}; raise the limit of threads (systemd: TasksMax, a \
@@ -64,7 +72,10 @@ impl WorkerPool {
     ///
     /// # Errors
     /// There is no room for it, or it panicked.
-    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, NotDone> {
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NotDone> {
         let (send, result) = oneshot::channel();
         let taken = self.offer(move || {
             let _ = send.send(work());
@@ -106,7 +117,10 @@ impl WorkerPool {
 fn work(waiting: &Mutex<Receiver<Job>>) {
     loop {
         // Whoever holds the lock waits for the next piece, the other threads wait for the lock.
-        let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let job = waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .recv();
         let Ok(job) = job else { return };
         // The panic was told by the hook; whoever waits learns of it because the sender of the result is dropped.
         let _ = catch_unwind(AssertUnwindSafe(job));
@@ -124,9 +138,14 @@ mod tests {
     async fn results_come_back_and_a_panic_ends_no_thread() {
         let workers = WorkerPool::start("test", 1, 4).unwrap();
         assert_eq!(workers.run(|| 7).await, Ok(7));
-        let name = workers.run(|| std::thread::current().name().map(str::to_owned)).await;
+        let name = workers
+            .run(|| std::thread::current().name().map(str::to_owned))
+            .await;
         assert_eq!(name, Ok(Some("test".to_owned())));
-        assert_eq!(workers.run(|| panic!("on purpose")).await, Err::<(), _>(NotDone::Panicked("test")));
+        assert_eq!(
+            workers.run(|| panic!("on purpose")).await,
+            Err::<(), _>(NotDone::Panicked("test"))
+        );
         assert_eq!(workers.run(|| 8).await, Ok(8));
     }
 
@@ -170,7 +189,9 @@ mod tests {
 
     /// Whether it waits still after a first look at it.
     async fn is_pending<F: Future + Unpin>(future: &mut F) -> bool {
-        std::future::poll_fn(|task| std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(task).is_pending()))
-            .await
+        std::future::poll_fn(|task| {
+            std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(task).is_pending())
+        })
+        .await
     }
 }

@@ -43,7 +43,11 @@ impl CookieOption {
     pub fn read(value: &[u8]) -> Option<CookieOption> {
         let (client, server) = value.split_first_chunk::<CLIENT>()?;
         let fits = matches!(server.len(), 0 | 8..=32);
-        let sent = CookieOption { client: *client, server: server.try_into().ok(), has_server: !server.is_empty() };
+        let sent = CookieOption {
+            client: *client,
+            server: server.try_into().ok(),
+            has_server: !server.is_empty(),
+        };
         fits.then_some(sent)
     }
 }
@@ -78,7 +82,10 @@ impl CookieSecret {
         let hash = self.hash(client, &head, address).to_le_bytes();
         let mut cookie = [0; WHOLE];
         let parts = client.iter().chain(&head).chain(&hash);
-        cookie.iter_mut().zip(parts).for_each(|(place, octet)| *place = *octet);
+        cookie
+            .iter_mut()
+            .zip(parts)
+            .for_each(|(place, octet)| *place = *octet);
         cookie
     }
 
@@ -97,14 +104,22 @@ impl CookieSecret {
             }
         };
         let parts = client.iter().chain(head).chain(address);
-        let length = input.iter_mut().zip(parts).map(|(place, octet)| *place = *octet).count();
+        let length = input
+            .iter_mut()
+            .zip(parts)
+            .map(|(place, octet)| *place = *octet)
+            .count();
         SipHasher24::new_with_key(&self.0).hash(input.get(..length).unwrap_or(&[]))
     }
 
     /// Whether this secret made a server's part for this client at this address.
     fn made(&self, client: &[u8; CLIENT], server: &[u8; SERVER], address: ClientAddress) -> bool {
-        let (Some(head), Some(hash)) = (server.first_chunk::<8>(), server.last_chunk::<8>()) else { return false };
-        self.hash(client, head, address).ct_eq(&u64::from_le_bytes(*hash)).into()
+        let (Some(head), Some(hash)) = (server.first_chunk::<8>(), server.last_chunk::<8>()) else {
+            return false;
+        };
+        self.hash(client, head, address)
+            .ct_eq(&u64::from_le_bytes(*hash))
+            .into()
     }
 }
 
@@ -135,19 +150,37 @@ impl CookieSecrets {
     /// Checks what was sent and says what to give. `now`: seconds since 1970, modulo 2^32.
     pub fn give(&self, sent: &CookieOption, address: ClientAddress, now: u32) -> CookieReply {
         let age = sent.server.as_ref().and_then(|server| age(server, now));
-        let (Some(server), Some(age)) = (&sent.server, age) else { return self.fresh(sent, address, now, false) };
+        let (Some(server), Some(age)) = (&sent.server, age) else {
+            return self.fresh(sent, address, now, false);
+        };
         let current = self.making.made(&sent.client, server, address);
-        let verified = current || self.known.as_ref().is_some_and(|known| known.made(&sent.client, server, address));
+        let verified = current
+            || self
+                .known
+                .as_ref()
+                .is_some_and(|known| known.made(&sent.client, server, address));
         if !current || !(0..=RENEWED).contains(&age) {
             return self.fresh(sent, address, now, verified);
         }
         let mut octets = [0; WHOLE];
-        octets.iter_mut().zip(sent.client.iter().chain(server)).for_each(|(place, octet)| *place = *octet);
+        octets
+            .iter_mut()
+            .zip(sent.client.iter().chain(server))
+            .for_each(|(place, octet)| *place = *octet);
         CookieReply { octets, verified }
     }
 
-    fn fresh(&self, sent: &CookieOption, address: ClientAddress, now: u32, verified: bool) -> CookieReply {
-        CookieReply { octets: self.making.cookie(&sent.client, address, now), verified }
+    fn fresh(
+        &self,
+        sent: &CookieOption,
+        address: ClientAddress,
+        now: u32,
+        verified: bool,
+    ) -> CookieReply {
+        CookieReply {
+            octets: self.making.cookie(&sent.client, address, now),
+            verified,
+        }
     }
 }
 
@@ -173,7 +206,10 @@ mod tests {
         let secret = CookieSecret::new(octets("e5e973e5a6b2a43f48e7dc849e37bfcf"));
         let client = octets("2464c4abcf10c957");
         let cookie = secret.cookie(&client, "198.51.100.100".parse().unwrap(), 0x5cf7_9f11);
-        assert_eq!(cookie, octets("2464c4abcf10c957010000005cf79f111f8130c3eee29480"));
+        assert_eq!(
+            cookie,
+            octets("2464c4abcf10c957010000005cf79f111f8130c3eee29480")
+        );
     }
 
     /// RFC 9018 appendix A.4, the renewed cookie.
@@ -181,8 +217,15 @@ mod tests {
     fn appendix_a_4_ipv6() {
         let secret = CookieSecret::new(octets("445536bcd2513298075a5d379663c962"));
         let client = octets("22681ab97d52c298");
-        let cookie = secret.cookie(&client, "2001:db8:220:1:59de:d0f4:8769:82b8".parse().unwrap(), 0x5cf7_c609);
-        assert_eq!(cookie, octets("22681ab97d52c298010000005cf7c609a6bb79d16625507a"));
+        let cookie = secret.cookie(
+            &client,
+            "2001:db8:220:1:59de:d0f4:8769:82b8".parse().unwrap(),
+            0x5cf7_c609,
+        );
+        assert_eq!(
+            cookie,
+            octets("22681ab97d52c298010000005cf7c609a6bb79d16625507a")
+        );
     }
 
     #[test]
@@ -196,12 +239,16 @@ mod tests {
     const NOW: u32 = 0x5cf7_9f11;
 
     fn secrets(making: u8, known: Option<u8>) -> CookieSecrets {
-        CookieSecrets::new(CookieSecret::new([making; 16]), known.map(|octet| CookieSecret::new([octet; 16])))
+        CookieSecrets::new(
+            CookieSecret::new([making; 16]),
+            known.map(|octet| CookieSecret::new([octet; 16])),
+        )
     }
 
     /// What a client sends who got its cookie from `secret` at `made`.
     fn sent(secret: u8, address: &str, made: u32) -> CookieOption {
-        let cookie = CookieSecret::new([secret; 16]).cookie(&CLIENT_PART, address.parse().unwrap(), made);
+        let cookie =
+            CookieSecret::new([secret; 16]).cookie(&CLIENT_PART, address.parse().unwrap(), made);
         CookieOption::read(&cookie).unwrap()
     }
 
@@ -215,28 +262,52 @@ mod tests {
     #[test]
     fn rfc9018_section_4_3_only_a_recent_cookie_of_this_client_counts() {
         let ours = secrets(1, None);
-        for (seconds, good) in [(0, true), (3600, true), (3601, false), (-300, true), (-301, false)] {
-            check(&ours, &sent(1, "192.0.2.1", NOW.wrapping_sub_signed(seconds)), good);
+        for (seconds, good) in [
+            (0, true),
+            (3600, true),
+            (3601, false),
+            (-300, true),
+            (-301, false),
+        ] {
+            check(
+                &ours,
+                &sent(1, "192.0.2.1", NOW.wrapping_sub_signed(seconds)),
+                good,
+            );
         }
         check(&ours, &sent(1, "192.0.2.2", NOW), false);
         check(&ours, &sent(2, "192.0.2.1", NOW), false);
         check(&ours, &CookieOption::read(&CLIENT_PART).unwrap(), false);
-        check(&ours, &CookieOption { client: *b"another!", ..sent(1, "192.0.2.1", NOW) }, false);
+        check(
+            &ours,
+            &CookieOption {
+                client: *b"another!",
+                ..sent(1, "192.0.2.1", NOW)
+            },
+            false,
+        );
     }
 
     #[test]
     fn every_changed_bit_of_a_cookie_is_seen() {
-        let good = CookieSecret::new([1; 16]).cookie(&CLIENT_PART, "192.0.2.1".parse().unwrap(), NOW);
+        let good =
+            CookieSecret::new([1; 16]).cookie(&CLIENT_PART, "192.0.2.1".parse().unwrap(), NOW);
         for bit in 0..8 * WHOLE {
             let mut cookie = good;
             cookie[bit / 8] ^= 1 << (bit % 8);
-            check(&secrets(1, None), &CookieOption::read(&cookie).unwrap(), false);
+            check(
+                &secrets(1, None),
+                &CookieOption::read(&cookie).unwrap(),
+                false,
+            );
         }
     }
 
     #[test]
     fn rfc9018_section_4_3_a_cookie_is_renewed_after_half_an_hour() {
-        let made = |given: CookieReply| u32::from_be_bytes(given.octets[CLIENT + 4..CLIENT + 8].try_into().unwrap());
+        let made = |given: CookieReply| {
+            u32::from_be_bytes(given.octets[CLIENT + 4..CLIENT + 8].try_into().unwrap())
+        };
         for (seconds, time) in [(1800, NOW - 1800), (1801, NOW), (-10, NOW)] {
             let sent = sent(1, "192.0.2.1", NOW.wrapping_sub_signed(seconds));
             assert_eq!(made(check(&secrets(1, None), &sent, true)), time);
@@ -246,7 +317,10 @@ mod tests {
     #[test]
     fn rfc9018_section_5_both_secrets_are_known_and_one_makes() {
         let given = check(&secrets(1, Some(2)), &sent(2, "192.0.2.1", NOW - 5), true);
-        assert_eq!(given.octets, CookieSecret::new([1; 16]).cookie(&CLIENT_PART, "192.0.2.1".parse().unwrap(), NOW));
+        assert_eq!(
+            given.octets,
+            CookieSecret::new([1; 16]).cookie(&CLIENT_PART, "192.0.2.1".parse().unwrap(), NOW)
+        );
         check(&secrets(1, Some(2)), &sent(3, "192.0.2.1", NOW), false);
     }
 }

@@ -80,7 +80,8 @@ impl Edns {
         }
         let mut rest = data;
         while let Some((&[c1, c0, l1, l0], after)) = rest.split_first_chunk::<4>() {
-            let (value, next) = after.split_at_checked(usize::from(u16::from_be_bytes([l1, l0])))?;
+            let (value, next) =
+                after.split_at_checked(usize::from(u16::from_be_bytes([l1, l0])))?;
             match u16::from_be_bytes([c1, c0]) {
                 OPTION_CLIENT_SUBNET if self.client_subnet.is_some() => return None,
                 OPTION_CLIENT_SUBNET => self.client_subnet = Some(ClientSubnet::read(value)?),
@@ -124,7 +125,11 @@ impl ClientSubnet {
             IpAddr::V6(address) => (SubnetFamily::V6, address.to_bits(), 128),
         };
         let source = prefix.min(most);
-        ClientSubnet { family, source, bits: bits & !beyond(source) }
+        ClientSubnet {
+            family,
+            source,
+            bits: bits & !beyond(source),
+        }
     }
 
     /// Reads the option's value; `None` for what RFC 7871 section 7.2.1 answers with FORMERR: an unknown family, a
@@ -142,15 +147,26 @@ impl ClientSubnet {
             return None;
         }
         let partial = source % 8;
-        if partial > 0 && octets.last().is_some_and(|last| last & (0xff >> partial) != 0) {
+        if partial > 0
+            && octets
+                .last()
+                .is_some_and(|last| last & (0xff >> partial) != 0)
+        {
             return None;
         }
         let bits = match octets {
             // A /24, what resolvers send for IPv4, and so by far the most frequent.
             &[a, b, c] => u128::from(u32::from_be_bytes([a, b, c, 0])) << 96,
-            _ => octets.iter().rev().fold(0, |bits, &octet| bits >> 8 | u128::from(octet) << 120),
+            _ => octets
+                .iter()
+                .rev()
+                .fold(0, |bits, &octet| bits >> 8 | u128::from(octet) << 120),
         };
-        Some(ClientSubnet { family, source, bits })
+        Some(ClientSubnet {
+            family,
+            source,
+            bits,
+        })
     }
 
     /// The first address of the subnet; `None` when the prefix is 0: "do not use" (RFC 7871 section 7.1.2).
@@ -166,7 +182,10 @@ impl ClientSubnet {
 
     /// Octets of the option's value.
     #[inline]
-    #[expect(clippy::arithmetic_side_effects, reason = "an address has at most 16 octets")]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "an address has at most 16 octets"
+    )]
     pub fn size(&self) -> usize {
         4 + usize::from(self.source).div_ceil(8)
     }
@@ -203,19 +222,31 @@ mod tests {
         let subnet = ClientSubnet::read(&[0, 2, 33, 0, 0x20, 1, 0xd, 0xb8, 0x80]).unwrap();
         assert_eq!(subnet.address(), Some("2001:db8:8000::".parse().unwrap()));
         assert_eq!(ClientSubnet::read(&[0, 1, 0, 0]).unwrap().address(), None);
-        assert_eq!(ClientSubnet::read(&[0, 0, 0, 0]).unwrap().family, SubnetFamily::None);
+        assert_eq!(
+            ClientSubnet::read(&[0, 0, 0, 0]).unwrap().family,
+            SubnetFamily::None
+        );
     }
 
     #[test]
     fn every_prefix_is_written_as_it_was_read() {
-        let (v4, v6) = ("203.0.113.255".parse().unwrap(), "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff".parse().unwrap());
-        let prefixes = (0..=32).map(|prefix| (v4, prefix)).chain((0..=128).map(|prefix| (v6, prefix)));
+        let (v4, v6) = (
+            "203.0.113.255".parse().unwrap(),
+            "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff".parse().unwrap(),
+        );
+        let prefixes = (0..=32)
+            .map(|prefix| (v4, prefix))
+            .chain((0..=128).map(|prefix| (v6, prefix)));
         for (address, prefix) in prefixes {
             let subnet = ClientSubnet::around(address, prefix);
             let mut value = [0; 20];
             let place = &mut value[..subnet.size()];
             subnet.write(0, place).unwrap();
-            assert_eq!(ClientSubnet::read(place), Some(subnet), "{address}/{prefix}");
+            assert_eq!(
+                ClientSubnet::read(place),
+                Some(subnet),
+                "{address}/{prefix}"
+            );
         }
     }
 
@@ -227,7 +258,9 @@ mod tests {
             &[0, 3, 0, 0],
             &[0, 0, 8, 0, 10],
             &[0, 1, 33, 0, 1, 2, 3, 4, 5],
-            &[0, 2, 129, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            &[
+                0, 2, 129, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+            ],
             &[0, 1, 24, 0, 203, 0],
             &[0, 1, 24, 0, 203, 0, 113, 0],
             &[0, 1, 23, 0, 203, 0, 113],
@@ -250,9 +283,15 @@ mod tests {
         let both = [&nsid[..], &subnet].concat();
         let edns = read(1232, 0x8000, &both).unwrap();
         assert!(edns.requests().unwrap().nsid && edns.dnssec_ok && edns.client_subnet.is_some());
-        assert!(read(1232, 0, &[&subnet[..], &subnet].concat()).is_none(), "two subnets");
+        assert!(
+            read(1232, 0, &[&subnet[..], &subnet].concat()).is_none(),
+            "two subnets"
+        );
         assert!(read(1232, 0, &[0, 3, 0]).is_none(), "a cut option header");
-        assert!(read(1232, 0, &[0, 3, 0, 1]).is_none(), "an option past the end");
+        assert!(
+            read(1232, 0, &[0, 3, 0, 1]).is_none(),
+            "an option past the end"
+        );
         assert!(read(512, 0, &nsid.repeat(200)).is_some());
     }
 }

@@ -19,7 +19,10 @@ struct Walk<'m> {
 }
 
 impl<'m> Walk<'m> {
-    #[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "positions inside a message, which has at most 65,535 octets"
+    )]
     fn over(message: &'m [u8]) -> Option<Walk<'m>> {
         let &[_, _, _, _, q1, q0, a1, a0, n1, n0, r1, r0] = message.first_chunk::<HEADER>()?;
         let mut at = HEADER;
@@ -27,16 +30,27 @@ impl<'m> Walk<'m> {
             at = skip_name(message, at)? + 4;
         }
         let counts = [[a1, a0], [n1, n0], [r1, r0]].map(u16::from_be_bytes);
-        Some(Walk { message, at, counts })
+        Some(Walk {
+            message,
+            at,
+            counts,
+        })
     }
 }
 
 impl<'m> Iterator for Walk<'m> {
     type Item = (usize, SkippedRecord<'m>);
 
-    #[expect(clippy::arithmetic_side_effects, reason = "a section is found by having records left")]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "a section is found by having records left"
+    )]
     fn next(&mut self) -> Option<Self::Item> {
-        let (section, count) = self.counts.iter_mut().enumerate().find(|(_, count)| **count > 0)?;
+        let (section, count) = self
+            .counts
+            .iter_mut()
+            .enumerate()
+            .find(|(_, count)| **count > 0)?;
         *count -= 1;
         let record = SkippedRecord::read(self.message, self.at)?;
         self.at = record.end;
@@ -62,9 +76,15 @@ pub fn option(message: &[u8], wanted: u16) -> Option<&[u8]> {
 /// its SOA says of negative answers (RFC 2308 section 5); without that, not at all.
 pub fn freshness(reply: &[u8]) -> u32 {
     let walk = || Walk::over(reply).into_iter().flatten();
-    let of_answer = walk().filter(|(section, _)| *section == 0).map(|(_, record)| record.ttl).min();
-    let of_soa =
-        || walk().filter(|(section, record)| *section == 1 && record.rtype == RecordType::SOA).find_map(negative);
+    let of_answer = walk()
+        .filter(|(section, _)| *section == 0)
+        .map(|(_, record)| record.ttl)
+        .min();
+    let of_soa = || {
+        walk()
+            .filter(|(section, record)| *section == 1 && record.rtype == RecordType::SOA)
+            .find_map(negative)
+    };
     of_answer.or_else(of_soa).unwrap_or(0)
 }
 
@@ -81,18 +101,27 @@ pub fn pad(query: &[u8], buffer: &mut [u8], length: usize) -> usize {
     padded.unwrap_or(length)
 }
 
-#[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions inside a message, which has at most 65,535 octets"
+)]
 fn add_padding(buffer: &mut [u8], length: usize) -> Option<usize> {
     let reply = buffer.get(..length)?;
-    let (_, opt) =
-        Walk::over(reply)?.last().filter(|(_, record)| record.rtype == RecordType::OPT && record.end == length)?;
-    let target = (length + OPTION_HEADER).next_multiple_of(BLOCK).min(buffer.len());
+    let (_, opt) = Walk::over(reply)?
+        .last()
+        .filter(|(_, record)| record.rtype == RecordType::OPT && record.end == length)?;
+    let target = (length + OPTION_HEADER)
+        .next_multiple_of(BLOCK)
+        .min(buffer.len());
     let value = target.checked_sub(length + OPTION_HEADER)?;
     let size = u16::try_from(opt.data.len() + OPTION_HEADER + value).ok()?;
     let size_at = length - opt.data.len() - 2;
     *buffer.get_mut(size_at..)?.first_chunk_mut()? = size.to_be_bytes();
-    let (header, zeros) = buffer.get_mut(length..target)?.split_first_chunk_mut::<OPTION_HEADER>()?;
-    let ([code1, code0], [value1, value0]) = (OPTION_PADDING.to_be_bytes(), (value as u16).to_be_bytes());
+    let (header, zeros) = buffer
+        .get_mut(length..target)?
+        .split_first_chunk_mut::<OPTION_HEADER>()?;
+    let ([code1, code0], [value1, value0]) =
+        (OPTION_PADDING.to_be_bytes(), (value as u16).to_be_bytes());
     *header = [code1, code0, value1, value0];
     zeros.fill(0);
     Some(target)
@@ -105,9 +134,25 @@ mod tests {
 
     /// `a. A`, with these sections and an OPT record that has these options.
     fn message(answers: &[&[u8]], authorities: &[&[u8]], options: Option<&[u8]>) -> Vec<u8> {
-        let mut octets = vec![0, 1, 0x80, 0, 0, 1, 0, answers.len() as u8, 0, authorities.len() as u8, 0, 0];
+        let mut octets = vec![
+            0,
+            1,
+            0x80,
+            0,
+            0,
+            1,
+            0,
+            answers.len() as u8,
+            0,
+            authorities.len() as u8,
+            0,
+            0,
+        ];
         octets.extend(b"\x01a\0\0\x01\0\x01");
-        answers.iter().chain(authorities).for_each(|record| octets.extend(*record));
+        answers
+            .iter()
+            .chain(authorities)
+            .for_each(|record| octets.extend(*record));
         if let Some(options) = options {
             octets[11] = 1;
             octets.extend([0, 0, 41, 4, 0xd0, 0, 0, 0, 0]);
@@ -134,8 +179,14 @@ mod tests {
     #[test]
     fn options_are_found_behind_others() {
         let options = [&[0, 3, 0, 1, 7][..], PADDING].concat();
-        assert_eq!(option(&message(&[], &[], Some(&options)), OPTION_PADDING), Some(&[0, 0, 0][..]));
-        assert_eq!(option(&message(&[], &[], Some(&options)), 3), Some(&[7][..]));
+        assert_eq!(
+            option(&message(&[], &[], Some(&options)), OPTION_PADDING),
+            Some(&[0, 0, 0][..])
+        );
+        assert_eq!(
+            option(&message(&[], &[], Some(&options)), 3),
+            Some(&[7][..])
+        );
         assert_eq!(option(&message(&[], &[], Some(&options)), 8), None);
         assert_eq!(option(&message(&[FIVE], &[], None), OPTION_PADDING), None);
     }
@@ -151,8 +202,15 @@ mod tests {
             assert_eq!(length % BLOCK, 0);
             assert!(length >= reply.len() + 4 && length < reply.len() + 4 + BLOCK);
             let padding = option(&buffer[..length], OPTION_PADDING).unwrap();
-            assert!(padding.iter().all(|octet| *octet == 0) && padding.len() == length - reply.len() - 4);
-            assert_eq!(option(&buffer[..length], 3), Some(&[7][..]), "what was there is still there");
+            assert!(
+                padding.iter().all(|octet| *octet == 0)
+                    && padding.len() == length - reply.len() - 4
+            );
+            assert_eq!(
+                option(&buffer[..length], 3),
+                Some(&[7][..]),
+                "what was there is still there"
+            );
         }
     }
 
@@ -161,10 +219,16 @@ mod tests {
         let reply = message(&[FIVE], &[], Some(&[]));
         let mut buffer = [0; 1000];
         buffer[..reply.len()].copy_from_slice(&reply);
-        assert_eq!(pad(&message(&[], &[], Some(&[])), &mut buffer, reply.len()), reply.len());
+        assert_eq!(
+            pad(&message(&[], &[], Some(&[])), &mut buffer, reply.len()),
+            reply.len()
+        );
         let plain = message(&[FIVE], &[], None);
         buffer[..plain.len()].copy_from_slice(&plain);
-        assert_eq!(pad(&message(&[], &[], Some(PADDING)), &mut buffer, plain.len()), plain.len());
+        assert_eq!(
+            pad(&message(&[], &[], Some(PADDING)), &mut buffer, plain.len()),
+            plain.len()
+        );
     }
 
     #[test]
@@ -174,7 +238,10 @@ mod tests {
         let mut buffer = [0; 100];
         buffer[..reply.len()].copy_from_slice(&reply);
         assert_eq!(pad(&query, &mut buffer, reply.len()), 100);
-        assert_eq!(pad(&query, &mut buffer[..reply.len() + 3], reply.len()), reply.len());
+        assert_eq!(
+            pad(&query, &mut buffer[..reply.len() + 3], reply.len()),
+            reply.len()
+        );
     }
 
     proptest! {

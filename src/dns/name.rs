@@ -39,8 +39,12 @@ impl fmt::Display for NameError {
             NameError::EmptyLabel => "the name has an empty label",
             NameError::LabelTooLong => "the name has a label of more than 63 octets",
             NameError::NameTooLong => "the name is longer than 255 octets",
-            NameError::NotAscii(_) => "the name has characters outside ASCII; write it in its xn-- form",
-            NameError::BadEscape => "the name has a backslash that is not followed by a character or three digits",
+            NameError::NotAscii(_) => {
+                "the name has characters outside ASCII; write it in its xn-- form"
+            }
+            NameError::BadEscape => {
+                "the name has a backslash that is not followed by a character or three digits"
+            }
             NameError::BadWire => "the name is cut off or compressed",
         })?;
         match self {
@@ -74,7 +78,11 @@ impl Name {
                 break;
             }
         }
-        if at == wire.len() { Ok(Name(wire.into())) } else { Err(NameError::BadWire) }
+        if at == wire.len() {
+            Ok(Name(wire.into()))
+        } else {
+            Err(NameError::BadWire)
+        }
     }
 
     /// Parses presentation form; a text without a trailing dot is completed with `origin`.
@@ -94,7 +102,11 @@ impl Name {
         } else {
             wire.extend_from_slice(&origin.0);
         }
-        if wire.len() > MAX_NAME { Err(NameError::NameTooLong) } else { Ok(Name(wire.into())) }
+        if wire.len() > MAX_NAME {
+            Err(NameError::NameTooLong)
+        } else {
+            Ok(Name(wire.into()))
+        }
     }
 
     /// Wire form, root label included.
@@ -133,7 +145,11 @@ impl Name {
 
     /// The name without its first label; `None` for the root.
     pub fn parent(&self) -> Option<Name> {
-        if self.is_root() { None } else { Some(Name(self.0[1 + self.0[0] as usize..].into())) }
+        if self.is_root() {
+            None
+        } else {
+            Some(Name(self.0[1 + self.0[0] as usize..].into()))
+        }
     }
 
     /// Whether this name is `ancestor` or lies below it.
@@ -240,9 +256,16 @@ fn unescape(after: &[u8]) -> Result<(u8, usize), NameError> {
     if !first.is_ascii_digit() {
         return Ok((first, 1));
     }
-    let digits = after.get(..3).filter(|digits| digits.iter().all(u8::is_ascii_digit)).ok_or(NameError::BadEscape)?;
-    let value = digits.iter().fold(0u32, |value, digit| value * 10 + u32::from(digit - b'0'));
-    u8::try_from(value).map(|octet| (octet, 3)).map_err(|_| NameError::BadEscape)
+    let digits = after
+        .get(..3)
+        .filter(|digits| digits.iter().all(u8::is_ascii_digit))
+        .ok_or(NameError::BadEscape)?;
+    let value = digits
+        .iter()
+        .fold(0u32, |value, digit| value * 10 + u32::from(digit - b'0'));
+    u8::try_from(value)
+        .map(|octet| (octet, 3))
+        .map_err(|_| NameError::BadEscape)
 }
 
 impl FromStr for Name {
@@ -250,7 +273,11 @@ impl FromStr for Name {
 
     /// Parses presentation form; the trailing dot may be left out.
     fn from_str(text: &str) -> Result<Self, NameError> {
-        if text.is_empty() { Err(NameError::EmptyLabel) } else { Name::parse(text, &Name::root()) }
+        if text.is_empty() {
+            Err(NameError::EmptyLabel)
+        } else {
+            Name::parse(text, &Name::root())
+        }
     }
 }
 
@@ -266,7 +293,9 @@ impl fmt::Display for Name {
             }
             for &octet in label {
                 match octet {
-                    b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => write!(f, "\\{}", octet as char)?,
+                    b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => {
+                        write!(f, "\\{}", octet as char)?
+                    }
                     0x21..=0x7e => write!(f, "{}", octet as char)?,
                     _ => write!(f, "\\{octet:03}")?,
                 }
@@ -326,7 +355,10 @@ mod tests {
 
     #[test]
     fn text_and_wire_agree() {
-        assert_eq!(name("www.Example.com").as_wire(), b"\x03www\x07Example\x03com\0");
+        assert_eq!(
+            name("www.Example.com").as_wire(),
+            b"\x03www\x07Example\x03com\0"
+        );
         assert_eq!(name("www.example.com."), name("WWW.EXAMPLE.COM"));
         assert_eq!(name(".").as_wire(), [0]);
         assert_eq!(name(r"a\.b\046\032.c").as_wire(), b"\x05a.b. \x01c\0");
@@ -347,17 +379,34 @@ mod tests {
             assert_eq!(text.parse::<Name>(), Err(reason), "{text:?}");
         }
         assert_eq!("a".repeat(64).parse::<Name>(), Err(NameError::LabelTooLong));
-        assert_eq!([&*"a".repeat(63); 4].join(".").parse::<Name>(), Err(NameError::NameTooLong));
+        assert_eq!(
+            [&*"a".repeat(63); 4].join(".").parse::<Name>(),
+            Err(NameError::NameTooLong)
+        );
     }
 
     #[test]
     fn letters_beyond_ascii_are_refused_with_the_form_in_ascii() {
         let told = |text: &str| text.parse::<Name>().expect_err("refused").to_string();
         let sentence = "the name has characters outside ASCII; write it in its xn-- form";
-        assert_eq!(told("www.b\u{fc}cher.example."), format!("{sentence}, www.xn--bcher-kva.example."));
-        assert_eq!(told("*.B\u{dc}CHER.example"), format!("{sentence}, *.xn--bcher-kva.example"));
-        assert_eq!(told("\u{200b}\u{202e}.example"), sentence, "it is no host name");
-        assert_eq!(name(r"b\195\188cher.example").to_string(), r"b\195\188cher.example", "octets that are meant");
+        assert_eq!(
+            told("www.b\u{fc}cher.example."),
+            format!("{sentence}, www.xn--bcher-kva.example.")
+        );
+        assert_eq!(
+            told("*.B\u{dc}CHER.example"),
+            format!("{sentence}, *.xn--bcher-kva.example")
+        );
+        assert_eq!(
+            told("\u{200b}\u{202e}.example"),
+            sentence,
+            "it is no host name"
+        );
+        assert_eq!(
+            name(r"b\195\188cher.example").to_string(),
+            r"b\195\188cher.example",
+            "octets that are meant"
+        );
     }
 
     #[test]
@@ -379,8 +428,25 @@ mod tests {
 
     #[test]
     fn canonical_order_is_by_labels_from_the_right() {
-        let mut names = ["z.example", "a.example", "example", "yljkjljk.a.example", "Z.a.example"].map(name);
+        let mut names = [
+            "z.example",
+            "a.example",
+            "example",
+            "yljkjljk.a.example",
+            "Z.a.example",
+        ]
+        .map(name);
         names.sort();
-        assert_eq!(names, ["example", "a.example", "yljkjljk.a.example", "Z.a.example", "z.example"].map(name));
+        assert_eq!(
+            names,
+            [
+                "example",
+                "a.example",
+                "yljkjljk.a.example",
+                "Z.a.example",
+                "z.example"
+            ]
+            .map(name)
+        );
     }
 }

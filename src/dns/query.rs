@@ -93,11 +93,18 @@ impl std::fmt::Debug for SearchName {
     }
 }
 
-#[expect(clippy::arithmetic_side_effects, reason = "positions inside a name, which has at most 255 octets")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions inside a name, which has at most 255 octets"
+)]
 impl SearchName {
     /// The root, to be overwritten.
     pub fn new() -> SearchName {
-        SearchName { octets: [0; ROOM], length: 1, labels: 0 }
+        SearchName {
+            octets: [0; ROOM],
+            length: 1,
+            labels: 0,
+        }
     }
 
     /// A name from its uncompressed wire form.
@@ -158,7 +165,9 @@ impl SearchName {
     #[inline]
     pub fn prefix(&self, keep: usize) -> &[u8] {
         let suffix = self.suffix(self.label_count().saturating_sub(keep)).len();
-        self.as_wire().get(..usize::from(self.length).saturating_sub(suffix)).unwrap_or(&[])
+        self.as_wire()
+            .get(..usize::from(self.length).saturating_sub(suffix))
+            .unwrap_or(&[])
     }
 }
 
@@ -171,10 +180,19 @@ impl Default for SearchName {
 /// Copies the first `length` octets of `from` in lower case. Length octets of labels are at most 63, below the letters,
 /// so the whole run can be lowered at once: a lane at a time, the last one with what follows the name.
 #[inline(always)]
-#[expect(clippy::arithmetic_side_effects, reason = "whole lanes of what is there")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "whole lanes of what is there"
+)]
 fn copy_lowered(to: &mut [u8; ROOM], from: &[u8], length: usize) {
     let (lanes, needed) = (from.as_chunks::<LANE>().0, length.div_ceil(LANE));
-    for (place, lane) in to.as_chunks_mut::<LANE>().0.iter_mut().zip(lanes).take(needed) {
+    for (place, lane) in to
+        .as_chunks_mut::<LANE>()
+        .0
+        .iter_mut()
+        .zip(lanes)
+        .take(needed)
+    {
         *place = lane.map(|octet| octet.to_ascii_lowercase());
     }
     if lanes.len() < needed {
@@ -212,19 +230,40 @@ pub fn parse<'d>(datagram: &'d [u8], scratch: &'d mut QueryScratch) -> Result<Qu
     let (mut has_edns, mut signature) = (false, None);
     let question = parse_body(datagram, header, name, edns, &mut has_edns, &mut signature);
     let dnssec_ok = if has_edns { Some(edns.dnssec_ok) } else { None };
-    let Some(question) = question else { return Err(refuse_malformed(datagram, header, dnssec_ok)) };
-    let repeated = RepeatedParts { question: question.octets.len(), dnssec_ok };
+    let Some(question) = question else {
+        return Err(refuse_malformed(datagram, header, dnssec_ok));
+    };
+    let repeated = RepeatedParts {
+        question: question.octets.len(),
+        dnssec_ok,
+    };
     if opcode(flags) != 0 {
-        return Err(Reject::Reply { rcode: Rcode::NotImp, repeated: RepeatedParts { question: 0, ..repeated } });
+        return Err(Reject::Reply {
+            rcode: Rcode::NotImp,
+            repeated: RepeatedParts {
+                question: 0,
+                ..repeated
+            },
+        });
     }
     if let Some(signature) = signature {
-        return Err(Reject::UnknownKey { signature, repeated });
+        return Err(Reject::UnknownKey {
+            signature,
+            repeated,
+        });
     }
     let edns = if has_edns { Some(&*edns) } else { None };
     if edns.is_some_and(|edns| edns.version != 0) {
-        return Err(Reject::Reply { rcode: Rcode::BadVers, repeated });
+        return Err(Reject::Reply {
+            rcode: Rcode::BadVers,
+            repeated,
+        });
     }
-    Ok(Query { flags, question, edns })
+    Ok(Query {
+        flags,
+        question,
+        edns,
+    })
 }
 
 /// Reads a query without a question, whose one record is an OPT with a cookie (RFC 7873 section 5.4); `None` for
@@ -239,13 +278,22 @@ pub fn parse_cookie_only(datagram: &[u8]) -> Option<Edns> {
     let record = SkippedRecord::read_plain(datagram, HEADER)?;
     let mut edns = Edns::default();
     edns.read(record.class, record.ttl, record.data)?;
-    let whole = record.rtype == RecordType::OPT && record.end == datagram.len() && edns.version == 0;
-    Some(edns).filter(|edns| whole && edns.requests().is_some_and(|requests| requests.cookie.is_some()))
+    let whole =
+        record.rtype == RecordType::OPT && record.end == datagram.len() && edns.version == 0;
+    Some(edns).filter(|edns| {
+        whole
+            && edns
+                .requests()
+                .is_some_and(|requests| requests.cookie.is_some())
+    })
 }
 
 /// Everything after the header; `None` when it does not parse. `has_edns`: an OPT record was come upon.
 #[inline(always)]
-#[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions inside a message, which has at most 65,535 octets"
+)]
 fn parse_body<'d>(
     datagram: &'d [u8],
     header: &[u8; HEADER],
@@ -286,8 +334,11 @@ fn parse_body<'d>(
 /// so is a signature.
 #[cold]
 fn skip_record(datagram: &[u8], at: usize) -> Option<usize> {
-    let misplaced = |record: &SkippedRecord<'_>| matches!(record.rtype, RecordType::OPT | RecordType::TSIG);
-    SkippedRecord::read(datagram, at).filter(|record| !misplaced(record)).map(|record| record.end)
+    let misplaced =
+        |record: &SkippedRecord<'_>| matches!(record.rtype, RecordType::OPT | RecordType::TSIG);
+    SkippedRecord::read(datagram, at)
+        .filter(|record| !misplaced(record))
+        .map(|record| record.end)
 }
 
 /// The same for the last record, which may be the signature.
@@ -303,8 +354,14 @@ fn skip_last(datagram: &[u8], at: usize, signature: &mut Option<TsigRecord>) -> 
 
 /// The question right after the header.
 #[inline(always)]
-#[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
-pub(super) fn read_question<'d>(datagram: &'d [u8], name: &'d mut SearchName) -> Option<Question<'d>> {
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions inside a message, which has at most 65,535 octets"
+)]
+pub(super) fn read_question<'d>(
+    datagram: &'d [u8],
+    name: &'d mut SearchName,
+) -> Option<Question<'d>> {
     let rest = datagram.get(HEADER..)?;
     let size = name.read(rest)?;
     let &[t1, t0, c1, c0] = rest.get(size..)?.first_chunk::<4>()?;
@@ -325,7 +382,10 @@ pub(super) struct SkippedRecord<'d> {
     pub(super) end: usize,
 }
 
-#[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions inside a message, which has at most 65,535 octets"
+)]
 impl<'d> SkippedRecord<'d> {
     /// The record at `start`.
     #[cold]
@@ -336,12 +396,17 @@ impl<'d> SkippedRecord<'d> {
     /// The record at `start` if its owner is the root, as it is for OPT.
     #[inline(always)]
     pub(super) fn read_plain(datagram: &'d [u8], start: usize) -> Option<SkippedRecord<'d>> {
-        if datagram.get(start) == Some(&0) { SkippedRecord::read_behind_owner(datagram, start + 1) } else { None }
+        if datagram.get(start) == Some(&0) {
+            SkippedRecord::read_behind_owner(datagram, start + 1)
+        } else {
+            None
+        }
     }
 
     #[inline(always)]
     fn read_behind_owner(datagram: &'d [u8], owner_end: usize) -> Option<SkippedRecord<'d>> {
-        let (&[t1, t0, c1, c0, l3, l2, l1, l0, d1, d0], rest) = datagram.get(owner_end..)?.split_first_chunk::<10>()?;
+        let (&[t1, t0, c1, c0, l3, l2, l1, l0, d1, d0], rest) =
+            datagram.get(owner_end..)?.split_first_chunk::<10>()?;
         let length = usize::from(u16::from_be_bytes([d1, d0]));
         Some(SkippedRecord {
             rtype: RecordType(u16::from_be_bytes([t1, t0])),
@@ -354,7 +419,10 @@ impl<'d> SkippedRecord<'d> {
 }
 
 /// Where the name at `at` ends. A pointer ends it, and is not followed.
-#[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, which has at most 65,535 octets")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions inside a message, which has at most 65,535 octets"
+)]
 pub(super) fn skip_name(datagram: &[u8], mut at: usize) -> Option<usize> {
     let limit = at + name::MAX_NAME;
     loop {
@@ -383,7 +451,9 @@ mod tests {
 
     fn message(counts: [u16; 4], body: &[u8]) -> Vec<u8> {
         let mut octets = vec![0x12, 0x34, 0x01, 0x00];
-        counts.iter().for_each(|count| octets.extend_from_slice(&count.to_be_bytes()));
+        counts
+            .iter()
+            .for_each(|count| octets.extend_from_slice(&count.to_be_bytes()));
         octets.extend_from_slice(body);
         octets
     }
@@ -398,11 +468,23 @@ mod tests {
     const FORMERR: Option<Reject> = formerr(0, None);
 
     const fn formerr(question: usize, dnssec_ok: Option<bool>) -> Option<Reject> {
-        Some(Reject::Reply { rcode: Rcode::FormErr, repeated: RepeatedParts { question, dnssec_ok } })
+        Some(Reject::Reply {
+            rcode: Rcode::FormErr,
+            repeated: RepeatedParts {
+                question,
+                dnssec_ok,
+            },
+        })
     }
 
     fn notimp(dnssec_ok: Option<bool>) -> Option<Reject> {
-        Some(Reject::Reply { rcode: Rcode::NotImp, repeated: RepeatedParts { question: 0, dnssec_ok } })
+        Some(Reject::Reply {
+            rcode: Rcode::NotImp,
+            repeated: RepeatedParts {
+                question: 0,
+                dnssec_ok,
+            },
+        })
     }
 
     #[test]
@@ -410,7 +492,10 @@ mod tests {
         let datagram = message([1, 0, 0, 0], QUESTION);
         let mut name = QueryScratch::default();
         let query = parse(&datagram, &mut name).unwrap();
-        assert_eq!(query.question.name.as_wire(), b"\x03www\x07example\x03com\0");
+        assert_eq!(
+            query.question.name.as_wire(),
+            b"\x03www\x07example\x03com\0"
+        );
         assert_eq!(query.question.octets, QUESTION);
         assert_eq!(query.question.rtype, RecordType::A);
         assert!(query.edns.is_none());
@@ -446,7 +531,11 @@ mod tests {
             assert_eq!(rejected(&message(counts, QUESTION)), FORMERR, "{counts:?}");
         }
         for counts in [[1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 0, 1], [1, 0, 0, 65535]] {
-            assert_eq!(rejected(&message(counts, QUESTION)), formerr(QUESTION.len(), None), "{counts:?}");
+            assert_eq!(
+                rejected(&message(counts, QUESTION)),
+                formerr(QUESTION.len(), None),
+                "{counts:?}"
+            );
         }
     }
 
@@ -456,24 +545,44 @@ mod tests {
         for (opt, dnssec_ok) in [(OPT, true), (&without_do, false)] {
             let found = formerr(0, Some(dnssec_ok));
             assert_eq!(rejected(&message([0, 0, 0, 1], opt)), found, "no question");
-            assert_eq!(rejected(&message([2, 0, 0, 1], &[QUESTION, QUESTION, opt].concat())), found, "two questions");
+            assert_eq!(
+                rejected(&message([2, 0, 0, 1], &[QUESTION, QUESTION, opt].concat())),
+                found,
+                "two questions"
+            );
             let answer = &b"\0\0\x01\0\x01\0\0\0\0\0\0"[..];
             let with_answer = message([1, 1, 0, 1], &[QUESTION, answer, opt].concat());
-            assert_eq!(rejected(&with_answer), formerr(QUESTION.len(), Some(dnssec_ok)));
+            assert_eq!(
+                rejected(&with_answer),
+                formerr(QUESTION.len(), Some(dnssec_ok))
+            );
         }
         assert_eq!(rejected(&message([0, 0, 0, 65535], b"")), FORMERR);
-        assert_eq!(rejected(&message([65535, 65535, 65535, 65535], &[0; 3000])), FORMERR);
+        assert_eq!(
+            rejected(&message([65535, 65535, 65535, 65535], &[0; 3000])),
+            FORMERR
+        );
     }
 
     #[test]
     fn a_bad_option_leaves_question_and_do_as_they_are() {
         let cut = [&OPT[..7], b"\x80\0\0\x01\0"].concat();
-        assert_eq!(rejected(&message([1, 0, 0, 1], &[QUESTION, &cut].concat())), formerr(QUESTION.len(), Some(true)));
+        assert_eq!(
+            rejected(&message([1, 0, 0, 1], &[QUESTION, &cut].concat())),
+            formerr(QUESTION.len(), Some(true))
+        );
     }
 
     #[test]
     fn pointers_and_odd_labels_in_the_question_are_malformed() {
-        for name in [&b"\xc0\x0c"[..], b"\xc0\x00", b"\xc0\xff", b"\x40a\0", b"\x80a\0", b"\x03www\xc0\x0c"] {
+        for name in [
+            &b"\xc0\x0c"[..],
+            b"\xc0\x00",
+            b"\xc0\xff",
+            b"\x40a\0",
+            b"\x80a\0",
+            b"\x03www\xc0\x0c",
+        ] {
             let body = [name, b"\0\x01\0\x01"].concat();
             assert_eq!(rejected(&message([1, 0, 0, 0], &body)), FORMERR, "{name:?}");
         }
@@ -484,7 +593,9 @@ mod tests {
         let label = |length: usize| [vec![length as u8], vec![b'a'; length]].concat();
         let longest = [label(63), label(63), label(63), label(61), vec![0]].concat();
         let over = [label(63), label(63), label(63), label(62), vec![0]].concat();
-        let ask = |name: &[u8]| rejected(&message([1, 0, 0, 0], &[name, b"\0\x01\0\x01"].concat())).is_none();
+        let ask = |name: &[u8]| {
+            rejected(&message([1, 0, 0, 0], &[name, b"\0\x01\0\x01"].concat())).is_none()
+        };
         assert!(ask(&longest));
         assert!(!ask(&over));
         assert!(ask(&[b"\x01a".repeat(127), vec![0]].concat()));
@@ -504,7 +615,12 @@ mod tests {
     #[test]
     fn opt_is_one_and_belongs_to_the_root() {
         let ok = message([1, 0, 0, 1], &[QUESTION, OPT].concat());
-        assert!(parse(&ok, &mut QueryScratch::default()).unwrap().edns.is_some());
+        assert!(
+            parse(&ok, &mut QueryScratch::default())
+                .unwrap()
+                .edns
+                .is_some()
+        );
         let twice = message([1, 0, 0, 2], &[QUESTION, OPT, OPT].concat());
         assert_eq!(rejected(&twice), formerr(QUESTION.len(), Some(true)));
         let named = message([1, 0, 0, 1], &[QUESTION, b"\x01a", OPT].concat());
@@ -513,19 +629,34 @@ mod tests {
         assert_eq!(rejected(&in_authority), formerr(QUESTION.len(), None));
         let mut version = ok.clone();
         version[HEADER + QUESTION.len() + 6] = 1;
-        let repeated = RepeatedParts { question: QUESTION.len(), dnssec_ok: Some(true) };
-        assert_eq!(rejected(&version), Some(Reject::Reply { rcode: Rcode::BadVers, repeated }));
+        let repeated = RepeatedParts {
+            question: QUESTION.len(),
+            dnssec_ok: Some(true),
+        };
+        assert_eq!(
+            rejected(&version),
+            Some(Reject::Reply {
+                rcode: Rcode::BadVers,
+                repeated
+            })
+        );
     }
 
     #[test]
     fn names_are_lowered_wherever_they_end() {
         for length in 1..=63u8 {
-            let label: Vec<u8> =
-                (0..length).map(|at| [b'A', b'Z', b'[', b'@', 0xff, b'm'][usize::from(at) % 6]).collect();
+            let label: Vec<u8> = (0..length)
+                .map(|at| [b'A', b'Z', b'[', b'@', 0xff, b'm'][usize::from(at) % 6])
+                .collect();
             let wire = [&[length][..], &label, &[0]].concat();
             for behind in [0, 3, LANE] {
-                let name = SearchName::from_wire(&[&wire[..], &vec![b'X'; behind]].concat()).unwrap();
-                assert_eq!(name.as_wire(), wire.to_ascii_lowercase(), "{behind} octets behind {length}");
+                let name =
+                    SearchName::from_wire(&[&wire[..], &vec![b'X'; behind]].concat()).unwrap();
+                assert_eq!(
+                    name.as_wire(),
+                    wire.to_ascii_lowercase(),
+                    "{behind} octets behind {length}"
+                );
             }
         }
     }

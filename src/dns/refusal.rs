@@ -43,19 +43,36 @@ pub struct RepeatedParts {
 
 /// Refuses what does not parse, with the question if it is the only one and whole, and with OPT if there is one.
 #[cold]
-pub(super) fn refuse_malformed(datagram: &[u8], header: &[u8; HEADER], dnssec_ok: Option<bool>) -> Reject {
+pub(super) fn refuse_malformed(
+    datagram: &[u8],
+    header: &[u8; HEADER],
+    dnssec_ok: Option<bool>,
+) -> Reject {
     let [_, _, f1, f0, q1, q0, ..] = *header;
     if opcode(u16::from_be_bytes([f1, f0])) != 0 {
-        return Reject::Reply { rcode: Rcode::NotImp, repeated: RepeatedParts::default() };
+        return Reject::Reply {
+            rcode: Rcode::NotImp,
+            repeated: RepeatedParts::default(),
+        };
     }
     let question = Some(SearchName::new()).filter(|_| [q1, q0] == [0, 1]);
-    let question = question.and_then(|mut name| read_question(datagram, &mut name).map(|read| read.octets.len()));
+    let question = question
+        .and_then(|mut name| read_question(datagram, &mut name).map(|read| read.octets.len()));
     let dnssec_ok = dnssec_ok.or_else(|| find_dnssec_ok(datagram, header));
-    Reject::Reply { rcode: Rcode::FormErr, repeated: RepeatedParts { question: question.unwrap_or(0), dnssec_ok } }
+    Reject::Reply {
+        rcode: Rcode::FormErr,
+        repeated: RepeatedParts {
+            question: question.unwrap_or(0),
+            dnssec_ok,
+        },
+    }
 }
 
 /// DO of the OPT record of a message whose counts are no query's. Each step takes octets, so it ends with the message.
-#[expect(clippy::arithmetic_side_effects, reason = "positions inside a message, and counts of 16 bits in 32")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "positions inside a message, and counts of 16 bits in 32"
+)]
 fn find_dnssec_ok(datagram: &[u8], header: &[u8; HEADER]) -> Option<bool> {
     let [_, _, _, _, q1, q0, a1, a0, n1, n0, r1, r0] = *header;
     let count = |high, low| u32::from(u16::from_be_bytes([high, low]));
@@ -81,10 +98,16 @@ fn find_dnssec_ok(datagram: &[u8], header: &[u8; HEADER]) -> Option<bool> {
 /// Returns its length, 0 if the buffer is shorter than that.
 pub fn refusal(buffer: &mut [u8], message: &[u8], rcode: Rcode, repeated: &RepeatedParts) -> usize {
     let opt = ReplyOpt::plain(repeated.dnssec_ok);
-    let parts = message.get(HEADER..HEADER.saturating_add(repeated.question)).zip(message.first_chunk::<4>());
-    let Some((question, id_and_flags)) = parts else { return 0 };
+    let parts = message
+        .get(HEADER..HEADER.saturating_add(repeated.question))
+        .zip(message.first_chunk::<4>());
+    let Some((question, id_and_flags)) = parts else {
+        return 0;
+    };
     let size = buffer.len();
-    let Ok(mut reply) = Reply::start(buffer, question, size, opt.size()) else { return 0 };
+    let Ok(mut reply) = Reply::start(buffer, question, size, opt.size()) else {
+        return 0;
+    };
     reply.rcode = rcode;
     reply.finish(*id_and_flags, u8::from(repeated.question > 0), &opt, 0)
 }
@@ -104,7 +127,9 @@ pub fn unknown_key(
         return 0;
     }
     let most = most.min(buffer.len());
-    let added = buffer.get_mut(length..most).map_or(0, |place| signature.refuse(message, place));
+    let added = buffer
+        .get_mut(length..most)
+        .map_or(0, |place| signature.refuse(message, place));
     if let (1.., Some(count)) = (added, buffer.get_mut(HEADER - 1)) {
         *count = count.wrapping_add(1);
     }
@@ -118,10 +143,26 @@ mod tests {
     #[test]
     fn extended_codes_use_both_fields() {
         let mut buffer = [0; 64];
-        let with_opt = RepeatedParts { question: 0, dnssec_ok: Some(false) };
-        let length = refusal(&mut buffer, &[0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0], Rcode::BadVers, &with_opt);
+        let with_opt = RepeatedParts {
+            question: 0,
+            dnssec_ok: Some(false),
+        };
+        let length = refusal(
+            &mut buffer,
+            &[0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0],
+            Rcode::BadVers,
+            &with_opt,
+        );
         assert_eq!(length, 12 + 11);
         assert_eq!((buffer[3] & 0xf, buffer[12 + 5]), (0, 1));
-        assert_eq!(refusal(&mut [0; 5], &[0; 12], Rcode::FormErr, &RepeatedParts::default()), 0);
+        assert_eq!(
+            refusal(
+                &mut [0; 5],
+                &[0; 12],
+                Rcode::FormErr,
+                &RepeatedParts::default()
+            ),
+            0
+        );
     }
 }

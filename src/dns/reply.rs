@@ -14,7 +14,11 @@ pub const RECORD_HEADER: usize = 12;
 #[inline]
 pub fn record_header(owner: u16, rtype: RecordType, ttl: u32, length: u16) -> [u8; RECORD_HEADER] {
     let [o1, o0] = (0xc000 | owner).to_be_bytes();
-    let ([t1, t0], [c1, c0], [l1, l0]) = (rtype.0.to_be_bytes(), CLASS_IN.to_be_bytes(), length.to_be_bytes());
+    let ([t1, t0], [c1, c0], [l1, l0]) = (
+        rtype.0.to_be_bytes(),
+        CLASS_IN.to_be_bytes(),
+        length.to_be_bytes(),
+    );
     let [ttl3, ttl2, ttl1, ttl0] = ttl.to_be_bytes();
     [o1, o0, t1, t0, c1, c0, ttl3, ttl2, ttl1, ttl0, l1, l0]
 }
@@ -58,9 +62,18 @@ pub struct Reply<'b> {
 impl<'b> Reply<'b> {
     /// Starts a reply of at most `size` octets with the question echoed; `reserve` octets are kept for OPT.
     #[inline]
-    pub fn start(buffer: &'b mut [u8], question: &[u8], size: usize, reserve: usize) -> Result<Reply<'b>, ReplyFull> {
+    pub fn start(
+        buffer: &'b mut [u8],
+        question: &[u8],
+        size: usize,
+        reserve: usize,
+    ) -> Result<Reply<'b>, ReplyFull> {
         let length = HEADER + question.len();
-        let limit = size.min(buffer.len()).checked_sub(reserve).filter(|&limit| limit >= length).ok_or(ReplyFull)?;
+        let limit = size
+            .min(buffer.len())
+            .checked_sub(reserve)
+            .filter(|&limit| limit >= length)
+            .ok_or(ReplyFull)?;
         copy_short(buffer.get_mut(HEADER..length).ok_or(ReplyFull)?, question);
         Ok(Reply {
             buffer,
@@ -77,7 +90,10 @@ impl<'b> Reply<'b> {
     /// Makes place for a larger OPT record, if there is one: what is kept free for it grows from `before` to `after`.
     #[cold]
     pub fn make_room(&mut self, before: usize, after: usize) -> Result<(), ReplyFull> {
-        let limit = (self.limit + before).checked_sub(after).filter(|&limit| limit >= self.length).ok_or(ReplyFull)?;
+        let limit = (self.limit + before)
+            .checked_sub(after)
+            .filter(|&limit| limit >= self.length)
+            .ok_or(ReplyFull)?;
         self.limit = limit;
         Ok(())
     }
@@ -102,7 +118,12 @@ impl<'b> Reply<'b> {
 
     /// Appends `count` whole records as prepared; the caller patches pointers through what is returned.
     #[inline]
-    pub fn append(&mut self, section: Section, records: &[u8], count: u16) -> Result<&mut [u8], ReplyFull> {
+    pub fn append(
+        &mut self,
+        section: Section,
+        records: &[u8],
+        count: u16,
+    ) -> Result<&mut [u8], ReplyFull> {
         let end = self.length + records.len();
         if end > self.limit {
             return Err(ReplyFull);
@@ -128,8 +149,13 @@ impl<'b> Reply<'b> {
     /// Makes the TTL of the record that stands at `at`, behind an owner of two octets, at most `most` seconds. Does
     /// nothing where no record stands.
     pub fn cap_ttl(&mut self, at: usize, most: u32) {
-        let written = self.buffer.get_mut(..self.length).and_then(|written| written.get_mut(at..));
-        let place = written.and_then(|record| record.get_mut(6..)).and_then(|ttl| ttl.first_chunk_mut::<4>());
+        let written = self
+            .buffer
+            .get_mut(..self.length)
+            .and_then(|written| written.get_mut(at..));
+        let place = written
+            .and_then(|record| record.get_mut(6..))
+            .and_then(|ttl| ttl.first_chunk_mut::<4>());
         if let Some(place) = place {
             *place = u32::from_be_bytes(*place).min(most).to_be_bytes();
         }
@@ -149,7 +175,9 @@ impl<'b> Reply<'b> {
             return Err(ReplyFull);
         }
         let place = self.buffer.get_mut(self.length..end).ok_or(ReplyFull)?;
-        let (header, data) = place.split_first_chunk_mut::<RECORD_HEADER>().ok_or(ReplyFull)?;
+        let (header, data) = place
+            .split_first_chunk_mut::<RECORD_HEADER>()
+            .ok_or(ReplyFull)?;
         *header = record_header(owner, rtype, ttl, N as u16);
         *data.first_chunk_mut::<N>().ok_or(ReplyFull)? = *address;
         self.length = end;
@@ -174,7 +202,9 @@ impl<'b> Reply<'b> {
             return Err(ReplyFull);
         }
         let place = self.buffer.get_mut(self.length..end).ok_or(ReplyFull)?;
-        let (header, mut rest) = place.split_first_chunk_mut::<RECORD_HEADER>().ok_or(ReplyFull)?;
+        let (header, mut rest) = place
+            .split_first_chunk_mut::<RECORD_HEADER>()
+            .ok_or(ReplyFull)?;
         *header = record_header(owner, rtype, ttl, length as u16);
         for part in data {
             let (here, after) = rest.split_at_mut_checked(part.len()).ok_or(ReplyFull)?;
@@ -193,20 +223,43 @@ impl<'b> Reply<'b> {
     /// `id_and_flags` are the first four octets of the query: ID, opcode, RD are copied (RFC 1035 section 4.1.1), CD
     /// too (RFC 4035 section 3.1.6); Z, AD and RA are 0. `scope` is the SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1).
     #[inline(always)]
-    pub fn finish(self, id_and_flags: [u8; 4], question_count: u8, opt: &ReplyOpt<'_>, scope: u8) -> usize {
+    pub fn finish(
+        self,
+        id_and_flags: [u8; 4],
+        question_count: u8,
+        opt: &ReplyOpt<'_>,
+        scope: u8,
+    ) -> usize {
         let end = self.length + opt.size();
         let opt_written = match self.buffer.get_mut(self.length..end) {
             Some(place) if opt.size() > 0 => opt.write(place, self.rcode, scope).is_some(),
             _ => false,
         };
         let [id1, id0, flags1, flags0] = id_and_flags;
-        let first = 0x80 | (flags1 & 0x79) | u8::from(self.authoritative) << 2 | u8::from(self.truncated) << 1;
+        let first = 0x80
+            | (flags1 & 0x79)
+            | u8::from(self.authoritative) << 2
+            | u8::from(self.truncated) << 1;
         let second = (flags0 & 0x10) | (self.rcode as u16 & 0xf) as u8;
         let [an, ns, ar] = self.counts;
         let ar = ar + u16::from(opt_written);
-        let ([an1, an0], [ns1, ns0], [ar1, ar0]) = (an.to_be_bytes(), ns.to_be_bytes(), ar.to_be_bytes());
+        let ([an1, an0], [ns1, ns0], [ar1, ar0]) =
+            (an.to_be_bytes(), ns.to_be_bytes(), ar.to_be_bytes());
         if let Some(header) = self.buffer.first_chunk_mut::<HEADER>() {
-            *header = [id1, id0, first, second, 0, question_count, an1, an0, ns1, ns0, ar1, ar0];
+            *header = [
+                id1,
+                id0,
+                first,
+                second,
+                0,
+                question_count,
+                an1,
+                an0,
+                ns1,
+                ns0,
+                ar1,
+                ar0,
+            ];
         }
         if opt_written { end } else { self.length }
     }
@@ -218,7 +271,8 @@ impl<'b> Reply<'b> {
 fn copy_short(place: &mut [u8], octets: &[u8]) {
     const LANE: usize = 16;
     if octets.len() <= 2 * LANE
-        && let (Some(first), Some(last)) = (octets.first_chunk::<LANE>(), octets.last_chunk::<LANE>())
+        && let (Some(first), Some(last)) =
+            (octets.first_chunk::<LANE>(), octets.last_chunk::<LANE>())
         && let Some(start) = place.first_chunk_mut::<LANE>()
     {
         *start = *first;
@@ -241,29 +295,56 @@ mod tests {
         let mut buffer = [0; 64];
         let mut reply = Reply::start(&mut buffer, b"\x01a\0\0\x01\0\x01", 64, 0).unwrap();
         reply.authoritative = true;
-        reply.append(Section::Answer, b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\x01\x02\x03\x04", 1).unwrap();
+        reply
+            .append(
+                Section::Answer,
+                b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\x01\x02\x03\x04",
+                1,
+            )
+            .unwrap();
         let length = reply.finish([0xab, 0xcd, 0x01, 0x30], 1, &ReplyOpt::default(), 0);
         assert_eq!(length, 12 + 7 + 16);
-        assert_eq!(buffer[..12], [0xab, 0xcd, 0x85, 0x10, 0, 1, 0, 1, 0, 0, 0, 0]);
+        assert_eq!(
+            buffer[..12],
+            [0xab, 0xcd, 0x85, 0x10, 0, 1, 0, 1, 0, 0, 0, 0]
+        );
     }
 
     #[test]
     fn room_for_opt_is_kept() {
         let subnet = ClientSubnet::around("203.0.113.0".parse().unwrap(), 24);
-        let edns = Edns { payload: 1232, dnssec_ok: true, client_subnet: Some(subnet), ..Edns::default() };
-        let extras = ReplyExtras { nsid: Some(b"ns1"), ..ReplyExtras::default() };
+        let edns = Edns {
+            payload: 1232,
+            dnssec_ok: true,
+            client_subnet: Some(subnet),
+            ..Edns::default()
+        };
+        let extras = ReplyExtras {
+            nsid: Some(b"ns1"),
+            ..ReplyExtras::default()
+        };
         let opt = ReplyOpt::owed(Some(&edns)).with(&extras);
         assert_eq!(opt.size(), 11 + 11 + 7);
         let mut buffer = [0; 12 + 7 + 20 + 29];
         let size = buffer.len();
-        let mut reply = Reply::start(&mut buffer, b"\x01a\0\0\x01\0\x01", size, opt.size()).unwrap();
-        assert_eq!(reply.append(Section::Answer, &[0; 21], 1).err(), Some(ReplyFull));
+        let mut reply =
+            Reply::start(&mut buffer, b"\x01a\0\0\x01\0\x01", size, opt.size()).unwrap();
+        assert_eq!(
+            reply.append(Section::Answer, &[0; 21], 1).err(),
+            Some(ReplyFull)
+        );
         assert!(reply.append(Section::Answer, &[0; 20], 1).is_ok());
         let length = reply.finish([0; 4], 1, &opt, 20);
         assert_eq!(length, size);
         let opt_at = 12 + 7 + 20;
-        assert_eq!(buffer[opt_at..][..11], [0, 0, 41, 4, 0xd0, 0, 0, 0x80, 0, 0, 18]);
-        assert_eq!(buffer[opt_at + 11..][..11], [0, 8, 0, 7, 0, 1, 24, 20, 203, 0, 113]);
+        assert_eq!(
+            buffer[opt_at..][..11],
+            [0, 0, 41, 4, 0xd0, 0, 0, 0x80, 0, 0, 18]
+        );
+        assert_eq!(
+            buffer[opt_at + 11..][..11],
+            [0, 8, 0, 7, 0, 1, 24, 20, 203, 0, 113]
+        );
         assert_eq!(buffer[opt_at + 22..], [0, 3, 0, 3, b'n', b's', b'1']);
     }
 }

@@ -4,7 +4,9 @@
 //! ([`Reply::start`](super::Reply::start)). It is written last, when the scope of the answer is known.
 
 use super::cookie::{self, OPTION_COOKIE};
-use super::edns::{ClientSubnet, Edns, OPTION_CLIENT_SUBNET, OPTION_EXTENDED_ERROR, OPTION_KEEPALIVE, OPTION_NSID};
+use super::edns::{
+    ClientSubnet, Edns, OPTION_CLIENT_SUBNET, OPTION_EXTENDED_ERROR, OPTION_KEEPALIVE, OPTION_NSID,
+};
 use super::query::Rcode;
 use super::{RecordType, UDP_PAYLOAD};
 
@@ -52,12 +54,18 @@ impl ExtendedError {
     /// The client may not ask (RFC 8914 section 4.19).
     pub const PROHIBITED: ExtendedError = ExtendedError { code: 18, text: "" };
     /// No region is available, and the answer is what the all-down rule gives (RFC 8914 section 4.1).
-    pub const ALL_DOWN: ExtendedError = ExtendedError { code: 0, text: "all regions down" };
+    pub const ALL_DOWN: ExtendedError = ExtendedError {
+        code: 0,
+        text: "all regions down",
+    };
     /// An alias was not resolved yet (RFC 8914 section 4.15).
     pub const NOT_READY: ExtendedError = ExtendedError { code: 14, text: "" };
 }
 
-#[expect(clippy::arithmetic_side_effects, reason = "texts that the operator or we gave, each at most 255 octets")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "texts that the operator or we gave, each at most 255 octets"
+)]
 impl ReplyExtras<'_> {
     /// Octets that they take.
     #[cold]
@@ -72,16 +80,26 @@ impl ReplyExtras<'_> {
     /// Writes them into `place`, which is [`ReplyExtras::size`] long.
     #[cold]
     fn write(&self, mut place: &mut [u8]) -> Option<()> {
-        let cookie = self.cookie.as_ref().map(|cookie| (OPTION_COOKIE, &cookie[..], &[][..]));
+        let cookie = self
+            .cookie
+            .as_ref()
+            .map(|cookie| (OPTION_COOKIE, &cookie[..], &[][..]));
         let keepalive = self.keepalive.map(u16::to_be_bytes);
-        let keepalive = keepalive.as_ref().map(|tenths| (OPTION_KEEPALIVE, &tenths[..], &[][..]));
+        let keepalive = keepalive
+            .as_ref()
+            .map(|tenths| (OPTION_KEEPALIVE, &tenths[..], &[][..]));
         let code = self.error.map(|error| error.code.to_be_bytes());
         let text = self.error.map_or("", |error| error.text).as_bytes();
-        let error = code.as_ref().map(|code| (OPTION_EXTENDED_ERROR, &code[..], text));
+        let error = code
+            .as_ref()
+            .map(|code| (OPTION_EXTENDED_ERROR, &code[..], text));
         let nsid = self.nsid.map(|id| (OPTION_NSID, id, &[][..]));
         for (code, first, second) in [nsid, cookie, keepalive, error].into_iter().flatten() {
             let (value, rest) = option(place, code, first.len() + second.len())?;
-            value.iter_mut().zip(first.iter().chain(second)).for_each(|(place, octet)| *place = *octet);
+            value
+                .iter_mut()
+                .zip(first.iter().chain(second))
+                .for_each(|(place, octet)| *place = *octet);
             place = rest;
         }
         Some(())
@@ -96,16 +114,28 @@ impl<'d> ReplyOpt<'d> {
     /// One without options, if the query has one; DO is copied.
     pub fn plain(dnssec_ok: Option<bool>) -> ReplyOpt<'static> {
         let size = if dnssec_ok.is_some() { OPT_FIXED } else { 0 };
-        ReplyOpt { size, dnssec_ok: dnssec_ok.unwrap_or(false), client_subnet: None, extras: None }
+        ReplyOpt {
+            size,
+            dnssec_ok: dnssec_ok.unwrap_or(false),
+            client_subnet: None,
+            extras: None,
+        }
     }
 
     /// The OPT record owed to a query, with the client subnet echoed.
     #[inline]
     pub fn owed(edns: Option<&'d Edns>) -> ReplyOpt<'d> {
-        let Some(edns) = edns else { return ReplyOpt::default() };
+        let Some(edns) = edns else {
+            return ReplyOpt::default();
+        };
         let client_subnet = edns.client_subnet.as_ref();
         let size = OPT_FIXED + client_subnet.map_or(0, |subnet| 4 + subnet.size());
-        ReplyOpt { size, dnssec_ok: edns.dnssec_ok, client_subnet, extras: None }
+        ReplyOpt {
+            size,
+            dnssec_ok: edns.dnssec_ok,
+            client_subnet,
+            extras: None,
+        }
     }
 
     /// The same with these options instead of those it had; without OPT there is no place for any.
@@ -117,7 +147,11 @@ impl<'d> ReplyOpt<'d> {
             return self;
         }
         let before = self.extras.map_or(0, ReplyExtras::size);
-        ReplyOpt { size: self.size - before + extras.size(), extras: Some(extras), ..self }
+        ReplyOpt {
+            size: self.size - before + extras.size(),
+            extras: Some(extras),
+            ..self
+        }
     }
 
     /// The options besides the client subnet.
@@ -139,7 +173,19 @@ impl<'d> ReplyOpt<'d> {
         let [length1, length0] = (options.len() as u16).to_be_bytes();
         let extended = (rcode as u16 >> 4) as u8;
         let flags = if self.dnssec_ok { 0x80 } else { 0 };
-        *fixed = [0, 0, RecordType::OPT.0 as u8, class1, class0, extended, 0, flags, 0, length1, length0];
+        *fixed = [
+            0,
+            0,
+            RecordType::OPT.0 as u8,
+            class1,
+            class0,
+            extended,
+            0,
+            flags,
+            0,
+            length1,
+            length0,
+        ];
         if let Some(subnet) = self.client_subnet {
             let (value, rest) = option(options, OPTION_CLIENT_SUBNET, subnet.size())?;
             subnet.write(scope, value)?;

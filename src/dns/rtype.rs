@@ -97,7 +97,10 @@ mod tests {
     fn text_and_number_agree() {
         assert_eq!("https".parse(), Ok(RecordType::HTTPS));
         assert_eq!("TYPE65".parse(), Ok(RecordType::HTTPS));
-        assert_eq!("TYPE65280".parse::<RecordType>().map(|t| t.to_string()), Ok("TYPE65280".to_owned()));
+        assert_eq!(
+            "TYPE65280".parse::<RecordType>().map(|t| t.to_string()),
+            Ok("TYPE65280".to_owned())
+        );
         assert_eq!("TYPE65536".parse::<RecordType>(), Err(UnknownType));
         assert_eq!("nonsense".parse::<RecordType>(), Err(UnknownType));
     }

@@ -25,15 +25,21 @@ pub struct TsigRecord {
     pub(super) end: usize,
 }
 
-#[expect(clippy::arithmetic_side_effects, reason = "offsets into a message: sums of a few numbers below 2^16")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "offsets into a message: sums of a few numbers below 2^16"
+)]
 impl TsigRecord {
     /// Reads the record at `start`, whose owner and algorithm are not compressed. `None` for one that is malformed: another
     /// class than ANY, a TTL, or data that do not add up (RFC 8945 section 4.2).
     pub(super) fn read(datagram: &[u8], start: usize) -> Option<TsigRecord> {
         let fixed = skip_plain_name(datagram, start)?;
-        let (&[t1, t0, c1, c0, l3, l2, l1, l0, d1, d0], _) = datagram.get(fixed..)?.split_first_chunk::<FIXED>()?;
+        let (&[t1, t0, c1, c0, l3, l2, l1, l0, d1, d0], _) =
+            datagram.get(fixed..)?.split_first_chunk::<FIXED>()?;
         let number = |high, low| u16::from_be_bytes([high, low]);
-        if (number(t1, t0), number(c1, c0), [l3, l2, l1, l0]) != (RecordType::TSIG.0, CLASS_ANY, [0; 4]) {
+        if (number(t1, t0), number(c1, c0), [l3, l2, l1, l0])
+            != (RecordType::TSIG.0, CLASS_ANY, [0; 4])
+        {
             return None;
         }
         let algorithm = fixed + FIXED;
@@ -44,7 +50,12 @@ impl TsigRecord {
         let tail = times + TIMES + usize::from(number(m1, m0));
         let &[.., o1, o0] = data.get(tail..)?.first_chunk::<TAIL>()?;
         let is_whole = tail + TAIL + usize::from(number(o1, o0)) == end;
-        is_whole.then_some(TsigRecord { start, algorithm, times, end })
+        is_whole.then_some(TsigRecord {
+            start,
+            algorithm,
+            times,
+            end,
+        })
     }
 
     /// Writes the record that says that the key is not known: the query's own, without a MAC (RFC 8945 sections 5.2.1 and
@@ -62,8 +73,16 @@ impl TsigRecord {
         let id = datagram.first_chunk::<2>()?;
         let length = (algorithm.len() + TIMES + TAIL) as u16;
         let (no_mac, no_other) = ([0; 2], [0; 2]);
-        let parts: [&[u8]; 8] =
-            [head, &length.to_be_bytes(), algorithm, times, &no_mac, id, &BADKEY.to_be_bytes(), &no_other];
+        let parts: [&[u8]; 8] = [
+            head,
+            &length.to_be_bytes(),
+            algorithm,
+            times,
+            &no_mac,
+            id,
+            &BADKEY.to_be_bytes(),
+            &no_other,
+        ];
         let mut at = 0;
         for part in parts {
             place.get_mut(at..at + part.len())?.copy_from_slice(part);
@@ -76,7 +95,8 @@ impl TsigRecord {
 /// Where the name at `at` ends; `None` if it is compressed.
 fn skip_plain_name(datagram: &[u8], at: usize) -> Option<usize> {
     let mut name = SearchName::new();
-    name.read(datagram.get(at..)?).and_then(|length| at.checked_add(length))
+    name.read(datagram.get(at..)?)
+        .and_then(|length| at.checked_add(length))
 }
 
 #[cfg(test)]
@@ -85,8 +105,16 @@ mod tests {
 
     /// ID, and a TSIG record with a MAC.
     fn signed() -> Vec<u8> {
-        let data = [&b"\x0bhmac-sha256\0\0\0\x60\0\0\x01\x01\x2c\0\x04MACM"[..], b"\x12\x34\0\0\0\0"].concat();
-        let head = [b"\x03key\0\0\xfa\0\xff\0\0\0\0\0".as_slice(), &[data.len() as u8]].concat();
+        let data = [
+            &b"\x0bhmac-sha256\0\0\0\x60\0\0\x01\x01\x2c\0\x04MACM"[..],
+            b"\x12\x34\0\0\0\0",
+        ]
+        .concat();
+        let head = [
+            b"\x03key\0\0\xfa\0\xff\0\0\0\0\0".as_slice(),
+            &[data.len() as u8],
+        ]
+        .concat();
         [&[0xab, 0xcd][..], &head, &data].concat()
     }
 

@@ -31,13 +31,24 @@ pub trait AddressBits: Copy + Ord + Debug + Default + Send + Sync + 'static {
     /// The same address with the bit below a prefix of `depth` bits set: the upper half of that prefix.
     #[inline]
     fn upper_half(self, depth: u32) -> Self {
-        Self::truncate(self.widen() | 1u128.checked_shl(Self::BITS - 1 - depth.min(Self::BITS - 1)).unwrap_or(0))
+        Self::truncate(
+            self.widen()
+                | 1u128
+                    .checked_shl(Self::BITS - 1 - depth.min(Self::BITS - 1))
+                    .unwrap_or(0),
+        )
     }
 
     /// The first and the last address of the prefix of `length` bits that holds this address.
     fn prefix(self, length: u8) -> (Self, Self) {
-        let hosts = Self::LAST.widen().checked_shr(u32::from(length)).unwrap_or(0);
-        (Self::truncate(self.widen() & !hosts), Self::truncate(self.widen() | hosts))
+        let hosts = Self::LAST
+            .widen()
+            .checked_shr(u32::from(length))
+            .unwrap_or(0);
+        (
+            Self::truncate(self.widen() & !hosts),
+            Self::truncate(self.widen() | hosts),
+        )
     }
 
     /// The next address; `None` after the last.
@@ -68,7 +79,11 @@ impl AddressBits for u32 {
     #[inline]
     fn distance_from(self, earlier: u32) -> (u128, u8) {
         let distance = self.wrapping_sub(earlier);
-        let zeros = if distance == 0 { 0 } else { distance.trailing_zeros() };
+        let zeros = if distance == 0 {
+            0
+        } else {
+            distance.trailing_zeros()
+        };
         ((distance >> zeros).widen(), zeros as u8)
     }
 
@@ -106,7 +121,11 @@ impl AddressBits for u128 {
     #[inline]
     fn distance_from(self, earlier: u128) -> (u128, u8) {
         let distance = self.wrapping_sub(earlier);
-        let zeros = if distance == 0 { 0 } else { distance.trailing_zeros() };
+        let zeros = if distance == 0 {
+            0
+        } else {
+            distance.trailing_zeros()
+        };
         ((distance >> zeros).widen(), zeros as u8)
     }
 

@@ -112,35 +112,59 @@ impl Atlas {
     /// The built-in table alone, unroutable space painted over it.
     pub fn builtin() -> Atlas {
         // Only a database can be wrong, and there is none.
-        Self::layered(&[], CoarsePoints::default(), &[], &BuiltinTable::embedded()).unwrap_or_else(|_| Self::unknown())
+        Self::layered(&[], CoarsePoints::default(), &[], &BuiltinTable::embedded())
+            .unwrap_or_else(|_| Self::unknown())
     }
 
     /// Reads the databases and lays the layers over one another, IPv4 and IPv6 at the same time.
-    pub fn compile(sources: &AtlasSources, networks: &[OperatorNetwork]) -> Result<Atlas, GeoError> {
+    pub fn compile(
+        sources: &AtlasSources,
+        networks: &[OperatorNetwork],
+    ) -> Result<Atlas, GeoError> {
         if let Some(path) = sources.databases.get(MOST_DATABASES) {
             return Err(GeoError::new(
                 path,
                 format_args!("is one database too many; at most {MOST_DATABASES} can be used"),
             ));
         }
-        let databases = sources.databases.iter().map(|path| Database::open(path)).collect::<Result<Vec<_>, _>>()?;
-        Self::layered(&databases, sources.coarse_points, networks, &BuiltinTable::embedded())
+        let databases = sources
+            .databases
+            .iter()
+            .map(|path| Database::open(path))
+            .collect::<Result<Vec<_>, _>>()?;
+        Self::layered(
+            &databases,
+            sources.coarse_points,
+            networks,
+            &BuiltinTable::embedded(),
+        )
     }
 
     /// An atlas of one database in memory, without the built-in table; `path` is for messages.
     pub fn of_octets(path: &Path, file: Vec<u8>) -> Result<Atlas, GeoError> {
         let database = Database::from_octets(path, file)?;
-        Self::layered(&[database], CoarsePoints::default(), &[], &BuiltinTable::empty())
+        Self::layered(
+            &[database],
+            CoarsePoints::default(),
+            &[],
+            &BuiltinTable::empty(),
+        )
     }
 
     /// An atlas that knows nothing but what is unroutable.
     pub fn empty() -> Atlas {
-        Self::layered(&[], CoarsePoints::default(), &[], &BuiltinTable::empty()).unwrap_or_else(|_| Self::unknown())
+        Self::layered(&[], CoarsePoints::default(), &[], &BuiltinTable::empty())
+            .unwrap_or_else(|_| Self::unknown())
     }
 
     fn unknown() -> Atlas {
         let places = vec![Place::default(); 2];
-        Atlas { places, v4: RangeList::unknown(), v6: RangeList::unknown(), sources: Vec::new() }
+        Atlas {
+            places,
+            v4: RangeList::unknown(),
+            v6: RangeList::unknown(),
+            sources: Vec::new(),
+        }
     }
 
     /// The places; the first two are [`PlaceId::UNKNOWN`] and [`PlaceId::UNROUTABLE`].
@@ -171,7 +195,11 @@ impl Atlas {
     /// Where an address is. IPv6 addresses that carry an IPv4 one are not translated here.
     pub fn locate(&self, address: IpAddr) -> LocatedRange {
         fn found<A: AddressBits>((place, first, last): (PlaceId, A, A)) -> LocatedRange {
-            LocatedRange { place, first: first.ip(), last: last.ip() }
+            LocatedRange {
+                place,
+                first: first.ip(),
+                last: last.ip(),
+            }
         }
         match address {
             IpAddr::V4(address) => found(self.v4.find(address.into())),
@@ -200,3 +228,6 @@ impl Atlas {
         self.v4.memory() + self.v6.memory() + self.places.capacity() * size_of::<Place>()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,9 @@ pub fn both<A, B: Send>(here: impl FnOnce() -> A, beside: impl FnOnce() -> B + S
         let thread = thread::Builder::new().spawn_scoped(scope, || run(&waiting));
         let here = here();
         let beside = match thread {
-            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Ok(thread) => thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
             Err(_) => run(&waiting),
         };
         (here, beside)
@@ -24,7 +26,10 @@ pub fn both<A, B: Send>(here: impl FnOnce() -> A, beside: impl FnOnce() -> B + S
 }
 
 fn run<B>(waiting: &Mutex<Option<impl FnOnce() -> B>>) -> B {
-    let work = waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let work = waiting
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
     let work = work.expect("exactly one of the thread and its maker runs it");
     work()
 }

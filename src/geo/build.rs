@@ -62,7 +62,9 @@ pub enum BuildError {
 /// last changed.
 pub fn build(input: &Path, output: &Path) -> Result<BuildSummary, BuildError> {
     let unreadable = |error| BuildError::Input(input.to_owned(), error);
-    let octets = files::read(input, FileKind::Networks).map_err(unreadable)?.octets;
+    let octets = files::read(input, FileKind::Networks)
+        .map_err(unreadable)?
+        .octets;
     let built = match source_date()? {
         Some(date) => date,
         None => {
@@ -72,9 +74,17 @@ pub fn build(input: &Path, output: &Path) -> Result<BuildSummary, BuildError> {
     };
     let rows = rows::parse(input, &octets).map_err(BuildError::Rows)?;
     let database = encode(&rows, built).map_err(BuildError::Encoding)?;
-    disk::replace(output, &database, 0o666).map_err(|error| BuildError::Output(output.to_owned(), error))?;
-    let ipv4_networks = rows.iter().filter(|row| row.network.addr().is_ipv4()).count();
-    Ok(BuildSummary { ipv4_networks, ipv6_networks: rows.len() - ipv4_networks, octets: database.len() })
+    disk::replace(output, &database, 0o666)
+        .map_err(|error| BuildError::Output(output.to_owned(), error))?;
+    let ipv4_networks = rows
+        .iter()
+        .filter(|row| row.network.addr().is_ipv4())
+        .count();
+    Ok(BuildSummary {
+        ipv4_networks,
+        ipv6_networks: rows.len() - ipv4_networks,
+        octets: database.len(),
+    })
 }
 
 /// How many rows a table has.
@@ -87,16 +97,25 @@ pub(crate) fn count_rows(octets: &[u8]) -> Result<usize, RowErrors> {
 
 /// The build time that the environment asks for (reproducible-builds.org, SOURCE_DATE_EPOCH).
 fn source_date() -> Result<Option<SystemTime>, BuildError> {
-    let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else {
+        return Ok(None);
+    };
     let text = text.to_string_lossy();
-    let date = text.parse().ok().and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
-    date.map(Some).ok_or_else(|| BuildError::SourceDate(text.into_owned()))
+    let date = text
+        .parse()
+        .ok()
+        .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+    date.map(Some)
+        .ok_or_else(|| BuildError::SourceDate(text.into_owned()))
 }
 
 /// The tree keeps the last word on an address, so the shortest prefixes are inserted first.
 fn encode(rows: &[NetworkRow], built: SystemTime) -> Result<Vec<u8>, mmdb_writer::Error> {
     let mut writer = Writer::builder("Meridian-City")
-        .description(&[("en", "Networks and where they are, made by meridian geodata build")])
+        .description(&[(
+            "en",
+            "Networks and where they are, made by meridian geodata build",
+        )])
         .build_epoch(built)
         .build();
     let mut ordered: Vec<&NetworkRow> = rows.iter().collect();
@@ -116,9 +135,15 @@ fn encode(rows: &[NetworkRow], built: SystemTime) -> Result<Vec<u8>, mmdb_writer
 
 /// The network without the parts that stand for IPv4, as first and last addresses: ::/0 says nothing of IPv4 clients.
 fn beside_ipv4(network: Ipv6Net) -> Vec<(Ipv6Addr, Ipv6Addr)> {
-    let (mut first, last) = (u128::from(network.network()), u128::from(network.broadcast()));
+    let (mut first, last) = (
+        u128::from(network.network()),
+        u128::from(network.broadcast()),
+    );
     let mut ranges = Vec::new();
-    for holder in HOLDERS_OF_IPV4.iter().filter(|holder| network.contains(*holder)) {
+    for holder in HOLDERS_OF_IPV4
+        .iter()
+        .filter(|holder| network.contains(*holder))
+    {
         let (start, end) = (u128::from(holder.network()), u128::from(holder.broadcast()));
         if first < start {
             ranges.push((first.into(), (start - 1).into()));
@@ -137,16 +162,28 @@ fn value(record: &RowRecord) -> Value {
     if let Some(country) = record.country {
         fields.push(("country", Value::map([("iso_code", country.as_str())])));
         let continent = locations::country_continent(country);
-        fields.extend(continent.map(|continent| ("continent", Value::map([("code", continent.as_str())]))));
+        fields.extend(
+            continent.map(|continent| ("continent", Value::map([("code", continent.as_str())]))),
+        );
     }
     if let Some(subdivision) = record.subdivision {
-        fields.push(("subdivisions", Value::array([Value::map([("iso_code", subdivision.as_str())])])));
+        fields.push((
+            "subdivisions",
+            Value::array([Value::map([("iso_code", subdivision.as_str())])]),
+        ));
     }
     if let Some(point) = record.point {
-        let location = [("latitude", point.latitude()), ("longitude", point.longitude())];
+        let location = [
+            ("latitude", point.latitude()),
+            ("longitude", point.longitude()),
+        ];
         fields.push(("location", Value::map(location)));
     }
-    fields.extend(record.asn.map(|asn| ("autonomous_system_number", Value::from(asn))));
+    fields.extend(
+        record
+            .asn
+            .map(|asn| ("autonomous_system_number", Value::from(asn))),
+    );
     Value::map(fields)
 }
 
@@ -156,10 +193,18 @@ impl fmt::Display for BuildError {
             BuildError::Input(path, error) => write!(f, "{}: {error}", shown(path.display())),
             BuildError::Rows(errors) => errors.fmt(f),
             BuildError::SourceDate(text) => {
-                write!(f, "SOURCE_DATE_EPOCH is \"{}\"; set it to seconds since 1970, or unset it", shown(text))
+                write!(
+                    f,
+                    "SOURCE_DATE_EPOCH is \"{}\"; set it to seconds since 1970, or unset it",
+                    shown(text)
+                )
             }
-            BuildError::Encoding(error) => write!(f, "the networks do not fit into a MaxMind DB file: {error}"),
-            BuildError::Output(path, error) => write!(f, "{}: cannot be written: {error}", shown(path.display())),
+            BuildError::Encoding(error) => {
+                write!(f, "the networks do not fit into a MaxMind DB file: {error}")
+            }
+            BuildError::Output(path, error) => {
+                write!(f, "{}: cannot be written: {error}", shown(path.display()))
+            }
         }
     }
 }

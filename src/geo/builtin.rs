@@ -46,7 +46,12 @@ impl BuiltinTable<'static> {
     /// A table that knows nothing.
     pub(super) fn empty() -> Self {
         let places = vec![Place::default(); 2];
-        BuiltinTable { source: source(String::new(), None), places, v4: Frame::default(), v6: Frame::default() }
+        BuiltinTable {
+            source: source(String::new(), None),
+            places,
+            v4: Frame::default(),
+            v6: Frame::default(),
+        }
     }
 }
 
@@ -59,7 +64,12 @@ impl<'a> BuiltinTable<'a> {
         let name = String::from_utf8(take(&mut rest, length)?.to_vec()).ok()?;
         let places = read_places(&Frame::read(&mut rest)?.unpack()?)?;
         let (v4, v6) = (Frame::read(&mut rest)?, Frame::read(&mut rest)?);
-        Some(BuiltinTable { source: source(name, built), places, v4, v6 })
+        Some(BuiltinTable {
+            source: source(name, built),
+            places,
+            v4,
+            v6,
+        })
     }
 
     /// Unpacks the ranges of one address family; one range of unknown place if they are damaged.
@@ -68,7 +78,11 @@ impl<'a> BuiltinTable<'a> {
     }
 
     fn checked_ranges<A: AddressBits>(&self) -> Option<RangeList<A>> {
-        let frame = if A::BITS == u32::BITS { self.v4 } else { self.v6 };
+        let frame = if A::BITS == u32::BITS {
+            self.v4
+        } else {
+            self.v6
+        };
         RangeList::read(&mut &frame.unpack()?[..], self.places.len() as u32)
     }
 }
@@ -82,9 +96,14 @@ struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     fn read(rest: &mut &'a [u8]) -> Option<Self> {
-        let unpacked = usize::try_from(number(rest)?).ok().filter(|length| *length <= MOST_OCTETS)?;
+        let unpacked = usize::try_from(number(rest)?)
+            .ok()
+            .filter(|length| *length <= MOST_OCTETS)?;
         let length = number(rest)?;
-        Some(Frame { unpacked, octets: take(rest, length)? })
+        Some(Frame {
+            unpacked,
+            octets: take(rest, length)?,
+        })
     }
 
     fn unpack(self) -> Option<Vec<u8>> {
@@ -116,22 +135,34 @@ fn take<'a>(rest: &mut &'a [u8], length: u64) -> Option<&'a [u8]> {
 /// Writes the first source, the places and the ranges of an atlas, compressed as far as zstd goes.
 pub(super) fn encode(atlas: &Atlas) -> std::io::Result<Vec<u8>> {
     let source = atlas.sources.first();
-    let built = source.and_then(|source| source.built?.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    let built = source
+        .and_then(|source| source.built?.duration_since(UNIX_EPOCH).ok())
+        .unwrap_or_default();
     let name = source.map_or("", |source| &source.name);
     let mut table = MAGIC.to_vec();
     write_varint(&mut table, u128::from(built.as_secs()));
     write_varint(&mut table, name.len() as u128);
     table.extend_from_slice(name.as_bytes());
     let (mut places, mut v4, mut v6) = (Vec::new(), Vec::new(), Vec::new());
-    atlas.places.iter().for_each(|place| write_place(&mut places, place));
+    atlas
+        .places
+        .iter()
+        .for_each(|place| write_place(&mut places, place));
     atlas.v4.write(&mut v4);
     atlas.v6.write(&mut v6);
-    [places, v4, v6].iter().try_for_each(|part| Frame::write(&mut table, part))?;
+    [places, v4, v6]
+        .iter()
+        .try_for_each(|part| Frame::write(&mut table, part))?;
     Ok(table)
 }
 
 fn source(name: String, built: Option<SystemTime>) -> DataSource {
-    DataSource { name, kind: SourceKind::BuiltIn, path: None, built }
+    DataSource {
+        name,
+        kind: SourceKind::BuiltIn,
+        path: None,
+        built,
+    }
 }
 
 /// Octets of a place: coordinates in 1/10,000 degree, country, continent, subdivision, whether it is coarse.
@@ -142,8 +173,9 @@ const NOWHERE: i32 = i32::MAX;
 
 fn write_place(out: &mut Vec<u8>, place: &Place) {
     let scaled = |degrees: f64| (degrees * 1e4).round() as i32;
-    let (latitude, longitude) =
-        place.point.map_or((NOWHERE, 0), |point| (scaled(point.latitude()), scaled(point.longitude())));
+    let (latitude, longitude) = place.point.map_or((NOWHERE, 0), |point| {
+        (scaled(point.latitude()), scaled(point.longitude()))
+    });
     out.extend(latitude.to_le_bytes());
     out.extend(longitude.to_le_bytes());
     for code in [place.country, place.continent, place.subdivision] {
@@ -158,16 +190,23 @@ fn write_place(out: &mut Vec<u8>, place: &Place) {
 /// The two special places stand first, whatever is written there.
 fn read_places(octets: &[u8]) -> Option<Vec<Place>> {
     let mut places: Vec<Place> = octets.chunks_exact(PLACE_SIZE).map(read_place).collect();
-    places.get_mut(..=PlaceId::UNROUTABLE.0 as usize)?.fill(Place::default());
+    places
+        .get_mut(..=PlaceId::UNROUTABLE.0 as usize)?
+        .fill(Place::default());
     Some(places)
 }
 
 fn read_place(octets: &[u8]) -> Place {
-    let word = |index: usize| <[u8; 4]>::try_from(&octets[index * 4..index * 4 + 4]).unwrap_or_default();
+    let word =
+        |index: usize| <[u8; 4]>::try_from(&octets[index * 4..index * 4 + 4]).unwrap_or_default();
     let degrees = |index| f64::from(i32::from_le_bytes(word(index))) / 1e4;
     let code = |index| -> Option<PlaceCode> {
         let octets = word(index);
-        std::str::from_utf8(&octets).ok()?.trim_end_matches('\0').parse().ok()
+        std::str::from_utf8(&octets)
+            .ok()?
+            .trim_end_matches('\0')
+            .parse()
+            .ok()
     };
     let country = code(2);
     Place {
@@ -196,8 +235,12 @@ mod tests {
         v4.push(0, PlaceId::UNKNOWN);
         v4.push(1 << 24, PlaceId(2));
         let built = UNIX_EPOCH.checked_add(Duration::from_secs(1_780_000_000));
-        let coarse =
-            Place { country: "FR".parse().ok(), continent: "EU".parse().ok(), coarse: true, ..Place::default() };
+        let coarse = Place {
+            country: "FR".parse().ok(),
+            continent: "EU".parse().ok(),
+            coarse: true,
+            ..Place::default()
+        };
         Atlas {
             places: vec![Place::default(), Place::default(), place, coarse],
             v4: v4.finish(),
@@ -211,15 +254,24 @@ mod tests {
         let atlas = small();
         let octets = encode(&atlas).unwrap();
         let read = BuiltinTable::read(&octets).unwrap();
-        assert_eq!((read.checked_ranges(), read.checked_ranges()), (Some(atlas.v4), Some(atlas.v6)));
-        assert_eq!((read.places, vec![read.source]), (atlas.places, atlas.sources));
+        assert_eq!(
+            (read.checked_ranges(), read.checked_ranges()),
+            (Some(atlas.v4), Some(atlas.v6))
+        );
+        assert_eq!(
+            (read.places, vec![read.source]),
+            (atlas.places, atlas.sources)
+        );
     }
 
     #[test]
     fn damaged_tables_are_refused_without_panic() {
         let table = encode(&small()).unwrap();
         for length in 0..table.len() {
-            assert!(BuiltinTable::read(&table[..length]).is_none(), "{length} octets");
+            assert!(
+                BuiltinTable::read(&table[..length]).is_none(),
+                "{length} octets"
+            );
         }
         for at in 0..table.len() {
             let mut damaged = table.clone();
@@ -233,9 +285,20 @@ mod tests {
     #[test]
     fn the_table_of_this_program_is_sound() {
         let table = BuiltinTable::read(TABLE).unwrap();
-        let (v4, v6) = (table.checked_ranges::<u32>().unwrap(), table.checked_ranges::<u128>().unwrap());
-        assert!(v4.len() > 500_000 && v6.len() > 500_000, "{} {}", v4.len(), v6.len());
+        let (v4, v6) = (
+            table.checked_ranges::<u32>().unwrap(),
+            table.checked_ranges::<u128>().unwrap(),
+        );
+        assert!(
+            v4.len() > 500_000 && v6.len() > 500_000,
+            "{} {}",
+            v4.len(),
+            v6.len()
+        );
         let (google, _, _) = v4.find(0x0808_0808);
-        assert_eq!(table.places[google.0 as usize].country.unwrap().as_str(), "US");
+        assert_eq!(
+            table.places[google.0 as usize].country.unwrap().as_str(),
+            "US"
+        );
     }
 }

@@ -46,12 +46,17 @@ impl Fence {
             && self.subdivisions.is_empty()
             && self.asns.is_empty()
             && self.networks.is_empty();
-        let listed = |list: &[PlaceCode], code: Option<PlaceCode>| code.is_some_and(|code| list.contains(&code));
+        let listed = |list: &[PlaceCode], code: Option<PlaceCode>| {
+            code.is_some_and(|code| list.contains(&code))
+        };
         everybody
             || in_networks
             || listed(&self.countries, place.country)
             || listed(&self.continents, place.continent)
-            || place.country.zip(place.subdivision).is_some_and(|pair| self.subdivisions.contains(&pair))
+            || place
+                .country
+                .zip(place.subdivision)
+                .is_some_and(|pair| self.subdivisions.contains(&pair))
             || place.asn.is_some_and(|asn| self.asns.contains(&asn))
             || self.of_unknown && self.cannot_place(place)
     }
@@ -67,7 +72,9 @@ impl Fence {
 
     /// Whether an address lies in its networks.
     pub fn holds(&self, address: ClientAddress) -> bool {
-        self.networks.iter().any(|network| network.contains(address))
+        self.networks
+            .iter()
+            .any(|network| network.contains(address))
     }
 }
 
@@ -84,13 +91,16 @@ impl CatchmentRules {
     /// What the first matching fence leaves; `None` when no fence is about this client.
     pub fn allowed(&self, place: &Place, in_networks: impl Fn(usize) -> bool) -> Option<&[u8]> {
         let mut fences = self.fences.iter().enumerate();
-        fences.find(|(index, fence)| fence.matches(place, in_networks(*index))).map(|(_, fence)| &fence.allowed[..])
+        fences
+            .find(|(index, fence)| fence.matches(place, in_networks(*index)))
+            .map(|(_, fence)| &fence.allowed[..])
     }
 
     /// Whether the client's place makes a difference at all.
     fn depends_on_client(&self) -> bool {
         !self.fences.is_empty()
-            || (self.rules.order == crate::steering::RegionOrder::Nearest && self.rules.candidates.len() > 1)
+            || (self.rules.order == crate::steering::RegionOrder::Nearest
+                && self.rules.candidates.len() > 1)
     }
 }
 
@@ -125,10 +135,17 @@ impl Catchment {
         let v6_renumbered = classes.absorb(v6.extra);
         let v4_renumbered = classes.absorb(v4.extra);
         let table = AddressTable::from_ranges(
-            v4.ranges.into_iter().map(|(start, class)| (start, v4_renumbered.apply(class))),
-            v6.ranges.into_iter().map(|(start, class)| (start, v6_renumbered.apply(class))),
+            v4.ranges
+                .into_iter()
+                .map(|(start, class)| (start, v4_renumbered.apply(class))),
+            v6.ranges
+                .into_iter()
+                .map(|(start, class)| (start, v6_renumbered.apply(class))),
         );
-        Catchment { classes: classes.list, table: Arc::new(table) }
+        Catchment {
+            classes: classes.list,
+            table: Arc::new(table),
+        }
     }
 
     /// The classes; [`UNROUTABLE`] is the first.
@@ -155,7 +172,10 @@ impl Catchment {
     /// with blocks that are often narrower than they could be.
     pub fn outcomes_by_class(&self, now: &RegionStates) -> OutcomeTable {
         let outcome = |tiers: &Tiers| FailoverChain::resolve(tiers, now);
-        (self.table.clone(), self.classes.iter().map(outcome).collect())
+        (
+            self.table.clone(),
+            self.classes.iter().map(outcome).collect(),
+        )
     }
 
     /// The same with each outcome once, and neighbours of one outcome in one block: the whole address space is gone
@@ -167,7 +187,11 @@ impl Catchment {
         for (class, tiers) in self.classes.iter().enumerate() {
             let outcome = FailoverChain::resolve(tiers, now);
             let next = outcomes.len() as u32;
-            let id = if class == UNROUTABLE as usize { next } else { *known.entry(outcome.clone()).or_insert(next) };
+            let id = if class == UNROUTABLE as usize {
+                next
+            } else {
+                *known.entry(outcome.clone()).or_insert(next)
+            };
             if id == next {
                 outcomes.push(outcome);
             }
@@ -175,8 +199,12 @@ impl Catchment {
         }
         let outcome_of = |class: u32| of_class.get(class as usize).copied().unwrap_or(UNROUTABLE);
         let table = AddressTable::from_ranges(
-            self.table.ranges_v4().map(|(start, class)| (start, outcome_of(class))),
-            self.table.ranges_v6().map(|(start, class)| (start, outcome_of(class))),
+            self.table
+                .ranges_v4()
+                .map(|(start, class)| (start, outcome_of(class))),
+            self.table
+                .ranges_v6()
+                .map(|(start, class)| (start, outcome_of(class))),
         );
         (Arc::new(table), outcomes.into())
     }
@@ -216,7 +244,14 @@ struct Renumbered(Vec<u32>);
 
 impl Renumbered {
     fn apply(&self, class: u32) -> u32 {
-        if class & EXTRA == 0 { class } else { self.0.get((class & !EXTRA) as usize).copied().unwrap_or(UNROUTABLE) }
+        if class & EXTRA == 0 {
+            class
+        } else {
+            self.0
+                .get((class & !EXTRA) as usize)
+                .copied()
+                .unwrap_or(UNROUTABLE)
+        }
     }
 }
 
@@ -234,7 +269,10 @@ struct Swept<A> {
 
 impl<A> Default for Swept<A> {
     fn default() -> Self {
-        Swept { ranges: Vec::new(), extra: Vec::new() }
+        Swept {
+            ranges: Vec::new(),
+            extra: Vec::new(),
+        }
     }
 }
 
@@ -242,7 +280,9 @@ impl ClassesByPlace {
     fn new(rules: &CatchmentRules, atlas: &Atlas) -> ClassesByPlace {
         let mut classes = Classes::default();
         // The unroutable class has its own number even where its tiers are those of another.
-        classes.list.push(tiers_at(rules, &Place::default(), |_| false));
+        classes
+            .list
+            .push(tiers_at(rules, &Place::default(), |_| false));
         let of_place = atlas.places().iter().enumerate().map(|(id, place)| {
             if id as u32 == PlaceId::UNROUTABLE.0 {
                 UNROUTABLE
@@ -265,11 +305,16 @@ impl ClassesByPlace {
         let mut known: HashMap<(PlaceId, &Tag), u32> = HashMap::new();
         for (start, place, tag) in overlay(places, tags) {
             let class = if tag.is_empty() {
-                self.of_place.get(place.0 as usize).copied().unwrap_or(UNROUTABLE)
+                self.of_place
+                    .get(place.0 as usize)
+                    .copied()
+                    .unwrap_or(UNROUTABLE)
             } else {
                 *known.entry((place, tag)).or_insert_with(|| {
                     let fenced = |fence: usize| tag.contains(&(fence as u16));
-                    swept.extra.push(tiers_at(rules, atlas.place(place), fenced));
+                    swept
+                        .extra
+                        .push(tiers_at(rules, atlas.place(place), fenced));
                     (swept.extra.len() as u32 - 1) | EXTRA
                 })
             };
@@ -284,7 +329,9 @@ impl ClassesByPlace {
 /// The tiers of a client at `place`.
 fn tiers_at(rules: &CatchmentRules, place: &Place, in_networks: impl Fn(usize) -> bool) -> Tiers {
     let location: Option<UnitVector> = place.point.map(|point| point.unit_vector());
-    rules.rules.arrange(location, rules.allowed(place, in_networks))
+    rules
+        .rules
+        .arrange(location, rules.allowed(place, in_networks))
 }
 
 /// Which fences' networks an address lies in.
@@ -299,7 +346,11 @@ struct NetworkTags {
 impl NetworkTags {
     fn new(fences: &[Fence]) -> NetworkTags {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for (fence, network) in fences.iter().enumerate().flat_map(|(i, f)| f.networks.iter().map(move |n| (i, n))) {
+        for (fence, network) in fences
+            .iter()
+            .enumerate()
+            .flat_map(|(i, f)| f.networks.iter().map(move |n| (i, n)))
+        {
             match network.bounds() {
                 (IpAddr::V4(first), IpAddr::V4(last)) => {
                     v4.push((fence as u16, first.to_bits(), last.to_bits().checked_add(1)))
@@ -310,7 +361,10 @@ impl NetworkTags {
                 _ => {}
             }
         }
-        NetworkTags { v4: steps(v4), v6: steps(v6) }
+        NetworkTags {
+            v4: steps(v4),
+            v6: steps(v6),
+        }
     }
 }
 
@@ -326,7 +380,11 @@ fn steps<A: Copy + Ord + Default + Hash>(ranges: Vec<(u16, A, Option<A>)>) -> Ve
     let mut steps: Vec<(A, Tag)> = vec![(A::default(), Tag::new())];
     for (at, fence, change) in events {
         *active.entry(fence).or_default() += change;
-        let tag: Tag = active.iter().filter(|(_, count)| **count > 0).map(|(fence, _)| *fence).collect();
+        let tag: Tag = active
+            .iter()
+            .filter(|(_, count)| **count > 0)
+            .map(|(fence, _)| *fence)
+            .collect();
         match steps.last_mut() {
             Some(last) if last.0 == at => last.1 = tag,
             _ => steps.push((at, tag)),

@@ -41,18 +41,28 @@ impl AsRef<[u8]> for File {
 impl Database {
     /// Reads a file and checks what its metadata says.
     pub fn open(path: &Path) -> Result<Self, GeoError> {
-        let content = files::read(path, FileKind::Database).map_err(|error| GeoError::new(path, error))?;
+        let content =
+            files::read(path, FileKind::Database).map_err(|error| GeoError::new(path, error))?;
         Self::from_octets(path, content.octets)
     }
 
     /// The database in `file`; `path` is for messages.
     pub fn from_octets(path: &Path, file: Vec<u8>) -> Result<Self, GeoError> {
         let file = File(Arc::new(file));
-        let reader = Reader::from_source(file.clone())
-            .map_err(|error| GeoError::new(path, format_args!("is not a sound MaxMind DB file: {error}")))?;
+        let reader = Reader::from_source(file.clone()).map_err(|error| {
+            GeoError::new(
+                path,
+                format_args!("is not a sound MaxMind DB file: {error}"),
+            )
+        })?;
         let metadata = reader.metadata();
         let tree = metadata.node_count as usize * (usize::from(metadata.record_size) / 4);
-        Ok(Database { path: path.to_owned(), file, section: tree + SEPARATOR, reader })
+        Ok(Database {
+            path: path.to_owned(),
+            file,
+            section: tree + SEPARATOR,
+            reader,
+        })
     }
 
     /// The file it was read from.
@@ -67,13 +77,18 @@ impl Database {
 
     /// When it was built.
     pub fn built(&self) -> SystemTime {
-        UNIX_EPOCH.checked_add(Duration::from_secs(self.reader.metadata().build_epoch)).unwrap_or(UNIX_EPOCH)
+        UNIX_EPOCH
+            .checked_add(Duration::from_secs(self.reader.metadata().build_epoch))
+            .unwrap_or(UNIX_EPOCH)
     }
 
     /// Where the distinct records lie in the data section.
     pub fn records(&self) -> Result<OffsetTable, GeoError> {
         let first = self.first_record();
-        let records = self.tree()?.records().map(|record| (record as usize).wrapping_sub(first));
+        let records = self
+            .tree()?
+            .records()
+            .map(|record| (record as usize).wrapping_sub(first));
         OffsetTable::collect(self.data().len(), records).ok_or_else(|| self.damaged_tree())
     }
 
@@ -84,7 +99,9 @@ impl Database {
         mut interpret: impl FnMut(GeoRecord<'a>) -> V,
     ) -> Result<Vec<V>, GeoError> {
         let mut values = ValueReader::new(self.data());
-        offsets.map(|offset| Ok(interpret(self.read_one(&mut values, offset)?))).collect()
+        offsets
+            .map(|offset| Ok(interpret(self.read_one(&mut values, offset)?)))
+            .collect()
     }
 
     /// What `interpret` makes of every record, ready to be looked up by network.
@@ -94,20 +111,36 @@ impl Database {
     ) -> Result<ReadDatabase<'a, V>, GeoError> {
         let records = self.records()?;
         let values = self.read(records.iter(), interpret)?;
-        Ok(ReadDatabase { database: self, records, values })
+        Ok(ReadDatabase {
+            database: self,
+            records,
+            values,
+        })
     }
 
-    fn read_one<'a>(&'a self, values: &mut ValueReader<'a>, offset: usize) -> Result<GeoRecord<'a>, GeoError> {
+    fn read_one<'a>(
+        &'a self,
+        values: &mut ValueReader<'a>,
+        offset: usize,
+    ) -> Result<GeoRecord<'a>, GeoError> {
         GeoRecord::read(values, offset).map_err(|_| {
             let at = self.section + offset;
-            GeoError::new(&self.path, format_args!("its record at octet {at} is damaged; fetch the file again"))
+            GeoError::new(
+                &self.path,
+                format_args!("its record at octet {at} is damaged; fetch the file again"),
+            )
         })
     }
 
     fn tree(&self) -> Result<SearchTree<'_>, GeoError> {
         let metadata = self.reader.metadata();
-        SearchTree::new(self.file.as_ref(), metadata.node_count, metadata.record_size, metadata.ip_version)
-            .map_err(|_| self.damaged_tree())
+        SearchTree::new(
+            self.file.as_ref(),
+            metadata.node_count,
+            metadata.record_size,
+            metadata.ip_version,
+        )
+        .map_err(|_| self.damaged_tree())
     }
 
     fn data(&self) -> &[u8] {
@@ -120,7 +153,10 @@ impl Database {
     }
 
     fn damaged_tree(&self) -> GeoError {
-        GeoError::new(&self.path, "its search tree is damaged; fetch the file again")
+        GeoError::new(
+            &self.path,
+            "its search tree is damaged; fetch the file again",
+        )
     }
 }
 
@@ -145,14 +181,22 @@ impl<V: Copy + Default> ReadDatabase<'_, V> {
         &self,
         from: A,
     ) -> Result<impl Iterator<Item = Result<(A, V), GeoError>>, GeoError> {
-        let ReadDatabase { database, records, values } = self;
+        let ReadDatabase {
+            database,
+            records,
+            values,
+        } = self;
         let first_record = database.first_record();
-        let value = move |record: u32| values.get(records.rank((record as usize).checked_sub(first_record)?)).copied();
+        let value = move |record: u32| {
+            values
+                .get(records.rank((record as usize).checked_sub(first_record)?))
+                .copied()
+        };
         Ok(database.tree()?.leaves(from).map(move |leaf| match leaf {
             Ok((first, None)) => Ok((first, V::default())),
-            Ok((first, Some(record))) => {
-                value(record).map(|value| (first, value)).ok_or_else(|| database.damaged_tree())
-            }
+            Ok((first, Some(record))) => value(record)
+                .map(|value| (first, value))
+                .ok_or_else(|| database.damaged_tree()),
             Err(_) => Err(database.damaged_tree()),
         }))
     }

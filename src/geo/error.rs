@@ -29,7 +29,12 @@ impl GeoError {
 
 impl fmt::Display for GeoError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", shown(self.path().display()), shown(self.reason()))
+        write!(
+            f,
+            "{}: {}",
+            shown(self.path().display()),
+            shown(self.reason())
+        )
     }
 }
 

@@ -18,7 +18,8 @@ pub struct CountryGroup {
 }
 
 /// The Union, and its outermost regions and Åland, where its law applies (Articles 349 and 355 TFEU).
-const UNION: &str = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK";
+const UNION: &str =
+    "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK";
 const UNION_OUTERMOST: &str = "AX GF GP MF MQ RE YT";
 const EEA_BEYOND_UNION: &str = "IS LI NO";
 
@@ -29,16 +30,32 @@ pub const GROUPS: [CountryGroup; 14] = [
         lists: &["BN ID KH LA MM MY PH SG TH TL VN"],
         source: "asean.org; with Timor-Leste, a member since 2025-10-26",
     },
-    CountryGroup { name: "BALTICS", lists: &["EE LT LV"], source: "Baltic Assembly, since 1991-11-08" },
-    CountryGroup { name: "BENELUX", lists: &["BE LU NL"], source: "Benelux Union, treaty of 2008-06-17" },
-    CountryGroup { name: "DACH", lists: &["AT CH DE"], source: "customary: Germany, Austria, Switzerland" },
+    CountryGroup {
+        name: "BALTICS",
+        lists: &["EE LT LV"],
+        source: "Baltic Assembly, since 1991-11-08",
+    },
+    CountryGroup {
+        name: "BENELUX",
+        lists: &["BE LU NL"],
+        source: "Benelux Union, treaty of 2008-06-17",
+    },
+    CountryGroup {
+        name: "DACH",
+        lists: &["AT CH DE"],
+        source: "customary: Germany, Austria, Switzerland",
+    },
     CountryGroup {
         name: "EEA",
         lists: &[UNION, UNION_OUTERMOST, EEA_BEYOND_UNION],
         source: "EEA Agreement; the Union as EU-27 has it, Iceland, Liechtenstein, Norway; without the United Kingdom \
                  since 2021-01-01",
     },
-    CountryGroup { name: "EFTA", lists: &["CH IS LI NO"], source: "EFTA Convention; these four since 1995-01-01" },
+    CountryGroup {
+        name: "EFTA",
+        lists: &["CH IS LI NO"],
+        source: "EFTA Convention; these four since 1995-01-01",
+    },
     CountryGroup {
         name: "EU-27",
         lists: &[UNION, UNION_OUTERMOST],
@@ -71,7 +88,9 @@ pub const GROUPS: [CountryGroup; 14] = [
     },
     CountryGroup {
         name: "SCHENGEN",
-        lists: &["AT AX BE BG CH CZ DE DK EE ES FI FR GR HR HU IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK"],
+        lists: &[
+            "AT AX BE BG CH CZ DE DK EE ES FI FR GR HR HU IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK",
+        ],
         source: "Schengen area; with Bulgaria and Romania in full since 2025-01-01",
     },
     CountryGroup {
@@ -88,13 +107,18 @@ pub const GROUPS: [CountryGroup; 14] = [
 
 /// The group of this name, in any case.
 pub fn find(name: &str) -> Option<&'static CountryGroup> {
-    GROUPS.iter().find(|group| group.name.eq_ignore_ascii_case(name))
+    GROUPS
+        .iter()
+        .find(|group| group.name.eq_ignore_ascii_case(name))
 }
 
 impl CountryGroup {
     /// Its countries, ISO 3166-1 alpha-2.
     pub fn countries(&self) -> impl Iterator<Item = PlaceCode> {
-        self.lists.iter().flat_map(|list| list.split(' ')).filter_map(|code| code.parse().ok())
+        self.lists
+            .iter()
+            .flat_map(|list| list.split(' '))
+            .filter_map(|code| code.parse().ok())
     }
 }
 
@@ -111,8 +135,10 @@ mod tests {
             let countries: Vec<PlaceCode> = group.countries().collect();
             let unique: BTreeSet<PlaceCode> = countries.iter().copied().collect();
             assert_eq!(countries.len(), unique.len(), "{}", group.name);
-            let unknown: Vec<&PlaceCode> =
-                unique.iter().filter(|code| locations::country_name(**code).is_none()).collect();
+            let unknown: Vec<&PlaceCode> = unique
+                .iter()
+                .filter(|code| locations::country_name(**code).is_none())
+                .collect();
             assert!(unknown.is_empty(), "{}: {unknown:?}", group.name);
             assert!(!group.source.is_empty());
         }
@@ -125,9 +151,17 @@ mod tests {
         assert_eq!(states("eu-27") - UNION_OUTERMOST.split(' ').count(), 27);
         assert_eq!(states("EEA") - states("EU-27"), 3);
         assert_eq!(states("GDPR"), states("EEA"));
-        assert!(find("GDPR").unwrap().countries().all(|country| country.as_str() != "GB"));
+        assert!(
+            find("GDPR")
+                .unwrap()
+                .countries()
+                .all(|country| country.as_str() != "GB")
+        );
         // Åland has a code of its own.
-        assert_eq!((states("SCHENGEN"), states("ASEAN"), states("NORDICS")), (29 + 1, 11, 5 + 3));
+        assert_eq!(
+            (states("SCHENGEN"), states("ASEAN"), states("NORDICS")),
+            (29 + 1, 11, 5 + 3)
+        );
         assert!(find("MENA").is_none());
     }
 }

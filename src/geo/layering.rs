@@ -40,19 +40,46 @@ impl Atlas {
         let mut with_asn = WithAsn::beyond(places.len());
         let mut with_asn_above = WithAsn::beyond(places.len());
         let (lower_v4, above) = both(
-            || layers.sweep(AddressPart { from: 0, until: Some(HALF_OF_THE_WORK) }, &builtin_v4, &mut with_asn),
             || {
-                let upper_part = AddressPart { from: HALF_OF_THE_WORK, until: None };
-                let upper_v4 = layers.sweep(upper_part, &builtin_v4, &mut with_asn_above)?.finish();
-                let v6 = layers.sweep(AddressPart::default(), &builtin_v6, &mut with_asn_above)?.finish();
+                layers.sweep(
+                    AddressPart {
+                        from: 0,
+                        until: Some(HALF_OF_THE_WORK),
+                    },
+                    &builtin_v4,
+                    &mut with_asn,
+                )
+            },
+            || {
+                let upper_part = AddressPart {
+                    from: HALF_OF_THE_WORK,
+                    until: None,
+                };
+                let upper_v4 = layers
+                    .sweep(upper_part, &builtin_v4, &mut with_asn_above)?
+                    .finish();
+                let v6 = layers
+                    .sweep(AddressPart::default(), &builtin_v6, &mut with_asn_above)?
+                    .finish();
                 Ok((upper_v4, v6))
             },
         );
         let (mut v4, (upper_v4, v6)) = (lower_v4?, above?);
         let numbers = with_asn.adopt(&with_asn_above);
-        upper_v4.iter().for_each(|(start, place)| v4.push(start, numbers.of(place)));
-        let v6 = if numbers.is_empty() { v6 } else { v6.renumbered(|place| numbers.of(place)) };
-        Ok(Atlas { places: places.with(&with_asn), v4: v4.finish(), v6, sources: sources(databases, builtin) })
+        upper_v4
+            .iter()
+            .for_each(|(start, place)| v4.push(start, numbers.of(place)));
+        let v6 = if numbers.is_empty() {
+            v6
+        } else {
+            v6.renumbered(|place| numbers.of(place))
+        };
+        Ok(Atlas {
+            places: places.with(&with_asn),
+            v4: v4.finish(),
+            v6,
+            sources: sources(databases, builtin),
+        })
     }
 }
 
@@ -79,18 +106,27 @@ impl Layers<'_> {
         }
         layers.push(unroutable_layer(SPECIAL_PURPOSE));
         let builtin = builtin.iter_from(part.from);
-        let bottom = Box::new(builtin.map(|(start, place)| Ok((start, self.builtin[place.0 as usize]))));
+        let bottom =
+            Box::new(builtin.map(|(start, place)| Ok((start, self.builtin[place.0 as usize]))));
         sweep(part, self.operator_layer(), layers, bottom, with_asn)
     }
 
     fn operator_layer<A: AddressBits>(&self) -> Layer<'static, A> {
         let mut paint = PaintedLayer::default();
         for &(network, location) in &self.operator {
-            let Some(address) = A::from_ip(network.cidr.address()) else { continue };
+            let Some(address) = A::from_ip(network.cidr.address()) else {
+                continue;
+            };
             let stated = network.asn.map(LayerAsn::Number);
             paint.prefix(address, network.cidr.prefix(), |below| match location {
-                Some(_) => LayerFacts { location, asn: stated.unwrap_or(LayerAsn::Nobody) },
-                None => LayerFacts { asn: stated.unwrap_or(below.asn), ..below },
+                Some(_) => LayerFacts {
+                    location,
+                    asn: stated.unwrap_or(LayerAsn::Nobody),
+                },
+                None => LayerFacts {
+                    asn: stated.unwrap_or(below.asn),
+                    ..below
+                },
             });
         }
         paint.layer()
@@ -99,8 +135,14 @@ impl Layers<'_> {
 
 fn unroutable_layer<A: AddressBits>(networks: &[(IpAddr, u8)]) -> Layer<'static, A> {
     let mut paint = PaintedLayer::default();
-    for (address, length) in networks.iter().filter_map(|(ip, length)| Some((A::from_ip(*ip)?, *length))) {
-        paint.prefix(address, length, |_| LayerFacts { location: Some(PlaceId::UNROUTABLE), asn: LayerAsn::Nobody });
+    for (address, length) in networks
+        .iter()
+        .filter_map(|(ip, length)| Some((A::from_ip(*ip)?, *length)))
+    {
+        paint.prefix(address, length, |_| LayerFacts {
+            location: Some(PlaceId::UNROUTABLE),
+            asn: LayerAsn::Nobody,
+        });
     }
     paint.layer()
 }
@@ -110,14 +152,24 @@ fn by_prefix<'a>(
     networks: &'a [OperatorNetwork],
     places: &mut PlaceTable,
 ) -> Vec<(&'a OperatorNetwork, Option<PlaceId>)> {
-    let numbered = |network| (network, operator_place(network).map(|place| places.number(place)));
+    let numbered = |network| {
+        (
+            network,
+            operator_place(network).map(|place| places.number(place)),
+        )
+    };
     let mut networks: Vec<_> = networks.iter().map(numbered).collect();
     networks.sort_by_key(|(network, _)| network.cidr.prefix());
     networks
 }
 
 fn operator_place(network: &OperatorNetwork) -> Option<Place> {
-    let OperatorNetwork { point, country, subdivision, .. } = *network;
+    let OperatorNetwork {
+        point,
+        country,
+        subdivision,
+        ..
+    } = *network;
     let stated = point.is_some() || country.is_some() || subdivision.is_some();
     stated.then(|| Place {
         point: point.or_else(|| country.and_then(country_point)),
@@ -130,22 +182,38 @@ fn operator_place(network: &OperatorNetwork) -> Option<Place> {
 }
 
 /// What the places of the built-in table come to, entered into `places` as coming from `source`.
-fn builtin_facts(builtin: &BuiltinTable<'_>, source: u8, places: &mut PlaceTable) -> Vec<LayerFacts> {
+fn builtin_facts(
+    builtin: &BuiltinTable<'_>,
+    source: u8,
+    places: &mut PlaceTable,
+) -> Vec<LayerFacts> {
     let facts = |place: &Place| {
         let known = place.country.is_some() || place.point.is_some();
         let location = known.then(|| places.number(Place { source, ..*place }));
-        LayerFacts { location, asn: LayerAsn::Silent }
+        LayerFacts {
+            location,
+            asn: LayerAsn::Silent,
+        }
     };
     builtin.places.iter().map(facts).collect()
 }
 
 fn sources(databases: &[Database], builtin: &BuiltinTable<'_>) -> Vec<DataSource> {
-    let operator = DataSource { name: "geo.networks".to_owned(), kind: SourceKind::Operator, path: None, built: None };
+    let operator = DataSource {
+        name: "geo.networks".to_owned(),
+        kind: SourceKind::Operator,
+        path: None,
+        built: None,
+    };
     let databases = databases.iter().map(|database| DataSource {
         name: database.kind().to_owned(),
         kind: SourceKind::Database,
         path: Some(database.path().to_owned()),
         built: Some(database.built()),
     });
-    [operator].into_iter().chain(databases).chain([builtin.source.clone()]).collect()
+    [operator]
+        .into_iter()
+        .chain(databases)
+        .chain([builtin.source.clone()])
+        .collect()
 }

@@ -51,11 +51,18 @@ impl<A: AddressBits> PaintedLayer<A> {
             self.split(after);
         }
         self.split(first);
-        self.0.range_mut(first..=last).for_each(|(_, facts)| *facts = change(*facts));
+        self.0
+            .range_mut(first..=last)
+            .for_each(|(_, facts)| *facts = change(*facts));
     }
 
     fn split(&mut self, at: A) {
-        let facts = self.0.range(..=at).next_back().map(|(_, facts)| *facts).unwrap_or_default();
+        let facts = self
+            .0
+            .range(..=at)
+            .next_back()
+            .map(|(_, facts)| *facts)
+            .unwrap_or_default();
         self.0.insert(at, facts);
     }
 
@@ -92,7 +99,10 @@ pub fn sweep<A: AddressBits>(
     with_asn: &mut WithAsn,
 ) -> Result<RangeBuilder<A>, GeoError> {
     let mut operator = Head::new(operator)?;
-    let mut heads = layers.into_iter().map(Head::new).collect::<Result<Vec<_>, _>>()?;
+    let mut heads = layers
+        .into_iter()
+        .map(Head::new)
+        .collect::<Result<Vec<_>, _>>()?;
     // Of IPv4 and IPv6 in a file each, one has nothing to say.
     heads.retain(|head| head.next.is_some());
     let mut bottom = Head::new(bottom)?;
@@ -118,7 +128,11 @@ pub fn sweep<A: AddressBits>(
             LayerAsn::Silent if location != PlaceId::UNROUTABLE => below.asn,
             stated => stated,
         };
-        let place = if let LayerAsn::Number(number) = asn { with_asn.number(location, number) } else { location };
+        let place = if let LayerAsn::Number(number) = asn {
+            with_asn.number(location, number)
+        } else {
+            location
+        };
         builder.push(at, place);
     }
     Ok(builder)
@@ -143,7 +157,11 @@ struct Head<'a, A> {
 impl<'a, A: AddressBits> Head<'a, A> {
     fn new(mut rest: Layer<'a, A>) -> Result<Self, GeoError> {
         let next = rest.next().transpose()?;
-        Ok(Head { rest, here: LayerFacts::default(), next })
+        Ok(Head {
+            rest,
+            here: LayerFacts::default(),
+            next,
+        })
     }
 
     #[inline]
@@ -159,8 +177,14 @@ impl<'a, A: AddressBits> Head<'a, A> {
 #[inline]
 fn facts_below<A>(heads: &[Head<'_, A>]) -> LayerFacts {
     let location = heads.iter().find_map(|head| head.here.location);
-    let asn = heads.iter().map(|head| head.here.asn).find(|asn| *asn != LayerAsn::Silent);
-    LayerFacts { location, asn: asn.unwrap_or_default() }
+    let asn = heads
+        .iter()
+        .map(|head| head.here.asn)
+        .find(|asn| *asn != LayerAsn::Silent);
+    LayerFacts {
+        location,
+        asn: asn.unwrap_or_default(),
+    }
 }
 
 #[cfg(test)]
@@ -173,12 +197,19 @@ mod tests {
     type Stroke = (u32, u8, Option<u32>, LayerAsn);
 
     fn stroke() -> impl Strategy<Value = Stroke> {
-        let asn = prop_oneof![Just(LayerAsn::Silent), Just(LayerAsn::Nobody), (1..4u32).prop_map(LayerAsn::Number)];
+        let asn = prop_oneof![
+            Just(LayerAsn::Silent),
+            Just(LayerAsn::Nobody),
+            (1..4u32).prop_map(LayerAsn::Number)
+        ];
         (0..256u32, 24..=32u8, prop::option::of(0..5u32), asn)
     }
 
     fn facts(&(_, _, location, asn): &Stroke) -> LayerFacts {
-        LayerFacts { location: location.map(PlaceId), asn }
+        LayerFacts {
+            location: location.map(PlaceId),
+            asn,
+        }
     }
 
     /// More than any location that is said.
@@ -187,16 +218,30 @@ mod tests {
     /// What the layers come to at one address, asked one by one.
     fn oracle(layers: &[Vec<Stroke>], address: u32) -> (PlaceId, Option<u32>) {
         let said = layers.iter().map(|strokes| {
-            let holds =
-                |stroke: &&Stroke| (stroke.0.prefix(stroke.1).0..=stroke.0.prefix(stroke.1).1).contains(&address);
+            let holds = |stroke: &&Stroke| {
+                (stroke.0.prefix(stroke.1).0..=stroke.0.prefix(stroke.1).1).contains(&address)
+            };
             strokes.iter().rfind(holds).map(facts).unwrap_or_default()
         });
         let said: Vec<LayerFacts> = said.collect();
-        let location = said.iter().find_map(|facts| facts.location).unwrap_or(PlaceId::UNKNOWN);
+        let location = said
+            .iter()
+            .find_map(|facts| facts.location)
+            .unwrap_or(PlaceId::UNKNOWN);
         let nowhere = location == PlaceId::UNROUTABLE;
         let may_say = if nowhere { &said[..1] } else { &said[..] };
-        let asn = may_say.iter().map(|facts| facts.asn).find(|asn| *asn != LayerAsn::Silent);
-        (location, if let Some(LayerAsn::Number(number)) = asn { Some(number) } else { None })
+        let asn = may_say
+            .iter()
+            .map(|facts| facts.asn)
+            .find(|asn| *asn != LayerAsn::Silent);
+        (
+            location,
+            if let Some(LayerAsn::Number(number)) = asn {
+                Some(number)
+            } else {
+                None
+            },
+        )
     }
 
     proptest! {
@@ -239,12 +284,23 @@ mod tests {
 
     #[test]
     fn an_error_of_a_layer_ends_the_sweep() {
-        let bad: Layer<'_, u32> =
-            Box::new([Ok((0, LayerFacts::default())), Err(GeoError::new("x".as_ref(), "is bad"))].into_iter());
+        let bad: Layer<'_, u32> = Box::new(
+            [
+                Ok((0, LayerFacts::default())),
+                Err(GeoError::new("x".as_ref(), "is bad")),
+            ]
+            .into_iter(),
+        );
         assert_eq!(
-            sweep(AddressPart::default(), nothing(), vec![bad], nothing(), &mut WithAsn::beyond(2))
-                .unwrap_err()
-                .to_string(),
+            sweep(
+                AddressPart::default(),
+                nothing(),
+                vec![bad],
+                nothing(),
+                &mut WithAsn::beyond(2)
+            )
+            .unwrap_err()
+            .to_string(),
             "x: is bad"
         );
     }
@@ -252,10 +308,19 @@ mod tests {
     #[test]
     fn painting_to_the_last_address() {
         let mut paint = PaintedLayer::<u128>::default();
-        paint.prefix(u128::MAX, 0, |_| LayerFacts { location: Some(PlaceId::UNROUTABLE), asn: LayerAsn::Silent });
-        let list = sweep(AddressPart::default(), nothing(), vec![paint.layer()], nothing(), &mut WithAsn::beyond(2))
-            .unwrap()
-            .finish();
+        paint.prefix(u128::MAX, 0, |_| LayerFacts {
+            location: Some(PlaceId::UNROUTABLE),
+            asn: LayerAsn::Silent,
+        });
+        let list = sweep(
+            AddressPart::default(),
+            nothing(),
+            vec![paint.layer()],
+            nothing(),
+            &mut WithAsn::beyond(2),
+        )
+        .unwrap()
+        .finish();
         assert_eq!(list.find(7), (PlaceId::UNROUTABLE, 0, u128::MAX));
     }
 }

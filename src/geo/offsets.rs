@@ -37,7 +37,10 @@ impl OffsetTable {
             Word { members, before }
         });
         let words = words.collect();
-        Some(OffsetTable { words, count: count as usize })
+        Some(OffsetTable {
+            words,
+            count: count as usize,
+        })
     }
 
     /// How many there are.
@@ -60,11 +63,16 @@ impl OffsetTable {
 
     /// All of them, ascending.
     pub fn iter(&self) -> impl Iterator<Item = usize> {
-        (0..).step_by(64).zip(&self.words).flat_map(|(first, word)| {
-            let some = |members: u64| (members != 0).then_some(members);
-            let rest = std::iter::successors(some(word.members), move |members| some(members & (members - 1)));
-            rest.map(move |members| first + members.trailing_zeros() as usize)
-        })
+        (0..)
+            .step_by(64)
+            .zip(&self.words)
+            .flat_map(|(first, word)| {
+                let some = |members: u64| (members != 0).then_some(members);
+                let rest = std::iter::successors(some(word.members), move |members| {
+                    some(members & (members - 1))
+                });
+                rest.map(move |members| first + members.trailing_zeros() as usize)
+            })
     }
 }
 
@@ -94,6 +102,8 @@ mod tests {
     fn what_lies_outside_is_refused() {
         assert!(OffsetTable::collect(64, [63].into_iter()).is_some());
         assert!(OffsetTable::collect(64, [64].into_iter()).is_none());
-        assert!(OffsetTable::collect(0, std::iter::empty()).is_some_and(|offsets| offsets.is_empty()));
+        assert!(
+            OffsetTable::collect(0, std::iter::empty()).is_some_and(|offsets| offsets.is_empty())
+        );
     }
 }

@@ -21,7 +21,8 @@ pub struct PopulationCell {
 
 /// All people, by country.
 pub fn people() -> &'static [PopulationCell] {
-    static ALL: LazyLock<Vec<PopulationCell>> = LazyLock::new(|| ROWS.lines().filter_map(row).collect());
+    static ALL: LazyLock<Vec<PopulationCell>> =
+        LazyLock::new(|| ROWS.lines().filter_map(row).collect());
     &ALL
 }
 
@@ -30,7 +31,11 @@ fn row(line: &str) -> Option<PopulationCell> {
     let country = fields.next()?.parse().ok()?;
     let mut number = || fields.next()?.parse::<f64>().ok();
     let point = Point::new(number()? + 0.5, number()? + 0.5).ok()?;
-    Some(PopulationCell { country, point, count: number()? * 1000.0 })
+    Some(PopulationCell {
+        country,
+        point,
+        count: number()? * 1000.0,
+    })
 }
 
 #[cfg(test)]
@@ -42,7 +47,11 @@ mod tests {
         assert_eq!(people().len(), ROWS.lines().count());
         let all: f64 = people().iter().map(|square| square.count).sum();
         assert!((7.0e9..8.5e9).contains(&all), "{all}");
-        let germany: f64 = people().iter().filter(|it| it.country.as_str() == "DE").map(|it| it.count).sum();
+        let germany: f64 = people()
+            .iter()
+            .filter(|it| it.country.as_str() == "DE")
+            .map(|it| it.count)
+            .sum();
         assert!((82.0e6..84.0e6).contains(&germany), "{germany}");
     }
 }

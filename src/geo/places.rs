@@ -18,8 +18,13 @@ type PlaceKey = [u64; 4];
 impl Default for PlaceTable {
     /// The two places that every table begins with.
     fn default() -> Self {
-        let numbers = [(key(&Place::default()), PlaceId::UNKNOWN)].into_iter().collect();
-        PlaceTable { places: vec![Place::default(); 2], numbers }
+        let numbers = [(key(&Place::default()), PlaceId::UNKNOWN)]
+            .into_iter()
+            .collect();
+        PlaceTable {
+            places: vec![Place::default(); 2],
+            numbers,
+        }
     }
 }
 
@@ -35,7 +40,14 @@ impl PlaceTable {
     /// The numbers that this table has for the places of another one.
     pub fn adopt(&mut self, other: &PlaceTable) -> Vec<PlaceId> {
         let special = [PlaceId::UNKNOWN, PlaceId::UNROUTABLE];
-        special.into_iter().chain(other.places[special.len()..].iter().map(|place| self.number(*place))).collect()
+        special
+            .into_iter()
+            .chain(
+                other.places[special.len()..]
+                    .iter()
+                    .map(|place| self.number(*place)),
+            )
+            .collect()
     }
 
     /// How many there are; never 0.
@@ -47,8 +59,10 @@ impl PlaceTable {
     /// The places by number, and behind them those to which AS numbers were added.
     pub fn with(self, additions: &WithAsn) -> Vec<Place> {
         let mut places = self.places;
-        let more =
-            additions.list.iter().map(|(location, asn)| Place { asn: Some(*asn), ..places[location.0 as usize] });
+        let more = additions.list.iter().map(|(location, asn)| Place {
+            asn: Some(*asn),
+            ..places[location.0 as usize]
+        });
         let more: Vec<Place> = more.collect();
         places.extend(more);
         places.shrink_to_fit();
@@ -58,11 +72,20 @@ impl PlaceTable {
 
 fn key(place: &Place) -> PlaceKey {
     // No coordinates and no code are not a value of theirs: not a number, and no octets.
-    let [latitude, longitude] =
-        place.point.map_or([f64::NAN; 2], |point| [point.latitude(), point.longitude()]).map(f64::to_bits);
-    let code = |code: Option<PlaceCode>| code.map_or(0, |code| u64::from(u32::from_le_bytes(code.octets())));
+    let [latitude, longitude] = place
+        .point
+        .map_or([f64::NAN; 2], |point| [point.latitude(), point.longitude()])
+        .map(f64::to_bits);
+    let code = |code: Option<PlaceCode>| {
+        code.map_or(0, |code| u64::from(u32::from_le_bytes(code.octets())))
+    };
     let rest = u64::from(place.source) << 32 | u64::from(place.coarse) << 40;
-    [latitude, longitude, code(place.country) << 32 | code(place.continent), code(place.subdivision) | rest]
+    [
+        latitude,
+        longitude,
+        code(place.country) << 32 | code(place.continent),
+        code(place.subdivision) | rest,
+    ]
 }
 
 /// Places of a finished [`PlaceTable`] with AS numbers added; they are numbered from its end on.
@@ -76,7 +99,11 @@ pub struct WithAsn {
 impl WithAsn {
     /// None yet, of a table of so many places.
     pub fn beyond(places: usize) -> Self {
-        WithAsn { first: places as u32, list: Vec::new(), numbers: HashMap::new() }
+        WithAsn {
+            first: places as u32,
+            list: Vec::new(),
+            numbers: HashMap::new(),
+        }
     }
 
     /// The number of a place of the table with an AS number.
@@ -89,13 +116,22 @@ impl WithAsn {
 
     /// What a number stands for, if it is one of these.
     pub fn stated(&self, id: PlaceId) -> Option<(PlaceId, u32)> {
-        self.list.get(id.0.checked_sub(self.first)? as usize).copied()
+        self.list
+            .get(id.0.checked_sub(self.first)? as usize)
+            .copied()
     }
 
     /// Takes in those of another set of the same table, and gives the numbers that they have here.
     pub fn adopt(&mut self, other: &WithAsn) -> PlaceRenumbering {
-        let numbers = other.list.iter().map(|(location, asn)| self.number(*location, *asn)).collect();
-        PlaceRenumbering { first: self.first, numbers }
+        let numbers = other
+            .list
+            .iter()
+            .map(|(location, asn)| self.number(*location, *asn))
+            .collect();
+        PlaceRenumbering {
+            first: self.first,
+            numbers,
+        }
     }
 }
 
@@ -114,6 +150,7 @@ impl PlaceRenumbering {
 
     /// The new number.
     pub fn of(&self, id: PlaceId) -> PlaceId {
-        id.0.checked_sub(self.first).map_or(id, |index| self.numbers[index as usize])
+        id.0.checked_sub(self.first)
+            .map_or(id, |index| self.numbers[index as usize])
     }
 }

@@ -59,7 +59,10 @@ impl<A: AddressBits> RangeList<A> {
 
     /// Every range in order: its start and its place.
     pub fn iter(&self) -> RangeIter<'_, A> {
-        RangeIter { list: self, at: Cursor::default() }
+        RangeIter {
+            list: self,
+            at: Cursor::default(),
+        }
     }
 
     /// The ranges from the one that holds an address on, and some before it.
@@ -67,7 +70,14 @@ impl<A: AddressBits> RangeList<A> {
         // A mark knows the start of the range before it. The last mark that is not behind the address may still lie
         // inside its range; the one before that lies in front of it for certain.
         let passed = self.marks.partition_point(|mark| mark.start <= address);
-        RangeIter { list: self, at: self.marks.get(passed.saturating_sub(2)).copied().unwrap_or_default() }
+        RangeIter {
+            list: self,
+            at: self
+                .marks
+                .get(passed.saturating_sub(2))
+                .copied()
+                .unwrap_or_default(),
+        }
     }
 
     /// The range that holds an address: place, first and last address.
@@ -85,7 +95,8 @@ impl<A: AddressBits> RangeList<A> {
     /// The same ranges with every place given a new number; the numbers must keep different places different.
     pub fn renumbered(&self, number: impl Fn(PlaceId) -> PlaceId) -> Self {
         let mut builder = RangeBuilder::default();
-        self.iter().for_each(|(start, place)| builder.push(start, number(place)));
+        self.iter()
+            .for_each(|(start, place)| builder.push(start, number(place)));
         builder.finish()
     }
 
@@ -100,8 +111,18 @@ impl<A: AddressBits> RangeList<A> {
     /// Reads what [`RangeList::write`] wrote from the front of `input`; `None` if it is damaged or names a place
     /// that is not below `places`.
     pub fn read(input: &mut &[u8], places: u32) -> Option<Self> {
-        let [zeros, steps, places_column] = [read_column(input)?, read_column(input)?, read_column(input)?];
-        let mut list = RangeList { count: zeros.len(), zeros, steps, places: places_column, marks: Vec::new() };
+        let [zeros, steps, places_column] = [
+            read_column(input)?,
+            read_column(input)?,
+            read_column(input)?,
+        ];
+        let mut list = RangeList {
+            count: zeros.len(),
+            zeros,
+            steps,
+            places: places_column,
+            marks: Vec::new(),
+        };
         list.marks = list.check(places)?;
         Some(list)
     }
@@ -116,12 +137,17 @@ impl<A: AddressBits> RangeList<A> {
                 marks.push(before);
             }
             let (start, place) = ranges.next()?;
-            let in_order = if before.ranges == 0 { start == A::default() } else { start > before.start };
+            let in_order = if before.ranges == 0 {
+                start == A::default()
+            } else {
+                start > before.start
+            };
             if !in_order || place.0 >= places {
                 return None;
             }
         }
-        (ranges.at.steps == self.steps.len() && ranges.at.places == self.places.len()).then_some(marks)
+        (ranges.at.steps == self.steps.len() && ranges.at.places == self.places.len())
+            .then_some(marks)
     }
 }
 
@@ -177,7 +203,11 @@ impl<A: AddressBits> RangeBuilder<A> {
         if self.list.is_empty() {
             self.push(A::default(), PlaceId::UNKNOWN);
         }
-        for column in [&mut self.list.zeros, &mut self.list.steps, &mut self.list.places] {
+        for column in [
+            &mut self.list.zeros,
+            &mut self.list.steps,
+            &mut self.list.places,
+        ] {
             column.shrink_to_fit();
         }
         self.list
@@ -186,7 +216,12 @@ impl<A: AddressBits> RangeBuilder<A> {
     fn mark(&mut self) {
         let list = &self.list;
         let (ranges, steps, places) = (list.count, list.steps.len(), list.places.len());
-        self.list.marks.push(Cursor { ranges, steps, places, start: self.start });
+        self.list.marks.push(Cursor {
+            ranges,
+            steps,
+            places,
+            start: self.start,
+        });
     }
 }
 
@@ -308,13 +343,19 @@ mod tests {
     #[test]
     fn neighbours_in_one_place_are_one_range() {
         let list = list::<u32>(&[(10, 1), (20, 1), (30, 0)].into());
-        assert_eq!(list.iter().collect::<Vec<_>>(), [(0, PlaceId(0)), (10, PlaceId(1)), (30, PlaceId(0))]);
+        assert_eq!(
+            list.iter().collect::<Vec<_>>(),
+            [(0, PlaceId(0)), (10, PlaceId(1)), (30, PlaceId(0))]
+        );
         assert_eq!(list.find(15), (PlaceId(1), 10, 29));
         assert_eq!(list.find(u32::MAX), (PlaceId(0), 30, u32::MAX));
     }
 
     #[test]
     fn an_empty_list_knows_nothing_of_everything() {
-        assert_eq!(RangeBuilder::<u128>::default().finish().find(9), (PlaceId::UNKNOWN, 0, u128::MAX));
+        assert_eq!(
+            RangeBuilder::<u128>::default().finish().find(9),
+            (PlaceId::UNKNOWN, 0, u128::MAX)
+        );
     }
 }

@@ -21,7 +21,10 @@ pub fn read(
     databases: &[Database],
     coarse_points: CoarsePoints,
 ) -> Result<(PlaceTable, Vec<ReadDatabase<'_, LayerFacts>>), GeoError> {
-    let records = databases.iter().map(Database::records).collect::<Result<Vec<_>, _>>()?;
+    let records = databases
+        .iter()
+        .map(Database::records)
+        .collect::<Result<Vec<_>, _>>()?;
     let (lower, upper) = both(
         || read_part(databases, &records, coarse_points, |count| 0..count / 2),
         || read_part(databases, &records, coarse_points, |count| count / 2..count),
@@ -32,13 +35,26 @@ pub fn read(
         location: facts.location.map(|location| numbers[location.0 as usize]),
         ..facts
     };
-    let facts = facts.into_iter().zip(facts_of_upper).map(|(mut facts, more)| {
-        facts.extend(more.into_iter().map(renumbered));
-        facts
-    });
+    let facts = facts
+        .into_iter()
+        .zip(facts_of_upper)
+        .map(|(mut facts, more)| {
+            facts.extend(more.into_iter().map(renumbered));
+            facts
+        });
     let read = databases.iter().zip(records).zip(facts);
-    let read: Vec<_> = read.map(|((database, records), values)| ReadDatabase { database, records, values }).collect();
-    match read.iter().find(|read| read.values.iter().all(|facts| *facts == LayerFacts::default())) {
+    let read: Vec<_> = read
+        .map(|((database, records), values)| ReadDatabase {
+            database,
+            records,
+            values,
+        })
+        .collect();
+    match read.iter().find(|read| {
+        read.values
+            .iter()
+            .all(|facts| *facts == LayerFacts::default())
+    }) {
         Some(read) => Err(useless(read.database)),
         None => Ok((places, read)),
     }
@@ -61,15 +77,25 @@ fn read_part(
     part: fn(usize) -> Range<usize>,
 ) -> Result<(PlaceTable, Vec<Vec<LayerFacts>>), GeoError> {
     let mut places = PlaceTable::default();
-    let facts = (1..).zip(databases).zip(records).map(|((source, database), records)| {
-        let part = part(records.len());
-        let mut interpreter = Interpreter { source, coarse_points, codes: HashMap::new() };
-        database.read(records.iter().skip(part.start).take(part.len()), |record| {
-            let (place, asn) = interpreter.interpret(&record);
-            let location = place.map(|place| places.number(place));
-            LayerFacts { location, asn: asn.map_or(LayerAsn::Silent, LayerAsn::Number) }
-        })
-    });
+    let facts = (1..)
+        .zip(databases)
+        .zip(records)
+        .map(|((source, database), records)| {
+            let part = part(records.len());
+            let mut interpreter = Interpreter {
+                source,
+                coarse_points,
+                codes: HashMap::new(),
+            };
+            database.read(records.iter().skip(part.start).take(part.len()), |record| {
+                let (place, asn) = interpreter.interpret(&record);
+                let location = place.map(|place| places.number(place));
+                LayerFacts {
+                    location,
+                    asn: asn.map_or(LayerAsn::Silent, LayerAsn::Number),
+                }
+            })
+        });
     let facts = facts.collect::<Result<Vec<_>, _>>()?;
     Ok((places, facts))
 }
@@ -97,8 +123,12 @@ impl<'a> Interpreter<'a> {
         let place = Place {
             point,
             country: record.country,
-            continent: record.continent.or_else(|| record.country.and_then(country_continent)),
-            subdivision: record.subdivision.or_else(|| self.code(record.country?, record.subdivision_name?)),
+            continent: record
+                .continent
+                .or_else(|| record.country.and_then(country_continent)),
+            subdivision: record
+                .subdivision
+                .or_else(|| self.code(record.country?, record.subdivision_name?)),
             asn: None,
             source: self.source,
             coarse,
@@ -107,6 +137,9 @@ impl<'a> Interpreter<'a> {
     }
 
     fn code(&mut self, country: PlaceCode, name: &'a str) -> Option<PlaceCode> {
-        *self.codes.entry((country, name)).or_insert_with(|| subdivision_code(country, name))
+        *self
+            .codes
+            .entry((country, name))
+            .or_insert_with(|| subdivision_code(country, name))
     }
 }

@@ -97,7 +97,11 @@ impl Fields {
         let location = Location::read(values, self.location)?;
         let subdivision = first_code(values, self.subdivisions)?;
         let subdivision_name = Scalar::read(values, self.state1)?.text();
-        let asn = first_of(values, [self.autonomous_system_number, self.asn], Scalar::asn)?;
+        let asn = first_of(
+            values,
+            [self.autonomous_system_number, self.asn],
+            Scalar::asn,
+        )?;
         let country = first_of(values, [self.country, self.country_code], Scalar::country)?;
         Ok(GeoRecord {
             country: match (country, asn) {
@@ -105,7 +109,9 @@ impl Fields {
                 (None, None) => Scalar::read(values, self.registered_country)?.country(),
                 _ => country,
             },
-            continent: first_of(values, [self.continent, self.continent_code], |scalar| scalar.letters(2))?,
+            continent: first_of(values, [self.continent, self.continent_code], |scalar| {
+                scalar.letters(2)
+            })?,
             subdivision: subdivision.and_then(|code| code.parse().ok()),
             subdivision_name,
             point: self.point(&location, values)?,
@@ -117,9 +123,19 @@ impl Fields {
         })
     }
 
-    fn point(&self, location: &Location<'_>, values: &mut ValueReader<'_>) -> Result<Option<Point>, DamagedValue> {
-        let latitude = location.latitude.number.or(Scalar::read(values, self.latitude)?.number());
-        let longitude = location.longitude.number.or(Scalar::read(values, self.longitude)?.number());
+    fn point(
+        &self,
+        location: &Location<'_>,
+        values: &mut ValueReader<'_>,
+    ) -> Result<Option<Point>, DamagedValue> {
+        let latitude = location
+            .latitude
+            .number
+            .or(Scalar::read(values, self.latitude)?.number());
+        let longitude = location
+            .longitude
+            .number
+            .or(Scalar::read(values, self.longitude)?.number());
         let stated = latitude.zip(longitude).filter(|&point| point != (0.0, 0.0));
         Ok(stated.and_then(|(latitude, longitude)| Point::new(latitude, longitude).ok()))
     }
@@ -140,7 +156,10 @@ fn first_of<'a, T>(
 }
 
 /// The code of the first map of a list.
-fn first_code<'a>(values: &mut ValueReader<'a>, list: Option<usize>) -> Result<Option<&'a str>, DamagedValue> {
+fn first_code<'a>(
+    values: &mut ValueReader<'a>,
+    list: Option<usize>,
+) -> Result<Option<&'a str>, DamagedValue> {
     let Some(at) = list else { return Ok(None) };
     let list = values.item(at)?;
     let first = ValueReader::first(&list);
@@ -190,8 +209,13 @@ impl<'a> Scalar<'a> {
         let mut scalar = Scalar::default();
         let Some(at) = at else { return Ok(scalar) };
         let target = values.target(at)?;
-        if let Some(SharedMap { is_filled, code }) = target.and_then(|target| values.shared(target)) {
-            return Ok(Scalar { is_filled, code, ..scalar });
+        if let Some(SharedMap { is_filled, code }) = target.and_then(|target| values.shared(target))
+        {
+            return Ok(Scalar {
+                is_filled,
+                code,
+                ..scalar
+            });
         }
         let item = values.item(target.unwrap_or(at))?;
         match item.value {
@@ -201,7 +225,13 @@ impl<'a> Scalar<'a> {
                 scalar.is_filled = entries > 0;
                 scalar.code = code_of(values, &item)?;
                 if let Some(target) = target {
-                    values.share(target, SharedMap { is_filled: scalar.is_filled, code: scalar.code });
+                    values.share(
+                        target,
+                        SharedMap {
+                            is_filled: scalar.is_filled,
+                            code: scalar.code,
+                        },
+                    );
                 }
             }
             MmdbValue::List(_) | MmdbValue::Other => {}
@@ -215,11 +245,14 @@ impl<'a> Scalar<'a> {
 
     fn letters(&self, count: usize) -> Option<PlaceCode> {
         let text = self.code.or(self.text)?;
-        text.parse().ok().filter(|_| text.len() == count && text.bytes().all(|octet| octet.is_ascii_alphabetic()))
+        text.parse().ok().filter(|_| {
+            text.len() == count && text.bytes().all(|octet| octet.is_ascii_alphabetic())
+        })
     }
 
     fn country(&self) -> Option<PlaceCode> {
-        self.letters(2).filter(|code| !NO_COUNTRIES.contains(&code.as_str()))
+        self.letters(2)
+            .filter(|code| !NO_COUNTRIES.contains(&code.as_str()))
     }
 
     fn number(&self) -> Option<f64> {
@@ -231,21 +264,34 @@ impl<'a> Scalar<'a> {
     }
 
     fn asn(&self) -> Option<u32> {
-        let spelled = || self.text?.trim_start_matches(['A', 'S', 'a', 's']).parse().ok();
-        let number = self.number.filter(|number| number.fract() == 0.0).map(|number| number as u32);
+        let spelled = || {
+            self.text?
+                .trim_start_matches(['A', 'S', 'a', 's'])
+                .parse()
+                .ok()
+        };
+        let number = self
+            .number
+            .filter(|number| number.fract() == 0.0)
+            .map(|number| number as u32);
         number.or_else(spelled).filter(|&asn| asn != 0)
     }
 }
 
 /// What a map has for a code; names and the rest are not looked at.
-fn code_of<'a>(values: &mut ValueReader<'a>, map: &MmdbItem<'a>) -> Result<Option<&'a str>, DamagedValue> {
+fn code_of<'a>(
+    values: &mut ValueReader<'a>,
+    map: &MmdbItem<'a>,
+) -> Result<Option<&'a str>, DamagedValue> {
     let mut code = None;
     values.entries(map, |values, key, at| {
         if !matches!(key, b"iso_code" | b"code") {
             return Ok(MapProgress::No);
         }
         if let MmdbValue::Text(text) = values.item(at)?.value {
-            code = std::str::from_utf8(text).ok().filter(|text| !text.is_empty());
+            code = std::str::from_utf8(text)
+                .ok()
+                .filter(|text| !text.is_empty());
         }
         Ok(MapProgress::Yes)
     })?;
@@ -271,33 +317,68 @@ mod tests {
             "registered_country":{"iso_code":"CA"},
             "subdivisions":[{"iso_code":"OR","names":{"en":"Oregon"}},{"iso_code":"X"}]}"#,
         );
-        assert_eq!((found.country.unwrap().as_str(), found.continent.unwrap().as_str()), ("US", "NA"));
-        assert_eq!((found.subdivision.unwrap().as_str(), found.subdivision_name), ("OR", None));
+        assert_eq!(
+            (
+                found.country.unwrap().as_str(),
+                found.continent.unwrap().as_str()
+            ),
+            ("US", "NA")
+        );
+        assert_eq!(
+            (found.subdivision.unwrap().as_str(), found.subdivision_name),
+            ("OR", None)
+        );
         assert_eq!(found.point, Point::new(44.0, -123.0).ok());
         assert!(found.is_local && !found.is_coarse());
     }
 
     #[test]
     fn the_flat_layouts() {
-        let found = record(r#"{"country_code":"DE","state1":"Hesse","city":"","latitude":"50.1","longitude":8.6}"#);
-        assert_eq!((found.country.unwrap().as_str(), found.subdivision_name), ("DE", Some("Hesse")));
-        assert_eq!((found.point, found.accuracy_radius.is_some()), (Point::new(50.1, 8.6).ok(), false));
+        let found = record(
+            r#"{"country_code":"DE","state1":"Hesse","city":"","latitude":"50.1","longitude":8.6}"#,
+        );
+        assert_eq!(
+            (found.country.unwrap().as_str(), found.subdivision_name),
+            ("DE", Some("Hesse"))
+        );
+        assert_eq!(
+            (found.point, found.accuracy_radius.is_some()),
+            (Point::new(50.1, 8.6).ok(), false)
+        );
         let found = record(r#"{"country":"FR","asn":"AS3215"}"#);
-        assert_eq!((found.country.unwrap().as_str(), found.asn), ("FR", Some(3215)));
-        assert_eq!(record(r#"{"autonomous_system_number":64500}"#).asn, Some(64500));
+        assert_eq!(
+            (found.country.unwrap().as_str(), found.asn),
+            ("FR", Some(3215))
+        );
+        assert_eq!(
+            record(r#"{"autonomous_system_number":64500}"#).asn,
+            Some(64500)
+        );
     }
 
     #[test]
     fn where_a_network_is_registered_counts_for_want_of_better() {
-        let registered = record(r#"{"registered_country":{"names":{"en":"Chile"},"iso_code":"CL"}}"#);
+        let registered =
+            record(r#"{"registered_country":{"names":{"en":"Chile"},"iso_code":"CL"}}"#);
         assert_eq!(registered.country.unwrap().as_str(), "CL");
-        assert_eq!(record(r#"{"registered_country":{"iso_code":"CL"},"asn":64500}"#).country, None);
+        assert_eq!(
+            record(r#"{"registered_country":{"iso_code":"CL"},"asn":64500}"#).country,
+            None
+        );
     }
 
     #[test]
     fn country_records_are_coarse() {
-        assert!(record(r#"{"country":{"iso_code":"US"},"location":{"latitude":37.7,"longitude":-97.8}}"#).is_coarse());
-        assert!(record(r#"{"city":"X","country_code":"US","location":{"accuracy_radius":500}}"#).is_coarse());
+        assert!(
+            record(
+                r#"{"country":{"iso_code":"US"},"location":{"latitude":37.7,"longitude":-97.8}}"#
+            )
+            .is_coarse()
+        );
+        assert!(
+            record(r#"{"city":"X","country_code":"US","location":{"accuracy_radius":500}}"#)
+                .is_coarse()
+        );
     }
 
     #[test]
@@ -305,6 +386,9 @@ mod tests {
         let odd = r#"{"country":[1,{"a":[]}],"city":false,"location":"there","subdivisions":{"iso_code":"X"},
             "latitude":91,"longitude":8,"asn":0,"autonomous_system_number":{"x":1},"country_code":"DEU"}"#;
         assert_eq!(record(odd), GeoRecord::default());
-        assert_eq!(record(r#"{"country_code":"DE","latitude":0,"longitude":0}"#).point, None);
+        assert_eq!(
+            record(r#"{"country_code":"DE","latitude":0,"longitude":0}"#).point,
+            None
+        );
     }
 }

@@ -82,7 +82,11 @@ impl<K: AddressKey> RangeTable<K> {
         let (mut starts, mut values): (Vec<K>, Vec<u32>) = (Vec::new(), Vec::new());
         for (start, value) in ranges {
             if values.last() != Some(&value) {
-                starts.push(if starts.is_empty() { K::from_u64(0) } else { start });
+                starts.push(if starts.is_empty() {
+                    K::from_u64(0)
+                } else {
+                    start
+                });
                 values.push(value);
             }
         }
@@ -100,13 +104,21 @@ impl<K: AddressKey> RangeTable<K> {
         let mut range = 0;
         for bucket in 0..1u64 << bits {
             let first = bucket << shift;
-            while starts.get(range + 1).is_some_and(|start| start.to_u64() <= first) {
+            while starts
+                .get(range + 1)
+                .is_some_and(|start| start.to_u64() <= first)
+            {
                 range += 1;
             }
             index.push(range as u32);
         }
         index.push(starts.len() as u32 - 1);
-        RangeTable { starts: starts.into(), values: values.into(), index: index.into(), shift }
+        RangeTable {
+            starts: starts.into(),
+            values: values.into(),
+            index: index.into(),
+            shift,
+        }
     }
 
     /// Number of ranges.
@@ -129,12 +141,17 @@ impl<K: AddressKey> RangeTable<K> {
     fn position(&self, key: K) -> usize {
         let bucket = (key.to_u64() >> self.shift) as usize;
         let low = self.index.get(bucket).map_or(0, |&range| range as usize);
-        let high = self.index.get(bucket + 1).map_or(low, |&range| range as usize);
+        let high = self
+            .index
+            .get(bucket + 1)
+            .map_or(low, |&range| range as usize);
         let mut base = low;
         let mut size = high - low + 1;
         while size > 1 {
             let half = size / 2;
-            let Some(&start) = self.starts.get(base + half) else { break };
+            let Some(&start) = self.starts.get(base + half) else {
+                break;
+            };
             // Which half it is, no processor can guess: no branch.
             base = select_unpredictable(start <= key, base + half, base);
             size -= half;
@@ -150,8 +167,12 @@ impl<K: AddressKey> RangeTable<K> {
         let next = self.starts.get(at + 1).map(|next| next.to_u64());
         let value = self.values.get(at).copied().unwrap_or(0);
         let key = key.to_u64();
-        let host_bits = free_bits(key, start.checked_sub(1), K::BITS).min(free_bits(key, next, K::BITS));
-        FoundBlock { value, scope: (K::BITS - host_bits) as u8 }
+        let host_bits =
+            free_bits(key, start.checked_sub(1), K::BITS).min(free_bits(key, next, K::BITS));
+        FoundBlock {
+            value,
+            scope: (K::BITS - host_bits) as u8,
+        }
     }
 
     /// Octets of memory held.
@@ -182,7 +203,10 @@ pub struct AddressTable {
     deep: Box<[(u128, u32)]>,
 }
 
-#[expect(clippy::arithmetic_side_effects, reason = "as in both tables; a table lies in memory")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "as in both tables; a table lies in memory"
+)]
 impl AddressTable {
     /// Builds a table from range starts in ascending order, each list starting at address 0. Values are below
     /// `u32::MAX`. Each family is built on a thread of its own.
@@ -200,8 +224,15 @@ impl AddressTable {
 
     /// One value for everybody.
     pub fn uniform(value: u32) -> AddressTable {
-        let (v4, v6) = (RangeTable::from_ranges([(0, value)]), RangeTable::from_ranges([(0, value)]));
-        AddressTable { v4, v6, deep: Box::new([]) }
+        let (v4, v6) = (
+            RangeTable::from_ranges([(0, value)]),
+            RangeTable::from_ranges([(0, value)]),
+        );
+        AddressTable {
+            v4,
+            v6,
+            deep: Box::new([]),
+        }
     }
 
     /// Looks an address up.
@@ -222,20 +253,31 @@ impl AddressTable {
     #[inline]
     pub fn find_v6(&self, address: u128) -> FoundBlock {
         let found = self.v6.find((address >> 64) as u64);
-        if found.value == SPLIT { self.find_deep(address) } else { found }
+        if found.value == SPLIT {
+            self.find_deep(address)
+        } else {
+            found
+        }
     }
 
     /// Inside a split /64. A neighbour outside the /64 bounds nothing: the /64 itself is the wider bound.
     #[cold]
     fn find_deep(&self, address: u128) -> FoundBlock {
         let next = self.deep.partition_point(|&(start, _)| start <= address);
-        let (start, value) = next.checked_sub(1).and_then(|at| self.deep.get(at)).copied().unwrap_or((0, 0));
+        let (start, value) = next
+            .checked_sub(1)
+            .and_then(|at| self.deep.get(at))
+            .copied()
+            .unwrap_or((0, 0));
         let inside = |other: u128| other >> 64 == address >> 64;
         let low_bits = |other: u128| Some(other as u64).filter(|_| inside(other));
         let before = start.checked_sub(1).and_then(low_bits);
         let after = self.deep.get(next).and_then(|&(start, _)| low_bits(start));
         let free = free_bits(address as u64, before, 64).min(free_bits(address as u64, after, 64));
-        FoundBlock { value, scope: (128 - free) as u8 }
+        FoundBlock {
+            value,
+            scope: (128 - free) as u8,
+        }
     }
 
     /// Ranges of IPv4, in order.
@@ -254,7 +296,9 @@ impl AddressTable {
             } else {
                 // Split /64s that follow each other are one range of the upper table.
                 let mut block = start >> 64;
-                while let Some(part) = deep.next_if(|(part, _)| part >> 64 == block || part >> 64 == block + 1) {
+                while let Some(part) =
+                    deep.next_if(|(part, _)| part >> 64 == block || part >> 64 == block + 1)
+                {
                     block = part.0 >> 64;
                     parts.push(part);
                 }
@@ -283,7 +327,10 @@ impl AddressTable {
 type Steps<K> = Vec<(K, u32)>;
 
 /// Range starts of 128 bits to those of their first 64, and what lies inside split /64s.
-#[expect(clippy::arithmetic_side_effects, reason = "compiled off the query path")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "compiled off the query path"
+)]
 fn split_at_64(ranges: impl IntoIterator<Item = (u128, u32)>) -> (Steps<u64>, Steps<u128>) {
     let (mut upper, mut deep) = (Steps::<u64>::new(), Steps::<u128>::new());
     // The value that holds from the last start on, and the block of that start if it is split.
@@ -329,9 +376,17 @@ mod tests {
 
     /// The oracle: the last start at or below the address, and the widest aligned block that keeps its value.
     fn naive(ranges: &[(u128, u32)], address: u128, bits: u32) -> FoundBlock {
-        let value_at =
-            |address: u128| ranges.iter().rev().find(|(start, _)| *start <= address).map_or(0, |range| range.1);
-        let at = ranges.iter().rposition(|(start, _)| *start <= address).unwrap();
+        let value_at = |address: u128| {
+            ranges
+                .iter()
+                .rev()
+                .find(|(start, _)| *start <= address)
+                .map_or(0, |range| range.1)
+        };
+        let at = ranges
+            .iter()
+            .rposition(|(start, _)| *start <= address)
+            .unwrap();
         let value = value_at(address);
         let mut first = at;
         while first > 0 && ranges[first - 1].1 == value {
@@ -342,12 +397,19 @@ mod tests {
             after += 1;
         }
         let start = ranges[first].0;
-        let last = if after < ranges.len() { ranges[after].0 - 1 } else { u128::MAX >> (128 - bits) };
+        let last = if after < ranges.len() {
+            ranges[after].0 - 1
+        } else {
+            u128::MAX >> (128 - bits)
+        };
         let fits = |scope: &u32| {
             let host = (u128::MAX >> (128 - bits)).checked_shr(*scope).unwrap_or(0);
             address & !host >= start && address | host <= last
         };
-        FoundBlock { value, scope: (0..=bits).find(fits).unwrap() as u8 }
+        FoundBlock {
+            value,
+            scope: (0..=bits).find(fits).unwrap() as u8,
+        }
     }
 
     fn ranges(starts: Vec<(u128, u32)>) -> Vec<(u128, u32)> {
@@ -387,7 +449,13 @@ mod tests {
     #[test]
     fn one_value_for_all_has_scope_zero() {
         let table = AddressTable::uniform(3);
-        assert_eq!(table.find("203.0.113.7".parse().unwrap()), FoundBlock { value: 3, scope: 0 });
-        assert_eq!(table.find("2001:db8::1".parse().unwrap()), FoundBlock { value: 3, scope: 0 });
+        assert_eq!(
+            table.find("203.0.113.7".parse().unwrap()),
+            FoundBlock { value: 3, scope: 0 }
+        );
+        assert_eq!(
+            table.find("2001:db8::1".parse().unwrap()),
+            FoundBlock { value: 3, scope: 0 }
+        );
     }
 }

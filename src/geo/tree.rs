@@ -22,18 +22,31 @@ pub struct DamagedTree;
 
 impl<'a> SearchTree<'a> {
     /// The tree at the start of a file; `record_size` in bits, `ip_version` 4 or 6.
-    pub fn new(file: &'a [u8], nodes: u32, record_size: u16, ip_version: u16) -> Result<Self, DamagedTree> {
+    pub fn new(
+        file: &'a [u8],
+        nodes: u32,
+        record_size: u16,
+        ip_version: u16,
+    ) -> Result<Self, DamagedTree> {
         let node_size = match record_size {
             24 | 28 | 32 => usize::from(record_size) / 4,
             _ => return Err(DamagedTree),
         };
         let length = (nodes as usize).checked_mul(node_size).ok_or(DamagedTree)?;
-        Ok(SearchTree { octets: file.get(..length).ok_or(DamagedTree)?, nodes, node_size, wide: ip_version == 6 })
+        Ok(SearchTree {
+            octets: file.get(..length).ok_or(DamagedTree)?,
+            nodes,
+            node_size,
+            wide: ip_version == 6,
+        })
     }
 
     /// The record of every leaf, in no order that matters; leaves that no address leads to are among them.
     pub fn records(self) -> impl Iterator<Item = u32> + 'a {
-        let pairs = self.octets.chunks_exact(self.node_size).filter_map(children);
+        let pairs = self
+            .octets
+            .chunks_exact(self.node_size)
+            .filter_map(children);
         pairs.flatten().filter(move |&record| record > self.nodes)
     }
 
@@ -41,16 +54,32 @@ impl<'a> SearchTree<'a> {
     /// `None` where there is no data. IPv4 seen through IPv6 addresses is left out: those are translated before any
     /// look-up.
     pub fn leaves<A: AddressBits>(self, from: A) -> TreeLeaves<'a, A> {
-        let embedded = if self.wide { self.embedded_root() } else { None };
+        let embedded = if self.wide {
+            self.embedded_root()
+        } else {
+            None
+        };
         let (root, alias) = match (A::BITS, self.wide) {
             (32, false) => (Some(0), None),
             (32, true) => (embedded, None),
             (_, true) => (Some(0), embedded),
             (_, false) => (None, None),
         };
-        let mut leaves = TreeLeaves { tree: self, alias, stack: Vec::new(), left: u64::from(self.nodes) * 2 + 2 };
+        let mut leaves = TreeLeaves {
+            tree: self,
+            alias,
+            stack: Vec::new(),
+            left: u64::from(self.nodes) * 2 + 2,
+        };
         if let Some(node) = root.filter(|_| self.nodes > 0) {
-            leaves.descend(Pending { node, depth: 0, first: A::default() }, from);
+            leaves.descend(
+                Pending {
+                    node,
+                    depth: 0,
+                    first: A::default(),
+                },
+                from,
+            );
         }
         leaves
     }
@@ -58,7 +87,12 @@ impl<'a> SearchTree<'a> {
     /// The node of ::/96, if the tree goes that deep.
     fn embedded_root(self) -> Option<u32> {
         (0..96)
-            .try_fold(0, |node, _| (node < self.nodes).then(|| self.children(node)).flatten().map(|pair| pair[0]))
+            .try_fold(0, |node, _| {
+                (node < self.nodes)
+                    .then(|| self.children(node))
+                    .flatten()
+                    .map(|pair| pair[0])
+            })
             .filter(|&node| node < self.nodes && node != 0)
     }
 
@@ -73,11 +107,18 @@ impl<'a> SearchTree<'a> {
 #[inline]
 fn children(node: &[u8]) -> Option<[u32; 2]> {
     Some(match *node {
-        [a, b, c, d, e, f] => [u32::from_be_bytes([0, a, b, c]), u32::from_be_bytes([0, d, e, f])],
-        [a, b, c, high, d, e, f] => {
-            [u32::from_be_bytes([high >> 4, a, b, c]), u32::from_be_bytes([high & 0xf, d, e, f])]
-        }
-        [a, b, c, d, e, f, g, h] => [u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])],
+        [a, b, c, d, e, f] => [
+            u32::from_be_bytes([0, a, b, c]),
+            u32::from_be_bytes([0, d, e, f]),
+        ],
+        [a, b, c, high, d, e, f] => [
+            u32::from_be_bytes([high >> 4, a, b, c]),
+            u32::from_be_bytes([high & 0xf, d, e, f]),
+        ],
+        [a, b, c, d, e, f, g, h] => [
+            u32::from_be_bytes([a, b, c, d]),
+            u32::from_be_bytes([e, f, g, h]),
+        ],
         _ => return None,
     })
 }
@@ -104,12 +145,26 @@ impl<A: AddressBits> TreeLeaves<'_, A> {
     /// Puts on the stack what is left of `at` from an address on: the leaf that holds it, and every upper half beside
     /// the way to it.
     fn descend(&mut self, mut at: Pending<A>, from: A) {
-        while at.first < from && at.node < self.tree.nodes && Some(at.node) != self.alias && at.depth < A::BITS {
-            let Some([lower, upper]) = self.tree.children(at.node) else { break };
-            let half = Pending { node: upper, depth: at.depth + 1, first: at.first.upper_half(at.depth) };
+        while at.first < from
+            && at.node < self.tree.nodes
+            && Some(at.node) != self.alias
+            && at.depth < A::BITS
+        {
+            let Some([lower, upper]) = self.tree.children(at.node) else {
+                break;
+            };
+            let half = Pending {
+                node: upper,
+                depth: at.depth + 1,
+                first: at.first.upper_half(at.depth),
+            };
             if from < half.first {
                 self.stack.push(half);
-                at = Pending { node: lower, depth: at.depth + 1, first: at.first };
+                at = Pending {
+                    node: lower,
+                    depth: at.depth + 1,
+                    first: at.first,
+                };
             } else {
                 at = half;
             }
@@ -125,16 +180,30 @@ impl<A: AddressBits> Iterator for TreeLeaves<'_, A> {
     fn next(&mut self) -> Option<Self::Item> {
         let mut at = self.stack.pop()?;
         while at.node < self.tree.nodes && Some(at.node) != self.alias {
-            let Some([lower, upper]) = self.tree.children(at.node).filter(|_| at.depth < A::BITS && self.left > 0)
+            let Some([lower, upper]) = self
+                .tree
+                .children(at.node)
+                .filter(|_| at.depth < A::BITS && self.left > 0)
             else {
                 self.stack.clear();
                 return Some(Err(DamagedTree));
             };
             self.left -= 1;
-            self.stack.push(Pending { node: upper, depth: at.depth + 1, first: at.first.upper_half(at.depth) });
-            at = Pending { node: lower, depth: at.depth + 1, first: at.first };
+            self.stack.push(Pending {
+                node: upper,
+                depth: at.depth + 1,
+                first: at.first.upper_half(at.depth),
+            });
+            at = Pending {
+                node: lower,
+                depth: at.depth + 1,
+                first: at.first,
+            };
         }
-        Some(Ok((at.first, (at.node > self.tree.nodes).then_some(at.node))))
+        Some(Ok((
+            at.first,
+            (at.node > self.tree.nodes).then_some(at.node),
+        )))
     }
 }
 
@@ -144,24 +213,53 @@ mod tests {
 
     /// Nodes of 24-bit records.
     fn octets(nodes: &[[u32; 2]]) -> Vec<u8> {
-        nodes.iter().flatten().flat_map(|record| record.to_be_bytes()[1..].to_vec()).collect()
+        nodes
+            .iter()
+            .flatten()
+            .flat_map(|record| record.to_be_bytes()[1..].to_vec())
+            .collect()
     }
 
     #[test]
     fn leaves_come_in_order_with_their_gaps() {
         let file = octets(&[[1, 20], [2, 21]]);
-        let leaves: Vec<_> = SearchTree::new(&file, 2, 24, 4).unwrap().leaves(0u32).map(Result::unwrap).collect();
-        assert_eq!(leaves, [(0, None), (1 << 30, Some(21)), (1 << 31, Some(20))]);
-        assert_eq!(SearchTree::new(&file, 2, 24, 4).unwrap().leaves(0u128).count(), 0);
+        let leaves: Vec<_> = SearchTree::new(&file, 2, 24, 4)
+            .unwrap()
+            .leaves(0u32)
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(
+            leaves,
+            [(0, None), (1 << 30, Some(21)), (1 << 31, Some(20))]
+        );
+        assert_eq!(
+            SearchTree::new(&file, 2, 24, 4)
+                .unwrap()
+                .leaves(0u128)
+                .count(),
+            0
+        );
     }
 
     #[test]
     fn the_records_are_those_of_all_leaves() {
         let file = octets(&[[1, 20], [2, 21]]);
-        assert_eq!(SearchTree::new(&file, 2, 24, 4).unwrap().records().collect::<Vec<_>>(), [20, 21]);
+        assert_eq!(
+            SearchTree::new(&file, 2, 24, 4)
+                .unwrap()
+                .records()
+                .collect::<Vec<_>>(),
+            [20, 21]
+        );
         // No address leads to the second node.
         let file = octets(&[[2, 20], [21, 22]]);
-        assert_eq!(SearchTree::new(&file, 2, 24, 4).unwrap().records().collect::<Vec<_>>(), [20, 21, 22]);
+        assert_eq!(
+            SearchTree::new(&file, 2, 24, 4)
+                .unwrap()
+                .records()
+                .collect::<Vec<_>>(),
+            [20, 21, 22]
+        );
     }
 
     #[test]
@@ -169,20 +267,37 @@ mod tests {
         let file = octets(&[[1, 20], [2, 21], [22, 3], [4, 23], [24, 25]]);
         let tree = SearchTree::new(&file, 5, 24, 4).unwrap();
         let all: Vec<_> = tree.leaves(0u32).map(Result::unwrap).collect();
-        let edges = all.iter().flat_map(|(first, _)| [first.saturating_sub(1), *first, first + 1]);
+        let edges = all
+            .iter()
+            .flat_map(|(first, _)| [first.saturating_sub(1), *first, first + 1]);
         for from in edges.chain([u32::MAX]) {
-            let expected: Vec<_> = all[all.partition_point(|(first, _)| *first <= from) - 1..].to_vec();
-            assert_eq!(tree.leaves(from).map(Result::unwrap).collect::<Vec<_>>(), expected, "from {from:x}");
+            let expected: Vec<_> =
+                all[all.partition_point(|(first, _)| *first <= from) - 1..].to_vec();
+            assert_eq!(
+                tree.leaves(from).map(Result::unwrap).collect::<Vec<_>>(),
+                expected,
+                "from {from:x}"
+            );
         }
     }
 
     #[test]
     fn nodes_of_28_and_32_bits() {
         let middle = [0x12, 0x34, 0x56, 0xab, 0x78, 0x9a, 0xbc];
-        let tree = SearchTree { octets: &middle, nodes: 1, node_size: 7, wide: false };
+        let tree = SearchTree {
+            octets: &middle,
+            nodes: 1,
+            node_size: 7,
+            wide: false,
+        };
         assert_eq!(tree.children(0), Some([0xa12_3456, 0xb78_9abc]));
         let large = [0, 0, 1, 2, 3, 0, 0, 4];
-        let tree = SearchTree { octets: &large, nodes: 1, node_size: 8, wide: false };
+        let tree = SearchTree {
+            octets: &large,
+            nodes: 1,
+            node_size: 8,
+            wide: false,
+        };
         assert_eq!(tree.children(0), Some([0x102, 0x300_0004]));
     }
 
@@ -194,7 +309,12 @@ mod tests {
         let seen = leaves.by_ref().take(1_000).filter(Result::is_ok).count();
         assert!(seen < 300, "{seen} leaves");
         let circle = octets(&[[0, 0]]);
-        assert!(SearchTree::new(&circle, 1, 24, 4).unwrap().leaves(0u32).any(|leaf| leaf.is_err()));
+        assert!(
+            SearchTree::new(&circle, 1, 24, 4)
+                .unwrap()
+                .leaves(0u32)
+                .any(|leaf| leaf.is_err())
+        );
     }
 
     #[test]

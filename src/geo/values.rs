@@ -78,7 +78,11 @@ const FLOAT: u8 = 15;
 impl<'a> ValueReader<'a> {
     /// Values of the data section `octets`.
     pub fn new(octets: &'a [u8]) -> Self {
-        ValueReader { octets, left: MOST_VALUES, shared: HashMap::default() }
+        ValueReader {
+            octets,
+            left: MOST_VALUES,
+            shared: HashMap::default(),
+        }
     }
 
     /// Begins another record, which may take as many values to read as the one before.
@@ -91,7 +95,11 @@ impl<'a> ValueReader<'a> {
     #[inline]
     pub fn target(&mut self, at: usize) -> Result<Option<usize>> {
         let head = self.head(at)?;
-        if head.kind == POINTER { self.pointer(&head).map(|(target, _)| Some(target)) } else { Ok(None) }
+        if head.kind == POINTER {
+            self.pointer(&head).map(|(target, _)| Some(target))
+        } else {
+            Ok(None)
+        }
     }
 
     /// What is known of the map at an offset.
@@ -124,10 +132,14 @@ impl<'a> ValueReader<'a> {
         map: &MmdbItem<'a>,
         mut each: impl FnMut(&mut Self, &'a [u8], usize) -> Result<MapProgress>,
     ) -> Result<()> {
-        let MmdbValue::Map(count) = map.value else { return Ok(()) };
+        let MmdbValue::Map(count) = map.value else {
+            return Ok(());
+        };
         let mut at = map.entries;
         for _ in 0..count {
-            let MmdbValue::Text(key) = self.item(at)?.value else { return Err(DamagedValue) };
+            let MmdbValue::Text(key) = self.item(at)?.value else {
+                return Err(DamagedValue);
+            };
             let value = self.skip(at, 1)?;
             if each(self, key, value)? == MapProgress::Yes {
                 break;
@@ -160,7 +172,11 @@ impl<'a> ValueReader<'a> {
                 _ => 0,
             };
         }
-        if at > self.octets.len() { Err(DamagedValue) } else { Ok(at) }
+        if at > self.octets.len() {
+            Err(DamagedValue)
+        } else {
+            Ok(at)
+        }
     }
 
     #[inline]
@@ -173,11 +189,19 @@ impl<'a> ValueReader<'a> {
         };
         let short = usize::from(control & 0x1f);
         if kind == POINTER || short < 29 {
-            return Ok(Head { kind, size: short, at });
+            return Ok(Head {
+                kind,
+                size: short,
+                at,
+            });
         }
         let length = short - 28;
         let more = self.number(at, length)? as usize;
-        Ok(Head { kind, size: more + [29, 285, 65_821][length - 1], at: at + length })
+        Ok(Head {
+            kind,
+            size: more + [29, 285, 65_821][length - 1],
+            at: at + length,
+        })
     }
 
     /// What a value that is no pointer holds.
@@ -185,17 +209,28 @@ impl<'a> ValueReader<'a> {
     fn plain(&self, head: &Head) -> Result<MmdbItem<'a>> {
         let number = || self.number(head.at, head.size);
         let value = match head.kind {
-            TEXT => MmdbValue::Text(self.octets.get(head.at..head.at + head.size).ok_or(DamagedValue)?),
+            TEXT => MmdbValue::Text(
+                self.octets
+                    .get(head.at..head.at + head.size)
+                    .ok_or(DamagedValue)?,
+            ),
             DOUBLE if head.size == 8 => MmdbValue::Number(f64::from_bits(number()?)),
-            FLOAT if head.size == 4 => MmdbValue::Number(f64::from(f32::from_bits(number()? as u32))),
+            FLOAT if head.size == 4 => {
+                MmdbValue::Number(f64::from(f32::from_bits(number()? as u32)))
+            }
             INT32 if head.size <= 4 => MmdbValue::Number(f64::from(number()? as u32 as i32)),
             UINT16 | UINT32 | UINT64 if head.size <= 8 => MmdbValue::Number(number()? as f64),
             MAP => MmdbValue::Map(head.size),
             LIST => MmdbValue::List(head.size),
-            POINTER | DOUBLE | FLOAT | INT32 | UINT16 | UINT32 | UINT64 => return Err(DamagedValue),
+            POINTER | DOUBLE | FLOAT | INT32 | UINT16 | UINT32 | UINT64 => {
+                return Err(DamagedValue);
+            }
             _ => MmdbValue::Other,
         };
-        Ok(MmdbItem { value, entries: head.at })
+        Ok(MmdbItem {
+            value,
+            entries: head.at,
+        })
     }
 
     /// Where a pointer leads and where it ends.
@@ -216,7 +251,9 @@ impl<'a> ValueReader<'a> {
     #[inline]
     fn number(&self, at: usize, length: usize) -> Result<u64> {
         let octets = self.octets.get(at..at + length).ok_or(DamagedValue)?;
-        Ok(octets.iter().fold(0, |sum, &octet| sum << 8 | u64::from(octet)))
+        Ok(octets
+            .iter()
+            .fold(0, |sum, &octet| sum << 8 | u64::from(octet)))
     }
 
     #[inline]
@@ -246,7 +283,11 @@ pub(super) mod tests {
             29..285 => (29, &[(size - 29) as u8]),
             _ => (30, &((size - 285) as u16).to_be_bytes()),
         };
-        let control = if kind < 8 { vec![kind << 5 | short] } else { vec![short, kind - 7] };
+        let control = if kind < 8 {
+            vec![kind << 5 | short]
+        } else {
+            vec![short, kind - 7]
+        };
         [&control, more].concat()
     }
 
@@ -257,16 +298,30 @@ pub(super) mod tests {
             Json::String(string) => text(string),
             Json::Number(number) => match (number.as_u64(), number.as_i64()) {
                 (Some(number), _) => [head(UINT64, 8), number.to_be_bytes().to_vec()].concat(),
-                (None, Some(number)) => [head(INT32, 4), (number as i32).to_be_bytes().to_vec()].concat(),
-                _ => [head(DOUBLE, 8), number.as_f64().unwrap().to_be_bytes().to_vec()].concat(),
+                (None, Some(number)) => {
+                    [head(INT32, 4), (number as i32).to_be_bytes().to_vec()].concat()
+                }
+                _ => [
+                    head(DOUBLE, 8),
+                    number.as_f64().unwrap().to_be_bytes().to_vec(),
+                ]
+                .concat(),
             },
             Json::Object(map) => {
-                let entries = map.iter().flat_map(|(key, value)| [text(key), encode(value)]);
-                [head(MAP, map.len())].into_iter().chain(entries).flatten().collect()
+                let entries = map
+                    .iter()
+                    .flat_map(|(key, value)| [text(key), encode(value)]);
+                [head(MAP, map.len())]
+                    .into_iter()
+                    .chain(entries)
+                    .flatten()
+                    .collect()
             }
-            Json::Array(list) => {
-                [head(LIST, list.len())].into_iter().chain(list.iter().map(encode)).flatten().collect()
-            }
+            Json::Array(list) => [head(LIST, list.len())]
+                .into_iter()
+                .chain(list.iter().map(encode))
+                .flatten()
+                .collect(),
             Json::Bool(value) => head(BOOLEAN, usize::from(*value)),
             Json::Null => head(4, 0),
         }
@@ -287,14 +342,20 @@ pub(super) mod tests {
         let long = "x".repeat(400);
         let json = serde_json::json!({"a": {"b": [1, -2, {"c": true}], "d": false}, "e": 1.5, "f": long, "g": null,
             "h": "y".repeat(100), "z": 1});
-        assert_eq!(keys(&encode(&json), 0), Ok(["a", "e", "f", "g", "h", "z"].map(str::to_owned).to_vec()));
+        assert_eq!(
+            keys(&encode(&json), 0),
+            Ok(["a", "e", "f", "g", "h", "z"].map(str::to_owned).to_vec())
+        );
     }
 
     #[test]
     fn pointers_of_all_lengths() {
-        for (pointer, target) in
-            [(vec![0x20, 5], 5), (vec![0x28, 0, 5], 2053), (vec![0x30, 0, 0, 5], 526_341), (vec![0x38, 0, 0, 0, 5], 5)]
-        {
+        for (pointer, target) in [
+            (vec![0x20, 5], 5),
+            (vec![0x28, 0, 5], 2053),
+            (vec![0x30, 0, 0, 5], 526_341),
+            (vec![0x38, 0, 0, 0, 5], 5),
+        ] {
             let mut octets = vec![0; target + 2];
             octets[..pointer.len()].copy_from_slice(&pointer);
             octets[target..].copy_from_slice(&[0x41, b'x']);
@@ -302,16 +363,29 @@ pub(super) mod tests {
             assert_eq!(item.value, MmdbValue::Text(b"x"), "to {target}");
             assert_eq!(ValueReader::new(&octets).skip(0, 1), Ok(pointer.len()));
         }
-        assert_eq!(ValueReader::new(&[0x20, 0]).item(0).map(|item| item.value), Err(DamagedValue));
+        assert_eq!(
+            ValueReader::new(&[0x20, 0]).item(0).map(|item| item.value),
+            Err(DamagedValue)
+        );
     }
 
     #[test]
     fn damage_is_an_error() {
         let octets = encode(&serde_json::json!({"a": {"b": [1, "c"]}, "d": 1.5}));
         for length in 0..octets.len() {
-            assert_eq!(keys(&octets[..length], 0), Err(DamagedValue), "{length} octets");
+            assert_eq!(
+                keys(&octets[..length], 0),
+                Err(DamagedValue),
+                "{length} octets"
+            );
         }
         // A map of 65,821 and more entries, each of them nothing.
-        assert_eq!(keys(&[&[0xff, 0xff, 0xff, 0xff][..], &[0x40; 200_000]].concat(), 0), Err(DamagedValue));
+        assert_eq!(
+            keys(
+                &[&[0xff, 0xff, 0xff, 0xff][..], &[0x40; 200_000]].concat(),
+                0
+            ),
+            Err(DamagedValue)
+        );
     }
 }

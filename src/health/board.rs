@@ -59,11 +59,17 @@ pub struct BoardEntry {
 impl BoardEntry {
     /// Nothing lets it serve yet, but it was good when it was last asked.
     fn is_seen_alive(&self) -> bool {
-        !self.machine.verdict().serves() && self.last.as_ref().is_some_and(|last| last.outcome != ProbeResult::Fail)
+        !self.machine.verdict().serves()
+            && self
+                .last
+                .as_ref()
+                .is_some_and(|last| last.outcome != ProbeResult::Fail)
     }
 
     fn is_failing(&self) -> bool {
-        self.last.as_ref().is_some_and(|last| last.outcome == ProbeResult::Fail)
+        self.last
+            .as_ref()
+            .is_some_and(|last| last.outcome == ProbeResult::Fail)
     }
 }
 
@@ -89,7 +95,9 @@ impl TargetBoard {
 
     /// Whether each of these that is a target has had a result.
     pub fn has_observed(&self, keys: &[TargetKey]) -> bool {
-        keys.iter().filter_map(|key| self.entries.get(key)).all(|entry| entry.last.is_some())
+        keys.iter()
+            .filter_map(|key| self.entries.get(key))
+            .all(|entry| entry.last.is_some())
     }
 
     /// A probe of a target starts.
@@ -103,7 +111,9 @@ impl TargetBoard {
     pub fn has_late_probe(&self, now: Duration, slack: Duration) -> bool {
         self.entries.values().any(|entry| {
             let most = entry.target.check.rules.timeout + slack;
-            entry.probing_since.is_some_and(|since| now.saturating_sub(since) > most)
+            entry
+                .probing_since
+                .is_some_and(|since| now.saturating_sub(since) > most)
         })
     }
 
@@ -126,7 +136,12 @@ impl TargetBoard {
         let silent = outcome == ProbeResult::Fail && !reached;
         let alone = silent && !self.reached.other_since(failing_since, key.address.ip());
         // Its own address counts with the others, though it is out of the tally just now.
-        let others = self.serving.keys().filter(|&&address| address != key.address.ip()).take(FEWEST).count();
+        let others = self
+            .serving
+            .keys()
+            .filter(|&&address| address != key.address.ip())
+            .take(FEWEST)
+            .count();
         let serves = entry.machine.verdict().serves();
         let was_seen_alive = entry.is_seen_alive();
         let doubted = alone && others + usize::from(serves) >= FEWEST;
@@ -135,13 +150,19 @@ impl TargetBoard {
         entry.not_made = None;
         entry.probing_since = None;
         let turn = entry.machine.observe(now, outcome, !doubted);
-        entry.next_probe = entry.cadence.next(entry.machine.pace(), started, now, jitter);
+        entry.next_probe = entry
+            .cadence
+            .next(entry.machine.pace(), started, now, jitter);
         let next = entry.next_probe;
         let held = entry.machine.is_held();
         self.version += u64::from(entry.is_seen_alive() != was_seen_alive);
         self.tally(&entry, true);
         self.entries.insert(key.clone(), entry);
-        let is_news = if held { self.held.insert(key.clone()) } else { self.held.remove(key) };
+        let is_news = if held {
+            self.held.insert(key.clone())
+        } else {
+            self.held.remove(key)
+        };
         self.version += u64::from(is_news);
         self.record(key, turn);
         if outcome == ProbeResult::Fail && serves && doubted && !self.suspect {
@@ -175,7 +196,11 @@ impl TargetBoard {
         entry.not_made = Some(Arc::new(shortage));
         entry.probing_since = None;
         // Who has had no result at all takes nobody, so that it is not left waiting for a whole interval.
-        let pace = if entry.last.is_none() { ProbePace::Quick } else { entry.machine.pace() };
+        let pace = if entry.last.is_none() {
+            ProbePace::Quick
+        } else {
+            entry.machine.pace()
+        };
         entry.next_probe = entry.cadence.next(pace, started, now, jitter);
         Some(entry.next_probe)
     }
@@ -184,9 +209,19 @@ impl TargetBoard {
     pub fn shortages(&self) -> Vec<ShortageCount> {
         let mut counts = Vec::with_capacity(self.not_made.len());
         for (&kind, (count, reason)) in &self.not_made {
-            let is_held = |entry: &&BoardEntry| entry.not_made.as_ref().is_some_and(|shortage| shortage.kind == kind);
+            let is_held = |entry: &&BoardEntry| {
+                entry
+                    .not_made
+                    .as_ref()
+                    .is_some_and(|shortage| shortage.kind == kind)
+            };
             let held = self.entries.values().filter(is_held).count();
-            counts.push(ShortageCount { kind, count: *count, held, reason: reason.clone() });
+            counts.push(ShortageCount {
+                kind,
+                count: *count,
+                held,
+                reason: reason.clone(),
+            });
         }
         counts
     }
@@ -201,17 +236,35 @@ impl TargetBoard {
             not_made: entry.not_made.clone(),
             settled: entry.machine.is_settled(),
             held: entry.machine.is_held(),
-            flip_possible_in: entry.machine.time_to_possible_flip(&entry.cadence, entry.next_probe, now),
+            flip_possible_in: entry.machine.time_to_possible_flip(
+                &entry.cadence,
+                entry.next_probe,
+                now,
+            ),
         };
-        let targets = self.entries.iter().map(|(key, entry)| (key.clone(), of(entry))).collect();
-        let not_made = ShortageKind::ALL.map(|kind| (kind, self.not_made.get(&kind).map_or(0, |told| told.0)));
-        HealthReport { version: self.version, suspect: self.suspect, targets, not_made: not_made.to_vec() }
+        let targets = self
+            .entries
+            .iter()
+            .map(|(key, entry)| (key.clone(), of(entry)))
+            .collect();
+        let not_made =
+            ShortageKind::ALL.map(|kind| (kind, self.not_made.get(&kind).map_or(0, |told| told.0)));
+        HealthReport {
+            version: self.version,
+            suspect: self.suspect,
+            targets,
+            not_made: not_made.to_vec(),
+        }
     }
 
     /// Somebody was reached again: what failed meanwhile proves nothing, so all are asked anew.
     fn forgive(&mut self) {
         self.held.clear();
-        for entry in self.entries.values_mut().filter(|entry| entry.machine.verdict().serves() && entry.is_failing()) {
+        for entry in self
+            .entries
+            .values_mut()
+            .filter(|entry| entry.machine.verdict().serves() && entry.is_failing())
+        {
             entry.machine.forgive();
             entry.wake.notify_one();
         }
@@ -219,13 +272,20 @@ impl TargetBoard {
 
     /// Lets those fall that were held for want of a witness who is here now.
     fn release(&mut self, now: Duration) {
-        let since = |key: &TargetKey| self.entries.get(key).and_then(|entry| entry.machine.failing_since());
-        let proved =
-            |key: &&TargetKey| since(key).is_some_and(|since| self.reached.other_since(since, key.address.ip()));
+        let since = |key: &TargetKey| {
+            self.entries
+                .get(key)
+                .and_then(|entry| entry.machine.failing_since())
+        };
+        let proved = |key: &&TargetKey| {
+            since(key).is_some_and(|since| self.reached.other_since(since, key.address.ip()))
+        };
         let proved: Vec<TargetKey> = self.held.iter().filter(proved).cloned().collect();
         for key in proved {
             self.held.remove(&key);
-            let Some(mut entry) = self.entries.remove(&key) else { continue };
+            let Some(mut entry) = self.entries.remove(&key) else {
+                continue;
+            };
             self.tally(&entry, false);
             let turn = entry.machine.release(now);
             self.tally(&entry, true);
@@ -238,9 +298,15 @@ impl TargetBoard {
     fn ask_witnesses(&self, address: IpAddr, chance: f64) {
         let skipped = (chance * self.entries.len() as f64) as usize;
         let others = self.entries.values().filter(|entry| {
-            entry.machine.verdict().serves() && !entry.is_failing() && entry.target.address.ip() != address
+            entry.machine.verdict().serves()
+                && !entry.is_failing()
+                && entry.target.address.ip() != address
         });
-        others.cycle().skip(skipped).take(WITNESSES).for_each(|entry| entry.wake.notify_one());
+        others
+            .cycle()
+            .skip(skipped)
+            .take(WITNESSES)
+            .for_each(|entry| entry.wake.notify_one());
     }
 
     fn suspect_itself(&mut self) {
@@ -270,7 +336,13 @@ impl TargetBoard {
         if !entry.machine.verdict().serves() {
             return;
         }
-        let change = |count: &mut usize| *count = if add { *count + 1 } else { count.saturating_sub(1) };
+        let change = |count: &mut usize| {
+            *count = if add {
+                *count + 1
+            } else {
+                count.saturating_sub(1)
+            }
+        };
         change(&mut self.serving_count);
         if entry.is_failing() {
             change(&mut self.failing_count);

@@ -43,7 +43,13 @@ impl Cadence {
     /// `jitter` is drawn from 0.0..=1.0.
     ///
     /// A quick probe leaves a pause after a probe that hung, so that it sees another moment.
-    pub fn next(&self, pace: ProbePace, started: Duration, ended: Duration, jitter: f64) -> Duration {
+    pub fn next(
+        &self,
+        pace: ProbePace,
+        started: Duration,
+        ended: Duration,
+        jitter: f64,
+    ) -> Duration {
         let slots = match pace {
             ProbePace::Quick => return (started + self.quick).max(ended + self.quick / 2),
             ProbePace::Regular => 1,
@@ -51,8 +57,13 @@ impl Cadence {
         };
         let period = self.period().max(Duration::from_millis(1));
         let slot = started.saturating_sub(self.phase).as_nanos() / period.as_nanos();
-        let behind = u64::try_from(slot * period.as_nanos()).map_or(Duration::ZERO, Duration::from_nanos);
-        let slots = if started < self.phase { slots - 1 } else { slots };
+        let behind =
+            u64::try_from(slot * period.as_nanos()).map_or(Duration::ZERO, Duration::from_nanos);
+        let slots = if started < self.phase {
+            slots - 1
+        } else {
+            slots
+        };
         let base = self.phase + behind + period * slots;
         (base + self.jitter_span().mul_f64(jitter.clamp(0.0, 1.0))).max(ended)
     }
@@ -92,26 +103,50 @@ mod tests {
         let mut seed = 1u64;
         let mut starts = Vec::new();
         for index in 0..1000u32 {
-            let phase = interval.mul_f64(0.9 * (f64::from(index) * 0.618_033_988_749_894_9).fract());
-            let cadence = Cadence { interval, quick: interval, phase };
+            let phase =
+                interval.mul_f64(0.9 * (f64::from(index) * 0.618_033_988_749_894_9).fract());
+            let cadence = Cadence {
+                interval,
+                quick: interval,
+                phase,
+            };
             let mut at = phase;
             while at < Duration::from_secs(300) {
                 starts.push(at.as_millis() as usize / 100);
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                at = cadence.next(ProbePace::Regular, at, at, (seed >> 40) as f64 / (1u64 << 24) as f64);
+                at = cadence.next(
+                    ProbePace::Regular,
+                    at,
+                    at,
+                    (seed >> 40) as f64 / (1u64 << 24) as f64,
+                );
             }
         }
         let mut windows = vec![0u32; 3001];
         starts.into_iter().for_each(|window| windows[window] += 1);
         // 1,000 targets per 2.7 s are 37 starts in 100 ms.
-        assert!(windows[30..2990].iter().all(|&starts| starts <= 74), "{:?}", windows.iter().max());
+        assert!(
+            windows[30..2990].iter().all(|&starts| starts <= 74),
+            "{:?}",
+            windows.iter().max()
+        );
     }
 
     #[test]
     fn quick_probes_do_not_wait_for_the_grid() {
         let second = Duration::from_secs(1);
-        let cadence = Cadence { interval: second * 3, quick: second / 2, phase: Duration::ZERO };
-        assert_eq!(cadence.next(ProbePace::Quick, second, second, 0.5), second * 3 / 2);
-        assert_eq!(cadence.next(ProbePace::Quick, second, second * 3, 0.5), second * 13 / 4);
+        let cadence = Cadence {
+            interval: second * 3,
+            quick: second / 2,
+            phase: Duration::ZERO,
+        };
+        assert_eq!(
+            cadence.next(ProbePace::Quick, second, second, 0.5),
+            second * 3 / 2
+        );
+        assert_eq!(
+            cadence.next(ProbePace::Quick, second, second * 3, 0.5),
+            second * 13 / 4
+        );
     }
 }

@@ -32,7 +32,10 @@ pub struct TargetKey {
 impl ProbeTarget {
     /// What it is known by.
     pub fn key(&self) -> TargetKey {
-        TargetKey { check: self.check.name.clone(), address: self.address }
+        TargetKey {
+            check: self.check.name.clone(),
+            address: self.address,
+        }
     }
 }
 
@@ -51,7 +54,9 @@ impl HealthCheck {
     /// How long before a certificate expires people are warned; `None`: there is no certificate.
     pub fn expiry_warning(&self) -> Option<Duration> {
         let tls = match &self.probe {
-            ProbeKind::Http(HttpCheck { tls, .. }) | ProbeKind::Grpc(GrpcCheck { tls, .. }) => tls.as_ref(),
+            ProbeKind::Http(HttpCheck { tls, .. }) | ProbeKind::Grpc(GrpcCheck { tls, .. }) => {
+                tls.as_ref()
+            }
             ProbeKind::Tls(tls) => Some(tls),
             ProbeKind::Tcp | ProbeKind::Dns(_) | ProbeKind::Exec(_) => None,
         };
@@ -202,6 +207,12 @@ pub struct HttpExpectation {
 
 impl Default for HttpExpectation {
     fn default() -> Self {
-        HttpExpectation { status: vec![(200, 299)], body: None, json: None, headers: Vec::new(), latency: None }
+        HttpExpectation {
+            status: vec![(200, 299)],
+            body: None,
+            json: None,
+            headers: Vec::new(),
+            latency: None,
+        }
     }
 }

@@ -68,7 +68,10 @@ pub struct FoldRules {
 
 impl Default for FoldRules {
     fn default() -> Self {
-        FoldRules { ramp: Duration::from_secs(60), max_removed: 1.0 }
+        FoldRules {
+            ramp: Duration::from_secs(60),
+            max_removed: 1.0,
+        }
     }
 }
 
@@ -97,15 +100,23 @@ pub struct ServiceStanding {
 /// Combines everything about a service at `now`.
 pub fn fold(rules: &FoldRules, regions: &[RegionInput], now: Duration) -> ServiceStanding {
     let mut ramping = false;
-    let mut standings: Vec<RegionStanding> = regions.iter().map(|region| stand(rules, region, now)).collect();
+    let mut standings: Vec<RegionStanding> = regions
+        .iter()
+        .map(|region| stand(rules, region, now))
+        .collect();
     brake(rules, regions, &mut standings);
     for standing in &standings {
         ramping |= standing.share > 0.0 && standing.share < 1.0;
     }
     if standings.iter().any(|standing| standing.share > 0.0) {
-        standings.iter_mut().for_each(|standing| standing.last_good = standing.share > 0.0);
+        standings
+            .iter_mut()
+            .for_each(|standing| standing.last_good = standing.share > 0.0);
     }
-    ServiceStanding { regions: standings, ramping }
+    ServiceStanding {
+        regions: standings,
+        ramping,
+    }
 }
 
 /// Verdict of several checks of one endpoint: up when enough are good, degraded when that takes a degraded one.
@@ -163,26 +174,49 @@ fn stand(rules: &FoldRules, region: &RegionInput, now: Duration) -> RegionStandi
         None if usable < region.min_endpoints.max(1) => 0.0,
         None => ramp_share(rules.ramp, region.up_since, now),
     };
-    let endpoints =
-        if region.order == Some(HealthOverride::ForceUp) && usable == 0 { not_ordered_out(region) } else { endpoints };
-    RegionStanding { share, endpoints, last_good: region.last_good, kept: false }
+    let endpoints = if region.order == Some(HealthOverride::ForceUp) && usable == 0 {
+        not_ordered_out(region)
+    } else {
+        endpoints
+    };
+    RegionStanding {
+        share,
+        endpoints,
+        last_good: region.last_good,
+        kept: false,
+    }
 }
 
 /// Endpoints that no order takes out, whatever their health.
 fn not_ordered_out(region: &RegionInput) -> Vec<bool> {
-    let out = |order: Option<HealthOverride>| matches!(order, Some(HealthOverride::Drain | HealthOverride::ForceDown));
-    region.endpoints.iter().map(|endpoint| !out(endpoint.order)).collect()
+    let out = |order: Option<HealthOverride>| {
+        matches!(
+            order,
+            Some(HealthOverride::Drain | HealthOverride::ForceDown)
+        )
+    };
+    region
+        .endpoints
+        .iter()
+        .map(|endpoint| !out(endpoint.order))
+        .collect()
 }
 
 /// Gives back regions that health alone took out, those that were good last first, until no more than the allowed part
 /// of the weight is out. Regions under an order are neither counted nor kept.
 fn brake(rules: &FoldRules, regions: &[RegionInput], standings: &mut [RegionStanding]) {
-    let by_health = |region: &RegionInput| region.order.is_none() && not_ordered_out(region).contains(&true);
+    let by_health =
+        |region: &RegionInput| region.order.is_none() && not_ordered_out(region).contains(&true);
     let weight = |region: &RegionInput| f64::from(region.weight);
-    let total: f64 = regions.iter().filter(|region| by_health(region)).map(weight).sum();
+    let total: f64 = regions
+        .iter()
+        .filter(|region| by_health(region))
+        .map(weight)
+        .sum();
     let allowed = total * rules.max_removed.clamp(0.0, 1.0);
-    let mut out: Vec<usize> =
-        (0..regions.len()).filter(|&at| by_health(&regions[at]) && standings[at].share == 0.0).collect();
+    let mut out: Vec<usize> = (0..regions.len())
+        .filter(|&at| by_health(&regions[at]) && standings[at].share == 0.0)
+        .collect();
     let mut removed: f64 = out.iter().map(|&at| weight(&regions[at])).sum();
     out.sort_by_key(|&at| !regions[at].last_good);
     for at in out {
@@ -191,7 +225,12 @@ fn brake(rules: &FoldRules, regions: &[RegionInput], standings: &mut [RegionStan
         }
         removed -= weight(&regions[at]);
         let endpoints = not_ordered_out(&regions[at]);
-        standings[at] = RegionStanding { share: 1.0, endpoints, last_good: regions[at].last_good, kept: true };
+        standings[at] = RegionStanding {
+            share: 1.0,
+            endpoints,
+            last_good: regions[at].last_good,
+            kept: true,
+        };
     }
 }
 
@@ -201,16 +240,31 @@ mod tests {
     use HealthState::{Degraded, Down, Unknown, Up};
 
     fn endpoint(verdict: HealthState) -> EndpointInput {
-        EndpointInput { verdicts: vec![verdict], combine: CheckCombination::All, order: None }
+        EndpointInput {
+            verdicts: vec![verdict],
+            combine: CheckCombination::All,
+            order: None,
+        }
     }
 
     fn region(verdicts: &[HealthState]) -> RegionInput {
         let endpoints = verdicts.iter().map(|&verdict| endpoint(verdict)).collect();
-        RegionInput { endpoints, min_endpoints: 1, order: None, weight: 100, up_since: None, last_good: true }
+        RegionInput {
+            endpoints,
+            min_endpoints: 1,
+            order: None,
+            weight: 100,
+            up_since: None,
+            last_good: true,
+        }
     }
 
     fn shares(rules: &FoldRules, regions: &[RegionInput]) -> Vec<f64> {
-        fold(rules, regions, Duration::ZERO).regions.iter().map(|region| region.share).collect()
+        fold(rules, regions, Duration::ZERO)
+            .regions
+            .iter()
+            .map(|region| region.share)
+            .collect()
     }
 
     #[test]
@@ -224,71 +278,164 @@ mod tests {
             (CheckCombination::Any, &[Down, Unknown], Unknown),
             (CheckCombination::Any, &[Down, Down], Down),
             (CheckCombination::AtLeast(2), &[Up, Down, Up], Up),
-            (CheckCombination::AtLeast(2), &[Up, Down, Degraded], Degraded),
+            (
+                CheckCombination::AtLeast(2),
+                &[Up, Down, Degraded],
+                Degraded,
+            ),
             (CheckCombination::AtLeast(9), &[Up, Up], Up),
             (CheckCombination::AtLeast(0), &[Down], Down),
             (CheckCombination::All, &[], Up),
         ] {
-            assert_eq!(combine(rule, verdicts), combined, "{rule:?} of {verdicts:?}");
+            assert_eq!(
+                combine(rule, verdicts),
+                combined,
+                "{rule:?} of {verdicts:?}"
+            );
         }
     }
 
     #[test]
     fn unknown_endpoints_take_nobody() {
-        assert_eq!(shares(&FoldRules::default(), &[region(&[Unknown]), region(&[Up]), region(&[])]), [0.0, 1.0, 0.0]);
+        assert_eq!(
+            shares(
+                &FoldRules::default(),
+                &[region(&[Unknown]), region(&[Up]), region(&[])]
+            ),
+            [0.0, 1.0, 0.0]
+        );
     }
 
     #[test]
     fn a_region_needs_its_fewest_endpoints() {
-        let two = RegionInput { min_endpoints: 2, ..region(&[Up, Down]) };
-        assert_eq!(shares(&FoldRules::default(), &[two, region(&[Up, Down])]), [0.0, 1.0]);
+        let two = RegionInput {
+            min_endpoints: 2,
+            ..region(&[Up, Down])
+        };
+        assert_eq!(
+            shares(&FoldRules::default(), &[two, region(&[Up, Down])]),
+            [0.0, 1.0]
+        );
     }
 
     #[test]
     fn orders_overrule_health() {
-        let ordered = |order, verdict| RegionInput { order: Some(order), ..region(&[verdict]) };
+        let ordered = |order, verdict| RegionInput {
+            order: Some(order),
+            ..region(&[verdict])
+        };
         let regions = [
             ordered(HealthOverride::Drain, Up),
             ordered(HealthOverride::ForceUp, Down),
             ordered(HealthOverride::ForceDown, Up),
         ];
-        let folded = fold(&FoldRules { max_removed: 0.0, ..FoldRules::default() }, &regions, Duration::ZERO);
-        assert_eq!(folded.regions.iter().map(|region| region.share).collect::<Vec<_>>(), [0.0, 1.0, 0.0]);
-        assert_eq!(folded.regions[1].endpoints, [true], "a region forced up has something to give out");
-        let drained = EndpointInput { order: Some(HealthOverride::Drain), ..endpoint(Up) };
-        let kept = RegionInput { endpoints: vec![drained, endpoint(Up)], ..region(&[]) };
-        assert_eq!(fold(&FoldRules::default(), &[kept], Duration::ZERO).regions[0].endpoints, [false, true]);
+        let folded = fold(
+            &FoldRules {
+                max_removed: 0.0,
+                ..FoldRules::default()
+            },
+            &regions,
+            Duration::ZERO,
+        );
+        assert_eq!(
+            folded
+                .regions
+                .iter()
+                .map(|region| region.share)
+                .collect::<Vec<_>>(),
+            [0.0, 1.0, 0.0]
+        );
+        assert_eq!(
+            folded.regions[1].endpoints,
+            [true],
+            "a region forced up has something to give out"
+        );
+        let drained = EndpointInput {
+            order: Some(HealthOverride::Drain),
+            ..endpoint(Up)
+        };
+        let kept = RegionInput {
+            endpoints: vec![drained, endpoint(Up)],
+            ..region(&[])
+        };
+        assert_eq!(
+            fold(&FoldRules::default(), &[kept], Duration::ZERO).regions[0].endpoints,
+            [false, true]
+        );
     }
 
     #[test]
     fn a_returning_region_ramps_up_and_never_shrinks() {
         let rules = FoldRules::default();
-        let share = |seconds| ramp_share(rules.ramp, Some(Duration::from_secs(10)), Duration::from_secs(seconds));
+        let share = |seconds| {
+            ramp_share(
+                rules.ramp,
+                Some(Duration::from_secs(10)),
+                Duration::from_secs(seconds),
+            )
+        };
         assert!((share(10) - 0.1).abs() < 1e-9 && (share(40) - 0.55).abs() < 1e-9);
         assert_eq!([share(70), share(1000)], [1.0, 1.0]);
         assert!((10..100).all(|second| share(second) <= share(second + 1)));
-        assert_eq!(ramp_share(Duration::ZERO, Some(Duration::ZERO), Duration::ZERO), 1.0);
-        let returning = RegionInput { up_since: Some(Duration::ZERO), ..region(&[Up]) };
+        assert_eq!(
+            ramp_share(Duration::ZERO, Some(Duration::ZERO), Duration::ZERO),
+            1.0
+        );
+        let returning = RegionInput {
+            up_since: Some(Duration::ZERO),
+            ..region(&[Up])
+        };
         assert!(fold(&rules, &[returning], Duration::from_secs(5)).ramping);
     }
 
     #[test]
     fn the_brake_keeps_half_of_the_weight() {
-        let rules = FoldRules { max_removed: 0.5, ..FoldRules::default() };
-        let all_down = [region(&[Down]), region(&[Down]), region(&[Down]), region(&[Down])];
+        let rules = FoldRules {
+            max_removed: 0.5,
+            ..FoldRules::default()
+        };
+        let all_down = [
+            region(&[Down]),
+            region(&[Down]),
+            region(&[Down]),
+            region(&[Down]),
+        ];
         assert_eq!(shares(&rules, &all_down).iter().sum::<f64>(), 2.0);
-        let long_dead = RegionInput { last_good: false, ..region(&[Down]) };
+        let long_dead = RegionInput {
+            last_good: false,
+            ..region(&[Down])
+        };
         let folded = fold(&rules, &[long_dead, region(&[Down])], Duration::ZERO);
-        assert_eq!(folded.regions.iter().map(|region| region.kept).collect::<Vec<_>>(), [false, true]);
-        assert_eq!(shares(&rules, &[region(&[Up]), region(&[Down])]), [1.0, 0.0]);
+        assert_eq!(
+            folded
+                .regions
+                .iter()
+                .map(|region| region.kept)
+                .collect::<Vec<_>>(),
+            [false, true]
+        );
+        assert_eq!(
+            shares(&rules, &[region(&[Up]), region(&[Down])]),
+            [1.0, 0.0]
+        );
     }
 
     #[test]
     fn last_good_stays_while_nobody_is_available() {
         let rules = FoldRules::default();
-        let gone = [region(&[Down]), RegionInput { last_good: false, ..region(&[Down]) }];
+        let gone = [
+            region(&[Down]),
+            RegionInput {
+                last_good: false,
+                ..region(&[Down])
+            },
+        ];
         let good = |regions: &[RegionInput]| {
-            fold(&rules, regions, Duration::ZERO).regions.iter().map(|region| region.last_good).collect::<Vec<_>>()
+            fold(&rules, regions, Duration::ZERO)
+                .regions
+                .iter()
+                .map(|region| region.last_good)
+                .collect::<Vec<_>>()
         };
         assert_eq!(good(&gone), [true, false]);
         assert_eq!(good(&[region(&[Down]), region(&[Up])]), [false, true]);

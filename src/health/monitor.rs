@@ -30,11 +30,17 @@ const SLACK: Duration = Duration::from_secs(10);
 /// Whoever makes probes: [`Prober`] with sockets, or a play in a test.
 pub trait ProbeMaker: Send + Sync + 'static {
     /// One probe, over within the check's timeout.
-    fn probe<'a>(&'a self, target: &'a ProbeTarget) -> Pin<Box<dyn Future<Output = ProbeAttempt> + Send + 'a>>;
+    fn probe<'a>(
+        &'a self,
+        target: &'a ProbeTarget,
+    ) -> Pin<Box<dyn Future<Output = ProbeAttempt> + Send + 'a>>;
 }
 
 impl ProbeMaker for Prober {
-    fn probe<'a>(&'a self, target: &'a ProbeTarget) -> Pin<Box<dyn Future<Output = ProbeAttempt> + Send + 'a>> {
+    fn probe<'a>(
+        &'a self,
+        target: &'a ProbeTarget,
+    ) -> Pin<Box<dyn Future<Output = ProbeAttempt> + Send + 'a>> {
         Box::pin(Prober::probe(self, target))
     }
 }
@@ -115,7 +121,13 @@ impl Monitor {
         known: &SavedVerdicts,
         in_flight: usize,
     ) -> Monitor {
-        Monitor::start_by(RandomState::new().hash_one(0), prober, targets, known, in_flight)
+        Monitor::start_by(
+            RandomState::new().hash_one(0),
+            prober,
+            targets,
+            known,
+            in_flight,
+        )
     }
 
     /// [`Monitor::start`] with this chance: on a clock of its own the same chance makes the same play.
@@ -136,7 +148,10 @@ impl Monitor {
             chance,
             draws: AtomicU64::new(0),
         };
-        let monitor = Monitor { shared: Arc::new(shared), tasks: Mutex::default() };
+        let monitor = Monitor {
+            shared: Arc::new(shared),
+            tasks: Mutex::default(),
+        };
         monitor.install(targets, known);
         monitor
     }
@@ -153,7 +168,12 @@ impl Monitor {
 
     /// The verdicts alone, to be kept across restarts.
     pub fn verdicts(&self) -> SavedVerdicts {
-        self.shared.board().entries.iter().map(|(key, entry)| (key.clone(), entry.machine.verdict())).collect()
+        self.shared
+            .board()
+            .entries
+            .iter()
+            .map(|(key, entry)| (key.clone(), entry.machine.verdict()))
+            .collect()
     }
 
     /// What was missing on our side so far: every kind of shortage that there was.
@@ -181,16 +201,27 @@ impl Monitor {
     pub async fn first_round(&self) -> bool {
         let longest = {
             let board = self.shared.board();
-            board.entries.values().map(|entry| entry.target.check.rules.timeout).max().unwrap_or_default()
+            board
+                .entries
+                .values()
+                .map(|entry| entry.target.check.rules.timeout)
+                .max()
+                .unwrap_or_default()
         };
         let mut unobserved = self.shared.unobserved.subscribe();
         let all = unobserved.wait_for(|left| *left == 0);
-        tokio::time::timeout(longest + Duration::from_millis(200), all).await.is_ok()
+        tokio::time::timeout(longest + Duration::from_millis(200), all)
+            .await
+            .is_ok()
     }
 
     /// The same of these alone: what others wait for holds nobody up.
     pub async fn first_round_of(&self, targets: &[ProbeTarget]) -> bool {
-        let longest = targets.iter().map(|target| target.check.rules.timeout).max().unwrap_or_default();
+        let longest = targets
+            .iter()
+            .map(|target| target.check.rules.timeout)
+            .max()
+            .unwrap_or_default();
         let keys: Vec<TargetKey> = targets.iter().map(ProbeTarget::key).collect();
         let mut unobserved = self.shared.unobserved.subscribe();
         let all = async {
@@ -199,12 +230,16 @@ impl Monitor {
                 let _ = unobserved.changed().await;
             }
         };
-        tokio::time::timeout(longest + Duration::from_millis(200), all).await.is_ok()
+        tokio::time::timeout(longest + Duration::from_millis(200), all)
+            .await
+            .is_ok()
     }
 
     fn install(&self, targets: Vec<ProbeTarget>, known: &SavedVerdicts) {
-        let wanted: BTreeMap<TargetKey, ProbeTarget> =
-            targets.into_iter().map(|target| (target.key(), target)).collect();
+        let wanted: BTreeMap<TargetKey, ProbeTarget> = targets
+            .into_iter()
+            .map(|target| (target.key(), target))
+            .collect();
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let mut board = self.shared.board();
         tasks.retain(|key, task| {
@@ -216,33 +251,65 @@ impl Monitor {
             stays
         });
         for (key, target) in wanted {
-            if board.entries.get(&key).is_some_and(|entry| entry.target == target) {
+            if board
+                .entries
+                .get(&key)
+                .is_some_and(|entry| entry.target == target)
+            {
                 continue;
             }
             if let Some(task) = tasks.remove(&key) {
                 task.abort();
             }
             let entry = self.entry(board.remove(&key), target, known.get(&key).copied());
-            let (target, wake, first) = (entry.target.clone(), entry.wake.clone(), entry.next_probe);
+            let (target, wake, first) =
+                (entry.target.clone(), entry.wake.clone(), entry.next_probe);
             board.add(entry);
-            tasks.insert(key, tokio::spawn(watch_over(self.shared.clone(), target, wake, first)).abort_handle());
+            tasks.insert(
+                key,
+                tokio::spawn(watch_over(self.shared.clone(), target, wake, first)).abort_handle(),
+            );
         }
         self.shared.publish(&board);
     }
 
-    fn entry(&self, before: Option<BoardEntry>, target: ProbeTarget, known: Option<HealthState>) -> BoardEntry {
+    fn entry(
+        &self,
+        before: Option<BoardEntry>,
+        target: ProbeTarget,
+        known: Option<HealthState>,
+    ) -> BoardEntry {
         let (rules, now) = (target.check.rules.clone(), self.shared.now());
         // Multiples of the golden ratio fill the interval evenly, however many follow.
-        let place = (self.shared.draws.fetch_add(1, Ordering::Relaxed) as f64 * 0.618_033_988_749_894_9).fract();
-        let mut cadence = Cadence { interval: rules.interval, quick: rules.quick, phase: Duration::ZERO };
+        let place = (self.shared.draws.fetch_add(1, Ordering::Relaxed) as f64
+            * 0.618_033_988_749_894_9)
+            .fract();
+        let mut cadence = Cadence {
+            interval: rules.interval,
+            quick: rules.quick,
+            phase: Duration::ZERO,
+        };
         cadence.phase = now + cadence.period().mul_f64(place);
-        let new = || HealthMachine::resume(rules.clone(), known.unwrap_or(HealthState::Unknown), now);
-        let (mut machine, last, observed_at) =
-            before.map_or_else(|| (new(), None, None), |entry| (entry.machine, entry.last, entry.observed_at));
+        let new =
+            || HealthMachine::resume(rules.clone(), known.unwrap_or(HealthState::Unknown), now);
+        let (mut machine, last, observed_at) = before.map_or_else(
+            || (new(), None, None),
+            |entry| (entry.machine, entry.last, entry.observed_at),
+        );
         machine.set_rules(rules.clone());
         // The first round does not wait for the grid, since the listeners wait for it.
         let (next_probe, probing_since, not_made, wake) = (now, None, None, Arc::default());
-        BoardEntry { target, machine, cadence, last, observed_at, not_made, next_probe, probing_since, wake }
+        BoardEntry {
+            target,
+            machine,
+            cadence,
+            last,
+            observed_at,
+            not_made,
+            next_probe,
+            probing_since,
+            wake,
+        }
     }
 }
 
@@ -268,12 +335,19 @@ impl Shared {
         (next_draw(self.chance ^ number) >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    fn observed(&self, key: &TargetKey, started: Duration, result: ProbeAttempt) -> Option<Duration> {
+    fn observed(
+        &self,
+        key: &TargetKey,
+        started: Duration,
+        result: ProbeAttempt,
+    ) -> Option<Duration> {
         let jitter = self.draw();
         let mut board = self.board();
         let now = self.now();
         let next = match result {
-            ProbeAttempt::Made(observation) => board.observe(key, started, now, observation, jitter),
+            ProbeAttempt::Made(observation) => {
+                board.observe(key, started, now, observation, jitter)
+            }
             ProbeAttempt::NotMade(shortage) => board.hold(key, started, now, shortage, jitter),
         };
         self.publish(&board);
@@ -285,13 +359,16 @@ impl Shared {
             sender.send_if_modified(|held| std::mem::replace(held, value) != value);
         };
         replace(&self.version, board.version);
-        self.unobserved.send_if_modified(|held| std::mem::replace(held, board.unobserved) != board.unobserved);
+        self.unobserved
+            .send_if_modified(|held| std::mem::replace(held, board.unobserved) != board.unobserved);
     }
 }
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("board", &self.board).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("board", &self.board)
+            .finish_non_exhaustive()
     }
 }
 
@@ -305,16 +382,19 @@ async fn watch_over(shared: Arc<Shared>, target: ProbeTarget, wake: Arc<Notify>,
             () = tokio::time::sleep_until(shared.start + next) => {}
             () = wake.notified() => {}
         }
-        let Ok(permit) = shared.permits.acquire().await else { return };
+        let Ok(permit) = shared.permits.acquire().await else {
+            return;
+        };
         let started = shared.now();
         shared.board().begin(&key, started);
         let result = shared.prober.probe(&target).await;
         drop(permit);
-        let Some(after) = shared.observed(&key, started, result) else { return };
+        let Some(after) = shared.observed(&key, started, result) else {
+            return;
+        };
         next = after;
     }
 }
 
 #[cfg(test)]
-#[path = "monitor_tests.rs"]
 mod tests;

@@ -18,8 +18,13 @@ pub struct SpillGroup {
 /// `most` is what each region may take at most (0 when down, less than 1 while it ramps). Capacities that are not
 /// finite are taken as without limit. Demand that is not finite, and positions that do not exist, are left out.
 pub fn shares(capacities: &[f64], most: &[f64], groups: &[SpillGroup]) -> Vec<f64> {
-    let allowed =
-        |region: usize| most.get(region).copied().filter(|most| !most.is_nan()).unwrap_or(0.0).clamp(0.0, 1.0);
+    let allowed = |region: usize| {
+        most.get(region)
+            .copied()
+            .filter(|most| !most.is_nan())
+            .unwrap_or(0.0)
+            .clamp(0.0, 1.0)
+    };
     let mut shares: Vec<f64> = (0..capacities.len()).map(allowed).collect();
     // A share that is lowered only adds to others, so shares fall monotonically to the answer. Forty rounds settle
     // chains of tiers to far below the resolution of a share.
@@ -44,10 +49,15 @@ pub fn shares(capacities: &[f64], most: &[f64], groups: &[SpillGroup]) -> Vec<f6
 /// What comes to each region under these shares, taken or not.
 pub fn offered(shares: &[f64], groups: &[SpillGroup]) -> Vec<f64> {
     let mut offered = vec![0.0; shares.len()];
-    for group in groups.iter().filter(|group| group.demand.is_finite() && group.demand > 0.0) {
+    for group in groups
+        .iter()
+        .filter(|group| group.demand.is_finite() && group.demand > 0.0)
+    {
         let mut left = group.demand;
         for &region in &group.order {
-            let (Some(offer), Some(share)) = (offered.get_mut(region), shares.get(region)) else { continue };
+            let (Some(offer), Some(share)) = (offered.get_mut(region), shares.get(region)) else {
+                continue;
+            };
             *offer += left;
             left *= 1.0 - share;
         }
@@ -57,23 +67,42 @@ pub fn offered(shares: &[f64], groups: &[SpillGroup]) -> Vec<f64> {
 
 /// What each region takes under these shares.
 pub fn taken(shares: &[f64], groups: &[SpillGroup]) -> Vec<f64> {
-    offered(shares, groups).iter().zip(shares).map(|(offered, share)| offered * share).collect()
+    offered(shares, groups)
+        .iter()
+        .zip(shares)
+        .map(|(offered, share)| offered * share)
+        .collect()
 }
 
 /// Demand that nobody has room for must still be answered: regions are then overloaded alike, by capacities raised
 /// in common.
 fn relieve(shares: &mut Vec<f64>, capacities: &[f64], most: &[f64], groups: &[SpillGroup]) {
-    let demand: f64 = groups.iter().map(|group| group.demand).filter(|demand| demand.is_finite()).sum();
-    let room: f64 = capacities.iter().zip(most).map(|(&own, &most)| if most > 0.0 { capacity(own) } else { 0.0 }).sum();
+    let demand: f64 = groups
+        .iter()
+        .map(|group| group.demand)
+        .filter(|demand| demand.is_finite())
+        .sum();
+    let room: f64 = capacities
+        .iter()
+        .zip(most)
+        .map(|(&own, &most)| if most > 0.0 { capacity(own) } else { 0.0 })
+        .sum();
     if room > 0.0 && room.is_finite() && demand > room * (1.0 + 1e-6) {
         let factor = demand / room * (1.0 + 1e-6);
-        let raised: Vec<f64> = capacities.iter().map(|&own| capacity(own) * factor).collect();
+        let raised: Vec<f64> = capacities
+            .iter()
+            .map(|&own| capacity(own) * factor)
+            .collect();
         *shares = self::shares(&raised, most, groups);
     }
 }
 
 fn capacity(stated: f64) -> f64 {
-    if stated.is_finite() { stated.max(0.0) } else { f64::INFINITY }
+    if stated.is_finite() {
+        stated.max(0.0)
+    } else {
+        f64::INFINITY
+    }
 }
 
 #[cfg(test)]
@@ -82,18 +111,28 @@ mod tests {
     use proptest::prelude::*;
 
     fn group(demand: f64, order: &[usize]) -> SpillGroup {
-        SpillGroup { demand, order: order.to_vec() }
+        SpillGroup {
+            demand,
+            order: order.to_vec(),
+        }
     }
 
     /// Three regions at 60 %: the third dies, its clients' nearest is the second.
     #[test]
     fn of_three_regions_at_60_percent_one_may_die() {
-        let groups = [group(60.0, &[0, 1, 2]), group(60.0, &[1, 0, 2]), group(60.0, &[2, 1, 0])];
+        let groups = [
+            group(60.0, &[0, 1, 2]),
+            group(60.0, &[1, 0, 2]),
+            group(60.0, &[2, 1, 0]),
+        ];
         assert_eq!(shares(&[100.0; 3], &[1.0; 3], &groups), [1.0; 3]);
         let spilled = shares(&[100.0; 3], &[1.0, 1.0, 0.0], &groups);
         let load = taken(&spilled, &groups);
         assert!(load[..2].iter().all(|&load| load <= 100.001), "{load:?}");
-        assert!((load.iter().sum::<f64>() - 180.0).abs() < 0.01, "everybody is served: {load:?}");
+        assert!(
+            (load.iter().sum::<f64>() - 180.0).abs() < 0.01,
+            "everybody is served: {load:?}"
+        );
         // Without spill the nearest would have carried 120 %.
         assert!((taken(&[1.0, 1.0, 0.0], &groups)[1] - 120.0).abs() < 1e-9);
     }
@@ -102,14 +141,25 @@ mod tests {
     fn what_nobody_has_room_for_overloads_all_alike() {
         let groups = [group(150.0, &[0, 1]), group(150.0, &[1, 0])];
         let load = taken(&shares(&[100.0, 50.0], &[1.0; 2], &groups), &groups);
-        assert!((load[0] - 200.0).abs() < 1.0 && (load[1] - 100.0).abs() < 1.0, "{load:?}");
+        assert!(
+            (load[0] - 200.0).abs() < 1.0 && (load[1] - 100.0).abs() < 1.0,
+            "{load:?}"
+        );
     }
 
     #[test]
     fn no_input_panics_or_leaves_the_range() {
         let odd = [f64::NAN, f64::INFINITY, -1.0, 0.0];
-        let groups = [group(f64::NAN, &[0]), group(5.0, &[9, 3, 1]), group(-3.0, &[1])];
-        assert!(shares(&odd, &[1.0, f64::NAN], &groups).iter().all(|share| (0.0..=1.0).contains(share)));
+        let groups = [
+            group(f64::NAN, &[0]),
+            group(5.0, &[9, 3, 1]),
+            group(-3.0, &[1]),
+        ];
+        assert!(
+            shares(&odd, &[1.0, f64::NAN], &groups)
+                .iter()
+                .all(|share| (0.0..=1.0).contains(share))
+        );
         assert!(shares(&[], &[], &groups).is_empty());
     }
 

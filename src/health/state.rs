@@ -50,17 +50,32 @@ pub fn load(directory: &Path) -> LoadedHealth {
         Ok(None) => return LoadedHealth::default(),
         Err(reason) => {
             let warning = format!("{}: {reason}; health starts from nothing", path.display());
-            return LoadedHealth { warning: Some(warning), ..LoadedHealth::default() };
+            return LoadedHealth {
+                warning: Some(warning),
+                ..LoadedHealth::default()
+            };
         }
     };
-    let key = |target: &SavedTarget| TargetKey { check: target.check.as_str().into(), address: target.address };
-    let verdicts = saved.targets.iter().map(|target| (key(target), target.verdict)).collect();
-    LoadedHealth { verdicts, warning: None }
+    let key = |target: &SavedTarget| TargetKey {
+        check: target.check.as_str().into(),
+        address: target.address,
+    };
+    let verdicts = saved
+        .targets
+        .iter()
+        .map(|target| (key(target), target.verdict))
+        .collect();
+    LoadedHealth {
+        verdicts,
+        warning: None,
+    }
 }
 
 /// The file of what is agreed at `now`, in seconds since 1970.
 pub fn text(verdicts: &SavedVerdicts, now: u64) -> Vec<u8> {
-    let known = verdicts.iter().filter(|(_, verdict)| **verdict != HealthState::Unknown);
+    let known = verdicts
+        .iter()
+        .filter(|(_, verdict)| **verdict != HealthState::Unknown);
     let target = |(key, verdict): (&TargetKey, &HealthState)| SavedTarget {
         check: key.check.to_string(),
         address: key.address,
@@ -68,7 +83,11 @@ pub fn text(verdicts: &SavedVerdicts, now: u64) -> Vec<u8> {
     };
     let mut targets: Vec<SavedTarget> = known.map(target).collect();
     targets.sort_by(|one, other| (&one.check, one.address).cmp(&(&other.check, other.address)));
-    let saved = Saved { version: VERSION, saved_at: now, targets };
+    let saved = Saved {
+        version: VERSION,
+        saved_at: now,
+        targets,
+    };
     serde_json::to_vec(&saved).expect("its keys are texts, and none of its parts refuses")
 }
 
@@ -119,8 +138,14 @@ mod tests {
     const NOW: u64 = 1_000_000;
 
     fn verdicts() -> SavedVerdicts {
-        let key = |address: &str| TargetKey { check: "web".into(), address: address.parse().unwrap() };
-        HashMap::from([(key("192.0.2.1:80"), HealthState::Up), (key("[2001:db8::1]:80"), HealthState::Down)])
+        let key = |address: &str| TargetKey {
+            check: "web".into(),
+            address: address.parse().unwrap(),
+        };
+        HashMap::from([
+            (key("192.0.2.1:80"), HealthState::Up),
+            (key("[2001:db8::1]:80"), HealthState::Down),
+        ])
     }
 
     #[test]
@@ -128,19 +153,32 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(load(directory.path()), LoadedHealth::default());
         std::fs::write(directory.path().join(NAME), text(&verdicts(), NOW)).unwrap();
-        assert_eq!(load(directory.path()), LoadedHealth { verdicts: verdicts(), warning: None });
+        assert_eq!(
+            load(directory.path()),
+            LoadedHealth {
+                verdicts: verdicts(),
+                warning: None
+            }
+        );
     }
 
     #[test]
     fn a_file_that_cannot_be_used_is_a_warning_and_a_fresh_start() {
         let directory = tempfile::tempdir().unwrap();
         let good = text(&verdicts(), NOW);
-        let other_version = String::from_utf8(good.clone()).unwrap().replace("\"version\":1", "\"version\":2");
+        let other_version = String::from_utf8(good.clone())
+            .unwrap()
+            .replace("\"version\":1", "\"version\":2");
         let cut: Vec<Vec<u8>> = (0..good.len()).map(|size| good[..size].to_vec()).collect();
-        for bad in cut.into_iter().chain([other_version.into_bytes(), vec![0xff; 100], b"[]".to_vec()]) {
+        for bad in
+            cut.into_iter()
+                .chain([other_version.into_bytes(), vec![0xff; 100], b"[]".to_vec()])
+        {
             std::fs::write(directory.path().join(NAME), &bad).unwrap();
             let loaded = load(directory.path());
-            assert!(loaded.verdicts.is_empty() && loaded.warning.unwrap().contains("health.json: "));
+            assert!(
+                loaded.verdicts.is_empty() && loaded.warning.unwrap().contains("health.json: ")
+            );
         }
     }
 }

@@ -32,7 +32,9 @@ impl LastReached {
 
     /// Whether an address other than this one was reached at or after a moment.
     pub fn other_since(&self, moment: Duration, address: IpAddr) -> bool {
-        let proves = |seen: &Option<(Duration, IpAddr)>| seen.is_some_and(|(at, by)| at >= moment && by != address);
+        let proves = |seen: &Option<(Duration, IpAddr)>| {
+            seen.is_some_and(|(at, by)| at >= moment && by != address)
+        };
         proves(&self.latest) || proves(&self.latest_other)
     }
 }

@@ -43,11 +43,18 @@ impl Timeline {
         if self.events.len() == KEPT {
             self.events.pop_front();
         }
-        self.events.push_back(HealthChange { number: self.count, ..event });
+        self.events.push_back(HealthChange {
+            number: self.count,
+            ..event
+        });
     }
 
     /// The kept changes after this number, oldest first.
     pub fn after(&self, number: u64) -> Vec<HealthChange> {
-        self.events.iter().filter(|event| event.number > number).cloned().collect()
+        self.events
+            .iter()
+            .filter(|event| event.number > number)
+            .cloned()
+            .collect()
     }
 }

@@ -49,7 +49,10 @@ pub struct Damping {
 
 impl Default for Damping {
     fn default() -> Self {
-        Damping { doublings: 5, memory: Duration::from_secs(3600) }
+        Damping {
+            doublings: 5,
+            memory: Duration::from_secs(3600),
+        }
     }
 }
 
@@ -132,7 +135,11 @@ impl HealthMachine {
 
     /// Starts from what was agreed before a restart, which results must prove wrong by the usual rules.
     pub fn resume(rules: HealthRules, verdict: HealthState, now: Duration) -> HealthMachine {
-        let rules = HealthRules { fall: rules.fall.max(1), rise: rules.rise.max(1), ..rules };
+        let rules = HealthRules {
+            fall: rules.fall.max(1),
+            rise: rules.rise.max(1),
+            ..rules
+        };
         let falls = VecDeque::new();
         HealthMachine {
             rules,
@@ -149,7 +156,11 @@ impl HealthMachine {
 
     /// Goes on under other rules.
     pub fn set_rules(&mut self, rules: HealthRules) {
-        self.rules = HealthRules { fall: rules.fall.max(1), rise: rules.rise.max(1), ..rules };
+        self.rules = HealthRules {
+            fall: rules.fall.max(1),
+            rise: rules.rise.max(1),
+            ..rules
+        };
     }
 
     /// What is agreed.
@@ -171,7 +182,12 @@ impl HealthMachine {
     ///
     /// `may_fall` is false while the monitor doubts itself: enough failures then leave a serving endpoint where it is,
     /// [held](Machine::is_held).
-    pub fn observe(&mut self, now: Duration, outcome: ProbeResult, may_fall: bool) -> Option<Transition> {
+    pub fn observe(
+        &mut self,
+        now: Duration,
+        outcome: ProbeResult,
+        may_fall: bool,
+    ) -> Option<Transition> {
         self.count(now, outcome);
         let next = self.judged(now, outcome, may_fall);
         (next != self.verdict).then(|| self.turn(now, next))
@@ -202,8 +218,12 @@ impl HealthMachine {
         }
         let steps = self.fails.saturating_sub(self.rules.fall) / PATIENCE;
         let wanted = if steps == 0 { 1 } else { 1 << steps.min(2) };
-        let affordable = |factor: &u32| *factor <= wanted && self.rules.interval * *factor <= SLOWEST;
-        [4, 2].into_iter().find(affordable).map_or(ProbePace::Regular, ProbePace::Slow)
+        let affordable =
+            |factor: &u32| *factor <= wanted && self.rules.interval * *factor <= SLOWEST;
+        [4, 2]
+            .into_iter()
+            .find(affordable)
+            .map_or(ProbePace::Regular, ProbePace::Slow)
     }
 
     /// Whether no result speaks against the verdict.
@@ -218,19 +238,33 @@ impl HealthMachine {
 
     /// How long from `now` until the verdict could change at the earliest, if the next probe starts at `next_probe`:
     /// an answer that should not outlive the change needs no longer TTL than this.
-    pub fn time_to_possible_flip(&self, cadence: &Cadence, next_probe: Duration, now: Duration) -> Duration {
+    pub fn time_to_possible_flip(
+        &self,
+        cadence: &Cadence,
+        next_probe: Duration,
+        now: Duration,
+    ) -> Duration {
         let until_next = next_probe.saturating_sub(now);
         let (needed, step) = match self.verdict {
             HealthState::Unknown => (1, Duration::ZERO),
-            HealthState::Up | HealthState::Degraded => (self.rules.fall.saturating_sub(self.fails), cadence.quick),
-            HealthState::Down => (self.needed_rise(now).saturating_sub(self.successes), cadence.shortest()),
+            HealthState::Up | HealthState::Degraded => {
+                (self.rules.fall.saturating_sub(self.fails), cadence.quick)
+            }
+            HealthState::Down => (
+                self.needed_rise(now).saturating_sub(self.successes),
+                cadence.shortest(),
+            ),
         };
         until_next + step * needed.saturating_sub(1)
     }
 
     /// Successes in a row that bring the endpoint back, with what its falls have added.
     pub fn needed_rise(&self, now: Duration) -> u32 {
-        let recent = self.falls.iter().filter(|&&fall| now.saturating_sub(fall) < self.rules.damping.memory).count();
+        let recent = self
+            .falls
+            .iter()
+            .filter(|&&fall| now.saturating_sub(fall) < self.rules.damping.memory)
+            .count();
         let doublings = recent.saturating_sub(1).min(self.most_doublings());
         self.rules.rise.saturating_mul(1 << doublings)
     }
@@ -242,7 +276,11 @@ impl HealthMachine {
     fn count(&mut self, now: Duration, outcome: ProbeResult) {
         let next = |row: u32, goes_on: bool| if goes_on { row.saturating_add(1) } else { 0 };
         let failed = outcome == ProbeResult::Fail;
-        self.failing_since = if failed { self.failing_since.or(Some(now)) } else { None };
+        self.failing_since = if failed {
+            self.failing_since.or(Some(now))
+        } else {
+            None
+        };
         self.fails = next(self.fails, failed);
         self.successes = next(self.successes, !failed);
         self.warns = next(self.warns, outcome == ProbeResult::Warn);
@@ -250,11 +288,19 @@ impl HealthMachine {
     }
 
     fn judged(&self, now: Duration, outcome: ProbeResult, may_fall: bool) -> HealthState {
-        let serving = if outcome == ProbeResult::Warn { HealthState::Degraded } else { HealthState::Up };
+        let serving = if outcome == ProbeResult::Warn {
+            HealthState::Degraded
+        } else {
+            HealthState::Up
+        };
         match self.verdict {
             HealthState::Unknown if outcome == ProbeResult::Fail => HealthState::Down,
             HealthState::Unknown => serving,
-            HealthState::Up | HealthState::Degraded if self.fails >= self.rules.fall && may_fall => HealthState::Down,
+            HealthState::Up | HealthState::Degraded
+                if self.fails >= self.rules.fall && may_fall =>
+            {
+                HealthState::Down
+            }
             HealthState::Up if self.warns >= self.rules.fall => HealthState::Degraded,
             HealthState::Degraded if self.passes >= self.needed_rise(now) => HealthState::Up,
             HealthState::Down if self.successes >= self.needed_rise(now) => serving,
@@ -267,7 +313,8 @@ impl HealthMachine {
         self.since = now;
         if matches!(
             (from, to),
-            (HealthState::Up | HealthState::Degraded, HealthState::Down) | (HealthState::Up, HealthState::Degraded)
+            (HealthState::Up | HealthState::Degraded, HealthState::Down)
+                | (HealthState::Up, HealthState::Degraded)
         ) {
             self.falls.push_back(now);
             if self.falls.len() > self.most_doublings() + 1 {
@@ -279,5 +326,4 @@ impl HealthMachine {
 }
 
 #[cfg(test)]
-#[path = "verdict_tests.rs"]
 mod tests;

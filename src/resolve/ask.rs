@@ -74,17 +74,34 @@ pub struct StubResolver {
 impl ResolverSettings {
     /// The servers to be asked now: those of the system may have changed.
     pub fn servers(&self) -> UpstreamServers {
-        let addresses = if self.servers.is_empty() { servers_of_the_system() } else { Ok(self.servers.clone()) };
-        UpstreamServers { addresses, timeout: self.timeout }
+        let addresses = if self.servers.is_empty() {
+            servers_of_the_system()
+        } else {
+            Ok(self.servers.clone())
+        };
+        UpstreamServers {
+            addresses,
+            timeout: self.timeout,
+        }
     }
 }
 
 impl StubResolver {
     /// Asks these servers. Where there are none, every name fails and says why.
     pub fn new(servers: UpstreamServers) -> StubResolver {
-        let kept = Cache::builder().max_capacity(MOST_KEPT).expire_after(OwnTtl).build();
-        let stub = servers.addresses.clone().and_then(|addresses| stub(&addresses, servers.timeout));
-        StubResolver { servers, stub, kept }
+        let kept = Cache::builder()
+            .max_capacity(MOST_KEPT)
+            .expire_after(OwnTtl)
+            .build();
+        let stub = servers
+            .addresses
+            .clone()
+            .and_then(|addresses| stub(&addresses, servers.timeout));
+        StubResolver {
+            servers,
+            stub,
+            kept,
+        }
     }
 
     /// Whom it asks.
@@ -100,7 +117,11 @@ impl StubResolver {
         }
         let (found, ttl) = self.look_up(name, family).await;
         let ttl = ttl.clamp(KEPT.0, KEPT.1);
-        let answer = Arc::new(FamilyAnswer { found, ttl, until: Instant::now() + ttl });
+        let answer = Arc::new(FamilyAnswer {
+            found,
+            ttl,
+            until: Instant::now() + ttl,
+        });
         // What is missing is asked for again as soon as anybody likes.
         if matches!(answer.found, LookupResult::Addresses(_)) {
             self.kept.insert(key, answer.clone());
@@ -115,7 +136,9 @@ impl StubResolver {
             Ok(stub) => stub,
             Err(reason) => return failed(reason.clone()),
         };
-        let Ok(mut wanted) = HickoryName::from_labels(name.labels().filter(|label| !label.is_empty())) else {
+        let Ok(mut wanted) =
+            HickoryName::from_labels(name.labels().filter(|label| !label.is_empty()))
+        else {
             return failed("it is no name that can be asked for".to_owned());
         };
         // Neither the search list nor the domain of the system is for names that are written in full.
@@ -126,8 +149,17 @@ impl StubResolver {
         };
         match tokio::time::timeout(self.servers.timeout, stub.lookup(wanted, rtype)).await {
             Ok(Ok(lookup)) => {
-                let ttl = lookup.answers().iter().map(|record| record.ttl).min().unwrap_or(0);
-                let found = lookup.answers().iter().filter_map(|record| record.data.ip_addr()).collect();
+                let ttl = lookup
+                    .answers()
+                    .iter()
+                    .map(|record| record.ttl)
+                    .min()
+                    .unwrap_or(0);
+                let found = lookup
+                    .answers()
+                    .iter()
+                    .filter_map(|record| record.data.ip_addr())
+                    .collect();
                 (usable(found), Duration::from_secs(ttl.into()))
             }
             Ok(Err(error)) => match without_records(&error) {
@@ -143,7 +175,12 @@ impl StubResolver {
 struct OwnTtl;
 
 impl Expiry<(Name, IpFamily), Arc<FamilyAnswer>> for OwnTtl {
-    fn expire_after_create(&self, _: &(Name, IpFamily), answer: &Arc<FamilyAnswer>, _: Instant) -> Option<Duration> {
+    fn expire_after_create(
+        &self,
+        _: &(Name, IpFamily),
+        answer: &Arc<FamilyAnswer>,
+        _: Instant,
+    ) -> Option<Duration> {
         Some(answer.ttl)
     }
 
@@ -160,8 +197,13 @@ impl Expiry<(Name, IpFamily), Arc<FamilyAnswer>> for OwnTtl {
 
 fn servers_of_the_system() -> Result<Vec<SocketAddr>, String> {
     let read = hickory_resolver::system_conf::read_system_conf();
-    let (config, _) = read.map_err(|error| format!("/etc/resolv.conf names no server to ask: {error}"))?;
-    Ok(config.name_servers().iter().map(|server| SocketAddr::new(server.ip, 53)).collect())
+    let (config, _) =
+        read.map_err(|error| format!("/etc/resolv.conf names no server to ask: {error}"))?;
+    Ok(config
+        .name_servers()
+        .iter()
+        .map(|server| SocketAddr::new(server.ip, 53))
+        .collect())
 }
 
 fn stub(servers: &[SocketAddr], timeout: Duration) -> Result<TokioResolver, String> {
@@ -170,7 +212,8 @@ fn stub(servers: &[SocketAddr], timeout: Duration) -> Result<TokioResolver, Stri
         connection
     };
     let server = |server: &SocketAddr| {
-        let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|made| connection(made, server));
+        let connections =
+            [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|made| connection(made, server));
         NameServerConfig::new(server.ip(), true, connections.to_vec())
     };
     let config = ResolverConfig::from_name_servers(servers.iter().map(server).collect());
@@ -179,7 +222,9 @@ fn stub(servers: &[SocketAddr], timeout: Duration) -> Result<TokioResolver, Stri
     // A datagram may get lost, so there is time for another one.
     (options.timeout, options.attempts) = (timeout / 2, 2);
     (options.cache_size, options.use_hosts_file) = (0, ResolveHosts::Never);
-    builder.build().map_err(|error| format!("the resolver cannot be made: {error}"))
+    builder
+        .build()
+        .map_err(|error| format!("the resolver cannot be made: {error}"))
 }
 
 /// What of the addresses can be that of a host; in order, so that servers that rotate them change nothing.
@@ -200,8 +245,12 @@ fn usable(mut found: Vec<IpAddr>) -> LookupResult {
 
 /// How long it holds that the name exists and has no such record; `None`: something else is wrong.
 fn without_records(error: &NetError) -> Option<Duration> {
-    let NetError::Dns(DnsError::NoRecordsFound(denied)) = error else { return None };
-    let ttl = denied.negative_ttl.map_or(DENIED, |seconds| Duration::from_secs(seconds.into()));
+    let NetError::Dns(DnsError::NoRecordsFound(denied)) = error else {
+        return None;
+    };
+    let ttl = denied
+        .negative_ttl
+        .map_or(DENIED, |seconds| Duration::from_secs(seconds.into()));
     (!error.is_nx_domain()).then_some(ttl)
 }
 
@@ -225,37 +274,70 @@ mod tests {
 
     #[test]
     fn addresses_come_in_order_each_once_and_never_too_many() {
-        let found = usable(addresses(&["192.0.2.2", "0.0.0.0", "192.0.2.1", "192.0.2.2"]));
-        assert_eq!(found, LookupResult::Addresses(addresses(&["192.0.2.1", "192.0.2.2"])));
+        let found = usable(addresses(&[
+            "192.0.2.2",
+            "0.0.0.0",
+            "192.0.2.1",
+            "192.0.2.2",
+        ]));
+        assert_eq!(
+            found,
+            LookupResult::Addresses(addresses(&["192.0.2.1", "192.0.2.2"]))
+        );
         assert_eq!(usable(vec![]), LookupResult::Nothing);
-        let LookupResult::Failed(told) = usable(addresses(&["224.0.0.1"])) else { panic!() };
+        let LookupResult::Failed(told) = usable(addresses(&["224.0.0.1"])) else {
+            panic!()
+        };
         assert!(told.contains("224.0.0.1"), "{told}");
-        let many = (1..=255).map(|last| IpAddr::from([192, 0, 2, last])).collect();
-        let LookupResult::Addresses(kept) = usable(many) else { panic!() };
+        let many = (1..=255)
+            .map(|last| IpAddr::from([192, 0, 2, last]))
+            .collect();
+        let LookupResult::Addresses(kept) = usable(many) else {
+            panic!()
+        };
         assert_eq!(kept.len(), MOST_ADDRESSES);
     }
 
     #[tokio::test]
     async fn without_servers_every_name_fails_and_says_why() {
-        let servers = UpstreamServers { addresses: Err("nobody is there".to_owned()), timeout: Duration::from_secs(1) };
-        let answer = StubResolver::new(servers).addresses(&"lb.example.net".parse().unwrap(), IpFamily::V6).await;
-        assert_eq!(answer.found, LookupResult::Failed("nobody is there".to_owned()));
+        let servers = UpstreamServers {
+            addresses: Err("nobody is there".to_owned()),
+            timeout: Duration::from_secs(1),
+        };
+        let answer = StubResolver::new(servers)
+            .addresses(&"lb.example.net".parse().unwrap(), IpFamily::V6)
+            .await;
+        assert_eq!(
+            answer.found,
+            LookupResult::Failed("nobody is there".to_owned())
+        );
     }
 
     #[tokio::test]
     async fn what_is_kept_is_kept_under_its_own_ttl() {
-        let servers = UpstreamServers { addresses: Err("not asked".to_owned()), timeout: Duration::from_secs(1) };
+        let servers = UpstreamServers {
+            addresses: Err("not asked".to_owned()),
+            timeout: Duration::from_secs(1),
+        };
         let resolver = StubResolver::new(servers);
         let kept = |name: &str, ttl: Duration| {
             let found = LookupResult::Addresses(addresses(&["192.0.2.1"]));
-            let answer = FamilyAnswer { found, ttl, until: Instant::now() + ttl };
-            resolver.kept.insert((name.parse().unwrap(), IpFamily::V4), Arc::new(answer));
+            let answer = FamilyAnswer {
+                found,
+                ttl,
+                until: Instant::now() + ttl,
+            };
+            resolver
+                .kept
+                .insert((name.parse().unwrap(), IpFamily::V4), Arc::new(answer));
         };
         kept("short.example.net", Duration::from_millis(20));
         kept("long.example.net", Duration::from_secs(3600));
         tokio::time::sleep(Duration::from_millis(40)).await;
         let is_kept = async |name: &str| {
-            let answer = resolver.addresses(&name.parse().unwrap(), IpFamily::V4).await;
+            let answer = resolver
+                .addresses(&name.parse().unwrap(), IpFamily::V4)
+                .await;
             matches!(answer.found, LookupResult::Addresses(_))
         };
         assert!(!is_kept("short.example.net").await && is_kept("LONG.example.net").await);

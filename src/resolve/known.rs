@@ -48,9 +48,19 @@ impl ResolvedName {
     /// What was known before a restart: last good addresses, which hold until there is something newer.
     pub fn remembered(addresses: Vec<IpAddr>, ttl: u32) -> ResolvedName {
         let families = IpFamily::ALL.map(|family| {
-            let is_usable = |address: &IpAddr| IpFamily::of(*address) == family && is_of_a_host(*address);
-            let last_good = addresses.iter().copied().filter(is_usable).take(MOST_ADDRESSES).collect();
-            FamilyState { last_good, ttl, ..FamilyState::default() }
+            let is_usable =
+                |address: &IpAddr| IpFamily::of(*address) == family && is_of_a_host(*address);
+            let last_good = addresses
+                .iter()
+                .copied()
+                .filter(is_usable)
+                .take(MOST_ADDRESSES)
+                .collect();
+            FamilyState {
+                last_good,
+                ttl,
+                ..FamilyState::default()
+            }
         });
         ResolvedName { families }
     }
@@ -72,36 +82,57 @@ impl ResolvedName {
         }
         let failed = self.failure(family).is_some();
         let failures = &mut self.families[family as usize].failures;
-        *failures = if failed { failures.saturating_add(1) } else { 0 };
+        *failures = if failed {
+            failures.saturating_add(1)
+        } else {
+            0
+        };
         self.news(family, &before)
     }
 
     /// The addresses to go by: the last good ones, IPv4 before IPv6, in order.
     pub fn addresses(&self) -> Vec<IpAddr> {
-        IpFamily::ALL.iter().flat_map(|family| self.addresses_of(*family)).copied().collect()
+        IpFamily::ALL
+            .iter()
+            .flat_map(|family| self.addresses_of(*family))
+            .copied()
+            .collect()
     }
 
     /// Those of one family.
     pub fn addresses_of(&self, family: IpFamily) -> &[IpAddr] {
         let state = self.state(family);
-        let other_is_well = matches!(self.state(family.other()).latest, Some(LookupResult::Addresses(_)));
-        if state.latest == Some(LookupResult::Nothing) && other_is_well { &[] } else { &state.last_good }
+        let other_is_well = matches!(
+            self.state(family.other()).latest,
+            Some(LookupResult::Addresses(_))
+        );
+        if state.latest == Some(LookupResult::Nothing) && other_is_well {
+            &[]
+        } else {
+            &state.last_good
+        }
     }
 
     /// Whether it is known what the name has of a family: addresses, or that there are none.
     pub fn is_known(&self, family: IpFamily) -> bool {
         let has_none = || self.state(family).latest == Some(LookupResult::Nothing);
-        !self.addresses_of(family).is_empty() || has_none() && !self.addresses_of(family.other()).is_empty()
+        !self.addresses_of(family).is_empty()
+            || has_none() && !self.addresses_of(family.other()).is_empty()
     }
 
     /// Families that had no answer yet.
     pub fn untried(&self) -> usize {
-        self.families.iter().filter(|state| state.latest.is_none()).count()
+        self.families
+            .iter()
+            .filter(|state| state.latest.is_none())
+            .count()
     }
 
     /// How long the addresses hold, in seconds; `None`: there are none.
     pub fn ttl(&self) -> Option<u32> {
-        let with_some = IpFamily::ALL.into_iter().filter(|family| !self.addresses_of(*family).is_empty());
+        let with_some = IpFamily::ALL
+            .into_iter()
+            .filter(|family| !self.addresses_of(*family).is_empty());
         with_some.map(|family| self.state(family).ttl).min()
     }
 
@@ -142,7 +173,9 @@ impl ResolvedName {
         match &self.state(family).latest {
             None => Some("no answer yet"),
             Some(LookupResult::Failed(reason)) => Some(reason),
-            Some(LookupResult::Nothing) if self.state(family.other()).latest == Some(LookupResult::Nothing) => {
+            Some(LookupResult::Nothing)
+                if self.state(family.other()).latest == Some(LookupResult::Nothing) =>
+            {
                 Some("it has no address")
             }
             Some(LookupResult::Nothing | LookupResult::Addresses(_)) => None,
@@ -156,7 +189,11 @@ impl ResolvedName {
         let Some(reason) = self.failure(family) else {
             if had_failed {
                 let sentence = format!("resolves again: {}", list(now, family));
-                return Some(ResolverEvent { sentence, cause: None, is_bad: false });
+                return Some(ResolverEvent {
+                    sentence,
+                    cause: None,
+                    is_bad: false,
+                });
             }
             let cause = format!("before: {}", list(earlier, family));
             let sentence = format!("has other addresses now: {}", list(now, family));
@@ -168,16 +205,27 @@ impl ResolvedName {
         };
         let sentence = match now {
             [] => format!("does not resolve ({family})"),
-            kept => format!("does not resolve ({family}); what it last came to is kept: {}", list(kept, family)),
+            kept => format!(
+                "does not resolve ({family}); what it last came to is kept: {}",
+                list(kept, family)
+            ),
         };
-        (!had_failed).then(|| ResolverEvent { sentence, cause: Some(reason.to_owned()), is_bad: true })
+        (!had_failed).then(|| ResolverEvent {
+            sentence,
+            cause: Some(reason.to_owned()),
+            is_bad: true,
+        })
     }
 }
 
 fn list(addresses: &[IpAddr], family: IpFamily) -> String {
     match addresses {
         [] => format!("no {family}"),
-        some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        some => some
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
     }
 }
 
@@ -197,7 +245,11 @@ mod tests {
     }
 
     fn answer(found: LookupResult) -> FamilyAnswer {
-        FamilyAnswer { found, ttl: Duration::from_secs(60), until: Instant::now() }
+        FamilyAnswer {
+            found,
+            ttl: Duration::from_secs(60),
+            until: Instant::now(),
+        }
     }
 
     /// What is known after these answers, and the last of the news.
@@ -211,7 +263,12 @@ mod tests {
     }
 
     fn shown(known: &ResolvedName) -> String {
-        known.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        known
+            .addresses()
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     fn good() -> Vec<(IpFamily, LookupResult)> {
@@ -221,17 +278,26 @@ mod tests {
     #[test]
     fn the_last_good_addresses_are_kept_by_family() {
         assert_eq!(after(&good()).0.complaint(), None);
-        for bad in
-            [[failed(), failed()], [LookupResult::Nothing, LookupResult::Nothing], [failed(), LookupResult::Nothing]]
-        {
+        for bad in [
+            [failed(), failed()],
+            [LookupResult::Nothing, LookupResult::Nothing],
+            [failed(), LookupResult::Nothing],
+        ] {
             let [v4, v6] = bad.clone();
             let (known, _) = after(&[good(), vec![(V4, v4), (V6, v6)]].concat());
             assert_eq!(shown(&known), "192.0.2.1, 2001:db8::1", "{bad:?}");
-            assert!(known.complaint().unwrap().starts_with("does not resolve"), "{bad:?}");
+            assert!(
+                known.complaint().unwrap().starts_with("does not resolve"),
+                "{bad:?}"
+            );
         }
-        let (known, _) = after(&[good(), vec![(V6, failed()), (V4, found(&["192.0.2.9"]))]].concat());
+        let (known, _) =
+            after(&[good(), vec![(V6, failed()), (V4, found(&["192.0.2.9"]))]].concat());
         assert_eq!(shown(&known), "192.0.2.9, 2001:db8::1");
-        assert_eq!(known.complaint().unwrap(), "does not resolve (AAAA): no answer within 2s");
+        assert_eq!(
+            known.complaint().unwrap(),
+            "does not resolve (AAAA): no answer within 2s"
+        );
         // A family that a name gave up is not kept, nor does it come back when the other one fails later.
         let mut row = [good(), vec![(V6, LookupResult::Nothing)]].concat();
         assert_eq!(shown(&after(&row).0), "192.0.2.1");
@@ -243,27 +309,55 @@ mod tests {
     fn a_family_that_never_was_known_is_told_from_one_that_is_not_there() {
         let (half, _) = after(&[(V4, failed()), (V6, found(&["2001:db8::1"]))]);
         assert_eq!([V4, V6].map(|family| half.is_known(family)), [false, true]);
-        assert_eq!(half.complaint().unwrap(), "does not resolve (A): no answer within 2s");
+        assert_eq!(
+            half.complaint().unwrap(),
+            "does not resolve (A): no answer within 2s"
+        );
         let (whole, _) = after(&[(V4, LookupResult::Nothing), (V6, found(&["2001:db8::1"]))]);
         assert_eq!([V4, V6].map(|family| whole.is_known(family)), [true, true]);
         assert_eq!(whole.complaint(), None);
         let (waiting, _) = after(&[(V6, found(&["2001:db8::1"]))]);
-        assert_eq!(waiting.complaint().unwrap(), "does not resolve (A): no answer yet");
+        assert_eq!(
+            waiting.complaint().unwrap(),
+            "does not resolve (A): no answer yet"
+        );
         assert_eq!((waiting.untried(), waiting.is_known(V4)), (1, false));
         let (nothing, _) = after(&[(V4, LookupResult::Nothing), (V6, LookupResult::Nothing)]);
-        assert!(!nothing.is_known(V4) && !nothing.is_known(V6), "no address at all is a failure");
-        assert_eq!(nothing.complaint().unwrap(), "does not resolve: it has no address");
+        assert!(
+            !nothing.is_known(V4) && !nothing.is_known(V6),
+            "no address at all is a failure"
+        );
+        assert_eq!(
+            nothing.complaint().unwrap(),
+            "does not resolve: it has no address"
+        );
     }
 
     #[test]
     fn people_are_told_of_changes() {
-        assert_eq!(after(&[]).0.complaint().unwrap(), "does not resolve: no answer yet");
-        assert_eq!(after(&[(V6, failed())]).1.unwrap(), "does not resolve (AAAA)");
-        assert_eq!(after(&[(V6, failed()), (V6, failed())]).1, None, "said once");
+        assert_eq!(
+            after(&[]).0.complaint().unwrap(),
+            "does not resolve: no answer yet"
+        );
+        assert_eq!(
+            after(&[(V6, failed())]).1.unwrap(),
+            "does not resolve (AAAA)"
+        );
+        assert_eq!(
+            after(&[(V6, failed()), (V6, failed())]).1,
+            None,
+            "said once"
+        );
         let moved = [(V4, found(&["192.0.2.1"])), (V4, found(&["192.0.2.2"]))];
-        assert_eq!(after(&moved).1.unwrap(), "has other addresses now: 192.0.2.2");
+        assert_eq!(
+            after(&moved).1.unwrap(),
+            "has other addresses now: 192.0.2.2"
+        );
         let kept = [(V4, found(&["192.0.2.1"])), (V4, failed())];
-        assert_eq!(after(&kept).1.unwrap(), "does not resolve (A); what it last came to is kept: 192.0.2.1");
+        assert_eq!(
+            after(&kept).1.unwrap(),
+            "does not resolve (A); what it last came to is kept: 192.0.2.1"
+        );
         let back = [kept.to_vec(), vec![(V4, found(&["192.0.2.1"]))]].concat();
         assert_eq!(after(&back).1.unwrap(), "resolves again: 192.0.2.1");
     }
@@ -275,10 +369,18 @@ mod tests {
             known.take(family, &answer(found));
             known.retry_after(family).map(|pause| pause.as_secs())
         };
-        assert_eq!(due(V6, found(&["2001:db8::1"])), None, "when its answer expires");
+        assert_eq!(
+            due(V6, found(&["2001:db8::1"])),
+            None,
+            "when its answer expires"
+        );
         let row: Vec<_> = (0..7).map(|_| due(V4, failed())).collect();
         assert_eq!(row, [1, 2, 4, 8, 16, 30, 30].map(Some));
-        assert_eq!(due(V6, found(&["2001:db8::1"])), None, "one family does not wait for the other");
+        assert_eq!(
+            due(V6, found(&["2001:db8::1"])),
+            None,
+            "one family does not wait for the other"
+        );
         assert_eq!(due(V4, failed()), Some(30));
         assert_eq!(due(V4, found(&["192.0.2.1"])), None);
         assert_eq!(due(V4, failed()), Some(1));

@@ -52,16 +52,30 @@ struct Book {
 
 impl NameResolver {
     /// Begins to resolve these; must be called inside a tokio runtime. `remembered` is what was known before a restart.
-    pub fn start(settings: &ResolverSettings, names: HashSet<Name>, remembered: KnownNames) -> NameResolver {
+    pub fn start(
+        settings: &ResolverSettings,
+        names: HashSet<Name>,
+        remembered: KnownNames,
+    ) -> NameResolver {
         let shared = Shared {
-            book: Mutex::new(Book { known: remembered, news: VecDeque::new() }),
+            book: Mutex::new(Book {
+                known: remembered,
+                news: VecDeque::new(),
+            }),
             permits: Semaphore::new(IN_FLIGHT),
             version: watch::Sender::new(0),
             untried: watch::Sender::new(0),
         };
         let resolver = Arc::new(StubResolver::new(servers(settings, &names)));
-        let tasks = Tasks { resolver, settings: settings.clone(), running: HashMap::new() };
-        let this = NameResolver { shared: Arc::new(shared), tasks: Mutex::new(tasks) };
+        let tasks = Tasks {
+            resolver,
+            settings: settings.clone(),
+            running: HashMap::new(),
+        };
+        let this = NameResolver {
+            shared: Arc::new(shared),
+            tasks: Mutex::new(tasks),
+        };
         this.replace(settings, names);
         this
     }
@@ -91,8 +105,15 @@ impl NameResolver {
                 if tasks.running.contains_key(&key) {
                     continue;
                 }
-                let follow = follow(self.shared.clone(), tasks.resolver.clone(), name.clone(), family);
-                tasks.running.insert(key, tokio::spawn(follow).abort_handle());
+                let follow = follow(
+                    self.shared.clone(),
+                    tasks.resolver.clone(),
+                    name.clone(),
+                    family,
+                );
+                tasks
+                    .running
+                    .insert(key, tokio::spawn(follow).abort_handle());
             }
         }
         self.shared.publish(&book);
@@ -115,10 +136,17 @@ impl NameResolver {
 
     /// Waits until every family of every name has had a result, at most as long as one look-up may take. Says whether all have.
     pub async fn first_round(&self) -> bool {
-        let timeout = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).settings.timeout;
+        let timeout = self
+            .tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .settings
+            .timeout;
         let mut untried = self.shared.untried.subscribe();
         let all = untried.wait_for(|left| *left == 0);
-        tokio::time::timeout(timeout + Duration::from_millis(200), all).await.is_ok()
+        tokio::time::timeout(timeout + Duration::from_millis(200), all)
+            .await
+            .is_ok()
     }
 }
 
@@ -132,7 +160,11 @@ impl Drop for NameResolver {
 /// The system's servers are of interest only where there is something to ask them.
 fn servers(settings: &ResolverSettings, names: &HashSet<Name>) -> UpstreamServers {
     match names.is_empty() {
-        true => ResolverSettings { servers: vec![([127, 0, 0, 1], 53).into()], ..settings.clone() }.servers(),
+        true => ResolverSettings {
+            servers: vec![([127, 0, 0, 1], 53).into()],
+            ..settings.clone()
+        }
+        .servers(),
         false => settings.servers(),
     }
 }
@@ -144,7 +176,8 @@ impl Shared {
 
     fn publish(&self, book: &Book) {
         let left = book.known.values().map(ResolvedName::untried).sum();
-        self.untried.send_if_modified(|before| std::mem::replace(before, left) != left);
+        self.untried
+            .send_if_modified(|before| std::mem::replace(before, left) != left);
     }
 
     /// Takes in one answer; when the family is due again, or `None`: nobody wants to know the name any more.
@@ -154,7 +187,9 @@ impl Shared {
         let before = known.clone();
         let news = known.take(family, answer);
         let changed = !known.is_like(&before);
-        let due = known.retry_after(family).map_or(answer.until, |pause| Instant::now() + pause);
+        let due = known
+            .retry_after(family)
+            .map_or(answer.until, |pause| Instant::now() + pause);
         if let Some(news) = news {
             book.news.push_back((name.clone(), news));
             let surplus = book.news.len().saturating_sub(MOST_NEWS);
@@ -171,10 +206,14 @@ impl Shared {
 /// The life of one family of a name.
 async fn follow(shared: Arc<Shared>, resolver: Arc<StubResolver>, name: Name, family: IpFamily) {
     loop {
-        let Ok(permit) = shared.permits.acquire().await else { return };
+        let Ok(permit) = shared.permits.acquire().await else {
+            return;
+        };
         let answer = resolver.addresses(&name, family).await;
         drop(permit);
-        let Some(due) = shared.take(&name, family, &answer) else { return };
+        let Some(due) = shared.take(&name, family, &answer) else {
+            return;
+        };
         // An answer that has just expired may be in the cache still for the time of a glance.
         let least = Instant::now() + Duration::from_millis(10);
         tokio::time::sleep_until(due.max(least).into()).await;

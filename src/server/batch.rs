@@ -83,9 +83,18 @@ impl DatagramBatch {
         let mut replies = vec![[0; REPLY]; BATCH].into_boxed_slice();
         let mut sources = vec![zeroed::<libc::sockaddr_storage>(); BATCH].into_boxed_slice();
         let mut controls = vec![Control([0; CONTROL]); BATCH].into_boxed_slice();
-        let vector = |base: *mut u8, length| libc::iovec { iov_base: base.cast(), iov_len: length };
-        let mut query_vectors: Box<[_]> = queries.iter_mut().map(|buffer| vector(buffer.as_mut_ptr(), QUERY)).collect();
-        let mut reply_vectors: Box<[_]> = replies.iter_mut().map(|buffer| vector(buffer.as_mut_ptr(), 0)).collect();
+        let vector = |base: *mut u8, length| libc::iovec {
+            iov_base: base.cast(),
+            iov_len: length,
+        };
+        let mut query_vectors: Box<[_]> = queries
+            .iter_mut()
+            .map(|buffer| vector(buffer.as_mut_ptr(), QUERY))
+            .collect();
+        let mut reply_vectors: Box<[_]> = replies
+            .iter_mut()
+            .map(|buffer| vector(buffer.as_mut_ptr(), 0))
+            .collect();
         let mut received = vec![zeroed::<libc::mmsghdr>(); BATCH].into_boxed_slice();
         let mut sent = received.clone();
         for at in 0..BATCH {
@@ -94,7 +103,11 @@ impl DatagramBatch {
             header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
             header.msg_iov = &raw mut query_vectors[at];
             header.msg_iovlen = 1;
-            header.msg_control = if wildcard { controls[at].0.as_mut_ptr().cast() } else { ptr::null_mut() };
+            header.msg_control = if wildcard {
+                controls[at].0.as_mut_ptr().cast()
+            } else {
+                ptr::null_mut()
+            };
             sent[at].msg_hdr.msg_iov = &raw mut reply_vectors[at];
             sent[at].msg_hdr.msg_iovlen = 1;
         }
@@ -163,18 +176,29 @@ impl DatagramBatch {
         }
         let source = source_address(self.sources.get(at)?)?;
         let octets = self.queries.get(at)?.get(..message.msg_len as usize)?;
-        Some(Datagram { octets, source, reply: self.replies.get_mut(at)? })
+        Some(Datagram {
+            octets,
+            source,
+            reply: self.replies.get_mut(at)?,
+        })
     }
 
     /// Marks the reply to datagram `at` for sending.
     #[inline]
     #[expect(clippy::arithmetic_side_effects, reason = "the place was there")]
     pub fn reply(&mut self, at: usize, length: usize) {
-        let (Some(question), Some(buffer)) = (self.received.get(at), self.replies.get_mut(at)) else { return };
-        let Some(vector) = self.reply_vectors.get_mut(self.waiting) else { return };
+        let (Some(question), Some(buffer)) = (self.received.get(at), self.replies.get_mut(at))
+        else {
+            return;
+        };
+        let Some(vector) = self.reply_vectors.get_mut(self.waiting) else {
+            return;
+        };
         vector.iov_base = buffer.as_mut_ptr().cast();
         vector.iov_len = length.min(REPLY);
-        let Some(message) = self.sent.get_mut(self.waiting) else { return };
+        let Some(message) = self.sent.get_mut(self.waiting) else {
+            return;
+        };
         message.msg_hdr.msg_name = question.msg_hdr.msg_name;
         message.msg_hdr.msg_namelen = question.msg_hdr.msg_namelen;
         if self.wildcard {
@@ -192,10 +216,21 @@ impl DatagramBatch {
     #[expect(clippy::arithmetic_side_effects, reason = "at most a batch")]
     pub fn send(&mut self, socket: &UdpSocket) {
         let mut next = 0;
-        while let Some(rest) = self.sent.get_mut(next..self.waiting).filter(|rest| !rest.is_empty()) {
+        while let Some(rest) = self
+            .sent
+            .get_mut(next..self.waiting)
+            .filter(|rest| !rest.is_empty())
+        {
             // SAFETY: the first `waiting` headers were filled in by `reply` with pointers into buffers of `self`.
-            let count =
-                unsafe { libc::syscall(libc::SYS_sendmmsg, socket.as_raw_fd(), rest.as_mut_ptr(), rest.len(), 0) };
+            let count = unsafe {
+                libc::syscall(
+                    libc::SYS_sendmmsg,
+                    socket.as_raw_fd(),
+                    rest.as_mut_ptr(),
+                    rest.len(),
+                    0,
+                )
+            };
             match count {
                 0.. => next += (count as usize).max(1),
                 _ if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
@@ -213,12 +248,18 @@ fn source_address(storage: &libc::sockaddr_storage) -> Option<ClientAddress> {
         libc::AF_INET => {
             // SAFETY: the family says that the kernel wrote a sockaddr_in, which is smaller and no stricter aligned.
             let address = unsafe { &*(&raw const *storage).cast::<libc::sockaddr_in>() };
-            (ClientAddress::from(address.sin_addr.s_addr.to_ne_bytes()), address.sin_port)
+            (
+                ClientAddress::from(address.sin_addr.s_addr.to_ne_bytes()),
+                address.sin_port,
+            )
         }
         libc::AF_INET6 => {
             // SAFETY: as above, for sockaddr_in6.
             let address = unsafe { &*(&raw const *storage).cast::<libc::sockaddr_in6>() };
-            (ClientAddress::from(address.sin6_addr.s6_addr), address.sin6_port)
+            (
+                ClientAddress::from(address.sin6_addr.s6_addr),
+                address.sin6_port,
+            )
         }
         _ => return None,
     };
@@ -237,8 +278,15 @@ fn is_host(address: ClientAddress) -> bool {
 /// Clears the interface in a destination's control message, so that the reply takes the route that the machine has;
 /// link-local IPv6 keeps it, since there the interface is part of the address.
 fn forget_interface(control: &mut Control) {
-    let Some((header, data)) = control.0.split_first_chunk_mut::<{ size_of::<libc::cmsghdr>() }>() else { return };
-    let level = header.last_chunk::<8>().and_then(|tail| tail.first_chunk::<4>());
+    let Some((header, data)) = control
+        .0
+        .split_first_chunk_mut::<{ size_of::<libc::cmsghdr>() }>()
+    else {
+        return;
+    };
+    let level = header
+        .last_chunk::<8>()
+        .and_then(|tail| tail.first_chunk::<4>());
     let interface = match level.map(|level| i32::from_ne_bytes(*level)) {
         // in_pktinfo: the interface is first.
         Some(libc::IPPROTO_IP) => data.get_mut(..4),
@@ -260,19 +308,38 @@ mod tests {
     fn an_ipv4_client_of_a_socket_of_both_families_is_an_ipv4_client() {
         let socket = UdpSocket::bind("[::]:0").unwrap();
         let at = SocketAddr::from(([127, 0, 0, 1], socket.local_addr().unwrap().port()));
-        UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"query", at).unwrap();
+        UdpSocket::bind("127.0.0.1:0")
+            .unwrap()
+            .send_to(b"query", at)
+            .unwrap();
         let mut batch = DatagramBatch::new(true);
         assert_eq!(batch.receive(&socket).unwrap(), 1);
-        assert_eq!(batch.datagram(0).unwrap().source.ip(), IpAddr::from([127, 0, 0, 1]));
+        assert_eq!(
+            batch.datagram(0).unwrap().source.ip(),
+            IpAddr::from([127, 0, 0, 1])
+        );
     }
 
     #[test]
     fn an_address_that_is_no_hosts_is_none_in_either_spelling() {
-        for nobody in ["0.0.0.1", "224.0.0.1", "255.255.255.255", "::", "ff02::1", "::ffff:0.1.2.3", "::ffff:224.0.0.1"]
-        {
+        for nobody in [
+            "0.0.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "ff02::1",
+            "::ffff:0.1.2.3",
+            "::ffff:224.0.0.1",
+        ] {
             assert!(!is_host(nobody.parse().unwrap()), "{nobody}");
         }
-        for host in ["1.0.0.1", "223.255.255.255", "::1", "2001:db8::1", "::ffff:192.0.2.1"] {
+        for host in [
+            "1.0.0.1",
+            "223.255.255.255",
+            "::1",
+            "2001:db8::1",
+            "::ffff:192.0.2.1",
+        ] {
             assert!(is_host(host.parse().unwrap()), "{host}");
         }
     }

@@ -45,12 +45,23 @@ impl Conversation {
         tally: Arc<WorkerStats>,
     ) -> Conversation {
         let draw = RandomState::new().hash_one(client);
-        Conversation { client, carrier, published, tally, draw }
+        Conversation {
+            client,
+            carrier,
+            published,
+            tally,
+            draw,
+        }
     }
 
     /// Whether a front speaks here, which says first who the client is.
     pub fn is_with_front(&self) -> bool {
-        self.published.load().policy.fronts.as_ref().is_some_and(|fronts| fronts.contains(self.client))
+        self.published
+            .load()
+            .policy
+            .fronts
+            .as_ref()
+            .is_some_and(|fronts| fronts.contains(self.client))
     }
 
     /// Who it is with.
@@ -84,7 +95,11 @@ impl Conversation {
     fn write(&self, message: &[u8], reply: &mut [u8]) -> Result<usize, NoReply> {
         let snapshot = self.published.load();
         let moment = snapshot.moment_in(self.tally.lane(), self.draw);
-        let (client, transport, scratch) = (self.client, self.carrier.transport(), &mut QueryScratch::default());
+        let (client, transport, scratch) = (
+            self.client,
+            self.carrier.transport(),
+            &mut QueryScratch::default(),
+        );
         let answered = match snapshot.policy.access.admit(client) {
             Admission::Serve => answer(message, client, transport, &moment, scratch, reply),
             Admission::Refuse => {

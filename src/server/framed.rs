@@ -25,7 +25,10 @@ pub struct FramedConnection {
 
 impl FramedConnection {
     /// Answers until the client has no more to ask, or takes too long.
-    pub async fn serve(mut self, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
+    pub async fn serve(
+        mut self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    ) -> io::Result<()> {
         let mut input = Vec::with_capacity(QUERY);
         let mut output = Vec::new();
         // Octets that drip in do not move it, only a query does: a connection is kept for those who ask.
@@ -51,15 +54,23 @@ impl FramedConnection {
     fn answer_whole(&mut self, input: &[u8], output: &mut Vec<u8>) -> io::Result<usize> {
         let mut used = 0;
         while output.len() < FLUSH {
-            let Some((&length, rest)) = input.get(used..).and_then(|rest| rest.split_first_chunk::<2>()) else { break };
+            let Some((&length, rest)) = input
+                .get(used..)
+                .and_then(|rest| rest.split_first_chunk::<2>())
+            else {
+                break;
+            };
             let length = usize::from(u16::from_be_bytes(length));
             if length > QUERY {
                 self.conversation.count_dropped();
                 return Err(io::ErrorKind::InvalidData.into());
             }
-            let Some(message) = rest.get(..length) else { break };
+            let Some(message) = rest.get(..length) else {
+                break;
+            };
             // A message that may not be answered is no query; nothing good follows it on a stream.
-            answer_framed(&mut self.conversation, message, output).ok_or(io::ErrorKind::InvalidData)?;
+            answer_framed(&mut self.conversation, message, output)
+                .ok_or(io::ErrorKind::InvalidData)?;
             used += 2 + length;
         }
         Ok(used)
@@ -67,7 +78,11 @@ impl FramedConnection {
 }
 
 /// Appends the reply to one query, its length in front.
-pub fn answer_framed(conversation: &mut Conversation, message: &[u8], output: &mut Vec<u8>) -> Option<()> {
+pub fn answer_framed(
+    conversation: &mut Conversation,
+    message: &[u8],
+    output: &mut Vec<u8>,
+) -> Option<()> {
     let start = output.len();
     output.extend([0; 2]);
     conversation.answer(message, output).ok()?;

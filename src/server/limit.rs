@@ -55,13 +55,23 @@ impl RateLimiter {
     /// Nobody was answered yet. `beats`: tenths of a second, kept by whoever runs this.
     pub fn new(beats: &'static AtomicU32) -> RateLimiter {
         // Random keys, so that nobody can choose addresses that push a certain network out.
-        let keys = [RandomState::new().hash_one(0), RandomState::new().hash_one(1)];
-        RateLimiter { sets: (0..SETS).map(|_| Set::default()).collect(), keys, beats }
+        let keys = [
+            RandomState::new().hash_one(0),
+            RandomState::new().hash_one(1),
+        ];
+        RateLimiter {
+            sets: (0..SETS).map(|_| Set::default()).collect(),
+            keys,
+            beats,
+        }
     }
 
     /// The claim of a client to one more answer; `None`: one of its networks is at its limit.
     #[inline]
-    #[expect(clippy::arithmetic_side_effects, reason = "prefixes are from 1 bit to all of an address")]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "prefixes are from 1 bit to all of an address"
+    )]
     pub fn claim(&self, limits: &RateLimits, client: ClientAddress) -> Option<LimitClaim> {
         let now = self.beats.load(Ordering::Relaxed) as u16;
         let mut claim = LimitClaim([None; NETWORKS]);
@@ -75,7 +85,10 @@ impl RateLimiter {
             IpAddr::V6(client) => {
                 for (place, (length, times)) in claim.0.iter_mut().zip(V6) {
                     let network = client.to_bits() >> (128 - length);
-                    let network = fold(network as u64 ^ self.keys[0], (network >> 64) as u64 ^ self.keys[1]);
+                    let network = fold(
+                        network as u64 ^ self.keys[0],
+                        (network >> 64) as u64 ^ self.keys[1],
+                    );
                     *place = Some(self.place(limits, self.key(network, length), times, now)?);
                 }
             }
@@ -87,7 +100,11 @@ impl RateLimiter {
     #[inline]
     pub fn settle(&self, claim: &LimitClaim) {
         for (set, way, entry) in claim.0.iter().flatten() {
-            if let Some(place) = self.sets.get(*set as usize).and_then(|set| set.0.get(usize::from(*way))) {
+            if let Some(place) = self
+                .sets
+                .get(*set as usize)
+                .and_then(|set| set.0.get(usize::from(*way)))
+            {
                 place.store(*entry, Ordering::Relaxed);
             }
         }
@@ -96,7 +113,10 @@ impl RateLimiter {
     /// A number for a network: where it lies, and its tag.
     #[inline]
     fn key(&self, network: u64, length: u8) -> u64 {
-        fold(network ^ self.keys[0], self.keys[1].rotate_left(u32::from(length)) | 1)
+        fold(
+            network ^ self.keys[0],
+            self.keys[1].rotate_left(u32::from(length)) | 1,
+        )
     }
 
     /// Where a network's entry lies and what one more answer makes of it; `None`: it is at its limit.
@@ -105,14 +125,24 @@ impl RateLimiter {
     fn place(&self, limits: &RateLimits, key: u64, times: u32, now: u16) -> Option<(u32, u8, u64)> {
         let number = (key >> 16) as u32 % SETS as u32;
         let (tag, set) = (key as u16, self.sets.get(number as usize)?);
-        let known = set.0.iter().zip(0..).map(|(entry, way)| (way, entry.load(Ordering::Relaxed)));
+        let known = set
+            .0
+            .iter()
+            .zip(0..)
+            .map(|(entry, way)| (way, entry.load(Ordering::Relaxed)));
         let found = known.clone().find(|(_, entry)| (entry >> 48) as u16 == tag);
         let (way, load) = match found {
             Some((way, entry)) => (way, load(limits, entry, now)),
-            None => (known.min_by_key(|(_, entry)| load(limits, *entry, now)).map_or(0, |(way, _)| way), 0),
+            None => (
+                known
+                    .min_by_key(|(_, entry)| load(limits, *entry, now))
+                    .map_or(0, |(way, _)| way),
+                0,
+            ),
         };
         let most = limits.most.saturating_mul(times);
-        let entry = u64::from(tag) << 48 | u64::from(now) << 32 | u64::from(load.saturating_add(ANSWER));
+        let entry =
+            u64::from(tag) << 48 | u64::from(now) << 32 | u64::from(load.saturating_add(ANSWER));
         (load.saturating_add(ANSWER) <= most).then_some((number, way, entry))
     }
 }
@@ -125,7 +155,10 @@ fn load(limits: &RateLimits, entry: u64, now: u16) -> u32 {
 }
 
 #[inline]
-#[expect(clippy::arithmetic_side_effects, reason = "two numbers of 64 bits in 128")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "two numbers of 64 bits in 128"
+)]
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     product as u64 ^ (product >> 64) as u64
@@ -137,7 +170,13 @@ mod tests {
     use crate::config::RateLimitConfig;
 
     fn limits(rate: u32, burst: u32) -> RateLimits {
-        RateLimits::of(&RateLimitConfig { rate, burst, slip: 1, exempt: Vec::new(), dry_run: false })
+        RateLimits::of(&RateLimitConfig {
+            rate,
+            burst,
+            slip: 1,
+            exempt: Vec::new(),
+            dry_run: false,
+        })
     }
 
     fn limiter() -> (RateLimiter, &'static AtomicU32) {
@@ -148,7 +187,12 @@ mod tests {
     /// How many of `asked` queries are answered.
     fn answered(limiter: &RateLimiter, limits: &RateLimits, client: &str, asked: u32) -> u32 {
         let client = client.parse().unwrap();
-        let one = |_: &u32| limiter.claim(limits, client).map(|claim| limiter.settle(&claim)).is_some();
+        let one = |_: &u32| {
+            limiter
+                .claim(limits, client)
+                .map(|claim| limiter.settle(&claim))
+                .is_some()
+        };
         (0..asked).filter(one).count() as u32
     }
 
@@ -157,7 +201,11 @@ mod tests {
         let (limiter, beats) = limiter();
         let limits = limits(50, 125);
         assert_eq!(answered(&limiter, &limits, "192.0.2.1", 1000), 125);
-        assert_eq!(answered(&limiter, &limits, "192.0.2.2", 10), 10, "a neighbour is not in the way");
+        assert_eq!(
+            answered(&limiter, &limits, "192.0.2.2", 10),
+            10,
+            "a neighbour is not in the way"
+        );
         let mut later = 0;
         for _ in 0..100 {
             beats.fetch_add(1, Ordering::Relaxed);
@@ -165,22 +213,57 @@ mod tests {
         }
         assert!((480..=520).contains(&later), "{later} in ten seconds");
         beats.fetch_add(300, Ordering::Relaxed);
-        assert_eq!(answered(&limiter, &limits, "192.0.2.1", 1000), 125, "half a minute later all is forgotten");
+        assert_eq!(
+            answered(&limiter, &limits, "192.0.2.1", 1000),
+            125,
+            "half a minute later all is forgotten"
+        );
     }
 
     #[test]
     fn a_network_has_a_limit_too() {
         let limits = limits(10, 10);
         for (networks, limit) in [
-            ((0..256).map(|host| format!("192.0.2.{host}")).collect::<Vec<_>>(), 320),
-            ((0..4096).map(|host| format!("192.0.{}.{}", host / 256, host % 256)).collect(), 2560),
-            ((0..256).map(|host| format!("2001:db8::{host:x}")).collect(), 20),
-            ((0..256).map(|host| format!("2001:db8:0:{host:x}::1")).collect(), 30),
-            ((0..256).map(|host| format!("2001:db8:0:{host:x}00::1")).collect(), 40),
-            ((0..256).map(|host| format!("2001:db8:{host:x}::1")).collect(), 640),
+            (
+                (0..256)
+                    .map(|host| format!("192.0.2.{host}"))
+                    .collect::<Vec<_>>(),
+                320,
+            ),
+            (
+                (0..4096)
+                    .map(|host| format!("192.0.{}.{}", host / 256, host % 256))
+                    .collect(),
+                2560,
+            ),
+            (
+                (0..256).map(|host| format!("2001:db8::{host:x}")).collect(),
+                20,
+            ),
+            (
+                (0..256)
+                    .map(|host| format!("2001:db8:0:{host:x}::1"))
+                    .collect(),
+                30,
+            ),
+            (
+                (0..256)
+                    .map(|host| format!("2001:db8:0:{host:x}00::1"))
+                    .collect(),
+                40,
+            ),
+            (
+                (0..256)
+                    .map(|host| format!("2001:db8:{host:x}::1"))
+                    .collect(),
+                640,
+            ),
         ] {
             let (limiter, _) = limiter();
-            let total: u32 = networks.iter().map(|client| answered(&limiter, &limits, client, 20)).sum();
+            let total: u32 = networks
+                .iter()
+                .map(|client| answered(&limiter, &limits, client, 20))
+                .sum();
             assert_eq!(total, limit, "{}", networks[0]);
         }
     }

@@ -29,14 +29,19 @@ impl PassedSockets {
     /// # Errors
     /// A sentence: the number is none, or a descriptor is nothing that can be served.
     pub fn by_systemd() -> Result<PassedSockets, String> {
-        let (Ok(process), Ok(count)) = (std::env::var("LISTEN_PID"), std::env::var("LISTEN_FDS")) else {
+        let (Ok(process), Ok(count)) = (std::env::var("LISTEN_PID"), std::env::var("LISTEN_FDS"))
+        else {
             return Ok(PassedSockets::default());
         };
         if process != std::process::id().to_string() {
             return Ok(PassedSockets::default());
         }
-        let count = count.parse().ok().filter(|count| (0..=MOST as RawFd).contains(count));
-        let count: RawFd = count.ok_or_else(|| format!("LISTEN_FDS is no number from 0 to {MOST}"))?;
+        let count = count
+            .parse()
+            .ok()
+            .filter(|count| (0..=MOST as RawFd).contains(count));
+        let count: RawFd =
+            count.ok_or_else(|| format!("LISTEN_FDS is no number from 0 to {MOST}"))?;
         PassedSockets::of((FIRST..FIRST + count).map(own).collect::<Result<_, _>>()?)
     }
 
@@ -48,7 +53,9 @@ impl PassedSockets {
         let mut passed = PassedSockets::default();
         for descriptor in descriptors {
             let number = descriptor.as_raw_fd();
-            passed.sort(Socket::from(descriptor)).map_err(|what| refused(number, &what))?;
+            passed
+                .sort(Socket::from(descriptor))
+                .map_err(|what| refused(number, &what))?;
         }
         Ok(passed)
     }
@@ -57,17 +64,25 @@ impl PassedSockets {
         let is_stream = socket.r#type().map_err(|_| "is no socket")? == Type::STREAM;
         let address = socket.local_addr().map_err(|error| error.to_string())?;
         if is_stream && !socket.is_listener().unwrap_or(false) {
-            return Err("is a connection, not a listener; the socket unit must say Accept=no".to_owned());
+            return Err(
+                "is a connection, not a listener; the socket unit must say Accept=no".to_owned(),
+            );
         }
-        if address.as_socket_ipv6().is_some_and(|address| address.ip().is_unspecified())
+        if address
+            .as_socket_ipv6()
+            .is_some_and(|address| address.ip().is_unspecified())
             && !socket.only_v6().unwrap_or(false)
         {
-            return Err("mixes IPv4 into IPv6; the socket unit must say BindIPv6Only=ipv6-only".to_owned());
+            return Err(
+                "mixes IPv4 into IPv6; the socket unit must say BindIPv6Only=ipv6-only".to_owned(),
+            );
         }
         match (is_stream, address.as_socket(), address.as_pathname()) {
             (false, Some(address), _) => self.udp.push_back((address, socket.into())),
             (true, Some(address), _) => self.tcp.push_back((address, socket.into())),
-            (true, None, Some(path)) => self.unix.push_back((path.to_owned(), OwnedFd::from(socket).into())),
+            (true, None, Some(path)) => self
+                .unix
+                .push_back((path.to_owned(), OwnedFd::from(socket).into())),
             _ => return Err("is bound to no address that anything here listens on".to_owned()),
         }
         Ok(())
@@ -121,7 +136,10 @@ impl PassedSockets {
 fn own(descriptor: RawFd) -> Result<OwnedFd, String> {
     // SAFETY: sets the flags of a number, whether or not it is open; programs that we start must not have it.
     if unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) } != 0 {
-        return Err(refused(descriptor, "is not open; LISTEN_FDS counts too many"));
+        return Err(refused(
+            descriptor,
+            "is not open; LISTEN_FDS counts too many",
+        ));
     }
     // SAFETY: it is open, and by the protocol it belongs to the process that LISTEN_PID names, which has taken no other.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
@@ -148,15 +166,28 @@ mod tests {
     fn sockets_are_found_by_what_they_are_bound_to() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
-        let (udp, tcp) = (UdpSocket::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let (udp, tcp) = (
+            UdpSocket::bind("127.0.0.1:0").unwrap(),
+            TcpListener::bind("127.0.0.1:0").unwrap(),
+        );
         let unix = UnixListener::bind(&path).unwrap();
         let (at, listens) = (udp.local_addr().unwrap(), tcp.local_addr().unwrap());
         let mut passed = PassedSockets::of(vec![udp.into(), tcp.into(), unix.into()]).unwrap();
         assert!(passed.tcp("127.0.0.2:0".parse().unwrap()).is_none());
         assert!(passed.udp(listens).is_empty());
         let told = passed.expect_none().unwrap_err();
-        assert!(told.contains(&format!("UDP {at}, TCP {listens}, {}", path.display())), "{told}");
-        assert_eq!(passed.tcp("127.0.0.1:0".parse().unwrap()).unwrap().local_addr().unwrap(), listens);
+        assert!(
+            told.contains(&format!("UDP {at}, TCP {listens}, {}", path.display())),
+            "{told}"
+        );
+        assert_eq!(
+            passed
+                .tcp("127.0.0.1:0".parse().unwrap())
+                .unwrap()
+                .local_addr()
+                .unwrap(),
+            listens
+        );
         assert_eq!(passed.udp(at).len(), 1);
         assert!(passed.unix(&path).is_some());
         assert_eq!(passed.expect_none(), Ok(()));
@@ -166,6 +197,10 @@ mod tests {
     fn what_is_no_socket_is_refused() {
         let file = tempfile::tempfile().unwrap();
         let told = PassedSockets::of(vec![file.into()]).unwrap_err();
-        assert!(told.starts_with("file descriptor ") && told.ends_with(" was passed to us and is no socket"), "{told}");
+        assert!(
+            told.starts_with("file descriptor ")
+                && told.ends_with(" was passed to us and is no socket"),
+            "{told}"
+        );
     }
 }

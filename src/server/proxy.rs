@@ -38,10 +38,17 @@ struct Start {
 
 impl Start {
     fn read(fixed: &[u8; FIXED]) -> Option<Start> {
-        let &[version_and_command, family_and_protocol, l1, l0] = fixed.strip_prefix(SIGNATURE)? else { return None };
+        let &[version_and_command, family_and_protocol, l1, l0] = fixed.strip_prefix(SIGNATURE)?
+        else {
+            return None;
+        };
         let length = usize::from(u16::from_be_bytes([l1, l0]));
         let good = version_and_command >> 4 == 2 && length <= MOST;
-        good.then_some(Start { command: version_and_command & 0xf, family: family_and_protocol >> 4, length })
+        good.then_some(Start {
+            command: version_and_command & 0xf,
+            family: family_and_protocol >> 4,
+            length,
+        })
     }
 
     /// The client, from what follows; `front`, where the header does not say.
@@ -49,8 +56,12 @@ impl Start {
         // Source address, destination address, two ports.
         match (self.command, self.family) {
             (0, _) | (1, 0) => Some(front),
-            (1, 1) if rest.len() >= 12 => rest.first_chunk::<4>().map(|octets| ClientAddress::from(*octets)),
-            (1, 2) if rest.len() >= 36 => rest.first_chunk::<16>().map(|octets| ClientAddress::from(*octets)),
+            (1, 1) if rest.len() >= 12 => rest
+                .first_chunk::<4>()
+                .map(|octets| ClientAddress::from(*octets)),
+            (1, 2) if rest.len() >= 36 => rest
+                .first_chunk::<16>()
+                .map(|octets| ClientAddress::from(*octets)),
             _ => None,
         }
     }
@@ -68,13 +79,18 @@ pub fn unwrap(datagram: &[u8], front: ClientAddress) -> Option<(ClientAddress, &
 ///
 /// # Errors
 /// It begins with no header.
-pub async fn read(stream: &mut (impl AsyncRead + Unpin), front: ClientAddress) -> io::Result<ClientAddress> {
+pub async fn read(
+    stream: &mut (impl AsyncRead + Unpin),
+    front: ClientAddress,
+) -> io::Result<ClientAddress> {
     let mut fixed = [0; FIXED];
     stream.read_exact(&mut fixed).await?;
     let start = Start::read(&fixed).ok_or(io::ErrorKind::InvalidData)?;
     let mut rest = vec![0; start.length];
     stream.read_exact(&mut rest).await?;
-    start.client(&rest, front).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    start
+        .client(&rest, front)
+        .ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 #[cfg(test)]
@@ -100,17 +116,47 @@ mod tests {
     #[test]
     fn clients_are_read_and_what_follows_the_header_is_the_query() {
         let query = |address: &str| Some((address.to_owned(), b"query".to_vec()));
-        assert_eq!(client(&datagram([0x21, 0x12, 0, 12], &[&FOUR[..], b"query"].concat())), query("192.0.2.7"));
+        assert_eq!(
+            client(&datagram(
+                [0x21, 0x12, 0, 12],
+                &[&FOUR[..], b"query"].concat()
+            )),
+            query("192.0.2.7")
+        );
         let more = [&FOUR[..], &[4, 0, 1, 9], b"query"].concat();
-        assert_eq!(client(&datagram([0x21, 0x12, 0, 16], &more)), query("192.0.2.7"), "further fields are passed over");
+        assert_eq!(
+            client(&datagram([0x21, 0x12, 0, 16], &more)),
+            query("192.0.2.7"),
+            "further fields are passed over"
+        );
         let mut six = [0; 36];
         six[..4].copy_from_slice(&[0x20, 1, 0xd, 0xb8]);
         six[15] = 1;
-        assert_eq!(client(&datagram([0x21, 0x21, 0, 36], &[&six[..], b"query"].concat())), query("2001:db8::1"));
+        assert_eq!(
+            client(&datagram(
+                [0x21, 0x21, 0, 36],
+                &[&six[..], b"query"].concat()
+            )),
+            query("2001:db8::1")
+        );
         let mapped = [&[0; 10][..], &[0xff; 2], &[192, 0, 2, 7], &[0; 20]].concat();
-        assert_eq!(client(&datagram([0x21, 0x21, 0, 36], &[&mapped, &b"query"[..]].concat())), query("192.0.2.7"));
-        assert_eq!(client(&datagram([0x20, 0, 0, 0], b"query")), query("127.0.0.1"), "LOCAL");
-        assert_eq!(client(&datagram([0x21, 0, 0, 3], b"abcquery")), query("127.0.0.1"), "AF_UNSPEC");
+        assert_eq!(
+            client(&datagram(
+                [0x21, 0x21, 0, 36],
+                &[&mapped, &b"query"[..]].concat()
+            )),
+            query("192.0.2.7")
+        );
+        assert_eq!(
+            client(&datagram([0x20, 0, 0, 0], b"query")),
+            query("127.0.0.1"),
+            "LOCAL"
+        );
+        assert_eq!(
+            client(&datagram([0x21, 0, 0, 3], b"abcquery")),
+            query("127.0.0.1"),
+            "AF_UNSPEC"
+        );
     }
 
     #[test]
@@ -126,7 +172,11 @@ mod tests {
         ] {
             assert_eq!(client(&datagram(fixed, &FOUR)), None, "{why}");
         }
-        assert_eq!(client(b"PROXY TCP4 192.0.2.7 127.0.0.1 1 53\r\n"), None, "the text of version 1");
+        assert_eq!(
+            client(b"PROXY TCP4 192.0.2.7 127.0.0.1 1 53\r\n"),
+            None,
+            "the text of version 1"
+        );
         assert_eq!(client(&[]), None);
     }
 
@@ -134,9 +184,15 @@ mod tests {
     async fn a_stream_is_read_to_the_end_of_the_header_and_not_beyond() {
         let octets = datagram([0x21, 0x11, 0, 12], &[&FOUR[..], b"query"].concat());
         let mut stream = &octets[..];
-        assert_eq!(read(&mut stream, front()).await.unwrap().to_string(), "192.0.2.7");
+        assert_eq!(
+            read(&mut stream, front()).await.unwrap().to_string(),
+            "192.0.2.7"
+        );
         assert_eq!(stream, b"query");
-        assert!(read(&mut &octets[..20], front()).await.is_err() && read(&mut &[0; 40][..], front()).await.is_err());
+        assert!(
+            read(&mut &octets[..20], front()).await.is_err()
+                && read(&mut &[0; 40][..], front()).await.is_err()
+        );
     }
 
     proptest! {

@@ -53,7 +53,12 @@ pub struct ConnectionPermit {
 impl ConnectionLimiter {
     /// No connection yet; `count` is kept at how many there are.
     pub fn new(limits: TcpLimits, count: Arc<AtomicUsize>) -> ConnectionLimiter {
-        ConnectionLimiter { limits, start: Instant::now(), open: Mutex::default(), count }
+        ConnectionLimiter {
+            limits,
+            start: Instant::now(),
+            open: Mutex::default(),
+            count,
+        }
     }
 
     /// How long a connection may be idle.
@@ -63,11 +68,20 @@ impl ConnectionLimiter {
 
     /// A place for one more connection. When this client has as many as it may, that of its connections leaves which was
     /// idle longest; when all places are taken, the one of all (RFC 7766 section 6.2.2). Both is counted in `tally`.
-    pub fn enter(self: &Arc<Self>, address: ClientAddress, tally: &WorkerStats) -> ConnectionPermit {
+    pub fn enter(
+        self: &Arc<Self>,
+        address: ClientAddress,
+        tally: &WorkerStats,
+    ) -> ConnectionPermit {
         let mut open = self.open();
-        let evicted = open.make_room(who(address), &self.limits).unwrap_or_default();
+        let evicted = open
+            .make_room(who(address), &self.limits)
+            .unwrap_or_default();
         let seat = self.seat(open, who(address));
-        [Some(AbuseEvent::Connected), evicted].into_iter().flatten().for_each(|event| tally.note(event));
+        [Some(AbuseEvent::Connected), evicted]
+            .into_iter()
+            .flatten()
+            .for_each(|event| tally.note(event));
         seat
     }
 
@@ -82,9 +96,20 @@ impl ConnectionLimiter {
         *open.clients.entry(client).or_default() += 1;
         let (number, active) = (open.next, Arc::new(AtomicU64::new(self.now())));
         open.next += 1;
-        open.connections.insert(number, Connected { client, active: active.clone(), task: None });
+        open.connections.insert(
+            number,
+            Connected {
+                client,
+                active: active.clone(),
+                task: None,
+            },
+        );
         self.count.store(open.connections.len(), Ordering::Relaxed);
-        ConnectionPermit { number, gate: self.clone(), active }
+        ConnectionPermit {
+            number,
+            gate: self.clone(),
+            active,
+        }
     }
 
     /// Notes the task that is to end when the connection must leave.
@@ -128,22 +153,40 @@ impl Open {
     }
 
     /// Sees to it that one more of this client fits, and says who left for it; an error if nobody could.
-    fn make_room(&mut self, client: IpAddr, limits: &TcpLimits) -> Result<Option<AbuseEvent>, Full> {
+    fn make_room(
+        &mut self,
+        client: IpAddr,
+        limits: &TcpLimits,
+    ) -> Result<Option<AbuseEvent>, Full> {
         if self.count_of(client) >= limits.connections_per_client {
             let left = self.evict(|connected| connected.client == client);
-            return if left { Ok(Some(AbuseEvent::EvictedOfClient)) } else { Err(Full) };
+            return if left {
+                Ok(Some(AbuseEvent::EvictedOfClient))
+            } else {
+                Err(Full)
+            };
         }
         if self.connections.len() >= limits.connections {
-            return if self.evict(|_| true) { Ok(Some(AbuseEvent::Evicted)) } else { Err(Full) };
+            return if self.evict(|_| true) {
+                Ok(Some(AbuseEvent::Evicted))
+            } else {
+                Err(Full)
+            };
         }
         Ok(None)
     }
 
     /// Ends the one that was idle longest of those that are concerned; false: there is none, or all are held.
     fn evict(&mut self, concerns: impl Fn(&Connected) -> bool) -> bool {
-        let concerned = self.connections.iter().filter(|(_, connected)| concerns(connected));
-        let activity = concerned.map(|(number, connected)| (connected.active.load(Ordering::Relaxed), *number));
-        let Some((_, number)) = activity.filter(|(active, _)| *active != HELD).min() else { return false };
+        let concerned = self
+            .connections
+            .iter()
+            .filter(|(_, connected)| concerns(connected));
+        let activity = concerned
+            .map(|(number, connected)| (connected.active.load(Ordering::Relaxed), *number));
+        let Some((_, number)) = activity.filter(|(active, _)| *active != HELD).min() else {
+            return false;
+        };
         let task = self.remove(number).and_then(|connected| connected.task);
         task.inspect(AbortHandle::abort);
         true
@@ -189,7 +232,9 @@ impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut open = self.gate.open();
         open.remove(self.number);
-        self.gate.count.store(open.connections.len(), Ordering::Relaxed);
+        self.gate
+            .count
+            .store(open.connections.len(), Ordering::Relaxed);
     }
 }
 
@@ -207,7 +252,11 @@ mod tests {
     use super::*;
 
     fn gate(connections: usize, connections_per_client: usize) -> Arc<ConnectionLimiter> {
-        let limits = TcpLimits { connections, connections_per_client, idle: Duration::from_secs(1) };
+        let limits = TcpLimits {
+            connections,
+            connections_per_client,
+            idle: Duration::from_secs(1),
+        };
         Arc::new(ConnectionLimiter::new(limits, Arc::default()))
     }
 
@@ -216,12 +265,23 @@ mod tests {
     }
 
     /// A seat, and for which limit another connection left.
-    fn enter_counted(gate: &Arc<ConnectionLimiter>, client: &str) -> (ConnectionPermit, Option<AbuseEvent>) {
+    fn enter_counted(
+        gate: &Arc<ConnectionLimiter>,
+        client: &str,
+    ) -> (ConnectionPermit, Option<AbuseEvent>) {
         let tallies = ServerStats::default();
-        let seat = gate.enter(client.parse().unwrap(), &tallies.register(TransportKind::Tcp));
+        let seat = gate.enter(
+            client.parse().unwrap(),
+            &tallies.register(TransportKind::Tcp),
+        );
         let count = |event| tallies.events()[event as usize];
         assert_eq!(count(AbuseEvent::Connected), 1);
-        (seat, [AbuseEvent::Evicted, AbuseEvent::EvictedOfClient].into_iter().find(|event| count(*event) == 1))
+        (
+            seat,
+            [AbuseEvent::Evicted, AbuseEvent::EvictedOfClient]
+                .into_iter()
+                .find(|event| count(*event) == 1),
+        )
     }
 
     fn is_connected(gate: &ConnectionLimiter, seat: &ConnectionPermit) -> bool {
@@ -231,7 +291,8 @@ mod tests {
     #[test]
     fn a_client_makes_room_for_itself_and_an_ipv6_client_is_its_network() {
         let gate = gate(10, 1);
-        let [first, other] = ["2001:db8::1", "2001:db8:0:1::1"].map(|client| enter_counted(&gate, client));
+        let [first, other] =
+            ["2001:db8::1", "2001:db8:0:1::1"].map(|client| enter_counted(&gate, client));
         assert_eq!((first.1, other.1), (None, None));
         let (first, other) = (first.0, other.0);
         // The other one was idle longer, but it is somebody else's.
@@ -251,19 +312,30 @@ mod tests {
         second.touch();
         first.touch();
         let _third = enter(&gate, "192.0.2.1");
-        assert!(is_connected(&gate, &first) && !is_connected(&gate, &second), "though it came later");
+        assert!(
+            is_connected(&gate, &first) && !is_connected(&gate, &second),
+            "though it came later"
+        );
     }
 
     #[tokio::test]
     async fn a_seat_is_vacated_when_it_was_of_no_use_for_long_enough() {
-        let limits = TcpLimits { connections: 4, connections_per_client: 4, idle: Duration::from_millis(300) };
+        let limits = TcpLimits {
+            connections: 4,
+            connections_per_client: 4,
+            idle: Duration::from_millis(300),
+        };
         let gate = Arc::new(ConnectionLimiter::new(limits, Arc::default()));
         let seat = enter(&gate, "192.0.2.1");
         let start = Instant::now();
         tokio::time::sleep(Duration::from_millis(100)).await;
         seat.touch();
         seat.vacated().await;
-        assert!(start.elapsed() >= Duration::from_millis(398), "{:?}", start.elapsed());
+        assert!(
+            start.elapsed() >= Duration::from_millis(398),
+            "{:?}",
+            start.elapsed()
+        );
     }
 
     #[test]
@@ -292,9 +364,15 @@ mod tests {
         let gate = gate(2, 1);
         let (first, second) = (enter(&gate, "192.0.2.1"), enter(&gate, "192.0.2.2"));
         first.hold();
-        assert!(gate.try_enter("192.0.2.1".parse().unwrap()).is_none(), "its one place is held");
+        assert!(
+            gate.try_enter("192.0.2.1".parse().unwrap()).is_none(),
+            "its one place is held"
+        );
         let third = gate.try_enter("192.0.2.3".parse().unwrap()).unwrap();
-        assert!(is_connected(&gate, &first) && !is_connected(&gate, &second), "though it was used first");
+        assert!(
+            is_connected(&gate, &first) && !is_connected(&gate, &second),
+            "though it was used first"
+        );
         first.touch();
         assert!(gate.try_enter("192.0.2.1".parse().unwrap()).is_some());
         assert!(!is_connected(&gate, &first) && is_connected(&gate, &third));
@@ -303,12 +381,18 @@ mod tests {
     #[test]
     fn the_longest_idle_leaves_and_is_counted_off_once() {
         let gate = gate(2, 2);
-        let seats: Vec<ConnectionPermit> = ["192.0.2.1", "192.0.2.2"].iter().map(|one| enter(&gate, one)).collect();
+        let seats: Vec<ConnectionPermit> = ["192.0.2.1", "192.0.2.2"]
+            .iter()
+            .map(|one| enter(&gate, one))
+            .collect();
         seats[0].active.store(5, Ordering::Relaxed);
         seats[1].active.store(3, Ordering::Relaxed);
         let (third, evicted) = enter_counted(&gate, "192.0.2.3");
         assert_eq!(evicted, Some(AbuseEvent::Evicted));
-        assert!(is_connected(&gate, &seats[0]) && !is_connected(&gate, &seats[1]), "the one that was idle longest");
+        assert!(
+            is_connected(&gate, &seats[0]) && !is_connected(&gate, &seats[1]),
+            "the one that was idle longest"
+        );
         drop(seats);
         let counts = || {
             let open = gate.open();

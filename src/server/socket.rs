@@ -41,18 +41,29 @@ pub struct BoundSockets {
 /// # Errors
 /// The system does not tell, or does not let it.
 pub fn raise_descriptors() -> io::Result<u64> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: one structure on this stack is filled in, then read.
     let results = unsafe {
         let told = libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
         limit.rlim_cur = limit.rlim_max;
         [told, libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit)]
     };
-    if results == [0, 0] { Ok(limit.rlim_max) } else { Err(io::Error::last_os_error()) }
+    if results == [0, 0] {
+        Ok(limit.rlim_max)
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// UDP and TCP on the same port: those that were passed, or new ones.
-pub fn pair(address: SocketAddr, workers: usize, passed: &mut PassedSockets) -> io::Result<BoundSockets> {
+pub fn pair(
+    address: SocketAddr,
+    workers: usize,
+    passed: &mut PassedSockets,
+) -> io::Result<BoundSockets> {
     match passed.tcp(address) {
         Some(tcp) => complete(adopt_tcp(tcp)?, workers, passed),
         None if address.port() == 0 => bind_pair(address, workers),
@@ -62,7 +73,9 @@ pub fn pair(address: SocketAddr, workers: usize, passed: &mut PassedSockets) -> 
 
 /// TCP alone.
 pub fn tcp(address: SocketAddr, passed: &mut PassedSockets) -> io::Result<TcpListener> {
-    passed.tcp(address).map_or_else(|| bind_tcp(address), adopt_tcp)
+    passed
+        .tcp(address)
+        .map_or_else(|| bind_tcp(address), adopt_tcp)
 }
 
 /// UDP for QUIC, which looks after everything else itself.
@@ -75,7 +88,11 @@ pub fn quic(address: SocketAddr, passed: &mut PassedSockets) -> io::Result<UdpSo
 
 /// A listener and the UDP sockets of its address: all that were passed, since each holds queries of its own. Workers for
 /// whom there is none share one, because who passes sockets decides how many there are.
-fn complete(tcp: TcpListener, workers: usize, passed: &mut PassedSockets) -> io::Result<BoundSockets> {
+fn complete(
+    tcp: TcpListener,
+    workers: usize,
+    passed: &mut PassedSockets,
+) -> io::Result<BoundSockets> {
     let address = tcp.local_addr()?;
     let mut udp = passed.udp(address);
     for socket in &udp {
@@ -158,7 +175,10 @@ fn prepare_udp(socket: &Socket, address: SocketAddr) -> io::Result<()> {
 /// Whoever passed a socket may have given it more room than we do. Less than wished is no reason not to start.
 fn make_room(socket: &Socket) {
     // The kernel tells twice what it was asked for: what it keeps beside each datagram counts, too.
-    if socket.recv_buffer_size().is_ok_and(|size| size / 2 < QUERIES) {
+    if socket
+        .recv_buffer_size()
+        .is_ok_and(|size| size / 2 < QUERIES)
+    {
         let _ = socket.set_recv_buffer_size(QUERIES);
     }
     let _ = socket.set_send_buffer_size(REPLIES);
@@ -175,17 +195,44 @@ fn report_destination(socket: &Socket, address: SocketAddr) -> io::Result<()> {
 /// Replies are small enough to go unfragmented, and forged ICMP must not make them smaller (RFC 9715 section 3.1).
 fn ignore_path_mtu(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     match address {
-        SocketAddr::V4(_) => set_option(socket, libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, libc::IP_PMTUDISC_OMIT),
+        SocketAddr::V4(_) => set_option(
+            socket,
+            libc::IPPROTO_IP,
+            libc::IP_MTU_DISCOVER,
+            libc::IP_PMTUDISC_OMIT,
+        ),
         SocketAddr::V6(v6) if *v6.ip() == Ipv6Addr::LOCALHOST => Ok(()),
-        SocketAddr::V6(_) => set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_OMIT),
+        SocketAddr::V6(_) => set_option(
+            socket,
+            libc::IPPROTO_IPV6,
+            libc::IPV6_MTU_DISCOVER,
+            libc::IPV6_PMTUDISC_OMIT,
+        ),
     }
 }
 
-fn set_option(socket: &Socket, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+fn set_option(
+    socket: &Socket,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
     let size = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the socket is open, and the pointer and size describe `value`, which outlives the call.
-    let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, (&raw const value).cast(), size) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            option,
+            (&raw const value).cast(),
+            size,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 #[cfg(test)]

@@ -47,7 +47,10 @@ impl TransportKind {
 
     /// Whether nobody on the way can read along.
     pub fn is_encrypted(self) -> bool {
-        matches!(self, TransportKind::Tls | TransportKind::Https | TransportKind::Quic)
+        matches!(
+            self,
+            TransportKind::Tls | TransportKind::Https | TransportKind::Quic
+        )
     }
 }
 
@@ -111,7 +114,10 @@ impl WorkerStats {
     #[inline]
     pub fn count(&self, verdict: Disposition) {
         if let Some(counter) = self.verdicts.get(verdict as usize) {
-            counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+            counter.store(
+                counter.load(Ordering::Relaxed).wrapping_add(1),
+                Ordering::Relaxed,
+            );
         }
     }
 
@@ -119,7 +125,11 @@ impl WorkerStats {
     #[inline]
     pub fn note_proof(&self, proof: CookieProof) {
         if proof != CookieProof::None {
-            self.note(if proof == CookieProof::Good { AbuseEvent::GoodCookie } else { AbuseEvent::NewCookie });
+            self.note(if proof == CookieProof::Good {
+                AbuseEvent::GoodCookie
+            } else {
+                AbuseEvent::NewCookie
+            });
         }
     }
 
@@ -156,24 +166,43 @@ impl ServerStats {
     /// A tally for one more worker.
     pub fn register(&self, carrier: TransportKind) -> Arc<WorkerStats> {
         let mut all = self.all();
-        let tally = Arc::new(WorkerStats { lane: all.len() as u8, ..WorkerStats::default() });
+        let tally = Arc::new(WorkerStats {
+            lane: all.len() as u8,
+            ..WorkerStats::default()
+        });
         all.push((carrier, tally.clone()));
         tally
     }
 
     /// Everything so far.
     pub fn counted(&self) -> StatsTotals {
-        let queries = TransportKind::ALL
-            .map(|(word, wanted)| (word.to_owned(), self.sums_on(|carrier| carrier == wanted).into()));
-        StatsTotals { queries: queries.into(), events: self.events().into() }
+        let queries = TransportKind::ALL.map(|(word, wanted)| {
+            (
+                word.to_owned(),
+                self.sums_on(|carrier| carrier == wanted).into(),
+            )
+        });
+        StatsTotals {
+            queries: queries.into(),
+            events: self.events().into(),
+        }
     }
 
     /// Counts on from what another process has counted.
     pub fn count_on(&self, counted: &StatsTotals) {
         for (word, verdicts) in &counted.queries {
-            let Some((_, carrier)) = TransportKind::ALL.into_iter().find(|(known, _)| known == word) else { continue };
+            let Some((_, carrier)) = TransportKind::ALL
+                .into_iter()
+                .find(|(known, _)| known == word)
+            else {
+                continue;
+            };
             let tally = self.register(carrier);
-            tally.verdicts.iter().zip(verdicts).for_each(|(counter, count)| counter.store(*count, Ordering::Relaxed));
+            tally
+                .verdicts
+                .iter()
+                .zip(verdicts)
+                .for_each(|(counter, count)| counter.store(*count, Ordering::Relaxed));
             if carrier == TransportKind::Udp {
                 tally
                     .events
@@ -185,10 +214,18 @@ impl ServerStats {
     }
 
     /// How often each was done about abuse.
-    #[expect(clippy::indexing_slicing, reason = "one array is made from others of its length")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "one array is made from others of its length"
+    )]
     pub fn events(&self) -> [u64; AbuseEvent::COUNT] {
         let tallies = self.all();
-        std::array::from_fn(|event| tallies.iter().map(|(_, tally)| tally.events[event].load(Ordering::Relaxed)).sum())
+        std::array::from_fn(|event| {
+            tallies
+                .iter()
+                .map(|(_, tally)| tally.events[event].load(Ordering::Relaxed))
+                .sum()
+        })
     }
 
     /// The sums, by verdict.
@@ -198,7 +235,8 @@ impl ServerStats {
 
     /// The sums of all queries, by what they came on.
     pub fn by_carrier(&self) -> [(&'static str, u64); TransportKind::ALL.len()] {
-        TransportKind::ALL.map(|(word, wanted)| (word, self.sums_on(|carrier| carrier == wanted).iter().sum()))
+        TransportKind::ALL
+            .map(|(word, wanted)| (word, self.sums_on(|carrier| carrier == wanted).iter().sum()))
     }
 
     /// How long answers took, by what the queries came on.
@@ -215,11 +253,22 @@ impl ServerStats {
         &self.connections
     }
 
-    #[expect(clippy::indexing_slicing, reason = "one array is made from others of its length")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "one array is made from others of its length"
+    )]
     fn sums_on(&self, is_wanted: impl Fn(TransportKind) -> bool) -> [u64; Disposition::COUNT] {
         let all = self.all();
-        let wanted = || all.iter().filter(|(carrier, _)| is_wanted(*carrier)).map(|(_, tally)| &tally.verdicts);
-        std::array::from_fn(|verdict| wanted().map(|counters| counters[verdict].load(Ordering::Relaxed)).sum())
+        let wanted = || {
+            all.iter()
+                .filter(|(carrier, _)| is_wanted(*carrier))
+                .map(|(_, tally)| &tally.verdicts)
+        };
+        std::array::from_fn(|verdict| {
+            wanted()
+                .map(|counters| counters[verdict].load(Ordering::Relaxed))
+                .sum()
+        })
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<(TransportKind, Arc<WorkerStats>)>> {

@@ -51,7 +51,13 @@ impl StreamListener {
         gate: Arc<ConnectionLimiter>,
         tally: Arc<WorkerStats>,
     ) -> io::Result<StreamListener> {
-        Ok(StreamListener { listener: TcpListener::from_std(listener)?, spoken, published, gate, tally })
+        Ok(StreamListener {
+            listener: TcpListener::from_std(listener)?,
+            spoken,
+            published,
+            gate,
+            tally,
+        })
     }
 
     /// Accepts until the task is aborted.
@@ -77,7 +83,11 @@ impl StreamListener {
         let (number, spoken) = (seat.number, self.spoken.clone());
         let (published, tally) = (self.published.clone(), self.tally.clone());
         let conversation = Conversation::new(client, spoken.carrier(), published, tally);
-        let framed = FramedConnection { conversation, idle: self.gate.idle(), seat };
+        let framed = FramedConnection {
+            conversation,
+            idle: self.gate.idle(),
+            seat,
+        };
         let task = tokio::spawn(async move {
             // Whatever ends a connection early is the client's affair, and no news at any hour.
             let _ = spoken.speak(stream, framed).await;
@@ -99,7 +109,11 @@ impl StreamProtocol {
     async fn speak(self, mut stream: TcpStream, mut framed: FramedConnection) -> io::Result<()> {
         stream.set_nodelay(true)?;
         if framed.conversation.is_with_front() {
-            let client = timeout(framed.idle, proxy::read(&mut stream, framed.conversation.client())).await??;
+            let client = timeout(
+                framed.idle,
+                proxy::read(&mut stream, framed.conversation.client()),
+            )
+            .await??;
             framed.conversation = framed.conversation.of(client);
         }
         match self {
@@ -112,5 +126,8 @@ impl StreamProtocol {
 
 /// No descriptor or memory is left, for this process or for all.
 fn is_out_of_descriptors(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS))
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS)
+    )
 }

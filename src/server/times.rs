@@ -19,7 +19,9 @@ use std::time::Duration;
 pub const TIMED: u64 = 64;
 
 /// Upper bounds in seconds; what is longer than the last is counted behind them.
-const BOUNDS: [f64; 10] = [1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 1e-1];
+const BOUNDS: [f64; 10] = [
+    1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 1e-1,
+];
 
 /// The times of one worker.
 #[derive(Debug, Default)]
@@ -42,11 +44,16 @@ impl WorkerTimes {
     #[cold]
     pub fn add(&self, took: Duration, answers: usize) {
         let (seconds, answers) = (took.as_secs_f64(), answers as u64);
-        let at = BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len());
+        let at = BOUNDS
+            .iter()
+            .position(|bound| seconds <= *bound)
+            .unwrap_or(BOUNDS.len());
         if let Some(count) = self.counts.get(at) {
             count.fetch_add(answers, Ordering::Relaxed);
         }
-        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).saturating_mul(answers);
+        let nanoseconds = u64::try_from(took.as_nanos())
+            .unwrap_or(u64::MAX)
+            .saturating_mul(answers);
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 }
@@ -55,10 +62,20 @@ impl Histogram {
     /// Of several workers together.
     pub fn of<'t>(times: impl Iterator<Item = &'t WorkerTimes> + Clone) -> Histogram {
         let sum = |of: &dyn Fn(&WorkerTimes) -> u64| times.clone().map(of).sum::<u64>();
-        let count = |at: usize| sum(&|times| times.counts.get(at).map_or(0, |count| count.load(Ordering::Relaxed)));
+        let count = |at: usize| {
+            sum(&|times| {
+                times
+                    .counts
+                    .get(at)
+                    .map_or(0, |count| count.load(Ordering::Relaxed))
+            })
+        };
         let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
         Histogram {
-            buckets: bounds.enumerate().map(|(at, bound)| (bound, count(at))).collect(),
+            buckets: bounds
+                .enumerate()
+                .map(|(at, bound)| (bound, count(at)))
+                .collect(),
             sum: sum(&|times| times.nanoseconds.load(Ordering::Relaxed)) as f64 / 1e9,
         }
     }
@@ -75,7 +92,10 @@ mod tests {
         one.add(Duration::from_nanos(10_001), 2);
         other.add(Duration::from_secs(2), 1);
         let Histogram { buckets, sum } = Histogram::of([&one, &other].into_iter());
-        let full: Vec<(f64, u64)> = buckets.into_iter().filter(|(_, count)| *count > 0).collect();
+        let full: Vec<(f64, u64)> = buckets
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .collect();
         assert_eq!(full, [(1e-5, 3), (2.5e-5, 2), (f64::INFINITY, 1)]);
         assert!((sum - 2.000_050_002).abs() < 1e-9, "{sum}");
     }

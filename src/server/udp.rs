@@ -28,7 +28,8 @@ use super::times::TIMED;
 use super::{AbuseEvent, PublishedSnapshot, WorkerStats};
 use crate::answer::policy::{Admission, NetworkSet, RateLimits};
 use crate::answer::{
-    CookieProof, Disposition, QueryContext, ReplySummary, Snapshot, Transport, answer, answer_limited, prohibit,
+    CookieProof, Disposition, QueryContext, ReplySummary, Snapshot, Transport, answer,
+    answer_limited, prohibit,
 };
 use crate::dns::QueryScratch;
 
@@ -52,7 +53,14 @@ impl UdpWorker {
         tally: Arc<WorkerStats>,
         limiter: Arc<RateLimiter>,
     ) -> UdpWorker {
-        UdpWorker { socket, published, stop, tally, limiter, slipped: Cell::new(0) }
+        UdpWorker {
+            socket,
+            published,
+            stop,
+            tally,
+            limiter,
+            slipped: Cell::new(0),
+        }
     }
 
     /// Starts the thread. It ends when `stop` is set.
@@ -61,12 +69,16 @@ impl UdpWorker {
     /// No thread can be had.
     pub fn spawn(self) -> io::Result<JoinHandle<()>> {
         let wildcard = self.socket.local_addr()?.ip().is_unspecified();
-        std::thread::Builder::new().name("dns-udp".to_owned()).spawn(move || {
-            // Nothing a client sends may panic. Should it happen all the same, one batch is lost, not a worker.
-            while catch_unwind(AssertUnwindSafe(|| self.run(DatagramBatch::new(wildcard)))).is_err() {
-                tracing::error!("a worker stumbled over a query; it lost a batch and goes on");
-            }
-        })
+        std::thread::Builder::new()
+            .name("dns-udp".to_owned())
+            .spawn(move || {
+                // Nothing a client sends may panic. Should it happen all the same, one batch is lost, not a worker.
+                while catch_unwind(AssertUnwindSafe(|| self.run(DatagramBatch::new(wildcard))))
+                    .is_err()
+                {
+                    tracing::error!("a worker stumbled over a query; it lost a batch and goes on");
+                }
+            })
     }
 
     fn run(&self, mut batch: DatagramBatch) {
@@ -80,8 +92,20 @@ impl UdpWorker {
                 Ok(count) => {
                     batches = batches.wrapping_add(1);
                     seed = match batches.is_multiple_of(TIMED) {
-                        true => self.answer_timed(published.load(), &mut batch, count, seed, &mut scratch),
-                        false => self.answer_batch(published.load(), &mut batch, count, seed, &mut scratch),
+                        true => self.answer_timed(
+                            published.load(),
+                            &mut batch,
+                            count,
+                            seed,
+                            &mut scratch,
+                        ),
+                        false => self.answer_batch(
+                            published.load(),
+                            &mut batch,
+                            count,
+                            seed,
+                            &mut scratch,
+                        ),
                     };
                 }
                 Err(error) if is_passing(&error) => let_go(&mut published),
@@ -186,7 +210,11 @@ impl UdpWorker {
         let count = self.slipped.get().wrapping_add(1);
         self.slipped.set(count);
         let truncated = count.checked_rem(limits.rates.slip) == Some(0);
-        let &mut Datagram { octets, source, ref mut reply } = datagram;
+        let &mut Datagram {
+            octets,
+            source,
+            ref mut reply,
+        } = datagram;
         let answered = answer_limited(octets, source, moment, scratch, *reply, truncated);
         match (answered.verdict, answered.length) {
             (Disposition::Limited, 0) => self.tally.note(AbuseEvent::LimitedDropped),
@@ -205,16 +233,27 @@ impl UdpWorker {
         moment: &QueryContext<'_>,
         scratch: &mut QueryScratch,
     ) -> ReplySummary {
-        let &mut Datagram { octets, source, ref mut reply } = datagram;
+        let &mut Datagram {
+            octets,
+            source,
+            ref mut reply,
+        } = datagram;
         if admission == Admission::Ignore {
             self.tally.note(AbuseEvent::Ignored);
             return ReplySummary::NOTHING;
         }
         self.tally.note(AbuseEvent::Denied);
-        let claim = moment.snapshot.policy.limits_of(source).map(|limits| self.limiter.claim(limits, source));
+        let claim = moment
+            .snapshot
+            .policy
+            .limits_of(source)
+            .map(|limits| self.limiter.claim(limits, source));
         if claim.as_ref().is_some_and(Option::is_none) {
             self.tally.note(AbuseEvent::LimitedDropped);
-            return ReplySummary { verdict: Disposition::Limited, ..ReplySummary::NOTHING };
+            return ReplySummary {
+                verdict: Disposition::Limited,
+                ..ReplySummary::NOTHING
+            };
         }
         let answered = prohibit(octets, source, Transport::Udp, moment, scratch, *reply);
         if let Some(claim) = claim.flatten().filter(|_| answered.length > 0) {
@@ -228,7 +267,14 @@ impl Datagram<'_> {
     /// Answers it into its place for a reply.
     #[inline(always)]
     fn answer(&mut self, moment: &QueryContext<'_>, scratch: &mut QueryScratch) -> ReplySummary {
-        answer(self.octets, self.source, Transport::Udp, moment, scratch, self.reply)
+        answer(
+            self.octets,
+            self.source,
+            Transport::Udp,
+            moment,
+            scratch,
+            self.reply,
+        )
     }
 }
 
@@ -255,9 +301,16 @@ fn let_go(published: &mut arc_swap::Cache<&PublishedSnapshot, Arc<Snapshot>>) {
 
 /// Nothing came in time, a signal came, or the kernel reports an earlier reply's failure.
 fn is_passing(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionRefused, HostUnreachable, Interrupted, NetworkUnreachable, TimedOut, WouldBlock};
+    use io::ErrorKind::{
+        ConnectionRefused, HostUnreachable, Interrupted, NetworkUnreachable, TimedOut, WouldBlock,
+    };
     matches!(
         error.kind(),
-        WouldBlock | Interrupted | TimedOut | ConnectionRefused | HostUnreachable | NetworkUnreachable
+        WouldBlock
+            | Interrupted
+            | TimedOut
+            | ConnectionRefused
+            | HostUnreachable
+            | NetworkUnreachable
     )
 }

@@ -60,13 +60,17 @@ impl ClientHash {
     /// The client at an IPv4 address.
     #[inline]
     pub fn at_v4(address: u32) -> ClientHash {
-        ClientHash { prefix: u64::from(address >> 8) }
+        ClientHash {
+            prefix: u64::from(address >> 8),
+        }
     }
 
     /// The client at an IPv6 address.
     #[inline]
     pub fn at_v6(address: u128) -> ClientHash {
-        ClientHash { prefix: (address >> 80) as u64 | 1 << 63 }
+        ClientHash {
+            prefix: (address >> 80) as u64 | 1 << 63,
+        }
     }
 
     /// An independent hash for each thing that the client is held against.
@@ -94,7 +98,10 @@ pub fn next_draw(draw: u64) -> u64 {
 ///
 /// Multiply and shift (Lemire: Fast random integer generation in an interval, 2019).
 #[inline]
-#[expect(clippy::arithmetic_side_effects, reason = "two numbers of 64 bits in 128")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "two numbers of 64 bits in 128"
+)]
 fn below(draw: u64, total: u64) -> u64 {
     ((u128::from(draw) * u128::from(total)) >> 64) as u64
 }
@@ -111,7 +118,9 @@ impl PickedEndpoints {
     /// What was picked.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (u8, u16)> + '_ {
-        (0..self.count).map_while(|at| self.chosen.get(at)).map(|&chosen| ((chosen >> 16) as u8, chosen as u16))
+        (0..self.count)
+            .map_while(|at| self.chosen.get(at))
+            .map(|&chosen| ((chosen >> 16) as u8, chosen as u16))
     }
 
     /// How many were picked.
@@ -136,7 +145,8 @@ impl PickedEndpoints {
     }
 
     fn holds(&self, region: u8, endpoint: usize) -> bool {
-        self.iter().any(|picked| picked == (region, endpoint as u16))
+        self.iter()
+            .any(|picked| picked == (region, endpoint as u16))
     }
 
     /// How many of a region are picked.
@@ -157,14 +167,22 @@ pub fn stage_for(outcome: &FailoverChain, client: ClientHash) -> Option<&ActiveT
 /// The same where regions take a share of their clients.
 #[cold]
 fn stage_by_share(outcome: &FailoverChain, client: ClientHash) -> Option<&ActiveTier> {
-    outcome.stages.iter().find(|stage| stage.certain || takes(stage, client))
+    outcome
+        .stages
+        .iter()
+        .find(|stage| stage.certain || takes(stage, client))
 }
 
 /// Whether some region of a stage takes the client.
 fn takes(stage: &ActiveTier, client: ClientHash) -> bool {
     let hash = |region: u8| client.against(u64::from(region));
-    stage.only.is_none_or(|(region, clients)| clients.holds(hash(region)))
-        && stage.regions.iter().any(|(region, now)| now.share.takes(hash(*region)))
+    stage
+        .only
+        .is_none_or(|(region, clients)| clients.holds(hash(region)))
+        && stage
+            .regions
+            .iter()
+            .any(|(region, now)| now.share.takes(hash(*region)))
 }
 
 /// How to pick for one query.
@@ -193,7 +211,10 @@ pub fn pick(
         picks.push(region, 0);
         return picks;
     }
-    if way.answers == 1 && stage.whole && matches!(way.pick, PickMethod::Weighted | PickMethod::LeastLoad) {
+    if way.answers == 1
+        && stage.whole
+        && matches!(way.pick, PickMethod::Weighted | PickMethod::LeastLoad)
+    {
         if let Some((region, endpoint)) = weighted_first(stage, pools, next_draw(way.seed)) {
             picks.push(region, endpoint);
         }
@@ -216,11 +237,15 @@ fn pick_each(
             PickMethod::Weighted | PickMethod::LeastLoad if stage.whole && picks.count == 0 => {
                 weighted_first(stage, pools, draw)
             }
-            PickMethod::Weighted | PickMethod::LeastLoad => weighted(stage, pools, client, &picks, draw),
+            PickMethod::Weighted | PickMethod::LeastLoad => {
+                weighted(stage, pools, client, &picks, draw)
+            }
             PickMethod::Sticky => sticky(stage, pools, client, &picks),
             PickMethod::RoundRobin => round_robin(stage, pools, client, &picks, way.turn),
         };
-        let Some((region, endpoint)) = next else { break };
+        let Some((region, endpoint)) = next else {
+            break;
+        };
         picks.push(region, endpoint);
         draw = next_draw(draw);
     }
@@ -229,11 +254,20 @@ fn pick_each(
 
 /// The first pick of a stage in which every region takes everybody: nothing to leave out, the sums are known.
 #[inline]
-fn weighted_first(stage: &ActiveTier, pools: &[Option<EndpointPool>], draw: u64) -> Option<(u8, usize)> {
+fn weighted_first(
+    stage: &ActiveTier,
+    pools: &[Option<EndpointPool>],
+    draw: u64,
+) -> Option<(u8, usize)> {
     let weights = stage.regions.iter().map(|(_, now)| now.weight);
-    let (region, _) = *stage.regions.get(walk(weights, below(draw, stage.total))?)?;
+    let (region, _) = *stage
+        .regions
+        .get(walk(weights, below(draw, stage.total))?)?;
     let pool = pool_of(pools, region)?;
-    let endpoint = walk(pool.weights.iter().copied(), below(second_draw(draw), pool.total))?;
+    let endpoint = walk(
+        pool.weights.iter().copied(),
+        below(second_draw(draw), pool.total),
+    )?;
     Some((region, endpoint))
 }
 
@@ -258,7 +292,9 @@ fn second_draw(draw: u64) -> u64 {
 /// The region of a stage in which there is nothing to decide: one region that takes everybody, with one endpoint.
 #[inline]
 fn only_endpoint(stage: &ActiveTier, pools: &[Option<EndpointPool>]) -> Option<u8> {
-    let [(region, _)] = stage.regions[..] else { return None };
+    let [(region, _)] = stage.regions[..] else {
+        return None;
+    };
     let pool = pool_of(pools, region)?;
     (stage.whole && pool.weights.len() == 1).then_some(region)
 }
@@ -271,7 +307,9 @@ fn is_open(
     client: ClientHash,
     picks: &PickedEndpoints,
 ) -> bool {
-    let Some((region, now)) = stage.regions.get(index) else { return false };
+    let Some((region, now)) = stage.regions.get(index) else {
+        return false;
+    };
     let taken = stage.whole || now.share.takes(client.against(u64::from(*region)));
     let endpoints = pool_of(pools, *region).map_or(0, |pool| pool.weights.len());
     taken && picks.of_region(*region) < endpoints
@@ -299,7 +337,10 @@ fn open_weights(
 
 /// The weight of a region of the stage.
 fn weight_of(stage: &ActiveTier, index: usize) -> u64 {
-    stage.regions.get(index).map_or(0, |(_, now)| u64::from(now.weight))
+    stage
+        .regions
+        .get(index)
+        .map_or(0, |(_, now)| u64::from(now.weight))
 }
 
 /// Which region it is.
@@ -324,8 +365,19 @@ fn weighted(
 }
 
 /// The weight of an endpoint; 0 once it is picked.
-fn open_endpoint_weight(pool: &EndpointPool, picks: &PickedEndpoints, region: u8, endpoint: usize) -> u64 {
-    if picks.holds(region, endpoint) { 0 } else { pool.weights.get(endpoint).map_or(0, |weight| u64::from(*weight)) }
+fn open_endpoint_weight(
+    pool: &EndpointPool,
+    picks: &PickedEndpoints,
+    region: u8,
+    endpoint: usize,
+) -> u64 {
+    if picks.holds(region, endpoint) {
+        0
+    } else {
+        pool.weights
+            .get(endpoint)
+            .map_or(0, |weight| u64::from(*weight))
+    }
 }
 
 /// One index of `0..count` in proportion to its weight; `None` when all weights are 0.
@@ -344,7 +396,10 @@ fn spin(count: usize, weight: &impl Fn(usize) -> u64, draw: u64) -> Option<usize
 ///
 /// Weighted rendezvous hashing: -weight / ln(hash) is greatest for each in proportion to its weight, and a change of
 /// one weight moves only the clients that it must (Wang, Ravishankar: HRW, 1998; Schindelhauer, Schomaker, 2005).
-#[expect(clippy::arithmetic_side_effects, reason = "numbers of regions and endpoints, far below 2^64")]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "numbers of regions and endpoints, far below 2^64"
+)]
 fn sticky(
     stage: &ActiveTier,
     pools: &[Option<EndpointPool>],
@@ -353,16 +408,29 @@ fn sticky(
 ) -> Option<(u8, usize)> {
     let weight = open_weights(stage, pools, client, picks);
     let salt = |region: u8| (u64::from(region) + 1) << 32;
-    let region = best(stage.regions.len(), |index| (salt(region_at(stage, index)), weight(index)), client)?;
+    let region = best(
+        stage.regions.len(),
+        |index| (salt(region_at(stage, index)), weight(index)),
+        client,
+    )?;
     let region = stage.regions.get(region)?.0;
     let pool = pool_of(pools, region)?;
     let endpoint_weight = |endpoint: usize| open_endpoint_weight(pool, picks, region, endpoint);
-    let salted = |endpoint: usize| (salt(region) + 1 + endpoint as u64, endpoint_weight(endpoint));
+    let salted = |endpoint: usize| {
+        (
+            salt(region) + 1 + endpoint as u64,
+            endpoint_weight(endpoint),
+        )
+    };
     best(pool.weights.len(), salted, client).map(|endpoint| (region, endpoint))
 }
 
 /// The index with the best score; those of weight 0 do not take part.
-fn best(count: usize, salt_and_weight: impl Fn(usize) -> (u64, u64), client: ClientHash) -> Option<usize> {
+fn best(
+    count: usize,
+    salt_and_weight: impl Fn(usize) -> (u64, u64),
+    client: ClientHash,
+) -> Option<usize> {
     let score = |index: usize| {
         let (salt, weight) = salt_and_weight(index);
         // 53 bits and a half: never 0 and never 1, so the logarithm is finite and below 0.
@@ -413,16 +481,35 @@ fn round_robin(
 
 /// The chance of each endpoint to come first in a reply to this client when it is picked by weight, 0.0..=1.0: region
 /// position, index into its pool, chance. Not for the query path.
-pub fn chances(stage: &ActiveTier, pools: &[Option<EndpointPool>], client: ClientHash) -> Vec<(u8, usize, f64)> {
+pub fn chances(
+    stage: &ActiveTier,
+    pools: &[Option<EndpointPool>],
+    client: ClientHash,
+) -> Vec<(u8, usize, f64)> {
     let nothing = PickedEndpoints::default();
     let weight = open_weights(stage, pools, client, &nothing);
     let total: u64 = (0..stage.regions.len()).map(&weight).sum();
-    let regions = stage.regions.iter().enumerate().filter(|(index, _)| weight(*index) > 0);
-    let endpoints = regions.filter_map(|(index, (region, _))| Some((index, *region, pool_of(pools, *region)?)));
+    let regions = stage
+        .regions
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| weight(*index) > 0);
+    let endpoints =
+        regions.filter_map(|(index, (region, _))| Some((index, *region, pool_of(pools, *region)?)));
     let of_region = |(index, region, pool): (usize, u8, &EndpointPool)| {
         let region_chance = weight(index) as f64 / total as f64;
-        let chance = |(at, own): (usize, &u32)| (region, at, region_chance * f64::from(*own) / pool.total as f64);
-        pool.weights.iter().enumerate().map(chance).collect::<Vec<_>>()
+        let chance = |(at, own): (usize, &u32)| {
+            (
+                region,
+                at,
+                region_chance * f64::from(*own) / pool.total as f64,
+            )
+        };
+        pool.weights
+            .iter()
+            .enumerate()
+            .map(chance)
+            .collect::<Vec<_>>()
     };
     endpoints.flat_map(of_region).collect()
 }
@@ -435,9 +522,17 @@ mod tests {
 
     fn stage(weights: &[u32]) -> ActiveTier {
         let positions: Vec<u8> = (0..weights.len() as u8).collect();
-        let standing: Vec<RegionCapacity> =
-            weights.iter().map(|&weight| RegionCapacity { share: Share::ALL, weight }).collect();
-        let states = RegionStates { standing, ..RegionStates::default() };
+        let standing: Vec<RegionCapacity> = weights
+            .iter()
+            .map(|&weight| RegionCapacity {
+                share: Share::ALL,
+                weight,
+            })
+            .collect();
+        let states = RegionStates {
+            standing,
+            ..RegionStates::default()
+        };
         FailoverChain::resolve(&Tiers::from_lists(&[&positions]), &states).stages[0].clone()
     }
 
@@ -450,7 +545,17 @@ mod tests {
         draw: u64,
         turn: u32,
     ) -> PickedEndpoints {
-        super::pick(stage, pools, client, PickPolicy { pick, answers, seed: draw, turn })
+        super::pick(
+            stage,
+            pools,
+            client,
+            PickPolicy {
+                pick,
+                answers,
+                seed: draw,
+                turn,
+            },
+        )
     }
 
     fn client(n: u32) -> ClientHash {
@@ -484,25 +589,42 @@ mod tests {
         let stage = stage(&[1, 3]);
         let pools = [EndpointPool::new(&[80, 20]), EndpointPool::new(&[5])];
         let chances = chances(&stage, &pools, client(1));
-        assert_eq!(chances.iter().map(|(_, _, chance)| *chance).collect::<Vec<_>>(), [0.2, 0.05, 0.75]);
+        assert_eq!(
+            chances
+                .iter()
+                .map(|(_, _, chance)| *chance)
+                .collect::<Vec<_>>(),
+            [0.2, 0.05, 0.75]
+        );
         let counts = shares(&stage, &pools, PickMethod::Weighted, 20_000);
         for ((region, endpoint, chance), ((picked, at), count)) in chances.into_iter().zip(counts) {
             assert_eq!((region, endpoint), (picked, usize::from(at)));
-            assert!(within_three_deviations(count, 20_000, chance), "{region} {endpoint}: {count}");
+            assert!(
+                within_three_deviations(count, 20_000, chance),
+                "{region} {endpoint}: {count}"
+            );
         }
     }
 
     #[test]
     fn weights_are_exact_over_a_million_draws() {
-        let pools = [EndpointPool::new(&[80, 20]), EndpointPool::new(&[1]), EndpointPool::new(&[1, 999_999])];
+        let pools = [
+            EndpointPool::new(&[80, 20]),
+            EndpointPool::new(&[1]),
+            EndpointPool::new(&[1, 999_999]),
+        ];
         let expected = [0.3 * 0.8, 0.3 * 0.2, 0.6, 0.1 * 1e-6, 0.1 * 0.999_999];
         for how in [PickMethod::Weighted, PickMethod::Sticky] {
             let draws = 1_000_000;
             for ((region, endpoint), count) in shares(&stage(&[30, 60, 10]), &pools, how, draws) {
                 let index = [0, 2, 3][usize::from(region)] + usize::from(endpoint);
                 let probability: f64 = expected[index];
-                let close = within_three_deviations(count, draws, probability) || count < 4.0 && probability < 1e-5;
-                assert!(close, "{how:?} {region}/{endpoint}: {count} of {draws}, expected {probability}");
+                let close = within_three_deviations(count, draws, probability)
+                    || count < 4.0 && probability < 1e-5;
+                assert!(
+                    close,
+                    "{how:?} {region}/{endpoint}: {count} of {draws}, expected {probability}"
+                );
             }
         }
     }
@@ -510,10 +632,20 @@ mod tests {
     #[test]
     fn sticky_keeps_the_client_when_another_endpoint_leaves() {
         let (three, two) = (stage(&[100, 100, 100]), stage(&[100, 100]));
-        let pools = [EndpointPool::new(&[1]), EndpointPool::new(&[1]), EndpointPool::new(&[1])];
+        let pools = [
+            EndpointPool::new(&[1]),
+            EndpointPool::new(&[1]),
+            EndpointPool::new(&[1]),
+        ];
         for n in 0..1000 {
-            let before = picked(&three, &pools, PickMethod::Sticky, 1, client(n), 0, 0).iter().next().unwrap();
-            let after = picked(&two, &pools, PickMethod::Sticky, 1, client(n), 1, 1).iter().next().unwrap();
+            let before = picked(&three, &pools, PickMethod::Sticky, 1, client(n), 0, 0)
+                .iter()
+                .next()
+                .unwrap();
+            let after = picked(&two, &pools, PickMethod::Sticky, 1, client(n), 1, 1)
+                .iter()
+                .next()
+                .unwrap();
             assert!(before.0 == 2 || before == after);
         }
     }
@@ -522,7 +654,18 @@ mod tests {
     fn round_robin_goes_round() {
         let pools = [EndpointPool::new(&[1, 1]), EndpointPool::new(&[1])];
         let picked = |turn| {
-            picked(&stage(&[1, 1]), &pools, PickMethod::RoundRobin, 1, client(1), 0, turn).iter().next().unwrap()
+            picked(
+                &stage(&[1, 1]),
+                &pools,
+                PickMethod::RoundRobin,
+                1,
+                client(1),
+                0,
+                turn,
+            )
+            .iter()
+            .next()
+            .unwrap()
         };
         assert_eq!([0, 1, 2, 3].map(picked), [(0, 0), (0, 1), (1, 0), (0, 0)]);
     }
@@ -530,9 +673,21 @@ mod tests {
     #[test]
     fn several_answers_are_different_endpoints() {
         let pools = [EndpointPool::new(&[1, 5, 1]), EndpointPool::new(&[1])];
-        for how in [PickMethod::Weighted, PickMethod::Sticky, PickMethod::RoundRobin] {
+        for how in [
+            PickMethod::Weighted,
+            PickMethod::Sticky,
+            PickMethod::RoundRobin,
+        ] {
             for n in 0..200 {
-                let picks = picked(&stage(&[1, 1]), &pools, how, 8, client(n), next_draw(u64::from(n)), n);
+                let picks = picked(
+                    &stage(&[1, 1]),
+                    &pools,
+                    how,
+                    8,
+                    client(n),
+                    next_draw(u64::from(n)),
+                    n,
+                );
                 let mut distinct: Vec<_> = picks.iter().collect();
                 distinct.sort();
                 distinct.dedup();
@@ -544,20 +699,44 @@ mod tests {
     #[test]
     fn clients_over_the_share_go_on() {
         let standing = [
-            RegionCapacity { share: Share::from_fraction(0.25), weight: 1 },
-            RegionCapacity { share: Share::ALL, weight: 1 },
+            RegionCapacity {
+                share: Share::from_fraction(0.25),
+                weight: 1,
+            },
+            RegionCapacity {
+                share: Share::ALL,
+                weight: 1,
+            },
         ];
-        let states = RegionStates { standing: standing.to_vec(), ..RegionStates::default() };
+        let states = RegionStates {
+            standing: standing.to_vec(),
+            ..RegionStates::default()
+        };
         let outcome = FailoverChain::resolve(&Tiers::from_lists(&[&[0], &[1]]), &states);
-        let first = (0..100_000).filter(|&n| stage_for(&outcome, client(n)).unwrap().regions[0].0 == 0).count();
-        assert!(within_three_deviations(first as f64, 100_000, 0.25), "{first}");
+        let first = (0..100_000)
+            .filter(|&n| stage_for(&outcome, client(n)).unwrap().regions[0].0 == 0)
+            .count();
+        assert!(
+            within_three_deviations(first as f64, 100_000, 0.25),
+            "{first}"
+        );
     }
 
     #[test]
     fn nothing_divides_by_zero() {
         assert_eq!(below(u64::MAX, 0), 0);
-        let nobody = ActiveTier { regions: Box::new([]), total: 0, certain: false, whole: true, only: None };
-        for how in [PickMethod::Weighted, PickMethod::Sticky, PickMethod::RoundRobin] {
+        let nobody = ActiveTier {
+            regions: Box::new([]),
+            total: 0,
+            certain: false,
+            whole: true,
+            only: None,
+        };
+        for how in [
+            PickMethod::Weighted,
+            PickMethod::Sticky,
+            PickMethod::RoundRobin,
+        ] {
             assert!(picked(&nobody, &[], how, 8, client(0), 7, 7).is_empty());
         }
     }

@@ -24,8 +24,12 @@ pub enum PointError {
 impl fmt::Display for PointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            PointError::Latitude(value) => write!(f, "latitude {value} lies outside -90..90 degrees"),
-            PointError::Longitude(value) => write!(f, "longitude {value} lies outside -180..180 degrees"),
+            PointError::Latitude(value) => {
+                write!(f, "latitude {value} lies outside -90..90 degrees")
+            }
+            PointError::Longitude(value) => {
+                write!(f, "longitude {value} lies outside -180..180 degrees")
+            }
         }
     }
 }
@@ -41,13 +45,20 @@ impl Point {
         if !(-180.0..=180.0).contains(&longitude) {
             return Err(PointError::Longitude(longitude));
         }
-        Ok(Point { latitude, longitude })
+        Ok(Point {
+            latitude,
+            longitude,
+        })
     }
 
     /// The middle of the square of so many degrees that the point lies in.
     pub fn middle_of_square(self, degrees: f64) -> Self {
-        let middle = |at: f64, most: f64| (((at / degrees).floor() + 0.5) * degrees).clamp(-most, most);
-        Point { latitude: middle(self.latitude, 90.0), longitude: middle(self.longitude, 180.0) }
+        let middle =
+            |at: f64, most: f64| (((at / degrees).floor() + 0.5) * degrees).clamp(-most, most);
+        Point {
+            latitude: middle(self.latitude, 90.0),
+            longitude: middle(self.longitude, 180.0),
+        }
     }
 
     /// Degrees north.
@@ -64,7 +75,11 @@ impl Point {
     pub fn unit_vector(self) -> UnitVector {
         let (sin_latitude, cos_latitude) = self.latitude.to_radians().sin_cos();
         let (sin_longitude, cos_longitude) = self.longitude.to_radians().sin_cos();
-        UnitVector([cos_latitude * cos_longitude, cos_latitude * sin_longitude, sin_latitude])
+        UnitVector([
+            cos_latitude * cos_longitude,
+            cos_latitude * sin_longitude,
+            sin_latitude,
+        ])
     }
 }
 
@@ -75,7 +90,12 @@ pub struct UnitVector(pub [f64; 3]);
 impl UnitVector {
     /// Great-circle distance in kilometres, by the chord (accurate for near points too, as haversine is).
     pub fn distance_km(&self, other: &UnitVector) -> f64 {
-        let squared: f64 = self.0.iter().zip(&other.0).map(|(a, b)| (a - b) * (a - b)).sum();
+        let squared: f64 = self
+            .0
+            .iter()
+            .zip(&other.0)
+            .map(|(a, b)| (a - b) * (a - b))
+            .sum();
         2.0 * EARTH_RADIUS_KM * (squared.sqrt() / 2.0).min(1.0).asin()
     }
 }
@@ -85,9 +105,14 @@ mod tests {
     use super::*;
 
     fn haversine_km(a: Point, b: Point) -> f64 {
-        let (dlat, dlon) = ((b.latitude - a.latitude).to_radians(), (b.longitude - a.longitude).to_radians());
+        let (dlat, dlon) = (
+            (b.latitude - a.latitude).to_radians(),
+            (b.longitude - a.longitude).to_radians(),
+        );
         let h = (dlat / 2.0).sin().powi(2)
-            + a.latitude.to_radians().cos() * b.latitude.to_radians().cos() * (dlon / 2.0).sin().powi(2);
+            + a.latitude.to_radians().cos()
+                * b.latitude.to_radians().cos()
+                * (dlon / 2.0).sin().powi(2);
         2.0 * EARTH_RADIUS_KM * h.sqrt().min(1.0).asin()
     }
 
@@ -97,7 +122,12 @@ mod tests {
         let mumbai = Point::new(19.08, 72.88).unwrap();
         let distance = frankfurt.unit_vector().distance_km(&mumbai.unit_vector());
         assert!((6560.0..6600.0).contains(&distance), "{distance}");
-        assert_eq!(frankfurt.unit_vector().distance_km(&frankfurt.unit_vector()), 0.0);
+        assert_eq!(
+            frankfurt
+                .unit_vector()
+                .distance_km(&frankfurt.unit_vector()),
+            0.0
+        );
     }
 
     #[test]

@@ -50,7 +50,10 @@ pub struct Bias(i8);
 impl Bias {
     /// `None` outside -99..=99.
     pub fn new(percent: i64) -> Option<Self> {
-        i8::try_from(percent).ok().filter(|bias| (-99..=99).contains(bias)).map(Bias)
+        i8::try_from(percent)
+            .ok()
+            .filter(|bias| (-99..=99).contains(bias))
+            .map(Bias)
     }
 
     /// Per cent.
@@ -62,7 +65,11 @@ impl Bias {
     /// (Amazon Route 53 Developer Guide, geoproximity routing).
     pub fn apply(self, distance: f64) -> f64 {
         let bias = f64::from(self.0) / 100.0;
-        if bias >= 0.0 { distance * (1.0 - bias) } else { distance / (1.0 + bias) }
+        if bias >= 0.0 {
+            distance * (1.0 - bias)
+        } else {
+            distance / (1.0 + bias)
+        }
     }
 }
 
@@ -97,7 +104,12 @@ impl FromStr for Band {
     /// `"5%"` or `"150km"`.
     fn from_str(text: &str) -> Result<Self, BandError> {
         let number = |digits: &str, most: f64| {
-            digits.trim().parse().ok().filter(|value| (0.0..=most).contains(value)).ok_or(BandError)
+            digits
+                .trim()
+                .parse()
+                .ok()
+                .filter(|value| (0.0..=most).contains(value))
+                .ok_or(BandError)
         };
         if let Some(percent) = text.strip_suffix('%') {
             number(percent, 1000.0).map(Band::Percent)
@@ -115,7 +127,9 @@ pub struct BandError;
 
 impl fmt::Display for BandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a band is a percentage up to 1000 (\"5%\") or a distance up to 20037 km (\"150km\")")
+        f.write_str(
+            "a band is a percentage up to 1000 (\"5%\") or a distance up to 20037 km (\"150km\")",
+        )
     }
 }
 
@@ -147,6 +161,10 @@ mod tests {
     fn bands_read_and_limit() {
         assert_eq!("5%".parse(), Ok(Band::Percent(5.0)));
         assert_eq!("150km".parse::<Band>().unwrap().limit(100.0), 250.0);
-        assert!(["5", "-1%", "NaN%", "1e9km", ""].iter().all(|text| text.parse::<Band>().is_err()));
+        assert!(
+            ["5", "-1%", "NaN%", "1e9km", ""]
+                .iter()
+                .all(|text| text.parse::<Band>().is_err())
+        );
     }
 }

@@ -47,7 +47,9 @@ pub struct Tiers(Box<[u8]>);
 impl Tiers {
     /// The tiers in order; each holds at least one position.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.split(|&position| position == END).filter(|tier| !tier.is_empty())
+        self.0
+            .split(|&position| position == END)
+            .filter(|tier| !tier.is_empty())
     }
 
     /// Whether no candidate may serve the client.
@@ -71,7 +73,11 @@ impl SteeringRules {
     ///
     /// `allowed` is what a fence leaves, in the fence's order; without one, all as listed. A client whose place is
     /// unknown gets the order listed: never a distance from 0,0.
-    pub fn measure(&self, client: Option<UnitVector>, allowed: Option<&[u8]>) -> Vec<MeasuredCandidate> {
+    pub fn measure(
+        &self,
+        client: Option<UnitVector>,
+        allowed: Option<&[u8]>,
+    ) -> Vec<MeasuredCandidate> {
         let as_listed: Vec<u8>;
         let positions = match allowed {
             Some(positions) => positions,
@@ -80,8 +86,10 @@ impl SteeringRules {
                 &as_listed
             }
         };
-        let mut measured: Vec<MeasuredCandidate> =
-            positions.iter().map(|&position| self.measure_one(client, position)).collect();
+        let mut measured: Vec<MeasuredCandidate> = positions
+            .iter()
+            .map(|&position| self.measure_one(client, position))
+            .collect();
         if self.is_by_distance(client) {
             measured.sort_by(|a, b| a.biased.total_cmp(&b.biased));
         }
@@ -95,7 +103,11 @@ impl SteeringRules {
 
     fn measure_one(&self, client: Option<UnitVector>, position: u8) -> MeasuredCandidate {
         let candidate = self.candidates.get(usize::from(position));
-        let distance = match (self.order, client, candidate.and_then(|candidate| candidate.location)) {
+        let distance = match (
+            self.order,
+            client,
+            candidate.and_then(|candidate| candidate.location),
+        ) {
             (RegionOrder::Nearest, Some(client), Some(region)) => Some(client.distance_km(&region)),
             _ => None,
         };
@@ -103,7 +115,11 @@ impl SteeringRules {
             (Some(distance), Some(candidate)) => candidate.bias.apply(distance),
             _ => 0.0,
         };
-        MeasuredCandidate { position, distance, biased }
+        MeasuredCandidate {
+            position,
+            distance,
+            biased,
+        }
     }
 
     /// Joins measured candidates to tiers: those within the band of the nearest, then of the nearest that is left.
@@ -137,7 +153,9 @@ impl SteeringRules {
 
 /// Puts each tier in order of position, so that equal tiers are equal octets.
 fn sort_tiers(octets: &mut [u8]) {
-    octets.split_mut(|&position| position == END).for_each(<[u8]>::sort_unstable);
+    octets
+        .split_mut(|&position| position == END)
+        .for_each(<[u8]>::sort_unstable);
 }
 
 #[cfg(test)]
@@ -147,12 +165,23 @@ mod tests {
 
     fn candidate(latitude: f64, longitude: f64, bias: i64) -> Candidate {
         let location = Some(Point::new(latitude, longitude).unwrap().unit_vector());
-        Candidate { location, bias: Bias::new(bias).unwrap() }
+        Candidate {
+            location,
+            bias: Bias::new(bias).unwrap(),
+        }
     }
 
     fn rules(order: RegionOrder, band: &str) -> SteeringRules {
-        let candidates = vec![candidate(50.1, 8.7, 0), candidate(38.9, -77.4, 0), candidate(19.1, 72.9, 0)];
-        SteeringRules { order, band: band.parse().unwrap(), candidates }
+        let candidates = vec![
+            candidate(50.1, 8.7, 0),
+            candidate(38.9, -77.4, 0),
+            candidate(19.1, 72.9, 0),
+        ];
+        SteeringRules {
+            order,
+            band: band.parse().unwrap(),
+            candidates,
+        }
     }
 
     fn place(latitude: f64, longitude: f64) -> Option<UnitVector> {
@@ -162,24 +191,39 @@ mod tests {
     #[test]
     fn nearest_orders_by_distance() {
         let berlin = place(52.5, 13.4);
-        assert_eq!(rules(RegionOrder::Nearest, "0%").arrange(berlin, None), Tiers::from_lists(&[&[0], &[2], &[1]]));
+        assert_eq!(
+            rules(RegionOrder::Nearest, "0%").arrange(berlin, None),
+            Tiers::from_lists(&[&[0], &[2], &[1]])
+        );
     }
 
     #[test]
     fn unknown_clients_get_the_listed_order() {
-        assert_eq!(rules(RegionOrder::Nearest, "50%").arrange(None, None), Tiers::from_lists(&[&[0], &[1], &[2]]));
+        assert_eq!(
+            rules(RegionOrder::Nearest, "50%").arrange(None, None),
+            Tiers::from_lists(&[&[0], &[1], &[2]])
+        );
     }
 
     #[test]
     fn priority_is_as_listed_or_as_fenced() {
         let berlin = place(52.5, 13.4);
-        assert_eq!(rules(RegionOrder::Priority, "0%").arrange(berlin, None), Tiers::from_lists(&[&[0], &[1], &[2]]));
-        assert_eq!(rules(RegionOrder::Priority, "0%").arrange(berlin, Some(&[2, 0])), Tiers::from_lists(&[&[2], &[0]]));
+        assert_eq!(
+            rules(RegionOrder::Priority, "0%").arrange(berlin, None),
+            Tiers::from_lists(&[&[0], &[1], &[2]])
+        );
+        assert_eq!(
+            rules(RegionOrder::Priority, "0%").arrange(berlin, Some(&[2, 0])),
+            Tiers::from_lists(&[&[2], &[0]])
+        );
     }
 
     #[test]
     fn no_order_is_one_tier() {
-        assert_eq!(rules(RegionOrder::None, "0%").arrange(None, Some(&[2, 0])), Tiers::from_lists(&[&[0, 2]]));
+        assert_eq!(
+            rules(RegionOrder::None, "0%").arrange(None, Some(&[2, 0])),
+            Tiers::from_lists(&[&[0, 2]])
+        );
     }
 
     #[test]
@@ -189,7 +233,10 @@ mod tests {
         assert_eq!(wide, Tiers::from_lists(&[&[0, 1, 2]]));
         let mut same_city = rules(RegionOrder::Nearest, "0%");
         same_city.candidates.push(same_city.candidates[0]);
-        assert_eq!(same_city.arrange(berlin, None), Tiers::from_lists(&[&[0, 3], &[2], &[1]]));
+        assert_eq!(
+            same_city.arrange(berlin, None),
+            Tiers::from_lists(&[&[0, 3], &[2], &[1]])
+        );
     }
 
     #[test]

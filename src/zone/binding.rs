@@ -25,13 +25,24 @@ pub struct KeyStandIns {
 impl KeyStandIns {
     /// One parameter as the crate reads it; `record` is the whole record's text.
     pub fn replace(&mut self, parameter: Vec<u8>, record: &str) -> Vec<u8> {
-        let Ok(text) = std::str::from_utf8(&parameter) else { return parameter };
+        let Ok(text) = std::str::from_utf8(&parameter) else {
+            return parameter;
+        };
         let replaced = match text.split_once('=') {
             Some(("mandatory", keys)) => {
-                let keys: Vec<String> = keys.split(',').map(|key| self.spelled(key, record)).collect();
+                let keys: Vec<String> = keys
+                    .split(',')
+                    .map(|key| self.spelled(key, record))
+                    .collect();
                 format!("mandatory={}", keys.join(","))
             }
-            Some((key, _)) => return [self.spelled(key, record).as_bytes(), &parameter[key.len()..]].concat(),
+            Some((key, _)) => {
+                return [
+                    self.spelled(key, record).as_bytes(),
+                    &parameter[key.len()..],
+                ]
+                .concat();
+            }
             None => self.spelled(text, record),
         };
         replaced.into_bytes()
@@ -39,10 +50,18 @@ impl KeyStandIns {
 
     /// A key, or its stand-in.
     fn spelled(&mut self, key: &str, record: &str) -> String {
-        let digits = key.strip_prefix("key").filter(|digits| digits.contains('9') && !digits.starts_with('0'));
+        let digits = key
+            .strip_prefix("key")
+            .filter(|digits| digits.contains('9') && !digits.starts_with('0'));
         let number = digits.filter(|digits| digits.bytes().all(|octet| octet.is_ascii_digit()));
-        let Some(meant) = number.and_then(|number| number.parse().ok()) else { return key.to_owned() };
-        let known = self.pairs.iter().find(|(_, other)| *other == meant).map(|(stand_in, _)| *stand_in);
+        let Some(meant) = number.and_then(|number| number.parse().ok()) else {
+            return key.to_owned();
+        };
+        let known = self
+            .pairs
+            .iter()
+            .find(|(_, other)| *other == meant)
+            .map(|(stand_in, _)| *stand_in);
         let is_free = |number: &u16| {
             !number.to_string().contains('9')
                 && !record.contains(&format!("key{number}"))
@@ -64,12 +83,16 @@ impl KeyStandIns {
         if self.pairs.is_empty() {
             return Ok(wire);
         }
-        let Some((head, mut parameters)) = split(&wire) else { return Ok(wire) };
+        let Some((head, mut parameters)) = split(&wire) else {
+            return Ok(wire);
+        };
         let mut restored: Vec<(u16, Vec<u8>)> = Vec::new();
         while let Some((key, value, rest)) = parameter(parameters) {
             let mut value = value.to_vec();
             if key == MANDATORY {
-                let keys = value.chunks_exact(2).map(|key| self.meant(u16::from_be_bytes([key[0], key[1]])));
+                let keys = value
+                    .chunks_exact(2)
+                    .map(|key| self.meant(u16::from_be_bytes([key[0], key[1]])));
                 let mut keys: Vec<u16> = keys.collect();
                 keys.sort_unstable();
                 value = keys.into_iter().flat_map(u16::to_be_bytes).collect();
@@ -91,13 +114,18 @@ impl KeyStandIns {
     }
 
     fn meant(&self, key: u16) -> u16 {
-        self.pairs.iter().find(|(stand_in, _)| *stand_in == key).map_or(key, |(_, meant)| *meant)
+        self.pairs
+            .iter()
+            .find(|(stand_in, _)| *stand_in == key)
+            .map_or(key, |(_, meant)| *meant)
     }
 }
 
 /// Whether the path of DNS over HTTPS is stated, but empty.
 pub fn has_empty_path(wire: &[u8]) -> bool {
-    let Some((_, mut parameters)) = split(wire) else { return false };
+    let Some((_, mut parameters)) = split(wire) else {
+        return false;
+    };
     while let Some((key, value, rest)) = parameter(parameters) {
         if key == DOHPATH && value.is_empty() {
             return true;
@@ -135,9 +163,18 @@ mod tests {
     #[test]
     fn keys_with_a_nine_are_read() {
         assert_eq!(wire("SVCB 1 . key9=a"), "00010000090001".to_owned() + "61");
-        assert_eq!(wire("HTTPS 1 . key96=\"b c\" alpn=h2"), "000100".to_owned() + "00010003026832" + "00600003622063");
-        assert_eq!(wire("SVCB 1 . key49999 key9=x"), "000100".to_owned() + "0009000178" + "c34f0000");
-        assert_eq!(wire("SVCB 1 . key65300=a key96=b"), "000100".to_owned() + "0060000162" + "ff14000161");
+        assert_eq!(
+            wire("HTTPS 1 . key96=\"b c\" alpn=h2"),
+            "000100".to_owned() + "00010003026832" + "00600003622063"
+        );
+        assert_eq!(
+            wire("SVCB 1 . key49999 key9=x"),
+            "000100".to_owned() + "0009000178" + "c34f0000"
+        );
+        assert_eq!(
+            wire("SVCB 1 . key65300=a key96=b"),
+            "000100".to_owned() + "0060000162" + "ff14000161"
+        );
         assert_eq!(
             wire("SVCB 1 . mandatory=key96,alpn alpn=h2 key96=z"),
             "000100".to_owned() + "0000000400010060" + "00010003026832" + "006000017a"
@@ -146,15 +183,22 @@ mod tests {
 
     #[test]
     fn a_key_twice_is_still_a_mistake() {
-        for record in ["SVCB 1 . key96=a key96=b", "SVCB 1 . tls-supported-groups=29 key9=a", "SVCB 1 . mandatory=key9"]
-        {
+        for record in [
+            "SVCB 1 . key96=a key96=b",
+            "SVCB 1 . tls-supported-groups=29 key9=a",
+            "SVCB 1 . mandatory=key9",
+        ] {
             assert_eq!(errors(&format!("x {record}\n")).len(), 1, "{record}");
         }
     }
 
     #[test]
     fn rfc_9461_section_5_a_path_has_a_value() {
-        for record in ["SVCB 1 . dohpath", "SVCB 1 . dohpath=\"\"", "HTTPS \\# 7 00010000070000"] {
+        for record in [
+            "SVCB 1 . dohpath",
+            "SVCB 1 . dohpath=\"\"",
+            "HTTPS \\# 7 00010000070000",
+        ] {
             assert_eq!(errors(&format!("x {record}\n")).len(), 1, "{record}");
         }
         assert!(wire("SVCB 1 . dohpath=/q{?dns}").ends_with("2f717b3f646e737d"));
@@ -163,14 +207,24 @@ mod tests {
     /// Whether the crate reads this data of an SVCB record without our help.
     fn crate_reads(data: &str) -> bool {
         let mut scanner = Scanner::new(data.as_bytes());
-        assert_eq!(scanner.next_entry(), ScannedEntry::Entry { indented: false });
+        assert_eq!(
+            scanner.next_entry(),
+            ScannedEntry::Entry { indented: false }
+        );
         ZoneRecordData::scan(Rtype::SVCB, &mut WordReader::new(&scanner.tokens, None)).is_ok()
     }
 
     #[test]
     fn the_crate_still_needs_this_file() {
         assert!(crate_reads("1 . key8888=a"));
-        let mended = [crate_reads("1 . key9=a"), crate_reads("1 . key96=a"), !crate_reads("1 . dohpath")];
-        assert_eq!(mended, [false; 3], "the `domain` crate was mended: take out of zone/binding.rs what it does now");
+        let mended = [
+            crate_reads("1 . key9=a"),
+            crate_reads("1 . key96=a"),
+            !crate_reads("1 . dohpath"),
+        ];
+        assert_eq!(
+            mended, [false; 3],
+            "the `domain` crate was mended: take out of zone/binding.rs what it does now"
+        );
     }
 }

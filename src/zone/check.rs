@@ -21,38 +21,71 @@ pub struct CheckedZone {
 }
 
 /// Checks what was read; `None` when it has no apex, which is then told in the report.
-pub fn zone(mut reading: ZoneReading, file_origin: Option<&Name>, report: &mut ZoneReport) -> Option<CheckedZone> {
+pub fn zone(
+    mut reading: ZoneReading,
+    file_origin: Option<&Name>,
+    report: &mut ZoneReport,
+) -> Option<CheckedZone> {
     let apex = apex(&reading, file_origin, report)?;
     let records = std::mem::take(&mut reading.records);
     let apex_key = canonical_key(&apex);
-    let (inside, outside) = records.into_iter().partition(|record: &ZoneRecord| record.key.starts_with(&apex_key));
+    let (inside, outside) = records
+        .into_iter()
+        .partition(|record: &ZoneRecord| record.key.starts_with(&apex_key));
     let ordered = OrderedRecords::new(inside);
-    let mut check =
-        Check { ordered: &ordered, reading: &reading, apex: &apex, apex_key, report, missing_addresses: Vec::new() };
+    let mut check = Check {
+        ordered: &ordered,
+        reading: &reading,
+        apex: &apex,
+        apex_key,
+        report,
+        missing_addresses: Vec::new(),
+    };
     check.outside(&outside);
     check.at_the_apex();
     check.owners();
     check.targets();
     let missing_addresses = check.missing_addresses;
     let rrsets = rrsets(ordered, &reading, report);
-    Some(CheckedZone { zone: Zone { file: reading.files[0].clone(), origin: apex, rrsets }, missing_addresses })
+    Some(CheckedZone {
+        zone: Zone {
+            file: reading.files[0].clone(),
+            origin: apex,
+            rrsets,
+        },
+        missing_addresses,
+    })
 }
 
 /// The owner of the SOA, if it is what `$ORIGIN` or the file's name says the zone is.
-fn apex(reading: &ZoneReading, file_origin: Option<&Name>, report: &mut ZoneReport) -> Option<Name> {
+fn apex(
+    reading: &ZoneReading,
+    file_origin: Option<&Name>,
+    report: &mut ZoneReport,
+) -> Option<Name> {
     let Some(soa) = first_of(&reading.records, RecordType::SOA) else {
         if !reading.saw_wrong_soa {
             let sentence = "the zone has no SOA record; state one at its apex";
-            report.errors.push(ZoneError::whole(&reading.files[0], sentence));
+            report
+                .errors
+                .push(ZoneError::whole(&reading.files[0], sentence));
         }
         return None;
     };
     let expected = reading.stated_origin.as_ref().or(file_origin);
-    let named = [reading.stated_origin.as_ref(), file_origin].into_iter().flatten().any(|name| *name == soa.owner);
+    let named = [reading.stated_origin.as_ref(), file_origin]
+        .into_iter()
+        .flatten()
+        .any(|name| *name == soa.owner);
     match expected {
         Some(expected) if !named => {
-            let sentence = format!("the SOA record is at {}, but the file states the zone {expected}", soa.owner);
-            report.errors.push(reading.finding(soa.place, format!("{sentence}; make them agree")));
+            let sentence = format!(
+                "the SOA record is at {}, but the file states the zone {expected}",
+                soa.owner
+            );
+            report
+                .errors
+                .push(reading.finding(soa.place, format!("{sentence}; make them agree")));
             None
         }
         _ => Some(soa.owner.clone()),
@@ -76,17 +109,24 @@ enum Cover {
 
 impl<'c> Check<'c> {
     fn error(&mut self, place: RecordPlace, sentence: String) {
-        self.report.errors.push(self.reading.finding(place, sentence));
+        self.report
+            .errors
+            .push(self.reading.finding(place, sentence));
     }
 
     fn warn(&mut self, place: RecordPlace, sentence: String) {
-        self.report.warnings.push(self.reading.finding(place, sentence));
+        self.report
+            .warnings
+            .push(self.reading.finding(place, sentence));
     }
 
     fn outside(&mut self, records: &[ZoneRecord]) {
         for record in records {
             let sentence = format!("{} lies outside the zone {}", record.owner, self.apex);
-            self.error(record.place, format!("{sentence}; end names with a dot only when they are complete"));
+            self.error(
+                record.place,
+                format!("{sentence}; end names with a dot only when they are complete"),
+            );
         }
     }
 
@@ -95,7 +135,13 @@ impl<'c> Check<'c> {
         let has_servers = first_of(records, RecordType::NS).is_some();
         let soa = first_of(records, RecordType::SOA).map(|soa| soa.place);
         if let Some(place) = soa.filter(|_| !has_servers) {
-            self.error(place, format!("the zone {} has no NS record at its apex; state its name servers", self.apex));
+            self.error(
+                place,
+                format!(
+                    "the zone {} has no NS record at its apex; state its name servers",
+                    self.apex
+                ),
+            );
         }
     }
 
@@ -105,11 +151,16 @@ impl<'c> Check<'c> {
         let mut cover: Option<(Box<[u8]>, Cover)> = None;
         for records in self.ordered.owners() {
             let key = &records[0].key;
-            match cover.as_ref().filter(|(covering, _)| key.starts_with(covering)) {
+            match cover
+                .as_ref()
+                .filter(|(covering, _)| key.starts_with(covering))
+            {
                 Some((_, cover)) => self.below(records, cover, servers.contains(key)),
                 None => {
                     self.owner(records);
-                    cover = self.cover(records, servers.contains(key)).map(|cover| (key.clone(), cover));
+                    cover = self
+                        .cover(records, servers.contains(key))
+                        .map(|cover| (key.clone(), cover));
                 }
             }
         }
@@ -120,18 +171,27 @@ impl<'c> Check<'c> {
         let owner = &records[0].owner;
         match cover {
             Cover::Redirection(name) => {
-                let bare = records.iter().find(|r| !matches!(r.rtype, RecordType::NSEC3 | RecordType::RRSIG));
+                let bare = records
+                    .iter()
+                    .find(|r| !matches!(r.rtype, RecordType::NSEC3 | RecordType::RRSIG));
                 if let Some(record) = bare {
-                    let sentence = format!("{owner} lies below {name}, whose DNAME redirects all names below it");
+                    let sentence = format!(
+                        "{owner} lies below {name}, whose DNAME redirects all names below it"
+                    );
                     self.error(record.place, format!("{sentence}; remove one of them"));
                 }
             }
             Cover::Delegation(name) => {
                 let hidden = records.iter().find(|r| !(is_server && is_address(r.rtype)));
                 if let Some(record) = hidden {
-                    let sentence =
-                        format!("{owner} lies below the delegation of {name}, so this {} record", record.rtype);
-                    self.warn(record.place, format!("{sentence} is never served; move it to that zone"));
+                    let sentence = format!(
+                        "{owner} lies below the delegation of {name}, so this {} record",
+                        record.rtype
+                    );
+                    self.warn(
+                        record.place,
+                        format!("{sentence} is never served; move it to that zone"),
+                    );
                 }
             }
         }
@@ -142,9 +202,14 @@ impl<'c> Check<'c> {
         let owner = &records[0].owner;
         let is_apex = owner == self.apex;
         if !is_apex && first_of(records, RecordType::NS).is_some() {
-            let hidden = records.iter().find(|r| !(stays_at_cut(r.rtype) || is_server && is_address(r.rtype)));
+            let hidden = records
+                .iter()
+                .find(|r| !(stays_at_cut(r.rtype) || is_server && is_address(r.rtype)));
             if let Some(record) = hidden {
-                let sentence = format!("{owner} is delegated, so this {} record is never served", record.rtype);
+                let sentence = format!(
+                    "{owner} is delegated, so this {} record is never served",
+                    record.rtype
+                );
                 self.warn(record.place, format!("{sentence}; move it to that zone"));
             }
             return Some(Cover::Delegation(owner.clone()));
@@ -156,7 +221,10 @@ impl<'c> Check<'c> {
     fn owner(&mut self, records: &[ZoneRecord]) {
         let owner = &records[0].owner;
         if let Some(soa) = first_of(records, RecordType::SOA).filter(|_| owner != self.apex) {
-            let sentence = format!("{owner} has an SOA record, but only the apex {} can; remove it", self.apex);
+            let sentence = format!(
+                "{owner} has an SOA record, but only the apex {} can; remove it",
+                self.apex
+            );
             self.error(soa.place, sentence);
         }
         self.single(records, RecordType::SOA);
@@ -164,29 +232,53 @@ impl<'c> Check<'c> {
         self.single(records, RecordType::DNAME);
         if let Some(cname) = first_of(records, RecordType::CNAME) {
             let beside = [RecordType::CNAME, RecordType::RRSIG, RecordType::NSEC];
-            if let Some(other) = records.iter().find(|record| !beside.contains(&record.rtype)) {
-                let sentence = format!("{owner} has a CNAME, so it can hold nothing else, but it also has");
-                let other = format!("{} ({}); remove one of them", other.rtype, self.line_of(other, cname));
+            if let Some(other) = records
+                .iter()
+                .find(|record| !beside.contains(&record.rtype))
+            {
+                let sentence =
+                    format!("{owner} has a CNAME, so it can hold nothing else, but it also has");
+                let other = format!(
+                    "{} ({}); remove one of them",
+                    other.rtype,
+                    self.line_of(other, cname)
+                );
                 self.error(cname.place, format!("{sentence} {other}"));
             }
             self.circle(cname);
         }
-        let Some(servers) = first_of(records, RecordType::NS) else { return };
+        let Some(servers) = first_of(records, RecordType::NS) else {
+            return;
+        };
         if owner.is_wildcard() {
-            self.error(servers.place, format!("{owner} is a wildcard, which cannot be delegated; name the zone"));
+            self.error(
+                servers.place,
+                format!("{owner} is a wildcard, which cannot be delegated; name the zone"),
+            );
         }
         if let Some(dname) = first_of(records, RecordType::DNAME).filter(|_| owner != self.apex) {
-            self.error(dname.place, format!("{owner} is delegated, so it cannot have a DNAME; remove one of them"));
+            self.error(
+                dname.place,
+                format!("{owner} is delegated, so it cannot have a DNAME; remove one of them"),
+            );
         }
     }
 
     /// Refuses a second record of a type that must be single.
     fn single(&mut self, records: &[ZoneRecord], rtype: RecordType) {
-        let Some(first) = first_of(records, rtype) else { return };
+        let Some(first) = first_of(records, rtype) else {
+            return;
+        };
         let same = |record: &&ZoneRecord| record.rtype == rtype && !same_data(record, first);
         if let Some(second) = records.iter().find(same) {
             let sentence = format!("{} has a second {rtype} record", first.owner);
-            self.error(second.place, format!("{sentence} (the first: {}); keep one", self.line_of(first, second)));
+            self.error(
+                second.place,
+                format!(
+                    "{sentence} (the first: {}); keep one",
+                    self.line_of(first, second)
+                ),
+            );
         }
     }
 
@@ -195,10 +287,15 @@ impl<'c> Check<'c> {
     fn circle(&mut self, cname: &ZoneRecord) {
         let mut at = cname;
         for _ in 0..MAX_CHAIN {
-            let Ok(target) = Name::from_wire(&at.data) else { return };
+            let Ok(target) = Name::from_wire(&at.data) else {
+                return;
+            };
             if target == cname.owner {
                 let sentence = format!("the CNAME of {} leads back to itself", cname.owner);
-                return self.warn(cname.place, format!("{sentence}, so it has no address; break the circle"));
+                return self.warn(
+                    cname.place,
+                    format!("{sentence}, so it has no address; break the circle"),
+                );
             }
             match first_of(self.ordered.at(&canonical_key(&target)), RecordType::CNAME) {
                 Some(next) => at = next,
@@ -218,7 +315,9 @@ impl<'c> Check<'c> {
             if record.rtype == RecordType::NS && *record.key != *self.apex_key {
                 cut = cut.or(Some(record));
             }
-            if let Some(target) = target_of(record).filter(|name| !name.is_root() && name.is_within(self.apex)) {
+            if let Some(target) =
+                target_of(record).filter(|name| !name.is_root() && name.is_within(self.apex))
+            {
                 self.target(record, &target);
             }
         }
@@ -226,22 +325,43 @@ impl<'c> Check<'c> {
 
     fn target(&mut self, record: &ZoneRecord, target: &Name) {
         let found = self.ordered.found(target);
-        let has_address = self.ordered.at(&canonical_key(target)).iter().any(|record| is_address(record.rtype));
-        let ZoneRecord { owner, rtype, place, .. } = record;
+        let has_address = self
+            .ordered
+            .at(&canonical_key(target))
+            .iter()
+            .any(|record| is_address(record.rtype));
+        let ZoneRecord {
+            owner,
+            rtype,
+            place,
+            ..
+        } = record;
         match self.cut_above(target) {
             // A name server inside the zone it serves can only be found with an address given here: glue.
             Some(cut) if *rtype == RecordType::NS && cut.key == record.key && !has_address => {
-                let sentence = format!("the name server {target} lies in {owner}, which is delegated to it");
-                self.warn(*place, format!("{sentence}; add its A or AAAA record here (glue)"));
+                let sentence =
+                    format!("the name server {target} lies in {owner}, which is delegated to it");
+                self.warn(
+                    *place,
+                    format!("{sentence}; add its A or AAAA record here (glue)"),
+                );
             }
             Some(_) => {}
             None if first_of(found, RecordType::CNAME).is_some() => {
-                let sentence = format!("the {rtype} record of {owner} points at {target}, which is a CNAME");
-                self.warn(*place, format!("{sentence}; point it at a name with addresses"));
+                let sentence =
+                    format!("the {rtype} record of {owner} points at {target}, which is a CNAME");
+                self.warn(
+                    *place,
+                    format!("{sentence}; point it at a name with addresses"),
+                );
             }
             None if !found.iter().any(|record| is_address(record.rtype)) => {
-                let sentence = format!("the {rtype} record of {owner} points at {target}, which has no address");
-                let warning = self.reading.finding(*place, format!("{sentence}; add its A or AAAA record"));
+                let sentence = format!(
+                    "the {rtype} record of {owner} points at {target}, which has no address"
+                );
+                let warning = self
+                    .reading
+                    .finding(*place, format!("{sentence}; add its A or AAAA record"));
                 self.missing_addresses.push((target.clone(), warning));
             }
             None => {}
@@ -253,7 +373,8 @@ impl<'c> Check<'c> {
         let mut topmost = None;
         let mut at = Some(name.clone());
         while let Some(ancestor) = at.filter(|ancestor| ancestor != self.apex) {
-            topmost = first_of(self.ordered.at(&canonical_key(&ancestor)), RecordType::NS).or(topmost);
+            topmost =
+                first_of(self.ordered.at(&canonical_key(&ancestor)), RecordType::NS).or(topmost);
             at = ancestor.parent();
         }
         topmost
@@ -272,7 +393,10 @@ impl<'c> Check<'c> {
 
 /// Types that a zone serves at its delegations; addresses of name servers besides.
 fn stays_at_cut(rtype: RecordType) -> bool {
-    matches!(rtype, RecordType::NS | RecordType::DS | RecordType::NSEC | RecordType::RRSIG)
+    matches!(
+        rtype,
+        RecordType::NS | RecordType::DS | RecordType::NSEC | RecordType::RRSIG
+    )
 }
 
 fn is_address(rtype: RecordType) -> bool {
@@ -281,8 +405,14 @@ fn is_address(rtype: RecordType) -> bool {
 
 /// Keys of all names that NS records point at.
 fn server_keys(ordered: &OrderedRecords) -> HashSet<Box<[u8]>> {
-    let servers = ordered.owners().flatten().filter(|record| record.rtype == RecordType::NS);
-    servers.filter_map(target_of).map(|name| canonical_key(&name)).collect()
+    let servers = ordered
+        .owners()
+        .flatten()
+        .filter(|record| record.rtype == RecordType::NS);
+    servers
+        .filter_map(target_of)
+        .map(|name| canonical_key(&name))
+        .collect()
 }
 
 /// The host that an NS, MX or SRV record points at.
@@ -319,7 +449,10 @@ fn rrsets(ordered: OrderedRecords, reading: &ZoneReading, report: &mut ZoneRepor
     let mut rrsets: Vec<RRset> = Vec::new();
     let mut group: Vec<ZoneRecord> = Vec::new();
     for record in ordered.into_records() {
-        if group.first().is_some_and(|first| first.rtype != record.rtype || first.key != record.key) {
+        if group
+            .first()
+            .is_some_and(|first| first.rtype != record.rtype || first.key != record.key)
+        {
             rrsets.extend(rrset(&mut group, reading, report));
         }
         group.push(record);
@@ -329,7 +462,11 @@ fn rrsets(ordered: OrderedRecords, reading: &ZoneReading, report: &mut ZoneRepor
 }
 
 /// One RRset of all records in `group`, which is empty afterwards; `None` if it was empty before.
-fn rrset(group: &mut Vec<ZoneRecord>, reading: &ZoneReading, report: &mut ZoneReport) -> Option<RRset> {
+fn rrset(
+    group: &mut Vec<ZoneRecord>,
+    reading: &ZoneReading,
+    report: &mut ZoneReport,
+) -> Option<RRset> {
     if group.len() > 1 {
         lowest_ttl(group, reading, report);
         let mut seen = HashSet::new();
@@ -339,15 +476,30 @@ fn rrset(group: &mut Vec<ZoneRecord>, reading: &ZoneReading, report: &mut ZoneRe
     let (rtype, ttl, place) = (first.rtype, first.ttl, first.place);
     let name = first.owner.as_wire().len();
     // A message of a header, the question, and per record a pointer, ten octets and the data.
-    let octets = 12 + name + 4 + group.iter().map(|record| 12 + record.data.len()).sum::<usize>();
+    let octets = 12
+        + name
+        + 4
+        + group
+            .iter()
+            .map(|record| 12 + record.data.len())
+            .sum::<usize>();
     if octets > MAX_MESSAGE {
-        let sentence = format!("the {rtype} records of {} take a message of {octets} octets", first.owner);
+        let sentence = format!(
+            "the {rtype} records of {} take a message of {octets} octets",
+            first.owner
+        );
         let sentence = format!("{sentence}, which can have {MAX_MESSAGE}; remove some");
         report.errors.push(reading.finding(place, sentence));
     }
     let owner = first.owner.clone();
     let rdata = group.drain(..).map(|record| record.data).collect();
-    Some(RRset { owner, rtype, ttl, rdata, line: place.line })
+    Some(RRset {
+        owner,
+        rtype,
+        ttl,
+        rdata,
+        line: place.line,
+    })
 }
 
 /// Gives all records the lowest time to live among them (RFC 2181 section 5.2); signatures follow what they sign.
@@ -355,9 +507,14 @@ fn lowest_ttl(group: &mut [ZoneRecord], reading: &ZoneReading, report: &mut Zone
     let lowest = group.iter().map(|record| record.ttl).min().unwrap_or(0);
     let other = group.iter().find(|record| record.ttl != group[0].ttl);
     if let Some(record) = other.filter(|record| record.rtype != RecordType::RRSIG) {
-        let sentence = format!("the {} records of {} differ in time to live", record.rtype, record.owner);
+        let sentence = format!(
+            "the {} records of {} differ in time to live",
+            record.rtype, record.owner
+        );
         let sentence = format!("{sentence}; the lowest, {lowest} seconds, is taken for all");
-        report.warnings.push(reading.finding(record.place, sentence));
+        report
+            .warnings
+            .push(reading.finding(record.place, sentence));
     }
     for record in group {
         record.ttl = lowest;
@@ -372,13 +529,24 @@ mod tests {
 
     #[test]
     fn one_soa_at_the_apex() {
-        assert_eq!(load("").expect_err("empty"), ["z.zone: the zone has no SOA record; state one at its apex"]);
-        let second = "z.zone:4:1: example.com has a second SOA record (the first: line 2); keep one";
+        assert_eq!(
+            load("").expect_err("empty"),
+            ["z.zone: the zone has no SOA record; state one at its apex"]
+        );
+        let second =
+            "z.zone:4:1: example.com has a second SOA record (the first: line 2); keep one";
         assert_eq!(errors("@ SOA a. b. 9 2 3 4 5\n"), [second]);
-        assert_eq!(errors("@ SOA NS.example.net. host.example.net. 1 7200 3 4 5\n").len(), 1, "names count as data");
+        assert_eq!(
+            errors("@ SOA NS.example.net. host.example.net. 1 7200 3 4 5\n").len(),
+            1,
+            "names count as data"
+        );
         let away = "z.zone:2:1: the SOA record is at www.example.com, but the file states the zone example.com; \
             make them agree";
-        assert_eq!(load(&HEAD.replace("@ SOA", "www SOA")).expect_err("away"), [away]);
+        assert_eq!(
+            load(&HEAD.replace("@ SOA", "www SOA")).expect_err("away"),
+            [away]
+        );
         let below = "z.zone:4:1: www.example.com has an SOA record, but only the apex example.com can; remove it";
         assert_eq!(errors("www SOA a. b. 9 2 3 4 5\n"), [below]);
         assert_eq!(load("@ SOA a. b.\n").expect_err("bad SOA").len(), 1);
@@ -388,14 +556,21 @@ mod tests {
     fn the_apex_is_where_the_soa_is() {
         let zone = |text: &str| load(text).map(|loaded| loaded.zones[0].origin.to_string());
         let rest = "1 SOA a. b. 1 2 3 4 5\n";
-        assert_eq!(zone(&format!("$ORIGIN example.org.\n@ {rest} NS a.\n")).as_deref(), Ok("example.org"));
-        assert_eq!(zone(&format!("$ORIGIN com.\nexample {rest} NS a.\n")).as_deref(), Ok("example.com"));
+        assert_eq!(
+            zone(&format!("$ORIGIN example.org.\n@ {rest} NS a.\n")).as_deref(),
+            Ok("example.org")
+        );
+        assert_eq!(
+            zone(&format!("$ORIGIN com.\nexample {rest} NS a.\n")).as_deref(),
+            Ok("example.com")
+        );
     }
 
     #[test]
     fn the_apex_has_name_servers() {
         let text = HEAD.replace("@ NS", "a NS");
-        let sentence = "z.zone:2:1: the zone example.com has no NS record at its apex; state its name servers";
+        let sentence =
+            "z.zone:2:1: the zone example.com has no NS record at its apex; state its name servers";
         assert_eq!(load(&text).expect_err("no NS"), [sentence]);
     }
 
@@ -411,7 +586,8 @@ mod tests {
         let both = "z.zone:5:1: www.example.com has a CNAME, so it can hold nothing else, but it also has A (line 4); \
             remove one of them";
         assert_eq!(errors("www A 192.0.2.1\nwww CNAME a\n"), [both]);
-        let two = "z.zone:5:1: www.example.com has a second CNAME record (the first: line 4); keep one";
+        let two =
+            "z.zone:5:1: www.example.com has a second CNAME record (the first: line 4); keep one";
         assert_eq!(errors("www CNAME a\nWWW CNAME b\n"), [two]);
         assert_eq!(errors("www CNAME a\nwww CNAME A\nwww NSEC x CNAME\n"), NONE);
     }
@@ -433,7 +609,8 @@ mod tests {
 
     #[test]
     fn a_dname_is_single_with_nothing_below() {
-        let two = "z.zone:5:1: a.example.com has a second DNAME record (the first: line 4); keep one";
+        let two =
+            "z.zone:5:1: a.example.com has a second DNAME record (the first: line 4); keep one";
         assert_eq!(errors("a DNAME x.\na DNAME y.\n"), [two]);
         let below = "z.zone:4:1: b.a.example.com lies below a.example.com, whose DNAME redirects all names below it; \
             remove one of them";
@@ -441,14 +618,16 @@ mod tests {
         let alias = "z.zone:5:1: a.example.com has a CNAME, so it can hold nothing else, but it also has DNAME (line 4); \
             remove one of them";
         assert_eq!(errors("a DNAME x.\na CNAME y.\n"), [alias]);
-        let cut = "z.zone:4:1: a.example.com is delegated, so it cannot have a DNAME; remove one of them";
+        let cut =
+            "z.zone:4:1: a.example.com is delegated, so it cannot have a DNAME; remove one of them";
         assert_eq!(errors("a DNAME x.\na NS y.\n"), [cut]);
         assert_eq!(errors("a DNAME x.\na A 192.0.2.1\nab A 192.0.2.1\n"), NONE);
     }
 
     #[test]
     fn wildcards_cannot_be_delegated() {
-        let sentence = "z.zone:4:1: *.example.com is a wildcard, which cannot be delegated; name the zone";
+        let sentence =
+            "z.zone:4:1: *.example.com is a wildcard, which cannot be delegated; name the zone";
         assert_eq!(errors("* NS x.\n"), [sentence]);
     }
 
@@ -458,8 +637,16 @@ mod tests {
             it; add its A or AAAA record here (glue)";
         assert_eq!(warnings("sub NS ns.sub\n"), [sentence]);
         assert_eq!(warnings("sub NS ns.sub\nns.sub AAAA 2001:db8::1\n"), NONE);
-        assert_eq!(warnings("sub NS ns.other\nother NS ns.other\nns.other A 192.0.2.1\n"), NONE, "sibling glue");
-        assert_eq!(warnings("sub NS ns.other\nother NS x.\n"), NONE, "found by asking for the other zone");
+        assert_eq!(
+            warnings("sub NS ns.other\nother NS ns.other\nns.other A 192.0.2.1\n"),
+            NONE,
+            "sibling glue"
+        );
+        assert_eq!(
+            warnings("sub NS ns.other\nother NS x.\n"),
+            NONE,
+            "found by asking for the other zone"
+        );
     }
 
     #[test]
@@ -492,11 +679,28 @@ mod tests {
             )
         };
         for (rtype, data) in [("NS", "a"), ("MX", "0 a"), ("SRV", "0 0 0 a")] {
-            assert_eq!(warnings(&format!("x {rtype} {data}\na CNAME b\n")), [alias(rtype)]);
-            assert_eq!(warnings(&format!("x {rtype} {data}\na TXT b\n")), [missing(rtype)]);
-            assert_eq!(warnings(&format!("x {rtype} {data}\n* A 192.0.2.1\n")), NONE);
-            assert_eq!(warnings(&format!("x {rtype} {data}\n* A 192.0.2.1\nb.a A 192.0.2.1\n")), [missing(rtype)]);
-            assert_eq!(warnings(&format!("x {rtype} {data}\na A 192.0.2.1\n")), NONE);
+            assert_eq!(
+                warnings(&format!("x {rtype} {data}\na CNAME b\n")),
+                [alias(rtype)]
+            );
+            assert_eq!(
+                warnings(&format!("x {rtype} {data}\na TXT b\n")),
+                [missing(rtype)]
+            );
+            assert_eq!(
+                warnings(&format!("x {rtype} {data}\n* A 192.0.2.1\n")),
+                NONE
+            );
+            assert_eq!(
+                warnings(&format!(
+                    "x {rtype} {data}\n* A 192.0.2.1\nb.a A 192.0.2.1\n"
+                )),
+                [missing(rtype)]
+            );
+            assert_eq!(
+                warnings(&format!("x {rtype} {data}\na A 192.0.2.1\n")),
+                NONE
+            );
         }
         assert_eq!(warnings("x MX 0 .\n"), NONE);
         let loaded = load(&format!("{HEAD}x MX 0 a\n")).expect("good");
@@ -512,7 +716,10 @@ mod tests {
         assert_eq!(warnings(text), [differ]);
         assert_eq!(
             listing(text),
-            ["a.example.com 30 A c0000201,c0000202", "b.example.com 3600 MX 0001017800,0101017800"]
+            [
+                "a.example.com 30 A c0000201,c0000202",
+                "b.example.com 3600 MX 0001017800,0101017800"
+            ]
         );
         let signature = "13 3 3600 20260201000000 20260101000000 1 example.com. AAAA";
         let signatures = format!("a 60 RRSIG A {signature}\na 30 RRSIG TXT {signature}\n");
@@ -530,7 +737,10 @@ mod tests {
     #[test]
     fn rrsets_are_in_canonical_order_then_by_type() {
         let text = "z A 192.0.2.1\nb.a TXT x\na.z A 192.0.2.1\na TXT x\na A 192.0.2.1\n";
-        let order: Vec<String> = listing(text).iter().map(|line| line.replace(" 3600", "")).collect();
+        let order: Vec<String> = listing(text)
+            .iter()
+            .map(|line| line.replace(" 3600", ""))
+            .collect();
         assert_eq!(
             order,
             [

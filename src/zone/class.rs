@@ -9,12 +9,17 @@ pub fn is_class(word: Token<'_>) -> Result<bool, ScanFault> {
         b"IN" | b"CLASS1" => Ok(true),
         b"CH" | b"HS" | b"CS" | b"NONE" => refuse_class(word),
         other => match other.strip_prefix(b"CLASS") {
-            Some(digits) if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => refuse_class(word),
+            Some(digits) if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
+                refuse_class(word)
+            }
             _ => Ok(false),
         },
     }
 }
 
 fn refuse_class(word: Token<'_>) -> Result<bool, ScanFault> {
-    Err(word.fault(format!("class {} is not served; only IN is", String::from_utf8_lossy(word.text))))
+    Err(word.fault(format!(
+        "class {} is not served; only IN is",
+        String::from_utf8_lossy(word.text)
+    )))
 }

@@ -40,7 +40,9 @@ pub fn parse(
         _ => Err(DataError::short_buf()),
     });
     wire.map(Vec::into_boxed_slice).map_err(|error| {
-        words.blamed(&error, &before).fault(format!("the data of this {rtype} record is wrong: {error}"))
+        words
+            .blamed(&error, &before)
+            .fault(format!("the data of this {rtype} record is wrong: {error}"))
     })
 }
 
@@ -48,7 +50,9 @@ fn any_data(rtype: RecordType, words: &mut WordReader<'_, '_>) -> Result<Vec<u8>
     if words.scan_opt_unknown_marker()? {
         return unknown_data(rtype, words);
     }
-    let Some(fields) = fields_of(rtype) else { return other_data(rtype, words) };
+    let Some(fields) = fields_of(rtype) else {
+        return other_data(rtype, words);
+    };
     let mut wire = Vec::with_capacity(32);
     for &field in fields {
         read(field, words, &mut wire)?;
@@ -69,7 +73,9 @@ fn other_data(rtype: RecordType, words: &mut WordReader<'_, '_>) -> Result<Vec<u
     })?;
     let wire = words.take_stand_ins().restore(composed(&data))?;
     if is_binding(rtype) && has_empty_path(&wire) {
-        return Err(DataError::Wrong("dohpath has no value; write a path such as /dns-query{?dns}".to_owned()));
+        return Err(DataError::Wrong(
+            "dohpath has no value; write a path such as /dns-query{?dns}".to_owned(),
+        ));
     }
     Ok(wire)
 }
@@ -96,13 +102,18 @@ fn unknown_data(rtype: RecordType, words: &mut WordReader<'_, '_>) -> Result<Vec
     if is_well_formed(rtype, &wire) {
         Ok(wire)
     } else {
-        Err(DataError::Wrong(format!("these octets are no {rtype} data")))
+        Err(DataError::Wrong(format!(
+            "these octets are no {rtype} data"
+        )))
     }
 }
 
 fn is_well_formed(rtype: RecordType, wire: &[u8]) -> bool {
     if let Some(fields) = fields_of(rtype) {
-        return fields.iter().try_fold(wire, |rest, &field| skip(field, rest)).is_some_and(<[u8]>::is_empty);
+        return fields
+            .iter()
+            .try_fold(wire, |rest, &field| skip(field, rest))
+            .is_some_and(<[u8]>::is_empty);
     }
     if is_binding(rtype) && has_empty_path(wire) {
         return false;
@@ -137,7 +148,11 @@ mod tests {
         for (record, octets) in RECORDS {
             let rtype = record.split(' ').next().unwrap_or_default();
             let length = octets.len() / 2;
-            assert_eq!(wire(&format!("{rtype} \\# {length} {octets}")), *octets, "{record}");
+            assert_eq!(
+                wire(&format!("{rtype} \\# {length} {octets}")),
+                *octets,
+                "{record}"
+            );
             if !rtype.starts_with("TYPE65280") && *octets != "0178" && !octets.ends_with("000102") {
                 let longer = errors(&format!("x {rtype} \\# {} {octets}\n", length + 70_000));
                 assert_eq!(longer.len(), 1, "{record}");
@@ -148,30 +163,72 @@ mod tests {
     #[test]
     fn wrong_data_is_told_at_its_word() {
         let cases = [
-            ("A 192.0.2.256", "5: the data of this A record is wrong: '192.0.2.256' is not an IPv4 address"),
-            ("A", "3: the data of this A record is wrong: it ends too early"),
-            ("A 192.0.2.1 b c", "15: the data of this A record is wrong: it goes on after its end"),
-            ("MX -1 y", "6: the data of this MX record is wrong: '-1' is not a number from 0 to 65535"),
-            ("MX 1", "6: the data of this MX record is wrong: it ends too early"),
-            ("MX 1 a..b", "8: the data of this MX record is wrong: the name has an empty label"),
+            (
+                "A 192.0.2.256",
+                "5: the data of this A record is wrong: '192.0.2.256' is not an IPv4 address",
+            ),
+            (
+                "A",
+                "3: the data of this A record is wrong: it ends too early",
+            ),
+            (
+                "A 192.0.2.1 b c",
+                "15: the data of this A record is wrong: it goes on after its end",
+            ),
+            (
+                "MX -1 y",
+                "6: the data of this MX record is wrong: '-1' is not a number from 0 to 65535",
+            ),
+            (
+                "MX 1",
+                "6: the data of this MX record is wrong: it ends too early",
+            ),
+            (
+                "MX 1 a..b",
+                "8: the data of this MX record is wrong: the name has an empty label",
+            ),
             (
                 "CNAME \u{e9}",
                 "9: the data of this CNAME record is wrong: the name has characters outside ASCII; \
                 write it in its xn-- form, xn--9ca",
             ),
-            ("TXT", "3: the data of this TXT record is wrong: it ends too early"),
+            (
+                "TXT",
+                "3: the data of this TXT record is wrong: it ends too early",
+            ),
             (
                 "TXT \\25",
                 "7: the data of this TXT record is wrong: it has a backslash that is not followed by a \
                 character or three digits",
             ),
-            ("TLSA 3 1 1 0", "14: the data of this TLSA record is wrong: uneven number of hex digits"),
-            ("DNSKEY 257 3 13 %", "19: the data of this DNSKEY record is wrong: illegal Base 64 data"),
-            ("HTTPS 1 . alpn=\"h2\" alpn=h3", "23: the data of this HTTPS record is wrong: duplicate SvcParamKey"),
-            ("A \\# 3 c00002", "10: the data of this A record is wrong: these octets are no A data"),
-            ("MX \\# 4 000ac000", "11: the data of this MX record is wrong: these octets are no MX data"),
-            ("DNSKEY \\# 1 00", "15: the data of this DNSKEY record is wrong: these octets are no DNSKEY data"),
-            ("TYPE65280 \\# 2 00", "18: the data of this TYPE65280 record is wrong: generic data has incorrect length"),
+            (
+                "TLSA 3 1 1 0",
+                "14: the data of this TLSA record is wrong: uneven number of hex digits",
+            ),
+            (
+                "DNSKEY 257 3 13 %",
+                "19: the data of this DNSKEY record is wrong: illegal Base 64 data",
+            ),
+            (
+                "HTTPS 1 . alpn=\"h2\" alpn=h3",
+                "23: the data of this HTTPS record is wrong: duplicate SvcParamKey",
+            ),
+            (
+                "A \\# 3 c00002",
+                "10: the data of this A record is wrong: these octets are no A data",
+            ),
+            (
+                "MX \\# 4 000ac000",
+                "11: the data of this MX record is wrong: these octets are no MX data",
+            ),
+            (
+                "DNSKEY \\# 1 00",
+                "15: the data of this DNSKEY record is wrong: these octets are no DNSKEY data",
+            ),
+            (
+                "TYPE65280 \\# 2 00",
+                "18: the data of this TYPE65280 record is wrong: generic data has incorrect length",
+            ),
             (
                 "TYPE65280 x",
                 "3: the data of this TYPE65280 record is wrong: TYPE65280 has no text form here; write it as \
@@ -179,7 +236,11 @@ mod tests {
             ),
         ];
         for (record, sentence) in cases {
-            assert_eq!(errors(&format!("x {record}\n")), [format!("z.zone:4:{sentence}")], "{record}");
+            assert_eq!(
+                errors(&format!("x {record}\n")),
+                [format!("z.zone:4:{sentence}")],
+                "{record}"
+            );
         }
     }
 
@@ -189,12 +250,18 @@ mod tests {
         assert_eq!(errors(&format!("x TXT {texts}\n")), Vec::<String>::new());
         let too_long = "4: the data of this TXT record is wrong: it is longer than 65535 octets";
         let found = errors(&format!("x TXT {texts} {texts}\n"));
-        assert!(found.len() == 1 && found[0].ends_with(&too_long[3..]), "{found:?}");
+        assert!(
+            found.len() == 1 && found[0].ends_with(&too_long[3..]),
+            "{found:?}"
+        );
         let hints = format!("x HTTPS 1 . ipv6hint={}::\n", "::,".repeat(50_000));
         assert_eq!(errors(&hints).len(), 1);
         let alpn = format!("x HTTPS 1 . alpn={}a\n", "a,".repeat(50_000));
         assert_eq!(errors(&alpn).len(), 1);
-        assert_eq!(errors(&format!("x TXT {}\n", "a ".repeat(300_000))).len(), 1);
+        assert_eq!(
+            errors(&format!("x TXT {}\n", "a ".repeat(300_000))).len(),
+            1
+        );
     }
 
     const RECORDS: &[(&str, &str)] = &[
@@ -203,8 +270,14 @@ mod tests {
         ("CNAME y", "0179076578616d706c6503636f6d00"),
         ("DNAME y.example.org.", "0179076578616d706c65036f726700"),
         ("MX 10 y", "000a0179076578616d706c6503636f6d00"),
-        ("TXT \"a b\" c\\\"\\200 \"é\" \"\"", "03612062036322c802c3a900"),
-        ("SRV 1 2 443 y", "0001000201bb0179076578616d706c6503636f6d00"),
+        (
+            "TXT \"a b\" c\\\"\\200 \"é\" \"\"",
+            "03612062036322c802c3a900",
+        ),
+        (
+            "SRV 1 2 443 y",
+            "0001000201bb0179076578616d706c6503636f6d00",
+        ),
         (
             "HTTPS 1 . alpn=\"h2,h3\" port=8443 ipv4hint=192.0.2.1,192.0.2.2 ipv6hint=2001:db8::1 ech=AAEC",
             "000100000100060268320268330003000220fb00040008c0000201c0000202000500030001020006001020010db8000000000000000000000001",
@@ -226,7 +299,10 @@ mod tests {
             "NAPTR 100 10 \"U\" \"E2U+sip\" \"!^.*$!sip:info@example.com!\" .",
             "0064000a0155074532552b7369701b215e2e2a24217369703a696e666f406578616d706c652e636f6d2100",
         ),
-        ("LOC 42 21 54 N 71 06 18 W -24m 30m", "0033161389172dd070be15f000988d20"),
+        (
+            "LOC 42 21 54 N 71 06 18 W -24m 30m",
+            "0033161389172dd070be15f000988d20",
+        ),
         (
             "SSHFP 4 2 123456789abcdef67890123456789abcdef67890123456789abcdef123456789",
             "0402123456789abcdef67890123456789abcdef67890123456789abcdef123456789",
@@ -245,8 +321,14 @@ mod tests {
         ),
         ("NSEC3PARAM 1 0 0 -", "0100000000"),
         ("DNSKEY 257 3 13 c2lnbmF0dXJl", "0101030d7369676e6174757265"),
-        ("CDNSKEY 257 3 13 c2lnbmF0dXJl", "0101030d7369676e6174757265"),
-        ("DS 60485 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118", "ec4505012bb183af5f22588179a53b0a98631fad1a292118"),
+        (
+            "CDNSKEY 257 3 13 c2lnbmF0dXJl",
+            "0101030d7369676e6174757265",
+        ),
+        (
+            "DS 60485 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118",
+            "ec4505012bb183af5f22588179a53b0a98631fad1a292118",
+        ),
         ("CDS 0 0 0 00", "0000000000"),
         ("CDNSKEY 0 3 0 AA==", "0000030000"),
         (
@@ -278,9 +360,15 @@ mod tests {
         ("LP 10 l64.y.", "000a036c3634017900"),
         ("KEY 256 3 8 AAEC", "01000308000102"),
         ("DHCID AAEC", "000102"),
-        ("WKS 10.0.0.1 tcp telnet smtp 80", "0a000001060000014000000000000080"),
+        (
+            "WKS 10.0.0.1 tcp telnet smtp 80",
+            "0a000001060000014000000000000080",
+        ),
         ("WKS 10.0.0.1 17", "0a00000111"),
-        ("ISDN \"150862028003217\" \"004\"", "0f31353038363230323830303332313703303034"),
+        (
+            "ISDN \"150862028003217\" \"004\"",
+            "0f31353038363230323830303332313703303034",
+        ),
         ("ISDN 1", "0131"),
         ("NSAP 0x47.0005.80.005a00", "47000580005a00"),
         ("NSAP-PTR y.", "017900"),
@@ -296,7 +384,10 @@ mod tests {
         ("A6 0 2001:db8::1", "0020010db8000000000000000000000001"),
         ("A6 68 ::1:2:3:4 y.", "440001000200030004017900"),
         ("A6 128 y.", "80017900"),
-        ("APL 1:192.168.32.0/21 !1:192.168.38.0/28 2:ff00::/8", "00011503c0a82000011c83c0a82600020801ff"),
+        (
+            "APL 1:192.168.32.0/21 !1:192.168.38.0/28 2:ff00::/8",
+            "00011503c0a82000011c83c0a82600020801ff",
+        ),
         ("APL", ""),
         ("SINK 8 0 2 AAEC", "080002000102"),
         ("NINFO x", "0178"),
@@ -307,7 +398,10 @@ mod tests {
             "CSYNC 66 3 A NS AAAA TYPE1234",
             "000000420003000460000008041b000000000000000000000000000000000000000000000000000020",
         ),
-        ("DOA 1 2 3 text/plain AAEC", "0000000100000002030a746578742f706c61696e000102"),
+        (
+            "DOA 1 2 3 text/plain AAEC",
+            "0000000100000002030a746578742f706c61696e000102",
+        ),
         ("DOA 1 2 3 \"\" -", "00000001000000020300"),
         ("AMTRELAY 0 1 0 .", "0080"),
         ("AMTRELAY 1 0 1 192.0.2.1", "0101c0000201"),
@@ -315,8 +409,14 @@ mod tests {
         ("AMTRELAY 1 1 3 y.", "0183017900"),
         ("RESINFO qnamemin", "08716e616d656d696e"),
         ("WALLET BTC x", "034254430178"),
-        ("TA 1 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118", "000105012bb183af5f22588179a53b0a98631fad1a292118"),
-        ("DLV 1 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118", "000105012bb183af5f22588179a53b0a98631fad1a292118"),
+        (
+            "TA 1 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118",
+            "000105012bb183af5f22588179a53b0a98631fad1a292118",
+        ),
+        (
+            "DLV 1 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118",
+            "000105012bb183af5f22588179a53b0a98631fad1a292118",
+        ),
         ("DSYNC CDS 1 53 y.", "003b010035017900"),
         ("HHIT AAEC", "000102"),
         ("BRID AAEC", "000102"),

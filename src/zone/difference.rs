@@ -41,7 +41,13 @@ pub fn differences(before: &[Zone], after: &[Zone]) -> Vec<RecordChange> {
         }
         let texts = |rrset: Option<&RRset>| rrset.map_or(Vec::new(), texts);
         let (zone, name, rtype) = (key.0.to_string(), key.1.to_string(), RecordType(key.2));
-        Some(RecordChange { zone, name, rtype, before: texts(old), after: texts(new) })
+        Some(RecordChange {
+            zone,
+            name,
+            rtype,
+            before: texts(old),
+            after: texts(new),
+        })
     };
     keys.into_iter().filter_map(change).collect()
 }
@@ -49,7 +55,11 @@ pub fn differences(before: &[Zone], after: &[Zone]) -> Vec<RecordChange> {
 fn records(zones: &[Zone]) -> Records<'_> {
     let mut records = Records::new();
     for zone in zones {
-        records.extend(zone.rrsets.iter().map(|rrset| ((&zone.origin, &rrset.owner, rrset.rtype.0), rrset)));
+        records.extend(
+            zone.rrsets
+                .iter()
+                .map(|rrset| ((&zone.origin, &rrset.owner, rrset.rtype.0), rrset)),
+        );
     }
     records
 }
@@ -64,8 +74,11 @@ fn is_same(one: &RRset, other: &RRset) -> bool {
 }
 
 fn texts(rrset: &RRset) -> Vec<String> {
-    let mut texts: Vec<String> =
-        rrset.rdata.iter().map(|data| format!("{} {}", rrset.ttl, data_text(rrset.rtype, data))).collect();
+    let mut texts: Vec<String> = rrset
+        .rdata
+        .iter()
+        .map(|data| format!("{} {}", rrset.ttl, data_text(rrset.rtype, data)))
+        .collect();
     texts.sort_unstable();
     texts
 }
@@ -73,7 +86,10 @@ fn texts(rrset: &RRset) -> Vec<String> {
 /// Record data in presentation form; octets (RFC 3597 section 5) where the type has none here.
 fn data_text(rtype: RecordType, wire: &[u8]) -> String {
     let mut parser = Parser::from_ref(wire);
-    match ZoneRecordData::<_, domain::base::ParsedName<_>>::parse_rdata(Rtype::from_int(rtype.0), &mut parser) {
+    match ZoneRecordData::<_, domain::base::ParsedName<_>>::parse_rdata(
+        Rtype::from_int(rtype.0),
+        &mut parser,
+    ) {
         Ok(Some(data)) if parser.remaining() == 0 => data.to_string(),
         _ => UnknownRecordData::from_octets(Rtype::from_int(rtype.0), wire)
             .map_or_else(|_| String::new(), |it| it.to_string()),
@@ -87,27 +103,51 @@ mod tests {
     use super::*;
 
     fn zones(records: &str) -> Vec<Zone> {
-        let text =
-            format!("$ORIGIN example.com.\n$TTL 60\n@ SOA ns1 h 7 2 3 4 5\n NS ns1\nns1 A 192.0.2.53\n{records}");
-        crate::zone::load_text(Path::new("example.com.zone"), text.as_bytes(), None, None).unwrap().zones
+        let text = format!(
+            "$ORIGIN example.com.\n$TTL 60\n@ SOA ns1 h 7 2 3 4 5\n NS ns1\nns1 A 192.0.2.53\n{records}"
+        );
+        crate::zone::load_text(Path::new("example.com.zone"), text.as_bytes(), None, None)
+            .unwrap()
+            .zones
     }
 
     fn told(before: &str, after: &str) -> Vec<String> {
-        let line = |it: &RecordChange| format!("{} {} {:?} {:?}", it.name, it.rtype, it.before, it.after);
-        differences(&zones(before), &zones(after)).iter().map(line).collect()
+        let line =
+            |it: &RecordChange| format!("{} {} {:?} {:?}", it.name, it.rtype, it.before, it.after);
+        differences(&zones(before), &zones(after))
+            .iter()
+            .map(line)
+            .collect()
     }
 
     #[test]
     fn what_differs_is_told_and_nothing_else() {
-        assert_eq!(told("a A 192.0.2.1\n A 192.0.2.2\n", "A A 192.0.2.2\nA A 192.0.2.1\n"), [""; 0]);
-        let found = told("a A 192.0.2.1\nb TXT \"x y\"\n", "a A 192.0.2.2\nc 5 TYPE65280 \\# 3 010203\n");
+        assert_eq!(
+            told(
+                "a A 192.0.2.1\n A 192.0.2.2\n",
+                "A A 192.0.2.2\nA A 192.0.2.1\n"
+            ),
+            [""; 0]
+        );
+        let found = told(
+            "a A 192.0.2.1\nb TXT \"x y\"\n",
+            "a A 192.0.2.2\nc 5 TYPE65280 \\# 3 010203\n",
+        );
         let expected = [
             "a.example.com A [\"60 192.0.2.1\"] [\"60 192.0.2.2\"]",
             "b.example.com TXT [\"60 \\\"x y\\\"\"] []",
             "c.example.com TYPE65280 [] [\"5 \\\\# 3 01 02 03\"]",
         ];
         assert_eq!(found, expected);
-        assert_eq!(told("a A 192.0.2.1\n", "a 61 A 192.0.2.1\n").len(), 1, "a TTL is a difference");
-        assert_eq!(differences(&zones(""), &[]).len(), 3, "a zone that is gone is gone whole");
+        assert_eq!(
+            told("a A 192.0.2.1\n", "a 61 A 192.0.2.1\n").len(),
+            1,
+            "a TTL is a difference"
+        );
+        assert_eq!(
+            differences(&zones(""), &[]).len(),
+            3,
+            "a zone that is gone is gone whole"
+        );
     }
 }

@@ -24,7 +24,12 @@ pub struct ZoneError {
 impl ZoneError {
     /// A mistake of a whole file or folder.
     pub fn whole(file: &Path, sentence: impl Into<String>) -> Self {
-        ZoneError { file: file.to_owned(), line: 0, column: 0, sentence: sentence.into() }
+        ZoneError {
+            file: file.to_owned(),
+            line: 0,
+            column: 0,
+            sentence: sentence.into(),
+        }
     }
 }
 
@@ -67,7 +72,10 @@ impl Findings {
         let mut kept = self.kept;
         kept.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
         if self.more > 0 {
-            kept.push(ZoneError::whole(whole, format!("and {} more like these, left out here", self.more)));
+            kept.push(ZoneError::whole(
+                whole,
+                format!("and {} more like these, left out here", self.more),
+            ));
         }
         kept
     }
@@ -88,11 +96,19 @@ mod tests {
     fn the_list_is_bounded_and_says_what_it_left_out() {
         let mut findings = Findings::default();
         for line in (1..=MAX_REPORTED as u32 + 7).rev() {
-            findings.push(ZoneError { file: "a.zone".into(), line, column: 3, sentence: "no".into() });
+            findings.push(ZoneError {
+                file: "a.zone".into(),
+                line,
+                column: 3,
+                sentence: "no".into(),
+            });
         }
         let listed = findings.into_sorted(Path::new("zones"));
         assert_eq!(listed.len(), MAX_REPORTED + 1);
         assert_eq!(listed[0].to_string(), "a.zone:8:3: no");
-        assert_eq!(listed[MAX_REPORTED].to_string(), "zones: and 7 more like these, left out here");
+        assert_eq!(
+            listed[MAX_REPORTED].to_string(),
+            "zones: and 7 more like these, left out here"
+        );
     }
 }

@@ -65,8 +65,14 @@ pub fn fields_of(rtype: RecordType) -> Option<&'static [RdataField]> {
     Some(match rtype {
         RecordType::A => &[Ipv4],
         RecordType::AAAA => &[Ipv6],
-        RecordType::NS | RecordType::CNAME | RecordType::PTR | RecordType::DNAME | RecordType::NSAP_PTR => &[Name],
-        RecordType::MX | RecordType::AFSDB | RecordType::RT | RecordType::KX | RecordType::LP => &[U16, Name],
+        RecordType::NS
+        | RecordType::CNAME
+        | RecordType::PTR
+        | RecordType::DNAME
+        | RecordType::NSAP_PTR => &[Name],
+        RecordType::MX | RecordType::AFSDB | RecordType::RT | RecordType::KX | RecordType::LP => {
+            &[U16, Name]
+        }
         RecordType::SOA => &[Name, Name, U32, Time, Time, Time, Time],
         RecordType::SRV => &[U16, U16, U16, Name],
         RecordType::TXT | RecordType::SPF | RecordType::AVC => &[Texts],
@@ -113,13 +119,23 @@ fn rare_fields_of(rtype: RecordType) -> Option<&'static [RdataField]> {
 }
 
 /// Reads the words of one field and writes its octets.
-pub fn read(field: RdataField, words: &mut WordReader<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
+pub fn read(
+    field: RdataField,
+    words: &mut WordReader<'_, '_>,
+    wire: &mut Vec<u8>,
+) -> Result<(), DataError> {
     match field {
         RdataField::U8 => wire.push(number(words, "from 0 to 255")?),
         RdataField::U16 => wire.extend(number::<u16>(words, "from 0 to 65535")?.to_be_bytes()),
         RdataField::U32 => wire.extend(number::<u32>(words, "from 0 to 4294967295")?.to_be_bytes()),
-        RdataField::U64 => wire.extend(number::<u64>(words, "from 0 to 18446744073709551615")?.to_be_bytes()),
-        RdataField::Time => wire.extend(seconds(words.take_plain()?).map_err(DataError::Wrong)?.to_be_bytes()),
+        RdataField::U64 => {
+            wire.extend(number::<u64>(words, "from 0 to 18446744073709551615")?.to_be_bytes())
+        }
+        RdataField::Time => wire.extend(
+            seconds(words.take_plain()?)
+                .map_err(DataError::Wrong)?
+                .to_be_bytes(),
+        ),
         RdataField::Ipv4 => wire.extend(parsed::<Ipv4Addr>(words, "an IPv4 address")?.octets()),
         RdataField::Ipv6 => wire.extend(parsed::<Ipv6Addr>(words, "an IPv6 address")?.octets()),
         RdataField::Name => wire.extend_from_slice(words.take_name()?.as_wire()),
@@ -133,15 +149,26 @@ pub fn read(field: RdataField, words: &mut WordReader<'_, '_>, wire: &mut Vec<u8
         RdataField::Octets => wire.extend(words.take_octets()?),
         RdataField::Base16 => {
             let rest = words.take_rest()?;
-            wire.extend(base16::decode_vec(&rest).map_err(|_| expected(&rest, "hexadecimal digits"))?);
+            wire.extend(
+                base16::decode_vec(&rest).map_err(|_| expected(&rest, "hexadecimal digits"))?,
+            );
         }
         RdataField::Base64 => base64_to_the_end(&words.take_rest()?, wire)?,
         RdataField::OptionalBase64 => match words.take_rest()?.as_str() {
             "-" => {}
             rest => base64_to_the_end(rest, wire)?,
         },
-        RdataField::Groups => grouped(words, wire, ':', 4, 4, "four groups of four hexadecimal digits")?,
-        RdataField::Hyphenated(octets) => grouped(words, wire, '-', octets, 2, "pairs of hexadecimal digits")?,
+        RdataField::Groups => grouped(
+            words,
+            wire,
+            ':',
+            4,
+            4,
+            "four groups of four hexadecimal digits",
+        )?,
+        RdataField::Hyphenated(octets) => {
+            grouped(words, wire, '-', octets, 2, "pairs of hexadecimal digits")?
+        }
         RdataField::Location => wire.extend(location::read(words)?),
         RdataField::OptionalText if words.is_empty() => {}
         RdataField::OptionalText => text(words, wire)?,
@@ -172,7 +199,10 @@ pub fn skip(field: RdataField, wire: &[u8]) -> Option<&[u8]> {
             }
             Some(rest)
         }
-        RdataField::Octets | RdataField::Base16 | RdataField::Base64 | RdataField::OptionalBase64 => Some(&[]),
+        RdataField::Octets
+        | RdataField::Base16
+        | RdataField::Base64
+        | RdataField::OptionalBase64 => Some(&[]),
         RdataField::OptionalText if wire.is_empty() => Some(wire),
         RdataField::OptionalText => skip(RdataField::Text, wire),
         RdataField::Names => {
@@ -196,7 +226,12 @@ pub fn skip(field: RdataField, wire: &[u8]) -> Option<&[u8]> {
 
 /// Seconds, as a plain number or with units as in `1h30m` (w, d, h, m, s); at most 2^31-1.
 pub fn seconds(text: &str) -> Result<u32, String> {
-    let wrong = || format!("{} is not a time; write seconds, or units as in 1h30m", shown(text));
+    let wrong = || {
+        format!(
+            "{} is not a time; write seconds, or units as in 1h30m",
+            shown(text)
+        )
+    };
     let mut total = 0u64;
     let mut rest = text;
     while !rest.is_empty() {
@@ -212,13 +247,19 @@ pub fn seconds(text: &str) -> Result<u32, String> {
             Some('w') => 604_800,
             _ => return Err(wrong()),
         };
-        total = count.checked_mul(length).and_then(|part| total.checked_add(part)).unwrap_or(u64::MAX);
+        total = count
+            .checked_mul(length)
+            .and_then(|part| total.checked_add(part))
+            .unwrap_or(u64::MAX);
         rest = &rest[digits + usize::from(unit.is_some())..];
     }
     match u32::try_from(total) {
         Ok(_) if text.is_empty() => Err(wrong()),
         Ok(seconds) if total <= MAX_TTL => Ok(seconds),
-        _ => Err(format!("{} is longer than a time may be, 2147483647 seconds", shown(text))),
+        _ => Err(format!(
+            "{} is longer than a time may be, 2147483647 seconds",
+            shown(text)
+        )),
     }
 }
 
@@ -236,16 +277,24 @@ pub fn expected(found: &str, what: &str) -> DataError {
 }
 
 /// A word that the standard library reads.
-pub fn parsed<T: std::str::FromStr>(words: &mut WordReader<'_, '_>, what: &str) -> Result<T, DataError> {
+pub fn parsed<T: std::str::FromStr>(
+    words: &mut WordReader<'_, '_>,
+    what: &str,
+) -> Result<T, DataError> {
     let text = words.take_plain()?;
     text.parse().map_err(|_| expected(text, what))
 }
 
 /// A decimal number; a sign is none.
-pub fn number<T: std::str::FromStr>(words: &mut WordReader<'_, '_>, range: &str) -> Result<T, DataError> {
+pub fn number<T: std::str::FromStr>(
+    words: &mut WordReader<'_, '_>,
+    range: &str,
+) -> Result<T, DataError> {
     let text = words.take_plain()?;
     let digits = Some(text).filter(|text| text.bytes().all(|octet| octet.is_ascii_digit()));
-    digits.and_then(|text| text.parse().ok()).ok_or_else(|| expected(text, &format!("a number {range}")))
+    digits
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| expected(text, &format!("a number {range}")))
 }
 
 fn base64_to_the_end(rest: &str, wire: &mut Vec<u8>) -> Result<(), DataError> {
@@ -256,7 +305,8 @@ fn base64_to_the_end(rest: &str, wire: &mut Vec<u8>) -> Result<(), DataError> {
 fn text(words: &mut WordReader<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
     let octets = words.take_octets()?;
     let length = u8::try_from(octets.len());
-    let length = length.map_err(|_| DataError::custom("a text is longer than 255 octets; cut it in several"))?;
+    let length = length
+        .map_err(|_| DataError::custom("a text is longer than 255 octets; cut it in several"))?;
     wire.push(length);
     wire.extend(octets);
     Ok(())
@@ -272,7 +322,8 @@ fn grouped(
     what: &str,
 ) -> Result<(), DataError> {
     let text = words.take_plain()?;
-    let regular = text.split(between).count() == groups && text.split(between).all(|group| group.len() == digits);
+    let regular = text.split(between).count() == groups
+        && text.split(between).all(|group| group.len() == digits);
     let joined: String = text.split(between).collect();
     match base16::decode_vec(&joined) {
         Ok(octets) if regular => wire.extend(octets),
@@ -287,7 +338,13 @@ mod tests {
 
     #[test]
     fn times_take_units() {
-        for (text, length) in [("0", 0), ("90", 90), ("1h30m", 5400), ("1W", 604_800), ("2d1s", 172_801)] {
+        for (text, length) in [
+            ("0", 0),
+            ("90", 90),
+            ("1h30m", 5400),
+            ("1W", 604_800),
+            ("2d1s", 172_801),
+        ] {
             assert_eq!(seconds(text), Ok(length), "{text}");
         }
         assert_eq!(seconds("2147483647"), Ok(2_147_483_647));
@@ -296,7 +353,10 @@ mod tests {
             assert_eq!(seconds(text), Err(wrong));
         }
         for text in ["2147483648", "99999999999w", "18446744073709551615s1s"] {
-            assert!(seconds(text).is_err_and(|sentence| sentence.contains("longer than a time may be")), "{text}");
+            assert!(
+                seconds(text).is_err_and(|sentence| sentence.contains("longer than a time may be")),
+                "{text}"
+            );
         }
     }
 }

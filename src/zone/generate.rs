@@ -32,17 +32,28 @@ impl FromStr for GenerateRange {
 
     fn from_str(text: &str) -> Result<GenerateRange, String> {
         let (numbers, step) = text.split_once('/').unwrap_or((text, "1"));
-        let bounds = numbers.split_once('-').and_then(|(start, stop)| Some((number(start)?, number(stop)?)));
+        let bounds = numbers
+            .split_once('-')
+            .and_then(|(start, stop)| Some((number(start)?, number(stop)?)));
         let (Some((start, stop)), Some(step @ 1..)) = (bounds, number(step)) else {
-            return Err(format!("{} is no range; write start-stop or start-stop/step", shown(text)));
+            return Err(format!(
+                "{} is no range; write start-stop or start-stop/step",
+                shown(text)
+            ));
         };
         if start > stop {
-            return Err(format!("{} ends before it starts; swap its numbers", shown(text)));
+            return Err(format!(
+                "{} ends before it starts; swap its numbers",
+                shown(text)
+            ));
         }
         let count = u64::from((stop - start) / step) + 1;
         match count {
             0..=MAX_RECORDS => Ok(GenerateRange { start, stop, step }),
-            _ => Err(format!("{} makes {count} records, and {MAX_RECORDS} is the most; cut the range", shown(text))),
+            _ => Err(format!(
+                "{} makes {count} records, and {MAX_RECORDS} is the most; cut the range",
+                shown(text)
+            )),
         }
     }
 }
@@ -79,18 +90,27 @@ impl<'a> GenerateTemplate<'a> {
             Ok(pieces) => Ok((*token, pieces)),
             Err(sentence) => Err(token.fault(sentence)),
         });
-        Ok(GenerateTemplate { words: words.collect::<Result<_, _>>()? })
+        Ok(GenerateTemplate {
+            words: words.collect::<Result<_, _>>()?,
+        })
     }
 
     /// The words for `number`, one after the other into `text`, and where each ends.
-    pub fn write(&self, number: u32, text: &mut Vec<u8>, ends: &mut Vec<usize>) -> Result<(), ScanFault> {
+    pub fn write(
+        &self,
+        number: u32,
+        text: &mut Vec<u8>,
+        ends: &mut Vec<usize>,
+    ) -> Result<(), ScanFault> {
         text.clear();
         ends.clear();
         for (token, pieces) in &self.words {
             for piece in pieces {
                 match piece {
                     Piece::Text(octets) => text.extend_from_slice(octets),
-                    Piece::Number(format) => format.write(number, text).map_err(|sentence| token.fault(sentence))?,
+                    Piece::Number(format) => format
+                        .write(number, text)
+                        .map_err(|sentence| token.fault(sentence))?,
                 }
             }
             ends.push(text.len());
@@ -101,15 +121,30 @@ impl<'a> GenerateTemplate<'a> {
     /// What [`write`](Self::write) wrote, as words that stand where those of the template do.
     pub fn tokens<'t>(&self, text: &'t [u8], ends: &[usize]) -> Vec<Token<'t>> {
         let starts = std::iter::once(&0).chain(ends);
-        let places = self.words.iter().map(|&(token, _)| token).zip(starts.zip(ends));
+        let places = self
+            .words
+            .iter()
+            .map(|&(token, _)| token)
+            .zip(starts.zip(ends));
         places
-            .map(|(Token { quoted, joined, line, column, .. }, (&start, &end))| Token {
-                text: &text[start..end],
-                quoted,
-                joined,
-                line,
-                column,
-            })
+            .map(
+                |(
+                    Token {
+                        quoted,
+                        joined,
+                        line,
+                        column,
+                        ..
+                    },
+                    (&start, &end),
+                )| Token {
+                    text: &text[start..end],
+                    quoted,
+                    joined,
+                    line,
+                    column,
+                },
+            )
             .collect()
     }
 }
@@ -139,7 +174,11 @@ pub fn words_of<'a>(text: &'a [u8], place: Token<'_>) -> Result<Vec<Token<'a>>, 
         ScannedEntry::Wrong { sentence, .. } => Err(place.fault(sentence)),
         ScannedEntry::End => Ok(Vec::new()),
         ScannedEntry::Entry { .. } => {
-            let moved = |token: &Token<'a>| Token { line: place.line, column: place.column, ..*token };
+            let moved = |token: &Token<'a>| Token {
+                line: place.line,
+                column: place.column,
+                ..*token
+            };
             Ok(scanner.tokens.iter().map(moved).collect())
         }
     }
@@ -158,7 +197,11 @@ fn pieces(word: &[u8]) -> Result<Vec<Piece>, String> {
                 rest = &after[1..];
             }
             (b'$', next) => {
-                let format = if next == Some(&b'{') { format(&mut rest)? } else { Format::PLAIN };
+                let format = if next == Some(&b'{') {
+                    format(&mut rest)?
+                } else {
+                    Format::PLAIN
+                };
                 pieces.push(Piece::Text(std::mem::take(&mut text)));
                 pieces.push(Piece::Number(format));
             }
@@ -175,30 +218,59 @@ fn pieces(word: &[u8]) -> Result<Vec<Piece>, String> {
 
 /// Takes `{offset[,width[,base]]}` from the front of `rest`.
 fn format(rest: &mut &[u8]) -> Result<Format, String> {
-    let end = rest.iter().position(|&octet| octet == b'}').ok_or("this ${ is never closed; add }")?;
+    let end = rest
+        .iter()
+        .position(|&octet| octet == b'}')
+        .ok_or("this ${ is never closed; add }")?;
     let inside = String::from_utf8_lossy(&rest[1..end]);
     *rest = &rest[end + 1..];
-    let wrong = || format!("{} is no ${{offset,width,base}}; the base is d, o, x, X, n or N", shown(&inside));
+    let wrong = || {
+        format!(
+            "{} is no ${{offset,width,base}}; the base is d, o, x, X, n or N",
+            shown(&inside)
+        )
+    };
     let mut parts = inside.split(',');
-    let offset = parts.next().and_then(|text| text.parse::<i32>().ok()).ok_or_else(wrong)?;
+    let offset = parts
+        .next()
+        .and_then(|text| text.parse::<i32>().ok())
+        .ok_or_else(wrong)?;
     let width = parts.next().map_or(Some(0), number).ok_or_else(wrong)? as usize;
     let base = match parts.next().unwrap_or("d").as_bytes() {
         &[base @ (b'd' | b'o' | b'x' | b'X' | b'n' | b'N')] if parts.next().is_none() => base,
         _ => return Err(wrong()),
     };
     if width > MAX_WIDTH {
-        return Err(format!("a number is {width} wide, and {MAX_WIDTH} is the most"));
+        return Err(format!(
+            "a number is {width} wide, and {MAX_WIDTH} is the most"
+        ));
     }
-    Ok(Format { offset: i64::from(offset), width, base })
+    Ok(Format {
+        offset: i64::from(offset),
+        width,
+        base,
+    })
 }
 
 impl Format {
-    const PLAIN: Format = Format { offset: 0, width: 0, base: b'd' };
+    const PLAIN: Format = Format {
+        offset: 0,
+        width: 0,
+        base: b'd',
+    };
 
     fn write(self, number: u32, text: &mut Vec<u8>) -> Result<(), String> {
         let value = i64::from(number) + self.offset;
-        let out_of_range = || format!("{number} with the offset {} is {value}, not from 0 to 2147483647", self.offset);
-        let value = u32::try_from(value).ok().filter(|&value| value <= MAX_NUMBER).ok_or_else(out_of_range)?;
+        let out_of_range = || {
+            format!(
+                "{number} with the offset {} is {value}, not from 0 to 2147483647",
+                self.offset
+            )
+        };
+        let value = u32::try_from(value)
+            .ok()
+            .filter(|&value| value <= MAX_NUMBER)
+            .ok_or_else(out_of_range)?;
         let width = self.width;
         let digits = match self.base {
             b'o' => format!("{value:0width$o}"),
@@ -256,16 +328,42 @@ mod tests {
 
     #[test]
     fn ranges_count_by_their_step() {
-        let numbers = |text: &str| text.parse::<GenerateRange>().map(|range| range.numbers().collect::<Vec<_>>());
+        let numbers = |text: &str| {
+            text.parse::<GenerateRange>()
+                .map(|range| range.numbers().collect::<Vec<_>>())
+        };
         assert_eq!(numbers("1-3"), Ok(vec![1, 2, 3]));
         assert_eq!(numbers("0-9/4"), Ok(vec![0, 4, 8]));
         assert_eq!(numbers("7-7/2147483647"), Ok(vec![7]));
-        for wrong in ["", "1", "1-", "-1", "1-2/0", "1-2/", "+1-2", "1-2147483648", "1-2-3", "1 - 2", "a-b"] {
-            assert!(numbers(wrong).is_err_and(|sentence| sentence.contains("is no range")), "{wrong}");
+        for wrong in [
+            "",
+            "1",
+            "1-",
+            "-1",
+            "1-2/0",
+            "1-2/",
+            "+1-2",
+            "1-2147483648",
+            "1-2-3",
+            "1 - 2",
+            "a-b",
+        ] {
+            assert!(
+                numbers(wrong).is_err_and(|sentence| sentence.contains("is no range")),
+                "{wrong}"
+            );
         }
-        assert_eq!(numbers("2-1"), Err("'2-1' ends before it starts; swap its numbers".to_owned()));
-        assert!(numbers("1-1048577").is_err_and(|sentence| sentence.contains("makes 1048577 records")));
-        assert_eq!(numbers("1-1048576").map(|numbers| numbers.len()), Ok(1 << 20));
+        assert_eq!(
+            numbers("2-1"),
+            Err("'2-1' ends before it starts; swap its numbers".to_owned())
+        );
+        assert!(
+            numbers("1-1048577").is_err_and(|sentence| sentence.contains("makes 1048577 records"))
+        );
+        assert_eq!(
+            numbers("1-1048576").map(|numbers| numbers.len()),
+            Ok(1 << 20)
+        );
     }
 
     #[test]
@@ -273,14 +371,24 @@ mod tests {
         assert_eq!(written("a$b$", &[0, 12]), ["a0b0", "a12b12"]);
         assert_eq!(written(r"\$$$x\\$", &[3]), [r"\$$x\\3"]);
         assert_eq!(written("${-2}.${1,3}.${0,4,d}", &[10]), ["8.011.0010"]);
-        assert_eq!(written("${0,0,o} ${0,4,x} ${0,0,X}", &[255]), ["377 00ff FF"]);
-        assert_eq!(written("${0,0,n} ${0,7,n} ${0,3,N}", &[0x1af]), ["f.a.1 f.a.1.0 F.A.1"]);
-        assert_eq!(written("${0,0,n} ${0,1,n} ${0,3,n} ${0,2,n}", &[0]), ["0 0 0.0 0."]);
+        assert_eq!(
+            written("${0,0,o} ${0,4,x} ${0,0,X}", &[255]),
+            ["377 00ff FF"]
+        );
+        assert_eq!(
+            written("${0,0,n} ${0,7,n} ${0,3,N}", &[0x1af]),
+            ["f.a.1 f.a.1.0 F.A.1"]
+        );
+        assert_eq!(
+            written("${0,0,n} ${0,1,n} ${0,3,n} ${0,2,n}", &[0]),
+            ["0 0 0.0 0."]
+        );
     }
 
     #[test]
     fn one_line_stands_for_many_records() {
-        let text = "$GENERATE 1-5/2 h$ 60 IN A 192.0.2.${10}\n$GENERATE 8-9 ${0,2} CNAME \"h$\" ; names\n";
+        let text =
+            "$GENERATE 1-5/2 h$ 60 IN A 192.0.2.${10}\n$GENERATE 8-9 ${0,2} CNAME \"h$\" ; names\n";
         assert_eq!(
             listing(text),
             [
@@ -296,15 +404,34 @@ mod tests {
     #[test]
     fn data_of_several_words_is_quoted_or_not() {
         let mail = listing("$GENERATE 1-1 a$ MX 10 m.\n$GENERATE 1-1 b$ MX \"10 m.\"\n");
-        assert_eq!(mail, ["a1.example.com 3600 MX 000a016d00", "b1.example.com 3600 MX 000a016d00"]);
-        let text = listing("$GENERATE 7-7 a TXT \"x$ \\\"y z\\\"\"\n$GENERATE 7-7 b TXT \"x $\" \"y\"\n");
-        assert_eq!(text, ["a.example.com 3600 TXT 0278370379207a", "b.example.com 3600 TXT 037820370179"]);
+        assert_eq!(
+            mail,
+            [
+                "a1.example.com 3600 MX 000a016d00",
+                "b1.example.com 3600 MX 000a016d00"
+            ]
+        );
+        let text =
+            listing("$GENERATE 7-7 a TXT \"x$ \\\"y z\\\"\"\n$GENERATE 7-7 b TXT \"x $\" \"y\"\n");
+        assert_eq!(
+            text,
+            [
+                "a.example.com 3600 TXT 0278370379207a",
+                "b.example.com 3600 TXT 037820370179"
+            ]
+        );
     }
 
     #[test]
     fn the_owner_before_is_the_owner_after() {
         let listed = listing("a A 192.0.2.1\n$GENERATE 1-1 b$ A 192.0.2.9\n  A 192.0.2.2\n");
-        assert_eq!(listed, ["a.example.com 3600 A c0000201,c0000202", "b1.example.com 3600 A c0000209"]);
+        assert_eq!(
+            listed,
+            [
+                "a.example.com 3600 A c0000201,c0000202",
+                "b1.example.com 3600 A c0000209"
+            ]
+        );
     }
 
     #[test]
@@ -313,7 +440,8 @@ mod tests {
             $GENERATE 1-2 a${0,1,q} A 192.0.2.1\n$GENERATE 1-2 a${0 A 192.0.2.1\n$GENERATE 1-2 a${-2} A 192.0.2.1\n\
             $GENERATE 254-999 a$ A 192.0.2.$\n$GENERATE 1-2 a$ MX \"10 (\"\n$GENERATE 1-2 a..$ A 192.0.2.1\n\
             $GENERATE 1-2 a${0,256} A 192.0.2.1\n";
-        let syntax = "$GENERATE takes a range, an owner, perhaps a time to live and IN, a type and data";
+        let syntax =
+            "$GENERATE takes a range, an owner, perhaps a time to live and IN, a type and data";
         assert_eq!(
             errors(text),
             [
@@ -337,7 +465,13 @@ mod tests {
     #[test]
     fn what_all_directives_make_is_bounded() {
         let found = errors("$GENERATE 1-1048576 a$ A 192.0.2.1\n");
-        assert_eq!(found, ["z.zone:4:1: $GENERATE makes more than 1048576 octets of this zone; cut the range"]);
-        assert!(load("$GENERATE 1-3 a A 192.0.2.1\n").is_err(), "still no SOA");
+        assert_eq!(
+            found,
+            ["z.zone:4:1: $GENERATE makes more than 1048576 octets of this zone; cut the range"]
+        );
+        assert!(
+            load("$GENERATE 1-3 a A 192.0.2.1\n").is_err(),
+            "still no SOA"
+        );
     }
 }

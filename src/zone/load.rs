@@ -19,7 +19,10 @@ pub fn load_directory(folder: &Path) -> Result<LoadedZones, Vec<ZoneError>> {
     let found = zone_files(folder).map_err(|error| vec![error])?;
     let mut loading = Loading::default();
     for sentence in found.odd() {
-        loading.report.warnings.push(ZoneError::whole(folder, sentence));
+        loading
+            .report
+            .warnings
+            .push(ZoneError::whole(folder, sentence));
     }
     for file in found.zones {
         match files::read(&file, FileKind::Zone) {
@@ -27,14 +30,26 @@ pub fn load_directory(folder: &Path) -> Result<LoadedZones, Vec<ZoneError>> {
                 match origin_from(&file) {
                     // What names are relative to is then unknown, and a mistake for each would be noise.
                     Err(error) if !states_origin(&content.octets) => {
-                        let sentence = format!("the file must be named after its zone, but {error}");
-                        loading.report.errors.push(ZoneError::whole(&file, sentence));
+                        let sentence =
+                            format!("the file must be named after its zone, but {error}");
+                        loading
+                            .report
+                            .errors
+                            .push(ZoneError::whole(&file, sentence));
                     }
-                    origin => loading.zone(&file, &content.octets, origin.ok().flatten().as_ref(), Some(folder)),
+                    origin => loading.zone(
+                        &file,
+                        &content.octets,
+                        origin.ok().flatten().as_ref(),
+                        Some(folder),
+                    ),
                 }
                 loading.files.push(content.read);
             }
-            Err(error) => loading.report.errors.push(ZoneError::whole(&file, format!("it {error}"))),
+            Err(error) => loading
+                .report
+                .errors
+                .push(ZoneError::whole(&file, format!("it {error}"))),
         }
     }
     loading.finish(folder)
@@ -64,16 +79,28 @@ struct Loading {
 }
 
 impl Loading {
-    fn zone(&mut self, file: &Path, text: &[u8], default_origin: Option<&Name>, folder: Option<&Path>) {
+    fn zone(
+        &mut self,
+        file: &Path,
+        text: &[u8],
+        default_origin: Option<&Name>,
+        folder: Option<&Path>,
+    ) {
         let mut reader = ZoneReader::new(file, default_origin, folder, &mut self.report);
         reader.read(0, text);
         let mut reading = reader.finish();
         self.files.append(&mut reading.included);
-        let Some(checked) = check::zone(reading, default_origin, &mut self.report) else { return };
+        let Some(checked) = check::zone(reading, default_origin, &mut self.report) else {
+            return;
+        };
         self.missing_addresses.extend(checked.missing_addresses);
         let zone = checked.zone;
         if let Some(other) = self.stated_in.insert(zone.origin.clone(), file.to_owned()) {
-            let sentence = format!("the zone {} is also stated by {}; keep one", zone.origin, other.display());
+            let sentence = format!(
+                "the zone {} is also stated by {}; keep one",
+                zone.origin,
+                other.display()
+            );
             self.report.errors.push(ZoneError::whole(file, sentence));
         }
         self.zones.push(zone);
@@ -84,8 +111,18 @@ impl Loading {
             return Err(self.report.errors.into_sorted(whole));
         }
         let warnings = self.report.warnings.into_sorted(whole);
-        let Loading { zones, missing_addresses, files, .. } = self;
-        Ok(LoadedZones { zones, warnings, missing_addresses, files })
+        let Loading {
+            zones,
+            missing_addresses,
+            files,
+            ..
+        } = self;
+        Ok(LoadedZones {
+            zones,
+            warnings,
+            missing_addresses,
+            files,
+        })
     }
 }
 
@@ -107,7 +144,8 @@ struct FolderContent {
 }
 
 fn zone_files(folder: &Path) -> Result<FolderContent, ZoneError> {
-    let unreadable = |error| ZoneError::whole(folder, format!("the zones folder cannot be read: {error}"));
+    let unreadable =
+        |error| ZoneError::whole(folder, format!("the zones folder cannot be read: {error}"));
     let mut found = FolderContent::default();
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
@@ -134,12 +172,24 @@ fn zone_files(folder: &Path) -> Result<FolderContent, ZoneError> {
 impl FolderContent {
     /// What was hardly meant: zones that are not read for their name's sake, and a folder in which there is no zone.
     fn odd(&self) -> Vec<String> {
-        let named = "a zone file is named after its zone, in lower case at the end: example.com.zone";
+        let named =
+            "a zone file is named after its zone, in lower case at the end: example.com.zone";
         if self.zones.is_empty() && !(self.nearly.is_empty() && self.others.is_empty()) {
             let rest: Vec<&String> = self.nearly.iter().chain(&self.others).collect();
-            let shown = rest.iter().take(3).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-            let more = if rest.len() > 3 { format!(" and {} more", rest.len() - 3) } else { String::new() };
-            return vec![format!("no file in this folder is read as a zone, but {shown}{more} is there; {named}")];
+            let shown = rest
+                .iter()
+                .take(3)
+                .map(|name| name.as_str())
+                .collect::<Vec<_>>()
+                .join(", ");
+            let more = if rest.len() > 3 {
+                format!(" and {} more", rest.len() - 3)
+            } else {
+                String::new()
+            };
+            return vec![format!(
+                "no file in this folder is read as a zone, but {shown}{more} is there; {named}"
+            )];
         }
         let sentence = |name: &String| format!("{name} is not read as a zone; {named}");
         self.nearly.iter().map(sentence).collect()
@@ -151,7 +201,11 @@ impl FolderContent {
 /// # Errors
 /// It would be, but for letters beyond ASCII.
 fn origin_from(file: &Path) -> Result<Option<Name>, NameError> {
-    match file.file_stem().and_then(|stem| stem.to_str()).map(str::parse) {
+    match file
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .map(str::parse)
+    {
         Some(Err(error @ NameError::NotAscii(_))) => Err(error),
         name => Ok(name.and_then(Result::ok)),
     }
@@ -160,7 +214,8 @@ fn origin_from(file: &Path) -> Result<Option<Name>, NameError> {
 /// Whether a zone may say itself what its names are relative to.
 fn states_origin(text: &[u8]) -> bool {
     let word = b"$ORIGIN";
-    text.windows(word.len()).any(|octets| octets.eq_ignore_ascii_case(word))
+    text.windows(word.len())
+        .any(|octets| octets.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -189,24 +244,47 @@ mod tests {
     fn errors(folder: &TempDir) -> Vec<String> {
         let name = folder.path().display().to_string();
         let errors = load_directory(folder.path()).err().unwrap_or_default();
-        errors.iter().map(|error| error.to_string().replace(&name, "zones")).collect()
+        errors
+            .iter()
+            .map(|error| error.to_string().replace(&name, "zones"))
+            .collect()
     }
 
     #[test]
     fn every_zone_file_of_a_folder_is_loaded_in_order() {
         let other = HEAD.replace("$TTL 1h", "$TTL 1h\n$ORIGIN example.net.");
-        let files = [("b.example.zone", HEAD), ("a.zone", &other), ("notes.txt", "("), ("sub/c.zone", "(")];
+        let files = [
+            ("b.example.zone", HEAD),
+            ("a.zone", &other),
+            ("notes.txt", "("),
+            ("sub/c.zone", "("),
+        ];
         let folder = folder(&files);
         let loaded = load_directory(folder.path()).expect("good zones");
-        let zones: Vec<String> = loaded.zones.iter().map(|zone| zone.origin.to_string()).collect();
+        let zones: Vec<String> = loaded
+            .zones
+            .iter()
+            .map(|zone| zone.origin.to_string())
+            .collect();
         assert_eq!(zones, ["example.net", "b.example"]);
         assert_eq!(loaded.zones[1].file, folder.path().join("b.example.zone"));
-        assert_eq!(loaded.zones[1].rrsets.iter().map(|rrset| rrset.line).collect::<Vec<_>>(), [3, 2]);
+        assert_eq!(
+            loaded.zones[1]
+                .rrsets
+                .iter()
+                .map(|rrset| rrset.line)
+                .collect::<Vec<_>>(),
+            [3, 2]
+        );
     }
 
     #[test]
     fn mistakes_of_all_files_are_told_at_once() {
-        let files = [("a.zone", "@ 1 A x\n"), ("b.zone", HEAD), ("c.zone", &format!("$ORIGIN b.\n{HEAD}"))];
+        let files = [
+            ("a.zone", "@ 1 A x\n"),
+            ("b.zone", HEAD),
+            ("c.zone", &format!("$ORIGIN b.\n{HEAD}")),
+        ];
         assert_eq!(
             errors(&folder(&files)),
             [
@@ -220,20 +298,38 @@ mod tests {
     #[test]
     fn a_missing_folder_or_an_odd_file_is_told() {
         let empty = folder(&[("a.zone/x", "")]);
-        assert_eq!(errors(&empty), ["zones/a.zone: it is a folder, not a regular file"]);
+        assert_eq!(
+            errors(&empty),
+            ["zones/a.zone: it is a folder, not a regular file"]
+        );
         let missing = load_directory(&empty.path().join("none")).expect_err("missing");
         assert_eq!(missing.len(), 1);
-        assert!(missing[0].to_string().contains("none: the zones folder cannot be read: "), "{}", missing[0]);
+        assert!(
+            missing[0]
+                .to_string()
+                .contains("none: the zones folder cannot be read: "),
+            "{}",
+            missing[0]
+        );
         assert!(load_directory(folder(&[]).path()).is_ok_and(|loaded| loaded.zones.is_empty()));
     }
 
     #[test]
     fn hidden_files_and_copies_are_passed_over() {
-        let hidden = [".#b.zone", "._b.zone", ".zone", ".b.zone.swp", "b.zone~", "#b.zone#", "b.zone.bak"];
+        let hidden = [
+            ".#b.zone",
+            "._b.zone",
+            ".zone",
+            ".b.zone.swp",
+            "b.zone~",
+            "#b.zone#",
+            "b.zone.bak",
+        ];
         let mut files: Vec<(&str, &str)> = hidden.iter().map(|name| (*name, "(")).collect();
         files.push(("a.example.zone", HEAD));
         let folder = folder(&files);
-        std::os::unix::fs::symlink("me@host.1234", folder.path().join(".#a.example.zone")).expect("a link");
+        std::os::unix::fs::symlink("me@host.1234", folder.path().join(".#a.example.zone"))
+            .expect("a link");
         let loaded = load_directory(folder.path()).expect("the one zone is good");
         assert_eq!((loaded.zones.len(), loaded.files.len()), (1, 1));
         assert_eq!(loaded.warnings, []);
@@ -244,54 +340,105 @@ mod tests {
         let named = "b\u{fc}cher.example.zone";
         let sentence = "the file must be named after its zone, but the name has characters outside ASCII; write it in its \
             xn-- form, xn--bcher-kva.example";
-        assert_eq!(errors(&folder(&[(named, HEAD)])), [format!("zones/{named}: {sentence}")]);
+        assert_eq!(
+            errors(&folder(&[(named, HEAD)])),
+            [format!("zones/{named}: {sentence}")]
+        );
         let stated = HEAD.replace("$TTL 1h", "$TTL 1h\n$origin xn--bcher-kva.example.");
-        assert_eq!(errors(&folder(&[(named, &stated)])), [""; 0], "the file says itself what it is");
+        assert_eq!(
+            errors(&folder(&[(named, &stated)])),
+            [""; 0],
+            "the file says itself what it is"
+        );
     }
 
     #[test]
     fn a_folder_without_a_zone_is_told_what_zones_are_called() {
         let warnings = |files: &[(&str, &str)]| {
             let loaded = load_directory(folder(files).path()).expect("it can be read");
-            loaded.warnings.into_iter().map(|warning| warning.sentence).collect::<Vec<_>>()
+            loaded
+                .warnings
+                .into_iter()
+                .map(|warning| warning.sentence)
+                .collect::<Vec<_>>()
         };
-        let named = "a zone file is named after its zone, in lower case at the end: example.com.zone";
+        let named =
+            "a zone file is named after its zone, in lower case at the end: example.com.zone";
         let told = warnings(&[("EXAMPLE.COM.ZONE", HEAD), ("db.example.com", HEAD)]);
         let there = "no file in this folder is read as a zone, but EXAMPLE.COM.ZONE, db.example.com is there";
         assert_eq!(told, [format!("{there}; {named}")]);
         let told = warnings(&[("1", ""), ("2", ""), ("3", ""), ("4", ""), ("5", "")]);
         assert_eq!(
             told,
-            [format!("no file in this folder is read as a zone, but 1, 2, 3 and 2 more is there; {named}")]
+            [format!(
+                "no file in this folder is read as a zone, but 1, 2, 3 and 2 more is there; {named}"
+            )]
         );
         // Beside zones only what is nearly one is told.
-        let told = warnings(&[("a.example.zone", HEAD), ("B.EXAMPLE.Zone", HEAD), ("README", "")]);
-        assert_eq!(told, [format!("B.EXAMPLE.Zone is not read as a zone; {named}")]);
+        let told = warnings(&[
+            ("a.example.zone", HEAD),
+            ("B.EXAMPLE.Zone", HEAD),
+            ("README", ""),
+        ]);
+        assert_eq!(
+            told,
+            [format!("B.EXAMPLE.Zone is not read as a zone; {named}")]
+        );
         assert_eq!(warnings(&[]), [""; 0]);
         assert_eq!(warnings(&[(".gitkeep", "")]), [""; 0]);
     }
 
     #[test]
     fn included_files_have_their_own_origin_and_leave_that_of_the_outer_file() {
-        let outer = format!("{HEAD}a A 192.0.2.1\n$INCLUDE parts/x sub ; here\n  A 192.0.2.2\n$INCLUDE \"parts/x\"\n");
-        let folder = folder(&[("example.com.zone", &outer), ("parts/x", "$TTL 5\nb A 192.0.2.3\n$ORIGIN net.\n")]);
+        let outer = format!(
+            "{HEAD}a A 192.0.2.1\n$INCLUDE parts/x sub ; here\n  A 192.0.2.2\n$INCLUDE \"parts/x\"\n"
+        );
+        let folder = folder(&[
+            ("example.com.zone", &outer),
+            ("parts/x", "$TTL 5\nb A 192.0.2.3\n$ORIGIN net.\n"),
+        ]);
         let loaded = load_directory(folder.path()).expect("good");
-        let shown: Vec<String> = loaded.zones[0].rrsets.iter().map(|rrset| format!("{:?}", rrset.owner)).collect();
+        let shown: Vec<String> = loaded.zones[0]
+            .rrsets
+            .iter()
+            .map(|rrset| format!("{:?}", rrset.owner))
+            .collect();
         let apex = "example.com";
-        assert_eq!(shown, [apex, apex, "a.example.com", "b.example.com", "b.sub.example.com"]);
-        assert_eq!(loaded.zones[0].rrsets[2].rdata.len(), 2, "the owner is restored too");
+        assert_eq!(
+            shown,
+            [
+                apex,
+                apex,
+                "a.example.com",
+                "b.example.com",
+                "b.sub.example.com"
+            ]
+        );
+        assert_eq!(
+            loaded.zones[0].rrsets[2].rdata.len(),
+            2,
+            "the owner is restored too"
+        );
     }
 
     #[test]
     fn included_files_stay_inside_the_folder_and_end() {
-        let outer = format!("{HEAD}$INCLUDE ../x\n$INCLUDE /etc/passwd\n$INCLUDE none\n$INCLUDE .\n$INCLUDE loop\n");
-        let files =
-            [("in/example.com.zone", outer.as_str()), ("x", ""), ("in/loop", "$INCLUDE example.com.zone\na A 1\n")];
+        let outer = format!(
+            "{HEAD}$INCLUDE ../x\n$INCLUDE /etc/passwd\n$INCLUDE none\n$INCLUDE .\n$INCLUDE loop\n"
+        );
+        let files = [
+            ("in/example.com.zone", outer.as_str()),
+            ("x", ""),
+            ("in/loop", "$INCLUDE example.com.zone\na A 1\n"),
+        ];
         let outside = folder(&files);
         let inner = outside.path().join("in");
         let name = inner.display().to_string();
         let errors = load_directory(&inner).expect_err("mistakes");
-        let errors: Vec<String> = errors.iter().map(|error| error.to_string().replace(&name, "zones")).collect();
+        let errors: Vec<String> = errors
+            .iter()
+            .map(|error| error.to_string().replace(&name, "zones"))
+            .collect();
         let missing = fs::read(inner.join("none")).expect_err("missing");
         assert_eq!(
             errors,
@@ -308,10 +455,20 @@ mod tests {
 
     #[test]
     fn links_out_of_the_folder_are_refused() {
-        let outside = folder(&[("in/example.com.zone", &format!("{HEAD}$INCLUDE link\n")), ("x", "")]);
-        std::os::unix::fs::symlink(outside.path().join("x"), outside.path().join("in/link")).expect("a link");
+        let outside = folder(&[
+            ("in/example.com.zone", &format!("{HEAD}$INCLUDE link\n")),
+            ("x", ""),
+        ]);
+        std::os::unix::fs::symlink(outside.path().join("x"), outside.path().join("in/link"))
+            .expect("a link");
         let errors = load_directory(&outside.path().join("in")).expect_err("outside");
-        assert!(errors[0].sentence.ends_with("link lies outside the zones folder; move it inside"), "{}", errors[0]);
+        assert!(
+            errors[0]
+                .sentence
+                .ends_with("link lies outside the zones folder; move it inside"),
+            "{}",
+            errors[0]
+        );
     }
 
     #[test]
@@ -320,24 +477,41 @@ mod tests {
             let mut files = vec![("example.com.zone".to_owned(), format!("{HEAD}$INCLUDE 1\n"))];
             files.extend((1..depth).map(|n| (n.to_string(), format!("$INCLUDE {}\n", n + 1))));
             files.push((depth.to_string(), "a A 192.0.2.1\n".to_owned()));
-            folder(&files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect::<Vec<_>>())
+            folder(
+                &files
+                    .iter()
+                    .map(|(name, text)| (name.as_str(), text.as_str()))
+                    .collect::<Vec<_>>(),
+            )
         };
         assert_eq!(errors(&nested(8)), Vec::<String>::new());
-        assert_eq!(errors(&nested(9)), ["zones/8:1:10: files include files more than 8 deep; flatten them"]);
+        assert_eq!(
+            errors(&nested(9)),
+            ["zones/8:1:10: files include files more than 8 deep; flatten them"]
+        );
         let many = format!("{HEAD}{}", "$INCLUDE x\n".repeat(257));
         let found = errors(&folder(&[("example.com.zone", &many), ("x", "")]));
-        assert_eq!(found, ["zones/example.com.zone:260:10: one zone includes at most 256 files; join some"]);
+        assert_eq!(
+            found,
+            ["zones/example.com.zone:260:10: one zone includes at most 256 files; join some"]
+        );
     }
 
     #[test]
     fn the_model_zone_is_without_fault() {
         let zones = Path::new(env!("CARGO_MANIFEST_DIR")).join("zones");
         let loaded = load_directory(&zones).expect("good zones");
-        assert_eq!((&loaded.warnings[..], &loaded.missing_addresses[..]), (&[][..], &[][..]));
+        assert_eq!(
+            (&loaded.warnings[..], &loaded.missing_addresses[..]),
+            (&[][..], &[][..])
+        );
         let zone = &loaded.zones[0];
         for steered in ["www", "api", "cdn"] {
             let name = zone.origin.child(steered.as_bytes()).expect("short");
-            assert!(zone.rrsets.iter().all(|rrset| rrset.owner != name), "{steered} is for a service");
+            assert!(
+                zone.rrsets.iter().all(|rrset| rrset.owner != name),
+                "{steered} is for a service"
+            );
         }
     }
 
@@ -346,8 +520,11 @@ mod tests {
         let octet = prop_oneof![4 => b'a'..b'd', 1 => any::<u8>()];
         let labels = prop::collection::vec(prop::collection::vec(octet, 1..4), 0..3);
         let origin: Name = "example.com".parse().expect("a name");
-        labels
-            .prop_map(move |labels| labels.iter().fold(origin.clone(), |name, label| name.child(label).expect("short")))
+        labels.prop_map(move |labels| {
+            labels.iter().fold(origin.clone(), |name, label| {
+                name.child(label).expect("short")
+            })
+        })
     }
 
     /// Types that may stand together in any number, with data in wire form.
@@ -497,13 +674,18 @@ mod tests {
     fn written(rtype: RecordType, data: &[u8], generic: bool) -> String {
         let address = |length: usize| data.len() == length && !generic;
         match rtype {
-            RecordType::A if address(4) => std::net::Ipv4Addr::from(<[u8; 4]>::try_from(data).expect("4")).to_string(),
+            RecordType::A if address(4) => {
+                std::net::Ipv4Addr::from(<[u8; 4]>::try_from(data).expect("4")).to_string()
+            }
             RecordType::AAAA if address(16) => {
                 std::net::Ipv6Addr::from(<[u8; 16]>::try_from(data).expect("16")).to_string()
             }
             RecordType::PTR if !generic => format!("{}.", Name::from_wire(data).expect("a name")),
             RecordType::TXT if !generic => {
-                let octets: String = data[1..].iter().map(|octet| format!("\\{octet:03}")).collect();
+                let octets: String = data[1..]
+                    .iter()
+                    .map(|octet| format!("\\{octet:03}"))
+                    .collect();
                 format!("\"{octets}\"")
             }
             _ => format!("\\# {} {}", data.len(), hexadecimal(data)),

@@ -24,7 +24,11 @@ pub fn read(words: &mut WordReader<'_, '_>) -> Result<Vec<u8>, DataError> {
     }
     let mut wire = vec![0];
     wire.extend(precision);
-    wire.extend([latitude, longitude, altitude].into_iter().flat_map(u32::to_be_bytes));
+    wire.extend(
+        [latitude, longitude, altitude]
+            .into_iter()
+            .flat_map(u32::to_be_bytes),
+    );
     Ok(wire)
 }
 
@@ -33,11 +37,20 @@ fn wrong(reason: &'static str) -> DataError {
 }
 
 /// Degrees, minutes and seconds up to the letter that tells the half of the earth.
-fn angle(words: &mut WordReader<'_, '_>, most: i64, plus: &str, minus: &str) -> Result<u32, DataError> {
+fn angle(
+    words: &mut WordReader<'_, '_>,
+    most: i64,
+    plus: &str,
+    minus: &str,
+) -> Result<u32, DataError> {
     let mut thousandths = 0;
     for unit in [3_600_000, 60_000, 1_000, 0] {
         let word = words.take_plain()?;
-        let toward = if word.eq_ignore_ascii_case(plus) { 1 } else { -1 };
+        let toward = if word.eq_ignore_ascii_case(plus) {
+            1
+        } else {
+            -1
+        };
         if toward == 1 || word.eq_ignore_ascii_case(minus) {
             return match u32::try_from(EQUATOR + toward * thousandths) {
                 Ok(angle) if unit < 3_600_000 && thousandths <= most * 3_600_000 => Ok(angle),
@@ -46,7 +59,9 @@ fn angle(words: &mut WordReader<'_, '_>, most: i64, plus: &str, minus: &str) -> 
         }
         thousandths += match unit {
             1_000 => fixed_point(word, 3).filter(|&seconds| seconds < 60_000),
-            60_000 => fixed_point(word, 0).filter(|&minutes| minutes < 60).map(|minutes| minutes * unit),
+            60_000 => fixed_point(word, 0)
+                .filter(|&minutes| minutes < 60)
+                .map(|minutes| minutes * unit),
             _ => fixed_point(word, 0).map(|degrees| degrees.saturating_mul(unit)),
         }
         .filter(|_| unit > 0)
@@ -58,8 +73,12 @@ fn angle(words: &mut WordReader<'_, '_>, most: i64, plus: &str, minus: &str) -> 
 /// Centimetres from metres with up to two digits after the point and perhaps an `m`.
 fn metres(word: &str) -> Result<i64, DataError> {
     let number = word.strip_suffix(['m', 'M']).unwrap_or(word);
-    let (sign, digits) = number.strip_prefix('-').map_or((1, number), |digits| (-1, digits));
-    fixed_point(digits, 2).map(|value| sign * value).ok_or_else(|| wrong("expected a length in metres"))
+    let (sign, digits) = number
+        .strip_prefix('-')
+        .map_or((1, number), |digits| (-1, digits));
+    fixed_point(digits, 2)
+        .map(|value| sign * value)
+        .ok_or_else(|| wrong("expected a length in metres"))
 }
 
 /// `12.5` with three places is 12500; at most nine digits in front of the point.
@@ -107,12 +126,22 @@ mod tests {
         assert_eq!(wire[4..8], (latitude as u32).to_be_bytes());
         assert_eq!(wire[8..12], (longitude as u32).to_be_bytes());
         assert_eq!(wire[12..], (10_000_000u32 - 2_400).to_be_bytes());
-        assert_eq!(loc("1 S 0 E 0").map(|wire| wire[4..8].to_vec()), Ok(0x7fc9_1180u32.to_be_bytes().to_vec()));
+        assert_eq!(
+            loc("1 S 0 E 0").map(|wire| wire[4..8].to_vec()),
+            Ok(0x7fc9_1180u32.to_be_bytes().to_vec())
+        );
     }
 
     #[test]
     fn what_is_out_of_range_is_refused() {
-        for text in ["91 N 0 E 0", "90 0 0.001 N 0 E 0", "0 60 N 0 E 0", "0 N 181 E 0", "N 0 E 0", "0 N 0 E -100001"] {
+        for text in [
+            "91 N 0 E 0",
+            "90 0 0.001 N 0 E 0",
+            "0 60 N 0 E 0",
+            "0 N 181 E 0",
+            "N 0 E 0",
+            "0 N 0 E -100001",
+        ] {
             assert!(loc(text).is_err(), "{text}");
         }
         assert!(loc("0 N 0 E 0 99999999999m").is_err());

@@ -13,8 +13,14 @@ type Word = (&'static str, &'static str);
 pub fn as_numbers<'t, 'a>(rtype: RecordType, tokens: &'t [Token<'a>]) -> Cow<'t, [Token<'a>]> {
     let mut numbers = Cow::Borrowed(tokens);
     for &(at, words) in places_of(rtype) {
-        let token = tokens.get(at).filter(|token| !token.text.first().is_some_and(u8::is_ascii_digit));
-        let known = |token: &Token<'_>| words.iter().find(|(word, _)| token.text.eq_ignore_ascii_case(word.as_bytes()));
+        let token = tokens
+            .get(at)
+            .filter(|token| !token.text.first().is_some_and(u8::is_ascii_digit));
+        let known = |token: &Token<'_>| {
+            words
+                .iter()
+                .find(|(word, _)| token.text.eq_ignore_ascii_case(word.as_bytes()))
+        };
         if let Some((_, number)) = token.and_then(known)
             && let Some(place) = numbers.to_mut().get_mut(at)
         {
@@ -27,10 +33,14 @@ pub fn as_numbers<'t, 'a>(rtype: RecordType, tokens: &'t [Token<'a>]) -> Cow<'t,
 /// Which words may stand where.
 fn places_of(rtype: RecordType) -> &'static [(usize, &'static [Word])] {
     match rtype {
-        RecordType::DNSKEY | RecordType::CDNSKEY | RecordType::KEY | RecordType::RKEY | RecordType::CERT => {
-            &[(2, &ALGORITHMS)]
+        RecordType::DNSKEY
+        | RecordType::CDNSKEY
+        | RecordType::KEY
+        | RecordType::RKEY
+        | RecordType::CERT => &[(2, &ALGORITHMS)],
+        RecordType::DS | RecordType::CDS | RecordType::DLV | RecordType::TA => {
+            &[(1, &ALGORITHMS), (2, &DIGESTS)]
         }
-        RecordType::DS | RecordType::CDS | RecordType::DLV | RecordType::TA => &[(1, &ALGORITHMS), (2, &DIGESTS)],
         RecordType::RRSIG | RecordType::SIG => &[(1, &ALGORITHMS)],
         RecordType::NSEC3 | RecordType::NSEC3PARAM => &[(0, &HASHES)],
         RecordType::DSYNC => &[(1, &SCHEMES)],
@@ -62,8 +72,14 @@ const ALGORITHMS: [Word; 19] = [
 ];
 
 /// IANA "Delegation Signer (DS) Resource Record (RR) Type Digest Algorithms".
-const DIGESTS: [Word; 6] =
-    [("SHA-1", "1"), ("SHA1", "1"), ("SHA-256", "2"), ("SHA256", "2"), ("SHA-384", "4"), ("SHA384", "4")];
+const DIGESTS: [Word; 6] = [
+    ("SHA-1", "1"),
+    ("SHA1", "1"),
+    ("SHA-256", "2"),
+    ("SHA256", "2"),
+    ("SHA-384", "4"),
+    ("SHA384", "4"),
+];
 
 /// IANA "DNSSEC NSEC3 Hash Algorithms".
 const HASHES: [Word; 2] = [("SHA-1", "1"), ("SHA1", "1")];
@@ -88,7 +104,11 @@ mod tests {
             ("NSEC3PARAM SHA-1 0 0 -", "NSEC3PARAM 1 0 0 -"),
             ("DSYNC CDS NOTIFY 53 y", "DSYNC TYPE59 1 53 y"),
         ] {
-            assert_eq!(listing(&format!("x {word}\n")), listing(&format!("x {number}\n")), "{word}");
+            assert_eq!(
+                listing(&format!("x {word}\n")),
+                listing(&format!("x {number}\n")),
+                "{word}"
+            );
         }
         assert_eq!(errors("x DNSKEY 257 3 NONSENSE AAEC\n").len(), 1);
     }

@@ -66,7 +66,9 @@ impl OrderedRecords {
 
     /// Whether the name exists: it or a name below it has records (RFC 8020).
     pub fn exists(&self, key: &[u8]) -> bool {
-        self.from(key).first().is_some_and(|record| record.key.starts_with(key))
+        self.from(key)
+            .first()
+            .is_some_and(|record| record.key.starts_with(key))
     }
 
     /// What a query for `name` finds: its own records, or those of the wildcard that covers it (RFC 4592).
@@ -77,7 +79,9 @@ impl OrderedRecords {
         let mut ancestor = name.parent();
         while let Some(encloser) = ancestor {
             if self.exists(&canonical_key(&encloser)) {
-                return encloser.child(b"*").map_or(&[], |wildcard| self.at(&canonical_key(&wildcard)));
+                return encloser
+                    .child(b"*")
+                    .map_or(&[], |wildcard| self.at(&canonical_key(&wildcard)));
             }
             ancestor = encloser.parent();
         }
@@ -97,9 +101,21 @@ mod tests {
     use super::*;
 
     fn names() -> impl Strategy<Value = Name> {
-        let octet = prop_oneof![Just(0u8), Just(1), Just(2), Just(b'a'), Just(b'A'), Just(b'.'), any::<u8>()];
+        let octet = prop_oneof![
+            Just(0u8),
+            Just(1),
+            Just(2),
+            Just(b'a'),
+            Just(b'A'),
+            Just(b'.'),
+            any::<u8>()
+        ];
         let labels = prop::collection::vec(prop::collection::vec(octet, 1..4), 0..4);
-        labels.prop_map(|labels| labels.iter().fold(Name::root(), |name, label| name.child(label).expect("short")))
+        labels.prop_map(|labels| {
+            labels.iter().fold(Name::root(), |name, label| {
+                name.child(label).expect("short")
+            })
+        })
     }
 
     proptest! {

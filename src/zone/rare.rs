@@ -38,7 +38,11 @@ pub enum CompoundField {
 }
 
 /// Reads the words of one field and writes its octets.
-pub fn read(form: CompoundField, words: &mut WordReader<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
+pub fn read(
+    form: CompoundField,
+    words: &mut WordReader<'_, '_>,
+    wire: &mut Vec<u8>,
+) -> Result<(), DataError> {
     match form {
         CompoundField::Types => wire.extend(windows(&types(words)?)),
         CompoundField::OneType => wire.extend(record_type(words)?.0.to_be_bytes()),
@@ -53,15 +57,26 @@ pub fn read(form: CompoundField, words: &mut WordReader<'_, '_>, wire: &mut Vec<
         CompoundField::Nsap => {
             let text = words.take_plain()?;
             let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
-            wire.extend(digits.and_then(dotted_hexadecimal).ok_or_else(|| expected(text, "0x and an NSAP address"))?);
+            wire.extend(
+                digits
+                    .and_then(dotted_hexadecimal)
+                    .ok_or_else(|| expected(text, "0x and an NSAP address"))?,
+            );
         }
         CompoundField::Atm => atm(words, wire)?,
         CompoundField::Suffix => suffix(words, wire)?,
         CompoundField::Certificate => {
             let text = words.take_plain()?;
-            let known = CERTIFICATES.iter().find(|(name, _)| text.eq_ignore_ascii_case(name));
-            let kind = known.map(|&(_, number)| number).or_else(|| text.parse().ok());
-            wire.extend(kind.ok_or_else(|| expected(text, "a kind of certificate or its number"))?.to_be_bytes());
+            let known = CERTIFICATES
+                .iter()
+                .find(|(name, _)| text.eq_ignore_ascii_case(name));
+            let kind = known
+                .map(|&(_, number)| number)
+                .or_else(|| text.parse().ok());
+            wire.extend(
+                kind.ok_or_else(|| expected(text, "a kind of certificate or its number"))?
+                    .to_be_bytes(),
+            );
         }
         CompoundField::Relay => relay(words, wire)?,
     }
@@ -78,17 +93,21 @@ pub fn skip(form: CompoundField, wire: &[u8]) -> Option<&[u8]> {
         CompoundField::Identity => {
             let (&tag, key) = (wire.first()?, wire.get(2..4)?);
             let key = u16::from_be_bytes([key[0], key[1]]);
-            wire.get(4 + usize::from(tag) + usize::from(key)..).filter(|_| tag > 0 && key > 0)
+            wire.get(4 + usize::from(tag) + usize::from(key)..)
+                .filter(|_| tag > 0 && key > 0)
         }
         CompoundField::Services => all(matches!(wire.len(), 1..=8193)),
         CompoundField::Nsap => all(!wire.is_empty()),
-        CompoundField::Atm => {
-            all(wire.len() > 1 && (wire[0] == 0 || wire[0] == 1 && wire[1..].iter().all(u8::is_ascii_digit)))
-        }
+        CompoundField::Atm => all(wire.len() > 1
+            && (wire[0] == 0 || wire[0] == 1 && wire[1..].iter().all(u8::is_ascii_digit))),
         CompoundField::Suffix => {
             let length = *wire.first().filter(|&&length| length <= 128)?;
             let rest = wire.get(1 + (128 - usize::from(length)).div_ceil(8)..)?;
-            if length == 0 { Some(rest) } else { fields::skip(RdataField::Name, rest) }
+            if length == 0 {
+                Some(rest)
+            } else {
+                fields::skip(RdataField::Name, rest)
+            }
         }
         CompoundField::Certificate | CompoundField::OneType => wire.get(2..),
         CompoundField::Relay => {
@@ -142,7 +161,9 @@ fn bits(set: impl Iterator<Item = u16>) -> Vec<u8> {
 fn are_windows(mut wire: &[u8]) -> bool {
     let mut before = None;
     while let [window, length @ 1..=32, rest @ ..] = wire {
-        let Some((bits, after)) = rest.split_at_checked(usize::from(*length)) else { return false };
+        let Some((bits, after)) = rest.split_at_checked(usize::from(*length)) else {
+            return false;
+        };
         if before >= Some(*window) || bits.last() == Some(&0) {
             return false;
         }
@@ -156,15 +177,23 @@ fn few_types(words: &mut WordReader<'_, '_>, wire: &mut Vec<u8>) -> Result<(), D
     let types = types(words)?;
     match types.last() {
         Some(1..=127) if types.first() != Some(&0) => wire.extend(bits(types.into_iter())),
-        _ => return Err(DataError::custom("NXT lists types from 1 to 127, at least one")),
+        _ => {
+            return Err(DataError::custom(
+                "NXT lists types from 1 to 127, at least one",
+            ));
+        }
     }
     Ok(())
 }
 
 /// One network of an APL: trailing zeros of the address are left out (RFC 3123 section 4).
 fn prefix(text: &str) -> Result<Vec<u8>, DataError> {
-    let wrong =
-        || expected(text, "a network; write family:address/length as in 1:192.0.2.0/24, ! in front for all but");
+    let wrong = || {
+        expected(
+            text,
+            "a network; write family:address/length as in 1:192.0.2.0/24, ! in front for all but",
+        )
+    };
     let rest = text.strip_prefix('!');
     let (family, network) = rest.unwrap_or(text).split_once(':').ok_or_else(wrong)?;
     let (address, length) = network.rsplit_once('/').ok_or_else(wrong)?;
@@ -175,7 +204,10 @@ fn prefix(text: &str) -> Result<Vec<u8>, DataError> {
         IpAddr::V6(address) if family == "2" && length <= 128 => (2, address.octets().to_vec()),
         _ => return Err(wrong()),
     };
-    let used = octets.iter().rposition(|&octet| octet != 0).map_or(0, |last| last + 1);
+    let used = octets
+        .iter()
+        .rposition(|&octet| octet != 0)
+        .map_or(0, |last| last + 1);
     let negation = if rest.is_some() { 0x80 } else { 0 };
     Ok([&[0, number, length, used as u8 | negation], &octets[..used]].concat())
 }
@@ -188,7 +220,9 @@ fn are_prefixes(mut wire: &[u8]) -> bool {
             (0, 2) => (128, 16),
             _ => (255, 127),
         };
-        let Some((address, after)) = rest.split_at_checked(used) else { return false };
+        let Some((address, after)) = rest.split_at_checked(used) else {
+            return false;
+        };
         if length > most_bits || used > most_octets || address.last() == Some(&0) {
             return false;
         }
@@ -200,10 +234,19 @@ fn are_prefixes(mut wire: &[u8]) -> bool {
 fn identity(words: &mut WordReader<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
     let algorithm = number::<u8>(words, "from 0 to 255")?;
     let text = words.take_plain()?;
-    let tag = base16::decode_vec(text).ok().filter(|tag| matches!(tag.len(), 1..=255));
-    let tag = tag.ok_or_else(|| expected(text, "a host identity tag of 1 to 255 octets in hexadecimal"))?;
+    let tag = base16::decode_vec(text)
+        .ok()
+        .filter(|tag| matches!(tag.len(), 1..=255));
+    let tag = tag.ok_or_else(|| {
+        expected(
+            text,
+            "a host identity tag of 1 to 255 octets in hexadecimal",
+        )
+    })?;
     let text = words.take_plain()?;
-    let key = base64::decode::<Vec<u8>>(text).ok().filter(|key| matches!(key.len(), 1..=65_535));
+    let key = base64::decode::<Vec<u8>>(text)
+        .ok()
+        .filter(|key| matches!(key.len(), 1..=65_535));
     let key = key.ok_or_else(|| expected(text, "a public key in base 64"))?;
     wire.extend([tag.len() as u8, algorithm]);
     wire.extend((key.len() as u16).to_be_bytes());
@@ -214,15 +257,30 @@ fn identity(words: &mut WordReader<'_, '_>, wire: &mut Vec<u8>) -> Result<(), Da
 
 fn services(words: &mut WordReader<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
     let text = words.take_plain()?;
-    let protocol = PROTOCOLS.iter().find(|(name, _)| text.eq_ignore_ascii_case(name)).map(|&(_, number)| number);
+    let protocol = PROTOCOLS
+        .iter()
+        .find(|(name, _)| text.eq_ignore_ascii_case(name))
+        .map(|&(_, number)| number);
     let protocol = protocol.or_else(|| text.parse().ok());
-    wire.push(protocol.ok_or_else(|| expected(text, "a protocol; write tcp, udp or a number from 0 to 255"))?);
+    wire.push(
+        protocol.ok_or_else(|| {
+            expected(text, "a protocol; write tcp, udp or a number from 0 to 255")
+        })?,
+    );
     let mut ports = BTreeSet::new();
     while !words.is_empty() {
         let text = words.take_plain()?;
-        let port = SERVICES.iter().find(|(name, _)| text.eq_ignore_ascii_case(name)).map(|&(_, port)| port);
+        let port = SERVICES
+            .iter()
+            .find(|(name, _)| text.eq_ignore_ascii_case(name))
+            .map(|&(_, port)| port);
         let port = port.or_else(|| text.parse().ok());
-        ports.insert(port.ok_or_else(|| expected(text, "a service known here; write its port, from 0 to 65535"))?);
+        ports.insert(port.ok_or_else(|| {
+            expected(
+                text,
+                "a service known here; write its port, from 0 to 65535",
+            )
+        })?);
     }
     wire.extend(bits(ports.into_iter()));
     Ok(())
@@ -285,19 +343,26 @@ const SERVICES: [(&str, u16); 36] = [
 
 /// Hexadecimal digits with dots anywhere, at least two digits.
 fn dotted_hexadecimal(text: &str) -> Option<Vec<u8>> {
-    base16::decode_vec(&text.replace('.', "")).ok().filter(|octets| !octets.is_empty())
+    base16::decode_vec(&text.replace('.', ""))
+        .ok()
+        .filter(|octets| !octets.is_empty())
 }
 
 fn atm(words: &mut WordReader<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataError> {
     let text = words.take_plain()?;
-    let number = text.strip_prefix('+').map(|digits| digits.replace('.', "").into_bytes());
-    let number = number.filter(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit));
+    let number = text
+        .strip_prefix('+')
+        .map(|digits| digits.replace('.', "").into_bytes());
+    let number =
+        number.filter(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit));
     let (format, octets) = match number {
         Some(digits) => (1, Some(digits)),
         None => (0, dotted_hexadecimal(text)),
     };
     wire.push(format);
-    wire.extend(octets.ok_or_else(|| expected(text, "an ATM address: + and digits, or hexadecimal"))?);
+    wire.extend(
+        octets.ok_or_else(|| expected(text, "an ATM address: + and digits, or hexadecimal"))?,
+    );
     Ok(())
 }
 
@@ -330,12 +395,17 @@ fn relay(words: &mut WordReader<'_, '_>, wire: &mut Vec<u8>) -> Result<(), DataE
     match kind {
         0 => match words.take_plain()? {
             "." => Ok(()),
-            other => Err(expected(other, "a dot, which relays of type 0 are written as")),
+            other => Err(expected(
+                other,
+                "a dot, which relays of type 0 are written as",
+            )),
         },
         1 => fields::read(RdataField::Ipv4, words, wire),
         2 => fields::read(RdataField::Ipv6, words, wire),
         3 => fields::read(RdataField::Name, words, wire),
-        _ => Err(DataError::custom("a relay has a type from 0 to 3; write others as octets, \\# LENGTH HEXADECIMAL")),
+        _ => Err(DataError::custom(
+            "a relay has a type from 0 to 3; write others as octets, \\# LENGTH HEXADECIMAL",
+        )),
     }
 }
 
@@ -346,24 +416,59 @@ mod tests {
     #[test]
     fn wrong_data_is_told_at_its_word() {
         let cases = [
-            ("HIP 2 0x AA==", "9", "'0x' is not a host identity tag of 1 to 255 octets in hexadecimal"),
+            (
+                "HIP 2 0x AA==",
+                "9",
+                "'0x' is not a host identity tag of 1 to 255 octets in hexadecimal",
+            ),
             ("HIP 2 00 %", "12", "'%' is not a public key in base 64"),
-            ("WKS 192.0.2.1 tcp gophers", "21", "'gophers' is not a service known here; write its port"),
-            ("WKS 192.0.2.1 256", "17", "'256' is not a protocol; write tcp, udp or a number from 0 to 255"),
-            ("APL 1:192.0.2.0/33", "7", "'1:192.0.2.0/33' is not a network"),
-            ("APL 2:192.0.2.0/24", "7", "'2:192.0.2.0/24' is not a network"),
+            (
+                "WKS 192.0.2.1 tcp gophers",
+                "21",
+                "'gophers' is not a service known here; write its port",
+            ),
+            (
+                "WKS 192.0.2.1 256",
+                "17",
+                "'256' is not a protocol; write tcp, udp or a number from 0 to 255",
+            ),
+            (
+                "APL 1:192.0.2.0/33",
+                "7",
+                "'1:192.0.2.0/33' is not a network",
+            ),
+            (
+                "APL 2:192.0.2.0/24",
+                "7",
+                "'2:192.0.2.0/24' is not a network",
+            ),
             ("CSYNC 1 0 BOGUS", "13", "'BOGUS' is not a record type"),
             ("NSAP 47", "8", "'47' is not 0x and an NSAP address"),
-            ("NXT y TYPE128", "9", "NXT lists types from 1 to 127, at least one"),
-            ("A6 129 ::", "6", "'129' is not the length of a prefix, from 0 to 128"),
+            (
+                "NXT y TYPE128",
+                "9",
+                "NXT lists types from 1 to 127, at least one",
+            ),
+            (
+                "A6 129 ::",
+                "6",
+                "'129' is not the length of a prefix, from 0 to 128",
+            ),
             ("AMTRELAY 1 2 0 .", "14", "'2' is not 0 or 1"),
             ("AMTRELAY 1 0 4 x", "16", "a relay has a type from 0 to 3"),
-            ("ATMA +x", "8", "'+x' is not an ATM address: + and digits, or hexadecimal"),
+            (
+                "ATMA +x",
+                "8",
+                "'+x' is not an ATM address: + and digits, or hexadecimal",
+            ),
         ];
         for (record, column, sentence) in cases {
             let found = errors(&format!("x {record}\n"));
             assert_eq!(found.len(), 1, "{record}: {found:?}");
-            assert!(found[0].starts_with(&format!("z.zone:4:{column}: ")), "{found:?}");
+            assert!(
+                found[0].starts_with(&format!("z.zone:4:{column}: ")),
+                "{found:?}"
+            );
             assert!(found[0].contains(sentence), "{found:?}");
         }
     }
@@ -394,7 +499,10 @@ mod tests {
             let length = octets.replace(' ', "").len() / 2;
             let found = errors(&format!("x {rtype} \\# {length} {octets}\n"));
             let sentence = format!("these octets are no {rtype} data");
-            assert!(found.len() == 1 && found[0].ends_with(&sentence), "{rtype} {octets}: {found:?}");
+            assert!(
+                found.len() == 1 && found[0].ends_with(&sentence),
+                "{rtype} {octets}: {found:?}"
+            );
         }
     }
 }

@@ -84,7 +84,12 @@ impl ZoneReading {
     /// A mistake or warning at that place.
     pub fn finding(&self, place: RecordPlace, sentence: String) -> ZoneError {
         let file = self.files[usize::from(place.file)].clone();
-        ZoneError { file, line: place.line, column: place.column, sentence }
+        ZoneError {
+            file,
+            line: place.line,
+            column: place.column,
+            sentence,
+        }
     }
 }
 
@@ -109,9 +114,17 @@ pub struct ZoneReader<'r> {
 
 impl<'r> ZoneReader<'r> {
     /// Prepares to read `file`; `folder` is where included files must lie, none may be included without it.
-    pub fn new(file: &Path, origin: Option<&Name>, folder: Option<&'r Path>, report: &'r mut ZoneReport) -> Self {
+    pub fn new(
+        file: &Path,
+        origin: Option<&Name>,
+        folder: Option<&'r Path>,
+        report: &'r mut ZoneReport,
+    ) -> Self {
         ZoneReader {
-            reading: ZoneReading { files: vec![file.to_owned()], ..ZoneReading::default() },
+            reading: ZoneReading {
+                files: vec![file.to_owned()],
+                ..ZoneReading::default()
+            },
             report,
             folder,
             open: file.canonicalize().into_iter().collect(),
@@ -138,7 +151,11 @@ impl<'r> ZoneReader<'r> {
             match scanner.next_entry() {
                 ScannedEntry::End => return,
                 ScannedEntry::Entry { indented } => self.entry(file, &scanner.tokens, indented),
-                ScannedEntry::Wrong { line, column, sentence } => {
+                ScannedEntry::Wrong {
+                    line,
+                    column,
+                    sentence,
+                } => {
                     self.look_for_soa(&scanner.tokens);
                     self.wrong(RecordPlace { file, line, column }, sentence.to_owned());
                 }
@@ -153,7 +170,12 @@ impl<'r> ZoneReader<'r> {
         } else {
             self.record(file, tokens, indented)
         };
-        if let Err(ScanFault { line, column, sentence }) = outcome {
+        if let Err(ScanFault {
+            line,
+            column,
+            sentence,
+        }) = outcome
+        {
             self.look_for_soa(tokens);
             self.wrong(RecordPlace { file, line, column }, sentence);
         }
@@ -163,21 +185,27 @@ impl<'r> ZoneReader<'r> {
         let word = tokens[0];
         match &word.text.to_ascii_uppercase()[..] {
             b"$ORIGIN" => {
-                let [_, name] = tokens else { return at(word, "$ORIGIN takes one name") };
-                let origin = complete(name.text, self.origin.as_ref()).or_else(|sentence| at(*name, sentence))?;
+                let [_, name] = tokens else {
+                    return at(word, "$ORIGIN takes one name");
+                };
+                let origin = complete(name.text, self.origin.as_ref())
+                    .or_else(|sentence| at(*name, sentence))?;
                 if self.reading.stated_origin.is_none() && self.reading.records.is_empty() {
                     self.reading.stated_origin = Some(origin.clone());
                 }
                 self.origin = Some(origin);
             }
             b"$TTL" => {
-                let [_, ttl] = tokens else { return at(word, "$TTL takes one time") };
+                let [_, ttl] = tokens else {
+                    return at(word, "$TTL takes one time");
+                };
                 self.default_ttl = Some(time(*ttl)?);
             }
             b"$INCLUDE" => match tokens {
                 [_, path] => self.include(*path, None)?,
                 [_, path, origin] => {
-                    let origin = complete(origin.text, self.origin.as_ref()).or_else(|wrong| at(*origin, wrong))?;
+                    let origin = complete(origin.text, self.origin.as_ref())
+                        .or_else(|wrong| at(*origin, wrong))?;
                     self.include(*path, Some(origin))?;
                 }
                 _ => return at(word, "$INCLUDE takes a file and perhaps an origin"),
@@ -185,7 +213,10 @@ impl<'r> ZoneReader<'r> {
             b"$GENERATE" => self.generate(file, tokens)?,
             _ => {
                 let sentence = "is no directive; there are $ORIGIN, $TTL, $INCLUDE and $GENERATE";
-                return at(word, format!("{} {sentence}", shown(&String::from_utf8_lossy(word.text))));
+                return at(
+                    word,
+                    format!("{} {sentence}", shown(&String::from_utf8_lossy(word.text))),
+                );
             }
         }
         Ok(())
@@ -195,7 +226,8 @@ impl<'r> ZoneReader<'r> {
     fn include(&mut self, path: Token<'_>, origin: Option<Name>) -> Outcome {
         let (label, canonical) = self.included_path(path)?;
         let content = files::read(&canonical, FileKind::Zone);
-        let content = content.or_else(|error| at(path, format!("{}: it {error}", label.display())))?;
+        let content =
+            content.or_else(|error| at(path, format!("{}: it {error}", label.display())))?;
         self.reading.included.push(content.read);
         let number = self.reading.files.len() as u16;
         self.reading.files.push(label);
@@ -215,27 +247,55 @@ impl<'r> ZoneReader<'r> {
     /// The file that an `$INCLUDE` means, as to be shown and as to be opened: inside the folder, not read already.
     fn included_path(&self, path: Token<'_>) -> Result<(PathBuf, PathBuf), ScanFault> {
         let Some(folder) = self.folder else {
-            return at(path, "$INCLUDE needs a zones folder, and there is none here");
+            return at(
+                path,
+                "$INCLUDE needs a zones folder, and there is none here",
+            );
         };
         if self.open.len() > MAX_DEPTH {
-            return at(path, format!("files include files more than {MAX_DEPTH} deep; flatten them"));
+            return at(
+                path,
+                format!("files include files more than {MAX_DEPTH} deep; flatten them"),
+            );
         }
         if self.reading.files.len() > MAX_INCLUDED {
-            return at(path, format!("one zone includes at most {MAX_INCLUDED} files; join some"));
+            return at(
+                path,
+                format!("one zone includes at most {MAX_INCLUDED} files; join some"),
+            );
         }
-        let text = unescape(path.text).and_then(|octets| String::from_utf8(octets.into_owned()).ok());
-        let Some(text) = text else { return at(path, "the file name is not text") };
+        let text =
+            unescape(path.text).and_then(|octets| String::from_utf8(octets.into_owned()).ok());
+        let Some(text) = text else {
+            return at(path, "the file name is not text");
+        };
         let label = folder.join(&text);
-        let resolved = folder.canonicalize().and_then(|folder| Ok((folder, label.canonicalize()?)));
+        let resolved = folder
+            .canonicalize()
+            .and_then(|folder| Ok((folder, label.canonicalize()?)));
         let (inside, canonical) = match resolved {
             Ok(resolved) => resolved,
-            Err(error) => return at(path, format!("{} cannot be opened: {error}", label.display())),
+            Err(error) => {
+                return at(
+                    path,
+                    format!("{} cannot be opened: {error}", label.display()),
+                );
+            }
         };
         if !canonical.starts_with(inside) {
-            return at(path, format!("{} lies outside the zones folder; move it inside", label.display()));
+            return at(
+                path,
+                format!(
+                    "{} lies outside the zones folder; move it inside",
+                    label.display()
+                ),
+            );
         }
         if self.open.contains(&canonical) {
-            return at(path, format!("{} includes itself; remove one $INCLUDE", label.display()));
+            return at(
+                path,
+                format!("{} includes itself; remove one $INCLUDE", label.display()),
+            );
         }
         Ok((label, canonical))
     }
@@ -243,11 +303,17 @@ impl<'r> ZoneReader<'r> {
     /// Reads the records that `$GENERATE` stands for; the owner is as before afterwards. The first wrong one ends it:
     /// the others would be wrong alike.
     fn generate(&mut self, file: u16, tokens: &[Token<'_>]) -> Outcome {
-        let syntax = "$GENERATE takes a range, an owner, perhaps a time to live and IN, a type and data";
-        let [directive, range, record @ ..] = tokens else { return at(tokens[0], syntax) };
-        let numbers =
-            String::from_utf8_lossy(range.text).parse::<GenerateRange>().or_else(|wrong| at(*range, wrong))?;
-        let [_, rest @ ..] = record else { return at(*directive, syntax) };
+        let syntax =
+            "$GENERATE takes a range, an owner, perhaps a time to live and IN, a type and data";
+        let [directive, range, record @ ..] = tokens else {
+            return at(tokens[0], syntax);
+        };
+        let numbers = String::from_utf8_lossy(range.text)
+            .parse::<GenerateRange>()
+            .or_else(|wrong| at(*range, wrong))?;
+        let [_, rest @ ..] = record else {
+            return at(*directive, syntax);
+        };
         let unquoted;
         let mut record = record.to_vec();
         match self.stated(rest, *directive)?.data {
@@ -278,16 +344,23 @@ impl<'r> ZoneReader<'r> {
             template.write(number, &mut text, &mut ends)?;
             self.generated += text.len() as u64 + GENERATED_RECORD;
             if self.generated > MAX_GENERATED {
-                let sentence = format!("$GENERATE makes more than {MAX_GENERATED} octets of this zone; cut the range");
+                let sentence = format!(
+                    "$GENERATE makes more than {MAX_GENERATED} octets of this zone; cut the range"
+                );
                 return at(directive, sentence);
             }
-            self.record(file, &template.tokens(&text, &ends), false).map_err(
-                |ScanFault { line, column, sentence }| ScanFault {
-                    line,
-                    column,
-                    sentence: format!("{sentence} (where $ is {number})"),
-                },
-            )?;
+            self.record(file, &template.tokens(&text, &ends), false)
+                .map_err(
+                    |ScanFault {
+                         line,
+                         column,
+                         sentence,
+                     }| ScanFault {
+                        line,
+                        column,
+                        sentence: format!("{sentence} (where $ is {number})"),
+                    },
+                )?;
         }
         Ok(())
     }
@@ -297,7 +370,8 @@ impl<'r> ZoneReader<'r> {
         let mut next = 0;
         if !indented {
             self.owner = Owner::Wrong;
-            let owner = complete(first.text, self.origin.as_ref()).or_else(|sentence| at(first, sentence))?;
+            let owner = complete(first.text, self.origin.as_ref())
+                .or_else(|sentence| at(first, sentence))?;
             let key = canonical_key(&owner);
             self.owner = Owner::Named(owner, key);
             next = 1;
@@ -305,22 +379,49 @@ impl<'r> ZoneReader<'r> {
         let (owner, key) = match &self.owner {
             Owner::Named(owner, key) => (owner.clone(), key.clone()),
             Owner::Wrong => return Ok(()),
-            Owner::Unknown => return at(first, "the first record has no owner; start its line with a name"),
+            Owner::Unknown => {
+                return at(
+                    first,
+                    "the first record has no owner; start its line with a name",
+                );
+            }
         };
-        let Stated { ttl, word, rtype, data } = self.stated(&tokens[next..], tokens[tokens.len() - 1])?;
+        let Stated {
+            ttl,
+            word,
+            rtype,
+            data,
+        } = self.stated(&tokens[next..], tokens[tokens.len() - 1])?;
         let data = data::parse(rtype, data, self.origin.as_ref(), word)?;
         if rtype == RecordType::SOA {
-            let minimum = data.last_chunk().map_or(0, |octets| u32::from_be_bytes(*octets));
+            let minimum = data
+                .last_chunk()
+                .map_or(0, |octets| u32::from_be_bytes(*octets));
             self.soa_minimum.get_or_insert(minimum);
         }
-        let place = RecordPlace { file, line: first.line, column: first.column };
+        let place = RecordPlace {
+            file,
+            line: first.line,
+            column: first.column,
+        };
         let ttl = self.ttl(ttl, place)?;
-        self.reading.records.push(ZoneRecord { owner, key, rtype, ttl, data, place });
+        self.reading.records.push(ZoneRecord {
+            owner,
+            key,
+            rtype,
+            ttl,
+            data,
+            place,
+        });
         Ok(())
     }
 
     /// What stands between the owner and the data; `last` is blamed when there is no type.
-    fn stated<'t, 'a>(&mut self, tokens: &'t [Token<'a>], last: Token<'_>) -> Result<Stated<'t, 'a>, ScanFault> {
+    fn stated<'t, 'a>(
+        &mut self,
+        tokens: &'t [Token<'a>],
+        last: Token<'_>,
+    ) -> Result<Stated<'t, 'a>, ScanFault> {
         let mut ttl = None;
         let mut saw_class = false;
         for (index, &word) in tokens.iter().enumerate() {
@@ -330,7 +431,12 @@ impl<'r> ZoneReader<'r> {
                 saw_class = true;
             } else {
                 let rtype = self.record_type(word)?;
-                return Ok(Stated { ttl, word, rtype, data: &tokens[index + 1..] });
+                return Ok(Stated {
+                    ttl,
+                    word,
+                    rtype,
+                    data: &tokens[index + 1..],
+                });
             }
         }
         at(last, "the record ends before its type")
@@ -342,12 +448,21 @@ impl<'r> ZoneReader<'r> {
         }
         let text = String::from_utf8_lossy(word.text);
         match text.parse::<RecordType>() {
-            Ok(rtype) if rtype.is_meta() => at(word, format!("{rtype} exists in messages only, never in a zone")),
+            Ok(rtype) if rtype.is_meta() => at(
+                word,
+                format!("{rtype} exists in messages only, never in a zone"),
+            ),
             Ok(rtype) => {
                 self.last_type = (word.text.to_vec(), rtype);
                 Ok(rtype)
             }
-            Err(_) => at(word, format!("{} is no record type; unknown ones are written TYPE123", shown(&text))),
+            Err(_) => at(
+                word,
+                format!(
+                    "{} is no record type; unknown ones are written TYPE123",
+                    shown(&text)
+                ),
+            ),
         }
     }
 
@@ -370,16 +485,21 @@ impl<'r> ZoneReader<'r> {
         };
         if !self.warned_of_ttl {
             self.warned_of_ttl = true;
-            let sentence =
-                format!("{no_ttl}, so the SOA's minimum of {minimum} seconds is taken; write $TTL at the top");
-            self.report.warnings.push(self.reading.finding(place, sentence));
+            let sentence = format!(
+                "{no_ttl}, so the SOA's minimum of {minimum} seconds is taken; write $TTL at the top"
+            );
+            self.report
+                .warnings
+                .push(self.reading.finding(place, sentence));
         }
         Ok(minimum)
     }
 
     /// A wrong entry may have been the SOA: then it is not missing.
     fn look_for_soa(&mut self, tokens: &[Token<'_>]) {
-        self.reading.saw_wrong_soa |= tokens.iter().any(|token| token.text.eq_ignore_ascii_case(b"SOA"));
+        self.reading.saw_wrong_soa |= tokens
+            .iter()
+            .any(|token| token.text.eq_ignore_ascii_case(b"SOA"));
     }
 
     fn wrong(&mut self, place: RecordPlace, sentence: String) {
@@ -420,8 +540,7 @@ mod tests {
 
     #[test]
     fn owner_class_and_ttl_may_be_left_out_in_any_order() {
-        let text =
-            "a 1m IN A 192.0.2.1\n  IN 1m A 192.0.2.2\n  A 192.0.2.3\n$TTL 60\n\tclass1 AAAA ::1\nb 7 AAAA ::2\n";
+        let text = "a 1m IN A 192.0.2.1\n  IN 1m A 192.0.2.2\n  A 192.0.2.3\n$TTL 60\n\tclass1 AAAA ::1\nb 7 AAAA ::2\n";
         assert_eq!(
             listing(&text.replace("  A 192.0.2.3", "  60 A 192.0.2.3")),
             [
@@ -435,14 +554,31 @@ mod tests {
     #[test]
     fn without_a_default_the_last_ttl_counts_then_the_minimum_of_the_soa() {
         let soa = "@ SOA ns.example.net. h.example.net. 1 2 3 4 300\n@ NS ns.example.net.\n";
-        let loaded = load(&format!("{soa}a A 192.0.2.1\nb 9 A 192.0.2.1\nc A 192.0.2.1\n")).expect("good");
-        let ttls: Vec<u32> = loaded.zones[0].rrsets.iter().map(|rrset| rrset.ttl).collect();
+        let loaded = load(&format!(
+            "{soa}a A 192.0.2.1\nb 9 A 192.0.2.1\nc A 192.0.2.1\n"
+        ))
+        .expect("good");
+        let ttls: Vec<u32> = loaded.zones[0]
+            .rrsets
+            .iter()
+            .map(|rrset| rrset.ttl)
+            .collect();
         assert_eq!(ttls, [300, 300, 300, 9, 9]);
         let warning = "z.zone:1:1: no time to live is stated here or above, so the SOA's minimum of 300 seconds is taken; \
             write $TTL at the top";
-        assert_eq!(loaded.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(), [warning]);
+        assert_eq!(
+            loaded
+                .warnings
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>(),
+            [warning]
+        );
         let early = load(&format!("a A 192.0.2.1\n{soa}")).expect_err("no time");
-        assert_eq!(early, ["z.zone:1:1: no time to live is stated here or above; write $TTL at the top"]);
+        assert_eq!(
+            early,
+            ["z.zone:1:1: no time to live is stated here or above; write $TTL at the top"]
+        );
     }
 
     #[test]
@@ -476,12 +612,16 @@ mod tests {
     #[test]
     fn a_first_record_needs_an_owner() {
         let sentence = "z.zone:2:3: the first record has no owner; start its line with a name";
-        assert_eq!(load(&HEAD.replace("@ SOA", "  SOA")).expect_err("no owner")[0], sentence);
+        assert_eq!(
+            load(&HEAD.replace("@ SOA", "  SOA")).expect_err("no owner")[0],
+            sentence
+        );
     }
 
     #[test]
     fn relative_names_need_an_origin() {
-        let errors = super::super::load_text("z.zone".as_ref(), b"a 1 SOA\n", None, None).expect_err("relative");
+        let errors = super::super::load_text("z.zone".as_ref(), b"a 1 SOA\n", None, None)
+            .expect_err("relative");
         let sentence = "z.zone:1:1: the name is relative, but no $ORIGIN is stated above; state one or end the name \
             with a dot";
         assert_eq!(errors[0].to_string(), sentence);
@@ -489,7 +629,10 @@ mod tests {
 
     #[test]
     fn data_in_quotes_and_escapes_is_no_directive() {
-        assert_eq!(listing("\\$TTL A 192.0.2.1\n"), ["\\$TTL.example.com 3600 A c0000201"]);
+        assert_eq!(
+            listing("\\$TTL A 192.0.2.1\n"),
+            ["\\$TTL.example.com 3600 A c0000201"]
+        );
         assert_eq!(warnings("a TXT \"$TTL\" ; $FOO\n"), Vec::<String>::new());
     }
 }

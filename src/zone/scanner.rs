@@ -34,7 +34,11 @@ pub struct ScanFault {
 impl Token<'_> {
     /// A fault where this token starts.
     pub fn fault(&self, sentence: impl Into<String>) -> ScanFault {
-        ScanFault { line: self.line, column: self.column, sentence: sentence.into() }
+        ScanFault {
+            line: self.line,
+            column: self.column,
+            sentence: sentence.into(),
+        }
     }
 }
 
@@ -75,7 +79,14 @@ impl<'a> Scanner<'a> {
     /// Starts at the first line of `text`, which is shorter than 4 GiB; a byte order mark is skipped.
     pub fn new(text: &'a [u8]) -> Self {
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-        Scanner { text, at: 0, line: 1, line_start: 0, token_end: usize::MAX, tokens: Vec::new() }
+        Scanner {
+            text,
+            at: 0,
+            line: 1,
+            line_start: 0,
+            token_end: usize::MAX,
+            tokens: Vec::new(),
+        }
     }
 
     /// Finds the next entry that has words.
@@ -100,16 +111,25 @@ impl<'a> Scanner<'a> {
                     open.push(self.place(self.at));
                     self.at += 1;
                 }
-                b'(' => return self.wrong(self.at, "parentheses are nested too deeply; one pair is enough"),
+                b'(' => {
+                    return self.wrong(
+                        self.at,
+                        "parentheses are nested too deeply; one pair is enough",
+                    );
+                }
                 b')' => {
                     if open.pop().is_none() {
-                        return self.wrong(self.at, "this parenthesis was never opened; remove it or quote it");
+                        return self.wrong(
+                            self.at,
+                            "this parenthesis was never opened; remove it or quote it",
+                        );
                     }
                     self.at += 1;
                 }
                 b'"' => {
                     if let Err(opening) = self.quoted() {
-                        return self.wrong(opening, "this quote is not closed on its line; close it");
+                        return self
+                            .wrong(opening, "this quote is not closed on its line; close it");
                     }
                 }
                 _ => self.word(),
@@ -118,7 +138,11 @@ impl<'a> Scanner<'a> {
         match open.first() {
             Some(&(line, column)) => {
                 let sentence = "this parenthesis is never closed; close it";
-                ScannedEntry::Wrong { line, column, sentence }
+                ScannedEntry::Wrong {
+                    line,
+                    column,
+                    sentence,
+                }
             }
             None if self.tokens.is_empty() => ScannedEntry::End,
             None => ScannedEntry::Entry { indented },
@@ -168,7 +192,13 @@ impl<'a> Scanner<'a> {
     fn push(&mut self, first: usize, start: usize, quoted: bool) {
         let (line, column) = self.place(first);
         let joined = first == self.token_end;
-        self.tokens.push(Token { text: &self.text[start..self.at], quoted, joined, line, column });
+        self.tokens.push(Token {
+            text: &self.text[start..self.at],
+            quoted,
+            joined,
+            line,
+            column,
+        });
         self.token_end = self.at;
     }
 
@@ -182,7 +212,10 @@ impl<'a> Scanner<'a> {
 
     fn skip_line(&mut self) {
         let rest = &self.text[self.at..];
-        self.at += rest.iter().position(|&octet| octet == b'\n').unwrap_or(rest.len());
+        self.at += rest
+            .iter()
+            .position(|&octet| octet == b'\n')
+            .unwrap_or(rest.len());
     }
 
     fn next_line(&mut self) {
@@ -198,7 +231,11 @@ impl<'a> Scanner<'a> {
         if self.at < self.text.len() {
             self.next_line();
         }
-        ScannedEntry::Wrong { line, column, sentence }
+        ScannedEntry::Wrong {
+            line,
+            column,
+            sentence,
+        }
     }
 }
 
@@ -218,7 +255,11 @@ pub fn unescape(text: &[u8]) -> Option<Cow<'_, [u8]>> {
         (rest, _) = match octet {
             b'\\' => {
                 let (&first, _) = after.split_first()?;
-                let (meant, used) = if first.is_ascii_digit() { (decimal(after.get(..3)?)?, 3) } else { (first, 1) };
+                let (meant, used) = if first.is_ascii_digit() {
+                    (decimal(after.get(..3)?)?, 3)
+                } else {
+                    (first, 1)
+                };
                 (&after[used..], octets.push(meant))
             }
             _ => (after, octets.push(octet)),
@@ -229,7 +270,11 @@ pub fn unescape(text: &[u8]) -> Option<Cow<'_, [u8]>> {
 
 /// Three digits up to 255.
 fn decimal(digits: &[u8]) -> Option<u8> {
-    std::str::from_utf8(digits).ok().filter(|text| text.bytes().all(|digit| digit.is_ascii_digit()))?.parse().ok()
+    std::str::from_utf8(digits)
+        .ok()
+        .filter(|text| text.bytes().all(|digit| digit.is_ascii_digit()))?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -243,10 +288,21 @@ mod tests {
         loop {
             match scanner.next_entry() {
                 ScannedEntry::End => return entries,
-                ScannedEntry::Wrong { line, column, sentence } => entries.push(format!("{line}:{column}: {sentence}")),
+                ScannedEntry::Wrong {
+                    line,
+                    column,
+                    sentence,
+                } => entries.push(format!("{line}:{column}: {sentence}")),
                 ScannedEntry::Entry { indented } => {
-                    let shown = scanner.tokens.iter().map(|token| String::from_utf8_lossy(token.text));
-                    entries.push(format!("{}{}", if indented { "+" } else { "" }, shown.collect::<Vec<_>>().join("|")));
+                    let shown = scanner
+                        .tokens
+                        .iter()
+                        .map(|token| String::from_utf8_lossy(token.text));
+                    entries.push(format!(
+                        "{}{}",
+                        if indented { "+" } else { "" },
+                        shown.collect::<Vec<_>>().join("|")
+                    ));
                 }
             }
         }
@@ -254,30 +310,62 @@ mod tests {
 
     #[test]
     fn entries_end_with_the_line_unless_in_parentheses() {
-        assert_eq!(words("a b\r\n c ; no\n;x\n\nd (e\n f ;g)\n) h\ni"), ["a|b", "+c", "d|e|f|h", "i"]);
+        assert_eq!(
+            words("a b\r\n c ; no\n;x\n\nd (e\n f ;g)\n) h\ni"),
+            ["a|b", "+c", "d|e|f|h", "i"]
+        );
         assert_eq!(words("\u{feff}a"), ["a"]);
         assert_eq!(words("a ( ( b\n ) )\nc"), ["a|b", "c"]);
     }
 
     #[test]
     fn quotes_and_escapes_protect() {
-        assert_eq!(words(r#"a "b ; (c" d\ e\;f "\"" "" "#), [r#"a|b ; (c|d\ e\;f|\"|"#]);
+        assert_eq!(
+            words(r#"a "b ; (c" d\ e\;f "\"" "" "#),
+            [r#"a|b ; (c|d\ e\;f|\"|"#]
+        );
     }
 
     #[test]
     fn tokens_know_their_place_and_whether_they_are_joined() {
         let mut scanner = Scanner::new(b"\n  key=\"v\"x\n");
         assert_eq!(scanner.next_entry(), ScannedEntry::Entry { indented: true });
-        let places: Vec<_> = scanner.tokens.iter().map(|t| (t.line, t.column, t.joined, t.quoted)).collect();
-        assert_eq!(places, [(2, 3, false, false), (2, 7, true, true), (2, 10, true, false)]);
+        let places: Vec<_> = scanner
+            .tokens
+            .iter()
+            .map(|t| (t.line, t.column, t.joined, t.quoted))
+            .collect();
+        assert_eq!(
+            places,
+            [
+                (2, 3, false, false),
+                (2, 7, true, true),
+                (2, 10, true, false)
+            ]
+        );
     }
 
     #[test]
     fn what_is_not_closed_is_told_where_it_was_opened_and_the_next_line_goes_on() {
-        assert_eq!(words("a \"b\nc"), ["1:3: this quote is not closed on its line; close it", "c"]);
-        assert_eq!(words("a ) b\nc"), ["1:3: this parenthesis was never opened; remove it or quote it", "c"]);
-        assert_eq!(words("a (\n b"), ["1:3: this parenthesis is never closed; close it"]);
-        assert_eq!(words(&"(".repeat(17)), ["1:17: parentheses are nested too deeply; one pair is enough"]);
+        assert_eq!(
+            words("a \"b\nc"),
+            ["1:3: this quote is not closed on its line; close it", "c"]
+        );
+        assert_eq!(
+            words("a ) b\nc"),
+            [
+                "1:3: this parenthesis was never opened; remove it or quote it",
+                "c"
+            ]
+        );
+        assert_eq!(
+            words("a (\n b"),
+            ["1:3: this parenthesis is never closed; close it"]
+        );
+        assert_eq!(
+            words(&"(".repeat(17)),
+            ["1:17: parentheses are nested too deeply; one pair is enough"]
+        );
     }
 
     #[test]

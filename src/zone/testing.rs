@@ -5,7 +5,8 @@ use std::path::Path;
 use super::{LoadedZones, load_text};
 
 /// Three lines that make a zone of example.com; what a test adds starts on line 4.
-pub const HEAD: &str = "$TTL 1h\n@ SOA ns.example.net. host.example.net. 1 2h 3 4 5\n@ NS ns.example.net.\n";
+pub const HEAD: &str =
+    "$TTL 1h\n@ SOA ns.example.net. host.example.net. 1 2h 3 4 5\n@ NS ns.example.net.\n";
 
 /// Loads `text` as the file `z.zone` of the zone example.com.
 pub fn load(text: &str) -> Result<LoadedZones, Vec<String>> {
@@ -23,17 +24,31 @@ pub fn errors(text: &str) -> Vec<String> {
 pub fn warnings(text: &str) -> Vec<String> {
     let loaded = load(&format!("{HEAD}{text}")).expect("no mistakes");
     let missing = loaded.missing_addresses.iter().map(|(_, warning)| warning);
-    loaded.warnings.iter().chain(missing).map(ToString::to_string).collect()
+    loaded
+        .warnings
+        .iter()
+        .chain(missing)
+        .map(ToString::to_string)
+        .collect()
 }
 
 /// Every RRset after the apex as `owner ttl type hex,hex`.
 pub fn listing(text: &str) -> Vec<String> {
     let loaded = load(&format!("{HEAD}{text}")).expect("no mistakes");
-    let below = loaded.zones[0].rrsets.iter().filter(|rrset| rrset.owner != loaded.zones[0].origin);
+    let below = loaded.zones[0]
+        .rrsets
+        .iter()
+        .filter(|rrset| rrset.owner != loaded.zones[0].origin);
     below
         .map(|rrset| {
             let data: Vec<String> = rrset.rdata.iter().map(|data| hexadecimal(data)).collect();
-            format!("{} {} {} {}", rrset.owner, rrset.ttl, rrset.rtype, data.join(","))
+            format!(
+                "{} {} {} {}",
+                rrset.owner,
+                rrset.ttl,
+                rrset.rtype,
+                data.join(",")
+            )
         })
         .collect()
 }

@@ -63,7 +63,12 @@ pub struct WordReader<'t, 'a> {
 impl<'t, 'a> WordReader<'t, 'a> {
     /// Starts at the first of `tokens`; relative names take `origin`.
     pub fn new(tokens: &'t [Token<'a>], origin: Option<&'t Name>) -> Self {
-        WordReader { tokens, next: 0, origin, stand_ins: None }
+        WordReader {
+            tokens,
+            next: 0,
+            origin,
+            stand_ins: None,
+        }
     }
 
     /// From now on keys of service bindings that the `domain` crate cannot read have stand-ins.
@@ -90,7 +95,8 @@ impl<'t, 'a> WordReader<'t, 'a> {
 
     /// The next word as text without escapes, for numbers and addresses.
     pub fn take_plain(&mut self) -> Result<&'a str, DataError> {
-        std::str::from_utf8(self.take()?.text).map_err(|_| DataError::custom("it has octets that are not UTF-8"))
+        std::str::from_utf8(self.take()?.text)
+            .map_err(|_| DataError::custom("it has octets that are not UTF-8"))
     }
 
     /// The next word's octets, escapes undone.
@@ -115,15 +121,28 @@ impl<'t, 'a> WordReader<'t, 'a> {
     /// The word that `error` is about: the one taken last, the first one left over, or `before`, the word in front
     /// of the data.
     pub fn blamed<'w>(&'w self, error: &DataError, before: &'w Token<'a>) -> &'w Token<'a> {
-        let index = if *error == DataError::TooMany { Some(self.next) } else { self.next.checked_sub(1) };
-        index.and_then(|index| self.tokens.get(index)).unwrap_or(before)
+        let index = if *error == DataError::TooMany {
+            Some(self.next)
+        } else {
+            self.next.checked_sub(1)
+        };
+        index
+            .and_then(|index| self.tokens.get(index))
+            .unwrap_or(before)
     }
 
     /// Passes on the symbols of the next word.
-    fn symbols(&mut self, mut op: impl FnMut(Symbol) -> Result<(), DataError>) -> Result<(), DataError> {
+    fn symbols(
+        &mut self,
+        mut op: impl FnMut(Symbol) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
         let token = self.take()?;
         let mut at = 0;
-        let wrong = |_| DataError::custom("it has a backslash that protects nothing or octets that are not UTF-8");
+        let wrong = |_| {
+            DataError::custom(
+                "it has a backslash that protects nothing or octets that are not UTF-8",
+            )
+        };
         while let Some((symbol, next)) = Symbol::from_slice_index(token.text, at).map_err(wrong)? {
             op(symbol)?;
             at = next;
@@ -134,7 +153,9 @@ impl<'t, 'a> WordReader<'t, 'a> {
 
 /// A token's octets, escapes undone.
 fn octets_of(token: Token<'_>) -> Result<Vec<u8>, DataError> {
-    let wrong = || DataError::custom("it has a backslash that is not followed by a character or three digits");
+    let wrong = || {
+        DataError::custom("it has a backslash that is not followed by a character or three digits")
+    };
     unescape(token.text).map(Vec::from).ok_or_else(wrong)
 }
 
@@ -157,7 +178,9 @@ impl Scanner for WordReader<'_, '_> {
     type Error = DataError;
 
     fn has_space(&self) -> bool {
-        self.tokens.get(self.next).is_some_and(|token| !token.joined)
+        self.tokens
+            .get(self.next)
+            .is_some_and(|token| !token.joined)
     }
 
     fn continues(&mut self) -> bool {
@@ -182,7 +205,10 @@ impl Scanner for WordReader<'_, '_> {
         Ok(())
     }
 
-    fn convert_token<C: ConvertSymbols<Symbol, DataError>>(&mut self, mut convert: C) -> Result<Vec<u8>, DataError> {
+    fn convert_token<C: ConvertSymbols<Symbol, DataError>>(
+        &mut self,
+        mut convert: C,
+    ) -> Result<Vec<u8>, DataError> {
         let mut octets = Vec::new();
         self.symbols(|symbol| {
             octets.extend_from_slice(convert.process_symbol(symbol)?.unwrap_or_default());
@@ -214,7 +240,9 @@ impl Scanner for WordReader<'_, '_> {
         while self.tokens.get(self.next).is_some_and(|token| token.joined) {
             octets.extend(self.take_octets()?);
         }
-        let Some(stand_ins) = &mut self.stand_ins else { return Ok(octets) };
+        let Some(stand_ins) = &mut self.stand_ins else {
+            return Ok(octets);
+        };
         let texts: Vec<&[u8]> = self.tokens.iter().map(|token| token.text).collect();
         Ok(stand_ins.replace(octets, &String::from_utf8_lossy(&texts.join(&b' '))))
     }
@@ -224,20 +252,27 @@ impl Scanner for WordReader<'_, '_> {
         F: FnOnce(&str) -> Result<T, DataError>,
     {
         let text = self.scan_string()?;
-        if text.is_ascii() { op(&text) } else { Err(DataError::custom("it has characters outside ASCII")) }
+        if text.is_ascii() {
+            op(&text)
+        } else {
+            Err(DataError::custom("it has characters outside ASCII"))
+        }
     }
 
     fn scan_name(&mut self) -> Result<Self::Name, DataError> {
         let name = self.take_name()?;
-        domain::base::Name::from_octets(name.as_wire().to_vec()).map_err(|_| DataError::custom("the name is wrong"))
+        domain::base::Name::from_octets(name.as_wire().to_vec())
+            .map_err(|_| DataError::custom("the name is wrong"))
     }
 
     fn scan_charstr(&mut self) -> Result<CharStr<Vec<u8>>, DataError> {
-        CharStr::from_octets(self.take_octets()?).map_err(|_| DataError::custom("a text is longer than 255 octets"))
+        CharStr::from_octets(self.take_octets()?)
+            .map_err(|_| DataError::custom("a text is longer than 255 octets"))
     }
 
     fn scan_string(&mut self) -> Result<Str<Vec<u8>>, DataError> {
-        Str::from_utf8(self.take_octets()?).map_err(|_| DataError::custom("it has octets that are not UTF-8"))
+        Str::from_utf8(self.take_octets()?)
+            .map_err(|_| DataError::custom("it has octets that are not UTF-8"))
     }
 
     fn scan_charstr_entry(&mut self) -> Result<Vec<u8>, DataError> {
@@ -251,7 +286,10 @@ impl Scanner for WordReader<'_, '_> {
     }
 
     fn scan_opt_unknown_marker(&mut self) -> Result<bool, DataError> {
-        let marked = self.tokens.get(self.next).is_some_and(|token| !token.quoted && token.text == br"\#");
+        let marked = self
+            .tokens
+            .get(self.next)
+            .is_some_and(|token| !token.quoted && token.text == br"\#");
         self.next += usize::from(marked);
         Ok(marked)
     }

@@ -56,7 +56,13 @@ impl Regions {
         fs::write(folder.path().join("nginx.conf"), nginx).expect("writable");
         fs::write(folder.path().join("haproxy.cfg"), haproxy).expect("writable");
         let haproxy = run(folder.path(), "haproxy", &["-f", "haproxy.cfg"]);
-        let mut regions = Regions { folder, ports, nginx: None, _haproxy: haproxy, nrt: Region::start(NRT, 0) };
+        let mut regions = Regions {
+            folder,
+            ports,
+            nginx: None,
+            _haproxy: haproxy,
+            nrt: Region::start(NRT, 0),
+        };
         regions.mend_fra();
         regions
     }
@@ -67,7 +73,11 @@ impl Regions {
 
     fn mend_fra(&mut self) {
         let prefix = format!("{}/", self.folder.path().display());
-        self.nginx = Some(run(self.folder.path(), "nginx", &["-p", &prefix, "-c", "nginx.conf"]));
+        self.nginx = Some(run(
+            self.folder.path(),
+            "nginx",
+            &["-p", &prefix, "-c", "nginx.conf"],
+        ));
     }
 }
 
@@ -75,18 +85,45 @@ impl Regions {
 fn run(folder: &std::path::Path, program: &str, arguments: &[&str]) -> Process {
     let log = fs::File::create(folder.join(format!("{program}.log"))).expect("writable");
     let mut command = Command::new(find(program));
-    command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-    Process(command.spawn().unwrap_or_else(|error| panic!("{program}: {error}")))
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log);
+    Process(
+        command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program}: {error}")),
+    )
 }
 
 /// One of the two nameservers, from an empty folder: what `init` writes, and what an operator adds to it.
 fn nameserver(name: &str, regions: &Regions, webhook: SocketAddr) -> Server {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut init = Command::new(env!("CARGO_BIN_EXE_meridian"));
-    init.args(["init", "--domain", "example.test", "--region", &format!("fra=Frankfurt@{FRA}")]);
-    init.args(["--region", &format!("iad=Ashburn, US@{IAD}"), "--region", &format!("nrt=Tokyo@{NRT}")]);
-    let made = init.current_dir(folder.path()).output().expect("the binary runs");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    init.args([
+        "init",
+        "--domain",
+        "example.test",
+        "--region",
+        &format!("fra=Frankfurt@{FRA}"),
+    ]);
+    init.args([
+        "--region",
+        &format!("iad=Ashburn, US@{IAD}"),
+        "--region",
+        &format!("nrt=Tokyo@{NRT}"),
+    ]);
+    let made = init
+        .current_dir(folder.path())
+        .output()
+        .expect("the binary runs");
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
     let config = folder.path().join("meridian.toml");
     let mut text = fs::read_to_string(&config).expect("init wrote it");
     let [fra, iad] = regions.ports;
@@ -95,17 +132,40 @@ fn nameserver(name: &str, regions: &Regions, webhook: SocketAddr) -> Server {
             "listen = [\"127.0.0.1:1053\", \"[::1]:1053\"]",
             &format!("listen = [\"127.0.0.1:0\", \"[::1]:0\"]\nnsid = \"{name}\""),
         ),
-        ("listen = \"127.0.0.1:8053\"", &"listen = \"127.0.0.1:0\"".to_owned()),
-        ("path = \"/health\"", &"path = \"/health\"\ninterval = \"200ms\"\ntimeout = \"200ms\"\nrise = 2".to_owned()),
-        ("check = \"web\"", &"ramp = \"0s\"\ncheck = \"web\"".to_owned()),
-        (&format!("fra = \"{FRA}\""), &format!("fra = {{ address = \"{FRA}\", port = {fra} }}")),
-        (&format!("iad = \"{IAD}\""), &format!("iad = {{ address = \"{IAD}\", port = {iad} }}")),
-        (&format!("nrt = \"{NRT}\""), &format!("nrt = {{ address = \"{NRT}\", port = {} }}", regions.nrt.port)),
+        (
+            "listen = \"127.0.0.1:8053\"",
+            &"listen = \"127.0.0.1:0\"".to_owned(),
+        ),
+        (
+            "path = \"/health\"",
+            &"path = \"/health\"\ninterval = \"200ms\"\ntimeout = \"200ms\"\nrise = 2".to_owned(),
+        ),
+        (
+            "check = \"web\"",
+            &"ramp = \"0s\"\ncheck = \"web\"".to_owned(),
+        ),
+        (
+            &format!("fra = \"{FRA}\""),
+            &format!("fra = {{ address = \"{FRA}\", port = {fra} }}"),
+        ),
+        (
+            &format!("iad = \"{IAD}\""),
+            &format!("iad = {{ address = \"{IAD}\", port = {iad} }}"),
+        ),
+        (
+            &format!("nrt = \"{NRT}\""),
+            &format!(
+                "nrt = {{ address = \"{NRT}\", port = {} }}",
+                regions.nrt.port
+            ),
+        ),
     ] {
         assert_eq!(text.matches(written).count(), 1, "{written} in {text}");
         text = text.replace(written, meant);
     }
-    text += &format!("\n[[services.fence]]\nclients = {{ networks = [\"{OFFICE}\"] }}\nregions = [\"nrt\"]\n");
+    text += &format!(
+        "\n[[services.fence]]\nclients = {{ networks = [\"{OFFICE}\"] }}\nregions = [\"nrt\"]\n"
+    );
     text += "\n[[services.fence]]\nclients = { groups = [\"EU-27\"] }\nregions = [\"fra\"]\n";
     text += &format!("\n[events]\nwebhook = \"http://{webhook}/\"\n");
     fs::write(&config, text).expect("writable");
@@ -118,26 +178,47 @@ fn meridian(server: &Server, arguments: &[&str]) -> Output {
     let admin = format!("http://{}", server.admin.expect("it has one"));
     let token = fs::read_to_string(server.folder().join("token")).expect("init wrote it");
     let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
-    command.args(arguments).args(["--admin", &admin]).env("MERIDIAN_TOKEN", token.trim()).env("USER", "anna");
-    command.env_remove("SUDO_USER").output().expect("the binary runs")
+    command
+        .args(arguments)
+        .args(["--admin", &admin])
+        .env("MERIDIAN_TOKEN", token.trim())
+        .env("USER", "anna");
+    command
+        .env_remove("SUDO_USER")
+        .output()
+        .expect("the binary runs")
 }
 
 #[track_caller]
 fn say(server: &Server, arguments: &[&str]) -> String {
     let output = meridian(server, arguments);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {errors}\n{}", server.log());
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {errors}\n{}",
+        server.log()
+    );
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
 fn answer(server: &Server, network: &str) -> String {
-    let reply = server.ask("www.example.test", A).from_subnet(network).send();
-    reply.addresses().first().copied().unwrap_or("nothing").to_owned()
+    let reply = server
+        .ask("www.example.test", A)
+        .from_subnet(network)
+        .send();
+    reply
+        .addresses()
+        .first()
+        .copied()
+        .unwrap_or("nothing")
+        .to_owned()
 }
 
 /// How many of many networks in America are told this address.
 fn share_of(server: &Server, address: &str) -> usize {
-    (0..NETWORKS).filter(|number| answer(server, &format!("17.{number}.0.0/24")) == address).count()
+    (0..NETWORKS)
+        .filter(|number| answer(server, &format!("17.{number}.0.0/24")) == address)
+        .count()
 }
 
 /// The next event that fits, of whichever nameserver.
@@ -146,7 +227,9 @@ fn event(webhook: &Receiver<Value>, what: &str, fits: impl Fn(&Value) -> bool) -
     let deadline = Instant::now() + PATIENCE;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let event = webhook.recv_timeout(left).unwrap_or_else(|_| panic!("the webhook never said {what}"));
+        let event = webhook
+            .recv_timeout(left)
+            .unwrap_or_else(|_| panic!("the webhook never said {what}"));
         if fits(&event) {
             return event;
         }
@@ -165,56 +248,111 @@ fn value(prometheus: &Prometheus, expression: &str) -> Option<f64> {
 fn an_operators_day() {
     let mut regions = Regions::start();
     let ((hook, webhook), (pager, pages)) = (receiver(), receiver());
-    let servers = [nameserver("ns1", &regions, hook), nameserver("ns2", &regions, hook)];
+    let servers = [
+        nameserver("ns1", &regions, hook),
+        nameserver("ns2", &regions, hook),
+    ];
     let alertmanager = Alertmanager::start(pager);
-    let admins: Vec<SocketAddr> = servers.iter().map(|server| server.admin.expect("it has one")).collect();
+    let admins: Vec<SocketAddr> = servers
+        .iter()
+        .map(|server| server.admin.expect("it has one"))
+        .collect();
     let prometheus = Prometheus::start_with(&admins, Some(alertmanager.address));
     let uncovered = "max(meridian_service_uncovered_ratio{over=\"addresses\"})";
 
     // All is well.
     let config = servers[0].config_file().display().to_string();
-    let check = Command::new(env!("CARGO_BIN_EXE_meridian")).args(["check", "--config", &config]).output();
+    let check = Command::new(env!("CARGO_BIN_EXE_meridian"))
+        .args(["check", "--config", &config])
+        .output();
     let check = check.expect("the binary runs");
-    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
+    assert!(
+        check.status.success(),
+        "{}",
+        String::from_utf8_lossy(&check.stdout)
+    );
     eventually("Prometheus has both", || {
-        (value(&prometheus, "sum(up)") == Some(2.0) && value(&prometheus, uncovered) == Some(0.0)).then_some(())
+        (value(&prometheus, "sum(up)") == Some(2.0) && value(&prometheus, uncovered) == Some(0.0))
+            .then_some(())
     });
     for server in &servers {
-        assert_eq!((answer(server, EUROPE), answer(server, AMERICA)), (FRA.to_owned(), IAD.to_owned()));
+        assert_eq!(
+            (answer(server, EUROPE), answer(server, AMERICA)),
+            (FRA.to_owned(), IAD.to_owned())
+        );
         assert_eq!(answer(server, OFFICE), NRT);
         let why = say(server, &["explain", "www.example.test", "--client", OFFICE]);
         assert!(why.contains(OFFICE) && why.contains("nrt"), "{why}");
         let status = say(server, &["status"]);
-        assert!(status.contains("every region serves") && status.contains("well"), "{status}");
+        assert!(
+            status.contains("every region serves") && status.contains("well"),
+            "{status}"
+        );
     }
     let simulated = say(&servers[0], &["simulate", "--down", "fra"]);
     assert!(simulated.contains("no live region"), "{simulated}");
 
     // The region dies that a fence leaves the Union alone. Everybody else has another.
     regions.break_fra();
-    eventually("the metric tells", || value(&prometheus, uncovered).filter(|ratio| *ratio > 0.05));
+    eventually("the metric tells", || {
+        value(&prometheus, uncovered).filter(|ratio| *ratio > 0.05)
+    });
     for server in &servers {
-        let first = say(server, &["status"]).lines().next().unwrap_or_default().to_owned();
-        assert!(first.starts_with("www.example.test A: no live region for "), "{first}");
-        assert!(first.contains("1 of 3 regions of www.example.test is down: fra ("), "{first}");
+        let first = say(server, &["status"])
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        assert!(
+            first.starts_with("www.example.test A: no live region for "),
+            "{first}"
+        );
+        assert!(
+            first.contains("1 of 3 regions of www.example.test is down: fra ("),
+            "{first}"
+        );
         let why = say(server, &["explain", "www.example.test", "--client", EUROPE]);
         assert!(why.contains("EU-27") && why.contains("is down"), "{why}");
         assert_ne!(answer(server, AMERICA), FRA);
-        assert_eq!(answer(server, OFFICE), NRT, "the canary is not behind the fence");
+        assert_eq!(
+            answer(server, OFFICE),
+            NRT,
+            "the canary is not behind the fence"
+        );
     }
-    let told = event(&webhook, "who is lost", |event| event["topic"] == "coverage" && event["to"] == "uncovered");
+    let told = event(&webhook, "who is lost", |event| {
+        event["topic"] == "coverage" && event["to"] == "uncovered"
+    });
     assert_eq!(told["services"], serde_json::json!(["www.example.test"]));
-    assert!(["ns1", "ns2"].contains(&told["server"].as_str().unwrap_or_default()), "{told}");
+    assert!(
+        ["ns1", "ns2"].contains(&told["server"].as_str().unwrap_or_default()),
+        "{told}"
+    );
     let page = pages.recv_timeout(PATIENCE).expect("somebody is woken");
-    assert_eq!(page["groupLabels"]["alertname"], "MeridianClientsUncovered", "{page}");
-    assert_eq!(page["alerts"].as_array().map(Vec::len), Some(1), "once for both nameservers: {page}");
+    assert_eq!(
+        page["groupLabels"]["alertname"], "MeridianClientsUncovered",
+        "{page}"
+    );
+    assert_eq!(
+        page["alerts"].as_array().map(Vec::len),
+        Some(1),
+        "once for both nameservers: {page}"
+    );
 
     // It comes back.
     regions.mend_fra();
-    eventually("all are covered", || (value(&prometheus, uncovered) == Some(0.0)).then_some(()));
-    event(&webhook, "that all are back", |event| event["topic"] == "coverage" && event["to"] == "covered");
+    eventually("all are covered", || {
+        (value(&prometheus, uncovered) == Some(0.0)).then_some(())
+    });
+    event(&webhook, "that all are back", |event| {
+        event["topic"] == "coverage" && event["to"] == "covered"
+    });
     for server in &servers {
-        eventually("the status is well", || say(server, &["status"]).contains("every region serves").then_some(()));
+        eventually("the status is well", || {
+            say(server, &["status"])
+                .contains("every region serves")
+                .then_some(())
+        });
         assert_eq!(answer(server, EUROPE), FRA);
     }
 
@@ -222,30 +360,50 @@ fn an_operators_day() {
     let refused = meridian(&servers[0], &["drain", "fra", "--reason", "new kernel"]);
     let sentence = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(
-        !refused.status.success() && sentence.contains("no live region") && sentence.contains("--yes"),
+        !refused.status.success()
+            && sentence.contains("no live region")
+            && sentence.contains("--yes"),
         "{sentence}"
     );
     assert_eq!(answer(&servers[0], EUROPE), FRA, "nothing is done");
     say(&servers[0], &["drain", "iad", "--reason", "new kernel"]);
     assert_ne!(answer(&servers[0], AMERICA), IAD);
-    assert_eq!(answer(&servers[1], AMERICA), IAD, "each nameserver has its own orders");
-    let drained = event(&webhook, "the drain", |event| event["topic"] == "order" && event["to"] == "drained");
+    assert_eq!(
+        answer(&servers[1], AMERICA),
+        IAD,
+        "each nameserver has its own orders"
+    );
+    let drained = event(&webhook, "the drain", |event| {
+        event["topic"] == "order" && event["to"] == "drained"
+    });
     let parts = ["server", "by", "cause"].map(|key| drained[key].clone());
     assert_eq!(parts, ["ns1", "anna", "new kernel"]);
-    assert!(say(&servers[0], &["status"]).contains("1 of 3 regions of www.example.test is drained: iad"));
+    assert!(
+        say(&servers[0], &["status"])
+            .contains("1 of 3 regions of www.example.test is drained: iad")
+    );
     say(&servers[0], &["undrain", "iad"]);
     assert_eq!(answer(&servers[0], AMERICA), IAD);
 
     // A fifth of America goes to another region, and comes back.
     let (before, others) = (share_of(&servers[0], IAD), share_of(&servers[0], NRT));
-    say(&servers[0], &["shift", "iad", "20%", "--to", "nrt", "--reason", "canary"]);
+    say(
+        &servers[0],
+        &["shift", "iad", "20%", "--to", "nrt", "--reason", "canary"],
+    );
     let moved = share_of(&servers[0], NRT) - others;
-    assert!((20..60).contains(&moved) && share_of(&servers[0], IAD) == before - moved, "{moved} of {before}");
+    assert!(
+        (20..60).contains(&moved) && share_of(&servers[0], IAD) == before - moved,
+        "{moved} of {before}"
+    );
     eventually("Prometheus sees the shift", || {
         value(&prometheus, "meridian_order{action=\"shift\"}").filter(|part| *part > 0.0)
     });
     let status = say(&servers[0], &["status"]);
-    assert!(status.contains("has 20% of its clients shifted to nrt by anna"), "{status}");
+    assert!(
+        status.contains("has 20% of its clients shifted to nrt by anna"),
+        "{status}"
+    );
     say(&servers[0], &["unshift", "iad"]);
     assert_eq!(share_of(&servers[0], IAD), before, "the same ones are back");
 }

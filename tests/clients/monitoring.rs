@@ -19,7 +19,9 @@ use crate::world::{CONFIG, setup};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn example(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/monitoring").join(file)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("examples/monitoring")
+        .join(file)
 }
 
 pub fn text_of(file: &str) -> String {
@@ -29,7 +31,9 @@ pub fn text_of(file: &str) -> String {
 /// The body of a GET; `None` where the status is not 200.
 fn get(address: SocketAddr, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).expect("it listens");
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("not zero");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("not zero");
     write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").expect("it reads");
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("it answers");
@@ -53,10 +57,21 @@ fn told(page: &str) -> BTreeSet<String> {
 
 /// Every name in a text that begins with `meridian_`.
 fn asked(text: &str) -> BTreeSet<String> {
-    let name = |rest: &str| rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect::<String>();
+    let name = |rest: &str| {
+        rest.chars()
+            .take_while(|c| c.is_ascii_lowercase() || *c == '_')
+            .collect::<String>()
+    };
     // A histogram is asked for by its buckets.
-    let base = |name: String| name.strip_suffix("_bucket").map(str::to_owned).unwrap_or(name);
-    text.split("meridian_").skip(1).map(|rest| format!("meridian_{}", base(name(rest)))).collect()
+    let base = |name: String| {
+        name.strip_suffix("_bucket")
+            .map(str::to_owned)
+            .unwrap_or(name)
+    };
+    text.split("meridian_")
+        .skip(1)
+        .map(|rest| format!("meridian_{}", base(name(rest))))
+        .collect()
 }
 
 /// A server with a region that fails: kept by `max_removed`.
@@ -85,26 +100,51 @@ impl Prometheus {
     pub fn start_with(targets: &[SocketAddr], alertmanager: Option<SocketAddr>) -> Prometheus {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let stated = text_of("prometheus.yml");
-        assert!(stated.contains("127.0.0.1:8053") && stated.contains("interval: 15s"), "{stated}");
+        assert!(
+            stated.contains("127.0.0.1:8053") && stated.contains("interval: 15s"),
+            "{stated}"
+        );
         let targets: Vec<String> = targets.iter().map(SocketAddr::to_string).collect();
-        let config = stated.replace("127.0.0.1:8053", &targets.join("\", \"")).replace("interval: 15s", "interval: 1s");
+        let config = stated
+            .replace("127.0.0.1:8053", &targets.join("\", \""))
+            .replace("interval: 15s", "interval: 1s");
         let alerting = alertmanager.map_or(String::new(), |address| {
-            format!("alerting:\n  alertmanagers:\n    - static_configs: [targets: [\"{address}\"]]\n")
+            format!(
+                "alerting:\n  alertmanagers:\n    - static_configs: [targets: [\"{address}\"]]\n"
+            )
         });
         fs::write(folder.path().join("prometheus.yml"), config + &alerting).expect("writable");
         let alerts = text_of("alerts.yml");
-        let alerts = if alertmanager.is_some() { alerts.replace("for: 1m", "for: 0s") } else { alerts };
+        let alerts = if alertmanager.is_some() {
+            alerts.replace("for: 1m", "for: 0s")
+        } else {
+            alerts
+        };
         fs::write(folder.path().join("alerts.yml"), alerts).expect("writable");
-        let arguments = ["--config.file", "prometheus.yml", "--storage.tsdb.path", "data"];
+        let arguments = [
+            "--config.file",
+            "prometheus.yml",
+            "--storage.tsdb.path",
+            "data",
+        ];
         let (process, address) = start_listening("prometheus", &arguments, folder.path());
-        Prometheus { address, _process: process, _folder: folder }
+        Prometheus {
+            address,
+            _process: process,
+            _folder: folder,
+        }
     }
 
     /// Values of an instant query, with their labels, as JSON; none while it is starting.
     pub fn query(&self, expression: &str) -> Vec<serde_json::Value> {
-        let Some(answer) = get(self.address, &format!("/api/v1/query?query={expression}")) else { return Vec::new() };
+        let Some(answer) = get(self.address, &format!("/api/v1/query?query={expression}")) else {
+            return Vec::new();
+        };
         let answer: serde_json::Value = serde_json::from_str(&answer).expect("JSON");
-        answer["data"]["result"].as_array().cloned().unwrap_or_default()
+        answer["data"]["result"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default()
     }
 }
 
@@ -154,35 +194,64 @@ fn a_real_prometheus_scrapes_what_dashboard_and_alerts_ask_for() {
     let region = Region::start("127.0.0.1", 0);
     region.set_broken(true);
     let server = server(&region);
-    server.ask("host.example.test", A).expect_address("192.0.2.1");
+    server
+        .ask("host.example.test", A)
+        .expect_address("192.0.2.1");
     let admin = server.admin.expect("it has one");
     let told = told(&get(admin, "/metrics").expect("it is told"));
-    for file in ["dashboard.json", "alerts.yml", "alerts.test.yml", "README.md"] {
+    for file in [
+        "dashboard.json",
+        "alerts.yml",
+        "alerts.test.yml",
+        "README.md",
+    ] {
         let unknown: Vec<_> = asked(&text_of(file)).difference(&told).cloned().collect();
-        assert!(unknown.is_empty(), "{file} asks for {unknown:?}; there are {told:?}");
+        assert!(
+            unknown.is_empty(),
+            "{file} asks for {unknown:?}; there are {told:?}"
+        );
     }
-    let documented = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/admin-api.md")).expect("it");
-    let rows: BTreeSet<String> =
-        documented.lines().filter(|line| line.starts_with("| `meridian_")).flat_map(asked).collect();
+    let documented =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/admin-api.md"))
+            .expect("it");
+    let rows: BTreeSet<String> = documented
+        .lines()
+        .filter(|line| line.starts_with("| `meridian_"))
+        .flat_map(asked)
+        .collect();
     assert_eq!(rows, told, "docs/admin-api.md has a row for each metric");
 
     let prometheus = Prometheus::start(admin);
     let count = |expression: &'static str| {
-        eventually(expression, || prometheus.query(expression).first()?["value"][1].as_str()?.parse::<f64>().ok())
+        eventually(expression, || {
+            prometheus.query(expression).first()?["value"][1]
+                .as_str()?
+                .parse::<f64>()
+                .ok()
+        })
     };
     assert_eq!(count("up{job=\"meridian\"}"), 1.0);
     assert_eq!(count("meridian_queries_total{verdict=\"static\"}"), 1.0);
-    assert_eq!(count("meridian_region_share{service=\"www.example.test\",region=\"iad\"}"), 1.0);
-    assert_eq!(count("meridian_endpoint_kept{service=\"kept.example.test\"}"), 1.0);
+    assert_eq!(
+        count("meridian_region_share{service=\"www.example.test\",region=\"iad\"}"),
+        1.0
+    );
+    assert_eq!(
+        count("meridian_endpoint_kept{service=\"kept.example.test\"}"),
+        1.0
+    );
     assert_eq!(count("meridian_last_reload_ok"), 1.0);
-    fs::write(server.config_file(), format!("{CONFIG}\nnonsense = 1\n")).expect("the temporary folder can be written");
+    fs::write(server.config_file(), format!("{CONFIG}\nnonsense = 1\n"))
+        .expect("the temporary folder can be written");
     server.reload();
     let alert = "ALERTS{alertname=\"MeridianReloadRefused\",alertstate=\"firing\"}";
     assert_eq!(count(alert), 1.0, "a refused reload is alerted about");
-    let known: BTreeSet<String> = (prometheus.query("count({__name__=~\"meridian_.%2B\"})by(__name__)").iter())
-        .filter_map(|row| row["metric"]["__name__"].as_str())
-        .map(|name| name.strip_suffix("_bucket").unwrap_or(name).to_owned())
-        .collect();
+    let known: BTreeSet<String> = (prometheus
+        .query("count({__name__=~\"meridian_.%2B\"})by(__name__)")
+        .iter())
+    .filter_map(|row| row["metric"]["__name__"].as_str())
+    .map(|name| name.strip_suffix("_bucket").unwrap_or(name).to_owned())
+    .collect();
     let missing: Vec<&String> = told.difference(&known).collect();
     assert_eq!(
         missing,
@@ -193,22 +262,46 @@ fn a_real_prometheus_scrapes_what_dashboard_and_alerts_ask_for() {
 
 #[test]
 fn the_dashboard_is_whole() {
-    let dashboard: serde_json::Value = serde_json::from_str(&text_of("dashboard.json")).expect("it is JSON");
+    let dashboard: serde_json::Value =
+        serde_json::from_str(&text_of("dashboard.json")).expect("it is JSON");
     let panels = dashboard["panels"].as_array().expect("it has panels");
     assert!(panels.len() > 10);
-    let ids: BTreeSet<i64> = panels.iter().filter_map(|panel| panel["id"].as_i64()).collect();
-    assert_eq!(ids.len(), panels.len(), "each panel has a number of its own");
+    let ids: BTreeSet<i64> = panels
+        .iter()
+        .filter_map(|panel| panel["id"].as_i64())
+        .collect();
+    assert_eq!(
+        ids.len(),
+        panels.len(),
+        "each panel has a number of its own"
+    );
     let mut rules = "groups:\n- name: dashboard\n  rules:\n".to_owned();
     let asking = panels.iter().filter(|panel| panel["type"] != "row");
-    for target in asking.flat_map(|panel| panel["targets"].as_array().expect("a panel asks for something")) {
+    for target in asking.flat_map(|panel| {
+        panel["targets"]
+            .as_array()
+            .expect("a panel asks for something")
+    }) {
         let expression = target["expr"].as_str().expect("a target has an expression");
         // What Grafana puts in.
-        let expression =
-            expression.replace("$__rate_interval", "1m").replace("$instance", ".*").replace("$service", ".*");
-        assert!(expression.contains("meridian_") && !expression.contains('$'), "{expression}");
-        rules.push_str(&format!("  - record: panel:{}\n    expr: {expression:?}\n", rules.len()));
+        let expression = expression
+            .replace("$__rate_interval", "1m")
+            .replace("$instance", ".*")
+            .replace("$service", ".*");
+        assert!(
+            expression.contains("meridian_") && !expression.contains('$'),
+            "{expression}"
+        );
+        rules.push_str(&format!(
+            "  - record: panel:{}\n    expr: {expression:?}\n",
+            rules.len()
+        ));
     }
-    for metric in ["meridian_region_share", "meridian_endpoint_up", "meridian_service_uncovered_ratio"] {
+    for metric in [
+        "meridian_region_share",
+        "meridian_endpoint_up",
+        "meridian_service_uncovered_ratio",
+    ] {
         assert!(rules.contains(metric), "a panel is about {metric}");
     }
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -33,10 +33,16 @@ const LIMIT: Duration = Duration::from_secs(60);
 #[track_caller]
 pub fn find(program: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
-    let found = folders.map(|folder| folder.join(program)).find(|path| path.is_file());
+    let folders =
+        std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    let found = folders
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file());
     found.unwrap_or_else(|| {
-        let package = PACKAGES.iter().find(|(known, _)| *known == program).map_or(program, |(_, package)| package);
+        let package = PACKAGES
+            .iter()
+            .find(|(known, _)| *known == program)
+            .map_or(program, |(_, package)| package);
         panic!("{program} is not installed; install it with: sudo apt-get install {package}")
     })
 }
@@ -45,8 +51,14 @@ pub fn find(program: &str) -> PathBuf {
 #[track_caller]
 pub fn start(program: &str, arguments: &[&str]) -> std::process::Child {
     let mut command = Command::new(find(program));
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().unwrap_or_else(|error| panic!("{program}: {error}"))
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+        .spawn()
+        .unwrap_or_else(|error| panic!("{program}: {error}"))
 }
 
 /// Runs a program to its end, and gives back what it printed.
@@ -66,8 +78,18 @@ pub fn finish(program: &str, mut child: std::process::Child) -> String {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    let Output { status, stdout, stderr } = child.wait_with_output().expect("it has ended");
-    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-    assert!(status.success(), "{program} ended with {status}:\n{stdout}\n{stderr}");
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = child.wait_with_output().expect("it has ended");
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&stdout),
+        String::from_utf8_lossy(&stderr),
+    );
+    assert!(
+        status.success(),
+        "{program} ended with {status}:\n{stdout}\n{stderr}"
+    );
     stdout.into_owned()
 }

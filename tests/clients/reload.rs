@@ -46,16 +46,26 @@ impl Load {
         let thread = std::thread::spawn(move || {
             let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
             socket.connect(address).expect("loopback");
-            socket.set_read_timeout(Some(Duration::from_secs(10))).expect("not zero");
+            socket
+                .set_read_timeout(Some(Duration::from_secs(10)))
+                .expect("not zero");
             let mut count = 0;
             while !stopped.load(Ordering::Relaxed) {
-                let oldest = allowed.as_ref().map(|allowed| allowed.taken.load(Ordering::SeqCst));
+                let oldest = allowed
+                    .as_ref()
+                    .map(|allowed| allowed.taken.load(Ordering::SeqCst));
                 let reply = one_reply(&socket, count);
                 if let Some((oldest, allowed)) = oldest.zip(allowed.as_ref()) {
                     let newest = allowed.offered.load(Ordering::SeqCst);
-                    let [answer] = &reply.answers[..] else { panic!("not one answer: {reply:?}") };
-                    let generation = answer.data.strip_prefix("192.0.2.").and_then(|last| last.parse().ok());
-                    let right = generation.is_some_and(|generation| (oldest..=newest).contains(&generation));
+                    let [answer] = &reply.answers[..] else {
+                        panic!("not one answer: {reply:?}")
+                    };
+                    let generation = answer
+                        .data
+                        .strip_prefix("192.0.2.")
+                        .and_then(|last| last.parse().ok());
+                    let right = generation
+                        .is_some_and(|generation| (oldest..=newest).contains(&generation));
                     assert!(right, "not of {oldest} to {newest}: {reply:?}");
                 }
                 count += 1;
@@ -67,7 +77,9 @@ impl Load {
 
     fn finish(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().expect("no query was lost and no answer wrong")
+        self.thread
+            .join()
+            .expect("no query was lost and no answer wrong")
     }
 }
 
@@ -75,10 +87,16 @@ impl Load {
 fn one_reply(socket: &UdpSocket, count: u64) -> Message {
     let name = ["www.example.test", "generation.example.test"][count as usize % 2];
     let question = Question::new(name, A).option(8, &subnet_option("203.0.113.0/24"));
-    let sent = Question { id: count as u16, ..question }.octets();
+    let sent = Question {
+        id: count as u16,
+        ..question
+    }
+    .octets();
     socket.send(&sent).expect("loopback takes it");
     let mut buffer = [0; 1500];
-    let length = socket.recv(&mut buffer).unwrap_or_else(|_| panic!("query {count} was lost"));
+    let length = socket
+        .recv(&mut buffer)
+        .unwrap_or_else(|_| panic!("query {count} was lost"));
     let reply = Message::read(&buffer[..length]).expect("a good reply");
     assert_eq!(reply.id, count as u16, "a reply to another query");
     reply
@@ -87,9 +105,32 @@ fn one_reply(socket: &UdpSocket, count: u64) -> Message {
 /// A steady crowd until it is interrupted.
 fn start_dnsperf(server: &Server) -> Child {
     let queries = server.folder().join("queries");
-    fs::write(&queries, "www.example.test A\nhost.example.test A\nnone.example.test A\n").expect("writable");
-    let (port, queries) = (server.address().port().to_string(), queries.display().to_string());
-    start("dnsperf", &["-s", "127.0.0.1", "-p", &port, "-d", &queries, "-l", "55", "-Q", "1000", "-q", "50"])
+    fs::write(
+        &queries,
+        "www.example.test A\nhost.example.test A\nnone.example.test A\n",
+    )
+    .expect("writable");
+    let (port, queries) = (
+        server.address().port().to_string(),
+        queries.display().to_string(),
+    );
+    start(
+        "dnsperf",
+        &[
+            "-s",
+            "127.0.0.1",
+            "-p",
+            &port,
+            "-d",
+            &queries,
+            "-l",
+            "55",
+            "-Q",
+            "1000",
+            "-q",
+            "50",
+        ],
+    )
 }
 
 /// Ends a crowd; nothing that it asked was lost or refused.
@@ -99,7 +140,10 @@ fn finish_dnsperf(crowd: Child) {
     let report = finish("dnsperf", crowd);
     assert_eq!(figure(&report, "Queries lost"), 0, "{report}");
     assert!(figure(&report, "Queries completed") > 1000, "{report}");
-    assert!(!report.contains("SERVFAIL") && !report.contains("REFUSED"), "{report}");
+    assert!(
+        !report.contains("SERVFAIL") && !report.contains("REFUSED"),
+        "{report}"
+    );
 }
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -118,17 +162,32 @@ impl Files {
         let scratch = tempfile::tempdir().expect("a temporary folder");
         let database = database(scratch.path(), "50.0,8.0");
         let secrets = "cookie_secrets_file = \"secrets\"\nallow = [\"127.0.0.0/8\"]";
-        let setup = Setup::new().zone("example.test", &Files::zone(0)).file("city.mmdb", &database).server(secrets);
-        let setup = setup.file("secrets", b"e5e973e5a6b2a43f48e7dc849e37bfcf").file("token", TOKEN.as_bytes());
+        let setup = Setup::new()
+            .zone("example.test", &Files::zone(0))
+            .file("city.mmdb", &database)
+            .server(secrets);
+        let setup = setup
+            .file("secrets", b"e5e973e5a6b2a43f48e7dc849e37bfcf")
+            .file("token", TOKEN.as_bytes());
         for name in ["secrets", "token"] {
-            fs::set_permissions(setup.folder().join(name), Permissions::from_mode(0o600)).expect("it is ours");
+            fs::set_permissions(setup.folder().join(name), Permissions::from_mode(0o600))
+                .expect("it is ours");
         }
         let access = "[[zones.access]]\nzone = \"example.test\"\ndeny = [\"192.0.2.1\"]\n";
-        let config =
-            format!("[geo]\ndatabases = [\"city.mmdb\"]\n{access}{}", CONFIG.replace("192.0.2.10\"", "192.0.2.0\""));
-        let server = setup.admin("token_file = \"token\"").config(&config).start();
+        let config = format!(
+            "[geo]\ndatabases = [\"city.mmdb\"]\n{access}{}",
+            CONFIG.replace("192.0.2.10\"", "192.0.2.0\"")
+        );
+        let server = setup
+            .admin("token_file = \"token\"")
+            .config(&config)
+            .start();
         let config = fs::read_to_string(server.config_file()).expect("the configuration is there");
-        Files { server, config, database }
+        Files {
+            server,
+            config,
+            database,
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -140,14 +199,22 @@ impl Files {
     }
 
     fn config(&self, generation: u8) -> String {
-        self.config.replace("\"192.0.2.0\"", &format!("\"192.0.2.{generation}\""))
+        self.config
+            .replace("\"192.0.2.0\"", &format!("\"192.0.2.{generation}\""))
     }
 
     /// Everything good again.
     fn mend(&self, generation: u8) {
-        replace(&self.path("zones/example.test.zone"), Files::zone(generation).as_bytes());
-        replace(&self.path("meridian.toml"), self.config(generation).as_bytes());
-        fs::set_permissions(self.path("secrets"), Permissions::from_mode(0o600)).expect("it is ours");
+        replace(
+            &self.path("zones/example.test.zone"),
+            Files::zone(generation).as_bytes(),
+        );
+        replace(
+            &self.path("meridian.toml"),
+            self.config(generation).as_bytes(),
+        );
+        fs::set_permissions(self.path("secrets"), Permissions::from_mode(0o600))
+            .expect("it is ours");
         if fs::read(self.path("city.mmdb")).ok().as_ref() != Some(&self.database) {
             replace(&self.path("city.mmdb"), &self.database);
         }
@@ -158,20 +225,60 @@ impl Files {
         let (zone, config) = (self.path("zones/example.test.zone"), self.config(BAIT));
         let configured = |from: &str, to: &str| {
             assert!(config.contains(from), "{from} is in the configuration");
-            replace(&self.path("meridian.toml"), config.replacen(from, to, 1).as_bytes());
+            replace(
+                &self.path("meridian.toml"),
+                config.replacen(from, to, 1).as_bytes(),
+            );
         };
         let named = match way % WAYS {
-            0 => (configured("[regions.fra]", "unknown_key = 1\n[regions.fra]"), "unknown_key").1,
+            0 => {
+                (
+                    configured("[regions.fra]", "unknown_key = 1\n[regions.fra]"),
+                    "unknown_key",
+                )
+                    .1
+            }
             1 => (configured("[[services]]", "[[services"), "meridian.toml:").1,
-            2 => (configured("zone = \"example.test\"", "zone = \"other.test\""), "there is no zone other.test").1,
+            2 => {
+                (
+                    configured("zone = \"example.test\"", "zone = \"other.test\""),
+                    "there is no zone other.test",
+                )
+                    .1
+            }
             3 => (configured("127.0.0.0/8", "127.0.0.300/8"), "127.0.0.300").1,
-            4 => (replace(&zone, format!("{}broken A 192.0.2.300\n", Files::zone(BAIT)).as_bytes()), "192.0.2.300").1,
-            5 => (replace(&zone, &Files::zone(BAIT).as_bytes()[..60]), "example.test.zone").1,
+            4 => {
+                (
+                    replace(
+                        &zone,
+                        format!("{}broken A 192.0.2.300\n", Files::zone(BAIT)).as_bytes(),
+                    ),
+                    "192.0.2.300",
+                )
+                    .1
+            }
+            5 => {
+                (
+                    replace(&zone, &Files::zone(BAIT).as_bytes()[..60]),
+                    "example.test.zone",
+                )
+                    .1
+            }
             6 => (unreadable(&zone), "example.test").1,
-            7 => (replace(&self.path("city.mmdb"), &self.database[..self.database.len() / 2]), "city.mmdb").1,
+            7 => {
+                (
+                    replace(
+                        &self.path("city.mmdb"),
+                        &self.database[..self.database.len() / 2],
+                    ),
+                    "city.mmdb",
+                )
+                    .1
+            }
             8 => (unreadable(&self.path("city.mmdb")), "city.mmdb").1,
             _ => {
-                fs::set_permissions(self.path("secrets"), Permissions::from_mode(0o644)).expect("it is ours");
+                fs::set_permissions(self.path("secrets"), Permissions::from_mode(0o644))
+                    .expect("it is ours");
                 "others may read the cookie secrets"
             }
         };
@@ -183,8 +290,11 @@ impl Files {
 
     /// Status and body.
     fn reload(&self) -> (u16, String) {
-        let mut stream = TcpStream::connect(self.server.admin.expect("it listens")).expect("the admin server accepts");
-        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("not zero");
+        let mut stream = TcpStream::connect(self.server.admin.expect("it listens"))
+            .expect("the admin server accepts");
+        stream
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .expect("not zero");
         let head = format!("Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close");
         let request = format!("POST /v1/reload HTTP/1.1\r\n{head}\r\nContent-Length: 0\r\n\r\n");
         stream.write_all(request.as_bytes()).expect("it reads");
@@ -196,8 +306,13 @@ impl Files {
     #[track_caller]
     fn expect(&self, generation: u8) {
         let expected = format!("192.0.2.{generation}");
-        self.server.ask("www.example.test", A).from_subnet("203.0.113.0/24").expect_address(&expected);
-        self.server.ask("generation.example.test", A).expect_address(&expected);
+        self.server
+            .ask("www.example.test", A)
+            .from_subnet("203.0.113.0/24")
+            .expect_address(&expected);
+        self.server
+            .ask("generation.example.test", A)
+            .expect_address(&expected);
     }
 }
 
@@ -213,7 +328,10 @@ fn unreadable(path: &Path) {
 #[test]
 fn two_hundred_reloads_lose_nothing_and_refuse_what_is_broken() {
     let mut files = Files::start();
-    let generations = Arc::new(Generations { taken: AtomicU8::new(0), offered: AtomicU8::new(0) });
+    let generations = Arc::new(Generations {
+        taken: AtomicU8::new(0),
+        offered: AtomicU8::new(0),
+    });
     let load = Load::start(&files.server, Some(generations.clone()));
     let crowd = start_dnsperf(&files.server);
     for round in 0..100u8 {
@@ -226,13 +344,19 @@ fn two_hundred_reloads_lose_nothing_and_refuse_what_is_broken() {
         files.expect(generation);
         let named = files.spoil(usize::from(round));
         let (status, body) = files.reload();
-        assert!(status == 422 && body.contains(named), "{round}: the reason names {named}: {body}");
+        assert!(
+            status == 422 && body.contains(named),
+            "{round}: the reason names {named}: {body}"
+        );
         files.expect(generation);
     }
     let replies = load.finish();
     assert!(replies > 1000, "{replies} replies");
     finish_dnsperf(crowd);
-    assert!(files.server.log().matches("the reload was refused").count() >= 100, "each is told");
+    assert!(
+        files.server.log().matches("the reload was refused").count() >= 100,
+        "each is told"
+    );
     assert!(files.server.is_alive());
 }
 
@@ -240,7 +364,10 @@ fn two_hundred_reloads_lose_nothing_and_refuse_what_is_broken() {
 #[test]
 fn two_who_reload_at_once_leave_the_newest_in_force() {
     let files = Files::start();
-    let generations = Generations { taken: AtomicU8::new(0), offered: AtomicU8::new(BAIT - 1) };
+    let generations = Generations {
+        taken: AtomicU8::new(0),
+        offered: AtomicU8::new(BAIT - 1),
+    };
     let load = Load::start(&files.server, Some(Arc::new(generations)));
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -292,7 +419,10 @@ fn two_hundred_damaged_files_lose_nothing() {
         }
     }
     assert!(load.finish() > 1000 && files.server.is_alive());
-    assert!(taken > 5 && refused > 50, "both happen: {taken} taken, {refused} refused");
+    assert!(
+        taken > 5 && refused > 50,
+        "both happen: {taken} taken, {refused} refused"
+    );
 }
 
 /// A few octets other, missing or more.
@@ -307,7 +437,10 @@ fn damage(octets: &mut Vec<u8>, random: &mut u64) {
             0 => octets.truncate(at),
             1 => octets.insert(at, below(256) as u8),
             2 => drop(octets.drain(at..(at + below(20)).min(octets.len()))),
-            _ => octets[at..].iter_mut().take(1).for_each(|octet| *octet ^= 1 << below(8)),
+            _ => octets[at..]
+                .iter_mut()
+                .take(1)
+                .for_each(|octet| *octet ^= 1 << below(8)),
         }
     }
 }
@@ -315,11 +448,19 @@ fn damage(octets: &mut Vec<u8>, random: &mut u64) {
 #[test]
 fn a_reload_that_is_taken_changes_the_answers() {
     let server = setup().start();
-    server.ask("www.example.test", A).expect_address("192.0.2.10");
+    server
+        .ask("www.example.test", A)
+        .expect_address("192.0.2.10");
     let good = fs::read_to_string(server.config_file()).expect("the configuration is there");
-    replace(&server.config_file(), good.replace("192.0.2.10\"", "192.0.2.77\"").as_bytes());
+    replace(
+        &server.config_file(),
+        good.replace("192.0.2.10\"", "192.0.2.77\"").as_bytes(),
+    );
     let zone = format!("{ZONE}new A 192.0.2.88\n");
-    assert!(zone.contains("1 4h 1h 2w 30"), "a new serial, or the reload warns");
+    assert!(
+        zone.contains("1 4h 1h 2w 30"),
+        "a new serial, or the reload warns"
+    );
     replace(
         &server.folder().join("zones/example.test.zone"),
         zone.replace("1 4h 1h 2w 30", "2 4h 1h 2w 30").as_bytes(),
@@ -327,14 +468,22 @@ fn a_reload_that_is_taken_changes_the_answers() {
     server.ask("new.example.test", A).expect_no_name();
     server.reload();
     server.await_log("\"reloaded\"", 1);
-    server.ask("www.example.test", A).expect_address("192.0.2.77");
-    server.ask("new.example.test", A).expect_address("192.0.2.88");
+    server
+        .ask("www.example.test", A)
+        .expect_address("192.0.2.77");
+    server
+        .ask("new.example.test", A)
+        .expect_address("192.0.2.88");
 }
 
 /// A database in which 203.0.113.0/24's neighbour 80.0.0.0/8 stands at these coordinates.
 fn database(folder: &Path, coordinates: &str) -> Vec<u8> {
     let (table, output) = (folder.join("table.csv"), folder.join("table.mmdb"));
-    fs::write(&table, format!("network,latitude,longitude\n80.0.0.0/8,{coordinates}\n")).expect("writable");
+    fs::write(
+        &table,
+        format!("network,latitude,longitude\n80.0.0.0/8,{coordinates}\n"),
+    )
+    .expect("writable");
     build(&table, &output).expect("a good table");
     fs::read(output).expect("it was written")
 }
@@ -344,11 +493,19 @@ fn database(folder: &Path, coordinates: &str) -> Vec<u8> {
 fn await_answer(server: &Server, expected: &str) {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
-        let reply = server.ask("www.example.test", A).from_subnet("80.1.2.0/24").send();
+        let reply = server
+            .ask("www.example.test", A)
+            .from_subnet("80.1.2.0/24")
+            .send();
         if reply.addresses() == [expected] {
             return;
         }
-        assert!(Instant::now() < deadline, "still {:?}:\n{}", reply.addresses(), server.log());
+        assert!(
+            Instant::now() < deadline,
+            "still {:?}:\n{}",
+            reply.addresses(),
+            server.log()
+        );
         std::thread::sleep(Duration::from_millis(100));
     }
 }
@@ -356,20 +513,34 @@ fn await_answer(server: &Server, expected: &str) {
 #[test]
 fn a_database_is_picked_up_by_itself_and_a_broken_one_refused() {
     let scratch = tempfile::tempdir().expect("a temporary folder");
-    let (near_fra, near_iad) = (database(scratch.path(), "50.0,8.0"), database(scratch.path(), "39.0,-77.0"));
+    let (near_fra, near_iad) = (
+        database(scratch.path(), "50.0,8.0"),
+        database(scratch.path(), "39.0,-77.0"),
+    );
     let config = format!("[geo]\ndatabases = [\"city.mmdb\"]\n{CONFIG}");
-    let mut server = Setup::new().zone("example.test", ZONE).file("city.mmdb", &near_fra).config(&config).start();
+    let mut server = Setup::new()
+        .zone("example.test", ZONE)
+        .file("city.mmdb", &near_fra)
+        .config(&config)
+        .start();
     let file = server.folder().join("city.mmdb");
     await_answer(&server, "192.0.2.10");
     replace(&file, &near_iad);
     await_answer(&server, "198.51.100.10");
     server.await_log("\"reloaded\"", 1);
-    for (count, broken) in [&near_fra[..near_fra.len() / 2], b"not a database", b""].into_iter().enumerate() {
+    for (count, broken) in [&near_fra[..near_fra.len() / 2], b"not a database", b""]
+        .into_iter()
+        .enumerate()
+    {
         replace(&file, broken);
         server.await_log("the reload was refused", count + 1);
         await_answer(&server, "198.51.100.10");
     }
-    assert!(server.log().contains("city.mmdb"), "the reason names the file:\n{}", server.log());
+    assert!(
+        server.log().contains("city.mmdb"),
+        "the reason names the file:\n{}",
+        server.log()
+    );
     replace(&file, &near_fra);
     await_answer(&server, "192.0.2.10");
     assert!(server.is_alive());
@@ -378,6 +549,8 @@ fn a_database_is_picked_up_by_itself_and_a_broken_one_refused() {
 #[test]
 fn sigterm_ends_it_well() {
     let server = setup().start();
-    server.ask("host.example.test", A).expect_address("192.0.2.1");
+    server
+        .ask("host.example.test", A)
+        .expect_address("192.0.2.1");
     assert!(server.stop());
 }

@@ -61,9 +61,19 @@ remote-control:
         let file = folder.path().join("unbound.conf");
         fs::write(&file, config).expect("the temporary folder can be written");
         let mut command = Command::new(find("unbound"));
-        command.arg("-d").arg("-c").arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg("-d")
+            .arg("-c")
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let process = Process(command.spawn().expect("unbound can be run"));
-        let unbound = Unbound { port, _process: process, folder };
+        let unbound = Unbound {
+            port,
+            _process: process,
+            folder,
+        };
         unbound.await_ready();
         unbound
     }
@@ -72,7 +82,11 @@ remote-control:
         let deadline = Instant::now() + Duration::from_secs(30);
         while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             let log = || fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-            assert!(Instant::now() < deadline, "unbound does not start:\n{}", log());
+            assert!(
+                Instant::now() < deadline,
+                "unbound does not start:\n{}",
+                log()
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -80,7 +94,18 @@ remote-control:
     /// What a client at this address is told, addresses only.
     pub fn ask(&self, client: &str, name: &str, rtype: &str) -> String {
         let port = self.port.to_string();
-        let arguments = ["@127.0.0.1", "-p", &port, "-b", client, "+time=10", "+tries=1", "+short", name, rtype];
+        let arguments = [
+            "@127.0.0.1",
+            "-p",
+            &port,
+            "-b",
+            client,
+            "+time=10",
+            "+tries=1",
+            "+short",
+            name,
+            rtype,
+        ];
         run("dig", &arguments).trim().to_owned()
     }
 
@@ -88,7 +113,17 @@ remote-control:
     fn knows(&self, client: &str, name: &str) -> bool {
         let port = self.port.to_string();
         let mut dig = Command::new(find("dig"));
-        dig.args(["@127.0.0.1", "-p", &port, "-b", client, "+time=2", "+tries=1", name, "A"]);
+        dig.args([
+            "@127.0.0.1",
+            "-p",
+            &port,
+            "-b",
+            client,
+            "+time=2",
+            "+tries=1",
+            name,
+            "A",
+        ]);
         let reply = dig.output().expect("dig can be run");
         String::from_utf8_lossy(&reply.stdout).contains("status: NOERROR")
     }
@@ -106,29 +141,70 @@ location = "IAD"
 
 #[test]
 fn every_client_of_a_resolver_gets_its_own_region() {
-    let server = Setup::new().zone("example.test", ZONE).config(CONFIG).config(CLIENTS).start();
+    let server = Setup::new()
+        .zone("example.test", ZONE)
+        .config(CONFIG)
+        .config(CLIENTS)
+        .start();
     let unbound = Unbound::start(server.address().port());
     for _ in 0..3 {
-        assert_eq!(unbound.ask("127.1.0.1", "www.example.test", "A"), "192.0.2.10");
-        assert_eq!(unbound.ask("127.2.0.1", "www.example.test", "A"), "198.51.100.10");
-        assert_eq!(unbound.ask("127.2.9.1", "www.example.test", "AAAA"), "2001:db8::20");
-        assert_eq!(unbound.ask("127.1.9.1", "alias.example.test", "A"), "www.example.test.\n192.0.2.10");
-        assert_eq!(unbound.ask("127.2.9.1", "alias.example.test", "A"), "www.example.test.\n198.51.100.10");
-        assert_eq!(unbound.ask("127.2.9.1", "host.example.test", "A"), "192.0.2.1");
+        assert_eq!(
+            unbound.ask("127.1.0.1", "www.example.test", "A"),
+            "192.0.2.10"
+        );
+        assert_eq!(
+            unbound.ask("127.2.0.1", "www.example.test", "A"),
+            "198.51.100.10"
+        );
+        assert_eq!(
+            unbound.ask("127.2.9.1", "www.example.test", "AAAA"),
+            "2001:db8::20"
+        );
+        assert_eq!(
+            unbound.ask("127.1.9.1", "alias.example.test", "A"),
+            "www.example.test.\n192.0.2.10"
+        );
+        assert_eq!(
+            unbound.ask("127.2.9.1", "alias.example.test", "A"),
+            "www.example.test.\n198.51.100.10"
+        );
+        assert_eq!(
+            unbound.ask("127.2.9.1", "host.example.test", "A"),
+            "192.0.2.1"
+        );
         assert_eq!(unbound.ask("127.2.9.1", "none.example.test", "A"), "");
     }
 }
 
 #[test]
 fn a_resolver_keeps_one_answer_for_a_scope() {
-    let server = Setup::new().zone("example.test", ZONE).config(CONFIG).config(CLIENTS).start();
+    let server = Setup::new()
+        .zone("example.test", ZONE)
+        .config(CONFIG)
+        .config(CLIENTS)
+        .start();
     let unbound = Unbound::start(server.address().port());
-    assert_eq!(unbound.ask("127.1.0.1", "www.example.test", "A"), "192.0.2.10");
-    assert_eq!(unbound.ask("127.2.0.1", "www.example.test", "A"), "198.51.100.10");
+    assert_eq!(
+        unbound.ask("127.1.0.1", "www.example.test", "A"),
+        "192.0.2.10"
+    );
+    assert_eq!(
+        unbound.ask("127.2.0.1", "www.example.test", "A"),
+        "198.51.100.10"
+    );
     // With the server gone, only what the resolver keeps can answer: for all clients in the scopes, and only those.
     assert!(server.stop());
-    assert_eq!(unbound.ask("127.1.200.7", "www.example.test", "A"), "192.0.2.10");
-    assert_eq!(unbound.ask("127.2.200.7", "www.example.test", "A"), "198.51.100.10");
+    assert_eq!(
+        unbound.ask("127.1.200.7", "www.example.test", "A"),
+        "192.0.2.10"
+    );
+    assert_eq!(
+        unbound.ask("127.2.200.7", "www.example.test", "A"),
+        "198.51.100.10"
+    );
     assert!(unbound.knows("127.1.77.7", "www.example.test"));
-    assert!(!unbound.knows("127.3.0.1", "www.example.test"), "an answer for a client that nobody asked about");
+    assert!(
+        !unbound.knows("127.3.0.1", "www.example.test"),
+        "an answer for a client that nobody asked about"
+    );
 }

@@ -34,5 +34,8 @@ iad = ["198.51.100.10", "2001:db8::20"]
 "#;
 
 pub fn setup() -> Setup {
-    Setup::new().zone("example.test", ZONE).server("nsid = \"ns1-test\"").config(CONFIG)
+    Setup::new()
+        .zone("example.test", ZONE)
+        .server("nsid = \"ns1-test\"")
+        .config(CONFIG)
 }

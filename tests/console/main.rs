@@ -44,7 +44,10 @@ fn open(server: &Server) -> Browser {
     let browser = Browser::start(1280, 1500);
     let start = Instant::now();
     browser.go(&format!("http://{}/", server.admin.expect("it has one")));
-    browser.until("the map is drawn", "return document.querySelector('#map').dataset.ready === 'yes'");
+    browser.until(
+        "the map is drawn",
+        "return document.querySelector('#map').dataset.ready === 'yes'",
+    );
     println!("drawn after {:?}", start.elapsed());
     browser
 }
@@ -57,28 +60,43 @@ fn row(browser: &Browser, region: &str) -> Vec<String> {
 }
 
 fn region_of(browser: &Browser, country: &str) -> Value {
-    browser.run("return document.querySelector(`[data-country=${arguments[0]}]`).dataset.region", json!([country]))
+    browser.run(
+        "return document.querySelector(`[data-country=${arguments[0]}]`).dataset.region",
+        json!([country]),
+    )
 }
 
 #[test]
 fn who_goes_where_why_and_what_if() {
     let (_fra, _iad, server) = play();
     let browser = open(&server);
-    assert_eq!((region_of(&browser, "DE"), region_of(&browser, "US")), (json!("fra"), json!("iad")));
-    let coloured = "return [...document.querySelectorAll('.country')].filter((it) => it.style.fill).length";
+    assert_eq!(
+        (region_of(&browser, "DE"), region_of(&browser, "US")),
+        (json!("fra"), json!("iad"))
+    );
+    let coloured =
+        "return [...document.querySelectorAll('.country')].filter((it) => it.style.fill).length";
     assert!(browser.run(coloured, json!([])).as_u64() > Some(150));
     let now = row(&browser, "fra");
-    assert_eq!((now[0].as_str(), now[1].as_str(), now[3].as_str()), ("fra", "up", ""));
+    assert_eq!(
+        (now[0].as_str(), now[1].as_str(), now[3].as_str()),
+        ("fra", "up", "")
+    );
     browser.keep("console");
 
     // Why: by the form, and by a click on the map.
     browser.fill("#client", "203.0.113.0/24");
     browser.click("#ask button");
-    browser.until("it is explained", "return document.querySelector('#why .answer')?.textContent.includes('fra')");
+    browser.until(
+        "it is explained",
+        "return document.querySelector('#why .answer')?.textContent.includes('fra')",
+    );
     // The map shows it: one client, and a way to each region.
-    let ways =
-        "return [...document.querySelectorAll('#map .way')].map((it) => [it.dataset.region, it.className.baseVal])";
-    assert_eq!(browser.run(ways, json!([])), json!([["iad", "way "], ["fra", "way serves"]]));
+    let ways = "return [...document.querySelectorAll('#map .way')].map((it) => [it.dataset.region, it.className.baseVal])";
+    assert_eq!(
+        browser.run(ways, json!([])),
+        json!([["iad", "way "], ["fra", "way serves"]])
+    );
     browser.fill("#client", "");
     browser.run(
         "const box = document.querySelector('#map').getBoundingClientRect();
@@ -86,17 +104,25 @@ fn who_goes_where_why_and_what_if() {
         document.querySelector('[data-country=DE]').dispatchEvent(new MouseEvent('click', at))",
         json!([]),
     );
-    browser.until("a place is explained", "return document.querySelector('#client').value.includes('.')");
+    browser.until(
+        "a place is explained",
+        "return document.querySelector('#client').value.includes('.')",
+    );
 
     // What if: nothing is changed by it.
     browser.click("#shares tr[data-region=fra] .off");
-    browser
-        .until("Germany is another's", "return document.querySelector('[data-country=DE]').dataset.region === 'iad'");
+    browser.until(
+        "Germany is another's",
+        "return document.querySelector('[data-country=DE]').dataset.region === 'iad'",
+    );
     assert_eq!(row(&browser, "fra")[3], "0.0 %");
     assert_eq!(row(&browser, "iad")[3], "100.0 %");
     assert_eq!(www(&server), FRA);
     browser.click("#reset");
-    browser.until("Germany is back", "return document.querySelector('[data-country=DE]').dataset.region === 'fra'");
+    browser.until(
+        "Germany is back",
+        "return document.querySelector('[data-country=DE]').dataset.region === 'fra'",
+    );
 
     // Another service, with weights.
     browser.run(
@@ -104,13 +130,17 @@ fn who_goes_where_why_and_what_if() {
         it.dispatchEvent(new Event('change'))",
         json!([]),
     );
-    browser.until("shares of the other", "return document.querySelector('#forecast').textContent.includes('api.')");
+    browser.until(
+        "shares of the other",
+        "return document.querySelector('#forecast').textContent.includes('api.')",
+    );
     browser.run(
         "const it = document.querySelector('tr[data-region=fra] .slide'); it.value = 300;
         it.dispatchEvent(new Event('input'))",
         json!([]),
     );
-    let three = "return document.querySelector('tr[data-region=fra] .then').textContent === '75.0 %'";
+    let three =
+        "return document.querySelector('tr[data-region=fra] .then').textContent === '75.0 %'";
     browser.until("three of four", three);
     browser.click("#reset");
 
@@ -120,7 +150,10 @@ fn who_goes_where_why_and_what_if() {
         it.dispatchEvent(new Event('change'))",
         json!([]),
     );
-    browser.until("shares of the first", "return document.querySelector('#forecast').textContent.includes('www.')");
+    browser.until(
+        "shares of the first",
+        "return document.querySelector('#forecast').textContent.includes('www.')",
+    );
     browser.run(
         "const it = document.querySelector('tr[data-region=fra] .bias-slide'); it.value = 90;
         it.dispatchEvent(new Event('input'))",
@@ -130,7 +163,10 @@ fn who_goes_where_why_and_what_if() {
         "the near one reaches far",
         "return document.querySelector('[data-country=US]').dataset.region === 'fra'",
     );
-    assert_eq!(browser.run("return document.querySelector('#make').disabled", json!([])), json!(true));
+    assert_eq!(
+        browser.run("return document.querySelector('#make').disabled", json!([])),
+        json!(true)
+    );
     browser.is_calm();
 }
 
@@ -140,7 +176,10 @@ fn an_order_given_on_the_page_moves_the_answer_and_can_be_taken_back() {
     let browser = open(&server);
     assert_eq!(www(&server), FRA);
     browser.click("#shares tr[data-region=fra] .off");
-    browser.until("it can be applied", "return !document.querySelector('#make').disabled");
+    browser.until(
+        "it can be applied",
+        "return !document.querySelector('#make').disabled",
+    );
     browser.fill("#reason", "new kernel");
     browser.fill("#lasting", "2h");
     browser.fill("#by", "somebody");
@@ -154,7 +193,10 @@ fn an_order_given_on_the_page_moves_the_answer_and_can_be_taken_back() {
     assert_eq!(www(&server), IAD);
     let listed = "return document.querySelector('#orders').textContent.includes('new kernel')";
     browser.until("the order is listed", listed);
-    browser.until("the timeline tells", "return document.querySelector('#events').textContent.includes('drained')");
+    browser.until(
+        "the timeline tells",
+        "return document.querySelector('#events').textContent.includes('drained')",
+    );
     browser.until(
         "nobody is sent there",
         "return document.querySelector('tr[data-region=fra] .now').textContent === '0.0 %'",
@@ -179,10 +221,14 @@ fn ask_until(server: &Server, holds: impl Fn() -> bool) {
 fn a_death_is_seen_as_it_happens_and_silence_is_said() {
     let (fra, _iad, server) = play();
     let browser = open(&server);
-    let asked = "return Number(document.querySelector('tr[data-region=fra] .rate').textContent) > 0";
+    let asked =
+        "return Number(document.querySelector('tr[data-region=fra] .rate').textContent) > 0";
     ask_until(&server, || browser.run(asked, json!([])) == json!(true));
     assert_eq!(
-        browser.run("return document.querySelector('tr[data-region=fra] .asked').textContent", json!([])),
+        browser.run(
+            "return document.querySelector('tr[data-region=fra] .asked').textContent",
+            json!([])
+        ),
         "100.0 %"
     );
     let probed = "return /first byte [0-9.]+, body [0-9.]+, all/.test(document.querySelector('#health').textContent)";
@@ -193,27 +239,52 @@ fn a_death_is_seen_as_it_happens_and_silence_is_said() {
         "the region is down",
         "return document.querySelector('tr[data-region=fra] .state').textContent === 'down'",
     );
-    browser
-        .until("and the map shows it", "return !!document.querySelector('.marker[data-region=fra][data-health=down]')");
-    browser.until("the timeline tells", "return document.querySelector('#events').textContent.includes('503')");
+    browser.until(
+        "and the map shows it",
+        "return !!document.querySelector('.marker[data-region=fra][data-health=down]')",
+    );
+    browser.until(
+        "the timeline tells",
+        "return document.querySelector('#events').textContent.includes('503')",
+    );
     let took = start.elapsed();
-    browser.until("and whom it moved", "return document.querySelector('#events').textContent.includes('go elsewhere')");
+    browser.until(
+        "and whom it moved",
+        "return document.querySelector('#events').textContent.includes('go elsewhere')",
+    );
     // A probe within a second, two quick ones after it; the page has it at once.
     assert!(took < Duration::from_secs(5), "{took:?}");
     println!("seen after {took:?}");
-    browser.until("shares follow", "return document.querySelector('tr[data-region=fra] .now').textContent === '0.0 %'");
+    browser.until(
+        "shares follow",
+        "return document.querySelector('tr[data-region=fra] .now').textContent === '0.0 %'",
+    );
     browser.keep("console-death");
     drop(server);
-    browser.until("silence is said", "return document.querySelector('#link').dataset.state === 'stale'");
+    browser.until(
+        "silence is said",
+        "return document.querySelector('#link').dataset.state === 'stale'",
+    );
 }
 
 /// Clients of four continents ask while something is done, for half a minute at most.
 fn while_the_world_asks(server: &Server, done: impl FnOnce()) {
-    let subnets = ["193.0.0.0/21", "128.59.0.0/16", "128.59.0.0/16", "133.11.0.0/16", "200.160.0.0/20"];
+    let subnets = [
+        "193.0.0.0/21",
+        "128.59.0.0/16",
+        "128.59.0.0/16",
+        "133.11.0.0/16",
+        "200.160.0.0/20",
+    ];
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            for subnet in subnets.iter().cycle().take(6000).take_while(|_| !stop.load(Ordering::Relaxed)) {
+            for subnet in subnets
+                .iter()
+                .cycle()
+                .take(6000)
+                .take_while(|_| !stop.load(Ordering::Relaxed))
+            {
                 server.ask("www.example.com", A).from_subnet(subnet).send();
                 std::thread::sleep(Duration::from_millis(5));
             }
@@ -229,15 +300,30 @@ fn the_demo_is_shown_and_nothing_is_cut_off() {
     let server = Server::demo();
     while_the_world_asks(&server, || {
         let browser = open(&server);
-        assert_eq!(browser.run("return document.querySelectorAll('.marker').length", json!([])), json!(7));
-        browser.until("queries are counted", "return /^[0-9]/.test(document.querySelector('#rate').textContent)");
+        assert_eq!(
+            browser.run(
+                "return document.querySelectorAll('.marker').length",
+                json!([])
+            ),
+            json!(7)
+        );
+        browser.until(
+            "queries are counted",
+            "return /^[0-9]/.test(document.querySelector('#rate').textContent)",
+        );
         browser.fill("#client", "14.139.0.0/16");
         browser.click("#shares tr[data-region=bom] .off");
-        browser
-            .until("bom is off", "return document.querySelector('tr[data-region=bom] .then').textContent === '0.0 %'");
+        browser.until(
+            "bom is off",
+            "return document.querySelector('tr[data-region=bom] .then').textContent === '0.0 %'",
+        );
         browser.click("#ask button");
-        browser.until("it is explained", "return !!document.querySelector('#why .answer')");
-        let out = "return [...document.querySelectorAll('#map .way.out')].map((it) => it.dataset.region)";
+        browser.until(
+            "it is explained",
+            "return !!document.querySelector('#why .answer')",
+        );
+        let out =
+            "return [...document.querySelectorAll('#map .way.out')].map((it) => it.dataset.region)";
         assert_eq!(browser.run(out, json!([])), json!(["bom"]));
         browser.keep("console-demo");
         // With the longest words that stand there, too: a region that comes back.
@@ -256,8 +342,10 @@ fn the_page_is_whole_on_a_telephone_and_for_who_cannot_see_it() {
     let (_fra, _iad, server) = play();
     let browser = open(&server);
     browser.resize(390, 844);
-    let wide =
-        browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth", json!([]));
+    let wide = browser.run(
+        "return document.documentElement.scrollWidth - document.documentElement.clientWidth",
+        json!([]),
+    );
     assert_eq!(wide, json!(0), "nothing sticks out");
     browser.keep("console-phone");
     let nameless = "return [...document.querySelectorAll('input, select, button')]
@@ -270,9 +358,15 @@ fn the_page_is_whole_on_a_telephone_and_for_who_cannot_see_it() {
     // The machine is busy with other tests, so the best of a few.
     let painted = |_| {
         browser.go(&format!("http://{}/", server.admin.expect("it has one")));
-        browser.until("it is painted", "return performance.getEntriesByName('first-contentful-paint').length === 1");
+        browser.until(
+            "it is painted",
+            "return performance.getEntriesByName('first-contentful-paint').length === 1",
+        );
         let painted = "return performance.getEntriesByName('first-contentful-paint')[0].startTime";
-        browser.run(painted, json!([])).as_f64().expect("milliseconds")
+        browser
+            .run(painted, json!([]))
+            .as_f64()
+            .expect("milliseconds")
     };
     let painted = (0..5).map(painted).fold(f64::INFINITY, f64::min);
     println!("first paint after {painted} ms");
@@ -286,7 +380,16 @@ fn pages_from_elsewhere_stay_out() {
     let ask = |head: &str| world::call_as(&server, "GET", "/v1/status", head, "").0;
     assert_eq!(ask("Host: rebound.example"), 421);
     assert_eq!(ask("Host: 127.0.0.1:8053"), 200);
-    assert_eq!(ask("Host: localhost\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: cors"), 403);
-    assert_eq!(ask("Host: localhost\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate"), 200);
-    assert_eq!(world::call_as(&server, "GET", "/metrics", "Host: meridian.example", "").0, 200);
+    assert_eq!(
+        ask("Host: localhost\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: cors"),
+        403
+    );
+    assert_eq!(
+        ask("Host: localhost\r\nSec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate"),
+        200
+    );
+    assert_eq!(
+        world::call_as(&server, "GET", "/metrics", "Host: meridian.example", "").0,
+        200
+    );
 }

@@ -24,7 +24,10 @@ fn shows(browser: &Browser, service: &str) {
 }
 
 fn text_of(browser: &Browser, selector: &str) -> String {
-    let text = browser.run("return document.querySelector(arguments[0]).textContent", json!([selector]));
+    let text = browser.run(
+        "return document.querySelector(arguments[0]).textContent",
+        json!([selector]),
+    );
     text.as_str().expect("a text").to_owned()
 }
 
@@ -36,7 +39,10 @@ fn page_of(server: &Server, view: &str) -> String {
 fn open_at(browser: &Browser, server: &Server, view: &str) {
     browser.go("about:blank");
     browser.go(&page_of(server, view));
-    browser.until("the map is drawn", "return document.querySelector('#map')?.dataset.ready === 'yes'");
+    browser.until(
+        "the map is drawn",
+        "return document.querySelector('#map')?.dataset.ready === 'yes'",
+    );
 }
 
 #[test]
@@ -53,7 +59,10 @@ fn a_region_has_one_colour_in_every_service() {
     choose(&browser, "data.example.com");
     let after = browser.run(colours, json!([]));
     assert_eq!(before, after);
-    assert!(before[0] == before[1] && before[1] == before[2] && before[0] != json!("rgba(0, 0, 0, 0)"), "{before}");
+    assert!(
+        before[0] == before[1] && before[1] == before[2] && before[0] != json!("rgba(0, 0, 0, 0)"),
+        "{before}"
+    );
     browser.is_calm();
 }
 
@@ -63,23 +72,42 @@ fn how_a_service_decides_is_shown_and_a_weight_where_it_counts() {
     let browser = open(&server);
     shows(&browser, "www.example.test");
     let rules = text_of(&browser, "#rules");
-    for word in ["every client may be given every region", "nearest region first", "as if all were up", "by weight"] {
+    for word in [
+        "every client may be given every region",
+        "nearest region first",
+        "as if all were up",
+        "by weight",
+    ] {
         assert!(rules.contains(word), "{word}: {rules}");
     }
-    for word in ["HTTP GET /", "1s, within 500ms", "3 bad", "5 good", "fra up", "iad up"] {
+    for word in [
+        "HTTP GET /",
+        "1s, within 500ms",
+        "3 bad",
+        "5 good",
+        "fra up",
+        "iad up",
+    ] {
         assert!(rules.contains(word), "{word}: {rules}");
     }
-    let offered =
-        "return [...document.querySelectorAll('.control')].filter((it) => !it.hidden).map((it) => it.className)";
-    assert_eq!(browser.run(offered, json!([])), json!(["control bias-control", "control bias-control"]));
+    let offered = "return [...document.querySelectorAll('.control')].filter((it) => !it.hidden).map((it) => it.className)";
+    assert_eq!(
+        browser.run(offered, json!([])),
+        json!(["control bias-control", "control bias-control"])
+    );
     assert!(!text_of(&browser, "#health").contains("Weight"));
     fra.set_broken(true);
-    browser
-        .until("its check is seen to fail", "return document.querySelector('#rules').textContent.includes('fra down')");
+    browser.until(
+        "its check is seen to fail",
+        "return document.querySelector('#rules').textContent.includes('fra down')",
+    );
     choose(&browser, "api.example.test");
     assert!(text_of(&browser, "#rules").contains("weights of regions: fra 100, iad 100"));
     assert!(text_of(&browser, "#rules").contains("Nobody asks its endpoints"));
-    assert_eq!(browser.run(offered, json!([])), json!(["control weight-control", "control weight-control"]));
+    assert_eq!(
+        browser.run(offered, json!([])),
+        json!(["control weight-control", "control weight-control"])
+    );
     browser.is_calm();
 }
 
@@ -88,7 +116,11 @@ fn fences_are_shown_with_whom_they_are_about() {
     let server = Server::demo();
     let browser = open(&server);
     choose(&browser, "data.example.com");
-    assert!(text_of(&browser, "#rules").contains("continents AS: only bom"), "{}", text_of(&browser, "#rules"));
+    assert!(
+        text_of(&browser, "#rules").contains("continents AS: only bom"),
+        "{}",
+        text_of(&browser, "#rules")
+    );
     browser.is_calm();
 }
 
@@ -100,34 +132,58 @@ fn a_link_opens_the_view_and_the_browser_goes_back_and_forward() {
                 &client=203.0.113.0%2F24&type=A";
     open_at(&browser, &server, view);
     shows(&browser, "api.example.test");
-    let three = "return document.querySelector('tr[data-region=iad] .then').textContent === '75.0 %'";
+    let three =
+        "return document.querySelector('tr[data-region=iad] .then').textContent === '75.0 %'";
     browser.until("the what-if is asked", three);
     browser.until(
         "the client is asked about",
         "return document.querySelector('#why .answer')?.textContent.includes('fra')",
     );
-    let hash = || browser.run("return location.hash", json!([])).as_str().expect("a text").to_owned();
+    let hash = || {
+        browser
+            .run("return location.hash", json!([]))
+            .as_str()
+            .expect("a text")
+            .to_owned()
+    };
     assert_eq!(
         hash(),
-        view.replace("&off=nowhere", "").replace("&weight=fra%3Ax", ""),
+        view.replace("&off=nowhere", "")
+            .replace("&weight=fra%3Ax", ""),
         "what is not there is left out"
     );
 
     choose(&browser, "www.example.test");
-    assert!(hash().starts_with("#service=www.example.test&name=www.example.test&client="), "{}", hash());
+    assert!(
+        hash().starts_with("#service=www.example.test&name=www.example.test&client="),
+        "{}",
+        hash()
+    );
     browser.click("#shares tr[data-region=fra] .off");
-    browser.until("the link has it", "return location.hash.includes('&off=fra')");
+    browser.until(
+        "the link has it",
+        "return location.hash.includes('&off=fra')",
+    );
     browser.run("history.back()", json!([]));
-    browser.until("fra is on again", "return document.querySelector('tr[data-region=fra] .then').textContent === ''");
+    browser.until(
+        "fra is on again",
+        "return document.querySelector('tr[data-region=fra] .then').textContent === ''",
+    );
     browser.run("history.back()", json!([]));
     shows(&browser, "api.example.test");
     browser.until("with its what-if", three);
     browser.run("history.go(2)", json!([]));
     shows(&browser, "www.example.test");
-    browser.until("fra is off", "return document.querySelector('tr[data-region=fra] .then').textContent === '0.0 %'");
+    browser.until(
+        "fra is off",
+        "return document.querySelector('tr[data-region=fra] .then').textContent === '0.0 %'",
+    );
 
     open_at(&browser, &server, "#service=gone.example.test");
-    browser.until("it says so", "return document.querySelector('#notice').textContent.includes('gone.example.test')");
+    browser.until(
+        "it says so",
+        "return document.querySelector('#notice').textContent.includes('gone.example.test')",
+    );
     shows(&browser, "www.example.test");
     browser.is_calm();
 }
@@ -138,23 +194,38 @@ fn an_explanation_follows_what_happens_and_says_as_of_when() {
     let browser = open(&server);
     browser.fill("#client", "203.0.113.0/24");
     browser.click("#ask button");
-    browser.until("it is explained", "return document.querySelector('#why .answer')?.textContent.includes('fra')");
+    browser.until(
+        "it is explained",
+        "return document.querySelector('#why .answer')?.textContent.includes('fra')",
+    );
     let dated = "return /^As of [0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2} UTC; /
         .test(document.querySelector('#why-time').textContent)";
-    assert_eq!(browser.run(dated, json!([])), json!(true), "{}", text_of(&browser, "#why-time"));
+    assert_eq!(
+        browser.run(dated, json!([])),
+        json!(true),
+        "{}",
+        text_of(&browser, "#why-time")
+    );
     fra.set_broken(true);
-    let follows = "return document.querySelector('#why .answer').textContent.includes('iad, 127.0.0.22')
+    let follows =
+        "return document.querySelector('#why .answer').textContent.includes('iad, 127.0.0.22')
         && document.querySelector('#map .way.serves').dataset.region === 'iad'";
     browser.until("it is explained anew", follows);
     // The what-if is part of the question.
     browser.click("#shares tr[data-region=iad] .off");
-    browser.until("and once more", "return document.querySelector('#why').textContent.includes('switched off')");
+    browser.until(
+        "and once more",
+        "return document.querySelector('#why').textContent.includes('switched off')",
+    );
     let event = "const it = document.querySelector('#events time');
         return /^[-0-9]{10} [:0-9]{8} UTC$/.test(it.textContent) && it.title.length > 10";
     browser.until("events are dated", event);
     browser.is_calm();
     drop(server);
-    browser.until("it is old", "return document.querySelector('#why-time.bad')?.textContent.includes('may be old')");
+    browser.until(
+        "it is old",
+        "return document.querySelector('#why-time.bad')?.textContent.includes('may be old')",
+    );
 }
 
 /// Everything that can be touched, and what of it is outside of the window or smaller than a finger; a box to tick is as
@@ -171,16 +242,29 @@ fn every_control_can_be_reached_on_a_small_telephone() {
     let (_fra, _iad, server) = play();
     let browser = Browser::start(1280, 900);
     browser.resize(360, 640);
-    for (view, least) in [("#service=www.example.test", 15), ("#service=api.example.test&off=fra", 15)] {
+    for (view, least) in [
+        ("#service=www.example.test", 15),
+        ("#service=api.example.test&off=fra", 15),
+    ] {
         open_at(&browser, &server, view);
-        browser.until("the rules are told", "return document.querySelector('#rules').children.length > 0");
+        browser.until(
+            "the rules are told",
+            "return document.querySelector('#rules').children.length > 0",
+        );
         let found = browser.run(OUT_OF_REACH, json!([]));
-        assert_eq!((&found["bad"], found["wide"].as_i64() <= Some(0)), (&json!([]), true), "{view}: {found}");
+        assert_eq!(
+            (&found["bad"], found["wide"].as_i64() <= Some(0)),
+            (&json!([]), true),
+            "{view}: {found}"
+        );
         assert!(found["count"].as_u64() >= Some(least), "{found}");
     }
     // What can be reached can be used.
     browser.click("#shares tr[data-region=iad] .off");
-    browser.until("both are off", "return document.querySelector('tr[data-region=iad] .state').textContent === 'off'");
+    browser.until(
+        "both are off",
+        "return document.querySelector('tr[data-region=iad] .state').textContent === 'off'",
+    );
     browser.keep_whole("console-360");
     browser.is_calm();
 }
@@ -192,13 +276,23 @@ const CUT_OFF: &str = "return [document.documentElement, ...document.querySelect
 /// Pictures to be looked at: target/console-WHAT-WIDTH-THEME.png. Nothing sticks out of any of them.
 #[track_caller]
 fn look_at(browser: &Browser, server: &Server, what: &str, view: &str, told: &str) {
-    for (width, theme) in [1920, 1400, 390].into_iter().flat_map(|width| [(width, "light"), (width, "dark")]) {
+    for (width, theme) in [1920, 1400, 390]
+        .into_iter()
+        .flat_map(|width| [(width, "light"), (width, "dark")])
+    {
         browser.resize(width, 900);
         browser.set_theme(theme);
         open_at(browser, server, view);
-        browser.until("the rules are told", "return document.querySelector('#rules').children.length > 0");
+        browser.until(
+            "the rules are told",
+            "return document.querySelector('#rules').children.length > 0",
+        );
         browser.until(what, told);
-        assert_eq!(browser.run(CUT_OFF, json!([])), json!([]), "{what} {width} {theme}");
+        assert_eq!(
+            browser.run(CUT_OFF, json!([])),
+            json!([]),
+            "{what} {width} {theme}"
+        );
         browser.keep_whole(&format!("console-{what}-{width}-{theme}"));
     }
 }
@@ -206,9 +300,15 @@ fn look_at(browser: &Browser, server: &Server, what: &str, view: &str, told: &st
 /// Breaks the first region of a demo, whose port is in what its check asks.
 fn break_frankfurt(browser: &Browser) {
     let asks = text_of(browser, "#rules td[data-label=Asks]");
-    let port = asks.rsplit(' ').next().and_then(|port| port.parse::<u16>().ok()).expect("a port is told");
+    let port = asks
+        .rsplit(' ')
+        .next()
+        .and_then(|port| port.parse::<u16>().ok())
+        .expect("a port is told");
     let mut stream = TcpStream::connect(("127.0.1.1", port)).expect("the region listens");
-    stream.write_all(b"POST /break HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").expect("sent");
+    stream
+        .write_all(b"POST /break HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        .expect("sent");
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).expect("an answer");
     assert_eq!(&answer, b"HTTP/1.1 200");

@@ -46,12 +46,19 @@ impl View {
     pub fn differences(&self, other: &View) -> Vec<Part> {
         let parts = [
             (Part::Rcode, self.rcode != other.rcode),
-            (Part::Authoritative, self.authoritative != other.authoritative),
+            (
+                Part::Authoritative,
+                self.authoritative != other.authoritative,
+            ),
             (Part::Answer, self.answers != other.answers),
             (Part::Authority, self.authorities != other.authorities),
             (Part::Additional, self.additionals != other.additionals),
         ];
-        parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part).collect()
+        parts
+            .into_iter()
+            .filter(|(_, differs)| *differs)
+            .map(|(part, _)| part)
+            .collect()
     }
 }
 
@@ -64,23 +71,39 @@ fn lower(record: &Record) -> Record {
         2 | 5 | 6 | 12 | 15 | 39 => record.data.to_ascii_lowercase(),
         _ => record.data.clone(),
     };
-    Record { owner: record.owner.to_ascii_lowercase(), data, ..record.clone() }
+    Record {
+        owner: record.owner.to_ascii_lowercase(),
+        data,
+        ..record.clone()
+    }
 }
 
 fn lower_octets(digits: &str) -> String {
-    let octets =
-        digits.as_bytes().chunks(2).filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
-    octets.map(|octet| format!("{:02x}", octet.to_ascii_lowercase())).collect()
+    let octets = digits
+        .as_bytes()
+        .chunks(2)
+        .filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    octets
+        .map(|octet| format!("{:02x}", octet.to_ascii_lowercase()))
+        .collect()
 }
 
 impl std::fmt::Display for View {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "rcode {}, aa {}", self.rcode, self.authoritative)?;
-        let sections = [("answer", &self.answers), ("authority", &self.authorities), ("additional", &self.additionals)];
+        let sections = [
+            ("answer", &self.answers),
+            ("authority", &self.authorities),
+            ("additional", &self.additionals),
+        ];
         for (section, records) in sections {
             for record in records {
                 let data: String = record.data.chars().take(60).collect();
-                writeln!(f, "  {section} {} {} {} {data}", record.owner, record.ttl, record.rtype)?;
+                writeln!(
+                    f,
+                    "  {section} {} {} {} {data}",
+                    record.owner, record.ttl, record.rtype
+                )?;
             }
         }
         Ok(())

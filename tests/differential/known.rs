@@ -28,21 +28,66 @@ pub struct Item {
 
 /// In the order of the document; the first that applies explains a difference.
 pub const ITEMS: [Item; 15] = [
-    Item { name: "any", applies: any },
-    Item { name: "any-at-dname", applies: any_at_dname },
-    Item { name: "optional-glue", applies: optional_glue },
-    Item { name: "short-glue", applies: short_glue },
-    Item { name: "wildcard-glue", applies: wildcard_glue },
-    Item { name: "optional-addresses", applies: optional_addresses },
-    Item { name: "soa-ttl", applies: soa_ttl },
-    Item { name: "circle", applies: circle },
-    Item { name: "long-chain", applies: long_chain },
-    Item { name: "other-zone", applies: other_zone },
-    Item { name: "ds-after-alias", applies: ds_after_alias },
-    Item { name: "alias-itself", applies: alias_itself },
-    Item { name: "wildcard-dname", applies: wildcard_dname },
-    Item { name: "nested-zones", applies: nested_zones },
-    Item { name: "undelegated-child", applies: undelegated_child },
+    Item {
+        name: "any",
+        applies: any,
+    },
+    Item {
+        name: "any-at-dname",
+        applies: any_at_dname,
+    },
+    Item {
+        name: "optional-glue",
+        applies: optional_glue,
+    },
+    Item {
+        name: "short-glue",
+        applies: short_glue,
+    },
+    Item {
+        name: "wildcard-glue",
+        applies: wildcard_glue,
+    },
+    Item {
+        name: "optional-addresses",
+        applies: optional_addresses,
+    },
+    Item {
+        name: "soa-ttl",
+        applies: soa_ttl,
+    },
+    Item {
+        name: "circle",
+        applies: circle,
+    },
+    Item {
+        name: "long-chain",
+        applies: long_chain,
+    },
+    Item {
+        name: "other-zone",
+        applies: other_zone,
+    },
+    Item {
+        name: "ds-after-alias",
+        applies: ds_after_alias,
+    },
+    Item {
+        name: "alias-itself",
+        applies: alias_itself,
+    },
+    Item {
+        name: "wildcard-dname",
+        applies: wildcard_dname,
+    },
+    Item {
+        name: "nested-zones",
+        applies: nested_zones,
+    },
+    Item {
+        name: "undelegated-child",
+        applies: undelegated_child,
+    },
 ];
 
 const CNAME: u16 = 5;
@@ -50,8 +95,13 @@ const DNAME: u16 = 39;
 
 /// ANY gets one HINFO from us (RFC 8482 section 4.2), everything from others.
 fn any(case: &Case<'_>) -> bool {
-    let only = |parts: &[Part]| parts.iter().all(|part| matches!(part, Part::Answer | Part::Additional));
-    let refuses = |record: &Record| record.rtype == 13 && record.data.starts_with("0752464338343832");
+    let only = |parts: &[Part]| {
+        parts
+            .iter()
+            .all(|part| matches!(part, Part::Answer | Part::Additional))
+    };
+    let refuses =
+        |record: &Record| record.rtype == 13 && record.data.starts_with("0752464338343832");
     case.asked.question.rtype == 255
         && only(case.parts)
         && case.ours.answers.iter().any(refuses)
@@ -60,7 +110,11 @@ fn any(case: &Case<'_>) -> bool {
 
 /// BIND takes the CNAME made from a DNAME for the answer to ANY; we go on, as RFC 6672 section 3.2 says.
 fn any_at_dname(case: &Case<'_>) -> bool {
-    let redirected = case.theirs.answers.iter().any(|record| record.rtype == DNAME);
+    let redirected = case
+        .theirs
+        .answers
+        .iter()
+        .any(|record| record.rtype == DNAME);
     case.who == "BIND"
         && case.asked.question.rtype == 255
         && redirected
@@ -72,7 +126,11 @@ fn any_at_dname(case: &Case<'_>) -> bool {
 fn optional_glue(case: &Case<'_>) -> bool {
     case.parts == [Part::Additional]
         && case.ours.refers()
-        && case.ours.additionals.symmetric_difference(&case.theirs.additionals).all(|record| is_beside(case, record))
+        && case
+            .ours
+            .additionals
+            .symmetric_difference(&case.theirs.additionals)
+            .all(|record| is_beside(case, record))
 }
 
 /// BIND leaves glue out that does not fit into a datagram, without TC; ours fits, because more of its names are compressed.
@@ -86,18 +144,30 @@ fn short_glue(case: &Case<'_>) -> bool {
 
 /// Addresses of name servers that only a wildcard has: Knot and NSD make glue of it, BIND and we do not.
 fn wildcard_glue(case: &Case<'_>) -> bool {
-    let stated: BTreeSet<String> =
-        case.zones.iter().flat_map(|zone| &zone.records).map(|record| record.owner.lower().to_string()).collect();
+    let stated: BTreeSet<String> = case
+        .zones
+        .iter()
+        .flat_map(|zone| &zone.records)
+        .map(|record| record.owner.lower().to_string())
+        .collect();
     let (ours, theirs) = (&case.ours.additionals, &case.theirs.additionals);
     case.parts == [Part::Additional]
         && case.ours.refers()
-        && ours.difference(theirs).all(|record| is_beside(case, record))
-        && theirs.difference(ours).all(|record| is_beside(case, record) || !stated.contains(&record.owner))
+        && ours
+            .difference(theirs)
+            .all(|record| is_beside(case, record))
+        && theirs
+            .difference(ours)
+            .all(|record| is_beside(case, record) || !stated.contains(&record.owner))
 }
 
 /// Whether an address belongs to a name outside the domain that is delegated.
 fn is_beside(case: &Case<'_>, record: &Record) -> bool {
-    !case.ours.authorities.iter().any(|ns| is_within(&record.owner, &ns.owner))
+    !case
+        .ours
+        .authorities
+        .iter()
+        .any(|ns| is_within(&record.owner, &ns.owner))
 }
 
 /// Addresses beside an answer may be given or not (RFC 1034 section 4.3.2 step 6: "which may be useful").
@@ -108,7 +178,13 @@ fn optional_addresses(case: &Case<'_>) -> bool {
 /// BIND gives the SOA of a negative answer to a question for SOA a TTL of 0 (its `zero-no-soa-ttl`).
 fn soa_ttl(case: &Case<'_>) -> bool {
     let no_ttl = |view: &View| -> Vec<Record> {
-        view.authorities.iter().map(|record| Record { ttl: 0, ..record.clone() }).collect()
+        view.authorities
+            .iter()
+            .map(|record| Record {
+                ttl: 0,
+                ..record.clone()
+            })
+            .collect()
     };
     case.who == "BIND"
         && case.asked.question.rtype == 6
@@ -118,7 +194,12 @@ fn soa_ttl(case: &Case<'_>) -> bool {
 
 /// Aliases that lead back: each link once from all, and SERVFAIL besides from BIND.
 fn circle(case: &Case<'_>) -> bool {
-    let aliases = || case.ours.answers.iter().filter(|record| record.rtype == CNAME);
+    let aliases = || {
+        case.ours
+            .answers
+            .iter()
+            .filter(|record| record.rtype == CNAME)
+    };
     let back = aliases().any(|last| aliases().any(|first| first.owner == last.data));
     let ends = aliases().any(|last| !aliases().any(|first| first.owner == last.data));
     case.who == "BIND" && case.parts == [Part::Rcode] && case.theirs.rcode == 2 && back && !ends
@@ -126,26 +207,43 @@ fn circle(case: &Case<'_>) -> bool {
 
 /// After how many links of a chain a server leaves the rest to the resolver is its own affair.
 fn long_chain(case: &Case<'_>) -> bool {
-    let links = |view: &View| view.answers.iter().filter(|record| record.rtype == CNAME).count();
+    let links = |view: &View| {
+        view.answers
+            .iter()
+            .filter(|record| record.rtype == CNAME)
+            .count()
+    };
     let (ours, theirs) = (links(case.ours), links(case.theirs));
-    let same_way =
-        case.ours.answers.is_subset(&case.theirs.answers) || case.theirs.answers.is_subset(&case.ours.answers);
+    let same_way = case.ours.answers.is_subset(&case.theirs.answers)
+        || case.theirs.answers.is_subset(&case.ours.answers);
     same_way && ours.max(theirs) >= 11
 }
 
 /// A chain that leads into another zone that is served here: RFC 1034 section 4.3.2 step 3a goes on there. BIND and
 /// NSD stop in some cases; Knot always does, or stays in the zone where it began even for names of a deeper one.
 fn other_zone(case: &Case<'_>) -> bool {
-    let leaves = |record: &Record| record.rtype == CNAME && zone_of(case, &record.owner) != zone_of(case, &record.data);
+    let leaves = |record: &Record| {
+        record.rtype == CNAME && zone_of(case, &record.owner) != zone_of(case, &record.data)
+    };
     let stops = case.theirs.rcode == 0 && case.theirs.answers.is_subset(&case.ours.answers);
-    (stops || case.who == "Knot") && case.theirs.answers.intersection(&case.ours.answers).any(leaves)
+    (stops || case.who == "Knot")
+        && case
+            .theirs
+            .answers
+            .intersection(&case.ours.answers)
+            .any(leaves)
 }
 
 /// DS asked of an alias that leads to the apex of a zone whose upper zone is served too: the upper one answers
 /// (RFC 4035 section 3.1.4.1), where Knot and BIND ask the zone itself.
 fn ds_after_alias(case: &Case<'_>) -> bool {
-    let leads_to_apex =
-        |record: &Record| record.rtype == CNAME && case.zones.iter().any(|zone| zone.origin.to_string() == record.data);
+    let leads_to_apex = |record: &Record| {
+        record.rtype == CNAME
+            && case
+                .zones
+                .iter()
+                .any(|zone| zone.origin.to_string() == record.data)
+    };
     matches!(case.who, "Knot" | "BIND")
         && case.asked.question.rtype == 43
         && case.parts == [Part::Authority]
@@ -163,9 +261,19 @@ fn alias_itself(case: &Case<'_>) -> bool {
 /// A DNAME at a wildcard: RFC 6672 section 3.3 leaves it undefined.
 fn wildcard_dname(case: &Case<'_>) -> bool {
     let redirects = |record: &Record| record.rtype == DNAME && record.owner.starts_with("*.");
-    let answered = case.ours.answers.iter().chain(&case.theirs.answers).any(redirects);
+    let answered = case
+        .ours
+        .answers
+        .iter()
+        .chain(&case.theirs.answers)
+        .any(redirects);
     let stated = case.zones.iter().flat_map(|zone| &zone.records);
-    let covers = |owner: &Name| is_within(&case.asked.name.lower().to_string(), &owner.parent().to_string());
+    let covers = |owner: &Name| {
+        is_within(
+            &case.asked.name.lower().to_string(),
+            &owner.parent().to_string(),
+        )
+    };
     let matching = stated
         .filter(|record| record.rtype == "DNAME" && record.owner.is_wildcard())
         .any(|record| covers(&record.owner.lower()));
@@ -177,15 +285,30 @@ fn nested_zones(case: &Case<'_>) -> bool {
     let like_us = |other: &View| {
         let gave_up = other.rcode == 2;
         gave_up
-            || other.rcode == case.ours.rcode && other.answers.is_empty() == case.ours.answers.is_empty()
-            || [alias_itself, other_zone].iter().any(|item| item(&Case { who: "Knot", theirs: other, ..*case }))
+            || other.rcode == case.ours.rcode
+                && other.answers.is_empty() == case.ours.answers.is_empty()
+            || [alias_itself, other_zone].iter().any(|item| {
+                item(&Case {
+                    who: "Knot",
+                    theirs: other,
+                    ..*case
+                })
+            })
     };
     let asked = case.asked.name.lower().to_string();
-    let links = case.ours.answers.iter().filter(|record| record.rtype == CNAME).map(|record| &record.data);
-    let nested = [&asked]
-        .into_iter()
-        .chain(links)
-        .any(|name| case.zones.iter().filter(|zone| is_within(name, &zone.origin.to_string())).count() > 1);
+    let links = case
+        .ours
+        .answers
+        .iter()
+        .filter(|record| record.rtype == CNAME)
+        .map(|record| &record.data);
+    let nested = [&asked].into_iter().chain(links).any(|name| {
+        case.zones
+            .iter()
+            .filter(|zone| is_within(name, &zone.origin.to_string()))
+            .count()
+            > 1
+    });
     case.who == "NSD" && nested && [0, 2].iter().all(|&other| like_us(&case.all[other]))
 }
 
@@ -195,7 +318,9 @@ fn nested_zones(case: &Case<'_>) -> bool {
 fn undelegated_child(case: &Case<'_>) -> bool {
     let name = case.asked.name.lower();
     let delegates = |zone: &Zone| {
-        zone.records.iter().any(|record| record.rtype == "NS" && record.owner.lower() == name && zone.origin != name)
+        zone.records.iter().any(|record| {
+            record.rtype == "NS" && record.owner.lower() == name && zone.origin != name
+        })
     };
     matches!(case.who, "BIND" | "Knot")
         && case.asked.question.rtype == 43
@@ -206,7 +331,11 @@ fn undelegated_child(case: &Case<'_>) -> bool {
 
 /// The origin of the zone that holds a name.
 fn zone_of(case: &Case<'_>, name: &str) -> Option<String> {
-    let origins = case.zones.iter().map(|zone| zone.origin.to_string()).filter(|origin| is_within(name, origin));
+    let origins = case
+        .zones
+        .iter()
+        .map(|zone| zone.origin.to_string())
+        .filter(|origin| is_within(name, origin));
     origins.max_by_key(String::len)
 }
 

@@ -42,12 +42,26 @@ const MOST_IN_ALL: usize = 1000;
 fn every_difference_from_knot_nsd_and_bind_is_explained() {
     let mut sum = Sum::default();
     seeds().for_each(|seed| run(seed, &mut sum));
-    println!("{} zones, {} queries, {} replies compared", sum.zones, sum.queries, sum.compared);
-    sum.explained.iter().for_each(|(item, count)| println!("{item:32} {count:>6}"));
+    println!(
+        "{} zones, {} queries, {} replies compared",
+        sum.zones, sum.queries, sum.compared
+    );
+    sum.explained
+        .iter()
+        .for_each(|(item, count)| println!("{item:32} {count:>6}"));
     for (who, lengths) in &sum.lengths {
-        println!("{} equal replies have {} octets here, {} from {who}", lengths.replies, lengths.ours, lengths.theirs);
-        assert!(lengths.ours * 1000 <= lengths.theirs * MOST_IN_ALL, "longer than those of {who} in all: {lengths:?}");
-        assert!(lengths.longest_excess <= MOST_LONGER, "a reply is longer than that of {who}: {lengths:?}");
+        println!(
+            "{} equal replies have {} octets here, {} from {who}",
+            lengths.replies, lengths.ours, lengths.theirs
+        );
+        assert!(
+            lengths.ours * 1000 <= lengths.theirs * MOST_IN_ALL,
+            "longer than those of {who} in all: {lengths:?}"
+        );
+        assert!(
+            lengths.longest_excess <= MOST_LONGER,
+            "a reply is longer than that of {who}: {lengths:?}"
+        );
     }
     let shown: Vec<&String> = sum.unexplained.iter().take(SHOWN).collect();
     assert!(
@@ -62,8 +76,15 @@ fn every_difference_from_knot_nsd_and_bind_is_explained() {
 fn the_written_list_has_every_item() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/differential.md");
     let text = std::fs::read_to_string(path).expect("the list");
-    let written: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("### ")).collect();
-    assert_eq!(written, ITEMS.map(|item| item.name), "the headings of docs/differential.md and the items of known.rs");
+    let written: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+        .collect();
+    assert_eq!(
+        written,
+        ITEMS.map(|item| item.name),
+        "the headings of docs/differential.md and the items of known.rs"
+    );
 }
 
 /// How long replies are that say the same.
@@ -104,7 +125,9 @@ impl Sum {
 
 /// `MERIDIAN_SEEDS=7` or `MERIDIAN_SEEDS=7..20`.
 fn seeds() -> Range<u64> {
-    let Ok(text) = std::env::var("MERIDIAN_SEEDS") else { return SEEDS };
+    let Ok(text) = std::env::var("MERIDIAN_SEEDS") else {
+        return SEEDS;
+    };
     let (from, to) = text.split_once("..").unwrap_or((&text, ""));
     let from = from.parse().expect("MERIDIAN_SEEDS is a number or a range");
     from..to.parse().unwrap_or(from + 1)
@@ -124,17 +147,49 @@ fn run(seed: u64, sum: &mut Sum) {
     }
 }
 
-fn compare(seed: u64, servers: &Servers, zones: &[Zone], zone: &Zone, asked: &Asked, sum: &mut Sum) {
+fn compare(
+    seed: u64,
+    servers: &Servers,
+    zones: &[Zone],
+    zone: &Zone,
+    asked: &Asked,
+    sum: &mut Sum,
+) {
     let mut replies = vec![ask_ours(servers, asked, asked.transport)];
-    replies.extend(servers.others.iter().map(|other| ask_other(other, asked, asked.transport)));
+    replies.extend(
+        servers
+            .others
+            .iter()
+            .map(|other| ask_other(other, asked, asked.transport)),
+    );
     // What one server fits into a datagram another does not, so whole replies are compared.
     if replies.iter().any(Message::is_truncated) {
         let whole = ask_ours(servers, asked, Transport::Tcp);
-        let most = asked.question.opt.as_ref().map_or(512, |opt| usize::from(opt.payload.clamp(512, 1232)));
-        let what = || format!("seed {seed}: {} {}\n{}", asked.name, asked.question.rtype, zone.text());
-        assert!(!replies[0].is_truncated() || whole.length > most, "TC without need: {}", what());
+        let most = asked
+            .question
+            .opt
+            .as_ref()
+            .map_or(512, |opt| usize::from(opt.payload.clamp(512, 1232)));
+        let what = || {
+            format!(
+                "seed {seed}: {} {}\n{}",
+                asked.name,
+                asked.question.rtype,
+                zone.text()
+            )
+        };
+        assert!(
+            !replies[0].is_truncated() || whole.length > most,
+            "TC without need: {}",
+            what()
+        );
         replies = vec![whole];
-        replies.extend(servers.others.iter().map(|other| ask_other(other, asked, Transport::Tcp)));
+        replies.extend(
+            servers
+                .others
+                .iter()
+                .map(|other| ask_other(other, asked, Transport::Tcp)),
+        );
     }
     let views: Vec<View> = replies.iter().map(View::of).collect();
     for (number, other) in servers.others.iter().enumerate() {
@@ -142,12 +197,25 @@ fn compare(seed: u64, servers: &Servers, zones: &[Zone], zone: &Zone, asked: &As
         let (ours, theirs) = (&views[0], &views[number + 1]);
         let parts = ours.differences(theirs);
         if parts.is_empty() {
-            sum.lengths(other.name).add(replies[0].length, replies[number + 1].length);
+            sum.lengths(other.name)
+                .add(replies[0].length, replies[number + 1].length);
             continue;
         }
-        let case = Case { asked, who: other.name, ours, theirs, parts: &parts, all: &views[1..], zones };
+        let case = Case {
+            asked,
+            who: other.name,
+            ours,
+            theirs,
+            parts: &parts,
+            all: &views[1..],
+            zones,
+        };
         match ITEMS.iter().find(|item| (item.applies)(&case)) {
-            Some(item) => *sum.explained.entry(format!("{}: {}", other.name, item.name)).or_default() += 1,
+            Some(item) => {
+                *sum.explained
+                    .entry(format!("{}: {}", other.name, item.name))
+                    .or_default() += 1
+            }
             None => sum.unexplained.push(format!(
                 "--- seed {seed}: {} {} {parts:?}, {}\n{}\nours {ours}\n{} {theirs}",
                 asked.name,
@@ -162,13 +230,19 @@ fn compare(seed: u64, servers: &Servers, zones: &[Zone], zone: &Zone, asked: &As
 
 fn ask_ours(servers: &Servers, asked: &Asked, transport: Transport) -> Message {
     let octets = servers.ours.exchange(&asked.question.octets(), transport);
-    let octets = octets.unwrap_or_else(|| panic!("Meridian does not answer {} {}", asked.name, asked.question.rtype));
+    let octets = octets.unwrap_or_else(|| {
+        panic!(
+            "Meridian does not answer {} {}",
+            asked.name, asked.question.rtype
+        )
+    });
     Reply::checked(&asked.question, transport, &octets).message
 }
 
 fn ask_other(other: &Other, asked: &Asked, transport: Transport) -> Message {
     let what = || format!("{} to {} {}", other.name, asked.name, asked.question.rtype);
-    let octets =
-        other.exchange(&asked.question.octets(), transport).unwrap_or_else(|| panic!("no reply of {}", what()));
+    let octets = other
+        .exchange(&asked.question.octets(), transport)
+        .unwrap_or_else(|| panic!("no reply of {}", what()));
     Message::read(&octets).unwrap_or_else(|fault| panic!("{fault}: {}", what()))
 }

@@ -22,7 +22,12 @@ impl Name {
     }
 
     pub fn lower(&self) -> Name {
-        Name(self.0.iter().map(|label| label.to_ascii_lowercase()).collect())
+        Name(
+            self.0
+                .iter()
+                .map(|label| label.to_ascii_lowercase())
+                .collect(),
+        )
     }
 
     /// At or below the other, both in lower case.
@@ -56,13 +61,19 @@ impl std::fmt::Display for Name {
         for label in &self.0 {
             for &octet in label {
                 match octet {
-                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'*' => write!(f, "{}", octet as char)?,
+                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'*' => {
+                        write!(f, "{}", octet as char)?
+                    }
                     b'.' | b'\\' => write!(f, "\\{}", octet as char)?,
                     other => write!(f, "\\{other:03}")?,
                 }
             }
             f.write_str(".")?;
         }
-        if self.0.is_empty() { f.write_str(".") } else { Ok(()) }
+        if self.0.is_empty() {
+            f.write_str(".")
+        } else {
+            Ok(())
+        }
     }
 }

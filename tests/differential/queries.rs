@@ -14,8 +14,8 @@ pub struct Asked {
 
 /// A, NS, CNAME, SOA, PTR, MX, TXT, AAAA, SRV, NAPTR, DNAME, DS, RRSIG, NSEC, DNSKEY, HTTPS, CAA, two unknown, ANY.
 const TYPES: [u16; 30] = [
-    1, 1, 1, 1, 1, 2, 2, 5, 6, 12, 15, 15, 16, 16, 28, 28, 33, 35, 39, 43, 43, 46, 47, 48, 65, 257, 65280, 1000, 255,
-    255,
+    1, 1, 1, 1, 1, 2, 2, 5, 6, 12, 15, 15, 16, 16, 28, 28, 33, 35, 39, 43, 43, 46, 47, 48, 65, 257,
+    65280, 1000, 255, 255,
 ];
 const LABELS: [&[u8]; 8] = [b"a", b"b", b"c", b"*", b"A", b"ns", b"a.b", b"x"];
 
@@ -23,7 +23,10 @@ const LABELS: [&[u8]; 8] = [b"a", b"b", b"c", b"*", b"A", b"ns", b"a.b", b"x"];
 pub fn query(random: &mut Random, zone: &Zone) -> Asked {
     let plain = name(random, zone);
     let name = mixed_case(random, &plain);
-    let mut question = Question { name: name.wire(), ..Question::new(".", random.of(&TYPES)) };
+    let mut question = Question {
+        name: name.wire(),
+        ..Question::new(".", random.of(&TYPES))
+    };
     question.id = random.below(0x1_0000) as u16;
     if random.percent(50) {
         question.flags = 0;
@@ -32,7 +35,15 @@ pub fn query(random: &mut Random, zone: &Zone) -> Asked {
         question.opt().payload = random.of(&[0, 512, 600, 1232, 1232, 4096]);
         question.opt().flags = if random.percent(40) { 0x8000 } else { 0 };
     }
-    Asked { question, name, transport: if random.percent(15) { Transport::Tcp } else { Transport::Udp } }
+    Asked {
+        question,
+        name,
+        transport: if random.percent(15) {
+            Transport::Tcp
+        } else {
+            Transport::Udp
+        },
+    }
 }
 
 fn name(random: &mut Random, zone: &Zone) -> Name {
@@ -55,7 +66,17 @@ fn mixed_case(random: &mut Random, name: &Name) -> Name {
     if random.percent(70) {
         return name.clone();
     }
-    let mut turn =
-        |octet: &u8| if random.percent(50) { octet.to_ascii_uppercase() } else { octet.to_ascii_lowercase() };
-    Name(name.0.iter().map(|label| label.iter().map(&mut turn).collect()).collect())
+    let mut turn = |octet: &u8| {
+        if random.percent(50) {
+            octet.to_ascii_uppercase()
+        } else {
+            octet.to_ascii_lowercase()
+        }
+    };
+    Name(
+        name.0
+            .iter()
+            .map(|label| label.iter().map(&mut turn).collect())
+            .collect(),
+    )
 }

@@ -48,9 +48,27 @@ struct Site<'z> {
 }
 
 const RECIPES: [Recipe; 3] = [
-    Recipe { name: "Knot", program: "knotd", package: "knot", arguments: &["-c"], config: knot },
-    Recipe { name: "NSD", program: "nsd", package: "nsd", arguments: &["-d", "-c"], config: nsd },
-    Recipe { name: "BIND", program: "named", package: "bind9", arguments: &["-g", "-n", "1", "-c"], config: bind },
+    Recipe {
+        name: "Knot",
+        program: "knotd",
+        package: "knot",
+        arguments: &["-c"],
+        config: knot,
+    },
+    Recipe {
+        name: "NSD",
+        program: "nsd",
+        package: "nsd",
+        arguments: &["-d", "-c"],
+        config: nsd,
+    },
+    Recipe {
+        name: "BIND",
+        program: "named",
+        package: "bind9",
+        arguments: &["-g", "-n", "1", "-c"],
+        config: bind,
+    },
 ];
 
 impl Servers {
@@ -63,11 +81,16 @@ impl Servers {
     pub fn start_with(names: &[&str], zones: &[Zone]) -> Servers {
         let mut setup = Setup::new().listen(&["127.0.0.1:0"]);
         for zone in zones {
-            setup = setup.zone(&file_of(zone), &format!("$ORIGIN {}\n{}", zone.origin, zone.text()));
+            setup = setup.zone(
+                &file_of(zone),
+                &format!("$ORIGIN {}\n{}", zone.origin, zone.text()),
+            );
         }
         let ours = setup.start();
         let recipes = RECIPES.iter().filter(|recipe| names.contains(&recipe.name));
-        let others: Vec<Other> = recipes.map(|recipe| Other::start(recipe, ours.folder(), zones)).collect();
+        let others: Vec<Other> = recipes
+            .map(|recipe| Other::start(recipe, ours.folder(), zones))
+            .collect();
         others.iter().for_each(|other| other.await_zones(zones));
         Servers { ours, others }
     }
@@ -81,7 +104,11 @@ impl Other {
         fs::create_dir(&folder).expect("the temporary folder can be written");
         // BIND and NSD take their files from where they are told to run.
         let config = folder.join("config");
-        let text = (recipe.config)(&Site { folder: &folder, address, zones });
+        let text = (recipe.config)(&Site {
+            folder: &folder,
+            address,
+            zones,
+        });
         fs::write(&config, text).expect("the temporary folder can be written");
         let log = folder.join("log");
         let output = fs::File::create(&log).expect("the temporary folder can be written");
@@ -95,22 +122,43 @@ impl Other {
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", recipe.program));
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-        socket.set_read_timeout(Some(Duration::from_millis(500))).expect("it is not zero");
-        Other { name: recipe.name, address, socket, log, _process: Process(child) }
+        socket
+            .set_read_timeout(Some(Duration::from_millis(500)))
+            .expect("it is not zero");
+        Other {
+            name: recipe.name,
+            address,
+            socket,
+            log,
+            _process: Process(child),
+        }
     }
 
     /// Asks for each zone until it is there.
     fn await_zones(&self, zones: &[Zone]) {
         let deadline = Instant::now() + START;
         for zone in zones {
-            let question = Question { name: zone.origin.wire(), ..Question::new(".", 6) };
+            let question = Question {
+                name: zone.origin.wire(),
+                ..Question::new(".", 6)
+            };
             loop {
                 let reply = self.udp(&question.octets());
-                if reply.and_then(|reply| Message::read(&reply).ok()).is_some_and(|reply| reply.is_authoritative()) {
+                if reply
+                    .and_then(|reply| Message::read(&reply).ok())
+                    .is_some_and(|reply| reply.is_authoritative())
+                {
                     break;
                 }
                 let log = || fs::read_to_string(&self.log).unwrap_or_default();
-                assert!(Instant::now() < deadline, "{} has no {}:\n{}\n{}", self.name, zone.origin, zone.text(), log());
+                assert!(
+                    Instant::now() < deadline,
+                    "{} has no {}:\n{}\n{}",
+                    self.name,
+                    zone.origin,
+                    zone.text(),
+                    log()
+                );
                 std::thread::sleep(Duration::from_millis(20));
             }
         }
@@ -121,7 +169,9 @@ impl Other {
         match transport {
             Transport::Tcp => {
                 let mut stream = TcpStream::connect(self.address).expect("it accepts");
-                stream.set_read_timeout(Some(REPLY)).expect("it is not zero");
+                stream
+                    .set_read_timeout(Some(REPLY))
+                    .expect("it is not zero");
                 write_framed(&mut stream, octets);
                 read_framed(&mut stream)
             }
@@ -158,10 +208,13 @@ fn path_of(zone: &Zone) -> String {
 
 fn knot(site: &Site<'_>) -> String {
     let (folder, address) = (site.folder.display(), site.address);
-    let zones = site
-        .zones
-        .iter()
-        .map(|zone| format!("  - domain: \"{}\"\n    file: \"{folder}/{}\"\n", zone.origin, path_of(zone)));
+    let zones = site.zones.iter().map(|zone| {
+        format!(
+            "  - domain: \"{}\"\n    file: \"{folder}/{}\"\n",
+            zone.origin,
+            path_of(zone)
+        )
+    });
     format!(
         "server:\n  rundir: \"{folder}\"\n  listen: {}@{}\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n  \
          udp-max-payload: 1232\ndatabase:\n  storage: \"{folder}\"\ntemplate:\n  - id: default\n    zonefile-sync: -1\n    \
@@ -174,10 +227,13 @@ fn knot(site: &Site<'_>) -> String {
 
 fn nsd(site: &Site<'_>) -> String {
     let (folder, address) = (site.folder.display(), site.address);
-    let zones = site
-        .zones
-        .iter()
-        .map(|zone| format!("zone:\n  name: \"{}\"\n  zonefile: \"{}\"\n", zone.origin, path_of(zone)));
+    let zones = site.zones.iter().map(|zone| {
+        format!(
+            "zone:\n  name: \"{}\"\n  zonefile: \"{}\"\n",
+            zone.origin,
+            path_of(zone)
+        )
+    });
     format!(
         "server:\n  ip-address: {}@{}\n  server-count: 1\n  username: \"\"\n  database: \"\"\n  zonesdir: \"{folder}\"\n  \
          pidfile: \"{folder}/pid\"\n  xfrdfile: \"{folder}/xfrd\"\n  xfrdir: \"{folder}\"\n  zonelistfile: \"{folder}/list\"\n  \
@@ -190,10 +246,13 @@ fn nsd(site: &Site<'_>) -> String {
 
 fn bind(site: &Site<'_>) -> String {
     let (folder, address) = (site.folder.display(), site.address);
-    let zones = site
-        .zones
-        .iter()
-        .map(|zone| format!("zone \"{}\" {{ type primary; file \"{}\"; }};\n", zone.origin, path_of(zone)));
+    let zones = site.zones.iter().map(|zone| {
+        format!(
+            "zone \"{}\" {{ type primary; file \"{}\"; }};\n",
+            zone.origin,
+            path_of(zone)
+        )
+    });
     format!(
         "options {{ directory \"{folder}\"; pid-file \"{folder}/pid\"; session-keyfile \"{folder}/key\"; \
          listen-on port {} {{ {}; }}; listen-on-v6 {{ none; }}; recursion no; notify no; dnssec-validation no; \
@@ -209,7 +268,12 @@ fn bind(site: &Site<'_>) -> String {
 /// The program's path; a test cannot go on without it.
 fn find(program: &str, package: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
-    let found = folders.map(|folder| folder.join(program)).find(|path| path.is_file());
-    found.unwrap_or_else(|| panic!("{program} is not installed; install it with: sudo apt-get install {package}"))
+    let folders =
+        std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    let found = folders
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file());
+    found.unwrap_or_else(|| {
+        panic!("{program} is not installed; install it with: sudo apt-get install {package}")
+    })
 }

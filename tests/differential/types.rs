@@ -10,23 +10,36 @@ use crate::zones::{Record, Zone};
 fn every_type_that_named_checkzone_accepts_is_served_as_bind_serves_it() {
     let zones = [zone()];
     let servers = Servers::start_with(&["BIND"], &zones);
-    let [bind] = &servers.others[..] else { panic!("BIND alone") };
+    let [bind] = &servers.others[..] else {
+        panic!("BIND alone")
+    };
     let mut wrong = Vec::new();
     for record in &zones[0].records[2..] {
         let number = number_of(record.rtype);
-        let question = Question { name: record.owner.wire(), ..Question::new(".", number) };
-        let ours = servers.ours.exchange(&question.octets(), Transport::Tcp).expect("a reply of ours");
-        let theirs = bind.exchange(&question.octets(), Transport::Tcp).expect("a reply of BIND");
+        let question = Question {
+            name: record.owner.wire(),
+            ..Question::new(".", number)
+        };
+        let ours = servers
+            .ours
+            .exchange(&question.octets(), Transport::Tcp)
+            .expect("a reply of ours");
+        let theirs = bind
+            .exchange(&question.octets(), Transport::Tcp)
+            .expect("a reply of BIND");
         let what = format!("{} {}", record.rtype, record.data);
-        let [ours, theirs] =
-            [ours, theirs].map(|reply| Message::read(&reply).unwrap_or_else(|e| panic!("{what}: {e}")));
+        let [ours, theirs] = [ours, theirs]
+            .map(|reply| Message::read(&reply).unwrap_or_else(|e| panic!("{what}: {e}")));
         // BIND keeps NSEC3 apart from the names and gives it as a proof only; its octets are a test of `zone::data`.
         if record.rtype == "NSEC3" {
             assert_eq!((ours.answers.len(), theirs.answers.len()), (1, 0), "{what}");
             continue;
         }
         if theirs.answers.len() != 1 || ours.answers != theirs.answers {
-            wrong.push(format!("{what}\n  ours {:?}\n  BIND {:?}", ours.answers, theirs.answers));
+            wrong.push(format!(
+                "{what}\n  ours {:?}\n  BIND {:?}",
+                ours.answers, theirs.answers
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -35,7 +48,13 @@ fn every_type_that_named_checkzone_accepts_is_served_as_bind_serves_it() {
 
 fn zone() -> Zone {
     let origin = Name::of("types.test");
-    let record = |owner: Name, rtype, data: &str| Record { owner, ttl: 60, rtype, data: data.to_owned(), target: None };
+    let record = |owner: Name, rtype, data: &str| Record {
+        owner,
+        ttl: 60,
+        rtype,
+        data: data.to_owned(),
+        target: None,
+    };
     let mut records = vec![
         record(origin.clone(), "SOA", "a.elsewhere. b.elsewhere. 1 2 3 4 5"),
         record(origin.clone(), "NS", "ns.elsewhere."),
@@ -49,7 +68,10 @@ fn zone() -> Zone {
 }
 
 fn number_of(rtype: &str) -> u16 {
-    rtype.parse::<meridian::dns::RecordType>().expect("a type").0
+    rtype
+        .parse::<meridian::dns::RecordType>()
+        .expect("a type")
+        .0
 }
 
 /// Every type that BIND 9.18 loads in class IN (`named-checkzone`), many in several forms; MD and MF it refuses.

@@ -24,7 +24,20 @@ pub struct Record {
 }
 
 /// Labels of random names: `*` stands everywhere, some are not text.
-const LABELS: [&[u8]; 12] = [b"a", b"a", b"a", b"b", b"b", b"c", b"A", b"B", b"*", b"*", b"a.b", b"\x00\xff"];
+const LABELS: [&[u8]; 12] = [
+    b"a",
+    b"a",
+    b"a",
+    b"b",
+    b"b",
+    b"c",
+    b"A",
+    b"B",
+    b"*",
+    b"*",
+    b"a.b",
+    b"\x00\xff",
+];
 
 /// What records are made of, the frequent ones often.
 const TYPES: [&str; 28] = [
@@ -73,13 +86,20 @@ pub fn zones(random: &mut Random, count: usize) -> Vec<Zone> {
             }
         }
     }
-    (0..origins.len()).map(|number| Draft::new(random, &origins, number).zone()).collect()
+    (0..origins.len())
+        .map(|number| Draft::new(random, &origins, number).zone())
+        .collect()
 }
 
 impl Zone {
     /// The master file.
     pub fn text(&self) -> String {
-        let line = |record: &Record| format!("{} {} {} {}\n", record.owner, record.ttl, record.rtype, record.data);
+        let line = |record: &Record| {
+            format!(
+                "{} {} {} {}\n",
+                record.owner, record.ttl, record.rtype, record.data
+            )
+        };
         self.records.iter().map(line).collect()
     }
 }
@@ -94,7 +114,12 @@ struct Draft<'r> {
 
 impl Draft<'_> {
     fn new<'r>(random: &'r mut Random, origins: &'r [Name], number: usize) -> Draft<'r> {
-        Draft { random, origins, origin: origins[number].clone(), records: Vec::new() }
+        Draft {
+            random,
+            origins,
+            origin: origins[number].clone(),
+            records: Vec::new(),
+        }
     }
 
     fn zone(mut self) -> Zone {
@@ -105,8 +130,10 @@ impl Draft<'_> {
         // NSD takes the names of all its zones together, and refuses what hides or contradicts another one's.
         let (origin, origins) = (&self.origin, self.origins);
         self.records.retain(|record| {
-            let meets = |other: &Name| other.is_below(&record.owner.lower()) || origin.is_below(other);
-            let others = |other: &Name| other.is_below(origin) && record.owner.lower().is_within(other);
+            let meets =
+                |other: &Name| other.is_below(&record.owner.lower()) || origin.is_below(other);
+            let others =
+                |other: &Name| other.is_below(origin) && record.owner.lower().is_within(other);
             match record.rtype {
                 "DNAME" => !origins.iter().any(|other| meets(other) || others(other)),
                 "CNAME" => !origins.iter().any(others),
@@ -115,13 +142,19 @@ impl Draft<'_> {
         });
         keep_possible(&mut self.records, &self.origin);
         one_ttl(&mut self.records);
-        Zone { origin: self.origin, records: self.records }
+        Zone {
+            origin: self.origin,
+            records: self.records,
+        }
     }
 
     /// The records without which no server loads a zone.
     fn apex(&mut self) {
         let minimum = self.random.of(&[0, 60, 300, 86400]);
-        let soa = format!("ns.{0} hostmaster.{0} 1 7200 900 1209600 {minimum}", self.origin);
+        let soa = format!(
+            "ns.{0} hostmaster.{0} 1 7200 900 1209600 {minimum}",
+            self.origin
+        );
         let apex = self.origin.clone();
         self.push(apex.clone(), "SOA", soa, None);
         // BIND refuses a zone whose name servers are in it without an address, so there is always one elsewhere.
@@ -154,10 +187,21 @@ impl Draft<'_> {
     /// A cut with a name server or two, and often with what belongs to a cut.
     fn delegation(&mut self, owner: Name) {
         for _ in 0..1 + self.random.below(2) {
-            let target = if self.random.percent(50) { owner.child(b"ns") } else { self.target() };
-            self.push(owner.clone(), "NS", target.to_string(), Some(target.clone()));
+            let target = if self.random.percent(50) {
+                owner.child(b"ns")
+            } else {
+                self.target()
+            };
+            self.push(
+                owner.clone(),
+                "NS",
+                target.to_string(),
+                Some(target.clone()),
+            );
             if self.random.percent(60) && target.lower().is_within(&self.origin.lower()) {
-                let (rtype, data) = self.random.of(&[("A", "192.0.2.54"), ("AAAA", "2001:db8::54")]);
+                let (rtype, data) = self
+                    .random
+                    .of(&[("A", "192.0.2.54"), ("AAAA", "2001:db8::54")]);
                 self.push(target, rtype, data.to_owned(), None);
             }
         }
@@ -171,7 +215,12 @@ impl Draft<'_> {
     fn crowd(&mut self, owner: Name) {
         for number in 0..10 + self.random.below(15) {
             let server = owner.child(format!("ns{number}").as_bytes());
-            self.push(owner.clone(), "NS", server.to_string(), Some(server.clone()));
+            self.push(
+                owner.clone(),
+                "NS",
+                server.to_string(),
+                Some(server.clone()),
+            );
             self.push(server, "A", format!("192.0.2.{number}"), None);
         }
     }
@@ -183,7 +232,12 @@ impl Draft<'_> {
             "A" => return (format!("192.0.2.{number}"), None),
             "AAAA" => return (format!("2001:db8::{number}"), None),
             "TXT" if number == 0 => {
-                return (["x".repeat(250), "Y".repeat(200)].map(|s| format!("\"{s}\"")).join(" "), None);
+                return (
+                    ["x".repeat(250), "Y".repeat(200)]
+                        .map(|s| format!("\"{s}\""))
+                        .join(" "),
+                    None,
+                );
             }
             "TXT" => return (format!("\"Text {number}\""), None),
             "TYPE65280" => return (format!("\\# 3 4142{number:02}"), None),
@@ -200,7 +254,9 @@ impl Draft<'_> {
     /// A name of the zone, seldom its apex.
     fn inside(&mut self) -> Name {
         let depth = self.random.of(&[0, 1, 1, 1, 2, 2, 2, 3]);
-        (0..depth).fold(self.origin.clone(), |name, _| name.child(self.random.of(&LABELS)))
+        (0..depth).fold(self.origin.clone(), |name, _| {
+            name.child(self.random.of(&LABELS))
+        })
     }
 
     /// A name that data point at: mostly inside, sometimes in another of the zones, sometimes in none.
@@ -217,7 +273,13 @@ impl Draft<'_> {
 
     fn push(&mut self, owner: Name, rtype: &'static str, data: String, target: Option<Name>) {
         let ttl = self.random.of(&[0, 60, 300, 3600]);
-        self.records.push(Record { owner, ttl, rtype, data, target: target.map(|target| target.lower()) });
+        self.records.push(Record {
+            owner,
+            ttl,
+            rtype,
+            data,
+            target: target.map(|target| target.lower()),
+        });
     }
 }
 
@@ -254,16 +316,33 @@ fn keep_possible(records: &mut Vec<Record>, origin: &Name) {
             kept.push(record);
         }
     }
-    let redirected: Vec<Name> =
-        kept.iter().filter(|record| record.rtype == "DNAME").map(|record| record.owner.lower()).collect();
-    kept.retain(|record| !redirected.iter().any(|above| record.owner.lower().is_below(above)));
+    let redirected: Vec<Name> = kept
+        .iter()
+        .filter(|record| record.rtype == "DNAME")
+        .map(|record| record.owner.lower())
+        .collect();
+    kept.retain(|record| {
+        !redirected
+            .iter()
+            .any(|above| record.owner.lower().is_below(above))
+    });
     // A DS where nothing is delegated any more would be odd.
-    let cuts: BTreeSet<Name> = kept.iter().filter(|r| r.rtype == "NS").map(|record| record.owner.lower()).collect();
+    let cuts: BTreeSet<Name> = kept
+        .iter()
+        .filter(|r| r.rtype == "NS")
+        .map(|record| record.owner.lower())
+        .collect();
     kept.retain(|record| record.rtype != "DS" || cuts.contains(&record.owner.lower()));
-    let addresses: BTreeSet<Name> = kept.iter().filter(|r| r.rtype == "A").map(|record| record.owner.lower()).collect();
+    let addresses: BTreeSet<Name> = kept
+        .iter()
+        .filter(|r| r.rtype == "A")
+        .map(|record| record.owner.lower())
+        .collect();
     let reachable = |target: &Name| !target.is_within(&origin) || addresses.contains(target);
     kept.retain(|record| {
-        record.rtype != "NS" || record.owner.lower() != origin || record.target.as_ref().is_none_or(reachable)
+        record.rtype != "NS"
+            || record.owner.lower() != origin
+            || record.target.as_ref().is_none_or(reachable)
     });
     *records = kept;
 }
@@ -272,6 +351,8 @@ fn keep_possible(records: &mut Vec<Record>, origin: &Name) {
 fn one_ttl(records: &mut [Record]) {
     let mut known = BTreeMap::new();
     for record in records {
-        record.ttl = *known.entry((record.owner.lower(), record.rtype)).or_insert(record.ttl);
+        record.ttl = *known
+            .entry((record.owner.lower(), record.rtype))
+            .or_insert(record.ttl);
     }
 }

@@ -20,8 +20,15 @@ struct Copy {
 impl Copy {
     fn of(example: &Path) -> Copy {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let name = example.file_name().and_then(|name| name.to_str()).expect("a name in ASCII").to_owned();
-        let copy = Copy { folder, example: name };
+        let name = example
+            .file_name()
+            .and_then(|name| name.to_str())
+            .expect("a name in ASCII")
+            .to_owned();
+        let copy = Copy {
+            folder,
+            example: name,
+        };
         copy_folder(example, &copy.path());
         for file in copy.configurations() {
             let text = fs::read_to_string(&file).expect("an example has a configuration");
@@ -36,8 +43,16 @@ impl Copy {
 
     /// `meridian.toml`, and that of whoever else is needed.
     fn configurations(&self) -> Vec<PathBuf> {
-        let files = fs::read_dir(self.path()).expect("it can be read").flatten().map(|entry| entry.path());
-        files.filter(|file| file.extension().is_some_and(|extension| extension == "toml")).collect()
+        let files = fs::read_dir(self.path())
+            .expect("it can be read")
+            .flatten()
+            .map(|entry| entry.path());
+        files
+            .filter(|file| {
+                file.extension()
+                    .is_some_and(|extension| extension == "toml")
+            })
+            .collect()
     }
 
     /// Lets every configuration find a server that was started as [`ELSEWHERE`] where it really is.
@@ -59,7 +74,10 @@ impl Copy {
     fn follow(&self, step: &Step, servers: &mut Vec<Server>) {
         match (step.meridian(), servers.last()) {
             (Some(arguments), _) if arguments[0] == "serve" => {
-                let server = start(self.meridian(&arguments), tempfile::tempdir().expect("a temporary folder"));
+                let server = start(
+                    self.meridian(&arguments),
+                    tempfile::tempdir().expect("a temporary folder"),
+                );
                 self.tell_of(&server);
                 servers.push(server);
             }
@@ -68,7 +86,10 @@ impl Copy {
                 with_real_ports(step, server).ask(server.address().port(), self.folder.path());
             }
             (None, _) if is_preparation(step) => self.prepare(step),
-            _ => panic!("{}: nobody knows how to test {:?}", self.example, step.command),
+            _ => panic!(
+                "{}: nobody knows how to test {:?}",
+                self.example, step.command
+            ),
         }
     }
 
@@ -77,7 +98,10 @@ impl Copy {
         match step.meridian() {
             Some(arguments) => self.run(&arguments, &[]),
             None => {
-                let output = Command::new("bash").args(["-c", &step.command]).current_dir(self.folder.path()).output();
+                let output = Command::new("bash")
+                    .args(["-c", &step.command])
+                    .current_dir(self.folder.path())
+                    .output();
                 let output = output.expect("bash is there");
                 assert!(output.status.success(), "{}: {output:?}", step.command);
             }
@@ -90,14 +114,21 @@ impl Copy {
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         let printed = String::from_utf8_lossy(&output.stdout);
         assert!(!printed.trim().is_empty(), "{arguments:?} printed nothing");
-        let first: Vec<&str> = printed.lines().take(expected.len()).map(str::trim_end).collect();
+        let first: Vec<&str> = printed
+            .lines()
+            .take(expected.len())
+            .map(str::trim_end)
+            .collect();
         assert_eq!(first, expected, "{arguments:?}");
     }
 }
 
 pub fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("the temporary folder can be written");
-    for entry in fs::read_dir(from).expect("an example can be read").flatten() {
+    for entry in fs::read_dir(from)
+        .expect("an example can be read")
+        .flatten()
+    {
         let target = to.join(entry.file_name());
         if entry.path().is_dir() {
             copy_folder(&entry.path(), &target);
@@ -109,31 +140,59 @@ pub fn copy_folder(from: &Path, to: &Path) {
 
 /// Whether a step makes what is not in the repository.
 fn is_preparation(step: &Step) -> bool {
-    step.command.starts_with("openssl ") || step.meridian().is_some_and(|arguments| arguments[0] == "geodata")
+    step.command.starts_with("openssl ")
+        || step
+            .meridian()
+            .is_some_and(|arguments| arguments[0] == "geodata")
 }
 
 /// The same question at the ports where the server has its encrypted transports.
 fn with_real_ports(step: &Step, server: &Server) -> Step {
-    let said = [("@127.0.0.1 -p 8853", "tls"), ("@127.0.0.1 -p 8443", "https")];
-    let command = said.into_iter().find(|(place, _)| step.command.contains(place)).map(|(place, transport)| {
-        step.command.replace(place, &format!("@127.0.0.1 -p {}", server.encrypted(transport).port()))
-    });
-    Step { command: command.unwrap_or_else(|| step.command.clone()), expected: step.expected.clone() }
+    let said = [
+        ("@127.0.0.1 -p 8853", "tls"),
+        ("@127.0.0.1 -p 8443", "https"),
+    ];
+    let command = said
+        .into_iter()
+        .find(|(place, _)| step.command.contains(place))
+        .map(|(place, transport)| {
+            step.command.replace(
+                place,
+                &format!("@127.0.0.1 -p {}", server.encrypted(transport).port()),
+            )
+        });
+    Step {
+        command: command.unwrap_or_else(|| step.command.clone()),
+        expected: step.expected.clone(),
+    }
 }
 
 /// The same configuration on ports that nobody else has.
 fn with_free_ports(text: &str) -> String {
-    let encrypted = text.lines().filter(|line| line.starts_with("listen_")).filter_map(|line| line.split_once(" = "));
-    let encrypted: String = encrypted.map(|(key, _)| format!("{key} = [\"127.0.0.1:0\"]\n")).collect();
+    let encrypted = text
+        .lines()
+        .filter(|line| line.starts_with("listen_"))
+        .filter_map(|line| line.split_once(" = "));
+    let encrypted: String = encrypted
+        .map(|(key, _)| format!("{key} = [\"127.0.0.1:0\"]\n"))
+        .collect();
     let server = format!("[server]\nlisten = [\"127.0.0.1:0\"]\nworkers = 1\n{encrypted}");
-    let rest: Vec<&str> =
-        text.lines().filter(|line| !["[server]", "[admin]"].contains(line) && !line.starts_with("listen")).collect();
-    format!("{server}[admin]\nlisten = \"127.0.0.1:0\"\n{}\n", rest.join("\n"))
+    let rest: Vec<&str> = text
+        .lines()
+        .filter(|line| !["[server]", "[admin]"].contains(line) && !line.starts_with("listen"))
+        .collect();
+    format!(
+        "{server}[admin]\nlisten = \"127.0.0.1:0\"\n{}\n",
+        rest.join("\n")
+    )
 }
 
 fn examples() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    let entries = fs::read_dir(root).expect("there are examples").flatten().map(|entry| entry.path());
+    let entries = fs::read_dir(root)
+        .expect("there are examples")
+        .flatten()
+        .map(|entry| entry.path());
     let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
     folders.sort();
     folders
@@ -145,11 +204,20 @@ fn every_example_does_what_its_readme_says() {
     assert!(examples.len() >= 8, "{examples:?}");
     for example in &examples {
         println!("{}", example.display());
-        let steps = steps(&fs::read_to_string(example.join("README.md")).expect("an example has a README"));
-        assert!(steps.iter().any(|step| step.asks() && !step.expected.is_empty()), "{}: no answer", example.display());
+        let steps =
+            steps(&fs::read_to_string(example.join("README.md")).expect("an example has a README"));
+        assert!(
+            steps
+                .iter()
+                .any(|step| step.asks() && !step.expected.is_empty()),
+            "{}: no answer",
+            example.display()
+        );
         let copy = Copy::of(example);
         let mut servers = Vec::new();
-        steps.iter().for_each(|step| copy.follow(step, &mut servers));
+        steps
+            .iter()
+            .for_each(|step| copy.follow(step, &mut servers));
     }
 }
 
@@ -165,8 +233,14 @@ fn examples_have_no_mistake_and_no_warning() {
             }
         }
         let config = format!("examples/{}/meridian.toml", copy.example);
-        let output = copy.meridian(&["check", "--config", &config]).output().expect("the binary runs");
+        let output = copy
+            .meridian(&["check", "--config", &config])
+            .output()
+            .expect("the binary runs");
         let printed = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && printed.lines().count() == 1, "{printed}");
+        assert!(
+            output.status.success() && printed.lines().count() == 1,
+            "{printed}"
+        );
     }
 }

@@ -26,20 +26,30 @@ fn documents(path: &str) -> Vec<Value> {
 /// The arguments of an instruction of the Dockerfile's last stage, as JSON where they are.
 fn instruction(name: &str) -> String {
     let dockerfile = text("Dockerfile");
-    let line = dockerfile.lines().rev().find_map(|line| line.strip_prefix(&format!("{name} ")));
-    line.unwrap_or_else(|| panic!("the Dockerfile has {name}")).to_owned()
+    let line = dockerfile
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix(&format!("{name} ")));
+    line.unwrap_or_else(|| panic!("the Dockerfile has {name}"))
+        .to_owned()
 }
 
 fn words(value: &Value) -> Vec<&str> {
-    value.as_array().map(|list| list.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
+    value
+        .as_array()
+        .map(|list| list.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default()
 }
 
 /// The workloads and their pods.
 fn pods() -> Vec<(&'static str, Value)> {
     let workload = |path| documents(path).remove(0)["spec"]["template"].take();
-    ["packaging/kubernetes/daemonset.yaml", "packaging/kubernetes/deployment.yaml"]
-        .map(|path| (path, workload(path)))
-        .into()
+    [
+        "packaging/kubernetes/daemonset.yaml",
+        "packaging/kubernetes/deployment.yaml",
+    ]
+    .map(|path| (path, workload(path)))
+    .into()
 }
 
 #[test]
@@ -49,15 +59,33 @@ fn what_the_configmap_holds_is_good() {
     for (name, content) in data.as_object().expect("files") {
         // The token is a secret that is mounted beside it.
         let token = folder.path().join("token").display().to_string();
-        let text = content.as_str().expect("text").replace("/run/meridian/token", &token);
+        let text = content
+            .as_str()
+            .expect("text")
+            .replace("/run/meridian/token", &token);
         fs::write(folder.path().join(name), text).expect("written");
     }
-    fs::write(folder.path().join("token"), "0123456789abcdef0123456789abcdef").expect("written");
-    fs::set_permissions(folder.path().join("token"), fs::Permissions::from_mode(0o600)).expect("it is ours");
+    fs::write(
+        folder.path().join("token"),
+        "0123456789abcdef0123456789abcdef",
+    )
+    .expect("written");
+    fs::set_permissions(
+        folder.path().join("token"),
+        fs::Permissions::from_mode(0o600),
+    )
+    .expect("it is ours");
     let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
-    let output = command.arg("check").current_dir(folder.path()).output().expect("the binary runs");
+    let output = command
+        .arg("check")
+        .current_dir(folder.path())
+        .output()
+        .expect("the binary runs");
     let printed = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(printed, "meridian.toml: good: 1 zone, 1 service\n", "{output:?}");
+    assert_eq!(
+        printed, "meridian.toml: good: 1 zone, 1 service\n",
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -69,7 +97,11 @@ fn pods_run_the_image_as_it_is_made() {
         assert_eq!(container["args"], cmd, "{path}");
         let security = &spec["securityContext"];
         let (uid, gid) = (&security["runAsUser"], &security["runAsGroup"]);
-        assert_eq!((format!("{uid}:{gid}"), &security["runAsNonRoot"]), (user.clone(), &Value::Bool(true)), "{path}");
+        assert_eq!(
+            (format!("{uid}:{gid}"), &security["runAsNonRoot"]),
+            (user.clone(), &Value::Bool(true)),
+            "{path}"
+        );
         let mut ports: Vec<String> = Vec::new();
         for port in container["ports"].as_array().expect("ports") {
             ports.push(format!(
@@ -79,7 +111,10 @@ fn pods_run_the_image_as_it_is_made() {
             ));
         }
         for exposed in instruction("EXPOSE").split(' ') {
-            assert!(ports.iter().any(|port| port == exposed), "{path}: {ports:?} lacks {exposed}");
+            assert!(
+                ports.iter().any(|port| port == exposed),
+                "{path}: {ports:?} lacks {exposed}"
+            );
         }
     }
 }
@@ -88,17 +123,28 @@ fn pods_run_the_image_as_it_is_made() {
 #[test]
 fn probes_of_the_kubelet_ask_over_loopback() {
     assert!(text("Dockerfile").contains("CMD [\"meridian\", \"status\", \"--live\"]"));
-    let config = documents("packaging/kubernetes/configmap.yaml").remove(0)["data"]["meridian.toml"].take();
+    let config =
+        documents("packaging/kubernetes/configmap.yaml").remove(0)["data"]["meridian.toml"].take();
     let default = "127.0.0.1:8053";
-    assert!(config.as_str().expect("text").contains(&format!("[admin]\nlisten = \"{default}\"")));
-    let help =
-        Command::new(env!("CARGO_BIN_EXE_meridian")).args(["status", "--help"]).output().expect("the binary runs");
+    assert!(
+        config
+            .as_str()
+            .expect("text")
+            .contains(&format!("[admin]\nlisten = \"{default}\""))
+    );
+    let help = Command::new(env!("CARGO_BIN_EXE_meridian"))
+        .args(["status", "--help"])
+        .output()
+        .expect("the binary runs");
     let help = String::from_utf8_lossy(&help.stdout).into_owned();
     assert!(help.contains(default), "{help}");
     for (path, pod) in pods() {
         let container = &pod["spec"]["containers"][0];
-        for (probe, option) in [("startupProbe", "--ready"), ("readinessProbe", "--ready"), ("livenessProbe", "--live")]
-        {
+        for (probe, option) in [
+            ("startupProbe", "--ready"),
+            ("readinessProbe", "--ready"),
+            ("livenessProbe", "--live"),
+        ] {
             let command = words(&container[probe]["exec"]["command"]);
             assert_eq!(command, ["meridian", "status", option], "{path}: {probe}");
             assert!(help.contains(option), "{help}");
@@ -107,7 +153,14 @@ fn probes_of_the_kubelet_ask_over_loopback() {
                 "{path}: {probe}: the program waits so long"
             );
         }
-        assert!(container["ports"].as_array().expect("ports").iter().all(|port| port["name"] != "admin"), "{path}");
+        assert!(
+            container["ports"]
+                .as_array()
+                .expect("ports")
+                .iter()
+                .all(|port| port["name"] != "admin"),
+            "{path}"
+        );
     }
 }
 
@@ -115,7 +168,9 @@ fn probes_of_the_kubelet_ask_over_loopback() {
 fn pods_have_no_more_rights_than_port_53_needs() {
     for (path, pod) in pods() {
         let spec = &pod["spec"];
-        for container in ["initContainers", "containers"].iter().flat_map(|kind| spec[kind].as_array().expect("a list"))
+        for container in ["initContainers", "containers"]
+            .iter()
+            .flat_map(|kind| spec[kind].as_array().expect("a list"))
         {
             let security = &container["securityContext"];
             assert_eq!(security["readOnlyRootFilesystem"], true, "{path}");
@@ -123,12 +178,20 @@ fn pods_have_no_more_rights_than_port_53_needs() {
         }
         let security = &spec["containers"][0]["securityContext"];
         // The program is marked with this right, and would not start without it among those that it may have.
-        assert_eq!(words(&security["capabilities"]["add"]), ["NET_BIND_SERVICE"], "{path}");
+        assert_eq!(
+            words(&security["capabilities"]["add"]),
+            ["NET_BIND_SERVICE"],
+            "{path}"
+        );
         assert!(text("Dockerfile").contains("setcap cap_net_bind_service=+ep"));
         // Without the host's network, port 53 is open to everybody in the pod.
         let on_host = spec["hostNetwork"] == true;
         assert_eq!(security["allowPrivilegeEscalation"], on_host, "{path}");
-        assert_eq!(spec["securityContext"]["sysctls"].is_null(), on_host, "{path}");
+        assert_eq!(
+            spec["securityContext"]["sysctls"].is_null(),
+            on_host,
+            "{path}"
+        );
     }
 }
 
@@ -139,41 +202,67 @@ fn everything_that_is_mounted_is_there_and_where_the_configuration_looks() {
     for (path, pod) in pods() {
         let spec = &pod["spec"];
         let volumes = spec["volumes"].as_array().expect("volumes");
-        for container in ["initContainers", "containers"].iter().flat_map(|kind| spec[kind].as_array().expect("a list"))
+        for container in ["initContainers", "containers"]
+            .iter()
+            .flat_map(|kind| spec[kind].as_array().expect("a list"))
         {
             for mount in container["volumeMounts"].as_array().expect("mounts") {
-                assert!(volumes.iter().any(|volume| volume["name"] == mount["name"]), "{path}: {mount}");
+                assert!(
+                    volumes.iter().any(|volume| volume["name"] == mount["name"]),
+                    "{path}: {mount}"
+                );
             }
         }
-        let mounts = spec["containers"][0]["volumeMounts"].as_array().expect("mounts");
-        let at = |name: &str| mounts.iter().find(|mount| mount["name"] == name).map(|mount| mount["mountPath"].clone());
+        let mounts = spec["containers"][0]["volumeMounts"]
+            .as_array()
+            .expect("mounts");
+        let at = |name: &str| {
+            mounts
+                .iter()
+                .find(|mount| mount["name"] == name)
+                .map(|mount| mount["mountPath"].clone())
+        };
         assert_eq!(at("config"), Some("/etc/meridian".into()), "{path}");
         assert_eq!(at("state"), Some("/var/lib/meridian".into()), "{path}");
         assert!(
-            toml.contains("directory = \"/var/lib/meridian\"") && toml.contains("\"/run/meridian/token\""),
+            toml.contains("directory = \"/var/lib/meridian\"")
+                && toml.contains("\"/run/meridian/token\""),
             "{toml}"
         );
         assert_eq!(at("run"), Some("/run/meridian".into()), "{path}");
-        let map = volumes.iter().find(|volume| volume["name"] == "config").expect("a volume");
-        assert_eq!(map["configMap"]["name"], config["metadata"]["name"], "{path}");
+        let map = volumes
+            .iter()
+            .find(|volume| volume["name"] == "config")
+            .expect("a volume");
+        assert_eq!(
+            map["configMap"]["name"], config["metadata"]["name"],
+            "{path}"
+        );
     }
 }
 
 #[test]
 fn the_service_leads_to_the_pods_over_both_transports() {
-    let [deployment, service, budget] = &documents("packaging/kubernetes/deployment.yaml")[..] else { panic!("three") };
+    let [deployment, service, budget] = &documents("packaging/kubernetes/deployment.yaml")[..]
+    else {
+        panic!("three")
+    };
     let labels = &deployment["spec"]["template"]["metadata"]["labels"];
     assert_eq!(&service["spec"]["selector"], labels);
     assert_eq!(&deployment["spec"]["selector"]["matchLabels"], labels);
     assert_eq!(&budget["spec"]["selector"]["matchLabels"], labels);
     assert_eq!(service["spec"]["externalTrafficPolicy"], "Local");
-    let offered = deployment["spec"]["template"]["spec"]["containers"][0]["ports"].as_array().expect("ports");
+    let offered = deployment["spec"]["template"]["spec"]["containers"][0]["ports"]
+        .as_array()
+        .expect("ports");
     let ports = service["spec"]["ports"].as_array().expect("ports");
     let protocols: Vec<&Value> = ports.iter().map(|port| &port["protocol"]).collect();
     assert_eq!(protocols, ["UDP", "TCP"]);
     for port in ports {
         assert!(
-            offered.iter().any(|it| it["name"] == port["targetPort"] && it["protocol"] == port["protocol"]),
+            offered
+                .iter()
+                .any(|it| it["name"] == port["targetPort"] && it["protocol"] == port["protocol"]),
             "{port}"
         );
         assert_eq!(port["port"], 53);
@@ -185,35 +274,63 @@ fn the_service_leads_to_the_pods_over_both_transports() {
 
 #[test]
 fn compose_runs_the_same() {
-    let service = documents("packaging/docker-compose.yaml").remove(0)["services"]["meridian"].take();
-    assert_eq!((&service["read_only"], words(&service["cap_drop"])), (&Value::Bool(true), vec!["ALL"]));
+    let service =
+        documents("packaging/docker-compose.yaml").remove(0)["services"]["meridian"].take();
+    assert_eq!(
+        (&service["read_only"], words(&service["cap_drop"])),
+        (&Value::Bool(true), vec!["ALL"])
+    );
     assert_eq!(words(&service["cap_add"]), ["NET_BIND_SERVICE"]);
-    assert_eq!(words(&service["volumes"]), ["./meridian:/etc/meridian:ro", "state:/var/lib/meridian"]);
-    let health = serde_json::to_string(&words(&service["healthcheck"]["test"])[1..]).expect("a list");
-    assert!(instruction("HEALTHCHECK").replace(", ", ",").contains(&health), "{health}");
+    assert_eq!(
+        words(&service["volumes"]),
+        ["./meridian:/etc/meridian:ro", "state:/var/lib/meridian"]
+    );
+    let health =
+        serde_json::to_string(&words(&service["healthcheck"]["test"])[1..]).expect("a list");
+    assert!(
+        instruction("HEALTHCHECK")
+            .replace(", ", ",")
+            .contains(&health),
+        "{health}"
+    );
 }
 
 /// What stands behind `key=` in the unit, for each time that it is there.
 fn of_the_unit(key: &str) -> Vec<String> {
     let unit = text("packaging/systemd/meridian.service");
-    unit.lines().filter_map(|line| line.strip_prefix(&format!("{key}="))).map(str::to_owned).collect()
+    unit.lines()
+        .filter_map(|line| line.strip_prefix(&format!("{key}=")))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
 fn the_unit_runs_what_the_image_runs_with_no_more_rights() {
     let words: Vec<String> = serde_json::from_str(&instruction("CMD")).expect("a list");
-    assert_eq!(of_the_unit("ExecStart"), [format!("/usr/bin/meridian {}", words.join(" "))]);
+    assert_eq!(
+        of_the_unit("ExecStart"),
+        [format!("/usr/bin/meridian {}", words.join(" "))]
+    );
     for key in ["AmbientCapabilities", "CapabilityBoundingSet"] {
         assert_eq!(of_the_unit(key), ["CAP_NET_BIND_SERVICE"], "{key}");
     }
     assert_eq!(of_the_unit("ProtectSystem"), ["strict"]);
     assert!(of_the_unit("ReadWritePaths").is_empty());
     // The one place that may be written is where the package's configuration keeps the state.
-    let state = format!("[state]\ndirectory = \"/var/lib/{}\"", of_the_unit("StateDirectory").join(" "));
-    assert!(text("packaging/debian/meridian.toml").contains(&state), "{state}");
+    let state = format!(
+        "[state]\ndirectory = \"/var/lib/{}\"",
+        of_the_unit("StateDirectory").join(" ")
+    );
+    assert!(
+        text("packaging/debian/meridian.toml").contains(&state),
+        "{state}"
+    );
     let user = of_the_unit("User").join(" ");
     let folder = format!("install -d -o {user} -g {user} -m 700 /var/lib/{user}");
-    assert!(text("packaging/debian/postinst").contains(&folder), "{folder}");
+    assert!(
+        text("packaging/debian/postinst").contains(&folder),
+        "{folder}"
+    );
 }
 
 /// The figure of the guide is what `systemd-analyze` (tools/test installs it) says, whatever its version thinks of the face.
@@ -221,7 +338,12 @@ fn the_unit_runs_what_the_image_runs_with_no_more_rights() {
 fn the_unit_is_as_confined_as_the_guide_says() {
     let mut command = Command::new("systemd-analyze");
     command
-        .args(["security", "--offline=true", "--no-pager", "packaging/systemd/meridian.service"])
+        .args([
+            "security",
+            "--offline=true",
+            "--no-pager",
+            "packaging/systemd/meridian.service",
+        ])
         .current_dir(root());
     let output = command.output().expect("systemd-analyze is installed");
     let printed = String::from_utf8_lossy(&output.stdout);
@@ -229,15 +351,25 @@ fn the_unit_is_as_confined_as_the_guide_says() {
         let (_, rest) = text.split_once("exposure level for meridian.service: ")?;
         rest.split_whitespace().next()?.parse().ok()
     };
-    let (said, measured) = (exposure(&text("docs/guide/security.md")), exposure(&printed));
-    assert!(said.is_some() && said == measured, "the guide says {said:?}, the tool {measured:?}: {output:?}");
+    let (said, measured) = (
+        exposure(&text("docs/guide/security.md")),
+        exposure(&printed),
+    );
+    assert!(
+        said.is_some() && said == measured,
+        "the guide says {said:?}, the tool {measured:?}: {output:?}"
+    );
 }
 
 /// One socket of each kind for each address, none that the service would refuse.
 #[test]
 fn the_socket_unit_passes_what_the_service_takes() {
     let unit = text("packaging/socket-activation/meridian.socket");
-    let of = |key: &str| unit.lines().filter_map(|line| line.strip_prefix(key)).collect::<Vec<_>>();
+    let of = |key: &str| {
+        unit.lines()
+            .filter_map(|line| line.strip_prefix(key))
+            .collect::<Vec<_>>()
+    };
     assert_eq!(of("ListenDatagram="), ["0.0.0.0:53", "[::]:53"]);
     assert_eq!(of("ListenDatagram="), of("ListenStream="));
     assert_eq!(of("BindIPv6Only="), ["ipv6-only"]);
@@ -249,26 +381,50 @@ fn the_socket_unit_passes_what_the_service_takes() {
 #[test]
 fn what_the_package_serves_at_first_is_good_and_for_this_machine_only() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
-    let output = command.arg("check").current_dir(root().join("packaging/debian")).output().expect("the binary runs");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "meridian.toml: good: 1 zone, 1 service\n", "{output:?}");
+    let output = command
+        .arg("check")
+        .current_dir(root().join("packaging/debian"))
+        .output()
+        .expect("the binary runs");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "meridian.toml: good: 1 zone, 1 service\n",
+        "{output:?}"
+    );
     let config = text("packaging/debian/meridian.toml");
-    assert!(config.contains("\nlisten = [\"127.0.0.1:1053\", \"[::1]:1053\"]"), "{config}");
+    assert!(
+        config.contains("\nlisten = [\"127.0.0.1:1053\", \"[::1]:1053\"]"),
+        "{config}"
+    );
 }
 
 #[test]
 fn the_package_holds_what_is_there() {
     let manifest = text("Cargo.toml");
-    let (_, deb) = manifest.split_once("[package.metadata.deb]").expect("there is one");
-    let assets = deb.lines().filter_map(|line| line.trim().strip_prefix("[\"")?.split('"').next());
-    let sources: Vec<&str> = assets.filter(|source| !source.starts_with("target/")).collect();
+    let (_, deb) = manifest
+        .split_once("[package.metadata.deb]")
+        .expect("there is one");
+    let assets = deb
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("[\"")?.split('"').next());
+    let sources: Vec<&str> = assets
+        .filter(|source| !source.starts_with("target/"))
+        .collect();
     assert!(sources.len() > 4, "{sources:?}");
     for source in sources {
         let folder = source.strip_suffix("*.md").unwrap_or(source);
         assert!(root().join(folder).exists(), "{source}");
     }
-    for file in deb.lines().filter(|line| line.starts_with("conf-files")).flat_map(|line| line.split('"')) {
+    for file in deb
+        .lines()
+        .filter(|line| line.starts_with("conf-files"))
+        .flat_map(|line| line.split('"'))
+    {
         if let Some(path) = file.strip_prefix("/etc/meridian/") {
-            assert!(root().join("packaging/debian").join(path).exists(), "{file}");
+            assert!(
+                root().join("packaging/debian").join(path).exists(),
+                "{file}"
+            );
         }
     }
 }

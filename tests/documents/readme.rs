@@ -22,7 +22,10 @@ fn meridian(arguments: &[&str]) -> Command {
 fn what_the_readme_asks_the_demo_is_answered_as_it_says() {
     let server = Server::demo();
     let questions: Vec<Step> = readme().into_iter().filter(|step| step.asks()).collect();
-    assert!(questions.iter().any(|step| !step.expected.is_empty()), "the README shows no question with its answer");
+    assert!(
+        questions.iter().any(|step| !step.expected.is_empty()),
+        "the README shows no question with its answer"
+    );
     for question in questions {
         question.ask(server.address().port(), server.folder());
     }
@@ -37,13 +40,29 @@ fn every_command_of_the_readme_is_there() {
         let flags = |argument: &&&str| !argument.starts_with('-');
         let mut words: Vec<&str> = arguments.iter().take_while(flags).copied().collect();
         // `geodata build` is two words; elsewhere the second is a value already.
-        words.truncate(if words.first() == Some(&"geodata") { 2 } else { 1 });
-        let output = meridian(&words).arg("--help").output().expect("the binary runs");
-        assert!(output.status.success(), "the README types {arguments:?}: {output:?}");
+        words.truncate(if words.first() == Some(&"geodata") {
+            2
+        } else {
+            1
+        });
+        let output = meridian(&words)
+            .arg("--help")
+            .output()
+            .expect("the binary runs");
+        assert!(
+            output.status.success(),
+            "the README types {arguments:?}: {output:?}"
+        );
         let help = String::from_utf8_lossy(&output.stdout);
-        for option in arguments.iter().filter(|argument| argument.starts_with("--")) {
+        for option in arguments
+            .iter()
+            .filter(|argument| argument.starts_with("--"))
+        {
             let option = option.split('=').next().unwrap_or(option);
-            assert!(help.contains(option), "the README types {arguments:?}, but {words:?} has no {option}:\n{help}");
+            assert!(
+                help.contains(option),
+                "the README types {arguments:?}, but {words:?} has no {option}:\n{help}"
+            );
         }
     }
 }

@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use crate::client::{certificates, connect_quic, connect_tls, read_framed, run, try_connect, write_framed};
+use crate::client::{
+    certificates, connect_quic, connect_tls, read_framed, run, try_connect, write_framed,
+};
 use crate::harness::Server;
 use crate::harness::types::*;
 use crate::world::{pair, question, server, setup, write};
@@ -18,7 +20,10 @@ fn is_shown(server: &Server) -> bool {
         stream.is_ok_and(|stream| stream.conn.peer_certificates() == Some(&expected))
     });
     let quic = run(async { connect_quic(server).await.is_ok() });
-    assert!(tls[0] == tls[1] && tls[0] == quic, "the transports show different certificates");
+    assert!(
+        tls[0] == tls[1] && tls[0] == quic,
+        "the transports show different certificates"
+    );
     quic
 }
 
@@ -40,14 +45,18 @@ fn a_certificate_that_cannot_be_used_is_refused_and_the_one_before_is_shown() {
     let folder = server.folder();
     let good = fs::read_to_string(folder.join("certificate.pem")).expect("it is there");
     fs::write(folder.join("certificate.pem"), "no certificate").expect("the folder can be written");
-    server.await_log("the new certificate was refused, the one before is shown still", 1);
+    server.await_log(
+        "the new certificate was refused, the one before is shown still",
+        1,
+    );
     server.await_log("certificate.pem: it holds no certificate", 1);
     fs::write(folder.join("certificate.pem"), pair().0).expect("the folder can be written");
     server.await_log("key.pem: the private key is not that of the certificate", 1);
     fs::write(folder.join("certificate.pem"), good).expect("the folder can be written");
     server.await_log("the certificate was renewed", 1);
     assert!(is_shown(&server));
-    fs::set_permissions(folder.join("key.pem"), fs::Permissions::from_mode(0o644)).expect("it is ours");
+    fs::set_permissions(folder.join("key.pem"), fs::Permissions::from_mode(0o644))
+        .expect("it is ours");
     server.reload();
     server.await_log("key.pem: others may read the private key (mode 644)", 1);
     assert!(is_shown(&server));
@@ -69,8 +78,14 @@ fn check_tells_what_is_wrong_with_the_certificate() {
     let config = "[server]\nlisten_tls = [\"127.0.0.1\"]\n[tls]\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"";
     fs::write(setup.folder().join("meridian.toml"), config).expect("the folder can be written");
     let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
-    let output = command.args(["check", "--config", "meridian.toml"]).current_dir(setup.folder()).output();
+    let output = command
+        .args(["check", "--config", "meridian.toml"])
+        .current_dir(setup.folder())
+        .output();
     let output = output.expect("the binary runs");
     let printed = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && printed.contains("key.pem: it holds no private key"), "{printed}");
+    assert!(
+        !output.status.success() && printed.contains("key.pem: it holds no private key"),
+        "{printed}"
+    );
 }

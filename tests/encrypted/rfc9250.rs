@@ -22,8 +22,16 @@ fn section_4_2_one_connection_carries_many_queries_at_a_time() {
             exchanges.spawn(async move { exchange(&connection, &asked).await });
         }
         while let Some(ended) = exchanges.join_next().await {
-            let Ok(Ended::Well(octets)) = ended else { panic!("{ended:?}") };
-            assert_eq!(Message::read(&octets[2..]).expect("a message").answers.len(), 1);
+            let Ok(Ended::Well(octets)) = ended else {
+                panic!("{ended:?}")
+            };
+            assert_eq!(
+                Message::read(&octets[2..])
+                    .expect("a message")
+                    .answers
+                    .len(),
+                1
+            );
         }
     });
 }
@@ -52,7 +60,11 @@ fn section_4_3_3_what_breaks_the_rules_ends_the_connection() {
         &framed(&[0; 8193]),
         &framed(&keepalive),
     ] {
-        assert_eq!(quic_octets(&server, octets), PROTOCOL_ERROR, "{octets:02x?}");
+        assert_eq!(
+            quic_octets(&server, octets),
+            PROTOCOL_ERROR,
+            "{octets:02x?}"
+        );
     }
     assert!(over_quic(&server, &whole).is_some(), "others are answered");
 }
@@ -61,11 +73,23 @@ fn section_4_3_3_what_breaks_the_rules_ends_the_connection() {
 fn section_4_1_1_only_doq_is_agreed_to_and_garbage_is_passed_over() {
     let server = server();
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    for garbage in [&[][..], &[0; 1200], &[0xff; 1200], &[0xc0; 1200], &question("host.example.test", A).octets()] {
-        socket.send_to(garbage, server.encrypted("quic")).expect("loopback takes it");
+    for garbage in [
+        &[][..],
+        &[0; 1200],
+        &[0xff; 1200],
+        &[0xc0; 1200],
+        &question("host.example.test", A).octets(),
+    ] {
+        socket
+            .send_to(garbage, server.encrypted("quic"))
+            .expect("loopback takes it");
     }
     assert!(over_quic(&server, &question("host.example.test", A).octets()).is_some());
-    assert!(!server.log().contains("WARN") && !server.log().contains("ERROR"), "{}", server.log());
+    assert!(
+        !server.log().contains("WARN") && !server.log().contains("ERROR"),
+        "{}",
+        server.log()
+    );
 }
 
 #[test]

@@ -9,9 +9,17 @@ use crate::world::{question, server};
 fn messages() -> Vec<Vec<u8>> {
     let ask = |name: &str, rtype: u16| question(name, rtype).octets();
     let subnet = |subnet: &str| {
-        question("www.example.test", A).option(8, &crate::harness::query::subnet_option(subnet)).octets()
+        question("www.example.test", A)
+            .option(8, &crate::harness::query::subnet_option(subnet))
+            .octets()
     };
-    let flags = |flags: u16| Question { flags, ..question("host.example.test", A) }.octets();
+    let flags = |flags: u16| {
+        Question {
+            flags,
+            ..question("host.example.test", A)
+        }
+        .octets()
+    };
     let mut version = question("host.example.test", A);
     version.opt().version = 7;
     let mut dnssec = question("host.example.test", A).option(3, &[]);
@@ -38,7 +46,11 @@ fn messages() -> Vec<Vec<u8>> {
         dnssec.octets(),
         flags(0x0110),
         flags(0x2800),
-        Question { class: 3, ..question("version.bind", TXT) }.octets(),
+        Question {
+            class: 3,
+            ..question("version.bind", TXT)
+        }
+        .octets(),
         whole[..whole.len() - 1].to_vec(),
         whole[..12].to_vec(),
         [&whole[..], &[0]].concat(),
@@ -48,7 +60,9 @@ fn messages() -> Vec<Vec<u8>> {
 fn expect_same(over: impl Fn(&Server, &[u8]) -> Option<Vec<u8>>) {
     let server = server();
     for message in messages() {
-        let plain = server.exchange(&message, Transport::Tcp).expect("TCP answers every one of them");
+        let plain = server
+            .exchange(&message, Transport::Tcp)
+            .expect("TCP answers every one of them");
         assert_eq!(over(&server, &message), Some(plain), "to {message:02x?}");
     }
 }
@@ -71,20 +85,29 @@ fn quic_says_what_tcp_says() {
 #[test]
 fn what_is_no_query_gets_no_reply_anywhere() {
     let server = server();
-    let response = Question { flags: 0x8100, ..question("host.example.test", A) }.octets();
+    let response = Question {
+        flags: 0x8100,
+        ..question("host.example.test", A)
+    }
+    .octets();
     for message in [&response[..], &response[..11], &[]] {
         assert_eq!(server.exchange(message, Transport::Tcp), None);
         for over in [over_tls, over_https, over_quic] {
             assert_eq!(over(&server, message), None, "to {message:02x?}");
         }
     }
-    assert!(over_tls(&server, &question("host.example.test", A).octets()).is_some(), "the next one is answered");
+    assert!(
+        over_tls(&server, &question("host.example.test", A).octets()).is_some(),
+        "the next one is answered"
+    );
 }
 
 #[test]
 fn a_cookie_is_given_and_good_on_every_transport() {
     let server = server();
-    let asked = question("host.example.test", A).option(10, &[7; 8]).octets();
+    let asked = question("host.example.test", A)
+        .option(10, &[7; 8])
+        .octets();
     for over in [over_tls, over_https, over_quic] {
         let reply = over(&server, &asked).expect("a reply");
         let reply = crate::harness::Message::read(&reply).expect("a message");

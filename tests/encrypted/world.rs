@@ -47,12 +47,17 @@ pub fn write(folder: &Path, (certificate, key): &(String, String)) {
     std::fs::write(folder.join("key.pem"), key).expect("the temporary folder can be written");
     let secret = std::fs::Permissions::from_mode(0o600);
     std::fs::set_permissions(folder.join("key.pem"), secret).expect("it is ours");
-    std::fs::write(folder.join("certificate.pem"), certificate).expect("the temporary folder can be written");
+    std::fs::write(folder.join("certificate.pem"), certificate)
+        .expect("the temporary folder can be written");
 }
 
 pub fn setup() -> Setup {
-    let listeners = ["tls", "https", "quic"].map(|transport| format!("listen_{transport} = [\"127.0.0.1:0\"]"));
-    let setup = Setup::new().zone("example.test", ZONE).config(SERVICES).server(&listeners.join("\n"));
+    let listeners =
+        ["tls", "https", "quic"].map(|transport| format!("listen_{transport} = [\"127.0.0.1:0\"]"));
+    let setup = Setup::new()
+        .zone("example.test", ZONE)
+        .config(SERVICES)
+        .server(&listeners.join("\n"));
     let setup = setup.config("[tls]\ncertificate = \"certificate.pem\"\nkey = \"key.pem\"\n");
     write(setup.folder(), &pair());
     setup
@@ -64,5 +69,8 @@ pub fn server() -> Server {
 
 /// As DNS over QUIC wants it, and DNS over HTTPS likes it.
 pub fn question(name: &str, rtype: u16) -> Question {
-    Question { id: 0, ..Question::new(name, rtype) }
+    Question {
+        id: 0,
+        ..Question::new(name, rtype)
+    }
 }

@@ -24,27 +24,44 @@ impl Injection {
     /// `--inject=calls:fault`. A call that this processor does not have is passed over (`?name`).
     #[track_caller]
     pub fn begin(process: u32, calls: &str, fault: &str, notes: &Path) -> Injection {
-        let calls: Vec<String> = calls.split_whitespace().map(|call| format!("?{call}")).collect();
+        let calls: Vec<String> = calls
+            .split_whitespace()
+            .map(|call| format!("?{call}"))
+            .collect();
         let calls = calls.join(",");
-        Injection::attach(process, &[format!("trace={calls}"), format!("inject={calls}:{fault}")], notes)
+        Injection::attach(
+            process,
+            &[format!("trace={calls}"), format!("inject={calls}:{fault}")],
+            notes,
+        )
     }
 
     /// Only notes the calls for files, descriptors, the network, processes and clocks.
     #[track_caller]
     pub fn watch(process: u32, notes: &Path) -> Injection {
-        Injection::attach(process, &["trace=%file,%desc,%network,%process,%clock".to_owned()], notes)
+        Injection::attach(
+            process,
+            &["trace=%file,%desc,%network,%process,%clock".to_owned()],
+            notes,
+        )
     }
 
     #[track_caller]
     fn attach(process: u32, expressions: &[String], notes: &Path) -> Injection {
         let mut command = Command::new("strace");
-        command.args(["-f", "-qqq", "-p", &process.to_string(), "-o"]).arg(notes).args(["-e", "signal=none"]);
+        command
+            .args(["-f", "-qqq", "-p", &process.to_string(), "-o"])
+            .arg(notes)
+            .args(["-e", "signal=none"]);
         for expression in expressions {
             command.args(["-e", expression]);
         }
         let strace = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         let strace = strace.expect("strace is installed: apt-get install strace");
-        let mut injection = Injection { strace, notes: notes.to_owned() };
+        let mut injection = Injection {
+            strace,
+            notes: notes.to_owned(),
+        };
         injection.await_attached(process);
         injection
     }
@@ -55,10 +72,15 @@ impl Injection {
         drop(self);
         let notes = std::fs::read(notes).unwrap_or_default();
         let notes = String::from_utf8_lossy(&notes);
-        ["(INJECTED)", "(DELAYED)", "<unfinished ...>", "<detached ...>"]
-            .map(|word| notes.matches(word).count())
-            .iter()
-            .sum()
+        [
+            "(INJECTED)",
+            "(DELAYED)",
+            "<unfinished ...>",
+            "<detached ...>",
+        ]
+        .map(|word| notes.matches(word).count())
+        .iter()
+        .sum()
     }
 
     /// Ends it; the names of the calls that were noted.
@@ -68,7 +90,9 @@ impl Injection {
         let notes = std::fs::read(notes).unwrap_or_default();
         let notes = String::from_utf8_lossy(&notes);
         // `1234 openat(AT_FDCWD, ...`, and what was begun before or goes on after another: `<... read resumed>`.
-        let calls = notes.lines().filter_map(|line| line.split_whitespace().nth(1)?.split_once('('));
+        let calls = notes
+            .lines()
+            .filter_map(|line| line.split_whitespace().nth(1)?.split_once('('));
         calls.map(|(name, _)| name.to_owned()).collect()
     }
 
@@ -77,8 +101,15 @@ impl Injection {
         let deadline = Instant::now() + ATTACH;
         while !is_traced(process) {
             let ended = self.strace.try_wait().expect("it is our child");
-            assert!(ended.is_none(), "strace cannot attach to the server; it needs root or ptrace_scope 0");
-            assert!(Instant::now() < deadline, "strace did not attach in {} s", ATTACH.as_secs());
+            assert!(
+                ended.is_none(),
+                "strace cannot attach to the server; it needs root or ptrace_scope 0"
+            );
+            assert!(
+                Instant::now() < deadline,
+                "strace did not attach in {} s",
+                ATTACH.as_secs()
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -101,10 +132,14 @@ impl Drop for Injection {
 
 /// Whether every thread of a process is traced.
 fn is_traced(process: u32) -> bool {
-    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else { return false };
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{process}/task")) else {
+        return false;
+    };
     for thread in threads.flatten() {
         let status = std::fs::read_to_string(thread.path().join("status")).unwrap_or_default();
-        let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
+        let tracer = status
+            .lines()
+            .find_map(|line| line.strip_prefix("TracerPid:"));
         if tracer.is_none_or(|tracer| tracer.trim() == "0") {
             return false;
         }

@@ -23,7 +23,9 @@ pub struct Row {
 /// Lines of the section with this heading.
 #[track_caller]
 pub fn rows(section: &str) -> Vec<Row> {
-    let (_, text) = DOCUMENT.split_once(&format!("## {section}\n")).expect("the document has this section");
+    let (_, text) = DOCUMENT
+        .split_once(&format!("## {section}\n"))
+        .expect("the document has this section");
     let text = text.split("\n## ").next().unwrap_or(text);
     let lines = text.lines().filter(|line| line.starts_with("| `"));
     let rows: Vec<Row> = lines.map(row).collect();
@@ -35,12 +37,27 @@ pub fn rows(section: &str) -> Vec<Row> {
 pub fn known_calls() -> Vec<&'static str> {
     let lines = DOCUMENT.lines().filter(|line| line.starts_with("| `"));
     let cells = lines.filter_map(|line| line.trim_matches('|').split('|').next());
-    cells.flat_map(|cell| cell.trim().trim_matches('`').split_whitespace()).collect()
+    cells
+        .flat_map(|cell| cell.trim().trim_matches('`').split_whitespace())
+        .collect()
 }
 
 #[track_caller]
 fn row(line: &'static str) -> Row {
-    let cells: Vec<&str> = line.trim_matches('|').split('|').map(|cell| cell.trim().trim_matches('`')).collect();
-    let [calls, fault, answers, order, reload, said] = cells[..] else { panic!("six cells: {line}") };
-    Row { calls, fault, answers, order, reload, said }
+    let cells: Vec<&str> = line
+        .trim_matches('|')
+        .split('|')
+        .map(|cell| cell.trim().trim_matches('`'))
+        .collect();
+    let [calls, fault, answers, order, reload, said] = cells[..] else {
+        panic!("six cells: {line}")
+    };
+    Row {
+        calls,
+        fault,
+        answers,
+        order,
+        reload,
+        said,
+    }
 }

@@ -35,7 +35,8 @@ const ADDRESSES: u32 = 100_000;
 /// Great-circle distance on a sphere in kilometres, by the haversine formula.
 fn haversine((lat1, lon1): (f64, f64), (lat2, lon2): (f64, f64)) -> f64 {
     let half = |a: f64, b: f64| ((b - a).to_radians() / 2.0).sin().powi(2);
-    let inner = half(lat1, lat2) + lat1.to_radians().cos() * lat2.to_radians().cos() * half(lon1, lon2);
+    let inner =
+        half(lat1, lat2) + lat1.to_radians().cos() * lat2.to_radians().cos() * half(lon1, lon2);
     2.0 * 6371.0088 * inner.sqrt().min(1.0).asin()
 }
 
@@ -44,25 +45,45 @@ struct Files(Vec<Reader<Vec<u8>>>);
 
 impl Files {
     fn open(paths: &[PathBuf]) -> Files {
-        Files(paths.iter().map(|path| Reader::open_readfile(path).expect("a MaxMind DB file")).collect())
+        Files(
+            paths
+                .iter()
+                .map(|path| Reader::open_readfile(path).expect("a MaxMind DB file"))
+                .collect(),
+        )
     }
 
     /// `None`: nobody knows, or only the country, so that the built-in data or a country's centre decide.
     fn point(&self, address: IpAddr) -> Option<(f64, f64)> {
-        let record = self.0.iter().find_map(|reader| reader.lookup(address).ok()?.decode::<Value>().ok()?)?;
+        let record = self
+            .0
+            .iter()
+            .find_map(|reader| reader.lookup(address).ok()?.decode::<Value>().ok()?)?;
         let number = |value: &Value| value.as_f64().or_else(|| value.as_str()?.parse().ok());
         let nested = record.get("location").unwrap_or(&record);
-        let point = (number(nested.get("latitude")?)?, number(nested.get("longitude")?)?);
+        let point = (
+            number(nested.get("latitude")?)?,
+            number(nested.get("longitude")?)?,
+        );
         (point != (0.0, 0.0)).then_some(point)
     }
 }
 
 /// A configuration with every region, one address each: 192.0.2.N for the region of index N.
 fn config(paths: &[PathBuf]) -> String {
-    let names: Vec<String> = paths.iter().map(|path| format!("{:?}", path.display().to_string())).collect();
-    let mut text = format!("[geo]\ndatabases = [{}]\ncoarse_points = \"database\"\n", names.join(", "));
+    let names: Vec<String> = paths
+        .iter()
+        .map(|path| format!("{:?}", path.display().to_string()))
+        .collect();
+    let mut text = format!(
+        "[geo]\ndatabases = [{}]\ncoarse_points = \"database\"\n",
+        names.join(", ")
+    );
     for (name, latitude, longitude) in REGIONS {
-        let _ = writeln!(text, "[regions.{name}]\nlocation = [{latitude}, {longitude}]");
+        let _ = writeln!(
+            text,
+            "[regions.{name}]\nlocation = [{latitude}, {longitude}]"
+        );
     }
     text.push_str("[[services]]\nname = \"www.example.test\"\n[services.endpoints]\n");
     for (index, (name, ..)) in REGIONS.iter().enumerate() {
@@ -73,15 +94,17 @@ fn config(paths: &[PathBuf]) -> String {
 
 /// IPv6 forms of IPv4 are never looked up as what they are.
 fn carries_ipv4(address: IpAddr) -> bool {
-    CARRIERS_OF_IPV4.iter().any(|&(network, prefix)| match (network, address) {
-        (IpAddr::V4(network), IpAddr::V4(address)) => {
-            (network.to_bits() ^ address.to_bits()).leading_zeros() >= u32::from(prefix)
-        }
-        (IpAddr::V6(network), IpAddr::V6(address)) => {
-            (network.to_bits() ^ address.to_bits()).leading_zeros() >= u32::from(prefix)
-        }
-        _ => false,
-    })
+    CARRIERS_OF_IPV4
+        .iter()
+        .any(|&(network, prefix)| match (network, address) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                (network.to_bits() ^ address.to_bits()).leading_zeros() >= u32::from(prefix)
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                (network.to_bits() ^ address.to_bits()).leading_zeros() >= u32::from(prefix)
+            }
+            _ => false,
+        })
 }
 
 /// Compares served with computed for `ADDRESSES` addresses that `draw` gives; the disagreements.
@@ -91,16 +114,26 @@ fn disagreements(paths: &[PathBuf], mut draw: impl FnMut() -> IpAddr) -> (u32, V
     while compared < ADDRESSES && tried < 200 * ADDRESSES {
         tried += 1;
         let address = draw();
-        let Some(point) = files.point(address).filter(|_| !carries_ipv4(address)) else { continue };
+        let Some(point) = files.point(address).filter(|_| !carries_ipv4(address)) else {
+            continue;
+        };
         compared += 1;
         let reply = ask(&loaded, "www.example.test", address, None, 0);
-        let served = reply.answers[0].data.rsplit('.').next().and_then(|index| index.parse::<usize>().ok());
+        let served = reply.answers[0]
+            .data
+            .rsplit('.')
+            .next()
+            .and_then(|index| index.parse::<usize>().ok());
         let served = served.expect("192.0.2.N");
-        let distance = |(_, latitude, longitude): &(&str, f64, f64)| haversine(point, (*latitude, *longitude));
+        let distance =
+            |(_, latitude, longitude): &(&str, f64, f64)| haversine(point, (*latitude, *longitude));
         let least = REGIONS.iter().map(distance).fold(f64::INFINITY, f64::min);
         // Two ways of computing differ in the last digits; a millimetre decides nothing.
         if distance(&REGIONS[served]) > least + 1e-6 {
-            wrong.push(format!("{address} at {point:?}: {} is served", REGIONS[served].0));
+            wrong.push(format!(
+                "{address} at {point:?}: {} is served",
+                REGIONS[served].0
+            ));
         }
     }
     (compared, wrong)
@@ -109,9 +142,20 @@ fn disagreements(paths: &[PathBuf], mut draw: impl FnMut() -> IpAddr) -> (u32, V
 #[track_caller]
 fn expect_agreement(what: &str, paths: &[PathBuf], draw: impl FnMut() -> IpAddr) {
     let (compared, wrong) = disagreements(paths, draw);
-    println!("{what}: {compared} addresses compared, {} disagreements", wrong.len());
-    assert!(wrong.is_empty(), "{what}: {} of {compared}, first {:#?}", wrong.len(), &wrong[..wrong.len().min(5)]);
-    assert_eq!(compared, ADDRESSES, "{what}: too few addresses are in the database");
+    println!(
+        "{what}: {compared} addresses compared, {} disagreements",
+        wrong.len()
+    );
+    assert!(
+        wrong.is_empty(),
+        "{what}: {} of {compared}, first {:#?}",
+        wrong.len(),
+        &wrong[..wrong.len().min(5)]
+    );
+    assert_eq!(
+        compared, ADDRESSES,
+        "{what}: too few addresses are in the database"
+    );
 }
 
 /// A large database made here: networks of both families at random places, many of them inside each other.
@@ -129,14 +173,21 @@ fn made_up(folder: &Path) -> PathBuf {
             let prefix = 24 + random.below(41) as u32;
             let near = 0x2a00_0000u128 << 96 | random.wide() >> 24;
             let far = 0x2u128 << 124 | random.wide() >> 3;
-            let address = if random.below(2) == 0 { near } else { far } & u128::MAX << (128 - prefix);
+            let address =
+                if random.below(2) == 0 { near } else { far } & u128::MAX << (128 - prefix);
             format!("{}/{prefix}", Ipv6Addr::from(address))
         };
-        let address: IpAddr = network.split('/').next().and_then(|text| text.parse().ok()).expect("an address");
+        let address: IpAddr = network
+            .split('/')
+            .next()
+            .and_then(|text| text.parse().ok())
+            .expect("an address");
         if carries_ipv4(address) || !networks.insert(network.clone()) {
             continue;
         }
-        let degrees = |limit: u64, random: &mut Random| random.below(limit * 20_000) as f64 / 10_000.0 - limit as f64;
+        let degrees = |limit: u64, random: &mut Random| {
+            random.below(limit * 20_000) as f64 / 10_000.0 - limit as f64
+        };
         let (latitude, longitude) = (degrees(90, &mut random), degrees(180, &mut random));
         let country = ["", "DE", "US", "JP", ""][random.below(5) as usize];
         let _ = writeln!(table, "{network},{latitude},{longitude},{country}");
@@ -156,7 +207,9 @@ fn random_v4(seed: u64) -> impl FnMut() -> IpAddr {
 fn random_v6(seed: u64) -> impl FnMut() -> IpAddr {
     let mut random = Random(seed);
     move || {
-        let in_use = [0x2001u128, 0x2400, 0x2404, 0x2600, 0x2607, 0x2800, 0x2a00, 0x2a02, 0x2c0f];
+        let in_use = [
+            0x2001u128, 0x2400, 0x2404, 0x2600, 0x2607, 0x2800, 0x2a00, 0x2a02, 0x2c0f,
+        ];
         let top = in_use[random.below(in_use.len() as u64) as usize] << 112;
         Ipv6Addr::from(top | random.wide() >> [8, 16, 24][random.below(3) as usize]).into()
     }
@@ -174,11 +227,23 @@ fn the_nearest_region_is_served_from_a_made_up_database() {
 #[test]
 #[ignore = "needs MERIDIAN_CITY_DB; run tools/verify-city"]
 fn the_nearest_region_is_served_from_real_databases() {
-    let named = std::env::var_os("MERIDIAN_CITY_DB").expect("MERIDIAN_CITY_DB names MMDB files, separated by colons");
+    let named = std::env::var_os("MERIDIAN_CITY_DB")
+        .expect("MERIDIAN_CITY_DB names MMDB files, separated by colons");
     let paths: Vec<PathBuf> = std::env::split_paths(&named).collect();
-    let what: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-    expect_agreement(&format!("{}, IPv4", what.join(" and ")), &paths, random_v4(3));
-    expect_agreement(&format!("{}, IPv6", what.join(" and ")), &paths, random_v6(4));
+    let what: Vec<String> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    expect_agreement(
+        &format!("{}, IPv4", what.join(" and ")),
+        &paths,
+        random_v4(3),
+    );
+    expect_agreement(
+        &format!("{}, IPv6", what.join(" and ")),
+        &paths,
+        random_v6(4),
+    );
 }
 
 #[test]

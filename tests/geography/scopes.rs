@@ -59,10 +59,19 @@ fra = "192.0.2.1"
 iad = "192.0.2.2"
 "#;
 
-const NAMES: [&str; 4] = ["near.example.test", "fenced.example.test", "sticky.example.test", "listed.example.test"];
+const NAMES: [&str; 4] = [
+    "near.example.test",
+    "fenced.example.test",
+    "sticky.example.test",
+    "listed.example.test",
+];
 
 fn scope(reply: &Message) -> u8 {
-    reply.opt.as_ref().and_then(|opt| opt.option(8).next()).expect("a client subnet")[3]
+    reply
+        .opt
+        .as_ref()
+        .and_then(|opt| opt.option(8).next())
+        .expect("a client subnet")[3]
 }
 
 /// The block of this many bits around an address, as its first and last address.
@@ -77,13 +86,26 @@ fn block(address: IpAddr, bits: u8) -> (u128, u128) {
 }
 
 fn address(value: u128, v4: bool) -> IpAddr {
-    if v4 { Ipv4Addr::from(value as u32).into() } else { Ipv6Addr::from(value).into() }
+    if v4 {
+        Ipv4Addr::from(value as u32).into()
+    } else {
+        Ipv6Addr::from(value).into()
+    }
 }
 
 fn random_address(random: &mut Random, v4: bool) -> IpAddr {
-    let special = [0x0a07_0900u128, 0xc633_6440, 0xcb00_7100, 0x7f00_0000, 0xc0a8_0000];
+    let special = [
+        0x0a07_0900u128,
+        0xc633_6440,
+        0xcb00_7100,
+        0x7f00_0000,
+        0xc0a8_0000,
+    ];
     match (v4, random.below(8)) {
-        (true, 0) => address(special[random.below(5) as usize] ^ (random.wide() % 1024), true),
+        (true, 0) => address(
+            special[random.below(5) as usize] ^ (random.wide() % 1024),
+            true,
+        ),
         (true, _) => address(random.wide() & 0xffff_ffff, true),
         (false, 0) => address(0x2001_0db8_0007u128 << 80 ^ random.wide() >> 46, false),
         (false, 1) => address(0xffff_0000_0000 | random.wide() & 0xffff_ffff, false),
@@ -96,11 +118,21 @@ fn random_address(random: &mut Random, v4: bool) -> IpAddr {
 /// All subnets are as long as a whole address, so that the scope is the answer's own.
 fn ask_whole(loaded: &LoadedState, name: &str, client: IpAddr, draw: u64) -> Message {
     let length = if client.is_ipv4() { 32 } else { 128 };
-    ask(loaded, name, IpAddr::from([192, 0, 2, 250]), Some((client, length)), draw)
+    ask(
+        loaded,
+        name,
+        IpAddr::from([192, 0, 2, 250]),
+        Some((client, length)),
+        draw,
+    )
 }
 
 fn answers(reply: &Message) -> Vec<&str> {
-    reply.answers.iter().map(|record| &record.data[..]).collect()
+    reply
+        .answers
+        .iter()
+        .map(|record| &record.data[..])
+        .collect()
 }
 
 #[test]
@@ -113,11 +145,18 @@ fn everybody_in_a_scope_has_the_same_answer_and_the_same_scope() {
         let draw = random.next();
         let reply = ask_whole(&loaded, name, client, draw);
         let (first, last) = block(client, scope(&reply));
-        let inside = [first, last, first + random.wide() % (last - first).saturating_add(1).max(1)];
+        let inside = [
+            first,
+            last,
+            first + random.wide() % (last - first).saturating_add(1).max(1),
+        ];
         for other in inside.map(|value| address(value, v4)) {
             let again = ask_whole(&loaded, name, other, draw);
             let same = (answers(&reply), scope(&reply)) == (answers(&again), scope(&again));
-            assert!(same, "{name}: {client} has {reply:?}, {other} in the same scope {again:?}");
+            assert!(
+                same,
+                "{name}: {client} has {reply:?}, {other} in the same scope {again:?}"
+            );
         }
     }
 }
@@ -154,7 +193,11 @@ fn a_shorter_source_gets_the_scope_of_its_first_address() {
             let reply = ask(&loaded, NAMES[0], resolver, Some((client, source)), 0);
             let first = address(block(client, source).0, true);
             let whole = ask_whole(&loaded, NAMES[0], first, 0);
-            assert_eq!((answers(&reply), scope(&reply)), (answers(&whole), scope(&whole)), "{client}/{source}");
+            assert_eq!(
+                (answers(&reply), scope(&reply)),
+                (answers(&whole), scope(&whole)),
+                "{client}/{source}"
+            );
         }
     }
 }
@@ -163,7 +206,10 @@ fn a_shorter_source_gets_the_scope_of_its_first_address() {
 #[test]
 fn private_networks_of_a_database_are_steered() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let (input, output) = (folder.path().join("own.csv"), folder.path().join("own.mmdb"));
+    let (input, output) = (
+        folder.path().join("own.csv"),
+        folder.path().join("own.mmdb"),
+    );
     let table = "network,latitude,longitude\n10.1.0.0/16,50.1,8.7\n10.2.0.0/16,40.7,-74.0\nfd12:3::/32,40.7,-74.0\n\
                  192.0.2.240/28,40.7,-74.0\n";
     fs::write(&input, table).expect("writable");
@@ -181,7 +227,12 @@ fn private_networks_of_a_database_are_steered() {
         ("fd12:3::1", "192.0.2.2", 32),
         ("172.16.0.1", "192.0.2.2", 12),
     ] {
-        let reply = ask_whole(&loaded, "www.example.test", client.parse().expect("an address"), 1);
+        let reply = ask_whole(
+            &loaded,
+            "www.example.test",
+            client.parse().expect("an address"),
+            1,
+        );
         assert_eq!(answers(&reply), [address], "{client}");
         assert!(scope(&reply) >= widest, "{client}: {}", scope(&reply));
     }

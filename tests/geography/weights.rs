@@ -42,7 +42,14 @@ small = [{ address = "192.0.2.5", weight = 3 }, { address = "192.0.2.6", weight 
 "#;
 
 /// What each endpoint is due, by the last octet of its address.
-const DUE: [(u8, f64); 6] = [(1, 0.525), (2, 0.175), (3, 0.15), (4, 0.05), (5, 0.075), (6, 0.025)];
+const DUE: [(u8, f64); 6] = [
+    (1, 0.525),
+    (2, 0.175),
+    (3, 0.15),
+    (4, 0.05),
+    (5, 0.075),
+    (6, 0.025),
+];
 
 /// Asks for a name a million times, each time with the next client and draw; counts by last octet of the address.
 fn counts(name: &str, mut next: impl FnMut() -> (IpAddr, u64)) -> HashMap<u8, u32> {
@@ -75,7 +82,10 @@ fn expect_due(counts: &HashMap<u8, u32>) {
         let (count, draws) = (f64::from(counts[&octet]), f64::from(DRAWS));
         let sigma = (draws * share * (1.0 - share)).sqrt();
         let off = (count - draws * share) / sigma;
-        assert!(off.abs() < 3.0, "192.0.2.{octet} came {count} times, {off:.2} standard deviations off");
+        assert!(
+            off.abs() < 3.0,
+            "192.0.2.{octet} came {count} times, {off:.2} standard deviations off"
+        );
     }
 }
 
@@ -89,7 +99,9 @@ fn weighted_picks_divide_one_client_by_weight() {
 #[test]
 fn weighted_picks_divide_many_clients_by_weight() {
     let mut random = Random(2);
-    expect_due(&counts("weighted.example.test", || (Ipv4Addr::from(random.next() as u32).into(), random.next())));
+    expect_due(&counts("weighted.example.test", || {
+        (Ipv4Addr::from(random.next() as u32).into(), random.next())
+    }));
 }
 
 /// Each client is another /24, the unit that sticks; the draw has no say.

@@ -11,7 +11,8 @@ use meridian::steering::pick::next_draw;
 use crate::harness::query::{OptSent, Question};
 use crate::harness::{Message, types};
 
-const ZONE: &str = "$ORIGIN example.test.\n$TTL 1h\n@ SOA ns hostmaster 1 4h 1h 2w 5m\n  NS ns\nns A 192.0.2.53\n";
+const ZONE: &str =
+    "$ORIGIN example.test.\n$TTL 1h\n@ SOA ns hostmaster 1 4h 1h 2w 5m\n  NS ns\nns A 192.0.2.53\n";
 
 /// A small generator, so that a failure can be seen again.
 pub struct Random(pub u64);
@@ -42,7 +43,13 @@ pub fn world(config: &str) -> LoadedState {
 }
 
 /// Asks for a name's A records; `subnet` is an address and a prefix length.
-pub fn ask(loaded: &LoadedState, name: &str, source: IpAddr, subnet: Option<(IpAddr, u8)>, draw: u64) -> Message {
+pub fn ask(
+    loaded: &LoadedState,
+    name: &str,
+    source: IpAddr,
+    subnet: Option<(IpAddr, u8)>,
+    draw: u64,
+) -> Message {
     let mut question = Question::new(name, types::A);
     if let Some((address, prefix)) = subnet {
         question.opt = Some(OptSent::default());
@@ -50,8 +57,14 @@ pub fn ask(loaded: &LoadedState, name: &str, source: IpAddr, subnet: Option<(IpA
     }
     let mut buffer = [0; 1232];
     let moment = loaded.snapshot.moment(draw);
-    let answered =
-        answer(&question.octets(), source.into(), Transport::Udp, &moment, &mut QueryScratch::default(), &mut buffer);
+    let answered = answer(
+        &question.octets(),
+        source.into(),
+        Transport::Udp,
+        &moment,
+        &mut QueryScratch::default(),
+        &mut buffer,
+    );
     Message::read(&buffer[..answered.length]).expect("a good reply")
 }
 

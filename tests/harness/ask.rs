@@ -12,7 +12,11 @@ pub struct Ask<'s> {
 
 impl<'s> Ask<'s> {
     pub fn new(server: &'s Server, question: Question) -> Ask<'s> {
-        Ask { server, question, transport: Transport::Udp }
+        Ask {
+            server,
+            question,
+            transport: Transport::Udp,
+        }
     }
 
     pub fn over_tcp(mut self) -> Ask<'s> {
@@ -39,7 +43,10 @@ impl<'s> Ask<'s> {
     }
 
     /// With EDNS Client Subnet.
-    #[allow(clippy::wrong_self_convention, reason = "it reads as a sentence: ask a name from a subnet")]
+    #[allow(
+        clippy::wrong_self_convention,
+        reason = "it reads as a sentence: ask a name from a subnet"
+    )]
     pub fn from_subnet(self, subnet: &str) -> Ask<'s> {
         self.with_option(8, &subnet_option(subnet))
     }

@@ -21,7 +21,10 @@ struct Name {
 /// stands in the message already.
 #[track_caller]
 pub fn check_shortest(message: &[u8]) {
-    let counts: Vec<usize> = message[4..12].chunks(2).map(|count| number(count, 0)).collect();
+    let counts: Vec<usize> = message[4..12]
+        .chunks(2)
+        .map(|count| number(count, 0))
+        .collect();
     let mut known = HashSet::new();
     let mut at = 12;
     for _ in 0..counts[0] {
@@ -38,8 +41,12 @@ pub fn check_shortest(message: &[u8]) {
         let mut place = data + fixed;
         for _ in 0..names {
             let name = read(message, place);
-            let end_stands_already = (0..name.written).any(|skip| known.contains(&name.labels[skip..]));
-            assert!(!(may_point && end_stands_already), "type {rtype} at {at} could be shorter: {message:02x?}");
+            let end_stands_already =
+                (0..name.written).any(|skip| known.contains(&name.labels[skip..]));
+            assert!(
+                !(may_point && end_stands_already),
+                "type {rtype} at {at} could be shorter: {message:02x?}"
+            );
             note(&name, place, &mut known);
             place = name.end;
         }
@@ -81,7 +88,11 @@ fn read(message: &[u8], mut at: usize) -> Name {
             end = end.or(Some(at + 2));
             at = number(message, at) & (REACH - 1);
         } else if length == 0 {
-            return Name { labels, written, end: end.unwrap_or(at + 1) };
+            return Name {
+                labels,
+                written,
+                end: end.unwrap_or(at + 1),
+            };
         } else {
             labels.push(message[at + 1..at + 1 + length].to_ascii_lowercase());
             written += usize::from(end.is_none());

@@ -38,21 +38,37 @@ impl NameServer {
         let address = socket.local_addr().expect("bound");
         let state: Arc<Mutex<State>> = Arc::default();
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let runtime = builder.worker_threads(1).enable_all().build().expect("a runtime");
+        let runtime = builder
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime");
         let mut server = runtime.block_on(async { Server::new(Told(state.clone())) });
-        runtime.block_on(async { server.register_socket(tokio::net::UdpSocket::from_std(socket).expect("a runtime")) });
+        runtime.block_on(async {
+            server.register_socket(tokio::net::UdpSocket::from_std(socket).expect("a runtime"))
+        });
         runtime.spawn(async move { server.block_until_done().await });
-        NameServer { address, state, _runtime: runtime }
+        NameServer {
+            address,
+            state,
+            _runtime: runtime,
+        }
     }
 
     /// A configuration that asks it and nobody else.
     pub fn config(&self) -> String {
-        format!("[resolver]\nservers = [\"{}\"]\ntimeout = \"500ms\"\n", self.address)
+        format!(
+            "[resolver]\nservers = [\"{}\"]\ntimeout = \"500ms\"\n",
+            self.address
+        )
     }
 
     /// From now on the name has these addresses.
     pub fn set(&self, name: &str, addresses: &[&str], ttl: u32) {
-        let addresses = addresses.iter().map(|address| address.parse().expect("an address")).collect();
+        let addresses = addresses
+            .iter()
+            .map(|address| address.parse().expect("an address"))
+            .collect();
         self.change(|state| drop(state.names.insert(name.to_owned(), (addresses, ttl))));
     }
 
@@ -86,14 +102,29 @@ struct Told(Arc<Mutex<State>>);
 
 #[async_trait::async_trait]
 impl RequestHandler for Told {
-    async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, mut handle: R) -> ResponseInfo {
+    async fn handle_request<R: ResponseHandler, T: Time>(
+        &self,
+        request: &Request,
+        mut handle: R,
+    ) -> ResponseInfo {
         let answer = self.0.lock().expect("nobody panics here").answer(request);
         let mut metadata = Metadata::response_from_request(&request.metadata);
         metadata.authoritative = true;
-        let nothing = ResponseInfo::from(Header { metadata, counts: HeaderCounts::default() });
-        let Some((code, records)) = answer else { return nothing };
+        let nothing = ResponseInfo::from(Header {
+            metadata,
+            counts: HeaderCounts::default(),
+        });
+        let Some((code, records)) = answer else {
+            return nothing;
+        };
         metadata.response_code = code;
-        let reply = MessageResponseBuilder::from_message_request(request).build(metadata, &records, [], [], []);
+        let reply = MessageResponseBuilder::from_message_request(request).build(
+            metadata,
+            &records,
+            [],
+            [],
+            [],
+        );
         handle.send_response(reply).await.unwrap_or(nothing)
     }
 }
@@ -107,7 +138,10 @@ impl State {
             return None;
         }
         let name = query.original().name().clone();
-        let Some((addresses, ttl)) = self.names.get(name.to_lowercase().to_ascii().trim_end_matches('.')) else {
+        let Some((addresses, ttl)) = self
+            .names
+            .get(name.to_lowercase().to_ascii().trim_end_matches('.'))
+        else {
             return Some((ResponseCode::NXDomain, Vec::new()));
         };
         let data = addresses.iter().map(|address| match *address {
@@ -115,6 +149,11 @@ impl State {
             IpAddr::V6(address) => RData::AAAA(address.into()),
         });
         let asked = data.filter(|data| data.record_type() == query.query_type());
-        Some((ResponseCode::NoError, asked.map(|data| Record::from_rdata(name.clone(), *ttl, data)).collect()))
+        Some((
+            ResponseCode::NoError,
+            asked
+                .map(|data| Record::from_rdata(name.clone(), *ttl, data))
+                .collect(),
+        ))
     }
 }

@@ -33,14 +33,26 @@ pub struct OptSent {
 
 impl Default for OptSent {
     fn default() -> OptSent {
-        OptSent { payload: 1232, version: 0, flags: 0, options: Vec::new() }
+        OptSent {
+            payload: 1232,
+            version: 0,
+            flags: 0,
+            options: Vec::new(),
+        }
     }
 }
 
 impl Question {
     /// A query for a name in presentation form (no escapes), class IN, RD set, without EDNS.
     pub fn new(name: &str, rtype: u16) -> Question {
-        Question { id: 0x1234, flags: 0x0100, name: wire_name(name), rtype, class: 1, opt: None }
+        Question {
+            id: 0x1234,
+            flags: 0x0100,
+            name: wire_name(name),
+            rtype,
+            class: 1,
+            opt: None,
+        }
     }
 
     pub fn opt(&mut self) -> &mut OptSent {
@@ -58,7 +70,11 @@ impl Question {
 
     /// The message.
     pub fn octets(&self) -> Vec<u8> {
-        let mut octets = header(self.id, self.flags, [1, 0, 0, u16::from(self.opt.is_some())]);
+        let mut octets = header(
+            self.id,
+            self.flags,
+            [1, 0, 0, u16::from(self.opt.is_some())],
+        );
         octets.extend(self.question_octets());
         if let Some(opt) = &self.opt {
             octets.extend(opt.octets());
@@ -68,7 +84,12 @@ impl Question {
 
     /// Name, type, class.
     pub fn question_octets(&self) -> Vec<u8> {
-        [&self.name[..], &self.rtype.to_be_bytes(), &self.class.to_be_bytes()].concat()
+        [
+            &self.name[..],
+            &self.rtype.to_be_bytes(),
+            &self.class.to_be_bytes(),
+        ]
+        .concat()
     }
 }
 
@@ -87,13 +108,21 @@ impl OptSent {
 
 /// The twelve octets in front.
 pub fn header(id: u16, flags: u16, counts: [u16; 4]) -> Vec<u8> {
-    [id, flags].into_iter().chain(counts).flat_map(u16::to_be_bytes).collect()
+    [id, flags]
+        .into_iter()
+        .chain(counts)
+        .flat_map(u16::to_be_bytes)
+        .collect()
 }
 
 /// The wire form of a name without escapes.
 pub fn wire_name(name: &str) -> Vec<u8> {
     let mut wire = Vec::new();
-    for label in name.trim_end_matches('.').split('.').filter(|label| !label.is_empty()) {
+    for label in name
+        .trim_end_matches('.')
+        .split('.')
+        .filter(|label| !label.is_empty())
+    {
         wire.push(u8::try_from(label.len()).expect("a label of a test is short"));
         wire.extend(label.as_bytes());
     }
@@ -103,7 +132,9 @@ pub fn wire_name(name: &str) -> Vec<u8> {
 
 /// The value of a client subnet option (RFC 7871 section 6), from `203.0.113.0/24`.
 pub fn subnet_option(subnet: &str) -> Vec<u8> {
-    let (address, prefix) = subnet.split_once('/').expect("a subnet has a prefix length");
+    let (address, prefix) = subnet
+        .split_once('/')
+        .expect("a subnet has a prefix length");
     let prefix: u8 = prefix.parse().expect("a prefix length");
     let (family, octets) = match address.parse().expect("an address") {
         IpAddr::V4(address) => (1, address.octets().to_vec()),

@@ -31,7 +31,13 @@ impl Setup {
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::create_dir(folder.path().join("zones")).expect("an empty folder");
         let listen = r#"["127.0.0.1:0", "[::1]:0"]"#.to_owned();
-        Setup { folder, listen, server_keys: String::new(), admin_keys: String::new(), config: String::new() }
+        Setup {
+            folder,
+            listen,
+            server_keys: String::new(),
+            admin_keys: String::new(),
+            config: String::new(),
+        }
     }
 
     /// Listens there instead of on both loopback addresses.
@@ -47,7 +53,8 @@ impl Setup {
 
     /// Adds a file to the folder of the configuration.
     pub fn file(self, path: &str, octets: &[u8]) -> Setup {
-        fs::write(self.folder.path().join(path), octets).expect("the temporary folder can be written");
+        fs::write(self.folder.path().join(path), octets)
+            .expect("the temporary folder can be written");
         self
     }
 
@@ -97,10 +104,21 @@ impl Setup {
     /// The same without waiting for it to be ready; what it prints is not read.
     pub fn begin(self) -> (Process, tempfile::TempDir) {
         let (config, folder) = self.written();
-        let log = fs::File::create(folder.path().join("log")).expect("the temporary folder can be written");
+        let log = fs::File::create(folder.path().join("log"))
+            .expect("the temporary folder can be written");
         let mut command = serve(&config);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        (Process(command.spawn().expect("the binary of this crate can be run")), folder)
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        (
+            Process(
+                command
+                    .spawn()
+                    .expect("the binary of this crate can be run"),
+            ),
+            folder,
+        )
     }
 
     /// The configuration file, and the folder that it lies in.
@@ -118,20 +136,28 @@ impl Setup {
 /// `meridian serve` in the folder of a configuration.
 fn serve(config: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
-    command.args(["serve", "--config"]).arg(config).current_dir(config.parent().expect("it lies in a folder"));
+    command
+        .args(["serve", "--config"])
+        .arg(config)
+        .current_dir(config.parent().expect("it lies in a folder"));
     command
 }
 
 /// Starts a command that serves and waits until it is ready; its log goes into the folder.
 #[track_caller]
 pub fn start(command: Command, folder: tempfile::TempDir) -> Server {
-    let log = fs::File::create(folder.path().join("log")).expect("the temporary folder can be written");
+    let log =
+        fs::File::create(folder.path().join("log")).expect("the temporary folder can be written");
     start_logging_to(command, folder, log)
 }
 
 /// The same, with its log going there.
 #[track_caller]
-pub fn start_logging_to(mut command: Command, folder: tempfile::TempDir, stderr: impl Into<Stdio>) -> Server {
+pub fn start_logging_to(
+    mut command: Command,
+    folder: tempfile::TempDir,
+    stderr: impl Into<Stdio>,
+) -> Server {
     let log = folder.path().join("log");
     let mut child = command
         .stdin(Stdio::null())
@@ -141,9 +167,16 @@ pub fn start_logging_to(mut command: Command, folder: tempfile::TempDir, stderr:
         .expect("the binary of this crate can be run");
     let stdout = child.stdout.take().expect("it is piped");
     let process = Process(child);
-    let ready = await_ready(stdout).unwrap_or_else(|| panic!("no ready line; it said:\n{}", read_log(&log)));
+    let ready = await_ready(stdout)
+        .unwrap_or_else(|| panic!("no ready line; it said:\n{}", read_log(&log)));
     let (addresses, admin) = parse_ready(&ready);
-    Server { addresses, admin, ready, process, folder }
+    Server {
+        addresses,
+        admin,
+        ready,
+        process,
+        folder,
+    }
 }
 
 /// Reads stdout to its end on a thread, so that the server never waits for us; the ready line comes back.
@@ -161,14 +194,25 @@ fn await_ready(stdout: impl Read + Send + 'static) -> Option<String> {
 
 /// `ready dns=127.0.0.1:1053,[::1]:1053 admin=127.0.0.1:8053`; the second part may be missing.
 fn parse_ready(line: &str) -> (Vec<SocketAddr>, Option<SocketAddr>) {
-    let field = |name: &str| line.split_whitespace().find_map(|word| word.strip_prefix(name));
+    let field = |name: &str| {
+        line.split_whitespace()
+            .find_map(|word| word.strip_prefix(name))
+    };
     let dns = field("dns=").expect("the ready line names the DNS addresses");
-    let addresses = dns.split(',').map(|address| address.parse().expect("an address with a port")).collect();
-    (addresses, field("admin=").and_then(|admin| admin.trim_start_matches("https://").parse().ok()))
+    let addresses = dns
+        .split(',')
+        .map(|address| address.parse().expect("an address with a port"))
+        .collect();
+    (
+        addresses,
+        field("admin=").and_then(|admin| admin.trim_start_matches("https://").parse().ok()),
+    )
 }
 
 fn read_log(log: &Path) -> String {
-    fs::read(log).map(|octets| String::from_utf8_lossy(&octets).into_owned()).unwrap_or_default()
+    fs::read(log)
+        .map(|octets| String::from_utf8_lossy(&octets).into_owned())
+        .unwrap_or_default()
 }
 
 /// A process that ends with its owner.
@@ -196,7 +240,15 @@ impl Server {
     /// The demo, on free ports.
     pub fn demo() -> Server {
         let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
-        command.args(["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--port", "0"]);
+        command.args([
+            "demo",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+            "--port",
+            "0",
+        ]);
         start(command, tempfile::tempdir().expect("a temporary folder"))
     }
 
@@ -213,8 +265,12 @@ impl Server {
     /// Where it listens for `tls`, `https` or `quic`.
     #[track_caller]
     pub fn encrypted(&self, transport: &str) -> SocketAddr {
-        let word = self.ready.split_whitespace().find_map(|word| word.strip_prefix(transport)?.strip_prefix('='));
-        word.and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("no {transport} in {:?}", self.ready))
+        let word = self
+            .ready
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix(transport)?.strip_prefix('='));
+        word.and_then(|word| word.parse().ok())
+            .unwrap_or_else(|| panic!("no {transport} in {:?}", self.ready))
     }
 
     pub fn folder(&self) -> &Path {
@@ -235,7 +291,11 @@ impl Server {
     pub fn await_log(&self, text: &str, count: usize) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while self.log().matches(text).count() < count {
-            assert!(Instant::now() < deadline, "the log never said {text:?} {count} times:\n{}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "the log never said {text:?} {count} times:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -260,7 +320,11 @@ impl Server {
 
     /// Ends it as a power failure would, and starts it again on the same folder.
     pub fn kill_and_start_again(self) -> Server {
-        let Server { mut process, folder, .. } = self;
+        let Server {
+            mut process,
+            folder,
+            ..
+        } = self;
         process.0.kill().expect("it runs");
         let _ = process.0.wait();
         start(serve(&folder.path().join("meridian.toml")), folder)
@@ -269,7 +333,11 @@ impl Server {
     /// Another server that has taken over from this one, which has ended well.
     #[track_caller]
     pub fn succeeded(self) -> Server {
-        let Server { mut process, folder, .. } = self;
+        let Server {
+            mut process,
+            folder,
+            ..
+        } = self;
         let mut command = serve(&folder.path().join("meridian.toml"));
         command.arg("--take-over");
         let log = folder.path().join("log");
@@ -286,14 +354,21 @@ impl Server {
         self.signal(signal);
         let start = Instant::now();
         let mut process = self.process;
-        (process.0.wait().is_ok_and(|status| status.success()), start.elapsed())
+        (
+            process.0.wait().is_ok_and(|status| status.success()),
+            start.elapsed(),
+        )
     }
 
     /// Its folder, once it has ended well.
     #[track_caller]
     pub fn stopped(self) -> tempfile::TempDir {
         self.signal(libc::SIGTERM);
-        let Server { mut process, folder, .. } = self;
+        let Server {
+            mut process,
+            folder,
+            ..
+        } = self;
         assert!(process.0.wait().is_ok_and(|status| status.success()));
         folder
     }
@@ -301,15 +376,25 @@ impl Server {
     /// Octets of memory that it holds.
     pub fn resident(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("proc(5) has it");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .expect("proc(5) has it");
+        line.trim()
+            .trim_end_matches(" kB")
+            .parse::<u64>()
+            .expect("a number")
+            << 10
     }
 
     /// Processor time of all its threads so far; the kernel counts it in hundredths of a second.
     pub fn processor_time(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("it runs");
         let fields = stat.rsplit(')').next().expect("a part").split_whitespace();
-        let ticks = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number"));
+        let ticks = fields
+            .skip(11)
+            .take(2)
+            .map(|ticks| ticks.parse::<u64>().expect("a number"));
         Duration::from_millis(10 * ticks.sum::<u64>())
     }
 
@@ -352,18 +437,28 @@ impl Server {
 
     fn udp(&self, message: &[u8], patience: Duration) -> Option<Vec<u8>> {
         let socket = UdpSocket::bind((IpAddr::from(Ipv4Addr::LOCALHOST), 0)).expect("a free port");
-        socket.set_read_timeout(Some(patience)).expect("it is not zero");
-        socket.send_to(message, self.address()).expect("loopback takes it");
+        socket
+            .set_read_timeout(Some(patience))
+            .expect("it is not zero");
+        socket
+            .send_to(message, self.address())
+            .expect("loopback takes it");
         let mut buffer = [0; 65536];
         let (length, from) = socket.recv_from(&mut buffer).ok()?;
-        assert_eq!(from, self.address(), "the reply comes from where the query went");
+        assert_eq!(
+            from,
+            self.address(),
+            "the reply comes from where the query went"
+        );
         Some(buffer[..length].to_vec())
     }
 
     /// A TCP connection with a patience.
     pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address()).expect("the server accepts");
-        stream.set_read_timeout(Some(REPLY)).expect("it is not zero");
+        stream
+            .set_read_timeout(Some(REPLY))
+            .expect("it is not zero");
         stream.set_nodelay(true).expect("a live socket");
         stream
     }

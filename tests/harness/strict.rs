@@ -66,17 +66,31 @@ impl Message {
             for _ in 0..count {
                 match reader.record()? {
                     Parsed::Record(record) => sections[section].push(record),
-                    Parsed::Opt(_) if section != 2 => return Err("an OPT record outside the additional section".into()),
+                    Parsed::Opt(_) if section != 2 => {
+                        return Err("an OPT record outside the additional section".into());
+                    }
                     Parsed::Opt(_) if opt.is_some() => return Err("two OPT records".into()),
                     Parsed::Opt(read) => opt = Some(read),
                 }
             }
         }
         if reader.at != octets.len() {
-            return Err(format!("{} octets behind the last record", octets.len() - reader.at));
+            return Err(format!(
+                "{} octets behind the last record",
+                octets.len() - reader.at
+            ));
         }
         let [answers, authorities, additionals] = sections;
-        Ok(Message { id, flags, question, answers, authorities, additionals, opt, length: octets.len() })
+        Ok(Message {
+            id,
+            flags,
+            question,
+            answers,
+            authorities,
+            additionals,
+            opt,
+            length: octets.len(),
+        })
     }
 
     /// The values of an option, if there is an OPT record.
@@ -86,7 +100,10 @@ impl Message {
 
     /// All twelve bits of the response code (RFC 6891 section 6.1.3).
     pub fn rcode(&self) -> u16 {
-        self.opt.as_ref().map_or(0, |opt| u16::from(opt.extended_rcode) << 4) | self.flags & 0xf
+        self.opt
+            .as_ref()
+            .map_or(0, |opt| u16::from(opt.extended_rcode) << 4)
+            | self.flags & 0xf
     }
 
     pub fn is_response(&self) -> bool {
@@ -114,7 +131,10 @@ impl Message {
 impl Opt {
     /// Values of one option, in order.
     pub fn option(&self, code: u16) -> impl Iterator<Item = &[u8]> {
-        self.options.iter().filter(move |(known, _)| *known == code).map(|(_, value)| &value[..])
+        self.options
+            .iter()
+            .filter(move |(known, _)| *known == code)
+            .map(|(_, value)| &value[..])
     }
 }
 
@@ -130,17 +150,22 @@ struct Reader<'o> {
 
 impl<'o> Reader<'o> {
     fn take(&mut self, count: usize) -> Result<&'o [u8], String> {
-        let taken = self.octets.get(self.at..self.at + count).ok_or(format!("ends inside something at {}", self.at))?;
+        let taken = self
+            .octets
+            .get(self.at..self.at + count)
+            .ok_or(format!("ends inside something at {}", self.at))?;
         self.at += count;
         Ok(taken)
     }
 
     fn u16(&mut self) -> Result<u16, String> {
-        self.take(2).map(|octets| u16::from_be_bytes([octets[0], octets[1]]))
+        self.take(2)
+            .map(|octets| u16::from_be_bytes([octets[0], octets[1]]))
     }
 
     fn u32(&mut self) -> Result<u32, String> {
-        self.take(4).map(|octets| u32::from_be_bytes(octets.try_into().expect("four were taken")))
+        self.take(4)
+            .map(|octets| u32::from_be_bytes(octets.try_into().expect("four were taken")))
     }
 
     /// A name, its pointers followed; each must point before the place where the last one was found.
@@ -152,9 +177,14 @@ impl<'o> Reader<'o> {
             match octet {
                 0 => break,
                 1..=63 => {
-                    let label = self.octets.get(at + 1..at + 1 + usize::from(octet)).ok_or("a label over the end")?;
+                    let label = self
+                        .octets
+                        .get(at + 1..at + 1 + usize::from(octet))
+                        .ok_or("a label over the end")?;
                     length += 1 + label.len();
-                    label.iter().for_each(|&octet| write_octet(&mut text, octet));
+                    label
+                        .iter()
+                        .for_each(|&octet| write_octet(&mut text, octet));
                     text.push('.');
                     at += 1 + label.len();
                 }
@@ -162,7 +192,9 @@ impl<'o> Reader<'o> {
                     let low = *self.octets.get(at + 1).ok_or("a pointer over the end")?;
                     let target = usize::from(octet & 0x3f) << 8 | usize::from(low);
                     if target >= limit || target < 12 {
-                        return Err(format!("the pointer at {at} points to {target}, not backwards"));
+                        return Err(format!(
+                            "the pointer at {at} points to {target}, not backwards"
+                        ));
                     }
                     end.get_or_insert(at + 2);
                     (at, limit) = (target, target);
@@ -174,7 +206,11 @@ impl<'o> Reader<'o> {
             }
         }
         self.at = end.unwrap_or(at + 1);
-        Ok(if text.is_empty() { ".".to_owned() } else { text })
+        Ok(if text.is_empty() {
+            ".".to_owned()
+        } else {
+            text
+        })
     }
 
     fn record(&mut self) -> Result<Parsed, String> {
@@ -195,9 +231,17 @@ impl<'o> Reader<'o> {
         }
         let data = self.data(rtype, end)?;
         if self.at != end {
-            return Err(format!("the data of {owner} type {rtype} are not as long as they say"));
+            return Err(format!(
+                "the data of {owner} type {rtype} are not as long as they say"
+            ));
         }
-        Ok(Parsed::Record(Record { owner, rtype, class, ttl, data }))
+        Ok(Parsed::Record(Record {
+            owner,
+            rtype,
+            class,
+            ttl,
+            data,
+        }))
     }
 
     fn options(&mut self, end: usize, payload: u16, ttl: u32) -> Result<Opt, String> {
@@ -209,25 +253,46 @@ impl<'o> Reader<'o> {
         if self.at != end {
             return Err("an option runs over the end of OPT".into());
         }
-        Ok(Opt { payload, extended_rcode: (ttl >> 24) as u8, version: (ttl >> 16) as u8, flags: ttl as u16, options })
+        Ok(Opt {
+            payload,
+            extended_rcode: (ttl >> 24) as u8,
+            version: (ttl >> 16) as u8,
+            flags: ttl as u16,
+            options,
+        })
     }
 
     fn data(&mut self, rtype: u16, end: usize) -> Result<String, String> {
         Ok(match rtype {
             types::A => {
-                let octets: [u8; 4] = self.take(end - self.at)?.try_into().map_err(|_| "A of another length")?;
+                let octets: [u8; 4] = self
+                    .take(end - self.at)?
+                    .try_into()
+                    .map_err(|_| "A of another length")?;
                 Ipv4Addr::from(octets).to_string()
             }
             types::AAAA => {
-                let octets: [u8; 16] = self.take(end - self.at)?.try_into().map_err(|_| "AAAA of another length")?;
+                let octets: [u8; 16] = self
+                    .take(end - self.at)?
+                    .try_into()
+                    .map_err(|_| "AAAA of another length")?;
                 Ipv6Addr::from(octets).to_string()
             }
             types::NS | types::CNAME | types::PTR | types::DNAME => self.name()?,
             types::MX => format!("{} {}", self.u16()?, self.name()?),
             types::SOA => {
                 let names = format!("{} {}", self.name()?, self.name()?);
-                let numbers = [self.u32()?, self.u32()?, self.u32()?, self.u32()?, self.u32()?];
-                format!("{names} {}", numbers.map(|number| number.to_string()).join(" "))
+                let numbers = [
+                    self.u32()?,
+                    self.u32()?,
+                    self.u32()?,
+                    self.u32()?,
+                    self.u32()?,
+                ];
+                format!(
+                    "{names} {}",
+                    numbers.map(|number| number.to_string()).join(" ")
+                )
             }
             types::TXT => {
                 let mut strings = Vec::new();
@@ -237,7 +302,11 @@ impl<'o> Reader<'o> {
                 }
                 strings.join(" ")
             }
-            _ => self.take(end - self.at)?.iter().map(|octet| format!("{octet:02x}")).collect(),
+            _ => self
+                .take(end - self.at)?
+                .iter()
+                .map(|octet| format!("{octet:02x}"))
+                .collect(),
         })
     }
 }

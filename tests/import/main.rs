@@ -80,13 +80,22 @@ impl Gdnsd {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         copy_folder(&root.join("tests/import/gdnsd"), folder.path());
         let database = "GeoIP2-City-Test.mmdb";
-        fs::copy(root.join("tests/data/mmdb").join(database), folder.path().join("geoip").join(database))
-            .expect("copied");
+        fs::copy(
+            root.join("tests/data/mmdb").join(database),
+            folder.path().join("geoip").join(database),
+        )
+        .expect("copied");
         fs::create_dir(folder.path().join("run")).expect("made");
         fs::write(folder.path().join("run/states"), "192.0.2.18 => UP\n").expect("written");
-        let gdnsd = Gdnsd { folder, port: free_port() };
+        let gdnsd = Gdnsd {
+            folder,
+            port: free_port(),
+        };
         let run = gdnsd.path("run").display().to_string();
-        gdnsd.edit("config", |text| text.replace("@PORT@", &gdnsd.port.to_string()).replace("@RUN@", &run));
+        gdnsd.edit("config", |text| {
+            text.replace("@PORT@", &gdnsd.port.to_string())
+                .replace("@RUN@", &run)
+        });
         gdnsd
     }
 
@@ -103,10 +112,21 @@ impl Gdnsd {
     pub fn start(&self) -> Process {
         let log = fs::File::create(self.path("log")).expect("writable");
         let mut command = Command::new(programs::find("gdnsd"));
-        command.arg("-c").arg(self.folder.path()).arg("start").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command
+            .arg("-c")
+            .arg(self.folder.path())
+            .arg("start")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
         let process = Process(command.spawn().expect("gdnsd runs"));
         let deadline = Instant::now() + Duration::from_secs(30);
-        while exchange(self.address(), &Question::new("example.com", types::SOA), Duration::from_millis(100)).is_none()
+        while exchange(
+            self.address(),
+            &Question::new("example.com", types::SOA),
+            Duration::from_millis(100),
+        )
+        .is_none()
         {
             let log = fs::read_to_string(self.path("log")).unwrap_or_default();
             assert!(Instant::now() < deadline, "gdnsd does not answer:\n{log}");
@@ -133,22 +153,34 @@ impl Gdnsd {
             text.replace("[zones]", "[admin]\nlisten = \"127.0.0.1:0\"\n\n[zones]")
         });
         let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
-        command.args(["serve", "--config"]).arg(self.path("out/meridian.toml"));
+        command
+            .args(["serve", "--config"])
+            .arg(self.path("out/meridian.toml"));
         start(command, tempfile::tempdir().expect("a temporary folder"))
     }
 }
 
 pub fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_meridian")).args(arguments).output().expect("the binary runs")
+    Command::new(env!("CARGO_BIN_EXE_meridian"))
+        .args(arguments)
+        .output()
+        .expect("the binary runs")
 }
 
 pub fn printed(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 fn copy_folder(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("the temporary folder can be written");
-    for entry in fs::read_dir(from).expect("the example can be read").flatten() {
+    for entry in fs::read_dir(from)
+        .expect("the example can be read")
+        .flatten()
+    {
         let target = to.join(entry.file_name());
         if entry.path().is_dir() {
             copy_folder(&entry.path(), &target);
@@ -160,7 +192,9 @@ fn copy_folder(from: &Path, to: &Path) {
 
 pub fn exchange(server: SocketAddr, question: &Question, patience: Duration) -> Option<Message> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    socket.set_read_timeout(Some(patience)).expect("it is not zero");
+    socket
+        .set_read_timeout(Some(patience))
+        .expect("it is not zero");
     socket.connect(server).ok()?;
     socket.send(&question.octets()).ok()?;
     let mut buffer = [0; 4096];
@@ -172,14 +206,24 @@ pub fn exchange(server: SocketAddr, question: &Question, patience: Duration) -> 
 pub fn answer(server: SocketAddr, name: &str, rtype: u16, client: &str) -> (u16, BTreeSet<String>) {
     let question = Question::new(name, rtype).option(8, &subnet_option(client));
     let reply = exchange(server, &question, Duration::from_secs(10)).expect("a reply");
-    let own = reply.answers.iter().filter(|record| record.owner.trim_end_matches('.').eq_ignore_ascii_case(name));
+    let own = reply.answers.iter().filter(|record| {
+        record
+            .owner
+            .trim_end_matches('.')
+            .eq_ignore_ascii_case(name)
+    });
     let records = own.map(|record| format!("{} {} {}", record.owner, record.rtype, record.data));
-    (reply.rcode(), records.map(|record| record.to_ascii_lowercase()).collect())
+    (
+        reply.rcode(),
+        records.map(|record| record.to_ascii_lowercase()).collect(),
+    )
 }
 
 /// Everything that is ever answered, of `DRAWS` times.
 fn answers(server: SocketAddr, name: &str, rtype: u16) -> BTreeSet<String> {
-    (0..DRAWS).flat_map(|_| answer(server, name, rtype, CLIENTS[0]).1).collect()
+    (0..DRAWS)
+        .flat_map(|_| answer(server, name, rtype, CLIENTS[0]).1)
+        .collect()
 }
 
 #[test]

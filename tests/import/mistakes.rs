@@ -9,37 +9,71 @@ fn what_is_not_carried_is_told_with_its_place() {
     let gdnsd = Gdnsd::example();
     let told = printed(&gdnsd.import());
     for (place, sentence) in [
-        ("config:8", "max_edns_response: replies over UDP have at most 1232 octets here"),
-        ("config:12", "down_thresh = 200: fall and rise are at most 100, which is taken"),
-        ("config:15", "service type \"file\" (extfile): have the script"),
+        (
+            "config:8",
+            "max_edns_response: replies over UDP have at most 1232 octets here",
+        ),
+        (
+            "config:12",
+            "down_thresh = 200: fall and rise are at most 100, which is taken",
+        ),
+        (
+            "config:15",
+            "service type \"file\" (extfile): have the script",
+        ),
         ("plugins.d/geoip:24", "AP: MaxMind's old databases"),
         ("plugins.d/geoip:23", "EU: MaxMind's old databases"),
-        ("plugins.d/geoip:47", "x: the weight is no number up to 1000000; it is left out"),
-        ("plugins.d/geoip:47", "de: weighted!de has no endpoints; the region is left out"),
+        (
+            "plugins.d/geoip:47",
+            "x: the weight is no number up to 1000000; it is left out",
+        ),
+        (
+            "plugins.d/geoip:47",
+            "de: weighted!de has no endpoints; the region is left out",
+        ),
         (
             "zones/odd.test:4",
             "ns.example.net A: it lies outside of odd.test, so nobody asks for it here; it is left out",
         ),
         ("plugins.d/geoip:7", "\"Boxford\": fences know no cities"),
-        ("zones/example.com:17", "answers: a service gives as many addresses from each region"),
-        ("zones/example.com:23", "zeros.example.com null: the plugin null is for tests"),
+        (
+            "zones/example.com:17",
+            "answers: a service gives as many addresses from each region",
+        ),
+        (
+            "zones/example.com:23",
+            "zeros.example.com null: the plugin null is for tests",
+        ),
     ] {
         let line = format!("  {}: {sentence}", gdnsd.path(place).display());
         assert!(told.contains(&line), "{line}\n{told}");
     }
-    assert!(told.contains("carried: 3 zones, 23 steered names\n"), "{told}");
+    assert!(
+        told.contains("carried: 3 zones, 23 steered names\n"),
+        "{told}"
+    );
     let config = gdnsd.path("out/meridian.toml").display().to_string();
     let checked = printed(&run(&["check", "--config", &config]));
-    assert!(checked.contains(&format!("{config}: good: 3 zones, 23 services\n")), "{checked}");
+    assert!(
+        checked.contains(&format!("{config}: good: 3 zones, 23 services\n")),
+        "{checked}"
+    );
     let again = printed(&gdnsd.import());
-    assert!(again.contains("is there already and is not overwritten"), "{again}");
+    assert!(
+        again.contains("is there already and is not overwritten"),
+        "{again}"
+    );
 }
 
 #[test]
 fn health_and_times_are_carried() {
     let gdnsd = Gdnsd::example();
-    gdnsd
-        .edit("config", |text| text.replace("pair => {", "pair => { service_types => [ web, tcp ], up_thresh => 1.0,"));
+    gdnsd.edit("config", |text| {
+        text.replace(
+            "pair => {",
+            "pair => { service_types => [ web, tcp ], up_thresh => 1.0,",
+        )
+    });
     assert_eq!(gdnsd.import().status.code(), Some(LEFT_OUT));
     let text = fs::read_to_string(gdnsd.path("out/meridian.toml")).expect("written");
     for part in [
@@ -59,9 +93,24 @@ fn health_and_times_are_carried() {
 #[test]
 fn what_cannot_be_read_is_refused_with_its_place_and_nothing_is_written() {
     for (file, from, to, sentence) in [
-        ("config", "simplefo =>", "simplefo", "config:26:12: = or => is expected behind the key \"simplefo\""),
-        ("geoip/nets", "203.0.113.0/24 => de", "203.0.113.0/24 => de 203.0.113.0/24 => us", "is there twice; keep one"),
-        ("zones/example.com", "../parts/text", "../parts/none", "parts/none cannot be read: "),
+        (
+            "config",
+            "simplefo =>",
+            "simplefo",
+            "config:26:12: = or => is expected behind the key \"simplefo\"",
+        ),
+        (
+            "geoip/nets",
+            "203.0.113.0/24 => de",
+            "203.0.113.0/24 => de 203.0.113.0/24 => us",
+            "is there twice; keep one",
+        ),
+        (
+            "zones/example.com",
+            "../parts/text",
+            "../parts/none",
+            "parts/none cannot be read: ",
+        ),
     ] {
         let gdnsd = Gdnsd::example();
         gdnsd.edit(file, |text| text.replace(from, to));
@@ -75,7 +124,12 @@ fn what_cannot_be_read_is_refused_with_its_place_and_nothing_is_written() {
 #[test]
 fn resources_that_lead_to_themselves_come_to_an_end() {
     let gdnsd = Gdnsd::example();
-    gdnsd.edit("config", |text| text.replace("first => %multifo!pair", "first => %metafo!ordered"));
+    gdnsd.edit("config", |text| {
+        text.replace("first => %multifo!pair", "first => %metafo!ordered")
+    });
     let told = printed(&gdnsd.import());
-    assert!(told.contains("first: metafo!ordered leads to itself; the region is left out"), "{told}");
+    assert!(
+        told.contains("first: metafo!ordered leads to itself; the region is left out"),
+        "{told}"
+    );
 }

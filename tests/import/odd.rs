@@ -24,9 +24,13 @@ const STATIC: [(&str, u16); 8] = [
 
 /// The answer section with TTLs.
 fn with_ttls(server: SocketAddr, name: &str, rtype: u16) -> Vec<String> {
-    let reply = exchange(server, &Question::new(name, rtype), Duration::from_secs(10)).expect("a reply");
-    let mut records: Vec<String> =
-        reply.answers.iter().map(|it| format!("{} {} {}", it.owner, it.ttl, it.data)).collect();
+    let reply =
+        exchange(server, &Question::new(name, rtype), Duration::from_secs(10)).expect("a reply");
+    let mut records: Vec<String> = reply
+        .answers
+        .iter()
+        .map(|it| format!("{} {} {}", it.owner, it.ttl, it.data))
+        .collect();
     records.sort();
     records
 }
@@ -45,24 +49,48 @@ fn embargoes_networks_around_ipv4_and_bounds_of_ttls_are_carried() {
             assert_eq!(ours, theirs, "{name} for {client}: ours, theirs");
         }
     }
-    let nobody = answer(server.address(), "odd.odd.test", types::A, "89.160.20.112/28");
-    assert!(nobody.0 == 0 && nobody.1.is_empty(), "Sweden is mapped to no datacenter: {nobody:?}");
+    let nobody = answer(
+        server.address(),
+        "odd.odd.test",
+        types::A,
+        "89.160.20.112/28",
+    );
+    assert!(
+        nobody.0 == 0 && nobody.1.is_empty(),
+        "Sweden is mapped to no datacenter: {nobody:?}"
+    );
     for (name, rtype) in STATIC {
         let [theirs, ours] = both.map(|server| with_ttls(server, name, rtype));
         assert_eq!(ours, theirs, "{name} {rtype}: ours, theirs");
     }
     // The datacenter that cannot be carried costs its region, not the name.
-    let lost = answer(server.address(), "lost.odd.test", types::A, "81.2.69.160/28");
-    assert_eq!(lost.1.into_iter().collect::<Vec<_>>(), ["lost.odd.test. 1 192.0.2.94"]);
+    let lost = answer(
+        server.address(),
+        "lost.odd.test",
+        types::A,
+        "81.2.69.160/28",
+    );
+    assert_eq!(
+        lost.1.into_iter().collect::<Vec<_>>(),
+        ["lost.odd.test. 1 192.0.2.94"]
+    );
 }
 
 /// A configuration of gdnsd: `config`, and the zone `example.com` behind its SOA and NS records.
 fn written(folder: &Path, config: &str, zone_file: &str, zone: &str) {
     fs::create_dir_all(folder.join("zones")).expect("made");
     fs::create_dir_all(folder.join("geoip")).expect("made");
-    fs::write(folder.join("config"), format!("options => {{ listen => 127.0.0.1:1053 }}\n{config}")).expect("written");
+    fs::write(
+        folder.join("config"),
+        format!("options => {{ listen => 127.0.0.1:1053 }}\n{config}"),
+    )
+    .expect("written");
     let head = "@ SOA ns1 h 1 7200 1800 259200 900\n@ NS ns1\nns1 A 192.0.2.53\n";
-    fs::write(folder.join("zones").join(zone_file), format!("{head}{zone}")).expect("written");
+    fs::write(
+        folder.join("zones").join(zone_file),
+        format!("{head}{zone}"),
+    )
+    .expect("written");
 }
 
 /// What is imported passes `check`, whatever it was made from; the exit code says whether anything is left out, and the
@@ -80,16 +108,37 @@ fn what_was_written_always_passes_check() {
     let plain = "us => 192.0.2.1, de => 192.0.2.2";
     let a = "a DYNA multifo!a\n";
     for (config, zone_file, zone, code, told) in [
-        (multifo("x => 192.0.2.1"), "example.com", a, 0, "everything could be carried"),
-        (multifo("x => 192.0.2.1"), "ROOT_ZONE", a, 0, "zones/ROOT_ZONE.zone"),
         (
-            format!("{types}\n{}", multifo("service_types => [ web, web ], x => 192.0.2.1")),
+            multifo("x => 192.0.2.1"),
+            "example.com",
+            a,
+            0,
+            "everything could be carried",
+        ),
+        (
+            multifo("x => 192.0.2.1"),
+            "ROOT_ZONE",
+            a,
+            0,
+            "zones/ROOT_ZONE.zone",
+        ),
+        (
+            format!(
+                "{types}\n{}",
+                multifo("service_types => [ web, web ], x => 192.0.2.1")
+            ),
             "example.com",
             a,
             3,
             "ok_codes 999: no status of HTTP",
         ),
-        (multifo("x => 192.0.2.1, y => 192.0.2.1"), "example.com", a, 0, "everything could be carried"),
+        (
+            multifo("x => 192.0.2.1, y => 192.0.2.1"),
+            "example.com",
+            a,
+            0,
+            "everything could be carried",
+        ),
         (
             multifo("x => 192.0.2.1, y => 0.0.0.0"),
             "example.com",
@@ -97,9 +146,18 @@ fn what_was_written_always_passes_check() {
             3,
             "0.0.0.0 is no address that a client can connect to",
         ),
-        (map("", "us => 192.0.2.1, de => 192.0.2.1"), "example.com", "a DYNA geoip!a\n", 0, "carried"),
         (
-            map("", "us => [ 192.0.2.1, 192.0.2.3 ], de => [ 192.0.2.1, 192.0.2.2 ]"),
+            map("", "us => 192.0.2.1, de => 192.0.2.1"),
+            "example.com",
+            "a DYNA geoip!a\n",
+            0,
+            "carried",
+        ),
+        (
+            map(
+                "",
+                "us => [ 192.0.2.1, 192.0.2.3 ], de => [ 192.0.2.1, 192.0.2.2 ]",
+            ),
             "example.com",
             "a DYNA geoip!a\n",
             3,
@@ -127,7 +185,13 @@ fn what_was_written_always_passes_check() {
             3,
             ":6: a.sub.example.com: ",
         ),
-        (multifo("x => 192.0.2.1"), "example.com", "a CNAME ns1\na DYNA multifo!a\n", 3, ":5: a.example.com: "),
+        (
+            multifo("x => 192.0.2.1"),
+            "example.com",
+            "a CNAME ns1\na DYNA multifo!a\n",
+            3,
+            ":5: a.example.com: ",
+        ),
         (
             multifo("x => 192.0.2.1"),
             "example.com",
@@ -150,7 +214,19 @@ fn what_was_written_always_passes_check() {
         let text = printed(&output);
         assert_eq!(output.status.code(), Some(code), "{config}\n{zone}\n{text}");
         assert!(text.contains(told), "{config}\n{zone}\n{told}\n{text}");
-        let checked = run(&["check", "--config", &folder.path().join("out/meridian.toml").display().to_string()]);
-        assert!(checked.status.success(), "{config}\n{zone}\n{}", printed(&checked));
+        let checked = run(&[
+            "check",
+            "--config",
+            &folder
+                .path()
+                .join("out/meridian.toml")
+                .display()
+                .to_string(),
+        ]);
+        assert!(
+            checked.status.success(),
+            "{config}\n{zone}\n{}",
+            printed(&checked)
+        );
     }
 }

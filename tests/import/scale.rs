@@ -29,8 +29,14 @@ const COUNTRIES: [(&str, &str); 6] = [
         "EU",
         "AD AL AT BA BE BG BY CH CY CZ DE DK EE ES FI FR GB GR HR HU IE IS IT LI LT LU LV MC MD ME MK MT NL NO PL PT RO",
     ),
-    ("NA", "AG AI AW BB BM BS BZ CA CR CU DM DO GD GL GT HN HT JM KN KY LC MX NI PA PR SV TC TT US VC VG VI"),
-    ("OC", "AU CK FJ FM GU KI MH MP NC NR NU NZ PF PG PW SB TO TV VU WS"),
+    (
+        "NA",
+        "AG AI AW BB BM BS BZ CA CR CU DM DO GD GL GT HN HT JM KN KY LC MX NI PA PR SV TC TT US VC VG VI",
+    ),
+    (
+        "OC",
+        "AU CK FJ FM GU KI MH MP NC NR NU NZ PF PG PW SB TO TV VU WS",
+    ),
     ("SA", "AR BO BR CL CO EC FK GF GY PE PY SR UY VE"),
 ];
 
@@ -47,28 +53,55 @@ fn order(number: usize) -> String {
 }
 
 fn generate(folder: &Path) {
-    let mut config = String::from("options => { listen => 127.0.0.1:1053 }\nplugins => { geoip => {\n  maps => {\n");
+    let mut config = String::from(
+        "options => { listen => 127.0.0.1:1053 }\nplugins => { geoip => {\n  maps => {\n",
+    );
     for map in 0..MAPS {
-        let _ = writeln!(config, "    map-{map} => {{ datacenters => [ {} ]\n      map => {{", DATACENTERS.join(", "));
+        let _ = writeln!(
+            config,
+            "    map-{map} => {{ datacenters => [ {} ]\n      map => {{",
+            DATACENTERS.join(", ")
+        );
         for (at, (continent, countries)) in COUNTRIES.iter().enumerate() {
-            let _ = writeln!(config, "        {continent} => {{ default => [ {} ]", order(map * 97 + at));
+            let _ = writeln!(
+                config,
+                "        {continent} => {{ default => [ {} ]",
+                order(map * 97 + at)
+            );
             for (number, country) in countries.split(' ').enumerate() {
-                let _ = writeln!(config, "          {country} => [ {} ]", order(map * 1009 + at * 61 + number));
+                let _ = writeln!(
+                    config,
+                    "          {country} => [ {} ]",
+                    order(map * 1009 + at * 61 + number)
+                );
             }
             config.push_str("        }\n");
         }
         config.push_str("      }\n      nets => {\n");
         for network in 0..100 {
-            let _ = writeln!(config, "        10.{map}.{network}.0/24 => [ {} ]", order(map * 13 + network));
+            let _ = writeln!(
+                config,
+                "        10.{map}.{network}.0/24 => [ {} ]",
+                order(map * 13 + network)
+            );
         }
         config.push_str("      }\n    }\n");
     }
     config.push_str("  }\n  resources => {\n");
     let mut zone = String::from("@ SOA ns1 h 1 7200 1800 259200 900\n@ NS ns1\nns1 A 192.0.2.53\n");
     for name in 0..NAMES {
-        let _ = writeln!(config, "    r{name} => {{ map => map-{}, dcmap => {{", name % MAPS);
+        let _ = writeln!(
+            config,
+            "    r{name} => {{ map => map-{}, dcmap => {{",
+            name % MAPS
+        );
         for (at, datacenter) in DATACENTERS.iter().enumerate() {
-            let _ = writeln!(config, "      {datacenter} => 10.{}.{}.{at}", 100 + name / 250, name % 250);
+            let _ = writeln!(
+                config,
+                "      {datacenter} => 10.{}.{}.{at}",
+                100 + name / 250,
+                name % 250
+            );
         }
         config.push_str("    } }\n");
         let _ = writeln!(zone, "n{name} 300 DYNA geoip!r{name}");
@@ -85,8 +118,14 @@ fn generate(folder: &Path) {
 /// The most that a process has had in memory, in KiB.
 fn peak(id: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("Linux tells it");
-    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .expect("Linux tells it");
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|number| number.parse().ok())
+        .expect("a number")
 }
 
 #[test]
@@ -112,12 +151,23 @@ fn names_that_share_a_map_share_its_fences() {
     command.args(["serve", "--config"]).arg(&file);
     let server = start(command, tempfile::tempdir().expect("a temporary folder"));
     let kib = peak(server.id());
-    println!("ready after {:?}: {} MB at most", began.elapsed(), kib / 1000);
+    println!(
+        "ready after {:?}: {} MB at most",
+        began.elapsed(),
+        kib / 1000
+    );
     // Six sets of rules, a map of the world each. What every name had a copy of would be far more.
     assert!(kib < 400 << 10, "{kib} KiB");
-    let question = Question::new("n849.example.com", types::A).option(8, &subnet_option("10.3.7.0/24"));
+    let question =
+        Question::new("n849.example.com", types::A).option(8, &subnet_option("10.3.7.0/24"));
     let reply = exchange(server.address(), &question, Duration::from_secs(10)).expect("a reply");
     let first = order(849 % MAPS * 13 + 7);
-    let first = DATACENTERS.iter().position(|name| first.starts_with(name)).expect("one of them");
-    assert_eq!(reply.answers[0].data, format!("10.{}.{}.{first}", 100 + 849 / 250, 849 % 250));
+    let first = DATACENTERS
+        .iter()
+        .position(|name| first.starts_with(name))
+        .expect("one of them");
+    assert_eq!(
+        reply.answers[0].data,
+        format!("10.{}.{}.{first}", 100 + 849 / 250, 849 % 250)
+    );
 }

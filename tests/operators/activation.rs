@@ -14,14 +14,17 @@ use crate::harness::server::{read_framed, start, write_framed};
 use crate::harness::{Question, Setup};
 
 const A: u16 = 1;
-const ZONE: &str = "$ORIGIN example.test.\n@ 60 SOA ns hostmaster 1 1 1 1 1\n@ 60 NS ns\nns 60 A 192.0.2.53\n";
+const ZONE: &str =
+    "$ORIGIN example.test.\n@ 60 SOA ns hostmaster 1 1 1 1 1\n@ 60 NS ns\nns 60 A 192.0.2.53\n";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A pair of sockets on one port, as `ListenDatagram=` and `ListenStream=` open them: without blocking.
 fn pair() -> (UdpSocket, TcpListener) {
     for _ in 0..32 {
         let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let Ok(udp) = UdpSocket::bind(tcp.local_addr().expect("it is bound")) else { continue };
+        let Ok(udp) = UdpSocket::bind(tcp.local_addr().expect("it is bound")) else {
+            continue;
+        };
         udp.set_nonblocking(true).expect("a live socket");
         return (udp, tcp);
     }
@@ -30,20 +33,42 @@ fn pair() -> (UdpSocket, TcpListener) {
 
 /// The configuration for `address`.
 fn setup(address: SocketAddr) -> Setup {
-    Setup::new().listen(&[&address.to_string()]).zone("example.test", ZONE)
+    Setup::new()
+        .listen(&[&address.to_string()])
+        .zone("example.test", ZONE)
 }
 
 /// `meridian serve` with these descriptors as 3, 4 and so on, and `LISTEN_PID` its own. The shell keeps its number when it
 /// becomes the server.
 fn serve(folder: &Path, passed: &[RawFd]) -> Command {
     // SAFETY: copies descriptors of live sockets to numbers above those that they are to have, to be inherited.
-    let copies: Vec<RawFd> = passed.iter().map(|fd| unsafe { libc::fcntl(*fd, libc::F_DUPFD, 100) }).collect();
-    assert!(copies.iter().all(|copy| *copy >= 100), "descriptors are left");
-    let moves: String = (3..).zip(&copies).map(|(to, from)| format!(" {to}<&{from} {from}<&-")).collect();
-    let script = format!("LISTEN_PID=$$ LISTEN_FDS={} exec \"$0\" \"$@\" {moves}", passed.len());
+    let copies: Vec<RawFd> = passed
+        .iter()
+        .map(|fd| unsafe { libc::fcntl(*fd, libc::F_DUPFD, 100) })
+        .collect();
+    assert!(
+        copies.iter().all(|copy| *copy >= 100),
+        "descriptors are left"
+    );
+    let moves: String = (3..)
+        .zip(&copies)
+        .map(|(to, from)| format!(" {to}<&{from} {from}<&-"))
+        .collect();
+    let script = format!(
+        "LISTEN_PID=$$ LISTEN_FDS={} exec \"$0\" \"$@\" {moves}",
+        passed.len()
+    );
     let mut command = Command::new("bash");
-    command.args(["-c", &script, env!("CARGO_BIN_EXE_meridian"), "serve", "--config"]);
-    command.arg(folder.join("meridian.toml")).current_dir(folder);
+    command.args([
+        "-c",
+        &script,
+        env!("CARGO_BIN_EXE_meridian"),
+        "serve",
+        "--config",
+    ]);
+    command
+        .arg(folder.join("meridian.toml"))
+        .current_dir(folder);
     command
 }
 
@@ -58,7 +83,9 @@ fn send_until(done: &AtomicBool, client: &UdpSocket, ids: &mut u16) -> HashSet<u
     let mut sent = HashSet::new();
     while !done.load(Ordering::Relaxed) && sent.len() < 250 {
         *ids += 1;
-        client.send(&query(*ids)).expect("the socket stays open whoever reads it");
+        client
+            .send(&query(*ids))
+            .expect("the socket stays open whoever reads it");
         sent.insert(*ids);
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -69,10 +96,16 @@ fn send_until(done: &AtomicBool, client: &UdpSocket, ids: &mut u16) -> HashSet<u
 fn receive_all(client: &UdpSocket, mut awaited: HashSet<u16>) {
     let mut buffer = [0; 1500];
     while !awaited.is_empty() {
-        let length = client.recv(&mut buffer).unwrap_or_else(|error| panic!("{} are lost: {error}", awaited.len()));
+        let length = client
+            .recv(&mut buffer)
+            .unwrap_or_else(|error| panic!("{} are lost: {error}", awaited.len()));
         let id = u16::from_be_bytes([buffer[0], buffer[1]]);
         assert!(awaited.remove(&id), "{id} is answered once");
-        assert_eq!((buffer[3] & 15, &buffer[length - 4..length]), (0, &[192, 0, 2, 53][..]), "NOERROR and the address");
+        assert_eq!(
+            (buffer[3] & 15, &buffer[length - 4..length]),
+            (0, &[192, 0, 2, 53][..]),
+            "NOERROR and the address"
+        );
     }
 }
 
@@ -83,19 +116,24 @@ fn a_restart_on_passed_sockets_loses_no_query() {
     let passed = [tcp.as_raw_fd(), udp.as_raw_fd()];
     let client = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     client.connect(address).expect("loopback");
-    client.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
+    client
+        .set_read_timeout(Some(PATIENCE))
+        .expect("it is not zero");
     let mut folder = setup(address).written().1;
     let config = folder.path().join("meridian.toml");
     let text = std::fs::read_to_string(&config).expect("it was written");
     // Three threads read the one socket.
-    std::fs::write(&config, text.replace("workers = 1\n", "workers = 3\n")).expect("it can be written");
+    std::fs::write(&config, text.replace("workers = 1\n", "workers = 3\n"))
+        .expect("it can be written");
     assert!(text.contains("workers = 1\n"), "{text}");
     let mut ids = 0;
     for _ in 0..3 {
         // Nobody reads yet: these wait in the queue of the sockets.
         let early = send_until(&AtomicBool::new(false), &client, &mut ids);
         let mut stream = TcpStream::connect(address).expect("the listener is open");
-        stream.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("it is not zero");
         write_framed(&mut stream, &query(7));
         let server = start(serve(folder.path(), &passed), folder);
         assert_eq!(server.address(), address);
@@ -123,10 +161,14 @@ fn a_socket_that_nothing_wants_is_named() {
     let ((udp, tcp), (other, _)) = (pair(), pair());
     let folder = setup(udp.local_addr().expect("it is bound")).written().1;
     let passed = [tcp.as_raw_fd(), udp.as_raw_fd(), other.as_raw_fd()];
-    let output = serve(folder.path(), &passed).output().expect("the shell runs");
+    let output = serve(folder.path(), &passed)
+        .output()
+        .expect("the shell runs");
     let told = String::from_utf8_lossy(&output.stderr);
-    let expected =
-        format!("nothing in the configuration listens on: UDP {};", other.local_addr().expect("it is bound"));
+    let expected = format!(
+        "nothing in the configuration listens on: UDP {};",
+        other.local_addr().expect("it is bound")
+    );
     assert!(told.contains(&expected), "{told}");
     assert_eq!(output.status.code(), Some(1));
 }
@@ -136,35 +178,60 @@ fn what_cannot_be_served_is_named() {
     let file = std::fs::File::open("/dev/null").expect("it is there");
     let mixed = UdpSocket::bind("[::]:0").expect("a free port");
     let (_, listener) = pair();
-    let connection = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+    let connection =
+        TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
     for (passed, mistake) in [
         (file.as_raw_fd(), "is no socket"),
-        (mixed.as_raw_fd(), "mixes IPv4 into IPv6; the socket unit must say BindIPv6Only=ipv6-only"),
-        (connection.as_raw_fd(), "is a connection, not a listener; the socket unit must say Accept=no"),
+        (
+            mixed.as_raw_fd(),
+            "mixes IPv4 into IPv6; the socket unit must say BindIPv6Only=ipv6-only",
+        ),
+        (
+            connection.as_raw_fd(),
+            "is a connection, not a listener; the socket unit must say Accept=no",
+        ),
     ] {
-        let folder = setup("127.0.0.1:0".parse().expect("an address")).written().1;
-        let output = serve(folder.path(), &[passed]).output().expect("the shell runs");
+        let folder = setup("127.0.0.1:0".parse().expect("an address"))
+            .written()
+            .1;
+        let output = serve(folder.path(), &[passed])
+            .output()
+            .expect("the shell runs");
         let told = String::from_utf8_lossy(&output.stderr);
-        assert!(told.contains(&format!("file descriptor 3 was passed to us and {mistake}")), "{told}");
+        assert!(
+            told.contains(&format!("file descriptor 3 was passed to us and {mistake}")),
+            "{told}"
+        );
         assert_eq!(output.status.code(), Some(1));
     }
 }
 
 #[test]
 fn sockets_for_another_process_are_left_alone() {
-    let folder = setup("127.0.0.1:0".parse().expect("an address")).written().1;
+    let folder = setup("127.0.0.1:0".parse().expect("an address"))
+        .written()
+        .1;
     let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
-    command.env("LISTEN_PID", "1").env("LISTEN_FDS", "1").args(["serve", "--config"]);
-    command.arg(folder.path().join("meridian.toml")).current_dir(folder.path());
+    command
+        .env("LISTEN_PID", "1")
+        .env("LISTEN_FDS", "1")
+        .args(["serve", "--config"]);
+    command
+        .arg(folder.path().join("meridian.toml"))
+        .current_dir(folder.path());
     assert!(start(command, folder).stop());
 }
 
 #[test]
 fn the_service_manager_is_told_when_it_serves_and_when_it_stops() {
-    let folder = setup("127.0.0.1:0".parse().expect("an address")).written().1;
+    let folder = setup("127.0.0.1:0".parse().expect("an address"))
+        .written()
+        .1;
     let path = folder.path().join("notify");
     let manager = UnixDatagram::bind(&path).expect("a new socket");
-    manager.set_read_timeout(Some(PATIENCE)).expect("it is not zero");
+    manager
+        .set_read_timeout(Some(PATIENCE))
+        .expect("it is not zero");
     let mut command = serve(folder.path(), &[]);
     command.env("NOTIFY_SOCKET", &path);
     let server = start(command, folder);

@@ -42,33 +42,67 @@ fn a_flip_is_in_every_answer_at_once_and_no_query_is_lost() {
     let mut orders = Vec::new();
     let asked: Vec<Asked> = std::thread::scope(|scope| {
         let over = &over;
-        let askers = server.addresses.iter().map(|&address| scope.spawn(move || ask_until(address, over)));
+        let askers = server
+            .addresses
+            .iter()
+            .map(|&address| scope.spawn(move || ask_until(address, over)));
         let askers: Vec<_> = askers.collect();
         for flip in 0..FLIPS {
             let (method, address) = [("PUT", "192.0.2.2"), ("DELETE", "192.0.2.1")][flip % 2];
             let began = Instant::now();
-            let (status, said) = call(&server, method, "/v1/regions/fra/drain", TOKEN, "{\"reason\": \"flip\"}");
+            let (status, said) = call(
+                &server,
+                method,
+                "/v1/regions/fra/drain",
+                TOKEN,
+                "{\"reason\": \"flip\"}",
+            );
             assert_eq!(status, 200, "{said}");
-            orders.push(Order { began, returned: Instant::now(), address });
+            orders.push(Order {
+                began,
+                returned: Instant::now(),
+                address,
+            });
             // The load goes on for a while between one order and the next.
             std::thread::sleep(Duration::from_millis(50));
         }
         over.store(true, Ordering::Relaxed);
-        askers.into_iter().flat_map(|asker| asker.join().expect("it ended")).collect()
+        askers
+            .into_iter()
+            .flat_map(|asker| asker.join().expect("it ended"))
+            .collect()
     });
     assert!(asked.len() > 10 * FLIPS, "hardly a load: {}", asked.len());
-    let mut delays: Vec<Duration> = (0..FLIPS).map(|flip| delay(&asked, &orders, flip)).collect();
+    let mut delays: Vec<Duration> = (0..FLIPS)
+        .map(|flip| delay(&asked, &orders, flip))
+        .collect();
     delays.sort();
     let longest = asked.iter().map(|asked| asked.took).max();
-    println!("{} queries; orders were in every answer after {delays:?}, the slowest answer {longest:?}", asked.len());
-    assert!(delays[FLIPS / 2] < USUALLY && delays[FLIPS - 1] < AT_MOST, "{delays:?}");
+    println!(
+        "{} queries; orders were in every answer after {delays:?}, the slowest answer {longest:?}",
+        asked.len()
+    );
+    assert!(
+        delays[FLIPS / 2] < USUALLY && delays[FLIPS - 1] < AT_MOST,
+        "{delays:?}"
+    );
     for query in &asked {
-        let address = query.address.as_deref().unwrap_or_else(|| panic!("a query was lost: {:?}", query.took));
+        let address = query
+            .address
+            .as_deref()
+            .unwrap_or_else(|| panic!("a query was lost: {:?}", query.took));
         let after = orders.partition_point(|order| order.returned <= query.sent);
         // While an order is under way either answer is right here; how long the old one is given is seen above.
-        let next_began = orders.get(after).is_some_and(|next| next.began < query.sent + query.took);
-        let expected = after.checked_sub(1).map_or("192.0.2.1", |last| orders[last].address);
-        assert!(next_began || address == expected, "{address} and not {expected} after order {after}");
+        let next_began = orders
+            .get(after)
+            .is_some_and(|next| next.began < query.sent + query.took);
+        let expected = after
+            .checked_sub(1)
+            .map_or("192.0.2.1", |last| orders[last].address);
+        assert!(
+            next_began || address == expected,
+            "{address} and not {expected} after order {after}"
+        );
     }
 }
 
@@ -76,20 +110,40 @@ fn a_flip_is_in_every_answer_at_once_and_no_query_is_lost() {
 fn delay(asked: &[Asked], orders: &[Order], flip: usize) -> Duration {
     let Order { began, address, .. } = orders[flip];
     let until = orders.get(flip + 1).map(|next| next.began);
-    let within = |query: &&Asked| query.sent >= began && until.is_none_or(|until| query.sent + query.took < until);
-    let before = |query: &&Asked| query.address.as_deref().is_some_and(|given| given != address);
-    let last = asked.iter().filter(within).filter(before).map(|query| query.sent).max();
+    let within = |query: &&Asked| {
+        query.sent >= began && until.is_none_or(|until| query.sent + query.took < until)
+    };
+    let before = |query: &&Asked| {
+        query
+            .address
+            .as_deref()
+            .is_some_and(|given| given != address)
+    };
+    let last = asked
+        .iter()
+        .filter(within)
+        .filter(before)
+        .map(|query| query.sent)
+        .max();
     last.map_or(Duration::ZERO, |last| last - began)
 }
 
 /// Asks one query after the other.
 fn ask_until(server: SocketAddr, over: &AtomicBool) -> Vec<Asked> {
-    let any = if server.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+    let any = if server.is_ipv4() {
+        "127.0.0.1:0"
+    } else {
+        "[::1]:0"
+    };
     let socket = UdpSocket::bind(any).expect("a free port");
     socket.connect(server).expect("an address");
-    socket.set_read_timeout(Some(Duration::from_secs(2))).expect("it is not zero");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(2)))
+        .expect("it is not zero");
     let subnet = [0, 1, 24, 0, 203, 0, 113];
-    let question = Question::new("www.example.test", A).option(8, &subnet).octets();
+    let question = Question::new("www.example.test", A)
+        .option(8, &subnet)
+        .octets();
     let mut asked = Vec::new();
     // Should the test fail on the way, this ends all the same.
     let begin = Instant::now();
@@ -97,9 +151,17 @@ fn ask_until(server: SocketAddr, over: &AtomicBool) -> Vec<Asked> {
         let sent = Instant::now();
         socket.send(&question).expect("loopback takes it");
         let mut buffer = [0; 1500];
-        let reply = socket.recv(&mut buffer).ok().and_then(|length| Message::read(&buffer[..length]).ok());
-        let address = reply.and_then(|reply| reply.answers.first().map(|record| record.data.clone()));
-        asked.push(Asked { sent, took: sent.elapsed(), address });
+        let reply = socket
+            .recv(&mut buffer)
+            .ok()
+            .and_then(|length| Message::read(&buffer[..length]).ok());
+        let address =
+            reply.and_then(|reply| reply.answers.first().map(|record| record.data.clone()));
+        asked.push(Asked {
+            sent,
+            took: sent.elapsed(),
+            address,
+        });
     }
     asked
 }

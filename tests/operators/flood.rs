@@ -24,9 +24,14 @@ fn while_asking(server: &Server, done: impl FnOnce()) {
         let asker = scope.spawn(|| {
             let mut count = 0;
             while !over.load(Ordering::Relaxed) {
-                server.ask("ns1.example.test", A).expect_address("127.0.0.1");
+                server
+                    .ask("ns1.example.test", A)
+                    .expect_address("127.0.0.1");
                 if count % 20 == 0 {
-                    server.ask("ns1.example.test", A).over_tcp().expect_address("127.0.0.1");
+                    server
+                        .ask("ns1.example.test", A)
+                        .over_tcp()
+                        .expect_address("127.0.0.1");
                 }
                 count += 1;
             }
@@ -43,7 +48,9 @@ fn while_asking(server: &Server, done: impl FnOnce()) {
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("loopback has room");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("it is not zero");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("it is not zero");
     stream
 }
 
@@ -74,9 +81,14 @@ fn a_flood_on_the_admin_port_costs_dns_nothing() {
     let before = server.resident();
     while_asking(&server, || {
         let head = pour(admin, "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: ");
-        let fields = format!("Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {GIGABYTE}\r\n\r\n");
+        let fields = format!(
+            "Host: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: {GIGABYTE}\r\n\r\n"
+        );
         let body = pour(admin, &format!("POST /v1/reload HTTP/1.1\r\n{fields}"));
-        assert!(head < TAKEN && body < TAKEN, "{head} octets of a head and {body} of a body were taken");
+        assert!(
+            head < TAKEN && body < TAKEN,
+            "{head} octets of a head and {body} of a body were taken"
+        );
         // Bodies that never end, beside a thousand connections, of which some say half a head.
         let slow = "POST /v1/reload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n";
         let beginnings = [slow, "", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"];
@@ -84,16 +96,23 @@ fn a_flood_on_the_admin_port_costs_dns_nothing() {
         // They drip for two seconds; who is not in yet, or was cut off already, does not mind.
         for round in 0..20 {
             for (stream, beginning) in held.iter().zip(beginnings.into_iter().cycle()) {
-                let _ = stream.send(if round == 0 { beginning.as_bytes() } else { b"x" });
+                let _ = stream.send(if round == 0 {
+                    beginning.as_bytes()
+                } else {
+                    b"x"
+                });
             }
             std::thread::sleep(Duration::from_millis(100));
         }
         let grown = server.resident().saturating_sub(before);
         assert!(grown < GROWTH, "{grown} octets more");
     });
-    eventually(&server, Duration::from_secs(30), "the admin port serves again", || {
-        call(&server, "GET", "/healthz", TOKEN, "").0 == 200
-    });
+    eventually(
+        &server,
+        Duration::from_secs(30),
+        "the admin port serves again",
+        || call(&server, "GET", "/healthz", TOKEN, "").0 == 200,
+    );
 }
 
 /// Both accept loops want descriptors, and there are none.
@@ -101,19 +120,32 @@ fn a_flood_on_the_admin_port_costs_dns_nothing() {
 fn without_descriptors_nothing_spins_and_everybody_is_answered_in_the_end() {
     let server = world::start("");
     let limit_descriptors = |most: u64| {
-        let limit = libc::rlimit { rlim_cur: most, rlim_max: 64 };
+        let limit = libc::rlimit {
+            rlim_cur: most,
+            rlim_max: 64,
+        };
         // SAFETY: the structure is read only, and nothing is written back.
-        let result =
-            unsafe { libc::prlimit(server.id() as i32, libc::RLIMIT_NOFILE, &raw const limit, std::ptr::null_mut()) };
+        let result = unsafe {
+            libc::prlimit(
+                server.id() as i32,
+                libc::RLIMIT_NOFILE,
+                &raw const limit,
+                std::ptr::null_mut(),
+            )
+        };
         assert_eq!(result, 0, "the limit of a child can be set");
     };
     limit_descriptors(64);
-    let admin: Vec<TcpStream> = (0..80).map(|_| connect(server.admin.expect("it listens"))).collect();
+    let admin: Vec<TcpStream> = (0..80)
+        .map(|_| connect(server.admin.expect("it listens")))
+        .collect();
     let dns: Vec<TcpStream> = (0..80).map(|_| connect(server.address())).collect();
     server.await_log("the admin server cannot take a connection", 1);
     let (start, before) = (Instant::now(), server.processor_time());
     while start.elapsed() < Duration::from_secs(2) {
-        server.ask("ns1.example.test", A).expect_address("127.0.0.1");
+        server
+            .ask("ns1.example.test", A)
+            .expect_address("127.0.0.1");
         std::thread::sleep(Duration::from_millis(20));
     }
     let used = server.processor_time() - before;
@@ -124,10 +156,15 @@ fn without_descriptors_nothing_spins_and_everybody_is_answered_in_the_end() {
     limit_descriptors(1);
     server.reload();
     server.await_log("the reload was refused", 1);
-    server.ask("ns1.example.test", A).expect_address("127.0.0.1");
+    server
+        .ask("ns1.example.test", A)
+        .expect_address("127.0.0.1");
     limit_descriptors(64);
     drop((admin, dns));
-    server.ask("ns1.example.test", A).over_tcp().expect_address("127.0.0.1");
+    server
+        .ask("ns1.example.test", A)
+        .over_tcp()
+        .expect_address("127.0.0.1");
     assert_eq!(call(&server, "GET", "/healthz", TOKEN, "").0, 200);
     let before = server.log().matches("reloaded").count();
     server.reload();

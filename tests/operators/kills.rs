@@ -28,7 +28,10 @@ fn a_kill_during_a_write_loses_nothing_that_was_kept() {
         });
         let told = told.into_inner();
         let weight = weight_in_force(&server);
-        assert!(weight == told || weight == told + 1, "round {round}: {told} was kept, {weight} is in force");
+        assert!(
+            weight == told || weight == told + 1,
+            "round {round}: {told} was kept, {weight} is in force"
+        );
         assert_no_file_is_put_aside(&server);
     }
 }
@@ -72,12 +75,18 @@ fn weight_in_force(server: &Server) -> u32 {
     let (_, status) = call(server, "GET", "/v1/status", "", "");
     let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
     let weight = status["orders"][0]["weight"].as_u64();
-    weight.and_then(|weight| weight.try_into().ok()).unwrap_or_else(|| panic!("no weight: {status}"))
+    weight
+        .and_then(|weight| weight.try_into().ok())
+        .unwrap_or_else(|| panic!("no weight: {status}"))
 }
 
 fn assert_no_file_is_put_aside(server: &Server) {
     for entry in fs::read_dir(server.folder().join("state")).expect("it is there") {
         let name = entry.expect("it can be read").file_name();
-        assert!(!name.to_string_lossy().ends_with(".unusable"), "{}", server.log());
+        assert!(
+            !name.to_string_lossy().ends_with(".unusable"),
+            "{}",
+            server.log()
+        );
     }
 }

@@ -30,15 +30,30 @@ fn a_lease_comes_is_answered_and_leaves_if_it_is_not_renewed() {
     assert_eq!(www(&server), FAR);
     let (status, told) = lease(&server, "PUT", "{\"ttl\": \"4s\"}");
     assert_eq!(status, 200, "{told}");
-    assert!(told.contains("127.0.1.9 is an endpoint of www.example.test in fra for 4s, weight 100"), "{told}");
-    assert_eq!(www(&server), LEASED, "in a region that the service does not list, and probed already");
+    assert!(
+        told.contains("127.0.1.9 is an endpoint of www.example.test in fra for 4s, weight 100"),
+        "{told}"
+    );
+    assert_eq!(
+        www(&server),
+        LEASED,
+        "in a region that the service does not list, and probed already"
+    );
     // It is checked as the others are.
     leased.set_broken(true);
-    eventually(&server, Duration::from_secs(4), "the check takes it out", || www(&server) == FAR);
+    eventually(
+        &server,
+        Duration::from_secs(4),
+        "the check takes it out",
+        || www(&server) == FAR,
+    );
     let (_, status) = call(&server, "GET", "/v1/status", "", "");
     let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
     assert_eq!(status["leases"][0]["address"], LEASED);
-    assert_eq!(status["services"][0]["health"][1]["endpoints"][0]["leased"], true);
+    assert_eq!(
+        status["services"][0]["health"][1]["endpoints"][0]["leased"],
+        true
+    );
     leased.set_broken(false);
     // Renewed across its end, through a reload.
     for _ in 0..4 {
@@ -50,7 +65,10 @@ fn a_lease_comes_is_answered_and_leaves_if_it_is_not_renewed() {
     server.reload();
     server.await_log("\"reloaded", 1);
     assert!(say(&server, &["status", "--wide"]).contains("leased"));
-    server.await_log("127.0.1.9 left www.example.test in fra: its lease was not renewed", 1);
+    server.await_log(
+        "127.0.1.9 left www.example.test in fra: its lease was not renewed",
+        1,
+    );
     assert_eq!(www(&server), FAR);
     let (_, status) = call(&server, "GET", "/v1/status", "", "");
     assert!(status.contains("\"leases\":[]"), "{status}");
@@ -61,12 +79,18 @@ fn a_lease_survives_a_kill_and_ends_when_it_is_withdrawn() {
     let iad = Region::start(FAR, 0);
     let _leased = Region::start(LEASED, iad.port);
     let server = start(&iad);
-    assert_eq!(lease(&server, "PUT", "{\"ttl\": \"1h\", \"weight\": 7}").0, 200);
+    assert_eq!(
+        lease(&server, "PUT", "{\"ttl\": \"1h\", \"weight\": 7}").0,
+        200
+    );
     let server = server.kill_and_start_again();
     assert_eq!(www(&server), LEASED);
     // It can be drained like any other.
     let endpoint = ["fra", "--service", "www.example.test", "--endpoint", LEASED];
-    say(&server, &[&["drain"], &endpoint[..], &["--reason", "x"]].concat());
+    say(
+        &server,
+        &[&["drain"], &endpoint[..], &["--reason", "x"]].concat(),
+    );
     assert_eq!(www(&server), FAR);
     say(&server, &[&["undrain"], &endpoint[..]].concat());
     assert_eq!(lease(&server, "DELETE", "").0, 200);
@@ -78,14 +102,36 @@ fn a_lease_survives_a_kill_and_ends_when_it_is_withdrawn() {
 fn a_lease_that_does_not_fit_is_refused() {
     let iad = Region::start(FAR, 0);
     let server = start(&iad);
-    for body in ["", "{}", "{\"ttl\": \"2d\"}", "{\"ttl\": \"0s\"}", "{\"ttl\": \"5s\", \"weight\": 1000001}"] {
+    for body in [
+        "",
+        "{}",
+        "{\"ttl\": \"2d\"}",
+        "{\"ttl\": \"0s\"}",
+        "{\"ttl\": \"5s\", \"weight\": 1000001}",
+    ] {
         assert_eq!(lease(&server, "PUT", body).0, 400, "{body}");
     }
     let put = |path: &str| call(&server, "PUT", path, TOKEN, "{\"ttl\": \"5s\"}").0;
-    assert_eq!(put("/v1/services/www.example.test/endpoints/iad/127.0.1.1"), 409, "it is configured");
-    assert_eq!(put("/v1/services/www.example.test/endpoints/lhr/127.0.1.8"), 404);
-    assert_eq!(put("/v1/services/ww.example.test/endpoints/iad/127.0.1.8"), 404);
-    assert_eq!(put("/v1/services/www.example.test/endpoints/iad/localhost"), 400);
+    assert_eq!(
+        put("/v1/services/www.example.test/endpoints/iad/127.0.1.1"),
+        409,
+        "it is configured"
+    );
+    assert_eq!(
+        put("/v1/services/www.example.test/endpoints/lhr/127.0.1.8"),
+        404
+    );
+    assert_eq!(
+        put("/v1/services/ww.example.test/endpoints/iad/127.0.1.8"),
+        404
+    );
+    assert_eq!(
+        put("/v1/services/www.example.test/endpoints/iad/localhost"),
+        400
+    );
     let path = "/v1/services/www.example.test/endpoints/iad/127.0.1.8";
-    assert_eq!(call(&server, "PUT", path, "no token", "{\"ttl\": \"5s\"}").0, 401);
+    assert_eq!(
+        call(&server, "PUT", path, "no token", "{\"ttl\": \"5s\"}").0,
+        401
+    );
 }

@@ -10,13 +10,16 @@ use std::time::Duration;
 use crate::harness::{Region, Server};
 use crate::world::{self, TOKEN, call, eventually, say, www};
 
-const SERVICE: &str =
-    "[[services]]\nname = \"www.example.test\"\n[services.endpoints]\nfra = \"192.0.2.1\"\niad = \"192.0.2.2\"\n";
+const SERVICE: &str = "[[services]]\nname = \"www.example.test\"\n[services.endpoints]\nfra = \"192.0.2.1\"\niad = \"192.0.2.2\"\n";
 /// The end of a stop, on a machine that does much else.
 const SOON: Duration = Duration::from_secs(2);
 
 fn dev_full() -> Stdio {
-    File::options().write(true).open("/dev/full").expect("the kernel has it").into()
+    File::options()
+        .write(true)
+        .open("/dev/full")
+        .expect("the kernel has it")
+        .into()
 }
 
 fn closed_pipe() -> Stdio {
@@ -37,8 +40,11 @@ fn small_pipe() -> (PipeReader, Stdio) {
 fn lost(server: &Server) -> u64 {
     let (status, metrics) = call(server, "GET", "/metrics", "", "");
     assert_eq!(status, 200, "{metrics}");
-    let line = metrics.lines().find(|line| line.starts_with("meridian_log_lines_dropped_total"));
-    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("it is not told:\n{metrics}"))
+    let line = metrics
+        .lines()
+        .find(|line| line.starts_with("meridian_log_lines_dropped_total"));
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
+        .unwrap_or_else(|| panic!("it is not told:\n{metrics}"))
 }
 
 #[test]
@@ -47,11 +53,19 @@ fn streams_that_fail_cost_no_reply_and_end_nothing() {
         let server = world::setup("state", SERVICE).start_logging_to(stderr);
         let (status, body) = call(&server, "POST", "/v1/reload", TOKEN, "");
         assert_eq!(status, 200, "{body}");
-        assert_eq!(say(&server, &["drain", "fra", "--reason", "x"]), "fra is drained");
+        assert_eq!(
+            say(&server, &["drain", "fra", "--reason", "x"]),
+            "fra is drained"
+        );
         assert_eq!(call(&server, "PUT", "/v1/regions/fra/drain", "", "").0, 401);
         assert_eq!(www(&server), "192.0.2.2");
         server.reload();
-        eventually(&server, Duration::from_secs(20), "the lost lines are counted", || lost(&server) >= 4);
+        eventually(
+            &server,
+            Duration::from_secs(20),
+            "the lost lines are counted",
+            || lost(&server) >= 4,
+        );
         let (ended_well, took) = server.ended_by(libc::SIGTERM);
         assert!(ended_well && took < SOON, "{ended_well} {took:?}");
     }
@@ -69,13 +83,21 @@ fn a_start_with_something_to_say_and_nobody_to_say_it_to_is_a_start() {
 
 #[test]
 fn a_start_that_is_refused_says_so_by_its_exit_code_whatever_takes_its_words() {
-    for (stderr, command) in [(dev_full(), "serve"), (closed_pipe(), "serve"), (dev_full(), "status")] {
+    for (stderr, command) in [
+        (dev_full(), "serve"),
+        (closed_pipe(), "serve"),
+        (dev_full(), "status"),
+    ] {
         let mut meridian = Command::new(env!("CARGO_BIN_EXE_meridian"));
         let meridian = match command {
             "serve" => meridian.args([command, "--config", "/nowhere/meridian.toml"]),
             _ => meridian.args([command, "--admin", "http://127.0.0.1:1"]),
         };
-        let status = meridian.stdout(Stdio::null()).stderr(stderr).status().expect("the binary runs");
+        let status = meridian
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .status()
+            .expect("the binary runs");
         assert_eq!(status.code(), Some(1), "{command}");
     }
 }
@@ -87,17 +109,33 @@ fn a_pipe_that_nobody_reads_holds_up_neither_failover_nor_operators_nor_the_end(
     let server = world::setup("state", &world::checked(&fra, &iad, "")).start_logging_to(stderr);
     for round in 0..30 {
         let order = format!("{{\"reason\": \"{}\"}}", "y".repeat(400));
-        assert_eq!(call(&server, "PUT", "/v1/regions/iad/drain", TOKEN, &order).0, 200, "round {round}");
-        assert_eq!(call(&server, "DELETE", "/v1/regions/iad/drain", TOKEN, "").0, 200, "round {round}");
+        assert_eq!(
+            call(&server, "PUT", "/v1/regions/iad/drain", TOKEN, &order).0,
+            200,
+            "round {round}"
+        );
+        assert_eq!(
+            call(&server, "DELETE", "/v1/regions/iad/drain", TOKEN, "").0,
+            200,
+            "round {round}"
+        );
         // Refused calls of strangers with long paths.
         let path = format!("/v1/regions/{}/drain", "x".repeat(4000));
         assert_eq!(call(&server, "PUT", &path, "", "").0, 401, "round {round}");
     }
     for (broken, gives) in [(true, "127.0.2.1"), (false, "127.0.1.1")] {
         fra.set_broken(broken);
-        eventually(&server, Duration::from_secs(60), "health reaches the answers", || www(&server) == gives);
+        eventually(
+            &server,
+            Duration::from_secs(60),
+            "health reaches the answers",
+            || www(&server) == gives,
+        );
     }
-    assert_eq!(call(&server, "GET", "/healthz", "", ""), (200, "ok\n".to_owned()));
+    assert_eq!(
+        call(&server, "GET", "/healthz", "", ""),
+        (200, "ok\n".to_owned())
+    );
     let (ended_well, took) = server.ended_by(libc::SIGTERM);
     assert!(ended_well && took < SOON, "{ended_well} {took:?}");
     drop(reader);
@@ -110,7 +148,9 @@ fn lines_that_did_not_fit_are_counted_and_told_when_the_pipe_is_read_again() {
     let server = setup.start_logging_to(stderr);
     // Each refusal is one line of some 15 kilobytes, and the queue holds four megabytes.
     let long = "x".repeat(2000);
-    let bad: String = (0..150).map(|number| format!("name{number} A {long}{number}\n")).collect();
+    let bad: String = (0..150)
+        .map(|number| format!("name{number} A {long}{number}\n"))
+        .collect();
     let zone = server.folder().join("zones/example.test.zone");
     let good = fs::read_to_string(&zone).expect("it is there");
     fs::write(&zone, format!("{good}{bad}")).expect("writable");
@@ -132,7 +172,8 @@ fn lines_that_did_not_fit_are_counted_and_told_when_the_pipe_is_read_again() {
         }
         text
     });
-    told.recv_timeout(Duration::from_secs(60)).expect("what was lost is told");
+    told.recv_timeout(Duration::from_secs(60))
+        .expect("what was lost is told");
     let lost = lost(&server);
     let (ended_well, _) = server.ended_by(libc::SIGTERM);
     assert!(ended_well);
@@ -141,8 +182,14 @@ fn lines_that_did_not_fit_are_counted_and_told_when_the_pipe_is_read_again() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line:.200}")))
         .collect();
-    let told = lines.iter().filter(|line| line["message"].as_str().is_some_and(|it| it.contains("got lost;")));
-    let told: u64 = told.map(|line| line["lines"].as_u64().expect("a number")).sum();
+    let told = lines.iter().filter(|line| {
+        line["message"]
+            .as_str()
+            .is_some_and(|it| it.contains("got lost;"))
+    });
+    let told: u64 = told
+        .map(|line| line["lines"].as_u64().expect("a number"))
+        .sum();
     assert_eq!(told, lost);
 }
 
@@ -151,7 +198,13 @@ fn what_a_client_sent_is_cut_in_the_log() {
     let server = world::start(SERVICE);
     let long = "x".repeat(4000);
     for token in ["", TOKEN] {
-        call(&server, "PUT", &format!("/v1/regions/{long}/drain"), token, "");
+        call(
+            &server,
+            "PUT",
+            &format!("/v1/regions/{long}/drain"),
+            token,
+            "",
+        );
     }
     server.await_log("\"status\":404", 1);
     for line in server.log().lines().filter(|line| line.contains("audit")) {

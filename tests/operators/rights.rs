@@ -6,12 +6,16 @@ use crate::harness::Setup;
 
 /// `CAP_NET_BIND_SERVICE` of capabilities(7).
 const OPEN_LOW_PORTS: u64 = 1 << 10;
-const ZONE: &str = "$ORIGIN example.test.\n@ 60 SOA ns hostmaster 1 1 1 1 1\n@ 60 NS ns\nns 60 A 192.0.2.53\n";
+const ZONE: &str =
+    "$ORIGIN example.test.\n@ 60 SOA ns hostmaster 1 1 1 1 1\n@ 60 NS ns\nns 60 A 192.0.2.53\n";
 
 /// Rights by their names in proc(5): permitted, effective, inheritable and ambient.
 fn rights(status: &str) -> [u64; 4] {
     ["CapPrm:", "CapEff:", "CapInh:", "CapAmb:"].map(|name| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux tells them");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .expect("Linux tells them");
         u64::from_str_radix(line.trim(), 16).expect("they are hexadecimal")
     })
 }
@@ -35,7 +39,8 @@ fn threads_keep_one_right_and_programs_gain_none() {
     let ours = rights(&fs::read_to_string("/proc/self/status").expect("Linux has it"));
     let kept = ours[0] & OPEN_LOW_PORTS;
     let threads = fs::read_dir(format!("/proc/{}/task", server.id())).expect("it runs");
-    let threads = threads.map(|thread| fs::read_to_string(thread.expect("a thread").path().join("status")));
+    let threads =
+        threads.map(|thread| fs::read_to_string(thread.expect("a thread").path().join("status")));
     let threads: Vec<String> = threads.flatten().collect();
     assert!(threads.len() > 3, "workers and the runtime");
     for status in threads {

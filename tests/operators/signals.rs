@@ -8,7 +8,8 @@ use crate::world::{self, www};
 
 /// A second, and something for a machine that does much else.
 const SOON: Duration = Duration::from_secs(2);
-const ZONE: &str = "$ORIGIN example.test.\n$TTL 60\n@ SOA ns1 h 1 2 3 4 5\n NS ns1\nns1 A 127.0.0.1\n";
+const ZONE: &str =
+    "$ORIGIN example.test.\n$TTL 60\n@ SOA ns1 h 1 2 3 4 5\n NS ns1\nns1 A 127.0.0.1\n";
 
 /// A server with an endpoint that takes connections and says nothing for so long.
 fn silent(listener: &TcpListener, timeout: &str) -> Setup {
@@ -22,7 +23,11 @@ fn silent(listener: &TcpListener, timeout: &str) -> Setup {
 
 fn send(process: u32, signal: i32) {
     // SAFETY: the process is our child and not waited for yet, so its number is still its own.
-    assert_eq!(unsafe { libc::kill(process as i32, signal) }, 0, "the server is gone");
+    assert_eq!(
+        unsafe { libc::kill(process as i32, signal) },
+        0,
+        "the server is gone"
+    );
 }
 
 #[test]
@@ -36,7 +41,11 @@ fn a_start_that_waits_for_probes_ends_within_a_second() {
         let start = Instant::now();
         let status = process.0.wait().expect("it is our child");
         let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
-        assert!(status.success() && start.elapsed() < SOON, "{status} after {:?}\n{log}", start.elapsed());
+        assert!(
+            status.success() && start.elapsed() < SOON,
+            "{status} after {:?}\n{log}",
+            start.elapsed()
+        );
     }
 }
 
@@ -46,7 +55,10 @@ fn a_reload_that_is_asked_for_during_the_start_is_made_after_it() {
     let pid = std::sync::mpsc::channel();
     let (config, folder) = silent(&listener, "3s").written();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_meridian"));
-    command.args(["serve", "--config"]).arg(&config).current_dir(folder.path());
+    command
+        .args(["serve", "--config"])
+        .arg(&config)
+        .current_dir(folder.path());
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let _probe = listener.accept().expect("it is probed");
@@ -64,10 +76,13 @@ fn a_reload_that_is_asked_for_during_the_start_is_made_after_it() {
 fn child_with(config: &std::path::Path) -> u32 {
     let config = config.to_string_lossy().into_owned();
     let processes = std::fs::read_dir("/proc").expect("proc(5)").flatten();
-    let numbers = processes.filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
+    let numbers =
+        processes.filter_map(|entry| entry.file_name().to_string_lossy().parse::<u32>().ok());
     let has_it = |id: &u32| {
         let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).split('\0').any(|word| word == config)
+        String::from_utf8_lossy(&line)
+            .split('\0')
+            .any(|word| word == config)
     };
     numbers.into_iter().find(has_it).expect("it runs")
 }
@@ -77,7 +92,11 @@ fn signals_that_mean_nothing_end_nothing() {
     let server = world::start(
         "[[services]]\nname = \"www.example.test\"\n[services.endpoints]\nfra = \"192.0.2.1\"\niad = \"192.0.2.2\"\n",
     );
-    for (signal, name) in [(libc::SIGUSR1, "SIGUSR1"), (libc::SIGUSR2, "SIGUSR2"), (libc::SIGPIPE, "")] {
+    for (signal, name) in [
+        (libc::SIGUSR1, "SIGUSR1"),
+        (libc::SIGUSR2, "SIGUSR2"),
+        (libc::SIGPIPE, ""),
+    ] {
         server.signal(signal);
         if !name.is_empty() {
             server.await_log(&format!("{name} means nothing here"), 1);

@@ -14,8 +14,7 @@ use crate::harness::{Question, Region, Reply, Server, Transport};
 use crate::world::{self, TOKEN, call, say, www};
 
 const SUCCESSIONS: usize = 4;
-const SERVICE: &str =
-    "[[services]]\nname = \"www.example.test\"\n[services.endpoints]\nfra = \"192.0.2.1\"\niad = \"192.0.2.2\"\n";
+const SERVICE: &str = "[[services]]\nname = \"www.example.test\"\n[services.endpoints]\nfra = \"192.0.2.1\"\niad = \"192.0.2.2\"\n";
 
 /// A question every millisecond, until `over`; the addresses that were given, `None` for what was not answered.
 fn ask_until(
@@ -30,7 +29,10 @@ fn ask_until(
         if over.load(Ordering::Relaxed) || Instant::now() > deadline {
             break;
         }
-        let question = Question { id, ..Question::new("www.example.test", A) };
+        let question = Question {
+            id,
+            ..Question::new("www.example.test", A)
+        };
         let question = question.option(8, &subnet_option("203.0.113.0/24"));
         let reply = ask(&question.octets());
         answers.push(reply.map(|reply| addresses(&question, transport, &reply)));
@@ -40,16 +42,25 @@ fn ask_until(
 }
 
 fn addresses(question: &Question, transport: Transport, reply: &[u8]) -> Vec<String> {
-    Reply::checked(question, transport, reply).addresses().into_iter().map(str::to_owned).collect()
+    Reply::checked(question, transport, reply)
+        .addresses()
+        .into_iter()
+        .map(str::to_owned)
+        .collect()
 }
 
 fn over_udp(server: SocketAddr, over: &AtomicBool) -> Vec<Option<Vec<String>>> {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
-    socket.set_read_timeout(Some(Duration::from_secs(5))).expect("it is not zero");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .expect("it is not zero");
     ask_until(over, Transport::Udp, |query| {
         socket.send_to(query, server).expect("loopback takes it");
         let mut reply = [0; 4096];
-        socket.recv(&mut reply).ok().map(|length| reply[..length].to_vec())
+        socket
+            .recv(&mut reply)
+            .ok()
+            .map(|length| reply[..length].to_vec())
     })
 }
 
@@ -57,7 +68,9 @@ fn over_udp(server: SocketAddr, over: &AtomicBool) -> Vec<Option<Vec<String>>> {
 fn over_tcp(server: SocketAddr, over: &AtomicBool) -> Vec<Option<Vec<String>>> {
     ask_until(over, Transport::Tcp, |query| {
         let mut stream = TcpStream::connect(server).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(5))).expect("it is not zero");
+        stream
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .expect("it is not zero");
         write_framed(&mut stream, query);
         read_framed(&mut stream)
     })
@@ -67,16 +80,33 @@ fn over_tcp(server: SocketAddr, over: &AtomicBool) -> Vec<Option<Vec<String>>> {
 fn counted(server: &Server) -> u64 {
     let (status, metrics) = call(server, "GET", "/metrics", TOKEN, "");
     assert_eq!(status, 200);
-    let queries = metrics.lines().filter(|line| line.starts_with("meridian_queries_total{"));
-    queries.map(|line| line.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok()).expect("a number")).sum()
+    let queries = metrics
+        .lines()
+        .filter(|line| line.starts_with("meridian_queries_total{"));
+    queries
+        .map(|line| {
+            line.rsplit(' ')
+                .next()
+                .and_then(|count| count.parse::<u64>().ok())
+                .expect("a number")
+        })
+        .sum()
 }
 
 /// What a server says that was to take over and could not.
 fn fail_to_take_over(server: &Server) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
-    command.args(["serve", "--take-over", "--config"]).arg(server.config_file()).current_dir(server.folder());
+    command
+        .args(["serve", "--take-over", "--config"])
+        .arg(server.config_file())
+        .current_dir(server.folder());
     let output = command.output().expect("the binary runs");
-    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output
 }
 
@@ -93,17 +123,36 @@ fn no_query_is_lost_and_nothing_is_forgotten_from_server_to_server() {
         for _ in 0..SUCCESSIONS {
             let before = counted(&server);
             server = server.succeeded();
-            assert_eq!((server.address(), server.admin), (address, admin), "the same sockets");
+            assert_eq!(
+                (server.address(), server.admin),
+                (address, admin),
+                "the same sockets"
+            );
             let after = counted(&server);
-            assert!(after >= before, "{before} queries were counted, then {after}");
+            assert!(
+                after >= before,
+                "{before} queries were counted, then {after}"
+            );
         }
         over.store(true, Ordering::Relaxed);
-        (server, [udp, tcp].map(|asker| asker.join().expect("it ended")))
+        (
+            server,
+            [udp, tcp].map(|asker| asker.join().expect("it ended")),
+        )
     });
     for (transport, answers) in ["UDP", "TCP"].into_iter().zip(asked) {
-        assert!(answers.len() > 100, "hardly a stream over {transport}: {}", answers.len());
+        assert!(
+            answers.len() > 100,
+            "hardly a stream over {transport}: {}",
+            answers.len()
+        );
         let lost = answers.iter().filter(|answer| answer.is_none()).count();
-        assert_eq!(lost, 0, "queries lost over {transport} of {}", answers.len());
+        assert_eq!(
+            lost,
+            0,
+            "queries lost over {transport} of {}",
+            answers.len()
+        );
         for answer in answers.into_iter().flatten() {
             assert_eq!(answer, ["192.0.2.2"], "over {transport}");
         }
@@ -116,7 +165,9 @@ fn a_region_that_is_down_stays_down_from_the_first_answer_on() {
     let (fra, iad) = (Region::start("127.0.1.1", 0), Region::start("127.0.2.1", 0));
     let server = world::start_checked(&fra, &iad, "");
     fra.set_broken(true);
-    world::eventually(&server, Duration::from_secs(20), "fra is out", || www(&server) == "127.0.2.1");
+    world::eventually(&server, Duration::from_secs(20), "fra is out", || {
+        www(&server) == "127.0.2.1"
+    });
     let address = server.address();
     let over = AtomicBool::new(false);
     let (server, answers) = std::thread::scope(|scope| {
@@ -139,21 +190,37 @@ fn a_region_that_is_down_stays_down_from_the_first_answer_on() {
 fn one_that_cannot_begin_changes_nothing() {
     let server = world::start(SERVICE);
     let good = fs::read_to_string(server.config_file()).expect("it is there");
-    fs::write(server.config_file(), good.replace("[regions.iad]", "[regoins.iad]")).expect("it can be written");
+    fs::write(
+        server.config_file(),
+        good.replace("[regions.iad]", "[regoins.iad]"),
+    )
+    .expect("it can be written");
     let told = String::from_utf8(fail_to_take_over(&server).stderr).expect("text");
-    assert!(told.contains("meridian.toml:") && told.contains("regoins"), "{told}");
+    assert!(
+        told.contains("meridian.toml:") && told.contains("regoins"),
+        "{told}"
+    );
 
     // This one has the sockets already when it fails.
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let admin = format!("[admin]\nlisten = \"{}\"", taken.local_addr().expect("bound"));
-    fs::write(server.config_file(), good.replace("[admin]\nlisten = \"127.0.0.1:0\"", &admin))
-        .expect("it can be written");
+    let admin = format!(
+        "[admin]\nlisten = \"{}\"",
+        taken.local_addr().expect("bound")
+    );
+    fs::write(
+        server.config_file(),
+        good.replace("[admin]\nlisten = \"127.0.0.1:0\"", &admin),
+    )
+    .expect("it can be written");
     let told = String::from_utf8(fail_to_take_over(&server).stderr).expect("text");
     assert!(told.contains("the admin server cannot listen on"), "{told}");
     server.await_log("another server wanted to take over and failed", 1);
 
     assert_eq!(www(&server), "192.0.2.1");
-    say(&server, &["drain", "fra", "--reason", "orders are taken again"]);
+    say(
+        &server,
+        &["drain", "fra", "--reason", "orders are taken again"],
+    );
     assert_eq!(www(&server), "192.0.2.2");
 }
 
@@ -162,7 +229,9 @@ fn where_there_is_nobody_to_take_over_from_it_starts_as_usual() {
     let server = world::start(SERVICE);
     let folder = server.stopped();
     let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
-    command.args(["serve", "--take-over", "--config"]).arg(folder.path().join("meridian.toml"));
+    command
+        .args(["serve", "--take-over", "--config"])
+        .arg(folder.path().join("meridian.toml"));
     command.current_dir(folder.path());
     let server = server::start(command, folder);
     assert_eq!(www(&server), "192.0.2.1");

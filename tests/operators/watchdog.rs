@@ -16,16 +16,35 @@ struct Stopped(libc::pid_t);
 impl Stopped {
     /// Stops the thread of this name.
     fn of(process: u32, name: &str) -> Stopped {
-        let threads = fs::read_dir(format!("/proc/{process}/task")).expect("it runs").flatten();
-        let is_named =
-            |path: &std::path::PathBuf| fs::read_to_string(path.join("comm")).is_ok_and(|it| it.trim() == name);
-        let thread = threads.map(|entry| entry.path()).find(is_named).unwrap_or_else(|| panic!("no thread {name}"));
-        let number: libc::pid_t = thread.file_name().expect("a number").to_string_lossy().parse().expect("a number");
+        let threads = fs::read_dir(format!("/proc/{process}/task"))
+            .expect("it runs")
+            .flatten();
+        let is_named = |path: &std::path::PathBuf| {
+            fs::read_to_string(path.join("comm")).is_ok_and(|it| it.trim() == name)
+        };
+        let thread = threads
+            .map(|entry| entry.path())
+            .find(is_named)
+            .unwrap_or_else(|| panic!("no thread {name}"));
+        let number: libc::pid_t = thread
+            .file_name()
+            .expect("a number")
+            .to_string_lossy()
+            .parse()
+            .expect("a number");
         // SAFETY: a thread of our child's; no memory of ours is touched.
         unsafe {
-            assert_eq!(libc::ptrace(libc::PTRACE_SEIZE, number, 0, 0), 0, "{}", std::io::Error::last_os_error());
+            assert_eq!(
+                libc::ptrace(libc::PTRACE_SEIZE, number, 0, 0),
+                0,
+                "{}",
+                std::io::Error::last_os_error()
+            );
             assert_eq!(libc::ptrace(libc::PTRACE_INTERRUPT, number, 0, 0), 0);
-            assert_eq!(libc::waitpid(number, std::ptr::null_mut(), libc::__WALL), number);
+            assert_eq!(
+                libc::waitpid(number, std::ptr::null_mut(), libc::__WALL),
+                number
+            );
         }
         Stopped(number)
     }
@@ -46,7 +65,10 @@ fn what_is_stuck_is_said_until_it_turns_again() {
     let manager = UnixDatagram::bind(&path).expect("a new socket");
     manager.set_nonblocking(true).expect("a live socket");
     let server = setup.start_with(|command| {
-        command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "1000000").env_remove("WATCHDOG_PID");
+        command
+            .env("NOTIFY_SOCKET", &path)
+            .env("WATCHDOG_USEC", "1000000")
+            .env_remove("WATCHDOG_PID");
     });
     // How many signs of life came since this was last asked.
     let signs = || {
@@ -61,28 +83,49 @@ fn what_is_stuck_is_said_until_it_turns_again() {
     assert_eq!(healthz(), (200, "ok\n".to_owned()));
 
     let parts = [
-        ("publish", "publisher", "so changes of health do not reach the answers"),
+        (
+            "publish",
+            "publisher",
+            "so changes of health do not reach the answers",
+        ),
         ("timer", "timer", "so orders and leases do not end"),
     ];
     for (thread, part, meaning) in parts {
         let stopped = Stopped::of(server.id(), thread);
         let start = Instant::now();
-        eventually(&server, LONG, "it says what is stuck", || healthz().0 == 503);
-        assert!(start.elapsed() > Duration::from_secs(8), "it said so after {:?}", start.elapsed());
+        eventually(&server, LONG, "it says what is stuck", || {
+            healthz().0 == 503
+        });
+        assert!(
+            start.elapsed() > Duration::from_secs(8),
+            "it said so after {:?}",
+            start.elapsed()
+        );
         let (status, told) = healthz();
         let sentence = format!("the {part} has not turned for ");
-        assert!(status == 503 && told.contains(&sentence) && told.contains(meaning), "{status} {told}");
+        assert!(
+            status == 503 && told.contains(&sentence) && told.contains(meaning),
+            "{status} {told}"
+        );
         assert_eq!(call(&server, "GET", "/readyz", "", "").0, 503);
         server.await_log(&sentence, 1);
         signs();
         let metrics = call(&server, "GET", "/metrics", "", "").1;
-        assert!(metrics.contains(&format!("meridian_stuck{{part=\"{part}\"}} 1")), "{metrics}");
+        assert!(
+            metrics.contains(&format!("meridian_stuck{{part=\"{part}\"}} 1")),
+            "{metrics}"
+        );
         let status = call(&server, "GET", "/v1/status", "", "").1;
-        assert!(status.contains(&format!("\"summary\":\"stuck: the {part}")), "{status}");
+        assert!(
+            status.contains(&format!("\"summary\":\"stuck: the {part}")),
+            "{status}"
+        );
         std::thread::sleep(Duration::from_secs(2));
         assert_eq!(signs(), 0, "no sign of life while something is stuck");
         drop(stopped);
-        eventually(&server, LONG, "it turns again", || healthz() == (200, "ok\n".to_owned()));
+        eventually(&server, LONG, "it turns again", || {
+            healthz() == (200, "ok\n".to_owned())
+        });
         eventually(&server, LONG, "signs of life again", || signs() > 0);
     }
     fra.set_broken(true);

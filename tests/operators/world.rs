@@ -12,7 +12,8 @@ use socket2::{Domain, Socket, Type};
 use crate::harness::types::A;
 use crate::harness::{Region, Server, Setup};
 
-const ZONE: &str = "$ORIGIN example.test.\n$TTL 60\n@ SOA ns1 h 1 2 3 4 5\n NS ns1\nns1 A 127.0.0.1\n";
+const ZONE: &str =
+    "$ORIGIN example.test.\n$TTL 60\n@ SOA ns1 h 1 2 3 4 5\n NS ns1\nns1 A 127.0.0.1\n";
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// A server with a token, a state folder, two regions and these lines; clients of 203.0.113.0/24 are near `fra`.
@@ -38,9 +39,16 @@ pub fn setup(directory: &str, lines: &str) -> Setup {
         "[state]\ndirectory = \"{directory}\"\n[[geo.networks]]\ncidr = \"203.0.113.0/24\"\nlocation = \"FRA\"\n\
          [regions.fra]\nlocation = \"FRA\"\n[regions.iad]\nlocation = \"IAD\"\n{lines}"
     );
-    let setup = Setup::new().zone("example.test", ZONE).admin("token_file = \"token\"").config(&config);
+    let setup = Setup::new()
+        .zone("example.test", ZONE)
+        .admin("token_file = \"token\"")
+        .config(&config);
     let setup = setup.file("token", TOKEN.as_bytes());
-    fs::set_permissions(setup.folder().join("token"), fs::Permissions::from_mode(0o600)).expect("it is ours");
+    fs::set_permissions(
+        setup.folder().join("token"),
+        fs::Permissions::from_mode(0o600),
+    )
+    .expect("it is ours");
     setup
 }
 
@@ -73,8 +81,15 @@ pub fn www(server: &Server) -> String {
 pub fn meridian(server: &Server, arguments: &[&str]) -> Output {
     let admin = format!("http://{}", server.admin.expect("it has one"));
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_meridian"));
-    command.args(arguments).args(["--admin", &admin]).env("MERIDIAN_TOKEN", TOKEN).env("USER", "somebody");
-    command.env_remove("SUDO_USER").output().expect("the binary runs")
+    command
+        .args(arguments)
+        .args(["--admin", &admin])
+        .env("MERIDIAN_TOKEN", TOKEN)
+        .env("USER", "somebody");
+    command
+        .env_remove("SUDO_USER")
+        .output()
+        .expect("the binary runs")
 }
 
 /// What a command says that must succeed.
@@ -82,7 +97,11 @@ pub fn meridian(server: &Server, arguments: &[&str]) -> Output {
 pub fn say(server: &Server, arguments: &[&str]) -> String {
     let output = meridian(server, arguments);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{arguments:?}: {errors}\n{}", server.log());
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {errors}\n{}",
+        server.log()
+    );
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
@@ -90,19 +109,32 @@ pub fn say(server: &Server, arguments: &[&str]) -> String {
 #[track_caller]
 pub fn fail(server: &Server, arguments: &[&str]) -> String {
     let output = meridian(server, arguments);
-    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(
+        output.status.code(),
+        Some(1),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&output.stdout)
+    );
     String::from_utf8_lossy(&output.stderr).trim().to_owned()
 }
 
 /// Status and body of a call.
 pub fn call(server: &Server, method: &str, path: &str, token: &str, body: &str) -> (u16, String) {
-    call_as(server, method, path, &format!("Host: localhost\r\nAuthorization: Bearer {token}"), body)
+    call_as(
+        server,
+        method,
+        path,
+        &format!("Host: localhost\r\nAuthorization: Bearer {token}"),
+        body,
+    )
 }
 
 /// The same with these header fields.
 pub fn call_as(server: &Server, method: &str, path: &str, head: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(server.admin.expect("it has one")).expect("it listens");
-    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("it is not zero");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .expect("it is not zero");
     let request = format!(
         "{method} {path} HTTP/1.1\r\n{head}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
@@ -110,18 +142,28 @@ pub fn call_as(server: &Server, method: &str, path: &str, head: &str, body: &str
     stream.write_all(request.as_bytes()).expect("it reads");
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("it answers");
-    let status = text.get(9..12).and_then(|status| status.parse().ok()).expect("a status line");
-    (status, text.split_once("\r\n\r\n").map_or(String::new(), |(_, body)| body.to_owned()))
+    let status = text
+        .get(9..12)
+        .and_then(|status| status.parse().ok())
+        .expect("a status line");
+    (
+        status,
+        text.split_once("\r\n\r\n")
+            .map_or(String::new(), |(_, body)| body.to_owned()),
+    )
 }
 
 /// A connection from this address, with a patience.
 #[track_caller]
 pub fn connect_from(address: &str, to: SocketAddr) -> TcpStream {
     let from = SocketAddr::new(address.parse().expect("an address"), 0);
-    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("there are descriptors");
+    let socket =
+        Socket::new(Domain::for_address(to), Type::STREAM, None).expect("there are descriptors");
     socket.bind(&from.into()).expect("an address of loopback");
     socket.connect(&to.into()).expect("it listens");
-    socket.set_read_timeout(Some(Duration::from_secs(30))).expect("it is not zero");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .expect("it is not zero");
     socket.into()
 }
 

@@ -10,16 +10,34 @@ use crate::harness::{Random, Transport};
 use crate::world::server;
 
 fn seeds() -> Vec<Vec<u8>> {
-    let names =
-        ["www.example.test", "host.example.test", "x.wild.example.test", "x.crowded.example.test", "big.example.test"];
-    let plain = names.iter().flat_map(|name| [A, TXT, ANY, NS].map(|rtype| Question::new(name, rtype)));
+    let names = [
+        "www.example.test",
+        "host.example.test",
+        "x.wild.example.test",
+        "x.crowded.example.test",
+        "big.example.test",
+    ];
+    let plain = names
+        .iter()
+        .flat_map(|name| [A, TXT, ANY, NS].map(|rtype| Question::new(name, rtype)));
     let rich = plain.clone().map(|question| {
-        let mut question = question.option(8, &[0, 1, 24, 0, 203, 0, 113]).option(3, b"");
+        let mut question = question
+            .option(8, &[0, 1, 24, 0, 203, 0, 113])
+            .option(3, b"");
         let options = question.opt().options.clone();
-        *question.opt() = OptSent { payload: 4096, flags: 0x8000, version: 0, options };
+        *question.opt() = OptSent {
+            payload: 4096,
+            flags: 0x8000,
+            version: 0,
+            options,
+        };
         question
     });
-    plain.clone().chain(rich).map(|question| question.octets()).collect()
+    plain
+        .clone()
+        .chain(rich)
+        .map(|question| question.octets())
+        .collect()
 }
 
 fn mutate(message: &mut Vec<u8>, random: &mut Random) {
@@ -44,7 +62,9 @@ fn every_reply_to_a_damaged_query_is_a_good_reply() {
     let seeds = seeds();
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     socket.connect(server.address()).expect("loopback");
-    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("not zero");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("not zero");
     let mut replies = 0;
     for round in 0..20_000u32 {
         let mut message = seeds[random.below(seeds.len())].clone();
@@ -56,13 +76,17 @@ fn every_reply_to_a_damaged_query_is_a_good_reply() {
         if may_be_dropped {
             continue;
         }
-        let length = socket.recv(&mut buffer).unwrap_or_else(|_| panic!("round {round}: no reply to {message:02x?}"));
+        let length = socket
+            .recv(&mut buffer)
+            .unwrap_or_else(|_| panic!("round {round}: no reply to {message:02x?}"));
         check_any(&message, Transport::Udp, &buffer[..length]);
         replies += 1;
     }
     assert!(replies > 10_000, "{replies} replies");
     assert!(server.is_alive());
-    server.ask("host.example.test", A).expect_address("192.0.2.1");
+    server
+        .ask("host.example.test", A)
+        .expect_address("192.0.2.1");
 }
 
 #[test]

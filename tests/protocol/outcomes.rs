@@ -19,8 +19,7 @@ const ROUNDS: usize = 50;
 type Outcomes = BTreeMap<String, u64>;
 
 fn server() -> Setup {
-    let access =
-        "deny = [\"127.0.0.3\"]\ndrop = [\"127.0.0.4\"]\ntcp_connections = 5000\ntcp_connections_per_client = 5000";
+    let access = "deny = [\"127.0.0.3\"]\ndrop = [\"127.0.0.4\"]\ntcp_connections = 5000\ntcp_connections_per_client = 5000";
     let limits = "[limits]\nrate = 1\nslip = 2\nexempt = [\"127.0.0.1\", \"127.0.0.3\"]\n";
     setup().server(access).config(limits)
 }
@@ -28,9 +27,18 @@ fn server() -> Setup {
 /// Messages with a reply, and the outcome of each.
 fn answered() -> Vec<(Vec<u8>, &'static str)> {
     let ask = |name: &str, rtype| Question::new(name, rtype).octets();
-    let version = OptSent { version: 1, ..OptSent::default() };
-    let with_version = Question { opt: Some(version), ..Question::new("host.example.test", A) };
-    let notify = Question { flags: 0x2000, ..Question::new("example.test", SOA) };
+    let version = OptSent {
+        version: 1,
+        ..OptSent::default()
+    };
+    let with_version = Question {
+        opt: Some(version),
+        ..Question::new("host.example.test", A)
+    };
+    let notify = Question {
+        flags: 0x2000,
+        ..Question::new("example.test", SOA)
+    };
     vec![
         (ask("host.example.test", A), "static"),
         (ask("alias.example.test", A), "static"),
@@ -51,21 +59,28 @@ fn answered() -> Vec<(Vec<u8>, &'static str)> {
 
 /// Messages without a reply.
 fn silent() -> Vec<Vec<u8>> {
-    let reply = Question { flags: 0x8000, ..Question::new("host.example.test", A) };
+    let reply = Question {
+        flags: 0x8000,
+        ..Question::new("host.example.test", A)
+    };
     vec![vec![], vec![1, 2, 3], reply.octets(), vec![0; 9000]]
 }
 
 fn socket(server: &Server, from: &str) -> UdpSocket {
     let socket = UdpSocket::bind((from, 0)).expect("a free port");
     socket.connect(server.address()).expect("loopback");
-    socket.set_read_timeout(Some(Duration::from_secs(20))).expect("not zero");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("not zero");
     socket
 }
 
 /// Sends a message and waits for its reply, so that no more is under way than the kernel has room for.
 fn exchange(socket: &UdpSocket, message: &[u8]) {
     socket.send(message).expect("loopback takes it");
-    let length = socket.recv(&mut [0; 4096]).unwrap_or_else(|error| panic!("no reply to {message:?}: {error}"));
+    let length = socket
+        .recv(&mut [0; 4096])
+        .unwrap_or_else(|error| panic!("no reply to {message:?}: {error}"));
     assert!(length >= 12);
 }
 
@@ -104,7 +119,10 @@ fn over_tcp(server: &Server, count: &mut impl FnMut(&str)) {
         count(outcome);
     }
     for _ in answered() {
-        assert!(read_framed(&mut stream).is_some(), "a reply to each, in turn");
+        assert!(
+            read_framed(&mut stream).is_some(),
+            "a reply to each, in turn"
+        );
     }
     for message in silent() {
         let mut stream = server.connect();
@@ -117,7 +135,9 @@ fn over_tcp(server: &Server, count: &mut impl FnMut(&str)) {
 /// All metrics, as text.
 fn metrics(server: &Server) -> String {
     let mut stream = TcpStream::connect(server.admin.expect("it has one")).expect("it listens");
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("not zero");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("not zero");
     write!(stream, "GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").expect("it reads");
     let mut page = String::new();
     stream.read_to_string(&mut page).expect("it answers");
@@ -127,7 +147,9 @@ fn metrics(server: &Server) -> String {
 /// The counters by outcome.
 fn outcomes(server: &Server) -> Outcomes {
     let line = |line: &str| {
-        let (outcome, value) = line.strip_prefix("meridian_queries_total{verdict=\"")?.split_once("\"} ")?;
+        let (outcome, value) = line
+            .strip_prefix("meridian_queries_total{verdict=\"")?
+            .split_once("\"} ")?;
         Some((outcome.to_owned(), value.parse().ok()?))
     };
     metrics(server).lines().filter_map(line).collect()
@@ -138,7 +160,9 @@ fn each_message_raises_exactly_one_counter() {
     let server = server().start();
     let mut expected = Outcomes::new();
     std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(|| client(&server))).collect();
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| scope.spawn(|| client(&server)))
+            .collect();
         for client in clients {
             for (outcome, count) in client.join().expect("every client was answered") {
                 *expected.entry(outcome).or_default() += count;
@@ -153,10 +177,17 @@ fn each_message_raises_exactly_one_counter() {
         std::thread::sleep(Duration::from_millis(20));
     }
     let mut counted = outcomes(&server);
-    assert_eq!(counted.values().sum::<u64>(), sent, "sent: {expected:?}\ncounted: {counted:?}");
+    assert_eq!(
+        counted.values().sum::<u64>(),
+        sent,
+        "sent: {expected:?}\ncounted: {counted:?}"
+    );
     let either = expected.remove("any").expect("some were to be limited");
     let limited = counted.remove("limited").expect("the counter is there");
-    assert!(limited > either / 2 && limited < either, "{limited} of {either} are above an answer a second");
+    assert!(
+        limited > either / 2 && limited < either,
+        "{limited} of {either} are above an answer a second"
+    );
     *expected.get_mut("static").expect("some were answered") += either - limited;
     counted.retain(|_, count| *count > 0);
     assert_eq!(counted, expected);
@@ -167,24 +198,48 @@ fn times_cookies_and_connections_are_counted() {
     let server = server().start();
     let count = |name: &str| {
         let page = metrics(&server);
-        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.and_then(|count| count.parse::<f64>().ok()).unwrap_or_else(|| panic!("no {name} in {page}"))
+        let line = page
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|count| count.parse::<f64>().ok())
+            .unwrap_or_else(|| panic!("no {name} in {page}"))
     };
     const COOKIE: u16 = 10;
-    let reply = server.ask("host.example.test", A).with_option(COOKIE, b"client!!").send();
-    let cookie = reply.message.opt.iter().flat_map(|opt| opt.option(COOKIE)).next().expect("it gets one").to_vec();
+    let reply = server
+        .ask("host.example.test", A)
+        .with_option(COOKIE, b"client!!")
+        .send();
+    let cookie = reply
+        .message
+        .opt
+        .iter()
+        .flat_map(|opt| opt.option(COOKIE))
+        .next()
+        .expect("it gets one")
+        .to_vec();
     for _ in 0..2 {
-        server.ask("host.example.test", A).with_option(COOKIE, &cookie).send();
+        server
+            .ask("host.example.test", A)
+            .with_option(COOKIE, &cookie)
+            .send();
     }
-    let cookies = ["good", "new"].map(|of| count(&format!("meridian_cookie_queries_total{{cookie=\"{of}\"}}")));
+    let cookies = ["good", "new"]
+        .map(|of| count(&format!("meridian_cookie_queries_total{{cookie=\"{of}\"}}")));
     assert_eq!(cookies, [2.0, 1.0]);
 
     // One after the other, each is a batch.
     for _ in 3..130 {
         server.ask("host.example.test", A).send();
     }
-    assert_eq!(count("meridian_answer_seconds_count{transport=\"udp\"}"), 2.0, "of 130 batches");
-    assert_eq!(count("meridian_answer_seconds_bucket{le=\"+Inf\",transport=\"udp\"}"), 2.0);
+    assert_eq!(
+        count("meridian_answer_seconds_count{transport=\"udp\"}"),
+        2.0,
+        "of 130 batches"
+    );
+    assert_eq!(
+        count("meridian_answer_seconds_bucket{le=\"+Inf\",transport=\"udp\"}"),
+        2.0
+    );
     let sum = count("meridian_answer_seconds_sum{transport=\"udp\"}");
     assert!(sum > 0.0 && sum < 1.0, "{sum}");
 

@@ -23,7 +23,9 @@ fn flood(server: &Server, over: &AtomicBool) -> u64 {
     let mut count = 0;
     while !over.load(Ordering::Relaxed) && count < MOST {
         count += 1;
-        sent[14..22].copy_from_slice(format!("{:08x}", meridian::steering::pick::next_draw(count) as u32).as_bytes());
+        sent[14..22].copy_from_slice(
+            format!("{:08x}", meridian::steering::pick::next_draw(count) as u32).as_bytes(),
+        );
         // What the system has no room for is lost, as on a wire.
         let _ = socket.send(&sent);
     }
@@ -35,10 +37,21 @@ fn served(server: &Server, question: &Question, count: usize) -> f64 {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
     socket.connect(server.address()).expect("loopback");
     let ask = |id: usize| {
-        socket.send(&Question { id: id as u16, ..question.clone() }.octets()).expect("loopback takes it");
+        socket
+            .send(
+                &Question {
+                    id: id as u16,
+                    ..question.clone()
+                }
+                .octets(),
+            )
+            .expect("loopback takes it");
         let deadline = Instant::now() + Duration::from_millis(500);
         let mut buffer = [0; 1500];
-        while let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        while let Some(left) = deadline
+            .checked_duration_since(Instant::now())
+            .filter(|left| !left.is_zero())
+        {
             socket.set_read_timeout(Some(left)).expect("it is not zero");
             let length = socket.recv(&mut buffer).unwrap_or(0);
             if length > 12 && buffer[..2] == (id as u16).to_be_bytes() {
@@ -52,8 +65,18 @@ fn served(server: &Server, question: &Question, count: usize) -> f64 {
 }
 
 fn with_cookie(server: &Server) -> Question {
-    let reply = server.ask("host.example.test", A).with_option(10, b"client!!").send();
-    let cookie = reply.message.opt.iter().flat_map(|opt| opt.option(10)).next().expect("a cookie").to_vec();
+    let reply = server
+        .ask("host.example.test", A)
+        .with_option(10, b"client!!")
+        .send();
+    let cookie = reply
+        .message
+        .opt
+        .iter()
+        .flat_map(|opt| opt.option(10))
+        .next()
+        .expect("a cookie")
+        .to_vec();
     Question::new("host.example.test", A).option(10, &cookie)
 }
 
@@ -75,13 +98,22 @@ fn three_seconds_of_more_than_is_carried_leave_nothing_behind() {
         over.store(true, Ordering::Relaxed);
         (flood.join().expect("it ended"), shares)
     });
-    let mean = |which: usize| shares.iter().map(|shares| shares[which]).sum::<f64>() / shares.len() as f64;
+    let mean =
+        |which: usize| shares.iter().map(|shares| shares[which]).sum::<f64>() / shares.len() as f64;
     assert!(names > 10_000, "hardly a flood: {names}");
-    assert!(mean(0) > mean(1) + 0.2, "with a cookie {:.2}, without {:.2}", mean(0), mean(1));
+    assert!(
+        mean(0) > mean(1) + 0.2,
+        "with a cookie {:.2}, without {:.2}",
+        mean(0),
+        mean(1)
+    );
     let grown = server.resident().saturating_sub(before);
     assert!(grown < GROWTH, "{grown} octets more after {names} names");
     std::thread::sleep(Duration::from_secs(2));
-    assert!(served(&server, &cookie, 200) > 0.99, "two seconds later everything is answered again");
+    assert!(
+        served(&server, &cookie, 200) > 0.99,
+        "two seconds later everything is answered again"
+    );
     assert!(server.is_alive());
 }
 
@@ -93,27 +125,45 @@ fn a_name_that_is_missing_costs_no_more_than_one_that_is_there() {
         let before = server.processor_time();
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
         socket.connect(server.address()).expect("loopback");
-        socket.set_read_timeout(Some(Duration::from_secs(10))).expect("it is not zero");
+        socket
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .expect("it is not zero");
         for batch in 0..400 {
             for query in 0..50 {
                 let question = Question::new(&name(round * 20_000 + batch * 50 + query), A);
                 socket.send(&question.octets()).expect("loopback takes it");
             }
             for _ in 0..50 {
-                socket.recv(&mut [0; 1500]).expect("every query is answered");
+                socket
+                    .recv(&mut [0; 1500])
+                    .expect("every query is answered");
             }
         }
         server.processor_time() - before
     };
-    let random = |number: u64| format!("x{:08x}.example.test", meridian::steering::pick::next_draw(number) as u32);
+    let random = |number: u64| {
+        format!(
+            "x{:08x}.example.test",
+            meridian::steering::pick::next_draw(number) as u32
+        )
+    };
     // What a start leaves to be done a moment later is done by then.
     cost(&|_| "host.example.test".to_owned(), 5);
     let before = server.resident();
-    let rounds: Vec<[Duration; 2]> =
-        (0..5).map(|round| [cost(&|_| "host.example.test".to_owned(), round), cost(&random, round)]).collect();
+    let rounds: Vec<[Duration; 2]> = (0..5)
+        .map(|round| {
+            [
+                cost(&|_| "host.example.test".to_owned(), round),
+                cost(&random, round),
+            ]
+        })
+        .collect();
     let best = |which: usize| rounds.iter().map(|round| round[which]).min().expect("some");
     let (hit, miss) = (best(0), best(1));
-    assert!(hit.as_secs_f64() >= 0.7 * miss.as_secs_f64(), "20,000 hits take {hit:?}, 20,000 misses {miss:?}");
+    assert!(
+        hit.as_secs_f64() >= 0.7 * miss.as_secs_f64(),
+        "20,000 hits take {hit:?}, 20,000 misses {miss:?}"
+    );
     let grown = server.resident().saturating_sub(before);
     assert!(grown < 1 << 20, "{grown} octets more after 100,000 names");
 }
@@ -132,9 +182,18 @@ fn one_name_asked_in_every_way_by_turns_is_answered_each_time_as_at_first() {
             2 => ask.from_subnet("198.51.100.0/24"),
             _ => ask.from_subnet("2001:db8:2::/48"),
         };
-        let reply = if way & 32 == 0 { ask.send() } else { ask.over_tcp().send() };
+        let reply = if way & 32 == 0 {
+            ask.send()
+        } else {
+            ask.over_tcp().send()
+        };
         let dnssec = reply.message.opt.as_ref().map(|opt| opt.flags);
-        (reply.message.question.clone(), format!("{:?}", reply.message.answers), reply.scope(), dnssec)
+        (
+            reply.message.question.clone(),
+            format!("{:?}", reply.message.answers),
+            reply.scope(),
+            dnssec,
+        )
     };
     let first: Vec<_> = (0..64).map(&ways).collect();
     let mut draw = 7;
@@ -143,6 +202,10 @@ fn one_name_asked_in_every_way_by_turns_is_answered_each_time_as_at_first() {
         let way = draw as usize % 64;
         assert_eq!(ways(way), first[way], "way {way}");
     }
-    let answers: std::collections::BTreeSet<_> = first.iter().map(|(_, answers, ..)| answers).collect();
-    assert!(answers.len() >= 4, "both families, both regions: {answers:?}");
+    let answers: std::collections::BTreeSet<_> =
+        first.iter().map(|(_, answers, ..)| answers).collect();
+    assert!(
+        answers.len() >= 4,
+        "both families, both regions: {answers:?}"
+    );
 }

@@ -23,10 +23,14 @@ _sip._tcp SRV 1 2 5060 host
 fn section_4_1_the_flag_says_what_is_added() {
     let server = Setup::new().zone("example.test", ZONE).start();
     let added = |name: &str| server.ask(name, NAPTR).send().expect_authoritative(true);
-    added("a.example.test")
-        .expect_additional(&["host.example.test. 60 A 192.0.2.1", "host.example.test. 60 AAAA 2001:db8::1"]);
+    added("a.example.test").expect_additional(&[
+        "host.example.test. 60 A 192.0.2.1",
+        "host.example.test. 60 AAAA 2001:db8::1",
+    ]);
     let host = "04686f7374076578616d706c65047465737400";
-    added("s.example.test").expect_additional(&[&format!("_sip._tcp.example.test. 60 TYPE33 0001000213c4{host}")]);
+    added("s.example.test").expect_additional(&[&format!(
+        "_sip._tcp.example.test. 60 TYPE33 0001000213c4{host}"
+    )]);
     added("u.example.test").expect_additional(&[]);
     added("more.example.test").expect_additional(&[]);
 }

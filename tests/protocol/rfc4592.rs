@@ -27,10 +27,14 @@ fn server() -> Server {
 #[test]
 fn section_2_2_1_what_is_synthesized() {
     let server = server();
-    let reply = server.ask("host3.example", MX).expect_answer(&["host3.example. 3600 MX 10 host1.example."]);
+    let reply = server
+        .ask("host3.example", MX)
+        .expect_answer(&["host3.example. 3600 MX 10 host1.example."]);
     reply.expect_authoritative(true);
     server.ask("host3.example", A).expect_nodata();
-    server.ask("foo.bar.example", TXT).expect_answer(&["foo.bar.example. 3600 TXT this is a wildcard"]);
+    server
+        .ask("foo.bar.example", TXT)
+        .expect_answer(&["foo.bar.example. 3600 TXT this is a wildcard"]);
 }
 
 #[test]
@@ -38,8 +42,13 @@ fn section_2_2_1_what_is_not_synthesized() {
     let server = server();
     server.ask("host1.example", MX).expect_nodata();
     server.ask("sub.*.example", MX).expect_nodata();
-    server.ask("_telnet._tcp.host1.example", SRV).expect_no_name();
-    let referral = server.ask("host.subdel.example", A).send().expect_authoritative(false);
+    server
+        .ask("_telnet._tcp.host1.example", SRV)
+        .expect_no_name();
+    let referral = server
+        .ask("host.subdel.example", A)
+        .send()
+        .expect_authoritative(false);
     assert!(referral.message.answers.is_empty());
     server.ask("ghost.*.example", MX).expect_no_name();
 }
@@ -53,20 +62,33 @@ fn section_2_2_2_empty_non_terminals_are_not_covered() {
 
 #[test]
 fn section_2_1_1_the_asterisk_itself_is_a_name() {
-    server().ask("*.example", TXT).expect_answer(&["*.example. 3600 TXT this is a wildcard"]);
+    server()
+        .ask("*.example", TXT)
+        .expect_answer(&["*.example. 3600 TXT this is a wildcard"]);
 }
 
 #[test]
 fn section_3_3_1_the_closest_encloser_decides() {
     let server = world::server();
-    server.ask("x.wild.example.test", A).expect_address("192.0.2.3");
-    server.ask("x.y.z.wild.example.test", A).expect_address("192.0.2.3");
+    server
+        .ask("x.wild.example.test", A)
+        .expect_address("192.0.2.3");
+    server
+        .ask("x.y.z.wild.example.test", A)
+        .expect_address("192.0.2.3");
     server.ask("x.wild.example.test", AAAA).expect_nodata();
-    server.ask("*.wild.example.test", A).expect_address("192.0.2.3");
+    server
+        .ask("*.wild.example.test", A)
+        .expect_address("192.0.2.3");
     server.ask("wild.example.test", A).expect_nodata();
     server.ask("sibling.wild.example.test", A).expect_nodata();
-    server.ask("below.sibling.wild.example.test", A).expect_no_name();
+    server
+        .ask("below.sibling.wild.example.test", A)
+        .expect_no_name();
     server.ask("ent.wild.example.test", A).expect_nodata();
     server.ask("x.ent.wild.example.test", A).expect_no_name();
-    server.ask("x.*.wild.example.test", A).send().expect_rcode(rcodes::NXDOMAIN);
+    server
+        .ask("x.*.wild.example.test", A)
+        .send()
+        .expect_rcode(rcodes::NXDOMAIN);
 }

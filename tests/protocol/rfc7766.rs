@@ -14,7 +14,11 @@ use crate::harness::{Server, Transport};
 use crate::world::{server, setup};
 
 fn query(id: u16) -> Vec<u8> {
-    Question { id, ..Question::new("host.example.test", A) }.octets()
+    Question {
+        id,
+        ..Question::new("host.example.test", A)
+    }
+    .octets()
 }
 
 #[track_caller]
@@ -29,7 +33,9 @@ fn section_6_2_1_1_pipelined_queries_are_all_answered() {
     for count in [2u16, 50, 2000] {
         let mut stream = server.connect();
         let mut writer = stream.try_clone().expect("a second handle");
-        let sender = std::thread::spawn(move || (0..count).for_each(|id| write_framed(&mut writer, &query(id))));
+        let sender = std::thread::spawn(move || {
+            (0..count).for_each(|id| write_framed(&mut writer, &query(id)))
+        });
         for id in 0..count {
             expect_reply(&mut stream, &query(id));
         }
@@ -65,7 +71,9 @@ fn section_6_2_4_a_client_may_close_its_side_first() {
     let server = server();
     let mut stream = server.connect();
     write_framed(&mut stream, &query(1));
-    stream.shutdown(Shutdown::Write).expect("half of it can be closed");
+    stream
+        .shutdown(Shutdown::Write)
+        .expect("half of it can be closed");
     expect_reply(&mut stream, &query(1));
     assert_eq!(read_framed(&mut stream), None, "then the server closes too");
 }
@@ -73,7 +81,11 @@ fn section_6_2_4_a_client_may_close_its_side_first() {
 #[test]
 fn section_8_stubs_and_responses_end_the_connection_and_nothing_else() {
     let server = server();
-    let response = Question { flags: 0x8100, ..Question::new("host.example.test", A) }.octets();
+    let response = Question {
+        flags: 0x8100,
+        ..Question::new("host.example.test", A)
+    }
+    .octets();
     for message in [&[][..], &[0; 5], &response] {
         let mut stream = server.connect();
         write_framed(&mut stream, message);
@@ -84,8 +96,13 @@ fn section_8_stubs_and_responses_end_the_connection_and_nothing_else() {
 
 #[track_caller]
 fn still_answers(server: &Server) {
-    server.ask("host.example.test", A).expect_address("192.0.2.1");
-    server.ask("host.example.test", A).over_tcp().expect_address("192.0.2.1");
+    server
+        .ask("host.example.test", A)
+        .expect_address("192.0.2.1");
+    server
+        .ask("host.example.test", A)
+        .over_tcp()
+        .expect_address("192.0.2.1");
 }
 
 #[test]
@@ -110,7 +127,11 @@ fn section_6_2_3_idle_connections_are_closed() {
     let start = Instant::now();
     let mut stream = server.connect();
     assert_eq!(stream.read(&mut [0; 1]).expect("the server closes"), 0);
-    assert!((Duration::from_millis(250)..Duration::from_secs(5)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert!(
+        (Duration::from_millis(250)..Duration::from_secs(5)).contains(&start.elapsed()),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 /// Each octet within the idle time, the message not: who sends so has no message to send.
@@ -119,19 +140,27 @@ fn section_6_2_3_a_message_that_drips_is_cut_off() {
     let server = setup().server("tcp_idle = \"400ms\"").start();
     let start = Instant::now();
     let mut stream = server.connect();
-    stream.set_read_timeout(Some(Duration::from_millis(100))).expect("it is not zero");
+    stream
+        .set_read_timeout(Some(Duration::from_millis(100)))
+        .expect("it is not zero");
     let frame = [&[1, 0][..], &[0; 256]].concat();
     let mut cut = false;
     for octet in frame {
         let written = stream.write_all(&[octet]);
         let end = stream.read(&mut [0; 1]);
-        cut = written.is_err() || matches!(end, Ok(0)) || end.is_err_and(|error| error.kind() == ConnectionReset);
+        cut = written.is_err()
+            || matches!(end, Ok(0))
+            || end.is_err_and(|error| error.kind() == ConnectionReset);
         if cut {
             break;
         }
     }
     assert!(cut, "256 octets were taken one by one");
-    assert!((Duration::from_millis(350)..Duration::from_secs(10)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert!(
+        (Duration::from_millis(350)..Duration::from_secs(10)).contains(&start.elapsed()),
+        "{:?}",
+        start.elapsed()
+    );
     still_answers(&server);
 }
 
@@ -151,11 +180,18 @@ fn section_6_2_3_a_connection_in_use_outlives_the_idle_time() {
 #[test]
 fn section_6_2_3_who_takes_no_replies_holds_little_and_is_cut_off() {
     const CONNECTIONS: usize = 50;
-    let addresses: String = (0..4000).map(|n| format!("t A 10.0.{}.{}\n", n / 250, n % 250)).collect();
+    let addresses: String = (0..4000)
+        .map(|n| format!("t A 10.0.{}.{}\n", n / 250, n % 250))
+        .collect();
     let zone = format!("$TTL 1h\n@ SOA ns h 1 4h 1h 2w 5m\n  NS ns\nns A 192.0.2.53\n{addresses}");
-    let server = setup().zone("many.test", &zone).server("tcp_idle = \"3s\"").start();
+    let server = setup()
+        .zone("many.test", &zone)
+        .server("tcp_idle = \"3s\"")
+        .start();
     let question = Question::new("t.many.test", A).octets();
-    let questions = [&(question.len() as u16).to_be_bytes()[..], &question].concat().repeat(2000);
+    let questions = [&(question.len() as u16).to_be_bytes()[..], &question]
+        .concat()
+        .repeat(2000);
     let before = server.resident();
     let mut streams: Vec<TcpStream> = (0..CONNECTIONS).map(|_| server.connect()).collect();
     for stream in &mut streams {
@@ -165,7 +201,10 @@ fn section_6_2_3_who_takes_no_replies_holds_little_and_is_cut_off() {
     }
     still_answers(&server);
     let held = server.resident().saturating_sub(before);
-    assert!(held < CONNECTIONS as u64 * (512 << 10), "{held} octets for {CONNECTIONS} connections");
+    assert!(
+        held < CONNECTIONS as u64 * (512 << 10),
+        "{held} octets for {CONNECTIONS} connections"
+    );
     // What was asked and not read any more is answered with a reset.
     let start = Instant::now();
     streams.retain(|stream| {
@@ -189,7 +228,10 @@ fn section_10_one_address_gets_its_number_of_connections() {
     let mut one_more = server.connect();
     write_framed(&mut one_more, &query(6));
     expect_reply(&mut one_more, &query(6));
-    assert!(read_framed(&mut open[0]).is_none(), "its longest idle one has left");
+    assert!(
+        read_framed(&mut open[0]).is_none(),
+        "its longest idle one has left"
+    );
     for (id, stream) in open.iter_mut().enumerate().skip(1) {
         write_framed(stream, &query(id as u16));
         expect_reply(stream, &query(id as u16));
@@ -213,12 +255,17 @@ fn a_reset_in_the_middle_hurts_nobody() {
 fn section_10_connections_find_descriptors() {
     let start = |most: u64| {
         setup().start_with(|command| {
-            let limit = libc::rlimit { rlim_cur: 64, rlim_max: most };
+            let limit = libc::rlimit {
+                rlim_cur: 64,
+                rlim_max: most,
+            };
             // SAFETY: between fork and exec one system call is made, on a structure of the child's own stack.
             unsafe {
-                command.pre_exec(move || match libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) {
-                    0 => Ok(()),
-                    _ => Err(std::io::Error::last_os_error()),
+                command.pre_exec(move || {
+                    match libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) {
+                        0 => Ok(()),
+                        _ => Err(std::io::Error::last_os_error()),
+                    }
                 })
             };
         })
@@ -230,5 +277,8 @@ fn section_10_connections_find_descriptors() {
         expect_reply(stream, &query(id as u16));
     }
     assert!(!server.log().contains("LimitNOFILE"), "{}", server.log());
-    start(256).await_log("this process may open 256 files, and 1000 connections (tcp_connections) would leave", 1);
+    start(256).await_log(
+        "this process may open 256 files, and 1000 connections (tcp_connections) would leave",
+        1,
+    );
 }

@@ -14,6 +14,9 @@ fn section_4_any_other_count_than_one_is_malformed() {
         let message = [header(9, 0, [count, 0, 0, 0]), question.repeat(questions)].concat();
         let reply = server.exchange(&message, Transport::Udp).expect("FORMERR");
         let reply = check_any(&message, Transport::Udp, &reply);
-        assert!(reply.rcode() == rcodes::FORMERR && reply.is_bare(), "{count}: {reply:?}");
+        assert!(
+            reply.rcode() == rcodes::FORMERR && reply.is_bare(),
+            "{count}: {reply:?}"
+        );
     }
 }

@@ -53,7 +53,8 @@ sister   NS    ns.child
 
 /// A delegation with more glue than fits into 512 octets.
 fn crowded() -> String {
-    let servers = (0..16).map(|n| format!("crowded NS ns{n}.crowded\nns{n}.crowded A 203.0.113.{n}\n"));
+    let servers =
+        (0..16).map(|n| format!("crowded NS ns{n}.crowded\nns{n}.crowded A 203.0.113.{n}\n"));
     servers.collect::<String>()
 }
 
@@ -107,5 +108,9 @@ pub fn server() -> Server {
 
 pub fn setup() -> Setup {
     let zone = format!("{ZONE}{}", crowded());
-    Setup::new().zone("example.test", &zone).zone("other.test", OTHER).server("nsid = \"ns1-test\"").config(CONFIG)
+    Setup::new()
+        .zone("example.test", &zone)
+        .zone("other.test", OTHER)
+        .server("nsid = \"ns1-test\"")
+        .config(CONFIG)
 }

@@ -126,13 +126,48 @@ pub struct Lab {
 impl Lab {
     pub fn start() -> Lab {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut lab = Lab { namespace: Namespace::make(), servers: Vec::new(), folder };
-        lab.serve(&["198.41.0.4", "2001:503:ba3e::2:30", "170.247.170.2", "2801:1b8:10::b"], &[("root", ROOT)], "");
-        let below = [("net", NET), ("in-addr.arpa", REVERSE), ("ip6.arpa", REVERSE_6), ("zonemaster.net", NUMBERS)];
+        let mut lab = Lab {
+            namespace: Namespace::make(),
+            servers: Vec::new(),
+            folder,
+        };
+        lab.serve(
+            &[
+                "198.41.0.4",
+                "2001:503:ba3e::2:30",
+                "170.247.170.2",
+                "2801:1b8:10::b",
+            ],
+            &[("root", ROOT)],
+            "",
+        );
+        let below = [
+            ("net", NET),
+            ("in-addr.arpa", REVERSE),
+            ("ip6.arpa", REVERSE_6),
+            ("zonemaster.net", NUMBERS),
+        ];
         let below = below.map(|(origin, records)| (origin, format!("{HEAD}{records}")));
-        let below: Vec<(&str, &str)> = below.iter().map(|(origin, text)| (*origin, text.as_str())).collect();
-        lab.serve(&["192.5.6.30", "2001:503:a83e::2:30", "192.33.14.30", "2001:503:231d::2:30"], &below, "");
-        let ours = ["185.49.140.60", "2a04:b900::8:0:0:60", "194.0.28.53", "2001:678:2c:0:194:0:28:53"];
+        let below: Vec<(&str, &str)> = below
+            .iter()
+            .map(|(origin, text)| (*origin, text.as_str()))
+            .collect();
+        lab.serve(
+            &[
+                "192.5.6.30",
+                "2001:503:a83e::2:30",
+                "192.33.14.30",
+                "2001:503:231d::2:30",
+            ],
+            &below,
+            "",
+        );
+        let ours = [
+            "185.49.140.60",
+            "2a04:b900::8:0:0:60",
+            "194.0.28.53",
+            "2001:678:2c:0:194:0:28:53",
+        ];
         lab.serve(&ours, &[(ZONE, INSPECTED)], STEERED);
         lab
     }
@@ -145,9 +180,15 @@ impl Lab {
             let path = folder.path().join(format!("zones/{origin}.zone"));
             fs::write(path, text).expect("the temporary folder can be written");
         }
-        let listen: Vec<String> = addresses.iter().map(|address| self.namespace.add(address)).collect();
-        let text = format!("[server]\nlisten = {listen:?}\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n{config}");
-        fs::write(folder.path().join("meridian.toml"), text).expect("the temporary folder can be written");
+        let listen: Vec<String> = addresses
+            .iter()
+            .map(|address| self.namespace.add(address))
+            .collect();
+        let text = format!(
+            "[server]\nlisten = {listen:?}\nworkers = 1\n[admin]\nlisten = \"127.0.0.1:0\"\n{config}"
+        );
+        fs::write(folder.path().join("meridian.toml"), text)
+            .expect("the temporary folder can be written");
         let mut command = self.namespace.command(env!("CARGO_BIN_EXE_meridian"));
         command.arg("serve").current_dir(folder.path());
         self.servers.push(start(command, folder));
@@ -167,10 +208,20 @@ impl Lab {
     #[track_caller]
     pub fn run(&self, program: &str, arguments: &[&str]) -> String {
         let mut command = self.namespace.command("timeout");
-        command.arg("120").arg(find(program)).args(arguments).stdin(Stdio::null()).env("LC_ALL", "C.UTF-8");
+        command
+            .arg("120")
+            .arg(find(program))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .env("LC_ALL", "C.UTF-8");
         let output = command.output().expect("ip can be run");
-        let [said, errors] = [output.stdout, output.stderr].map(|octets| String::from_utf8_lossy(&octets).into_owned());
-        assert!(output.status.success(), "{program} ended with {}:\n{said}\n{errors}", output.status);
+        let [said, errors] = [output.stdout, output.stderr]
+            .map(|octets| String::from_utf8_lossy(&octets).into_owned());
+        assert!(
+            output.status.success(),
+            "{program} ended with {}:\n{said}\n{errors}",
+            output.status
+        );
         format!("{said}{errors}")
     }
 }
@@ -181,7 +232,11 @@ struct Namespace(String);
 impl Namespace {
     fn make() -> Namespace {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("meridian-lab-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "meridian-lab-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
         ip(&["netns", "add", &name]);
         ip(&["-n", &name, "link", "set", "lo", "up"]);
         Namespace(name)
@@ -190,10 +245,27 @@ impl Namespace {
     /// Adds an address; where to listen.
     fn add(&self, address: &str) -> String {
         if address.contains(':') {
-            ip(&["-n", &self.0, "address", "add", &format!("{address}/128"), "dev", "lo", "nodad"]);
+            ip(&[
+                "-n",
+                &self.0,
+                "address",
+                "add",
+                &format!("{address}/128"),
+                "dev",
+                "lo",
+                "nodad",
+            ]);
             return format!("[{address}]:53");
         }
-        ip(&["-n", &self.0, "address", "add", &format!("{address}/32"), "dev", "lo"]);
+        ip(&[
+            "-n",
+            &self.0,
+            "address",
+            "add",
+            &format!("{address}/32"),
+            "dev",
+            "lo",
+        ]);
         format!("{address}:53")
     }
 
@@ -206,22 +278,35 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        let _ = Command::new(find("ip")).args(["netns", "delete", &self.0]).status();
+        let _ = Command::new(find("ip"))
+            .args(["netns", "delete", &self.0])
+            .status();
     }
 }
 
 #[track_caller]
 fn ip(words: &[&str]) {
-    let output = Command::new(find("ip")).args(words).output().expect("ip can be run");
+    let output = Command::new(find("ip"))
+        .args(words)
+        .output()
+        .expect("ip can be run");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "ip {words:?}: {said}(a network namespace needs root; run the tests as root)");
+    assert!(
+        output.status.success(),
+        "ip {words:?}: {said}(a network namespace needs root; run the tests as root)"
+    );
 }
 
 /// The program's path; a test cannot go on without it.
 fn find(program: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
-    let found = folders.map(|folder| folder.join(program)).find(|path| path.is_file());
+    let folders =
+        std::env::split_paths(&path).chain(["/usr/sbin".into(), "/usr/local/sbin".into()]);
+    let found = folders
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file());
     let package = if program == "ip" { "iproute2" } else { program };
-    found.unwrap_or_else(|| panic!("{program} is not installed; install it with: sudo apt-get install {package}"))
+    found.unwrap_or_else(|| {
+        panic!("{program} is not installed; install it with: sudo apt-get install {package}")
+    })
 }

@@ -16,16 +16,33 @@ use lab::Lab;
 fn zonemaster_has_nothing_to_say_above_notice() {
     let lab = Lab::start();
     let hints = lab.file("hints", lab::HINTS);
-    let words = ["--level", "DEBUG", "--raw", "--show-testcase", "--hints", &hints, lab::ZONE];
+    let words = [
+        "--level",
+        "DEBUG",
+        "--raw",
+        "--show-testcase",
+        "--hints",
+        &hints,
+        lab::ZONE,
+    ];
     let said = lab.run("zonemaster-cli", &words);
     // `0.37 NOTICE DNSSEC07 NEITHER_DNSKEY_NOR_DS child=...`
-    let messages = || said.lines().filter_map(|line| Some((line, line.split_whitespace().nth(1)?)));
+    let messages = || {
+        said.lines()
+            .filter_map(|line| Some((line, line.split_whitespace().nth(1)?)))
+    };
     let above = messages().filter(|(_, level)| ["WARNING", "ERROR", "CRITICAL"].contains(level));
     let above: Vec<&str> = above.map(|(line, _)| line).collect();
     let cases = said.matches(" TEST_CASE_END ").count();
     assert!(above.is_empty(), "{}\nin\n{said}", above.join("\n"));
-    assert!(cases >= CASES, "{cases} test cases were run to their end:\n{said}");
-    assert!(messages().any(|(_, level)| level == "NOTICE"), "it is known to say that the zone is not signed:\n{said}");
+    assert!(
+        cases >= CASES,
+        "{cases} test cases were run to their end:\n{said}"
+    );
+    assert!(
+        messages().any(|(_, level)| level == "NOTICE"),
+        "it is known to say that the zone is not signed:\n{said}"
+    );
 }
 
 /// Those of Zonemaster-Engine 4.6.2 that apply to a zone without DNSSEC; later ones have more.
@@ -37,11 +54,32 @@ fn dnsviz_has_nothing_to_say() {
     let probed = lab.path("probe.json");
     let servers = format!("{}+:{}", lab::ZONE, lab::SERVERS);
     let delegation = format!("{}:{}", lab::ZONE, lab::SERVERS);
-    lab.run("dnsviz", &["probe", "-A", "-x", &servers, "-N", &delegation, "-o", &probed, lab::ZONE]);
+    lab.run(
+        "dnsviz",
+        &[
+            "probe",
+            "-A",
+            "-x",
+            &servers,
+            "-N",
+            &delegation,
+            "-o",
+            &probed,
+            lab::ZONE,
+        ],
+    );
     let said = lab.run("dnsviz", &["grok", "-l", "warning", "-r", &probed]);
-    assert!(!said.contains("\"errors\"") && !said.contains("\"warnings\""), "{said}");
+    assert!(
+        !said.contains("\"errors\"") && !said.contains("\"warnings\""),
+        "{said}"
+    );
     let whole = lab.run("dnsviz", &["grok", "-l", "info", "-r", &probed]);
-    for server in ["185.49.140.60", "2a04:b900::8:0:0:60", "194.0.28.53", "2001:678:2c:0:194:0:28:53"] {
+    for server in [
+        "185.49.140.60",
+        "2a04:b900::8:0:0:60",
+        "194.0.28.53",
+        "2001:678:2c:0:194:0:28:53",
+    ] {
         assert!(whole.contains(server), "{server} was asked: {whole}");
     }
 }

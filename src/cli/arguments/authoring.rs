@@ -62,7 +62,12 @@ pub struct VerifyScopes {
     #[arg(value_name = "NAME")]
     pub names: Vec<Name>,
     /// Whose endpoints are counted
-    #[arg(long = "type", value_name = "TYPE", default_value = "A", ignore_case = true)]
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        default_value = "A",
+        ignore_case = true
+    )]
     pub rtype: SharesOf,
     /// The configuration file [default: meridian.toml]
     #[arg(long, value_name = "FILE")]
@@ -87,20 +92,6 @@ pub struct InitArgs {
     /// Where the files are written
     #[arg(long, value_name = "DIRECTORY", default_value = ".")]
     pub directory: PathBuf,
-}
-
-/// `meridian import`
-#[derive(Debug, Subcommand)]
-pub enum ImportCommand {
-    /// Turn a configuration of gdnsd and its zones into ours, and say what could not be carried
-    Gdnsd {
-        /// Where gdnsd has its file `config` and its folder `zones`
-        #[arg(value_name = "DIRECTORY", default_value = "/etc/gdnsd")]
-        directory: PathBuf,
-        /// Where the files are written
-        #[arg(long, value_name = "DIRECTORY")]
-        to: PathBuf,
-    },
 }
 
 /// `fra=FRA@192.0.2.1`
@@ -138,22 +129,41 @@ pub enum GeodataCommand {
 }
 
 fn read_domain(text: &str) -> Result<Name, String> {
-    let name: Name = text.parse().map_err(|error| format!("not a domain name: {error}"))?;
-    if name.as_wire().len() == 1 { Err("the root is not a zone to begin with".to_owned()) } else { Ok(name) }
+    let name: Name = text
+        .parse()
+        .map_err(|error| format!("not a domain name: {error}"))?;
+    if name.as_wire().len() == 1 {
+        Err("the root is not a zone to begin with".to_owned())
+    } else {
+        Ok(name)
+    }
 }
 
 /// The sentence names the part that is wrong; the parser of the command line puts the whole argument before it.
 fn read_region(text: &str) -> Result<RegionGiven, String> {
-    let lacks = |what: &str| format!("{what}; expected NAME=PLACE@ADDRESS, such as fra=FRA@192.0.2.1");
-    let (name, rest) = text.split_once('=').ok_or_else(|| lacks("there is no \"=\" behind the name"))?;
-    let (place, address) = rest.rsplit_once('@').ok_or_else(|| lacks("there is no \"@\" before the address"))?;
+    let lacks =
+        |what: &str| format!("{what}; expected NAME=PLACE@ADDRESS, such as fra=FRA@192.0.2.1");
+    let (name, rest) = text
+        .split_once('=')
+        .ok_or_else(|| lacks("there is no \"=\" behind the name"))?;
+    let (place, address) = rest
+        .rsplit_once('@')
+        .ok_or_else(|| lacks("there is no \"@\" before the address"))?;
     if place.is_empty() {
         return Err(lacks("the place is empty"));
     }
     check_name(name).map_err(|what| lacks(&what))?;
-    let address = address.parse().map_err(|_| lacks(&format!("the address {address:?} is no IPv4 or IPv6 address")))?;
+    let address = address.parse().map_err(|_| {
+        lacks(&format!(
+            "the address {address:?} is no IPv4 or IPv6 address"
+        ))
+    })?;
     check_place(place)?;
-    Ok(RegionGiven { name: name.to_owned(), place: place.to_owned(), address })
+    Ok(RegionGiven {
+        name: name.to_owned(),
+        place: place.to_owned(),
+        address,
+    })
 }
 
 /// A name of a region, `[a-z0-9-]{1,63}`, or what was perhaps meant.
@@ -162,21 +172,37 @@ fn check_name(name: &str) -> Result<(), String> {
         return Ok(());
     }
     let meant = name.trim().to_lowercase().replace([' ', '_', '.'], "-");
-    let hint = if is_name(&meant) { format!(" (did you mean {meant:?}?)") } else { String::new() };
-    Err(format!("the name {name:?} is not made of 1 to 63 of a-z, 0-9 and \"-\"{hint}"))
+    let hint = if is_name(&meant) {
+        format!(" (did you mean {meant:?}?)")
+    } else {
+        String::new()
+    };
+    Err(format!(
+        "the name {name:?} is not made of 1 to 63 of a-z, 0-9 and \"-\"{hint}"
+    ))
 }
 
 /// A place is a name that the tables know, or `LATITUDE,LONGITUDE` in degrees.
 fn check_place(place: &str) -> Result<(), String> {
     let degrees = |text: &str| text.trim().parse::<f64>().ok();
-    let Some((north, east)) = place.split_once(',').filter(|(north, _)| degrees(north).is_some()) else {
-        return locations::find(place).map(drop).map_err(|unknown| format!("the place {place:?}: {unknown}"));
+    let Some((north, east)) = place
+        .split_once(',')
+        .filter(|(north, _)| degrees(north).is_some())
+    else {
+        return locations::find(place)
+            .map(drop)
+            .map_err(|unknown| format!("the place {place:?}: {unknown}"));
     };
-    match degrees(north).zip(degrees(east)).map(|(north, east)| Point::new(north, east).is_ok()) {
+    match degrees(north)
+        .zip(degrees(east))
+        .map(|(north, east)| Point::new(north, east).is_ok())
+    {
         Some(true) => Ok(()),
         Some(false) => Err(format!(
             "the place {place:?} is not on the earth: latitude is -90 to 90 degrees and longitude -180 to 180"
         )),
-        None => Err(format!("the place {place:?}: expected LATITUDE,LONGITUDE in degrees, such as 50.11,8.68")),
+        None => Err(format!(
+            "the place {place:?}: expected LATITUDE,LONGITUDE in degrees, such as 50.11,8.68"
+        )),
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use crate::answer::foresight::{CountryForesight, Foresight};
-use crate::control::admin::WORLD;
+use crate::admin::WORLD;
+use crate::foresight::{CountryForesight, Foresight};
 
 /// Tenths of a degree to pixels; the map reaches from 84 degrees north to 58 degrees south.
 const SCALE: f64 = 0.4;
@@ -15,8 +15,8 @@ const HEIGHT: u32 = 568;
 /// Colours that people with any kind of colour vision can tell apart (Okabe and Ito, then Tol's muted ones); the same as
 /// on the console.
 const COLOURS: [&str; 16] = [
-    "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#332288", "#44aa99", "#882255",
-    "#999933", "#cc6677", "#117733", "#aa4499", "#ddcc77", "#88ccee",
+    "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#332288",
+    "#44aa99", "#882255", "#999933", "#cc6677", "#117733", "#aa4499", "#ddcc77", "#88ccee",
 ];
 
 /// Countries as lists of rings, in steps of tenths of a degree.
@@ -24,7 +24,8 @@ type World = BTreeMap<String, Vec<Vec<i32>>>;
 
 /// Draws what comes after the change.
 pub fn draw(foresight: &Foresight) -> Result<String, String> {
-    let world: World = serde_json::from_str(WORLD).map_err(|error| format!("the built-in map is damaged: {error}"))?;
+    let world: World = serde_json::from_str(WORLD)
+        .map_err(|error| format!("the built-in map is damaged: {error}"))?;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {}\" font-family=\"sans-serif\">\n\
          <title>{}</title>\n<rect width=\"100%\" height=\"100%\" fill=\"#eef2f5\"/>\n",
@@ -32,9 +33,18 @@ pub fn draw(foresight: &Foresight) -> Result<String, String> {
         escaped(&foresight.summary)
     );
     for (code, rings) in &world {
-        let country = foresight.countries.iter().find(|country| country.country == *code);
-        let fill = country.and_then(main).map_or("#d5d9dd", |region| colour(foresight, region));
-        let _ = writeln!(svg, "<path d=\"{}\" fill=\"{fill}\" stroke=\"#fff\" stroke-width=\".5\"/>", outline(rings));
+        let country = foresight
+            .countries
+            .iter()
+            .find(|country| country.country == *code);
+        let fill = country
+            .and_then(main)
+            .map_or("#d5d9dd", |region| colour(foresight, region));
+        let _ = writeln!(
+            svg,
+            "<path d=\"{}\" fill=\"{fill}\" stroke=\"#fff\" stroke-width=\".5\"/>",
+            outline(rings)
+        );
     }
     squares(foresight, &mut svg);
     markers(foresight, &mut svg);
@@ -49,11 +59,19 @@ pub fn draw(foresight: &Foresight) -> Result<String, String> {
 
 /// The region that serves most of a country.
 fn main(country: &CountryForesight) -> Option<&str> {
-    country.after.iter().max_by(|a, b| a.1.total_cmp(b.1)).map(|(region, _)| region.as_str())
+    country
+        .after
+        .iter()
+        .max_by(|a, b| a.1.total_cmp(b.1))
+        .map(|(region, _)| region.as_str())
 }
 
 fn colour(foresight: &Foresight, region: &str) -> &'static str {
-    let at = foresight.regions.iter().position(|known| known.region == region).unwrap_or(0);
+    let at = foresight
+        .regions
+        .iter()
+        .position(|known| known.region == region)
+        .unwrap_or(0);
     COLOURS[at % COLOURS.len()]
 }
 
@@ -64,7 +82,11 @@ fn outline(rings: &[Vec<i32>]) -> String {
         for (index, step) in ring.chunks_exact(2).enumerate() {
             (x, y) = (x + step[0], y + step[1]);
             let (left, top) = at(f64::from(x), f64::from(y));
-            let _ = write!(path, "{}{left:.1} {top:.1}", if index == 0 { 'M' } else { 'L' });
+            let _ = write!(
+                path,
+                "{}{left:.1} {top:.1}",
+                if index == 0 { 'M' } else { 'L' }
+            );
         }
         path.push('Z');
     }
@@ -79,7 +101,10 @@ fn at(x: f64, y: f64) -> (f64, f64) {
 fn squares(foresight: &Foresight, svg: &mut String) {
     for cell in &foresight.cells {
         let Some(region) = &cell.after else { continue };
-        let (x, y) = at(f64::from(cell.longitude) * 10.0 + 5.0, f64::from(cell.latitude) * 10.0 + 5.0);
+        let (x, y) = at(
+            f64::from(cell.longitude) * 10.0 + 5.0,
+            f64::from(cell.latitude) * 10.0 + 5.0,
+        );
         let radius = (cell.addresses as f64).log10().clamp(3.0, 8.5) * 0.7 - 1.2;
         let fill = colour(foresight, region);
         let _ = writeln!(
@@ -91,7 +116,9 @@ fn squares(foresight: &Foresight, svg: &mut String) {
 
 fn markers(foresight: &Foresight, svg: &mut String) {
     for region in &foresight.regions {
-        let Some((latitude, longitude)) = region.latitude.zip(region.longitude) else { continue };
+        let Some((latitude, longitude)) = region.latitude.zip(region.longitude) else {
+            continue;
+        };
         let (x, y) = at(longitude * 10.0, latitude * 10.0);
         let fill = colour(foresight, &region.region);
         let name = escaped(&region.region);
@@ -109,5 +136,8 @@ fn markers(foresight: &Foresight, svg: &mut String) {
 
 /// Text as XML takes it.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }

@@ -6,19 +6,29 @@ use resvg::usvg::{Options, Tree};
 /// Pixels for each unit of the drawing: sharp on paper, too.
 const SCALE: f32 = 2.0;
 /// DejaVu Sans, regular and bold: the system may have no fonts at all.
-const FACES: [&[u8]; 2] = [include_bytes!("fonts/regular.ttf"), include_bytes!("fonts/bold.ttf")];
+const FACES: [&[u8]; 2] = [
+    include_bytes!("fonts/regular.ttf"),
+    include_bytes!("fonts/bold.ttf"),
+];
 
 /// PNG of an SVG.
 pub fn render(svg: &str) -> Result<Vec<u8>, String> {
     let mut options = Options::default();
     let fonts = options.fontdb_mut();
-    FACES.iter().for_each(|face| fonts.load_font_data(face.to_vec()));
+    FACES
+        .iter()
+        .for_each(|face| fonts.load_font_data(face.to_vec()));
     fonts.set_sans_serif_family("DejaVu Sans");
     let told = |error: &dyn std::fmt::Display| format!("the map cannot be drawn as PNG: {error}");
     let tree = Tree::from_str(svg, &options).map_err(|error| told(&error))?;
-    let [width, height] = [tree.size().width(), tree.size().height()].map(|length| (length * SCALE).ceil() as u32);
+    let [width, height] =
+        [tree.size().width(), tree.size().height()].map(|length| (length * SCALE).ceil() as u32);
     let mut pixels = Pixmap::new(width, height).ok_or_else(|| told(&"it has no size"))?;
-    resvg::render(&tree, Transform::from_scale(SCALE, SCALE), &mut pixels.as_mut());
+    resvg::render(
+        &tree,
+        Transform::from_scale(SCALE, SCALE),
+        &mut pixels.as_mut(),
+    );
     pixels.encode_png().map_err(|error| told(&error))
 }
 
@@ -32,11 +42,20 @@ mod tests {
                    <rect width=\"20\" height=\"20\" fill=\"#0072b2\"/><text x=\"21\" y=\"18\" font-size=\"20\">M</text></svg>";
         let pixels = Pixmap::decode_png(&render(svg).unwrap()).unwrap();
         assert_eq!((pixels.width(), pixels.height()), (80, 40));
-        let at = |x, y| pixels.pixel(x, y).map(|pixel| (pixel.red(), pixel.green(), pixel.blue(), pixel.alpha()));
+        let at = |x, y| {
+            pixels
+                .pixel(x, y)
+                .map(|pixel| (pixel.red(), pixel.green(), pixel.blue(), pixel.alpha()))
+        };
         assert_eq!(at(10, 10), Some((0, 0x72, 0xb2, 255)));
-        let inked =
-            (42..80).flat_map(|x| (0..40).map(move |y| (x, y))).filter(|(x, y)| at(*x, *y) == Some((0, 0, 0, 255)));
+        let inked = (42..80)
+            .flat_map(|x| (0..40).map(move |y| (x, y)))
+            .filter(|(x, y)| at(*x, *y) == Some((0, 0, 0, 255)));
         assert!(inked.count() > 50, "a letter");
-        assert!(render("<svg").unwrap_err().starts_with("the map cannot be drawn as PNG: "));
+        assert!(
+            render("<svg")
+                .unwrap_err()
+                .starts_with("the map cannot be drawn as PNG: ")
+        );
     }
 }

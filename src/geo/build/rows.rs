@@ -51,9 +51,17 @@ pub struct RowErrors {
 
 /// All rows of the table, or all mistakes.
 pub(super) fn parse(file: &Path, octets: &[u8]) -> Result<Vec<NetworkRow>, RowErrors> {
-    let mut table = Table { rows: Vec::new(), lines: HashMap::new(), errors: RowErrors::new(file) };
+    let mut table = Table {
+        rows: Vec::new(),
+        lines: HashMap::new(),
+        errors: RowErrors::new(file),
+    };
     table.read(octets);
-    if table.errors.told.is_empty() { Ok(table.rows) } else { Err(table.errors) }
+    if table.errors.told.is_empty() {
+        Ok(table.rows)
+    } else {
+        Err(table.errors)
+    }
 }
 
 struct Table {
@@ -75,7 +83,9 @@ impl Table {
         let mut record = ByteRecord::new();
         // Reading from memory does not fail, and a flexible reader of octets refuses no record.
         while reader.read_byte_record(&mut record).unwrap_or(false) {
-            let line = record.position().map_or(0, |position| line_of_record(octets, position));
+            let line = record
+                .position()
+                .map_or(0, |position| line_of_record(octets, position));
             match &columns {
                 None => match Columns::from_header(&record) {
                     Ok(found) => columns = Some(found),
@@ -85,8 +95,13 @@ impl Table {
             }
         }
         if columns.is_none() {
-            self.errors
-                .add(1, format!("no header; begin with a line such as {}", Column::ALL.map(Column::name).join(",")));
+            self.errors.add(
+                1,
+                format!(
+                    "no header; begin with a line such as {}",
+                    Column::ALL.map(Column::name).join(",")
+                ),
+            );
         }
     }
 
@@ -96,13 +111,17 @@ impl Table {
         if let Some(network) = row.as_ref().map(|row| row.network) {
             let first = *self.lines.entry(network).or_insert(line);
             if first != line {
-                mistakes.push(format!("{network} stands on line {first} already; keep one of them"));
+                mistakes.push(format!(
+                    "{network} stands on line {first} already; keep one of them"
+                ));
             }
         }
         if mistakes.is_empty() {
             self.rows.extend(row);
         }
-        mistakes.into_iter().for_each(|mistake| self.errors.add(line, mistake));
+        mistakes
+            .into_iter()
+            .for_each(|mistake| self.errors.add(line, mistake));
     }
 }
 
@@ -114,7 +133,10 @@ fn line_of_record(octets: &[u8], position: &Position) -> u64 {
     let mut line = position.line();
     loop {
         let skipped = match rest.first() {
-            Some(b'#') => rest.iter().position(|&octet| octet == b'\n').unwrap_or(rest.len()),
+            Some(b'#') => rest
+                .iter()
+                .position(|&octet| octet == b'\n')
+                .unwrap_or(rest.len()),
             Some(b'\r') => 1,
             Some(b'\n') => {
                 line += 1;
@@ -138,8 +160,14 @@ enum Column {
 }
 
 impl Column {
-    const ALL: [Column; 6] =
-        [Column::Network, Column::Latitude, Column::Longitude, Column::Country, Column::Subdivision, Column::Asn];
+    const ALL: [Column; 6] = [
+        Column::Network,
+        Column::Latitude,
+        Column::Longitude,
+        Column::Country,
+        Column::Subdivision,
+        Column::Asn,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -153,9 +181,15 @@ impl Column {
     }
 
     fn from_name(name: &str) -> Result<Column, String> {
-        let known = Column::ALL.into_iter().find(|column| column.name().eq_ignore_ascii_case(name));
+        let known = Column::ALL
+            .into_iter()
+            .find(|column| column.name().eq_ignore_ascii_case(name));
         known.ok_or_else(|| {
-            format!("unknown column {}; the columns are {}", quoted(name), Column::ALL.map(Column::name).join(", "))
+            format!(
+                "unknown column {}; the columns are {}",
+                quoted(name),
+                Column::ALL.map(Column::name).join(", ")
+            )
         })
     }
 }
@@ -182,26 +216,51 @@ impl Columns {
     /// The field of a column; empty where the file has no such column.
     fn field<'r>(&self, record: &'r ByteRecord, column: Column) -> Result<&'r str, String> {
         let index = self.0.iter().position(|&found| found == column);
-        let octets = index.and_then(|index| record.get(index)).unwrap_or_default();
+        let octets = index
+            .and_then(|index| record.get(index))
+            .unwrap_or_default();
         std::str::from_utf8(octets).map_err(|_| format!("{} is not UTF-8 text", column.name()))
     }
 
     /// The row, if its network can be read at all, and what is wrong with it.
     fn row(&self, record: &ByteRecord, mistakes: &mut Vec<String>) -> Option<NetworkRow> {
         if record.len() != self.0.len() {
-            mistakes.push(format!("{} fields where the header has {}", record.len(), self.0.len()));
+            mistakes.push(format!(
+                "{} fields where the header has {}",
+                record.len(),
+                self.0.len()
+            ));
             return None;
         }
-        let mut known = |result: Result<_, String>| result.map_err(|mistake| mistakes.push(mistake)).ok();
-        let network = known(self.field(record, Column::Network).and_then(network).map(Some)).flatten();
+        let mut known =
+            |result: Result<_, String>| result.map_err(|mistake| mistakes.push(mistake)).ok();
+        let network = known(
+            self.field(record, Column::Network)
+                .and_then(network)
+                .map(Some),
+        )
+        .flatten();
         let mut told = RowRecord::default();
         let mut keep = |result: Result<(), String>| mistakes.extend(result.err());
         keep(self.point(record).map(|point| told.point = point));
-        keep(self.field(record, Column::Country).and_then(country).map(|country| told.country = country));
-        let subdivision = self.field(record, Column::Subdivision).and_then(|text| subdivision(text, told.country));
+        keep(
+            self.field(record, Column::Country)
+                .and_then(country)
+                .map(|country| told.country = country),
+        );
+        let subdivision = self
+            .field(record, Column::Subdivision)
+            .and_then(|text| subdivision(text, told.country));
         keep(subdivision.map(|subdivision| told.subdivision = subdivision));
-        keep(self.field(record, Column::Asn).and_then(asn).map(|asn| told.asn = asn));
-        network.map(|network| NetworkRow { network, record: told })
+        keep(
+            self.field(record, Column::Asn)
+                .and_then(asn)
+                .map(|asn| told.asn = asn),
+        );
+        network.map(|network| NetworkRow {
+            network,
+            record: told,
+        })
     }
 
     fn point(&self, record: &ByteRecord) -> Result<Option<Point>, String> {
@@ -221,10 +280,16 @@ impl Columns {
 fn network(text: &str) -> Result<IpNet, String> {
     let bare = || text.parse::<IpAddr>().map(IpNet::from);
     let Ok(network) = text.parse::<IpNet>().or_else(|_| bare()) else {
-        return Err(format!("{} is no network; write one such as 192.0.2.0/24 or 2001:db8::/32", quoted(text)));
+        return Err(format!(
+            "{} is no network; write one such as 192.0.2.0/24 or 2001:db8::/32",
+            quoted(text)
+        ));
     };
     if network != network.trunc() {
-        return Err(format!("{network} has bits set behind its prefix; write {}", network.trunc()));
+        return Err(format!(
+            "{network} has bits set behind its prefix; write {}",
+            network.trunc()
+        ));
     }
     match network {
         IpNet::V6(ipv6) => outside_of_ipv4(ipv6)?,
@@ -234,22 +299,36 @@ fn network(text: &str) -> Result<IpNet, String> {
 }
 
 fn outside_of_ipv4(network: Ipv6Net) -> Result<(), String> {
-    match HOLDERS_OF_IPV4.iter().find(|holder| holder.contains(&network)) {
-        Some(holder) => Err(format!("{network} lies in {holder}, which stands for IPv4; write the IPv4 network")),
+    match HOLDERS_OF_IPV4
+        .iter()
+        .find(|holder| holder.contains(&network))
+    {
+        Some(holder) => Err(format!(
+            "{network} lies in {holder}, which stands for IPv4; write the IPv4 network"
+        )),
         None => Ok(()),
     }
 }
 
 fn degrees(text: &str) -> Result<f64, String> {
-    text.parse().map_err(|_| format!("{} is no number of degrees", quoted(text)))
+    text.parse()
+        .map_err(|_| format!("{} is no number of degrees", quoted(text)))
 }
 
 fn country(text: &str) -> Result<Option<PlaceCode>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    let known = text.parse().ok().filter(|&code| locations::country_name(code).is_some());
-    known.map(Some).ok_or_else(|| format!("{} is no country; write ISO 3166-1 alpha-2, such as DE", quoted(text)))
+    let known = text
+        .parse()
+        .ok()
+        .filter(|&code| locations::country_name(code).is_some());
+    known.map(Some).ok_or_else(|| {
+        format!(
+            "{} is no country; write ISO 3166-1 alpha-2, such as DE",
+            quoted(text)
+        )
+    })
 }
 
 /// `CA`, or `US-CA` in the country US.
@@ -265,7 +344,12 @@ fn subdivision(text: &str, country: Option<PlaceCode>) -> Result<Option<PlaceCod
         _ => text,
     };
     let code = own.parse().ok().filter(|_| own.len() <= 3);
-    code.map(Some).ok_or_else(|| format!("{} is no subdivision; write ISO 3166-2, such as CA or US-CA", quoted(text)))
+    code.map(Some).ok_or_else(|| {
+        format!(
+            "{} is no subdivision; write ISO 3166-2, such as CA or US-CA",
+            quoted(text)
+        )
+    })
 }
 
 /// `64512` or `AS64512`.
@@ -273,8 +357,16 @@ fn asn(text: &str) -> Result<Option<u32>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    let digits = text.get(..2).filter(|prefix| prefix.eq_ignore_ascii_case("AS")).map_or(text, |_| &text[2..]);
-    digits.parse().map(Some).map_err(|_| format!("{} is no autonomous system number, 0 to 4294967295", quoted(text)))
+    let digits = text
+        .get(..2)
+        .filter(|prefix| prefix.eq_ignore_ascii_case("AS"))
+        .map_or(text, |_| &text[2..]);
+    digits.parse().map(Some).map_err(|_| {
+        format!(
+            "{} is no autonomous system number, 0 to 4294967295",
+            quoted(text)
+        )
+    })
 }
 
 /// The text in quotes, no longer than a line of an error message bears, with control characters spelled out.
@@ -286,7 +378,10 @@ fn quoted(text: &str) -> String {
 
 impl RowErrors {
     fn new(file: &Path) -> RowErrors {
-        RowErrors { file: file.to_owned(), ..RowErrors::default() }
+        RowErrors {
+            file: file.to_owned(),
+            ..RowErrors::default()
+        }
     }
 
     fn add(&mut self, line: u64, mistake: String) {

@@ -2,7 +2,10 @@
 
 /// The name's ASCII letters and digits in lower case, marked Latin letters without their marks, nothing else.
 pub(super) fn fold(name: &str) -> String {
-    name.chars().flat_map(char::to_lowercase).filter_map(plain).collect()
+    name.chars()
+        .flat_map(char::to_lowercase)
+        .filter_map(plain)
+        .collect()
 }
 
 /// The letter under the marks; `None` for what is no Latin letter or digit. A mark that stands alone, as in
@@ -11,7 +14,10 @@ fn plain(letter: char) -> Option<char> {
     if letter.is_ascii() {
         return letter.is_ascii_alphanumeric().then_some(letter);
     }
-    MARKED.iter().find(|(_, marked)| marked.contains(letter)).map(|&(plain, _)| plain)
+    MARKED
+        .iter()
+        .find(|(_, marked)| marked.contains(letter))
+        .map(|&(plain, _)| plain)
 }
 
 /// Latin letters with marks, as the names of places have them (Latin-1, Latin Extended-A, Vietnamese, Arabic and

@@ -18,8 +18,15 @@ const SHORTEST_NAME: usize = 4;
 
 /// The error for `text`, with the names that come nearest.
 pub(super) fn unknown(text: &str) -> UnknownLocation {
-    let near = if text.len() <= LONGEST_NAME { near(text) } else { Vec::new() };
-    UnknownLocation { text: text.chars().take(LONGEST_NAME).collect(), near }
+    let near = if text.len() <= LONGEST_NAME {
+        near(text)
+    } else {
+        Vec::new()
+    };
+    UnknownLocation {
+        text: text.chars().take(LONGEST_NAME).collect(),
+        near,
+    }
 }
 
 fn near(text: &str) -> Vec<String> {
@@ -28,8 +35,9 @@ fn near(text: &str) -> Vec<String> {
     if wanted[0].len() < SHORTEST_NAME {
         return Vec::new();
     }
-    let mut scored: Vec<_> =
-        candidates(!text.contains(':')).map(|(name, answer)| (likeness(&wanted, &name), answer)).collect();
+    let mut scored: Vec<_> = candidates(!text.contains(':'))
+        .map(|(name, answer)| (likeness(&wanted, &name), answer))
+        .collect();
     scored.retain(|(score, _)| *score >= NEAR);
     scored.sort_by(|(a, first), (b, second)| b.total_cmp(a).then_with(|| first.cmp(second)));
     let mut answers: Vec<String> = Vec::new();
@@ -45,12 +53,18 @@ fn near(text: &str) -> Vec<String> {
 /// cities by name. What names a provider means no city.
 fn candidates(with_cities: bool) -> impl Iterator<Item = (String, String)> {
     let regions = CLOUD_REGIONS.iter().flat_map(|region| {
-        let bare = region.key.split_once(':').map_or(region.key, |(_, bare)| bare);
+        let bare = region
+            .key
+            .split_once(':')
+            .map_or(region.key, |(_, bare)| bare);
         [region.key, bare].map(|name| (fold(name), region.key.to_owned()))
     });
-    let countries = COUNTRIES.iter().map(|country| (fold(country.name), country.code.to_string()));
-    let subdivisions =
-        SUBDIVISION_NAMES.iter().map(|(country, name, code)| (name.clone(), format!("{country}-{code}")));
+    let countries = COUNTRIES
+        .iter()
+        .map(|country| (fold(country.name), country.code.to_string()));
+    let subdivisions = SUBDIVISION_NAMES
+        .iter()
+        .map(|(country, name, code)| (name.clone(), format!("{country}-{code}")));
     let cities = CITY_NAMES
         .iter()
         .filter(move |_| with_cities)
@@ -60,5 +74,8 @@ fn candidates(with_cities: bool) -> impl Iterator<Item = (String, String)> {
 
 /// How like the name is to the text, or to the text behind its provider, 0 to 1.
 fn likeness(wanted: &[String; 2], name: &str) -> f64 {
-    wanted.iter().map(|wanted| strsim::normalized_damerau_levenshtein(wanted, name)).fold(0.0, f64::max)
+    wanted
+        .iter()
+        .map(|wanted| strsim::normalized_damerau_levenshtein(wanted, name))
+        .fold(0.0, f64::max)
 }

@@ -83,8 +83,11 @@ pub(super) static CLOUD_REGIONS: LazyLock<Vec<CloudRegion>> =
     LazyLock::new(|| sorted(CLOUD_REGION_ROWS, cloud_region, |region| region.key));
 
 /// The largest first.
-pub(super) static CITIES: LazyLock<Vec<City>> =
-    LazyLock::new(|| sorted(CITY_ROWS, city, |city| (Reverse(city.people), city.country, city.names)));
+pub(super) static CITIES: LazyLock<Vec<City>> = LazyLock::new(|| {
+    sorted(CITY_ROWS, city, |city| {
+        (Reverse(city.people), city.country, city.names)
+    })
+});
 
 /// Sorted by folded name, then by size, the largest first.
 pub(super) static CITY_NAMES: LazyLock<Vec<CityName>> = LazyLock::new(|| {
@@ -101,8 +104,11 @@ pub(super) static COUNTRIES: LazyLock<Vec<Country>> =
     LazyLock::new(|| sorted(COUNTRY_ROWS, country, |country| country.code));
 
 /// Sorted by country, then code.
-pub(super) static SUBDIVISIONS: LazyLock<Vec<Subdivision>> =
-    LazyLock::new(|| sorted(SUBDIVISION_ROWS, subdivision, |subdivision| subdivision.code));
+pub(super) static SUBDIVISIONS: LazyLock<Vec<Subdivision>> = LazyLock::new(|| {
+    sorted(SUBDIVISION_ROWS, subdivision, |subdivision| {
+        subdivision.code
+    })
+});
 
 /// Sorted by country, then folded name.
 pub(super) static SUBDIVISION_NAMES: LazyLock<Vec<SubdivisionName>> = LazyLock::new(|| {
@@ -123,37 +129,67 @@ fn sorted<Row, Key: Ord>(
     parse: impl Fn(&mut Fields) -> Option<Row>,
     key: impl Fn(&Row) -> Key,
 ) -> Vec<Row> {
-    let mut table: Vec<Row> = rows.lines().filter_map(|row| parse(&mut Fields(row.split(',')))).collect();
+    let mut table: Vec<Row> = rows
+        .lines()
+        .filter_map(|row| parse(&mut Fields(row.split(','))))
+        .collect();
     table.sort_unstable_by_key(key);
     table
 }
 
 fn airport(fields: &mut Fields) -> Option<Airport> {
-    Some(Airport { code: fields.next()?, country: fields.next()?, point: fields.point()? })
+    Some(Airport {
+        code: fields.next()?,
+        country: fields.next()?,
+        point: fields.point()?,
+    })
 }
 
 fn cloud_region(fields: &mut Fields) -> Option<CloudRegion> {
-    Some(CloudRegion { key: fields.text()?, country: fields.next()?, point: fields.point()?, name: fields.text()? })
+    Some(CloudRegion {
+        key: fields.text()?,
+        country: fields.next()?,
+        point: fields.point()?,
+        name: fields.text()?,
+    })
 }
 
 fn city(fields: &mut Fields) -> Option<City> {
     let (country, names) = (fields.next()?, fields.text()?);
-    Some(City { country, names, point: fields.point()?, people: fields.next()? })
+    Some(City {
+        country,
+        names,
+        point: fields.point()?,
+        people: fields.next()?,
+    })
 }
 
 fn country(fields: &mut Fields) -> Option<Country> {
-    Some(Country { code: fields.next()?, continent: fields.next()?, point: fields.point()?, name: fields.text()? })
+    Some(Country {
+        code: fields.next()?,
+        continent: fields.next()?,
+        point: fields.point()?,
+        name: fields.text()?,
+    })
 }
 
 fn subdivision(fields: &mut Fields) -> Option<Subdivision> {
     let (country, code) = fields.text()?.split_once('-')?;
     let code = (country.parse().ok()?, code.parse().ok()?);
-    Some(Subdivision { code, point: fields.point()?, names: fields.text()? })
+    Some(Subdivision {
+        code,
+        point: fields.point()?,
+        names: fields.text()?,
+    })
 }
 
 fn folded_names(subdivision: &Subdivision) -> impl Iterator<Item = SubdivisionName> {
     let (country, code) = subdivision.code;
-    subdivision.names.split('|').filter(|name| !name.is_empty()).map(move |name| (country, fold(name), code))
+    subdivision
+        .names
+        .split('|')
+        .filter(|name| !name.is_empty())
+        .map(move |name| (country, fold(name), code))
 }
 
 /// What is left of a row.
@@ -185,14 +221,24 @@ mod tests {
         }
         check(&AIRPORTS, AIRPORT_ROWS, |airport| airport.code);
         check(&CLOUD_REGIONS, CLOUD_REGION_ROWS, |region| region.key);
-        check(&CITIES, CITY_ROWS, |city| (Reverse(city.people), city.country, city.names));
+        check(&CITIES, CITY_ROWS, |city| {
+            (Reverse(city.people), city.country, city.names)
+        });
         check(&COUNTRIES, COUNTRY_ROWS, |country| country.code);
-        check(&SUBDIVISIONS, SUBDIVISION_ROWS, |subdivision| subdivision.code);
+        check(&SUBDIVISIONS, SUBDIVISION_ROWS, |subdivision| {
+            subdivision.code
+        });
     }
 
     #[test]
     fn the_tables_stay_small() {
-        let rows = [AIRPORT_ROWS, CLOUD_REGION_ROWS, CITY_ROWS, COUNTRY_ROWS, SUBDIVISION_ROWS];
+        let rows = [
+            AIRPORT_ROWS,
+            CLOUD_REGION_ROWS,
+            CITY_ROWS,
+            COUNTRY_ROWS,
+            SUBDIVISION_ROWS,
+        ];
         let octets: usize = rows.iter().map(|rows| rows.len()).sum();
         assert!(octets < 800_000, "{octets}");
     }
@@ -204,21 +250,33 @@ mod tests {
         let regions = CLOUD_REGIONS.iter().map(|region| region.country);
         let cities = CITIES.iter().map(|city| city.country);
         let subdivisions = SUBDIVISIONS.iter().map(|subdivision| subdivision.code.0);
-        let unknown: Vec<PlaceCode> =
-            airports.chain(regions).chain(cities).chain(subdivisions).filter(|code| !known(code)).collect();
+        let unknown: Vec<PlaceCode> = airports
+            .chain(regions)
+            .chain(cities)
+            .chain(subdivisions)
+            .filter(|code| !known(code))
+            .collect();
         assert!(unknown.is_empty(), "{unknown:?}");
     }
 
     #[test]
     fn a_name_means_one_subdivision_and_folds_without_loss() {
-        let twice: Vec<_> =
-            SUBDIVISION_NAMES.windows(2).filter(|pair| (pair[0].0, &pair[0].1) == (pair[1].0, &pair[1].1)).collect();
+        let twice: Vec<_> = SUBDIVISION_NAMES
+            .windows(2)
+            .filter(|pair| (pair[0].0, &pair[0].1) == (pair[1].0, &pair[1].1))
+            .collect();
         assert!(twice.is_empty(), "{twice:?}");
         for subdivision in SUBDIVISIONS.iter() {
             for name in subdivision.names.split('|') {
-                let letters = name.chars().filter(|letter| letter.is_alphanumeric()).count();
+                let letters = name
+                    .chars()
+                    .filter(|letter| letter.is_alphanumeric())
+                    .count();
                 // A modifier letter that stands for an apostrophe counts as a letter in Unicode.
-                let apostrophes = name.chars().filter(|letter| ('\u{2b0}'..'\u{300}').contains(letter)).count();
+                let apostrophes = name
+                    .chars()
+                    .filter(|letter| ('\u{2b0}'..'\u{300}').contains(letter))
+                    .count();
                 assert_eq!(fold(name).len(), letters - apostrophes, "{name}");
             }
         }

@@ -40,7 +40,14 @@ impl<S> BoundedStream<S> {
     /// Bounds a stream; the allowance is for the head at first.
     pub fn new(stream: S) -> (BoundedStream<S>, ReadAllowance) {
         let allowance = ReadAllowance(Arc::new(AtomicUsize::new(BEFORE_HEAD)));
-        (BoundedStream { stream, read: 0, allowance: allowance.clone() }, allowance)
+        (
+            BoundedStream {
+                stream,
+                read: 0,
+                allowance: allowance.clone(),
+            },
+            allowance,
+        )
     }
 
     fn too_much(&self) -> Option<io::Error> {
@@ -48,8 +55,15 @@ impl<S> BoundedStream<S> {
         if self.read < allowed {
             return None;
         }
-        let what = if allowed == BEFORE_HEAD { " and no answer in them" } else { "" };
-        Some(io::Error::other(format!("it sent more than {} KiB{what}", allowed >> 10)))
+        let what = if allowed == BEFORE_HEAD {
+            " and no answer in them"
+        } else {
+            ""
+        };
+        Some(io::Error::other(format!(
+            "it sent more than {} KiB{what}",
+            allowed >> 10
+        )))
     }
 }
 
@@ -75,7 +89,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for BoundedStream<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for BoundedStream<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, octets)
     }
 

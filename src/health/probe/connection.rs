@@ -64,15 +64,27 @@ pub async fn open(
     })?;
     stopwatch.connected();
     let Some((tls, name)) = tls.zip(name) else {
-        return Ok(ProbeConnection { stream: Box::new(stream), certificate_days: None });
+        return Ok(ProbeConnection {
+            stream: Box::new(stream),
+            certificate_days: None,
+        });
     };
     let connector = TlsConnector::from(trust.settings_for(&tls.certificate, protocol));
     let stream = connector.connect(name, stream).await;
-    let stream = stream.map_err(|error| ProbeError::of_socket(&format!("no TLS with {address}"), &error))?;
+    let stream =
+        stream.map_err(|error| ProbeError::of_socket(&format!("no TLS with {address}"), &error))?;
     stopwatch.shaken_hands();
-    let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let certificate_days = leaf.and_then(|leaf| certificate::expires_in_days(leaf, SystemTime::now()));
-    Ok(ProbeConnection { stream: Box::new(stream), certificate_days })
+    let leaf = stream
+        .get_ref()
+        .1
+        .peer_certificates()
+        .and_then(<[_]>::first);
+    let certificate_days =
+        leaf.and_then(|leaf| certificate::expires_in_days(leaf, SystemTime::now()));
+    Ok(ProbeConnection {
+        stream: Box::new(stream),
+        certificate_days,
+    })
 }
 
 /// An exchange under way. In a box, since the compiler cannot see through all of it that it may change threads.
@@ -86,7 +98,8 @@ pub fn exchange_http1(
 ) -> ProbeExchange {
     Box::pin(async move {
         let (stream, allowance) = BoundedStream::new(stream);
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let _beside = go_on(connection);
         let is_head = request.method() == hyper::Method::HEAD;
         let response = sender.send_request(request).await?;
@@ -106,7 +119,8 @@ pub fn exchange_http2(
 ) -> ProbeExchange {
     Box::pin(async move {
         let (stream, allowance) = BoundedStream::new(stream);
-        let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+        let handshake =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
         let (mut sender, connection) = handshake.await?;
         let _beside = go_on(connection);
         let response = sender.send_request(request).await?;
@@ -123,7 +137,10 @@ fn go_on<E>(connection: impl Future<Output = Result<(), E>> + Send + 'static) ->
     tasks
 }
 
-async fn read(response: Response<Incoming>, stopwatch: Stopwatch) -> Result<HttpAnswer, hyper::Error> {
+async fn read(
+    response: Response<Incoming>,
+    stopwatch: Stopwatch,
+) -> Result<HttpAnswer, hyper::Error> {
     stopwatch.answered();
     let (head, mut incoming) = response.into_parts();
     let (mut body, mut trailers) = (AnswerBody::default(), HeaderMap::new());
@@ -131,7 +148,8 @@ async fn read(response: Response<Incoming>, stopwatch: Stopwatch) -> Result<Http
         match frame?.into_data() {
             Ok(data) => {
                 let room = BODY_LIMIT - body.octets.len();
-                body.octets.extend_from_slice(data.get(..room).unwrap_or(&data));
+                body.octets
+                    .extend_from_slice(data.get(..room).unwrap_or(&data));
                 body.cut = data.len() > room;
                 if body.cut {
                     break;
@@ -141,7 +159,11 @@ async fn read(response: Response<Incoming>, stopwatch: Stopwatch) -> Result<Http
         }
     }
     stopwatch.read_whole();
-    Ok(HttpAnswer { head: Response::from_parts(head, ()), body, trailers })
+    Ok(HttpAnswer {
+        head: Response::from_parts(head, ()),
+        body,
+        trailers,
+    })
 }
 
 /// Why there was no whole answer.

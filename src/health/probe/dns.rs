@@ -11,13 +11,20 @@ use crate::dns::CLASS_IN;
 use crate::health::check::DnsCheck;
 
 /// Asks once and waits for the answer to just that question.
-pub async fn probe(address: SocketAddr, check: &DnsCheck, stopwatch: &Stopwatch) -> Result<Observation, ProbeError> {
+pub async fn probe(
+    address: SocketAddr,
+    check: &DnsCheck,
+    stopwatch: &Stopwatch,
+) -> Result<Observation, ProbeError> {
     let refused = |error| {
         stopwatch.failed(&error);
         ProbeError::of_socket(&format!("no DNS answer from {address}"), &error)
     };
-    let any: SocketAddr =
-        if address.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
+    let any: SocketAddr = if address.is_ipv4() {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    } else {
+        (Ipv6Addr::UNSPECIFIED, 0).into()
+    };
     let socket = UdpSocket::bind(any).await.map_err(refused)?;
     socket.connect(address).await.map_err(refused)?;
     let query = query(check, RandomState::new().hash_one(address) as u16);
@@ -45,7 +52,10 @@ fn query(check: &DnsCheck, id: u16) -> Vec<u8> {
 fn judge(query: &[u8], reply: &[u8]) -> Option<Observation> {
     let question = query.get(12..)?;
     let echoed = reply.get(12..)?.get(..question.len())?;
-    if reply.get(..2)? != query.get(..2)? || reply[2] & 0x80 == 0 || !echoed.eq_ignore_ascii_case(question) {
+    if reply.get(..2)? != query.get(..2)?
+        || reply[2] & 0x80 == 0
+        || !echoed.eq_ignore_ascii_case(question)
+    {
         return None;
     }
     Some(match reply[3] & 0x0f {

@@ -27,7 +27,11 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// Runs the program under a supervisor, which is the program at `supervisor`; when the probe is dropped at its timeout,
 /// the program and all that it started are ended.
-pub async fn probe(supervisor: &Path, address: SocketAddr, check: &ExecCheck) -> Result<Observation, ProbeError> {
+pub async fn probe(
+    supervisor: &Path,
+    address: SocketAddr,
+    check: &ExecCheck,
+) -> Result<Observation, ProbeError> {
     let mut supervised = Supervised::start(supervisor, address, check)?;
     let mut output = Output::default();
     let report = tokio::select! {
@@ -36,21 +40,30 @@ pub async fn probe(supervisor: &Path, address: SocketAddr, check: &ExecCheck) ->
     };
     output.read_what_is_there(&supervised.output);
     let (line, program) = (output.first_line(), check.program.display());
-    let reason = |otherwise: String| if line.is_empty() { otherwise } else { line.clone() };
+    let reason = |otherwise: String| {
+        if line.is_empty() {
+            otherwise
+        } else {
+            line.clone()
+        }
+    };
     match report {
         Some(ProgramOutcome::Exit(0)) => Ok(Observation::pass()),
         Some(ProgramOutcome::Exit(1)) => Ok(Observation::warn(reason(format!("{program} warns")))),
-        Some(ProgramOutcome::Exit(code)) => Ok(Observation::fail(reason(format!("{program} ended with {code}")))),
-        Some(ProgramOutcome::Signal(signal)) => {
-            Ok(Observation::fail(format!("{program} was killed by signal {signal}")))
-        }
+        Some(ProgramOutcome::Exit(code)) => Ok(Observation::fail(reason(format!(
+            "{program} ended with {code}"
+        )))),
+        Some(ProgramOutcome::Signal(signal)) => Ok(Observation::fail(format!(
+            "{program} was killed by signal {signal}"
+        ))),
         Some(ProgramOutcome::Error(errno)) => {
             let error = std::io::Error::from_raw_os_error(errno);
             Err(ProbeError::Own(Shortage::of_program(&program, &error)))
         }
-        None => {
-            Err(ProbeError::Own(Shortage::new(ShortageKind::Processes, &"the supervisor of the program was ended")))
-        }
+        None => Err(ProbeError::Own(Shortage::new(
+            ShortageKind::Processes,
+            &"the supervisor of the program was ended",
+        ))),
     }
 }
 
@@ -63,27 +76,49 @@ struct Supervised {
 }
 
 impl Supervised {
-    fn start(supervisor: &Path, address: SocketAddr, check: &ExecCheck) -> Result<Supervised, ProbeError> {
+    fn start(
+        supervisor: &Path,
+        address: SocketAddr,
+        check: &ExecCheck,
+    ) -> Result<Supervised, ProbeError> {
         let (host, port) = (address.ip().to_string(), address.port().to_string());
         let mut command = Command::new(supervisor);
         command.arg0(supervisor::NAME).arg(&check.program);
         for argument in &check.arguments {
-            command.arg(argument.replace("{address}", &host).replace("{port}", &port));
+            command.arg(
+                argument
+                    .replace("{address}", &host)
+                    .replace("{port}", &port),
+            );
         }
-        command.env_clear().env("PATH", PATH).env("MERIDIAN_ADDRESS", &host).env("MERIDIAN_PORT", &port);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command
+            .env_clear()
+            .env("PATH", PATH)
+            .env("MERIDIAN_ADDRESS", &host)
+            .env("MERIDIAN_PORT", &port);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0);
         let refused = |error| ProbeError::Own(Shortage::of_program(&supervisor.display(), &error));
         let mut child = command.spawn().map_err(refused)?;
         let (Some(output), Some(control)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(refused(std::io::Error::other("it has no pipes")));
         };
-        Ok(Supervised { child: Some(child), output, control })
+        Ok(Supervised {
+            child: Some(child),
+            output,
+            control,
+        })
     }
 }
 
 impl Drop for Supervised {
     fn drop(&mut self) {
-        let Some(mut child) = self.child.take() else { return };
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
         // Told so, the supervisor ends what is left, and then itself.
         drop(child.stdin.take());
         if let Ok(runtime) = Handle::try_current() {
@@ -124,7 +159,9 @@ impl Output {
         let mut piece = [0; OUTPUT_LIMIT];
         while self.0.len() < OUTPUT_LIMIT {
             // The pipe does not block.
-            let Ok(size @ 1..) = rustix::io::read(output.as_fd(), &mut piece) else { return };
+            let Ok(size @ 1..) = rustix::io::read(output.as_fd(), &mut piece) else {
+                return;
+            };
             self.keep(&piece[..size]);
         }
     }
@@ -136,6 +173,11 @@ impl Output {
 
     fn first_line(&self) -> String {
         let text = String::from_utf8_lossy(&self.0);
-        text.lines().next().unwrap_or_default().chars().filter(|letter| !letter.is_control()).collect()
+        text.lines()
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .filter(|letter| !letter.is_control())
+            .collect()
     }
 }

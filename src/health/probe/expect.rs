@@ -48,7 +48,10 @@ impl AnswerBody {
         if self.cut {
             return Err(format!("is longer than {} KiB", BODY_LIMIT >> 10));
         }
-        let text = self.octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.octets);
+        let text = self
+            .octets
+            .strip_prefix(b"\xef\xbb\xbf")
+            .unwrap_or(&self.octets);
         serde_json::from_slice(text).map_err(|error| format!("is no JSON ({error})"))
     }
 }
@@ -56,7 +59,8 @@ impl AnswerBody {
 /// Whether it is as expected. Of what is wrong the first is told.
 pub fn judge(expect: &HttpExpectation, answer: &ReceivedAnswer<'_>) -> Observation {
     // What claims to be a health document and cannot be read is no word for the endpoint's health.
-    let said = (is_health_document(answer.headers) && !answer.body.absent).then(|| answer.body.json());
+    let said =
+        (is_health_document(answer.headers) && !answer.body.absent).then(|| answer.body.json());
     let document = said.as_ref().and_then(|said| said.as_ref().ok());
     let load = load::from_headers(answer.headers).or_else(|| document.and_then(load::from_health));
     let wrong = wrong_status(expect, answer.status)
@@ -71,7 +75,10 @@ pub fn judge(expect: &HttpExpectation, answer: &ReceivedAnswer<'_>) -> Observati
     };
     let found = match expect.latency {
         Some(ceiling) if found.outcome == ProbeResult::Pass && answer.took > ceiling => {
-            Observation::warn(format!("it took {:.0?}, more than {ceiling:?}", answer.took))
+            Observation::warn(format!(
+                "it took {:.0?}, more than {ceiling:?}",
+                answer.took
+            ))
         }
         _ => found,
     };
@@ -80,13 +87,19 @@ pub fn judge(expect: &HttpExpectation, answer: &ReceivedAnswer<'_>) -> Observati
 
 fn wrong_status(expect: &HttpExpectation, status: StatusCode) -> Option<String> {
     let code = status.as_u16();
-    let wanted = expect.status.iter().any(|&(first, last)| (first..=last).contains(&code));
+    let wanted = expect
+        .status
+        .iter()
+        .any(|&(first, last)| (first..=last).contains(&code));
     (!wanted).then(|| format!("status {code}"))
 }
 
 fn wrong_header(expect: &HttpExpectation, headers: &HeaderMap) -> Option<String> {
     let right = |(name, wanted): &&(String, String)| {
-        headers.get_all(name).iter().any(|value| value.as_bytes() == wanted.as_bytes())
+        headers
+            .get_all(name)
+            .iter()
+            .any(|value| value.as_bytes() == wanted.as_bytes())
     };
     let (name, wanted) = expect.headers.iter().find(|header| !right(header))?;
     Some(format!("the header {name} is not \"{wanted}\""))
@@ -94,7 +107,10 @@ fn wrong_header(expect: &HttpExpectation, headers: &HeaderMap) -> Option<String>
 
 fn wrong_body(expect: &HttpExpectation, body: &[u8]) -> Option<String> {
     let wanted = expect.body.as_ref()?;
-    let found = wanted.is_empty() || body.windows(wanted.len()).any(|part| part == wanted.as_bytes());
+    let found = wanted.is_empty()
+        || body
+            .windows(wanted.len())
+            .any(|part| part == wanted.as_bytes());
     (!found).then(|| format!("the body does not contain \"{wanted}\""))
 }
 
@@ -104,7 +120,11 @@ fn wrong_field(expect: &HttpExpectation, body: &AnswerBody) -> Option<String> {
         Ok(json) => json,
         Err(why) => return Some(format!("the body {why}")),
     };
-    let text = json.pointer(pointer).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    let text = json.pointer(pointer).map(|value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    });
     (text.as_ref() != Some(wanted)).then(|| format!("the field {pointer} is not \"{wanted}\""))
 }
 
@@ -112,14 +132,26 @@ fn wrong_field(expect: &HttpExpectation, body: &AnswerBody) -> Option<String> {
 /// types are compared without regard to case, and parameters do not matter (RFC 9110 section 8.3.1).
 fn is_health_document(headers: &HeaderMap) -> bool {
     headers.get_all(CONTENT_TYPE).iter().any(|value| {
-        let media = value.as_bytes().split(|&octet| octet == b';').next().unwrap_or_default().trim_ascii();
-        HEALTH_DOCUMENTS.iter().any(|known| media.eq_ignore_ascii_case(known.as_bytes()))
+        let media = value
+            .as_bytes()
+            .split(|&octet| octet == b';')
+            .next()
+            .unwrap_or_default()
+            .trim_ascii();
+        HEALTH_DOCUMENTS
+            .iter()
+            .any(|known| media.eq_ignore_ascii_case(known.as_bytes()))
     })
 }
 
 /// `status` of `application/health+json` (draft-inadarei-api-health-check section 3.1).
 fn own_word(said: &Value) -> Observation {
-    match said.get("status").and_then(Value::as_str).map(str::to_ascii_lowercase).as_deref() {
+    match said
+        .get("status")
+        .and_then(Value::as_str)
+        .map(str::to_ascii_lowercase)
+        .as_deref()
+    {
         Some("pass" | "ok" | "up") => Observation::pass(),
         Some("warn") => Observation::warn("it says warn about itself"),
         Some("fail" | "error" | "down") => Observation::fail("it says fail about itself"),

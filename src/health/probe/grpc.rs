@@ -21,29 +21,51 @@ pub async fn probe(
     stopwatch: &Stopwatch,
 ) -> Result<Observation, ProbeError> {
     let request = request(address, check)?;
-    let connection = open(trust, address, check.tls.as_ref(), AlpnProtocol::Http2, stopwatch).await?;
+    let connection = open(
+        trust,
+        address,
+        check.tls.as_ref(),
+        AlpnProtocol::Http2,
+        stopwatch,
+    )
+    .await?;
     let answer = exchange_http2(connection.stream, request, stopwatch.clone()).await;
     let answer = answer.map_err(|error| describe(&error, address))?;
     // A server that refuses says so in the head, since it has no message to send.
-    let told =
-        |headers: &HeaderMap| headers.get("grpc-status").and_then(|status| status.to_str().ok()).map(str::to_owned);
-    let grpc = told(&answer.trailers).or_else(|| told(answer.head.headers())).unwrap_or_else(|| "0".to_owned());
+    let told = |headers: &HeaderMap| {
+        headers
+            .get("grpc-status")
+            .and_then(|status| status.to_str().ok())
+            .map(str::to_owned)
+    };
+    let grpc = told(&answer.trailers)
+        .or_else(|| told(answer.head.headers()))
+        .unwrap_or_else(|| "0".to_owned());
     let http = answer.head.status();
     let found = if http != StatusCode::OK || grpc != "0" {
         Observation::fail(format!("status {}, grpc-status {grpc}", http.as_u16()))
     } else {
         judge(&answer.body.octets)
     };
-    Ok(Observation { certificate_expires_in: connection.certificate_days, ..found })
+    Ok(Observation {
+        certificate_expires_in: connection.certificate_days,
+        ..found
+    })
 }
 
 fn request(address: SocketAddr, check: &GrpcCheck) -> Result<Request<Full<Bytes>>, String> {
     let scheme = if check.tls.is_some() { "https" } else { "http" };
     let authority = check.host.clone().unwrap_or_else(|| address.to_string());
-    let request = Request::post(format!("{scheme}://{authority}/grpc.health.v1.Health/Check"));
-    let request = request.header(CONTENT_TYPE, "application/grpc").header(TE, "trailers");
+    let request = Request::post(format!(
+        "{scheme}://{authority}/grpc.health.v1.Health/Check"
+    ));
+    let request = request
+        .header(CONTENT_TYPE, "application/grpc")
+        .header(TE, "trailers");
     let message = Full::new(Bytes::from(request_message(&check.service)?));
-    let mut request = request.body(message).map_err(|error| format!("there is no such request: {error}"))?;
+    let mut request = request
+        .body(message)
+        .map_err(|error| format!("there is no such request: {error}"))?;
     for (name, value) in &check.headers {
         request.headers_mut().insert(name, value.clone());
     }
@@ -52,7 +74,9 @@ fn request(address: SocketAddr, check: &GrpcCheck) -> Result<Request<Full<Bytes>
 
 /// `HealthCheckRequest { service = 1 }`, framed: not compressed, length, message.
 fn request_message(service: &str) -> Result<Vec<u8>, String> {
-    let length = u8::try_from(service.len()).ok().filter(|&length| length < 0x80);
+    let length = u8::try_from(service.len())
+        .ok()
+        .filter(|&length| length < 0x80);
     let length = length.ok_or("the name of a gRPC service has at most 127 octets")?;
     let field: &[u8] = if length == 0 { &[] } else { &[0x0a, length] };
     let message = [field, service.as_bytes()].concat();
@@ -79,7 +103,10 @@ mod tests {
     #[test]
     fn messages_have_their_frame() {
         assert_eq!(request_message("").unwrap(), [0; 5]);
-        assert_eq!(request_message("ab").unwrap(), [0, 0, 0, 0, 4, 0x0a, 2, b'a', b'b']);
+        assert_eq!(
+            request_message("ab").unwrap(),
+            [0, 0, 0, 0, 4, 0x0a, 2, b'a', b'b']
+        );
         assert!(request_message(&"a".repeat(128)).is_err());
         assert_eq!(judge(&[0, 0, 0, 0, 2, 8, 1]).outcome, ProbeResult::Pass);
         assert_eq!(judge(&[0, 0, 0, 0, 2, 8, 2]).outcome, ProbeResult::Fail);

@@ -22,12 +22,27 @@ pub async fn probe(
     stopwatch: &Stopwatch,
 ) -> Result<Observation, ProbeError> {
     let request = request(address, check)?;
-    let connection = open(trust, address, check.tls.as_ref(), AlpnProtocol::Http1, stopwatch).await?;
+    let connection = open(
+        trust,
+        address,
+        check.tls.as_ref(),
+        AlpnProtocol::Http1,
+        stopwatch,
+    )
+    .await?;
     let found = exchange_http1(connection.stream, request, stopwatch.clone()).await;
     let found = found.map_err(|error| describe(&error, address))?;
     let (status, headers) = (found.head.status(), found.head.headers());
-    let answer = ReceivedAnswer { status, headers, body: &found.body, took: stopwatch.elapsed() };
-    Ok(Observation { certificate_expires_in: connection.certificate_days, ..judge(&check.expect, &answer) })
+    let answer = ReceivedAnswer {
+        status,
+        headers,
+        body: &found.body,
+        took: stopwatch.elapsed(),
+    };
+    Ok(Observation {
+        certificate_expires_in: connection.certificate_days,
+        ..judge(&check.expect, &answer)
+    })
 }
 
 fn request(address: SocketAddr, check: &HttpCheck) -> Result<Request<Full<Bytes>>, String> {
@@ -38,8 +53,14 @@ fn request(address: SocketAddr, check: &HttpCheck) -> Result<Request<Full<Bytes>
         HttpMethod::Post => hyper::Method::POST,
     };
     let host = check.host.clone().unwrap_or_else(|| address.to_string());
-    let request = Request::builder().method(method).uri(&check.path).header(HOST, host);
-    let request = request.header(USER_AGENT, "meridian").header(ACCEPT, "*/*").body(Full::default());
+    let request = Request::builder()
+        .method(method)
+        .uri(&check.path)
+        .header(HOST, host);
+    let request = request
+        .header(USER_AGENT, "meridian")
+        .header(ACCEPT, "*/*")
+        .body(Full::default());
     let mut request = request.map_err(|error| format!("there is no such request: {error}"))?;
     for (name, value) in &check.headers {
         request.headers_mut().insert(name, value.clone());

@@ -16,7 +16,10 @@ fn from_orca(text: &str) -> Option<f64> {
             let (key, value) = pair.split_once('=')?;
             (key.trim() == name).then(|| value.trim().parse().ok())?
         }),
-        "JSON" => serde_json::from_str::<Value>(rest).ok()?.get(name)?.as_f64(),
+        "JSON" => serde_json::from_str::<Value>(rest)
+            .ok()?
+            .get(name)?
+            .as_f64(),
         _ => None,
     };
     sane(value("application_utilization")).or_else(|| sane(value("cpu_utilization")))
@@ -25,8 +28,18 @@ fn from_orca(text: &str) -> Option<f64> {
 /// Of `application/health+json`: a field `load`, or the busiest of `checks."cpu:utilization"` in percent.
 pub fn from_health(said: &Value) -> Option<f64> {
     let stated = sane(said.get("load").and_then(Value::as_f64));
-    let checks = said.get("checks").and_then(|checks| checks.get("cpu:utilization")).and_then(Value::as_array);
-    let observed = |check: &Value| sane(check.get("observedValue")?.as_f64().map(|percent| percent / 100.0));
+    let checks = said
+        .get("checks")
+        .and_then(|checks| checks.get("cpu:utilization"))
+        .and_then(Value::as_array);
+    let observed = |check: &Value| {
+        sane(
+            check
+                .get("observedValue")?
+                .as_f64()
+                .map(|percent| percent / 100.0),
+        )
+    };
     stated.or_else(|| checks?.iter().filter_map(observed).reduce(f64::max))
 }
 
@@ -42,7 +55,10 @@ mod tests {
     fn both_forms_of_orca_are_read_and_nonsense_is_not() {
         for (text, load) in [
             ("TEXT cpu_utilization=0.3,mem_utilization=0.8", Some(0.3)),
-            ("TEXT cpu_utilization=0.3, application_utilization=0.7", Some(0.7)),
+            (
+                "TEXT cpu_utilization=0.3, application_utilization=0.7",
+                Some(0.7),
+            ),
             (r#"JSON {"cpu_utilization": 1.25}"#, Some(1.25)),
             ("TEXT cpu_utilization=NaN", None),
             ("TEXT cpu_utilization=-1", None),

@@ -7,7 +7,9 @@ use std::io;
 use std::time::Duration;
 
 use tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime};
-use tokio_rustls::rustls::{AlertDescription, CertificateError, Error, OtherError, PeerIncompatible};
+use tokio_rustls::rustls::{
+    AlertDescription, CertificateError, Error, OtherError, PeerIncompatible,
+};
 use x509_cert::certificate::Version;
 use x509_cert::der::{Decode, Reader, SliceReader, asn1::UintRef};
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
@@ -16,7 +18,8 @@ use x509_cert::spki::SubjectPublicKeyInfoOwned;
 const MOST_NAMES: usize = 4;
 
 const OR_UNVERIFIED: &str = "or put verify = false";
-const USABLE: &str = "use RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519, signed with SHA-256 or longer";
+const USABLE: &str =
+    "use RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519, signed with SHA-256 or longer";
 
 /// Why a certificate was refused, as part of an error of the TLS library.
 #[derive(Debug)]
@@ -54,14 +57,17 @@ pub fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     }
     let io = cause.downcast_ref::<io::Error>();
     let tls = cause.downcast_ref::<Error>().map(tls_sentence);
-    tls.or_else(|| io.and_then(sentence_of)).unwrap_or_else(|| cause.to_string())
+    tls.or_else(|| io.and_then(sentence_of))
+        .unwrap_or_else(|| cause.to_string())
 }
 
 /// An error of the TLS library in plain words.
 pub fn tls_sentence(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(about) => match about {
-            CertificateError::Other(OtherError(inner)) if inner.is::<Refused>() => inner.to_string(),
+            CertificateError::Other(OtherError(inner)) if inner.is::<Refused>() => {
+                inner.to_string()
+            }
             about => certificate_sentence(about, &CertificateDer::from(&[][..])),
         },
         Error::NoCertificatesPresented => "it shows no certificate".to_owned(),
@@ -73,8 +79,12 @@ pub fn tls_sentence(error: &Error) -> String {
         }
         Error::PeerIncompatible(about) => incompatible(about),
         Error::AlertReceived(alert) => alert_sentence(*alert),
-        Error::NoApplicationProtocol => "it speaks none of the protocols that were offered (ALPN)".to_owned(),
-        Error::DecryptError => "what it sends cannot be decrypted: something on the way changes it".to_owned(),
+        Error::NoApplicationProtocol => {
+            "it speaks none of the protocols that were offered (ALPN)".to_owned()
+        }
+        Error::DecryptError => {
+            "what it sends cannot be decrypted: something on the way changes it".to_owned()
+        }
         Error::PeerMisbehaved(_) => "it does not keep to the rules of TLS".to_owned(),
         Error::General(sentence) => sentence.clone(),
         _ => "TLS failed on this side".to_owned(),
@@ -114,7 +124,9 @@ fn alert_sentence(alert: AlertDescription) -> String {
                 u8::from(alert)
             );
         }
-        AlertDescription::NoApplicationProtocol => "it does not speak the protocol that was offered (ALPN)",
+        AlertDescription::NoApplicationProtocol => {
+            "it does not speak the protocol that was offered (ALPN)"
+        }
         _ => "it broke off the handshake",
     };
     format!("{what} (alert {})", u8::from(alert))
@@ -122,30 +134,49 @@ fn alert_sentence(alert: AlertDescription) -> String {
 
 fn certificate_sentence(about: &CertificateError, leaf: &CertificateDer<'_>) -> String {
     match about {
-        CertificateError::Expired => format!("the certificate has expired: renew it, {OR_UNVERIFIED}"),
+        CertificateError::Expired => {
+            format!("the certificate has expired: renew it, {OR_UNVERIFIED}")
+        }
         CertificateError::ExpiredContext { time, not_after } => {
             let ago = between(*not_after, *time);
-            format!("the certificate, or one that it rests on, expired {ago} ago: renew it, {OR_UNVERIFIED}")
+            format!(
+                "the certificate, or one that it rests on, expired {ago} ago: renew it, {OR_UNVERIFIED}"
+            )
         }
-        CertificateError::NotValidYet => "the certificate is not valid yet: compare the clocks".to_owned(),
+        CertificateError::NotValidYet => {
+            "the certificate is not valid yet: compare the clocks".to_owned()
+        }
         CertificateError::NotValidYetContext { time, not_before } => {
             let wait = between(*time, *not_before);
-            format!("the certificate, or one that it rests on, is valid only in {wait}: compare the clocks")
+            format!(
+                "the certificate, or one that it rests on, is valid only in {wait}: compare the clocks"
+            )
         }
         CertificateError::UnknownIssuer => unknown_issuer(leaf),
-        CertificateError::NotValidForName => "the certificate is for another name: state its host".to_owned(),
-        CertificateError::NotValidForNameContext { expected, presented } => {
-            other_name(&expected.to_str(), presented, leaf)
+        CertificateError::NotValidForName => {
+            "the certificate is for another name: state its host".to_owned()
         }
-        CertificateError::BadEncoding => format!("the certificate cannot be read: issue it anew, {OR_UNVERIFIED}"),
+        CertificateError::NotValidForNameContext {
+            expected,
+            presented,
+        } => other_name(&expected.to_str(), presented, leaf),
+        CertificateError::BadEncoding => {
+            format!("the certificate cannot be read: issue it anew, {OR_UNVERIFIED}")
+        }
         CertificateError::BadSignature
         | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
-        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => unverifiable(leaf, about),
-        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => format!(
-            "the certificate is not meant for servers: issue it with the extended key usage serverAuth, {OR_UNVERIFIED}"
-        ),
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            unverifiable(leaf, about)
+        }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            format!(
+                "the certificate is not meant for servers: issue it with the extended key usage serverAuth, {OR_UNVERIFIED}"
+            )
+        }
         CertificateError::UnhandledCriticalExtension => {
-            format!("the certificate has a critical extension that is not known here: leave it out, {OR_UNVERIFIED}")
+            format!(
+                "the certificate has a critical extension that is not known here: leave it out, {OR_UNVERIFIED}"
+            )
         }
         CertificateError::Revoked => "the certificate was revoked: get another".to_owned(),
         CertificateError::Other(OtherError(inner)) => match inner.downcast_ref::<webpki::Error>() {
@@ -166,7 +197,9 @@ fn webpki_sentence(error: &webpki::Error, leaf: &CertificateDer<'_>) -> String {
         webpki::Error::EndEntityUsedAsCa => {
             "a certificate of the chain is issued by one that is no authority (CA:TRUE is missing): issue it anew"
         }
-        webpki::Error::NameConstraintViolation => "its authority may not issue certificates for this name",
+        webpki::Error::NameConstraintViolation => {
+            "its authority may not issue certificates for this name"
+        }
         webpki::Error::PathLenConstraintViolated => "its chain is longer than its authority allows",
         webpki::Error::UnsupportedCriticalExtension => {
             "the certificate, or one that it rests on, has a critical extension that is not known here: leave it out"
@@ -177,8 +210,12 @@ fn webpki_sentence(error: &webpki::Error, leaf: &CertificateDer<'_>) -> String {
         | webpki::Error::MaximumNameConstraintComparisonsExceeded => {
             "its chain is too long or too tangled to be verified: send the chain alone"
         }
-        webpki::Error::InvalidSerialNumber => "the serial number of the certificate is negative or too long",
-        webpki::Error::SignatureAlgorithmMismatch => "the certificate names two different signature algorithms",
+        webpki::Error::InvalidSerialNumber => {
+            "the serial number of the certificate is negative or too long"
+        }
+        webpki::Error::SignatureAlgorithmMismatch => {
+            "the certificate names two different signature algorithms"
+        }
         _ if is_version_1(leaf) => return old_version(),
         _ => "the certificate is malformed: issue it anew",
     };
@@ -193,8 +230,11 @@ fn old_version() -> String {
 
 fn unknown_issuer(leaf: &CertificateDer<'_>) -> String {
     let parsed = x509_cert::Certificate::from_der(leaf).ok();
-    if parsed.is_some_and(|parsed| parsed.tbs_certificate.issuer == parsed.tbs_certificate.subject) {
-        return format!("the certificate is self-signed and not trusted: put it into ca_file, {OR_UNVERIFIED}");
+    if parsed.is_some_and(|parsed| parsed.tbs_certificate.issuer == parsed.tbs_certificate.subject)
+    {
+        return format!(
+            "the certificate is self-signed and not trusted: put it into ca_file, {OR_UNVERIFIED}"
+        );
     }
     format!(
         "the certificate is issued by nobody who is trusted: put its authority into ca_file, have the server send the \
@@ -212,19 +252,32 @@ fn other_name(expected: &str, presented: &[String], leaf: &CertificateDer<'_>) -
              there, {OR_UNVERIFIED}"
         );
     }
-    let told = presented.iter().take(MOST_NAMES).map(|name| plain_name(name));
+    let told = presented
+        .iter()
+        .take(MOST_NAMES)
+        .map(|name| plain_name(name));
     let mut told: Vec<String> = told.collect();
     if presented.len() > MOST_NAMES {
         told.push(format!("{} more", presented.len() - MOST_NAMES));
     }
     let told = told.join(", ");
-    format!("the certificate is for {told}, not for {expected}: state the right host, or issue it for this one")
+    format!(
+        "the certificate is for {told}, not for {expected}: state the right host, or issue it for this one"
+    )
 }
 
 /// `DnsName("www.example.com")` as the library tells it, without what is around it.
 fn plain_name(name: &str) -> String {
-    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
-    inner.trim_matches('"').chars().filter(|letter| !letter.is_control()).take(255).collect()
+    let inner = name
+        .split_once('(')
+        .and_then(|(_, rest)| rest.strip_suffix(')'))
+        .unwrap_or(name);
+    inner
+        .trim_matches('"')
+        .chars()
+        .filter(|letter| !letter.is_control())
+        .take(255)
+        .collect()
 }
 
 fn unverifiable(leaf: &CertificateDer<'_>, about: &CertificateError) -> String {
@@ -232,7 +285,9 @@ fn unverifiable(leaf: &CertificateDer<'_>, about: &CertificateError) -> String {
     let key = parsed.map(|parsed| key_of(&parsed.tbs_certificate.subject_public_key_info));
     match key {
         Some((key, false)) => {
-            format!("the certificate has {key}, which cannot be verified here: {USABLE}, {OR_UNVERIFIED}")
+            format!(
+                "the certificate has {key}, which cannot be verified here: {USABLE}, {OR_UNVERIFIED}"
+            )
         }
         _ if matches!(about, CertificateError::BadSignature) => {
             format!(
@@ -249,11 +304,18 @@ fn unverifiable(leaf: &CertificateDer<'_>, about: &CertificateError) -> String {
 
 /// A key in words, and whether its signatures can be verified.
 fn key_of(key: &SubjectPublicKeyInfoOwned) -> (String, bool) {
-    let curve =
-        || key.algorithm.parameters.as_ref().and_then(|it| it.decode_as::<x509_cert::spki::ObjectIdentifier>().ok());
+    let curve = || {
+        key.algorithm
+            .parameters
+            .as_ref()
+            .and_then(|it| it.decode_as::<x509_cert::spki::ObjectIdentifier>().ok())
+    };
     match key.algorithm.oid.to_string().as_str() {
         "1.2.840.113549.1.1.1" => match rsa_bits(key.subject_public_key.raw_bytes()) {
-            Some(bits) => (format!("an RSA key of {bits} bits"), (2048..=8192).contains(&bits)),
+            Some(bits) => (
+                format!("an RSA key of {bits} bits"),
+                (2048..=8192).contains(&bits),
+            ),
             None => ("an RSA key that cannot be read".to_owned(), false),
         },
         "1.2.840.113549.1.1.10" => ("a key for RSASSA-PSS alone".to_owned(), false),
@@ -282,12 +344,14 @@ fn rsa_bits(key: &[u8]) -> Option<usize> {
 }
 
 fn is_version_1(leaf: &CertificateDer<'_>) -> bool {
-    x509_cert::Certificate::from_der(leaf).is_ok_and(|parsed| parsed.tbs_certificate.version != Version::V3)
+    x509_cert::Certificate::from_der(leaf)
+        .is_ok_and(|parsed| parsed.tbs_certificate.version != Version::V3)
 }
 
 /// `3 days`, or less in hours.
 fn between(earlier: UnixTime, later: UnixTime) -> String {
-    let hours = Duration::from_secs(later.as_secs().saturating_sub(earlier.as_secs())).as_secs() / 3600;
+    let hours =
+        Duration::from_secs(later.as_secs().saturating_sub(earlier.as_secs())).as_secs() / 3600;
     match hours {
         0 => "less than an hour".to_owned(),
         1..48 => format!("{hours} h"),
@@ -309,16 +373,27 @@ mod tests {
     }
 
     fn about_certificates() -> Vec<CertificateError> {
-        let (time, earlier) =
-            (UnixTime::since_unix_epoch(Duration::from_secs(10_000_000)), UnixTime::since_unix_epoch(Duration::ZERO));
+        let (time, earlier) = (
+            UnixTime::since_unix_epoch(Duration::from_secs(10_000_000)),
+            UnixTime::since_unix_epoch(Duration::ZERO),
+        );
         let expected = ServerName::try_from("www.example.test").unwrap();
-        let presented = vec!["DnsName(\"a.example.test\")".to_owned(), "IpAddress(192.0.2.1)".to_owned()];
+        let presented = vec![
+            "DnsName(\"a.example.test\")".to_owned(),
+            "IpAddress(192.0.2.1)".to_owned(),
+        ];
         vec![
             CertificateError::BadEncoding,
             CertificateError::Expired,
-            CertificateError::ExpiredContext { time, not_after: earlier },
+            CertificateError::ExpiredContext {
+                time,
+                not_after: earlier,
+            },
             CertificateError::NotValidYet,
-            CertificateError::NotValidYetContext { time: earlier, not_before: time },
+            CertificateError::NotValidYetContext {
+                time: earlier,
+                not_before: time,
+            },
             CertificateError::Revoked,
             CertificateError::UnhandledCriticalExtension,
             CertificateError::UnknownIssuer,
@@ -334,8 +409,14 @@ mod tests {
                 public_key_algorithm_id: vec![4, 5],
             },
             CertificateError::NotValidForName,
-            CertificateError::NotValidForNameContext { expected: expected.clone(), presented },
-            CertificateError::NotValidForNameContext { expected, presented: Vec::new() },
+            CertificateError::NotValidForNameContext {
+                expected: expected.clone(),
+                presented,
+            },
+            CertificateError::NotValidForNameContext {
+                expected,
+                presented: Vec::new(),
+            },
             CertificateError::InvalidPurpose,
             CertificateError::InvalidPurposeContext {
                 required: ExtendedKeyPurpose::ServerAuth,
@@ -364,7 +445,10 @@ mod tests {
         let handshakes = [
             Error::NoCertificatesPresented,
             Error::InvalidMessage(InvalidMessage::InvalidContentType),
-            Error::InappropriateMessage { expect_types: vec![ContentType::Handshake], got_type: ContentType::Alert },
+            Error::InappropriateMessage {
+                expect_types: vec![ContentType::Handshake],
+                got_type: ContentType::Alert,
+            },
             Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13),
             Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon),
             Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedCipherSuite),
@@ -376,10 +460,16 @@ mod tests {
             Error::NoApplicationProtocol,
             Error::FailedToGetCurrentTime,
         ];
-        let told = about_certificates().into_iter().map(|about| told_of(about.into(), &leaf));
+        let told = about_certificates()
+            .into_iter()
+            .map(|about| told_of(about.into(), &leaf));
         for error in told.chain(handshakes) {
-            let sentence = sentence_of(&io::Error::new(io::ErrorKind::InvalidData, error.clone())).unwrap();
-            assert!(sentence.contains(' ') && sentence.len() < 300, "{error:?}: {sentence}");
+            let sentence =
+                sentence_of(&io::Error::new(io::ErrorKind::InvalidData, error.clone())).unwrap();
+            assert!(
+                sentence.contains(' ') && sentence.len() < 300,
+                "{error:?}: {sentence}"
+            );
             for word in ["Other", "Context", "[", "{", "::", "Error", "(\""] {
                 assert!(!sentence.contains(word), "{error:?}: {sentence}");
             }
@@ -389,9 +479,14 @@ mod tests {
 
     #[test]
     fn names_of_a_certificate_are_told_in_plain_form_and_not_all_of_many() {
-        let many: Vec<String> = (0..50).map(|number| format!("DnsName(\"{number}.example.test\")")).collect();
+        let many: Vec<String> = (0..50)
+            .map(|number| format!("DnsName(\"{number}.example.test\")"))
+            .collect();
         let told = other_name("www.example.test", &many, &CertificateDer::from(&[][..]));
-        assert!(told.contains("0.example.test, 1.example.test") && told.contains("46 more"), "{told}");
+        assert!(
+            told.contains("0.example.test, 1.example.test") && told.contains("46 more"),
+            "{told}"
+        );
         assert_eq!(plain_name("IpAddress(192.0.2.1)"), "192.0.2.1");
         assert_eq!(plain_name("odd\u{7}"), "odd");
     }

@@ -57,10 +57,14 @@ impl ShortageKind {
 
     fn sentence(self) -> &'static str {
         match self {
-            ShortageKind::Descriptors => "this server has no file descriptor left (raise LimitNOFILE)",
+            ShortageKind::Descriptors => {
+                "this server has no file descriptor left (raise LimitNOFILE)"
+            }
             ShortageKind::Memory => "this machine has no memory left for it",
             ShortageKind::Ports => "this machine has no free port or no address of that family",
-            ShortageKind::Processes => "this machine has no process or thread left (raise TasksMax)",
+            ShortageKind::Processes => {
+                "this machine has no process or thread left (raise TasksMax)"
+            }
             ShortageKind::Program => "the program cannot be run",
         }
     }
@@ -69,7 +73,10 @@ impl ShortageKind {
 impl Shortage {
     /// A shortage with more words about it.
     pub fn new(kind: ShortageKind, detail: &dyn std::fmt::Display) -> Shortage {
-        Shortage { kind, reason: format!("not probed: {}: {detail}", kind.sentence()) }
+        Shortage {
+            kind,
+            reason: format!("not probed: {}: {detail}", kind.sentence()),
+        }
     }
 
     /// What an error of a socket says about ourselves; `None`: it is about the endpoint or the network.
@@ -79,7 +86,9 @@ impl Shortage {
             Errno::MFILE | Errno::NFILE | Errno::NOSPC => ShortageKind::Descriptors,
             Errno::NOMEM | Errno::NOBUFS => ShortageKind::Memory,
             // EAGAIN: connect(2) found no free port.
-            Errno::ADDRNOTAVAIL | Errno::ADDRINUSE | Errno::AGAIN | Errno::AFNOSUPPORT => ShortageKind::Ports,
+            Errno::ADDRNOTAVAIL | Errno::ADDRINUSE | Errno::AGAIN | Errno::AFNOSUPPORT => {
+                ShortageKind::Ports
+            }
             _ => return None,
         };
         Some(Shortage::new(kind, error))
@@ -138,7 +147,13 @@ mod tests {
     #[test]
     fn only_what_is_missing_here_is_a_shortage() {
         let of = |errno: Errno| Shortage::of_socket(&errno.into()).map(|shortage| shortage.kind);
-        for errno in [Errno::CONNREFUSED, Errno::HOSTUNREACH, Errno::NETUNREACH, Errno::TIMEDOUT, Errno::CONNRESET] {
+        for errno in [
+            Errno::CONNREFUSED,
+            Errno::HOSTUNREACH,
+            Errno::NETUNREACH,
+            Errno::TIMEDOUT,
+            Errno::CONNRESET,
+        ] {
             assert_eq!(of(errno), None, "{errno:?}");
         }
         for (errno, kind) in [
@@ -151,8 +166,14 @@ mod tests {
         ] {
             assert_eq!(of(errno), Some(kind), "{errno:?}");
         }
-        assert_eq!(Shortage::of_program(&"p", &Errno::AGAIN.into()).kind, ShortageKind::Processes);
-        assert_eq!(Shortage::of_program(&"p", &Errno::NOENT.into()).kind, ShortageKind::Program);
+        assert_eq!(
+            Shortage::of_program(&"p", &Errno::AGAIN.into()).kind,
+            ShortageKind::Processes
+        );
+        assert_eq!(
+            Shortage::of_program(&"p", &Errno::NOENT.into()).kind,
+            ShortageKind::Program
+        );
         assert_eq!(Shortage::of_socket(&io::Error::other("a sentence")), None);
     }
 }

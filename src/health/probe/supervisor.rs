@@ -78,14 +78,23 @@ pub fn run_if_called() -> Option<ExitCode> {
 }
 
 fn supervise(program: OsString, arguments: impl Iterator<Item = OsString>) -> ProgramOutcome {
-    let told = |error: std::io::Error| ProgramOutcome::Error(error.raw_os_error().unwrap_or(Errno::IO.raw_os_error()));
+    let told = |error: std::io::Error| {
+        ProgramOutcome::Error(error.raw_os_error().unwrap_or(Errno::IO.raw_os_error()))
+    };
     if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
         return told(error.into());
     }
-    if let Err(error) = std::thread::Builder::new().name("end".to_owned()).spawn(end_with_the_server) {
+    if let Err(error) = std::thread::Builder::new()
+        .name("end".to_owned())
+        .spawn(end_with_the_server)
+    {
         return told(error);
     }
-    let child = Command::new(program).args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).spawn();
+    let child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
     match child.and_then(|mut child| child.wait()) {
         Ok(status) => match (status.code(), status.signal()) {
             (Some(code), _) => ProgramOutcome::Exit(code),
@@ -123,11 +132,21 @@ fn end_children() {
 /// The processes whose parent this one is, by proc_pid_stat(5).
 fn children() -> Vec<Pid> {
     let own = rustix::process::getpid().as_raw_nonzero().get();
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
     let mut children = Vec::new();
     for entry in entries.flatten() {
-        let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-        let Ok(stat) = files::read_proc(entry.path().join("stat")) else { continue };
+        let Some(id) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<i32>().ok())
+        else {
+            continue;
+        };
+        let Ok(stat) = files::read_proc(entry.path().join("stat")) else {
+            continue;
+        };
         if parent_in(&stat) == Some(own) {
             children.extend(Pid::from_raw(id));
         }
@@ -147,9 +166,12 @@ mod tests {
 
     #[test]
     fn a_report_reads_back_what_it_wrote() {
-        for report in
-            [ProgramOutcome::Exit(0), ProgramOutcome::Exit(255), ProgramOutcome::Signal(9), ProgramOutcome::Error(2)]
-        {
+        for report in [
+            ProgramOutcome::Exit(0),
+            ProgramOutcome::Exit(255),
+            ProgramOutcome::Signal(9),
+            ProgramOutcome::Error(2),
+        ] {
             assert_eq!(ProgramOutcome::parse(&report.line()), Some(report));
         }
         for line in ["", "exit", "exit x", "left 1"] {

@@ -46,7 +46,9 @@ impl CheckAuthorities {
     pub fn from_pem(text: &[u8]) -> Result<CheckAuthorities, String> {
         let certificates = read_chain(text)?;
         if !ByRoots::can_use(&certificates) {
-            return Err("it holds no certificate that can be read as X.509: write it anew".to_owned());
+            return Err(
+                "it holds no certificate that can be read as X.509: write it anew".to_owned(),
+            );
         }
         let trust = TrustStore::of(certificates.clone())?;
         Ok(CheckAuthorities(Arc::new((certificates, trust))))
@@ -68,7 +70,11 @@ impl Eq for CheckAuthorities {}
 
 impl std::hash::Hash for CheckAuthorities {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.0.0.first().map(|certificate| certificate.as_ref()).hash(state);
+        self.0
+            .0
+            .first()
+            .map(|certificate| certificate.as_ref())
+            .hash(state);
     }
 }
 
@@ -96,13 +102,22 @@ impl ClientIdentity {
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<ClientIdentity, IdentityError> {
         let chain = read_chain(certificate).map_err(IdentityError::Certificate)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
-            IdentityError::Key("it holds no private key in PEM (an encrypted one cannot be read)".to_owned())
+            IdentityError::Key(
+                "it holds no private key in PEM (an encrypted one cannot be read)".to_owned(),
+            )
         })?;
         let key = ring::sign::any_supported_type(&key).map_err(|_| {
-            IdentityError::Key("it is a key that cannot be used: take RSA, P-256, P-384 or Ed25519".to_owned())
+            IdentityError::Key(
+                "it is a key that cannot be used: take RSA, P-256, P-384 or Ed25519".to_owned(),
+            )
         })?;
-        if chain.iter().any(|certificate| x509_cert::Certificate::from_der(certificate).is_err()) {
-            return Err(IdentityError::Certificate("it holds what is no X.509 certificate".to_owned()));
+        if chain
+            .iter()
+            .any(|certificate| x509_cert::Certificate::from_der(certificate).is_err())
+        {
+            return Err(IdentityError::Certificate(
+                "it holds what is no X.509 certificate".to_owned(),
+            ));
         }
         let pair = CertifiedKey::new(chain.clone(), key);
         // Of a certificate of X.509 version 1 the key cannot be compared; endpoints may want it all the same.
@@ -110,7 +125,10 @@ impl ClientIdentity {
             let sentence = "the private key is not that of the client certificate".to_owned();
             return Err(IdentityError::Key(sentence));
         }
-        Ok(ClientIdentity { chain, resolver: Arc::new(SingleCertAndKey::from(pair)) })
+        Ok(ClientIdentity {
+            chain,
+            resolver: Arc::new(SingleCertAndKey::from(pair)),
+        })
     }
 }
 
@@ -130,13 +148,17 @@ impl Eq for ClientIdentity {}
 
 impl std::hash::Hash for ClientIdentity {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.chain.first().map(|certificate| certificate.as_ref()).hash(state);
+        self.chain
+            .first()
+            .map(|certificate| certificate.as_ref())
+            .hash(state);
     }
 }
 
 /// The certificates of a file in PEM, at least one.
 fn read_chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let read: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(text).collect();
+    let read: Result<Vec<CertificateDer<'static>>, _> =
+        CertificateDer::pem_slice_iter(text).collect();
     let certificates = read.map_err(|error| format!("it is no PEM: {error}"))?;
     if certificates.is_empty() {
         return Err("it holds no certificate".to_owned());
@@ -150,9 +172,17 @@ impl TrustStore {
     /// The second part is a warning where some could not be read or there are none.
     pub fn of_the_system() -> Result<(TrustStore, Option<String>), String> {
         let loaded = rustls_native_certs::load_native_certs();
-        let warning = loaded.errors.first().map(|error| format!("some root certificates cannot be read: {error}"));
-        let none = "the system has no root certificates, so no certificate of an endpoint can be verified";
-        let warning = if loaded.certs.is_empty() { Some(none.to_owned()) } else { warning };
+        let warning = loaded
+            .errors
+            .first()
+            .map(|error| format!("some root certificates cannot be read: {error}"));
+        let none =
+            "the system has no root certificates, so no certificate of an endpoint can be verified";
+        let warning = if loaded.certs.is_empty() {
+            Some(none.to_owned())
+        } else {
+            warning
+        };
         Ok((TrustStore::of(loaded.certs)?, warning))
     }
 
@@ -171,15 +201,28 @@ impl TrustStore {
 
     /// The settings for somebody who speaks this protocol and shows no certificate.
     pub fn settings(&self, verify: bool, protocol: AlpnProtocol) -> Arc<ClientConfig> {
-        let settings = if verify { &self.verified } else { &self.unverified };
+        let settings = if verify {
+            &self.verified
+        } else {
+            &self.unverified
+        };
         settings[protocol as usize].clone()
     }
 
     /// The settings for a check that wants this of certificates.
-    pub fn settings_for(&self, wanted: &CertificateRule, protocol: AlpnProtocol) -> Arc<ClientConfig> {
-        let trust = wanted.authorities.as_ref().map_or(self, |authorities| authorities.trust());
+    pub fn settings_for(
+        &self,
+        wanted: &CertificateRule,
+        protocol: AlpnProtocol,
+    ) -> Arc<ClientConfig> {
+        let trust = wanted
+            .authorities
+            .as_ref()
+            .map_or(self, |authorities| authorities.trust());
         let settings = trust.settings(wanted.verify, protocol);
-        let Some(identity) = &wanted.identity else { return settings };
+        let Some(identity) = &wanted.identity else {
+            return settings;
+        };
         let mut settings = (*settings).clone();
         settings.client_auth_cert_resolver = identity.resolver.clone();
         Arc::new(settings)
@@ -189,21 +232,34 @@ impl TrustStore {
 fn by_protocol(settings: &ClientConfig) -> [Arc<ClientConfig>; 3] {
     [&[][..], b"http/1.1", b"h2"].map(|protocol| {
         let mut settings = settings.clone();
-        settings.alpn_protocols = Some(protocol.to_vec()).filter(|protocol| !protocol.is_empty()).into_iter().collect();
+        settings.alpn_protocols = Some(protocol.to_vec())
+            .filter(|protocol| !protocol.is_empty())
+            .into_iter()
+            .collect();
         Arc::new(settings)
     })
 }
 
 /// The name that the certificate must be for.
 pub fn server_name(tls: &CheckTls, address: SocketAddr) -> Result<ServerName<'static>, String> {
-    let Some(name) = &tls.name else { return Ok(ServerName::IpAddress(address.ip().into())) };
-    ServerName::try_from(name.clone()).map_err(|_| format!("\"{name}\" is no name for a certificate"))
+    let Some(name) = &tls.name else {
+        return Ok(ServerName::IpAddress(address.ip().into()));
+    };
+    ServerName::try_from(name.clone())
+        .map_err(|_| format!("\"{name}\" is no name for a certificate"))
 }
 
-fn settings(provider: Arc<CryptoProvider>, verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, String> {
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+fn settings(
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> Result<ClientConfig, String> {
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| format!("no TLS: {error}"))?;
-    let mut settings = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
+    let mut settings = builder
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
     // Every probe is to see a whole handshake.
     settings.resumption = tokio_rustls::rustls::client::Resumption::disabled();
     Ok(settings)

@@ -7,7 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
 use tokio_rustls::rustls::client::{WebPkiServerVerifier, verify_server_name};
 use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -33,25 +35,44 @@ impl ByRoots {
     ///
     /// # Errors
     /// A sentence: they cannot be used.
-    pub fn new(roots: Vec<CertificateDer<'static>>, provider: Arc<CryptoProvider>) -> Result<ByRoots, String> {
-        let schemes = provider.signature_verification_algorithms.supported_schemes();
+    pub fn new(
+        roots: Vec<CertificateDer<'static>>,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<ByRoots, String> {
+        let schemes = provider
+            .signature_verification_algorithms
+            .supported_schemes();
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(roots.iter().cloned());
         if store.is_empty() {
-            return Ok(ByRoots { inner: None, roots, schemes });
+            return Ok(ByRoots {
+                inner: None,
+                roots,
+                schemes,
+            });
         }
         let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
-        let inner = inner.map_err(|error| format!("the root certificates cannot be used: {error}"))?;
-        Ok(ByRoots { inner: Some(inner), roots, schemes })
+        let inner =
+            inner.map_err(|error| format!("the root certificates cannot be used: {error}"))?;
+        Ok(ByRoots {
+            inner: Some(inner),
+            roots,
+            schemes,
+        })
     }
 
     /// Whether at least one of these can be a root.
     pub fn can_use(roots: &[CertificateDer<'static>]) -> bool {
-        RootCertStore::empty().add_parsable_certificates(roots.iter().cloned()).0 > 0
+        RootCertStore::empty()
+            .add_parsable_certificates(roots.iter().cloned())
+            .0
+            > 0
     }
 
     fn inner(&self) -> Result<&WebPkiServerVerifier, Error> {
-        let none = || Error::General("there are no root certificates to verify the certificate by".to_owned());
+        let none = || {
+            Error::General("there are no root certificates to verify the certificate by".to_owned())
+        };
         self.inner.as_deref().ok_or_else(none)
     }
 
@@ -66,14 +87,26 @@ impl ByRoots {
             return None;
         }
         let parsed = ParsedCertificate::try_from(leaf).ok()?;
-        let validity = x509_cert::Certificate::from_der(leaf).ok()?.tbs_certificate.validity;
-        let [start, end] = [validity.not_before, validity.not_after]
-            .map(|time| UnixTime::since_unix_epoch(Duration::from_secs(time.to_unix_duration().as_secs())));
+        let validity = x509_cert::Certificate::from_der(leaf)
+            .ok()?
+            .tbs_certificate
+            .validity;
+        let [start, end] = [validity.not_before, validity.not_after].map(|time| {
+            UnixTime::since_unix_epoch(Duration::from_secs(time.to_unix_duration().as_secs()))
+        });
         if now < start {
-            return Some(Err(CertificateError::NotValidYetContext { time: now, not_before: start }.into()));
+            return Some(Err(CertificateError::NotValidYetContext {
+                time: now,
+                not_before: start,
+            }
+            .into()));
         }
         if now > end {
-            return Some(Err(CertificateError::ExpiredContext { time: now, not_after: end }.into()));
+            return Some(Err(CertificateError::ExpiredContext {
+                time: now,
+                not_after: end,
+            }
+            .into()));
         }
         Some(verify_server_name(&parsed, name).map(|()| ServerCertVerified::assertion()))
     }
@@ -88,12 +121,17 @@ impl ServerCertVerifier for ByRoots {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let refused = match self.inner()?.verify_server_cert(leaf, others, name, ocsp, now) {
+        let refused = match self
+            .inner()?
+            .verify_server_cert(leaf, others, name, ocsp, now)
+        {
             Ok(verified) => return Ok(verified),
             Err(refused) => refused,
         };
         let verified = match is_authority(&refused) {
-            true => self.verify_root_itself(leaf, name, now).unwrap_or(Err(refused)),
+            true => self
+                .verify_root_itself(leaf, name, now)
+                .unwrap_or(Err(refused)),
             false => Err(refused),
         };
         verified.map_err(|error| told_of(error, leaf))
@@ -105,7 +143,9 @@ impl ServerCertVerifier for ByRoots {
         leaf: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner()?.verify_tls12_signature(message, leaf, signed).map_err(|error| told_of(error, leaf))
+        self.inner()?
+            .verify_tls12_signature(message, leaf, signed)
+            .map_err(|error| told_of(error, leaf))
     }
 
     fn verify_tls13_signature(
@@ -114,7 +154,9 @@ impl ServerCertVerifier for ByRoots {
         leaf: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner()?.verify_tls13_signature(message, leaf, signed).map_err(|error| told_of(error, leaf))
+        self.inner()?
+            .verify_tls13_signature(message, leaf, signed)
+            .map_err(|error| told_of(error, leaf))
     }
 
     /// Only what can be verified: a server that has several keys then shows one that will do.
@@ -125,8 +167,13 @@ impl ServerCertVerifier for ByRoots {
 
 /// Whether a certificate was refused for being an authority's.
 fn is_authority(refused: &Error) -> bool {
-    let Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) = refused else { return false };
-    matches!(inner.downcast_ref::<webpki::Error>(), Some(webpki::Error::CaUsedAsEndEntity))
+    let Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) = refused else {
+        return false;
+    };
+    matches!(
+        inner.downcast_ref::<webpki::Error>(),
+        Some(webpki::Error::CaUsedAsEndEntity)
+    )
 }
 
 /// Takes every certificate, whatever it is and whoever holds its key.

@@ -53,15 +53,26 @@ impl HttpsHandler {
     /// Shows this identity and answers at this path.
     pub fn new(identity: Arc<TlsIdentity>, path: &str) -> HttpsHandler {
         let settings = identity.settings(&[b"h2", b"http/1.1"]);
-        HttpsHandler { acceptor: TlsAcceptor::from(Arc::new(settings)), path: path.into() }
+        HttpsHandler {
+            acceptor: TlsAcceptor::from(Arc::new(settings)),
+            path: path.into(),
+        }
     }
 
     /// Serves one connection.
     pub async fn serve(&self, stream: TcpStream, framed: FramedConnection) -> io::Result<()> {
-        let FramedConnection { conversation, seat, idle } = framed;
+        let FramedConnection {
+            conversation,
+            seat,
+            idle,
+        } = framed;
         let stream = greet(&self.acceptor, stream).await?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        let desk = Arc::new(Desk { conversation: Mutex::new(conversation), seat, path: self.path.clone() });
+        let desk = Arc::new(Desk {
+            conversation: Mutex::new(conversation),
+            seat,
+            path: self.path.clone(),
+        });
         let at_desk = desk.clone();
         let service = service_fn(move |request| {
             let desk = at_desk.clone();
@@ -71,8 +82,11 @@ impl HttpsHandler {
         // What goes wrong on a connection is the client's affair; whoever asks nothing is told to leave.
         if is_http2 {
             let mut http = http2::Builder::new(TokioExecutor::new());
-            http.timer(TokioTimer::new()).max_concurrent_streams(STREAMS).max_header_list_size(HEAD);
-            http.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
+            http.timer(TokioTimer::new())
+                .max_concurrent_streams(STREAMS)
+                .max_header_list_size(HEAD);
+            http.initial_stream_window_size(WINDOW)
+                .initial_connection_window_size(WINDOW);
             let mut connection = pin!(http.serve_connection(stream, service));
             tokio::select! {
                 _ = connection.as_mut() => {}
@@ -83,7 +97,9 @@ impl HttpsHandler {
             }
         } else {
             let mut http = http1::Builder::new();
-            http.timer(TokioTimer::new()).header_read_timeout(idle).max_buf_size(HEAD as usize);
+            http.timer(TokioTimer::new())
+                .header_read_timeout(idle)
+                .max_buf_size(HEAD as usize);
             let mut connection = pin!(http.serve_connection(stream, service));
             tokio::select! {
                 _ = connection.as_mut() => {}
@@ -118,12 +134,17 @@ impl Desk {
 
     fn answer(&self, message: &[u8]) -> Result<Reply, NoReply> {
         let mut octets = Vec::new();
-        self.conversation.lock().unwrap_or_else(PoisonError::into_inner).answer(message, &mut octets)?;
+        self.conversation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .answer(message, &mut octets)?;
         self.seat.touch();
         // The next client may be sent elsewhere, so no cache that clients share may keep it.
         let cache = HeaderValue::from_str(&format!("private, max-age={}", freshness(&octets)));
         let mut reply = Response::new(Full::new(Bytes::copy_from_slice(&octets)));
-        reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        reply
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         cache.into_iter().for_each(|cache| {
             reply.headers_mut().insert(CACHE_CONTROL, cache);
         });
@@ -136,7 +157,9 @@ fn refusal(status: StatusCode) -> Reply {
     let mut reply = Response::new(Full::default());
     *reply.status_mut() = status;
     if status == StatusCode::METHOD_NOT_ALLOWED {
-        reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
+        reply
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("GET, POST"));
     }
     reply
 }
@@ -144,11 +167,16 @@ fn refusal(status: StatusCode) -> Reply {
 /// The query in `?dns=`, base64url without padding (RFC 8484 sections 4.1 and 6).
 fn message_of_uri(uri: &Uri) -> Result<Vec<u8>, StatusCode> {
     let parameters = uri.query().unwrap_or("").split('&');
-    let text = parameters.filter_map(|one| one.strip_prefix("dns=")).next().ok_or(StatusCode::BAD_REQUEST)?;
+    let text = parameters
+        .filter_map(|one| one.strip_prefix("dns="))
+        .next()
+        .ok_or(StatusCode::BAD_REQUEST)?;
     if text.len() > base64::encoded_len(QUERY, false).unwrap_or(0) {
         return Err(StatusCode::URI_TOO_LONG);
     }
-    URL_SAFE_NO_PAD.decode(text).map_err(|_| StatusCode::BAD_REQUEST)
+    URL_SAFE_NO_PAD
+        .decode(text)
+        .map_err(|_| StatusCode::BAD_REQUEST)
 }
 
 /// The query that is the body.
@@ -164,8 +192,16 @@ async fn message_of_body(request: Request<Incoming>) -> Result<Vec<u8>, StatusCo
 }
 
 fn is_dns_message(headers: &HeaderMap) -> bool {
-    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    media_type.split(';').next().unwrap_or("").trim().eq_ignore_ascii_case(MEDIA_TYPE)
+    let media_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
+    media_type
+        .split(';')
+        .next()
+        .unwrap_or("")
+        .trim()
+        .eq_ignore_ascii_case(MEDIA_TYPE)
 }
 
 #[cfg(test)]
@@ -179,10 +215,19 @@ mod tests {
     #[test]
     fn rfc_8484_section_4_1_get_has_the_query_in_dns() {
         assert_eq!(message("/dns-query?dns=AAEC_w"), Ok(vec![0, 1, 2, 255]));
-        assert_eq!(message("/dns-query?x=1&dns=AAEC_w&y"), Ok(vec![0, 1, 2, 255]));
-        for bad in
-            ["/dns-query", "/dns-query?", "/dns-query?dn=AA", "/q?dns=AA==", "/q?dns=A", "/q?dns=AB", "/q?dns=A/AA"]
-        {
+        assert_eq!(
+            message("/dns-query?x=1&dns=AAEC_w&y"),
+            Ok(vec![0, 1, 2, 255])
+        );
+        for bad in [
+            "/dns-query",
+            "/dns-query?",
+            "/dns-query?dn=AA",
+            "/q?dns=AA==",
+            "/q?dns=A",
+            "/q?dns=AB",
+            "/q?dns=A/AA",
+        ] {
             assert_eq!(message(bad), Err(StatusCode::BAD_REQUEST), "{bad}");
         }
         let long = |octets: usize| format!("/q?dns={}", URL_SAFE_NO_PAD.encode(vec![0; octets]));

@@ -34,8 +34,10 @@ impl TlsIdentity {
     /// # Errors
     /// One of them is none, or the key is another certificate's.
     pub fn read(certificate: &[u8], key: &[u8]) -> Result<CertifiedKey, PemError> {
-        let chain: Result<Vec<CertificateDer<'static>>, _> = CertificateDer::pem_slice_iter(certificate).collect();
-        let chain = chain.map_err(|error| PemError::Certificate(format!("it is no PEM: {error}")))?;
+        let chain: Result<Vec<CertificateDer<'static>>, _> =
+            CertificateDer::pem_slice_iter(certificate).collect();
+        let chain =
+            chain.map_err(|error| PemError::Certificate(format!("it is no PEM: {error}")))?;
         if chain.is_empty() {
             return Err(PemError::Certificate("it holds no certificate".to_owned()));
         }
@@ -45,7 +47,9 @@ impl TlsIdentity {
             Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
                 PemError::Key("the private key is not that of the certificate".to_owned())
             }
-            Error::InvalidCertificate(error) => PemError::Certificate(format!("it cannot be used: {error}")),
+            Error::InvalidCertificate(error) => {
+                PemError::Certificate(format!("it cannot be used: {error}"))
+            }
             error => PemError::Key(format!("it cannot be used: {error}")),
         })
     }
@@ -93,15 +97,32 @@ mod tests {
     fn a_pair_is_read_and_what_is_wrong_is_told_of_the_right_file() {
         let (certificate, key) = pair();
         assert!(TlsIdentity::read(certificate.as_bytes(), key.as_bytes()).is_ok());
-        assert!(TlsIdentity::read((certificate.clone() + &certificate).as_bytes(), key.as_bytes()).is_ok(), "a chain");
+        assert!(
+            TlsIdentity::read(
+                (certificate.clone() + &certificate).as_bytes(),
+                key.as_bytes()
+            )
+            .is_ok(),
+            "a chain"
+        );
         let none = PemError::Certificate("it holds no certificate".to_owned());
         assert_eq!(mistake("", &key), none);
         assert_eq!(mistake(&key, &key), none);
-        assert!(matches!(mistake(&certificate, &certificate), PemError::Key(_)));
+        assert!(matches!(
+            mistake(&certificate, &certificate),
+            PemError::Key(_)
+        ));
         let other = PemError::Key("the private key is not that of the certificate".to_owned());
         assert_eq!(mistake(&certificate, &pair().1), other);
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        assert!(matches!(mistake(broken, &key), PemError::Certificate(_)), "{:?}", mistake(broken, &key));
-        assert!(matches!(mistake("-----BEGIN CERTIFICATE-----\nAAAA", &key), PemError::Certificate(_)));
+        assert!(
+            matches!(mistake(broken, &key), PemError::Certificate(_)),
+            "{:?}",
+            mistake(broken, &key)
+        );
+        assert!(matches!(
+            mistake("-----BEGIN CERTIFICATE-----\nAAAA", &key),
+            PemError::Certificate(_)
+        ));
     }
 }

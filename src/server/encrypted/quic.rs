@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{
-    Connection, Endpoint, EndpointConfig, Incoming, ReadToEndError, RecvStream, SendStream, ServerConfig, TokioRuntime,
-    TransportConfig, VarInt,
+    Connection, Endpoint, EndpointConfig, Incoming, ReadToEndError, RecvStream, SendStream,
+    ServerConfig, TokioRuntime, TransportConfig, VarInt,
 };
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -61,13 +61,24 @@ impl QuicListener {
         gate: Arc<ConnectionLimiter>,
         tally: Arc<WorkerStats>,
     ) -> io::Result<QuicListener> {
-        let settings = QuicServerConfig::try_from(identity.settings(&[b"doq"])).map_err(io::Error::other)?;
+        let settings =
+            QuicServerConfig::try_from(identity.settings(&[b"doq"])).map_err(io::Error::other)?;
         let mut server = ServerConfig::with_crypto(Arc::new(settings));
         server.transport_config(Arc::new(transport(&gate)));
         // Answers and limits go by the address that a connection began with.
         server.migration(false);
-        let endpoint = Endpoint::new(EndpointConfig::default(), Some(server), socket, Arc::new(TokioRuntime))?;
-        Ok(QuicListener { endpoint, published, gate, tally })
+        let endpoint = Endpoint::new(
+            EndpointConfig::default(),
+            Some(server),
+            socket,
+            Arc::new(TokioRuntime),
+        )?;
+        Ok(QuicListener {
+            endpoint,
+            published,
+            gate,
+            tally,
+        })
     }
 
     /// Takes connections until the task is aborted.
@@ -101,16 +112,25 @@ impl QuicListener {
     fn desk(&self, client: ClientAddress, seat: ConnectionPermit) -> Arc<Desk> {
         let (published, tally) = (self.published.clone(), self.tally.clone());
         let conversation = Conversation::new(client, TransportKind::Quic, published, tally);
-        Arc::new(Desk { conversation: Mutex::new(conversation), seat })
+        Arc::new(Desk {
+            conversation: Mutex::new(conversation),
+            seat,
+        })
     }
 }
 
 /// Limits of a connection.
 fn transport(gate: &ConnectionLimiter) -> TransportConfig {
     let mut transport = TransportConfig::default();
-    transport.max_concurrent_bidi_streams(VarInt::from_u32(STREAMS)).max_concurrent_uni_streams(VarInt::from_u32(0));
-    transport.stream_receive_window(VarInt::from_u32(STREAM_WINDOW)).receive_window(VarInt::from_u32(WINDOW));
-    transport.send_window(SEND_WINDOW).datagram_receive_buffer_size(None);
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(STREAMS))
+        .max_concurrent_uni_streams(VarInt::from_u32(0));
+    transport
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
+        .receive_window(VarInt::from_u32(WINDOW));
+    transport
+        .send_window(SEND_WINDOW)
+        .datagram_receive_buffer_size(None);
     transport.max_idle_timeout(gate.idle().try_into().ok());
     transport
 }
@@ -134,14 +154,21 @@ impl Desk {
     }
 
     /// One query and its reply. A query that the client gives up breaks no rule.
-    async fn exchange(self: Arc<Desk>, connection: Connection, mut send: SendStream, mut receive: RecvStream) {
+    async fn exchange(
+        self: Arc<Desk>,
+        connection: Connection,
+        mut send: SendStream,
+        mut receive: RecvStream,
+    ) {
         let framed = match receive.read_to_end(2 + QUERY).await {
             Ok(framed) => framed,
             Err(ReadToEndError::TooLong) => return connection.close(PROTOCOL_ERROR, b""),
             Err(ReadToEndError::Read(_)) => return,
         };
         // Closed while the stream is open: a stream that is let go of ends well, without a reply.
-        let Some(reply) = self.answer(&framed) else { return connection.close(PROTOCOL_ERROR, b"") };
+        let Some(reply) = self.answer(&framed) else {
+            return connection.close(PROTOCOL_ERROR, b"");
+        };
         if send.write_all(&reply).await.is_ok() {
             let _ = send.finish();
         }
@@ -157,7 +184,10 @@ impl Desk {
             return None;
         }
         let mut output = Vec::new();
-        let mut conversation = self.conversation.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut conversation = self
+            .conversation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         answer_framed(&mut conversation, message, &mut output)?;
         self.seat.touch();
         output.shrink_to_fit();

@@ -1,0 +1,317 @@
+//! How a service decides, as configured and ordered: the part of `GET /v1/status` that `rules=true` asks for.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::check_facts::{CheckFacts, checks_of};
+use crate::catalog;
+use crate::catalog::Catalog;
+use crate::config::{Capacity, Config, Endpoint, EndpointTarget, ServiceConfig, ServiceRegion};
+use crate::explain::{FenceFacts, all_down_word, fences_of, order_word, pick_word};
+use crate::steering::{PickMethod, RegionOrder};
+
+/// How a service decides. Keys are added, never changed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceRules {
+    /// `nearest`, `priority` or `none`.
+    pub order: String,
+    /// How much farther than the nearest a region may be and still share its clients: `0%`, `150km`.
+    pub band: String,
+    /// `weighted`, `round-robin`, `sticky` or `least-load`.
+    pub pick: String,
+    /// Endpoints per reply.
+    pub answers: u8,
+    /// Usable endpoints that a region needs to take clients.
+    pub min_endpoints: usize,
+    /// What is answered when no region is available: `answer-all`, `last-good`, `nodata` or `servfail`.
+    pub all_down: String,
+    /// Seconds; the most where it follows health.
+    pub ttl: u32,
+    /// The least where it follows health; absent where it is fixed.
+    pub least_ttl: Option<u32>,
+    /// Whether the client subnet that a resolver sends along counts, not the resolver's address alone.
+    pub client_subnet: bool,
+    /// Whom it keeps to which regions; the first that is about a client counts.
+    pub fences: Vec<FenceFacts>,
+    /// The regions in their order, where that is the same for every client without a fence; else empty.
+    pub tiers: Vec<Vec<String>>,
+    /// What is stated of its regions, as listed.
+    pub regions: Vec<RegionRules>,
+    /// What its endpoints are asked, combinations before their parts.
+    pub checks: Vec<CheckFacts>,
+}
+
+/// What is stated of one region of a service.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RegionRules {
+    /// Its name.
+    pub region: String,
+    /// How a tier is divided between its regions; 0 is a standby.
+    pub weight: u32,
+    /// Whether that changes anything: it shares some clients with another region of the service, by weight.
+    pub weight_counts: bool,
+    /// Per cent.
+    pub bias: i8,
+    /// Whether that changes anything: distances decide, and it is not the only region.
+    pub bias_counts: bool,
+    /// What it has room for: `30%` of the answers, `2000/s`; absent where nothing is stated.
+    pub capacity: Option<String>,
+    /// Its endpoints, as listed.
+    pub endpoints: Vec<EndpointRules>,
+}
+
+/// What is stated of one endpoint.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EndpointRules {
+    /// Its address or name.
+    pub endpoint: String,
+    /// The name of its check; absent: nobody asks it, so it counts as up.
+    pub check: Option<String>,
+    /// Whether its weight changes anything: its region has another one of the same kind, and the pick is by weight.
+    pub weight_counts: bool,
+}
+
+/// How the service of this name decides; `None`: it has just left.
+pub fn rules_of(config: &Config, world: &Catalog, name: &str) -> Option<ServiceRules> {
+    let name = name.parse().ok()?;
+    let service = config
+        .services
+        .iter()
+        .find(|service| service.name == name)?;
+    let (_, compiled) = world.service_named(&name)?;
+    Some(ServiceRules {
+        order: order_word(service.order).to_owned(),
+        band: service.band.to_string(),
+        pick: pick_word(service.pick).to_owned(),
+        answers: service.answers,
+        min_endpoints: service.min_endpoints,
+        all_down: all_down_word(service.all_down).to_owned(),
+        ttl: service.ttl,
+        least_ttl: service.least_ttl,
+        client_subnet: service.client_subnet,
+        fences: fences_of(world, compiled),
+        tiers: tiers(config, service),
+        regions: service
+            .regions
+            .iter()
+            .map(|region| region_rules((config, service), region, world, compiled))
+            .collect(),
+        checks: checks_of(config, service),
+    })
+}
+
+fn region_name(config: &Config, region: &ServiceRegion) -> String {
+    config
+        .regions
+        .get(usize::from(region.region.0))
+        .map_or_else(String::new, |region| region.name.clone())
+}
+
+/// Where distance decides, each client has tiers of its own.
+fn tiers(config: &Config, service: &ServiceConfig) -> Vec<Vec<String>> {
+    let names = service
+        .regions
+        .iter()
+        .map(|region| region_name(config, region));
+    match service.order {
+        RegionOrder::Nearest => Vec::new(),
+        RegionOrder::Priority => names.map(|name| vec![name]).collect(),
+        RegionOrder::None => vec![names.collect()],
+    }
+}
+
+fn region_rules(
+    (config, service): (&Config, &ServiceConfig),
+    region: &ServiceRegion,
+    world: &Catalog,
+    compiled: &catalog::SteeredService,
+) -> RegionRules {
+    let configured = config.regions.get(usize::from(region.region.0));
+    let name = region_name(config, region);
+    let by_weight = is_by_weight(service.pick);
+    let weight_counts = by_weight
+        && compiled
+            .views
+            .iter()
+            .flatten()
+            .any(|view| view.shares(world, &name));
+    let endpoint = |endpoint: &Endpoint| EndpointRules {
+        endpoint: endpoint.target.to_string(),
+        check: endpoint
+            .check
+            .and_then(|check| config.checks.get(usize::from(check.0)))
+            .map(|check| check.name.clone()),
+        weight_counts: by_weight
+            && region
+                .endpoints
+                .iter()
+                .filter(|other| is_alike(endpoint, other))
+                .count()
+                > 1,
+    };
+    RegionRules {
+        weight: configured.map_or(0, |region| region.weight),
+        weight_counts,
+        bias: configured.map_or(0, |region| region.bias.percent()),
+        bias_counts: service.order == RegionOrder::Nearest && service.regions.len() > 1,
+        capacity: region.capacity.map(|capacity| match capacity {
+            Capacity::Part(part) => format!("{}%", part * 100.0),
+            Capacity::Rate(rate) => format!("{rate}/s"),
+        }),
+        endpoints: region.endpoints.iter().map(endpoint).collect(),
+        region: name,
+    }
+}
+
+/// In turn, all weights but 0 are alike.
+fn is_by_weight(pick: PickMethod) -> bool {
+    match pick {
+        PickMethod::Weighted | PickMethod::Sticky | PickMethod::LeastLoad => true,
+        PickMethod::RoundRobin => false,
+    }
+}
+
+/// Whether some query may be answered with either of two.
+fn is_alike(one: &Endpoint, other: &Endpoint) -> bool {
+    match (&one.target, &other.target) {
+        (EndpointTarget::Address(one), EndpointTarget::Address(other)) => {
+            one.is_ipv4() == other.is_ipv4()
+        }
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::ConfigOrigin;
+
+    const ZONE: &str =
+        "$ORIGIN example.com.\n$TTL 60\n@ SOA ns1 h 7 2 3 4 5\n NS ns1\nns1 A 192.0.2.53\n";
+    const REGIONS: &str = "[regions]\nfra = { location = \"FRA\" }\niad = { location = \"IAD\", weight = 20 }\n\
+                           ams = { location = \"AMS\" }\n";
+    const ENDPOINTS: &str = "[services.endpoints]\nfra = [\"192.0.2.1\", \"192.0.2.4\", \"2001:db8::1\"]\n\
+                             iad = \"192.0.2.2\"\nams = \"192.0.2.3\"\n";
+
+    fn rules(service: &str, rest: &str) -> ServiceRules {
+        let configuration = format!(
+            "{REGIONS}{rest}\n[[services]]\nname = \"www.example.com\"\n{service}\n{ENDPOINTS}"
+        );
+        let loaded = ConfigOrigin::BuiltIn {
+            configuration,
+            zone: ZONE,
+        }
+        .load(None)
+        .unwrap();
+        rules_of(&loaded.config, &loaded.snapshot.world, "www.example.com").unwrap()
+    }
+
+    fn counting(rules: &ServiceRules) -> Vec<bool> {
+        rules
+            .regions
+            .iter()
+            .map(|region| region.weight_counts)
+            .collect()
+    }
+
+    #[test]
+    fn a_weight_counts_where_regions_share_clients() {
+        let nearest = rules("", "");
+        assert_eq!(
+            (
+                nearest.order.as_str(),
+                nearest.band.as_str(),
+                nearest.tiers.len()
+            ),
+            ("nearest", "0%", 0)
+        );
+        assert_eq!(counting(&nearest), [false; 3]);
+        assert!(nearest.regions.iter().all(|region| region.bias_counts));
+        // Some are nearly as near to one as to another, on both sides of the Atlantic.
+        assert_eq!(counting(&rules("band = \"300km\"", "")), [true; 3]);
+        let priority = rules("order = \"priority\"", "");
+        assert_eq!(counting(&priority), [false; 3]);
+        assert_eq!(priority.tiers, [["fra"], ["iad"], ["ams"]]);
+        assert!(priority.regions.iter().all(|region| !region.bias_counts));
+        let none = rules("order = \"none\"", "");
+        assert_eq!(
+            (counting(&none), none.regions[1].weight),
+            (vec![true; 3], 20)
+        );
+        assert_eq!(none.tiers, [["fra", "iad", "ams"]]);
+        assert_eq!(
+            counting(&rules("order = \"none\"\npick = \"round-robin\"", "")),
+            [false; 3]
+        );
+    }
+
+    #[test]
+    fn the_weight_of_an_endpoint_counts_beside_another_of_its_kind() {
+        let rules = rules("", "");
+        let counting = |region: usize| -> Vec<bool> {
+            rules.regions[region]
+                .endpoints
+                .iter()
+                .map(|endpoint| endpoint.weight_counts)
+                .collect()
+        };
+        assert_eq!(
+            (counting(0), counting(1)),
+            (vec![true, true, false], vec![false])
+        );
+    }
+
+    #[test]
+    fn fences_are_told_as_an_explanation_tells_them() {
+        let fence = "[[services.fence]]\nclients = { groups = [\"EU-27\"], countries = [\"CH\"] }\nregions = [\"fra\"]\n";
+        let configuration =
+            format!("{REGIONS}[[services]]\nname = \"www.example.com\"\n{ENDPOINTS}{fence}");
+        let loaded = ConfigOrigin::BuiltIn {
+            configuration,
+            zone: ZONE,
+        }
+        .load(None)
+        .unwrap();
+        let rules = rules_of(&loaded.config, &loaded.snapshot.world, "www.example.com").unwrap();
+        let [fence] = &rules.fences[..] else {
+            panic!("{rules:?}")
+        };
+        assert_eq!((fence.number, fence.regions.join(" ").as_str()), (1, "fra"));
+        assert!(
+            fence.clients.contains("EU-27") && fence.clients.contains("CH"),
+            "{}",
+            fence.clients
+        );
+    }
+
+    #[test]
+    fn checks_are_told_with_what_they_take() {
+        let checks = "[checks.web]\ntype = \"https\"\npath = \"/health?key=secret\"\ninterval = \"5s\"\nfall = 2\n\
+                      [checks.port]\ntype = \"tcp\"\nport = 5432\n[checks.both]\nall = [\"web\", \"port\"]\n\
+                      [checks.other]\ntype = \"tcp\"\nport = 1\n";
+        let rules = rules("check = \"both\"", checks);
+        let told: Vec<(&str, &str)> = rules
+            .checks
+            .iter()
+            .map(|check| (check.name.as_str(), check.asks.as_str()))
+            .collect();
+        let expected = [
+            ("both", "all of web, port"),
+            ("web", "HTTPS GET /health?..., port 443"),
+            ("port", "a TCP connection, port 5432"),
+        ];
+        assert_eq!(told, expected);
+        let web = &rules.checks[1];
+        assert_eq!(
+            (web.interval.as_deref(), web.fall, web.rise),
+            (Some("5s"), Some(2), Some(5))
+        );
+        assert_eq!(rules.checks[0].interval, None);
+        assert!(
+            rules.regions[0]
+                .endpoints
+                .iter()
+                .all(|endpoint| endpoint.check.as_deref() == Some("both"))
+        );
+    }
+}

@@ -1,0 +1,251 @@
+//! Which part of the status is wanted: the query of `GET /v1/status`.
+
+use super::error::ApiError;
+use super::forms::{ParameterForm, read_whole};
+use super::openapi::QueryParameter;
+use super::routes::{all, check_keys};
+use super::status::{ServerStatus, ServiceStatus};
+use crate::config::Config;
+use crate::control::orders::{find_region, find_service};
+
+/// Most services of a page.
+const MOST_PAGE: u64 = 10_000;
+
+/// What can stand in the query.
+pub const PARAMETERS: &[QueryParameter] = &[
+    QueryParameter {
+        name: "service",
+        needed: false,
+        many: true,
+        form: ParameterForm::Named,
+        about: "This service alone; can be repeated",
+    },
+    QueryParameter {
+        name: "region",
+        needed: false,
+        many: false,
+        form: ParameterForm::Named,
+        about: "This region of each service alone",
+    },
+    QueryParameter {
+        name: "down",
+        needed: false,
+        many: false,
+        form: ParameterForm::Words(&["true", "false"]),
+        about: "true: only services that are not well",
+    },
+    QueryParameter {
+        name: "endpoints",
+        needed: false,
+        many: false,
+        form: ParameterForm::Words(&["all", "troubled", "none"]),
+        about: "Whose endpoints are listed: all; troubled: those of services that are not well; none. all if absent",
+    },
+    QueryParameter {
+        name: "rules",
+        needed: false,
+        many: false,
+        form: ParameterForm::Words(&["true", "false"]),
+        about: "true: also how each service decides; only of those that `service` names",
+    },
+    QueryParameter {
+        name: "limit",
+        needed: false,
+        many: false,
+        form: ParameterForm::Whole {
+            least: 1,
+            most: MOST_PAGE,
+        },
+        about: "At most so many services; all if absent",
+    },
+    QueryParameter {
+        name: "after",
+        needed: false,
+        many: false,
+        form: ParameterForm::Named,
+        about: "The services after this one: `next` of the last page",
+    },
+];
+
+/// Which part of the status is wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StatusSelection {
+    services: Vec<String>,
+    region: Option<String>,
+    down: bool,
+    endpoints: Endpoints,
+    rules: bool,
+    limit: Option<usize>,
+    after: Option<String>,
+}
+
+/// Whose endpoints are listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Endpoints {
+    #[default]
+    All,
+    Troubled,
+    None,
+}
+
+impl StatusSelection {
+    /// Reads the query.
+    ///
+    /// # Errors
+    /// A sentence on what is wrong in it.
+    pub fn read(pairs: &[(String, String)]) -> Result<StatusSelection, String> {
+        check_keys(pairs, PARAMETERS)?;
+        let one = |key| all(pairs, key).next();
+        let services: Vec<String> = all(pairs, "service").map(str::to_owned).collect();
+        let down = read_flag("down", one("down"))?;
+        let rules = read_flag("rules", one("rules"))? && !services.is_empty();
+        let endpoints = match one("endpoints") {
+            None | Some("all") => Endpoints::All,
+            Some("troubled") => Endpoints::Troubled,
+            Some("none") => Endpoints::None,
+            Some(other) => {
+                return Err(format!("endpoints is all, troubled or none, not {other:?}"));
+            }
+        };
+        let limit = one("limit").map(|text| {
+            let limit =
+                read_whole(text, 1, MOST_PAGE).and_then(|limit| usize::try_from(limit).ok());
+            limit.ok_or_else(|| format!("limit is a number from 1 to {MOST_PAGE}, not {text:?}"))
+        });
+        let (region, after) = (
+            one("region").map(str::to_owned),
+            one("after").map(str::to_owned),
+        );
+        Ok(StatusSelection {
+            services,
+            region,
+            down,
+            endpoints,
+            rules,
+            limit: limit.transpose()?,
+            after,
+        })
+    }
+
+    /// Whether it is wanted how each service decides.
+    pub fn has_rules(&self) -> bool {
+        self.rules
+    }
+
+    /// Leaves what is wanted in `status`.
+    ///
+    /// # Errors
+    /// There is no such service or region; 404, with what may have been meant.
+    pub fn apply(&self, status: &mut ServerStatus, config: &Config) -> Result<(), ApiError> {
+        let unknown = |sentence: String| ApiError::not_found(sentence);
+        let named =
+            |name: &String| find_service(config, name).map(|service| service.name.to_string());
+        let names = self
+            .services
+            .iter()
+            .map(named)
+            .collect::<Result<Vec<String>, String>>()
+            .map_err(unknown)?;
+        if let Some(region) = &self.region {
+            find_region(config, region).map_err(unknown)?;
+        }
+        let services = &mut status.services;
+        if !names.is_empty() {
+            services.retain(|service| names.contains(&service.name));
+        }
+        if let Some(region) = &self.region {
+            services
+                .iter_mut()
+                .for_each(|service| keep_region(service, region));
+            services.retain(|service| !service.health.is_empty());
+        }
+        if self.down {
+            services.retain(|service| !service.well);
+        }
+        status.services_matching = services.len();
+        if let Some(after) = &self.after {
+            let last = find_service(config, after)
+                .map_err(unknown)?
+                .name
+                .to_string();
+            let start = services
+                .iter()
+                .position(|service| service.name == last)
+                .map_or(0, |at| at + 1);
+            services.drain(..start);
+        }
+        if let Some(limit) = self.limit.filter(|limit| *limit < services.len()) {
+            services.truncate(limit);
+            status.next = services.last().map(|service| service.name.clone());
+        }
+        for service in services.iter_mut() {
+            let listed = match self.endpoints {
+                Endpoints::All => true,
+                Endpoints::Troubled => !service.well,
+                Endpoints::None => false,
+            };
+            if !listed {
+                service
+                    .health
+                    .iter_mut()
+                    .for_each(|region| region.endpoints.clear());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_flag(key: &str, value: Option<&str>) -> Result<bool, String> {
+    match value {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(format!("{key} is true or false, not {other:?}")),
+    }
+}
+
+/// Leaves one region of a service.
+fn keep_region(service: &mut ServiceStatus, region: &str) {
+    service.health.retain(|listed| listed.region == region);
+    service.regions.retain(|listed| listed == region);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &[(&str, &str)]) -> Result<StatusSelection, String> {
+        let pairs: Vec<(String, String)> = query
+            .iter()
+            .map(|&(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
+        StatusSelection::read(&pairs)
+    }
+
+    #[test]
+    fn a_query_reads_or_says_what_is_wrong() {
+        assert_eq!(read(&[]), Ok(StatusSelection::default()));
+        let wanted = StatusSelection {
+            down: true,
+            limit: Some(10),
+            endpoints: Endpoints::None,
+            ..StatusSelection::default()
+        };
+        assert_eq!(
+            read(&[("down", "true"), ("limit", "10"), ("endpoints", "none")]),
+            Ok(wanted)
+        );
+        for (key, value) in [
+            ("down", "yes"),
+            ("limit", "0"),
+            ("limit", "10001"),
+            ("endpoints", "some"),
+            ("page", "2"),
+            ("rules", "yes"),
+        ] {
+            let sentence = read(&[(key, value)]).unwrap_err();
+            assert!(sentence.contains(key), "{sentence}");
+        }
+        let many = vec![("service", "x"); 257];
+        assert!(read(&many).unwrap_err().contains("256"));
+    }
+}

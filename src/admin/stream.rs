@@ -1,0 +1,164 @@
+//! `GET /v1/events`: what happens, as it happens, as server-sent events (WHATWG HTML section 9.2).
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hyper::body::Frame;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
+
+use super::AdminContext;
+use super::error::ApiError;
+use super::forms::{MOST_WHOLE, ParameterForm, read_whole};
+use super::listener::AdminPeer;
+use super::openapi::QueryParameter;
+use super::per_address::{AddressShare, PerAddress};
+use super::routes::{all, check_keys};
+use crate::control::events::Event;
+
+/// Most who watch at a time, well below the most connections: others must get in.
+const MOST: usize = 16;
+/// Most of them from one address.
+const MOST_EACH: usize = 8;
+/// How often something is sent when nothing happens, so that nobody between takes the connection for dead.
+const QUIET: Duration = Duration::from_secs(15);
+/// Events on their way to one who watches.
+const AHEAD: usize = 16;
+/// How long one who watches may take nothing before he is dropped.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What can stand in the query.
+pub const PARAMETERS: &[QueryParameter] = &[QueryParameter {
+    name: "after",
+    needed: false,
+    many: false,
+    form: ParameterForm::Whole {
+        least: 0,
+        most: MOST_WHOLE,
+    },
+    about: "Those after this number that are still kept come first; Last-Event-ID, if it is there, is taken instead",
+}];
+
+/// Places for those who watch.
+#[derive(Clone)]
+pub struct StreamSlots {
+    all: Arc<Semaphore>,
+    shares: Arc<PerAddress>,
+}
+
+impl Default for StreamSlots {
+    fn default() -> StreamSlots {
+        StreamSlots {
+            all: Arc::new(Semaphore::new(MOST)),
+            shares: PerAddress::new(MOST_EACH),
+        }
+    }
+}
+
+/// Streams events. With `Last-Event-ID` or `after`, those after that number that are still kept come first.
+pub async fn events(
+    State(context): State<Arc<AdminContext>>,
+    Extension(places): Extension<StreamSlots>,
+    Extension(peer): Extension<AdminPeer>,
+    head: HeaderMap,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let full = |most: usize, whose: &str| {
+        let sentence = format!("{most} watch the events {whose}already; close one of them");
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
+    };
+    let Query(pairs) = query
+        .map_err(|_| ApiError::bad_request("the query is not of the form key=value&key=value"))?;
+    check_keys(&pairs, PARAMETERS).map_err(ApiError::bad_request)?;
+    let wrong = || ApiError::bad_request("after is not the number of an event");
+    let number = |text| read_whole(text, 0, MOST_WHOLE).ok_or_else(wrong);
+    let after = all(&pairs, "after").next().map(number).transpose()?;
+    let part = places
+        .shares
+        .take(peer.address)
+        .ok_or_else(|| full(MOST_EACH, "from this address "))?;
+    let place = places.all.try_acquire_owned().map_err(|_| full(MOST, ""))?;
+    let events = context.control.events();
+    let last = head
+        .get("last-event-id")
+        .and_then(|last| last.to_str().ok()?.trim().parse().ok());
+    let (past, fresh) = events.watch(last.or(after).unwrap_or_else(|| events.count()));
+    let (send, receive) = mpsc::channel(AHEAD);
+    tokio::spawn(feed(past, fresh, send));
+    let kind = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    Ok((
+        kind,
+        Body::new(Stream {
+            receive,
+            _place: (place, part),
+        }),
+    )
+        .into_response())
+}
+
+/// Passes events on until the one who watches leaves or is too slow.
+async fn feed(
+    past: Vec<Arc<Event>>,
+    mut fresh: broadcast::Receiver<Arc<Event>>,
+    send: mpsc::Sender<Bytes>,
+) {
+    let pass = async |text: String| send.send_timeout(text.into(), PATIENCE).await.is_ok();
+    if !pass(": these are the events of meridian\n\n".to_owned()).await {
+        return;
+    }
+    for event in past {
+        if !pass(text_of(&event)).await {
+            return;
+        }
+    }
+    loop {
+        let text = match tokio::time::timeout(QUIET, fresh.recv()).await {
+            Ok(Ok(event)) => text_of(&event),
+            Ok(Err(_)) => return,
+            Err(_) => ": nothing new\n\n".to_owned(),
+        };
+        if !pass(text).await {
+            return;
+        }
+    }
+}
+
+/// `id`, `event` and `data`; JSON has no line ends of its own.
+fn text_of(event: &Event) -> String {
+    let data = serde_json::to_string(event).unwrap_or_default();
+    format!(
+        "id: {}\nevent: {}\ndata: {data}\n\n",
+        event.number,
+        event.news.topic.word()
+    )
+}
+
+/// What is sent; the place is free again when the connection is over.
+struct Stream {
+    receive: mpsc::Receiver<Bytes>,
+    _place: (OwnedSemaphorePermit, AddressShare),
+}
+
+impl hyper::body::Body for Stream {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.receive
+            .poll_recv(task)
+            .map(|text| text.map(|text| Ok(Frame::data(text))))
+    }
+}

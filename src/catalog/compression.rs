@@ -1,0 +1,387 @@
+//! Names in record data, shortened where RFC 3597 section 4 allows it (RFC 1035 section 4.1.4).
+//!
+//! A name can point at whatever stands before it in the message. Two things are known when a zone is compiled: the owner
+//! of the RRset, which ends the name that is asked for, and the names before it in the same RRset. So a name is written up
+//! to the longest end that it shares with one of these, and a [`PointerSite`] says what belongs behind. Writing an RRset into a
+//! reply is then one copy, and two octets for each pointer. What a name shares with the question beyond the owner, or with
+//! an alias on the way, is known only when the question comes. A pointer to the owner therefore knows how long the label in
+//! front of it is: if the question has a label of that length there, [`crate::answer`] looks closer.
+//!
+//! Names are compared without regard to case, as the DNS does (RFC 4343).
+
+use crate::dns::{Name, RecordType, SearchName};
+
+/// Names that begin further from the start of their RRset than this are not pointed at, so that each pointer reaches
+/// wherever the RRset stands: the longest chain in front of it takes fewer than 9,000 octets of the 16,384.
+const REACH: usize = 4096;
+/// Set in [`PointerSite::target`] for places in the same RRset.
+const WITHIN: u16 = 0x8000;
+/// Bits of [`PointerSite::target`] for a number of labels, at most 127; the length of the label in front stands above them.
+const LABEL_BITS: u32 = 7;
+
+/// Two octets of an RRset that become a compression pointer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PointerSite {
+    /// Where they stand, from the start of the RRset.
+    pub at: u16,
+    target: u16,
+}
+
+/// The end of a name that it shares with the name that its record is given for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnersEnd {
+    /// So many labels.
+    pub labels: u8,
+    /// Octets of the label in front of the pointer; 0: the name has no further label.
+    pub in_front: u8,
+}
+
+/// What a pointer leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PointerTarget {
+    /// The last so many labels of the name that the RRset is given for.
+    OwnersEnd(OwnersEnd),
+    /// A place in the same RRset, from its start.
+    Within(u16),
+}
+
+impl PointerSite {
+    /// What it leads to.
+    #[inline]
+    pub fn target(self) -> PointerTarget {
+        match self.target & WITHIN {
+            0 => PointerTarget::OwnersEnd(OwnersEnd {
+                labels: (self.target & ((1 << LABEL_BITS) - 1)) as u8,
+                in_front: (self.target >> LABEL_BITS) as u8,
+            }),
+            _ => PointerTarget::Within(self.target & !WITHIN),
+        }
+    }
+}
+
+/// The data of a record that is given by itself, without the labels at its end that its owner ends with too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompressedData {
+    /// What is written, all but the pointer behind it.
+    pub octets: Box<[u8]>,
+    /// What belongs behind it; `None`: it is whole.
+    pub end: Option<OwnersEnd>,
+}
+
+impl CompressedData {
+    /// Shortens the data of a type that has one name at most, at its end.
+    pub fn new(owner: &Name, rtype: RecordType, data: &[u8]) -> CompressedData {
+        let (mut octets, mut pointers) = (Vec::new(), Vec::new());
+        Compressor::new(owner, rtype, 1).data(rtype, data, 0, &mut octets, &mut pointers);
+        let mut end = None;
+        if let [pointer] = pointers[..]
+            && let PointerTarget::OwnersEnd(shared) = pointer.target()
+        {
+            octets.truncate(usize::from(pointer.at));
+            end = Some(shared);
+        }
+        CompressedData {
+            octets: octets.into(),
+            end,
+        }
+    }
+}
+
+/// Writes the data of one RRset's records.
+pub struct Compressor {
+    owner: SearchName,
+    /// Labels at the end of the owner that the name asked for has too: all of them but a wildcard's `*`.
+    shared: usize,
+    /// Ends of names that were written in full, in lower case, and where each stands; `None`: no name comes behind them.
+    known: Option<Vec<(Box<[u8]>, u16)>>,
+}
+
+impl Compressor {
+    /// Nothing is written yet of an RRset with so many records.
+    pub fn new(owner: &Name, rtype: RecordType, records: usize) -> Compressor {
+        let (_, names) = compressible(rtype);
+        let owner = SearchName::from_wire(owner.as_wire()).unwrap_or_default();
+        let is_wildcard = owner.as_wire().starts_with(b"\x01*");
+        let shared = owner.label_count() - usize::from(is_wildcard);
+        Compressor {
+            owner,
+            shared,
+            known: (names * records > 1).then(Vec::new),
+        }
+    }
+
+    /// Appends the data of a record to `octets`; `start` is where the RRset starts there. New pointers go to `pointers`.
+    pub fn data(
+        &mut self,
+        rtype: RecordType,
+        data: &[u8],
+        start: usize,
+        octets: &mut Vec<u8>,
+        pointers: &mut Vec<PointerSite>,
+    ) {
+        let (skip, names) = compressible(rtype);
+        let (fixed, mut rest) = data.split_at(skip.min(data.len()));
+        octets.extend_from_slice(fixed);
+        for _ in 0..names {
+            let (name, after) = rest.split_at(name_length(rest));
+            self.name(name, start, octets, pointers);
+            rest = after;
+        }
+        octets.extend_from_slice(rest);
+    }
+
+    /// A name in full, or the labels that nothing before it has and a pointer.
+    fn name(
+        &mut self,
+        wire: &[u8],
+        start: usize,
+        octets: &mut Vec<u8>,
+        pointers: &mut Vec<PointerSite>,
+    ) {
+        let at = octets.len() - start;
+        let Some(name) = SearchName::from_wire(wire) else {
+            return octets.extend_from_slice(wire);
+        };
+        let labels = name.label_count();
+        let mut kept = wire.len();
+        for skip in 0..labels {
+            let end = name.suffix(skip);
+            let in_front = if skip == 0 {
+                0
+            } else {
+                name.suffix(skip - 1)[0]
+            };
+            if let Some(target) = self.find(end, labels - skip, in_front) {
+                kept = wire.len() - end.len();
+                pointers.push(PointerSite {
+                    at: (at + kept) as u16,
+                    target,
+                });
+                break;
+            }
+        }
+        for skip in 0..labels {
+            let end = name.suffix(skip);
+            let place = at + wire.len() - end.len();
+            if let Some(known) = &mut self.known
+                && wire.len() - end.len() < kept
+                && place <= REACH
+            {
+                known.push((end.into(), place as u16));
+            }
+        }
+        octets.extend_from_slice(&wire[..kept]);
+        if kept < wire.len() {
+            octets.extend_from_slice(&[0, 0]);
+        }
+    }
+
+    /// Where an end of a name of so many labels stands already; `in_front` is the length of the label before them.
+    fn find(&self, end: &[u8], labels: usize, in_front: u8) -> Option<u16> {
+        if labels <= self.shared && self.owner.suffix(self.owner.label_count() - labels) == end {
+            return Some(u16::from(in_front) << LABEL_BITS | labels as u16);
+        }
+        self.known
+            .iter()
+            .flatten()
+            .find(|(known, _)| **known == *end)
+            .map(|(_, at)| WITHIN | at)
+    }
+}
+
+/// Octets before the names that may be compressed, and how many names there are (RFC 1035 section 3.3).
+pub fn compressible(rtype: RecordType) -> (usize, usize) {
+    match rtype {
+        RecordType::NS | RecordType::CNAME | RecordType::PTR => (0, 1),
+        RecordType::MD | RecordType::MF | RecordType::MB | RecordType::MG | RecordType::MR => {
+            (0, 1)
+        }
+        RecordType::SOA | RecordType::MINFO => (0, 2),
+        RecordType::MX => (2, 1),
+        _ => (0, 0),
+    }
+}
+
+/// Octets of the uncompressed name at the start of `wire`.
+pub fn name_length(wire: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(&length) = wire.get(at) {
+        at += 1 + usize::from(length);
+        if length == 0 {
+            break;
+        }
+    }
+    at.min(wire.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(text: &str) -> Vec<u8> {
+        text.parse::<Name>().unwrap().as_wire().to_vec()
+    }
+
+    /// The data of records of one type, one behind the other, and their pointers.
+    fn compressed(
+        owner: &str,
+        rtype: RecordType,
+        data: &[Vec<u8>],
+    ) -> (Vec<u8>, Vec<(u16, PointerTarget)>) {
+        let mut compressor = Compressor::new(&owner.parse().unwrap(), rtype, data.len());
+        let (mut octets, mut pointers) = (Vec::new(), Vec::new());
+        for data in data {
+            compressor.data(rtype, data, 0, &mut octets, &mut pointers);
+        }
+        (
+            octets,
+            pointers
+                .iter()
+                .map(|pointer| (pointer.at, pointer.target()))
+                .collect(),
+        )
+    }
+
+    use PointerTarget::Within;
+
+    fn last_labels(labels: u8, in_front: u8) -> PointerTarget {
+        PointerTarget::OwnersEnd(OwnersEnd { labels, in_front })
+    }
+
+    #[test]
+    fn a_name_points_at_the_longest_end_that_it_shares() {
+        let data = [
+            "a.gtld-servers.net.",
+            "b.GTLD-servers.net.",
+            "a.gtld-servers.net.",
+            "net.",
+            "x.com.",
+        ]
+        .map(wire);
+        let (octets, pointers) = compressed("com.", RecordType::NS, &data);
+        assert_eq!(
+            octets,
+            b"\x01a\x0cgtld-servers\x03net\0\x01b\0\0\0\0\0\0\x01x\0\0"
+        );
+        assert_eq!(
+            pointers,
+            [
+                (22, Within(2)),
+                (24, Within(0)),
+                (26, Within(15)),
+                (30, last_labels(1, 1))
+            ]
+        );
+    }
+
+    #[test]
+    fn the_owner_comes_before_other_records_and_counts_from_its_end() {
+        let data = ["ns.sub.example.com.", "sub.example.com.", "ns.Example.com."].map(wire);
+        let (octets, pointers) = compressed("sub.example.com.", RecordType::NS, &data);
+        assert_eq!(octets, b"\x02ns\0\0\0\0\x02ns\0\0");
+        assert_eq!(
+            pointers,
+            [
+                (3, last_labels(3, 2)),
+                (5, last_labels(3, 0)),
+                (10, last_labels(2, 2))
+            ]
+        );
+    }
+
+    #[test]
+    fn a_wildcards_star_is_not_in_the_question() {
+        let (octets, pointers) = compressed(
+            "*.example.com.",
+            RecordType::PTR,
+            &[wire("a.*.example.com.")],
+        );
+        assert_eq!(
+            (&octets[..], &pointers[..]),
+            (&b"\x01a\x01*\0\0"[..], &[(4, last_labels(2, 1))][..])
+        );
+    }
+
+    #[test]
+    fn one_record_by_itself_ends_with_its_owner() {
+        let compressed = |owner: &str, rtype, data: &[u8]| {
+            let data = CompressedData::new(&owner.parse().unwrap(), rtype, data);
+            (data.octets.to_vec(), data.end.map(|end| end.labels))
+        };
+        let target = wire("fra.example.com.");
+        assert_eq!(
+            compressed("www.example.com.", RecordType::CNAME, &target),
+            (b"\x03fra".to_vec(), Some(2))
+        );
+        assert_eq!(
+            compressed("*.example.com.", RecordType::CNAME, &target),
+            (b"\x03fra".to_vec(), Some(2))
+        );
+        assert_eq!(
+            compressed("www.example.net.", RecordType::CNAME, &target),
+            (target.clone(), None)
+        );
+        let mx = [&[0, 10][..], &target].concat();
+        assert_eq!(
+            compressed("example.com.", RecordType::MX, &mx),
+            (b"\0\x0a\x03fra".to_vec(), Some(2))
+        );
+        let srv = [&[0, 1, 0, 2, 0, 3][..], &target].concat();
+        assert_eq!(
+            compressed("example.com.", RecordType::SRV, &srv),
+            (srv.clone(), None),
+            "RFC 2782"
+        );
+    }
+
+    #[test]
+    fn rfc_3597_section_4_other_types_stay_whole() {
+        let data = [&[0, 1, 0, 2, 0, 3][..], &wire("host.example.com.")].concat();
+        assert_eq!(
+            compressed("example.com.", RecordType::SRV, std::slice::from_ref(&data)),
+            (data, vec![])
+        );
+        assert_eq!(
+            compressed("example.com.", RecordType::NS, &[wire(".")]),
+            (vec![0], vec![])
+        );
+    }
+
+    #[test]
+    fn both_names_of_a_soa_are_shortened() {
+        let data = [
+            wire("ns.elsewhere.net."),
+            wire("hostmaster.elsewhere.net."),
+            vec![7; 20],
+        ]
+        .concat();
+        let (octets, pointers) = compressed("example.com.", RecordType::SOA, &[data]);
+        assert_eq!(
+            octets,
+            [
+                &b"\x02ns\x09elsewhere\x03net\0\x0ahostmaster\0\0"[..],
+                &[7; 20]
+            ]
+            .concat()
+        );
+        assert_eq!(pointers, [(29, Within(3))]);
+    }
+
+    #[test]
+    fn what_stands_too_far_behind_is_not_pointed_at() {
+        let far: Vec<Vec<u8>> = (0..2000)
+            .map(|number| wire(&format!("n{number}.net.")))
+            .collect();
+        let (_, pointers) = compressed(".", RecordType::NS, &far);
+        assert!(
+            pointers.iter().all(|(_, target)| *target == Within(3)),
+            "all share the first one's net."
+        );
+        let again = [&far[..], &[wire("x.n1999.net."), wire("x.n1.net.")]].concat();
+        let (_, pointers) = compressed(".", RecordType::NS, &again);
+        assert!(
+            matches!(pointers[pointers.len() - 2..], [(_, Within(3)), (_, Within(at))] if at > 3),
+            "{pointers:?}"
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! Control: load everything, publish it whole or refuse it whole.
+
+pub mod process;
+
+pub mod clock;
+pub mod log_queue;
+pub mod worker;
+
+mod keeper;
+mod memory;
+pub mod private_file;
+mod secrets;
+pub mod state_directory;
+mod threads;
+
+pub mod identity;
+
+pub mod load;
+
+pub mod start;
+
+mod fingerprint;
+pub mod settings;
+mod watched;
+
+pub mod comparison;
+pub mod guard;
+pub mod reload;
+mod reloads;
+
+mod demand;
+pub mod hold;
+mod least_load;
+mod probed;
+pub mod standing;
+pub mod targets;
+pub mod traffic;
+
+pub mod health;
+mod health_news;
+mod names;
+
+mod turns;
+pub mod watchdog;
+
+pub mod book;
+pub mod coverage;
+pub mod effect;
+pub mod leases;
+pub mod orders;
+
+pub(crate) mod keep;
+mod overlay;
+mod pace;
+
+pub mod events;
+mod webhook;
+
+pub mod operate;
+
+pub mod succession;
+
+pub use health::{HealthView, word};
+pub use load::{AtlasCache, ConfigOrigin, LoadedState, load};
+pub use reload::Control;
+pub use reloads::{ReloadHistory, ReloadResult};
+
+/// A draw for an example, another one each time: for `explain`, never for answers.
+pub fn any_draw() -> u64 {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    crate::steering::pick::next_draw(now.as_nanos() as u64)
+}
+
+#[cfg(test)]
+mod simulation;

@@ -1,0 +1,24 @@
+//! What `meridian serve` takes on the command line.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+pub struct ConfigFile {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "meridian.toml")]
+    pub config: PathBuf,
+}
+
+/// `meridian serve`
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The configuration file.
+    #[command(flatten)]
+    pub file: ConfigFile,
+    /// Take the place of the server that uses the same state directory, without losing a query
+    #[arg(long)]
+    pub take_over: bool,
+}

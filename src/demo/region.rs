@@ -1,0 +1,222 @@
+//! The regions of the demo: small web servers on loopback addresses that can be broken and mended.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+
+use super::DemoRegionSettings;
+
+/// One region that can be broken.
+#[derive(Debug)]
+pub struct DemoRegion {
+    /// Who it pretends to be.
+    pub shown: DemoRegionSettings,
+    broken: AtomicBool,
+}
+
+impl DemoRegion {
+    /// A region that is well.
+    pub fn new(shown: DemoRegionSettings) -> Arc<DemoRegion> {
+        Arc::new(DemoRegion {
+            shown,
+            broken: AtomicBool::new(false),
+        })
+    }
+
+    /// From now on its `/health` fails, and so does everything else that it serves.
+    pub fn break_down(&self) {
+        self.broken.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on all is well.
+    pub fn mend(&self) {
+        self.broken.store(false, Ordering::Relaxed);
+    }
+
+    fn status(&self) -> StatusCode {
+        if self.broken.load(Ordering::Relaxed) {
+            StatusCode::SERVICE_UNAVAILABLE
+        } else {
+            StatusCode::OK
+        }
+    }
+}
+
+/// Where the regions listen, bound before anything else starts, so that the first round of checks finds them.
+pub struct DemoSockets(Vec<(IpAddr, std::net::TcpListener)>);
+
+impl DemoSockets {
+    /// Binds every address at `port`, or at one free port if that is 0 or taken on any of them.
+    ///
+    /// # Errors
+    /// An address that is not on this machine; no port is free on all.
+    pub fn bind(addresses: &[IpAddr], port: u16) -> io::Result<DemoSockets> {
+        if port == 0 {
+            return DemoSockets::bind_any(addresses);
+        }
+        match DemoSockets::bind_all(addresses, port) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                DemoSockets::bind_any(addresses)
+            }
+            bound => bound,
+        }
+    }
+
+    /// A port that the kernel calls free on the first address may be taken on another: a few are tried.
+    fn bind_any(addresses: &[IpAddr]) -> io::Result<DemoSockets> {
+        let Some(&first) = addresses.first() else {
+            return Ok(DemoSockets(Vec::new()));
+        };
+        let mut refused = io::Error::from(io::ErrorKind::AddrInUse);
+        for _ in 0..16 {
+            let port = std::net::TcpListener::bind((first, 0))?
+                .local_addr()?
+                .port();
+            match DemoSockets::bind_all(addresses, port) {
+                Err(error) => refused = error,
+                bound => return bound,
+            }
+        }
+        Err(refused)
+    }
+
+    fn bind_all(addresses: &[IpAddr], port: u16) -> io::Result<DemoSockets> {
+        let bind = |&address: &IpAddr| Ok((address, bind(SocketAddr::new(address, port))?));
+        addresses
+            .iter()
+            .map(bind)
+            .collect::<io::Result<Vec<_>>>()
+            .map(DemoSockets)
+    }
+
+    /// The port of all of them; 0 when there is none.
+    pub fn port(&self) -> u16 {
+        self.0
+            .first()
+            .and_then(|(_, socket)| socket.local_addr().ok())
+            .map_or(0, |address| address.port())
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = std::net::TcpListener::bind(address).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+    })?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Serves every region on its addresses, on a thread of their own: what becomes of them is not the nameserver's doing.
+///
+/// # Errors
+/// No thread or no runtime can be had.
+pub fn serve(sockets: DemoSockets, regions: &[Arc<DemoRegion>]) -> Result<(), String> {
+    let refusal = |error: io::Error| format!("the regions cannot be served: {error}");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(refusal)?;
+    let by_number: BTreeMap<u8, Arc<DemoRegion>> = regions
+        .iter()
+        .filter_map(|region| Some((number(region.shown.address)?, region.clone())))
+        .collect();
+    let serve = move || runtime.block_on(serve_all(sockets, by_number));
+    std::thread::Builder::new()
+        .name("demo-regions".to_owned())
+        .spawn(serve)
+        .map_err(refusal)?;
+    Ok(())
+}
+
+async fn serve_all(sockets: DemoSockets, regions: BTreeMap<u8, Arc<DemoRegion>>) {
+    let mut servers = tokio::task::JoinSet::new();
+    for (address, socket) in sockets.0 {
+        let Some(region) = number(address).and_then(|number| regions.get(&number)) else {
+            continue;
+        };
+        match TcpListener::from_std(socket) {
+            Ok(listener) => {
+                drop(servers.spawn(axum::serve(listener, pages(region.clone())).into_future()))
+            }
+            Err(error) => tracing::error!(%error, "{address} cannot be served"),
+        }
+    }
+    servers.join_all().await;
+}
+
+/// What tells the regions apart in their addresses: 127.0.N.1.
+fn number(address: IpAddr) -> Option<u8> {
+    match address {
+        IpAddr::V4(address) => Some(address.octets()[2]),
+        IpAddr::V6(_) => None,
+    }
+}
+
+fn pages(region: Arc<DemoRegion>) -> Router {
+    Router::new()
+        .route("/", get(page))
+        .route("/health", get(health))
+        .route("/break", post(break_down))
+        .route("/mend", post(mend))
+        .with_state(region)
+}
+
+async fn page(State(region): State<Arc<DemoRegion>>) -> (StatusCode, String) {
+    let status = region.status();
+    let DemoRegionSettings { name, city, .. } = &region.shown;
+    let text = if status.is_success() {
+        "hello from"
+    } else {
+        "out of order:"
+    };
+    (status, format!("{text} {name} ({city})\n"))
+}
+
+async fn health(State(region): State<Arc<DemoRegion>>) -> (StatusCode, &'static str) {
+    let status = region.status();
+    (
+        status,
+        if status.is_success() {
+            "ok\n"
+        } else {
+            "broken\n"
+        },
+    )
+}
+
+async fn break_down(State(region): State<Arc<DemoRegion>>) -> String {
+    region.break_down();
+    format!(
+        "{} is broken now: its /health says 503\n",
+        region.shown.name
+    )
+}
+
+async fn mend(State(region): State<Arc<DemoRegion>>) -> String {
+    region.mend();
+    format!("{} is mended: its /health says 200\n", region.shown.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_taken_on_one_address_is_taken_on_none() {
+        let addresses: Vec<IpAddr> = ["127.0.1.1", "127.0.2.1"]
+            .map(|text| text.parse().unwrap())
+            .to_vec();
+        let taken = std::net::TcpListener::bind("127.0.2.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let sockets = DemoSockets::bind(&addresses, port).unwrap();
+        assert!(sockets.port() != port && sockets.port() != 0);
+    }
+}

@@ -1,0 +1,351 @@
+//! Why a client gets an answer.
+//!
+//! The reply is the server's own, read back; the decision is the one that the server takes; the order of regions comes
+//! from the rules that the catchment was compiled from. Here they are only put into words.
+
+mod candidates;
+mod place;
+mod reply;
+mod sentence;
+mod service;
+
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::answer::steered::{decide, family_shown};
+use crate::answer::{Disposition, RoundRobinCounters, Snapshot};
+use crate::catalog::{Availability, Catalog, LiveState, Lookup, ServiceId};
+use crate::dns::{Name, RecordType, SearchName};
+use crate::steering::Share;
+
+pub use candidates::CandidateFacts;
+pub use place::{PlaceFacts, SourceFacts};
+pub use reply::{ExplainClient, NoAsker, RecordFacts};
+pub use sentence::percent;
+pub use service::{
+    EndpointFacts, FenceFacts, ServiceFacts, all_down_word, fences_of, order_word, pick_word,
+};
+
+use service::ExplainedView;
+
+/// Why a client gets an answer. Its JSON form is stable: keys are added, never changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Explanation {
+    /// One sentence with what matters.
+    pub summary: String,
+    /// The name asked for.
+    pub name: String,
+    /// The record type asked for.
+    #[serde(rename = "type")]
+    pub rtype: String,
+    /// Who asks.
+    pub client: ClientFacts,
+    /// What becomes of the query: `steered`, `static`, `no-data`, `no-name`, `referral`, `refused`, `failed`.
+    pub result: String,
+    /// The response code.
+    pub rcode: String,
+    /// The zone that holds the name.
+    pub zone: Option<String>,
+    /// A reply, as this client may get it now. Where the pick is by weight or in turn, another may come next.
+    pub records: Vec<RecordFacts>,
+    /// SCOPE PREFIX-LENGTH (RFC 7871), if the client is a subnet.
+    pub scope: Option<u8>,
+    /// The names that aliases lead through before the service, the question's first; empty if it is asked directly.
+    pub names: Vec<String>,
+    /// The service that answers, if one does.
+    pub service: Option<ServiceFacts>,
+    /// Regions that were taken as down because the question said so.
+    pub down: Vec<String>,
+    /// What else is good to know, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Who asks, and where that is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ClientFacts {
+    /// As asked for: an address, or a subnet.
+    pub given: String,
+    /// The address that is looked up: IPv4 where an IPv6 form carries one.
+    pub looked_up: IpAddr,
+    /// `address` or `subnet`: what decides.
+    pub by: String,
+    /// Where it is.
+    pub place: PlaceFacts,
+}
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct ExplainQuestion {
+    /// Any name.
+    pub name: Name,
+    /// Any type.
+    pub rtype: RecordType,
+    /// Who asks.
+    pub asker: ExplainClient,
+    /// Regions to be taken as down.
+    pub down: Vec<String>,
+}
+
+/// Explains one answer. `draw` is uniform; it picks the example among the replies that weights allow.
+///
+/// # Errors
+/// A sentence about a region that is not configured.
+pub fn explain(
+    snapshot: &Snapshot,
+    question: &ExplainQuestion,
+    draw: u64,
+) -> Result<Explanation, String> {
+    let present = without(snapshot, &question.down)?;
+    let present = present.as_ref().unwrap_or(&snapshot.present);
+    // Looking must not take a turn away from a client.
+    let turns = RoundRobinCounters::new(snapshot.world.services.len());
+    let moment = crate::answer::QueryContext {
+        present,
+        turns: &turns,
+        ..snapshot.moment(draw)
+    };
+    let read = reply::ask(&question.name, question.rtype, &question.asker, &moment);
+    let (names, service) = service_of(&snapshot.world, question, &read.names);
+    let mut explanation = Explanation {
+        summary: String::new(),
+        name: question.name.to_string(),
+        rtype: question.rtype.to_string(),
+        client: client_facts(&snapshot.world, &question.asker),
+        result: word(read.verdict).to_owned(),
+        rcode: read.rcode,
+        zone: snapshot
+            .world
+            .zone_of(&question.name)
+            .map(|zone| zone.origin.to_string()),
+        records: read.records,
+        scope: read.scope,
+        names,
+        service: None,
+        down: question.down.clone(),
+        notes: Vec::new(),
+    };
+    if let Some(id) = service {
+        add_service(&mut explanation, snapshot, present, question, id, draw);
+    }
+    explanation.summary = sentence::summary(&explanation);
+    Ok(explanation)
+}
+
+/// The present with these regions down; `None` for no regions.
+fn without(snapshot: &Snapshot, down: &[String]) -> Result<Option<LiveState>, String> {
+    let world = &snapshot.world;
+    if let Some(unknown) = down.iter().find(|name| !world.regions.contains(name)) {
+        return Err(format!(
+            "there is no region {unknown:?}; the regions are {}",
+            world.regions.join(", ")
+        ));
+    }
+    let availability = take_down(world, snapshot.present.availability().clone(), down);
+    Ok((!down.is_empty())
+        .then(|| LiveState::compile(world, &availability, Some(&snapshot.present))))
+}
+
+/// What is said of a region that is taken as down because somebody asks what if.
+const SWITCHED_OFF: &str = "is switched off in this what-if";
+
+/// The availability with these regions down in every service.
+pub fn take_down(world: &Catalog, mut availability: Availability, down: &[String]) -> Availability {
+    let named = |id: crate::config::RegionId| {
+        world
+            .regions
+            .get(usize::from(id.0))
+            .is_some_and(|name| down.contains(name))
+    };
+    for (service, now) in world.services.iter().zip(&mut availability.services) {
+        for region in service
+            .views
+            .iter()
+            .flatten()
+            .flat_map(|view| &view.regions)
+            .filter(|region| named(region.region))
+        {
+            if let Some(now) = now.regions.get_mut(region.listed) {
+                now.share = Share::NONE;
+                now.last_good = false;
+                now.seen_alive.fill(false);
+                now.reason = Some(SWITCHED_OFF.to_owned());
+            }
+        }
+    }
+    availability
+}
+
+/// The first name of the chain that a service answers for, and the names before it.
+fn service_of(
+    world: &Catalog,
+    question: &ExplainQuestion,
+    chain: &[Name],
+) -> (Vec<String>, Option<ServiceId>) {
+    let service_at = |name: &Name| {
+        let search = SearchName::from_wire(name.to_lower().as_wire())?;
+        let (Lookup::Found(node) | Lookup::Wildcard(node)) = world.names.look_up(&search) else {
+            return None;
+        };
+        let service = world.services.get(node.service?.0 as usize)?;
+        family_shown(service, question.rtype).and(node.service)
+    };
+    let found = chain
+        .iter()
+        .enumerate()
+        .find_map(|(hops, name)| Some((hops, service_at(name)?)));
+    match found {
+        Some((hops, id)) => (
+            chain.iter().take(hops).map(ToString::to_string).collect(),
+            Some(id),
+        ),
+        None => (Vec::new(), None),
+    }
+}
+
+fn client_facts(world: &Catalog, asker: &ExplainClient) -> ClientFacts {
+    let looked_up = asker.seen().address();
+    ClientFacts {
+        given: asker.to_string(),
+        looked_up,
+        by: if asker.is_subnet() {
+            "subnet"
+        } else {
+            "address"
+        }
+        .to_owned(),
+        place: PlaceFacts::of(&world.atlas, looked_up),
+    }
+}
+
+fn add_service(
+    explanation: &mut Explanation,
+    snapshot: &Snapshot,
+    present: &LiveState,
+    question: &ExplainQuestion,
+    id: ServiceId,
+    draw: u64,
+) {
+    let world = &snapshot.world;
+    let Some(service) = world.services.get(id.0 as usize) else {
+        return;
+    };
+    let Some(family) = family_shown(service, question.rtype) else {
+        return;
+    };
+    let region = |id: &crate::config::RegionId| {
+        world
+            .regions
+            .get(usize::from(id.0))
+            .cloned()
+            .unwrap_or_default()
+    };
+    let mut unresolved = Vec::new();
+    for alias in &service.unresolved {
+        let families: Vec<String> = alias.families.iter().map(ToString::to_string).collect();
+        let (region, families) = (region(&alias.region), families.join(" and "));
+        unresolved.push(format!(
+            "{region} may lack something: nobody knows {families} of {} yet",
+            alias.name
+        ));
+    }
+    let Some((view, now)) = service
+        .view(family)
+        .zip(present.service(id).and_then(|now| now.view(family)))
+    else {
+        explanation.notes.push(format!(
+            "{} has no endpoint that answers {}",
+            service.name, question.rtype
+        ));
+        explanation.notes.extend(unresolved);
+        return;
+    };
+    let subnet = question
+        .asker
+        .subnet()
+        .filter(|subnet| service.client_subnet && subnet.source > 0);
+    let source = question.asker.source();
+    let decision = decide(service, now, source, subnet.as_ref(), draw, || 0);
+    let explained = ExplainedView {
+        world,
+        present,
+        id,
+        service,
+        family,
+        view,
+        decision: &decision,
+    };
+    explanation.notes = notes(explanation, question, service.client_subnet, &explained);
+    let facts = explained.facts();
+    let ordered = facts
+        .candidates
+        .iter()
+        .flat_map(|one| one.orders.iter().map(|order| (&one.region, order)));
+    explanation
+        .notes
+        .extend(ordered.map(|(region, order)| format!("{region} {order}")));
+    explanation.notes.extend(unresolved);
+    explanation.service = Some(facts);
+}
+
+fn notes(
+    explanation: &Explanation,
+    question: &ExplainQuestion,
+    subnet_used: bool,
+    explained: &ExplainedView<'_>,
+) -> Vec<String> {
+    let mut notes = Vec::new();
+    let subnet = question.asker.is_subnet();
+    if subnet && !subnet_used {
+        notes.push(
+            "the service does not use client subnets: it answers by the resolver's own address"
+                .to_owned(),
+        );
+    } else if subnet && !explained.decision.located.by_subnet {
+        notes.push(
+            "the subnet is private or special-purpose space: the resolver's own address decides"
+                .to_owned(),
+        );
+    }
+    if subnet && !explanation.names.is_empty() {
+        notes.push(format!(
+            "the reply ends with the alias; the resolver asks for {} next",
+            explained.service.name
+        ));
+    }
+    if explained.service.answers > 1
+        && explained.service.pick == crate::steering::PickMethod::Weighted
+    {
+        notes.push(format!(
+            "a reply holds up to {} endpoints; the odds are of coming first",
+            explained.service.answers
+        ));
+    }
+    if explanation.client.place.coarse {
+        notes.push("the geodata know only the country or state of this client".to_owned());
+    }
+    notes.extend(explained.unplaced());
+    notes
+}
+
+/// What becomes of a query, in one word.
+pub fn word(verdict: Disposition) -> &'static str {
+    match verdict {
+        Disposition::Dropped => "dropped",
+        Disposition::Limited => "limited",
+        Disposition::Malformed => "malformed",
+        Disposition::NotImplemented => "not-implemented",
+        Disposition::BadVersion => "bad-version",
+        Disposition::Refused => "refused",
+        Disposition::Static => "static",
+        Disposition::Steered => "steered",
+        Disposition::NoData => "no-data",
+        Disposition::NoName => "no-name",
+        Disposition::Referral => "referral",
+        Disposition::Failed => "failed",
+    }
+}
+
+#[cfg(test)]
+mod tests;

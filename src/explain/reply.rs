@@ -1,0 +1,284 @@
+//! The question of `explain` as a message, and the reply that answers it, read back.
+//!
+//! What a client gets is never worked out a second time: the reply is the server's own.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::str::FromStr;
+
+use domain::base::message::Message;
+use domain::base::name::ToName;
+use domain::rdata::AllRecordData;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::answer::client::LookupAddress;
+use crate::answer::{Disposition, QueryContext, Transport, answer};
+use crate::dns::edns::OPTION_CLIENT_SUBNET;
+use crate::dns::{CLASS_IN, ClientSubnet, Name, QueryScratch, RecordType};
+use crate::net::ClientAddress;
+
+/// Who asks: an address, or a client subnet that a resolver sends along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExplainClient {
+    address: IpAddr,
+    prefix: Option<u8>,
+}
+
+/// The text names no client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoAsker;
+
+impl std::fmt::Display for NoAsker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a client is an address (203.0.113.7) or a client subnet (203.0.113.0/24)")
+    }
+}
+
+impl std::error::Error for NoAsker {}
+
+impl FromStr for ExplainClient {
+    type Err = NoAsker;
+
+    /// `203.0.113.7` or `203.0.113.0/24`; bits behind the prefix are cleared, as a resolver would.
+    fn from_str(text: &str) -> Result<ExplainClient, NoAsker> {
+        let Some((address, prefix)) = text.split_once('/') else {
+            return Ok(ExplainClient {
+                address: text.parse().map_err(|_| NoAsker)?,
+                prefix: None,
+            });
+        };
+        let address: IpAddr = address.parse().map_err(|_| NoAsker)?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let digits = prefix.bytes().all(|octet| octet.is_ascii_digit());
+        let prefix: u8 = prefix
+            .parse()
+            .ok()
+            .filter(|prefix| digits && *prefix <= most)
+            .ok_or(NoAsker)?;
+        Ok(ExplainClient {
+            address: cleared(address, prefix),
+            prefix: Some(prefix),
+        })
+    }
+}
+
+/// The address with the bits behind the prefix cleared.
+fn cleared(address: IpAddr, prefix: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+            IpAddr::V4((address.to_bits() & mask).into())
+        }
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+            IpAddr::V6((address.to_bits() & mask).into())
+        }
+    }
+}
+
+impl std::fmt::Display for ExplainClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.prefix {
+            Some(prefix) => write!(f, "{}/{prefix}", self.address),
+            None => write!(f, "{}", self.address),
+        }
+    }
+}
+
+impl ExplainClient {
+    /// What is located if all goes well.
+    pub fn seen(&self) -> LookupAddress {
+        self.subnet()
+            .as_ref()
+            .and_then(LookupAddress::of_subnet)
+            .unwrap_or_else(|| LookupAddress::of(self.address.into()))
+    }
+
+    /// Whether a client subnet is sent along.
+    pub fn is_subnet(&self) -> bool {
+        self.prefix.is_some_and(|prefix| prefix > 0)
+    }
+
+    /// Where the query itself comes from. Of the resolver behind a subnet nothing is known, so it stands nowhere.
+    pub fn source(&self) -> ClientAddress {
+        if self.prefix.is_some() {
+            Ipv4Addr::UNSPECIFIED.into()
+        } else {
+            self.address.into()
+        }
+    }
+
+    /// The client subnet that a resolver would send for it.
+    pub fn subnet(&self) -> Option<ClientSubnet> {
+        self.prefix
+            .map(|prefix| ClientSubnet::around(self.address, prefix))
+    }
+}
+
+/// A query as a resolver would send it.
+pub fn message(name: &Name, rtype: RecordType, asker: &ExplainClient) -> Vec<u8> {
+    let mut message = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+    message.extend_from_slice(name.as_wire());
+    message.extend_from_slice(&rtype.0.to_be_bytes());
+    message.extend_from_slice(&CLASS_IN.to_be_bytes());
+    let option = asker.subnet().map_or(Vec::new(), |subnet| option(&subnet));
+    // OPT (RFC 6891 section 6.1.2): the root, type 41, 1232 octets of payload, no flags.
+    message.extend_from_slice(&[0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, option.len() as u8]);
+    message.extend_from_slice(&option);
+    message
+}
+
+fn option(subnet: &ClientSubnet) -> Vec<u8> {
+    let mut option = vec![0; 4 + subnet.size()];
+    option[1] = OPTION_CLIENT_SUBNET as u8;
+    option[3] = subnet.size() as u8;
+    let written = subnet.write(0, &mut option[4..]);
+    debug_assert!(written.is_some(), "the place is as long as the subnet says");
+    option
+}
+
+/// One record of a reply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RecordFacts {
+    /// Owner.
+    pub name: String,
+    /// Seconds.
+    pub ttl: u32,
+    /// Record type.
+    #[serde(rename = "type")]
+    pub rtype: String,
+    /// Record data in presentation form.
+    pub data: String,
+}
+
+/// A reply, read.
+#[derive(Debug, Clone)]
+pub struct ParsedReply {
+    /// What became of the query.
+    pub verdict: Disposition,
+    /// The response code's mnemonic.
+    pub rcode: String,
+    /// The answer section.
+    pub records: Vec<RecordFacts>,
+    /// The question's name, then the target of every CNAME in the answer.
+    pub names: Vec<Name>,
+    /// SCOPE PREFIX-LENGTH, if a client subnet was sent.
+    pub scope: Option<u8>,
+}
+
+/// Asks the server and reads its reply.
+pub fn ask(
+    name: &Name,
+    rtype: RecordType,
+    asker: &ExplainClient,
+    moment: &QueryContext<'_>,
+) -> ParsedReply {
+    let message = message(name, rtype, asker);
+    let mut buffer = vec![0; usize::from(u16::MAX)];
+    let answered = answer(
+        &message,
+        asker.source(),
+        Transport::Stream,
+        moment,
+        &mut QueryScratch::default(),
+        &mut buffer,
+    );
+    buffer.truncate(answered.length);
+    let mut read = ParsedReply {
+        verdict: answered.verdict,
+        rcode: String::new(),
+        records: Vec::new(),
+        names: vec![name.clone()],
+        scope: None,
+    };
+    if let Ok(reply) = Message::from_octets(&buffer[..]) {
+        read.rcode = reply.header().rcode().to_string();
+        read.scope = reply
+            .opt()
+            .and_then(|opt| opt.opt().client_subnet())
+            .map(|subnet| subnet.scope_prefix_len());
+        read_answer(&reply, &mut read);
+    }
+    read
+}
+
+fn read_answer(reply: &Message<&[u8]>, read: &mut ParsedReply) {
+    let Ok(section) = reply.answer() else { return };
+    for record in section.limit_to::<AllRecordData<_, _>>().flatten() {
+        if let AllRecordData::Cname(cname) = record.data() {
+            let target: domain::base::Name<Vec<u8>> = cname.cname().to_name();
+            read.names.extend(Name::from_wire(target.as_slice()));
+        }
+        read.records.push(RecordFacts {
+            name: record.owner().to_string(),
+            ttl: record.ttl().as_secs(),
+            rtype: record.rtype().to_string(),
+            data: record.data().to_string(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::query;
+
+    #[test]
+    fn askers_are_read_and_written() {
+        for (text, shown) in [
+            ("203.0.113.7", "203.0.113.7"),
+            ("203.0.113.7/24", "203.0.113.0/24"),
+            ("::1/0", "::/0"),
+        ] {
+            assert_eq!(text.parse::<ExplainClient>().unwrap().to_string(), shown);
+        }
+        for text in [
+            "",
+            "203.0.113.7/33",
+            "203.0.113.7/+8",
+            "x/8",
+            "::1/129",
+            "1.2.3.4/",
+        ] {
+            assert_eq!(text.parse::<ExplainClient>(), Err(NoAsker), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_ipv4_client_in_ipv6_form_is_seen_as_one() {
+        for text in [
+            "::ffff:203.0.113.7",
+            "::ffff:203.0.113.7/128",
+            "203.0.113.7/32",
+        ] {
+            let asker: ExplainClient = text.parse().unwrap();
+            assert_eq!(
+                asker.seen().address(),
+                IpAddr::from([203, 0, 113, 7]),
+                "{text}"
+            );
+        }
+        let asker: ExplainClient = "::ffff:203.0.113.7".parse().unwrap();
+        assert_eq!(asker.source(), "203.0.113.7".parse().unwrap());
+    }
+
+    #[test]
+    fn the_message_is_one_that_the_server_reads() {
+        for client in [
+            "203.0.113.7",
+            "203.0.113.7/24",
+            "2001:db8::/33",
+            "0.0.0.0/0",
+        ] {
+            let asker: ExplainClient = client.parse().unwrap();
+            let octets = message(&"www.example.com".parse().unwrap(), RecordType::A, &asker);
+            let mut scratch = QueryScratch::default();
+            let query = query::parse(&octets, &mut scratch).unwrap();
+            assert_eq!(
+                query.edns.unwrap().client_subnet,
+                asker.subnet(),
+                "{client}"
+            );
+        }
+    }
+}

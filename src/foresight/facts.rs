@@ -1,0 +1,449 @@
+//! The sums put into words and JSON.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::change::PlannedChange;
+use super::coverage::{CoverageParts, where_to};
+use super::side::ForecastSide;
+use super::sum::{ClientTotals, DistanceSummary, ForecastTotals};
+use super::weigh::ShareBasis;
+use crate::config::Capacity;
+use crate::dns::Name;
+use crate::explain::percent;
+use crate::geo::locations::country_name;
+
+/// Most squares on the map: those with the most addresses are kept.
+const MOST_CELLS: usize = 2500;
+/// Countries that are listed as movers.
+const MOST_MOVERS: usize = 10;
+
+/// Who goes where, now and after a change. Its JSON form is stable: keys are added, never changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Foresight {
+    /// One sentence with what matters.
+    pub summary: String,
+    /// The service.
+    pub name: String,
+    /// `A` or `AAAA`: which endpoints are counted. The clients are those with IPv4 addresses in any case.
+    #[serde(rename = "type")]
+    pub rtype: String,
+    /// What is counted, here and wherever `addresses` stands.
+    #[serde(default)]
+    pub over: ShareBasis,
+    /// Public IPv4 addresses whose place is known, or people, or queries that were noted: the whole that parts are parts of.
+    pub addresses: u64,
+    /// Public IPv4 addresses whose place is unknown, who are offered the regions as listed; or people of countries without
+    /// an address; or queries from places that are unknown.
+    pub unlocated: u64,
+    /// The part of the addresses that are sent elsewhere by the change, in per cent.
+    pub moved_percent: f64,
+    /// Who has a live region now.
+    #[serde(default)]
+    pub before_coverage: CoverageParts,
+    /// Who has one after the change.
+    #[serde(default)]
+    pub after_coverage: CoverageParts,
+    /// Countries whose clients have none after the change, the greatest first.
+    #[serde(default)]
+    pub losing: Vec<CountryLoss>,
+    /// How many such countries there are.
+    #[serde(default)]
+    pub losing_countries: usize,
+    /// The regions of the service as listed, then those that only another configuration has.
+    pub regions: Vec<RegionForesight>,
+    /// The countries, by code.
+    pub countries: Vec<CountryForesight>,
+    /// Those that the change moves the most addresses of, the greatest first.
+    pub movers: Vec<CountryMove>,
+    /// How far clients are from what serves them, before and after.
+    pub distance: DistanceFacts,
+    /// Squares of one degree with the most addresses, for maps.
+    pub cells: Vec<CellFacts>,
+}
+
+/// One region.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RegionForesight {
+    /// Its name.
+    pub region: String,
+    /// Degrees north; absent where the region has no location.
+    pub latitude: Option<f64>,
+    /// Degrees east.
+    pub longitude: Option<f64>,
+    /// How a tier is divided, as configured or ordered.
+    pub weight: u32,
+    /// Per cent.
+    pub bias: i8,
+    /// Its part of the addresses now.
+    pub before_percent: f64,
+    /// Its part after the change.
+    pub after_percent: f64,
+    /// What it has room for after the change, where that is stated as a part.
+    #[serde(default)]
+    pub capacity_percent: Option<f64>,
+    /// Whether that is less than its part after the change: what is above it would spill to other regions.
+    #[serde(default)]
+    pub over_capacity: bool,
+}
+
+/// One country.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CountryForesight {
+    /// ISO 3166-1 alpha-2.
+    pub country: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its addresses.
+    pub addresses: u64,
+    /// Per cent of its addresses by region, now; regions that serve none of them are left out.
+    pub before: BTreeMap<String, f64>,
+    /// The same after the change.
+    pub after: BTreeMap<String, f64>,
+}
+
+/// A country that the change moves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CountryMove {
+    /// ISO 3166-1 alpha-2.
+    pub country: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Addresses that are sent elsewhere.
+    pub addresses: u64,
+    /// The region that loses the most of them; absent where it had none.
+    pub from: Option<String>,
+    /// The region that gains the most of them; absent where nobody answers them.
+    pub to: Option<String>,
+}
+
+/// A country whose clients have no live region after the change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CountryLoss {
+    /// ISO 3166-1 alpha-2.
+    pub country: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Addresses that have none.
+    pub addresses: u64,
+}
+
+/// Great-circle distances between clients and what serves them, in kilometres.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DistanceFacts {
+    /// The mean now; absent where no distance is known.
+    pub before_mean_km: Option<f64>,
+    /// The mean after the change.
+    pub after_mean_km: Option<f64>,
+    /// 95 of 100 addresses are this near now.
+    pub before_p95_km: Option<f64>,
+    /// 95 of 100 addresses are this near after the change.
+    pub after_p95_km: Option<f64>,
+    /// How much farther than the nearest region of the service, in the mean, now.
+    #[serde(default)]
+    pub before_extra_mean_km: Option<f64>,
+    /// The same after the change.
+    #[serde(default)]
+    pub after_extra_mean_km: Option<f64>,
+    /// What 95 of 100 addresses have of that at most, now.
+    #[serde(default)]
+    pub before_extra_p95_km: Option<f64>,
+    /// The same after the change.
+    #[serde(default)]
+    pub after_extra_p95_km: Option<f64>,
+}
+
+/// One square of a map.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CellFacts {
+    /// Its southern edge, in degrees north.
+    pub latitude: i16,
+    /// Its western edge, in degrees east.
+    pub longitude: i16,
+    /// Its addresses.
+    pub addresses: u64,
+    /// One of them, to ask about.
+    pub example: IpAddr,
+    /// The region that serves most of them now.
+    pub before: Option<String>,
+    /// The region that serves most of them after the change.
+    pub after: Option<String>,
+}
+
+/// What the words are about.
+pub struct ForecastSubject<'s> {
+    /// The service.
+    pub name: &'s Name,
+    /// `A` or `AAAA`.
+    pub kind: &'s str,
+    /// What is counted.
+    pub over: ShareBasis,
+    /// What is different; `None`: nothing.
+    pub change: Option<&'s PlannedChange>,
+    /// The names of the regions, by position.
+    pub regions: &'s [String],
+    /// Before.
+    pub before: &'s ForecastSide,
+    /// After.
+    pub after: &'s ForecastSide,
+}
+
+/// Puts sums into words.
+pub fn facts(subject: &ForecastSubject<'_>, sums: &ForecastTotals) -> Foresight {
+    let mut foresight = Foresight {
+        summary: String::new(),
+        name: subject.name.to_string(),
+        rtype: subject.kind.to_owned(),
+        over: subject.over,
+        addresses: sums.all.clients.round() as u64,
+        unlocated: sums.unlocated,
+        moved_percent: part(sums.all.moved, sums.all.clients),
+        before_coverage: CoverageParts::of(&sums.fate_before, sums.all.clients),
+        after_coverage: CoverageParts::of(&sums.fate_after, sums.all.clients),
+        losing: losers(sums),
+        losing_countries: sums.losing.len(),
+        regions: (0..)
+            .zip(subject.regions)
+            .map(|(position, name)| subject.region(position, name, &sums.all))
+            .collect(),
+        countries: sums
+            .countries
+            .iter()
+            .map(|(code, sum)| subject.country(code.as_str(), sum))
+            .collect(),
+        movers: subject.movers(sums),
+        distance: distances(&sums.before, &sums.after),
+        cells: subject.cells(sums),
+    };
+    foresight.summary = summary(&foresight, subject.change.is_some()) + &uncovered(&foresight);
+    foresight
+}
+
+/// Countries whose clients have no live region, those with the most of them first.
+fn losers(sums: &ForecastTotals) -> Vec<CountryLoss> {
+    let mut losing: Vec<_> = sums.losing.iter().collect();
+    losing.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    losing.truncate(MOST_MOVERS);
+    let loser = |(code, clients): (&crate::geo::PlaceCode, &f64)| CountryLoss {
+        country: code.to_string(),
+        name: country_name(*code).map(str::to_owned),
+        addresses: clients.round() as u64,
+    };
+    losing.into_iter().map(loser).collect()
+}
+
+/// What the summary says of clients without a live region; empty where there are none.
+fn uncovered(foresight: &Foresight) -> String {
+    let coverage = &foresight.after_coverage;
+    let part = coverage.uncovered_percent();
+    // Where nobody gets an answer, that is the sentence already.
+    if part == 0.0 || coverage.covered_percent() + coverage.dead_percent == 0.0 {
+        return String::new();
+    }
+    let names = foresight
+        .losing
+        .iter()
+        .map(|loser| loser.name.as_deref().unwrap_or(&loser.country));
+    let where_to = where_to(names, foresight.losing_countries);
+    format!(
+        "; NO LIVE REGION for {} of {}{where_to}",
+        percent(part),
+        foresight.over.words()
+    )
+}
+
+impl ForecastSubject<'_> {
+    fn name(&self, position: u16) -> Option<String> {
+        self.regions.get(usize::from(position)).cloned()
+    }
+
+    fn region(&self, position: u16, name: &str, all: &ClientTotals) -> RegionForesight {
+        let now = self.after.region(name).or_else(|| self.before.region(name));
+        let weights = self
+            .change
+            .into_iter()
+            .flat_map(|change| change.weights.iter().rev());
+        let biases = self
+            .change
+            .into_iter()
+            .flat_map(|change| change.biases.iter().rev());
+        let weight = weights
+            .into_iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, weight)| *weight);
+        let bias = biases
+            .into_iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, bias)| bias.percent());
+        let percent = |sums: &BTreeMap<u16, f64>| {
+            part(sums.get(&position).copied().unwrap_or(0.0), all.clients)
+        };
+        let capacity_percent = match now.and_then(|now| now.capacity) {
+            Some(Capacity::Part(part)) => Some(part * 100.0),
+            // How much is asked for in a second is not known beforehand.
+            Some(Capacity::Rate(_)) | None => None,
+        };
+        let after_percent = percent(&all.after);
+        RegionForesight {
+            region: name.to_owned(),
+            latitude: now.and_then(|now| now.point).map(|point| point.latitude()),
+            longitude: now.and_then(|now| now.point).map(|point| point.longitude()),
+            weight: weight.or(now.map(|now| now.weight)).unwrap_or(0),
+            bias: bias.or(now.map(|now| now.bias)).unwrap_or(0),
+            before_percent: percent(&all.before),
+            after_percent,
+            capacity_percent,
+            over_capacity: capacity_percent
+                .is_some_and(|capacity| after_percent > capacity + 0.001),
+        }
+    }
+
+    fn country(&self, code: &str, sum: &ClientTotals) -> CountryForesight {
+        let parts = |sums: &BTreeMap<u16, f64>| {
+            let named = sums
+                .iter()
+                .filter_map(|(position, it)| Some((self.name(*position)?, part(*it, sum.clients))));
+            named.filter(|(_, percent)| *percent > 0.0).collect()
+        };
+        CountryForesight {
+            country: code.to_owned(),
+            name: code.parse().ok().and_then(country_name).map(str::to_owned),
+            addresses: sum.clients.round() as u64,
+            before: parts(&sum.before),
+            after: parts(&sum.after),
+        }
+    }
+
+    fn movers(&self, sums: &ForecastTotals) -> Vec<CountryMove> {
+        let mut moved: Vec<_> = sums
+            .countries
+            .iter()
+            .filter(|(_, sum)| sum.moved >= 1.0)
+            .collect();
+        moved.sort_by(|a, b| b.1.moved.total_cmp(&a.1.moved));
+        let mover = |(code, sum): (&crate::geo::PlaceCode, &ClientTotals)| CountryMove {
+            country: code.to_string(),
+            name: country_name(*code).map(str::to_owned),
+            addresses: sum.moved.round() as u64,
+            from: greatest_gain(&sum.after, &sum.before).and_then(|position| self.name(position)),
+            to: greatest_gain(&sum.before, &sum.after).and_then(|position| self.name(position)),
+        };
+        moved.into_iter().take(MOST_MOVERS).map(mover).collect()
+    }
+
+    fn cells(&self, sums: &ForecastTotals) -> Vec<CellFacts> {
+        let mut squares: Vec<_> = sums.squares.iter().collect();
+        squares.sort_by(|a, b| b.1.clients.total_cmp(&a.1.clients));
+        let most = |sums: &BTreeMap<u16, f64>| {
+            let greatest = sums
+                .iter()
+                .max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(a.0)))?;
+            self.name(*greatest.0)
+        };
+        let cell = |((latitude, longitude), sum): (&(i16, i16), &ClientTotals)| CellFacts {
+            latitude: *latitude,
+            longitude: *longitude,
+            addresses: sum.clients.round() as u64,
+            example: sum.example.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
+            before: most(&sum.before),
+            after: most(&sum.after),
+        };
+        squares.into_iter().take(MOST_CELLS).map(cell).collect()
+    }
+}
+
+/// The position that `after` gives the most above `before`.
+fn greatest_gain(before: &BTreeMap<u16, f64>, after: &BTreeMap<u16, f64>) -> Option<u16> {
+    let gain = |(position, sum): (&u16, &f64)| {
+        (
+            *position,
+            sum - before.get(position).copied().unwrap_or(0.0),
+        )
+    };
+    let gains = after.iter().map(gain).filter(|(_, gain)| *gain > 0.0);
+    gains
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+        .map(|(position, _)| position)
+}
+
+fn distances(before: &DistanceSummary, after: &DistanceSummary) -> DistanceFacts {
+    let whole = |kilometres: Option<f64>| kilometres.map(f64::round);
+    DistanceFacts {
+        before_mean_km: whole(before.whole.mean()),
+        after_mean_km: whole(after.whole.mean()),
+        before_p95_km: whole(before.whole.most()),
+        after_p95_km: whole(after.whole.most()),
+        before_extra_mean_km: whole(before.extra.mean()),
+        after_extra_mean_km: whole(after.extra.mean()),
+        before_extra_p95_km: whole(before.extra.most()),
+        after_extra_p95_km: whole(after.extra.most()),
+    }
+}
+
+/// Per cent, to three places.
+fn part(of: f64, all: f64) -> f64 {
+    if all > 0.0 {
+        (of / all * 100_000.0).round() / 1000.0
+    } else {
+        0.0
+    }
+}
+
+fn summary(foresight: &Foresight, is_change: bool) -> String {
+    let whole = foresight.over.words();
+    if foresight.over == ShareBasis::Traffic && foresight.addresses == 0 {
+        return format!(
+            "{}: nobody whose place is known was noted yet",
+            foresight.name
+        );
+    }
+    let serving = |percent: fn(&RegionForesight) -> f64| {
+        foresight
+            .regions
+            .iter()
+            .filter(|region| percent(region) > 0.0)
+            .max_by(|a, b| percent(a).total_cmp(&percent(b)))
+    };
+    if !is_change {
+        return match serving(|region| region.before_percent) {
+            Some(most) => format!(
+                "{} serves the most of {}: {} of {whole}",
+                most.region,
+                foresight.name,
+                percent(most.before_percent)
+            ),
+            None => format!("no region serves {}", foresight.name),
+        };
+    }
+    let moved = percent(foresight.moved_percent);
+    if foresight.moved_percent == 0.0 {
+        return format!("{}: nobody would be sent elsewhere", foresight.name);
+    }
+    if serving(|region| region.after_percent).is_none() {
+        return format!("{}: nobody would get an answer any more", foresight.name);
+    }
+    let gain = |region: &RegionForesight| region.after_percent - region.before_percent;
+    let most = foresight
+        .regions
+        .iter()
+        .max_by(|a, b| gain(a).total_cmp(&gain(b)));
+    let most = most
+        .filter(|region| gain(region) > 0.0)
+        .map_or(String::new(), |region| {
+            let (before, after) = (
+                percent(region.before_percent),
+                percent(region.after_percent),
+            );
+            format!(
+                ", most of it to {}, which goes from {before} to {after}",
+                region.region
+            )
+        });
+    format!(
+        "{}: {moved} of {whole} would be sent elsewhere{most}",
+        foresight.name
+    )
+}

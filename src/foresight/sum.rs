@@ -1,0 +1,255 @@
+//! The cells of a sweep added up: by region, by country, by distance, and by square on the map.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::fate::ClassSplit;
+use super::side::ForecastSide;
+use super::split::RegionSplit;
+use super::sweep::CellTally;
+use super::weigh::WeightedCell;
+use crate::geo::{Atlas, Place, PlaceCode};
+use crate::steering::UnitVector;
+
+/// Width of a step of the histogram of distances, in kilometres; half the Earth has some 2000.
+const STEP_KM: f64 = 10.0;
+const STEPS: usize = 2006;
+
+/// Clients of the whole or a part, divided between the regions before and after.
+#[derive(Debug, Clone, Default)]
+pub struct ClientTotals {
+    /// How many.
+    pub clients: f64,
+    /// By position.
+    pub before: BTreeMap<u16, f64>,
+    /// The same after the change.
+    pub after: BTreeMap<u16, f64>,
+    /// How many are sent elsewhere by the change.
+    pub moved: f64,
+    /// Addresses of the widest range, where one is looked for.
+    pub widest: u64,
+    /// One of them.
+    pub example: Option<IpAddr>,
+}
+
+impl ClientTotals {
+    fn add(&mut self, clients: f64, before: &RegionSplit, after: &RegionSplit, moved: f64) {
+        self.clients += clients;
+        for (position, part) in &before.0 {
+            *self.before.entry(*position).or_default() += clients * part;
+        }
+        for (position, part) in &after.0 {
+            *self.after.entry(*position).or_default() += clients * part;
+        }
+        self.moved += clients * moved;
+    }
+}
+
+/// Distances of clients, each counted as often as it weighs.
+#[derive(Debug, Clone)]
+pub struct DistanceSamples {
+    /// The first step is no distance at all; each other one is some that are above the step before.
+    steps: Vec<f64>,
+    sum: f64,
+    clients: f64,
+}
+
+impl Default for DistanceSamples {
+    fn default() -> DistanceSamples {
+        DistanceSamples {
+            steps: vec![0.0; STEPS],
+            sum: 0.0,
+            clients: 0.0,
+        }
+    }
+}
+
+impl DistanceSamples {
+    fn add(&mut self, kilometres: f64, clients: f64) {
+        if let Some(step) = self.steps.get_mut((kilometres / STEP_KM).ceil() as usize) {
+            *step += clients;
+            self.sum += kilometres * clients;
+            self.clients += clients;
+        }
+    }
+
+    /// The mean in kilometres; `None`: no distance is known.
+    pub fn mean(&self) -> Option<f64> {
+        (self.clients > 0.0).then(|| self.sum / self.clients)
+    }
+
+    /// How far 95 of 100 clients are at most, to some 10 km.
+    pub fn most(&self) -> Option<f64> {
+        let mut left = self.clients * 0.95;
+        let reached = |step: &f64| {
+            left -= step;
+            left <= 0.0
+        };
+        let at = self.steps.iter().position(reached)?;
+        (self.clients > 0.0).then_some(at as f64 * STEP_KM)
+    }
+}
+
+/// How far clients are from the region that serves them.
+#[derive(Debug, Clone, Default)]
+pub struct DistanceSummary {
+    /// The whole way.
+    pub whole: DistanceSamples,
+    /// What it is longer than that to the nearest region of the service.
+    pub extra: DistanceSamples,
+}
+
+impl DistanceSummary {
+    fn add(
+        &mut self,
+        client: &UnitVector,
+        clients: f64,
+        split: &RegionSplit,
+        regions: &[Option<UnitVector>],
+    ) {
+        let nearest = regions
+            .iter()
+            .flatten()
+            .map(|region| client.distance_km(region))
+            .fold(f64::INFINITY, f64::min);
+        for (position, part) in &split.0 {
+            if let Some(region) = regions.get(usize::from(*position)).copied().flatten() {
+                let kilometres = client.distance_km(&region);
+                self.whole.add(kilometres, clients * part);
+                self.extra.add(kilometres - nearest, clients * part);
+            }
+        }
+    }
+}
+
+/// One side and where its regions are, by position in the list of all.
+pub struct LocatedSide<'s> {
+    /// The side.
+    pub side: &'s ForecastSide,
+    /// Absent where a region has no location.
+    pub regions: Vec<Option<UnitVector>>,
+}
+
+impl<'s> LocatedSide<'s> {
+    /// Of a side whose regions are numbered in `names`.
+    pub fn new(side: &'s ForecastSide, names: &[String]) -> LocatedSide<'s> {
+        let point = |name: &String| Some(side.region(name)?.point?.unit_vector());
+        LocatedSide {
+            side,
+            regions: names.iter().map(point).collect(),
+        }
+    }
+
+    fn split(&self, value: u32) -> &RegionSplit {
+        static NOBODY: RegionSplit = RegionSplit(Vec::new());
+        self.side.splits.get(value as usize).unwrap_or(&NOBODY)
+    }
+
+    /// Where there is no such service, nobody has a region.
+    fn fate(&self, value: u32) -> ClassSplit {
+        self.side
+            .fates
+            .get(value as usize)
+            .copied()
+            .unwrap_or(ClassSplit {
+                excluded: 1.0,
+                ..ClassSplit::default()
+            })
+    }
+}
+
+/// Everything added up.
+#[derive(Debug, Default)]
+pub struct ForecastTotals {
+    /// All clients whose place is known.
+    pub all: ClientTotals,
+    /// Those whose place is unknown.
+    pub unlocated: u64,
+    /// By country.
+    pub countries: BTreeMap<PlaceCode, ClientTotals>,
+    /// By degree of latitude and longitude.
+    pub squares: BTreeMap<(i16, i16), ClientTotals>,
+    /// Distances before.
+    pub before: DistanceSummary,
+    /// Distances after.
+    pub after: DistanceSummary,
+    /// Whether clients have a live region before.
+    pub fate_before: ClassSplit,
+    /// The same after.
+    pub fate_after: ClassSplit,
+    /// How many clients of each country have none after.
+    pub losing: BTreeMap<PlaceCode, f64>,
+}
+
+impl ForecastTotals {
+    /// Adds up the cells.
+    pub fn of(
+        cells: &[WeightedCell],
+        atlas: &Atlas,
+        before: &LocatedSide<'_>,
+        after: &LocatedSide<'_>,
+    ) -> ForecastTotals {
+        let mut sums = ForecastTotals::default();
+        for (cell, tally, clients) in cells {
+            if *clients > 0.0 {
+                sums.add_fates(
+                    atlas.place(cell.0),
+                    *clients,
+                    &before.fate(cell.1),
+                    &after.fate(cell.2),
+                );
+                sums.add(
+                    atlas.place(cell.0),
+                    tally,
+                    *clients,
+                    (before, before.split(cell.1)),
+                    (after, after.split(cell.2)),
+                );
+            }
+        }
+        sums
+    }
+
+    fn add_fates(&mut self, place: &Place, clients: f64, before: &ClassSplit, after: &ClassSplit) {
+        self.fate_before.add(&before.times(clients));
+        self.fate_after.add(&after.times(clients));
+        if let Some(country) = place.country.filter(|_| after.uncovered() > 0.0) {
+            *self.losing.entry(country).or_default() += after.uncovered() * clients;
+        }
+    }
+
+    fn add(
+        &mut self,
+        place: &Place,
+        tally: &CellTally,
+        clients: f64,
+        before: Told<'_>,
+        after: Told<'_>,
+    ) {
+        let moved = before.1.moved(after.1);
+        self.all.add(clients, before.1, after.1, moved);
+        if let Some(country) = place.country {
+            self.countries
+                .entry(country)
+                .or_default()
+                .add(clients, before.1, after.1, moved);
+        }
+        let Some(point) = place.point else { return };
+        let square = (
+            point.latitude().floor() as i16,
+            point.longitude().floor() as i16,
+        );
+        let sum = self.squares.entry(square).or_default();
+        sum.add(clients, before.1, after.1, moved);
+        if tally.widest > sum.widest {
+            (sum.widest, sum.example) = (tally.widest, tally.example);
+        }
+        let client = point.unit_vector();
+        self.before
+            .add(&client, clients, before.1, &before.0.regions);
+        self.after.add(&client, clients, after.1, &after.0.regions);
+    }
+}
+
+/// A side and what it says of one cell.
+type Told<'t> = (&'t LocatedSide<'t>, &'t RegionSplit);

@@ -1,0 +1,89 @@
+//! The address space from end to end: how many IPv4 addresses each place has under each pair of outcomes.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use foldhash::{HashMap, HashMapExt};
+
+use crate::geo::{AddressTable, Atlas, PlaceId};
+
+/// One past the last IPv4 address.
+const END: u64 = 1 << 32;
+
+/// Place, outcome before, outcome after.
+pub type ClientCell = (PlaceId, u32, u32);
+
+/// The addresses of one cell.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CellTally {
+    /// How many.
+    pub addresses: u64,
+    /// Those of its widest range.
+    pub widest: u64,
+    /// An address of that range: one to ask about.
+    pub example: Option<IpAddr>,
+}
+
+impl CellTally {
+    fn add(&mut self, start: u64, end: u64) {
+        let width = end.saturating_sub(start);
+        self.addresses += width;
+        if width > self.widest {
+            // A network's own address is nobody's; the next is somebody's.
+            (self.widest, self.example) = (width, Some(Ipv4Addr::from(start as u32 | 1).into()));
+        }
+    }
+}
+
+/// Steps over the address space.
+struct Steps<I: Iterator<Item = (u32, T)>, T> {
+    rest: std::iter::Peekable<I>,
+    value: T,
+}
+
+impl<I: Iterator<Item = (u32, T)>, T: Copy> Steps<I, T> {
+    fn new(steps: I, value: T) -> Steps<I, T> {
+        Steps {
+            rest: steps.peekable(),
+            value,
+        }
+    }
+
+    /// Where the next step begins.
+    fn next(&mut self) -> u64 {
+        self.rest.peek().map_or(END, |(start, _)| u64::from(*start))
+    }
+
+    fn advance_to(&mut self, at: u64) {
+        if let Some((_, value)) = self.rest.next_if(|(start, _)| u64::from(*start) == at) {
+            self.value = value;
+        }
+    }
+}
+
+/// Counts the addresses of every cell.
+pub fn sweep(
+    atlas: &Atlas,
+    before: &AddressTable,
+    after: &AddressTable,
+) -> HashMap<ClientCell, CellTally> {
+    let mut cells = HashMap::new();
+    let mut places = Steps::new(atlas.ranges_v4(), PlaceId::UNKNOWN);
+    let (mut before, mut after) = (
+        Steps::new(before.ranges_v4(), 0),
+        Steps::new(after.ranges_v4(), 0),
+    );
+    let mut at = 0;
+    while at < END {
+        places.advance_to(at);
+        before.advance_to(at);
+        after.advance_to(at);
+        let next = places.next().min(before.next()).min(after.next());
+        let cell: &mut CellTally = cells
+            .entry((places.value, before.value, after.value))
+            .or_default();
+        cell.add(at, next);
+        // Steps are in ascending order; were they not, the walk would still come to its end.
+        at = next.max(at + 1);
+    }
+    cells
+}
