@@ -56,7 +56,6 @@ pub use health::{EndpointHealth, ProbeTimes, RegionHealth};
 pub use page::WORLD;
 pub use rules::{EndpointRules, RegionRules, ServiceRules};
 pub use status::{LastReload, ReloadBody, ReloadStatus, ServerStatus, ServiceStatus, ZoneStatus};
-pub use token::read_token;
 
 use listener::BoundListener;
 use token::TokenGate;

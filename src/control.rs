@@ -3,7 +3,6 @@
 pub mod process;
 
 pub mod clock;
-pub mod log_queue;
 pub mod worker;
 
 mod keeper;
@@ -74,4 +73,4 @@ pub fn any_draw() -> u64 {
 }
 
 #[cfg(test)]
-mod simulation;
+mod tests;

@@ -11,6 +11,7 @@
 
 pub mod disk;
 pub mod files;
+pub mod log_queue;
 pub mod net;
 pub mod new_files;
 pub mod terminal;

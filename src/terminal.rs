@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::control::log_queue::{STDERR, STDOUT};
+use crate::log_queue::{STDERR, STDOUT};
 use crate::text::{in_json, shown, shown_lines};
 
 /// How long a server waits for a stream that takes nothing.

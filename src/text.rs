@@ -4,7 +4,7 @@
 //! play with a terminal or deceive whoever reads: control characters, overrides of the writing direction, characters
 //! that nobody sees. They are shown in escaped form here (`\u{202e}`, `\n`) and never sent. Messages about a mistake
 //! show what they cite with [`shown`], so that it stays on its line. Everything that the commands print, and every line
-//! of the log, passes [`shown_lines`] or [`in_json`] at the end, whatever it is made of (`cli::paper`, `cli::log`).
+//! of the log, passes [`shown_lines`] or [`in_json`] at the end, whatever it is made of (`terminal`, `daemon::log`).
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Write};

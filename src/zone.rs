@@ -1,4 +1,4 @@
-//! Zones: RFC 1035 master files, read and checked. What comes out is data only; `answer::world` compiles it.
+//! Zones: RFC 1035 master files, read and checked. What comes out is data only; `catalog` compiles it.
 
 mod binding;
 mod check;

@@ -5,11 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Layers from the bottom; a file imports from its own layer or from lower ones.
-const LAYERS: [(&str, u8); 15] = [
+const LAYERS: [(&str, u8); 26] = [
     ("disk", 0),
+    ("log_queue", 0),
     ("files", 0),
     ("net", 0),
+    ("new_files", 0),
     ("text", 0),
+    ("terminal", 1),
     ("dns", 1),
     ("steering", 1),
     ("zone", 2),
@@ -17,19 +20,29 @@ const LAYERS: [(&str, u8); 15] = [
     ("health", 2),
     ("resolve", 2),
     ("config", 3),
-    ("answer", 4),
-    ("server", 5),
-    ("control", 6),
-    ("cli", 7),
+    ("catalog", 4),
+    ("answer", 5),
+    ("explain", 6),
+    ("server", 6),
+    ("foresight", 7),
+    ("control", 8),
+    ("admin", 9),
+    ("daemon", 10),
+    ("demo", 11),
+    ("import", 11),
+    ("cli", 12),
+    ("main", 13),
 ];
 
 /// Where sockets may be: the nameserver's, the probes', the operators', and what people type to talk to those.
-const WITH_SOCKETS: [&str; 4] = ["server", "health", "control", "cli"];
+const WITH_SOCKETS: [&str; 7] = [
+    "server", "health", "control", "admin", "daemon", "demo", "cli",
+];
 
 /// What every query passes through; clippy denies there what could panic. Modules below `dns` and `answer` inherit it.
 const QUERY_PATH: [&str; 9] = [
-    "src/dns/mod.rs",
-    "src/answer/mod.rs",
+    "src/dns.rs",
+    "src/answer.rs",
     "src/steering/pick.rs",
     "src/geo/table.rs",
     "src/server/udp.rs",
@@ -51,17 +64,17 @@ const PANICS: [&str; 5] = [
 /// What fuzzers and the replay of their corpora call: it reaches into every layer, and panics where something is wrong.
 const FUZZING: &str = "src/fuzzing.rs";
 
-/// Files with more than 400 lines before their tests, and why.
+/// Files with more than 500 lines before their tests, and why.
 const LONG: [(&str, &str); 0] = [];
 
 /// Where the wall clock is read, which anybody may set, and what for. Nothing that ends after a while is counted on it.
 const WALL_CLOCK: [(&str, &str); 12] = [
     (
-        "src/control/admin/health.rs",
+        "src/admin/health.rs",
         "since when an endpoint is as it is, for people",
     ),
-    ("src/control/admin/metrics.rs", "how old geodata is"),
-    ("src/control/admin/status.rs", "how old geodata is"),
+    ("src/admin/metrics.rs", "how old geodata is"),
+    ("src/admin/status.rs", "how old geodata is"),
     (
         "src/control/clock.rs",
         "what people read as the end of an order, and the time between two boots",
@@ -74,7 +87,7 @@ const WALL_CLOCK: [(&str, &str); 12] = [
         "src/control/identity.rs",
         "whether a certificate is still good",
     ),
-    ("src/control/mod.rs", "a number by chance"),
+    ("src/control.rs", "a number by chance"),
     ("src/control/process.rs", "cookies (RFC 9018)"),
     (
         "src/control/reload.rs",
@@ -285,11 +298,11 @@ fn files_are_read_in_one_place() {
 /// Where stdout and stderr may be named: what escapes text from outside, the log, the signs of life of our own words, and
 /// the supervisor of a program, whose stderr is a pipe to the server.
 const WITH_OUTPUT: [&str; 6] = [
-    "src/cli/paper.rs",
-    "src/cli/log.rs",
-    "src/control/log_queue.rs",
-    "src/cli/progress.rs",
-    "src/cli/demo/mod.rs",
+    "src/terminal.rs",
+    "src/daemon/log.rs",
+    "src/log_queue.rs",
+    "src/daemon/progress.rs",
+    "src/demo.rs",
     "src/health/probe/supervisor.rs",
 ];
 
@@ -313,14 +326,14 @@ fn what_is_printed_passes_one_place() {
         let lines = source
             .code_lines()
             .filter(|(_, line)| words.iter().any(|word| line.contains(word)));
-        let lines = lines.filter(|(_, line)| !line.contains("Paper::stdout()"));
+        let lines = lines.filter(|(_, line)| !line.contains("TextOutput::stdout()"));
         found.extend(
             lines.map(|(number, line)| format!("{}:{number}: {}", source.path, line.trim())),
         );
     }
     expect_none(
         found,
-        "the commands print through cli::paper, which shows what would play with a terminal",
+        "the commands print through crate::terminal, which shows what would play with a terminal",
     );
 }
 
@@ -401,17 +414,17 @@ fn files_stay_short() {
     for source in sources().iter().filter(|source| !source.is_test()) {
         let lines = source.code.lines().count();
         let excused = LONG.iter().any(|(path, _)| *path == source.path);
-        if lines > 400 && !excused {
+        if lines > 500 && !excused {
             found.push(format!(
                 "{} has {lines} lines before its tests",
                 source.path
             ));
         }
-        if lines <= 400 && excused {
+        if lines <= 500 && excused {
             found.push(format!("{} needs no excuse any more", source.path));
         }
     }
-    expect_none(found, "a file has at most 400 lines without its tests");
+    expect_none(found, "a file has at most 500 lines without its tests");
 }
 
 /// The text that `--help` prints stands in the README between a line ```` ```text ```` with the command and its end.

@@ -15,7 +15,7 @@ use super::listener::AdminPeer;
 use super::refusals::RefusalLog;
 use super::token::TokenGate;
 use crate::control::Control;
-use crate::control::log_queue::client_text;
+use crate::log_queue::client_text;
 use crate::server::seats::ConnectionPermit;
 
 /// Calls a second in the long run, and at once. A thousand leases can be renewed every ten seconds.

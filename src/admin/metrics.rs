@@ -19,10 +19,11 @@ use super::{AdminContext, EndpointHealth, ProbeTimes, RegionHealth, ServiceStatu
 use crate::control::clock::BootTime;
 use crate::control::orders::{Override, OverrideAction};
 use crate::control::watchdog::WatchedPart;
-use crate::control::{HealthView, log_queue, process, word};
+use crate::control::{HealthView, process, word};
 use crate::explain::SourceFacts;
 use crate::foresight::coverage::Coverage;
 use crate::health::verdict::HealthState;
+use crate::log_queue;
 use crate::server::{AbuseEvent, Histogram};
 
 /// Media type of what [`render`] makes.

@@ -10,12 +10,9 @@ use zeroize::Zeroizing;
 
 use super::error::ApiError;
 use crate::config::{AdminConfig, AdminListen};
-use crate::control::private_file::{self, FileMessages, PrivateFileError};
+use crate::control::private_file::{PrivateFileError, read_token};
 use crate::control::worker::WorkerPool;
-use crate::files::FileKind;
 
-/// Fewest octets of a token: 16 random ones written in any usual way are not guessed.
-const LEAST: usize = 16;
 /// How long a call waits for the token file to be read.
 const READ_TIME: Duration = Duration::from_millis(500);
 /// Most calls that wait for that at a time.
@@ -123,33 +120,6 @@ fn bearer(header: &[u8]) -> Option<&[u8]> {
     scheme
         .eq_ignore_ascii_case(b"Bearer ")
         .then(|| token.trim_ascii())
-}
-
-/// Reads a token file: one token, blank space around it left out. It is wiped when it is dropped.
-///
-/// # Errors
-/// A sentence: it cannot be read, others could read it too, or the token is too short.
-pub fn read_token(path: &Path) -> Result<Zeroizing<String>, PrivateFileError> {
-    let name = path.display();
-    let words = FileMessages {
-        content: "the token",
-        file: "the token file",
-        kept: "keeps it a secret",
-    };
-    let text = private_file::read(path, FileKind::Secret, words)?;
-    let token = text.trim();
-    if token.contains(char::is_whitespace) || !token.is_ascii() {
-        let sentence =
-            format!("{name}: the file must hold one token of ASCII characters without blanks");
-        return Err(PrivateFileError::unfit(sentence));
-    }
-    if token.len() < LEAST {
-        let sentence = format!(
-            "{name}: the token is shorter than {LEAST} characters; `openssl rand -hex 32` makes one"
-        );
-        return Err(PrivateFileError::unfit(sentence));
-    }
-    Ok(Zeroizing::new(token.to_owned()))
 }
 
 #[cfg(test)]

@@ -7,6 +7,9 @@ use zeroize::Zeroizing;
 use crate::files::{self, FileKind, ReadError};
 use crate::text::shown;
 
+/// Fewest octets of a token: 16 random ones written in any usual way are not guessed.
+const LEAST: usize = 16;
+
 /// How mistakes about such a file are told.
 #[derive(Debug, Clone, Copy)]
 pub struct FileMessages {
@@ -89,4 +92,31 @@ pub fn read(
         PrivateFileError::unfit(format!("{name}: {what} is not UTF-8 text"))
     });
     text.map(Zeroizing::new)
+}
+
+/// Reads a token file: one token, blank space around it left out. It is wiped when it is dropped.
+///
+/// # Errors
+/// A sentence: it cannot be read, others could read it too, or the token is too short.
+pub fn read_token(path: &Path) -> Result<Zeroizing<String>, PrivateFileError> {
+    let name = path.display();
+    let words = FileMessages {
+        content: "the token",
+        file: "the token file",
+        kept: "keeps it a secret",
+    };
+    let text = read(path, FileKind::Secret, words)?;
+    let token = text.trim();
+    if token.contains(char::is_whitespace) || !token.is_ascii() {
+        let sentence =
+            format!("{name}: the file must hold one token of ASCII characters without blanks");
+        return Err(PrivateFileError::unfit(sentence));
+    }
+    if token.len() < LEAST {
+        let sentence = format!(
+            "{name}: the token is shorter than {LEAST} characters; `openssl rand -hex 32` makes one"
+        );
+        return Err(PrivateFileError::unfit(sentence));
+    }
+    Ok(Zeroizing::new(token.to_owned()))
 }

@@ -12,8 +12,8 @@ use std::path::Path;
 
 use super::fingerprint::ContentPrints;
 use super::keep::served_zones;
+use super::private_file::read_token;
 use super::state_directory;
-use crate::admin::read_token;
 use crate::config::{AdminListen, Config};
 use crate::text::shown;
 

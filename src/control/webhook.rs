@@ -7,7 +7,7 @@ use reqwest::{Client, header};
 
 use super::Control;
 use super::events::Event;
-use crate::admin::read_token;
+use super::private_file::read_token;
 use crate::config;
 use crate::health::probe::reasons::innermost;
 use crate::health::probe::{AlpnProtocol, TrustStore};

@@ -16,7 +16,7 @@ use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
-use crate::control::log_queue;
+use crate::log_queue;
 use crate::text::{in_json, shown, shown_lines};
 
 /// How long the last lines of a process wait for the stream that takes them.
