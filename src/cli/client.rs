@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::arguments::RemoteArgs;
-use crate::admin::{ErrorBody, read_token};
+use crate::admin::ErrorBody;
+use crate::control::private_file::read_token;
 use crate::files::{self, FileKind};
 use crate::health::probe::reasons::innermost;
 use crate::health::probe::{AlpnProtocol, CheckAuthorities, TrustStore};
