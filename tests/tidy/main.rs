@@ -1,6 +1,10 @@
 //! What the source promises about itself: imports point down, sockets stay where they belong, every file opens with
 //! its idea, nothing panics on purpose, files stay short.
 
+mod circles;
+mod density;
+mod parsed;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -345,6 +349,26 @@ fn every_file_opens_with_its_idea() {
     expect_none(
         silent.map(|source| source.path).collect(),
         "a file starts with //! and its idea",
+    );
+}
+
+#[test]
+fn modules_and_their_tests_have_one_style() {
+    let mut found = Vec::new();
+    for source in sources() {
+        if source.path.ends_with("/mod.rs") {
+            found.push(format!("{}: a module is name.rs beside name/", source.path));
+        }
+        if source.text.contains("\n#[path = ") {
+            found.push(format!(
+                "{}: a module lies where its name says",
+                source.path
+            ));
+        }
+    }
+    expect_none(
+        found,
+        "modules are name.rs beside name/, long tests are name/tests.rs",
     );
 }
 
