@@ -6,10 +6,15 @@ use std::process::Command;
 
 use crate::console::{Step, steps};
 use crate::harness::Server;
+use crate::harness::server::start;
+
+fn text() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    fs::read_to_string(root.join("README.md")).expect("the project has a README.md")
+}
 
 fn readme() -> Vec<Step> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    steps(&fs::read_to_string(root.join("README.md")).expect("the project has a README.md"))
+    steps(&text())
 }
 
 fn meridian(arguments: &[&str]) -> Command {
@@ -28,6 +33,29 @@ fn what_the_readme_asks_the_demo_is_answered_as_it_says() {
     );
     for question in questions {
         question.ask(server.address().port(), server.folder());
+    }
+}
+
+/// The configuration is the `toml` block; its queries are in the `text` block behind it.
+#[test]
+fn the_readmes_configuration_answers_as_it_says() {
+    let text = text();
+    let (_, rest) = text.split_once("```toml\n").expect("the README has a configuration");
+    let (config, rest) = rest.split_once("```\n").expect("the configuration ends");
+    let (_, rest) = rest.split_once("```text\n").expect("queries follow the configuration");
+    let (queries, _) = rest.split_once("```\n").expect("the queries end");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let zones = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/nearest/zones");
+    crate::examples::copy_folder(&zones, &folder.path().join("zones"));
+    let ports = "[server]\nlisten = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n";
+    fs::write(folder.path().join("meridian.toml"), format!("{ports}{config}")).expect("written");
+    let mut command = meridian(&["serve"]);
+    command.current_dir(folder.path());
+    let server = start(command, tempfile::tempdir().expect("a temporary folder"));
+    let queries = steps(&format!("```console\n{queries}```\n"));
+    assert!(queries.len() >= 2, "{queries:?}");
+    for query in queries {
+        query.ask(server.address().port(), folder.path());
     }
 }
 
