@@ -53,8 +53,6 @@ pub enum RdataField {
     OptionalText,
     /// Names to the end, perhaps none.
     Names,
-    /// Base 64 to the end, or a hyphen for nothing.
-    OptionalBase64,
     /// Something of a rare type.
     Rare(CompoundField),
 }
@@ -76,14 +74,14 @@ pub fn fields_of(rtype: RecordType) -> Option<&'static [RdataField]> {
         RecordType::SOA => &[Name, Name, U32, Time, Time, Time, Time],
         RecordType::SRV => &[U16, U16, U16, Name],
         RecordType::TXT | RecordType::SPF | RecordType::AVC => &[Texts],
-        RecordType::NINFO | RecordType::RESINFO | RecordType::WALLET | RecordType::CLA => &[Texts],
+        RecordType::RESINFO | RecordType::WALLET | RecordType::CLA => &[Texts],
         RecordType::IPN => &[U64],
         RecordType::HHIT | RecordType::BRID => &[Base64],
         RecordType::URI => &[U16, U16, Octets],
         RecordType::LOC => &[Location],
         RecordType::SMIMEA => &[U8, U8, U8, Base16],
         RecordType::CERT => &[Rare(CompoundField::Certificate), U16, U8, Base64],
-        RecordType::KEY | RecordType::RKEY => &[U16, U8, U8, Base64],
+        RecordType::KEY => &[U16, U8, U8, Base64],
         RecordType::DHCID => &[Base64],
         RecordType::PX => &[U16, Name, Name],
         RecordType::X25 => &[Text],
@@ -99,19 +97,10 @@ pub fn fields_of(rtype: RecordType) -> Option<&'static [RdataField]> {
 fn rare_fields_of(rtype: RecordType) -> Option<&'static [RdataField]> {
     use RdataField::*;
     Some(match rtype {
-        RecordType::WKS => &[Ipv4, Rare(CompoundField::Services)],
         RecordType::ISDN => &[Text, OptionalText],
-        RecordType::NSAP => &[Rare(CompoundField::Nsap)],
-        RecordType::NXT => &[Name, Rare(CompoundField::FewTypes)],
-        RecordType::EID | RecordType::NIMLOC => &[Base16],
-        RecordType::ATMA => &[Rare(CompoundField::Atm)],
-        RecordType::A6 => &[Rare(CompoundField::Suffix)],
-        RecordType::SINK => &[U8, U8, U8, Base64],
         RecordType::APL => &[Rare(CompoundField::Prefixes)],
         RecordType::HIP => &[Rare(CompoundField::Identity), Names],
-        RecordType::TALINK => &[Name, Name],
         RecordType::CSYNC => &[U32, U16, Rare(CompoundField::Types)],
-        RecordType::DOA => &[U32, U32, U8, Text, OptionalBase64],
         RecordType::AMTRELAY => &[U8, Rare(CompoundField::Relay)],
         RecordType::DSYNC => &[Rare(CompoundField::OneType), U8, U16, Name],
         _ => return None,
@@ -154,10 +143,6 @@ pub fn read(
             );
         }
         RdataField::Base64 => base64_to_the_end(&words.take_rest()?, wire)?,
-        RdataField::OptionalBase64 => match words.take_rest()?.as_str() {
-            "-" => {}
-            rest => base64_to_the_end(rest, wire)?,
-        },
         RdataField::Groups => grouped(
             words,
             wire,
@@ -199,10 +184,7 @@ pub fn skip(field: RdataField, wire: &[u8]) -> Option<&[u8]> {
             }
             Some(rest)
         }
-        RdataField::Octets
-        | RdataField::Base16
-        | RdataField::Base64
-        | RdataField::OptionalBase64 => Some(&[]),
+        RdataField::Octets | RdataField::Base16 | RdataField::Base64 => Some(&[]),
         RdataField::OptionalText if wire.is_empty() => Some(wire),
         RdataField::OptionalText => skip(RdataField::Text, wire),
         RdataField::Names => {
