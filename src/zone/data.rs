@@ -1,4 +1,8 @@
-//! Record data in presentation form to its uncompressed wire form, every type.
+//! Converts record data from presentation form to uncompressed wire format.
+//!
+//! Common types are a row of fields ([`super::fields`]), read by our own code because it is fast. Types with lists or
+//! bit maps are in [`super::rare`]. The `domain` crate reads the rest. Every type may be written as octets in the form
+//! of RFC 3597, `\# LENGTH HEXADECIMAL`; types without a text form here must be.
 
 use domain::base::rdata::{ComposeRecordData, UnknownRecordData};
 use domain::base::scan::{Scanner, ScannerError};

@@ -1,5 +1,8 @@
-//! Record types whose data is a row of plain fields: the common ones, so that they load fast, and those that the
-//! `domain` crate does not know.
+//! Record types whose data is a row of plain fields.
+//!
+//! [`fields_of`] names the fields of a type. [`read`] turns words into octets, and [`skip`] checks octets that were
+//! written in the form of RFC 3597. Common types are here because they must load fast, others because the `domain`
+//! crate does not know them.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -208,17 +211,11 @@ pub fn skip(field: RdataField, wire: &[u8]) -> Option<&[u8]> {
 
 /// Seconds, as a plain number or with units as in `1h30m` (w, d, h, m, s); at most 2^31-1.
 pub fn seconds(text: &str) -> Result<u32, String> {
-    let wrong = || {
-        format!(
-            "{} is not a time; write seconds, or units as in 1h30m",
-            shown(text)
-        )
-    };
     let mut total = 0u64;
     let mut rest = text;
     while !rest.is_empty() {
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let count: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+        let count: u64 = rest[..digits].parse().map_err(|_| not_a_time(text))?;
         let unit = rest[digits..].chars().next();
         let length = match unit.map(|unit| unit.to_ascii_lowercase()) {
             None if digits == text.len() => 1,
@@ -227,22 +224,26 @@ pub fn seconds(text: &str) -> Result<u32, String> {
             Some('h') => 3600,
             Some('d') => 86_400,
             Some('w') => 604_800,
-            _ => return Err(wrong()),
+            _ => return Err(not_a_time(text)),
         };
-        total = count
-            .checked_mul(length)
-            .and_then(|part| total.checked_add(part))
-            .unwrap_or(u64::MAX);
+        total = total.saturating_add(count.saturating_mul(length));
         rest = &rest[digits + usize::from(unit.is_some())..];
     }
     match u32::try_from(total) {
-        Ok(_) if text.is_empty() => Err(wrong()),
+        Ok(_) if text.is_empty() => Err(not_a_time(text)),
         Ok(seconds) if total <= MAX_TTL => Ok(seconds),
         _ => Err(format!(
             "{} is longer than a time may be, 2147483647 seconds",
             shown(text)
         )),
     }
+}
+
+fn not_a_time(text: &str) -> String {
+    format!(
+        "{} is not a time; write seconds, or units as in 1h30m",
+        shown(text)
+    )
 }
 
 /// Text for a sentence, cut where it would fill the screen.

@@ -1,4 +1,4 @@
-//! Fields of the rare record types: those that hold their own lengths, lists or bit maps.
+//! Fields of rare record types: those that hold their own lengths, lists or bit maps.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
