@@ -1,4 +1,9 @@
-//! Zones: RFC 1035 master files, read and checked. What comes out is data only; `catalog` compiles it.
+//! Zones: RFC 1035 master files, read and checked.
+//!
+//! [`load`] reads one file or every `*.zone` of a folder. Text becomes words ([`scanner`]), words become records
+//! ([`read`]), record data becomes wire format ([`data`]), and [`check`] tests whether the records make sense
+//! together. All mistakes of all files are reported at once, each with its file, line and column. The result is
+//! plain data in canonical order; `catalog` compiles it for answering.
 
 mod binding;
 mod check;
@@ -14,6 +19,8 @@ mod mnemonics;
 mod order;
 mod rare;
 mod read;
+mod reading;
+mod rrsets;
 mod scanner;
 #[cfg(test)]
 mod testing;

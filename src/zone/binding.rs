@@ -1,9 +1,9 @@
-//! SVCB and HTTPS records (RFC 9460) where the `domain` crate, version 0.12.3, reads them wrongly.
+//! Works around what the `domain` crate, version 0.12.3, reads wrongly in SVCB and HTTPS records (RFC 9460).
 //!
-//! Its keys may hold neither `9` nor `z`: both of its ranges end one early, so that it refuses `key9` and `key96`. Such a
-//! key is given to it under another number, a stand-in, and is put back into what it wrote. A key with a `z` is none that
-//! is registered. And it accepts `dohpath` without a value, which RFC 9461 section 5 does not allow. The last test of this
-//! file tells when all this is no longer needed.
+//! The crate refuses keys with a `9` or a `z`, because both of its ranges end one early: `key9` and `key96` fail. Such a
+//! key is passed to it under another number, a stand-in, and restored in its output. No registered key has a `z`. The
+//! crate also accepts `dohpath` without a value, which RFC 9461 section 5 forbids. The last test of this file fails
+//! when a version of the crate no longer needs this.
 
 use super::words::DataError;
 
@@ -62,12 +62,12 @@ impl KeyStandIns {
             .iter()
             .find(|(_, other)| *other == meant)
             .map(|(stand_in, _)| *stand_in);
-        let is_free = |number: &u16| {
-            !number.to_string().contains('9')
-                && !record.contains(&format!("key{number}"))
-                && self.pairs.iter().all(|(taken, _)| taken != number)
-        };
-        match known.or_else(|| STAND_INS.clone().find(is_free)) {
+        let stand_in = known.or_else(|| {
+            STAND_INS
+                .clone()
+                .find(|&number| self.is_free(number, record))
+        });
+        match stand_in {
             Some(stand_in) => {
                 if known.is_none() {
                     self.pairs.push((stand_in, meant));
@@ -76,6 +76,13 @@ impl KeyStandIns {
             }
             None => key.to_owned(),
         }
+    }
+
+    /// Whether a number can stand in for a key: the crate accepts it, and nothing else in the record uses it.
+    fn is_free(&self, number: u16, record: &str) -> bool {
+        !number.to_string().contains('9')
+            && !record.contains(&format!("key{number}"))
+            && !self.pairs.iter().any(|(taken, _)| *taken == number)
     }
 
     /// Puts the keys back that are meant, and the parameters in order of them.

@@ -1,15 +1,18 @@
-//! Whether a zone's records make sense together (RFC 1034 section 3.6, 2181, 4592, 6672), and its RRsets.
+//! Checks whether the records of a zone make sense together.
+//!
+//! The checks follow RFC 1034 section 3.6, RFC 2181, RFC 4592 and RFC 6672: one SOA at the apex, nothing beside a
+//! CNAME, nothing below a DNAME, glue at delegations, and targets of NS, MX and SRV that have addresses. A mistake
+//! refuses the zone; an oddity that other servers load as well is a warning.
 
 use std::collections::HashSet;
 
+use super::Zone;
 use super::error::{ZoneError, ZoneReport};
 use super::order::{OrderedRecords, canonical_key, first_of};
-use super::read::{RecordPlace, ZoneReading, ZoneRecord};
-use super::{RRset, Zone};
+use super::reading::{RecordPlace, ZoneReading, ZoneRecord};
+use super::rrsets::{rrsets, same_data};
 use crate::dns::{Name, RecordType};
 
-/// Longest message (RFC 1035 section 4.2.2): what an RRset must fit in with its question.
-const MAX_MESSAGE: usize = 65_535;
 /// How far a chain of aliases inside the zone is followed when looking for a circle.
 const MAX_CHAIN: usize = 32;
 
@@ -269,8 +272,10 @@ impl<'c> Check<'c> {
         let Some(first) = first_of(records, rtype) else {
             return;
         };
-        let same = |record: &&ZoneRecord| record.rtype == rtype && !same_data(record, first);
-        if let Some(second) = records.iter().find(same) {
+        let second = records
+            .iter()
+            .find(|record| record.rtype == rtype && !same_data(record, first));
+        if let Some(second) = second {
             let sentence = format!("{} has a second {rtype} record", first.owner);
             self.error(
                 second.place,
@@ -424,101 +429,6 @@ fn target_of(record: &ZoneRecord) -> Option<Name> {
         _ => return None,
     };
     Name::from_wire(record.data.get(before..)?).ok()
-}
-
-/// Record data for comparison: a name in it counts in any case (RFC 4343).
-fn comparable(record: &ZoneRecord) -> Vec<u8> {
-    let mut data = record.data.to_vec();
-    let before = match record.rtype {
-        RecordType::NS | RecordType::CNAME | RecordType::DNAME | RecordType::PTR => 0,
-        RecordType::MX => 2,
-        RecordType::SRV => 6,
-        _ => return data,
-    };
-    // The length octets in front of labels are at most 63, below all letters.
-    data[before..].make_ascii_lowercase();
-    data
-}
-
-fn same_data(a: &ZoneRecord, b: &ZoneRecord) -> bool {
-    comparable(a) == comparable(b)
-}
-
-/// Joins sorted records to RRsets.
-fn rrsets(ordered: OrderedRecords, reading: &ZoneReading, report: &mut ZoneReport) -> Vec<RRset> {
-    let mut rrsets: Vec<RRset> = Vec::new();
-    let mut group: Vec<ZoneRecord> = Vec::new();
-    for record in ordered.into_records() {
-        if group
-            .first()
-            .is_some_and(|first| first.rtype != record.rtype || first.key != record.key)
-        {
-            rrsets.extend(rrset(&mut group, reading, report));
-        }
-        group.push(record);
-    }
-    rrsets.extend(rrset(&mut group, reading, report));
-    rrsets
-}
-
-/// One RRset of all records in `group`, which is empty afterwards; `None` if it was empty before.
-fn rrset(
-    group: &mut Vec<ZoneRecord>,
-    reading: &ZoneReading,
-    report: &mut ZoneReport,
-) -> Option<RRset> {
-    if group.len() > 1 {
-        lowest_ttl(group, reading, report);
-        let mut seen = HashSet::new();
-        group.retain(|record| seen.insert(comparable(record)));
-    }
-    let first = group.first()?;
-    let (rtype, ttl, place) = (first.rtype, first.ttl, first.place);
-    let name = first.owner.as_wire().len();
-    // A message of a header, the question, and per record a pointer, ten octets and the data.
-    let octets = 12
-        + name
-        + 4
-        + group
-            .iter()
-            .map(|record| 12 + record.data.len())
-            .sum::<usize>();
-    if octets > MAX_MESSAGE {
-        let sentence = format!(
-            "the {rtype} records of {} take a message of {octets} octets",
-            first.owner
-        );
-        let sentence = format!("{sentence}, which can have {MAX_MESSAGE}; remove some");
-        report.errors.push(reading.finding(place, sentence));
-    }
-    let owner = first.owner.clone();
-    let rdata = group.drain(..).map(|record| record.data).collect();
-    Some(RRset {
-        owner,
-        rtype,
-        ttl,
-        rdata,
-        line: place.line,
-    })
-}
-
-/// Gives all records the lowest time to live among them (RFC 2181 section 5.2); signatures follow what they sign.
-fn lowest_ttl(group: &mut [ZoneRecord], reading: &ZoneReading, report: &mut ZoneReport) {
-    let lowest = group.iter().map(|record| record.ttl).min().unwrap_or(0);
-    let other = group.iter().find(|record| record.ttl != group[0].ttl);
-    if let Some(record) = other.filter(|record| record.rtype != RecordType::RRSIG) {
-        let sentence = format!(
-            "the {} records of {} differ in time to live",
-            record.rtype, record.owner
-        );
-        let sentence = format!("{sentence}; the lowest, {lowest} seconds, is taken for all");
-        report
-            .warnings
-            .push(reading.finding(record.place, sentence));
-    }
-    for record in group {
-        record.ttl = lowest;
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! What tells one set of zones from another, RRset by RRset.
+//! Compares two sets of zones, RRset by RRset, for `meridian plan`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::base::rdata::UnknownRecordData;
 use domain::base::{ParseRecordData, Rtype};
@@ -31,54 +31,56 @@ type Records<'z> = BTreeMap<(&'z Name, &'z Name, u16), &'z RRset>;
 /// Every RRset that differs; a zone that is gone or new differs in all of them.
 pub fn differences(before: &[Zone], after: &[Zone]) -> Vec<RecordChange> {
     let (before, after) = (records(before), records(after));
-    let mut keys: Vec<_> = before.keys().chain(after.keys()).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let change = |key: &(&Name, &Name, u16)| {
+    let mut keys: BTreeSet<_> = before.keys().collect();
+    keys.extend(after.keys());
+    let mut changes = Vec::new();
+    for key in keys {
         let (old, new) = (before.get(key).copied(), after.get(key).copied());
-        if old.zip(new).is_some_and(|(old, new)| is_same(old, new)) {
-            return None;
+        if let (Some(old), Some(new)) = (old, new)
+            && is_same(old, new)
+        {
+            continue;
         }
-        let texts = |rrset: Option<&RRset>| rrset.map_or(Vec::new(), texts);
-        let (zone, name, rtype) = (key.0.to_string(), key.1.to_string(), RecordType(key.2));
-        Some(RecordChange {
-            zone,
-            name,
-            rtype,
+        let (zone, name, rtype) = key;
+        changes.push(RecordChange {
+            zone: zone.to_string(),
+            name: name.to_string(),
+            rtype: RecordType(*rtype),
             before: texts(old),
             after: texts(new),
-        })
-    };
-    keys.into_iter().filter_map(change).collect()
+        });
+    }
+    changes
 }
 
 fn records(zones: &[Zone]) -> Records<'_> {
     let mut records = Records::new();
     for zone in zones {
-        records.extend(
-            zone.rrsets
-                .iter()
-                .map(|rrset| ((&zone.origin, &rrset.owner, rrset.rtype.0), rrset)),
-        );
+        for rrset in &zone.rrsets {
+            records.insert((&zone.origin, &rrset.owner, rrset.rtype.0), rrset);
+        }
     }
     records
 }
 
 fn is_same(one: &RRset, other: &RRset) -> bool {
-    let sorted = |rrset: &RRset| {
-        let mut rdata = rrset.rdata.clone();
-        rdata.sort_unstable();
-        rdata
-    };
-    one.ttl == other.ttl && sorted(one) == sorted(other)
+    one.ttl == other.ttl && sorted_data(one) == sorted_data(other)
 }
 
-fn texts(rrset: &RRset) -> Vec<String> {
-    let mut texts: Vec<String> = rrset
-        .rdata
-        .iter()
-        .map(|data| format!("{} {}", rrset.ttl, data_text(rrset.rtype, data)))
-        .collect();
+fn sorted_data(rrset: &RRset) -> Vec<&[u8]> {
+    let mut data: Vec<&[u8]> = rrset.rdata.iter().map(|data| &data[..]).collect();
+    data.sort_unstable();
+    data
+}
+
+/// `TTL DATA` of each record, sorted; nothing if there is no such RRset.
+fn texts(rrset: Option<&RRset>) -> Vec<String> {
+    let mut texts = Vec::new();
+    if let Some(rrset) = rrset {
+        for data in &rrset.rdata {
+            texts.push(format!("{} {}", rrset.ttl, data_text(rrset.rtype, data)));
+        }
+    }
     texts.sort_unstable();
     texts
 }

@@ -1,4 +1,4 @@
-//! What is wrong in a zone file, and the list that gathers it.
+//! Mistakes in zone files, and the bounded list that collects them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

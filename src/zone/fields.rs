@@ -1,5 +1,8 @@
-//! Record types whose data is a row of plain fields: the common ones, so that they load fast, and those that the
-//! `domain` crate does not know.
+//! Record types whose data is a row of plain fields.
+//!
+//! [`fields_of`] names the fields of a type. [`read`] turns words into octets, and [`skip`] checks octets that were
+//! written in the form of RFC 3597. Common types are here because they must load fast, others because the `domain`
+//! crate does not know them.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -53,8 +56,6 @@ pub enum RdataField {
     OptionalText,
     /// Names to the end, perhaps none.
     Names,
-    /// Base 64 to the end, or a hyphen for nothing.
-    OptionalBase64,
     /// Something of a rare type.
     Rare(CompoundField),
 }
@@ -76,14 +77,14 @@ pub fn fields_of(rtype: RecordType) -> Option<&'static [RdataField]> {
         RecordType::SOA => &[Name, Name, U32, Time, Time, Time, Time],
         RecordType::SRV => &[U16, U16, U16, Name],
         RecordType::TXT | RecordType::SPF | RecordType::AVC => &[Texts],
-        RecordType::NINFO | RecordType::RESINFO | RecordType::WALLET | RecordType::CLA => &[Texts],
+        RecordType::RESINFO | RecordType::WALLET | RecordType::CLA => &[Texts],
         RecordType::IPN => &[U64],
         RecordType::HHIT | RecordType::BRID => &[Base64],
         RecordType::URI => &[U16, U16, Octets],
         RecordType::LOC => &[Location],
         RecordType::SMIMEA => &[U8, U8, U8, Base16],
         RecordType::CERT => &[Rare(CompoundField::Certificate), U16, U8, Base64],
-        RecordType::KEY | RecordType::RKEY => &[U16, U8, U8, Base64],
+        RecordType::KEY => &[U16, U8, U8, Base64],
         RecordType::DHCID => &[Base64],
         RecordType::PX => &[U16, Name, Name],
         RecordType::X25 => &[Text],
@@ -99,19 +100,10 @@ pub fn fields_of(rtype: RecordType) -> Option<&'static [RdataField]> {
 fn rare_fields_of(rtype: RecordType) -> Option<&'static [RdataField]> {
     use RdataField::*;
     Some(match rtype {
-        RecordType::WKS => &[Ipv4, Rare(CompoundField::Services)],
         RecordType::ISDN => &[Text, OptionalText],
-        RecordType::NSAP => &[Rare(CompoundField::Nsap)],
-        RecordType::NXT => &[Name, Rare(CompoundField::FewTypes)],
-        RecordType::EID | RecordType::NIMLOC => &[Base16],
-        RecordType::ATMA => &[Rare(CompoundField::Atm)],
-        RecordType::A6 => &[Rare(CompoundField::Suffix)],
-        RecordType::SINK => &[U8, U8, U8, Base64],
         RecordType::APL => &[Rare(CompoundField::Prefixes)],
         RecordType::HIP => &[Rare(CompoundField::Identity), Names],
-        RecordType::TALINK => &[Name, Name],
         RecordType::CSYNC => &[U32, U16, Rare(CompoundField::Types)],
-        RecordType::DOA => &[U32, U32, U8, Text, OptionalBase64],
         RecordType::AMTRELAY => &[U8, Rare(CompoundField::Relay)],
         RecordType::DSYNC => &[Rare(CompoundField::OneType), U8, U16, Name],
         _ => return None,
@@ -154,10 +146,6 @@ pub fn read(
             );
         }
         RdataField::Base64 => base64_to_the_end(&words.take_rest()?, wire)?,
-        RdataField::OptionalBase64 => match words.take_rest()?.as_str() {
-            "-" => {}
-            rest => base64_to_the_end(rest, wire)?,
-        },
         RdataField::Groups => grouped(
             words,
             wire,
@@ -199,10 +187,7 @@ pub fn skip(field: RdataField, wire: &[u8]) -> Option<&[u8]> {
             }
             Some(rest)
         }
-        RdataField::Octets
-        | RdataField::Base16
-        | RdataField::Base64
-        | RdataField::OptionalBase64 => Some(&[]),
+        RdataField::Octets | RdataField::Base16 | RdataField::Base64 => Some(&[]),
         RdataField::OptionalText if wire.is_empty() => Some(wire),
         RdataField::OptionalText => skip(RdataField::Text, wire),
         RdataField::Names => {
@@ -226,17 +211,11 @@ pub fn skip(field: RdataField, wire: &[u8]) -> Option<&[u8]> {
 
 /// Seconds, as a plain number or with units as in `1h30m` (w, d, h, m, s); at most 2^31-1.
 pub fn seconds(text: &str) -> Result<u32, String> {
-    let wrong = || {
-        format!(
-            "{} is not a time; write seconds, or units as in 1h30m",
-            shown(text)
-        )
-    };
     let mut total = 0u64;
     let mut rest = text;
     while !rest.is_empty() {
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let count: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+        let count: u64 = rest[..digits].parse().map_err(|_| not_a_time(text))?;
         let unit = rest[digits..].chars().next();
         let length = match unit.map(|unit| unit.to_ascii_lowercase()) {
             None if digits == text.len() => 1,
@@ -245,22 +224,26 @@ pub fn seconds(text: &str) -> Result<u32, String> {
             Some('h') => 3600,
             Some('d') => 86_400,
             Some('w') => 604_800,
-            _ => return Err(wrong()),
+            _ => return Err(not_a_time(text)),
         };
-        total = count
-            .checked_mul(length)
-            .and_then(|part| total.checked_add(part))
-            .unwrap_or(u64::MAX);
+        total = total.saturating_add(count.saturating_mul(length));
         rest = &rest[digits + usize::from(unit.is_some())..];
     }
     match u32::try_from(total) {
-        Ok(_) if text.is_empty() => Err(wrong()),
+        Ok(_) if text.is_empty() => Err(not_a_time(text)),
         Ok(seconds) if total <= MAX_TTL => Ok(seconds),
         _ => Err(format!(
             "{} is longer than a time may be, 2147483647 seconds",
             shown(text)
         )),
     }
+}
+
+fn not_a_time(text: &str) -> String {
+    format!(
+        "{} is not a time; write seconds, or units as in 1h30m",
+        shown(text)
+    )
 }
 
 /// Text for a sentence, cut where it would fill the screen.

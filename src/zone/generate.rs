@@ -1,4 +1,7 @@
-//! `$GENERATE`: one line that stands for a run of records, in the syntax of BIND, where the directive comes from.
+//! `$GENERATE`: one line that stands for a run of records.
+//!
+//! The syntax is BIND's, where the directive comes from: a range, and a template in which `$` is the number and
+//! `${offset,width,base}` a formatted one. Each number yields one record, which is read like any other.
 
 use std::str::FromStr;
 
@@ -174,12 +177,11 @@ pub fn words_of<'a>(text: &'a [u8], place: Token<'_>) -> Result<Vec<Token<'a>>, 
         ScannedEntry::Wrong { sentence, .. } => Err(place.fault(sentence)),
         ScannedEntry::End => Ok(Vec::new()),
         ScannedEntry::Entry { .. } => {
-            let moved = |token: &Token<'a>| Token {
-                line: place.line,
-                column: place.column,
-                ..*token
-            };
-            Ok(scanner.tokens.iter().map(moved).collect())
+            let mut words = scanner.tokens;
+            for word in &mut words {
+                (word.line, word.column) = (place.line, place.column);
+            }
+            Ok(words)
         }
     }
 }
@@ -224,32 +226,19 @@ fn format(rest: &mut &[u8]) -> Result<Format, String> {
         .ok_or("this ${ is never closed; add }")?;
     let inside = String::from_utf8_lossy(&rest[1..end]);
     *rest = &rest[end + 1..];
-    let wrong = || {
+    let format = Format::parse(&inside).ok_or_else(|| {
         format!(
             "{} is no ${{offset,width,base}}; the base is d, o, x, X, n or N",
             shown(&inside)
         )
-    };
-    let mut parts = inside.split(',');
-    let offset = parts
-        .next()
-        .and_then(|text| text.parse::<i32>().ok())
-        .ok_or_else(wrong)?;
-    let width = parts.next().map_or(Some(0), number).ok_or_else(wrong)? as usize;
-    let base = match parts.next().unwrap_or("d").as_bytes() {
-        &[base @ (b'd' | b'o' | b'x' | b'X' | b'n' | b'N')] if parts.next().is_none() => base,
-        _ => return Err(wrong()),
-    };
-    if width > MAX_WIDTH {
+    })?;
+    if format.width > MAX_WIDTH {
         return Err(format!(
-            "a number is {width} wide, and {MAX_WIDTH} is the most"
+            "a number is {} wide, and {MAX_WIDTH} is the most",
+            format.width
         ));
     }
-    Ok(Format {
-        offset: i64::from(offset),
-        width,
-        base,
-    })
+    Ok(format)
 }
 
 impl Format {
@@ -259,18 +248,36 @@ impl Format {
         base: b'd',
     };
 
+    /// Reads `offset[,width[,base]]`.
+    fn parse(text: &str) -> Option<Format> {
+        let mut parts = text.split(',');
+        let offset: i32 = parts.next()?.parse().ok()?;
+        let width = match parts.next() {
+            Some(width) => number(width)?,
+            None => 0,
+        };
+        let base = match parts.next().unwrap_or("d").as_bytes() {
+            &[base @ (b'd' | b'o' | b'x' | b'X' | b'n' | b'N')] => base,
+            _ => return None,
+        };
+        if parts.next().is_some() {
+            return None;
+        }
+        Some(Format {
+            offset: i64::from(offset),
+            width: width as usize,
+            base,
+        })
+    }
+
     fn write(self, number: u32, text: &mut Vec<u8>) -> Result<(), String> {
         let value = i64::from(number) + self.offset;
-        let out_of_range = || {
-            format!(
+        if !(0..=i64::from(MAX_NUMBER)).contains(&value) {
+            return Err(format!(
                 "{number} with the offset {} is {value}, not from 0 to 2147483647",
                 self.offset
-            )
-        };
-        let value = u32::try_from(value)
-            .ok()
-            .filter(|&value| value <= MAX_NUMBER)
-            .ok_or_else(out_of_range)?;
+            ));
+        }
         let width = self.width;
         let digits = match self.base {
             b'o' => format!("{value:0width$o}"),

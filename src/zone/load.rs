@@ -1,4 +1,7 @@
-//! Zones from files: one file, or every `*.zone` of a folder, with all mistakes of all of them at once.
+//! Loads zones from one file, or from every `*.zone` file of a folder.
+//!
+//! A file's name states its origin: `example.com.zone` holds `example.com`. The loader follows `$INCLUDE`, bounds the
+//! size and depth of what it reads, and reports the mistakes of all files at once.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -175,24 +178,21 @@ impl FolderContent {
         let named =
             "a zone file is named after its zone, in lower case at the end: example.com.zone";
         if self.zones.is_empty() && !(self.nearly.is_empty() && self.others.is_empty()) {
-            let rest: Vec<&String> = self.nearly.iter().chain(&self.others).collect();
-            let shown = rest
-                .iter()
-                .take(3)
-                .map(|name| name.as_str())
-                .collect::<Vec<_>>()
-                .join(", ");
-            let more = if rest.len() > 3 {
-                format!(" and {} more", rest.len() - 3)
-            } else {
-                String::new()
+            let rest = [&self.nearly[..], &self.others].concat();
+            let shown = rest[..rest.len().min(3)].join(", ");
+            let more = match rest.len().saturating_sub(3) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
             };
             return vec![format!(
                 "no file in this folder is read as a zone, but {shown}{more} is there; {named}"
             )];
         }
-        let sentence = |name: &String| format!("{name} is not read as a zone; {named}");
-        self.nearly.iter().map(sentence).collect()
+        let mut sentences = Vec::new();
+        for name in &self.nearly {
+            sentences.push(format!("{name} is not read as a zone; {named}"));
+        }
+        sentences
     }
 }
 

@@ -1,4 +1,4 @@
-//! LOC: a place on earth in words (RFC 1876 section 3), 16 octets on the wire.
+//! LOC: a place on earth in words (RFC 1876 section 3), converted to its 16 octets.
 
 use domain::base::scan::ScannerError;
 

@@ -1,5 +1,7 @@
-//! Numbers of DNSSEC that may be written as words: algorithms (RFC 4034 appendix A.1, "an unsigned decimal integer or a
-//! mnemonic"), and besides, as other servers read them, digests, hashes and schemes.
+//! DNSSEC numbers that may be written as words.
+//!
+//! RFC 4034 appendix A.1 allows mnemonics for algorithms. Other servers also read digests, hashes and schemes as
+//! words, so this module does too.
 
 use std::borrow::Cow;
 

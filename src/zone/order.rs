@@ -1,6 +1,8 @@
-//! Canonical order as plain octets, and a zone's records in it: what lies below a name is one run of records.
+//! The canonical order of names as plain octets, and the records of a zone in it.
+//!
+//! In this order everything below a name follows it, so a delegation covers one run of records.
 
-use super::read::ZoneRecord;
+use super::reading::ZoneRecord;
 use crate::dns::{Name, RecordType};
 
 /// Octets that sort like `name` does in canonical order (RFC 4034 section 6.1), and of which those of a name

@@ -1,17 +1,21 @@
-//! What the words of a master file mean (RFC 1035 section 5): directives, owners, times to live, included files.
+//! Interprets the words of a master file (RFC 1035 section 5).
+//!
+//! A line is a directive or a record. The reader keeps what later lines inherit: the origin, the last owner, the
+//! default TTL. Included files are read in place. Every record remembers its file and line for later messages.
 
 use std::path::{Path, PathBuf};
 
 use super::class::is_class;
 use super::data;
-use super::error::{ZoneError, ZoneReport};
+use super::error::ZoneReport;
 use super::fields::{seconds, shown};
 use super::generate::{GenerateRange, GenerateTemplate, without_outer_quotes, words_of};
 use super::order::canonical_key;
+use super::reading::{RecordPlace, ZoneReading, ZoneRecord};
 use super::scanner::{ScanFault, ScannedEntry, Scanner, Token, unescape};
 use super::words::complete;
 use crate::dns::{Name, RecordType};
-use crate::files::{self, FileKind, FileRead};
+use crate::files::{self, FileKind};
 
 /// How deep files may include files.
 const MAX_DEPTH: usize = 8;
@@ -22,29 +26,6 @@ const MAX_INCLUDED: usize = 256;
 const MAX_GENERATED: u64 = if cfg!(test) { 1 << 20 } else { 1 << 30 };
 /// Octets that a short record takes in memory besides its text.
 const GENERATED_RECORD: u64 = 200;
-
-/// Where a record starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecordPlace {
-    /// Index in [`ZoneReading::files`].
-    pub file: u16,
-    /// Line, from 1.
-    pub line: u32,
-    /// Column in octets, from 1.
-    pub column: u32,
-}
-
-/// One record as a file states it.
-#[derive(Debug)]
-pub struct ZoneRecord {
-    pub owner: Name,
-    /// Sorts like the owner, see [`canonical_key`].
-    pub key: Box<[u8]>,
-    pub rtype: RecordType,
-    pub ttl: u32,
-    pub data: Box<[u8]>,
-    pub place: RecordPlace,
-}
 
 /// Whose records follow when a line starts with white space.
 #[derive(Clone)]
@@ -63,34 +44,6 @@ struct Stated<'t, 'a> {
     word: Token<'a>,
     rtype: RecordType,
     data: &'t [Token<'a>],
-}
-
-/// What the files of one zone state.
-#[derive(Default)]
-pub struct ZoneReading {
-    /// Every file opened, as the operator would name it; the first is the zone's own.
-    pub files: Vec<PathBuf>,
-    /// The included ones as they were when they were read.
-    pub included: Vec<FileRead>,
-    /// All good records in the order they stand.
-    pub records: Vec<ZoneRecord>,
-    /// What the first `$ORIGIN` before any record names.
-    pub stated_origin: Option<Name>,
-    /// Whether an SOA was there that could not be read.
-    pub saw_wrong_soa: bool,
-}
-
-impl ZoneReading {
-    /// A mistake or warning at that place.
-    pub fn finding(&self, place: RecordPlace, sentence: String) -> ZoneError {
-        let file = self.files[usize::from(place.file)].clone();
-        ZoneError {
-            file,
-            line: place.line,
-            column: place.column,
-            sentence,
-        }
-    }
 }
 
 /// Reads the files of one zone.

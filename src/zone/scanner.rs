@@ -1,7 +1,8 @@
-//! Master files as words (RFC 1035 section 5.1): entries of tokens that borrow from the text, each with its place.
+//! Cuts a master file into entries of words (RFC 1035 section 5.1).
 //!
-//! Parentheses, quotes and comments are gone after this; escapes stay in the tokens, because only who knows what
-//! a token means knows whether `\.` is a dot or a label's octet.
+//! Words borrow from the text, and each knows its line and column. The scanner handles parentheses, quotes and
+//! comments. Escapes stay in the words, because only the reader of a word knows whether `\.` is a dot or an octet
+//! of a label.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! The words of one record's data, handed out in order, to our own field readers and to the `domain` crate alike.
+//! Hands out the words of one record's data in order, to our own field readers and to the `domain` crate alike.
 
 use std::fmt;
 
