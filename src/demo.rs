@@ -1,101 +1,62 @@
-//! `meridian demo`: the whole thing with nothing to set up.
+//! `meridian demo`: a nameserver with seven regions on one machine, and nothing to set up.
 //!
-//! The regions are small web servers of this very process, on a thread of their own, which anybody can break and mend;
-//! the nameserver checks them over the network like any others. A narrator tells what comes of it.
+//! The regions are small web servers of this process, on a thread of their own. A person can break and mend each of
+//! them with `curl`. The nameserver is the ordinary one: it loads a built-in configuration and checks the regions over
+//! loopback. A narrator prints which region serves which clients, and what changes when a region fails.
 
 pub mod arguments;
 mod folder;
 mod narrator;
 mod region;
+mod settings;
 mod tour;
 mod traffic;
 
-use std::io::IsTerminal;
-use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::io::{self, IsTerminal};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::ExitCode;
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 
-use self::folder::DemoFolder;
-use self::region::{DemoRegion, DemoSockets};
-use crate::config::{self, Config, EndpointTarget};
-use crate::control::ConfigOrigin;
 use crate::daemon::serve;
 use crate::daemon::signals::Signals;
 use crate::terminal::say;
 use arguments::DemoArgs;
-
-/// The configuration, but for its addresses.
-const CONFIGURATION: &str = include_str!("demo/demo.toml");
-/// The zone.
-const ZONE: &str = include_str!("../zones/example.com.zone");
-/// The service whose endpoints stand for the regions.
-const MAIN: &str = "www.example.com";
-
-/// Where the regions pretend to be.
-const CITIES: [(&str, &str); 7] = [
-    ("fra", "Frankfurt"),
-    ("iad", "Washington"),
-    ("gru", "São Paulo"),
-    ("bom", "Mumbai"),
-    ("nrt", "Tokyo"),
-    ("syd", "Sydney"),
-    ("jnb", "Johannesburg"),
-];
-
-/// A region that is pretended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DemoRegionSettings {
-    /// Its name in the configuration.
-    pub name: String,
-    /// Where it pretends to be.
-    pub city: String,
-    /// Its loopback address in the main service.
-    pub address: IpAddr,
-}
-
-/// Where everything of one demo is.
-#[derive(Debug, Clone)]
-pub struct DemoPaths {
-    /// DNS.
-    pub dns: SocketAddr,
-    /// The admin API.
-    pub admin: SocketAddr,
-    /// The port of the regions.
-    pub port: u16,
-    /// The folder for the token and what is kept while it runs.
-    pub folder: String,
-}
+use folder::DemoFolder;
+use region::{DemoRegion, DemoSockets};
+use settings::DemoPaths;
 
 /// Serves the demo until it is stopped.
+///
+/// # Errors
+/// A sentence: the regions cannot listen, or the server cannot start.
 pub fn run(demo: &DemoArgs) -> Result<ExitCode, String> {
-    // The narrator tells the rest.
+    // The narrator reports everything else.
     crate::daemon::log::start("error");
     let signals = Signals::of_a_terminal()?;
     let folder = DemoFolder::make()?;
-    let sockets = DemoSockets::bind(&addresses()?, demo.port)
+    let sockets = DemoSockets::bind(&settings::addresses()?, demo.port)
         .map_err(|error| format!("no region can be shown: {error}"))?;
-    let places = DemoPaths {
-        dns: free(demo.listen, serve_dns),
-        admin: free(demo.admin, |address| {
-            std::net::TcpListener::bind(address).map(drop)
-        }),
+    let paths = DemoPaths {
+        dns: free(demo.listen, try_dns),
+        admin: free(demo.admin, try_tcp),
         port: sockets.port(),
         folder: folder.path(),
     };
-    let origin = origin(&places);
+    let origin = paths.origin();
     let loaded = serve::load(&origin)?;
     let config = loaded.config.clone();
-    let regions: Vec<Arc<DemoRegion>> = regions(&config).into_iter().map(DemoRegion::new).collect();
+    let mut regions = Vec::new();
+    for region in settings::regions(&config) {
+        regions.push(DemoRegion::new(region));
+    }
     region::serve(sockets, &regions)?;
-    let tour = tour::DemoTour::of(&loaded, &regions, &places);
-    let moved = [(demo.listen, places.dns), (demo.admin, places.admin)]
-        .iter()
-        .any(|(asked, used)| asked != used);
-    // Where a person watches, one region is broken and mended by itself.
+    let tour = tour::DemoTour::of(&loaded, &regions, &paths);
+    let uses_other_ports = demo.listen != paths.dns || demo.admin != paths.admin;
+    // On a terminal, somebody watches: break and mend one region without being asked.
     let show = demo.show || !demo.no_show && std::io::stdout().is_terminal();
     let with_traffic = !demo.no_traffic;
-    // Held until the server is over.
+    let (asked_dns, asked_admin) = (demo.listen, demo.admin);
+    // Dropped when the server has ended, which stops the traffic.
     let (_running, stopped) = mpsc::channel();
     serve::run_loaded(
         origin,
@@ -104,22 +65,13 @@ pub fn run(demo: &DemoArgs) -> Result<ExitCode, String> {
         serve::InheritedState::default(),
         signals,
         |server, admin, control| {
-            let moved = moved.then(|| {
-                format!(
-                    "({} or {} is taken, so free ports were used)",
-                    demo.listen, demo.admin
-                )
-            });
-            let dns = server
-                .addresses()
-                .dns
-                .first()
-                .copied()
-                .unwrap_or(places.dns);
+            let dns = server.addresses().dns.first().copied().unwrap_or(paths.dns);
             let admin = admin.address();
-            // Whoever reads no more of it holds up the narrator, and nobody else.
+            // A terminal that reads nothing blocks the narrator alone.
             let greet = move || {
-                moved.iter().for_each(|sentence| say!("{sentence}"));
+                if uses_other_ports {
+                    say!("({asked_dns} or {asked_admin} is taken, so free ports were used)");
+                }
                 tour.print(dns, &admin, with_traffic);
             };
             if with_traffic {
@@ -130,100 +82,28 @@ pub fn run(demo: &DemoArgs) -> Result<ExitCode, String> {
     )
 }
 
-/// Whether DNS could be served there.
-fn serve_dns(address: SocketAddr) -> std::io::Result<()> {
-    std::net::UdpSocket::bind(address)?;
-    std::net::TcpListener::bind(address).map(drop)
+/// Whether DNS can be served at an address.
+fn try_dns(address: SocketAddr) -> io::Result<()> {
+    UdpSocket::bind(address)?;
+    try_tcp(address)
+}
+
+fn try_tcp(address: SocketAddr) -> io::Result<()> {
+    TcpListener::bind(address)?;
+    Ok(())
 }
 
 /// The address, or one with a free port if its port is taken.
-fn free(address: SocketAddr, bind: impl Fn(SocketAddr) -> std::io::Result<()>) -> SocketAddr {
-    match bind(address) {
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            SocketAddr::new(address.ip(), 0)
-        }
+fn free(address: SocketAddr, try_bind: fn(SocketAddr) -> io::Result<()>) -> SocketAddr {
+    match try_bind(address) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => SocketAddr::new(address.ip(), 0),
         _ => address,
     }
 }
 
-/// The demo's texts, with its places filled in.
-pub fn origin(places: &DemoPaths) -> ConfigOrigin {
-    ConfigOrigin::BuiltIn {
-        configuration: configuration(places),
-        zone: ZONE,
-    }
-}
-
-fn configuration(places: &DemoPaths) -> String {
-    CONFIGURATION
-        .replace("\"{dns}\"", &format!("\"{}\"", places.dns))
-        .replace("\"{admin}\"", &format!("\"{}\"", places.admin))
-        .replace("{port}", &places.port.to_string())
-        .replace("{folder}", &places.folder)
-}
-
-/// Every IPv4 address that some service gives: each is a region's.
-fn addresses() -> Result<Vec<IpAddr>, String> {
-    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-    let places = DemoPaths {
-        dns: anywhere,
-        admin: anywhere,
-        port: 1,
-        folder: "/".to_owned(),
-    };
-    let read = config::parse(&configuration(&places), Path::new("built-in.toml"));
-    let config = read.map_err(|mistakes| format!("{mistakes:?}"))?.config;
-    let endpoints = config
-        .services
-        .iter()
-        .flat_map(|service| &service.regions)
-        .flat_map(|region| &region.endpoints);
-    let mut addresses: Vec<IpAddr> = endpoints
-        .filter_map(|endpoint| match endpoint.target {
-            EndpointTarget::Address(address) if address.is_ipv4() => Some(address),
-            _ => None,
-        })
-        .collect();
-    addresses.sort();
-    addresses.dedup();
-    Ok(addresses)
-}
-
-/// The regions with their cities, and with their addresses in the main service.
-pub fn regions(config: &Config) -> Vec<DemoRegionSettings> {
-    let main = config
-        .services
-        .iter()
-        .find(|service| service.name.to_string() == MAIN);
-    let regions = main.map_or(&[][..], |service| &service.regions);
-    let demo = |region: &crate::config::ServiceRegion| {
-        let name = &config.regions.get(usize::from(region.region.0))?.name;
-        let address = region
-            .endpoints
-            .iter()
-            .find_map(|endpoint| match endpoint.target {
-                EndpointTarget::Address(address) if address.is_ipv4() => Some(address),
-                _ => None,
-            })?;
-        Some(DemoRegionSettings {
-            name: name.clone(),
-            city: city(name),
-            address,
-        })
-    };
-    regions.iter().filter_map(demo).collect()
-}
-
-fn city(region: &str) -> String {
-    CITIES
-        .iter()
-        .find(|(name, _)| *name == region)
-        .map_or(region, |(_, city)| *city)
-        .to_owned()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::settings::{addresses, regions};
     use super::*;
     use crate::control::LoadedState;
 
@@ -236,7 +116,7 @@ mod tests {
             port: 8080,
             folder: "/nowhere".to_owned(),
         };
-        origin(&places).load(None).unwrap()
+        places.origin().load(None).unwrap()
     }
 
     #[test]
@@ -273,8 +153,8 @@ mod tests {
     fn a_taken_port_gives_way_to_a_free_one() {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
-        assert_eq!(free(address, serve_dns).port(), 0);
+        assert_eq!(free(address, try_dns).port(), 0);
         drop(taken);
-        assert_eq!(free(address, serve_dns), address);
+        assert_eq!(free(address, try_dns), address);
     }
 }

@@ -14,15 +14,15 @@ pub(crate) mod proxy;
 
 pub mod encrypted;
 
-pub(crate) mod seats;
+pub(crate) mod connections;
 
 mod limit;
 
-mod passed;
+mod passed_sockets;
 
 mod socket;
 
-mod tally;
+mod stats;
 
 mod times;
 
@@ -33,48 +33,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-
-use crate::answer::Snapshot;
 use crate::config;
+use connections::ConnectionLimiter;
 use encrypted::{HttpsHandler, QuicListener, TlsHandler, TlsIdentity};
-use seats::ConnectionLimiter;
 use tcp::StreamProtocol;
 
-pub use passed::{MOST as MOST_PASSED, PassedSockets};
-pub use tally::{AbuseEvent, ServerStats, StatsTotals, TransportKind, WorkerStats};
+pub use connections::TcpLimits;
+pub use conversation::PublishedSnapshot;
+pub use passed_sockets::{MOST_PASSED, PassedSockets};
+pub use stats::{AbuseEvent, ServerStats, StatsTotals, TransportKind, WorkerStats};
 pub use times::Histogram;
 
 /// How often a server that drains looks whether connections are left.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What the workers answer from: one load per batch, swapped as a whole.
-pub type PublishedSnapshot = ArcSwap<Snapshot>;
-
 /// Descriptors beside those of connections: listeners, probes, operators, files that are read.
 const SPARE: u64 = 512;
-
-/// Limits of connections.
-#[derive(Debug, Clone, Copy)]
-pub struct TcpLimits {
-    /// Most connections at a time, whatever is spoken on them.
-    pub connections: usize,
-    /// Most connections at a time from one address.
-    pub connections_per_client: usize,
-    /// How long a connection may be idle, or take over one message.
-    pub idle: Duration,
-}
-
-impl TcpLimits {
-    /// As the operator wants them.
-    pub fn of(server: &config::NameserverConfig) -> TcpLimits {
-        TcpLimits {
-            connections: server.tcp_connections,
-            connections_per_client: server.tcp_connections_per_client,
-            idle: server.tcp_idle,
-        }
-    }
-}
 
 /// A running nameserver; dropping it stops it.
 pub struct Server {
@@ -82,8 +56,8 @@ pub struct Server {
     stop: Arc<AtomicBool>,
     workers: Vec<std::thread::JoinHandle<()>>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
-    tallies: Arc<ServerStats>,
-    gate: Arc<ConnectionLimiter>,
+    stats: Arc<ServerStats>,
+    limiter: Arc<ConnectionLimiter>,
     /// Every socket once more, to be passed on.
     sockets: Vec<OwnedFd>,
 }
@@ -105,7 +79,7 @@ pub struct ListenAddresses {
 struct Common {
     published: Arc<PublishedSnapshot>,
     identity: Arc<TlsIdentity>,
-    gate: Arc<ConnectionLimiter>,
+    limiter: Arc<ConnectionLimiter>,
 }
 
 impl Server {
@@ -125,15 +99,15 @@ impl Server {
     ) -> io::Result<Server> {
         make_room(config);
         let stop = Arc::new(AtomicBool::new(false));
-        let tallies = Arc::new(ServerStats::default());
-        let gate = Arc::new(ConnectionLimiter::new(
+        let stats = Arc::new(ServerStats::default());
+        let limiter = Arc::new(ConnectionLimiter::new(
             TcpLimits::of(config),
-            tallies.connections().clone(),
+            stats.connections().clone(),
         ));
         let common = Common {
             published,
             identity,
-            gate: gate.clone(),
+            limiter: limiter.clone(),
         };
         let (addresses, workers, tasks, sockets) = (
             ListenAddresses::default(),
@@ -146,8 +120,8 @@ impl Server {
             stop,
             workers,
             tasks,
-            tallies,
-            gate,
+            stats,
+            limiter,
             sockets,
         };
         server.start_plain(config, &common, beats, passed)?;
@@ -162,7 +136,7 @@ impl Server {
         beats: &'static AtomicU32,
         passed: &mut PassedSockets,
     ) -> io::Result<()> {
-        let limiter = Arc::new(limit::RateLimiter::new(beats));
+        let rate_limiter = Arc::new(limit::RateLimiter::new(beats));
         for &address in &config.listen {
             let opened = socket::pair(address, config.workers.max(1), passed);
             let Some(bound) = unless_absent(address, "lunp", opened)? else {
@@ -171,13 +145,13 @@ impl Server {
             self.addresses.dns.push(bound.address);
             for udp in bound.udp {
                 self.sockets.push(udp.as_fd().try_clone_to_owned()?);
-                let (stop, tally) = (self.stop.clone(), self.tallies.register(TransportKind::Udp));
+                let (stop, stats) = (self.stop.clone(), self.stats.register(TransportKind::Udp));
                 let worker = udp::UdpWorker::new(
                     udp,
                     common.published.clone(),
                     stop,
-                    tally,
-                    limiter.clone(),
+                    stats,
+                    rate_limiter.clone(),
                 );
                 self.workers.push(worker.spawn()?);
             }
@@ -226,15 +200,15 @@ impl Server {
             let Common {
                 published,
                 identity,
-                gate,
+                limiter,
             } = common;
-            let tally = self.tallies.register(TransportKind::Quic);
+            let stats = self.stats.register(TransportKind::Quic);
             let quic = QuicListener::new(
                 socket,
                 identity.clone(),
                 published.clone(),
-                gate.clone(),
-                tally,
+                limiter.clone(),
+                stats,
             )?;
             self.tasks.push(tokio::spawn(quic.run()));
         }
@@ -247,14 +221,14 @@ impl Server {
         spoken: StreamProtocol,
         common: &Common,
     ) -> io::Result<()> {
-        let tally = self.tallies.register(spoken.carrier());
+        let stats = self.stats.register(spoken.carrier());
         self.sockets.push(listener.as_fd().try_clone_to_owned()?);
         let listener = tcp::StreamListener::new(
             listener,
             spoken,
             common.published.clone(),
-            common.gate.clone(),
-            tally,
+            common.limiter.clone(),
+            stats,
         )?;
         self.tasks.push(tokio::spawn(listener.run()));
         Ok(())
@@ -266,8 +240,8 @@ impl Server {
     }
 
     /// What became of the queries so far.
-    pub fn tallies(&self) -> Arc<ServerStats> {
-        self.tallies.clone()
+    pub fn stats(&self) -> Arc<ServerStats> {
+        self.stats.clone()
     }
 
     /// Every socket that it listens on, to be passed on.
@@ -286,12 +260,12 @@ impl Server {
     /// The same, and waits until the connections that there are have ended by themselves; no longer than twice the time for
     /// which they may be idle.
     pub async fn drain(mut self) {
-        let gate = self.gate.clone();
-        let patience = gate.idle() * 2;
+        let limiter = self.limiter.clone();
+        let patience = limiter.idle() * 2;
         self.begin_to_halt();
         // Workers look for the end of their time now and then only.
         let ended = async {
-            while !gate.is_empty() || self.workers.iter().any(|worker| !worker.is_finished()) {
+            while !limiter.is_empty() || self.workers.iter().any(|worker| !worker.is_finished()) {
                 tokio::time::sleep(LOOK).await;
             }
         };

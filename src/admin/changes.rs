@@ -16,7 +16,7 @@ use super::refusals::RefusalLog;
 use super::token::TokenGate;
 use crate::control::Control;
 use crate::log_queue::client_text;
-use crate::server::seats::ConnectionPermit;
+use crate::server::connections::ConnectionPermit;
 
 /// Calls a second in the long run, and at once. A thousand leases can be renewed every ten seconds.
 const RATE: f64 = 100.0;

@@ -31,7 +31,7 @@ use super::own_words::{self, OwnWords};
 use super::patient::StallGuard;
 use crate::config::AdminListen;
 use crate::net::ClientAddress;
-use crate::server::seats::{self, ConnectionPermit};
+use crate::server::connections::{self, ConnectionPermit};
 use crate::server::{PassedSockets, TcpLimits};
 
 /// Most connections at a time.
@@ -71,7 +71,7 @@ impl AdminPeer {
         AdminPeer {
             name: SocketAddr::new(client.ip(), peer.port()).to_string(),
             author: client.ip().to_string(),
-            address: Some(seats::who(client)),
+            address: Some(connections::who(client)),
         }
     }
 }
@@ -211,7 +211,7 @@ async fn serve<S, Talk>(
         connections_per_client: each,
         idle: HEAD_TIME,
     };
-    let gate = Arc::new(seats::ConnectionLimiter::new(limits, Arc::default()));
+    let gate = Arc::new(connections::ConnectionLimiter::new(limits, Arc::default()));
     loop {
         match accept().await {
             Ok((stream, peer)) => {

@@ -123,7 +123,7 @@ pub fn run_loaded(
         (left, _) => left?,
     }
     if let Some(predecessor) = predecessor {
-        server.tallies().count_on(&predecessor.legacy.counted);
+        server.stats().count_on(&predecessor.legacy.counted);
         predecessor.relieve()?;
         control
             .state_directory()
@@ -247,7 +247,7 @@ fn open(
     .map_err(|error| error.to_string())?;
     let context = AdminContext {
         control: control.clone(),
-        tallies: server.tallies(),
+        tallies: server.stats(),
         addresses: server.addresses().clone(),
         started: Instant::now(),
     };
@@ -276,7 +276,7 @@ async fn serve_until(
         Ok((
             sockets,
             HandedState {
-                counted: server.tallies().counted(),
+                counted: server.stats().counted(),
                 ..HandedState::default()
             },
         ))

@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 
-use super::DemoRegionSettings;
+use super::settings::DemoRegionSettings;
 
 /// One region that can be broken.
 #[derive(Debug)]

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::region::DemoRegion;
-use super::{DemoPaths, DemoRegionSettings, traffic};
+use super::settings::{DemoPaths, DemoRegionSettings};
+use super::traffic;
 use crate::answer::Snapshot;
 use crate::control::LoadedState;
 use crate::explain::{ExplainQuestion, Explanation, explain};

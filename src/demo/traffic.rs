@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use super::MAIN;
+use super::settings::MAIN;
 use crate::catalog::services::ServiceFamily;
 use crate::config::Config;
 use crate::control::{Control, any_draw};

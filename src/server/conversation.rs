@@ -4,13 +4,18 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
+
+use super::stats::{AbuseEvent, TransportKind, WorkerStats};
 use super::times::TIMED;
-use super::{AbuseEvent, PublishedSnapshot, TransportKind, WorkerStats};
 use crate::answer::policy::Admission;
-use crate::answer::{Disposition, ReplySummary, Transport, answer, prohibit};
+use crate::answer::{Disposition, ReplySummary, Snapshot, Transport, answer, prohibit};
 use crate::dns::{QueryScratch, message};
 use crate::net::ClientAddress;
 use crate::steering::pick::next_draw;
+
+/// What the workers answer from: one load per batch, swapped as a whole.
+pub type PublishedSnapshot = ArcSwap<Snapshot>;
 
 /// Longest query that is read.
 pub const QUERY: usize = 8192;
@@ -23,7 +28,7 @@ pub struct Conversation {
     client: ClientAddress,
     carrier: TransportKind,
     published: Arc<PublishedSnapshot>,
-    tally: Arc<WorkerStats>,
+    stats: Arc<WorkerStats>,
     draw: u64,
 }
 
@@ -42,14 +47,14 @@ impl Conversation {
         client: ClientAddress,
         carrier: TransportKind,
         published: Arc<PublishedSnapshot>,
-        tally: Arc<WorkerStats>,
+        stats: Arc<WorkerStats>,
     ) -> Conversation {
         let draw = RandomState::new().hash_one(client);
         Conversation {
             client,
             carrier,
             published,
-            tally,
+            stats,
             draw,
         }
     }
@@ -81,20 +86,20 @@ impl Conversation {
         output.resize(start + REPLY, 0);
         let timed = self.draw.is_multiple_of(TIMED).then(Instant::now);
         let written = self.write(message, &mut output[start..]);
-        timed.inspect(|timed| self.tally.times().add(timed.elapsed(), 1));
+        timed.inspect(|timed| self.stats.times().add(timed.elapsed(), 1));
         output.truncate(start + written.unwrap_or(0));
         written.map(|_| ())
     }
 
     /// Counts a message that is too long to be read.
     pub fn count_dropped(&self) {
-        self.tally.count_shared(Disposition::Dropped);
+        self.stats.count_shared(Disposition::Dropped);
     }
 
     /// Writes the reply into `reply`; returns its length.
     fn write(&self, message: &[u8], reply: &mut [u8]) -> Result<usize, NoReply> {
         let snapshot = self.published.load();
-        let moment = snapshot.moment_in(self.tally.lane(), self.draw);
+        let moment = snapshot.moment_in(self.stats.lane(), self.draw);
         let (client, transport, scratch) = (
             self.client,
             self.carrier.transport(),
@@ -103,17 +108,17 @@ impl Conversation {
         let answered = match snapshot.policy.access.admit(client) {
             Admission::Serve => answer(message, client, transport, &moment, scratch, reply),
             Admission::Refuse => {
-                self.tally.note(AbuseEvent::Denied);
+                self.stats.note(AbuseEvent::Denied);
                 prohibit(message, client, transport, &moment, scratch, reply)
             }
             Admission::Ignore => {
-                self.tally.note(AbuseEvent::Ignored);
-                self.tally.count_shared(ReplySummary::NOTHING.verdict);
+                self.stats.note(AbuseEvent::Ignored);
+                self.stats.count_shared(ReplySummary::NOTHING.verdict);
                 return Err(NoReply::Ignored);
             }
         };
-        self.tally.count_shared(answered.verdict);
-        self.tally.note_proof(answered.proof);
+        self.stats.count_shared(answered.verdict);
+        self.stats.note_proof(answered.proof);
         match answered.length {
             0 => Err(NoReply::Unfit),
             length if self.carrier.is_encrypted() => Ok(message::pad(message, reply, length)),

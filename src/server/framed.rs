@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::connections::ConnectionPermit;
 use super::conversation::{Conversation, QUERY};
-use super::seats::ConnectionPermit;
 
 /// Replies are written when this much waits, or no whole query is left.
 const FLUSH: usize = 16 << 10;
@@ -20,7 +20,7 @@ pub struct FramedConnection {
     /// How long it may be idle, or take over one message.
     pub idle: Duration,
     /// Free again when this is dropped.
-    pub seat: ConnectionPermit,
+    pub permit: ConnectionPermit,
 }
 
 impl FramedConnection {
@@ -37,7 +37,7 @@ impl FramedConnection {
             let used = self.answer_whole(&input, &mut output)?;
             input.drain(..used);
             if !output.is_empty() {
-                self.seat.touch();
+                self.permit.touch();
                 timeout(self.idle, send(stream, &output)).await??;
                 output.clear();
                 deadline = Instant::now() + self.idle;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::passed::PassedSockets;
+use super::passed_sockets::PassedSockets;
 
 /// Room for queries that wait, in octets as the kernel counts them; it may give less. Some 2,700 queries, which a worker has
 /// answered within 9 ms. More would bridge longer pauses, but a flood fills all there is, and then every query comes out of

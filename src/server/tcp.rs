@@ -8,12 +8,13 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
+use super::connections::ConnectionLimiter;
 use super::conversation::Conversation;
+use super::conversation::PublishedSnapshot;
 use super::encrypted::{HttpsHandler, TlsHandler};
 use super::framed::FramedConnection;
 use super::proxy;
-use super::seats::ConnectionLimiter;
-use super::{AbuseEvent, PublishedSnapshot, TransportKind, WorkerStats};
+use super::stats::{AbuseEvent, TransportKind, WorkerStats};
 use crate::net::ClientAddress;
 
 /// Pause after the system refuses a connection for want of descriptors, so that the loop does not spin.
@@ -35,8 +36,8 @@ pub struct StreamListener {
     listener: TcpListener,
     spoken: StreamProtocol,
     published: Arc<PublishedSnapshot>,
-    gate: Arc<ConnectionLimiter>,
-    tally: Arc<WorkerStats>,
+    limiter: Arc<ConnectionLimiter>,
+    stats: Arc<WorkerStats>,
 }
 
 impl StreamListener {
@@ -48,15 +49,15 @@ impl StreamListener {
         listener: std::net::TcpListener,
         spoken: StreamProtocol,
         published: Arc<PublishedSnapshot>,
-        gate: Arc<ConnectionLimiter>,
-        tally: Arc<WorkerStats>,
+        limiter: Arc<ConnectionLimiter>,
+        stats: Arc<WorkerStats>,
     ) -> io::Result<StreamListener> {
         Ok(StreamListener {
             listener: TcpListener::from_std(listener)?,
             spoken,
             published,
-            gate,
-            tally,
+            limiter,
+            stats,
         })
     }
 
@@ -68,8 +69,8 @@ impl StreamListener {
                 // The client was gone again.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    if is_out_of_descriptors(&error) && self.gate.evict() {
-                        self.tally.note(AbuseEvent::Evicted);
+                    if is_out_of_descriptors(&error) && self.limiter.evict() {
+                        self.stats.note(AbuseEvent::Evicted);
                     }
                     tokio::time::sleep(RECOVER).await;
                 }
@@ -79,20 +80,20 @@ impl StreamListener {
 
     fn welcome(&self, stream: TcpStream, client: SocketAddr) {
         let client = ClientAddress::from(client.ip());
-        let seat = self.gate.enter(client, &self.tally);
-        let (number, spoken) = (seat.number, self.spoken.clone());
-        let (published, tally) = (self.published.clone(), self.tally.clone());
-        let conversation = Conversation::new(client, spoken.carrier(), published, tally);
+        let permit = self.limiter.enter(client, &self.stats);
+        let (number, spoken) = (permit.number, self.spoken.clone());
+        let (published, stats) = (self.published.clone(), self.stats.clone());
+        let conversation = Conversation::new(client, spoken.carrier(), published, stats);
         let framed = FramedConnection {
             conversation,
-            idle: self.gate.idle(),
-            seat,
+            idle: self.limiter.idle(),
+            permit,
         };
         let task = tokio::spawn(async move {
             // Whatever ends a connection early is the client's affair, and no news at any hour.
             let _ = spoken.speak(stream, framed).await;
         });
-        self.gate.watch(number, task.abort_handle());
+        self.limiter.watch(number, task.abort_handle());
     }
 }
 

@@ -22,10 +22,11 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use super::batch::{Datagram, DatagramBatch};
+use super::conversation::PublishedSnapshot;
 use super::limit::RateLimiter;
 use super::proxy;
+use super::stats::{AbuseEvent, WorkerStats};
 use super::times::TIMED;
-use super::{AbuseEvent, PublishedSnapshot, WorkerStats};
 use crate::answer::policy::{Admission, NetworkSet, RateLimits};
 use crate::answer::{
     CookieProof, Disposition, QueryContext, ReplySummary, Snapshot, Transport, answer,
@@ -38,7 +39,7 @@ pub struct UdpWorker {
     socket: UdpSocket,
     published: Arc<PublishedSnapshot>,
     stop: Arc<AtomicBool>,
-    tally: Arc<WorkerStats>,
+    stats: Arc<WorkerStats>,
     limiter: Arc<RateLimiter>,
     /// Answers above the limit so far.
     slipped: Cell<u32>,
@@ -50,14 +51,14 @@ impl UdpWorker {
         socket: UdpSocket,
         published: Arc<PublishedSnapshot>,
         stop: Arc<AtomicBool>,
-        tally: Arc<WorkerStats>,
+        stats: Arc<WorkerStats>,
         limiter: Arc<RateLimiter>,
     ) -> UdpWorker {
         UdpWorker {
             socket,
             published,
             stop,
-            tally,
+            stats,
             limiter,
             slipped: Cell::new(0),
         }
@@ -130,7 +131,7 @@ impl UdpWorker {
     ) -> u64 {
         let start = Instant::now();
         let seed = self.answer_batch(snapshot, batch, count, seed, scratch);
-        self.tally.times().add(start.elapsed(), count);
+        self.stats.times().add(start.elapsed(), count);
         seed
     }
 
@@ -144,25 +145,25 @@ impl UdpWorker {
         seed: u64,
         scratch: &mut QueryScratch,
     ) -> u64 {
-        let mut moment = snapshot.moment_in(self.tally.lane(), seed);
+        let mut moment = snapshot.moment_in(self.stats.lane(), seed);
         for at in 0..count {
             moment.seed = moment.seed.wrapping_add(1);
             let Some(mut datagram) = batch.datagram(at) else {
-                self.tally.count(Disposition::Dropped);
+                self.stats.count(Disposition::Dropped);
                 continue;
             };
             if let Some(fronts) = &snapshot.policy.fronts
                 && !unwrap_from(fronts, &mut datagram)
             {
-                self.tally.count(Disposition::Dropped);
+                self.stats.count(Disposition::Dropped);
                 continue;
             }
             let answered = match snapshot.policy.access.admit(datagram.source) {
                 Admission::Serve => self.answer_within_limits(&mut datagram, &moment, scratch),
                 admission => self.turn_away(admission, &mut datagram, &moment, scratch),
             };
-            self.tally.count(answered.verdict);
-            self.tally.note_proof(answered.proof);
+            self.stats.count(answered.verdict);
+            self.stats.note_proof(answered.proof);
             if answered.length > 0 {
                 batch.reply(at, answered.length);
             }
@@ -203,7 +204,7 @@ impl UdpWorker {
         if limits.rates.dry_run {
             let answered = datagram.answer(moment, scratch);
             if answered.length > 0 && answered.proof != CookieProof::Good {
-                self.tally.note(AbuseEvent::LimitedDryRun);
+                self.stats.note(AbuseEvent::LimitedDryRun);
             }
             return answered;
         }
@@ -217,8 +218,8 @@ impl UdpWorker {
         } = datagram;
         let answered = answer_limited(octets, source, moment, scratch, *reply, truncated);
         match (answered.verdict, answered.length) {
-            (Disposition::Limited, 0) => self.tally.note(AbuseEvent::LimitedDropped),
-            (Disposition::Limited, _) => self.tally.note(AbuseEvent::LimitedTruncated),
+            (Disposition::Limited, 0) => self.stats.note(AbuseEvent::LimitedDropped),
+            (Disposition::Limited, _) => self.stats.note(AbuseEvent::LimitedTruncated),
             _ => {}
         }
         answered
@@ -239,17 +240,17 @@ impl UdpWorker {
             ref mut reply,
         } = datagram;
         if admission == Admission::Ignore {
-            self.tally.note(AbuseEvent::Ignored);
+            self.stats.note(AbuseEvent::Ignored);
             return ReplySummary::NOTHING;
         }
-        self.tally.note(AbuseEvent::Denied);
+        self.stats.note(AbuseEvent::Denied);
         let claim = moment
             .snapshot
             .policy
             .limits_of(source)
             .map(|limits| self.limiter.claim(limits, source));
         if claim.as_ref().is_some_and(Option::is_none) {
-            self.tally.note(AbuseEvent::LimitedDropped);
+            self.stats.note(AbuseEvent::LimitedDropped);
             return ReplySummary {
                 verdict: Disposition::Limited,
                 ..ReplySummary::NOTHING

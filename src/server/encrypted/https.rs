@@ -20,9 +20,9 @@ use tokio_rustls::TlsAcceptor;
 use super::TlsIdentity;
 use super::tls::{GOODBYE, greet};
 use crate::dns::message::freshness;
+use crate::server::connections::ConnectionPermit;
 use crate::server::conversation::{Conversation, NoReply, QUERY};
 use crate::server::framed::FramedConnection;
-use crate::server::seats::ConnectionPermit;
 
 /// What queries and replies are (RFC 8484 section 6).
 const MEDIA_TYPE: &str = "application/dns-message";
@@ -43,7 +43,7 @@ pub struct HttpsHandler {
 /// One connection.
 struct Desk {
     conversation: Mutex<Conversation>,
-    seat: ConnectionPermit,
+    permit: ConnectionPermit,
     path: Arc<str>,
 }
 
@@ -63,14 +63,14 @@ impl HttpsHandler {
     pub async fn serve(&self, stream: TcpStream, framed: FramedConnection) -> io::Result<()> {
         let FramedConnection {
             conversation,
-            seat,
+            permit,
             idle,
         } = framed;
         let stream = greet(&self.acceptor, stream).await?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let desk = Arc::new(Desk {
             conversation: Mutex::new(conversation),
-            seat,
+            permit,
             path: self.path.clone(),
         });
         let at_desk = desk.clone();
@@ -90,7 +90,7 @@ impl HttpsHandler {
             let mut connection = pin!(http.serve_connection(stream, service));
             tokio::select! {
                 _ = connection.as_mut() => {}
-                () = desk.seat.vacated() => {
+                () = desk.permit.revoked() => {
                     connection.as_mut().graceful_shutdown();
                     let _ = timeout(GOODBYE, connection).await;
                 }
@@ -103,7 +103,7 @@ impl HttpsHandler {
             let mut connection = pin!(http.serve_connection(stream, service));
             tokio::select! {
                 _ = connection.as_mut() => {}
-                () = desk.seat.vacated() => {
+                () = desk.permit.revoked() => {
                     connection.as_mut().graceful_shutdown();
                     let _ = timeout(GOODBYE, connection).await;
                 }
@@ -138,7 +138,7 @@ impl Desk {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .answer(message, &mut octets)?;
-        self.seat.touch();
+        self.permit.touch();
         // The next client may be sent elsewhere, so no cache that clients share may keep it.
         let cache = HeaderValue::from_str(&format!("private, max-age={}", freshness(&octets)));
         let mut reply = Response::new(Full::new(Bytes::copy_from_slice(&octets)));

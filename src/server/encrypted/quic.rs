@@ -17,9 +17,9 @@ use super::tls::HANDSHAKE;
 use crate::dns::edns::OPTION_KEEPALIVE;
 use crate::dns::message::option;
 use crate::net::ClientAddress;
+use crate::server::connections::{ConnectionLimiter, ConnectionPermit};
 use crate::server::conversation::{Conversation, QUERY};
 use crate::server::framed::answer_framed;
-use crate::server::seats::{ConnectionLimiter, ConnectionPermit};
 use crate::server::{PublishedSnapshot, TransportKind, WorkerStats};
 
 /// DOQ_NO_ERROR (RFC 9250 section 4.3)
@@ -39,14 +39,14 @@ const SEND_WINDOW: u64 = 128 << 10;
 pub struct QuicListener {
     endpoint: Endpoint,
     published: Arc<PublishedSnapshot>,
-    gate: Arc<ConnectionLimiter>,
-    tally: Arc<WorkerStats>,
+    limiter: Arc<ConnectionLimiter>,
+    stats: Arc<WorkerStats>,
 }
 
 /// One connection.
 struct Desk {
     conversation: Mutex<Conversation>,
-    seat: ConnectionPermit,
+    permit: ConnectionPermit,
 }
 
 impl QuicListener {
@@ -58,13 +58,13 @@ impl QuicListener {
         socket: UdpSocket,
         identity: Arc<TlsIdentity>,
         published: Arc<PublishedSnapshot>,
-        gate: Arc<ConnectionLimiter>,
-        tally: Arc<WorkerStats>,
+        limiter: Arc<ConnectionLimiter>,
+        stats: Arc<WorkerStats>,
     ) -> io::Result<QuicListener> {
         let settings =
             QuicServerConfig::try_from(identity.settings(&[b"doq"])).map_err(io::Error::other)?;
         let mut server = ServerConfig::with_crypto(Arc::new(settings));
-        server.transport_config(Arc::new(transport(&gate)));
+        server.transport_config(Arc::new(transport(&limiter)));
         // Answers and limits go by the address that a connection began with.
         server.migration(false);
         let endpoint = Endpoint::new(
@@ -76,8 +76,8 @@ impl QuicListener {
         Ok(QuicListener {
             endpoint,
             published,
-            gate,
-            tally,
+            limiter,
+            stats,
         })
     }
 
@@ -92,13 +92,13 @@ impl QuicListener {
         let client = ClientAddress::from(incoming.remote_address().ip());
         // Seats become few: forged addresses must not take them, so each address is proven first, at the cost of a round
         // trip (RFC 9000 section 8.1.2).
-        if self.gate.is_half_full(client) && !incoming.remote_address_validated() {
+        if self.limiter.is_half_full(client) && !incoming.remote_address_validated() {
             let _ = incoming.retry();
             return;
         }
-        let seat = self.gate.enter(client, &self.tally);
-        let number = seat.number;
-        let desk = self.desk(client, seat);
+        let permit = self.limiter.enter(client, &self.stats);
+        let number = permit.number;
+        let desk = self.desk(client, permit);
         let task = tokio::spawn(async move {
             if let Ok(connecting) = incoming.accept()
                 && let Ok(Ok(connection)) = timeout(HANDSHAKE, connecting).await
@@ -106,21 +106,21 @@ impl QuicListener {
                 desk.serve(connection).await;
             }
         });
-        self.gate.watch(number, task.abort_handle());
+        self.limiter.watch(number, task.abort_handle());
     }
 
-    fn desk(&self, client: ClientAddress, seat: ConnectionPermit) -> Arc<Desk> {
-        let (published, tally) = (self.published.clone(), self.tally.clone());
-        let conversation = Conversation::new(client, TransportKind::Quic, published, tally);
+    fn desk(&self, client: ClientAddress, permit: ConnectionPermit) -> Arc<Desk> {
+        let (published, stats) = (self.published.clone(), self.stats.clone());
+        let conversation = Conversation::new(client, TransportKind::Quic, published, stats);
         Arc::new(Desk {
             conversation: Mutex::new(conversation),
-            seat,
+            permit,
         })
     }
 }
 
 /// Limits of a connection.
-fn transport(gate: &ConnectionLimiter) -> TransportConfig {
+fn transport(limiter: &ConnectionLimiter) -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(STREAMS))
@@ -131,7 +131,7 @@ fn transport(gate: &ConnectionLimiter) -> TransportConfig {
     transport
         .send_window(SEND_WINDOW)
         .datagram_receive_buffer_size(None);
-    transport.max_idle_timeout(gate.idle().try_into().ok());
+    transport.max_idle_timeout(limiter.idle().try_into().ok());
     transport
 }
 
@@ -148,7 +148,7 @@ impl Desk {
                     Err(_) => return,
                 },
                 Some(_) = exchanges.join_next() => {}
-                () = self.seat.vacated() => return connection.close(NO_ERROR, b""),
+                () = self.permit.revoked() => return connection.close(NO_ERROR, b""),
             }
         }
     }
@@ -189,7 +189,7 @@ impl Desk {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         answer_framed(&mut conversation, message, &mut output)?;
-        self.seat.touch();
+        self.permit.touch();
         output.shrink_to_fit();
         Some(output)
     }

@@ -155,7 +155,7 @@ pub struct StatsTotals {
     events: Vec<u64>,
 }
 
-/// All workers' tallies.
+/// All workers' stats.
 #[derive(Debug, Default)]
 pub struct ServerStats {
     workers: Mutex<Vec<(TransportKind, Arc<WorkerStats>)>>,
@@ -163,15 +163,15 @@ pub struct ServerStats {
 }
 
 impl ServerStats {
-    /// A tally for one more worker.
+    /// A stats for one more worker.
     pub fn register(&self, carrier: TransportKind) -> Arc<WorkerStats> {
         let mut all = self.all();
-        let tally = Arc::new(WorkerStats {
+        let stats = Arc::new(WorkerStats {
             lane: all.len() as u8,
             ..WorkerStats::default()
         });
-        all.push((carrier, tally.clone()));
-        tally
+        all.push((carrier, stats.clone()));
+        stats
     }
 
     /// Everything so far.
@@ -197,14 +197,14 @@ impl ServerStats {
             else {
                 continue;
             };
-            let tally = self.register(carrier);
-            tally
+            let stats = self.register(carrier);
+            stats
                 .verdicts
                 .iter()
                 .zip(verdicts)
                 .for_each(|(counter, count)| counter.store(*count, Ordering::Relaxed));
             if carrier == TransportKind::Udp {
-                tally
+                stats
                     .events
                     .iter()
                     .zip(&counted.events)
@@ -219,11 +219,11 @@ impl ServerStats {
         reason = "one array is made from others of its length"
     )]
     pub fn events(&self) -> [u64; AbuseEvent::COUNT] {
-        let tallies = self.all();
+        let stats = self.all();
         std::array::from_fn(|event| {
-            tallies
+            stats
                 .iter()
-                .map(|(_, tally)| tally.events[event].load(Ordering::Relaxed))
+                .map(|(_, stats)| stats.events[event].load(Ordering::Relaxed))
                 .sum()
         })
     }
@@ -244,7 +244,7 @@ impl ServerStats {
         let all = self.all();
         TransportKind::ALL.map(|(word, wanted)| {
             let of_it = all.iter().filter(|(carrier, _)| *carrier == wanted);
-            (word, Histogram::of(of_it.map(|(_, tally)| &tally.times)))
+            (word, Histogram::of(of_it.map(|(_, stats)| &stats.times)))
         })
     }
 
@@ -262,7 +262,7 @@ impl ServerStats {
         let wanted = || {
             all.iter()
                 .filter(|(carrier, _)| is_wanted(*carrier))
-                .map(|(_, tally)| &tally.verdicts)
+                .map(|(_, stats)| &stats.verdicts)
         };
         std::array::from_fn(|verdict| {
             wanted()

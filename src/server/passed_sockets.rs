@@ -12,7 +12,7 @@ use socket2::{Socket, Type};
 /// The first descriptor that systemd passes (SD_LISTEN_FDS_START of sd_listen_fds(3)).
 const FIRST: RawFd = 3;
 /// Most descriptors that are taken: as many as one message between processes holds (SCM_MAX_FD of unix(7)).
-pub const MOST: usize = 253;
+pub const MOST_PASSED: usize = 253;
 
 /// Sockets by what they are bound to, in the order in which they were passed.
 #[derive(Debug, Default)]
@@ -39,9 +39,9 @@ impl PassedSockets {
         let count = count
             .parse()
             .ok()
-            .filter(|count| (0..=MOST as RawFd).contains(count));
+            .filter(|count| (0..=MOST_PASSED as RawFd).contains(count));
         let count: RawFd =
-            count.ok_or_else(|| format!("LISTEN_FDS is no number from 0 to {MOST}"))?;
+            count.ok_or_else(|| format!("LISTEN_FDS is no number from 0 to {MOST_PASSED}"))?;
         PassedSockets::of((FIRST..FIRST + count).map(own).collect::<Result<_, _>>()?)
     }
 

@@ -8,9 +8,31 @@ use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
 
-use super::TcpLimits;
-use super::tally::{AbuseEvent, WorkerStats};
+use super::stats::{AbuseEvent, WorkerStats};
+use crate::config;
 use crate::net::ClientAddress;
+
+/// Limits of connections.
+#[derive(Debug, Clone, Copy)]
+pub struct TcpLimits {
+    /// Most connections at a time, whatever is spoken on them.
+    pub connections: usize,
+    /// Most connections at a time from one address.
+    pub connections_per_client: usize,
+    /// How long a connection may be idle, or take over one message.
+    pub idle: Duration,
+}
+
+impl TcpLimits {
+    /// As the operator wants them.
+    pub fn of(server: &config::NameserverConfig) -> TcpLimits {
+        TcpLimits {
+            connections: server.tcp_connections,
+            connections_per_client: server.tcp_connections_per_client,
+            idle: server.tcp_idle,
+        }
+    }
+}
 
 /// Counts connections against the limits.
 pub struct ConnectionLimiter {
@@ -44,8 +66,8 @@ const HELD: u64 = u64::MAX;
 pub struct ConnectionPermit {
     /// Its number, another for each.
     pub number: u64,
-    gate: Arc<ConnectionLimiter>,
-    /// When it was last of use, in nanoseconds since the start of the gate: a client can ask on many connections within
+    limiter: Arc<ConnectionLimiter>,
+    /// When it was last of use, in nanoseconds since the start of the limiter: a client can ask on many connections within
     /// one millisecond, and the order in which it did decides who leaves.
     active: Arc<AtomicU64>,
 }
@@ -67,32 +89,36 @@ impl ConnectionLimiter {
     }
 
     /// A place for one more connection. When this client has as many as it may, that of its connections leaves which was
-    /// idle longest; when all places are taken, the one of all (RFC 7766 section 6.2.2). Both is counted in `tally`.
+    /// idle longest; when all places are taken, the one of all (RFC 7766 section 6.2.2). Both is counted in `stats`.
     pub fn enter(
         self: &Arc<Self>,
         address: ClientAddress,
-        tally: &WorkerStats,
+        stats: &WorkerStats,
     ) -> ConnectionPermit {
         let mut open = self.open();
         let evicted = open
             .make_room(who(address), &self.limits)
             .unwrap_or_default();
-        let seat = self.seat(open, who(address));
+        let permit = self.permit(open, who(address));
         [Some(AbuseEvent::Connected), evicted]
             .into_iter()
             .flatten()
-            .for_each(|event| tally.note(event));
-        seat
+            .for_each(|event| stats.note(event));
+        permit
     }
 
     /// The same, uncounted; `None`: every connection that could leave is held ([`ConnectionPermit::hold`]).
     pub fn try_enter(self: &Arc<Self>, address: ClientAddress) -> Option<ConnectionPermit> {
         let mut open = self.open();
         open.make_room(who(address), &self.limits).ok()?;
-        Some(self.seat(open, who(address)))
+        Some(self.permit(open, who(address)))
     }
 
-    fn seat(self: &Arc<Self>, mut open: MutexGuard<'_, Open>, client: IpAddr) -> ConnectionPermit {
+    fn permit(
+        self: &Arc<Self>,
+        mut open: MutexGuard<'_, Open>,
+        client: IpAddr,
+    ) -> ConnectionPermit {
         *open.clients.entry(client).or_default() += 1;
         let (number, active) = (open.next, Arc::new(AtomicU64::new(self.now())));
         open.next += 1;
@@ -107,7 +133,7 @@ impl ConnectionLimiter {
         self.count.store(open.connections.len(), Ordering::Relaxed);
         ConnectionPermit {
             number,
-            gate: self.clone(),
+            limiter: self.clone(),
             active,
         }
     }
@@ -207,7 +233,7 @@ impl Open {
 impl ConnectionPermit {
     /// The connection was of use just now.
     pub fn touch(&self) {
-        self.active.store(self.gate.now(), Ordering::Relaxed);
+        self.active.store(self.limiter.now(), Ordering::Relaxed);
     }
 
     /// Keeps the connection from having to leave for another, until it is touched.
@@ -216,10 +242,10 @@ impl ConnectionPermit {
     }
 
     /// Waits until the connection has been of no use for as long as one may be idle.
-    pub async fn vacated(&self) {
+    pub async fn revoked(&self) {
         loop {
             let active = Duration::from_nanos(self.active.load(Ordering::Relaxed));
-            let end = self.gate.start + active + self.gate.idle();
+            let end = self.limiter.start + active + self.limiter.idle();
             if Instant::now() >= end {
                 return;
             }
@@ -230,9 +256,9 @@ impl ConnectionPermit {
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut open = self.gate.open();
+        let mut open = self.limiter.open();
         open.remove(self.number);
-        self.gate
+        self.limiter
             .count
             .store(open.connections.len(), Ordering::Relaxed);
     }
@@ -248,10 +274,10 @@ pub(crate) fn who(address: ClientAddress) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tally::{ServerStats, TransportKind};
+    use super::super::stats::{ServerStats, TransportKind};
     use super::*;
 
-    fn gate(connections: usize, connections_per_client: usize) -> Arc<ConnectionLimiter> {
+    fn limiter(connections: usize, connections_per_client: usize) -> Arc<ConnectionLimiter> {
         let limits = TcpLimits {
             connections,
             connections_per_client,
@@ -260,60 +286,57 @@ mod tests {
         Arc::new(ConnectionLimiter::new(limits, Arc::default()))
     }
 
-    fn enter(gate: &Arc<ConnectionLimiter>, client: &str) -> ConnectionPermit {
-        enter_counted(gate, client).0
+    fn enter(limiter: &Arc<ConnectionLimiter>, client: &str) -> ConnectionPermit {
+        enter_counted(limiter, client).0
     }
 
-    /// A seat, and for which limit another connection left.
+    /// A permit, and for which limit another connection left.
     fn enter_counted(
-        gate: &Arc<ConnectionLimiter>,
+        limiter: &Arc<ConnectionLimiter>,
         client: &str,
     ) -> (ConnectionPermit, Option<AbuseEvent>) {
-        let tallies = ServerStats::default();
-        let seat = gate.enter(
-            client.parse().unwrap(),
-            &tallies.register(TransportKind::Tcp),
-        );
-        let count = |event| tallies.events()[event as usize];
+        let stats = ServerStats::default();
+        let permit = limiter.enter(client.parse().unwrap(), &stats.register(TransportKind::Tcp));
+        let count = |event| stats.events()[event as usize];
         assert_eq!(count(AbuseEvent::Connected), 1);
         (
-            seat,
+            permit,
             [AbuseEvent::Evicted, AbuseEvent::EvictedOfClient]
                 .into_iter()
                 .find(|event| count(*event) == 1),
         )
     }
 
-    fn is_connected(gate: &ConnectionLimiter, seat: &ConnectionPermit) -> bool {
-        gate.open().connections.contains_key(&seat.number)
+    fn is_connected(limiter: &ConnectionLimiter, permit: &ConnectionPermit) -> bool {
+        limiter.open().connections.contains_key(&permit.number)
     }
 
     #[test]
     fn a_client_makes_room_for_itself_and_an_ipv6_client_is_its_network() {
-        let gate = gate(10, 1);
+        let limiter = limiter(10, 1);
         let [first, other] =
-            ["2001:db8::1", "2001:db8:0:1::1"].map(|client| enter_counted(&gate, client));
+            ["2001:db8::1", "2001:db8:0:1::1"].map(|client| enter_counted(&limiter, client));
         assert_eq!((first.1, other.1), (None, None));
         let (first, other) = (first.0, other.0);
         // The other one was idle longer, but it is somebody else's.
         other.active.store(0, Ordering::Relaxed);
         first.active.store(5, Ordering::Relaxed);
-        let (second, evicted) = enter_counted(&gate, "2001:db8::2");
+        let (second, evicted) = enter_counted(&limiter, "2001:db8::2");
         assert_eq!(evicted, Some(AbuseEvent::EvictedOfClient));
-        assert!(!is_connected(&gate, &first) && is_connected(&gate, &other));
+        assert!(!is_connected(&limiter, &first) && is_connected(&limiter, &other));
         drop((first, second));
-        assert_eq!(enter_counted(&gate, "2001:db8::2").1, None);
+        assert_eq!(enter_counted(&limiter, "2001:db8::2").1, None);
     }
 
     #[test]
     fn uses_within_a_millisecond_are_told_apart() {
-        let gate = gate(10, 2);
-        let [first, second] = ["192.0.2.1", "192.0.2.1"].map(|client| enter(&gate, client));
+        let limiter = limiter(10, 2);
+        let [first, second] = ["192.0.2.1", "192.0.2.1"].map(|client| enter(&limiter, client));
         second.touch();
         first.touch();
-        let _third = enter(&gate, "192.0.2.1");
+        let _third = enter(&limiter, "192.0.2.1");
         assert!(
-            is_connected(&gate, &first) && !is_connected(&gate, &second),
+            is_connected(&limiter, &first) && !is_connected(&limiter, &second),
             "though it came later"
         );
     }
@@ -325,12 +348,12 @@ mod tests {
             connections_per_client: 4,
             idle: Duration::from_millis(300),
         };
-        let gate = Arc::new(ConnectionLimiter::new(limits, Arc::default()));
-        let seat = enter(&gate, "192.0.2.1");
+        let limiter = Arc::new(ConnectionLimiter::new(limits, Arc::default()));
+        let permit = enter(&limiter, "192.0.2.1");
         let start = Instant::now();
         tokio::time::sleep(Duration::from_millis(100)).await;
-        seat.touch();
-        seat.vacated().await;
+        permit.touch();
+        permit.revoked().await;
         assert!(
             start.elapsed() >= Duration::from_millis(398),
             "{:?}",
@@ -340,67 +363,67 @@ mod tests {
 
     #[test]
     fn half_full_is_half_of_all_or_half_of_a_clients_own() {
-        let gate = gate(6, 4);
-        let half_full = |client: &str| gate.is_half_full(client.parse().unwrap());
-        let _first = enter(&gate, "192.0.2.1");
+        let limiter = limiter(6, 4);
+        let half_full = |client: &str| limiter.is_half_full(client.parse().unwrap());
+        let _first = enter(&limiter, "192.0.2.1");
         assert!(!half_full("192.0.2.1"));
-        let _second = enter(&gate, "192.0.2.1");
+        let _second = enter(&limiter, "192.0.2.1");
         assert!(half_full("192.0.2.1") && !half_full("192.0.2.2"));
-        let _third = enter(&gate, "192.0.2.3");
+        let _third = enter(&limiter, "192.0.2.3");
         assert!(half_full("192.0.2.2"));
     }
 
     #[test]
     fn a_client_in_ipv6_spelling_has_no_places_of_its_own() {
-        let gate = gate(10, 1);
-        let first = enter(&gate, "192.0.2.1");
-        let (_second, evicted) = enter_counted(&gate, "::ffff:192.0.2.1");
+        let limiter = limiter(10, 1);
+        let first = enter(&limiter, "192.0.2.1");
+        let (_second, evicted) = enter_counted(&limiter, "::ffff:192.0.2.1");
         assert_eq!(evicted, Some(AbuseEvent::EvictedOfClient));
-        assert!(!is_connected(&gate, &first));
+        assert!(!is_connected(&limiter, &first));
     }
 
     #[test]
     fn who_is_held_does_not_leave() {
-        let gate = gate(2, 1);
-        let (first, second) = (enter(&gate, "192.0.2.1"), enter(&gate, "192.0.2.2"));
+        let limiter = limiter(2, 1);
+        let (first, second) = (enter(&limiter, "192.0.2.1"), enter(&limiter, "192.0.2.2"));
         first.hold();
         assert!(
-            gate.try_enter("192.0.2.1".parse().unwrap()).is_none(),
+            limiter.try_enter("192.0.2.1".parse().unwrap()).is_none(),
             "its one place is held"
         );
-        let third = gate.try_enter("192.0.2.3".parse().unwrap()).unwrap();
+        let third = limiter.try_enter("192.0.2.3".parse().unwrap()).unwrap();
         assert!(
-            is_connected(&gate, &first) && !is_connected(&gate, &second),
+            is_connected(&limiter, &first) && !is_connected(&limiter, &second),
             "though it was used first"
         );
         first.touch();
-        assert!(gate.try_enter("192.0.2.1".parse().unwrap()).is_some());
-        assert!(!is_connected(&gate, &first) && is_connected(&gate, &third));
+        assert!(limiter.try_enter("192.0.2.1".parse().unwrap()).is_some());
+        assert!(!is_connected(&limiter, &first) && is_connected(&limiter, &third));
     }
 
     #[test]
     fn the_longest_idle_leaves_and_is_counted_off_once() {
-        let gate = gate(2, 2);
-        let seats: Vec<ConnectionPermit> = ["192.0.2.1", "192.0.2.2"]
+        let limiter = limiter(2, 2);
+        let permits: Vec<ConnectionPermit> = ["192.0.2.1", "192.0.2.2"]
             .iter()
-            .map(|one| enter(&gate, one))
+            .map(|one| enter(&limiter, one))
             .collect();
-        seats[0].active.store(5, Ordering::Relaxed);
-        seats[1].active.store(3, Ordering::Relaxed);
-        let (third, evicted) = enter_counted(&gate, "192.0.2.3");
+        permits[0].active.store(5, Ordering::Relaxed);
+        permits[1].active.store(3, Ordering::Relaxed);
+        let (third, evicted) = enter_counted(&limiter, "192.0.2.3");
         assert_eq!(evicted, Some(AbuseEvent::Evicted));
         assert!(
-            is_connected(&gate, &seats[0]) && !is_connected(&gate, &seats[1]),
+            is_connected(&limiter, &permits[0]) && !is_connected(&limiter, &permits[1]),
             "the one that was idle longest"
         );
-        drop(seats);
+        drop(permits);
         let counts = || {
-            let open = gate.open();
+            let open = limiter.open();
             (open.connections.len(), open.clients.len())
         };
         assert_eq!(counts(), (1, 1));
         drop(third);
         assert_eq!(counts(), (0, 0));
-        assert!(!gate.evict());
+        assert!(!limiter.evict());
     }
 }
