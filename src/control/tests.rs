@@ -416,7 +416,7 @@ impl Play {
                     .iter()
                     .find(|(key, _)| key.address.ip() == address)
                     .map(|(_, target)| target);
-                target.and_then(|target| Some((target.verdict, target.last.as_ref()?.outcome)))
+                target.and_then(|target| Some((target.state, target.last.as_ref()?.result)))
             };
             let endpoints = || {
                 configured

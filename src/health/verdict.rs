@@ -1,13 +1,17 @@
-//! Verdict: what a row of probe results comes to. A state machine of values; time comes in as an argument.
+//! The health state machine: turns a sequence of probe results into the state of a target.
 //!
-//! The laws, each with a test:
-//! 1. Only [`HealthRules::fall`] failures in a row take an endpoint down; only [`HealthRules::rise`] successes in a row bring it
-//!    back. Where nothing was agreed before, the first result decides.
-//! 2. A first failure asks for quick probes until the doubt is gone, so that a dead endpoint is out within 4 s when
-//!    it refuses and within 10 s when it hangs, by default.
-//! 3. An endpoint that keeps falling must stay good for longer before it returns: twice as long for each fall in the
-//!    last hour after the first, up to 32 times, by default.
-//! 4. An endpoint that stays down is asked less and less often, down to a quarter as often, at least every 30 s.
+//! [`HealthMachine::observe`] processes one result and returns a [`Transition`] if the state
+//! changes. The machine has no clock: every method takes the time as an argument.
+//!
+//! It follows four rules, each with a test:
+//! 1. [`HealthRules::fall`] consecutive failures take an endpoint down, and [`HealthRules::rise`]
+//!    consecutive successes bring it back. Without a previous state, the first result decides.
+//! 2. A first failure triggers quick probes until the state is certain again. With the defaults, a
+//!    dead endpoint is out within 4 s if it refuses connections and within 10 s if it hangs.
+//! 3. An endpoint that keeps failing must stay good for longer before it returns. Each fall within
+//!    the last hour, after the first, doubles the required successes, up to 32 times by default.
+//! 4. An endpoint that stays down is probed less often: down to a quarter as often, but at least
+//!    every 30 s.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,34 +20,47 @@ use serde::{Deserialize, Serialize};
 
 use super::cadence::{Cadence, ProbePace};
 
-/// Failures in a row between two steps of slowing down.
+/// Consecutive failures between two steps of slowing down.
 const PATIENCE: u32 = 10;
-/// Slowing down never makes probes rarer than this, or than the interval when that is longer.
+/// Slowing down never stretches the interval beyond this.
 const SLOWEST: Duration = Duration::from_secs(30);
+/// The most doublings that [`Damping::doublings`] can ask for.
+const MAX_DOUBLINGS: u32 = 16;
 
-/// What a verdict takes.
+/// The timing and thresholds of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HealthRules {
     /// The longest time between two regular probes; default 3 s.
     pub interval: Duration,
-    /// Between probes while a verdict is in doubt; default 500 ms.
+    /// The time between probes while the state is uncertain; default 500 ms.
     pub quick: Duration,
-    /// Limit of one whole probe; default 2 s.
+    /// Timeout of one whole probe; default 2 s.
     pub timeout: Duration,
-    /// Failures in a row until down; default 3. 0 is taken as 1.
+    /// Consecutive failures until down; default 3. 0 means 1.
     pub fall: u32,
-    /// Successes in a row until up; default 5. 0 is taken as 1.
+    /// Consecutive successes until up; default 5. 0 means 1.
     pub rise: u32,
-    /// How falls make the way back longer.
+    /// How previous falls delay the return.
     pub damping: Damping,
 }
 
-/// How falls make the way back longer.
+impl HealthRules {
+    /// The same rules with thresholds of at least 1.
+    fn with_least_thresholds(self) -> HealthRules {
+        HealthRules {
+            fall: self.fall.max(1),
+            rise: self.rise.max(1),
+            ..self
+        }
+    }
+}
+
+/// How previous falls delay the return of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Damping {
-    /// How often the rise is doubled at most; default 5, 0 = never. More than 16 is taken as 16.
+    /// How often the rise can double; default 5, at most 16. 0 turns damping off.
     pub doublings: u32,
-    /// How long a fall is remembered; default 1 h.
+    /// How long a fall counts; default 1 h.
     pub memory: Duration,
 }
 
@@ -69,166 +86,175 @@ impl Default for HealthRules {
     }
 }
 
-/// What one probe found.
+/// The result of one probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProbeResult {
-    /// As expected.
+    /// The answer is as expected.
     Pass,
-    /// It serves, and says that something is wrong.
+    /// The endpoint serves, but something is wrong.
     Warn,
-    /// Not as expected, or nothing at all.
+    /// The answer is wrong, or there is none.
     Fail,
 }
 
-/// What is agreed about an endpoint.
+/// The agreed state of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthState {
-    /// Nothing is known yet; no clients are sent there on the strength of it.
+    /// There is no result yet. The endpoint takes no clients.
     Unknown,
     /// It serves.
     Up,
-    /// It serves, and warns.
+    /// It serves with warnings.
     Degraded,
     /// It does not serve.
     Down,
 }
 
 impl HealthState {
-    /// Whether clients can be sent there.
+    /// Whether the endpoint can take clients.
     pub fn serves(self) -> bool {
         matches!(self, HealthState::Up | HealthState::Degraded)
     }
 }
 
-/// A change of verdict.
+/// A change of state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transition {
-    /// Before.
+    /// The state before.
     pub from: HealthState,
-    /// After.
+    /// The state after.
     pub to: HealthState,
-    /// When, on the clock of the arguments.
+    /// When it happened, on the clock of the arguments.
     pub at: Duration,
 }
 
-/// The state of one target.
+impl Transition {
+    /// Whether the endpoint got worse, which damping counts as a fall.
+    fn is_fall(&self) -> bool {
+        match self.to {
+            HealthState::Down => self.from.serves(),
+            HealthState::Degraded => self.from == HealthState::Up,
+            HealthState::Unknown | HealthState::Up => false,
+        }
+    }
+}
+
+/// The state machine of one target.
 #[derive(Debug, Clone)]
 pub struct HealthMachine {
     rules: HealthRules,
-    verdict: HealthState,
+    state: HealthState,
     since: Duration,
     failing_since: Option<Duration>,
+    /// Consecutive results of each kind; `successes` counts passes and warnings together.
     fails: u32,
     warns: u32,
     passes: u32,
     successes: u32,
+    /// The times of the last falls, oldest first.
     falls: VecDeque<Duration>,
 }
 
 impl HealthMachine {
-    /// Nothing is known yet: the first result decides.
+    /// Starts without a state: the first result decides.
     pub fn new(rules: HealthRules) -> HealthMachine {
         HealthMachine::resume(rules, HealthState::Unknown, Duration::ZERO)
     }
 
-    /// Starts from what was agreed before a restart, which results must prove wrong by the usual rules.
-    pub fn resume(rules: HealthRules, verdict: HealthState, now: Duration) -> HealthMachine {
-        let rules = HealthRules {
-            fall: rules.fall.max(1),
-            rise: rules.rise.max(1),
-            ..rules
-        };
-        let falls = VecDeque::new();
+    /// Starts with a state that was saved before a restart. Results change it by the usual rules.
+    pub fn resume(rules: HealthRules, state: HealthState, now: Duration) -> HealthMachine {
         HealthMachine {
-            rules,
-            verdict,
+            rules: rules.with_least_thresholds(),
+            state,
             since: now,
             failing_since: None,
             fails: 0,
             warns: 0,
             passes: 0,
             successes: 0,
-            falls,
+            falls: VecDeque::new(),
         }
     }
 
-    /// Goes on under other rules.
+    /// Continues under different rules.
     pub fn set_rules(&mut self, rules: HealthRules) {
-        self.rules = HealthRules {
-            fall: rules.fall.max(1),
-            rise: rules.rise.max(1),
-            ..rules
-        };
+        self.rules = rules.with_least_thresholds();
     }
 
-    /// What is agreed.
-    pub fn verdict(&self) -> HealthState {
-        self.verdict
+    /// The agreed state.
+    pub fn state(&self) -> HealthState {
+        self.state
     }
 
-    /// Since when.
+    /// When the state began.
     pub fn since(&self) -> Duration {
         self.since
     }
 
-    /// When the present row of failures began.
+    /// When the current run of failures began.
     pub fn failing_since(&self) -> Option<Duration> {
         self.failing_since
     }
 
-    /// Takes in the result of a probe that ended at `now`.
+    /// Processes the result of a probe that ended at `now`.
     ///
-    /// `may_fall` is false while the monitor doubts itself: enough failures then leave a serving endpoint where it is,
-    /// [held](Machine::is_held).
+    /// `may_fall` is false while the monitor suspects its own network. Failures then leave a serving
+    /// endpoint in its state, and it is [held](HealthMachine::is_held).
     pub fn observe(
         &mut self,
         now: Duration,
-        outcome: ProbeResult,
+        result: ProbeResult,
         may_fall: bool,
     ) -> Option<Transition> {
-        self.count(now, outcome);
-        let next = self.judged(now, outcome, may_fall);
-        (next != self.verdict).then(|| self.turn(now, next))
+        self.count(now, result);
+        let next = self.next_state(now, result, may_fall);
+        if next == self.state {
+            return None;
+        }
+        Some(self.transition(now, next))
     }
 
-    /// Whether enough failures are there and were not acted upon.
+    /// Whether the endpoint has failed often enough to go down but was not allowed to.
     pub fn is_held(&self) -> bool {
-        self.verdict.serves() && self.fails >= self.rules.fall
+        self.state.serves() && self.fails >= self.rules.fall
     }
 
-    /// Lets an endpoint that was held fall.
+    /// Takes a held endpoint down.
     pub fn release(&mut self, now: Duration) -> Option<Transition> {
-        self.is_held().then(|| self.turn(now, HealthState::Down))
+        if !self.is_held() {
+            return None;
+        }
+        Some(self.transition(now, HealthState::Down))
     }
 
-    /// Forgets the present row of failures: they were the monitor's own.
+    /// Clears the current run of failures, because the monitor's network caused them.
     pub fn forgive(&mut self) {
-        (self.fails, self.failing_since) = (0, None);
+        self.fails = 0;
+        self.failing_since = None;
     }
 
-    /// How soon the next probe is wanted.
+    /// How soon the next probe should follow.
     pub fn pace(&self) -> ProbePace {
-        if self.verdict.serves() && self.fails > 0 && self.fails < self.rules.fall {
+        if self.state.serves() && self.fails > 0 && self.fails < self.rules.fall {
             return ProbePace::Quick;
         }
-        if self.verdict != HealthState::Down || self.successes > 0 {
+        if self.state != HealthState::Down || self.successes > 0 {
             return ProbePace::Regular;
         }
         let steps = self.fails.saturating_sub(self.rules.fall) / PATIENCE;
-        let wanted = if steps == 0 { 1 } else { 1 << steps.min(2) };
-        let affordable =
-            |factor: &u32| *factor <= wanted && self.rules.interval * *factor <= SLOWEST;
-        [4, 2]
-            .into_iter()
-            .find(affordable)
-            .map_or(ProbePace::Regular, ProbePace::Slow)
+        for (needed_steps, factor) in [(2, 4), (1, 2)] {
+            if steps >= needed_steps && self.rules.interval * factor <= SLOWEST {
+                return ProbePace::Slow(factor);
+            }
+        }
+        ProbePace::Regular
     }
 
-    /// Whether no result speaks against the verdict.
+    /// Whether no recent result contradicts the state.
     pub fn is_settled(&self) -> bool {
-        match self.verdict {
+        match self.state {
             HealthState::Unknown => false,
             HealthState::Up => self.fails == 0 && self.warns == 0,
             HealthState::Degraded => self.fails == 0 && self.passes == 0,
@@ -236,8 +262,8 @@ impl HealthMachine {
         }
     }
 
-    /// How long from `now` until the verdict could change at the earliest, if the next probe starts at `next_probe`:
-    /// an answer that should not outlive the change needs no longer TTL than this.
+    /// The shortest time from `now` until the state can change, if the next probe starts at
+    /// `next_probe`. An answer that must not outlive the change can use this as its TTL.
     pub fn time_to_possible_flip(
         &self,
         cadence: &Cadence,
@@ -245,7 +271,7 @@ impl HealthMachine {
         now: Duration,
     ) -> Duration {
         let until_next = next_probe.saturating_sub(now);
-        let (needed, step) = match self.verdict {
+        let (needed, step) = match self.state {
             HealthState::Unknown => (1, Duration::ZERO),
             HealthState::Up | HealthState::Degraded => {
                 (self.rules.fall.saturating_sub(self.fails), cadence.quick)
@@ -258,43 +284,53 @@ impl HealthMachine {
         until_next + step * needed.saturating_sub(1)
     }
 
-    /// Successes in a row that bring the endpoint back, with what its falls have added.
+    /// The consecutive successes that bring the endpoint back, including damping.
     pub fn needed_rise(&self, now: Duration) -> u32 {
-        let recent = self
+        let memory = self.rules.damping.memory;
+        // Falls are in order, so the recent ones are at the end.
+        let old = self
             .falls
-            .iter()
-            .filter(|&&fall| now.saturating_sub(fall) < self.rules.damping.memory)
-            .count();
-        let doublings = recent.saturating_sub(1).min(self.most_doublings());
+            .partition_point(|&fall| now.saturating_sub(fall) >= memory);
+        let recent = self.falls.len() - old;
+        let doublings = recent.saturating_sub(1).min(self.max_doublings());
         self.rules.rise.saturating_mul(1 << doublings)
     }
 
-    fn most_doublings(&self) -> usize {
-        self.rules.damping.doublings.min(16) as usize
+    fn max_doublings(&self) -> usize {
+        self.rules.damping.doublings.min(MAX_DOUBLINGS) as usize
     }
 
-    fn count(&mut self, now: Duration, outcome: ProbeResult) {
-        let next = |row: u32, goes_on: bool| if goes_on { row.saturating_add(1) } else { 0 };
-        let failed = outcome == ProbeResult::Fail;
-        self.failing_since = if failed {
-            self.failing_since.or(Some(now))
+    fn count(&mut self, now: Duration, result: ProbeResult) {
+        if result == ProbeResult::Fail {
+            self.fails = self.fails.saturating_add(1);
+            self.failing_since = self.failing_since.or(Some(now));
+            self.successes = 0;
         } else {
-            None
-        };
-        self.fails = next(self.fails, failed);
-        self.successes = next(self.successes, !failed);
-        self.warns = next(self.warns, outcome == ProbeResult::Warn);
-        self.passes = next(self.passes, outcome == ProbeResult::Pass);
+            self.fails = 0;
+            self.failing_since = None;
+            self.successes = self.successes.saturating_add(1);
+        }
+        if result == ProbeResult::Warn {
+            self.warns = self.warns.saturating_add(1);
+        } else {
+            self.warns = 0;
+        }
+        if result == ProbeResult::Pass {
+            self.passes = self.passes.saturating_add(1);
+        } else {
+            self.passes = 0;
+        }
     }
 
-    fn judged(&self, now: Duration, outcome: ProbeResult, may_fall: bool) -> HealthState {
-        let serving = if outcome == ProbeResult::Warn {
+    /// The state after the counted result.
+    fn next_state(&self, now: Duration, result: ProbeResult, may_fall: bool) -> HealthState {
+        let serving = if result == ProbeResult::Warn {
             HealthState::Degraded
         } else {
             HealthState::Up
         };
-        match self.verdict {
-            HealthState::Unknown if outcome == ProbeResult::Fail => HealthState::Down,
+        match self.state {
+            HealthState::Unknown if result == ProbeResult::Fail => HealthState::Down,
             HealthState::Unknown => serving,
             HealthState::Up | HealthState::Degraded
                 if self.fails >= self.rules.fall && may_fall =>
@@ -308,20 +344,21 @@ impl HealthMachine {
         }
     }
 
-    fn turn(&mut self, now: Duration, to: HealthState) -> Transition {
-        let from = std::mem::replace(&mut self.verdict, to);
+    fn transition(&mut self, now: Duration, to: HealthState) -> Transition {
+        let transition = Transition {
+            from: self.state,
+            to,
+            at: now,
+        };
+        self.state = to;
         self.since = now;
-        if matches!(
-            (from, to),
-            (HealthState::Up | HealthState::Degraded, HealthState::Down)
-                | (HealthState::Up, HealthState::Degraded)
-        ) {
+        if transition.is_fall() {
             self.falls.push_back(now);
-            if self.falls.len() > self.most_doublings() + 1 {
+            if self.falls.len() > self.max_doublings() + 1 {
                 self.falls.pop_front();
             }
         }
-        Transition { from, to, at: now }
+        transition
     }
 }
 

@@ -129,7 +129,7 @@ fn response(head: &str, body: &str) -> String {
 
 #[track_caller]
 fn assert_fails(found: &Observation, part: &str) {
-    assert_eq!(found.outcome, ProbeResult::Fail, "{found:?}");
+    assert_eq!(found.result, ProbeResult::Fail, "{found:?}");
     assert!(found.reason.as_deref().unwrap().contains(part), "{found:?}");
 }
 
@@ -140,7 +140,7 @@ async fn a_good_answer_passes_with_its_phases() {
         http(HttpExpectation::default()),
     )
     .await;
-    assert_eq!((found.outcome, &found.reason), (ProbeResult::Pass, &None));
+    assert_eq!((found.result, &found.reason), (ProbeResult::Pass, &None));
     let ProbePhases {
         connect,
         tls,
@@ -259,14 +259,14 @@ async fn expectations_are_kept_to() {
         ..expect
     };
     assert_eq!(
-        ask(address, http(all.clone())).await.outcome,
+        ask(address, http(all.clone())).await.result,
         ProbeResult::Pass
     );
     let slow = HttpExpectation {
         latency: Some(Duration::from_nanos(1)),
         ..all
     };
-    assert_eq!(ask(address, http(slow)).await.outcome, ProbeResult::Warn);
+    assert_eq!(ask(address, http(slow)).await.result, ProbeResult::Warn);
 }
 
 #[tokio::test]
@@ -283,7 +283,7 @@ async fn an_endpoint_may_speak_of_itself() {
             http(HttpExpectation::default()),
         )
         .await;
-        assert_eq!((found.outcome, found.load), (outcome, Some(0.25)));
+        assert_eq!((found.result, found.load), (outcome, Some(0.25)));
     }
     let vendor = response(
         "200 OK\r\nContent-Type: Application/VND.Health+JSON",
@@ -388,7 +388,7 @@ async fn a_health_document_that_cannot_be_read_is_bad() {
         }),
     )
     .await;
-    assert_eq!(found.outcome, ProbeResult::Pass, "{found:?}");
+    assert_eq!(found.result, ProbeResult::Pass, "{found:?}");
 }
 
 #[tokio::test]
@@ -412,7 +412,7 @@ async fn endless_interim_answers_are_bounded() {
         assert_eq!(
             ask(says(few).await, http(HttpExpectation::default()))
                 .await
-                .outcome,
+                .result,
             ProbeResult::Pass
         );
     }
@@ -454,7 +454,7 @@ async fn a_body_that_ends_without_a_goodbye_of_tls_is_as_long_as_it_is() {
         .await;
         let probe = https(Some("www.example.test"), true);
         let found = ask_with(trust.clone(), address, probe, Duration::from_secs(10)).await;
-        assert_eq!(found.outcome, outcome, "{found:?}");
+        assert_eq!(found.result, outcome, "{found:?}");
     }
 }
 
@@ -555,7 +555,7 @@ async fn endless_heads_are_refused_and_huge_bodies_are_cut() {
         ..HttpExpectation::default()
     };
     assert_eq!(
-        ask(body, http(expect)).await.outcome,
+        ask(body, http(expect)).await.result,
         ProbeResult::Pass,
         "what was looked for came first"
     );
@@ -642,7 +642,7 @@ async fn certificates_are_verified_for_the_name_and_their_expiry_told() {
         tls("www.example.test"),
     ] {
         let found = ask_with(trust.clone(), address, probe, long).await;
-        assert_eq!(found.outcome, ProbeResult::Pass, "{found:?}");
+        assert_eq!(found.result, ProbeResult::Pass, "{found:?}");
         assert!(found.certificate_expires_in.unwrap() > 20_000, "{found:?}");
     }
     for probe in [
@@ -689,7 +689,7 @@ async fn an_expired_certificate_fails_unless_it_is_not_verified() {
         "expired",
     );
     let found = ask_with(trust, address, https(Some("www.example.test"), false), long).await;
-    assert_eq!(found.outcome, ProbeResult::Pass, "{found:?}");
+    assert_eq!(found.result, ProbeResult::Pass, "{found:?}");
     assert!(found.certificate_expires_in.unwrap() < -8000);
     let no_tls = says("no TLS here").await;
     assert_fails(
@@ -701,7 +701,7 @@ async fn an_expired_certificate_fails_unless_it_is_not_verified() {
 #[tokio::test]
 async fn a_tcp_check_is_content_with_a_connection() {
     let found = ask(says("").await, ProbeKind::Tcp).await;
-    assert_eq!(found.outcome, ProbeResult::Pass);
+    assert_eq!(found.result, ProbeResult::Pass);
     assert!(found.phases.connect.is_some());
 }
 
@@ -730,7 +730,7 @@ async fn a_dns_check_wants_noerror_to_its_own_question() {
             }),
         )
         .await;
-        assert_eq!(found.outcome, outcome, "{found:?}");
+        assert_eq!(found.result, outcome, "{found:?}");
     }
 }
 
@@ -747,7 +747,7 @@ async fn what_does_not_speak_grpc_is_no_good() {
     assert_eq!(
         ask_briefly(says(response("200 OK", "")).await, grpc())
             .await
-            .outcome,
+            .result,
         ProbeResult::Fail
     );
 }
@@ -802,7 +802,7 @@ async fn a_grpc_server_is_asked_about_a_service_and_its_trailers_count() {
         })
     };
     assert_eq!(
-        ask(grpc_server(1).await, grpc()).await.outcome,
+        ask(grpc_server(1).await, grpc()).await.result,
         ProbeResult::Pass
     );
     assert_fails(&ask(grpc_server(2).await, grpc()).await, "NOT_SERVING");
@@ -842,7 +842,7 @@ async fn an_ipv6_endpoint_is_asked_like_any_other() {
         }
     });
     assert_eq!(
-        ask(address, http(HttpExpectation::default())).await.outcome,
+        ask(address, http(HttpExpectation::default())).await.result,
         ProbeResult::Pass
     );
 }

@@ -194,7 +194,7 @@ fn three_failures_in_ten_change_a_few_times_an_hour() {
 #[test]
 fn even_an_endpoint_that_means_it_changes_at_most_26_times_an_hour() {
     let result = |machine: &HealthMachine| {
-        if machine.verdict().serves() {
+        if machine.state().serves() {
             ProbeResult::Fail
         } else {
             ProbeResult::Pass
@@ -218,7 +218,7 @@ fn damping_is_bounded_and_forgotten_after_an_hour() {
         (0..machine.needed_rise(now)).for_each(|_| {
             machine.observe(now, ProbeResult::Pass, true);
         });
-        assert_eq!(machine.verdict(), HealthState::Up);
+        assert_eq!(machine.state(), HealthState::Up);
     }
     assert_eq!(machine.needed_rise(now), 32);
     assert_eq!(machine.needed_rise(now + Damping::default().memory), 1);
@@ -305,7 +305,7 @@ proptest! {
             let outcome = |fails| if fails { ProbeResult::Fail } else { ProbeResult::Pass };
             worse.observe(now, outcome(fails || also), true);
             better.observe(now, outcome(fails), true);
-            prop_assert!(!worse.verdict().serves() || better.verdict().serves());
+            prop_assert!(!worse.state().serves() || better.state().serves());
         }
     }
 
