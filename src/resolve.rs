@@ -66,8 +66,8 @@ struct LookupKey {
     family: IpFamily,
 }
 
-/// Whether an address is loopback, private or link-local (RFC 1122, 1918, 3927, 4193, 4291). A remote
-/// client that gets such an address reaches a machine in its own network.
+/// Whether an address is loopback, private or link-local (RFC 1122, 1918, 3927, 4193, 4291). A
+/// remote client that gets such an address reaches a machine in its own network.
 pub fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
@@ -82,8 +82,8 @@ pub fn is_private(address: IpAddr) -> bool {
 /// The most addresses of one family that a name can have. Others are ignored.
 pub const MOST_ADDRESSES: usize = 16;
 
-/// Whether an address can belong to a host. Excludes unspecified, multicast and broadcast addresses,
-/// 0.0.0.0/8, IPv4-mapped IPv6 addresses, and link-local IPv6 addresses.
+/// Whether an address can belong to a host. Excludes unspecified, multicast and broadcast
+/// addresses, 0.0.0.0/8, IPv4-mapped IPv6 addresses, and link-local IPv6 addresses.
 pub fn is_of_a_host(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {

@@ -45,7 +45,8 @@ impl Cadence {
     /// The start of the next probe. `started` and `ended` are the times of the last probe, `jitter`
     /// is a random number in 0.0..=1.0.
     ///
-    /// After a probe that hung, a quick probe waits a little, so that it samples a different moment.
+    /// After a probe that hung, a quick probe waits a little, so that it samples a different
+    /// moment.
     pub fn next(
         &self,
         pace: ProbePace,
@@ -92,10 +93,16 @@ mod tests {
     proptest! {
         #[test]
         fn regular_probes_are_never_further_apart_than_the_interval(
-            interval in 100u64..60_000, phase in 0.0f64..1.0, jitters in proptest::collection::vec(0.0f64..=1.0, 2..50),
+            interval in 100u64..60_000,
+            phase in 0.0f64..1.0,
+            jitters in proptest::collection::vec(0.0f64..=1.0, 2..50),
         ) {
             let interval = Duration::from_millis(interval);
-            let cadence = Cadence { interval, quick: Duration::from_millis(500), phase: interval.mul_f64(phase * 0.9) };
+            let cadence = Cadence {
+                interval,
+                quick: Duration::from_millis(500),
+                phase: interval.mul_f64(phase * 0.9),
+            };
             let mut last = cadence.next(ProbePace::Regular, Duration::ZERO, Duration::ZERO, 0.5);
             prop_assert!(last <= interval);
             for jitter in jitters {

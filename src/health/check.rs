@@ -135,7 +135,8 @@ pub enum HttpMethod {
 /// The TLS settings of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CheckTls {
-    /// The server name for SNI and for verifying the certificate; defaults to the endpoint's address.
+    /// The server name for SNI and for verifying the certificate; defaults to the endpoint's
+    /// address.
     pub name: Option<String>,
     /// The requirements on certificates.
     pub certificate: CertificateRule,

@@ -1,9 +1,9 @@
 //! Combines health and operator overrides into the state of a service's regions.
 //!
 //! For each endpoint, [`combine`] merges the states of its checks, and an override replaces the
-//! result. A region takes clients while enough of its endpoints are usable. After an outage its share
-//! ramps up. A brake ([`FoldRules::max_removed`]) keeps health alone from removing too many regions
-//! at once.
+//! result. A region takes clients while enough of its endpoints are usable. After an outage its
+//! share ramps up. A brake ([`FoldRules::max_removed`]) keeps health alone from removing too many
+//! regions at once.
 //!
 //! The functions are pure, and this is the only place where health and overrides meet.
 

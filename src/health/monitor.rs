@@ -58,7 +58,8 @@ pub struct HealthReport {
     /// Increases when availability may change: a target changes state, is added or removed, becomes
     /// held or released, or answers again while down; or `suspect` changes.
     pub version: u64,
-    /// All endpoints fail at once. The monitor suspects its own network and keeps the agreed states.
+    /// All endpoints fail at once. The monitor suspects its own network and keeps the agreed
+    /// states.
     pub suspect: bool,
     /// By target.
     pub targets: HashMap<TargetKey, TargetHealth>,

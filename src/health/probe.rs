@@ -1,10 +1,10 @@
 //! Probes: one exchange with one endpoint over real sockets.
 //!
 //! [`Prober::probe`] makes the probe that a target's check describes and always ends within the
-//! check's timeout. The result is either an [`Observation`] about the endpoint, or a [`Shortage`] if
-//! this machine lacked a resource for the probe. Each kind of probe has a module of its own. [`tls`]
-//! and `verifier` decide which certificates to accept, and [`reasons`] turns TLS errors into
-//! sentences.
+//! check's timeout. The result is either an [`Observation`] about the endpoint, or a [`Shortage`]
+//! if this machine lacked a resource for the probe. Each kind of probe has a module of its own.
+//! [`tls`] and `verifier` decide which certificates to accept, and [`reasons`] turns TLS errors
+//! into sentences.
 
 mod bounded;
 pub mod certificate;
@@ -215,8 +215,8 @@ impl Stopwatch {
     }
 
     /// Records a refusal if the error came from the host itself: a reset, or "port unreachable"
-    /// (ICMP type 3 code 3, ICMPv6 type 1 code 4). Routers and this machine report unreachable hosts
-    /// and networks, so those errors prove nothing.
+    /// (ICMP type 3 code 3, ICMPv6 type 1 code 4). Routers and this machine report unreachable
+    /// hosts and networks, so those errors prove nothing.
     fn failed(&self, error: &std::io::Error) {
         let kind = error.kind();
         if kind == ErrorKind::ConnectionRefused || kind == ErrorKind::ConnectionReset {

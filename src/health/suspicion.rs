@@ -3,13 +3,14 @@
 //!
 //! An endpoint is silent if its probes time out or cannot be routed. A silent endpoint goes down
 //! only if another address was reached since its failures began. A reached address is one that
-//! passed, answered with an error, or refused the connection. If none was reached, the monitor holds
-//! the last agreed state. An endpoint that answers with an error goes down by its own failures.
+//! passed, answered with an error, or refused the connection. If none was reached, the monitor
+//! holds the last agreed state. An endpoint that answers with an error goes down by its own
+//! failures.
 //!
 //! With fewer than three serving addresses the monitor cannot tell, so failures always count.
 //!
-//! The hold only serves services without an alternative. A service with a region that needs no check
-//! ignores it (`control::standing`).
+//! The hold only serves services without an alternative. A service with a region that needs no
+//! check ignores it (`control::standing`).
 
 use std::net::IpAddr;
 use std::time::Duration;

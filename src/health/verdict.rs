@@ -200,8 +200,8 @@ impl HealthMachine {
 
     /// Processes the result of a probe that ended at `now`.
     ///
-    /// `may_fall` is false while the monitor suspects its own network. Failures then leave a serving
-    /// endpoint in its state, and it is [held](HealthMachine::is_held).
+    /// `may_fall` is false while the monitor suspects its own network. Failures then leave a
+    /// serving endpoint in its state, and it is [held](HealthMachine::is_held).
     pub fn observe(
         &mut self,
         now: Duration,

@@ -216,8 +216,8 @@ impl Shared {
         }
     }
 
-    /// Stores an answer and returns when the next lookup is due. Returns `None` if the name has been
-    /// removed.
+    /// Stores an answer and returns when the next lookup is due. Returns `None` if the name has
+    /// been removed.
     fn take(&self, key: &LookupKey, answer: &FamilyAnswer) -> Option<Instant> {
         let mut results = self.results();
         let known = results.known.get_mut(&key.name)?;

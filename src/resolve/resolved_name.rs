@@ -74,7 +74,8 @@ impl ResolvedName {
         ResolvedName { families }
     }
 
-    /// Processes an answer about one family, and returns an event if operators should know about it.
+    /// Processes an answer about one family, and returns an event if operators should know about
+    /// it.
     pub fn take(&mut self, family: IpFamily, answer: &FamilyAnswer) -> Option<ResolverEvent> {
         let before = self.clone();
         let state = &mut self.families[family as usize];
@@ -150,8 +151,8 @@ impl ResolvedName {
                 == IpFamily::ALL.map(|family| other.is_known(family))
     }
 
-    /// How long to wait before retrying a failed lookup. `None` if the last lookup succeeded, so that
-    /// the next is due when its answer expires.
+    /// How long to wait before retrying a failed lookup. `None` if the last lookup succeeded, so
+    /// that the next is due when its answer expires.
     pub fn retry_after(&self, family: IpFamily) -> Option<Duration> {
         let doublings = self.state(family).failures.checked_sub(1)?.min(16);
         Some((FIRST_RETRY * (1 << doublings)).min(LONGEST_RETRY))
@@ -301,7 +302,8 @@ mod tests {
             known.complaint().unwrap(),
             "does not resolve (AAAA): no answer within 2s"
         );
-        // A family that a name gave up is not kept, nor does it come back when the other one fails later.
+        // A family that a name gave up is not kept, nor does it come back when the other one fails
+        // later.
         let mut row = [good(), vec![(V6, LookupResult::Nothing)]].concat();
         assert_eq!(shown(&after(&row).0), "192.0.2.1");
         row.extend([(V4, found(&["192.0.2.1"])), (V4, failed())]);

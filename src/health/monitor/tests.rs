@@ -1,4 +1,4 @@
-//! Plays of the monitor on a clock that stands still until everybody sleeps.
+//! Simulations of the monitor on a paused clock, which advances only while every task sleeps.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -8,13 +8,14 @@ use super::*;
 use crate::health::check::{HealthCheck, ProbeKind};
 use crate::health::verdict::{HealthRules, ProbeResult};
 
-/// Endpoints of a play: nothing is heard of those in `dead`, those in `hung` hang, those in `refusing` refuse.
+/// Simulated endpoints. Those in `dead` are silent, those in `hung` hang, those in `refusing` refuse
+/// connections, and those in `spoiled` answer with errors.
 #[derive(Default)]
 struct Stage {
     dead: Mutex<HashSet<IpAddr>>,
     hung: Mutex<HashSet<IpAddr>>,
     spoiled: Mutex<HashSet<IpAddr>>,
-    /// Nobody can be probed: something is missing on our side.
+    /// Simulates a shortage on this machine, so that nothing can be probed.
     short: Mutex<Option<ShortageKind>>,
     refusing: Mutex<HashSet<IpAddr>>,
     running: Mutex<HashSet<TargetKey>>,
@@ -31,7 +32,7 @@ impl Stage {
             .collect();
     }
 
-    /// They answer, and badly.
+    /// Makes endpoints answer with errors.
     fn spoil(&self, addresses: &[u8]) {
         *self.spoiled.lock().unwrap() = addresses
             .iter()
@@ -39,7 +40,7 @@ impl Stage {
             .collect();
     }
 
-    /// The hosts themselves say that nothing listens there.
+    /// Makes endpoints refuse connections.
     fn refuse(&self, addresses: &[u8]) {
         *self.refusing.lock().unwrap() = addresses
             .iter()
@@ -287,7 +288,7 @@ async fn everything_failing_at_once_is_held_until_somebody_is_reached() {
         (1..=4).all(|last| state(&monitor, last) == HealthState::Up),
         "held for an hour"
     );
-    // The network is back, and one of them is really dead.
+    // The network is back, and one endpoint is really dead.
     stage.kill(&[3]);
     seconds(4.0).await;
     assert!(!monitor.health().suspect);
@@ -325,7 +326,7 @@ async fn everything_that_refuses_falls_and_proves_the_path() {
         (1..=4).all(|last| state(&monitor, last) == HealthState::Down),
         "their hosts say that nothing is there"
     );
-    // One that refuses is enough to let the silent ones fall.
+    // One refusal proves that the network works, so the silent ones go down.
     stage.refuse(&[]);
     seconds(400.0).await;
     stage.kill(&[1, 2, 3]);
@@ -515,7 +516,7 @@ async fn what_is_missing_here_is_no_verdict_about_others() {
         shortages[0].count > 300,
         "it is tried again at the usual pace: {shortages:?}"
     );
-    // It is there again, and what is true now comes out by the usual rules.
+    // The shortage is over, and the usual rules apply.
     *stage.short.lock().unwrap() = None;
     seconds(30.0).await;
     assert_eq!(

@@ -1,8 +1,8 @@
 //! Connections to endpoints: TCP, optionally with TLS, and one HTTP exchange over either.
 //!
-//! [`open`] connects to the endpoint's own address, never to a resolved name. [`exchange_http1`] and
-//! [`exchange_http2`] send one request and read the whole answer. A [`BoundedStream`] limits what the
-//! endpoint can send, so endless headers, pings or chunks cannot keep a core busy.
+//! [`open`] connects to the endpoint's own address, never to a resolved name. [`exchange_http1`]
+//! and [`exchange_http2`] send one request and read the whole answer. A [`BoundedStream`] limits
+//! what the endpoint can send, so endless headers, pings or chunks cannot keep a core busy.
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -1,9 +1,9 @@
 //! Exec checks: run a program, without a shell, and use its exit code.
 //!
-//! The exit code decides as soon as the program exits, even if its children keep the pipes open. The
-//! program runs under a [`supervisor`], which kills the program and all of its descendants when it
-//! exits or when the probe times out. The environment contains only `PATH`, `MERIDIAN_ADDRESS` and
-//! `MERIDIAN_PORT`.
+//! The exit code decides as soon as the program exits, even if its children keep the pipes open.
+//! The program runs under a [`supervisor`], which kills the program and all of its descendants when
+//! it exits or when the probe times out. The environment contains only `PATH`, `MERIDIAN_ADDRESS`
+//! and `MERIDIAN_PORT`.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,7 +1,7 @@
 //! HTTP expectations: decides whether an answer is good.
 //!
-//! [`judge`] compares status, headers and body with the check's expectations. It then reads what the
-//! answer says about the endpoint: a health document (`application/health+json`) with its own
+//! [`judge`] compares status, headers and body with the check's expectations. It then reads what
+//! the answer says about the endpoint: a health document (`application/health+json`) with its own
 //! status, and the load ([`super::load`]). The functions are pure.
 
 use std::time::Duration;
@@ -53,7 +53,8 @@ impl AnswerBody {
         self.cut = data.len() > room;
     }
 
-    /// Parses the body as JSON. A leading byte order mark is ignored, as RFC 8259 section 8.1 allows.
+    /// Parses the body as JSON. A leading byte order mark is ignored, as RFC 8259 section 8.1
+    /// allows.
     ///
     /// # Errors
     /// The end of a sentence that starts with the name of the document.

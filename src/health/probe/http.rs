@@ -1,7 +1,7 @@
 //! HTTP checks: one request over HTTP/1.1 to the endpoint's own address.
 //!
-//! The `Host` header names the service, so an endpoint with virtual hosts answers for the right one.
-//! [`super::expect`] judges the answer.
+//! The `Host` header names the service, so an endpoint with virtual hosts answers for the right
+//! one. [`super::expect`] judges the answer.
 
 use std::net::SocketAddr;
 

@@ -99,7 +99,9 @@ mod tests {
 
     #[test]
     fn health_json_tells_the_busiest_processor() {
-        let said = serde_json::json!({"checks": {"cpu:utilization": [{"observedValue": 40}, {"observedValue": 85}]}});
+        let said = serde_json::json!({"checks": {
+            "cpu:utilization": [{"observedValue": 40}, {"observedValue": 85}],
+        }});
         assert_eq!(from_health(&said), Some(0.85));
         assert_eq!(from_health(&serde_json::json!({"load": 0.5})), Some(0.5));
         assert_eq!(from_health(&serde_json::json!([])), None);

@@ -1,9 +1,9 @@
 //! Shortages: probes that could not be made because this machine lacked a resource.
 //!
 //! A machine without a free file descriptor, port, process or memory cannot judge others. Such a
-//! probe has no result. The endpoint keeps its agreed state, and the shortage appears in the log, the
-//! status and the metrics. Errors of the network or the endpoint (refused, unreachable, timed out)
-//! are never shortages.
+//! probe has no result. The endpoint keeps its agreed state, and the shortage appears in the log,
+//! the status and the metrics. Errors of the network or the endpoint (refused, unreachable, timed
+//! out) are never shortages.
 
 use std::io;
 

@@ -63,8 +63,8 @@ impl ProgramOutcome {
     }
 }
 
-/// Acts as a supervisor if this process was started as one: under [`NAME`], with the program and its
-/// arguments. Call it first in `main`.
+/// Acts as a supervisor if this process was started as one: under [`NAME`], with the program and
+/// its arguments. Call it first in `main`.
 pub fn run_if_called() -> Option<ExitCode> {
     let mut arguments = std::env::args_os();
     if arguments.next()? != NAME {

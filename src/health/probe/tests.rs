@@ -1,4 +1,4 @@
-//! Probes against endpoints of every ill will, each a small server on loopback.
+//! Probes of well-behaved, broken and hostile endpoints. Each is a small server on loopback.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::health::check::{
 };
 use crate::health::verdict::HealthRules;
 
-/// Long enough for a busy machine, short enough for a test that waits for it.
+/// A timeout that a busy machine meets, and that a test can wait for.
 const TIMEOUT: Duration = Duration::from_millis(800);
 
 async fn ask_with(
@@ -79,7 +79,7 @@ fn http(expect: HttpExpectation) -> ProbeKind {
     })
 }
 
-/// A server that does `serve` with each connection.
+/// A server that calls `serve` with each connection.
 async fn server<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
 where
     F: Future<Output = ()> + Send + 'static,
@@ -108,7 +108,7 @@ async fn says(octets: impl Into<Vec<u8>>) -> SocketAddr {
     .await
 }
 
-/// A server that says this without end, a piece at a time, after these first octets.
+/// A server that sends `first`, then repeats a piece forever.
 async fn repeats(first: &'static str, piece: &'static str, pause: Duration) -> SocketAddr {
     server(move |mut stream| async move {
         let _ = stream.read(&mut [0; 4096]).await;
@@ -372,7 +372,7 @@ async fn a_health_document_that_cannot_be_read_is_bad() {
         .await;
         assert_fails(&found, part);
     }
-    // The answer to HEAD has no document, whatever its header says.
+    // The answer to HEAD has no document, even if its header announces one.
     let head = says(
         "HTTP/1.1 200 OK\r\ncontent-type: application/health+json\r\ncontent-length: 17\r\n\r\n",
     )
@@ -543,7 +543,9 @@ async fn endless_heads_are_refused_and_huge_bodies_are_cut() {
     )
     .await;
     assert_fails(&ask(head, http(HttpExpectation::default())).await, "");
-    let piece = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+    let piece = "\
+        xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\
+        xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
     let body = repeats(
         "HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\nfine ",
         piece,
@@ -561,7 +563,7 @@ async fn endless_heads_are_refused_and_huge_bodies_are_cut() {
     );
 }
 
-/// A certificate authority of the test, and a TLS server with a certificate for a name.
+/// A test authority, and a TLS server with a certificate for a name.
 fn certificates(name: &str, expires: (i32, u8, u8)) -> (TrustStore, Arc<ServerConfig>) {
     let authority_key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
@@ -752,7 +754,7 @@ async fn what_does_not_speak_grpc_is_no_good() {
     );
 }
 
-/// A gRPC server that answers with this health, its status in the trailers as the protocol has it.
+/// A gRPC server that answers with this health, with its status in the trailers.
 async fn grpc_server(health: u8) -> SocketAddr {
     use http_body_util::{BodyExt, Full};
     use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -811,7 +813,7 @@ async fn a_grpc_server_is_asked_about_a_service_and_its_trailers_count() {
 
 #[tokio::test]
 async fn an_endpoint_that_hangs_in_connect_ends_with_the_timeout() {
-    // Nobody accepts, and the queue of those who wait to be accepted is full: the kernel answers no more.
+    // The server accepts nothing and its backlog is full, so the kernel no longer answers.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket
         .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())

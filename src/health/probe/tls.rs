@@ -1,9 +1,9 @@
 //! TLS settings of probes: trusted authorities and client certificates.
 //!
 //! Building a client configuration is expensive, so a [`TrustStore`] holds ready ones that every
-//! probe shares, with and without verification and for each ALPN protocol. A check can bring its own
-//! authorities ([`CheckAuthorities`]) and its own client certificate ([`ClientIdentity`]). The admin
-//! client and webhooks use the same settings.
+//! probe shares, with and without verification and for each ALPN protocol. A check can bring its
+//! own authorities ([`CheckAuthorities`]) and its own client certificate ([`ClientIdentity`]). The
+//! admin client and webhooks use the same settings.
 
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
@@ -155,7 +155,8 @@ impl ClientIdentity {
             }
         }
         let pair = CertifiedKey::new(chain.clone(), key);
-        // The key of an X.509 version 1 certificate cannot be compared, but endpoints may accept it.
+        // The key of an X.509 version 1 certificate cannot be compared, but endpoints may accept
+        // it.
         if let Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) = pair.keys_match() {
             return Err(IdentityError::key(
                 "the private key is not that of the client certificate",
