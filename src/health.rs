@@ -1,6 +1,6 @@
 //! Health checks: probes endpoints and decides which endpoints and regions can take clients.
 //!
-//! The module has three parts. *Rules* ([`verdict`], [`cadence`], [`suspicion`], [`fold`],
+//! The module has three parts. *Rules* ([`machine`], [`cadence`], [`suspicion`], [`fold`],
 //! [`spill`]) are pure functions and state machines that take the time as an argument. *Probes*
 //! ([`probe`]) talk to endpoints over sockets. The [`monitor`] schedules the probes, feeds their
 //! results to the rules, and keeps the history of changes ([`timeline`]). [`state`] saves the
@@ -10,7 +10,7 @@
 //! into [`check::ProbeTarget`]s and combines the results into the availability of each service.
 
 pub mod cadence;
-pub mod verdict;
+pub mod machine;
 
 pub mod fold;
 pub mod spill;

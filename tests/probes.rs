@@ -18,10 +18,10 @@ use meridian::health::check::{
     CertificateRule, CheckTls, ExecCheck, HealthCheck, HttpCheck, HttpExpectation, HttpMethod,
     ProbeKind, ProbeTarget,
 };
+use meridian::health::machine::{HealthRules, ProbeResult};
 use meridian::health::probe::{
     CheckAuthorities, ClientIdentity, Observation, ProbeAttempt, Prober, ShortageKind, TrustStore,
 };
-use meridian::health::verdict::{HealthRules, ProbeResult};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -11,8 +11,8 @@ use crate::health::check::{
     ProbeTarget, TargetKey,
 };
 use crate::health::fold::{self, CheckCombination};
+use crate::health::machine::{HealthState, ProbeResult};
 use crate::health::monitor::TargetHealth;
-use crate::health::verdict::{HealthState, ProbeResult};
 use crate::resolve::{KnownNames, ResolvedName, is_private};
 
 /// The probes of one configuration and of what its names have been resolved to. Endpoints of several services that are

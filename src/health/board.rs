@@ -15,11 +15,11 @@ use tokio::sync::Notify;
 
 use super::cadence::{Cadence, ProbePace};
 use super::check::{ProbeTarget, TargetKey};
+use super::machine::{HealthMachine, ProbeResult, Transition};
 use super::monitor::{HealthReport, ShortageCount, TargetHealth};
 use super::probe::{Observation, ProbePhases, Shortage, ShortageKind};
 use super::suspicion::{FEWEST, LastReached};
 use super::timeline::{HealthChange, Timeline};
-use super::verdict::{HealthMachine, ProbeResult, Transition};
 
 /// How many other targets are probed at once when one fails.
 const WITNESSES: usize = 3;

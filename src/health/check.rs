@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
 
+use super::machine::HealthRules;
 use super::probe::{CheckAuthorities, ClientIdentity};
-use super::verdict::HealthRules;
 use crate::dns::{Name, RecordType};
 
 /// One address under one check. Endpoints that share both are one target and are probed once.

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::verdict::HealthState;
+use super::machine::HealthState;
 
 /// The share of its clients that a region takes at the start of a ramp. It is not zero, so that a
 /// region without alternatives always takes clients.

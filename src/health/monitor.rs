@@ -20,10 +20,10 @@ use tokio::time::Instant;
 use super::board::{BoardEntry, TargetBoard};
 use super::cadence::Cadence;
 use super::check::{ProbeTarget, TargetKey};
+use super::machine::{HealthMachine, HealthState};
 use super::probe::{Observation, ProbeAttempt, Prober, Shortage, ShortageKind};
 use super::state::SavedVerdicts;
 use super::timeline::HealthChange;
-use super::verdict::{HealthMachine, HealthState};
 use crate::steering::pick::next_draw;
 
 /// How far a probe may exceed its timeout before it counts as stuck. A busy machine is slow.

@@ -35,7 +35,7 @@ pub use tls::{AlpnProtocol, CheckAuthorities, ClientIdentity, IdentityError, Tru
 
 use self::shortage::ProbeError;
 use super::check::{CheckTls, ProbeKind, ProbeTarget};
-use super::verdict::ProbeResult;
+use super::machine::ProbeResult;
 
 /// The outcome of an attempt to probe an endpoint.
 #[derive(Debug, Clone, PartialEq)]

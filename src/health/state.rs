@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::check::TargetKey;
-use super::verdict::HealthState;
+use super::machine::HealthState;
 use crate::files::{self, FileKind};
 
 const VERSION: u32 = 1;

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::time::SystemTime;
 
 use super::check::TargetKey;
+use super::machine::HealthState;
 use super::probe::ProbePhases;
-use super::verdict::HealthState;
 
 /// How many changes are kept.
 pub const KEPT: usize = 1000;

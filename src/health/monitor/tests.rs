@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 
 use super::*;
 use crate::health::check::{HealthCheck, ProbeKind};
-use crate::health::verdict::{HealthRules, ProbeResult};
+use crate::health::machine::{HealthRules, ProbeResult};
 
 /// Simulated endpoints. Those in `dead` are silent, those in `hung` hang, those in `refusing` refuse
 /// connections, and those in `spoiled` answer with errors.

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{Observation, load};
 use crate::health::check::HttpExpectation;
-use crate::health::verdict::ProbeResult;
+use crate::health::machine::ProbeResult;
 
 /// The largest body that is read, in octets.
 pub const BODY_LIMIT: usize = 64 * 1024;

@@ -106,7 +106,7 @@ fn judge_message(body: &[u8]) -> Observation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::verdict::ProbeResult;
+    use crate::health::machine::ProbeResult;
 
     #[test]
     fn messages_have_their_frame() {

@@ -18,7 +18,7 @@ use crate::health::check::{
     CertificateRule, CheckTls, DnsCheck, GrpcCheck, HealthCheck, HttpCheck, HttpExpectation,
     HttpMethod,
 };
-use crate::health::verdict::HealthRules;
+use crate::health::machine::HealthRules;
 
 /// A timeout that a busy machine meets, and that a test can wait for.
 const TIMEOUT: Duration = Duration::from_millis(800);
