@@ -769,7 +769,7 @@ async fn grpc_server(health: u8) -> SocketAddr {
             );
             assert_eq!(
                 request.uri(),
-                "http://shop.example.test/grpc.health.v1.Health/HealthCheck"
+                "http://shop.example.test/grpc.health.v1.Health/Check"
             );
             let asked = request.into_body().collect().await.unwrap().to_bytes();
             assert_eq!(asked, b"\0\0\0\0\x06\x0a\x04shop"[..]);
