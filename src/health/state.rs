@@ -55,7 +55,7 @@ pub fn load(directory: &Path) -> LoadedHealth {
         Ok(Some(saved)) => saved,
         Ok(None) => return LoadedHealth::default(),
         Err(reason) => {
-            let warning = format!("{}: {reason}; health starts from nothing", path.display());
+            let warning = format!("{}: {reason}; no health is restored", path.display());
             return LoadedHealth {
                 warning: Some(warning),
                 ..LoadedHealth::default()
@@ -134,7 +134,7 @@ pub fn read_file(path: &Path) -> Result<Option<Vec<u8>>, String> {
 /// # Errors
 /// The text is not JSON, or not a `T`.
 pub fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(text).map_err(|error| format!("it holds something else: {error}"))
+    serde_json::from_slice(text).map_err(|error| format!("its content is not valid: {error}"))
 }
 
 #[cfg(test)]

@@ -197,7 +197,7 @@ impl StubResolver {
         };
         let labels = name.labels().filter(|label| !label.is_empty());
         let Ok(mut query) = HickoryName::from_labels(labels) else {
-            return FamilyAnswer::failed("it is no name that can be asked for".to_owned());
+            return FamilyAnswer::failed("it is not a name that can be looked up".to_owned());
         };
         // The name is complete: the system's search list and domain do not apply.
         query.set_fqdn(true);

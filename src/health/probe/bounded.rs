@@ -58,7 +58,7 @@ impl<S> BoundedStream<S> {
             return Ok(());
         }
         let what = if allowed == BEFORE_HEAD {
-            " and no answer in them"
+            " before its answer"
         } else {
             ""
         };

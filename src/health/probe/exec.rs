@@ -58,7 +58,7 @@ pub async fn probe(
             return Err(ProbeError::Own(Shortage::of_program(&program, &error)));
         }
         None => {
-            let reason = "the supervisor of the program was ended";
+            let reason = "the supervisor of the program was killed";
             let shortage = Shortage::new(ShortageKind::Processes, &reason);
             return Err(ProbeError::Own(shortage));
         }

@@ -64,7 +64,7 @@ impl AnswerBody {
         }
         let text = self.octets.strip_prefix(b"\xef\xbb\xbf");
         serde_json::from_slice(text.unwrap_or(&self.octets))
-            .map_err(|error| format!("is no JSON ({error})"))
+            .map_err(|error| format!("is not JSON ({error})"))
     }
 
     fn contains(&self, text: &str) -> bool {

@@ -51,7 +51,7 @@ fn request(address: SocketAddr, check: &GrpcCheck) -> Result<Request<Full<Bytes>
     let message = Full::new(Bytes::from(request_message(&check.service)?));
     let mut request = request
         .body(message)
-        .map_err(|error| format!("there is no such request: {error}"))?;
+        .map_err(|error| format!("the request cannot be built: {error}"))?;
     for (name, value) in &check.headers {
         request.headers_mut().insert(name, value.clone());
     }
@@ -99,7 +99,7 @@ fn judge_message(body: &[u8]) -> Observation {
         [0, 0, 0, 0, 0] | [0, 0, 0, 0, 2, 0x08, 0] => Observation::fail("it answers UNKNOWN"),
         [0, 0, 0, 0, 2, 0x08, 2] => Observation::fail("it answers NOT_SERVING"),
         [0, 0, 0, 0, 2, 0x08, 3] => Observation::fail("it does not know the service"),
-        _ => Observation::fail("its answer is no health message"),
+        _ => Observation::fail("its answer is not a health message"),
     }
 }
 

@@ -61,7 +61,7 @@ fn request(address: SocketAddr, check: &HttpCheck) -> Result<Request<Full<Bytes>
         .header(USER_AGENT, "meridian")
         .header(ACCEPT, "*/*")
         .body(Full::default());
-    let mut request = request.map_err(|error| format!("there is no such request: {error}"))?;
+    let mut request = request.map_err(|error| format!("the request cannot be built: {error}"))?;
     for (name, value) in &check.headers {
         request.headers_mut().insert(name, value.clone());
     }

@@ -320,7 +320,7 @@ async fn a_health_document_that_cannot_be_read_is_bad() {
         (
             "application/health+json",
             r#"{"status": "pa"#.as_bytes(),
-            "health document is no JSON",
+            "health document is not JSON",
         ),
         ("Application/Health+JSON", fails.as_bytes(), "it says fail"),
         (
@@ -336,12 +336,12 @@ async fn a_health_document_that_cannot_be_read_is_bad() {
         (
             "application/health+json",
             br#"{"status": "pass", "load": NaN}"#,
-            "health document is no JSON",
+            "health document is not JSON",
         ),
         (
             "application/health+json",
             b"{\"status\": \"pass\", \"output\": \"\xff\"}",
-            "health document is no JSON",
+            "health document is not JSON",
         ),
         (
             "application/health+json",
@@ -349,11 +349,15 @@ async fn a_health_document_that_cannot_be_read_is_bad() {
             "no known status",
         ),
         ("application/health+json", br#"["pass"]"#, "no known status"),
-        ("application/health+json", b"", "health document is no JSON"),
+        (
+            "application/health+json",
+            b"",
+            "health document is not JSON",
+        ),
         (
             "application/health+json",
             deep.as_bytes(),
-            "health document is no JSON",
+            "health document is not JSON",
         ),
         (
             "application/health+json",
@@ -402,7 +406,7 @@ async fn endless_interim_answers_are_bounded() {
             http(HttpExpectation::default()),
         )
         .await;
-        assert_fails(&found, "more than 128 KiB and no answer in them");
+        assert_fails(&found, "more than 128 KiB before its answer");
         let slow = repeats("", interim, Duration::from_millis(20)).await;
         assert_fails(
             &ask_briefly(slow, http(HttpExpectation::default())).await,

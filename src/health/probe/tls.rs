@@ -73,9 +73,7 @@ impl CheckAuthorities {
     pub fn from_pem(text: &[u8]) -> Result<CheckAuthorities, String> {
         let certificates = read_chain(text)?;
         if !ByRoots::can_use(&certificates) {
-            return Err(
-                "it holds no certificate that can be read as X.509: write it anew".to_owned(),
-            );
+            return Err("it holds no certificate that can be read as X.509: replace it".to_owned());
         }
         let trust = TrustStore::of(certificates.clone())?;
         Ok(CheckAuthorities(Arc::new(AuthorityFile {
@@ -144,13 +142,13 @@ impl ClientIdentity {
         };
         let Ok(key) = ring::sign::any_supported_type(&key) else {
             return Err(IdentityError::key(
-                "it is a key that cannot be used: take RSA, P-256, P-384 or Ed25519",
+                "it is a key that cannot be used: use RSA, P-256, P-384 or Ed25519",
             ));
         };
         for certificate in &chain {
             if x509_cert::Certificate::from_der(certificate).is_err() {
                 return Err(IdentityError::certificate(
-                    "it holds what is no X.509 certificate",
+                    "it holds something that is not an X.509 certificate",
                 ));
             }
         }
@@ -281,7 +279,7 @@ pub fn server_name(tls: &CheckTls, address: SocketAddr) -> Result<ServerName<'st
         return Ok(ServerName::IpAddress(address.ip().into()));
     };
     ServerName::try_from(name.clone())
-        .map_err(|_| format!("\"{name}\" is no name for a certificate"))
+        .map_err(|_| format!("\"{name}\" is not a valid name for a certificate"))
 }
 
 fn client_config(
