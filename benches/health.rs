@@ -76,7 +76,7 @@ fn check() {
             .health()
             .targets
             .values()
-            .filter(|target| target.verdict == HealthState::Up)
+            .filter(|target| target.state == HealthState::Up)
             .count();
         println!(
             "{CHECKS} checks at {INTERVAL:?}: {:.0} % of one core, {} MB resident, {up} up",
