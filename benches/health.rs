@@ -16,10 +16,10 @@ use meridian::catalog::{Availability, LiveState};
 use meridian::health::check::{
     HealthCheck, HttpCheck, HttpExpectation, HttpMethod, ProbeKind, ProbeTarget,
 };
+use meridian::health::machine::{HealthRules, HealthState};
 use meridian::health::monitor::Monitor;
 use meridian::health::probe::{Prober, TrustStore};
 use meridian::health::state::SavedVerdicts;
-use meridian::health::verdict::{HealthRules, HealthState};
 use meridian::steering::Share;
 use meter::{processor_time, resident};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -76,7 +76,7 @@ fn check() {
             .health()
             .targets
             .values()
-            .filter(|target| target.verdict == HealthState::Up)
+            .filter(|target| target.state == HealthState::Up)
             .count();
         println!(
             "{CHECKS} checks at {INTERVAL:?}: {:.0} % of one core, {} MB resident, {up} up",

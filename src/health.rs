@@ -1,11 +1,16 @@
-//! Health: what probes say about endpoints, and what regions come to by it. Knows neither configuration nor answers.
+//! Health checks: probes endpoints and decides which endpoints and regions can take clients.
 //!
-//! Three kinds of things, apart: *pure rules* ([`verdict`], [`cadence`], [`suspicion`], [`fold`], [`spill`]) that take
-//! time as an argument; *probes* ([`probe`]) that talk to endpoints; and the [`monitor`] that runs the ones by the
-//! others, keeping what was agreed ([`state`]) and how it came about ([`timeline`]).
+//! The module has three parts. *Rules* ([`machine`], [`cadence`], [`suspicion`], [`fold`],
+//! [`spill`]) are pure functions and state machines that take the time as an argument. *Probes*
+//! ([`probe`]) talk to endpoints over sockets. The [`monitor`] schedules the probes, feeds their
+//! results to the rules, and keeps the history of changes ([`timeline`]). [`state`] saves the
+//! agreed health of every target to disk.
+//!
+//! This module knows neither the configuration nor DNS answers. `control` turns configured checks
+//! into [`check::ProbeTarget`]s and combines the results into the availability of each service.
 
 pub mod cadence;
-pub mod verdict;
+pub mod machine;
 
 pub mod fold;
 pub mod spill;

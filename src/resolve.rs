@@ -1,33 +1,38 @@
-//! Resolving: the addresses of endpoints that are given as names, looked up in the background and never for a query.
+//! Endpoint names: resolves the endpoints that are configured by name.
 //!
-//! [`StubResolver`] asks other servers and keeps what they say under its own TTL; [`NameResolver`] asks it for every configured name
-//! again and again, for each family of addresses by itself; [`ResolvedName`] is what is known of one name, the last good
-//! addresses among it.
+//! Lookups happen in the background and never while a query waits. [`StubResolver`] asks recursive
+//! servers and caches their answers. [`NameResolver`] looks up every configured name again when its
+//! answer expires, separately for IPv4 and IPv6. [`ResolvedName`] is the result for one name. It
+//! keeps the last good addresses while lookups fail.
+//!
+//! `control` starts the resolver and turns the addresses into endpoints.
 
-mod ask;
-mod known;
-mod names;
+mod name_resolver;
+mod resolved_name;
+mod stub;
 
-pub use ask::{FamilyAnswer, LookupResult, ResolverSettings, StubResolver, UpstreamServers};
-pub use known::{ResolvedName, ResolverEvent};
-pub use names::{KnownNames, NameResolver};
+pub use name_resolver::{KnownNames, NameResolver};
+pub use resolved_name::{ResolvedName, ResolverEvent};
+pub use stub::{FamilyAnswer, LookupResult, ResolverSettings, StubResolver, UpstreamServers};
 
 use std::net::{IpAddr, Ipv4Addr};
 
-/// A family of addresses.
+use crate::dns::Name;
+
+/// An address family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum IpFamily {
-    /// A
+    /// IPv4: A records.
     V4 = 0,
-    /// AAAA
+    /// IPv6: AAAA records.
     V6 = 1,
 }
 
 impl IpFamily {
-    /// By number.
+    /// Both families, in the order of their numbers.
     pub const ALL: [IpFamily; 2] = [IpFamily::V4, IpFamily::V6];
 
-    /// That of an address.
+    /// The family of an address.
     pub fn of(address: IpAddr) -> IpFamily {
         if address.is_ipv4() {
             IpFamily::V4
@@ -36,7 +41,7 @@ impl IpFamily {
         }
     }
 
-    /// The other one.
+    /// The other family.
     pub fn other(self) -> IpFamily {
         match self {
             IpFamily::V4 => IpFamily::V6,
@@ -54,8 +59,15 @@ impl std::fmt::Display for IpFamily {
     }
 }
 
-/// Whether an address is in loopback, private or link-local space (RFC 1122, 1918, 3927, 4193, 4291): a client elsewhere
-/// that is given it reaches a machine of its own.
+/// A name and the family to look up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct LookupKey {
+    name: Name,
+    family: IpFamily,
+}
+
+/// Whether an address is loopback, private or link-local (RFC 1122, 1918, 3927, 4193, 4291). A
+/// remote client that gets such an address reaches a machine in its own network.
 pub fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
@@ -67,19 +79,21 @@ pub fn is_private(address: IpAddr) -> bool {
     }
 }
 
-/// Most addresses of one family that are taken of one name.
+/// The most addresses of one family that a name can have. Others are ignored.
 pub const MOST_ADDRESSES: usize = 16;
 
-/// Whether an address that came from outside can be that of a host: neither unspecified nor a group, neither broadcast nor
-/// of 0.0.0.0/8, no IPv4 address in IPv6 form, and none that means something on one link only.
+/// Whether an address can belong to a host. Excludes unspecified, multicast and broadcast
+/// addresses, 0.0.0.0/8, IPv4-mapped IPv6 addresses, and link-local IPv6 addresses.
 pub fn is_of_a_host(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
             address.octets()[0] != 0 && !address.is_multicast() && address != Ipv4Addr::BROADCAST
         }
         IpAddr::V6(address) => {
-            let is_plain = !address.is_unspecified() && !address.is_multicast();
-            is_plain && !address.is_unicast_link_local() && address.to_ipv4_mapped().is_none()
+            !address.is_unspecified()
+                && !address.is_multicast()
+                && !address.is_unicast_link_local()
+                && address.to_ipv4_mapped().is_none()
         }
     }
 }

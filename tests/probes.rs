@@ -18,10 +18,10 @@ use meridian::health::check::{
     CertificateRule, CheckTls, ExecCheck, HealthCheck, HttpCheck, HttpExpectation, HttpMethod,
     ProbeKind, ProbeTarget,
 };
+use meridian::health::machine::{HealthRules, ProbeResult};
 use meridian::health::probe::{
     CheckAuthorities, ClientIdentity, Observation, ProbeAttempt, Prober, ShortageKind, TrustStore,
 };
-use meridian::health::verdict::{HealthRules, ProbeResult};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -58,7 +58,7 @@ fn ask(address: SocketAddr, probe: ProbeKind) -> Observation {
 
 #[track_caller]
 fn assert_fails(found: &Observation, part: &str) {
-    assert_eq!(found.outcome, ProbeResult::Fail, "{found:?}");
+    assert_eq!(found.result, ProbeResult::Fail, "{found:?}");
     let reason = found.reason.as_deref().unwrap_or_default();
     assert!(reason.contains(part), "{reason}");
     assert!(
@@ -94,10 +94,10 @@ fn await_end(process: &str) {
 
 #[test]
 fn a_program_speaks_by_its_exit_code_and_first_line() {
-    assert_eq!(ask(endpoint(), shell("exit 0")).outcome, ProbeResult::Pass);
+    assert_eq!(ask(endpoint(), shell("exit 0")).result, ProbeResult::Pass);
     let warned = ask(endpoint(), shell("echo low on $1 $2; echo more; exit 1"));
     assert_eq!(
-        (warned.outcome, warned.reason.as_deref()),
+        (warned.result, warned.reason.as_deref()),
         (ProbeResult::Warn, Some("low on 192.0.2.1 80"))
     );
     assert_fails(&ask(endpoint(), shell("exit 7")), "ended with 7");
@@ -157,7 +157,7 @@ fn the_exit_code_decides_whatever_children_keep_open_and_all_of_them_are_ended()
         start.elapsed()
     );
     assert_eq!(
-        (found.outcome, found.reason.as_deref()),
+        (found.result, found.reason.as_deref()),
         (ProbeResult::Warn, Some("well enough"))
     );
     let children = fs::read_to_string(&file).expect("they said who they are");
@@ -371,14 +371,14 @@ fn certificates_that_are_not_verified_may_be_anything_and_those_that_are_say_wha
         let (_server, address) = tls_server(path, name, &[]);
         let unverified = ask(address, https(UNVERIFIED()));
         assert_eq!(
-            unverified.outcome,
+            unverified.result,
             ProbeResult::Pass,
             "{name}: {unverified:?}"
         );
         let file = path.join(format!("{name}.pem"));
         let verified = ask(address, https(by(&file)));
         if reason.is_empty() {
-            assert_eq!(verified.outcome, ProbeResult::Pass, "{name}: {verified:?}");
+            assert_eq!(verified.result, ProbeResult::Pass, "{name}: {verified:?}");
             assert!(curl_accepts(&file, address), "{name}");
         } else {
             assert_fails(&verified, reason);
@@ -390,14 +390,14 @@ fn certificates_that_are_not_verified_may_be_anything_and_those_that_are_say_wha
         });
         let found = ask(address, https(by(&stranger)));
         assert_eq!(
-            found.outcome,
+            found.result,
             ProbeResult::Fail,
             "{name} is not trusted by others: {found:?}"
         );
     }
     let (_server, address) = tls_server(path, "leaf", &["-tls1_1"]);
     let found = ask(address, https(UNVERIFIED()));
-    assert_eq!(found.outcome, ProbeResult::Fail, "{found:?}");
+    assert_eq!(found.result, ProbeResult::Fail, "{found:?}");
     assert_fails(&found, "TLS");
 }
 
@@ -482,14 +482,14 @@ fn a_server_that_wants_a_certificate_of_its_clients_is_shown_one() {
         )
     };
     let found = shows(identity("probe"));
-    assert_eq!(found.outcome, ProbeResult::Pass, "{found:?}");
+    assert_eq!(found.result, ProbeResult::Pass, "{found:?}");
     assert_fails(&shows(None), "status 400");
     assert_fails(&shows(identity("stranger")), "status 400");
     let unverified = CertificateRule {
         identity: identity("probe"),
         ..UNVERIFIED()
     };
-    assert_eq!(ask(address, https(unverified)).outcome, ProbeResult::Pass);
+    assert_eq!(ask(address, https(unverified)).result, ProbeResult::Pass);
     // A server that does not even end the handshake without one says so in an alert; in TLS 1.2 that comes before a request
     // is on its way, whose end might be heard of first.
     let (_strict, address) = tls_server(
@@ -513,7 +513,7 @@ fn a_server_that_wants_a_certificate_of_its_clients_is_shown_one() {
         identity: identity("probe"),
         ..by(&path.join("server.pem"))
     };
-    assert_eq!(ask(address, https(shown)).outcome, ProbeResult::Pass);
+    assert_eq!(ask(address, https(shown)).result, ProbeResult::Pass);
     let shown = CertificateRule {
         identity: identity("stranger"),
         ..by(&path.join("server.pem"))

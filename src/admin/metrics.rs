@@ -22,7 +22,7 @@ use crate::control::watchdog::WatchedPart;
 use crate::control::{HealthView, process, word};
 use crate::explain::SourceFacts;
 use crate::foresight::coverage::Coverage;
-use crate::health::verdict::HealthState;
+use crate::health::machine::HealthState;
 use crate::log_queue;
 use crate::server::{AbuseEvent, Histogram};
 

@@ -17,7 +17,7 @@ use super::values::{
 use super::{certificates, raw, request_headers};
 use crate::dns::RecordType;
 use crate::health::check::{CertificateRule, HttpExpectation, HttpMethod};
-use crate::health::verdict::{Damping, HealthRules};
+use crate::health::machine::{Damping, HealthRules};
 
 /// Fills in the defaults of every check, and reports what does not go together.
 pub fn resolve(

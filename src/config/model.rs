@@ -15,7 +15,7 @@ use crate::geo::groups::CountryGroup;
 use crate::geo::{OperatorNetwork, PlaceCode};
 use crate::health::check::{CertificateRule, HttpExpectation, HttpMethod, RequestHeaders};
 use crate::health::fold::{CheckCombination, FoldRules};
-use crate::health::verdict::HealthRules;
+use crate::health::machine::HealthRules;
 use crate::net::Cidr;
 use crate::resolve::ResolverSettings;
 use crate::steering::{AllDown, Band, Bias, PickMethod, Point, RegionOrder};

@@ -10,7 +10,7 @@ use super::*;
 use crate::dns::{Name, RecordType};
 use crate::health::check::{CertificateRule, HttpExpectation, HttpMethod};
 use crate::health::fold::CheckCombination;
-use crate::health::verdict::{Damping, HealthRules};
+use crate::health::machine::{Damping, HealthRules};
 use crate::resolve::ResolverSettings;
 use crate::steering::{AllDown, Band, PickMethod, RegionOrder};
 

@@ -28,10 +28,10 @@ use crate::answer::Snapshot;
 use crate::catalog::{Availability, LiveState};
 use crate::config::Config;
 use crate::health::check::TargetKey;
+use crate::health::machine::HealthState;
 use crate::health::monitor::{Monitor, TargetHealth};
 use crate::health::probe::{Prober, ShortageKind, TrustStore};
 use crate::health::state::{self, SavedVerdicts};
-use crate::health::verdict::HealthState;
 use crate::resolve::KnownNames;
 
 /// Most probes at once.

@@ -12,11 +12,11 @@ use super::traffic::{MovedRates, PerRegion};
 use crate::catalog::Availability;
 use crate::config::Config;
 use crate::health::check::TargetKey;
+use crate::health::machine::HealthState;
 use crate::health::monitor::{ShortageCount, TargetHealth};
 use crate::health::probe::ShortageKind;
 use crate::health::state::SavedVerdicts;
 use crate::health::timeline::HealthChange;
-use crate::health::verdict::HealthState;
 use crate::steering::Share;
 use crate::text::{counted, list};
 

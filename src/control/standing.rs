@@ -17,8 +17,8 @@ use crate::health::check::TargetKey;
 use crate::health::fold::{
     self, CheckCombination, EndpointInput, HealthOverride, RegionInput, ServiceStanding,
 };
+use crate::health::machine::HealthState;
 use crate::health::monitor::TargetHealth;
-use crate::health::verdict::HealthState;
 use crate::steering::{PickMethod, Share, ShareWindow};
 
 /// Everything that decides where clients may be sent.

@@ -11,8 +11,8 @@ use crate::health::check::{
     ProbeTarget, TargetKey,
 };
 use crate::health::fold::{self, CheckCombination};
+use crate::health::machine::{HealthState, ProbeResult};
 use crate::health::monitor::TargetHealth;
-use crate::health::verdict::{HealthState, ProbeResult};
 use crate::resolve::{KnownNames, ResolvedName, is_private};
 
 /// The probes of one configuration and of what its names have been resolved to. Endpoints of several services that are
@@ -60,12 +60,12 @@ impl Evidence {
             target
                 .last
                 .as_ref()
-                .is_some_and(|last| last.outcome != ProbeResult::Fail)
+                .is_some_and(|last| last.result != ProbeResult::Fail)
         };
         match self {
             Evidence::Unheld | Evidence::LastSeen if target.held => HealthState::Down,
-            Evidence::LastSeen if !target.verdict.serves() && seen_alive() => HealthState::Up,
-            Evidence::Agreed | Evidence::Unheld | Evidence::LastSeen => target.verdict,
+            Evidence::LastSeen if !target.state.serves() && seen_alive() => HealthState::Up,
+            Evidence::Agreed | Evidence::Unheld | Evidence::LastSeen => target.state,
         }
     }
 }
@@ -512,7 +512,7 @@ mod tests {
         ];
         assert_eq!(asked, expected);
         let health = |verdict| TargetHealth {
-            verdict,
+            state: verdict,
             lasting: std::time::Duration::ZERO,
             observed_ago: None,
             last: None,

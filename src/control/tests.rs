@@ -20,10 +20,10 @@ use crate::answer::{Snapshot, Transport, answer};
 use crate::catalog::LiveState;
 use crate::dns::{QueryScratch, RecordType};
 use crate::health::check::ProbeTarget;
+use crate::health::machine::{HealthState, ProbeResult};
 use crate::health::monitor::{Monitor, ProbeMaker};
 use crate::health::probe::{Observation, ProbeAttempt, ProbePhases};
 use crate::health::state::SavedVerdicts;
-use crate::health::verdict::{HealthState, ProbeResult};
 use crate::resolve::KnownNames;
 use crate::steering::pick::next_draw;
 use crate::steering::{AllDown, Share};
@@ -416,7 +416,7 @@ impl Play {
                     .iter()
                     .find(|(key, _)| key.address.ip() == address)
                     .map(|(_, target)| target);
-                target.and_then(|target| Some((target.verdict, target.last.as_ref()?.outcome)))
+                target.and_then(|target| Some((target.state, target.last.as_ref()?.result)))
             };
             let endpoints = || {
                 configured

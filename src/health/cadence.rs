@@ -1,35 +1,38 @@
-//! Cadence: when the next probe of a target starts. Time and chance come in as arguments.
+//! Probe scheduling: when the next probe of a target starts.
 //!
-//! Regular probes sit on a grid of slots of their own, nine tenths of the interval apart, and jitter moves each one
-//! inside its slot by less than a tenth: so targets never bunch up over time, and two probes are never further apart
-//! than the interval.
+//! Regular probes follow a grid of slots that belongs to the target. Slots are nine tenths of the
+//! interval apart, and jitter delays each probe by less than a tenth of the interval. Two regular
+//! probes are therefore never further apart than the interval, and targets do not bunch up over
+//! time. Quick probes, which follow a first failure, ignore the grid.
+//!
+//! The functions are pure: the time and the random draw are arguments.
 
 use std::time::Duration;
 
-/// How soon the next probe is wanted.
+/// How soon the next probe should follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbePace {
-    /// The verdict is in doubt: ask again at once.
+    /// At once: the last results contradict the agreed state.
     Quick,
     /// Once per interval.
     Regular,
-    /// Once in so many intervals: the endpoint has been down for long.
+    /// Once every so many intervals: the endpoint has been down for long.
     Slow(u32),
 }
 
-/// The grid of one target.
+/// The probe schedule of one target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cadence {
     /// The longest time between the starts of two regular probes.
     pub interval: Duration,
-    /// Between the starts of two probes while the verdict is in doubt.
+    /// The time between the starts of two quick probes.
     pub quick: Duration,
-    /// Where the grid starts.
+    /// The start of the grid.
     pub phase: Duration,
 }
 
 impl Cadence {
-    /// Distance of the slots.
+    /// The distance between two slots.
     pub fn period(&self) -> Duration {
         self.interval * 9 / 10
     }
@@ -39,10 +42,11 @@ impl Cadence {
         self.period() - self.jitter_span()
     }
 
-    /// When the next probe starts, on the clock of the arguments: `started` and `ended` are the last probe's,
-    /// `jitter` is drawn from 0.0..=1.0.
+    /// The start of the next probe. `started` and `ended` are the times of the last probe, `jitter`
+    /// is a random number in 0.0..=1.0.
     ///
-    /// A quick probe leaves a pause after a probe that hung, so that it sees another moment.
+    /// After a probe that hung, a quick probe waits a little, so that it samples a different
+    /// moment.
     pub fn next(
         &self,
         pace: ProbePace,
@@ -50,22 +54,30 @@ impl Cadence {
         ended: Duration,
         jitter: f64,
     ) -> Duration {
-        let slots = match pace {
+        let mut slots = match pace {
             ProbePace::Quick => return (started + self.quick).max(ended + self.quick / 2),
             ProbePace::Regular => 1,
             ProbePace::Slow(factor) => factor.max(1),
         };
-        let period = self.period().max(Duration::from_millis(1));
-        let slot = started.saturating_sub(self.phase).as_nanos() / period.as_nanos();
-        let behind =
-            u64::try_from(slot * period.as_nanos()).map_or(Duration::ZERO, Duration::from_nanos);
-        let slots = if started < self.phase {
-            slots - 1
-        } else {
-            slots
-        };
-        let base = self.phase + behind + period * slots;
-        (base + self.jitter_span().mul_f64(jitter.clamp(0.0, 1.0))).max(ended)
+        // Before the grid starts, its first slot is the next one.
+        if started < self.phase {
+            slots -= 1;
+        }
+        let slot = self.last_slot(started) + self.slot_width() * slots;
+        (slot + self.jitter_span().mul_f64(jitter.clamp(0.0, 1.0))).max(ended)
+    }
+
+    /// The last slot at or before a time, or the first slot if the grid has not started.
+    fn last_slot(&self, time: Duration) -> Duration {
+        let width = self.slot_width().as_nanos();
+        let passed = time.saturating_sub(self.phase).as_nanos() / width;
+        let nanos = u64::try_from(passed * width).unwrap_or(0);
+        self.phase + Duration::from_nanos(nanos)
+    }
+
+    /// [`Cadence::period`], but never zero.
+    fn slot_width(&self) -> Duration {
+        self.period().max(Duration::from_millis(1))
     }
 
     fn jitter_span(&self) -> Duration {
@@ -81,10 +93,16 @@ mod tests {
     proptest! {
         #[test]
         fn regular_probes_are_never_further_apart_than_the_interval(
-            interval in 100u64..60_000, phase in 0.0f64..1.0, jitters in proptest::collection::vec(0.0f64..=1.0, 2..50),
+            interval in 100u64..60_000,
+            phase in 0.0f64..1.0,
+            jitters in proptest::collection::vec(0.0f64..=1.0, 2..50),
         ) {
             let interval = Duration::from_millis(interval);
-            let cadence = Cadence { interval, quick: Duration::from_millis(500), phase: interval.mul_f64(phase * 0.9) };
+            let cadence = Cadence {
+                interval,
+                quick: Duration::from_millis(500),
+                phase: interval.mul_f64(phase * 0.9),
+            };
             let mut last = cadence.next(ProbePace::Regular, Duration::ZERO, Duration::ZERO, 0.5);
             prop_assert!(last <= interval);
             for jitter in jitters {

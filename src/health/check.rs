@@ -1,4 +1,9 @@
-//! Checks and targets: what is asked, of whom, and what counts as good.
+//! Health checks and probe targets.
+//!
+//! A [`HealthCheck`] says how to probe an endpoint and which answers are good. A [`ProbeTarget`] is
+//! an endpoint's address together with its check. These are plain values, already validated:
+//! `config` reads checks from the configuration file, `control` turns them into targets, and
+//! [`super::probe`] makes the probes.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,30 +12,30 @@ use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
 
+use super::machine::HealthRules;
 use super::probe::{CheckAuthorities, ClientIdentity};
-use super::verdict::HealthRules;
 use crate::dns::{Name, RecordType};
 
-/// One endpoint under one check. Endpoints that share both are one target, probed once.
+/// One address under one check. Endpoints that share both are one target and are probed once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ProbeTarget {
-    /// Where the probe connects; for [`ProbeKind::Exec`] what the program is told.
+    /// The address that the probe connects to, or that [`ProbeKind::Exec`] passes to the program.
     pub address: SocketAddr,
-    /// What is asked.
+    /// How the address is probed.
     pub check: Arc<HealthCheck>,
 }
 
-/// What a target is known by across reloads and restarts.
+/// Identifies a target across reloads and restarts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TargetKey {
-    /// The check's name.
+    /// The name of the check.
     pub check: Arc<str>,
-    /// The endpoint.
+    /// The address of the endpoint.
     pub address: SocketAddr,
 }
 
 impl ProbeTarget {
-    /// What it is known by.
+    /// The key of the target.
     pub fn key(&self) -> TargetKey {
         TargetKey {
             check: self.check.name.clone(),
@@ -39,86 +44,87 @@ impl ProbeTarget {
     }
 }
 
-/// A check, every value already checked.
+/// A health check.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HealthCheck {
     /// Unique among the checks.
     pub name: Arc<str>,
-    /// When, and how many results make a verdict.
+    /// The timing, and the number of results that change a state.
     pub rules: HealthRules,
-    /// How.
+    /// The kind of probe and its parameters.
     pub probe: ProbeKind,
 }
 
 impl HealthCheck {
-    /// How long before a certificate expires people are warned; `None`: there is no certificate.
+    /// How long before the certificate expires a warning is due. `None` if the check uses no TLS.
     pub fn expiry_warning(&self) -> Option<Duration> {
-        let tls = match &self.probe {
-            ProbeKind::Http(HttpCheck { tls, .. }) | ProbeKind::Grpc(GrpcCheck { tls, .. }) => {
-                tls.as_ref()
-            }
-            ProbeKind::Tls(tls) => Some(tls),
-            ProbeKind::Tcp | ProbeKind::Dns(_) | ProbeKind::Exec(_) => None,
-        };
-        tls.map(|tls| tls.certificate.expiry_warning)
+        Some(self.probe.tls()?.certificate.expiry_warning)
     }
 
-    /// Whether it verifies a certificate by the roots that the system knows.
+    /// Whether it verifies certificates against the system's root certificates.
     pub fn needs_system_roots(&self) -> bool {
-        let (ProbeKind::Http(HttpCheck { tls: Some(tls), .. })
-        | ProbeKind::Grpc(GrpcCheck { tls: Some(tls), .. })
-        | ProbeKind::Tls(tls)) = &self.probe
-        else {
-            return false;
-        };
-        tls.certificate.verify && tls.certificate.authorities.is_none()
+        match self.probe.tls() {
+            Some(tls) => tls.certificate.verify && tls.certificate.authorities.is_none(),
+            None => false,
+        }
     }
 }
 
-/// How health is asked for.
+/// The kind of probe.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ProbeKind {
-    /// One request over HTTP/1.1, in clear or over TLS.
+    /// One request over HTTP/1.1, with or without TLS.
     Http(HttpCheck),
-    /// The connection is accepted.
+    /// A TCP connection.
     Tcp,
-    /// The TLS handshake comes to its end.
+    /// A TLS handshake.
     Tls(CheckTls),
-    /// `grpc.health.v1.Health/Check`.
+    /// A call of `grpc.health.v1.Health/Check`.
     Grpc(GrpcCheck),
-    /// A DNS query over UDP is answered with NOERROR.
+    /// A DNS query over UDP that must be answered with NOERROR.
     Dns(DnsCheck),
-    /// A program ends with 0 (good), 1 (warning) or anything else (bad).
+    /// A program that exits with 0 (pass), 1 (warn) or anything else (fail).
     Exec(ExecCheck),
+}
+
+impl ProbeKind {
+    fn tls(&self) -> Option<&CheckTls> {
+        match self {
+            ProbeKind::Http(check) => check.tls.as_ref(),
+            ProbeKind::Grpc(check) => check.tls.as_ref(),
+            ProbeKind::Tls(tls) => Some(tls),
+            ProbeKind::Tcp | ProbeKind::Dns(_) | ProbeKind::Exec(_) => None,
+        }
+    }
 }
 
 /// An HTTP check.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HttpCheck {
-    /// Over TLS, and how.
+    /// TLS settings, or `None` for plain text.
     pub tls: Option<CheckTls>,
-    /// What is asked with.
+    /// The request method.
     pub method: HttpMethod,
     /// Path and query, starting with `/`.
     pub path: String,
-    /// Host header; without it the endpoint's own address and port.
+    /// Host header; defaults to the endpoint's address and port.
     pub host: Option<String>,
-    /// Sent beside the usual ones, or instead.
+    /// Additional headers. They replace default headers of the same name.
     pub headers: RequestHeaders,
-    /// What counts as good.
+    /// What a good answer looks like.
     pub expect: HttpExpectation,
 }
 
-/// Headers of a request, each name once. Values are marked as sensitive, so that nothing shows them.
+/// Request headers, each name once. Values are marked as sensitive, so `Debug` does not print them.
 pub type RequestHeaders = Vec<(HeaderName, HeaderValue)>;
 
-/// The method of an HTTP check. None has a body to send.
+/// The method of an HTTP check. Requests never have a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum HttpMethod {
     /// GET
     #[default]
     Get,
-    /// HEAD: the answer has no body.
+    /// HEAD, whose answer has no body.
     Head,
     /// OPTIONS
     Options,
@@ -126,25 +132,26 @@ pub enum HttpMethod {
     Post,
 }
 
-/// TLS of a check.
+/// The TLS settings of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CheckTls {
-    /// Sent as SNI, and what the certificate must be for; without it the endpoint's address.
+    /// The server name for SNI and for verifying the certificate; defaults to the endpoint's
+    /// address.
     pub name: Option<String>,
-    /// What is wanted of the certificate.
+    /// The requirements on certificates.
     pub certificate: CertificateRule,
 }
 
-/// What is wanted of a certificate.
+/// Requirements on certificates.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CertificateRule {
-    /// Whether it is verified. Expiry is reported either way.
+    /// Whether the server's certificate is verified. Its expiry is reported either way.
     pub verify: bool,
-    /// Who may have signed it; without them those whom the system knows.
+    /// The trusted authorities; defaults to the system's root certificates.
     pub authorities: Option<CheckAuthorities>,
-    /// What is shown to an endpoint that asks for a certificate; `None`: nothing is.
+    /// The client certificate for endpoints that request one.
     pub identity: Option<ClientIdentity>,
-    /// How long before it expires people are warned; default 14 days.
+    /// How long before expiry a warning is due; default 14 days.
     pub expiry_warning: Duration,
 }
 
@@ -162,13 +169,13 @@ impl Default for CertificateRule {
 /// A gRPC check.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GrpcCheck {
-    /// Over TLS, and how.
+    /// TLS settings, or `None` for plain text.
     pub tls: Option<CheckTls>,
-    /// `:authority`; without it the endpoint's own address and port.
+    /// `:authority`; defaults to the endpoint's address and port.
     pub host: Option<String>,
-    /// Sent beside the usual ones.
+    /// Additional headers.
     pub headers: RequestHeaders,
-    /// The service asked about; empty: the server as a whole.
+    /// The service to ask about; empty for the server as a whole.
     pub service: String,
 }
 
@@ -181,27 +188,27 @@ pub struct DnsCheck {
     pub rtype: RecordType,
 }
 
-/// A program as a check: run without a shell, its first line of output is the reason.
+/// A program to run without a shell. The first line of its output becomes the reason.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ExecCheck {
     /// Absolute path.
     pub program: PathBuf,
-    /// `{address}` and `{port}` stand for the endpoint's.
+    /// Arguments, in which `{address}` and `{port}` are replaced by the endpoint's.
     pub arguments: Vec<String>,
 }
 
-/// What counts as a good HTTP answer; all of it must hold.
+/// Conditions for a good HTTP answer. All of them must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HttpExpectation {
-    /// Status ranges, both ends included.
+    /// Inclusive ranges of status codes.
     pub status: Vec<(u16, u16)>,
-    /// A substring of the body.
+    /// A string that the body must contain.
     pub body: Option<String>,
-    /// Value in a JSON body: where it is (a pointer, RFC 6901), and its text.
+    /// A JSON pointer into the body (RFC 6901), and the value there as text.
     pub json: Option<(String, String)>,
-    /// Names and values of headers; each must be there.
+    /// Headers that must be present, by name and value.
     pub headers: Vec<(String, String)>,
-    /// The longest that the whole exchange may take; what takes longer is a warning.
+    /// The longest time for the whole exchange. A slower answer is a warning.
     pub latency: Option<Duration>,
 }
 

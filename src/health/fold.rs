@@ -1,68 +1,136 @@
-//! Fold: verdicts and orders to the standing of regions. Pure; the one place where the two are combined.
+//! Combines health and operator overrides into the state of a service's regions.
 //!
-//! Per endpoint its checks are combined, then an order overrules. A region takes clients while enough of its endpoints
-//! are usable, ramping up after an outage. A brake keeps health alone from taking too many regions out at once.
+//! For each endpoint, [`combine`] merges the states of its checks, and an override replaces the
+//! result. A region takes clients while enough of its endpoints are usable. After an outage its
+//! share ramps up. A brake ([`FoldRules::max_removed`]) keeps health alone from removing too many
+//! regions at once.
+//!
+//! The functions are pure, and this is the only place where health and overrides meet.
 
 use std::time::Duration;
 
-use super::verdict::HealthState;
+use super::machine::HealthState;
 
-/// What an operator demanded; overrules what was observed.
+/// The share of its clients that a region takes at the start of a ramp. It is not zero, so that a
+/// region without alternatives always takes clients.
+const RAMP_START: f64 = 0.1;
+
+/// An operator's override of observed health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HealthOverride {
-    /// Takes no clients, whatever its health.
+    /// Takes no clients, even if healthy.
     Drain,
-    /// Is taken as up.
+    /// Counts as up.
     ForceUp,
-    /// Is taken as down.
+    /// Counts as down.
     ForceDown,
 }
 
-/// How many of an endpoint's checks must be good.
+impl HealthOverride {
+    /// Whether it takes an endpoint or region out of service.
+    fn removes(self) -> bool {
+        match self {
+            HealthOverride::Drain | HealthOverride::ForceDown => true,
+            HealthOverride::ForceUp => false,
+        }
+    }
+}
+
+/// How many of an endpoint's checks must pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CheckCombination {
-    /// Every one.
+    /// Every check.
     All,
-    /// One.
+    /// At least one.
     Any,
-    /// So many.
+    /// At least this many.
     AtLeast(usize),
 }
 
-/// One endpoint.
+/// The observed state of one endpoint, and what applies to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EndpointInput {
-    /// By check; empty: it has none, and is taken as up.
+    /// The state of each check. An endpoint without checks counts as up.
     pub verdicts: Vec<HealthState>,
-    /// How they are combined.
+    /// How the checks are combined.
     pub combine: CheckCombination,
-    /// Ordered for the endpoint.
+    /// The endpoint's override.
     pub order: Option<HealthOverride>,
+}
+
+impl EndpointInput {
+    /// Whether an override takes the endpoint out of service.
+    fn is_removed(&self) -> bool {
+        self.order.is_some_and(HealthOverride::removes)
+    }
 }
 
 /// One region of a service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RegionInput {
-    /// As listed.
+    /// In configured order.
     pub endpoints: Vec<EndpointInput>,
-    /// Usable endpoints that it needs to take clients; 0 is taken as 1.
+    /// The usable endpoints that the region needs to take clients; 0 means 1.
     pub min_endpoints: usize,
-    /// Ordered for the region.
+    /// The region's override.
     pub order: Option<HealthOverride>,
-    /// How it divides with others; the brake counts by it.
+    /// The weight that the brake counts.
     pub weight: u32,
-    /// When it came back after an outage; `None`: it has not been down, and takes everybody.
+    /// When the region came back after an outage, or `None` if it has not been down.
     pub up_since: Option<Duration>,
-    /// Whether it was available when some region of the service last was.
+    /// Whether the region was available when any region of the service last was.
     pub last_good: bool,
 }
 
-/// Rules of a service.
+impl RegionInput {
+    /// By endpoint: whether no override takes it out, regardless of health.
+    fn allowed_endpoints(&self) -> Vec<bool> {
+        let mut allowed = Vec::with_capacity(self.endpoints.len());
+        for endpoint in &self.endpoints {
+            allowed.push(!endpoint.is_removed());
+        }
+        allowed
+    }
+
+    /// Whether health decides about the region, so that the brake applies to it.
+    fn depends_on_health(&self) -> bool {
+        self.order.is_none() && !self.endpoints.iter().all(EndpointInput::is_removed)
+    }
+
+    /// The state of the region before the brake.
+    fn standing(&self, rules: &FoldRules, now: Duration) -> RegionStanding {
+        let mut endpoints = Vec::with_capacity(self.endpoints.len());
+        let mut usable = 0;
+        for endpoint in &self.endpoints {
+            let is_usable = is_usable(endpoint);
+            usable += usize::from(is_usable);
+            endpoints.push(is_usable);
+        }
+        let share = match self.order {
+            Some(HealthOverride::Drain | HealthOverride::ForceDown) => 0.0,
+            Some(HealthOverride::ForceUp) => 1.0,
+            None if usable < self.min_endpoints.max(1) => 0.0,
+            None => ramp_share(rules.ramp, self.up_since, now),
+        };
+        if self.order == Some(HealthOverride::ForceUp) && usable == 0 {
+            endpoints = self.allowed_endpoints();
+        }
+        RegionStanding {
+            share,
+            endpoints,
+            last_good: self.last_good,
+            kept: false,
+        }
+    }
+}
+
+/// The rules of a service.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FoldRules {
-    /// How long a returning region takes to take everybody; default 60 s, 0 = at once.
+    /// How long a returning region ramps up to its full share; default 60 s, 0 = at once.
     pub ramp: Duration,
-    /// The largest part of the weight that health alone may take out, 0.0..=1.0; default 1.0 (no brake).
+    /// The largest fraction of the weight that health alone may remove, 0.0..=1.0; default 1.0,
+    /// which turns the brake off.
     pub max_removed: f64,
 }
 
@@ -75,88 +143,96 @@ impl Default for FoldRules {
     }
 }
 
-/// One region as it stands.
+/// The resulting state of one region.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RegionStanding {
-    /// The part of its clients that it takes, 0.0..=1.0.
+    /// The share of its clients that it takes, 0.0..=1.0.
     pub share: f64,
-    /// By endpoint: may it be given out?
+    /// By endpoint: whether answers may contain it.
     pub endpoints: Vec<bool>,
-    /// Whether it was available when some region of the service last was.
+    /// Whether the region was available when any region of the service last was.
     pub last_good: bool,
-    /// Health alone would have taken it out, and the brake kept it.
+    /// The brake kept the region although health alone would have removed it.
     pub kept: bool,
 }
 
-/// One service as it stands.
+impl RegionStanding {
+    fn is_available(&self) -> bool {
+        self.share > 0.0
+    }
+
+    fn is_ramping(&self) -> bool {
+        self.share > 0.0 && self.share < 1.0
+    }
+}
+
+/// The resulting state of one service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceStanding {
-    /// As listed.
+    /// In configured order.
     pub regions: Vec<RegionStanding>,
-    /// Whether a share is on its way up, so that folding again soon changes something.
+    /// Whether a region is ramping up, so that its share grows with time alone.
     pub ramping: bool,
 }
 
-/// Combines everything about a service at `now`.
+/// Computes the state of a service at `now`.
 pub fn fold(rules: &FoldRules, regions: &[RegionInput], now: Duration) -> ServiceStanding {
-    let mut ramping = false;
-    let mut standings: Vec<RegionStanding> = regions
-        .iter()
-        .map(|region| stand(rules, region, now))
-        .collect();
-    brake(rules, regions, &mut standings);
-    for standing in &standings {
-        ramping |= standing.share > 0.0 && standing.share < 1.0;
+    let mut standings = Vec::with_capacity(regions.len());
+    for region in regions {
+        standings.push(region.standing(rules, now));
     }
-    if standings.iter().any(|standing| standing.share > 0.0) {
-        standings
-            .iter_mut()
-            .for_each(|standing| standing.last_good = standing.share > 0.0);
+    brake(rules, regions, &mut standings);
+    if standings.iter().any(RegionStanding::is_available) {
+        for standing in &mut standings {
+            standing.last_good = standing.is_available();
+        }
     }
     ServiceStanding {
+        ramping: standings.iter().any(RegionStanding::is_ramping),
         regions: standings,
-        ramping,
     }
 }
 
-/// Verdict of several checks of one endpoint: up when enough are good, degraded when that takes a degraded one.
-/// No checks at all are up.
-pub fn combine(rule: CheckCombination, verdicts: &[HealthState]) -> HealthState {
-    deciding(rule, verdicts).map_or(HealthState::Up, |at| verdicts[at])
+/// The combined state of an endpoint's checks. No checks at all count as up.
+pub fn combine(rule: CheckCombination, states: &[HealthState]) -> HealthState {
+    match deciding(rule, states) {
+        Some(index) => states[index],
+        None => HealthState::Up,
+    }
 }
 
-/// Which of several verdicts is that of all together: when `needed` of them must be good, the `needed`-th best. Unknown
-/// is better than down, since down is proved only when the unknown ones could not make it up. `None` of none.
-pub fn deciding(rule: CheckCombination, verdicts: &[HealthState]) -> Option<usize> {
-    let last = verdicts.len().checked_sub(1)?;
-    let goodness = |verdict: HealthState| match verdict {
+/// The index of the state that decides. If `n` checks must pass, it is the `n`-th best.
+///
+/// Unknown ranks above down: an endpoint is only down if its unknown checks could not change that.
+/// Returns `None` for an empty slice.
+pub fn deciding(rule: CheckCombination, states: &[HealthState]) -> Option<usize> {
+    let last = states.len().checked_sub(1)?;
+    let needed = match rule {
+        CheckCombination::All => states.len(),
+        CheckCombination::Any => 1,
+        CheckCombination::AtLeast(count) => count,
+    };
+    let mut best_first: Vec<usize> = (0..states.len()).collect();
+    best_first.sort_by_key(|&index| match states[index] {
         HealthState::Up => 0,
         HealthState::Degraded => 1,
         HealthState::Unknown => 2,
         HealthState::Down => 3,
-    };
-    let mut ranks: Vec<usize> = (0..verdicts.len()).collect();
-    ranks.sort_by_key(|&at| goodness(verdicts[at]));
-    let needed = match rule {
-        CheckCombination::All => verdicts.len(),
-        CheckCombination::Any => 1,
-        CheckCombination::AtLeast(count) => count,
-    };
-    ranks.get(needed.saturating_sub(1).min(last)).copied()
+    });
+    best_first.get(needed.saturating_sub(1).min(last)).copied()
 }
 
-/// The part of its clients that a region takes so long after it came back. A ramp starts at a tenth, not at nothing,
-/// so that a region that is alone is never without clients.
+/// The share of its clients that a region takes after it came back at `up_since`.
 pub fn ramp_share(ramp: Duration, up_since: Option<Duration>, now: Duration) -> f64 {
     let Some(up_since) = up_since else { return 1.0 };
     let up_for = now.saturating_sub(up_since);
     if up_for >= ramp {
         return 1.0;
     }
-    0.1 + 0.9 * up_for.as_secs_f64() / ramp.as_secs_f64()
+    RAMP_START + (1.0 - RAMP_START) * up_for.as_secs_f64() / ramp.as_secs_f64()
 }
 
-/// Whether an endpoint is given out.
+/// Whether answers may contain an endpoint.
 pub fn is_usable(endpoint: &EndpointInput) -> bool {
     match endpoint.order {
         Some(HealthOverride::Drain | HealthOverride::ForceDown) => false,
@@ -165,70 +241,35 @@ pub fn is_usable(endpoint: &EndpointInput) -> bool {
     }
 }
 
-fn stand(rules: &FoldRules, region: &RegionInput, now: Duration) -> RegionStanding {
-    let endpoints: Vec<bool> = region.endpoints.iter().map(is_usable).collect();
-    let usable = endpoints.iter().filter(|&&usable| usable).count();
-    let share = match region.order {
-        Some(HealthOverride::Drain | HealthOverride::ForceDown) => 0.0,
-        Some(HealthOverride::ForceUp) => 1.0,
-        None if usable < region.min_endpoints.max(1) => 0.0,
-        None => ramp_share(rules.ramp, region.up_since, now),
-    };
-    let endpoints = if region.order == Some(HealthOverride::ForceUp) && usable == 0 {
-        not_ordered_out(region)
-    } else {
-        endpoints
-    };
-    RegionStanding {
-        share,
-        endpoints,
-        last_good: region.last_good,
-        kept: false,
-    }
-}
-
-/// Endpoints that no order takes out, whatever their health.
-fn not_ordered_out(region: &RegionInput) -> Vec<bool> {
-    let out = |order: Option<HealthOverride>| {
-        matches!(
-            order,
-            Some(HealthOverride::Drain | HealthOverride::ForceDown)
-        )
-    };
-    region
-        .endpoints
-        .iter()
-        .map(|endpoint| !out(endpoint.order))
-        .collect()
-}
-
-/// Gives back regions that health alone took out, those that were good last first, until no more than the allowed part
-/// of the weight is out. Regions under an order are neither counted nor kept.
+/// Restores regions that health alone removed until at most the allowed fraction of the weight is
+/// out. Regions that were good last come first. Regions with an override are neither counted nor
+/// restored.
 fn brake(rules: &FoldRules, regions: &[RegionInput], standings: &mut [RegionStanding]) {
-    let by_health =
-        |region: &RegionInput| region.order.is_none() && not_ordered_out(region).contains(&true);
-    let weight = |region: &RegionInput| f64::from(region.weight);
-    let total: f64 = regions
-        .iter()
-        .filter(|region| by_health(region))
-        .map(weight)
-        .sum();
+    let mut total = 0.0;
+    let mut removed = 0.0;
+    let mut out = Vec::new();
+    for (index, region) in regions.iter().enumerate() {
+        if !region.depends_on_health() {
+            continue;
+        }
+        total += f64::from(region.weight);
+        if !standings[index].is_available() {
+            removed += f64::from(region.weight);
+            out.push(index);
+        }
+    }
     let allowed = total * rules.max_removed.clamp(0.0, 1.0);
-    let mut out: Vec<usize> = (0..regions.len())
-        .filter(|&at| by_health(&regions[at]) && standings[at].share == 0.0)
-        .collect();
-    let mut removed: f64 = out.iter().map(|&at| weight(&regions[at])).sum();
-    out.sort_by_key(|&at| !regions[at].last_good);
-    for at in out {
+    out.sort_by_key(|&index| !regions[index].last_good);
+    for index in out {
         if removed <= allowed {
             return;
         }
-        removed -= weight(&regions[at]);
-        let endpoints = not_ordered_out(&regions[at]);
-        standings[at] = RegionStanding {
+        let region = &regions[index];
+        removed -= f64::from(region.weight);
+        standings[index] = RegionStanding {
             share: 1.0,
-            endpoints,
-            last_good: regions[at].last_good,
+            endpoints: region.allowed_endpoints(),
+            last_good: region.last_good,
             kept: true,
         };
     }

@@ -1,7 +1,9 @@
-//! Monitor: probes every target by its cadence and keeps the board of verdicts.
+//! The monitor: probes every target on its schedule and keeps the board of results.
 //!
-//! One task for each target, so that none is ever probed twice at once; a fair semaphore caps how many probes run
-//! together. Nobody who answers queries waits for any of this.
+//! Each target has a task of its own, so a target is never probed twice at once. A fair semaphore
+//! limits how many probes run at the same time. The tasks report to one
+//! [board](super::board::TargetBoard), and [`Monitor::health`] copies its contents. Queries never
+//! wait for the monitor: `control` reads the report and publishes the availability that follows.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -18,18 +20,23 @@ use tokio::time::Instant;
 use super::board::{BoardEntry, TargetBoard};
 use super::cadence::Cadence;
 use super::check::{ProbeTarget, TargetKey};
+use super::machine::{HealthMachine, HealthState};
 use super::probe::{Observation, ProbeAttempt, Prober, Shortage, ShortageKind};
 use super::state::SavedVerdicts;
 use super::timeline::HealthChange;
-use super::verdict::{HealthMachine, HealthState};
 use crate::steering::pick::next_draw;
 
-/// What a probe may take beyond its timeout: a machine without an idle processor is slow, and not stuck.
+/// How far a probe may exceed its timeout before it counts as stuck. A busy machine is slow.
 const SLACK: Duration = Duration::from_secs(10);
+/// How long [`Monitor::first_round`] waits beyond the longest timeout.
+const FIRST_ROUND_GRACE: Duration = Duration::from_millis(200);
+/// The fractional part of the golden ratio. Its multiples, taken modulo 1, spread any number of
+/// targets evenly over the interval.
+const GOLDEN_RATIO: f64 = 0.618_033_988_749_894_9;
 
-/// Whoever makes probes: [`Prober`] with sockets, or a play in a test.
+/// Makes probes: [`Prober`] over sockets, or a simulation in tests.
 pub trait ProbeMaker: Send + Sync + 'static {
-    /// One probe, over within the check's timeout.
+    /// Makes one probe. It ends within the check's timeout.
     fn probe<'a>(
         &'a self,
         target: &'a ProbeTarget,
@@ -45,55 +52,56 @@ impl ProbeMaker for Prober {
     }
 }
 
-/// All that is known at one moment.
+/// A snapshot of the health of all targets.
 #[derive(Debug, Clone)]
 pub struct HealthReport {
-    /// Grows with every change of a verdict, of the set of targets or of `suspect`, and when one is held or not any more, or
-    /// is down and was seen alive or not any more.
+    /// Increases when availability may change: a target changes state, is added or removed, becomes
+    /// held or released, or answers again while down; or `suspect` changes.
     pub version: u64,
-    /// Everything fails at once: the monitor doubts itself and holds what was agreed.
+    /// All endpoints fail at once. The monitor suspects its own network and keeps the agreed
+    /// states.
     pub suspect: bool,
     /// By target.
     pub targets: HashMap<TargetKey, TargetHealth>,
-    /// Probes that could not be made so far, by what was missing on our side.
+    /// Number of probes that could not be made, by the kind of shortage on this machine.
     pub not_made: Vec<(ShortageKind, u64)>,
 }
 
-/// What is known of one target.
+/// The health of one target.
 #[derive(Debug, Clone)]
 pub struct TargetHealth {
-    /// What is agreed.
-    pub verdict: HealthState,
-    /// For how long.
+    /// The agreed state.
+    pub state: HealthState,
+    /// How long the target has been in this state.
     pub lasting: Duration,
-    /// How old the last result is; `None`: there is none.
+    /// The age of the last result, or `None` without one.
     pub observed_ago: Option<Duration>,
     /// The last result.
     pub last: Option<Arc<Observation>>,
-    /// Why the probes since then could not be made, if there were any: what is agreed is held meanwhile.
+    /// Why the probes since the last result could not be made. The state is kept meanwhile.
     pub not_made: Option<Arc<Shortage>>,
-    /// Nothing speaks against the verdict.
+    /// No recent result contradicts the state.
     pub settled: bool,
-    /// Would be down, were the monitor not in doubt of itself.
+    /// The target would be down if the monitor did not suspect its own network.
     pub held: bool,
-    /// The earliest that the verdict could change.
+    /// The shortest time until the state can change.
     pub flip_possible_in: Duration,
 }
 
-/// How often something was missing on our side.
+/// How often probes could not be made for one kind of shortage on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShortageCount {
-    /// What.
+    /// The resource that ran out.
     pub kind: ShortageKind,
-    /// Probes that could not be made for want of it, so far.
+    /// Number of probes that could not be made for it.
     pub count: u64,
-    /// Targets whose last probe could not be made for want of it.
+    /// Number of targets whose last probe could not be made for it.
     pub held: usize,
-    /// Why the last of them could not.
+    /// The reason given for the most recent one.
     pub reason: String,
 }
 
-/// Probes until it is dropped.
+/// Probes its targets until it is dropped.
 #[derive(Debug)]
 pub struct Monitor {
     shared: Arc<Shared>,
@@ -107,32 +115,30 @@ struct Shared {
     start: Instant,
     version: watch::Sender<u64>,
     unobserved: watch::Sender<usize>,
-    /// Draws are made from it.
-    chance: u64,
+    /// Seed of the random draws.
+    seed: u64,
     draws: AtomicU64,
 }
 
 impl Monitor {
-    /// Starts probing; must be called inside a tokio runtime. `known` is what was agreed before a restart;
-    /// `in_flight` caps how many probes run at once (1,024 serves 10,000 endpoints).
+    /// Starts probing. Must be called inside a tokio runtime.
+    ///
+    /// `known` holds the agreed states from before a restart. `in_flight` limits how many probes
+    /// run at once; 1,024 is enough for 10,000 endpoints.
     pub fn start(
         prober: Arc<dyn ProbeMaker>,
         targets: Vec<ProbeTarget>,
         known: &SavedVerdicts,
         in_flight: usize,
     ) -> Monitor {
-        Monitor::start_by(
-            RandomState::new().hash_one(0),
-            prober,
-            targets,
-            known,
-            in_flight,
-        )
+        let seed = RandomState::new().hash_one(0);
+        Monitor::start_by(seed, prober, targets, known, in_flight)
     }
 
-    /// [`Monitor::start`] with this chance: on a clock of its own the same chance makes the same play.
+    /// Like [`Monitor::start`], with a given random seed. On a simulated clock, the same seed
+    /// produces the same sequence of probes.
     pub fn start_by(
-        chance: u64,
+        seed: u64,
         prober: Arc<dyn ProbeMaker>,
         targets: Vec<ProbeTarget>,
         known: &SavedVerdicts,
@@ -145,7 +151,7 @@ impl Monitor {
             start: Instant::now(),
             version: watch::Sender::new(0),
             unobserved: watch::Sender::new(0),
-            chance,
+            seed,
             draws: AtomicU64::new(0),
         };
         let monitor = Monitor {
@@ -156,90 +162,84 @@ impl Monitor {
         monitor
     }
 
-    /// Probes these from now on. Targets that stay keep their state, also under changed rules.
+    /// Replaces the targets. Targets that remain keep their state, even if their rules change.
     pub fn replace(&self, targets: Vec<ProbeTarget>) {
         self.install(targets, &SavedVerdicts::new());
     }
 
-    /// Every verdict and what it rests on.
+    /// The health of every target.
     pub fn health(&self) -> HealthReport {
         self.shared.board().health(self.shared.now())
     }
 
-    /// The verdicts alone, to be kept across restarts.
+    /// The agreed state of every target, to be saved across restarts.
     pub fn verdicts(&self) -> SavedVerdicts {
-        self.shared
-            .board()
-            .entries
-            .iter()
-            .map(|(key, entry)| (key.clone(), entry.machine.verdict()))
-            .collect()
+        let mut states = SavedVerdicts::new();
+        for (key, entry) in &self.shared.board().entries {
+            states.insert(key.clone(), entry.machine.state());
+        }
+        states
     }
 
-    /// What was missing on our side so far: every kind of shortage that there was.
+    /// Every kind of shortage on this machine that has prevented a probe.
     pub fn shortages(&self) -> Vec<ShortageCount> {
         self.shared.board().shortages()
     }
 
-    /// Whether some probe takes much longer than it may, so that its endpoint is not watched any more.
+    /// Whether a probe has far exceeded its timeout, so that its endpoint is no longer watched.
     pub fn has_late_probe(&self) -> bool {
         self.shared.board().has_late_probe(self.shared.now(), SLACK)
     }
 
-    /// Holds [`HealthReport::version`]; changes whenever folding again is due.
+    /// Receives [`HealthReport::version`]. A new value means that availability may have changed.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.shared.version.subscribe()
     }
 
-    /// The kept changes after this number, oldest first.
+    /// The stored changes after this number, oldest first.
     pub fn timeline(&self, after: u64) -> Vec<HealthChange> {
         self.shared.board().timeline.after(after)
     }
 
-    /// Waits until every target has had a result, at most for the longest timeout and a moment to take it in. Says
-    /// whether all have.
+    /// Waits until every target has had a result, at most slightly longer than the longest timeout.
+    /// Returns whether all of them have.
     pub async fn first_round(&self) -> bool {
-        let longest = {
-            let board = self.shared.board();
-            board
-                .entries
-                .values()
-                .map(|entry| entry.target.check.rules.timeout)
-                .max()
-                .unwrap_or_default()
-        };
+        let mut longest = Duration::ZERO;
+        for entry in self.shared.board().entries.values() {
+            longest = longest.max(entry.target.check.rules.timeout);
+        }
         let mut unobserved = self.shared.unobserved.subscribe();
-        let all = unobserved.wait_for(|left| *left == 0);
-        tokio::time::timeout(longest + Duration::from_millis(200), all)
+        let all_observed = unobserved.wait_for(|left| *left == 0);
+        tokio::time::timeout(longest + FIRST_ROUND_GRACE, all_observed)
             .await
             .is_ok()
     }
 
-    /// The same of these alone: what others wait for holds nobody up.
+    /// Like [`Monitor::first_round`], but waits only for these targets.
     pub async fn first_round_of(&self, targets: &[ProbeTarget]) -> bool {
-        let longest = targets
-            .iter()
-            .map(|target| target.check.rules.timeout)
-            .max()
-            .unwrap_or_default();
-        let keys: Vec<TargetKey> = targets.iter().map(ProbeTarget::key).collect();
+        let mut longest = Duration::ZERO;
+        let mut keys = Vec::with_capacity(targets.len());
+        for target in targets {
+            longest = longest.max(target.check.rules.timeout);
+            keys.push(target.key());
+        }
         let mut unobserved = self.shared.unobserved.subscribe();
-        let all = async {
+        let all_observed = async {
             while !self.shared.board().has_observed(&keys) {
-                // The sender is the monitor's own, so it outlives this.
+                // The monitor owns the sender, so this cannot fail.
                 let _ = unobserved.changed().await;
             }
         };
-        tokio::time::timeout(longest + Duration::from_millis(200), all)
+        tokio::time::timeout(longest + FIRST_ROUND_GRACE, all_observed)
             .await
             .is_ok()
     }
 
     fn install(&self, targets: Vec<ProbeTarget>, known: &SavedVerdicts) {
-        let wanted: BTreeMap<TargetKey, ProbeTarget> = targets
-            .into_iter()
-            .map(|target| (target.key(), target))
-            .collect();
+        let mut wanted = BTreeMap::new();
+        for target in targets {
+            wanted.insert(target.key(), target);
+        }
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         let mut board = self.shared.board();
         tasks.retain(|key, task| {
@@ -251,72 +251,72 @@ impl Monitor {
             stays
         });
         for (key, target) in wanted {
-            if board
-                .entries
-                .get(&key)
-                .is_some_and(|entry| entry.target == target)
+            if let Some(entry) = board.entries.get(&key)
+                && entry.target == target
             {
                 continue;
             }
             if let Some(task) = tasks.remove(&key) {
                 task.abort();
             }
-            let entry = self.entry(board.remove(&key), target, known.get(&key).copied());
-            let (target, wake, first) =
-                (entry.target.clone(), entry.wake.clone(), entry.next_probe);
+            let state = known.get(&key).copied().unwrap_or(HealthState::Unknown);
+            let entry = self.entry(board.remove(&key), target, state);
+            let task = tokio::spawn(self.shared.clone().watch_over(
+                entry.target.clone(),
+                entry.wake.clone(),
+                entry.next_probe,
+            ));
             board.add(entry);
-            tasks.insert(
-                key,
-                tokio::spawn(watch_over(self.shared.clone(), target, wake, first)).abort_handle(),
-            );
+            tasks.insert(key, task.abort_handle());
         }
         self.shared.publish(&board);
     }
 
+    /// A new entry, with the state and last result of the one that it replaces.
     fn entry(
         &self,
-        before: Option<BoardEntry>,
+        previous: Option<BoardEntry>,
         target: ProbeTarget,
-        known: Option<HealthState>,
+        state: HealthState,
     ) -> BoardEntry {
-        let (rules, now) = (target.check.rules.clone(), self.shared.now());
-        // Multiples of the golden ratio fill the interval evenly, however many follow.
-        let place = (self.shared.draws.fetch_add(1, Ordering::Relaxed) as f64
-            * 0.618_033_988_749_894_9)
-            .fract();
+        let rules = target.check.rules.clone();
+        let now = self.shared.now();
         let mut cadence = Cadence {
             interval: rules.interval,
             quick: rules.quick,
             phase: Duration::ZERO,
         };
-        cadence.phase = now + cadence.period().mul_f64(place);
-        let new =
-            || HealthMachine::resume(rules.clone(), known.unwrap_or(HealthState::Unknown), now);
-        let (mut machine, last, observed_at) = before.map_or_else(
-            || (new(), None, None),
-            |entry| (entry.machine, entry.last, entry.observed_at),
-        );
-        machine.set_rules(rules.clone());
-        // The first round does not wait for the grid, since the listeners wait for it.
-        let (next_probe, probing_since, not_made, wake) = (now, None, None, Arc::default());
-        BoardEntry {
+        let draw = self.shared.draws.fetch_add(1, Ordering::Relaxed);
+        let position = (draw as f64 * GOLDEN_RATIO).fract();
+        cadence.phase = now + cadence.period().mul_f64(position);
+        let mut entry = BoardEntry {
             target,
-            machine,
+            machine: HealthMachine::resume(rules.clone(), state, now),
             cadence,
-            last,
-            observed_at,
-            not_made,
-            next_probe,
-            probing_since,
-            wake,
+            last: None,
+            observed_at: None,
+            not_made: None,
+            // The listeners wait for the first round, so it does not wait for the grid.
+            next_probe: now,
+            probing_since: None,
+            wake: Arc::default(),
+        };
+        if let Some(previous) = previous {
+            entry.machine = previous.machine;
+            entry.machine.set_rules(rules);
+            entry.last = previous.last;
+            entry.observed_at = previous.observed_at;
         }
+        entry
     }
 }
 
 impl Drop for Monitor {
     fn drop(&mut self) {
         let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
-        tasks.values().for_each(AbortHandle::abort);
+        for task in tasks.values() {
+            task.abort();
+        }
     }
 }
 
@@ -329,22 +329,47 @@ impl Shared {
         self.start.elapsed()
     }
 
-    /// 0.0..1.0
+    /// A random number in 0.0..1.0.
     fn draw(&self) -> f64 {
         let number = self.draws.fetch_add(1, Ordering::Relaxed);
-        (next_draw(self.chance ^ number) >> 11) as f64 / (1u64 << 53) as f64
+        (next_draw(self.seed ^ number) >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    fn observed(
+    /// The task of one target: probes it until it is removed from the board.
+    async fn watch_over(self: Arc<Self>, target: ProbeTarget, wake: Arc<Notify>, first: Duration) {
+        let key = target.key();
+        let mut next = first;
+        loop {
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(self.start + next) => {}
+                () = wake.notified() => {}
+            }
+            let Ok(permit) = self.permits.acquire().await else {
+                return;
+            };
+            let started = self.now();
+            self.board().begin(&key, started);
+            let attempt = self.prober.probe(&target).await;
+            drop(permit);
+            let Some(after) = self.report(&key, started, attempt) else {
+                return;
+            };
+            next = after;
+        }
+    }
+
+    /// Passes a result to the board and returns the start of the next probe.
+    fn report(
         &self,
         key: &TargetKey,
         started: Duration,
-        result: ProbeAttempt,
+        attempt: ProbeAttempt,
     ) -> Option<Duration> {
         let jitter = self.draw();
         let mut board = self.board();
         let now = self.now();
-        let next = match result {
+        let next = match attempt {
             ProbeAttempt::Made(observation) => {
                 board.observe(key, started, now, observation, jitter)
             }
@@ -355,13 +380,17 @@ impl Shared {
     }
 
     fn publish(&self, board: &TargetBoard) {
-        let replace = |sender: &watch::Sender<u64>, value| {
-            sender.send_if_modified(|held| std::mem::replace(held, value) != value);
-        };
-        replace(&self.version, board.version);
-        self.unobserved
-            .send_if_modified(|held| std::mem::replace(held, board.unobserved) != board.unobserved);
+        send_if_changed(&self.version, board.version);
+        send_if_changed(&self.unobserved, board.unobserved);
     }
+}
+
+fn send_if_changed<T: PartialEq>(sender: &watch::Sender<T>, value: T) {
+    sender.send_if_modified(|held| {
+        let changed = *held != value;
+        *held = value;
+        changed
+    });
 }
 
 impl std::fmt::Debug for Shared {
@@ -369,30 +398,6 @@ impl std::fmt::Debug for Shared {
         f.debug_struct("Shared")
             .field("board", &self.board)
             .finish_non_exhaustive()
-    }
-}
-
-/// The life of one target.
-async fn watch_over(shared: Arc<Shared>, target: ProbeTarget, wake: Arc<Notify>, first: Duration) {
-    let key = target.key();
-    let mut next = first;
-    loop {
-        tokio::select! {
-            biased;
-            () = tokio::time::sleep_until(shared.start + next) => {}
-            () = wake.notified() => {}
-        }
-        let Ok(permit) = shared.permits.acquire().await else {
-            return;
-        };
-        let started = shared.now();
-        shared.board().begin(&key, started);
-        let result = shared.prober.probe(&target).await;
-        drop(permit);
-        let Some(after) = shared.observed(&key, started, result) else {
-            return;
-        };
-        next = after;
     }
 }
 

@@ -1,4 +1,10 @@
-//! Probes: one exchange with one endpoint, over real sockets, that ends within the timeout whatever the endpoint does.
+//! Probes: one exchange with one endpoint over real sockets.
+//!
+//! [`Prober::probe`] makes the probe that a target's check describes and always ends within the
+//! check's timeout. The result is either an [`Observation`] about the endpoint, or a [`Shortage`]
+//! if this machine lacked a resource for the probe. Each kind of probe has a module of its own.
+//! [`tls`] and `verifier` decide which certificates to accept, and [`reasons`] turns TLS errors
+//! into sentences.
 
 mod bounded;
 pub mod certificate;
@@ -18,7 +24,7 @@ mod verifier;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -29,14 +35,14 @@ pub use tls::{AlpnProtocol, CheckAuthorities, ClientIdentity, IdentityError, Tru
 
 use self::shortage::ProbeError;
 use super::check::{CheckTls, ProbeKind, ProbeTarget};
-use super::verdict::ProbeResult;
+use super::machine::ProbeResult;
 
-/// What became of one probe.
+/// The outcome of an attempt to probe an endpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ProbeAttempt {
-    /// It was made, and this is what it found.
+    /// The probe was made.
     Made(Observation),
-    /// Something was missing on our side, so that nothing is known about the endpoint.
+    /// This machine lacked a resource, so nothing is known about the endpoint.
     NotMade(Shortage),
 }
 
@@ -47,79 +53,79 @@ impl From<Observation> for ProbeAttempt {
 }
 
 /// What one probe found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
-    /// Good or not.
-    pub outcome: ProbeResult,
-    /// Why it is not good: a sentence. `None` for a pass.
+    /// Whether the endpoint is good.
+    pub result: ProbeResult,
+    /// Why it is not good, as a sentence. `None` for a pass.
     pub reason: Option<String>,
-    /// The part of its capacity that the endpoint says it uses; 1.0 is full, and more can be said.
+    /// The endpoint's own load report: 1.0 is full, and higher values are possible.
     pub load: Option<f64>,
-    /// How long what took.
+    /// How long each phase took.
     pub phases: ProbePhases,
-    /// Days until the leaf certificate expires; negative: so many days ago.
+    /// Days until the leaf certificate expires; negative if it has expired.
     pub certificate_expires_in: Option<i64>,
 }
 
-/// From the start of the probe until each phase was over; `None`: it was not, or there is no such phase.
+/// The time from the start of a probe to the end of each phase. `None` if the probe has no such
+/// phase or did not complete it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct ProbePhases {
-    /// The connection stands.
+    /// The connection was established.
     pub connect: Option<Duration>,
-    /// The host itself said that nothing is there: it is up, and so is the network between.
+    /// The host itself refused the connection, so the host and the network are up.
     #[serde(default)]
     pub refused: Option<Duration>,
-    /// The TLS handshake is done.
+    /// The TLS handshake was complete.
     pub tls: Option<Duration>,
-    /// The first octets of the answer (the head of an HTTP answer) are here.
+    /// The start of the answer arrived: for HTTP, its complete head.
     pub first_byte: Option<Duration>,
-    /// The body of an HTTP answer has been read, as far as it is.
+    /// The body of an HTTP answer was read, up to its limit.
     pub body: Option<Duration>,
-    /// Everything is over.
+    /// The probe was over.
     pub total: Duration,
 }
 
 impl Observation {
-    /// Good.
+    /// A good endpoint.
     pub fn pass() -> Observation {
-        let phases = ProbePhases::default();
         Observation {
-            outcome: ProbeResult::Pass,
+            result: ProbeResult::Pass,
             reason: None,
             load: None,
-            phases,
+            phases: ProbePhases::default(),
             certificate_expires_in: None,
         }
     }
 
-    /// Bad, and why.
-    pub fn fail(reason: impl Into<String>) -> Observation {
+    /// An endpoint that serves although something is wrong.
+    pub fn warn(reason: impl Into<String>) -> Observation {
         Observation {
-            outcome: ProbeResult::Fail,
+            result: ProbeResult::Warn,
             reason: Some(reason.into()),
             ..Observation::pass()
         }
     }
 
-    /// Whether the endpoint was heard from at all: one that takes a connection and then says something bad is there,
-    /// and so is the network between. The same goes for one that refuses the connection itself.
+    /// A bad endpoint.
+    pub fn fail(reason: impl Into<String>) -> Observation {
+        Observation {
+            result: ProbeResult::Fail,
+            reason: Some(reason.into()),
+            ..Observation::pass()
+        }
+    }
+
+    /// Whether the endpoint reacted at all, so that the network is known to work. An endpoint that
+    /// refuses the connection, or accepts it and then fails, was reached.
     pub fn reached(&self) -> bool {
-        self.outcome != ProbeResult::Fail
+        self.result != ProbeResult::Fail
             || self.phases.connect.is_some()
             || self.phases.refused.is_some()
     }
-
-    /// Serving, with something wrong.
-    pub fn warn(reason: impl Into<String>) -> Observation {
-        Observation {
-            outcome: ProbeResult::Warn,
-            reason: Some(reason.into()),
-            ..Observation::pass()
-        }
-    }
 }
 
-/// What probes share: the roots of trust, and who supervises programs.
+/// Makes probes. Holds what they share: the trusted root certificates and the program supervisor.
 #[derive(Debug, Clone)]
 pub struct Prober {
     trust: TrustStore,
@@ -127,35 +133,34 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// By these roots certificates are verified, unless a check has its own.
+    /// Verifies certificates against these roots, unless a check has its own authorities.
     pub fn new(trust: TrustStore) -> Prober {
-        // This program, also where its file was replaced meanwhile.
         Prober {
             trust,
+            // The running program, even if its file has been replaced.
             supervisor: PathBuf::from("/proc/self/exe"),
         }
     }
 
-    /// Programs are run under this one instead of the one that runs: it calls [`supervisor::run_if_called`] first of all.
+    /// Uses another program as the supervisor of exec checks. It must call
+    /// [`supervisor::run_if_called`] first.
     pub fn supervised_by(self, supervisor: PathBuf) -> Prober {
         Prober { supervisor, ..self }
     }
 
-    /// One probe; over within the check's timeout.
+    /// Makes one probe. It ends within the check's timeout.
     pub async fn probe(&self, target: &ProbeTarget) -> ProbeAttempt {
         let stopwatch = Stopwatch::start();
         let timeout = target.check.rules.timeout;
-        let observation =
-            match tokio::time::timeout(timeout, self.exchange(target, &stopwatch)).await {
-                Ok(Ok(observation)) => observation,
-                Ok(Err(ProbeError::Endpoint(reason))) => Observation::fail(reason),
-                Ok(Err(ProbeError::Own(shortage))) => return ProbeAttempt::NotMade(shortage),
-                Err(_) => Observation::fail(stopwatch.what_hung(timeout)),
-            };
-        ProbeAttempt::Made(Observation {
-            phases: stopwatch.stop(),
-            ..observation
-        })
+        let exchange = self.exchange(target, &stopwatch);
+        let mut observation = match tokio::time::timeout(timeout, exchange).await {
+            Ok(Ok(observation)) => observation,
+            Ok(Err(ProbeError::Endpoint(reason))) => Observation::fail(reason),
+            Ok(Err(ProbeError::Own(shortage))) => return ProbeAttempt::NotMade(shortage),
+            Err(_) => Observation::fail(stopwatch.describe_timeout(timeout)),
+        };
+        observation.phases = stopwatch.stop();
+        ProbeAttempt::Made(observation)
     }
 
     async fn exchange(
@@ -166,16 +171,16 @@ impl Prober {
         let address = target.address;
         match &target.check.probe {
             ProbeKind::Http(check) => http::probe(&self.trust, address, check, stopwatch).await,
-            ProbeKind::Tcp => self.shake_hands(address, None, stopwatch).await,
-            ProbeKind::Tls(check) => self.shake_hands(address, Some(check), stopwatch).await,
+            ProbeKind::Tcp => self.probe_connection(address, None, stopwatch).await,
+            ProbeKind::Tls(tls) => self.probe_connection(address, Some(tls), stopwatch).await,
             ProbeKind::Grpc(check) => grpc::probe(&self.trust, address, check, stopwatch).await,
             ProbeKind::Dns(check) => dns::probe(address, check, stopwatch).await,
             ProbeKind::Exec(check) => exec::probe(&self.supervisor, address, check).await,
         }
     }
 
-    /// A connection, perhaps with TLS, and no more.
-    async fn shake_hands(
+    /// Only connects, with or without TLS.
+    async fn probe_connection(
         &self,
         address: SocketAddr,
         tls: Option<&CheckTls>,
@@ -190,7 +195,7 @@ impl Prober {
     }
 }
 
-/// Notes when phases are over, also from inside a connector.
+/// Records when each phase of a probe ends. Clones record into the same probe.
 #[derive(Debug, Clone)]
 struct Stopwatch {
     start: Instant,
@@ -206,31 +211,29 @@ impl Stopwatch {
     }
 
     fn connected(&self) {
-        self.note(|phases, now| phases.connect = Some(now));
+        self.phases().connect = Some(self.elapsed());
     }
 
-    /// Notes that the host itself refused, if that is what the error says: it answered with a reset, or said that the
-    /// port is unreachable (ICMP type 3 code 3, ICMPv6 type 1 code 4). That a host or network is unreachable is said by
-    /// routers or by this machine, so it proves nothing.
+    /// Records a refusal if the error came from the host itself: a reset, or "port unreachable"
+    /// (ICMP type 3 code 3, ICMPv6 type 1 code 4). Routers and this machine report unreachable
+    /// hosts and networks, so those errors prove nothing.
     fn failed(&self, error: &std::io::Error) {
-        if matches!(
-            error.kind(),
-            ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset
-        ) {
-            self.note(|phases, now| phases.refused = Some(now));
+        let kind = error.kind();
+        if kind == ErrorKind::ConnectionRefused || kind == ErrorKind::ConnectionReset {
+            self.phases().refused = Some(self.elapsed());
         }
     }
 
-    fn shaken_hands(&self) {
-        self.note(|phases, now| phases.tls = Some(now));
+    fn handshake_done(&self) {
+        self.phases().tls = Some(self.elapsed());
     }
 
     fn answered(&self) {
-        self.note(|phases, now| phases.first_byte = Some(now));
+        self.phases().first_byte = Some(self.elapsed());
     }
 
-    fn read_whole(&self) {
-        self.note(|phases, now| phases.body = Some(now));
+    fn body_read(&self) {
+        self.phases().body = Some(self.elapsed());
     }
 
     fn elapsed(&self) -> Duration {
@@ -238,26 +241,26 @@ impl Stopwatch {
     }
 
     fn stop(&self) -> ProbePhases {
-        self.note(|phases, now| phases.total = now);
-        *self.phases.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut phases = self.phases();
+        phases.total = self.elapsed();
+        *phases
     }
 
-    fn what_hung(&self, timeout: Duration) -> String {
-        let phases = *self.phases.lock().unwrap_or_else(PoisonError::into_inner);
-        let what = match (phases.connect, phases.first_byte) {
-            (_, Some(_)) => "the answer had begun but did not end",
-            (Some(_), None) => "it accepted the connection but did not answer",
-            (None, None) => "there was no answer",
+    /// The reason for a timeout, by the last phase that ended.
+    fn describe_timeout(&self, timeout: Duration) -> String {
+        let phases = self.phases();
+        let what = if phases.first_byte.is_some() {
+            "the answer had begun but did not end"
+        } else if phases.connect.is_some() {
+            "it accepted the connection but did not answer"
+        } else {
+            "there was no answer"
         };
         format!("{what} within {timeout:?}")
     }
 
-    fn note(&self, set: impl FnOnce(&mut ProbePhases, Duration)) {
-        let now = self.start.elapsed();
-        set(
-            &mut self.phases.lock().unwrap_or_else(PoisonError::into_inner),
-            now,
-        );
+    fn phases(&self) -> MutexGuard<'_, ProbePhases> {
+        self.phases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,4 +1,10 @@
-//! State: the last agreed verdicts on disk, so that a restart neither forgets who is dead nor has to guess.
+//! Saved health: the agreed state of every target on disk.
+//!
+//! `health.json` in the state directory keeps the states across a restart, so that a new process
+//! neither sends clients to dead endpoints nor waits for the first round of probes. A saved state
+//! holds until probes prove it wrong, however old the file is.
+//!
+//! [`read_file`] and [`parse_json`] also serve the other files of the state directory.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,30 +13,29 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::check::TargetKey;
-use super::verdict::HealthState;
+use super::machine::HealthState;
 use crate::files::{self, FileKind};
 
 const VERSION: u32 = 1;
-/// File of the agreed health.
+/// The name of the file.
 pub const NAME: &str = "health.json";
 
-/// Verdicts by target.
+/// Agreed states by target.
 pub type SavedVerdicts = HashMap<TargetKey, HealthState>;
 
-/// What a start finds.
+/// The result of reading the file at startup.
 #[derive(Debug, Default, PartialEq)]
 pub struct LoadedHealth {
-    /// What was agreed; empty where there is nothing to go by.
+    /// The saved states, or none if there is no usable file.
     pub verdicts: SavedVerdicts,
-    /// Why there is nothing to go by, where something was there.
+    /// Why an existing file is not usable.
     pub warning: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Saved {
+struct SavedFile {
     version: u32,
-    /// Seconds since 1970; for people, since a wall clock may be set: what is agreed holds until probes prove otherwise,
-    /// however old it is.
+    /// Seconds since 1970. For people only, since the wall clock may be wrong.
     saved_at: u64,
     targets: Vec<SavedTarget>,
 }
@@ -39,82 +44,83 @@ struct Saved {
 struct SavedTarget {
     check: String,
     address: std::net::SocketAddr,
-    verdict: HealthState,
+    #[serde(rename = "verdict")]
+    state: HealthState,
 }
 
-/// Reads what was agreed. A file that cannot be used is a warning and a fresh start, never an error.
+/// Reads the saved states. An unusable file causes a warning and an empty start, never an error.
 pub fn load(directory: &Path) -> LoadedHealth {
     let path = directory.join(NAME);
     let saved = match read(&path) {
         Ok(Some(saved)) => saved,
         Ok(None) => return LoadedHealth::default(),
         Err(reason) => {
-            let warning = format!("{}: {reason}; health starts from nothing", path.display());
+            let warning = format!("{}: {reason}; no health is restored", path.display());
             return LoadedHealth {
                 warning: Some(warning),
                 ..LoadedHealth::default()
             };
         }
     };
-    let key = |target: &SavedTarget| TargetKey {
-        check: target.check.as_str().into(),
-        address: target.address,
-    };
-    let verdicts = saved
-        .targets
-        .iter()
-        .map(|target| (key(target), target.verdict))
-        .collect();
-    LoadedHealth {
-        verdicts,
-        warning: None,
+    let mut loaded = LoadedHealth::default();
+    for target in saved.targets {
+        let key = TargetKey {
+            check: target.check.into(),
+            address: target.address,
+        };
+        loaded.verdicts.insert(key, target.state);
     }
+    loaded
 }
 
-/// The file of what is agreed at `now`, in seconds since 1970.
-pub fn text(verdicts: &SavedVerdicts, now: u64) -> Vec<u8> {
-    let known = verdicts
-        .iter()
-        .filter(|(_, verdict)| **verdict != HealthState::Unknown);
-    let target = |(key, verdict): (&TargetKey, &HealthState)| SavedTarget {
-        check: key.check.to_string(),
-        address: key.address,
-        verdict: *verdict,
-    };
-    let mut targets: Vec<SavedTarget> = known.map(target).collect();
+/// The contents of the file for these states. `now` is in seconds since 1970.
+pub fn text(states: &SavedVerdicts, now: u64) -> Vec<u8> {
+    let mut targets = Vec::with_capacity(states.len());
+    for (key, &state) in states {
+        if state != HealthState::Unknown {
+            targets.push(SavedTarget {
+                check: key.check.to_string(),
+                address: key.address,
+                state,
+            });
+        }
+    }
     targets.sort_by(|one, other| (&one.check, one.address).cmp(&(&other.check, other.address)));
-    let saved = Saved {
+    let saved = SavedFile {
         version: VERSION,
         saved_at: now,
         targets,
     };
-    serde_json::to_vec(&saved).expect("its keys are texts, and none of its parts refuses")
+    serde_json::to_vec(&saved).expect("all keys are strings and every field serializes")
 }
 
-fn read(path: &Path) -> Result<Option<Saved>, String> {
-    read_file(path)?.map(|text| parse(&text)).transpose()
+fn read(path: &Path) -> Result<Option<SavedFile>, String> {
+    match read_file(path)? {
+        Some(text) => parse(&text).map(Some),
+        None => Ok(None),
+    }
 }
 
-fn parse(text: &[u8]) -> Result<Saved, String> {
-    let saved: Saved = parse_json(text)?;
+fn parse(text: &[u8]) -> Result<SavedFile, String> {
+    let saved: SavedFile = parse_json(text)?;
     if saved.version != VERSION {
         return Err(format!("its version is {}, not {VERSION}", saved.version));
     }
     Ok(saved)
 }
 
-/// How many verdicts a file of the agreed health holds.
+/// The number of states in a health file.
 ///
 /// # Errors
-/// Why it cannot be used.
+/// The file is malformed or has another version.
 pub(crate) fn verdicts_in(text: &[u8]) -> Result<usize, String> {
-    parse(text).map(|saved| saved.targets.len())
+    Ok(parse(text)?.targets.len())
 }
 
-/// Reads a file of the state directory; `None` where there is none.
+/// Reads a file of the state directory. Returns `None` if it does not exist.
 ///
 /// # Errors
-/// What is wrong with it: it cannot be read, is no file, or is too large.
+/// The file cannot be read, is not a regular file, or is too large.
 pub fn read_file(path: &Path) -> Result<Option<Vec<u8>>, String> {
     match files::read(path, FileKind::State) {
         Ok(content) => Ok(Some(content.octets)),
@@ -123,12 +129,12 @@ pub fn read_file(path: &Path) -> Result<Option<Vec<u8>>, String> {
     }
 }
 
-/// What such a file says.
+/// Parses a file of the state directory.
 ///
 /// # Errors
-/// It does not hold a `T`.
+/// The text is not JSON, or not a `T`.
 pub fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(text).map_err(|error| format!("it holds something else: {error}"))
+    serde_json::from_slice(text).map_err(|error| format!("its content is not valid: {error}"))
 }
 
 #[cfg(test)]

@@ -1,41 +1,56 @@
-//! Self-suspicion: a monitor that sees everything fall silent at once is more likely cut off than right.
+//! Self-suspicion: a monitor that sees every endpoint fall silent at once has probably lost its own
+//! network.
 //!
-//! Silence is a time-out, or no way to the host. Before a serving endpoint falls for being silent, somebody else must have
-//! been reached since its failures began: have passed, have failed with an answer, or have refused the connection itself.
-//! Nobody else reached means: the last agreed state is held. An endpoint that was reached and says something bad falls by
-//! its own failures. With fewer than three endpoints there is no telling, and each falls by its own failures, too.
+//! An endpoint is silent if its probes time out or cannot be routed. A silent endpoint goes down
+//! only if another address was reached since its failures began. A reached address is one that
+//! passed, answered with an error, or refused the connection. If none was reached, the monitor
+//! holds the last agreed state. An endpoint that answers with an error goes down by its own
+//! failures.
 //!
-//! The hold is for services that have nowhere else to go: one with a region that needs no check is never held
-//! (`control::standing`).
+//! With fewer than three serving addresses the monitor cannot tell, so failures always count.
+//!
+//! The hold only serves services without an alternative. A service with a region that needs no
+//! check ignores it (`control::standing`).
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// From how many serving addresses on everything failing at once is suspicious.
+/// The fewest serving addresses for which simultaneous failure is suspicious.
 pub const FEWEST: usize = 3;
 
-/// Who was reached last: the latest moment, and the latest by another address.
+/// The addresses that were reached most recently.
 #[derive(Debug, Clone, Default)]
 pub struct LastReached {
-    latest: Option<(Duration, IpAddr)>,
-    latest_other: Option<(Duration, IpAddr)>,
+    latest: Option<Contact>,
+    /// The latest contact with an address other than that of `latest`.
+    latest_other: Option<Contact>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Contact {
+    at: Duration,
+    address: IpAddr,
 }
 
 impl LastReached {
-    /// This address was heard from.
+    /// Notes that an address was reached.
     pub fn note(&mut self, at: Duration, address: IpAddr) {
-        if self.latest.is_some_and(|(_, known)| known != address) {
+        if let Some(latest) = self.latest
+            && latest.address != address
+        {
             self.latest_other = self.latest;
         }
-        self.latest = Some((at, address));
+        self.latest = Some(Contact { at, address });
     }
 
-    /// Whether an address other than this one was reached at or after a moment.
-    pub fn other_since(&self, moment: Duration, address: IpAddr) -> bool {
-        let proves = |seen: &Option<(Duration, IpAddr)>| {
-            seen.is_some_and(|(at, by)| at >= moment && by != address)
-        };
-        proves(&self.latest) || proves(&self.latest_other)
+    /// Whether an address other than this one was reached at or after `since`.
+    pub fn other_since(&self, since: Duration, address: IpAddr) -> bool {
+        for contact in [self.latest, self.latest_other].into_iter().flatten() {
+            if contact.at >= since && contact.address != address {
+                return true;
+            }
+        }
+        false
     }
 }
 

@@ -1,60 +1,62 @@
-//! Timeline: the last changes of verdict and how each came about.
+//! The timeline: the most recent changes of health, and why each happened.
+//!
+//! The monitor appends to it. The log, the metrics and the API read it by number, so that a reader
+//! who remembers the last number it saw gets every change once.
 
 use std::collections::VecDeque;
 use std::time::SystemTime;
 
 use super::check::TargetKey;
+use super::machine::HealthState;
 use super::probe::ProbePhases;
-use super::verdict::HealthState;
 
 /// How many changes are kept.
 pub const KEPT: usize = 1000;
 
-/// One change.
+/// One change of a target's state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HealthChange {
-    /// From 1, without gaps.
+    /// Sequence number, from 1 without gaps.
     pub number: u64,
-    /// When, by the wall clock: for people; nothing is computed from it.
+    /// Wall-clock time, for display only.
     pub at: SystemTime,
-    /// Whose.
+    /// The target that changed.
     pub target: TargetKey,
-    /// Before.
+    /// The state before.
     pub from: HealthState,
-    /// After.
+    /// The state after.
     pub to: HealthState,
-    /// Why the deciding probe was not good; `None` when it was.
+    /// Why the deciding probe failed, or `None` if it passed.
     pub cause: Option<String>,
-    /// How long the deciding probe took for what.
+    /// The timings of the deciding probe.
     pub phases: ProbePhases,
 }
 
 /// The last [`KEPT`] changes.
 #[derive(Debug, Clone, Default)]
 pub struct Timeline {
-    events: VecDeque<HealthChange>,
+    changes: VecDeque<HealthChange>,
     count: u64,
 }
 
 impl Timeline {
-    /// Adds a change; its number is given here.
-    pub fn push(&mut self, event: HealthChange) {
+    /// Appends a change and assigns its number.
+    pub fn push(&mut self, change: HealthChange) {
         self.count += 1;
-        if self.events.len() == KEPT {
-            self.events.pop_front();
+        if self.changes.len() == KEPT {
+            self.changes.pop_front();
         }
-        self.events.push_back(HealthChange {
+        self.changes.push_back(HealthChange {
             number: self.count,
-            ..event
+            ..change
         });
     }
 
-    /// The kept changes after this number, oldest first.
+    /// The stored changes after this number, oldest first.
     pub fn after(&self, number: u64) -> Vec<HealthChange> {
-        self.events
-            .iter()
-            .filter(|event| event.number > number)
-            .cloned()
-            .collect()
+        let known = self
+            .changes
+            .partition_point(|change| change.number <= number);
+        self.changes.range(known..).cloned().collect()
     }
 }

@@ -317,7 +317,7 @@ fn a_restart_while_nothing_resolves_gives_what_was_known_before() {
         "does not resolve: no answer within 500ms"
     );
     server.await_log(
-        "lb.cdn.test does not resolve (A); what it last came to is kept: 127.0.1.15",
+        "lb.cdn.test does not resolve (A); its last addresses stay in use: 127.0.1.15",
         1,
     );
     // A file that cannot be used is told, and no reason not to start.

@@ -99,7 +99,7 @@ fn what_a_name_last_came_to_is_kept_while_it_does_not_resolve() {
         names.forget("eu.cdn.test");
         server.await_log(
             &format!(
-                "eu.cdn.test does not resolve (A); what it last came to is kept: 127.0.1.5: {why}"
+                "eu.cdn.test does not resolve (A); its last addresses stay in use: 127.0.1.5: {why}"
             ),
             1,
         );

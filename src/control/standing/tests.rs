@@ -63,7 +63,7 @@ impl Play {
 
     fn observe(&mut self, target: usize, verdict: HealthState, flip: u64, last: Observation) {
         let health = TargetHealth {
-            verdict,
+            state: verdict,
             lasting: Duration::ZERO,
             observed_ago: None,
             last: Some(Arc::new(last)),

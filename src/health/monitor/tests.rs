@@ -1,4 +1,4 @@
-//! Plays of the monitor on a clock that stands still until everybody sleeps.
+//! Simulations of the monitor on a paused clock, which advances only while every task sleeps.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -6,15 +6,16 @@ use std::sync::atomic::AtomicUsize;
 
 use super::*;
 use crate::health::check::{HealthCheck, ProbeKind};
-use crate::health::verdict::{HealthRules, ProbeResult};
+use crate::health::machine::{HealthRules, ProbeResult};
 
-/// Endpoints of a play: nothing is heard of those in `dead`, those in `hung` hang, those in `refusing` refuse.
+/// Simulated endpoints. Those in `dead` are silent, those in `hung` hang, those in `refusing` refuse
+/// connections, and those in `spoiled` answer with errors.
 #[derive(Default)]
 struct Stage {
     dead: Mutex<HashSet<IpAddr>>,
     hung: Mutex<HashSet<IpAddr>>,
     spoiled: Mutex<HashSet<IpAddr>>,
-    /// Nobody can be probed: something is missing on our side.
+    /// Simulates a shortage on this machine, so that nothing can be probed.
     short: Mutex<Option<ShortageKind>>,
     refusing: Mutex<HashSet<IpAddr>>,
     running: Mutex<HashSet<TargetKey>>,
@@ -31,7 +32,7 @@ impl Stage {
             .collect();
     }
 
-    /// They answer, and badly.
+    /// Makes endpoints answer with errors.
     fn spoil(&self, addresses: &[u8]) {
         *self.spoiled.lock().unwrap() = addresses
             .iter()
@@ -39,7 +40,7 @@ impl Stage {
             .collect();
     }
 
-    /// The hosts themselves say that nothing listens there.
+    /// Makes endpoints refuse connections.
     fn refuse(&self, addresses: &[u8]) {
         *self.refusing.lock().unwrap() = addresses
             .iter()
@@ -142,8 +143,8 @@ async fn seconds(seconds: f64) {
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
 }
 
-fn verdict(monitor: &Monitor, last: u8) -> HealthState {
-    monitor.health().targets[&target(last).key()].verdict
+fn state(monitor: &Monitor, last: u8) -> HealthState {
+    monitor.health().targets[&target(last).key()].state
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,7 +161,7 @@ async fn the_first_round_tells_the_living_from_the_dead_within_a_timeout() {
         begin.elapsed()
     );
     assert_eq!(
-        [1, 2, 3].map(|last| verdict(&monitor, last)),
+        [1, 2, 3].map(|last| state(&monitor, last)),
         [HealthState::Up, HealthState::Down, HealthState::Down]
     );
 }
@@ -179,7 +180,7 @@ async fn one_dead_endpoint_is_out_within_its_bound_though_others_are_rarely_prob
         };
         seconds(bound).await;
         assert_eq!(
-            [1, 2, 3].map(|last| verdict(&monitor, last)),
+            [1, 2, 3].map(|last| state(&monitor, last)),
             [HealthState::Up, HealthState::Down, HealthState::Up]
         );
         let events = monitor.timeline(3);
@@ -202,8 +203,8 @@ async fn half_of_the_endpoints_dying_at_once_is_believed() {
     seconds(20.0).await;
     stage.kill(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     seconds(4.1).await;
-    assert!((1..=10).all(|last| verdict(&monitor, last) == HealthState::Down));
-    assert!((11..=20).all(|last| verdict(&monitor, last) == HealthState::Up));
+    assert!((1..=10).all(|last| state(&monitor, last) == HealthState::Down));
+    assert!((11..=20).all(|last| state(&monitor, last) == HealthState::Up));
     assert!(!monitor.health().suspect);
 }
 
@@ -232,7 +233,7 @@ async fn two_thousand_endpoints_dying_at_once_are_out_in_time() {
             check: "web".into(),
             address: (address(number), 80).into(),
         }]
-            .verdict
+            .state
             == HealthState::Down
     };
     assert_eq!((0..4000).filter(|&number| down(number)).count(), 2000);
@@ -251,7 +252,7 @@ async fn an_endpoint_that_flaps_every_second_changes_a_few_times_and_harms_nobod
     }
     let changes = monitor.timeline(0).len() - begin;
     assert!(changes <= 10, "{changes} changes in ten minutes");
-    assert!((2..=20).all(|last| verdict(&monitor, last) == HealthState::Up));
+    assert!((2..=20).all(|last| state(&monitor, last) == HealthState::Up));
 }
 
 #[tokio::test(start_paused = true)]
@@ -284,15 +285,15 @@ async fn everything_failing_at_once_is_held_until_somebody_is_reached() {
     seconds(3600.0).await;
     assert!(monitor.health().suspect);
     assert!(
-        (1..=4).all(|last| verdict(&monitor, last) == HealthState::Up),
+        (1..=4).all(|last| state(&monitor, last) == HealthState::Up),
         "held for an hour"
     );
-    // The network is back, and one of them is really dead.
+    // The network is back, and one endpoint is really dead.
     stage.kill(&[3]);
     seconds(4.0).await;
     assert!(!monitor.health().suspect);
     assert_eq!(
-        [1, 2, 3, 4].map(|last| verdict(&monitor, last) == HealthState::Up),
+        [1, 2, 3, 4].map(|last| state(&monitor, last) == HealthState::Up),
         [true, true, false, true]
     );
 }
@@ -307,7 +308,7 @@ async fn everything_that_answers_with_errors_falls() {
     seconds(5.0).await;
     assert!(!monitor.health().suspect);
     assert!(
-        (1..=4).all(|last| verdict(&monitor, last) == HealthState::Down),
+        (1..=4).all(|last| state(&monitor, last) == HealthState::Down),
         "they are there, and say that they are down"
     );
 }
@@ -322,17 +323,17 @@ async fn everything_that_refuses_falls_and_proves_the_path() {
     seconds(5.0).await;
     assert!(!monitor.health().suspect);
     assert!(
-        (1..=4).all(|last| verdict(&monitor, last) == HealthState::Down),
+        (1..=4).all(|last| state(&monitor, last) == HealthState::Down),
         "their hosts say that nothing is there"
     );
-    // One that refuses is enough to let the silent ones fall.
+    // One refusal proves that the network works, so the silent ones go down.
     stage.refuse(&[]);
     seconds(400.0).await;
     stage.kill(&[1, 2, 3]);
     stage.refuse(&[4]);
     seconds(15.0).await;
     assert!(!monitor.health().suspect);
-    assert!((1..=4).all(|last| verdict(&monitor, last) == HealthState::Down));
+    assert!((1..=4).all(|last| state(&monitor, last) == HealthState::Down));
 }
 
 #[tokio::test(start_paused = true)]
@@ -343,7 +344,7 @@ async fn with_two_endpoints_both_may_fall() {
     stage.kill(&[1, 2]);
     seconds(5.0).await;
     assert_eq!(
-        [1, 2].map(|last| verdict(&monitor, last)),
+        [1, 2].map(|last| state(&monitor, last)),
         [HealthState::Down; 2]
     );
 }
@@ -357,17 +358,17 @@ async fn a_restart_begins_with_what_was_agreed() {
     ]);
     let monitor = Monitor::start(stage.clone(), targets(2), &known, 100);
     assert_eq!(
-        [1, 2].map(|last| verdict(&monitor, last)),
+        [1, 2].map(|last| state(&monitor, last)),
         [HealthState::Down, HealthState::Up]
     );
     monitor.first_round().await;
     assert_eq!(
-        verdict(&monitor, 1),
+        state(&monitor, 1),
         HealthState::Down,
         "one success brings nothing back"
     );
     seconds(16.0).await;
-    assert_eq!(verdict(&monitor, 1), HealthState::Up);
+    assert_eq!(state(&monitor, 1), HealthState::Up);
 }
 
 #[tokio::test(start_paused = true)]
@@ -387,10 +388,10 @@ async fn replacing_targets_keeps_what_is_known_of_those_that_stay() {
     };
     monitor.replace(vec![patient, target(3)]);
     assert!(changes.has_changed().unwrap());
-    assert_eq!(verdict(&monitor, 1), HealthState::Down);
+    assert_eq!(state(&monitor, 1), HealthState::Down);
     assert!(!monitor.health().targets.contains_key(&target(2).key()));
     assert!(monitor.first_round().await);
-    assert_eq!(verdict(&monitor, 3), HealthState::Up);
+    assert_eq!(state(&monitor, 3), HealthState::Up);
     let count = || stage.starts.lock().unwrap().len();
     monitor.replace(Vec::new());
     seconds(1.0).await;
@@ -474,7 +475,7 @@ async fn what_was_observed_is_told() {
     let health = monitor.health();
     let known = &health.targets[&target(1).key()];
     assert_eq!(
-        known.last.as_ref().map(|last| last.outcome),
+        known.last.as_ref().map(|last| last.result),
         Some(ProbeResult::Fail)
     );
     assert!(
@@ -494,7 +495,7 @@ async fn what_is_missing_here_is_no_verdict_about_others() {
     stage.kill(&[1]);
     seconds(600.0).await;
     assert_eq!(
-        [1, 2, 3].map(|last| verdict(&monitor, last)),
+        [1, 2, 3].map(|last| state(&monitor, last)),
         agreed,
         "neither failures nor successes are made of it"
     );
@@ -515,11 +516,11 @@ async fn what_is_missing_here_is_no_verdict_about_others() {
         shortages[0].count > 300,
         "it is tried again at the usual pace: {shortages:?}"
     );
-    // It is there again, and what is true now comes out by the usual rules.
+    // The shortage is over, and the usual rules apply.
     *stage.short.lock().unwrap() = None;
     seconds(30.0).await;
     assert_eq!(
-        [1, 2, 3].map(|last| verdict(&monitor, last)),
+        [1, 2, 3].map(|last| state(&monitor, last)),
         [HealthState::Down, HealthState::Up, HealthState::Up]
     );
     assert_eq!(monitor.shortages()[0].held, 0);
@@ -531,8 +532,8 @@ async fn an_endpoint_that_nobody_could_ask_takes_nobody_and_is_asked_soon() {
     *stage.short.lock().unwrap() = Some(ShortageKind::Ports);
     let monitor = start(&stage, 1);
     assert!(!monitor.first_round().await);
-    assert_eq!(verdict(&monitor, 1), HealthState::Unknown);
+    assert_eq!(state(&monitor, 1), HealthState::Unknown);
     *stage.short.lock().unwrap() = None;
     seconds(0.6).await;
-    assert_eq!(verdict(&monitor, 1), HealthState::Up);
+    assert_eq!(state(&monitor, 1), HealthState::Up);
 }

@@ -1,9 +1,12 @@
-//! A connection that is read no further than it may be.
+//! A stream that limits how much a probe reads.
 //!
-//! The HTTP library waits through as many interim answers (`100 Continue`), pings and chunks as an endpoint cares to send.
-//! What comes before the head of the final answer has one bound, what comes in all has another; whoever sends more has
-//! failed. A TLS connection that ends without a goodbye ends like any other: whether an answer is whole is known by
-//! its length or its chunks, and one that has neither is as long as it is.
+//! The HTTP library accepts any number of interim answers (`100 Continue`), pings and chunks. A
+//! hostile or broken endpoint could keep a core busy with them until the timeout. [`BoundedStream`]
+//! has one limit for everything before the final answer's head and another for the whole exchange.
+//! The probe fails when the endpoint exceeds either.
+//!
+//! A TLS connection that ends without `close_notify` ends like any other. The length or the chunks
+//! of an answer show whether it is complete.
 
 use std::io;
 use std::pin::Pin;
@@ -13,54 +16,53 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// The most octets up to the end of the final answer's head, all interim answers included.
+/// The most octets before the body of the final answer, including all interim answers.
 const BEFORE_HEAD: usize = 128 * 1024;
-/// The most octets in all: a body of [`super::expect::BODY_LIMIT`] in chunks of one octet each takes 384 KiB.
+/// The most octets in total. A body of [`super::expect::BODY_LIMIT`] in chunks of one octet takes
+/// 384 KiB.
 const IN_ALL: usize = 1024 * 1024;
 
-/// A stream with a bound to what is read from it.
+/// A stream with a limit on what is read from it.
 pub struct BoundedStream<S> {
     stream: S,
     read: usize,
     allowance: ReadAllowance,
 }
 
-/// How much may be read of a [`BoundedStream`] stream.
+/// How much may be read from a [`BoundedStream`].
 #[derive(Debug, Clone)]
 pub struct ReadAllowance(Arc<AtomicUsize>);
 
 impl ReadAllowance {
-    /// The head of the final answer is here: the body may follow.
+    /// Raises the limit for the body, after the head of the final answer.
     pub fn extend(&self) {
         self.0.store(IN_ALL, Ordering::Relaxed);
     }
 }
 
 impl<S> BoundedStream<S> {
-    /// Bounds a stream; the allowance is for the head at first.
+    /// Limits a stream. The allowance covers only the head at first.
     pub fn new(stream: S) -> (BoundedStream<S>, ReadAllowance) {
         let allowance = ReadAllowance(Arc::new(AtomicUsize::new(BEFORE_HEAD)));
-        (
-            BoundedStream {
-                stream,
-                read: 0,
-                allowance: allowance.clone(),
-            },
-            allowance,
-        )
+        let bounded = BoundedStream {
+            stream,
+            read: 0,
+            allowance: allowance.clone(),
+        };
+        (bounded, allowance)
     }
 
-    fn too_much(&self) -> Option<io::Error> {
+    fn check_limit(&self) -> io::Result<()> {
         let allowed = self.allowance.0.load(Ordering::Relaxed);
         if self.read < allowed {
-            return None;
+            return Ok(());
         }
         let what = if allowed == BEFORE_HEAD {
-            " and no answer in them"
+            " before its answer"
         } else {
             ""
         };
-        Some(io::Error::other(format!(
+        Err(io::Error::other(format!(
             "it sent more than {} KiB{what}",
             allowed >> 10
         )))
@@ -73,7 +75,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for BoundedStream<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Some(error) = self.too_much() {
+        if let Err(error) = self.check_limit() {
             return Poll::Ready(Err(error));
         }
         let before = buffer.filled().len();

@@ -1,7 +1,8 @@
-//! Connections: TCP, TLS above it where a check wants it, and one HTTP exchange upon either.
+//! Connections to endpoints: TCP, optionally with TLS, and one HTTP exchange over either.
 //!
-//! What an endpoint sends is bounded in octets ([`BoundedStream`]), so that neither endless interim answers nor endless fields,
-//! pings or chunks keep a core busy until the timeout.
+//! [`open`] connects to the endpoint's own address, never to a resolved name. [`exchange_http1`]
+//! and [`exchange_http2`] send one request and read the whole answer. A [`BoundedStream`] limits
+//! what the endpoint can send, so endless headers, pings or chunks cannot keep a core busy.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -19,36 +20,37 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 use super::bounded::BoundedStream;
-use super::expect::{AnswerBody, BODY_LIMIT};
+use super::expect::AnswerBody;
+use super::reasons::root_cause;
 use super::shortage::ProbeError;
 use super::tls::{AlpnProtocol, server_name};
 use super::{Stopwatch, TrustStore, certificate};
 use crate::health::check::CheckTls;
 
-/// What octets can be sent and received over.
+/// A stream in both directions.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
-/// A connection to an endpoint's own address.
+/// A connection to an endpoint.
 pub struct ProbeConnection {
-    /// In clear, or what TLS makes of it.
+    /// The TCP or TLS stream.
     pub stream: Box<dyn ByteStream>,
     /// Days until the leaf certificate expires.
     pub certificate_days: Option<i64>,
 }
 
-/// A whole HTTP answer.
+/// A complete HTTP answer.
 pub struct HttpAnswer {
-    /// Status and header.
+    /// Status and headers.
     pub head: Response<()>,
-    /// The body, up to its limit; what lies beyond it is not waited for.
+    /// The body, up to its limit. The rest is not read.
     pub body: AnswerBody,
-    /// What came behind the body.
+    /// The trailers after the body.
     pub trailers: HeaderMap,
 }
 
-/// Connects, and shakes hands where there is TLS.
+/// Connects, and completes the TLS handshake if the check uses TLS.
 pub async fn open(
     trust: &TrustStore,
     address: SocketAddr,
@@ -56,41 +58,54 @@ pub async fn open(
     protocol: AlpnProtocol,
     stopwatch: &Stopwatch,
 ) -> Result<ProbeConnection, ProbeError> {
-    // A name that nobody can have is found before anybody is bothered.
-    let name = tls.map(|tls| server_name(tls, address)).transpose()?;
-    let stream = TcpStream::connect(address).await.map_err(|error| {
-        stopwatch.failed(&error);
-        ProbeError::of_socket(&format!("cannot connect to {address}"), &error)
-    })?;
-    stopwatch.connected();
-    let Some((tls, name)) = tls.zip(name) else {
+    let Some(tls) = tls else {
         return Ok(ProbeConnection {
-            stream: Box::new(stream),
+            stream: Box::new(connect(address, stopwatch).await?),
             certificate_days: None,
         });
     };
+    // An invalid name fails before the endpoint sees a connection.
+    let name = server_name(tls, address)?;
+    let stream = connect(address, stopwatch).await?;
     let connector = TlsConnector::from(trust.settings_for(&tls.certificate, protocol));
-    let stream = connector.connect(name, stream).await;
-    let stream =
-        stream.map_err(|error| ProbeError::of_socket(&format!("no TLS with {address}"), &error))?;
-    stopwatch.shaken_hands();
-    let leaf = stream
-        .get_ref()
-        .1
-        .peer_certificates()
-        .and_then(<[_]>::first);
-    let certificate_days =
-        leaf.and_then(|leaf| certificate::expires_in_days(leaf, SystemTime::now()));
+    let stream = match connector.connect(name, stream).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            let what = format!("no TLS with {address}");
+            return Err(ProbeError::of_socket(&what, &error));
+        }
+    };
+    stopwatch.handshake_done();
+    let (_, session) = stream.get_ref();
+    let certificate_days = match session.peer_certificates() {
+        Some([leaf, ..]) => certificate::expires_in_days(leaf, SystemTime::now()),
+        _ => None,
+    };
     Ok(ProbeConnection {
         stream: Box::new(stream),
         certificate_days,
     })
 }
 
-/// An exchange under way. In a box, since the compiler cannot see through all of it that it may change threads.
+async fn connect(address: SocketAddr, stopwatch: &Stopwatch) -> Result<TcpStream, ProbeError> {
+    match TcpStream::connect(address).await {
+        Ok(stream) => {
+            stopwatch.connected();
+            Ok(stream)
+        }
+        Err(error) => {
+            stopwatch.failed(&error);
+            let what = format!("cannot connect to {address}");
+            Err(ProbeError::of_socket(&what, &error))
+        }
+    }
+}
+
+/// An exchange in progress. It is boxed because the compiler cannot prove that the inner future is
+/// `Send`.
 pub type ProbeExchange = Pin<Box<dyn Future<Output = Result<HttpAnswer, hyper::Error>> + Send>>;
 
-/// One request and its answer over HTTP/1.1; the connection is used once.
+/// Sends one request over HTTP/1.1 and reads its answer. The connection is not reused.
 pub fn exchange_http1(
     stream: Box<dyn ByteStream>,
     request: Request<Full<Bytes>>,
@@ -100,18 +115,18 @@ pub fn exchange_http1(
         let (stream, allowance) = BoundedStream::new(stream);
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let _beside = go_on(connection);
+        let _driver = drive(connection);
         let is_head = request.method() == hyper::Method::HEAD;
         let response = sender.send_request(request).await?;
         allowance.extend();
-        let mut answer = read(response, stopwatch).await?;
+        let mut answer = read_answer(response, stopwatch).await?;
         let bodiless = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
         answer.body.absent = is_head || bodiless.contains(&answer.head.status());
         Ok(answer)
     })
 }
 
-/// One request and its answer over HTTP/2, without asking whether the endpoint speaks it.
+/// Sends one request over HTTP/2 with prior knowledge and reads its answer.
 pub fn exchange_http2(
     stream: Box<dyn ByteStream>,
     request: Request<Full<Bytes>>,
@@ -122,35 +137,33 @@ pub fn exchange_http2(
         let handshake =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
         let (mut sender, connection) = handshake.await?;
-        let _beside = go_on(connection);
+        let _driver = drive(connection);
         let response = sender.send_request(request).await?;
         allowance.extend();
-        read(response, stopwatch).await
+        read_answer(response, stopwatch).await
     })
 }
 
-/// Keeps a connection going until what is returned is dropped.
-fn go_on<E>(connection: impl Future<Output = Result<(), E>> + Send + 'static) -> JoinSet<()> {
+/// Runs the connection in the background until the returned set is dropped.
+fn drive<E>(connection: impl Future<Output = Result<(), E>> + Send + 'static) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    // What the connection ended with, the exchange is told as well.
+    // The exchange gets the same error, so it is not needed here.
     tasks.spawn(async move { drop(connection.await) });
     tasks
 }
 
-async fn read(
+async fn read_answer(
     response: Response<Incoming>,
     stopwatch: Stopwatch,
 ) -> Result<HttpAnswer, hyper::Error> {
     stopwatch.answered();
     let (head, mut incoming) = response.into_parts();
-    let (mut body, mut trailers) = (AnswerBody::default(), HeaderMap::new());
+    let mut body = AnswerBody::default();
+    let mut trailers = HeaderMap::new();
     while let Some(frame) = incoming.frame().await {
         match frame?.into_data() {
             Ok(data) => {
-                let room = BODY_LIMIT - body.octets.len();
-                body.octets
-                    .extend_from_slice(data.get(..room).unwrap_or(&data));
-                body.cut = data.len() > room;
+                body.append(&data);
                 if body.cut {
                     break;
                 }
@@ -158,7 +171,7 @@ async fn read(
             Err(other) => trailers = other.into_trailers().unwrap_or_default(),
         }
     }
-    stopwatch.read_whole();
+    stopwatch.body_read();
     Ok(HttpAnswer {
         head: Response::from_parts(head, ()),
         body,
@@ -166,12 +179,9 @@ async fn read(
     })
 }
 
-/// Why there was no whole answer.
+/// Why there was no complete answer.
 pub fn describe(error: &hyper::Error, address: SocketAddr) -> ProbeError {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
+    let cause = root_cause(error);
     let what = format!("no whole answer from {address}");
     match cause.downcast_ref::<std::io::Error>() {
         Some(error) => ProbeError::of_socket(&what, error),

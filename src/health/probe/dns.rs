@@ -1,6 +1,10 @@
-//! DNS: one query over UDP, answered with NOERROR.
+//! DNS checks: one query over UDP that must be answered with NOERROR.
+//!
+//! The probe ignores every datagram that does not answer its query, and reads on until one does or
+//! the check's timeout ends it. A query that gets lost is a failure.
 
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::UdpSocket;
@@ -10,31 +14,38 @@ use super::{Observation, Stopwatch};
 use crate::dns::CLASS_IN;
 use crate::health::check::DnsCheck;
 
-/// Asks once and waits for the answer to just that question.
+/// Sends one query and waits for its answer.
 pub async fn probe(
     address: SocketAddr,
     check: &DnsCheck,
     stopwatch: &Stopwatch,
 ) -> Result<Observation, ProbeError> {
-    let refused = |error| {
+    exchange(address, check, stopwatch).await.map_err(|error| {
         stopwatch.failed(&error);
         ProbeError::of_socket(&format!("no DNS answer from {address}"), &error)
-    };
-    let any: SocketAddr = if address.is_ipv4() {
+    })
+}
+
+async fn exchange(
+    address: SocketAddr,
+    check: &DnsCheck,
+    stopwatch: &Stopwatch,
+) -> io::Result<Observation> {
+    let local: SocketAddr = if address.is_ipv4() {
         (Ipv4Addr::UNSPECIFIED, 0).into()
     } else {
         (Ipv6Addr::UNSPECIFIED, 0).into()
     };
-    let socket = UdpSocket::bind(any).await.map_err(refused)?;
-    socket.connect(address).await.map_err(refused)?;
+    let socket = UdpSocket::bind(local).await?;
+    socket.connect(address).await?;
     let query = query(check, RandomState::new().hash_one(address) as u16);
-    socket.send(&query).await.map_err(refused)?;
+    socket.send(&query).await?;
     let mut buffer = [0; 1500];
     loop {
-        let size = socket.recv(&mut buffer).await.map_err(refused)?;
-        if let Some(found) = judge(&query, &buffer[..size]) {
+        let size = socket.recv(&mut buffer).await?;
+        if let Some(observation) = judge(&query, &buffer[..size]) {
             stopwatch.answered();
-            return Ok(found);
+            return Ok(observation);
         }
     }
 }
@@ -48,7 +59,7 @@ fn query(check: &DnsCheck, id: u16) -> Vec<u8> {
     query
 }
 
-/// `None` for what is no answer to the query.
+/// Judges a datagram. Returns `None` if it does not answer the query.
 fn judge(query: &[u8], reply: &[u8]) -> Option<Observation> {
     let question = query.get(12..)?;
     let echoed = reply.get(12..)?.get(..question.len())?;

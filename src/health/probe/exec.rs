@@ -1,9 +1,11 @@
-//! Exec: a program's word, without a shell between.
+//! Exec checks: run a program, without a shell, and use its exit code.
 //!
-//! The program's exit code decides as soon as there is one, whatever its children keep open. Program and children run
-//! under a [`supervisor`] that ends all that is left of them, then and when the time of the probe is over. They see no
-//! environment but `PATH`, `MERIDIAN_ADDRESS` and `MERIDIAN_PORT`.
+//! The exit code decides as soon as the program exits, even if its children keep the pipes open.
+//! The program runs under a [`supervisor`], which kills the program and all of its descendants when
+//! it exits or when the probe times out. The environment contains only `PATH`, `MERIDIAN_ADDRESS`
+//! and `MERIDIAN_PORT`.
 
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -18,15 +20,15 @@ use super::shortage::{ProbeError, Shortage, ShortageKind};
 use super::supervisor::{self, ProgramOutcome};
 use crate::health::check::ExecCheck;
 
-/// The most that is kept of a program's output, in octets.
+/// How much of a program's output is kept, in octets.
 const OUTPUT_LIMIT: usize = 1024;
-/// The longest line of a supervisor.
+/// The longest report of a supervisor, in octets.
 const REPORT_LIMIT: u64 = 64;
-/// Where programs look for programs.
+/// `PATH` of the programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Runs the program under a supervisor, which is the program at `supervisor`; when the probe is dropped at its timeout,
-/// the program and all that it started are ended.
+/// Runs the program under the supervisor program at `supervisor`. Dropping the future, as a timeout
+/// does, kills the program and its descendants.
 pub async fn probe(
     supervisor: &Path,
     address: SocketAddr,
@@ -38,38 +40,35 @@ pub async fn probe(
         report = read_report(&mut supervised.control) => report,
         () = output.keep_reading(&mut supervised.output) => None,
     };
-    output.read_what_is_there(&supervised.output);
-    let (line, program) = (output.first_line(), check.program.display());
-    let reason = |otherwise: String| {
-        if line.is_empty() {
-            otherwise
-        } else {
-            line.clone()
+    output.read_available(&supervised.output);
+    let program = check.program.display();
+    let observation = match report {
+        Some(ProgramOutcome::Exit(0)) => Observation::pass(),
+        Some(ProgramOutcome::Exit(1)) => {
+            Observation::warn(output.first_line_or(format!("{program} warns")))
+        }
+        Some(ProgramOutcome::Exit(code)) => {
+            Observation::fail(output.first_line_or(format!("{program} ended with {code}")))
+        }
+        Some(ProgramOutcome::Signal(signal)) => {
+            Observation::fail(format!("{program} was killed by signal {signal}"))
+        }
+        Some(ProgramOutcome::Error(errno)) => {
+            let error = io::Error::from_raw_os_error(errno);
+            return Err(ProbeError::Own(Shortage::of_program(&program, &error)));
+        }
+        None => {
+            let reason = "the supervisor of the program was killed";
+            let shortage = Shortage::new(ShortageKind::Processes, &reason);
+            return Err(ProbeError::Own(shortage));
         }
     };
-    match report {
-        Some(ProgramOutcome::Exit(0)) => Ok(Observation::pass()),
-        Some(ProgramOutcome::Exit(1)) => Ok(Observation::warn(reason(format!("{program} warns")))),
-        Some(ProgramOutcome::Exit(code)) => Ok(Observation::fail(reason(format!(
-            "{program} ended with {code}"
-        )))),
-        Some(ProgramOutcome::Signal(signal)) => Ok(Observation::fail(format!(
-            "{program} was killed by signal {signal}"
-        ))),
-        Some(ProgramOutcome::Error(errno)) => {
-            let error = std::io::Error::from_raw_os_error(errno);
-            Err(ProbeError::Own(Shortage::of_program(&program, &error)))
-        }
-        None => Err(ProbeError::Own(Shortage::new(
-            ShortageKind::Processes,
-            &"the supervisor of the program was ended",
-        ))),
-    }
+    Ok(observation)
 }
 
-/// A program under its supervisor.
+/// A running program and its supervisor.
 struct Supervised {
-    /// The supervisor; its standard input stays open for as long as the program may run.
+    /// The supervisor. The program may run while the supervisor's standard input is open.
     child: Option<Child>,
     output: ChildStdout,
     control: ChildStderr,
@@ -85,11 +84,8 @@ impl Supervised {
         let mut command = Command::new(supervisor);
         command.arg0(supervisor::NAME).arg(&check.program);
         for argument in &check.arguments {
-            command.arg(
-                argument
-                    .replace("{address}", &host)
-                    .replace("{port}", &port),
-            );
+            let argument = argument.replace("{address}", &host);
+            command.arg(argument.replace("{port}", &port));
         }
         command
             .env_clear()
@@ -101,10 +97,18 @@ impl Supervised {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
-        let refused = |error| ProbeError::Own(Shortage::of_program(&supervisor.display(), &error));
-        let mut child = command.spawn().map_err(refused)?;
+        match command.spawn().and_then(Supervised::new) {
+            Ok(supervised) => Ok(supervised),
+            Err(error) => {
+                let shortage = Shortage::of_program(&supervisor.display(), &error);
+                Err(ProbeError::Own(shortage))
+            }
+        }
+    }
+
+    fn new(mut child: Child) -> io::Result<Supervised> {
         let (Some(output), Some(control)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err(refused(std::io::Error::other("it has no pipes")));
+            return Err(io::Error::other("it has no pipes"));
         };
         Ok(Supervised {
             child: Some(child),
@@ -119,7 +123,7 @@ impl Drop for Supervised {
         let Some(mut child) = self.child.take() else {
             return;
         };
-        // Told so, the supervisor ends what is left, and then itself.
+        // When its standard input closes, the supervisor kills the remaining processes and exits.
         drop(child.stdin.take());
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move { child.wait().await });
@@ -127,7 +131,7 @@ impl Drop for Supervised {
     }
 }
 
-/// The line of the supervisor; `None`: it ended without one.
+/// Reads the supervisor's report. Returns `None` if it ended without one.
 async fn read_report(control: &mut ChildStderr) -> Option<ProgramOutcome> {
     let mut line = Vec::new();
     let mut control = control.take(REPORT_LIMIT);
@@ -139,13 +143,13 @@ async fn read_report(control: &mut ChildStderr) -> Option<ProgramOutcome> {
     ProgramOutcome::parse(std::str::from_utf8(&line).ok()?)
 }
 
-/// The beginning of a program's output.
+/// The start of a program's output.
 #[derive(Default)]
 struct Output(Vec<u8>);
 
 impl Output {
-    /// Reads for as long as it is polled, so that a talkative program does not wait for us. Never over, also not at the
-    /// end of the output.
+    /// Drains the pipe, so that a program with much output does not block. The future never
+    /// completes, not even at the end of the output.
     async fn keep_reading(&mut self, output: &mut ChildStdout) {
         let mut piece = [0; 4096];
         while let Ok(size @ 1..) = output.read(&mut piece).await {
@@ -154,11 +158,11 @@ impl Output {
         std::future::pending().await
     }
 
-    /// Takes in what the program wrote before it ended; what its children write is not waited for.
-    fn read_what_is_there(&mut self, output: &ChildStdout) {
+    /// Reads what the pipe holds now. Later output of the program's children is ignored.
+    fn read_available(&mut self, output: &ChildStdout) {
         let mut piece = [0; OUTPUT_LIMIT];
         while self.0.len() < OUTPUT_LIMIT {
-            // The pipe does not block.
+            // The pipe is in non-blocking mode.
             let Ok(size @ 1..) = rustix::io::read(output.as_fd(), &mut piece) else {
                 return;
             };
@@ -171,13 +175,11 @@ impl Output {
         self.0.extend_from_slice(piece.get(..room).unwrap_or(piece));
     }
 
-    fn first_line(&self) -> String {
+    /// The first line without control characters, or `default` if it is empty.
+    fn first_line_or(&self, default: String) -> String {
         let text = String::from_utf8_lossy(&self.0);
-        text.lines()
-            .next()
-            .unwrap_or_default()
-            .chars()
-            .filter(|letter| !letter.is_control())
-            .collect()
+        let mut line = text.lines().next().unwrap_or_default().to_owned();
+        line.retain(|letter| !letter.is_control());
+        if line.is_empty() { default } else { line }
     }
 }

@@ -1,4 +1,8 @@
-//! Expectations: whether an HTTP answer is good, and what it says about itself. Pure.
+//! HTTP expectations: decides whether an answer is good.
+//!
+//! [`judge`] compares status, headers and body with the check's expectations. It then reads what
+//! the answer says about the endpoint: a health document (`application/health+json`) with its own
+//! status, and the load ([`super::load`]). The functions are pure.
 
 use std::time::Duration;
 
@@ -8,153 +12,172 @@ use serde_json::Value;
 
 use super::{Observation, load};
 use crate::health::check::HttpExpectation;
-use crate::health::verdict::ProbeResult;
+use crate::health::machine::ProbeResult;
 
-/// The most that is read of a body, in octets.
+/// The largest body that is read, in octets.
 pub const BODY_LIMIT: usize = 64 * 1024;
 
-/// Media types of health documents (draft-inadarei-api-health-check, and its first drafts).
+/// Media types of health documents (draft-inadarei-api-health-check and its early versions).
 const HEALTH_DOCUMENTS: [&str; 2] = ["application/health+json", "application/vnd.health+json"];
 
-/// An answer as it came.
+/// A received answer.
 pub struct ReceivedAnswer<'a> {
     /// Status code.
     pub status: StatusCode,
-    /// Header fields.
+    /// Headers.
     pub headers: &'a HeaderMap,
     /// The body.
     pub body: &'a AnswerBody,
-    /// Since the start of the probe.
+    /// Time since the start of the probe.
     pub took: Duration,
 }
 
 /// The body of an answer, up to its limit.
 #[derive(Debug, Default)]
 pub struct AnswerBody {
-    /// What was read of it.
+    /// The part that was read.
     pub octets: Vec<u8>,
-    /// It is longer than its limit, so that the rest is not known.
+    /// The body is longer than its limit, so the rest is unknown.
     pub cut: bool,
-    /// The exchange can have none: the answer to HEAD, or a status that forbids one (RFC 9110 section 6.4.1).
+    /// The answer cannot have a body: it answers HEAD, or its status forbids one (RFC 9110 section
+    /// 6.4.1).
     pub absent: bool,
 }
 
 impl AnswerBody {
-    /// The JSON document that it is. A byte order mark before it is passed over, as RFC 8259 section 8.1 allows.
+    /// Appends a chunk, up to the limit.
+    pub fn append(&mut self, data: &[u8]) {
+        let room = BODY_LIMIT - self.octets.len();
+        self.octets
+            .extend_from_slice(data.get(..room).unwrap_or(data));
+        self.cut = data.len() > room;
+    }
+
+    /// Parses the body as JSON. A leading byte order mark is ignored, as RFC 8259 section 8.1
+    /// allows.
     ///
     /// # Errors
-    /// Why it is none: the end of a sentence that begins with what was to be read.
+    /// The end of a sentence that starts with the name of the document.
     fn json(&self) -> Result<Value, String> {
         if self.cut {
             return Err(format!("is longer than {} KiB", BODY_LIMIT >> 10));
         }
-        let text = self
-            .octets
-            .strip_prefix(b"\xef\xbb\xbf")
-            .unwrap_or(&self.octets);
-        serde_json::from_slice(text).map_err(|error| format!("is no JSON ({error})"))
+        let text = self.octets.strip_prefix(b"\xef\xbb\xbf");
+        serde_json::from_slice(text.unwrap_or(&self.octets))
+            .map_err(|error| format!("is not JSON ({error})"))
+    }
+
+    fn contains(&self, text: &str) -> bool {
+        text.is_empty()
+            || self
+                .octets
+                .windows(text.len())
+                .any(|part| part == text.as_bytes())
     }
 }
 
-/// Whether it is as expected. Of what is wrong the first is told.
+/// Judges an answer. If several conditions fail, the reason names the first.
 pub fn judge(expect: &HttpExpectation, answer: &ReceivedAnswer<'_>) -> Observation {
-    // What claims to be a health document and cannot be read is no word for the endpoint's health.
-    let said =
-        (is_health_document(answer.headers) && !answer.body.absent).then(|| answer.body.json());
-    let document = said.as_ref().and_then(|said| said.as_ref().ok());
-    let load = load::from_headers(answer.headers).or_else(|| document.and_then(load::from_health));
-    let wrong = wrong_status(expect, answer.status)
-        .or_else(|| wrong_header(expect, answer.headers))
-        .or_else(|| wrong_body(expect, &answer.body.octets))
-        .or_else(|| wrong_field(expect, answer.body));
-    let found = match (wrong, &said) {
+    let document = answer.health_document();
+    let mut load = load::from_headers(answer.headers);
+    if load.is_none()
+        && let Some(Ok(document)) = &document
+    {
+        load = load::from_health(document);
+    }
+    let mut observation = match (expect.unmet(answer), &document) {
         (Some(reason), _) => Observation::fail(reason),
-        (None, Some(Ok(said))) => own_word(said),
-        (None, Some(Err(why))) => Observation::fail(format!("its health document {why}")),
+        (None, Some(Ok(document))) => judge_health_document(document),
+        (None, Some(Err(error))) => Observation::fail(format!("its health document {error}")),
         (None, None) => Observation::pass(),
     };
-    let found = match expect.latency {
-        Some(ceiling) if found.outcome == ProbeResult::Pass && answer.took > ceiling => {
-            Observation::warn(format!(
-                "it took {:.0?}, more than {ceiling:?}",
-                answer.took
-            ))
-        }
-        _ => found,
-    };
-    Observation { load, ..found }
-}
-
-fn wrong_status(expect: &HttpExpectation, status: StatusCode) -> Option<String> {
-    let code = status.as_u16();
-    let wanted = expect
-        .status
-        .iter()
-        .any(|&(first, last)| (first..=last).contains(&code));
-    (!wanted).then(|| format!("status {code}"))
-}
-
-fn wrong_header(expect: &HttpExpectation, headers: &HeaderMap) -> Option<String> {
-    let right = |(name, wanted): &&(String, String)| {
-        headers
-            .get_all(name)
-            .iter()
-            .any(|value| value.as_bytes() == wanted.as_bytes())
-    };
-    let (name, wanted) = expect.headers.iter().find(|header| !right(header))?;
-    Some(format!("the header {name} is not \"{wanted}\""))
-}
-
-fn wrong_body(expect: &HttpExpectation, body: &[u8]) -> Option<String> {
-    let wanted = expect.body.as_ref()?;
-    let found = wanted.is_empty()
-        || body
-            .windows(wanted.len())
-            .any(|part| part == wanted.as_bytes());
-    (!found).then(|| format!("the body does not contain \"{wanted}\""))
-}
-
-fn wrong_field(expect: &HttpExpectation, body: &AnswerBody) -> Option<String> {
-    let (pointer, wanted) = expect.json.as_ref()?;
-    let json = match body.json() {
-        Ok(json) => json,
-        Err(why) => return Some(format!("the body {why}")),
-    };
-    let text = json.pointer(pointer).map(|value| {
-        value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned)
-    });
-    (text.as_ref() != Some(wanted)).then(|| format!("the field {pointer} is not \"{wanted}\""))
-}
-
-/// Whether the answer claims to be a health document: `application/health+json`, or its name in earlier drafts. Media
-/// types are compared without regard to case, and parameters do not matter (RFC 9110 section 8.3.1).
-fn is_health_document(headers: &HeaderMap) -> bool {
-    headers.get_all(CONTENT_TYPE).iter().any(|value| {
-        let media = value
-            .as_bytes()
-            .split(|&octet| octet == b';')
-            .next()
-            .unwrap_or_default()
-            .trim_ascii();
-        HEALTH_DOCUMENTS
-            .iter()
-            .any(|known| media.eq_ignore_ascii_case(known.as_bytes()))
-    })
-}
-
-/// `status` of `application/health+json` (draft-inadarei-api-health-check section 3.1).
-fn own_word(said: &Value) -> Observation {
-    match said
-        .get("status")
-        .and_then(Value::as_str)
-        .map(str::to_ascii_lowercase)
-        .as_deref()
+    if observation.result == ProbeResult::Pass
+        && let Some(limit) = expect.latency
+        && answer.took > limit
     {
-        Some("pass" | "ok" | "up") => Observation::pass(),
-        Some("warn") => Observation::warn("it says warn about itself"),
-        Some("fail" | "error" | "down") => Observation::fail("it says fail about itself"),
+        let reason = format!("it took {:.0?}, more than {limit:?}", answer.took);
+        observation = Observation::warn(reason);
+    }
+    observation.load = load;
+    observation
+}
+
+impl ReceivedAnswer<'_> {
+    /// The health document, if the answer claims to be one. An unreadable one is an error.
+    fn health_document(&self) -> Option<Result<Value, String>> {
+        if self.body.absent || !is_health_document(self.headers) {
+            return None;
+        }
+        Some(self.body.json())
+    }
+}
+
+impl HttpExpectation {
+    /// The first condition that the answer does not meet, as a sentence.
+    fn unmet(&self, answer: &ReceivedAnswer<'_>) -> Option<String> {
+        let code = answer.status.as_u16();
+        if !self.allows_status(code) {
+            return Some(format!("status {code}"));
+        }
+        for (name, value) in &self.headers {
+            let mut received = answer.headers.get_all(name).iter();
+            if !received.any(|received| received.as_bytes() == value.as_bytes()) {
+                return Some(format!("the header {name} is not \"{value}\""));
+            }
+        }
+        if let Some(text) = &self.body
+            && !answer.body.contains(text)
+        {
+            return Some(format!("the body does not contain \"{text}\""));
+        }
+        let (pointer, value) = self.json.as_ref()?;
+        match answer.body.json() {
+            Ok(json) if field_as_text(&json, pointer).as_ref() == Some(value) => None,
+            Ok(_) => Some(format!("the field {pointer} is not \"{value}\"")),
+            Err(error) => Some(format!("the body {error}")),
+        }
+    }
+
+    fn allows_status(&self, code: u16) -> bool {
+        for &(first, last) in &self.status {
+            if (first..=last).contains(&code) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// The value at a JSON pointer: a string without its quotes, anything else as JSON.
+fn field_as_text(json: &Value, pointer: &str) -> Option<String> {
+    match json.pointer(pointer)? {
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+/// Whether the answer claims to be a health document. Media types ignore case, and their parameters
+/// do not matter (RFC 9110 section 8.3.1).
+fn is_health_document(headers: &HeaderMap) -> bool {
+    for value in headers.get_all(CONTENT_TYPE) {
+        let mut parts = value.as_bytes().split(|&octet| octet == b';');
+        let media_type = parts.next().unwrap_or_default().trim_ascii();
+        for known in HEALTH_DOCUMENTS {
+            if media_type.eq_ignore_ascii_case(known.as_bytes()) {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// Judges the `status` of a health document (draft-inadarei-api-health-check section 3.1).
+fn judge_health_document(document: &Value) -> Observation {
+    let status = document.get("status").and_then(Value::as_str);
+    match status.unwrap_or_default().to_ascii_lowercase().as_str() {
+        "pass" | "ok" | "up" => Observation::pass(),
+        "warn" => Observation::warn("it says warn about itself"),
+        "fail" | "error" | "down" => Observation::fail("it says fail about itself"),
         _ => Observation::fail("its health document has no known status"),
     }
 }

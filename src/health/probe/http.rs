@@ -1,4 +1,7 @@
-//! HTTP: one request over HTTP/1.1 to the endpoint's own address, naming the service.
+//! HTTP checks: one request over HTTP/1.1 to the endpoint's own address.
+//!
+//! The `Host` header names the service, so an endpoint with virtual hosts answers for the right
+//! one. [`super::expect`] judges the answer.
 
 use std::net::SocketAddr;
 
@@ -14,7 +17,7 @@ use super::tls::AlpnProtocol;
 use super::{Observation, Stopwatch, TrustStore};
 use crate::health::check::{HttpCheck, HttpMethod};
 
-/// Asks, reads and judges. Redirects are answers like any other.
+/// Sends the request and judges the answer. Redirects are not followed.
 pub async fn probe(
     trust: &TrustStore,
     address: SocketAddr,
@@ -30,19 +33,17 @@ pub async fn probe(
         stopwatch,
     )
     .await?;
-    let found = exchange_http1(connection.stream, request, stopwatch.clone()).await;
-    let found = found.map_err(|error| describe(&error, address))?;
-    let (status, headers) = (found.head.status(), found.head.headers());
-    let answer = ReceivedAnswer {
-        status,
-        headers,
-        body: &found.body,
+    let answer = exchange_http1(connection.stream, request, stopwatch.clone()).await;
+    let answer = answer.map_err(|error| describe(&error, address))?;
+    let received = ReceivedAnswer {
+        status: answer.head.status(),
+        headers: answer.head.headers(),
+        body: &answer.body,
         took: stopwatch.elapsed(),
     };
-    Ok(Observation {
-        certificate_expires_in: connection.certificate_days,
-        ..judge(&check.expect, &answer)
-    })
+    let mut observation = judge(&check.expect, &received);
+    observation.certificate_expires_in = connection.certificate_days;
+    Ok(observation)
 }
 
 fn request(address: SocketAddr, check: &HttpCheck) -> Result<Request<Full<Bytes>>, String> {
@@ -56,12 +57,11 @@ fn request(address: SocketAddr, check: &HttpCheck) -> Result<Request<Full<Bytes>
     let request = Request::builder()
         .method(method)
         .uri(&check.path)
-        .header(HOST, host);
-    let request = request
+        .header(HOST, host)
         .header(USER_AGENT, "meridian")
         .header(ACCEPT, "*/*")
         .body(Full::default());
-    let mut request = request.map_err(|error| format!("there is no such request: {error}"))?;
+    let mut request = request.map_err(|error| format!("the request cannot be built: {error}"))?;
     for (name, value) in &check.headers {
         request.headers_mut().insert(name, value.clone());
     }

@@ -1,50 +1,77 @@
-//! Load: what an endpoint says of how busy it is.
+//! Endpoint load: how busy an endpoint says that it is.
+//!
+//! An endpoint reports its load in the header `endpoint-load-metrics` (ORCA) or in its health
+//! document. Load 1.0 means that the endpoint is at capacity. Implausible values are ignored.
 
 use hyper::header::HeaderMap;
 use serde_json::Value;
 
-/// Of the ORCA header `endpoint-load-metrics`: `TEXT name=value, ...` or `JSON {...}`.
+/// The highest load that is believed.
+const MAX_LOAD: f64 = 1000.0;
+
+/// Reads the ORCA header `endpoint-load-metrics`: `TEXT name=value, ...` or `JSON {...}`.
 pub fn from_headers(headers: &HeaderMap) -> Option<f64> {
     from_orca(headers.get("endpoint-load-metrics")?.to_str().ok()?)
 }
 
-/// What the application says comes before what its processors say.
+/// The application's own figure takes precedence over that of its processors.
 fn from_orca(text: &str) -> Option<f64> {
-    let (form, rest) = text.trim().split_once(' ')?;
-    let value = |name: &str| match form {
-        "TEXT" => rest.split(',').find_map(|pair| {
-            let (key, value) = pair.split_once('=')?;
-            (key.trim() == name).then(|| value.trim().parse().ok())?
-        }),
-        "JSON" => serde_json::from_str::<Value>(rest)
-            .ok()?
-            .get(name)?
-            .as_f64(),
-        _ => None,
-    };
-    sane(value("application_utilization")).or_else(|| sane(value("cpu_utilization")))
+    let (form, metrics) = text.trim().split_once(' ')?;
+    for name in ["application_utilization", "cpu_utilization"] {
+        let value = match form {
+            "TEXT" => text_metric(metrics, name),
+            "JSON" => json_metric(metrics, name),
+            _ => None,
+        };
+        if let Some(load) = value.and_then(plausible) {
+            return Some(load);
+        }
+    }
+    None
 }
 
-/// Of `application/health+json`: a field `load`, or the busiest of `checks."cpu:utilization"` in percent.
-pub fn from_health(said: &Value) -> Option<f64> {
-    let stated = sane(said.get("load").and_then(Value::as_f64));
-    let checks = said
-        .get("checks")
-        .and_then(|checks| checks.get("cpu:utilization"))
-        .and_then(Value::as_array);
-    let observed = |check: &Value| {
-        sane(
-            check
-                .get("observedValue")?
-                .as_f64()
-                .map(|percent| percent / 100.0),
-        )
-    };
-    stated.or_else(|| checks?.iter().filter_map(observed).reduce(f64::max))
+fn text_metric(metrics: &str, name: &str) -> Option<f64> {
+    for metric in metrics.split(',') {
+        if let Some((key, value)) = metric.split_once('=')
+            && key.trim() == name
+            && let Ok(value) = value.trim().parse()
+        {
+            return Some(value);
+        }
+    }
+    None
 }
 
-fn sane(load: Option<f64>) -> Option<f64> {
-    load.filter(|load| load.is_finite() && (0.0..=1000.0).contains(load))
+fn json_metric(metrics: &str, name: &str) -> Option<f64> {
+    let metrics: Value = serde_json::from_str(metrics).ok()?;
+    metrics.get(name)?.as_f64()
+}
+
+/// Reads `application/health+json`: a field `load`, or else the highest
+/// `checks."cpu:utilization"`, which is in percent.
+pub fn from_health(document: &Value) -> Option<f64> {
+    if let Some(load) = document.get("load").and_then(Value::as_f64)
+        && let Some(load) = plausible(load)
+    {
+        return Some(load);
+    }
+    let mut busiest = None;
+    for check in document.get("checks")?.get("cpu:utilization")?.as_array()? {
+        if let Some(percent) = check.get("observedValue").and_then(Value::as_f64)
+            && let Some(load) = plausible(percent / 100.0)
+        {
+            busiest = Some(load.max(busiest.unwrap_or(load)));
+        }
+    }
+    busiest
+}
+
+fn plausible(load: f64) -> Option<f64> {
+    if (0.0..=MAX_LOAD).contains(&load) {
+        Some(load)
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -72,7 +99,9 @@ mod tests {
 
     #[test]
     fn health_json_tells_the_busiest_processor() {
-        let said = serde_json::json!({"checks": {"cpu:utilization": [{"observedValue": 40}, {"observedValue": 85}]}});
+        let said = serde_json::json!({"checks": {
+            "cpu:utilization": [{"observedValue": 40}, {"observedValue": 85}],
+        }});
         assert_eq!(from_health(&said), Some(0.85));
         assert_eq!(from_health(&serde_json::json!({"load": 0.5})), Some(0.5));
         assert_eq!(from_health(&serde_json::json!([])), None);

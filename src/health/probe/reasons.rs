@@ -1,10 +1,15 @@
-//! Reasons: what went wrong with TLS, in sentences that say what to do.
+//! TLS errors as sentences for operators.
 //!
-//! A verifier sees the certificate and says what is wrong with it ([`told_of`]); the sentence travels inside the error,
-//! and [`sentence_of`] gets it out again, or says in plain words what else went wrong with the handshake.
+//! The errors of the TLS library name protocol details. This module explains what is wrong with an
+//! endpoint's certificate or handshake, and what to do about it.
+//!
+//! The verifier sees the certificate, so it calls [`with_reason`], which puts the sentence into the
+//! error. [`reason_of`] takes the sentence out of the I/O error that the connection ends with, and
+//! makes one for other TLS errors.
 
+use std::fmt;
 use std::io;
-use std::time::Duration;
+use std::sync::Arc;
 
 use tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime};
 use tokio_rustls::rustls::{
@@ -12,101 +17,119 @@ use tokio_rustls::rustls::{
 };
 use x509_cert::certificate::Version;
 use x509_cert::der::{Decode, Reader, SliceReader, asn1::UintRef};
-use x509_cert::spki::SubjectPublicKeyInfoOwned;
+use x509_cert::spki::{ObjectIdentifier, SubjectPublicKeyInfoOwned};
 
-/// Names of a certificate that are told at most.
+/// How many names of a certificate a reason lists.
 const MOST_NAMES: usize = 4;
+/// How many characters of a name a reason shows.
+const LONGEST_NAME: usize = 255;
 
 const OR_UNVERIFIED: &str = "or put verify = false";
 const USABLE: &str =
     "use RSA of 2048 to 8192 bits, P-256, P-384 or Ed25519, signed with SHA-256 or longer";
 
-/// Why a certificate was refused, as part of an error of the TLS library.
+/// Why a certificate was refused, inside an error of the TLS library.
 #[derive(Debug)]
-struct Refused(String);
+struct RefusalReason(String);
 
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for RefusalReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for RefusalReason {}
 
-/// An error about this certificate, with a sentence inside.
-pub fn told_of(error: Error, leaf: &CertificateDer<'_>) -> Error {
-    match error {
-        Error::InvalidCertificate(about) => {
-            let sentence = certificate_sentence(&about, leaf);
-            CertificateError::Other(OtherError(std::sync::Arc::new(Refused(sentence)))).into()
-        }
-        error => error,
-    }
+/// Puts a reason into an error about this certificate. Other errors are unchanged.
+pub fn with_reason(error: Error, leaf: &CertificateDer<'_>) -> Error {
+    let Error::InvalidCertificate(error) = error else {
+        return error;
+    };
+    let reason = RefusalReason(RefusedCertificate::parse(leaf).reason(&error));
+    CertificateError::Other(OtherError(Arc::new(reason))).into()
 }
 
-/// The sentence about what went wrong on a connection; `None`: it has nothing to do with TLS.
-pub fn sentence_of(error: &io::Error) -> Option<String> {
-    error.get_ref()?.downcast_ref::<Error>().map(tls_sentence)
+/// The reason for an error of a connection. `None` if the error is not about TLS.
+pub fn reason_of(error: &io::Error) -> Option<String> {
+    let error = error.get_ref()?.downcast_ref()?;
+    Some(tls_reason(error))
 }
 
-/// What is at the bottom of an error, in plain words: the outer ones only say that an exchange failed.
+/// A description of the root cause of an error. The outer errors only say that an exchange failed.
 pub fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let cause = root_cause(error);
+    if let Some(error) = cause.downcast_ref::<Error>() {
+        return tls_reason(error);
+    }
+    if let Some(error) = cause.downcast_ref::<io::Error>()
+        && let Some(reason) = reason_of(error)
+    {
+        return reason;
+    }
+    cause.to_string()
+}
+
+/// The error at the end of the chain of sources.
+pub fn root_cause<'e>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> &'e (dyn std::error::Error + 'static) {
     let mut cause = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    let io = cause.downcast_ref::<io::Error>();
-    let tls = cause.downcast_ref::<Error>().map(tls_sentence);
-    tls.or_else(|| io.and_then(sentence_of))
-        .unwrap_or_else(|| cause.to_string())
+    cause
 }
 
-/// An error of the TLS library in plain words.
-pub fn tls_sentence(error: &Error) -> String {
-    match error {
-        Error::InvalidCertificate(about) => match about {
-            CertificateError::Other(OtherError(inner)) if inner.is::<Refused>() => {
-                inner.to_string()
+fn tls_reason(error: &Error) -> String {
+    let reason = match error {
+        Error::InvalidCertificate(error) => {
+            if let CertificateError::Other(OtherError(inner)) = error
+                && inner.is::<RefusalReason>()
+            {
+                return inner.to_string();
             }
-            about => certificate_sentence(about, &CertificateDer::from(&[][..])),
-        },
-        Error::NoCertificatesPresented => "it shows no certificate".to_owned(),
+            return RefusedCertificate::UNKNOWN.reason(error);
+        }
+        Error::AlertReceived(alert) => return alert_reason(*alert),
+        Error::PeerIncompatible(error) => incompatibility_reason(error),
+        Error::NoCertificatesPresented => "it presents no certificate",
         Error::InvalidMessage(_)
         | Error::InappropriateMessage { .. }
         | Error::InappropriateHandshakeMessage { .. }
         | Error::PeerSentOversizedRecord => {
-            "what it sends is no TLS, or broken: is this the port of a TLS server?".to_owned()
+            "it does not speak TLS, or sends broken data: is this the port of a TLS server?"
         }
-        Error::PeerIncompatible(about) => incompatible(about),
-        Error::AlertReceived(alert) => alert_sentence(*alert),
-        Error::NoApplicationProtocol => {
-            "it speaks none of the protocols that were offered (ALPN)".to_owned()
-        }
+        Error::NoApplicationProtocol => "it supports none of the offered protocols (ALPN)",
         Error::DecryptError => {
-            "what it sends cannot be decrypted: something on the way changes it".to_owned()
+            "its data cannot be decrypted: something on the path modifies the traffic"
         }
-        Error::PeerMisbehaved(_) => "it does not keep to the rules of TLS".to_owned(),
-        Error::General(sentence) => sentence.clone(),
-        _ => "TLS failed on this side".to_owned(),
-    }
+        Error::PeerMisbehaved(_) => "it violates the TLS protocol",
+        Error::General(reason) => reason,
+        _ => "TLS failed on this side",
+    };
+    reason.to_owned()
 }
 
-fn incompatible(about: &PeerIncompatible) -> String {
-    match about {
+fn incompatibility_reason(error: &PeerIncompatible) -> &'static str {
+    match error {
         PeerIncompatible::ServerDoesNotSupportTls12Or13
         | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
         | PeerIncompatible::Tls12NotOffered
         | PeerIncompatible::Tls12NotOfferedOrEnabled => {
-            "it speaks only versions of TLS before 1.2: enable 1.2 or 1.3 there".to_owned()
+            "it supports only TLS versions before 1.2: enable 1.2 or 1.3 there"
         }
-        _ => "it and this server have no way of TLS in common: enable ECDHE with AES-GCM or ChaCha20 there".to_owned(),
+        _ => {
+            "it shares no TLS cipher suite with this server: \
+             enable ECDHE with AES-GCM or ChaCha20 there"
+        }
     }
 }
 
-fn alert_sentence(alert: AlertDescription) -> String {
-    let what = match alert {
+fn alert_reason(alert: AlertDescription) -> String {
+    let number = u8::from(alert);
+    let reason = match alert {
         AlertDescription::CertificateRequired | AlertDescription::NoCertificate => {
-            "it wants a certificate from its clients: state client_cert and client_key"
+            "it requires a client certificate: set client_cert and client_key"
         }
         AlertDescription::UnknownCA
         | AlertDescription::BadCertificate
@@ -115,221 +138,248 @@ fn alert_sentence(alert: AlertDescription) -> String {
         | AlertDescription::CertificateExpired
         | AlertDescription::CertificateUnknown
         | AlertDescription::AccessDenied => "it does not accept our client certificate",
-        AlertDescription::UnrecognisedName => "it does not serve this name: state its host",
-        AlertDescription::ProtocolVersion => "it speaks neither TLS 1.2 nor 1.3",
+        AlertDescription::UnrecognisedName => "it does not serve this name: set host",
+        AlertDescription::ProtocolVersion => "it supports neither TLS 1.2 nor 1.3",
         AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
             return format!(
-                "it refuses the handshake (alert {}): it wants a client certificate (client_cert, client_key), or has no key or cipher that can be \
-                 verified here: {USABLE}, {OR_UNVERIFIED}",
-                u8::from(alert)
+                "it refuses the handshake (alert {number}): it wants a client certificate \
+                 (client_cert, client_key), or has no key or cipher that can be verified here: \
+                 {USABLE}, {OR_UNVERIFIED}"
             );
         }
         AlertDescription::NoApplicationProtocol => {
-            "it does not speak the protocol that was offered (ALPN)"
+            "it does not support the offered protocol (ALPN)"
         }
-        _ => "it broke off the handshake",
+        _ => "it aborted the handshake",
     };
-    format!("{what} (alert {})", u8::from(alert))
+    format!("{reason} (alert {number})")
 }
 
-fn certificate_sentence(about: &CertificateError, leaf: &CertificateDer<'_>) -> String {
-    match about {
-        CertificateError::Expired => {
-            format!("the certificate has expired: renew it, {OR_UNVERIFIED}")
+/// A certificate that the verifier refused.
+struct RefusedCertificate {
+    /// `None` if it is not known or cannot be parsed.
+    parsed: Option<x509_cert::Certificate>,
+}
+
+impl RefusedCertificate {
+    const UNKNOWN: RefusedCertificate = RefusedCertificate { parsed: None };
+
+    fn parse(leaf: &CertificateDer<'_>) -> RefusedCertificate {
+        RefusedCertificate {
+            parsed: x509_cert::Certificate::from_der(leaf).ok(),
         }
-        CertificateError::ExpiredContext { time, not_after } => {
-            let ago = between(*not_after, *time);
-            format!(
-                "the certificate, or one that it rests on, expired {ago} ago: renew it, {OR_UNVERIFIED}"
-            )
+    }
+
+    /// Why it was refused, as a sentence.
+    fn reason(&self, error: &CertificateError) -> String {
+        let what = match error {
+            CertificateError::Expired => "the certificate has expired: renew it",
+            CertificateError::ExpiredContext { time, not_after } => {
+                let ago = time_between(*not_after, *time);
+                return format!(
+                    "the certificate or one of its issuers expired {ago} ago: renew it, \
+                     {OR_UNVERIFIED}"
+                );
+            }
+            CertificateError::NotValidYet => {
+                return "the certificate is not valid yet: compare the clocks".to_owned();
+            }
+            CertificateError::NotValidYetContext { time, not_before } => {
+                let wait = time_between(*time, *not_before);
+                return format!(
+                    "the certificate or one of its issuers becomes valid in {wait}: \
+                     compare the clocks"
+                );
+            }
+            CertificateError::UnknownIssuer => self.unknown_issuer(),
+            CertificateError::NotValidForName => {
+                return "the certificate is for another name: set host".to_owned();
+            }
+            CertificateError::NotValidForNameContext {
+                expected,
+                presented,
+            } => return self.wrong_name(&expected.to_str(), presented),
+            CertificateError::BadEncoding => "the certificate cannot be parsed: reissue it",
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                "the certificate is not meant for servers: \
+                 issue it with the extended key usage serverAuth"
+            }
+            CertificateError::UnhandledCriticalExtension => {
+                "the certificate has an unsupported critical extension: leave it out"
+            }
+            CertificateError::Revoked => {
+                return "the certificate was revoked: replace it".to_owned();
+            }
+            CertificateError::Other(OtherError(inner)) => match inner.downcast_ref() {
+                Some(error) => self.webpki_reason(error),
+                None => return format!("the certificate cannot be verified: {inner}"),
+            },
+            // Bad signatures and unsupported algorithms, some of them in deprecated variants.
+            _ => return self.unverifiable(error),
+        };
+        format!("{what}, {OR_UNVERIFIED}")
+    }
+
+    fn webpki_reason(&self, error: &webpki::Error) -> &'static str {
+        match error {
+            webpki::Error::CaUsedAsEndEntity => {
+                "the certificate belongs to an authority: \
+                 put it into ca_file, or let it issue one for the server"
+            }
+            webpki::Error::UnsupportedCertVersion => OLD_VERSION,
+            webpki::Error::EndEntityUsedAsCa => {
+                "an issuer in the chain is not an authority (CA:TRUE is missing): reissue it"
+            }
+            webpki::Error::NameConstraintViolation => {
+                "its authority may not issue certificates for this name"
+            }
+            webpki::Error::PathLenConstraintViolated => {
+                "its chain is longer than its authority allows"
+            }
+            webpki::Error::UnsupportedCriticalExtension => {
+                "the certificate or one of its issuers has an unsupported critical extension: \
+                 leave it out"
+            }
+            webpki::Error::MaximumPathBuildCallsExceeded
+            | webpki::Error::MaximumPathDepthExceeded
+            | webpki::Error::MaximumSignatureChecksExceeded
+            | webpki::Error::MaximumNameConstraintComparisonsExceeded => {
+                "its chain is too long or too complex to verify: send only the chain"
+            }
+            webpki::Error::InvalidSerialNumber => {
+                "the serial number of the certificate is negative or too long"
+            }
+            webpki::Error::SignatureAlgorithmMismatch => {
+                "the certificate names two different signature algorithms"
+            }
+            _ if self.is_old_version() => OLD_VERSION,
+            _ => "the certificate is malformed: reissue it",
         }
-        CertificateError::NotValidYet => {
-            "the certificate is not valid yet: compare the clocks".to_owned()
+    }
+
+    fn unknown_issuer(&self) -> &'static str {
+        if let Some(parsed) = &self.parsed
+            && parsed.tbs_certificate.issuer == parsed.tbs_certificate.subject
+        {
+            return "the certificate is self-signed and not trusted: put it into ca_file";
         }
-        CertificateError::NotValidYetContext { time, not_before } => {
-            let wait = between(*time, *not_before);
-            format!(
-                "the certificate, or one that it rests on, is valid only in {wait}: compare the clocks"
-            )
+        "the issuer of the certificate is not trusted: put its authority into ca_file, \
+         or configure the server to send the intermediate certificates"
+    }
+
+    fn wrong_name(&self, expected: &str, presented: &[String]) -> String {
+        if presented.is_empty() {
+            if self.is_old_version() {
+                return format!("{OLD_VERSION}, {OR_UNVERIFIED}");
+            }
+            return format!(
+                "the certificate names no host in a subjectAltName (its common name does not \
+                 count): issue it with {expected} there, {OR_UNVERIFIED}"
+            );
         }
-        CertificateError::UnknownIssuer => unknown_issuer(leaf),
-        CertificateError::NotValidForName => {
-            "the certificate is for another name: state its host".to_owned()
+        let mut names = Vec::new();
+        for name in presented.iter().take(MOST_NAMES) {
+            names.push(plain_name(name));
         }
-        CertificateError::NotValidForNameContext {
-            expected,
-            presented,
-        } => other_name(&expected.to_str(), presented, leaf),
-        CertificateError::BadEncoding => {
-            format!("the certificate cannot be read: issue it anew, {OR_UNVERIFIED}")
+        if presented.len() > MOST_NAMES {
+            names.push(format!("{} more", presented.len() - MOST_NAMES));
         }
-        CertificateError::BadSignature
-        | CertificateError::UnsupportedSignatureAlgorithmContext { .. }
-        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-            unverifiable(leaf, about)
+        format!(
+            "the certificate is for {}, not for {expected}: set the right host, or issue a \
+             certificate for this one",
+            names.join(", ")
+        )
+    }
+
+    /// A signature that is wrong, or made with an unsupported key or algorithm.
+    fn unverifiable(&self, error: &CertificateError) -> String {
+        if let Some(parsed) = &self.parsed {
+            let key = KeyDescription::of(&parsed.tbs_certificate.subject_public_key_info);
+            if !key.is_supported {
+                return format!(
+                    "the certificate has {}, which cannot be verified here: {USABLE}, \
+                     {OR_UNVERIFIED}",
+                    key.name
+                );
+            }
         }
-        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            format!(
-                "the certificate is not meant for servers: issue it with the extended key usage serverAuth, {OR_UNVERIFIED}"
-            )
+        if matches!(error, CertificateError::BadSignature) {
+            return format!(
+                "a signature in the certificate's chain is wrong, or its key has less than 2048 \
+                 bits; {OR_UNVERIFIED}"
+            );
         }
-        CertificateError::UnhandledCriticalExtension => {
-            format!(
-                "the certificate has a critical extension that is not known here: leave it out, {OR_UNVERIFIED}"
-            )
-        }
-        CertificateError::Revoked => "the certificate was revoked: get another".to_owned(),
-        CertificateError::Other(OtherError(inner)) => match inner.downcast_ref::<webpki::Error>() {
-            Some(error) => webpki_sentence(error, leaf),
-            None => format!("the certificate cannot be verified: {inner}"),
-        },
-        // The deprecated variant of the unsupported algorithms is among the others.
-        _ => unverifiable(leaf, about),
+        format!(
+            "the certificate or one of its issuers has a signature that cannot be verified here: \
+             {USABLE}, {OR_UNVERIFIED}"
+        )
+    }
+
+    /// Whether it is an X.509 certificate of version 1 or 2.
+    fn is_old_version(&self) -> bool {
+        matches!(&self.parsed, Some(parsed) if parsed.tbs_certificate.version != Version::V3)
     }
 }
 
-fn webpki_sentence(error: &webpki::Error, leaf: &CertificateDer<'_>) -> String {
-    let what = match error {
-        webpki::Error::CaUsedAsEndEntity => {
-            "the certificate is an authority's: put it into ca_file, or issue one for the server by it"
-        }
-        webpki::Error::UnsupportedCertVersion => return old_version(),
-        webpki::Error::EndEntityUsedAsCa => {
-            "a certificate of the chain is issued by one that is no authority (CA:TRUE is missing): issue it anew"
-        }
-        webpki::Error::NameConstraintViolation => {
-            "its authority may not issue certificates for this name"
-        }
-        webpki::Error::PathLenConstraintViolated => "its chain is longer than its authority allows",
-        webpki::Error::UnsupportedCriticalExtension => {
-            "the certificate, or one that it rests on, has a critical extension that is not known here: leave it out"
-        }
-        webpki::Error::MaximumPathBuildCallsExceeded
-        | webpki::Error::MaximumPathDepthExceeded
-        | webpki::Error::MaximumSignatureChecksExceeded
-        | webpki::Error::MaximumNameConstraintComparisonsExceeded => {
-            "its chain is too long or too tangled to be verified: send the chain alone"
-        }
-        webpki::Error::InvalidSerialNumber => {
-            "the serial number of the certificate is negative or too long"
-        }
-        webpki::Error::SignatureAlgorithmMismatch => {
-            "the certificate names two different signature algorithms"
-        }
-        _ if is_version_1(leaf) => return old_version(),
-        _ => "the certificate is malformed: issue it anew",
-    };
-    format!("{what}, {OR_UNVERIFIED}")
-}
+const OLD_VERSION: &str = "a certificate of X.509 version 1 or 2 cannot be verified: \
+                           issue it as version 3 with a subjectAltName";
 
-fn old_version() -> String {
-    format!(
-        "a certificate of X.509 version 1 or 2 cannot be verified: issue it as version 3 with a subjectAltName, {OR_UNVERIFIED}"
-    )
-}
-
-fn unknown_issuer(leaf: &CertificateDer<'_>) -> String {
-    let parsed = x509_cert::Certificate::from_der(leaf).ok();
-    if parsed.is_some_and(|parsed| parsed.tbs_certificate.issuer == parsed.tbs_certificate.subject)
-    {
-        return format!(
-            "the certificate is self-signed and not trusted: put it into ca_file, {OR_UNVERIFIED}"
-        );
-    }
-    format!(
-        "the certificate is issued by nobody who is trusted: put its authority into ca_file, have the server send the \
-         certificates between, {OR_UNVERIFIED}"
-    )
-}
-
-fn other_name(expected: &str, presented: &[String], leaf: &CertificateDer<'_>) -> String {
-    if presented.is_empty() {
-        if is_version_1(leaf) {
-            return old_version();
-        }
-        return format!(
-            "the certificate names no host in a subjectAltName (its common name does not count): issue it with {expected} \
-             there, {OR_UNVERIFIED}"
-        );
-    }
-    let told = presented
-        .iter()
-        .take(MOST_NAMES)
-        .map(|name| plain_name(name));
-    let mut told: Vec<String> = told.collect();
-    if presented.len() > MOST_NAMES {
-        told.push(format!("{} more", presented.len() - MOST_NAMES));
-    }
-    let told = told.join(", ");
-    format!(
-        "the certificate is for {told}, not for {expected}: state the right host, or issue it for this one"
-    )
-}
-
-/// `DnsName("www.example.com")` as the library tells it, without what is around it.
+/// Extracts the name from the library's form, `DnsName("www.example.com")`.
 fn plain_name(name: &str) -> String {
-    let inner = name
-        .split_once('(')
-        .and_then(|(_, rest)| rest.strip_suffix(')'))
-        .unwrap_or(name);
-    inner
-        .trim_matches('"')
-        .chars()
+    let inner = match name.split_once('(') {
+        Some((_, rest)) => rest.strip_suffix(')').unwrap_or(name),
+        None => name,
+    };
+    let letters = inner.trim_matches('"').chars();
+    letters
         .filter(|letter| !letter.is_control())
-        .take(255)
+        .take(LONGEST_NAME)
         .collect()
 }
 
-fn unverifiable(leaf: &CertificateDer<'_>, about: &CertificateError) -> String {
-    let parsed = x509_cert::Certificate::from_der(leaf).ok();
-    let key = parsed.map(|parsed| key_of(&parsed.tbs_certificate.subject_public_key_info));
-    match key {
-        Some((key, false)) => {
-            format!(
-                "the certificate has {key}, which cannot be verified here: {USABLE}, {OR_UNVERIFIED}"
-            )
-        }
-        _ if matches!(about, CertificateError::BadSignature) => {
-            format!(
-                "a signature of the certificate's chain is wrong, or its key has less than 2048 bits; {OR_UNVERIFIED}"
-            )
-        }
-        _ => {
-            format!(
-                "the certificate, or one that it rests on, is signed in a way that cannot be verified here: {USABLE}, {OR_UNVERIFIED}"
-            )
+/// A public key in words.
+struct KeyDescription {
+    name: String,
+    /// Whether its signatures can be verified here.
+    is_supported: bool,
+}
+
+impl KeyDescription {
+    fn of(key: &SubjectPublicKeyInfoOwned) -> KeyDescription {
+        let (name, is_supported) = match key.algorithm.oid.to_string().as_str() {
+            "1.2.840.113549.1.1.1" => match rsa_bits(key.subject_public_key.raw_bytes()) {
+                Some(bits) => {
+                    return KeyDescription {
+                        name: format!("an RSA key of {bits} bits"),
+                        is_supported: (2048..=8192).contains(&bits),
+                    };
+                }
+                None => ("an RSA key that cannot be read", false),
+            },
+            "1.2.840.113549.1.1.10" => ("a key for RSASSA-PSS alone", false),
+            "1.2.840.10045.2.1" => match curve(key).as_deref() {
+                Some("1.2.840.10045.3.1.7") => ("a P-256 key", true),
+                Some("1.3.132.0.34") => ("a P-384 key", true),
+                Some("1.3.132.0.35") => ("a P-521 key", false),
+                _ => ("a key on a rare elliptic curve", false),
+            },
+            "1.3.101.112" => ("an Ed25519 key", true),
+            "1.3.101.113" => ("an Ed448 key", false),
+            "1.2.840.10040.4.1" => ("a DSA key", false),
+            _ => ("a key of a rare kind", false),
+        };
+        KeyDescription {
+            name: name.to_owned(),
+            is_supported,
         }
     }
 }
 
-/// A key in words, and whether its signatures can be verified.
-fn key_of(key: &SubjectPublicKeyInfoOwned) -> (String, bool) {
-    let curve = || {
-        key.algorithm
-            .parameters
-            .as_ref()
-            .and_then(|it| it.decode_as::<x509_cert::spki::ObjectIdentifier>().ok())
-    };
-    match key.algorithm.oid.to_string().as_str() {
-        "1.2.840.113549.1.1.1" => match rsa_bits(key.subject_public_key.raw_bytes()) {
-            Some(bits) => (
-                format!("an RSA key of {bits} bits"),
-                (2048..=8192).contains(&bits),
-            ),
-            None => ("an RSA key that cannot be read".to_owned(), false),
-        },
-        "1.2.840.113549.1.1.10" => ("a key for RSASSA-PSS alone".to_owned(), false),
-        "1.2.840.10045.2.1" => match curve().map(|curve| curve.to_string()).as_deref() {
-            Some("1.2.840.10045.3.1.7") => ("a P-256 key".to_owned(), true),
-            Some("1.3.132.0.34") => ("a P-384 key".to_owned(), true),
-            Some("1.3.132.0.35") => ("a P-521 key".to_owned(), false),
-            _ => ("a key on a rare elliptic curve".to_owned(), false),
-        },
-        "1.3.101.112" => ("an Ed25519 key".to_owned(), true),
-        "1.3.101.113" => ("an Ed448 key".to_owned(), false),
-        "1.2.840.10040.4.1" => ("a DSA key".to_owned(), false),
-        _ => ("a key of a rare kind".to_owned(), false),
-    }
+/// The OID of an elliptic curve key's named curve.
+fn curve(key: &SubjectPublicKeyInfoOwned) -> Option<String> {
+    let parameters = key.algorithm.parameters.as_ref()?;
+    let curve: ObjectIdentifier = parameters.decode_as().ok()?;
+    Some(curve.to_string())
 }
 
 /// The size of an RSA public key (RFC 8017 appendix A.1.1).
@@ -343,15 +393,9 @@ fn rsa_bits(key: &[u8]) -> Option<usize> {
     octets.ok().map(|octets: usize| octets * 8)
 }
 
-fn is_version_1(leaf: &CertificateDer<'_>) -> bool {
-    x509_cert::Certificate::from_der(leaf)
-        .is_ok_and(|parsed| parsed.tbs_certificate.version != Version::V3)
-}
-
-/// `3 days`, or less in hours.
-fn between(earlier: UnixTime, later: UnixTime) -> String {
-    let hours =
-        Duration::from_secs(later.as_secs().saturating_sub(earlier.as_secs())).as_secs() / 3600;
+/// `3 days`, or hours for less than two days.
+fn time_between(earlier: UnixTime, later: UnixTime) -> String {
+    let hours = later.as_secs().saturating_sub(earlier.as_secs()) / 3600;
     match hours {
         0 => "less than an hour".to_owned(),
         1..48 => format!("{hours} h"),
@@ -361,7 +405,7 @@ fn between(earlier: UnixTime, later: UnixTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::time::Duration;
 
     use tokio_rustls::rustls::pki_types::ServerName;
     use tokio_rustls::rustls::{ContentType, ExtendedKeyPurpose, InvalidMessage, PeerMisbehaved};
@@ -462,10 +506,10 @@ mod tests {
         ];
         let told = about_certificates()
             .into_iter()
-            .map(|about| told_of(about.into(), &leaf));
+            .map(|about| with_reason(about.into(), &leaf));
         for error in told.chain(handshakes) {
             let sentence =
-                sentence_of(&io::Error::new(io::ErrorKind::InvalidData, error.clone())).unwrap();
+                reason_of(&io::Error::new(io::ErrorKind::InvalidData, error.clone())).unwrap();
             assert!(
                 sentence.contains(' ') && sentence.len() < 300,
                 "{error:?}: {sentence}"
@@ -474,7 +518,7 @@ mod tests {
                 assert!(!sentence.contains(word), "{error:?}: {sentence}");
             }
         }
-        assert_eq!(sentence_of(&io::Error::other("something else")), None);
+        assert_eq!(reason_of(&io::Error::other("something else")), None);
     }
 
     #[test]
@@ -482,7 +526,7 @@ mod tests {
         let many: Vec<String> = (0..50)
             .map(|number| format!("DnsName(\"{number}.example.test\")"))
             .collect();
-        let told = other_name("www.example.test", &many, &CertificateDer::from(&[][..]));
+        let told = RefusedCertificate::UNKNOWN.wrong_name("www.example.test", &many);
         assert!(
             told.contains("0.example.test, 1.example.test") && told.contains("46 more"),
             "{told}"

@@ -1,8 +1,9 @@
-//! Shortages: probes that could not be made because something was missing on our own side.
+//! Shortages: probes that could not be made because this machine lacked a resource.
 //!
-//! A machine without a free descriptor, port, process or octet of memory cannot tell how others are. Such a probe has no
-//! result: what was agreed about the endpoint stays, and the shortage is counted and shown. What the network or the
-//! endpoint did (refused, unreachable, silent) is never a shortage.
+//! A machine without a free file descriptor, port, process or memory cannot judge others. Such a
+//! probe has no result. The endpoint keeps its agreed state, and the shortage appears in the log,
+//! the status and the metrics. Errors of the network or the endpoint (refused, unreachable, timed
+//! out) are never shortages.
 
 use std::io;
 
@@ -13,24 +14,24 @@ use super::reasons;
 /// A probe that could not be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shortage {
-    /// What is missing.
+    /// The missing resource.
     pub kind: ShortageKind,
-    /// A sentence for people.
+    /// A sentence for operators.
     pub reason: String,
 }
 
-/// What is missing on our side.
+/// A resource of this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ShortageKind {
     /// File descriptors, of the process or of the system.
     Descriptors,
-    /// Memory or buffers of the kernel.
+    /// Memory, or kernel buffers.
     Memory,
-    /// A free port, or an address of the family that the endpoint has.
+    /// A free local port, or a local address of the endpoint's family.
     Ports,
     /// Processes or threads.
     Processes,
-    /// The program of an exec check, or a way to run it.
+    /// The program of an exec check cannot be run.
     Program,
 }
 
@@ -44,7 +45,7 @@ impl ShortageKind {
         ShortageKind::Program,
     ];
 
-    /// As it is called in metrics.
+    /// The label in metrics.
     pub fn word(self) -> &'static str {
         match self {
             ShortageKind::Descriptors => "descriptors",
@@ -71,7 +72,7 @@ impl ShortageKind {
 }
 
 impl Shortage {
-    /// A shortage with more words about it.
+    /// Describes a shortage. `detail` follows the general sentence.
     pub fn new(kind: ShortageKind, detail: &dyn std::fmt::Display) -> Shortage {
         Shortage {
             kind,
@@ -79,10 +80,10 @@ impl Shortage {
         }
     }
 
-    /// What an error of a socket says about ourselves; `None`: it is about the endpoint or the network.
+    /// The shortage behind a socket error. `None` if the endpoint or the network caused the error.
     pub fn of_socket(error: &io::Error) -> Option<Shortage> {
         let kind = match Errno::from_io_error(error)? {
-            // ENOSPC: the system watches as many sockets as it may.
+            // ENOSPC: the limit on watched descriptors is reached.
             Errno::MFILE | Errno::NFILE | Errno::NOSPC => ShortageKind::Descriptors,
             Errno::NOMEM | Errno::NOBUFS => ShortageKind::Memory,
             // EAGAIN: connect(2) found no free port.
@@ -94,7 +95,7 @@ impl Shortage {
         Some(Shortage::new(kind, error))
     }
 
-    /// Why a program could not be run: all of it is on our side.
+    /// The shortage that kept a program from running. Every such error is on this machine.
     pub fn of_program(program: &dyn std::fmt::Display, error: &io::Error) -> Shortage {
         let kind = match Errno::from_io_error(error) {
             Some(Errno::MFILE | Errno::NFILE) => ShortageKind::Descriptors,
@@ -106,22 +107,22 @@ impl Shortage {
     }
 }
 
-/// Why a probe ended before there was an answer to judge.
+/// Why a probe ended without an answer to judge.
 #[derive(Debug)]
 pub enum ProbeError {
-    /// It is the endpoint's fault or the network's: a sentence.
+    /// The endpoint or the network failed. Holds the reason.
     Endpoint(String),
-    /// It is ours.
+    /// This machine lacked a resource.
     Own(Shortage),
 }
 
 impl ProbeError {
-    /// An error of a socket, with the words that go before it where it is the endpoint's.
+    /// Classifies a socket error. `what` precedes the cause in the reason.
     pub fn of_socket(what: &str, error: &io::Error) -> ProbeError {
         match Shortage::of_socket(error) {
             Some(shortage) => ProbeError::Own(shortage),
             None => {
-                let cause = reasons::sentence_of(error).unwrap_or_else(|| error.to_string());
+                let cause = reasons::reason_of(error).unwrap_or_else(|| error.to_string());
                 ProbeError::Endpoint(format!("{what}: {cause}"))
             }
         }

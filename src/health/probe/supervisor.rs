@@ -1,17 +1,19 @@
-//! The supervisor of a check's program: a small process of its own between this server and the program.
+//! The supervisor of an exec check: a small process between this server and the check's program.
 //!
-//! A program may leave children behind, also in sessions of their own (`setsid`), where no process group reaches them.
-//! The kernel gives such orphans to their nearest living ancestor that is a *child subreaper* (prctl(2)), so each program
-//! runs under a process that is one, and that ends whatever it has inherited when the program has ended. The server tells
-//! it to end everything by closing its standard input, which also happens when the server itself dies.
+//! A program may leave children behind, even in sessions of their own (`setsid`), which no process
+//! group reaches. The kernel reparents such orphans to their nearest ancestor that is a *child
+//! subreaper* (prctl(2)). The supervisor is one, and it kills everything that it inherits once the
+//! program has exited. The server asks for this at a timeout by closing the supervisor's standard
+//! input, which also happens when the server dies.
 //!
-//! It is this program again, started under another name ([`NAME`]). It reports on its standard error, in one line, what
-//! became of the program: `exit 3`, `signal 9`, or `errno 2` where it could not be run.
+//! The supervisor is the server's own executable, started under the name [`NAME`]. It reports the
+//! program's outcome on its standard error in one line: `exit 3`, `signal 9`, or `errno 2` if the
+//! program could not be run.
 
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -19,27 +21,27 @@ use rustix::process::{Pid, Signal, WaitOptions};
 
 use crate::files;
 
-/// The name that the process is started by.
+/// The name (`argv[0]`) of the process.
 pub const NAME: &str = "meridian-probe";
 
-/// Rounds of ending children, each of whom may leave children of its own.
+/// How often the supervisor kills its children. Each round may leave grandchildren behind.
 const ROUNDS: usize = 200;
-/// The pause between two rounds: the kernel needs a moment to end a process.
+/// The pause between two rounds, in which the kernel ends the processes.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// What became of a program.
+/// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProgramOutcome {
-    /// It ended with this code.
+    /// It exited with this code.
     Exit(i32),
-    /// A signal ended it.
+    /// A signal killed it.
     Signal(i32),
-    /// It could not be run: a number of errno(3).
+    /// It could not be run. Holds a number of errno(3).
     Error(i32),
 }
 
 impl ProgramOutcome {
-    /// Reads the line of a supervisor.
+    /// Parses a supervisor's report.
     pub fn parse(line: &str) -> Option<ProgramOutcome> {
         let (word, number) = line.trim_end().split_once(' ')?;
         let number = number.parse().ok()?;
@@ -51,6 +53,7 @@ impl ProgramOutcome {
         }
     }
 
+    /// The report of this outcome.
     fn line(self) -> String {
         match self {
             ProgramOutcome::Exit(code) => format!("exit {code}\n"),
@@ -60,65 +63,68 @@ impl ProgramOutcome {
     }
 }
 
-/// Supervises a program, if this process was started for that: under [`NAME`], with the program and its arguments.
-/// To be called first of all.
+/// Acts as a supervisor if this process was started as one: under [`NAME`], with the program and
+/// its arguments. Call it first in `main`.
 pub fn run_if_called() -> Option<ExitCode> {
     let mut arguments = std::env::args_os();
     if arguments.next()? != NAME {
         return None;
     }
     let program = arguments.next()?;
-    // So that lists of processes call it that, too; it was started by a link to the server's own file.
+    // The name in process lists would otherwise be that of the link to the executable.
     let _ = rustix::thread::set_name(c"meridian-probe");
     let report = supervise(program, arguments);
-    // The server waits for this line and no longer; it may be gone already.
+    // The server reads only this line, and it may be gone already.
     let _ = std::io::stderr().write_all(report.line().as_bytes());
     end_children();
     Some(ExitCode::SUCCESS)
 }
 
 fn supervise(program: OsString, arguments: impl Iterator<Item = OsString>) -> ProgramOutcome {
-    let told = |error: std::io::Error| {
-        ProgramOutcome::Error(error.raw_os_error().unwrap_or(Errno::IO.raw_os_error()))
-    };
-    if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
-        return told(error.into());
-    }
-    if let Err(error) = std::thread::Builder::new()
-        .name("end".to_owned())
-        .spawn(end_with_the_server)
-    {
-        return told(error);
-    }
-    let child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    match child.and_then(|mut child| child.wait()) {
-        Ok(status) => match (status.code(), status.signal()) {
-            (Some(code), _) => ProgramOutcome::Exit(code),
-            (None, signal) => ProgramOutcome::Signal(signal.unwrap_or(0)),
+    match run(program, arguments) {
+        Ok(status) => match status.code() {
+            Some(code) => ProgramOutcome::Exit(code),
+            None => ProgramOutcome::Signal(status.signal().unwrap_or(0)),
         },
-        Err(error) => told(error),
+        Err(error) => {
+            let errno = error.raw_os_error();
+            ProgramOutcome::Error(errno.unwrap_or(Errno::IO.raw_os_error()))
+        }
     }
 }
 
-/// Ends everything when the server closes the standard input: the time of the probe is over, or the server is gone.
+/// Runs the program to its end.
+fn run(
+    program: OsString,
+    arguments: impl Iterator<Item = OsString>,
+) -> std::io::Result<ExitStatus> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    std::thread::Builder::new()
+        .name("end".to_owned())
+        .spawn(end_with_the_server)?;
+    Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?
+        .wait()
+}
+
+/// Kills everything when the standard input closes: the probe has timed out, or the server is gone.
 fn end_with_the_server() {
     let _ = std::io::stdin().read(&mut [0]);
     end_children();
     std::process::exit(0);
 }
 
-/// Ends every child, and what is inherited from each, for as long as there is one.
+/// Kills all children and everything that they leave behind.
 fn end_children() {
     for _ in 0..ROUNDS {
         loop {
             match rustix::process::waitpid(None, WaitOptions::NOHANG) {
                 Ok(Some(_)) => {}
                 Ok(None) => break,
-                // There is no child left.
+                // No child is left.
                 Err(_) => return,
             }
         }
@@ -129,7 +135,7 @@ fn end_children() {
     }
 }
 
-/// The processes whose parent this one is, by proc_pid_stat(5).
+/// The child processes of this one (proc_pid_stat(5)).
 fn children() -> Vec<Pid> {
     let own = rustix::process::getpid().as_raw_nonzero().get();
     let Ok(entries) = std::fs::read_dir("/proc") else {
@@ -137,24 +143,18 @@ fn children() -> Vec<Pid> {
     };
     let mut children = Vec::new();
     for entry in entries.flatten() {
-        let Some(id) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<i32>().ok())
-        else {
-            continue;
-        };
-        let Ok(stat) = files::read_proc(entry.path().join("stat")) else {
-            continue;
-        };
-        if parent_in(&stat) == Some(own) {
+        if let Some(name) = entry.file_name().to_str()
+            && let Ok(id) = name.parse()
+            && let Ok(stat) = files::read_proc(entry.path().join("stat"))
+            && parent_in(&stat) == Some(own)
+        {
             children.extend(Pid::from_raw(id));
         }
     }
     children
 }
 
-/// `12 (name) S 7 ...`: the name may hold anything, spaces and brackets too.
+/// The parent in `12 (name) S 7 ...`. The name may contain anything, including brackets.
 fn parent_in(stat: &str) -> Option<i32> {
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_ascii_whitespace().nth(1)?.parse().ok()

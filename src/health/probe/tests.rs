@@ -1,4 +1,4 @@
-//! Probes against endpoints of every ill will, each a small server on loopback.
+//! Probes of well-behaved, broken and hostile endpoints. Each is a small server on loopback.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ use crate::health::check::{
     CertificateRule, CheckTls, DnsCheck, GrpcCheck, HealthCheck, HttpCheck, HttpExpectation,
     HttpMethod,
 };
-use crate::health::verdict::HealthRules;
+use crate::health::machine::HealthRules;
 
-/// Long enough for a busy machine, short enough for a test that waits for it.
+/// A timeout that a busy machine meets, and that a test can wait for.
 const TIMEOUT: Duration = Duration::from_millis(800);
 
 async fn ask_with(
@@ -79,7 +79,7 @@ fn http(expect: HttpExpectation) -> ProbeKind {
     })
 }
 
-/// A server that does `serve` with each connection.
+/// A server that calls `serve` with each connection.
 async fn server<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
 where
     F: Future<Output = ()> + Send + 'static,
@@ -108,7 +108,7 @@ async fn says(octets: impl Into<Vec<u8>>) -> SocketAddr {
     .await
 }
 
-/// A server that says this without end, a piece at a time, after these first octets.
+/// A server that sends `first`, then repeats a piece forever.
 async fn repeats(first: &'static str, piece: &'static str, pause: Duration) -> SocketAddr {
     server(move |mut stream| async move {
         let _ = stream.read(&mut [0; 4096]).await;
@@ -129,7 +129,7 @@ fn response(head: &str, body: &str) -> String {
 
 #[track_caller]
 fn assert_fails(found: &Observation, part: &str) {
-    assert_eq!(found.outcome, ProbeResult::Fail, "{found:?}");
+    assert_eq!(found.result, ProbeResult::Fail, "{found:?}");
     assert!(found.reason.as_deref().unwrap().contains(part), "{found:?}");
 }
 
@@ -140,7 +140,7 @@ async fn a_good_answer_passes_with_its_phases() {
         http(HttpExpectation::default()),
     )
     .await;
-    assert_eq!((found.outcome, &found.reason), (ProbeResult::Pass, &None));
+    assert_eq!((found.result, &found.reason), (ProbeResult::Pass, &None));
     let ProbePhases {
         connect,
         tls,
@@ -259,14 +259,14 @@ async fn expectations_are_kept_to() {
         ..expect
     };
     assert_eq!(
-        ask(address, http(all.clone())).await.outcome,
+        ask(address, http(all.clone())).await.result,
         ProbeResult::Pass
     );
     let slow = HttpExpectation {
         latency: Some(Duration::from_nanos(1)),
         ..all
     };
-    assert_eq!(ask(address, http(slow)).await.outcome, ProbeResult::Warn);
+    assert_eq!(ask(address, http(slow)).await.result, ProbeResult::Warn);
 }
 
 #[tokio::test]
@@ -283,7 +283,7 @@ async fn an_endpoint_may_speak_of_itself() {
             http(HttpExpectation::default()),
         )
         .await;
-        assert_eq!((found.outcome, found.load), (outcome, Some(0.25)));
+        assert_eq!((found.result, found.load), (outcome, Some(0.25)));
     }
     let vendor = response(
         "200 OK\r\nContent-Type: Application/VND.Health+JSON",
@@ -320,7 +320,7 @@ async fn a_health_document_that_cannot_be_read_is_bad() {
         (
             "application/health+json",
             r#"{"status": "pa"#.as_bytes(),
-            "health document is no JSON",
+            "health document is not JSON",
         ),
         ("Application/Health+JSON", fails.as_bytes(), "it says fail"),
         (
@@ -336,12 +336,12 @@ async fn a_health_document_that_cannot_be_read_is_bad() {
         (
             "application/health+json",
             br#"{"status": "pass", "load": NaN}"#,
-            "health document is no JSON",
+            "health document is not JSON",
         ),
         (
             "application/health+json",
             b"{\"status\": \"pass\", \"output\": \"\xff\"}",
-            "health document is no JSON",
+            "health document is not JSON",
         ),
         (
             "application/health+json",
@@ -349,11 +349,15 @@ async fn a_health_document_that_cannot_be_read_is_bad() {
             "no known status",
         ),
         ("application/health+json", br#"["pass"]"#, "no known status"),
-        ("application/health+json", b"", "health document is no JSON"),
+        (
+            "application/health+json",
+            b"",
+            "health document is not JSON",
+        ),
         (
             "application/health+json",
             deep.as_bytes(),
-            "health document is no JSON",
+            "health document is not JSON",
         ),
         (
             "application/health+json",
@@ -372,7 +376,7 @@ async fn a_health_document_that_cannot_be_read_is_bad() {
         .await;
         assert_fails(&found, part);
     }
-    // The answer to HEAD has no document, whatever its header says.
+    // The answer to HEAD has no document, even if its header announces one.
     let head = says(
         "HTTP/1.1 200 OK\r\ncontent-type: application/health+json\r\ncontent-length: 17\r\n\r\n",
     )
@@ -388,7 +392,7 @@ async fn a_health_document_that_cannot_be_read_is_bad() {
         }),
     )
     .await;
-    assert_eq!(found.outcome, ProbeResult::Pass, "{found:?}");
+    assert_eq!(found.result, ProbeResult::Pass, "{found:?}");
 }
 
 #[tokio::test]
@@ -402,7 +406,7 @@ async fn endless_interim_answers_are_bounded() {
             http(HttpExpectation::default()),
         )
         .await;
-        assert_fails(&found, "more than 128 KiB and no answer in them");
+        assert_fails(&found, "more than 128 KiB before its answer");
         let slow = repeats("", interim, Duration::from_millis(20)).await;
         assert_fails(
             &ask_briefly(slow, http(HttpExpectation::default())).await,
@@ -412,7 +416,7 @@ async fn endless_interim_answers_are_bounded() {
         assert_eq!(
             ask(says(few).await, http(HttpExpectation::default()))
                 .await
-                .outcome,
+                .result,
             ProbeResult::Pass
         );
     }
@@ -454,7 +458,7 @@ async fn a_body_that_ends_without_a_goodbye_of_tls_is_as_long_as_it_is() {
         .await;
         let probe = https(Some("www.example.test"), true);
         let found = ask_with(trust.clone(), address, probe, Duration::from_secs(10)).await;
-        assert_eq!(found.outcome, outcome, "{found:?}");
+        assert_eq!(found.result, outcome, "{found:?}");
     }
 }
 
@@ -543,7 +547,9 @@ async fn endless_heads_are_refused_and_huge_bodies_are_cut() {
     )
     .await;
     assert_fails(&ask(head, http(HttpExpectation::default())).await, "");
-    let piece = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+    let piece = "\
+        xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\
+        xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
     let body = repeats(
         "HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\nfine ",
         piece,
@@ -555,13 +561,13 @@ async fn endless_heads_are_refused_and_huge_bodies_are_cut() {
         ..HttpExpectation::default()
     };
     assert_eq!(
-        ask(body, http(expect)).await.outcome,
+        ask(body, http(expect)).await.result,
         ProbeResult::Pass,
         "what was looked for came first"
     );
 }
 
-/// A certificate authority of the test, and a TLS server with a certificate for a name.
+/// A test authority, and a TLS server with a certificate for a name.
 fn certificates(name: &str, expires: (i32, u8, u8)) -> (TrustStore, Arc<ServerConfig>) {
     let authority_key = KeyPair::generate().unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
@@ -642,7 +648,7 @@ async fn certificates_are_verified_for_the_name_and_their_expiry_told() {
         tls("www.example.test"),
     ] {
         let found = ask_with(trust.clone(), address, probe, long).await;
-        assert_eq!(found.outcome, ProbeResult::Pass, "{found:?}");
+        assert_eq!(found.result, ProbeResult::Pass, "{found:?}");
         assert!(found.certificate_expires_in.unwrap() > 20_000, "{found:?}");
     }
     for probe in [
@@ -689,7 +695,7 @@ async fn an_expired_certificate_fails_unless_it_is_not_verified() {
         "expired",
     );
     let found = ask_with(trust, address, https(Some("www.example.test"), false), long).await;
-    assert_eq!(found.outcome, ProbeResult::Pass, "{found:?}");
+    assert_eq!(found.result, ProbeResult::Pass, "{found:?}");
     assert!(found.certificate_expires_in.unwrap() < -8000);
     let no_tls = says("no TLS here").await;
     assert_fails(
@@ -701,7 +707,7 @@ async fn an_expired_certificate_fails_unless_it_is_not_verified() {
 #[tokio::test]
 async fn a_tcp_check_is_content_with_a_connection() {
     let found = ask(says("").await, ProbeKind::Tcp).await;
-    assert_eq!(found.outcome, ProbeResult::Pass);
+    assert_eq!(found.result, ProbeResult::Pass);
     assert!(found.phases.connect.is_some());
 }
 
@@ -730,7 +736,7 @@ async fn a_dns_check_wants_noerror_to_its_own_question() {
             }),
         )
         .await;
-        assert_eq!(found.outcome, outcome, "{found:?}");
+        assert_eq!(found.result, outcome, "{found:?}");
     }
 }
 
@@ -747,12 +753,12 @@ async fn what_does_not_speak_grpc_is_no_good() {
     assert_eq!(
         ask_briefly(says(response("200 OK", "")).await, grpc())
             .await
-            .outcome,
+            .result,
         ProbeResult::Fail
     );
 }
 
-/// A gRPC server that answers with this health, its status in the trailers as the protocol has it.
+/// A gRPC server that answers with this health, with its status in the trailers.
 async fn grpc_server(health: u8) -> SocketAddr {
     use http_body_util::{BodyExt, Full};
     use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -767,7 +773,7 @@ async fn grpc_server(health: u8) -> SocketAddr {
             );
             assert_eq!(
                 request.uri(),
-                "http://shop.example.test/grpc.health.v1.Health/HealthCheck"
+                "http://shop.example.test/grpc.health.v1.Health/Check"
             );
             let asked = request.into_body().collect().await.unwrap().to_bytes();
             assert_eq!(asked, b"\0\0\0\0\x06\x0a\x04shop"[..]);
@@ -802,7 +808,7 @@ async fn a_grpc_server_is_asked_about_a_service_and_its_trailers_count() {
         })
     };
     assert_eq!(
-        ask(grpc_server(1).await, grpc()).await.outcome,
+        ask(grpc_server(1).await, grpc()).await.result,
         ProbeResult::Pass
     );
     assert_fails(&ask(grpc_server(2).await, grpc()).await, "NOT_SERVING");
@@ -811,7 +817,7 @@ async fn a_grpc_server_is_asked_about_a_service_and_its_trailers_count() {
 
 #[tokio::test]
 async fn an_endpoint_that_hangs_in_connect_ends_with_the_timeout() {
-    // Nobody accepts, and the queue of those who wait to be accepted is full: the kernel answers no more.
+    // The server accepts nothing and its backlog is full, so the kernel no longer answers.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket
         .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
@@ -842,7 +848,7 @@ async fn an_ipv6_endpoint_is_asked_like_any_other() {
         }
     });
     assert_eq!(
-        ask(address, http(HttpExpectation::default())).await.outcome,
+        ask(address, http(HttpExpectation::default())).await.result,
         ProbeResult::Pass
     );
 }

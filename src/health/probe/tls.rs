@@ -1,10 +1,16 @@
-//! TLS: whom probes trust, as ready settings that every probe shares.
+//! TLS settings of probes: trusted authorities and client certificates.
+//!
+//! Building a client configuration is expensive, so a [`TrustStore`] holds ready ones that every
+//! probe shares, with and without verification and for each ALPN protocol. A check can bring its
+//! own authorities ([`CheckAuthorities`]) and its own client certificate ([`ClientIdentity`]). The
+//! admin client and webhooks use the same settings.
 
+use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio_rustls::rustls::client::ResolvesClientCert;
 use tokio_rustls::rustls::client::danger::ServerCertVerifier;
+use tokio_rustls::rustls::client::{ResolvesClientCert, Resumption};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -15,18 +21,20 @@ use x509_cert::der::Decode;
 use super::verifier::{ByRoots, TakesAny};
 use crate::health::check::{CertificateRule, CheckTls};
 
-/// Whose certificates are trusted, as ready settings.
+/// Trusted root certificates, as ready client configurations.
 #[derive(Debug, Clone)]
 pub struct TrustStore {
-    /// By [`AlpnProtocol`].
-    verified: [Arc<ClientConfig>; 3],
-    unverified: [Arc<ClientConfig>; 3],
+    verified: ConfigByProtocol,
+    unverified: ConfigByProtocol,
 }
 
-/// What is spoken above TLS.
+/// Indexed by [`AlpnProtocol`].
+type ConfigByProtocol = [Arc<ClientConfig>; 3];
+
+/// The protocol above TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AlpnProtocol {
-    /// Nothing is asked for.
+    /// No protocol is offered.
     Any = 0,
     /// HTTP/1.1
     Http1 = 1,
@@ -34,96 +42,123 @@ pub enum AlpnProtocol {
     Http2 = 2,
 }
 
-/// The authorities of one check: certificates from a file, and the trust in them. Equal when the certificates are.
+impl AlpnProtocol {
+    const ALL: [AlpnProtocol; 3] = [AlpnProtocol::Any, AlpnProtocol::Http1, AlpnProtocol::Http2];
+
+    /// The protocols to offer, by their IANA names.
+    fn offer(self) -> Vec<Vec<u8>> {
+        match self {
+            AlpnProtocol::Any => Vec::new(),
+            AlpnProtocol::Http1 => vec![b"http/1.1".to_vec()],
+            AlpnProtocol::Http2 => vec![b"h2".to_vec()],
+        }
+    }
+}
+
+/// The authorities of one check. Two are equal if their certificates are.
 #[derive(Debug, Clone)]
-pub struct CheckAuthorities(Arc<(Vec<CertificateDer<'static>>, TrustStore)>);
+pub struct CheckAuthorities(Arc<AuthorityFile>);
+
+#[derive(Debug)]
+struct AuthorityFile {
+    certificates: Vec<CertificateDer<'static>>,
+    trust: TrustStore,
+}
 
 impl CheckAuthorities {
     /// Reads certificates in PEM (RFC 7468).
     ///
     /// # Errors
-    /// A sentence: there is none, or one cannot be used.
+    /// A sentence: there is no certificate, or none is usable.
     pub fn from_pem(text: &[u8]) -> Result<CheckAuthorities, String> {
         let certificates = read_chain(text)?;
         if !ByRoots::can_use(&certificates) {
-            return Err(
-                "it holds no certificate that can be read as X.509: write it anew".to_owned(),
-            );
+            return Err("it holds no certificate that can be read as X.509: replace it".to_owned());
         }
         let trust = TrustStore::of(certificates.clone())?;
-        Ok(CheckAuthorities(Arc::new((certificates, trust))))
+        Ok(CheckAuthorities(Arc::new(AuthorityFile {
+            certificates,
+            trust,
+        })))
     }
 
-    /// Trust in them and in nobody else.
+    /// A trust store with only these authorities.
     pub fn trust(&self) -> &TrustStore {
-        &self.0.1
+        &self.0.trust
     }
 }
 
 impl PartialEq for CheckAuthorities {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0.0 == other.0.0
+        Arc::ptr_eq(&self.0, &other.0) || self.0.certificates == other.0.certificates
     }
 }
 
 impl Eq for CheckAuthorities {}
 
-impl std::hash::Hash for CheckAuthorities {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.0
-            .0
-            .first()
-            .map(|certificate| certificate.as_ref())
-            .hash(state);
+impl Hash for CheckAuthorities {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash_first(&self.0.certificates, state);
     }
 }
 
-/// The certificate that a check shows to endpoints that ask for one, with its key. Equal when the certificates are.
+/// The client certificate of a check, with its key. Two are equal if their certificates are.
 #[derive(Clone)]
 pub struct ClientIdentity {
     chain: Vec<CertificateDer<'static>>,
     resolver: Arc<dyn ResolvesClientCert>,
 }
 
-/// What is wrong with the files of a [`ClientIdentity`], each a sentence.
+/// What is wrong with the files of a [`ClientIdentity`], as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdentityError {
-    /// About the certificate.
+    /// About the certificate file.
     Certificate(String),
-    /// About the key.
+    /// About the key file.
     Key(String),
+}
+
+impl IdentityError {
+    fn certificate(reason: &str) -> IdentityError {
+        IdentityError::Certificate(reason.to_owned())
+    }
+
+    fn key(reason: &str) -> IdentityError {
+        IdentityError::Key(reason.to_owned())
+    }
 }
 
 impl ClientIdentity {
     /// Reads a certificate with its chain, and its private key, both in PEM (RFC 7468).
     ///
     /// # Errors
-    /// One of them is none, or the key is another certificate's.
+    /// A file is malformed or unusable, or the key belongs to another certificate.
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<ClientIdentity, IdentityError> {
         let chain = read_chain(certificate).map_err(IdentityError::Certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
-            IdentityError::Key(
-                "it holds no private key in PEM (an encrypted one cannot be read)".to_owned(),
-            )
-        })?;
-        let key = ring::sign::any_supported_type(&key).map_err(|_| {
-            IdentityError::Key(
-                "it is a key that cannot be used: take RSA, P-256, P-384 or Ed25519".to_owned(),
-            )
-        })?;
-        if chain
-            .iter()
-            .any(|certificate| x509_cert::Certificate::from_der(certificate).is_err())
-        {
-            return Err(IdentityError::Certificate(
-                "it holds what is no X.509 certificate".to_owned(),
+        let Ok(key) = PrivateKeyDer::from_pem_slice(key) else {
+            return Err(IdentityError::key(
+                "it holds no private key in PEM (an encrypted one cannot be read)",
             ));
+        };
+        let Ok(key) = ring::sign::any_supported_type(&key) else {
+            return Err(IdentityError::key(
+                "it is a key that cannot be used: use RSA, P-256, P-384 or Ed25519",
+            ));
+        };
+        for certificate in &chain {
+            if x509_cert::Certificate::from_der(certificate).is_err() {
+                return Err(IdentityError::certificate(
+                    "it holds something that is not an X.509 certificate",
+                ));
+            }
         }
         let pair = CertifiedKey::new(chain.clone(), key);
-        // Of a certificate of X.509 version 1 the key cannot be compared; endpoints may want it all the same.
+        // The key of an X.509 version 1 certificate cannot be compared, but endpoints may accept
+        // it.
         if let Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) = pair.keys_match() {
-            let sentence = "the private key is not that of the client certificate".to_owned();
-            return Err(IdentityError::Key(sentence));
+            return Err(IdentityError::key(
+                "the private key is not that of the client certificate",
+            ));
         }
         Ok(ClientIdentity {
             chain,
@@ -146,20 +181,22 @@ impl PartialEq for ClientIdentity {
 
 impl Eq for ClientIdentity {}
 
-impl std::hash::Hash for ClientIdentity {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.chain
-            .first()
-            .map(|certificate| certificate.as_ref())
-            .hash(state);
+impl Hash for ClientIdentity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash_first(&self.chain, state);
     }
 }
 
-/// The certificates of a file in PEM, at least one.
+fn hash_first<H: Hasher>(certificates: &[CertificateDer<'static>], state: &mut H) {
+    certificates.first().map(AsRef::<[u8]>::as_ref).hash(state);
+}
+
+/// The certificates of a PEM file, at least one.
 fn read_chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let read: Result<Vec<CertificateDer<'static>>, _> =
-        CertificateDer::pem_slice_iter(text).collect();
-    let certificates = read.map_err(|error| format!("it is no PEM: {error}"))?;
+    let mut certificates = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(text) {
+        certificates.push(certificate.map_err(|error| format!("it is no PEM: {error}"))?);
+    }
     if certificates.is_empty() {
         return Err("it holds no certificate".to_owned());
     }
@@ -167,100 +204,96 @@ fn read_chain(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 impl TrustStore {
-    /// The system's roots, so that an operator's own authority counts where the system knows it.
+    /// Trusts the system's root certificates, including authorities that an operator added.
     ///
-    /// The second part is a warning where some could not be read or there are none.
+    /// The second value is a warning if there are none or some could not be read.
+    ///
+    /// # Errors
+    /// A sentence: the roots cannot be used.
     pub fn of_the_system() -> Result<(TrustStore, Option<String>), String> {
         let loaded = rustls_native_certs::load_native_certs();
-        let warning = loaded
-            .errors
-            .first()
-            .map(|error| format!("some root certificates cannot be read: {error}"));
-        let none =
-            "the system has no root certificates, so no certificate of an endpoint can be verified";
         let warning = if loaded.certs.is_empty() {
-            Some(none.to_owned())
+            let reason = "the system has no root certificates, so no certificate of an endpoint \
+                          can be verified";
+            Some(reason.to_owned())
+        } else if let [error, ..] = &loaded.errors[..] {
+            Some(format!("some root certificates cannot be read: {error}"))
         } else {
-            warning
+            None
         };
         Ok((TrustStore::of(loaded.certs)?, warning))
     }
 
-    /// Only these roots, as DER.
+    /// Trusts only these root certificates, in DER.
     ///
     /// # Errors
-    /// A sentence: they cannot be used.
+    /// A sentence: the roots cannot be used.
     pub fn of(roots: Vec<CertificateDer<'static>>) -> Result<TrustStore, String> {
         let provider = Arc::new(ring::default_provider());
-        let verified = Arc::new(ByRoots::new(roots, provider.clone())?);
+        let by_roots = Arc::new(ByRoots::new(roots, provider.clone())?);
         Ok(TrustStore {
-            verified: by_protocol(&settings(provider.clone(), verified)?),
-            unverified: by_protocol(&settings(provider, Arc::new(TakesAny))?),
+            verified: by_protocol(&client_config(provider.clone(), by_roots)?),
+            unverified: by_protocol(&client_config(provider, Arc::new(TakesAny))?),
         })
     }
 
-    /// The settings for somebody who speaks this protocol and shows no certificate.
+    /// The configuration for a client without a certificate.
     pub fn settings(&self, verify: bool, protocol: AlpnProtocol) -> Arc<ClientConfig> {
-        let settings = if verify {
+        let configs = if verify {
             &self.verified
         } else {
             &self.unverified
         };
-        settings[protocol as usize].clone()
+        configs[protocol as usize].clone()
     }
 
-    /// The settings for a check that wants this of certificates.
+    /// The configuration for a check with this rule.
     pub fn settings_for(
         &self,
-        wanted: &CertificateRule,
+        rule: &CertificateRule,
         protocol: AlpnProtocol,
     ) -> Arc<ClientConfig> {
-        let trust = wanted
-            .authorities
-            .as_ref()
-            .map_or(self, |authorities| authorities.trust());
-        let settings = trust.settings(wanted.verify, protocol);
-        let Some(identity) = &wanted.identity else {
-            return settings;
+        let trust = match &rule.authorities {
+            Some(authorities) => authorities.trust(),
+            None => self,
         };
-        let mut settings = (*settings).clone();
-        settings.client_auth_cert_resolver = identity.resolver.clone();
-        Arc::new(settings)
+        let mut config = trust.settings(rule.verify, protocol);
+        if let Some(identity) = &rule.identity {
+            Arc::make_mut(&mut config).client_auth_cert_resolver = identity.resolver.clone();
+        }
+        config
     }
 }
 
-fn by_protocol(settings: &ClientConfig) -> [Arc<ClientConfig>; 3] {
-    [&[][..], b"http/1.1", b"h2"].map(|protocol| {
-        let mut settings = settings.clone();
-        settings.alpn_protocols = Some(protocol.to_vec())
-            .filter(|protocol| !protocol.is_empty())
-            .into_iter()
-            .collect();
-        Arc::new(settings)
+fn by_protocol(config: &ClientConfig) -> ConfigByProtocol {
+    AlpnProtocol::ALL.map(|protocol| {
+        let mut config = config.clone();
+        config.alpn_protocols = protocol.offer();
+        Arc::new(config)
     })
 }
 
-/// The name that the certificate must be for.
+/// The name that the endpoint's certificate must be valid for.
 pub fn server_name(tls: &CheckTls, address: SocketAddr) -> Result<ServerName<'static>, String> {
     let Some(name) = &tls.name else {
         return Ok(ServerName::IpAddress(address.ip().into()));
     };
     ServerName::try_from(name.clone())
-        .map_err(|_| format!("\"{name}\" is no name for a certificate"))
+        .map_err(|_| format!("\"{name}\" is not a valid name for a certificate"))
 }
 
-fn settings(
+fn client_config(
     provider: Arc<CryptoProvider>,
     verifier: Arc<dyn ServerCertVerifier>,
 ) -> Result<ClientConfig, String> {
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| format!("no TLS: {error}"))?;
-    let mut settings = builder
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("no TLS: {error}"))?;
+    let mut config = builder
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
-    // Every probe is to see a whole handshake.
-    settings.resumption = tokio_rustls::rustls::client::Resumption::disabled();
-    Ok(settings)
+    // Every probe must see a full handshake.
+    config.resumption = Resumption::disabled();
+    Ok(config)
 }

@@ -1,11 +1,13 @@
-//! Verifiers: which certificates of endpoints are taken.
+//! Certificate verifiers: which certificates of endpoints are accepted.
 //!
-//! [`ByRoots`] verifies as the web does, and takes a certificate that is itself among the roots, as curl does with its
-//! `--cacert`. [`TakesAny`] is `verify = false`: it looks at nothing, not even at the signature of the handshake, since a
-//! key that this server cannot use says nothing about the endpoint's health. Whatever is refused is refused in a sentence.
+//! [`ByRoots`] verifies like a web client. It also accepts a leaf certificate that is itself among
+//! the roots, as curl does with `--cacert`. [`TakesAny`] implements `verify = false`: it does not
+//! even check the signature of the handshake, because a key that this server cannot verify says
+//! nothing about the endpoint's health.
+//!
+//! Every refusal carries a sentence that says what to do ([`super::reasons`]).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
@@ -19,22 +21,22 @@ use tokio_rustls::rustls::{
 };
 use x509_cert::der::Decode;
 
-use super::reasons::told_of;
+use super::reasons::with_reason;
 
-/// Verifies by roots; without any, nothing is taken.
+/// Verifies certificates against root certificates. Without roots it accepts nothing.
 #[derive(Debug)]
 pub struct ByRoots {
-    /// `None`: there are no roots.
+    /// `None` if there are no usable roots.
     inner: Option<Arc<WebPkiServerVerifier>>,
     roots: Vec<CertificateDer<'static>>,
     schemes: Vec<SignatureScheme>,
 }
 
 impl ByRoots {
-    /// These roots; those that cannot be read are passed over.
+    /// Uses these roots and ignores those that cannot be parsed.
     ///
     /// # Errors
-    /// A sentence: they cannot be used.
+    /// A sentence: the roots cannot be used.
     pub fn new(
         roots: Vec<CertificateDer<'static>>,
         provider: Arc<CryptoProvider>,
@@ -61,22 +63,24 @@ impl ByRoots {
         })
     }
 
-    /// Whether at least one of these can be a root.
+    /// Whether at least one of these can serve as a root.
     pub fn can_use(roots: &[CertificateDer<'static>]) -> bool {
-        RootCertStore::empty()
-            .add_parsable_certificates(roots.iter().cloned())
-            .0
-            > 0
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(roots.iter().cloned());
+        !store.is_empty()
     }
 
     fn inner(&self) -> Result<&WebPkiServerVerifier, Error> {
-        let none = || {
-            Error::General("there are no root certificates to verify the certificate by".to_owned())
-        };
-        self.inner.as_deref().ok_or_else(none)
+        match &self.inner {
+            Some(inner) => Ok(inner),
+            None => Err(Error::General(
+                "there are no root certificates to verify the certificate by".to_owned(),
+            )),
+        }
     }
 
-    /// A root that is shown as the server's own certificate needs no issuer: it is trusted as it is. `None`: it is none.
+    /// Verifies a root that the server presents as its own certificate: it needs no issuer. Returns
+    /// `None` if the certificate is not a root.
     fn verify_root_itself(
         &self,
         leaf: &CertificateDer<'_>,
@@ -87,26 +91,23 @@ impl ByRoots {
             return None;
         }
         let parsed = ParsedCertificate::try_from(leaf).ok()?;
-        let validity = x509_cert::Certificate::from_der(leaf)
-            .ok()?
-            .tbs_certificate
-            .validity;
-        let [start, end] = [validity.not_before, validity.not_after].map(|time| {
-            UnixTime::since_unix_epoch(Duration::from_secs(time.to_unix_duration().as_secs()))
-        });
-        if now < start {
-            return Some(Err(CertificateError::NotValidYetContext {
+        let certificate = x509_cert::Certificate::from_der(leaf).ok()?;
+        let validity = certificate.tbs_certificate.validity;
+        let not_before = UnixTime::since_unix_epoch(validity.not_before.to_unix_duration());
+        let not_after = UnixTime::since_unix_epoch(validity.not_after.to_unix_duration());
+        if now < not_before {
+            let error = CertificateError::NotValidYetContext {
                 time: now,
-                not_before: start,
-            }
-            .into()));
+                not_before,
+            };
+            return Some(Err(error.into()));
         }
-        if now > end {
-            return Some(Err(CertificateError::ExpiredContext {
+        if now > not_after {
+            let error = CertificateError::ExpiredContext {
                 time: now,
-                not_after: end,
-            }
-            .into()));
+                not_after,
+            };
+            return Some(Err(error.into()));
         }
         Some(verify_server_name(&parsed, name).map(|()| ServerCertVerified::assertion()))
     }
@@ -121,20 +122,15 @@ impl ServerCertVerifier for ByRoots {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let refused = match self
-            .inner()?
-            .verify_server_cert(leaf, others, name, ocsp, now)
+        let inner = self.inner()?;
+        let mut result = inner.verify_server_cert(leaf, others, name, ocsp, now);
+        if let Err(error) = &result
+            && is_authority(error)
+            && let Some(verified) = self.verify_root_itself(leaf, name, now)
         {
-            Ok(verified) => return Ok(verified),
-            Err(refused) => refused,
-        };
-        let verified = match is_authority(&refused) {
-            true => self
-                .verify_root_itself(leaf, name, now)
-                .unwrap_or(Err(refused)),
-            false => Err(refused),
-        };
-        verified.map_err(|error| told_of(error, leaf))
+            result = verified;
+        }
+        result.map_err(|error| with_reason(error, leaf))
     }
 
     fn verify_tls12_signature(
@@ -145,7 +141,7 @@ impl ServerCertVerifier for ByRoots {
     ) -> Result<HandshakeSignatureValid, Error> {
         self.inner()?
             .verify_tls12_signature(message, leaf, signed)
-            .map_err(|error| told_of(error, leaf))
+            .map_err(|error| with_reason(error, leaf))
     }
 
     fn verify_tls13_signature(
@@ -156,16 +152,16 @@ impl ServerCertVerifier for ByRoots {
     ) -> Result<HandshakeSignatureValid, Error> {
         self.inner()?
             .verify_tls13_signature(message, leaf, signed)
-            .map_err(|error| told_of(error, leaf))
+            .map_err(|error| with_reason(error, leaf))
     }
 
-    /// Only what can be verified: a server that has several keys then shows one that will do.
+    /// Only schemes that can be verified, so that a server with several keys picks a usable one.
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.schemes.clone()
     }
 }
 
-/// Whether a certificate was refused for being an authority's.
+/// Whether a certificate was refused because it belongs to an authority.
 fn is_authority(refused: &Error) -> bool {
     let Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) = refused else {
         return false;
@@ -176,7 +172,7 @@ fn is_authority(refused: &Error) -> bool {
     )
 }
 
-/// Takes every certificate, whatever it is and whoever holds its key.
+/// Accepts every certificate and does not check that the endpoint holds its key.
 #[derive(Debug)]
 pub struct TakesAny;
 
@@ -215,8 +211,8 @@ impl ServerCertVerifier for TakesAny {
     }
 }
 
-/// The signature schemes of RFC 8446 section 4.2.3, those that this server would rather see first. The last three are for
-/// keys that are meant for RSASSA-PSS alone.
+/// The signature schemes of RFC 8446 section 4.2.3, preferred ones first. The last three are for
+/// keys restricted to RSASSA-PSS.
 fn every_scheme() -> Vec<SignatureScheme> {
     vec![
         SignatureScheme::ECDSA_NISTP256_SHA256,

@@ -1,72 +1,81 @@
-//! What is known of one name: the last good addresses of each family, and whether they could be looked up when they last
-//! were due. Pure.
+//! The result for one name: its addresses, and whether the last lookups succeeded.
 //!
-//! Each family has its own answers, failures and retries. Only one thing needs both: that a name has nothing of a family is
-//! believed while the other family has addresses. A name that suddenly has no address at all has failed, since a mistake
-//! over there is likelier than that nobody is to be served any more.
+//! IPv4 and IPv6 have separate answers, failures and retries. A family whose lookup fails keeps its
+//! last good addresses. An answer that a family has no addresses is believed only while the other
+//! family has some. A name that suddenly has no address at all counts as failed, because a mistake
+//! in its zone is more likely than a service without endpoints.
+//!
+//! The type is pure: it neither looks anything up nor reads a clock.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::ask::{FamilyAnswer, LookupResult};
+use super::stub::{FamilyAnswer, LookupResult};
 use super::{IpFamily, MOST_ADDRESSES, is_of_a_host};
 
-/// How long after a failure a family is asked for again; twice as long after each further one, up to the longest.
-const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// The pause after a first failure. It doubles with each further one.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// The longest pause between two retries.
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
-/// What is known of one name.
+/// The addresses of one name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResolvedName {
     families: [FamilyState; 2],
 }
 
-/// What is known of one family of a name.
+/// The addresses of one family of a name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct FamilyState {
-    /// What it last was asked for came to; `None`: there was no answer yet.
+    /// The last result, or `None` before the first.
     latest: Option<LookupResult>,
-    /// The last addresses that were found, in order.
+    /// The last addresses that were found, sorted.
     last_good: Vec<IpAddr>,
-    /// How long those hold, in seconds.
+    /// The TTL of those addresses in seconds.
     ttl: u32,
-    /// Failures in a row.
+    /// Consecutive failures.
     failures: u32,
 }
 
-/// Something that people want to know.
+impl FamilyState {
+    fn has_none(&self) -> bool {
+        self.latest == Some(LookupResult::Nothing)
+    }
+
+    fn has_found(&self) -> bool {
+        matches!(self.latest, Some(LookupResult::Addresses(_)))
+    }
+}
+
+/// A change that operators want to know about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolverEvent {
-    /// What is true now, behind the name: `does not resolve (A)`.
+    /// The new state, as a sentence that starts with the name: `does not resolve (A)`.
     pub sentence: String,
-    /// How it came about.
+    /// The reason, or the state before.
     pub cause: Option<String>,
-    /// It does not resolve.
+    /// Whether the name does not resolve.
     pub is_bad: bool,
 }
 
 impl ResolvedName {
-    /// What was known before a restart: last good addresses, which hold until there is something newer.
+    /// A name with addresses from before a restart. They are used until a lookup succeeds.
     pub fn remembered(addresses: Vec<IpAddr>, ttl: u32) -> ResolvedName {
-        let families = IpFamily::ALL.map(|family| {
-            let is_usable =
-                |address: &IpAddr| IpFamily::of(*address) == family && is_of_a_host(*address);
-            let last_good = addresses
-                .iter()
-                .copied()
-                .filter(is_usable)
-                .take(MOST_ADDRESSES)
-                .collect();
-            FamilyState {
-                last_good,
-                ttl,
-                ..FamilyState::default()
+        let mut families = <[FamilyState; 2]>::default();
+        for state in &mut families {
+            state.ttl = ttl;
+        }
+        for address in addresses {
+            let state = &mut families[IpFamily::of(address) as usize];
+            if is_of_a_host(address) && state.last_good.len() < MOST_ADDRESSES {
+                state.last_good.push(address);
             }
-        });
+        }
         ResolvedName { families }
     }
 
-    /// Takes in an answer about one family; what people want to know of it. A family that nobody can tell anything about
-    /// keeps its last good addresses.
+    /// Processes an answer about one family, and returns an event if operators should know about
+    /// it.
     pub fn take(&mut self, family: IpFamily, answer: &FamilyAnswer) -> Option<ResolverEvent> {
         let before = self.clone();
         let state = &mut self.families[family as usize];
@@ -74,90 +83,87 @@ impl ResolvedName {
         if let LookupResult::Addresses(addresses) = &answer.found {
             state.last_good.clone_from(addresses);
             state.ttl = u32::try_from(answer.ttl.as_secs()).unwrap_or(u32::MAX);
+            // The name works, so it is true that it no longer has addresses of the other family.
             let other = &mut self.families[family.other() as usize];
-            // The name is well, so it is true that it has nothing of the other family any more.
-            if other.latest == Some(LookupResult::Nothing) {
+            if other.has_none() {
                 other.last_good.clear();
             }
         }
         let failed = self.failure(family).is_some();
-        let failures = &mut self.families[family as usize].failures;
-        *failures = if failed {
-            failures.saturating_add(1)
+        let state = &mut self.families[family as usize];
+        if failed {
+            state.failures = state.failures.saturating_add(1);
         } else {
-            0
-        };
-        self.news(family, &before)
+            state.failures = 0;
+        }
+        self.event_since(&before, family)
     }
 
-    /// The addresses to go by: the last good ones, IPv4 before IPv6, in order.
+    /// The addresses to use: the last good ones, sorted, IPv4 before IPv6.
     pub fn addresses(&self) -> Vec<IpAddr> {
-        IpFamily::ALL
-            .iter()
-            .flat_map(|family| self.addresses_of(*family))
-            .copied()
-            .collect()
+        let [v4, v6] = IpFamily::ALL.map(|family| self.addresses_of(family));
+        [v4, v6].concat()
     }
 
-    /// Those of one family.
+    /// The addresses of one family.
     pub fn addresses_of(&self, family: IpFamily) -> &[IpAddr] {
         let state = self.state(family);
-        let other_is_well = matches!(
-            self.state(family.other()).latest,
-            Some(LookupResult::Addresses(_))
-        );
-        if state.latest == Some(LookupResult::Nothing) && other_is_well {
+        if state.has_none() && self.state(family.other()).has_found() {
             &[]
         } else {
             &state.last_good
         }
     }
 
-    /// Whether it is known what the name has of a family: addresses, or that there are none.
+    /// Whether it is known which addresses of a family the name has, possibly none.
     pub fn is_known(&self, family: IpFamily) -> bool {
-        let has_none = || self.state(family).latest == Some(LookupResult::Nothing);
-        !self.addresses_of(family).is_empty()
-            || has_none() && !self.addresses_of(family.other()).is_empty()
+        if !self.addresses_of(family).is_empty() {
+            return true;
+        }
+        self.state(family).has_none() && !self.addresses_of(family.other()).is_empty()
     }
 
-    /// Families that had no answer yet.
+    /// The number of families without a first result.
     pub fn untried(&self) -> usize {
-        self.families
-            .iter()
-            .filter(|state| state.latest.is_none())
-            .count()
+        let [v4, v6] = &self.families;
+        usize::from(v4.latest.is_none()) + usize::from(v6.latest.is_none())
     }
 
-    /// How long the addresses hold, in seconds; `None`: there are none.
+    /// The TTL of the addresses in seconds. `None` without addresses.
     pub fn ttl(&self) -> Option<u32> {
-        let with_some = IpFamily::ALL
-            .into_iter()
-            .filter(|family| !self.addresses_of(*family).is_empty());
-        with_some.map(|family| self.state(family).ttl).min()
+        let mut shortest = None;
+        for family in IpFamily::ALL {
+            if !self.addresses_of(family).is_empty() {
+                let ttl = self.state(family).ttl;
+                shortest = Some(ttl.min(shortest.unwrap_or(ttl)));
+            }
+        }
+        shortest
     }
 
-    /// Whether the same is to be done with both.
+    /// Whether both have the same addresses and problems, so that nothing needs to be updated.
     pub fn is_like(&self, other: &ResolvedName) -> bool {
-        let same_known = |family: &IpFamily| self.is_known(*family) == other.is_known(*family);
         self.addresses() == other.addresses()
             && self.ttl() == other.ttl()
             && self.untried() == other.untried()
             && self.complaint() == other.complaint()
-            && IpFamily::ALL.iter().all(same_known)
+            && IpFamily::ALL.map(|family| self.is_known(family))
+                == IpFamily::ALL.map(|family| other.is_known(family))
     }
 
-    /// How long after a failure a family is due again; `None`: it has not failed, and is due when its answer expires.
+    /// How long to wait before retrying a failed lookup. `None` if the last lookup succeeded, so
+    /// that the next is due when its answer expires.
     pub fn retry_after(&self, family: IpFamily) -> Option<Duration> {
         let doublings = self.state(family).failures.checked_sub(1)?.min(16);
-        Some((AGAIN.0 * (1 << doublings)).min(AGAIN.1))
+        Some((FIRST_RETRY * (1 << doublings)).min(LONGEST_RETRY))
     }
 
-    /// Why it does not resolve, for people: `does not resolve: there is no such name`, or `does not resolve (AAAA): ...`
-    /// where only one family does not.
+    /// Why the name does not resolve: `does not resolve: there is no such name`, or
+    /// `does not resolve (AAAA): ...` if only one family fails.
     pub fn complaint(&self) -> Option<String> {
         match IpFamily::ALL.map(|family| self.failure(family)) {
             [None, None] => None,
-            [Some(one), Some(other)] if one == other => Some(format!("does not resolve: {one}")),
+            [Some(v4), Some(v6)] if v4 == v6 => Some(format!("does not resolve: {v4}")),
             [Some(v4), Some(v6)] => Some(format!("does not resolve: A: {v4}; AAAA: {v6}")),
             [Some(reason), None] => Some(format!("does not resolve (A): {reason}")),
             [None, Some(reason)] => Some(format!("does not resolve (AAAA): {reason}")),
@@ -168,65 +174,63 @@ impl ResolvedName {
         &self.families[family as usize]
     }
 
-    /// Why a family could not be looked up when it last was due; `None`: it could.
+    /// Why the last lookup of a family failed. `None` if it succeeded.
     fn failure(&self, family: IpFamily) -> Option<&str> {
         match &self.state(family).latest {
             None => Some("no answer yet"),
             Some(LookupResult::Failed(reason)) => Some(reason),
-            Some(LookupResult::Nothing)
-                if self.state(family.other()).latest == Some(LookupResult::Nothing) =>
-            {
+            Some(LookupResult::Nothing) if self.state(family.other()).has_none() => {
                 Some("it has no address")
             }
             Some(LookupResult::Nothing | LookupResult::Addresses(_)) => None,
         }
     }
 
-    fn news(&self, family: IpFamily, before: &ResolvedName) -> Option<ResolverEvent> {
+    /// What has changed for operators since `before`.
+    fn event_since(&self, before: &ResolvedName, family: IpFamily) -> Option<ResolverEvent> {
         let was_tried = before.state(family).latest.is_some();
         let had_failed = was_tried && before.failure(family).is_some();
-        let (now, earlier) = (self.addresses_of(family), before.addresses_of(family));
-        let Some(reason) = self.failure(family) else {
+        let now = self.addresses_of(family);
+        let earlier = before.addresses_of(family);
+        if let Some(reason) = self.failure(family) {
             if had_failed {
-                let sentence = format!("resolves again: {}", list(now, family));
-                return Some(ResolverEvent {
-                    sentence,
-                    cause: None,
-                    is_bad: false,
-                });
+                return None;
             }
-            let cause = format!("before: {}", list(earlier, family));
-            let sentence = format!("has other addresses now: {}", list(now, family));
-            return (was_tried && now != earlier).then_some(ResolverEvent {
+            let mut sentence = format!("does not resolve ({family})");
+            if !now.is_empty() {
+                sentence.push_str("; its last addresses stay in use: ");
+                sentence.push_str(&list(now, family));
+            }
+            return Some(ResolverEvent {
                 sentence,
-                cause: Some(cause),
+                cause: Some(reason.to_owned()),
+                is_bad: true,
+            });
+        }
+        if had_failed {
+            return Some(ResolverEvent {
+                sentence: format!("resolves again: {}", list(now, family)),
+                cause: None,
                 is_bad: false,
             });
-        };
-        let sentence = match now {
-            [] => format!("does not resolve ({family})"),
-            kept => format!(
-                "does not resolve ({family}); what it last came to is kept: {}",
-                list(kept, family)
-            ),
-        };
-        (!had_failed).then(|| ResolverEvent {
-            sentence,
-            cause: Some(reason.to_owned()),
-            is_bad: true,
+        }
+        if !was_tried || now == earlier {
+            return None;
+        }
+        Some(ResolverEvent {
+            sentence: format!("has other addresses now: {}", list(now, family)),
+            cause: Some(format!("before: {}", list(earlier, family))),
+            is_bad: false,
         })
     }
 }
 
 fn list(addresses: &[IpAddr], family: IpFamily) -> String {
-    match addresses {
-        [] => format!("no {family}"),
-        some => some
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", "),
+    if addresses.is_empty() {
+        return format!("no {family}");
     }
+    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    addresses.join(", ")
 }
 
 #[cfg(test)]
@@ -298,7 +302,8 @@ mod tests {
             known.complaint().unwrap(),
             "does not resolve (AAAA): no answer within 2s"
         );
-        // A family that a name gave up is not kept, nor does it come back when the other one fails later.
+        // A family that a name gave up is not kept, nor does it come back when the other one fails
+        // later.
         let mut row = [good(), vec![(V6, LookupResult::Nothing)]].concat();
         assert_eq!(shown(&after(&row).0), "192.0.2.1");
         row.extend([(V4, found(&["192.0.2.1"])), (V4, failed())]);
@@ -356,7 +361,7 @@ mod tests {
         let kept = [(V4, found(&["192.0.2.1"])), (V4, failed())];
         assert_eq!(
             after(&kept).1.unwrap(),
-            "does not resolve (A); what it last came to is kept: 192.0.2.1"
+            "does not resolve (A); its last addresses stay in use: 192.0.2.1"
         );
         let back = [kept.to_vec(), vec![(V4, found(&["192.0.2.1"]))]].concat();
         assert_eq!(after(&back).1.unwrap(), "resolves again: 192.0.2.1");

@@ -1,4 +1,4 @@
-//! The laws of the verdict, on a clock of the test's own.
+//! The rules of the health state machine, on a simulated clock.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn up(rules: HealthRules) -> HealthMachine {
     HealthMachine::resume(rules, HealthState::Up, Duration::ZERO)
 }
 
-/// Law 1, for every row of eleven results.
+/// Rule 1, for every sequence of eleven results.
 #[test]
 fn no_verdict_changes_without_its_row_of_evidence() {
     let rules = HealthRules {
@@ -58,7 +58,8 @@ fn no_verdict_changes_without_its_row_of_evidence() {
     }
 }
 
-/// Time from a death at `death` until down, when each probe of a dead endpoint takes what `lasts` says.
+/// Time from a failure at `death` until the endpoint is down. `lasts` is the duration of each probe
+/// after that.
 fn time_to_fall(
     rules: &HealthRules,
     death: Duration,
@@ -97,7 +98,7 @@ fn time_to_fall(
     panic!("it never falls");
 }
 
-/// Law 2, for a death in every millisecond of the interval and every extreme of the jitter.
+/// Rule 2, for a failure in every millisecond of the interval and every extreme of the jitter.
 #[test]
 fn a_refusing_endpoint_is_out_within_4_s_and_a_hanging_one_within_10_s() {
     let rules = HealthRules::default();
@@ -128,7 +129,7 @@ fn a_refusing_endpoint_is_out_within_4_s_and_a_hanging_one_within_10_s() {
     );
 }
 
-/// Runs a target for a time with results from `result`, and counts changes.
+/// Counts the changes of a target over a time, with results from `result`.
 fn changes(
     rules: &HealthRules,
     lasting: Duration,
@@ -190,11 +191,11 @@ fn three_failures_in_ten_change_a_few_times_an_hour() {
     assert!((2..=14).contains(&worst), "{worst}");
 }
 
-/// Law 3 against the worst that an endpoint can do: it fails whenever it is up and passes whenever it is down.
+/// Rule 3 in the worst case: the endpoint fails whenever it is up and passes whenever it is down.
 #[test]
 fn even_an_endpoint_that_means_it_changes_at_most_26_times_an_hour() {
     let result = |machine: &HealthMachine| {
-        if machine.verdict().serves() {
+        if machine.state().serves() {
             ProbeResult::Fail
         } else {
             ProbeResult::Pass
@@ -218,13 +219,13 @@ fn damping_is_bounded_and_forgotten_after_an_hour() {
         (0..machine.needed_rise(now)).for_each(|_| {
             machine.observe(now, ProbeResult::Pass, true);
         });
-        assert_eq!(machine.verdict(), HealthState::Up);
+        assert_eq!(machine.state(), HealthState::Up);
     }
     assert_eq!(machine.needed_rise(now), 32);
     assert_eq!(machine.needed_rise(now + Damping::default().memory), 1);
 }
 
-/// Law 4.
+/// Rule 4.
 #[test]
 fn probes_of_what_stays_down_slow_down_to_a_quarter() {
     let slowest = |interval: u64| {
@@ -257,7 +258,7 @@ fn probes_of_what_stays_down_slow_down_to_a_quarter() {
 
 #[test]
 fn the_first_result_decides_where_nothing_was_agreed() {
-    for (outcome, verdict) in
+    for (outcome, state) in
         OUTCOMES
             .into_iter()
             .zip([HealthState::Up, HealthState::Degraded, HealthState::Down])
@@ -267,7 +268,7 @@ fn the_first_result_decides_where_nothing_was_agreed() {
             machine
                 .observe(MILLISECOND, outcome, true)
                 .map(|turn| turn.to),
-            Some(verdict)
+            Some(state)
         );
     }
 }
@@ -294,10 +295,12 @@ fn what_is_held_stays_up_until_it_is_released() {
 }
 
 proptest! {
-    /// Failures instead of successes never make a verdict better.
+    /// Failures instead of successes never improve the state.
     #[test]
-    fn more_failures_are_never_better(row in proptest::collection::vec(any::<(bool, bool)>(), 1..60)) {
-        // Without damping, which looks at history and not only at the present row.
+    fn more_failures_are_never_better(
+        row in proptest::collection::vec(any::<(bool, bool)>(), 1..60),
+    ) {
+        // Results are too far apart for damping, which depends on earlier falls.
         let rules = HealthRules { rise: 2, fall: 2, ..HealthRules::default() };
         let (mut worse, mut better) = (up(rules.clone()), up(rules));
         for (index, (fails, also)) in row.into_iter().enumerate() {
@@ -305,18 +308,26 @@ proptest! {
             let outcome = |fails| if fails { ProbeResult::Fail } else { ProbeResult::Pass };
             worse.observe(now, outcome(fails || also), true);
             better.observe(now, outcome(fails), true);
-            prop_assert!(!worse.verdict().serves() || better.verdict().serves());
+            prop_assert!(!worse.state().serves() || better.state().serves());
         }
     }
 
-    /// No verdict changes sooner than it was said to be possible.
+    /// No state changes earlier than predicted.
     #[test]
-    fn no_flip_comes_before_its_time(row in proptest::collection::vec(any::<bool>(), 1..80), jitter in 0.0f64..=1.0) {
+    fn no_flip_comes_before_its_time(
+        row in proptest::collection::vec(any::<bool>(), 1..80),
+        jitter in 0.0f64..=1.0,
+    ) {
         let rules = HealthRules::default();
-        let cadence = Cadence { interval: rules.interval, quick: rules.quick, phase: Duration::ZERO };
+        let cadence = Cadence {
+            interval: rules.interval,
+            quick: rules.quick,
+            phase: Duration::ZERO,
+        };
         let (mut machine, mut now, mut allowed) = (up(rules), Duration::ZERO, Duration::ZERO);
         for passes in row {
-            let turn = machine.observe(now, if passes { ProbeResult::Pass } else { ProbeResult::Fail }, true);
+            let result = if passes { ProbeResult::Pass } else { ProbeResult::Fail };
+            let turn = machine.observe(now, result, true);
             prop_assert!(turn.is_none() || now >= allowed);
             let next = cadence.next(machine.pace(), now, now, jitter);
             let possible = now + machine.time_to_possible_flip(&cadence, next, now);
