@@ -72,10 +72,10 @@ pub fn cookie(octets: &[u8]) {
         ClientAddress::from([198, 51, 100, 1]),
         1 << 31,
     );
-    let given = secrets.give(&sent, client, now);
+    let given = secrets.reply_to(&sent, client, now);
     let back = CookieOption::read(&given.octets);
     assert!(back.is_some_and(
-        |back| back.client == sent.client && secrets.give(&back, client, now).verified
+        |back| back.client == sent.client && secrets.reply_to(&back, client, now).verified
     ));
 }
 
