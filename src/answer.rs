@@ -24,6 +24,7 @@ mod context;
 
 pub mod steered;
 
+mod additional;
 mod copies;
 mod hints;
 mod pointers;
