@@ -1,7 +1,11 @@
-//! Answering: one query, one client, one moment, one reply. Every transport, `explain` and the tests come here.
+//! Answers queries: takes one message and the client's address, and writes one reply.
 //!
-//! A reply is a function of (query octets, client address, [`QueryContext`]). Nothing in here allocates, locks, logs,
-//! spawns, or reads a clock.
+//! Every transport, `explain` and the tests call [`answer()`]. It parses the query, looks its name
+//! up in the catalog, and writes answer, authority and additional section ([`solve`]). A name with
+//! a service is steered ([`steered`]); everything else comes from the zone files.
+//!
+//! A reply is a function of the query's octets, the client's address and the [`QueryContext`].
+//! Nothing in here allocates, locks, logs, spawns, or reads a clock.
 
 #![cfg_attr(
     not(test),
@@ -16,10 +20,11 @@
 
 pub mod client;
 
-mod moment;
+mod context;
 
 pub mod steered;
 
+mod additional;
 mod copies;
 mod hints;
 mod pointers;
@@ -30,10 +35,6 @@ mod chaos;
 
 pub mod policy;
 
-#[allow(
-    clippy::arithmetic_side_effects,
-    reason = "for people, off the query path"
-)]
 use std::sync::atomic::Ordering;
 
 use crate::dns::edns::EdnsRequests;
@@ -46,26 +47,26 @@ use crate::net::ClientAddress;
 use policy::ServerPolicy;
 use solve::Solver;
 
-pub use moment::{QueryContext, RoundRobinCounters, Snapshot};
+pub use context::{QueryContext, RoundRobinCounters, Snapshot};
 
-/// How a query came: what bounds the reply.
+/// How a query arrived, which bounds the size of its reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// One datagram each way.
     Udp,
-    /// A connection of whole messages: TCP and TLS.
+    /// A connection that carries many messages: TCP and TLS.
     Stream,
-    /// One message each way inside something else: HTTPS and QUIC.
+    /// One exchange of messages inside another protocol: HTTPS and QUIC.
     Exchange,
 }
 
-/// What became of a query. Each query has exactly one.
+/// How a query was handled. Each query has exactly one disposition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Disposition {
-    /// Nothing was sent.
+    /// No reply was sent.
     Dropped,
-    /// Its network has been answered often enough: nothing was sent, or TC and no records.
+    /// The rate limit of the client's network applied: no reply, or TC and no records.
     Limited,
     /// FORMERR
     Malformed,
@@ -73,13 +74,13 @@ pub enum Disposition {
     NotImplemented,
     /// BADVERS
     BadVersion,
-    /// REFUSED, or NOTAUTH for want of a key
+    /// REFUSED, or NOTAUTH for an unknown key
     Refused,
     /// Records of a zone file.
     Static,
     /// Endpoints of a service.
     Steered,
-    /// The name exists, the type does not.
+    /// The name exists, but has no record of the type.
     NoData,
     /// The name does not exist.
     NoName,
@@ -90,10 +91,10 @@ pub enum Disposition {
 }
 
 impl Disposition {
-    /// How many there are.
+    /// The number of dispositions.
     pub const COUNT: usize = 12;
 
-    /// Every one, in the order of their numbers.
+    /// Every disposition, in numeric order.
     pub const ALL: [Disposition; Disposition::COUNT] = [
         Disposition::Dropped,
         Disposition::Limited,
@@ -110,57 +111,66 @@ impl Disposition {
     ];
 }
 
-/// A reply that was written.
+/// What a caller learns about a reply besides its octets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReplySummary {
     /// Octets to send; 0 = send nothing.
     pub length: usize,
-    /// What became of the query.
+    /// How the query was handled.
     pub verdict: Disposition,
-    /// What its cookie says of the address.
+    /// What the query's cookie proves.
     pub proof: CookieProof,
 }
 
-/// What the cookie of a query says of the address that it came from (RFC 7873).
+/// What the cookie of a query proves about its source address (RFC 7873).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum CookieProof {
-    /// Nothing: there was no cookie, or cookies are off.
+    /// Nothing: the query had no cookie, or cookies are off.
     #[default]
     None,
-    /// Not yet anything: it was none of ours.
+    /// Nothing yet: the server part is missing, or is not one of ours.
     Unproven,
-    /// It is one of ours, so the address is no forgery.
+    /// The server part is one of ours, so the address is not forged.
     Good,
 }
 
 impl ReplySummary {
-    /// Nothing is to be sent.
+    /// No reply.
     pub const NOTHING: ReplySummary = ReplySummary {
         length: 0,
         verdict: Disposition::Dropped,
         proof: CookieProof::None,
     };
+
+    /// A reply to a query that the rate limit applies to.
+    fn limited(length: usize, proof: CookieProof) -> ReplySummary {
+        ReplySummary {
+            length,
+            verdict: Disposition::Limited,
+            proof,
+        }
+    }
 }
 
-/// Answers one message from `source` into `buffer`, which is not longer than a reply may be.
+/// Answers one message from `source` into `buffer`, which must not be longer than a reply may be.
 ///
-/// `scratch` is room that a caller keeps from query to query, so that it need not be cleared for each.
+/// The caller keeps `scratch` from query to query, so that it is not cleared for each.
 #[inline(never)]
 pub fn answer(
     message: &[u8],
     source: ClientAddress,
     transport: Transport,
-    moment: &QueryContext<'_>,
+    context: &QueryContext<'_>,
     scratch: &mut QueryScratch,
     buffer: &mut [u8],
 ) -> ReplySummary {
     match query::parse(message, scratch) {
-        Ok(query) => reply_to(message, &query, &source, transport, moment, buffer),
-        Err(reject) => refuse(message, reject, source, moment, buffer),
+        Ok(query) => reply_to(message, &query, &source, transport, context, buffer),
+        Err(reject) => refuse(message, reject, source, context, buffer),
     }
 }
 
-/// ID and flags of the query.
+/// The ID and the flags of the query.
 fn id_and_flags(message: &[u8]) -> [u8; 4] {
     message.first_chunk().copied().unwrap_or_default()
 }
@@ -170,7 +180,7 @@ fn refuse(
     message: &[u8],
     reject: Reject,
     source: ClientAddress,
-    moment: &QueryContext<'_>,
+    context: &QueryContext<'_>,
     buffer: &mut [u8],
 ) -> ReplySummary {
     let (rcode, repeated) = match reject {
@@ -179,12 +189,13 @@ fn refuse(
             signature,
             repeated,
         } => {
-            let most = usize::from(if repeated.dnssec_ok.is_some() {
+            let max_size = if repeated.dnssec_ok.is_some() {
                 UDP_PAYLOAD
             } else {
                 UDP_PLAIN
-            });
-            let length = refusal::unknown_key(buffer, message, &signature, &repeated, most);
+            };
+            let length =
+                refusal::unknown_key(buffer, message, &signature, &repeated, max_size.into());
             return ReplySummary {
                 length,
                 verdict: Disposition::Refused,
@@ -193,45 +204,40 @@ fn refuse(
         }
         Reject::Reply { rcode, repeated } => (rcode, repeated),
     };
-    if let Some(answered) = give_cookie(message, source, moment, buffer) {
-        return answered;
+    if let Some(summary) = answer_cookie_only(message, source, context, buffer) {
+        return summary;
     }
     let length = refusal::refusal(buffer, message, rcode, &repeated);
-    let verdict = match rcode {
+    let disposition = match rcode {
         Rcode::NotImp => Disposition::NotImplemented,
         Rcode::BadVers => Disposition::BadVersion,
         _ => Disposition::Malformed,
     };
     ReplySummary {
         length,
-        verdict,
+        verdict: disposition,
         proof: CookieProof::None,
     }
 }
 
-/// Answers a query for nothing but a cookie (RFC 7873 section 5.4).
-fn give_cookie(
+/// Answers a query without a question, which asks for a cookie alone (RFC 7873 section 5.4).
+fn answer_cookie_only(
     message: &[u8],
     source: ClientAddress,
-    moment: &QueryContext<'_>,
+    context: &QueryContext<'_>,
     buffer: &mut [u8],
 ) -> Option<ReplySummary> {
     let edns = query::parse_cookie_only(message)?;
-    let (extras, proof) = grant(edns.requests()?, source, Transport::Udp, moment);
+    let requests = edns.requests()?;
+    let (extras, proof) = reply_extras(requests, source, Transport::Udp, context);
+    extras.cookie?;
     let opt = ReplyOpt::owed(Some(&edns)).with(&extras);
-    let presented = edns
-        .requests()
-        .and_then(|requests| requests.cookie)
-        .is_some_and(|cookie| cookie.has_server);
     let size = buffer.len().min(usize::from(UDP_PLAIN));
-    let mut reply = Reply::start(buffer, &[], size, opt.size())
-        .ok()
-        .filter(|_| extras.cookie.is_some())?;
-    reply.rcode = if presented && proof != CookieProof::Good {
-        Rcode::BadCookie
-    } else {
-        Rcode::NoError
-    };
+    let mut reply = Reply::start(buffer, &[], size, opt.size()).ok()?;
+    let has_server_part = requests.cookie.is_some_and(|cookie| cookie.has_server);
+    if has_server_part && proof != CookieProof::Good {
+        reply.rcode = Rcode::BadCookie;
+    }
     let length = reply.finish(id_and_flags(message), 0, &opt, 0);
     Some(ReplySummary {
         length,
@@ -246,36 +252,36 @@ fn reply_to(
     query: &Query<'_>,
     source: &ClientAddress,
     transport: Transport,
-    moment: &QueryContext<'_>,
+    context: &QueryContext<'_>,
     buffer: &mut [u8],
 ) -> ReplySummary {
     let extras;
     let mut proof = CookieProof::None;
     let mut opt = ReplyOpt::owed(query.edns);
     if let Some(requests) = query.edns.and_then(|edns| edns.requests()) {
-        (extras, proof) = grant(requests, *source, transport, moment);
+        (extras, proof) = reply_extras(requests, *source, transport, context);
         opt = opt.with(&extras);
     }
-    let size = most_octets(query, transport, proof, &moment.snapshot.policy);
+    let size = max_response_size(query, transport, proof, &context.snapshot.policy);
     let Ok(mut reply) = Reply::start(buffer, query.question.octets, size, opt.size()) else {
-        // Only a buffer that is too short to hold the question and OPT comes here.
+        // The buffer is too short for the question and OPT.
         return ReplySummary::NOTHING;
     };
-    let (verdict, scope) = Solver::new(moment, query, source, &mut reply).solve();
+    let (disposition, scope) = Solver::new(context, query, source, &mut reply).solve();
     let length = match reply.error {
         None => reply.finish(id_and_flags(message), 1, &opt, scope),
-        Some(error) => finish_with(error, reply, message, &opt, scope),
+        Some(error) => finish_with_error(error, reply, message, &opt, scope),
     };
     ReplySummary {
         length,
-        verdict,
+        verdict: disposition,
         proof,
     }
 }
 
-/// The reply with a word about why it is what it is, if there is room for it.
+/// Finishes the reply with an extended error (RFC 8914), if there is room for one.
 #[cold]
-fn finish_with(
+fn finish_with_error(
     error: &ExtendedError,
     mut reply: Reply<'_>,
     message: &[u8],
@@ -287,63 +293,59 @@ fn finish_with(
         ..opt.extras()
     };
     let larger = opt.with(&extras);
-    let fits = reply.make_room(opt.size(), larger.size()).is_ok();
-    reply.finish(
-        id_and_flags(message),
-        1,
-        if fits { &larger } else { opt },
-        scope,
-    )
+    let opt = match reply.make_room(opt.size(), larger.size()) {
+        Ok(()) => &larger,
+        Err(_) => opt,
+    };
+    reply.finish(id_and_flags(message), 1, opt, scope)
 }
 
-/// What is given to a client that wants options, and what its cookie says.
+/// The options that the query asks for, and what its cookie proves.
 #[cold]
-fn grant<'m>(
+fn reply_extras<'m>(
     requests: &EdnsRequests,
     source: ClientAddress,
     transport: Transport,
-    moment: &QueryContext<'m>,
+    context: &QueryContext<'m>,
 ) -> (ReplyExtras<'m>, CookieProof) {
-    let policy = &moment.snapshot.policy;
-    let secrets = policy.cookies.as_ref();
-    let clock = moment.snapshot.clock;
-    let given = requests
-        .cookie
-        .zip(secrets)
-        .map(|(sent, secrets)| secrets.give(&sent, source, clock.load(Ordering::Relaxed)));
-    let extras = ReplyExtras {
-        nsid: policy.nsid.as_deref().filter(|_| requests.nsid),
-        cookie: given.map(|given| given.octets),
-        keepalive: (requests.keepalive && transport == Transport::Stream)
-            .then_some(policy.keepalive),
-        error: None,
-    };
-    let proof = given.map_or(CookieProof::None, |given| {
-        if given.verified {
+    let policy = &context.snapshot.policy;
+    let mut extras = ReplyExtras::default();
+    let mut proof = CookieProof::None;
+    if requests.nsid {
+        extras.nsid = policy.nsid.as_deref();
+    }
+    if requests.keepalive && transport == Transport::Stream {
+        extras.keepalive = Some(policy.keepalive);
+    }
+    if let (Some(sent), Some(secrets)) = (&requests.cookie, &policy.cookies) {
+        let now = context.snapshot.clock.load(Ordering::Relaxed);
+        let reply = secrets.reply_to(sent, source, now);
+        extras.cookie = Some(reply.octets);
+        proof = if reply.verified {
             CookieProof::Good
         } else {
             CookieProof::Unproven
-        }
-    });
+        };
+    }
     (extras, proof)
 }
 
-/// The same for a query that may want nothing.
-fn grant_to<'m>(
+/// [`reply_extras`] of a query that may ask for none.
+fn reply_extras_of<'m>(
     query: &Query<'_>,
     source: ClientAddress,
     transport: Transport,
-    moment: &QueryContext<'m>,
+    context: &QueryContext<'m>,
 ) -> (ReplyExtras<'m>, CookieProof) {
-    let requests = query.edns.and_then(|edns| edns.requests());
-    requests.map_or_else(Default::default, |requests| {
-        grant(requests, source, transport, moment)
-    })
+    match query.edns.and_then(|edns| edns.requests()) {
+        Some(requests) => reply_extras(requests, source, transport, context),
+        None => (ReplyExtras::default(), CookieProof::None),
+    }
 }
 
-/// How long the reply may be (RFC 6891 section 6.2.3: less than 512 means 512).
+/// The size that the reply may have (RFC 6891 section 6.2.3: a payload below 512 means 512).
 #[inline]
-fn most_octets(
+fn max_response_size(
     query: &Query<'_>,
     transport: Transport,
     proof: CookieProof,
@@ -353,31 +355,32 @@ fn most_octets(
         (Transport::Stream | Transport::Exchange, _) => usize::from(u16::MAX),
         (Transport::Udp, None) => usize::from(UDP_PLAIN),
         (Transport::Udp, Some(edns)) => {
-            let most = if proof == CookieProof::Good {
+            let limit = if proof == CookieProof::Good {
                 UDP_PAYLOAD
             } else {
                 policy.unverified_payload
             };
-            usize::from(edns.payload.min(most).max(UDP_PLAIN))
+            usize::from(edns.payload.min(limit).max(UDP_PLAIN))
         }
     }
 }
 
-/// Tells a client that it may not ask (REFUSED, and RFC 8914 section 4.19).
+/// Refuses a client that access rules exclude: REFUSED with the error "Prohibited" (RFC 8914
+/// section 4.19).
 #[cold]
 pub fn prohibit(
     message: &[u8],
     source: ClientAddress,
     transport: Transport,
-    moment: &QueryContext<'_>,
+    context: &QueryContext<'_>,
     scratch: &mut QueryScratch,
     buffer: &mut [u8],
 ) -> ReplySummary {
     let query = match query::parse(message, scratch) {
         Ok(query) => query,
-        Err(reject) => return refuse(message, reject, source, moment, buffer),
+        Err(reject) => return refuse(message, reject, source, context, buffer),
     };
-    let (mut extras, proof) = grant_to(&query, source, transport, moment);
+    let (mut extras, proof) = reply_extras_of(&query, source, transport, context);
     extras.error = Some(ExtendedError::PROHIBITED);
     let length = without_records(message, &query, &extras, Rcode::Refused, buffer);
     ReplySummary {
@@ -387,38 +390,35 @@ pub fn prohibit(
     }
 }
 
-/// Answers over UDP to a network that has been answered often enough: in full if a cookie of ours shows that the
-/// address is no forgery, else with TC and no records (the client may come over TCP), or not at all.
+/// Answers a UDP query of a network above its rate limit.
+///
+/// A cookie of ours proves that the address is not forged: the reply is complete. Other queries get
+/// no reply, or with `truncated` TC and no records, so that the client can retry over TCP.
 #[cold]
 pub fn answer_limited(
     message: &[u8],
     source: ClientAddress,
-    moment: &QueryContext<'_>,
+    context: &QueryContext<'_>,
     scratch: &mut QueryScratch,
     buffer: &mut [u8],
     truncated: bool,
 ) -> ReplySummary {
-    let limited = |length, proof| ReplySummary {
-        length,
-        verdict: Disposition::Limited,
-        proof,
-    };
     let Ok(query) = query::parse(message, scratch) else {
-        return limited(0, CookieProof::None);
+        return ReplySummary::limited(0, CookieProof::None);
     };
-    let (extras, proof) = grant_to(&query, source, Transport::Udp, moment);
+    let (extras, proof) = reply_extras_of(&query, source, Transport::Udp, context);
     if proof == CookieProof::Good {
-        return answer(message, source, Transport::Udp, moment, scratch, buffer);
+        return answer(message, source, Transport::Udp, context, scratch, buffer);
     }
     let length = if truncated {
         without_records(message, &query, &extras, Rcode::NoError, buffer)
     } else {
         0
     };
-    limited(length, proof)
+    ReplySummary::limited(length, proof)
 }
 
-/// A reply that echoes the question and has no records; with NOERROR it says TC.
+/// Writes a reply that echoes the question and has no records; with NOERROR it has TC set.
 fn without_records(
     message: &[u8],
     query: &Query<'_>,

@@ -1,36 +1,37 @@
-//! Disk: files that take the place of others whole, in the one way in which everything here does it.
+//! Replaces files atomically.
 //!
-//! A new file is written beside the old one, brought to disk, and renamed over it, so that a reader finds the old or the
-//! new text, and a crash leaves one of them. The new file is made and never opened: whatever lies under its name, a link
-//! to somewhere else among them, is not written to.
+//! A new file is written beside the old one, synced to disk, and renamed over it. A reader finds
+//! the old or the new content, and so does a restart after a crash. The new file is always created,
+//! never opened, so nothing that already has its name is written to, such as a link to another
+//! place.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Puts a whole new file in the place of another, with this mode (less the umask); on disk when this returns. When it
-/// fails, the old file is as it was.
+/// Replaces a file by one with this content and mode (less the umask). The content is on disk when
+/// this returns. On an error, the old file is unchanged.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the operating system.
 pub fn replace(path: &Path, octets: &[u8], mode: u32) -> io::Result<()> {
     let temporary = beside(path)?;
     let written = write_new(&temporary, octets, mode).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
-        // What went wrong is worth more than whether the half file could be taken away.
+        // The first error matters more than a failure to remove the partial file.
         let _ = fs::remove_file(&temporary);
     }
     written?;
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
     File::open(folder)?.sync_all()
 }
 
-/// Removes what replacing files in a folder has left behind when processes ended early. Only who knows that nobody else
-/// writes there may call this. What cannot be removed stays.
+/// Removes the temporary files of processes that ended while they replaced a file in this folder.
+/// The caller must know that no other process writes there. Files that cannot be removed stay.
 pub fn remove_leftovers(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_name().to_str().is_some_and(is_temporary) {
@@ -39,7 +40,8 @@ pub fn remove_leftovers(folder: &Path) {
     }
 }
 
-/// `.orders.json.1234`: in the folder of the file itself, because a rename does not leave a file system.
+/// The temporary name, such as `.orders.json.1234`. It is in the folder of the file itself, because
+/// a rename cannot cross file systems.
 fn beside(path: &Path) -> io::Result<PathBuf> {
     let name = path
         .file_name()
@@ -49,16 +51,20 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
 }
 
 fn is_temporary(name: &str) -> bool {
-    let ends_in_number = |rest: &str| {
-        let number = rest.rsplit_once('.').map_or("", |(_, number)| number);
-        !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())
-    };
-    name.strip_prefix('.').is_some_and(ends_in_number)
+    match name
+        .strip_prefix('.')
+        .and_then(|rest| rest.rsplit_once('.'))
+    {
+        Some((_, number)) => {
+            !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())
+        }
+        None => false,
+    }
 }
 
 fn write_new(path: &Path, octets: &[u8], mode: u32) -> io::Result<()> {
     let mut file = match make(path, mode) {
-        // Of a process that had our number before, or laid there by somebody else.
+        // An earlier process had the same id, or another program created the file.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             fs::remove_file(path).and_then(|()| make(path, mode))?
         }
@@ -68,7 +74,7 @@ fn write_new(path: &Path, octets: &[u8], mode: u32) -> io::Result<()> {
     file.sync_all()
 }
 
-/// `O_CREAT | O_EXCL | O_NOFOLLOW`.
+/// Creates a file with `O_CREAT | O_EXCL | O_NOFOLLOW`.
 fn make(path: &Path, mode: u32) -> io::Result<File> {
     OpenOptions::new()
         .write(true)

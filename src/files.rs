@@ -1,17 +1,18 @@
-//! The one reader of files: whatever is read from disk is read here.
+//! Reads files. Every file that this program reads from disk is read here.
 //!
-//! A file comes from somebody else, may be changed at any moment, and may be no file at all. So every file is opened
-//! without waiting (a pipe without a writer would hold a thread for ever), must be a regular file, may be no larger than
-//! its [`FileKind`] allows, and is read whole into memory that was asked for beforehand: reading takes as many octets of
-//! memory as the file has, and one that does not fit is refused. What was read counts only if the file is the same
-//! afterwards as before; otherwise it is read again a few times, and then refused as [`ReadError::Changed`].
+//! Another program may change a file at any moment, and a path may lead to something else. So a
+//! file is opened without blocking (a pipe without a writer would block for ever), must be a
+//! regular file, and must not be larger than its [`FileKind`] allows. It is read whole into memory
+//! that was reserved before. If the file changed meanwhile, it is read again a few times and then
+//! refused with [`ReadError::Changed`].
 //!
-//! A program that writes a file in small pieces leaves it alone between two of them, and then it looks finished. Whoever
-//! has something good already, as a server at a reload has, therefore asks [`changed_since`] when all is read: it waits
-//! until the youngest file was left alone for [`QUIET`]. What no reader can see is a pause that is longer than that: write
-//! beside the file and rename.
+//! A program that writes a file in pieces pauses between them, and then the file looks finished. A
+//! server that reloads calls [`changed_since`] after it has read its files, which waits until no
+//! file was written for [`QUIET`]. A longer pause goes unnoticed, so careful programs write another
+//! file and rename it.
 //!
-//! A file system that hangs holds the thread that reads. Nothing that others wait for may be locked meanwhile.
+//! A file system that hangs blocks the reading thread, so a caller must not hold a lock that others
+//! wait for.
 
 use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
@@ -23,40 +24,40 @@ use std::time::{Duration, SystemTime};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
-/// How often a file is read that changes meanwhile.
+/// How often a file that changes meanwhile is read.
 const ATTEMPTS: u32 = 3;
-/// Between two of these attempts.
+/// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How long a file must have been left alone to count as finished.
+/// A file counts as finished when it was not written for so long.
 pub const QUIET: Duration = Duration::from_millis(300);
 
-/// What a file holds, which says how large it may be.
+/// What a file contains, which limits its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
     /// The configuration file.
     Configuration,
-    /// A zone, or a part of one that is included.
+    /// A zone, or a file that a zone includes.
     Zone,
     /// A database in MaxMind DB format.
     Database,
-    /// A table of networks in comma-separated form.
+    /// A table of networks in CSV form.
     Networks,
     /// Certificates in PEM.
     Certificates,
     /// A private key in PEM.
     Key,
-    /// A token, or a few secrets.
+    /// A token, or cookie secrets.
     Secret,
-    /// What a server keeps in its state directory, or answered once.
+    /// A file of the state directory, or a saved reply of a server.
     State,
-    /// A part of another server's configuration, to be imported.
+    /// A configuration file of another server, to be imported.
     Import,
-    /// The users or the groups of the system.
+    /// The users or groups of the system.
     Accounts,
 }
 
 impl FileKind {
-    /// Most octets of such a file.
+    /// The largest size of such a file, in octets.
     pub const fn most(self) -> u64 {
         match self {
             FileKind::Zone | FileKind::Database => 1 << 30,
@@ -70,20 +71,21 @@ impl FileKind {
     }
 }
 
-/// Why a file was not read; displays as what is said of the file: `is a pipe, not a regular file`.
+/// Why a file was not read. It displays as a phrase behind the file's path: `is a pipe, not a
+/// regular file`.
 #[derive(Debug)]
 pub enum ReadError {
-    /// The system refuses.
+    /// The error of the operating system.
     Refused(io::Error),
-    /// It is something else, such as `a pipe`.
+    /// It is not a regular file but, for example, `a pipe`.
     NotRegular(&'static str),
-    /// It is larger than so many octets.
+    /// It is larger than this limit, in octets.
     TooLarge(u64),
-    /// There is no memory for so many octets.
+    /// There is no memory for its size, in octets.
     NoMemory(u64),
-    /// It is a secret, and not only its owner may read it; its mode.
+    /// It is a secret that users besides its owner may read; its mode.
     OpenToOthers(u32),
-    /// It is being written.
+    /// It changes while it is read.
     Changed,
 }
 
@@ -93,13 +95,17 @@ impl fmt::Display for ReadError {
             ReadError::Refused(error) => write!(f, "cannot be read: {error}"),
             ReadError::NotRegular(what) => write!(f, "is {what}, not a regular file"),
             ReadError::TooLarge(most) => write!(f, "is larger than {}", size_text(*most)),
-            ReadError::NoMemory(octets) => write!(f, "has {octets} octets, for which there is no memory"),
-            ReadError::OpenToOthers(mode) => {
-                write!(f, "may be read by others (mode {mode:o}); take that away: chmod 600")
+            ReadError::NoMemory(octets) => {
+                write!(f, "has {octets} octets, for which there is no memory")
             }
-            ReadError::Changed => {
-                f.write_str("changed while being read; write another file and rename it, or reload when it is finished")
-            }
+            ReadError::OpenToOthers(mode) => write!(
+                f,
+                "may be read by others (mode {mode:o}); take that away: chmod 600"
+            ),
+            ReadError::Changed => f.write_str(
+                "changed while being read; write another file and rename it, or reload when it is \
+                 finished",
+            ),
         }
     }
 }
@@ -107,13 +113,13 @@ impl fmt::Display for ReadError {
 impl std::error::Error for ReadError {}
 
 impl ReadError {
-    /// Whether there is no such file.
+    /// Whether the file does not exist.
     pub fn is_missing(&self) -> bool {
         matches!(self, ReadError::Refused(error) if error.kind() == io::ErrorKind::NotFound)
     }
 
-    /// Whether this says nothing about the file: the process or the system lacks something, the disk fails, or the file
-    /// is just being written. Whoever read it before may go on with what it held then.
+    /// Whether the error may be temporary: a lack of resources, a disk error, or a file that is
+    /// being written. A caller that read the file before may keep that content.
     pub fn may_pass(&self) -> bool {
         const PASSING: [Errno; 7] = [
             Errno::MFILE,
@@ -143,36 +149,47 @@ fn size_text(octets: u64) -> String {
     }
 }
 
-/// What tells one version of a file from the next: two are equal while the file was neither written nor replaced.
+/// Identifies a version of a file: two prints are equal if the file was neither written nor
+/// replaced in between.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilePrint {
     length: u64,
-    /// Seconds and nanoseconds since 1970, of the content and of everything.
-    modified: (i64, i64),
-    changed: (i64, i64),
+    /// When the content changed.
+    modified: FileTime,
+    /// When the content or the metadata changed.
+    changed: FileTime,
     device: u64,
     inode: u64,
 }
 
+/// A time stamp of a file, since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileTime {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
 impl FilePrint {
-    /// The file as it is now; `None` while it cannot be looked at.
+    /// The file as it is now; `None` if its metadata cannot be read.
     pub fn of(path: &Path) -> Option<FilePrint> {
-        std::fs::metadata(path)
-            .ok()
-            .map(|data| FilePrint::from(&data))
+        let data = std::fs::metadata(path).ok()?;
+        Some(FilePrint::from(&data))
     }
 
-    /// How long ago it was written, as far as the clock tells; nothing if that is still to come.
+    /// How long ago the file was written; zero for a time in the future.
     fn age(&self, now: SystemTime) -> Duration {
-        let (seconds, nanoseconds) = self.modified;
+        let FileTime {
+            seconds,
+            nanoseconds,
+        } = self.modified;
         let since = Duration::new(
             seconds.max(0).unsigned_abs(),
             nanoseconds.clamp(0, 999_999_999) as u32,
         );
-        let written = SystemTime::UNIX_EPOCH.checked_add(since);
-        written
-            .and_then(|written| now.duration_since(written).ok())
-            .unwrap_or_default()
+        match SystemTime::UNIX_EPOCH.checked_add(since) {
+            Some(written) => now.duration_since(written).unwrap_or_default(),
+            None => Duration::ZERO,
+        }
     }
 }
 
@@ -180,29 +197,35 @@ impl From<&Metadata> for FilePrint {
     fn from(data: &Metadata) -> FilePrint {
         FilePrint {
             length: data.len(),
-            modified: (data.mtime(), data.mtime_nsec()),
-            changed: (data.ctime(), data.ctime_nsec()),
+            modified: FileTime {
+                seconds: data.mtime(),
+                nanoseconds: data.mtime_nsec(),
+            },
+            changed: FileTime {
+                seconds: data.ctime(),
+                nanoseconds: data.ctime_nsec(),
+            },
             device: data.dev(),
             inode: data.ino(),
         }
     }
 }
 
-/// A file that was read, as it was then.
+/// A file that was read, and its version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRead {
-    /// Where it lies.
+    /// Its path.
     pub path: PathBuf,
-    /// What it was.
+    /// Its version.
     pub print: FilePrint,
 }
 
-/// The content of a file, and what tells it from the next.
+/// The content of a file that was read.
 #[derive(Debug, Clone)]
 pub struct FileContent {
-    /// All of it.
+    /// The whole content.
     pub octets: Vec<u8>,
-    /// The file that it was read from.
+    /// The file and its version.
     pub read: FileRead,
 }
 
@@ -222,7 +245,8 @@ pub fn read(path: &Path, kind: FileKind) -> Result<FileContent, ReadError> {
     })
 }
 
-/// Reads a whole file that only its owner may read; it is wiped when it is dropped.
+/// Reads a whole file that only its owner may read. The content is wiped from memory when it is
+/// dropped.
 ///
 /// # Errors
 /// See [`ReadError`].
@@ -248,10 +272,10 @@ pub fn read_secret(
     ))
 }
 
-/// Reads a file anew, a few times, while it changes meanwhile.
+/// Reads again, a few times, while the file changes.
 ///
 /// # Errors
-/// Those of the last attempt.
+/// The error of the last attempt.
 fn retried<T>(mut read: impl FnMut() -> Result<T, ReadError>) -> Result<T, ReadError> {
     for _ in 1..ATTEMPTS {
         match read() {
@@ -262,17 +286,20 @@ fn retried<T>(mut read: impl FnMut() -> Result<T, ReadError>) -> Result<T, ReadE
     read()
 }
 
-/// The first of these files that is another now than when it was read; before that, waits until the youngest was left
-/// alone for `quiet`, but never longer than `quiet`.
+/// Returns the first of these files that changed since it was read.
+///
+/// Before that, waits until no file was written for `quiet`, and never longer than `quiet`.
 pub fn changed_since(files: &[FileRead], quiet: Duration) -> Option<&Path> {
     let now = SystemTime::now();
     if let Some(age) = files.iter().map(|file| file.print.age(now)).min() {
         std::thread::sleep(quiet.saturating_sub(age));
     }
-    let other = files
-        .iter()
-        .find(|file| FilePrint::of(&file.path).as_ref() != Some(&file.print));
-    other.map(|file| &*file.path)
+    for file in files {
+        if FilePrint::of(&file.path).as_ref() != Some(&file.print) {
+            return Some(&file.path);
+        }
+    }
+    None
 }
 
 /// A regular file that is open for reading.
@@ -283,42 +310,41 @@ pub struct OpenFile {
 }
 
 impl OpenFile {
-    /// Opens a file without waiting, whatever it is.
+    /// Opens a file without blocking.
     ///
     /// # Errors
-    /// It cannot be opened, or is no regular file.
+    /// It cannot be opened, or is not a regular file.
     pub fn open(path: &Path) -> Result<OpenFile, ReadError> {
-        // The standard library adds O_CLOEXEC. A terminal must not become ours.
+        // The standard library adds O_CLOEXEC. A terminal must not become the controlling one.
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
         let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
-        let file = opened.map_err(|error| refusal(path, error))?;
+        let file = opened.map_err(|error| open_error(path, error))?;
         let data = file.metadata().map_err(ReadError::Refused)?;
-        match what_else(&data) {
+        match other_file_type(&data) {
             Some(what) => Err(ReadError::NotRegular(what)),
             None => Ok(OpenFile { file, data }),
         }
     }
 
-    /// Reads the whole file in the place of what is in `octets`, without a second copy of a part of it anywhere.
+    /// Replaces `octets` by the content of the file. No part of it is copied a second time, so that
+    /// secrets can be wiped.
     ///
     /// # Errors
-    /// See [`ReadError`]; `octets` then holds a part of it or nothing.
+    /// See [`ReadError`]; `octets` then holds a part of the file or nothing.
     pub fn read_into(&self, kind: FileKind, octets: &mut Vec<u8>) -> Result<FilePrint, ReadError> {
         let (before, length) = (FilePrint::from(&self.data), self.data.len());
         if length > kind.most() {
             return Err(ReadError::TooLarge(kind.most()));
         }
         octets.clear();
-        // One more, so that a file that has grown shows it, and so that nothing is copied to make room.
-        let room = usize::try_from(length)
-            .ok()
-            .and_then(|length| length.checked_add(1));
-        let reserved = room
-            .ok_or(())
-            .and_then(|room| octets.try_reserve_exact(room).map_err(drop));
-        reserved.map_err(|()| ReadError::NoMemory(length))?;
+        // One octet more shows whether the file has grown, without growing the vector.
+        let max_read = length.saturating_add(1);
+        let room = usize::try_from(max_read).map_err(|_| ReadError::NoMemory(length))?;
+        octets
+            .try_reserve_exact(room)
+            .map_err(|_| ReadError::NoMemory(length))?;
         (&self.file)
-            .take(length.saturating_add(1))
+            .take(max_read)
             .read_to_end(octets)
             .map_err(ReadError::Refused)?;
         let after = FilePrint::from(&self.file.metadata().map_err(ReadError::Refused)?);
@@ -330,17 +356,19 @@ impl OpenFile {
     }
 }
 
-/// Opening a socket fails before one can look at it.
-fn refusal(path: &Path, error: io::Error) -> ReadError {
-    let is_socket = || std::fs::metadata(path).is_ok_and(|data| data.file_type().is_socket());
-    match error.raw_os_error() {
-        Some(libc::ENXIO) if is_socket() => ReadError::NotRegular("a socket"),
-        _ => ReadError::Refused(error),
+/// The error of a file that cannot be opened. A socket cannot, so its type is found here.
+fn open_error(path: &Path, error: io::Error) -> ReadError {
+    if error.raw_os_error() == Some(libc::ENXIO)
+        && let Ok(data) = std::fs::metadata(path)
+        && data.file_type().is_socket()
+    {
+        return ReadError::NotRegular("a socket");
     }
+    ReadError::Refused(error)
 }
 
-/// What it is, if it is no regular file.
-fn what_else(data: &Metadata) -> Option<&'static str> {
+/// The type of a file that is not a regular one.
+fn other_file_type(data: &Metadata) -> Option<&'static str> {
     let kind = data.file_type();
     match kind {
         _ if kind.is_file() => None,
@@ -351,11 +379,11 @@ fn what_else(data: &Metadata) -> Option<&'static str> {
     }
 }
 
-/// The text of a file that the kernel makes when it is read, as in proc(5), which has no length that could be compared; a
-/// mebibyte of it at most.
+/// Reads a file that the kernel makes on reading, as in proc(5), and that has no length to compare;
+/// a mebibyte at most.
 ///
 /// # Errors
-/// It cannot be read, or is no text.
+/// The file cannot be read, or is not UTF-8.
 pub fn read_proc(path: impl AsRef<Path>) -> io::Result<String> {
     const MOST: u64 = 1 << 20;
     let mut text = String::new();

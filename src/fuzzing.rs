@@ -1,7 +1,7 @@
-//! What the fuzz targets call: one function for each thing that reads what strangers wrote.
+//! The fuzz targets: one function for each parser of untrusted input.
 //!
-//! `fuzz/` runs them on nightly or with a bootstrap compiler; `tests/fuzz_corpora.rs` replays what was found on
-//! stable. A function fails by a panic.
+//! A target takes arbitrary octets and panics on a bug. `fuzz/` runs the targets on nightly or with
+//! a bootstrap compiler; `tests/fuzz_corpora.rs` replays the corpora on stable.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -25,10 +25,10 @@ use crate::server::proxy as fronts;
 use crate::server::{ListenAddresses, ServerStats};
 use crate::{config, geo, zone};
 
-/// A target: what it is called, as its corpus is, and what it runs.
+/// The name of a target and of its corpus, and the function to run.
 pub type FuzzTarget = (&'static str, fn(&[u8]));
 
-/// Every target.
+/// All targets.
 pub const TARGETS: [FuzzTarget; 12] = [
     ("query", query),
     ("client_subnet", client_subnet),
@@ -44,7 +44,7 @@ pub const TARGETS: [FuzzTarget; 12] = [
     ("database", database),
 ];
 
-/// A message as a query.
+/// Parses a message as a query.
 pub fn query(octets: &[u8]) {
     let mut scratch = QueryScratch::default();
     if let Ok(query) = parser::parse(octets, &mut scratch) {
@@ -53,7 +53,7 @@ pub fn query(octets: &[u8]) {
     }
 }
 
-/// The value of a client subnet option.
+/// Reads the value of a client subnet option and writes it again.
 pub fn client_subnet(octets: &[u8]) {
     if let Some(subnet) = ClientSubnet::read(octets) {
         let mut written = octets.to_vec();
@@ -62,24 +62,23 @@ pub fn client_subnet(octets: &[u8]) {
     }
 }
 
-/// The value of a cookie option: whatever it is, the cookie that is given for it is good.
+/// Reads the value of a cookie option. Whatever it is, the cookie in reply to it is valid.
 pub fn cookie(octets: &[u8]) {
     let Some(sent) = CookieOption::read(octets) else {
         return;
     };
-    let (secrets, client, now) = (
-        CookieSecrets::new(CookieSecret::new([7; 16]), None),
-        ClientAddress::from([198, 51, 100, 1]),
-        1 << 31,
-    );
-    let given = secrets.give(&sent, client, now);
-    let back = CookieOption::read(&given.octets);
-    assert!(back.is_some_and(
-        |back| back.client == sent.client && secrets.give(&back, client, now).verified
-    ));
+    let secrets = CookieSecrets::new(CookieSecret::new([7; 16]), None);
+    let client = ClientAddress::from([198, 51, 100, 1]);
+    let now = 1 << 31;
+    let reply = secrets.reply_to(&sent, client, now);
+    let Some(returned) = CookieOption::read(&reply.octets) else {
+        panic!("the reply has no cookie");
+    };
+    assert_eq!(returned.client, sent.client);
+    assert!(secrets.reply_to(&returned, client, now).verified);
 }
 
-/// A finished message whose options are looked at and which is padded.
+/// Reads options and the cache time of a message, and pads it.
 pub fn message(octets: &[u8]) {
     const ROOM: usize = 1024;
     let _ = (messages::freshness(octets), messages::option(octets, 8));
@@ -88,54 +87,57 @@ pub fn message(octets: &[u8]) {
     assert!((octets.len()..=buffer.len()).contains(&padded));
 }
 
-/// A datagram of a front.
+/// Reads the PROXY header of a datagram.
 pub fn proxy(octets: &[u8]) {
     if let Some((_, query)) = fronts::unwrap(octets, ClientAddress::from([127, 0, 0, 1])) {
         assert!(octets.ends_with(query) && query.len() + 16 <= octets.len());
     }
 }
 
-/// A table of networks.
+/// Reads a table of networks.
 pub fn table(octets: &[u8]) {
     if let Err(mistakes) = geo::build::count_rows(octets) {
         assert!(!mistakes.told().is_empty());
     }
 }
 
-/// A file of the state directory, as each of those that there are.
+/// Reads a file of the state directory, as each kind that there is.
 pub fn state(octets: &[u8]) {
     let _ = agreed::verdicts_in(octets);
     let _ = keep::parse::<orders::OrderRecord>(octets);
     let _ = keep::parse::<leases::LeaseRecord>(octets);
 }
 
-/// An admin request: method and target in the first line, the body behind it.
+/// Serves an admin request: method and target are the first line, the body follows.
 pub fn request(octets: &[u8]) {
-    let mut parts = octets.splitn(2, |octet| *octet == b'\n');
-    let (line, body) = (
-        parts.next().unwrap_or_default(),
-        parts.next().unwrap_or_default(),
-    );
-    let mut words = line.splitn(2, |octet| *octet == b' ');
-    let (method, target) = (
-        words.next().unwrap_or_default(),
-        words.next().unwrap_or_default(),
-    );
-    let built = hyper::Request::builder()
+    let (line, body) = split_at_octet(octets, b'\n');
+    let (method, target) = split_at_octet(line, b' ');
+    let request = hyper::Request::builder()
         .method(method)
         .uri(target)
         .body(Body::from(body.to_vec()));
-    // Those that never end, and those that read every file again, are not for a loop.
-    let is_long = |path: &str| matches!(path, "/v1/events" | "/v1/reload");
-    let Some(built) = built.ok().filter(|request| !is_long(request.uri().path())) else {
+    let Ok(request) = request else {
         return;
     };
+    // An event stream never ends, and a reload reads every file again.
+    if matches!(request.uri().path(), "/v1/events" | "/v1/reload") {
+        return;
+    }
     let (runtime, service) = ADMIN.get_or_init(admin);
-    let Ok(response) = runtime.block_on(service.call(built));
+    let Ok(response) = runtime.block_on(service.call(request));
     assert_ne!(response.status(), hyper::StatusCode::INTERNAL_SERVER_ERROR);
 }
 
-/// A master file.
+/// The octets before and behind the first `separator`; all of them and none if there is no
+/// separator.
+fn split_at_octet(octets: &[u8], separator: u8) -> (&[u8], &[u8]) {
+    match octets.iter().position(|octet| *octet == separator) {
+        Some(at) => (&octets[..at], &octets[at + 1..]),
+        None => (octets, &[]),
+    }
+}
+
+/// Loads a zone file.
 pub fn zone(octets: &[u8]) {
     let origin = "example.com".parse().ok();
     let loaded = zone::load_text(Path::new("z.zone"), octets, origin.as_ref(), None);
@@ -149,7 +151,7 @@ pub fn zone(octets: &[u8]) {
     }
 }
 
-/// A configuration file.
+/// Parses a configuration file.
 pub fn configuration(octets: &[u8]) {
     let Ok(text) = std::str::from_utf8(octets) else {
         return;
@@ -159,7 +161,7 @@ pub fn configuration(octets: &[u8]) {
     }
 }
 
-/// A database file, all of whose networks are read.
+/// Loads a geography database and looks addresses up.
 pub fn database(octets: &[u8]) {
     if let Ok(atlas) = Atlas::of_octets(Path::new("fuzzed.mmdb"), octets.to_vec()) {
         for address in [
@@ -173,21 +175,21 @@ pub fn database(octets: &[u8]) {
     }
 }
 
-/// A message over UDP and over TCP: what is sent back is a reply to it, and no longer than it may be.
+/// Answers a message over UDP and over TCP. What is sent back is a reply to it and not too long.
 pub fn answer(octets: &[u8]) {
-    let snapshot = WORLD.get_or_init(world);
-    for (transport, most) in [(Transport::Udp, 1232), (Transport::Stream, 65_535)] {
-        let mut buffer = vec![0; most];
-        let moment = snapshot.moment(octets.len() as u64);
+    let snapshot = SNAPSHOT.get_or_init(make_snapshot);
+    for (transport, max_size) in [(Transport::Udp, 1232), (Transport::Stream, 65_535)] {
+        let mut buffer = vec![0; max_size];
+        let context = snapshot.moment(octets.len() as u64);
         let answered = answer_message(
             octets,
             ClientAddress::from([198, 51, 100, 1]),
             transport,
-            &moment,
+            &context,
             &mut QueryScratch::default(),
             &mut buffer,
         );
-        assert!(answered.length <= most);
+        assert!(answered.length <= max_size);
         if answered.length > 0 {
             assert!(
                 answered.length >= 12 && buffer[..2] == octets[..2],
@@ -198,10 +200,10 @@ pub fn answer(octets: &[u8]) {
     }
 }
 
-static WORLD: OnceLock<Snapshot> = OnceLock::new();
+static SNAPSHOT: OnceLock<Snapshot> = OnceLock::new();
 static ADMIN: OnceLock<(Runtime, TowerToHyperService<axum::Router>)> = OnceLock::new();
 
-/// An admin server without a listener, about the same world.
+/// An admin server without a listener, with the same configuration.
 fn admin() -> (Runtime, TowerToHyperService<axum::Router>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -226,18 +228,18 @@ fn admin() -> (Runtime, TowerToHyperService<axum::Router>) {
     (runtime, TowerToHyperService::new(router))
 }
 
-/// A world with something of everything, on small tables.
-fn world() -> Snapshot {
+/// A snapshot of a small configuration and zone that have something of everything.
+fn make_snapshot() -> Snapshot {
     let config =
         config::parse(CONFIGURATION, Path::new("meridian.toml")).map(|loaded| loaded.config);
     let config = config.unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
     let origin = "example.com".parse().ok();
     let zones = zone::load_text(Path::new("z.zone"), ZONE.as_bytes(), origin.as_ref(), None);
     let zones = zones.unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
-    let (world, _) = compile(&config, zones, Arc::new(Atlas::empty()))
+    let (catalog, _) = compile(&config, zones, Arc::new(Atlas::empty()))
         .unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
     let secret = CookieSecret::new([7; 16]);
-    snapshot(&config, world, Some(CookieSecrets::new(secret, None))).expect("no access is stated")
+    snapshot(&config, catalog, Some(CookieSecrets::new(secret, None))).expect("no access is stated")
 }
 
 const CONFIGURATION: &str = r#"

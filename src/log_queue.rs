@@ -1,9 +1,12 @@
-//! The queue between whoever has a line to say and the stream that takes it.
+//! A bounded queue of lines in front of an output stream.
 //!
-//! Writing a line never waits, never fails and never panics: the line is put into a bounded queue, and one thread writes
-//! it. A pipe that nobody reads, a full disk or a closed stream holds up that thread alone. Lines that do not fit into the
-//! queue, or that the stream refuses, are counted. The count is told in one line as soon as the stream takes something
-//! again, and it is in the metrics. There are two queues: [`STDERR`] for the log and [`STDOUT`] for the ready line.
+//! Logging a line never waits, never fails and never panics: the line goes into a queue, and one
+//! thread writes it. A pipe without a reader, a full disk or a closed stream blocks that thread
+//! alone.
+//!
+//! Lines that do not fit into the queue, or that the stream refuses, are counted. The count is
+//! logged as soon as the stream accepts lines again, and it is a metric. There are two queues:
+//! [`STDERR`] for the log and [`STDOUT`] for the ready line.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -15,34 +18,34 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// Most octets that wait: some ten thousand lines.
+/// Most octets in the queue: some ten thousand lines.
 const ROOM: usize = 4 << 20;
-/// What a line takes beside its text.
-const LINE: usize = 64;
-/// How often a stream that takes nothing at the moment is tried again.
-const AGAIN: Duration = Duration::from_millis(50);
-/// The least time between two lines about lost ones, and between two attempts to start the thread.
+/// Octets that a line takes besides its text.
+const LINE_OVERHEAD: usize = 64;
+/// The time between attempts to write to a stream that accepts nothing.
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
+/// The least time between two notices of lost lines, and between two attempts to start the thread.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Most octets of what a client sent that one line of the log repeats.
+/// Most octets of a client's text in one line of the log.
 const CLIENT_TEXT: usize = 300;
 
-/// Octets that a pipe takes whole or not at all (POSIX: at least 512; Linux: 4096).
-const PIPE: usize = 4096;
+/// Octets that a pipe accepts whole or not at all (POSIX: at least 512; Linux: 4096).
+const PIPE_ATOMIC: usize = 4096;
 
-/// The log.
+/// The queue of the log.
 pub static STDERR: LogQueue = LogQueue::new(
     "log",
     |octets| Ok(rustix::io::write(io::stderr(), octets)?),
     || is_ready(io::stderr()),
 );
-/// The ready line.
+/// The queue of the ready line.
 pub static STDOUT: LogQueue = LogQueue::new(
     "stdout",
     |octets| Ok(rustix::io::write(io::stdout(), octets)?),
     || is_ready(io::stdout()),
 );
 
-/// Whether a stream takes something, or refuses it, without waiting.
+/// Whether a write to the stream would return at once, with or without success.
 fn is_ready(stream: impl AsFd) -> bool {
     let now = Timespec {
         tv_sec: 0,
@@ -53,29 +56,43 @@ fn is_ready(stream: impl AsFd) -> bool {
 
 /// A bounded queue of lines, and the thread that writes them.
 pub struct LogQueue {
-    /// Of the thread.
+    /// The name of the thread.
     name: &'static str,
-    /// One attempt to write; returns how many octets were taken.
+    /// Makes one attempt to write; returns how many octets were accepted.
     write: fn(&[u8]) -> io::Result<usize>,
-    /// Whether that would not wait.
+    /// Whether a write would return at once.
     is_ready: fn() -> bool,
     lines: Mutex<Lines>,
     changed: Condvar,
     lost: AtomicU64,
-    /// How the line about so many lost ones reads; absent: nothing is told.
+    /// Makes the notice of so many lost lines; unset: there are no notices.
     notice: OnceLock<fn(u64) -> String>,
 }
 
 struct Lines {
     waiting: VecDeque<Vec<u8>>,
-    /// What waits takes so much room.
+    /// The room that the waiting lines take.
     octets: usize,
-    /// The thread is at work on a line.
+    /// The thread is writing a line.
     is_writing: bool,
-    /// There is a thread.
+    /// The thread is running.
     has_thread: bool,
-    /// When the thread could not be started last.
+    /// The last time that the thread could not be started.
     failed_at: Option<Instant>,
+}
+
+impl Lines {
+    /// Whether the thread still has something to write.
+    fn is_busy(&self) -> bool {
+        self.has_thread && (self.is_writing || !self.waiting.is_empty())
+    }
+
+    /// Takes the next line from the queue.
+    fn pop(&mut self) -> Option<Vec<u8>> {
+        let line = self.waiting.pop_front()?;
+        self.octets -= line.len() + LINE_OVERHEAD;
+        Some(line)
+    }
 }
 
 impl LogQueue {
@@ -104,22 +121,22 @@ impl LogQueue {
         }
     }
 
-    /// Starts the thread; `notice` makes the line that says how many were lost, with its line end.
+    /// Starts the thread. `notice` makes the notice of lost lines, with its line end.
     pub fn start(&'static self, notice: fn(u64) -> String) {
-        // A second start in one process is a test's business.
+        // Only tests start a queue twice.
         let _ = self.notice.set(notice);
         self.ensure_thread();
     }
 
-    /// Whether somebody writes, or will.
+    /// Whether the queue was started.
     pub fn is_started(&self) -> bool {
         self.notice.get().is_some()
     }
 
-    /// Leaves a line, with its line end, to be written. What does not fit is counted.
+    /// Queues a line, which includes its line end. A line that does not fit is counted as lost.
     pub fn put(&'static self, line: Vec<u8>) {
         let mut lines = self.lines();
-        let octets = line.len() + LINE;
+        let octets = line.len() + LINE_OVERHEAD;
         if lines.octets + octets > ROOM {
             self.lost.fetch_add(1, Ordering::Relaxed);
         } else {
@@ -135,24 +152,22 @@ impl LogQueue {
         }
     }
 
-    /// How many lines were lost so far.
+    /// The number of lines lost so far.
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Waits until every line is written or lost, or `patience` is over.
+    /// Waits until every line is written or lost, `patience` at most.
     pub fn flush(&self, patience: Duration) {
-        let is_busy =
-            |lines: &mut Lines| lines.has_thread && (lines.is_writing || !lines.waiting.is_empty());
         drop(
             self.changed
-                .wait_timeout_while(self.lines(), patience, is_busy),
+                .wait_timeout_while(self.lines(), patience, |lines| lines.is_busy()),
         );
         self.write_without_thread();
     }
 
-    /// Where there is no thread: writes what waits, as far as the stream takes it without waiting. So the ready line, and
-    /// the last words of a process that ends for want of threads, are not lost.
+    /// If there is no thread, writes the waiting lines as far as the stream accepts them at once.
+    /// So the ready line is not lost, nor is the last error of a process that cannot start threads.
     fn write_without_thread(&self) {
         while let Some(line) = self.next_without_thread() {
             self.write_at_once(&line);
@@ -164,14 +179,12 @@ impl LogQueue {
         if lines.has_thread || !(self.is_ready)() {
             return None;
         }
-        let line = lines.waiting.pop_front()?;
-        lines.octets -= line.len() + LINE;
-        Some(line)
+        lines.pop()
     }
 
-    /// Writes a line as far as the stream takes it without waiting.
+    /// Writes a line as far as the stream accepts it at once.
     fn write_at_once(&self, line: &[u8]) {
-        for part in line.chunks(PIPE) {
+        for part in line.chunks(PIPE_ATOMIC) {
             if !(self.is_ready)() || !(self.write)(part).is_ok_and(|taken| taken == part.len()) {
                 self.lost.fetch_add(1, Ordering::Relaxed);
                 return;
@@ -183,7 +196,7 @@ impl LogQueue {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the thread if there is none. Where the system has no thread left, a later line tries again.
+    /// Starts the thread if there is none. If that fails, a later line tries again.
     fn ensure_thread(&'static self) {
         let mut lines = self.lines();
         let is_too_soon = lines.failed_at.is_some_and(|at| at.elapsed() < PAUSE);
@@ -194,23 +207,28 @@ impl LogQueue {
             .name(self.name.to_owned())
             .spawn(|| self.work());
         lines.has_thread = started.is_ok();
-        lines.failed_at = started.is_err().then(Instant::now);
+        lines.failed_at = match started {
+            Ok(_) => None,
+            Err(_) => Some(Instant::now()),
+        };
     }
 
-    /// Writes lines as long as the process lives.
+    /// Writes lines until the process ends.
     fn work(&self) {
         let mut stream = Stream {
             write: self.write,
             is_inside_line: false,
         };
-        let mut told = Told {
+        let mut last_notice = LostNotice {
             lost: 0,
             not_before: Instant::now(),
         };
         loop {
-            let line = self.next(told.lost);
-            self.tell_lost(&mut stream, &mut told);
-            if line.is_some_and(|line| stream.put(&line).is_err()) {
+            let line = self.next(last_notice.lost);
+            self.report_lost(&mut stream, &mut last_notice);
+            if let Some(line) = line
+                && stream.put(&line).is_err()
+            {
                 self.lost.fetch_add(1, Ordering::Relaxed);
             }
             self.lines().is_writing = false;
@@ -218,36 +236,35 @@ impl LogQueue {
         }
     }
 
-    /// The next line; `None`: there is none, and it is time to tell of more than the `told` lost ones.
-    fn next(&self, told: u64) -> Option<Vec<u8>> {
-        let is_idle = |lines: &mut Lines| lines.waiting.is_empty();
-        let mut lines = if self.lost() > told {
+    /// Waits for the next line; `None`: there is none, but it is time for a notice of more than
+    /// `reported` lost lines.
+    fn next(&self, reported: u64) -> Option<Vec<u8>> {
+        let mut lines = if self.lost() > reported {
             let waited = self
                 .changed
-                .wait_timeout_while(self.lines(), PAUSE, is_idle);
+                .wait_timeout_while(self.lines(), PAUSE, |lines| lines.waiting.is_empty());
             waited.unwrap_or_else(PoisonError::into_inner).0
         } else {
             self.changed
-                .wait_while(self.lines(), is_idle)
+                .wait_while(self.lines(), |lines| lines.waiting.is_empty())
                 .unwrap_or_else(PoisonError::into_inner)
         };
-        let line = lines.waiting.pop_front()?;
-        lines.octets -= line.len() + LINE;
+        let line = lines.pop()?;
         lines.is_writing = true;
         Some(line)
     }
 
-    /// Says how many lines were lost since this was said last, if the stream takes it.
-    fn tell_lost(&self, stream: &mut Stream, told: &mut Told) {
+    /// Writes a notice of the lines that were lost since the last one, if the stream accepts it.
+    fn report_lost(&self, stream: &mut Stream, last: &mut LostNotice) {
         let lost = self.lost();
         let Some(notice) = self.notice.get() else {
             return;
         };
-        if lost > told.lost
-            && Instant::now() >= told.not_before
-            && stream.put(notice(lost - told.lost).as_bytes()).is_ok()
+        if lost > last.lost
+            && Instant::now() >= last.not_before
+            && stream.put(notice(lost - last.lost).as_bytes()).is_ok()
         {
-            *told = Told {
+            *last = LostNotice {
                 lost,
                 not_before: Instant::now() + PAUSE,
             };
@@ -255,21 +272,22 @@ impl LogQueue {
     }
 }
 
-/// What was said of lost lines.
-struct Told {
+/// The last notice of lost lines.
+struct LostNotice {
+    /// The number of lines lost until then.
     lost: u64,
     not_before: Instant,
 }
 
-/// Where lines go.
+/// The stream that lines are written to.
 struct Stream {
     write: fn(&[u8]) -> io::Result<usize>,
-    /// A line was cut off: the next one begins with a line end.
+    /// The last line was cut off, so the next one starts with a line end.
     is_inside_line: bool,
 }
 
 impl Stream {
-    /// Writes a line whole, however long the stream takes.
+    /// Writes a whole line, however long the stream takes.
     fn put(&mut self, line: &[u8]) -> io::Result<()> {
         if self.is_inside_line {
             self.put_all(b"\n")?;
@@ -286,8 +304,10 @@ impl Stream {
                     octets = octets.get(taken..).unwrap_or_default();
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Whoever gave us the stream told it not to wait.
-                Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(AGAIN),
+                // The process that started us made the stream non-blocking.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    std::thread::sleep(RETRY_INTERVAL)
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -295,8 +315,8 @@ impl Stream {
     }
 }
 
-/// What a client sent, as a line of the log repeats it: no more than some hundred octets. Every text of a client passes
-/// here before it is logged.
+/// The text of a client as a line of the log repeats it: some hundred octets at most. Every text of
+/// a client passes this function before it is logged.
 pub fn client_text(text: &str) -> Cow<'_, str> {
     if text.len() <= CLIENT_TEXT {
         return Cow::Borrowed(text);
@@ -383,7 +403,8 @@ mod tests {
         }
         static QUEUE: LogQueue = LogQueue::new("test", take, || true);
         QUEUE.start(notice);
-        // The first line is lost; the second finds no room for the count either; nobody says a third.
+        // The first line is lost; the second finds no room for the count either; nobody says a
+        // third.
         QUEUE.put(b"one\n".to_vec());
         QUEUE.put(b"two\n".to_vec());
         assert_eq!(expect(&TAKEN, |text| text.contains("lost")), "2 lost\n");

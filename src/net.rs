@@ -1,18 +1,18 @@
-//! Addresses and networks of clients in one spelling.
+//! Addresses and networks of clients, in canonical form.
 //!
-//! An IPv4 address can also be written as an IPv6 address, `::ffff:192.0.2.1` (RFC 4291 section 2.5.5.2). A socket of both
-//! families, a PROXY header or a configuration file may use either spelling. Access lists, limits, cookies and steering
-//! must not see a difference. So both types here have one way in, which turns the IPv6 spelling into IPv4, and whatever
-//! judges a client takes these types.
+//! An IPv4 address can also be written as an IPv6 address, `::ffff:192.0.2.1` (RFC 4291 section
+//! 2.5.5.2). A dual-stack socket, a PROXY header or a configuration file may use either form.
+//! Access lists, limits, cookies and steering must not see a difference, so they take the types of
+//! this module, which convert the IPv6 form to IPv4.
 
 use std::fmt;
 use std::net::{AddrParseError, IpAddr};
 use std::str::FromStr;
 
-/// Bits before the IPv4 address in its IPv6 spelling.
+/// Bits before the IPv4 address in its IPv6 form.
 const MAPPED: u8 = 96;
 
-/// The address of a client; never an IPv4 address in IPv6 spelling.
+/// The address of a client; never an IPv4 address in IPv6 form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientAddress(IpAddr);
 
@@ -45,8 +45,10 @@ impl fmt::Display for ClientAddress {
     }
 }
 
-/// An address range in CIDR form with its host bits zero; never an IPv4 network in IPv6 spelling. A network that is wider
-/// than `::ffff:0:0/96`, such as `::/0`, is IPv6 and holds no IPv4 address.
+/// A network in CIDR form with its host bits zero; never an IPv4 network in IPv6 form.
+///
+/// A network that is wider than `::ffff:0:0/96`, such as `::/0`, is IPv6 and contains no IPv4
+/// address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cidr {
     address: IpAddr,
@@ -54,7 +56,8 @@ pub struct Cidr {
 }
 
 impl Cidr {
-    /// The network of `prefix` bits around an address; a longer prefix than the family has means all of it.
+    /// The network of `prefix` bits around an address; a prefix beyond the address's length means
+    /// all of it.
     pub fn around(address: IpAddr, prefix: u8) -> Cidr {
         match (address.to_canonical(), prefix.checked_sub(MAPPED)) {
             (IpAddr::V4(mapped), Some(prefix)) if address.is_ipv6() => {
@@ -64,7 +67,7 @@ impl Cidr {
         }
     }
 
-    /// The address with everything behind the prefix cleared.
+    /// The address with the bits behind the prefix cleared.
     fn masked(address: IpAddr, prefix: u8) -> Cidr {
         let bits = if address.is_ipv4() { 32 } else { 128 };
         let prefix = prefix.min(bits);
@@ -81,7 +84,7 @@ impl Cidr {
         self.address
     }
 
-    /// Bits that all of its addresses share: 0..=32 or 0..=128.
+    /// The prefix length: 0..=32 or 0..=128.
     pub fn prefix(&self) -> u8 {
         self.prefix
     }
@@ -101,7 +104,7 @@ impl Cidr {
         (self.address, last)
     }
 
-    /// Whether an address lies in it.
+    /// Whether the network contains an address.
     pub fn contains(&self, address: ClientAddress) -> bool {
         let (first, last) = self.bounds();
         first.is_ipv4() == address.ip().is_ipv4() && (first..=last).contains(&address.ip())

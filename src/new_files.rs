@@ -1,7 +1,7 @@
-//! Files that a command creates where none are: configurations, zones and tokens.
+//! Files that commands create: configurations, zones and tokens.
 //!
-//! A command writes all of its files or none of them, and never overwrites one that is there. A file with a secret is
-//! readable by its owner alone from the moment it exists.
+//! A command writes all of its files or none of them, and never overwrites an existing one. A file
+//! with a secret is readable only by its owner from the moment it exists.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -10,21 +10,21 @@ use std::path::{Path, PathBuf};
 
 use rustix::rand::GetRandomFlags;
 
-/// Octets of chance in a token.
+/// Random octets in a token.
 const TOKEN_OCTETS: usize = 32;
 
-/// A file that is to be written where none is.
+/// A file to create.
 pub struct NewFile {
-    /// Where.
+    /// Its path.
     pub path: PathBuf,
-    /// What is in it.
+    /// Its content.
     pub text: String,
-    /// Nobody but its owner may read it.
+    /// Only its owner may read it.
     pub is_secret: bool,
 }
 
 impl NewFile {
-    /// A file that everybody may read.
+    /// A file that every user may read.
     pub fn public(path: PathBuf, text: String) -> NewFile {
         NewFile {
             path,
@@ -33,7 +33,7 @@ impl NewFile {
         }
     }
 
-    /// A file that nobody but its owner may read.
+    /// A file that only its owner may read.
     pub fn secret(path: PathBuf, text: String) -> NewFile {
         NewFile {
             path,
@@ -42,12 +42,14 @@ impl NewFile {
         }
     }
 
-    /// Writes it, and its folder if there is none.
+    /// Creates the file, and its folder if there is none.
     ///
     /// # Errors
-    /// It is there already, or cannot be written.
+    /// The file exists already, or cannot be written.
     pub fn create(&self) -> io::Result<()> {
-        self.path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        if let Some(folder) = self.path.parent() {
+            fs::create_dir_all(folder)?;
+        }
         let mode = if self.is_secret { 0o600 } else { 0o666 };
         OpenOptions::new()
             .write(true)
@@ -58,10 +60,10 @@ impl NewFile {
     }
 }
 
-/// Writes files where there are none, all or none of them.
+/// Creates all of these files, or none of them.
 ///
 /// # Errors
-/// A sentence: one of them is there already, or cannot be written.
+/// A sentence: one of the files exists already, or cannot be written.
 pub fn write_new(files: &[NewFile]) -> Result<(), String> {
     if let Some(file) = files
         .iter()
@@ -75,7 +77,10 @@ pub fn write_new(files: &[NewFile]) -> Result<(), String> {
     let mut written: Vec<&Path> = Vec::new();
     for file in files {
         if let Err(error) = file.create() {
-            written.iter().for_each(|path| drop(fs::remove_file(path)));
+            for path in written {
+                // The error that is returned matters more.
+                let _ = fs::remove_file(path);
+            }
             return Err(format!(
                 "{}: cannot be written: {error}",
                 file.path.display()
@@ -86,10 +91,10 @@ pub fn write_new(files: &[NewFile]) -> Result<(), String> {
     Ok(())
 }
 
-/// Random octets as hexadecimal digits, and the end of the line.
+/// A token: random octets as hexadecimal digits, with a line end.
 ///
 /// # Errors
-/// A sentence: the system has none to give.
+/// A sentence: the system gives no random octets.
 pub fn new_token() -> Result<String, String> {
     let mut octets = [0; TOKEN_OCTETS];
     let taken = rustix::rand::getrandom(&mut octets, GetRandomFlags::empty());
@@ -98,7 +103,10 @@ pub fn new_token() -> Result<String, String> {
     if taken < octets.len() {
         return Err("the system has too few random octets for a token".to_owned());
     }
-    let mut token: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+    let mut token = String::new();
+    for octet in octets {
+        token.push_str(&format!("{octet:02x}"));
+    }
     token.push('\n');
     Ok(token)
 }

@@ -1,8 +1,14 @@
-//! Steering: which region serves a client, as pure functions of values. No clock, no randomness, no lock, no I/O.
+//! Steering decides which region serves a client. It consists of pure functions of values: it reads
+//! no clock, draws no random number, takes no lock and does no I/O.
 //!
-//! Four words, always in this order: *fence* (who may be served by whom), *order* (near, or as listed), *available*
-//! (health, drains), *pick* (weights inside the first tier that is left). Fence and order make [`tiers`] and depend
-//! on the client's place alone; availability turns tiers into an [`outcome`]; the [`pick`] is made per query.
+//! Four steps always come in this order:
+//!
+//! 1. A *fence* says which regions may serve a client.
+//! 2. An *order* puts them into [`tiers`]: nearest first, or as listed. Both depend on the client's
+//!    place alone.
+//! 3. *Availability* (health, drains) turns tiers into a failover chain, in [`outcome`].
+//! 4. The *pick* draws endpoints by weight from the first tier that takes the client, per query, in
+//!    [`pick`].
 
 pub mod point;
 pub mod policy;

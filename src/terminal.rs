@@ -1,8 +1,9 @@
-//! Output for people and programs: the one place through which the commands write to the terminal.
+//! Standard output and standard error of all commands.
 //!
-//! Everything passes [`shown_lines`] on its way out, or [`in_json`] where it is JSON, so that no name, file or answer of
-//! another server can play with the terminal, whoever forgot about it before. Colours are our own, so they are put around
-//! a text behind that, on a terminal only (<https://no-color.org>). `tests/tidy.rs` keeps it the one place.
+//! All text passes [`shown_lines`], or [`in_json`] if it is JSON, so that no name, file or answer
+//! of another server can send control characters to the terminal. Colours are added after that, and
+//! only on a terminal (<https://no-color.org>). No other module prints; `tests/tidy.rs` checks
+//! that.
 
 use std::cell::Cell;
 use std::fmt::{Arguments, Display};
@@ -14,43 +15,42 @@ use rustix::process::Signal;
 use crate::log_queue::{STDERR, STDOUT};
 use crate::text::{in_json, shown, shown_lines};
 
-/// How long a server waits for a stream that takes nothing.
+/// How long a server waits for a stream that accepts nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A line on stdout. It ends the command in peace when nobody reads on, as `| head` does.
+/// Prints a line on stdout. If the reader closed the pipe, as `| head` does, the command exits
+/// without an error.
 macro_rules! say {
     () => { $crate::terminal::put(format_args!("\n")) };
     ($($part:tt)*) => { $crate::terminal::put(format_args!("{}\n", format_args!($($part)*))) };
 }
 pub(crate) use say;
 
-/// Prints text, or ends the process where that cannot be.
+/// Prints text on stdout, or ends the process if that fails.
 pub fn put(text: Arguments<'_>) {
-    write!(stdout(), "{}", shown_lines(text)).unwrap_or_else(|error| end_of_paper(&error));
+    exit_on_error(write!(stdout(), "{}", shown_lines(text)));
 }
 
-/// A line of JSON on stdout; `json` displays as JSON.
+/// Prints a line of JSON on stdout; `json` displays as JSON.
 pub fn say_json(json: impl Display) {
     let text = json.to_string();
-    writeln!(stdout(), "{}", in_json(&text)).unwrap_or_else(|error| end_of_paper(&error));
+    exit_on_error(writeln!(stdout(), "{}", in_json(&text)));
 }
 
-/// Prints octets that are our own altogether, such as the manual.
+/// Prints octets that come from this program alone, such as the manual.
 pub fn put_octets(octets: &[u8]) {
-    stdout()
-        .write_all(octets)
-        .unwrap_or_else(|error| end_of_paper(&error));
+    exit_on_error(stdout().write_all(octets));
 }
 
-/// A line on stdout from a server. Whoever started it may have closed its output, or reads no more of it, which is no reason
-/// to stop: the line is waited for no longer than a second.
+/// Prints a line on stdout from a server. A server keeps running when its output is closed or not
+/// read, so this waits a second at most.
 pub fn announce(line: impl Display) {
     STDOUT.put(format!("{}\n", shown(line)).into_bytes());
     STDOUT.flush(PATIENCE);
 }
 
-/// A line on stderr: what went wrong. Where nobody can be told, the exit code says it. Where there is a log, it is a line
-/// of that.
+/// Prints an error on stderr, or in the log if there is one. If that fails too, the exit code is
+/// all there is.
 pub fn complain(text: impl Display) {
     let line = format!("{}\n", shown_lines(text));
     if STDERR.is_started() {
@@ -62,17 +62,24 @@ pub fn complain(text: impl Display) {
 }
 
 thread_local! {
-    /// Set on a thread whose process has more to do at its end than this thread knows.
+    /// The process has work to do at its end, so this thread must not end it at once.
     static ASKS_TO_END: Cell<bool> = const { Cell::new(false) };
 }
 
-/// From now on, where this thread cannot print, the process is asked to end as by SIGTERM, instead of being ended.
+/// From now on, a failure to print on this thread sends SIGTERM to the process instead of ending it
+/// at once.
 pub fn ask_to_end_when_unread() {
     ASKS_TO_END.set(true);
 }
 
-/// Nobody reads on, which is no mistake; or there is no room.
-fn end_of_paper(error: &std::io::Error) -> ! {
+fn exit_on_error(printed: std::io::Result<()>) {
+    if let Err(error) = printed {
+        exit_unprinted(&error);
+    }
+}
+
+/// Ends the process after a failure to print. A closed pipe is not an error.
+fn exit_unprinted(error: &std::io::Error) -> ! {
     if ASKS_TO_END.get()
         && rustix::process::kill_process(rustix::process::getpid(), Signal::TERM).is_ok()
     {
@@ -87,25 +94,25 @@ fn end_of_paper(error: &std::io::Error) -> ! {
     std::process::exit(1);
 }
 
-/// How a part of a line looks.
+/// The style of a part of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextStyle {
-    /// As everything else.
+    /// Normal text.
     Plain,
-    /// Heavier, where that can be.
+    /// Bold, on a terminal.
     Bold,
-    /// Lighter, where that can be.
+    /// Faint, on a terminal.
     Faint,
 }
 
-/// Where text goes, and whether it may be coloured.
+/// Styled text on standard output.
 #[derive(Debug, Clone, Copy)]
 pub struct TextOutput {
     colour: bool,
 }
 
 impl TextOutput {
-    /// Standard output.
+    /// Standard output, with styles if it is a terminal and `NO_COLOR` is not set.
     pub fn stdout() -> TextOutput {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         TextOutput {
@@ -125,14 +132,14 @@ impl TextOutput {
 
     /// Prints a line of parts.
     pub fn line(&self, parts: &[(TextStyle, &str)]) {
-        let line: String = parts
-            .iter()
-            .map(|(style, text)| self.paint(*style, text))
-            .collect();
-        writeln!(stdout(), "{line}").unwrap_or_else(|error| end_of_paper(&error));
+        let mut line = String::new();
+        for (style, text) in parts {
+            line.push_str(&self.paint(*style, text));
+        }
+        exit_on_error(writeln!(stdout(), "{line}"));
     }
 
-    /// The text with its hidden characters escaped, and our own colour around it.
+    /// The text with its hidden characters escaped and the codes of its style around it.
     fn paint(&self, style: TextStyle, text: &str) -> String {
         let text = shown_lines(text);
         match style {
@@ -142,55 +149,52 @@ impl TextOutput {
         }
     }
 
-    /// Prints rows in columns that are as wide as they must be; columns that hold nothing are left out.
+    /// Prints rows in aligned columns. Empty columns are left out.
     pub fn table(&self, heads: &[&str], rows: &[Vec<String>]) {
-        let lines = lines(heads, rows);
-        for (index, line) in lines.iter().enumerate() {
-            self.line(&[(
-                if index == 0 {
-                    TextStyle::Faint
-                } else {
-                    TextStyle::Plain
-                },
-                line,
-            )]);
+        let mut style = TextStyle::Faint;
+        for line in lines(heads, rows) {
+            self.line(&[(style, &line)]);
+            style = TextStyle::Plain;
         }
     }
 }
 
-/// The head line and the rows, aligned. A cell is one line and as wide as it is printed, so it is escaped here.
+/// The head line and the rows, aligned.
 fn lines(heads: &[&str], rows: &[Vec<String>]) -> Vec<String> {
-    let rows: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| row.iter().map(|cell| shown(cell).to_string()).collect())
-        .collect();
-    let widest = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
-            .max()
-    };
-    let columns: Vec<(usize, usize)> = (heads.iter().enumerate())
-        .filter_map(|(column, head)| {
-            let width = widest(column).filter(|width| *width > 0)?;
-            Some((column, width.max(head.chars().count())))
-        })
-        .collect();
-    let line = |cell: &dyn Fn(usize) -> String| {
-        let cells = columns
-            .iter()
-            .map(|&(column, width)| format!("{:width$}", cell(column)));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    let head = line(&|column| {
-        heads
-            .get(column)
-            .map_or(String::new(), |head| (*head).to_owned())
-    });
-    let rows = rows
-        .iter()
-        .map(|row| line(&|column| row.get(column).cloned().unwrap_or_default()));
-    std::iter::once(head).chain(rows).collect()
+    // A cell is one line and as wide as it is printed, so it is escaped before it is measured.
+    let mut cells: Vec<Vec<String>> = Vec::new();
+    for row in rows {
+        cells.push(row.iter().map(|cell| shown(cell).to_string()).collect());
+    }
+    let mut widths = vec![0; heads.len()];
+    for row in &cells {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    for (width, head) in widths.iter_mut().zip(heads) {
+        if *width > 0 {
+            *width = head.chars().count().max(*width);
+        }
+    }
+    let mut lines = vec![aligned(heads, &widths)];
+    for row in &cells {
+        lines.push(aligned(row, &widths));
+    }
+    lines
+}
+
+/// One line of a table. Columns of width 0 are left out.
+fn aligned(cells: &[impl AsRef<str>], widths: &[usize]) -> String {
+    let mut line = String::new();
+    for (column, &width) in widths.iter().enumerate() {
+        if width > 0 {
+            let cell = cells.get(column).map_or("", AsRef::as_ref);
+            line.push_str(&format!("{cell:width$}  "));
+        }
+    }
+    line.truncate(line.trim_end().len());
+    line
 }
 
 #[cfg(test)]

@@ -1,30 +1,48 @@
-//! Text from outside, made safe to read.
+//! Escapes text from outside, so that it is safe to print.
 //!
-//! Zone files, names of files, configurations, other servers' answers and the reasons of probes may hold characters that
-//! play with a terminal or deceive whoever reads: control characters, overrides of the writing direction, characters
-//! that nobody sees. They are shown in escaped form here (`\u{202e}`, `\n`) and never sent. Messages about a mistake
-//! show what they cite with [`shown`], so that it stays on its line. Everything that the commands print, and every line
-//! of the log, passes [`shown_lines`] or [`in_json`] at the end, whatever it is made of (`terminal`, `daemon::log`).
+//! Zone files, file names, configurations, answers of other servers and probe errors may contain
+//! characters that act on a terminal or deceive a reader: control characters, overrides of the
+//! writing direction, invisible characters. They are printed in escaped form (`\u{202e}`, `\n`).
+//!
+//! Error messages quote such text with [`shown`], which keeps it on one line. All output of the
+//! commands and every log line passes [`shown_lines`] or [`in_json`] at the end (`terminal`,
+//! `daemon::log`).
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Write};
 
-/// Whether a character acts on the text around it, or cannot be seen, instead of being a letter that is read: control
-/// characters (C0, DEL, C1), marks and overrides of the writing direction, characters without width, separators of lines
-/// and paragraphs, and the other invisible ones of Unicode, tags among them.
+/// Whether a character is invisible or acts on the text around it: control characters (C0, DEL,
+/// C1), marks and overrides of the writing direction, characters without width, separators of lines
+/// and paragraphs, tags, and the other invisible characters of Unicode.
 ///
-/// Source: Unicode 16, general categories Cc, Zl, Zp and Cf without the visible signs of numbers; Unicode Technical
-/// Standard 39 section 4; `Default_Ignorable_Code_Point`.
+/// Source: Unicode 16, general categories Cc, Zl, Zp and Cf without the visible signs of numbers;
+/// Unicode Technical Standard 39 section 4; `Default_Ignorable_Code_Point`.
 pub fn is_hidden(letter: char) -> bool {
     letter.is_control()
-        || matches!(letter,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
-            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+        || matches!(
+            letter,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fffb}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
 }
 
-/// The text on one line, hidden characters escaped. What was escaped before stays as it is.
+/// The text on one line with hidden characters escaped. Text that is already escaped stays the
+/// same.
 pub fn shown<T: Display>(text: T) -> EscapedText<T> {
     EscapedText {
         text,
@@ -32,7 +50,7 @@ pub fn shown<T: Display>(text: T) -> EscapedText<T> {
     }
 }
 
-/// The same of a text that may have several lines: their ends stay.
+/// The text with hidden characters escaped, except for line ends.
 pub fn shown_lines<T: Display>(text: T) -> EscapedText<T> {
     EscapedText {
         text,
@@ -40,7 +58,7 @@ pub fn shown_lines<T: Display>(text: T) -> EscapedText<T> {
     }
 }
 
-/// A text whose hidden characters are escaped when it is displayed.
+/// Displays a text with hidden characters escaped.
 #[derive(Debug, Clone, Copy)]
 pub struct EscapedText<T> {
     text: T,
@@ -60,7 +78,7 @@ impl<T: Display> Display for EscapedText<T> {
     }
 }
 
-/// Passes text on with its hidden characters escaped.
+/// Writes text to a formatter with hidden characters escaped.
 struct Escaper<'f, 't> {
     to: &'f mut fmt::Formatter<'t>,
     keeps_lines: bool,
@@ -68,9 +86,11 @@ struct Escaper<'f, 't> {
 
 impl Write for Escaper<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let is_escaped = |letter: char| is_hidden(letter) && !(self.keeps_lines && letter == '\n');
+        let keeps_lines = self.keeps_lines;
         let mut rest = text;
-        while let Some(at) = rest.find(is_escaped) {
+        while let Some(at) =
+            rest.find(|letter: char| is_hidden(letter) && !(keeps_lines && letter == '\n'))
+        {
             let (before, after) = rest.split_at(at);
             self.to.write_str(before)?;
             let mut letters = after.chars();
@@ -83,32 +103,27 @@ impl Write for Escaper<'_, '_> {
     }
 }
 
-/// The first `most` names with commas between them: `fra, iad and 3 more`.
+/// The first `most` names, separated by commas: `fra, iad and 3 more`.
 pub fn list(names: &[String], most: usize) -> String {
-    let named = names
-        .iter()
-        .take(most)
-        .map(String::as_str)
-        .collect::<Vec<&str>>()
-        .join(", ");
-    match names.len().saturating_sub(most) {
-        0 => named,
-        more => format!("{named} and {more} more"),
+    match names.split_at_checked(most) {
+        Some((first, rest)) if !rest.is_empty() => {
+            format!("{} and {} more", first.join(", "), rest.len())
+        }
+        _ => names.join(", "),
     }
 }
 
-/// A JSON text with its hidden characters in the escaped form of JSON, so that it means the same. Line ends stay: in
-/// JSON they stand between values only.
+/// JSON with its hidden characters in JSON's own escaped form, so that it means the same. Line ends
+/// stay, because in JSON they occur only between values.
 ///
 /// Source: RFC 8259 section 7.
 pub fn in_json(text: &str) -> Cow<'_, str> {
-    let is_escaped = |letter: char| is_hidden(letter) && letter != '\n';
-    if !text.contains(is_escaped) {
+    if !text.contains(is_hidden_in_line) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 16);
     for letter in text.chars() {
-        if !is_escaped(letter) {
+        if !is_hidden_in_line(letter) {
             escaped.push(letter);
             continue;
         }
@@ -120,20 +135,24 @@ pub fn in_json(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// `1 zone`, `2 zones`, `0 queries`: a number and what is counted, in the plural where there is not just one.
+/// Whether a character other than a line end is hidden.
+fn is_hidden_in_line(letter: char) -> bool {
+    is_hidden(letter) && letter != '\n'
+}
+
+/// A number and a noun in singular or plural: `1 zone`, `2 zones`, `0 queries`.
 pub fn counted(number: impl TryInto<u64>, noun: &str) -> String {
     let number = number.try_into().unwrap_or(u64::MAX);
-    match noun
-        .strip_suffix('y')
-        .filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u']))
-    {
-        _ if number == 1 => format!("1 {noun}"),
-        Some(stem) => format!("{number} {stem}ies"),
-        None => format!("{number} {noun}s"),
+    if number == 1 {
+        return format!("1 {noun}");
+    }
+    match noun.strip_suffix('y') {
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{number} {stem}ies"),
+        _ => format!("{number} {noun}s"),
     }
 }
 
-/// A TOML string; JSON's escapes are among TOML's.
+/// A quoted TOML string. Every escape of JSON is one of TOML too.
 pub fn toml_text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

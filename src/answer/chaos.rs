@@ -1,4 +1,5 @@
-//! What the server says of itself in class CHAOS (RFC 4892): `id.server.` and `version.bind.`, if the operator lets it.
+//! Answers in class CHAOS (RFC 4892): `id.server.` and `version.bind.`, if the operator states
+//! texts for them.
 
 use super::Disposition;
 use super::solve::Solver;
@@ -7,13 +8,13 @@ use crate::dns::{Question, RecordType};
 
 /// Class CHAOS (RFC 1035 section 3.2.4).
 const CLASS: u16 = 3;
-/// A pointer to the question, TXT, CHAOS, TTL 0, and two octets of length.
-const HEADER: [u8; 12] = [0xc0, 12, 0, 16, 0, CLASS as u8, 0, 0, 0, 0, 0, 0];
-/// Longest text: one character string.
-const MOST: usize = 255;
+/// The fixed part of the record: a pointer to the question, TXT, CHAOS, and TTL 0.
+const HEADER: [u8; 10] = [0xc0, 12, 0, 16, 0, CLASS as u8, 0, 0, 0, 0];
+/// The longest text: one character string.
+const MAX_TEXT: usize = 255;
 
 impl Solver<'_, '_, '_, '_> {
-    /// Answers a question of another class than IN; `None`: there is nothing to say.
+    /// Answers a question of another class than IN; `None`: there is no text for it.
     #[cold]
     #[expect(
         clippy::arithmetic_side_effects,
@@ -21,19 +22,19 @@ impl Solver<'_, '_, '_, '_> {
     )]
     pub(super) fn solve_chaos(&mut self) -> Option<Disposition> {
         let question = &self.query.question;
-        let asked =
-            matches!(question.rtype, RecordType::TXT | RecordType::ANY) && question.class == CLASS;
-        let text = self.chaos_text(question).filter(|_| asked)?;
-        let mut record = [0; HEADER.len() + 1 + MOST];
-        let length = HEADER.len() + 1 + text.len();
-        let octets = HEADER.iter().take(HEADER.len() - 2).copied();
-        let octets = octets
-            .chain((text.len() as u16 + 1).to_be_bytes())
-            .chain([text.len() as u8]);
-        record
-            .iter_mut()
-            .zip(octets.chain(text.iter().copied()))
-            .for_each(|(place, octet)| *place = octet);
+        if question.class != CLASS || !matches!(question.rtype, RecordType::TXT | RecordType::ANY) {
+            return None;
+        }
+        let text = self.chaos_text(question)?;
+        let [size1, size0] = (text.len() as u16 + 1).to_be_bytes();
+        let mut record = [0; HEADER.len() + 3 + MAX_TEXT];
+        let mut length = 0;
+        for part in [&HEADER[..], &[size1, size0, text.len() as u8], text] {
+            record
+                .get_mut(length..length + part.len())?
+                .copy_from_slice(part);
+            length += part.len();
+        }
         self.reply.authoritative = true;
         let written = self
             .reply
@@ -44,14 +45,14 @@ impl Solver<'_, '_, '_, '_> {
     }
 
     fn chaos_text(&self, question: &Question<'_>) -> Option<&[u8]> {
-        let policy = &self.moment.snapshot.policy;
+        let policy = &self.context.snapshot.policy;
         let text = match question.name.as_wire() {
             b"\x02id\x06server\0" | b"\x08hostname\x04bind\0" => policy.chaos_id.as_deref(),
             b"\x07version\x06server\0" | b"\x07version\x04bind\0" => {
                 policy.chaos_version.as_deref()
             }
             _ => None,
-        };
-        text.map(|text| text.get(..MOST).unwrap_or(text))
+        }?;
+        Some(text.get(..MAX_TEXT).unwrap_or(text))
     }
 }

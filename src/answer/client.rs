@@ -1,4 +1,7 @@
-//! Which address a client is looked up by, and how far an answer for it holds.
+//! The address that a client is looked up by, and the scope of an answer for it.
+//!
+//! A client is looked up by its client subnet (RFC 7871) if the service uses one, else by the
+//! query's source address. An IPv6 address that carries an IPv4 address is looked up as IPv4.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,7 +19,7 @@ pub enum LookupAddress {
     V4 {
         /// The address.
         bits: u32,
-        /// Bits that stand before it in its IPv6 form; 0 for a plain address.
+        /// Bits before it in its IPv6 form; 0 for a plain address.
         before: u8,
     },
     /// IPv6 that carries no IPv4.
@@ -24,15 +27,16 @@ pub enum LookupAddress {
 }
 
 impl LookupAddress {
-    /// Mapped (RFC 4291 section 2.5.5.2), the well-known translation prefix (RFC 6052 section 2.1), 6to4 (RFC 3056
-    /// section 2) and Teredo (RFC 4380 section 4: the client's address stands last, inverted) are IPv4.
+    /// The address of a client, read out of an IPv6 address that carries one: mapped (RFC 4291
+    /// section 2.5.5.2), the well-known translation prefix (RFC 6052 section 2.1), 6to4 (RFC 3056
+    /// section 2), and Teredo (RFC 4380 section 4: the client's address stands last, inverted).
     #[inline(always)]
     pub fn of(address: ClientAddress) -> LookupAddress {
         LookupAddress::of_any(address.ip())
     }
 
-    /// The same for a client subnet; `None` when its prefix is 0. Its scope counts the bits that the resolver sent, so an
-    /// IPv4 subnet in IPv6 form keeps what stands before it.
+    /// The address of a client subnet; `None` when its prefix is 0. A scope counts the bits that
+    /// the resolver sent, so an IPv4 subnet in IPv6 form keeps the number of bits before it.
     #[inline(always)]
     pub fn of_subnet(subnet: &ClientSubnet) -> Option<LookupAddress> {
         subnet.address().map(LookupAddress::of_any)
@@ -75,7 +79,7 @@ impl LookupAddress {
         }
     }
 
-    /// Bits that stand before the address that is looked up.
+    /// Bits before the address that is looked up.
     #[inline(always)]
     fn before(&self) -> u8 {
         if let LookupAddress::V4 { before, .. } = *self {
@@ -85,7 +89,7 @@ impl LookupAddress {
         }
     }
 
-    /// The least scope of an answer that depends on the client's stable prefix.
+    /// The scope of an answer that depends on the client's stable prefix alone.
     #[inline(always)]
     #[expect(clippy::arithmetic_side_effects, reason = "96 bits and 32 at most")]
     fn stable_scope(&self) -> u8 {
@@ -119,11 +123,11 @@ impl LookupAddress {
 pub struct LocatedClient {
     /// The table's value.
     pub value: u32,
-    /// What shares and sticky picks go by.
+    /// Decides shares and sticky picks.
     pub client: ClientHash,
-    /// The address that decided.
+    /// The address that was looked up.
     pub seen: LookupAddress,
-    /// It was the client subnet's.
+    /// That address is the client subnet's.
     pub by_subnet: bool,
     /// SCOPE PREFIX-LENGTH of an answer that depends on the value alone.
     scope: u8,
@@ -131,11 +135,11 @@ pub struct LocatedClient {
 }
 
 impl LocatedClient {
-    /// Looks a client up: by its subnet if there is one to be used, by the query's source address if the subnet is
-    /// private or special-purpose space.
+    /// Looks a client up by its subnet, or by the query's source address if there is no subnet or
+    /// it is private or special-purpose space.
     ///
-    /// The scope is the block around the subnet either way: a client in private space shares the answer with that
-    /// private block, not with the public space around it.
+    /// The scope is the block around the subnet in both cases. So a client in private space shares
+    /// its answer with that private block, not with the public space around it.
     #[inline(always)]
     #[expect(clippy::arithmetic_side_effects, reason = "96 bits and 32 at most")]
     pub fn find(
@@ -148,21 +152,22 @@ impl LocatedClient {
             return LocatedClient::new(seen, seen.find_in(table), 0, 0, false);
         };
         let found = seen.find_in(table);
-        // A scope of 0 is one answer for everybody, and so for every form of an address.
+        // A scope of 0 is one answer for all clients, whatever the form of their addresses.
         let scope = if found.scope == 0 {
             0
         } else {
             found.scope + seen.before()
         };
         if found.value == UNROUTABLE {
-            return LocatedClient::instead(table, source, scope);
+            return LocatedClient::by_source(table, source, scope);
         }
         LocatedClient::new(seen, found, scope, seen.stable_scope(), true)
     }
 
-    /// By the source address, because the subnet is nobody's place; that scope is the subnet's all the same.
+    /// Looks up the source address of a query whose subnet has no place; the scope is still the
+    /// subnet's.
     #[cold]
-    fn instead(table: &AddressTable, source: ClientAddress, scope: u8) -> LocatedClient {
+    fn by_source(table: &AddressTable, source: ClientAddress, scope: u8) -> LocatedClient {
         let source = LookupAddress::of(source);
         LocatedClient::new(source, source.find_in(table), scope, scope, false)
     }
@@ -185,7 +190,8 @@ impl LocatedClient {
         }
     }
 
-    /// SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1); `stable`: the answer depends on the client's stable prefix too.
+    /// SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1); `stable`: the answer also depends on the
+    /// client's stable prefix.
     #[inline]
     pub fn scope(&self, stable: bool) -> u8 {
         if stable {
@@ -202,7 +208,8 @@ mod tests {
 
     #[test]
     fn ipv6_forms_of_ipv4_are_ipv4() {
-        // A source is IPv4 however its socket spells it; a subnet keeps the bits that were sent before it.
+        // A source is IPv4 however its socket spells it; a subnet keeps the bits that were sent
+        // before it.
         let source = LookupAddress::of("::ffff:203.0.113.7".parse().unwrap());
         assert_eq!(
             (source.address().to_string().as_str(), source.before()),

@@ -1,24 +1,39 @@
-//! RRsets copied into a reply, and the compression pointers in them set.
+//! Copies compiled RRsets into a reply and sets their compression pointers.
 //!
-//! An RRset stands ready in wire form; where its pointers lead is known but for where it comes to stand and how the name
-//! that it is given for begins ([`crate::catalog::compression`]).
+//! An RRset is compiled to wire form with the sites of its pointers
+//! ([`crate::catalog::compression`]). Each pointer leads to an end of the owner's name or into the
+//! RRset itself, so a copy needs only the positions of both in the reply. An RRset that may share
+//! more with other names of the reply is written by [`super::shorten`].
 
-use super::pointers::{last_labels, pointer_to, set_pointer, skip_labels};
+use super::pointers::{NameEnd, last_labels, pointer_to, set_pointer, skip_labels};
 use super::shorten::can_be_shortened;
 use super::solve::{ChainName, QUESTION_NAME, RrsetOwner, Solver};
 use crate::catalog::WireRrset;
 use crate::catalog::compression::{CompressedData, PointerSite, PointerTarget, compressible};
 use crate::dns::name::MAX_NAME;
-use crate::dns::reply::Section;
+use crate::dns::reply::{RECORD_HEADER, Section};
 use crate::dns::{RecordType, ReplyFull};
 
-/// Where an RRset stands in the reply.
+/// Where an RRset is in the reply.
 #[derive(Clone, Copy)]
 pub(super) struct RrsetPosition {
-    /// Its first octet.
+    /// The position of its first record.
     pub(super) at: usize,
-    /// Its names are shorter than they were compiled, so its records may stand elsewhere.
+    /// Its names are shorter than compiled, so its later records are at other distances from the
+    /// first.
     pub(super) is_shortened: bool,
+}
+
+impl RrsetPosition {
+    /// The position of the first record's data.
+    #[inline]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "positions inside a message, which has at most 65,535 octets"
+    )]
+    pub(super) fn data(&self) -> usize {
+        self.at + RECORD_HEADER
+    }
 }
 
 impl<'m> Solver<'m, '_, '_, '_> {
@@ -33,7 +48,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
         self.put_above(section, rrset, current, current.owner())
     }
 
-    /// The same of a name that the current one ends with.
+    /// Writes an RRset whose owner is an end of the current name.
     #[inline(always)]
     pub(super) fn put_above(
         &mut self,
@@ -47,7 +62,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
         }
         let at = self.reply.position();
         self.put_records(section, rrset, owner.at)?;
-        let pointers = self.moment.world().records.pointers(rrset);
+        let pointers = self.context.catalog().records.pointers(rrset);
         if !pointers.is_empty() && self.set_pointers(pointers, current, owner, at) {
             self.reply.take_back(at, section, rrset.count);
             return self.put_shortest(section, rrset, current, owner);
@@ -58,7 +73,8 @@ impl<'m> Solver<'m, '_, '_, '_> {
         })
     }
 
-    /// The same where names may share more with an alias, or with the question, than with their owner.
+    /// Writes an RRset whose names may share more with an alias or the question than with their
+    /// owner.
     #[cold]
     #[inline(never)]
     fn put_shortest(
@@ -78,7 +94,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
         }
         self.put_records(section, rrset, owner.at)?;
         self.set_pointers(
-            self.moment.world().records.pointers(rrset),
+            self.context.catalog().records.pointers(rrset),
             current,
             owner,
             at,
@@ -89,7 +105,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
         })
     }
 
-    /// Appends one record of a steered name, which stands at `owner`, to the answer section.
+    /// Appends one record of a steered name to the answer section; the name is at `owner`.
     #[cold]
     pub(super) fn put_compressed(
         &mut self,
@@ -101,12 +117,10 @@ impl<'m> Solver<'m, '_, '_, '_> {
         let target = data
             .end
             .map(|end| last_labels(self.reply.octets(), owner, usize::from(end.labels)));
-        // Behind an alias or another record there are more names than the owner's.
+        // Behind an alias or another record, the reply has more names than the owner's.
         if self.reply.position() != self.question_end() || self.repeats_label(data, target) {
-            let (fixed, labels) = data
-                .octets
-                .split_at_checked(compressible(rtype).0)
-                .unwrap_or_default();
+            let (fixed_size, _) = compressible(rtype);
+            let (fixed, labels) = data.octets.split_at_checked(fixed_size).unwrap_or_default();
             let mut room = [0; MAX_NAME];
             let name = self
                 .whole_name(labels, target, &mut room)
@@ -114,27 +128,27 @@ impl<'m> Solver<'m, '_, '_, '_> {
             return self.put_with_name(owner, rtype, ttl, fixed, name);
         }
         let pointer = target.map(pointer_to);
-        let pointer = pointer.as_ref().map_or(&[][..], |pointer| pointer);
+        let pointer = pointer.as_ref().map_or(&[][..], |octets| octets);
         self.reply
             .append_record(Section::Answer, owner, rtype, ttl, &[&data.octets, pointer])
     }
 
-    /// Whether the question has the same label in front of `target` as the data.
+    /// Whether the question and the data have the same label in front of `target`.
     fn repeats_label(&self, data: &CompressedData, target: Option<u16>) -> bool {
-        let end = data.end.zip(target).filter(|(end, _)| end.in_front > 0);
-        end.is_some_and(|(end, target)| {
-            is_same_label(
+        match (data.end, target) {
+            (Some(end), Some(target)) if end.in_front > 0 => is_same_label(
                 self.reply.octets(),
                 target,
                 &data.octets,
                 data.octets.len(),
                 end.in_front,
-            )
-        })
+            ),
+            _ => false,
+        }
     }
 
-    /// Sets the pointers in the data of the RRset that was just written at `at` for `owner`. Returns whether a name in
-    /// there may share more with the question than the owner.
+    /// Sets the pointers in the data of the RRset that was just written at `at` for `owner`.
+    /// Returns whether one of its names may share more with the question than with the owner.
     #[inline(always)]
     #[expect(
         clippy::arithmetic_side_effects,
@@ -150,23 +164,29 @@ impl<'m> Solver<'m, '_, '_, '_> {
         let mut may_share_more = false;
         let octets = self.reply.octets_mut();
         let labels = current.name.label_count();
-        // Most pointers of an RRset lead to its owner, or to the same end of it, which is found once.
-        let (mut found, mut place, mut in_front) = (owner.labels, owner.at, owner.in_front);
+        // Most pointers of an RRset lead to its owner or to the same end of it, so the last end is
+        // remembered.
+        let mut found = owner;
         for pointer in pointers {
             let pointer_at = at + usize::from(pointer.at);
             let target = match pointer.target() {
                 PointerTarget::Within(offset) => at as u16 + offset,
                 PointerTarget::OwnersEnd(end) => {
-                    if usize::from(end.labels) != found {
-                        found = usize::from(end.labels);
-                        (place, in_front) =
-                            skip_labels(octets, current.at, labels.saturating_sub(found));
+                    if usize::from(end.labels) != found.labels {
+                        let end_labels = usize::from(end.labels);
+                        let skip = labels.saturating_sub(end_labels);
+                        let NameEnd { at, in_front } = skip_labels(octets, current.at, skip);
+                        found = RrsetOwner {
+                            labels: end_labels,
+                            at,
+                            in_front,
+                        };
                     }
-                    if end.in_front == in_front {
+                    if end.in_front == found.in_front {
                         may_share_more |=
-                            is_same_label(octets, place, octets, pointer_at, end.in_front);
+                            is_same_label(octets, found.at, octets, pointer_at, end.in_front);
                     }
-                    place
+                    found.at
                 }
             };
             set_pointer(octets, pointer_at, target);
@@ -174,7 +194,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
         may_share_more
     }
 
-    /// Copies an RRset without names in its data.
+    /// Copies an RRset that has no names in its data.
     #[inline]
     pub(super) fn put_plain(
         &mut self,
@@ -185,6 +205,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
         self.put_records(section, rrset, owner).map(|_| ())
     }
 
+    /// Copies an RRset and sets the owner of each record.
     #[inline]
     #[expect(
         clippy::arithmetic_side_effects,
@@ -196,7 +217,7 @@ impl<'m> Solver<'m, '_, '_, '_> {
         rrset: &'m WireRrset,
         owner: u16,
     ) -> Result<&mut [u8], ReplyFull> {
-        let octets = self.moment.world().records.octets(rrset);
+        let octets = self.context.catalog().records.octets(rrset);
         let written = self.reply.append(section, octets, rrset.count)?;
         let mut at = 0;
         for _ in 0..rrset.count {
@@ -210,14 +231,16 @@ impl<'m> Solver<'m, '_, '_, '_> {
     }
 }
 
-/// Whether the label in front of `place`, which has so many octets, is also the one in front of `end` in `data`.
+/// Whether the label of so many octets in front of `place` is also the one in front of `end` in
+/// `data`.
 #[cold]
 fn is_same_label(question: &[u8], place: u16, data: &[u8], end: usize, octets: u8) -> bool {
     let place = usize::from(place);
     let start = place.saturating_sub(usize::from(octets));
     let asked = question.get(start..place);
     let given = data.get(end.saturating_sub(usize::from(octets))..end);
-    asked
-        .zip(given)
-        .is_some_and(|(asked, given)| asked.eq_ignore_ascii_case(given))
+    match (asked, given) {
+        (Some(asked), Some(given)) => asked.eq_ignore_ascii_case(given),
+        _ => false,
+    }
 }

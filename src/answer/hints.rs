@@ -1,34 +1,38 @@
-//! Steered HTTPS and SVCB records (RFC 9460): their hints are what the same client gets for A and AAAA at this moment.
+//! Steered HTTPS and SVCB records (RFC 9460): their address hints are what the same client would
+//! get for A and AAAA.
+//!
+//! A service with such a binding has the fixed parts of the record compiled. A query makes one
+//! decision for each address family and writes the picked addresses as `ipv4hint` and `ipv6hint`
+//! between those parts.
 
 use super::Disposition;
 use super::solve::Solver;
-use super::steered::{Decision, decide};
+use super::steered::decide;
 use crate::catalog::ServiceId;
 use crate::catalog::endpoint_data::EndpointData;
 use crate::catalog::services::{ServiceFamily, SteeredService};
 use crate::dns::ExtendedError;
 use crate::dns::reply::Section;
 use crate::dns::{RecordType, ReplyFull};
+use crate::steering::pick::MAX_ANSWERS;
 use crate::steering::{LastResort, PickMethod};
 
 const IPV4_HINT: u8 = 4;
 const IPV6_HINT: u8 = 6;
-/// Most addresses in one hint: a reply has no more endpoints than that.
-const MOST: usize = 8;
 /// Key and length of a parameter.
 const HEADER: usize = 4;
 
 /// The addresses of one hint as a parameter (RFC 9460 section 7.3), empty if there are none.
-struct Hint {
-    octets: [u8; HEADER + 16 * MOST],
+struct AddressHint {
+    octets: [u8; HEADER + 16 * MAX_ANSWERS],
     length: usize,
 }
 
-impl Hint {
-    fn new(key: u8) -> Hint {
-        let mut octets = [0; HEADER + 16 * MOST];
+impl AddressHint {
+    fn new(key: u8) -> AddressHint {
+        let mut octets = [0; HEADER + 16 * MAX_ANSWERS];
         octets[1] = key;
-        Hint {
+        AddressHint {
             octets,
             length: HEADER,
         }
@@ -36,12 +40,10 @@ impl Hint {
 
     #[expect(clippy::arithmetic_side_effects, reason = "eight addresses at most")]
     fn push(&mut self, address: &[u8]) {
-        if let Some(place) = self
-            .octets
-            .get_mut(self.length..self.length + address.len())
-        {
+        let end = self.length + address.len();
+        if let Some(place) = self.octets.get_mut(self.length..end) {
             place.copy_from_slice(address);
-            self.length += address.len();
+            self.length = end;
         }
         // At most 128 octets.
         self.octets[3] = (self.length - HEADER) as u8;
@@ -61,7 +63,8 @@ impl Hint {
 }
 
 impl Solver<'_, '_, '_, '_> {
-    /// Answers a type that the service has a binding of. `None`: it has none, so the type comes from the zone file.
+    /// Answers a type that the service has a binding of. `None`: it has none, so the type comes
+    /// from the zone file.
     #[cold]
     pub(super) fn solve_binding(
         &mut self,
@@ -71,8 +74,9 @@ impl Solver<'_, '_, '_, '_> {
         asked: RecordType,
         hop: usize,
     ) -> Result<Option<Disposition>, ReplyFull> {
-        let moment = self.moment;
-        let Some((binding, now)) = service.binding(asked).zip(moment.present.service(id)) else {
+        let context = self.context;
+        let (Some(binding), Some(now)) = (service.binding(asked), context.present.service(id))
+        else {
             return Ok(None);
         };
         if binding.is_alias {
@@ -81,21 +85,20 @@ impl Solver<'_, '_, '_, '_> {
             return Ok(Some(Disposition::Steered));
         }
         let subnet = self.subnet_in_use(service.client_subnet).copied();
-        // One tailored link in a reply whose scope can only speak for one (RFC 7871 section 7.2.1).
+        // The reply has one scope, so only one link of a chain can depend on the client (RFC 7871
+        // section 7.2.1).
         if hop > 0 && subnet.is_some() {
             return Ok(Some(Disposition::Static));
         }
         let turn = if service.pick == PickMethod::RoundRobin {
-            moment.turns.take(id)
+            context.turns.take(id)
         } else {
             0
         };
-        let mut hints = [Hint::new(IPV4_HINT), Hint::new(IPV6_HINT)];
+        let mut v4 = AddressHint::new(IPV4_HINT);
+        let mut v6 = AddressHint::new(IPV6_HINT);
         let mut ending = LastResort::NoData;
-        for (family, hint) in [ServiceFamily::V4, ServiceFamily::V6]
-            .into_iter()
-            .zip(&mut hints)
-        {
+        for (family, hint) in [(ServiceFamily::V4, &mut v4), (ServiceFamily::V6, &mut v6)] {
             let Some(view) = now.view(family) else {
                 continue;
             };
@@ -104,24 +107,18 @@ impl Solver<'_, '_, '_, '_> {
                 view,
                 *self.source,
                 subnet.as_ref(),
-                moment.seed,
+                context.seed,
                 || turn,
             );
-            let Decision {
-                outcome,
-                stage,
-                scope,
-                ..
-            } = decision;
-            // The answer holds for the clients that both hints hold for.
-            self.scope = self.scope.max(scope);
-            if outcome.is_some_and(|outcome| outcome.all_down) {
-                self.reply.error = Some(&ExtendedError::ALL_DOWN);
-            }
-            if let Some(outcome) =
-                outcome.filter(|outcome| stage.is_none() && outcome.ending != LastResort::NoData)
-            {
-                ending = outcome.ending;
+            // The answer holds only for clients that both hints hold for.
+            self.scope = self.scope.max(decision.scope);
+            if let Some(chain) = decision.outcome {
+                if chain.all_down {
+                    self.reply.error = Some(&ExtendedError::ALL_DOWN);
+                }
+                if decision.stage.is_none() && chain.ending != LastResort::NoData {
+                    ending = chain.ending;
+                }
             }
             for (region, endpoint) in decision.picks().iter() {
                 match view.endpoint(region, endpoint) {
@@ -131,7 +128,6 @@ impl Solver<'_, '_, '_, '_> {
                 }
             }
         }
-        let [v4, v6] = &hints;
         if v4.is_empty() && v6.is_empty() {
             return Ok(Some(self.without_region(ending)));
         }

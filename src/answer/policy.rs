@@ -1,141 +1,144 @@
-//! What the operator allows: who is answered and how often, what an unproven address gets, what the server says of
-//! itself. Made from the configuration, and swapped with the rest.
+//! What the operator configures about queries in general: access rules, rate limits, cookies, and
+//! what the server says about itself.
+//!
+//! A [`ServerPolicy`] is made from the configuration and published with the rest of a snapshot.
+//! Access rules and rate limits are checked before a query is parsed, so that a flood costs little.
 
 use std::net::IpAddr;
 
 use crate::catalog::{CatalogZone, ZoneId};
-use crate::config::{self, Cidr, Config, RateLimitConfig};
+use crate::config::{Cidr, Config, RateLimitConfig, ZoneAccessConfig};
 use crate::dns::UDP_PAYLOAD;
 use crate::dns::cookie::CookieSecrets;
 use crate::net::ClientAddress;
 
-/// What is allowed, ready to be asked.
+/// The policy of a server, compiled for queries.
 #[derive(Debug, Clone)]
 pub struct ServerPolicy {
-    /// What NSID answers (RFC 5001), at most 255 octets.
+    /// The answer to NSID (RFC 5001), at most 255 octets.
     pub nsid: Option<Box<[u8]>>,
-    /// What server cookies are made with; `None`: cookies are off.
+    /// The secrets of server cookies; `None`: cookies are off.
     pub cookies: Option<CookieSecrets>,
-    /// What `id.server.` is in class CHAOS (RFC 4892), at most 255 octets.
+    /// The text of `id.server.` in class CHAOS (RFC 4892), at most 255 octets.
     pub chaos_id: Option<Box<[u8]>>,
-    /// What `version.bind.` is there, at most 255 octets.
+    /// The text of `version.bind.`, at most 255 octets.
     pub chaos_version: Option<Box<[u8]>>,
-    /// Longest reply over UDP to an address that no cookie vouches for, 512 to 1232 octets.
+    /// The longest UDP reply to a client without a valid cookie, 512 to 1232 octets.
     pub unverified_payload: u16,
     /// How long an idle TCP connection is kept, in tenths of a second (RFC 7828).
     pub keepalive: u16,
-    /// Who is answered.
+    /// Which clients are answered.
     pub access: AccessRule,
-    /// How often one network is answered; `None`: as often as it asks.
+    /// How often one network is answered; `None`: without limit.
     pub limits: Option<RateLimits>,
-    /// Fronts that say who the client is; `None`: there are none.
+    /// The proxies whose PROXY headers count; `None`: there are none.
     pub fronts: Option<NetworkSet>,
-    /// The clients of queries whose seed has none of these bits are noted in the World's sample: one of a power of two of them.
+    /// A query whose seed has none of these bits adds its client to the traffic sample, so that one
+    /// query of a power of two does.
     pub passed_over: u64,
-    /// Who may ask for which zone; `None`: whoever may ask may ask for each.
+    /// Which clients may ask for which zone; `None`: every client for every zone.
     pub zones: Option<ZoneAccess>,
 }
 
-/// Who may ask for which zone.
+/// The access rule of each zone.
 #[derive(Debug, Clone)]
 pub struct ZoneAccess(Box<[AccessRule]>);
 
 impl ZoneAccess {
-    /// `None` where nothing is stated.
+    /// Compiles the rules of a configuration; `None` if it has none.
     ///
     /// # Errors
-    /// What is stated of zones that are not there.
+    /// The rules of zones that do not exist.
     pub fn of<'c>(
-        stated: &'c [config::ZoneAccessConfig],
+        rules: &'c [ZoneAccessConfig],
         zones: &[CatalogZone],
-    ) -> Result<Option<ZoneAccess>, Vec<&'c config::ZoneAccessConfig>> {
-        let at = |stated: &config::ZoneAccessConfig| {
-            zones.iter().position(|zone| zone.origin == stated.zone)
-        };
-        let unknown: Vec<_> = stated
-            .iter()
-            .filter(|stated| at(stated).is_none())
-            .collect();
-        if !unknown.is_empty() {
-            return Err(unknown);
-        }
+    ) -> Result<Option<ZoneAccess>, Vec<&'c ZoneAccessConfig>> {
         let mut access = vec![AccessRule::default(); zones.len()];
-        for (stated, place) in stated
-            .iter()
-            .filter_map(|stated| Some((stated, at(stated)?)))
-        {
-            access
-                .get_mut(place)
-                .into_iter()
-                .for_each(|it| *it = AccessRule::of(&stated.allow, &stated.deny, &[]));
+        let mut unknown = Vec::new();
+        for rule in rules {
+            let position = zones.iter().position(|zone| zone.origin == rule.zone);
+            match position.and_then(|position| access.get_mut(position)) {
+                Some(place) => *place = AccessRule::of(&rule.allow, &rule.deny, &[]),
+                None => unknown.push(rule),
+            }
         }
-        Ok((!stated.is_empty()).then_some(ZoneAccess(access.into())))
+        if !unknown.is_empty() {
+            Err(unknown)
+        } else if rules.is_empty() {
+            Ok(None)
+        } else {
+            Ok(Some(ZoneAccess(access.into())))
+        }
     }
 
     /// Whether this client may ask for names of this zone.
     pub fn admits(&self, zone: ZoneId, client: ClientAddress) -> bool {
-        self.0
-            .get(zone.0 as usize)
-            .is_none_or(|access| access.admit(client) == Admission::Serve)
+        match self.0.get(zone.0 as usize) {
+            Some(access) => access.admit(client) == Admission::Serve,
+            None => true,
+        }
     }
 }
 
-/// Load of one answer.
+/// The load of one answer.
 pub const ANSWER: u32 = 16;
 /// Beats in a second.
 const BEATS: f64 = 10.0;
 
 /// How often one network is answered over UDP.
+///
+/// Each answer adds to the load of its network, and the load decays with every beat (a tenth of a
+/// second). A network whose load is at the maximum is limited.
 #[derive(Debug, Clone)]
 pub struct RateLimits {
-    /// Rate, burst, and what becomes of the rest.
+    /// The configured rate and burst, and what happens above them.
     pub rates: RateLimitConfig,
-    /// Who is answered as often as he asks.
+    /// Networks without a limit.
     pub exempt: NetworkSet,
-    /// Most load of one address.
+    /// The maximum load of one address.
     pub most: u32,
-    /// What is left of a load after 1, 2, 4, 8 and so on beats, in parts of 2^32.
+    /// The part of a load that is left after 1, 2, 4, 8 and so on beats, in units of 1/2^32.
     decay: [u32; 16],
 }
 
 impl RateLimits {
-    /// A load at its most falls by the rate: whoever asks all the time is answered that often.
+    /// Decay is such that the maximum load falls by the configured rate: a client that never stops
+    /// asking is answered at that rate.
     pub fn of(rates: &RateLimitConfig) -> RateLimits {
-        let beat =
-            1.0 - f64::from(rates.rate) / BEATS / f64::from(rates.burst.max(rates.rate).max(1));
-        let decay = std::array::from_fn(|power| (beat.powi(1 << power) * 4_294_967_296.0) as u32);
-        let most = rates.burst.saturating_mul(ANSWER);
+        let burst = f64::from(rates.burst.max(rates.rate).max(1));
+        let left_after_beat = 1.0 - f64::from(rates.rate) / BEATS / burst;
         RateLimits {
             rates: rates.clone(),
             exempt: NetworkSet::of(&rates.exempt),
-            most,
-            decay,
+            most: rates.burst.saturating_mul(ANSWER),
+            decay: std::array::from_fn(|power| {
+                (left_after_beat.powi(1 << power) * 4_294_967_296.0) as u32
+            }),
         }
     }
 
-    /// What is left of a load after so many beats (tenths of a second).
+    /// The part of a load that is left after so many beats.
     #[inline]
     #[expect(
         clippy::arithmetic_side_effects,
-        reason = "two numbers of 32 bits in 64"
+        reason = "the product of two 32-bit numbers fits into 64 bits"
     )]
     pub fn decayed(&self, load: u32, beats: u16) -> u32 {
         if beats == 0 {
             return load;
         }
-        let passed = self
-            .decay
-            .iter()
-            .enumerate()
-            .filter(|(power, _)| beats >> power & 1 == 1);
-        passed.fold(load, |load, (_, part)| {
-            ((u64::from(load) * u64::from(*part)) >> 32) as u32
-        })
+        let mut left = load;
+        for (power, part) in self.decay.iter().enumerate() {
+            if beats >> power & 1 == 1 {
+                left = ((u64::from(left) * u64::from(*part)) >> 32) as u32;
+            }
+        }
+        left
     }
 }
 
 impl Default for ServerPolicy {
-    /// Everybody is answered as often as he asks, and nothing is told.
+    /// Every client is answered without limit, and the server says nothing about itself.
     fn default() -> ServerPolicy {
         ServerPolicy {
             nsid: None,
@@ -154,34 +157,39 @@ impl Default for ServerPolicy {
 }
 
 impl ServerPolicy {
-    /// The policy of a configuration. `cookies` are read from elsewhere, `zones` are compiled beside the World.
+    /// The policy of a configuration. `cookies` come from their own file, `zones` are compiled with
+    /// the catalog.
     pub fn of(
         config: &Config,
         cookies: Option<CookieSecrets>,
         zones: Option<ZoneAccess>,
     ) -> ServerPolicy {
-        let text = |text: &Option<String>| text.as_ref().map(|text| text.as_bytes().into());
         let server = &config.server;
+        let sample_mask = match &config.traffic_sample {
+            Some(sample) => u64::from(sample.one_in).saturating_sub(1),
+            None => u64::MAX,
+        };
+        let fronts = if server.proxy_from.is_empty() {
+            None
+        } else {
+            Some(NetworkSet::of(&server.proxy_from))
+        };
         ServerPolicy {
-            nsid: text(&server.nsid),
+            nsid: octets_of(&server.nsid),
             cookies,
-            chaos_id: text(&server.chaos_id),
-            chaos_version: text(&server.chaos_version),
+            chaos_id: octets_of(&server.chaos_id),
+            chaos_version: octets_of(&server.chaos_version),
             unverified_payload: server.max_nocookie_response.unwrap_or(UDP_PAYLOAD),
-            passed_over: config.traffic_sample.map_or(u64::MAX, |sample| {
-                u64::from(sample.one_in).saturating_sub(1)
-            }),
+            passed_over: sample_mask,
             keepalive: u16::try_from(server.tcp_idle.as_millis() / 100).unwrap_or(u16::MAX),
             access: AccessRule::of(&server.allow, &server.deny, &server.drop),
             limits: config.limits.as_ref().map(RateLimits::of),
-            fronts: Some(&server.proxy_from[..])
-                .filter(|fronts| !fronts.is_empty())
-                .map(NetworkSet::of),
+            fronts,
             zones,
         }
     }
 
-    /// How often this client's network is answered; `None`: as often as it asks.
+    /// The limits that apply to this client; `None`: it has none.
     #[inline]
     pub fn limits_of(&self, client: ClientAddress) -> Option<&RateLimits> {
         self.limits
@@ -190,53 +198,61 @@ impl ServerPolicy {
     }
 }
 
-/// What becomes of a client before anybody looks at what it asks.
+fn octets_of(text: &Option<String>) -> Option<Box<[u8]>> {
+    text.as_ref().map(|text| text.as_bytes().into())
+}
+
+/// What access rules decide for a client, before its query is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// It is answered.
+    /// Answer its queries.
     Serve,
-    /// It is told that it may not ask.
+    /// Answer REFUSED.
     Refuse,
-    /// It hears nothing.
+    /// Send nothing.
     Ignore,
 }
 
-/// Who is answered.
+/// Which clients are answered.
 #[derive(Debug, Clone, Default)]
 pub struct AccessRule {
-    /// Something is said below.
+    /// One of the lists below is not empty.
     restricted: bool,
-    /// `None`: everybody.
+    /// `None`: every client.
     allow: Option<NetworkSet>,
     deny: NetworkSet,
     drop: NetworkSet,
 }
 
 impl AccessRule {
-    /// `allow` empty: everybody who is in none of the others.
+    /// An empty `allow` allows every client that is in neither of the other lists.
     pub fn of(allow: &[Cidr], deny: &[Cidr], drop: &[Cidr]) -> AccessRule {
         let restricted = !(allow.is_empty() && deny.is_empty() && drop.is_empty());
-        let some = Some(allow).filter(|allow| !allow.is_empty());
+        let allow = if allow.is_empty() {
+            None
+        } else {
+            Some(NetworkSet::of(allow))
+        };
         AccessRule {
             restricted,
-            allow: some.map(NetworkSet::of),
+            allow,
             deny: NetworkSet::of(deny),
             drop: NetworkSet::of(drop),
         }
     }
 
-    /// What becomes of a client.
+    /// What the lists decide for a client: drop comes before deny, and deny before allow.
     #[inline]
     pub fn admit(&self, client: ClientAddress) -> Admission {
         if self.restricted {
-            self.judge(client)
+            self.admit_by_lists(client)
         } else {
             Admission::Serve
         }
     }
 
     #[inline(never)]
-    fn judge(&self, client: ClientAddress) -> Admission {
+    fn admit_by_lists(&self, client: ClientAddress) -> Admission {
         if self.drop.contains(client) {
             return Admission::Ignore;
         }
@@ -252,7 +268,7 @@ impl AccessRule {
     }
 }
 
-/// A set of addresses: ranges in order that do not touch.
+/// A set of addresses, as sorted ranges that do not overlap.
 #[derive(Debug, Clone, Default)]
 pub struct NetworkSet {
     v4: Box<[(u32, u32)]>,
@@ -260,7 +276,7 @@ pub struct NetworkSet {
 }
 
 impl NetworkSet {
-    /// Everything that lies in one of these.
+    /// The union of these networks.
     pub fn of(networks: &[Cidr]) -> NetworkSet {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for network in networks {
@@ -271,12 +287,12 @@ impl NetworkSet {
             }
         }
         NetworkSet {
-            v4: merged(v4),
-            v6: merged(v6),
+            v4: without_nested(v4),
+            v6: without_nested(v6),
         }
     }
 
-    /// Whether an address lies in it.
+    /// Whether an address is in the set.
     #[inline]
     pub fn contains(&self, address: ClientAddress) -> bool {
         match address.ip() {
@@ -286,8 +302,9 @@ impl NetworkSet {
     }
 }
 
-/// Networks lie in one another or apart, so what is left after those inside others is in order and apart.
-fn merged<T: Copy + Ord>(mut ranges: Vec<(T, T)>) -> Box<[(T, T)]> {
+/// Sorts ranges and removes those inside others. Two networks are nested or apart, so the rest do
+/// not overlap.
+fn without_nested<T: Copy + Ord>(mut ranges: Vec<(T, T)>) -> Box<[(T, T)]> {
     ranges.sort_by(|(a, a_end), (b, b_end)| a.cmp(b).then(b_end.cmp(a_end)));
     let mut kept: Vec<(T, T)> = Vec::new();
     for (first, last) in ranges {

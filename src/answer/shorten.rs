@@ -1,55 +1,102 @@
-//! Names in record data that point at whatever stands before them in the reply (RFC 1035 section 4.1.4).
+//! Writes an RRset name by name, each name as short as compression allows (RFC 1035 section 4.1.4).
 //!
-//! Zones are compiled with what a name shares with its owner and with names before it in the same RRset
-//! ([`crate::catalog::compression`]). Two things are known only when a reply is written: what the question has in front of
-//! the owner, and which aliases the reply has already. Where one of them may share more with a name, the RRset is written
-//! here, name by name. That costs more than a copy, so it is done behind an alias, and where a label of the question
-//! stands in front of the owner in the data too, as when the address of a name server is asked of its parent.
+//! Zones are compiled with the pointers that a name shares with its owner and with earlier names of
+//! its RRset ([`crate::catalog::compression`]). Two things are known only when a reply is written:
+//! what the question has in front of the owner, and which aliases the reply already has. If a name
+//! may share more with one of them, the RRset is written here.
+//!
+//! That costs more than a copy. It happens behind an alias, and where the question repeats a label
+//! of the data in front of the owner, as when a parent zone is asked for the address of a name
+//! server.
 
-use super::pointers::{expand, name_end, pointer_to, set_pointer};
+use super::pointers::{expand, pointer_to, set_pointer, skip_labels};
 use super::solve::{ChainName, QUESTION_NAME, RrsetOwner, Solver};
 use crate::catalog::WireRrset;
 use crate::catalog::compression::{PointerTarget, compressible};
 use crate::dns::name::MAX_NAME;
 use crate::dns::reply::{POINTER_REACH, RECORD_HEADER, Section};
-use crate::dns::{RecordType, ReplyFull, SearchName};
+use crate::dns::{RecordType, ReplyFull, SearchName, WireReader};
 
-/// Most names of an RRset that is written name by name; one with more is copied as it was compiled.
-const MOST_NAMES: usize = 32;
-/// Most names before an RRset that are looked at.
-const MOST_BEFORE: usize = 32;
+/// Most names of an RRset that is written name by name; one with more is copied as compiled.
+const MAX_NAMES: usize = 32;
+/// Most earlier names of the reply that are compared.
+const MAX_NAMES_BEFORE: usize = 32;
 
-/// Places of names, at most `N`.
-struct Places<T, const N: usize> {
-    places: [T; N],
+/// A list of at most `N` items without allocation; further items are ignored.
+struct ShortList<T, const N: usize> {
+    items: [T; N],
     count: usize,
 }
 
-impl<T: Copy + Default, const N: usize> Places<T, N> {
+impl<T: Copy + Default, const N: usize> ShortList<T, N> {
     fn new() -> Self {
-        Places {
-            places: [T::default(); N],
+        ShortList {
+            items: [T::default(); N],
             count: 0,
         }
     }
 
-    /// One more, if there is room.
-    fn push(&mut self, place: T) {
-        if let Some(free) = self.places.get_mut(self.count) {
-            *free = place;
+    fn push(&mut self, item: T) {
+        if let Some(free) = self.items.get_mut(self.count) {
+            *free = item;
             self.count = self.count.saturating_add(1);
         }
     }
 
-    fn iter(&self) -> impl DoubleEndedIterator<Item = T> {
-        self.places.iter().take(self.count).copied()
+    fn items(&self) -> &[T] {
+        self.items.get(..self.count).unwrap_or_default()
     }
 }
 
-/// Where names stand in the reply before an RRset.
-type NamesBefore = Places<u16, MOST_BEFORE>;
-/// Where the names of an RRset stand: from its start as it was compiled, and in the reply.
-type MovedNames = Places<(usize, u16), MOST_NAMES>;
+/// Positions of the names in the reply before an RRset.
+type NamesBefore = ShortList<u16, MAX_NAMES_BEFORE>;
+/// The names of an RRset that were written so far.
+type MovedNames = ShortList<MovedName, MAX_NAMES>;
+
+/// Where a name of an RRset was compiled and where it was written.
+#[derive(Clone, Copy, Default)]
+struct MovedName {
+    /// Its position from the start of the compiled RRset.
+    compiled: usize,
+    /// Its position in the reply.
+    at: u16,
+}
+
+/// Labels at the end of a name that the reply already has.
+#[derive(Clone, Copy, Default)]
+struct SharedEnd {
+    labels: usize,
+    /// Their position in the reply.
+    at: u16,
+}
+
+/// A record in wire form whose owner is a pointer.
+pub(super) struct PointedRecord<'m> {
+    /// The position of the record.
+    pub(super) position: usize,
+    pub(super) header: &'m [u8; RECORD_HEADER],
+    pub(super) data: WireReader<'m>,
+}
+
+impl<'m> PointedRecord<'m> {
+    /// Reads the next record.
+    pub(super) fn read(reader: &mut WireReader<'m>) -> Option<PointedRecord<'m>> {
+        let position = reader.position();
+        let header = reader.chunk::<RECORD_HEADER>()?;
+        let &length = header.last_chunk::<2>()?;
+        let data = reader.part(usize::from(u16::from_be_bytes(length)))?;
+        Some(PointedRecord {
+            position,
+            header,
+            data,
+        })
+    }
+
+    pub(super) fn rtype(&self) -> RecordType {
+        let [_, _, high, low, ..] = *self.header;
+        RecordType(u16::from_be_bytes([high, low]))
+    }
+}
 
 /// A name as it is written: some labels, then a pointer or the root.
 struct ShortName<'w> {
@@ -58,21 +105,21 @@ struct ShortName<'w> {
 }
 
 impl ShortName<'_> {
-    /// What is written behind the labels.
+    /// The pointer, or the root label.
     fn end(&self) -> &[u8] {
         self.pointer.as_ref().map_or(&[0], |pointer| pointer)
     }
 }
 
-/// Whether the names of an RRset are few enough to be written one by one, and are there at all.
+/// Whether an RRset has names, and few enough to be written one by one.
 #[inline]
 pub(super) fn can_be_shortened(rrset: &WireRrset) -> bool {
     let (_, names) = compressible(rrset.rtype);
-    (1..=MOST_NAMES).contains(&names.saturating_mul(usize::from(rrset.count)))
+    (1..=MAX_NAMES).contains(&names.saturating_mul(usize::from(rrset.count)))
 }
 
 impl<'m> Solver<'m, '_, '_, '_> {
-    /// Writes an RRset, each of its names as short as what stands before it allows; nothing if it does not fit.
+    /// Writes an RRset with names as short as possible, or nothing if it does not fit.
     #[cold]
     #[inline(never)]
     pub(super) fn put_shortened(
@@ -93,10 +140,6 @@ impl<'m> Solver<'m, '_, '_, '_> {
         }
     }
 
-    #[expect(
-        clippy::arithmetic_side_effects,
-        reason = "positions inside a message, which has at most 65,535 octets"
-    )]
     fn write_records(
         &mut self,
         section: Section,
@@ -104,28 +147,30 @@ impl<'m> Solver<'m, '_, '_, '_> {
         current: &ChainName<'_>,
         owner: RrsetOwner,
     ) -> Result<(), ReplyFull> {
-        let records = &self.moment.world().records;
-        let (octets, mut pointers) = (
-            records.octets(rrset),
-            records.pointers(rrset).iter().peekable(),
-        );
+        let records = &self.context.catalog().records;
+        let octets = records.octets(rrset);
+        let mut pointers = records.pointers(rrset).iter().peekable();
         let (fixed, names) = compressible(rrset.rtype);
-        let before = self.names_before(self.reply.position());
+        let before = self.names_before();
         let mut moved = MovedNames::new();
-        let mut at = 0;
+        let mut compiled = WireReader::at(octets, 0).ok_or(ReplyFull)?;
         for _ in 0..rrset.count {
-            let length = data_length(octets, at);
-            let record = self.reply.position();
-            let mut rest = at + RECORD_HEADER + fixed;
-            self.reply
-                .append(section, octets.get(at..rest).ok_or(ReplyFull)?, 0)?;
-            set_pointer(self.reply.octets_mut(), record, owner.at);
+            let mut record = PointedRecord::read(&mut compiled).ok_or(ReplyFull)?;
+            let fixed_data = record.data.take(fixed).ok_or(ReplyFull)?;
+            let start = self.reply.position();
+            self.reply.append(section, record.header, 0)?;
+            set_pointer(self.reply.octets_mut(), start, owner.at);
+            self.reply.append(section, fixed_data, 0)?;
             for _ in 0..names {
-                let labels = labels_of(octets.get(rest..).ok_or(ReplyFull)?);
-                moved.push((rest, self.reply.position().min(POINTER_REACH) as u16));
-                rest += labels.len();
-                let pointer = pointers.next_if(|pointer| usize::from(pointer.at) == rest);
-                rest += if pointer.is_some() { 2 } else { 1 };
+                moved.push(MovedName {
+                    compiled: record.data.position(),
+                    at: self.reply.position().min(POINTER_REACH) as u16,
+                });
+                let labels = record.data.labels();
+                let labels_end = record.data.position();
+                let pointer = pointers.next_if(|pointer| usize::from(pointer.at) == labels_end);
+                let end_size = if pointer.is_some() { 2 } else { 1 };
+                record.data.take(end_size).ok_or(ReplyFull)?;
                 let target = pointer.map(|pointer| {
                     self.target_place(pointer.target(), octets, &moved, current, owner)
                 });
@@ -133,51 +178,45 @@ impl<'m> Solver<'m, '_, '_, '_> {
                 let name = self
                     .whole_name(labels, target, &mut room)
                     .ok_or(ReplyFull)?;
-                let compiled =
-                    target.map(|place| (count_labels(name) - count_labels(labels), place));
-                let short = self.shortest(name, compiled, &before);
+                let known = SharedEnd {
+                    labels: count_labels(name).saturating_sub(count_labels(labels)),
+                    at: target.unwrap_or(0),
+                };
+                let short = self.shortest(name, known, &before);
                 self.reply.append(section, short.labels, 0)?;
                 self.reply.append(section, short.end(), 0)?;
             }
-            at += RECORD_HEADER + length;
-            self.reply
-                .append(section, octets.get(rest..at).ok_or(ReplyFull)?, 0)?;
-            self.set_data_length(record);
+            self.reply.append(section, record.data.rest(), 0)?;
+            self.set_data_length(start);
         }
         Ok(())
     }
 
-    /// Where in the reply the data stands that is at `compiled` of an RRset: the record there and before may be shorter.
+    /// The position in the reply of data that is at `compiled` of an RRset, whose records may have
+    /// become shorter.
     #[cold]
-    #[expect(
-        clippy::arithmetic_side_effects,
-        reason = "positions inside a message, which has at most 65,535 octets"
-    )]
     pub(super) fn place_of_moved(
         &self,
         rrset: &WireRrset,
         rrset_at: usize,
         compiled: usize,
-    ) -> usize {
-        let octets = self.moment.world().records.octets(rrset);
-        let (mut from, mut to) = (0, rrset_at);
+    ) -> Option<usize> {
+        let mut original = WireReader::at(self.context.catalog().records.octets(rrset), 0)?;
+        let mut written = WireReader::at(self.reply.octets(), rrset_at)?;
         for _ in 0..rrset.count {
-            let end = from + RECORD_HEADER + data_length(octets, from);
-            if compiled < end {
-                break;
+            let (start, written_start) = (original.position(), written.position());
+            PointedRecord::read(&mut original)?;
+            if compiled < original.position() {
+                // Names that have additional records are the first ones of their record, so only
+                // earlier records count.
+                return written_start.checked_add(compiled.checked_sub(start)?);
             }
-            from = end;
-            to += RECORD_HEADER + data_length(self.reply.octets(), to);
+            PointedRecord::read(&mut written)?;
         }
-        // Names that anything is looked up for stand in front of all others of their record.
-        to + compiled - from
+        None
     }
 
-    /// Where a pointer of an RRset leads in the reply.
-    #[expect(
-        clippy::arithmetic_side_effects,
-        reason = "positions inside a message, which has at most 65,535 octets"
-    )]
+    /// The position in the reply that a pointer of an RRset leads to.
     fn target_place(
         &self,
         target: PointerTarget,
@@ -188,21 +227,30 @@ impl<'m> Solver<'m, '_, '_, '_> {
     ) -> u16 {
         match target {
             PointerTarget::OwnersEnd(end) => {
-                let skip = owner.labels.saturating_sub(usize::from(end.labels));
-                let above = current.name.label_count().saturating_sub(owner.labels);
-                name_end(self.reply.octets(), current.at, above + skip)
+                let skip = current
+                    .name
+                    .label_count()
+                    .saturating_sub(owner.labels.min(usize::from(end.labels)));
+                skip_labels(self.reply.octets(), current.at, skip).at
             }
             PointerTarget::Within(offset) => {
                 let offset = usize::from(offset);
-                let name = moved.iter().rev().find(|(compiled, _)| *compiled <= offset);
-                let (compiled, place) = name.unwrap_or((offset, owner.at));
-                let skip = count_labels(octets.get(compiled..offset).unwrap_or(&[]));
-                name_end(self.reply.octets(), place, skip)
+                let mut name = MovedName {
+                    compiled: offset,
+                    at: owner.at,
+                };
+                for earlier in moved.items() {
+                    if earlier.compiled <= offset {
+                        name = *earlier;
+                    }
+                }
+                let skip = count_labels(octets.get(name.compiled..offset).unwrap_or(&[]));
+                skip_labels(self.reply.octets(), name.at, skip).at
             }
         }
     }
 
-    /// A name from its first labels and the place of the others, without the root at its end.
+    /// A name, without its root label, from its first labels and the position of the others.
     pub(super) fn whole_name<'w>(
         &self,
         labels: &[u8],
@@ -222,38 +270,45 @@ impl<'m> Solver<'m, '_, '_, '_> {
         room.get(..end)
     }
 
-    /// The shortest form of a name, which is given without the root at its end. `compiled` is how many of its last labels
-    /// are known to stand where.
+    /// The shortest form of a name that is given without its root label. `known` is an end of it
+    /// that the reply has.
     fn shortest<'w>(
         &self,
         name: &'w [u8],
-        compiled: Option<(usize, u16)>,
+        known: SharedEnd,
         before: &NamesBefore,
     ) -> ShortName<'w> {
-        let (mut most, mut place) = compiled.unwrap_or((0, 0));
-        for candidate in before.iter() {
+        let mut best = known;
+        for &candidate in before.items() {
             let Some(other) = self.name_at(candidate) else {
                 continue;
             };
             let shared = shared_labels(name, &other);
-            if shared > most {
-                most = shared;
-                place = name_end(
-                    self.reply.octets(),
-                    candidate,
-                    other.label_count().saturating_sub(shared),
-                );
+            if shared > best.labels {
+                let skip = other.label_count().saturating_sub(shared);
+                best = SharedEnd {
+                    labels: shared,
+                    at: skip_labels(self.reply.octets(), candidate, skip).at,
+                };
             }
         }
-        let kept = name.len().saturating_sub(last_octets(name, most).len());
-        let pointer = (most > 0).then(|| pointer_to(place));
+        if best.labels == 0 {
+            return ShortName {
+                labels: name,
+                pointer: None,
+            };
+        }
+        let kept = name
+            .len()
+            .saturating_sub(last_octets(name, best.labels).len());
         ShortName {
             labels: name.get(..kept).unwrap_or(name),
-            pointer,
+            pointer: Some(pointer_to(best.at)),
         }
     }
 
-    /// Appends a record to the answer section whose data is so many octets and then a name, in its shortest form.
+    /// Appends a record to the answer section whose data is some octets and a name, which is
+    /// written as short as possible.
     #[cold]
     #[inline(never)]
     pub(super) fn put_with_name(
@@ -264,8 +319,8 @@ impl<'m> Solver<'m, '_, '_, '_> {
         fixed: &[u8],
         name: &[u8],
     ) -> Result<(), ReplyFull> {
-        let before = self.names_before(self.reply.position());
-        let short = self.shortest(name, None, &before);
+        let before = self.names_before();
+        let short = self.shortest(name, SharedEnd::default(), &before);
         self.reply.append_record(
             Section::Answer,
             owner,
@@ -275,41 +330,35 @@ impl<'m> Solver<'m, '_, '_, '_> {
         )
     }
 
-    /// The question's name and those in the data of the records before `end`.
-    #[expect(
-        clippy::arithmetic_side_effects,
-        reason = "positions inside a message, which has at most 65,535 octets"
-    )]
-    fn names_before(&self, end: usize) -> NamesBefore {
+    /// The positions of the question's name and of the names in the records written so far.
+    fn names_before(&self) -> NamesBefore {
         let mut before = NamesBefore::new();
         before.push(QUESTION_NAME);
-        let octets = self.reply.octets();
-        let mut at = self.question_end();
-        while at < end {
-            let rtype = octets
-                .get(at + 2..at + 4)
-                .and_then(|rtype| rtype.first_chunk::<2>());
-            let rtype = RecordType(rtype.map_or(0, |&rtype| u16::from_be_bytes(rtype)));
-            let (fixed, names) = if rtype == RecordType::DNAME {
-                (0, 1)
-            } else {
-                compressible(rtype)
+        let Some(mut reader) = WireReader::at(self.reply.octets(), self.question_end()) else {
+            return before;
+        };
+        while let Some(mut record) = PointedRecord::read(&mut reader) {
+            let (fixed, names) = match record.rtype() {
+                RecordType::DNAME => (0, 1),
+                rtype => compressible(rtype),
             };
-            let mut place = at + RECORD_HEADER + fixed;
-            for _ in 0..names {
-                if place <= POINTER_REACH {
-                    before.push(place as u16);
-                }
-                let labels = labels_of(octets.get(place..).unwrap_or(&[])).len();
-                let is_pointed = octets.get(place + labels).is_some_and(|&octet| octet != 0);
-                place += labels + 1 + usize::from(is_pointed);
+            if record.data.take(fixed).is_none() {
+                continue;
             }
-            at += RECORD_HEADER + data_length(octets, at);
+            for _ in 0..names {
+                let position = record.data.position();
+                if position <= POINTER_REACH {
+                    before.push(position as u16);
+                }
+                if record.data.skip_name().is_none() {
+                    break;
+                }
+            }
         }
         before
     }
 
-    /// Writes how much data the record at `record` has, which is the last one so far.
+    /// Sets the data length of the record at a position, which must be the last one so far.
     #[expect(
         clippy::arithmetic_side_effects,
         reason = "positions inside a message, which has at most 65,535 octets"
@@ -322,69 +371,47 @@ impl<'m> Solver<'m, '_, '_, '_> {
     }
 }
 
-/// Octets of data of the record at `at`.
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "positions inside a message, which has at most 65,535 octets"
-)]
-pub(super) fn data_length(octets: &[u8], at: usize) -> usize {
-    let length = octets
-        .get(at + 10..at + RECORD_HEADER)
-        .and_then(|length| length.first_chunk::<2>());
-    length.map_or(0, |&length| usize::from(u16::from_be_bytes(length)))
+/// Iterates over labels that are given without a root label.
+struct WireLabels<'w> {
+    rest: &'w [u8],
 }
 
-/// The labels at the start of `octets`, up to the root or a pointer.
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "positions inside a message, which has at most 65,535 octets"
-)]
-fn labels_of(octets: &[u8]) -> &[u8] {
-    let mut end = 0;
-    while let Some(&length @ 1..=0x3f) = octets.get(end) {
-        end += 1 + usize::from(length);
+impl<'w> Iterator for WireLabels<'w> {
+    type Item = &'w [u8];
+
+    fn next(&mut self) -> Option<&'w [u8]> {
+        let (&length, behind) = self.rest.split_first()?;
+        let (label, rest) = behind.split_at_checked(usize::from(length))?;
+        self.rest = rest;
+        Some(label)
     }
-    octets.get(..end).unwrap_or(&[])
 }
 
-/// How many labels these are.
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "positions inside a message, which has at most 65,535 octets"
-)]
+/// The number of these labels.
 fn count_labels(labels: &[u8]) -> usize {
-    let (mut count, mut at) = (0, 0);
-    while let Some(&length) = labels.get(at) {
-        at += 1 + usize::from(length);
-        count += 1;
-    }
-    count
+    WireLabels { rest: labels }.count()
 }
 
-/// How many labels at their ends a name, given without the root, and another one have in common.
+/// How many labels at their ends a name, given without its root label, and another one have in
+/// common.
 fn shared_labels(name: &[u8], other: &SearchName) -> usize {
-    let others = other.label_count();
-    let is_shared = |&count: &usize| {
-        let end = other.suffix(others.saturating_sub(count));
-        end.split_last()
-            .is_some_and(|(_, end)| last_octets(name, count).eq_ignore_ascii_case(end))
-    };
-    (0..=others.min(count_labels(name)))
-        .rev()
-        .find(is_shared)
-        .unwrap_or(0)
+    let other_labels = other.label_count();
+    for count in (0..=other_labels.min(count_labels(name))).rev() {
+        let end = other.suffix(other_labels.saturating_sub(count));
+        if let Some((_root, end)) = end.split_last()
+            && last_octets(name, count).eq_ignore_ascii_case(end)
+        {
+            return count;
+        }
+    }
+    0
 }
 
-/// The last so many labels of a name that is given without the root.
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "positions inside a name, which has at most 255 octets"
-)]
+/// The last so many labels of a name that is given without its root label.
 fn last_octets(name: &[u8], labels: usize) -> &[u8] {
-    let mut rest = name;
+    let mut name_labels = WireLabels { rest: name };
     for _ in labels..count_labels(name) {
-        let length = rest.first().map_or(0, |&length| usize::from(length));
-        rest = rest.get(1 + length..).unwrap_or(&[]);
+        name_labels.next();
     }
-    rest
+    name_labels.rest
 }

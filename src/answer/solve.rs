@@ -1,44 +1,48 @@
-//! The three sections of a reply (RFC 1034 section 4.3.2), a function for each.
+//! Finds the answer to a question and writes the sections of its reply (RFC 1034 section 4.3.2).
+//!
+//! [`Solver::solve`] looks the name up in the catalog. Each result has its method: an answer, a
+//! negative answer, a referral, or a DNAME. Aliases are followed as long as they stay in our zones,
+//! and `solve_additional` adds addresses.
+//!
+//! A record that belongs into the answer or authority section and does not fit sets TC.
 
 use super::copies::RrsetPosition;
-use super::pointers::{NO_LABEL, expand, skip_labels};
+use super::pointers::{NO_LABEL, NameEnd, expanded, skip_labels};
 use super::policy::ZoneAccess;
-use super::shorten::data_length;
+use super::shorten::PointedRecord;
 use super::{Disposition, QueryContext};
-use crate::catalog::{Lookup, NameNode, NameRole, NodeId, ServiceId, WireRrset, ZoneId};
+use crate::catalog::{CatalogZone, Lookup, NameNode, NameRole, ServiceId, WireRrset, ZoneId};
 use crate::dns::reply::{POINTER_REACH, RECORD_HEADER, Reply, Section};
 use crate::dns::reply_opt::ExtendedError;
-use crate::dns::{Query, Rcode, RecordType, ReplyFull, SearchName, name};
+use crate::dns::{Query, Rcode, RecordType, ReplyFull, SearchName, WireReader, name};
 use crate::net::ClientAddress;
 
-/// Longest chain of aliases that is followed in one reply.
+/// The longest chain of aliases that one reply follows.
 const MAX_CHAIN: usize = 16;
-/// Most names whose addresses are added to one answer; a referral has its glue, all of it (RFC 9471 section 3.1).
-const MAX_TARGETS: usize = 16;
-/// Where the question's name stands in every reply.
+/// The position of the question's name in every reply.
 pub(super) const QUESTION_NAME: u16 = crate::dns::query::HEADER as u16;
 
-/// A reply on its way from the question to its last section.
+/// Writes one reply, from the question to its last section.
 pub struct Solver<'m, 'q, 'r, 'b> {
-    pub(super) moment: &'m QueryContext<'m>,
+    pub(super) context: &'m QueryContext<'m>,
     pub(super) query: &'q Query<'q>,
     pub(super) source: &'q ClientAddress,
     pub(super) reply: &'r mut Reply<'b>,
-    /// SCOPE PREFIX-LENGTH to give.
+    /// SCOPE PREFIX-LENGTH of the answer.
     pub(super) scope: u8,
 }
 
-/// A name on the way along a chain, and where it stands in the reply.
+/// A name of an alias chain and its position in the reply.
 pub(super) struct ChainName<'n> {
     pub(super) name: &'n SearchName,
     pub(super) at: u16,
 }
 
-/// The name that an RRset is given for: so many labels at the end of the current name.
+/// The owner of an RRset: so many labels at the end of the current name.
 #[derive(Clone, Copy)]
 pub(super) struct RrsetOwner {
     pub(super) labels: usize,
-    /// Where it stands in the reply.
+    /// Its position in the reply.
     pub(super) at: u16,
     /// Octets of the current name's label in front of it, or [`NO_LABEL`].
     pub(super) in_front: u8,
@@ -56,25 +60,25 @@ impl ChainName<'_> {
     }
 }
 
-/// What became of one name of a chain.
+/// What to do after one name of a chain.
 enum Step {
     /// The reply is complete.
     Done(Disposition),
-    /// Go on with the name that stands here.
+    /// Go on with the name at this position.
     Follow(u16),
 }
 
 impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
-    /// A reply that has its question and nothing else.
+    /// Starts with a reply that has its question and nothing else.
     #[inline]
     pub fn new(
-        moment: &'m QueryContext<'m>,
+        context: &'m QueryContext<'m>,
         query: &'q Query<'q>,
         source: &'q ClientAddress,
         reply: &'r mut Reply<'b>,
     ) -> Self {
         Solver {
-            moment,
+            context,
             query,
             source,
             reply,
@@ -82,12 +86,11 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         }
     }
 
-    /// Writes every section; returns what became of the query, and the scope of its client subnet. A record that must
-    /// be there and does not fit sets TC.
+    /// Writes every section. Returns the disposition and the scope of the query's client subnet.
     #[inline(always)]
     pub fn solve(mut self) -> (Disposition, u8) {
-        let verdict = self.solve_question();
-        (verdict, self.scope)
+        let disposition = self.solve_question();
+        (disposition, self.scope)
     }
 
     #[inline(always)]
@@ -95,38 +98,34 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         let question = &self.query.question;
         if !question.is_internet() || matches!(question.rtype, RecordType::AXFR | RecordType::IXFR)
         {
-            return self.solve_elsewhere();
+            return self.solve_non_internet();
         }
         let first = ChainName {
             name: question.name,
             at: QUESTION_NAME,
         };
         match self.solve_name(&first, 0) {
-            Ok(Step::Done(verdict)) => verdict,
+            Ok(Step::Done(disposition)) => disposition,
             Ok(Step::Follow(at)) => self.solve_chain(at),
             Err(ReplyFull) => self.truncate(),
         }
     }
 
-    /// Follows aliases inside our zones, each name once.
+    /// Follows aliases inside our zones, and visits each name once.
     #[inline(never)]
     fn solve_chain(&mut self, mut at: u16) -> Disposition {
         let mut places = [QUESTION_NAME; MAX_CHAIN];
         for hop in 1..MAX_CHAIN {
             let Some(name) = self.name_at(at) else { break };
-            let same = |&place: &u16| {
-                self.name_at(place)
-                    .is_some_and(|seen| seen.as_wire() == name.as_wire())
-            };
-            let seen = places.get(1..hop).unwrap_or_default();
-            if name.as_wire() == self.query.question.name.as_wire() || seen.iter().any(same) {
+            let visited = places.get(..hop).unwrap_or_default();
+            if visited.iter().any(|&place| self.is_name_at(place, &name)) {
                 break;
             }
             if let Some(place) = places.get_mut(hop) {
                 *place = at;
             }
             match self.solve_name(&ChainName { name: &name, at }, hop) {
-                Ok(Step::Done(verdict)) => return verdict,
+                Ok(Step::Done(disposition)) => return disposition,
                 Ok(Step::Follow(next)) => at = next,
                 Err(ReplyFull) => return self.truncate(),
             }
@@ -134,14 +133,20 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         Disposition::Static
     }
 
-    /// The name that stands somewhere in the reply.
+    /// The name at a position of the reply.
     pub(super) fn name_at(&self, at: u16) -> Option<SearchName> {
-        let mut wire = [0; name::MAX_NAME];
-        let length = expand(self.reply.octets(), usize::from(at), &mut wire)?;
-        SearchName::from_wire(wire.get(..length)?)
+        expanded(self.reply.octets(), at)
     }
 
-    /// Where the first record of the reply stands.
+    /// Whether this name is at a position of the reply.
+    fn is_name_at(&self, at: u16, name: &SearchName) -> bool {
+        match self.name_at(at) {
+            Some(other) => other.as_wire() == name.as_wire(),
+            None => false,
+        }
+    }
+
+    /// The position of the first record of the reply.
     pub(super) fn question_end(&self) -> usize {
         usize::from(QUESTION_NAME).saturating_add(self.query.question.octets.len())
     }
@@ -159,15 +164,15 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         Disposition::Refused
     }
 
-    /// Whether the name is in a zone that is not for this client. It is looked up a second time, so that those without
-    /// such zones do not pay for it.
+    /// Whether access rules keep this client out of the name's zone. This looks the name up a
+    /// second time, so that servers without such rules do not pay for it.
     #[cold]
     fn is_prohibited(&self, zones: &ZoneAccess, current: &ChainName<'_>) -> bool {
-        let zone = self.moment.world().names.look_up(current.name).zone();
+        let zone = self.context.catalog().names.look_up(current.name).zone();
         zone.is_some_and(|zone| !zones.admits(zone, *self.source))
     }
 
-    /// The name is in a zone that is not for this client: an alias into it leads out of what is answered here.
+    /// Refuses a name whose zone is not for this client. An alias into such a zone is not followed.
     #[cold]
     fn prohibit(&mut self, hop: usize) -> Disposition {
         if hop > 0 {
@@ -178,28 +183,26 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         Disposition::Refused
     }
 
-    /// Another class, or a transfer.
+    /// Answers a question of another class, and refuses zone transfers.
     #[cold]
-    fn solve_elsewhere(&mut self) -> Disposition {
-        let known = if self.query.question.is_internet() {
-            None
-        } else {
-            self.solve_chaos()
-        };
-        known.unwrap_or_else(|| {
-            self.reply.rcode = Rcode::Refused;
-            Disposition::Refused
-        })
+    fn solve_non_internet(&mut self) -> Disposition {
+        if !self.query.question.is_internet()
+            && let Some(disposition) = self.solve_chaos()
+        {
+            return disposition;
+        }
+        self.reply.rcode = Rcode::Refused;
+        Disposition::Refused
     }
 
     #[inline(always)]
     fn solve_name(&mut self, current: &ChainName<'_>, hop: usize) -> Result<Step, ReplyFull> {
-        if let Some(zones) = &self.moment.snapshot.policy.zones
+        if let Some(zones) = &self.context.snapshot.policy.zones
             && self.is_prohibited(zones, current)
         {
             return Ok(Step::Done(self.prohibit(hop)));
         }
-        match self.moment.world().names.look_up(current.name) {
+        match self.context.catalog().names.look_up(current.name) {
             Lookup::Found(node) | Lookup::Wildcard(node) => {
                 self.reply.authoritative = true;
                 self.solve_answer(current, node, hop)
@@ -217,7 +220,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         }
     }
 
-    /// The answer section for a name that exists, or that a wildcard stands in for.
+    /// Writes the answer for a name that exists or matches a wildcard.
     #[inline(always)]
     fn solve_answer(
         &mut self,
@@ -227,14 +230,14 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     ) -> Result<Step, ReplyFull> {
         let asked = self.query.question.rtype;
         if let Some(service) = node.service
-            && let Some(verdict) = self.solve_steered(service, current.at, asked, hop)?
+            && let Some(disposition) = self.solve_steered(service, current.at, asked, hop)?
         {
-            return match verdict {
+            return match disposition {
                 Disposition::NoData => self.deny_steered(current, node.zone, service),
-                verdict => Ok(Step::Done(verdict)),
+                disposition => Ok(Step::Done(disposition)),
             };
         }
-        let rrsets = self.moment.world().records.of(node.rrsets);
+        let rrsets = self.context.catalog().records.of(node.rrsets);
         if let Some(found) = rrsets.iter().find(|rrset| rrset.rtype == asked) {
             let written = self.put(Section::Answer, found, current)?;
             self.solve_additional(found, written, current.at, None);
@@ -244,14 +247,15 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
             return self.solve_alias(current, alias);
         }
         if asked == RecordType::ANY && (!rrsets.is_empty() || node.service.is_some()) {
-            self.put_hinfo(current.at)?;
+            self.put_any_hinfo(current.at)?;
             return Ok(Step::Done(Disposition::Static));
         }
-        let upper_side = asked == RecordType::DS && node.role == NameRole::Apex;
-        self.no_data(
-            current,
-            node.parent_zone.filter(|_| upper_side).unwrap_or(node.zone),
-        )
+        // The DS of a zone belongs to the parent zone.
+        let zone = match node.parent_zone {
+            Some(parent) if asked == RecordType::DS && node.role == NameRole::Apex => parent,
+            _ => node.zone,
+        };
+        self.no_data(current, zone)
     }
 
     fn no_data(&mut self, current: &ChainName<'_>, zone: ZoneId) -> Result<Step, ReplyFull> {
@@ -259,8 +263,8 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         Ok(Step::Done(Disposition::NoData))
     }
 
-    /// NODATA of a steered name, which is kept no longer than what the service gives: a denial must not outlive the
-    /// outage, or the look-up that failed, which it comes from.
+    /// Writes NODATA for a steered name. Its TTL is at most the service's, so that a denial does
+    /// not outlive the outage or the failed look-up behind it.
     #[cold]
     fn deny_steered(
         &mut self,
@@ -270,46 +274,40 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     ) -> Result<Step, ReplyFull> {
         let soa_at = self.reply.position();
         self.solve_negative(current, zone)?;
-        if let Some(now) = self.moment.present.service(service) {
+        if let Some(now) = self.context.present.service(service) {
             self.reply.cap_ttl(soa_at, now.ttl);
         }
         Ok(Step::Done(Disposition::NoData))
     }
 
-    /// A CNAME, and its target to go on with.
-    #[expect(
-        clippy::arithmetic_side_effects,
-        reason = "positions inside a message, which has at most 65,535 octets"
-    )]
+    /// Writes a CNAME and goes on with its target.
     fn solve_alias(
         &mut self,
         current: &ChainName<'_>,
         alias: &'m WireRrset,
     ) -> Result<Step, ReplyFull> {
-        let target_at = self.put(Section::Answer, alias, current)?.at + RECORD_HEADER;
+        let target_at = self.put(Section::Answer, alias, current)?.data();
         if self.query.question.rtype == RecordType::ANY {
             return Ok(Step::Done(Disposition::Static));
         }
         Ok(follow(target_at))
     }
 
-    /// The SOA record of a negative answer (RFC 2308 section 2).
+    /// Writes the SOA record of a negative answer (RFC 2308 section 2).
     fn solve_negative(&mut self, current: &ChainName<'_>, zone: ZoneId) -> Result<(), ReplyFull> {
-        let Some(soa) = self
-            .zone(zone)
-            .and_then(|zone| self.moment.world().records.get(zone.negative_soa))
-        else {
+        let Some(zone) = self.zone(zone) else {
             return Ok(());
         };
-        let owner = self.last_labels(
-            current,
-            self.zone(zone).map_or(0, |zone| usize::from(zone.labels)),
-        );
-        self.put_above(Section::Authority, soa, current, owner)
-            .map(|_| ())
+        let Some(soa) = self.context.catalog().records.get(zone.negative_soa) else {
+            return Ok(());
+        };
+        let owner = self.last_labels(current, usize::from(zone.labels));
+        self.put_above(Section::Authority, soa, current, owner)?;
+        Ok(())
     }
 
-    /// A referral (RFC 1034 section 4.3.2 step 3b); the DS at the cut itself is ours to answer.
+    /// Writes a referral (RFC 1034 section 4.3.2 step 3b). The DS of the cut itself is answered
+    /// from our side.
     fn solve_delegated(
         &mut self,
         current: &ChainName<'_>,
@@ -319,7 +317,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         let at_cut = usize::from(cut.labels) == current.name.label_count();
         if at_cut && self.query.question.rtype == RecordType::DS {
             self.reply.authoritative = true;
-            let rrsets = self.moment.world().records.of(cut.rrsets);
+            let rrsets = self.context.catalog().records.of(cut.rrsets);
             return match rrsets.iter().find(|rrset| rrset.rtype == RecordType::DS) {
                 None => self.no_data(current, cut.zone),
                 Some(ds) => {
@@ -328,7 +326,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
                 }
             };
         }
-        let rrsets = self.moment.world().records.of(cut.rrsets);
+        let rrsets = self.context.catalog().records.of(cut.rrsets);
         let Some(ns) = rrsets.iter().find(|rrset| rrset.rtype == RecordType::NS) else {
             return Ok(Step::Done(Disposition::Referral));
         };
@@ -342,18 +340,14 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         }))
     }
 
-    /// DNAME and the CNAME made from it (RFC 6672 section 2.2).
-    #[expect(
-        clippy::arithmetic_side_effects,
-        reason = "positions inside a message, which has at most 65,535 octets"
-    )]
+    /// Writes a DNAME and the CNAME made from it (RFC 6672 section 2.2).
     fn solve_redirected(
         &mut self,
         current: &ChainName<'_>,
         owner: &'m NameNode,
         hop: usize,
     ) -> Result<Step, ReplyFull> {
-        let records = &self.moment.world().records;
+        let records = &self.context.catalog().records;
         let Some(dname) = owner.dname.and_then(|number| records.get(number)) else {
             return Ok(Step::Done(Disposition::Failed));
         };
@@ -371,121 +365,53 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         let wire = records.octets(dname);
         let (header, target) = wire.split_at(RECORD_HEADER.min(wire.len()));
         let labels = current.name.prefix(keep);
-        let (mut room, length) = ([0; name::MAX_NAME], labels.len() + target.len());
-        let Some(place) = room.get_mut(..length) else {
+        let mut room = [0; name::MAX_NAME];
+        let Some(name) = joined(labels, target, &mut room) else {
             self.reply.rcode = Rcode::YxDomain;
             return Ok(Step::Done(Disposition::Static));
         };
-        let (first, last) = place.split_at_mut(labels.len());
-        first.copy_from_slice(labels);
-        last.copy_from_slice(target);
-        let name = place.split_last().map_or(&[][..], |(_, name)| name);
-        let ttl = header
-            .get(6..10)
-            .and_then(|ttl| ttl.first_chunk::<4>())
-            .map_or(0, |ttl| u32::from_be_bytes(*ttl));
-        let at = self.reply.position();
+        let name = name.split_last().map_or(&[][..], |(_root, name)| name);
+        let ttl = match header {
+            [_, _, _, _, _, _, ttl @ .., _, _] => ttl.try_into().map_or(0, u32::from_be_bytes),
+            _ => 0,
+        };
+        let cname = RrsetPosition {
+            at: self.reply.position(),
+            is_shortened: false,
+        };
         self.put_with_name(current.at, RecordType::CNAME, ttl, &[], name)?;
         if self.query.question.rtype == RecordType::CNAME {
             return Ok(Step::Done(Disposition::Static));
         }
-        Ok(follow(at + RECORD_HEADER))
+        Ok(follow(cname.data()))
     }
 
-    /// Whether the answer has the DNAME of this name already: a chain may come by it more than once.
-    #[expect(
-        clippy::arithmetic_side_effects,
-        reason = "positions inside a message, which has at most 65,535 octets"
-    )]
+    /// Whether the answer has the DNAME of this name already. A chain may pass the same DNAME more
+    /// than once.
     fn has_dname(&self, owner: &[u8]) -> bool {
-        let mut at = self.question_end();
-        while let Some(header) = self.reply.octets().get(at..at + RECORD_HEADER) {
-            let is_dname = header.get(2..4) == Some(&RecordType::DNAME.0.to_be_bytes());
-            if is_dname
-                && self
-                    .name_at(at as u16)
-                    .is_some_and(|name| name.as_wire() == owner)
+        let Some(mut reader) = WireReader::at(self.reply.octets(), self.question_end()) else {
+            return false;
+        };
+        while let Some(record) = PointedRecord::read(&mut reader) {
+            if record.rtype() == RecordType::DNAME
+                && let Some(name) = self.name_at(record.position as u16)
+                && name.as_wire() == owner
             {
                 return true;
             }
-            at += RECORD_HEADER + data_length(self.reply.octets(), at);
         }
         false
     }
 
-    /// The addresses, and what else a client asks for next, of names in an RRset that was just written. With `cut` (a
-    /// referral), glue at or below that cut must be there or TC is set (RFC 9471 section 3.1); whatever else does not fit is
-    /// left out (section 3.2).
-    #[expect(
-        clippy::arithmetic_side_effects,
-        reason = "positions inside a message, which has at most 65,535 octets"
-    )]
-    fn solve_additional(
-        &mut self,
-        rrset: &'m WireRrset,
-        written: RrsetPosition,
-        owner: u16,
-        cut: Option<NodeId>,
-    ) {
-        let (world, policy) = (self.moment.world(), &self.moment.snapshot.policy);
-        let most = if cut.is_some() {
-            usize::MAX
-        } else {
-            MAX_TARGETS
-        };
-        for target in world.records.targets(rrset).iter().take(most) {
-            let Some(node) = world
-                .names
-                .node(target.node)
-                .filter(|node| node.service.is_none())
-            else {
-                continue;
-            };
-            if policy
-                .zones
-                .as_ref()
-                .is_some_and(|zones| !zones.admits(node.zone, *self.source))
-            {
-                continue;
-            }
-            let at = match target.at {
-                None => usize::from(owner),
-                Some(at) if written.is_shortened => {
-                    self.place_of_moved(rrset, written.at, at as usize)
-                }
-                Some(at) => written.at + at as usize,
-            };
-            if at > POINTER_REACH {
-                continue;
-            }
-            for further in world
-                .records
-                .of(node.rrsets)
-                .iter()
-                .filter(|rrset| target.further.has(rrset.rtype))
-            {
-                // Below a cut there is glue and nothing else.
-                if node.cut.is_some() && !is_address(further.rtype) {
-                    continue;
-                }
-                let written = self.put_plain(Section::Additional, further, at as u16);
-                if written.is_err() && cut.is_some() && node.cut == cut {
-                    self.reply.truncated = true;
-                    return;
-                }
-            }
-        }
+    fn zone(&self, zone: ZoneId) -> Option<&'m CatalogZone> {
+        self.context.catalog().zones.get(zone.0 as usize)
     }
 
-    fn zone(&self, zone: ZoneId) -> Option<&'m crate::catalog::CatalogZone> {
-        self.moment.world().zones.get(zone.0 as usize)
-    }
-
-    /// The last so many labels of the current name.
+    /// The last so many labels of the current name, as an owner.
     #[inline]
     fn last_labels(&self, current: &ChainName<'_>, labels: usize) -> RrsetOwner {
         let skip = current.name.label_count().saturating_sub(labels);
-        let (at, in_front) = skip_labels(self.reply.octets(), current.at, skip);
+        let NameEnd { at, in_front } = skip_labels(self.reply.octets(), current.at, skip);
         RrsetOwner {
             labels,
             at,
@@ -493,8 +419,8 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
         }
     }
 
-    /// The one record that ANY gets where there is something (RFC 8482 section 4.2).
-    fn put_hinfo(&mut self, owner: u16) -> Result<(), ReplyFull> {
+    /// Writes the one record that answers ANY for a name with records (RFC 8482 section 4.2).
+    fn put_any_hinfo(&mut self, owner: u16) -> Result<(), ReplyFull> {
         self.reply.append_record(
             Section::Answer,
             owner,
@@ -505,6 +431,15 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     }
 }
 
+/// The name made of labels and a name behind them; `None` if it is too long.
+fn joined<'r>(labels: &[u8], name: &[u8], room: &'r mut [u8; name::MAX_NAME]) -> Option<&'r [u8]> {
+    let place = room.get_mut(..labels.len().checked_add(name.len())?)?;
+    let (first, last) = place.split_at_mut_checked(labels.len())?;
+    first.copy_from_slice(labels);
+    last.copy_from_slice(name);
+    Some(place)
+}
+
 /// Goes on with the name that was just written, if a pointer can reach it.
 fn follow(target_at: usize) -> Step {
     if target_at <= POINTER_REACH {
@@ -512,8 +447,4 @@ fn follow(target_at: usize) -> Step {
     } else {
         Step::Done(Disposition::Static)
     }
-}
-
-fn is_address(rtype: RecordType) -> bool {
-    matches!(rtype, RecordType::A | RecordType::AAAA)
 }

@@ -1,4 +1,8 @@
-//! The answer section of a steered name.
+//! The answer section of a name with a service.
+//!
+//! [`decide`] looks the client up in the service's table, takes the failover chain of its place,
+//! and finds the tier that serves it. [`Decision::picks`] draws the endpoints. `explain` and the
+//! foresight call the same functions, so what they show is what a client gets.
 
 use super::Disposition;
 use super::client::LocatedClient;
@@ -10,25 +14,26 @@ use crate::catalog::services::{ServiceFamily, SteeredService};
 use crate::dns::ExtendedError;
 use crate::dns::{ClientSubnet, Rcode, RecordType, ReplyFull};
 use crate::net::ClientAddress;
-use crate::steering::pick::{PickPolicy, PickedEndpoints, pick, stage_for};
+use crate::steering::pick::{PickPolicy, PickedEndpoints, pick};
 use crate::steering::{ActiveTier, FailoverChain, LastResort, PickMethod};
 
-/// What a service comes to for one client: what is answered, and what `explain` prints.
+/// How a service serves one client: what is answered, and what `explain` prints.
 pub struct Decision<'m> {
     /// Where the client was found.
     pub located: LocatedClient,
-    /// What its place comes to; `None` only for a table that does not fit its outcomes.
+    /// The failover chain of its place; `None` only for a table that does not fit its chains.
     pub outcome: Option<&'m FailoverChain>,
-    /// The stage that takes the client; `None`: the all-down rule leaves nothing to give.
+    /// The tier that serves the client; `None`: no region serves it, and the all-down rule gives
+    /// none.
     pub stage: Option<&'m ActiveTier>,
-    way: PickPolicy,
+    policy: PickPolicy,
     view: &'m LiveView,
     /// SCOPE PREFIX-LENGTH, if a client subnet was used.
     pub scope: u8,
 }
 
-/// Decides for one client. `subnet` is the client subnet to be used, if there is one; `turn` is asked for only by
-/// round robin.
+/// Decides for one client. `subnet` is the client subnet to use, if there is one; only round robin
+/// calls `turn`.
 #[inline(always)]
 pub fn decide<'m>(
     service: &SteeredService,
@@ -39,33 +44,33 @@ pub fn decide<'m>(
     turn: impl FnOnce() -> u32,
 ) -> Decision<'m> {
     let located = LocatedClient::find(&view.table, source, subnet);
-    let outcome = view.outcomes.get(located.value as usize);
-    let stage = outcome.and_then(|outcome| stage_for(outcome, located.client));
-    let turn = if service.pick == PickMethod::RoundRobin && stage.is_some() {
+    let chain = view.outcomes.get(located.value as usize);
+    let tier = chain.and_then(|chain| chain.tier_for(located.client));
+    let turn = if service.pick == PickMethod::RoundRobin && tier.is_some() {
         turn()
     } else {
         0
     };
-    let way = PickPolicy {
+    let policy = PickPolicy {
         pick: service.pick,
         answers: service.answers,
         seed,
         turn,
     };
-    let sticks =
-        service.pick == PickMethod::Sticky && stage.is_some_and(|stage| view.has_choice(stage));
-    let by_prefix = sticks || outcome.is_some_and(|outcome| !outcome.whole);
+    let is_sticky =
+        service.pick == PickMethod::Sticky && tier.is_some_and(|tier| view.has_choice(tier));
+    let depends_on_prefix = is_sticky || chain.is_some_and(|chain| !chain.whole);
     let scope = if subnet.is_some() {
-        located.scope(by_prefix)
+        located.scope(depends_on_prefix)
     } else {
         0
     };
     Decision {
         located,
-        outcome,
-        stage,
+        outcome: chain,
+        stage: tier,
         scope,
-        way,
+        policy,
         view,
     }
 }
@@ -75,13 +80,13 @@ impl Decision<'_> {
     #[inline(always)]
     pub fn picks(&self) -> PickedEndpoints {
         match self.stage {
-            Some(stage) => pick(stage, &self.view.pools, self.located.client, self.way),
+            Some(tier) => pick(tier, &self.view.pools, self.located.client, self.policy),
             None => PickedEndpoints::default(),
         }
     }
 }
 
-/// The family of a service that answers for a type; `None`: the type comes from the zone file.
+/// The family of a service that answers a type; `None`: the type comes from the zone file.
 #[inline]
 pub fn family_for(service: &SteeredService, asked: RecordType) -> Option<ServiceFamily> {
     match asked {
@@ -89,7 +94,8 @@ pub fn family_for(service: &SteeredService, asked: RecordType) -> Option<Service
         RecordType::AAAA if service.has_addresses => Some(ServiceFamily::V6),
         RecordType::MX if service.view(ServiceFamily::Mail).is_some() => Some(ServiceFamily::Mail),
         RecordType::SRV if service.view(ServiceFamily::Host).is_some() => Some(ServiceFamily::Host),
-        // A name with a CNAME has nothing else (RFC 1034 section 3.6.2), so it is the answer to every type.
+        // A name with a CNAME has nothing else (RFC 1034 section 3.6.2), so it is the answer to
+        // every type.
         _ if service.names_only || service.has_names && asked == RecordType::CNAME => {
             Some(ServiceFamily::V4)
         }
@@ -97,19 +103,21 @@ pub fn family_for(service: &SteeredService, asked: RecordType) -> Option<Service
     }
 }
 
-/// The family whose decision is shown for a type: of HTTPS and SVCB records that of the first hints.
+/// The family whose decision is shown for a type: of HTTPS and SVCB records that of the first
+/// hints.
 pub fn family_shown(service: &SteeredService, asked: RecordType) -> Option<ServiceFamily> {
-    let hinted = || {
-        ServiceFamily::ALL
-            .into_iter()
-            .find(|family| service.view(*family).is_some())
-    };
-    family_for(service, asked).or_else(|| service.binding(asked).and_then(|_| hinted()))
+    if let Some(family) = family_for(service, asked) {
+        return Some(family);
+    }
+    service.binding(asked)?;
+    ServiceFamily::ALL
+        .into_iter()
+        .find(|family| service.view(*family).is_some())
 }
 
 impl Solver<'_, '_, '_, '_> {
-    /// Answers from a service. `None`: the type is not the service's, so it comes from the zone file;
-    /// `Some(NoData)`: the service has the name but nothing of this type for this client.
+    /// Answers from a service. `None`: the service does not answer this type, so it comes from the
+    /// zone file. `Some(NoData)`: the service has no record of the type for this client.
     #[inline(always)]
     pub(super) fn solve_steered(
         &mut self,
@@ -118,65 +126,65 @@ impl Solver<'_, '_, '_, '_> {
         asked: RecordType,
         hop: usize,
     ) -> Result<Option<Disposition>, ReplyFull> {
-        let moment = self.moment;
-        let Some(service) = moment.world().services.get(id.0 as usize) else {
+        let context = self.context;
+        let Some(service) = context.catalog().services.get(id.0 as usize) else {
             return Ok(None);
         };
         let Some(family) = family_for(service, asked) else {
             return self.solve_binding(id, service, owner, asked, hop);
         };
         let subnet = self.subnet_in_use(service.client_subnet);
-        // One tailored link in a reply whose scope can only speak for one (RFC 7871 section 7.2.1).
+        // The reply has one scope, so only one link of a chain can depend on the client (RFC 7871
+        // section 7.2.1).
         if hop > 0 && subnet.is_some() {
             return Ok(Some(Disposition::Static));
         }
-        let Some(now) = moment.present.service(id) else {
+        let Some(now) = context.present.service(id) else {
             return Ok(Some(Disposition::NoData));
         };
         let Some(view) = now.view(family) else {
             return Ok(Some(Disposition::NoData));
         };
-        if moment.is_noted() {
-            self.note(id, view, subnet);
+        if context.is_sampled() {
+            self.sample_client(id, view, subnet);
         }
-        let turn = || moment.turns.take(id);
-        let decision = decide(service, view, *self.source, subnet, moment.seed, turn);
-        let Decision {
-            outcome,
-            stage,
-            scope,
-            ..
-        } = decision;
-        self.scope = scope;
-        if outcome.is_some_and(|outcome| outcome.all_down) {
+        let decision = decide(service, view, *self.source, subnet, context.seed, || {
+            context.turns.take(id)
+        });
+        self.scope = decision.scope;
+        if decision.outcome.is_some_and(|chain| chain.all_down) {
             self.reply.error = Some(&ExtendedError::ALL_DOWN);
         }
-        if stage.is_none() {
-            return Ok(Some(self.without_region(
-                outcome.map_or(LastResort::NoData, |outcome| outcome.ending),
-            )));
+        if decision.stage.is_none() {
+            let ending = decision
+                .outcome
+                .map_or(LastResort::NoData, |chain| chain.ending);
+            return Ok(Some(self.without_region(ending)));
         }
         let picks = decision.picks();
-        let verdict = self.put_picks(&picks, now, view, owner, asked)?;
-        // Only what a client is sent counts: where the records did not fit, nothing of them is.
+        let disposition = self.put_picks(&picks, now, view, owner, asked)?;
+        // Records that did not fit into the reply are not counted.
         if let (Some(lane), Some((region, _)), Some(view)) =
-            (moment.lane, picks.iter().next(), service.view(family))
+            (context.lane, picks.iter().next(), service.view(family))
         {
             view.given.count(lane, region);
         }
-        Ok(Some(verdict))
+        Ok(Some(disposition))
     }
 
-    /// Adds the client to the sample of who asks.
+    /// Adds the client to the traffic sample.
     #[cold]
     #[inline(never)]
-    fn note(&self, id: ServiceId, view: &LiveView, subnet: Option<&ClientSubnet>) {
+    fn sample_client(&self, id: ServiceId, view: &LiveView, subnet: Option<&ClientSubnet>) {
         let located = LocatedClient::find(&view.table, *self.source, subnet);
-        self.moment.world().sample.note(id, located.seen.address());
+        self.context
+            .catalog()
+            .sample
+            .note(id, located.seen.address());
     }
 
-    /// Nobody serves the client. As long as an alias was never resolved, nobody can know that there is nothing, and no
-    /// resolver is to keep it.
+    /// Answers a client that no region serves. Until an alias is resolved, "no data" may be wrong,
+    /// so the answer is SERVFAIL, which resolvers do not cache.
     #[cold]
     pub(super) fn without_region(&mut self, ending: LastResort) -> Disposition {
         match ending {
@@ -196,14 +204,14 @@ impl Solver<'_, '_, '_, '_> {
         Disposition::Failed
     }
 
-    /// The client subnet, if there is one and the service uses it.
+    /// The query's client subnet, if the service uses it.
     #[inline]
     pub(super) fn subnet_in_use(&self, enabled: bool) -> Option<&'_ ClientSubnet> {
         let subnet = self.query.edns.and_then(|edns| edns.client_subnet.as_ref());
         subnet.filter(|subnet| enabled && subnet.source > 0)
     }
 
-    /// Writes what was picked: records of the type asked for, or one CNAME.
+    /// Writes the picked endpoints: records of the type asked for, or one CNAME.
     #[inline(always)]
     fn put_picks(
         &mut self,

@@ -1,5 +1,8 @@
-//! DNS cookies (RFC 7873) in the interoperable form of RFC 9018, so that every server of an anycast set that has the
-//! same secret makes and knows the same cookies.
+//! DNS cookies (RFC 7873) in the interoperable form of RFC 9018.
+//!
+//! A cookie shows that a client received an earlier reply at its address, so the address is not
+//! forged. The server stores nothing per client: its part of the cookie is a hash over a secret.
+//! All servers of an anycast set that share the secret accept each other's cookies.
 
 use std::net::IpAddr;
 
@@ -11,48 +14,50 @@ use crate::net::ClientAddress;
 
 /// Option code (RFC 7873 section 4).
 pub const OPTION_COOKIE: u16 = 10;
-/// Octets of the client's part.
+/// Octets of the client part.
 pub const CLIENT: usize = 8;
-/// Octets of the server's part in the form of RFC 9018: version, reserved, time, hash.
+/// Octets of the server part in the form of RFC 9018: version, reserved, time, hash.
 pub const SERVER: usize = 16;
 /// Octets of the whole option value in a reply.
 pub const WHOLE: usize = CLIENT + SERVER;
 
-/// The one version of a server cookie (RFC 9018 section 4.1).
+/// The version of a server cookie (RFC 9018 section 4.1).
 const VERSION: u8 = 1;
-/// Oldest cookie that counts, in seconds (RFC 9018 section 4.3).
-const OLDEST: i32 = 3600;
-/// How far ahead the clock of another server of the set may be, in seconds (RFC 9018 section 4.3).
-const AHEAD: i32 = 300;
-/// From this age on, in seconds, a good cookie is replaced by a new one (RFC 9018 section 4.3).
-const RENEWED: i32 = 1800;
+/// The greatest age of a valid cookie, in seconds (RFC 9018 section 4.3).
+const MAX_AGE: i32 = 3600;
+/// How far the clock of another server of the set may be ahead, in seconds (RFC 9018 section 4.3).
+const MAX_AHEAD: i32 = 300;
+/// A valid cookie older than this, in seconds, is replaced by a new one (RFC 9018 section 4.3).
+const RENEWAL_AGE: i32 = 1800;
 
 /// The cookie option of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CookieOption {
-    /// The client's part.
+    /// The client part.
     pub client: [u8; CLIENT],
-    /// The server's part, if there is one of our length; any other was made by somebody else.
+    /// The server part, if it has our length; another length means another server made it.
     pub server: Option<[u8; SERVER]>,
-    /// There is a server's part, of whatever length.
+    /// There is a server part, of any length.
     pub has_server: bool,
 }
 
 impl CookieOption {
-    /// Reads the option's value; `None` for a length that RFC 7873 section 4 does not know (FORMERR).
+    /// Reads the option's value; `None` for a length that RFC 7873 section 4 does not allow
+    /// (FORMERR).
     pub fn read(value: &[u8]) -> Option<CookieOption> {
         let (client, server) = value.split_first_chunk::<CLIENT>()?;
-        let fits = matches!(server.len(), 0 | 8..=32);
-        let sent = CookieOption {
+        if !matches!(server.len(), 0 | 8..=32) {
+            return None;
+        }
+        Some(CookieOption {
             client: *client,
             server: server.try_into().ok(),
             has_server: !server.is_empty(),
-        };
-        fits.then_some(sent)
+        })
     }
 }
 
-/// A key that server cookies are made with; it is wiped when it is dropped.
+/// A key of server cookies. It is wiped from memory when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CookieSecret([u8; 16]);
 
@@ -69,50 +74,39 @@ impl std::fmt::Debug for CookieSecret {
 }
 
 impl CookieSecret {
-    /// From its octets.
+    /// A secret from its octets.
     pub fn new(octets: [u8; 16]) -> CookieSecret {
         CookieSecret(octets)
     }
 
-    /// The option value for a client: its own part, then version 1, the time in seconds since 1970 (modulo 2^32) and
-    /// a hash of all that with the client's address (RFC 9018 section 4).
+    /// The option value for a client: the client part, version 1, the time in seconds since 1970
+    /// (modulo 2^32), and a hash of all that and the client's address (RFC 9018 section 4).
     pub fn cookie(&self, client: &[u8; CLIENT], address: ClientAddress, now: u32) -> [u8; WHOLE] {
         let [t3, t2, t1, t0] = now.to_be_bytes();
         let head = [VERSION, 0, 0, 0, t3, t2, t1, t0];
         let hash = self.hash(client, &head, address).to_le_bytes();
-        let mut cookie = [0; WHOLE];
-        let parts = client.iter().chain(&head).chain(&hash);
-        cookie
-            .iter_mut()
-            .zip(parts)
-            .for_each(|(place, octet)| *place = *octet);
-        cookie
+        joined(&[client, &head, &hash])
     }
 
-    /// The hash over client part, version, reserved octets, time and address (RFC 9018 section 4.4).
+    /// The hash over client part, version, reserved octets, time and address (RFC 9018 section
+    /// 4.4).
     fn hash(&self, client: &[u8; CLIENT], head: &[u8; 8], address: ClientAddress) -> u64 {
-        let mut input = [0; CLIENT + 8 + 16];
-        let (v4, v6);
-        let address = match address.ip() {
-            IpAddr::V4(address) => {
-                v4 = address.octets();
-                &v4[..]
-            }
-            IpAddr::V6(address) => {
-                v6 = address.octets();
-                &v6[..]
-            }
-        };
-        let parts = client.iter().chain(head).chain(address);
-        let length = input
-            .iter_mut()
-            .zip(parts)
-            .map(|(place, octet)| *place = *octet)
-            .count();
-        SipHasher24::new_with_key(&self.0).hash(input.get(..length).unwrap_or(&[]))
+        let hasher = SipHasher24::new_with_key(&self.0);
+        match address.ip() {
+            IpAddr::V4(address) => hasher.hash(&joined::<{ CLIENT + 8 + 4 }>(&[
+                client,
+                head,
+                &address.octets(),
+            ])),
+            IpAddr::V6(address) => hasher.hash(&joined::<{ CLIENT + 8 + 16 }>(&[
+                client,
+                head,
+                &address.octets(),
+            ])),
+        }
     }
 
-    /// Whether this secret made a server's part for this client at this address.
+    /// Whether this secret made the server part for this client at this address.
     fn made(&self, client: &[u8; CLIENT], server: &[u8; SERVER], address: ClientAddress) -> bool {
         let (Some(head), Some(hash)) = (server.first_chunk::<8>(), server.last_chunk::<8>()) else {
             return false;
@@ -123,52 +117,54 @@ impl CookieSecret {
     }
 }
 
-/// The secret that cookies are made with, and another one that is known too: while an anycast set goes over from one
-/// to the next, its servers know both (RFC 9018 section 5).
+/// The secret that makes cookies, and another one whose cookies are valid too. While an anycast set
+/// changes its secret, its servers accept both (RFC 9018 section 5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CookieSecrets {
     making: CookieSecret,
     known: Option<CookieSecret>,
 }
 
-/// What is to be said about a cookie.
+/// How a server replies to a cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CookieReply {
     /// The option value of the reply.
     pub octets: [u8; WHOLE],
-    /// The query came with a server's part that we made, not long ago, for this client at this address: the address is
-    /// no forgery.
+    /// The server part is recent and one of our secrets made it for this client at this address.
     pub verified: bool,
 }
 
 impl CookieSecrets {
-    /// `making` makes cookies; those of `known` are good too.
+    /// `making` makes new cookies; cookies of `known` are valid too.
     pub fn new(making: CookieSecret, known: Option<CookieSecret>) -> CookieSecrets {
         CookieSecrets { making, known }
     }
 
-    /// Checks what was sent and says what to give. `now`: seconds since 1970, modulo 2^32.
-    pub fn give(&self, sent: &CookieOption, address: ClientAddress, now: u32) -> CookieReply {
-        let age = sent.server.as_ref().and_then(|server| age(server, now));
-        let (Some(server), Some(age)) = (&sent.server, age) else {
+    /// Checks a cookie and makes the one for the reply. `now`: seconds since 1970, modulo 2^32.
+    pub fn reply_to(&self, sent: &CookieOption, address: ClientAddress, now: u32) -> CookieReply {
+        let Some(server) = &sent.server else {
             return self.fresh(sent, address, now, false);
         };
-        let current = self.making.made(&sent.client, server, address);
-        let verified = current
-            || self
-                .known
-                .as_ref()
-                .is_some_and(|known| known.made(&sent.client, server, address));
-        if !current || !(0..=RENEWED).contains(&age) {
-            return self.fresh(sent, address, now, verified);
+        let Some(age) = age(server, now) else {
+            return self.fresh(sent, address, now, false);
+        };
+        if self.making.made(&sent.client, server, address) {
+            if !(0..=RENEWAL_AGE).contains(&age) {
+                return self.fresh(sent, address, now, true);
+            }
+            return CookieReply {
+                octets: joined(&[&sent.client, server]),
+                verified: true,
+            };
         }
-        let mut octets = [0; WHOLE];
-        octets
-            .iter_mut()
-            .zip(sent.client.iter().chain(server))
-            .for_each(|(place, octet)| *place = *octet);
-        CookieReply { octets, verified }
+        let verified = match &self.known {
+            Some(known) => known.made(&sent.client, server, address),
+            None => false,
+        };
+        self.fresh(sent, address, now, verified)
     }
+
+    /// A reply with a new cookie.
 
     fn fresh(
         &self,
@@ -184,12 +180,31 @@ impl CookieSecrets {
     }
 }
 
-/// How old a server's part says it is, in seconds; `None` if it is too old, too far ahead, or no version that we know.
+/// The parts one behind the other, cut off or filled with zeros to `N` octets.
+fn joined<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
+    let mut whole = [0; N];
+    let mut rest = &mut whole[..];
+    for part in parts {
+        let Some((place, behind)) = rest.split_at_mut_checked(part.len()) else {
+            break;
+        };
+        place.copy_from_slice(part);
+        rest = behind;
+    }
+    whole
+}
+
+/// The age that a server part states, in seconds; `None` if it is too old, too far ahead, or of
+/// another version.
 fn age(server: &[u8; SERVER], now: u32) -> Option<i32> {
     let [version, _, _, _, t3, t2, t1, t0, ..] = *server;
-    // Serial number arithmetic (RFC 1982), so that 2106 is a year like any other.
+    // Serial number arithmetic (RFC 1982), so that the time may wrap around in 2106.
     let age = now.wrapping_sub(u32::from_be_bytes([t3, t2, t1, t0])) as i32;
-    (version == VERSION && (-AHEAD..=OLDEST).contains(&age)).then_some(age)
+    if version == VERSION && (-MAX_AHEAD..=MAX_AGE).contains(&age) {
+        Some(age)
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -254,7 +269,7 @@ mod tests {
 
     #[track_caller]
     fn check(secrets: &CookieSecrets, sent: &CookieOption, verified: bool) -> CookieReply {
-        let given = secrets.give(sent, "192.0.2.1".parse().unwrap(), NOW);
+        let given = secrets.reply_to(sent, "192.0.2.1".parse().unwrap(), NOW);
         assert_eq!(given.verified, verified, "{sent:?}");
         given
     }

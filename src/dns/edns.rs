@@ -1,4 +1,7 @@
-//! EDNS(0) (RFC 6891) and the client subnet option (RFC 7871).
+//! EDNS(0): the OPT record of a query (RFC 6891) and the client subnet option (RFC 7871).
+//!
+//! Reading is strict about the client subnet, as RFC 7871 demands, and skips unknown options. The
+//! options that only a few queries have are read off the hot path.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,16 +13,15 @@ pub const OPTION_KEEPALIVE: u16 = 11;
 pub const OPTION_PADDING: u16 = 12;
 /// Option code of Extended DNS Errors (RFC 8914).
 pub const OPTION_EXTENDED_ERROR: u16 = 15;
-
 /// Option code of NSID (RFC 5001).
 pub const OPTION_NSID: u16 = 3;
 /// Option code of EDNS Client Subnet (RFC 7871 section 6).
 pub const OPTION_CLIENT_SUBNET: u16 = 8;
 
-/// What the OPT record of a query says.
+/// The OPT record of a query.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Edns {
-    /// The largest UDP payload that the client takes, in octets, as sent.
+    /// The largest UDP payload that the client accepts, in octets, as sent.
     pub payload: u16,
     /// EDNS version.
     pub version: u8,
@@ -27,26 +29,26 @@ pub struct Edns {
     pub dnssec_ok: bool,
     /// The client subnet option, if there is one.
     pub client_subnet: Option<ClientSubnet>,
-    /// One of the options in `requests` is there; otherwise what stands there means nothing.
+    /// The query has one of the options in `requests`; otherwise `requests` has no meaning.
     pub(super) has_requests: bool,
     pub(super) requests: EdnsRequests,
 }
 
-/// Options that few queries have and that want an option in the reply.
+/// The options that ask for an option in the reply. Few queries have one.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct EdnsRequests {
-    /// NSID was asked for (RFC 5001).
+    /// The client asks for NSID (RFC 5001).
     pub nsid: bool,
-    /// The client would keep the connection (RFC 7828); means nothing over UDP.
+    /// The client wants to keep the connection (RFC 7828); without meaning over UDP.
     pub keepalive: bool,
-    /// The cookie (RFC 7873), if there is one; of several, the first (section 5.2.2).
+    /// The first cookie (RFC 7873 section 5.2.2), if there is one.
     pub cookie: Option<cookie::CookieOption>,
 }
 
 /// Address family of a client subnet (IANA "Address Family Numbers").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SubnetFamily {
-    /// 0: only with source prefix 0, "do not use my address" as `dig +subnet=0` sends it.
+    /// 0: only with source prefix 0, which means "do not use my address"; `dig +subnet=0` sends it.
     None,
     /// 1
     V4,
@@ -57,16 +59,17 @@ pub enum SubnetFamily {
 /// A client subnet option that passed every check of RFC 7871 section 6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientSubnet {
-    /// Family.
+    /// Address family.
     pub family: SubnetFamily,
     /// SOURCE PREFIX-LENGTH, at most 32 or 128.
     pub source: u8,
-    /// The address from its first bit on, zeros behind the prefix.
+    /// The address, left-aligned, with zeros behind the prefix.
     bits: u128,
 }
 
 impl Edns {
-    /// Reads an OPT record from its class, TTL and data in place of what was there; `None` when an option is malformed.
+    /// Replaces this record by the one with this class, TTL and data; `None` if an option is
+    /// malformed.
     #[inline(always)]
     pub fn read(&mut self, class: u16, ttl: u32, data: &[u8]) -> Option<()> {
         self.payload = class;
@@ -74,7 +77,8 @@ impl Edns {
         self.dnssec_ok = ttl & 0x8000 != 0;
         self.client_subnet = None;
         self.has_requests = false;
-        // Another version may lay its options out differently; it is refused by its number (RFC 6891 section 6.1.3).
+        // The options of another version may look different; the query is refused anyway (RFC 6891
+        // section 6.1.3).
         if self.version != 0 {
             return Some(());
         }
@@ -89,10 +93,10 @@ impl Edns {
             }
             rest = next;
         }
-        rest.is_empty().then_some(())
+        if rest.is_empty() { Some(()) } else { None }
     }
 
-    /// Reads one of the options that few queries have, or passes over one that nobody knows.
+    /// Reads an option that few queries have, or skips an unknown one.
     #[cold]
     fn read_request(&mut self, code: u16, value: &[u8]) -> Option<()> {
         if !self.has_requests {
@@ -110,7 +114,7 @@ impl Edns {
         Some(())
     }
 
-    /// The options that want an option in the reply, if there are any.
+    /// The options that ask for an option in the reply, if there are any.
     #[inline]
     pub fn requests(&self) -> Option<&EdnsRequests> {
         self.has_requests.then_some(&self.requests)
@@ -118,7 +122,8 @@ impl Edns {
 }
 
 impl ClientSubnet {
-    /// The subnet of `prefix` bits around an address; a longer prefix than the family has means all of it.
+    /// The subnet of `prefix` bits around an address; a prefix beyond the address's length means
+    /// all of it.
     pub fn around(address: IpAddr, prefix: u8) -> ClientSubnet {
         let (family, bits, most) = match address {
             IpAddr::V4(address) => (SubnetFamily::V4, u128::from(address.to_bits()) << 96, 32),
@@ -128,12 +133,13 @@ impl ClientSubnet {
         ClientSubnet {
             family,
             source,
-            bits: bits & !beyond(source),
+            bits: bits & !bits_behind(source),
         }
     }
 
-    /// Reads the option's value; `None` for what RFC 7871 section 7.2.1 answers with FORMERR: an unknown family, a
-    /// prefix that the family does not have, too few or too many octets, bits beyond the prefix, a scope in a query.
+    /// Reads the option's value; `None` where RFC 7871 section 7.2.1 demands FORMERR: an unknown
+    /// family, a prefix that is too long for the family, too few or too many octets, bits behind
+    /// the prefix, or a scope in a query.
     #[inline]
     pub fn read(value: &[u8]) -> Option<ClientSubnet> {
         let (&[f1, f0, source, scope], octets) = value.split_first_chunk::<4>()?;
@@ -155,12 +161,15 @@ impl ClientSubnet {
             return None;
         }
         let bits = match octets {
-            // A /24, what resolvers send for IPv4, and so by far the most frequent.
+            // A /24, which resolvers send for IPv4, is by far the most frequent.
             &[a, b, c] => u128::from(u32::from_be_bytes([a, b, c, 0])) << 96,
-            _ => octets
-                .iter()
-                .rev()
-                .fold(0, |bits, &octet| bits >> 8 | u128::from(octet) << 120),
+            _ => {
+                let mut bits = 0;
+                for &octet in octets.iter().rev() {
+                    bits = bits >> 8 | u128::from(octet) << 120;
+                }
+                bits
+            }
         };
         Some(ClientSubnet {
             family,
@@ -169,7 +178,8 @@ impl ClientSubnet {
         })
     }
 
-    /// The first address of the subnet; `None` when the prefix is 0: "do not use" (RFC 7871 section 7.1.2).
+    /// The first address of the subnet; `None` if the prefix is 0, "do not use" (RFC 7871 section
+    /// 7.1.2).
     #[inline]
     pub fn address(&self) -> Option<IpAddr> {
         match self.family {
@@ -190,7 +200,8 @@ impl ClientSubnet {
         4 + usize::from(self.source).div_ceil(8)
     }
 
-    /// Writes the option's value with a SCOPE PREFIX-LENGTH; `None` if `place` is not [`ClientSubnet::size`] long.
+    /// Writes the option's value with a SCOPE PREFIX-LENGTH; `None` if `place` is not
+    /// [`ClientSubnet::size`] long.
     #[inline]
     pub fn write(&self, scope: u8, place: &mut [u8]) -> Option<()> {
         let (head, octets) = place.split_first_chunk_mut::<4>()?;
@@ -205,9 +216,9 @@ impl ClientSubnet {
     }
 }
 
-/// The bits that stand behind a prefix.
+/// The bits behind a prefix.
 #[inline]
-fn beyond(prefix: u8) -> u128 {
+fn bits_behind(prefix: u8) -> u128 {
     u128::MAX.checked_shr(u32::from(prefix)).unwrap_or(0)
 }
 

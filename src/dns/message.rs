@@ -1,121 +1,148 @@
-//! Looking into whole messages, off the query path: what encrypted transports want to know of a query and its reply
-//! besides the reply itself.
+//! What encrypted transports need from whole messages: an option of a query, how long a reply may
+//! be cached, and padding.
+//!
+//! HTTPS sends the cache time in a header (RFC 8484), and encrypted replies are padded, so that
+//! their length says little about what was asked (RFC 8467). None of this is on the UDP path.
 
 use super::RecordType;
 use super::edns::OPTION_PADDING;
-use super::query::{HEADER, SkippedRecord, skip_name};
+use super::query::{HEADER, SkippedRecord, TYPE_AND_CLASS};
+use super::reply::Section;
+use super::wire::WireReader;
 
 /// Replies are padded to a multiple of this many octets (RFC 8467 section 4.1).
 pub const BLOCK: usize = 468;
 /// Octets of an option before its value.
 const OPTION_HEADER: usize = 4;
 
-/// The records of a message, each with the number of its section; they end where the message does not parse.
-struct Walk<'m> {
-    message: &'m [u8],
-    at: usize,
+/// The records of a message, up to the first one that is malformed.
+struct MessageRecords<'m> {
+    reader: WireReader<'m>,
     /// Records that are still to come: answer, authority, additional.
     counts: [u16; 3],
 }
 
-impl<'m> Walk<'m> {
-    #[expect(
-        clippy::arithmetic_side_effects,
-        reason = "positions inside a message, which has at most 65,535 octets"
-    )]
-    fn over(message: &'m [u8]) -> Option<Walk<'m>> {
+/// A record and the section that it is in.
+struct MessageRecord<'m> {
+    section: Section,
+    record: SkippedRecord<'m>,
+    /// The position behind the record.
+    end: usize,
+}
+
+impl<'m> MessageRecords<'m> {
+    fn of(message: &'m [u8]) -> Option<MessageRecords<'m>> {
         let &[_, _, _, _, q1, q0, a1, a0, n1, n0, r1, r0] = message.first_chunk::<HEADER>()?;
-        let mut at = HEADER;
+        let mut reader = WireReader::at(message, HEADER)?;
         for _ in 0..u16::from_be_bytes([q1, q0]) {
-            at = skip_name(message, at)? + 4;
+            reader.skip_name()?;
+            reader.take(TYPE_AND_CLASS)?;
         }
         let counts = [[a1, a0], [n1, n0], [r1, r0]].map(u16::from_be_bytes);
-        Some(Walk {
-            message,
-            at,
-            counts,
+        Some(MessageRecords { reader, counts })
+    }
+
+    /// The section of the next record, which is counted off.
+    fn next_section(&mut self) -> Option<Section> {
+        let sections = [Section::Answer, Section::Authority, Section::Additional];
+        for (count, section) in self.counts.iter_mut().zip(sections) {
+            if let Some(left) = count.checked_sub(1) {
+                *count = left;
+                return Some(section);
+            }
+        }
+        None
+    }
+}
+
+impl<'m> Iterator for MessageRecords<'m> {
+    type Item = MessageRecord<'m>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let section = self.next_section()?;
+        let record = SkippedRecord::read(&mut self.reader)?;
+        Some(MessageRecord {
+            section,
+            record,
+            end: self.reader.position(),
         })
     }
 }
 
-impl<'m> Iterator for Walk<'m> {
-    type Item = (usize, SkippedRecord<'m>);
-
-    #[expect(
-        clippy::arithmetic_side_effects,
-        reason = "a section is found by having records left"
-    )]
-    fn next(&mut self) -> Option<Self::Item> {
-        let (section, count) = self
-            .counts
-            .iter_mut()
-            .enumerate()
-            .find(|(_, count)| **count > 0)?;
-        *count -= 1;
-        let record = SkippedRecord::read(self.message, self.at)?;
-        self.at = record.end;
-        Some((section, record))
-    }
-}
-
-/// The value of an option (RFC 6891 section 6.1.2) of a message; `None`: it has none, or no OPT record.
+/// The value of an option (RFC 6891 section 6.1.2) of a message; `None`: it has no such option, or
+/// no OPT record.
 pub fn option(message: &[u8], wanted: u16) -> Option<&[u8]> {
-    let (_, opt) = Walk::over(message)?.find(|(_, record)| record.rtype == RecordType::OPT)?;
-    let mut rest = opt.data;
-    while let Some((&[c1, c0, l1, l0], after)) = rest.split_first_chunk::<OPTION_HEADER>() {
-        let (value, next) = after.split_at_checked(usize::from(u16::from_be_bytes([l1, l0])))?;
-        if u16::from_be_bytes([c1, c0]) == wanted {
+    let opt = MessageRecords::of(message)?.find(|one| one.record.rtype == RecordType::OPT)?;
+    let mut options = WireReader::at(opt.record.data, 0)?;
+    loop {
+        let (code, length) = (options.u16()?, options.u16()?);
+        let value = options.take(usize::from(length))?;
+        if code == wanted {
             return Some(value);
         }
-        rest = next;
     }
-    None
 }
 
-/// How many seconds a reply may be kept (RFC 8484 section 5.1): the smallest TTL in its answer section; without one, what
-/// its SOA says of negative answers (RFC 2308 section 5); without that, not at all.
+/// How many seconds a reply may be cached (RFC 8484 section 5.1).
+///
+/// That is the smallest TTL in its answer section; without answers the negative TTL of its SOA
+/// record (RFC 2308 section 5); without that, 0.
 pub fn freshness(reply: &[u8]) -> u32 {
-    let walk = || Walk::over(reply).into_iter().flatten();
-    let of_answer = walk()
-        .filter(|(section, _)| *section == 0)
-        .map(|(_, record)| record.ttl)
-        .min();
-    let of_soa = || {
-        walk()
-            .filter(|(section, record)| *section == 1 && record.rtype == RecordType::SOA)
-            .find_map(negative)
+    let Some(records) = MessageRecords::of(reply) else {
+        return 0;
     };
-    of_answer.or_else(of_soa).unwrap_or(0)
+    let mut smallest = None;
+    let mut negative = None;
+    for MessageRecord {
+        section, record, ..
+    } in records
+    {
+        match section {
+            Section::Answer => smallest = Some(record.ttl.min(smallest.unwrap_or(u32::MAX))),
+            Section::Authority if negative.is_none() && record.rtype == RecordType::SOA => {
+                negative = negative_ttl(&record);
+            }
+            Section::Authority | Section::Additional => {}
+        }
+    }
+    smallest.or(negative).unwrap_or(0)
 }
 
-/// The TTL of a SOA record, or its MINIMUM where that is less.
-fn negative((_, soa): (usize, SkippedRecord<'_>)) -> Option<u32> {
+/// The TTL of a SOA record, or its MINIMUM if that is less.
+fn negative_ttl(soa: &SkippedRecord<'_>) -> Option<u32> {
     let minimum = soa.data.last_chunk::<4>()?;
     Some(soa.ttl.min(u32::from_be_bytes(*minimum)))
 }
 
-/// Pads the reply that is the first `length` octets of `buffer`, if the query has the padding option (RFC 7830 section 4);
-/// returns how long it is now. The OPT record must be the reply's last, as it is in every reply of ours.
+/// Pads the reply in the first `length` octets of `buffer`, if the query has the padding option
+/// (RFC 7830 section 4), and returns its new length. The OPT record must be the last of the reply,
+/// as it is in all of ours.
 pub fn pad(query: &[u8], buffer: &mut [u8], length: usize) -> usize {
-    let padded = option(query, OPTION_PADDING).and_then(|_| add_padding(buffer, length));
-    padded.unwrap_or(length)
+    match option(query, OPTION_PADDING) {
+        Some(_) => add_padding(buffer, length).unwrap_or(length),
+        None => length,
+    }
 }
 
+/// Adds the padding option to the OPT record at the end; `None` if there is no such record, or no
+/// room.
 #[expect(
     clippy::arithmetic_side_effects,
-    reason = "positions inside a message, which has at most 65,535 octets"
+    reason = "lengths inside a message, which has at most 65,535 octets"
 )]
 fn add_padding(buffer: &mut [u8], length: usize) -> Option<usize> {
     let reply = buffer.get(..length)?;
-    let (_, opt) = Walk::over(reply)?
-        .last()
-        .filter(|(_, record)| record.rtype == RecordType::OPT && record.end == length)?;
+    let last = MessageRecords::of(reply)?.last()?;
+    if last.record.rtype != RecordType::OPT || last.end != length {
+        return None;
+    }
+    let options_size = last.record.data.len();
     let target = (length + OPTION_HEADER)
         .next_multiple_of(BLOCK)
         .min(buffer.len());
     let value = target.checked_sub(length + OPTION_HEADER)?;
-    let size = u16::try_from(opt.data.len() + OPTION_HEADER + value).ok()?;
-    let size_at = length - opt.data.len() - 2;
+    let size = u16::try_from(options_size + OPTION_HEADER + value).ok()?;
+    let size_at = length - options_size - 2;
     *buffer.get_mut(size_at..)?.first_chunk_mut()? = size.to_be_bytes();
     let (header, zeros) = buffer
         .get_mut(length..target)?

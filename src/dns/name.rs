@@ -1,7 +1,8 @@
-//! Domain names in wire form (RFC 1035 section 3.1): what zones, configuration and the query path share.
+//! Domain names in wire form (RFC 1035 section 3.1), as zones and the configuration hold them. The
+//! query path uses [`SearchName`](super::SearchName) for look-ups.
 //!
-//! A [`Name`] is always absolute, uncompressed, at most 255 octets, and ends with the root label. Comparison is
-//! case-insensitive for ASCII (RFC 4343), because the lower-cased form is what is compared.
+//! A [`Name`] is always absolute, uncompressed, at most 255 octets, and ends with the root label.
+//! Comparison is case-insensitive for ASCII (RFC 4343).
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -12,20 +13,21 @@ pub const MAX_NAME: usize = 255;
 /// Longest label (RFC 1035 section 2.3.4).
 pub const MAX_LABEL: usize = 63;
 
-/// An absolute domain name in uncompressed wire form, in the case it was written in.
+/// An absolute domain name in uncompressed wire form, in its original case.
 #[derive(Clone)]
 pub struct Name(Box<[u8]>);
 
-/// Why a text or a run of octets is not a domain name.
+/// Why a text or octets are not a domain name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NameError {
-    /// Two dots in a row, or a dot in front.
+    /// Two dots in a row, or a leading dot.
     EmptyLabel,
     /// A label of more than 63 octets.
     LabelTooLong,
     /// More than 255 octets in all.
     NameTooLong,
-    /// Letters beyond ASCII; what the name is in ASCII, where it is an internationalized one (RFC 5891).
+    /// Letters beyond ASCII; with the ASCII form if the name is an internationalized one (RFC
+    /// 5891).
     NotAscii(Option<Box<str>>),
     /// A backslash that is not followed by a character or by three digits up to 255.
     BadEscape,
@@ -62,7 +64,7 @@ impl Name {
         Name(Box::new([0]))
     }
 
-    /// Takes exactly one uncompressed wire name.
+    /// A name from its uncompressed wire form, which must be all of `wire`.
     pub fn from_wire(wire: &[u8]) -> Result<Self, NameError> {
         let mut at = 0;
         loop {
@@ -87,8 +89,8 @@ impl Name {
 
     /// Parses presentation form; a text without a trailing dot is completed with `origin`.
     ///
-    /// `@` alone is the origin itself (RFC 1035 section 5.1). `\.` and `\046` are escapes. Letters beyond ASCII are
-    /// refused: nobody asks for their octets, but for the name's form in ASCII.
+    /// `@` alone is the origin itself (RFC 1035 section 5.1). `\.` and `\046` are escapes. Letters
+    /// beyond ASCII are refused, because resolvers ask for the name's ASCII form.
     pub fn parse(text: &str, origin: &Name) -> Result<Self, NameError> {
         if text == "@" {
             return Ok(origin.clone());
@@ -143,6 +145,13 @@ impl Name {
         self.labels().count()
     }
 
+    /// The labels in lower case from right to left, in which order names are compared.
+    fn canonical_labels(&self) -> Vec<Vec<u8>> {
+        let mut labels: Vec<Vec<u8>> = self.labels().map(<[u8]>::to_ascii_lowercase).collect();
+        labels.reverse();
+        labels
+    }
+
     /// The name without its first label; `None` for the root.
     pub fn parent(&self) -> Option<Name> {
         if self.is_root() {
@@ -152,11 +161,10 @@ impl Name {
         }
     }
 
-    /// Whether this name is `ancestor` or lies below it.
+    /// Whether this name is `ancestor` or a name below it.
     pub fn is_within(&self, ancestor: &Name) -> bool {
-        let skip = match self.label_count().checked_sub(ancestor.label_count()) {
-            Some(skip) => skip,
-            None => return false,
+        let Some(skip) = self.label_count().checked_sub(ancestor.label_count()) else {
+            return false;
         };
         let mut at = 0;
         for _ in 0..skip {
@@ -170,7 +178,7 @@ impl Name {
         self.0.len() > 1 && self.0[..2] == [1, b'*']
     }
 
-    /// The name with `label` put in front.
+    /// The name with one more label in front.
     pub fn child(&self, label: &[u8]) -> Result<Name, NameError> {
         if label.is_empty() {
             return Err(NameError::EmptyLabel);
@@ -189,14 +197,20 @@ impl Name {
     }
 }
 
-/// The form in ASCII of a host name with other letters, if it is one.
+/// The ASCII form of an internationalized host name; `None` if it is not one.
 fn ascii_form(text: &str) -> Option<Box<str>> {
     let form = idna::domain_to_ascii(text).ok()?;
-    let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b"-._*".contains(&octet);
-    form.bytes().all(allowed).then(|| form.into())
+    let is_host_name = form
+        .bytes()
+        .all(|octet| octet.is_ascii_alphanumeric() || b"-._*".contains(&octet));
+    if is_host_name {
+        Some(form.into())
+    } else {
+        None
+    }
 }
 
-/// Presentation form to length-prefixed labels without the root; true when the text ended with a dot.
+/// Turns presentation form into labels without the root. Returns true if the text ends with a dot.
 fn labels_from_text(text: &[u8]) -> Result<(Vec<u8>, bool), NameError> {
     if text == b"." {
         return Ok((Vec::new(), true));
@@ -250,22 +264,22 @@ fn close_label(wire: &mut [u8], length_at: usize) -> Result<(), NameError> {
     }
 }
 
-/// What follows a backslash: the octet meant, and how many characters said it.
+/// Reads what follows a backslash: the octet, and how many characters it takes.
 fn unescape(after: &[u8]) -> Result<(u8, usize), NameError> {
     let first = *after.first().ok_or(NameError::BadEscape)?;
     if !first.is_ascii_digit() {
         return Ok((first, 1));
     }
-    let digits = after
-        .get(..3)
-        .filter(|digits| digits.iter().all(u8::is_ascii_digit))
-        .ok_or(NameError::BadEscape)?;
-    let value = digits
-        .iter()
-        .fold(0u32, |value, digit| value * 10 + u32::from(digit - b'0'));
-    u8::try_from(value)
-        .map(|octet| (octet, 3))
-        .map_err(|_| NameError::BadEscape)
+    let digits = after.get(..3).ok_or(NameError::BadEscape)?;
+    let mut value = 0_u8;
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return Err(NameError::BadEscape);
+        }
+        let tens = value.checked_mul(10).ok_or(NameError::BadEscape)?;
+        value = tens.checked_add(digit - b'0').ok_or(NameError::BadEscape)?;
+    }
+    Ok((value, 3))
 }
 
 impl FromStr for Name {
@@ -336,12 +350,7 @@ impl PartialOrd for Name {
 impl Ord for Name {
     /// Canonical order (RFC 4034 section 6.1): by labels from the right, lower-cased.
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        let reversed = |name: &Name| {
-            let mut labels: Vec<Vec<u8>> = name.labels().map(<[u8]>::to_ascii_lowercase).collect();
-            labels.reverse();
-            labels
-        };
-        reversed(self).cmp(&reversed(other))
+        self.canonical_labels().cmp(&other.canonical_labels())
     }
 }
 

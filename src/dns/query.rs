@@ -1,26 +1,34 @@
-//! Reading a query: octets in, a [`Query`] or a [`Reject`] out. Refusing is part of parsing.
+//! The parser of queries: it turns octets into a [`Query`] or a [`Reject`].
 //!
-//! A query has one question and, besides it, a few records that are skipped (a SOA with IXFR, OPT, TSIG). Its name
-//! is never compressed: there is nothing before it that a pointer could mean.
+//! A query has one question. Of the records behind it, OPT and TSIG are read and others, such as
+//! the SOA of an IXFR query, are skipped. The name of the question is never compressed, because
+//! nothing precedes it that a pointer could lead to.
+//!
+//! The parser writes the name and the OPT record into a [`QueryScratch`] that the caller keeps, so
+//! it allocates and clears nothing per query.
 
 use super::edns::Edns;
 use super::refusal::{Reject, RepeatedParts, refuse_malformed};
 use super::tsig::TsigRecord;
+use super::wire::WireReader;
 use super::{CLASS_IN, RecordType, name};
 
 /// Header octets (RFC 1035 section 4.1.1).
 pub const HEADER: usize = 12;
-/// QDCOUNT, ANCOUNT, NSCOUNT and ARCOUNT of a query, as far as they are fixed: one question, no answers, fewer than 32
-/// records in each of the sections that are walked over.
+/// The fixed bits of QDCOUNT, ANCOUNT, NSCOUNT and ARCOUNT in a query: one question, no answer,
+/// fewer than 32 records in each of the other sections.
 const COUNTS: u64 = 0x0001_0000_0000_0000;
 const FIXED_COUNTS: u64 = 0xffff_ffff_ffe0_ffe0;
 
-/// Octets that are lowered at a time.
+/// Octets of a question behind its name.
+pub(super) const TYPE_AND_CLASS: usize = 4;
+
+/// Octets that are turned to lower case at a time.
 const LANE: usize = 16;
 /// Room for a name and for the rest of its last lane.
 const ROOM: usize = name::MAX_NAME + LANE;
 
-/// Response codes that this server gives (IANA "DNS RCODEs").
+/// The response codes that this server sends (IANA "DNS RCODEs").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u16)]
 pub enum Rcode {
@@ -38,11 +46,11 @@ pub enum Rcode {
     Refused = 5,
     /// 6
     YxDomain = 6,
-    /// 9: of a signed query whose key is not known (RFC 8945 section 5.2.1).
+    /// 9: the query is signed with an unknown key (RFC 8945 section 5.2.1).
     NotAuth = 9,
-    /// 16: needs an OPT record for its upper bits (RFC 6891 section 6.1.3).
+    /// 16: unsupported EDNS version; its upper bits need an OPT record (RFC 6891 section 6.1.3).
     BadVers = 16,
-    /// 23: the server cookie is not good (RFC 7873 section 8); needs an OPT record too.
+    /// 23: the server cookie is not valid (RFC 7873 section 8); needs an OPT record too.
     BadCookie = 23,
 }
 
@@ -57,8 +65,7 @@ pub struct Query<'d> {
     pub edns: Option<&'d Edns>,
 }
 
-/// Room for what is read out of a query. A caller keeps it from query to query, so that it need not be cleared for
-/// each.
+/// Room for what the parser reads out of a query. A caller keeps it from query to query.
 #[derive(Debug, Clone, Default)]
 pub struct QueryScratch {
     name: SearchName,
@@ -68,9 +75,9 @@ pub struct QueryScratch {
 /// One question.
 #[derive(Debug)]
 pub struct Question<'d> {
-    /// Name, type and class as sent, to be echoed octet for octet.
+    /// Name, type and class as sent; a reply echoes them.
     pub octets: &'d [u8],
-    /// The name, ready for look-ups.
+    /// The name in the form for look-ups.
     pub name: &'d SearchName,
     /// QTYPE.
     pub rtype: RecordType,
@@ -78,10 +85,10 @@ pub struct Question<'d> {
     pub class: u16,
 }
 
-/// A name in lower case with its labels counted: what look-ups work with.
+/// A name in lower case with its labels counted, as look-ups need it.
 #[derive(Clone)]
 pub struct SearchName {
-    /// What stands behind the name means nothing.
+    /// The octets behind the name have no meaning.
     octets: [u8; ROOM],
     length: u8,
     labels: u8,
@@ -98,7 +105,7 @@ impl std::fmt::Debug for SearchName {
     reason = "positions inside a name, which has at most 255 octets"
 )]
 impl SearchName {
-    /// The root, to be overwritten.
+    /// The root name.
     pub fn new() -> SearchName {
         SearchName {
             octets: [0; ROOM],
@@ -113,11 +120,11 @@ impl SearchName {
         name.read(wire).map(|_| name)
     }
 
-    /// Reads the uncompressed name at the start of `wire` in place of what was there; returns its length, or `None`
-    /// if it is cut off, compressed or too long.
+    /// Replaces the name by the uncompressed one at the start of `wire` and returns its length;
+    /// `None` if it is cut off, compressed or too long.
     #[inline(always)]
     pub fn read(&mut self, wire: &[u8]) -> Option<usize> {
-        // A name that is too long does not end in here.
+        // The end of a name that is too long lies beyond this.
         let within = wire.get(..name::MAX_NAME).unwrap_or(wire);
         let mut at = 0usize;
         let mut labels = 0usize;
@@ -177,8 +184,10 @@ impl Default for SearchName {
     }
 }
 
-/// Copies the first `length` octets of `from` in lower case. Length octets of labels are at most 63, below the letters,
-/// so the whole run can be lowered at once: a lane at a time, the last one with what follows the name.
+/// Copies the first `length` octets of `from` in lower case, a lane at a time.
+///
+/// The length octets of labels are at most 63, below the letters, so they need no care. The last
+/// lane includes octets that follow the name.
 #[inline(always)]
 #[expect(
     clippy::arithmetic_side_effects,
@@ -200,7 +209,7 @@ fn copy_lowered(to: &mut [u8; ROOM], from: &[u8], length: usize) {
     }
 }
 
-/// The same for the last octets of a datagram that ends right behind them.
+/// Copies the last octets of a datagram that ends inside their lane.
 #[inline(never)]
 fn copy_last(to: &mut [u8; ROOM], from: &[u8], at: usize, length: usize) {
     for (to, from) in to.iter_mut().zip(from).take(length).skip(at) {
@@ -208,17 +217,23 @@ fn copy_last(to: &mut [u8; ROOM], from: &[u8], at: usize, length: usize) {
     }
 }
 
-/// Opcode, the four bits after QR.
+/// The opcode: the four bits after QR.
 pub(super) fn opcode(flags: u16) -> u16 {
     (flags >> 11) & 0xf
 }
 
-/// Reads one datagram or TCP message.
+/// Parses one message.
 ///
-/// Malformed: FORMERR (RFC 1035 section 4.1.1); any opcode but QUERY: NOTIMP; EDNS version over 0: BADVERS
-/// (RFC 6891 section 6.1.3); QDCOUNT other than 1: FORMERR (RFC 9619 section 4); a signature: NOTAUTH (RFC 8945
-/// section 5.2.1), or FORMERR if it is malformed or not the last record (section 5.1). What can be read of the question is
-/// repeated, but for another opcode, which may mean something else by it.
+/// A message is rejected with
+/// - FORMERR if it is malformed (RFC 1035 section 4.1.1), or if QDCOUNT is not 1 (RFC 9619 section
+///   4),
+/// - NOTIMP for any opcode but QUERY,
+/// - BADVERS for an EDNS version above 0 (RFC 6891 section 6.1.3),
+/// - NOTAUTH for a signature (RFC 8945 section 5.2.1), or FORMERR if it is malformed or not the
+///   last record (section 5.1).
+///
+/// The refusal repeats the question, as far as it can be read. It does not for another opcode,
+/// which may mean something else by it.
 #[inline(always)]
 pub fn parse<'d>(datagram: &'d [u8], scratch: &'d mut QueryScratch) -> Result<Query<'d>, Reject> {
     let header = datagram.first_chunk::<HEADER>().ok_or(Reject::Drop)?;
@@ -266,8 +281,8 @@ pub fn parse<'d>(datagram: &'d [u8], scratch: &'d mut QueryScratch) -> Result<Qu
     })
 }
 
-/// Reads a query without a question, whose one record is an OPT with a cookie (RFC 7873 section 5.4); `None` for
-/// anything else.
+/// Parses a query without a question, whose one record is an OPT with a cookie (RFC 7873 section
+/// 5.4); `None` for any other message.
 #[cold]
 pub fn parse_cookie_only(datagram: &[u8]) -> Option<Edns> {
     let header = datagram.first_chunk::<HEADER>()?;
@@ -275,25 +290,20 @@ pub fn parse_cookie_only(datagram: &[u8]) -> Option<Edns> {
     if opcode(u16::from_be_bytes([f1, f0])) != 0 || u64::from_be_bytes(counts) != 1 {
         return None;
     }
-    let record = SkippedRecord::read_plain(datagram, HEADER)?;
+    let mut reader = WireReader::at(datagram, HEADER)?;
+    let record = SkippedRecord::read_plain(&mut reader)?;
     let mut edns = Edns::default();
     edns.read(record.class, record.ttl, record.data)?;
-    let whole =
-        record.rtype == RecordType::OPT && record.end == datagram.len() && edns.version == 0;
-    Some(edns).filter(|edns| {
-        whole
-            && edns
-                .requests()
-                .is_some_and(|requests| requests.cookie.is_some())
-    })
+    if record.rtype != RecordType::OPT || !reader.is_empty() || edns.version != 0 {
+        return None;
+    }
+    edns.requests()?.cookie?;
+    Some(edns)
 }
 
-/// Everything after the header; `None` when it does not parse. `has_edns`: an OPT record was come upon.
+/// Parses everything after the header; `None` if it is malformed. `has_edns` is set when there is
+/// an OPT record, even if the message is malformed behind it.
 #[inline(always)]
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "positions inside a message, which has at most 65,535 octets"
-)]
 fn parse_body<'d>(
     datagram: &'d [u8],
     header: &[u8; HEADER],
@@ -308,133 +318,108 @@ fn parse_body<'d>(
         return None;
     }
     let (authorities, additionals) = (counts >> 16 & 0xffff, counts & 0xffff);
-    let question = read_question(datagram, name)?;
-    let mut at = HEADER + question.octets.len();
+    let mut reader = WireReader::at(datagram, HEADER)?;
+    let question = read_question(&mut reader, name)?;
     for _ in 0..authorities {
-        at = skip_record(datagram, at)?;
+        reader = skip_record(reader)?;
     }
     for left in (0..additionals).rev() {
-        at = match SkippedRecord::read_plain(datagram, at) {
+        let mut ahead = reader;
+        match SkippedRecord::read_plain(&mut ahead) {
             Some(opt) if opt.rtype == RecordType::OPT => {
                 if *has_edns {
                     return None;
                 }
                 *has_edns = true;
                 edns.read(opt.class, opt.ttl, opt.data)?;
-                opt.end
+                reader = ahead;
             }
-            _ if left == 0 => skip_last(datagram, at, signature)?,
-            _ => skip_record(datagram, at)?,
-        };
+            _ if left == 0 => reader = read_last_record(reader, signature)?,
+            _ => reader = skip_record(reader)?,
+        }
     }
-    (at == datagram.len()).then_some(question)
-}
-
-/// Where the record at `at` ends, which is none that means anything here; an OPT that has come this far is misplaced, and
-/// so is a signature.
-#[cold]
-fn skip_record(datagram: &[u8], at: usize) -> Option<usize> {
-    let misplaced =
-        |record: &SkippedRecord<'_>| matches!(record.rtype, RecordType::OPT | RecordType::TSIG);
-    SkippedRecord::read(datagram, at)
-        .filter(|record| !misplaced(record))
-        .map(|record| record.end)
-}
-
-/// The same for the last record, which may be the signature.
-#[cold]
-fn skip_last(datagram: &[u8], at: usize, signature: &mut Option<TsigRecord>) -> Option<usize> {
-    if SkippedRecord::read(datagram, at)?.rtype != RecordType::TSIG {
-        return skip_record(datagram, at);
+    if reader.is_empty() {
+        Some(question)
+    } else {
+        None
     }
-    let read = TsigRecord::read(datagram, at)?;
-    *signature = Some(read);
-    Some(read.end)
 }
 
-/// The question right after the header.
+/// Skips a record. An OPT or a TSIG record that comes here is misplaced, and the message malformed.
+#[cold]
+fn skip_record(mut reader: WireReader<'_>) -> Option<WireReader<'_>> {
+    match SkippedRecord::read(&mut reader)?.rtype {
+        RecordType::OPT | RecordType::TSIG => None,
+        _ => Some(reader),
+    }
+}
+
+/// Reads the last record, which may be the signature, or skips it.
+#[cold]
+fn read_last_record<'d>(
+    mut reader: WireReader<'d>,
+    signature: &mut Option<TsigRecord>,
+) -> Option<WireReader<'d>> {
+    let mut ahead = reader;
+    if SkippedRecord::read(&mut ahead)?.rtype != RecordType::TSIG {
+        return skip_record(reader);
+    }
+    *signature = Some(TsigRecord::read(&mut reader)?);
+    Some(reader)
+}
+
+/// Reads the question, which is the next thing in the message.
 #[inline(always)]
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "positions inside a message, which has at most 65,535 octets"
-)]
 pub(super) fn read_question<'d>(
-    datagram: &'d [u8],
+    reader: &mut WireReader<'d>,
     name: &'d mut SearchName,
 ) -> Option<Question<'d>> {
-    let rest = datagram.get(HEADER..)?;
-    let size = name.read(rest)?;
-    let &[t1, t0, c1, c0] = rest.get(size..)?.first_chunk::<4>()?;
+    let size = name.read(reader.rest())?;
+    let octets = reader.take(size.saturating_add(TYPE_AND_CLASS))?;
+    let &[t1, t0, c1, c0] = octets.last_chunk::<TYPE_AND_CLASS>()?;
     Some(Question {
-        octets: rest.get(..size + 4)?,
+        octets,
         name,
         rtype: RecordType(u16::from_be_bytes([t1, t0])),
         class: u16::from_be_bytes([c1, c0]),
     })
 }
 
-/// A record that is only walked over, or the OPT record.
+/// The parts of a record that the parser looks at.
 pub(super) struct SkippedRecord<'d> {
     pub(super) rtype: RecordType,
     class: u16,
     pub(super) ttl: u32,
     pub(super) data: &'d [u8],
-    pub(super) end: usize,
 }
 
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "positions inside a message, which has at most 65,535 octets"
-)]
 impl<'d> SkippedRecord<'d> {
-    /// The record at `start`.
+    /// The next record.
     #[cold]
-    pub(super) fn read(datagram: &'d [u8], start: usize) -> Option<SkippedRecord<'d>> {
-        SkippedRecord::read_behind_owner(datagram, skip_name(datagram, start)?)
+    pub(super) fn read(reader: &mut WireReader<'d>) -> Option<SkippedRecord<'d>> {
+        reader.skip_name()?;
+        SkippedRecord::read_behind_owner(reader)
     }
 
-    /// The record at `start` if its owner is the root, as it is for OPT.
+    /// The next record if its owner is the root, as that of OPT is.
     #[inline(always)]
-    pub(super) fn read_plain(datagram: &'d [u8], start: usize) -> Option<SkippedRecord<'d>> {
-        if datagram.get(start) == Some(&0) {
-            SkippedRecord::read_behind_owner(datagram, start + 1)
-        } else {
-            None
+    pub(super) fn read_plain(reader: &mut WireReader<'d>) -> Option<SkippedRecord<'d>> {
+        match reader.u8()? {
+            0 => SkippedRecord::read_behind_owner(reader),
+            _ => None,
         }
     }
 
     #[inline(always)]
-    fn read_behind_owner(datagram: &'d [u8], owner_end: usize) -> Option<SkippedRecord<'d>> {
-        let (&[t1, t0, c1, c0, l3, l2, l1, l0, d1, d0], rest) =
-            datagram.get(owner_end..)?.split_first_chunk::<10>()?;
+    fn read_behind_owner(reader: &mut WireReader<'d>) -> Option<SkippedRecord<'d>> {
+        let &[t1, t0, c1, c0, l3, l2, l1, l0, d1, d0] = reader.chunk()?;
         let length = usize::from(u16::from_be_bytes([d1, d0]));
         Some(SkippedRecord {
             rtype: RecordType(u16::from_be_bytes([t1, t0])),
             class: u16::from_be_bytes([c1, c0]),
             ttl: u32::from_be_bytes([l3, l2, l1, l0]),
-            data: rest.get(..length)?,
-            end: owner_end + 10 + length,
+            data: reader.take(length)?,
         })
-    }
-}
-
-/// Where the name at `at` ends. A pointer ends it, and is not followed.
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "positions inside a message, which has at most 65,535 octets"
-)]
-pub(super) fn skip_name(datagram: &[u8], mut at: usize) -> Option<usize> {
-    let limit = at + name::MAX_NAME;
-    loop {
-        match *datagram.get(at)? {
-            0 => return Some(at + 1),
-            length @ 1..=63 => at += 1 + usize::from(length),
-            0xc0.. => return datagram.get(at + 1).map(|_| at + 2),
-            _ => return None,
-        }
-        if at >= limit {
-            return None;
-        }
     }
 }
 
@@ -451,9 +436,9 @@ mod tests {
 
     fn message(counts: [u16; 4], body: &[u8]) -> Vec<u8> {
         let mut octets = vec![0x12, 0x34, 0x01, 0x00];
-        counts
-            .iter()
-            .for_each(|count| octets.extend_from_slice(&count.to_be_bytes()));
+        for count in counts {
+            octets.extend_from_slice(&count.to_be_bytes());
+        }
         octets.extend_from_slice(body);
         octets
     }

@@ -1,28 +1,29 @@
-//! Refusals: what cannot be answered, what of it can be repeated, and the reply that says so.
+//! Refusals: replies with an error code and no records.
 //!
-//! A refusal has no records. It repeats the question where there is one that is whole, and has an OPT record where the
-//! query has one, with DO copied, so that a client can tell which of its queries was refused.
+//! A refusal repeats the question if it could be read, so that a client can tell which of its
+//! queries was refused. It has an OPT record if the query has one, with DO copied.
 
 use super::RecordType;
-use super::query::{HEADER, Rcode, SearchName, SkippedRecord, opcode, read_question, skip_name};
+use super::query::{HEADER, Rcode, SearchName, SkippedRecord, opcode, read_question};
 use super::reply::Reply;
 use super::reply_opt::ReplyOpt;
 use super::tsig::TsigRecord;
+use super::wire::WireReader;
 
 /// Why a datagram gets no ordinary answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reject {
-    /// Nothing is sent: shorter than a header, or itself a response (answering those makes two servers answer each
-    /// other for ever: CVE-2012-0206).
+    /// No reply: the datagram is shorter than a header, or is itself a response. Two servers that
+    /// answer responses would answer each other for ever (CVE-2012-0206).
     Drop,
     /// A reply without records, with this code.
     Reply {
         /// What is wrong.
         rcode: Rcode,
-        /// What it repeats.
+        /// What the reply repeats.
         repeated: RepeatedParts,
     },
-    /// NOTAUTH, and what became of the signature: no key is known here.
+    /// NOTAUTH with the signature refused: this server has no keys.
     UnknownKey {
         /// The signature.
         signature: TsigRecord,
@@ -34,14 +35,14 @@ pub enum Reject {
 /// What a refusal repeats of its query.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RepeatedParts {
-    /// Octets of the question behind the header; 0: it is not repeated.
+    /// Octets of the question behind the header; 0: no question is repeated.
     pub question: usize,
-    /// DO of the query's OPT record (RFC 3225 section 3), as far as one was found: the reply has OPT too (RFC 6891 section
-    /// 6.1.1). `None`: the query has no OPT.
+    /// DO of the query's OPT record (RFC 3225 section 3). The reply then has OPT too (RFC 6891
+    /// section 6.1.1). `None`: no OPT record was found.
     pub dnssec_ok: Option<bool>,
 }
 
-/// Refuses what does not parse, with the question if it is the only one and whole, and with OPT if there is one.
+/// Refuses a malformed query. The refusal repeats the question if it is whole and the only one.
 #[cold]
 pub(super) fn refuse_malformed(
     datagram: &[u8],
@@ -55,9 +56,11 @@ pub(super) fn refuse_malformed(
             repeated: RepeatedParts::default(),
         };
     }
-    let question = Some(SearchName::new()).filter(|_| [q1, q0] == [0, 1]);
-    let question = question
-        .and_then(|mut name| read_question(datagram, &mut name).map(|read| read.octets.len()));
+    let question = if [q1, q0] == [0, 1] {
+        question_length(datagram)
+    } else {
+        None
+    };
     let dnssec_ok = dnssec_ok.or_else(|| find_dnssec_ok(datagram, header));
     Reject::Reply {
         rcode: Rcode::FormErr,
@@ -68,40 +71,46 @@ pub(super) fn refuse_malformed(
     }
 }
 
-/// DO of the OPT record of a message whose counts are no query's. Each step takes octets, so it ends with the message.
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "positions inside a message, and counts of 16 bits in 32"
-)]
+/// Octets of the first question; `None` if it is not whole.
+fn question_length(datagram: &[u8]) -> Option<usize> {
+    let mut reader = WireReader::at(datagram, HEADER)?;
+    let mut name = SearchName::new();
+    let question = read_question(&mut reader, &mut name)?;
+    Some(question.octets.len())
+}
+
+/// DO of the OPT record of a malformed query, whose counts may be anything. Each step reads octets,
+/// so the loops end with the message.
 fn find_dnssec_ok(datagram: &[u8], header: &[u8; HEADER]) -> Option<bool> {
     let [_, _, _, _, q1, q0, a1, a0, n1, n0, r1, r0] = *header;
-    let count = |high, low| u32::from(u16::from_be_bytes([high, low]));
-    let mut at = HEADER;
-    for _ in 0..count(q1, q0) {
-        at = skip_name(datagram, at)? + 4;
+    let questions = u16::from_be_bytes([q1, q0]);
+    let answers = u16::from_be_bytes([a1, a0]);
+    let authorities = u16::from_be_bytes([n1, n0]);
+    let additionals = u16::from_be_bytes([r1, r0]);
+    let mut reader = WireReader::at(datagram, HEADER)?;
+    for _ in 0..questions {
+        reader.skip_name()?;
+        reader.u32()?;
     }
-    for _ in 0..count(a1, a0) + count(n1, n0) {
-        at = SkippedRecord::read(datagram, at)?.end;
+    for _ in 0..u32::from(answers).saturating_add(authorities.into()) {
+        SkippedRecord::read(&mut reader)?;
     }
-    for _ in 0..count(r1, r0) {
-        match SkippedRecord::read_plain(datagram, at) {
+    for _ in 0..additionals {
+        let mut ahead = reader;
+        match SkippedRecord::read_plain(&mut ahead) {
             Some(opt) if opt.rtype == RecordType::OPT => return Some(opt.ttl & 0x8000 != 0),
-            _ => at = SkippedRecord::read(datagram, at)?.end,
-        }
+            _ => SkippedRecord::read(&mut reader)?,
+        };
     }
     None
 }
 
-/// A reply without records that repeats the question and has OPT where the query has one (FORMERR, NOTIMP, BADVERS,
-/// NOTAUTH).
-///
-/// Returns its length, 0 if the buffer is shorter than that.
+/// Writes a reply without records (FORMERR, NOTIMP, BADVERS, NOTAUTH). Returns its length; 0 if the
+/// buffer is too short.
 pub fn refusal(buffer: &mut [u8], message: &[u8], rcode: Rcode, repeated: &RepeatedParts) -> usize {
     let opt = ReplyOpt::plain(repeated.dnssec_ok);
-    let parts = message
-        .get(HEADER..HEADER.saturating_add(repeated.question))
-        .zip(message.first_chunk::<4>());
-    let Some((question, id_and_flags)) = parts else {
+    let question = message.get(HEADER..HEADER.saturating_add(repeated.question));
+    let (Some(question), Some(id_and_flags)) = (question, message.first_chunk::<4>()) else {
         return 0;
     };
     let size = buffer.len();
@@ -112,24 +121,26 @@ pub fn refusal(buffer: &mut [u8], message: &[u8], rcode: Rcode, repeated: &Repea
     reply.finish(*id_and_flags, u8::from(repeated.question > 0), &opt, 0)
 }
 
-/// A reply that says that the key of a signed query is not known: a refusal with NOTAUTH and the signature refused.
+/// Writes the reply to a query with an unknown key: NOTAUTH with the signature refused.
 ///
-/// `most`: octets that the reply may have. A signature that does not fit is left out.
+/// `max_size`: octets that the reply may have. A signature that does not fit is left out.
 pub fn unknown_key(
     buffer: &mut [u8],
     message: &[u8],
     signature: &TsigRecord,
     repeated: &RepeatedParts,
-    most: usize,
+    max_size: usize,
 ) -> usize {
     let length = refusal(buffer, message, Rcode::NotAuth, repeated);
     if length == 0 {
         return 0;
     }
-    let most = most.min(buffer.len());
-    let added = buffer
-        .get_mut(length..most)
-        .map_or(0, |place| signature.refuse(message, place));
+    let max_size = max_size.min(buffer.len());
+    let Some(place) = buffer.get_mut(length..max_size) else {
+        return length;
+    };
+    let added = signature.refuse(message, place);
+    // The last octet of the header is the lower half of ARCOUNT.
     if let (1.., Some(count)) = (added, buffer.get_mut(HEADER - 1)) {
         *count = count.wrapping_add(1);
     }

@@ -1,16 +1,24 @@
-//! Writing a reply into a buffer of a given size: whole RRsets or nothing, and room for OPT kept free from the start.
+//! The writer of replies into a buffer of a given size.
+//!
+//! An RRset is written whole or not at all. [`Reply::start`] reserves room for the OPT record, and
+//! [`Reply::finish`] writes that record and the header. Owner names are compression pointers to
+//! names that the reply already has.
 
 use super::query::{HEADER, Rcode};
 use super::reply_opt::{ExtendedError, ReplyOpt};
 use super::{CLASS_IN, RecordType};
 
-/// A pointer can reach this far into a message (RFC 1035 section 4.1.4).
+/// The last position that a compression pointer can reach (RFC 1035 section 4.1.4).
 pub const POINTER_REACH: usize = 0x3fff;
 
-/// Octets of a record before its data when the owner is a pointer.
+/// Octets of a record before its data if the owner is a pointer.
 pub const RECORD_HEADER: usize = 12;
 
-/// Owner (a pointer), type, class IN, TTL and data length of a record (RFC 1035 section 4.1.3).
+/// The position of the TTL in such a record.
+const TTL_AT: usize = 6;
+
+/// The header of a record whose owner is a pointer: type, class IN, TTL and data length (RFC 1035
+/// section 4.1.3).
 #[inline]
 pub fn record_header(owner: u16, rtype: RecordType, ttl: u32, length: u16) -> [u8; RECORD_HEADER] {
     let [o1, o0] = (0xc000 | owner).to_be_bytes();
@@ -23,26 +31,26 @@ pub fn record_header(owner: u16, rtype: RecordType, ttl: u32, length: u16) -> [u
     [o1, o0, t1, t0, c1, c0, ttl3, ttl2, ttl1, ttl0, l1, l0]
 }
 
-/// What was to be written does not fit any more.
+/// There is no room left for the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReplyFull;
 
-/// Which section a record is counted in.
+/// The section that a record belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Section {
-    /// 0
+    /// Records that answer the question.
     Answer,
-    /// 1
+    /// The SOA of a negative answer, or the NS of a referral.
     Authority,
-    /// 2
+    /// Addresses of names in the other sections.
     Additional,
 }
 
-/// A reply in the making.
+/// A reply that is being written.
 pub struct Reply<'b> {
     buffer: &'b mut [u8],
     length: usize,
-    /// No record may reach beyond this; OPT has its room after it.
+    /// The end of the room for records; the room for OPT is behind it.
     limit: usize,
     counts: [u16; 3],
     /// AA.
@@ -51,7 +59,7 @@ pub struct Reply<'b> {
     pub truncated: bool,
     /// RCODE.
     pub rcode: Rcode,
-    /// Why the answer is what it is, where that is not plain.
+    /// An extended error that explains the answer.
     pub error: Option<&'static ExtendedError>,
 }
 
@@ -60,7 +68,8 @@ pub struct Reply<'b> {
     reason = "positions and counts of one message, which has at most 65,535 octets"
 )]
 impl<'b> Reply<'b> {
-    /// Starts a reply of at most `size` octets with the question echoed; `reserve` octets are kept for OPT.
+    /// Starts a reply of at most `size` octets and echoes the question; `reserve` octets are for
+    /// OPT.
     #[inline]
     pub fn start(
         buffer: &'b mut [u8],
@@ -69,11 +78,10 @@ impl<'b> Reply<'b> {
         reserve: usize,
     ) -> Result<Reply<'b>, ReplyFull> {
         let length = HEADER + question.len();
-        let limit = size
-            .min(buffer.len())
-            .checked_sub(reserve)
-            .filter(|&limit| limit >= length)
-            .ok_or(ReplyFull)?;
+        let limit = match size.min(buffer.len()).checked_sub(reserve) {
+            Some(limit) if limit >= length => limit,
+            _ => return Err(ReplyFull),
+        };
         copy_short(buffer.get_mut(HEADER..length).ok_or(ReplyFull)?, question);
         Ok(Reply {
             buffer,
@@ -87,36 +95,38 @@ impl<'b> Reply<'b> {
         })
     }
 
-    /// Makes place for a larger OPT record, if there is one: what is kept free for it grows from `before` to `after`.
+    /// Enlarges the room for OPT from `before` to `after` octets, if the records leave enough.
     #[cold]
     pub fn make_room(&mut self, before: usize, after: usize) -> Result<(), ReplyFull> {
-        let limit = (self.limit + before)
-            .checked_sub(after)
-            .filter(|&limit| limit >= self.length)
-            .ok_or(ReplyFull)?;
-        self.limit = limit;
-        Ok(())
+        match (self.limit + before).checked_sub(after) {
+            Some(limit) if limit >= self.length => {
+                self.limit = limit;
+                Ok(())
+            }
+            _ => Err(ReplyFull),
+        }
     }
 
-    /// Octets written so far: where the next record will stand.
+    /// The octets written so far, which is the position of the next record.
     #[inline]
     pub fn position(&self) -> usize {
         self.length
     }
 
-    /// What is written so far; the header is not filled in yet.
+    /// What was written so far; the header is still empty.
     #[inline]
     pub fn octets(&self) -> &[u8] {
         self.buffer.get(..self.length).unwrap_or(&[])
     }
 
-    /// The same, to set pointers in.
+    /// What was written so far, to set pointers in.
     #[inline]
     pub fn octets_mut(&mut self) -> &mut [u8] {
         self.buffer.get_mut(..self.length).unwrap_or(&mut [])
     }
 
-    /// Appends `count` whole records as prepared; the caller patches pointers through what is returned.
+    /// Appends `count` records in wire form and returns them, so that the caller can set their
+    /// pointers.
     #[inline]
     pub fn append(
         &mut self,
@@ -137,7 +147,7 @@ impl<'b> Reply<'b> {
         Ok(place)
     }
 
-    /// Takes back everything from `position` on; `count` records of this section stood there.
+    /// Removes everything from `position` on, which was `count` records of this section.
     #[cold]
     pub fn take_back(&mut self, position: usize, section: Section, count: u16) {
         self.length = self.length.min(position);
@@ -146,22 +156,18 @@ impl<'b> Reply<'b> {
         }
     }
 
-    /// Makes the TTL of the record that stands at `at`, behind an owner of two octets, at most `most` seconds. Does
-    /// nothing where no record stands.
-    pub fn cap_ttl(&mut self, at: usize, most: u32) {
-        let written = self
-            .buffer
-            .get_mut(..self.length)
-            .and_then(|written| written.get_mut(at..));
-        let place = written
-            .and_then(|record| record.get_mut(6..))
-            .and_then(|ttl| ttl.first_chunk_mut::<4>());
-        if let Some(place) = place {
-            *place = u32::from_be_bytes(*place).min(most).to_be_bytes();
+    /// Lowers the TTL of the record at a position to at most `max_ttl` seconds. The record's owner
+    /// must be a pointer. Does nothing if no record is there.
+    pub fn cap_ttl(&mut self, position: usize, max_ttl: u32) {
+        if let Some(record) = self.octets_mut().get_mut(position..)
+            && let Some(place) = record.get_mut(TTL_AT..)
+            && let Some(ttl) = place.first_chunk_mut::<4>()
+        {
+            *ttl = u32::from_be_bytes(*ttl).min(max_ttl).to_be_bytes();
         }
     }
 
-    /// Appends one address to the answer section; its owner is a pointer to `owner`.
+    /// Appends one address record to the answer section, with a pointer to `owner`.
     #[inline(always)]
     pub fn append_address<const N: usize>(
         &mut self,
@@ -186,7 +192,7 @@ impl<'b> Reply<'b> {
         Ok(())
     }
 
-    /// Appends one record whose owner is a pointer to `owner`; `data` is given in parts.
+    /// Appends one record with a pointer to `owner` and data that consists of parts.
     #[inline]
     pub fn append_record(
         &mut self,
@@ -218,10 +224,11 @@ impl<'b> Reply<'b> {
         Ok(())
     }
 
-    /// Writes OPT and the header; returns the length of the whole reply.
+    /// Writes OPT and the header, and returns the length of the reply.
     ///
-    /// `id_and_flags` are the first four octets of the query: ID, opcode, RD are copied (RFC 1035 section 4.1.1), CD
-    /// too (RFC 4035 section 3.1.6); Z, AD and RA are 0. `scope` is the SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1).
+    /// `id_and_flags` are the first four octets of the query. ID, opcode and RD are copied (RFC
+    /// 1035 section 4.1.1), and CD (RFC 4035 section 3.1.6); Z, AD and RA are 0. `scope` is the
+    /// SCOPE PREFIX-LENGTH (RFC 7871 section 7.2.1).
     #[inline(always)]
     pub fn finish(
         self,
@@ -265,7 +272,9 @@ impl<'b> Reply<'b> {
     }
 }
 
-/// Copies octets into a place of the same length. Most questions have 16 to 32: two lanes, which overlap, are fewer
+/// Copies octets into a place of the same length.
+///
+/// Most questions have 16 to 32 octets. For those, copying two overlapping lanes takes fewer
 /// instructions than a call.
 #[inline(always)]
 fn copy_short(place: &mut [u8], octets: &[u8]) {

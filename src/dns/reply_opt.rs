@@ -1,7 +1,8 @@
-//! The OPT record of a reply (RFC 6891) with its options.
+//! The OPT record of a reply (RFC 6891) and its options.
 //!
-//! What it will say is known before the first record of a reply is written, so that its room is kept free from the start
-//! ([`Reply::start`](super::Reply::start)). It is written last, when the scope of the answer is known.
+//! Its size is known before the first record of a reply is written, so
+//! [`Reply::start`](super::Reply::start) reserves the room for it. It is written last, when the
+//! scope of the answer is known.
 
 use super::cookie::{self, OPTION_COOKIE};
 use super::edns::{
@@ -12,30 +13,32 @@ use super::{RecordType, UDP_PAYLOAD};
 
 /// Octets of an OPT record without options.
 const OPT_FIXED: usize = 11;
+/// Octets of an option before its value: code and length.
+const OPTION_HEADER: usize = 4;
 
-/// What the OPT record of the reply will say, known before the first record is written.
+/// The OPT record that a reply will have.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ReplyOpt<'d> {
-    /// Octets it takes; 0: there is none, because the query had none (RFC 6891 section 7).
+    /// Octets that it takes; 0: no OPT record, because the query has none (RFC 6891 section 7).
     size: usize,
     /// DO, copied (RFC 3225 section 3).
     dnssec_ok: bool,
     /// The client subnet to echo.
     client_subnet: Option<&'d ClientSubnet>,
-    /// Options that few replies have, written behind it.
+    /// Further options, which few replies have.
     extras: Option<&'d ReplyExtras<'d>>,
 }
 
-/// Options that few replies have.
+/// The options of a reply besides the client subnet.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ReplyExtras<'d> {
-    /// What NSID answers (RFC 5001), at most 255 octets.
+    /// NSID (RFC 5001), at most 255 octets.
     pub nsid: Option<&'d [u8]>,
     /// The cookie (RFC 7873).
     pub cookie: Option<[u8; cookie::WHOLE]>,
     /// How long an idle connection is kept, in tenths of a second (RFC 7828).
     pub keepalive: Option<u16>,
-    /// Why the answer is what it is.
+    /// An extended error that explains the answer.
     pub error: Option<ExtendedError>,
 }
 
@@ -49,58 +52,58 @@ pub struct ExtendedError {
 }
 
 impl ExtendedError {
-    /// The name lies in none of our zones (RFC 8914 section 4.21).
+    /// The name is in none of our zones (RFC 8914 section 4.21).
     pub const NOT_AUTHORITATIVE: ExtendedError = ExtendedError { code: 20, text: "" };
-    /// The client may not ask (RFC 8914 section 4.19).
+    /// Access rules exclude the client (RFC 8914 section 4.19).
     pub const PROHIBITED: ExtendedError = ExtendedError { code: 18, text: "" };
-    /// No region is available, and the answer is what the all-down rule gives (RFC 8914 section 4.1).
+    /// No region is available, so the all-down rule makes the answer (RFC 8914 section 4.1).
     pub const ALL_DOWN: ExtendedError = ExtendedError {
         code: 0,
         text: "all regions down",
     };
-    /// An alias was not resolved yet (RFC 8914 section 4.15).
+    /// An alias is not resolved yet (RFC 8914 section 4.15).
     pub const NOT_READY: ExtendedError = ExtendedError { code: 14, text: "" };
 }
 
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "texts that the operator or we gave, each at most 255 octets"
-)]
 impl ReplyExtras<'_> {
-    /// Octets that they take.
+    /// Octets that the options take.
     #[cold]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "four options of at most 259 octets"
+    )]
     fn size(&self) -> usize {
-        let option = |size: usize| 4 + size;
-        self.nsid.map_or(0, |id| option(id.len()))
-            + self.cookie.map_or(0, |cookie| option(cookie.len()))
-            + self.keepalive.map_or(0, |_| option(2))
-            + self.error.map_or(0, |error| option(2 + error.text.len()))
+        let mut size = 0;
+        if let Some(nsid) = self.nsid {
+            size += OPTION_HEADER + nsid.len();
+        }
+        if let Some(cookie) = &self.cookie {
+            size += OPTION_HEADER + cookie.len();
+        }
+        if self.keepalive.is_some() {
+            size += OPTION_HEADER + 2;
+        }
+        if let Some(error) = &self.error {
+            size += OPTION_HEADER + 2 + error.text.len();
+        }
+        size
     }
 
-    /// Writes them into `place`, which is [`ReplyExtras::size`] long.
+    /// Writes the options into `place`, which is [`ReplyExtras::size`] long.
     #[cold]
     fn write(&self, mut place: &mut [u8]) -> Option<()> {
-        let cookie = self
-            .cookie
-            .as_ref()
-            .map(|cookie| (OPTION_COOKIE, &cookie[..], &[][..]));
-        let keepalive = self.keepalive.map(u16::to_be_bytes);
-        let keepalive = keepalive
-            .as_ref()
-            .map(|tenths| (OPTION_KEEPALIVE, &tenths[..], &[][..]));
-        let code = self.error.map(|error| error.code.to_be_bytes());
-        let text = self.error.map_or("", |error| error.text).as_bytes();
-        let error = code
-            .as_ref()
-            .map(|code| (OPTION_EXTENDED_ERROR, &code[..], text));
-        let nsid = self.nsid.map(|id| (OPTION_NSID, id, &[][..]));
-        for (code, first, second) in [nsid, cookie, keepalive, error].into_iter().flatten() {
-            let (value, rest) = option(place, code, first.len() + second.len())?;
-            value
-                .iter_mut()
-                .zip(first.iter().chain(second))
-                .for_each(|(place, octet)| *place = *octet);
-            place = rest;
+        if let Some(nsid) = self.nsid {
+            place = put_option(place, OPTION_NSID, nsid, &[])?;
+        }
+        if let Some(cookie) = &self.cookie {
+            place = put_option(place, OPTION_COOKIE, cookie, &[])?;
+        }
+        if let Some(keepalive) = self.keepalive {
+            place = put_option(place, OPTION_KEEPALIVE, &keepalive.to_be_bytes(), &[])?;
+        }
+        if let Some(error) = &self.error {
+            let (code, text) = (error.code.to_be_bytes(), error.text.as_bytes());
+            put_option(place, OPTION_EXTENDED_ERROR, &code, text)?;
         }
         Some(())
     }
@@ -108,10 +111,10 @@ impl ReplyExtras<'_> {
 
 #[expect(
     clippy::arithmetic_side_effects,
-    reason = "options of a few hundred octets, of which none is taken off that was not added"
+    reason = "options have a few hundred octets; only what was added is subtracted"
 )]
 impl<'d> ReplyOpt<'d> {
-    /// One without options, if the query has one; DO is copied.
+    /// An OPT record without options, with the query's DO; none for `None`.
     pub fn plain(dnssec_ok: Option<bool>) -> ReplyOpt<'static> {
         let size = if dnssec_ok.is_some() { OPT_FIXED } else { 0 };
         ReplyOpt {
@@ -122,14 +125,14 @@ impl<'d> ReplyOpt<'d> {
         }
     }
 
-    /// The OPT record owed to a query, with the client subnet echoed.
+    /// The OPT record in reply to a query's, with the client subnet echoed.
     #[inline]
     pub fn owed(edns: Option<&'d Edns>) -> ReplyOpt<'d> {
         let Some(edns) = edns else {
             return ReplyOpt::default();
         };
         let client_subnet = edns.client_subnet.as_ref();
-        let size = OPT_FIXED + client_subnet.map_or(0, |subnet| 4 + subnet.size());
+        let size = OPT_FIXED + client_subnet.map_or(0, |subnet| OPTION_HEADER + subnet.size());
         ReplyOpt {
             size,
             dnssec_ok: edns.dnssec_ok,
@@ -138,7 +141,7 @@ impl<'d> ReplyOpt<'d> {
         }
     }
 
-    /// The same with these options instead of those it had; without OPT there is no place for any.
+    /// The same with these options in place of its others; no OPT record stays none.
     pub fn with<'e>(self, extras: &'e ReplyExtras<'e>) -> ReplyOpt<'e>
     where
         'd: 'e,
@@ -159,7 +162,7 @@ impl<'d> ReplyOpt<'d> {
         self.extras.copied().unwrap_or_default()
     }
 
-    /// Octets it takes.
+    /// Octets that the record takes.
     #[inline]
     pub fn size(&self) -> usize {
         self.size
@@ -198,11 +201,26 @@ impl<'d> ReplyOpt<'d> {
     }
 }
 
-/// Writes the head of an option; what follows it, split behind its value.
+/// Writes the header of an option. Returns the place of its value and what is behind that.
 #[inline]
 fn option(place: &mut [u8], code: u16, size: usize) -> Option<(&mut [u8], &mut [u8])> {
-    let (head, rest) = place.split_first_chunk_mut::<4>()?;
+    let (header, rest) = place.split_first_chunk_mut::<OPTION_HEADER>()?;
     let ([code1, code0], [size1, size0]) = (code.to_be_bytes(), (size as u16).to_be_bytes());
-    *head = [code1, code0, size1, size0];
+    *header = [code1, code0, size1, size0];
     rest.split_at_mut_checked(size)
+}
+
+/// Writes an option whose value has two parts. Returns what is behind it.
+fn put_option<'p>(
+    place: &'p mut [u8],
+    code: u16,
+    first: &[u8],
+    second: &[u8],
+) -> Option<&'p mut [u8]> {
+    let size = first.len().checked_add(second.len())?;
+    let (value, rest) = option(place, code, size)?;
+    let (start, end) = value.split_at_mut_checked(first.len())?;
+    start.copy_from_slice(first);
+    end.copy_from_slice(second);
+    Some(rest)
 }

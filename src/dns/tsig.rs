@@ -1,78 +1,80 @@
-//! TSIG (RFC 8945) of a server that has no keys: a query that is signed is told so, instead of being answered as if it were
-//! not.
+//! TSIG (RFC 8945) of a server without keys: a signed query is refused with BADKEY, not answered as
+//! if it were unsigned.
 
-use super::{CLASS_ANY, RecordType, SearchName};
+use super::wire::WireReader;
+use super::{CLASS_ANY, RecordType};
 
 /// TSIG ERROR: the key is not recognized (RFC 8945 section 3, IANA "DNS RCODEs").
 const BADKEY: u16 = 17;
-/// Type, class, TTL and data length.
-const FIXED: usize = 10;
-/// Time Signed, Fudge and MAC Size.
-const TIMES: usize = 10;
-/// Original ID, Error and Other Len.
-const TAIL: usize = 6;
+/// Octets of Time Signed and Fudge.
+const TIME_AND_FUDGE: usize = 8;
+/// Octets of Original ID and Error.
+const ID_AND_ERROR: usize = 4;
 
-/// A well-formed TSIG record in a query.
+/// A well-formed TSIG record in a query: where its parts begin in the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TsigRecord {
-    /// Where the record begins.
+    /// The record.
     start: usize,
-    /// Where the name of its algorithm begins.
+    /// The name of its algorithm.
     algorithm: usize,
-    /// Where the times begin.
+    /// Time Signed.
     times: usize,
-    /// Where the record ends.
-    pub(super) end: usize,
 }
 
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "offsets into a message: sums of a few numbers below 2^16"
-)]
 impl TsigRecord {
-    /// Reads the record at `start`, whose owner and algorithm are not compressed. `None` for one that is malformed: another
-    /// class than ANY, a TTL, or data that do not add up (RFC 8945 section 4.2).
-    pub(super) fn read(datagram: &[u8], start: usize) -> Option<TsigRecord> {
-        let fixed = skip_plain_name(datagram, start)?;
-        let (&[t1, t0, c1, c0, l3, l2, l1, l0, d1, d0], _) =
-            datagram.get(fixed..)?.split_first_chunk::<FIXED>()?;
-        let number = |high, low| u16::from_be_bytes([high, low]);
-        if (number(t1, t0), number(c1, c0), [l3, l2, l1, l0])
-            != (RecordType::TSIG.0, CLASS_ANY, [0; 4])
-        {
+    /// Reads the next record, whose owner and algorithm must not be compressed. `None` if it is
+    /// malformed: a class other than ANY, a TTL, or data that do not add up (RFC 8945 section 4.2).
+    pub(super) fn read(reader: &mut WireReader<'_>) -> Option<TsigRecord> {
+        let start = reader.position();
+        reader.skip_plain_name()?;
+        let (rtype, class, ttl) = (reader.u16()?, reader.u16()?, reader.u32()?);
+        if (RecordType(rtype), class, ttl) != (RecordType::TSIG, CLASS_ANY, 0) {
             return None;
         }
-        let algorithm = fixed + FIXED;
-        let end = algorithm + usize::from(number(d1, d0));
-        let data = datagram.get(..end)?;
-        let times = skip_plain_name(data, algorithm)?;
-        let &[.., m1, m0] = data.get(times..)?.first_chunk::<TIMES>()?;
-        let tail = times + TIMES + usize::from(number(m1, m0));
-        let &[.., o1, o0] = data.get(tail..)?.first_chunk::<TAIL>()?;
-        let is_whole = tail + TAIL + usize::from(number(o1, o0)) == end;
-        is_whole.then_some(TsigRecord {
+        let length = reader.u16()?;
+        let mut data = reader.part(usize::from(length))?;
+        let algorithm = data.position();
+        data.skip_plain_name()?;
+        let times = data.position();
+        data.take(TIME_AND_FUDGE)?;
+        let mac_size = data.u16()?;
+        data.take(usize::from(mac_size))?;
+        data.take(ID_AND_ERROR)?;
+        let other_size = data.u16()?;
+        data.take(usize::from(other_size))?;
+        if !data.is_empty() {
+            return None;
+        }
+        Some(TsigRecord {
             start,
             algorithm,
             times,
-            end,
         })
     }
 
-    /// Writes the record that says that the key is not known: the query's own, without a MAC (RFC 8945 sections 5.2.1 and
-    /// 5.3.2). Returns how long it is; 0 if it does not fit into `place`.
+    /// Writes the record that refuses the key: the query's own without a MAC (RFC 8945 sections
+    /// 5.2.1 and 5.3.2). Returns its length; 0 if it does not fit into `place`.
     pub fn refuse(&self, datagram: &[u8], place: &mut [u8]) -> usize {
         self.write(datagram, place).unwrap_or(0)
     }
 
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "lengths of parts of a message, which has at most 65,535 octets"
+    )]
     fn write(&self, datagram: &[u8], place: &mut [u8]) -> Option<usize> {
         let head = datagram.get(self.start..self.algorithm)?;
-        let (head, _length) = head.split_at_checked(head.len().checked_sub(2)?)?;
+        let (head, _length) = head.split_last_chunk::<2>()?;
         let algorithm = datagram.get(self.algorithm..self.times)?;
         // Time Signed and Fudge, as the client has them.
-        let times = datagram.get(self.times..)?.first_chunk::<{ TIMES - 2 }>()?;
+        let times = datagram
+            .get(self.times..)?
+            .first_chunk::<TIME_AND_FUDGE>()?;
         let id = datagram.first_chunk::<2>()?;
-        let length = (algorithm.len() + TIMES + TAIL) as u16;
         let (no_mac, no_other) = ([0; 2], [0; 2]);
+        let fixed = TIME_AND_FUDGE + no_mac.len() + ID_AND_ERROR + no_other.len();
+        let length = (algorithm.len() + fixed) as u16;
         let parts: [&[u8]; 8] = [
             head,
             &length.to_be_bytes(),
@@ -90,13 +92,6 @@ impl TsigRecord {
         }
         Some(at)
     }
-}
-
-/// Where the name at `at` ends; `None` if it is compressed.
-fn skip_plain_name(datagram: &[u8], at: usize) -> Option<usize> {
-    let mut name = SearchName::new();
-    name.read(datagram.get(at..)?)
-        .and_then(|length| at.checked_add(length))
 }
 
 #[cfg(test)]
@@ -121,8 +116,9 @@ mod tests {
     #[test]
     fn the_refusal_is_the_record_without_a_mac() {
         let query = signed();
-        let signature = TsigRecord::read(&query, 2).unwrap();
-        assert_eq!(signature.end, query.len());
+        let mut reader = WireReader::at(&query, 2).unwrap();
+        let signature = TsigRecord::read(&mut reader).unwrap();
+        assert_eq!(reader.position(), query.len());
         let mut place = [0; 64];
         let length = signature.refuse(&query, &mut place);
         let expected =
@@ -131,17 +127,21 @@ mod tests {
         assert_eq!(signature.refuse(&query, &mut place[..length - 1]), 0);
     }
 
+    fn is_well_formed(query: &[u8]) -> bool {
+        WireReader::at(query, 2).is_some_and(|mut reader| TsigRecord::read(&mut reader).is_some())
+    }
+
     #[test]
     fn every_cut_and_every_odd_length_is_malformed() {
         let query = signed();
         for length in 0..query.len() {
-            assert_eq!(TsigRecord::read(&query[..length], 2), None, "{length}");
+            assert!(!is_well_formed(&query[..length]), "{length}");
         }
         // The class, the TTL, and the lengths of data, MAC and other data.
         for at in [10, 14, 16, 39, query.len() - 1] {
             let mut odd = query.clone();
             odd[at] ^= 1;
-            assert_eq!(TsigRecord::read(&odd, 2), None, "octet {at}");
+            assert!(!is_well_formed(&odd), "octet {at}");
         }
     }
 }

@@ -1,19 +1,30 @@
-//! Available: tiers under the present availability.
+//! Failover: which tiers serve the clients of a place while some regions are down, drained or
+//! ramping up.
+//!
+//! [`FailoverChain::resolve`] takes the tiers of a place ([`super::tiers`]) and the present state
+//! of the regions, and keeps the regions that take clients. A client walks the resulting chain
+//! until a tier takes it. When no region is available, regions with a good recent probe come first,
+//! then the service's all-down rule.
+//!
+//! A chain depends on the place and on availability, never on a single client, so it is computed
+//! once per change of availability and looked up per query.
 
 use super::{AllDown, Tiers};
 
-/// The part of the clients that come to a region which it takes, in parts of 65,536: 0 when it is down or drained,
-/// all when it is up, between while it ramps up or sheds what is over its capacity.
+/// The part of its clients that a region takes, in units of 1/65,536.
+///
+/// It is 0 when the region is down or drained, all when it is up, and between while the region
+/// ramps up or sheds what exceeds its capacity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Share(u32);
 
 impl Share {
-    /// Takes nobody.
+    /// Takes no client.
     pub const NONE: Share = Share(0);
-    /// Takes everybody.
+    /// Takes every client.
     pub const ALL: Share = Share(1 << 16);
 
-    /// From 0.0..=1.0; what lies outside is taken as the nearer end, NaN as 0.
+    /// The share nearest to a fraction: 0.0 and below is none, 1.0 and above is all, NaN is none.
     pub fn from_fraction(fraction: f64) -> Share {
         Share((fraction.clamp(0.0, 1.0) * 65536.0) as u32)
     }
@@ -30,90 +41,97 @@ impl Share {
     }
 }
 
-/// Part of the clients that come to a region, by the hash that shares go by: those from one share to another.
+/// Those clients of a region whose hash lies between two shares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ShareWindow {
-    /// Whom this share takes is not meant.
+    /// Clients that this share takes are outside.
     pub from: Share,
-    /// Whom this one takes is.
+    /// Clients that this share takes are inside, unless `from` takes them.
     pub until: Share,
 }
 
 impl ShareWindow {
-    /// Whether a client with this hash is meant.
+    /// Whether a client with this hash is inside.
     #[inline]
     pub fn holds(self, hash: u64) -> bool {
         self.until.takes(hash) && !self.from.takes(hash)
     }
 
-    /// How many of all clients are meant, 0.0..=1.0.
+    /// The part of all clients that is inside, 0.0..=1.0.
     pub fn fraction(self) -> f64 {
         (self.until.fraction() - self.from.fraction()).max(0.0)
     }
 
-    /// Whether every client is meant.
+    /// Whether every client is inside.
     fn is_whole(self) -> bool {
         self.from == Share::NONE && self.until == Share::ALL
     }
 }
 
-/// Where some of a region's clients are sent before their next tier is asked.
+/// The region that some clients of another region are sent to before their next tier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Detour {
-    /// Position of the region that they are offered.
+    /// Position of the region that takes them.
     pub to: u8,
-    /// Who.
+    /// The clients that are sent there.
     pub clients: ShareWindow,
 }
 
-/// One region as one service has it now.
+/// What one region of one service takes now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RegionCapacity {
-    /// What it takes.
+    /// The part of its clients.
     pub share: Share,
-    /// How a tier is divided; 0 = standby.
+    /// Its weight inside a tier; 0 = standby.
     pub weight: u32,
 }
 
-/// Everything about the regions of one family of a service, by position, that decides what its classes come to. A list
-/// that is too short counts as false for the rest.
+/// The present state of a service's regions in one family, by position. A list that is too short
+/// counts as false for the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct RegionStates {
-    /// What each takes now.
+    /// What each region takes now.
     pub standing: Vec<RegionCapacity>,
-    /// It takes nobody, but something in it was good when it was last asked: it is given before the all-down rule is.
+    /// The region takes no client, but the last probe of one of its endpoints was good. Such
+    /// regions serve before the all-down rule applies.
     pub seen_alive: Vec<bool>,
-    /// It has no endpoint, because nobody knows the addresses of its alias yet.
+    /// The region has no endpoint, because its alias was never resolved.
     pub unresolved: Vec<bool>,
-    /// Where clients are sent whom an operator shifted away to a named region. Empty where there is none, so that tables
-    /// are shared.
+    /// Where an operator shifted clients to a named region. Empty without such shifts, so that
+    /// equal states share one table.
     pub detours: Vec<Option<Detour>>,
     /// What is answered when no region is available.
     pub all_down: AllDown,
-    /// Which regions the rule `last-good` gives.
+    /// The regions that the rule `last-good` gives.
     pub last_good: Vec<bool>,
 }
 
 impl RegionStates {
-    /// Whether a list says it of the region at this position.
-    fn says(list: &[bool], position: usize) -> bool {
+    /// What a list says of the region at a position.
+    fn flag(list: &[bool], position: usize) -> bool {
         list.get(position).copied().unwrap_or(false)
     }
 
-    /// Tiers of the regions that `chosen` names, as if each of them took everybody.
-    fn stages_of(&self, tiers: &Tiers, chosen: impl Fn(usize) -> bool) -> Vec<ActiveTier> {
-        let share = |position: usize| {
-            let is_given = chosen(position) && !RegionStates::says(&self.unresolved, position);
-            if is_given { Share::ALL } else { Share::NONE }
-        };
-        let regions = self.standing.iter().enumerate();
-        let standing: Vec<RegionCapacity> = regions
-            .map(|(position, now)| RegionCapacity {
-                share: share(position),
-                weight: now.weight,
-            })
-            .collect();
-        stages(tiers, &standing, &[])
+    /// The tiers of the regions that `is_chosen` names, as if each of them took every client.
+    fn tiers_of(&self, tiers: &Tiers, is_chosen: impl Fn(usize) -> bool) -> Vec<ActiveTier> {
+        let mut capacities = self.standing.clone();
+        for (position, capacity) in capacities.iter_mut().enumerate() {
+            let is_unresolved = RegionStates::flag(&self.unresolved, position);
+            capacity.share = if is_chosen(position) && !is_unresolved {
+                Share::ALL
+            } else {
+                Share::NONE
+            };
+        }
+        active_tiers(tiers, &capacities, &[])
+    }
+
+    /// Whether the region at a position takes some of its clients.
+    fn takes_some(&self, position: usize) -> bool {
+        match self.standing.get(position) {
+            Some(region) => region.share > Share::NONE,
+            None => false,
+        }
     }
 
     /// Whether none of the regions of these tiers has an endpoint yet.
@@ -121,192 +139,207 @@ impl RegionStates {
         tiers
             .iter()
             .flatten()
-            .all(|&position| RegionStates::says(&self.unresolved, usize::from(position)))
+            .all(|&position| RegionStates::flag(&self.unresolved, usize::from(position)))
     }
 }
 
-/// A tier as it stands now: regions that take somebody, those in standby left out while they are not needed.
+/// A tier as it serves now: the regions that take clients. Standby regions are left out while
+/// another region of the tier takes every client.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ActiveTier {
-    /// Position, share and weight of each; the weight is 1 for all if every one of them is in standby.
+    /// Position, share and weight of each region; if all are in standby, each has the weight 1.
     pub regions: Box<[(u8, RegionCapacity)]>,
-    /// Sum of the weights.
+    /// The sum of the weights.
     pub total: u64,
-    /// Some region takes everybody, so no client goes on to the next stage.
+    /// Some region takes every client, so no client goes on to the next tier.
     pub certain: bool,
-    /// Every region takes everybody: shares need not be asked.
+    /// Every region takes every client, so shares need no check.
     pub whole: bool,
-    /// For these clients of another region alone; its position, and who.
+    /// The tier is a detour: it serves only these clients of the region at this position.
     pub only: Option<(u8, ShareWindow)>,
 }
 
-/// What happens to a client that no stage takes.
+/// What a client gets that no tier takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LastResort {
-    /// Cannot happen: the last stage is certain.
+    /// Cannot happen: the last tier takes every client.
     Never,
-    /// No records: the all-down rule says so, or no region is meant for the class.
+    /// No records: the all-down rule says so, or no region may serve the place.
     NoData,
     /// SERVFAIL.
     ServFail,
-    /// SERVFAIL, because nobody knows the addresses of the aliases that would be given.
+    /// SERVFAIL, because the aliases of the regions were never resolved.
     NotReady,
 }
 
-/// What a class of places comes to under the present availability: what a query looks up.
+/// The tiers of a place under the present availability. A query looks it up by the client's place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FailoverChain {
-    /// In order; the first that takes the client serves it.
+    /// In order; the first tier that takes the client serves it.
     pub stages: Box<[ActiveTier]>,
-    /// Every stage is whole, so the answer does not depend on the client's prefix.
+    /// Every tier is whole, so the answer does not depend on the client's prefix.
     pub whole: bool,
-    /// After the last stage.
+    /// After the last tier.
     pub ending: LastResort,
-    /// No region of the class is available: the stages are the all-down rule's.
+    /// No region is available: the tiers are those of the all-down rule.
     pub all_down: bool,
 }
 
 impl FailoverChain {
-    /// The tiers with what takes nobody left out, cut after the first stage that is certain.
+    /// Keeps the regions that take clients, up to the first tier that takes every client.
     ///
-    /// Where no region of the class is available, what was seen alive comes first: a good probe of anybody counts for
-    /// more than the stale verdict that all are down. Only then the all-down rule is asked.
+    /// When no region is available, regions that were seen alive serve first: one good probe counts
+    /// for more than an older verdict that all are down. The all-down rule applies after that.
     pub fn resolve(tiers: &Tiers, now: &RegionStates) -> FailoverChain {
         if tiers.is_empty() {
-            // Nobody is meant to serve these clients, so nothing is down and no rule about that applies.
-            return FailoverChain::new(Vec::new(), LastResort::NoData, false);
+            // No region may serve these clients, so none is down and the all-down rule does not
+            // apply.
+            return FailoverChain::ending_in(LastResort::NoData);
         }
-        let mut stages = stages(tiers, &now.standing, &now.detours);
-        if stages.last().is_some_and(|stage| stage.certain) {
-            return FailoverChain::new(stages, LastResort::Never, false);
+        let mut active = active_tiers(tiers, &now.standing, &now.detours);
+        if active.last().is_some_and(|tier| tier.certain) {
+            return FailoverChain::serving(active);
         }
-        if !stages.is_empty() {
-            // Whom nobody takes while regions come back slowly, they take all the same: better early than to the dead.
-            let takes_some = |position: usize| {
-                now.standing
-                    .get(position)
-                    .is_some_and(|region| region.share > Share::NONE)
-            };
-            stages.extend(now.stages_of(tiers, takes_some));
-            return FailoverChain::new(stages, LastResort::Never, false);
+        if !active.is_empty() {
+            // Regions that are ramping up also take the clients that no share covers: better a
+            // region that is not warm yet than one that is down.
+            active.extend(now.tiers_of(tiers, |position| now.takes_some(position)));
+            return FailoverChain::serving(active);
         }
-        let alive = now.stages_of(tiers, |position| {
-            RegionStates::says(&now.seen_alive, position)
+        let alive = now.tiers_of(tiers, |position| {
+            RegionStates::flag(&now.seen_alive, position)
         });
         if !alive.is_empty() {
-            return FailoverChain::new(alive, LastResort::Never, false);
+            return FailoverChain::serving(alive);
         }
         if now.all_unresolved(tiers) {
-            return FailoverChain::new(Vec::new(), LastResort::NotReady, false);
+            return FailoverChain::ending_in(LastResort::NotReady);
         }
         FailoverChain::all_down(tiers, now)
     }
 
-    /// What the all-down rule gives.
+    /// The chain of the all-down rule.
     fn all_down(tiers: &Tiers, now: &RegionStates) -> FailoverChain {
-        let mut stages = match now.all_down {
+        let mut active = match now.all_down {
             AllDown::NoData => return FailoverChain::new(Vec::new(), LastResort::NoData, true),
             AllDown::ServFail => return FailoverChain::new(Vec::new(), LastResort::ServFail, true),
-            AllDown::AnswerAll => now.stages_of(tiers, |_| true),
-            AllDown::LastGood => now.stages_of(tiers, |position| {
-                RegionStates::says(&now.last_good, position)
+            AllDown::AnswerAll => Vec::new(),
+            AllDown::LastGood => now.tiers_of(tiers, |position| {
+                RegionStates::flag(&now.last_good, position)
             }),
         };
-        if stages.is_empty() {
-            stages = now.stages_of(tiers, |_| true);
+        if active.is_empty() {
+            active = now.tiers_of(tiers, |_| true);
         }
-        let ending = if stages.last().is_some_and(|stage| stage.certain) {
+        let ending = if active.last().is_some_and(|tier| tier.certain) {
             LastResort::Never
         } else {
             LastResort::NoData
         };
-        FailoverChain::new(stages, ending, true)
+        FailoverChain::new(active, ending, true)
     }
 
-    fn new(stages: Vec<ActiveTier>, ending: LastResort, all_down: bool) -> FailoverChain {
-        let whole = stages
-            .iter()
-            .all(|stage| stage.whole && stage.only.is_none());
+    /// A chain that serves every client from available regions.
+    fn serving(tiers: Vec<ActiveTier>) -> FailoverChain {
+        FailoverChain::new(tiers, LastResort::Never, false)
+    }
+
+    /// A chain without tiers.
+    fn ending_in(ending: LastResort) -> FailoverChain {
+        FailoverChain::new(Vec::new(), ending, false)
+    }
+
+    fn new(tiers: Vec<ActiveTier>, ending: LastResort, all_down: bool) -> FailoverChain {
         FailoverChain {
-            whole,
-            stages: stages.into(),
+            whole: tiers.iter().all(|tier| tier.whole && tier.only.is_none()),
+            stages: tiers.into(),
             ending,
             all_down,
         }
     }
 }
 
-/// Tiers with somebody in them, each followed by its detours, up to the first that is certain.
-fn stages(
+/// The tiers in which some region takes clients, each followed by its detours, up to the first that
+/// is certain.
+fn active_tiers(
     tiers: &Tiers,
-    standing: &[RegionCapacity],
+    capacities: &[RegionCapacity],
     detours: &[Option<Detour>],
 ) -> Vec<ActiveTier> {
-    let mut stages = Vec::new();
-    for tier in tiers.iter() {
-        let detours = tier
-            .iter()
-            .filter_map(|&region| detour(tiers, standing, detours, region));
-        for stage in stage(tier, standing).into_iter().chain(detours) {
-            let certain = stage.certain;
-            stages.push(stage);
-            if certain {
-                return stages;
+    let mut active = Vec::new();
+    for positions in tiers.iter() {
+        active.extend(ActiveTier::new(positions, capacities));
+        for &region in positions {
+            if let Some(Some(detour)) = detours.get(usize::from(region)) {
+                active.extend(ActiveTier::detour(tiers, capacities, region, *detour));
             }
         }
+        if let Some(certain) = active.iter().position(|tier| tier.certain) {
+            active.truncate(certain + 1);
+            break;
+        }
     }
-    stages
+    active
 }
 
-/// Where clients of a region are sent before their next tier; `None`: nowhere, or where these clients may not go.
-fn detour(
-    tiers: &Tiers,
-    standing: &[RegionCapacity],
-    detours: &[Option<Detour>],
-    region: u8,
-) -> Option<ActiveTier> {
-    let Detour { to, clients } = detours.get(usize::from(region)).copied().flatten()?;
-    tiers.iter().flatten().find(|&&allowed| allowed == to)?;
-    let stage = stage(&[to], standing)?;
-    if clients.is_whole() {
-        return Some(stage);
+impl ActiveTier {
+    /// The regions at these positions that take clients; `None` when there are none.
+    fn new(positions: &[u8], capacities: &[RegionCapacity]) -> Option<ActiveTier> {
+        let mut regions = Vec::new();
+        for &position in positions {
+            match capacities.get(usize::from(position)) {
+                Some(now) if now.share > Share::NONE => regions.push((position, *now)),
+                _ => {}
+            }
+        }
+        if regions.is_empty() {
+            return None;
+        }
+        if regions
+            .iter()
+            .any(|(_, now): &(u8, RegionCapacity)| now.weight > 0 && now.share == Share::ALL)
+        {
+            regions.retain(|(_, now)| now.weight > 0);
+        } else if regions.iter().all(|(_, now)| now.weight == 0) {
+            for (_, now) in &mut regions {
+                now.weight = 1;
+            }
+        }
+        Some(ActiveTier {
+            total: regions.iter().map(|(_, now)| u64::from(now.weight)).sum(),
+            certain: regions.iter().any(|(_, now)| now.share == Share::ALL),
+            whole: regions.iter().all(|(_, now)| now.share == Share::ALL),
+            only: None,
+            regions: regions.into(),
+        })
     }
-    Some(ActiveTier {
-        certain: false,
-        only: Some((region, clients)),
-        ..stage
-    })
-}
 
-/// One tier; `None` when nobody in it takes anybody.
-fn stage(tier: &[u8], standing: &[RegionCapacity]) -> Option<ActiveTier> {
-    let standing_of = |position: u8| standing.get(usize::from(position)).copied();
-    let mut regions: Vec<(u8, RegionCapacity)> = tier
-        .iter()
-        .filter_map(|&position| standing_of(position).map(|now| (position, now)))
-        .filter(|(_, now)| now.share > Share::NONE)
-        .collect();
-    let active_takes_all = regions
-        .iter()
-        .any(|(_, now)| now.weight > 0 && now.share == Share::ALL);
-    if active_takes_all {
-        regions.retain(|(_, now)| now.weight > 0);
-    } else if regions.iter().all(|(_, now)| now.weight == 0) {
-        regions.iter_mut().for_each(|(_, now)| now.weight = 1);
+    /// The tier that shifted clients of `region` get before their next one; `None` if the region
+    /// that they are shifted to takes no client, or may not serve them.
+    fn detour(
+        tiers: &Tiers,
+        capacities: &[RegionCapacity],
+        region: u8,
+        detour: Detour,
+    ) -> Option<ActiveTier> {
+        if !tiers.iter().any(|positions| positions.contains(&detour.to)) {
+            return None;
+        }
+        let tier = ActiveTier::new(&[detour.to], capacities)?;
+        if detour.clients.is_whole() {
+            return Some(tier);
+        }
+        Some(ActiveTier {
+            certain: false,
+            only: Some((region, detour.clients)),
+            ..tier
+        })
     }
-    let takes_all = |(_, now): &(u8, RegionCapacity)| now.share == Share::ALL;
-    (!regions.is_empty()).then(|| ActiveTier {
-        total: regions.iter().map(|(_, now)| u64::from(now.weight)).sum(),
-        certain: regions.iter().any(takes_all),
-        whole: regions.iter().all(takes_all),
-        only: None,
-        regions: regions.into(),
-    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::pick::{ClientHash, next_draw, stage_for};
+    use super::super::pick::{ClientHash, next_draw};
     use super::*;
 
     const UP: RegionCapacity = RegionCapacity {
@@ -329,17 +362,11 @@ mod tests {
         AllDown::ServFail,
     ];
 
-    fn positions(outcome: &FailoverChain) -> Vec<Vec<u8>> {
-        outcome
+    fn positions(chain: &FailoverChain) -> Vec<Vec<u8>> {
+        chain
             .stages
             .iter()
-            .map(|stage| {
-                stage
-                    .regions
-                    .iter()
-                    .map(|(position, _)| *position)
-                    .collect()
-            })
+            .map(|tier| tier.regions.iter().map(|(position, _)| *position).collect())
             .collect()
     }
 
@@ -384,9 +411,9 @@ mod tests {
             positions(&resolve(&[STANDBY, UP, UP, UP], AllDown::AnswerAll)),
             [vec![1]]
         );
-        let outcome = resolve(&[STANDBY, DOWN, UP, UP], AllDown::AnswerAll);
-        assert_eq!(positions(&outcome), [vec![0]]);
-        assert_eq!(outcome.stages[0].total, 1);
+        let chain = resolve(&[STANDBY, DOWN, UP, UP], AllDown::AnswerAll);
+        assert_eq!(positions(&chain), [vec![0]]);
+        assert_eq!(chain.stages[0].total, 1);
     }
 
     #[test]
@@ -395,20 +422,20 @@ mod tests {
             share: Share::from_fraction(0.5),
             weight: 100,
         };
-        let outcome = resolve(&[half, DOWN, UP, UP], AllDown::AnswerAll);
-        assert_eq!(positions(&outcome), [vec![0], vec![2]]);
+        let chain = resolve(&[half, DOWN, UP, UP], AllDown::AnswerAll);
+        assert_eq!(positions(&chain), [vec![0], vec![2]]);
         assert!(
-            !outcome.stages[0].certain
-                && outcome.stages[1].certain
-                && outcome.ending == LastResort::Never
+            !chain.stages[0].certain
+                && chain.stages[1].certain
+                && chain.ending == LastResort::Never
         );
     }
 
     #[test]
     fn all_down_follows_its_rule() {
-        let outcome = resolve(&[DOWN; 4], AllDown::AnswerAll);
+        let chain = resolve(&[DOWN; 4], AllDown::AnswerAll);
         assert_eq!(
-            (positions(&outcome), outcome.all_down),
+            (positions(&chain), chain.all_down),
             (vec![vec![0, 1]], true)
         );
         assert_eq!(
@@ -433,9 +460,9 @@ mod tests {
                 all_down: rule,
                 ..RegionStates::default()
             };
-            let outcome = FailoverChain::resolve(&Tiers::from_lists(&[]), &states);
+            let chain = FailoverChain::resolve(&Tiers::from_lists(&[]), &states);
             assert_eq!(
-                (outcome.ending, outcome.all_down, outcome.stages.len()),
+                (chain.ending, chain.all_down, chain.stages.len()),
                 (LastResort::NoData, false, 0),
                 "{rule:?}"
             );
@@ -452,18 +479,18 @@ mod tests {
                 all_down,
                 ..RegionStates::default()
             };
-            let outcome = resolve_states(states.clone());
+            let chain = resolve_states(states.clone());
             assert_eq!(
-                (positions(&outcome), outcome.all_down),
+                (positions(&chain), chain.all_down),
                 (vec![vec![3]], false),
                 "{all_down:?}"
             );
             // What is agreed to be up is better still.
-            let outcome = resolve_states(RegionStates {
+            let chain = resolve_states(RegionStates {
                 standing: vec![DOWN, DOWN, UP, DOWN],
                 ..states
             });
-            assert_eq!(positions(&outcome), [[2]], "{all_down:?}");
+            assert_eq!(positions(&chain), [[2]], "{all_down:?}");
         }
     }
 
@@ -477,20 +504,20 @@ mod tests {
                 all_down,
                 ..RegionStates::default()
             };
-            let outcome = resolve_states(all.clone());
+            let chain = resolve_states(all.clone());
             assert_eq!(
-                (outcome.ending, outcome.all_down, outcome.stages.len()),
+                (chain.ending, chain.all_down, chain.stages.len()),
                 (LastResort::NotReady, false, 0)
             );
             let some = RegionStates {
                 unresolved: vec![true, false, true, true],
                 ..all
             };
-            let outcome = resolve_states(some);
-            assert!(outcome.all_down, "{all_down:?}");
+            let chain = resolve_states(some);
+            assert!(chain.all_down, "{all_down:?}");
             assert!(
-                outcome.stages.is_empty() || positions(&outcome) == [[1]],
-                "{all_down:?}: {outcome:?}"
+                chain.stages.is_empty() || positions(&chain) == [[1]],
+                "{all_down:?}: {chain:?}"
             );
         }
     }
@@ -506,8 +533,9 @@ mod tests {
         assert_eq!(Share::from_fraction(f64::NAN), Share::NONE);
     }
 
-    /// Which region takes each of these networks when `moved` of the first region's clients are shifted, to the third
-    /// region if `to` says so; the first takes `healthy` of its clients otherwise.
+    /// Which region takes each of these networks when `moved` of the first region's clients are
+    /// shifted, to the third region if `to` says so; the first takes `healthy` of its clients
+    /// otherwise.
     fn taken_by(moved: f64, healthy: f64, to: Option<u8>, tiers: &Tiers) -> Vec<Option<u8>> {
         let share = |part: f64| Share::from_fraction(part);
         let clients = ShareWindow {
@@ -526,10 +554,10 @@ mod tests {
             detours: vec![to.map(|to| Detour { to, clients }), None, None],
             ..RegionStates::default()
         };
-        let outcome = FailoverChain::resolve(tiers, &states);
-        let stage = |network: u32| stage_for(&outcome, ClientHash::at_v4(network << 8));
+        let chain = FailoverChain::resolve(tiers, &states);
+        let tier = |network: u32| chain.tier_for(ClientHash::at_v4(network << 8));
         (0..NETWORKS)
-            .map(|network| stage(network).map(|stage| stage.regions[0].0))
+            .map(|network| tier(network).map(|tier| tier.regions[0].0))
             .collect()
     }
 
@@ -619,9 +647,7 @@ mod tests {
             standing: vec![half],
             ..RegionStates::default()
         };
-        let outcome = FailoverChain::resolve(&Tiers::from_lists(&[&[0]]), &alone);
-        assert!(
-            (0..256).all(|network| stage_for(&outcome, ClientHash::at_v4(network << 8)).is_some())
-        );
+        let chain = FailoverChain::resolve(&Tiers::from_lists(&[&[0]]), &alone);
+        assert!((0..256).all(|network| chain.tier_for(ClientHash::at_v4(network << 8)).is_some()));
     }
 }

@@ -1,4 +1,11 @@
-//! Pick: which endpoints a reply holds, out of the stage that takes the client.
+//! Picks the endpoints of a reply from the tier that serves the client.
+//!
+//! A weighted pick draws a region in proportion to the regions' weights, then one of its endpoints
+//! in proportion to theirs. A sticky pick hashes the client's prefix instead, and round robin
+//! counts answers. A reply with several endpoints holds each of them at most once.
+//!
+//! This file is part of the query path. It allocates nothing (except in [`chances`]) and draws all
+//! its randomness from the seed that the caller passes in, so the same seed gives the same pick.
 
 #![cfg_attr(
     not(test),
@@ -11,111 +18,56 @@
     )
 )]
 
-use std::net::IpAddr;
+mod hash;
 
 use super::{ActiveTier, FailoverChain, PickMethod};
+use hash::{below, endpoint_draw};
+
+pub use hash::{ClientHash, STABLE_PREFIX_V4, STABLE_PREFIX_V6, next_draw};
 
 /// Most endpoints in one reply.
 pub const MAX_ANSWERS: usize = 8;
 
-/// One region's endpoints as they can be picked now: those in standby left out while they are not needed.
+/// The endpoints of one region that can be picked now. Standby endpoints are left out while others
+/// are up.
 #[derive(Debug, Clone, Default)]
 pub struct EndpointPool {
-    /// The weight of each, at least 1.
+    /// The weight of each endpoint, at least 1.
     pub weights: Box<[u32]>,
-    /// Their sum.
+    /// The sum of the weights.
     pub total: u64,
 }
 
 impl EndpointPool {
     /// A pool of these weights; `None` for no endpoints. Weights of 0 (all in standby) count as 1.
     pub fn new(weights: &[u32]) -> Option<EndpointPool> {
+        if weights.is_empty() {
+            return None;
+        }
         let weights: Box<[u32]> = weights.iter().map(|&weight| weight.max(1)).collect();
-        let total = weights.iter().map(|&weight| u64::from(weight)).sum();
-        (!weights.is_empty()).then_some(EndpointPool { weights, total })
+        let total = weights.iter().copied().map(u64::from).sum();
+        Some(EndpointPool { weights, total })
     }
-}
 
-/// The client as picks see it: its prefix (/24 for IPv4, /48 for IPv6), hashed alike on every server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientHash {
-    prefix: u64,
-}
-
-/// Prefix length of an IPv4 client for shares and sticky picks.
-pub const STABLE_PREFIX_V4: u8 = 24;
-/// Prefix length of an IPv6 client for shares and sticky picks.
-pub const STABLE_PREFIX_V6: u8 = 48;
-
-impl ClientHash {
-    /// The client at an address.
-    #[inline]
-    pub fn at(address: IpAddr) -> ClientHash {
-        match address {
-            IpAddr::V4(address) => ClientHash::at_v4(address.to_bits()),
-            IpAddr::V6(address) => ClientHash::at_v6(address.to_bits()),
+    /// The weight of an endpoint of this region, or 0 if it is already picked.
+    fn open_weight(&self, picks: &PickedEndpoints, region: u8, endpoint: usize) -> u64 {
+        match self.weights.get(endpoint) {
+            Some(&weight) if !picks.contains(region, endpoint) => u64::from(weight),
+            _ => 0,
         }
     }
-
-    /// The client at an IPv4 address.
-    #[inline]
-    pub fn at_v4(address: u32) -> ClientHash {
-        ClientHash {
-            prefix: u64::from(address >> 8),
-        }
-    }
-
-    /// The client at an IPv6 address.
-    #[inline]
-    pub fn at_v6(address: u128) -> ClientHash {
-        ClientHash {
-            prefix: (address >> 80) as u64 | 1 << 63,
-        }
-    }
-
-    /// An independent hash for each thing that the client is held against.
-    #[inline]
-    fn against(self, salt: u64) -> u64 {
-        mix(mix(self.prefix) ^ salt.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-    }
-}
-
-/// The finalizer of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
-#[inline]
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-/// The next draw after `draw`: the step of SplitMix64.
-#[inline]
-pub fn next_draw(draw: u64) -> u64 {
-    mix(draw.wrapping_add(0x9e37_79b9_7f4a_7c15))
-}
-
-/// A number in `0..total` from a uniform draw, exact to one part in 2^64 / total; 0 when `total` is 0.
-///
-/// Multiply and shift (Lemire: Fast random integer generation in an interval, 2019).
-#[inline]
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "two numbers of 64 bits in 128"
-)]
-fn below(draw: u64, total: u64) -> u64 {
-    ((u128::from(draw) * u128::from(total)) >> 64) as u64
 }
 
 /// The endpoints of one reply, in order: region position and index into its pool.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PickedEndpoints {
-    /// Region in the upper half, endpoint in the lower one: eight of them are two stores to clear.
+    /// Region in the upper half, endpoint in the lower one: two stores clear all eight.
     chosen: [u32; MAX_ANSWERS],
     count: usize,
 }
 
 impl PickedEndpoints {
-    /// What was picked.
+    /// Iterates over region position and endpoint index.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (u8, u16)> + '_ {
         (0..self.count)
@@ -123,20 +75,23 @@ impl PickedEndpoints {
             .map(|&chosen| ((chosen >> 16) as u8, chosen as u16))
     }
 
-    /// How many were picked.
+    /// The number of endpoints.
     #[inline]
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there is none.
+    /// Whether nothing was picked.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
     #[inline]
-    #[expect(clippy::arithmetic_side_effects, reason = "the place was there")]
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "the count is at most MAX_ANSWERS"
+    )]
     fn push(&mut self, region: u8, endpoint: usize) {
         if let Some(place) = self.chosen.get_mut(self.count) {
             *place = u32::from(region) << 16 | u32::from(endpoint as u16);
@@ -144,136 +99,319 @@ impl PickedEndpoints {
         }
     }
 
-    fn holds(&self, region: u8, endpoint: usize) -> bool {
+    fn contains(&self, region: u8, endpoint: usize) -> bool {
         self.iter()
             .any(|picked| picked == (region, endpoint as u16))
     }
 
-    /// How many of a region are picked.
-    fn of_region(&self, region: u8) -> usize {
+    /// The number of picked endpoints of one region.
+    fn count_in_region(&self, region: u8) -> usize {
         self.iter().filter(|(chosen, _)| *chosen == region).count()
     }
 }
 
-/// The stage that takes this client; `None` when nobody does.
-#[inline(always)]
-pub fn stage_for(outcome: &FailoverChain, client: ClientHash) -> Option<&ActiveTier> {
-    match outcome.stages.first() {
-        Some(first) if first.certain => Some(first),
-        _ => stage_by_share(outcome, client),
+impl FailoverChain {
+    /// The tier that serves this client; `None` when no tier takes it.
+    #[inline(always)]
+    pub fn tier_for(&self, client: ClientHash) -> Option<&ActiveTier> {
+        match self.stages.first() {
+            Some(first) if first.certain => Some(first),
+            _ => self.tier_by_share(client),
+        }
+    }
+
+    /// [`FailoverChain::tier_for`] where regions take a share of their clients.
+    #[cold]
+    fn tier_by_share(&self, client: ClientHash) -> Option<&ActiveTier> {
+        self.stages
+            .iter()
+            .find(|tier| tier.certain || tier.takes(client))
     }
 }
 
-/// The same where regions take a share of their clients.
-#[cold]
-fn stage_by_share(outcome: &FailoverChain, client: ClientHash) -> Option<&ActiveTier> {
-    outcome
-        .stages
-        .iter()
-        .find(|stage| stage.certain || takes(stage, client))
-}
-
-/// Whether some region of a stage takes the client.
-fn takes(stage: &ActiveTier, client: ClientHash) -> bool {
-    let hash = |region: u8| client.against(u64::from(region));
-    stage
-        .only
-        .is_none_or(|(region, clients)| clients.holds(hash(region)))
-        && stage
-            .regions
+impl ActiveTier {
+    /// Whether some region of the tier takes the client.
+    fn takes(&self, client: ClientHash) -> bool {
+        if let Some((region, clients)) = self.only
+            && !clients.holds(client.for_share(region))
+        {
+            return false;
+        }
+        self.regions
             .iter()
-            .any(|(region, now)| now.share.takes(hash(*region)))
+            .any(|(region, now)| now.share.takes(client.for_share(*region)))
+    }
+
+    /// The weight of the region at this index of the tier.
+    fn weight_of(&self, index: usize) -> u64 {
+        match self.regions.get(index) {
+            Some((_, now)) => u64::from(now.weight),
+            None => 0,
+        }
+    }
 }
 
 /// How to pick for one query.
 #[derive(Debug, Clone, Copy)]
 pub struct PickPolicy {
-    /// The service's rule.
+    /// The service's method.
     pub pick: PickMethod,
     /// Endpoints per reply.
     pub answers: u8,
-    /// What is drawn comes from it: another number for each query.
+    /// The source of all draws: a different number for each query.
     pub seed: u64,
-    /// Counts the answers of this service, for round robin.
+    /// The number of answers that this service has given, for round robin.
     pub turn: u32,
 }
 
-/// Picks endpoints of a stage, each at most once. `pools` is by region position.
+/// Picks endpoints of a tier, each at most once. `pools` is by region position.
 #[inline(always)]
 pub fn pick(
-    stage: &ActiveTier,
+    tier: &ActiveTier,
     pools: &[Option<EndpointPool>],
     client: ClientHash,
-    way: PickPolicy,
+    policy: PickPolicy,
 ) -> PickedEndpoints {
+    let picker = EndpointPicker {
+        tier,
+        pools,
+        client,
+    };
     let mut picks = PickedEndpoints::default();
-    if let Some(region) = only_endpoint(stage, pools) {
+    if let Some(region) = picker.only_endpoint() {
         picks.push(region, 0);
         return picks;
     }
-    if way.answers == 1
-        && stage.whole
-        && matches!(way.pick, PickMethod::Weighted | PickMethod::LeastLoad)
+    if policy.answers == 1
+        && tier.whole
+        && matches!(policy.pick, PickMethod::Weighted | PickMethod::LeastLoad)
     {
-        if let Some((region, endpoint)) = weighted_first(stage, pools, next_draw(way.seed)) {
+        if let Some((region, endpoint)) = picker.weighted_first(next_draw(policy.seed)) {
             picks.push(region, endpoint);
         }
         return picks;
     }
-    pick_each(stage, pools, client, way)
+    picker.pick_each(policy)
 }
 
-/// Picks one after the other, each from what is left.
-fn pick_each(
-    stage: &ActiveTier,
-    pools: &[Option<EndpointPool>],
+/// What every pick for one client reads: the tier, its regions' endpoints, and the client.
+#[derive(Clone, Copy)]
+struct EndpointPicker<'a> {
+    tier: &'a ActiveTier,
+    pools: &'a [Option<EndpointPool>],
     client: ClientHash,
-    way: PickPolicy,
-) -> PickedEndpoints {
-    let mut picks = PickedEndpoints::default();
-    let mut draw = next_draw(way.seed);
-    for _ in 0..way.answers {
-        let next = match way.pick {
-            PickMethod::Weighted | PickMethod::LeastLoad if stage.whole && picks.count == 0 => {
-                weighted_first(stage, pools, draw)
-            }
-            PickMethod::Weighted | PickMethod::LeastLoad => {
-                weighted(stage, pools, client, &picks, draw)
-            }
-            PickMethod::Sticky => sticky(stage, pools, client, &picks),
-            PickMethod::RoundRobin => round_robin(stage, pools, client, &picks, way.turn),
-        };
-        let Some((region, endpoint)) = next else {
-            break;
-        };
-        picks.push(region, endpoint);
-        draw = next_draw(draw);
-    }
-    picks
 }
 
-/// The first pick of a stage in which every region takes everybody: nothing to leave out, the sums are known.
-#[inline]
-fn weighted_first(
-    stage: &ActiveTier,
-    pools: &[Option<EndpointPool>],
-    draw: u64,
-) -> Option<(u8, usize)> {
-    let weights = stage.regions.iter().map(|(_, now)| now.weight);
-    let (region, _) = *stage
-        .regions
-        .get(walk(weights, below(draw, stage.total))?)?;
-    let pool = pool_of(pools, region)?;
-    let endpoint = walk(
-        pool.weights.iter().copied(),
-        below(second_draw(draw), pool.total),
-    )?;
-    Some((region, endpoint))
+/// The weights of the regions that can still give an endpoint.
+struct OpenRegions<'a> {
+    picker: EndpointPicker<'a>,
+    picks: &'a PickedEndpoints,
+    /// An open region has a weight. Otherwise all open ones are in standby, and count alike.
+    any_active: bool,
+}
+
+impl OpenRegions<'_> {
+    /// The weight of the region at this index of the tier; 0 if it is not open.
+    fn weight(&self, index: usize) -> u64 {
+        if !self.picker.is_open(index, self.picks) {
+            0
+        } else if self.any_active {
+            self.picker.tier.weight_of(index)
+        } else {
+            1
+        }
+    }
+}
+
+impl<'a> EndpointPicker<'a> {
+    /// Picks one endpoint after the other, each from those that are left.
+    fn pick_each(&self, policy: PickPolicy) -> PickedEndpoints {
+        let mut picks = PickedEndpoints::default();
+        let mut draw = next_draw(policy.seed);
+        for _ in 0..policy.answers {
+            let next = match policy.pick {
+                PickMethod::Weighted | PickMethod::LeastLoad
+                    if self.tier.whole && picks.is_empty() =>
+                {
+                    self.weighted_first(draw)
+                }
+                PickMethod::Weighted | PickMethod::LeastLoad => self.weighted(&picks, draw),
+                PickMethod::Sticky => self.sticky(&picks),
+                PickMethod::RoundRobin => self.round_robin(&picks, policy.turn),
+            };
+            let Some((region, endpoint)) = next else {
+                break;
+            };
+            picks.push(region, endpoint);
+            draw = next_draw(draw);
+        }
+        picks
+    }
+
+    /// The tier's one region, if it takes every client and has one endpoint: there is nothing to
+    /// decide.
+    #[inline(always)]
+    fn only_endpoint(&self) -> Option<u8> {
+        let [(region, _)] = self.tier.regions[..] else {
+            return None;
+        };
+        let pool = self.pool(region)?;
+        if self.tier.whole && pool.weights.len() == 1 {
+            Some(region)
+        } else {
+            None
+        }
+    }
+
+    /// The first pick from a tier whose regions take every client. Nothing is left out, so the sums
+    /// are known.
+    #[inline(always)]
+    fn weighted_first(&self, draw: u64) -> Option<(u8, usize)> {
+        let region_weights = self.tier.regions.iter().map(|(_, now)| now.weight);
+        let index = index_at_weight(region_weights, below(draw, self.tier.total))?;
+        let (region, _) = *self.tier.regions.get(index)?;
+        let pool = self.pool(region)?;
+        let endpoint_weights = pool.weights.iter().copied();
+        let endpoint = index_at_weight(endpoint_weights, below(endpoint_draw(draw), pool.total))?;
+        Some((region, endpoint))
+    }
+
+    /// A region by weight, then one of its endpoints by weight, among those not picked yet.
+    fn weighted(&self, picks: &PickedEndpoints, draw: u64) -> Option<(u8, usize)> {
+        let regions = self.open_regions(picks);
+        let index = draw_index(self.tier.regions.len(), draw, |index| regions.weight(index))?;
+        let (region, _) = *self.tier.regions.get(index)?;
+        let pool = self.pool(region)?;
+        let endpoint = draw_index(pool.weights.len(), endpoint_draw(draw), |endpoint| {
+            pool.open_weight(picks, region, endpoint)
+        })?;
+        Some((region, endpoint))
+    }
+
+    /// The region and then the endpoint with the best score for this client.
+    ///
+    /// Weighted rendezvous hashing: each candidate has the greatest -weight / ln(hash) in
+    /// proportion to its weight, and a changed weight moves only the clients that it must (Wang,
+    /// Ravishankar: HRW, 1998; Schindelhauer, Schomaker, 2005).
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "counts of regions and endpoints are far below 2^32"
+    )]
+    fn sticky(&self, picks: &PickedEndpoints) -> Option<(u8, usize)> {
+        let open = self.open_regions(picks);
+        let mut best_region = BestScore::default();
+        for (index, (region, _)) in self.tier.regions.iter().enumerate() {
+            best_region.offer(index, self.client, region_salt(*region), open.weight(index));
+        }
+        let (region, _) = *self.tier.regions.get(best_region.index?)?;
+        let pool = self.pool(region)?;
+        let mut best_endpoint = BestScore::default();
+        for endpoint in 0..pool.weights.len() {
+            let salt = region_salt(region) + 1 + endpoint as u64;
+            let weight = pool.open_weight(picks, region, endpoint);
+            best_endpoint.offer(endpoint, self.client, salt, weight);
+        }
+        Some((region, best_endpoint.index?))
+    }
+
+    /// Each endpoint of the open regions in turn, whatever its weight. Standby regions stay out.
+    #[expect(
+        clippy::arithmetic_side_effects,
+        reason = "a turn, eight picks and 254 pools at most; what is subtracted is never the larger"
+    )]
+    fn round_robin(&self, picks: &PickedEndpoints, turn: u32) -> Option<(u8, usize)> {
+        let nothing = PickedEndpoints::default();
+        let open = self.open_regions(&nothing);
+        let mut total = 0;
+        for index in 0..self.tier.regions.len() {
+            total += self.open_endpoint_count(&open, index);
+        }
+        if picks.len() >= total {
+            return None;
+        }
+        let mut left = (turn as usize + picks.len()).checked_rem(total)?;
+        for (index, (region, _)) in self.tier.regions.iter().enumerate() {
+            let count = self.open_endpoint_count(&open, index);
+            if left < count {
+                return Some((*region, left));
+            }
+            left -= count;
+        }
+        None
+    }
+
+    /// The number of endpoints of the region at this index; 0 if the region is not open.
+    fn open_endpoint_count(&self, open: &OpenRegions<'_>, index: usize) -> usize {
+        match self.tier.regions.get(index) {
+            Some((region, _)) if open.weight(index) > 0 => self.endpoint_count(*region),
+            _ => 0,
+        }
+    }
+
+    fn open_regions(self, picks: &'a PickedEndpoints) -> OpenRegions<'a> {
+        let any_active = (0..self.tier.regions.len())
+            .any(|index| self.is_open(index, picks) && self.tier.weight_of(index) > 0);
+        OpenRegions {
+            picker: self,
+            picks,
+            any_active,
+        }
+    }
+
+    /// Whether a region of the tier takes the client and has an endpoint that is not picked yet.
+    fn is_open(&self, index: usize, picks: &PickedEndpoints) -> bool {
+        let Some((region, now)) = self.tier.regions.get(index) else {
+            return false;
+        };
+        let takes_client = self.tier.whole || now.share.takes(self.client.for_share(*region));
+        takes_client && picks.count_in_region(*region) < self.endpoint_count(*region)
+    }
+
+    fn endpoint_count(&self, region: u8) -> usize {
+        self.pool(region).map_or(0, |pool| pool.weights.len())
+    }
+
+    #[inline(always)]
+    fn pool(&self, region: u8) -> Option<&'a EndpointPool> {
+        self.pools.get(usize::from(region))?.as_ref()
+    }
+}
+
+/// The salt of a region in sticky picks; its endpoints have the salts behind it.
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "a region position fits an octet"
+)]
+fn region_salt(region: u8) -> u64 {
+    (u64::from(region) + 1) << 32
+}
+
+/// The candidate with the best score so far. Of equal scores, the last one counts.
+#[derive(Default)]
+struct BestScore {
+    index: Option<usize>,
+    score: f64,
+}
+
+impl BestScore {
+    /// Compares one more candidate; those of weight 0 do not take part.
+    fn offer(&mut self, index: usize, client: ClientHash, salt: u64, weight: u64) {
+        if weight == 0 {
+            return;
+        }
+        let score = client.score(salt, weight);
+        if self.index.is_none() || score.total_cmp(&self.score).is_ge() {
+            *self = BestScore {
+                index: Some(index),
+                score,
+            };
+        }
+    }
 }
 
 /// The index at which the running sum of the weights first exceeds `left`.
 #[inline]
-fn walk(weights: impl Iterator<Item = u32>, mut left: u64) -> Option<usize> {
+fn index_at_weight(weights: impl Iterator<Item = u32>, mut left: u64) -> Option<usize> {
     for (index, weight) in weights.enumerate() {
         match left.checked_sub(u64::from(weight)) {
             None => return Some(index),
@@ -283,235 +421,52 @@ fn walk(weights: impl Iterator<Item = u32>, mut left: u64) -> Option<usize> {
     None
 }
 
-/// A draw for the endpoint that is independent of the one for its region.
-#[inline]
-fn second_draw(draw: u64) -> u64 {
-    next_draw(!draw)
-}
-
-/// The region of a stage in which there is nothing to decide: one region that takes everybody, with one endpoint.
-#[inline]
-fn only_endpoint(stage: &ActiveTier, pools: &[Option<EndpointPool>]) -> Option<u8> {
-    let [(region, _)] = stage.regions[..] else {
-        return None;
-    };
-    let pool = pool_of(pools, region)?;
-    (stage.whole && pool.weights.len() == 1).then_some(region)
-}
-
-/// Whether a region of the stage takes the client and has an endpoint that is not picked yet.
-fn is_open(
-    stage: &ActiveTier,
-    index: usize,
-    pools: &[Option<EndpointPool>],
-    client: ClientHash,
-    picks: &PickedEndpoints,
-) -> bool {
-    let Some((region, now)) = stage.regions.get(index) else {
-        return false;
-    };
-    let taken = stage.whole || now.share.takes(client.against(u64::from(*region)));
-    let endpoints = pool_of(pools, *region).map_or(0, |pool| pool.weights.len());
-    taken && picks.of_region(*region) < endpoints
-}
-
-fn pool_of(pools: &[Option<EndpointPool>], region: u8) -> Option<&EndpointPool> {
-    pools.get(usize::from(region))?.as_ref()
-}
-
-/// The weight of each open region; all alike when only those in standby are open.
-fn open_weights(
-    stage: &ActiveTier,
-    pools: &[Option<EndpointPool>],
-    client: ClientHash,
-    picks: &PickedEndpoints,
-) -> impl Fn(usize) -> u64 {
-    let open = |index| is_open(stage, index, pools, client, picks);
-    let active = (0..stage.regions.len()).any(|index| open(index) && weight_of(stage, index) > 0);
-    move |index| match (is_open(stage, index, pools, client, picks), active) {
-        (false, _) => 0,
-        (true, true) => weight_of(stage, index),
-        (true, false) => 1,
-    }
-}
-
-/// The weight of a region of the stage.
-fn weight_of(stage: &ActiveTier, index: usize) -> u64 {
-    stage
-        .regions
-        .get(index)
-        .map_or(0, |(_, now)| u64::from(now.weight))
-}
-
-/// Which region it is.
-fn region_at(stage: &ActiveTier, index: usize) -> u8 {
-    stage.regions.get(index).map_or(0, |(region, _)| *region)
-}
-
-/// A region by weight, then one of its endpoints by weight, among those not picked yet.
-fn weighted(
-    stage: &ActiveTier,
-    pools: &[Option<EndpointPool>],
-    client: ClientHash,
-    picks: &PickedEndpoints,
-    draw: u64,
-) -> Option<(u8, usize)> {
-    let weight = open_weights(stage, pools, client, picks);
-    let index = spin(stage.regions.len(), &weight, draw)?;
-    let region = stage.regions.get(index)?.0;
-    let pool = pool_of(pools, region)?;
-    let endpoint_weight = |endpoint: usize| open_endpoint_weight(pool, picks, region, endpoint);
-    spin(pool.weights.len(), &endpoint_weight, second_draw(draw)).map(|endpoint| (region, endpoint))
-}
-
-/// The weight of an endpoint; 0 once it is picked.
-fn open_endpoint_weight(
-    pool: &EndpointPool,
-    picks: &PickedEndpoints,
-    region: u8,
-    endpoint: usize,
-) -> u64 {
-    if picks.holds(region, endpoint) {
-        0
-    } else {
-        pool.weights
-            .get(endpoint)
-            .map_or(0, |weight| u64::from(*weight))
-    }
-}
-
 /// One index of `0..count` in proportion to its weight; `None` when all weights are 0.
-fn spin(count: usize, weight: &impl Fn(usize) -> u64, draw: u64) -> Option<usize> {
-    let total = (0..count).map(weight).sum();
+fn draw_index(count: usize, draw: u64, weight: impl Fn(usize) -> u64) -> Option<usize> {
+    let total = (0..count).map(&weight).sum();
     let mut left = below(draw, total);
-    (0..count).find(|&index| {
-        let weight = weight(index);
-        let found = left < weight;
-        left = left.wrapping_sub(weight);
-        found
-    })
-}
-
-/// The region and then the endpoint with the best score for this client.
-///
-/// Weighted rendezvous hashing: -weight / ln(hash) is greatest for each in proportion to its weight, and a change of
-/// one weight moves only the clients that it must (Wang, Ravishankar: HRW, 1998; Schindelhauer, Schomaker, 2005).
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "numbers of regions and endpoints, far below 2^64"
-)]
-fn sticky(
-    stage: &ActiveTier,
-    pools: &[Option<EndpointPool>],
-    client: ClientHash,
-    picks: &PickedEndpoints,
-) -> Option<(u8, usize)> {
-    let weight = open_weights(stage, pools, client, picks);
-    let salt = |region: u8| (u64::from(region) + 1) << 32;
-    let region = best(
-        stage.regions.len(),
-        |index| (salt(region_at(stage, index)), weight(index)),
-        client,
-    )?;
-    let region = stage.regions.get(region)?.0;
-    let pool = pool_of(pools, region)?;
-    let endpoint_weight = |endpoint: usize| open_endpoint_weight(pool, picks, region, endpoint);
-    let salted = |endpoint: usize| {
-        (
-            salt(region) + 1 + endpoint as u64,
-            endpoint_weight(endpoint),
-        )
-    };
-    best(pool.weights.len(), salted, client).map(|endpoint| (region, endpoint))
-}
-
-/// The index with the best score; those of weight 0 do not take part.
-fn best(
-    count: usize,
-    salt_and_weight: impl Fn(usize) -> (u64, u64),
-    client: ClientHash,
-) -> Option<usize> {
-    let score = |index: usize| {
-        let (salt, weight) = salt_and_weight(index);
-        // 53 bits and a half: never 0 and never 1, so the logarithm is finite and below 0.
-        let unit = ((client.against(salt) >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
-        (weight > 0).then(|| -(weight as f64) / unit.ln())
-    };
-    (0..count)
-        .filter_map(|index| score(index).map(|score| (index, score)))
-        .max_by(|a, b| a.1.total_cmp(&b.1))
-        .map(|best| best.0)
-}
-
-/// Each endpoint of the open regions in turn, weights not asked (but those in standby stay out).
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "a turn and eight picks at most; what is left is not less than the size"
-)]
-fn round_robin(
-    stage: &ActiveTier,
-    pools: &[Option<EndpointPool>],
-    client: ClientHash,
-    picks: &PickedEndpoints,
-    turn: u32,
-) -> Option<(u8, usize)> {
-    let nothing = PickedEndpoints::default();
-    let weight = open_weights(stage, pools, client, &nothing);
-    let size = |index: usize| {
-        if weight(index) == 0 {
-            0
-        } else {
-            pool_of(pools, region_at(stage, index)).map_or(0, |pool| pool.weights.len())
+    for index in 0..count {
+        match left.checked_sub(weight(index)) {
+            None => return Some(index),
+            Some(rest) => left = rest,
         }
-    };
-    let total: usize = (0..stage.regions.len()).map(size).sum();
-    if picks.len() >= total {
-        return None;
-    }
-    let mut left = (turn as usize + picks.len()).checked_rem(total)?;
-    for index in 0..stage.regions.len() {
-        let size = size(index);
-        if left < size {
-            return Some((region_at(stage, index), left));
-        }
-        left -= size;
     }
     None
 }
 
-/// The chance of each endpoint to come first in a reply to this client when it is picked by weight, 0.0..=1.0: region
-/// position, index into its pool, chance. Not for the query path.
+/// The chance of each endpoint to come first in a reply to this client when it is picked by weight,
+/// 0.0..=1.0: region position, index into its pool, chance. Not for the query path.
 pub fn chances(
-    stage: &ActiveTier,
+    tier: &ActiveTier,
     pools: &[Option<EndpointPool>],
     client: ClientHash,
 ) -> Vec<(u8, usize, f64)> {
-    let nothing = PickedEndpoints::default();
-    let weight = open_weights(stage, pools, client, &nothing);
-    let total: u64 = (0..stage.regions.len()).map(&weight).sum();
-    let regions = stage
-        .regions
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| weight(*index) > 0);
-    let endpoints =
-        regions.filter_map(|(index, (region, _))| Some((index, *region, pool_of(pools, *region)?)));
-    let of_region = |(index, region, pool): (usize, u8, &EndpointPool)| {
-        let region_chance = weight(index) as f64 / total as f64;
-        let chance = |(at, own): (usize, &u32)| {
-            (
-                region,
-                at,
-                region_chance * f64::from(*own) / pool.total as f64,
-            )
-        };
-        pool.weights
-            .iter()
-            .enumerate()
-            .map(chance)
-            .collect::<Vec<_>>()
+    let picker = EndpointPicker {
+        tier,
+        pools,
+        client,
     };
-    endpoints.flat_map(of_region).collect()
+    let nothing = PickedEndpoints::default();
+    let open = picker.open_regions(&nothing);
+    let total: u64 = (0..tier.regions.len())
+        .map(|index| open.weight(index))
+        .sum();
+    let mut chances = Vec::new();
+    for (index, (region, _)) in tier.regions.iter().enumerate() {
+        let weight = open.weight(index);
+        let Some(pool) = picker.pool(*region) else {
+            continue;
+        };
+        if weight == 0 {
+            continue;
+        }
+        let region_chance = weight as f64 / total as f64;
+        for (endpoint, own) in pool.weights.iter().enumerate() {
+            let chance = region_chance * f64::from(*own) / pool.total as f64;
+            chances.push((*region, endpoint, chance));
+        }
+    }
+    chances
 }
 
 #[cfg(test)]
@@ -520,7 +475,7 @@ mod tests {
     use super::super::{RegionStates, Share, Tiers};
     use super::*;
 
-    fn stage(weights: &[u32]) -> ActiveTier {
+    fn tier(weights: &[u32]) -> ActiveTier {
         let positions: Vec<u8> = (0..weights.len() as u8).collect();
         let standing: Vec<RegionCapacity> = weights
             .iter()
@@ -537,7 +492,7 @@ mod tests {
     }
 
     fn picked(
-        stage: &ActiveTier,
+        tier: &ActiveTier,
         pools: &[Option<EndpointPool>],
         pick: PickMethod,
         answers: u8,
@@ -546,7 +501,7 @@ mod tests {
         turn: u32,
     ) -> PickedEndpoints {
         super::pick(
-            stage,
+            tier,
             pools,
             client,
             PickPolicy {
@@ -564,7 +519,7 @@ mod tests {
 
     /// Counts of picks by (region, endpoint), over `draws` draws from a fixed seed.
     fn shares(
-        stage: &ActiveTier,
+        tier: &ActiveTier,
         pools: &[Option<EndpointPool>],
         how: PickMethod,
         draws: u32,
@@ -573,7 +528,7 @@ mod tests {
         let mut draw = 1;
         for n in 0..draws {
             draw = next_draw(draw);
-            let picks = picked(stage, pools, how, 1, client(n), draw, n);
+            let picks = picked(tier, pools, how, 1, client(n), draw, n);
             *counts.entry(picks.iter().next().unwrap()).or_insert(0.0) += 1.0;
         }
         counts.into_iter().collect()
@@ -586,9 +541,9 @@ mod tests {
 
     #[test]
     fn chances_are_the_shares_of_weighted_picks() {
-        let stage = stage(&[1, 3]);
+        let tier = tier(&[1, 3]);
         let pools = [EndpointPool::new(&[80, 20]), EndpointPool::new(&[5])];
-        let chances = chances(&stage, &pools, client(1));
+        let chances = chances(&tier, &pools, client(1));
         assert_eq!(
             chances
                 .iter()
@@ -596,7 +551,7 @@ mod tests {
                 .collect::<Vec<_>>(),
             [0.2, 0.05, 0.75]
         );
-        let counts = shares(&stage, &pools, PickMethod::Weighted, 20_000);
+        let counts = shares(&tier, &pools, PickMethod::Weighted, 20_000);
         for ((region, endpoint, chance), ((picked, at), count)) in chances.into_iter().zip(counts) {
             assert_eq!((region, endpoint), (picked, usize::from(at)));
             assert!(
@@ -616,7 +571,7 @@ mod tests {
         let expected = [0.3 * 0.8, 0.3 * 0.2, 0.6, 0.1 * 1e-6, 0.1 * 0.999_999];
         for how in [PickMethod::Weighted, PickMethod::Sticky] {
             let draws = 1_000_000;
-            for ((region, endpoint), count) in shares(&stage(&[30, 60, 10]), &pools, how, draws) {
+            for ((region, endpoint), count) in shares(&tier(&[30, 60, 10]), &pools, how, draws) {
                 let index = [0, 2, 3][usize::from(region)] + usize::from(endpoint);
                 let probability: f64 = expected[index];
                 let close = within_three_deviations(count, draws, probability)
@@ -631,7 +586,7 @@ mod tests {
 
     #[test]
     fn sticky_keeps_the_client_when_another_endpoint_leaves() {
-        let (three, two) = (stage(&[100, 100, 100]), stage(&[100, 100]));
+        let (three, two) = (tier(&[100, 100, 100]), tier(&[100, 100]));
         let pools = [
             EndpointPool::new(&[1]),
             EndpointPool::new(&[1]),
@@ -655,7 +610,7 @@ mod tests {
         let pools = [EndpointPool::new(&[1, 1]), EndpointPool::new(&[1])];
         let picked = |turn| {
             picked(
-                &stage(&[1, 1]),
+                &tier(&[1, 1]),
                 &pools,
                 PickMethod::RoundRobin,
                 1,
@@ -680,7 +635,7 @@ mod tests {
         ] {
             for n in 0..200 {
                 let picks = picked(
-                    &stage(&[1, 1]),
+                    &tier(&[1, 1]),
                     &pools,
                     how,
                     8,
@@ -712,9 +667,9 @@ mod tests {
             standing: standing.to_vec(),
             ..RegionStates::default()
         };
-        let outcome = FailoverChain::resolve(&Tiers::from_lists(&[&[0], &[1]]), &states);
+        let chain = FailoverChain::resolve(&Tiers::from_lists(&[&[0], &[1]]), &states);
         let first = (0..100_000)
-            .filter(|&n| stage_for(&outcome, client(n)).unwrap().regions[0].0 == 0)
+            .filter(|&n| chain.tier_for(client(n)).unwrap().regions[0].0 == 0)
             .count();
         assert!(
             within_three_deviations(first as f64, 100_000, 0.25),

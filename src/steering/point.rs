@@ -1,4 +1,7 @@
 //! Points on the Earth and the great-circle distance between them.
+//!
+//! A [`Point`] is what people write: degrees north and east, checked once. Distances are measured
+//! between [`UnitVector`]s, because steering compares one client with many regions.
 
 use std::fmt;
 
@@ -51,13 +54,11 @@ impl Point {
         })
     }
 
-    /// The middle of the square of so many degrees that the point lies in.
+    /// The middle of the square around the point, on a grid of squares of this many degrees.
     pub fn middle_of_square(self, degrees: f64) -> Self {
-        let middle =
-            |at: f64, most: f64| (((at / degrees).floor() + 0.5) * degrees).clamp(-most, most);
         Point {
-            latitude: middle(self.latitude, 90.0),
-            longitude: middle(self.longitude, 180.0),
+            latitude: middle_of_step(self.latitude, degrees).clamp(-90.0, 90.0),
+            longitude: middle_of_step(self.longitude, degrees).clamp(-180.0, 180.0),
         }
     }
 
@@ -83,19 +84,21 @@ impl Point {
     }
 }
 
-/// A point on the unit sphere: a distance costs six multiplications and one arc sine.
+/// The middle of the step that a coordinate lies in.
+fn middle_of_step(coordinate: f64, step: f64) -> f64 {
+    ((coordinate / step).floor() + 0.5) * step
+}
+
+/// A point on the unit sphere. The distance between two costs six multiplications and one arc sine.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UnitVector(pub [f64; 3]);
 
 impl UnitVector {
-    /// Great-circle distance in kilometres, by the chord (accurate for near points too, as haversine is).
+    /// Great-circle distance in kilometres, from the chord. Like haversine, it is accurate for near
+    /// points too.
     pub fn distance_km(&self, other: &UnitVector) -> f64 {
-        let squared: f64 = self
-            .0
-            .iter()
-            .zip(&other.0)
-            .map(|(a, b)| (a - b) * (a - b))
-            .sum();
+        let ([x1, y1, z1], [x2, y2, z2]) = (self.0, other.0);
+        let squared = (x1 - x2) * (x1 - x2) + (y1 - y2) * (y1 - y2) + (z1 - z2) * (z1 - z2);
         2.0 * EARTH_RADIUS_KM * (squared.sqrt() / 2.0).min(1.0).asin()
     }
 }

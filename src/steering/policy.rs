@@ -1,17 +1,20 @@
-//! The words of a steering policy.
+//! The settings of a steering policy, as a service states them: order, tie band, bias, pick method,
+//! and what is answered when every region is down.
+//!
+//! Each type accepts only values that make sense, so the code that steers checks nothing again.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// How the regions that may serve a client are put in order.
+/// The order in which regions are tried for a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum RegionOrder {
-    /// By great-circle distance, each region's bias applied.
+    /// Nearest first, by great-circle distance with each region's bias applied.
     #[default]
     Nearest,
-    /// As listed in the service's endpoints.
+    /// In the order of the service's `endpoints`.
     Priority,
-    /// All in one tier.
+    /// All regions share one tier.
     None,
 }
 
@@ -21,21 +24,21 @@ pub enum PickMethod {
     /// At random, in proportion to the weights.
     #[default]
     Weighted,
-    /// Each in turn, per worker.
+    /// One after the other, counted per worker.
     RoundRobin,
     /// By weighted rendezvous hash of the client's /24 or /48: the same client keeps its endpoint.
     Sticky,
-    /// Fewer answers to the endpoint that reports more load.
+    /// By weights that shrink for endpoints that report more load.
     LeastLoad,
 }
 
 /// What is answered when no region of a service is available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum AllDown {
-    /// As if all were up.
+    /// All regions, as if they were up.
     #[default]
     AnswerAll,
-    /// The regions that were available last.
+    /// The regions that were the last to be available.
     LastGood,
     /// No records.
     NoData,
@@ -43,17 +46,18 @@ pub enum AllDown {
     ServFail,
 }
 
-/// A change of a region's attraction in per cent, -99..=99; positive draws clients from farther away.
+/// Shrinks or grows a region's distance, in per cent, -99..=99. A positive bias draws clients from
+/// farther away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Bias(i8);
 
 impl Bias {
     /// `None` outside -99..=99.
     pub fn new(percent: i64) -> Option<Self> {
-        i8::try_from(percent)
-            .ok()
-            .filter(|bias| (-99..=99).contains(bias))
-            .map(Bias)
+        match i8::try_from(percent) {
+            Ok(bias @ -99..=99) => Some(Bias(bias)),
+            _ => None,
+        }
     }
 
     /// Per cent.
@@ -61,8 +65,8 @@ impl Bias {
         self.0
     }
 
-    /// The distance with this bias applied: `d * (1 - b/100)` for b > 0, `d / (1 + b/100)` for b < 0
-    /// (Amazon Route 53 Developer Guide, geoproximity routing).
+    /// The distance with this bias applied: `d * (1 - b/100)` for b > 0, `d / (1 + b/100)` for b <
+    /// 0 (Amazon Route 53 Developer Guide, geoproximity routing).
     pub fn apply(self, distance: f64) -> f64 {
         let bias = f64::from(self.0) / 100.0;
         if bias >= 0.0 {
@@ -73,7 +77,8 @@ impl Bias {
     }
 }
 
-/// How much farther than the nearest a region may be and still share its clients.
+/// The tie band: how much farther than the nearest region another one may be and still share its
+/// tier.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Band {
     /// Per cent of the nearest biased distance, 0..=1000.
@@ -89,7 +94,8 @@ impl Default for Band {
 }
 
 impl Band {
-    /// The farthest biased distance that still belongs to the tier whose nearest is `nearest`, in kilometres.
+    /// The farthest biased distance, in kilometres, inside the tier whose nearest region is at
+    /// `nearest`.
     pub fn limit(self, nearest: f64) -> f64 {
         match self {
             Band::Percent(percent) => nearest * (1.0 + percent / 100.0),
@@ -103,25 +109,24 @@ impl FromStr for Band {
 
     /// `"5%"` or `"150km"`.
     fn from_str(text: &str) -> Result<Self, BandError> {
-        let number = |digits: &str, most: f64| {
-            digits
-                .trim()
-                .parse()
-                .ok()
-                .filter(|value| (0.0..=most).contains(value))
-                .ok_or(BandError)
-        };
         if let Some(percent) = text.strip_suffix('%') {
-            number(percent, 1000.0).map(Band::Percent)
+            Ok(Band::Percent(number_up_to(percent, 1000.0)?))
         } else if let Some(kilometres) = text.strip_suffix("km") {
-            number(kilometres, 20037.0).map(Band::Kilometres)
+            Ok(Band::Kilometres(number_up_to(kilometres, 20037.0)?))
         } else {
             Err(BandError)
         }
     }
 }
 
-/// The text is no tie band.
+fn number_up_to(digits: &str, most: f64) -> Result<f64, BandError> {
+    match digits.trim().parse() {
+        Ok(number) if (0.0..=most).contains(&number) => Ok(number),
+        _ => Err(BandError),
+    }
+}
+
+/// The text is not a tie band.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BandError;
 

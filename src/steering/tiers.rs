@@ -1,8 +1,12 @@
-//! Order: the regions that may serve a client, as tiers, nearest first.
+//! Tiers: the regions that may serve a client, nearest first.
+//!
+//! [`SteeringRules`] measures a service's regions from the client's place and joins those within
+//! the tie band to one tier. The first tier with an available region serves the client. A client
+//! whose place is unknown gets the regions in the order listed.
 
 use super::{Band, Bias, RegionOrder, UnitVector};
 
-/// Most candidates of one service: a position fits an octet, and one value is left for the tier's end.
+/// Most candidates of one service: a position fits an octet, and one value marks the end of a tier.
 pub const MAX_CANDIDATES: usize = 254;
 /// Marks the end of a tier inside [`Tiers`].
 const END: u8 = 255;
@@ -10,20 +14,20 @@ const END: u8 = 255;
 /// One region that may serve clients of a service.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Candidate {
-    /// Where it is; needed for `nearest` only.
+    /// Its place; only `nearest` needs one.
     pub location: Option<UnitVector>,
-    /// Its attraction.
+    /// Shrinks or grows its distance.
     pub bias: Bias,
 }
 
-/// What puts candidates in order. A candidate is known by its position in the list.
+/// How a service orders its regions. A candidate is identified by its position in the list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SteeringRules {
-    /// Near, as listed, or all alike.
+    /// Nearest first, as listed, or all in one tier.
     pub order: RegionOrder,
     /// How much farther a region may be and still share a tier.
     pub band: Band,
-    /// At most [`MAX_CANDIDATES`], in the order listed.
+    /// At most [`MAX_CANDIDATES`], in the order of the configuration.
     pub candidates: Vec<Candidate>,
 }
 
@@ -32,15 +36,17 @@ pub struct SteeringRules {
 pub struct MeasuredCandidate {
     /// Position in [`SteeringRules::candidates`].
     pub position: u8,
-    /// Great-circle distance in kilometres; `None` when either place is unknown or not asked for.
+    /// Great-circle distance in kilometres; `None` when either place is unknown, or the order needs
+    /// none.
     pub distance: Option<f64>,
-    /// The distance that counts: bias applied. 0 where there is no distance.
+    /// The distance with the bias applied, which decides; 0 without a distance.
     pub biased: f64,
 }
 
-/// Candidates in tiers: the first tier that has an available region serves the client.
+/// Candidates in tiers: the first tier with an available region serves the client.
 ///
-/// Compact, because a catchment holds one for every class of places: positions, each tier ended by 255.
+/// A catchment holds one of these for every class of places, so it is compact: positions, each tier
+/// ended by 255.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Tiers(Box<[u8]>);
 
@@ -69,10 +75,10 @@ impl Tiers {
 }
 
 impl SteeringRules {
-    /// The candidates in the order in which `client` would be given them.
+    /// The candidates in the order in which they serve `client`.
     ///
-    /// `allowed` is what a fence leaves, in the fence's order; without one, all as listed. A client whose place is
-    /// unknown gets the order listed: never a distance from 0,0.
+    /// `allowed` is what a fence leaves, in the fence's order; without a fence it is all, as
+    /// listed. A client whose place is unknown gets that order too, never a distance from 0,0.
     pub fn measure(
         &self,
         client: Option<UnitVector>,
@@ -103,26 +109,26 @@ impl SteeringRules {
 
     fn measure_one(&self, client: Option<UnitVector>, position: u8) -> MeasuredCandidate {
         let candidate = self.candidates.get(usize::from(position));
-        let distance = match (
-            self.order,
-            client,
-            candidate.and_then(|candidate| candidate.location),
-        ) {
-            (RegionOrder::Nearest, Some(client), Some(region)) => Some(client.distance_km(&region)),
-            _ => None,
-        };
-        let biased = match (distance, candidate) {
-            (Some(distance), Some(candidate)) => candidate.bias.apply(distance),
-            _ => 0.0,
-        };
+        if self.order == RegionOrder::Nearest
+            && let (Some(client), Some(candidate)) = (client, candidate)
+            && let Some(location) = candidate.location
+        {
+            let distance = client.distance_km(&location);
+            return MeasuredCandidate {
+                position,
+                distance: Some(distance),
+                biased: candidate.bias.apply(distance),
+            };
+        }
         MeasuredCandidate {
             position,
-            distance,
-            biased,
+            distance: None,
+            biased: 0.0,
         }
     }
 
-    /// Joins measured candidates to tiers: those within the band of the nearest, then of the nearest that is left.
+    /// Joins measured candidates to tiers: those within the band of the nearest one, then those
+    /// within the band of the nearest one that is left, and so on.
     pub fn tiers(&self, client: Option<UnitVector>, measured: &[MeasuredCandidate]) -> Tiers {
         let by_distance = self.is_by_distance(client);
         let mut octets = Vec::with_capacity(measured.len() * 2);
@@ -145,7 +151,7 @@ impl SteeringRules {
         Tiers(octets.into())
     }
 
-    /// [`SteeringRules::measure`] and [`SteeringRules::tiers`] in one.
+    /// [`SteeringRules::measure`], then [`SteeringRules::tiers`].
     pub fn arrange(&self, client: Option<UnitVector>, allowed: Option<&[u8]>) -> Tiers {
         self.tiers(client, &self.measure(client, allowed))
     }
@@ -153,9 +159,9 @@ impl SteeringRules {
 
 /// Puts each tier in order of position, so that equal tiers are equal octets.
 fn sort_tiers(octets: &mut [u8]) {
-    octets
-        .split_mut(|&position| position == END)
-        .for_each(<[u8]>::sort_unstable);
+    for tier in octets.split_mut(|&position| position == END) {
+        tier.sort_unstable();
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,116 @@
+//! What a reply depends on besides the query and the client: the published state, and the draws and
+//! counters of one query.
+//!
+//! The controller publishes a [`Snapshot`] by swapping one pointer. A worker borrows the current
+//! snapshot for one query and makes a [`QueryContext`] from it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::policy::ServerPolicy;
+use crate::catalog::{Catalog, LiveState, ServiceId};
+
+/// What one query is answered from.
+#[derive(Clone, Copy)]
+pub struct QueryContext<'m> {
+    /// The published state.
+    pub snapshot: &'m Snapshot,
+    /// The availability to answer from: the snapshot's own, except where a caller asks "what if".
+    pub present: &'m LiveState,
+    /// How many answers each service with round robin has given.
+    pub turns: &'m RoundRobinCounters,
+    /// The source of all draws: a different number for each query.
+    pub seed: u64,
+    /// The worker's slot in the answer counters, so that workers do not wait for each other.
+    /// `None`: the query is not a client's and is not counted.
+    pub lane: Option<u8>,
+    /// A query whose seed has none of these bits adds its client to the traffic sample.
+    pub passed_over: u64,
+}
+
+impl<'m> QueryContext<'m> {
+    /// Zones, services, geography.
+    #[inline]
+    pub(super) fn catalog(&self) -> &'m Catalog {
+        &self.snapshot.world
+    }
+
+    /// Whether this query's client goes into the traffic sample.
+    #[inline]
+    pub(super) fn is_sampled(&self) -> bool {
+        self.seed & self.passed_over == 0
+    }
+}
+
+/// For each service, how many round-robin answers it has given: where the next one starts.
+#[derive(Debug, Default)]
+pub struct RoundRobinCounters(Box<[AtomicU32]>);
+
+impl RoundRobinCounters {
+    /// Counters at zero.
+    pub fn new(services: usize) -> RoundRobinCounters {
+        let mut counters = Vec::new();
+        counters.resize_with(services, AtomicU32::default);
+        RoundRobinCounters(counters.into())
+    }
+
+    /// This service's turn, which is then counted.
+    #[inline]
+    pub(super) fn take(&self, service: ServiceId) -> u32 {
+        match self.0.get(service.0 as usize) {
+            Some(turn) => turn.fetch_add(1, Ordering::Relaxed),
+            None => 0,
+        }
+    }
+}
+
+/// The state that the workers answer from. It is published by swapping one pointer.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Zones, services, geography.
+    pub world: Arc<Catalog>,
+    /// Their present availability.
+    pub present: LiveState,
+    /// Access rules, rate limits and server identity.
+    pub policy: Arc<ServerPolicy>,
+    /// Seconds since 1970, modulo 2^32. The publisher keeps it current.
+    pub clock: &'static AtomicU32,
+    /// Kept from snapshot to snapshot of one catalog.
+    pub turns: Arc<RoundRobinCounters>,
+}
+
+impl Snapshot {
+    /// The same catalog with another availability.
+    pub fn with(&self, present: LiveState) -> Snapshot {
+        Snapshot {
+            present,
+            world: self.world.clone(),
+            policy: self.policy.clone(),
+            clock: self.clock,
+            turns: self.turns.clone(),
+        }
+    }
+
+    /// The context of a query that is not a client's: it is neither sampled nor counted.
+    #[inline]
+    pub fn moment(&self, seed: u64) -> QueryContext<'_> {
+        QueryContext {
+            snapshot: self,
+            present: &self.present,
+            turns: &self.turns,
+            seed,
+            lane: None,
+            passed_over: u64::MAX,
+        }
+    }
+
+    /// The context of a client's query, which is counted in this lane.
+    #[inline]
+    pub fn moment_in(&self, lane: u8, seed: u64) -> QueryContext<'_> {
+        QueryContext {
+            lane: Some(lane),
+            passed_over: self.policy.passed_over,
+            ..self.moment(seed)
+        }
+    }
+}
