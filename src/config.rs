@@ -1,50 +1,30 @@
-//! The configuration: `raw` is the file as written, [`Config`] is the truth after every check.
+//! Reads the configuration file.
 //!
 //! ```text
-//! text --toml--> document tree --read--> raw tables --resolve--> Config
+//! text --toml--> document --tables, values--> the file as written --truth--> Config
 //! ```
-//! Every step adds its mistakes to one report, so that one run tells all of them.
+//! Four folders, each of which uses only those before it: [`document`] reads TOML and collects mistakes, [`values`] says how
+//! single values are written, [`tables`] declares every key with its default, and [`truth`] resolves names and checks what
+//! goes together. Every step adds its mistakes to one report, so that one run tells all of them. The unit tests of this room
+//! go through [`parse`], as a user does, and are in `tests.rs`; a file that has rules of its own tests them at its end.
 
 use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-pub mod error;
-pub mod model;
+mod document;
+mod tables;
+mod truth;
 pub mod values;
 
-mod addresses;
-mod bindings;
-mod certificates;
-mod check_values;
-mod checks;
-mod combinations;
-mod endpoints;
-mod fences;
-mod guard;
-mod listen;
-mod names;
-mod raw;
-mod raw_endpoints;
-mod raw_server;
-mod read;
-mod request_headers;
-mod resolve;
-mod service_values;
-mod services;
-mod traffic;
-mod zones;
-
 pub use crate::net::Cidr;
-pub use error::ConfigError;
-pub use listen::{EncryptedListen, IdentityFiles};
-pub use model::*;
-pub use names::is_name;
+pub use document::error::{self, ConfigError};
+pub use truth::model::{self, *};
+pub use truth::{EncryptedListen, IdentityFiles, is_name};
 
 use crate::files::{self, FileContent, FileKind, FileRead};
-use error::ConfigReport;
-use raw::RawConfig;
-use read::{DocumentItem, ReadValue};
+use document::{ConfigReport, DocumentItem, ReadValue};
+use tables::RawConfig;
 
 /// Longest configuration file, in octets.
 pub const MAX_FILE: u64 = FileKind::Configuration.most();
@@ -54,22 +34,20 @@ const MAX_RECOVERED: usize = 1 << 20;
 /// A configuration that can be used, and what is odd about it.
 #[derive(Debug, Clone)]
 pub struct LoadedConfig {
-    /// The truth.
+    /// The configuration, checked.
     pub config: Config,
     /// In the order of the file.
     pub warnings: Vec<ConfigError>,
     /// Every file that was read: the configuration and the certificates that its checks name.
     pub files: Vec<FileRead>,
-    /// As it stands in the file.
+    /// The text of the file.
     pub text: String,
 }
 
 /// Reads a configuration file; every mistake is in the error, in the order of the file.
 pub fn load(file: &Path) -> Result<LoadedConfig, Vec<ConfigError>> {
-    let refused = |sentence| vec![ConfigError::whole_file(file, sentence)];
-    let FileContent { octets, read } = files::read(file, FileKind::Configuration)
-        .map_err(|error| refused(format!("the file {error}")))?;
-    let text = text_of(octets).map_err(refused)?;
+    let (text, read) =
+        read_text(file).map_err(|sentence| vec![ConfigError::whole_file(file, sentence)])?;
     let mut loaded = parse(&text, file)?;
     loaded.files.insert(0, read);
     Ok(loaded)
@@ -83,8 +61,8 @@ pub fn parse(text: &str, file: &Path) -> Result<LoadedConfig, Vec<ConfigError>> 
         return Err(vec![ConfigError::whole_file(file, sentence)]);
     }
     let mut report = ConfigReport::new(file, text);
-    let config =
-        parse_document(text, &mut report).map(|raw| resolve::resolve(raw, file, &mut report));
+    let raw = parse_document(text, &mut report);
+    let config = raw.map(|raw| truth::resolve::resolve(raw, file, &mut report));
     let files = std::mem::take(&mut report.files);
     let warnings = report.finish()?;
     let config = config.ok_or_else(Vec::new)?;
@@ -101,38 +79,38 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(RawConfig).to_value()
 }
 
-fn text_of(octets: Vec<u8>) -> Result<String, String> {
-    String::from_utf8(octets).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..at]
-            .iter()
-            .filter(|&&octet| octet == b'\n')
-            .count()
-            + 1;
-        format!("line {line} is not UTF-8 text")
-    })
+fn read_text(file: &Path) -> Result<(String, FileRead), String> {
+    let FileContent { octets, read } =
+        files::read(file, FileKind::Configuration).map_err(|error| format!("the file {error}"))?;
+    match String::from_utf8(octets) {
+        Ok(text) => Ok((text, read)),
+        Err(error) => {
+            let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = good.iter().filter(|&&octet| octet == b'\n').count() + 1;
+            Err(format!("line {line} is not UTF-8 text"))
+        }
+    }
 }
 
-/// The file as written; `None` if it is no TOML, which is then reported.
+/// The file as written; `None` if it is not TOML, which is then reported.
 fn parse_document(text: &str, report: &mut ConfigReport<'_>) -> Option<RawConfig> {
     let document = match DeTable::parse(text) {
-        Ok(document) => document.into_inner(),
+        Ok(document) => DeValue::Table(document.into_inner()),
         Err(first) => {
-            let recovered =
-                (text.len() <= MAX_RECOVERED).then(|| DeTable::parse_recoverable(text).1);
-            let errors = recovered
-                .filter(|errors| !errors.is_empty())
-                .unwrap_or_else(|| vec![first]);
+            let mut errors = Vec::new();
+            if text.len() <= MAX_RECOVERED {
+                errors = DeTable::parse_recoverable(text).1;
+            }
+            if errors.is_empty() {
+                errors.push(first);
+            }
             for error in errors {
-                report.error(
-                    error.span().map_or(text.len(), |span| span.start),
-                    error.message().to_owned(),
-                );
+                let at = error.span().map_or(text.len(), |span| span.start);
+                report.error(at, error.message().to_owned());
             }
             return None;
         }
     };
-    let document = DeValue::Table(document);
     RawConfig::read(
         DocumentItem {
             key: "the file",
@@ -143,5 +121,7 @@ fn parse_document(text: &str, report: &mut ConfigReport<'_>) -> Option<RawConfig
     )
 }
 
+#[cfg(test)]
+mod reference_tests;
 #[cfg(test)]
 mod tests;

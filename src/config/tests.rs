@@ -555,7 +555,10 @@ fn headers_of_requests_are_checked_and_never_shown() {
     let mistake = |headers: &str| rendered(&parse(&check(headers), &file).unwrap_err()).join("\n");
     for (headers, part) in [
         ("{ \"a b\" = \"x\" }", "\"a b\" is no name of a header"),
-        ("{ host = \"x\" }", "the Host header is what `host` says"),
+        (
+            "{ host = \"x\" }",
+            "the TargetHost header is what `host` says",
+        ),
         (
             "{ Content-Length = \"1\" }",
             "the header content-length belongs to the protocol",
@@ -1356,15 +1359,15 @@ fn the_schema_describes_every_key_and_refuses_others() {
         }
     }
     assert_eq!(
-        schema["$defs"]["Region"]["properties"]["bias"]["minimum"],
+        schema["$defs"]["RegionConfig"]["properties"]["bias"]["minimum"],
         -99
     );
     assert_eq!(
-        schema["$defs"]["Service"]["required"],
+        schema["$defs"]["ServiceConfig"]["required"],
         serde_json::json!(["name", "endpoints"])
     );
     assert_eq!(
-        schema["$defs"]["Service"]["properties"]["order"]["enum"][0],
+        schema["$defs"]["ServiceConfig"]["properties"]["order"]["enum"][0],
         "nearest"
     );
 }

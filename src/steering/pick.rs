@@ -471,6 +471,8 @@ pub fn chances(
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::super::outcome::RegionCapacity;
     use super::super::{RegionStates, Share, Tiers};
     use super::*;

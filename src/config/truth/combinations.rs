@@ -1,11 +1,13 @@
 //! Checks that combine others: `all`, `any`, or `at_least` so many `of` them.
+//!
+//! A combination may name other combinations, up to a depth and a number of checks. A check that would combine itself, on
+//! whatever way, is reported once for each circle.
 
 use super::checks::CombinationParts;
-use super::error::ConfigReport;
 use super::model::{CheckConfig, CheckId, CheckKind};
 use super::names::DeclaredNames;
-use super::raw;
-use super::read::{SpannedList, TableField, WithOffset};
+use crate::config::document::{ConfigReport, SpannedList, TableField, WithOffset};
+use crate::config::tables;
 use crate::health::fold::CheckCombination;
 
 /// Most checks that one combination may come to, counted through those inside it.
@@ -14,14 +16,14 @@ const MOST_LEAVES: usize = 64;
 const DEEPEST: usize = 8;
 
 /// Whether a check combines others.
-pub fn is_combined(raw: &raw::Check) -> bool {
+pub fn is_combined(raw: &tables::Check) -> bool {
     let lists = [&raw.all, &raw.any, &raw.of];
     lists.iter().any(|list| !list.is_absent()) || !raw.at_least.is_absent()
 }
 
 /// What is combined, and how; `parts` gets the places where the names stand.
 pub fn resolve(
-    raw: raw::Check,
+    raw: tables::Check,
     name: &WithOffset<String>,
     names: &mut DeclaredNames,
     parts: &mut CombinationParts,
@@ -97,7 +99,7 @@ pub fn resolve(
 }
 
 /// A combination asks nobody itself, so every key about asking belongs to its parts.
-fn refuse_own_questions(raw: &raw::Check, report: &mut ConfigReport<'_>) {
+fn refuse_own_questions(raw: &tables::Check, report: &mut ConfigReport<'_>) {
     let keys = [
         ("type", raw.r#type.at()),
         ("port", raw.port.at()),

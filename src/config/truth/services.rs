@@ -3,24 +3,22 @@
 use std::collections::{HashMap, HashSet};
 use std::mem::take;
 
-use super::bindings::{HttpsText, SvcbTemplate, SvcbText};
-use super::error::ConfigReport;
 use super::fences::FenceLists;
 use super::model::{
     Capacity, CheckConfig, CheckId, CheckKind, Endpoint, EndpointTarget, RegionConfig, RegionId,
     ServiceConfig, ServiceRegion,
 };
 use super::names::DeclaredNames;
-use super::raw;
-use super::raw_endpoints::{self, EndpointEntry};
-use super::read::{NamedEntry, NamedTables, OneOrMore, SpannedList, TableField, WithOffset};
-use super::resolve::DEFAULT_WEIGHT;
-use super::service_values::TtlEntry;
-use super::values::{Keyword, WholeNumber};
+use crate::config::document::{
+    ConfigReport, NamedEntry, NamedTables, OneOrMore, Setting, SpannedList, TableField, WithOffset,
+};
+use crate::config::tables::{self, EndpointEntry, TtlEntry};
+use crate::config::values::bindings::{HttpsText, SvcbTemplate, SvcbText};
+use crate::config::values::plain::WholeNumber;
 use crate::dns::Name;
 use crate::health::fold::FoldRules;
 use crate::resolve::IpFamily;
-use crate::steering::{Band, RegionOrder};
+use crate::steering::RegionOrder;
 
 /// Most services in one file.
 const MOST_SERVICES: usize = 100_000;
@@ -47,7 +45,7 @@ impl ServiceResolver<'_> {
     /// Resolves every service; those that have no name are reported and left out.
     pub fn services(
         &mut self,
-        raw: SpannedList<raw::Service>,
+        raw: SpannedList<tables::Service>,
         report: &mut ConfigReport<'_>,
     ) -> Vec<ServiceConfig> {
         if let Some(service) = raw.get(MOST_SERVICES) {
@@ -78,12 +76,14 @@ impl ServiceResolver<'_> {
     fn service(
         &mut self,
         at: usize,
-        raw: raw::Service,
+        raw: tables::Service,
         report: &mut ConfigReport<'_>,
     ) -> Option<ServiceConfig> {
         let name = raw.name.required(at, "the service needs a name", report);
-        let order = raw.order.or(Keyword(RegionOrder::default())).0;
-        if let Some(band) = raw.band.at().filter(|_| order != RegionOrder::Nearest) {
+        let order = raw.order.value.0;
+        if let Some(band) = raw.band.at()
+            && order != RegionOrder::Nearest
+        {
             report.warning(
                 band,
                 "band means something only where order = \"nearest\"".to_owned(),
@@ -97,24 +97,21 @@ impl ServiceResolver<'_> {
         let endpoints = raw
             .endpoints
             .required(at, "the service needs endpoints", report);
-        let regions = endpoints.map_or(Vec::new(), |endpoints| {
-            self.service_regions(endpoints, order, check, report)
-        });
-        let mut regions = regions;
-        self.take_capacities(raw.capacity.value(), &mut regions, report);
-        let min_endpoints = self.min_endpoints(raw.min_endpoints.given(), &regions, report);
-        let (ttl, least_ttl) = resolve_ttl(raw.ttl.given(), report);
-        let usual = FoldRules::default();
-        let fold = FoldRules {
-            ramp: raw.ramp.value().map_or(usual.ramp, |ramp| ramp.0),
-            max_removed: raw
-                .max_removed
-                .value()
-                .map_or(usual.max_removed, |part| part.0),
+        let mut regions = match endpoints {
+            Some(endpoints) => self.service_regions(endpoints, order, check, report),
+            None => Vec::new(),
         };
+        self.take_capacities(raw.capacity.value(), &mut regions, report);
+        let min_endpoints = self.min_endpoints(&raw.min_endpoints, &regions, report);
+        let ttl = resolve_ttl(raw.ttl, report);
+        let fold = FoldRules {
+            ramp: raw.ramp.value.0,
+            max_removed: raw.max_removed.value.0,
+        };
+        let OneOrMore(lists) = raw.fences.value;
         let fences = self.fence_lists.of_service(
-            raw.fence,
-            raw.fences,
+            raw.fence.value,
+            lists,
             &mut self.region_names,
             &regions,
             report,
@@ -124,17 +121,17 @@ impl ServiceResolver<'_> {
         self.check_endpoints(&name, &regions, report);
         Some(ServiceConfig {
             name: name.value,
-            ttl,
-            least_ttl,
+            ttl: ttl.most,
+            least_ttl: ttl.least,
             min_endpoints,
             fold,
             order,
-            pick: raw.pick.or(Keyword(Default::default())).0,
-            band: raw.band.or(Band::default()),
-            answers: raw.answers.or(WholeNumber(1)).0.try_into().unwrap_or(1),
-            all_down: raw.all_down.or(Keyword(Default::default())).0,
-            client_subnet: raw.client_subnet.or(self.client_subnet),
-            private_targets: raw.private_targets.or(false),
+            pick: raw.pick.value.0,
+            band: raw.band.value,
+            answers: raw.answers.value.as_u8(),
+            all_down: raw.all_down.value.0,
+            client_subnet: raw.client_subnet.value().unwrap_or(self.client_subnet),
+            private_targets: raw.private_targets.value,
             check,
             regions,
             bindings,
@@ -164,8 +161,11 @@ impl ServiceResolver<'_> {
             );
         }
         let mut seen = HashSet::new();
-        let resolve = |entry| self.service_region(entry, order, check, &mut seen, report);
-        entries.into_iter().filter_map(resolve).collect()
+        let mut regions = Vec::with_capacity(entries.len());
+        for entry in entries {
+            regions.extend(self.service_region(entry, order, check, &mut seen, report));
+        }
+        regions
     }
 
     fn service_region(
@@ -197,11 +197,10 @@ impl ServiceResolver<'_> {
                 format!("region \"{}\" is listed without endpoints", name.value),
             );
         }
-        let entries = value.value().map_or(Vec::new(), |entries| entries.0);
-        let endpoints = entries
-            .into_iter()
-            .filter_map(|entry| self.endpoint(entry, check, seen, report))
-            .collect();
+        let mut endpoints = Vec::new();
+        for entry in value.value().map_or(Vec::new(), |entries| entries.0) {
+            endpoints.extend(self.endpoint(entry, check, seen, report));
+        }
         Some(ServiceRegion {
             region: RegionId(id?),
             endpoints,
@@ -241,24 +240,21 @@ impl ServiceResolver<'_> {
             );
         }
         let check = own.or(check);
-        if let Some(at) = port_at.filter(|_| check.is_none()) {
-            report.warning(
-                at,
-                "the port says where the endpoint is checked, but nothing checks it".to_owned(),
-            );
+        if let Some(at) = port_at {
+            if check.is_none() {
+                report.warning(
+                    at,
+                    "the port says where the endpoint is checked, but nothing checks it".to_owned(),
+                );
+            } else if check.is_some_and(|id| self.is_combined(id)) {
+                report.error(
+                    at,
+                    "its check combines others, each of which has its own port".to_owned(),
+                );
+            }
         }
-        let is_combined = check.is_some_and(|id| {
-            let check = self.checks.get(usize::from(id.0));
-            check.is_some_and(|check| matches!(check.kind, CheckKind::Combined { .. }))
-        });
-        if let Some(at) = port_at.filter(|_| is_combined) {
-            report.error(
-                at,
-                "its check combines others, each of which has its own port".to_owned(),
-            );
-        }
-        let weight = raw.weight.or(WholeNumber(DEFAULT_WEIGHT)).as_u32();
-        let port = raw.port.value().and_then(|port| port.0.try_into().ok());
+        let weight = raw.weight.value.as_u32();
+        let port = raw.port.value().map(WholeNumber::as_u16);
         let unknown = if matches!(target, EndpointTarget::Alias(_)) {
             IpFamily::ALL.to_vec()
         } else {
@@ -272,6 +268,17 @@ impl ServiceResolver<'_> {
             alias: None,
             unknown,
         })
+    }
+
+    fn is_combined(&self, id: CheckId) -> bool {
+        let check = self.checks.get(usize::from(id.0));
+        matches!(
+            check,
+            Some(CheckConfig {
+                kind: CheckKind::Combined { .. },
+                ..
+            })
+        )
     }
 
     fn take_capacities(
@@ -298,20 +305,18 @@ impl ServiceResolver<'_> {
     /// A region with fewer endpoints than it needs would never take anybody.
     fn min_endpoints(
         &self,
-        given: Option<WithOffset<WholeNumber<1, 1000>>>,
+        least: &Setting<WholeNumber<1, 1000>>,
         regions: &[ServiceRegion],
         report: &mut ConfigReport<'_>,
     ) -> usize {
-        let Some(WithOffset { at, value }) = given else {
-            return 1;
-        };
+        let needed = least.value.as_usize();
+        let Some(at) = least.at() else { return needed };
         // An alias may come to several.
-        let is_alias = |endpoint: &Endpoint| matches!(endpoint.target, EndpointTarget::Alias(_));
-        let fixed = regions
-            .iter()
-            .filter(|region| !region.endpoints.iter().any(is_alias));
+        let fixed = regions.iter().filter(|region| !region.has_alias());
         let fewest = fixed.min_by_key(|region| region.endpoints.len());
-        if let Some(fewest) = fewest.filter(|fewest| fewest.endpoints.len() < value.as_usize()) {
+        if let Some(fewest) = fewest
+            && fewest.endpoints.len() < needed
+        {
             let name = self
                 .regions
                 .get(usize::from(fewest.region.0))
@@ -322,7 +327,7 @@ impl ServiceResolver<'_> {
             );
             report.error(at, sentence);
         }
-        value.as_usize()
+        needed
     }
 
     fn check_endpoints(
@@ -331,49 +336,67 @@ impl ServiceResolver<'_> {
         regions: &[ServiceRegion],
         report: &mut ConfigReport<'_>,
     ) {
-        let mut endpoints = regions.iter().flat_map(|region| &region.endpoints);
-        let standby = |region: &ServiceRegion| {
-            let region_weight = self
-                .regions
-                .get(usize::from(region.region.0))
-                .map_or(0, |region| region.weight);
-            region_weight == 0 || region.endpoints.iter().all(|endpoint| endpoint.weight == 0)
-        };
-        if !regions.is_empty() && regions.iter().all(standby) {
+        if !regions.is_empty() && regions.iter().all(|region| self.is_standby(region)) {
             report.warning(
                 name.at,
                 format!("every endpoint of {} is a standby (weight 0)", name.value),
             );
         }
-        let is_itself = |target: &EndpointTarget| matches!(target, EndpointTarget::Name(it) | EndpointTarget::Alias(it) if *it == name.value);
-        if endpoints.any(|endpoint| is_itself(&endpoint.target)) {
+        let mut endpoints = regions.iter().flat_map(|region| &region.endpoints);
+        if endpoints.any(|endpoint| endpoint.target.leads_to(&name.value)) {
             report.error(name.at, format!("{} has itself as an endpoint", name.value));
         }
     }
+
+    fn is_standby(&self, region: &ServiceRegion) -> bool {
+        let weight = self
+            .regions
+            .get(usize::from(region.region.0))
+            .map_or(0, |region| region.weight);
+        weight == 0 || region.endpoints.iter().all(|endpoint| endpoint.weight == 0)
+    }
 }
 
-/// The TTL, or the most and the least of one that follows health.
-fn resolve_ttl(
-    given: Option<WithOffset<TtlEntry>>,
-    report: &mut ConfigReport<'_>,
-) -> (u32, Option<u32>) {
-    let Some(WithOffset { at, value }) = given else {
-        return (30, None);
-    };
-    let range = match value {
-        TtlEntry::Fixed(seconds) => return (seconds.as_u32(), None),
+/// The TTL of a service.
+struct ServiceTtl {
+    /// The TTL, or the most where it follows health.
+    most: u32,
+    /// The least where it follows health; `None`: it is fixed.
+    least: Option<u32>,
+}
+
+fn resolve_ttl(setting: Setting<TtlEntry>, report: &mut ConfigReport<'_>) -> ServiceTtl {
+    let at = setting.at().unwrap_or(0);
+    let range = match setting.value {
+        TtlEntry::Fixed(seconds) => {
+            return ServiceTtl {
+                most: seconds.as_u32(),
+                least: None,
+            };
+        }
         TtlEntry::Range(range) => range,
     };
-    let least_at = range.min.at();
     let most = range
         .max
-        .required(at, "a ttl that follows health needs max", report)
-        .map_or(30, |max| max.value.as_u32());
-    let least = range.min.value().map_or(most.min(5), |min| min.as_u32());
-    if let Some(at) = least_at.filter(|_| least > most) {
-        report.error(at, format!("min is more than the {most} of max"));
+        .required(at, "a ttl that follows health needs max", report);
+    let least = range.min.value.as_u32();
+    // Without a max there is a mistake already, and any will do.
+    let most = most.map_or(least, |most| most.value.as_u32());
+    match range.min.at() {
+        None => ServiceTtl {
+            most,
+            least: Some(least.min(most)),
+        },
+        Some(at) => {
+            if least > most {
+                report.error(at, format!("min is more than the {most} of max"));
+            }
+            ServiceTtl {
+                most,
+                least: Some(least),
+            }
+        }
     }
-    (most, Some(least))
 }
 
 /// The HTTPS and SVCB records of the service's name, which a name that is a CNAME cannot have (RFC 1034, section 3.6.2).
@@ -386,7 +409,9 @@ fn bindings(
     let at = https.at().or(svcb.at());
     let mut endpoints = regions.iter().flat_map(|region| &region.endpoints);
     let is_name = endpoints.any(|endpoint| matches!(endpoint.target, EndpointTarget::Name(_)));
-    if let Some(at) = at.filter(|_| is_name) {
+    if let Some(at) = at
+        && is_name
+    {
         report.error(
             at,
             "a name with a CNAME has no other records: give addresses or aliases as endpoints"
@@ -402,11 +427,11 @@ fn bindings(
 
 /// The one of the keys that was given; it is taken out.
 fn take_target(
-    raw: &mut raw_endpoints::Endpoint,
+    raw: &mut tables::Endpoint,
     at: usize,
     report: &mut ConfigReport<'_>,
 ) -> Option<EndpointTarget> {
-    let raw_endpoints::Endpoint {
+    let tables::Endpoint {
         address,
         cname,
         alias,

@@ -4,12 +4,10 @@ use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
 
-use super::error::ValueError;
-use super::model::{CheckId, Config, ServiceConfig};
-use super::read::TextValue;
+use super::model::{CheckId, Config, ServiceConfig, ServiceRegion};
+use crate::config::values::hosts::TargetHost;
 use crate::dns::{Name, RecordType};
 use crate::resolve::IpFamily;
-use crate::zone;
 
 /// Where an endpoint is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,60 +22,6 @@ pub enum EndpointTarget {
     Host(TargetHost),
 }
 
-/// A mail exchanger or the host of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct TargetHost {
-    /// Where it leads.
-    pub name: Name,
-    /// MX or SRV.
-    pub rtype: RecordType,
-    /// The whole data of the record, uncompressed.
-    pub data: Box<[u8]>,
-}
-
-/// `mx = "10 mx.example.com."`
-#[derive(Debug)]
-pub struct MxText(pub TargetHost);
-
-/// `srv = "10 5 5060 sip.example.com."`
-#[derive(Debug)]
-pub struct SrvText(pub TargetHost);
-
-impl TextValue for MxText {
-    fn expected() -> String {
-        "the data of an MX record as in a zone file, such as \"10 mx.example.com.\"".to_owned()
-    }
-
-    fn from_text(text: &str) -> Result<Self, ValueError> {
-        TargetHost::from_text(RecordType::MX, 2, text).map(MxText)
-    }
-}
-
-impl TextValue for SrvText {
-    fn expected() -> String {
-        "the data of an SRV record as in a zone file, such as \"10 5 5060 sip.example.com.\""
-            .to_owned()
-    }
-
-    fn from_text(text: &str) -> Result<Self, ValueError> {
-        TargetHost::from_text(RecordType::SRV, 6, text).map(SrvText)
-    }
-}
-
-impl TargetHost {
-    /// The name stands behind `before` octets of numbers (RFC 1035 section 3.3.9, RFC 2782).
-    fn from_text(rtype: RecordType, before: usize, text: &str) -> Result<TargetHost, ValueError> {
-        let data = zone::parse_data(rtype, text)?;
-        let name = data
-            .get(before..)
-            .and_then(|wire| Name::from_wire(wire).ok())
-            .filter(|name| *name != Name::root());
-        let name =
-            name.ok_or_else(|| ValueError::from(format!("this {rtype} record leads to no host")))?;
-        Ok(TargetHost { name, rtype, data })
-    }
-}
-
 impl fmt::Display for EndpointTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -89,12 +33,28 @@ impl fmt::Display for EndpointTarget {
     }
 }
 
+impl EndpointTarget {
+    /// Whether clients are sent on to this name, as a CNAME or by its addresses.
+    pub(super) fn leads_to(&self, other: &Name) -> bool {
+        matches!(self, EndpointTarget::Name(name) | EndpointTarget::Alias(name) if name == other)
+    }
+}
+
+impl ServiceRegion {
+    /// Whether one of its endpoints is an alias, which may come to any number of addresses.
+    pub(super) fn has_alias(&self) -> bool {
+        self.endpoints
+            .iter()
+            .any(|endpoint| matches!(endpoint.target, EndpointTarget::Alias(_)))
+    }
+}
+
 /// One endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// Where it is.
     pub target: EndpointTarget,
-    /// 0..=1,000,000, default 100; 0 = standby.
+    /// 0..=1,000,000; 0 = standby.
     pub weight: u32,
     /// Its check: its own or the service's.
     pub check: Option<CheckId>,

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
-use super::error::{ConfigReport, ValueError, nearest};
-use super::model::AdminListen;
-use super::read::{DocumentItem, ReadValue, TextValue};
-use super::values::integer;
+use super::plain::integer;
+use crate::config::document::{
+    ConfigReport, DocumentItem, ReadValue, TextValue, ValueError, nearest,
+};
 use crate::geo::groups::{self, CountryGroup, GROUPS};
 use crate::geo::{PlaceCode, locations};
 use crate::net::Cidr;
@@ -25,6 +25,15 @@ impl TextValue for SocketAddr {
     }
 }
 
+/// Where the admin server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AdminListen {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
 impl TextValue for AdminListen {
     fn expected() -> String {
         "an address with a port or \"unix:\" and a path".to_owned()
@@ -35,6 +44,29 @@ impl TextValue for AdminListen {
             Some(path) => PathBuf::from_text(path).map(AdminListen::Unix),
             None => SocketAddr::from_text(text).map(AdminListen::Tcp),
         }
+    }
+}
+
+/// An address with a port, which is `PORT` where none is written.
+#[derive(Debug, Clone, Copy)]
+pub struct ListenAddress<const PORT: u16>(pub SocketAddr);
+
+impl<const PORT: u16> TextValue for ListenAddress<PORT> {
+    fn expected() -> String {
+        format!(
+            "an address, with a port if it is not {PORT}, such as \"192.0.2.1\" or \"[2001:db8::1]:{PORT}\""
+        )
+    }
+
+    fn from_text(text: &str) -> Result<Self, ValueError> {
+        let bare = || {
+            text.parse::<IpAddr>()
+                .map(|address| SocketAddr::new(address, PORT))
+        };
+        text.parse()
+            .or_else(|_| bare())
+            .map(ListenAddress)
+            .map_err(|_| ValueError::default())
     }
 }
 

@@ -3,11 +3,10 @@
 use schemars::{Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
-use super::error::{ConfigReport, ValueError};
-use super::read::{DocumentItem, ReadValue, TextValue};
-use super::values::{KeywordSet, integer};
+use super::plain::integer;
+use super::words::KeywordSet;
+use crate::config::document::{ConfigReport, DocumentItem, ReadValue, TextValue, ValueError};
 use crate::dns::RecordType;
-use crate::health::check::HttpMethod;
 
 /// The kind of a check that asks an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,15 +46,6 @@ impl KeywordSet for CheckType {
         ("grpc", CheckType::Grpc),
         ("dns", CheckType::Dns),
         ("exec", CheckType::Exec),
-    ];
-}
-
-impl KeywordSet for HttpMethod {
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("GET", HttpMethod::Get),
-        ("HEAD", HttpMethod::Head),
-        ("OPTIONS", HttpMethod::Options),
-        ("POST", HttpMethod::Post),
     ];
 }
 
@@ -124,5 +114,63 @@ impl ReadValue for JsonScalar {
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": ["string", "integer", "boolean"] })
+    }
+}
+
+/// HTTP status codes, as ranges with both ends included.
+#[derive(Debug, Clone)]
+pub struct StatusRanges(pub Vec<(u16, u16)>);
+
+impl ReadValue for StatusRanges {
+    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
+        let code = integer(item.value).map(|code| code.to_string());
+        let ranges = code
+            .as_deref()
+            .or(item.value.as_str())
+            .and_then(parse_status);
+        if ranges.is_none() {
+            item.refuse(
+                "status codes from 100 to 599, such as \"200-299\" or \"200,204,300-310\"",
+                None,
+                report,
+            );
+        }
+        ranges.map(StatusRanges)
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        let range = "[1-5][0-9]{2}( *- *[1-5][0-9]{2})?";
+        json_schema!({ "anyOf": [
+            { "type": "string", "pattern": format!("^ *{range}( *, *{range})* *$") },
+            { "type": "integer", "minimum": 100, "maximum": 599 },
+        ] })
+    }
+}
+
+fn parse_status(text: &str) -> Option<Vec<(u16, u16)>> {
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (u16, u16) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        (first >= 100 && first <= last && last <= 599).then_some((first, last))
+    };
+    text.split(',').map(range).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn status_codes_read_as_ranges() {
+        assert_eq!(parse_status("200-299"), Some(vec![(200, 299)]));
+        assert_eq!(
+            parse_status("200, 204,300-310"),
+            Some(vec![(200, 200), (204, 204), (300, 310)])
+        );
+        assert!(
+            ["", "200,", "299-200", "99", "600", "2xx"]
+                .iter()
+                .all(|bad| parse_status(bad).is_none())
+        );
     }
 }

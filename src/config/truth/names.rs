@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::error::{ConfigReport, ValueError};
-use super::read::{NamedEntry, WithOffset};
+use crate::config::document::{ConfigReport, NamedEntry, ValueError, WithOffset};
 
 /// The declared names of one kind, in the order of the file. An index into the list is the id.
 pub struct DeclaredNames {

@@ -2,47 +2,11 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::error::{ConfigReport, ValueError};
-use super::model::Capacity;
-use super::read::{DocumentItem, ReadValue, TextValue, tables};
-use super::values::{WholeNumber, integer};
+use super::plain::{WholeNumber, integer};
+use crate::config::document::{ConfigReport, DocumentItem, ReadValue, TextValue, ValueError};
 
 /// A TTL in seconds.
 pub type TtlSeconds = WholeNumber<0, 2_147_483_647>;
-
-tables! {
-    /// A TTL that follows health.
-    #[schemars(extend("required" = ["max"]))]
-    TtlRange {
-        /// Most seconds, 0 to 2147483647. Needed.
-        max: TtlSeconds,
-        /// Least seconds, 0 to 2147483647, not above `max`. Default 5, or `max` if that is less.
-        min: TtlSeconds,
-    }
-}
-
-/// A fixed TTL, or the bounds of one that follows health.
-#[derive(Debug)]
-pub enum TtlEntry {
-    /// Always this.
-    Fixed(TtlSeconds),
-    /// Between these.
-    Range(TtlRange),
-}
-
-impl ReadValue for TtlEntry {
-    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
-        match item.value.is_table() {
-            true => TtlRange::read(item, report).map(TtlEntry::Range),
-            false => TtlSeconds::read(item, report).map(TtlEntry::Fixed),
-        }
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        let (fixed, range) = (TtlSeconds::schema(generator), TtlRange::schema(generator));
-        json_schema!({ "anyOf": [fixed, range] })
-    }
-}
 
 /// A part of a whole, 0.0..=1.0, written `"50%"`.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +32,15 @@ impl TextValue for Percentage {
     fn schema() -> Schema {
         json_schema!({ "type": "string", "pattern": "^[0-9.]+%$" })
     }
+}
+
+/// What a region of a service has room for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Capacity {
+    /// A part of all answers of the service, above 0.0 and at most 1.0.
+    Part(f64),
+    /// Answers per second.
+    Rate(f64),
 }
 
 impl ReadValue for Capacity {

@@ -5,10 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use super::bindings::SvcbTemplate;
-pub use super::endpoints::{Endpoint, EndpointTarget, TargetHost};
+pub use super::endpoints::{Endpoint, EndpointTarget};
 pub use super::listen::AdminConfig;
 use super::listen::EncryptedListen;
+pub use crate::config::values::addresses::AdminListen;
+pub use crate::config::values::bindings::SvcbTemplate;
+pub use crate::config::values::hosts::TargetHost;
+pub use crate::config::values::services::Capacity;
+pub use crate::config::values::words::UnknownPlace;
 use crate::dns::{Name, RecordType};
 pub use crate::geo::CoarsePoints;
 use crate::geo::groups::CountryGroup;
@@ -74,7 +78,7 @@ pub struct NameserverConfig {
     pub workers: usize,
     /// What NSID (RFC 5001) answers; absent: not answered.
     pub nsid: Option<String>,
-    /// Whether DNS Cookies (RFC 7873) are answered. Default: yes.
+    /// Whether DNS Cookies (RFC 7873) are answered.
     pub cookies: bool,
     /// File with the secrets of server cookies; absent: each process has its own.
     pub cookie_secrets_file: Option<PathBuf>,
@@ -139,15 +143,6 @@ pub struct RateLimitConfig {
     pub dry_run: bool,
 }
 
-/// Where the admin server listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AdminListen {
-    /// A TCP address.
-    Tcp(SocketAddr),
-    /// A unix socket.
-    Unix(PathBuf),
-}
-
 /// `[events]`
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventsConfig {
@@ -164,7 +159,7 @@ pub struct GeoConfig {
     pub databases: Vec<PathBuf>,
     /// What to make of country-only records.
     pub coarse_points: CoarsePoints,
-    /// Default of [`ServiceConfig::client_subnet`].
+    /// Default of [`Service::client_subnet`].
     pub client_subnet: bool,
     /// The operator's own word, in the order written; a longer prefix wins over a shorter one, a later entry over
     /// an earlier one of the same length.
@@ -207,7 +202,7 @@ pub struct RegionConfig {
     pub location: Option<Point>,
     /// Attraction.
     pub bias: Bias,
-    /// How a tier is divided between its regions, 0..=1,000,000, default 100; 0 = standby.
+    /// How a tier is divided between its regions, 0..=1,000,000; 0 = standby.
     pub weight: u32,
 }
 
@@ -340,15 +335,6 @@ pub struct ServiceRegion {
     pub capacity: Option<Capacity>,
 }
 
-/// What a region of a service has room for.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Capacity {
-    /// A part of all answers of the service, above 0.0 and at most 1.0.
-    Part(f64),
-    /// Answers per second.
-    Rate(f64),
-}
-
 /// These clients get only these regions.
 #[derive(Debug, Clone)]
 pub struct FenceConfig {
@@ -360,16 +346,6 @@ pub struct FenceConfig {
     pub regions: Vec<RegionId>,
     /// What becomes of clients whose place is unknown.
     pub unknown: UnknownPlace,
-}
-
-/// What a fence does with clients whose place is unknown.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum UnknownPlace {
-    /// It is not about them.
-    #[default]
-    Allow,
-    /// They are its clients.
-    Deny,
 }
 
 /// The clients of a fence: one match in any list is enough. All lists empty matches everybody.

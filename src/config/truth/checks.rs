@@ -1,27 +1,31 @@
 //! `[checks.*]`: how health is asked for.
+//!
+//! A check either asks endpoints itself or combines others, which `combinations` resolves. The table has the keys of all types
+//! of checks, so the first thing here is to refuse the keys that a type has no use for. Programs and certificates are looked
+//! at while the file is read: a check that can never succeed is a mistake.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::check_values::{CheckType, JsonScalar};
 use super::combinations;
-use super::error::ConfigReport;
 use super::model::{CheckConfig, CheckId, CheckKind};
 use super::names::DeclaredNames;
-use super::read::{NamedEntry, TableField, WithOffset};
-use super::values::{
-    BoundedDuration, Keyword, SingleLine, StatusRanges, WholeNumber, duration_text,
-};
-use super::{certificates, raw, request_headers};
-use crate::dns::RecordType;
+use super::{certificates, request_headers};
+use crate::config::document::{ConfigReport, NamedEntry, Setting, TableField, WithOffset};
+use crate::config::tables;
+use crate::config::values::checks::{CheckType, JsonScalar, StatusRanges};
+use crate::config::values::plain::{BoundedDuration, SingleLine, duration_text};
 use crate::health::check::{CertificateRule, HttpExpectation, HttpMethod};
 use crate::health::machine::{Damping, HealthRules};
 
-/// Fills in the defaults of every check, and reports what does not go together.
+/// The id of each part of a combination, and where it is named.
+pub type CombinationParts = Vec<WithOffset<CheckId>>;
+
+/// Resolves every check, and reports what does not go together.
 pub fn resolve(
-    entries: Vec<NamedEntry<raw::Check>>,
+    entries: Vec<NamedEntry<tables::Check>>,
     names: &mut DeclaredNames,
     folder: &Path,
     report: &mut ConfigReport<'_>,
@@ -35,7 +39,7 @@ pub fn resolve(
         } else {
             None
         };
-        let raw = value.or(raw::Check::default());
+        let raw = value.or_default();
         let mut parts = Vec::new();
         let check = if combinations::is_combined(&raw) {
             let kind = combinations::resolve(raw, &name, names, &mut parts, report);
@@ -57,7 +61,7 @@ pub fn resolve(
 
 fn resolve_one(
     name: WithOffset<String>,
-    mut raw: raw::Check,
+    raw: tables::Check,
     kind: Option<CheckType>,
     folder: &Path,
     report: &mut ConfigReport<'_>,
@@ -69,28 +73,26 @@ fn resolve_one(
             .required(name.at, &sentence, report)
             .map(|kind| kind.value.0)
     });
-    kind.iter()
-        .for_each(|&kind| refuse_strangers(&raw, kind, report));
-    let port = raw
-        .port
-        .clone()
-        .value()
-        .map(|port| port.0)
-        .or_else(|| default_port(kind));
-    let port = port.and_then(|port| port.try_into().ok());
+    if let Some(kind) = kind {
+        refuse_strangers(&raw, kind, report);
+    }
+    let port = match raw.port.get() {
+        Some(port) => Some(port.as_u16()),
+        None => default_port(kind),
+    };
     if port.is_none() && !raw.port.is_refused() {
         report.error(name.at, format!("check \"{}\" needs a port", name.value));
     }
     CheckConfig {
         port: port.unwrap_or(0),
-        rules: resolve_rules(&mut raw, report),
+        rules: resolve_rules(&raw, report),
         kind: resolve_kind(kind, raw, &name, folder, report),
         name: name.value,
     }
 }
 
 /// `None` where there is no usual port; a check of unknown type is complained about elsewhere.
-fn default_port(kind: Option<CheckType>) -> Option<i64> {
+fn default_port(kind: Option<CheckType>) -> Option<u16> {
     match kind {
         Some(CheckType::Tcp | CheckType::Grpc) => None,
         Some(CheckType::Https | CheckType::Tls) => Some(443),
@@ -101,7 +103,7 @@ fn default_port(kind: Option<CheckType>) -> Option<i64> {
 }
 
 /// Reports the keys that a check of this type has no use for.
-fn refuse_strangers(raw: &raw::Check, kind: CheckType, report: &mut ConfigReport<'_>) {
+fn refuse_strangers(raw: &tables::Check, kind: CheckType, report: &mut ConfigReport<'_>) {
     use CheckType::{Dns, Exec, Grpc, Http, Https, Tls};
     let web: &[CheckType] = &[Http, Https];
     let secure: &[CheckType] = &[Https, Tls, Grpc];
@@ -124,7 +126,9 @@ fn refuse_strangers(raw: &raw::Check, kind: CheckType, report: &mut ConfigReport
         ("arguments", raw.arguments.at(), &[Exec]),
     ];
     for (key, at, kinds) in keys {
-        if let Some(at) = at.filter(|_| !kinds.contains(&kind)) {
+        if let Some(at) = at
+            && !kinds.contains(&kind)
+        {
             report.error(
                 at,
                 format!("a check of type \"{}\" has no {key}", kind.word()),
@@ -133,62 +137,54 @@ fn refuse_strangers(raw: &raw::Check, kind: CheckType, report: &mut ConfigReport
     }
 }
 
-fn resolve_rules(raw: &mut raw::Check, report: &mut ConfigReport<'_>) -> HealthRules {
-    let usual = HealthRules::default();
-    let interval = raw
-        .interval
-        .clone()
-        .value()
-        .map_or(usual.interval, |interval| interval.0);
-    let damping = std::mem::take(&mut raw.damping).or(raw::Damping::default());
+fn resolve_rules(raw: &tables::Check, report: &mut ConfigReport<'_>) -> HealthRules {
+    let interval = raw.interval.value.0;
+    let damping = raw.damping.get().cloned().unwrap_or_default();
     HealthRules {
         interval,
-        quick: raw
-            .quick
-            .clone()
-            .value()
-            .map_or(usual.quick.min(interval), |quick| quick.0),
-        timeout: resolve_timeout(raw.timeout.clone(), interval, report),
-        fall: raw.fall.clone().or(WholeNumber(3)).as_u32(),
-        rise: raw.rise.clone().or(WholeNumber(5)).as_u32(),
+        quick: if raw.quick.at().is_some() {
+            raw.quick.value.0
+        } else {
+            interval.min(raw.quick.value.0)
+        },
+        timeout: resolve_timeout(&raw.timeout, interval, report),
+        fall: raw.fall.value.as_u32(),
+        rise: raw.rise.value.as_u32(),
         damping: Damping {
-            doublings: damping.doublings.or(WholeNumber(5)).as_u32(),
-            memory: damping
-                .memory
-                .value()
-                .map_or(usual.damping.memory, |memory| memory.0),
+            doublings: damping.doublings.value.as_u32(),
+            memory: damping.memory.value.0,
         },
     }
 }
 
 /// Probes of one endpoint never overlap, so a probe must be over when the next one is due.
 fn resolve_timeout(
-    timeout: TableField<BoundedDuration<10, 60_000>>,
+    timeout: &Setting<BoundedDuration<10, 60_000>>,
     interval: Duration,
     report: &mut ConfigReport<'_>,
 ) -> Duration {
-    let Some(timeout) = timeout.given() else {
-        return interval.min(Duration::from_secs(2));
+    let BoundedDuration(limit) = timeout.value;
+    let Some(at) = timeout.at() else {
+        return interval.min(limit);
     };
-    if timeout.value.0 > interval {
-        let (timeout_text, interval) = (duration_text(timeout.value.0), duration_text(interval));
+    if limit > interval {
+        let (limit, interval) = (duration_text(limit), duration_text(interval));
         report.error(
-            timeout.at,
-            format!("the timeout of {timeout_text} is longer than the interval of {interval}"),
+            at,
+            format!("the timeout of {limit} is longer than the interval of {interval}"),
         );
     }
-    timeout.value.0
+    limit
 }
 
 fn resolve_kind(
     kind: Option<CheckType>,
-    raw: raw::Check,
+    raw: tables::Check,
     name: &WithOffset<String>,
     folder: &Path,
     report: &mut ConfigReport<'_>,
 ) -> CheckKind {
-    let secure =
-        matches!(kind, Some(CheckType::Https | CheckType::Tls)) || raw.tls.clone().or(false);
+    let secure = matches!(kind, Some(CheckType::Https | CheckType::Tls)) || raw.tls.value;
     if kind == Some(CheckType::Grpc) && !secure {
         let given = [
             raw.verify.at(),
@@ -197,14 +193,18 @@ fn resolve_kind(
             raw.client_key.at(),
             raw.expiry_warning.at(),
         ];
-        let given = given.into_iter().flatten().next();
-        given.iter().for_each(|&at| {
-            report.error(at, "a certificate is there only with tls = true".to_owned())
-        });
+        if let Some(at) = given.into_iter().flatten().next() {
+            report.error(at, "a certificate is there only with tls = true".to_owned());
+        }
     }
     let identity = certificates::resolve_identity(raw.client_cert, raw.client_key, folder, report);
-    let certificate =
-        certificates::resolve(raw.verify, raw.ca_file, raw.expiry_warning, folder, report);
+    let certificate = certificates::resolve(
+        &raw.verify,
+        raw.ca_file,
+        &raw.expiry_warning,
+        folder,
+        report,
+    );
     let certificate = CertificateRule {
         identity,
         ..certificate
@@ -229,7 +229,7 @@ fn resolve_kind(
         }
         Some(CheckType::Dns) => CheckKind::Dns {
             query: raw.query.value(),
-            rtype: raw.query_type.or(RecordType::A),
+            rtype: raw.query_type.value,
         },
         Some(CheckType::Exec) => {
             let sentence = format!("check \"{}\" needs a program", name.value);
@@ -237,7 +237,7 @@ fn resolve_kind(
             let program = program.map(|program| resolve_program(program, folder, report));
             let arguments = raw
                 .arguments
-                .or(Vec::new())
+                .value
                 .into_iter()
                 .map(|argument| argument.value.0)
                 .collect();
@@ -247,14 +247,14 @@ fn resolve_kind(
             }
         }
         Some(CheckType::Http | CheckType::Https) | None => {
-            let method = raw.method.or(Keyword(HttpMethod::Get)).0;
+            let method = raw.method.value.0;
             CheckKind::Http {
                 host,
                 certificate: secure.then_some(certificate),
                 path: resolve_path(raw.path, report),
                 headers,
                 method,
-                expect: resolve_expect(raw.expect.or(raw::Expect::default()), method, report),
+                expect: resolve_expect(raw.expect.or_default(), method, report),
             }
         }
     }
@@ -279,17 +279,15 @@ fn resolve_program(
         )),
         Ok(_) => None,
     };
-    wrong
-        .iter()
-        .for_each(|sentence| report.error(program.at, format!("{}: {sentence}", path.display())));
+    if let Some(sentence) = wrong {
+        report.error(program.at, format!("{}: {sentence}", path.display()));
+    }
     path
 }
 
-fn resolve_path(path: TableField<SingleLine<2048>>, report: &mut ConfigReport<'_>) -> String {
-    let Some(path) = path.given() else {
-        return "/".to_owned();
-    };
-    let text = path.value.0;
+fn resolve_path(path: Setting<SingleLine<2048>>, report: &mut ConfigReport<'_>) -> String {
+    let at = path.at().unwrap_or(0);
+    let SingleLine(text) = path.value;
     if !text.starts_with('/')
         || !text.bytes().all(|octet| octet.is_ascii_graphic())
         || text.contains('#')
@@ -297,7 +295,7 @@ fn resolve_path(path: TableField<SingleLine<2048>>, report: &mut ConfigReport<'_
         let sentence = format!(
             "\"{text}\" is no path; it starts with / and has neither spaces nor # (percent-encode)"
         );
-        report.error(path.at, sentence);
+        report.error(at, sentence);
     }
     text
 }
@@ -308,45 +306,44 @@ fn resolve_host(
 ) -> Option<String> {
     let host = host.given()?;
     let text = host.value.0;
-    let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b"-._:[]".contains(&octet);
-    if !text.bytes().all(allowed) {
+    if !text
+        .bytes()
+        .all(|octet| octet.is_ascii_alphanumeric() || b"-._:[]".contains(&octet))
+    {
         report.error(host.at, format!("\"{text}\" is no host name"));
     }
     Some(text)
 }
 
 fn resolve_expect(
-    raw: raw::Expect,
+    raw: tables::Expect,
     method: HttpMethod,
     report: &mut ConfigReport<'_>,
 ) -> HttpExpectation {
-    if let Some(at) = raw
-        .body
-        .at()
-        .or(raw.json.at())
-        .filter(|_| method == HttpMethod::Head)
+    if let Some(at) = raw.body.at().or(raw.json.at())
+        && method == HttpMethod::Head
     {
         report.error(
             at,
             "the answer to HEAD has no body to hold against it".to_owned(),
         );
     }
-    let StatusRanges(status) = raw.status.or(StatusRanges(vec![(200, 299)]));
-    let headers = raw.header.value().map_or(Vec::new(), |headers| headers.0);
+    let StatusRanges(status) = raw.status.value;
+    let mut headers = Vec::new();
+    for header in raw.header.value().map_or(Vec::new(), |headers| headers.0) {
+        headers.extend(resolve_header(header, report));
+    }
     HttpExpectation {
         status,
         body: raw.body.value().map(|body| body.0),
         json: raw.json.given().and_then(|json| resolve_json(json, report)),
-        headers: headers
-            .into_iter()
-            .filter_map(|header| resolve_header(header, report))
-            .collect(),
+        headers,
         latency: raw.latency.value().map(|latency| latency.0),
     }
 }
 
 fn resolve_json(
-    WithOffset { at, value }: WithOffset<raw::JsonExpect>,
+    WithOffset { at, value }: WithOffset<tables::JsonExpect>,
     report: &mut ConfigReport<'_>,
 ) -> Option<(String, String)> {
     let pointer = value.pointer.required(at, "json needs a pointer", report);
@@ -363,8 +360,11 @@ fn resolve_header(
 ) -> Option<(String, String)> {
     let NamedEntry { name, value } = entry;
     // RFC 9110 section 5.6.2: token.
-    let allowed = |octet: u8| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet);
-    if name.value.is_empty() || name.value.len() > 255 || !name.value.bytes().all(allowed) {
+    let is_token = name
+        .value
+        .bytes()
+        .all(|octet| octet.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&octet));
+    if name.value.is_empty() || name.value.len() > 255 || !is_token {
         report.error(
             name.at,
             format!("\"{}\" is no name of a header", name.value),
@@ -372,6 +372,3 @@ fn resolve_header(
     }
     Some((name.value, value.value()?.0))
 }
-
-/// The id of each part of a combination, and where it is named.
-pub type CombinationParts = Vec<WithOffset<CheckId>>;

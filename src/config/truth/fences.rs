@@ -8,12 +8,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::error::ConfigReport;
 use super::model::{FenceClients, FenceConfig, RegionId, ServiceRegion, UnknownPlace};
 use super::names::DeclaredNames;
-use super::raw;
-use super::read::{NamedEntry, OneOrMore, SpannedList, TableField, WithOffset};
-use super::values::Keyword;
+use super::resolve::values_of;
+use crate::config::document::{ConfigReport, NamedEntry, Setting, SpannedList, WithOffset};
+use crate::config::tables;
+use crate::config::values::addresses::SubdivisionCode;
+use crate::config::values::words::Keyword;
 
 /// The lists of `[fences]`, and what services made of them.
 pub struct FenceLists {
@@ -40,7 +41,7 @@ struct ListedFence {
 impl FenceLists {
     /// Resolves every list, and reports each mistake in it once, however many services name it.
     pub fn declare(
-        raw: Vec<NamedEntry<SpannedList<raw::Fence>>>,
+        raw: Vec<NamedEntry<SpannedList<tables::Fence>>>,
         regions: &DeclaredNames,
         report: &mut ConfigReport<'_>,
     ) -> FenceLists {
@@ -48,7 +49,7 @@ impl FenceLists {
         let mut lists = Vec::new();
         for NamedEntry { name, value } in raw {
             let is_refused = value.is_refused();
-            let fences = value.or(SpannedList::new());
+            let fences = value.or_default();
             if fences.is_empty() && !is_refused {
                 report.error(
                     name.at,
@@ -73,15 +74,15 @@ impl FenceLists {
     /// The fences of a service with these regions: its own, then those of the lists that it names.
     pub fn of_service(
         &mut self,
-        own: TableField<SpannedList<raw::Fence>>,
-        named: TableField<OneOrMore<String>>,
+        own: SpannedList<tables::Fence>,
+        named: SpannedList<String>,
         region_names: &mut DeclaredNames,
         regions: &[ServiceRegion],
         report: &mut ConfigReport<'_>,
     ) -> Arc<[FenceConfig]> {
         let mut nameable = Nameable::OfService(region_names, regions);
-        let own = resolve_list(own.or(SpannedList::new()), None, &mut nameable, report);
-        let named = self.find_lists(named.or(OneOrMore(Vec::new())).0, report);
+        let own = resolve_list(own, None, &mut nameable, report);
+        let named = self.find_lists(named, report);
         let ids: Vec<u16> = named.iter().map(|list| list.value).collect();
         let present: Vec<RegionId> = regions.iter().map(|region| region.region).collect();
         let key = own.is_empty().then(|| SharedBy {
@@ -201,7 +202,7 @@ impl Nameable<'_> {
 
 /// Fences that follow one another, each with its line.
 fn resolve_list(
-    fences: SpannedList<raw::Fence>,
+    fences: SpannedList<tables::Fence>,
     list: Option<&Arc<str>>,
     nameable: &mut Nameable<'_>,
     report: &mut ConfigReport<'_>,
@@ -226,7 +227,7 @@ fn resolve_list(
             fence_regions(&listed.value, nameable, report)
         });
         let refused = value.clients.is_refused();
-        let clients = resolve_clients(value.clients.or(raw::FenceClients::default()));
+        let clients = resolve_clients(value.clients.or_default());
         if matches_everybody(&clients) && !refused {
             catch_all = catch_all.or(Some(report.line(at)));
             if let Some(at) = leaves_nobody.filter(|_| resolved.is_empty()) {
@@ -237,7 +238,7 @@ fn resolve_list(
                 );
             }
         }
-        let unknown = resolve_unknown(value.unknown, &clients, report);
+        let unknown = resolve_unknown(&value.unknown, &clients, report);
         let fence = FenceConfig {
             list: list.cloned(),
             clients: Arc::new(clients),
@@ -275,48 +276,70 @@ fn fence_regions(
 
 /// It means something only where the fence is about places.
 fn resolve_unknown(
-    raw: TableField<Keyword<UnknownPlace>>,
+    raw: &Setting<Keyword<UnknownPlace>>,
     clients: &FenceClients,
     report: &mut ConfigReport<'_>,
 ) -> UnknownPlace {
     let names_places = !clients.countries.is_empty()
         || !clients.continents.is_empty()
         || !clients.subdivisions.is_empty();
-    if let Some(at) = raw.at().filter(|_| !names_places) {
+    if let Some(at) = raw.at()
+        && !names_places
+    {
         report.warning(
             at,
             "unknown means nothing in a fence that names no places".to_owned(),
         );
     }
-    raw.or(Keyword(UnknownPlace::Allow)).0
+    raw.value.0
 }
 
-fn resolve_clients(raw: raw::FenceClients) -> FenceClients {
-    let groups = plain(raw.groups.or(SpannedList::new()), |group| group.0);
-    let mut countries = plain(raw.countries.or(SpannedList::new()), |country| country.0);
-    for country in groups.iter().flat_map(|group| group.countries()) {
-        if !countries.contains(&country) {
-            countries.push(country);
+fn resolve_clients(raw: tables::FenceClients) -> FenceClients {
+    let groups: Vec<_> = raw
+        .groups
+        .value
+        .into_iter()
+        .map(|group| group.value.0)
+        .collect();
+    let mut countries: Vec<_> = raw
+        .countries
+        .value
+        .into_iter()
+        .map(|country| country.value.0)
+        .collect();
+    for group in &groups {
+        for country in group.countries() {
+            if !countries.contains(&country) {
+                countries.push(country);
+            }
         }
+    }
+    let mut subdivisions = Vec::new();
+    for WithOffset {
+        value: SubdivisionCode(country, part),
+        ..
+    } in raw.subdivisions.value
+    {
+        subdivisions.push((country, part));
     }
     FenceClients {
         groups,
         countries,
-        continents: plain(raw.continents.or(SpannedList::new()), |continent| {
-            continent.0
-        }),
-        subdivisions: plain(raw.subdivisions.or(SpannedList::new()), |subdivision| {
-            (subdivision.0, subdivision.1)
-        }),
-        asns: plain(raw.asns.or(SpannedList::new()), |asn| asn.as_u32()),
-        networks: plain(raw.networks.or(SpannedList::new()), |network| network),
+        continents: raw
+            .continents
+            .value
+            .into_iter()
+            .map(|continent| continent.value.0)
+            .collect(),
+        subdivisions,
+        asns: raw
+            .asns
+            .value
+            .into_iter()
+            .map(|asn| asn.value.as_u32())
+            .collect(),
+        networks: values_of(raw.networks.value),
     }
-}
-
-fn plain<T, U>(list: SpannedList<T>, value: impl Fn(T) -> U) -> Vec<U> {
-    list.into_iter()
-        .map(|element| value(element.value))
-        .collect()
 }
 
 fn matches_everybody(clients: &FenceClients) -> bool {

@@ -2,8 +2,7 @@
 
 use schemars::{Schema, json_schema};
 
-use super::error::ValueError;
-use super::read::TextValue;
+use crate::config::document::{TextValue, ValueError};
 use crate::dns::RecordType;
 use crate::zone;
 
@@ -27,11 +26,11 @@ pub struct SvcbTemplate {
 }
 
 /// `https = "1 . alpn=h2,h3"`
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct HttpsText(pub SvcbTemplate);
 
 /// `svcb = "1 . alpn=dot port=8530"`
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SvcbText(pub SvcbTemplate);
 
 impl TextValue for HttpsText {

@@ -3,16 +3,13 @@
 //! A value stands in the configuration, or in a file of its own that only its owner may read. Values are never shown: not
 //! in messages, not in logs, not by `Debug`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hyper::header::{self, HeaderName, HeaderValue};
-use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::error::ConfigReport;
-use super::read::{
-    DocumentItem, NamedEntry, NamedTables, ReadValue, TableField, WithOffset, tables,
-};
-use super::values::SingleLine;
+use crate::config::document::{ConfigReport, NamedEntry, NamedTables, TableField, WithOffset};
+use crate::config::tables::{HeaderEntry, HeaderFile};
+use crate::config::values::plain::SingleLine;
 use crate::files::FileKind;
 
 /// Most headers of one check.
@@ -32,41 +29,6 @@ const OF_THE_CONNECTION: [HeaderName; 8] = [
     header::UPGRADE,
     HeaderName::from_static("keep-alive"),
 ];
-
-tables! {
-    /// The value of a header, in a file.
-    #[schemars(extend("required" = ["file"]))]
-    HeaderFile {
-        /// File that holds the value and nothing else, at most 4096 octets; only its owner may read it. Needed.
-        file: PathBuf,
-    }
-}
-
-/// The value of a header as it is written, or the file that holds it.
-#[derive(Debug)]
-pub enum HeaderEntry {
-    /// As it is.
-    Value(SingleLine<4096>),
-    /// In a file.
-    File(HeaderFile),
-}
-
-impl ReadValue for HeaderEntry {
-    fn read(item: DocumentItem<'_>, report: &mut ConfigReport<'_>) -> Option<Self> {
-        if item.value.is_table() {
-            return HeaderFile::read(item, report).map(HeaderEntry::File);
-        }
-        SingleLine::read(item, report).map(HeaderEntry::Value)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        let (value, table) = (
-            <SingleLine<4096> as ReadValue>::schema(generator),
-            HeaderFile::schema(generator),
-        );
-        json_schema!({ "anyOf": [value, table] })
-    }
-}
 
 /// The headers of a check, each once.
 pub fn resolve(

@@ -1,0 +1,84 @@
+//! The file as written: the sockets and their limits. What [`tables`](super) says of all tables holds here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::config::document::{SpannedList, tables};
+use crate::config::values::addresses::ListenAddress;
+use crate::config::values::plain::{BoundedDuration, SingleLine, WholeNumber};
+use crate::net::Cidr;
+
+tables! {
+    /// The nameserver's own sockets.
+    Server {
+        /// Addresses for UDP and TCP.
+        listen: SpannedList<SocketAddr> = ["127.0.0.1:1053", "[::1]:1053"],
+        /// Addresses for DNS over TLS (RFC 7858); the port is 853 where none is given. Needs
+        /// `[tls]`.
+        listen_tls: SpannedList<ListenAddress<853>> = [],
+        /// Addresses for DNS over HTTPS (RFC 8484); the port is 443 where none is given. Needs
+        /// `[tls]`.
+        listen_https: SpannedList<ListenAddress<443>> = [],
+        /// Addresses for DNS over QUIC (RFC 9250); the port is 853 where none is given. Needs
+        /// `[tls]`.
+        listen_quic: SpannedList<ListenAddress<853>> = [],
+        /// Where DNS is answered over HTTPS, 1 to 255 octets that start with `/`.
+        https_path: SingleLine<255> = "/dns-query",
+        /// UDP threads per listen address, 1 to 1024.
+        workers: WholeNumber<1, 1024> => "one per core",
+        /// What NSID (RFC 5001) answers, 1 to 128 octets.
+        nsid: SingleLine<128> => "not answered",
+        /// Whether DNS Cookies (RFC 7873) are answered.
+        cookies: bool = true,
+        /// File with one or two secrets that server cookies are made with, 32 hexadecimal digits a
+        /// line: the same on every server of an anycast set.
+        cookie_secrets_file: PathBuf => "a secret of this process",
+        /// Longest reply over UDP to a client without a good cookie, 512 to 1232 octets.
+        max_nocookie_response: WholeNumber<512, 1232> = 1232,
+        /// What `id.server.` and `hostname.bind.` are in class CHAOS (RFC 4892), 1 to 255 octets.
+        chaos_id: SingleLine<255> => "refused",
+        /// What `version.bind.` and `version.server.` are in class CHAOS, 1 to 255 octets.
+        chaos_version: SingleLine<255> => "refused",
+        /// Networks that are answered.
+        allow: SpannedList<Cidr> => "everybody",
+        /// Networks that are refused, whatever `allow` says.
+        deny: SpannedList<Cidr> = [],
+        /// Networks that hear nothing, whatever the others say.
+        drop: SpannedList<Cidr> = [],
+        /// Networks of fronts that say with the PROXY protocol, version 2, who each client is; what
+        /// comes from there without that is passed over. Not for QUIC.
+        proxy_from: SpannedList<Cidr> = [],
+        /// Most TCP, TLS, HTTPS and QUIC connections at a time, 1 to 1,000,000.
+        tcp_connections: WholeNumber<1, 1_000_000> = 1000,
+        /// Most of them at a time from one address, 1 to 1,000,000.
+        tcp_connections_per_client: WholeNumber<1, 1_000_000> = 100,
+        /// How long an idle connection is kept: a duration from 100ms to 1h.
+        tcp_idle: BoundedDuration<100, 3_600_000> = "10s",
+    }
+
+    /// A certificate that is shown to clients.
+    Tls {
+        /// File with the certificate (PEM), the chain up to a known authority behind it.
+        certificate: PathBuf => "none; *needed* where somebody listens with it",
+        /// File with its private key (PEM), of mode 600.
+        key: PathBuf => "none; *needed* where somebody listens with it",
+    }
+
+    /// How often one network is answered over UDP; whoever shows a good cookie or comes over a connection is not counted.
+    Limits {
+        /// Whether anybody is limited.
+        enabled: bool = true,
+        /// Answers per second to one address for good, 1 to 100,000. A network is answered more
+        /// often, the larger it is.
+        rate: WholeNumber<1, 100_000> = 50,
+        /// Answers to one address at once, 1 to 250,000, not below `rate`.
+        burst: WholeNumber<1, 250_000> => "two and a half times `rate`",
+        /// Every so many answers above the limit, one is sent without records and with TC, so that
+        /// a client who is no forgery comes over TCP; 0 to 100, 0: none.
+        slip: WholeNumber<0, 100> = 1,
+        /// Networks that are never limited.
+        exempt: SpannedList<Cidr> = ["127.0.0.0/8", "::1"],
+        /// Whether what is above the limit is only counted, and answered all the same.
+        dry_run: bool = false,
+    }
+}

@@ -1,0 +1,412 @@
+//! Makes the [`Config`] from the file as written, table by table.
+//!
+//! Regions, checks and lists of fences come first, since services name them. A value that was refused stands here as its
+//! default, so that the checks after it can go on; the report then keeps the result from being used. Defaults are not written
+//! here: a key with a default always has a value.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::checks;
+use super::fences::FenceLists;
+use super::listen::{ListenLists, identity_files};
+use super::model::{
+    AdminConfig, AdminListen, Config, EventsConfig, GeoConfig, GeoNetwork, NameserverConfig,
+    RateLimitConfig, RegionConfig, TrafficSample,
+};
+use super::names::DeclaredNames;
+use super::services::ServiceResolver;
+use super::zones::resolve_access;
+use crate::config::document::{ConfigReport, NamedEntry, SpannedList, TableField, WithOffset};
+use crate::config::tables::{self, RawConfig};
+use crate::config::values::addresses::LocationValue;
+use crate::config::values::plain::WholeNumber;
+use crate::geo::{PlaceCode, locations};
+use crate::resolve::{self, ResolverSettings};
+use crate::steering::{Bias, Point};
+
+/// Most servers that are asked for names.
+const MOST_RESOLVERS: usize = 16;
+
+/// Resolves everything and reports every mistake and warning.
+pub fn resolve(raw: RawConfig, file: &Path, report: &mut ConfigReport<'_>) -> Config {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let raw_regions = raw.regions.value().map_or(Vec::new(), |regions| regions.0);
+    let raw_checks = raw.checks.value().map_or(Vec::new(), |checks| checks.0);
+    let raw_lists = raw.fences.value().map_or(Vec::new(), |fences| fences.0);
+    let geo = resolve_geo(raw.geo.or_default(), folder, report);
+    let mut check_names = DeclaredNames::declare("check", &raw_checks, report);
+    let checks = checks::resolve(raw_checks, &mut check_names, folder, report);
+    let region_names = DeclaredNames::declare("region", &raw_regions, report);
+    let fence_lists = FenceLists::declare(raw_lists, &region_names, report);
+    let regions: Vec<RegionConfig> = raw_regions.into_iter().map(resolve_region).collect();
+    let mut resolver = ServiceResolver {
+        fence_lists,
+        region_names,
+        check_names,
+        checks: &checks,
+        regions: &regions,
+        client_subnet: geo.client_subnet,
+    };
+    let services = resolver.services(raw.services.or_default(), report);
+    resolver.region_names.warn_unused(report);
+    resolver.check_names.warn_unused(report);
+    resolver.fence_lists.warn_unused(report);
+    let zones = raw.zones.or_default();
+    let guard = raw.guard.or_default();
+    Config {
+        file: file.to_owned(),
+        server: resolve_server(raw.server.or_default(), raw.tls, folder, report),
+        limits: resolve_limits(raw.limits.or_default(), report),
+        admin: resolve_admin(raw.admin.or_default(), folder, report),
+        state_directory: raw.state.or_default().directory.path_in(folder),
+        events: resolve_events(raw.events.or_default(), folder, report),
+        resolver: resolve_resolver(raw.resolver.or_default(), report),
+        max_move: guard.max_move.value().map(|part| part.0),
+        min_covered: guard.min_covered.value().map(|part| part.0),
+        traffic_sample: resolve_traffic(raw.traffic.or_default()),
+        zones_watch: zones.watch.value,
+        zones_directory: folder.join(zones.directory.value),
+        zone_access: resolve_access(zones.access.value, report),
+        regions,
+        geo,
+        services,
+        checks,
+    }
+}
+
+fn resolve_server(
+    raw: tables::Server,
+    tls: TableField<tables::Tls>,
+    folder: &Path,
+    report: &mut ConfigReport<'_>,
+) -> NameserverConfig {
+    let connections = raw.tcp_connections.value.as_usize();
+    let per_client = raw.tcp_connections_per_client.value.as_usize();
+    if let Some(at) = raw.tcp_connections_per_client.at()
+        && per_client > connections
+    {
+        let sentence =
+            format!("tcp_connections_per_client is more than the {connections} of tcp_connections");
+        report.warning(at, sentence);
+    }
+    let listen_at = raw.listen.at().unwrap_or(0);
+    let listen = resolve_listen(listen_at, raw.listen.value, report);
+    let workers = match raw.workers.value() {
+        Some(workers) => workers.as_usize(),
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    // Without a limit of the operator's own the longest reply is that of any client.
+    let max_nocookie_response = raw
+        .max_nocookie_response
+        .at()
+        .map(|_| raw.max_nocookie_response.value.as_u16());
+    let listeners = ListenLists {
+        tls: raw.listen_tls,
+        https: raw.listen_https,
+        quic: raw.listen_quic,
+        https_path: raw.https_path,
+    };
+    NameserverConfig {
+        encrypted: listeners.resolve(tls, &listen, folder, report),
+        listen,
+        workers,
+        nsid: raw.nsid.value().map(|nsid| nsid.0),
+        cookies: raw.cookies.value,
+        cookie_secrets_file: raw.cookie_secrets_file.path_in(folder),
+        max_nocookie_response,
+        chaos_id: raw.chaos_id.value().map(|text| text.0),
+        chaos_version: raw.chaos_version.value().map(|text| text.0),
+        allow: values_of(raw.allow.or_default()),
+        deny: values_of(raw.deny.value),
+        drop: values_of(raw.drop.value),
+        proxy_from: values_of(raw.proxy_from.value),
+        tcp_connections: connections,
+        tcp_connections_per_client: per_client,
+        tcp_idle: raw.tcp_idle.value.0,
+    }
+}
+
+/// The elements of a list, without their places.
+pub(super) fn values_of<T>(list: SpannedList<T>) -> Vec<T> {
+    list.into_iter().map(|element| element.value).collect()
+}
+
+fn resolve_limits(raw: tables::Limits, report: &mut ConfigReport<'_>) -> Option<RateLimitConfig> {
+    let rate = raw.rate.value.as_u32();
+    let burst_at = raw.burst.at();
+    let burst = raw.burst.value().map_or(rate * 5 / 2, WholeNumber::as_u32);
+    if let Some(at) = burst_at
+        && burst < rate
+    {
+        report.error(
+            at,
+            format!("burst is below the {rate} of rate, so that rate would never be reached"),
+        );
+    }
+    if !raw.enabled.value {
+        return None;
+    }
+    Some(RateLimitConfig {
+        rate,
+        burst,
+        slip: raw.slip.value.as_u32(),
+        exempt: values_of(raw.exempt.value),
+        dry_run: raw.dry_run.value,
+    })
+}
+
+fn resolve_listen(
+    at: usize,
+    listen: SpannedList<SocketAddr>,
+    report: &mut ConfigReport<'_>,
+) -> Vec<SocketAddr> {
+    if listen.is_empty() {
+        report.error(at, "listen names no address to listen on".to_owned());
+    }
+    let mut seen = HashSet::new();
+    for address in &listen {
+        // Port 0 is a new port each time, so the same address may ask for it again.
+        if address.value.port() != 0 && !seen.insert(address.value) {
+            report.error(address.at, format!("{} is listed twice", address.value));
+        }
+    }
+    values_of(listen)
+}
+
+fn resolve_admin(raw: tables::Admin, folder: &Path, report: &mut ConfigReport<'_>) -> AdminConfig {
+    let listen_at = raw.listen.at().unwrap_or(0);
+    let listen = match raw.listen.value {
+        AdminListen::Unix(path) => AdminListen::Unix(folder.join(path)),
+        AdminListen::Tcp(address) => {
+            if raw.token_file.is_absent() && !address.ip().is_loopback() {
+                let sentence = format!(
+                    "the admin address {address} is reachable from outside, so it needs a token_file"
+                );
+                report.error(listen_at, sentence);
+            }
+            AdminListen::Tcp(address)
+        }
+    };
+    let mut identity = None;
+    if let Some(tls) = raw.tls.given() {
+        if matches!(listen, AdminListen::Unix(_)) {
+            report.error(
+                tls.at,
+                "TLS is for a TCP address; nobody listens in on a unix socket".to_owned(),
+            );
+        }
+        identity = identity_files(tls.value, tls.at, "[admin] tls", folder, report);
+    }
+    AdminConfig {
+        listen,
+        token_file: raw.token_file.path_in(folder),
+        hosts: values_of(raw.hosts.value),
+        tls: identity,
+    }
+}
+
+fn resolve_events(
+    raw: tables::Events,
+    folder: &Path,
+    report: &mut ConfigReport<'_>,
+) -> EventsConfig {
+    let token_at = raw.token_file.at();
+    let token_file = raw.token_file.path_in(folder);
+    let webhook = raw.webhook.given();
+    match &webhook {
+        Some(webhook) if !is_web_url(&webhook.value.0) => {
+            let sentence = format!(
+                "\"{}\" is no URL; it starts with https:// or http://",
+                webhook.value.0
+            );
+            report.error(webhook.at, sentence);
+        }
+        Some(_) => {}
+        None => {
+            if let Some(at) = token_at {
+                report.warning(
+                    at,
+                    "the token is shown to nobody without a webhook".to_owned(),
+                );
+            }
+        }
+    }
+    EventsConfig {
+        webhook: webhook.map(|webhook| webhook.value.0),
+        token_file,
+    }
+}
+
+/// Whether a text is an http or https URL with a host.
+fn is_web_url(text: &str) -> bool {
+    let Some(rest) = text
+        .strip_prefix("https://")
+        .or(text.strip_prefix("http://"))
+    else {
+        return false;
+    };
+    !rest.is_empty()
+        && !rest.starts_with(['/', '?', '#'])
+        && text.bytes().all(|octet| octet.is_ascii_graphic())
+}
+
+fn resolve_resolver(raw: tables::Resolver, report: &mut ConfigReport<'_>) -> ResolverSettings {
+    let servers = raw.servers.or_default();
+    if let Some(surplus) = servers.get(MOST_RESOLVERS) {
+        report.error(
+            surplus.at,
+            format!("there are more than {MOST_RESOLVERS} servers to ask"),
+        );
+    }
+    for server in &servers {
+        if !resolve::is_of_a_host(server.value.ip()) || server.value.port() == 0 {
+            report.error(
+                server.at,
+                format!("{} is no server that can be asked", server.value),
+            );
+        }
+    }
+    ResolverSettings {
+        servers: values_of(servers),
+        timeout: raw.timeout.value.0,
+    }
+}
+
+/// `None`: the sample is off.
+fn resolve_traffic(raw: tables::Traffic) -> Option<TrafficSample> {
+    let one_in = raw.sample.value()?;
+    Some(TrafficSample {
+        one_in: one_in.as_u32().next_power_of_two(),
+        ipv4_prefix: raw.ipv4_prefix.value.as_u8(),
+        ipv6_prefix: raw.ipv6_prefix.value.as_u8(),
+    })
+}
+
+fn resolve_geo(raw: tables::Geo, folder: &Path, report: &mut ConfigReport<'_>) -> GeoConfig {
+    let mut databases: Vec<PathBuf> = Vec::new();
+    for path in raw.databases.value {
+        databases.push(folder.join(path.value));
+    }
+    let mut networks = Vec::new();
+    for network in raw.networks.value {
+        resolve_network(network, &mut networks, report);
+    }
+    GeoConfig {
+        databases,
+        coarse_points: raw.coarse_points.value.0,
+        client_subnet: raw.client_subnet.value,
+        networks,
+    }
+}
+
+/// One entry may state many prefixes; each becomes a network of its own.
+fn resolve_network(
+    raw: WithOffset<tables::Network>,
+    networks: &mut Vec<GeoNetwork>,
+    report: &mut ConfigReport<'_>,
+) {
+    let WithOffset { at, value: raw } = raw;
+    check_network(&raw, at, report);
+    let place = NetworkPlace::of(&raw);
+    let asn = raw.asn.value().map(WholeNumber::as_u32);
+    let Some(prefixes) = raw.cidr.required(at, "the network needs a cidr", report) else {
+        return;
+    };
+    for cidr in prefixes.value.0 {
+        let NetworkPlace {
+            point,
+            country,
+            subdivision,
+        } = place;
+        networks.push(GeoNetwork {
+            cidr: cidr.value,
+            point,
+            country,
+            subdivision,
+            asn,
+        });
+    }
+}
+
+/// Where a network is, as far as its entry says so.
+#[derive(Clone, Copy)]
+struct NetworkPlace {
+    point: Option<Point>,
+    country: Option<PlaceCode>,
+    subdivision: Option<PlaceCode>,
+}
+
+impl NetworkPlace {
+    /// What is not stated follows from what is: the country from the subdivision or the known place, the point from both.
+    fn of(raw: &tables::Network) -> Self {
+        let location: Option<&LocationValue> = raw.location.get();
+        let stated = raw.subdivision.get();
+        let country = match (raw.country.get(), stated, location) {
+            (Some(country), ..) => Some(country.0),
+            (None, Some(subdivision), _) => Some(subdivision.0),
+            (None, None, location) => location.and_then(|location| location.country),
+        };
+        let subdivision = match (stated, location) {
+            (Some(stated), _) => Some(stated.1),
+            // A known place in another country than the stated one says nothing about the subdivision.
+            (None, Some(location)) if location.country == country => location.subdivision,
+            (None, _) => None,
+        };
+        let point = match (location, country) {
+            (Some(location), _) => Some(location.point),
+            (None, Some(country)) => centre(country, subdivision),
+            (None, None) => None,
+        };
+        NetworkPlace {
+            point,
+            country,
+            subdivision,
+        }
+    }
+}
+
+fn check_network(raw: &tables::Network, at: usize, report: &mut ConfigReport<'_>) {
+    let no_place =
+        raw.location.is_absent() && raw.country.is_absent() && raw.subdivision.is_absent();
+    if no_place && raw.asn.is_absent() {
+        report.error(
+            at,
+            "the network needs a location, country, subdivision or asn".to_owned(),
+        );
+    }
+    if let (TableField::Given(country), TableField::Given(subdivision)) =
+        (&raw.country, &raw.subdivision)
+        && country.value.0 != subdivision.value.0
+    {
+        let sentence = format!(
+            "the subdivision lies in {}, not in {}",
+            subdivision.value.0, country.value.0
+        );
+        report.error(subdivision.at, sentence);
+    }
+}
+
+/// The centre of the subdivision if that is known, else of the country.
+fn centre(country: PlaceCode, part: Option<PlaceCode>) -> Option<Point> {
+    let subdivision = part.and_then(|part| locations::subdivision_point(country, part));
+    subdivision.or_else(|| locations::country_point(country))
+}
+
+fn resolve_region(entry: NamedEntry<tables::Region>) -> RegionConfig {
+    let is_refused = entry.value.is_refused();
+    let raw = entry.value.or_default();
+    let location = if is_refused || raw.location.is_refused() {
+        // Some point, so that a refused location is not reported again as a missing one.
+        Point::new(0.0, 0.0).ok()
+    } else {
+        raw.location.value().map(|location| location.point)
+    };
+    RegionConfig {
+        name: entry.name.value,
+        location,
+        bias: Bias::new(raw.bias.value.0).unwrap_or_default(),
+        weight: raw.weight.value.as_u32(),
+    }
+}

@@ -1,0 +1,42 @@
+//! `[[zones.access]]`: who may ask for which zone.
+//!
+//! Whether there is such a zone is known only when the zones are loaded, so that is not checked here.
+
+use std::collections::HashMap;
+
+use super::model::ZoneAccessConfig;
+use super::resolve::values_of;
+use crate::config::document::{ConfigReport, SpannedList, WithOffset};
+use crate::config::tables::AccessEntry;
+use crate::dns::Name;
+
+/// Checks the entries; those without a zone are reported and left out.
+pub fn resolve_access(
+    entries: SpannedList<AccessEntry>,
+    report: &mut ConfigReport<'_>,
+) -> Vec<ZoneAccessConfig> {
+    let mut stated: HashMap<Name, u32> = HashMap::new();
+    let mut access = Vec::new();
+    for WithOffset { at, value: raw } in entries {
+        if raw.allow.is_absent() && raw.deny.is_absent() {
+            report.error(at, "the zone needs allow or deny".to_owned());
+        }
+        let Some(zone) = raw.zone.required(at, "access needs a zone", report) else {
+            continue;
+        };
+        let line = report.line(zone.at);
+        if let Some(before) = stated.insert(zone.value.clone(), line) {
+            report.error(
+                zone.at,
+                format!("{} has its access already in line {before}", zone.value),
+            );
+        }
+        access.push(ZoneAccessConfig {
+            line,
+            zone: zone.value,
+            allow: values_of(raw.allow.or_default()),
+            deny: values_of(raw.deny.value),
+        });
+    }
+    access
+}

@@ -1,0 +1,62 @@
+//! Records that lead to a host: the data of an MX or SRV record, as a zone file writes it.
+//!
+//! An endpoint may be such a record. Its data is read by the reader of zone files, and the name inside is taken out, since
+//! the addresses of that name are what a check probes.
+
+use crate::config::document::{TextValue, ValueError};
+use crate::dns::{Name, RecordType};
+use crate::zone;
+
+/// A mail exchanger or the host of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TargetHost {
+    /// Where it leads.
+    pub name: Name,
+    /// MX or SRV.
+    pub rtype: RecordType,
+    /// The whole data of the record, uncompressed.
+    pub data: Box<[u8]>,
+}
+
+/// `mx = "10 mx.example.com."`
+#[derive(Debug, Clone)]
+pub struct MxText(pub TargetHost);
+
+/// `srv = "10 5 5060 sip.example.com."`
+#[derive(Debug, Clone)]
+pub struct SrvText(pub TargetHost);
+
+impl TextValue for MxText {
+    fn expected() -> String {
+        "the data of an MX record as in a zone file, such as \"10 mx.example.com.\"".to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, ValueError> {
+        TargetHost::from_text(RecordType::MX, 2, text).map(MxText)
+    }
+}
+
+impl TextValue for SrvText {
+    fn expected() -> String {
+        "the data of an SRV record as in a zone file, such as \"10 5 5060 sip.example.com.\""
+            .to_owned()
+    }
+
+    fn from_text(text: &str) -> Result<Self, ValueError> {
+        TargetHost::from_text(RecordType::SRV, 6, text).map(SrvText)
+    }
+}
+
+impl TargetHost {
+    /// The name stands behind `before` octets of numbers (RFC 1035 section 3.3.9, RFC 2782).
+    fn from_text(rtype: RecordType, before: usize, text: &str) -> Result<TargetHost, ValueError> {
+        let data = zone::parse_data(rtype, text)?;
+        let name = data
+            .get(before..)
+            .and_then(|wire| Name::from_wire(wire).ok())
+            .filter(|name| *name != Name::root());
+        let name =
+            name.ok_or_else(|| ValueError::from(format!("this {rtype} record leads to no host")))?;
+        Ok(TargetHost { name, rtype, data })
+    }
+}

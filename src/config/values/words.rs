@@ -1,0 +1,104 @@
+//! Values that are one of a few words, such as `order = "nearest"`.
+//!
+//! [`Word`] lists the words of a type, and [`Choice`] reads one of them. The list is the only place where a word is written:
+//! the reader, the schema and the messages take it from there.
+
+use schemars::{Schema, json_schema};
+
+use crate::config::document::{TextValue, ValueError, nearest};
+use crate::geo::CoarsePoints;
+use crate::health::check::HttpMethod;
+use crate::steering::{AllDown, PickMethod, RegionOrder};
+
+/// What a fence does with clients whose place is unknown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UnknownPlace {
+    /// It is not about them.
+    #[default]
+    Allow,
+    /// They are its clients.
+    Deny,
+}
+
+/// A value that is one of a few words.
+pub trait KeywordSet: Sized + Copy + 'static {
+    /// The words, as they are listed in messages.
+    const WORDS: &'static [(&'static str, Self)];
+}
+
+impl KeywordSet for RegionOrder {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("nearest", RegionOrder::Nearest),
+        ("priority", RegionOrder::Priority),
+        ("none", RegionOrder::None),
+    ];
+}
+
+impl KeywordSet for PickMethod {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("weighted", PickMethod::Weighted),
+        ("round-robin", PickMethod::RoundRobin),
+        ("sticky", PickMethod::Sticky),
+        ("least-load", PickMethod::LeastLoad),
+    ];
+}
+
+impl KeywordSet for AllDown {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("answer-all", AllDown::AnswerAll),
+        ("last-good", AllDown::LastGood),
+        ("nodata", AllDown::NoData),
+        ("servfail", AllDown::ServFail),
+    ];
+}
+
+impl KeywordSet for CoarsePoints {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("population", CoarsePoints::Population),
+        ("database", CoarsePoints::Database),
+    ];
+}
+
+impl KeywordSet for UnknownPlace {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("allow", UnknownPlace::Allow), ("deny", UnknownPlace::Deny)];
+}
+
+/// One of the words of `T`.
+#[derive(Debug, Clone, Copy)]
+pub struct Keyword<T>(pub T);
+
+impl<T: KeywordSet> TextValue for Keyword<T> {
+    fn expected() -> String {
+        let words: Vec<_> = T::WORDS
+            .iter()
+            .map(|(word, _)| format!("\"{word}\""))
+            .collect();
+        format!("one of {}", words.join(", "))
+    }
+
+    fn from_text(text: &str) -> Result<Self, ValueError> {
+        let known = T::WORDS.iter().find(|(word, _)| *word == text);
+        let hint = || nearest(text, T::WORDS.iter().map(|(word, _)| *word));
+        known
+            .map(|&(_, value)| Keyword(value))
+            .ok_or_else(|| ValueError {
+                sentence: None,
+                hint: hint(),
+            })
+    }
+
+    fn schema() -> Schema {
+        let words: Vec<_> = T::WORDS.iter().map(|(word, _)| *word).collect();
+        json_schema!({ "type": "string", "enum": words })
+    }
+}
+
+impl KeywordSet for HttpMethod {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("GET", HttpMethod::Get),
+        ("HEAD", HttpMethod::Head),
+        ("OPTIONS", HttpMethod::Options),
+        ("POST", HttpMethod::Post),
+    ];
+}
