@@ -23,9 +23,24 @@ pub mod settings;
 mod watched;
 
 pub mod comparison;
+mod file_changes;
 pub mod guard;
 pub mod reload;
 mod reloads;
+
+mod build;
+mod change;
+mod controller;
+mod inputs;
+mod outcome;
+mod state;
+mod told;
+
+mod keeping;
+mod overriding;
+mod publishing;
+
+mod running;
 
 mod demand;
 pub mod hold;
@@ -38,12 +53,14 @@ pub mod traffic;
 pub mod health;
 mod health_news;
 mod names;
+mod resolving;
 
 mod turns;
 pub mod watchdog;
 
 pub mod book;
 pub mod coverage;
+mod coverage_desk;
 pub mod effect;
 pub mod leases;
 pub mod orders;
@@ -59,10 +76,11 @@ pub mod operate;
 
 pub mod succession;
 
-pub use health::{HealthView, word};
+pub use health::HealthView;
+pub use health_news::word;
 pub use load::{AtlasCache, ConfigOrigin, LoadedState, load};
-pub use reload::Control;
 pub use reloads::{ReloadHistory, ReloadResult};
+pub use running::Control;
 
 /// A draw for an example, another one each time: for `explain`, never for answers.
 pub fn any_draw() -> u64 {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::build::with_services;
 use super::guard::{self, CoverageChange};
 use super::load::LoadedState;
-use super::operate::with_services;
-use super::reload::Control;
+use super::running::Control;
 use super::settings::{SettingChange, settings};
 use super::worker::NotDone;
 use crate::catalog::Catalog;
@@ -114,25 +114,21 @@ impl Control {
     }
 
     fn compare_now(&self) -> Result<ConfigComparison, Vec<String>> {
-        let (base, laid, atlas, prints, text) = {
-            let current = self.current();
-            let (base, laid) = (current.base.clone(), current.config.clone());
-            (
-                base,
-                laid,
-                current.atlas(),
-                current.prints.clone(),
-                current.text.clone(),
-            )
-        };
-        let mut loaded = self.origin().load_settled(&atlas)?;
-        let snapshot = self.snapshot();
+        let state = self.state();
+        let (base, laid, prints, text) = (
+            &state.derived.base,
+            &state.derived.config,
+            &state.files.prints,
+            &state.files.text,
+        );
+        let mut loaded = self.origin().load_settled(&state.files.atlas)?;
+        let snapshot = &state.snapshot;
         // Leases and ordered weights are not in the files, and outlive a reload.
-        let plain = (!Arc::ptr_eq(&base, &laid)).then(|| with_services(&snapshot, &base));
+        let plain = (!Arc::ptr_eq(base, laid)).then(|| with_services(snapshot, base));
         let world = plain.as_ref().map_or(&snapshot.world, |plain| &plain.world);
         let mut warnings = loaded.prints.same_serials(&prints.zones());
         warnings.append(&mut loaded.warnings);
-        compared((world, &base, &text), &loaded, warnings).map_err(|sentence| vec![sentence])
+        compared((world, base, text), &loaded, warnings).map_err(|sentence| vec![sentence])
     }
 }
 

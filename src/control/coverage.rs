@@ -6,18 +6,18 @@
 //! looks at, which takes milliseconds. Services whose clients are not counted yet have no coverage.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
 
-use super::Control;
+use super::book::OverrideBook;
 use super::clock::BootTime;
+use super::coverage_desk::CoverageReport;
 use super::effect::EffectiveOverrides;
 use super::events::{EventDraft, EventTopic};
 use super::guard;
-use super::health::since_boot;
-use super::operate::ChangeRefusal;
+use super::inputs::Derived;
 use super::orders::{Override, OverrideAction};
-use super::probed::ProbeAccount;
+use super::outcome::ChangeRefusal;
+use super::running::Control;
 use super::standing::{AvailabilityFacts, AvailabilityMemory};
 use super::targets::ProbePlan;
 use crate::answer::Snapshot;
@@ -27,97 +27,12 @@ use crate::catalog::services::{ServiceFamily, ServiceView, SteeredService};
 use crate::catalog::{Availability, Catalog};
 use crate::config::Config;
 use crate::foresight::NotedTraffic;
-use crate::foresight::coverage::{ClassSplit, ClassWeights, Coverage, classes_of, fates};
-use crate::foresight::coverages::{ClientCounts, coverages, noted, noted_in};
-use crate::geo::Atlas;
+use crate::foresight::coverage::{ClassSplit, Coverage, classes_of, fates};
+use crate::foresight::coverages::{coverages, noted, noted_in};
 use crate::steering::RegionStates;
 
-/// How old a report may be where clients are noted, who are others all the time.
-const TRAFFIC_AGE: Duration = Duration::from_secs(10);
 /// By so much more of the clients, in points of per cent, a loss that was told is told again.
 const TOLD_AGAIN: f64 = 1.0;
-
-/// The coverage of every service at one moment.
-#[derive(Debug, Default)]
-pub struct CoverageReport {
-    of: Weak<Snapshot>,
-    made: Duration,
-    /// By service, and in it by family; empty where the clients are not counted yet.
-    pub services: Vec<Vec<Coverage>>,
-}
-
-/// What is known of coverage.
-#[derive(Debug, Default)]
-pub(super) struct CoverageDesk {
-    counts: Mutex<ClientCounts>,
-    latest: Mutex<Arc<CoverageReport>>,
-    /// By service and record type, what was told last: the greatest part without a live region.
-    told: Mutex<HashMap<(String, String), f64>>,
-}
-
-impl CoverageDesk {
-    fn counts(&self) -> MutexGuard<'_, ClientCounts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The clients of a view, counted now if they are not yet. Nobody waits for that at the lock.
-    fn count(&self, view: &ServiceView, atlas: &Arc<Atlas>) -> Arc<ClassWeights> {
-        let known = self.counts().get(view, atlas);
-        known.unwrap_or_else(|| {
-            let weights = Arc::new(ClassWeights::of(&view.catchment, atlas));
-            self.counts().insert(view, atlas, weights.clone());
-            weights
-        })
-    }
-
-    /// Counts the clients of every service of a World.
-    fn count_all(&self, world: &Catalog) {
-        for view in world
-            .services
-            .iter()
-            .flat_map(|service| service.views.iter().flatten())
-        {
-            self.count(view, &world.atlas);
-        }
-    }
-
-    /// The coverage of a snapshot: the latest, or one that is made now of what is counted.
-    fn report(&self, snapshot: &Arc<Snapshot>) -> Arc<CoverageReport> {
-        let latest = self
-            .latest
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let now = since_boot();
-        let is_young = snapshot.world.sample.rules().is_none()
-            || now.saturating_sub(latest.made) < TRAFFIC_AGE;
-        if is_young && latest.is_whole() && std::ptr::eq(latest.of.as_ptr(), Arc::as_ptr(snapshot))
-        {
-            return latest;
-        }
-        let (world, availability) = (&snapshot.world, snapshot.present.availability());
-        let services = coverages(world, Some(availability), &noted(world), &self.counts());
-        let report = Arc::new(CoverageReport {
-            of: Arc::downgrade(snapshot),
-            made: now,
-            services,
-        });
-        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = report.clone();
-        report
-    }
-}
-
-impl CoverageReport {
-    /// Whether the clients of every service are counted.
-    fn is_whole(&self) -> bool {
-        self.services.iter().all(|families| !families.is_empty())
-    }
-
-    /// The coverage of a service, by family.
-    pub fn of_service(&self, service: usize) -> &[Coverage] {
-        self.services.get(service).map_or(&[], Vec::as_slice)
-    }
-}
 
 /// What is told of the clients of a service.
 fn coverage_news(service: &str, sentence: String, [from, to]: [&str; 2]) -> EventDraft {
@@ -164,8 +79,11 @@ impl Control {
                             coverage.rtype
                         );
                         tracing::warn!(service = name, "{sentence}");
-                        self.events
-                            .tell(coverage_news(&name, sentence, ["uncovered", "covered"]));
+                        self.events().tell(coverage_news(
+                            &name,
+                            sentence,
+                            ["uncovered", "covered"],
+                        ));
                     }
                 } else if before
                     .is_none_or(|before| coverage.worst_percent() >= before + TOLD_AGAIN)
@@ -173,7 +91,7 @@ impl Control {
                     told.insert(key, coverage.worst_percent());
                     let sentence = coverage.sentence(&name);
                     tracing::error!(service = name, "{sentence}");
-                    self.events
+                    self.events()
                         .tell(coverage_news(&name, sentence, ["covered", "uncovered"]));
                 }
             }
@@ -194,10 +112,10 @@ impl Control {
     }
 
     fn check_covered(&self, order: Override) -> Result<(), ChangeRefusal> {
-        let current = self.current();
+        let state = self.state();
         let subject = order
             .subject
-            .resolve(&current.config)
+            .resolve(&state.derived.config)
             .map_err(ChangeRefusal::Unknown)?;
         // A weight of 0 is a standby, which serves when all else is out.
         if matches!(
@@ -207,27 +125,26 @@ impl Control {
             return Ok(());
         }
         let what = format!("{subject} {}", order.demand.words());
-        let mut book = current.demands.book.clone();
+        let mut book = OverrideBook::clone(&state.book);
         book.give(Override {
             subject,
             pace: None,
             ..order
         })
         .map_err(ChangeRefusal::Unfit)?;
-        let (config, plan, before) = (
-            current.config.clone(),
-            current.plan.clone(),
-            current.demands.effect.clone(),
-        );
-        let world = self.snapshot().world.clone();
-        drop(current);
-        let now = self.foreseen(&config, &plan, &before);
+        let Derived {
+            config,
+            plan,
+            effect,
+            ..
+        } = &state.derived;
+        let now = self.foreseen(config, plan, effect);
         let then = self.foreseen(
-            &config,
-            &plan,
-            &EffectiveOverrides::of(&book, &config, BootTime::now()),
+            config,
+            plan,
+            &EffectiveOverrides::of(&book, config, BootTime::now()),
         );
-        match refusal(&what, &self.losses(&world, &now, &then)) {
+        match refusal(&what, &self.losses(&state.snapshot.world, &now, &then)) {
             Some(sentence) => Err(ChangeRefusal::Uncovers(sentence)),
             None => Ok(()),
         }
@@ -241,8 +158,7 @@ impl Control {
         effect: &EffectiveOverrides,
     ) -> Availability {
         let targets = self
-            .watch
-            .get()
+            .watch()
             .map(|watch| watch.monitor.health().targets)
             .unwrap_or_default();
         let facts = AvailabilityFacts {
@@ -251,43 +167,23 @@ impl Control {
             targets: &targets,
             effect,
             world: None,
-            now: since_boot(),
+            now: BootTime::now().elapsed(),
         };
         AvailabilityMemory::default().fold(&facts).availability
     }
 
-    /// Refuses a reload that leaves too many clients without a live region under `[guard] min_covered`, as far as probes
-    /// and orders know now: then what it would add is probed no longer.
-    ///
-    /// # Errors
-    /// Why it is refused.
-    pub(super) fn guard_coverage(
-        &self,
-        limit: Option<f64>,
-        new: &Catalog,
-        config: &Config,
-        plan: &ProbePlan,
-    ) -> Result<(), Vec<String>> {
-        let Some(sentence) = limit.and_then(|limit| self.uncovering(limit, new, config, plan))
-        else {
-            return Ok(());
-        };
-        let served = self.current().plan.clone();
-        self.settle(&served, ProbeAccount::Reload);
-        Err(vec![format!("{}: {sentence}", self.origin())])
-    }
-
-    /// Why it would be refused.
-    fn uncovering(
+    /// Why a reload would be refused that leaves too many clients without a live region under `[guard] min_covered`, as far
+    /// as probes and orders know now; `None`: it would not.
+    pub(super) fn uncovering(
         &self,
         limit: f64,
         new: &Catalog,
-        config: &Config,
-        plan: &ProbePlan,
+        derived: &Derived,
     ) -> Option<String> {
-        let now = self.snapshot();
-        let effect = EffectiveOverrides::of(&self.current().demands.book, config, BootTime::now());
-        let then = self.foreseen(config, plan, &effect);
+        let state = self.state();
+        let now = &state.snapshot;
+        let effect = EffectiveOverrides::of(&state.book, &derived.config, BootTime::now());
+        let then = self.foreseen(&derived.config, &derived.plan, &effect);
         self.coverage.count_all(&now.world);
         self.coverage.count_all(new);
         let traffic = noted_in(new, &NotedTraffic::of(&now.world)).unwrap_or_default();

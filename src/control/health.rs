@@ -1,34 +1,27 @@
-//! Health at work: the monitor runs, and every change of what it knows is folded and published at once.
-//!
-//! Whoever publishes holds Control's one lock and publishes a whole snapshot, so a reload and a flip cannot undo each
-//! other. A new World is published only after the endpoints that are new in it have had their first result.
+//! Health at work: the monitor is started, and readers are shown all that is known of health.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::watch::Receiver;
 
-use super::Control;
-use super::clock::BootTime;
-use super::coverage::CoverageReport;
+use super::change::Change;
+use super::clock::{BootTime, ClockReading};
+use super::controller::MonitorHandle;
+use super::coverage_desk::CoverageReport;
 use super::effect::EffectiveOverrides;
-use super::health_news;
+use super::health_news::word;
 use super::hold;
+use super::keep::{self, RAMPS};
 use super::leases::LeaseTable;
 use super::orders::Override;
-use super::probed::{ProbeAccount, ProbedTargets};
-use super::reload::ControlState;
-use super::standing::AvailabilityFacts;
+use super::running::Control;
 use super::targets::{Evidence, ProbePlan, ProbeRef};
 use super::traffic::{self, MovedRates, PerRegion};
-use crate::answer::Snapshot;
-use crate::catalog::{Availability, LiveState};
+use crate::catalog::Availability;
 use crate::config::Config;
 use crate::health::check::TargetKey;
-use crate::health::machine::HealthState;
 use crate::health::monitor::{Monitor, TargetHealth};
 use crate::health::probe::{Prober, ShortageKind, TrustStore};
 use crate::health::state::{self, SavedVerdicts};
@@ -36,13 +29,6 @@ use crate::resolve::KnownNames;
 
 /// Most probes at once.
 const IN_FLIGHT: usize = 1024;
-
-/// The monitor and the runtime that it lives in.
-pub(super) struct MonitorHandle {
-    pub(super) monitor: Monitor,
-    probed: ProbedTargets,
-    runtime: Handle,
-}
 
 /// All about health at one moment.
 pub struct HealthView {
@@ -139,196 +125,88 @@ impl Control {
     /// to. Must be called inside a tokio runtime, before anybody is answered.
     ///
     /// # Errors
-    /// A sentence: no prober can be made.
+    /// A sentence: no prober can be made, or the controller failed.
     pub async fn start_health(&self) -> Result<(), String> {
-        let (state, plan) = {
-            let current = self.current();
-            (current.state.clone(), current.plan.clone())
-        };
+        let now = self.state();
+        let plan = &now.derived.plan;
         let (trust, warning) = TrustStore::of_the_system()?;
         warning
             .filter(|_| plan.needs_system_roots())
             .iter()
             .for_each(|warning| tracing::warn!("{warning}"));
-        let prober = Arc::new(Prober::new(trust));
-        let known = state
+        let known = now
+            .directory
             .as_deref()
             .map(|directory| load(directory.path()))
             .unwrap_or_default();
-        let monitor = Monitor::start(prober, plan.targets.clone(), &known, IN_FLIGHT);
-        self.go_on_with_ramps();
-        self.keep_zones(&self.current());
-        let probed = ProbedTargets::of(plan.targets.clone());
-        let watch = self.watch.get_or_init(|| MonitorHandle {
+        let monitor = Monitor::start(
+            Arc::new(Prober::new(trust)),
+            plan.targets.clone(),
+            &known,
+            IN_FLIGHT,
+        );
+        let watch = self.shared.watch.get_or_init(|| MonitorHandle {
             monitor,
-            probed,
             runtime: Handle::current(),
         });
+        let (mut ramps, mut gap) = (Vec::new(), None);
+        if let Some(directory) = &now.directory {
+            let (list, warning) = keep::load(directory.path(), RAMPS);
+            warning
+                .iter()
+                .for_each(|warning| tracing::warn!("{warning}"));
+            gap = list.gap(&ClockReading::now());
+            ramps = list.items;
+        }
+        let gap = gap.unwrap_or_default();
+        let begun = self
+            .controller
+            .ask(|reply| Change::Begin { ramps, gap, reply })
+            .await;
+        begun.map_err(|not_done| not_done.to_string())?;
         if !watch.monitor.first_round().await {
             tracing::warn!(
                 "some endpoints have no result yet; nobody is sent there until they have"
             );
         }
-        self.refresh(&mut self.current(), None);
-        Ok(())
+        let observed = self
+            .controller
+            .ask(|reply| Change::Observed { reply })
+            .await;
+        observed.map_err(|not_done| not_done.to_string())
     }
 
     /// All about health at this moment.
     pub fn view(&self) -> HealthView {
-        let current = self.current();
-        let health = self.watch.get().map(|watch| watch.monitor.health());
+        let state = self.state();
+        let health = self.watch().map(|watch| watch.monitor.health());
         let (targets, suspect, not_made) = health.map_or_else(Default::default, |health| {
             (health.targets, health.suspect, health.not_made)
         });
-        let snapshot = self.snapshot();
-        let count = |verdict| {
-            (
-                word(verdict),
-                current
-                    .told
-                    .transitions
-                    .get(word(verdict))
-                    .copied()
-                    .unwrap_or(0),
-            )
-        };
-        let mut view = HealthView {
-            config: current.config.clone(),
-            plan: current.plan.clone(),
+        let snapshot = &state.snapshot;
+        let mut transitions = Vec::new();
+        for (verdict, count) in &state.transitions {
+            transitions.push((word(*verdict), *count));
+        }
+        HealthView {
+            config: state.derived.config.clone(),
+            plan: state.derived.plan.clone(),
             targets,
             suspect,
             not_made,
             availability: snapshot.present.availability().clone(),
-            transitions: [HealthState::Up, HealthState::Degraded, HealthState::Down]
-                .map(count)
-                .to_vec(),
-            orders: current.demands.book.iter().cloned().collect(),
-            effect: current.demands.effect.clone(),
-            leases: current.demands.leases.clone(),
+            transitions,
+            orders: state.book.iter().cloned().collect(),
+            effect: state.derived.effect.clone(),
+            leases: LeaseTable::clone(&state.leases),
             names: self.known_names(),
             answers: traffic::answers(&snapshot.world),
-            rates: current.traffic.rates(&snapshot.world, since_boot()),
-            moved: current.told.moved.clone(),
-            coverage: Arc::default(),
-        };
-        drop(current);
-        view.coverage = self.coverage_of(&snapshot);
-        view
-    }
-
-    /// Probes what a new configuration adds beside what is probed now, and waits for its first results. To be called
-    /// before a new World is published, from a thread that may wait.
-    pub(super) fn meet(&self, new: &ProbePlan, account: ProbeAccount) {
-        let Some(watch) = self.watch.get() else {
-            return;
-        };
-        let _entered = watch.runtime.enter();
-        watch.probed.add(&watch.monitor, account, &new.targets);
-        watch
-            .runtime
-            .block_on(watch.monitor.first_round_of(&new.targets));
-    }
-
-    /// Probes these for what is served, and nothing else on this account any more.
-    pub(super) fn settle(&self, plan: &ProbePlan, account: ProbeAccount) {
-        let Some(watch) = self.watch.get() else {
-            return;
-        };
-        let _entered = watch.runtime.enter();
-        watch.probed.serve(&watch.monitor, account, &plan.targets);
-    }
-
-    /// Folds what is known and publishes it: in a new snapshot of the same World, or of the one in `loaded`.
-    /// Returns how many answers per second go elsewhere by it, by the region that gave them.
-    pub(super) fn refresh(
-        &self,
-        current: &mut ControlState,
-        loaded: Option<Snapshot>,
-    ) -> PerRegion<f64> {
-        let is_new = loaded.is_some();
-        let before = loaded.map_or_else(|| self.snapshot(), Arc::new);
-        let mut moved = PerRegion::new();
-        let targets = self
-            .watch
-            .get()
-            .map(|watch| watch.monitor.health().targets)
-            .unwrap_or_default();
-        let facts = AvailabilityFacts {
-            config: &current.config,
-            plan: &current.plan,
-            targets: &targets,
-            effect: &current.demands.effect,
-            world: Some(&before.world),
-            now: since_boot(),
-        };
-        let folded = current.memory.fold(&facts);
-        current.moving = folded.moving;
-        if is_new || before.present.availability() != &folded.availability {
-            let rates = current.traffic.rates(&before.world, facts.now);
-            moved = traffic::moved(&rates, before.present.availability(), &folded.availability);
-            let present = LiveState::compile_at_once(
-                &before.world,
-                &folded.availability,
-                Some(&before.present),
-            );
-            self.publish(before.with(present));
+            rates: state
+                .traffic
+                .rates(&snapshot.world, BootTime::now().elapsed()),
+            moved: state.moved.clone(),
+            coverage: self.coverage_of(snapshot),
         }
-        if is_new {
-            // Services and regions may have other numbers.
-            current.told.moved = MovedRates::default();
-        }
-        current.told.moved.note(&moved, &folded.availability);
-        self.tell(current, &folded.availability, &moved);
-        health_news::warn_of_certificates(current, &targets);
-        moved
-    }
-
-    /// Publishes the present with its blocks as wide as can be, if it was published at once and nothing else was since.
-    pub(super) fn widen(&self) {
-        let narrow = self.snapshot();
-        if !narrow.present.is_narrow() {
-            return;
-        }
-        let present = narrow.present.widened(&narrow.world);
-        let _current = self.current();
-        if Arc::ptr_eq(&self.snapshot(), &narrow) {
-            self.publish(narrow.with(present));
-        }
-    }
-
-    pub(super) fn changes(&self) -> Option<Receiver<u64>> {
-        self.watch.get().map(|watch| watch.monitor.changes())
-    }
-
-    pub(super) fn react(&self) {
-        self.refresh(&mut self.current(), None);
-    }
-
-    pub(super) fn tick(&self) {
-        let mut current = self.current();
-        let hour = since_boot().as_secs() / 3600;
-        if current.moving || std::mem::replace(&mut current.told.hour, hour) != hour {
-            self.refresh(&mut current, None);
-        }
-        current.traffic.sample(&self.snapshot().world, since_boot());
-        self.tell_of_shortages(&mut current);
-        self.keep_verdicts(&mut current);
-        self.keep_ramps(&mut current);
-    }
-}
-
-/// On this clock regions come back.
-pub(super) fn since_boot() -> Duration {
-    BootTime::now().since(BootTime::default())
-}
-
-/// A verdict in one word.
-pub fn word(verdict: HealthState) -> &'static str {
-    match verdict {
-        HealthState::Unknown => "unknown",
-        HealthState::Up => "up",
-        HealthState::Degraded => "degraded",
-        HealthState::Down => "down",
     }
 }
 

@@ -1,21 +1,18 @@
 //! What is told of health, to the log and to those who watch events: what changed, and what is about to.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashMap;
 
-use super::Control;
+use super::change::{Action, Effects};
 use super::events::{EventDraft, EventTopic};
-use super::health::word;
-use super::reload::ControlState;
+use super::state::ControlState;
 use super::targets::ProbePlan;
-use super::traffic::{MovedRates, PerRegion};
+use super::told::LogState;
+use super::traffic::PerRegion;
 use crate::catalog::Availability;
 use crate::config::Config;
 use crate::health::check::TargetKey;
 use crate::health::machine::HealthState;
 use crate::health::monitor::{ShortageCount, TargetHealth};
-use crate::health::probe::ShortageKind;
-use crate::health::state::SavedVerdicts;
 use crate::health::timeline::HealthChange;
 use crate::steering::Share;
 use crate::text::{counted, list};
@@ -24,116 +21,115 @@ use crate::text::{counted, list};
 const MOST_NAMED: usize = 5;
 const MOST_LISTED: usize = 100;
 
-/// What the log has been told already.
-#[derive(Debug, Default)]
-pub(super) struct LogState {
-    /// Number of the last event.
-    pub(super) event: u64,
-    /// Changes by what they led to.
-    pub(super) transitions: HashMap<&'static str, u64>,
-    /// Answers that regions gave when they lost clients.
-    pub(super) moved: MovedRates,
-    /// Names of services without any region.
-    pub(super) all_down: HashSet<String>,
-    /// Days left of certificates that people were warned of.
-    pub(super) certificates: HashMap<TargetKey, i64>,
-    /// What is missing on our side, so that some probes cannot be made.
-    pub(super) short: HashSet<ShortageKind>,
-    /// Hours since the start at which certificates were last looked at.
-    pub(super) hour: u64,
-    /// Regions that were coming back when that was last written.
-    pub(super) ramps: Vec<(String, String)>,
-    /// Verdicts as they were last written.
-    pub(super) saved: Option<Arc<SavedVerdicts>>,
-}
-
-impl Control {
+impl ControlState {
     /// Tells the log when probes begin to be impossible for want of something on our side, and when they are again.
-    pub(super) fn tell_of_shortages(&self, current: &mut ControlState) {
-        let Some(watch) = self.watch.get() else {
-            return;
-        };
+    pub(super) fn tell_of_shortages(&mut self, shortages: &[ShortageCount]) {
         for ShortageCount {
             kind,
             count,
             held,
             reason,
-        } in watch.monitor.shortages()
+        } in shortages
         {
-            let was_short = current.told.short.contains(&kind);
-            if held > 0 && !was_short {
+            let was_short = self.told.short.contains(kind);
+            if *held > 0 && !was_short {
                 tracing::error!(
                     missing = kind.word(),
                     "{reason}; {held} endpoints keep the health that was agreed"
                 );
-                current.told.short.insert(kind);
-            } else if held == 0 && was_short {
+                self.told.short.insert(*kind);
+            } else if *held == 0 && was_short {
                 tracing::info!(
                     missing = kind.word(),
                     count,
                     "every endpoint can be probed again"
                 );
-                current.told.short.remove(&kind);
+                self.told.short.remove(kind);
+            }
+        }
+    }
+
+    /// Takes in changes of verdicts that are to be told.
+    pub(super) fn note_events(&mut self, events: &[HealthChange]) {
+        for event in events {
+            if event.number > self.told.event {
+                self.told.event = event.number;
+                self.told.waiting.push(event.clone());
             }
         }
     }
 
     /// Tells the log what is new. `moved`: answers per second that go elsewhere.
     pub(super) fn tell(
-        &self,
-        current: &mut ControlState,
+        &mut self,
         availability: &Availability,
         moved: &PerRegion<f64>,
+        effects: &mut Effects,
     ) {
-        let Some(watch) = self.watch.get() else {
+        if !self.is_probing {
             return;
-        };
-        for event in watch.monitor.timeline(current.told.event) {
-            current.told.event = event.number;
-            *current.told.transitions.entry(word(event.to)).or_default() += 1;
-            let news = log_transition(event.clone(), &current.config, &current.plan);
+        }
+        for event in std::mem::take(&mut self.told.waiting) {
+            *self.told.transitions.entry(event.to).or_default() += 1;
+            let news = log_transition(event.clone(), &self.derived.config, &self.derived.plan);
             if event.from != HealthState::Unknown || event.to == HealthState::Down {
-                let places = current.plan.places(&event.target);
+                let places = self.derived.plan.places(&event.target);
                 let moved = places
                     .iter()
                     .filter_map(|&(service, region)| moved.get(service)?.get(region))
                     .sum();
-                self.events.tell(news.moving(moved));
+                effects.actions.push(Action::Tell(news.moving(moved)));
             }
         }
-        for (service, now) in current.config.services.iter().zip(&availability.services) {
+        for (service, now) in self
+            .derived
+            .config
+            .services
+            .iter()
+            .zip(&availability.services)
+        {
             let name = service.name.to_string();
             if now.regions.iter().any(|region| region.share > Share::NONE) {
-                if current.told.all_down.remove(&name) {
-                    tracing::warn!(service = name, "some region of {name} serves again");
-                    self.events.tell(all_down_news(
-                        format!("some region of {name} serves again"),
+                if self.told.all_down.remove(&name) {
+                    let sentence = format!("some region of {name} serves again");
+                    tracing::warn!(service = name, "{sentence}");
+                    effects.actions.push(Action::Tell(all_down_news(
+                        sentence,
                         name,
                         ["down", "up"],
-                    ));
+                    )));
                 }
-            } else if current.told.all_down.insert(name.clone()) {
+            } else if self.told.all_down.insert(name.clone()) {
                 let rule = crate::explain::all_down_word(service.all_down);
                 let sentence =
                     format!("EVERY region of {name} is out; now all_down = \"{rule}\" answers");
                 tracing::error!(service = name, "{sentence}");
-                self.events
-                    .tell(all_down_news(sentence, name, ["up", "down"]));
+                effects
+                    .actions
+                    .push(Action::Tell(all_down_news(sentence, name, ["up", "down"])));
             }
         }
     }
 }
 
+/// A verdict in one word.
+pub fn word(verdict: HealthState) -> &'static str {
+    match verdict {
+        HealthState::Unknown => "unknown",
+        HealthState::Up => "up",
+        HealthState::Degraded => "degraded",
+        HealthState::Down => "down",
+    }
+}
+
 /// Warns of every certificate that is about to expire, once for each day that it has left.
 pub(super) fn warn_of_certificates(
-    current: &mut ControlState,
+    told: &mut LogState,
+    plan: &ProbePlan,
     targets: &HashMap<TargetKey, TargetHealth>,
 ) {
-    current
-        .told
-        .certificates
-        .retain(|key, _| targets.contains_key(key));
-    for target in &current.plan.targets {
+    told.certificates.retain(|key, _| targets.contains_key(key));
+    for target in &plan.targets {
         let Some(ahead) = target.check.expiry_warning() else {
             continue;
         };
@@ -144,8 +140,8 @@ pub(super) fn warn_of_certificates(
         };
         let soon = days < (ahead.as_secs() / 86_400) as i64;
         if !soon {
-            current.told.certificates.remove(&key);
-        } else if current.told.certificates.insert(key.clone(), days) != Some(days) {
+            told.certificates.remove(&key);
+        } else if told.certificates.insert(key.clone(), days) != Some(days) {
             let (endpoint, check) = (key.address.to_string(), key.check.to_string());
             let when = if days < 0 {
                 "has expired".to_owned()

@@ -7,7 +7,6 @@ use std::time::SystemTime;
 use tokio_rustls::rustls::sign::CertifiedKey;
 
 use super::private_file::{self, FileMessages};
-use super::reload::Control;
 use crate::config::{Config, IdentityFiles};
 use crate::files::{self, FileKind, FilePrint};
 use crate::health::probe::certificate::expires_in_days;
@@ -27,7 +26,7 @@ pub struct OfEach<T> {
 pub type IdentityPrints = Option<[FilePrint; 2]>;
 
 /// Where the certificates of a configuration are; `None`: nothing listens that needs one.
-fn files_of(config: &Config) -> OfEach<Option<&IdentityFiles>> {
+pub(super) fn files_of(config: &Config) -> OfEach<Option<&IdentityFiles>> {
     OfEach {
         dns: config.server.encrypted.identity.as_ref(),
         admin: config.admin.tls.as_ref(),
@@ -44,7 +43,7 @@ pub fn paths(config: &Config) -> impl Iterator<Item = &std::path::PathBuf> {
 }
 
 /// The files as they are now.
-fn prints(files: Option<&IdentityFiles>) -> IdentityPrints {
+pub(super) fn prints(files: Option<&IdentityFiles>) -> IdentityPrints {
     let IdentityFiles { certificate, key } = files?;
     Some([FilePrint::of(certificate)?, FilePrint::of(key)?])
 }
@@ -72,7 +71,7 @@ pub fn read(config: &Config) -> Result<OfEach<FoundIdentity>, Vec<String>> {
     }
 }
 
-fn read_one(files: Option<&IdentityFiles>) -> Result<FoundIdentity, String> {
+pub(super) fn read_one(files: Option<&IdentityFiles>) -> Result<FoundIdentity, String> {
     let Some(IdentityFiles { certificate, key }) = files else {
         return Ok(FoundIdentity::default());
     };
@@ -102,59 +101,6 @@ fn read_one(files: Option<&IdentityFiles>) -> Result<FoundIdentity, String> {
         key: Some(Arc::new(identity)),
         warning,
     })
-}
-
-impl Control {
-    /// Looks whether a certificate or its key is another than the one that was read, and shows the new one to new
-    /// connections; what cannot be used is told, and the one before is shown still.
-    pub fn renew_identity(&self) {
-        let config = self.current().config.clone();
-        let OfEach { dns, admin } = files_of(&config);
-        let shown = self.identity();
-        self.renew(dns, |prints| &mut prints.dns, &shown.dns, "the certificate");
-        self.renew(
-            admin,
-            |prints| &mut prints.admin,
-            &shown.admin,
-            "the admin certificate",
-        );
-    }
-
-    fn renew(
-        &self,
-        files: Option<&IdentityFiles>,
-        known: fn(&mut OfEach<IdentityPrints>) -> &mut IdentityPrints,
-        shown: &TlsIdentity,
-        name: &str,
-    ) {
-        // Looked at without the lock: the file may be on a mount that hangs.
-        let now = prints(files);
-        {
-            let mut current = self.current();
-            let known = known(&mut current.identity);
-            if now.is_none() || now == *known {
-                return;
-            }
-            // What is refused is not read again until it changes again.
-            *known = now;
-        }
-        match read_one(files) {
-            Ok(found) => {
-                found
-                    .warning
-                    .iter()
-                    .for_each(|warning| tracing::warn!("{warning}"));
-                shown.show(found.key);
-                tracing::info!("{name} was renewed");
-            }
-            Err(sentence) => {
-                let of_it = name.trim_start_matches("the ");
-                tracing::error!(
-                    "the new {of_it} was refused, the one before is shown still:\n  {sentence}"
-                );
-            }
-        }
-    }
 }
 
 #[cfg(test)]

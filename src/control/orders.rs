@@ -59,13 +59,13 @@ pub enum OverrideAction {
 /// The orders that one subject can be under beside each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum OverrideKind {
-    /// [`OverrideAction::Drain`]
+    /// [`Demand::Drain`]
     Drain,
-    /// [`OverrideAction::ForceUp`] and [`OverrideAction::ForceDown`]
+    /// [`Demand::ForceUp`] and [`Demand::ForceDown`]
     Force,
-    /// [`OverrideAction::Weight`]
+    /// [`Demand::Weight`]
     Weight,
-    /// [`OverrideAction::Shift`]
+    /// [`Demand::Shift`]
     Shift,
 }
 

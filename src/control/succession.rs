@@ -21,7 +21,7 @@ use rustix::net::{
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 
-use super::Control;
+use super::running::Control;
 use crate::server::{MOST_PASSED, PassedSockets, StatsTotals};
 
 /// The socket in the state directory.

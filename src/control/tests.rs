@@ -1,5 +1,5 @@
 //! Everything between probes and answers, played on a clock that stands still until everybody sleeps: the monitor, the
-//! fold, the compiled present, and the code that answers. Faults come from a seed, which is named when a law is broken:
+//! controller's step, the compiled present, and the code that answers. Faults come from a seed, which is named when a law is broken:
 //! `MERIDIAN_SEED=7 cargo test simulation` plays that one again.
 
 use std::collections::{BTreeMap, HashMap};
@@ -11,13 +11,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::effect::EffectiveOverrides;
+use super::book::OverrideBook;
+use super::build::LoadedFiles;
+use super::change::{Action, Change, Observations, Reply, StepFacts};
+use super::clock::{BootTime, ClockReading};
+use super::inputs::{ControlInputs, Derived};
+use super::leases::LeaseTable;
 use super::load::AtlasCache;
-use super::standing::{AvailabilityFacts, AvailabilityMemory};
+use super::state::ControlState;
 use super::targets::ProbePlan;
 use super::{ConfigOrigin, LoadedState};
 use crate::answer::{Snapshot, Transport, answer};
-use crate::catalog::LiveState;
 use crate::dns::{QueryScratch, RecordType};
 use crate::health::check::ProbeTarget;
 use crate::health::machine::{HealthState, ProbeResult};
@@ -284,11 +288,9 @@ fn load(configuration: String) -> LoadedState {
     loaded
 }
 
-/// What the keeper of health does with every change and every second.
+/// A server without threads and sockets: the monitor finds what the script says, and the step does the rest.
 struct Play {
-    loaded: LoadedState,
-    plan: ProbePlan,
-    memory: AvailabilityMemory,
+    state: ControlState,
     monitor: Monitor,
     stage: Arc<Stage>,
     draw: u64,
@@ -296,29 +298,82 @@ struct Play {
 
 impl Play {
     async fn begin(seed: u64, loaded: LoadedState, script: Script) -> Play {
-        let plan = ProbePlan::of(&loaded.config, &KnownNames::new());
+        let inputs = ControlInputs::new(
+            Arc::new(loaded.config),
+            OverrideBook::default(),
+            LeaseTable::default(),
+        );
+        let derived = Derived::first(&inputs, BootTime::default());
+        let files = LoadedFiles {
+            atlas: loaded.atlas,
+            prints: loaded.prints,
+            text: loaded.text,
+        };
+        let clocks = ClockReading {
+            boot: BootTime::default(),
+            wall: Duration::ZERO,
+        };
         let stage = Arc::new(Stage {
             script,
             begin: Instant::now(),
         });
-        let monitor = Monitor::start_by(
-            seed,
-            stage.clone(),
-            plan.targets.clone(),
-            &SavedVerdicts::new(),
-            64,
-        );
+        let targets = derived.plan.targets.clone();
+        let monitor = Monitor::start_by(seed, stage.clone(), targets, &SavedVerdicts::new(), 64);
         assert!(monitor.first_round().await);
+        let state = ControlState::new(
+            inputs,
+            derived,
+            Arc::new(loaded.snapshot),
+            files,
+            None,
+            clocks,
+        );
         let mut play = Play {
-            loaded,
-            plan,
-            memory: AvailabilityMemory::default(),
+            state,
             monitor,
             stage,
             draw: seed,
         };
-        play.publish();
+        play.step(|reply| Change::Begin {
+            ramps: Vec::new(),
+            gap: Duration::ZERO,
+            reply,
+        });
+        play.step(|reply| Change::Observed { reply });
         play
+    }
+
+    /// Takes a change in as the controller does.
+    fn step(&mut self, change: impl FnOnce(Reply<()>) -> Change) {
+        let (reply, mut done) = tokio::sync::oneshot::channel();
+        let elapsed = self.now();
+        let health = self.monitor.health();
+        let observations = Observations {
+            targets: health.targets,
+            events: self.monitor.timeline(self.state.told.event),
+            shortages: self.monitor.shortages(),
+            verdicts: Some(self.monitor.verdicts()),
+        };
+        let clocks = ClockReading {
+            boot: BootTime::default().after(elapsed),
+            wall: elapsed,
+        };
+        let effects = self.state.step(
+            change(reply),
+            StepFacts {
+                clocks,
+                observations: Some(observations),
+            },
+        );
+        for action in effects.actions {
+            if let Action::Probe(targets) = action {
+                self.monitor.replace(targets);
+            }
+        }
+        for answer in effects.replies {
+            answer.send(&[]);
+        }
+        done.try_recv().expect("each of these is answered at once");
     }
 
     fn now(&self) -> Duration {
@@ -326,7 +381,7 @@ impl Play {
     }
 
     fn snapshot(&self) -> &Snapshot {
-        &self.loaded.snapshot
+        &self.state.snapshot
     }
 
     /// Until the next second, or the next change of a verdict.
@@ -334,33 +389,15 @@ impl Play {
         let mut changes = self.monitor.changes();
         changes.mark_unchanged();
         let second = self.stage.begin + Duration::from_secs(self.now().as_secs() + 1);
-        tokio::select! {
+        let is_changed = tokio::select! {
             biased;
-            _ = changes.changed() => {}
-            () = tokio::time::sleep_until(second) => {}
-        }
-        self.publish();
-    }
-
-    fn publish(&mut self) {
-        let health = self.monitor.health();
-        let facts = AvailabilityFacts {
-            config: &self.loaded.config,
-            plan: &self.plan,
-            targets: &health.targets,
-            effect: &EffectiveOverrides::default(),
-            world: Some(&self.loaded.snapshot.world),
-            now: self.now(),
+            _ = changes.changed() => true,
+            () = tokio::time::sleep_until(second) => false,
         };
-        let folded = self.memory.fold(&facts);
-        let before = &self.loaded.snapshot;
-        if before.present.availability() != &folded.availability {
-            let present = LiveState::compile_at_once(
-                &before.world,
-                &folded.availability,
-                Some(&before.present),
-            );
-            self.loaded.snapshot = before.with(present);
+        if is_changed {
+            self.step(|reply| Change::Observed { reply });
+        } else {
+            self.step(|reply| Change::Tick { reply });
         }
     }
 
@@ -397,8 +434,8 @@ impl Play {
     /// The laws that hold at every moment.
     fn check(&mut self, seed: u64) {
         let now = self.now();
-        for service in 0..self.loaded.config.services.len() {
-            let configured = self.loaded.config.services[service].clone();
+        for service in 0..self.state.derived.config.services.len() {
+            let configured = self.state.derived.config.services[service].clone();
             let mut listed = configured
                 .regions
                 .iter()

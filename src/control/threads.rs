@@ -14,22 +14,12 @@ const MOST_ORDERS: usize = 256;
 pub(super) struct WorkerThreads {
     /// Reads configuration, zones and databases anew, and looks at files for a change.
     pub(super) reload: WorkerPool,
-    /// Puts orders and leases in force.
-    pub(super) orders: WorkerPool,
-    /// Compiles services anew for leases and weights, and waits for first probes.
-    pub(super) compile: WorkerPool,
-    /// Publishes what health has come to.
-    pub(super) publish: WorkerPool,
     /// Widens what was published in haste.
     pub(super) widen: WorkerPool,
     /// Counts the clients that have a live region.
     pub(super) coverage: WorkerPool,
     /// Says what an order would take from clients, for which it may have to count them: orders do not wait behind that.
     pub(super) foresight: WorkerPool,
-    /// Takes in what names have come to.
-    pub(super) names: WorkerPool,
-    /// Ends orders and leases whose time is over.
-    pub(super) timer: WorkerPool,
     /// Reads what the webhook must show.
     pub(super) secrets: WorkerPool,
     /// Hands the sockets over to the next server.
@@ -44,15 +34,9 @@ impl WorkerThreads {
     pub(super) fn start() -> Result<WorkerThreads, String> {
         Ok(WorkerThreads {
             reload: WorkerPool::start("reload", 1, MOST_RELOADS)?,
-            orders: WorkerPool::start("orders", 1, MOST_ORDERS)?,
-            // What waits covers all that came before it begins, so one is enough.
-            compile: WorkerPool::start("compile", 1, 1)?,
-            publish: WorkerPool::start("publish", 1, 1)?,
             widen: WorkerPool::start("widen", 1, 0)?,
             coverage: WorkerPool::start("coverage", 1, 1)?,
             foresight: WorkerPool::start("foresight", 1, MOST_ORDERS)?,
-            names: WorkerPool::start("names", 1, 1)?,
-            timer: WorkerPool::start("timer", 1, 1)?,
             secrets: WorkerPool::start("secrets", 1, 1)?,
             hand_over: WorkerPool::start("hand-over", 1, 1)?,
         })

@@ -19,7 +19,7 @@ const STEP: Duration = Duration::from_millis(900);
 pub type PerRegion<T> = Vec<Vec<T>>;
 
 /// Counts of the last seconds.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct TrafficRates {
     /// What the counts are of: another World counts from nothing.
     world: Weak<Catalog>,

@@ -19,6 +19,8 @@ const RESTING: u64 = u64::MAX;
 pub enum WatchedPart {
     /// Probes endpoints.
     Monitor,
+    /// Takes in every change.
+    Controller,
     /// Carries what probes have found to the answers.
     Publisher,
     /// Ends orders and leases.
@@ -27,16 +29,18 @@ pub enum WatchedPart {
 
 impl WatchedPart {
     /// Every part.
-    pub const ALL: [WatchedPart; 3] = [
+    pub const ALL: [WatchedPart; 4] = [
         WatchedPart::Monitor,
+        WatchedPart::Controller,
         WatchedPart::Publisher,
         WatchedPart::Timer,
     ];
 
-    /// `monitor`, `publisher`, `timer`
+    /// `monitor`, `controller`, `publisher`, `timer`
     pub fn word(self) -> &'static str {
         match self {
             WatchedPart::Monitor => "monitor",
+            WatchedPart::Controller => "controller",
             WatchedPart::Publisher => "publisher",
             WatchedPart::Timer => "timer",
         }
@@ -46,6 +50,7 @@ impl WatchedPart {
     fn consequence(self) -> &'static str {
         match self {
             WatchedPart::Monitor => "endpoints are not checked",
+            WatchedPart::Controller => "nothing that changes takes effect",
             WatchedPart::Publisher => "changes of health do not reach the answers",
             WatchedPart::Timer => "orders and leases do not end",
         }
@@ -76,7 +81,7 @@ impl fmt::Display for StuckPart {
 #[derive(Debug)]
 pub struct Watchdog {
     start: Instant,
-    /// Milliseconds from `start` to the last turn, plus one, in the order of [`WatchedPart::ALL`]; 0: it need not turn yet.
+    /// Milliseconds from `start` to the last turn, plus one, in the order of [`Part::ALL`]; 0: it need not turn yet.
     turns: [AtomicU64; WatchedPart::ALL.len()],
 }
 
@@ -113,7 +118,7 @@ impl Watchdog {
 
     /// What is stuck at this moment.
     pub fn stuck(&self) -> Vec<StuckPart> {
-        let turns = [0, 1, 2].map(|part: usize| self.turns[part].load(Ordering::SeqCst));
+        let turns = WatchedPart::ALL.map(|part| self.turns[part as usize].load(Ordering::SeqCst));
         let turns = turns.map(|turn| {
             if turn == RESTING {
                 None
@@ -132,7 +137,7 @@ impl Watchdog {
 }
 
 /// Which parts have not turned for longer than they may. `turns` are the moments of their last turns, in the order of
-/// [`WatchedPart::ALL`]; `None`: it need not turn.
+/// [`Part::ALL`]; `None`: it need not turn.
 pub fn stuck(turns: [Option<Duration>; WatchedPart::ALL.len()], now: Duration) -> Vec<StuckPart> {
     let mut stuck = Vec::new();
     for (part, turn) in WatchedPart::ALL.into_iter().zip(turns) {
@@ -159,24 +164,23 @@ mod tests {
     #[test]
     fn whoever_has_not_turned_for_longer_than_he_may_is_stuck() {
         let at = |seconds: u64| Some(Duration::from_secs(seconds));
-        assert_eq!(stuck([at(90), at(95), at(100)], 100 * SECOND), []);
+        assert_eq!(stuck([at(90), at(93), at(95), at(100)], 100 * SECOND), []);
         let timer = [StuckPart {
             part: WatchedPart::Timer,
             silent: 11 * SECOND,
         }];
-        assert_eq!(stuck([at(100), at(90), at(89)], 100 * SECOND), timer);
         assert_eq!(
-            stuck([None, None, None], 100 * SECOND),
-            [],
-            "nobody has begun"
+            stuck([at(100), at(95), at(90), at(89)], 100 * SECOND),
+            timer
         );
+        assert_eq!(stuck([None; 4], 100 * SECOND), [], "nobody has begun");
         assert_eq!(
-            stuck([at(0), at(0), at(0)], 11 * SECOND).len(),
-            3,
+            stuck([at(0); 4], 11 * SECOND).len(),
+            4,
             "nobody turned after the beginning"
         );
         assert_eq!(
-            stuck([at(5), at(5), at(5)], SECOND),
+            stuck([at(5); 4], SECOND),
             [],
             "a turn that was noted meanwhile is no wrap around"
         );
@@ -208,7 +212,14 @@ mod tests {
             .for_each(|turn| turn.store(1, Ordering::SeqCst));
         watchdog.note(WatchedPart::Publisher);
         let parts: Vec<WatchedPart> = watchdog.stuck().iter().map(|stuck| stuck.part).collect();
-        assert_eq!(parts, [WatchedPart::Monitor, WatchedPart::Timer]);
+        assert_eq!(
+            parts,
+            [
+                WatchedPart::Monitor,
+                WatchedPart::Controller,
+                WatchedPart::Timer
+            ]
+        );
         watchdog.begin();
         assert_eq!(watchdog.sentence(), None);
         watchdog

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::load::prints;
-use super::reload::Control;
 use crate::files::{FilePrint, FileRead};
 use crate::zone;
 
@@ -63,34 +61,6 @@ impl WatchedFiles {
         }
         self.seen = now;
         is_settled
-    }
-}
-
-impl Control {
-    /// What tells the configuration and the zones that are served from others.
-    pub fn fingerprint(&self) -> String {
-        self.current().prints.whole().to_string()
-    }
-
-    /// Whether the configuration or a zone has changed and was left alone since, where that is watched.
-    pub(super) fn files_changed(&self) -> bool {
-        let (config, loaded) = {
-            let current = self.current();
-            (current.config.clone(), current.watched.loaded().clone())
-        };
-        // Looked at without the lock: the files may be on a mount that hangs.
-        let now = config
-            .zones_watch
-            .then(|| now(&loaded, &config.zones_directory));
-        now.is_some_and(|now| self.current().watched.has_settled(now))
-    }
-
-    /// Whether a database file is another than the one that was read, and whole enough to be looked at.
-    pub(super) fn databases_changed(&self) -> bool {
-        let config = self.current().config.clone();
-        // Looked at without the lock: the file may be on a mount that hangs.
-        let now = prints(&config);
-        now.iter().all(Option::is_some) && now != self.current().databases
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use reqwest::{Client, header};
 
-use super::Control;
 use super::events::Event;
 use super::private_file::read_token;
+use super::running::Control;
 use crate::config;
 use crate::health::probe::reasons::innermost;
 use crate::health::probe::{AlpnProtocol, TrustStore};
@@ -44,7 +44,7 @@ impl Control {
     }
 
     fn webhook(&self) -> config::EventsConfig {
-        self.current().config.events.clone()
+        self.state().derived.config.events.clone()
     }
 
     async fn deliver(&self, client: &mut Option<Client>, event: &Event) {

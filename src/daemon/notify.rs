@@ -25,28 +25,27 @@ pub fn tell(state: &str) {
     }
 }
 
-/// Has a thread ask the watchdog from now on.
+/// Starts the thread that asks the watchdog, logs what is stuck, and sends `WATCHDOG=1` to systemd while nothing is.
 ///
 /// # Errors
 /// A sentence: the system has no thread left.
 pub fn watch(control: Arc<Control>) -> Result<(), String> {
     let manager =
         wanted_every().and_then(|every| Some((std::env::var_os("NOTIFY_SOCKET")?, every)));
+    let pause = match &manager {
+        Some((_, every)) => LOOK.min(*every / 2),
+        None => LOOK,
+    };
     let watch = move || {
-        let pause = manager
-            .as_ref()
-            .map_or(LOOK, |(_, every)| LOOK.min(*every / 2));
-        let mut was_stuck = false;
+        let mut before = 0;
         loop {
-            let stuck = control.watchdog().sentence();
-            if let Some(sentence) = stuck.as_ref().filter(|_| !was_stuck) {
-                tracing::error!("{sentence}");
-            } else if stuck.is_none() && was_stuck {
-                tracing::warn!("nothing is stuck any more");
-            }
-            was_stuck = stuck.is_some();
-            if let Some((manager, _)) = manager.as_ref().filter(|_| !was_stuck) {
-                // A manager that cannot be told draws its own conclusion.
+            let stuck = control.watchdog().stuck().len();
+            log_change(&control, before, stuck);
+            before = stuck;
+            if let Some((manager, _)) = &manager
+                && stuck == 0
+            {
+                // Without the message systemd restarts the server, as it should.
                 let _ = send(manager.as_bytes(), "WATCHDOG=1");
             }
             std::thread::sleep(pause);
@@ -58,6 +57,17 @@ pub fn watch(control: Arc<Control>) -> Result<(), String> {
     started
         .map(drop)
         .map_err(|error| format!("cannot make the thread \"watchdog\": {error}"))
+}
+
+/// Logs each part that gets stuck (one may hold up others a moment later), and when all of them run again.
+fn log_change(control: &Control, before: usize, stuck: usize) {
+    if stuck > before
+        && let Some(sentence) = control.watchdog().sentence()
+    {
+        tracing::error!("{sentence}");
+    } else if stuck == 0 && before > 0 {
+        tracing::warn!("nothing is stuck any more");
+    }
 }
 
 /// How often the service manager wants to hear from this process (`sd_watchdog_enabled(3)`); `None`: never.

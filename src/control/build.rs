@@ -1,0 +1,94 @@
+//! Services that are to be compiled, and what a reload has read: values that go to worker threads and come back.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::fingerprint::ContentPrints;
+use super::inputs::Derived;
+use super::load::AtlasCache;
+use super::state_directory::StateDirectory;
+use crate::answer::Snapshot;
+use crate::catalog::{Availability, LiveState};
+use crate::config::Config;
+use crate::resolve::KnownNames;
+
+/// What a reload has read.
+pub struct ReloadDraft {
+    /// The configuration as the file has it.
+    pub base: Arc<Config>,
+    /// The addresses of its names.
+    pub names: Arc<KnownNames>,
+    /// What it came to with the overrides and leases of that moment.
+    pub derived: Derived,
+    /// Compiled from `base`.
+    pub plain: Snapshot,
+    /// Compiled from `derived`; `None`: that is the same.
+    pub overlaid: Option<Snapshot>,
+    /// What else was read.
+    pub files: LoadedFiles,
+    /// The new state directory; `None`: it stays.
+    pub state: Option<Option<StateDirectory>>,
+}
+
+/// What is remembered of the files that were loaded.
+#[derive(Clone)]
+pub struct LoadedFiles {
+    /// For the next load.
+    pub atlas: AtlasCache,
+    /// Fingerprints of configuration and zones.
+    pub prints: ContentPrints,
+    /// The configuration as it stands in the file.
+    pub text: Arc<str>,
+}
+
+/// Services that are to be compiled, and whose new endpoints are to be probed.
+pub struct BuildJob {
+    /// What to compile.
+    pub derived: Derived,
+    /// The snapshot whose zones are used; `None`: the services are those that are served.
+    pub before: Option<Arc<Snapshot>>,
+    /// The reload that this completes.
+    pub reload: Option<(Box<ReloadDraft>, oneshot::Sender<()>)>,
+}
+
+/// Services that are ready to be served.
+pub struct BuiltServices {
+    /// What was compiled.
+    pub derived: Derived,
+    /// The snapshot; `None`: the services are those that are served.
+    pub snapshot: Option<Snapshot>,
+    /// The reload that this completes.
+    pub reload: Option<(Box<ReloadDraft>, oneshot::Sender<()>)>,
+}
+
+impl BuildJob {
+    /// Compiles the services. Everything counts as up until the next step.
+    pub fn compile(self) -> BuiltServices {
+        let BuildJob {
+            derived,
+            before,
+            reload,
+        } = self;
+        let before = match &reload {
+            Some((draft, _)) => Some(&draft.plain),
+            None => before.as_deref(),
+        };
+        let snapshot = before.map(|before| with_services(before, &derived.config));
+        BuiltServices {
+            derived,
+            snapshot,
+            reload,
+        }
+    }
+}
+
+/// The same zones with the services of another configuration, everything up for the moment.
+pub fn with_services(before: &Snapshot, config: &Config) -> Snapshot {
+    let world = before.world.with_services(config);
+    let present = LiveState::compile(&world, &Availability::all_up(config), Some(&before.present));
+    Snapshot {
+        world: Arc::new(world),
+        ..before.with(present)
+    }
+}

@@ -1,0 +1,302 @@
+//! The controller: one thread that owns the state of control and is the only publisher.
+//!
+//! Everything that changes what is served is a [`Change`] in a bounded queue. The controller takes one after the other,
+//! lets [`ControlState::step`] work out the effects, and carries them out: it swaps the snapshot that queries are answered
+//! from, hands files to the keeper, tells events, and sends replies last. It also publishes a [`StateView`], an immutable
+//! value that the admin server and all other readers use without a lock.
+//!
+//! The controller never waits for anything outside. Files are read, names resolved, services compiled and first probes
+//! awaited on worker threads, whose results come back as changes. So a reload that hangs on a mount holds up neither
+//! failover nor drains. The controller notes every turn with the watchdog, so that a stuck one can be seen from outside.
+//!
+//! ```text
+//! files, API, probes, names ──► Change ──► queue ──► step(state, change, facts) ──► Effects ──► publish, keep, tell, reply
+//!                                  ▲                                                   │
+//!                                  └────────── worker threads (compile, probe) ◄───────┘
+//! ```
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use super::book::OverrideBook;
+use super::build::{BuildJob, LoadedFiles};
+use super::change::{Action, Change, Effects, KeptFile, Observations, Reply, StepFacts};
+use super::clock::ClockReading;
+use super::events::EventLog;
+use super::inputs::Derived;
+use super::keeper::{StateWriter, WriteTicket};
+use super::leases::LeaseTable;
+use super::state::ControlState;
+use super::state_directory::StateDirectory;
+use super::traffic::{MovedRates, TrafficRates};
+use super::watchdog::{Watchdog, WatchedPart};
+use super::worker::{NotDone, WorkerPool};
+use crate::answer::Snapshot;
+use crate::health::machine::HealthState;
+use crate::health::monitor::Monitor;
+use crate::server::PublishedSnapshot;
+
+/// The name of the thread.
+const NAME: &str = "controller";
+/// Changes by operators and endpoints that may wait; each takes some milliseconds.
+const MOST_CALLS: usize = 256;
+/// Room for those and for the changes that control makes itself, of which a dozen may wait.
+const MOST_WAITING: usize = MOST_CALLS + 64;
+/// The controller turns at least this often.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// The monitor and the runtime that it lives in.
+pub struct MonitorHandle {
+    /// Probes endpoints.
+    pub monitor: Monitor,
+    /// Its probes run there.
+    pub runtime: Handle,
+}
+
+/// The state of control at one moment, for readers.
+pub struct StateView {
+    /// What is in force.
+    pub derived: Derived,
+    /// What is being answered from.
+    pub snapshot: Arc<Snapshot>,
+    /// The overrides of operators.
+    pub book: Arc<OverrideBook>,
+    /// Endpoints that registered themselves.
+    pub leases: Arc<LeaseTable>,
+    /// What was read beside the configuration.
+    pub files: LoadedFiles,
+    /// Where things are kept; `None`: nowhere.
+    pub directory: Option<Arc<StateDirectory>>,
+    /// Changes of verdicts so far, by what they led to.
+    pub transitions: Vec<(HealthState, u64)>,
+    /// What regions gave when they lost clients.
+    pub moved: MovedRates,
+    /// How many answers each region gives.
+    pub traffic: Arc<TrafficRates>,
+}
+
+impl StateView {
+    /// What can be seen of the state now.
+    pub fn of(state: &ControlState) -> StateView {
+        let mut transitions = Vec::new();
+        for verdict in [HealthState::Up, HealthState::Degraded, HealthState::Down] {
+            transitions.push((
+                verdict,
+                state.told.transitions.get(&verdict).copied().unwrap_or(0),
+            ));
+        }
+        StateView {
+            derived: state.derived.clone(),
+            snapshot: state.snapshot.clone(),
+            book: state.inputs.book.clone(),
+            leases: state.inputs.leases.clone(),
+            files: state.files.clone(),
+            directory: state.directory.clone(),
+            transitions,
+            moved: state.told.moved.clone(),
+            traffic: state.traffic.clone(),
+        }
+    }
+}
+
+/// What the controller and the rest of control have in common.
+#[derive(Clone)]
+pub struct Shared {
+    /// What the workers answer from.
+    pub published: Arc<PublishedSnapshot>,
+    /// What readers see.
+    pub view: Arc<ArcSwap<StateView>>,
+    /// The edition of the services that are served.
+    pub compiled: watch::Sender<u64>,
+    /// Absent until probing starts.
+    pub watch: Arc<OnceLock<MonitorHandle>>,
+    /// Writes files.
+    pub keeper: Arc<StateWriter>,
+    /// What happens, for those who watch.
+    pub events: Arc<EventLog>,
+    /// Knows what is stuck.
+    pub watchdog: Arc<Watchdog>,
+}
+
+/// The way to the controller. Its thread ends with the last of these.
+pub struct Controller {
+    queue: Arc<SyncSender<Change>>,
+    calls: Semaphore,
+}
+
+impl Controller {
+    /// Starts the thread with this state.
+    ///
+    /// # Errors
+    /// A sentence: the system makes no more threads.
+    pub fn start(state: ControlState, shared: Shared) -> Result<Controller, String> {
+        let (sender, changes) = sync_channel(MOST_WAITING);
+        let queue = Arc::new(sender);
+        let compile = WorkerPool::start("compile", 1, 1)?;
+        let turning = TurningController {
+            state,
+            shared,
+            compile,
+            queue: Arc::downgrade(&queue),
+        };
+        let made = std::thread::Builder::new()
+            .name(NAME.to_owned())
+            .spawn(move || turning.run(&changes));
+        made.map_err(|error| format!("cannot make the thread \"{NAME}\": {error}"))?;
+        Ok(Controller {
+            queue,
+            calls: Semaphore::new(MOST_CALLS),
+        })
+    }
+
+    /// Asks for a change and waits for the reply.
+    ///
+    /// # Errors
+    /// Too many changes wait already, or the step panicked.
+    pub async fn call<T>(&self, change: impl FnOnce(Reply<T>) -> Change) -> Result<T, NotDone> {
+        let _permit = self.calls.try_acquire().map_err(|_| NotDone::Busy(NAME))?;
+        self.ask(change).await
+    }
+
+    /// The same of a change that control makes itself: there is room for these.
+    ///
+    /// # Errors
+    /// The step panicked, or the queue is full all the same.
+    pub async fn ask<T>(&self, change: impl FnOnce(Reply<T>) -> Change) -> Result<T, NotDone> {
+        let (reply, result) = oneshot::channel();
+        match self.queue.try_send(change(reply)) {
+            Ok(()) => result.await.map_err(|_| NotDone::Panicked(NAME)),
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(NotDone::Busy(NAME)),
+        }
+    }
+
+    /// The same from a thread that may wait.
+    ///
+    /// # Errors
+    /// The step panicked.
+    pub fn ask_and_wait<T>(&self, change: impl FnOnce(Reply<T>) -> Change) -> Result<T, NotDone> {
+        let (reply, result) = oneshot::channel();
+        self.send(change(reply));
+        result.blocking_recv().map_err(|_| NotDone::Panicked(NAME))
+    }
+
+    /// Hands in a change from a thread that may wait, without waiting for its step.
+    pub fn send(&self, change: Change) {
+        // The thread outlives this.
+        let _ = self.queue.send(change);
+    }
+}
+
+impl Controller {
+    /// Hands in a change if there is room, without waiting for anything; whether there was.
+    pub fn offer(&self, change: Change) -> bool {
+        self.queue.try_send(change).is_ok()
+    }
+}
+
+/// The controller at work.
+struct TurningController {
+    state: ControlState,
+    shared: Shared,
+    compile: WorkerPool,
+    queue: Weak<SyncSender<Change>>,
+}
+
+impl TurningController {
+    fn run(mut self, changes: &Receiver<Change>) {
+        loop {
+            match changes.recv_timeout(BEAT) {
+                Ok(change) => {
+                    // The hook told the panic; whoever waits learns of it because the reply is dropped.
+                    let _ = catch_unwind(AssertUnwindSafe(|| self.turn(change)));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.shared.watchdog.note(WatchedPart::Controller);
+        }
+    }
+
+    fn turn(&mut self, change: Change) {
+        let observations = self.observe(&change);
+        let effects = self.state.step(
+            change,
+            StepFacts {
+                clocks: ClockReading::now(),
+                observations,
+            },
+        );
+        self.carry_out(effects);
+    }
+
+    fn observe(&self, change: &Change) -> Option<Observations> {
+        let watch = self
+            .shared
+            .watch
+            .get()
+            .filter(|_| change.needs_observations())?;
+        Some(Observations {
+            targets: watch.monitor.health().targets,
+            events: watch.monitor.timeline(self.state.told.event),
+            shortages: watch.monitor.shortages(),
+            verdicts: change.needs_verdicts().then(|| watch.monitor.verdicts()),
+        })
+    }
+
+    fn carry_out(&mut self, effects: Effects) {
+        let mut tickets: Vec<(&'static str, WriteTicket)> = Vec::new();
+        for action in effects.actions {
+            match action {
+                Action::Publish(snapshot) => self.shared.published.store(snapshot),
+                Action::Tell(news) => self.shared.events.tell(news),
+                Action::Keep(KeptFile { name, write }) => {
+                    tickets.push((name, self.shared.keeper.hand(name, write)))
+                }
+                Action::Probe(targets) => {
+                    if let Some(watch) = self.shared.watch.get() {
+                        let _entered = watch.runtime.enter();
+                        watch.monitor.replace(targets);
+                    }
+                }
+                Action::Build(job) => self.build(*job),
+            }
+        }
+        self.shared.view.store(Arc::new(StateView::of(&self.state)));
+        for answer in effects.replies {
+            answer.send(&tickets);
+        }
+        if let Some(edition) = effects.compiled {
+            self.shared
+                .compiled
+                .send_if_modified(|compiled| std::mem::replace(compiled, edition) != edition);
+        }
+    }
+
+    /// Compiles services and waits for first probes, on the thread for it. Its queue has room: one job runs at a time.
+    fn build(&mut self, job: BuildJob) {
+        let (watch, queue) = (self.shared.watch.clone(), self.queue.clone());
+        let work = move || {
+            let built = catch_unwind(AssertUnwindSafe(|| {
+                let targets = job.derived.plan.clone();
+                let built = job.compile();
+                if let Some(watch) = watch.get() {
+                    watch
+                        .runtime
+                        .block_on(watch.monitor.first_round_of(&targets.targets));
+                }
+                built
+            }));
+            let change = built.map_or(Change::BuildFailed, |built| Change::Built(Box::new(built)));
+            if let Some(queue) = queue.upgrade() {
+                let _ = queue.send(change);
+            }
+        };
+        self.compile.offer(work);
+    }
+}

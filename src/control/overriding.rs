@@ -1,0 +1,273 @@
+//! The steps of overrides and leases: they are put in force, kept, and end by themselves.
+//!
+//! Drains, shifts and forces change availability alone, so they are in force when their step ends. Weights and leases
+//! change what services are made of: their step counts up the edition of the inputs, and whoever waits for them waits until
+//! services of that edition are served.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::change::Effects;
+use super::clock::ClockReading;
+use super::events::EventDraft;
+use super::leases::{Lease, LeaseKey};
+use super::orders::{Override, OverrideAction, OverrideKind, OverrideSubject};
+use super::outcome::{ChangeRefusal, Ended, PendingChange};
+use super::state::ControlState;
+use crate::config::values::duration_text;
+
+impl ControlState {
+    /// Gives an override. One that sends everybody back lifts the one that it is about, at once or once all are back.
+    pub(super) fn put_in_force(
+        &mut self,
+        order: Override,
+        now: ClockReading,
+        effects: &mut Effects,
+    ) -> Result<PendingChange, ChangeRefusal> {
+        let mut order = order
+            .resolve(&self.derived.config)
+            .map_err(ChangeRefusal::Unknown)?;
+        if order.is_returning()
+            || matches!(order.demand, OverrideAction::Shift { percent: 0.0, .. })
+        {
+            let kind = order.demand.kind();
+            let known = self.inputs.book.get(&order.subject, kind).is_some();
+            let Some(pace) = order.pace.as_ref().filter(|_| known) else {
+                return self.take_back(&order.subject, kind, &order.by, now, effects);
+            };
+            // Once all clients are back there is no order any more.
+            order.ends = Some(pace.arrives);
+        }
+        self.inputs.book.set_out(&mut order, now.boot);
+        Arc::make_mut(&mut self.inputs.book)
+            .give(order.clone())
+            .map_err(ChangeRefusal::Unfit)?;
+        let (edition, moved) = match order.demand.kind() {
+            OverrideKind::Weight => (Some(self.inputs.next_edition()), 0.0),
+            _ => (None, self.apply_overrides(now, effects)),
+        };
+        let left = order
+            .ends
+            .map(|deadline| deadline.left(now.boot).as_secs_f64().ceil());
+        let lasting = left.map_or(String::new(), |seconds| {
+            format!(
+                " for {}",
+                duration_text(Duration::from_secs((seconds as u64).max(1)))
+            )
+        });
+        let hint = self.weight_hint(&order);
+        let sentence = format!("{} {}{lasting}{hint}", order.subject, order.words());
+        let told = format!("{} {}", order.subject, order.sentence());
+        let news = EventDraft {
+            to: Some(if order.is_returning() {
+                "undrained".to_owned()
+            } else {
+                order.demand.state()
+            }),
+            cause: Some(order.reason),
+            by: Some(order.by),
+            ..order.subject.news(told).moving(moved)
+        };
+        Ok(PendingChange {
+            sentence,
+            news: Some(news),
+            edition,
+            file: self.keep_orders(now, effects),
+            ..PendingChange::default()
+        })
+    }
+
+    /// Lifts an override; it is no error if there is none.
+    pub(super) fn take_back(
+        &mut self,
+        subject: &OverrideSubject,
+        kind: OverrideKind,
+        by: &str,
+        now: ClockReading,
+        effects: &mut Effects,
+    ) -> Result<PendingChange, ChangeRefusal> {
+        let known = self.inputs.book.get(subject, kind).is_some();
+        // What is not configured any more can still be lifted.
+        let subject = match subject.resolve(&self.derived.config) {
+            Err(_) if known => subject.clone(),
+            resolved => resolved.map_err(ChangeRefusal::Unknown)?,
+        };
+        let Some(lifted) = Arc::make_mut(&mut self.inputs.book).lift(&subject, kind) else {
+            let sentence = format!("{subject}: no order says that it {}", kind.words());
+            let file = self.keep_orders(now, effects);
+            return Ok(PendingChange {
+                sentence,
+                file,
+                ..PendingChange::default()
+            });
+        };
+        let edition = match kind {
+            OverrideKind::Weight => Some(self.inputs.next_edition()),
+            _ => {
+                self.apply_overrides(now, effects);
+                None
+            }
+        };
+        let sentence = format!("{subject}: the order that it {} is lifted", lifted.words());
+        let from = Some(lifted.demand.state());
+        let news = EventDraft {
+            from,
+            by: Some(by.to_owned()),
+            ..subject.news(format!("{sentence} by {by}"))
+        };
+        Ok(PendingChange {
+            sentence,
+            news: Some(news),
+            edition,
+            file: self.keep_orders(now, effects),
+            ..PendingChange::default()
+        })
+    }
+
+    /// Begins or renews a lease.
+    pub(super) fn put_lease(
+        &mut self,
+        lease: Lease,
+        now: ClockReading,
+        effects: &mut Effects,
+    ) -> Result<PendingChange, ChangeRefusal> {
+        let lease = lease.resolve(&self.inputs.base)?;
+        let changed = Arc::make_mut(&mut self.inputs.leases)
+            .put(lease.clone())
+            .map_err(ChangeRefusal::Unfit)?;
+        let Lease {
+            service,
+            region,
+            address,
+            weight,
+            ttl,
+            by,
+            ..
+        } = &lease;
+        let lasting = duration_text(Duration::from_secs(*ttl));
+        let sentence = format!(
+            "{address} is an endpoint of {service} in {region} for {lasting}, weight {weight}"
+        );
+        if !changed {
+            self.renewed = true;
+            let kept = self.directory.is_some();
+            return Ok(PendingChange {
+                sentence,
+                kept,
+                ..PendingChange::default()
+            });
+        }
+        let edition = Some(self.inputs.next_edition());
+        let cause = Some(format!("leased by {by}"));
+        let news = EventDraft {
+            to: Some("leased".to_owned()),
+            cause,
+            by: Some(by.clone()),
+            ..lease.news(sentence.clone())
+        };
+        Ok(PendingChange {
+            sentence,
+            news: Some(news),
+            edition,
+            file: self.keep_leases(now, effects),
+            ..PendingChange::default()
+        })
+    }
+
+    /// Ends a lease; it is no error if there is none.
+    pub(super) fn take_lease(
+        &mut self,
+        key: &LeaseKey,
+        by: &str,
+        now: ClockReading,
+        effects: &mut Effects,
+    ) -> PendingChange {
+        let (service, region, address) = key;
+        let Some(lease) = Arc::make_mut(&mut self.inputs.leases).end(key) else {
+            let sentence = format!("{address} has no lease in {region} of {service}");
+            return PendingChange {
+                sentence,
+                file: self.keep_leases(now, effects),
+                ..PendingChange::default()
+            };
+        };
+        let edition = Some(self.inputs.next_edition());
+        let sentence = format!(
+            "{} left {} in {}",
+            lease.address, lease.service, lease.region
+        );
+        let (from, by) = (Some("leased".to_owned()), by.to_owned());
+        let news = EventDraft {
+            from,
+            cause: Some(format!("withdrawn by {by}")),
+            by: Some(by),
+            ..lease.news(sentence.clone())
+        };
+        PendingChange {
+            sentence,
+            news: Some(news),
+            edition,
+            file: self.keep_leases(now, effects),
+            ..PendingChange::default()
+        }
+    }
+
+    /// Takes out orders and leases that have ended.
+    pub(super) fn expire(&mut self, now: ClockReading, effects: &mut Effects) -> Ended {
+        if let Some((forward, size)) = now.step_since(&self.clocks) {
+            self.note_clock_step(forward, size, now, effects);
+        }
+        self.clocks = now;
+        let orders = Arc::make_mut(&mut self.inputs.book).expire(now.boot);
+        let leases = Arc::make_mut(&mut self.inputs.leases).expire(now.boot);
+        if orders
+            .iter()
+            .any(|order| order.demand.kind() != OverrideKind::Weight)
+        {
+            self.apply_overrides(now, effects);
+        }
+        if self.inputs.book.progress(now.boot) != self.progress {
+            self.apply_overrides(now, effects);
+        }
+        let is_compiled = !leases.is_empty()
+            || orders
+                .iter()
+                .any(|order| order.demand.kind() == OverrideKind::Weight);
+        let edition = is_compiled.then(|| self.inputs.next_edition());
+        if !orders.is_empty() {
+            self.keep_orders(now, effects);
+        }
+        if std::mem::take(&mut self.renewed) || !leases.is_empty() {
+            self.keep_leases(now, effects);
+        }
+        Ended {
+            orders,
+            leases,
+            edition,
+        }
+    }
+
+    /// What is to be said of a region's weight that changes nothing, because it shares clients with no other region.
+    fn weight_hint(&self, order: &Override) -> String {
+        let (OverrideAction::Weight { .. }, Some(name), None) = (
+            &order.demand,
+            &order.subject.region,
+            &order.subject.endpoint,
+        ) else {
+            return String::new();
+        };
+        let world = &self.snapshot.world;
+        if world
+            .services
+            .iter()
+            .flat_map(|service| service.views.iter().flatten())
+            .any(|view| view.shares(world, name))
+        {
+            return String::new();
+        }
+        format!(
+            "; that changes nothing now: {name} shares a tier with no other region (order = \"nearest\" needs a band \
+             for that, order = \"priority\" has none). To send a part of its clients elsewhere: meridian shift {name} 20%"
+        )
+    }
+}

@@ -1,0 +1,112 @@
+//! The steps that work out availability and publish it.
+//!
+//! Every step that may change where clients are sent ends in [`ControlState::refresh`]. It folds the results of probes,
+//! overrides and the memory of regions into availability, compiles the present from it and tells what changed. A new World
+//! is published only after the endpoints that are new in it have had their first result, so nobody is sent to an endpoint
+//! that was not seen to serve.
+
+use std::sync::Arc;
+
+use super::change::{Effects, KeptName, Observations};
+use super::clock::ClockReading;
+use super::effect::EffectiveOverrides;
+use super::health_news;
+use super::keep::NAMES;
+use super::standing::AvailabilityFacts;
+use super::state::{ControlState, time};
+use super::traffic::{self, MovedRates, PerRegion};
+use crate::answer::Snapshot;
+use crate::catalog::LiveState;
+use crate::resolve::KnownNames;
+
+impl ControlState {
+    /// Folds what is known and publishes it: in a new snapshot of the same World, or of the one in `loaded`. Returns how
+    /// many answers per second go elsewhere by it, by the region that gave them.
+    pub(super) fn refresh(
+        &mut self,
+        loaded: Option<Snapshot>,
+        now: ClockReading,
+        effects: &mut Effects,
+    ) -> PerRegion<f64> {
+        let is_new = loaded.is_some();
+        let before = loaded.map_or_else(|| self.snapshot.clone(), Arc::new);
+        let facts = AvailabilityFacts {
+            config: &self.derived.config,
+            plan: &self.derived.plan,
+            targets: &self.inputs.targets,
+            effect: &self.derived.effect,
+            world: Some(&before.world),
+            now: time(now),
+        };
+        let folded = self.memory.fold(&facts);
+        self.moving = folded.moving;
+        let mut moved = PerRegion::new();
+        if is_new || before.present.availability() != &folded.availability {
+            let rates = self.traffic.rates(&before.world, time(now));
+            moved = traffic::moved(&rates, before.present.availability(), &folded.availability);
+            let present = LiveState::compile_at_once(
+                &before.world,
+                &folded.availability,
+                Some(&before.present),
+            );
+            self.publish(before.with(present), effects);
+        }
+        if is_new {
+            // Services and regions may have other numbers.
+            self.told.moved = MovedRates::default();
+        }
+        self.told.moved.note(&moved, &folded.availability);
+        self.tell(&folded.availability, &moved, effects);
+        health_news::warn_of_certificates(&mut self.told, &self.derived.plan, &self.inputs.targets);
+        moved
+    }
+
+    /// Works out what overrides come to now, and publishes it. Returns how many answers per second go elsewhere.
+    pub(super) fn apply_overrides(&mut self, now: ClockReading, effects: &mut Effects) -> f64 {
+        self.progress = self.inputs.book.progress(now.boot);
+        self.derived.effect = Arc::new(EffectiveOverrides::of(
+            &self.inputs.book,
+            &self.derived.config,
+            now.boot,
+        ));
+        self.refresh(None, now, effects).iter().flatten().sum()
+    }
+
+    /// Publishes what moves with time, and keeps what has changed.
+    pub(super) fn tick(
+        &mut self,
+        observed: Option<&Observations>,
+        now: ClockReading,
+        effects: &mut Effects,
+    ) {
+        let hour = time(now).as_secs() / 3600;
+        let is_new_hour = std::mem::replace(&mut self.told.hour, hour) != hour;
+        if self.moving || is_new_hour {
+            self.refresh(None, now, effects);
+        }
+        Arc::make_mut(&mut self.traffic).sample(&self.snapshot.world, time(now));
+        if let Some(observed) = observed {
+            self.tell_of_shortages(&observed.shortages);
+        }
+        self.keep_verdicts(observed, now, effects);
+        self.keep_ramps(now, effects);
+    }
+
+    /// Takes in the addresses of names. Returns the edition that services must be compiled with.
+    pub(super) fn take_names(
+        &mut self,
+        names: KnownNames,
+        kept: Option<Vec<KeptName>>,
+        now: ClockReading,
+        effects: &mut Effects,
+    ) -> u64 {
+        if *self.inputs.names != names {
+            self.inputs.names = Arc::new(names);
+            self.inputs.next_edition();
+        }
+        if let Some(kept) = kept {
+            self.keep_list(NAMES, kept, now, effects);
+        }
+        self.inputs.edition
+    }
+}

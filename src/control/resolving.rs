@@ -1,0 +1,59 @@
+//! The background resolver: it looks up the names of endpoints on a runtime, and remembers what was kept of them.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::runtime::Handle;
+
+use super::change::KeptName;
+use super::keep::{self, NAMES};
+use crate::resolve::{KnownNames, NameResolver, ResolvedName};
+
+/// How long what was known before a restart may be kept by others, in seconds.
+const OLD: u32 = 5;
+
+/// The resolver and its runtime.
+pub(super) struct BackgroundResolver {
+    pub(super) names: NameResolver,
+    pub(super) runtime: Handle,
+    /// As it was last handed in to be kept.
+    pub(super) kept: Mutex<Vec<KeptName>>,
+}
+
+impl BackgroundResolver {
+    /// The last good addresses, if they are others than were last kept.
+    pub(super) fn to_keep(&self) -> Option<Vec<KeptName>> {
+        let mut now = Vec::new();
+        for (name, known) in self.names.known() {
+            let addresses = known.addresses();
+            if !addresses.is_empty() {
+                now.push(KeptName {
+                    name: name.to_string(),
+                    addresses,
+                });
+            }
+        }
+        now.sort_by(|one, other| one.name.cmp(&other.name));
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if *kept == now {
+            return None;
+        }
+        kept.clone_from(&now);
+        Some(now)
+    }
+}
+
+/// What was known before the restart, for as long as nothing newer is.
+pub(super) fn load(directory: &Path) -> KnownNames {
+    let (kept, warning) = keep::load::<KeptName>(directory, NAMES);
+    warning
+        .iter()
+        .for_each(|warning| tracing::warn!("{warning}"));
+    let known = |kept: KeptName| {
+        Some((
+            kept.name.parse().ok()?,
+            ResolvedName::remembered(kept.addresses, OLD),
+        ))
+    };
+    kept.items.into_iter().filter_map(known).collect()
+}

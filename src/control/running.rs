@@ -1,0 +1,239 @@
+//! Control as the rest of the program sees it.
+//!
+//! [`Control`] starts the [`Controller`] with what was loaded first and with what was kept before the restart. It holds the
+//! way to the controller, the state that readers see, and the worker threads. It changes nothing itself: its methods, in
+//! the files beside this one, read files or wait for probes and then ask the controller.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::book::OverrideBook;
+use super::build::{LoadedFiles, with_services};
+use super::change::Change;
+use super::clock::ClockReading;
+use super::controller::{Controller, MonitorHandle, Shared, StateView};
+use super::coverage_desk::CoverageDesk;
+use super::events::EventLog;
+use super::identity::{self, OfEach};
+use super::inputs::{ControlInputs, Derived};
+use super::keep::{self, LEASES, ORDERS};
+use super::keeper::StateWriter;
+use super::leases::{LeaseRecord, LeaseTable};
+use super::load::{ConfigOrigin, LoadedState, prints};
+use super::orders::OrderRecord;
+use super::process;
+use super::reloads::ReloadHistory;
+use super::resolving::BackgroundResolver;
+use super::state::ControlState;
+use super::state_directory::StateDirectory;
+use super::threads::WorkerThreads;
+use super::watchdog::Watchdog;
+use super::watched::{self, WatchedFiles};
+use crate::answer::Snapshot;
+use crate::files::FilePrint;
+use crate::server::PublishedSnapshot;
+use crate::server::encrypted::TlsIdentity;
+
+/// How long a stop waits for what must be kept.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The running state and where it comes from.
+pub struct Control {
+    pub(super) origin: ConfigOrigin,
+    pub(super) identity: OfEach<Arc<TlsIdentity>>,
+    pub(super) controller: Controller,
+    pub(super) shared: Shared,
+    pub(super) threads: WorkerThreads,
+    /// The files as they were last read. One reload at a time works with them.
+    pub(super) files: Mutex<FileMemory>,
+    pub(super) reloads: Mutex<ReloadHistory>,
+    /// Absent until names are resolved.
+    pub(super) names: OnceLock<BackgroundResolver>,
+    pub(super) coverage: CoverageDesk,
+    /// Another server is about to take over, and has read what is kept.
+    closed: AtomicBool,
+}
+
+/// What tells files that were read from those that are there now.
+pub(super) struct FileMemory {
+    pub(super) databases: Vec<Option<FilePrint>>,
+    pub(super) identity: OfEach<identity::IdentityPrints>,
+    pub(super) watched: WatchedFiles,
+}
+
+impl Control {
+    /// Takes charge of what was loaded first, and of what was kept before the restart.
+    ///
+    /// # Errors
+    /// A sentence: a thread that it needs cannot be made.
+    pub fn new(
+        origin: ConfigOrigin,
+        loaded: LoadedState,
+        directory: Option<StateDirectory>,
+    ) -> Result<Control, String> {
+        let threads = WorkerThreads::start()?;
+        let shown = OfEach::<Arc<TlsIdentity>>::default();
+        shown.dns.show(loaded.identity.dns.key);
+        shown.admin.show(loaded.identity.admin.key);
+        let clocks = ClockReading::now();
+        let server = loaded
+            .config
+            .server
+            .nsid
+            .clone()
+            .unwrap_or_else(process::host_name);
+        let (book, leases) = load_kept(directory.as_ref(), &clocks);
+        let inputs = ControlInputs::new(Arc::new(loaded.config), book, leases);
+        let derived = Derived::first(&inputs, clocks.boot);
+        let is_plain = Arc::ptr_eq(&inputs.base, &derived.config);
+        let snapshot = if is_plain {
+            loaded.snapshot
+        } else {
+            with_services(&loaded.snapshot, &derived.config)
+        };
+        let files = FileMemory {
+            databases: prints(&derived.config),
+            identity: OfEach {
+                dns: loaded.identity.dns.prints,
+                admin: loaded.identity.admin.prints,
+            },
+            watched: WatchedFiles::of(watched::as_read(&loaded.files)),
+        };
+        let read = LoadedFiles {
+            atlas: loaded.atlas,
+            prints: loaded.prints,
+            text: loaded.text,
+        };
+        let state = ControlState::new(inputs, derived, Arc::new(snapshot), read, directory, clocks);
+        let shared = Shared {
+            published: Arc::new(PublishedSnapshot::new(state.snapshot.clone())),
+            view: Arc::new(ArcSwap::from_pointee(StateView::of(&state))),
+            compiled: tokio::sync::watch::Sender::default(),
+            watch: Arc::default(),
+            keeper: Arc::new(StateWriter::start()),
+            events: Arc::new(EventLog::new(server)),
+            watchdog: Arc::default(),
+        };
+        Ok(Control {
+            origin,
+            identity: shown,
+            controller: Controller::start(state, shared.clone())?,
+            shared,
+            threads,
+            files: Mutex::new(files),
+            reloads: Mutex::default(),
+            names: OnceLock::new(),
+            coverage: CoverageDesk::default(),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// From now on nothing is changed by operators, and all that was is on disk: another server is to know it.
+    pub(super) fn close_for_changes(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.finish_keeping();
+    }
+
+    /// The other server did not come to be.
+    pub(super) fn open_for_changes(&self) {
+        self.closed.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether another server is about to take over.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Before a stop: writes what is left, though neither a disk that hangs nor a stuck controller is waited for.
+    pub fn finish_keeping(&self) {
+        let (reply, handed) = sync_channel(1);
+        if self.controller.offer(Change::WriteAll { reply }) {
+            let _ = handed.recv_timeout(PATIENCE);
+        }
+        self.shared.keeper.finish(PATIENCE);
+    }
+
+    /// What the workers answer from.
+    pub fn published(&self) -> Arc<PublishedSnapshot> {
+        self.shared.published.clone()
+    }
+
+    /// What the encrypted transports and the admin server show.
+    pub fn identity(&self) -> OfEach<Arc<TlsIdentity>> {
+        self.identity.clone()
+    }
+
+    /// What is being answered from at this moment.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.shared.published.load_full()
+    }
+
+    /// The state of control at this moment.
+    pub(super) fn state(&self) -> Arc<StateView> {
+        self.shared.view.load_full()
+    }
+
+    /// The monitor; `None`: nothing is probed yet.
+    pub(super) fn watch(&self) -> Option<&MonitorHandle> {
+        self.shared.watch.get()
+    }
+
+    /// Where the configuration comes from.
+    pub fn origin(&self) -> &ConfigOrigin {
+        &self.origin
+    }
+
+    /// What happens, for those who watch.
+    pub fn events(&self) -> &EventLog {
+        &self.shared.events
+    }
+
+    /// What knows whether something is stuck.
+    pub fn watchdog(&self) -> &Watchdog {
+        &self.shared.watchdog
+    }
+
+    /// What tells the configuration and the zones that are served from others.
+    pub fn fingerprint(&self) -> String {
+        self.state().files.prints.whole().to_string()
+    }
+
+    /// Where what must outlive a restart is kept; `None`: nowhere.
+    pub fn state_directory(&self) -> Option<Arc<StateDirectory>> {
+        self.state().directory.clone()
+    }
+
+    /// Reloads so far.
+    pub fn reloads(&self) -> ReloadHistory {
+        self.reloads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// The overrides and leases from before the restart; what cannot be used is told.
+fn load_kept(directory: Option<&StateDirectory>, now: &ClockReading) -> (OverrideBook, LeaseTable) {
+    let Some(directory) = directory.map(StateDirectory::path) else {
+        return (OverrideBook::default(), LeaseTable::default());
+    };
+    let (orders, orders_warning) = keep::load::<OrderRecord>(directory, ORDERS);
+    let (leases, leases_warning) = keep::load::<LeaseRecord>(directory, LEASES);
+    for warning in orders_warning.iter().chain(&leases_warning) {
+        tracing::error!("{warning}");
+    }
+    let gap = orders.gap(now);
+    let mut book = OverrideBook::of(
+        orders
+            .items
+            .into_iter()
+            .map(|record| record.revived(gap, now))
+            .collect(),
+    );
+    book.expire(now.boot);
+    (book, LeaseTable::of(leases.items, now.boot))
+}

@@ -1,0 +1,359 @@
+//! The state of control and its step.
+//!
+//! [`ControlState`] is everything that control knows. Its only way to change is [`ControlState::step`], which takes one
+//! [`Change`] and the facts of the moment and returns [`Effects`]. A step does not read files, wait or send anything, so a
+//! test can play every flow by calling it. The controller's thread owns the state of a running server.
+//!
+//! One set of services is compiled at a time. A change that needs new services only counts up the edition of the inputs
+//! while another build is under way, and the next build covers all of them. A reload that arrives meanwhile waits for that
+//! build. If leases or weights have changed since the reload laid them over its configuration, its services are built once
+//! more before it is served.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::build::{BuildJob, BuiltServices, LoadedFiles, ReloadDraft};
+use super::change::{Action, Answer, Change, Effects, Reply, StepFacts};
+use super::clock::ClockReading;
+use super::effect::EffectiveOverrides;
+use super::inputs::{ControlInputs, Derived, derive};
+use super::probed::{ProbeAccount, ProbedTargets};
+use super::standing::AvailabilityMemory;
+use super::state_directory::StateDirectory;
+use super::told::LogState;
+use super::traffic::{self, TrafficRates};
+use crate::answer::Snapshot;
+
+/// Everything that control knows.
+pub struct ControlState {
+    /// What it was told.
+    pub inputs: ControlInputs,
+    /// What is in force.
+    pub derived: Derived,
+    /// What is being answered from.
+    pub snapshot: Arc<Snapshot>,
+    /// What was read beside the configuration.
+    pub files: LoadedFiles,
+    /// Where things are kept; `None`: nowhere.
+    pub directory: Option<Arc<StateDirectory>>,
+    /// How regions stood before.
+    pub memory: AvailabilityMemory,
+    /// Availability may change though no probe does.
+    pub moving: bool,
+    /// What was told already.
+    pub told: LogState,
+    /// How many answers each region gives.
+    pub traffic: Arc<TrafficRates>,
+    /// How far overrides had come when their effect was worked out.
+    pub progress: Vec<f64>,
+    /// A lease was renewed, which is written once a second only.
+    pub renewed: bool,
+    /// The clocks at the last time that overrides and leases were ended.
+    pub clocks: ClockReading,
+    /// Endpoints are probed.
+    pub is_probing: bool,
+    probed: ProbedTargets,
+    /// Services are being compiled.
+    is_building: bool,
+    /// The edition of the services that are served.
+    compiled: u64,
+    /// A reload that waits for the build that is under way.
+    waiting: Option<(Box<ReloadDraft>, Reply<()>)>,
+}
+
+impl ControlState {
+    /// The state of a server that begins to serve `snapshot`, which was compiled from `derived`.
+    pub fn new(
+        inputs: ControlInputs,
+        derived: Derived,
+        snapshot: Arc<Snapshot>,
+        files: LoadedFiles,
+        directory: Option<StateDirectory>,
+        clocks: ClockReading,
+    ) -> ControlState {
+        ControlState {
+            compiled: derived.edition,
+            inputs,
+            derived,
+            snapshot,
+            files,
+            directory: directory.map(Arc::new),
+            memory: AvailabilityMemory::default(),
+            moving: false,
+            told: LogState::default(),
+            traffic: Arc::default(),
+            progress: Vec::new(),
+            renewed: false,
+            clocks,
+            is_probing: false,
+            probed: ProbedTargets::default(),
+            is_building: false,
+            waiting: None,
+        }
+    }
+
+    /// Takes in one change and says what is to be done.
+    pub fn step(&mut self, change: Change, facts: StepFacts) -> Effects {
+        let mut effects = Effects::default();
+        let now = facts.clocks;
+        let mut observed = facts.observations;
+        if let Some(observed) = &mut observed {
+            self.inputs.targets = std::mem::take(&mut observed.targets);
+            self.note_events(&observed.events);
+        }
+        match change {
+            Change::Begin { ramps, gap, reply } => {
+                self.begin(&ramps, gap, now, &mut effects);
+                effects.replies.push(Answer::Done(reply));
+            }
+            Change::Reload { draft, reply } => self.reload(draft, reply, now, &mut effects),
+            Change::Probe {
+                targets,
+                account,
+                reply,
+            } => {
+                self.probed.add(account, &targets);
+                effects.actions.push(Action::Probe(self.probed.union()));
+                effects.replies.push(Answer::Done(reply));
+            }
+            Change::Built(built) => self.take_built(*built, now, &mut effects),
+            Change::BuildFailed => {
+                self.is_building = false;
+                if let Some((draft, reply)) = self.waiting.take() {
+                    self.reload(draft, reply, now, &mut effects);
+                }
+                // The build is tried again at the next change or tick.
+                return effects;
+            }
+            Change::Observed { reply } => {
+                self.refresh(None, now, &mut effects);
+                effects.replies.push(Answer::Done(reply));
+            }
+            Change::Resolved { names, kept, reply } => {
+                let edition = self.take_names(names, kept, now, &mut effects);
+                effects.replies.push(Answer::Edition(reply, edition));
+            }
+            Change::Override { order, reply } => {
+                let made = self.put_in_force(order, now, &mut effects);
+                effects.replies.push(Answer::Made(reply, made));
+            }
+            Change::Lift {
+                subject,
+                kind,
+                by,
+                reply,
+            } => {
+                let made = self.take_back(&subject, kind, &by, now, &mut effects);
+                effects.replies.push(Answer::Made(reply, made));
+            }
+            Change::Lease { lease, reply } => {
+                let made = self.put_lease(lease, now, &mut effects);
+                effects.replies.push(Answer::Made(reply, made));
+            }
+            Change::EndLease { key, by, reply } => {
+                let made = self.take_lease(&key, &by, now, &mut effects);
+                effects.replies.push(Answer::Made(reply, Ok(made)));
+            }
+            Change::Tick { reply } => {
+                self.tick(observed.as_ref(), now, &mut effects);
+                effects.replies.push(Answer::Done(reply));
+            }
+            Change::Expire { reply } => {
+                let ended = self.expire(now, &mut effects);
+                effects.replies.push(Answer::Ended(reply, ended));
+            }
+            Change::Widened { narrow, present } => {
+                if Arc::ptr_eq(&narrow, &self.snapshot) {
+                    self.publish(narrow.with(present), &mut effects);
+                }
+            }
+            Change::WriteAll { reply } => {
+                self.keep_verdicts(observed.as_ref(), now, &mut effects);
+                effects.replies.push(Answer::Handed(reply));
+            }
+        }
+        if self.told.saved.is_none() {
+            self.keep_verdicts(observed.as_ref(), now, &mut effects);
+        }
+        self.build(now, &mut effects);
+        effects
+    }
+
+    /// Answers from another snapshot from now on.
+    pub(super) fn publish(&mut self, snapshot: Snapshot, effects: &mut Effects) {
+        self.snapshot = Arc::new(snapshot);
+        effects.actions.push(Action::Publish(self.snapshot.clone()));
+    }
+
+    /// Compiles services if the inputs have a newer edition than those that are served, and nothing is compiled yet.
+    fn build(&mut self, now: ClockReading, effects: &mut Effects) {
+        if self.is_building || self.inputs.edition <= self.compiled {
+            return;
+        }
+        let derived = derive(&self.inputs, &self.derived, now.boot);
+        let before = (!derived.has_services_of(&self.derived)).then(|| self.snapshot.clone());
+        self.start_build(
+            BuildJob {
+                derived,
+                before,
+                reload: None,
+            },
+            ProbeAccount::Change,
+            effects,
+        );
+    }
+
+    fn start_build(&mut self, job: BuildJob, account: ProbeAccount, effects: &mut Effects) {
+        self.is_building = true;
+        self.probed.add(account, &job.derived.plan.targets);
+        effects.actions.push(Action::Probe(self.probed.union()));
+        effects.actions.push(Action::Build(Box::new(job)));
+    }
+
+    /// Serves what was built, and goes on with the reload that has waited for it.
+    fn take_built(&mut self, built: BuiltServices, now: ClockReading, effects: &mut Effects) {
+        self.is_building = false;
+        let BuiltServices {
+            derived,
+            snapshot,
+            reload,
+        } = built;
+        if let Some((draft, reply)) = reload {
+            let plain = snapshot.unwrap_or(draft.plain);
+            let rest = DraftRest {
+                names: draft.names,
+                files: draft.files,
+                state: draft.state,
+            };
+            self.install_reload(derived, plain, rest, now, effects);
+            effects.replies.push(Answer::Done(reply));
+        } else {
+            self.install(derived, snapshot, ProbeAccount::Change, now, effects);
+        }
+        if let Some((draft, reply)) = self.waiting.take() {
+            self.reload(draft, reply, now, effects);
+        }
+    }
+
+    fn reload(
+        &mut self,
+        draft: Box<ReloadDraft>,
+        reply: Reply<()>,
+        now: ClockReading,
+        effects: &mut Effects,
+    ) {
+        if self.is_building {
+            self.waiting = Some((draft, reply));
+            return;
+        }
+        let inputs = ControlInputs {
+            base: draft.base.clone(),
+            names: draft.names.clone(),
+            ..self.inputs.clone()
+        };
+        let derived = derive(&inputs, &draft.derived, now.boot);
+        if !derived.has_services_of(&draft.derived) {
+            let job = BuildJob {
+                derived,
+                before: None,
+                reload: Some((draft, reply)),
+            };
+            self.start_build(job, ProbeAccount::Reload, effects);
+            return;
+        }
+        let ReloadDraft {
+            names,
+            plain,
+            overlaid,
+            files,
+            state,
+            ..
+        } = *draft;
+        let rest = DraftRest {
+            names,
+            files,
+            state,
+        };
+        self.install_reload(derived, overlaid.unwrap_or(plain), rest, now, effects);
+        effects.replies.push(Answer::Done(reply));
+    }
+
+    fn install_reload(
+        &mut self,
+        derived: Derived,
+        snapshot: Snapshot,
+        rest: DraftRest,
+        now: ClockReading,
+        effects: &mut Effects,
+    ) {
+        traffic::go_on_noting(&self.snapshot.world, &snapshot.world);
+        self.inputs.base = derived.base.clone();
+        self.inputs.names = rest.names;
+        self.files = rest.files;
+        self.install(derived, Some(snapshot), ProbeAccount::Reload, now, effects);
+        if let Some(directory) = rest.state {
+            self.directory = directory.map(Arc::new);
+            self.keep_everything(now, effects);
+        }
+        self.keep_zones(now, effects);
+    }
+
+    /// Puts services in force; what is remembered of their parts stays.
+    fn install(
+        &mut self,
+        derived: Derived,
+        snapshot: Option<Snapshot>,
+        account: ProbeAccount,
+        now: ClockReading,
+        effects: &mut Effects,
+    ) {
+        if !derived.has_services_of(&self.derived) {
+            self.memory = self
+                .memory
+                .carried_over(&self.derived.config, &derived.config);
+        }
+        self.compiled = self.compiled.max(derived.edition);
+        // Overrides may have changed while it was compiled.
+        let effect = Arc::new(EffectiveOverrides::of(
+            &self.inputs.book,
+            &derived.config,
+            now.boot,
+        ));
+        self.derived = Derived { effect, ..derived };
+        self.refresh(snapshot, now, effects);
+        self.probed.serve(account, &self.derived.plan.targets);
+        effects.actions.push(Action::Probe(self.probed.union()));
+        effects.compiled = Some(self.compiled);
+    }
+
+    fn begin(
+        &mut self,
+        ramps: &[super::standing::SavedRamp],
+        gap: Duration,
+        now: ClockReading,
+        effects: &mut Effects,
+    ) {
+        self.is_probing = true;
+        self.memory
+            .go_on(&self.derived.config, ramps, gap, time(now));
+        self.keep_zones(now, effects);
+        self.probed
+            .serve(ProbeAccount::Change, &self.derived.plan.targets);
+        effects.actions.push(Action::Probe(self.probed.union()));
+    }
+}
+
+/// What a reload brings besides services.
+struct DraftRest {
+    names: Arc<crate::resolve::KnownNames>,
+    files: LoadedFiles,
+    state: Option<Option<StateDirectory>>,
+}
+
+/// The clock that regions come back by.
+pub(super) fn time(now: ClockReading) -> Duration {
+    now.boot.elapsed()
+}
+
+#[cfg(test)]
+mod tests;
