@@ -198,7 +198,7 @@ impl Control {
             targets,
             suspect,
             not_made,
-            availability: snapshot.present.availability().clone(),
+            availability: snapshot.live.availability().clone(),
             transitions: [HealthState::Up, HealthState::Degraded, HealthState::Down]
                 .map(count)
                 .to_vec(),
@@ -206,8 +206,8 @@ impl Control {
             effect: current.demands.effect.clone(),
             leases: current.demands.leases.clone(),
             names: self.known_names(),
-            answers: traffic::answers(&snapshot.world),
-            rates: current.traffic.rates(&snapshot.world, since_boot()),
+            answers: traffic::answers(&snapshot.catalog),
+            rates: current.traffic.rates(&snapshot.catalog, since_boot()),
             moved: current.told.moved.clone(),
             coverage: Arc::default(),
         };
@@ -258,20 +258,20 @@ impl Control {
             plan: &current.plan,
             targets: &targets,
             effect: &current.demands.effect,
-            world: Some(&before.world),
+            catalog: Some(&before.catalog),
             now: since_boot(),
         };
         let folded = current.memory.fold(&facts);
         current.moving = folded.moving;
-        if is_new || before.present.availability() != &folded.availability {
-            let rates = current.traffic.rates(&before.world, facts.now);
-            moved = traffic::moved(&rates, before.present.availability(), &folded.availability);
-            let present = LiveState::compile_at_once(
-                &before.world,
+        if is_new || before.live.availability() != &folded.availability {
+            let rates = current.traffic.rates(&before.catalog, facts.now);
+            moved = traffic::moved(&rates, before.live.availability(), &folded.availability);
+            let live = LiveState::compile_at_once(
+                &before.catalog,
                 &folded.availability,
-                Some(&before.present),
+                Some(&before.live),
             );
-            self.publish(before.with(present));
+            self.publish(before.with(live));
         }
         if is_new {
             // Services and regions may have other numbers.
@@ -286,13 +286,13 @@ impl Control {
     /// Publishes the present with its blocks as wide as can be, if it was published at once and nothing else was since.
     pub(super) fn widen(&self) {
         let narrow = self.snapshot();
-        if !narrow.present.is_narrow() {
+        if !narrow.live.is_narrow() {
             return;
         }
-        let present = narrow.present.widened(&narrow.world);
+        let live = narrow.live.widened(&narrow.catalog);
         let _current = self.current();
         if Arc::ptr_eq(&self.snapshot(), &narrow) {
-            self.publish(narrow.with(present));
+            self.publish(narrow.with(live));
         }
     }
 
@@ -310,7 +310,9 @@ impl Control {
         if current.moving || std::mem::replace(&mut current.told.hour, hour) != hour {
             self.refresh(&mut current, None);
         }
-        current.traffic.sample(&self.snapshot().world, since_boot());
+        current
+            .traffic
+            .sample(&self.snapshot().catalog, since_boot());
         self.tell_of_shortages(&mut current);
         self.keep_verdicts(&mut current);
         self.keep_ramps(&mut current);

@@ -462,12 +462,12 @@ impl Control {
         ) else {
             return String::new();
         };
-        let world = &self.snapshot().world;
-        if world
+        let catalog = &self.snapshot().catalog;
+        if catalog
             .services
             .iter()
             .flat_map(|service| service.views.iter().flatten())
-            .any(|view| view.shares(world, name))
+            .any(|view| view.shares(catalog, name))
         {
             return String::new();
         }
@@ -555,10 +555,10 @@ impl Control {
 
 /// The same zones with the services of another configuration, everything up for the moment.
 pub(super) fn with_services(before: &Snapshot, config: &Config) -> Snapshot {
-    let world = before.world.with_services(config);
-    let present = LiveState::compile(&world, &Availability::all_up(config), Some(&before.present));
+    let catalog = before.catalog.with_services(config);
+    let live = LiveState::compile(&catalog, &Availability::all_up(config), Some(&before.live));
     Snapshot {
-        world: Arc::new(world),
-        ..before.with(present)
+        catalog: Arc::new(catalog),
+        ..before.with(live)
     }
 }

@@ -356,7 +356,7 @@ impl Control {
                 self.snapshot(),
                 overlaid.as_ref().unwrap_or(&loaded.snapshot),
             );
-            if let Some(sentence) = guard::refusal((&now.world, &config), (&new.world, &laid)) {
+            if let Some(sentence) = guard::refusal((&now.catalog, &config), (&new.catalog, &laid)) {
                 self.settle_names();
                 return Err(vec![format!("{}: {sentence}", self.origin)]);
             }
@@ -367,7 +367,7 @@ impl Control {
         let state = state.map_err(|sentence| vec![sentence])?;
         let plan = ProbePlan::of(&laid, &names);
         self.meet(&plan, ProbeAccount::Reload);
-        let new = &overlaid.as_ref().unwrap_or(&loaded.snapshot).world;
+        let new = &overlaid.as_ref().unwrap_or(&loaded.snapshot).catalog;
         let limit = config.min_covered.filter(|_| !confirmed.uncovers);
         self.guard_coverage(limit, new, &laid, &plan)
             .inspect_err(|_| self.settle_names())?;
@@ -425,7 +425,7 @@ impl Control {
             (now, snapshot)
         };
         let plan = Arc::new(ProbePlan::of(&new, &names));
-        traffic::go_on_noting(&self.snapshot().world, &snapshot.world);
+        traffic::go_on_noting(&self.snapshot().catalog, &snapshot.catalog);
         let mut current = self.current();
         current.databases = databases;
         current.base = base;

@@ -349,18 +349,18 @@ impl Play {
             plan: &self.plan,
             targets: &health.targets,
             effect: &EffectiveOverrides::default(),
-            world: Some(&self.loaded.snapshot.world),
+            catalog: Some(&self.loaded.snapshot.catalog),
             now: self.now(),
         };
         let folded = self.memory.fold(&facts);
         let before = &self.loaded.snapshot;
-        if before.present.availability() != &folded.availability {
-            let present = LiveState::compile_at_once(
-                &before.world,
+        if before.live.availability() != &folded.availability {
+            let live = LiveState::compile_at_once(
+                &before.catalog,
                 &folded.availability,
-                Some(&before.present),
+                Some(&before.live),
             );
-            self.loaded.snapshot = before.with(present);
+            self.loaded.snapshot = before.with(live);
         }
     }
 
@@ -375,7 +375,7 @@ impl Play {
         ]
         .concat();
         let mut reply = [0; 1232];
-        let moment = self.snapshot().moment_in(0, self.draw);
+        let moment = self.snapshot().client_context(0, self.draw);
         let answered = answer(
             &query,
             client.into(),
@@ -405,7 +405,7 @@ impl Play {
                 .flat_map(|region| &region.endpoints);
             let alive =
                 listed.any(|endpoint| self.stage.script.is_surely_alive(address_of(endpoint), now));
-            let standing = &self.snapshot().present.availability().services[service];
+            let standing = &self.snapshot().live.availability().services[service];
             let open = standing
                 .regions
                 .iter()
@@ -554,7 +554,7 @@ fn the_same_seed_is_the_same_play() {
 
 /// Sixty networks each in Germany, Britain and Singapore.
 fn clients(loaded: &LoadedState) -> Vec<IpAddr> {
-    let (atlas, mut chance) = (&loaded.snapshot.world.atlas, Chance(1));
+    let (atlas, mut chance) = (&loaded.snapshot.catalog.atlas, Chance(1));
     let mut found: HashMap<&str, Vec<IpAddr>> = HashMap::new();
     while found.len() < 3 || found.values().any(|clients| clients.len() < 60) {
         let address = IpAddr::from(Ipv4Addr::from_bits(chance.below(1 << 32) as u32));

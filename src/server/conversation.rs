@@ -94,7 +94,7 @@ impl Conversation {
     /// Writes the reply into `reply`; returns its length.
     fn write(&self, message: &[u8], reply: &mut [u8]) -> Result<usize, NoReply> {
         let snapshot = self.published.load();
-        let moment = snapshot.moment_in(self.tally.lane(), self.draw);
+        let moment = snapshot.client_context(self.tally.lane(), self.draw);
         let (client, transport, scratch) = (
             self.client,
             self.carrier.transport(),
@@ -108,11 +108,11 @@ impl Conversation {
             }
             Admission::Ignore => {
                 self.tally.note(AbuseEvent::Ignored);
-                self.tally.count_shared(ReplySummary::NOTHING.verdict);
+                self.tally.count_shared(ReplySummary::NOTHING.disposition);
                 return Err(NoReply::Ignored);
             }
         };
-        self.tally.count_shared(answered.verdict);
+        self.tally.count_shared(answered.disposition);
         self.tally.note_proof(answered.proof);
         match answered.length {
             0 => Err(NoReply::Unfit),
