@@ -184,8 +184,11 @@ fn flip() {
     std::fs::write(&file, configuration()).expect("written");
     let loaded =
         meridian::control::load(&file, None).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
-    let (world, mut availability) = (&loaded.snapshot.world, Availability::all_up(&loaded.config));
-    let mut present = LiveState::compile(world, &availability, None);
+    let (catalog, mut availability) = (
+        &loaded.snapshot.catalog,
+        Availability::all_up(&loaded.config),
+    );
+    let mut present = LiveState::compile(catalog, &availability, None);
     let begin = Instant::now();
     for number in 0..FLIPS {
         let share = if number % 2 == 0 {
@@ -198,7 +201,7 @@ fn flip() {
             .iter_mut()
             .for_each(|service| service.regions[0].share = share);
         present = black_box(LiveState::compile_at_once(
-            world,
+            catalog,
             &availability,
             Some(&present),
         ));
@@ -208,7 +211,7 @@ fn flip() {
         begin.elapsed() / FLIPS
     );
     let begin = Instant::now();
-    black_box(present.widened(world));
+    black_box(present.widened(catalog));
     println!(
         "its blocks as wide as can be, some time after: {:.1?}",
         begin.elapsed()

@@ -192,7 +192,7 @@ fn ask(snapshot: &Snapshot, queries: &[Vec<u8>], name: &str) {
     let mut octets = 0;
     let mut scratch = QueryScratch::default();
     for (draw, query) in (0u64..).zip(queries) {
-        let moment = snapshot.moment_in(0, draw << 32);
+        let moment = snapshot.client_context(0, draw << 32);
         let buffer = black_box(&mut buffer);
         octets += answer(
             black_box(query),

@@ -80,7 +80,7 @@ fn write(folder: &Path, databases: &[PathBuf]) -> std::io::Result<()> {
 
 /// How many located addresses have each scope.
 fn measure(loaded: &LoadedState) -> [u64; 33] {
-    let atlas = &loaded.snapshot.world.atlas;
+    let atlas = &loaded.snapshot.catalog.atlas;
     let mut scopes = [0; 33];
     let mut random = Random(1);
     let mut asked = 0;
@@ -111,7 +111,7 @@ fn scope(loaded: &LoadedState, client: Ipv4Addr) -> u8 {
         &query,
         RESOLVER.into(),
         Transport::Udp,
-        &loaded.snapshot.moment(0),
+        &loaded.snapshot.context(0),
         &mut QueryScratch::default(),
         &mut buffer,
     );

@@ -1,7 +1,7 @@
 //! Answers queries: takes one message and the client's address, and writes one reply.
 //!
 //! Every transport, `explain` and the tests call [`answer()`]. It parses the query, looks its name
-//! up in the catalog, and writes answer, authority and additional section ([`solve`]). A name with
+//! up in the catalog, and writes answer, authority and additional section (`solve`). A name with
 //! a service is steered ([`steered`]); everything else comes from the zone files.
 //!
 //! A reply is a function of the query's octets, the client's address and the [`QueryContext`].
@@ -83,7 +83,7 @@ pub enum Disposition {
     /// The name exists, but has no record of the type.
     NoData,
     /// The name does not exist.
-    NoName,
+    NxDomain,
     /// A delegation.
     Referral,
     /// SERVFAIL
@@ -105,7 +105,7 @@ impl Disposition {
         Disposition::Static,
         Disposition::Steered,
         Disposition::NoData,
-        Disposition::NoName,
+        Disposition::NxDomain,
         Disposition::Referral,
         Disposition::Failed,
     ];
@@ -117,7 +117,7 @@ pub struct ReplySummary {
     /// Octets to send; 0 = send nothing.
     pub length: usize,
     /// How the query was handled.
-    pub verdict: Disposition,
+    pub disposition: Disposition,
     /// What the query's cookie proves.
     pub proof: CookieProof,
 }
@@ -138,7 +138,7 @@ impl ReplySummary {
     /// No reply.
     pub const NOTHING: ReplySummary = ReplySummary {
         length: 0,
-        verdict: Disposition::Dropped,
+        disposition: Disposition::Dropped,
         proof: CookieProof::None,
     };
 
@@ -146,7 +146,7 @@ impl ReplySummary {
     fn limited(length: usize, proof: CookieProof) -> ReplySummary {
         ReplySummary {
             length,
-            verdict: Disposition::Limited,
+            disposition: Disposition::Limited,
             proof,
         }
     }
@@ -198,7 +198,7 @@ fn refuse(
                 refusal::unknown_key(buffer, message, &signature, &repeated, max_size.into());
             return ReplySummary {
                 length,
-                verdict: Disposition::Refused,
+                disposition: Disposition::Refused,
                 proof: CookieProof::None,
             };
         }
@@ -215,7 +215,7 @@ fn refuse(
     };
     ReplySummary {
         length,
-        verdict: disposition,
+        disposition,
         proof: CookieProof::None,
     }
 }
@@ -241,7 +241,7 @@ fn answer_cookie_only(
     let length = reply.finish(id_and_flags(message), 0, &opt, 0);
     Some(ReplySummary {
         length,
-        verdict: Disposition::Static,
+        disposition: Disposition::Static,
         proof,
     })
 }
@@ -274,7 +274,7 @@ fn reply_to(
     };
     ReplySummary {
         length,
-        verdict: disposition,
+        disposition,
         proof,
     }
 }
@@ -385,7 +385,7 @@ pub fn prohibit(
     let length = without_records(message, &query, &extras, Rcode::Refused, buffer);
     ReplySummary {
         length,
-        verdict: Disposition::Refused,
+        disposition: Disposition::Refused,
         proof,
     }
 }

@@ -97,26 +97,26 @@ pub fn explain(
     question: &ExplainQuestion,
     draw: u64,
 ) -> Result<Explanation, String> {
-    let present = without(snapshot, &question.down)?;
-    let present = present.as_ref().unwrap_or(&snapshot.present);
+    let live = without(snapshot, &question.down)?;
+    let live = live.as_ref().unwrap_or(&snapshot.live);
     // Looking must not take a turn away from a client.
-    let turns = RoundRobinCounters::new(snapshot.world.services.len());
+    let turns = RoundRobinCounters::new(snapshot.catalog.services.len());
     let moment = crate::answer::QueryContext {
-        present,
+        live,
         turns: &turns,
-        ..snapshot.moment(draw)
+        ..snapshot.context(draw)
     };
     let read = reply::ask(&question.name, question.rtype, &question.asker, &moment);
-    let (names, service) = service_of(&snapshot.world, question, &read.names);
+    let (names, service) = service_of(&snapshot.catalog, question, &read.names);
     let mut explanation = Explanation {
         summary: String::new(),
         name: question.name.to_string(),
         rtype: question.rtype.to_string(),
-        client: client_facts(&snapshot.world, &question.asker),
+        client: client_facts(&snapshot.catalog, &question.asker),
         result: word(read.verdict).to_owned(),
         rcode: read.rcode,
         zone: snapshot
-            .world
+            .catalog
             .zone_of(&question.name)
             .map(|zone| zone.origin.to_string()),
         records: read.records,
@@ -127,7 +127,7 @@ pub fn explain(
         notes: Vec::new(),
     };
     if let Some(id) = service {
-        add_service(&mut explanation, snapshot, present, question, id, draw);
+        add_service(&mut explanation, snapshot, live, question, id, draw);
     }
     explanation.summary = sentence::summary(&explanation);
     Ok(explanation)
@@ -135,30 +135,36 @@ pub fn explain(
 
 /// The present with these regions down; `None` for no regions.
 fn without(snapshot: &Snapshot, down: &[String]) -> Result<Option<LiveState>, String> {
-    let world = &snapshot.world;
-    if let Some(unknown) = down.iter().find(|name| !world.regions.contains(name)) {
+    let catalog = &snapshot.catalog;
+    if let Some(unknown) = down.iter().find(|name| !catalog.regions.contains(name)) {
         return Err(format!(
             "there is no region {unknown:?}; the regions are {}",
-            world.regions.join(", ")
+            catalog.regions.join(", ")
         ));
     }
-    let availability = take_down(world, snapshot.present.availability().clone(), down);
-    Ok((!down.is_empty())
-        .then(|| LiveState::compile(world, &availability, Some(&snapshot.present))))
+    let availability = take_down(catalog, snapshot.live.availability().clone(), down);
+    Ok(
+        (!down.is_empty())
+            .then(|| LiveState::compile(catalog, &availability, Some(&snapshot.live))),
+    )
 }
 
 /// What is said of a region that is taken as down because somebody asks what if.
 const SWITCHED_OFF: &str = "is switched off in this what-if";
 
 /// The availability with these regions down in every service.
-pub fn take_down(world: &Catalog, mut availability: Availability, down: &[String]) -> Availability {
+pub fn take_down(
+    catalog: &Catalog,
+    mut availability: Availability,
+    down: &[String],
+) -> Availability {
     let named = |id: crate::config::RegionId| {
-        world
+        catalog
             .regions
             .get(usize::from(id.0))
             .is_some_and(|name| down.contains(name))
     };
-    for (service, now) in world.services.iter().zip(&mut availability.services) {
+    for (service, now) in catalog.services.iter().zip(&mut availability.services) {
         for region in service
             .views
             .iter()
@@ -179,16 +185,16 @@ pub fn take_down(world: &Catalog, mut availability: Availability, down: &[String
 
 /// The first name of the chain that a service answers for, and the names before it.
 fn service_of(
-    world: &Catalog,
+    catalog: &Catalog,
     question: &ExplainQuestion,
     chain: &[Name],
 ) -> (Vec<String>, Option<ServiceId>) {
     let service_at = |name: &Name| {
         let search = SearchName::from_wire(name.to_lower().as_wire())?;
-        let (Lookup::Found(node) | Lookup::Wildcard(node)) = world.names.look_up(&search) else {
+        let (Lookup::Found(node) | Lookup::Wildcard(node)) = catalog.names.look_up(&search) else {
             return None;
         };
-        let service = world.services.get(node.service?.0 as usize)?;
+        let service = catalog.services.get(node.service?.0 as usize)?;
         family_shown(service, question.rtype).and(node.service)
     };
     let found = chain
@@ -204,7 +210,7 @@ fn service_of(
     }
 }
 
-fn client_facts(world: &Catalog, asker: &ExplainClient) -> ClientFacts {
+fn client_facts(catalog: &Catalog, asker: &ExplainClient) -> ClientFacts {
     let looked_up = asker.seen().address();
     ClientFacts {
         given: asker.to_string(),
@@ -215,27 +221,27 @@ fn client_facts(world: &Catalog, asker: &ExplainClient) -> ClientFacts {
             "address"
         }
         .to_owned(),
-        place: PlaceFacts::of(&world.atlas, looked_up),
+        place: PlaceFacts::of(&catalog.atlas, looked_up),
     }
 }
 
 fn add_service(
     explanation: &mut Explanation,
     snapshot: &Snapshot,
-    present: &LiveState,
+    live: &LiveState,
     question: &ExplainQuestion,
     id: ServiceId,
     draw: u64,
 ) {
-    let world = &snapshot.world;
-    let Some(service) = world.services.get(id.0 as usize) else {
+    let catalog = &snapshot.catalog;
+    let Some(service) = catalog.services.get(id.0 as usize) else {
         return;
     };
     let Some(family) = family_shown(service, question.rtype) else {
         return;
     };
     let region = |id: &crate::config::RegionId| {
-        world
+        catalog
             .regions
             .get(usize::from(id.0))
             .cloned()
@@ -252,7 +258,7 @@ fn add_service(
     }
     let Some((view, now)) = service
         .view(family)
-        .zip(present.service(id).and_then(|now| now.view(family)))
+        .zip(live.service(id).and_then(|now| now.view(family)))
     else {
         explanation.notes.push(format!(
             "{} has no endpoint that answers {}",
@@ -268,8 +274,8 @@ fn add_service(
     let source = question.asker.source();
     let decision = decide(service, now, source, subnet.as_ref(), draw, || 0);
     let explained = ExplainedView {
-        world,
-        present,
+        catalog,
+        live,
         id,
         service,
         family,
@@ -341,7 +347,7 @@ pub fn word(verdict: Disposition) -> &'static str {
         Disposition::Static => "static",
         Disposition::Steered => "steered",
         Disposition::NoData => "no-data",
-        Disposition::NoName => "no-name",
+        Disposition::NxDomain => "no-name",
         Disposition::Referral => "referral",
         Disposition::Failed => "failed",
     }

@@ -83,7 +83,7 @@ pub fn foresee(
         change,
     } = wanted;
     let then = against.unwrap_or(now);
-    let known = |of: SnapshotWithConfig<'_>| of.0.world.service_named(name).is_some();
+    let known = |of: SnapshotWithConfig<'_>| of.0.catalog.service_named(name).is_some();
     if !known(now) && !known(then) {
         return Err(no_service(then.0, name));
     }
@@ -107,7 +107,7 @@ pub fn foresee(
         after.numbered_in(&mut names),
     );
     // The newer geodata are taken to know better where clients are.
-    let atlas = &then.0.world.atlas;
+    let atlas = &then.0.catalog.atlas;
     let cells = match over {
         ShareBasis::Addresses | ShareBasis::Population => sweep(atlas, &before.table, &after.table),
         ShareBasis::Traffic => traffic.cells(name, atlas, &before.table, &after.table)?,
@@ -139,14 +139,14 @@ fn side(
     wanted: ForecastRequest<'_>,
     change: &PlannedChange,
 ) -> Result<ForecastSide, String> {
-    let world = &snapshot.world;
-    let Some((id, service)) = world.service_named(wanted.name) else {
+    let catalog = &snapshot.catalog;
+    let Some((id, service)) = catalog.service_named(wanted.name) else {
         return Ok(ForecastSide::nobody());
     };
-    change.check(world, config, service)?;
+    change.check(catalog, config, service)?;
     let side = if change.is_none() {
-        let now = snapshot.present.availability().services.get(id.0 as usize);
-        ForecastSide::of(world, config, service, wanted.family, now)
+        let now = snapshot.live.availability().services.get(id.0 as usize);
+        ForecastSide::of(catalog, config, service, wanted.family, now)
     } else {
         changed(snapshot, config, id, service, wanted.family, change)
     };
@@ -176,23 +176,20 @@ pub fn scopes(
 ) -> Result<BlockCounts, String> {
     let (snapshot, config) = standing;
     let (id, service) = snapshot
-        .world
+        .catalog
         .service_named(name)
         .ok_or_else(|| no_service(snapshot, name))?;
     let missing = || format!("{name} has no endpoint of that type");
     let other = match under {
         ScopeBasis::Now => {
-            let view = snapshot
-                .present
-                .service(id)
-                .and_then(|now| now.view(family));
+            let view = snapshot.live.service(id).and_then(|now| now.view(family));
             return verify_scopes(&view.ok_or_else(missing)?.table);
         }
         ScopeBasis::Band(band) => banded(snapshot, config, service, *band),
         ScopeBasis::Atlas(atlas) => relocated(config, service, atlas),
     };
     let other = other.ok_or_else(missing)?;
-    let availability = snapshot.present.availability().services.get(id.0 as usize);
+    let availability = snapshot.live.availability().services.get(id.0 as usize);
     verify_scopes(
         &LiveView::alone(&other, family, availability)
             .ok_or_else(missing)?
@@ -202,7 +199,7 @@ pub fn scopes(
 
 fn no_service(snapshot: &Snapshot, name: &Name) -> String {
     let known: Vec<String> = snapshot
-        .world
+        .catalog
         .services
         .iter()
         .map(|service| service.name.to_string())

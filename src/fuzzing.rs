@@ -180,7 +180,7 @@ pub fn answer(octets: &[u8]) {
     let snapshot = SNAPSHOT.get_or_init(make_snapshot);
     for (transport, max_size) in [(Transport::Udp, 1232), (Transport::Stream, 65_535)] {
         let mut buffer = vec![0; max_size];
-        let context = snapshot.moment(octets.len() as u64);
+        let context = snapshot.context(octets.len() as u64);
         let answered = answer_message(
             octets,
             ClientAddress::from([198, 51, 100, 1]),

@@ -6,7 +6,7 @@
 //! 1. A *fence* says which regions may serve a client.
 //! 2. An *order* puts them into [`tiers`]: nearest first, or as listed. Both depend on the client's
 //!    place alone.
-//! 3. *Availability* (health, drains) turns tiers into a failover chain, in [`outcome`].
+//! 3. *Availability* (health, drains) turns tiers into a failover chain, in [`failover`].
 //! 4. The *pick* draws endpoints by weight from the first tier that takes the client, per query, in
 //!    [`pick`].
 
@@ -15,11 +15,11 @@ pub mod policy;
 
 pub mod tiers;
 
-pub mod outcome;
+pub mod failover;
 
 pub mod pick;
 
-pub use outcome::{
+pub use failover::{
     ActiveTier, Detour, FailoverChain, LastResort, RegionStates, Share, ShareWindow,
 };
 pub use pick::{ClientHash, EndpointPool, PickedEndpoints};

@@ -249,8 +249,8 @@ impl Play {
 
     fn publish(&mut self) {
         let snapshot = &mut self.loaded.snapshot;
-        snapshot.present =
-            LiveState::compile(&snapshot.world, &self.availability, Some(&snapshot.present));
+        snapshot.live =
+            LiveState::compile(&snapshot.catalog, &self.availability, Some(&snapshot.live));
     }
 
     /// Asks once more, with the next draw.
@@ -263,7 +263,7 @@ impl Play {
         let sent = question.octets();
         self.draw = next_draw(self.draw);
         let mut buffer = [0; 4096];
-        let moment = self.loaded.snapshot.moment(self.draw);
+        let moment = self.loaded.snapshot.context(self.draw);
         let answered = answer(
             &sent,
             self.resolver.into(),

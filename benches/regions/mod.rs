@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use meridian::geo::catchment::{Catchment, CatchmentRules};
 use meridian::geo::{AddressTable, AtlasSources};
-use meridian::steering::outcome::{RegionCapacity, Share};
+use meridian::steering::failover::{RegionCapacity, Share};
 use meridian::steering::tiers::Candidate;
 use meridian::steering::{Bias, FailoverChain, Point, RegionOrder, RegionStates, SteeringRules};
 
@@ -56,7 +56,7 @@ pub fn all_up(catchment: &Catchment) -> (Arc<AddressTable>, Arc<[FailoverChain]>
         weight: 1,
     }; REGIONS.len()];
     catchment.outcomes(&RegionStates {
-        standing: up.to_vec(),
+        capacities: up.to_vec(),
         ..RegionStates::default()
     })
 }

@@ -67,7 +67,7 @@ impl Collector for Metrics {
                 i64::from(zone.serial),
             )
         };
-        let serials = snapshot.world.zones.iter().map(serial);
+        let serials = snapshot.catalog.zones.iter().map(serial);
         gauges(
             &mut encoder,
             "zone_serial",
@@ -312,7 +312,7 @@ impl Metrics {
             Some((vec![("source", name), ("kind", kind)], age))
         };
         snapshot
-            .world
+            .catalog
             .atlas
             .sources()
             .iter()

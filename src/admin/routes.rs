@@ -405,7 +405,7 @@ async fn traffic(
     Extension(reads): Extension<ReadThreads>,
 ) -> Result<Response, ApiError> {
     reads
-        .json(move || Ok(NotedTraffic::of(&context.control.snapshot().world)))
+        .json(move || Ok(NotedTraffic::of(&context.control.snapshot().catalog)))
         .await
 }
 

@@ -72,13 +72,13 @@ pub struct EndpointRules {
 }
 
 /// How the service of this name decides; `None`: it has just left.
-pub fn rules_of(config: &Config, world: &Catalog, name: &str) -> Option<ServiceRules> {
+pub fn rules_of(config: &Config, catalog: &Catalog, name: &str) -> Option<ServiceRules> {
     let name = name.parse().ok()?;
     let service = config
         .services
         .iter()
         .find(|service| service.name == name)?;
-    let (_, compiled) = world.service_named(&name)?;
+    let (_, compiled) = catalog.service_named(&name)?;
     Some(ServiceRules {
         order: order_word(service.order).to_owned(),
         band: service.band.to_string(),
@@ -89,12 +89,12 @@ pub fn rules_of(config: &Config, world: &Catalog, name: &str) -> Option<ServiceR
         ttl: service.ttl,
         least_ttl: service.least_ttl,
         client_subnet: service.client_subnet,
-        fences: fences_of(world, compiled),
+        fences: fences_of(catalog, compiled),
         tiers: tiers(config, service),
         regions: service
             .regions
             .iter()
-            .map(|region| region_rules((config, service), region, world, compiled))
+            .map(|region| region_rules((config, service), region, catalog, compiled))
             .collect(),
         checks: checks_of(config, service),
     })
@@ -123,7 +123,7 @@ fn tiers(config: &Config, service: &ServiceConfig) -> Vec<Vec<String>> {
 fn region_rules(
     (config, service): (&Config, &ServiceConfig),
     region: &ServiceRegion,
-    world: &Catalog,
+    catalog: &Catalog,
     compiled: &catalog::SteeredService,
 ) -> RegionRules {
     let configured = config.regions.get(usize::from(region.region.0));
@@ -134,7 +134,7 @@ fn region_rules(
             .views
             .iter()
             .flatten()
-            .any(|view| view.shares(world, &name));
+            .any(|view| view.shares(catalog, &name));
     let endpoint = |endpoint: &Endpoint| EndpointRules {
         endpoint: endpoint.target.to_string(),
         check: endpoint
@@ -203,7 +203,7 @@ mod tests {
         }
         .load(None)
         .unwrap();
-        rules_of(&loaded.config, &loaded.snapshot.world, "www.example.com").unwrap()
+        rules_of(&loaded.config, &loaded.snapshot.catalog, "www.example.com").unwrap()
     }
 
     fn counting(rules: &ServiceRules) -> Vec<bool> {
@@ -272,7 +272,7 @@ mod tests {
         }
         .load(None)
         .unwrap();
-        let rules = rules_of(&loaded.config, &loaded.snapshot.world, "www.example.com").unwrap();
+        let rules = rules_of(&loaded.config, &loaded.snapshot.catalog, "www.example.com").unwrap();
         let [fence] = &rules.fences[..] else {
             panic!("{rules:?}")
         };

@@ -136,7 +136,7 @@ impl ShareCalculator {
         let traffic = if is_kept {
             NotedTraffic::default()
         } else {
-            NotedTraffic::of(&snapshot.world)
+            NotedTraffic::of(&snapshot.catalog)
         };
         let wanted = ForecastRequest {
             name,

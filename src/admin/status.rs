@@ -160,10 +160,10 @@ impl ServerStatus {
         let mut status = ServerStatus::of(context, &view);
         selection.apply(&mut status, &view.config)?;
         if selection.has_rules() {
-            let world = &context.control.snapshot().world;
+            let catalog = &context.control.snapshot().catalog;
             let services = status.services.iter_mut();
             services
-                .for_each(|service| service.rules = rules_of(&view.config, world, &service.name));
+                .for_each(|service| service.rules = rules_of(&view.config, catalog, &service.name));
         }
         Ok(status)
     }
@@ -171,7 +171,7 @@ impl ServerStatus {
     fn of(context: &AdminContext, view: &HealthView) -> ServerStatus {
         let snapshot = context.control.snapshot();
         let services = health::services(view);
-        let world = &snapshot.world;
+        let catalog = &snapshot.catalog;
         let (now, clocks) = (SystemTime::now(), ClockReading::now());
         let stuck = context.control.watchdog().sentence();
         let zone = |zone: &crate::catalog::CatalogZone| ZoneStatus {
@@ -192,11 +192,11 @@ impl ServerStatus {
             tls: texts(&context.addresses.tls),
             https: texts(&context.addresses.https),
             quic: texts(&context.addresses.quic),
-            zones: world.zones.iter().map(zone).collect(),
+            zones: catalog.zones.iter().map(zone).collect(),
             services_matching: services.len(),
             services,
             next: None,
-            regions: world.regions.clone(),
+            regions: catalog.regions.clone(),
             orders: view
                 .orders
                 .iter()
@@ -207,7 +207,7 @@ impl ServerStatus {
                 .iter()
                 .map(|lease| lease.record(&clocks))
                 .collect(),
-            geodata: world
+            geodata: catalog
                 .atlas
                 .sources()
                 .iter()

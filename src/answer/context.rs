@@ -16,7 +16,7 @@ pub struct QueryContext<'m> {
     /// The published state.
     pub snapshot: &'m Snapshot,
     /// The availability to answer from: the snapshot's own, except where a caller asks "what if".
-    pub present: &'m LiveState,
+    pub live: &'m LiveState,
     /// How many answers each service with round robin has given.
     pub turns: &'m RoundRobinCounters,
     /// The source of all draws: a different number for each query.
@@ -25,20 +25,20 @@ pub struct QueryContext<'m> {
     /// `None`: the query is not a client's and is not counted.
     pub lane: Option<u8>,
     /// A query whose seed has none of these bits adds its client to the traffic sample.
-    pub passed_over: u64,
+    pub sample_mask: u64,
 }
 
 impl<'m> QueryContext<'m> {
     /// Zones, services, geography.
     #[inline]
     pub(super) fn catalog(&self) -> &'m Catalog {
-        &self.snapshot.world
+        &self.snapshot.catalog
     }
 
     /// Whether this query's client goes into the traffic sample.
     #[inline]
     pub(super) fn is_sampled(&self) -> bool {
-        self.seed & self.passed_over == 0
+        self.seed & self.sample_mask == 0
     }
 }
 
@@ -68,9 +68,9 @@ impl RoundRobinCounters {
 #[derive(Debug)]
 pub struct Snapshot {
     /// Zones, services, geography.
-    pub world: Arc<Catalog>,
+    pub catalog: Arc<Catalog>,
     /// Their present availability.
-    pub present: LiveState,
+    pub live: LiveState,
     /// Access rules, rate limits and server identity.
     pub policy: Arc<ServerPolicy>,
     /// Seconds since 1970, modulo 2^32. The publisher keeps it current.
@@ -81,10 +81,10 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// The same catalog with another availability.
-    pub fn with(&self, present: LiveState) -> Snapshot {
+    pub fn with(&self, live: LiveState) -> Snapshot {
         Snapshot {
-            present,
-            world: self.world.clone(),
+            live,
+            catalog: self.catalog.clone(),
             policy: self.policy.clone(),
             clock: self.clock,
             turns: self.turns.clone(),
@@ -93,24 +93,24 @@ impl Snapshot {
 
     /// The context of a query that is not a client's: it is neither sampled nor counted.
     #[inline]
-    pub fn moment(&self, seed: u64) -> QueryContext<'_> {
+    pub fn context(&self, seed: u64) -> QueryContext<'_> {
         QueryContext {
             snapshot: self,
-            present: &self.present,
+            live: &self.live,
             turns: &self.turns,
             seed,
             lane: None,
-            passed_over: u64::MAX,
+            sample_mask: u64::MAX,
         }
     }
 
     /// The context of a client's query, which is counted in this lane.
     #[inline]
-    pub fn moment_in(&self, lane: u8, seed: u64) -> QueryContext<'_> {
+    pub fn client_context(&self, lane: u8, seed: u64) -> QueryContext<'_> {
         QueryContext {
             lane: Some(lane),
-            passed_over: self.policy.passed_over,
-            ..self.moment(seed)
+            sample_mask: self.policy.sample_mask,
+            ..self.context(seed)
         }
     }
 }

@@ -75,8 +75,7 @@ impl Solver<'_, '_, '_, '_> {
         hop: usize,
     ) -> Result<Option<Disposition>, ReplyFull> {
         let context = self.context;
-        let (Some(binding), Some(now)) = (service.binding(asked), context.present.service(id))
-        else {
+        let (Some(binding), Some(now)) = (service.binding(asked), context.live.service(id)) else {
             return Ok(None);
         };
         if binding.is_alias {
@@ -112,11 +111,11 @@ impl Solver<'_, '_, '_, '_> {
             );
             // The answer holds only for clients that both hints hold for.
             self.scope = self.scope.max(decision.scope);
-            if let Some(chain) = decision.outcome {
+            if let Some(chain) = decision.chain {
                 if chain.all_down {
                     self.reply.error = Some(&ExtendedError::ALL_DOWN);
                 }
-                if decision.stage.is_none() && chain.ending != LastResort::NoData {
+                if decision.tier.is_none() && chain.ending != LastResort::NoData {
                     ending = chain.ending;
                 }
             }

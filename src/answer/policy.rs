@@ -35,7 +35,7 @@ pub struct ServerPolicy {
     pub fronts: Option<NetworkSet>,
     /// A query whose seed has none of these bits adds its client to the traffic sample, so that one
     /// query of a power of two does.
-    pub passed_over: u64,
+    pub sample_mask: u64,
     /// Which clients may ask for which zone; `None`: every client for every zone.
     pub zones: Option<ZoneAccess>,
 }
@@ -146,7 +146,7 @@ impl Default for ServerPolicy {
             chaos_id: None,
             chaos_version: None,
             unverified_payload: UDP_PAYLOAD,
-            passed_over: u64::MAX,
+            sample_mask: u64::MAX,
             keepalive: 100,
             access: AccessRule::default(),
             limits: None,
@@ -180,7 +180,7 @@ impl ServerPolicy {
             chaos_id: octets_of(&server.chaos_id),
             chaos_version: octets_of(&server.chaos_version),
             unverified_payload: server.max_nocookie_response.unwrap_or(UDP_PAYLOAD),
-            passed_over: sample_mask,
+            sample_mask,
             keepalive: u16::try_from(server.tcp_idle.as_millis() / 100).unwrap_or(u16::MAX),
             access: AccessRule::of(&server.allow, &server.deny, &server.drop),
             limits: config.limits.as_ref().map(RateLimits::of),

@@ -211,7 +211,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
                 self.reply.authoritative = true;
                 self.reply.rcode = Rcode::NxDomain;
                 self.solve_negative(current, encloser.zone)?;
-                Ok(Step::Done(Disposition::NoName))
+                Ok(Step::Done(Disposition::NxDomain))
             }
             Lookup::Delegated(cut) => self.solve_delegated(current, cut, hop),
             Lookup::Redirected(owner) => self.solve_redirected(current, owner, hop),
@@ -274,7 +274,7 @@ impl<'m, 'q, 'r, 'b> Solver<'m, 'q, 'r, 'b> {
     ) -> Result<Step, ReplyFull> {
         let soa_at = self.reply.position();
         self.solve_negative(current, zone)?;
-        if let Some(now) = self.context.present.service(service) {
+        if let Some(now) = self.context.live.service(service) {
             self.reply.cap_ttl(soa_at, now.ttl);
         }
         Ok(Step::Done(Disposition::NoData))

@@ -22,10 +22,10 @@ pub struct Decision<'m> {
     /// Where the client was found.
     pub located: LocatedClient,
     /// The failover chain of its place; `None` only for a table that does not fit its chains.
-    pub outcome: Option<&'m FailoverChain>,
+    pub chain: Option<&'m FailoverChain>,
     /// The tier that serves the client; `None`: no region serves it, and the all-down rule gives
     /// none.
-    pub stage: Option<&'m ActiveTier>,
+    pub tier: Option<&'m ActiveTier>,
     policy: PickPolicy,
     view: &'m LiveView,
     /// SCOPE PREFIX-LENGTH, if a client subnet was used.
@@ -67,8 +67,8 @@ pub fn decide<'m>(
     };
     Decision {
         located,
-        outcome: chain,
-        stage: tier,
+        chain,
+        tier,
         scope,
         policy,
         view,
@@ -79,7 +79,7 @@ impl Decision<'_> {
     /// The endpoints, by region position and index into its pool.
     #[inline(always)]
     pub fn picks(&self) -> PickedEndpoints {
-        match self.stage {
+        match self.tier {
             Some(tier) => pick(tier, &self.view.pools, self.located.client, self.policy),
             None => PickedEndpoints::default(),
         }
@@ -139,7 +139,7 @@ impl Solver<'_, '_, '_, '_> {
         if hop > 0 && subnet.is_some() {
             return Ok(Some(Disposition::Static));
         }
-        let Some(now) = context.present.service(id) else {
+        let Some(now) = context.live.service(id) else {
             return Ok(Some(Disposition::NoData));
         };
         let Some(view) = now.view(family) else {
@@ -152,12 +152,12 @@ impl Solver<'_, '_, '_, '_> {
             context.turns.take(id)
         });
         self.scope = decision.scope;
-        if decision.outcome.is_some_and(|chain| chain.all_down) {
+        if decision.chain.is_some_and(|chain| chain.all_down) {
             self.reply.error = Some(&ExtendedError::ALL_DOWN);
         }
-        if decision.stage.is_none() {
+        if decision.tier.is_none() {
             let ending = decision
-                .outcome
+                .chain
                 .map_or(LastResort::NoData, |chain| chain.ending);
             return Ok(Some(self.without_region(ending)));
         }

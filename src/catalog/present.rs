@@ -140,21 +140,21 @@ struct TableKey {
 impl LiveState {
     /// Works out the present. Tables that `before` has for the same World are shared, not computed again.
     pub fn compile(
-        world: &Catalog,
+        catalog: &Catalog,
         availability: &Availability,
         before: Option<&LiveState>,
     ) -> LiveState {
-        LiveState::build(world, availability, before, wide)
+        LiveState::build(catalog, availability, before, wide)
     }
 
     /// The same within milliseconds, however large the map: the blocks of what has changed are narrower than they could
     /// be until [`LiveState::widened`].
     pub fn compile_at_once(
-        world: &Catalog,
+        catalog: &Catalog,
         availability: &Availability,
         before: Option<&LiveState>,
     ) -> LiveState {
-        LiveState::build(world, availability, before, at_once)
+        LiveState::build(catalog, availability, before, at_once)
     }
 
     /// Whether some blocks are narrower than they could be.
@@ -163,18 +163,18 @@ impl LiveState {
     }
 
     /// The same present with every block as wide as can be.
-    pub fn widened(&self, world: &Catalog) -> LiveState {
-        LiveState::build(world, &self.availability, Some(self), wide)
+    pub fn widened(&self, catalog: &Catalog) -> LiveState {
+        LiveState::build(catalog, &self.availability, Some(self), wide)
     }
 
     fn build(
-        world: &Catalog,
+        catalog: &Catalog,
         availability: &Availability,
         before: Option<&LiveState>,
         make: Make,
     ) -> LiveState {
         let mut tables = Tables::new();
-        let services = world.services.iter().enumerate().map(|(index, service)| {
+        let services = catalog.services.iter().enumerate().map(|(index, service)| {
             let now = availability.services.get(index);
             LiveService {
                 ttl: now.and_then(|now| now.ttl).unwrap_or(service.ttl),

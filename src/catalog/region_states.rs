@@ -2,7 +2,7 @@
 
 use super::present::{RegionWeights, ServiceAvailability};
 use super::services::{ServiceView, SteeredService};
-use crate::steering::outcome::RegionCapacity;
+use crate::steering::failover::RegionCapacity;
 use crate::steering::{AllDown, Detour, RegionStates, Share};
 
 /// Everything about the regions of a view that decides what its classes come to.
@@ -38,7 +38,7 @@ pub(super) fn states(
     let seen_alive = seen_alive(view, now, &standing);
     let detours = detours(view, now);
     RegionStates {
-        standing,
+        capacities: standing,
         detours,
         seen_alive,
         unresolved: unresolved(view),

@@ -318,9 +318,9 @@ impl SteeredService {
 
 impl ServiceView {
     /// Whether the region of this name shares some clients with another: they are in one tier, which weights divide.
-    pub fn shares(&self, world: &super::Catalog, name: &str) -> bool {
+    pub fn shares(&self, catalog: &super::Catalog, name: &str) -> bool {
         let is_called = |region: &ViewRegion| {
-            world
+            catalog
                 .regions
                 .get(usize::from(region.region.0))
                 .is_some_and(|it| it == name)

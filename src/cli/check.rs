@@ -70,8 +70,8 @@ impl Checked {
             }
         };
         let size = Some((
-            loaded.snapshot.world.zones.len(),
-            loaded.snapshot.world.services.len(),
+            loaded.snapshot.catalog.zones.len(),
+            loaded.snapshot.catalog.services.len(),
         ));
         let mut found = Checked::beside_the_files(check, &loaded)?;
         found.warnings.splice(0..0, loaded.warnings);

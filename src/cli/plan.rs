@@ -217,12 +217,12 @@ impl Changes {
         traffic: &NotedTraffic,
     ) -> Result<Changes, String> {
         let services = compare(
-            (&old.snapshot.world, &old.config),
-            (&new.snapshot.world, &new.config),
+            (&old.snapshot.catalog, &old.config),
+            (&new.snapshot.catalog, &new.config),
             traffic,
         )?;
         let coverage =
-            guard::coverage_with_all_up(&old.snapshot.world, &new.snapshot.world, traffic)?;
+            guard::coverage_with_all_up(&old.snapshot.catalog, &new.snapshot.catalog, traffic)?;
         let moves_too_many = old
             .config
             .max_move

@@ -33,7 +33,7 @@ struct Verified {
 /// Proves the scopes of the services, and counts them.
 pub fn run(arguments: &VerifyScopes) -> Result<ExitCode, String> {
     let loaded = loaded(arguments.config.as_deref())?;
-    let coarse = ScopeBasis::Atlas(Arc::new(loaded.snapshot.world.atlas.coarsened(SQUARE)));
+    let coarse = ScopeBasis::Atlas(Arc::new(loaded.snapshot.catalog.atlas.coarsened(SQUARE)));
     let verify = |name| verify(&loaded, name, arguments.rtype.family(), &coarse);
     let all = || {
         named(&arguments.names, &loaded)

@@ -183,7 +183,7 @@ mod tests {
         for _ in 0..2000 {
             draw = next_draw(draw);
             let client = clients.pick(draw).unwrap();
-            let place = PlaceFacts::of(&loaded.snapshot.world.atlas, client.into());
+            let place = PlaceFacts::of(&loaded.snapshot.catalog.atlas, client.into());
             *by_continent
                 .entry(place.continent.unwrap_or_default())
                 .or_default() += 1;

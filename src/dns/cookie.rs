@@ -165,7 +165,6 @@ impl CookieSecrets {
     }
 
     /// A reply with a new cookie.
-
     fn fresh(
         &self,
         sent: &CookieOption,

@@ -74,7 +74,7 @@ struct Listed<'m> {
 /// All regions of the service, of either family, as listed.
 fn listed<'m>(explained: &ExplainedView<'m>) -> Vec<Listed<'m>> {
     let availability = explained
-        .present
+        .live
         .availability()
         .services
         .get(explained.id.0 as usize);
@@ -126,7 +126,7 @@ impl Listed<'_> {
         let (serves, reason) = self.standing(explained, tier);
         CandidateFacts {
             region: explained
-                .world
+                .catalog
                 .regions
                 .get(usize::from(self.id.0))
                 .cloned()
@@ -175,7 +175,7 @@ impl Listed<'_> {
             return (false, "is fenced off from this client".to_owned());
         };
         let down = self.is_down(explained);
-        let stage = explained.decision.stage;
+        let stage = explained.decision.tier;
         if let Some(serving) =
             stage.filter(|stage| stage.regions.iter().any(|(region, _)| *region == position))
         {
@@ -216,7 +216,7 @@ impl Listed<'_> {
         alone: bool,
         down: bool,
     ) -> (bool, String) {
-        let name = explained.world.regions.get(usize::from(self.id.0));
+        let name = explained.catalog.regions.get(usize::from(self.id.0));
         let given = explained.endpoints_of(name.map_or("", String::as_str));
         if !given && explained.service.pick == crate::steering::PickMethod::Sticky {
             return (
@@ -230,7 +230,7 @@ impl Listed<'_> {
         if !given {
             return (false, self.partly());
         }
-        if let Some((from, _)) = explained.decision.stage.and_then(|stage| stage.only) {
+        if let Some((from, _)) = explained.decision.tier.and_then(|stage| stage.only) {
             return (
                 true,
                 format!(

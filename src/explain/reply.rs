@@ -185,7 +185,7 @@ pub fn ask(
     );
     buffer.truncate(answered.length);
     let mut read = ParsedReply {
-        verdict: answered.verdict,
+        verdict: answered.disposition,
         rcode: String::new(),
         records: Vec::new(),
         names: vec![name.clone()],

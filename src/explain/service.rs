@@ -85,9 +85,9 @@ pub struct EndpointFacts {
 /// What is explained: one family of one service at one moment.
 pub struct ExplainedView<'m> {
     /// Region names and geodata.
-    pub world: &'m Catalog,
+    pub catalog: &'m Catalog,
     /// What is available.
-    pub present: &'m LiveState,
+    pub live: &'m LiveState,
     /// Which service.
     pub id: ServiceId,
     /// The same.
@@ -104,7 +104,7 @@ impl ExplainedView<'_> {
     /// The name of a region by its position in the view.
     pub fn region(&self, position: u8) -> String {
         let region = self.view.regions.get(usize::from(position));
-        let name = region.and_then(|region| self.world.regions.get(usize::from(region.region.0)));
+        let name = region.and_then(|region| self.catalog.regions.get(usize::from(region.region.0)));
         name.cloned().unwrap_or_default()
     }
 
@@ -123,9 +123,9 @@ impl ExplainedView<'_> {
     /// The first fence that is about the client.
     pub fn fence(&self) -> Option<(usize, &Fence)> {
         let place = self
-            .world
+            .catalog
             .atlas
-            .place(self.world.atlas.locate(self.address()).place);
+            .place(self.catalog.atlas.locate(self.address()).place);
         let mut fences = self.view.rules.fences.iter().enumerate();
         fences.find(|(_, fence)| fence.matches(place, fence.holds(self.address().into())))
     }
@@ -133,9 +133,9 @@ impl ExplainedView<'_> {
     /// Where the client is taken to stand.
     pub fn point(&self) -> Option<UnitVector> {
         let place = self
-            .world
+            .catalog
             .atlas
-            .place(self.world.atlas.locate(self.address()).place);
+            .place(self.catalog.atlas.locate(self.address()).place);
         place.point.map(|point| point.unit_vector())
     }
 
@@ -149,15 +149,13 @@ impl ExplainedView<'_> {
 
     /// The tier that serves, from 0.
     pub fn tier(&self) -> Option<usize> {
-        let (first, _) = self.decision.stage?.regions.first()?;
+        let (first, _) = self.decision.tier?.regions.first()?;
         self.tiers().iter().position(|tier| tier.contains(first))
     }
 
     /// Whether the all-down rule answers.
     pub fn is_by_rule(&self) -> bool {
-        self.decision
-            .outcome
-            .is_some_and(|outcome| outcome.all_down)
+        self.decision.chain.is_some_and(|outcome| outcome.all_down)
     }
 
     /// Everything in words.
@@ -166,7 +164,7 @@ impl ExplainedView<'_> {
         ServiceFacts {
             name: service.name.to_string(),
             ttl: self
-                .present
+                .live
                 .service(self.id)
                 .map_or(service.ttl, |now| now.ttl),
             order: order_word(self.view.rules.rules.order).to_owned(),
@@ -186,15 +184,15 @@ impl ExplainedView<'_> {
     }
 
     fn fence_facts(&self, index: usize, fence: &Fence) -> FenceFacts {
-        fence_facts(self.world, self.service, index, fence)
+        fence_facts(self.catalog, self.service, index, fence)
     }
 
     /// What becomes of a client whose place is unknown to the fences that ask for it.
     pub fn unplaced(&self) -> Option<String> {
         let place = self
-            .world
+            .catalog
             .atlas
-            .place(self.world.atlas.locate(self.address()).place);
+            .place(self.catalog.atlas.locate(self.address()).place);
         let deciding = self.fence().map(|(index, _)| index);
         let is_known =
             |fence: &Fence| !fence.cannot_place(place) || fence.holds(self.address().into());
@@ -226,13 +224,13 @@ impl ExplainedView<'_> {
 
     fn endpoints(&self) -> Vec<EndpointFacts> {
         let Some(view) = self
-            .present
+            .live
             .service(self.id)
             .and_then(|now| now.view(self.family))
         else {
             return Vec::new();
         };
-        let Some(stage) = self.decision.stage else {
+        let Some(stage) = self.decision.tier else {
             return Vec::new();
         };
         let mut chances = chances(stage, &view.pools, self.decision.located.client);
@@ -268,26 +266,26 @@ impl ExplainedView<'_> {
 }
 
 /// Every fence of a service, in the order in which they are asked.
-pub fn fences_of(world: &Catalog, service: &SteeredService) -> Vec<FenceFacts> {
+pub fn fences_of(catalog: &Catalog, service: &SteeredService) -> Vec<FenceFacts> {
     let view = service.views.iter().flatten().next();
     let fences = view
         .map_or(&[][..], |view| &view.rules.fences)
         .iter()
         .enumerate();
     fences
-        .map(|(index, fence)| fence_facts(world, service, index, fence))
+        .map(|(index, fence)| fence_facts(catalog, service, index, fence))
         .collect()
 }
 
 fn fence_facts(
-    world: &Catalog,
+    catalog: &Catalog,
     service: &SteeredService,
     index: usize,
     fence: &Fence,
 ) -> FenceFacts {
     let configured = service.fences.get(index);
     let name = |id: &RegionId| {
-        world
+        catalog
             .regions
             .get(usize::from(id.0))
             .cloned()

@@ -122,12 +122,12 @@ fn snapshot() -> Snapshot {
         .collect();
     let atlas = Arc::new(Atlas::compile(&AtlasSources::default(), &networks).unwrap());
     let zones = zone::load_text(Path::new("test.zone"), ZONE.as_bytes(), None, None).unwrap();
-    let world = Catalog::compile(&config, &zones.zones, atlas).unwrap();
-    let present = LiveState::compile(&world, &Availability::all_up(&config), None);
+    let catalog = Catalog::compile(&config, &zones.zones, atlas).unwrap();
+    let live = LiveState::compile(&catalog, &Availability::all_up(&config), None);
     Snapshot {
-        turns: Arc::new(RoundRobinCounters::new(world.services.len())),
-        world: Arc::new(world),
-        present,
+        turns: Arc::new(RoundRobinCounters::new(catalog.services.len())),
+        catalog: Arc::new(catalog),
+        live,
         policy: Arc::default(),
         clock: &CLOCK,
     }
@@ -302,13 +302,13 @@ fn a_region_that_is_not_configured_is_refused() {
 
 /// The data of what the server answers to the same question, over many draws and turns.
 fn answered(snapshot: &Snapshot, question: &ExplainQuestion, draws: u64) -> HashMap<String, u32> {
-    let present = without(snapshot, &question.down).unwrap();
-    let present = present.as_ref().unwrap_or(&snapshot.present);
+    let live = without(snapshot, &question.down).unwrap();
+    let live = live.as_ref().unwrap_or(&snapshot.live);
     let mut counts = HashMap::new();
     for draw in 0..draws {
         let moment = crate::answer::QueryContext {
-            present,
-            ..snapshot.moment(crate::steering::pick::next_draw(draw))
+            live,
+            ..snapshot.context(crate::steering::pick::next_draw(draw))
         };
         for record in reply::ask(&question.name, question.rtype, &question.asker, &moment).records {
             *counts
@@ -354,13 +354,13 @@ proptest! {
         let base = BASE.get_or_init(snapshot);
         let down: Vec<String> = down.into_iter().map(str::to_owned).collect();
         // Once for all clients: it goes through the whole address space.
-        let present = LiveState::compile(
-            &base.world,
-            &take_down(&base.world, base.present.availability().clone(), &down),
-            Some(&base.present),
+        let live = LiveState::compile(
+            &base.catalog,
+            &take_down(&base.catalog, base.live.availability().clone(), &down),
+            Some(&base.live),
         );
-        let turns = Arc::new(RoundRobinCounters::new(base.world.services.len()));
-        let snapshot = Snapshot { turns, world: base.world.clone(), present, policy: Arc::default(), clock: &CLOCK };
+        let turns = Arc::new(RoundRobinCounters::new(base.catalog.services.len()));
+        let snapshot = Snapshot { turns, catalog: base.catalog.clone(), live, policy: Arc::default(), clock: &CLOCK };
         for (high, low, prefix) in clients {
             let address = if high < 3 { 5 << 24 | high << 16 | low & 0xffff } else { low };
             let address = std::net::Ipv4Addr::from_bits(address);

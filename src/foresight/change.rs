@@ -40,14 +40,14 @@ impl PlannedChange {
     /// Regions that are not configured are mistakes; those that this service does not have change nothing.
     pub(super) fn check(
         &self,
-        world: &Catalog,
+        catalog: &Catalog,
         config: &Config,
         service: &SteeredService,
     ) -> Result<(), String> {
-        if let Some(unknown) = self.regions().find(|name| !world.regions.contains(name)) {
+        if let Some(unknown) = self.regions().find(|name| !catalog.regions.contains(name)) {
             return Err(format!(
                 "there is no region {unknown:?}; the regions are {}",
-                world.regions.join(", ")
+                catalog.regions.join(", ")
             ));
         }
         let stated = config
@@ -71,16 +71,16 @@ pub(super) fn changed(
     change: &PlannedChange,
 ) -> Option<ForecastSide> {
     let availability = snapshot
-        .present
+        .live
         .availability()
         .services
         .get(id.0 as usize)
         .cloned();
     let availability =
-        availability.map(|now| without_and_weighed(&snapshot.world, service, now, change));
+        availability.map(|now| without_and_weighed(&snapshot.catalog, service, now, change));
     let anew = biased(snapshot, config, service, change);
     ForecastSide::of(
-        &snapshot.world,
+        &snapshot.catalog,
         config,
         anew.as_ref().unwrap_or(service),
         family,
@@ -160,13 +160,13 @@ fn compiled(
     stated: &config::ServiceConfig,
 ) -> SteeredService {
     let mut catchments = CatchmentCache::of(std::slice::from_ref(service));
-    let atlas = Arc::clone(&snapshot.world.atlas);
+    let atlas = Arc::clone(&snapshot.catalog.atlas);
     SteeredService::compile(stated, config, &atlas, &mut catchments)
 }
 
 /// The availability with the regions of the change down or weighed anew.
 fn without_and_weighed(
-    world: &Catalog,
+    catalog: &Catalog,
     service: &SteeredService,
     mut now: ServiceAvailability,
     change: &PlannedChange,
@@ -177,7 +177,7 @@ fn without_and_weighed(
         .flatten()
         .flat_map(|view| &view.regions)
     {
-        let Some(name) = world.regions.get(usize::from(region.region.0)) else {
+        let Some(name) = catalog.regions.get(usize::from(region.region.0)) else {
             continue;
         };
         let Some(now) = now.regions.get_mut(region.listed) else {

@@ -170,10 +170,10 @@ struct Side {
 }
 
 impl Side {
-    fn of(world: &Catalog, service: &SteeredService, family: ServiceFamily) -> Option<Side> {
+    fn of(catalog: &Catalog, service: &SteeredService, family: ServiceFamily) -> Option<Side> {
         let now = LiveView::alone(service, family, None)?;
         let name = |region: u16| {
-            world
+            catalog
                 .regions
                 .get(usize::from(region))
                 .cloned()

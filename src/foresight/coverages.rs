@@ -34,18 +34,18 @@ type Known = HashMap<(usize, RegionStates), (Arc<Vec<ClassSplit>>, Coverage)>;
 
 impl ClientCounts {
     /// All of a World.
-    pub fn of(world: &Catalog) -> ClientCounts {
+    pub fn of(catalog: &Catalog) -> ClientCounts {
         let mut counts = ClientCounts::default();
-        for view in world
+        for view in catalog
             .services
             .iter()
             .flat_map(|service| service.views.iter().flatten())
         {
-            if counts.get(view, &world.atlas).is_none() {
+            if counts.get(view, &catalog.atlas).is_none() {
                 counts.insert(
                     view,
-                    &world.atlas,
-                    Arc::new(ClassWeights::of(&view.catchment, &world.atlas)),
+                    &catalog.atlas,
+                    Arc::new(ClassWeights::of(&view.catchment, &catalog.atlas)),
                 );
             }
         }
@@ -70,12 +70,12 @@ impl ClientCounts {
     }
 
     /// Forgets what no service of this World has.
-    pub fn keep(&mut self, world: &Catalog) {
-        let views = world
+    pub fn keep(&mut self, catalog: &Catalog) {
+        let views = catalog
             .services
             .iter()
             .flat_map(|service| service.views.iter().flatten());
-        let used: HashSet<usize> = views.map(|view| key(view, &world.atlas)).collect();
+        let used: HashSet<usize> = views.map(|view| key(view, &catalog.atlas)).collect();
         self.0.retain(|key, _| used.contains(key));
     }
 }
@@ -90,9 +90,9 @@ fn key(view: &ServiceView, atlas: &Arc<Atlas>) -> usize {
 }
 
 /// The clients that a World has noted, by service.
-pub fn noted(world: &Catalog) -> NotedNetworks {
-    let mut noted: NotedNetworks = vec![Vec::new(); world.services.len()];
-    for (client, queries) in world.sample.noted() {
+pub fn noted(catalog: &Catalog) -> NotedNetworks {
+    let mut noted: NotedNetworks = vec![Vec::new(); catalog.services.len()];
+    for (client, queries) in catalog.sample.noted() {
         if let Some(clients) = noted.get_mut(client.service.0 as usize) {
             clients.push((client.client, queries));
         }
@@ -104,8 +104,8 @@ pub fn noted(world: &Catalog) -> NotedNetworks {
 ///
 /// # Errors
 /// A sentence: `traffic` cannot be read.
-pub fn noted_in(world: &Catalog, traffic: &NotedTraffic) -> Result<NotedNetworks, String> {
-    world
+pub fn noted_in(catalog: &Catalog, traffic: &NotedTraffic) -> Result<NotedNetworks, String> {
+    catalog
         .services
         .iter()
         .map(|service| traffic.clients_of(&service.name))
@@ -114,14 +114,14 @@ pub fn noted_in(world: &Catalog, traffic: &NotedTraffic) -> Result<NotedNetworks
 
 /// The coverage of every service, by family, as far as its clients are counted; `None`: everything is up.
 pub fn coverages(
-    world: &Catalog,
+    catalog: &Catalog,
     availability: Option<&Availability>,
     noted: &NotedNetworks,
     counts: &ClientCounts,
 ) -> Vec<Vec<Coverage>> {
     let mut known = Known::new();
-    let mut services = Vec::with_capacity(world.services.len());
-    for (at, service) in world.services.iter().enumerate() {
+    let mut services = Vec::with_capacity(catalog.services.len());
+    for (at, service) in catalog.services.iter().enumerate() {
         let now = availability.and_then(|availability| availability.services.get(at));
         let clients = noted.get(at).map_or(&[][..], Vec::as_slice);
         let mut families = Vec::new();
@@ -129,7 +129,7 @@ pub fn coverages(
             let Some(view) = service.view(family) else {
                 continue;
             };
-            let Some(weights) = counts.get(view, &world.atlas) else {
+            let Some(weights) = counts.get(view, &catalog.atlas) else {
                 continue;
             };
             let states = region_states(service, view, now);

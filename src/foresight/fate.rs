@@ -28,7 +28,7 @@ impl ClassSplit {
         };
         let mut fate = ClassSplit::default();
         let mut left = 1.0;
-        for stage in &outcome.stages {
+        for stage in &outcome.tiers {
             let passed: f64 = stage
                 .regions
                 .iter()
@@ -94,7 +94,7 @@ impl ClassSplit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::steering::outcome::RegionCapacity;
+    use crate::steering::failover::RegionCapacity;
     use crate::steering::{AllDown, RegionStates, Share};
 
     fn fate(shares: &[f64], all_down: AllDown) -> ClassSplit {
@@ -106,7 +106,7 @@ mod tests {
             })
             .collect();
         let states = RegionStates {
-            standing,
+            capacities: standing,
             all_down,
             ..RegionStates::default()
         };

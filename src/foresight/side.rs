@@ -52,7 +52,7 @@ impl ForecastSide {
 
     /// One family of a service under an availability; `None`: it has no such family.
     pub fn of(
-        world: &Catalog,
+        catalog: &Catalog,
         config: &Config,
         service: &SteeredService,
         family: ServiceFamily,
@@ -69,7 +69,7 @@ impl ForecastSide {
         let fates = classes
             .map(|(tiers, outcome)| ClassSplit::of(tiers, outcome))
             .collect();
-        let region = |position: usize| region(world, config, service, view, position);
+        let region = |position: usize| region(catalog, config, service, view, position);
         let regions = (0..view.regions.len()).map(region).collect();
         Some(ForecastSide {
             table: now.table,
@@ -113,7 +113,7 @@ impl ForecastSide {
 }
 
 fn region(
-    world: &Catalog,
+    catalog: &Catalog,
     config: &Config,
     service: &SteeredService,
     view: &ServiceView,
@@ -121,7 +121,7 @@ fn region(
 ) -> ForecastRegion {
     let known = view.regions.get(position);
     let name = known
-        .and_then(|region| world.regions.get(usize::from(region.region.0)))
+        .and_then(|region| catalog.regions.get(usize::from(region.region.0)))
         .cloned()
         .unwrap_or_default();
     let stated = config

@@ -29,11 +29,11 @@ impl RegionSplit {
         };
         let mut parts: Vec<(u16, f64)> = Vec::new();
         let mut left = 1.0;
-        for stage in &outcome.stages {
+        for stage in &outcome.tiers {
             let (divided, passed) = divide(stage, &weight);
             // One hash decides whom the other region takes and whom it sends here.
             let meant = stage.only.map_or(1.0, |(region, clients)| {
-                let rest = 1.0 - taken_by(&outcome.stages, region);
+                let rest = 1.0 - taken_by(&outcome.tiers, region);
                 if rest > 0.0 {
                     (clients.fraction() / rest).min(1.0)
                 } else {

@@ -22,19 +22,22 @@ fn play(configuration: &str) -> (Snapshot, Config) {
         .config;
     let zones =
         crate::zone::load_text(Path::new("example.com.zone"), ZONE.as_bytes(), None, None).unwrap();
-    let world = crate::catalog::Catalog::compile(&config, &zones.zones, Arc::new(Atlas::builtin()))
-        .unwrap();
-    let present = crate::catalog::LiveState::compile(
-        &world,
+    let catalog =
+        crate::catalog::Catalog::compile(&config, &zones.zones, Arc::new(Atlas::builtin()))
+            .unwrap();
+    let live = crate::catalog::LiveState::compile(
+        &catalog,
         &crate::catalog::Availability::all_up(&config),
         None,
     );
     static CLOCK: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let turns = Arc::new(crate::answer::RoundRobinCounters::new(world.services.len()));
+    let turns = Arc::new(crate::answer::RoundRobinCounters::new(
+        catalog.services.len(),
+    ));
     (
         Snapshot {
-            world: Arc::new(world),
-            present,
+            catalog: Arc::new(catalog),
+            live,
             policy: Arc::default(),
             clock: &CLOCK,
             turns,
@@ -358,8 +361,8 @@ fn traffic_is_counted_where_it_came_from() {
     // The same clients under another configuration: Tokyo gives its place to Singapore.
     let then = play(&CONFIGURATION.replace("nrt", "sin").replace("NRT", "SIN"));
     let moves = compare(
-        (&snapshot.world, &config),
-        (&then.0.world, &then.1),
+        (&snapshot.catalog, &config),
+        (&then.0.catalog, &then.1),
         &traffic,
     )
     .unwrap();
@@ -503,10 +506,10 @@ fn whom_a_fence_leaves_a_dead_region_alone_is_told_by_country() {
 fn partial_shares_are_what_clients_meet() {
     use crate::steering::Share;
     let (mut snapshot, config) = play(CONFIGURATION);
-    let mut availability = snapshot.present.availability().clone();
+    let mut availability = snapshot.live.availability().clone();
     availability.services[1].regions[0].share = Share::from_fraction(0.25);
     availability.services[1].regions[1].share = Share::from_fraction(0.5);
-    snapshot.present = crate::catalog::LiveState::compile(&snapshot.world, &availability, None);
+    snapshot.live = crate::catalog::LiveState::compile(&snapshot.catalog, &availability, None);
     let name: Name = "all.example.com".parse().unwrap();
     let change = &PlannedChange::default();
     let wanted = ForecastRequest {
@@ -517,9 +520,9 @@ fn partial_shares_are_what_clients_meet() {
         change,
     };
     let now = foresee((&snapshot, &config), None, wanted).unwrap();
-    let (id, service) = snapshot.world.service_named(&name).unwrap();
+    let (id, service) = snapshot.catalog.service_named(&name).unwrap();
     let view = snapshot
-        .present
+        .live
         .service(id)
         .unwrap()
         .view(ServiceFamily::V4)

@@ -42,13 +42,13 @@ impl NotedTraffic {
     };
 
     /// What this World has noted by now.
-    pub fn of(world: &Catalog) -> NotedTraffic {
-        let Some(rules) = world.sample.rules() else {
+    pub fn of(catalog: &Catalog) -> NotedTraffic {
+        let Some(rules) = catalog.sample.rules() else {
             return NotedTraffic::default();
         };
-        let noted = world.sample.noted();
+        let noted = catalog.sample.noted();
         let client = |(noted, queries): &(crate::catalog::sample::SampledNetwork, u64)| {
-            let service = world
+            let service = catalog
                 .services
                 .get(noted.service.0 as usize)?
                 .name

@@ -99,7 +99,7 @@ impl Conversation {
     /// Writes the reply into `reply`; returns its length.
     fn write(&self, message: &[u8], reply: &mut [u8]) -> Result<usize, NoReply> {
         let snapshot = self.published.load();
-        let moment = snapshot.moment_in(self.stats.lane(), self.draw);
+        let moment = snapshot.client_context(self.stats.lane(), self.draw);
         let (client, transport, scratch) = (
             self.client,
             self.carrier.transport(),
@@ -113,11 +113,11 @@ impl Conversation {
             }
             Admission::Ignore => {
                 self.stats.note(AbuseEvent::Ignored);
-                self.stats.count_shared(ReplySummary::NOTHING.verdict);
+                self.stats.count_shared(ReplySummary::NOTHING.disposition);
                 return Err(NoReply::Ignored);
             }
         };
-        self.stats.count_shared(answered.verdict);
+        self.stats.count_shared(answered.disposition);
         self.stats.note_proof(answered.proof);
         match answered.length {
             0 => Err(NoReply::Unfit),

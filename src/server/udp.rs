@@ -145,7 +145,7 @@ impl UdpWorker {
         seed: u64,
         scratch: &mut QueryScratch,
     ) -> u64 {
-        let mut moment = snapshot.moment_in(self.stats.lane(), seed);
+        let mut moment = snapshot.client_context(self.stats.lane(), seed);
         for at in 0..count {
             moment.seed = moment.seed.wrapping_add(1);
             let Some(mut datagram) = batch.datagram(at) else {
@@ -162,7 +162,7 @@ impl UdpWorker {
                 Admission::Serve => self.answer_within_limits(&mut datagram, &moment, scratch),
                 admission => self.turn_away(admission, &mut datagram, &moment, scratch),
             };
-            self.stats.count(answered.verdict);
+            self.stats.count(answered.disposition);
             self.stats.note_proof(answered.proof);
             if answered.length > 0 {
                 batch.reply(at, answered.length);
@@ -217,7 +217,7 @@ impl UdpWorker {
             ref mut reply,
         } = datagram;
         let answered = answer_limited(octets, source, moment, scratch, *reply, truncated);
-        match (answered.verdict, answered.length) {
+        match (answered.disposition, answered.length) {
             (Disposition::Limited, 0) => self.stats.note(AbuseEvent::LimitedDropped),
             (Disposition::Limited, _) => self.stats.note(AbuseEvent::LimitedTruncated),
             _ => {}
@@ -252,7 +252,7 @@ impl UdpWorker {
         if claim.as_ref().is_some_and(Option::is_none) {
             self.stats.note(AbuseEvent::LimitedDropped);
             return ReplySummary {
-                verdict: Disposition::Limited,
+                disposition: Disposition::Limited,
                 ..ReplySummary::NOTHING
             };
         }

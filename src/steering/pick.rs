@@ -114,7 +114,7 @@ impl FailoverChain {
     /// The tier that serves this client; `None` when no tier takes it.
     #[inline(always)]
     pub fn tier_for(&self, client: ClientHash) -> Option<&ActiveTier> {
-        match self.stages.first() {
+        match self.tiers.first() {
             Some(first) if first.certain => Some(first),
             _ => self.tier_by_share(client),
         }
@@ -123,7 +123,7 @@ impl FailoverChain {
     /// [`FailoverChain::tier_for`] where regions take a share of their clients.
     #[cold]
     fn tier_by_share(&self, client: ClientHash) -> Option<&ActiveTier> {
-        self.stages
+        self.tiers
             .iter()
             .find(|tier| tier.certain || tier.takes(client))
     }
@@ -378,10 +378,6 @@ impl<'a> EndpointPicker<'a> {
 }
 
 /// The salt of a region in sticky picks; its endpoints have the salts behind it.
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "a region position fits an octet"
-)]
 fn region_salt(region: u8) -> u64 {
     (u64::from(region) + 1) << 32
 }
@@ -473,7 +469,7 @@ pub fn chances(
 mod tests {
     use std::net::IpAddr;
 
-    use super::super::outcome::RegionCapacity;
+    use super::super::failover::RegionCapacity;
     use super::super::{RegionStates, Share, Tiers};
     use super::*;
 
@@ -487,10 +483,10 @@ mod tests {
             })
             .collect();
         let states = RegionStates {
-            standing,
+            capacities: standing,
             ..RegionStates::default()
         };
-        FailoverChain::resolve(&Tiers::from_lists(&[&positions]), &states).stages[0].clone()
+        FailoverChain::resolve(&Tiers::from_lists(&[&positions]), &states).tiers[0].clone()
     }
 
     fn picked(
@@ -666,7 +662,7 @@ mod tests {
             },
         ];
         let states = RegionStates {
-            standing: standing.to_vec(),
+            capacities: standing.to_vec(),
             ..RegionStates::default()
         };
         let chain = FailoverChain::resolve(&Tiers::from_lists(&[&[0], &[1]]), &states);

@@ -63,7 +63,7 @@ fn counts(name: &str, mut next: impl FnMut() -> (IpAddr, u64)) -> HashMap<u8, u3
             &query,
             client.into(),
             Transport::Udp,
-            &loaded.snapshot.moment(draw),
+            &loaded.snapshot.context(draw),
             &mut QueryScratch::default(),
             &mut buffer,
         );

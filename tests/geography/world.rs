@@ -56,7 +56,7 @@ pub fn ask(
         question = question.option(8, &subnet_value(address, prefix));
     }
     let mut buffer = [0; 1232];
-    let moment = loaded.snapshot.moment(draw);
+    let moment = loaded.snapshot.context(draw);
     let answered = answer(
         &question.octets(),
         source.into(),

@@ -91,7 +91,7 @@ pub struct RegionCapacity {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct RegionStates {
     /// What each region takes now.
-    pub standing: Vec<RegionCapacity>,
+    pub capacities: Vec<RegionCapacity>,
     /// The region takes no client, but the last probe of one of its endpoints was good. Such
     /// regions serve before the all-down rule applies.
     pub seen_alive: Vec<bool>,
@@ -114,7 +114,7 @@ impl RegionStates {
 
     /// The tiers of the regions that `is_chosen` names, as if each of them took every client.
     fn tiers_of(&self, tiers: &Tiers, is_chosen: impl Fn(usize) -> bool) -> Vec<ActiveTier> {
-        let mut capacities = self.standing.clone();
+        let mut capacities = self.capacities.clone();
         for (position, capacity) in capacities.iter_mut().enumerate() {
             let is_unresolved = RegionStates::flag(&self.unresolved, position);
             capacity.share = if is_chosen(position) && !is_unresolved {
@@ -128,7 +128,7 @@ impl RegionStates {
 
     /// Whether the region at a position takes some of its clients.
     fn takes_some(&self, position: usize) -> bool {
-        match self.standing.get(position) {
+        match self.capacities.get(position) {
             Some(region) => region.share > Share::NONE,
             None => false,
         }
@@ -176,7 +176,7 @@ pub enum LastResort {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FailoverChain {
     /// In order; the first tier that takes the client serves it.
-    pub stages: Box<[ActiveTier]>,
+    pub tiers: Box<[ActiveTier]>,
     /// Every tier is whole, so the answer does not depend on the client's prefix.
     pub whole: bool,
     /// After the last tier.
@@ -196,7 +196,7 @@ impl FailoverChain {
             // apply.
             return FailoverChain::ending_in(LastResort::NoData);
         }
-        let mut active = active_tiers(tiers, &now.standing, &now.detours);
+        let mut active = active_tiers(tiers, &now.capacities, &now.detours);
         if active.last().is_some_and(|tier| tier.certain) {
             return FailoverChain::serving(active);
         }
@@ -252,7 +252,7 @@ impl FailoverChain {
     fn new(tiers: Vec<ActiveTier>, ending: LastResort, all_down: bool) -> FailoverChain {
         FailoverChain {
             whole: tiers.iter().all(|tier| tier.whole && tier.only.is_none()),
-            stages: tiers.into(),
+            tiers: tiers.into(),
             ending,
             all_down,
         }
@@ -364,7 +364,7 @@ mod tests {
 
     fn positions(chain: &FailoverChain) -> Vec<Vec<u8>> {
         chain
-            .stages
+            .tiers
             .iter()
             .map(|tier| tier.regions.iter().map(|(position, _)| *position).collect())
             .collect()
@@ -372,7 +372,7 @@ mod tests {
 
     fn resolve(standing: &[RegionCapacity], all_down: AllDown) -> FailoverChain {
         resolve_states(RegionStates {
-            standing: standing.to_vec(),
+            capacities: standing.to_vec(),
             all_down,
             ..RegionStates::default()
         })
@@ -413,7 +413,7 @@ mod tests {
         );
         let chain = resolve(&[STANDBY, DOWN, UP, UP], AllDown::AnswerAll);
         assert_eq!(positions(&chain), [vec![0]]);
-        assert_eq!(chain.stages[0].total, 1);
+        assert_eq!(chain.tiers[0].total, 1);
     }
 
     #[test]
@@ -425,9 +425,7 @@ mod tests {
         let chain = resolve(&[half, DOWN, UP, UP], AllDown::AnswerAll);
         assert_eq!(positions(&chain), [vec![0], vec![2]]);
         assert!(
-            !chain.stages[0].certain
-                && chain.stages[1].certain
-                && chain.ending == LastResort::Never
+            !chain.tiers[0].certain && chain.tiers[1].certain && chain.ending == LastResort::Never
         );
     }
 
@@ -456,13 +454,13 @@ mod tests {
     fn clients_that_no_region_is_meant_for_get_no_records_whatever_the_rule() {
         for rule in ALL_RULES {
             let states = RegionStates {
-                standing: vec![UP; 4],
+                capacities: vec![UP; 4],
                 all_down: rule,
                 ..RegionStates::default()
             };
             let chain = FailoverChain::resolve(&Tiers::from_lists(&[]), &states);
             assert_eq!(
-                (chain.ending, chain.all_down, chain.stages.len()),
+                (chain.ending, chain.all_down, chain.tiers.len()),
                 (LastResort::NoData, false, 0),
                 "{rule:?}"
             );
@@ -474,7 +472,7 @@ mod tests {
         for all_down in ALL_RULES {
             let seen_alive = vec![false, false, false, true];
             let states = RegionStates {
-                standing: vec![DOWN; 4],
+                capacities: vec![DOWN; 4],
                 seen_alive,
                 all_down,
                 ..RegionStates::default()
@@ -487,7 +485,7 @@ mod tests {
             );
             // What is agreed to be up is better still.
             let chain = resolve_states(RegionStates {
-                standing: vec![DOWN, DOWN, UP, DOWN],
+                capacities: vec![DOWN, DOWN, UP, DOWN],
                 ..states
             });
             assert_eq!(positions(&chain), [[2]], "{all_down:?}");
@@ -499,14 +497,14 @@ mod tests {
         for all_down in ALL_RULES {
             let standing = vec![DOWN; 4];
             let all = RegionStates {
-                standing,
+                capacities: standing,
                 unresolved: vec![true; 4],
                 all_down,
                 ..RegionStates::default()
             };
             let chain = resolve_states(all.clone());
             assert_eq!(
-                (chain.ending, chain.all_down, chain.stages.len()),
+                (chain.ending, chain.all_down, chain.tiers.len()),
                 (LastResort::NotReady, false, 0)
             );
             let some = RegionStates {
@@ -516,7 +514,7 @@ mod tests {
             let chain = resolve_states(some);
             assert!(chain.all_down, "{all_down:?}");
             assert!(
-                chain.stages.is_empty() || positions(&chain) == [[1]],
+                chain.tiers.is_empty() || positions(&chain) == [[1]],
                 "{all_down:?}: {chain:?}"
             );
         }
@@ -543,7 +541,7 @@ mod tests {
             until: share(healthy),
         };
         let states = RegionStates {
-            standing: vec![
+            capacities: vec![
                 RegionCapacity {
                     share: clients.from,
                     weight: 100,
@@ -631,7 +629,7 @@ mod tests {
         let detours = vec![Some(Detour { to: 2, clients })];
         let standing = vec![half, UP, DOWN];
         let states = RegionStates {
-            standing,
+            capacities: standing,
             detours,
             ..RegionStates::default()
         };
@@ -644,7 +642,7 @@ mod tests {
         );
         // Alone, a region keeps its clients.
         let alone = RegionStates {
-            standing: vec![half],
+            capacities: vec![half],
             ..RegionStates::default()
         };
         let chain = FailoverChain::resolve(&Tiers::from_lists(&[&[0]]), &alone);
