@@ -145,7 +145,7 @@ impl Control {
             let current = self.current();
             (current.state.clone(), current.plan.clone())
         };
-        let (trust, warning) = TrustStore::of_the_system()?;
+        let (trust, warning) = TrustStore::from_system()?;
         warning
             .filter(|_| plan.needs_system_roots())
             .iter()
