@@ -48,7 +48,7 @@ fn check() {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        let (trust, _) = TrustStore::of_the_system().expect("roots of trust");
+        let (trust, _) = TrustStore::from_system().expect("roots of trust");
         let monitor = Monitor::start(
             Arc::new(Prober::new(trust)),
             targets(answering.port()),

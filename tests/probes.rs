@@ -39,8 +39,8 @@ fn ask_within(timeout: Duration, address: SocketAddr, probe: ProbeKind) -> Probe
         },
         probe,
     };
-    let prober = Prober::new(TrustStore::of(Vec::new()).expect("no roots"))
-        .supervised_by(env!("CARGO_BIN_EXE_meridian").into());
+    let prober = Prober::new(TrustStore::from_roots(Vec::new()).expect("no roots"))
+        .with_supervisor(env!("CARGO_BIN_EXE_meridian").into());
     let target = ProbeTarget {
         address,
         check: Arc::new(check),

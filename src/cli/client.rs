@@ -188,7 +188,7 @@ fn trusting(
         }
         None if !encrypted => return Ok(http.tls_certs_only([])),
         Some(file) => authorities(file)?.trust().clone(),
-        None => TrustStore::of_the_system()?.0,
+        None => TrustStore::from_system()?.0,
     };
     Ok(http.tls_backend_preconfigured((*trust.settings(true, AlpnProtocol::Http1)).clone()))
 }

@@ -144,7 +144,7 @@ impl Prober {
 
     /// Uses another program as the supervisor of exec checks. It must call
     /// [`supervisor::run_if_called`] first.
-    pub fn supervised_by(self, supervisor: PathBuf) -> Prober {
+    pub fn with_supervisor(self, supervisor: PathBuf) -> Prober {
         Prober { supervisor, ..self }
     }
 
@@ -156,7 +156,7 @@ impl Prober {
         let mut observation = match tokio::time::timeout(timeout, exchange).await {
             Ok(Ok(observation)) => observation,
             Ok(Err(ProbeError::Endpoint(reason))) => Observation::fail(reason),
-            Ok(Err(ProbeError::Own(shortage))) => return ProbeAttempt::NotMade(shortage),
+            Ok(Err(ProbeError::Local(shortage))) => return ProbeAttempt::NotMade(shortage),
             Err(_) => Observation::fail(stopwatch.describe_timeout(timeout)),
         };
         observation.phases = stopwatch.stop();

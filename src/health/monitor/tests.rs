@@ -8,8 +8,8 @@ use super::*;
 use crate::health::check::{HealthCheck, ProbeKind};
 use crate::health::machine::{HealthRules, ProbeResult};
 
-/// Simulated endpoints. Those in `dead` are silent, those in `hung` hang, those in `refusing` refuse
-/// connections, and those in `spoiled` answer with errors.
+/// Simulated endpoints. Those in `dead` are silent, those in `hung` hang, those in `refusing`
+/// refuse connections, and those in `spoiled` answer with errors.
 #[derive(Default)]
 struct Stage {
     dead: Mutex<HashSet<IpAddr>>,

@@ -55,12 +55,12 @@ pub async fn probe(
         }
         Some(ProgramOutcome::Error(errno)) => {
             let error = io::Error::from_raw_os_error(errno);
-            return Err(ProbeError::Own(Shortage::of_program(&program, &error)));
+            return Err(ProbeError::Local(Shortage::of_program(&program, &error)));
         }
         None => {
             let reason = "the supervisor of the program was killed";
             let shortage = Shortage::new(ShortageKind::Processes, &reason);
-            return Err(ProbeError::Own(shortage));
+            return Err(ProbeError::Local(shortage));
         }
     };
     Ok(observation)
@@ -101,7 +101,7 @@ impl Supervised {
             Ok(supervised) => Ok(supervised),
             Err(error) => {
                 let shortage = Shortage::of_program(&supervisor.display(), &error);
-                Err(ProbeError::Own(shortage))
+                Err(ProbeError::Local(shortage))
             }
         }
     }

@@ -113,14 +113,14 @@ pub enum ProbeError {
     /// The endpoint or the network failed. Holds the reason.
     Endpoint(String),
     /// This machine lacked a resource.
-    Own(Shortage),
+    Local(Shortage),
 }
 
 impl ProbeError {
     /// Classifies a socket error. `what` precedes the cause in the reason.
     pub fn of_socket(what: &str, error: &io::Error) -> ProbeError {
         match Shortage::of_socket(error) {
-            Some(shortage) => ProbeError::Own(shortage),
+            Some(shortage) => ProbeError::Local(shortage),
             None => {
                 let cause = reasons::reason_of(error).unwrap_or_else(|| error.to_string());
                 ProbeError::Endpoint(format!("{what}: {cause}"))

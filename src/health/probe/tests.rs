@@ -56,7 +56,7 @@ async fn ask_with(
 
 async fn ask(address: SocketAddr, probe: ProbeKind) -> Observation {
     ask_with(
-        TrustStore::of(Vec::new()).unwrap(),
+        TrustStore::from_roots(Vec::new()).unwrap(),
         address,
         probe,
         Duration::from_secs(10),
@@ -65,7 +65,13 @@ async fn ask(address: SocketAddr, probe: ProbeKind) -> Observation {
 }
 
 async fn ask_briefly(address: SocketAddr, probe: ProbeKind) -> Observation {
-    ask_with(TrustStore::of(Vec::new()).unwrap(), address, probe, TIMEOUT).await
+    ask_with(
+        TrustStore::from_roots(Vec::new()).unwrap(),
+        address,
+        probe,
+        TIMEOUT,
+    )
+    .await
 }
 
 fn http(expect: HttpExpectation) -> ProbeKind {
@@ -591,7 +597,7 @@ fn certificates(name: &str, expires: (i32, u8, u8)) -> (TrustStore, Arc<ServerCo
         .unwrap();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     (
-        TrustStore::of(vec![root.der().clone()]).unwrap(),
+        TrustStore::from_roots(vec![root.der().clone()]).unwrap(),
         Arc::new(config),
     )
 }
@@ -661,7 +667,7 @@ async fn certificates_are_verified_for_the_name_and_their_expiry_told() {
             "certificate",
         );
     }
-    let stranger = TrustStore::of(Vec::new()).unwrap();
+    let stranger = TrustStore::from_roots(Vec::new()).unwrap();
     assert_fails(
         &ask_with(
             stranger,

@@ -18,7 +18,7 @@ use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::{ClientConfig, Error, InconsistentKeys};
 use x509_cert::der::Decode;
 
-use super::verifier::{ByRoots, TakesAny};
+use super::verifier::{AcceptAny, RootVerifier};
 use crate::health::check::{CertificateRule, CheckTls};
 
 /// Trusted root certificates, as ready client configurations.
@@ -72,10 +72,10 @@ impl CheckAuthorities {
     /// A sentence: there is no certificate, or none is usable.
     pub fn from_pem(text: &[u8]) -> Result<CheckAuthorities, String> {
         let certificates = read_chain(text)?;
-        if !ByRoots::can_use(&certificates) {
+        if !RootVerifier::can_use(&certificates) {
             return Err("it holds no certificate that can be read as X.509: replace it".to_owned());
         }
-        let trust = TrustStore::of(certificates.clone())?;
+        let trust = TrustStore::from_roots(certificates.clone())?;
         Ok(CheckAuthorities(Arc::new(AuthorityFile {
             certificates,
             trust,
@@ -210,7 +210,7 @@ impl TrustStore {
     ///
     /// # Errors
     /// A sentence: the roots cannot be used.
-    pub fn of_the_system() -> Result<(TrustStore, Option<String>), String> {
+    pub fn from_system() -> Result<(TrustStore, Option<String>), String> {
         let loaded = rustls_native_certs::load_native_certs();
         let warning = if loaded.certs.is_empty() {
             let reason = "the system has no root certificates, so no certificate of an endpoint \
@@ -221,19 +221,19 @@ impl TrustStore {
         } else {
             None
         };
-        Ok((TrustStore::of(loaded.certs)?, warning))
+        Ok((TrustStore::from_roots(loaded.certs)?, warning))
     }
 
     /// Trusts only these root certificates, in DER.
     ///
     /// # Errors
     /// A sentence: the roots cannot be used.
-    pub fn of(roots: Vec<CertificateDer<'static>>) -> Result<TrustStore, String> {
+    pub fn from_roots(roots: Vec<CertificateDer<'static>>) -> Result<TrustStore, String> {
         let provider = Arc::new(ring::default_provider());
-        let by_roots = Arc::new(ByRoots::new(roots, provider.clone())?);
+        let verifier = Arc::new(RootVerifier::new(roots, provider.clone())?);
         Ok(TrustStore {
-            verified: by_protocol(&client_config(provider.clone(), by_roots)?),
-            unverified: by_protocol(&client_config(provider, Arc::new(TakesAny))?),
+            verified: by_protocol(&client_config(provider.clone(), verifier)?),
+            unverified: by_protocol(&client_config(provider, Arc::new(AcceptAny))?),
         })
     }
 

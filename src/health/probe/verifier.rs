@@ -1,9 +1,9 @@
 //! Certificate verifiers: which certificates of endpoints are accepted.
 //!
-//! [`ByRoots`] verifies like a web client. It also accepts a leaf certificate that is itself among
-//! the roots, as curl does with `--cacert`. [`TakesAny`] implements `verify = false`: it does not
-//! even check the signature of the handshake, because a key that this server cannot verify says
-//! nothing about the endpoint's health.
+//! [`RootVerifier`] verifies like a web client. It also accepts a leaf certificate that is itself
+//! among the roots, as curl does with `--cacert`. [`AcceptAny`] implements `verify = false`: it
+//! does not even check the signature of the handshake, because a key that this server cannot verify
+//! says nothing about the endpoint's health.
 //!
 //! Every refusal carries a sentence that says what to do ([`super::reasons`]).
 
@@ -25,14 +25,14 @@ use super::reasons::with_reason;
 
 /// Verifies certificates against root certificates. Without roots it accepts nothing.
 #[derive(Debug)]
-pub struct ByRoots {
+pub struct RootVerifier {
     /// `None` if there are no usable roots.
     inner: Option<Arc<WebPkiServerVerifier>>,
     roots: Vec<CertificateDer<'static>>,
     schemes: Vec<SignatureScheme>,
 }
 
-impl ByRoots {
+impl RootVerifier {
     /// Uses these roots and ignores those that cannot be parsed.
     ///
     /// # Errors
@@ -40,23 +40,23 @@ impl ByRoots {
     pub fn new(
         roots: Vec<CertificateDer<'static>>,
         provider: Arc<CryptoProvider>,
-    ) -> Result<ByRoots, String> {
+    ) -> Result<RootVerifier, String> {
         let schemes = provider
             .signature_verification_algorithms
             .supported_schemes();
         let mut store = RootCertStore::empty();
         store.add_parsable_certificates(roots.iter().cloned());
         if store.is_empty() {
-            return Ok(ByRoots {
+            return Ok(RootVerifier {
                 inner: None,
                 roots,
                 schemes,
             });
         }
-        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider).build();
-        let inner =
-            inner.map_err(|error| format!("the root certificates cannot be used: {error}"))?;
-        Ok(ByRoots {
+        let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider)
+            .build()
+            .map_err(|error| format!("the root certificates cannot be used: {error}"))?;
+        Ok(RootVerifier {
             inner: Some(inner),
             roots,
             schemes,
@@ -113,7 +113,7 @@ impl ByRoots {
     }
 }
 
-impl ServerCertVerifier for ByRoots {
+impl ServerCertVerifier for RootVerifier {
     fn verify_server_cert(
         &self,
         leaf: &CertificateDer<'_>,
@@ -174,9 +174,9 @@ fn is_authority(refused: &Error) -> bool {
 
 /// Accepts every certificate and does not check that the endpoint holds its key.
 #[derive(Debug)]
-pub struct TakesAny;
+pub struct AcceptAny;
 
-impl ServerCertVerifier for TakesAny {
+impl ServerCertVerifier for AcceptAny {
     fn verify_server_cert(
         &self,
         _leaf: &CertificateDer<'_>,
