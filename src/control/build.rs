@@ -85,10 +85,10 @@ impl BuildJob {
 
 /// The same zones with the services of another configuration, everything up for the moment.
 pub fn with_services(before: &Snapshot, config: &Config) -> Snapshot {
-    let world = before.world.with_services(config);
-    let present = LiveState::compile(&world, &Availability::all_up(config), Some(&before.present));
+    let catalog = before.catalog.with_services(config);
+    let live = LiveState::compile(&catalog, &Availability::all_up(config), Some(&before.live));
     Snapshot {
-        world: Arc::new(world),
-        ..before.with(present)
+        catalog: Arc::new(catalog),
+        ..before.with(live)
     }
 }

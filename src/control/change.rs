@@ -126,7 +126,7 @@ pub enum Change {
         /// The snapshot.
         narrow: Arc<Snapshot>,
         /// The same with wide blocks.
-        present: LiveState,
+        live: LiveState,
     },
     /// Everything that is not written yet is to be written.
     WriteAll {

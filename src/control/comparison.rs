@@ -125,16 +125,18 @@ impl Control {
         let snapshot = &state.snapshot;
         // Leases and ordered weights are not in the files, and outlive a reload.
         let plain = (!Arc::ptr_eq(base, laid)).then(|| with_services(snapshot, base));
-        let world = plain.as_ref().map_or(&snapshot.world, |plain| &plain.world);
+        let catalog = plain
+            .as_ref()
+            .map_or(&snapshot.catalog, |plain| &plain.catalog);
         let mut warnings = loaded.prints.same_serials(&prints.zones());
         warnings.append(&mut loaded.warnings);
-        compared((world, base, text), &loaded, warnings).map_err(|sentence| vec![sentence])
+        compared((catalog, base, text), &loaded, warnings).map_err(|sentence| vec![sentence])
     }
 }
 
 /// What is served beside what was read.
 fn compared(
-    (world, config, text): (&Catalog, &crate::config::Config, &str),
+    (catalog, config, text): (&Catalog, &crate::config::Config, &str),
     loaded: &LoadedState,
     warnings: Vec<String>,
 ) -> Result<ConfigComparison, String> {
@@ -143,9 +145,9 @@ fn compared(
         config: new_config,
         ..
     } = loaded;
-    let traffic = NotedTraffic::of(world);
-    let services = compare((world, config), (&new.world, new_config), &traffic)?;
-    let coverage = guard::coverage_with_all_up(world, &new.world, &traffic)?;
+    let traffic = NotedTraffic::of(catalog);
+    let services = compare((catalog, config), (&new.catalog, new_config), &traffic)?;
+    let coverage = guard::coverage_with_all_up(catalog, &new.catalog, &traffic)?;
     let moves_too_many = config
         .max_move
         .and_then(|limit| guard::refusal_of(limit, &services));
@@ -154,7 +156,7 @@ fn compared(
         .and_then(|limit| guard::uncovering(limit, &coverage));
     let read = |text: &str| toml::from_str(text).map_err(|error| error.to_string());
     let mut settings = settings(&read(text)?, &read(&loaded.text)?);
-    let mut records = differences(world, &new.world);
+    let mut records = differences(catalog, &new.catalog);
     let (settings_differing, records_differing) = (settings.len(), records.len());
     settings.truncate(MOST);
     records.truncate(MOST);
@@ -213,13 +215,13 @@ fn one_way(
 }
 
 fn difference(
-    world: &Catalog,
+    catalog: &Catalog,
     wire: &[u8],
     rtype: RecordType,
     change: Difference,
 ) -> Option<RecordDifference> {
     let name = Name::from_wire(wire).ok()?;
-    let zone = world
+    let zone = catalog
         .zone_of(&name)
         .map_or(String::new(), |zone| zone.origin.to_string());
     Some(RecordDifference {

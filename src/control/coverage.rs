@@ -53,24 +53,24 @@ impl Control {
     /// Counts clients where they are not counted yet, and tells who lost or found a live region. It may take seconds.
     pub(super) fn count_clients(&self) {
         let snapshot = self.snapshot();
-        self.coverage.count_all(&snapshot.world);
-        self.coverage.counts().keep(&snapshot.world);
+        self.coverage.count_all(&snapshot.catalog);
+        self.coverage.counts().keep(&snapshot.catalog);
         let report = self.coverage.report(&snapshot);
-        self.tell_coverage(&snapshot.world, &report);
+        self.tell_coverage(&snapshot.catalog, &report);
     }
 
-    fn tell_coverage(&self, world: &Catalog, report: &CoverageReport) {
+    fn tell_coverage(&self, catalog: &Catalog, report: &CoverageReport) {
         let mut told = self
             .coverage
             .told
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let mut present = HashSet::new();
-        for (service, families) in world.services.iter().zip(&report.services) {
+        let mut live = HashSet::new();
+        for (service, families) in catalog.services.iter().zip(&report.services) {
             let name = service.name.to_string();
             for coverage in families {
                 let key = (name.clone(), coverage.rtype.clone());
-                present.insert(key.clone());
+                live.insert(key.clone());
                 let before = told.get(&key).copied();
                 if coverage.is_whole() {
                     if told.remove(&key).is_some() {
@@ -96,7 +96,7 @@ impl Control {
                 }
             }
         }
-        told.retain(|key, _| present.contains(key));
+        told.retain(|key, _| live.contains(key));
     }
 
     /// Refuses an order that leaves clients without a live region who have one now. Whoever means it does not ask.
@@ -144,7 +144,7 @@ impl Control {
             plan,
             &EffectiveOverrides::of(&book, config, BootTime::now()),
         );
-        match refusal(&what, &self.losses(&state.snapshot.world, &now, &then)) {
+        match refusal(&what, &self.losses(&state.snapshot.catalog, &now, &then)) {
             Some(sentence) => Err(ChangeRefusal::Uncovers(sentence)),
             None => Ok(()),
         }
@@ -166,7 +166,7 @@ impl Control {
             plan,
             targets: &targets,
             effect,
-            world: None,
+            catalog: None,
             now: BootTime::now().elapsed(),
         };
         AvailabilityMemory::default().fold(&facts).availability
@@ -184,21 +184,21 @@ impl Control {
         let now = &state.snapshot;
         let effect = EffectiveOverrides::of(&state.book, &derived.config, BootTime::now());
         let then = self.foreseen(&derived.config, &derived.plan, &effect);
-        self.coverage.count_all(&now.world);
+        self.coverage.count_all(&now.catalog);
         self.coverage.count_all(new);
-        let traffic = noted_in(new, &NotedTraffic::of(&now.world)).unwrap_or_default();
+        let traffic = noted_in(new, &NotedTraffic::of(&now.catalog)).unwrap_or_default();
         let counts = self.coverage.counts();
         let before = coverages(
-            &now.world,
-            Some(now.present.availability()),
-            &noted(&now.world),
+            &now.catalog,
+            Some(now.live.availability()),
+            &noted(&now.catalog),
             &counts,
         );
         let after = coverages(new, Some(&then), &traffic, &counts);
         drop(counts);
         guard::uncovering(
             limit,
-            &guard::changes_of_coverage((&now.world, &before), (new, &after)),
+            &guard::changes_of_coverage((&now.catalog, &before), (new, &after)),
         )
     }
 
@@ -206,13 +206,13 @@ impl Control {
     /// they are not yet.
     fn losses(
         &self,
-        world: &Catalog,
+        catalog: &Catalog,
         now: &Availability,
         then: &Availability,
     ) -> Vec<(String, Coverage)> {
-        let (noted, mut known) = (noted(world), Losses::new());
+        let (noted, mut known) = (noted(catalog), Losses::new());
         let mut losses = Vec::new();
-        for (at, service) in world.services.iter().enumerate() {
+        for (at, service) in catalog.services.iter().enumerate() {
             let (now, then) = (now.services.get(at), then.services.get(at));
             if now == then {
                 continue;
@@ -229,7 +229,7 @@ impl Control {
                     .map_or(Vec::new(), |clients| classes_of(&view.catchment, clients));
                 let loss = Coverage::of(
                     family,
-                    &self.coverage.count(view, &world.atlas),
+                    &self.coverage.count(view, &catalog.atlas),
                     &lost,
                     &clients,
                 );

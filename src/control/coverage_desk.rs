@@ -48,13 +48,13 @@ impl CoverageDesk {
     }
 
     /// Counts the clients of every service of a World.
-    pub(super) fn count_all(&self, world: &Catalog) {
-        for view in world
+    pub(super) fn count_all(&self, catalog: &Catalog) {
+        for view in catalog
             .services
             .iter()
             .flat_map(|service| service.views.iter().flatten())
         {
-            self.count(view, &world.atlas);
+            self.count(view, &catalog.atlas);
         }
     }
 
@@ -66,14 +66,14 @@ impl CoverageDesk {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         let now = BootTime::now().elapsed();
-        let is_young = snapshot.world.sample.rules().is_none()
+        let is_young = snapshot.catalog.sample.rules().is_none()
             || now.saturating_sub(latest.made) < TRAFFIC_AGE;
         if is_young && latest.is_whole() && std::ptr::eq(latest.of.as_ptr(), Arc::as_ptr(snapshot))
         {
             return latest;
         }
-        let (world, availability) = (&snapshot.world, snapshot.present.availability());
-        let services = coverages(world, Some(availability), &noted(world), &self.counts());
+        let (catalog, availability) = (&snapshot.catalog, snapshot.live.availability());
+        let services = coverages(catalog, Some(availability), &noted(catalog), &self.counts());
         let report = Arc::new(CoverageReport {
             of: Arc::downgrade(snapshot),
             made: now,

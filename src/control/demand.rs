@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::catalog::services::{ServiceFamily, ServiceView, SteeredService};
 use crate::config::Capacity;
 use crate::health::spill::{self, SpillGroup};
-use crate::steering::outcome::RegionCapacity;
+use crate::steering::failover::RegionCapacity;
 use crate::steering::{AllDown, RegionStates, Share};
 
 /// Most groups of one family; those that cover least addresses are left out.
@@ -233,7 +233,7 @@ fn groups(view: &ServiceView, family: ServiceFamily) -> Vec<SpillGroup> {
     };
     let standing: Vec<RegionCapacity> = view.regions.iter().map(half).collect();
     let states = RegionStates {
-        standing,
+        capacities: standing,
         all_down: AllDown::NoData,
         ..RegionStates::default()
     };
@@ -258,7 +258,7 @@ fn groups(view: &ServiceView, family: ServiceFamily) -> Vec<SpillGroup> {
             continue;
         };
         let tiers: Vec<Vec<(usize, f64)>> = outcome
-            .stages
+            .tiers
             .iter()
             .map(|stage| {
                 let listed = |position: u8| {

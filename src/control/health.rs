@@ -129,7 +129,7 @@ impl Control {
     pub async fn start_health(&self) -> Result<(), String> {
         let now = self.state();
         let plan = &now.derived.plan;
-        let (trust, warning) = TrustStore::of_the_system()?;
+        let (trust, warning) = TrustStore::from_system()?;
         warning
             .filter(|_| plan.needs_system_roots())
             .iter()
@@ -194,16 +194,16 @@ impl Control {
             targets,
             suspect,
             not_made,
-            availability: snapshot.present.availability().clone(),
+            availability: snapshot.live.availability().clone(),
             transitions,
             orders: state.book.iter().cloned().collect(),
             effect: state.derived.effect.clone(),
             leases: LeaseTable::clone(&state.leases),
             names: self.known_names(),
-            answers: traffic::answers(&snapshot.world),
+            answers: traffic::answers(&snapshot.catalog),
             rates: state
                 .traffic
-                .rates(&snapshot.world, BootTime::now().elapsed()),
+                .rates(&snapshot.catalog, BootTime::now().elapsed()),
             moved: state.moved.clone(),
             coverage: self.coverage_of(snapshot),
         }

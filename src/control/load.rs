@@ -222,14 +222,14 @@ fn load_config(
         .into_iter()
         .chain(zones.files.iter().cloned())
         .collect();
-    let (world, zone_warnings) = compile(&config, zones, atlas.atlas.clone())?;
+    let (catalog, zone_warnings) = compile(&config, zones, atlas.atlas.clone())?;
     warnings.extend(zone_warnings);
     warnings.extend(
         [&identity.dns, &identity.admin]
             .into_iter()
             .filter_map(|found| found.warning.clone()),
     );
-    let snapshot = snapshot(&config, world, cookies)?;
+    let snapshot = snapshot(&config, catalog, cookies)?;
     Ok(LoadedState {
         snapshot,
         config,
@@ -257,10 +257,10 @@ fn cookie_secrets(config: &Config) -> Result<Option<CookieSecrets>, String> {
 /// Access is stated of a zone that is not there.
 pub(crate) fn snapshot(
     config: &Config,
-    world: Catalog,
+    catalog: Catalog,
     cookies: Option<CookieSecrets>,
 ) -> Result<Snapshot, Vec<String>> {
-    let zones = ZoneAccess::of(&config.zone_access, &world.zones).map_err(|unknown| {
+    let zones = ZoneAccess::of(&config.zone_access, &catalog.zones).map_err(|unknown| {
         let mistake = |stated: &config::ZoneAccessConfig| {
             let place = format!("{}:{}:1", config.file.display(), stated.line);
             format!(
@@ -270,11 +270,11 @@ pub(crate) fn snapshot(
         };
         unknown.into_iter().map(mistake).collect::<Vec<_>>()
     })?;
-    let present = LiveState::compile(&world, &Availability::all_up(config), None);
+    let live = LiveState::compile(&catalog, &Availability::all_up(config), None);
     Ok(Snapshot {
-        turns: Arc::new(RoundRobinCounters::new(world.services.len())),
-        world: Arc::new(world),
-        present,
+        turns: Arc::new(RoundRobinCounters::new(catalog.services.len())),
+        catalog: Arc::new(catalog),
+        live,
         policy: Arc::new(ServerPolicy::of(config, cookies, zones)),
         clock: process::clock(),
     })
@@ -286,7 +286,7 @@ pub fn compile(
     zones: zone::LoadedZones,
     atlas: Arc<Atlas>,
 ) -> Result<(Catalog, Vec<String>), Vec<String>> {
-    let world = Catalog::compile(config, &zones.zones, atlas).map_err(|mistakes| {
+    let catalog = Catalog::compile(config, &zones.zones, atlas).map_err(|mistakes| {
         let place = |line: u32| format!("{}:{line}:1", config.file.display());
         mistakes
             .into_iter()
@@ -294,21 +294,21 @@ pub fn compile(
             .collect::<Vec<_>>()
     })?;
     let mut warnings = lines(zones.warnings);
-    warnings.extend(long_denials(config, &zones.zones, &world));
+    warnings.extend(long_denials(config, &zones.zones, &catalog));
     let unsteered = zones
         .missing_addresses
         .into_iter()
-        .filter(|(name, _)| world.service_named(name).is_none());
+        .filter(|(name, _)| catalog.service_named(name).is_none());
     warnings.extend(unsteered.map(|(_, warning)| warning.to_string()));
-    Ok((world, warnings))
+    Ok((catalog, warnings))
 }
 
 /// Zones whose denials outlive what the services in them give: who asked for a name or a type just before it was added is
 /// told for so long that it is not there. (A denial of what a service has is never kept longer than its TTL.)
-fn long_denials(config: &Config, zones: &[zone::Zone], world: &Catalog) -> Vec<String> {
+fn long_denials(config: &Config, zones: &[zone::Zone], catalog: &Catalog) -> Vec<String> {
     let mut shortest: HashMap<&Name, &config::ServiceConfig> = HashMap::new();
     for service in &config.services {
-        let Some(zone) = world.zone_of(&service.name) else {
+        let Some(zone) = catalog.zone_of(&service.name) else {
             continue;
         };
         let known = shortest.entry(&zone.origin).or_insert(service);

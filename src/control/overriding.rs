@@ -256,12 +256,12 @@ impl ControlState {
         ) else {
             return String::new();
         };
-        let world = &self.snapshot.world;
-        if world
+        let catalog = &self.snapshot.catalog;
+        if catalog
             .services
             .iter()
             .flat_map(|service| service.views.iter().flatten())
-            .any(|view| view.shares(world, name))
+            .any(|view| view.shares(catalog, name))
         {
             return String::new();
         }

@@ -35,21 +35,21 @@ impl ControlState {
             plan: &self.derived.plan,
             targets: &self.inputs.targets,
             effect: &self.derived.effect,
-            world: Some(&before.world),
+            catalog: Some(&before.catalog),
             now: time(now),
         };
         let folded = self.memory.fold(&facts);
         self.moving = folded.moving;
         let mut moved = PerRegion::new();
-        if is_new || before.present.availability() != &folded.availability {
-            let rates = self.traffic.rates(&before.world, time(now));
-            moved = traffic::moved(&rates, before.present.availability(), &folded.availability);
-            let present = LiveState::compile_at_once(
-                &before.world,
+        if is_new || before.live.availability() != &folded.availability {
+            let rates = self.traffic.rates(&before.catalog, time(now));
+            moved = traffic::moved(&rates, before.live.availability(), &folded.availability);
+            let live = LiveState::compile_at_once(
+                &before.catalog,
                 &folded.availability,
-                Some(&before.present),
+                Some(&before.live),
             );
-            self.publish(before.with(present), effects);
+            self.publish(before.with(live), effects);
         }
         if is_new {
             // Services and regions may have other numbers.
@@ -84,7 +84,7 @@ impl ControlState {
         if self.moving || is_new_hour {
             self.refresh(None, now, effects);
         }
-        Arc::make_mut(&mut self.traffic).sample(&self.snapshot.world, time(now));
+        Arc::make_mut(&mut self.traffic).sample(&self.snapshot.catalog, time(now));
         if let Some(observed) = observed {
             self.tell_of_shortages(&observed.shortages);
         }

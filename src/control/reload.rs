@@ -171,10 +171,10 @@ impl Control {
         let derived = Derived::first(&inputs, BootTime::now());
         let is_plain = Arc::ptr_eq(&inputs.base, &derived.config);
         let overlaid = (!is_plain).then(|| with_services(&plain, &derived.config));
-        let new = &overlaid.as_ref().unwrap_or(&plain).world;
+        let new = &overlaid.as_ref().unwrap_or(&plain).catalog;
         if !confirmed.moves {
             let now = self.snapshot();
-            if let Some(sentence) = guard::refusal((&now.world, config), (new, &derived.config)) {
+            if let Some(sentence) = guard::refusal((&now.catalog, config), (new, &derived.config)) {
                 return Err(vec![format!("{}: {sentence}", self.origin)]);
             }
         }

@@ -32,7 +32,7 @@ pub struct AvailabilityFacts<'f> {
     /// What operators have ordered.
     pub effect: &'f EffectiveOverrides,
     /// What is being answered from, where answers per region are counted; `None`: no region is within a capacity.
-    pub world: Option<&'f Catalog>,
+    pub catalog: Option<&'f Catalog>,
     /// On the clock that regions come back by.
     pub now: Duration,
 }
@@ -332,7 +332,9 @@ fn keep_within_capacity(
         .iter()
         .map(|region| region.capacity)
         .collect();
-    let steered = facts.world.and_then(|world| world.services.get(index));
+    let steered = facts
+        .catalog
+        .and_then(|catalog| catalog.services.get(index));
     let Some(steered) = steered.filter(|_| capacities.iter().any(Option::is_some)) else {
         return false;
     };

@@ -162,9 +162,9 @@ impl ControlState {
                 let ended = self.expire(now, &mut effects);
                 effects.replies.push(Answer::Ended(reply, ended));
             }
-            Change::Widened { narrow, present } => {
+            Change::Widened { narrow, live } => {
                 if Arc::ptr_eq(&narrow, &self.snapshot) {
-                    self.publish(narrow.with(present), &mut effects);
+                    self.publish(narrow.with(live), &mut effects);
                 }
             }
             Change::WriteAll { reply } => {
@@ -286,7 +286,7 @@ impl ControlState {
         now: ClockReading,
         effects: &mut Effects,
     ) {
-        traffic::go_on_noting(&self.snapshot.world, &snapshot.world);
+        traffic::go_on_noting(&self.snapshot.catalog, &snapshot.catalog);
         self.inputs.base = derived.base.clone();
         self.inputs.names = rest.names;
         self.files = rest.files;

@@ -1,5 +1,5 @@
 //! Everything between probes and answers, played on a clock that stands still until everybody sleeps: the monitor, the
-//! controller's step, the compiled present, and the code that answers. Faults come from a seed, which is named when a law is broken:
+//! controller's step, the compiled live, and the code that answers. Faults come from a seed, which is named when a law is broken:
 //! `MERIDIAN_SEED=7 cargo test simulation` plays that one again.
 
 use std::collections::{BTreeMap, HashMap};
@@ -412,7 +412,7 @@ impl Play {
         ]
         .concat();
         let mut reply = [0; 1232];
-        let moment = self.snapshot().moment_in(0, self.draw);
+        let moment = self.snapshot().client_context(0, self.draw);
         let answered = answer(
             &query,
             client.into(),
@@ -442,7 +442,7 @@ impl Play {
                 .flat_map(|region| &region.endpoints);
             let alive =
                 listed.any(|endpoint| self.stage.script.is_surely_alive(address_of(endpoint), now));
-            let standing = &self.snapshot().present.availability().services[service];
+            let standing = &self.snapshot().live.availability().services[service];
             let open = standing
                 .regions
                 .iter()
@@ -591,7 +591,7 @@ fn the_same_seed_is_the_same_play() {
 
 /// Sixty networks each in Germany, Britain and Singapore.
 fn clients(loaded: &LoadedState) -> Vec<IpAddr> {
-    let (atlas, mut chance) = (&loaded.snapshot.world.atlas, Chance(1));
+    let (atlas, mut chance) = (&loaded.snapshot.catalog.atlas, Chance(1));
     let mut found: HashMap<&str, Vec<IpAddr>> = HashMap::new();
     while found.len() < 3 || found.values().any(|clients| clients.len() < 60) {
         let address = IpAddr::from(Ipv4Addr::from_bits(chance.below(1 << 32) as u32));

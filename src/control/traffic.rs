@@ -22,17 +22,17 @@ pub type PerRegion<T> = Vec<Vec<T>>;
 #[derive(Debug, Clone, Default)]
 pub struct TrafficRates {
     /// What the counts are of: another World counts from nothing.
-    world: Weak<Catalog>,
+    catalog: Weak<Catalog>,
     /// The oldest first.
     samples: VecDeque<(Duration, PerRegion<u64>)>,
 }
 
 impl TrafficRates {
     /// Takes in what has been answered by now.
-    pub fn sample(&mut self, world: &Arc<Catalog>, now: Duration) {
-        if !self.is_of(world) {
+    pub fn sample(&mut self, catalog: &Arc<Catalog>, now: Duration) {
+        if !self.is_of(catalog) {
             *self = TrafficRates {
-                world: Arc::downgrade(world),
+                catalog: Arc::downgrade(catalog),
                 samples: VecDeque::new(),
             };
         }
@@ -43,7 +43,7 @@ impl TrafficRates {
         {
             return;
         }
-        self.samples.push_back((now, answers(world)));
+        self.samples.push_back((now, answers(catalog)));
         while self
             .samples
             .get(1)
@@ -54,12 +54,12 @@ impl TrafficRates {
     }
 
     /// Answers per second of each region; 0.0 while nothing can be said yet.
-    pub fn rates(&self, world: &Arc<Catalog>, now: Duration) -> PerRegion<f64> {
-        let counts = answers(world);
+    pub fn rates(&self, catalog: &Arc<Catalog>, now: Duration) -> PerRegion<f64> {
+        let counts = answers(catalog);
         let oldest = self
             .samples
             .front()
-            .filter(|(then, _)| self.is_of(world) && now.saturating_sub(*then) >= STEP);
+            .filter(|(then, _)| self.is_of(catalog) && now.saturating_sub(*then) >= STEP);
         let Some((then, before)) = oldest else {
             return counts
                 .into_iter()
@@ -73,14 +73,18 @@ impl TrafficRates {
         counts.into_iter().zip(before).map(rates).collect()
     }
 
-    fn is_of(&self, world: &Arc<Catalog>) -> bool {
-        std::ptr::eq(self.world.as_ptr(), Arc::as_ptr(world))
+    fn is_of(&self, catalog: &Arc<Catalog>) -> bool {
+        std::ptr::eq(self.catalog.as_ptr(), Arc::as_ptr(catalog))
     }
 }
 
 /// What has been answered since the World was compiled.
-pub fn answers(world: &Catalog) -> PerRegion<u64> {
-    world.services.iter().map(SteeredService::answers).collect()
+pub fn answers(catalog: &Catalog) -> PerRegion<u64> {
+    catalog
+        .services
+        .iter()
+        .map(SteeredService::answers)
+        .collect()
 }
 
 /// Answers per second that go elsewhere, by the region that gave them: what `after` takes away from regions.

@@ -61,7 +61,7 @@ impl Control {
             }
             // The next change need not wait for this; and what still changes every second is not worth the work.
             let now = self.snapshot();
-            if Arc::ptr_eq(&now, &before) && now.present.is_narrow() {
+            if Arc::ptr_eq(&now, &before) && now.live.is_narrow() {
                 let (control, narrow) = (self.clone(), now.clone());
                 // If its thread is busy with this already, the next turn is early enough.
                 self.threads.widen.offer(move || control.widen(narrow));
@@ -75,8 +75,8 @@ impl Control {
 
     /// Widens the blocks of a snapshot that was published at once.
     fn widen(&self, narrow: Arc<Snapshot>) {
-        let present = narrow.present.widened(&narrow.world);
-        self.controller.send(Change::Widened { narrow, present });
+        let live = narrow.live.widened(&narrow.catalog);
+        self.controller.send(Change::Widened { narrow, live });
     }
 
     /// Ends what has ended. Runs until it is dropped.

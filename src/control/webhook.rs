@@ -108,7 +108,7 @@ fn pause(failure: u32) -> Duration {
 
 /// One client, with the system's roots of trust. Events hold names of the inside, so no redirect is followed.
 fn make_client() -> Result<Client, String> {
-    let (trust, _) = TrustStore::of_the_system()?;
+    let (trust, _) = TrustStore::from_system()?;
     let client = Client::builder()
         .tls_backend_preconfigured((*trust.settings(true, AlpnProtocol::Http1)).clone());
     let client = client

@@ -91,7 +91,7 @@ impl Play {
             plan: &self.plan,
             targets: &self.verdicts,
             effect: &self.effect,
-            world: None,
+            catalog: None,
             now: Duration::from_secs(second),
         };
         self.memory.fold(&facts).availability.services.remove(0)

@@ -186,7 +186,7 @@ impl Play {
 
     /// Whether a region takes clients.
     fn serves(&self, region: usize) -> bool {
-        self.state.snapshot.present.availability().services[0].regions[region].share > Share::NONE
+        self.state.snapshot.live.availability().services[0].regions[region].share > Share::NONE
     }
 
     /// The endpoints of Frankfurt that answers are made from.
@@ -343,12 +343,12 @@ fn a_snapshot_that_is_not_served_any_more_is_not_widened() {
     let mut play = Play::new();
     let narrow = play.state.snapshot.clone();
     play.give("fra", OverrideAction::Drain, None);
-    let present = narrow.present.widened(&narrow.world);
-    play.step(Change::Widened { narrow, present });
+    let live = narrow.live.widened(&narrow.catalog);
+    play.step(Change::Widened { narrow, live });
     assert!(play.published == 0 && !play.serves(0));
     let narrow = play.state.snapshot.clone();
-    let present = narrow.present.widened(&narrow.world);
-    play.step(Change::Widened { narrow, present });
+    let live = narrow.live.widened(&narrow.catalog);
+    play.step(Change::Widened { narrow, live });
     assert!(play.published == 1 && !play.serves(0));
 }
 
