@@ -1,5 +1,6 @@
 //! The World: zones, services and geography compiled for answering. Immutable; replaced whole or not at all.
 
+pub mod keys;
 pub mod names;
 pub mod records;
 
@@ -63,6 +64,15 @@ pub struct CatalogZone {
 }
 
 impl Catalog {
+    /// Continues the sample of clients of the catalog that this one replaces, for the services that stay.
+    pub fn continue_sample(&self, old: &Catalog) {
+        self.sample.go_on_from(&old.sample, |service| {
+            let service = old.services.get(service.0 as usize)?;
+            let (id, _) = self.service_named(&service.name)?;
+            Some(id)
+        });
+    }
+
     /// The same zones with services that have other endpoints or weights: those of a configuration with the same
     /// services in the same order, whose endpoints fit the zones as well as before.
     pub fn with_services(&self, config: &Config) -> Catalog {

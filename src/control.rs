@@ -42,13 +42,10 @@ mod publishing;
 
 mod running;
 
-mod demand;
 pub mod hold;
-mod least_load;
 mod probed;
 pub mod standing;
 pub mod targets;
-pub mod traffic;
 
 pub mod health;
 mod health_news;

@@ -13,7 +13,6 @@ pub mod cadence;
 pub mod machine;
 
 pub mod fold;
-pub mod spill;
 
 pub mod check;
 pub mod suspicion;

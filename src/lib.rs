@@ -4,7 +4,7 @@
 //! outside safe to read, [`terminal`] prints. [`net`], [`dns`] and [`steering`] are pure functions of values. [`zone`],
 //! [`geo`], [`health`] and [`resolve`] turn files, probes and names elsewhere into tables, and [`config`] checks the
 //! configuration file. [`catalog`] is the compiled state and [`answer`] makes replies from it; [`explain`] and
-//! [`foresight`] say why, and what if. [`server`] holds the sockets, [`control`] loads and publishes, [`admin`] serves
+//! [`foresight`] say why, and what if. [`balance`] divides the load, [`server`] holds the sockets, [`control`] loads and publishes, [`admin`] serves
 //! the API. [`daemon`] is the running process; [`demo`], [`import`] and [`cli`] are the commands.
 //!
 //! Imports point down only (kept by `tests/tidy.rs`). `docs/architecture.md` explains the design.
@@ -31,6 +31,7 @@ pub mod catalog;
 
 pub mod answer;
 
+pub mod balance;
 pub mod explain;
 pub mod foresight;
 pub mod server;

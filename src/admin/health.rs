@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::status::ServiceStatus;
+use crate::catalog::keys::{ByRegion, RegionKey};
 use crate::config::{Endpoint, EndpointTarget, ServiceConfig};
 use crate::control::standing::FULL;
 use crate::control::targets::ProbeRef;
-use crate::control::traffic::PerRegion;
 use crate::control::{HealthView, word};
 use crate::foresight::coverage::Coverage;
 use crate::health::probe::ProbePhases;
@@ -151,7 +151,12 @@ pub fn services(view: &HealthView) -> Vec<ServiceStatus> {
                 share_percent: now.map_or(1.0, |now| now.share.fraction()) * 100.0,
                 answers: of_region(&view.answers, index, at),
                 answers_per_second: (of_region(&view.rates, index, at) * 10.0).round() / 10.0,
-                moved_per_second: (view.moved.of(index, at) * 10.0).round() / 10.0,
+                moved_per_second: (view.moved.of(RegionKey {
+                    service: index,
+                    region: at,
+                }) * 10.0)
+                    .round()
+                    / 10.0,
                 endpoints: region.endpoints.iter().enumerate().map(endpoint).collect(),
             }
         };
@@ -190,10 +195,9 @@ fn is_well(region: &RegionHealth) -> bool {
     region.share_percent == 100.0 && region.order.is_none() && region.endpoints.iter().all(is_up)
 }
 
-fn of_region<T: Copy + Default>(values: &PerRegion<T>, service: usize, region: usize) -> T {
+fn of_region<T: Copy + Default>(values: &ByRegion<T>, service: usize, region: usize) -> T {
     values
-        .get(service)
-        .and_then(|service| service.get(region))
+        .get(RegionKey { service, region })
         .copied()
         .unwrap_or_default()
 }

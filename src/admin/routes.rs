@@ -155,7 +155,7 @@ pub fn routes() -> Vec<AdminRoute> {
             errors: &[422],
             ..get(
                 "/v1/reload",
-                "ReadThreads everything anew and serves it",
+                "Reads everything anew and serves it",
                 ResponseKind::json::<LastReload>(),
                 routing::post(reload),
             )
@@ -167,7 +167,7 @@ pub fn routes() -> Vec<AdminRoute> {
             errors: &[422],
             ..get(
                 "/v1/plan",
-                "ReadThreads everything anew and says what a reload would change; it changes nothing, and shows what is written",
+                "Reads everything anew and says what a reload would change; it changes nothing, and shows what is written",
                 ResponseKind::json::<ConfigComparison>(),
                 routing::post(plan),
             )

@@ -18,8 +18,9 @@ use super::leases::LeaseTable;
 use super::orders::Override;
 use super::running::Control;
 use super::targets::{Evidence, ProbePlan, ProbeRef};
-use super::traffic::{self, MovedRates, PerRegion};
+use crate::balance::traffic_rates::{self, MovedRates};
 use crate::catalog::Availability;
+use crate::catalog::keys::ByRegion;
 use crate::config::Config;
 use crate::health::check::TargetKey;
 use crate::health::monitor::{Monitor, TargetHealth};
@@ -55,9 +56,9 @@ pub struct HealthView {
     /// What names of endpoints resolve to.
     pub names: KnownNames,
     /// Answers that each region of each service has given since the service was compiled.
-    pub answers: PerRegion<u64>,
+    pub answers: ByRegion<u64>,
     /// The same per second, over the last seconds.
-    pub rates: PerRegion<f64>,
+    pub rates: ByRegion<f64>,
     /// What regions gave when they lost clients.
     pub moved: MovedRates,
     /// Who has a live region.
@@ -200,7 +201,7 @@ impl Control {
             effect: state.derived.effect.clone(),
             leases: LeaseTable::clone(&state.leases),
             names: self.known_names(),
-            answers: traffic::answers(&snapshot.catalog),
+            answers: traffic_rates::answers(&snapshot.catalog),
             rates: state
                 .traffic
                 .rates(&snapshot.catalog, BootTime::now().elapsed()),

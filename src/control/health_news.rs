@@ -7,8 +7,8 @@ use super::events::{EventDraft, EventTopic};
 use super::state::ControlState;
 use super::targets::ProbePlan;
 use super::told::LogState;
-use super::traffic::PerRegion;
 use crate::catalog::Availability;
+use crate::catalog::keys::{ByRegion, RegionKey};
 use crate::config::Config;
 use crate::health::check::TargetKey;
 use crate::health::machine::HealthState;
@@ -63,7 +63,7 @@ impl ControlState {
     pub(super) fn tell(
         &mut self,
         availability: &Availability,
-        moved: &PerRegion<f64>,
+        moved: &ByRegion<f64>,
         effects: &mut Effects,
     ) {
         if !self.is_probing {
@@ -76,7 +76,7 @@ impl ControlState {
                 let places = self.derived.plan.places(&event.target);
                 let moved = places
                     .iter()
-                    .filter_map(|&(service, region)| moved.get(service)?.get(region))
+                    .filter_map(|&(service, region)| moved.get(RegionKey { service, region }))
                     .sum();
                 effects.actions.push(Action::Tell(news.moving(moved)));
             }

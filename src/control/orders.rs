@@ -95,7 +95,7 @@ pub struct Override {
 
 /// An order as people and the state directory see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "Override")]
+#[schemars(rename = "Order")]
 pub struct OrderRecord {
     /// All but its end.
     #[serde(flatten)]

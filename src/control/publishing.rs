@@ -14,9 +14,10 @@ use super::health_news;
 use super::keep::NAMES;
 use super::standing::AvailabilityFacts;
 use super::state::{ControlState, time};
-use super::traffic::{self, MovedRates, PerRegion};
 use crate::answer::Snapshot;
+use crate::balance::traffic_rates::{self, MovedRates};
 use crate::catalog::LiveState;
+use crate::catalog::keys::ByRegion;
 use crate::resolve::KnownNames;
 
 impl ControlState {
@@ -27,7 +28,7 @@ impl ControlState {
         loaded: Option<Snapshot>,
         now: ClockReading,
         effects: &mut Effects,
-    ) -> PerRegion<f64> {
+    ) -> ByRegion<f64> {
         let is_new = loaded.is_some();
         let before = loaded.map_or_else(|| self.snapshot.clone(), Arc::new);
         let facts = AvailabilityFacts {
@@ -40,10 +41,10 @@ impl ControlState {
         };
         let folded = self.memory.fold(&facts);
         self.moving = folded.moving;
-        let mut moved = PerRegion::new();
+        let mut moved = ByRegion::new();
         if is_new || before.live.availability() != &folded.availability {
             let rates = self.traffic.rates(&before.catalog, time(now));
-            moved = traffic::moved(&rates, before.live.availability(), &folded.availability);
+            moved = traffic_rates::moved(&rates, before.live.availability(), &folded.availability);
             let live = LiveState::compile_at_once(
                 &before.catalog,
                 &folded.availability,
@@ -69,7 +70,7 @@ impl ControlState {
             &self.derived.config,
             now.boot,
         ));
-        self.refresh(None, now, effects).iter().flatten().sum()
+        self.refresh(None, now, effects).values().sum()
     }
 
     /// Publishes what moves with time, and keeps what has changed.

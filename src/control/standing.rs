@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::demand::TrafficModel;
 use super::effect::{EffectiveOverrides, RegionOverrides};
 use super::hold;
-use super::least_load::{self, LoadReports};
 use super::targets::{Evidence, ProbePlan, ProbeRef};
+use crate::balance::least_load::{self, LoadReports, RegionHeadroom};
+use crate::balance::traffic_model::TrafficModel;
 use crate::catalog::present::{RegionAvailability, RegionWeights, ServiceAvailability};
 use crate::catalog::{Availability, Catalog};
 use crate::config::{Capacity, Config, ServiceConfig, ServiceRegion};
@@ -327,17 +327,19 @@ fn keep_within_capacity(
     standing: &mut ServiceStanding,
     remembered: &[Remembered],
 ) -> bool {
-    let capacities: Vec<Option<Capacity>> = service
-        .regions
-        .iter()
-        .map(|region| region.capacity)
-        .collect();
-    let steered = facts
+    let mut capacities: Vec<Option<Capacity>> = Vec::new();
+    for region in &service.regions {
+        capacities.push(region.capacity);
+    }
+    let Some(steered) = facts
         .catalog
-        .and_then(|catalog| catalog.services.get(index));
-    let Some(steered) = steered.filter(|_| capacities.iter().any(Option::is_some)) else {
+        .and_then(|catalog| catalog.services.get(index))
+    else {
         return false;
     };
+    if capacities.iter().all(Option::is_none) {
+        return false;
+    }
     let demand = demands
         .entry(index)
         .or_insert_with(|| TrafficModel::of(steered));
@@ -346,11 +348,9 @@ fn keep_within_capacity(
     demand.observe(steered, &before, facts.now);
     let most: Vec<f64> = standing.regions.iter().map(|region| region.share).collect();
     let shares = demand.shares(&capacities, &most, service.all_down);
-    standing
-        .regions
-        .iter_mut()
-        .zip(shares)
-        .for_each(|(region, share)| region.share = share);
+    for (region, share) in standing.regions.iter_mut().zip(shares) {
+        region.share = share;
+    }
     true
 }
 
@@ -364,26 +364,24 @@ fn weights(
     if service.pick != PickMethod::LeastLoad {
         return None;
     }
-    let mut headroom = |region: usize, endpoint: usize| {
-        let asked = facts.plan.asked(index, region, endpoint)?;
-        loads.headroom(asked, facts.targets, facts.now)
-    };
-    let regions = service.regions.iter().enumerate();
-    let headrooms: Vec<Vec<Option<f64>>> = regions
-        .map(|(at, region)| {
-            (0..region.endpoints.len())
-                .map(|endpoint| headroom(at, endpoint))
-                .collect()
-        })
-        .collect();
-    let weight = |region: &ServiceRegion| {
-        facts
-            .config
-            .regions
-            .get(usize::from(region.region.0))
-            .map_or(0, |region| region.weight)
-    };
-    least_load::weights(&service.regions, weight, &headrooms)
+    let mut regions = Vec::with_capacity(service.regions.len());
+    for (at, region) in service.regions.iter().enumerate() {
+        let mut endpoints = Vec::with_capacity(region.endpoints.len());
+        for endpoint in 0..region.endpoints.len() {
+            let asked = facts.plan.asked(index, at, endpoint);
+            endpoints.push(
+                asked.and_then(|asked| loads.headroom(&asked.targets(), facts.targets, facts.now)),
+            );
+        }
+        let named = facts.config.regions.get(usize::from(region.region.0));
+        let weight = named.map_or(0, |named| named.weight);
+        regions.push(RegionHeadroom {
+            region,
+            weight,
+            endpoints,
+        });
+    }
+    least_load::weights(&regions)
 }
 
 /// A TTL that is no longer than that of what aliases were resolved to, and where it follows health no longer than until

@@ -21,8 +21,8 @@ use super::probed::{ProbeAccount, ProbedTargets};
 use super::standing::AvailabilityMemory;
 use super::state_directory::StateDirectory;
 use super::told::LogState;
-use super::traffic::{self, TrafficRates};
 use crate::answer::Snapshot;
+use crate::balance::traffic_rates::TrafficRates;
 
 /// Everything that control knows.
 pub struct ControlState {
@@ -286,7 +286,7 @@ impl ControlState {
         now: ClockReading,
         effects: &mut Effects,
     ) {
-        traffic::go_on_noting(&self.snapshot.catalog, &snapshot.catalog);
+        snapshot.catalog.continue_sample(&self.snapshot.catalog);
         self.inputs.base = derived.base.clone();
         self.inputs.names = rest.names;
         self.files = rest.files;

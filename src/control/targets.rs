@@ -118,10 +118,15 @@ impl ProbeRef {
         }
     }
 
+    /// Every probe that this rests on.
+    pub fn targets(&self) -> Vec<&TargetKey> {
+        let mut targets = Vec::new();
+        self.for_each(&mut |key| targets.push(key));
+        targets
+    }
+
     fn rests_on(&self, key: &TargetKey) -> bool {
-        let mut rests = false;
-        self.for_each(&mut |known| rests |= known == key);
-        rests
+        self.targets().contains(&key)
     }
 }
 

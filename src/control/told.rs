@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::traffic::MovedRates;
+use crate::balance::traffic_rates::MovedRates;
 use crate::health::check::TargetKey;
 use crate::health::machine::HealthState;
 use crate::health::probe::ShortageKind;

@@ -1,7 +1,8 @@
-//! Spill: shares that keep every region within its capacity while any region has room. Pure.
+//! Computes shares that keep every region within its capacity while any region has room.
 //!
-//! Clients come in groups that share an order of regions (a catchment's tiers). Whoever a region does not take goes on
-//! to the next in the group's order, so lowering the share of a full region by just what is too much spills just that.
+//! Clients form groups that share an order of regions (a catchment's tiers). A client that a region does not take goes
+//! to the next region in the group's order, so lowering the share of a full region spills exactly its excess. The
+//! functions here are pure.
 
 /// Clients that share an order of regions.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,21 +13,28 @@ pub struct SpillGroup {
     pub order: Vec<usize>,
 }
 
-/// Shares by region, 0.0..=1.0, so that nobody is above capacity while somebody has room; what nobody has room for
-/// goes to everybody in proportion to capacity.
+impl SpillGroup {
+    /// The demand, or nothing if it is not a positive number.
+    fn usable_demand(&self) -> f64 {
+        if self.demand.is_finite() {
+            self.demand.max(0.0)
+        } else {
+            0.0
+        }
+    }
+}
+
+/// Shares by region, 0.0..=1.0. No region is above its capacity while another has room, and demand above all capacity
+/// is divided in proportion to capacity.
 ///
-/// `most` is what each region may take at most (0 when down, less than 1 while it ramps). Capacities that are not
-/// finite are taken as without limit. Demand that is not finite, and positions that do not exist, are left out.
+/// `most` limits the share of each region: 0 when it is down, less than 1 while it ramps up. A capacity that is not
+/// finite is no limit. Demand that is not finite, and positions that do not exist, are ignored.
 pub fn shares(capacities: &[f64], most: &[f64], groups: &[SpillGroup]) -> Vec<f64> {
-    let allowed = |region: usize| {
-        most.get(region)
-            .copied()
-            .filter(|most| !most.is_nan())
-            .unwrap_or(0.0)
-            .clamp(0.0, 1.0)
-    };
-    let mut shares: Vec<f64> = (0..capacities.len()).map(allowed).collect();
-    // A share that is lowered only adds to others, so shares fall monotonically to the answer. Forty rounds settle
+    let mut shares = Vec::with_capacity(capacities.len());
+    for region in 0..capacities.len() {
+        shares.push(share_limit(most, region));
+    }
+    // A lowered share only adds to other regions, so the shares fall monotonically to the answer. Forty rounds settle
     // chains of tiers to far below the resolution of a share.
     for _ in 0..40 * capacities.len().max(1) {
         let offered = offered(&shares, groups);
@@ -46,47 +54,47 @@ pub fn shares(capacities: &[f64], most: &[f64], groups: &[SpillGroup]) -> Vec<f6
     shares
 }
 
-/// What comes to each region under these shares, taken or not.
+fn share_limit(most: &[f64], region: usize) -> f64 {
+    match most.get(region) {
+        Some(most) if !most.is_nan() => most.clamp(0.0, 1.0),
+        _ => 0.0,
+    }
+}
+
+/// The demand that reaches each region under these shares, taken or not.
 pub fn offered(shares: &[f64], groups: &[SpillGroup]) -> Vec<f64> {
     let mut offered = vec![0.0; shares.len()];
-    for group in groups
-        .iter()
-        .filter(|group| group.demand.is_finite() && group.demand > 0.0)
-    {
-        let mut left = group.demand;
+    for group in groups {
+        let mut left = group.usable_demand();
         for &region in &group.order {
-            let (Some(offer), Some(share)) = (offered.get_mut(region), shares.get(region)) else {
-                continue;
-            };
-            *offer += left;
-            left *= 1.0 - share;
+            if let (Some(offer), Some(share)) = (offered.get_mut(region), shares.get(region)) {
+                *offer += left;
+                left *= 1.0 - share;
+            }
         }
     }
     offered
 }
 
-/// What each region takes under these shares.
+/// The demand that each region takes under these shares.
 pub fn taken(shares: &[f64], groups: &[SpillGroup]) -> Vec<f64> {
-    offered(shares, groups)
-        .iter()
-        .zip(shares)
-        .map(|(offered, share)| offered * share)
-        .collect()
+    let mut taken = offered(shares, groups);
+    for (region, share) in shares.iter().enumerate() {
+        taken[region] *= share;
+    }
+    taken
 }
 
-/// Demand that nobody has room for must still be answered: regions are then overloaded alike, by capacities raised
-/// in common.
+/// Demand above all capacity must still be answered. It overloads the regions alike, as if every capacity were raised
+/// by the same factor.
 fn relieve(shares: &mut Vec<f64>, capacities: &[f64], most: &[f64], groups: &[SpillGroup]) {
-    let demand: f64 = groups
-        .iter()
-        .map(|group| group.demand)
-        .filter(|demand| demand.is_finite())
-        .sum();
-    let room: f64 = capacities
-        .iter()
-        .zip(most)
-        .map(|(&own, &most)| if most > 0.0 { capacity(own) } else { 0.0 })
-        .sum();
+    let demand: f64 = groups.iter().map(SpillGroup::usable_demand).sum();
+    let mut room = 0.0;
+    for (region, &own) in capacities.iter().enumerate() {
+        if most.get(region).is_some_and(|most| *most > 0.0) {
+            room += capacity(own);
+        }
+    }
     if room > 0.0 && room.is_finite() && demand > room * (1.0 + 1e-6) {
         let factor = demand / room * (1.0 + 1e-6);
         let raised: Vec<f64> = capacities

@@ -1,34 +1,33 @@
-//! Demand: how much each group of clients asks for, learned from the answers that each region has given, and the shares
-//! that keep every region within its capacity.
+//! Learns how much each group of clients asks, and computes the shares that keep every region within its capacity.
 //!
-//! Clients of one family that would be given the regions in one order are a group. How large the groups are cannot be
-//! seen, but what the regions answer can: every group's demand is moved toward what explains the answers best (one
-//! step of expectation maximization for Poisson counts). Until answers are seen, a group is as large as its part of the
-//! address space.
+//! A group is the clients of one family that are offered the regions in the same order. The demand of a group cannot be
+//! seen, but the answers of each region can. Every observation moves the demands toward what explains the answers best:
+//! one step of expectation maximization for Poisson counts. Before the first answers, a group is as large as its part of
+//! the address space.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::catalog::services::{ServiceFamily, ServiceView, SteeredService};
+use super::spill::{self, SpillGroup};
+use crate::catalog::services::{ServiceFamily, ServiceView, SteeredService, ViewRegion};
 use crate::config::Capacity;
-use crate::health::spill::{self, SpillGroup};
 use crate::steering::failover::RegionCapacity;
-use crate::steering::{AllDown, RegionStates, Share};
+use crate::steering::{AllDown, FailoverChain, RegionStates, Share};
 
-/// Most groups of one family; those that cover least addresses are left out.
+/// Most groups of one family. The smallest ones are left out.
 const MOST_GROUPS: usize = 256;
-/// How fast new answers take the place of old ones.
+/// The time in which new answers replace most of what was learned.
 const MEMORY: Duration = Duration::from_secs(10);
-/// Shares are given out in steps, so that not every answer changes them.
+/// Shares are rounded up to these steps, so that small changes do not change the answers.
 const STEPS: f64 = 256.0;
-/// The part of a capacity that is used, for the rounding up of shares.
+/// The part of a capacity that is used, to make up for rounding shares up.
 const USED: f64 = 0.97;
 
 /// The demand for one service.
 #[derive(Debug)]
 pub struct TrafficModel {
     families: Vec<FamilyDemand>,
-    /// Learned of a service that has been compiled anew since.
+    /// The service has been compiled anew since.
     outdated: bool,
 }
 
@@ -36,50 +35,60 @@ pub struct TrafficModel {
 struct FamilyDemand {
     family: ServiceFamily,
     groups: Vec<SpillGroup>,
-    last: Option<(Duration, Vec<u64>)>,
+    last: Option<AnswerCounts>,
     learned: bool,
 }
 
+/// The answers of each region up to a moment.
+#[derive(Debug)]
+struct AnswerCounts {
+    taken: Duration,
+    counts: Vec<u64>,
+}
+
 impl TrafficModel {
-    /// Nothing is learned yet. Regions are numbered as listed in the service.
+    /// A model that has learned nothing yet. Regions are numbered as listed in the service.
     pub fn of(service: &SteeredService) -> TrafficModel {
-        let families = ServiceFamily::ALL.into_iter().filter_map(|family| {
-            let groups = groups(service.view(family)?, family);
-            Some(FamilyDemand {
-                family,
-                groups,
-                last: None,
-                learned: false,
-            })
-        });
+        let mut families = Vec::new();
+        for family in ServiceFamily::ALL {
+            if let Some(view) = service.view(family) {
+                let groups = groups(view, family);
+                families.push(FamilyDemand {
+                    family,
+                    groups,
+                    last: None,
+                    learned: false,
+                });
+            }
+        }
         TrafficModel {
-            families: families.collect(),
+            families,
             outdated: false,
         }
     }
 
-    /// The service is compiled anew: its groups may be others, and its regions count from nothing.
+    /// Notes that the service is compiled anew: its groups may differ, and its counters start from zero.
     pub fn outdate(&mut self) {
         self.outdated = true;
     }
 
-    /// Carries what was learned over to the groups of the service as it is now, if that is another.
+    /// Carries what was learned over to the groups of a service that was compiled anew.
     pub fn renew(&mut self, service: &SteeredService) {
         if !std::mem::take(&mut self.outdated) {
             return;
         }
         let mut new = TrafficModel::of(service);
         for family in &mut new.families {
-            let old = self
-                .families
-                .iter()
-                .find(|old| old.family == family.family && old.learned);
-            old.into_iter().for_each(|old| family.inherit(old));
+            for old in &self.families {
+                if old.family == family.family && old.learned {
+                    family.inherit(old);
+                }
+            }
         }
         *self = new;
     }
 
-    /// Takes in what was answered since the last time, under these shares.
+    /// Takes in the answers since the last time, which were given under these shares.
     pub fn observe(&mut self, service: &SteeredService, shares: &[f64], now: Duration) {
         for family in &mut self.families {
             let Some(view) = service.view(family.family) else {
@@ -87,18 +96,18 @@ impl TrafficModel {
             };
             let mut counts = vec![0; shares.len()];
             for (region, count) in view.regions.iter().zip(view.given.counts()) {
-                counts
-                    .get_mut(region.listed)
-                    .into_iter()
-                    .for_each(|place| *place = count);
+                if let Some(place) = counts.get_mut(region.listed) {
+                    *place = count;
+                }
             }
-            family.observe(counts, shares, now);
+            family.observe(AnswerCounts { taken: now, counts }, shares);
         }
     }
 
-    /// Shares by region as listed (before anything is learned: `most`), none above `most`, so that no region is above
-    /// its capacity while another has room.
-    /// With a rule that answers nobody when all are full, somebody is overloaded rather than a client left without.
+    /// Shares by region as listed, none above `most`, so that no region is above its capacity while another has room.
+    /// Before anything is learned, the shares are `most`.
+    ///
+    /// With an all-down rule that gives no answer, a region is overloaded rather than a client left without one.
     pub fn shares(
         &self,
         capacities: &[Option<Capacity>],
@@ -108,21 +117,23 @@ impl TrafficModel {
         if !self.families.iter().any(|family| family.learned) {
             return most.to_vec();
         }
-        let groups: Vec<SpillGroup> = self
-            .families
-            .iter()
-            .flat_map(|family| family.groups.iter().cloned())
-            .collect();
-        let all: f64 = groups.iter().map(|group| group.demand).sum();
-        let limit = |capacity: &Option<Capacity>| match capacity {
-            None => f64::INFINITY,
-            Some(Capacity::Part(part)) => part * all * USED,
-            Some(Capacity::Rate(rate)) => rate * USED,
-        };
-        let limits: Vec<f64> = capacities.iter().map(limit).collect();
-        let wanted = spill::shares(&limits, most, &groups);
-        let stepped = |(share, most): (f64, &f64)| ((share * STEPS).ceil() / STEPS).min(*most);
-        let mut shares: Vec<f64> = wanted.into_iter().zip(most).map(stepped).collect();
+        let mut groups = Vec::new();
+        for family in &self.families {
+            groups.extend_from_slice(&family.groups);
+        }
+        let all = total_demand(&groups);
+        let mut limits = Vec::with_capacity(capacities.len());
+        for capacity in capacities {
+            limits.push(match capacity {
+                None => f64::INFINITY,
+                Some(Capacity::Part(part)) => part * all * USED,
+                Some(Capacity::Rate(rate)) => rate * USED,
+            });
+        }
+        let mut shares = spill::shares(&limits, most, &groups);
+        for (share, most) in shares.iter_mut().zip(most) {
+            *share = ((*share * STEPS).ceil() / STEPS).min(*most);
+        }
         if matches!(all_down, AllDown::NoData | AllDown::ServFail) {
             leave_nobody_out(&mut shares, most, &groups);
         }
@@ -131,39 +142,37 @@ impl TrafficModel {
 }
 
 impl FamilyDemand {
-    /// A group that was not there before gets its part of all that was asked for.
+    /// Takes over the demands of equal groups. A new group gets its part of the whole demand.
     fn inherit(&mut self, old: &FamilyDemand) {
-        let all: f64 = old.groups.iter().map(|group| group.demand).sum();
-        let learned: HashMap<&[usize], f64> = old
-            .groups
-            .iter()
-            .map(|group| (group.order.as_slice(), group.demand))
-            .collect();
+        let all = total_demand(&old.groups);
+        let mut learned: HashMap<&[usize], f64> = HashMap::new();
+        for group in &old.groups {
+            learned.insert(&group.order, group.demand);
+        }
         for group in &mut self.groups {
-            group.demand = learned
-                .get(group.order.as_slice())
-                .copied()
-                .unwrap_or(group.demand * all);
+            group.demand = match learned.get(&group.order[..]) {
+                Some(demand) => *demand,
+                None => group.demand * all,
+            };
         }
         self.learned = true;
     }
 
-    fn observe(&mut self, counts: Vec<u64>, shares: &[f64], now: Duration) {
-        let Some((before, old)) = self.last.replace((now, counts.clone())) else {
+    fn observe(&mut self, now: AnswerCounts, shares: &[f64]) {
+        let rates = self
+            .last
+            .as_ref()
+            .and_then(|before| now.rates_since(before));
+        let before = self.last.replace(now);
+        let (Some(rates), Some(before), Some(now)) = (rates, before, &self.last) else {
             return;
         };
-        let elapsed = now.saturating_sub(before).as_secs_f64();
-        if elapsed <= 0.0 {
-            return;
-        }
-        let rate = |(new, old): (&u64, &u64)| new.saturating_sub(*old) as f64 / elapsed;
-        let rates: Vec<f64> = counts.iter().zip(&old).map(rate).collect();
         let seen = rates.iter().any(|rate| *rate > 0.0);
-        let weight = if self.learned {
-            1.0 - (-elapsed / MEMORY.as_secs_f64()).exp()
-        } else {
-            1.0
-        };
+        let mut weight = 1.0;
+        if self.learned {
+            let elapsed = now.taken.saturating_sub(before.taken).as_secs_f64();
+            weight = 1.0 - (-elapsed / MEMORY.as_secs_f64()).exp();
+        }
         if seen || self.learned {
             learn(&mut self.groups, &rates, shares, weight);
         }
@@ -171,7 +180,26 @@ impl FamilyDemand {
     }
 }
 
-/// Moves the demand of every group toward what explains these answers per second, so far as `weight` (0.0..=1.0) says.
+impl AnswerCounts {
+    /// Answers per second by region; `None` if no time has passed.
+    fn rates_since(&self, before: &AnswerCounts) -> Option<Vec<f64>> {
+        let elapsed = self.taken.saturating_sub(before.taken).as_secs_f64();
+        if elapsed <= 0.0 {
+            return None;
+        }
+        let mut rates = Vec::with_capacity(self.counts.len());
+        for (new, old) in self.counts.iter().zip(&before.counts) {
+            rates.push(new.saturating_sub(*old) as f64 / elapsed);
+        }
+        Some(rates)
+    }
+}
+
+fn total_demand(groups: &[SpillGroup]) -> f64 {
+    groups.iter().map(|group| group.demand).sum()
+}
+
+/// Moves the demand of every group toward what explains these answers per second, as far as `weight` (0.0..=1.0) says.
 fn learn(groups: &mut [SpillGroup], rates: &[f64], shares: &[f64], weight: f64) {
     let expected = spill::taken(shares, groups);
     for group in groups {
@@ -184,106 +212,112 @@ fn learn(groups: &mut [SpillGroup], rates: &[f64], shares: &[f64], weight: f64) 
         if served <= 0.0 {
             continue;
         }
-        let explains = |region: usize| {
+        let mut explained = 0.0;
+        for region in 0..rates.len().min(taken.len()) {
             if expected[region] > 0.0 {
-                taken[region] * rates[region] / expected[region]
-            } else {
-                0.0
+                explained += taken[region] * rates[region] / expected[region];
             }
-        };
-        let ratio = (0..rates.len().min(taken.len())).map(explains).sum::<f64>() / served;
-        // Never nothing: what is nothing could not grow again.
+        }
+        let ratio = explained / served;
+        // A demand of zero could never grow again.
         group.demand = (group.demand * (1.0 + weight * (ratio - 1.0))).max(1e-6);
     }
 }
 
-/// Gives the last region of a group all of its clients where every region of the group takes only a part.
+/// Gives the last healthy region of a group all of its clients where every region of the group takes only a part.
 fn leave_nobody_out(shares: &mut [f64], most: &[f64], groups: &[SpillGroup]) {
     for group in groups {
-        let whole = |region: &usize| most.get(*region).is_some_and(|most| *most >= 1.0);
-        if group
-            .order
-            .iter()
-            .any(|&region| shares.get(region).is_some_and(|share| *share >= 1.0))
-        {
-            continue;
+        let mut last_whole = None;
+        let mut is_served = false;
+        for &region in &group.order {
+            is_served |= shares.get(region).is_some_and(|share| *share >= 1.0);
+            if most.get(region).is_some_and(|most| *most >= 1.0) {
+                last_whole = Some(region);
+            }
         }
-        if let Some(last) = group
-            .order
-            .iter()
-            .rev()
-            .copied()
-            .find(|region| whole(region))
+        if let Some(region) = last_whole
+            && !is_served
         {
-            shares[last] = 1.0;
+            shares[region] = 1.0;
         }
     }
 }
 
 /// The groups of a view, all together asking for one answer per second.
 fn groups(view: &ServiceView, family: ServiceFamily) -> Vec<SpillGroup> {
-    // When everybody takes a part only, a client's outcome holds every tier that it has.
-    let half = |region: &crate::catalog::services::ViewRegion| RegionCapacity {
-        share: if region.endpoints.is_empty() {
-            Share::NONE
-        } else {
-            Share::from_fraction(0.5)
-        },
-        weight: region.weight,
-    };
-    let standing: Vec<RegionCapacity> = view.regions.iter().map(half).collect();
+    // When every region takes only a part, the outcome of a client holds all of its tiers.
     let states = RegionStates {
-        capacities: standing,
+        capacities: view.regions.iter().map(half).collect(),
         all_down: AllDown::NoData,
         ..RegionStates::default()
     };
     let (table, outcomes) = view.catchment.outcomes(&states);
     let sizes = match family {
-        ServiceFamily::V6 => sizes(
-            table
+        ServiceFamily::V6 => {
+            let ranges = table
                 .ranges_v6()
-                .map(|(start, value)| (start as f64, value)),
-            2f64.powi(128),
-        ),
-        _ => sizes(
-            table
+                .map(|(start, value)| (start as f64, value));
+            sizes(ranges, 2f64.powi(128))
+        }
+        _ => {
+            let ranges = table
                 .ranges_v4()
-                .map(|(start, value)| (f64::from(start), value)),
-            2f64.powi(32),
-        ),
+                .map(|(start, value)| (f64::from(start), value));
+            sizes(ranges, 2f64.powi(32))
+        }
     };
     let mut groups: Vec<SpillGroup> = Vec::new();
     for (value, size) in sizes {
-        let Some(outcome) = outcomes.get(value as usize) else {
-            continue;
-        };
-        let tiers: Vec<Vec<(usize, f64)>> = outcome
-            .tiers
-            .iter()
-            .map(|stage| {
-                let listed = |position: u8| {
-                    view.regions
-                        .get(usize::from(position))
-                        .map(|region| region.listed)
-                };
-                let regions = stage.regions.iter();
-                regions
-                    .filter_map(|(position, now)| Some((listed(*position)?, f64::from(now.weight))))
-                    .collect()
-            })
-            .collect();
-        groups.extend(orders(&tiers).into_iter().map(|(order, part)| SpillGroup {
-            demand: size * part,
-            order,
-        }));
+        if let Some(outcome) = outcomes.get(value as usize) {
+            for mut group in groups_of(&weighted_tiers(outcome, view)) {
+                group.demand *= size;
+                groups.push(group);
+            }
+        }
     }
     groups.sort_by(|one, other| other.demand.total_cmp(&one.demand));
     groups.truncate(MOST_GROUPS);
-    let all: f64 = groups.iter().map(|group| group.demand).sum();
+    let all = total_demand(&groups).max(f64::MIN_POSITIVE);
+    for group in &mut groups {
+        group.demand = (group.demand / all).max(1e-6);
+    }
     groups
-        .iter_mut()
-        .for_each(|group| group.demand = (group.demand / all.max(f64::MIN_POSITIVE)).max(1e-6));
-    groups
+}
+
+fn half(region: &ViewRegion) -> RegionCapacity {
+    let share = if region.endpoints.is_empty() {
+        Share::NONE
+    } else {
+        Share::from_fraction(0.5)
+    };
+    RegionCapacity {
+        share,
+        weight: region.weight,
+    }
+}
+
+/// A region as listed in the service, and its weight within a tier.
+#[derive(Clone, Copy)]
+struct WeightedRegion {
+    listed: usize,
+    weight: f64,
+}
+
+fn weighted_tiers(outcome: &FailoverChain, view: &ServiceView) -> Vec<Vec<WeightedRegion>> {
+    let mut tiers = Vec::new();
+    for tier in &outcome.tiers {
+        let mut regions = Vec::new();
+        for (position, now) in &tier.regions {
+            if let Some(region) = view.regions.get(usize::from(*position)) {
+                regions.push(WeightedRegion {
+                    listed: region.listed,
+                    weight: f64::from(now.weight),
+                });
+            }
+        }
+        tiers.push(regions);
+    }
+    tiers
 }
 
 /// How many addresses have each value.
@@ -297,25 +331,27 @@ fn sizes(ranges: impl Iterator<Item = (f64, u32)>, end: f64) -> HashMap<u32, f64
     sizes
 }
 
-/// Tiers as orders: of the first tier each region comes first for its part by weight, then the others.
-fn orders(tiers: &[Vec<(usize, f64)>]) -> Vec<(Vec<usize>, f64)> {
+/// The groups of clients with these tiers, together of demand 1: each region of the first tier comes first for its
+/// part by weight, then follow the others.
+fn groups_of(tiers: &[Vec<WeightedRegion>]) -> Vec<SpillGroup> {
     let Some((first, rest)) = tiers.split_first() else {
         return Vec::new();
     };
-    let all: f64 = first.iter().map(|(_, weight)| weight).sum();
-    let mut orders = Vec::new();
-    for (at, (_, weight)) in first
-        .iter()
-        .enumerate()
-        .filter(|(_, (_, weight))| *weight > 0.0)
-    {
-        let turned = first[at..]
-            .iter()
-            .chain(&first[..at])
-            .chain(rest.iter().flatten());
-        orders.push((turned.map(|(region, _)| *region).collect(), weight / all));
+    let all: f64 = first.iter().map(|region| region.weight).sum();
+    let mut groups = Vec::new();
+    for (at, region) in first.iter().enumerate() {
+        if region.weight > 0.0 {
+            let mut turned = first.clone();
+            turned.rotate_left(at);
+            turned.extend(rest.iter().flatten());
+            let order = turned.iter().map(|region| region.listed).collect();
+            groups.push(SpillGroup {
+                demand: region.weight / all,
+                order,
+            });
+        }
     }
-    orders
+    groups
 }
 
 #[cfg(test)]
@@ -369,10 +405,13 @@ mod tests {
                 .zip(&taken)
                 .for_each(|(count, taken)| *count += taken);
             self.now += Duration::from_secs(1);
+            let counts = self.counts.iter().map(|count| *count as u64).collect();
             self.believed.observe(
-                self.counts.iter().map(|count| *count as u64).collect(),
+                AnswerCounts {
+                    taken: self.now,
+                    counts,
+                },
                 shares,
-                self.now,
             );
             taken
         }
@@ -496,11 +535,16 @@ mod tests {
 
     #[test]
     fn tiers_become_orders() {
-        let tiers = [vec![(0, 1.0), (1, 3.0)], vec![(2, 1.0)]];
+        let region = |listed, weight| WeightedRegion { listed, weight };
+        let tiers = [vec![region(0, 1.0), region(1, 3.0)], vec![region(2, 1.0)]];
+        let group = |order: [usize; 3], demand| SpillGroup {
+            demand,
+            order: order.to_vec(),
+        };
         assert_eq!(
-            orders(&tiers),
-            [(vec![0, 1, 2], 0.25), (vec![1, 0, 2], 0.75)]
+            groups_of(&tiers),
+            [group([0, 1, 2], 0.25), group([1, 0, 2], 0.75)]
         );
-        assert!(orders(&[]).is_empty());
+        assert!(groups_of(&[]).is_empty());
     }
 }
