@@ -3,8 +3,8 @@
 //! The [monitor](super::monitor) holds one [`TargetBoard`] under a lock and passes it every probe
 //! result. The board updates the target's state machine, schedules the next probe, and decides
 //! whether a silent endpoint is down or whether the monitor itself has lost its network
-//! ([`super::suspicion`]). It uses no task, socket or clock: every method takes the time as an
-//! argument.
+//! ([`super::suspicion`]). It uses neither tasks nor sockets, and every method takes the time as an
+//! argument. Only the timeline records the wall clock, for display.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;

@@ -2,7 +2,7 @@
 //!
 //! Each target has a task of its own, so a target is never probed twice at once. A fair semaphore
 //! limits how many probes run at the same time. The tasks report to one
-//! [board](super::board::TargetBoard), and [`Monitor::health`] copies its contents. Queries never
+//! board (`TargetBoard`), and [`Monitor::health`] copies its contents. Queries never
 //! wait for the monitor: `control` reads the report and publishes the availability that follows.
 
 use std::collections::{BTreeMap, HashMap};

@@ -3,7 +3,7 @@
 //! [`Prober::probe`] makes the probe that a target's check describes and always ends within the
 //! check's timeout. The result is either an [`Observation`] about the endpoint, or a [`Shortage`]
 //! if this machine lacked a resource for the probe. Each kind of probe has a module of its own.
-//! [`tls`] and `verifier` decide which certificates to accept, and [`reasons`] turns TLS errors
+//! `tls` and `verifier` decide which certificates to accept, and [`reasons`] turns TLS errors
 //! into sentences.
 
 mod bounded;
