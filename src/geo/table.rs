@@ -1,7 +1,9 @@
-//! Range tables: sorted range starts with a value each, and an index over the top bits. What a query looks up.
+//! Range tables, which a query looks up: sorted range starts with a value each, and an index over
+//! the top bits.
 //!
-//! The scope of an answer (RFC 7871 section 7.2.1) falls out of the range that was found: the widest aligned block
-//! around the address that stays inside. It is exact, and blocks of different ranges can never overlap.
+//! The range that is found determines the scope of an answer (RFC 7871 section 7.2.1): the widest
+//! aligned block around the address that lies inside the range. The scope is exact, and blocks of
+//! different ranges never overlap.
 
 #![cfg_attr(
     not(test),
@@ -152,7 +154,7 @@ impl<K: AddressKey> RangeTable<K> {
             let Some(&start) = self.starts.get(base + half) else {
                 break;
             };
-            // Which half it is, no processor can guess: no branch.
+            // The half is unpredictable, so this avoids a branch.
             base = select_unpredictable(start <= key, base + half, base);
             size -= half;
         }
@@ -181,7 +183,7 @@ impl<K: AddressKey> RangeTable<K> {
     }
 }
 
-/// How many low bits of `key` are free before its block would take in `foreign`; all of them without one.
+/// The number of low bits of `key` whose block does not contain `foreign`; all bits without one.
 #[inline]
 #[expect(
     clippy::arithmetic_side_effects,
@@ -194,7 +196,8 @@ fn free_bits(key: u64, foreign: Option<u64>, bits: u32) -> u32 {
 /// Marks a /64 that is split: its parts are in `deep`.
 const SPLIT: u32 = u32::MAX;
 
-/// A table for both families. IPv6 is keyed by its first 64 bits; the few /64s that hold several values are kept apart.
+/// A table for both families. IPv6 is keyed by its first 64 bits; the few /64s that contain several
+/// values are kept apart.
 #[derive(Debug, Clone)]
 pub struct AddressTable {
     v4: RangeTable<u32>,
@@ -222,7 +225,7 @@ impl AddressTable {
         AddressTable { v4, v6, deep }
     }
 
-    /// One value for everybody.
+    /// One value for all addresses.
     pub fn uniform(value: u32) -> AddressTable {
         let (v4, v6) = (
             RangeTable::from_ranges([(0, value)]),
@@ -260,7 +263,7 @@ impl AddressTable {
         }
     }
 
-    /// Inside a split /64. A neighbour outside the /64 bounds nothing: the /64 itself is the wider bound.
+    /// Looks an address up inside a split /64. Neighbours outside the /64 do not limit the block.
     #[cold]
     fn find_deep(&self, address: u128) -> FoundBlock {
         let next = self.deep.partition_point(|&(start, _)| start <= address);
