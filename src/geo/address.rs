@@ -31,8 +31,8 @@ pub trait AddressBits: Copy + Ord + Debug + Default + Send + Sync + 'static {
     /// The address as a number; `None` if it belongs to the other family.
     fn from_ip(ip: IpAddr) -> Option<Self>;
 
-    /// The same address with the bit after a prefix of `depth` bits set: the start of the upper half
-    /// of that prefix.
+    /// The same address with the bit after a prefix of `depth` bits set: the start of the upper
+    /// half of that prefix.
     #[inline]
     fn upper_half(self, depth: u32) -> Self {
         Self::truncate(

@@ -50,8 +50,8 @@ pub struct AtlasSources {
 }
 
 /// A network whose location or AS number the operator states. A longer prefix wins over a shorter
-/// one, and a later entry over an earlier one of the same length. An entry with a point, a country or
-/// a subdivision replaces all that the databases know of the network. An entry with an AS number
+/// one, and a later entry over an earlier one of the same length. An entry with a point, a country
+/// or a subdivision replaces all that the databases know of the network. An entry with an AS number
 /// alone leaves the location to the databases.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OperatorNetwork {

@@ -168,8 +168,8 @@ fn source(name: String, built: Option<SystemTime>) -> DataSource {
     }
 }
 
-/// Octets of a place: coordinates in 1/10,000 degree, country, continent, subdivision, whether it is
-/// coarse.
+/// Octets of a place: coordinates in 1/10,000 degree, country, continent, subdivision, whether it
+/// is coarse.
 const PLACE_SIZE: usize = 4 + 4 + 4 + 4 + 4 + 1;
 
 /// Latitude of a place without coordinates.

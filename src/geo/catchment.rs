@@ -41,7 +41,8 @@ pub struct Fence {
 }
 
 impl Fence {
-    /// Whether it matches a client at `place`. A fence whose lists are all empty matches all clients.
+    /// Whether it matches a client at `place`. A fence whose lists are all empty matches all
+    /// clients.
     pub fn matches(&self, place: &Place, in_networks: bool) -> bool {
         in_networks
             || self.matches_everybody()
@@ -193,8 +194,8 @@ impl Catchment {
         (self.table.clone(), outcomes.collect())
     }
 
-    /// As [`Catchment::outcomes_by_class`], with equal outcomes merged and neighbours of one outcome
-    /// in one block. This scans the whole address space.
+    /// As [`Catchment::outcomes_by_class`], with equal outcomes merged and neighbours of one
+    /// outcome in one block. This scans the whole address space.
     pub fn outcomes(&self, now: &RegionStates) -> OutcomeTable {
         let mut known: HashMap<FailoverChain, u32> = HashMap::new();
         let mut outcomes: Vec<FailoverChain> = Vec::new();
@@ -381,8 +382,8 @@ impl NetworkTags {
     }
 }
 
-/// Turns ranges (fence, first, one past the last) into steps: at each start, the fences that contain
-/// the addresses from there on.
+/// Turns ranges (fence, first, one past the last) into steps: at each start, the fences that
+/// contain the addresses from there on.
 fn steps<A: Copy + Ord + Default + Hash>(ranges: Vec<(u16, A, Option<A>)>) -> Vec<(A, Tag)> {
     let mut events: Vec<(A, u16, i32)> = Vec::new();
     for (fence, first, after) in ranges {

@@ -18,8 +18,8 @@ pub struct CountryGroup {
     pub source: &'static str,
 }
 
-/// The European Union. Its law also applies in its outermost regions and Åland (Articles 349 and 355
-/// TFEU).
+/// The European Union. Its law also applies in its outermost regions and Åland (Articles 349 and
+/// 355 TFEU).
 const UNION: &str =
     "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK";
 const UNION_OUTERMOST: &str = "AX GF GP MF MQ RE YT";

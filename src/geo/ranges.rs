@@ -92,7 +92,8 @@ impl<A: AddressBits> RangeList<A> {
         (found.1, found.0, A::LAST)
     }
 
-    /// The same ranges with new numbers for the places. Different places must get different numbers.
+    /// The same ranges with new numbers for the places. Different places must get different
+    /// numbers.
     pub fn renumbered(&self, number: impl Fn(PlaceId) -> PlaceId) -> Self {
         let mut builder = RangeBuilder::default();
         self.iter()
@@ -108,8 +109,8 @@ impl<A: AddressBits> RangeList<A> {
         }
     }
 
-    /// Reads a list that [`RangeList::write`] wrote from the front of `input`. `None` if it is damaged
-    /// or contains a place that is not below `places`.
+    /// Reads a list that [`RangeList::write`] wrote from the front of `input`. `None` if it is
+    /// damaged or contains a place that is not below `places`.
     pub fn read(input: &mut &[u8], places: u32) -> Option<Self> {
         let [zeros, steps, places_column] = [
             read_column(input)?,

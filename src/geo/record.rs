@@ -34,8 +34,8 @@ pub struct GeoRecord<'a> {
 }
 
 impl<'a> GeoRecord<'a> {
-    /// The record at an offset of the data section. Fields that are not needed are not followed: each
-    /// lies elsewhere in a large file, and cache misses dominate the cost.
+    /// The record at an offset of the data section. Fields that are not needed are not followed:
+    /// each lies elsewhere in a large file, and cache misses dominate the cost.
     pub fn read(values: &mut ValueReader<'a>, at: usize) -> Result<Self, DamagedValue> {
         values.begin();
         let mut fields = Fields::default();

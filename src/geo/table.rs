@@ -79,7 +79,8 @@ pub struct FoundBlock {
     reason = "fewer than 2^32 ranges, in order; a block has no more bits than its key"
 )]
 impl<K: AddressKey> RangeTable<K> {
-    /// Builds a table from range starts in ascending order, the first of them 0. Equal neighbours are merged.
+    /// Builds a table from range starts in ascending order, the first of them 0. Equal neighbours
+    /// are merged.
     pub fn from_ranges(ranges: impl IntoIterator<Item = (K, u32)>) -> RangeTable<K> {
         let (mut starts, mut values): (Vec<K>, Vec<u32>) = (Vec::new(), Vec::new());
         for (start, value) in ranges {
@@ -211,8 +212,8 @@ pub struct AddressTable {
     reason = "as in both tables; a table lies in memory"
 )]
 impl AddressTable {
-    /// Builds a table from range starts in ascending order, each list starting at address 0. Values are below
-    /// `u32::MAX`. Each family is built on a thread of its own.
+    /// Builds a table from range starts in ascending order, each list starting at address 0. Values
+    /// are below `u32::MAX`. Each family is built on a thread of its own.
     pub fn from_ranges(
         v4: impl IntoIterator<Item = (u32, u32)>,
         v6: impl IntoIterator<Item = (u128, u32)> + Send,
@@ -377,7 +378,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The oracle: the last start at or below the address, and the widest aligned block that keeps its value.
+    /// The oracle: the last start at or below the address, and the widest aligned block that keeps
+    /// its value.
     fn naive(ranges: &[(u128, u32)], address: u128, bits: u32) -> FoundBlock {
         let value_at = |address: u128| {
             ranges

@@ -52,9 +52,9 @@ impl<'a> SearchTree<'a> {
         pairs.flatten().filter(move |&record| record > self.nodes)
     }
 
-    /// Every leaf of one address family in order, starting with the one that contains `from`. Each has
-    /// its first address and its record, or `None` where there is no data. IPv4 inside IPv6 is left
-    /// out, because such addresses are translated before any look-up.
+    /// Every leaf of one address family in order, starting with the one that contains `from`. Each
+    /// has its first address and its record, or `None` where there is no data. IPv4 inside IPv6 is
+    /// left out, because such addresses are translated before any look-up.
     pub fn leaves<A: AddressBits>(self, from: A) -> TreeLeaves<'a, A> {
         let embedded = if self.wide {
             self.embedded_root()

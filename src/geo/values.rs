@@ -1,10 +1,10 @@
 //! Decodes values of a MaxMind DB file (MaxMind DB File Format Specification 2.0, "Output Data
 //! Section").
 //!
-//! The `maxminddb` library would decode whole records, with names in eight languages, and that would
-//! dominate the time to load a file. Only a few scalars of a record are needed. [`ValueReader`] skips
-//! the rest, most of it pointers, without following them. Maps that many records point to, such as
-//! countries, are decoded once and remembered.
+//! The `maxminddb` library would decode whole records, with names in eight languages, and that
+//! would dominate the time to load a file. Only a few scalars of a record are needed.
+//! [`ValueReader`] skips the rest, most of it pointers, without following them. Maps that many
+//! records point to, such as countries, are decoded once and remembered.
 
 use foldhash::HashMap;
 

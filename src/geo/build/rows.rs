@@ -19,8 +19,8 @@ use crate::text::shown;
 const MOST_ERRORS: usize = 100;
 
 /// Networks that a MaxMind DB file looks up by the IPv4 address inside them, so it cannot store
-/// records of their own for them: the subtree of IPv4, IPv4-mapped (RFC 4291), Teredo (RFC 4380) and
-/// 6to4 (RFC 3056), in ascending order.
+/// records of their own for them: the subtree of IPv4, IPv4-mapped (RFC 4291), Teredo (RFC 4380)
+/// and 6to4 (RFC 3056), in ascending order.
 pub(super) const HOLDERS_OF_IPV4: [Ipv6Net; 4] = [
     Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 96),
     Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96),

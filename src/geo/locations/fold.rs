@@ -12,8 +12,9 @@ pub(super) fn fold(name: &str) -> String {
     folded
 }
 
-/// The letter without its diacritics; `None` for anything but a Latin letter or a digit. A combining
-/// mark, as in decomposed text and after the lower case of `İ`, is dropped like any other sign.
+/// The letter without its diacritics; `None` for anything but a Latin letter or a digit. A
+/// combining mark, as in decomposed text and after the lower case of `İ`, is dropped like any other
+/// sign.
 fn plain(letter: char) -> Option<char> {
     if letter.is_ascii_alphanumeric() {
         return Some(letter);

@@ -60,7 +60,8 @@ pub(super) struct Subdivision {
     /// The country and the code within it.
     pub code: (PlaceCode, PlaceCode),
     pub point: Point,
-    /// Separated by bars; the first one is the display name. Empty for a code that ISO has replaced.
+    /// Separated by bars; the first one is the display name. Empty for a code that ISO has
+    /// replaced.
     names: &'static str,
 }
 
