@@ -1,4 +1,10 @@
-//! Geography: databases, the atlas made of them, catchments made of the atlas, and the range tables that answer.
+//! Geography: where clients are, and which class of clients each address belongs to.
+//!
+//! Databases in MaxMind DB format ([`database`]), the operator's networks and a built-in table
+//! ([`builtin`]) are laid over one another into an [`Atlas`], which maps every address to a
+//! [`Place`]. A [`catchment`] combines the atlas with the steering rules of a service. It yields an
+//! [`AddressTable`], which a query looks up. Only [`table`] is on the query path; everything else
+//! runs while the configuration or the geodata load.
 
 pub mod build;
 pub mod groups;

@@ -1,4 +1,6 @@
-//! IPv4 and IPv6 addresses as plain numbers, so that everything about ranges is written once.
+//! IPv4 and IPv6 addresses as plain numbers.
+//!
+//! [`AddressBits`] lets the code for ranges, layers and search trees be generic over both families.
 
 use std::fmt::Debug;
 use std::net::IpAddr;
@@ -7,28 +9,30 @@ use std::net::IpAddr;
 pub trait AddressBits: Copy + Ord + Debug + Default + Send + Sync + 'static {
     /// 32 or 128.
     const BITS: u32;
-    /// The last address of all.
+    /// The last address of the family.
     const LAST: Self;
 
     /// The same number in 128 bits.
     fn widen(self) -> u128;
 
-    /// The low bits of a number that fits; what does not fit is cut off.
+    /// The low bits of a number; higher bits are dropped.
     fn truncate(wide: u128) -> Self;
 
-    /// `self + (step << zeros)`, around the end of the space if need be; steps shifted out of it count for nothing.
+    /// `self + (step << zeros)`, wrapping at the end of the space. A shift by all bits or more adds 0.
     fn stepped(self, step: u128, zeros: u8) -> Self;
 
-    /// How far it is from an earlier address: the trailing zero bits of the distance, and the rest of it.
+    /// The distance from an earlier address, shifted right by its trailing zero bits, and their
+    /// number.
     fn distance_from(self, earlier: Self) -> (u128, u8);
 
-    /// The address as the standard library writes it.
+    /// The address as an [`IpAddr`].
     fn ip(self) -> IpAddr;
 
-    /// The address and whether it belongs to this family.
+    /// The address as a number; `None` if it belongs to the other family.
     fn from_ip(ip: IpAddr) -> Option<Self>;
 
-    /// The same address with the bit below a prefix of `depth` bits set: the upper half of that prefix.
+    /// The same address with the bit after a prefix of `depth` bits set: the start of the upper
+    /// half of that prefix.
     #[inline]
     fn upper_half(self, depth: u32) -> Self {
         Self::truncate(
@@ -39,7 +43,7 @@ pub trait AddressBits: Copy + Ord + Debug + Default + Send + Sync + 'static {
         )
     }
 
-    /// The first and the last address of the prefix of `length` bits that holds this address.
+    /// The first and the last address of the prefix of `length` bits that contains this address.
     fn prefix(self, length: u8) -> (Self, Self) {
         let hosts = Self::LAST
             .widen()

@@ -1,4 +1,8 @@
-//! The atlas: for every address there is, where it is.
+//! The atlas: maps every IPv4 and IPv6 address to a place.
+//!
+//! An atlas is compiled from databases, the operator's networks and the built-in table. It stores
+//! distinct places once, and sorted ranges of addresses that refer to them. Queries do not use the
+//! atlas: catchments are compiled from it.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -19,39 +23,41 @@ use crate::steering::Point;
 pub struct PlaceId(pub u32);
 
 impl PlaceId {
-    /// Nobody knows where it is.
+    /// The location is not known.
     pub const UNKNOWN: PlaceId = PlaceId(0);
-    /// Private and special-purpose space, which is nowhere.
+    /// Private and special-purpose space, which has no location.
     pub const UNROUTABLE: PlaceId = PlaceId(1);
 }
 
-/// Where a record stands that knows only its country.
+/// The point of a record that knows only its country.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CoarsePoints {
-    /// At the country's population-weighted centre.
+    /// The country's centre of population.
     #[default]
     Population,
-    /// Where the database puts it.
+    /// The point that the database gives.
     Database,
 }
 
-/// What an atlas is made of, besides the operator's networks and the built-in table.
+/// The databases of an atlas, and how to read them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AtlasSources {
-    /// Files in MaxMind DB format; the first one that knows a client's location wins, and so for its AS number.
+    /// Files in MaxMind DB format. The first one that knows a client's location wins; likewise for
+    /// its AS number.
     pub databases: Vec<PathBuf>,
-    /// What to make of records that know only their country.
+    /// The point of records that know only their country.
     pub coarse_points: CoarsePoints,
 }
 
-/// The operator's own word about a network. A longer prefix wins over a shorter one, a later entry over an earlier one
-/// of the same length. With any of point, country and subdivision it says everything there is to know; with an AS
-/// number alone it leaves the location to the others.
+/// A network whose location or AS number the operator states. A longer prefix wins over a shorter
+/// one, and a later entry over an earlier one of the same length. An entry with a point, a country
+/// or a subdivision replaces all that the databases know of the network. An entry with an AS number
+/// alone leaves the location to the databases.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct OperatorNetwork {
     /// The network.
     pub cidr: Cidr,
-    /// Where it is; if absent and the country is given, the country's centre.
+    /// Its point; by default the country's centre of population, if the country is given.
     pub point: Option<Point>,
     /// ISO 3166-1 alpha-2.
     pub country: Option<PlaceCode>,
@@ -61,20 +67,20 @@ pub struct OperatorNetwork {
     pub asn: Option<u32>,
 }
 
-/// Where knowledge comes from; [`Place::source`] is an index into [`Atlas::sources`].
+/// A source of geodata. [`Place::source`] is an index into [`Atlas::sources`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataSource {
-    /// What it calls itself: `GeoLite2-City`.
+    /// Its name: `GeoLite2-City`.
     pub name: String,
-    /// What it is.
+    /// Its kind.
     pub kind: SourceKind,
-    /// The file, if it is one.
+    /// Its file, if any.
     pub path: Option<PathBuf>,
     /// When the data were built.
     pub built: Option<SystemTime>,
 }
 
-/// What a [`DataSource`] is.
+/// The kind of a [`DataSource`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceKind {
     /// `[[geo.networks]]`: always the first source.
@@ -85,18 +91,18 @@ pub enum SourceKind {
     BuiltIn,
 }
 
-/// Where an address is, and how far that holds.
+/// The place of an address, and the range around it that has the same place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocatedRange {
     /// Its place.
     pub place: PlaceId,
     /// The first address of the range around it.
     pub first: IpAddr,
-    /// The last one.
+    /// The last address of that range.
     pub last: IpAddr,
 }
 
-/// Every address and its place. Neighbouring ranges differ in place.
+/// Maps every address to its place. Neighbouring ranges differ in place.
 #[derive(Debug, Clone)]
 pub struct Atlas {
     pub(super) places: Vec<Place>,
@@ -105,18 +111,19 @@ pub struct Atlas {
     pub(super) sources: Vec<DataSource>,
 }
 
-/// Databases, the operator's networks and the built-in table fit into [`Place::source`].
+/// The most databases: with the operator's networks and the built-in table they fit into
+/// [`Place::source`].
 const MOST_DATABASES: usize = 250;
 
 impl Atlas {
-    /// The built-in table alone, unroutable space painted over it.
+    /// The built-in table alone, under special-purpose space.
     pub fn builtin() -> Atlas {
-        // Only a database can be wrong, and there is none.
+        // Only databases cause errors, and there is none.
         Self::layered(&[], CoarsePoints::default(), &[], &BuiltinTable::embedded())
             .unwrap_or_else(|_| Self::unknown())
     }
 
-    /// Reads the databases and lays the layers over one another, IPv4 and IPv6 at the same time.
+    /// Reads the databases and merges all layers.
     pub fn compile(
         sources: &AtlasSources,
         networks: &[OperatorNetwork],
@@ -127,11 +134,10 @@ impl Atlas {
                 format_args!("is one database too many; at most {MOST_DATABASES} can be used"),
             ));
         }
-        let databases = sources
-            .databases
-            .iter()
-            .map(|path| Database::open(path))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut databases = Vec::with_capacity(sources.databases.len());
+        for path in &sources.databases {
+            databases.push(Database::open(path)?);
+        }
         Self::layered(
             &databases,
             sources.coarse_points,
@@ -151,7 +157,7 @@ impl Atlas {
         )
     }
 
-    /// An atlas that knows nothing but what is unroutable.
+    /// An atlas that knows only special-purpose space.
     pub fn empty() -> Atlas {
         Self::layered(&[], CoarsePoints::default(), &[], &BuiltinTable::empty())
             .unwrap_or_else(|_| Self::unknown())
@@ -192,7 +198,7 @@ impl Atlas {
         (self.v4.len(), self.v6.len())
     }
 
-    /// Where an address is. IPv6 addresses that carry an IPv4 one are not translated here.
+    /// The place of an address. IPv6 addresses that carry an IPv4 address are not translated here.
     pub fn locate(&self, address: IpAddr) -> LocatedRange {
         fn found<A: AddressBits>((place, first, last): (PlaceId, A, A)) -> LocatedRange {
             LocatedRange {
@@ -207,18 +213,18 @@ impl Atlas {
         }
     }
 
-    /// The same ranges as if no point were known more closely than to a square of so many degrees.
+    /// The same ranges with every point moved to the middle of its square of `degrees`.
     pub fn coarsened(&self, degrees: f64) -> Atlas {
         let mut coarse = self.clone();
-        coarse
-            .places
-            .iter_mut()
-            .filter_map(|place| place.point.as_mut())
-            .for_each(|point| *point = point.middle_of_square(degrees));
+        for place in &mut coarse.places {
+            if let Some(point) = &mut place.point {
+                *point = point.middle_of_square(degrees);
+            }
+        }
         coarse
     }
 
-    /// What the atlas was made of.
+    /// The sources of the atlas.
     pub fn sources(&self) -> &[DataSource] {
         &self.sources
     }

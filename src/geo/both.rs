@@ -1,16 +1,15 @@
-//! Two pieces of work at the same time.
+//! Runs two pieces of work in parallel.
 //!
-//! Databases and zones are read and compiled while a server waits for them, on the two cores that every machine has.
-//! The second core is a convenience: where the system has no thread to give, the work is done one after the other,
-//! and takes longer.
+//! A server waits while databases and zones are read and compiled, so the work is split over two
+//! cores. If the system cannot start a thread, the two pieces run one after the other.
 
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-/// Does `here` on this thread and `beside` on another one, or after it where there is no other. A panic of either is a
-/// panic of the caller.
+/// Runs `here` on this thread and `beside` on another one, or after `here` if no thread can be
+/// started. A panic in either propagates to the caller.
 pub fn both<A, B: Send>(here: impl FnOnce() -> A, beside: impl FnOnce() -> B + Send) -> (A, B) {
-    // A closure that is given to a thread which cannot be made is lost, so it waits where both can take it.
+    // A failed spawn drops its closure, so `beside` is kept where both threads can take it.
     let waiting = Mutex::new(Some(beside));
     thread::scope(|scope| {
         let thread = thread::Builder::new().spawn_scoped(scope, || run(&waiting));

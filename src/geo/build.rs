@@ -1,4 +1,4 @@
-//! A table of networks in comma-separated form becomes a MaxMind DB file.
+//! Builds a MaxMind DB file from a table of networks in comma-separated form.
 //!
 //! ```text
 //! network,latitude,longitude,country,subdivision,asn
@@ -6,8 +6,8 @@
 //! 10.7.0.0/16,,,US,CA,
 //! ```
 //!
-//! The file has the layout of GeoIP2 City, so that any reader of such files reads it. Networks may lie inside each
-//! other in any order; an address belongs to the longest prefix around it.
+//! The file has the layout of GeoIP2 City, so any reader of such files can read it. Networks may
+//! overlap and come in any order; an address belongs to the longest prefix that contains it.
 
 mod rows;
 
@@ -28,7 +28,7 @@ use crate::files::{self, FileKind, ReadError};
 use crate::geo::locations;
 use crate::text::shown;
 
-/// What a built database holds.
+/// The contents of a built database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BuildSummary {
     /// Networks of IPv4.
@@ -39,12 +39,12 @@ pub struct BuildSummary {
     pub octets: usize,
 }
 
-/// Why no database was built. The output file is then as it was before.
+/// Why no database was built. The output file is left unchanged.
 #[derive(Debug)]
 pub enum BuildError {
     /// The input cannot be read.
     Input(PathBuf, ReadError),
-    /// The input says something that cannot be stored; all of it at once.
+    /// Rows of the input cannot be stored; all mistakes at once.
     Rows(RowErrors),
     /// The environment's SOURCE_DATE_EPOCH is not a number of seconds.
     SourceDate(String),
@@ -54,45 +54,54 @@ pub enum BuildError {
     Output(PathBuf, io::Error),
 }
 
-/// Reads `input` (comma-separated, a header, `#` before comments) and writes `output` (MaxMind DB, whole or not at
-/// all). Of the columns `network`, `latitude`, `longitude` (degrees), `country` (ISO 3166-1 alpha-2), `subdivision`
-/// (ISO 3166-2) and `asn`, only `network` must be there; their order is free, and a blank field says nothing.
+/// Reads `input` (comma-separated, with a header, `#` before comments) and writes `output` (MaxMind
+/// DB format) atomically.
 ///
-/// The same input gives the same octets: the file's build time is SOURCE_DATE_EPOCH, or the time at which `input` was
-/// last changed.
+/// The columns are `network`, `latitude`, `longitude` (degrees), `country` (ISO 3166-1 alpha-2),
+/// `subdivision` (ISO 3166-2) and `asn`, in any order. Only `network` is required. A blank field
+/// means unknown.
+///
+/// The build is reproducible: the file's build time is SOURCE_DATE_EPOCH, or else the time at which
+/// `input` was last modified.
 pub fn build(input: &Path, output: &Path) -> Result<BuildSummary, BuildError> {
-    let unreadable = |error| BuildError::Input(input.to_owned(), error);
-    let octets = files::read(input, FileKind::Networks)
-        .map_err(unreadable)?
-        .octets;
+    let octets = match files::read(input, FileKind::Networks) {
+        Ok(content) => content.octets,
+        Err(error) => return Err(BuildError::Input(input.to_owned(), error)),
+    };
     let built = match source_date()? {
         Some(date) => date,
-        None => {
-            let data = fs::metadata(input).and_then(|metadata| metadata.modified());
-            data.map_err(|error| unreadable(ReadError::Refused(error)))?
-        }
+        None => modified(input)?,
     };
     let rows = rows::parse(input, &octets).map_err(BuildError::Rows)?;
     let database = encode(&rows, built).map_err(BuildError::Encoding)?;
     disk::replace(output, &database, 0o666)
         .map_err(|error| BuildError::Output(output.to_owned(), error))?;
-    let ipv4_networks = rows
-        .iter()
-        .filter(|row| row.network.addr().is_ipv4())
-        .count();
-    Ok(BuildSummary {
-        ipv4_networks,
-        ipv6_networks: rows.len() - ipv4_networks,
+    let mut summary = BuildSummary {
+        ipv4_networks: 0,
+        ipv6_networks: 0,
         octets: database.len(),
-    })
+    };
+    for row in &rows {
+        match row.network {
+            IpNet::V4(_) => summary.ipv4_networks += 1,
+            IpNet::V6(_) => summary.ipv6_networks += 1,
+        }
+    }
+    Ok(summary)
 }
 
-/// How many rows a table has.
+/// When a file was last modified.
+fn modified(input: &Path) -> Result<SystemTime, BuildError> {
+    let modified = fs::metadata(input).and_then(|metadata| metadata.modified());
+    modified.map_err(|error| BuildError::Input(input.to_owned(), ReadError::Refused(error)))
+}
+
+/// The number of rows in a table.
 ///
 /// # Errors
-/// Everything in it that cannot be stored.
+/// All rows that cannot be stored.
 pub(crate) fn count_rows(octets: &[u8]) -> Result<usize, RowErrors> {
-    rows::parse(Path::new("table.csv"), octets).map(|rows| rows.len())
+    Ok(rows::parse(Path::new("table.csv"), octets)?.len())
 }
 
 /// The build time that the environment asks for (reproducible-builds.org, SOURCE_DATE_EPOCH).
@@ -101,15 +110,16 @@ fn source_date() -> Result<Option<SystemTime>, BuildError> {
         return Ok(None);
     };
     let text = text.to_string_lossy();
-    let date = text
-        .parse()
-        .ok()
-        .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
-    date.map(Some)
-        .ok_or_else(|| BuildError::SourceDate(text.into_owned()))
+    if let Ok(seconds) = text.parse()
+        && let Some(date) = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+    {
+        return Ok(Some(date));
+    }
+    Err(BuildError::SourceDate(text.into_owned()))
 }
 
-/// The tree keeps the last word on an address, so the shortest prefixes are inserted first.
+/// Encodes the database. A later insertion overwrites an earlier one, so the shortest prefixes are
+/// inserted first.
 fn encode(rows: &[NetworkRow], built: SystemTime) -> Result<Vec<u8>, mmdb_writer::Error> {
     let mut writer = Writer::builder("Meridian-City")
         .description(&[(
@@ -133,17 +143,18 @@ fn encode(rows: &[NetworkRow], built: SystemTime) -> Result<Vec<u8>, mmdb_writer
     writer.to_bytes()
 }
 
-/// The network without the parts that stand for IPv4, as first and last addresses: ::/0 says nothing of IPv4 clients.
+/// The ranges of the network without the parts that stand for IPv4, as first and last addresses: a
+/// row for ::/0 does not apply to IPv4 clients.
 fn beside_ipv4(network: Ipv6Net) -> Vec<(Ipv6Addr, Ipv6Addr)> {
     let (mut first, last) = (
         u128::from(network.network()),
         u128::from(network.broadcast()),
     );
     let mut ranges = Vec::new();
-    for holder in HOLDERS_OF_IPV4
-        .iter()
-        .filter(|holder| network.contains(*holder))
-    {
+    for holder in &HOLDERS_OF_IPV4 {
+        if !network.contains(holder) {
+            continue;
+        }
         let (start, end) = (u128::from(holder.network()), u128::from(holder.broadcast()));
         if first < start {
             ranges.push((first.into(), (start - 1).into()));
@@ -161,10 +172,9 @@ fn value(record: &RowRecord) -> Value {
     let mut fields = Vec::new();
     if let Some(country) = record.country {
         fields.push(("country", Value::map([("iso_code", country.as_str())])));
-        let continent = locations::country_continent(country);
-        fields.extend(
-            continent.map(|continent| ("continent", Value::map([("code", continent.as_str())]))),
-        );
+        if let Some(continent) = locations::country_continent(country) {
+            fields.push(("continent", Value::map([("code", continent.as_str())])));
+        }
     }
     if let Some(subdivision) = record.subdivision {
         fields.push((
@@ -179,11 +189,9 @@ fn value(record: &RowRecord) -> Value {
         ];
         fields.push(("location", Value::map(location)));
     }
-    fields.extend(
-        record
-            .asn
-            .map(|asn| ("autonomous_system_number", Value::from(asn))),
-    );
+    if let Some(asn) = record.asn {
+        fields.push(("autonomous_system_number", Value::from(asn)));
+    }
     Value::map(fields)
 }
 

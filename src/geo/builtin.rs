@@ -1,11 +1,12 @@
-//! The table of cells: the form in which it is stored, and the one that is part of this program.
+//! The built-in table of cells and its file format.
 //!
 //! ```text
 //! "MERIDIAN" version=1 | built: seconds since 1970 | name | frame: places | frame: v4 | frame: v6
 //! ```
-//! Numbers are varints (seven bits an octet, the lowest first), a text stands behind its length, and a frame is its
-//! length when unpacked, its length here, and zstd. Each of v4 and v6 is the three columns of a [`RangeList`]; they are
-//! unpacked on two threads, since the server waits for them.
+//! Numbers are varints (seven bits an octet, the lowest first), and a text follows its length. A
+//! frame is its unpacked length, its packed length, and a zstd frame. Each of v4 and v6 holds the
+//! three columns of a [`RangeList`]. They are unpacked on two threads, because the server waits for
+//! them at startup.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,18 +17,18 @@ use super::ranges::{RangeList, read_varint, write_varint};
 use super::{Place, PlaceCode};
 use crate::steering::Point;
 
-/// Made of DB-IP City Lite, CC BY 4.0; `geodata/README.md` tells how.
+/// Compiled from DB-IP City Lite, CC BY 4.0; see `geodata/README.md`.
 const TABLE: &[u8] = include_bytes!("../../geodata/cells.zst");
 
-/// What the licence of the data wants to be shown wherever they are used.
+/// The attribution that the licence of the data requires.
 pub const CREDIT: &str = "IP Geolocation by DB-IP (https://db-ip.com), CC BY 4.0, modified";
 
 const MAGIC: &[u8; 9] = b"MERIDIAN\x01";
 
-/// A table larger than this is not believed.
+/// The largest frame that is unpacked; a longer one is damage.
 const MOST_OCTETS: usize = 1 << 28;
 
-/// A table whose head is read; its ranges are still packed.
+/// A table whose header and places are read; its ranges are still packed.
 #[derive(Debug, Clone)]
 pub(super) struct BuiltinTable<'a> {
     pub(super) source: DataSource,
@@ -39,11 +40,11 @@ pub(super) struct BuiltinTable<'a> {
 impl BuiltinTable<'static> {
     /// The table that is part of this program.
     pub(super) fn embedded() -> Self {
-        // A test reads the table; if it cannot be read, nothing is known of any address.
+        // A test reads the table. If it were damaged, every address would be unknown.
         Self::read(TABLE).unwrap_or_else(Self::empty)
     }
 
-    /// A table that knows nothing.
+    /// A table without any location.
     pub(super) fn empty() -> Self {
         let places = vec![Place::default(); 2];
         BuiltinTable {
@@ -56,7 +57,7 @@ impl BuiltinTable<'static> {
 }
 
 impl<'a> BuiltinTable<'a> {
-    /// Reads the head and the places of what [`encode`] wrote; `None` if they are damaged.
+    /// Reads the header and the places of a table; `None` if they are damaged.
     pub(super) fn read(table: &'a [u8]) -> Option<Self> {
         let mut rest = table.strip_prefix(MAGIC)?;
         let built = UNIX_EPOCH.checked_add(Duration::from_secs(number(&mut rest)?));
@@ -96,9 +97,10 @@ struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     fn read(rest: &mut &'a [u8]) -> Option<Self> {
-        let unpacked = usize::try_from(number(rest)?)
-            .ok()
-            .filter(|length| *length <= MOST_OCTETS)?;
+        let unpacked = usize::try_from(number(rest)?).ok()?;
+        if unpacked > MOST_OCTETS {
+            return None;
+        }
         let length = number(rest)?;
         Some(Frame {
             unpacked,
@@ -132,27 +134,28 @@ fn take<'a>(rest: &mut &'a [u8], length: u64) -> Option<&'a [u8]> {
     Some(taken)
 }
 
-/// Writes the first source, the places and the ranges of an atlas, compressed as far as zstd goes.
+/// Encodes the first source, the places and the ranges of an atlas.
 pub(super) fn encode(atlas: &Atlas) -> std::io::Result<Vec<u8>> {
-    let source = atlas.sources.first();
-    let built = source
-        .and_then(|source| source.built?.duration_since(UNIX_EPOCH).ok())
-        .unwrap_or_default();
-    let name = source.map_or("", |source| &source.name);
+    let (mut name, mut built) = ("", Duration::ZERO);
+    if let Some(source) = atlas.sources.first() {
+        name = &source.name;
+        if let Some(time) = source.built {
+            built = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        }
+    }
     let mut table = MAGIC.to_vec();
     write_varint(&mut table, u128::from(built.as_secs()));
     write_varint(&mut table, name.len() as u128);
     table.extend_from_slice(name.as_bytes());
     let (mut places, mut v4, mut v6) = (Vec::new(), Vec::new(), Vec::new());
-    atlas
-        .places
-        .iter()
-        .for_each(|place| write_place(&mut places, place));
+    for place in &atlas.places {
+        write_place(&mut places, place);
+    }
     atlas.v4.write(&mut v4);
     atlas.v6.write(&mut v6);
-    [places, v4, v6]
-        .iter()
-        .try_for_each(|part| Frame::write(&mut table, part))?;
+    for part in [places, v4, v6] {
+        Frame::write(&mut table, &part)?;
+    }
     Ok(table)
 }
 
@@ -165,17 +168,18 @@ fn source(name: String, built: Option<SystemTime>) -> DataSource {
     }
 }
 
-/// Octets of a place: coordinates in 1/10,000 degree, country, continent, subdivision, whether it is coarse.
+/// Octets of a place: coordinates in 1/10,000 degree, country, continent, subdivision, whether it
+/// is coarse.
 const PLACE_SIZE: usize = 4 + 4 + 4 + 4 + 4 + 1;
 
 /// Latitude of a place without coordinates.
 const NOWHERE: i32 = i32::MAX;
 
 fn write_place(out: &mut Vec<u8>, place: &Place) {
-    let scaled = |degrees: f64| (degrees * 1e4).round() as i32;
-    let (latitude, longitude) = place.point.map_or((NOWHERE, 0), |point| {
-        (scaled(point.latitude()), scaled(point.longitude()))
-    });
+    let (latitude, longitude) = match place.point {
+        Some(point) => (scaled(point.latitude()), scaled(point.longitude())),
+        None => (NOWHERE, 0),
+    };
     out.extend(latitude.to_le_bytes());
     out.extend(longitude.to_le_bytes());
     for code in [place.country, place.continent, place.subdivision] {
@@ -187,7 +191,12 @@ fn write_place(out: &mut Vec<u8>, place: &Place) {
     out.push(u8::from(place.coarse));
 }
 
-/// The two special places stand first, whatever is written there.
+/// Degrees in 1/10,000.
+fn scaled(degrees: f64) -> i32 {
+    (degrees * 1e4).round() as i32
+}
+
+/// Reads the places. The first two are the special places, whatever is written there.
 fn read_places(octets: &[u8]) -> Option<Vec<Place>> {
     let mut places: Vec<Place> = octets.chunks_exact(PLACE_SIZE).map(read_place).collect();
     places
@@ -197,26 +206,30 @@ fn read_places(octets: &[u8]) -> Option<Vec<Place>> {
 }
 
 fn read_place(octets: &[u8]) -> Place {
-    let word =
-        |index: usize| <[u8; 4]>::try_from(&octets[index * 4..index * 4 + 4]).unwrap_or_default();
-    let degrees = |index| f64::from(i32::from_le_bytes(word(index))) / 1e4;
-    let code = |index| -> Option<PlaceCode> {
-        let octets = word(index);
-        std::str::from_utf8(&octets)
-            .ok()?
-            .trim_end_matches('\0')
-            .parse()
-            .ok()
-    };
-    let country = code(2);
+    let country = code(word(octets, 2));
+    let continent = code(word(octets, 3));
     Place {
-        point: Point::new(degrees(0), degrees(1)).ok(),
+        point: Point::new(degrees(word(octets, 0)), degrees(word(octets, 1))).ok(),
         country,
-        continent: code(3).or_else(|| country.and_then(country_continent)),
-        subdivision: code(4),
+        continent: continent.or_else(|| country.and_then(country_continent)),
+        subdivision: code(word(octets, 4)),
         coarse: octets[PLACE_SIZE - 1] != 0,
         ..Place::default()
     }
+}
+
+/// The four octets of a place's field, by its index.
+fn word(place: &[u8], index: usize) -> [u8; 4] {
+    <[u8; 4]>::try_from(&place[index * 4..index * 4 + 4]).unwrap_or_default()
+}
+
+fn degrees(word: [u8; 4]) -> f64 {
+    f64::from(i32::from_le_bytes(word)) / 1e4
+}
+
+fn code(word: [u8; 4]) -> Option<PlaceCode> {
+    let text = std::str::from_utf8(&word).ok()?;
+    text.trim_end_matches('\0').parse().ok()
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! Catchments: for one set of steering rules, which class of clients every address belongs to.
+//! Catchments: for one set of steering rules, the class of clients that every address belongs to.
 //!
-//! A class is an order of tiers. It depends on configuration and geodata alone; what it comes to under the present
-//! availability is an [`FailoverChain`], and [`Catchment::outcomes`] makes the table of those that queries look up.
+//! Clients of one class have the same tiers. A class depends only on configuration and geodata. The
+//! current availability turns each class into a [`FailoverChain`], its outcome.
+//! [`Catchment::outcomes`] compiles the table of outcomes that queries look up.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,11 +16,12 @@ use super::table::AddressTable;
 use crate::net::{Cidr, ClientAddress};
 use crate::steering::{FailoverChain, RegionStates, SteeringRules, Tiers, UnitVector};
 
-/// The class of private and special-purpose addresses, of which no database can know anything: a client subnet in
-/// it falls back to the query's own address, and no answer's scope reaches from public space into it.
+/// The class of private and special-purpose addresses, which have no location. A client subnet in
+/// this class is ignored in favour of the query's source address, and no ECS scope extends from
+/// public space into it.
 pub const UNROUTABLE: u32 = 0;
 
-/// These clients may get only these candidates.
+/// Limits the clients that it matches to some of the candidates.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Fence {
     /// ISO 3166-1 alpha-2.
@@ -32,41 +34,53 @@ pub struct Fence {
     pub asns: Vec<u32>,
     /// Networks of the clients.
     pub networks: Vec<Cidr>,
-    /// Whether it is about clients, too, of whom the geodata do not tell what it asks for.
+    /// Whether it also matches clients whose country or continent is unknown.
     pub of_unknown: bool,
     /// Positions in [`SteeringRules::candidates`], in the fence's order.
     pub allowed: Vec<u8>,
 }
 
 impl Fence {
-    /// Whether it is about a client there. All lists empty: about everybody.
+    /// Whether it matches a client at `place`. A fence whose lists are all empty matches all
+    /// clients.
     pub fn matches(&self, place: &Place, in_networks: bool) -> bool {
-        let everybody = self.countries.is_empty()
-            && self.continents.is_empty()
-            && self.subdivisions.is_empty()
-            && self.asns.is_empty()
-            && self.networks.is_empty();
-        let listed = |list: &[PlaceCode], code: Option<PlaceCode>| {
-            code.is_some_and(|code| list.contains(&code))
-        };
-        everybody
-            || in_networks
-            || listed(&self.countries, place.country)
-            || listed(&self.continents, place.continent)
-            || place
-                .country
-                .zip(place.subdivision)
-                .is_some_and(|pair| self.subdivisions.contains(&pair))
-            || place.asn.is_some_and(|asn| self.asns.contains(&asn))
+        in_networks
+            || self.matches_everybody()
+            || self.names(place)
             || self.of_unknown && self.cannot_place(place)
     }
 
-    /// Whether it names places, and the geodata do not tell enough of this one to say whether it is among them: the
-    /// country, or the continent where only continents are named.
+    fn matches_everybody(&self) -> bool {
+        self.countries.is_empty()
+            && self.continents.is_empty()
+            && self.subdivisions.is_empty()
+            && self.asns.is_empty()
+            && self.networks.is_empty()
+    }
+
+    /// Whether one of its lists, apart from the networks, contains the place.
+    fn names(&self, place: &Place) -> bool {
+        if let (Some(country), Some(subdivision)) = (place.country, place.subdivision)
+            && self.subdivisions.contains(&(country, subdivision))
+        {
+            return true;
+        }
+        place
+            .country
+            .is_some_and(|code| self.countries.contains(&code))
+            || place
+                .continent
+                .is_some_and(|code| self.continents.contains(&code))
+            || place.asn.is_some_and(|asn| self.asns.contains(&asn))
+    }
+
+    /// Whether the geodata lack what the fence lists: the country, or the continent if only
+    /// continents are listed.
     pub fn cannot_place(&self, place: &Place) -> bool {
-        match self.countries.is_empty() && self.subdivisions.is_empty() {
-            false => place.country.is_none(),
-            true => !self.continents.is_empty() && place.continent.is_none(),
+        if self.countries.is_empty() && self.subdivisions.is_empty() {
+            !self.continents.is_empty() && place.continent.is_none()
+        } else {
+            place.country.is_none()
         }
     }
 
@@ -78,25 +92,27 @@ impl Fence {
     }
 }
 
-/// Rules and fences: services that share them share one catchment.
+/// Rules and fences. Services with equal rules and fences share one catchment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CatchmentRules {
-    /// What puts the candidates in order.
+    /// The order of the candidates.
     pub rules: SteeringRules,
     /// The first that matches wins.
     pub fences: Vec<Fence>,
 }
 
 impl CatchmentRules {
-    /// What the first matching fence leaves; `None` when no fence is about this client.
+    /// The candidates that the first matching fence allows; `None` if no fence matches.
     pub fn allowed(&self, place: &Place, in_networks: impl Fn(usize) -> bool) -> Option<&[u8]> {
-        let mut fences = self.fences.iter().enumerate();
-        fences
-            .find(|(index, fence)| fence.matches(place, in_networks(*index)))
-            .map(|(_, fence)| &fence.allowed[..])
+        for (index, fence) in self.fences.iter().enumerate() {
+            if fence.matches(place, in_networks(index)) {
+                return Some(&fence.allowed);
+            }
+        }
+        None
     }
 
-    /// Whether the client's place makes a difference at all.
+    /// Whether clients can belong to different classes.
     fn depends_on_client(&self) -> bool {
         !self.fences.is_empty()
             || (self.rules.order == crate::steering::RegionOrder::Nearest
@@ -104,19 +120,19 @@ impl CatchmentRules {
     }
 }
 
-/// Classes of clients and the addresses of each.
+/// Classes of clients, and the table that maps every address to its class.
 #[derive(Debug)]
 pub struct Catchment {
     classes: Vec<Tiers>,
     table: Arc<AddressTable>,
 }
 
-/// What every address comes to: a table of indices into the outcomes. Index [`UNROUTABLE`] means what the class of that
-/// name means.
+/// The outcome of every address: a table of indices, and the outcomes. Index [`UNROUTABLE`] is the
+/// outcome of the class of that name.
 pub type OutcomeTable = (Arc<AddressTable>, Arc<[FailoverChain]>);
 
 impl Catchment {
-    /// Sorts the whole address space into classes. IPv4 and IPv6 on a thread each.
+    /// Sorts the whole address space into classes, IPv4 and IPv6 on a thread each.
     pub fn compile(rules: &CatchmentRules, atlas: &Atlas) -> Catchment {
         if !rules.depends_on_client() {
             let everybody = rules.rules.arrange(None, None);
@@ -153,12 +169,12 @@ impl Catchment {
         &self.classes
     }
 
-    /// Every address and the number of its class.
+    /// Maps every address to the number of its class.
     pub fn table(&self) -> &Arc<AddressTable> {
         &self.table
     }
 
-    /// Whether every address there is has the class 1.
+    /// Whether every address has class 1.
     pub fn is_uniform(&self) -> bool {
         self.table.len() == AddressTable::uniform(1).len()
     }
@@ -168,18 +184,18 @@ impl Catchment {
         self.table.len()
     }
 
-    /// What every address comes to when the candidates stand like this, an outcome for each class: as soon as can be,
-    /// with blocks that are often narrower than they could be.
+    /// The outcome of every address in the given states of the regions, with one outcome per class.
+    /// This is quick, but blocks are often narrower than they could be.
     pub fn outcomes_by_class(&self, now: &RegionStates) -> OutcomeTable {
-        let outcome = |tiers: &Tiers| FailoverChain::resolve(tiers, now);
-        (
-            self.table.clone(),
-            self.classes.iter().map(outcome).collect(),
-        )
+        let outcomes = self
+            .classes
+            .iter()
+            .map(|tiers| FailoverChain::resolve(tiers, now));
+        (self.table.clone(), outcomes.collect())
     }
 
-    /// The same with each outcome once, and neighbours of one outcome in one block: the whole address space is gone
-    /// through.
+    /// As [`Catchment::outcomes_by_class`], with equal outcomes merged and neighbours of one
+    /// outcome in one block. This scans the whole address space.
     pub fn outcomes(&self, now: &RegionStates) -> OutcomeTable {
         let mut known: HashMap<FailoverChain, u32> = HashMap::new();
         let mut outcomes: Vec<FailoverChain> = Vec::new();
@@ -215,7 +231,7 @@ impl Catchment {
     }
 }
 
-/// Tiers, each once, by number.
+/// Distinct tiers, each with a number.
 #[derive(Default)]
 struct Classes {
     list: Vec<Tiers>,
@@ -231,13 +247,13 @@ impl Classes {
         })
     }
 
-    /// Takes in what a sweep found beyond the classes of plain places.
+    /// Adds the extra classes of a sweep.
     fn absorb(&mut self, extra: Vec<Tiers>) -> Renumbered {
         Renumbered(extra.into_iter().map(|tiers| self.number(tiers)).collect())
     }
 }
 
-/// Class numbers with this bit count the sweep's own extra classes.
+/// Marks class numbers that index the extra classes of a sweep.
 const EXTRA: u32 = 1 << 31;
 
 struct Renumbered(Vec<u32>);
@@ -255,13 +271,13 @@ impl Renumbered {
     }
 }
 
-/// The class of every place of the atlas, as long as no fence's network is involved.
+/// The class of every place of the atlas, for addresses outside the networks of fences.
 struct ClassesByPlace {
     classes: Classes,
     of_place: Vec<u32>,
 }
 
-/// What a sweep over one family found.
+/// The result of a sweep over one address family.
 struct Swept<A> {
     ranges: Vec<(A, u32)>,
     extra: Vec<Tiers>,
@@ -279,18 +295,18 @@ impl<A> Default for Swept<A> {
 impl ClassesByPlace {
     fn new(rules: &CatchmentRules, atlas: &Atlas) -> ClassesByPlace {
         let mut classes = Classes::default();
-        // The unroutable class has its own number even where its tiers are those of another.
+        // The unroutable class has its own number even if another class has the same tiers.
         classes
             .list
             .push(tiers_at(rules, &Place::default(), |_| false));
-        let of_place = atlas.places().iter().enumerate().map(|(id, place)| {
+        let mut of_place = Vec::with_capacity(atlas.places().len());
+        for (id, place) in atlas.places().iter().enumerate() {
             if id as u32 == PlaceId::UNROUTABLE.0 {
-                UNROUTABLE
+                of_place.push(UNROUTABLE);
             } else {
-                classes.number(tiers_at(rules, place, |_| false))
+                of_place.push(classes.number(tiers_at(rules, place, |_| false)));
             }
-        });
-        let of_place = of_place.collect();
+        }
         ClassesByPlace { classes, of_place }
     }
 
@@ -334,10 +350,10 @@ fn tiers_at(rules: &CatchmentRules, place: &Place, in_networks: impl Fn(usize) -
         .arrange(location, rules.allowed(place, in_networks))
 }
 
-/// Which fences' networks an address lies in.
+/// The indices of the fences whose networks contain an address.
 type Tag = Vec<u16>;
 
-/// The networks of all fences as steps over the address space.
+/// The networks of all fences as step functions over the address space.
 struct NetworkTags {
     v4: Vec<(u32, Tag)>,
     v6: Vec<(u128, Tag)>,
@@ -346,19 +362,17 @@ struct NetworkTags {
 impl NetworkTags {
     fn new(fences: &[Fence]) -> NetworkTags {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for (fence, network) in fences
-            .iter()
-            .enumerate()
-            .flat_map(|(i, f)| f.networks.iter().map(move |n| (i, n)))
-        {
-            match network.bounds() {
-                (IpAddr::V4(first), IpAddr::V4(last)) => {
-                    v4.push((fence as u16, first.to_bits(), last.to_bits().checked_add(1)))
+        for (index, fence) in fences.iter().enumerate() {
+            for network in &fence.networks {
+                match network.bounds() {
+                    (IpAddr::V4(first), IpAddr::V4(last)) => {
+                        v4.push((index as u16, first.to_bits(), last.to_bits().checked_add(1)))
+                    }
+                    (IpAddr::V6(first), IpAddr::V6(last)) => {
+                        v6.push((index as u16, first.to_bits(), last.to_bits().checked_add(1)))
+                    }
+                    _ => {}
                 }
-                (IpAddr::V6(first), IpAddr::V6(last)) => {
-                    v6.push((fence as u16, first.to_bits(), last.to_bits().checked_add(1)))
-                }
-                _ => {}
             }
         }
         NetworkTags {
@@ -368,23 +382,27 @@ impl NetworkTags {
     }
 }
 
-/// Ranges (fence, first, one past the last) to steps: from each start on, the fences that hold the address.
+/// Turns ranges (fence, first, one past the last) into steps: at each start, the fences that
+/// contain the addresses from there on.
 fn steps<A: Copy + Ord + Default + Hash>(ranges: Vec<(u16, A, Option<A>)>) -> Vec<(A, Tag)> {
     let mut events: Vec<(A, u16, i32)> = Vec::new();
     for (fence, first, after) in ranges {
         events.push((first, fence, 1));
-        events.extend(after.map(|after| (after, fence, -1)));
+        if let Some(after) = after {
+            events.push((after, fence, -1));
+        }
     }
     events.sort_unstable_by_key(|event| event.0);
-    let mut active: std::collections::BTreeMap<u16, i32> = std::collections::BTreeMap::new();
+    let mut active: BTreeMap<u16, i32> = BTreeMap::new();
     let mut steps: Vec<(A, Tag)> = vec![(A::default(), Tag::new())];
     for (at, fence, change) in events {
         *active.entry(fence).or_default() += change;
-        let tag: Tag = active
-            .iter()
-            .filter(|(_, count)| **count > 0)
-            .map(|(fence, _)| *fence)
-            .collect();
+        let mut tag = Tag::new();
+        for (fence, count) in &active {
+            if *count > 0 {
+                tag.push(*fence);
+            }
+        }
         match steps.last_mut() {
             Some(last) if last.0 == at => last.1 = tag,
             _ => steps.push((at, tag)),
@@ -393,7 +411,7 @@ fn steps<A: Copy + Ord + Default + Hash>(ranges: Vec<(u16, A, Option<A>)>) -> Ve
     steps
 }
 
-/// Two step functions as one: at each start of either, the value of both.
+/// Merges two step functions: at each start of either, the values of both.
 fn overlay<A: Copy + Ord>(
     places: impl Iterator<Item = (A, PlaceId)>,
     tags: &[(A, Tag)],

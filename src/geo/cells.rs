@@ -1,8 +1,8 @@
-//! Databases compiled to the compact table of cells: the largest countries by state, all others whole.
+//! Compiles city databases to the compact table of cells.
 //!
-//! A country is one cell unless it is so large that a service could have two regions in it. Each cell stands where
-//! its networks stand on average, so 560 cells and 2.2 MB stand in for
-//! 134 MB of city database and choose the same region for 98 of 100 addresses.
+//! A cell is a country, or a state of one of the largest countries, where a service could have two
+//! regions. The point of a cell is the mean of the points of its networks. The 560 cells take
+//! 2.2 MB in place of a 134 MB city database, and choose the same region for 98 of 100 addresses.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -23,13 +23,14 @@ use super::record::GeoRecord;
 use super::{Place, PlaceCode};
 use crate::steering::Point;
 
-/// Countries that are cut into states: the eight largest by area that have more than a handful of networks.
+/// Countries that are divided into states: the eight largest by area that have more than a few
+/// networks.
 const BY_STATE: [&str; 8] = ["US", "CA", "RU", "CN", "BR", "AU", "IN", "MX"];
 
-/// IPv6 networks are told apart down to this length, which is what one site gets (RFC 6177).
+/// The longest IPv6 prefix in the table: what one site gets (RFC 6177).
 const SITE: u8 = 48;
 
-/// What [`compile`] made.
+/// The contents of a compiled table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CellSummary {
     /// Countries and states.
@@ -42,12 +43,13 @@ pub struct CellSummary {
     pub octets: usize,
 }
 
-/// Compiles City databases, the first one that knows a network wins, and writes the table to `output`.
+/// Compiles city databases and writes the table to `output`. The first database that knows the
+/// country of a network wins.
 pub fn compile(inputs: &[PathBuf], output: &Path) -> Result<CellSummary, GeoError> {
-    let databases = inputs
-        .iter()
-        .map(|path| Database::open(path))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut databases = Vec::with_capacity(inputs.len());
+    for path in inputs {
+        databases.push(Database::open(path)?);
+    }
     let atlas = cells(&databases)?;
     let table = builtin::encode(&atlas)
         .map_err(|error| GeoError::new(output, format_args!("cannot be compressed: {error}")))?;
@@ -64,11 +66,11 @@ pub fn compile(inputs: &[PathBuf], output: &Path) -> Result<CellSummary, GeoErro
 
 fn cells(databases: &[Database]) -> Result<Atlas, GeoError> {
     let mut cells = Cells::default();
-    let read = databases
-        .iter()
-        .map(|database| database.read_whole(|record| Seen::of(&record, &mut cells)));
-    let read = read.collect::<Result<Vec<_>, _>>()?;
-    if let Some(database) = databases.first().filter(|_| cells.list.is_empty()) {
+    let mut read = Vec::with_capacity(databases.len());
+    for database in databases {
+        read.push(database.read_whole(|record| CellSample::of(&record, &mut cells))?);
+    }
+    if let (Some(database), true) = (databases.first(), cells.list.is_empty()) {
         return Err(useless(database));
     }
     let cells = RefCell::new(cells);
@@ -92,54 +94,48 @@ fn source(database: &Database) -> DataSource {
     }
 }
 
-/// The cells of one address family; every network draws its cell a little towards itself.
+/// The ranges of one address family. Each network adds its point to the sum of its cell.
 fn ranges<A: AddressBits>(
-    read: &[ReadDatabase<'_, Seen>],
+    read: &[ReadDatabase<'_, CellSample>],
     cells: &RefCell<Cells>,
 ) -> Result<RangeList<A>, GeoError> {
-    let layers = read.iter().map(|read| {
-        let drawn = read.networks(A::default())?.map(|network| {
-            let (first, seen): (A, Seen) = network?;
-            cells.borrow_mut().draw(seen);
-            Ok((
-                first,
-                LayerFacts {
-                    location: seen.cell,
-                    asn: LayerAsn::Silent,
-                },
-            ))
+    let mut layers: Vec<Layer<'_, A>> = Vec::with_capacity(read.len());
+    for database in read {
+        let networks = database.networks(A::default())?.map(|network| {
+            let (first, sample): (A, CellSample) = network?;
+            cells.borrow_mut().add(sample);
+            let facts = LayerFacts {
+                location: sample.cell,
+                asn: LayerAsn::Silent,
+            };
+            Ok((first, facts))
         });
-        Ok(Box::new(drawn) as Layer<'_, A>)
-    });
-    let layers = layers.collect::<Result<Vec<_>, GeoError>>()?;
-    sweep(
-        AddressPart::default(),
-        nothing(),
-        layers,
-        nothing(),
-        &mut WithAsn::beyond(0),
-    )
-    .map(RangeBuilder::finish)
+        layers.push(Box::new(networks));
+    }
+    let mut with_asn = WithAsn::beyond(0);
+    let whole = AddressPart::default();
+    let ranges = sweep(whole, nothing(), layers, nothing(), &mut with_asn)?;
+    Ok(ranges.finish())
 }
 
-/// A record's cell and where its networks stand on the unit sphere.
+/// The cell of a record, and the unit vector of its point.
 #[derive(Debug, Clone, Copy, Default)]
-struct Seen {
+struct CellSample {
     cell: Option<PlaceId>,
-    at: Option<[f64; 3]>,
+    vector: Option<[f64; 3]>,
 }
 
-impl Seen {
+impl CellSample {
     fn of(record: &GeoRecord<'_>, cells: &mut Cells) -> Self {
         let cell = record.country.map(|country| cells.number(country, record));
-        Seen {
+        CellSample {
             cell,
-            at: record.point.map(|point| point.unit_vector().0),
+            vector: record.point.map(|point| point.unit_vector().0),
         }
     }
 }
 
-/// The cells met so far.
+/// The distinct cells found so far.
 #[derive(Debug, Default)]
 struct Cells {
     list: Vec<Cell>,
@@ -150,90 +146,93 @@ struct Cells {
 struct Cell {
     place: Place,
     /// Sum of the unit vectors of its networks.
-    pull: [f64; 3],
+    sum: [f64; 3],
 }
 
-/// Numbers taken by the special places.
+/// The number of special places, which stand before the cells.
 const SPECIAL: u32 = 2;
 
 impl Cells {
     fn number(&mut self, country: PlaceCode, record: &GeoRecord<'_>) -> PlaceId {
-        let code = record.subdivision.as_ref().map(PlaceCode::as_str);
-        let state = record
-            .subdivision_name
-            .or(code)
-            .filter(|_| BY_STATE.contains(&country.as_str()));
+        let state = if BY_STATE.contains(&country.as_str()) {
+            let code = record.subdivision.as_ref().map(PlaceCode::as_str);
+            record.subdivision_name.or(code)
+        } else {
+            None
+        };
         let key = (country, state.map(str::to_owned));
         let list = &mut self.list;
         *self.numbers.entry(key).or_insert_with(|| {
-            let code = state.and_then(|name| {
-                record
-                    .subdivision
-                    .or_else(|| subdivision_code(country, name))
-            });
+            let subdivision = match (state, record.subdivision) {
+                (Some(name), None) => subdivision_code(country, name),
+                (Some(_), code) => code,
+                (None, _) => None,
+            };
             let place = Place {
                 country: Some(country),
                 continent: record.continent,
-                subdivision: code,
+                subdivision,
                 coarse: state.is_none(),
                 ..Place::default()
             };
             list.push(Cell {
                 place,
-                pull: [0.0; 3],
+                sum: [0.0; 3],
             });
             PlaceId(list.len() as u32 - 1 + SPECIAL)
         })
     }
 
-    fn draw(&mut self, seen: Seen) {
-        let cell = seen
-            .cell
-            .and_then(|id| self.list.get_mut((id.0 - SPECIAL) as usize));
-        if let Some((cell, at)) = cell.zip(seen.at) {
-            cell.pull
-                .iter_mut()
-                .zip(at)
-                .for_each(|(sum, part)| *sum += part);
+    fn add(&mut self, sample: CellSample) {
+        let (Some(id), Some([x, y, z])) = (sample.cell, sample.vector) else {
+            return;
+        };
+        if let Some(cell) = self.list.get_mut((id.0 - SPECIAL) as usize) {
+            cell.sum[0] += x;
+            cell.sum[1] += y;
+            cell.sum[2] += z;
         }
     }
 
     fn places(self) -> Vec<Place> {
-        let special = [Place::default(); SPECIAL as usize];
-        let cells = self.list.into_iter().map(|cell| Place {
-            point: mean(cell.pull),
-            ..cell.place
-        });
-        special.into_iter().chain(cells).collect()
+        let mut places = vec![Place::default(); SPECIAL as usize];
+        for cell in self.list {
+            let point = mean(cell.sum);
+            places.push(Place {
+                point,
+                ..cell.place
+            });
+        }
+        places
     }
 }
 
 /// The point in the direction of a sum of unit vectors.
 fn mean([x, y, z]: [f64; 3]) -> Option<Point> {
     let length = (x * x + y * y + z * z).sqrt();
-    let point = || {
-        Point::new(
-            (z / length).clamp(-1.0, 1.0).asin().to_degrees(),
-            y.atan2(x).to_degrees(),
-        )
-        .ok()
-    };
-    (length > 0.0).then(point).flatten()
+    if length <= 0.0 {
+        return None;
+    }
+    let latitude = (z / length).clamp(-1.0, 1.0).asin().to_degrees();
+    Point::new(latitude, y.atan2(x).to_degrees()).ok()
 }
 
-/// The same ranges with starts on prefixes of `length` bits only: each prefix is where its first address is.
+/// The same ranges with starts on prefixes of `length` bits only. A prefix has the place of its
+/// first address.
 fn cut(ranges: &RangeList<u128>, length: u8) -> RangeList<u128> {
     let mut builder = RangeBuilder::default();
     let mut waiting = None;
     for (start, place) in ranges.iter() {
-        let Some(rounded) = start
-            .checked_sub(1)
-            .map_or(Some(0), |before| before.prefix(length).1.next())
-        else {
+        let rounded = match start.checked_sub(1) {
+            None => Some(0),
+            Some(before) => before.prefix(length).1.next(),
+        };
+        let Some(rounded) = rounded else {
             break;
         };
-        if let Some((start, place)) = waiting.filter(|(start, _)| *start < rounded) {
-            builder.push(start, place);
+        match waiting {
+            Some((start, place)) if start < rounded => builder.push(start, place),
+            _ => {}
         }
         waiting = Some((rounded, place));
     }

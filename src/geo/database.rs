@@ -1,8 +1,10 @@
-//! Databases in MaxMind DB format. The only file that knows the library that reads their metadata.
+//! Databases in MaxMind DB format.
 //!
-//! A file is read whole, not mapped: a mapped file that someone truncates kills the process. Each distinct record is
-//! decoded once, however many networks share it, in the order in which they lie in the file; then the tree is walked
-//! once, and every network finds what its record came to.
+//! The `maxminddb` library reads and checks the metadata, and only this file uses it. The walk
+//! through the search tree ([`SearchTree`]) and the decoder of records ([`ValueReader`]) are ours.
+//! A file is read into memory, not mapped: truncating a mapped file kills the process. Each
+//! distinct record is decoded once, in file order, however many networks share it. The tree is then
+//! walked once, and every network looks up the value of its record.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,17 +20,17 @@ use super::tree::SearchTree;
 use super::values::ValueReader;
 use crate::files::{self, FileKind};
 
-/// A database in memory, its head checked.
+/// A database in memory, its metadata checked.
 #[derive(Debug)]
 pub struct Database {
     path: PathBuf,
     file: File,
     reader: Reader<File>,
-    /// Where the data section begins.
+    /// Offset of the data section.
     section: usize,
 }
 
-/// The octets of a file: the library decodes records, the tree is ours.
+/// The octets of a file, shared with the library's reader of metadata.
 #[derive(Debug, Clone)]
 struct File(Arc<Vec<u8>>);
 
@@ -39,7 +41,7 @@ impl AsRef<[u8]> for File {
 }
 
 impl Database {
-    /// Reads a file and checks what its metadata says.
+    /// Reads a file and checks its metadata.
     pub fn open(path: &Path) -> Result<Self, GeoError> {
         let content =
             files::read(path, FileKind::Database).map_err(|error| GeoError::new(path, error))?;
@@ -70,7 +72,7 @@ impl Database {
         &self.path
     }
 
-    /// What it calls itself: `GeoLite2-City`.
+    /// The database type from the metadata: `GeoLite2-City`.
     pub fn kind(&self) -> &str {
         &self.reader.metadata().database_type
     }
@@ -82,7 +84,7 @@ impl Database {
             .unwrap_or(UNIX_EPOCH)
     }
 
-    /// Where the distinct records lie in the data section.
+    /// The offsets of the distinct records in the data section.
     pub fn records(&self) -> Result<OffsetTable, GeoError> {
         let first = self.first_record();
         let records = self
@@ -92,7 +94,7 @@ impl Database {
         OffsetTable::collect(self.data().len(), records).ok_or_else(|| self.damaged_tree())
     }
 
-    /// What `interpret` makes of the records at `offsets`, one after the other.
+    /// Decodes the records at `offsets` in order and returns what `interpret` makes of each.
     pub fn read<'a, V>(
         &'a self,
         offsets: impl Iterator<Item = usize>,
@@ -104,7 +106,7 @@ impl Database {
             .collect()
     }
 
-    /// What `interpret` makes of every record, ready to be looked up by network.
+    /// Decodes every record. The values of `interpret` can then be looked up by network.
     pub fn read_whole<'a, V>(
         &'a self,
         interpret: impl FnMut(GeoRecord<'a>) -> V,
@@ -163,20 +165,20 @@ impl Database {
 /// Octets between the tree and the data section.
 const SEPARATOR: usize = 16;
 
-/// A database whose records are read.
+/// A database whose records are decoded.
 #[derive(Debug)]
 pub struct ReadDatabase<'a, V> {
     /// The file.
     pub database: &'a Database,
-    /// Where its records lie.
+    /// The offsets of its records.
     pub records: OffsetTable,
-    /// What they came to, in the order in which they lie.
+    /// The value of each record, in file order.
     pub values: Vec<V>,
 }
 
 impl<V: Copy + Default> ReadDatabase<'_, V> {
-    /// Every network of one address family in order, from the one that holds `from` on, gaps included, each with the
-    /// value of its record, or `V::default()` in a gap.
+    /// Every network of one address family in order, starting with the one that contains `from`.
+    /// Each comes with the value of its record; gaps are included, with `V::default()`.
     pub fn networks<A: AddressBits>(
         &self,
         from: A,

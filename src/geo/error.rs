@@ -1,12 +1,12 @@
-//! What is wrong with geodata.
+//! The error for geodata that cannot be used: the file and the reason.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::text::shown;
 
-/// Geodata that cannot be used: which file, what is wrong, what to do. Small, since it travels in results of loops
-/// over millions of networks.
+/// Geodata that cannot be used: which file, what is wrong, what to do. It is boxed to stay small,
+/// because loops over millions of networks return it in their results.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GeoError(Box<(PathBuf, String)>);
 

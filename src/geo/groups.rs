@@ -1,15 +1,16 @@
-//! Groups of countries that people mean when they route: unions, treaties and customary regions, by name.
+//! Named groups of countries for fences and routing: unions, treaties and customary regions.
 //!
-//! A group is what its source says on the day that stands beside it; one that changes is changed here. A territory with an
-//! ISO 3166-1 code of its own is listed by it, since that is what geodata say of clients there. There is no group MENA:
-//! every organisation draws it otherwise.
+//! Each group has the members that its source lists on the date given beside it. When a group
+//! changes, this file changes. A territory with an ISO 3166-1 code of its own is listed by that
+//! code, because geodata use it for clients there. There is no group MENA, because every
+//! organisation defines it differently.
 
 use crate::geo::PlaceCode;
 
 /// A named group of countries.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CountryGroup {
-    /// As it is written: `EU-27`.
+    /// The name in a configuration: `EU-27`.
     pub name: &'static str,
     /// ISO 3166-1 alpha-2 codes, in lists.
     lists: &'static [&'static str],
@@ -17,7 +18,8 @@ pub struct CountryGroup {
     pub source: &'static str,
 }
 
-/// The Union, and its outermost regions and Åland, where its law applies (Articles 349 and 355 TFEU).
+/// The European Union. Its law also applies in its outermost regions and Åland (Articles 349 and
+/// 355 TFEU).
 const UNION: &str =
     "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK";
 const UNION_OUTERMOST: &str = "AX GF GP MF MQ RE YT";
@@ -115,10 +117,8 @@ pub fn find(name: &str) -> Option<&'static CountryGroup> {
 impl CountryGroup {
     /// Its countries, ISO 3166-1 alpha-2.
     pub fn countries(&self) -> impl Iterator<Item = PlaceCode> {
-        self.lists
-            .iter()
-            .flat_map(|list| list.split(' '))
-            .filter_map(|code| code.parse().ok())
+        let codes = self.lists.iter().flat_map(|list| list.split(' '));
+        codes.filter_map(|code| code.parse().ok())
     }
 }
 

@@ -1,5 +1,9 @@
-//! An atlas made of layers. From the top: the operator's networks, the IPv6 forms of IPv4, the databases in their order,
-//! special-purpose space, the built-in table.
+//! Builds an atlas from layers.
+//!
+//! The layers are, from the top: the operator's networks, the IPv6 forms of IPv4, the databases in
+//! their configured order, special-purpose address space, and the built-in table. All places are
+//! numbered before the first range is written. The address space is then swept in two halves, on
+//! two threads.
 
 use std::net::IpAddr;
 
@@ -18,12 +22,12 @@ use super::special::{CARRIERS_OF_IPV4, SPECIAL_PURPOSE};
 
 use super::Place;
 
-/// Four fifths of the IPv4 networks of a city database lie below this address; the rest and IPv6 are as much work.
+/// Where the work is halved: four fifths of the IPv4 networks of a city database lie below this
+/// address, and the rest with IPv6 takes as long.
 const HALF_OF_THE_WORK: u32 = 0xb000_0000;
 
 impl Atlas {
-    /// As [`Atlas::compile`], from databases that are in memory and any built-in table. All places are known before the
-    /// first range is made; then half of the address space is swept beside the other.
+    /// As [`Atlas::compile`], from databases in memory and any built-in table.
     pub(super) fn layered(
         databases: &[Database],
         coarse_points: CoarsePoints,
@@ -66,9 +70,9 @@ impl Atlas {
         );
         let (mut v4, (upper_v4, v6)) = (lower_v4?, above?);
         let numbers = with_asn.adopt(&with_asn_above);
-        upper_v4
-            .iter()
-            .for_each(|(start, place)| v4.push(start, numbers.of(place)));
+        for (start, place) in upper_v4.iter() {
+            v4.push(start, numbers.of(place));
+        }
         let v6 = if numbers.is_empty() {
             v6
         } else {
@@ -83,17 +87,23 @@ impl Atlas {
     }
 }
 
-/// What an atlas is made of, every place numbered; from the top.
+/// The sources of an atlas from the top, with every place numbered.
 struct Layers<'a> {
     /// Short prefixes first.
-    operator: Vec<(&'a OperatorNetwork, Option<PlaceId>)>,
+    operator: Vec<NumberedNetwork<'a>>,
     databases: Vec<ReadDatabase<'a, LayerFacts>>,
-    /// What the places of the built-in table come to, by their numbers there.
+    /// The facts of the built-in table, by the number of the place there.
     builtin: Vec<LayerFacts>,
 }
 
+/// A network of the operator, with the number of its place if the operator states a location.
+struct NumberedNetwork<'a> {
+    network: &'a OperatorNetwork,
+    location: Option<PlaceId>,
+}
+
 impl Layers<'_> {
-    /// All layers of a part of one address family, as one.
+    /// Merges all layers of a part of one address family.
     fn sweep<A: AddressBits>(
         &self,
         part: AddressPart<A>,
@@ -113,7 +123,7 @@ impl Layers<'_> {
 
     fn operator_layer<A: AddressBits>(&self) -> Layer<'static, A> {
         let mut paint = PaintedLayer::default();
-        for &(network, location) in &self.operator {
+        for &NumberedNetwork { network, location } in &self.operator {
             let Some(address) = A::from_ip(network.cidr.address()) else {
                 continue;
             };
@@ -121,7 +131,7 @@ impl Layers<'_> {
             paint.prefix(address, network.cidr.prefix(), |below| match location {
                 Some(_) => LayerFacts {
                     location,
-                    asn: stated.unwrap_or(LayerAsn::Nobody),
+                    asn: stated.unwrap_or(LayerAsn::Absent),
                 },
                 None => LayerFacts {
                     asn: stated.unwrap_or(below.asn),
@@ -135,13 +145,13 @@ impl Layers<'_> {
 
 fn unroutable_layer<A: AddressBits>(networks: &[(IpAddr, u8)]) -> Layer<'static, A> {
     let mut paint = PaintedLayer::default();
-    for (address, length) in networks
-        .iter()
-        .filter_map(|(ip, length)| Some((A::from_ip(*ip)?, *length)))
-    {
+    for &(ip, length) in networks {
+        let Some(address) = A::from_ip(ip) else {
+            continue;
+        };
         paint.prefix(address, length, |_| LayerFacts {
             location: Some(PlaceId::UNROUTABLE),
-            asn: LayerAsn::Nobody,
+            asn: LayerAsn::Absent,
         });
     }
     paint.layer()
@@ -151,69 +161,68 @@ fn unroutable_layer<A: AddressBits>(networks: &[(IpAddr, u8)]) -> Layer<'static,
 fn by_prefix<'a>(
     networks: &'a [OperatorNetwork],
     places: &mut PlaceTable,
-) -> Vec<(&'a OperatorNetwork, Option<PlaceId>)> {
-    let numbered = |network| {
-        (
-            network,
-            operator_place(network).map(|place| places.number(place)),
-        )
-    };
-    let mut networks: Vec<_> = networks.iter().map(numbered).collect();
-    networks.sort_by_key(|(network, _)| network.cidr.prefix());
-    networks
+) -> Vec<NumberedNetwork<'a>> {
+    let mut numbered = Vec::with_capacity(networks.len());
+    for network in networks {
+        let location = network.place().map(|place| places.number(place));
+        numbered.push(NumberedNetwork { network, location });
+    }
+    numbered.sort_by_key(|numbered| numbered.network.cidr.prefix());
+    numbered
 }
 
-fn operator_place(network: &OperatorNetwork) -> Option<Place> {
-    let OperatorNetwork {
-        point,
-        country,
-        subdivision,
-        ..
-    } = *network;
-    let stated = point.is_some() || country.is_some() || subdivision.is_some();
-    stated.then(|| Place {
-        point: point.or_else(|| country.and_then(country_point)),
-        country,
-        continent: country.and_then(country_continent),
-        subdivision,
-        coarse: point.is_none(),
-        ..Place::default()
-    })
+impl OperatorNetwork {
+    /// The place that the operator states; `None` if only an AS number is stated.
+    fn place(&self) -> Option<Place> {
+        if self.point.is_none() && self.country.is_none() && self.subdivision.is_none() {
+            return None;
+        }
+        Some(Place {
+            point: self.point.or_else(|| self.country.and_then(country_point)),
+            country: self.country,
+            continent: self.country.and_then(country_continent),
+            subdivision: self.subdivision,
+            coarse: self.point.is_none(),
+            ..Place::default()
+        })
+    }
 }
 
-/// What the places of the built-in table come to, entered into `places` as coming from `source`.
+/// The facts of the places of the built-in table. The places are added to `places` with `source`.
 fn builtin_facts(
     builtin: &BuiltinTable<'_>,
     source: u8,
     places: &mut PlaceTable,
 ) -> Vec<LayerFacts> {
-    let facts = |place: &Place| {
-        let known = place.country.is_some() || place.point.is_some();
-        let location = known.then(|| places.number(Place { source, ..*place }));
-        LayerFacts {
+    let mut facts = Vec::with_capacity(builtin.places.len());
+    for place in &builtin.places {
+        let mut location = None;
+        if place.country.is_some() || place.point.is_some() {
+            location = Some(places.number(Place { source, ..*place }));
+        }
+        facts.push(LayerFacts {
             location,
             asn: LayerAsn::Silent,
-        }
-    };
-    builtin.places.iter().map(facts).collect()
+        });
+    }
+    facts
 }
 
 fn sources(databases: &[Database], builtin: &BuiltinTable<'_>) -> Vec<DataSource> {
-    let operator = DataSource {
+    let mut sources = vec![DataSource {
         name: "geo.networks".to_owned(),
         kind: SourceKind::Operator,
         path: None,
         built: None,
-    };
-    let databases = databases.iter().map(|database| DataSource {
-        name: database.kind().to_owned(),
-        kind: SourceKind::Database,
-        path: Some(database.path().to_owned()),
-        built: Some(database.built()),
-    });
-    [operator]
-        .into_iter()
-        .chain(databases)
-        .chain([builtin.source.clone()])
-        .collect()
+    }];
+    for database in databases {
+        sources.push(DataSource {
+            name: database.kind().to_owned(),
+            kind: SourceKind::Database,
+            path: Some(database.path().to_owned()),
+            built: Some(database.built()),
+        });
+    }
+    sources.push(builtin.source.clone());
+    sources
 }

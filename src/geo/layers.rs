@@ -1,10 +1,10 @@
-//! Layers of knowledge laid over one another and swept once.
+//! Merges layers of geodata in one sweep over the address space.
 //!
-//! A layer is a stream of range starts in order, each with [`LayerFacts`]; what it says holds until its next start. The
-//! sweep goes through all layers at the same pace, so nothing is ever held of a database but the place it has
-//! reached. The location is that of the first layer that knows one, whole; so is the AS number. Where that location is
-//! [`PlaceId::UNROUTABLE`], only the operator can state an AS number: what a database knows of private space without
-//! knowing a place there is a slip of whoever made it.
+//! A layer is a stream of range starts in order, each with [`LayerFacts`] that hold until its next
+//! start. The sweep advances all layers in step, so of a database only the current position is in
+//! memory. The location comes whole from the first layer that knows one, and so does the AS number.
+//! Where the location is [`PlaceId::UNROUTABLE`], only the operator can state an AS number: a
+//! database that has one for private space, but no place, is wrong.
 
 use std::collections::BTreeMap;
 
@@ -14,37 +14,37 @@ use super::error::GeoError;
 use super::places::WithAsn;
 use super::ranges::RangeBuilder;
 
-/// What one layer says of a range.
+/// The facts of one layer about a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LayerFacts {
-    /// The place but for its AS number; `None`: ask the layer below.
+    /// The place, without its AS number; `None` leaves it to the layer below.
     pub location: Option<PlaceId>,
     /// The AS number.
     pub asn: LayerAsn,
 }
 
-/// What one layer says of the AS number of a range.
+/// The AS number of a range according to one layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum LayerAsn {
-    /// Ask the layer below.
+    /// Left to the layer below.
     #[default]
     Silent,
-    /// There is none, whatever the layers below say.
-    Nobody,
+    /// None, whatever the layers below state.
+    Absent,
     /// This one.
     Number(u32),
 }
 
-/// A layer from the top of the space to its end; starts ascend.
+/// The ranges of a layer, with ascending starts.
 pub type Layer<'a, A> = Box<dyn Iterator<Item = Result<(A, LayerFacts), GeoError>> + 'a>;
 
-/// Prefixes painted over one another: a layer that is made by hand.
+/// A layer built from prefixes, of which later ones override earlier ones.
 #[derive(Debug, Default)]
 pub struct PaintedLayer<A>(BTreeMap<A, LayerFacts>);
 
 impl<A: AddressBits> PaintedLayer<A> {
-    /// Changes what is said of a prefix. Paint short prefixes first: then each lies inside one piece of what is
-    /// there, and a hundred thousand of them take no time.
+    /// Changes the facts of a prefix. Paint short prefixes first: each then changes a single piece,
+    /// so a hundred thousand of them are fast.
     pub fn prefix(&mut self, address: A, length: u8, change: impl Fn(LayerFacts) -> LayerFacts) {
         let (first, last) = address.prefix(length);
         if let Some(after) = last.next() {
@@ -77,20 +77,20 @@ impl<A: AddressBits> PaintedLayer<A> {
 pub struct AddressPart<A> {
     /// Its first address.
     pub from: A,
-    /// The first address behind it; `None`: it goes to the end.
+    /// The first address after it; `None` if it extends to the end.
     pub until: Option<A>,
 }
 
-/// A layer that says nothing.
+/// A layer without facts.
 pub fn nothing<A: AddressBits>() -> Layer<'static, A> {
     Box::new(std::iter::empty())
 }
 
-/// Lays the operator's layer over the others, the first on top, and gives every range its place; places with AS numbers
-/// are numbered in `with_asn`.
+/// Merges the operator's layer, `layers` (the first on top) and `bottom` into the place of every
+/// range. Places with AS numbers are numbered in `with_asn`.
 ///
-/// `bottom` says nothing of AS numbers, and is asked only where no layer knows a place: what lies under a whole city
-/// database need not be looked at.
+/// `bottom` has no AS numbers. It is read only where no other layer knows a location, so a complete
+/// city database hides it at no cost.
 pub fn sweep<A: AddressBits>(
     part: AddressPart<A>,
     operator: Layer<'_, A>,
@@ -103,7 +103,7 @@ pub fn sweep<A: AddressBits>(
         .into_iter()
         .map(Head::new)
         .collect::<Result<Vec<_>, _>>()?;
-    // Of IPv4 and IPv6 in a file each, one has nothing to say.
+    // A file for the other address family has no ranges here.
     heads.retain(|head| head.next.is_some());
     let mut bottom = Head::new(bottom)?;
     let mut builder = RangeBuilder::default();
@@ -138,7 +138,7 @@ pub fn sweep<A: AddressBits>(
     Ok(builder)
 }
 
-/// Where the next change is, if this layer is the first to change.
+/// The next start of any layer, with `head` taken into account.
 #[inline]
 fn earlier<A: AddressBits>(start: Option<A>, head: &Head<'_, A>) -> Option<A> {
     match (start, head.next) {
@@ -147,7 +147,7 @@ fn earlier<A: AddressBits>(start: Option<A>, head: &Head<'_, A>) -> Option<A> {
     }
 }
 
-/// A layer at the point that the sweep has reached.
+/// A layer at the current position of the sweep.
 struct Head<'a, A> {
     rest: Layer<'a, A>,
     here: LayerFacts,
@@ -199,7 +199,7 @@ mod tests {
     fn stroke() -> impl Strategy<Value = Stroke> {
         let asn = prop_oneof![
             Just(LayerAsn::Silent),
-            Just(LayerAsn::Nobody),
+            Just(LayerAsn::Absent),
             (1..4u32).prop_map(LayerAsn::Number)
         ];
         (0..256u32, 24..=32u8, prop::option::of(0..5u32), asn)

@@ -1,8 +1,9 @@
-//! Places that people name instead of writing coordinates: airports, cloud regions, cities, countries and their
-//! subdivisions.
+//! Named locations: airports, cloud regions, cities, countries and their subdivisions.
 //!
-//! The tables are embedded; `geodata/locations/README.md` says where they come from. A country or subdivision stands
-//! where the middle of its people is, since that is where its clients are. None of this is on the query path.
+//! A configuration can name a location instead of giving coordinates; [`find`] resolves the name.
+//! Databases use the same tables for the points and codes that their records lack. The tables are
+//! embedded, and `geodata/locations/README.md` documents their sources. The point of a country or a
+//! subdivision is its centre of population. Nothing here is on the query path.
 
 mod fold;
 mod suggest;
@@ -18,32 +19,38 @@ use self::tables::{
 use crate::geo::PlaceCode;
 use crate::steering::Point;
 
-/// A place found by its name.
+/// A location found by its name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedLocation {
-    /// The airport, the region's city, or the middle of the people of a country or subdivision.
+    /// The airport, the city, or the centre of population of a country or subdivision.
     pub point: Point,
     /// ISO 3166-1 alpha-2.
     pub country: Option<PlaceCode>,
     /// ISO 3166-2 without the country part; only where the place was named as a subdivision.
     pub subdivision: Option<PlaceCode>,
-    /// For people: `California, United States`.
+    /// The display name: `California, United States`.
     pub label: String,
 }
 
-/// No place has this name. Its text says which names come near and what forms there are.
+/// No location has this name. The message lists similar names and the accepted forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownLocation {
-    /// What was asked for, cut off where it is longer than any name.
+    /// The name that was asked for, truncated if it is longer than any known name.
     pub text: String,
-    /// Names that were perhaps meant, the nearest first.
+    /// Similar names, the most similar first.
     pub near: Vec<String>,
 }
 
-/// The place that `text` names, in any case: an airport (`FRA` or `iata:FRA`), a region of a cloud provider
-/// (`aws:eu-central-1`; also alibaba, azure, digitalocean, gcp, ibm, linode, oci, vultr), a country (`DE`, ISO 3166-1
-/// alpha-2), a subdivision (`US-CA`, ISO 3166-2) or a city of 40,000 people or more (`Frankfurt`; the largest of that
-/// name, or with its country the largest there: `Portland, US`). A code comes before a city that is written the same.
+/// The location that `text` names, in any case:
+///
+/// - an airport (`FRA` or `iata:FRA`),
+/// - a region of a cloud provider (`aws:eu-central-1`; also alibaba, azure, digitalocean, gcp, ibm,
+///   linode, oci, vultr),
+/// - a country (`DE`, ISO 3166-1 alpha-2) or a subdivision (`US-CA`, ISO 3166-2),
+/// - a city of 40,000 people or more: the largest of that name (`Frankfurt`), or the largest in a
+///   country (`Portland, US`).
+///
+/// A code takes precedence over a city of the same spelling.
 pub fn find(text: &str) -> Result<NamedLocation, UnknownLocation> {
     let name = text.trim();
     let found = match name.split_once(':') {
@@ -58,7 +65,7 @@ pub fn find(text: &str) -> Result<NamedLocation, UnknownLocation> {
         .ok_or_else(|| suggest::unknown(name))
 }
 
-/// The middle of the country's people; `None` for a code that is not ISO 3166-1 alpha-2.
+/// The country's centre of population; `None` for a code that is not ISO 3166-1 alpha-2.
 pub fn country_point(country: PlaceCode) -> Option<Point> {
     Some(country_row(country)?.point)
 }
@@ -73,13 +80,13 @@ pub fn country_name(country: PlaceCode) -> Option<&'static str> {
     Some(country_row(country)?.name)
 }
 
-/// The middle of the subdivision's people, by ISO 3166-2 (`US`, `CA`).
+/// The subdivision's centre of population, by ISO 3166-2 code (`US`, `CA`).
 pub fn subdivision_point(country: PlaceCode, subdivision: PlaceCode) -> Option<Point> {
     Some(subdivision_row(country, subdivision)?.point)
 }
 
-/// The ISO 3166-2 code, without the country, of a subdivision that a database names in English ("California",
-/// "Sao Paulo"); marks, case and punctuation do not matter.
+/// The ISO 3166-2 code, without the country, of a subdivision that a database names in English
+/// ("California", "Sao Paulo"). Diacritics, case and punctuation do not matter.
 pub fn subdivision_code(country: PlaceCode, name: &str) -> Option<PlaceCode> {
     let wanted = (country, fold(name));
     let index = SUBDIVISION_NAMES
@@ -122,22 +129,26 @@ fn city(text: &str) -> Option<NamedLocation> {
         None => (text, None),
     };
     let wanted = fold(name);
-    // A name that is not written in Latin letters folds to nothing.
+    // A name in another script than Latin folds to an empty string.
     if wanted.is_empty() {
         return None;
     }
     let first = CITY_NAMES.partition_point(|(name, _)| *name < wanted);
-    let namesakes = CITY_NAMES[first..]
-        .iter()
-        .take_while(|(name, _)| *name == wanted);
-    let mut cities = namesakes.filter_map(|(_, index)| CITIES.get(*index));
-    let city = cities.find(|city| country.is_none_or(|country| city.country == country))?;
-    Some(NamedLocation {
-        point: city.point,
-        country: Some(city.country),
-        subdivision: None,
-        label: format!("{}, {}", city.name(), shown(city.country)),
-    })
+    for (name, index) in &CITY_NAMES[first..] {
+        if *name != wanted {
+            break;
+        }
+        let city = &CITIES[*index];
+        if country.is_none_or(|country| city.country == country) {
+            return Some(NamedLocation {
+                point: city.point,
+                country: Some(city.country),
+                subdivision: None,
+                label: format!("{}, {}", city.name(), shown(city.country)),
+            });
+        }
+    }
+    None
 }
 
 fn country(code: &str) -> Option<NamedLocation> {
@@ -182,7 +193,10 @@ fn subdivision_row(country: PlaceCode, subdivision: PlaceCode) -> Option<&'stati
 
 /// The country's name, or its code where it has none.
 fn shown(country: PlaceCode) -> String {
-    country_name(country).map_or_else(|| country.to_string(), str::to_owned)
+    match country_name(country) {
+        Some(name) => name.to_owned(),
+        None => country.to_string(),
+    }
 }
 
 impl fmt::Display for UnknownLocation {
@@ -190,9 +204,9 @@ impl fmt::Display for UnknownLocation {
         write!(f, "no location is called \"{}\"; ", self.text)?;
         if let Some((last, others)) = self.near.split_last() {
             f.write_str("did you mean ")?;
-            others
-                .iter()
-                .try_for_each(|name| write!(f, "\"{name}\" or "))?;
+            for name in others {
+                write!(f, "\"{name}\" or ")?;
+            }
             write!(f, "\"{last}\"? ")?;
         }
         f.write_str(

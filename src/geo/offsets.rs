@@ -1,7 +1,8 @@
-//! A set of offsets in which each knows how many lie before it: the records of a database, numbered without gaps.
+//! A set of offsets with ranks: numbers the records of a database without gaps.
 //!
-//! A bit an octet and a count every 64 of them: what a network's record came to is found in two steps, without hashing
-//! (Jacobson, "Space-efficient static trees and graphs", 1989, 2.1).
+//! The set has one bit per octet of the data section and a running count per 64 bits. The rank of
+//! an offset, which is the index of its record's value, takes two steps and no hashing (Jacobson,
+//! "Space-efficient static trees and graphs", 1989, 2.1).
 
 /// Offsets below a bound that was known in advance.
 #[derive(Debug, Clone, Default)]
@@ -20,7 +21,7 @@ struct Word {
 }
 
 impl OffsetTable {
-    /// The set of `offsets`, which come in any order and as often as they like; `None` if one of them is not below
+    /// The set of `offsets`, in any order and with repetitions. `None` if one of them is not below
     /// `bound`.
     pub fn collect(bound: usize, offsets: impl Iterator<Item = usize>) -> Option<Self> {
         let mut members = vec![0u64; bound.div_ceil(64)];
@@ -31,12 +32,14 @@ impl OffsetTable {
             members[offset / 64] |= 1 << (offset % 64);
         }
         let mut count = 0;
-        let words = members.into_iter().map(|members| {
-            let before = count;
+        let mut words = Vec::with_capacity(members.len());
+        for members in members {
+            words.push(Word {
+                members,
+                before: count,
+            });
             count += members.count_ones();
-            Word { members, before }
-        });
-        let words = words.collect();
+        }
         Some(OffsetTable {
             words,
             count: count as usize,

@@ -1,11 +1,14 @@
-//! How many people live where: each country's by squares of one degree, made by `geodata/rebuild-people.py`.
+//! Population by country and square of one degree.
+//!
+//! `geodata/rebuild-people.py` makes the embedded table. It is parsed on first use.
 
 use std::sync::LazyLock;
 
 use super::PlaceCode;
 use crate::steering::Point;
 
-/// A row for each country and square, without quotes; a row that cannot be read would be left out, and a test counts them.
+/// One row for each country and square, without quotes. The parser skips a row that it cannot read;
+/// a test checks that there is none.
 const ROWS: &str = include_str!("../../geodata/people.csv");
 
 /// The people of one country in one square of one degree.

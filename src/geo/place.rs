@@ -1,12 +1,12 @@
-//! What is known of where a client is.
+//! Places: what the geodata know about the location of a client.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::steering::Point;
 
-/// A short upper-case ASCII code: a country (ISO 3166-1 alpha-2), a continent (two letters) or a subdivision
-/// (ISO 3166-2 without its country, up to three characters). Four octets, zero-padded.
+/// A short upper-case ASCII code: a country (ISO 3166-1 alpha-2), a continent (two letters) or a
+/// subdivision (ISO 3166-2 without its country, up to three characters). Four octets, zero-padded.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PlaceCode([u8; 4]);
 
@@ -51,10 +51,10 @@ impl fmt::Debug for PlaceCode {
     }
 }
 
-/// One distinct answer to "where is this address": every part may be unknown.
+/// A distinct place with its AS number. Every field may be unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Place {
-    /// Where the client is taken to stand; `None` = unknown, never 0,0.
+    /// The assumed location of the client; `None` = unknown, never 0,0.
     pub point: Option<Point>,
     /// ISO 3166-1 alpha-2.
     pub country: Option<PlaceCode>,
@@ -64,8 +64,8 @@ pub struct Place {
     pub subdivision: Option<PlaceCode>,
     /// Autonomous system number.
     pub asn: Option<u32>,
-    /// Where the location comes from: an index into the atlas' sources.
+    /// The source of the location: an index into the atlas' sources.
     pub source: u8,
-    /// The record knows its country only, so `point` is the country's or the database's default point.
+    /// Whether only the country is known, so that `point` is a default point.
     pub coarse: bool,
 }

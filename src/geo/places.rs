@@ -1,11 +1,15 @@
-//! Distinct places, numbered.
+//! Numbers distinct places while an atlas is built.
+//!
+//! A [`PlaceTable`] holds the locations, without AS numbers. The sweep over the address space then
+//! finds combinations of a location and an AS number, and [`WithAsn`] numbers those behind the
+//! locations. Two threads each fill a set of their own; `adopt` joins the two sets.
 
 use foldhash::{HashMap, HashMapExt};
 
 use super::atlas::PlaceId;
 use super::{Place, PlaceCode};
 
-/// The distinct places met so far.
+/// Distinct places, each with a number.
 #[derive(Debug)]
 pub struct PlaceTable {
     places: Vec<Place>,
@@ -18,9 +22,8 @@ type PlaceKey = [u64; 4];
 impl Default for PlaceTable {
     /// The two places that every table begins with.
     fn default() -> Self {
-        let numbers = [(key(&Place::default()), PlaceId::UNKNOWN)]
-            .into_iter()
-            .collect();
+        let mut numbers = HashMap::new();
+        numbers.insert(key(&Place::default()), PlaceId::UNKNOWN);
         PlaceTable {
             places: vec![Place::default(); 2],
             numbers,
@@ -29,7 +32,7 @@ impl Default for PlaceTable {
 }
 
 impl PlaceTable {
-    /// The number of a place without an AS number, a new one if it was not met before.
+    /// The number of a place without an AS number; a new place gets a new number.
     pub fn number(&mut self, place: Place) -> PlaceId {
         *self.numbers.entry(key(&place)).or_insert_with(|| {
             self.places.push(place);
@@ -37,17 +40,13 @@ impl PlaceTable {
         })
     }
 
-    /// The numbers that this table has for the places of another one.
+    /// Adds the places of another table. Returns the number that each of them has here.
     pub fn adopt(&mut self, other: &PlaceTable) -> Vec<PlaceId> {
-        let special = [PlaceId::UNKNOWN, PlaceId::UNROUTABLE];
-        special
-            .into_iter()
-            .chain(
-                other.places[special.len()..]
-                    .iter()
-                    .map(|place| self.number(*place)),
-            )
-            .collect()
+        let mut numbers = vec![PlaceId::UNKNOWN, PlaceId::UNROUTABLE];
+        for place in &other.places[numbers.len()..] {
+            numbers.push(self.number(*place));
+        }
+        numbers
     }
 
     /// How many there are; never 0.
@@ -56,39 +55,46 @@ impl PlaceTable {
         self.places.len()
     }
 
-    /// The places by number, and behind them those to which AS numbers were added.
+    /// The places by number, followed by those to which AS numbers were added.
     pub fn with(self, additions: &WithAsn) -> Vec<Place> {
         let mut places = self.places;
-        let more = additions.list.iter().map(|(location, asn)| Place {
-            asn: Some(*asn),
-            ..places[location.0 as usize]
-        });
-        let more: Vec<Place> = more.collect();
-        places.extend(more);
+        places.reserve_exact(additions.list.len());
+        for (location, asn) in &additions.list {
+            let place = places[location.0 as usize];
+            places.push(Place {
+                asn: Some(*asn),
+                ..place
+            });
+        }
         places.shrink_to_fit();
         places
     }
 }
 
 fn key(place: &Place) -> PlaceKey {
-    // No coordinates and no code are not a value of theirs: not a number, and no octets.
-    let [latitude, longitude] = place
-        .point
-        .map_or([f64::NAN; 2], |point| [point.latitude(), point.longitude()])
-        .map(f64::to_bits);
-    let code = |code: Option<PlaceCode>| {
-        code.map_or(0, |code| u64::from(u32::from_le_bytes(code.octets())))
+    // Missing coordinates are NaN and a missing code is 0: no place states either of them.
+    let (latitude, longitude) = match place.point {
+        Some(point) => (point.latitude(), point.longitude()),
+        None => (f64::NAN, f64::NAN),
     };
     let rest = u64::from(place.source) << 32 | u64::from(place.coarse) << 40;
     [
-        latitude,
-        longitude,
-        code(place.country) << 32 | code(place.continent),
-        code(place.subdivision) | rest,
+        latitude.to_bits(),
+        longitude.to_bits(),
+        code_bits(place.country) << 32 | code_bits(place.continent),
+        code_bits(place.subdivision) | rest,
     ]
 }
 
-/// Places of a finished [`PlaceTable`] with AS numbers added; they are numbered from its end on.
+fn code_bits(code: Option<PlaceCode>) -> u64 {
+    match code {
+        Some(code) => u64::from(u32::from_le_bytes(code.octets())),
+        None => 0,
+    }
+}
+
+/// Places of a finished [`PlaceTable`] with AS numbers added. Their numbers follow those of the
+/// table.
 #[derive(Debug, PartialEq)]
 pub struct WithAsn {
     first: u32,
@@ -97,7 +103,7 @@ pub struct WithAsn {
 }
 
 impl WithAsn {
-    /// None yet, of a table of so many places.
+    /// An empty set over a table of `places` places.
     pub fn beyond(places: usize) -> Self {
         WithAsn {
             first: places as u32,
@@ -114,20 +120,19 @@ impl WithAsn {
         })
     }
 
-    /// What a number stands for, if it is one of these.
+    /// The location and AS number of a place of this set; `None` for a place of the table.
     pub fn stated(&self, id: PlaceId) -> Option<(PlaceId, u32)> {
         self.list
             .get(id.0.checked_sub(self.first)? as usize)
             .copied()
     }
 
-    /// Takes in those of another set of the same table, and gives the numbers that they have here.
+    /// Adds the places of another set over the same table, and returns their numbers here.
     pub fn adopt(&mut self, other: &WithAsn) -> PlaceRenumbering {
-        let numbers = other
-            .list
-            .iter()
-            .map(|(location, asn)| self.number(*location, *asn))
-            .collect();
+        let mut numbers = Vec::with_capacity(other.list.len());
+        for (location, asn) in &other.list {
+            numbers.push(self.number(*location, *asn));
+        }
         PlaceRenumbering {
             first: self.first,
             numbers,

@@ -1,9 +1,9 @@
-//! Sorted address ranges in columns of bytes: about five bytes a range.
+//! Sorted address ranges in compressed columns: about five bytes per range.
 //!
-//! Ranges cover the whole space from address 0, so only their starts are kept. A start is kept as its distance from
-//! the one before, and a distance as (trailing zero bits, the rest): networks are aligned, so the rest is nearly
-//! always 1. The list is made to be scanned in order; a mark every `STRIDE` ranges lets [`RangeList::find`] begin
-//! near its goal.
+//! Ranges cover the whole space from address 0, so only their starts are stored. A start is stored
+//! as its distance from the previous one, and a distance as its trailing zero bits and the rest.
+//! Networks are aligned, so the rest is nearly always 1. The list is designed for scans in order. A
+//! mark every `STRIDE` ranges lets [`RangeList::find`] begin close to its address.
 
 use super::address::AddressBits;
 use super::atlas::PlaceId;
@@ -15,16 +15,16 @@ const STRIDE: usize = 256;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RangeList<A> {
     count: usize,
-    /// Trailing zero bits of each distance: one byte a range.
+    /// Trailing zero bits of each distance: one byte per range.
     zeros: Vec<u8>,
-    /// Each distance without its trailing zeros: one varint a range.
+    /// Each distance without its trailing zeros: one varint per range.
     steps: Vec<u8>,
-    /// One varint a range.
+    /// The place: one varint per range.
     places: Vec<u8>,
     marks: Vec<Cursor<A>>,
 }
 
-/// Where a scan stands: how much of each column it has read, and the start of the range it read last.
+/// The position of a scan in each column, and the start of the range read last.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Cursor<A> {
     ranges: usize,
@@ -44,7 +44,7 @@ impl<A: AddressBits> RangeList<A> {
         self.count
     }
 
-    /// Whether there is none, as in a list that nothing was pushed to.
+    /// Whether there is none, as in an unfinished list.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -65,10 +65,10 @@ impl<A: AddressBits> RangeList<A> {
         }
     }
 
-    /// The ranges from the one that holds an address on, and some before it.
+    /// The ranges from the one that contains an address on, and some before it.
     pub fn iter_from(&self, address: A) -> RangeIter<'_, A> {
-        // A mark knows the start of the range before it. The last mark that is not behind the address may still lie
-        // inside its range; the one before that lies in front of it for certain.
+        // A mark holds the start of the range before it. The last mark at or before the address may
+        // lie inside the range of the address; the previous mark lies before that range.
         let passed = self.marks.partition_point(|mark| mark.start <= address);
         RangeIter {
             list: self,
@@ -80,7 +80,7 @@ impl<A: AddressBits> RangeList<A> {
         }
     }
 
-    /// The range that holds an address: place, first and last address.
+    /// The range that contains an address: place, first and last address.
     pub fn find(&self, address: A) -> (PlaceId, A, A) {
         let mut found = (A::default(), PlaceId::UNKNOWN);
         for (start, place) in self.iter_from(address) {
@@ -92,7 +92,8 @@ impl<A: AddressBits> RangeList<A> {
         (found.1, found.0, A::LAST)
     }
 
-    /// The same ranges with every place given a new number; the numbers must keep different places different.
+    /// The same ranges with new numbers for the places. Different places must get different
+    /// numbers.
     pub fn renumbered(&self, number: impl Fn(PlaceId) -> PlaceId) -> Self {
         let mut builder = RangeBuilder::default();
         self.iter()
@@ -100,7 +101,7 @@ impl<A: AddressBits> RangeList<A> {
         builder.finish()
     }
 
-    /// Appends the columns to `out`, each behind its length.
+    /// Appends the columns to `out`, each after its length.
     pub fn write(&self, out: &mut Vec<u8>) {
         for column in [&self.zeros, &self.steps, &self.places] {
             write_varint(out, column.len() as u128);
@@ -108,8 +109,8 @@ impl<A: AddressBits> RangeList<A> {
         }
     }
 
-    /// Reads what [`RangeList::write`] wrote from the front of `input`; `None` if it is damaged or names a place
-    /// that is not below `places`.
+    /// Reads a list that [`RangeList::write`] wrote from the front of `input`. `None` if it is
+    /// damaged or contains a place that is not below `places`.
     pub fn read(input: &mut &[u8], places: u32) -> Option<Self> {
         let [zeros, steps, places_column] = [
             read_column(input)?,
@@ -127,7 +128,8 @@ impl<A: AddressBits> RangeList<A> {
         Some(list)
     }
 
-    /// Scans columns that came from outside: every start behind the one before, every place known, nothing left.
+    /// Validates columns from outside: starts ascend, places are below `places`, nothing is left
+    /// over. Returns the marks.
     fn check(&self, places: u32) -> Option<Vec<Cursor<A>>> {
         let mut marks = Vec::with_capacity(self.count / STRIDE + 1);
         let mut ranges = self.iter();
@@ -172,7 +174,7 @@ impl<A: AddressBits> Iterator for RangeIter<'_, A> {
     }
 }
 
-/// Makes a [`RangeList`] from ranges in order.
+/// Builds a [`RangeList`] from ranges in order.
 #[derive(Debug, Default)]
 pub struct RangeBuilder<A> {
     list: RangeList<A>,
@@ -181,7 +183,7 @@ pub struct RangeBuilder<A> {
 }
 
 impl<A: AddressBits> RangeBuilder<A> {
-    /// From `start` on it is `place`. The first start is 0 and every other lies behind the one before.
+    /// Adds a range of `place` that begins at `start`. The first start is 0; starts ascend.
     #[inline]
     pub fn push(&mut self, start: A, place: PlaceId) {
         if self.list.count > 0 && self.place == place {
@@ -198,7 +200,7 @@ impl<A: AddressBits> RangeBuilder<A> {
         (self.start, self.place) = (start, place);
     }
 
-    /// The list, without spare memory. A list that nothing was pushed to is one range of unknown place.
+    /// The list, without spare memory. Without any range it is one range of unknown place.
     pub fn finish(mut self) -> RangeList<A> {
         if self.list.is_empty() {
             self.push(A::default(), PlaceId::UNKNOWN);
@@ -225,7 +227,7 @@ impl<A: AddressBits> RangeBuilder<A> {
     }
 }
 
-/// Appends a number, seven bits an octet, the lowest first.
+/// Appends a number, seven bits per octet, the lowest first.
 #[inline]
 pub(super) fn write_varint(out: &mut Vec<u8>, mut number: u128) {
     while number >= 0x80 {
@@ -235,7 +237,7 @@ pub(super) fn write_varint(out: &mut Vec<u8>, mut number: u128) {
     out.push(number as u8);
 }
 
-/// Reads a number at `*at` and moves behind it; `None` at the end of the input.
+/// Reads a number at `*at` and advances past it; `None` at the end of the input.
 #[inline]
 pub(super) fn read_varint(input: &[u8], at: &mut usize) -> Option<u128> {
     let first = *input.get(*at)?;

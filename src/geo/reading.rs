@@ -1,4 +1,7 @@
-//! What the records of databases come to: each a place, an AS number, both or neither.
+//! Interprets the records of databases: each yields a place, an AS number, both or neither.
+//!
+//! The distinct records of every database are decoded in two halves, on two threads. Each half
+//! numbers its places in a table of its own; the second table is then merged into the first.
 
 use std::ops::Range;
 
@@ -14,53 +17,49 @@ use super::offsets::OffsetTable;
 use super::places::PlaceTable;
 use super::record::GeoRecord;
 use super::{Place, PlaceCode};
+use crate::steering::Point;
 
-/// Reads all databases, two halves of the records at the same time, and numbers their places together. A database that
-/// says nothing of where anything is, is refused.
+/// Reads all databases and numbers their places in one table.
+///
+/// # Errors
+/// A damaged record, or a database without any location or AS number.
 pub fn read(
     databases: &[Database],
     coarse_points: CoarsePoints,
 ) -> Result<(PlaceTable, Vec<ReadDatabase<'_, LayerFacts>>), GeoError> {
-    let records = databases
-        .iter()
-        .map(Database::records)
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut records = Vec::with_capacity(databases.len());
+    for database in databases {
+        records.push(database.records()?);
+    }
     let (lower, upper) = both(
         || read_part(databases, &records, coarse_points, |count| 0..count / 2),
         || read_part(databases, &records, coarse_points, |count| count / 2..count),
     );
-    let ((mut places, facts), (others, facts_of_upper)) = (lower?, upper?);
+    let ((mut places, lower), (others, upper)) = (lower?, upper?);
     let numbers = places.adopt(&others);
-    let renumbered = |facts: LayerFacts| LayerFacts {
-        location: facts.location.map(|location| numbers[location.0 as usize]),
-        ..facts
-    };
-    let facts = facts
-        .into_iter()
-        .zip(facts_of_upper)
-        .map(|(mut facts, more)| {
-            facts.extend(more.into_iter().map(renumbered));
-            facts
-        });
-    let read = databases.iter().zip(records).zip(facts);
-    let read: Vec<_> = read
-        .map(|((database, records), values)| ReadDatabase {
+    let mut read = Vec::with_capacity(databases.len());
+    let halves = lower.into_iter().zip(upper);
+    for ((database, records), (mut values, upper)) in databases.iter().zip(records).zip(halves) {
+        values.reserve_exact(upper.len());
+        for mut facts in upper {
+            if let Some(location) = &mut facts.location {
+                *location = numbers[location.0 as usize];
+            }
+            values.push(facts);
+        }
+        if values.iter().all(|facts| *facts == LayerFacts::default()) {
+            return Err(useless(database));
+        }
+        read.push(ReadDatabase {
             database,
             records,
             values,
-        })
-        .collect();
-    match read.iter().find(|read| {
-        read.values
-            .iter()
-            .all(|facts| *facts == LayerFacts::default())
-    }) {
-        Some(read) => Err(useless(read.database)),
-        None => Ok((places, read)),
+        });
     }
+    Ok((places, read))
 }
 
-/// A database that says nothing of where anything is.
+/// The error for a database without any location or AS number.
 pub fn useless(database: &Database) -> GeoError {
     let reason = format!(
         "holds no country, no coordinates and no AS number (it calls itself {:?}); use a City, Country or ASN database",
@@ -69,7 +68,8 @@ pub fn useless(database: &Database) -> GeoError {
     GeoError::new(database.path(), reason)
 }
 
-/// Of each database the facts of a part of its records, chosen by their count; and the places of all of them.
+/// For each database the facts of a part of its records, and the places of all these records.
+/// `part` chooses the part by the number of records.
 fn read_part(
     databases: &[Database],
     records: &[OffsetTable],
@@ -77,51 +77,44 @@ fn read_part(
     part: fn(usize) -> Range<usize>,
 ) -> Result<(PlaceTable, Vec<Vec<LayerFacts>>), GeoError> {
     let mut places = PlaceTable::default();
-    let facts = (1..)
-        .zip(databases)
-        .zip(records)
-        .map(|((source, database), records)| {
-            let part = part(records.len());
-            let mut interpreter = Interpreter {
-                source,
-                coarse_points,
-                codes: HashMap::new(),
+    let mut facts = Vec::with_capacity(databases.len());
+    for ((source, database), records) in (1..).zip(databases).zip(records) {
+        let part = part(records.len());
+        let mut interpreter = Interpreter {
+            source,
+            coarse_points,
+            codes: HashMap::new(),
+        };
+        let offsets = records.iter().skip(part.start).take(part.len());
+        facts.push(database.read(offsets, |record| {
+            let location = interpreter.place(&record).map(|place| places.number(place));
+            let asn = match record.asn {
+                Some(number) => LayerAsn::Number(number),
+                None => LayerAsn::Silent,
             };
-            database.read(records.iter().skip(part.start).take(part.len()), |record| {
-                let (place, asn) = interpreter.interpret(&record);
-                let location = place.map(|place| places.number(place));
-                LayerFacts {
-                    location,
-                    asn: asn.map_or(LayerAsn::Silent, LayerAsn::Number),
-                }
-            })
-        });
-    let facts = facts.collect::<Result<Vec<_>, _>>()?;
+            LayerFacts { location, asn }
+        })?);
+    }
     Ok((places, facts))
 }
 
-/// Makes places of the records of one database.
+/// Turns the records of one database into places.
 struct Interpreter<'a> {
     source: u8,
     coarse_points: CoarsePoints,
-    /// The codes of subdivisions that were met by name: there are far fewer of them than records.
+    /// The codes of subdivisions found by name: there are far fewer of them than records.
     codes: HashMap<(PlaceCode, &'a str), Option<PlaceCode>>,
 }
 
 impl<'a> Interpreter<'a> {
-    /// What a record comes to: a place without AS number, if it knows one, and an AS number.
-    fn interpret(&mut self, record: &GeoRecord<'a>) -> (Option<Place>, Option<u32>) {
+    /// The place of a record, without an AS number; `None` if the record has neither a country nor
+    /// coordinates.
+    fn place(&mut self, record: &GeoRecord<'a>) -> Option<Place> {
         if record.country.is_none() && record.point.is_none() {
-            return (None, record.asn);
+            return None;
         }
-        let coarse = record.is_coarse();
-        let centre = || record.country.and_then(country_point);
-        let point = match self.coarse_points {
-            CoarsePoints::Population if coarse => centre().or(record.point),
-            _ => record.point.or_else(centre),
-        };
-        let place = Place {
-            point,
+        Some(Place {
+            point: self.point(record),
             country: record.country,
             continent: record
                 .continent
@@ -131,9 +124,16 @@ impl<'a> Interpreter<'a> {
                 .or_else(|| self.code(record.country?, record.subdivision_name?)),
             asn: None,
             source: self.source,
-            coarse,
-        };
-        (Some(place), record.asn)
+            coarse: record.is_coarse(),
+        })
+    }
+
+    fn point(&self, record: &GeoRecord<'_>) -> Option<Point> {
+        let prefers_centre = self.coarse_points == CoarsePoints::Population && record.is_coarse();
+        if !prefers_centre && record.point.is_some() {
+            return record.point;
+        }
+        record.country.and_then(country_point).or(record.point)
     }
 
     fn code(&mut self, country: PlaceCode, name: &'a str) -> Option<PlaceCode> {

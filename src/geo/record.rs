@@ -1,18 +1,18 @@
-//! One record of a database, whichever layout it has.
+//! Reads one record of a database, in any of the known layouts.
 //!
-//! MaxMind's own files are nested (`country.iso_code`, `location.latitude`), those of ip-location-db and IPinfo are
-//! flat (`country_code` or `country`, `latitude`). Every field is read leniently: a field of another type than
-//! expected is unknown, so that one odd record does not cost the whole file.
+//! MaxMind's own files are nested (`country.iso_code`, `location.latitude`). The files of
+//! ip-location-db and IPinfo are flat (`country_code` or `country`, `latitude`). A field of an
+//! unexpected type counts as unknown, so one odd record does not make the whole file unusable.
 
 use super::PlaceCode;
 use super::values::{DamagedValue, MapProgress, MmdbItem, MmdbValue, SharedMap, ValueReader};
 use crate::steering::Point;
 
-/// What databases write where nobody knows the country: MaxMind's old codes for Asia and Europe, and those that ISO 3166-1
-/// leaves to its users.
+/// Codes that mean an unknown country: MaxMind's old codes for Asia and Europe, and user-assigned
+/// codes of ISO 3166-1.
 const NO_COUNTRIES: [&str; 4] = ["AP", "EU", "XX", "ZZ"];
 
-/// What a record says of its networks; borrowed from the file.
+/// A decoded record, borrowed from the file.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct GeoRecord<'a> {
     /// ISO 3166-1 alpha-2.
@@ -21,9 +21,9 @@ pub struct GeoRecord<'a> {
     pub continent: Option<PlaceCode>,
     /// The part of ISO 3166-2 behind the country.
     pub subdivision: Option<PlaceCode>,
-    /// The subdivision in words: flat layouts have no code.
+    /// The name of the subdivision: flat layouts have no code.
     pub subdivision_name: Option<&'a str>,
-    /// The coordinates, if there are any; 0,0 in the Gulf of Guinea counts as none.
+    /// The coordinates, if any; 0,0 in the Gulf of Guinea counts as none.
     pub point: Option<Point>,
     /// Kilometres.
     pub accuracy_radius: Option<f64>,
@@ -34,8 +34,8 @@ pub struct GeoRecord<'a> {
 }
 
 impl<'a> GeoRecord<'a> {
-    /// The record at an offset of the data section. A field that is not needed is not looked at: each is somewhere
-    /// else in a large file, and to go there takes longer than everything else.
+    /// The record at an offset of the data section. Fields that are not needed are not followed:
+    /// each lies elsewhere in a large file, and cache misses dominate the cost.
     pub fn read(values: &mut ValueReader<'a>, at: usize) -> Result<Self, DamagedValue> {
         values.begin();
         let mut fields = Fields::default();
@@ -47,13 +47,13 @@ impl<'a> GeoRecord<'a> {
         fields.record(values)
     }
 
-    /// The record speaks of the country as a whole, so its coordinates are the country's default point.
+    /// Whether the record covers a whole country, so that its coordinates are a default point.
     pub fn is_coarse(&self) -> bool {
         !self.is_local || self.accuracy_radius.is_some_and(|radius| radius >= 500.0)
     }
 }
 
-/// Where the fields of both layouts stand.
+/// The offsets of the fields of both layouts.
 #[derive(Debug, Default)]
 struct Fields {
     country: Option<usize>,
@@ -105,7 +105,7 @@ impl Fields {
         let country = first_of(values, [self.country, self.country_code], Scalar::country)?;
         Ok(GeoRecord {
             country: match (country, asn) {
-                // Where the network is registered, if nothing is known of where it is used.
+                // The country of registration, if the country of use is unknown.
                 (None, None) => Scalar::read(values, self.registered_country)?.country(),
                 _ => country,
             },
@@ -141,7 +141,7 @@ impl Fields {
     }
 }
 
-/// What the first of these fields that says anything says.
+/// The meaning of the first of these fields that has one.
 fn first_of<'a, T>(
     values: &mut ValueReader<'a>,
     fields: [Option<usize>; 2],
@@ -198,12 +198,12 @@ struct Scalar<'a> {
     text: Option<&'a str>,
     number: Option<f64>,
     code: Option<&'a str>,
-    /// It is a map with anything in it: MaxMind's `city` is one without a code.
+    /// It is a map with entries: MaxMind's `city` is a map without a code.
     is_filled: bool,
 }
 
 impl<'a> Scalar<'a> {
-    /// The value at an offset; nothing if there is none.
+    /// The value at an offset; an empty scalar without an offset.
     #[inline]
     fn read(values: &mut ValueReader<'a>, at: Option<usize>) -> Result<Self, DamagedValue> {
         let mut scalar = Scalar::default();
@@ -278,7 +278,7 @@ impl<'a> Scalar<'a> {
     }
 }
 
-/// What a map has for a code; names and the rest are not looked at.
+/// The code of a map; names and other entries are not read.
 fn code_of<'a>(
     values: &mut ValueReader<'a>,
     map: &MmdbItem<'a>,

@@ -1,14 +1,14 @@
-//! Address space that is nowhere: private and special-purpose networks.
+//! Address space without a location: private and special-purpose networks.
 //!
-//! From the IANA registries of special-purpose IPv4 and IPv6 addresses (RFC 6890, RFC 8190) and the multicast
-//! registries. Nobody but an operator can know where such an address is: what a configuration or a database states of
-//! them counts, and they are nowhere without it. IPv6 forms that carry an IPv4 address are another matter: they are
-//! translated before any look-up, so nothing is ever found there, and no answer's scope may reach from its neighbours
-//! into them.
+//! The lists follow the IANA registries of special-purpose IPv4 and IPv6 addresses (RFC 6890,
+//! RFC 8190) and the multicast registries. Such an address has a location only if the configuration
+//! or a database states one. IPv6 forms that carry an IPv4 address are listed apart. They are
+//! translated before any look-up, so a database's entries for them do not count, and no ECS scope
+//! may extend into them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Networks that are nowhere unless somebody states where they are.
+/// Networks that have no location unless the configuration or a database states one.
 pub const SPECIAL_PURPOSE: &[(IpAddr, u8)] = &[
     v4([0, 0, 0, 0], 8),
     v4([10, 0, 0, 0], 8),
@@ -42,8 +42,8 @@ pub const SPECIAL_PURPOSE: &[(IpAddr, u8)] = &[
     v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
 ];
 
-/// What carries IPv4: mapped (RFC 4291), translated (RFC 6052), Teredo (RFC 4380), 6to4 (RFC 3056). Databases often hold
-/// all of IPv4 once more in each of them.
+/// IPv6 networks that carry IPv4: mapped (RFC 4291), translated (RFC 6052), Teredo (RFC 4380), 6to4
+/// (RFC 3056). Databases often repeat all of IPv4 in each of them.
 pub const CARRIERS_OF_IPV4: &[(IpAddr, u8)] = &[
     v6([0, 0, 0, 0, 0, 0xffff, 0, 0], 96),
     v6([0x64, 0xff9b, 0, 0, 0, 0, 0, 0], 96),

@@ -1,7 +1,9 @@
-//! Range tables: sorted range starts with a value each, and an index over the top bits. What a query looks up.
+//! Range tables, which a query looks up: sorted range starts with a value each, and an index over
+//! the top bits.
 //!
-//! The scope of an answer (RFC 7871 section 7.2.1) falls out of the range that was found: the widest aligned block
-//! around the address that stays inside. It is exact, and blocks of different ranges can never overlap.
+//! The range that is found determines the scope of an answer (RFC 7871 section 7.2.1): the widest
+//! aligned block around the address that lies inside the range. The scope is exact, and blocks of
+//! different ranges never overlap.
 
 #![cfg_attr(
     not(test),
@@ -77,7 +79,8 @@ pub struct FoundBlock {
     reason = "fewer than 2^32 ranges, in order; a block has no more bits than its key"
 )]
 impl<K: AddressKey> RangeTable<K> {
-    /// Builds a table from range starts in ascending order, the first of them 0. Equal neighbours are merged.
+    /// Builds a table from range starts in ascending order, the first of them 0. Equal neighbours
+    /// are merged.
     pub fn from_ranges(ranges: impl IntoIterator<Item = (K, u32)>) -> RangeTable<K> {
         let (mut starts, mut values): (Vec<K>, Vec<u32>) = (Vec::new(), Vec::new());
         for (start, value) in ranges {
@@ -152,7 +155,7 @@ impl<K: AddressKey> RangeTable<K> {
             let Some(&start) = self.starts.get(base + half) else {
                 break;
             };
-            // Which half it is, no processor can guess: no branch.
+            // The half is unpredictable, so this avoids a branch.
             base = select_unpredictable(start <= key, base + half, base);
             size -= half;
         }
@@ -181,7 +184,7 @@ impl<K: AddressKey> RangeTable<K> {
     }
 }
 
-/// How many low bits of `key` are free before its block would take in `foreign`; all of them without one.
+/// The number of low bits of `key` whose block does not contain `foreign`; all bits without one.
 #[inline]
 #[expect(
     clippy::arithmetic_side_effects,
@@ -194,7 +197,8 @@ fn free_bits(key: u64, foreign: Option<u64>, bits: u32) -> u32 {
 /// Marks a /64 that is split: its parts are in `deep`.
 const SPLIT: u32 = u32::MAX;
 
-/// A table for both families. IPv6 is keyed by its first 64 bits; the few /64s that hold several values are kept apart.
+/// A table for both families. IPv6 is keyed by its first 64 bits; the few /64s that contain several
+/// values are kept apart.
 #[derive(Debug, Clone)]
 pub struct AddressTable {
     v4: RangeTable<u32>,
@@ -208,8 +212,8 @@ pub struct AddressTable {
     reason = "as in both tables; a table lies in memory"
 )]
 impl AddressTable {
-    /// Builds a table from range starts in ascending order, each list starting at address 0. Values are below
-    /// `u32::MAX`. Each family is built on a thread of its own.
+    /// Builds a table from range starts in ascending order, each list starting at address 0. Values
+    /// are below `u32::MAX`. Each family is built on a thread of its own.
     pub fn from_ranges(
         v4: impl IntoIterator<Item = (u32, u32)>,
         v6: impl IntoIterator<Item = (u128, u32)> + Send,
@@ -222,7 +226,7 @@ impl AddressTable {
         AddressTable { v4, v6, deep }
     }
 
-    /// One value for everybody.
+    /// One value for all addresses.
     pub fn uniform(value: u32) -> AddressTable {
         let (v4, v6) = (
             RangeTable::from_ranges([(0, value)]),
@@ -260,7 +264,7 @@ impl AddressTable {
         }
     }
 
-    /// Inside a split /64. A neighbour outside the /64 bounds nothing: the /64 itself is the wider bound.
+    /// Looks an address up inside a split /64. Neighbours outside the /64 do not limit the block.
     #[cold]
     fn find_deep(&self, address: u128) -> FoundBlock {
         let next = self.deep.partition_point(|&(start, _)| start <= address);
@@ -374,7 +378,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The oracle: the last start at or below the address, and the widest aligned block that keeps its value.
+    /// The oracle: the last start at or below the address, and the widest aligned block that keeps
+    /// its value.
     fn naive(ranges: &[(u128, u32)], address: u128, bits: u32) -> FoundBlock {
         let value_at = |address: u128| {
             ranges

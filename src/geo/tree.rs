@@ -1,11 +1,13 @@
-//! The search tree of a MaxMind DB file (MaxMind DB File Format Specification 2.0, "Binary Search Tree Section").
+//! Walks the search tree of a MaxMind DB file (MaxMind DB File Format Specification 2.0, "Binary
+//! Search Tree Section").
 //!
-//! The library's own walk follows whatever the file says: a tree whose nodes all point twice to the next one takes it
-//! longer than the age of the Earth. This walk gives up as soon as it has seen more nodes than a tree can have.
+//! The walk of the `maxminddb` library does not bound its work: a hostile file in which both
+//! children of every node are the next node takes exponential time. This walk fails once it has
+//! visited more nodes than the tree has.
 
 use super::address::AddressBits;
 
-/// The tree of a file: two records a node.
+/// The tree of a file: two records per node.
 #[derive(Debug, Clone, Copy)]
 pub struct SearchTree<'a> {
     octets: &'a [u8],
@@ -16,7 +18,7 @@ pub struct SearchTree<'a> {
     wide: bool,
 }
 
-/// The tree is no tree, or ends before its time.
+/// The tree has a cycle or shared nodes, or is truncated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DamagedTree;
 
@@ -41,7 +43,7 @@ impl<'a> SearchTree<'a> {
         })
     }
 
-    /// The record of every leaf, in no order that matters; leaves that no address leads to are among them.
+    /// The record of every leaf, in no particular order, including unreachable leaves.
     pub fn records(self) -> impl Iterator<Item = u32> + 'a {
         let pairs = self
             .octets
@@ -50,9 +52,9 @@ impl<'a> SearchTree<'a> {
         pairs.flatten().filter(move |&record| record > self.nodes)
     }
 
-    /// Every leaf of one address family in order, from the one that holds `from` on: its first address and its record,
-    /// `None` where there is no data. IPv4 seen through IPv6 addresses is left out: those are translated before any
-    /// look-up.
+    /// Every leaf of one address family in order, starting with the one that contains `from`. Each
+    /// has its first address and its record, or `None` where there is no data. IPv4 inside IPv6 is
+    /// left out, because such addresses are translated before any look-up.
     pub fn leaves<A: AddressBits>(self, from: A) -> TreeLeaves<'a, A> {
         let embedded = if self.wide {
             self.embedded_root()
@@ -84,7 +86,7 @@ impl<'a> SearchTree<'a> {
         leaves
     }
 
-    /// The node of ::/96, if the tree goes that deep.
+    /// The node of ::/96, if the tree is that deep.
     fn embedded_root(self) -> Option<u32> {
         (0..96)
             .try_fold(0, |node, _| {
@@ -103,7 +105,7 @@ impl<'a> SearchTree<'a> {
     }
 }
 
-/// What a node of 6, 7 or 8 octets leads to: nodes, leaves or nothing.
+/// The two records of a node of 6, 7 or 8 octets.
 #[inline]
 fn children(node: &[u8]) -> Option<[u32; 2]> {
     Some(match *node {
@@ -127,10 +129,10 @@ fn children(node: &[u8]) -> Option<[u32; 2]> {
 #[derive(Debug)]
 pub struct TreeLeaves<'a, A> {
     tree: SearchTree<'a>,
-    /// The node that stands for the whole IPv4 space wherever it is met.
+    /// The node that represents the whole IPv4 space, wherever it occurs.
     alias: Option<u32>,
     stack: Vec<Pending<A>>,
-    /// How many more records a sound tree could have.
+    /// The remaining number of nodes that a valid tree can have.
     left: u64,
 }
 
@@ -142,8 +144,8 @@ struct Pending<A> {
 }
 
 impl<A: AddressBits> TreeLeaves<'_, A> {
-    /// Puts on the stack what is left of `at` from an address on: the leaf that holds it, and every upper half beside
-    /// the way to it.
+    /// Pushes the part of `at` from an address on: the leaf that contains it, and every upper half
+    /// beside the path to it.
     fn descend(&mut self, mut at: Pending<A>, from: A) {
         while at.first < from
             && at.node < self.tree.nodes

@@ -1,12 +1,15 @@
-//! The values of a MaxMind DB file (MaxMind DB File Format Specification 2.0, "Output Data Section").
+//! Decodes values of a MaxMind DB file (MaxMind DB File Format Specification 2.0, "Output Data
+//! Section").
 //!
-//! The library decodes every octet of a record, names in eight languages included, and that is nearly all the time
-//! that loading takes. What is wanted of a record is a handful of scalars; what is not wanted is stepped over, and
-//! most of it is a pointer, which is stepped over without being followed.
+//! The `maxminddb` library would decode whole records, with names in eight languages, and that
+//! would dominate the time to load a file. Only a few scalars of a record are needed.
+//! [`ValueReader`] skips the rest, most of it pointers, without following them. Maps that many
+//! records point to, such as countries, are decoded once and remembered.
 
 use foldhash::HashMap;
 
-/// Most values that one record may take to read, as in the library: a hostile file costs no more than this.
+/// The most values to read for one record, as in the library. This bounds the cost of a hostile
+/// file.
 const MOST_VALUES: u32 = 1 << 16;
 
 /// The values of records, one record at a time.
@@ -14,11 +17,11 @@ const MOST_VALUES: u32 = 1 << 16;
 pub struct ValueReader<'a> {
     octets: &'a [u8],
     left: u32,
-    /// What shared maps came to, by their offset.
+    /// Decoded shared maps, by their offset.
     shared: HashMap<usize, SharedMap<'a>>,
 }
 
-/// What a map came to that many records point to: a country, a subdivision, a city.
+/// A decoded map that many records point to: a country, a subdivision, a city.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SharedMap<'a> {
     /// It has entries.
@@ -27,7 +30,7 @@ pub struct SharedMap<'a> {
     pub code: Option<&'a str>,
 }
 
-/// A value; maps and lists with how many entries they have.
+/// A value; maps and lists with their number of entries.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MmdbValue<'a> {
     /// Text, which may not be UTF-8.
@@ -38,25 +41,25 @@ pub enum MmdbValue<'a> {
     Map(usize),
     /// Values.
     List(usize),
-    /// Octets, truth values, numbers of 128 bits.
+    /// Octets, booleans, numbers of 128 bits.
     Other,
 }
 
-/// A value and where what is in it begins.
+/// A value and the offset of its entries.
 #[derive(Debug, Clone, Copy)]
 pub struct MmdbItem<'a> {
-    /// What it is.
+    /// The value.
     pub value: MmdbValue<'a>,
     entries: usize,
 }
 
-/// The value is not what the format says.
+/// The value does not follow the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DamagedValue;
 
 type Result<T> = std::result::Result<T, DamagedValue>;
 
-/// Type and size of a value, and where what they tell of begins.
+/// Type and size of a value, and the offset of its content.
 struct Head {
     kind: u8,
     size: usize,
@@ -85,13 +88,13 @@ impl<'a> ValueReader<'a> {
         }
     }
 
-    /// Begins another record, which may take as many values to read as the one before.
+    /// Begins another record and resets the limit on values.
     #[inline]
     pub fn begin(&mut self) {
         self.left = MOST_VALUES;
     }
 
-    /// Where a pointer at this offset leads; `None` for a value that stands there itself.
+    /// The target of a pointer at this offset; `None` for any other value.
     #[inline]
     pub fn target(&mut self, at: usize) -> Result<Option<usize>> {
         let head = self.head(at)?;
@@ -102,18 +105,18 @@ impl<'a> ValueReader<'a> {
         }
     }
 
-    /// What is known of the map at an offset.
+    /// The map at an offset, if it was decoded before.
     #[inline]
     pub fn shared(&self, at: usize) -> Option<SharedMap<'a>> {
         self.shared.get(&at).copied()
     }
 
-    /// Remembers what the map at an offset came to.
+    /// Remembers the decoded map at an offset.
     pub fn share(&mut self, at: usize, shared: SharedMap<'a>) {
         self.shared.insert(at, shared);
     }
 
-    /// The value at an offset, behind a pointer if there is one.
+    /// The value at an offset; a pointer is followed.
     #[inline]
     pub fn item(&mut self, at: usize) -> Result<MmdbItem<'a>> {
         let head = self.head(at)?;
@@ -125,7 +128,8 @@ impl<'a> ValueReader<'a> {
         self.plain(&head)
     }
 
-    /// Calls `each` with every key of a map and the offset of its value, until it says that it has seen enough.
+    /// Calls `each` with every key of a map and the offset of its value, until it returns
+    /// [`MapProgress::Yes`].
     #[inline]
     pub fn entries(
         &mut self,
@@ -154,7 +158,7 @@ impl<'a> ValueReader<'a> {
         matches!(list.value, MmdbValue::List(1..)).then_some(list.entries)
     }
 
-    /// Steps over values and all that is in them; pointers are not followed.
+    /// Skips values with their content; pointers are not followed.
     #[inline]
     fn skip(&mut self, mut at: usize, mut count: usize) -> Result<usize> {
         while count > 0 {
@@ -162,7 +166,7 @@ impl<'a> ValueReader<'a> {
             let head = self.head(at)?;
             at = match head.kind {
                 POINTER => self.pointer(&head)?.1,
-                // A truth value has its value for a size.
+                // The size of a boolean is its value.
                 MAP | LIST | BOOLEAN => head.at,
                 _ => head.at + head.size,
             };
@@ -204,7 +208,7 @@ impl<'a> ValueReader<'a> {
         })
     }
 
-    /// What a value that is no pointer holds.
+    /// The value of a head that is not a pointer.
     #[inline]
     fn plain(&self, head: &Head) -> Result<MmdbItem<'a>> {
         let number = || self.number(head.at, head.size);
@@ -233,7 +237,7 @@ impl<'a> ValueReader<'a> {
         })
     }
 
-    /// Where a pointer leads and where it ends.
+    /// The target of a pointer, and the offset after the pointer.
     #[inline]
     fn pointer(&self, head: &Head) -> Result<(usize, usize)> {
         let (length, high) = (head.size >> 3 & 3, head.size & 7);
@@ -262,12 +266,12 @@ impl<'a> ValueReader<'a> {
     }
 }
 
-/// Whether the rest of a map is wanted.
+/// Whether a reader of a map is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MapProgress {
-    /// The rest is not.
+    /// Done: the rest is not read.
     Yes,
-    /// It is.
+    /// Not done: the next entry follows.
     No,
 }
 

@@ -1,4 +1,7 @@
-//! The rows of the table, each checked, and every mistake in them told at once.
+//! Parses and checks the rows of a table of networks.
+//!
+//! Every row is checked, and all mistakes are reported at once, each with its line. The readers of
+//! single fields are at the end of the file; their messages say how to write the field.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,11 +15,12 @@ use crate::geo::{PlaceCode, locations};
 use crate::steering::Point;
 use crate::text::shown;
 
-/// No more mistakes than this are told; the rest are counted.
+/// The most mistakes that are reported; the rest are counted.
 const MOST_ERRORS: usize = 100;
 
-/// A MaxMind DB file finds the addresses in these by the IPv4 address inside them, and has no other place for them:
-/// its own home of IPv4, IPv4-mapped (RFC 4291), Teredo (RFC 4380) and 6to4 (RFC 3056), in ascending order.
+/// Networks that a MaxMind DB file looks up by the IPv4 address inside them, so it cannot store
+/// records of their own for them: the subtree of IPv4, IPv4-mapped (RFC 4291), Teredo (RFC 4380)
+/// and 6to4 (RFC 3056), in ascending order.
 pub(super) const HOLDERS_OF_IPV4: [Ipv6Net; 4] = [
     Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 96),
     Ipv6Net::new_assert(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96),
@@ -24,14 +28,14 @@ pub(super) const HOLDERS_OF_IPV4: [Ipv6Net; 4] = [
     Ipv6Net::new_assert(Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
 ];
 
-/// What the table says of one network.
+/// One row: a network and its record.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct NetworkRow {
     pub network: IpNet,
     pub record: RowRecord,
 }
 
-/// Where a network is and whose; every part may be unknown.
+/// Location and AS number of a network; every field may be unknown.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct RowRecord {
     pub point: Option<Point>,
@@ -66,7 +70,7 @@ pub(super) fn parse(file: &Path, octets: &[u8]) -> Result<Vec<NetworkRow>, RowEr
 
 struct Table {
     rows: Vec<NetworkRow>,
-    /// Where a network stands.
+    /// The line of each network.
     lines: HashMap<IpNet, u64>,
     errors: RowErrors,
 }
@@ -83,9 +87,10 @@ impl Table {
         let mut record = ByteRecord::new();
         // Reading from memory does not fail, and a flexible reader of octets refuses no record.
         while reader.read_byte_record(&mut record).unwrap_or(false) {
-            let line = record
-                .position()
-                .map_or(0, |position| line_of_record(octets, position));
+            let line = match record.position() {
+                Some(position) => line_of_record(octets, position),
+                None => 0,
+            };
             match &columns {
                 None => match Columns::from_header(&record) {
                     Ok(found) => columns = Some(found),
@@ -108,7 +113,7 @@ impl Table {
     fn take(&mut self, line: u64, columns: &Columns, record: &ByteRecord) {
         let mut mistakes = Vec::new();
         let row = columns.row(record, &mut mistakes);
-        if let Some(network) = row.as_ref().map(|row| row.network) {
+        if let Some(NetworkRow { network, .. }) = row {
             let first = *self.lines.entry(network).or_insert(line);
             if first != line {
                 mistakes.push(format!(
@@ -119,14 +124,14 @@ impl Table {
         if mistakes.is_empty() {
             self.rows.extend(row);
         }
-        mistakes
-            .into_iter()
-            .for_each(|mistake| self.errors.add(line, mistake));
+        for mistake in mistakes {
+            self.errors.add(line, mistake);
+        }
     }
 }
 
-/// The reader gives the place where it began to look; blank lines, comments and the rest of a line end (`\r\n`) may
-/// lie between that and the record.
+/// The line of a record. The reader's position is where it began to look; blank lines, comments and
+/// the rest of a line end (`\r\n`) may come before the record.
 fn line_of_record(octets: &[u8], position: &Position) -> u64 {
     let start = usize::try_from(position.byte()).unwrap_or(usize::MAX);
     let mut rest = octets.get(start..).unwrap_or_default();
@@ -148,7 +153,7 @@ fn line_of_record(octets: &[u8], position: &Position) -> u64 {
     }
 }
 
-/// What a column can say.
+/// A column of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
     Network,
@@ -181,16 +186,16 @@ impl Column {
     }
 
     fn from_name(name: &str) -> Result<Column, String> {
-        let known = Column::ALL
-            .into_iter()
-            .find(|column| column.name().eq_ignore_ascii_case(name));
-        known.ok_or_else(|| {
-            format!(
-                "unknown column {}; the columns are {}",
-                quoted(name),
-                Column::ALL.map(Column::name).join(", ")
-            )
-        })
+        for column in Column::ALL {
+            if column.name().eq_ignore_ascii_case(name) {
+                return Ok(column);
+            }
+        }
+        Err(format!(
+            "unknown column {}; the columns are {}",
+            quoted(name),
+            Column::ALL.map(Column::name).join(", ")
+        ))
     }
 }
 
@@ -232,35 +237,40 @@ impl Columns {
             ));
             return None;
         }
-        let mut known =
-            |result: Result<_, String>| result.map_err(|mistake| mistakes.push(mistake)).ok();
-        let network = known(
-            self.field(record, Column::Network)
-                .and_then(network)
-                .map(Some),
-        )
-        .flatten();
-        let mut told = RowRecord::default();
-        let mut keep = |result: Result<(), String>| mistakes.extend(result.err());
-        keep(self.point(record).map(|point| told.point = point));
-        keep(
-            self.field(record, Column::Country)
-                .and_then(country)
-                .map(|country| told.country = country),
-        );
-        let subdivision = self
-            .field(record, Column::Subdivision)
-            .and_then(|text| subdivision(text, told.country));
-        keep(subdivision.map(|subdivision| told.subdivision = subdivision));
-        keep(
-            self.field(record, Column::Asn)
-                .and_then(asn)
-                .map(|asn| told.asn = asn),
-        );
-        network.map(|network| NetworkRow {
-            network,
-            record: told,
+        let network = known(self.network(record), mistakes);
+        let point = known(self.point(record), mistakes).flatten();
+        let country = known(self.country(record), mistakes).flatten();
+        let subdivision = known(self.subdivision(record, country), mistakes).flatten();
+        let asn = known(self.asn(record), mistakes).flatten();
+        Some(NetworkRow {
+            network: network?,
+            record: RowRecord {
+                point,
+                country,
+                subdivision,
+                asn,
+            },
         })
+    }
+
+    fn network(&self, record: &ByteRecord) -> Result<IpNet, String> {
+        network(self.field(record, Column::Network)?)
+    }
+
+    fn country(&self, record: &ByteRecord) -> Result<Option<PlaceCode>, String> {
+        country(self.field(record, Column::Country)?)
+    }
+
+    fn subdivision(
+        &self,
+        record: &ByteRecord,
+        country: Option<PlaceCode>,
+    ) -> Result<Option<PlaceCode>, String> {
+        subdivision(self.field(record, Column::Subdivision)?, country)
+    }
+
+    fn asn(&self, record: &ByteRecord) -> Result<Option<u32>, String> {
+        asn(self.field(record, Column::Asn)?)
     }
 
     fn point(&self, record: &ByteRecord) -> Result<Option<Point>, String> {
@@ -277,9 +287,23 @@ impl Columns {
     }
 }
 
+/// The value of a field, or its mistake added to `mistakes`.
+fn known<T>(field: Result<T, String>, mistakes: &mut Vec<String>) -> Option<T> {
+    match field {
+        Ok(value) => Some(value),
+        Err(mistake) => {
+            mistakes.push(mistake);
+            None
+        }
+    }
+}
+
 fn network(text: &str) -> Result<IpNet, String> {
-    let bare = || text.parse::<IpAddr>().map(IpNet::from);
-    let Ok(network) = text.parse::<IpNet>().or_else(|_| bare()) else {
+    let network = if let Ok(network) = text.parse::<IpNet>() {
+        network
+    } else if let Ok(address) = text.parse::<IpAddr>() {
+        IpNet::from(address)
+    } else {
         return Err(format!(
             "{} is no network; write one such as 192.0.2.0/24 or 2001:db8::/32",
             quoted(text)
@@ -299,15 +323,14 @@ fn network(text: &str) -> Result<IpNet, String> {
 }
 
 fn outside_of_ipv4(network: Ipv6Net) -> Result<(), String> {
-    match HOLDERS_OF_IPV4
-        .iter()
-        .find(|holder| holder.contains(&network))
-    {
-        Some(holder) => Err(format!(
-            "{network} lies in {holder}, which stands for IPv4; write the IPv4 network"
-        )),
-        None => Ok(()),
+    for holder in &HOLDERS_OF_IPV4 {
+        if holder.contains(&network) {
+            return Err(format!(
+                "{network} lies in {holder}, which stands for IPv4; write the IPv4 network"
+            ));
+        }
     }
+    Ok(())
 }
 
 fn degrees(text: &str) -> Result<f64, String> {
@@ -319,16 +342,13 @@ fn country(text: &str) -> Result<Option<PlaceCode>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    let known = text
-        .parse()
-        .ok()
-        .filter(|&code| locations::country_name(code).is_some());
-    known.map(Some).ok_or_else(|| {
-        format!(
+    match text.parse() {
+        Ok(code) if locations::country_name(code).is_some() => Ok(Some(code)),
+        _ => Err(format!(
             "{} is no country; write ISO 3166-1 alpha-2, such as DE",
             quoted(text)
-        )
-    })
+        )),
+    }
 }
 
 /// `CA`, or `US-CA` in the country US.
@@ -343,13 +363,13 @@ fn subdivision(text: &str, country: Option<PlaceCode>) -> Result<Option<PlaceCod
         Some((before, own)) if before.eq_ignore_ascii_case(country.as_str()) => own,
         _ => text,
     };
-    let code = own.parse().ok().filter(|_| own.len() <= 3);
-    code.map(Some).ok_or_else(|| {
-        format!(
+    match own.parse() {
+        Ok(code) if own.len() <= 3 => Ok(Some(code)),
+        _ => Err(format!(
             "{} is no subdivision; write ISO 3166-2, such as CA or US-CA",
             quoted(text)
-        )
-    })
+        )),
+    }
 }
 
 /// `64512` or `AS64512`.
@@ -357,19 +377,20 @@ fn asn(text: &str) -> Result<Option<u32>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    let digits = text
-        .get(..2)
-        .filter(|prefix| prefix.eq_ignore_ascii_case("AS"))
-        .map_or(text, |_| &text[2..]);
-    digits.parse().map(Some).map_err(|_| {
-        format!(
+    let digits = match text.split_at_checked(2) {
+        Some((prefix, digits)) if prefix.eq_ignore_ascii_case("AS") => digits,
+        _ => text,
+    };
+    match digits.parse() {
+        Ok(asn) => Ok(Some(asn)),
+        Err(_) => Err(format!(
             "{} is no autonomous system number, 0 to 4294967295",
             quoted(text)
-        )
-    })
+        )),
+    }
 }
 
-/// The text in quotes, no longer than a line of an error message bears, with control characters spelled out.
+/// The text in quotes, truncated to fit on a line, with control characters escaped.
 fn quoted(text: &str) -> String {
     const LONGEST: usize = 60;
     let cut: String = text.chars().take(LONGEST).collect();
@@ -392,7 +413,7 @@ impl RowErrors {
         }
     }
 
-    /// The mistakes that are told: line number from 1, and what is wrong. At most a hundred.
+    /// The first hundred mistakes: line number from 1, and what is wrong.
     pub fn told(&self) -> &[(u64, String)] {
         &self.told
     }

@@ -1,27 +1,33 @@
-//! Names compared by their plain letters: "São Paulo", "Sao Paulo" and "sao-paulo" are one.
+//! Folds names to plain letters, so that "São Paulo", "Sao Paulo" and "sao-paulo" compare equal.
 
-/// The name's ASCII letters and digits in lower case, marked Latin letters without their marks, nothing else.
+/// The ASCII letters and digits of the name in lower case, and Latin letters without their
+/// diacritics. Everything else is dropped.
 pub(super) fn fold(name: &str) -> String {
-    name.chars()
-        .flat_map(char::to_lowercase)
-        .filter_map(plain)
-        .collect()
-}
-
-/// The letter under the marks; `None` for what is no Latin letter or digit. A mark that stands alone, as in
-/// decomposed text and after the lower case of `İ`, is dropped like any other sign.
-fn plain(letter: char) -> Option<char> {
-    if letter.is_ascii() {
-        return letter.is_ascii_alphanumeric().then_some(letter);
+    let mut folded = String::with_capacity(name.len());
+    for letter in name.chars().flat_map(char::to_lowercase) {
+        if let Some(plain) = plain(letter) {
+            folded.push(plain);
+        }
     }
-    MARKED
-        .iter()
-        .find(|(_, marked)| marked.contains(letter))
-        .map(|&(plain, _)| plain)
+    folded
 }
 
-/// Latin letters with marks, as the names of places have them (Latin-1, Latin Extended-A, Vietnamese, Arabic and
-/// Romanian transcriptions).
+/// The letter without its diacritics; `None` for anything but a Latin letter or a digit. A
+/// combining mark, as in decomposed text and after the lower case of `İ`, is dropped like any other
+/// sign.
+fn plain(letter: char) -> Option<char> {
+    if letter.is_ascii_alphanumeric() {
+        return Some(letter);
+    }
+    if letter.is_ascii() {
+        return None;
+    }
+    let (plain, _) = MARKED.iter().find(|(_, marked)| marked.contains(letter))?;
+    Some(*plain)
+}
+
+/// Latin letters with diacritics that occur in place names (Latin-1, Latin Extended-A, Vietnamese,
+/// Arabic and Romanian transcriptions).
 const MARKED: [(char, &str); 19] = [
     ('a', "àáâãäåāăąạảấầẩẫậắằẳẵặ"),
     ('c', "çćĉċč"),

@@ -1,22 +1,26 @@
-//! What was perhaps meant by a name that is not known.
+//! Suggestions for a location name that is not known.
+//!
+//! The name is compared with every known name by edit distance, and the error message offers the
+//! closest ones. Codes of two or three letters are not compared: they are all alike.
 
 use super::UnknownLocation;
 use super::fold::fold;
 use super::tables::{CITIES, CITY_NAMES, CLOUD_REGIONS, COUNTRIES, SUBDIVISION_NAMES};
 
-/// No known name is longer; what is longer is neither compared nor repeated in full.
+/// Length of the longest known name. A longer text is not compared, and a message quotes only its
+/// beginning.
 const LONGEST_NAME: usize = 64;
 
-/// How many names an error message offers.
+/// The most names that an error message offers.
 const MOST_SUGGESTIONS: usize = 3;
 
-/// The likeness (1 = the same) from which a name counts as near: one wrong letter in five.
+/// The least similarity (1 = equal) of a suggestion: one wrong letter in five.
 const NEAR: f64 = 0.8;
 
-/// Codes of two or three letters all lie near each other, so only longer names are compared.
+/// Length of the shortest name that is compared.
 const SHORTEST_NAME: usize = 4;
 
-/// The error for `text`, with the names that come nearest.
+/// The error for `text`, with the most similar names.
 pub(super) fn unknown(text: &str) -> UnknownLocation {
     let near = if text.len() <= LONGEST_NAME {
         near(text)
@@ -35,47 +39,73 @@ fn near(text: &str) -> Vec<String> {
     if wanted[0].len() < SHORTEST_NAME {
         return Vec::new();
     }
-    let mut scored: Vec<_> = candidates(!text.contains(':'))
-        .map(|(name, answer)| (likeness(&wanted, &name), answer))
-        .collect();
-    scored.retain(|(score, _)| *score >= NEAR);
-    scored.sort_by(|(a, first), (b, second)| b.total_cmp(a).then_with(|| first.cmp(second)));
-    let mut answers: Vec<String> = Vec::new();
-    for (_, answer) in scored {
-        if answers.len() < MOST_SUGGESTIONS && !answers.contains(&answer) {
-            answers.push(answer);
+    let mut suggestions = Suggestions {
+        wanted,
+        scored: Vec::new(),
+    };
+    suggestions.compare_regions();
+    suggestions.compare_areas();
+    // A text that names a provider does not mean a city.
+    if !text.contains(':') {
+        suggestions.compare_cities();
+    }
+    suggestions.best()
+}
+
+/// The names that are similar to a text, each with what to write for it.
+struct Suggestions {
+    /// The folded text, with and without the provider before it.
+    wanted: [String; 2],
+    scored: Vec<(f64, String)>,
+}
+
+impl Suggestions {
+    /// Cloud regions, with and without their provider.
+    fn compare_regions(&mut self) {
+        for region in CLOUD_REGIONS.iter() {
+            self.compare(&fold(region.key), || region.key.to_owned());
+            if let Some((_, bare)) = region.key.split_once(':') {
+                self.compare(&fold(bare), || region.key.to_owned());
+            }
         }
     }
-    answers
-}
 
-/// Folded names, each with what to write for it: regions with and without their provider, countries, subdivisions and
-/// cities by name. What names a provider means no city.
-fn candidates(with_cities: bool) -> impl Iterator<Item = (String, String)> {
-    let regions = CLOUD_REGIONS.iter().flat_map(|region| {
-        let bare = region
-            .key
-            .split_once(':')
-            .map_or(region.key, |(_, bare)| bare);
-        [region.key, bare].map(|name| (fold(name), region.key.to_owned()))
-    });
-    let countries = COUNTRIES
-        .iter()
-        .map(|country| (fold(country.name), country.code.to_string()));
-    let subdivisions = SUBDIVISION_NAMES
-        .iter()
-        .map(|(country, name, code)| (name.clone(), format!("{country}-{code}")));
-    let cities = CITY_NAMES
-        .iter()
-        .filter(move |_| with_cities)
-        .map(|(name, index)| (name.clone(), CITIES[*index].name().to_owned()));
-    regions.chain(countries).chain(subdivisions).chain(cities)
-}
+    /// Countries and subdivisions.
+    fn compare_areas(&mut self) {
+        for country in COUNTRIES.iter() {
+            self.compare(&fold(country.name), || country.code.to_string());
+        }
+        for (country, name, code) in SUBDIVISION_NAMES.iter() {
+            self.compare(name, || format!("{country}-{code}"));
+        }
+    }
 
-/// How like the name is to the text, or to the text behind its provider, 0 to 1.
-fn likeness(wanted: &[String; 2], name: &str) -> f64 {
-    wanted
-        .iter()
-        .map(|wanted| strsim::normalized_damerau_levenshtein(wanted, name))
-        .fold(0.0, f64::max)
+    fn compare_cities(&mut self) {
+        for (name, index) in CITY_NAMES.iter() {
+            self.compare(name, || CITIES[*index].name().to_owned());
+        }
+    }
+
+    /// Keeps the suggestion if the folded name is similar enough.
+    fn compare(&mut self, name: &str, suggestion: impl FnOnce() -> String) {
+        let [whole, bare] = &self.wanted;
+        let score = strsim::normalized_damerau_levenshtein(whole, name)
+            .max(strsim::normalized_damerau_levenshtein(bare, name));
+        if score >= NEAR {
+            self.scored.push((score, suggestion()));
+        }
+    }
+
+    /// The most similar ones, each once.
+    fn best(mut self) -> Vec<String> {
+        self.scored
+            .sort_by(|(a, first), (b, second)| b.total_cmp(a).then_with(|| first.cmp(second)));
+        let mut best = Vec::new();
+        for (_, suggestion) in self.scored {
+            if best.len() < MOST_SUGGESTIONS && !best.contains(&suggestion) {
+                best.push(suggestion);
+            }
+        }
+        best
+    }
 }

@@ -1,7 +1,7 @@
-//! The embedded tables, parsed once when first asked for.
+//! The embedded tables of named locations, parsed on first use.
 //!
-//! Their rows are comma-separated without quotes and are made by `geodata/locations/rebuild.py`; a row that cannot be
-//! read would be left out, and the tests count them.
+//! `geodata/locations/rebuild.py` makes them. Rows are comma-separated without quotes. The parser
+//! skips a row that it cannot read; a test checks that there is none.
 
 use std::cmp::Reverse;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use super::fold::fold;
 use crate::geo::PlaceCode;
 use crate::steering::Point;
 
-/// An airport, or a city that has several.
+/// An airport, or the IATA code of a city with several airports.
 pub(super) struct Airport {
     pub code: PlaceCode,
     pub country: PlaceCode,
@@ -31,20 +31,20 @@ pub(super) struct CloudRegion {
 pub(super) struct City {
     pub country: PlaceCode,
     pub point: Point,
-    /// Parted by bars, the first one to be shown.
+    /// Separated by bars; the first one is the display name.
     names: &'static str,
     /// Thousands of people.
     people: u32,
 }
 
 impl City {
-    /// The name to show.
+    /// The display name.
     pub fn name(&self) -> &'static str {
         self.names.split('|').next().unwrap_or(self.names)
     }
 }
 
-/// Every name of a city: the folded name, and where the city stands among [`CITIES`].
+/// One name of a city: the folded name, and the index in [`CITIES`].
 pub(super) type CityName = (String, usize);
 
 /// A country of ISO 3166-1, present or former.
@@ -60,18 +60,19 @@ pub(super) struct Subdivision {
     /// The country and the code within it.
     pub code: (PlaceCode, PlaceCode),
     pub point: Point,
-    /// Parted by bars, the first one to be shown; empty for a code that ISO has replaced.
+    /// Separated by bars; the first one is the display name. Empty for a code that ISO has
+    /// replaced.
     names: &'static str,
 }
 
 impl Subdivision {
-    /// The name to show, if the code is not a former one.
+    /// The display name, unless the code is a former one.
     pub fn name(&self) -> Option<&'static str> {
         self.names.split('|').next().filter(|name| !name.is_empty())
     }
 }
 
-/// Every name of a subdivision: the country, the folded name, the code within the country.
+/// One name of a subdivision: the country, the folded name, the code within the country.
 pub(super) type SubdivisionName = (PlaceCode, String, PlaceCode);
 
 /// Sorted by code.
@@ -93,7 +94,9 @@ pub(super) static CITIES: LazyLock<Vec<City>> = LazyLock::new(|| {
 pub(super) static CITY_NAMES: LazyLock<Vec<CityName>> = LazyLock::new(|| {
     let mut names = Vec::new();
     for (index, city) in CITIES.iter().enumerate() {
-        names.extend(city.names.split('|').map(|name| (fold(name), index)));
+        for name in city.names.split('|') {
+            names.push((fold(name), index));
+        }
     }
     names.sort_unstable();
     names
@@ -112,7 +115,15 @@ pub(super) static SUBDIVISIONS: LazyLock<Vec<Subdivision>> = LazyLock::new(|| {
 
 /// Sorted by country, then folded name.
 pub(super) static SUBDIVISION_NAMES: LazyLock<Vec<SubdivisionName>> = LazyLock::new(|| {
-    let mut names: Vec<_> = SUBDIVISIONS.iter().flat_map(folded_names).collect();
+    let mut names = Vec::new();
+    for subdivision in SUBDIVISIONS.iter() {
+        let (country, code) = subdivision.code;
+        for name in subdivision.names.split('|') {
+            if !name.is_empty() {
+                names.push((country, fold(name), code));
+            }
+        }
+    }
     names.sort_unstable();
     names
 });
@@ -123,16 +134,16 @@ const CITY_ROWS: &str = include_str!("../../../geodata/locations/cities.csv");
 const COUNTRY_ROWS: &str = include_str!("../../../geodata/locations/countries.csv");
 const SUBDIVISION_ROWS: &str = include_str!("../../../geodata/locations/subdivisions.csv");
 
-/// The rows that `parse` can read, in the order of their keys.
+/// The rows that `parse` can read, sorted by key.
 fn sorted<Row, Key: Ord>(
     rows: &'static str,
     parse: impl Fn(&mut Fields) -> Option<Row>,
     key: impl Fn(&Row) -> Key,
 ) -> Vec<Row> {
-    let mut table: Vec<Row> = rows
-        .lines()
-        .filter_map(|row| parse(&mut Fields(row.split(','))))
-        .collect();
+    let mut table = Vec::new();
+    for row in rows.lines() {
+        table.extend(parse(&mut Fields(row.split(','))));
+    }
     table.sort_unstable_by_key(key);
     table
 }
@@ -183,16 +194,7 @@ fn subdivision(fields: &mut Fields) -> Option<Subdivision> {
     })
 }
 
-fn folded_names(subdivision: &Subdivision) -> impl Iterator<Item = SubdivisionName> {
-    let (country, code) = subdivision.code;
-    subdivision
-        .names
-        .split('|')
-        .filter(|name| !name.is_empty())
-        .map(move |name| (country, fold(name), code))
-}
-
-/// What is left of a row.
+/// The remaining fields of a row.
 struct Fields(std::str::Split<'static, char>);
 
 impl Fields {
