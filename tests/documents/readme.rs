@@ -40,15 +40,23 @@ fn what_the_readme_asks_the_demo_is_answered_as_it_says() {
 #[test]
 fn the_readmes_configuration_answers_as_it_says() {
     let text = text();
-    let (_, rest) = text.split_once("```toml\n").expect("the README has a configuration");
+    let (_, rest) = text
+        .split_once("```toml\n")
+        .expect("the README has a configuration");
     let (config, rest) = rest.split_once("```\n").expect("the configuration ends");
-    let (_, rest) = rest.split_once("```text\n").expect("queries follow the configuration");
+    let (_, rest) = rest
+        .split_once("```text\n")
+        .expect("queries follow the configuration");
     let (queries, _) = rest.split_once("```\n").expect("the queries end");
     let folder = tempfile::tempdir().expect("a temporary folder");
     let zones = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/nearest/zones");
     crate::examples::copy_folder(&zones, &folder.path().join("zones"));
     let ports = "[server]\nlisten = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n";
-    fs::write(folder.path().join("meridian.toml"), format!("{ports}{config}")).expect("written");
+    fs::write(
+        folder.path().join("meridian.toml"),
+        format!("{ports}{config}"),
+    )
+    .expect("written");
     let mut command = meridian(&["serve"]);
     command.current_dir(folder.path());
     let server = start(command, tempfile::tempdir().expect("a temporary folder"));
