@@ -1,7 +1,7 @@
 //! Converts gdnsd's `service_types` (gdnsd.config(5), "SERVICE_TYPES") to checks.
 //!
-//! Only checks that an endpoint uses are written. An endpoint with several service types gets a check
-//! that combines them, since all of them must pass in gdnsd.
+//! Only checks that an endpoint uses are written. An endpoint with several service types gets a
+//! check that combines them, since all of them must pass in gdnsd.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

@@ -1,4 +1,5 @@
-//! Turns the datacenters of a resource into regions, and lists of datacenters into lists of regions.
+//! Turns the datacenters of a resource into regions, and lists of datacenters into lists of
+//! regions.
 //!
 //! A datacenter that cannot be converted only loses its own region. It is noted, and every list is
 //! converted without it.
@@ -59,8 +60,8 @@ impl DatacenterRanking {
         }
     }
 
-    /// The regions in order. There are none if the list is empty, or if the resource defines none of
-    /// its datacenters. Such clients get an empty answer from both servers.
+    /// The regions in order. There are none if the list is empty, or if the resource defines none
+    /// of its datacenters. Such clients get an empty answer from both servers.
     pub fn of(&self, choice: &DatacenterChoice) -> Vec<usize> {
         let names = self.names(choice);
         let skipped = usize::from(self.skip_first && names.len() > 1);
@@ -96,7 +97,8 @@ pub fn unlike(choice: &DatacenterChoice, nearest: bool, regions: &[usize]) -> Op
     }
 }
 
-/// Adds the regions of all datacenters to the plan, in the order of the map. Returns their positions.
+/// Adds the regions of all datacenters to the plan, in the order of the map. Returns their
+/// positions.
 pub fn adopt_all(
     plan: &mut ResourcePlan,
     map: &GdnsdMap,

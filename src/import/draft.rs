@@ -1,7 +1,7 @@
 //! The text of an output file, with the source of each line.
 //!
-//! The check of the output reports lines. The draft maps a line back to the object of the input that
-//! it was made from.
+//! The check of the output reports lines. The draft maps a line back to the object of the input
+//! that it was made from.
 
 use super::source::ImportSource;
 

@@ -1,4 +1,5 @@
-//! Converts the maps of gdnsd's geoip plugin (gdnsd-plugin-geoip(8), "CONFIGURATION - MAPS") to rules.
+//! Converts the maps of gdnsd's geoip plugin (gdnsd-plugin-geoip(8), "CONFIGURATION - MAPS") to
+//! rules.
 //!
 //! gdnsd picks the most specific entry of a map. Meridian takes the first rule that matches, so the
 //! rules are sorted from the most specific to the least: networks, subdivisions, countries,
@@ -351,8 +352,8 @@ struct Network {
     depth: u8,
 }
 
-/// The networks that an entry of `nets` means. gdnsd keeps IPv4 in `::/96`, so an IPv6 network inside
-/// that is an IPv4 network, and one around it also covers all of IPv4.
+/// The networks that an entry of `nets` means. gdnsd keeps IPv4 in `::/96`, so an IPv6 network
+/// inside that is an IPv4 network, and one around it also covers all of IPv4.
 fn networks(text: &str) -> Vec<Network> {
     let Some((address, length)) = text.split_once('/') else {
         return Vec::new();

@@ -78,8 +78,8 @@ impl ResourcePlan {
         self.rules.is_empty() && !self.nearest
     }
 
-    /// Takes over all regions of another plan and returns their positions. If there are several, the
-    /// name of the datacenter becomes a prefix of their names.
+    /// Takes over all regions of another plan and returns their positions. If there are several,
+    /// the name of the datacenter becomes a prefix of their names.
     pub fn adopt(&mut self, datacenter: &str, child: ResourcePlan) -> Vec<usize> {
         let alone = child.regions.len() == 1;
         let start = self.regions.len();
@@ -186,8 +186,8 @@ impl ResourcePlan {
         }
     }
 
-    /// The check that most endpoints have. There is none if an endpoint has no check, since it could
-    /// not say so in a service that has one.
+    /// The check that most endpoints have. There is none if an endpoint has no check, since it
+    /// could not say so in a service that has one.
     pub fn check(&self) -> Option<String> {
         let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
         for endpoint in self.endpoints() {

@@ -1,8 +1,8 @@
 //! Converts the resources of gdnsd's plugins to plans.
 //!
-//! A DYNA or DYNC record names its resource as `plugin!resource`. Resources of metafo and geoip refer
-//! to further resources, one for each datacenter. Those of the other plugins list endpoints and
-//! become a plan of one region.
+//! A DYNA or DYNC record names its resource as `plugin!resource`. Resources of metafo and geoip
+//! refer to further resources, one for each datacenter. Those of the other plugins list endpoints
+//! and become a plan of one region.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -1,4 +1,5 @@
-//! A parser for vscf, the syntax of gdnsd's configuration files (gdnsd.config(5), "LOW-LEVEL SYNTAX").
+//! A parser for vscf, the syntax of gdnsd's configuration files (gdnsd.config(5), "LOW-LEVEL
+//! SYNTAX").
 //!
 //! A file holds hashes, arrays and strings, and can include other files. The parser accepts any
 //! octets as input. It bounds the total size, the nesting depth and the number of included files.

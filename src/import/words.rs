@@ -13,7 +13,8 @@ pub struct ZoneWord {
     pub quoted: bool,
 }
 
-/// A record or directive, from the start of its line to the end of its last one; or a line without words.
+/// A record or directive, from the start of its line to the end of its last one; or a line without
+/// words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZoneStatement {
     /// Its octets in the text, with the line feed.
@@ -88,8 +89,8 @@ fn end_of_word(text: &[u8], start: usize) -> usize {
     at.min(text.len())
 }
 
-/// Splits a character string into quoted pieces of at most 255 octets (RFC 1035 section 3.3). Returns
-/// `None` if the string is short enough.
+/// Splits a character string into quoted pieces of at most 255 octets (RFC 1035 section 3.3).
+/// Returns `None` if the string is short enough.
 pub fn cut(word: &[u8]) -> Option<Vec<u8>> {
     let inner = word
         .strip_prefix(b"\"")

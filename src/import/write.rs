@@ -184,8 +184,8 @@ impl ImportedServices {
         }
     }
 
-    /// A name for each list that several services share: the name of its map, with a number from the
-    /// second list on.
+    /// A name for each list that several services share: the name of its map, with a number from
+    /// the second list on.
     fn list_names(&self) -> Vec<Option<String>> {
         let (mut labels, mut counts) = (LabelTable::default(), HashMap::new());
         let mut names = Vec::new();

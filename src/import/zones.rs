@@ -346,8 +346,8 @@ impl<'n> Writer<'n> {
         }
     }
 
-    /// The text of a record, changed only where it must be: `@Z` and `@F`, long strings, octets that
-    /// need an escape, TTLs outside the bounds, and an inherited owner whose record is gone.
+    /// The text of a record, changed only where it must be: `@Z` and `@F`, long strings, octets
+    /// that need an escape, TTLs outside the bounds, and an inherited owner whose record is gone.
     fn copy(&mut self, record: &Record<'_>, start: &str) -> String {
         let mut written = String::new();
         if record.statement.ownerless && self.owner_lost {
