@@ -1,33 +1,28 @@
-//! What people type.
+//! The `meridian` command line: one module for each command, or for a group of them.
+//!
+//! Each command is a function that takes its parsed arguments. It prints its result to stdout and
+//! returns an exit code, or a sentence that [`run`] prints to stderr. Commands that talk to a
+//! running server share the admin API client. The large commands (`serve`, `demo` and `import`) have
+//! modules of their own outside of this one.
 
 pub mod arguments;
 
 pub mod check;
+pub mod explain;
+pub mod generate;
+pub mod geodata;
+pub mod init;
+pub mod locate;
+pub mod orders;
+pub mod plan;
+pub mod remote;
+pub mod simulate;
 
 mod access;
-
-pub mod explain;
-
-pub mod init;
-pub mod plan;
-pub mod simulate;
-mod verify_scopes;
-
 mod client;
-
-pub mod remote;
-
-pub mod orders;
-
-pub mod locate;
-
-pub mod geodata;
-
-pub mod generate;
-
-mod traffic;
-
 mod topics;
+mod traffic;
+mod verify_scopes;
 
 use std::process::ExitCode;
 
@@ -37,7 +32,8 @@ use arguments::{Arguments, Command};
 
 use crate::{daemon, demo, import, terminal};
 
-/// Reads the command line. Where that cannot be, says why and ends the process with 2; help and version end it with 0.
+/// Parses the command line. Exits with 2 after printing a usage error, and with 0 after printing help
+/// or the version.
 pub fn parse() -> Arguments {
     Arguments::try_parse().unwrap_or_else(|error| {
         if error.exit_code() == 0 {
@@ -48,7 +44,8 @@ pub fn parse() -> Arguments {
     })
 }
 
-/// Runs one command. Exit codes: 0 done, 1 it failed and said why on stderr, 2 usage.
+/// Runs one command. Exit codes: 0 for success, 1 for a failure explained on stderr, 2 for a usage
+/// error. Some commands define more.
 pub fn run(arguments: Arguments) -> ExitCode {
     let result = match arguments.command {
         Command::Serve(serve) => daemon::serve::run(&serve),

@@ -1,4 +1,4 @@
-//! The `meridian` command.
+//! The `meridian` binary: sets up the allocator and runs the command line.
 
 use std::process::ExitCode;
 
@@ -7,22 +7,23 @@ use meridian::health::probe::supervisor;
 
 fn main() -> ExitCode {
     give_memory_back();
-    // The server starts itself once more for each program of a check.
+    // For exec checks the server starts this binary again, as a supervisor of their programs.
     if let Some(code) = supervisor::run_if_called() {
         return code;
     }
     cli::run(cli::parse())
 }
 
-/// Lets blocks from this size on come from the system and go back to it when they are freed, for as long as the process runs.
+/// Fixes the size from which the C library maps each block separately and unmaps it when freed.
 ///
-/// By itself the C library raises this size to that of the largest block which was ever freed. A reload frees tables of
-/// megabytes; those of later ones would then lie between small blocks that stay, and what they leave is neither whole enough
-/// for the next table nor given back (`docs/architecture.md`, "Choices that were weighed").
+/// By default the library raises that size to the largest block ever freed. A reload frees tables of
+/// several megabytes, so later tables would share the heap with small blocks that stay. The gaps they
+/// leave would be too fragmented for the next table, and never return to the system
+/// (`docs/architecture.md`, "Choices that were weighed").
 #[cfg(target_env = "gnu")]
 fn give_memory_back() {
     const LARGE: libc::c_int = 256 << 10;
-    // SAFETY: sets a number of the allocator; there is no other thread yet.
+    // SAFETY: this sets a parameter of the allocator before any other thread exists.
     unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE) };
 }
 

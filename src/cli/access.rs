@@ -1,7 +1,8 @@
-//! What the user that serves may read: `meridian check` as root, asked before the server finds out.
+//! Checks as root whether the user of the server can read its files, for `meridian check`.
 //!
-//! Root may read everything, so a check as root finds good what the server, as the user `meridian`, is then refused. The
-//! one true answer is the system's: a thread of its own takes on the user's rights, tries every file, and ends.
+//! Root can read everything, so a plain check as root accepts files that the server, as the user
+//! `meridian`, cannot open. Only the system can tell. A separate thread takes on the rights of the
+//! user, tries to open every file, and ends.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -16,7 +17,7 @@ use crate::control::{LoadedState, identity};
 use crate::files::{self, FileKind, OpenFile};
 use crate::text::shown;
 
-/// The user that the package makes.
+/// The user that the package creates.
 const USUAL: &str = "meridian";
 
 /// A user of this system.
@@ -29,11 +30,11 @@ pub struct SystemUser {
 }
 
 impl SystemUser {
-    /// The user that was named, by its name or as `UID` or `UID:GID`. Without a name: the owner of the state directory,
-    /// or the user `meridian`, if this is root and there is one; nobody otherwise.
+    /// Finds a user by its name, `UID` or `UID:GID`. Without one, root gets the owner of the state
+    /// directory, or else the user `meridian` if it exists.
     ///
     /// # Errors
-    /// A sentence: there is no such user, or this is not root, who alone can try it.
+    /// A sentence: there is no such user, or this process is not root.
     pub fn find(named: Option<&str>, config: &Config) -> Result<Option<SystemUser>, String> {
         let is_root = geteuid().is_root();
         match named {
@@ -43,40 +44,38 @@ impl SystemUser {
             Some(name) => SystemUser::named(name).map(Some),
             None if !is_root => Ok(None),
             None => {
-                let owner = config
-                    .state_directory
-                    .as_ref()
-                    .and_then(|directory| fs::metadata(directory).ok());
-                let owner = owner.map(|data| data.uid()).filter(|uid| *uid != 0);
-                let name = owner.map_or_else(|| USUAL.to_owned(), |uid| uid.to_string());
+                let mut name = USUAL.to_owned();
+                if let Some(directory) = &config.state_directory
+                    && let Ok(data) = fs::metadata(directory)
+                    && data.uid() != 0
+                {
+                    name = data.uid().to_string();
+                }
                 Ok(SystemUser::named(&name).ok())
             }
         }
     }
 
     fn named(name: &str) -> Result<SystemUser, String> {
-        let read = |path: &str| {
-            let content = files::read(Path::new(path), FileKind::Accounts)
-                .map_err(|error| format!("{path} {error}"))?;
-            Ok::<_, String>(String::from_utf8_lossy(&content.octets).into_owned())
+        let known = user_in(&read_accounts("/etc/passwd")?, name);
+        let Some(mut user) = known.or_else(|| numbers(name)) else {
+            return Err(format!(
+                "there is no user {name:?} in /etc/passwd; name one there, or give UID:GID"
+            ));
         };
-        let unknown =
-            || format!("there is no user {name:?} in /etc/passwd; name one there, or give UID:GID");
-        let mut user = user_in(&read("/etc/passwd")?, name)
-            .or_else(|| numbers(name))
-            .ok_or_else(unknown)?;
-        user.groups = groups_in(&read("/etc/group").unwrap_or_default(), &user.name);
+        let groups = read_accounts("/etc/group").unwrap_or_default();
+        user.groups = groups_in(&groups, &user.name);
         Ok(user)
     }
 
-    /// What this user may not read of what the server reads, a sentence for each file; and what a start of its finds.
+    /// A sentence for each file of the server that this user cannot read, and the findings of a
+    /// start as this user.
     pub fn findings(&self, loaded: &LoadedState) -> (Vec<String>, StartReport) {
         let paths = paths(loaded);
-        // Rights belong to threads: this one keeps its own.
+        // Rights belong to a thread, so this one keeps its own.
         let tried = std::thread::scope(|scope| {
-            let work = || self.try_all(&paths, loaded);
-            let thread = std::thread::Builder::new().spawn_scoped(scope, work);
-            let thread = thread
+            let thread = std::thread::Builder::new()
+                .spawn_scoped(scope, || self.try_all(&paths, loaded))
                 .map_err(|error| format!("what {} may read is not known: {error}", self.name))?;
             thread
                 .join()
@@ -85,12 +84,12 @@ impl SystemUser {
         tried.unwrap_or_else(|sentence| (vec![sentence], StartReport::default()))
     }
 
-    /// Its name, or its number.
+    /// The name of the user, or its number.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Takes on the user's rights, on this thread and for good, and tries everything.
+    /// Permanently takes on the rights of the user in this thread, and tries every file.
     fn try_all(
         &self,
         paths: &[PathBuf],
@@ -98,25 +97,25 @@ impl SystemUser {
     ) -> Result<(Vec<String>, StartReport), String> {
         let config = &loaded.config;
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
-        let groups: Vec<Gid> = self
-            .groups
-            .iter()
-            .map(|group| Gid::from_raw(*group))
-            .collect();
+        let mut groups = Vec::new();
+        for group in &self.groups {
+            groups.push(Gid::from_raw(*group));
+        }
         set_thread_groups(&groups)
             .and_then(|()| set_thread_res_gid(gid, gid, gid))
             .and_then(|()| set_thread_res_uid(uid, uid, uid))
             .map_err(|error| format!("cannot try what the user {} may read: {error}", self.name))?;
-        let mut told = Vec::new();
+        let mut sentences = Vec::new();
         if let Err(error) = fs::read_dir(&config.zones_directory) {
-            told.push(self.sentence(&config.zones_directory, &format!("cannot be read: {error}")));
+            sentences
+                .push(self.sentence(&config.zones_directory, &format!("cannot be read: {error}")));
         }
         for path in paths {
             if let Err(error) = OpenFile::open(path) {
-                told.push(self.sentence(path, &error.to_string()));
+                sentences.push(self.sentence(path, &error.to_string()));
             }
         }
-        Ok((told, start::examine(config, &loaded.prints)))
+        Ok((sentences, start::examine(config, &loaded.prints)))
     }
 
     fn sentence(&self, path: &Path, reason: &str) -> String {
@@ -127,18 +126,16 @@ impl SystemUser {
     }
 }
 
-/// Everything that a server of this configuration reads when it loads it, each once.
+/// The paths of all files that the server reads when it loads this configuration, each once.
 fn paths(loaded: &LoadedState) -> Vec<PathBuf> {
     let config = &loaded.config;
-    let mut paths: Vec<PathBuf> = loaded.files.iter().map(|file| file.path.clone()).collect();
-    paths.extend(config.geo.databases.iter().cloned());
-    paths.extend(
-        config
-            .server
-            .cookie_secrets_file
-            .clone()
-            .filter(|_| config.server.cookies),
-    );
+    let mut paths = config.geo.databases.clone();
+    for file in &loaded.files {
+        paths.push(file.path.clone());
+    }
+    if config.server.cookies {
+        paths.extend(config.server.cookie_secrets_file.clone());
+    }
     paths.extend(identity::paths(config).cloned());
     paths.sort();
     paths.dedup();
@@ -160,34 +157,40 @@ fn user_in(text: &str, wanted: &str) -> Option<SystemUser> {
     })
 }
 
-/// `UID` or `UID:GID`; the highest number stands for none.
+/// Parses `UID` or `UID:GID`. The highest number is invalid: it means "unchanged" to the system.
 fn numbers(text: &str) -> Option<SystemUser> {
     let (uid, gid) = text.split_once(':').unwrap_or((text, text));
-    let number = |text: &str| {
-        text.parse::<u32>()
-            .ok()
-            .filter(|number| *number != u32::MAX)
-    };
+    let (uid, gid) = (uid.parse().ok()?, gid.parse().ok()?);
+    if uid == u32::MAX || gid == u32::MAX {
+        return None;
+    }
     Some(SystemUser {
         name: text.to_owned(),
-        uid: number(uid)?,
-        gid: number(gid)?,
+        uid,
+        gid,
         groups: Vec::new(),
     })
 }
 
 /// The groups that a user is a member of, from the text of group(5).
 fn groups_in(text: &str, name: &str) -> Vec<u32> {
-    let of_line = |line: &str| {
-        let mut fields = line.split(':');
-        let (gid, members) = (fields.nth(2)?, fields.next()?);
-        members
-            .split(',')
-            .any(|member| member == name)
-            .then(|| gid.parse().ok())
-            .flatten()
-    };
-    text.lines().filter_map(of_line).collect()
+    let mut groups = Vec::new();
+    for line in text.lines() {
+        let fields: Vec<&str> = line.split(':').collect();
+        if let [_, _, gid, members, ..] = fields[..]
+            && members.split(',').any(|member| member == name)
+        {
+            groups.extend(gid.parse::<u32>());
+        }
+    }
+    groups
+}
+
+fn read_accounts(path: &str) -> Result<String, String> {
+    match files::read(Path::new(path), FileKind::Accounts) {
+        Ok(content) => Ok(String::from_utf8_lossy(&content.octets).into_owned()),
+        Err(error) => Err(format!("{path} {error}")),
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
-//! The command line as clap reads it; completions and the man page come from here too.
+//! The definition of the command line, for clap.
+//!
+//! The help texts, the completions and the manual are generated from it. The options of groups of
+//! commands are in the files below.
 
 mod authoring;
 mod orders;
@@ -36,7 +39,7 @@ pub struct Arguments {
     pub command: Command,
 }
 
-/// The version, and what the licence of the built-in geodata wants to be shown.
+/// The version, and the attribution that the licence of the built-in geodata requires.
 static LONG_VERSION: LazyLock<String> =
     LazyLock::new(|| format!("{}\n{}", env!("CARGO_PKG_VERSION"), builtin::CREDIT));
 
@@ -176,7 +179,7 @@ pub struct SimulateArgs {
 }
 
 impl SimulateArgs {
-    /// Whether anything is to be different.
+    /// Whether the arguments ask for a change.
     pub fn is_change(&self) -> bool {
         self.against.is_some()
             || !(self.down.is_empty() && self.weights.is_empty() && self.biases.is_empty())
@@ -210,7 +213,7 @@ impl SharesOf {
     }
 }
 
-/// Where a server is asked if nothing else is said.
+/// The default address of the admin API.
 pub const DEFAULT_ADMIN: &str = "http://127.0.0.1:8053";
 
 /// Which running server to talk to.
@@ -228,7 +231,7 @@ pub struct RemoteArgs {
 }
 
 impl RemoteArgs {
-    /// A server whose answers need no token.
+    /// A server that is only read from, which needs no token.
     pub fn to_read(admin: &str, ca_file: Option<&Path>) -> RemoteArgs {
         RemoteArgs {
             admin: admin.to_owned(),

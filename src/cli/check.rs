@@ -1,4 +1,7 @@
-//! `meridian check`
+//! `meridian check`: loads everything that the server would load, and prints all findings.
+//!
+//! Beyond loading, the check looks at what a start would meet: files that the user of the server
+//! cannot read, and sockets or certificates that do not work.
 
 use std::process::ExitCode;
 
@@ -13,8 +16,8 @@ use crate::files::{self, FileKind};
 use crate::terminal::{complain, say, say_json};
 use crate::text::counted;
 
-/// Prints every mistake and warning as `file:line:column: sentence`; on stderr, where to read on, and what is no mistake
-/// but so at this moment. Exit 0 without mistakes, 1 with; `--strict` takes warnings as mistakes.
+/// Prints every mistake and warning as `file:line:column: sentence`. Notes and links to the
+/// documentation go to stderr. Exits with 1 if there are mistakes; `--strict` also counts warnings.
 pub fn run(check: &CheckArgs) -> Result<ExitCode, String> {
     let checked = Checked::of(check)?;
     let StartReport {
@@ -33,19 +36,25 @@ pub fn run(check: &CheckArgs) -> Result<ExitCode, String> {
     })
 }
 
-/// What was found in all.
+/// The findings of a check.
 struct Checked {
     found: StartReport,
-    /// How many zones and services; `None`: they could not be loaded.
-    size: Option<(usize, usize)>,
+    /// `None` if the configuration could not be loaded.
+    size: Option<ConfigSize>,
 }
 
-/// One thing that was found, for programs.
+/// The size of a configuration.
+struct ConfigSize {
+    zones: usize,
+    services: usize,
+}
+
+/// One finding in JSON.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Finding<'f> {
-    /// `null`: it is about no file.
+    /// `null` if it is not about a file.
     file: Option<&'f str>,
-    /// From 1; `null`: it is about the whole file.
+    /// From 1; `null` if it is about the whole file.
     line: Option<u32>,
     /// In characters, from 1.
     column: Option<u32>,
@@ -55,7 +64,7 @@ struct Finding<'f> {
 }
 
 impl Checked {
-    /// Loads what `serve` would load, and looks at what it would look at.
+    /// Loads what `serve` would load, and examines what it would examine.
     fn of(check: &CheckArgs) -> Result<Checked, String> {
         let loaded = match control::load(&check.file.config, None) {
             Ok(loaded) => loaded,
@@ -69,21 +78,22 @@ impl Checked {
                 });
             }
         };
-        let size = Some((
-            loaded.snapshot.catalog.zones.len(),
-            loaded.snapshot.catalog.services.len(),
-        ));
+        let catalog = &loaded.snapshot.world;
+        let size = Some(ConfigSize {
+            zones: catalog.zones.len(),
+            services: catalog.services.len(),
+        });
         let mut found = Checked::beside_the_files(check, &loaded)?;
         found.warnings.splice(0..0, loaded.warnings);
-        let held = control::hold::note(&loaded.config);
-        found
-            .notes
-            .extend(held.map(|note| format!("{}: {note}", check.file.config.display())));
+        if let Some(note) = control::hold::note(&loaded.config) {
+            let file = check.file.config.display();
+            found.notes.push(format!("{file}: {note}"));
+        }
         Ok(Checked { found, size })
     }
 
-    /// As the user that was named, or as ourselves; then what a user that was only guessed would meet is a warning, since
-    /// it may not be the one that serves.
+    /// Examines a start as the user that `--user` names, or else as ourselves. Findings of a user
+    /// that is only guessed become warnings, since the server may run as another one.
     fn beside_the_files(check: &CheckArgs, loaded: &LoadedState) -> Result<StartReport, String> {
         let user = SystemUser::find(check.user.as_deref(), &loaded.config)?;
         let Some(user) = user else {
@@ -96,14 +106,13 @@ impl Checked {
             return Ok(found);
         }
         let mut found = start::examine(&loaded.config, &loaded.prints);
-        let guessed = of_user.refusals.into_iter().chain(of_user.warnings);
-        let further: Vec<String> = guessed
-            .filter(|sentence| {
-                !found.refusals.contains(sentence) && !found.warnings.contains(sentence)
-            })
-            .map(|sentence| format!("{sentence} (as the user {})", user.name()))
-            .collect();
-        found.warnings.extend(unreadable.into_iter().chain(further));
+        let mut further = unreadable;
+        for sentence in [of_user.refusals, of_user.warnings].concat() {
+            if !found.refusals.contains(&sentence) && !found.warnings.contains(&sentence) {
+                further.push(format!("{sentence} (as the user {})", user.name()));
+            }
+        }
+        found.warnings.append(&mut further);
         Ok(found)
     }
 
@@ -114,27 +123,31 @@ impl Checked {
             warnings,
             notes,
         } = &self.found;
-        warnings
-            .iter()
-            .chain(refusals)
-            .for_each(|sentence| say!("{sentence}"));
-        notes.iter().for_each(complain);
-        match self.size {
-            Some((zones, services)) if is_good => {
+        for sentence in warnings {
+            say!("{sentence}");
+        }
+        for sentence in refusals {
+            say!("{sentence}");
+        }
+        for note in notes {
+            complain(note);
+        }
+        match &self.size {
+            Some(size) if is_good => {
                 say!(
                     "{}: good: {}, {}",
                     file.display(),
-                    counted(zones, "zone"),
-                    counted(services, "service")
+                    counted(size.zones, "zone"),
+                    counted(size.services, "service")
                 );
             }
             Some(_) => {}
             None => {
                 let octets = files::read(file, FileKind::Configuration)
                     .map_or(Vec::new(), |content| content.octets);
-                topics::of(refusals, file, &String::from_utf8_lossy(&octets))
-                    .iter()
-                    .for_each(|topic| complain(format_args!("more on {topic}")));
+                for topic in topics::of(refusals, file, &String::from_utf8_lossy(&octets)) {
+                    complain(format_args!("more on {topic}"));
+                }
             }
         }
     }
@@ -145,16 +158,19 @@ impl Checked {
             warnings,
             notes,
         } = &self.found;
-        let kinds = [("error", refusals), ("warning", warnings), ("note", notes)];
-        let of_kind = kinds
-            .into_iter()
-            .map(|(severity, list)| list.iter().map(move |it| Finding::read(severity, it)));
-        of_kind.flatten().collect()
+        let mut findings = Vec::new();
+        for (severity, list) in [("error", refusals), ("warning", warnings), ("note", notes)] {
+            for sentence in list {
+                findings.push(Finding::read(severity, sentence));
+            }
+        }
+        findings
     }
 }
 
 impl<'f> Finding<'f> {
-    /// A sentence with the place that it begins with: `file: `, `file:line: ` or `file:line:column: `.
+    /// Splits a sentence from the place at its start: `file: `, `file:line: ` or
+    /// `file:line:column: `.
     fn read(severity: &'static str, sentence: &'f str) -> Finding<'f> {
         let whole = Finding {
             file: None,

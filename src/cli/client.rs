@@ -1,4 +1,7 @@
-//! A small client of the admin API, for the commands that talk to a running server.
+//! The client of the admin API, for the commands that talk to a running server.
+//!
+//! It speaks HTTP over TCP, TLS or a Unix socket, and sends the token if there is one. Errors of the
+//! server become sentences for the user.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,30 +18,30 @@ use crate::files::{self, FileKind};
 use crate::health::probe::reasons::innermost;
 use crate::health::probe::{AlpnProtocol, CheckAuthorities, TrustStore};
 
-/// Longer than the server takes for anything.
+/// The timeout of a request, longer than the server takes for any.
 const TIME: Duration = Duration::from_secs(70);
-/// The same of a sign of life.
+/// The timeout of a liveness or readiness request.
 const SIGN_TIME: Duration = Duration::from_secs(5);
 const CONNECT_TIME: Duration = Duration::from_secs(3);
-/// Most octets of an answer: the status of a very large configuration fits.
+/// Most octets of a response; the status of a very large configuration fits.
 const MOST: usize = 256 << 20;
 
 /// A running server.
 pub struct AdminClient {
     http: reqwest::Client,
     base: Url,
-    /// As the user wrote it.
+    /// The address as the user wrote it.
     shown: String,
     token: Option<Zeroizing<String>>,
 }
 
 impl AdminClient {
-    /// The server that the options name.
+    /// A client for the server that the options name.
     pub fn new(remote: &RemoteArgs) -> Result<AdminClient, String> {
         let shown = remote.admin.clone();
-        // The HTTP client asks for a TLS provider even where it only speaks in clear; a second call changes nothing.
+        // The HTTP client needs a TLS provider even for plain HTTP; a second call changes nothing.
         let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
-        // A proxy of the environment is for other machines.
+        // Proxies of the environment are meant for other machines.
         let http = trusting(
             reqwest::Client::builder(),
             shown.starts_with("https:"),
@@ -55,10 +58,14 @@ impl AdminClient {
             None if shown.contains("://") => (http, shown.clone()),
             None => (http, format!("http://{shown}")),
         };
-        let unusable =
-            |error: &dyn std::fmt::Display| format!("--admin {shown:?} cannot be used: {error}");
-        let base = Url::parse(&base).map_err(|error| unusable(&error))?;
-        let http = http.build().map_err(|error| unusable(&error))?;
+        let base = match Url::parse(&base) {
+            Ok(base) => base,
+            Err(error) => return Err(format!("--admin {shown:?} cannot be used: {error}")),
+        };
+        let http = match http.build() {
+            Ok(http) => http,
+            Err(error) => return Err(format!("--admin {shown:?} cannot be used: {error}")),
+        };
         Ok(AdminClient {
             http,
             base,
@@ -67,7 +74,7 @@ impl AdminClient {
         })
     }
 
-    /// GET, with these pairs in the query.
+    /// Sends a GET request with these pairs in the query.
     pub fn get<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -76,7 +83,7 @@ impl AdminClient {
         self.call(self.request(Method::GET, path, query)?)
     }
 
-    /// POST, with a body.
+    /// Sends a POST request with a JSON body.
     pub fn post<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -85,14 +92,14 @@ impl AdminClient {
         self.call(with_body(self.request(Method::POST, path, &[])?, body)?)
     }
 
-    /// PUT or DELETE of what these parts of a path name, with a body.
+    /// Sends a PUT or DELETE request with a JSON body; `parts` are the segments of the path.
     pub fn change<T: DeserializeOwned>(
         &self,
         method: Method,
         parts: &[&str],
         body: &impl Serialize,
     ) -> Result<T, String> {
-        // Parts come from people and are escaped.
+        // The segments come from the user, so they are escaped.
         let mut path = Url::parse("http://localhost/v1").map_err(|error| error.to_string())?;
         path.path_segments_mut()
             .map_err(|()| "no path".to_owned())?
@@ -120,7 +127,7 @@ impl AdminClient {
         })
     }
 
-    /// The text of `/healthz` or `/readyz`. Who waits for a sign of life does not wait for long.
+    /// The text of `/healthz` or `/readyz`, with a short timeout.
     pub fn sign_of_life(&self, path: &str) -> Result<String, String> {
         let (status, body) = self.send(self.request(Method::GET, path, &[])?.timeout(SIGN_TIME))?;
         if status.is_success() {
@@ -139,7 +146,7 @@ impl AdminClient {
 
     fn error_of(&self, status: reqwest::StatusCode, body: &[u8]) -> String {
         match serde_json::from_slice::<ErrorBody>(body) {
-            // The one thing that the server cannot know is how it is given here.
+            // The server does not know how the command line takes the token.
             Ok(ErrorBody { error, .. }) if status == reqwest::StatusCode::UNAUTHORIZED => {
                 format!("{error}; give the token by --token-file FILE or in MERIDIAN_TOKEN")
             }
@@ -173,7 +180,7 @@ impl AdminClient {
     }
 }
 
-/// Looks for roots of trust only where they count: a machine without any can ask its own server all the same.
+/// Loads trusted authorities only for HTTPS, so that plain HTTP works on a machine without any.
 fn trusting(
     http: reqwest::ClientBuilder,
     encrypted: bool,
@@ -194,10 +201,11 @@ fn trusting(
 }
 
 fn authorities(file: &Path) -> Result<CheckAuthorities, String> {
-    let told = |sentence: String| format!("--ca-file {}: {sentence}", file.display());
-    let text =
-        files::read(file, FileKind::Certificates).map_err(|error| told(error.to_string()))?;
-    CheckAuthorities::from_pem(&text.octets).map_err(told)
+    let read = match files::read(file, FileKind::Certificates) {
+        Ok(text) => CheckAuthorities::from_pem(&text.octets),
+        Err(error) => Err(error.to_string()),
+    };
+    read.map_err(|sentence| format!("--ca-file {}: {sentence}", file.display()))
 }
 
 fn with_body(request: RequestBuilder, body: &impl Serialize) -> Result<RequestBuilder, String> {
@@ -207,7 +215,7 @@ fn with_body(request: RequestBuilder, body: &impl Serialize) -> Result<RequestBu
         .body(body))
 }
 
-/// Sends a request and reads the answer, [`MOST`] octets of it.
+/// Sends a request and reads the response, up to [`MOST`] octets.
 async fn exchange(request: RequestBuilder) -> reqwest::Result<(reqwest::StatusCode, Vec<u8>)> {
     let mut response = request.send().await?;
     let mut body = Vec::new();

@@ -1,4 +1,7 @@
-//! `meridian explain`
+//! `meridian explain`: shows why a client gets its answer.
+//!
+//! The command asks a running server, or loads a configuration and decides as a server would that has
+//! just started with it. This file also has the loading that other commands share.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,10 +16,10 @@ use crate::explain::{
 use crate::terminal::{TextOutput, TextStyle, say, say_json};
 use crate::text::shown;
 
-/// The configuration if neither option says another.
+/// The configuration if neither `--config` nor `--admin` is given.
 const DEFAULT: &str = "meridian.toml";
 
-/// Says why a client gets an answer.
+/// Prints why a client gets an answer.
 pub fn run(arguments: &ExplainArgs) -> Result<ExitCode, String> {
     let explanation = match &arguments.admin {
         Some(admin) => ask(arguments, admin)?,
@@ -39,17 +42,14 @@ fn ask(arguments: &ExplainArgs, admin: &str) -> Result<Explanation, String> {
         ("type", &rtype),
         ("client", &client),
     ];
-    query.extend(
-        arguments
-            .down
-            .iter()
-            .map(|region| ("down", region.as_str())),
-    );
+    for region in &arguments.down {
+        query.push(("down", region));
+    }
     AdminClient::new(&RemoteArgs::to_read(admin, arguments.ca_file.as_deref()))?
         .get("/v1/explain", &query)
 }
 
-/// Works it out from the configuration, as a server of it would that has just been started.
+/// Decides as a server would that has just started with the configuration.
 fn work_out(arguments: &ExplainArgs) -> Result<Explanation, String> {
     let loaded = loaded(arguments.config.as_deref())?;
     let question = ExplainQuestion {
@@ -61,7 +61,7 @@ fn work_out(arguments: &ExplainArgs) -> Result<Explanation, String> {
     explain(&loaded.snapshot, &question, any_draw())
 }
 
-/// A configuration with everything that it names; `None` is the one here.
+/// Loads a configuration with everything that it names; `None` means `meridian.toml` here.
 pub fn loaded(config: Option<&Path>) -> Result<LoadedState, String> {
     let file = config.unwrap_or(Path::new(DEFAULT));
     if config.is_none() && !file.exists() {
@@ -70,11 +70,12 @@ pub fn loaded(config: Option<&Path>) -> Result<LoadedState, String> {
              --admin URL (that of `meridian demo` is http://127.0.0.1:8053)"
         ));
     }
-    let read = || load(file, None).map_err(|mistakes| refusal(file, &mistakes));
-    progress::during("reading configuration, zones and databases", read)
+    progress::during("reading configuration, zones and databases", || {
+        load(file, None).map_err(|mistakes| refusal(file, &mistakes))
+    })
 }
 
-/// Why a configuration cannot be used, with every mistake.
+/// The message for a configuration that cannot be used, with every mistake.
 pub fn refusal(file: &Path, mistakes: &[String]) -> String {
     format!(
         "{} cannot be used:\n  {}",
@@ -84,64 +85,58 @@ pub fn refusal(file: &Path, mistakes: &[String]) -> String {
 }
 
 fn print(explanation: &Explanation) {
-    let paper = TextOutput::stdout();
-    paper.bold(&format!("{}\n", shown(&explanation.summary)));
-    print_facts(explanation, &paper);
+    let output = TextOutput::stdout();
+    output.bold(&format!("{}\n", shown(&explanation.summary)));
+    print_facts(explanation, &output);
     if let Some(service) = &explanation.service {
-        print_service(service, &paper);
+        print_service(service, &output);
     }
-    let record = |record: &crate::explain::RecordFacts| {
-        vec![
+    let mut rows = Vec::new();
+    for record in &explanation.records {
+        rows.push(vec![
             record.name.clone(),
             record.ttl.to_string(),
             record.rtype.clone(),
             record.data.clone(),
-        ]
-    };
-    let rows: Vec<Vec<String>> = explanation.records.iter().map(record).collect();
+        ]);
+    }
     if !rows.is_empty() {
         say!();
-        paper.table(&["answer", "ttl", "type", "data"], &rows);
+        output.table(&["answer", "ttl", "type", "data"], &rows);
     }
     if !explanation.notes.is_empty() {
         say!();
     }
-    explanation
-        .notes
-        .iter()
-        .for_each(|note| say!("note: {}", shown(note)));
+    for note in &explanation.notes {
+        say!("note: {}", shown(note));
+    }
 }
 
-fn print_facts(explanation: &Explanation, paper: &TextOutput) {
+fn print_facts(explanation: &Explanation, output: &TextOutput) {
     let client = &explanation.client;
-    let line = |head: &str, text: String| {
-        let text = format!("  {}", shown(text));
-        paper.line(&[
-            (TextStyle::Faint, &format!("{head:8}")),
-            (TextStyle::Plain, &text),
-        ]);
-    };
-    let of = |part: &Option<String>| part.clone();
-    let source = of(&client.place.source).map(|source| format!("from {source}"));
-    let network = client.place.asn.map(|asn| format!("AS{asn}"));
-    let place = [
-        Some(client.place.to_string()),
-        of(&client.place.country_name),
-        of(&client.place.continent),
-        network,
-        source,
-    ];
-    line("client", format!("{} by its {}", client.given, client.by));
-    line(
-        "place",
-        place.into_iter().flatten().collect::<Vec<_>>().join(", "),
+    let mut place = vec![client.place.to_string()];
+    place.extend(client.place.country_name.clone());
+    place.extend(client.place.continent.clone());
+    if let Some(asn) = client.place.asn {
+        place.push(format!("AS{asn}"));
+    }
+    if let Some(source) = &client.place.source {
+        place.push(format!("from {source}"));
+    }
+    print_fact(
+        output,
+        "client",
+        format!("{} by its {}", client.given, client.by),
     );
-    line(
+    print_fact(output, "place", place.join(", "));
+    print_fact(
+        output,
         "result",
         format!("{} ({})", explanation.result, explanation.rcode),
     );
     if let Some(scope) = explanation.scope {
-        line(
+        print_fact(
+            output,
             "scope",
             format!("/{scope}: resolvers give it to everybody in that prefix"),
         );
@@ -151,9 +146,10 @@ fn print_facts(explanation: &Explanation, paper: &TextOutput) {
             "order {}, pick {}, band {}, ttl {}",
             service.order, service.pick, service.band, service.ttl
         );
-        line("service", format!("{}: {rules}", service.name));
+        print_fact(output, "service", format!("{}: {rules}", service.name));
         if let Some(fence) = &service.fence {
-            line(
+            print_fact(
+                output,
                 "fence",
                 format!(
                     "{}: {} get {}",
@@ -164,39 +160,46 @@ fn print_facts(explanation: &Explanation, paper: &TextOutput) {
             );
         }
         let tiers: Vec<String> = service.tiers.iter().map(|tier| tier.join(" + ")).collect();
-        line("tiers", tiers.join(" > "));
+        print_fact(output, "tiers", tiers.join(" > "));
     }
 }
 
-fn print_service(service: &ServiceFacts, paper: &TextOutput) {
+fn print_fact(output: &TextOutput, head: &str, text: String) {
+    let head = format!("{head:8}");
+    let text = format!("  {}", shown(text));
+    output.line(&[(TextStyle::Faint, &head), (TextStyle::Plain, &text)]);
+}
+
+/// `120 km`, or nothing if the distance is unknown.
+pub fn kilometres(distance: Option<f64>) -> String {
+    match distance {
+        Some(distance) => format!("{distance:.0} km"),
+        None => String::new(),
+    }
+}
+
+fn candidate_row(region: &CandidateFacts) -> Vec<String> {
+    let (mut bias, mut biased) = (String::new(), String::new());
+    if region.bias != 0 {
+        bias = format!("{:+}%", region.bias);
+        biased = kilometres(region.biased_km);
+    }
+    let mark = if region.serves { "*" } else { "" };
+    vec![
+        mark.to_owned(),
+        region.region.clone(),
+        kilometres(region.distance_km),
+        bias,
+        biased,
+        region.weight.to_string(),
+        percent(region.share_percent),
+        region.tier.map_or(String::new(), |tier| tier.to_string()),
+        region.reason.clone(),
+    ]
+}
+
+fn print_service(service: &ServiceFacts, output: &TextOutput) {
     say!();
-    let kilometres = |distance: Option<f64>| {
-        distance.map_or(String::new(), |distance| format!("{distance:.0} km"))
-    };
-    let row = |region: &CandidateFacts| {
-        let biased = if region.bias == 0 {
-            String::new()
-        } else {
-            kilometres(region.biased_km)
-        };
-        let bias = if region.bias == 0 {
-            String::new()
-        } else {
-            format!("{:+}%", region.bias)
-        };
-        let mark = if region.serves { "*" } else { "" };
-        vec![
-            mark.to_owned(),
-            region.region.clone(),
-            kilometres(region.distance_km),
-            bias,
-            biased,
-            region.weight.to_string(),
-            percent(region.share_percent),
-            region.tier.map_or(String::new(), |tier| tier.to_string()),
-            region.reason.clone(),
-        ]
-    };
     let heads = [
         "",
         "region",
@@ -208,29 +211,28 @@ fn print_service(service: &ServiceFacts, paper: &TextOutput) {
         "tier",
         "why",
     ];
-    paper.table(
-        &heads,
-        &service.candidates.iter().map(row).collect::<Vec<_>>(),
-    );
+    let mut rows = Vec::new();
+    for candidate in &service.candidates {
+        rows.push(candidate_row(candidate));
+    }
+    output.table(&heads, &rows);
     if service.endpoints.is_empty() {
         return;
     }
     say!();
-    let rows = service.endpoints.iter().map(|endpoint| {
+    let mut rows = Vec::new();
+    for endpoint in &service.endpoints {
         let chance = match service.pick.as_str() {
             "round-robin" => "in turn".to_owned(),
             "sticky" => "this client always".to_owned(),
             _ => percent(endpoint.percent),
         };
-        vec![
+        rows.push(vec![
             endpoint.region.clone(),
             endpoint.endpoint.clone(),
             endpoint.weight.to_string(),
             chance,
-        ]
-    });
-    paper.table(
-        &["region", "endpoint", "weight", "odds"],
-        &rows.collect::<Vec<_>>(),
-    );
+        ]);
+    }
+    output.table(&["region", "endpoint", "weight", "odds"], &rows);
 }

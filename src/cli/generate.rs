@@ -1,4 +1,6 @@
-//! `meridian completions`, `meridian man`, `meridian schema`: from the same source as `--help` and `check`.
+//! `meridian completions`, `meridian man` and `meridian schema`.
+//!
+//! All three are generated from the definitions that `--help` and `check` use.
 
 use std::io;
 use std::process::ExitCode;
@@ -10,7 +12,7 @@ use super::arguments::Arguments;
 use crate::config;
 use crate::terminal::{put_octets, say_json};
 
-/// Prints the completions of a shell.
+/// Prints the completion script of a shell.
 pub fn completions(shell: Shell) -> Result<ExitCode, String> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "meridian", &mut script);
@@ -18,7 +20,7 @@ pub fn completions(shell: Shell) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints the manual: the page of the command, then one of each subcommand.
+/// Prints the manual: the page of the command, then a page for each subcommand.
 pub fn man() -> Result<ExitCode, String> {
     let mut pages = Vec::new();
     let mut command = Arguments::command();
@@ -30,12 +32,12 @@ pub fn man() -> Result<ExitCode, String> {
 
 fn render(command: &clap::Command, pages: &mut Vec<u8>) -> io::Result<()> {
     clap_mangen::Man::new(command.clone()).render(pages)?;
-    let listed = command
-        .get_subcommands()
-        .filter(|command| command.get_name() != "help");
-    listed
-        .into_iter()
-        .try_for_each(|command| render(command, pages))
+    for command in command.get_subcommands() {
+        if command.get_name() != "help" {
+            render(command, pages)?;
+        }
+    }
+    Ok(())
 }
 
 /// Prints the JSON Schema of the configuration file.

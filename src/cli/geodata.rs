@@ -1,4 +1,4 @@
-//! `meridian geodata`
+//! `meridian geodata`: builds a database from a list, or the built-in table from databases.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,23 +9,21 @@ use crate::geo::{build, cells};
 use crate::terminal::say;
 use crate::text::counted;
 
-/// Writes one file and says what is in it.
+/// Writes one file and prints its size.
 pub fn run(geodata: &GeodataCommand) -> Result<ExitCode, String> {
     match geodata {
         GeodataCommand::Build { input, output } => {
-            let build = || build::build(input, output);
-            let made = progress::during("building the database", build)
+            let made = progress::during("building the database", || build::build(input, output))
                 .map_err(|error| error.to_string())?;
             let what = format!(
                 "{} and {}",
                 counted(made.ipv4_networks, "IPv4 network"),
                 counted(made.ipv6_networks, "IPv6 network")
             );
-            say(output, &what, made.octets);
+            print_size(output, &what, made.octets);
         }
         GeodataCommand::Compile { inputs, output } => {
-            let compile = || cells::compile(inputs, output);
-            let made = progress::during("compiling the table", compile)
+            let made = progress::during("compiling the table", || cells::compile(inputs, output))
                 .map_err(|error| error.to_string())?;
             let what = format!(
                 "{}, {} and {}",
@@ -33,12 +31,12 @@ pub fn run(geodata: &GeodataCommand) -> Result<ExitCode, String> {
                 counted(made.v4_ranges, "IPv4 range"),
                 counted(made.v6_ranges, "IPv6 range")
             );
-            say(output, &what, made.octets);
+            print_size(output, &what, made.octets);
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn say(output: &Path, what: &str, octets: usize) {
+fn print_size(output: &Path, what: &str, octets: usize) {
     say!("{}: {what}, {octets} octets", output.display());
 }

@@ -1,4 +1,6 @@
-//! `meridian init`: a configuration and a zone to begin with, explained line by line.
+//! `meridian init`: writes a first configuration and zone, with a comment on each line.
+//!
+//! The command loads the files that it wrote as the server would, and removes them if that fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -16,7 +18,7 @@ use crate::new_files::{NewFile, new_token, write_new};
 use crate::terminal::say;
 use crate::text::toml_text;
 
-/// Writes the files, checks them as the server would, and says what to do next.
+/// Writes the files, checks them, and prints the next steps.
 pub fn run(arguments: &InitArgs) -> Result<ExitCode, String> {
     let domain = arguments
         .domain
@@ -42,26 +44,17 @@ pub fn run(arguments: &InitArgs) -> Result<ExitCode, String> {
     ];
     write_new(&files)?;
     let state = directory.join("state");
-    let checked = make_state(&state).and_then(|()| {
-        let refused = |mistakes: Vec<String>| {
-            format!(
-                "these options make no good configuration:\n  {}",
-                mistakes.join("\n  ")
-            )
-        };
-        control::load(&config, None).map(drop).map_err(refused)
-    });
-    if let Err(why) = checked {
-        // Nothing was there before, so nothing of ours stays that cannot be used.
-        files
-            .iter()
-            .for_each(|file| drop(fs::remove_file(&file.path)));
+    if let Err(reason) = check(&config, &state) {
+        // None of the files existed before, so they can all be removed again.
+        for file in &files {
+            let _ = fs::remove_file(&file.path);
+        }
         let _ = fs::remove_dir(&state);
-        return Err(why);
+        return Err(reason);
     }
-    files
-        .iter()
-        .for_each(|file| say!("wrote {}", file.path.display()));
+    for file in &files {
+        say!("wrote {}", file.path.display());
+    }
     for (region, label) in known_places(&arguments.regions) {
         say!("{region} is at {label}");
     }
@@ -77,7 +70,19 @@ pub fn run(arguments: &InitArgs) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Regions whose place has a name, each once, and what that place is.
+/// Loads the configuration as the server would, with its state directory.
+fn check(config: &Path, state: &Path) -> Result<(), String> {
+    make_state(state)?;
+    match control::load(config, None) {
+        Ok(_) => Ok(()),
+        Err(mistakes) => Err(format!(
+            "these options make no good configuration:\n  {}",
+            mistakes.join("\n  ")
+        )),
+    }
+}
+
+/// The regions at a known place, each once, with the label of that place.
 fn known_places(given: &[RegionGiven]) -> BTreeMap<&str, String> {
     let mut places = BTreeMap::new();
     for region in given {
@@ -88,7 +93,7 @@ fn known_places(given: &[RegionGiven]) -> BTreeMap<&str, String> {
     places
 }
 
-/// A folder that only its owner reaches, or the one that is there.
+/// Creates the state directory for its owner alone, unless it exists.
 fn make_state(state: &Path) -> Result<(), String> {
     match DirBuilder::new().mode(0o700).create(state) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -98,26 +103,24 @@ fn make_state(state: &Path) -> Result<(), String> {
     }
 }
 
-/// `"FRA"`, or `[50.1, 8.7]` of `50.1,8.7`.
+/// The TOML of a place: `"FRA"`, or `[50.1, 8.7]` for `50.1,8.7`.
 fn place(text: &str) -> String {
-    match text
-        .split_once(',')
-        .map(|(north, east)| (north.trim().parse::<f64>(), east.trim().parse::<f64>()))
+    if let Some((north, east)) = text.split_once(',')
+        && let Ok(north) = north.trim().parse::<f64>()
+        && let Ok(east) = east.trim().parse::<f64>()
     {
-        Some((Ok(north), Ok(east))) => format!("[{north:?}, {east:?}]"),
-        _ => toml_text(text),
+        return format!("[{north:?}, {east:?}]");
     }
+    toml_text(text)
 }
 
 fn configuration(name: &str, domain: &str, given: &[RegionGiven]) -> Result<String, String> {
     let mut seen = BTreeSet::new();
-    let names: Vec<&String> = given
-        .iter()
-        .map(|it| &it.name)
-        .filter(|name| seen.insert(*name))
-        .collect();
     let (mut regions, mut endpoints) = (String::new(), String::new());
-    for region in names {
+    for RegionGiven { name: region, .. } in given {
+        if !seen.insert(region) {
+            continue;
+        }
         let own: Vec<&RegionGiven> = given.iter().filter(|it| it.name == *region).collect();
         if let Some(other) = own.iter().find(|it| it.place != own[0].place) {
             return Err(format!(
@@ -125,10 +128,10 @@ fn configuration(name: &str, domain: &str, given: &[RegionGiven]) -> Result<Stri
                 own[0].place, other.place
             ));
         }
-        let addresses: Vec<String> = own
-            .iter()
-            .map(|it| toml_text(&it.address.to_string()))
-            .collect();
+        let mut addresses = Vec::new();
+        for it in &own {
+            addresses.push(toml_text(&it.address.to_string()));
+        }
         let addresses = if addresses.len() == 1 {
             addresses.concat()
         } else {

@@ -1,4 +1,6 @@
-//! `meridian locate`
+//! `meridian locate`: looks addresses up in the geodata.
+//!
+//! The geodata are those of a configuration, or the built-in table.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -15,30 +17,29 @@ use crate::explain::PlaceFacts;
 use crate::geo::Atlas;
 use crate::terminal::{TextOutput, say_json};
 
-/// What is printed of one address; stable in JSON.
+/// The result for one address; stable in JSON.
 #[derive(Debug, Serialize)]
 struct Located {
-    /// As given.
+    /// The address on the command line.
     address: IpAddr,
-    /// What is looked up: IPv4 where the address is an IPv6 form of one.
+    /// The address that is looked up: IPv4 if the address is an IPv6 form of one.
     looked_up: IpAddr,
-    /// The first address of the range of which the same is known.
+    /// The first address of the range that the result holds for.
     first: IpAddr,
-    /// The last one.
+    /// The last address of that range.
     last: IpAddr,
-    /// What is known.
+    /// The place of the address.
     #[serde(flatten)]
     place: PlaceFacts,
 }
 
-/// Prints what the geodata say of each address.
+/// Prints the place of each address.
 pub fn run(locate: &LocateArgs) -> Result<ExitCode, String> {
     let atlas = atlas(locate.config.as_deref())?;
-    let located: Vec<Located> = locate
-        .addresses
-        .iter()
-        .map(|address| look_up(&atlas, *address))
-        .collect();
+    let mut located = Vec::new();
+    for address in &locate.addresses {
+        located.push(look_up(&atlas, *address));
+    }
     if locate.json {
         say_json(serde_json::json!(located));
     } else {
@@ -76,14 +77,15 @@ fn look_up(atlas: &Atlas, address: IpAddr) -> Located {
 }
 
 fn print(located: &[Located]) {
-    let rows = located.iter().map(|found| {
+    let mut rows = Vec::new();
+    for found in located {
         let place = &found.place;
         let coarse = if place.coarse {
             "no nearer than the country or state"
         } else {
             ""
         };
-        vec![
+        rows.push(vec![
             found.address.to_string(),
             place.to_string(),
             place.country_name.clone().unwrap_or_default(),
@@ -92,8 +94,8 @@ fn print(located: &[Located]) {
             format!("{} - {}", found.first, found.last),
             place.source.clone().unwrap_or_default(),
             coarse.to_owned(),
-        ]
-    });
+        ]);
+    }
     let heads = [
         "address",
         "place",
@@ -104,5 +106,5 @@ fn print(located: &[Located]) {
         "source",
         "",
     ];
-    TextOutput::stdout().table(&heads, &rows.collect::<Vec<_>>());
+    TextOutput::stdout().table(&heads, &rows);
 }

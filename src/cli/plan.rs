@@ -1,4 +1,8 @@
-//! `meridian plan`: what a reload of another configuration would change.
+//! `meridian plan`: shows what a reload would change.
+//!
+//! With a new configuration, the command compares it with the present one: settings, records and the
+//! clients of each service. Without one, it asks a running server to compare its files with what it
+//! serves. The exit code tells scripts whether something would change.
 
 use std::process::ExitCode;
 
@@ -18,22 +22,22 @@ use crate::explain::percent;
 use crate::files::{self, FileKind};
 use crate::foresight::{NotedTraffic, ServiceMove, compare};
 use crate::terminal::{TextOutput, say, say_json};
-use crate::text::shown;
+use crate::text::{counted, shown};
 use crate::zone::{self, RecordChange, Zone};
 
-/// The exit code where something would change; that of `terraform plan -detailed-exitcode`.
+/// The exit code if something would change, as of `terraform plan -detailed-exitcode`.
 const CHANGES: u8 = 2;
 
-/// All that would change.
+/// All differences.
 #[derive(Debug, Serialize)]
 struct Changes {
     summary: String,
     settings: Vec<SettingChange>,
     records: Vec<RecordLine>,
     services: Vec<ServiceMove>,
-    /// Services of which another part of the clients has a region.
+    /// Services where the part of the clients with a region changes.
     coverage: Vec<CoverageChange>,
-    /// Zones that hold something else under the same serial.
+    /// Zones whose content changes under the same serial.
     warnings: Vec<String>,
     /// Why the guard would refuse it.
     refused: Option<String>,
@@ -50,20 +54,18 @@ struct RecordLine {
     after: Vec<String>,
 }
 
-/// Prints what would change; exit 0: nothing, 2: something.
+/// Prints what would change. Exits with 0 if that is nothing, and with 2 otherwise.
 pub fn run(arguments: &PlanArgs) -> Result<ExitCode, String> {
     let Some(file) = &arguments.new else {
         return ask(arguments);
     };
     let old = loaded(arguments.config.as_deref())?;
     let new = load(file, Some(&old.atlas)).map_err(|mistakes| refusal(file, &mistakes))?;
-    let seen = arguments
-        .traffic
-        .as_deref()
-        .map(|source| traffic::read(source, &old.config, arguments.ca_file.as_deref()))
-        .transpose()?;
-    let seen = seen.unwrap_or_default();
-    let changes = progress::during("comparing", || Changes::between(&old, &new, &seen))?;
+    let traffic = match &arguments.traffic {
+        Some(source) => traffic::read(source, &old.config, arguments.ca_file.as_deref())?,
+        None => NotedTraffic::default(),
+    };
+    let changes = progress::during("comparing", || Changes::between(&old, &new, &traffic))?;
     if arguments.json {
         say_json(serde_json::json!(changes));
     } else {
@@ -76,7 +78,7 @@ pub fn run(arguments: &PlanArgs) -> Result<ExitCode, String> {
     })
 }
 
-/// Asks a running server what a reload would change of what it serves.
+/// Asks a running server what a reload would change.
 fn ask(arguments: &PlanArgs) -> Result<ExitCode, String> {
     let PlanArgs {
         admin,
@@ -111,13 +113,13 @@ fn print_comparison(comparison: &ConfigComparison) {
         comparison.settings.len(),
         "keys",
     );
-    for RecordDifference {
-        name,
-        rtype,
-        change,
-        ..
-    } in &comparison.records
-    {
+    for record in &comparison.records {
+        let RecordDifference {
+            name,
+            rtype,
+            change,
+            ..
+        } = record;
         let sign = match change {
             Difference::New => '+',
             Difference::Gone => '-',
@@ -138,7 +140,7 @@ fn print_comparison(comparison: &ConfigComparison) {
     );
 }
 
-/// How many are not listed.
+/// Prints how many are not listed.
 fn more(all: usize, listed: usize, what: &str) {
     if all > listed {
         say!("and {} more {what}", all - listed);
@@ -147,17 +149,13 @@ fn more(all: usize, listed: usize, what: &str) {
 
 fn print_settings(settings: &[SettingChange]) {
     for it in settings {
-        let text = |value: &Value| value.to_string();
-        let before: Vec<String> = it.before.iter().map(text).collect();
-        line(
-            &it.key,
-            &before,
-            &it.after.iter().map(text).collect::<Vec<_>>(),
-        );
+        let before: Vec<String> = it.before.iter().map(Value::to_string).collect();
+        let after: Vec<String> = it.after.iter().map(Value::to_string).collect();
+        print_change(&it.key, &before, &after);
     }
 }
 
-/// What comes of it: who moves, who has a region, and what is odd about it.
+/// Prints the effects: clients that move, changes of coverage, warnings, and the guard.
 fn print_effects(
     services: &[ServiceMove],
     coverage: &[CoverageChange],
@@ -166,21 +164,21 @@ fn print_effects(
 ) {
     for service in services {
         say!("\n{}", shown(service.sentence()));
-        let row = |region: &crate::foresight::RegionMove| {
+        let mut rows = Vec::new();
+        for region in &service.regions {
             let change = region.after_percent - region.before_percent;
             let change = if change.abs() >= 0.05 {
                 format!("{change:+.1}")
             } else {
                 String::new()
             };
-            vec![
+            rows.push(vec![
                 region.region.clone(),
                 percent(region.before_percent),
                 percent(region.after_percent),
                 change,
-            ]
-        };
-        let rows: Vec<Vec<String>> = service.regions.iter().map(row).collect();
+            ]);
+        }
         TextOutput::stdout().table(&["region", "before", "after", "change"], &rows);
     }
     for CoverageChange {
@@ -202,9 +200,9 @@ fn print_effects(
     if !warnings.is_empty() {
         say!();
     }
-    warnings
-        .iter()
-        .for_each(|warning| say!("warning: {}", shown(warning)));
+    for warning in warnings {
+        say!("warning: {}", shown(warning));
+    }
     if let Some(sentence) = refused {
         say!("\nthe server would refuse it: {}", shown(sentence));
     }
@@ -222,15 +220,16 @@ impl Changes {
             traffic,
         )?;
         let coverage =
-            guard::coverage_with_all_up(&old.snapshot.catalog, &new.snapshot.catalog, traffic)?;
-        let moves_too_many = old
-            .config
-            .max_move
-            .and_then(|limit| guard::refusal_of(limit, &services));
-        let covers_too_few = old
-            .config
-            .min_covered
-            .and_then(|limit| guard::uncovering(limit, &coverage));
+            guard::coverage_with_all_up(&old.snapshot.world, &new.snapshot.world, traffic)?;
+        let mut refused = None;
+        if let Some(limit) = old.config.max_move {
+            refused = guard::refusal_of(limit, &services);
+        }
+        if let Some(limit) = old.config.min_covered
+            && refused.is_none()
+        {
+            refused = guard::uncovering(limit, &coverage);
+        }
         let mut changes = Changes {
             summary: String::new(),
             settings: settings(&document(old)?, &document(new)?),
@@ -239,7 +238,7 @@ impl Changes {
                 .map(RecordLine::from)
                 .collect(),
             warnings: new.prints.same_serials(&old.prints.zones()),
-            refused: moves_too_many.or(covers_too_few),
+            refused,
             coverage,
             services: services.into_iter().filter(ServiceMove::is_any).collect(),
         };
@@ -255,34 +254,29 @@ impl Changes {
         if self.is_none() {
             return "a reload would change nothing".to_owned();
         }
-        let count = |count: usize, one: &str, many: &str| {
-            format!("{count} {}", if count == 1 { one } else { many })
-        };
-        let (settings, records) = (self.settings.len(), self.records.len());
         let worst = self
             .services
             .iter()
             .max_by(|one, other| one.moved_percent.total_cmp(&other.moved_percent));
-        let moved = worst.map_or("nobody is sent elsewhere".to_owned(), |worst| {
-            format!(
+        let moved = match worst {
+            Some(worst) => format!(
                 "of {} {} of the address space is sent elsewhere",
                 worst.name,
                 percent(worst.moved_percent)
-            )
-        });
-        let (settings, records) = (
-            count(settings, "key", "keys"),
-            count(records, "RRset", "RRsets"),
-        );
+            ),
+            None => "nobody is sent elsewhere".to_owned(),
+        };
+        let settings = counted(self.settings.len(), "key");
+        let records = counted(self.records.len(), "RRset");
         format!("a reload would change {settings} of the configuration and {records}; {moved}")
     }
 
     fn print(&self) {
-        let paper = TextOutput::stdout();
-        paper.bold(&shown(&self.summary).to_string());
+        TextOutput::stdout().bold(&shown(&self.summary).to_string());
         print_settings(&self.settings);
         for it in &self.records {
-            line(&format!("{} {}", it.name, it.rtype), &it.before, &it.after);
+            let name = format!("{} {}", it.name, it.rtype);
+            print_change(&name, &it.before, &it.after);
         }
         print_effects(
             &self.services,
@@ -293,8 +287,8 @@ impl Changes {
     }
 }
 
-/// `+ what: new`, `- what: old` or `~ what: old -> new`.
-fn line(what: &str, before: &[String], after: &[String]) {
+/// Prints `+ what: new`, `- what: old` or `~ what: old -> new`.
+fn print_change(what: &str, before: &[String], after: &[String]) {
     let (old, new) = (before.join(", "), after.join(", "));
     let line = match (before.is_empty(), after.is_empty()) {
         (true, _) => format!("+ {what}: {new}"),
@@ -323,7 +317,7 @@ impl From<RecordChange> for RecordLine {
     }
 }
 
-/// The file as written. It was read a moment ago and held no mistake.
+/// Reads the configuration file as a plain document. It has just been loaded without a mistake.
 fn document(loaded: &LoadedState) -> Result<Value, String> {
     let file = &loaded.config.file;
     let content = files::read(file, FileKind::Configuration)
@@ -332,10 +326,12 @@ fn document(loaded: &LoadedState) -> Result<Value, String> {
 }
 
 fn zones(loaded: &LoadedState) -> Result<Vec<Zone>, String> {
-    let read = zone::load_directory(&loaded.config.zones_directory);
-    let lines = |mistakes: Vec<zone::ZoneError>| {
-        mistakes.iter().map(ToString::to_string).collect::<Vec<_>>()
-    };
-    read.map(|read| read.zones)
-        .map_err(|mistakes| refusal(&loaded.config.zones_directory, &lines(mistakes)))
+    let directory = &loaded.config.zones_directory;
+    match zone::load_directory(directory) {
+        Ok(read) => Ok(read.zones),
+        Err(mistakes) => {
+            let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+            Err(refusal(directory, &lines))
+        }
+    }
 }

@@ -1,4 +1,7 @@
-//! `meridian status` and `meridian reload`: they talk to a running server.
+//! `meridian status` and `meridian reload`, which talk to a running server.
+//!
+//! `status` shows every endpoint of services with trouble, and one line for each other service. The
+//! server does the selection, so that a large configuration stays cheap to look at.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,12 +18,12 @@ use crate::foresight::coverage::Coverage;
 use crate::terminal::{TextOutput, say, say_json};
 use crate::text::{counted, list, shown};
 
-/// Most services that are well, and most zones, that have a line of their own unless all are asked for.
+/// Most healthy services, and most zones, with a line of their own unless `--wide` is given.
 const MOST_LINES: usize = 20;
 /// Most regions in the line of a service.
 const MOST_REGIONS: usize = 8;
 
-/// Prints what is going on.
+/// Prints the state of the server.
 pub fn status(arguments: &StatusArguments) -> Result<ExitCode, String> {
     let client = AdminClient::new(&arguments.remote)?;
     if arguments.live || arguments.ready {
@@ -38,19 +41,16 @@ pub fn status(arguments: &StatusArguments) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is asked for. JSON has every endpoint; people are shown those that matter, unless they name some.
+/// The query of the request. JSON has every endpoint. Text has only endpoints with trouble, unless
+/// the arguments select some.
 fn selection(arguments: &StatusArguments) -> Vec<(&str, &str)> {
-    let mut query: Vec<(&str, &str)> = arguments
-        .service
-        .iter()
-        .map(|name| ("service", name.as_str()))
-        .collect();
-    query.extend(
-        arguments
-            .region
-            .iter()
-            .map(|name| ("region", name.as_str())),
-    );
+    let mut query: Vec<(&str, &str)> = Vec::new();
+    for name in &arguments.service {
+        query.push(("service", name));
+    }
+    if let Some(name) = &arguments.region {
+        query.push(("region", name));
+    }
     if arguments.down {
         query.push(("down", "true"));
     }
@@ -60,12 +60,12 @@ fn selection(arguments: &StatusArguments) -> Vec<(&str, &str)> {
     query
 }
 
-/// Whether services that are well are shown with their endpoints.
+/// Whether healthy services are shown with their endpoints, too.
 fn is_wide(arguments: &StatusArguments) -> bool {
     arguments.wide || arguments.region.is_some() || !arguments.service.is_empty()
 }
 
-/// Makes the server read everything anew.
+/// Makes the server reload its configuration, zones and geodata.
 pub fn reload(arguments: &ReloadArgs) -> Result<ExitCode, String> {
     let client = AdminClient::new(&arguments.remote)?;
     let done: LastReload = client.post(
@@ -76,28 +76,28 @@ pub fn reload(arguments: &ReloadArgs) -> Result<ExitCode, String> {
         },
     )?;
     say!("reloaded in {} ms", done.milliseconds);
-    done.messages
-        .iter()
-        .for_each(|warning| say!("{}", shown(warning)));
+    for warning in &done.messages {
+        say!("{}", shown(warning));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 fn print(status: &ServerStatus, arguments: &StatusArguments) {
-    let paper = TextOutput::stdout();
+    let output = TextOutput::stdout();
     let summary = shown(&status.summary).to_string();
-    // Nothing is to be seen before it while somebody has no live region.
+    // If some clients have no live region, the summary comes first.
     let is_whole = status
         .services
         .iter()
         .flat_map(|service| &service.coverage)
         .all(Coverage::is_whole);
     if !is_whole {
-        paper.bold(&summary);
+        output.bold(&summary);
     }
     let uptime = duration_text(Duration::from_secs(status.uptime_seconds));
-    paper.bold(&format!("meridian {}, up {uptime}", shown(&status.version)));
+    output.bold(&format!("meridian {}, up {uptime}", shown(&status.version)));
     if is_whole {
-        paper.bold(&summary);
+        output.bold(&summary);
     }
     say!(
         "serves {} on {}",
@@ -117,71 +117,70 @@ fn print(status: &ServerStatus, arguments: &StatusArguments) {
             status.zones.len()
         );
     } else {
-        let rows = status
-            .zones
-            .iter()
-            .map(|zone| vec![zone.name.clone(), zone.serial.to_string()]);
-        paper.table(&["zone", "serial"], &rows.collect::<Vec<_>>());
+        let mut rows = Vec::new();
+        for zone in &status.zones {
+            rows.push(vec![zone.name.clone(), zone.serial.to_string()]);
+        }
+        output.table(&["zone", "serial"], &rows);
     }
     say!();
-    print_services(&paper, &status.services, is_wide(arguments));
+    print_services(&output, &status.services, is_wide(arguments));
     if !status.orders.is_empty() {
         let rows: Vec<Vec<String>> = status.orders.iter().map(order_row).collect();
-        paper.table(&["order", "says", "by", "left", "why"], &rows);
+        output.table(&["order", "says", "by", "left", "why"], &rows);
         say!();
     }
-    let age = |days: Option<u64>| days.map_or(String::new(), |days| counted(days, "day"));
-    let rows = status.geodata.iter().map(|source| {
-        vec![
+    let mut rows = Vec::new();
+    for source in &status.geodata {
+        let age = match source.age_days {
+            Some(days) => counted(days, "day"),
+            None => String::new(),
+        };
+        rows.push(vec![
             source.name.clone(),
             source.kind.clone(),
-            age(source.age_days),
+            age,
             source.path.clone().unwrap_or_default(),
-        ]
-    });
-    paper.table(
-        &["geodata", "kind", "age", "file"],
-        &rows.collect::<Vec<_>>(),
-    );
-    paper.faint(&format!("{}\n", shown(&status.geodata_credit)));
-    let queries = status.queries.iter().filter(|(_, count)| **count > 0);
-    let rows: Vec<Vec<String>> = queries
-        .map(|(verdict, count)| vec![verdict.clone(), count.to_string()])
-        .collect();
+        ]);
+    }
+    output.table(&["geodata", "kind", "age", "file"], &rows);
+    output.faint(&format!("{}\n", shown(&status.geodata_credit)));
+    let mut rows = Vec::new();
+    for (disposition, count) in &status.queries {
+        if *count > 0 {
+            rows.push(vec![disposition.clone(), count.to_string()]);
+        }
+    }
     if rows.is_empty() {
         say!("no queries yet")
     } else {
-        paper.table(&["queries", "count"], &rows)
+        output.table(&["queries", "count"], &rows)
     }
 }
 
-/// A row for each endpoint of services that are not well, then a line for each that is.
-fn print_services(paper: &TextOutput, services: &[ServiceStatus], wide: bool) {
-    let (troubled, well): (Vec<_>, Vec<_>) =
-        services.iter().partition(|service| wide || !service.well);
-    if !troubled.is_empty() {
+/// Prints a row for each endpoint of the services with trouble, then a row for each other service.
+fn print_services(output: &TextOutput, services: &[ServiceStatus], wide: bool) {
+    let (mut endpoint_rows, mut well) = (Vec::new(), Vec::new());
+    for service in services {
+        if wide || !service.well {
+            push_endpoint_rows(&mut endpoint_rows, service);
+        } else {
+            well.push(well_row(service));
+        }
+    }
+    if !endpoint_rows.is_empty() {
         let heads = [
             "service", "region", "share", "endpoint", "weight", "health", "for", "order", "reason",
         ];
-        paper.table(
-            &heads,
-            &troubled
-                .into_iter()
-                .flat_map(service_rows)
-                .collect::<Vec<_>>(),
-        );
+        output.table(&heads, &endpoint_rows);
         say!();
     }
     if !well.is_empty() {
-        let rows: Vec<Vec<String>> = well
-            .iter()
-            .take(MOST_LINES)
-            .map(|service| well_row(service))
-            .collect();
-        paper.table(&["service", "health", "regions", "answers/s"], &rows);
-        match well.len().saturating_sub(MOST_LINES) {
-            0 => {}
-            more => say!("and {more} more, all of them well; `--wide` lists every endpoint"),
+        let listed = &well[..well.len().min(MOST_LINES)];
+        output.table(&["service", "health", "regions", "answers/s"], listed);
+        let more = well.len() - listed.len();
+        if more > 0 {
+            say!("and {more} more, all of them well; `--wide` lists every endpoint");
         }
         say!();
     }
@@ -190,13 +189,12 @@ fn print_services(paper: &TextOutput, services: &[ServiceStatus], wide: bool) {
     }
 }
 
-/// A service that is well.
+/// The row of a healthy service.
 fn well_row(service: &ServiceStatus) -> Vec<String> {
-    let rate: f64 = service
-        .health
-        .iter()
-        .map(|region| region.answers_per_second)
-        .sum();
+    let mut rate = 0.0;
+    for region in &service.health {
+        rate += region.answers_per_second;
+    }
     let health = if service.checked { "well" } else { "unchecked" };
     vec![
         service.name.clone(),
@@ -206,65 +204,59 @@ fn well_row(service: &ServiceStatus) -> Vec<String> {
     ]
 }
 
-/// A row for each endpoint.
-fn service_rows(service: &ServiceStatus) -> Vec<Vec<String>> {
-    let row = |region: &RegionHealth, endpoint: &EndpointHealth| {
-        let since = endpoint.seconds.map_or(String::new(), |seconds| {
-            duration_text(Duration::from_secs(seconds))
-        });
-        vec![
-            service.name.clone(),
-            region.region.clone(),
-            percent(region.share_percent),
-            endpoint.endpoint.clone(),
-            endpoint.weight.to_string(),
-            endpoint.verdict.clone(),
-            since,
-            order_of(region, endpoint),
-            reason_of(endpoint),
-        ]
-    };
-    let rows = |region: &RegionHealth| {
-        region
-            .endpoints
-            .iter()
-            .map(|endpoint| row(region, endpoint))
-            .collect::<Vec<_>>()
-    };
-    service.health.iter().flat_map(rows).collect()
+/// Adds a row for each endpoint of a service.
+fn push_endpoint_rows(rows: &mut Vec<Vec<String>>, service: &ServiceStatus) {
+    for region in &service.health {
+        for endpoint in &region.endpoints {
+            let since = match endpoint.seconds {
+                Some(seconds) => duration_text(Duration::from_secs(seconds)),
+                None => String::new(),
+            };
+            rows.push(vec![
+                service.name.clone(),
+                region.region.clone(),
+                percent(region.share_percent),
+                endpoint.endpoint.clone(),
+                endpoint.weight.to_string(),
+                endpoint.verdict.clone(),
+                since,
+                order_of(region, endpoint),
+                reason_of(endpoint),
+            ]);
+        }
+    }
 }
 
-/// Why the last probe was not good; of a name, what it comes to, too.
+/// Why the last probe failed; for a name also what it resolves to.
 fn reason_of(endpoint: &EndpointHealth) -> String {
-    let reason = endpoint.reason.clone();
-    // Where there is no address, this is the reason already.
-    let has_some = endpoint.alias.is_some() || !endpoint.addresses.is_empty();
-    let unresolved = endpoint.unresolved.clone().filter(|_| has_some);
-    let alias = endpoint.alias.as_ref().map(|alias| format!("of {alias}"));
-    let addresses =
-        (!endpoint.addresses.is_empty()).then(|| format!("at {}", endpoint.addresses.join(", ")));
-    let not_probed = endpoint.not_probed.clone();
-    [not_probed, reason, alias, unresolved, addresses]
-        .into_iter()
-        .flatten()
-        .collect::<Vec<_>>()
-        .join("; ")
+    let mut parts = Vec::new();
+    parts.extend(endpoint.not_probed.clone());
+    parts.extend(endpoint.reason.clone());
+    if let Some(alias) = &endpoint.alias {
+        parts.push(format!("of {alias}"));
+    }
+    // Without any address, this is the reason of the failed probe already.
+    if endpoint.alias.is_some() || !endpoint.addresses.is_empty() {
+        parts.extend(endpoint.unresolved.clone());
+    }
+    if !endpoint.addresses.is_empty() {
+        parts.push(format!("at {}", endpoint.addresses.join(", ")));
+    }
+    parts.join("; ")
 }
 
-/// What is ordered of an endpoint, in a few words; all about it is in the table of orders.
+/// The override of an endpoint in a few words; the table of overrides has the details.
 fn order_of(region: &RegionHealth, endpoint: &EndpointHealth) -> String {
     let ordered = endpoint.order.as_deref().or(region.order.as_deref());
-    let words = ordered.map(|order| {
-        order
-            .split(" by ")
-            .next()
-            .unwrap_or(order)
-            .trim_start_matches("is ")
-    });
-    match (words, endpoint.leased) {
+    let mut words = ordered.unwrap_or_default();
+    if let Some((action, _)) = words.split_once(" by ") {
+        words = action;
+    }
+    words = words.trim_start_matches("is ");
+    match (ordered, endpoint.leased) {
         (None, true) => "leased".to_owned(),
-        (Some(words), true) => format!("leased, {words}"),
-        (words, false) => words.unwrap_or_default().to_owned(),
+        (Some(_), true) => format!("leased, {words}"),
+        (_, false) => words.to_owned(),
     }
 }
 
@@ -276,7 +268,10 @@ fn order_row(
         moved_percent,
     }: &OrderRecord,
 ) -> Vec<String> {
-    let left = |seconds: u64| duration_text(Duration::from_secs(seconds));
+    let left = match ending.seconds_left {
+        Some(seconds) => duration_text(Duration::from_secs(seconds)),
+        None => "until lifted".to_owned(),
+    };
     vec![
         order.subject.to_string(),
         match (milliseconds_to_go, moved_percent) {
@@ -284,9 +279,7 @@ fn order_row(
             _ => order.words(),
         },
         order.by.clone(),
-        ending
-            .seconds_left
-            .map_or_else(|| "until lifted".to_owned(), left),
+        left,
         order.reason.clone(),
     ]
 }
@@ -297,13 +290,12 @@ fn last_reload(status: &ServerStatus) -> String {
         return "not reloaded since the start".to_owned();
     };
     let result = if last.ok { "done" } else { "refused" };
-    let messages: String = last
-        .messages
-        .iter()
-        .map(|message| format!("\n  {}", shown(message)))
-        .collect();
-    format!(
-        "reloads: {} done, {} refused; the last was {result}{messages}",
+    let mut text = format!(
+        "reloads: {} done, {} refused; the last was {result}",
         reloads.ok, reloads.refused
-    )
+    );
+    for message in &last.messages {
+        text.push_str(&format!("\n  {}", shown(message)));
+    }
+    text
 }

@@ -1,15 +1,20 @@
-//! `meridian simulate`
+//! `meridian simulate`: shows where clients go, and what a planned change would do.
+//!
+//! The command counts the clients of each region over addresses, population or recorded traffic. It
+//! can take regions down, change weights and biases, or compare with another configuration. The
+//! output is a set of tables, JSON, or a map.
 
 mod map;
 mod png;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
 use super::arguments::{RemoteArgs, SimulateArgs};
 use super::client::AdminClient;
-use super::explain::{loaded, refusal};
+use super::explain::{kilometres, loaded, refusal};
 use super::traffic;
 use crate::admin::ServerStatus;
 use crate::control::{LoadedState, load};
@@ -17,12 +22,13 @@ use crate::daemon::progress;
 use crate::dns::Name;
 use crate::explain::percent;
 use crate::foresight::{
-    CountryForesight, CountryLoss, ForecastRequest, Foresight, PlannedChange, ShareBasis, foresee,
+    CountryForesight, ForecastRequest, Foresight, NotedTraffic, PlannedChange, RegionForesight,
+    ShareBasis, foresee,
 };
 use crate::terminal::{TextOutput, say, say_json};
 use crate::text::shown;
 
-/// Says who goes where, and what if.
+/// Prints the shares of the regions, before and after a change.
 pub fn run(arguments: &SimulateArgs) -> Result<ExitCode, String> {
     let foresights = match &arguments.admin {
         Some(admin) => ask(arguments, admin)?,
@@ -47,7 +53,7 @@ pub fn run(arguments: &SimulateArgs) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Draws a map, as the file's name says: SVG or PNG.
+/// Draws a map as SVG or PNG, depending on the file name.
 fn draw(foresight: &Foresight, file: &Path) -> Result<(), String> {
     let svg = map::draw(foresight)?;
     let octets = match file.extension().and_then(|extension| extension.to_str()) {
@@ -70,134 +76,96 @@ fn ask(arguments: &SimulateArgs, admin: &str) -> Result<Vec<Foresight>, String> 
         None => &arguments.over[..],
         Some(traffic::LIVE) => "traffic",
         Some(_) => {
-            return Err("a running server counts its own traffic: say --traffic live, or leave --admin away".to_owned());
+            return Err("a running server counts its own traffic: \
+                        say --traffic live, or leave --admin away"
+                .to_owned());
         }
     };
     let client = AdminClient::new(&RemoteArgs::to_read(admin, arguments.ca_file.as_deref()))?;
     let mut names: Vec<String> = arguments.names.iter().map(ToString::to_string).collect();
     if names.is_empty() {
-        names = client
-            .get::<ServerStatus>("/v1/status", &[])?
-            .services
-            .into_iter()
-            .map(|service| service.name)
-            .collect();
+        for service in client.get::<ServerStatus>("/v1/status", &[])?.services {
+            names.push(service.name);
+        }
     }
-    let weights: Vec<String> = arguments
-        .weights
-        .iter()
-        .map(|(region, weight)| format!("{region}={weight}"))
-        .collect();
-    let biases: Vec<String> = arguments
-        .biases
-        .iter()
-        .map(|(region, bias)| format!("{region}={}", bias.percent()))
-        .collect();
-    let one = |name: &String| {
+    let mut changes = Vec::new();
+    for region in &arguments.down {
+        changes.push(("down", region.clone()));
+    }
+    for (region, weight) in &arguments.weights {
+        changes.push(("weight", format!("{region}={weight}")));
+    }
+    for (region, bias) in &arguments.biases {
+        changes.push(("bias", format!("{region}={}", bias.percent())));
+    }
+    let mut foresights = Vec::new();
+    for name in &names {
         let mut query = vec![
             ("name", name.as_str()),
             ("type", arguments.rtype.word()),
             ("over", over),
         ];
-        query.extend(
-            arguments
-                .down
-                .iter()
-                .map(|region| ("down", region.as_str())),
-        );
-        query.extend(weights.iter().map(|weight| ("weight", weight.as_str())));
-        query.extend(biases.iter().map(|bias| ("bias", bias.as_str())));
-        client.get("/v1/shares", &query)
-    };
-    names.iter().map(one).collect()
+        for (key, value) in &changes {
+            query.push((key, value));
+        }
+        foresights.push(client.get("/v1/shares", &query)?);
+    }
+    Ok(foresights)
 }
 
-/// Works it out from the configuration, as a server of it would that has just been started.
+/// Computes the forecast as a server would that has just started with the configuration.
 fn work_out(arguments: &SimulateArgs) -> Result<Vec<Foresight>, String> {
     let loaded = loaded(arguments.config.as_deref())?;
-    let other = arguments
-        .against
-        .as_deref()
-        .map(|file| load(file, Some(&loaded.atlas)).map_err(|mistakes| refusal(file, &mistakes)));
-    let other = other.transpose()?;
+    let mut other = None;
+    if let Some(file) = &arguments.against {
+        let load = load(file, Some(&loaded.atlas));
+        other = Some(load.map_err(|mistakes| refusal(file, &mistakes))?);
+    }
     let against = other.as_ref().map(|other| (&other.snapshot, &other.config));
     let change = PlannedChange {
         down: arguments.down.clone(),
         weights: arguments.weights.clone(),
         biases: arguments.biases.clone(),
     };
-    let traffic = arguments
-        .traffic
-        .as_deref()
-        .map(|source| traffic::read(source, &loaded.config, arguments.ca_file.as_deref()))
-        .transpose()?;
-    let over = if traffic.is_some() {
-        ShareBasis::Traffic
-    } else {
-        arguments.over.parse()?
-    };
-    let (family, traffic) = (arguments.rtype.family(), &traffic.unwrap_or_default());
-    let one = |name: &Name| {
-        let wanted = ForecastRequest {
-            name,
-            family,
-            over,
-            traffic,
-            change: &change,
-        };
-        foresee((&loaded.snapshot, &loaded.config), against, wanted)
+    let (over, traffic) = match &arguments.traffic {
+        Some(source) => (
+            ShareBasis::Traffic,
+            traffic::read(source, &loaded.config, arguments.ca_file.as_deref())?,
+        ),
+        None => (arguments.over.parse()?, NotedTraffic::default()),
     };
     progress::during("counting clients", || {
-        named(&arguments.names, &loaded).iter().map(one).collect()
+        let mut foresights = Vec::new();
+        for name in &named(&arguments.names, &loaded) {
+            let request = ForecastRequest {
+                name,
+                family: arguments.rtype.family(),
+                over,
+                traffic: &traffic,
+                change: &change,
+            };
+            let state = (&loaded.snapshot, &loaded.config);
+            foresights.push(foresee(state, against, request)?);
+        }
+        Ok(foresights)
     })
 }
 
-/// The services asked about: those named, or all of them.
+/// The named services, or all of them if none is named.
 pub fn named(names: &[Name], loaded: &LoadedState) -> Vec<Name> {
-    match names.is_empty() {
-        true => loaded
-            .config
-            .services
-            .iter()
-            .map(|service| service.name.clone())
-            .collect(),
-        false => names.to_vec(),
+    let mut names = names.to_vec();
+    if names.is_empty() {
+        for service in &loaded.config.services {
+            names.push(service.name.clone());
+        }
     }
+    names
 }
 
 fn print(foresight: &Foresight, arguments: &SimulateArgs) {
     let is_change = arguments.is_change();
-    let paper = TextOutput::stdout();
-    paper.bold(&format!("{}\n", shown(&foresight.summary)));
-    let row = |region: &crate::foresight::RegionForesight| {
-        let change = region.after_percent - region.before_percent;
-        vec![
-            region.region.clone(),
-            region.weight.to_string(),
-            if region.bias == 0 {
-                String::new()
-            } else {
-                format!("{:+}%", region.bias)
-            },
-            percent(region.before_percent),
-            if is_change {
-                percent(region.after_percent)
-            } else {
-                String::new()
-            },
-            if change.abs() >= 0.05 {
-                format!("{change:+.1}")
-            } else {
-                String::new()
-            },
-            region.capacity_percent.map_or_else(String::new, percent),
-            if region.over_capacity {
-                "over its capacity".to_owned()
-            } else {
-                String::new()
-            },
-        ]
-    };
+    let output = TextOutput::stdout();
+    output.bold(&format!("{}\n", shown(&foresight.summary)));
     let heads = [
         "region",
         "weight",
@@ -208,33 +176,33 @@ fn print(foresight: &Foresight, arguments: &SimulateArgs) {
         "capacity",
         "!",
     ];
-    paper.table(
-        &heads,
-        &foresight.regions.iter().map(row).collect::<Vec<_>>(),
-    );
+    let mut rows = Vec::new();
+    for region in &foresight.regions {
+        rows.push(region_row(region, is_change));
+    }
+    output.table(&heads, &rows);
     if !foresight.movers.is_empty() {
         say!();
-        let row = |mover: &crate::foresight::CountryMove| {
-            let name = mover.name.clone().unwrap_or_else(|| mover.country.clone());
-            let nobody = || "nobody".to_owned();
-            let (from, to) = (
-                mover.from.clone().unwrap_or_else(nobody),
-                mover.to.clone().unwrap_or_else(nobody),
-            );
-            vec![name, in_millions(mover.addresses), format!("{from} > {to}")]
-        };
-        paper.table(
-            &["moved", unit(foresight), "way"],
-            &foresight.movers.iter().map(row).collect::<Vec<_>>(),
-        );
+        let mut rows = Vec::new();
+        for mover in &foresight.movers {
+            let name = mover.name.as_ref().unwrap_or(&mover.country);
+            let from = mover.from.as_deref().unwrap_or("nobody");
+            let to = mover.to.as_deref().unwrap_or("nobody");
+            rows.push(vec![
+                name.clone(),
+                in_millions(mover.addresses),
+                format!("{from} > {to}"),
+            ]);
+        }
+        output.table(&["moved", unit(foresight), "way"], &rows);
     }
-    print_coverage(foresight, is_change, &paper);
+    print_coverage(foresight, is_change, &output);
     if arguments.countries {
         say!();
-        print_countries(foresight, is_change, &paper);
+        print_countries(foresight, is_change, &output);
     }
     say!();
-    print_distance(foresight, is_change, &paper);
+    print_distance(foresight, is_change, &output);
     let (known, more) = (
         in_millions(foresight.addresses),
         in_millions(foresight.unlocated),
@@ -257,47 +225,75 @@ fn print(foresight: &Foresight, arguments: &SimulateArgs) {
             format!("of {known} {noun} noted lately; {more} more came from places that are unknown")
         }
     };
-    paper.faint(&note);
+    output.faint(&note);
 }
 
-/// What clients are given, where some have no live region, before or after.
-fn print_coverage(foresight: &Foresight, is_change: bool, paper: &TextOutput) {
+fn region_row(region: &RegionForesight, is_change: bool) -> Vec<String> {
+    let change = region.after_percent - region.before_percent;
+    vec![
+        region.region.clone(),
+        region.weight.to_string(),
+        if region.bias == 0 {
+            String::new()
+        } else {
+            format!("{:+}%", region.bias)
+        },
+        percent(region.before_percent),
+        if is_change {
+            percent(region.after_percent)
+        } else {
+            String::new()
+        },
+        if change.abs() >= 0.05 {
+            format!("{change:+.1}")
+        } else {
+            String::new()
+        },
+        region.capacity_percent.map_or_else(String::new, percent),
+        if region.over_capacity {
+            "over its capacity".to_owned()
+        } else {
+            String::new()
+        },
+    ]
+}
+
+/// Prints the coverage if some clients have no live region, before or after the change.
+fn print_coverage(foresight: &Foresight, is_change: bool, output: &TextOutput) {
     let (before, after) = (&foresight.before_coverage, &foresight.after_coverage);
     if before.uncovered_percent() == 0.0 && after.uncovered_percent() == 0.0 {
         return;
     }
     say!();
-    let row = |name: &str, before: f64, after: f64| {
-        vec![
-            name.to_owned(),
-            percent(before),
-            if is_change {
-                percent(after)
-            } else {
-                String::new()
-            },
-        ]
-    };
-    let rows = [
-        row("a live region", before.live_percent, after.live_percent),
-        row(
+    let parts = [
+        ("a live region", before.live_percent, after.live_percent),
+        (
             "a live region of a later tier",
             before.displaced_percent,
             after.displaced_percent,
         ),
-        row(
+        (
             "a region that is out",
             before.dead_percent,
             after.dead_percent,
         ),
-        row("none", before.none_percent, after.none_percent),
-        row(
+        ("none", before.none_percent, after.none_percent),
+        (
             "none, by a fence",
             before.excluded_percent,
             after.excluded_percent,
         ),
     ];
-    paper.table(
+    let mut rows = Vec::new();
+    for (name, before, after) in parts {
+        let after = if is_change {
+            percent(after)
+        } else {
+            String::new()
+        };
+        rows.push(vec![name.to_owned(), percent(before), after]);
+    }
+    output.table(
         &[
             "clients that are given",
             before_head(is_change, "share"),
@@ -305,16 +301,14 @@ fn print_coverage(foresight: &Foresight, is_change: bool, paper: &TextOutput) {
         ],
         &rows,
     );
-    let row = |loser: &CountryLoss| {
-        let name = loser.name.clone().unwrap_or_else(|| loser.country.clone());
-        vec![name, in_millions(loser.addresses)]
-    };
     if !foresight.losing.is_empty() {
         say!();
-        paper.table(
-            &["no live region", unit(foresight)],
-            &foresight.losing.iter().map(row).collect::<Vec<_>>(),
-        );
+        let mut rows = Vec::new();
+        for loser in &foresight.losing {
+            let name = loser.name.as_ref().unwrap_or(&loser.country);
+            rows.push(vec![name.clone(), in_millions(loser.addresses)]);
+        }
+        output.table(&["no live region", unit(foresight)], &rows);
     }
 }
 
@@ -330,37 +324,36 @@ fn unit(foresight: &Foresight) -> &'static str {
     }
 }
 
-fn print_countries(foresight: &Foresight, is_change: bool, paper: &TextOutput) {
-    let shares = |parts: &std::collections::BTreeMap<String, f64>| {
-        let mut parts: Vec<_> = parts.iter().collect();
-        parts.sort_by(|one, other| other.1.total_cmp(one.1));
-        parts
-            .iter()
-            .map(|(region, part)| format!("{region} {}", percent(**part)))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let row = |country: &CountryForesight| {
-        let name = country
-            .name
-            .clone()
-            .unwrap_or_else(|| country.country.clone());
+/// `fra 60.0%, nyc 40.0%`, the largest share first.
+fn share_list(shares: &BTreeMap<String, f64>) -> String {
+    let mut shares: Vec<_> = shares.iter().collect();
+    shares.sort_by(|one, other| other.1.total_cmp(one.1));
+    let mut parts = Vec::new();
+    for (region, share) in shares {
+        parts.push(format!("{region} {}", percent(*share)));
+    }
+    parts.join(", ")
+}
+
+fn print_countries(foresight: &Foresight, is_change: bool, output: &TextOutput) {
+    let mut countries: Vec<&CountryForesight> = foresight.countries.iter().collect();
+    countries.sort_by_key(|country| std::cmp::Reverse(country.addresses));
+    let mut rows = Vec::new();
+    for country in countries {
+        let name = country.name.as_ref().unwrap_or(&country.country);
         let after = if is_change {
-            shares(&country.after)
+            share_list(&country.after)
         } else {
             String::new()
         };
-        vec![
-            name,
+        rows.push(vec![
+            name.clone(),
             in_millions(country.addresses),
-            shares(&country.before),
+            share_list(&country.before),
             after,
-        ]
-    };
-    let mut countries: Vec<&CountryForesight> = foresight.countries.iter().collect();
-    countries.sort_by_key(|country| std::cmp::Reverse(country.addresses));
-    let rows: Vec<Vec<String>> = countries.into_iter().map(row).collect();
-    paper.table(
+        ]);
+    }
+    output.table(
         &[
             "country",
             unit(foresight),
@@ -371,35 +364,32 @@ fn print_countries(foresight: &Foresight, is_change: bool, paper: &TextOutput) {
     );
 }
 
-fn print_distance(foresight: &Foresight, is_change: bool, paper: &TextOutput) {
+fn print_distance(foresight: &Foresight, is_change: bool, output: &TextOutput) {
     let distance = &foresight.distance;
-    let kilometres = |it: Option<f64>| it.map_or_else(String::new, |it| format!("{it:.0} km"));
-    let row = |name: &str, before, after| {
-        vec![
-            name.to_owned(),
-            kilometres(before),
-            if is_change {
-                kilometres(after)
-            } else {
-                String::new()
-            },
-        ]
-    };
-    let rows = [
-        row("mean", distance.before_mean_km, distance.after_mean_km),
-        row("95 of 100", distance.before_p95_km, distance.after_p95_km),
-        row(
+    let lines = [
+        ("mean", distance.before_mean_km, distance.after_mean_km),
+        ("95 of 100", distance.before_p95_km, distance.after_p95_km),
+        (
             "beyond the nearest, mean",
             distance.before_extra_mean_km,
             distance.after_extra_mean_km,
         ),
-        row(
+        (
             "beyond the nearest, 95 of 100",
             distance.before_extra_p95_km,
             distance.after_extra_p95_km,
         ),
     ];
-    paper.table(
+    let mut rows = Vec::new();
+    for (name, before, after) in lines {
+        let after = if is_change {
+            kilometres(after)
+        } else {
+            String::new()
+        };
+        rows.push(vec![name.to_owned(), kilometres(before), after]);
+    }
+    output.table(
         &["distance", before_head(is_change, "up to"), "after"],
         &rows,
     );

@@ -1,8 +1,11 @@
-//! Where to read on about a mistake: the section of the reference, and the page of the guide.
+//! Maps a mistake in a configuration to the documentation that explains it.
+//!
+//! The topic of a mistake is the table of the configuration file that its line belongs to, or zone
+//! files. Each topic links to a section of the reference, some also to a page of the guide.
 
 use std::path::Path;
 
-/// What a mistake is about, and where that is explained: a table of the configuration file, or `zone` for zone files.
+/// Tables of the configuration file, with the pages that explain them.
 const TOPICS: [(&str, &str); 15] = [
     (
         "server",
@@ -65,38 +68,39 @@ const TOPICS: [(&str, &str); 15] = [
         "docs/configuration.md#services-names-that-are-steered and docs/guide/policies.md",
     ),
 ];
-/// The same for zone files.
+/// The pages that explain zone files.
 const ZONE_FILES: &str = "docs/configuration.md#zones-where-the-zones-are-and-who-may-ask-for-them and docs/guide/delegate.md";
 
-/// `[server]: docs/...`, once for each topic of the mistakes in the configuration `file` with this `text`, and in zones.
+/// The topics of the mistakes, each once, as `[server]: docs/...`. `text` is that of the
+/// configuration `file`.
 pub fn of(mistakes: &[String], file: &Path, text: &str) -> Vec<String> {
     let file = format!("{}:", file.display());
     let mut found = Vec::new();
     for mistake in mistakes {
-        let line = match mistake.strip_prefix(&file) {
-            Some(rest) => rest
-                .split(':')
-                .next()
-                .and_then(|line| line.parse().ok())
-                .and_then(|line| topic(text, line)),
-            None => mistake
-                .contains(".zone:")
-                .then(|| format!("zone files: {ZONE_FILES}")),
+        let topic = match mistake.strip_prefix(&file) {
+            Some(place) => topic(text, place),
+            None if mistake.contains(".zone:") => Some(format!("zone files: {ZONE_FILES}")),
+            None => None,
         };
-        found.extend(line.filter(|line| !found.contains(line)));
+        if let Some(topic) = topic
+            && !found.contains(&topic)
+        {
+            found.push(topic);
+        }
     }
     found
 }
 
-/// What the table is about that a line (from 1 on) stands in.
-fn topic(text: &str, line: usize) -> Option<String> {
+/// The topic of the table at a place that begins with `LINE:`, from 1.
+fn topic(text: &str, place: &str) -> Option<String> {
+    let (line, _) = place.split_once(':')?;
+    let line = line.parse().ok()?;
     let lines: Vec<&str> = text.lines().take(line).collect();
     let header = lines
         .iter()
-        .rev()
-        .map(|line| line.trim())
-        .find(|line| line.starts_with('['))?;
+        .rfind(|line| line.trim_start().starts_with('['))?;
     let name = header
+        .trim_start()
         .trim_start_matches('[')
         .split(['.', ']'])
         .next()?

@@ -1,4 +1,7 @@
-//! Where commands have real clients from: a running server, or what one has said before.
+//! The recorded traffic that `plan` and `simulate` can weigh clients by.
+//!
+//! It comes from the running server of the configuration, or from a file that holds an earlier
+//! response of its `/v1/traffic`.
 
 use std::path::Path;
 
@@ -8,14 +11,14 @@ use crate::config::{AdminListen, Config};
 use crate::files::{self, FileKind};
 use crate::foresight::NotedTraffic;
 
-/// The word for the server that runs with the configuration at hand.
+/// The word for the running server of the configuration.
 pub const LIVE: &str = "live";
 
-/// What the server of `config` has noted, or what a file says that one had. Where it speaks TLS, its certificate is that of an
-/// authority of the file, or of the system.
+/// Reads the traffic from the server of `config`, or from a file. A server with TLS needs a
+/// certificate of an authority in `ca_file`, or of the system.
 ///
 /// # Errors
-/// A sentence: the server cannot be asked, the file is none of that kind, or nothing is noted.
+/// A sentence: the server does not answer, the file is not valid, or there is no traffic.
 pub fn read(source: &str, config: &Config, ca_file: Option<&Path>) -> Result<NotedTraffic, String> {
     let traffic = if source == LIVE {
         ask(config, ca_file)?

@@ -1,4 +1,8 @@
-//! `meridian verify-scopes`
+//! `meridian verify-scopes`: proves that the ECS scopes of a service are consistent.
+//!
+//! The command walks the whole IPv4 space. It checks that the scopes cover it without overlap, and
+//! counts them: that is the number of cache entries of a resolver. For comparison it counts them with
+//! wider bands and with coarser client locations, too.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,13 +20,13 @@ use crate::foresight::{BlockCounts, ScopeBasis, scopes};
 use crate::steering::Band;
 use crate::terminal::{TextOutput, say, say_json};
 
-/// What it would be like if regions that are nearly as near counted as equally near.
+/// Bands to compare with: regions within one count as equally near.
 const BANDS: [Band; 2] = [Band::Kilometres(100.0), Band::Kilometres(500.0)];
 
-/// And if clients were known to squares of so many degrees only.
+/// The size in degrees of the squares to which client locations are coarsened for comparison.
 const SQUARE: f64 = 10.0;
 
-/// One service: the blocks of its answers as they are, with each of the bands, and with coarser places.
+/// The counts of one service: as configured, with each of the bands, and with coarser locations.
 struct Verified {
     name: Name,
     now: BlockCounts,
@@ -30,18 +34,18 @@ struct Verified {
     coarse: BlockCounts,
 }
 
-/// Proves the scopes of the services, and counts them.
+/// Verifies and counts the scopes of the services.
 pub fn run(arguments: &VerifyScopes) -> Result<ExitCode, String> {
     let loaded = loaded(arguments.config.as_deref())?;
-    let coarse = ScopeBasis::Atlas(Arc::new(loaded.snapshot.catalog.atlas.coarsened(SQUARE)));
-    let verify = |name| verify(&loaded, name, arguments.rtype.family(), &coarse);
-    let all = || {
-        named(&arguments.names, &loaded)
-            .into_iter()
-            .map(verify)
-            .collect::<Result<Vec<_>, _>>()
-    };
-    let verified = progress::during("going through the address space", all)?;
+    let coarse = ScopeBasis::Atlas(Arc::new(loaded.snapshot.world.atlas.coarsened(SQUARE)));
+    let family = arguments.rtype.family();
+    let verified = progress::during("going through the address space", || {
+        let mut verified = Vec::new();
+        for name in named(&arguments.names, &loaded) {
+            verified.push(verify(&loaded, name, family, &coarse)?);
+        }
+        Ok::<_, String>(verified)
+    })?;
     if arguments.json {
         say_json(Value::Array(verified.iter().map(in_json).collect()));
     } else {
@@ -56,14 +60,13 @@ fn verify(
     family: ServiceFamily,
     coarse: &ScopeBasis,
 ) -> Result<Verified, String> {
-    let with =
-        |under: &ScopeBasis| scopes((&loaded.snapshot, &loaded.config), &name, family, under);
-    let now = with(&ScopeBasis::Now)?;
-    let banded = BANDS
-        .into_iter()
-        .map(|band| with(&ScopeBasis::Band(band)))
-        .collect::<Result<_, _>>()?;
-    let coarse = with(coarse)?;
+    let state = (&loaded.snapshot, &loaded.config);
+    let now = scopes(state, &name, family, &ScopeBasis::Now)?;
+    let mut banded = Vec::new();
+    for band in BANDS {
+        banded.push(scopes(state, &name, family, &ScopeBasis::Band(band))?);
+    }
+    let coarse = scopes(state, &name, family, coarse)?;
     Ok(Verified {
         name,
         now,
@@ -73,38 +76,37 @@ fn verify(
 }
 
 fn print(verified: &[Verified]) {
-    let paper = TextOutput::stdout();
+    let output = TextOutput::stdout();
     let whole =
         "the IPv4 space is covered without a gap, no two scopes overlap, each has one outcome";
-    paper.bold(whole);
+    output.bold(whole);
     say!();
-    let row = |verified: &Verified| {
-        let Verified {
-            name,
-            now,
-            banded,
-            coarse,
-        } = verified;
+    let mut rows = Vec::new();
+    for it in verified {
+        let now = &it.now;
         let mut row = vec![
-            name.to_string(),
+            it.name.to_string(),
             now.count.to_string(),
             format!("/{} to /{}", now.widest, now.narrowest),
             now.beyond_24.to_string(),
         ];
-        row.extend(banded.iter().chain([coarse]).map(|then| saving(now, then)));
-        row
-    };
+        for banded in &it.banded {
+            row.push(saving(now, banded));
+        }
+        row.push(saving(now, &it.coarse));
+        rows.push(row);
+    }
     let bands = BANDS.map(|band| format!("band {band}"));
     let square = format!("squares of {SQUARE} degrees");
-    let heads = ["service", "blocks", "scopes", "beyond /24"].into_iter();
-    let heads: Vec<&str> = heads
-        .chain(bands.iter().map(String::as_str))
-        .chain([square.as_str()])
-        .collect();
-    paper.table(&heads, &verified.iter().map(row).collect::<Vec<_>>());
+    let mut heads = vec!["service", "blocks", "scopes", "beyond /24"];
+    for band in &bands {
+        heads.push(band);
+    }
+    heads.push(&square);
+    output.table(&heads, &rows);
     let note = "blocks: what a resolver keeps at most, if it asks for every client; few send more than a /24";
     say!();
-    paper.faint(note);
+    output.faint(note);
 }
 
 /// `24310 (-9.3%)`
@@ -120,17 +122,17 @@ fn in_json(verified: &Verified) -> Value {
         banded,
         coarse,
     } = verified;
-    let bands = BANDS
-        .iter()
-        .zip(banded)
-        .map(|(band, then)| (band.to_string(), then.count.into()));
+    let mut bands = serde_json::Map::new();
+    for (band, then) in BANDS.iter().zip(banded) {
+        bands.insert(band.to_string(), then.count.into());
+    }
     json!({
         "name": name.to_string(),
         "blocks": now.count,
         "widest": now.widest,
         "narrowest": now.narrowest,
         "beyond_24": now.beyond_24,
-        "blocks_with_band": bands.collect::<serde_json::Map<_, Value>>(),
+        "blocks_with_band": bands,
         "blocks_with_squares": { SQUARE.to_string(): coarse.count },
     })
 }

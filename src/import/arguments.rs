@@ -1,4 +1,4 @@
-//! What `meridian import` takes on the command line.
+//! The command line of `meridian import`.
 
 use std::path::PathBuf;
 

@@ -1,12 +1,16 @@
-//! gdnsd's `service_types` (gdnsd.config(5), "SERVICE_TYPES") as checks.
+//! Converts gdnsd's `service_types` (gdnsd.config(5), "SERVICE_TYPES") to checks.
+//!
+//! Only checks that an endpoint uses are written. An endpoint with several service types gets a
+//! check that combines them, since all of them must pass in gdnsd.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::draft::TextDraft;
 use super::labels::LabelTable;
-use super::notes::{ImportNotes, ImportSource};
-use super::vscf::{SourcePlace, VscfEntry, VscfHash};
+use super::notes::ImportNotes;
+use super::source::{ImportSource, SourcePlace};
+use super::vscf::{VscfEntry, VscfHash};
 use crate::text::toml_text;
 
 /// Keys that every service type may have.
@@ -18,28 +22,32 @@ const GENERIC: [&str; 6] = [
     "interval",
     "timeout",
 ];
-/// What gdnsd takes where nothing is stated: interval, up_thresh, down_thresh.
-const DEFAULTS: [u64; 3] = [10, 20, 10];
-/// Codes that a check may expect.
+/// gdnsd's default `interval`, in seconds.
+const INTERVAL: u64 = 10;
+/// gdnsd's default `up_thresh`.
+const UP_THRESHOLD: u64 = 20;
+/// gdnsd's default `down_thresh`.
+const DOWN_THRESHOLD: u64 = 10;
+/// Status codes that a check may expect.
 const STATUS_CODES: RangeInclusive<u16> = 100..=599;
-/// Most that `fall` and `rise` may be.
+/// The highest value of `fall` and `rise`.
 const MOST: u64 = 100;
 
-/// The checks that there are, and those that are used.
+/// All converted checks, and those that endpoints use.
 #[derive(Debug, Default)]
 pub struct ImportedChecks {
-    /// By the name of the service type; `None` for one that is always up.
+    /// The check of each service type; `None` for one that is always up.
     known: BTreeMap<String, Option<Check>>,
-    /// By the name of the check.
+    /// The checks to write, by name.
     used: BTreeMap<String, Check>,
     labels: LabelTable,
 }
 
-/// One check of ours.
+/// A converted check.
 #[derive(Debug, Clone)]
 struct Check {
     name: String,
-    /// Its keys, a line each.
+    /// Its keys, one on each line.
     keys: String,
     source: ImportSource,
 }
@@ -66,7 +74,7 @@ impl ImportedChecks {
         checks
     }
 
-    /// The check of an endpoint that has these service types, all of which must be good.
+    /// The check of an endpoint with these service types, all of which must pass.
     pub fn of(
         &mut self,
         types: &[String],
@@ -76,7 +84,7 @@ impl ImportedChecks {
         let mut names = Vec::new();
         for name in types {
             match self.known.get(name) {
-                // A type that is listed twice is asked about once.
+                // A type that is listed twice is checked once.
                 Some(Some(check)) if names.contains(&check.name) => {}
                 Some(Some(check)) => {
                     self.used.insert(check.name.clone(), check.clone());
@@ -99,30 +107,26 @@ impl ImportedChecks {
         }
     }
 
-    /// A check that combines others; the first of them if that was refused.
+    /// A check that combines others, or the first of them if the combination was refused.
     fn all_of(&mut self, names: &[String], place: &SourcePlace, notes: &mut ImportNotes) -> String {
         let name = self.labels.name(&names.join("-and-"));
-        let source = self.used.get(&name).map(|check| check.source.clone());
-        let source = source.unwrap_or_else(|| {
-            ImportSource::new(place, format!("service_types {}", names.join(", ")))
-        });
+        let source = match self.used.get(&name) {
+            Some(check) => check.source.clone(),
+            None => ImportSource::new(place, format!("service_types {}", names.join(", "))),
+        };
         if notes.refuses(&source) {
             return names[0].clone();
         }
-        let listed: Vec<String> = names.iter().map(|name| toml_text(name)).collect();
-        let keys = format!("all = [{}]\n", listed.join(", "));
-        self.used.insert(
-            name.clone(),
-            Check {
-                name: name.clone(),
-                keys,
-                source,
-            },
-        );
+        let check = Check {
+            name: name.clone(),
+            keys: format!("all = [{}]\n", quoted(names)),
+            source,
+        };
+        self.used.insert(name.clone(), check);
         name
     }
 
-    /// Writes the checks that are used.
+    /// Writes the checks that endpoints use.
     pub fn write(&self, draft: &mut TextDraft) {
         for Check { name, keys, source } in self.used.values() {
             draft.push(&format!("[checks.{name}]\n{keys}\n"), Some(source.clone()));
@@ -130,7 +134,7 @@ impl ImportedChecks {
     }
 }
 
-/// The keys of one check; `None` where there is nothing like it.
+/// The keys of a check; `None` if it has no counterpart, or is always up.
 fn check(entry: &VscfEntry, notes: &mut ImportNotes) -> Option<String> {
     let Some(table) = entry.value.table() else {
         notes.add(
@@ -171,13 +175,17 @@ fn check(entry: &VscfEntry, notes: &mut ImportNotes) -> Option<String> {
 fn http_status(entry: &VscfEntry, table: &VscfHash, notes: &mut ImportNotes) -> Option<String> {
     let known = [&GENERIC[..], &["port", "url_path", "vhost", "ok_codes"]].concat();
     notes.unknown_keys(table, &known, "an http check");
-    let stated = table
-        .get("ok_codes")
-        .map_or(vec!["200".to_owned()], |codes| codes.texts());
-    let (codes, others): (Vec<String>, Vec<String>) = stated.into_iter().partition(|code| {
-        code.parse()
-            .is_ok_and(|code: u16| STATUS_CODES.contains(&code))
-    });
+    let stated = match table.get("ok_codes") {
+        Some(codes) => codes.texts(),
+        None => vec!["200".to_owned()],
+    };
+    let (mut codes, mut others) = (Vec::new(), Vec::new());
+    for code in stated {
+        match code.parse() {
+            Ok(number) if STATUS_CODES.contains(&number) => codes.push(code),
+            _ => others.push(code),
+        }
+    }
     if !others.is_empty() {
         let sentence =
             "no status of HTTP (100 to 599, RFC 9110 section 15), so it never counts as good";
@@ -198,7 +206,7 @@ fn http_status(entry: &VscfEntry, table: &VscfHash, notes: &mut ImportNotes) -> 
     }
     let mut keys = format!(
         "type = \"http\"\nport = {}\npath = {}\n",
-        number(table, "port", 80),
+        table.number("port").unwrap_or(80u64),
         toml_text(table.text("url_path").unwrap_or("/"))
     );
     if let Some(host) = table.text("vhost") {
@@ -209,20 +217,19 @@ fn http_status(entry: &VscfEntry, table: &VscfHash, notes: &mut ImportNotes) -> 
 
 fn tcp_connect(table: &VscfHash, notes: &mut ImportNotes) -> String {
     notes.unknown_keys(table, &[&GENERIC[..], &["port"]].concat(), "a tcp check");
-    format!("type = \"tcp\"\nport = {}\n", number(table, "port", 0))
+    let port: u64 = table.number("port").unwrap_or(0);
+    format!("type = \"tcp\"\nport = {port}\n")
 }
 
-/// Exit codes other than 0 are a failure there; here 1 would be a warning, so that a shell turns them all into 2.
+/// In gdnsd every exit code but 0 is a failure. In Meridian 1 is a warning, so a shell turns every
+/// failure into 2.
 fn extmon(entry: &VscfEntry, table: &VscfHash, notes: &mut ImportNotes) -> Option<String> {
     notes.unknown_keys(
         table,
         &[&GENERIC[..], &["cmd", "direct"]].concat(),
         "an exec check",
     );
-    let command = table
-        .get("cmd")
-        .map(|command| command.texts())
-        .unwrap_or_default();
+    let command = table.texts("cmd");
     if command.is_empty() {
         notes.add(
             &entry.place,
@@ -233,55 +240,62 @@ fn extmon(entry: &VscfEntry, table: &VscfHash, notes: &mut ImportNotes) -> Optio
         );
         return None;
     }
-    let given = command
-        .iter()
-        .map(|word| toml_text(&word.replace("%%ITEM%%", "{address}")));
-    let shell = ["-c", r#""$0" "$@" || exit 2"#].map(toml_text);
-    let words: Vec<String> = shell.into_iter().chain(given).collect();
+    let mut words = vec!["-c".to_owned(), r#""$0" "$@" || exit 2"#.to_owned()];
+    for word in command {
+        words.push(word.replace("%%ITEM%%", "{address}"));
+    }
     Some(format!(
         "type = \"exec\"\nprogram = \"/bin/sh\"\narguments = [{}]\n",
-        words.join(", ")
+        quoted(&words)
     ))
 }
 
-/// When and how often it is asked; `quick` is the interval, since gdnsd asks no sooner while it is in doubt.
+/// The schedule and thresholds of a check. `quick` equals the interval, since gdnsd does not probe
+/// more often while a state is in doubt.
 fn times(entry: &VscfEntry, table: &VscfHash, notes: &mut ImportNotes) -> String {
-    let direct = table
-        .text("direct")
-        .is_some_and(|direct| direct.eq_ignore_ascii_case("true"));
-    let [interval, up, down] = DEFAULTS;
-    let interval = number(table, "interval", interval).max(1);
-    let timeout = number(table, "timeout", interval.div_ceil(2)).clamp(1, interval.min(60));
-    let mut count = |key, default| {
-        let wanted = if direct {
-            1
-        } else {
-            number(table, key, default)
-        };
-        if wanted > MOST {
-            notes.add(
-                &entry.place,
-                format!("{key} = {wanted}: fall and rise are at most {MOST}, which is taken"),
-            );
-        }
-        wanted.clamp(1, MOST)
-    };
-    let (rise, fall) = (count("up_thresh", up), count("down_thresh", down));
-    if let Some(stated) = table.0.iter().find(|entry| entry.key == "ok_thresh") {
+    let interval = table.number("interval").unwrap_or(INTERVAL).max(1);
+    let timeout = table.number("timeout").unwrap_or(interval.div_ceil(2));
+    let timeout = timeout.clamp(1, interval.min(60));
+    let rise = threshold(entry, table, "up_thresh", UP_THRESHOLD, notes);
+    let fall = threshold(entry, table, "down_thresh", DOWN_THRESHOLD, notes);
+    if let Some(stated) = table.entry("ok_thresh") {
         notes.add(
             &stated.place,
             "ok_thresh: failures are counted in a row here, so that one success forgets them",
         );
     }
     format!(
-        "interval = \"{interval}s\"\nquick = \"{interval}s\"\ntimeout = \"{timeout}s\"\nfall = {fall}\nrise = {rise}\n"
+        "interval = \"{interval}s\"\nquick = \"{interval}s\"\ntimeout = \"{timeout}s\"\n\
+         fall = {fall}\nrise = {rise}\n"
     )
 }
 
-/// The number of a key; the default where there is none, and where it is none (which the check of the result tells).
-fn number(table: &VscfHash, key: &str, default: u64) -> u64 {
-    table
-        .text(key)
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
+/// `fall` or `rise`; 1 for a monitor whose result counts directly.
+fn threshold(
+    entry: &VscfEntry,
+    table: &VscfHash,
+    key: &str,
+    default: u64,
+    notes: &mut ImportNotes,
+) -> u64 {
+    if table.flag("direct") == Some(true) {
+        return 1;
+    }
+    let wanted = table.number(key).unwrap_or(default);
+    if wanted > MOST {
+        notes.add(
+            &entry.place,
+            format!("{key} = {wanted}: fall and rise are at most {MOST}, which is taken"),
+        );
+    }
+    wanted.clamp(1, MOST)
+}
+
+/// Texts as the elements of a TOML list.
+fn quoted(texts: &[String]) -> String {
+    let mut quoted = Vec::new();
+    for text in texts {
+        quoted.push(toml_text(text));
+    }
+    quoted.join(", ")
 }

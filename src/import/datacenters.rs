@@ -1,33 +1,36 @@
-//! The datacenters of a resource as regions, and lists of them as orders of regions.
+//! Turns the datacenters of a resource into regions, and lists of datacenters into lists of
+//! regions.
 //!
-//! A datacenter that cannot be carried costs its own region: it is noted, and every list is carried without it.
+//! A datacenter that cannot be converted only loses its own region. It is noted, and every list is
+//! converted without it.
 
 use std::collections::{HashMap, HashSet};
 
+use super::inherited::InheritedOptions;
 use super::maps::{DatacenterChoice, GdnsdMap};
 use super::notes::ImportNotes;
-use super::plan::ResourcePlan;
-use super::resources::InheritedOptions;
-use super::vscf::{SourcePlace, VscfHash, VscfValue};
+use super::plan::{PlanRule, ResourcePlan};
+use super::source::SourcePlace;
+use super::vscf::VscfHash;
 
-/// What the datacenters of a resource come to.
+/// The converted datacenters of a resource.
 #[derive(Debug, Default)]
 pub struct DatacenterTree {
-    /// By name.
+    /// The plan of each datacenter, by its name.
     pub plans: HashMap<String, ResourcePlan>,
-    /// Where each is stated.
+    /// Where each datacenter is stated.
     pub places: HashMap<String, SourcePlace>,
-    /// Those that cannot be carried.
+    /// The datacenters that cannot be converted.
     pub lost: HashSet<String>,
 }
 
 impl DatacenterTree {
-    /// Takes the plan of one out.
+    /// Removes the plan of a datacenter and returns it.
     pub fn take(&mut self, name: &str) -> Option<ResourcePlan> {
         self.plans.remove(name)
     }
 
-    /// Leaves one out.
+    /// Leaves a datacenter out, and notes why.
     pub fn lose(&mut self, name: &str, reason: &str, notes: &mut ImportNotes) {
         if let Some(place) = self.places.get(name) {
             notes.add(place, format!("{name}: {reason}; the region is left out"));
@@ -37,13 +40,13 @@ impl DatacenterTree {
     }
 }
 
-/// From the datacenters that a rule lists to regions.
+/// Converts a list of datacenters to a list of regions.
 pub struct DatacenterRanking {
     /// The regions of each datacenter.
     pub positions: HashMap<String, Vec<usize>>,
-    /// The datacenters that cannot be carried.
+    /// The datacenters that cannot be converted.
     pub lost: HashSet<String>,
-    /// Whether the first datacenter of each list does not count.
+    /// Whether the first datacenter of each list is skipped.
     pub skip_first: bool,
     /// The datacenters that are ordered by distance.
     pub located: Vec<String>,
@@ -57,26 +60,23 @@ impl DatacenterRanking {
         }
     }
 
-    /// The regions in order; none where the list is empty, or the resource defines none of its datacenters: these
-    /// clients are answered that there are no records, there and here.
+    /// The regions in order. There are none if the list is empty, or if the resource defines none
+    /// of its datacenters. Such clients get an empty answer from both servers.
     pub fn of(&self, choice: &DatacenterChoice) -> Vec<usize> {
         let names = self.names(choice);
         let skipped = usize::from(self.skip_first && names.len() > 1);
         let mut regions = Vec::new();
-        for position in names
-            .iter()
-            .skip(skipped)
-            .filter_map(|name| self.positions.get(name))
-            .flatten()
-        {
-            if !regions.contains(position) {
-                regions.push(*position);
+        for name in &names[skipped..] {
+            for position in self.positions.get(name).into_iter().flatten() {
+                if !regions.contains(position) {
+                    regions.push(*position);
+                }
             }
         }
         regions
     }
 
-    /// Whether a datacenter of the list cannot be carried.
+    /// Whether a datacenter of the list cannot be converted.
     pub fn lost_some(&self, choice: &DatacenterChoice) -> bool {
         self.names(choice)
             .iter()
@@ -84,7 +84,7 @@ impl DatacenterRanking {
     }
 }
 
-/// Why a rule does not hold here as it does there.
+/// How a rule behaves differently after the conversion, if it does.
 pub fn unlike(choice: &DatacenterChoice, nearest: bool, regions: &[usize]) -> Option<&'static str> {
     match choice {
         DatacenterChoice::Auto if !nearest => {
@@ -97,7 +97,8 @@ pub fn unlike(choice: &DatacenterChoice, nearest: bool, regions: &[usize]) -> Op
     }
 }
 
-/// Takes the regions of all datacenters in, in the map's order.
+/// Adds the regions of all datacenters to the plan, in the order of the map. Returns their
+/// positions.
 pub fn adopt_all(
     plan: &mut ResourcePlan,
     map: &GdnsdMap,
@@ -106,10 +107,8 @@ pub fn adopt_all(
 ) -> HashMap<String, Vec<usize>> {
     let mut positions = HashMap::new();
     for name in &map.datacenters {
-        if children
-            .plans
-            .get(name)
-            .is_some_and(|child| !child.is_list())
+        if let Some(child) = children.plans.get(name)
+            && !child.is_list()
         {
             children.lose(
                 name,
@@ -129,20 +128,17 @@ pub fn adopt_all(
     positions
 }
 
-/// metafo: one datacenter after the other. One of them may be by location, if all others are plain.
+/// metafo: the datacenters in their order. One of them may go by location, if all others are plain.
 pub fn ordered(
     table: &VscfHash,
     mut children: DatacenterTree,
     inherited: &InheritedOptions,
     notes: &mut ImportNotes,
 ) -> Result<ResourcePlan, String> {
-    let names = table
-        .get("datacenters")
-        .map(VscfValue::texts)
-        .unwrap_or_default();
+    let names = table.texts("datacenters");
     let skipped = usize::from(inherited.skip_first && names.len() > 1);
     let mut plan = ResourcePlan::default();
-    for name in names.iter().skip(skipped) {
+    for name in &names[skipped..] {
         let reason = match children.plans.get(name) {
             Some(child) if child.nearest => {
                 Some("it is ordered by distance, and a service has one order")
@@ -164,14 +160,17 @@ pub fn ordered(
         let rules = std::mem::take(&mut child.rules);
         let taken = plan.adopt(name, child);
         let before = plan.otherwise.clone();
-        plan.rules
-            .iter_mut()
-            .for_each(|(_, regions)| regions.extend(&taken));
-        plan.rules
-            .extend(rules.into_iter().map(|(clients, regions)| {
-                let own = regions.into_iter().map(|position| position + start);
-                (clients, before.iter().copied().chain(own).collect())
-            }));
+        for rule in &mut plan.rules {
+            rule.regions.extend(&taken);
+        }
+        for rule in rules {
+            let mut regions = before.clone();
+            for position in rule.regions {
+                regions.push(position + start);
+            }
+            let clients = rule.clients;
+            plan.rules.push(PlanRule { clients, regions });
+        }
         plan.otherwise.extend(taken);
     }
     if plan.regions.is_empty() {

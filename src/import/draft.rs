@@ -1,18 +1,21 @@
-//! A file that is going to be written: its text, and what each of its lines was made from.
+//! The text of an output file, with the source of each line.
+//!
+//! The check of the output reports lines. The draft maps a line back to the object of the input
+//! that it was made from.
 
-use super::notes::ImportSource;
+use super::source::ImportSource;
 
 /// The text of a file so far.
 #[derive(Debug, Default)]
 pub struct TextDraft {
     text: String,
     lines: usize,
-    /// From which line on (from 1) the text was made from what.
+    /// The first line (from 1) of each part, and the source of the part.
     parts: Vec<(usize, Option<ImportSource>)>,
 }
 
 impl TextDraft {
-    /// Adds text that begins in a line of its own.
+    /// Adds text that starts on a new line.
     pub fn push(&mut self, text: &str, source: Option<ImportSource>) {
         self.parts.push((self.lines + 1, source));
         self.text.push_str(text);
@@ -23,7 +26,7 @@ impl TextDraft {
         }
     }
 
-    /// What a line (from 1) was made from, if it was made from one thing.
+    /// The source of a line (from 1), if it has one.
     pub fn source(&self, line: usize) -> Option<&ImportSource> {
         let after = self.parts.partition_point(|(first, _)| *first <= line);
         self.parts.get(after.checked_sub(1)?)?.1.as_ref()
@@ -34,7 +37,7 @@ impl TextDraft {
         &self.text
     }
 
-    /// The whole text, taken.
+    /// Consumes the draft and returns its text.
     pub fn into_text(self) -> String {
         self.text
     }
@@ -45,7 +48,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::import::vscf::SourcePlace;
+    use crate::import::source::SourcePlace;
 
     #[test]
     fn every_line_knows_its_source() {

@@ -1,31 +1,36 @@
-//! Names of regions and checks: ours take a-z, 0-9 and `-`, gdnsd's nearly anything.
+//! Turns gdnsd's names of regions and checks into valid ones.
+//!
+//! Meridian allows a-z, 0-9 and `-`, gdnsd nearly anything. A number at the end keeps names apart
+//! that would become the same.
 
 use std::collections::{HashMap, HashSet};
 
-/// Longest name.
+/// Longest name, in octets.
 const LONGEST: usize = 63;
 
-/// Names given so far, and for what.
+/// The names given so far.
 #[derive(Debug, Default)]
 pub struct LabelTable {
+    /// The name of each original.
     given: HashMap<String, String>,
     taken: HashSet<String>,
 }
 
 impl LabelTable {
-    /// The name for an original: the same for the same, another for another.
+    /// The name for an original. Equal originals share a name, others never do.
     pub fn name(&mut self, original: &str) -> String {
         if let Some(name) = self.given.get(original) {
             return name.clone();
         }
-        let allowed = |c: char| {
-            if c.is_ascii_alphanumeric() {
+        let mut plain = String::new();
+        for c in original.chars().take(LONGEST) {
+            let is_allowed = c.is_ascii_alphanumeric();
+            plain.push(if is_allowed {
                 c.to_ascii_lowercase()
             } else {
                 '-'
-            }
-        };
-        let mut plain: String = original.chars().map(allowed).take(LONGEST).collect();
+            });
+        }
         if plain.is_empty() {
             plain.push('x');
         }

@@ -1,4 +1,9 @@
-//! Maps of gdnsd's geoip plugin (gdnsd-plugin-geoip(8), "CONFIGURATION - MAPS") as rules about clients.
+//! Converts the maps of gdnsd's geoip plugin (gdnsd-plugin-geoip(8), "CONFIGURATION - MAPS") to
+//! rules.
+//!
+//! gdnsd picks the most specific entry of a map. Meridian takes the first rule that matches, so the
+//! rules are sorted from the most specific to the least: networks, subdivisions, countries,
+//! continents.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,13 +12,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::notes::ImportNotes;
-use super::vscf::{self, SourcePlace, VscfContent, VscfEntry, VscfHash, VscfValue};
+use super::source::SourcePlace;
+use super::vscf::{self, VscfContent, VscfEntry, VscfHash, VscfValue};
 use crate::geo::locations::country_continent;
 
-/// What MaxMind's old databases wrote where they knew no more than the continent, or that nobody can know.
+/// Codes of MaxMind's old databases for clients without a known country.
 const PSEUDO_COUNTRIES: [&str; 5] = ["AP", "EU", "A1", "A2", "O1"];
 
-/// Whom a rule is about.
+/// The clients that a rule matches.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RuleClients {
     Network(IpAddr, u8),
@@ -33,12 +39,31 @@ impl fmt::Display for RuleClients {
     }
 }
 
-/// Datacenters by rank.
+/// The datacenters that a rule lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatacenterChoice {
     Listed(Vec<String>),
     /// The nearest.
     Auto,
+}
+
+/// The datacenters of some clients.
+#[derive(Debug, Clone)]
+pub struct MapRule {
+    pub clients: RuleClients,
+    pub choice: DatacenterChoice,
+    pub place: SourcePlace,
+}
+
+impl MapRule {
+    /// The rule for `clients` that an entry of the map states.
+    fn new(clients: RuleClients, entry: &VscfEntry) -> MapRule {
+        MapRule {
+            clients,
+            choice: choice(&entry.value),
+            place: entry.place.clone(),
+        }
+    }
 }
 
 /// One map.
@@ -47,8 +72,8 @@ pub struct GdnsdMap {
     pub name: String,
     pub datacenters: Vec<String>,
     pub coordinates: HashMap<String, [f64; 2]>,
-    /// The first that matches decides.
-    pub rules: Vec<(RuleClients, DatacenterChoice, SourcePlace)>,
+    /// The first rule that matches decides.
+    pub rules: Vec<MapRule>,
     pub otherwise: DatacenterChoice,
     pub ignore_subnet: bool,
     pub database: Option<(PathBuf, SourcePlace)>,
@@ -63,16 +88,17 @@ pub fn read(
     let mut read = HashMap::new();
     for entry in &maps.0 {
         match entry.value.table() {
-            Some(table) => drop(read.insert(
-                entry.key.clone(),
-                Rc::new(map(entry, table, folder, notes)?),
-            )),
+            Some(table) => {
+                let map = map(entry, table, folder, notes)?;
+                read.insert(entry.key.clone(), Rc::new(map));
+            }
             None => notes.add(&entry.place, format!("map {:?} is no hash", entry.key)),
         }
     }
     Ok(read)
 }
 
+/// Keys of a map that are read, or need no note.
 const KNOWN: [&str; 8] = [
     "geoip2_db",
     "datacenters",
@@ -91,28 +117,22 @@ fn map(
     notes: &mut ImportNotes,
 ) -> Result<GdnsdMap, String> {
     notes.unknown_keys(table, &KNOWN, "a service");
-    let datacenters = table
-        .get("datacenters")
-        .map(VscfValue::texts)
-        .unwrap_or_default();
-    let coordinates = table
-        .table("auto_dc_coords")
-        .map(|table| coordinates(table, notes))
-        .unwrap_or_default();
+    let datacenters = table.texts("datacenters");
+    let coordinates = coordinates(table.table_or_empty("auto_dc_coords"), notes);
     let otherwise = if table.get("auto_dc_coords").is_some() {
         DatacenterChoice::Auto
     } else {
         DatacenterChoice::Listed(datacenters.clone())
     };
-    let database = table
-        .get("geoip2_db")
-        .and_then(|value| Some((folder.join(value.text()?), value.place.clone())));
-    let ignore_subnet = table
-        .text("ignore_ecs")
-        .is_some_and(|text| text.eq_ignore_ascii_case("true"));
-    let name = entry.key.clone();
+    let mut database = None;
+    if let Some(value) = table.get("geoip2_db")
+        && let Some(path) = value.text()
+    {
+        database = Some((folder.join(path), value.place.clone()));
+    }
+    let ignore_subnet = table.flag("ignore_ecs").unwrap_or(false);
     let mut map = GdnsdMap {
-        name,
+        name: entry.key.clone(),
         datacenters,
         coordinates,
         rules: Vec::new(),
@@ -120,7 +140,7 @@ fn map(
         ignore_subnet,
         database,
     };
-    if let Some(limit) = table.0.iter().find(|entry| entry.key == "auto_dc_limit") {
+    if let Some(limit) = table.entry("auto_dc_limit") {
         notes.add(
             &limit.place,
             "auto_dc_limit: clients go on to the next region, however far, while any is up",
@@ -130,7 +150,7 @@ fn map(
         map.nets(value, folder, notes)?;
     }
     if let Some(places) = table.table("map") {
-        map.world(places, notes);
+        map.places(places, notes);
     }
     Ok(map)
 }
@@ -138,12 +158,10 @@ fn map(
 fn coordinates(table: &VscfHash, notes: &mut ImportNotes) -> HashMap<String, [f64; 2]> {
     let mut read = HashMap::new();
     for entry in &table.0 {
-        let numbers: Vec<f64> = entry
-            .value
-            .texts()
-            .iter()
-            .filter_map(|text| text.parse().ok())
-            .collect();
+        let mut numbers: Vec<f64> = Vec::new();
+        for text in entry.value.texts() {
+            numbers.extend(text.parse::<f64>());
+        }
         match numbers[..] {
             [latitude, longitude] if latitude.abs() <= 90.0 && longitude.abs() <= 180.0 => {
                 read.insert(entry.key.clone(), [latitude, longitude]);
@@ -158,7 +176,7 @@ fn coordinates(table: &VscfHash, notes: &mut ImportNotes) -> HashMap<String, [f6
 }
 
 impl GdnsdMap {
-    /// Networks come before places; longer prefixes before shorter ones, since our first match decides.
+    /// Adds the rules of `nets`, longer prefixes before shorter ones.
     fn nets(
         &mut self,
         value: &VscfValue,
@@ -180,38 +198,28 @@ impl GdnsdMap {
                 return Ok(());
             }
         };
-        let mut rules = Vec::new();
+        let mut rules: Vec<(u8, MapRule)> = Vec::new();
         for entry in &table.0 {
             let networks = networks(&entry.key);
             if networks.is_empty() {
                 notes.add(&entry.place, format!("{:?} is no network", entry.key));
             }
-            for Network {
-                address,
-                length,
-                depth,
-            } in networks
-            {
-                rules.push((
-                    depth,
-                    (
-                        RuleClients::Network(address, length),
-                        choice(&entry.value),
-                        entry.place.clone(),
-                    ),
-                ));
+            for network in networks {
+                let clients = RuleClients::Network(network.address, network.length);
+                rules.push((network.depth, MapRule::new(clients, entry)));
             }
         }
         rules.sort_by_key(|(depth, _)| u8::MAX - depth);
-        self.rules.extend(rules.into_iter().map(|(_, rule)| rule));
+        for (_, rule) in rules {
+            self.rules.push(rule);
+        }
         Ok(())
     }
 
-    /// The hierarchy, from the smallest places up.
-    fn world(&mut self, world: &VscfHash, notes: &mut ImportNotes) {
-        let (mut subdivisions, mut countries, mut continents) =
-            (Vec::new(), Vec::new(), Vec::new());
-        for continent in &world.0 {
+    /// Adds the rules of `map`, the hierarchy of places, from the smallest up.
+    fn places(&mut self, hierarchy: &VscfHash, notes: &mut ImportNotes) {
+        let mut rules = PlaceRules::default();
+        for continent in &hierarchy.0 {
             let code = continent.key.to_ascii_uppercase();
             if code == "DEFAULT" {
                 self.otherwise = choice(&continent.value);
@@ -225,112 +233,103 @@ impl GdnsdMap {
                 continue;
             }
             let Some(table) = continent.value.table() else {
-                continents.push((
-                    RuleClients::Continent(code),
-                    choice(&continent.value),
-                    continent.place.clone(),
-                ));
+                let clients = RuleClients::Continent(code);
+                rules.continents.push(MapRule::new(clients, continent));
                 continue;
             };
             for country in &table.0 {
                 match &*country.key.to_ascii_uppercase() {
                     "DEFAULT" => {
-                        continents.push(rule(RuleClients::Continent(code.clone()), country))
+                        let clients = RuleClients::Continent(code.clone());
+                        rules.continents.push(MapRule::new(clients, country));
                     }
-                    code => {
-                        below_continent(code, country, &mut countries, &mut subdivisions, notes)
-                    }
+                    code => rules.add_country(code, country, notes),
                 }
             }
         }
-        let places = subdivisions.into_iter().chain(countries).chain(continents);
-        let mut known: HashMap<RuleClients, (DatacenterChoice, SourcePlace)> = HashMap::new();
-        for (clients, choice, place) in places {
-            match known.get(&clients) {
+        let mut known: HashMap<RuleClients, MapRule> = HashMap::new();
+        for rule in [rules.subdivisions, rules.countries, rules.continents].concat() {
+            match known.get(&rule.clients) {
                 None => {
-                    known.insert(clients.clone(), (choice.clone(), place.clone()));
-                    self.rules.push((clients, choice, place));
+                    known.insert(rule.clients.clone(), rule.clone());
+                    self.rules.push(rule);
                 }
-                Some((same, _)) if *same == choice => {}
-                Some((_, first)) => {
+                Some(first) if first.choice == rule.choice => {}
+                Some(first) => {
                     let sentence = format!(
-                        "{clients} is there already at {first}, which counts here for every database"
+                        "{} is there already at {}, which counts here for every database",
+                        rule.clients, first.place
                     );
-                    notes.add(&place, sentence);
+                    notes.add(&rule.place, sentence);
                 }
             }
         }
     }
 }
 
-type Rules = Vec<(RuleClients, DatacenterChoice, SourcePlace)>;
-
-fn rule(clients: RuleClients, entry: &VscfEntry) -> (RuleClients, DatacenterChoice, SourcePlace) {
-    (clients, choice(&entry.value), entry.place.clone())
+/// The rules of the hierarchy of places, by level.
+#[derive(Default)]
+struct PlaceRules {
+    subdivisions: Vec<MapRule>,
+    countries: Vec<MapRule>,
+    continents: Vec<MapRule>,
 }
 
-fn below_continent(
-    code: &str,
-    entry: &VscfEntry,
-    countries: &mut Rules,
-    subdivisions: &mut Rules,
-    notes: &mut ImportNotes,
-) {
-    if PSEUDO_COUNTRIES.contains(&code) {
-        let sentence = "MaxMind's old databases had it for what lies somewhere on a continent; those of today state no country";
-        let sentence =
-            format!("{code}: {sentence} there, so these clients get what the continent gets");
-        return notes.add_needless(&entry.place, sentence);
-    }
-    if code.parse().ok().and_then(country_continent).is_none() {
-        return notes.add(
-            &entry.place,
-            format!(
-                "{:?} is no country of ISO 3166-1; it is left out",
-                entry.key
-            ),
-        );
-    }
-    let Some(table) = entry.value.table() else {
-        return countries.push(rule(RuleClients::Country(code.to_owned()), entry));
-    };
-    for part in &table.0 {
-        if part.key.eq_ignore_ascii_case("default") {
-            countries.push(rule(RuleClients::Country(code.to_owned()), part));
-        } else {
-            below_country(code, part, subdivisions, notes);
+impl PlaceRules {
+    fn add_country(&mut self, code: &str, entry: &VscfEntry, notes: &mut ImportNotes) {
+        if PSEUDO_COUNTRIES.contains(&code) {
+            let sentence = "MaxMind's old databases had it for what lies somewhere on a continent; \
+                            those of today state no country there, so these clients get what the \
+                            continent gets";
+            return notes.add_needless(&entry.place, format!("{code}: {sentence}"));
+        }
+        if code.parse().ok().and_then(country_continent).is_none() {
+            return notes.add(
+                &entry.place,
+                format!(
+                    "{:?} is no country of ISO 3166-1; it is left out",
+                    entry.key
+                ),
+            );
+        }
+        let clients = RuleClients::Country(code.to_owned());
+        let Some(table) = entry.value.table() else {
+            return self.countries.push(MapRule::new(clients, entry));
+        };
+        for part in &table.0 {
+            if part.key.eq_ignore_ascii_case("default") {
+                self.countries.push(MapRule::new(clients.clone(), part));
+            } else {
+                self.add_subdivision(code, part, notes);
+            }
         }
     }
-}
 
-/// Subdivisions are known by their codes, cities by their names. Clients are known here by one level of subdivisions.
-fn below_country(
-    country: &str,
-    entry: &VscfEntry,
-    subdivisions: &mut Rules,
-    notes: &mut ImportNotes,
-) {
-    let is_code = entry.key.len() <= 3
-        && entry
-            .key
-            .bytes()
-            .all(|octet| octet.is_ascii_uppercase() || octet.is_ascii_digit());
-    if !is_code {
-        let sentence = format!(
-            "{:?}: fences know no cities; state its networks in a fence of the service",
-            entry.key
-        );
-        return notes.add(&entry.place, sentence);
-    }
-    let clients = RuleClients::Subdivision(format!("{country}-{}", entry.key));
-    let Some(table) = entry.value.table() else {
-        return subdivisions.push(rule(clients, entry));
-    };
-    for part in &table.0 {
-        if part.key.eq_ignore_ascii_case("default") {
-            subdivisions.push(rule(clients.clone(), part));
-        } else {
-            below_country(country, part, subdivisions, notes);
+    /// Subdivisions have codes, cities have names. Meridian knows one level of subdivisions, so
+    /// deeper ones count as subdivisions of the country, and cities are left out.
+    fn add_subdivision(&mut self, country: &str, entry: &VscfEntry, notes: &mut ImportNotes) {
+        let is_code = entry.key.len() <= 3
+            && entry
+                .key
+                .bytes()
+                .all(|octet| octet.is_ascii_uppercase() || octet.is_ascii_digit());
+        if !is_code {
+            let sentence = format!(
+                "{:?}: fences know no cities; state its networks in a fence of the service",
+                entry.key
+            );
+            return notes.add(&entry.place, sentence);
+        }
+        let clients = RuleClients::Subdivision(format!("{country}-{}", entry.key));
+        let Some(table) = entry.value.table() else {
+            return self.subdivisions.push(MapRule::new(clients, entry));
+        };
+        for part in &table.0 {
+            if part.key.eq_ignore_ascii_case("default") {
+                self.subdivisions.push(MapRule::new(clients.clone(), part));
+            } else {
+                self.add_subdivision(country, part, notes);
+            }
         }
     }
 }
@@ -344,17 +343,17 @@ fn choice(value: &VscfValue) -> DatacenterChoice {
     }
 }
 
-/// A network without bits behind its prefix.
+/// A network with all bits behind its prefix cleared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Network {
     address: IpAddr,
     length: u8,
-    /// How long its prefix is among all addresses of both families: the longest that holds a client counts.
+    /// The prefix length with IPv4 inside `::/96`. The longest prefix that holds a client wins.
     depth: u8,
 }
 
-/// The networks of an entry: IPv4 where it is in the IPv4-compatible form. gdnsd keeps IPv4 in `::/96`, so that an IPv6
-/// network around that is about all of IPv4, too.
+/// The networks that an entry of `nets` means. gdnsd keeps IPv4 in `::/96`, so an IPv6 network
+/// inside that is an IPv4 network, and one around it also covers all of IPv4.
 fn networks(text: &str) -> Vec<Network> {
     let Some((address, length)) = text.split_once('/') else {
         return Vec::new();
@@ -362,19 +361,11 @@ fn networks(text: &str) -> Vec<Network> {
     let (Ok(address), Ok(depth)) = (address.parse::<IpAddr>(), length.parse::<u8>()) else {
         return Vec::new();
     };
-    let ipv4 = |address, length: u8, depth| Network {
-        address: masked_v4(address, length).into(),
-        length,
-        depth,
-    };
     match address {
-        IpAddr::V4(address) if depth <= 32 => vec![ipv4(address, depth, depth + 96)],
+        IpAddr::V4(address) if depth <= 32 => vec![Network::ipv4(address, depth + 96)],
         IpAddr::V6(address) if (96..=128).contains(&depth) && address.to_bits() >> 32 == 0 => {
-            vec![ipv4(
-                Ipv4Addr::from_bits(address.to_bits() as u32),
-                depth - 96,
-                depth,
-            )]
+            let address = Ipv4Addr::from_bits(address.to_bits() as u32);
+            vec![Network::ipv4(address, depth)]
         }
         IpAddr::V6(address) if depth <= 128 => {
             let mask = u128::MAX.checked_shl(128 - u32::from(depth)).unwrap_or(0);
@@ -385,7 +376,11 @@ fn networks(text: &str) -> Vec<Network> {
                 depth,
             }];
             if first == 0 {
-                networks.push(ipv4(Ipv4Addr::UNSPECIFIED, 0, depth));
+                networks.push(Network {
+                    address: Ipv4Addr::UNSPECIFIED.into(),
+                    length: 0,
+                    depth,
+                });
             }
             networks
         }
@@ -393,10 +388,17 @@ fn networks(text: &str) -> Vec<Network> {
     }
 }
 
-fn masked_v4(address: Ipv4Addr, length: u8) -> Ipv4Addr {
-    Ipv4Addr::from_bits(
-        address.to_bits() & u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0),
-    )
+impl Network {
+    /// The IPv4 network around an address; `depth` is the prefix length inside `::/96`.
+    fn ipv4(address: Ipv4Addr, depth: u8) -> Network {
+        let length = depth - 96;
+        let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+        Network {
+            address: Ipv4Addr::from_bits(address.to_bits() & mask).into(),
+            length,
+            depth,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,65 +1,49 @@
-//! What could not be carried, each with its place.
+//! The report of an import: what was left out or differs, each with its place.
 //!
-//! What is written is checked as the server would check it. A mistake there is traced to what it was made from (its
-//! [`ImportSource`]), that is left out with the sentence of the mistake, and everything is carried once more. So what an
-//! import leaves behind always passes `meridian check`, whatever it was made from.
+//! The import checks its output as the server would. A mistake there is traced back to the
+//! [`ImportSource`] that caused it. That object is then refused: the next conversion leaves it out
+//! and reports the mistake as the reason. So the written files pass `meridian check`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::vscf::{SourcePlace, VscfHash};
+use super::source::{ImportSource, SourcePlace};
+use super::vscf::VscfHash;
 
-/// What a part of the written files was made from.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ImportSource {
-    /// Where it is stated.
-    pub place: SourcePlace,
-    /// What it is: several may be stated in one line.
-    pub name: String,
-}
-
-impl ImportSource {
-    /// The source at a place.
-    pub fn new(place: &SourcePlace, name: impl Into<String>) -> ImportSource {
-        ImportSource {
-            place: place.clone(),
-            name: name.into(),
-        }
-    }
-}
-
-/// Sentences by place.
+/// Sentences, in the order of files and lines.
 #[derive(Debug, Default)]
 pub struct ImportNotes {
-    /// What is left out, or not quite the same.
+    /// What is left out or behaves differently.
     differences: BTreeSet<(SourcePlace, String)>,
-    /// What need not be carried.
+    /// Settings that Meridian does not need.
     needless: BTreeSet<(SourcePlace, String)>,
-    /// What the check of the written files refused, and why.
+    /// Objects that the check refused, with the reason.
     refused: BTreeMap<ImportSource, String>,
 }
 
 impl ImportNotes {
-    /// Takes down something that is left out or not quite the same; the same sentence only once.
+    /// Notes that something is left out or behaves differently. Equal notes are kept once.
     pub fn add(&mut self, place: &SourcePlace, sentence: impl Into<String>) {
         self.differences.insert((place.clone(), sentence.into()));
     }
 
-    /// Takes down something that nobody will miss.
+    /// Notes that a setting is dropped because Meridian does not need it.
     pub fn add_needless(&mut self, place: &SourcePlace, sentence: impl Into<String>) {
         self.needless.insert((place.clone(), sentence.into()));
     }
 
-    /// Takes down every key of a hash that nobody knows.
+    /// Notes every key of a hash that is not in `known`.
     pub fn unknown_keys(&mut self, table: &VscfHash, known: &[&str], what: &str) {
-        for entry in table.0.iter().filter(|entry| !known.contains(&&*entry.key)) {
-            self.add(
-                &entry.place,
-                format!("{}: {what} here has nothing like it", entry.key),
-            );
+        for entry in &table.0 {
+            if !known.contains(&entry.key.as_str()) {
+                self.add(
+                    &entry.place,
+                    format!("{}: {what} here has nothing like it", entry.key),
+                );
+            }
         }
     }
 
-    /// Whether the check refused what was made from this; it is then told why.
+    /// Whether the check refused this object before. If so, notes the reason.
     pub fn refuses(&mut self, source: &ImportSource) -> bool {
         let Some(reason) = self.refused.get(source) else {
             return false;
@@ -69,23 +53,23 @@ impl ImportNotes {
         true
     }
 
-    /// Remembers that the check refused what was made from this; whether that is new.
+    /// Marks an object as refused. Returns whether that is new.
     pub fn refuse(&mut self, source: &ImportSource, reason: String) -> bool {
         self.refused.insert(source.clone(), reason).is_none()
     }
 
-    /// Begins again with what is known to be refused.
+    /// Starts a new conversion: forgets the notes, keeps the refused objects.
     pub fn begin(&mut self) {
         self.differences.clear();
         self.needless.clear();
     }
 
-    /// What is left out or not quite the same, in the order of files and lines.
+    /// What is left out or behaves differently, as `place: sentence`.
     pub fn differences(&self) -> Vec<String> {
         lines(&self.differences)
     }
 
-    /// What need not be carried, in the same order.
+    /// The settings that are not needed, as `place: sentence`.
     pub fn needless(&self) -> Vec<String> {
         lines(&self.needless)
     }

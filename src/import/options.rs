@@ -1,40 +1,53 @@
-//! gdnsd's `options` (gdnsd.config(5), "OPTIONS HASH") as `[server]` and `[geo]`.
+//! Converts gdnsd's `options` (gdnsd.config(5), "OPTIONS HASH") to `[server]` and `[geo]`.
+//!
+//! Each option becomes one line with its source. Options without a counterpart are noted, either as
+//! a difference or as not needed. The TTL bounds are not written: they apply to the zones.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use super::notes::{ImportNotes, ImportSource};
-use super::vscf::{SourcePlace, VscfContent, VscfEntry, VscfHash, VscfValue};
+use super::notes::ImportNotes;
+use super::source::{ImportSource, SourcePlace};
+use super::vscf::{VscfContent, VscfEntry, VscfHash, VscfValue};
 use crate::text::toml_text;
 
-/// What the options come to.
+/// The converted options.
 #[derive(Debug)]
 pub struct GdnsdOptions {
-    /// Lines of `[server]`, each with its option.
-    pub server: Vec<(String, ImportSource)>,
-    /// Lines of `[geo]`, likewise.
-    pub geo: Vec<(String, ImportSource)>,
-    /// Where and how long answers may be kept.
+    /// Lines of `[server]`.
+    pub server: Vec<OptionLine>,
+    /// Lines of `[geo]`.
+    pub geo: Vec<OptionLine>,
+    /// The bounds of all TTLs in the zones.
     pub ttls: TtlBounds,
+}
+
+/// A line of the configuration and the option that it was made from.
+#[derive(Debug)]
+pub struct OptionLine {
+    /// The key and its value, with the line feed.
+    pub text: String,
+    /// The option.
+    pub source: ImportSource,
 }
 
 /// Bounds of TTLs, in seconds.
 #[derive(Debug, Clone, Copy)]
 pub struct TtlBounds {
-    /// Of records that state none.
+    /// The TTL of records that state none.
     pub default: u32,
-    /// The least of any.
+    /// The lowest TTL.
     pub least: u32,
-    /// The most of any.
+    /// The highest TTL.
     pub most: u32,
-    /// The most of the last field of an SOA record.
+    /// The highest value of the last field of an SOA record.
     pub negative_most: u32,
-    /// Of TXT records at `_acme-challenge`.
+    /// The TTL of TXT records at `_acme-challenge`.
     pub acme: u32,
 }
 
 impl Default for TtlBounds {
-    /// What gdnsd takes where nothing is stated.
+    /// gdnsd's own defaults.
     fn default() -> Self {
         TtlBounds {
             default: 86_400,
@@ -48,36 +61,32 @@ impl Default for TtlBounds {
 
 impl TtlBounds {
     fn read(table: &VscfHash) -> TtlBounds {
-        let number = |key: &str, default: u32| {
-            table
-                .text(key)
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(default)
-        };
         let usual = TtlBounds::default();
-        let most = number("max_ttl", usual.most);
-        let least = number("min_ttl", usual.least).min(most);
+        let most = table.number("max_ttl").unwrap_or(usual.most);
+        let least = table.number("min_ttl").unwrap_or(usual.least).min(most);
+        let negative_most = table.number("max_ncache_ttl");
+        let acme = table.number("acme_challenge_dns_ttl");
         TtlBounds {
-            default: number("zones_default_ttl", usual.default),
+            default: table.number("zones_default_ttl").unwrap_or(usual.default),
             least,
             most,
-            negative_most: number("max_ncache_ttl", usual.negative_most).max(least),
-            acme: number("acme_challenge_dns_ttl", usual.acme),
+            negative_most: negative_most.unwrap_or(usual.negative_most).max(least),
+            acme: acme.unwrap_or(usual.acme),
         }
     }
 
-    /// A TTL within the bounds.
+    /// Limits a TTL to the bounds.
     pub fn clamp(&self, ttl: u32) -> u32 {
         ttl.clamp(self.least, self.most)
     }
 
-    /// The last field of an SOA record within its bounds.
+    /// Limits the last field of an SOA record to its bounds.
     pub fn clamp_negative(&self, ttl: u32) -> u32 {
         ttl.clamp(self.least, self.negative_most)
     }
 }
 
-/// What has no counterpart because there is nothing to be set.
+/// Options that Meridian does not need.
 const NEEDLESS: [&str; 14] = [
     "zones_strict_data",
     "zones_rfc1035_threads",
@@ -94,7 +103,7 @@ const NEEDLESS: [&str; 14] = [
     "tcp_pad",
     "acme_challenge_ttl",
 ];
-/// What is read here.
+/// Options that are read together with others, or for the TTL bounds.
 const READ: [&str; 10] = [
     "listen",
     "dns_port",
@@ -115,28 +124,20 @@ pub fn read(table: &VscfHash, notes: &mut ImportNotes) -> GdnsdOptions {
         geo: Vec::new(),
         ttls: TtlBounds::read(table),
     };
-    let number = |key: &str, default: u32| {
-        table
-            .text(key)
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(default)
-    };
-    let listen = format!(
-        "listen = [{}]\n",
-        listen(table, number("dns_port", 53), notes).join(", ")
-    );
+    let port = table.number("dns_port").unwrap_or(53);
+    let listen = format!("listen = [{}]\n", listen(table, port, notes).join(", "));
     let somewhere = SourcePlace {
         file: Path::new("config").into(),
         line: 1,
     };
-    let listed = table
-        .0
-        .iter()
-        .find(|entry| entry.key == "listen")
-        .map_or(&somewhere, |entry| &entry.place);
-    options
-        .server
-        .push((listen, ImportSource::new(listed, "listen")));
+    let place = match table.entry("listen") {
+        Some(entry) => &entry.place,
+        None => &somewhere,
+    };
+    options.server.push(OptionLine {
+        text: listen,
+        source: ImportSource::new(place, "listen"),
+    });
     for entry in &table.0 {
         options.read_one(entry, table, notes);
     }
@@ -144,7 +145,7 @@ pub fn read(table: &VscfHash, notes: &mut ImportNotes) -> GdnsdOptions {
 }
 
 impl GdnsdOptions {
-    /// One option, where it is a line of ours.
+    /// Converts one option, or notes why it is left out.
     fn read_one(&mut self, entry: &VscfEntry, table: &VscfHash, notes: &mut ImportNotes) {
         let source = ImportSource::new(&entry.place, &*entry.key);
         if notes.refuses(&source) {
@@ -152,7 +153,7 @@ impl GdnsdOptions {
         }
         let text = entry.value.text().unwrap_or("");
         let truth = text.eq_ignore_ascii_case("true");
-        let line = match &*entry.key {
+        let text = match &*entry.key {
             "nsid_ascii" => format!("nsid = {}\n", toml_text(text)),
             "nsid" if table.get("nsid_ascii").is_none() => {
                 format!("nsid = {}\n", toml_text(&ascii_of(text)))
@@ -160,10 +161,8 @@ impl GdnsdOptions {
             "chaos_response" => format!("chaos_version = {}\n", toml_text(text)),
             "tcp_timeout" => format!("tcp_idle = {}\n", toml_text(&format!("{text}s"))),
             "tcp_clients_per_thread" => {
-                let number = |key: &str| table.text(key).and_then(|text| text.parse::<u32>().ok());
-                let connections = number("tcp_threads")
-                    .unwrap_or(2)
-                    .saturating_mul(number(&entry.key).unwrap_or(128));
+                let threads: u32 = table.number("tcp_threads").unwrap_or(2);
+                let connections = threads.saturating_mul(text.parse().unwrap_or(128));
                 format!("tcp_connections = {}\n", connections.clamp(1, 1_000_000))
             }
             "udp_threads" if text.parse().is_ok_and(|threads: u32| threads > 0) => {
@@ -175,9 +174,8 @@ impl GdnsdOptions {
                 format!("max_nocookie_response = {}\n", octets.clamp(512, 1232))
             }
             "edns_client_subnet" => {
-                return self
-                    .geo
-                    .push((format!("client_subnet = {truth}\n"), source));
+                let text = format!("client_subnet = {truth}\n");
+                return self.geo.push(OptionLine { text, source });
             }
             key if READ.contains(&key) => return,
             key if NEEDLESS.contains(&key) => {
@@ -188,7 +186,7 @@ impl GdnsdOptions {
             }
             key => return notes.add(&entry.place, format!("{key}: {}", reason(key))),
         };
-        self.server.push((line, source));
+        self.server.push(OptionLine { text, source });
     }
 }
 
@@ -208,43 +206,46 @@ fn reason(key: &str) -> &'static str {
     }
 }
 
-/// NSIDs are octets in hexadecimal there and text here; those that are no text stay as they are written.
+/// gdnsd writes an NSID in hexadecimal, Meridian as text. An NSID that is not text stays as it is.
 fn ascii_of(hex: &str) -> String {
-    let octet = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    let octets: Option<Vec<u8>> = hex.as_bytes().chunks(2).map(octet).collect();
-    let text = octets.and_then(|octets| String::from_utf8(octets).ok());
-    text.filter(|text| text.chars().all(|c| c.is_ascii_graphic()))
-        .unwrap_or_else(|| hex.to_owned())
+    let mut text = String::new();
+    for pair in hex.as_bytes().chunks(2) {
+        let digits = std::str::from_utf8(pair).unwrap_or_default();
+        match u8::from_str_radix(digits, 16) {
+            Ok(octet) if octet.is_ascii_graphic() => text.push(octet.into()),
+            _ => return hex.to_owned(),
+        }
+    }
+    text
 }
 
 /// The addresses with their ports, in quotes.
 fn listen(options: &VscfHash, port: u32, notes: &mut ImportNotes) -> Vec<String> {
-    let any = || [format!("\"0.0.0.0:{port}\""), format!("\"[::]:{port}\"")].to_vec();
+    let any = vec![format!("\"0.0.0.0:{port}\""), format!("\"[::]:{port}\"")];
     let Some(value) = options.get("listen") else {
-        return any();
+        return any;
     };
     if value.text() == Some("any") {
-        return any();
+        return any;
     }
-    let stated: Vec<(String, &VscfValue)> = match &value.content {
-        VscfContent::Table(table) => table
-            .0
-            .iter()
-            .map(|entry| (entry.key.clone(), &entry.value))
-            .collect(),
-        _ => value
-            .list()
-            .iter()
-            .filter_map(|it| Some((it.text()?.to_owned(), it)))
-            .collect(),
-    };
+    let mut stated: Vec<(&str, &VscfValue)> = Vec::new();
+    match &value.content {
+        VscfContent::Table(table) => {
+            for entry in &table.0 {
+                stated.push((&entry.key, &entry.value));
+            }
+        }
+        _ => {
+            for value in value.list() {
+                if let Some(text) = value.text() {
+                    stated.push((text, value));
+                }
+            }
+        }
+    }
     let mut addresses = Vec::new();
     for (text, value) in stated {
-        match text
-            .parse::<SocketAddr>()
-            .ok()
-            .or_else(|| with_port(&text, port))
-        {
+        match with_port(text, port) {
             Some(address) if addresses.contains(&format!("\"{address}\"")) => {}
             Some(address) => addresses.push(format!("\"{address}\"")),
             None => notes.add(&value.place, format!("listen: {text:?} is no address")),
@@ -259,14 +260,14 @@ fn listen(options: &VscfHash, port: u32, notes: &mut ImportNotes) -> Vec<String>
             );
         }
     }
-    if addresses.is_empty() {
-        any()
-    } else {
-        addresses
-    }
+    if addresses.is_empty() { any } else { addresses }
 }
 
+/// An address with the port that it states, or with the default.
 fn with_port(text: &str, port: u32) -> Option<SocketAddr> {
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
     let address: IpAddr = text.trim_matches(['[', ']']).parse().ok()?;
     Some(SocketAddr::new(address, u16::try_from(port).ok()?))
 }

@@ -1,6 +1,9 @@
-//! What a resource of gdnsd comes to here: regions with endpoints, and who gets which of them.
+//! The converted form of a gdnsd resource: regions with endpoints, and the clients of each.
+//!
+//! The plan is independent of the syntax on both sides. It also reconciles the two models: an
+//! endpoint belongs to one region here, and a service has one order, check and answer count.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use super::maps::RuleClients;
@@ -14,7 +17,7 @@ pub struct ImportedEndpoint {
     pub check: Option<String>,
 }
 
-/// What is answered.
+/// The record data of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ImportedTarget {
     Address(IpAddr),
@@ -35,17 +38,26 @@ pub struct ImportedRegion {
     pub location: Option<[f64; 2]>,
 }
 
+/// The regions of some clients.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlanRule {
+    /// The clients that the rule matches.
+    pub clients: RuleClients,
+    /// Positions of regions, in order of preference.
+    pub regions: Vec<usize>,
+}
+
 /// A resource: its regions in order, and rules that hold before that order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ResourcePlan {
     pub regions: Vec<ImportedRegion>,
-    /// The first that matches decides; positions of regions, in order of preference.
-    pub rules: Vec<(RuleClients, Vec<usize>)>,
-    /// Regions of clients that no rule is about.
+    /// The first rule that matches decides.
+    pub rules: Vec<PlanRule>,
+    /// The regions of clients that no rule matches.
     pub otherwise: Vec<usize>,
-    /// Whether these are ordered by distance.
+    /// Whether regions are ordered by distance.
     pub nearest: bool,
-    /// Whether the resolver's address alone counts.
+    /// Whether only the resolver's address counts, not ECS.
     pub ignore_subnet: bool,
     /// The map that the rules come from.
     pub map: Option<String>,
@@ -61,59 +73,59 @@ impl ResourcePlan {
         }
     }
 
-    /// Whether it is no more than a list of regions.
+    /// Whether this is a plain list of regions.
     pub fn is_list(&self) -> bool {
         self.rules.is_empty() && !self.nearest
     }
 
-    /// All regions of another, under names that begin with that of the datacenter if there are several; their positions.
+    /// Takes over all regions of another plan and returns their positions. If there are several,
+    /// the name of the datacenter becomes a prefix of their names.
     pub fn adopt(&mut self, datacenter: &str, child: ResourcePlan) -> Vec<usize> {
         let alone = child.regions.len() == 1;
         let start = self.regions.len();
-        let named = |region: ImportedRegion| {
-            let name = if alone {
+        for mut region in child.regions {
+            region.name = if alone {
                 datacenter.to_owned()
             } else {
                 format!("{datacenter}-{}", region.name)
             };
-            ImportedRegion { name, ..region }
-        };
-        self.regions.extend(child.regions.into_iter().map(named));
-        child
-            .otherwise
-            .iter()
-            .map(|position| position + start)
-            .collect()
+            self.regions.push(region);
+        }
+        let mut positions = child.otherwise;
+        for position in &mut positions {
+            *position += start;
+        }
+        positions
     }
 
     /// Regions in the order of preference, then those that only some clients get.
     pub fn preference(&self) -> Vec<usize> {
-        let others = (0..self.regions.len()).filter(|position| !self.otherwise.contains(position));
-        let used = |position: &usize| {
-            self.rules
+        let mut positions = self.otherwise.clone();
+        for position in 0..self.regions.len() {
+            let in_a_rule = self
+                .rules
                 .iter()
-                .any(|(_, regions)| regions.contains(position))
-        };
-        self.otherwise
-            .iter()
-            .copied()
-            .chain(others.filter(used))
-            .collect()
+                .any(|rule| rule.regions.contains(&position));
+            if in_a_rule && !self.otherwise.contains(&position) {
+                positions.push(position);
+            }
+        }
+        positions
     }
 
-    /// Leaves every endpoint in the first region that has it, since a service has each of them once. A region that is
-    /// left without any is the region that has its first one. Says what is not quite the same then.
+    /// Leaves each endpoint only in the first region that has it, since a service lists it once. A
+    /// region without endpoints of its own is replaced by the region that has its first endpoint.
+    /// Returns a sentence for each difference that this makes.
     pub fn part_regions(&mut self) -> Vec<String> {
         let mut holders: HashMap<ImportedTarget, usize> = HashMap::new();
         let mut stands_for: Vec<usize> = (0..self.regions.len()).collect();
         let mut sentences = Vec::new();
         for position in self.preference() {
             let endpoints = &self.regions[position].endpoints;
-            let held: Vec<usize> = endpoints
-                .iter()
-                .filter_map(|it| holders.get(&it.target))
-                .copied()
-                .collect();
+            let mut held: Vec<usize> = Vec::new();
+            for endpoint in endpoints {
+                held.extend(holders.get(&endpoint.target));
+            }
             let name = &self.regions[position].name;
             match held.first() {
                 Some(&other) if held.len() == endpoints.len() => {
@@ -138,27 +150,19 @@ impl ResourcePlan {
                 None => {}
             }
             if stands_for[position] == position {
-                holders.extend(
-                    self.regions[position]
-                        .endpoints
-                        .iter()
-                        .map(|it| (it.target.clone(), position)),
-                );
+                for endpoint in &self.regions[position].endpoints {
+                    holders.insert(endpoint.target.clone(), position);
+                }
             }
         }
-        let lists = self.rules.iter_mut().map(|(_, regions)| regions);
-        for list in lists.chain([&mut self.otherwise]) {
-            let mut seen = HashSet::new();
-            let kept = list
-                .iter()
-                .map(|position| stands_for[*position])
-                .filter(|position| seen.insert(*position));
-            *list = kept.collect();
+        for rule in &mut self.rules {
+            replace_positions(&mut rule.regions, &stands_for);
         }
+        replace_positions(&mut self.otherwise, &stands_for);
         sentences
     }
 
-    /// Endpoints per reply: what the region that gives most gives, as far as a reply of ours goes.
+    /// Endpoints per reply: the largest number of any region, up to our own limit.
     pub fn answers(&self) -> usize {
         self.regions
             .iter()
@@ -168,49 +172,43 @@ impl ResourcePlan {
             .clamp(1, MAX_ANSWERS)
     }
 
-    /// Endpoints that every region needs, if any is checked at all.
+    /// Number of endpoints that must be up in each region; 1 if no endpoint is checked.
     pub fn needed(&self) -> usize {
-        let checked = self
-            .regions
-            .iter()
-            .flat_map(|region| &region.endpoints)
-            .any(|endpoint| endpoint.check.is_some());
-        let fewest = self
-            .regions
-            .iter()
-            .map(|region| region.needed.min(region.endpoints.len()))
-            .min();
-        if checked {
-            fewest.unwrap_or(1).max(1)
-        } else {
-            1
+        let is_checked = self.endpoints().any(|endpoint| endpoint.check.is_some());
+        let mut fewest = None;
+        for region in &self.regions {
+            let needed = region.needed.min(region.endpoints.len());
+            fewest = Some(fewest.unwrap_or(needed).min(needed));
+        }
+        match fewest {
+            Some(fewest) if is_checked => fewest.max(1),
+            _ => 1,
         }
     }
 
-    /// The check that most endpoints have.
+    /// The check that most endpoints have. There is none if an endpoint has no check, since it
+    /// could not say so in a service that has one.
     pub fn check(&self) -> Option<String> {
         let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
-        for check in self
-            .regions
-            .iter()
-            .flat_map(|region| &region.endpoints)
-            .filter_map(|it| it.check.as_ref())
-        {
-            *counts.entry(check).or_default() += 1;
+        for endpoint in self.endpoints() {
+            *counts.entry(endpoint.check.as_ref()?).or_default() += 1;
         }
-        // An endpoint cannot say that it has no check where the service has one.
-        let unchecked = self
-            .regions
-            .iter()
-            .flat_map(|region| &region.endpoints)
-            .any(|it| it.check.is_none());
-        if unchecked {
-            None
-        } else {
-            counts
-                .into_iter()
-                .max_by_key(|(_, count)| *count)
-                .map(|(check, _)| check.clone())
+        let (check, _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+        Some(check.clone())
+    }
+
+    fn endpoints(&self) -> impl Iterator<Item = &ImportedEndpoint> {
+        self.regions.iter().flat_map(|region| &region.endpoints)
+    }
+}
+
+/// Replaces positions by those of the regions that stand for them, each once.
+fn replace_positions(list: &mut Vec<usize>, stands_for: &[usize]) {
+    let mut kept = Vec::new();
+    for position in &*list {
+        if !kept.contains(&stands_for[*position]) {
+            kept.push(stands_for[*position]);
         }
     }
+    *list = kept;
 }

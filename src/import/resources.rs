@@ -1,4 +1,8 @@
-//! Resources of gdnsd's plugins, by the name that a DYNA or DYNC record gives, as plans.
+//! Converts the resources of gdnsd's plugins to plans.
+//!
+//! A DYNA or DYNC record names its resource as `plugin!resource`. Resources of metafo and geoip
+//! refer to further resources, one for each datacenter. Those of the other plugins list endpoints
+//! and become a plan of one region.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -6,82 +10,20 @@ use std::rc::Rc;
 
 use super::checks::ImportedChecks;
 use super::datacenters::{DatacenterRanking, DatacenterTree, adopt_all, ordered, unlike};
+use super::inherited::{InheritedOptions, PARAMETERS};
 use super::maps::{DatacenterChoice, GdnsdMap};
 use super::notes::ImportNotes;
-use super::plan::{ImportedEndpoint, ImportedRegion, ImportedTarget, ResourcePlan};
-use super::vscf::{SourcePlace, VscfContent, VscfHash, VscfValue};
+use super::plan::{ImportedEndpoint, ImportedRegion, ImportedTarget, PlanRule, ResourcePlan};
+use super::source::SourcePlace;
+use super::vscf::{VscfContent, VscfEntry, VscfHash, VscfValue};
 use crate::dns::Name;
 
-/// Most that an endpoint weighs here.
+/// The highest weight of an endpoint in Meridian.
 const MOST_WEIGHT: u32 = 1_000_000;
-/// Deepest reference of a resource to others.
+/// Most references from one resource to the next.
 const DEEPEST: usize = 16;
 
-/// What a hash inherits from those around it.
-#[derive(Debug, Clone)]
-pub struct InheritedOptions {
-    plugin: String,
-    service_types: Vec<String>,
-    threshold: f64,
-    multi: bool,
-    /// The first datacenter of a list does not count.
-    pub skip_first: bool,
-}
-
-impl Default for InheritedOptions {
-    fn default() -> Self {
-        let plugin = "multifo".to_owned();
-        InheritedOptions {
-            plugin,
-            service_types: vec!["up".to_owned()],
-            threshold: 0.5,
-            multi: false,
-            skip_first: false,
-        }
-    }
-}
-
-/// Keys that are no endpoints.
-const PARAMETERS: [&str; 7] = [
-    "service_types",
-    "up_thresh",
-    "multi",
-    "ignore_health",
-    "plugin",
-    "skip_first",
-    "undefined_datacenters_ok",
-];
-
-impl InheritedOptions {
-    fn with(&self, table: &VscfHash, notes: &mut ImportNotes) -> InheritedOptions {
-        let truth = |key: &str, was| {
-            table
-                .text(key)
-                .map_or(was, |text| text.eq_ignore_ascii_case("true"))
-        };
-        if truth("ignore_health", false)
-            && let Some(entry) = table.0.iter().find(|entry| entry.key == "ignore_health")
-        {
-            notes.add(&entry.place, "ignore_health: what is down is left out here");
-        }
-        InheritedOptions {
-            plugin: table
-                .text("plugin")
-                .map_or(self.plugin.clone(), str::to_owned),
-            service_types: table
-                .get("service_types")
-                .map_or(self.service_types.clone(), VscfValue::texts),
-            threshold: table
-                .text("up_thresh")
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(self.threshold),
-            multi: truth("multi", self.multi),
-            skip_first: truth("skip_first", self.skip_first),
-        }
-    }
-}
-
-/// Everything that resources are made from.
+/// The parts of the configuration that resources refer to.
 #[derive(Debug)]
 pub struct GdnsdResources<'c> {
     pub plugins: &'c VscfHash,
@@ -90,7 +32,10 @@ pub struct GdnsdResources<'c> {
 }
 
 impl GdnsdResources<'_> {
-    /// The plan of `plugin!resource` or `plugin!resource/datacenter`; why there is none.
+    /// The plan of `plugin!resource` or `plugin!resource/datacenter`.
+    ///
+    /// # Errors
+    /// The reason why there is none.
     pub fn find(
         &mut self,
         reference: &str,
@@ -125,19 +70,19 @@ impl GdnsdResources<'_> {
             Some((name, datacenter)) if meta => (name, Some(datacenter)),
             _ => (resource, None),
         };
-        let holder = if meta {
-            table.table("resources")
+        let resources = if meta {
+            table.table_or_empty("resources")
         } else {
-            Some(table)
+            table
         };
-        let value = holder
-            .and_then(|holder| holder.get(name))
-            .filter(|_| !PARAMETERS.contains(&name));
-        let value = value.ok_or_else(|| format!("there is no resource {plugin}!{name}"))?;
+        let value = match resources.get(name) {
+            Some(value) if !PARAMETERS.contains(&name) => value,
+            _ => return Err(format!("there is no resource {plugin}!{name}")),
+        };
         self.of_plugin(plugin, name, datacenter, value, &inherited, depth, notes)
     }
 
-    #[allow(clippy::too_many_arguments)] // Each is one word of a reference, or what is read meanwhile.
+    #[allow(clippy::too_many_arguments)] // The parts of one reference, and the state of the walk.
     fn of_plugin(
         &mut self,
         plugin: &str,
@@ -172,7 +117,7 @@ impl GdnsdResources<'_> {
         }
     }
 
-    /// The plans of the datacenters of `dcmap`. One that cannot be carried costs its region, not the name.
+    /// The plans of the datacenters in `dcmap`. One that cannot be converted is noted and left out.
     fn children(
         &mut self,
         name: &str,
@@ -190,14 +135,16 @@ impl GdnsdResources<'_> {
                 .places
                 .insert(entry.key.clone(), entry.place.clone());
             match self.child(&entry.key, &entry.value, inherited, depth, notes) {
-                Ok(plan) => drop(children.plans.insert(entry.key.clone(), plan)),
+                Ok(plan) => {
+                    children.plans.insert(entry.key.clone(), plan);
+                }
                 Err(reason) => children.lose(&entry.key, &reason, notes),
             }
         }
         Ok(children)
     }
 
-    /// gdnsd-plugin-metafo(8), "PER-DATACENTER RESOLUTION".
+    /// The plan of one datacenter (gdnsd-plugin-metafo(8), "PER-DATACENTER RESOLUTION").
     fn child(
         &mut self,
         name: &str,
@@ -208,9 +155,11 @@ impl GdnsdResources<'_> {
     ) -> Result<ResourcePlan, String> {
         if let Some(text) = value.text() {
             if let Some((plugin, resource)) = text.split_once('!') {
-                let plugin = plugin.strip_prefix('%').filter(|plugin| !plugin.is_empty());
-                let plugin = plugin.unwrap_or(&inherited.plugin).to_owned();
-                return self.named(&plugin, resource, depth + 1, notes);
+                let plugin = match plugin.strip_prefix('%') {
+                    Some(plugin) if !plugin.is_empty() => plugin,
+                    _ => &inherited.plugin,
+                };
+                return self.named(plugin, resource, depth + 1, notes);
             }
             return Leaf::new(self, notes).plan("multifo", name, value, inherited);
         }
@@ -221,6 +170,7 @@ impl GdnsdResources<'_> {
         self.of_plugin(&plugin, name, None, value, inherited, depth + 1, notes)
     }
 
+    /// geoip: the map decides which datacenters a client gets, and in which order.
     fn by_map(
         &mut self,
         table: &VscfHash,
@@ -251,12 +201,8 @@ impl GdnsdResources<'_> {
         if plan.regions.is_empty() {
             return Err("none of its datacenters can be carried".to_owned());
         }
-        let located = map
-            .datacenters
-            .iter()
-            .filter(|name| map.coordinates.contains_key(*name))
-            .cloned()
-            .collect();
+        let mut located = map.datacenters.clone();
+        located.retain(|name| map.coordinates.contains_key(name));
         let ranking = DatacenterRanking {
             positions,
             lost: children.lost,
@@ -273,17 +219,19 @@ impl GdnsdResources<'_> {
             );
             plan.otherwise = (0..plan.regions.len()).collect();
         }
-        for (clients, choice, place) in &map.rules {
-            let regions = ranking.of(choice);
-            if regions.is_empty() && ranking.lost_some(choice) {
-                let sentence = "none of these datacenters can be carried, so these clients get what others get";
-                notes.add(place, format!("{clients}: {sentence}"));
+        for rule in &map.rules {
+            let regions = ranking.of(&rule.choice);
+            if regions.is_empty() && ranking.lost_some(&rule.choice) {
+                let sentence = "none of these datacenters can be carried, \
+                                so these clients get what others get";
+                notes.add(&rule.place, format!("{}: {sentence}", rule.clients));
                 continue;
             }
-            if let Some(sentence) = unlike(choice, nearest, &regions) {
-                notes.add(place, sentence);
+            if let Some(sentence) = unlike(&rule.choice, nearest, &regions) {
+                notes.add(&rule.place, sentence);
             }
-            plan.rules.push((clients.clone(), regions));
+            let clients = rule.clients.clone();
+            plan.rules.push(PlanRule { clients, regions });
         }
         Ok(plan)
     }
@@ -320,38 +268,34 @@ impl<'r, 'c> Leaf<'r, 'c> {
         if self.endpoints.is_empty() {
             return Err(format!("{plugin}!{name} has no endpoints"));
         }
-        let Leaf {
-            endpoints,
-            needed,
-            answers,
-            ..
-        } = self;
         Ok(ResourcePlan::of(ImportedRegion {
             name: name.to_owned(),
-            endpoints,
-            answers,
-            needed,
+            endpoints: self.endpoints,
+            answers: self.answers,
+            needed: self.needed,
             location: None,
         }))
     }
 
-    /// All endpoints of a hash, or of its `addrs_v4` and `addrs_v6`.
+    /// Reads all endpoints of a value, or of its `addrs_v4` and `addrs_v6`.
     fn family(
         &mut self,
         plugin: &str,
         value: &VscfValue,
         inherited: &InheritedOptions,
     ) -> Result<(), String> {
-        let inherited = value
-            .table()
-            .map_or(inherited.clone(), |table| inherited.with(table, self.notes));
-        let families = value
-            .table()
-            .map(|table| ["addrs_v4", "addrs_v6"].map(|key| table.get(key)));
-        if let Some(families) = families.filter(|families| families.iter().any(Option::is_some)) {
-            for family in families.into_iter().flatten() {
-                self.family(plugin, family, &inherited)?;
+        let mut inherited = inherited.clone();
+        let mut has_families = false;
+        if let Some(table) = value.table() {
+            inherited = inherited.with(table, self.notes);
+            for key in ["addrs_v4", "addrs_v6"] {
+                if let Some(family) = table.get(key) {
+                    has_families = true;
+                    self.family(plugin, family, &inherited)?;
+                }
             }
+        }
+        if has_families {
             return Ok(());
         }
         let before = self.endpoints.len();
@@ -373,14 +317,19 @@ impl<'r, 'c> Leaf<'r, 'c> {
     }
 
     fn multifo(&mut self, value: &VscfValue, inherited: &InheritedOptions) {
-        let values: Vec<&VscfValue> = match &value.content {
-            VscfContent::Table(table) => items(table).map(|(_, value)| value).collect(),
-            _ => value.list().iter().collect(),
-        };
-        for value in values {
-            self.endpoint(value, 100, inherited);
+        match &value.content {
+            VscfContent::Table(table) => {
+                for entry in items(table) {
+                    self.endpoint(&entry.value, 100, inherited);
+                }
+            }
+            _ => {
+                for value in value.list() {
+                    self.endpoint(value, 100, inherited);
+                }
+            }
         }
-        if let 9.. = self.endpoints.len() {
+        if self.endpoints.len() > 8 {
             self.notes.add(
                 &value.place,
                 "an answer has at most 8 addresses here: which ones changes with each query",
@@ -388,7 +337,7 @@ impl<'r, 'c> Leaf<'r, 'c> {
         }
     }
 
-    /// The secondary is a standby: weight 0.
+    /// The secondary becomes a standby, with weight 0.
     fn simplefo(&mut self, value: &VscfValue, inherited: &InheritedOptions) -> Result<(), String> {
         let table = value.table().ok_or("a simplefo resource is a hash")?;
         for (key, weight) in [("primary", 100), ("secondary", 0)] {
@@ -408,10 +357,11 @@ impl<'r, 'c> Leaf<'r, 'c> {
                 "multi: an answer has as many addresses as there are; weights order them",
             );
         }
-        for (label, value) in items(table) {
+        for VscfEntry { key, value, .. } in items(table) {
             match &value.content {
                 VscfContent::Table(_) => {
-                    let sentence = "groups: each address has its odds of being the first, but is picked by itself";
+                    let sentence = "groups: each address has its odds of being the first, \
+                                    but is picked by itself";
                     self.notes.add(&value.place, sentence);
                     self.weighted(value, inherited)?;
                 }
@@ -419,7 +369,7 @@ impl<'r, 'c> Leaf<'r, 'c> {
                     Ok((target, weight)) => self.endpoint(target, weight, inherited),
                     Err(reason) => self
                         .notes
-                        .add(&value.place, format!("{label}: {reason}; it is left out")),
+                        .add(&value.place, format!("{key}: {reason}; it is left out")),
                 },
             }
         }
@@ -436,21 +386,18 @@ impl<'r, 'c> Leaf<'r, 'c> {
             }
         };
         let check = self.check(&target, &inherited.service_types, &value.place);
-        // The same address twice has both weights; here it stands once.
-        match self
-            .endpoints
-            .iter_mut()
-            .find(|endpoint| endpoint.target == target)
-        {
-            Some(endpoint) => {
-                endpoint.weight = endpoint.weight.saturating_add(weight).min(MOST_WEIGHT)
+        // An address that is listed twice gets the sum of both weights.
+        for endpoint in &mut self.endpoints {
+            if endpoint.target == target {
+                endpoint.weight = endpoint.weight.saturating_add(weight).min(MOST_WEIGHT);
+                return;
             }
-            None => self.endpoints.push(ImportedEndpoint {
-                target,
-                weight,
-                check,
-            }),
         }
+        self.endpoints.push(ImportedEndpoint {
+            target,
+            weight,
+            check,
+        });
     }
 
     fn check(
@@ -475,16 +422,13 @@ fn weighted_pair(value: &VscfValue) -> Result<(&VscfValue, u32), String> {
     let [target, weight] = value.list() else {
         return Err("an address or name and its weight are expected".to_owned());
     };
-    let weight = weight
-        .text()
-        .and_then(|text| text.parse().ok())
-        .filter(|weight| *weight <= MOST_WEIGHT);
-    weight
-        .map(|weight| (target, weight))
-        .ok_or_else(|| format!("the weight is no number up to {MOST_WEIGHT}"))
+    match weight.text().unwrap_or_default().parse() {
+        Ok(weight) if weight <= MOST_WEIGHT => Ok((target, weight)),
+        _ => Err(format!("the weight is no number up to {MOST_WEIGHT}")),
+    }
 }
 
-/// What an endpoint gives: an address that clients can connect to, or a name.
+/// Parses the target of an endpoint: an address that clients can connect to, or a name.
 fn target(text: &str) -> Result<ImportedTarget, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         let address = address.to_canonical();
@@ -501,12 +445,8 @@ fn target(text: &str) -> Result<ImportedTarget, String> {
     }
 }
 
-/// The entries that are no parameters.
-fn items(table: &VscfHash) -> impl Iterator<Item = (&str, &VscfValue)> {
-    let known = |key: &str| PARAMETERS.contains(&key);
-    table
-        .0
-        .iter()
-        .filter(move |entry| !known(&entry.key))
-        .map(|entry| (&*entry.key, &entry.value))
+/// The entries that are not options.
+fn items(table: &VscfHash) -> impl Iterator<Item = &VscfEntry> {
+    let entries = table.0.iter();
+    entries.filter(|entry| !PARAMETERS.contains(&entry.key.as_str()))
 }

@@ -1,32 +1,39 @@
-//! The written files checked before they are written, and mistakes traced to what they were made from.
+//! Checks the converted files before they are written.
+//!
+//! The check is that of `meridian check`, run on the text in memory. Each mistake is traced by its
+//! line to the object that the line was made from.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Carried;
-use super::notes::{ImportNotes, ImportSource};
+use super::files::ImportedFiles;
+use super::notes::ImportNotes;
+use super::source::ImportSource;
 use super::zones::ImportedZone;
 use crate::catalog::Catalog;
 use crate::config;
 use crate::geo::Atlas;
 use crate::zone;
 
-/// What the configuration is called while it is no file.
+/// The name of the configuration in messages while it is not a file yet.
 const CONFIG: &str = "meridian.toml";
 
-/// Notes what `meridian check` would refuse. Returns whether something new was found, so that all has to be carried
-/// again without it.
+/// Marks every object that `meridian check` would refuse. Returns whether one is new, so that the
+/// conversion has to run again without it.
 ///
 /// # Errors
-/// A sentence for each mistake that nothing can be left out for.
-pub fn refuse_mistakes(carried: &Carried, notes: &mut ImportNotes) -> Result<bool, Vec<String>> {
+/// A sentence for each mistake that cannot be traced to an object.
+pub fn refuse_mistakes(
+    imported: &ImportedFiles,
+    notes: &mut ImportNotes,
+) -> Result<bool, Vec<String>> {
     let mut mistakes = Mistakes {
         notes,
         is_any_new: false,
         untraced: Vec::new(),
     };
     let mut zones = Vec::new();
-    for zone in &carried.zones {
+    for zone in &imported.zones {
         match zone::load_text(
             Path::new(&zone.file_name()),
             zone.draft.text().as_bytes(),
@@ -37,36 +44,33 @@ pub fn refuse_mistakes(carried: &Carried, notes: &mut ImportNotes) -> Result<boo
             Err(errors) => mistakes.of_zone(zone, errors),
         }
     }
-    match config::parse(carried.configuration.text(), Path::new(CONFIG)) {
+    match config::parse(imported.configuration.text(), Path::new(CONFIG)) {
         // What does not fit the zones is looked for when the zones are good.
         Ok(_) if mistakes.is_any() => {}
         Ok(loaded) => {
             let found = Catalog::compile(&loaded.config, &zones, Arc::new(Atlas::empty()));
             for mistake in found.err().unwrap_or_default() {
-                mistakes.of_configuration(carried, mistake.line, mistake.sentence);
+                mistakes.of_configuration(imported, mistake.line, mistake.sentence);
             }
         }
         Err(errors) => {
             for error in errors {
-                mistakes.of_configuration(carried, error.line, error.sentence);
+                mistakes.of_configuration(imported, error.line, error.sentence);
             }
         }
     }
-    match mistakes {
-        Mistakes {
-            is_any_new: false,
-            untraced,
-            ..
-        } if !untraced.is_empty() => Err(untraced),
-        Mistakes { is_any_new, .. } => Ok(is_any_new),
+    if mistakes.is_any_new || mistakes.untraced.is_empty() {
+        Ok(mistakes.is_any_new)
+    } else {
+        Err(mistakes.untraced)
     }
 }
 
-/// The mistakes of one check.
+/// The mistakes that one check finds.
 struct Mistakes<'n> {
     notes: &'n mut ImportNotes,
     is_any_new: bool,
-    /// Those that have no source.
+    /// Sentences of mistakes that no object is the source of.
     untraced: Vec<String>,
 }
 
@@ -75,24 +79,21 @@ impl Mistakes<'_> {
         self.is_any_new || !self.untraced.is_empty()
     }
 
-    /// A mistake of the whole file counts where no line has one: it may follow from them.
+    /// Mistakes of the whole file (line 0) may follow from those of its lines, so they count only
+    /// where no line has one.
     fn of_zone(&mut self, zone: &ImportedZone, errors: Vec<zone::ZoneError>) {
         let has_lines = errors.iter().any(|error| error.line > 0);
-        for error in errors
-            .into_iter()
-            .filter(|error| error.line > 0 || !has_lines)
-        {
-            let source = if error.line > 0 {
-                zone.draft.source(error.line as usize)
-            } else {
-                Some(&zone.source)
-            };
-            self.take(source, error.sentence);
+        for error in errors {
+            if error.line > 0 {
+                self.take(zone.draft.source(error.line as usize), error.sentence);
+            } else if !has_lines {
+                self.take(Some(&zone.source), error.sentence);
+            }
         }
     }
 
-    fn of_configuration(&mut self, carried: &Carried, line: u32, sentence: String) {
-        self.take(carried.configuration.source(line as usize), sentence);
+    fn of_configuration(&mut self, imported: &ImportedFiles, line: u32, sentence: String) {
+        self.take(imported.configuration.source(line as usize), sentence);
     }
 
     fn take(&mut self, source: Option<&ImportSource>, sentence: String) {

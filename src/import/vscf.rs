@@ -1,38 +1,29 @@
-//! gdnsd's language for its files (vscf; gdnsd.config(5), "LOW-LEVEL SYNTAX"): hashes, arrays and strings, with includes.
+//! A parser for vscf, the syntax of gdnsd's configuration files (gdnsd.config(5), "LOW-LEVEL
+//! SYNTAX").
 //!
-//! Any octets may be in the files: what is read, how deep it nests and how many files it includes are bounded.
+//! A file holds hashes, arrays and strings, and can include other files. The parser accepts any
+//! octets as input. It bounds the total size, the nesting depth and the number of included files.
 
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::str::FromStr;
 
-/// Most octets of all files together.
+use super::source::{SourcePlace, read_file};
+
+/// Most octets in all files together.
 const MOST_OCTETS: usize = 64 << 20;
-/// Most files.
+/// Most files that one configuration reads.
 const MOST_FILES: usize = 1000;
 /// Deepest nesting of hashes, arrays and files.
 const DEEPEST: usize = 64;
 
-/// Where something is stated.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SourcePlace {
-    /// The file, as it was found.
-    pub file: Rc<Path>,
-    /// From 1.
-    pub line: usize,
-}
-
-impl fmt::Display for SourcePlace {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}:{}", self.file.display(), self.line)
-    }
-}
-
-/// A value and where it begins.
+/// A value with its place.
 #[derive(Debug, Clone)]
 pub struct VscfValue {
+    /// Where the value begins.
     pub place: SourcePlace,
+    /// The value itself.
     pub content: VscfContent,
 }
 
@@ -44,7 +35,7 @@ pub enum VscfContent {
     Table(VscfHash),
 }
 
-/// A hash, in the order of the file. Keys are there once.
+/// A hash, in the order of the file. No key occurs twice.
 #[derive(Debug, Clone, Default)]
 pub struct VscfHash(pub Vec<VscfEntry>);
 
@@ -57,22 +48,48 @@ pub struct VscfEntry {
 }
 
 impl VscfHash {
-    /// The value of a key.
-    pub fn get(&self, key: &str) -> Option<&VscfValue> {
-        self.0
-            .iter()
-            .find(|entry| entry.key == key)
-            .map(|entry| &entry.value)
+    /// The entry of a key.
+    pub fn entry(&self, key: &str) -> Option<&VscfEntry> {
+        self.0.iter().find(|entry| entry.key == key)
     }
 
-    /// The text of a key, if it is one.
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&VscfValue> {
+        Some(&self.entry(key)?.value)
+    }
+
+    /// The value of a key, if it is a string.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.get(key)?.text()
     }
 
-    /// The hash of a key, if it is one.
+    /// The value of a key, if it is a string that parses as a number.
+    pub fn number<N: FromStr>(&self, key: &str) -> Option<N> {
+        self.text(key)?.parse().ok()
+    }
+
+    /// Whether the value of a key is `true`, if it is a string.
+    pub fn flag(&self, key: &str) -> Option<bool> {
+        Some(self.text(key)?.eq_ignore_ascii_case("true"))
+    }
+
+    /// The strings of a list or of a single value; empty if the key is missing.
+    pub fn texts(&self, key: &str) -> Vec<String> {
+        match self.get(key) {
+            Some(value) => value.texts(),
+            None => Vec::new(),
+        }
+    }
+
+    /// The value of a key, if it is a hash.
     pub fn table(&self, key: &str) -> Option<&VscfHash> {
         self.get(key)?.table()
+    }
+
+    /// The value of a key, or an empty hash if it is none.
+    pub fn table_or_empty(&self, key: &str) -> &VscfHash {
+        const EMPTY: &VscfHash = &VscfHash(Vec::new());
+        self.table(key).unwrap_or(EMPTY)
     }
 }
 
@@ -95,7 +112,7 @@ impl VscfValue {
         }
     }
 
-    /// The elements; a single value stands for a list of one.
+    /// The elements; a single value counts as a list of one.
     pub fn list(&self) -> &[VscfValue] {
         if let VscfContent::List(list) = &self.content {
             list
@@ -106,10 +123,11 @@ impl VscfValue {
 
     /// The elements that are strings.
     pub fn texts(&self) -> Vec<String> {
-        self.list()
-            .iter()
-            .filter_map(|value| value.text().map(str::to_owned))
-            .collect()
+        let mut texts = Vec::new();
+        for value in self.list() {
+            texts.extend(value.text().map(str::to_owned));
+        }
+        texts
     }
 }
 
@@ -127,7 +145,7 @@ pub fn read_table(path: &Path) -> Result<VscfHash, String> {
     }
 }
 
-/// What has been read so far.
+/// The total of all files read so far, against the limits.
 #[derive(Default)]
 struct Files {
     count: usize,
@@ -136,7 +154,7 @@ struct Files {
 
 impl Files {
     fn read(&mut self, path: &Path, depth: usize) -> Result<VscfValue, String> {
-        let text = super::read_file(path)?;
+        let text = read_file(path)?;
         (self.count, self.octets) = (self.count + 1, self.octets + text.len());
         if self.count > MOST_FILES || self.octets > MOST_OCTETS {
             return Err(format!(
@@ -165,7 +183,7 @@ impl Files {
     }
 }
 
-/// A place in one file.
+/// Parses one file.
 struct Reader<'t> {
     file: Rc<Path>,
     text: &'t [u8],
@@ -189,16 +207,15 @@ impl Reader<'_> {
 
     fn wrong(&self, sentence: &str) -> String {
         let before = self.text.get(..self.at).unwrap_or(self.text);
-        let column = before
-            .iter()
-            .rev()
-            .take_while(|octet| **octet != b'\n')
-            .count()
-            + 1;
+        let line_start = match before.iter().rposition(|octet| *octet == b'\n') {
+            Some(newline) => newline + 1,
+            None => 0,
+        };
+        let column = before.len() - line_start + 1;
         format!("{}:{column}: {sentence}", self.place())
     }
 
-    /// Passes over spaces and comments.
+    /// Skips spaces and comments.
     fn blank(&mut self) {
         while let Some(octet) = self.peek() {
             match octet {
@@ -221,7 +238,7 @@ impl Reader<'_> {
         there
     }
 
-    /// One level deeper, which must not be too deep.
+    /// Runs `read` one nesting level deeper, if the limit allows it.
     fn deeper<T>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<T, String>,
@@ -235,7 +252,7 @@ impl Reader<'_> {
         result
     }
 
-    /// The pairs of a hash, up to its end, which is passed over.
+    /// The pairs of a hash; consumes the octet that ends it.
     fn pairs(&mut self, end: Option<u8>) -> Result<VscfHash, String> {
         let mut table = VscfHash::default();
         loop {
@@ -309,7 +326,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A string, quoted or not, its escapes resolved. Octets that are no UTF-8 are replaced.
+    /// A quoted or bare string with its escapes resolved. Invalid UTF-8 is replaced.
     fn string(&mut self) -> Result<String, String> {
         let quoted = self.take(b'"');
         let (start, mut octets) = (self.at, Vec::new());
@@ -339,11 +356,10 @@ impl Reader<'_> {
         let rest = self.text.get(self.at + 1..).unwrap_or_default();
         match rest {
             [a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', ..] => {
-                let number = [a, b, c]
-                    .iter()
-                    .fold(0, |number, digit| number * 10 + u16::from(**digit - b'0'));
-                let octet = u8::try_from(number)
-                    .map_err(|_| self.wrong("an escaped octet is at most 255"))?;
+                let [a, b, c] = [a, b, c].map(|digit| u16::from(digit - b'0'));
+                let Ok(octet) = u8::try_from(a * 100 + b * 10 + c) else {
+                    return Err(self.wrong("an escaped octet is at most 255"));
+                };
                 self.at += 4;
                 Ok(octet)
             }
@@ -404,7 +420,8 @@ impl Reader<'_> {
     }
 }
 
-/// A file, the files of a folder, or those that a pattern in the last part of the path names; in order.
+/// The sorted files that a path means: the file, all files of a folder, or the matches of a pattern
+/// in the last part of the path.
 fn files_of(path: &Path) -> Result<Vec<PathBuf>, String> {
     let pattern = path
         .file_name()
@@ -422,16 +439,16 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, String> {
     };
     let entries = fs::read_dir(folder)
         .map_err(|error| format!("{} cannot be read: {error}", folder.display()))?;
-    let named = |name: &str| {
-        !name.starts_with('.') && (!wild || matches(pattern.as_bytes(), name.as_bytes()))
-    };
-    let files = entries
-        .flatten()
-        .filter(|entry| entry.file_name().to_str().is_some_and(named));
-    let mut files: Vec<PathBuf> = files
-        .map(|entry| entry.path())
-        .filter(|path| path.is_file())
-        .collect();
+    let mut files = Vec::new();
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let is_meant =
+            !name.starts_with('.') && (!wild || matches(pattern.as_bytes(), name.as_bytes()));
+        if is_meant && entry.path().is_file() {
+            files.push(entry.path());
+        }
+    }
     files.sort();
     if files.is_empty() && wild {
         Err(format!("no file is called {}", path.display()))
@@ -440,8 +457,8 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, String> {
     }
 }
 
-/// Whether a name is one of those that `*` and `?` stand for. A star is tried from its shortest meaning on, and only the
-/// last one is ever tried again, so that this takes at most pattern times name steps.
+/// Whether a pattern with `*` and `?` matches a name. A star first matches as little as possible,
+/// and only the last star is retried, so this takes at most pattern times name steps.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n, mut star) = (0, 0, None);
     while n < name.len() {

@@ -1,8 +1,11 @@
-//! The words of a zone file with their places in the text, so that what is not changed stays as it was written.
+//! Splits a zone file into statements and words without losing any of its text.
+//!
+//! Each word knows its range in the text. So a converter can replace single words and copy all
+//! other text, with comments and spacing, as it was written.
 
 use std::ops::Range;
 
-/// A word.
+/// A word of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZoneWord {
     /// Its octets in the text, quotes included.
@@ -10,12 +13,14 @@ pub struct ZoneWord {
     pub quoted: bool,
 }
 
-/// A record or directive, from the start of its line to the end of its last one; or a line without words.
+/// A record or directive, from the start of its line to the end of its last one; or a line without
+/// words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZoneStatement {
+    /// Its octets in the text, with the line feed.
     pub range: Range<usize>,
     pub words: Vec<ZoneWord>,
-    /// It begins with a space: the owner is that of the record before.
+    /// Whether it begins with a space, so that the owner is that of the previous record.
     pub ownerless: bool,
     /// From 1.
     pub line: usize,
@@ -26,10 +31,9 @@ pub fn statements(text: &[u8]) -> Vec<ZoneStatement> {
     let (mut at, mut line, mut found) = (0, 1, Vec::new());
     while at < text.len() {
         let statement = statement(text, at, line);
-        line += text[statement.range.clone()]
-            .iter()
-            .filter(|octet| **octet == b'\n')
-            .count();
+        for octet in &text[statement.range.clone()] {
+            line += usize::from(*octet == b'\n');
+        }
         at = statement.range.end;
         found.push(statement);
     }
@@ -38,8 +42,7 @@ pub fn statements(text: &[u8]) -> Vec<ZoneStatement> {
 
 fn statement(text: &[u8], start: usize, line: usize) -> ZoneStatement {
     let (mut at, mut depth, mut words) = (start, 0usize, Vec::new());
-    let octet = |at: usize| text.get(at).copied();
-    while let Some(now) = octet(at) {
+    while let Some(now) = text.get(at) {
         match now {
             b'\n' if depth == 0 => {
                 at += 1;
@@ -57,13 +60,13 @@ fn statement(text: &[u8], start: usize, line: usize) -> ZoneStatement {
                 let end = end_of_word(text, at);
                 words.push(ZoneWord {
                     range: at..end,
-                    quoted: now == b'"',
+                    quoted: *now == b'"',
                 });
                 at = end;
             }
         }
     }
-    let ownerless = matches!(octet(start), Some(b' ' | b'\t'));
+    let ownerless = matches!(text.get(start), Some(b' ' | b'\t'));
     ZoneStatement {
         range: start..at,
         words,
@@ -86,7 +89,8 @@ fn end_of_word(text: &[u8], start: usize) -> usize {
     at.min(text.len())
 }
 
-/// A character string cut into pieces of at most 255 octets, in quotes (RFC 1035 section 3.3); `None` if it is short.
+/// Splits a character string into quoted pieces of at most 255 octets (RFC 1035 section 3.3).
+/// Returns `None` if the string is short enough.
 pub fn cut(word: &[u8]) -> Option<Vec<u8>> {
     let inner = word
         .strip_prefix(b"\"")
@@ -109,12 +113,16 @@ pub fn cut(word: &[u8]) -> Option<Vec<u8>> {
     (count > 255).then_some(pieces)
 }
 
-/// A word in which every octet that is no printable ASCII is an escape; `None` if it is so already.
+/// Escapes every octet of a word that is not printable ASCII. Returns `None` if there is none.
 pub fn escaped(word: &[u8]) -> Option<Vec<u8>> {
     let mut written = Vec::with_capacity(word.len());
     let mut at = 0;
     while let Some(&octet) = word.get(at) {
-        let next = word.get(at + 1).copied().filter(|_| octet == b'\\');
+        let next = if octet == b'\\' {
+            word.get(at + 1).copied()
+        } else {
+            None
+        };
         match (octet, next) {
             (b'\\', Some(next)) if is_printable(next) => written.extend_from_slice(&[octet, next]),
             (_, Some(plain)) | (plain, None) if is_printable(plain) => written.push(plain),
@@ -131,13 +139,11 @@ fn is_printable(octet: u8) -> bool {
     (b' '..=b'~').contains(&octet)
 }
 
-/// What stands between words and in comments, without the controls that zone files here do not take.
+/// The text between words, without the control characters that our zone files do not allow.
 pub fn plain_text(octets: &[u8]) -> String {
-    let is_plain = |c: &char| matches!(c, '\n' | '\t') || !c.is_control();
-    String::from_utf8_lossy(octets)
-        .chars()
-        .filter(is_plain)
-        .collect()
+    let mut text = String::from_utf8_lossy(octets).into_owned();
+    text.retain(|c| matches!(c, '\n' | '\t') || !c.is_control());
+    text
 }
 
 #[cfg(test)]

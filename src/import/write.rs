@@ -1,4 +1,7 @@
-//! Plans as the text of a configuration. Fences that several services share are written once, as a list with a name.
+//! Writes plans as the text of a configuration.
+//!
+//! Several services often share the fences of one gdnsd map. Such a list of fences is written once,
+//! under a name, and the services refer to it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -7,31 +10,32 @@ use super::checks::ImportedChecks;
 use super::draft::TextDraft;
 use super::labels::LabelTable;
 use super::maps::RuleClients;
-use super::notes::{ImportNotes, ImportSource};
+use super::notes::ImportNotes;
 use super::options::TtlBounds;
-use super::plan::{ImportedEndpoint, ImportedRegion, ImportedTarget, ResourcePlan};
-use super::zones::DynamicRecord;
+use super::plan::{ImportedEndpoint, ImportedRegion, ImportedTarget, PlanRule, ResourcePlan};
+use super::source::ImportSource;
+use super::zones::{DynamicRecord, TtlRange};
 use crate::text::toml_text;
 
 /// Services and the regions that they use, so far.
 #[derive(Debug, Default)]
 pub struct ImportedServices {
     labels: LabelTable,
-    /// By name: where it is.
+    /// The location of each region, by its name.
     regions: BTreeMap<String, Option<[f64; 2]>>,
     lists: Vec<FenceList>,
-    /// Where lists stand, by their fences.
+    /// The positions of lists, by their fences.
     known_lists: HashMap<Vec<String>, usize>,
     services: Vec<Service>,
 }
 
-/// A service as it is written.
+/// The text of a service.
 #[derive(Debug)]
 struct Service {
     source: ImportSource,
     /// The keys of the service itself.
     keys: String,
-    /// Its fences, by the position of their list.
+    /// The position of its list of fences.
     fences: Option<usize>,
     /// `[services.endpoints]`
     endpoints: String,
@@ -40,7 +44,7 @@ struct Service {
 /// Fences in their order.
 #[derive(Debug)]
 struct FenceList {
-    /// The map that they come from.
+    /// The map that the fences come from.
     map: String,
     /// The keys of each fence.
     fences: Vec<String>,
@@ -72,23 +76,19 @@ impl ImportedServices {
         for position in plan.preference() {
             names[position] = self.region(&plan.regions[position], plan.nearest);
         }
-        if plan.answers() > 1
-            && plan
-                .regions
-                .iter()
-                .any(|region| region.answers != plan.regions[0].answers)
-        {
-            let sentence = "answers: a service gives as many addresses from each region, and here regions differ";
+        let mut pairs = plan.regions.windows(2);
+        if plan.answers() > 1 && pairs.any(|pair| pair[0].answers != pair[1].answers) {
+            let sentence = "answers: a service gives as many addresses from each region, \
+                            and here regions differ";
             notes.add(&record.place, sentence);
         }
         let check = plan.check();
         let mut endpoints = String::new();
         for position in plan.preference() {
-            let listed: Vec<String> = plan.regions[position]
-                .endpoints
-                .iter()
-                .map(|it| endpoint(it, check.as_deref()))
-                .collect();
+            let mut listed = Vec::new();
+            for it in &plan.regions[position].endpoints {
+                listed.push(endpoint(it, check.as_deref()));
+            }
             let _ = writeln!(endpoints, "{} = [{}]", names[position], listed.join(", "));
         }
         let fences = self.list(
@@ -129,9 +129,9 @@ impl ImportedServices {
         Some(at)
     }
 
-    /// The name of a region here. The same name elsewhere is another region if it is somewhere else.
+    /// The name of a region. The same name at another location becomes another region.
     fn region(&mut self, region: &ImportedRegion, must_be_somewhere: bool) -> String {
-        // Where no distance counts, any place will do.
+        // A service that orders by distance needs a location for each region.
         let location = region.location.or(must_be_somewhere.then_some([0.0, 0.0]));
         let name = self.labels.name(&region.name);
         match self.regions.get(&name).copied() {
@@ -148,7 +148,7 @@ impl ImportedServices {
         }
     }
 
-    /// Writes regions, checks, lists of fences that are shared, and services.
+    /// Writes the regions, the checks, the shared lists of fences, and the services.
     pub fn write(&self, checks: &ImportedChecks, draft: &mut TextDraft) {
         for (name, location) in &self.regions {
             let mut text = format!("[regions.{name}]\n");
@@ -161,49 +161,45 @@ impl ImportedServices {
         checks.write(draft);
         let names = self.list_names();
         for (list, name) in self.lists.iter().zip(&names) {
-            for fence in name.iter().flat_map(|_| &list.fences) {
-                draft.push(
-                    &format!(
-                        "[[fences.{}]]\n{fence}\n",
-                        name.as_deref().unwrap_or_default()
-                    ),
-                    None,
-                );
+            let Some(name) = name else { continue };
+            for fence in &list.fences {
+                draft.push(&format!("[[fences.{name}]]\n{fence}\n"), None);
             }
         }
         for service in &self.services {
-            let Service {
-                source,
-                keys,
-                fences,
-                endpoints,
-            } = service;
-            let name = fences.and_then(|at| names[at].as_deref());
-            let shared = name.map_or(String::new(), |name| format!("fences = \"{name}\"\n"));
-            let mut text = format!("{keys}{shared}\n[services.endpoints]\n{endpoints}");
-            if let (Some(at), None) = (fences, name) {
-                for fence in &self.lists[*at].fences {
-                    let _ = write!(text, "\n[[services.fence]]\n{fence}");
+            let mut text = service.keys.clone();
+            let mut own_fences = "".to_owned();
+            if let Some(at) = service.fences {
+                if let Some(name) = &names[at] {
+                    let _ = writeln!(text, "fences = \"{name}\"");
+                } else {
+                    for fence in &self.lists[at].fences {
+                        let _ = write!(own_fences, "\n[[services.fence]]\n{fence}");
+                    }
                 }
             }
-            text.push('\n');
-            draft.push(&text, Some(source.clone()));
+            let endpoints = &service.endpoints;
+            let _ = write!(text, "\n[services.endpoints]\n{endpoints}{own_fences}\n");
+            draft.push(&text, Some(service.source.clone()));
         }
     }
 
-    /// A name for each list that more than one service has: that of its map, with a number from the second on.
+    /// A name for each list that several services share: the name of its map, with a number from
+    /// the second list on.
     fn list_names(&self) -> Vec<Option<String>> {
         let (mut labels, mut counts) = (LabelTable::default(), HashMap::new());
         let mut names = Vec::new();
         for list in &self.lists {
+            if list.uses < 2 {
+                names.push(None);
+                continue;
+            }
             let count = counts.entry(&list.map).or_insert(0);
-            *count += i32::from(list.uses > 1);
-            let original = if *count > 1 {
-                format!("{} {count}", list.map)
-            } else {
-                list.map.clone()
-            };
-            names.push((list.uses > 1).then(|| labels.name(&original)));
+            *count += 1;
+            names.push(Some(match *count {
+                1 => labels.name(&list.map),
+                _ => labels.name(&format!("{} {count}", list.map)),
+            }));
         }
         names
     }
@@ -245,23 +241,16 @@ fn keys(
     text
 }
 
-/// A fence for each place, those that follow each other with the same regions together; at last all other clients, if
-/// they do not get every region. No region: nobody is meant to serve these clients.
+/// The fences of a plan: one for each run of rules with the same regions. A last one for all other
+/// clients follows if they do not get every region. A fence without regions excludes its clients.
 fn fences(plan: &ResourcePlan, names: &[String]) -> Vec<String> {
     let mut fences = Vec::new();
-    let mut rest = &plan.rules[..];
-    while let Some((_, regions)) = rest.first() {
-        let count = rest
-            .iter()
-            .take_while(|(_, other)| other == regions)
-            .count();
-        let (same, after) = rest.split_at(count);
+    for run in plan.rules.chunk_by(|one, next| one.regions == next.regions) {
         fences.push(format!(
             "clients = {{ {} }}\nregions = [{}]\n",
-            clients(same),
-            listed(regions, names)
+            clients(run),
+            listed(&run[0].regions, names)
         ));
-        rest = after;
     }
     if plan.preference().len() > plan.otherwise.len() {
         fences.push(format!("regions = [{}]\n", listed(&plan.otherwise, names)));
@@ -270,18 +259,18 @@ fn fences(plan: &ResourcePlan, names: &[String]) -> Vec<String> {
 }
 
 fn listed(regions: &[usize], names: &[String]) -> String {
-    regions
-        .iter()
-        .map(|position| format!("\"{}\"", names[*position]))
-        .collect::<Vec<_>>()
-        .join(", ")
+    let mut quoted = Vec::new();
+    for position in regions {
+        quoted.push(format!("\"{}\"", names[*position]));
+    }
+    quoted.join(", ")
 }
 
 /// The keys of `clients`.
-fn clients(rules: &[(RuleClients, Vec<usize>)]) -> String {
+fn clients(rules: &[PlanRule]) -> String {
     let mut kinds: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (clients, _) in rules {
-        let (kind, value) = match clients {
+    for rule in rules {
+        let (kind, value) = match &rule.clients {
             RuleClients::Network(address, length) => ("networks", format!("{address}/{length}")),
             RuleClients::Subdivision(code) => ("subdivisions", code.clone()),
             RuleClients::Country(code) => ("countries", code.clone()),
@@ -289,10 +278,11 @@ fn clients(rules: &[(RuleClients, Vec<usize>)]) -> String {
         };
         kinds.entry(kind).or_default().push(toml_text(&value));
     }
-    let keys = kinds
-        .iter()
-        .map(|(kind, values)| format!("{kind} = [{}]", values.join(", ")));
-    keys.collect::<Vec<_>>().join(", ")
+    let mut keys = Vec::new();
+    for (kind, values) in kinds {
+        keys.push(format!("{kind} = [{}]", values.join(", ")));
+    }
+    keys.join(", ")
 }
 
 fn endpoint(endpoint: &ImportedEndpoint, service_check: Option<&str>) -> String {
@@ -304,22 +294,23 @@ fn endpoint(endpoint: &ImportedEndpoint, service_check: Option<&str>) -> String 
     if endpoint.weight != 100 {
         let _ = write!(keys, ", weight = {}", endpoint.weight);
     }
-    match endpoint
-        .check
-        .as_deref()
-        .filter(|check| Some(*check) != service_check)
-    {
-        Some(check) => format!("{{ {keys}, check = \"{check}\" }}"),
-        None if key == "address" && endpoint.weight == 100 => toml_text(&target),
-        None => format!("{{ {keys} }}"),
+    match endpoint.check.as_deref() {
+        Some(check) if service_check != Some(check) => {
+            format!("{{ {keys}, check = \"{check}\" }}")
+        }
+        _ if key == "address" && endpoint.weight == 100 => toml_text(&target),
+        _ => format!("{{ {keys} }}"),
     }
 }
 
-/// One number where health is not to be followed.
+/// The TTL of a service: one number, or a range that follows its health.
 fn ttl(record: &DynamicRecord, ttls: &TtlBounds) -> String {
-    let (max, min) = record.ttl.unwrap_or((ttls.default, ttls.default / 2));
-    let max = ttls.clamp(max);
-    let min = min.clamp(ttls.least.min(max), max);
+    let stated = record.ttl.unwrap_or(TtlRange {
+        max: ttls.default,
+        min: ttls.default / 2,
+    });
+    let max = ttls.clamp(stated.max);
+    let min = stated.min.clamp(ttls.least.min(max), max);
     if min == max {
         max.to_string()
     } else {
@@ -327,7 +318,7 @@ fn ttl(record: &DynamicRecord, ttls: &TtlBounds) -> String {
     }
 }
 
-/// Controls have no place in a comment.
+/// Removes control characters, which a comment must not contain.
 fn comment(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }

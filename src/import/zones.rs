@@ -1,38 +1,42 @@
-//! gdnsd's zone files (gdnsd.zonefile(5)) as ours: DYNA and DYNC are taken out, everything else stays as it was written, but
-//! for what is spelled in another way here, and TTLs outside the bounds that the options state.
+//! Converts gdnsd's zone files (gdnsd.zonefile(5)) to standard ones.
+//!
+//! DYNA and DYNC records are removed from the text and returned, since they become services. All
+//! other text stays as it was written, with comments and spacing. The exceptions are gdnsd's own
+//! spellings (`@Z`, `@F`, long strings, raw octets) and TTLs outside the bounds of the options.
+//! Included files are written in place.
 
 use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
 use super::draft::TextDraft;
-use super::notes::{ImportNotes, ImportSource};
+use super::notes::ImportNotes;
 use super::options::TtlBounds;
-use super::vscf::SourcePlace;
+use super::source::{ImportSource, SourcePlace, read_file};
 use super::words::{ZoneStatement, ZoneWord, cut, escaped, plain_text, statements};
 
-/// Most files that one zone includes, itself counted.
+/// Most files of one zone, with those that it includes.
 const MOST_FILES: usize = 256;
-/// Deepest inclusion.
+/// Most files that include each other in a chain.
 const DEEPEST: usize = 16;
-/// The name of the file of the root, which can have no file of its own name.
+/// The file name of the root zone, whose own name cannot be a file name.
 const ROOT_FILE: &str = "ROOT_ZONE";
-/// The first label of names for which TXT records have a TTL of their own (RFC 8555 section 8.4).
+/// The first label of the names whose TXT records have their own TTL (RFC 8555 section 8.4).
 const ACME_LABEL: &str = "_acme-challenge.";
 
-/// A zone file as it is to be written.
+/// A converted zone file.
 #[derive(Debug)]
 pub struct ImportedZone {
-    /// Without the final dot; empty for the root.
+    /// The name without the final dot; empty for the root.
     pub name: String,
-    /// The file as a whole.
+    /// The whole input file.
     pub source: ImportSource,
-    /// Its text.
+    /// The converted text.
     pub draft: TextDraft,
 }
 
 impl ImportedZone {
-    /// What its file is called here.
+    /// The name of the output file.
     pub fn file_name(&self) -> String {
         match &*self.name {
             "" => format!("{ROOT_FILE}.zone"),
@@ -47,14 +51,33 @@ impl ImportedZone {
 pub struct DynamicRecord {
     /// The owner, without the final dot.
     pub name: String,
-    /// Most and least seconds, as far as they are stated.
-    pub ttl: Option<(u32, u32)>,
+    /// The TTLs, if stated by the record or by `$TTL`.
+    pub ttl: Option<TtlRange>,
     /// `plugin!resource`.
     pub reference: String,
+    /// Where the record is stated.
     pub place: SourcePlace,
 }
 
-/// Every zone of a folder, and what is dynamic in them.
+/// The TTLs of a dynamic record, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub struct TtlRange {
+    /// The TTL while health is stable.
+    pub max: u32,
+    /// The lowest TTL, while a change of health is near.
+    pub min: u32,
+}
+
+/// The content of a folder of zone files.
+#[derive(Debug, Default)]
+pub struct ImportedRecords {
+    /// The converted zones, without their dynamic records.
+    pub zones: Vec<ImportedZone>,
+    /// The dynamic records of all zones.
+    pub dynamic: Vec<DynamicRecord>,
+}
+
+/// Converts every zone file of a folder.
 ///
 /// # Errors
 /// A sentence: something cannot be read.
@@ -62,24 +85,24 @@ pub fn read(
     folder: &Path,
     ttls: &TtlBounds,
     notes: &mut ImportNotes,
-) -> Result<(Vec<ImportedZone>, Vec<DynamicRecord>), String> {
+) -> Result<ImportedRecords, String> {
     let entries = fs::read_dir(folder)
         .map_err(|error| format!("{} cannot be read: {error}", folder.display()))?;
-    let mut files: Vec<_> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.is_file())
-        .collect();
+    let mut files = Vec::new();
+    for entry in entries.flatten() {
+        if entry.path().is_file() {
+            files.push(entry.path());
+        }
+    }
     files.sort();
-    let (mut zones, mut dynamic) = (Vec::new(), Vec::new());
+    let mut records = ImportedRecords::default();
     for file in files {
-        let Some(name) = file
-            .file_name()
-            .and_then(|name| name.to_str())
-            .filter(|name| !name.starts_with('.'))
-        else {
+        let Some(name) = file.file_name().and_then(|name| name.to_str()) else {
             continue;
         };
+        if name.starts_with('.') {
+            continue;
+        }
         let name = match name {
             ROOT_FILE => String::new(),
             name => name
@@ -100,19 +123,15 @@ pub fn read(
         }
         let mut writer = Writer::new(&name, ttls, notes);
         writer.file(&file, &name, 0)?;
-        let Writer {
-            draft,
-            dynamic: found,
-            ..
-        } = writer;
-        dynamic.extend(found);
-        zones.push(ImportedZone {
+        let draft = writer.draft;
+        records.dynamic.append(&mut writer.dynamic);
+        records.zones.push(ImportedZone {
             name,
             source,
             draft,
         });
     }
-    Ok((zones, dynamic))
+    Ok(records)
 }
 
 /// Writes one zone.
@@ -126,27 +145,35 @@ struct Writer<'n> {
     origin: String,
     owner: String,
     ttl: String,
-    /// What was written last does not say the owner of the next record.
+    /// The record written last does not have the owner that the next one inherits.
     owner_lost: bool,
 }
 
-/// A record as it is read.
+/// A record of the input.
 struct Record<'t> {
     text: &'t [u8],
     statement: &'t ZoneStatement,
     words: &'t [String],
-    /// The first word behind the owner.
+    /// The position of the first word behind the owner.
     own: usize,
-    /// The word of the type.
+    /// The position of the type.
     rtype_at: usize,
     rtype: String,
 }
 
 impl Record<'_> {
-    /// The word of the TTL, if it is stated.
+    /// The position of the TTL among the words, if it is stated.
     fn ttl_at(&self) -> Option<usize> {
         (self.own..self.rtype_at).find(|at| is_ttl(&self.words[*at]))
     }
+}
+
+/// The TTLs of a record that the bounds change.
+#[derive(Default)]
+struct ChangedTtls {
+    ttl: Option<u32>,
+    /// The last field of an SOA record.
+    negative: Option<u32>,
 }
 
 impl<'n> Writer<'n> {
@@ -172,9 +199,9 @@ impl<'n> Writer<'n> {
         }
     }
 
-    /// A file; `start` is its first origin, which `@F` stands for.
+    /// Converts a file. `start` is its first origin, which `@F` stands for.
     fn file(&mut self, file: &Path, start: &str, depth: usize) -> Result<(), String> {
-        let text = super::read_file(file)?;
+        let text = read_file(file)?;
         self.files += 1;
         if self.files > MOST_FILES || depth > DEEPEST {
             return Err(format!(
@@ -188,11 +215,10 @@ impl<'n> Writer<'n> {
                 file: Rc::clone(&label),
                 line: statement.line,
             };
-            let words: Vec<String> = statement
-                .words
-                .iter()
-                .map(|word| word_text(&text, word))
-                .collect();
+            let mut words = Vec::new();
+            for word in &statement.words {
+                words.push(word_text(&text, word));
+            }
             match words.first() {
                 None => self.draft.push(&plain_text(&text[statement.range]), None),
                 Some(word) if word.starts_with('$') && !statement.ownerless => {
@@ -224,9 +250,10 @@ impl<'n> Writer<'n> {
                 self.write_ttl();
             }
             "$INCLUDE" => {
-                let inner = words
-                    .get(2)
-                    .map_or(self.origin.clone(), |origin| self.absolute(origin, start));
+                let inner = match words.get(2) {
+                    Some(origin) => self.absolute(origin, start),
+                    None => self.origin.clone(),
+                };
                 let outer = (self.origin.clone(), self.ttl.clone(), self.owner.clone());
                 let path = file
                     .parent()
@@ -249,15 +276,16 @@ impl<'n> Writer<'n> {
         Ok(())
     }
 
-    /// `$TTL` as every record without a TTL of its own has it.
+    /// Writes `$TTL` within the bounds.
     fn write_ttl(&mut self) {
-        let ttl = seconds(&self.ttl).map_or(self.ttl.clone(), |stated| {
-            self.ttls.clamp(stated).to_string()
-        });
+        let ttl = match seconds(&self.ttl) {
+            Some(stated) => self.ttls.clamp(stated).to_string(),
+            None => self.ttl.clone(),
+        };
         self.draft.push(&format!("$TTL {ttl}\n"), None);
     }
 
-    /// A record: written, kept as a dynamic one, or left out.
+    /// Writes a record, keeps it as a dynamic one, or leaves it out.
     fn record(
         &mut self,
         text: &[u8],
@@ -270,11 +298,15 @@ impl<'n> Writer<'n> {
         if own == 1 {
             self.owner = self.absolute(unquoted(&words[0]), start);
         }
-        let is_before = |word: &&String| is_ttl(word) || word.eq_ignore_ascii_case("IN");
-        let rtype_at = own + words.iter().skip(own).take_while(is_before).count();
-        let rtype = words
-            .get(rtype_at)
-            .map_or(String::new(), |word| word.to_ascii_uppercase());
+        let mut rtype_at = own;
+        let mut rtype = String::new();
+        for word in &words[own..] {
+            if !is_ttl(word) && !word.eq_ignore_ascii_case("IN") {
+                rtype = word.to_ascii_uppercase();
+                break;
+            }
+            rtype_at += 1;
+        }
         let record = Record {
             text,
             statement,
@@ -298,10 +330,8 @@ impl<'n> Writer<'n> {
         } else if self.notes.refuses(&source) {
             self.owner_lost = true;
         } else if record.rtype == "DYNA" || record.rtype == "DYNC" {
-            let ttl = record
-                .ttl_at()
-                .and_then(|at| range(&words[at]))
-                .or_else(|| range(&self.ttl));
+            let own_ttl = record.ttl_at().and_then(|at| range(&words[at]));
+            let ttl = own_ttl.or_else(|| range(&self.ttl));
             let reference = words.get(rtype_at + 1).cloned().unwrap_or_default();
             self.dynamic.push(DynamicRecord {
                 name: self.name(&self.owner),
@@ -316,15 +346,15 @@ impl<'n> Writer<'n> {
         }
     }
 
-    /// As it was written, but for `@Z` and `@F`, long strings, octets that need an escape here, TTLs outside the bounds,
-    /// and an owner that would be another now.
+    /// The text of a record, changed only where it must be: `@Z` and `@F`, long strings, octets
+    /// that need an escape, TTLs outside the bounds, and an inherited owner whose record is gone.
     fn copy(&mut self, record: &Record<'_>, start: &str) -> String {
         let mut written = String::new();
         if record.statement.ownerless && self.owner_lost {
             written = format!("{}.", self.owner);
         }
         self.owner_lost = false;
-        let (ttl, negative_ttl) = self.other_ttls(record);
+        let changed = self.changed_ttls(record);
         let mut at = record.statement.range.start;
         for (index, (place, word)) in record.statement.words.iter().zip(record.words).enumerate() {
             let octets = &record.text[place.range.clone()];
@@ -335,11 +365,13 @@ impl<'n> Writer<'n> {
                     Some(format!("{}.", self.owner))
                 }
                 _ if is_name => Some(format!("{}.", self.absolute(word, start))),
-                _ if Some(index) == record.ttl_at() => ttl.map(|ttl| ttl.to_string()),
+                _ if Some(index) == record.ttl_at() => changed.ttl.map(|ttl| ttl.to_string()),
                 _ if index == record.rtype_at && record.ttl_at().is_none() => {
-                    ttl.map(|ttl| format!("{ttl} {word}"))
+                    changed.ttl.map(|ttl| format!("{ttl} {word}"))
                 }
-                "SOA" if index + 1 == record.words.len() => negative_ttl.map(|ttl| ttl.to_string()),
+                "SOA" if index + 1 == record.words.len() => {
+                    changed.negative.map(|ttl| ttl.to_string())
+                }
                 "TXT" => cut(escaped(octets).as_deref().unwrap_or(octets))
                     .or_else(|| escaped(octets))
                     .map(into_text),
@@ -354,35 +386,36 @@ impl<'n> Writer<'n> {
         written + &plain_text(&record.text[at..record.statement.range.end])
     }
 
-    /// The TTL and the negative TTL that a record has there, where they are not what is stated.
-    fn other_ttls(&self, record: &Record<'_>) -> (Option<u32>, Option<u32>) {
-        let own = record.ttl_at().map(|at| seconds(&record.words[at]));
-        let inherited = seconds(&self.ttl).map(|ttl| self.ttls.clamp(ttl));
-        let Some(stated) = own.unwrap_or(inherited) else {
-            return (None, None);
+    /// The TTLs with which gdnsd serves a record, where they differ from the stated ones.
+    fn changed_ttls(&self, record: &Record<'_>) -> ChangedTtls {
+        let stated = match record.ttl_at() {
+            Some(at) => seconds(&record.words[at]),
+            None => seconds(&self.ttl).map(|ttl| self.ttls.clamp(ttl)),
+        };
+        let Some(stated) = stated else {
+            return ChangedTtls::default();
         };
         let is_acme = self
             .owner
             .get(..ACME_LABEL.len())
             .is_some_and(|label| label.eq_ignore_ascii_case(ACME_LABEL));
-        let negative = record
-            .words
-            .last()
-            .filter(|_| record.rtype == "SOA")
-            .and_then(|word| seconds(word));
+        let negative = match record.words.last() {
+            Some(word) if record.rtype == "SOA" => seconds(word),
+            _ => None,
+        };
         let kept = negative.map(|negative| self.ttls.clamp_negative(negative));
         let ttl = match (&*record.rtype, kept) {
             ("SOA", Some(negative)) => stated.clamp(self.ttls.least.min(negative), negative),
             ("TXT", _) if is_acme => self.ttls.acme,
             _ => self.ttls.clamp(stated),
         };
-        (
-            Some(ttl).filter(|ttl| *ttl != stated),
-            kept.filter(|kept| Some(*kept) != negative),
-        )
+        ChangedTtls {
+            ttl: (ttl != stated).then_some(ttl),
+            negative: if kept == negative { None } else { kept },
+        }
     }
 
-    /// A name for people and for a configuration: the root is a dot.
+    /// A name as messages and configurations show it: the root is a dot.
     fn name(&self, name: &str) -> String {
         if name.is_empty() {
             ".".to_owned()
@@ -438,7 +471,7 @@ fn is_ttl(word: &str) -> bool {
     word.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// What stands between quotes, or the word as it is.
+/// The text between quotes, or the word as it is.
 fn unquoted(word: &str) -> &str {
     word.strip_prefix('"')
         .and_then(|word| word.strip_suffix('"'))
@@ -453,15 +486,19 @@ fn into_text(octets: Vec<u8>) -> String {
     String::from_utf8_lossy(&octets).into_owned()
 }
 
-/// `MAX[/MIN]`; the least is half the most if it is not stated.
-fn range(text: &str) -> Option<(u32, u32)> {
-    match text.split_once('/') {
-        Some((most, least)) => Some((seconds(most)?, seconds(least)?)),
-        None => seconds(text).map(|most| (most, most / 2)),
+/// Parses `MAX[/MIN]`; the default of MIN is half of MAX.
+fn range(text: &str) -> Option<TtlRange> {
+    if let Some((max, min)) = text.split_once('/') {
+        return Some(TtlRange {
+            max: seconds(max)?,
+            min: seconds(min)?,
+        });
     }
+    let max = seconds(text)?;
+    Some(TtlRange { max, min: max / 2 })
 }
 
-/// `1h30m`, or a plain number of seconds.
+/// Parses `1h30m`, or a plain number of seconds.
 fn seconds(text: &str) -> Option<u32> {
     if let Ok(seconds) = text.parse() {
         return Some(seconds);
@@ -504,15 +541,18 @@ mod tests {
             most: 7200,
             ..TtlBounds::default()
         };
-        let (mut zones, dynamic) = read(folder.path(), &ttls, &mut notes).expect("good");
-        let dynamic = dynamic.iter().map(|it| {
+        let mut records = read(folder.path(), &ttls, &mut notes).expect("good");
+        let dynamic = records.dynamic.iter().map(|it| {
             format!(
                 "{} {:?} {}:{}",
-                it.name, it.ttl, it.reference, it.place.line
+                it.name,
+                it.ttl.map(|ttl| (ttl.max, ttl.min)),
+                it.reference,
+                it.place.line
             )
         });
         (
-            std::mem::take(&mut zones[0].draft).into_text(),
+            std::mem::take(&mut records.zones[0].draft).into_text(),
             dynamic.collect(),
         )
     }

@@ -1,4 +1,4 @@
-//! The options of those commands that make or judge files before they are served.
+//! The options of commands that create or check files before they are served.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -99,7 +99,7 @@ pub struct InitArgs {
 pub struct RegionGiven {
     /// Its name.
     pub name: String,
-    /// Its location as the configuration has it: the name of a known place, or `LATITUDE,LONGITUDE`.
+    /// Its location: the name of a known place, or `LATITUDE,LONGITUDE`.
     pub place: String,
     /// One address of it.
     pub address: IpAddr,
@@ -139,7 +139,7 @@ fn read_domain(text: &str) -> Result<Name, String> {
     }
 }
 
-/// The sentence names the part that is wrong; the parser of the command line puts the whole argument before it.
+/// Parses `NAME=PLACE@ADDRESS`. The error names the wrong part; clap adds the whole argument.
 fn read_region(text: &str) -> Result<RegionGiven, String> {
     let lacks =
         |what: &str| format!("{what}; expected NAME=PLACE@ADDRESS, such as fra=FRA@192.0.2.1");

@@ -1,4 +1,4 @@
-//! The options of those commands that are about a running server as a whole.
+//! The options of commands about a running server as a whole.
 
 use clap::Args;
 

@@ -1,4 +1,7 @@
-//! A map of the world as SVG: countries and squares in the colour of the region that serves them, regions as markers.
+//! Draws a forecast as a map of the world in SVG.
+//!
+//! Countries and cells have the colour of the region that serves most of them. Regions are markers
+//! with their share.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -12,8 +15,8 @@ const TOP: f64 = 840.0;
 const WIDTH: u32 = 1440;
 const HEIGHT: u32 = 568;
 
-/// Colours that people with any kind of colour vision can tell apart (Okabe and Ito, then Tol's muted ones); the same as
-/// on the console.
+/// Colours that remain distinct with any kind of colour vision (Okabe and Ito, then Tol's muted
+/// ones). The console uses the same.
 const COLOURS: [&str; 16] = [
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#332288",
     "#44aa99", "#882255", "#999933", "#cc6677", "#117733", "#aa4499", "#ddcc77", "#88ccee",
@@ -22,7 +25,7 @@ const COLOURS: [&str; 16] = [
 /// Countries as lists of rings, in steps of tenths of a degree.
 type World = BTreeMap<String, Vec<Vec<i32>>>;
 
-/// Draws what comes after the change.
+/// Draws the state after the change.
 pub fn draw(foresight: &Foresight) -> Result<String, String> {
     let world: World = serde_json::from_str(WORLD)
         .map_err(|error| format!("the built-in map is damaged: {error}"))?;
@@ -59,11 +62,8 @@ pub fn draw(foresight: &Foresight) -> Result<String, String> {
 
 /// The region that serves most of a country.
 fn main(country: &CountryForesight) -> Option<&str> {
-    country
-        .after
-        .iter()
-        .max_by(|a, b| a.1.total_cmp(b.1))
-        .map(|(region, _)| region.as_str())
+    let (region, _) = country.after.iter().max_by(|a, b| a.1.total_cmp(b.1))?;
+    Some(region)
 }
 
 fn colour(foresight: &Foresight, region: &str) -> &'static str {
@@ -93,7 +93,7 @@ fn outline(rings: &[Vec<i32>]) -> String {
     path
 }
 
-/// Tenths of a degree east and north to pixels.
+/// Converts tenths of a degree east and north to pixels.
 fn at(x: f64, y: f64) -> (f64, f64) {
     ((x + 1800.0) * SCALE, (TOP - y) * SCALE)
 }
@@ -109,7 +109,8 @@ fn squares(foresight: &Foresight, svg: &mut String) {
         let fill = colour(foresight, region);
         let _ = writeln!(
             svg,
-            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" fill=\"{fill}\" stroke=\"#fff\" stroke-width=\".6\"/>"
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" fill=\"{fill}\" \
+             stroke=\"#fff\" stroke-width=\".6\"/>"
         );
     }
 }
@@ -134,7 +135,7 @@ fn markers(foresight: &Foresight, svg: &mut String) {
     }
 }
 
-/// Text as XML takes it.
+/// Escapes text for XML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

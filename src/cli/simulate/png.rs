@@ -1,35 +1,38 @@
-//! A drawing as a picture that every program shows.
+//! Renders an SVG drawing as PNG, with fonts of our own.
 
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree};
 
-/// Pixels for each unit of the drawing: sharp on paper, too.
+/// Pixels per unit of the drawing, enough for print.
 const SCALE: f32 = 2.0;
-/// DejaVu Sans, regular and bold: the system may have no fonts at all.
+/// DejaVu Sans, regular and bold, since the system may have no fonts.
 const FACES: [&[u8]; 2] = [
     include_bytes!("fonts/regular.ttf"),
     include_bytes!("fonts/bold.ttf"),
 ];
 
-/// PNG of an SVG.
+/// Renders an SVG as PNG.
 pub fn render(svg: &str) -> Result<Vec<u8>, String> {
     let mut options = Options::default();
     let fonts = options.fontdb_mut();
-    FACES
-        .iter()
-        .for_each(|face| fonts.load_font_data(face.to_vec()));
+    for face in FACES {
+        fonts.load_font_data(face.to_vec());
+    }
     fonts.set_sans_serif_family("DejaVu Sans");
-    let told = |error: &dyn std::fmt::Display| format!("the map cannot be drawn as PNG: {error}");
-    let tree = Tree::from_str(svg, &options).map_err(|error| told(&error))?;
+    let tree = Tree::from_str(svg, &options).map_err(failure)?;
     let [width, height] =
         [tree.size().width(), tree.size().height()].map(|length| (length * SCALE).ceil() as u32);
-    let mut pixels = Pixmap::new(width, height).ok_or_else(|| told(&"it has no size"))?;
+    let mut pixels = Pixmap::new(width, height).ok_or_else(|| failure("it has no size"))?;
     resvg::render(
         &tree,
         Transform::from_scale(SCALE, SCALE),
         &mut pixels.as_mut(),
     );
-    pixels.encode_png().map_err(|error| told(&error))
+    pixels.encode_png().map_err(failure)
+}
+
+fn failure(reason: impl std::fmt::Display) -> String {
+    format!("the map cannot be drawn as PNG: {reason}")
 }
 
 #[cfg(test)]
