@@ -214,7 +214,7 @@ impl ServerStatus {
                 .map(|source| SourceFacts::of(source, now))
                 .collect(),
             geodata_credit: builtin::CREDIT.to_owned(),
-            queries: queries(&context.tallies.sums()),
+            queries: queries(&context.stats.sums()),
             reloads: ReloadStatus::of(&context.control.reloads()),
         }
     }
