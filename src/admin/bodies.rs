@@ -91,7 +91,7 @@ macro_rules! override_bodies {
 override_bodies! {
     /// The body of a drain of a region or a service.
     DrainRequest {
-        /// How long it takes until all clients are moved, such as `30m`; by default they move at once.
+        /// How long it takes to move all clients, such as `30m`; by default they move at once.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         over: Option<OrderTime>,
     }
@@ -122,7 +122,7 @@ override_bodies! {
         /// The region that they try first; by default each client's next one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<String>,
-        /// How long it takes until the whole part is moved, such as `30m`; by default it moves at once.
+        /// How long it takes to move the whole part, such as `30m`; by default it moves at once.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         over: Option<OrderTime>,
     }

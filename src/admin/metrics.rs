@@ -5,19 +5,18 @@
 //! list the metrics by theme. Names and labels are an interface: they are listed in
 //! `docs/admin-api.md` and never change.
 
+mod writer;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeGaugeValue, EncodeMetric, NoLabelSet, text,
-};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
+
+use writer::{MetricSample, MetricsWriter};
 
 use super::status::queries;
 use super::{AdminContext, EndpointHealth, ProbeTimes, RegionHealth, ServiceStatus, health};
@@ -29,7 +28,7 @@ use crate::explain::SourceFacts;
 use crate::foresight::coverage::Coverage;
 use crate::health::verdict::HealthState;
 use crate::log_queue;
-use crate::server::{AbuseEvent, Histogram};
+use crate::server::AbuseEvent;
 
 /// Media type of what [`render`] makes.
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -70,91 +69,6 @@ impl Collector for Metrics {
             "Age of each source of geodata",
             self.geodata_ages(),
         )
-    }
-}
-
-/// Label names and values.
-type Labels = Vec<(&'static str, String)>;
-
-/// One value of a metric.
-struct MetricSample<T> {
-    labels: Labels,
-    value: T,
-}
-
-impl<T> MetricSample<T> {
-    /// A value with one label.
-    fn new(label: &'static str, word: impl Into<String>, value: T) -> MetricSample<T> {
-        MetricSample {
-            labels: vec![(label, word.into())],
-            value,
-        }
-    }
-
-    /// The value of a metric without labels.
-    fn plain(value: T) -> MetricSample<T> {
-        MetricSample {
-            labels: Vec::new(),
-            value,
-        }
-    }
-}
-
-/// Writes metrics one after another.
-struct MetricsWriter<'e> {
-    encoder: DescriptorEncoder<'e>,
-}
-
-impl MetricsWriter<'_> {
-    fn gauge<N: EncodeGaugeValue>(&mut self, name: &str, help: &str, value: N) -> fmt::Result {
-        self.gauges(name, help, vec![MetricSample::plain(value)])
-    }
-
-    fn gauges<N: EncodeGaugeValue>(
-        &mut self,
-        name: &str,
-        help: &str,
-        samples: Vec<MetricSample<N>>,
-    ) -> fmt::Result {
-        let mut metric = self
-            .encoder
-            .encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for MetricSample { labels, value } in samples {
-            ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
-
-    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        self.counters(name, help, vec![MetricSample::plain(value)])
-    }
-
-    fn counters(&mut self, name: &str, help: &str, samples: Vec<MetricSample<u64>>) -> fmt::Result {
-        let mut metric = self
-            .encoder
-            .encode_descriptor(name, help, None, MetricType::Counter)?;
-        for MetricSample { labels, value } in samples {
-            ConstCounter::new(value).encode(metric.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
-
-    fn histograms(
-        &mut self,
-        name: &str,
-        help: &str,
-        samples: Vec<MetricSample<Histogram>>,
-    ) -> fmt::Result {
-        let mut metric = self
-            .encoder
-            .encode_descriptor(name, help, None, MetricType::Histogram)?;
-        for MetricSample { labels, value } in samples {
-            let count = value.buckets.iter().map(|(_, count)| count).sum();
-            metric
-                .encode_family(&labels)?
-                .encode_histogram::<NoLabelSet>(value.sum, count, &value.buckets, None)?;
-        }
-        Ok(())
     }
 }
 
@@ -427,6 +341,9 @@ fn override_sample(override_: &Override, now: BootTime) -> MetricSample<f64> {
     }
 }
 
+/// The time of one phase, in milliseconds.
+type PhaseTime = fn(&ProbeTimes) -> Option<f64>;
+
 /// The services, read as samples.
 struct ServiceSamples(Vec<ServiceStatus>);
 
@@ -519,7 +436,7 @@ impl ServiceSamples {
 
     /// The phases of the last probe of each endpoint, in seconds.
     fn probes(&self) -> Vec<MetricSample<f64>> {
-        let phases: [(&str, fn(&ProbeTimes) -> Option<f64>); 5] = [
+        let phases: [(&str, PhaseTime); 5] = [
             ("connect", |probe| probe.connect),
             ("tls", |probe| probe.tls),
             ("first-byte", |probe| probe.first_byte),

@@ -39,7 +39,7 @@ use crate::explain;
 use crate::explain::Explanation;
 use crate::foresight::{Foresight, NotedTraffic};
 
-/// Most calls of one address that look something up at a time: as many as a browser makes, and a few.
+/// Most reads of one address at a time: as many as a browser makes, and a few more.
 const READS_EACH: usize = 8;
 /// How long a call that looks something up may take.
 const READ_TIME: Duration = Duration::from_secs(10);

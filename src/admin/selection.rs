@@ -1,4 +1,6 @@
-//! Which part of the status is wanted: the query of `GET /v1/status`.
+//! The query of `GET /v1/status`: which part of the status a client wants.
+//!
+//! It selects services, regions and endpoints, and pages through long lists by `limit` and `after`.
 
 use super::error::ApiError;
 use super::forms::{ParameterForm, read_whole};

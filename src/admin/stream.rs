@@ -1,4 +1,7 @@
-//! `GET /v1/events`: what happens, as it happens, as server-sent events (WHATWG HTML section 9.2).
+//! `GET /v1/events`: events as they happen, as server-sent events (WHATWG HTML section 9.2).
+//!
+//! Each stream has a task that sends it kept events first and then new ones. A client that does not
+//! keep up is cut off. The number of streams is limited in all and for each address.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -25,11 +28,11 @@ use crate::control::events::Event;
 const MOST: usize = 16;
 /// Most of them from one address.
 const MOST_EACH: usize = 8;
-/// How often something is sent when nothing happens, so that nobody between takes the connection for dead.
+/// How often a comment is sent when nothing happens, so that middleboxes keep the connection.
 const QUIET: Duration = Duration::from_secs(15);
 /// Events on their way to one who watches.
 const AHEAD: usize = 16;
-/// How long one who watches may take nothing before he is dropped.
+/// How long a client may accept nothing before its stream ends.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What can stand in the query.
@@ -44,7 +47,7 @@ pub const PARAMETERS: &[QueryParameter] = &[QueryParameter {
     about: "Those after this number that are still kept come first; Last-Event-ID, if it is there, is taken instead",
 }];
 
-/// Places for those who watch.
+/// The limits on streams.
 #[derive(Clone)]
 pub struct StreamSlots {
     all: Arc<Semaphore>,
