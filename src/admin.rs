@@ -1,37 +1,40 @@
-//! The admin API: where operators look and act. HTTP/1.1 on a thread of its own, so that nobody who asks here can hold
-//! up an answer.
+//! The admin API: HTTP/1.1 for operators and their programs.
 //!
-//! That thread never blocks, so a sign of life is answered by it at once. What takes longer is done elsewhere: what is
-//! looked up on the threads of `reads`, orders and reloads on those of [`Control`]. A call passes, in this order, its
-//! place (`listener`), the Host (`visitor`), its time and its share (`routes`), and, if it changes something, the
-//! token and the limits of `changes`; only then is its body read.
+//! The API runs on a thread of its own, so no admin call can delay a DNS answer. That thread never
+//! blocks, so `/healthz` always answers at once. Slow work happens elsewhere: the threads of
+//! `read_threads` look things up, and [`Control`] carries out overrides and reloads.
+//!
+//! A call passes, in this order, the connection limit (`listener`), the Host check (`host_check`)
+//! and the limits on time and on calls per address (`routes`). A call that changes state also
+//! passes the token and the rate limit of `changes`. Only then is its body read.
 
 mod bodies;
 mod changes;
 mod check_facts;
-mod demands;
-mod encrypted;
 mod error;
 mod forms;
 mod headline;
 mod health;
+mod host_check;
+mod http_refusals;
 mod listener;
 mod metrics;
 mod openapi;
-mod own_words;
+mod overrides;
 mod page;
-mod patient;
 mod per_address;
-mod reads;
-mod refusals;
+mod query;
+mod read_threads;
+mod refusal_log;
 mod routes;
 mod rules;
 mod selection;
 mod shares;
+mod stall_guard;
 mod status;
 mod stream;
+mod tls;
 mod token;
-mod visitor;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -49,10 +52,10 @@ pub use bodies::{
     TakeBackRequest, WeightRequest,
 };
 pub use check_facts::CheckFacts;
-pub use demands::ChangeDone;
 pub use error::ErrorBody;
 pub use forms::{OrderTime, PlainText, read_bias, read_weight};
 pub use health::{EndpointHealth, ProbeTimes, RegionHealth};
+pub use overrides::ChangeDone;
 pub use page::WORLD;
 pub use rules::{EndpointRules, RegionRules, ServiceRules};
 pub use status::{LastReload, ReloadBody, ReloadStatus, ServerStatus, ServiceStatus, ZoneStatus};
@@ -60,12 +63,12 @@ pub use status::{LastReload, ReloadBody, ReloadStatus, ServerStatus, ServiceStat
 use listener::BoundListener;
 use token::TokenGate;
 
-/// What the calls are about.
+/// What the calls read and change.
 pub struct AdminContext {
     /// What is served, and how it is replaced.
     pub control: Arc<Control>,
-    /// What became of the queries.
-    pub tallies: Arc<ServerStats>,
+    /// The counters of the DNS server.
+    pub stats: Arc<ServerStats>,
     /// Addresses that answer DNS.
     pub addresses: ListenAddresses,
     /// When the server was started.
@@ -76,12 +79,13 @@ pub struct AdminContext {
 pub struct AdminServer {
     bound: BoundListener,
     socket: io::Result<OwnedFd>,
-    /// Ends the thread when it is dropped.
+    /// Dropping it ends the thread.
     running: Option<oneshot::Sender<()>>,
 }
 
 impl AdminServer {
-    /// Opens the listen address, or takes the socket that was passed, and serves it from a thread of its own.
+    /// Opens the listen address, or takes the passed socket, and serves it from a thread of its
+    /// own.
     ///
     /// # Errors
     /// A sentence: the address cannot be bound, or the token file cannot be used.
@@ -93,22 +97,21 @@ impl AdminServer {
         let gate = TokenGate::of(admin)?;
         let identity = context.control.identity().admin;
         let router = routes::router(Arc::new(context), gate, &admin.hosts)?;
-        let failed = |error: io::Error| format!("cannot start the admin server: {error}");
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(failed)?;
-        let tls = admin.tls.as_ref().map(|_| encrypted::acceptor(identity));
+            .map_err(cannot_start)?;
+        let acceptor = admin.tls.as_ref().map(|_| tls::acceptor(identity));
         let (bound, socket) =
-            runtime.block_on(listener::start(&admin.listen, tls, router, passed))?;
-        let (running, ended) = oneshot::channel();
-        let serve = move || {
-            let _ = runtime.block_on(ended);
-        };
+            runtime.block_on(listener::start(&admin.listen, acceptor, router, passed))?;
+        let (running, stopped) = oneshot::channel();
         std::thread::Builder::new()
             .name("admin".to_owned())
-            .spawn(serve)
-            .map_err(failed)?;
+            .spawn(move || {
+                // Returns as soon as `running` is dropped.
+                let _ = runtime.block_on(stopped);
+            })
+            .map_err(cannot_start)?;
         Ok(AdminServer {
             bound,
             socket,
@@ -116,22 +119,24 @@ impl AdminServer {
         })
     }
 
-    /// The socket that it listens on, to be passed on.
+    /// The listening socket, for another process to take over.
     ///
     /// # Errors
     /// The system had no descriptor left for it.
     pub fn socket(&self) -> io::Result<OwnedFd> {
-        let refused = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
-        self.socket.as_ref().map_err(refused)?.try_clone()
+        match &self.socket {
+            Ok(socket) => socket.try_clone(),
+            Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+        }
     }
 
-    /// Ends it without a trace in the file system: another process serves the same socket.
+    /// Stops serving but leaves the socket file, which another process serves now.
     pub fn leave(mut self) {
         self.stop();
     }
 
+    /// Ends the thread, without waiting for it.
     fn stop(&mut self) {
-        // Nobody waits for the thread.
         self.running = None;
     }
 
@@ -142,7 +147,11 @@ impl AdminServer {
     }
 }
 
-/// Everything behind the listener, for somebody who came by the unix socket.
+fn cannot_start(error: io::Error) -> String {
+    format!("cannot start the admin server: {error}")
+}
+
+/// The whole API without a listener, for a caller that is trusted like one on the unix socket.
 ///
 /// # Errors
 /// A sentence: the system makes no more threads.

@@ -220,7 +220,7 @@ fn admin() -> (Runtime, TowerToHyperService<axum::Router>) {
         Control::new(origin, loaded, None).unwrap_or_else(|sentence| panic!("{sentence}"));
     let context = AdminContext {
         control: Arc::new(control),
-        tallies: Arc::new(ServerStats::default()),
+        stats: Arc::new(ServerStats::default()),
         addresses: ListenAddresses::default(),
         started: std::time::Instant::now(),
     };

@@ -1,4 +1,9 @@
-//! The bodies of calls that change something: one type for each operation, which takes what that operation needs and no more.
+//! The JSON bodies of calls that change state.
+//!
+//! Each operation has a body type of its own, with the keys that it needs and no others. Unknown
+//! keys are refused. Every type turns into an [`OverrideRequest`] or an [`OverrideEndRequest`],
+//! which is all that the handlers in `overrides` see. For example, `{"weight": 20, "for": "2h"}` is
+//! a [`WeightRequest`].
 
 use schemars::JsonSchema;
 use serde::de::{DeserializeOwned, Deserializer, Error};
@@ -7,143 +12,181 @@ use serde::{Deserialize, Serialize};
 use super::forms::{LeaseTime, MOST_WEIGHT, OrderTime, PlainText};
 use crate::control::orders::OverrideAction;
 
-/// An order as its body says it, of whatever operation.
+/// An override as its body states it, for every operation.
 pub struct OverrideRequest {
-    /// What is demanded.
-    pub demand: OverrideAction,
+    /// What is to be done.
+    pub action: OverrideAction,
     /// Why; may be empty.
     pub reason: String,
-    /// Who says so; may be empty.
+    /// The author; may be empty.
     pub by: String,
-    /// How long it holds, in seconds; `None`: until it is lifted.
+    /// How long it holds, in seconds; `None`: until it is removed.
     pub lasting: Option<u64>,
-    /// Within how many seconds it comes into force; `None`: at once.
+    /// Over how many seconds it takes effect; `None`: at once.
     pub over: Option<u64>,
-    /// Even if it takes their last live region from clients.
-    pub yes: bool,
+    /// Whether it is confirmed even if it leaves clients without a live region.
+    pub confirmed: bool,
 }
 
-/// The body of a call that orders something.
+/// The body of a call that makes an override.
 pub trait OrderRequest: DeserializeOwned + JsonSchema + Send + 'static {
-    /// What it comes to.
-    fn asked(self) -> OverrideRequest;
+    /// The override that the body asks for.
+    fn into_override(self) -> OverrideRequest;
 }
 
-/// The end of an order as its body says it.
+/// The removal of an override as its body states it.
 pub struct OverrideEndRequest {
     /// Why; may be empty.
     pub reason: String,
-    /// Who says so; may be empty.
+    /// The author; may be empty.
     pub by: String,
-    /// Within how many seconds it comes about; `None`: at once.
+    /// Over how many seconds clients return; `None`: at once.
     pub over: Option<u64>,
 }
 
-/// The body of a call that takes an order back.
+/// The body of a call that removes an override.
 pub trait EndRequest: DeserializeOwned + JsonSchema + Send + 'static {
-    /// What it comes to.
-    fn ended(self) -> OverrideEndRequest;
+    /// The removal that the body asks for.
+    fn into_end(self) -> OverrideEndRequest;
 }
 
-/// Structures with the keys that every order has behind their own.
-macro_rules! order_requests {
-    ($($(#[$about:meta])* $name:ident { $($(#[$meta:meta])* $field:ident: $type:ty,)* }
-       demands $demand:expr, over $over:expr;)*) => {$(
+/// Defines bodies with the keys that all overrides share behind their own. Such a body has a
+/// method `with_action`, which takes the action and the time over which it takes effect.
+macro_rules! override_bodies {
+    ($($(#[$about:meta])* $name:ident { $($(#[$meta:meta])* $field:ident: $type:ty,)* })*) => {$(
         $(#[$about])*
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub struct $name {
             $($(#[$meta])* pub $field: $type,)*
-            /// Why; may be left out.
+            /// Why; optional.
             #[serde(default)]
             pub reason: PlainText,
-            /// Who says so; if left out, the address that the call comes from, or `the local socket`.
+            /// The author; by default the caller's address, or `the local socket`.
             #[serde(default)]
             pub by: PlainText,
-            /// How long it holds, such as `2h`; if left out, until it is lifted.
+            /// How long it holds, such as `2h`; by default until it is removed.
             #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
             pub lasting: Option<OrderTime>,
-            /// Do it even if it takes their last live region from clients.
+            /// Do it even if it leaves clients without a live region.
             #[serde(default, skip_serializing_if = "std::ops::Not::not")]
             pub yes: bool,
         }
 
-        impl OrderRequest for $name {
-            fn asked(self) -> OverrideRequest {
-                let demand: fn(&$name) -> OverrideAction = $demand;
-                let over: fn(&$name) -> Option<&OrderTime> = $over;
+        impl $name {
+            fn with_action(self, action: OverrideAction, over: Option<OrderTime>) -> OverrideRequest {
                 OverrideRequest {
-                    demand: demand(&self),
-                    over: over(&self).map(OrderTime::seconds),
+                    action,
+                    over: seconds(&over),
                     reason: self.reason.text().to_owned(),
                     by: self.by.text().to_owned(),
-                    lasting: self.lasting.as_ref().map(OrderTime::seconds),
-                    yes: self.yes,
+                    lasting: seconds(&self.lasting),
+                    confirmed: self.yes,
                 }
             }
         }
     )*};
 }
 
-order_requests! {
+override_bodies! {
     /// The body of a drain of a region or a service.
     DrainRequest {
-        /// How long it takes until all clients go elsewhere, such as `30m`; if left out, it is at once.
+        /// How long it takes to move all clients, such as `30m`; by default they move at once.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         over: Option<OrderTime>,
     }
-    demands |_| OverrideAction::Drain, over |it| it.over.as_ref();
 
-    /// The body of a drain of an endpoint, which is at once.
+    /// The body of a drain of an endpoint, which always takes effect at once.
     EndpointDrainRequest {}
-    demands |_| OverrideAction::Drain, over |_| None;
 
-    /// The body of a call that takes something as up or down.
+    /// The body of a call that forces something up or down.
     ForceRequest {
-        /// What it is taken as.
+        /// The forced state.
         state: ForcedState,
     }
-    demands |it| it.state.demand(), over |_| None;
 
-    /// The body of a call that gives another weight.
+    /// The body of a call that overrides a weight.
     WeightRequest {
         /// 0 is a standby.
         #[schemars(range(max = 1_000_000))]
         #[serde(deserialize_with = "weight")]
         weight: u32,
     }
-    demands |it| OverrideAction::Weight { weight: it.weight }, over |_| None;
 
-    /// The body of a call that sends a part of a region's clients elsewhere.
+    /// The body of a call that moves a part of a region's clients to other regions.
     ShiftRequest {
-        /// The part, in per cent; 0 takes the shift back.
+        /// The part, in per cent; 0 removes the shift.
         #[schemars(range(min = 0.0, max = 100.0))]
         #[serde(deserialize_with = "percent")]
         percent: f64,
-        /// The region that they are offered first; if left out, each client's next one.
+        /// The region that they try first; by default each client's next one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<String>,
-        /// How long it takes until the whole part goes elsewhere, such as `30m`; if left out, it is at once.
+        /// How long it takes to move the whole part, such as `30m`; by default it moves at once.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         over: Option<OrderTime>,
     }
-    demands |it| OverrideAction::Shift { percent: it.percent, to: it.to.clone() }, over |it| it.over.as_ref();
 }
 
-/// The body of a call that takes something back at once.
+impl OrderRequest for DrainRequest {
+    fn into_override(self) -> OverrideRequest {
+        let over = self.over.clone();
+        self.with_action(OverrideAction::Drain, over)
+    }
+}
+
+impl OrderRequest for EndpointDrainRequest {
+    fn into_override(self) -> OverrideRequest {
+        self.with_action(OverrideAction::Drain, None)
+    }
+}
+
+impl OrderRequest for ForceRequest {
+    fn into_override(self) -> OverrideRequest {
+        let action = match self.state {
+            ForcedState::Up => OverrideAction::ForceUp,
+            ForcedState::Down => OverrideAction::ForceDown,
+        };
+        self.with_action(action, None)
+    }
+}
+
+impl OrderRequest for WeightRequest {
+    fn into_override(self) -> OverrideRequest {
+        let weight = self.weight;
+        self.with_action(OverrideAction::Weight { weight }, None)
+    }
+}
+
+impl OrderRequest for ShiftRequest {
+    fn into_override(self) -> OverrideRequest {
+        let action = OverrideAction::Shift {
+            percent: self.percent,
+            to: self.to.clone(),
+        };
+        let over = self.over.clone();
+        self.with_action(action, over)
+    }
+}
+
+fn seconds(time: &Option<OrderTime>) -> Option<u64> {
+    time.as_ref().map(OrderTime::seconds)
+}
+
+/// The body of a call that removes something at once.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TakeBackRequest {
-    /// Why; may be left out.
+    /// Why; optional.
     #[serde(default)]
     pub reason: PlainText,
-    /// Who says so; if left out, the address that the call comes from, or `the local socket`.
+    /// The author; by default the caller's address, or `the local socket`.
     #[serde(default)]
     pub by: PlainText,
 }
 
 impl EndRequest for TakeBackRequest {
-    fn ended(self) -> OverrideEndRequest {
+    fn into_end(self) -> OverrideEndRequest {
         OverrideEndRequest {
             reason: self.reason.text().to_owned(),
             by: self.by.text().to_owned(),
@@ -152,54 +195,44 @@ impl EndRequest for TakeBackRequest {
     }
 }
 
-/// The body of a call that takes back what sends clients elsewhere.
+/// The body of a call that removes a drain or a shift.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReturnRequest {
-    /// How long it takes until all clients are back, such as `30m`; if left out, it is at once.
+    /// How long it takes until all clients are back, such as `30m`; by default they return at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over: Option<OrderTime>,
-    /// Why; may be left out.
+    /// Why; optional.
     #[serde(default)]
     pub reason: PlainText,
-    /// Who says so; if left out, the address that the call comes from, or `the local socket`.
+    /// The author; by default the caller's address, or `the local socket`.
     #[serde(default)]
     pub by: PlainText,
 }
 
 impl EndRequest for ReturnRequest {
-    fn ended(self) -> OverrideEndRequest {
-        let over = self.over.as_ref().map(OrderTime::seconds);
+    fn into_end(self) -> OverrideEndRequest {
         OverrideEndRequest {
             reason: self.reason.text().to_owned(),
             by: self.by.text().to_owned(),
-            over,
+            over: seconds(&self.over),
         }
     }
 }
 
-/// The body of a call that asks what a reload would change: nothing is to be said.
+/// The body of a call that asks what a reload would change. It has no keys.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlanRequest {}
 
-/// What something is forced to be.
+/// The state that something is forced into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ForcedState {
-    /// Taken as up.
+    /// Treated as up.
     Up,
-    /// Taken as down.
+    /// Treated as down.
     Down,
-}
-
-impl ForcedState {
-    fn demand(self) -> OverrideAction {
-        match self {
-            ForcedState::Up => OverrideAction::ForceUp,
-            ForcedState::Down => OverrideAction::ForceDown,
-        }
-    }
 }
 
 /// The body of a call that begins or renews a lease.
@@ -212,7 +245,7 @@ pub struct LeaseRequest {
     #[schemars(range(max = 1_000_000))]
     #[serde(default = "usual_weight", deserialize_with = "weight")]
     pub weight: u32,
-    /// Where it is checked, instead of the check's own port.
+    /// The port that is checked, instead of the check's own port.
     #[schemars(range(min = 1, max = 65_535))]
     #[serde(
         default,
@@ -220,7 +253,7 @@ pub struct LeaseRequest {
         deserialize_with = "port"
     )]
     pub port: Option<u16>,
-    /// Who says so; if left out, the address that the call comes from, or `the local socket`.
+    /// The author; by default the caller's address, or `the local socket`.
     #[serde(default)]
     pub by: PlainText,
 }
@@ -230,46 +263,42 @@ fn usual_weight() -> u32 {
     100
 }
 
-/// 0 to 1,000,000
+/// Reads a weight from 0 to 1,000,000.
 fn weight<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     let weight = f64::deserialize(from)?;
-    let wrong = || {
-        D::Error::custom(format!(
-            "a weight is a whole number from 0 to {MOST_WEIGHT}, not {weight}"
-        ))
-    };
-    whole(weight, 0.0, MOST_WEIGHT.into())
-        .map(|weight| weight as u32)
-        .ok_or_else(wrong)
+    if is_whole(weight, 0.0, MOST_WEIGHT.into()) {
+        return Ok(weight as u32);
+    }
+    Err(D::Error::custom(format!(
+        "a weight is a whole number from 0 to {MOST_WEIGHT}, not {weight}"
+    )))
 }
 
-/// 0 to 100
+/// Reads a percentage from 0 to 100.
 fn percent<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
     let percent = f64::deserialize(from)?;
-    let wrong = || D::Error::custom(format!("percent is from 0 to 100, not {percent}"));
     if (0.0..=100.0).contains(&percent) {
-        Ok(percent)
-    } else {
-        Err(wrong())
+        return Ok(percent);
     }
+    Err(D::Error::custom(format!(
+        "percent is from 0 to 100, not {percent}"
+    )))
 }
 
-/// 1 to 65,535
+/// Reads a port from 1 to 65,535.
 fn port<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
     let Some(port) = Option::<f64>::deserialize(from)? else {
         return Ok(None);
     };
-    let wrong = || {
-        D::Error::custom(format!(
-            "a port is a whole number from 1 to 65535, not {port}"
-        ))
-    };
-    whole(port, 1.0, u16::MAX.into())
-        .map(|port| Some(port as u16))
-        .ok_or_else(wrong)
+    if is_whole(port, 1.0, u16::MAX.into()) {
+        return Ok(Some(port as u16));
+    }
+    Err(D::Error::custom(format!(
+        "a port is a whole number from 1 to 65535, not {port}"
+    )))
 }
 
-/// JSON knows numbers only, so `5.0` is as whole as `5`.
-fn whole(number: f64, least: f64, most: f64) -> Option<f64> {
-    (number.fract() == 0.0 && (least..=most).contains(&number)).then_some(number)
+/// Whether a number is whole and within bounds. JSON has one type of number, so `5.0` is whole.
+fn is_whole(number: f64, least: f64, most: f64) -> bool {
+    number.fract() == 0.0 && (least..=most).contains(&number)
 }

@@ -1,87 +1,92 @@
-//! What every call that changes something passes: the gate, the limit of their rate, and the audit log.
+//! The gate for calls that change state: token, rate limit, body limit and audit log.
+//!
+//! [`admit`] wraps every such call as middleware. It checks the token first and reads the body
+//! last, so an unauthorised caller costs little. Each call leaves one line in the audit log, even
+//! if its client disconnects while the call runs. Handlers put a [`ChangeAuthor`] and an
+//! [`AuditNote`] into the response for that line.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::error::{ApiError, AuditNote};
 use super::listener::AdminPeer;
-use super::refusals::RefusalLog;
+use super::refusal_log::RefusalLog;
 use super::token::TokenGate;
 use crate::control::Control;
 use crate::log_queue::client_text;
 use crate::server::connections::ConnectionPermit;
 
-/// Calls a second in the long run, and at once. A thousand leases can be renewed every ten seconds.
+/// Calls a second in the long run. A thousand leases can be renewed every ten seconds.
 const RATE: f64 = 100.0;
+/// Calls that are admitted at once after a quiet time.
 const BURST: f64 = 1000.0;
-/// Most octets of a body.
+/// Longest body, in octets.
 const BODY: usize = 64 * 1024;
-/// How long a body may take.
+/// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
-/// The gate and the limits.
+/// What [`admit`] needs: the token, the rate limit and the log of refusals.
 pub struct ChangeGuard {
     gate: TokenGate,
     control: Arc<Control>,
-    admitted: Bucket,
+    admitted: TokenBucket,
     refusals: RefusalLog,
 }
 
-/// Who says that he changes something, and why: left in the response for the audit log.
-#[derive(Debug, Clone)]
+/// Who makes a change, and why: left in the response for the audit log.
+#[derive(Debug, Clone, Default)]
 pub struct ChangeAuthor {
-    /// Name.
+    /// The author's name.
     pub by: String,
     /// May be empty.
     pub reason: String,
 }
 
 impl ChangeGuard {
-    /// Everything full.
+    /// A guard that admits a full burst at first.
     pub fn new(gate: TokenGate, control: Arc<Control>) -> ChangeGuard {
         ChangeGuard {
             gate,
             control,
-            admitted: Bucket::new(RATE, BURST),
+            admitted: TokenBucket::new(RATE, BURST),
             refusals: RefusalLog::default(),
         }
     }
 }
 
-/// Lets a call that changes something through the gate, if there are not too many, and tells the audit log. Nothing of its
-/// body is read before; from the gate on its connection does not have to leave for another.
+/// Admits a call that changes state if its token is right and the rate allows it, and writes it to
+/// the audit log. Once admitted, its connection keeps its place until the call ends.
 pub async fn admit(
     State(guard): State<Arc<ChangeGuard>>,
     Extension(peer): Extension<AdminPeer>,
     request: Request,
     next: Next,
 ) -> Response {
-    let call = format!("{} {}", request.method(), request.uri().path());
-    let mut line = Line {
-        call,
+    let mut line = AuditLine {
+        call: format!("{} {}", request.method(), request.uri().path()),
         peer: peer.name,
-        outcome: None,
-        told: true,
-        untold: 0,
+        result: None,
+        listed: true,
+        unlisted: 0,
     };
-    let authorization = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .map(|value| value.as_bytes().to_vec());
-    if let Err(refusal) = guard.gate.admit(authorization.as_deref()).await {
-        let untold = guard.refusals.tell(peer.address, Instant::now());
-        (line.told, line.untold) = (untold.is_some(), untold.unwrap_or(0));
+    let authorization = request.headers().get(header::AUTHORIZATION).cloned();
+    let authorization = authorization.as_ref().map(|value| value.as_bytes());
+    if let Err(refusal) = guard.gate.admit(authorization).await {
+        match guard.refusals.note(peer.address, Instant::now()) {
+            Some(unlisted) => line.unlisted = unlisted,
+            None => line.listed = false,
+        }
         return line.end(refusal.into_response());
     }
-    if let Some(seat) = request.extensions().get::<Arc<ConnectionPermit>>() {
-        seat.hold();
+    if let Some(permit) = request.extensions().get::<Arc<ConnectionPermit>>() {
+        permit.hold();
     }
     if !guard.admitted.take() {
         let sentence = format!("more than {RATE} changes a second; wait a little");
@@ -99,106 +104,126 @@ pub async fn admit(
     line.end(response)
 }
 
-/// The request with its body, read within its time.
+/// The request with its whole body, read within the limits of size and time.
 async fn with_body(request: Request) -> Result<Request, ApiError> {
-    let too_long = || {
-        ApiError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body is longer than {BODY} octets"),
-        )
-    };
-    let late = |_| {
+    if content_length(request.headers()).is_some_and(|stated| stated > BODY as u64) {
+        return Err(too_long());
+    }
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, BODY).collect();
+    let Ok(body) = tokio::time::timeout(BODY_TIME, body).await else {
         let sentence = format!(
             "the body did not come within {} seconds",
             BODY_TIME.as_secs()
         );
-        ApiError::new(StatusCode::REQUEST_TIMEOUT, sentence)
+        return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, sentence));
     };
-    let stated = request
-        .headers()
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse().ok());
-    if stated.is_some_and(|stated: u64| stated > BODY as u64) {
-        return Err(too_long());
+    match body {
+        Ok(body) => Ok(Request::from_parts(head, Body::from(body.to_bytes()))),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_long()),
+        Err(_) => Err(ApiError::bad_request("the body is cut off")),
     }
-    let (head, body) = request.into_parts();
-    let body = tokio::time::timeout(BODY_TIME, Limited::new(body, BODY).collect())
-        .await
-        .map_err(late)?;
-    let body = body.map_err(|error| match error.downcast_ref::<LengthLimitError>() {
-        Some(_) => too_long(),
-        None => ApiError::bad_request("the body is cut off"),
-    })?;
-    Ok(Request::from_parts(head, Body::from(body.to_bytes())))
 }
 
-/// One line of the audit log. It is written even if the call is given up on: what was begun may still be done.
-struct Line {
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    let length = headers.get(header::CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
+}
+
+fn too_long() -> ApiError {
+    ApiError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        format!("the body is longer than {BODY} octets"),
+    )
+}
+
+/// One line of the audit log. It is written when this is dropped, so also for a call whose client
+/// gives up: what it began may still be done.
+struct AuditLine {
     call: String,
     peer: String,
-    outcome: Option<(u16, String, ChangeAuthor)>,
-    told: bool,
+    result: Option<AuditResult>,
+    /// Whether the line is written at all.
+    listed: bool,
     /// Refused calls of the same address since its last line.
-    untold: u64,
+    unlisted: u64,
 }
 
-impl Line {
+/// How a call ended.
+struct AuditResult {
+    status: u16,
+    sentence: String,
+    author: ChangeAuthor,
+}
+
+impl AuditLine {
     fn end(mut self, response: Response) -> Response {
         let extensions = response.extensions();
-        let sentence = extensions
-            .get::<AuditNote>()
-            .map_or(String::new(), |outcome| outcome.0.clone());
-        let nobody = || ChangeAuthor {
-            by: String::new(),
-            reason: String::new(),
-        };
-        let author = extensions
-            .get::<ChangeAuthor>()
-            .cloned()
-            .unwrap_or_else(nobody);
-        self.outcome = Some((response.status().as_u16(), sentence, author));
+        let note = extensions.get::<AuditNote>().cloned();
+        let author = extensions.get::<ChangeAuthor>().cloned();
+        self.result = Some(AuditResult {
+            status: response.status().as_u16(),
+            sentence: note.unwrap_or_default().0,
+            author: author.unwrap_or_default(),
+        });
         response
     }
 }
 
-impl Drop for Line {
+impl Drop for AuditLine {
     fn drop(&mut self) {
-        if !self.told {
+        if !self.listed {
             return;
         }
-        let (call, peer) = (client_text(&self.call), &self.peer);
-        if self.untold > 0 {
-            let untold = self.untold;
-            tracing::info!(target: "audit", peer, untold, "audit: {untold} more refused calls of {peer} are not listed");
+        let (call, peer) = (&*client_text(&self.call), &self.peer);
+        if self.unlisted > 0 {
+            let untold = self.unlisted;
+            tracing::info!(
+                target: "audit", peer, untold,
+                "audit: {untold} more refused calls of {peer} are not listed"
+            );
         }
-        match &self.outcome {
-            Some((status, outcome, ChangeAuthor { by, reason })) => {
-                let (by, reason, outcome) =
-                    (client_text(by), client_text(reason), client_text(outcome));
-                let (call, by, reason, outcome) = (&*call, &*by, &*reason, &*outcome);
-                tracing::info!(target: "audit", call, peer, by, reason, status, outcome, "audit: {call} by {by:?}, {peer}");
-            }
-            None => {
-                let call = &*call;
-                tracing::info!(target: "audit", call, peer, "audit: {call} by {peer}: given up on, may still be done");
-            }
-        }
+        let Some(result) = &self.result else {
+            tracing::info!(
+                target: "audit", call, peer,
+                "audit: {call} by {peer}: given up on, may still be done"
+            );
+            return;
+        };
+        let status = result.status;
+        let by = &*client_text(&result.author.by);
+        let reason = &*client_text(&result.author.reason);
+        let outcome = &*client_text(&result.sentence);
+        tracing::info!(
+            target: "audit", call, peer, by, reason, status, outcome,
+            "audit: {call} by {by:?}, {peer}"
+        );
     }
 }
 
-/// So many a second in the long run, and so many at once.
-struct Bucket {
+/// A rate limit that allows a burst (a token bucket).
+struct TokenBucket {
     rate: f64,
     burst: f64,
-    left: Mutex<(f64, Instant)>,
+    level: Mutex<BucketLevel>,
 }
 
-impl Bucket {
-    fn new(rate: f64, burst: f64) -> Bucket {
-        Bucket {
+/// How many calls a bucket held at a moment.
+struct BucketLevel {
+    left: f64,
+    at: Instant,
+}
+
+impl TokenBucket {
+    fn new(rate: f64, burst: f64) -> TokenBucket {
+        let level = BucketLevel {
+            left: burst,
+            at: Instant::now(),
+        };
+        TokenBucket {
             rate,
             burst,
-            left: Mutex::new((burst, Instant::now())),
+            level: Mutex::new(level),
         }
     }
 
@@ -207,12 +232,15 @@ impl Bucket {
     }
 
     fn take_at(&self, now: Instant) -> bool {
-        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let gained = now.saturating_duration_since(left.1).as_secs_f64() * self.rate;
-        *left = ((left.0 + gained).min(self.burst), now);
-        let enough = left.0 >= 1.0;
-        left.0 -= if enough { 1.0 } else { 0.0 };
-        enough
+        let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        let gained = now.saturating_duration_since(level.at).as_secs_f64() * self.rate;
+        level.left = (level.left + gained).min(self.burst);
+        level.at = now;
+        if level.left < 1.0 {
+            return false;
+        }
+        level.left -= 1.0;
+        true
     }
 }
 
@@ -222,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_bucket_gives_its_burst_and_then_its_rate() {
-        let bucket = Bucket::new(10.0, 5.0);
+        let bucket = TokenBucket::new(10.0, 5.0);
         let start = Instant::now();
         let taken = |after: u64| {
             (0..100)

@@ -1,6 +1,8 @@
-//! What the endpoints of a service are asked, in words: the checks of `GET /v1/status?rules=true`.
-
-use std::time::Duration;
+//! The checks of a service in words, for `GET /v1/status?rules=true`.
+//!
+//! A check becomes one [`CheckFacts`]: a phrase such as `HTTPS GET /health, port 443`, its timing
+//! and its thresholds. Nothing here shows a secret: queries of paths, headers and arguments of
+//! programs are left out.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,14 +15,14 @@ use crate::health::fold::CheckCombination;
 /// One check. Keys are added, never changed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckFacts {
-    /// Its name.
+    /// The name of the check.
     pub name: String,
-    /// What is asked, for people: `HTTP GET /health, port 8080`, `all of web, port`. What follows `?` in a path is left
-    /// out, and so are headers and arguments: they may be secret.
+    /// What a probe does: `HTTP GET /health, port 8080`, `all of web, port`. The query of a path,
+    /// headers and arguments are left out, because they may be secret.
     pub asks: String,
-    /// The longest time between two probes; absent for a combination, like all that follows.
+    /// The longest time between two probes; absent for a combination, like all keys that follow.
     pub interval: Option<String>,
-    /// Limit of one probe.
+    /// Time limit of one probe.
     pub timeout: Option<String>,
     /// Failures in a row until down.
     pub fall: Option<u32>,
@@ -30,48 +32,74 @@ pub struct CheckFacts {
 
 /// The checks of a service's endpoints, combinations before their parts, each once.
 pub fn checks_of(config: &Config, service: &ServiceConfig) -> Vec<CheckFacts> {
-    let endpoints = service.regions.iter().flat_map(|region| &region.endpoints);
-    let mut listed: Vec<CheckId> = Vec::new();
-    endpoints
-        .filter_map(|endpoint| endpoint.check)
-        .for_each(|check| list(config, check, &mut listed));
-    listed
-        .iter()
-        .filter_map(|check| config.checks.get(usize::from(check.0)))
-        .map(|check| facts(config, check))
-        .collect()
+    let mut listed = CheckList {
+        config,
+        checks: Vec::new(),
+    };
+    for region in &service.regions {
+        for endpoint in &region.endpoints {
+            if let Some(check) = endpoint.check {
+                listed.add(check);
+            }
+        }
+    }
+    let mut facts = Vec::new();
+    for id in listed.checks {
+        if let Some(check) = config.checks.get(usize::from(id.0)) {
+            facts.push(CheckFacts::of(config, check));
+        }
+    }
+    facts
 }
 
-/// Combinations have no circles and few parts: the configuration sees to that.
-fn list(config: &Config, id: CheckId, listed: &mut Vec<CheckId>) {
-    if listed.contains(&id) {
-        return;
-    }
-    listed.push(id);
-    if let Some(CheckConfig {
-        kind: CheckKind::Combined { parts, .. },
-        ..
-    }) = config.checks.get(usize::from(id.0))
-    {
-        parts.iter().for_each(|part| list(config, *part, listed));
+/// The checks found so far, each once.
+struct CheckList<'c> {
+    config: &'c Config,
+    checks: Vec<CheckId>,
+}
+
+impl CheckList<'_> {
+    /// Adds a check and its parts. The recursion is short: the configuration refuses combinations
+    /// that contain themselves or have many parts.
+    fn add(&mut self, id: CheckId) {
+        if self.checks.contains(&id) {
+            return;
+        }
+        self.checks.push(id);
+        let check = self.config.checks.get(usize::from(id.0));
+        if let Some(CheckConfig {
+            kind: CheckKind::Combined { parts, .. },
+            ..
+        }) = check
+        {
+            for part in parts {
+                self.add(*part);
+            }
+        }
     }
 }
 
-fn facts(config: &Config, check: &CheckConfig) -> CheckFacts {
-    let is_combined = matches!(check.kind, CheckKind::Combined { .. });
-    let time = |time: Duration| (!is_combined).then(|| duration_text(time));
-    CheckFacts {
-        name: check.name.clone(),
-        asks: asks(config, check),
-        interval: time(check.rules.interval),
-        timeout: time(check.rules.timeout),
-        fall: (!is_combined).then_some(check.rules.fall),
-        rise: (!is_combined).then_some(check.rules.rise),
+impl CheckFacts {
+    fn of(config: &Config, check: &CheckConfig) -> CheckFacts {
+        let facts = CheckFacts {
+            name: check.name.clone(),
+            asks: asks(config, check),
+            ..CheckFacts::default()
+        };
+        if matches!(check.kind, CheckKind::Combined { .. }) {
+            return facts;
+        }
+        CheckFacts {
+            interval: Some(duration_text(check.rules.interval)),
+            timeout: Some(duration_text(check.rules.timeout)),
+            fall: Some(check.rules.fall),
+            rise: Some(check.rules.rise),
+            ..facts
+        }
     }
 }
 
 fn asks(config: &Config, check: &CheckConfig) -> String {
-    let over = |certificate: bool| if certificate { " over TLS" } else { "" };
     let port = check.port;
     match &check.kind {
         CheckKind::Http {
@@ -85,13 +113,11 @@ fn asks(config: &Config, check: &CheckConfig) -> String {
             } else {
                 "HTTP"
             };
-            let (path, more) = path
-                .split_once('?')
-                .map_or((path.as_str(), ""), |(path, _)| (path, "?..."));
-            format!(
-                "{scheme} {} {path}{more}, port {port}",
-                method_word(*method)
-            )
+            let method = method_word(*method);
+            match path.split_once('?') {
+                Some((path, _)) => format!("{scheme} {method} {path}?..., port {port}"),
+                None => format!("{scheme} {method} {path}, port {port}"),
+            }
         }
         CheckKind::Tcp => format!("a TCP connection, port {port}"),
         CheckKind::Tls { .. } => format!("a TLS handshake, port {port}"),
@@ -105,31 +131,40 @@ fn asks(config: &Config, check: &CheckConfig) -> String {
             } else {
                 service
             };
-            format!(
-                "gRPC health of {about}{}, port {port}",
-                over(certificate.is_some())
-            )
+            let over = if certificate.is_some() {
+                " over TLS"
+            } else {
+                ""
+            };
+            format!("gRPC health of {about}{over}, port {port}")
         }
-        CheckKind::Dns { query, rtype } => {
-            let query = query
-                .as_ref()
-                .map_or_else(|| "the service".to_owned(), ToString::to_string);
-            format!("DNS {query} {rtype}, port {port}")
-        }
+        CheckKind::Dns { query, rtype } => match query {
+            Some(query) => format!("DNS {query} {rtype}, port {port}"),
+            None => format!("DNS the service {rtype}, port {port}"),
+        },
         CheckKind::Exec { program, .. } => format!("the program {}", program.display()),
         CheckKind::Combined { rule, parts } => {
-            let names = parts
-                .iter()
-                .filter_map(|part| config.checks.get(usize::from(part.0)));
-            let names: Vec<&str> = names.map(|check| check.name.as_str()).collect();
-            let many = match rule {
-                CheckCombination::All => "all".to_owned(),
-                CheckCombination::Any => "any".to_owned(),
-                CheckCombination::AtLeast(least) => format!("at least {least}"),
-            };
-            format!("{many} of {}", names.join(", "))
+            format!("{} of {}", how_many(rule), names(config, parts).join(", "))
         }
     }
+}
+
+fn how_many(rule: &CheckCombination) -> String {
+    match rule {
+        CheckCombination::All => "all".to_owned(),
+        CheckCombination::Any => "any".to_owned(),
+        CheckCombination::AtLeast(least) => format!("at least {least}"),
+    }
+}
+
+fn names<'c>(config: &'c Config, checks: &[CheckId]) -> Vec<&'c str> {
+    let mut names = Vec::new();
+    for id in checks {
+        if let Some(check) = config.checks.get(usize::from(id.0)) {
+            names.push(check.name.as_str());
+        }
+    }
+    names
 }
 
 fn method_word(method: HttpMethod) -> &'static str {

@@ -1,4 +1,8 @@
-//! Errors of the admin API: a status and `{"error": "sentence"}`.
+//! Errors of the admin API: a status and a body such as `{"error": "the token is wrong"}`.
+//!
+//! Handlers return [`ApiError`]. Errors that other layers make, such as axum's own for a malformed
+//! query, are rewritten by [`as_api_error`] on their way out. So every error that a client sees has
+//! the same form.
 
 use axum::Json;
 use axum::body::to_bytes;
@@ -14,16 +18,16 @@ use crate::control::worker::NotDone;
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
-    /// 4xx: the caller can do better. 5xx: it cannot.
+    /// 4xx if the caller can fix it, 5xx if only the server can.
     pub status: StatusCode,
     /// What is wrong and what to do.
     pub sentence: String,
-    /// The key of the body that would have it done all the same.
+    /// The key of the body that confirms the call.
     pub confirm: Option<&'static str>,
 }
 
-/// What became of a call, left in its response for the audit log.
-#[derive(Debug, Clone)]
+/// The result of a call in a sentence, left in its response for the audit log.
+#[derive(Debug, Clone, Default)]
 pub struct AuditNote(pub String);
 
 /// The body of every error.
@@ -31,7 +35,7 @@ pub struct AuditNote(pub String);
 pub struct ErrorBody {
     /// What is wrong and what to do.
     pub error: String,
-    /// Where the call needs to be confirmed: the key of the body that does so, with the value true.
+    /// If the call needs confirmation: the key of the body that confirms it with the value true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<String>,
 }
@@ -77,15 +81,15 @@ impl From<NotDone> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let outcome = AuditNote(self.sentence.clone());
+        let note = AuditNote(self.sentence.clone());
         let body = ErrorBody {
             error: self.sentence,
             confirm: self.confirm.map(str::to_owned),
         };
         let mut response = (self.status, Json(body)).into_response();
-        response.extensions_mut().insert(outcome);
+        response.extensions_mut().insert(note);
         if self.status == StatusCode::UNAUTHORIZED {
-            // RFC 9110 section 15.5.2: a 401 says how to authenticate.
+            // RFC 9110 section 15.5.2 requires this header of a 401.
             response.headers_mut().insert(
                 header::WWW_AUTHENTICATE,
                 header::HeaderValue::from_static("Bearer"),
@@ -95,34 +99,32 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// Most octets of a foreign error's text.
+/// Longest text of another layer's error, in octets.
 const LONGEST: usize = 4096;
 
-/// Puts every error into the form of the API, whoever of those that a call passes has made it.
-pub async fn in_our_form(request: Request, next: Next) -> Response {
+/// Puts every error into the form of the API, whichever layer made it.
+pub async fn as_api_error(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
-    let is_json = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind == "application/json");
-    if is_json || !(status.is_client_error() || status.is_server_error()) {
+    let is_error = status.is_client_error() || status.is_server_error();
+    if !is_error || is_json(&response) {
         return response;
     }
     let (head, body) = response.into_parts();
     let text = to_bytes(body, LONGEST).await.unwrap_or_default();
-    let text = String::from_utf8_lossy(&text).trim().to_owned();
-    let sentence = if text.is_empty() {
-        status
-            .canonical_reason()
-            .unwrap_or("it failed")
-            .to_lowercase()
-    } else {
-        text
-    };
+    let mut sentence = String::from_utf8_lossy(&text).trim().to_owned();
+    if sentence.is_empty() {
+        let reason = status.canonical_reason().unwrap_or("it failed");
+        sentence = reason.to_lowercase();
+    }
     let mut response = ApiError::new(status, sentence).into_response();
     if let Some(allow) = head.headers.get(header::ALLOW) {
         response.headers_mut().insert(header::ALLOW, allow.clone());
     }
     response
+}
+
+fn is_json(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind == "application/json")
 }

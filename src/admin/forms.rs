@@ -1,7 +1,9 @@
-//! The forms of what callers send: what the document says of a text stands beside what the server takes.
+//! The forms of texts that callers send: each with its reader and its schema for OpenAPI.
 //!
-//! The document must be neither laxer nor stricter than the server, so texts are taken in one spelling only: numbers without
-//! signs and leading zeros, times with each part smaller than the next larger unit.
+//! The schema must be neither laxer nor stricter than the reader. So each text has one spelling
+//! only: numbers have no sign and no leading zeros, and in a time such as `1h30m` each part is
+//! smaller than the next larger unit. [`ParameterForm`] describes parameters of a path or a query;
+//! [`PlainText`] and [`DurationSeconds`] are fields of a body.
 
 use std::net::IpAddr;
 
@@ -13,15 +15,15 @@ use crate::dns::{Name, RecordType};
 use crate::explain::ExplainClient;
 use crate::steering::Bias;
 
-/// Longest reason and name of who says so, in characters.
+/// Longest reason or author, in characters.
 const LONGEST: usize = 500;
-/// Longest domain name, in characters, escapes counted as they are written.
+/// Longest domain name as it is written, with its escapes, in characters.
 const LONGEST_NAME: usize = 253;
 /// Highest weight.
 pub const MOST_WEIGHT: u32 = 1_000_000;
-/// Highest number that every reader of JSON keeps as it is (RFC 8259 section 6).
+/// Highest number that every JSON parser keeps exactly (RFC 8259 section 6).
 pub const MOST_WHOLE: u64 = (1 << 53) - 1;
-/// Longest time that an order may be given for: ten years, in days.
+/// Longest time that an override may hold: ten years, in days.
 const ORDER_DAYS: u64 = 3650;
 /// Longest time of a lease, in days.
 const LEASE_DAYS: u64 = 1;
@@ -29,15 +31,15 @@ const LEASE_DAYS: u64 = 1;
 /// The form of a parameter.
 #[derive(Debug, Clone, Copy)]
 pub enum ParameterForm {
-    /// Any text but none: a name of the configuration, which is there or is not.
+    /// A text that is not empty: a name in the configuration, which may not exist.
     Named,
     /// One of these words.
     Words(&'static [&'static str]),
     /// A number.
     Whole {
-        /// The least.
+        /// Lowest value.
         least: u64,
-        /// The most.
+        /// Highest value.
         most: u64,
     },
     /// A domain name.
@@ -55,10 +57,8 @@ pub enum ParameterForm {
 }
 
 impl ParameterForm {
-    /// What the document says of it.
+    /// Its schema in the OpenAPI document.
     pub fn schema(self) -> Value {
-        let pattern =
-            |pattern: String| json!({ "type": "string", "pattern": format!("^(?:{pattern})$") });
         match self {
             ParameterForm::Named => json!({ "type": "string", "minLength": 1 }),
             ParameterForm::Words(words) => json!({ "type": "string", "enum": words }),
@@ -66,42 +66,54 @@ impl ParameterForm {
                 json!({ "type": "integer", "minimum": least, "maximum": most })
             }
             ParameterForm::Name => {
-                let mut schema = pattern(name_pattern());
+                let mut schema = pattern_schema(name_pattern());
                 schema["maxLength"] = LONGEST_NAME.into();
                 schema
             }
             ParameterForm::RecordType => {
-                let known: Vec<&str> = (0..=u16::MAX)
-                    .filter_map(|number| RecordType(number).mnemonic())
-                    .collect();
                 let by_number = format!("TYPE(?:0|{})", up_to(u16::MAX.into()));
-                json!({ "anyOf": [{ "type": "string", "enum": known }, pattern(by_number)] })
+                let by_word = json!({ "type": "string", "enum": known_types() });
+                json!({ "anyOf": [by_word, pattern_schema(by_number)] })
             }
             ParameterForm::Client => {
                 let (v4, v6) = (v4_pattern(), v6_pattern());
-                pattern(format!(
-                    "{v4}(?:/(?:0|{}))?|(?:{v6})(?:/(?:0|{}))?",
-                    up_to(32),
-                    up_to(128)
+                let (v4_prefix, v6_prefix) = (up_to(32), up_to(128));
+                pattern_schema(format!(
+                    "{v4}(?:/(?:0|{v4_prefix}))?|(?:{v6})(?:/(?:0|{v6_prefix}))?"
                 ))
             }
-            ParameterForm::Address => pattern(format!("{}|{}", v4_pattern(), v6_pattern())),
-            ParameterForm::Weight => pattern(format!("[^=]+=(?:0|{})", up_to(MOST_WEIGHT.into()))),
-            ParameterForm::Bias => pattern(format!("[^=]+=(?:0|-?{})", up_to(99))),
+            ParameterForm::Address => pattern_schema(format!("{}|{}", v4_pattern(), v6_pattern())),
+            ParameterForm::Weight => {
+                pattern_schema(format!("[^=]+=(?:0|{})", up_to(MOST_WEIGHT.into())))
+            }
+            ParameterForm::Bias => pattern_schema(format!("[^=]+=(?:0|-?{})", up_to(99))),
         }
     }
 }
 
-/// A number in the one way to write it.
-pub fn read_whole(text: &str, least: u64, most: u64) -> Option<u64> {
-    let is_plain =
-        text.bytes().all(|octet| octet.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    text.parse()
-        .ok()
-        .filter(|number| is_plain && (least..=most).contains(number))
+/// A text that matches a pattern as a whole.
+fn pattern_schema(pattern: String) -> Value {
+    json!({ "type": "string", "pattern": format!("^(?:{pattern})$") })
 }
 
-/// A domain name of visible ASCII characters; others are escaped.
+/// Every record type that has a mnemonic.
+fn known_types() -> Vec<&'static str> {
+    (0..=u16::MAX)
+        .filter_map(|number| RecordType(number).mnemonic())
+        .collect()
+}
+
+/// A whole number without a sign or leading zeros; `None`: it is another text, or out of bounds.
+pub fn read_whole(text: &str, least: u64, most: u64) -> Option<u64> {
+    let has_leading_zero = text.starts_with('0') && text != "0";
+    if has_leading_zero || !text.bytes().all(|octet| octet.is_ascii_digit()) {
+        return None;
+    }
+    let number = text.parse().ok()?;
+    (least..=most).contains(&number).then_some(number)
+}
+
+/// A domain name of visible ASCII characters; others must be escaped.
 ///
 /// # Errors
 /// A sentence.
@@ -111,10 +123,8 @@ pub fn read_name(text: &str) -> Result<Name, String> {
             "name {text:?}: longer than {LONGEST_NAME} characters"
         ));
     }
-    if text
-        .bytes()
-        .any(|octet| octet.is_ascii() && !octet.is_ascii_graphic())
-    {
+    let is_blank = |octet: u8| octet.is_ascii() && !octet.is_ascii_graphic();
+    if text.bytes().any(is_blank) {
         return Err(format!(
             "name {text:?}: holds a blank or a control character; they are escaped, as in \\032"
         ));
@@ -128,16 +138,17 @@ pub fn read_name(text: &str) -> Result<Name, String> {
 /// # Errors
 /// A sentence.
 pub fn read_record_type(text: &str) -> Result<RecordType, String> {
-    let number = text
-        .strip_prefix("TYPE")
-        .is_none_or(|number| read_whole(number, 0, u16::MAX.into()).is_some());
-    let known = text
-        .parse::<RecordType>()
-        .ok()
-        .filter(|_| number && !text.contains(|c: char| c.is_ascii_lowercase()));
-    known.ok_or_else(|| {
-        format!("type {text:?}: no such record type; they have capital letters, and unknown ones are written TYPE123")
-    })
+    let has_own_spelling = match text.strip_prefix("TYPE") {
+        Some(number) => read_whole(number, 0, u16::MAX.into()).is_some(),
+        None => !text.contains(|c: char| c.is_ascii_lowercase()),
+    };
+    match text.parse() {
+        Ok(rtype) if has_own_spelling => Ok(rtype),
+        _ => Err(format!(
+            "type {text:?}: no such record type; they have capital letters, and unknown ones are \
+             written TYPE123"
+        )),
+    }
 }
 
 /// An address, or a client subnet.
@@ -145,61 +156,64 @@ pub fn read_record_type(text: &str) -> Result<RecordType, String> {
 /// # Errors
 /// A sentence.
 pub fn read_client(text: &str) -> Result<ExplainClient, String> {
-    let prefix = text
-        .split_once('/')
-        .is_none_or(|(_, prefix)| read_whole(prefix, 0, 128).is_some());
+    let has_own_spelling = match text.split_once('/') {
+        Some((_, prefix)) => read_whole(prefix, 0, 128).is_some(),
+        None => true,
+    };
     match text.parse::<ExplainClient>() {
-        Ok(asker) if prefix => Ok(asker),
+        Ok(client) if has_own_spelling => Ok(client),
         Ok(_) => Err(format!("client {text:?}: its prefix begins with a 0")),
         Err(error) => Err(format!("client {text:?}: {error}")),
     }
 }
 
-/// `fra=20`
+/// Reads `fra=20`.
 ///
 /// # Errors
 /// A sentence.
 pub fn read_weight(text: &str) -> Result<(String, u32), String> {
-    let wrong = || format!("{text:?} is not REGION=WEIGHT with a weight from 0 to {MOST_WEIGHT}");
-    let (region, weight) = text
-        .split_once('=')
-        .filter(|(region, _)| !region.is_empty())
-        .ok_or_else(wrong)?;
-    let weight =
-        read_whole(weight, 0, MOST_WEIGHT.into()).and_then(|weight| u32::try_from(weight).ok());
-    Ok((region.to_owned(), weight.ok_or_else(wrong)?))
+    let wrong = format!("{text:?} is not REGION=WEIGHT with a weight from 0 to {MOST_WEIGHT}");
+    let Some((region, weight)) = split_region(text) else {
+        return Err(wrong);
+    };
+    match read_whole(weight, 0, MOST_WEIGHT.into()) {
+        Some(weight) => Ok((region.to_owned(), weight as u32)),
+        None => Err(wrong),
+    }
 }
 
-/// `fra=-20`
+/// Reads `fra=-20`.
 ///
 /// # Errors
 /// A sentence.
 pub fn read_bias(text: &str) -> Result<(String, Bias), String> {
-    let wrong = || format!("{text:?} is not REGION=BIAS with a bias from -99 to 99");
-    let (region, bias) = text
-        .split_once('=')
-        .filter(|(region, _)| !region.is_empty())
-        .ok_or_else(wrong)?;
-    let is_plain = match bias.strip_prefix('-') {
+    let wrong = format!("{text:?} is not REGION=BIAS with a bias from -99 to 99");
+    let Some((region, bias)) = split_region(text) else {
+        return Err(wrong);
+    };
+    let has_own_spelling = match bias.strip_prefix('-') {
         Some(number) => read_whole(number, 1, 99).is_some(),
         None => read_whole(bias, 0, 99).is_some(),
     };
-    let bias = bias
-        .parse()
-        .ok()
-        .filter(|_| is_plain)
-        .and_then(Bias::new)
-        .ok_or_else(wrong)?;
-    Ok((region.to_owned(), bias))
+    match bias.parse().ok().and_then(Bias::new) {
+        Some(bias) if has_own_spelling => Ok((region.to_owned(), bias)),
+        _ => Err(wrong),
+    }
 }
 
-/// A text for people: so many characters, none of which moves a cursor.
+/// The region and the value of `REGION=VALUE`.
+fn split_region(text: &str) -> Option<(&str, &str)> {
+    let (region, value) = text.split_once('=')?;
+    (!region.is_empty()).then_some((region, value))
+}
+
+/// A text for people, such as a reason: limited in length and without control characters.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PlainText(String);
 
 impl PlainText {
-    /// Without the blanks around it.
+    /// The text without the blanks around it.
     pub fn text(&self) -> &str {
         self.0.trim()
     }
@@ -234,14 +248,14 @@ impl JsonSchema for PlainText {
     }
 }
 
-/// A time in whole seconds, from one second to so many days.
+/// A time in whole seconds, from one second to `DAYS` days.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct DurationSeconds<const DAYS: u64>(String);
 
-/// The time of an order.
+/// How long an override holds, or how long it takes to take effect.
 pub type OrderTime = DurationSeconds<ORDER_DAYS>;
-/// The time of a lease.
+/// How long a lease lasts.
 pub type LeaseTime = DurationSeconds<LEASE_DAYS>;
 
 impl<const DAYS: u64> DurationSeconds<DAYS> {
@@ -255,9 +269,9 @@ impl<const DAYS: u64> TryFrom<String> for DurationSeconds<DAYS> {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        match seconds(&text).filter(|seconds| (1..=DAYS * DAY).contains(seconds)) {
-            Some(_) => Ok(DurationSeconds(text)),
-            None => Err(format!(
+        match seconds(&text) {
+            Some(seconds) if (1..=DAYS * DAY).contains(&seconds) => Ok(DurationSeconds(text)),
+            _ => Err(format!(
                 "{text:?} is no time from 1s to {DAYS}d; it is written 30s, 2h or 1h30m"
             )),
         }
@@ -274,57 +288,85 @@ impl<const DAYS: u64> JsonSchema for DurationSeconds<DAYS> {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        schemars::json_schema!({ "type": "string", "pattern": format!("^(?:{})$", time_pattern(DAYS)) })
+        let pattern = format!("^(?:{})$", time_pattern(DAYS));
+        schemars::json_schema!({ "type": "string", "pattern": pattern })
     }
 }
 
 /// Seconds of a day.
 const DAY: u64 = 86_400;
 
-/// The units of a time with their seconds, the largest first.
-const UNITS: [(char, u64); 4] = [('d', DAY), ('h', 3600), ('m', 60), ('s', 1)];
+/// A unit of time.
+struct TimeUnit {
+    letter: char,
+    seconds: u64,
+}
 
-/// The seconds of a time: numbers with units, larger units first. Behind the first part, each is smaller than the next
-/// larger unit.
+/// The units of a time, the largest first.
+const UNITS: [TimeUnit; 4] = [
+    TimeUnit {
+        letter: 'd',
+        seconds: DAY,
+    },
+    TimeUnit {
+        letter: 'h',
+        seconds: 3600,
+    },
+    TimeUnit {
+        letter: 'm',
+        seconds: 60,
+    },
+    TimeUnit {
+        letter: 's',
+        seconds: 1,
+    },
+];
+
+/// The seconds of a time: numbers with units, larger units first. After the first part, each part
+/// is smaller than the next larger unit.
 fn seconds(text: &str) -> Option<u64> {
-    let (mut rest, mut total, mut from) = (text, 0_u64, 0);
-    while !rest.is_empty() {
-        let (number, behind) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
-        let at = UNITS
-            .iter()
-            .position(|(unit, _)| behind.starts_with(*unit))
-            .filter(|at| *at >= from)?;
-        let (unit, of_unit) = UNITS[at];
-        let most = if from == 0 {
+    let mut rest = text;
+    let mut total = 0_u64;
+    for (index, unit) in UNITS.iter().enumerate() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit());
+        let (number, behind) = rest.split_at(digits.unwrap_or(rest.len()));
+        let Some(behind) = behind.strip_prefix(unit.letter) else {
+            continue;
+        };
+        let is_first = rest.len() == text.len();
+        let most = if is_first {
             MOST_WHOLE
         } else {
-            most_behind(at)
+            most_of_unit(index)
         };
-        total = total.checked_add(read_whole(number, 1, most)?.checked_mul(of_unit)?)?;
-        from = at + 1;
-        rest = behind.strip_prefix(unit)?;
+        let seconds = read_whole(number, 1, most)?.checked_mul(unit.seconds)?;
+        total = total.checked_add(seconds)?;
+        rest = behind;
     }
-    (from > 0).then_some(total)
+    // Text is left over if a unit is unknown, repeated or out of order.
+    (rest.is_empty() && !text.is_empty()).then_some(total)
 }
 
 /// The highest number of a part that is not the first: 59 of minutes.
-fn most_behind(at: usize) -> u64 {
-    let larger = at.checked_sub(1).map_or(UNITS[0], |larger| UNITS[larger]);
-    larger.1 / UNITS[at].1 - 1
+fn most_of_unit(index: usize) -> u64 {
+    let larger = &UNITS[index.saturating_sub(1)];
+    larger.seconds / UNITS[index].seconds - 1
 }
 
-/// Every time from one second to so many days that [`seconds`] reads.
+/// Every time from one second to `days` days that [`seconds`] reads.
 fn time_pattern(days: u64) -> String {
     let mut parts = Vec::new();
-    for (at, (unit, of_unit)) in UNITS.into_iter().enumerate() {
-        let most = days * DAY / of_unit;
-        // Only what is below the longest time can have smaller parts behind it.
+    for (index, unit) in UNITS.iter().enumerate() {
+        let most = days * DAY / unit.seconds;
+        // Only a time below the longest one can have smaller parts behind it.
         if most > 1 {
-            let behind = |at: usize| format!("(?:{}{})?", up_to(most_behind(at)), UNITS[at].0);
-            let smaller: String = (at + 1..UNITS.len()).map(behind).collect();
-            parts.push(format!("{}{unit}{smaller}", up_to(most - 1)));
+            let mut part = format!("{}{}", up_to(most - 1), unit.letter);
+            for (smaller, unit) in UNITS.iter().enumerate().skip(index + 1) {
+                part += &format!("(?:{}{})?", up_to(most_of_unit(smaller)), unit.letter);
+            }
+            parts.push(part);
         }
-        parts.push(format!("{most}{unit}"));
+        parts.push(format!("{most}{}", unit.letter));
     }
     parts.join("|")
 }
@@ -336,15 +378,13 @@ fn up_to(most: u64) -> String {
     if digits.len() > 1 {
         parts.push(format!("[1-9][0-9]{{0,{}}}", digits.len() - 2));
     }
-    for (at, digit) in digits.char_indices() {
-        let least = if at == 0 { '1' } else { '0' };
-        let behind = digits.len() - at - 1;
+    for (index, digit) in digits.char_indices() {
+        let least = if index == 0 { '1' } else { '0' };
         if digit > least {
+            let same = &digits[..index];
             let below = char::from_u32(digit as u32 - 1).unwrap_or(least);
-            parts.push(format!(
-                "{}[{least}-{below}][0-9]{{{behind}}}",
-                &digits[..at]
-            ));
+            let behind = digits.len() - index - 1;
+            parts.push(format!("{same}[{least}-{below}][0-9]{{{behind}}}"));
         }
     }
     parts.push(digits);
@@ -361,22 +401,29 @@ fn v4_pattern() -> String {
     format!(r"(?:{octet}\.){{3}}{octet}")
 }
 
-/// RFC 3986 section 3.2.2.
+/// An IPv6 address (RFC 3986 section 3.2.2).
 fn v6_pattern() -> String {
     let group = "[0-9A-Fa-f]{1,4}";
     let last = format!("(?:{group}:{group}|{})", v4_pattern());
     let mut forms = vec![format!("(?:{group}:){{6}}{last}")];
-    let left = |most: usize| match most {
-        0 => String::new(),
-        most => format!("(?:(?:{group}:){{0,{}}}{group})?", most - 1),
-    };
-    forms.extend((0..=5).map(|most| format!("{}::(?:{group}:){{{}}}{last}", left(most), 5 - most)));
-    forms.push(format!("{}::{group}", left(6)));
-    forms.push(format!("{}::", left(7)));
+    for most in 0..=5 {
+        let left = groups_before(group, most);
+        forms.push(format!("{left}::(?:{group}:){{{}}}{last}", 5 - most));
+    }
+    forms.push(format!("{}::{group}", groups_before(group, 6)));
+    forms.push(format!("{}::", groups_before(group, 7)));
     format!("(?:{})", forms.join("|"))
 }
 
-/// An address in one of its usual forms.
+/// At most `most` groups in front of the `::`.
+fn groups_before(group: &str, most: usize) -> String {
+    if most == 0 {
+        return String::new();
+    }
+    format!("(?:(?:{group}:){{0,{}}}{group})?", most - 1)
+}
+
+/// An IPv4 or IPv6 address.
 ///
 /// # Errors
 /// A sentence.

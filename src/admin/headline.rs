@@ -1,9 +1,13 @@
-//! The headline: the worst thing that is true now, and how many other things are.
+//! The headline of the status: the worst problem now, and how many others there are.
 //!
-//! What takes their region from clients comes first, then what is down, then what nobody could ask, then what operators
-//! keep out, then what is on its way back. Of things that are equally bad the one that moves more traffic comes first, then the
-//! one that lasts longer.
+//! Each problem is a [`Finding`] with a [`Severity`]. Clients without a live region come first,
+//! then regions and endpoints that are down, then endpoints that cannot be probed, then what
+//! operators keep out, then regions that take a part of their clients only. Of equally severe
+//! findings, the one that moves more traffic comes first, then the one that lasts longer. For
+//! example: `1 of 3 regions of www.example.com is down: fra (connection refused, for 12s); and 2
+//! more`.
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use super::health::{EndpointHealth, RegionHealth};
@@ -12,55 +16,49 @@ use crate::config::values::duration_text;
 use crate::control::standing::FULL;
 use crate::foresight::coverage::Coverage;
 
-/// How bad something is, the worst first.
+/// How bad a finding is, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Severity {
     /// Clients of a service have no live region.
     Uncovered,
     /// Regions are down.
     RegionDown,
-    /// An endpoint is down, and its region is not.
+    /// An endpoint is down, but its region takes clients.
     EndpointDown,
-    /// Something cannot be asked, for want of something on this server's side.
+    /// This server lacks something that a probe needs.
     NotProbed,
-    /// An order keeps regions or endpoints out.
-    Ordered,
+    /// An override keeps regions or endpoints out.
+    Overridden,
     /// A region takes a part of its clients only.
     Partial,
 }
 
-/// One thing that is not as it should be.
+/// One problem.
 #[derive(Debug)]
 struct Finding {
     severity: Severity,
     /// The part of the clients without a live region, in per cent.
     uncovered: f64,
-    /// Answers per second that went elsewhere.
+    /// Answers per second that moved elsewhere.
     moved: f64,
-    /// Since how many seconds.
+    /// How long it has lasted.
     seconds: u64,
     sentence: String,
 }
 
-/// The sentence. `holds`: the monitor doubts itself, and what was agreed is held.
+/// The headline. `holds`: nothing can be reached, so the monitor holds the last agreed health.
 pub fn headline(services: &[ServiceStatus], holds: bool) -> String {
     if holds {
         return "nothing can be reached from here at the moment, so the last agreed health is held"
             .to_owned();
     }
-    let mut findings: Vec<Finding> = services.iter().flat_map(findings_of).collect();
+    let mut findings = Vec::new();
+    for service in services {
+        findings.extend(service.findings());
+    }
     findings.extend(not_probed(services));
-    // Of equals, the first listed.
-    findings.sort_by(|one, other| {
-        let moved = other
-            .moved
-            .total_cmp(&one.moved)
-            .then(other.uncovered.total_cmp(&one.uncovered));
-        one.severity
-            .cmp(&other.severity)
-            .then(moved)
-            .then(other.seconds.cmp(&one.seconds))
-    });
+    // The sort is stable, so of equals the first listed stays first.
+    findings.sort_by(Finding::compare);
     match &findings[..] {
         [] => "every region serves".to_owned(),
         [only] => only.sentence.clone(),
@@ -68,240 +66,282 @@ pub fn headline(services: &[ServiceStatus], holds: bool) -> String {
     }
 }
 
-/// What is not as it should be in one service. Regions that are down are told with the clients that they leave alone.
-fn findings_of(service: &ServiceStatus) -> Vec<Finding> {
-    let is_down = |region: &&RegionHealth| is_out(region) && !is_ordered_out(region);
-    let is_ordered = |region: &&RegionHealth| is_out(region) && is_ordered_out(region);
-    let down = regions_out(
-        service,
-        Severity::RegionDown,
-        service.health.iter().filter(is_down).collect(),
-    );
-    let ordered = regions_out(
-        service,
-        Severity::Ordered,
-        service.health.iter().filter(is_ordered).collect(),
-    );
-    let mut out: Vec<Finding> = [down, ordered].into_iter().flatten().collect();
-    if let Some(coverage) = worst_coverage(service) {
-        out = vec![uncovered(service, coverage, out)];
-    }
-    out.extend(
-        service
-            .health
-            .iter()
-            .filter(|region| !is_out(region))
-            .filter_map(|region| partly(service, region)),
-    );
-    out
-}
-
-/// The family of which the most clients have no live region.
-fn worst_coverage(service: &ServiceStatus) -> Option<&Coverage> {
-    let losing = service
-        .coverage
-        .iter()
-        .filter(|coverage| !coverage.is_whole());
-    losing.max_by(|one, other| {
-        // Of equals, the first listed.
-        one.worst_percent()
-            .total_cmp(&other.worst_percent())
-            .then(std::cmp::Ordering::Greater)
-    })
-}
-
-/// Clients without a live region, and why.
-fn uncovered(service: &ServiceStatus, coverage: &Coverage, causes: Vec<Finding>) -> Finding {
-    let mut finding = Finding {
-        severity: Severity::Uncovered,
-        uncovered: coverage.worst_percent(),
-        moved: 0.0,
-        seconds: 0,
-        sentence: coverage.sentence(&service.name),
-    };
-    for cause in causes {
-        finding.moved += cause.moved;
-        finding.seconds = finding.seconds.max(cause.seconds);
-        finding.sentence += &format!("; {}", cause.sentence);
-    }
-    finding
-}
-
-/// `1 of 3 regions of www.example.com is down: fra (connection refused, for 12s)`
-fn regions_out(
-    service: &ServiceStatus,
-    severity: Severity,
-    out: Vec<&RegionHealth>,
-) -> Option<Finding> {
-    if out.is_empty() {
-        return None;
-    }
-    let (count, all) = (out.len(), service.health.len());
-    let be = if count == 1 { "is" } else { "are" };
-    let regions = if all == 1 { "region" } else { "regions" };
-    let causes: Vec<String> = out
-        .iter()
-        .map(|region| cause(&region.region, region))
-        .collect();
-    let word = match severity {
-        Severity::Ordered => ordered_word(&out),
-        _ => "down",
-    };
-    Some(Finding {
-        severity,
-        uncovered: 0.0,
-        moved: out.iter().map(|region| region.moved_per_second).sum(),
-        seconds: out.iter().map(|region| lasting(region)).max().unwrap_or(0),
-        sentence: format!(
-            "{count} of {all} {regions} of {} {be} {word}: {}",
-            service.name,
-            causes.join(", ")
-        ),
-    })
-}
-
-/// What is not as it should be in a region that serves somebody.
-fn partly(service: &ServiceStatus, region: &RegionHealth) -> Option<Finding> {
-    let finding = |severity, sentence| Finding {
-        severity,
-        uncovered: 0.0,
-        moved: region.moved_per_second,
-        seconds: lasting(region),
-        sentence,
-    };
-    if region.endpoints.iter().any(|endpoint| !endpoint.up) {
-        let (severity, word) = match is_ordered_out(region) {
-            true => (Severity::Ordered, ordered_word(&[region])),
-            false => (Severity::EndpointDown, "down"),
-        };
-        let cause = cause(&region.region, region);
-        return Some(finding(
-            severity,
-            format!("an endpoint of {} is {word}: {cause}", service.name),
-        ));
-    }
-    (region.share_percent < 100.0).then(|| {
-        let (share, name) = (region.share_percent, &region.region);
-        let why = if region.full {
-            FULL
-        } else {
-            region.order.as_deref().unwrap_or("is returning")
-        };
-        finding(
-            Severity::Partial,
-            format!(
-                "{name} of {} {why}; it takes {share:.0}% of its clients",
-                service.name
-            ),
-        )
-    })
-}
-
-/// Each reason for which something cannot be asked.
+/// One finding for each reason why endpoints cannot be probed.
 fn not_probed(services: &[ServiceStatus]) -> Vec<Finding> {
-    let regions = services.iter().flat_map(|service| &service.health);
     let mut reasons: Vec<&String> = Vec::new();
-    for reason in regions
-        .flat_map(|region| &region.endpoints)
-        .filter_map(|endpoint| endpoint.not_probed.as_ref())
-    {
-        if !reasons.contains(&reason) {
-            reasons.push(reason);
+    let regions = services.iter().flat_map(|service| &service.health);
+    for endpoint in regions.flat_map(|region| &region.endpoints) {
+        match &endpoint.not_probed {
+            Some(reason) if !reasons.contains(&reason) => reasons.push(reason),
+            _ => {}
         }
     }
-    let finding = |reason: &String| Finding {
-        severity: Severity::NotProbed,
-        uncovered: 0.0,
-        moved: 0.0,
-        seconds: 0,
-        sentence: format!("the agreed health is held where nobody can be asked: {reason}"),
-    };
-    reasons.into_iter().map(finding).collect()
+    let mut findings = Vec::new();
+    for reason in reasons {
+        let sentence = format!("the agreed health is held where nobody can be asked: {reason}");
+        findings.push(Finding::new(Severity::NotProbed, sentence));
+    }
+    findings
 }
 
-/// For how many seconds the first endpoint that is out has been; 0: none is.
-fn lasting(region: &RegionHealth) -> u64 {
-    let out = region.endpoints.iter().filter(|endpoint| !endpoint.up);
-    out.filter_map(|endpoint| endpoint.seconds)
-        .max()
-        .unwrap_or(0)
+impl Finding {
+    fn new(severity: Severity, sentence: String) -> Finding {
+        Finding {
+            severity,
+            uncovered: 0.0,
+            moved: 0.0,
+            seconds: 0,
+            sentence,
+        }
+    }
+
+    /// The worse one first.
+    fn compare(&self, other: &Finding) -> Ordering {
+        self.severity
+            .cmp(&other.severity)
+            .then(other.moved.total_cmp(&self.moved))
+            .then(other.uncovered.total_cmp(&self.uncovered))
+            .then(other.seconds.cmp(&self.seconds))
+    }
+
+    /// Adds the region that a finding is about.
+    fn add(&mut self, region: &RegionHealth) {
+        self.moved += region.moved_per_second;
+        self.seconds = self.seconds.max(region.seconds_down());
+    }
 }
 
-/// `drained` or `forced down`; both: `out by order`.
-fn ordered_word(regions: &[&RegionHealth]) -> &'static str {
-    let mut words = Vec::new();
+impl ServiceStatus {
+    /// The problems of a service. If clients have no live region, the regions that are out are the
+    /// causes of that finding instead of findings of their own.
+    fn findings(&self) -> Vec<Finding> {
+        let mut down = Vec::new();
+        let mut overridden = Vec::new();
+        let mut partial = Vec::new();
+        for region in &self.health {
+            if !region.is_out() {
+                partial.extend(self.partly_out(region));
+            } else if region.is_overridden() {
+                overridden.push(region);
+            } else {
+                down.push(region);
+            }
+        }
+        let mut findings = Vec::new();
+        if !down.is_empty() {
+            findings.push(self.regions_out(Severity::RegionDown, "down", &down));
+        }
+        if !overridden.is_empty() {
+            let word = override_word(&overridden);
+            findings.push(self.regions_out(Severity::Overridden, word, &overridden));
+        }
+        if let Some(coverage) = self.worst_coverage() {
+            findings = vec![self.uncovered(coverage, findings)];
+        }
+        findings.extend(partial);
+        findings
+    }
+
+    /// The record type for which the most clients have no live region, the first of equals.
+    fn worst_coverage(&self) -> Option<&Coverage> {
+        let mut worst: Option<&Coverage> = None;
+        for coverage in &self.coverage {
+            let is_worse = match worst {
+                Some(worst) => coverage.worst_percent() > worst.worst_percent(),
+                None => true,
+            };
+            if !coverage.is_whole() && is_worse {
+                worst = Some(coverage);
+            }
+        }
+        worst
+    }
+
+    /// Clients without a live region, with the causes.
+    fn uncovered(&self, coverage: &Coverage, causes: Vec<Finding>) -> Finding {
+        let mut finding = Finding::new(Severity::Uncovered, coverage.sentence(&self.name));
+        finding.uncovered = coverage.worst_percent();
+        for cause in causes {
+            finding.moved += cause.moved;
+            finding.seconds = finding.seconds.max(cause.seconds);
+            finding.sentence += &format!("; {}", cause.sentence);
+        }
+        finding
+    }
+
+    /// `1 of 3 regions of www.example.com is down: fra (connection refused, for 12s)`
+    fn regions_out(&self, severity: Severity, word: &str, out: &[&RegionHealth]) -> Finding {
+        let (count, all) = (out.len(), self.health.len());
+        let be = if count == 1 { "is" } else { "are" };
+        let regions = if all == 1 { "region" } else { "regions" };
+        let causes: Vec<String> = out.iter().map(|region| region.cause()).collect();
+        let sentence = format!(
+            "{count} of {all} {regions} of {} {be} {word}: {}",
+            self.name,
+            causes.join(", ")
+        );
+        let mut finding = Finding::new(severity, sentence);
+        for region in out {
+            finding.add(region);
+        }
+        finding
+    }
+
+    /// The problem of a region that still takes clients.
+    fn partly_out(&self, region: &RegionHealth) -> Option<Finding> {
+        let mut finding = if region.endpoints.iter().any(|endpoint| !endpoint.up) {
+            let (severity, word) = if region.is_overridden() {
+                (Severity::Overridden, override_word(&[region]))
+            } else {
+                (Severity::EndpointDown, "down")
+            };
+            let cause = region.cause();
+            let sentence = format!("an endpoint of {} is {word}: {cause}", self.name);
+            Finding::new(severity, sentence)
+        } else if region.share_percent < 100.0 {
+            let sentence = format!(
+                "{} of {} {}; it takes {:.0}% of its clients",
+                region.region,
+                self.name,
+                region.why_partial(),
+                region.share_percent
+            );
+            Finding::new(Severity::Partial, sentence)
+        } else {
+            return None;
+        };
+        finding.add(region);
+        Some(finding)
+    }
+}
+
+/// `drained` or `forced down` if that is true of all that is out in these regions; else `out by
+/// order`.
+fn override_word(regions: &[&RegionHealth]) -> &'static str {
+    let mut overrides = Vec::new();
     for region in regions {
-        let of_endpoints = region
-            .endpoints
-            .iter()
-            .filter(|it| !it.up)
-            .filter_map(|it| it.order.as_deref());
-        match region
-            .order
-            .as_deref()
-            .filter(|_| region.share_percent == 0.0)
-        {
-            Some(order) => words.push(order),
-            None => words.extend(of_endpoints),
+        match region.whole_override() {
+            Some(sentence) => overrides.push(sentence),
+            None => {
+                let out = region.endpoints.iter().filter(|endpoint| !endpoint.up);
+                overrides.extend(out.filter_map(|endpoint| endpoint.order.as_deref()));
+            }
         }
     }
-    let all = |word: &str| words.iter().all(|order| order.starts_with(word));
-    match (all("is drained"), all("is forced down")) {
+    let are_drained = overrides.iter().all(|it| it.starts_with("is drained"));
+    let are_forced = overrides.iter().all(|it| it.starts_with("is forced down"));
+    match (are_drained, are_forced) {
         (true, false) => "drained",
         (false, true) => "forced down",
         _ => "out by order",
     }
 }
 
-/// An order keeps it out, as a whole or each endpoint that is out.
-fn is_ordered_out(region: &RegionHealth) -> bool {
-    let mut out = region
-        .endpoints
-        .iter()
-        .filter(|endpoint| !endpoint.up)
-        .peekable();
-    let whole = region.order.is_some() && region.share_percent == 0.0;
-    whole || out.peek().is_some() && out.all(|endpoint| endpoint.order.is_some())
+impl RegionHealth {
+    /// Whether it takes no clients over IPv4, over IPv6 or at all.
+    fn is_out(&self) -> bool {
+        self.share_percent == 0.0
+            || self.has_lost_all(EndpointHealth::is_v4)
+            || self.has_lost_all(EndpointHealth::is_v6)
+    }
+
+    /// Whether it has endpoints of a family, and all of them are down.
+    fn has_lost_all(&self, is_of_family: fn(&EndpointHealth) -> bool) -> bool {
+        let mut has_any = false;
+        for endpoint in &self.endpoints {
+            if is_of_family(endpoint) {
+                if endpoint.up {
+                    return false;
+                }
+                has_any = true;
+            }
+        }
+        has_any
+    }
+
+    /// Whether an override keeps it out, as a whole or each of its endpoints that is out.
+    fn is_overridden(&self) -> bool {
+        if self.whole_override().is_some() {
+            return true;
+        }
+        let mut has_any = false;
+        for endpoint in &self.endpoints {
+            if !endpoint.up {
+                if endpoint.order.is_none() {
+                    return false;
+                }
+                has_any = true;
+            }
+        }
+        has_any
+    }
+
+    /// The override that keeps the whole region out.
+    fn whole_override(&self) -> Option<&str> {
+        if self.share_percent == 0.0 {
+            self.order.as_deref()
+        } else {
+            None
+        }
+    }
+
+    /// How long the first endpoint that is out has been out; 0 if none is.
+    fn seconds_down(&self) -> u64 {
+        let mut longest = 0;
+        for endpoint in &self.endpoints {
+            if !endpoint.up {
+                longest = longest.max(endpoint.seconds.unwrap_or(0));
+            }
+        }
+        longest
+    }
+
+    /// Why it takes less than all of its clients although all endpoints are up.
+    fn why_partial(&self) -> &str {
+        if self.full {
+            FULL
+        } else {
+            self.order.as_deref().unwrap_or("is returning")
+        }
+    }
+
+    /// `fra (connection refused, for 12s)`
+    fn cause(&self) -> String {
+        let name = &self.region;
+        if let Some(order) = self.whole_override() {
+            return format!("{name} ({order})");
+        }
+        let Some(endpoint) = self.endpoints.iter().find(|endpoint| !endpoint.up) else {
+            return name.clone();
+        };
+        if let Some(order) = &endpoint.order {
+            return format!("{name} ({} {order})", endpoint.endpoint);
+        }
+        let reason = endpoint.reason.as_ref().or(endpoint.not_probed.as_ref());
+        let reason = match reason {
+            Some(reason) => reason,
+            None => "answers again, not yet for long enough",
+        };
+        match endpoint.seconds {
+            Some(seconds) => {
+                let lasting = duration_text(Duration::from_secs(seconds));
+                format!("{name} ({reason}, for {lasting})")
+            }
+            None => format!("{name} ({reason})"),
+        }
+    }
 }
 
-/// Nobody is sent there, by IPv4 or by IPv6 or at all.
-fn is_out(region: &RegionHealth) -> bool {
-    let family = |wanted: &dyn Fn(&EndpointHealth) -> bool| {
-        let mut of_it = region
-            .endpoints
-            .iter()
-            .filter(|endpoint| wanted(endpoint))
-            .peekable();
-        of_it.peek().is_some() && of_it.all(|endpoint| !endpoint.up)
-    };
-    let is_v6 = |endpoint: &EndpointHealth| endpoint.endpoint.contains(':');
-    region.share_percent == 0.0 || family(&|endpoint| !is_v6(endpoint)) || family(&is_v6)
-}
+impl EndpointHealth {
+    /// Whether it is an IPv6 address.
+    fn is_v6(&self) -> bool {
+        self.endpoint.contains(':')
+    }
 
-/// `fra (connection refused, for 12s)`
-fn cause(name: &str, region: &RegionHealth) -> String {
-    if let Some(order) = region
-        .order
-        .as_ref()
-        .filter(|_| region.share_percent == 0.0)
-    {
-        return format!("{name} ({order})");
+    /// Whether it is an IPv4 address or a name.
+    fn is_v4(&self) -> bool {
+        !self.is_v6()
     }
-    let Some(endpoint) = region.endpoints.iter().find(|endpoint| !endpoint.up) else {
-        return name.to_owned();
-    };
-    if let Some(order) = &endpoint.order {
-        return format!("{name} ({} {order})", endpoint.endpoint);
-    }
-    let lasting = endpoint
-        .seconds
-        .map(|seconds| format!(", for {}", duration_text(Duration::from_secs(seconds))));
-    let reason = endpoint
-        .reason
-        .as_deref()
-        .or(endpoint.not_probed.as_deref())
-        .unwrap_or("answers again, not yet for long enough");
-    format!("{name} ({reason}{})", lasting.unwrap_or_default())
 }
 
 #[cfg(test)]

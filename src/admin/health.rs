@@ -1,4 +1,7 @@
-//! How regions and endpoints stand: the part of `GET /v1/status` about health.
+//! The state of regions and endpoints, for `GET /v1/status` and the metrics.
+//!
+//! [`services`] turns a [`HealthView`], which is consistent in itself, into plain structures that
+//! serialise to JSON. Endpoints without a check are reported as `unchecked` and count as up.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::status::ServiceStatus;
-use crate::catalog::keys::{ByRegion, RegionKey};
-use crate::config::{Endpoint, EndpointTarget, ServiceConfig};
+use crate::catalog::present::RegionAvailability;
+use crate::config::{Endpoint, EndpointTarget, ServiceConfig, ServiceRegion};
 use crate::control::standing::FULL;
 use crate::control::targets::ProbeRef;
 use crate::control::{HealthView, word};
@@ -15,30 +18,31 @@ use crate::foresight::coverage::Coverage;
 use crate::health::probe::ProbePhases;
 use crate::resolve::ResolvedName;
 
-/// The verdict of an endpoint that nobody asks.
+/// The verdict of an endpoint without a check.
 const UNCHECKED: &str = "unchecked";
 
 /// One region of a service.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RegionHealth {
-    /// Its name.
+    /// The name of the region.
     pub region: String,
     /// The part of its clients that it takes now, in per cent.
     pub share_percent: f64,
-    /// Answers that it has given, here and since the service was last compiled.
+    /// Answers that this server has sent to it since the service was last compiled.
     #[serde(default)]
     pub answers: u64,
     /// The same per second, over the last seconds.
     #[serde(default)]
     pub answers_per_second: f64,
-    /// Answers per second that it gave when it last lost clients, and that went elsewhere, while it has less than all of
-    /// them; else 0.
+    /// While it takes a part of its clients only: answers per second that it had before and that
+    /// now go elsewhere. Else 0.
     #[serde(default)]
     pub moved_per_second: f64,
-    /// It takes no more because it has no room for more.
+    /// Whether it has reached its capacity.
     #[serde(default)]
     pub full: bool,
-    /// The order that counts for it as a whole, or sends some of its clients elsewhere: `is drained by ...`.
+    /// The order that applies to the whole region, or moves some of its clients: `is drained by
+    /// ...`.
     #[serde(default)]
     pub order: Option<String>,
     /// Its endpoints, in the order listed.
@@ -48,67 +52,67 @@ pub struct RegionHealth {
 /// One endpoint.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EndpointHealth {
-    /// Its address or name.
+    /// The address or name of the endpoint.
     pub endpoint: String,
     /// The alias that its address was resolved from.
     #[serde(default)]
     pub alias: Option<String>,
-    /// The addresses of its name, where they are looked up: the last good ones.
+    /// If it is a name that is resolved: its addresses, as last resolved.
     #[serde(default)]
     pub addresses: Vec<String>,
-    /// Why its name could not be looked up when it last was due: `does not resolve: ...`; absent where it could.
+    /// Why the last lookup of its name failed: `does not resolve: ...`; absent if it succeeded.
     #[serde(default)]
     pub unresolved: Option<String>,
     /// 0 is a standby.
     pub weight: u32,
-    /// Whether it may be given out.
+    /// Whether answers may hold it.
     pub up: bool,
     /// `up`, `degraded`, `down`, `unknown`, or `unchecked`, which counts as up.
     pub verdict: String,
-    /// When the verdict was agreed, in seconds since 1970; absent if it is unchecked.
+    /// When it came into this state, in seconds since 1970; absent if it is unchecked.
     pub since: Option<u64>,
-    /// For how many seconds; absent if it is unchecked.
+    /// How many seconds ago that was; absent if it is unchecked.
     pub seconds: Option<u64>,
-    /// Why the last probe was not good; absent if it was.
+    /// Why the last probe failed; absent if it did not.
     pub reason: Option<String>,
-    /// Why the last probe could not be made at all, for want of something on this server's side; what was agreed before
-    /// is held.
+    /// Why this server could not make the last probe, such as a lack of descriptors. The state
+    /// from before is held.
     #[serde(default)]
     pub not_probed: Option<String>,
-    /// The order that counts for it: `is drained by ...`.
+    /// The order that applies to it: `is drained by ...`.
     #[serde(default)]
     pub order: Option<String>,
-    /// It came by itself and stays as long as it is renewed.
+    /// Whether it is there by a lease, which must be renewed.
     #[serde(default)]
     pub leased: bool,
-    /// Days until its certificate expires, negative if it has; absent where there is none.
+    /// Days until its certificate expires, negative if it has; absent if it has none.
     pub certificate_days: Option<i64>,
-    /// How busy it says that it is, 1.0 being full; absent if it does not say.
+    /// The load that it reports, 1.0 being full; absent if it reports none.
     pub load: Option<f64>,
     /// How long the last probe took; absent before the first.
     #[serde(default)]
     pub probe: Option<ProbeTimes>,
 }
 
-/// How long a probe took from its start, in milliseconds; what did not happen is absent.
+/// Milliseconds from the start of a probe to the end of each phase; a phase that was not reached is
+/// absent.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbeTimes {
-    /// Until the connection stood.
+    /// The connection is open.
     pub connect: Option<f64>,
-    /// Until the TLS handshake was done.
+    /// The TLS handshake is done.
     pub tls: Option<f64>,
-    /// Until the first octets of the answer came.
+    /// The first octets of the answer are there.
     pub first_byte: Option<f64>,
-    /// Until the body of an HTTP answer was read.
+    /// The body of an HTTP answer is read.
     #[serde(default)]
     pub body: Option<f64>,
-    /// Until everything was over.
+    /// The probe is over.
     pub total: f64,
 }
 
 impl From<ProbePhases> for ProbeTimes {
     fn from(phases: ProbePhases) -> ProbeTimes {
-        let milliseconds = |time: Duration| (time.as_secs_f64() * 10_000.0).round() / 10.0;
         ProbeTimes {
             connect: phases.connect.map(milliseconds),
             tls: phases.tls.map(milliseconds),
@@ -119,140 +123,183 @@ impl From<ProbePhases> for ProbeTimes {
     }
 }
 
+/// With one decimal place.
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 10_000.0).round() / 10.0
+}
+
+/// With one decimal place.
+fn rounded(rate: f64) -> f64 {
+    (rate * 10.0).round() / 10.0
+}
+
 /// Every service with its regions and endpoints, as configured.
 pub fn services(view: &HealthView) -> Vec<ServiceStatus> {
-    let name = |region: &crate::config::ServiceRegion| {
-        view.config
-            .regions
-            .get(usize::from(region.region.0))
-            .map_or(String::new(), |region| region.name.clone())
-    };
-    let status = |(index, service): (usize, &ServiceConfig)| {
-        let health = |(at, region): (usize, &crate::config::ServiceRegion)| {
-            let now = view
-                .availability
-                .services
-                .get(index)
-                .and_then(|now| now.regions.get(at));
-            let up = |endpoint: usize| {
-                now.and_then(|now| now.endpoints.get(endpoint))
-                    .copied()
-                    .unwrap_or(true)
-            };
-            let (service, own) = (service.name.to_string(), name(region));
-            let endpoint = |(number, endpoint): (usize, &Endpoint)| EndpointHealth {
-                leased: view.leases.contains(&service, &own, &endpoint.target),
-                ..endpoint_health(view, (index, at, number), endpoint, up(number))
-            };
-            RegionHealth {
-                region: own.clone(),
-                order: view.region_order(index, at).map(str::to_owned),
-                full: now.is_some_and(|now| now.reason.as_deref() == Some(FULL)),
-                share_percent: now.map_or(1.0, |now| now.share.fraction()) * 100.0,
-                answers: of_region(&view.answers, index, at),
-                answers_per_second: (of_region(&view.rates, index, at) * 10.0).round() / 10.0,
-                moved_per_second: (view.moved.of(RegionKey {
-                    service: index,
-                    region: at,
-                }) * 10.0)
-                    .round()
-                    / 10.0,
-                endpoints: region.endpoints.iter().enumerate().map(endpoint).collect(),
-            }
-        };
-        let health: Vec<RegionHealth> = service.regions.iter().enumerate().map(health).collect();
-        let regions = service.regions.iter().map(name).collect();
-        let coverage = view.coverage.of_service(index).to_vec();
-        ServiceStatus {
+    let mut services = Vec::with_capacity(view.config.services.len());
+    for (index, service) in view.config.services.iter().enumerate() {
+        services.push(ServiceReader::new(view, index, service).status());
+    }
+    services
+}
+
+/// Reads the state of one service from a view.
+struct ServiceReader<'v> {
+    view: &'v HealthView,
+    /// The index of the service in the configuration and in the view.
+    index: usize,
+    service: &'v ServiceConfig,
+    name: String,
+}
+
+impl<'v> ServiceReader<'v> {
+    fn new(view: &'v HealthView, index: usize, service: &'v ServiceConfig) -> ServiceReader<'v> {
+        ServiceReader {
+            view,
+            index,
+            service,
             name: service.name.to_string(),
-            well: health.iter().all(is_well) && coverage.iter().all(Coverage::is_whole),
-            checked: health
-                .iter()
-                .flat_map(|region| &region.endpoints)
-                .any(|endpoint| endpoint.verdict != UNCHECKED),
+        }
+    }
+
+    fn status(&self) -> ServiceStatus {
+        let mut regions = Vec::new();
+        let mut health = Vec::new();
+        for (index, region) in self.service.regions.iter().enumerate() {
+            let region = self.region(index, region);
+            regions.push(region.region.clone());
+            health.push(region);
+        }
+        let coverage = self.view.coverage.of_service(self.index).to_vec();
+        ServiceStatus {
+            name: self.name.clone(),
+            well: health.iter().all(RegionHealth::is_well)
+                && coverage.iter().all(Coverage::is_whole),
+            checked: health.iter().any(RegionHealth::is_checked),
             regions,
             health,
             coverage,
             rules: None,
         }
-    };
-    view.config
-        .services
-        .iter()
-        .enumerate()
-        .map(status)
-        .collect()
+    }
+
+    fn region(&self, index: usize, region: &ServiceRegion) -> RegionHealth {
+        let view = self.view;
+        let configured = view.config.regions.get(usize::from(region.region.0));
+        let name = configured.map_or(String::new(), |configured| configured.name.clone());
+        let mut endpoints = Vec::with_capacity(region.endpoints.len());
+        for (number, endpoint) in region.endpoints.iter().enumerate() {
+            endpoints.push(EndpointHealth {
+                leased: view.leases.contains(&self.name, &name, &endpoint.target),
+                ..self.endpoint(index, number, endpoint)
+            });
+        }
+        let availability = self.availability(index);
+        let reason = availability.and_then(|now| now.reason.as_deref());
+        RegionHealth {
+            region: name,
+            share_percent: availability.map_or(1.0, |now| now.share.fraction()) * 100.0,
+            answers: of_region(&view.answers, self.index, index),
+            answers_per_second: rounded(of_region(&view.rates, self.index, index)),
+            moved_per_second: rounded(view.moved.of(self.index, index)),
+            full: reason == Some(FULL),
+            order: view.region_order(self.index, index).map(str::to_owned),
+            endpoints,
+        }
+    }
+
+    fn availability(&self, region: usize) -> Option<&'v RegionAvailability> {
+        let service = self.view.availability.services.get(self.index)?;
+        service.regions.get(region)
+    }
+
+    /// Whether answers may hold an endpoint; true before the first publication.
+    fn is_up(&self, region: usize, endpoint: usize) -> bool {
+        let availability = self.availability(region);
+        let up = availability.and_then(|now| now.endpoints.get(endpoint));
+        up.copied().unwrap_or(true)
+    }
+
+    fn endpoint(&self, region: usize, number: usize, endpoint: &Endpoint) -> EndpointHealth {
+        let view = self.view;
+        let probe = view.asked(self.index, region, number);
+        let deciding = view.endpoint(self.index, region, number);
+        let target = deciding.and_then(|(_, target)| target);
+        let last = target.and_then(|target| target.last.as_ref());
+        let name = endpoint.resolved_name();
+        let resolved = name.and_then(|name| view.names.get(name));
+        let reason = match probe {
+            Some(ProbeRef::Nobody { reason, .. }) => Some(reason.clone()),
+            _ => last.and_then(|last| last.reason.clone()),
+        };
+        let state = probe.and_then(|probe| probe.verdict(&view.targets, view.evidence(self.index)));
+        let order = view.endpoint_order(self.index, region, number);
+        let mut health = EndpointHealth {
+            endpoint: endpoint.target.to_string(),
+            alias: endpoint.alias.as_ref().map(ToString::to_string),
+            unresolved: resolved.and_then(ResolvedName::complaint),
+            weight: endpoint.weight,
+            up: self.is_up(region, number),
+            verdict: state.map_or(UNCHECKED, word).to_owned(),
+            reason,
+            order: order.map(str::to_owned),
+            certificate_days: last.and_then(|last| last.certificate_expires_in),
+            load: last.and_then(|last| last.load),
+            probe: last.map(|last| last.phases.into()),
+            ..EndpointHealth::default()
+        };
+        if let Some(resolved) = resolved
+            && has_addresses(&endpoint.target)
+        {
+            let addresses = resolved.addresses();
+            health.addresses = addresses.iter().map(ToString::to_string).collect();
+        }
+        if let Some(target) = target {
+            let age = target.lasting;
+            health.since = Some(unix_time().saturating_sub(age).as_secs());
+            health.seconds = Some(age.as_secs());
+            let shortage = target.not_made.as_ref();
+            health.not_probed = shortage.map(|shortage| shortage.reason.clone());
+        }
+        health
+    }
 }
 
-/// Nothing is to be said of it.
-fn is_well(region: &RegionHealth) -> bool {
-    let is_up = |endpoint: &EndpointHealth| {
-        endpoint.up
-            && endpoint.order.is_none()
-            && endpoint.reason.is_none()
-            && endpoint.not_probed.is_none()
-    };
-    region.share_percent == 100.0 && region.order.is_none() && region.endpoints.iter().all(is_up)
-}
-
-fn of_region<T: Copy + Default>(values: &ByRegion<T>, service: usize, region: usize) -> T {
-    values
-        .get(RegionKey { service, region })
-        .copied()
+fn unix_time() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
 }
 
-fn endpoint_health(
-    view: &HealthView,
-    place: (usize, usize, usize),
-    endpoint: &Endpoint,
-    up: bool,
-) -> EndpointHealth {
-    let target = view
-        .endpoint(place.0, place.1, place.2)
-        .and_then(|(_, target)| target);
-    let last = target.and_then(|target| target.last.as_ref());
-    let asked = view.asked(place.0, place.1, place.2);
-    let known = endpoint
-        .resolved_name()
-        .and_then(|name| view.names.get(name));
-    let nobody = match asked {
-        Some(ProbeRef::Nobody { reason, .. }) => Some(reason.clone()),
-        _ => None,
-    };
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    // The addresses of an alias are endpoints themselves.
-    let is_led_to = matches!(
-        endpoint.target,
-        EndpointTarget::Name(_) | EndpointTarget::Host(_)
-    );
-    EndpointHealth {
-        endpoint: endpoint.target.to_string(),
-        weight: endpoint.weight,
-        up,
-        alias: endpoint.alias.as_ref().map(ToString::to_string),
-        addresses: known.filter(|_| is_led_to).map_or(Vec::new(), |known| {
-            known.addresses().iter().map(ToString::to_string).collect()
-        }),
-        unresolved: known.and_then(ResolvedName::complaint),
-        verdict: asked
-            .and_then(|asked| asked.verdict(&view.targets, view.evidence(place.0)))
-            .map_or(UNCHECKED, word)
-            .to_owned(),
-        since: target.map(|target| now.saturating_sub(target.lasting).as_secs()),
-        seconds: target.map(|target| target.lasting.as_secs()),
-        reason: nobody.or_else(|| last.and_then(|last| last.reason.clone())),
-        not_probed: target
-            .and_then(|target| target.not_made.as_ref())
-            .map(|shortage| shortage.reason.clone()),
-        order: view
-            .endpoint_order(place.0, place.1, place.2)
-            .map(str::to_owned),
-        leased: false,
-        certificate_days: last.and_then(|last| last.certificate_expires_in),
-        load: last.and_then(|last| last.load),
-        probe: last.map(|last| last.phases.into()),
+/// Whether the addresses of an endpoint are those of its name. The addresses of an alias are
+/// endpoints themselves.
+fn has_addresses(target: &EndpointTarget) -> bool {
+    matches!(target, EndpointTarget::Name(_) | EndpointTarget::Host(_))
+}
+
+impl RegionHealth {
+    /// Whether it takes all of its clients, and nothing is to be said of its endpoints.
+    fn is_well(&self) -> bool {
+        self.share_percent == 100.0
+            && self.order.is_none()
+            && self.endpoints.iter().all(EndpointHealth::is_well)
+    }
+
+    /// Whether any of its endpoints is probed.
+    fn is_checked(&self) -> bool {
+        let mut endpoints = self.endpoints.iter();
+        endpoints.any(|endpoint| endpoint.verdict != UNCHECKED)
+    }
+}
+
+impl EndpointHealth {
+    fn is_well(&self) -> bool {
+        self.up && self.order.is_none() && self.reason.is_none() && self.not_probed.is_none()
+    }
+}
+
+fn of_region<T: Copy + Default>(values: &PerRegion<T>, service: usize, region: usize) -> T {
+    match values.get(service) {
+        Some(service) => service.get(region).copied().unwrap_or_default(),
+        None => T::default(),
     }
 }

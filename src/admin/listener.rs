@@ -1,8 +1,11 @@
-//! The admin socket and its limits.
+//! The admin socket: TCP, TLS or unix, with limits on connections.
 //!
-//! Connections are taken as they come and never wait for each other. There are so many places in all and for one address;
-//! at either limit the connection that is concerned and was idle longest leaves. What may change something holds its place
-//! from the gate on. So whoever keeps connections open keeps out nobody but itself.
+//! Each connection is served by a task of its own. There is a limit for all connections and one for
+//! each address. At either limit, the connection that has been idle longest is closed, of all or of
+//! that address. A call that changes state holds its connection once the token is checked. So a
+//! client that keeps many connections open only closes its own.
+//!
+//! hyper reads the HTTP; `stall_guard` and `http_refusals` wrap the stream below it.
 
 use std::fmt;
 use std::fs::Permissions;
@@ -27,45 +30,46 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsAcceptor;
 
-use super::own_words::{self, OwnWords};
-use super::patient::StallGuard;
+use super::http_refusals::{self, RefusalInterceptor};
+use super::stall_guard::StallGuard;
+use super::tls;
 use crate::config::AdminListen;
 use crate::net::ClientAddress;
-use crate::server::connections::{self, ConnectionPermit};
+use crate::server::connections::{self, ConnectionLimiter, ConnectionPermit};
 use crate::server::{PassedSockets, TcpLimits};
 
 /// Most connections at a time.
 const CONNECTIONS: usize = 256;
 /// Most connections at a time from one address, or one IPv6 network of 64 bits.
 const CONNECTIONS_EACH: usize = 32;
-/// Most octets of a request's head.
+/// Longest head of a request, in octets.
 const HEAD: usize = 16 * 1024;
 /// Most header fields of a request.
 const FIELDS: usize = 64;
-/// How long a head may take, and so how long a connection may idle.
+/// How long a head may take, and so how long a connection may be idle.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// How long to wait when the system has no descriptor left.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long the rest of a request is read, and passed over, after the last answer: whoever still sends would lose the
-/// answer to a reset.
+/// How long the rest of a request is read and discarded after the last answer. Without that, a
+/// client that still sends would get a reset and lose the answer.
 const LINGER: Duration = Duration::from_secs(1);
 /// Most octets of such a rest.
 const REST: u64 = 256 * 1024;
 
-/// Who is at the other end of a connection.
+/// The other end of a connection.
 #[derive(Debug, Clone)]
 pub struct AdminPeer {
-    /// For the audit log: an address, or the user behind a unix socket.
+    /// For the audit log: an address, or the user of a unix socket.
     pub name: String,
-    /// The author of what it orders where it does not say: its address without a port, or `the local socket`.
+    /// The author of a change that names none: the address without a port, or `the local socket`.
     pub author: String,
-    /// Whose share it is; `None`: whoever reaches the unix socket has no share of its own.
+    /// The address for limits per address; `None`: a peer on the unix socket has no such limit.
     pub address: Option<IpAddr>,
 }
 
 impl AdminPeer {
-    /// A client over TCP; one of IPv4 at a socket of both families is an IPv4 client.
+    /// A peer over TCP. An IPv4 client on a socket of both families counts as an IPv4 client.
     fn of(peer: SocketAddr) -> AdminPeer {
         let client = ClientAddress::from(peer.ip());
         AdminPeer {
@@ -74,13 +78,26 @@ impl AdminPeer {
             address: Some(connections::who(client)),
         }
     }
+
+    /// A peer on the unix socket, such as `user 1000`.
+    fn local(stream: &UnixStream) -> AdminPeer {
+        let name = match stream.peer_cred() {
+            Ok(user) => format!("user {}", user.uid()),
+            Err(_) => "unix socket".to_owned(),
+        };
+        AdminPeer {
+            name,
+            author: "the local socket".to_owned(),
+            address: None,
+        }
+    }
 }
 
 /// Where the admin server listens.
 pub enum BoundListener {
-    /// A TCP address, with the port that the kernel gave.
+    /// A TCP address, with the port that the kernel chose.
     Tcp(SocketAddr),
-    /// The same for TLS.
+    /// The same with TLS.
     Tls(SocketAddr),
     /// A unix socket.
     Unix(PathBuf),
@@ -97,7 +114,7 @@ impl fmt::Display for BoundListener {
 }
 
 impl BoundListener {
-    /// Removes what the socket left in the file system.
+    /// Removes the file of a unix socket.
     pub fn remove(&self) {
         if let BoundListener::Unix(path) = self {
             let _ = std::fs::remove_file(path);
@@ -105,8 +122,8 @@ impl BoundListener {
     }
 }
 
-/// Opens the socket, or takes the one that was passed, and serves it until the runtime ends; returns the socket once more,
-/// to be passed on.
+/// Opens the socket, or takes the passed one, and serves it until the runtime ends. Also returns a
+/// duplicate of the socket, for another process to take over.
 pub async fn start(
     listen: &AdminListen,
     tls: Option<TlsAcceptor>,
@@ -115,78 +132,56 @@ pub async fn start(
 ) -> Result<(BoundListener, io::Result<OwnedFd>), String> {
     match listen {
         AdminListen::Tcp(address) => {
-            let refused =
-                |error: io::Error| format!("the admin server cannot listen on {address}: {error}");
-            let adopt = |listener: std::net::TcpListener| {
-                listener.set_nonblocking(true)?;
-                TcpListener::from_std(listener)
-            };
-            let listener = match passed.tcp(*address) {
-                Some(listener) => adopt(listener),
-                None => TcpListener::bind(address).await,
-            };
-            let listener = listener.map_err(refused)?;
-            let bound = listener.local_addr().map_err(refused)?;
+            let (listener, bound) = open_tcp(*address, passed)
+                .await
+                .map_err(|error| format!("the admin server cannot listen on {address}: {error}"))?;
             let socket = listener.as_fd().try_clone_to_owned();
-            let accept = async move || {
-                listener
-                    .accept()
-                    .await
-                    .map(|(stream, peer)| (stream, AdminPeer::of(peer)))
+            let bound_listener = match tls {
+                None => BoundListener::Tcp(bound),
+                Some(_) => BoundListener::Tls(bound),
             };
-            let Some(tls) = tls else {
-                let talk = move |stream, peer, seat| connection(router.clone(), stream, peer, seat);
-                tokio::spawn(serve(CONNECTIONS_EACH, accept, talk));
-                return Ok((BoundListener::Tcp(bound), socket));
-            };
-            let talk = move |stream, peer, seat| {
-                encrypted(tls.clone(), router.clone(), stream, peer, seat)
-            };
-            tokio::spawn(serve(CONNECTIONS_EACH, accept, talk));
-            Ok((BoundListener::Tls(bound), socket))
+            tokio::spawn(serve_tcp(listener, tls, router));
+            Ok((bound_listener, socket))
         }
         AdminListen::Unix(path) => {
-            let adopt = |listener: std::os::unix::net::UnixListener| {
-                listener.set_nonblocking(true)?;
-                UnixListener::from_std(listener)
-            };
-            let listener = passed
-                .unix(path)
-                .map_or_else(|| bind_unix(path), adopt)
-                .map_err(|error| {
-                    format!(
-                        "the admin server cannot listen on unix:{}: {error}",
-                        path.display()
-                    )
-                })?;
+            let listener = open_unix(path, passed).map_err(|error| {
+                let path = path.display();
+                format!("the admin server cannot listen on unix:{path}: {error}")
+            })?;
             let socket = listener.as_fd().try_clone_to_owned();
-            let accept = async move || listener.accept().await.map(|(stream, _)| named(stream));
-            // Whoever may open it is one of its owner's programs.
-            let talk = move |stream, peer, seat| connection(router.clone(), stream, peer, seat);
-            tokio::spawn(serve(CONNECTIONS, accept, talk));
+            tokio::spawn(serve_unix(listener, router));
             Ok((BoundListener::Unix(path.clone()), socket))
         }
     }
 }
 
-/// With `user 1000`.
-fn named(stream: UnixStream) -> (UnixStream, AdminPeer) {
-    let user = stream.peer_cred().map_or_else(
-        |_| "unix socket".to_owned(),
-        |user| format!("user {}", user.uid()),
-    );
-    (
-        stream,
-        AdminPeer {
-            name: user,
-            author: "the local socket".to_owned(),
-            address: None,
-        },
-    )
+async fn open_tcp(
+    address: SocketAddr,
+    passed: &mut PassedSockets,
+) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = match passed.tcp(address) {
+        Some(listener) => {
+            listener.set_nonblocking(true)?;
+            TcpListener::from_std(listener)?
+        }
+        None => TcpListener::bind(address).await?,
+    };
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
 }
 
-/// Binds a unix socket that only its owner can reach. A socket that a dead server left behind is replaced; one that
-/// somebody answers on is not, and neither is any other file.
+fn open_unix(path: &Path, passed: &mut PassedSockets) -> io::Result<UnixListener> {
+    match passed.unix(path) {
+        Some(listener) => {
+            listener.set_nonblocking(true)?;
+            UnixListener::from_std(listener)
+        }
+        None => bind_unix(path),
+    }
+}
+
+/// Binds a unix socket that only its owner can reach. It replaces the socket of a server that no
+/// longer runs, but not one that is in use, nor any other file.
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     use std::os::unix::fs::FileTypeExt;
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|data| data.file_type().is_socket());
@@ -198,104 +193,158 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Takes connections for ever, so many from `each` address, and lets each `talk` by itself.
-async fn serve<S, Talk>(
-    each: usize,
-    accept: impl AsyncFn() -> io::Result<(S, AdminPeer)>,
-    talk: impl Fn(S, AdminPeer, Arc<ConnectionPermit>) -> Talk,
-) where
-    Talk: Future<Output = ()> + Send + 'static,
-{
-    let limits = TcpLimits {
-        connections: CONNECTIONS,
-        connections_per_client: each,
-        idle: HEAD_TIME,
-    };
-    let gate = Arc::new(connections::ConnectionLimiter::new(limits, Arc::default()));
+/// Accepts TCP connections until the runtime ends.
+async fn serve_tcp(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router) {
+    let connections = AdminConnections::new(CONNECTIONS_EACH, router);
     loop {
-        match accept().await {
+        match listener.accept().await {
             Ok((stream, peer)) => {
-                let seat = gate.try_enter(
-                    peer.address
-                        .unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
-                        .into(),
-                );
-                // Every place is held by a change that is under way: one more is closed at once.
-                let Some(seat) = seat else { continue };
-                let number = seat.number;
-                let task = tokio::spawn(talk(stream, peer, Arc::new(seat)));
-                gate.watch(number, task.abort_handle());
+                let Some(connection) = connections.admit(AdminPeer::of(peer)) else {
+                    continue;
+                };
+                let number = connection.permit.number;
+                match &tls {
+                    None => connections.spawn(number, connection.serve(stream)),
+                    Some(tls) => {
+                        connections.spawn(number, connection.serve_tls(tls.clone(), stream));
+                    }
+                }
             }
-            Err(error) => {
-                tracing::warn!("the admin server cannot take a connection: {error}");
-                tokio::time::sleep(PAUSE).await;
-            }
+            Err(error) => pause(error).await,
         }
     }
 }
 
-/// The same over TLS: a handshake before it, within its time.
-async fn encrypted(
-    tls: TlsAcceptor,
+/// Accepts connections on the unix socket until the runtime ends. They have no limit per address,
+/// because whoever may open the socket is trusted.
+async fn serve_unix(listener: UnixListener, router: Router) {
+    let connections = AdminConnections::new(CONNECTIONS, router);
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                if let Some(connection) = connections.admit(AdminPeer::local(&stream)) {
+                    connections.spawn(connection.permit.number, connection.serve(stream));
+                }
+            }
+            Err(error) => pause(error).await,
+        }
+    }
+}
+
+async fn pause(error: io::Error) {
+    tracing::warn!("the admin server cannot take a connection: {error}");
+    tokio::time::sleep(PAUSE).await;
+}
+
+/// The open connections of a socket.
+struct AdminConnections {
+    limiter: Arc<ConnectionLimiter>,
     router: Router,
-    stream: TcpStream,
-    peer: AdminPeer,
-    seat: Arc<ConnectionPermit>,
-) {
-    if let Some(stream) = super::encrypted::greet(&tls, stream).await {
-        connection(router, stream, peer, seat).await;
-    }
 }
 
-/// Serves one connection. What goes wrong on it is the client's business.
-async fn connection<S>(router: Router, stream: S, peer: AdminPeer, seat: Arc<ConnectionPermit>)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .max_buf_size(HEAD)
-        .max_headers(FIELDS);
-    let calls = Arc::new(AtomicU64::new(0));
-    let stream = TokioIo::new(OwnWords::new(StallGuard::new(stream), calls.clone()));
-    let inner = TowerToHyperService::new(router);
-    let call = |mut request: Request<Incoming>| {
-        calls.fetch_add(1, Ordering::Relaxed);
-        seat.touch();
-        request.extensions_mut().insert(peer.clone());
-        request.extensions_mut().insert(seat.clone());
-        let (answer, seat) = (inner.call(request), seat.clone());
-        // Boxed, so that the connection can be taken apart at its end.
-        Box::pin(async move {
-            let answer = answer.await;
-            seat.touch();
-            answer
+impl AdminConnections {
+    fn new(connections_per_client: usize, router: Router) -> AdminConnections {
+        let limits = TcpLimits {
+            connections: CONNECTIONS,
+            connections_per_client,
+            idle: HEAD_TIME,
+        };
+        AdminConnections {
+            limiter: Arc::new(ConnectionLimiter::new(limits, Arc::default())),
+            router,
+        }
+    }
+
+    /// A place for a new connection, for which an idle one may be closed. `None`: changes that are
+    /// under way hold every place, so the new connection is closed.
+    fn admit(&self, peer: AdminPeer) -> Option<AdminConnection> {
+        let address = peer.address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        let permit = self.limiter.try_enter(address.into())?;
+        Some(AdminConnection {
+            router: self.router.clone(),
+            peer,
+            permit: Arc::new(permit),
         })
-    };
-    let mut connection = http.serve_connection(stream, service_fn(call));
-    let ended = poll_fn(|task| connection.poll_without_shutdown(task)).await;
-    let Parts { io, read_buf, .. } = connection.into_parts();
-    let (mut stream, refused) = io.into_inner().into_parts();
-    let is_late = ended.is_err_and(|error| error.is_timeout()) && !read_buf.is_empty();
-    if let Some(status) = refused.or(is_late.then_some(408)) {
-        let _ = stream
-            .write_all(own_words::refusal(status).as_bytes())
-            .await;
     }
-    part(stream).await;
+
+    /// Runs a connection in a task that the limiter can end.
+    fn spawn(&self, number: u64, serve: impl Future<Output = ()> + Send + 'static) {
+        let task = tokio::spawn(serve);
+        self.limiter.watch(number, task.abort_handle());
+    }
 }
 
-/// Ends a connection; what the other end still sends is read for a while, and passed over.
-pub async fn part<S>(mut stream: S)
+/// One connection, without its stream.
+struct AdminConnection {
+    router: Router,
+    peer: AdminPeer,
+    permit: Arc<ConnectionPermit>,
+}
+
+impl AdminConnection {
+    async fn serve_tls(self, tls: TlsAcceptor, stream: TcpStream) {
+        if let Some(stream) = tls::handshake(&tls, stream).await {
+            self.serve(stream).await;
+        }
+    }
+
+    /// Serves calls until the connection ends. Its errors concern the client alone.
+    async fn serve<S>(self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let AdminConnection {
+            router,
+            peer,
+            permit,
+        } = self;
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIME)
+            .max_buf_size(HEAD)
+            .max_headers(FIELDS);
+        let calls = Arc::new(AtomicU64::new(0));
+        let stream = RefusalInterceptor::new(StallGuard::new(stream), calls.clone());
+        let inner = TowerToHyperService::new(router);
+        let service = service_fn(|mut request: Request<Incoming>| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            permit.touch();
+            request.extensions_mut().insert(peer.clone());
+            request.extensions_mut().insert(permit.clone());
+            let (answer, permit) = (inner.call(request), permit.clone());
+            // Boxed, because `into_parts` needs a service whose future is `Unpin`.
+            Box::pin(async move {
+                let answer = answer.await;
+                permit.touch();
+                answer
+            })
+        });
+        let mut connection = http.serve_connection(TokioIo::new(stream), service);
+        let ended = poll_fn(|task| connection.poll_without_shutdown(task)).await;
+        let Parts { io, read_buf, .. } = connection.into_parts();
+        let (mut stream, mut refused) = io.into_inner().into_parts();
+        // A client that sent a part of a head is told that it was too slow; an idle one is not.
+        if ended.is_err_and(|error| error.is_timeout()) && !read_buf.is_empty() {
+            refused = refused.or(Some(408));
+        }
+        if let Some(status) = refused {
+            let refusal = http_refusals::refusal(status);
+            let _ = stream.write_all(refusal.as_bytes()).await;
+        }
+        close(stream).await;
+    }
+}
+
+/// Closes a connection, after reading and discarding for a while what its client still sends.
+pub async fn close<S>(mut stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let farewell = async {
+    let linger = async {
         let _ = stream.shutdown().await;
         tokio::io::copy(&mut stream.take(REST), &mut tokio::io::sink()).await
     };
-    let _ = tokio::time::timeout(LINGER, farewell).await;
+    let _ = tokio::time::timeout(LINGER, linger).await;
 }
 
 #[cfg(test)]
@@ -315,7 +364,7 @@ mod tests {
         assert_eq!(
             AdminPeer::of("[2001:db8::1]:9".parse().unwrap()).author,
             "2001:db8::1",
-            "a port is nobody's name"
+            "the port does not name an author"
         );
     }
 }

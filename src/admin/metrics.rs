@@ -1,4 +1,11 @@
-//! `GET /metrics`: counters in the text format of Prometheus, read when somebody asks.
+//! `GET /metrics`: counters and gauges in the text format of OpenMetrics.
+//!
+//! Nothing is kept between two scrapes: each scrape reads the counters of the server and one
+//! [`HealthView`]. [`MetricsWriter`] writes a metric from its samples; the methods of [`Metrics`]
+//! list the metrics by theme. Names and labels are an interface: they are listed in
+//! `docs/admin-api.md` and never change.
+
+mod writer;
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,13 +13,10 @@ use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeGaugeValue, EncodeMetric, NoLabelSet, text,
-};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
+
+use writer::{MetricSample, MetricsWriter};
 
 use super::status::queries;
 use super::{AdminContext, EndpointHealth, ProbeTimes, RegionHealth, ServiceStatus, health};
@@ -24,7 +28,7 @@ use crate::explain::SourceFacts;
 use crate::foresight::coverage::Coverage;
 use crate::health::machine::HealthState;
 use crate::log_queue;
-use crate::server::{AbuseEvent, Histogram};
+use crate::server::AbuseEvent;
 
 /// Media type of what [`render`] makes.
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -32,7 +36,7 @@ pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; chars
 /// Seconds of a day.
 const DAY: i64 = 86_400;
 
-/// All metrics.
+/// The page with all metrics.
 pub fn render(context: &Arc<AdminContext>) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("meridian");
     registry.register_collector(Box::new(Metrics(context.clone())));
@@ -50,440 +54,429 @@ impl fmt::Debug for Metrics {
 }
 
 impl Collector for Metrics {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let context = &self.0;
-        let build = [(
-            vec![("version", env!("CARGO_PKG_VERSION").to_owned())],
-            1i64,
-        )];
-        gauges(&mut encoder, "build_info", "The version that runs", build)?;
-        let loaded = [(vec![("fingerprint", context.control.fingerprint())], 1i64)];
-        let help = "What tells the configuration and the zones that are served from others";
-        gauges(&mut encoder, "configuration_info", help, loaded)?;
-        let snapshot = context.control.snapshot();
-        let serial = |zone: &crate::catalog::CatalogZone| {
-            (
-                vec![("zone", zone.origin.to_string())],
-                i64::from(zone.serial),
-            )
-        };
-        let serials = snapshot.catalog.zones.iter().map(serial);
-        gauges(
-            &mut encoder,
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = MetricsWriter { encoder };
+        let view = self.0.control.view();
+        self.server(&mut page)?;
+        self.queries(&mut page)?;
+        self.abuse(&mut page)?;
+        self.connections(&mut page)?;
+        self.reloads(&mut page)?;
+        self.health(&mut page, &view)?;
+        self.operators(&mut page, &view)?;
+        page.gauges(
+            "geodata_age_seconds",
+            "Age of each source of geodata",
+            self.geodata_ages(),
+        )
+    }
+}
+
+/// How often each event was counted.
+struct EventCounts([u64; AbuseEvent::COUNT]);
+
+impl EventCounts {
+    fn count(&self, event: AbuseEvent) -> u64 {
+        self.0.get(event as usize).copied().unwrap_or(0)
+    }
+
+    /// The counts of some events, each with its word for the label.
+    fn samples(
+        &self,
+        label: &'static str,
+        events: &[(&'static str, AbuseEvent)],
+    ) -> Vec<MetricSample<u64>> {
+        let mut samples = Vec::new();
+        for &(word, event) in events {
+            samples.push(MetricSample::new(label, word, self.count(event)));
+        }
+        samples
+    }
+}
+
+impl Metrics {
+    /// The process and what it serves.
+    fn server(&self, page: &mut MetricsWriter<'_>) -> fmt::Result {
+        let control = &self.0.control;
+        let version = MetricSample::new("version", env!("CARGO_PKG_VERSION"), 1i64);
+        page.gauges("build_info", "The version that runs", vec![version])?;
+        let fingerprint = MetricSample::new("fingerprint", control.fingerprint(), 1i64);
+        page.gauges(
+            "configuration_info",
+            "Fingerprint of the configuration and the zones that are served",
+            vec![fingerprint],
+        )?;
+        let mut serials = Vec::new();
+        for zone in &control.snapshot().world.zones {
+            let origin = zone.origin.to_string();
+            serials.push(MetricSample::new("zone", origin, i64::from(zone.serial)));
+        }
+        page.gauges(
             "zone_serial",
             "SERIAL of the SOA of each zone that is served",
             serials,
         )?;
-        let uptime = [(Vec::new(), context.started.elapsed().as_secs() as i64)];
-        gauges(
-            &mut encoder,
-            "uptime_seconds",
-            "Seconds since the start",
-            uptime,
-        )?;
-        let resident = process::resident().map(|octets| (Vec::new(), octets as i64));
-        gauges(
-            &mut encoder,
+        let uptime = self.0.started.elapsed().as_secs() as i64;
+        page.gauge("uptime_seconds", "Seconds since the start", uptime)?;
+        let mut resident = Vec::new();
+        if let Some(octets) = process::resident() {
+            resident.push(MetricSample::plain(octets as i64));
+        }
+        page.gauges(
             "resident_memory_bytes",
             "Memory that the process holds",
             resident,
         )?;
-        let lost = [(Vec::new(), log_queue::STDERR.lost())];
-        counters(
-            &mut encoder,
+        page.counter(
             "log_lines_dropped",
             "Lines of the log that could not be written",
-            lost,
+            log_queue::STDERR.lost(),
         )?;
-        gauges(
-            &mut encoder,
+        page.gauges(
             "stuck",
-            "Whether a part has not turned for longer than it may",
-            stuck(context),
-        )?;
-        let queries = queries(&context.tallies.sums()).into_iter();
-        let queries = queries.map(|(verdict, count)| (vec![("verdict", verdict)], count));
-        counters(
-            &mut encoder,
-            "queries",
-            "Queries by what became of them",
-            queries,
-        )?;
-        let carried = context.tallies.by_carrier();
-        let carried = carried.map(|(word, count)| (vec![("transport", word.to_owned())], count));
-        counters(
-            &mut encoder,
-            "transport_queries",
-            "Queries by what they came on",
-            carried,
-        )?;
-        times(&mut encoder, &context.tallies.times())?;
-        let events = context.tallies.events();
-        let count = |event: AbuseEvent| events.get(event as usize).copied().unwrap_or(0);
-        let named = |label: &'static str, (word, event): (&str, AbuseEvent)| {
-            (vec![(label, word.to_owned())], count(event))
-        };
-        let limited = [
-            ("truncated", AbuseEvent::LimitedTruncated),
-            ("dropped", AbuseEvent::LimitedDropped),
-            ("dry-run", AbuseEvent::LimitedDryRun),
-        ];
-        let limited = limited.map(|limited| named("action", limited));
-        counters(
-            &mut encoder,
+            "Whether a part of the server is stuck",
+            self.stuck(),
+        )
+    }
+
+    fn stuck(&self) -> Vec<MetricSample<i64>> {
+        let stuck = self.0.control.watchdog().stuck();
+        let mut samples = Vec::new();
+        for part in WatchedPart::ALL {
+            let is_stuck = stuck.iter().any(|stuck| stuck.part == part);
+            samples.push(MetricSample::new("part", part.word(), i64::from(is_stuck)));
+        }
+        samples
+    }
+
+    /// Queries by verdict and by transport, and how long answers take.
+    fn queries(&self, page: &mut MetricsWriter<'_>) -> fmt::Result {
+        let stats = &self.0.stats;
+        let mut by_verdict = Vec::new();
+        for (verdict, count) in queries(&stats.sums()) {
+            by_verdict.push(MetricSample::new("verdict", verdict, count));
+        }
+        page.counters("queries", "Queries by verdict", by_verdict)?;
+        let mut by_transport = Vec::new();
+        for (transport, count) in stats.by_carrier() {
+            by_transport.push(MetricSample::new("transport", transport, count));
+        }
+        page.counters("transport_queries", "Queries by transport", by_transport)?;
+        let mut times = Vec::new();
+        for (transport, histogram) in stats.times() {
+            times.push(MetricSample::new("transport", transport, histogram));
+        }
+        page.histograms(
+            "answer_seconds",
+            "From a message that was read to its reply, of one batch of 64",
+            times,
+        )
+    }
+
+    /// Rate limits, access lists and cookies.
+    fn abuse(&self, page: &mut MetricsWriter<'_>) -> fmt::Result {
+        let events = EventCounts(self.0.stats.events());
+        let limited = events.samples(
+            "action",
+            &[
+                ("truncated", AbuseEvent::LimitedTruncated),
+                ("dropped", AbuseEvent::LimitedDropped),
+                ("dry-run", AbuseEvent::LimitedDryRun),
+            ],
+        );
+        page.counters(
             "limited",
-            "Queries of networks that were answered often enough",
+            "Queries over the rate limit of their network",
             limited,
         )?;
-        let denied = [
-            ("refused", AbuseEvent::Denied),
-            ("dropped", AbuseEvent::Ignored),
-        ]
-        .map(|denied| named("action", denied));
-        counters(
-            &mut encoder,
-            "denied",
-            "Queries from networks that may not ask",
-            denied,
-        )?;
-        let cookies = [
-            ("good", AbuseEvent::GoodCookie),
-            ("new", AbuseEvent::NewCookie),
-        ]
-        .map(|cookie| named("cookie", cookie));
-        counters(
-            &mut encoder,
+        let denied = events.samples(
+            "action",
+            &[
+                ("refused", AbuseEvent::Denied),
+                ("dropped", AbuseEvent::Ignored),
+            ],
+        );
+        page.counters("denied", "Queries from networks that may not ask", denied)?;
+        let cookies = events.samples(
+            "cookie",
+            &[
+                ("good", AbuseEvent::GoodCookie),
+                ("new", AbuseEvent::NewCookie),
+            ],
+        );
+        page.counters(
             "cookie_queries",
             "Queries with a cookie, by whether it was one of ours",
             cookies,
-        )?;
-        let opened = [(Vec::new(), count(AbuseEvent::Connected))];
-        counters(
-            &mut encoder,
+        )
+    }
+
+    fn connections(&self, page: &mut MetricsWriter<'_>) -> fmt::Result {
+        let events = EventCounts(self.0.stats.events());
+        page.counter(
             "tcp_opened",
-            "Connections that were given a place",
-            opened,
+            "Connections that were accepted",
+            events.count(AbuseEvent::Connected),
         )?;
-        let open = [(
-            Vec::new(),
-            context.tallies.connections().load(Ordering::Relaxed) as i64,
-        )];
-        gauges(
-            &mut encoder,
-            "tcp_connections",
-            "Connections that are open",
-            open,
-        )?;
-        let closed = [
-            ("idle", AbuseEvent::Evicted),
-            ("client-limit", AbuseEvent::EvictedOfClient),
-        ];
-        let closed = closed.map(|closed| named("reason", closed));
-        counters(
-            &mut encoder,
+        let open = self.0.stats.connections().load(Ordering::Relaxed);
+        page.gauge("tcp_connections", "Connections that are open", open as i64)?;
+        let closed = events.samples(
+            "reason",
+            &[
+                ("idle", AbuseEvent::Evicted),
+                ("client-limit", AbuseEvent::EvictedOfClient),
+            ],
+        );
+        page.counters(
             "tcp_closed",
             "Connections ended because there were too many",
             closed,
-        )?;
-        let reloads = context.control.reloads();
-        let last_ok = [(
-            Vec::new(),
-            i64::from(reloads.last.as_ref().is_none_or(|last| last.ok)),
-        )];
-        let reloads = [("ok", reloads.ok), ("refused", reloads.refused)];
-        let reloads = reloads.map(|(result, count)| (vec![("result", result.to_owned())], count));
-        counters(&mut encoder, "reloads", "Reloads by result", reloads)?;
-        gauges(
-            &mut encoder,
+        )
+    }
+
+    fn reloads(&self, page: &mut MetricsWriter<'_>) -> fmt::Result {
+        let reloads = self.0.control.reloads();
+        let results = vec![
+            MetricSample::new("result", "ok", reloads.ok),
+            MetricSample::new("result", "refused", reloads.refused),
+        ];
+        page.counters("reloads", "Reloads by result", results)?;
+        let was_ok = reloads.last.is_none_or(|last| last.ok);
+        page.gauge(
             "last_reload_ok",
             "Whether the last reload was done: what is on disk is served",
-            last_ok,
-        )?;
-        let view = context.control.view();
-        let changes = view
-            .transitions
-            .iter()
-            .map(|(to, count)| (vec![("to", (*to).to_owned())], *count));
-        counters(
-            &mut encoder,
-            "health_transitions",
-            "Changes of verdicts by what they led to",
-            changes,
-        )?;
-        self.health(&mut encoder, &view)?;
-        gauges(
-            &mut encoder,
-            "order",
-            "Orders of operators in force; of a weight the weight, of a shift the part shifted",
-            orders(&view),
-        )?;
-        let leases = [(Vec::new(), view.leases.iter().count() as i64)];
-        gauges(
-            &mut encoder,
-            "leases",
-            "Endpoints that came by themselves",
-            leases,
-        )?;
-        gauges(
-            &mut encoder,
-            "geodata_age_seconds",
-            "How old each source of geodata is",
-            self.ages(),
+            i64::from(was_ok),
         )
     }
-}
 
-/// Label names and values.
-type Labels = Vec<(&'static str, String)>;
-
-impl Metrics {
-    /// How regions and endpoints stand.
-    fn health(&self, encoder: &mut DescriptorEncoder<'_>, view: &HealthView) -> fmt::Result {
-        let services = health::services(view);
-        let suspect = [(Vec::new(), i64::from(view.suspect))];
-        gauges(
-            encoder,
+    /// Health of the monitor, services, regions and endpoints.
+    fn health(&self, page: &mut MetricsWriter<'_>, view: &HealthView) -> fmt::Result {
+        let mut transitions = Vec::new();
+        for &(to, count) in &view.transitions {
+            transitions.push(MetricSample::new("to", to, count));
+        }
+        page.counters(
+            "health_transitions",
+            "Changes of health by the new state",
+            transitions,
+        )?;
+        page.gauge(
             "health_suspect",
             "Whether nothing can be reached and the last agreed health is held",
-            suspect,
+            i64::from(view.suspect),
         )?;
-        let not_made = view
-            .not_made
-            .iter()
-            .map(|(kind, count)| (vec![("missing", kind.word().to_owned())], *count));
-        let help = "Probes that could not be made, by what was missing on this server";
-        counters(encoder, "probes_not_made", help, not_made)?;
-        let help = "The part of a service's clients that has no live region, 0 to 1";
-        gauges(
-            encoder,
+        let mut not_made = Vec::new();
+        for (kind, count) in &view.not_made {
+            not_made.push(MetricSample::new("missing", kind.word(), *count));
+        }
+        page.counters(
+            "probes_not_made",
+            "Probes that could not be made, by what was missing on this server",
+            not_made,
+        )?;
+        let services = ServiceSamples(health::services(view));
+        page.gauges(
             "service_uncovered_ratio",
-            help,
-            uncovered(&services),
+            "The part of a service's clients that has no live region, 0 to 1",
+            services.uncovered(),
         )?;
-        let shares = regions(&services, |region| region.share_percent / 100.0);
-        gauges(
-            encoder,
+        services.write_regions(page)?;
+        services.write_endpoints(page)
+    }
+
+    /// Overrides and leases.
+    fn operators(&self, page: &mut MetricsWriter<'_>, view: &HealthView) -> fmt::Result {
+        let now = BootTime::now();
+        let mut orders = Vec::new();
+        for override_ in &view.orders {
+            orders.push(override_sample(override_, now));
+        }
+        page.gauges(
+            "order",
+            "Orders of operators in force; of a weight the weight, of a shift the part shifted",
+            orders,
+        )?;
+        page.gauge(
+            "leases",
+            "Endpoints that are there by a lease",
+            view.leases.iter().count() as i64,
+        )
+    }
+
+    fn geodata_ages(&self) -> Vec<MetricSample<i64>> {
+        let now = SystemTime::now();
+        let mut ages = Vec::new();
+        for source in self.0.control.snapshot().world.atlas.sources() {
+            let Some(built) = source.built else { continue };
+            let age = now.duration_since(built).unwrap_or_default();
+            let SourceFacts { name, kind, .. } = SourceFacts::of(source, now);
+            ages.push(MetricSample {
+                labels: vec![("source", name), ("kind", kind)],
+                value: age.as_secs() as i64,
+            });
+        }
+        ages
+    }
+}
+
+/// 1, the weight, or the part of the clients that is shifted by now. A part of the subject that is
+/// not stated is an empty label.
+fn override_sample(override_: &Override, now: BootTime) -> MetricSample<f64> {
+    let (action, value) = match override_.demand {
+        OverrideAction::Drain => ("drain", 1.0),
+        OverrideAction::ForceUp => ("force-up", 1.0),
+        OverrideAction::ForceDown => ("force-down", 1.0),
+        OverrideAction::Weight { weight } => ("weight", f64::from(weight)),
+        OverrideAction::Shift { .. } => ("shift", override_.moved(now)),
+    };
+    let subject = override_.subject.clone();
+    MetricSample {
+        labels: vec![
+            ("action", action.to_owned()),
+            ("service", subject.service.unwrap_or_default()),
+            ("region", subject.region.unwrap_or_default()),
+            ("endpoint", subject.endpoint.unwrap_or_default()),
+        ],
+        value,
+    }
+}
+
+/// The time of one phase, in milliseconds.
+type PhaseTime = fn(&ProbeTimes) -> Option<f64>;
+
+/// The services, read as samples.
+struct ServiceSamples(Vec<ServiceStatus>);
+
+impl ServiceSamples {
+    fn write_regions(&self, page: &mut MetricsWriter<'_>) -> fmt::Result {
+        page.gauges(
             "region_share",
             "The part of its clients that a region takes, 0 to 1",
-            shares,
+            self.regions(|region| region.share_percent / 100.0),
         )?;
-        let answers = regions(&services, |region| region.answers);
-        counters(encoder, "answers", "Answers that lead to a region", answers)?;
-        gauges(
-            encoder,
+        page.counters(
+            "answers",
+            "Answers that lead to a region",
+            self.regions(|region| region.answers),
+        )
+    }
+
+    fn write_endpoints(&self, page: &mut MetricsWriter<'_>) -> fmt::Result {
+        page.gauges(
             "probe_seconds",
             "From the start of the last probe until a phase was over",
-            probes(&services),
+            self.probes(),
         )?;
-        let up = endpoints(&services, |endpoint| Some(i64::from(endpoint.up)));
-        gauges(
-            encoder,
+        page.gauges(
             "endpoint_up",
             "Whether an endpoint may be given out",
-            up,
+            self.endpoints(|endpoint| Some(i64::from(endpoint.up))),
         )?;
-        let kept = endpoints(&services, |endpoint| Some(i64::from(is_kept(endpoint))));
-        gauges(
-            encoder,
+        page.gauges(
             "endpoint_kept",
             "Whether an endpoint is given out though it is down, by max_removed",
-            kept,
+            self.endpoints(|endpoint| Some(i64::from(is_kept(endpoint)))),
         )?;
-        let left = endpoints(&services, |endpoint| {
-            Some(endpoint.certificate_days?.saturating_mul(DAY))
-        });
-        gauges(
-            encoder,
+        page.gauges(
             "certificate_remaining_seconds",
             "Until a certificate expires, in whole days",
-            left,
+            self.endpoints(|endpoint| Some(endpoint.certificate_days?.saturating_mul(DAY))),
         )
     }
 
-    fn ages(&self) -> Vec<(Labels, i64)> {
-        let now = SystemTime::now();
-        let snapshot = self.0.control.snapshot();
-        let age = |source: &crate::geo::DataSource| {
-            let age = now
-                .duration_since(source.built?)
-                .unwrap_or_default()
-                .as_secs() as i64;
-            let SourceFacts { name, kind, .. } = SourceFacts::of(source, now);
-            Some((vec![("source", name), ("kind", kind)], age))
-        };
-        snapshot
-            .catalog
-            .atlas
-            .sources()
-            .iter()
-            .filter_map(age)
-            .collect()
-    }
-}
-
-/// Whether each part is stuck.
-fn stuck(context: &AdminContext) -> Vec<(Labels, i64)> {
-    let stuck = context.control.watchdog().stuck();
-    let is_stuck = |part: WatchedPart| i64::from(stuck.iter().any(|stuck| stuck.part == part));
-    WatchedPart::ALL
-        .map(|part| (vec![("part", part.word().to_owned())], is_stuck(part)))
-        .to_vec()
-}
-
-/// The part of each service's clients without a live region, by what they are asked by and counted by.
-fn uncovered(services: &[ServiceStatus]) -> Vec<(Labels, f64)> {
-    let mut values = Vec::new();
-    for service in services {
-        for Coverage {
-            rtype,
-            addresses,
-            population,
-            traffic,
-            ..
-        } in &service.coverage
-        {
-            let traffic = traffic.as_ref().map(|traffic| &traffic.parts);
-            for (over, parts) in [
-                ("addresses", Some(addresses)),
-                ("population", Some(population)),
-                ("traffic", traffic),
-            ] {
-                let labels = vec![
-                    ("service", service.name.clone()),
-                    ("type", rtype.clone()),
-                    ("over", over.to_owned()),
-                ];
-                values.extend(parts.map(|parts| (labels, parts.uncovered_percent() / 100.0)));
+    /// The part of each service's clients without a live region, by record type and by what the
+    /// clients are counted in.
+    fn uncovered(&self) -> Vec<MetricSample<f64>> {
+        let mut samples = Vec::new();
+        for service in &self.0 {
+            for coverage in &service.coverage {
+                uncovered_parts(&service.name, coverage, &mut samples);
             }
         }
+        samples
     }
-    values
-}
 
-/// A value for each region of each service.
-fn regions<T>(services: &[ServiceStatus], value: impl Fn(&RegionHealth) -> T) -> Vec<(Labels, T)> {
-    let pairs = services
-        .iter()
-        .flat_map(|service| service.health.iter().map(move |region| (service, region)));
-    let labels = |(service, region): (&ServiceStatus, &RegionHealth)| {
-        (
-            vec![
-                ("service", service.name.clone()),
-                ("region", region.region.clone()),
-            ],
-            value(region),
-        )
-    };
-    pairs.map(labels).collect()
-}
-
-/// A value for each endpoint of each service that has one.
-fn endpoints<T>(
-    services: &[ServiceStatus],
-    value: impl Fn(&EndpointHealth) -> Option<T>,
-) -> Vec<(Labels, T)> {
-    let mut values = Vec::new();
-    for service in services {
-        for (region, endpoint) in service
-            .health
-            .iter()
-            .flat_map(|it| it.endpoints.iter().map(|one| (&it.region, one)))
-        {
-            let labels = vec![
-                ("service", service.name.clone()),
-                ("region", region.clone()),
-                ("endpoint", endpoint.endpoint.clone()),
-            ];
-            values.extend(value(endpoint).map(|value| (labels, value)));
+    /// A value for each region of each service.
+    fn regions<T>(&self, value: impl Fn(&RegionHealth) -> T) -> Vec<MetricSample<T>> {
+        let mut samples = Vec::new();
+        for service in &self.0 {
+            for region in &service.health {
+                samples.push(MetricSample {
+                    labels: vec![
+                        ("service", service.name.clone()),
+                        ("region", region.region.clone()),
+                    ],
+                    value: value(region),
+                });
+            }
         }
+        samples
     }
-    values
+
+    /// A value for each endpoint that has one.
+    fn endpoints<T>(&self, value: impl Fn(&EndpointHealth) -> Option<T>) -> Vec<MetricSample<T>> {
+        let mut samples = Vec::new();
+        for service in &self.0 {
+            for region in &service.health {
+                for endpoint in &region.endpoints {
+                    let Some(value) = value(endpoint) else {
+                        continue;
+                    };
+                    let labels = vec![
+                        ("service", service.name.clone()),
+                        ("region", region.region.clone()),
+                        ("endpoint", endpoint.endpoint.clone()),
+                    ];
+                    samples.push(MetricSample { labels, value });
+                }
+            }
+        }
+        samples
+    }
+
+    /// The phases of the last probe of each endpoint, in seconds.
+    fn probes(&self) -> Vec<MetricSample<f64>> {
+        let phases: [(&str, PhaseTime); 5] = [
+            ("connect", |probe| probe.connect),
+            ("tls", |probe| probe.tls),
+            ("first-byte", |probe| probe.first_byte),
+            ("body", |probe| probe.body),
+            ("total", |probe| Some(probe.total)),
+        ];
+        let mut samples = Vec::new();
+        for (phase, time) in phases {
+            for mut sample in self.endpoints(|endpoint| time(endpoint.probe.as_ref()?)) {
+                sample.labels.push(("phase", phase.to_owned()));
+                sample.value /= 1000.0;
+                samples.push(sample);
+            }
+        }
+        samples
+    }
 }
 
-/// The phases of the last probe of each endpoint, in seconds.
-fn probes(services: &[ServiceStatus]) -> Vec<(Labels, f64)> {
-    let phase = |word: &'static str, time: fn(&ProbeTimes) -> Option<f64>| {
-        let mut values = endpoints(services, |endpoint| {
-            Some(time(endpoint.probe.as_ref()?)? / 1000.0)
+fn uncovered_parts(service: &str, coverage: &Coverage, samples: &mut Vec<MetricSample<f64>>) {
+    let mut parts = vec![
+        ("addresses", &coverage.addresses),
+        ("population", &coverage.population),
+    ];
+    if let Some(traffic) = &coverage.traffic {
+        parts.push(("traffic", &traffic.parts));
+    }
+    for (over, parts) in parts {
+        samples.push(MetricSample {
+            labels: vec![
+                ("service", service.to_owned()),
+                ("type", coverage.rtype.clone()),
+                ("over", over.to_owned()),
+            ],
+            value: parts.uncovered_percent() / 100.0,
         });
-        values
-            .iter_mut()
-            .for_each(|(labels, _)| labels.push(("phase", word.to_owned())));
-        values
-    };
-    [
-        phase("connect", |probe| probe.connect),
-        phase("tls", |probe| probe.tls),
-        phase("first-byte", |probe| probe.first_byte),
-        phase("body", |probe| probe.body),
-        phase("total", |probe| Some(probe.total)),
-    ]
-    .concat()
+    }
 }
 
-/// Only the brake gives out what is down without an order.
+/// Whether `max_removed` keeps an endpoint in answers: nothing else does that to one that is down
+/// and has no override.
 fn is_kept(endpoint: &EndpointHealth) -> bool {
     endpoint.up && endpoint.order.is_none() && endpoint.verdict == word(HealthState::Down)
-}
-
-/// 1, the weight, or the part of the clients that is shifted by now, for each order; what it is not about is an empty label.
-fn orders(view: &HealthView) -> Vec<(Labels, f64)> {
-    let now = BootTime::now();
-    let labels = |order: &Override| {
-        let part = |part: &Option<String>| part.clone().unwrap_or_default();
-        let (action, value) = match order.demand {
-            OverrideAction::Drain => ("drain", 1.0),
-            OverrideAction::ForceUp => ("force-up", 1.0),
-            OverrideAction::ForceDown => ("force-down", 1.0),
-            OverrideAction::Weight { weight } => ("weight", f64::from(weight)),
-            OverrideAction::Shift { .. } => ("shift", order.moved(now)),
-        };
-        let labels = vec![
-            ("action", action.to_owned()),
-            ("service", part(&order.subject.service)),
-            ("region", part(&order.subject.region)),
-            ("endpoint", part(&order.subject.endpoint)),
-        ];
-        (labels, value)
-    };
-    view.orders.iter().map(labels).collect()
-}
-
-/// How long answers take, as far as it was measured.
-fn times(encoder: &mut DescriptorEncoder<'_>, times: &[(&str, Histogram)]) -> fmt::Result {
-    let help = "From a message that was read to its reply, of one batch of 64";
-    let mut metric =
-        encoder.encode_descriptor("answer_seconds", help, None, MetricType::Histogram)?;
-    for (word, Histogram { buckets, sum }) in times {
-        let labels = vec![("transport", (*word).to_owned())];
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        metric
-            .encode_family(&labels)?
-            .encode_histogram::<NoLabelSet>(*sum, count, buckets, None)?;
-    }
-    Ok(())
-}
-
-fn counters(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    values: impl IntoIterator<Item = (Labels, u64)>,
-) -> fmt::Result {
-    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    values.into_iter().try_for_each(|(labels, value)| {
-        ConstCounter::new(value).encode(metric.encode_family(&labels)?)
-    })
-}
-
-fn gauges<N: EncodeGaugeValue>(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    values: impl IntoIterator<Item = (Labels, N)>,
-) -> fmt::Result {
-    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-    values.into_iter().try_for_each(|(labels, value)| {
-        ConstGauge::new(value).encode(metric.encode_family(&labels)?)
-    })
 }

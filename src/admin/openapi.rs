@@ -1,4 +1,8 @@
-//! The OpenAPI document: the table of calls and the structures that they answer, written down.
+//! The OpenAPI document, made from the table of calls and the schemas of their types.
+//!
+//! [`document`] walks the same [`AdminRoute`]s that the router is made of, so it cannot leave out a
+//! call. Schemas come from the types by `schemars`: bodies are described as they are read, answers
+//! as they are written.
 
 use std::collections::BTreeMap;
 
@@ -8,29 +12,13 @@ use serde_json::{Value, json};
 
 use super::error::ErrorBody;
 use super::forms::ParameterForm;
+use super::query::{MOST, QueryParameter};
 use super::routes::AdminRoute;
 
-/// One parameter in a query.
-pub struct QueryParameter {
-    /// Its key.
-    pub name: &'static str,
-    /// The call cannot do without it.
-    pub needed: bool,
-    /// It may be there more than once, [`MOST`] times.
-    pub many: bool,
-    /// What it looks like.
-    pub form: ParameterForm,
-    /// What it says, for people.
-    pub about: &'static str,
-}
-
-/// How often a parameter may be there that may be there more than once.
-pub const MOST: usize = 256;
-
-/// What can stand in the body of a call.
+/// The body of a call.
 #[derive(Clone, Copy)]
 pub struct RequestBody {
-    /// The call cannot do without it.
+    /// Whether the call is refused without it.
     needed: bool,
     schema: fn(&mut SchemaGenerator) -> Schema,
 }
@@ -53,7 +41,7 @@ impl RequestBody {
     }
 }
 
-/// What a call answers when all goes well.
+/// The body of a successful answer.
 #[derive(Clone, Copy)]
 pub enum ResponseKind {
     /// Plain text.
@@ -67,7 +55,7 @@ pub enum ResponseKind {
 }
 
 impl ResponseKind {
-    /// JSON of a structure.
+    /// The JSON of a type.
     pub fn json<T: JsonSchema>() -> ResponseKind {
         ResponseKind::Json(|generator| generator.subschema_for::<T>())
     }
@@ -88,29 +76,28 @@ impl ResponseKind {
     }
 }
 
-/// The document (OpenAPI 3.1) of these calls.
+/// The OpenAPI 3.1 document of these calls.
 pub fn document(routes: &[AdminRoute]) -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
     });
-    // What is left out when it is read is there all the same when it is written.
-    let mut read = settings.clone().into_generator();
-    let mut written = settings.for_serialize().into_generator();
+    let mut schemas = SchemaGenerators {
+        read: settings.clone().into_generator(),
+        written: settings.for_serialize().into_generator(),
+    };
     let mut paths: BTreeMap<&str, BTreeMap<String, Value>> = BTreeMap::new();
     for route in routes {
-        let operation = operation(route, &mut read, &mut written);
-        paths
-            .entry(&route.path)
-            .or_default()
-            .insert(route.method.as_str().to_lowercase(), operation);
+        let method = route.method.as_str().to_lowercase();
+        let operations = paths.entry(&route.path).or_default();
+        operations.insert(method, schemas.operation(route));
     }
-    let responses: BTreeMap<String, Value> = ERRORS
-        .iter()
-        .map(|(status, _)| (status.to_string(), error(*status, &mut written)))
-        .collect();
-    let mut schemas = written.take_definitions(true);
-    schemas.extend(read.take_definitions(true));
+    let mut responses = BTreeMap::new();
+    for (status, about) in ERRORS {
+        responses.insert(status.to_string(), schemas.error(status, about));
+    }
+    let mut definitions = schemas.written.take_definitions(true);
+    definitions.extend(schemas.read.take_definitions(true));
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -120,23 +107,23 @@ pub fn document(routes: &[AdminRoute]) -> Value {
         },
         "paths": paths,
         "components": {
-            "schemas": schemas,
+            "schemas": definitions,
             "responses": responses,
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
         },
     })
 }
 
-/// What every error of a call means.
+/// What each status of an error means.
 const ERRORS: [(u16, &str); 15] = [
     (
         400,
-        "A parameter or the body is not as it should be, or the request is no HTTP",
+        "A parameter or the body is malformed, or the request is not HTTP",
     ),
     (401, "The token is missing or wrong"),
     (
         403,
-        "Nothing can be changed here without a token file, or a page of another site asks",
+        "No token file is configured, so nothing can be changed; or a page of another site asks",
     ),
     (
         404,
@@ -145,10 +132,10 @@ const ERRORS: [(u16, &str); 15] = [
     (408, "The head or the body did not come in time"),
     (
         409,
-        "It does not fit what is there, or takes their last live region from clients: `confirm` is the key that does it",
+        "It conflicts with the current state, or leaves clients without a live region: `confirm` is the key that does it",
     ),
     (413, "The body is too long"),
-    (414, "The address is too long"),
+    (414, "The URL is too long"),
     (421, "The Host is a name that is not this server's"),
     (
         422,
@@ -156,123 +143,141 @@ const ERRORS: [(u16, &str); 15] = [
     ),
     (429, "Too many calls at once"),
     (431, "The head is too long, or has too many fields"),
-    (
-        500,
-        "A mistake of the server's, or its token file cannot be used",
-    ),
+    (500, "The server failed, or its token file cannot be used"),
     (503, "It takes too long, or something is stuck"),
-    (507, "It is in force, and would not outlive a restart"),
+    (507, "It is in force, but would not outlive a restart"),
 ];
 
-/// What any call can come to.
+/// The errors of any call.
 const OF_ALL: [u16; 5] = [400, 408, 414, 431, 503];
-/// What any call but signs of life can come to, that looks something up.
+/// The errors of any call that looks something up, but of health checks.
 const OF_READS: [u16; 4] = [403, 421, 429, 500];
-/// What any call can come to that changes something.
+/// The errors of any call that changes state.
 const OF_CHANGES: [u16; 6] = [401, 403, 413, 421, 429, 500];
 
-fn error(status: u16, generator: &mut SchemaGenerator) -> Value {
-    let about = ERRORS
-        .iter()
-        .find(|(known, _)| *known == status)
-        .map_or("", |(_, about)| about);
-    let mut response = json!({ "description": about, "content": ResponseKind::json::<ErrorBody>().content(generator) });
-    if status == 401 {
-        let schema = json!({ "type": "string", "const": "Bearer" });
-        response["headers"] = json!({ "WWW-Authenticate": { "required": true, "schema": schema } });
-    }
-    response
+/// Two generators, because a key that may be left out of a body is always there in an answer.
+struct SchemaGenerators {
+    read: SchemaGenerator,
+    written: SchemaGenerator,
 }
 
-fn operation(
-    route: &AdminRoute,
-    read: &mut SchemaGenerator,
-    written: &mut SchemaGenerator,
-) -> Value {
-    let mut responses = BTreeMap::new();
-    responses.insert(
-        "200".to_owned(),
-        json!({ "description": "Done", "content": route.answer.content(written) }),
-    );
-    let others: &[u16] = match (route.changes, route.is_sign_of_life()) {
-        (true, _) => &OF_CHANGES,
-        (false, false) => &OF_READS,
-        (false, true) => &[],
-    };
-    for status in OF_ALL.iter().chain(others).chain(route.errors) {
-        let reference = format!("#/components/responses/{status}");
-        responses.insert(status.to_string(), json!({ "$ref": reference }));
-    }
-    let mut operation = json!({ "operationId": operation_id(route), "summary": route.summary, "responses": responses });
-    let in_path = route
-        .path
-        .split('/')
-        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let in_path = in_path.map(|name| path_parameter(route, name));
-    let parameters: Vec<Value> = in_path
-        .chain(route.parameters.iter().map(parameter))
-        .collect();
-    if !parameters.is_empty() {
-        operation["parameters"] = parameters.into();
-    }
-    if let Some(RequestBody { needed, schema }) = route.body {
-        let content = json!({ "application/json": { "schema": schema(read) } });
-        operation["requestBody"] = json!({ "required": needed, "content": content });
-    }
-    if route.changes {
-        operation["security"] = json!([{ "token": [] }]);
-    }
-    operation
-}
-
-/// `get_v1_status`, `put_v1_orders_by_id`: unlike those of all other calls.
-fn operation_id(route: &AdminRoute) -> String {
-    let part = |part: &str| match part
-        .strip_prefix('{')
-        .and_then(|part| part.strip_suffix('}'))
-    {
-        Some(name) => format!("_by_{name}"),
-        None => format!("_{}", part.replace(['.', '-'], "_")),
-    };
-    let path: String = route
-        .path
-        .split('/')
-        .filter(|part| !part.is_empty())
-        .map(part)
-        .collect();
-    format!(
-        "{}{}",
-        route.method.as_str().to_lowercase(),
-        if path.is_empty() {
-            "_page".to_owned()
-        } else {
-            path
+impl SchemaGenerators {
+    fn error(&mut self, status: u16, about: &str) -> Value {
+        let content = ResponseKind::json::<ErrorBody>().content(&mut self.written);
+        let mut response = json!({ "description": about, "content": content });
+        if status == 401 {
+            let schema = json!({ "type": "string", "const": "Bearer" });
+            response["headers"] =
+                json!({ "WWW-Authenticate": { "required": true, "schema": schema } });
         }
-    )
+        response
+    }
+
+    fn operation(&mut self, route: &AdminRoute) -> Value {
+        let mut operation = json!({
+            "operationId": route.operation_id(),
+            "summary": route.summary,
+            "responses": self.responses(route),
+        });
+        let parameters = route.parameters();
+        if !parameters.is_empty() {
+            operation["parameters"] = parameters.into();
+        }
+        if let Some(RequestBody { needed, schema }) = route.body {
+            let content = json!({ "application/json": { "schema": schema(&mut self.read) } });
+            operation["requestBody"] = json!({ "required": needed, "content": content });
+        }
+        if route.changes {
+            operation["security"] = json!([{ "token": [] }]);
+        }
+        operation
+    }
+
+    fn responses(&mut self, route: &AdminRoute) -> BTreeMap<String, Value> {
+        let done = json!({
+            "description": "Done",
+            "content": route.answer.content(&mut self.written),
+        });
+        let mut responses = BTreeMap::from([("200".to_owned(), done)]);
+        let of_kind: &[u16] = if route.changes {
+            &OF_CHANGES
+        } else if route.is_health_check() {
+            &[]
+        } else {
+            &OF_READS
+        };
+        for statuses in [&OF_ALL, of_kind, route.errors] {
+            for status in statuses {
+                let reference = format!("#/components/responses/{status}");
+                responses.insert(status.to_string(), json!({ "$ref": reference }));
+            }
+        }
+        responses
+    }
 }
 
-fn path_parameter(route: &AdminRoute, name: &str) -> Value {
-    let form = route
-        .path_forms
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map_or(ParameterForm::Named, |(_, form)| *form);
-    json!({ "name": name, "in": "path", "required": true, "schema": form.schema() })
+impl AdminRoute {
+    /// A name that no other call has: `get_v1_status`, `put_v1_regions_by_region_drain`.
+    fn operation_id(&self) -> String {
+        let mut id = self.method.as_str().to_lowercase();
+        if self.path == "/" {
+            id += "_page";
+        }
+        for part in self.path.split('/').filter(|part| !part.is_empty()) {
+            id += "_";
+            match parameter_name(part) {
+                Some(name) => {
+                    id += "by_";
+                    id += name;
+                }
+                None => id += &part.replace(['.', '-'], "_"),
+            }
+        }
+        id
+    }
+
+    /// The parameters of the path, then those of the query.
+    fn parameters(&self) -> Vec<Value> {
+        let mut parameters = Vec::new();
+        for name in self.path.split('/').filter_map(parameter_name) {
+            let schema = self.path_form(name).schema();
+            parameters
+                .push(json!({ "name": name, "in": "path", "required": true, "schema": schema }));
+        }
+        for parameter in self.parameters {
+            parameters.push(parameter.schema());
+        }
+        parameters
+    }
+
+    fn path_form(&self, name: &str) -> ParameterForm {
+        let stated = self.path_forms.iter().find(|(known, _)| *known == name);
+        match stated {
+            Some((_, form)) => *form,
+            None => ParameterForm::Named,
+        }
+    }
 }
 
-fn parameter(parameter: &QueryParameter) -> Value {
-    let QueryParameter {
-        name,
-        needed,
-        many,
-        form,
-        about,
-    } = parameter;
-    let one = form.schema();
-    let schema = if *many {
-        json!({ "type": "array", "items": one, "maxItems": MOST })
-    } else {
-        one
-    };
-    json!({ "name": name, "in": "query", "required": needed, "description": about, "schema": schema })
+/// The name in a part of a path such as `{region}`.
+fn parameter_name(part: &str) -> Option<&str> {
+    part.strip_prefix('{')?.strip_suffix('}')
+}
+
+impl QueryParameter {
+    fn schema(&self) -> Value {
+        let one = self.form.schema();
+        let schema = if self.many {
+            json!({ "type": "array", "items": one, "maxItems": MOST })
+        } else {
+            one
+        };
+        json!({
+            "name": self.name,
+            "in": "query",
+            "required": self.needed,
+            "description": self.about,
+            "schema": schema,
+        })
+    }
 }

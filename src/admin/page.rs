@@ -1,4 +1,7 @@
-//! The console: one page for people, part of the binary. It loads nothing from elsewhere and runs no script but its own.
+//! The console: the web page for operators, which is part of the binary.
+//!
+//! Its files are embedded at build time and served as they are. A content security policy keeps the
+//! page from loading anything from other servers and from running any script but its own.
 
 use std::sync::Arc;
 
@@ -103,17 +106,17 @@ const fn script(path: &'static str, about: &'static str, text: &'static str) -> 
     }
 }
 
-/// Only what comes from here, no script or style in the page itself, and no other page around it.
+/// Allows files of this server only, no inline script or style, and no frame around the page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// What every file of the page says beside its type.
+/// Headers of every file of the page.
 const HEAD: [(HeaderName, &str); 5] = [
     (header::CONTENT_SECURITY_POLICY, POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (header::X_FRAME_OPTIONS, "DENY"),
-    // Another version may answer here tomorrow.
+    // After an upgrade the files differ.
     (header::CACHE_CONTROL, "no-cache"),
 ];
 

@@ -1,6 +1,7 @@
-//! Shares: what there is only so much of, and no address may take more than its part of.
+//! Limits per address on something that there is little of, such as calls under way.
 //!
-//! Only addresses that hold something now are remembered, so memory is bounded by what can be held at all.
+//! [`PerAddress`] counts what each address holds. It remembers only addresses that hold something
+//! now, so its memory is bounded by what can be held in all.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,16 +14,16 @@ pub struct PerAddress {
     held: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// One part of an address's share, free again when this is dropped.
+/// One of the places of an address, free again when this is dropped.
 #[derive(Debug)]
 pub struct AddressShare {
     of: Arc<PerAddress>,
-    /// `None`: whoever reaches the unix socket may take all there is.
+    /// `None`: a peer on the unix socket has no limit.
     address: Option<IpAddr>,
 }
 
 impl PerAddress {
-    /// So much for each.
+    /// At most `most` places for each address.
     pub fn new(most: usize) -> Arc<PerAddress> {
         Arc::new(PerAddress {
             most,
@@ -30,7 +31,7 @@ impl PerAddress {
         })
     }
 
-    /// Takes a part; `None`: this address holds its share already.
+    /// Takes a place; `None`: this address already holds as many as it may.
     pub fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Option<AddressShare> {
         if let Some(address) = address {
             let mut held = self.held();
@@ -69,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_takes_more_than_its_share_and_nothing_is_remembered_of_who_holds_nothing() {
+    fn each_address_has_a_limit_and_only_holders_are_remembered() {
         let shares = PerAddress::new(2);
         let [one, other] = ["192.0.2.1", "192.0.2.2"].map(|address| address.parse().ok());
         let held: Vec<AddressShare> = (0..5).filter_map(|_| shares.take(one)).collect();

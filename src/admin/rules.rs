@@ -1,4 +1,7 @@
-//! How a service decides, as configured and ordered: the part of `GET /v1/status` that `rules=true` asks for.
+//! The rules of a service, for `GET /v1/status?rules=true`.
+//!
+//! They show how the service picks an answer: order, band, fences, weights, capacities and checks.
+//! Where a setting has no effect, such as a weight that no client ever meets, they say so.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,7 +18,8 @@ use crate::steering::{PickMethod, RegionOrder};
 pub struct ServiceRules {
     /// `nearest`, `priority` or `none`.
     pub order: String,
-    /// How much farther than the nearest a region may be and still share its clients: `0%`, `150km`.
+    /// How much farther than the nearest a region may be and still share its clients: `0%`,
+    /// `150km`.
     pub band: String,
     /// `weighted`, `round-robin`, `sticky` or `least-load`.
     pub pick: String,
@@ -23,17 +27,17 @@ pub struct ServiceRules {
     pub answers: u8,
     /// Usable endpoints that a region needs to take clients.
     pub min_endpoints: usize,
-    /// What is answered when no region is available: `answer-all`, `last-good`, `nodata` or `servfail`.
+    /// The answer when no region is available: `answer-all`, `last-good`, `nodata` or `servfail`.
     pub all_down: String,
     /// Seconds; the most where it follows health.
     pub ttl: u32,
     /// The least where it follows health; absent where it is fixed.
     pub least_ttl: Option<u32>,
-    /// Whether the client subnet that a resolver sends along counts, not the resolver's address alone.
+    /// Whether the client subnet of a query is used, not the address of the resolver alone.
     pub client_subnet: bool,
     /// Whom it keeps to which regions; the first that is about a client counts.
     pub fences: Vec<FenceFacts>,
-    /// The regions in their order, where that is the same for every client without a fence; else empty.
+    /// The tiers of regions, if they are the same for every client without a fence; else empty.
     pub tiers: Vec<Vec<String>>,
     /// What is stated of its regions, as listed.
     pub regions: Vec<RegionRules>,
@@ -48,7 +52,7 @@ pub struct RegionRules {
     pub region: String,
     /// How a tier is divided between its regions; 0 is a standby.
     pub weight: u32,
-    /// Whether that changes anything: it shares some clients with another region of the service, by weight.
+    /// Whether the weight has an effect: the region shares clients with another one, by weight.
     pub weight_counts: bool,
     /// Per cent.
     pub bias: i8,

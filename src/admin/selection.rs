@@ -1,9 +1,10 @@
-//! Which part of the status is wanted: the query of `GET /v1/status`.
+//! The query of `GET /v1/status`: which part of the status a client wants.
+//!
+//! It selects services, regions and endpoints, and pages through long lists by `limit` and `after`.
 
 use super::error::ApiError;
 use super::forms::{ParameterForm, read_whole};
-use super::openapi::QueryParameter;
-use super::routes::{all, check_keys};
+use super::query::{QueryPairs, QueryParameter};
 use super::status::{ServerStatus, ServiceStatus};
 use crate::config::Config;
 use crate::control::orders::{find_region, find_service};
@@ -93,13 +94,12 @@ impl StatusSelection {
     ///
     /// # Errors
     /// A sentence on what is wrong in it.
-    pub fn read(pairs: &[(String, String)]) -> Result<StatusSelection, String> {
-        check_keys(pairs, PARAMETERS)?;
-        let one = |key| all(pairs, key).next();
-        let services: Vec<String> = all(pairs, "service").map(str::to_owned).collect();
-        let down = read_flag("down", one("down"))?;
-        let rules = read_flag("rules", one("rules"))? && !services.is_empty();
-        let endpoints = match one("endpoints") {
+    pub fn read(pairs: &QueryPairs) -> Result<StatusSelection, String> {
+        pairs.check(PARAMETERS)?;
+        let services: Vec<String> = pairs.all("service").map(str::to_owned).collect();
+        let down = read_flag("down", pairs.first("down"))?;
+        let rules = read_flag("rules", pairs.first("rules"))? && !services.is_empty();
+        let endpoints = match pairs.first("endpoints") {
             None | Some("all") => Endpoints::All,
             Some("troubled") => Endpoints::Troubled,
             Some("none") => Endpoints::None,
@@ -107,14 +107,14 @@ impl StatusSelection {
                 return Err(format!("endpoints is all, troubled or none, not {other:?}"));
             }
         };
-        let limit = one("limit").map(|text| {
+        let limit = pairs.first("limit").map(|text| {
             let limit =
                 read_whole(text, 1, MOST_PAGE).and_then(|limit| usize::try_from(limit).ok());
             limit.ok_or_else(|| format!("limit is a number from 1 to {MOST_PAGE}, not {text:?}"))
         });
         let (region, after) = (
-            one("region").map(str::to_owned),
-            one("after").map(str::to_owned),
+            pairs.first("region").map(str::to_owned),
+            pairs.first("after").map(str::to_owned),
         );
         Ok(StatusSelection {
             services,
@@ -218,7 +218,7 @@ mod tests {
             .iter()
             .map(|&(key, value)| (key.to_owned(), value.to_owned()))
             .collect();
-        StatusSelection::read(&pairs)
+        StatusSelection::read(&pairs.into())
     }
 
     #[test]

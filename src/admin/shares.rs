@@ -1,11 +1,14 @@
-//! `GET /v1/shares`: who goes where, and what if. One is worked out at a time; the last ones are kept.
+//! `GET /v1/shares`: the share of each region, now and after a planned change.
+//!
+//! A forecast can take seconds, so one is computed at a time, on the read threads. The last results
+//! are kept for as long as their snapshot is served, because the console asks for the same ones
+//! again and again.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use axum::body::Bytes;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Extension, Query, State};
+use axum::extract::{Extension, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -13,9 +16,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::AdminContext;
 use super::error::ApiError;
 use super::forms::{ParameterForm, read_bias, read_name, read_weight};
-use super::openapi::QueryParameter;
-use super::reads::ReadThreads;
-use super::routes::{all, check_keys};
+use super::query::{QueryPairs, QueryParameter};
+use super::read_threads::ReadThreads;
 use crate::answer::Snapshot;
 use crate::catalog::services::ServiceFamily;
 use crate::dns::Name;
@@ -69,24 +71,29 @@ pub const PARAMETERS: &[QueryParameter] = &[
     },
 ];
 
-/// What was asked.
+/// The query of a forecast.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Asked {
+struct ShareQuery {
     name: Name,
     family: ServiceFamily,
     over: ShareBasis,
     change: PlannedChange,
 }
 
-/// The last results, and the one place to work out another.
+/// The last results, and the permit to compute another.
 #[derive(Clone)]
 pub struct ShareCalculator {
     place: Arc<Semaphore>,
-    kept: Arc<Mutex<Kept>>,
+    kept: Arc<Mutex<VecDeque<KeptShares>>>,
 }
 
-/// Results as JSON. A snapshot's results are worth nothing once it is replaced, so it is not kept alive for them.
-type Kept = VecDeque<(Weak<Snapshot>, Asked, Bytes)>;
+/// One result. It does not keep its snapshot alive, because it is useless once that is replaced.
+struct KeptShares {
+    snapshot: Weak<Snapshot>,
+    query: ShareQuery,
+    /// JSON.
+    result: Bytes,
+}
 
 impl Default for ShareCalculator {
     fn default() -> ShareCalculator {
@@ -98,41 +105,48 @@ impl Default for ShareCalculator {
 }
 
 impl ShareCalculator {
-    fn find(&self, snapshot: &Arc<Snapshot>, asked: &Asked) -> Option<Bytes> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = |of: &Weak<Snapshot>| std::ptr::eq(of.as_ptr(), Arc::as_ptr(snapshot));
-        kept.iter()
-            .find(|(of, known, _)| same(of) && known == asked)
-            .map(|(_, _, result)| result.clone())
+    fn find(&self, snapshot: &Arc<Snapshot>, query: &ShareQuery) -> Option<Bytes> {
+        let all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        for kept in all.iter() {
+            let is_same = std::ptr::eq(kept.snapshot.as_ptr(), Arc::as_ptr(snapshot));
+            if is_same && kept.query == *query {
+                return Some(kept.result.clone());
+            }
+        }
+        None
     }
 
-    fn keep(&self, snapshot: &Arc<Snapshot>, asked: Asked, result: &Bytes) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|(of, _, _)| of.strong_count() > 0);
-        kept.truncate(KEPT - 1);
-        kept.push_front((Arc::downgrade(snapshot), asked, result.clone()));
+    fn keep(&self, snapshot: &Arc<Snapshot>, query: ShareQuery, result: &Bytes) {
+        let mut all = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|kept| kept.snapshot.strong_count() > 0);
+        all.truncate(KEPT - 1);
+        all.push_front(KeptShares {
+            snapshot: Arc::downgrade(snapshot),
+            query,
+            result: result.clone(),
+        });
     }
 
-    /// From what is kept, or worked out while `_place` is held.
+    /// The kept result, or a new one that is computed while `_place` is held.
     fn answer(
         &self,
         context: &AdminContext,
-        asked: Asked,
+        query: ShareQuery,
         _place: OwnedSemaphorePermit,
     ) -> Result<Bytes, String> {
         let snapshot = context.control.snapshot();
-        // Traffic is another one every second.
-        let is_kept = asked.over != ShareBasis::Traffic;
-        if let Some(known) = self.find(&snapshot, &asked) {
+        // The sample of traffic changes all the time.
+        let is_kept = query.over != ShareBasis::Traffic;
+        if let Some(known) = self.find(&snapshot, &query) {
             return Ok(known);
         }
         let config = context.control.view().config;
-        let Asked {
+        let ShareQuery {
             name,
             family,
             over,
             change,
-        } = &asked;
+        } = &query;
         let traffic = if is_kept {
             NotedTraffic::default()
         } else {
@@ -149,27 +163,30 @@ impl ShareCalculator {
         let result =
             Bytes::from(serde_json::to_vec(&foresight).map_err(|error| error.to_string())?);
         if is_kept {
-            self.keep(&snapshot, asked, &result);
+            self.keep(&snapshot, query, &result);
         }
         Ok(result)
     }
 }
 
-/// Answers who goes where.
+/// Answers the shares of a service.
 pub async fn shares(
     State(context): State<Arc<AdminContext>>,
-    Extension(desk): Extension<ShareCalculator>,
+    Extension(calculator): Extension<ShareCalculator>,
     Extension(reads): Extension<ReadThreads>,
-    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
+    pairs: QueryPairs,
 ) -> Result<Response, ApiError> {
-    let Query(pairs) = query
-        .map_err(|_| ApiError::bad_request("the query is not of the form key=value&key=value"))?;
-    let asked = read(&pairs).map_err(ApiError::bad_request)?;
+    let query = read(&pairs).map_err(ApiError::bad_request)?;
     let ended = |_| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "the server is ending");
-    let place = desk.place.clone().acquire_owned().await.map_err(ended)?;
-    // The place goes along: who gives up waiting does not make room for a second one.
+    let place = calculator
+        .place
+        .clone()
+        .acquire_owned()
+        .await
+        .map_err(ended)?;
+    // The permit moves along, so a client that gives up does not let a second forecast begin.
     let answer = reads
-        .run(move || desk.answer(&context, asked, place))
+        .run(move || calculator.answer(&context, query, place))
         .await?;
     let json = [(header::CONTENT_TYPE, "application/json")];
     answer
@@ -177,24 +194,23 @@ pub async fn shares(
         .map_err(ApiError::not_found)
 }
 
-fn read(pairs: &[(String, String)]) -> Result<Asked, String> {
-    check_keys(pairs, PARAMETERS)?;
-    let name = all(pairs, "name").next().ok_or("name is missing")?;
-    let rtype = all(pairs, "type").next().unwrap_or("A");
+fn read(pairs: &QueryPairs) -> Result<ShareQuery, String> {
+    pairs.check(PARAMETERS)?;
+    let name = pairs.needed("name")?;
+    let rtype = pairs.first("type").unwrap_or("A");
     let change = PlannedChange {
-        down: all(pairs, "down").map(str::to_owned).collect(),
-        weights: all(pairs, "weight")
+        down: pairs.all("down").map(str::to_owned).collect(),
+        weights: pairs
+            .all("weight")
             .map(read_weight)
             .collect::<Result<_, _>>()?,
-        biases: all(pairs, "bias")
-            .map(read_bias)
-            .collect::<Result<_, _>>()?,
+        biases: pairs.all("bias").map(read_bias).collect::<Result<_, _>>()?,
     };
     let name = read_name(name)?;
-    let over = all(pairs, "over")
-        .next()
+    let over = pairs
+        .first("over")
         .map_or(Ok(ShareBasis::Addresses), str::parse)?;
-    Ok(Asked {
+    Ok(ShareQuery {
         name,
         family: read_family(rtype)?,
         over,

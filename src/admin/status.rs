@@ -1,4 +1,7 @@
-//! What is going on: the body of `GET /v1/status`.
+//! The body of `GET /v1/status`: the state of the server, its services and their health.
+//!
+//! [`ServerStatus::selected`] builds the whole status and then leaves in it what the query selects.
+//! The structures serialise to JSON; clients such as `meridian status` read them back.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -29,7 +32,7 @@ pub struct ServerStatus {
     pub summary: String,
     /// Everything fails at once: the monitor doubts itself and holds what was agreed.
     pub suspect: bool,
-    /// What has not turned for longer than it may, and what that means; a sentence. Absent: nothing.
+    /// The part of the server that is stuck, and what that means; absent if none is.
     #[serde(default)]
     pub stuck: Option<String>,
     /// Version of the program.
@@ -38,7 +41,7 @@ pub struct ServerStatus {
     pub uptime_seconds: u64,
     /// The configuration file, or `built-in`.
     pub configuration: String,
-    /// What tells the configuration and the zones that are served from others: equal on servers that serve the same.
+    /// Fingerprint of the configuration and the zones; equal on servers that serve the same.
     #[serde(default)]
     pub fingerprint: String,
     /// Addresses that answer DNS over UDP and TCP.
@@ -94,8 +97,8 @@ pub struct ZoneStatus {
 pub struct ServiceStatus {
     /// Its name; may be a wildcard.
     pub name: String,
-    /// Nothing is to be said of it: every client has a live region, every region takes all of its clients, every endpoint
-    /// is up, nothing is ordered.
+    /// Whether all is well: every client has a live region, every region takes all of its clients,
+    /// every endpoint is up, and there are no orders.
     #[serde(default)]
     pub well: bool,
     /// Somebody asks one of its endpoints at least how it is.
@@ -130,7 +133,7 @@ pub struct ReloadStatus {
 pub struct ReloadBody {
     /// Take the change even if it moves more than `[guard] max_move` allows.
     pub yes_move: bool,
-    /// Take the change whatever `[guard]` refuses: what it moves, and whom it leaves without a live region.
+    /// Take the change whatever `[guard]` refuses: clients moved, or left without a live region.
     pub yes: bool,
 }
 
@@ -214,7 +217,7 @@ impl ServerStatus {
                 .map(|source| SourceFacts::of(source, now))
                 .collect(),
             geodata_credit: builtin::CREDIT.to_owned(),
-            queries: queries(&context.tallies.sums()),
+            queries: queries(&context.stats.sums()),
             reloads: ReloadStatus::of(&context.control.reloads()),
         }
     }

@@ -1,4 +1,7 @@
-//! `GET /v1/events`: what happens, as it happens, as server-sent events (WHATWG HTML section 9.2).
+//! `GET /v1/events`: events as they happen, as server-sent events (WHATWG HTML section 9.2).
+//!
+//! Each stream has a task that sends it kept events first and then new ones. A client that does not
+//! keep up is cut off. The number of streams is limited in all and for each address.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -7,8 +10,7 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Extension, Query, State};
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
@@ -18,20 +20,19 @@ use super::AdminContext;
 use super::error::ApiError;
 use super::forms::{MOST_WHOLE, ParameterForm, read_whole};
 use super::listener::AdminPeer;
-use super::openapi::QueryParameter;
 use super::per_address::{AddressShare, PerAddress};
-use super::routes::{all, check_keys};
+use super::query::{QueryPairs, QueryParameter};
 use crate::control::events::Event;
 
 /// Most who watch at a time, well below the most connections: others must get in.
 const MOST: usize = 16;
 /// Most of them from one address.
 const MOST_EACH: usize = 8;
-/// How often something is sent when nothing happens, so that nobody between takes the connection for dead.
+/// How often a comment is sent when nothing happens, so that middleboxes keep the connection.
 const QUIET: Duration = Duration::from_secs(15);
 /// Events on their way to one who watches.
 const AHEAD: usize = 16;
-/// How long one who watches may take nothing before he is dropped.
+/// How long a client may accept nothing before its stream ends.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What can stand in the query.
@@ -46,7 +47,7 @@ pub const PARAMETERS: &[QueryParameter] = &[QueryParameter {
     about: "Those after this number that are still kept come first; Last-Event-ID, if it is there, is taken instead",
 }];
 
-/// Places for those who watch.
+/// The limits on streams.
 #[derive(Clone)]
 pub struct StreamSlots {
     all: Arc<Semaphore>,
@@ -68,18 +69,10 @@ pub async fn events(
     Extension(places): Extension<StreamSlots>,
     Extension(peer): Extension<AdminPeer>,
     head: HeaderMap,
-    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
+    pairs: QueryPairs,
 ) -> Result<Response, ApiError> {
-    let full = |most: usize, whose: &str| {
-        let sentence = format!("{most} watch the events {whose}already; close one of them");
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
-    };
-    let Query(pairs) = query
-        .map_err(|_| ApiError::bad_request("the query is not of the form key=value&key=value"))?;
-    check_keys(&pairs, PARAMETERS).map_err(ApiError::bad_request)?;
-    let wrong = || ApiError::bad_request("after is not the number of an event");
-    let number = |text| read_whole(text, 0, MOST_WHOLE).ok_or_else(wrong);
-    let after = all(&pairs, "after").next().map(number).transpose()?;
+    pairs.check(PARAMETERS).map_err(ApiError::bad_request)?;
+    let after = read_after(&pairs)?;
     let part = places
         .shares
         .take(peer.address)
@@ -104,6 +97,22 @@ pub async fn events(
         }),
     )
         .into_response())
+}
+
+fn full(most: usize, whose: &str) -> ApiError {
+    let sentence = format!("{most} watch the events {whose}already; close one of them");
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
+}
+
+/// The number after which events are wanted.
+fn read_after(pairs: &QueryPairs) -> Result<Option<u64>, ApiError> {
+    let Some(text) = pairs.first("after") else {
+        return Ok(None);
+    };
+    match read_whole(text, 0, MOST_WHOLE) {
+        Some(number) => Ok(Some(number)),
+        None => Err(ApiError::bad_request("after is not the number of an event")),
+    }
 }
 
 /// Passes events on until the one who watches leaves or is too slow.

@@ -47,7 +47,7 @@ impl Play {
         };
         let context = AdminContext {
             control: Arc::new(Control::new(origin, loaded, None).unwrap()),
-            tallies: Arc::new(ServerStats::default()),
+            stats: Arc::new(ServerStats::default()),
             addresses: ListenAddresses {
                 dns: vec!["127.0.0.1:5300".parse().unwrap()],
                 ..ListenAddresses::default()

@@ -1,4 +1,9 @@
-//! Who may change something: whoever shows the token of the token file, or reaches the unix socket.
+//! The token that calls that change state must show.
+//!
+//! Over TCP, a client sends the content of the token file as `Authorization: Bearer TOKEN`. On the
+//! unix socket no token is needed, since file permissions decide who can open it. The file is read
+//! again at each such call, so a new token needs no restart. It is read on a thread of its own,
+//! because the disk may hang.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,25 +20,25 @@ use crate::control::worker::WorkerPool;
 
 /// How long a call waits for the token file to be read.
 const READ_TIME: Duration = Duration::from_millis(500);
-/// Most calls that wait for that at a time.
+/// Most calls that wait for it at a time.
 const MOST_READS: usize = 64;
 
 /// What a call that changes state must show.
 pub enum TokenGate {
-    /// Nothing: the permissions of the unix socket decide who gets here.
+    /// Nothing: the permissions of the unix socket decide who can connect.
     Socket,
-    /// There is no token, so nothing can be changed.
+    /// No token is configured, so nothing can be changed.
     Closed,
     /// The token in this file.
     Token(TokenFile),
 }
 
-/// The file of the token. It is read at each call that shows one, so a new token needs no restart.
+/// The token file.
 pub struct TokenFile {
     path: PathBuf,
-    /// Reads it: its mount may hang.
+    /// Reads it, since its mount may hang.
     reader: WorkerPool,
-    /// What was read last.
+    /// The result of the last reading.
     known: Arc<Mutex<Result<Token, String>>>,
 }
 
@@ -68,24 +73,28 @@ impl TokenGate {
             }
             TokenGate::Token(file) => file,
         };
-        let unauthorized = |sentence: &str| ApiError::new(StatusCode::UNAUTHORIZED, sentence);
-        let shown = authorization
-            .ok_or_else(|| unauthorized("this needs the header Authorization: Bearer TOKEN"))?;
-        let shown = bearer(shown)
-            .ok_or_else(|| unauthorized("the Authorization header is not Bearer TOKEN"))?;
-        let token = file.token().await;
-        let token =
-            token.map_err(|sentence| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, sentence))?;
-        if bool::from(token.as_bytes().ct_eq(shown)) {
-            Ok(())
-        } else {
-            Err(unauthorized("the token is wrong"))
+        let Some(header) = authorization else {
+            return Err(unauthorized(
+                "this needs the header Authorization: Bearer TOKEN",
+            ));
+        };
+        let Some(shown) = bearer(header) else {
+            return Err(unauthorized("the Authorization header is not Bearer TOKEN"));
+        };
+        match file.token().await {
+            Ok(token) if bool::from(token.as_bytes().ct_eq(shown)) => Ok(()),
+            Ok(_) => Err(unauthorized("the token is wrong")),
+            Err(sentence) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, sentence)),
         }
     }
 }
 
+fn unauthorized(sentence: &str) -> ApiError {
+    ApiError::new(StatusCode::UNAUTHORIZED, sentence)
+}
+
 impl TokenFile {
-    /// Reads it for the first time.
+    /// Reads the file for the first time.
     fn load(path: &Path) -> Result<TokenFile, String> {
         let known = Arc::new(Mutex::new(Ok(read_token(path)?)));
         Ok(TokenFile {
@@ -95,31 +104,31 @@ impl TokenFile {
         })
     }
 
-    /// The token that is in the file now. Where reading hangs or fails for a reason that says nothing about the file, it is
-    /// the one that was there last: no order waits for a disk, or fails for want of a descriptor.
+    /// The token in the file now. If reading hangs, or fails for a reason that has nothing to do
+    /// with the file, it is the token that was read last. So a change waits for no disk and does
+    /// not fail for lack of descriptors.
     async fn token(&self) -> Result<Token, String> {
         let (path, known) = (self.path.clone(), self.known.clone());
-        let read = move || {
+        let reading = self.reader.run_if_awaited(move || {
             let token = read_token(&path);
             if token.as_ref().is_err_and(PrivateFileError::may_pass) {
                 return;
             }
             *known.lock().unwrap_or_else(PoisonError::into_inner) = token.map_err(String::from);
-        };
-        let _ = tokio::time::timeout(READ_TIME, self.reader.run_if_awaited(read)).await;
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        });
+        let _ = tokio::time::timeout(READ_TIME, reading).await;
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.clone()
     }
 }
 
-/// The token of a `Bearer` header (RFC 6750 section 2.1); the scheme's case does not matter.
+/// The token of a `Bearer` header (RFC 6750 section 2.1). The case of the scheme does not matter.
 fn bearer(header: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = header.split_at_checked("Bearer ".len())?;
-    scheme
-        .eq_ignore_ascii_case(b"Bearer ")
-        .then(|| token.trim_ascii())
+    if !scheme.eq_ignore_ascii_case(b"Bearer ") {
+        return None;
+    }
+    Some(token.trim_ascii())
 }
 
 #[cfg(test)]

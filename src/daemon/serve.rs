@@ -247,7 +247,7 @@ fn open(
     .map_err(|error| error.to_string())?;
     let context = AdminContext {
         control: control.clone(),
-        tallies: server.stats(),
+        stats: server.stats(),
         addresses: server.addresses().clone(),
         started: Instant::now(),
     };

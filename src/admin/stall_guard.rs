@@ -1,4 +1,8 @@
-//! A connection whose other end must take what is sent: who stops reading is cut off, and keeps nobody's place.
+//! A write timeout for connections: a client that stops reading is cut off.
+//!
+//! Without it, a client that reads nothing could hold its connection, and so its place among the
+//! connections, for ever. [`StallGuard`] starts a timer when a write has to wait and stops it as
+//! soon as any octet is taken, so a slow client is not affected.
 
 use std::future::Future;
 use std::io;
@@ -9,10 +13,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// How long the other end may take nothing of what is sent.
+/// How long the other end may accept nothing of what is sent.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A connection with a limit on how long a write may stand still.
+/// A stream with a limit on how long a write may make no progress.
 pub struct StallGuard<S> {
     stream: S,
     limit: Pin<Box<Sleep>>,
@@ -20,7 +24,7 @@ pub struct StallGuard<S> {
 }
 
 impl<S> StallGuard<S> {
-    /// Must be called inside a tokio runtime.
+    /// Wraps a stream. Must be called inside a tokio runtime.
     pub fn new(stream: S) -> StallGuard<S> {
         StallGuard {
             stream,
@@ -29,8 +33,8 @@ impl<S> StallGuard<S> {
         }
     }
 
-    /// Passes a write's result on, unless it has been waited for too long.
-    fn bound<T>(
+    /// Passes on the result of a write, or an error if it has waited for too long.
+    fn check<T>(
         &mut self,
         task: &mut Context<'_>,
         result: Poll<io::Result<T>>,
@@ -65,7 +69,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(task, octets);
-        self.bound(task, result)
+        self.check(task, result)
     }
 
     fn poll_write_vectored(
@@ -74,7 +78,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write_vectored(task, parts);
-        self.bound(task, result)
+        self.check(task, result)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -83,12 +87,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.stream).poll_flush(task);
-        self.bound(task, result)
+        self.check(task, result)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.stream).poll_shutdown(task);
-        self.bound(task, result)
+        self.check(task, result)
     }
 }
 
@@ -99,9 +103,9 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn who_takes_nothing_is_cut_off_and_who_is_slow_is_not() {
+    async fn a_client_that_reads_nothing_is_cut_off_and_a_slow_one_is_not() {
         let (ours, mut theirs) = tokio::io::duplex(8);
-        let mut patient = StallGuard::new(ours);
+        let mut guarded = StallGuard::new(ours);
         let slow = tokio::spawn(async move {
             for _ in 0..4 {
                 tokio::time::sleep(PATIENCE - Duration::from_secs(1)).await;
@@ -109,9 +113,9 @@ mod tests {
             }
             theirs
         });
-        assert!(patient.write_all(&[0; 40]).await.is_ok());
+        assert!(guarded.write_all(&[0; 40]).await.is_ok());
         let _theirs = slow.await;
-        let error = patient.write_all(&[0; 40]).await.unwrap_err();
+        let error = guarded.write_all(&[0; 40]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

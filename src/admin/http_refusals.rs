@@ -1,8 +1,10 @@
-//! Refusals of the HTTP server itself, in the form of the API.
+//! Refusals by the HTTP library, rewritten into the form of the API.
 //!
-//! hyper answers a head that it cannot read (400, 414, 431) by itself, without a body, before any call of ours begins. The
-//! connection recognises such an answer by that no call of ours has been begun for it, holds it back, and leaves its
-//! status to be told by `refusal`.
+//! hyper itself answers a head that it cannot read (400, 414, 431), without a body and before any
+//! handler runs. [`RefusalInterceptor`] sits between hyper and the stream. It counts the calls that
+//! have begun and the answers that are written: an answer without a call is hyper's own. It
+//! discards that answer and keeps the status, which the listener then sends by [`refusal`] with a
+//! JSON body.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -14,21 +16,21 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::error::ErrorBody;
 
-/// A connection that holds back what hyper refuses by itself.
-pub struct OwnWords<S> {
+/// A stream that discards the answers that hyper makes by itself.
+pub struct RefusalInterceptor<S> {
     stream: S,
-    /// Calls that were begun on this connection.
+    /// Calls that have begun on this connection.
     calls: Arc<AtomicU64>,
-    /// Answers of ours that were begun.
+    /// Answers of handlers that have begun.
     answers: u64,
-    /// What was held back; nothing follows it.
+    /// The status of the discarded answer; nothing is written after it.
     refused: Option<u16>,
 }
 
-impl<S> OwnWords<S> {
-    /// `calls` is to be raised whenever a call begins.
-    pub fn new(stream: S, calls: Arc<AtomicU64>) -> OwnWords<S> {
-        OwnWords {
+impl<S> RefusalInterceptor<S> {
+    /// The caller increments `calls` whenever a call begins.
+    pub fn new(stream: S, calls: Arc<AtomicU64>) -> RefusalInterceptor<S> {
+        RefusalInterceptor {
             stream,
             calls,
             answers: 0,
@@ -36,31 +38,33 @@ impl<S> OwnWords<S> {
         }
     }
 
-    /// The stream, and the status of what was held back.
+    /// The stream, and the status of the discarded answer.
     pub fn into_parts(self) -> (S, Option<u16>) {
         (self.stream, self.refused)
     }
 
-    /// Whether these octets, about to be written, are held back.
-    fn is_held_back(&mut self, octets: &[u8]) -> bool {
-        if self.refused.is_none()
-            && octets.starts_with(b"HTTP/1.")
-            && !octets.starts_with(b"HTTP/1.1 1")
-        {
+    /// Whether these octets, about to be written, are to be discarded.
+    fn discards(&mut self, octets: &[u8]) -> bool {
+        let is_interim = octets.starts_with(b"HTTP/1.1 1");
+        let begins_answer = octets.starts_with(b"HTTP/1.") && !is_interim;
+        if begins_answer && self.refused.is_none() {
             if self.answers < self.calls.load(Ordering::Relaxed) {
                 self.answers += 1;
             } else {
-                let status = octets
-                    .get(9..12)
-                    .and_then(|status| str::from_utf8(status).ok()?.parse().ok());
-                self.refused = Some(status.unwrap_or(400));
+                self.refused = Some(status_of(octets).unwrap_or(400));
             }
         }
         self.refused.is_some()
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for OwnWords<S> {
+/// The status in the first line of an answer.
+fn status_of(octets: &[u8]) -> Option<u16> {
+    let status = octets.get(9..12)?;
+    str::from_utf8(status).ok()?.parse().ok()
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for RefusalInterceptor<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         task: &mut Context<'_>,
@@ -70,13 +74,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for OwnWords<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for OwnWords<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for RefusalInterceptor<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         task: &mut Context<'_>,
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.is_held_back(octets) {
+        if self.discards(octets) {
             return Poll::Ready(Ok(octets.len()));
         }
         Pin::new(&mut self.stream).poll_write(task, octets)
@@ -87,7 +91,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for OwnWords<S> {
         task: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.is_held_back(parts.first().map_or(&[], |part| part)) {
+        if self.discards(parts.first().map_or(&[], |part| part)) {
             return Poll::Ready(Ok(parts.iter().map(|part| part.len()).sum()));
         }
         Pin::new(&mut self.stream).poll_write_vectored(task, parts)
@@ -106,7 +110,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for OwnWords<S> {
     }
 }
 
-/// A whole answer with this status, after which the connection is closed.
+/// A complete answer with this status, which says that the connection closes.
 pub fn refusal(status: u16) -> String {
     let (reason, error) = match status {
         408 => (
@@ -120,27 +124,27 @@ pub fn refusal(status: u16) -> String {
         ),
         _ => ("Bad Request", "the request is not of the form of HTTP/1.1"),
     };
-    whole(status, reason, error)
+    answer(status, reason, error)
 }
 
-/// The answer to a request in clear where TLS is spoken.
-pub fn in_clear() -> String {
-    whole(
+/// The answer to a plain HTTP request on a TLS address.
+pub fn not_encrypted() -> String {
+    answer(
         400,
         "Bad Request",
         "this server speaks HTTPS: ask by https://, not by http://",
     )
 }
 
-fn whole(status: u16, reason: &str, error: &str) -> String {
-    let body = serde_json::to_string(&ErrorBody {
+fn answer(status: u16, reason: &str, error: &str) -> String {
+    let body = ErrorBody {
         error: error.to_owned(),
         confirm: None,
-    })
-    .unwrap_or_default();
+    };
+    let body = serde_json::to_string(&body).unwrap_or_default();
+    let length = body.len();
     format!(
-        "HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n\
-         {body}",
-        body.len()
+        "HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     )
 }

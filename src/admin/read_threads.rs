@@ -1,5 +1,8 @@
-//! What is looked up for people (status, explanations, shares, metrics): on threads of its own, so that no question holds
-//! up an order or a sign of life. What is found is written out there, too: a large status takes a while.
+//! Threads for calls that look something up: status, explanations, shares and metrics.
+//!
+//! The thread of the admin server must not block, so such calls run here. Two threads are enough:
+//! one for a slow call and one for the quick ones. The result is also serialised here, because a
+//! large status takes a while.
 
 use std::sync::Arc;
 
@@ -11,9 +14,9 @@ use serde::Serialize;
 use super::error::ApiError;
 use crate::control::worker::WorkerPool;
 
-/// Threads: one for what takes long, one for what does not.
+/// Threads: one for a slow call, one for the others.
 const THREADS: usize = 2;
-/// Most questions that wait for a thread.
+/// Most calls that wait for a thread.
 const MOST: usize = 64;
 
 /// The threads that look things up.
@@ -31,10 +34,10 @@ impl ReadThreads {
         )?)))
     }
 
-    /// Looks something up, unless whoever asked has left before its turn.
+    /// Runs `look`, unless the client has left before its turn.
     ///
     /// # Errors
-    /// Too many ask at once, or it ended early.
+    /// Too many calls wait, or `look` panicked.
     pub async fn run<T: Send + 'static>(
         &self,
         look: impl FnOnce() -> T + Send + 'static,
@@ -42,21 +45,25 @@ impl ReadThreads {
         Ok(self.0.run_if_awaited(look).await?)
     }
 
-    /// The same, answered as JSON.
+    /// Runs `look` and answers its result as JSON.
     ///
     /// # Errors
-    /// The same, and whatever was found instead.
+    /// Those of [`ReadThreads::run`] and of `look`.
     pub async fn json<T: Serialize>(
         &self,
         look: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
     ) -> Result<Response, ApiError> {
-        let body = self.run(move || written(&look()?)).await??;
+        let body = self.run(move || to_json(&look()?)).await??;
         Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
     }
 }
 
-fn written(found: &impl Serialize) -> Result<Bytes, ApiError> {
-    let text = serde_json::to_vec(found);
-    text.map(Bytes::from)
-        .map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+fn to_json(found: &impl Serialize) -> Result<Bytes, ApiError> {
+    match serde_json::to_vec(found) {
+        Ok(text) => Ok(Bytes::from(text)),
+        Err(error) => Err(ApiError::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            error.to_string(),
+        )),
+    }
 }
