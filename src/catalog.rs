@@ -1,42 +1,66 @@
-//! The World: zones, services and geography compiled for answering. Immutable; replaced whole or not at all.
+//! The compiled state that queries are answered from: zones, services and geography.
+//!
+//! A [`Catalog`] is compiled from the configuration, the zone files and the atlas. It never
+//! changes; a reload compiles a new one and swaps it in whole. What changes with health is kept
+//! apart, in a [`LiveState`], which is small and compiled again at each change.
+//!
+//! Queries look names up in [`names`], copy RRsets from [`records`] and pick endpoints from
+//! [`live_state`]. Nothing in these modules can panic. The modules that only compile are exempt.
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic
+    )
+)]
 
 pub mod keys;
 pub mod names;
 pub mod records;
 
-pub mod compression;
-
-pub mod endpoint_data;
-pub mod services;
-
-mod compile;
-
-pub mod present;
-pub mod region_states;
-
+pub mod availability;
+pub mod live_state;
 pub mod sample;
+
+pub mod answer_counters;
+pub mod endpoint_data;
+
+// These run when something is compiled, never for a query, so arithmetic and indexing are allowed.
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+mod compile;
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+pub mod compression;
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+pub mod region_states;
+#[allow(clippy::arithmetic_side_effects, clippy::indexing_slicing)]
+pub mod services;
 
 use std::sync::Arc;
 
-use crate::config::Config;
+use crate::config::{Config, RegionId};
 use crate::dns::{Name, SearchName};
 use crate::geo::Atlas;
 
+pub use availability::Availability;
 pub use compile::ServiceMistake;
+pub use live_state::LiveState;
 pub use names::{Lookup, NameNode, NameRole, NameTable, NodeId, ServiceId, ZoneId};
-pub use present::{Availability, LiveState};
 pub use records::{RrsetTable, WireRrset};
 pub use sample::ClientSample;
 pub use services::{ServiceView, SteeredService};
 
 use services::CatchmentCache;
 
-/// Everything that a query is answered from, but for what changes with health.
+/// Everything that a query is answered from, except what changes with health.
 #[derive(Debug)]
 pub struct Catalog {
-    /// Every name.
+    /// The names of all zones.
     pub names: NameTable,
-    /// Every RRset.
+    /// The RRsets of all zones in wire form.
     pub records: RrsetTable,
     /// By [`ZoneId`].
     pub zones: Vec<CatalogZone>,
@@ -44,20 +68,21 @@ pub struct Catalog {
     pub services: Vec<SteeredService>,
     /// Region names by [`crate::config::RegionId`].
     pub regions: Vec<String>,
-    /// Where addresses are.
+    /// The geography of addresses.
     pub atlas: Arc<Atlas>,
-    /// Who asks for the services.
+    /// A sample of the clients that ask for the services.
     pub sample: Arc<ClientSample>,
 }
 
-/// What a reply needs of a zone.
+/// The parts of a zone that replies need.
 #[derive(Debug, Clone)]
 pub struct CatalogZone {
     /// The apex.
     pub origin: Name,
-    /// Labels of the apex.
+    /// Number of labels of the apex.
     pub labels: u8,
-    /// The SOA record at its negative TTL: the lesser of its own TTL and MINIMUM (RFC 2308 section 5).
+    /// The number of the SOA RRset at its negative TTL: the lesser of its own TTL and MINIMUM
+    /// (RFC 2308 section 5).
     pub negative_soa: u32,
     /// SERIAL of the SOA.
     pub serial: u32,
@@ -73,14 +98,12 @@ impl Catalog {
         });
     }
 
-    /// The same zones with services that have other endpoints or weights: those of a configuration with the same
-    /// services in the same order, whose endpoints fit the zones as well as before.
+    /// The same zones with the services of another configuration. It must have the same services in
+    /// the same order; their endpoints and weights may differ, but must fit the zones.
     pub fn with_services(&self, config: &Config) -> Catalog {
         let mut catchments = CatchmentCache::of(&self.services);
-        let compile =
-            |service| SteeredService::compile(service, config, &self.atlas, &mut catchments);
         Catalog {
-            services: config.services.iter().map(compile).collect(),
+            services: catchments.compile_services(config, &self.atlas),
             names: self.names.clone(),
             records: self.records.clone(),
             zones: self.zones.clone(),
@@ -90,24 +113,24 @@ impl Catalog {
         }
     }
 
-    /// The zone that holds a name, if one does.
+    /// The zone that contains a name.
     pub fn zone_of(&self, name: &Name) -> Option<&CatalogZone> {
         let wire = name.to_lower();
         let search = SearchName::from_wire(wire.as_wire())?;
-        let node = match self.names.look_up(&search) {
-            Lookup::Found(node) | Lookup::Wildcard(node) | Lookup::Delegated(node) => node,
-            Lookup::Redirected(node) | Lookup::Missing(node) => node,
-            Lookup::Outside => return None,
-        };
-        self.zones.get(node.zone.0 as usize)
+        let zone = self.names.look_up(&search).zone()?;
+        self.zones.get(zone.0 as usize)
     }
 
-    /// The service of this very name.
+    /// The service with exactly this name.
     pub fn service_named(&self, name: &Name) -> Option<(ServiceId, &SteeredService)> {
         let node = self.names.get(name.to_lower().as_wire())?;
         let id = node.service?;
-        self.services
-            .get(id.0 as usize)
-            .map(|service| (id, service))
+        let service = self.services.get(id.0 as usize)?;
+        Some((id, service))
+    }
+
+    /// The name of a region; `None` for a number that is not configured.
+    pub fn region_name(&self, id: RegionId) -> Option<&str> {
+        self.regions.get(usize::from(id.0)).map(String::as_str)
     }
 }

@@ -1,7 +1,9 @@
-//! Why a client gets an answer.
+//! Explains why a client gets its answer.
 //!
-//! The reply is the server's own, read back; the decision is the one that the server takes; the order of regions comes
-//! from the rules that the catchment was compiled from. Here they are only put into words.
+//! Nothing is computed a second time. The reply comes from [`crate::answer`] and is read back, the
+//! decision is the server's own, and the order of regions comes from the rules that the catchment
+//! was compiled from. This room puts them into words: for `meridian explain`, the API and the
+//! console. Regions may be taken as down to ask what if.
 
 mod candidates;
 mod place;
@@ -42,17 +44,20 @@ pub struct Explanation {
     pub rtype: String,
     /// Who asks.
     pub client: ClientFacts,
-    /// What becomes of the query: `steered`, `static`, `no-data`, `no-name`, `referral`, `refused`, `failed`.
+    /// The result of the query: `steered`, `static`, `no-data`, `no-name`, `referral`, `refused`,
+    /// `failed`.
     pub result: String,
     /// The response code.
     pub rcode: String,
     /// The zone that holds the name.
     pub zone: Option<String>,
-    /// A reply, as this client may get it now. Where the pick is by weight or in turn, another may come next.
+    /// A reply, as this client may get it now. Where the pick is by weight or in turn, another may
+    /// come next.
     pub records: Vec<RecordFacts>,
     /// SCOPE PREFIX-LENGTH (RFC 7871), if the client is a subnet.
     pub scope: Option<u8>,
-    /// The names that aliases lead through before the service, the question's first; empty if it is asked directly.
+    /// The names that aliases lead through before the service, the question's first; empty if it is
+    /// asked directly.
     pub names: Vec<String>,
     /// The service that answers, if one does.
     pub service: Option<ServiceFacts>,
@@ -88,7 +93,8 @@ pub struct ExplainQuestion {
     pub down: Vec<String>,
 }
 
-/// Explains one answer. `draw` is uniform; it picks the example among the replies that weights allow.
+/// Explains one answer. `draw` is uniform; it picks the example among the replies that weights
+/// allow.
 ///
 /// # Errors
 /// A sentence about a region that is not configured.
@@ -99,21 +105,21 @@ pub fn explain(
 ) -> Result<Explanation, String> {
     let live = without(snapshot, &question.down)?;
     let live = live.as_ref().unwrap_or(&snapshot.live);
-    // Looking must not take a turn away from a client.
+    // An explanation must not take a turn away from a client.
     let turns = RoundRobinCounters::new(snapshot.catalog.services.len());
-    let moment = crate::answer::QueryContext {
+    let context = crate::answer::QueryContext {
         live,
         turns: &turns,
         ..snapshot.context(draw)
     };
-    let read = reply::ask(&question.name, question.rtype, &question.asker, &moment);
+    let read = reply::ask(&question.name, question.rtype, &question.asker, &context);
     let (names, service) = service_of(&snapshot.catalog, question, &read.names);
     let mut explanation = Explanation {
         summary: String::new(),
         name: question.name.to_string(),
         rtype: question.rtype.to_string(),
         client: client_facts(&snapshot.catalog, &question.asker),
-        result: word(read.verdict).to_owned(),
+        result: word(read.disposition).to_owned(),
         rcode: read.rcode,
         zone: snapshot
             .catalog
@@ -133,7 +139,7 @@ pub fn explain(
     Ok(explanation)
 }
 
-/// The present with these regions down; `None` for no regions.
+/// The live state with these regions down; `None` for no regions.
 fn without(snapshot: &Snapshot, down: &[String]) -> Result<Option<LiveState>, String> {
     let catalog = &snapshot.catalog;
     if let Some(unknown) = down.iter().find(|name| !catalog.regions.contains(name)) {
@@ -142,14 +148,18 @@ fn without(snapshot: &Snapshot, down: &[String]) -> Result<Option<LiveState>, St
             catalog.regions.join(", ")
         ));
     }
+    if down.is_empty() {
+        return Ok(None);
+    }
     let availability = take_down(catalog, snapshot.live.availability().clone(), down);
-    Ok(
-        (!down.is_empty())
-            .then(|| LiveState::compile(catalog, &availability, Some(&snapshot.live))),
-    )
+    Ok(Some(LiveState::compile(
+        catalog,
+        &availability,
+        Some(&snapshot.live),
+    )))
 }
 
-/// What is said of a region that is taken as down because somebody asks what if.
+/// The reason of a region that is taken as down for a what-if question.
 const SWITCHED_OFF: &str = "is switched off in this what-if";
 
 /// The availability with these regions down in every service.
@@ -158,21 +168,12 @@ pub fn take_down(
     mut availability: Availability,
     down: &[String],
 ) -> Availability {
-    let named = |id: crate::config::RegionId| {
-        catalog
-            .regions
-            .get(usize::from(id.0))
-            .is_some_and(|name| down.contains(name))
-    };
     for (service, now) in catalog.services.iter().zip(&mut availability.services) {
-        for region in service
-            .views
-            .iter()
-            .flatten()
-            .flat_map(|view| &view.regions)
-            .filter(|region| named(region.region))
-        {
-            if let Some(now) = now.regions.get_mut(region.listed) {
+        for region in service.view_regions() {
+            let name = catalog.regions.get(usize::from(region.region.0));
+            if name.is_some_and(|name| down.contains(name))
+                && let Some(now) = now.regions.get_mut(region.listed)
+            {
                 now.share = Share::NONE;
                 now.last_good = false;
                 now.seen_alive.fill(false);
@@ -189,25 +190,24 @@ fn service_of(
     question: &ExplainQuestion,
     chain: &[Name],
 ) -> (Vec<String>, Option<ServiceId>) {
-    let service_at = |name: &Name| {
-        let search = SearchName::from_wire(name.to_lower().as_wire())?;
-        let (Lookup::Found(node) | Lookup::Wildcard(node)) = catalog.names.look_up(&search) else {
-            return None;
-        };
-        let service = catalog.services.get(node.service?.0 as usize)?;
-        family_shown(service, question.rtype).and(node.service)
-    };
-    let found = chain
-        .iter()
-        .enumerate()
-        .find_map(|(hops, name)| Some((hops, service_at(name)?)));
-    match found {
-        Some((hops, id)) => (
-            chain.iter().take(hops).map(ToString::to_string).collect(),
-            Some(id),
-        ),
-        None => (Vec::new(), None),
+    let mut names = Vec::new();
+    for name in chain {
+        if let Some(id) = service_at(catalog, name, question.rtype) {
+            return (names, Some(id));
+        }
+        names.push(name.to_string());
     }
+    (Vec::new(), None)
+}
+
+/// The service that answers for a name and a type.
+fn service_at(catalog: &Catalog, name: &Name, rtype: RecordType) -> Option<ServiceId> {
+    let search = SearchName::from_wire(name.to_lower().as_wire())?;
+    let (Lookup::Found(node) | Lookup::Wildcard(node)) = catalog.names.look_up(&search) else {
+        return None;
+    };
+    let service = catalog.services.get(node.service?.0 as usize)?;
+    family_shown(service, rtype).and(node.service)
 }
 
 fn client_facts(catalog: &Catalog, asker: &ExplainClient) -> ClientFacts {
@@ -240,26 +240,18 @@ fn add_service(
     let Some(family) = family_shown(service, question.rtype) else {
         return;
     };
-    let region = |id: &crate::config::RegionId| {
-        catalog
-            .regions
-            .get(usize::from(id.0))
-            .cloned()
-            .unwrap_or_default()
-    };
     let mut unresolved = Vec::new();
     for alias in &service.unresolved {
         let families: Vec<String> = alias.families.iter().map(ToString::to_string).collect();
-        let (region, families) = (region(&alias.region), families.join(" and "));
+        let families = families.join(" and ");
+        let region = catalog.region_name(alias.region).unwrap_or_default();
         unresolved.push(format!(
             "{region} may lack something: nobody knows {families} of {} yet",
             alias.name
         ));
     }
-    let Some((view, now)) = service
-        .view(family)
-        .zip(live.service(id).and_then(|now| now.view(family)))
-    else {
+    let live_view = live.service(id).and_then(|live| live.view(family));
+    let (Some(view), Some(now)) = (service.view(family), live_view) else {
         explanation.notes.push(format!(
             "{} has no endpoint that answers {}",
             service.name, question.rtype
@@ -284,13 +276,13 @@ fn add_service(
     };
     explanation.notes = notes(explanation, question, service.client_subnet, &explained);
     let facts = explained.facts();
-    let ordered = facts
-        .candidates
-        .iter()
-        .flat_map(|one| one.orders.iter().map(|order| (&one.region, order)));
-    explanation
-        .notes
-        .extend(ordered.map(|(region, order)| format!("{region} {order}")));
+    for candidate in &facts.candidates {
+        for order in &candidate.orders {
+            explanation
+                .notes
+                .push(format!("{} {order}", candidate.region));
+        }
+    }
     explanation.notes.extend(unresolved);
     explanation.service = Some(facts);
 }
@@ -335,9 +327,9 @@ fn notes(
     notes
 }
 
-/// What becomes of a query, in one word.
-pub fn word(verdict: Disposition) -> &'static str {
-    match verdict {
+/// The result of a query in one word.
+pub fn word(disposition: Disposition) -> &'static str {
+    match disposition {
         Disposition::Dropped => "dropped",
         Disposition::Limited => "limited",
         Disposition::Malformed => "malformed",

@@ -1,9 +1,12 @@
-//! Who goes where, and what if: the parts of the address space that each region serves, now and after a change.
+//! Forecasts which clients each region serves, now and after a change.
 //!
-//! Nothing is guessed from a few addresses: the compiled tables that queries look up are walked from end to end beside
-//! the atlas. What is counted is the public IPv4 space whose place is known, because that is what can be seen of the
-//! clients beforehand, or the people who live where it is; how many of them ask is not known to the geodata. A server that
-//! samples its queries knows it: then the clients that it noted are what is counted.
+//! A forecast does not sample addresses. It walks the compiled tables that queries look up, from
+//! end to end, beside the atlas. Clients are counted as public IPv4 addresses of known place, or as
+//! the people who live there. The geodata do not say how often they ask; if the server samples its
+//! queries, the sampled clients can be counted instead ([`ShareBasis`]).
+//!
+//! [`foresee`] forecasts one service, [`compare`] compares two configurations, [`coverage`] finds
+//! clients without a live region, and [`scopes`] verifies the blocks of client subnet replies.
 
 mod change;
 mod compare;
@@ -22,7 +25,7 @@ mod weigh;
 use std::sync::Arc;
 
 use crate::answer::Snapshot;
-use crate::catalog::present::LiveView;
+use crate::catalog::live_state::LiveView;
 use crate::catalog::services::ServiceFamily;
 use crate::config::Config;
 use crate::dns::Name;
@@ -47,10 +50,10 @@ use sum::{ForecastTotals, LocatedSide};
 use sweep::sweep;
 use weigh::weigh;
 
-/// A snapshot and what it was made from; a changed bias is compiled from the configuration anew.
+/// A snapshot and its configuration, from which a changed bias is compiled.
 pub type SnapshotWithConfig<'m> = (&'m Snapshot, &'m Config);
 
-/// What is asked.
+/// The question of a forecast.
 #[derive(Debug, Clone, Copy)]
 pub struct ForecastRequest<'w> {
     /// The service.
@@ -61,15 +64,16 @@ pub struct ForecastRequest<'w> {
     pub over: ShareBasis,
     /// The clients of [`ShareBasis::Traffic`].
     pub traffic: &'w NotedTraffic,
-    /// What is different after the change.
+    /// The change.
     pub change: &'w PlannedChange,
 }
 
-/// What the shares of a service are, and what they would be after a change: to `against`, if that is given, and to what
-/// `wanted` says.
+/// Forecasts the shares of a service now and after a change: to the snapshot `against`, if given,
+/// and by the change that is asked about.
 ///
 /// # Errors
-/// A sentence: the name is no service, a region is not one of it, or it has nothing for that family.
+/// A sentence: the name is no service, a region is not one of it, or it has nothing for that
+/// family.
 pub fn foresee(
     now: SnapshotWithConfig<'_>,
     against: Option<SnapshotWithConfig<'_>>,
@@ -83,8 +87,8 @@ pub fn foresee(
         change,
     } = wanted;
     let then = against.unwrap_or(now);
-    let known = |of: SnapshotWithConfig<'_>| of.0.catalog.service_named(name).is_some();
-    if !known(now) && !known(then) {
+    let is_known = now.0.catalog.service_named(name).is_some();
+    if !is_known && then.0.catalog.service_named(name).is_none() {
         return Err(no_service(then.0, name));
     }
     let kind = if family == ServiceFamily::V4 {
@@ -106,7 +110,7 @@ pub fn foresee(
         before.numbered_in(&mut names),
         after.numbered_in(&mut names),
     );
-    // The newer geodata are taken to know better where clients are.
+    // The newer geodata count.
     let atlas = &then.0.catalog.atlas;
     let cells = match over {
         ShareBasis::Addresses | ShareBasis::Population => sweep(atlas, &before.table, &after.table),
@@ -133,7 +137,7 @@ pub fn foresee(
     Ok(facts::facts(&subject, &sums))
 }
 
-/// What the service comes to there, under a change; nobody where there is none, or nothing of that family.
+/// The side of a snapshot under a change; without answers if it has no such service or family.
 fn side(
     (snapshot, config): SnapshotWithConfig<'_>,
     wanted: ForecastRequest<'_>,
@@ -141,7 +145,7 @@ fn side(
 ) -> Result<ForecastSide, String> {
     let catalog = &snapshot.catalog;
     let Some((id, service)) = catalog.service_named(wanted.name) else {
-        return Ok(ForecastSide::nobody());
+        return Ok(ForecastSide::without_answers());
     };
     change.check(catalog, config, service)?;
     let side = if change.is_none() {
@@ -150,13 +154,13 @@ fn side(
     } else {
         changed(snapshot, config, id, service, wanted.family, change)
     };
-    Ok(side.unwrap_or_else(ForecastSide::nobody))
+    Ok(side.unwrap_or_else(ForecastSide::without_answers))
 }
 
-/// What the blocks of a service are to be counted under.
+/// The conditions under which the blocks of a service are counted.
 #[derive(Debug, Clone)]
 pub enum ScopeBasis {
-    /// What is configured.
+    /// As configured.
     Now,
     /// Another tie band.
     Band(Band),
@@ -164,7 +168,8 @@ pub enum ScopeBasis {
     Atlas(Arc<Atlas>),
 }
 
-/// Proves over the whole compiled map that no two blocks of the service's answers overlap, and counts them.
+/// Proves over the whole compiled map that no two blocks of the service's answers overlap, and
+/// counts them.
 ///
 /// # Errors
 /// A sentence: the name is no service, it has nothing for that family, or blocks overlap.
@@ -179,31 +184,32 @@ pub fn scopes(
         .catalog
         .service_named(name)
         .ok_or_else(|| no_service(snapshot, name))?;
-    let missing = || format!("{name} has no endpoint of that type");
     let other = match under {
         ScopeBasis::Now => {
-            let view = snapshot.live.service(id).and_then(|now| now.view(family));
-            return verify_scopes(&view.ok_or_else(missing)?.table);
+            let live = snapshot.live.service(id).and_then(|live| live.view(family));
+            let Some(live) = live else {
+                return Err(no_endpoint(name));
+            };
+            return verify_scopes(&live.table);
         }
         ScopeBasis::Band(band) => banded(snapshot, config, service, *band),
         ScopeBasis::Atlas(atlas) => relocated(config, service, atlas),
     };
-    let other = other.ok_or_else(missing)?;
     let availability = snapshot.live.availability().services.get(id.0 as usize);
-    verify_scopes(
-        &LiveView::alone(&other, family, availability)
-            .ok_or_else(missing)?
-            .table,
-    )
+    let live = other.and_then(|other| LiveView::alone(&other, family, availability));
+    match live {
+        Some(live) => verify_scopes(&live.table),
+        None => Err(no_endpoint(name)),
+    }
+}
+
+fn no_endpoint(name: &Name) -> String {
+    format!("{name} has no endpoint of that type")
 }
 
 fn no_service(snapshot: &Snapshot, name: &Name) -> String {
-    let known: Vec<String> = snapshot
-        .catalog
-        .services
-        .iter()
-        .map(|service| service.name.to_string())
-        .collect();
+    let services = snapshot.catalog.services.iter();
+    let known: Vec<String> = services.map(|service| service.name.to_string()).collect();
     let list = if known.len() > 8 {
         format!(
             "{} and {} more",

@@ -9,7 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::status::ServiceStatus;
-use crate::catalog::present::RegionAvailability;
+use crate::catalog::availability::RegionAvailability;
+use crate::catalog::keys::RegionKey;
 use crate::config::{Endpoint, EndpointTarget, ServiceConfig, ServiceRegion};
 use crate::control::standing::FULL;
 use crate::control::targets::ProbeRef;
@@ -195,12 +196,16 @@ impl<'v> ServiceReader<'v> {
         }
         let availability = self.availability(index);
         let reason = availability.and_then(|now| now.reason.as_deref());
+        let key = RegionKey {
+            service: self.index,
+            region: index,
+        };
         RegionHealth {
             region: name,
             share_percent: availability.map_or(1.0, |now| now.share.fraction()) * 100.0,
-            answers: of_region(&view.answers, self.index, index),
-            answers_per_second: rounded(of_region(&view.rates, self.index, index)),
-            moved_per_second: rounded(view.moved.of(self.index, index)),
+            answers: view.answers.get(key).copied().unwrap_or_default(),
+            answers_per_second: rounded(view.rates.get(key).copied().unwrap_or_default()),
+            moved_per_second: rounded(view.moved.of(key)),
             full: reason == Some(FULL),
             order: view.region_order(self.index, index).map(str::to_owned),
             endpoints,
@@ -294,12 +299,5 @@ impl RegionHealth {
 impl EndpointHealth {
     fn is_well(&self) -> bool {
         self.up && self.order.is_none() && self.reason.is_none() && self.not_probed.is_none()
-    }
-}
-
-fn of_region<T: Copy + Default>(values: &PerRegion<T>, service: usize, region: usize) -> T {
-    match values.get(service) {
-        Some(service) => service.get(region).copied().unwrap_or_default(),
-        None => T::default(),
     }
 }

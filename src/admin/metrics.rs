@@ -107,7 +107,7 @@ impl Metrics {
             vec![fingerprint],
         )?;
         let mut serials = Vec::new();
-        for zone in &control.snapshot().world.zones {
+        for zone in &control.snapshot().catalog.zones {
             let origin = zone.origin.to_string();
             serials.push(MetricSample::new("zone", origin, i64::from(zone.serial)));
         }
@@ -306,7 +306,7 @@ impl Metrics {
     fn geodata_ages(&self) -> Vec<MetricSample<i64>> {
         let now = SystemTime::now();
         let mut ages = Vec::new();
-        for source in self.0.control.snapshot().world.atlas.sources() {
+        for source in self.0.control.snapshot().catalog.atlas.sources() {
             let Some(built) = source.built else { continue };
             let age = now.duration_since(built).unwrap_or_default();
             let SourceFacts { name, kind, .. } = SourceFacts::of(source, now);

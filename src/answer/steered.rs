@@ -9,7 +9,7 @@ use super::client::LocatedClient;
 use super::solve::Solver;
 use crate::catalog::ServiceId;
 use crate::catalog::endpoint_data::EndpointData;
-use crate::catalog::present::{LiveService, LiveView};
+use crate::catalog::live_state::{LiveService, LiveView};
 use crate::catalog::services::{ServiceFamily, SteeredService};
 use crate::dns::ExtendedError;
 use crate::dns::{ClientSubnet, Rcode, RecordType, ReplyFull};

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::catalog::present::RegionWeights;
+use crate::catalog::availability::RegionWeights;
 use crate::config::ServiceRegion;
 use crate::health::check::TargetKey;
 use crate::health::monitor::TargetHealth;

@@ -1,11 +1,15 @@
-//! From zones and configuration to a World.
+//! Compiles a [`Catalog`] from zones and configuration.
+//!
+//! A draft gives every RRset and every service its node, marks the zone cuts, and checks that the
+//! services fit the zones. Then it puts the RRsets into wire form and finds the nodes of the names
+//! in them. A compiled catalog never changes.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::names::{NameNode, NameRole, NameTable, NodeId, ServiceId, ZoneId};
-use super::records::{AdditionalTarget, RrsetTable, UnresolvedTarget};
-use super::services::{CatchmentCache, SteeredService};
+use super::names::{NameNode, NamePlace, NameRole, NameTable, NodeId, ServiceId, ZoneId};
+use super::records::{AdditionalTarget, PreparedRrset, RrsetTable, UnresolvedTarget};
+use super::services::CatchmentCache;
 use super::{Catalog, CatalogZone, ClientSample};
 use crate::config::{self, Config};
 use crate::dns::{Name, RecordType};
@@ -23,7 +27,10 @@ pub struct ServiceMistake {
 }
 
 impl Catalog {
-    /// Compiles everything, or says which services do not fit the zones.
+    /// Compiles zones and services.
+    ///
+    /// # Errors
+    /// The services that do not fit the zones.
     pub fn compile(
         config: &Config,
         zones: &[zone::Zone],
@@ -40,9 +47,7 @@ impl Catalog {
         let wanted = draft.prepare();
         draft.resolve_targets(wanted);
         let zones = draft.finish_zones();
-        let mut catchments = CatchmentCache::default();
-        let compile = |service| SteeredService::compile(service, config, &atlas, &mut catchments);
-        let services = config.services.iter().map(compile).collect();
+        let services = CatchmentCache::default().compile_services(config, &atlas);
         let regions = config
             .regions
             .iter()
@@ -69,16 +74,16 @@ struct Placed {
     rrset: usize,
 }
 
-/// The names in one RRset of which records are wanted.
+/// The names in one RRset whose records belong in the additional section.
 struct WantedNames {
     /// Number of the RRset.
     rrset: u32,
-    /// The cut that its owner is, or lies below.
+    /// The zone cut at or above its owner.
     cut: Option<NodeId>,
     names: Vec<UnresolvedTarget>,
 }
 
-/// A World in the making.
+/// A catalog that is being compiled.
 struct Draft<'z> {
     zones: &'z [zone::Zone],
     names: NameTable,
@@ -91,33 +96,56 @@ struct Draft<'z> {
 struct Apexes(HashMap<Box<[u8]>, ZoneId>);
 
 impl Apexes {
-    /// The zone of a lower-cased name by longest match, and whether the name is its apex.
-    fn describe(&self, name: &[u8]) -> Option<(ZoneId, bool)> {
+    fn new(zones: &[zone::Zone]) -> Apexes {
+        let mut apexes = HashMap::new();
+        for (index, zone) in zones.iter().enumerate() {
+            apexes.insert(
+                zone.origin.to_lower().as_wire().into(),
+                ZoneId(index as u32),
+            );
+        }
+        Apexes(apexes)
+    }
+
+    /// The place of a lower-cased name by longest match.
+    fn describe(&self, name: &[u8]) -> Option<NamePlace> {
         let mut rest = name;
         loop {
             if let Some(&zone) = self.0.get(rest) {
-                return Some((zone, rest.len() == name.len()));
+                return Some(NamePlace {
+                    zone,
+                    is_apex: rest.len() == name.len(),
+                });
             }
-            let length = usize::from(*rest.first()?);
-            rest = rest.get(1 + length..).filter(|_| length > 0)?;
+            rest = parent(rest)?;
         }
     }
 }
 
+/// The wire name without its first label; `None` for the root.
+fn parent(name: &[u8]) -> Option<&[u8]> {
+    match name.first()? {
+        0 => None,
+        length => name.get(1 + usize::from(*length)..),
+    }
+}
+
+/// Where the RRsets of one owner of a zone file belong.
+#[derive(Clone, Copy)]
+struct OwnerPlace {
+    /// `None`: the name belongs to a deeper zone, which may not have it.
+    node: Option<NodeId>,
+    /// The zone file is that of the zone that holds the name.
+    is_own: bool,
+}
+
 impl<'z> Draft<'z> {
     fn new(zones: &'z [zone::Zone]) -> Draft<'z> {
-        let apex = |(index, zone): (usize, &zone::Zone)| {
-            (
-                zone.origin.to_lower().as_wire().into(),
-                ZoneId(index as u32),
-            )
-        };
-        let apexes = Apexes(zones.iter().enumerate().map(apex).collect());
         Draft {
             zones,
             names: NameTable::default(),
             records: RrsetTable::default(),
-            apexes,
+            apexes: Apexes::new(zones),
             placed: Vec::new(),
         }
     }
@@ -128,33 +156,26 @@ impl<'z> Draft<'z> {
             .make(lower.as_wire(), &|name| apexes.describe(name))
     }
 
-    /// Gives every RRset its node. What a zone says of names in a deeper zone of ours is left to that one, but for
-    /// DS, which only the upper side can say (RFC 4035 section 3.1.4.1).
+    /// Gives every RRset its node. RRsets of names in a deeper zone are left out, because that zone
+    /// is loaded too; except DS, which belongs to the parent (RFC 4035 section 3.1.4.1).
     fn place_records(&mut self) {
         self.make(&Name::root());
         for (zone, data) in self.zones.iter().enumerate() {
-            let mut last: Option<(&Name, Option<NodeId>, bool)> = None;
+            let mut last: Option<(&Name, OwnerPlace)> = None;
             for (index, rrset) in data.rrsets.iter().enumerate() {
-                let (_, node, own) = match last {
-                    Some(last) if *last.0 == rrset.owner => last,
-                    _ => {
-                        let lower = rrset.owner.to_lower();
-                        let found = self.apexes.describe(lower.as_wire());
-                        let own = found.is_some_and(|(holder, _)| holder.0 as usize == zone);
-                        // A name that only the upper zone knows is no name of the deeper one, so it gets no node.
-                        let known = own || found.is_some_and(|(_, is_apex)| is_apex);
-                        (&rrset.owner, known.then(|| self.make(&lower)), own)
-                    }
+                let place = match last {
+                    Some((owner, place)) if *owner == rrset.owner => place,
+                    _ => self.place_owner(zone, &rrset.owner),
                 };
-                last = Some((&rrset.owner, node, own));
-                let Some(node) = node else { continue };
-                let said_above = rrset.rtype == RecordType::DS && self.is_apex(node);
-                let counts = if said_above {
+                last = Some((&rrset.owner, place));
+                let Some(node) = place.node else { continue };
+                let is_parent_side = rrset.rtype == RecordType::DS && self.is_apex(node);
+                let belongs = if is_parent_side {
                     self.is_right_above(zone, &rrset.owner)
                 } else {
-                    own
+                    place.is_own
                 };
-                if counts {
+                if belongs {
                     self.placed.push(Placed {
                         node,
                         zone,
@@ -166,14 +187,25 @@ impl<'z> Draft<'z> {
         self.placed.sort_by_key(|placed| placed.node);
     }
 
+    fn place_owner(&mut self, zone: usize, owner: &Name) -> OwnerPlace {
+        let lower = owner.to_lower();
+        let Some(place) = self.apexes.describe(lower.as_wire()) else {
+            return OwnerPlace {
+                node: None,
+                is_own: false,
+            };
+        };
+        let is_own = place.zone.0 as usize == zone;
+        // A name below the apex of a deeper zone exists only if that zone has it.
+        let node = (is_own || place.is_apex).then(|| self.make(&lower));
+        OwnerPlace { node, is_own }
+    }
+
     /// Whether a zone is the one that delegates this apex, and not one further up.
     fn is_right_above(&self, zone: usize, apex: &Name) -> bool {
         let lower = apex.to_lower();
-        let (label, wire) = (lower.as_wire().first(), lower.as_wire());
-        let parent = label.and_then(|length| wire.get(1 + usize::from(*length)..));
-        parent
-            .and_then(|parent| self.apexes.describe(parent))
-            .is_some_and(|(holder, _)| holder.0 as usize == zone)
+        let holder = parent(lower.as_wire()).and_then(|parent| self.apexes.describe(parent));
+        holder.is_some_and(|holder| holder.zone.0 as usize == zone)
     }
 
     fn is_apex(&self, node: NodeId) -> bool {
@@ -206,28 +238,29 @@ impl<'z> Draft<'z> {
         mistakes
     }
 
-    /// Marks zone cuts and what lies below them, and tells each apex which zone of ours is above it.
-    /// Nodes come after their ancestors, so one pass will do.
+    /// Marks zone cuts and the names below them, and notes the parent zone at each apex.
+    /// Nodes come after their ancestors, so one pass is enough.
     fn find_cuts(&mut self) {
         let mut has_ns = vec![false; self.names.len()];
-        for placed in self
-            .placed
-            .iter()
-            .filter(|placed| self.rrset(placed).rtype == RecordType::NS)
-        {
-            has_ns[placed.node.index()] = true;
+        for placed in &self.placed {
+            if self.rrset(placed).rtype == RecordType::NS {
+                has_ns[placed.node.index()] = true;
+            }
         }
         for id in self.names.ids() {
-            let above = self
-                .parent_of(id)
-                .map(|parent| (parent.role, parent.zone, parent.cut));
-            let Some((node, (role, zone, cut))) = self.names.node_mut(id).zip(above) else {
+            let Some(parent) = self.parent_of(id).cloned() else {
+                continue;
+            };
+            let Some(node) = self.names.node_mut(id) else {
                 continue;
             };
             match node.role {
-                NameRole::Apex => node.parent_zone = (role != NameRole::Outside).then_some(zone),
-                NameRole::Ordinary if cut.is_some() => {
-                    (node.role, node.cut) = (NameRole::Occluded, cut)
+                NameRole::Apex => {
+                    let is_zone = parent.role != NameRole::Outside;
+                    node.parent_zone = is_zone.then_some(parent.zone);
+                }
+                NameRole::Ordinary if parent.cut.is_some() => {
+                    (node.role, node.cut) = (NameRole::Occluded, parent.cut)
                 }
                 NameRole::Ordinary if has_ns[id.index()] => {
                     (node.role, node.cut) = (NameRole::Cut, Some(id))
@@ -239,29 +272,29 @@ impl<'z> Draft<'z> {
 
     fn parent_of(&self, id: NodeId) -> Option<&NameNode> {
         let name = self.names.name_of(self.names.node(id)?);
-        let length = usize::from(*name.first().filter(|&&length| length > 0)?);
-        self.names.get(name.get(1 + length..)?)
+        self.names.get(parent(name)?)
     }
 
     fn rrset(&self, placed: &Placed) -> &'z zone::RRset {
         &self.zones[placed.zone].rrsets[placed.rrset]
     }
 
-    /// What makes a service impossible where it is.
+    /// The services that conflict with the zones.
     fn check_services(&self, config: &Config) -> Vec<ServiceMistake> {
-        let dnames: Vec<&Placed> = self
-            .placed
-            .iter()
+        let placed = self.placed.iter();
+        let dnames: Vec<&Placed> = placed
             .filter(|placed| self.rrset(placed).rtype == RecordType::DNAME)
             .collect();
-        let check = |service: &config::ServiceConfig| {
-            let sentence = self.check_service(service, &dnames, config)?;
-            Some(ServiceMistake {
-                line: service.line,
-                sentence,
-            })
-        };
-        config.services.iter().filter_map(check).collect()
+        let mut mistakes = Vec::new();
+        for service in &config.services {
+            if let Some(sentence) = self.check_service(service, &dnames, config) {
+                mistakes.push(ServiceMistake {
+                    line: service.line,
+                    sentence,
+                });
+            }
+        }
+        mistakes
     }
 
     fn check_service(
@@ -273,11 +306,6 @@ impl<'z> Draft<'z> {
         let name = &service.name;
         let node_id = self.names.id(name.to_lower().as_wire())?;
         let node = self.names.node(node_id)?;
-        let is_name = |endpoint: &config::Endpoint| {
-            matches!(endpoint.target, config::EndpointTarget::Name(_))
-        };
-        let mut endpoints = service.regions.iter().flat_map(|region| &region.endpoints);
-        let (some_names, only_names) = (endpoints.clone().any(is_name), endpoints.all(is_name));
         if let Some(cut) = node.cut.and_then(|cut| self.names.node(cut)) {
             let cut = Name::from_wire(self.names.name_of(cut)).unwrap_or_else(|_| Name::root());
             return Some(format!(
@@ -289,7 +317,7 @@ impl<'z> Draft<'z> {
                 "{name} lies below the DNAME of {owner} at {place}, so this server cannot answer for it; remove one of them"
             ));
         }
-        if some_names && node.role == NameRole::Apex {
+        if node.role == NameRole::Apex && service.regions.iter().any(has_names) {
             return Some(format!(
                 "{name} is the apex of its zone, so it cannot have a CNAME; give addresses"
             ));
@@ -297,44 +325,46 @@ impl<'z> Draft<'z> {
         let mixed = service
             .regions
             .iter()
-            .find(|r| r.endpoints.iter().any(is_name) && !r.endpoints.iter().all(is_name));
-        if let Some(region) =
-            mixed.and_then(|region| config.regions.get(usize::from(region.region.0)))
+            .find(|r| has_names(r) && !has_only_names(r));
+        if let Some(region) = mixed
+            && let Some(region) = config.regions.get(usize::from(region.region.0))
         {
             return Some(format!(
                 "{name} has both addresses and names in {}; a region gives one or the other",
                 region.name
             ));
         }
-        let start = self.placed.partition_point(|placed| placed.node < node_id);
-        let own = self.placed[start..]
-            .iter()
-            .take_while(|placed| placed.node == node_id);
-        let clash = own
-            .map(|placed| (placed, self.rrset(placed)))
-            .find(|(_, rrset)| {
-                only_names
-                    || matches!(rrset.rtype, RecordType::CNAME | RecordType::DNAME)
-                    || service.answers(rrset.rtype)
-            });
-        clash.map(|(placed, rrset)| {
-            let (file, line) = (self.zones[placed.zone].file.display(), rrset.line);
-            format!(
-                "{name} is steered here, so its {} record at {file}:{line} would never be given; remove one of them",
-                rrset.rtype
-            )
-        })
+        self.check_records(service, node_id)
     }
 
-    /// The DNAME in the zone of a name that redirects everything there (RFC 6672 section 2.3): its owner, and the place.
-    fn dname_above(&self, name: &Name, dnames: &[&Placed]) -> Option<(&'z Name, String)> {
-        let (zone, _) = self.apexes.describe(name.to_lower().as_wire())?;
-        for placed in dnames
-            .iter()
-            .filter(|placed| placed.zone == zone.0 as usize)
-        {
+    /// Whether the zone has a record at the service's name that could never be given.
+    fn check_records(&self, service: &config::ServiceConfig, node: NodeId) -> Option<String> {
+        let only_names = service.regions.iter().all(has_only_names);
+        let start = self.placed.partition_point(|placed| placed.node < node);
+        for placed in &self.placed[start..] {
+            if placed.node != node {
+                break;
+            }
             let rrset = self.rrset(placed);
-            if rrset.owner != *name && name.is_within(&rrset.owner) {
+            let is_alias = matches!(rrset.rtype, RecordType::CNAME | RecordType::DNAME);
+            if only_names || is_alias || service.answers(rrset.rtype) {
+                let (file, line) = (self.zones[placed.zone].file.display(), rrset.line);
+                return Some(format!(
+                    "{} is steered here, so its {} record at {file}:{line} would never be given; remove one of them",
+                    service.name, rrset.rtype
+                ));
+            }
+        }
+        None
+    }
+
+    /// The DNAME above a name in its zone, which redirects the name (RFC 6672 section 2.3): the
+    /// owner, and the place in the zone file.
+    fn dname_above(&self, name: &Name, dnames: &[&Placed]) -> Option<(&'z Name, String)> {
+        let zone = self.apexes.describe(name.to_lower().as_wire())?.zone.0 as usize;
+        for placed in dnames {
+            let rrset = self.rrset(placed);
+            if placed.zone == zone && rrset.owner != *name && name.is_within(&rrset.owner) {
                 let file = shown(self.zones[placed.zone].file.display());
                 return Some((&rrset.owner, format!("{file}:{}", rrset.line)));
             }
@@ -342,7 +372,8 @@ impl<'z> Draft<'z> {
         None
     }
 
-    /// Puts every RRset into wire form, node by node; returns the names in them of which records are wanted.
+    /// Puts every RRset into wire form, node by node. Returns the names in them whose records
+    /// belong in the additional section.
     fn prepare(&mut self) -> Vec<WantedNames> {
         let mut all_wanted = Vec::new();
         let placed = std::mem::take(&mut self.placed);
@@ -352,44 +383,37 @@ impl<'z> Draft<'z> {
             for placed in of_node {
                 let rrset = self.rrset(placed);
                 let data = rrset.rdata.iter().map(|data| &**data);
-                let (number, wanted) =
+                let PreparedRrset { number, targets } =
                     self.records
                         .prepare(rrset.rtype, rrset.ttl, data, &rrset.owner);
                 if rrset.rtype == RecordType::DNAME {
                     dname = Some(number);
                 }
-                if !wanted.is_empty() {
+                if !targets.is_empty() {
                     let cut = self.names.node(placed.node).and_then(|node| node.cut);
                     all_wanted.push(WantedNames {
                         rrset: number,
                         cut,
-                        names: wanted,
+                        names: targets,
                     });
                 }
             }
             let last = self.records.len();
-            if let Some(node) = of_node
-                .first()
-                .and_then(|placed| self.names.node_mut(placed.node))
-            {
+            if let Some(node) = self.names.node_mut(of_node[0].node) {
                 (node.rrsets, node.dname) = ((first, last), dname);
             }
         }
         all_wanted
     }
 
-    /// Finds the nodes of names in record data. A name that does not exist itself has no records to add.
+    /// Finds the nodes of names in record data. A name that does not exist itself has no records to
+    /// add.
     fn resolve_targets(&mut self, wanted: Vec<WantedNames>) {
-        for WantedNames {
-            rrset,
-            cut,
-            names: wanted,
-        } in wanted
-        {
-            // Two records may point at one name, whose records are added once.
+        for WantedNames { rrset, cut, names } in wanted {
+            // The records of a name are added once, even if two records point at it.
             let mut known = HashSet::new();
             let mut targets = Vec::new();
-            for UnresolvedTarget { at, name, further } in wanted {
+            for UnresolvedTarget { at, name, further } in names {
                 let Some(node) = self.names.id(name.to_lower().as_wire()) else {
                     continue;
                 };
@@ -397,48 +421,66 @@ impl<'z> Draft<'z> {
                     targets.push(AdditionalTarget { at, node, further });
                 }
             }
-            // What a referral must have comes before what it may have (RFC 9471 section 3.1).
-            let is_beside = |target: &AdditionalTarget| {
-                self.names.node(target.node).and_then(|node| node.cut) != cut
-            };
             if cut.is_some() {
-                targets.sort_by_key(is_beside);
+                // Required glue comes before optional glue (RFC 9471 section 3.1).
+                targets.sort_by_key(|target: &AdditionalTarget| {
+                    self.names.node(target.node).and_then(|node| node.cut) != cut
+                });
             }
-            self.records.set_targets(rrset, targets.into_iter());
+            self.records.set_targets(rrset, targets);
         }
     }
 
-    /// What replies need of each zone.
+    /// The parts of each zone that replies need.
     fn finish_zones(&mut self) -> Vec<CatalogZone> {
-        self.zones
-            .iter()
-            .map(|zone| finish_zone(zone, &mut self.records))
-            .collect()
+        let mut zones = Vec::with_capacity(self.zones.len());
+        for zone in self.zones {
+            zones.push(finish_zone(zone, &mut self.records));
+        }
+        zones
     }
 }
 
+fn is_name(endpoint: &config::Endpoint) -> bool {
+    matches!(endpoint.target, config::EndpointTarget::Name(_))
+}
+
+fn has_names(region: &config::ServiceRegion) -> bool {
+    region.endpoints.iter().any(is_name)
+}
+
+fn has_only_names(region: &config::ServiceRegion) -> bool {
+    region.endpoints.iter().all(is_name)
+}
+
 fn finish_zone(zone: &zone::Zone, records: &mut RrsetTable) -> CatalogZone {
-    let soa = zone
-        .rrsets
-        .iter()
-        .find(|rrset| rrset.rtype == RecordType::SOA && rrset.owner == zone.origin);
-    let data = soa
-        .and_then(|soa| soa.rdata.first())
-        .map_or(&[][..], |data| data);
-    let number = |from_end: usize| {
-        let at = data.len().checked_sub(from_end)?;
-        data.get(at..)?
-            .first_chunk::<4>()
-            .map(|octets| u32::from_be_bytes(*octets))
-    };
-    let (serial, minimum) = (number(20).unwrap_or(0), number(4).unwrap_or(0));
-    let ttl = soa.map_or(0, |soa| soa.ttl).min(minimum);
-    let (negative_soa, _) =
-        records.prepare(RecordType::SOA, ttl, std::iter::once(data), &zone.origin);
+    let mut rrsets = zone.rrsets.iter();
+    let soa = rrsets.find(|rrset| rrset.rtype == RecordType::SOA && rrset.owner == zone.origin);
+    let (mut data, mut ttl) = (&[][..], 0);
+    if let Some(soa) = soa {
+        data = soa.rdata.first().map_or(&[], |data| data);
+        ttl = soa.ttl;
+    }
+    // SERIAL and MINIMUM are the first and the last of the five numbers at the end.
+    let (serial, minimum) = (number_from_end(data, 20), number_from_end(data, 4));
+    let data = std::iter::once(data);
+    let ttl = ttl.min(minimum);
+    let negative_soa = records
+        .prepare(RecordType::SOA, ttl, data, &zone.origin)
+        .number;
     CatalogZone {
         origin: zone.origin.clone(),
         labels: zone.origin.label_count() as u8,
         negative_soa,
         serial,
+    }
+}
+
+/// The number that starts so many octets before the end of the data; 0 if the data is too short.
+fn number_from_end(data: &[u8], from_end: usize) -> u32 {
+    let start = data.len().saturating_sub(from_end);
+    match data[start..].first_chunk::<4>() {
+        Some(octets) if data.len() >= from_end => u32::from_be_bytes(*octets),
+        _ => 0,
     }
 }

@@ -1,28 +1,30 @@
-//! Names in record data, shortened where RFC 3597 section 4 allows it (RFC 1035 section 4.1.4).
+//! Compresses names in record data (RFC 1035 section 4.1.4) of the types that RFC 3597 section 4
+//! allows.
 //!
-//! A name can point at whatever stands before it in the message. Two things are known when a zone is compiled: the owner
-//! of the RRset, which ends the name that is asked for, and the names before it in the same RRset. So a name is written up
-//! to the longest end that it shares with one of these, and a [`PointerSite`] says what belongs behind. Writing an RRset into a
-//! reply is then one copy, and two octets for each pointer. What a name shares with the question beyond the owner, or with
-//! an alias on the way, is known only when the question comes. A pointer to the owner therefore knows how long the label in
-//! front of it is: if the question has a label of that length there, [`crate::answer`] looks closer.
+//! A name may point at anything before it in the message. Two things are known when a zone is
+//! compiled: the owner of the RRset, and the earlier names of the same RRset. A name is written up
+//! to the longest suffix that it shares with one of these, and a [`PointerSite`] says where the
+//! pointer leads. A suffix that the name shares only with the question or with an alias is found
+//! when the query comes: a pointer to the owner keeps the length of the label before it, and
+//! [`crate::answer`] compares further if the question has a label of that length there.
 //!
-//! Names are compared without regard to case, as the DNS does (RFC 4343).
+//! Names are compared without regard to case (RFC 4343).
 
 use crate::dns::{Name, RecordType, SearchName};
 
-/// Names that begin further from the start of their RRset than this are not pointed at, so that each pointer reaches
-/// wherever the RRset stands: the longest chain in front of it takes fewer than 9,000 octets of the 16,384.
+/// Names that begin further from the start of their RRset than this are not pointed at. The longest
+/// chain before an RRset takes fewer than 9,000 octets, so each pointer stays below 16,384.
 const REACH: usize = 4096;
-/// Set in [`PointerSite::target`] for places in the same RRset.
+/// Set in [`PointerSite::target`] for offsets in the same RRset.
 const WITHIN: u16 = 0x8000;
-/// Bits of [`PointerSite::target`] for a number of labels, at most 127; the length of the label in front stands above them.
+/// Bits of [`PointerSite::target`] for a number of labels, at most 127. The bits above them hold
+/// the length of the label in front.
 const LABEL_BITS: u32 = 7;
 
 /// Two octets of an RRset that become a compression pointer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PointerSite {
-    /// Where they stand, from the start of the RRset.
+    /// Their offset from the start of the RRset.
     pub at: u16,
     target: u16,
 }
@@ -30,23 +32,23 @@ pub struct PointerSite {
 /// The end of a name that it shares with the name that its record is given for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnersEnd {
-    /// So many labels.
+    /// Number of labels.
     pub labels: u8,
     /// Octets of the label in front of the pointer; 0: the name has no further label.
     pub in_front: u8,
 }
 
-/// What a pointer leads to.
+/// The place that a pointer leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PointerTarget {
-    /// The last so many labels of the name that the RRset is given for.
+    /// The last labels of the name that the RRset is given for.
     OwnersEnd(OwnersEnd),
-    /// A place in the same RRset, from its start.
+    /// An offset from the start of the same RRset.
     Within(u16),
 }
 
 impl PointerSite {
-    /// What it leads to.
+    /// The place that it leads to.
     #[inline]
     pub fn target(self) -> PointerTarget {
         match self.target & WITHIN {
@@ -59,17 +61,17 @@ impl PointerSite {
     }
 }
 
-/// The data of a record that is given by itself, without the labels at its end that its owner ends with too.
+/// The data of a single record, without the labels at its end that it shares with its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CompressedData {
-    /// What is written, all but the pointer behind it.
+    /// The octets before the pointer.
     pub octets: Box<[u8]>,
-    /// What belongs behind it; `None`: it is whole.
+    /// The pointer that follows; `None`: the data is complete.
     pub end: Option<OwnersEnd>,
 }
 
 impl CompressedData {
-    /// Shortens the data of a type that has one name at most, at its end.
+    /// Compresses the data of a type that has at most one name, at its end.
     pub fn new(owner: &Name, rtype: RecordType, data: &[u8]) -> CompressedData {
         let (mut octets, mut pointers) = (Vec::new(), Vec::new());
         Compressor::new(owner, rtype, 1).data(rtype, data, 0, &mut octets, &mut pointers);
@@ -90,14 +92,15 @@ impl CompressedData {
 /// Writes the data of one RRset's records.
 pub struct Compressor {
     owner: SearchName,
-    /// Labels at the end of the owner that the name asked for has too: all of them but a wildcard's `*`.
+    /// Labels of the owner that the question is sure to have: all except a wildcard's `*`.
     shared: usize,
-    /// Ends of names that were written in full, in lower case, and where each stands; `None`: no name comes behind them.
+    /// Suffixes that were written in full, in lower case, with their offsets; `None`: no later name
+    /// can use them.
     known: Option<Vec<(Box<[u8]>, u16)>>,
 }
 
 impl Compressor {
-    /// Nothing is written yet of an RRset with so many records.
+    /// Starts an RRset with so many records.
     pub fn new(owner: &Name, rtype: RecordType, records: usize) -> Compressor {
         let (_, names) = compressible(rtype);
         let owner = SearchName::from_wire(owner.as_wire()).unwrap_or_default();
@@ -110,7 +113,8 @@ impl Compressor {
         }
     }
 
-    /// Appends the data of a record to `octets`; `start` is where the RRset starts there. New pointers go to `pointers`.
+    /// Appends the data of a record to `octets`, where the RRset starts at `start`. New pointers go
+    /// to `pointers`.
     pub fn data(
         &mut self,
         rtype: RecordType,
@@ -130,7 +134,7 @@ impl Compressor {
         octets.extend_from_slice(rest);
     }
 
-    /// A name in full, or the labels that nothing before it has and a pointer.
+    /// Appends a name: in full, or its new labels and a pointer.
     fn name(
         &mut self,
         wire: &[u8],
@@ -176,20 +180,20 @@ impl Compressor {
         }
     }
 
-    /// Where an end of a name of so many labels stands already; `in_front` is the length of the label before them.
+    /// The pointer target of a suffix with so many labels, if it was written before; `in_front` is
+    /// the length of the label before it.
     fn find(&self, end: &[u8], labels: usize, in_front: u8) -> Option<u16> {
         if labels <= self.shared && self.owner.suffix(self.owner.label_count() - labels) == end {
             return Some(u16::from(in_front) << LABEL_BITS | labels as u16);
         }
-        self.known
-            .iter()
-            .flatten()
-            .find(|(known, _)| **known == *end)
-            .map(|(_, at)| WITHIN | at)
+        let known = self.known.as_deref().unwrap_or_default();
+        let (_, at) = known.iter().find(|(known, _)| **known == *end)?;
+        Some(WITHIN | at)
     }
 }
 
-/// Octets before the names that may be compressed, and how many names there are (RFC 1035 section 3.3).
+/// Octets before the names that may be compressed, and how many names there are (RFC 1035 section
+/// 3.3).
 pub fn compressible(rtype: RecordType) -> (usize, usize) {
     match rtype {
         RecordType::NS | RecordType::CNAME | RecordType::PTR => (0, 1),

@@ -1,4 +1,7 @@
-//! What endpoints put into replies.
+//! The record data that endpoints put into replies.
+//!
+//! It is made when a service is compiled, so that a reply copies octets. Data with a name is stored
+//! without the labels that it shares with the owner ([`CompressedData`]).
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,7 +9,7 @@ use std::net::IpAddr;
 use super::compression::CompressedData;
 use crate::dns::{Name, RecordType};
 
-/// What an endpoint puts into a reply.
+/// The record data of an endpoint, by record type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EndpointData {
     /// A
@@ -22,14 +25,14 @@ pub enum EndpointData {
 /// A record that leads to a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointRecord {
-    /// Where it leads.
+    /// The name.
     pub name: Name,
-    /// The whole of its data.
+    /// The record data that contains the name.
     pub data: CompressedData,
 }
 
 impl EndpointRecord {
-    /// Its data is shortened against the name of the service.
+    /// Compresses the data against the name of the service.
     pub fn boxed(owner: &Name, rtype: RecordType, name: &Name, data: &[u8]) -> Box<EndpointRecord> {
         Box::new(EndpointRecord {
             name: name.clone(),

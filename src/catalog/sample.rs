@@ -1,5 +1,8 @@
-//! A sample of who asks for which service: real clients for foresight to count. Off unless it is asked for, and bounded: the
-//! latest stay, and of a client no more than a network.
+//! A sample of the client networks that ask for each service, for foresight to count.
+//!
+//! Sampling is off unless the configuration enables it. The sample is a ring of fixed size: a new
+//! client replaces the oldest. Only the network of a client is kept, never its full address. Any
+//! thread may add a client without a lock.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -9,21 +12,22 @@ use foldhash::{HashMap, HashMapExt};
 use super::ServiceId;
 use crate::config::{Cidr, TrafficSample};
 
-/// How many are kept.
+/// How many clients are kept.
 const PLACES: usize = 16_384;
-/// A place that is taken. Below it stand the service in 17 bits, whether the client has IPv6, and its network in 45.
+/// Set in a place that is taken. The bits below hold the service (17 bits), whether the client has
+/// IPv6, and its network (45 bits).
 const TAKEN: u64 = 1 << 63;
 const SERVICE: u32 = 46;
 const IS_V6: u64 = 1 << 45;
 const NETWORK: u64 = IS_V6 - 1;
-/// What global unicast addresses of IPv6 start with (RFC 4291 section 2.4), in the upper 48 bits.
+/// The prefix of global unicast addresses of IPv6 (RFC 4291 section 2.4), in the upper 48 bits.
 const GLOBAL: u64 = 0b001 << 45;
 
-/// Who asked lately.
+/// The client networks that asked lately.
 #[derive(Debug, Default)]
 pub struct ClientSample {
     rules: Option<TrafficSample>,
-    /// Empty where nobody is noted.
+    /// Empty when sampling is off.
     places: Box<[AtomicU64]>,
     next: AtomicUsize,
 }
@@ -31,29 +35,32 @@ pub struct ClientSample {
 /// A network that asked for a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SampledNetwork {
-    /// What it asked for.
+    /// The service.
     pub service: ServiceId,
-    /// The client's address, and zeros behind the network's prefix.
+    /// The client's address with zeros after the network's prefix.
     pub client: IpAddr,
 }
 
 impl ClientSample {
-    /// Nobody yet.
+    /// An empty sample.
     pub fn new(rules: Option<TrafficSample>) -> ClientSample {
         let places = if rules.is_some() { PLACES } else { 0 };
         ClientSample {
             rules,
-            places: (0..places).map(|_| AtomicU64::new(0)).collect(),
+            places: std::iter::repeat_with(AtomicU64::default)
+                .take(places)
+                .collect(),
             next: AtomicUsize::new(0),
         }
     }
 
-    /// How queries are sampled; `None`: they are not.
+    /// How queries are sampled; `None` when sampling is off.
     pub fn rules(&self) -> Option<TrafficSample> {
         self.rules
     }
 
-    /// Notes one client instead of the oldest, from any thread. A private or special address of IPv6 is nobody.
+    /// Adds a client in place of the oldest. IPv6 addresses that are not global unicast are
+    /// ignored.
     #[cold]
     pub fn note(&self, service: ServiceId, client: IpAddr) {
         let Some(packed) = self.rules.and_then(|rules| pack(rules, service, client)) else {
@@ -65,31 +72,33 @@ impl ClientSample {
         }
     }
 
-    /// Who is noted, and how often.
+    /// The networks in the sample, and how often each occurs.
     pub fn noted(&self) -> Vec<(SampledNetwork, u64)> {
         let mut counts: HashMap<SampledNetwork, u64> = HashMap::new();
         for noted in self.latest() {
-            *counts.entry(noted).or_default() += 1;
+            let count = counts.entry(noted).or_default();
+            *count = count.saturating_add(1);
         }
         let mut counts: Vec<(SampledNetwork, u64)> = counts.into_iter().collect();
         counts.sort_unstable();
         counts
     }
 
-    /// Takes over what another sample has noted, of services that are still there under this or that number.
+    /// Takes over the clients of another sample. `successor` gives the new number of a service that
+    /// still exists.
     pub fn go_on_from(
         &self,
         before: &ClientSample,
         successor: impl Fn(ServiceId) -> Option<ServiceId>,
     ) {
         for SampledNetwork { service, client } in before.latest() {
-            successor(service)
-                .into_iter()
-                .for_each(|service| self.note(service, client));
+            if let Some(service) = successor(service) {
+                self.note(service, client);
+            }
         }
     }
 
-    /// From the oldest on, roughly.
+    /// The clients, roughly from the oldest on.
     fn latest(&self) -> impl Iterator<Item = SampledNetwork> + '_ {
         let oldest = self.next.load(Ordering::Relaxed) % PLACES;
         let (newer, older) = self.places.split_at(oldest.min(self.places.len()));
@@ -103,31 +112,36 @@ impl ClientSample {
 fn pack(rules: TrafficSample, service: ServiceId, client: IpAddr) -> Option<u64> {
     let network = match client {
         IpAddr::V4(address) => {
-            u64::from(address.to_bits() & u32::MAX << (32 - rules.ipv4_prefix.clamp(1, 24)))
+            let hidden = 32u8.saturating_sub(rules.ipv4_prefix.clamp(1, 24));
+            u64::from(address.to_bits() & u32::MAX << hidden)
         }
         IpAddr::V6(address) => {
             let upper = (address.to_bits() >> 80) as u64;
-            let kept = upper & u64::MAX << (48 - rules.ipv6_prefix.clamp(1, 48));
-            (upper & !NETWORK == GLOBAL).then_some(IS_V6 | kept & NETWORK)?
+            if upper & !NETWORK != GLOBAL {
+                return None;
+            }
+            let hidden = 48u8.saturating_sub(rules.ipv6_prefix.clamp(1, 48));
+            IS_V6 | upper & u64::MAX << hidden & NETWORK
         }
     };
     Some(TAKEN | u64::from(service.0) << SERVICE | network)
 }
 
 fn unpack(packed: u64) -> Option<SampledNetwork> {
+    if packed & TAKEN == 0 {
+        return None;
+    }
     let network = packed & NETWORK;
     let client = match packed & IS_V6 {
         0 => Ipv4Addr::from_bits(network as u32).into(),
         _ => Ipv6Addr::from_bits(u128::from(GLOBAL | network) << 80).into(),
     };
-    (packed & TAKEN != 0).then_some(SampledNetwork {
-        service: ServiceId(((packed & !TAKEN) >> SERVICE) as u32),
-        client,
-    })
+    let service = ServiceId(((packed & !TAKEN) >> SERVICE) as u32);
+    Some(SampledNetwork { service, client })
 }
 
 impl SampledNetwork {
-    /// The network.
+    /// The network with the prefix length that the rules set.
     pub fn network(&self, rules: TrafficSample) -> Cidr {
         let prefix = if self.client.is_ipv4() {
             rules.ipv4_prefix

@@ -1,19 +1,23 @@
-//! Steered services, compiled: for each family the regions that have endpoints in it, and the catchment they share.
+//! Services, compiled for steering.
+//!
+//! A service has a view for each family of endpoints: A, AAAA, MX and SRV. A view lists the regions
+//! with endpoints of that family and holds the catchment that maps clients to regions. Compiling a
+//! catchment walks the whole map, so views with equal rules share one ([`CatchmentCache`]).
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::answer_counters::AnswerCounters;
 use super::endpoint_data::{EndpointData, EndpointRecord};
 use crate::config::{self, Config, EndpointTarget, RegionId, SvcbTemplate, TargetHost};
 use crate::dns::{Name, RecordType};
 use crate::geo::Atlas;
 use crate::geo::catchment::{Catchment, CatchmentRules, Fence};
 use crate::resolve::IpFamily;
-use crate::steering::{AllDown, Band, Candidate, PickMethod, RegionOrder, SteeringRules};
+use crate::steering::{AllDown, Band, Bias, Candidate, PickMethod, RegionOrder, SteeringRules};
 
-/// What is asked of a service.
+/// The kind of endpoints that a query asks a service for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServiceFamily {
     /// A
@@ -27,7 +31,7 @@ pub enum ServiceFamily {
 }
 
 impl ServiceFamily {
-    /// By number.
+    /// All families, in the order of their numbers.
     pub const ALL: [ServiceFamily; 4] = [
         ServiceFamily::V4,
         ServiceFamily::V6,
@@ -35,7 +39,7 @@ impl ServiceFamily {
         ServiceFamily::Host,
     ];
 
-    /// The record type that it is asked by: `A`, `AAAA`, `MX`, `SRV`.
+    /// The record type that asks for it: `A`, `AAAA`, `MX`, `SRV`.
     pub fn word(self) -> &'static str {
         match self {
             ServiceFamily::V4 => "A",
@@ -57,7 +61,7 @@ pub struct SteeredService {
     pub pick: PickMethod,
     /// Endpoints per reply.
     pub answers: u8,
-    /// What is answered when nothing is available.
+    /// The answer when no region is available.
     pub all_down: AllDown,
     /// Whether EDNS Client Subnet is used.
     pub client_subnet: bool,
@@ -65,11 +69,11 @@ pub struct SteeredService {
     pub names_only: bool,
     /// Some endpoint is a name.
     pub has_names: bool,
-    /// Aliases of which some family is not known yet: not all that could be answered is known.
+    /// Aliases that are not resolved yet for some family.
     pub unresolved: Vec<UnresolvedAlias>,
     /// Some endpoint is an address or a name, or is an alias, so A and AAAA are the service's.
     pub has_addresses: bool,
-    /// Its fences as configured: what they leave are also regions without an endpoint of some family.
+    /// Its fences as configured. They may allow regions that have no endpoint of some family.
     pub fences: Arc<[config::FenceConfig]>,
     /// HTTPS and SVCB records.
     pub bindings: Vec<SvcbTemplate>,
@@ -77,22 +81,22 @@ pub struct SteeredService {
     pub views: [Option<ServiceView>; ServiceFamily::ALL.len()],
 }
 
-/// An alias of which nobody knows yet what it has of some families.
+/// An alias whose addresses of some families are not resolved yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnresolvedAlias {
     /// The region that it is an endpoint of.
     pub region: RegionId,
-    /// Its name.
+    /// The alias.
     pub name: Name,
-    /// Those families.
+    /// The families without a result.
     pub families: Vec<IpFamily>,
 }
 
-/// A service as one family sees it.
+/// One family of a service.
 #[derive(Debug)]
 pub struct ServiceView {
-    /// The regions that have endpoints for this family, or may have some as soon as their aliases are resolved, in the
-    /// order listed; positions in rules mean these.
+    /// The regions that have endpoints of this family, or may have some once their aliases are
+    /// resolved, in the order listed. Positions in the rules are indices into this list.
     pub regions: Vec<ViewRegion>,
     /// What the catchment was compiled from.
     pub rules: Arc<CatchmentRules>,
@@ -100,53 +104,6 @@ pub struct ServiceView {
     pub catchment: Arc<Catchment>,
     /// How many answers each region has given, by position.
     pub given: AnswerCounters,
-}
-
-/// Threads that count side by side; more share lanes.
-const LANES: usize = 4;
-/// Counters of one cache line.
-const LINE: usize = 8;
-
-/// How many answers the regions of a view have given since it was compiled. Each thread counts in a lane, so that those of different lanes
-/// never write to the same cache line.
-#[derive(Debug)]
-pub struct AnswerCounters {
-    counters: Box<[AtomicU64]>,
-    regions: usize,
-    /// Counters from one lane to the next: whole cache lines.
-    stride: usize,
-}
-
-impl AnswerCounters {
-    fn new(regions: usize) -> AnswerCounters {
-        let stride = regions.next_multiple_of(LINE);
-        AnswerCounters {
-            counters: (0..LANES * stride).map(|_| AtomicU64::new(0)).collect(),
-            regions,
-            stride,
-        }
-    }
-
-    /// Counts one answer of the region at this position.
-    #[inline]
-    pub fn count(&self, lane: u8, position: u8) {
-        let at = usize::from(lane) % LANES * self.stride + usize::from(position);
-        if let Some(counter) = self.counters.get(at) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    /// The counts so far, by position.
-    pub fn counts(&self) -> Vec<u64> {
-        let mut counts = vec![0; self.regions];
-        for lane in self.counters.chunks(self.stride) {
-            counts
-                .iter_mut()
-                .zip(lane)
-                .for_each(|(count, counter)| *count += counter.load(Ordering::Relaxed));
-        }
-        counts
-    }
 }
 
 /// One region in a view.
@@ -158,7 +115,7 @@ pub struct ViewRegion {
     pub listed: usize,
     /// How a tier is divided.
     pub weight: u32,
-    /// Endpoints of this family, or names. None: nobody knows the addresses of its alias yet.
+    /// Endpoints of this family, or names. Empty while its alias is unresolved.
     pub endpoints: Vec<ViewEndpoint>,
 }
 
@@ -173,21 +130,28 @@ pub struct ViewEndpoint {
     pub listed: usize,
 }
 
+/// A catchment and the rules that it was compiled from.
+#[derive(Clone)]
+struct SharedCatchment {
+    rules: Arc<CatchmentRules>,
+    catchment: Arc<Catchment>,
+}
+
 /// Catchments compiled so far, so that views with equal rules share one.
 #[derive(Default)]
 pub struct CatchmentCache {
-    known: Vec<(Arc<CatchmentRules>, Arc<Catchment>)>,
-    /// Where views that are alike in the configuration stand in `known`, so that their rules need not be worked out.
+    known: Vec<SharedCatchment>,
+    /// From the configuration of a view to its index in `known`; saves working out the rules.
     alike: HashMap<ViewKey, usize>,
 }
 
-/// What the rules of a view follow from within one configuration.
+/// The parts of one configuration that decide the rules of a view.
 #[derive(PartialEq, Eq, Hash)]
 struct ViewKey {
-    /// Where the fences are kept: services that share them have one place.
+    /// The address of the fences: services that share a list have the same one.
     fences: *const config::FenceConfig,
     order: RegionOrder,
-    /// What the band is, and its size in bits.
+    /// Whether the band is in kilometres, and the bits of its size.
     band: (bool, u64),
     regions: Vec<RegionId>,
 }
@@ -209,21 +173,30 @@ impl ViewKey {
 }
 
 impl CatchmentCache {
-    /// Those of services that are compiled already.
+    /// The catchments of services that are compiled already.
     pub fn of(services: &[SteeredService]) -> CatchmentCache {
         let mut catchments = CatchmentCache::default();
         let mut seen = HashSet::new();
-        for view in services
-            .iter()
-            .flat_map(|service| service.views.iter().flatten())
-        {
-            if seen.insert(Arc::as_ptr(&view.catchment)) {
-                catchments
-                    .known
-                    .push((view.rules.clone(), view.catchment.clone()));
+        for service in services {
+            for view in service.views() {
+                if seen.insert(Arc::as_ptr(&view.catchment)) {
+                    catchments.known.push(SharedCatchment {
+                        rules: view.rules.clone(),
+                        catchment: view.catchment.clone(),
+                    });
+                }
             }
         }
         catchments
+    }
+
+    /// Compiles every service of a configuration.
+    pub fn compile_services(&mut self, config: &Config, atlas: &Atlas) -> Vec<SteeredService> {
+        let mut services = Vec::with_capacity(config.services.len());
+        for service in &config.services {
+            services.push(SteeredService::compile(service, config, atlas, self));
+        }
+        services
     }
 
     fn of_view(
@@ -232,47 +205,57 @@ impl CatchmentCache {
         regions: &[ViewRegion],
         config: &Config,
         atlas: &Atlas,
-    ) -> (Arc<CatchmentRules>, Arc<Catchment>) {
+    ) -> SharedCatchment {
         let key = ViewKey::new(service, regions);
-        if let Some((rules, catchment)) = self.alike.get(&key).and_then(|at| self.known.get(*at)) {
-            return (rules.clone(), catchment.clone());
+        if let Some(&at) = self.alike.get(&key) {
+            return self.known[at].clone();
         }
         let rules = CatchmentRules {
             rules: rules_of(service, regions, config),
             fences: fences_of(service, regions),
         };
-        let at = self
-            .known
-            .iter()
-            .position(|(known, _)| **known == rules)
-            .unwrap_or_else(|| {
-                let catchment = Arc::new(Catchment::compile(&rules, atlas));
-                self.known.push((Arc::new(rules), catchment));
-                self.known.len() - 1
-            });
+        let at = self.index_of(rules, atlas);
         self.alike.insert(key, at);
-        let (rules, catchment) = &self.known[at];
-        (rules.clone(), catchment.clone())
+        self.known[at].clone()
+    }
+
+    /// The index of the catchment with these rules, compiled if it is new.
+    fn index_of(&mut self, rules: CatchmentRules, atlas: &Atlas) -> usize {
+        if let Some(at) = self.known.iter().position(|known| *known.rules == rules) {
+            return at;
+        }
+        let catchment = Arc::new(Catchment::compile(&rules, atlas));
+        self.known.push(SharedCatchment {
+            rules: Arc::new(rules),
+            catchment,
+        });
+        self.known.len() - 1
     }
 }
 
 impl SteeredService {
     /// How many answers each region has given since the service was compiled, in the order listed.
     pub fn answers(&self) -> Vec<u64> {
-        let views = || self.views.iter().flatten();
-        let listed = views()
-            .flat_map(|view| &view.regions)
-            .map(|region| region.listed + 1)
-            .max();
-        let mut answers = vec![0; listed.unwrap_or(0)];
-        for (region, count) in views().flat_map(|view| view.regions.iter().zip(view.given.counts()))
-        {
-            answers
-                .get_mut(region.listed)
-                .into_iter()
-                .for_each(|place| *place += count);
+        let mut answers = Vec::new();
+        for view in self.views() {
+            for (region, count) in view.regions.iter().zip(view.given.counts()) {
+                if answers.len() <= region.listed {
+                    answers.resize(region.listed + 1, 0);
+                }
+                answers[region.listed] += count;
+            }
         }
         answers
+    }
+
+    /// The views that have endpoints.
+    pub fn views(&self) -> impl Iterator<Item = &ServiceView> {
+        self.views.iter().flatten()
+    }
+
+    /// The regions of every view; a region with endpoints of two families comes twice.
+    pub fn view_regions(&self) -> impl Iterator<Item = &ViewRegion> {
+        self.views().flat_map(|view| &view.regions)
     }
 
     /// Compiles one service of the configuration.
@@ -282,9 +265,17 @@ impl SteeredService {
         atlas: &Atlas,
         catchments: &mut CatchmentCache,
     ) -> SteeredService {
-        let is_name =
-            |endpoint: &config::Endpoint| matches!(endpoint.target, EndpointTarget::Name(_));
-        let endpoints = || service.regions.iter().flat_map(|region| &region.endpoints);
+        let (mut names, mut hosts, mut endpoints) = (0, 0, 0);
+        for region in &service.regions {
+            for endpoint in &region.endpoints {
+                endpoints += 1;
+                match endpoint.target {
+                    EndpointTarget::Name(_) => names += 1,
+                    EndpointTarget::Host(_) => hosts += 1,
+                    EndpointTarget::Address(_) | EndpointTarget::Alias(_) => {}
+                }
+            }
+        }
         SteeredService {
             name: service.name.clone(),
             ttl: service.ttl,
@@ -292,10 +283,9 @@ impl SteeredService {
             answers: service.answers,
             all_down: service.all_down,
             client_subnet: service.client_subnet,
-            names_only: endpoints().all(is_name),
-            has_names: endpoints().any(is_name),
-            has_addresses: endpoints()
-                .any(|endpoint| !matches!(endpoint.target, EndpointTarget::Host(_))),
+            names_only: names == endpoints,
+            has_names: names > 0,
+            has_addresses: hosts < endpoints,
             fences: service.fences.clone(),
             bindings: service.bindings.clone(),
             unresolved: unresolved(service),
@@ -317,28 +307,19 @@ impl SteeredService {
 }
 
 impl ServiceView {
-    /// Whether the region of this name shares some clients with another: they are in one tier, which weights divide.
+    /// Whether the region of this name shares a tier with another, so that weights divide clients
+    /// between them.
     pub fn shares(&self, catalog: &super::Catalog, name: &str) -> bool {
-        let is_called = |region: &ViewRegion| {
-            catalog
-                .regions
-                .get(usize::from(region.region.0))
-                .is_some_and(|it| it == name)
-        };
-        let Some(position) = self
-            .regions
-            .iter()
-            .position(is_called)
-            .and_then(|at| u8::try_from(at).ok())
-        else {
+        let mut regions = self.regions.iter();
+        let position = regions.position(|region| catalog.region_name(region.region) == Some(name));
+        let Some(Ok(position)) = position.map(u8::try_from) else {
             return false;
         };
-        let mut tiers = self
-            .catchment
-            .classes()
-            .iter()
-            .flat_map(crate::steering::Tiers::iter);
-        tiers.any(|tier| tier.len() > 1 && tier.contains(&position))
+        self.catchment.classes().iter().any(|tiers| {
+            tiers
+                .iter()
+                .any(|tier| tier.len() > 1 && tier.contains(&position))
+        })
     }
 
     fn compile(
@@ -348,29 +329,25 @@ impl ServiceView {
         atlas: &Atlas,
         catchments: &mut CatchmentCache,
     ) -> Option<ServiceView> {
-        let regions: Vec<ViewRegion> = service
-            .regions
-            .iter()
-            .enumerate()
-            .filter_map(|(listed, region)| {
-                let endpoints = endpoints_of(&service.name, region, family);
-                let weight = config
-                    .regions
-                    .get(usize::from(region.region.0))
-                    .map_or(100, |region| region.weight);
-                let may_be_given = !endpoints.is_empty() || is_unresolved(region, family);
-                may_be_given.then_some(ViewRegion {
-                    region: region.region,
-                    listed,
-                    weight,
-                    endpoints,
-                })
-            })
-            .collect();
+        let mut regions = Vec::new();
+        for (listed, region) in service.regions.iter().enumerate() {
+            let endpoints = endpoints_of(&service.name, region, family);
+            if endpoints.is_empty() && !is_unresolved(region, family) {
+                continue;
+            }
+            let configured = config.regions.get(usize::from(region.region.0));
+            regions.push(ViewRegion {
+                region: region.region,
+                listed,
+                weight: configured.map_or(100, |region| region.weight),
+                endpoints,
+            });
+        }
         if regions.is_empty() {
             return None;
         }
-        let (rules, catchment) = catchments.of_view(service, &regions, config, atlas);
+        let SharedCatchment { rules, catchment } =
+            catchments.of_view(service, &regions, config, atlas);
         let given = AnswerCounters::new(regions.len());
         Some(ServiceView {
             regions,
@@ -381,7 +358,7 @@ impl ServiceView {
     }
 }
 
-/// Aliases of which something is not known yet. Addresses that are known stand in their places.
+/// The aliases with an unresolved family. Resolved addresses have taken the place of the others.
 fn unresolved(service: &config::ServiceConfig) -> Vec<UnresolvedAlias> {
     let mut unresolved = Vec::new();
     for region in &service.regions {
@@ -402,18 +379,28 @@ fn unresolved(service: &config::ServiceConfig) -> Vec<UnresolvedAlias> {
     unresolved
 }
 
-/// The endpoints of a region that can answer for a family; names answer for both families of addresses.
+/// The endpoints of a region that can answer for a family. Names answer for A and for AAAA.
 fn endpoints_of(
     owner: &Name,
     region: &config::ServiceRegion,
     family: ServiceFamily,
 ) -> Vec<ViewEndpoint> {
-    let host = |host: &TargetHost| {
-        EndpointData::Host(EndpointRecord::boxed(
-            owner, host.rtype, &host.name, &host.data,
-        ))
-    };
-    let data = |endpoint: &config::Endpoint| match (&endpoint.target, family) {
+    let mut endpoints = Vec::new();
+    for (listed, endpoint) in region.endpoints.iter().enumerate() {
+        if let Some(data) = data_for(owner, &endpoint.target, family) {
+            endpoints.push(ViewEndpoint {
+                data,
+                weight: endpoint.weight,
+                listed,
+            });
+        }
+    }
+    endpoints
+}
+
+/// The record data of an endpoint; `None`: it does not answer for this family.
+fn data_for(owner: &Name, target: &EndpointTarget, family: ServiceFamily) -> Option<EndpointData> {
+    match (target, family) {
         (EndpointTarget::Address(IpAddr::V4(address)), ServiceFamily::V4) => {
             Some(EndpointData::V4(address.octets()))
         }
@@ -421,34 +408,31 @@ fn endpoints_of(
             Some(EndpointData::V6(address.octets()))
         }
         (EndpointTarget::Name(name), ServiceFamily::V4 | ServiceFamily::V6) => {
+            let rtype = RecordType::CNAME;
             Some(EndpointData::Name(EndpointRecord::boxed(
                 owner,
-                RecordType::CNAME,
+                rtype,
                 name,
                 name.as_wire(),
             )))
         }
-        (EndpointTarget::Host(to), ServiceFamily::Mail) if to.rtype == RecordType::MX => {
-            Some(host(to))
+        (EndpointTarget::Host(host), ServiceFamily::Mail) if host.rtype == RecordType::MX => {
+            Some(host_data(owner, host))
         }
-        (EndpointTarget::Host(to), ServiceFamily::Host) if to.rtype == RecordType::SRV => {
-            Some(host(to))
+        (EndpointTarget::Host(host), ServiceFamily::Host) if host.rtype == RecordType::SRV => {
+            Some(host_data(owner, host))
         }
         _ => None,
-    };
-    let numbered = region.endpoints.iter().enumerate();
-    numbered
-        .filter_map(|(listed, endpoint)| {
-            data(endpoint).map(|data| ViewEndpoint {
-                data,
-                weight: endpoint.weight,
-                listed,
-            })
-        })
-        .collect()
+    }
 }
 
-/// Whether some alias of a region may yet turn out to have addresses of a family.
+fn host_data(owner: &Name, host: &TargetHost) -> EndpointData {
+    EndpointData::Host(EndpointRecord::boxed(
+        owner, host.rtype, &host.name, &host.data,
+    ))
+}
+
+/// Whether an alias of a region may still turn out to have addresses of a family.
 fn is_unresolved(region: &config::ServiceRegion, family: ServiceFamily) -> bool {
     let wanted = match family {
         ServiceFamily::V4 => IpFamily::V4,
@@ -466,38 +450,45 @@ fn rules_of(
     regions: &[ViewRegion],
     config: &Config,
 ) -> SteeringRules {
-    let candidate = |region: &ViewRegion| {
-        let region = config.regions.get(usize::from(region.region.0));
-        Candidate {
-            location: region
-                .and_then(|region| region.location)
-                .map(|point| point.unit_vector()),
-            bias: region.map(|region| region.bias).unwrap_or_default(),
-        }
-    };
+    let mut candidates = Vec::with_capacity(regions.len());
+    for region in regions {
+        candidates.push(match config.regions.get(usize::from(region.region.0)) {
+            Some(region) => Candidate {
+                location: region.location.map(|point| point.unit_vector()),
+                bias: region.bias,
+            },
+            None => Candidate {
+                location: None,
+                bias: Bias::default(),
+            },
+        });
+    }
     SteeringRules {
         order: service.order,
         band: service.band,
-        candidates: regions.iter().map(candidate).collect(),
+        candidates,
     }
 }
 
 /// The fences with their regions as positions in the view.
 fn fences_of(service: &config::ServiceConfig, regions: &[ViewRegion]) -> Vec<Fence> {
-    let position = |id: &RegionId| {
-        regions
-            .iter()
-            .position(|region| region.region == *id)
-            .map(|position| position as u8)
-    };
-    let fence = |fence: &config::FenceConfig| Fence {
-        countries: fence.clients.countries.clone(),
-        continents: fence.clients.continents.clone(),
-        subdivisions: fence.clients.subdivisions.clone(),
-        asns: fence.clients.asns.clone(),
-        networks: fence.clients.networks.clone(),
-        of_unknown: fence.unknown == config::UnknownPlace::Deny,
-        allowed: fence.regions.iter().filter_map(position).collect(),
-    };
-    service.fences.iter().map(fence).collect()
+    let mut fences = Vec::with_capacity(service.fences.len());
+    for fence in service.fences.iter() {
+        let mut allowed = Vec::new();
+        for id in &fence.regions {
+            if let Some(position) = regions.iter().position(|region| region.region == *id) {
+                allowed.push(position as u8);
+            }
+        }
+        fences.push(Fence {
+            countries: fence.clients.countries.clone(),
+            continents: fence.clients.continents.clone(),
+            subdivisions: fence.clients.subdivisions.clone(),
+            asns: fence.clients.asns.clone(),
+            networks: fence.clients.networks.clone(),
+            of_unknown: fence.unknown == config::UnknownPlace::Deny,
+            allowed,
+        });
+    }
+    fences
 }

@@ -78,7 +78,7 @@ impl Checked {
                 });
             }
         };
-        let catalog = &loaded.snapshot.world;
+        let catalog = &loaded.snapshot.catalog;
         let size = Some(ConfigSize {
             zones: catalog.zones.len(),
             services: catalog.services.len(),

@@ -220,7 +220,7 @@ impl Changes {
             traffic,
         )?;
         let coverage =
-            guard::coverage_with_all_up(&old.snapshot.world, &new.snapshot.world, traffic)?;
+            guard::coverage_with_all_up(&old.snapshot.catalog, &new.snapshot.catalog, traffic)?;
         let mut refused = None;
         if let Some(limit) = old.config.max_move {
             refused = guard::refusal_of(limit, &services);

@@ -37,7 +37,7 @@ struct Verified {
 /// Verifies and counts the scopes of the services.
 pub fn run(arguments: &VerifyScopes) -> Result<ExitCode, String> {
     let loaded = loaded(arguments.config.as_deref())?;
-    let coarse = ScopeBasis::Atlas(Arc::new(loaded.snapshot.world.atlas.coarsened(SQUARE)));
+    let coarse = ScopeBasis::Atlas(Arc::new(loaded.snapshot.catalog.atlas.coarsened(SQUARE)));
     let family = arguments.rtype.family();
     let verified = progress::during("going through the address space", || {
         let mut verified = Vec::new();

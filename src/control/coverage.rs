@@ -21,7 +21,7 @@ use super::running::Control;
 use super::standing::{AvailabilityFacts, AvailabilityMemory};
 use super::targets::ProbePlan;
 use crate::answer::Snapshot;
-use crate::catalog::present::ServiceAvailability;
+use crate::catalog::availability::ServiceAvailability;
 use crate::catalog::region_states::region_states;
 use crate::catalog::services::{ServiceFamily, ServiceView, SteeredService};
 use crate::catalog::{Availability, Catalog};

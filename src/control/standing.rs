@@ -10,7 +10,7 @@ use super::hold;
 use super::targets::{Evidence, ProbePlan, ProbeRef};
 use crate::balance::least_load::{self, LoadReports, RegionHeadroom};
 use crate::balance::traffic_model::TrafficModel;
-use crate::catalog::present::{RegionAvailability, RegionWeights, ServiceAvailability};
+use crate::catalog::availability::{RegionAvailability, RegionWeights, ServiceAvailability};
 use crate::catalog::{Availability, Catalog};
 use crate::config::{Capacity, Config, ServiceConfig, ServiceRegion};
 use crate::health::check::TargetKey;

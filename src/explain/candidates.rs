@@ -1,11 +1,14 @@
-//! Every region of a service, and why it serves a client or not.
+//! Explains for every region of a service why it serves a client or not.
+//!
+//! The regions that may serve come first, in the client's order, then the others as listed. The
+//! reason of a region follows from its tier, its availability, and the server's decision.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SWITCHED_OFF;
 use super::service::ExplainedView;
-use crate::catalog::present::RegionAvailability;
+use crate::catalog::availability::RegionAvailability;
 use crate::catalog::services::ViewRegion;
 use crate::config::RegionId;
 use crate::steering::{MeasuredCandidate, RegionOrder, Share};
@@ -15,7 +18,8 @@ use crate::steering::{MeasuredCandidate, RegionOrder, Share};
 pub struct CandidateFacts {
     /// Its name.
     pub region: String,
-    /// Great-circle distance from the client; absent where distance is not asked for or a place is unknown.
+    /// Great-circle distance from the client; absent where distance is not asked for or a place is
+    /// unknown.
     pub distance_km: Option<f64>,
     /// Per cent.
     pub bias: i8,
@@ -36,7 +40,8 @@ pub struct CandidateFacts {
     pub orders: Vec<String>,
 }
 
-/// The regions of a service, those that may serve in their order for this client, then the others as listed.
+/// The regions of a service, those that may serve in their order for this client, then the others
+/// as listed.
 pub fn candidates(explained: &ExplainedView<'_>) -> Vec<CandidateFacts> {
     let mut regions = listed(explained);
     let tiers = explained.tiers();
@@ -44,22 +49,23 @@ pub fn candidates(explained: &ExplainedView<'_>) -> Vec<CandidateFacts> {
     let allowed = explained.fence().map(|(_, fence)| fence.allowed.clone());
     let measured = rules.measure(explained.point(), None);
     let ranked = rules.measure(explained.point(), allowed.as_deref());
-    let rank = |position: Option<u8>| {
-        ranked
+    regions.sort_by_key(|region| {
+        let rank = ranked
             .iter()
-            .position(|measured| Some(measured.position) == position)
-    };
-    regions.sort_by_key(|region| rank(region.position).unwrap_or(usize::MAX));
-    let facts = |region: &Listed<'_>| {
-        let tier = region
-            .position
-            .and_then(|position| tiers.iter().position(|tier| tier.contains(&position)));
+            .position(|it| Some(it.position) == region.position);
+        rank.unwrap_or(usize::MAX)
+    });
+    let mut facts = Vec::with_capacity(regions.len());
+    for region in &regions {
+        let position = region.position;
+        let tier =
+            position.and_then(|position| tiers.iter().position(|tier| tier.contains(&position)));
         let measured = measured
             .iter()
-            .find(|measured| Some(measured.position) == region.position);
-        region.facts(explained, tier, measured)
-    };
-    regions.iter().map(facts).collect()
+            .find(|measured| Some(measured.position) == position);
+        facts.push(region.facts(explained, tier, measured));
+    }
+    facts
 }
 
 /// A region as the service lists it.
@@ -78,34 +84,22 @@ fn listed<'m>(explained: &ExplainedView<'m>) -> Vec<Listed<'m>> {
         .availability()
         .services
         .get(explained.id.0 as usize);
-    let position = |listed: usize| {
-        explained
-            .view
-            .regions
-            .iter()
-            .position(|region| region.listed == listed)
-    };
     let mut regions: Vec<Listed<'m>> = Vec::new();
-    for region in explained
-        .service
-        .views
-        .iter()
-        .flatten()
-        .flat_map(|view| &view.regions)
-    {
+    for region in explained.service.view_regions() {
         if regions
             .iter()
-            .all(|known| known.view.listed != region.listed)
+            .any(|known| known.view.listed == region.listed)
         {
-            let now = availability.and_then(|now| now.regions.get(region.listed));
-            let position = position(region.listed).map(|position| position as u8);
-            regions.push(Listed {
-                id: region.region,
-                position,
-                view: region,
-                now,
-            });
+            continue;
         }
+        let mut of_view = explained.view.regions.iter();
+        let position = of_view.position(|other| other.listed == region.listed);
+        regions.push(Listed {
+            id: region.region,
+            position: position.map(|position| position as u8),
+            view: region,
+            now: availability.and_then(|now| now.regions.get(region.listed)),
+        });
     }
     regions.sort_by_key(|region| region.view.listed);
     regions
@@ -127,10 +121,9 @@ impl Listed<'_> {
         CandidateFacts {
             region: explained
                 .catalog
-                .regions
-                .get(usize::from(self.id.0))
-                .cloned()
-                .unwrap_or_default(),
+                .region_name(self.id)
+                .unwrap_or_default()
+                .to_owned(),
             distance_km: distance,
             bias: candidate.map_or(0, |candidate| candidate.bias.percent()),
             biased_km: distance.and(measured).map(|measured| measured.biased),
@@ -151,20 +144,25 @@ impl Listed<'_> {
         self.now.map_or(Share::ALL, |now| now.share)
     }
 
-    /// Nobody is sent there: it takes no share, or every endpoint of this family is out.
+    /// Whether no client is sent there: it has no share, or every endpoint of this family is out.
     fn is_down(&self, explained: &ExplainedView<'_>) -> bool {
+        if self.share() == Share::NONE {
+            return true;
+        }
         let view = self
             .position
             .and_then(|position| explained.view.regions.get(usize::from(position)));
-        let up = |listed: usize| {
-            self.now
-                .and_then(|now| now.endpoints.get(listed))
-                .copied()
-                .unwrap_or(true)
-        };
-        let all_out =
-            view.is_some_and(|view| !view.endpoints.iter().any(|endpoint| up(endpoint.listed)));
-        self.share() == Share::NONE || all_out
+        view.is_some_and(|view| {
+            !view
+                .endpoints
+                .iter()
+                .any(|endpoint| self.is_up(endpoint.listed))
+        })
+    }
+
+    fn is_up(&self, listed: usize) -> bool {
+        let up = self.now.and_then(|now| now.endpoints.get(listed));
+        up.copied().unwrap_or(true)
     }
 
     fn standing(&self, explained: &ExplainedView<'_>, tier: Option<usize>) -> (bool, String) {
@@ -216,8 +214,8 @@ impl Listed<'_> {
         alone: bool,
         down: bool,
     ) -> (bool, String) {
-        let name = explained.catalog.regions.get(usize::from(self.id.0));
-        let given = explained.endpoints_of(name.map_or("", String::as_str));
+        let name = explained.catalog.region_name(self.id).unwrap_or_default();
+        let given = explained.endpoints_of(name);
         if !given && explained.service.pick == crate::steering::PickMethod::Sticky {
             return (
                 false,

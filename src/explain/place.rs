@@ -1,4 +1,4 @@
-//! Where an address is, in words that people and programs read.
+//! The place of an address and the sources of geodata, as JSON and as text.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -28,7 +28,7 @@ pub struct PlaceFacts {
     pub asn: Option<u32>,
     /// Who says so: `geo.networks`, a database's own name, or the built-in table's.
     pub source: Option<String>,
-    /// Nobody knows more than the country or state, so the coordinates are its middle.
+    /// Only the country or state is known, so the coordinates are its middle.
     pub coarse: bool,
     /// Private or special-purpose space, which is nowhere.
     pub unroutable: bool,

@@ -1,6 +1,7 @@
-//! The question of `explain` as a message, and the reply that answers it, read back.
+//! Asks the server's own code on behalf of a client and reads the reply back.
 //!
-//! What a client gets is never worked out a second time: the reply is the server's own.
+//! The question becomes a message, with a client subnet where one is given. The reply comes from
+//! [`crate::answer`], so an explanation can never differ from what a client gets.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
@@ -24,7 +25,7 @@ pub struct ExplainClient {
     prefix: Option<u8>,
 }
 
-/// The text names no client.
+/// The text is neither an address nor a client subnet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoAsker;
 
@@ -50,11 +51,10 @@ impl FromStr for ExplainClient {
         let address: IpAddr = address.parse().map_err(|_| NoAsker)?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let digits = prefix.bytes().all(|octet| octet.is_ascii_digit());
-        let prefix: u8 = prefix
-            .parse()
-            .ok()
-            .filter(|prefix| digits && *prefix <= most)
-            .ok_or(NoAsker)?;
+        let prefix: u8 = prefix.parse().map_err(|_| NoAsker)?;
+        if !digits || prefix > most {
+            return Err(NoAsker);
+        }
         Ok(ExplainClient {
             address: cleared(address, prefix),
             prefix: Some(prefix),
@@ -86,7 +86,7 @@ impl std::fmt::Display for ExplainClient {
 }
 
 impl ExplainClient {
-    /// What is located if all goes well.
+    /// The address that is located: the subnet if it can be, else the resolver.
     pub fn seen(&self) -> LookupAddress {
         self.subnet()
             .as_ref()
@@ -99,7 +99,7 @@ impl ExplainClient {
         self.prefix.is_some_and(|prefix| prefix > 0)
     }
 
-    /// Where the query itself comes from. Of the resolver behind a subnet nothing is known, so it stands nowhere.
+    /// The source address of the query. The resolver of a subnet is unknown, so it has no place.
     pub fn source(&self) -> ClientAddress {
         if self.prefix.is_some() {
             Ipv4Addr::UNSPECIFIED.into()
@@ -110,8 +110,7 @@ impl ExplainClient {
 
     /// The client subnet that a resolver would send for it.
     pub fn subnet(&self) -> Option<ClientSubnet> {
-        self.prefix
-            .map(|prefix| ClientSubnet::around(self.address, prefix))
+        Some(ClientSubnet::around(self.address, self.prefix?))
     }
 }
 
@@ -154,8 +153,8 @@ pub struct RecordFacts {
 /// A reply, read.
 #[derive(Debug, Clone)]
 pub struct ParsedReply {
-    /// What became of the query.
-    pub verdict: Disposition,
+    /// The result of the query.
+    pub disposition: Disposition,
     /// The response code's mnemonic.
     pub rcode: String,
     /// The answer section.
@@ -171,7 +170,7 @@ pub fn ask(
     name: &Name,
     rtype: RecordType,
     asker: &ExplainClient,
-    moment: &QueryContext<'_>,
+    context: &QueryContext<'_>,
 ) -> ParsedReply {
     let message = message(name, rtype, asker);
     let mut buffer = vec![0; usize::from(u16::MAX)];
@@ -179,13 +178,13 @@ pub fn ask(
         &message,
         asker.source(),
         Transport::Stream,
-        moment,
+        context,
         &mut QueryScratch::default(),
         &mut buffer,
     );
     buffer.truncate(answered.length);
     let mut read = ParsedReply {
-        verdict: answered.disposition,
+        disposition: answered.disposition,
         rcode: String::new(),
         records: Vec::new(),
         names: vec![name.clone()],
@@ -193,10 +192,11 @@ pub fn ask(
     };
     if let Ok(reply) = Message::from_octets(&buffer[..]) {
         read.rcode = reply.header().rcode().to_string();
-        read.scope = reply
-            .opt()
-            .and_then(|opt| opt.opt().client_subnet())
-            .map(|subnet| subnet.scope_prefix_len());
+        if let Some(opt) = reply.opt()
+            && let Some(subnet) = opt.opt().client_subnet()
+        {
+            read.scope = Some(subnet.scope_prefix_len());
+        }
         read_answer(&reply, &mut read);
     }
     read

@@ -1,4 +1,6 @@
-//! The one sentence that says what matters.
+//! Writes the summary of an explanation: one sentence with the answer and its reason.
+//!
+//! The sentence is made from the facts alone, so it says nothing that the JSON form does not.
 
 use super::candidates::CandidateFacts;
 use super::service::{EndpointFacts, ServiceFacts};

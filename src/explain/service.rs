@@ -1,4 +1,8 @@
-//! What a service comes to for one client, and why: the parts of a [`Decision`] put into words.
+//! Explains how a service serves one client: the parts of a [`Decision`] in words.
+//!
+//! [`ExplainedView`] joins the catalog, the live state and the decision for one family of one
+//! service. It finds the fence and the tiers that hold for the client, and the endpoints that a
+//! reply may carry with their chances.
 
 use std::net::IpAddr;
 
@@ -9,10 +13,9 @@ use super::candidates::{CandidateFacts, candidates};
 use crate::answer::steered::Decision;
 use crate::catalog::services::ServiceFamily;
 use crate::catalog::{Catalog, LiveState, ServiceId, ServiceView, SteeredService};
-use crate::config::RegionId;
-use crate::geo::PlaceCode;
 use crate::geo::catchment::Fence;
 use crate::geo::groups::CountryGroup;
+use crate::geo::{Place, PlaceCode};
 use crate::steering::pick::chances;
 use crate::steering::{AllDown, PickMethod, RegionOrder, Tiers, UnitVector};
 
@@ -37,7 +40,8 @@ pub struct ServiceFacts {
     pub all_regions_down: bool,
     /// The first fence that is about this client.
     pub fence: Option<FenceFacts>,
-    /// Region names in the order in which this client gets them; the first tier with an available region serves.
+    /// Region names in the order in which this client gets them; the first tier with an available
+    /// region serves.
     pub tiers: Vec<Vec<String>>,
     /// The tier that serves, from 1; absent if none does.
     pub tier: Option<usize>,
@@ -77,12 +81,12 @@ pub struct EndpointFacts {
     pub endpoint: String,
     /// Its weight; those in standby count as 1 when they serve.
     pub weight: u32,
-    /// The chance that it comes first in the reply, in per cent, from the weights; with round robin, its part of all
-    /// replies.
+    /// The chance that it comes first in the reply, in per cent, from the weights; with round
+    /// robin, its part of all replies.
     pub percent: f64,
 }
 
-/// What is explained: one family of one service at one moment.
+/// One family of one service, with the decision for one client.
 pub struct ExplainedView<'m> {
     /// Region names and geodata.
     pub catalog: &'m Catalog,
@@ -104,8 +108,8 @@ impl ExplainedView<'_> {
     /// The name of a region by its position in the view.
     pub fn region(&self, position: u8) -> String {
         let region = self.view.regions.get(usize::from(position));
-        let name = region.and_then(|region| self.catalog.regions.get(usize::from(region.region.0)));
-        name.cloned().unwrap_or_default()
+        let name = region.and_then(|region| self.catalog.region_name(region.region));
+        name.unwrap_or_default().to_owned()
     }
 
     fn regions(&self, positions: &[u8]) -> Vec<String> {
@@ -115,6 +119,12 @@ impl ExplainedView<'_> {
             .collect()
     }
 
+    /// The place of the address that decided.
+    fn place(&self) -> &Place {
+        let atlas = &self.catalog.atlas;
+        atlas.place(atlas.locate(self.address()).place)
+    }
+
     /// The address that decided.
     fn address(&self) -> IpAddr {
         self.decision.located.seen.address()
@@ -122,21 +132,14 @@ impl ExplainedView<'_> {
 
     /// The first fence that is about the client.
     pub fn fence(&self) -> Option<(usize, &Fence)> {
-        let place = self
-            .catalog
-            .atlas
-            .place(self.catalog.atlas.locate(self.address()).place);
+        let place = self.place();
         let mut fences = self.view.rules.fences.iter().enumerate();
         fences.find(|(_, fence)| fence.matches(place, fence.holds(self.address().into())))
     }
 
     /// Where the client is taken to stand.
     pub fn point(&self) -> Option<UnitVector> {
-        let place = self
-            .catalog
-            .atlas
-            .place(self.catalog.atlas.locate(self.address()).place);
-        place.point.map(|point| point.unit_vector())
+        Some(self.place().point?.unit_vector())
     }
 
     /// The positions in the order of this client.
@@ -166,7 +169,7 @@ impl ExplainedView<'_> {
             ttl: self
                 .live
                 .service(self.id)
-                .map_or(service.ttl, |now| now.ttl),
+                .map_or(service.ttl, |live| live.ttl),
             order: order_word(self.view.rules.rules.order).to_owned(),
             pick: pick_word(service.pick).to_owned(),
             band: self.view.rules.rules.band.to_string(),
@@ -187,23 +190,16 @@ impl ExplainedView<'_> {
         fence_facts(self.catalog, self.service, index, fence)
     }
 
-    /// What becomes of a client whose place is unknown to the fences that ask for it.
+    /// A note about the last fence that cannot tell the place of the client.
     pub fn unplaced(&self) -> Option<String> {
-        let place = self
-            .catalog
-            .atlas
-            .place(self.catalog.atlas.locate(self.address()).place);
+        let place = self.place();
+        let fences = &self.view.rules.fences;
         let deciding = self.fence().map(|(index, _)| index);
-        let is_known =
-            |fence: &Fence| !fence.cannot_place(place) || fence.holds(self.address().into());
-        let mut fences = self
-            .view
-            .rules
-            .fences
+        let asked = deciding.map_or(fences.len(), |index| index + 1);
+        let (index, fence) = fences[..asked]
             .iter()
             .enumerate()
-            .take(deciding.map_or(usize::MAX, |index| index + 1));
-        let (index, fence) = fences.rfind(|(_, fence)| !is_known(fence))?;
+            .rfind(|(_, fence)| fence.cannot_place(place) && !fence.holds(self.address().into()))?;
         let title = self.fence_facts(index, fence).title();
         Some(match fence.of_unknown && deciding == Some(index) {
             true => format!(
@@ -223,11 +219,8 @@ impl ExplainedView<'_> {
     }
 
     fn endpoints(&self) -> Vec<EndpointFacts> {
-        let Some(view) = self
-            .live
-            .service(self.id)
-            .and_then(|now| now.view(self.family))
-        else {
+        let live = self.live.service(self.id);
+        let Some(view) = live.and_then(|live| live.view(self.family)) else {
             return Vec::new();
         };
         let Some(stage) = self.decision.tier else {
@@ -245,36 +238,39 @@ impl ExplainedView<'_> {
             }
             PickMethod::RoundRobin => {
                 let part = 1.0 / chances.len() as f64;
-                chances.iter_mut().for_each(|(_, _, chance)| *chance = part);
+                for (_, _, chance) in &mut chances {
+                    *chance = part;
+                }
             }
             PickMethod::Weighted | PickMethod::LeastLoad => {}
         }
-        let facts = |(region, at, chance): (u8, usize, f64)| {
+        let mut endpoints = Vec::with_capacity(chances.len());
+        for (region, at, chance) in chances {
+            let Some(endpoint) = view.endpoint(region, at as u16) else {
+                continue;
+            };
             let pool = view.pools.get(usize::from(region)).and_then(Option::as_ref);
-            Some(EndpointFacts {
+            let weight = pool.and_then(|pool| pool.weights.get(at));
+            endpoints.push(EndpointFacts {
                 region: self.region(region),
-                endpoint: view.endpoint(region, at as u16)?.to_string(),
-                weight: pool
-                    .and_then(|pool| pool.weights.get(at))
-                    .copied()
-                    .unwrap_or_default(),
+                endpoint: endpoint.to_string(),
+                weight: weight.copied().unwrap_or_default(),
                 percent: chance * 100.0,
-            })
-        };
-        chances.into_iter().filter_map(facts).collect()
+            });
+        }
+        endpoints
     }
 }
 
 /// Every fence of a service, in the order in which they are asked.
 pub fn fences_of(catalog: &Catalog, service: &SteeredService) -> Vec<FenceFacts> {
-    let view = service.views.iter().flatten().next();
-    let fences = view
-        .map_or(&[][..], |view| &view.rules.fences)
-        .iter()
-        .enumerate();
+    let mut fences = Vec::new();
+    if let Some(view) = service.views().next() {
+        for (index, fence) in view.rules.fences.iter().enumerate() {
+            fences.push(fence_facts(catalog, service, index, fence));
+        }
+    }
     fences
-        .map(|(index, fence)| fence_facts(catalog, service, index, fence))
-        .collect()
 }
 
 fn fence_facts(
@@ -283,29 +279,29 @@ fn fence_facts(
     index: usize,
     fence: &Fence,
 ) -> FenceFacts {
-    let configured = service.fences.get(index);
-    let name = |id: &RegionId| {
-        catalog
-            .regions
-            .get(usize::from(id.0))
-            .cloned()
-            .unwrap_or_default()
-    };
-    let regions =
-        configured.map_or_else(Vec::new, |fence| fence.regions.iter().map(name).collect());
-    let list = configured
-        .and_then(|fence| fence.list.as_deref())
-        .map(str::to_owned);
-    let groups = configured.map_or(&[][..], |fence| &fence.clients.groups);
-    FenceFacts {
+    let mut facts = FenceFacts {
         number: index + 1,
-        list,
-        clients: clients_of(fence, groups),
-        regions,
+        list: None,
+        clients: String::new(),
+        regions: Vec::new(),
+    };
+    let Some(configured) = service.fences.get(index) else {
+        return FenceFacts {
+            clients: clients_of(fence, &[]),
+            ..facts
+        };
+    };
+    facts.clients = clients_of(fence, &configured.clients.groups);
+    facts.list = configured.list.as_deref().map(str::to_owned);
+    for id in configured.regions.iter() {
+        facts
+            .regions
+            .push(catalog.region_name(*id).unwrap_or_default().to_owned());
     }
+    facts
 }
 
-/// Whom a fence is about.
+/// The clients that a fence applies to, in words.
 fn clients_of(fence: &Fence, groups: &[&CountryGroup]) -> String {
     fn list<T: ToString>(word: &str, items: impl IntoIterator<Item = T>) -> Option<String> {
         let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();

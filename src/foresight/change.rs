@@ -1,20 +1,23 @@
-//! A change that nobody has made yet, and what one service would come to after it.
+//! A planned change, and the side of a forecast after it.
+//!
+//! Regions that go down or get another weight only change the availability. Another bias, band or
+//! atlas changes the catchment, so the service is compiled again from the configuration.
 
 use std::sync::Arc;
 
 use super::side::ForecastSide;
 use crate::answer::Snapshot;
-use crate::catalog::present::{RegionWeights, ServiceAvailability};
+use crate::catalog::availability::{RegionWeights, ServiceAvailability};
 use crate::catalog::services::{CatchmentCache, ServiceFamily, SteeredService};
 use crate::catalog::{Catalog, ServiceId};
 use crate::config::{self, Config};
 use crate::geo::Atlas;
 use crate::steering::{Band, Bias, Share};
 
-/// What is to be different. Empty: nothing.
+/// The differences that a change makes; empty for none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct PlannedChange {
-    /// Regions that take nobody.
+    /// Regions that take no clients.
     pub down: Vec<String>,
     /// Regions with another weight.
     pub weights: Vec<(String, u32)>,
@@ -31,13 +34,23 @@ impl PlannedChange {
     /// Every region that it names.
     fn regions(&self) -> impl Iterator<Item = &String> {
         let weights = self.weights.iter().map(|(region, _)| region);
-        self.down
-            .iter()
-            .chain(weights)
-            .chain(self.biases.iter().map(|(region, _)| region))
+        let biases = self.biases.iter().map(|(region, _)| region);
+        self.down.iter().chain(weights).chain(biases)
     }
 
-    /// Regions that are not configured are mistakes; those that this service does not have change nothing.
+    /// The weight that a region is given; the last one counts.
+    pub(super) fn weight_of(&self, region: &str) -> Option<u32> {
+        let (_, weight) = self.weights.iter().rfind(|(known, _)| known == region)?;
+        Some(*weight)
+    }
+
+    /// The bias that a region is given; the last one counts.
+    pub(super) fn bias_of(&self, region: &str) -> Option<Bias> {
+        let (_, bias) = self.biases.iter().rfind(|(known, _)| known == region)?;
+        Some(*bias)
+    }
+
+    /// Rejects regions that are not configured. Regions of other services change nothing.
     pub(super) fn check(
         &self,
         catalog: &Catalog,
@@ -50,18 +63,14 @@ impl PlannedChange {
                 catalog.regions.join(", ")
             ));
         }
-        let stated = config
-            .services
-            .iter()
-            .any(|stated| stated.name == service.name);
-        if !self.biases.is_empty() && !stated {
+        if !self.biases.is_empty() && configured(config, service).is_none() {
             return Err(format!("{} is being changed; ask again", service.name));
         }
         Ok(())
     }
 }
 
-/// What one family of the service comes to after a change; `None`: it has no such family.
+/// One family of the service after a change; `None`: it has no such family.
 pub(super) fn changed(
     snapshot: &Snapshot,
     config: &Config,
@@ -70,14 +79,15 @@ pub(super) fn changed(
     family: ServiceFamily,
     change: &PlannedChange,
 ) -> Option<ForecastSide> {
-    let availability = snapshot
+    let mut availability = snapshot
         .live
         .availability()
         .services
         .get(id.0 as usize)
         .cloned();
-    let availability =
-        availability.map(|now| without_and_weighed(&snapshot.catalog, service, now, change));
+    if let Some(now) = &mut availability {
+        change.apply(&snapshot.catalog, service, now);
+    }
     let anew = biased(snapshot, config, service, change);
     ForecastSide::of(
         &snapshot.catalog,
@@ -88,7 +98,7 @@ pub(super) fn changed(
     )
 }
 
-/// The service under other biases; `None` where they are as configured.
+/// The service with other biases; `None` if the change has none.
 fn biased(
     snapshot: &Snapshot,
     config: &Config,
@@ -98,59 +108,54 @@ fn biased(
     if change.biases.is_empty() {
         return None;
     }
-    let stated: &config::ServiceConfig = config
-        .services
-        .iter()
-        .find(|stated| stated.name == service.name)?;
+    let stated = configured(config, service)?;
     let mut config = config.clone();
-    for (name, bias) in &change.biases {
-        config
-            .regions
-            .iter_mut()
-            .filter(|region| region.name == *name)
-            .for_each(|region| region.bias = *bias);
+    for region in &mut config.regions {
+        if let Some(bias) = change.bias_of(&region.name) {
+            region.bias = bias;
+        }
     }
     Some(compiled(snapshot, &config, service, stated))
 }
 
-/// The service under another tie band; `None`: the configuration has it no more.
+/// The service with another tie band; `None` if the configuration no longer has it.
 pub(super) fn banded(
     snapshot: &Snapshot,
     config: &Config,
     service: &SteeredService,
     band: Band,
 ) -> Option<SteeredService> {
-    let stated = config
-        .services
-        .iter()
-        .find(|stated| stated.name == service.name)?;
-    Some(compiled(
-        snapshot,
-        config,
-        service,
-        &config::ServiceConfig {
-            band,
-            ..stated.clone()
-        },
-    ))
+    let stated = config::ServiceConfig {
+        band,
+        ..configured(config, service)?.clone()
+    };
+    Some(compiled(snapshot, config, service, &stated))
 }
 
-/// The service with clients whose places are those of another atlas; `None`: the configuration has it no more.
+/// The service with the places of another atlas; `None` if the configuration no longer has it.
 pub(super) fn relocated(
     config: &Config,
     service: &SteeredService,
     atlas: &Arc<Atlas>,
 ) -> Option<SteeredService> {
-    let stated = config
-        .services
-        .iter()
-        .find(|stated| stated.name == service.name)?;
+    let stated = configured(config, service)?;
     Some(SteeredService::compile(
         stated,
         config,
         atlas,
         &mut CatchmentCache::default(),
     ))
+}
+
+/// The configuration of a service.
+fn configured<'c>(
+    config: &'c Config,
+    service: &SteeredService,
+) -> Option<&'c config::ServiceConfig> {
+    config
+        .services
+        .iter()
+        .find(|configured| configured.name == service.name)
 }
 
 fn compiled(
@@ -164,42 +169,29 @@ fn compiled(
     SteeredService::compile(stated, config, &atlas, &mut catchments)
 }
 
-/// The availability with the regions of the change down or weighed anew.
-fn without_and_weighed(
-    catalog: &Catalog,
-    service: &SteeredService,
-    mut now: ServiceAvailability,
-    change: &PlannedChange,
-) -> ServiceAvailability {
-    for region in service
-        .views
-        .iter()
-        .flatten()
-        .flat_map(|view| &view.regions)
-    {
-        let Some(name) = catalog.regions.get(usize::from(region.region.0)) else {
-            continue;
-        };
-        let Some(now) = now.regions.get_mut(region.listed) else {
-            continue;
-        };
-        if change.down.contains(name) {
-            now.share = Share::NONE;
-            now.last_good = false;
-            now.seen_alive.fill(false);
-        }
-        if let Some((_, weight)) = change.weights.iter().rev().find(|(known, _)| known == name) {
-            // Endpoints that are not in the list keep their configured weights.
-            let endpoints = now
-                .weights
-                .take()
-                .map(|weights| weights.endpoints)
-                .unwrap_or_default();
-            now.weights = Some(RegionWeights {
-                region: *weight,
-                endpoints,
-            });
+impl PlannedChange {
+    /// Takes regions down and sets weights in the availability of a service.
+    fn apply(&self, catalog: &Catalog, service: &SteeredService, now: &mut ServiceAvailability) {
+        for region in service.view_regions() {
+            let Some(name) = catalog.regions.get(usize::from(region.region.0)) else {
+                continue;
+            };
+            let Some(now) = now.regions.get_mut(region.listed) else {
+                continue;
+            };
+            if self.down.contains(name) {
+                now.share = Share::NONE;
+                now.last_good = false;
+                now.seen_alive.fill(false);
+            }
+            if let Some(weight) = self.weight_of(name) {
+                // Endpoints that are not in the list keep their configured weights.
+                let endpoints = now.weights.take().map(|weights| weights.endpoints);
+                now.weights = Some(RegionWeights {
+                    region: weight,
+                    endpoints: endpoints.unwrap_or_default(),
+                });
+            }
         }
     }
-    now
 }

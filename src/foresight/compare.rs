@@ -1,5 +1,8 @@
-//! Who would be sent elsewhere if one World took the place of another: what health and orders say is left aside, so
-//! that the same two configurations always compare alike.
+//! Compares two catalogs: which clients would be sent to another region.
+//!
+//! Health and overrides are ignored, so the same two configurations always compare alike. The
+//! look-up tables of both catalogs are walked side by side, and the addresses of each pair of
+//! outcomes are counted. If queries were sampled, they are counted in the same way.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,18 +11,20 @@ use foldhash::{HashMap, HashMapExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::coverage::is_counted;
+use super::facts::percent_of;
 use super::split::RegionSplit;
 use super::sweep::sweep;
 use super::traffic::NotedTraffic;
 use crate::catalog::Catalog;
-use crate::catalog::present::LiveView;
+use crate::catalog::live_state::LiveView;
 use crate::catalog::services::{ServiceFamily, SteeredService};
 use crate::config::{self, Config};
 use crate::explain::percent;
-use crate::geo::{Atlas, PlaceId};
+use crate::geo::Atlas;
 use crate::text::counted;
 
-/// A World and what it was made from.
+/// A catalog and the configuration that it was compiled from.
 pub type CatalogWithConfig<'w> = (&'w Catalog, &'w Config);
 
 /// What a change moves of one service. Its JSON form is stable: keys are added, never changed.
@@ -27,10 +32,12 @@ pub type CatalogWithConfig<'w> = (&'w Catalog, &'w Config);
 pub struct ServiceMove {
     /// The service.
     pub name: String,
-    /// `A` or `AAAA`: which endpoints are counted. The clients are those with IPv4 addresses in any case.
+    /// `A` or `AAAA`: which endpoints are counted. The clients are those with IPv4 addresses in any
+    /// case.
     #[serde(rename = "type")]
     pub rtype: String,
-    /// The part of the public IPv4 space of known place that goes to another region, or to none, in per cent.
+    /// The part of the public IPv4 space of known place that goes to another region, or to none, in
+    /// per cent.
     pub moved_percent: f64,
     /// What moves of the queries that were noted lately; absent where none was.
     #[serde(default)]
@@ -60,7 +67,8 @@ pub struct RegionMove {
 }
 
 impl ServiceMove {
-    /// `www.example.com A: 12.3% of the address space and 20% of 812 queries noted lately are sent elsewhere`
+    /// `www.example.com A: 12.3% of the address space and 20% of 812 queries noted lately are sent
+    /// elsewhere`
     pub fn sentence(&self) -> String {
         let ServiceMove { name, rtype, .. } = self;
         let space = percent(self.moved_percent);
@@ -87,8 +95,8 @@ impl ServiceMove {
     }
 }
 
-/// What moves, for each service that was there before and is not made of the same parts. A service, or one family of
-/// it, that is gone has moved whole.
+/// What moves, for each service that existed before and whose parts have changed. A service or a
+/// family that is gone has moved whole.
 ///
 /// # Errors
 /// A sentence: `traffic` cannot be read.
@@ -98,208 +106,203 @@ pub fn compare(
     traffic: &NotedTraffic,
 ) -> Result<Vec<ServiceMove>, String> {
     let same_atlas = Arc::ptr_eq(&before.0.atlas, &after.0.atlas);
-    let mut stated: HashMap<&crate::dns::Name, &config::ServiceConfig> = HashMap::new();
-    stated.extend(
-        after
-            .1
-            .services
-            .iter()
-            .map(|service| (&service.name, service)),
-    );
+    let mut configured: HashMap<&crate::dns::Name, &config::ServiceConfig> = HashMap::new();
+    for service in &after.1.services {
+        configured.insert(&service.name, service);
+    }
     let mut moves = Vec::new();
     for (service, old) in before.0.services.iter().zip(&before.1.services) {
-        let new = stated.get(&old.name).copied();
+        let new = configured.get(&old.name).copied();
         if same_atlas && new.is_some_and(|new| parts(before.1, old) == parts(after.1, new)) {
             continue;
         }
-        let successor = after
-            .0
-            .service_named(&service.name)
-            .map(|(_, service)| service);
+        let successor = after.0.service_named(&service.name);
         let clients = traffic.clients_of(&service.name)?;
-        for (family, rtype) in [(ServiceFamily::V4, "A"), (ServiceFamily::V6, "AAAA")] {
-            let sides = (
-                Side::of(before.0, service, family),
-                successor.and_then(|it| Side::of(after.0, it, family)),
-            );
-            if let (Some(before), now) = sides {
-                let (moved_percent, regions) =
-                    before.compare(now.as_ref(), before.space(now.as_ref(), &after.0.atlas));
-                let traffic = (!clients.is_empty()).then(|| TrafficMove {
-                    queries: clients.iter().map(|(_, queries)| queries).sum(),
-                    moved_percent: before
-                        .compare(now.as_ref(), before.queries(now.as_ref(), &clients))
-                        .0,
-                });
-                let (name, rtype) = (service.name.to_string(), rtype.to_owned());
-                moves.push(ServiceMove {
-                    name,
-                    rtype,
-                    moved_percent,
-                    traffic,
-                    regions,
-                });
-            }
+        for family in [ServiceFamily::V4, ServiceFamily::V6] {
+            let Some(old) = ComparedView::of(before.0, service, family) else {
+                continue;
+            };
+            let new = match successor {
+                Some((_, successor)) => ComparedView::of(after.0, successor, family),
+                None => None,
+            };
+            moves.push(ServiceMove {
+                name: service.name.to_string(),
+                ..old.moves_to(new.as_ref(), &after.0.atlas, family, &clients)
+            });
         }
     }
     Ok(moves)
 }
 
-/// All that decides who is sent where, as text: where it is stated does not matter.
+/// All that decides where clients of a service are sent, as text.
 fn parts(config: &Config, service: &config::ServiceConfig) -> String {
-    let region = |it: &config::ServiceRegion| config.regions.get(usize::from(it.region.0));
-    let regions: Vec<_> = service.regions.iter().map(region).collect();
-    format!(
-        "{:?} {regions:?}",
-        config::ServiceConfig {
-            line: 0,
-            ..service.clone()
-        }
-    )
+    let listed = service.regions.iter();
+    let regions: Vec<_> = listed
+        .map(|it| config.regions.get(usize::from(it.region.0)))
+        .collect();
+    // The line in the file makes no difference.
+    let service = config::ServiceConfig {
+        line: 0,
+        ..service.clone()
+    };
+    format!("{service:?} {regions:?}")
 }
 
-/// Outcomes before and after, and how many clients have them.
-type Pairs = HashMap<(u32, u32), u64>;
+/// The numbers of outcomes before and after, and how many clients have them.
+type OutcomePairs = HashMap<(u32, u32), u64>;
 
 /// One family of one service with everything up.
-struct Side {
-    now: LiveView,
+struct ComparedView {
+    live: LiveView,
     splits: Vec<RegionSplit>,
-    /// By position.
+    /// Names by position.
     regions: Vec<String>,
 }
 
-impl Side {
-    fn of(catalog: &Catalog, service: &SteeredService, family: ServiceFamily) -> Option<Side> {
-        let now = LiveView::alone(service, family, None)?;
-        let name = |region: u16| {
-            catalog
-                .regions
-                .get(usize::from(region))
-                .cloned()
-                .unwrap_or_default()
-        };
-        let regions = service
-            .view(family)?
-            .regions
-            .iter()
-            .map(|region| name(region.region.0))
-            .collect();
-        let splits = now
-            .outcomes
-            .iter()
-            .map(|outcome| RegionSplit::of(outcome, &now, service.pick))
-            .collect();
-        Some(Side {
-            now,
+/// A quantity before and after.
+#[derive(Clone, Copy, Default)]
+struct BeforeAfter {
+    before: f64,
+    after: f64,
+}
+
+impl ComparedView {
+    fn of(
+        catalog: &Catalog,
+        service: &SteeredService,
+        family: ServiceFamily,
+    ) -> Option<ComparedView> {
+        let live = LiveView::alone(service, family, None)?;
+        let mut regions = Vec::new();
+        for region in &service.view(family)?.regions {
+            regions.push(
+                catalog
+                    .region_name(region.region)
+                    .unwrap_or_default()
+                    .to_owned(),
+            );
+        }
+        let mut splits = Vec::with_capacity(live.outcomes.len());
+        for outcome in live.outcomes.iter() {
+            splits.push(RegionSplit::of(outcome, &live, service.pick));
+        }
+        Some(ComparedView {
+            live,
             splits,
             regions,
         })
     }
 
-    /// The part of the clients that moves, and what each region wins or loses, in per cent.
-    fn compare(&self, after: Option<&Side>, clients: Pairs) -> (f64, Vec<RegionMove>) {
-        let new = after.map_or(&[][..], |after| &after.regions);
-        let mut names = self.regions.clone();
-        names.extend(
-            new.iter()
-                .filter(|name| !self.regions.contains(name))
-                .cloned(),
-        );
-        let places = |of: &[String]| -> Vec<usize> {
-            of.iter()
-                .filter_map(|name| names.iter().position(|known| known == name))
-                .collect()
-        };
-        let (old_places, new_places) = (places(&self.regions), places(new));
-        let mut sums = vec![(0.0, 0.0); names.len()];
-        let (mut all, mut moved) = (0.0, 0.0);
-        for ((old, new), count) in clients {
-            let mut parts = vec![(0.0, 0.0); names.len()];
-            for (at, part) in self.shares(old, &old_places) {
-                parts
-                    .get_mut(at)
-                    .into_iter()
-                    .for_each(|sums: &mut (f64, f64)| sums.0 += part);
-            }
-            for (at, part) in after
-                .iter()
-                .flat_map(|after| after.shares(new, &new_places))
-            {
-                parts
-                    .get_mut(at)
-                    .into_iter()
-                    .for_each(|sums| sums.1 += part);
-            }
-            let count = count as f64;
-            let gained: f64 = parts
-                .iter()
-                .map(|(before, after)| f64::max(after - before, 0.0))
-                .sum();
-            let lost: f64 = parts
-                .iter()
-                .map(|(before, after)| f64::max(before - after, 0.0))
-                .sum();
-            all += count;
-            moved += count * gained.max(lost);
-            for (sum, part) in sums.iter_mut().zip(&parts) {
-                *sum = (sum.0 + count * part.0, sum.1 + count * part.1);
-            }
+    /// What moves to another view; the name of the service is left empty.
+    fn moves_to(
+        &self,
+        after: Option<&ComparedView>,
+        atlas: &Atlas,
+        family: ServiceFamily,
+        clients: &[(IpAddr, u64)],
+    ) -> ServiceMove {
+        let (moved_percent, regions) = self.compare(after, self.space(after, atlas));
+        let mut traffic = None;
+        if !clients.is_empty() {
+            let (moved_percent, _) = self.compare(after, self.queries(after, clients));
+            let queries = clients.iter().map(|(_, queries)| queries).sum();
+            traffic = Some(TrafficMove {
+                queries,
+                moved_percent,
+            });
         }
-        let percent = |of: f64| {
-            if all > 0.0 {
-                (of / all * 100_000.0).round() / 1000.0
-            } else {
-                0.0
-            }
-        };
-        let region = |(region, (before, after)): (String, (f64, f64))| RegionMove {
-            region,
-            before_percent: percent(before),
-            after_percent: percent(after),
-        };
-        (
-            percent(moved),
-            names.into_iter().zip(sums).map(region).collect(),
-        )
+        let rtype = family.word().to_owned();
+        ServiceMove {
+            name: String::new(),
+            rtype,
+            moved_percent,
+            traffic,
+            regions,
+        }
     }
 
-    /// The parts of an outcome by region, each at its place in another list.
-    fn shares<'s>(
-        &'s self,
-        outcome: u32,
-        places: &'s [usize],
-    ) -> impl Iterator<Item = (usize, f64)> + 's {
-        let split = self
-            .splits
+    /// The part of the clients that moves, and what each region wins or loses, in per cent.
+    fn compare(
+        &self,
+        after: Option<&ComparedView>,
+        clients: OutcomePairs,
+    ) -> (f64, Vec<RegionMove>) {
+        let mut names = self.regions.clone();
+        let old_places: Vec<usize> = (0..names.len()).collect();
+        let mut new_places = Vec::new();
+        for name in after.map_or(&[][..], |after| &after.regions) {
+            new_places.push(position_or_push(&mut names, name));
+        }
+        let mut sums = vec![BeforeAfter::default(); names.len()];
+        let (mut all, mut moved) = (0.0, 0.0);
+        for ((old, new), count) in clients {
+            let mut parts = vec![BeforeAfter::default(); names.len()];
+            for (position, part) in self.split(old) {
+                parts[old_places[usize::from(*position)]].before += part;
+            }
+            for (position, part) in after.map_or(&[][..], |after| after.split(new)) {
+                parts[new_places[usize::from(*position)]].after += part;
+            }
+            let count = count as f64;
+            let (mut gained, mut lost) = (0.0, 0.0);
+            for (sum, part) in sums.iter_mut().zip(&parts) {
+                gained += f64::max(part.after - part.before, 0.0);
+                lost += f64::max(part.before - part.after, 0.0);
+                sum.before += count * part.before;
+                sum.after += count * part.after;
+            }
+            all += count;
+            moved += count * f64::max(gained, lost);
+        }
+        let mut regions = Vec::with_capacity(names.len());
+        for (region, sum) in names.into_iter().zip(sums) {
+            regions.push(RegionMove {
+                region,
+                before_percent: percent_of(sum.before, all),
+                after_percent: percent_of(sum.after, all),
+            });
+        }
+        (percent_of(moved, all), regions)
+    }
+
+    /// The parts of an outcome by position.
+    fn split(&self, outcome: u32) -> &[(u16, f64)] {
+        self.splits
             .get(outcome as usize)
-            .into_iter()
-            .flat_map(|split| &split.0);
-        split.filter_map(|(position, part)| Some((*places.get(usize::from(*position))?, *part)))
+            .map_or(&[], |split| &split.0)
     }
 
     /// How many public addresses of known place have each pair of outcomes.
-    fn space(&self, after: Option<&Side>, atlas: &Atlas) -> Pairs {
-        let mut pairs = Pairs::new();
-        for ((place, old, new), tally) in
-            sweep(atlas, &self.now.table, &after.unwrap_or(self).now.table)
-        {
-            let known = atlas.place(place);
-            if place != PlaceId::UNROUTABLE && (known.point.is_some() || known.country.is_some()) {
-                *pairs.entry((old, new)).or_default() += tally.addresses;
+    fn space(&self, after: Option<&ComparedView>, atlas: &Atlas) -> OutcomePairs {
+        let after = after.unwrap_or(self);
+        let mut pairs = OutcomePairs::new();
+        for (cell, tally) in sweep(atlas, &self.live.table, &after.live.table) {
+            if is_counted(atlas, cell.0) {
+                *pairs.entry((cell.1, cell.2)).or_default() += tally.addresses;
             }
         }
         pairs
     }
 
-    /// How many queries have.
-    fn queries(&self, after: Option<&Side>, clients: &[(IpAddr, u64)]) -> Pairs {
-        let mut pairs = Pairs::new();
+    /// How many queries have each pair of outcomes.
+    fn queries(&self, after: Option<&ComparedView>, clients: &[(IpAddr, u64)]) -> OutcomePairs {
+        let after = after.unwrap_or(self);
+        let mut pairs = OutcomePairs::new();
         for (client, queries) in clients {
-            let [old, new] =
-                [self, after.unwrap_or(self)].map(|side| side.now.table.find(*client).value);
+            let old = self.live.table.find(*client).value;
+            let new = after.live.table.find(*client).value;
             *pairs.entry((old, new)).or_default() += queries;
         }
         pairs
     }
+}
+
+/// The position of a name in the list, which it is added to if it is new.
+pub(super) fn position_or_push(names: &mut Vec<String>, name: &str) -> usize {
+    if let Some(position) = names.iter().position(|known| known == name) {
+        return position;
+    }
+    names.push(name.to_owned());
+    names.len() - 1
 }

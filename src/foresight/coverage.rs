@@ -1,9 +1,10 @@
-//! Coverage: which part of a service's clients has a live region, and who has none.
+//! Coverage: which part of a service's clients has a live region, and which countries have none.
 //!
-//! Clients of one class are offered the same regions in the same order. So how many clients each class has follows from
-//! the map alone ([`ClassWeights`]: the whole address space is walked), and a change of availability changes only what
-//! becomes of each class ([`ClassSplit`]: a few steps for each). Like all of foresight it counts public IPv4 addresses of known
-//! place, the people who live there, and the clients that a server has noted.
+//! Clients of one class are offered the same regions in the same order. How many clients a class
+//! has follows from the map alone, so it is counted once ([`ClassWeights`]); this walks the whole
+//! address space. A change of availability only changes what each class is given ([`ClassSplit`]),
+//! which takes a few steps. Clients are counted as public IPv4 addresses of known place, as the
+//! people who live there, and as the queries that a server has sampled.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,14 +27,14 @@ pub use super::fate::ClassSplit;
 const MOST_COUNTRIES: usize = 10;
 /// Countries that are named in a sentence.
 const MOST_NAMED: usize = 3;
-/// Fewer noted queries than these say nothing of the rest.
+/// Fewer sampled queries than this do not represent the others.
 pub const FEWEST_QUERIES: u64 = 100;
 
 /// How many clients each class of a catchment has, by country.
 #[derive(Debug, Default)]
 pub struct ClassWeights {
     cells: Vec<ClassCell>,
-    /// Addresses by class whose place nobody knows.
+    /// Addresses of unknown place by class.
     unplaced: Vec<(u32, u64)>,
 }
 
@@ -71,10 +72,12 @@ pub struct TrafficCoverage {
     pub parts: CoverageParts,
 }
 
-/// Who of a service's clients has a live region. Its JSON form is stable: keys are added, never changed.
+/// Who of a service's clients has a live region. Its JSON form is stable: keys are added, never
+/// changed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Coverage {
-    /// `A`, `AAAA`, `MX` or `SRV`: which endpoints are counted. The clients are those with IPv4 addresses in any case.
+    /// `A`, `AAAA`, `MX` or `SRV`: which endpoints are counted. The clients are those with IPv4
+    /// addresses in any case.
     #[serde(rename = "type")]
     pub rtype: String,
     /// Parts of the public IPv4 addresses whose place is known.
@@ -114,14 +117,15 @@ impl ClassWeights {
         let cells = sweep(atlas, catchment.table(), catchment.table());
         let (by_address, _) = weigh(&cells, atlas, ShareBasis::Addresses);
         let (by_people, _) = weigh(&cells, atlas, ShareBasis::Population);
-        let mut sums: BTreeMap<(u32, Option<PlaceCode>), (f64, f64)> = BTreeMap::new();
+        let mut sums: BTreeMap<(u32, Option<PlaceCode>), ClientSum> = BTreeMap::new();
         // Both are in the order of cells.
         for (((place, class, _), _, addresses), (_, _, people)) in by_address.iter().zip(&by_people)
         {
             let sum = sums
                 .entry((*class, atlas.place(*place).country))
                 .or_default();
-            *sum = (sum.0 + addresses, sum.1 + people);
+            sum.addresses += addresses;
+            sum.people += people;
         }
         let mut unplaced: BTreeMap<u32, u64> = BTreeMap::new();
         for ((place, class, _), tally) in &cells {
@@ -129,58 +133,65 @@ impl ClassWeights {
                 *unplaced.entry(*class).or_default() += tally.addresses;
             }
         }
-        let cell = |((class, country), (addresses, people))| ClassCell {
-            class,
-            country,
-            addresses,
-            people,
-        };
+        let mut cells = Vec::with_capacity(sums.len());
+        for ((class, country), ClientSum { addresses, people }) in sums {
+            cells.push(ClassCell {
+                class,
+                country,
+                addresses,
+                people,
+            });
+        }
         ClassWeights {
-            cells: sums.into_iter().map(cell).collect(),
+            cells,
             unplaced: unplaced.into_iter().collect(),
         }
     }
 }
 
-/// Whether addresses there are counted.
-fn is_counted(atlas: &Atlas, place: PlaceId) -> bool {
+/// Clients as addresses and as people.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ClientSum {
+    pub(super) addresses: f64,
+    pub(super) people: f64,
+}
+
+/// Whether the addresses of a place are counted: they are public, and the place is known.
+pub(super) fn is_counted(atlas: &Atlas, place: PlaceId) -> bool {
     let known = atlas.place(place);
     place != PlaceId::UNROUTABLE && (known.point.is_some() || known.country.is_some())
 }
 
-/// What becomes of each class of a view, by its number.
+/// What each class of a view is given, by its number.
 pub fn fates(view: &ServiceView, states: &RegionStates) -> Vec<ClassSplit> {
-    let classes = view.catchment.classes().iter();
-    classes
-        .map(|tiers| ClassSplit::of(tiers, &FailoverChain::resolve(tiers, states)))
-        .collect()
+    let mut fates = Vec::with_capacity(view.catchment.classes().len());
+    for tiers in view.catchment.classes() {
+        fates.push(ClassSplit::of(
+            tiers,
+            &FailoverChain::resolve(tiers, states),
+        ));
+    }
+    fates
 }
 
-/// The classes of clients that were noted.
+/// The classes of sampled clients.
 pub fn classes_of(catchment: &Catchment, clients: &[(IpAddr, u64)]) -> Vec<ClassQueries> {
-    clients
-        .iter()
-        .map(|(client, queries)| (catchment.table().find(*client).value, *queries))
-        .collect()
+    let mut classes = Vec::with_capacity(clients.len());
+    for (client, queries) in clients {
+        classes.push((catchment.table().find(*client).value, *queries));
+    }
+    classes
 }
 
 impl CoverageParts {
     /// Parts of a sum.
     pub(super) fn of(sum: &ClassSplit, all: f64) -> CoverageParts {
-        // A single network is a very small part, and must not vanish.
-        let part = |of: f64| {
-            if all > 0.0 {
-                (of / all * 1e11).round() / 1e9
-            } else {
-                0.0
-            }
-        };
         CoverageParts {
-            live_percent: part(sum.live),
-            displaced_percent: part(sum.displaced),
-            dead_percent: part(sum.dead),
-            none_percent: part(sum.none),
-            excluded_percent: part(sum.excluded),
+            live_percent: fine_percent(sum.live, all),
+            displaced_percent: fine_percent(sum.displaced, all),
+            dead_percent: fine_percent(sum.dead, all),
+            none_percent: fine_percent(sum.none, all),
+            excluded_percent: fine_percent(sum.excluded, all),
         }
     }
 
@@ -196,75 +207,83 @@ impl CoverageParts {
 }
 
 impl Coverage {
-    /// Adds up what becomes of the classes.
+    /// Adds up what the classes are given.
     pub fn of(
         family: ServiceFamily,
         weights: &ClassWeights,
         fates: &[ClassSplit],
         noted: &[ClassQueries],
     ) -> Coverage {
-        let fate = |class: u32| fates.get(class as usize).copied().unwrap_or_default();
-        let (mut addresses, mut people) =
-            ((ClassSplit::default(), 0.0), (ClassSplit::default(), 0.0));
-        let mut losing: BTreeMap<PlaceCode, (f64, f64)> = BTreeMap::new();
+        let (mut addresses, mut people) = (ClassSplit::default(), ClassSplit::default());
+        let mut all = ClientSum::default();
+        let mut losing: BTreeMap<PlaceCode, ClientSum> = BTreeMap::new();
         for cell in &weights.cells {
-            let fate = fate(cell.class);
-            addresses.0.add(&fate.times(cell.addresses));
-            people.0.add(&fate.times(cell.people));
-            (addresses.1, people.1) = (addresses.1 + cell.addresses, people.1 + cell.people);
-            if let Some(country) = cell.country.filter(|_| fate.uncovered() > 0.0) {
+            let fate = fate_of(fates, cell.class);
+            addresses.add(&fate.times(cell.addresses));
+            people.add(&fate.times(cell.people));
+            all.addresses += cell.addresses;
+            all.people += cell.people;
+            if let Some(country) = cell.country
+                && fate.uncovered() > 0.0
+            {
                 let lost = losing.entry(country).or_default();
-                *lost = (
-                    lost.0 + fate.uncovered() * cell.addresses,
-                    lost.1 + fate.uncovered() * cell.people,
-                );
+                lost.addresses += fate.uncovered() * cell.addresses;
+                lost.people += fate.uncovered() * cell.people;
             }
         }
-        let unplaced = weights
-            .unplaced
-            .iter()
-            .filter(|(class, _)| fate(*class).uncovered() > 0.0);
+        let mut unplaced = 0;
+        for (class, addresses) in &weights.unplaced {
+            if fate_of(fates, *class).uncovered() > 0.0 {
+                unplaced += addresses;
+            }
+        }
         Coverage {
             rtype: family.word().to_owned(),
-            addresses: CoverageParts::of(&addresses.0, addresses.1),
-            population: CoverageParts::of(&people.0, people.1),
+            addresses: CoverageParts::of(&addresses, all.addresses),
+            population: CoverageParts::of(&people, all.people),
             traffic: traffic_parts(fates, noted),
-            unplaced: unplaced.map(|(_, addresses)| addresses).sum(),
+            unplaced,
             losing_countries: losing.len(),
             losing: greatest(losing),
         }
     }
 
-    /// Whether everybody for whom a region is meant has a live one.
+    /// Whether every client that some region is meant for has a live one.
     pub fn is_whole(&self) -> bool {
         self.worst_percent() == 0.0 && self.unplaced == 0
     }
 
     /// The greatest part of addresses, people or noted queries without a live region, in per cent.
     pub fn worst_percent(&self) -> f64 {
-        let traffic = self
-            .traffic
-            .filter(|traffic| traffic.queries >= FEWEST_QUERIES);
-        let traffic = traffic.map_or(0.0, |traffic| traffic.parts.uncovered_percent());
-        self.addresses
+        let mut worst = self
+            .addresses
             .uncovered_percent()
-            .max(self.population.uncovered_percent())
-            .max(traffic)
+            .max(self.population.uncovered_percent());
+        if let Some(traffic) = self.enough_traffic() {
+            worst = worst.max(traffic.uncovered_percent());
+        }
+        worst
     }
 
     /// The least part of addresses or noted queries with a live region, in per cent.
     pub fn least_covered_percent(&self) -> f64 {
-        let traffic = self
-            .traffic
-            .filter(|traffic| traffic.queries >= FEWEST_QUERIES);
-        let traffic = traffic.map_or(100.0, |traffic| traffic.parts.covered_percent());
-        self.addresses.covered_percent().min(traffic)
+        let mut least = self.addresses.covered_percent().min(100.0);
+        if let Some(traffic) = self.enough_traffic() {
+            least = least.min(traffic.covered_percent());
+        }
+        least
+    }
+
+    /// The parts of the sampled queries, if these are enough to count.
+    fn enough_traffic(&self) -> Option<CoverageParts> {
+        let traffic = self.traffic?;
+        (traffic.queries >= FEWEST_QUERIES).then_some(traffic.parts)
     }
 
     /// `22.8% of the address space, 11.2% of the population and 31% of 812 queries noted lately`
     pub fn how_many(&self) -> String {
-        let [addresses, people] =
-            [self.addresses, self.population].map(|parts| percent(parts.uncovered_percent()));
+        let addresses = percent(self.addresses.uncovered_percent());
+        let people = percent(self.population.uncovered_percent());
         if self.worst_percent() == 0.0 {
             return format!("{} addresses of unknown place", self.unplaced);
         }
@@ -291,7 +310,7 @@ impl Coverage {
         )
     }
 
-    /// What they are given instead.
+    /// What the uncovered clients are given.
     fn instead(&self) -> &'static str {
         match (
             self.addresses.dead_percent > 0.0,
@@ -303,7 +322,8 @@ impl Coverage {
         }
     }
 
-    /// `www.example.com A: no live region for 22.8% of ...: Germany, ...; they are given a region that is out`
+    /// `www.example.com A: no live region for 22.8% of ...: Germany, ...; they are given a region
+    /// that is out`
     pub fn sentence(&self, service: &str) -> String {
         let (how_many, where_to) = (self.how_many(), self.where_to());
         format!(
@@ -331,18 +351,21 @@ pub(super) fn where_to<'c>(countries: impl Iterator<Item = &'c str>, all: usize)
     }
 }
 
-/// Those that lose the most.
-pub(super) fn greatest(losing: BTreeMap<PlaceCode, (f64, f64)>) -> Vec<LosingCountry> {
-    let mut losing: Vec<(PlaceCode, (f64, f64))> = losing.into_iter().collect();
-    losing.sort_by(|(_, one), (_, other)| other.0.total_cmp(&one.0));
+/// The countries that lose the most addresses, the greatest first.
+fn greatest(losing: BTreeMap<PlaceCode, ClientSum>) -> Vec<LosingCountry> {
+    let mut losing: Vec<(PlaceCode, ClientSum)> = losing.into_iter().collect();
+    losing.sort_by(|(_, one), (_, other)| other.addresses.total_cmp(&one.addresses));
     losing.truncate(MOST_COUNTRIES);
-    let country = |(code, (addresses, people)): (PlaceCode, (f64, f64))| LosingCountry {
-        country: code.to_string(),
-        name: country_name(code).map(str::to_owned),
-        addresses: addresses.round() as u64,
-        people: people.round() as u64,
-    };
-    losing.into_iter().map(country).collect()
+    let mut countries = Vec::with_capacity(losing.len());
+    for (code, lost) in losing {
+        countries.push(LosingCountry {
+            country: code.to_string(),
+            name: country_name(code).map(str::to_owned),
+            addresses: lost.addresses.round() as u64,
+            people: lost.people.round() as u64,
+        });
+    }
+    countries
 }
 
 /// The parts of the queries that were noted; `None`: there were none.
@@ -350,17 +373,25 @@ pub fn traffic_parts(fates: &[ClassSplit], noted: &[ClassQueries]) -> Option<Tra
     let mut sum = ClassSplit::default();
     let mut queries = 0;
     for (class, count) in noted {
-        sum.add(
-            &fates
-                .get(*class as usize)
-                .copied()
-                .unwrap_or_default()
-                .times(*count as f64),
-        );
+        sum.add(&fate_of(fates, *class).times(*count as f64));
         queries += count;
     }
     (queries > 0).then(|| TrafficCoverage {
         queries,
         parts: CoverageParts::of(&sum, queries as f64),
     })
+}
+
+/// What a class is given; nothing counts for a class that is not in the list.
+fn fate_of(fates: &[ClassSplit], class: u32) -> ClassSplit {
+    fates.get(class as usize).copied().unwrap_or_default()
+}
+
+/// Per cent to nine places: a single network is a very small part, and must not vanish.
+fn fine_percent(of: f64, all: f64) -> f64 {
+    if all > 0.0 {
+        (of / all * 1e11).round() / 1e9
+    } else {
+        0.0
+    }
 }

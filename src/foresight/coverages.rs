@@ -1,5 +1,7 @@
-//! The coverage of every service of a World: what is counted once for each catchment, and what services that are alike
-//! share.
+//! The coverage of every service of a catalog.
+//!
+//! Clients are counted once for each catchment and kept in [`ClientCounts`] across changes of
+//! health. Views with the same catchment and the same states of their regions share a result.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -14,14 +16,15 @@ use crate::geo::Atlas;
 use crate::geo::catchment::Catchment;
 use crate::steering::RegionStates;
 
-/// By service, the networks that were noted and how often.
+/// By service, the sampled networks and how often each asked.
 pub type NotedNetworks = Vec<Vec<(IpAddr, u64)>>;
 
 /// The clients of catchments, as far as they are counted.
 #[derive(Debug, Default)]
 pub struct ClientCounts(HashMap<usize, Counted>);
 
-/// The clients of one catchment. It is held, so that no other can come to be in its place in memory.
+/// The clients of one catchment. Catchment and atlas are held, so that their addresses, which are
+/// the keys, stay unique.
 #[derive(Debug)]
 struct Counted {
     _catchment: Arc<Catchment>,
@@ -29,34 +32,28 @@ struct Counted {
     weights: Arc<ClassWeights>,
 }
 
-/// What becomes of the classes of one catchment, and what that is in numbers.
-type Known = HashMap<(usize, RegionStates), (Arc<Vec<ClassSplit>>, Coverage)>;
+/// By catchment and states: what each class is given, and the coverage that follows.
+type KnownCoverages = HashMap<(usize, RegionStates), (Arc<Vec<ClassSplit>>, Coverage)>;
 
 impl ClientCounts {
-    /// All of a World.
+    /// Counts the clients of every catchment of a catalog.
     pub fn of(catalog: &Catalog) -> ClientCounts {
         let mut counts = ClientCounts::default();
-        for view in catalog
-            .services
-            .iter()
-            .flat_map(|service| service.views.iter().flatten())
-        {
-            if counts.get(view, &catalog.atlas).is_none() {
-                counts.insert(
-                    view,
-                    &catalog.atlas,
-                    Arc::new(ClassWeights::of(&view.catchment, &catalog.atlas)),
-                );
+        for service in &catalog.services {
+            for view in service.views() {
+                if counts.get(view, &catalog.atlas).is_none() {
+                    let weights = ClassWeights::of(&view.catchment, &catalog.atlas);
+                    counts.insert(view, &catalog.atlas, Arc::new(weights));
+                }
             }
         }
         counts
     }
 
-    /// The clients of a view; `None`: they are not counted.
+    /// The clients of a view; `None` if they are not counted yet.
     pub fn get(&self, view: &ServiceView, atlas: &Arc<Atlas>) -> Option<Arc<ClassWeights>> {
-        self.0
-            .get(&key(view, atlas))
-            .map(|counted| counted.weights.clone())
+        let counted = self.0.get(&key(view, atlas))?;
+        Some(counted.weights.clone())
     }
 
     /// Keeps the clients of a view.
@@ -69,18 +66,19 @@ impl ClientCounts {
         self.0.insert(key(view, atlas), counted);
     }
 
-    /// Forgets what no service of this World has.
+    /// Drops the counts that no service of this catalog uses.
     pub fn keep(&mut self, catalog: &Catalog) {
-        let views = catalog
-            .services
-            .iter()
-            .flat_map(|service| service.views.iter().flatten());
-        let used: HashSet<usize> = views.map(|view| key(view, &catalog.atlas)).collect();
+        let mut used = HashSet::new();
+        for service in &catalog.services {
+            for view in service.views() {
+                used.insert(key(view, &catalog.atlas));
+            }
+        }
         self.0.retain(|key, _| used.contains(key));
     }
 }
 
-/// What tells the clients of one view from those of others. Where everybody is of one class, they are the same in all.
+/// The key of a view's clients. Views in which all clients are of one class share one key.
 fn key(view: &ServiceView, atlas: &Arc<Atlas>) -> usize {
     if view.catchment.is_uniform() {
         Arc::as_ptr(atlas) as usize
@@ -89,7 +87,7 @@ fn key(view: &ServiceView, atlas: &Arc<Atlas>) -> usize {
     }
 }
 
-/// The clients that a World has noted, by service.
+/// The clients that a catalog has sampled, by service.
 pub fn noted(catalog: &Catalog) -> NotedNetworks {
     let mut noted: NotedNetworks = vec![Vec::new(); catalog.services.len()];
     for (client, queries) in catalog.sample.noted() {
@@ -100,26 +98,26 @@ pub fn noted(catalog: &Catalog) -> NotedNetworks {
     noted
 }
 
-/// The clients that were noted elsewhere, by service of this World.
+/// The clients that were sampled elsewhere, by service of this catalog.
 ///
 /// # Errors
 /// A sentence: `traffic` cannot be read.
 pub fn noted_in(catalog: &Catalog, traffic: &NotedTraffic) -> Result<NotedNetworks, String> {
-    catalog
-        .services
-        .iter()
+    let services = catalog.services.iter();
+    services
         .map(|service| traffic.clients_of(&service.name))
         .collect()
 }
 
-/// The coverage of every service, by family, as far as its clients are counted; `None`: everything is up.
+/// The coverage of every service by family, as far as its clients are counted. Without an
+/// availability, everything is up.
 pub fn coverages(
     catalog: &Catalog,
     availability: Option<&Availability>,
     noted: &NotedNetworks,
     counts: &ClientCounts,
 ) -> Vec<Vec<Coverage>> {
-    let mut known = Known::new();
+    let mut known = KnownCoverages::new();
     let mut services = Vec::with_capacity(catalog.services.len());
     for (at, service) in catalog.services.iter().enumerate() {
         let now = availability.and_then(|availability| availability.services.get(at));
@@ -133,39 +131,43 @@ pub fn coverages(
                 continue;
             };
             let states = region_states(service, view, now);
-            families.push(coverage(
-                &mut known,
-                (family, view),
-                states,
-                &weights,
+            let counted = CountedView {
+                family,
+                view,
+                weights: &weights,
                 clients,
-            ));
+            };
+            families.push(counted.coverage(&mut known, states));
         }
         services.push(families);
     }
     services
 }
 
-/// The coverage of one view.
-fn coverage(
-    known: &mut Known,
-    (family, view): (ServiceFamily, &ServiceView),
-    states: RegionStates,
-    weights: &ClassWeights,
-    clients: &[(IpAddr, u64)],
-) -> Coverage {
-    let catchment = Arc::as_ptr(&view.catchment) as usize;
-    let (fates, shared) = known
-        .entry((catchment, states))
-        .or_insert_with_key(|(_, states)| {
-            let fates = fates(view, states);
-            let coverage = Coverage::of(family, weights, &fates, &[]);
-            (Arc::new(fates), coverage)
-        });
-    let traffic = traffic_parts(fates, &classes_of(&view.catchment, clients));
-    Coverage {
-        rtype: family.word().to_owned(),
-        traffic,
-        ..shared.clone()
+/// One view and its counted clients.
+struct CountedView<'c> {
+    family: ServiceFamily,
+    view: &'c ServiceView,
+    weights: &'c ClassWeights,
+    /// Sampled networks, and how often each asked.
+    clients: &'c [(IpAddr, u64)],
+}
+
+impl CountedView<'_> {
+    fn coverage(&self, known: &mut KnownCoverages, states: RegionStates) -> Coverage {
+        let catchment = Arc::as_ptr(&self.view.catchment) as usize;
+        let (fates, shared) = known
+            .entry((catchment, states))
+            .or_insert_with_key(|(_, states)| {
+                let fates = fates(self.view, states);
+                let coverage = Coverage::of(self.family, self.weights, &fates, &[]);
+                (Arc::new(fates), coverage)
+            });
+        let traffic = traffic_parts(fates, &classes_of(&self.view.catchment, self.clients));
+        Coverage {
+            rtype: self.family.word().to_owned(),
+            traffic,
+            ..shared.clone()
+        }
     }
 }

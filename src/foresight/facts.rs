@@ -1,4 +1,7 @@
-//! The sums put into words and JSON.
+//! Turns the totals of a forecast into its JSON form and into one sentence.
+//!
+//! [`Foresight`] is the reply of the API and the input of the console's map. Lists are cut to the
+//! greatest entries, so that a reply stays small however many countries and squares there are.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -28,16 +31,18 @@ pub struct Foresight {
     pub summary: String,
     /// The service.
     pub name: String,
-    /// `A` or `AAAA`: which endpoints are counted. The clients are those with IPv4 addresses in any case.
+    /// `A` or `AAAA`: which endpoints are counted. The clients are those with IPv4 addresses in any
+    /// case.
     #[serde(rename = "type")]
     pub rtype: String,
     /// What is counted, here and wherever `addresses` stands.
     #[serde(default)]
     pub over: ShareBasis,
-    /// Public IPv4 addresses whose place is known, or people, or queries that were noted: the whole that parts are parts of.
+    /// Public IPv4 addresses whose place is known, or people, or queries that were noted: the whole
+    /// that parts are parts of.
     pub addresses: u64,
-    /// Public IPv4 addresses whose place is unknown, who are offered the regions as listed; or people of countries without
-    /// an address; or queries from places that are unknown.
+    /// Public IPv4 addresses whose place is unknown, who are offered the regions as listed; or
+    /// people of countries without an address; or queries from places that are unknown.
     pub unlocated: u64,
     /// The part of the addresses that are sent elsewhere by the change, in per cent.
     pub moved_percent: f64,
@@ -85,7 +90,8 @@ pub struct RegionForesight {
     /// What it has room for after the change, where that is stated as a part.
     #[serde(default)]
     pub capacity_percent: Option<f64>,
-    /// Whether that is less than its part after the change: what is above it would spill to other regions.
+    /// Whether that is less than its part after the change: what is above it would spill to other
+    /// regions.
     #[serde(default)]
     pub over_capacity: bool,
 }
@@ -200,20 +206,13 @@ pub fn facts(subject: &ForecastSubject<'_>, sums: &ForecastTotals) -> Foresight 
         over: subject.over,
         addresses: sums.all.clients.round() as u64,
         unlocated: sums.unlocated,
-        moved_percent: part(sums.all.moved, sums.all.clients),
+        moved_percent: percent_of(sums.all.moved, sums.all.clients),
         before_coverage: CoverageParts::of(&sums.fate_before, sums.all.clients),
         after_coverage: CoverageParts::of(&sums.fate_after, sums.all.clients),
         losing: losers(sums),
         losing_countries: sums.losing.len(),
-        regions: (0..)
-            .zip(subject.regions)
-            .map(|(position, name)| subject.region(position, name, &sums.all))
-            .collect(),
-        countries: sums
-            .countries
-            .iter()
-            .map(|(code, sum)| subject.country(code.as_str(), sum))
-            .collect(),
+        regions: subject.all_regions(&sums.all),
+        countries: subject.countries(sums),
         movers: subject.movers(sums),
         distance: distances(&sums.before, &sums.after),
         cells: subject.cells(sums),
@@ -227,26 +226,27 @@ fn losers(sums: &ForecastTotals) -> Vec<CountryLoss> {
     let mut losing: Vec<_> = sums.losing.iter().collect();
     losing.sort_by(|(_, one), (_, other)| other.total_cmp(one));
     losing.truncate(MOST_MOVERS);
-    let loser = |(code, clients): (&crate::geo::PlaceCode, &f64)| CountryLoss {
-        country: code.to_string(),
-        name: country_name(*code).map(str::to_owned),
-        addresses: clients.round() as u64,
-    };
-    losing.into_iter().map(loser).collect()
+    let mut losers = Vec::with_capacity(losing.len());
+    for (code, clients) in losing {
+        losers.push(CountryLoss {
+            country: code.to_string(),
+            name: country_name(*code).map(str::to_owned),
+            addresses: clients.round() as u64,
+        });
+    }
+    losers
 }
 
 /// What the summary says of clients without a live region; empty where there are none.
 fn uncovered(foresight: &Foresight) -> String {
     let coverage = &foresight.after_coverage;
     let part = coverage.uncovered_percent();
-    // Where nobody gets an answer, that is the sentence already.
+    // If no client gets an answer, the summary says so already.
     if part == 0.0 || coverage.covered_percent() + coverage.dead_percent == 0.0 {
         return String::new();
     }
-    let names = foresight
-        .losing
-        .iter()
-        .map(|loser| loser.name.as_deref().unwrap_or(&loser.country));
+    let losing = foresight.losing.iter();
+    let names = losing.map(|loser| loser.name.as_deref().unwrap_or(&loser.country));
     let where_to = where_to(names, foresight.losing_countries);
     format!(
         "; NO LIVE REGION for {} of {}{where_to}",
@@ -260,40 +260,43 @@ impl ForecastSubject<'_> {
         self.regions.get(usize::from(position)).cloned()
     }
 
+    fn all_regions(&self, all: &ClientTotals) -> Vec<RegionForesight> {
+        let mut regions = Vec::with_capacity(self.regions.len());
+        for (position, name) in self.regions.iter().enumerate() {
+            regions.push(self.region(position as u16, name, all));
+        }
+        regions
+    }
+
+    fn countries(&self, sums: &ForecastTotals) -> Vec<CountryForesight> {
+        let countries = sums.countries.iter();
+        countries
+            .map(|(code, sum)| self.country(code.as_str(), sum))
+            .collect()
+    }
+
     fn region(&self, position: u16, name: &str, all: &ClientTotals) -> RegionForesight {
         let now = self.after.region(name).or_else(|| self.before.region(name));
-        let weights = self
-            .change
-            .into_iter()
-            .flat_map(|change| change.weights.iter().rev());
-        let biases = self
-            .change
-            .into_iter()
-            .flat_map(|change| change.biases.iter().rev());
-        let weight = weights
-            .into_iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, weight)| *weight);
-        let bias = biases
-            .into_iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, bias)| bias.percent());
-        let percent = |sums: &BTreeMap<u16, f64>| {
-            part(sums.get(&position).copied().unwrap_or(0.0), all.clients)
-        };
+        let point = now.and_then(|now| now.point);
+        let (mut weight, mut bias) = now.map_or((0, 0), |now| (now.weight, now.bias));
+        if let Some(change) = self.change {
+            weight = change.weight_of(name).unwrap_or(weight);
+            bias = change.bias_of(name).map_or(bias, |bias| bias.percent());
+        }
         let capacity_percent = match now.and_then(|now| now.capacity) {
             Some(Capacity::Part(part)) => Some(part * 100.0),
             // How much is asked for in a second is not known beforehand.
             Some(Capacity::Rate(_)) | None => None,
         };
-        let after_percent = percent(&all.after);
+        let before_percent = percent_of(sum_at(&all.before, position), all.clients);
+        let after_percent = percent_of(sum_at(&all.after, position), all.clients);
         RegionForesight {
             region: name.to_owned(),
-            latitude: now.and_then(|now| now.point).map(|point| point.latitude()),
-            longitude: now.and_then(|now| now.point).map(|point| point.longitude()),
-            weight: weight.or(now.map(|now| now.weight)).unwrap_or(0),
-            bias: bias.or(now.map(|now| now.bias)).unwrap_or(0),
-            before_percent: percent(&all.before),
+            latitude: point.map(|point| point.latitude()),
+            longitude: point.map(|point| point.longitude()),
+            weight,
+            bias,
+            before_percent,
             after_percent,
             capacity_percent,
             over_capacity: capacity_percent
@@ -302,19 +305,27 @@ impl ForecastSubject<'_> {
     }
 
     fn country(&self, code: &str, sum: &ClientTotals) -> CountryForesight {
-        let parts = |sums: &BTreeMap<u16, f64>| {
-            let named = sums
-                .iter()
-                .filter_map(|(position, it)| Some((self.name(*position)?, part(*it, sum.clients))));
-            named.filter(|(_, percent)| *percent > 0.0).collect()
-        };
         CountryForesight {
             country: code.to_owned(),
             name: code.parse().ok().and_then(country_name).map(str::to_owned),
             addresses: sum.clients.round() as u64,
-            before: parts(&sum.before),
-            after: parts(&sum.after),
+            before: self.parts(&sum.before, sum.clients),
+            after: self.parts(&sum.after, sum.clients),
         }
+    }
+
+    /// The part of each region in per cent; regions without a part are left out.
+    fn parts(&self, sums: &BTreeMap<u16, f64>, all: f64) -> BTreeMap<String, f64> {
+        let mut parts = BTreeMap::new();
+        for (position, sum) in sums {
+            let percent = percent_of(*sum, all);
+            if let Some(name) = self.name(*position)
+                && percent > 0.0
+            {
+                parts.insert(name, percent);
+            }
+        }
+        parts
     }
 
     fn movers(&self, sums: &ForecastTotals) -> Vec<CountryMove> {
@@ -324,53 +335,83 @@ impl ForecastSubject<'_> {
             .filter(|(_, sum)| sum.moved >= 1.0)
             .collect();
         moved.sort_by(|a, b| b.1.moved.total_cmp(&a.1.moved));
-        let mover = |(code, sum): (&crate::geo::PlaceCode, &ClientTotals)| CountryMove {
-            country: code.to_string(),
-            name: country_name(*code).map(str::to_owned),
-            addresses: sum.moved.round() as u64,
-            from: greatest_gain(&sum.after, &sum.before).and_then(|position| self.name(position)),
-            to: greatest_gain(&sum.before, &sum.after).and_then(|position| self.name(position)),
-        };
-        moved.into_iter().take(MOST_MOVERS).map(mover).collect()
+        moved.truncate(MOST_MOVERS);
+        let mut movers = Vec::with_capacity(moved.len());
+        for (code, sum) in moved {
+            movers.push(CountryMove {
+                country: code.to_string(),
+                name: country_name(*code).map(str::to_owned),
+                addresses: sum.moved.round() as u64,
+                from: self.greatest_gain(&sum.after, &sum.before),
+                to: self.greatest_gain(&sum.before, &sum.after),
+            });
+        }
+        movers
     }
 
     fn cells(&self, sums: &ForecastTotals) -> Vec<CellFacts> {
         let mut squares: Vec<_> = sums.squares.iter().collect();
         squares.sort_by(|a, b| b.1.clients.total_cmp(&a.1.clients));
-        let most = |sums: &BTreeMap<u16, f64>| {
-            let greatest = sums
-                .iter()
-                .max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(a.0)))?;
-            self.name(*greatest.0)
-        };
-        let cell = |((latitude, longitude), sum): (&(i16, i16), &ClientTotals)| CellFacts {
-            latitude: *latitude,
-            longitude: *longitude,
-            addresses: sum.clients.round() as u64,
-            example: sum.example.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
-            before: most(&sum.before),
-            after: most(&sum.after),
-        };
-        squares.into_iter().take(MOST_CELLS).map(cell).collect()
+        squares.truncate(MOST_CELLS);
+        let mut cells = Vec::with_capacity(squares.len());
+        for ((latitude, longitude), sum) in squares {
+            cells.push(CellFacts {
+                latitude: *latitude,
+                longitude: *longitude,
+                addresses: sum.clients.round() as u64,
+                example: sum.example.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
+                before: self.greatest(&sum.before),
+                after: self.greatest(&sum.after),
+            });
+        }
+        cells
+    }
+
+    /// The region with the most clients; of equals the first.
+    fn greatest(&self, sums: &BTreeMap<u16, f64>) -> Option<String> {
+        let (position, _) = sums
+            .iter()
+            .max_by(|a, b| a.1.total_cmp(b.1).then(b.0.cmp(a.0)))?;
+        self.name(*position)
+    }
+
+    /// The region that `after` gives the most above `before`; of equals the last.
+    fn greatest_gain(
+        &self,
+        before: &BTreeMap<u16, f64>,
+        after: &BTreeMap<u16, f64>,
+    ) -> Option<String> {
+        let (mut greatest, mut most) = (None, 0.0);
+        for (position, sum) in after {
+            let gain = sum - sum_at(before, *position);
+            if gain > 0.0 && gain >= most {
+                (greatest, most) = (Some(*position), gain);
+            }
+        }
+        self.name(greatest?)
     }
 }
 
-/// The position that `after` gives the most above `before`.
-fn greatest_gain(before: &BTreeMap<u16, f64>, after: &BTreeMap<u16, f64>) -> Option<u16> {
-    let gain = |(position, sum): (&u16, &f64)| {
-        (
-            *position,
-            sum - before.get(position).copied().unwrap_or(0.0),
-        )
-    };
-    let gains = after.iter().map(gain).filter(|(_, gain)| *gain > 0.0);
-    gains
-        .max_by(|a, b| a.1.total_cmp(&b.1))
-        .map(|(position, _)| position)
+fn sum_at(sums: &BTreeMap<u16, f64>, position: u16) -> f64 {
+    sums.get(&position).copied().unwrap_or(0.0)
+}
+
+/// The region with the greatest positive figure; of equals the last.
+fn greatest_by(
+    regions: &[RegionForesight],
+    figure: fn(&RegionForesight) -> f64,
+) -> Option<&RegionForesight> {
+    let greatest = regions
+        .iter()
+        .max_by(|a, b| figure(a).total_cmp(&figure(b)))?;
+    (figure(greatest) > 0.0).then_some(greatest)
+}
+
+fn whole(kilometres: Option<f64>) -> Option<f64> {
+    kilometres.map(f64::round)
 }
 
 fn distances(before: &DistanceSummary, after: &DistanceSummary) -> DistanceFacts {
-    let whole = |kilometres: Option<f64>| kilometres.map(f64::round);
     DistanceFacts {
         before_mean_km: whole(before.whole.mean()),
         after_mean_km: whole(after.whole.mean()),
@@ -384,7 +425,7 @@ fn distances(before: &DistanceSummary, after: &DistanceSummary) -> DistanceFacts
 }
 
 /// Per cent, to three places.
-fn part(of: f64, all: f64) -> f64 {
+pub(super) fn percent_of(of: f64, all: f64) -> f64 {
     if all > 0.0 {
         (of / all * 100_000.0).round() / 1000.0
     } else {
@@ -400,15 +441,9 @@ fn summary(foresight: &Foresight, is_change: bool) -> String {
             foresight.name
         );
     }
-    let serving = |percent: fn(&RegionForesight) -> f64| {
-        foresight
-            .regions
-            .iter()
-            .filter(|region| percent(region) > 0.0)
-            .max_by(|a, b| percent(a).total_cmp(&percent(b)))
-    };
+    let regions = &foresight.regions;
     if !is_change {
-        return match serving(|region| region.before_percent) {
+        return match greatest_by(regions, |region| region.before_percent) {
             Some(most) => format!(
                 "{} serves the most of {}: {} of {whole}",
                 most.region,
@@ -422,26 +457,20 @@ fn summary(foresight: &Foresight, is_change: bool) -> String {
     if foresight.moved_percent == 0.0 {
         return format!("{}: nobody would be sent elsewhere", foresight.name);
     }
-    if serving(|region| region.after_percent).is_none() {
+    if greatest_by(regions, |region| region.after_percent).is_none() {
         return format!("{}: nobody would get an answer any more", foresight.name);
     }
-    let gain = |region: &RegionForesight| region.after_percent - region.before_percent;
-    let most = foresight
-        .regions
-        .iter()
-        .max_by(|a, b| gain(a).total_cmp(&gain(b)));
-    let most = most
-        .filter(|region| gain(region) > 0.0)
-        .map_or(String::new(), |region| {
-            let (before, after) = (
-                percent(region.before_percent),
-                percent(region.after_percent),
-            );
-            format!(
-                ", most of it to {}, which goes from {before} to {after}",
-                region.region
-            )
-        });
+    let mut most = String::new();
+    if let Some(region) = greatest_by(regions, |region| {
+        region.after_percent - region.before_percent
+    }) {
+        let before = percent(region.before_percent);
+        let after = percent(region.after_percent);
+        most = format!(
+            ", most of it to {}, which goes from {before} to {after}",
+            region.region
+        );
+    }
     format!(
         "{}: {moved} of {whole} would be sent elsewhere{most}",
         foresight.name

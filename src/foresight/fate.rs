@@ -1,4 +1,7 @@
-//! What becomes of the clients of one class: whether what they are given is alive.
+//! What the clients of one class are given: a live region, one that is out, or none.
+//!
+//! Clients of a class have the same tiers. Regions with a partial share take only a part of them,
+//! so the class is split; the parts add up to 1.
 
 use crate::steering::{FailoverChain, Tiers};
 
@@ -18,7 +21,7 @@ pub struct ClassSplit {
 }
 
 impl ClassSplit {
-    /// Of a class with these tiers that comes to this outcome.
+    /// The split of a class with these tiers and this failover chain.
     pub fn of(tiers: &Tiers, outcome: &FailoverChain) -> ClassSplit {
         let Some(first) = tiers.iter().next() else {
             return ClassSplit {
@@ -29,16 +32,12 @@ impl ClassSplit {
         let mut fate = ClassSplit::default();
         let mut left = 1.0;
         for stage in &outcome.tiers {
-            let passed: f64 = stage
-                .regions
-                .iter()
-                .map(|(_, now)| 1.0 - now.share.fraction())
-                .product();
+            let (mut passed, mut is_first) = (1.0, false);
+            for (position, now) in &stage.regions {
+                passed *= 1.0 - now.share.fraction();
+                is_first |= first.contains(position);
+            }
             let taken = left * (1.0 - passed);
-            let is_first = stage
-                .regions
-                .iter()
-                .any(|(position, _)| first.contains(position));
             match (outcome.all_down, is_first) {
                 (true, _) => fate.dead += taken,
                 (false, true) => fate.live += taken,
@@ -55,7 +54,7 @@ impl ClassSplit {
         self.dead + self.none
     }
 
-    /// What of `self` has no live region and had one under `before`: the rest counts as live.
+    /// The part that has no live region now and had one under `before`; the rest counts as live.
     pub fn newly_uncovered(&self, before: &ClassSplit) -> ClassSplit {
         let lost = (self.uncovered() - before.uncovered()).max(0.0);
         let part = if lost > 0.0 {

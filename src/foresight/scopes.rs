@@ -1,14 +1,16 @@
-//! The proof behind client subnet scopes: over a whole compiled map, the blocks of all answers fit together without a gap
-//! and without an overlap, and each has one outcome.
+//! Verifies client subnet scopes over a whole compiled map.
+//!
+//! The blocks of all answers must join without a gap and without an overlap, and each must have one
+//! outcome. The walk visits every IPv4 block of a table once.
 
 use std::net::Ipv4Addr;
 
 use crate::geo::AddressTable;
 
-/// The blocks of one table, IPv4: what a resolver that asks for everybody comes to hold.
+/// The IPv4 blocks of one table: the cache of a resolver that has asked for every client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockCounts {
-    /// How many.
+    /// Number of blocks.
     pub count: u64,
     /// How many of them are longer than /24, more than a resolver sends (RFC 7871 section 11.1).
     pub beyond_24: u64,
@@ -18,10 +20,11 @@ pub struct BlockCounts {
     pub widest: u8,
 }
 
-/// Walks the IPv4 blocks of a table, as wide as the answers of `find` say that they are.
+/// Walks the IPv4 blocks of a table, with the widths that `find` reports.
 ///
 /// # Errors
-/// A sentence that names the first address at which two blocks overlap or an answer changes inside one.
+/// A sentence that names the first address at which two blocks overlap or an answer changes inside
+/// one.
 pub fn verify_scopes(table: &AddressTable) -> Result<BlockCounts, String> {
     let mut blocks = BlockCounts {
         count: 0,

@@ -1,28 +1,34 @@
-//! What a service comes to on one side of a change: before it or after it.
+//! One side of a forecast: where a service sends its clients before or after a change.
+//!
+//! A side has a table from address to class, and for each class the split between regions and what
+//! becomes of its clients. Regions are numbered by position in the view, until
+//! [`ForecastSide::numbered_in`] gives both sides the same numbers.
 
 use std::sync::Arc;
 
+use super::compare::position_or_push;
 use super::fate::ClassSplit;
 use super::split::RegionSplit;
 use crate::catalog::Catalog;
-use crate::catalog::present::{LiveView, ServiceAvailability};
+use crate::catalog::availability::ServiceAvailability;
+use crate::catalog::live_state::LiveView;
 use crate::catalog::services::{ServiceFamily, ServiceView, SteeredService};
 use crate::config::{Capacity, Config};
 use crate::geo::AddressTable;
 use crate::steering::Point;
 
-/// A region as one side has it.
+/// A region on one side.
 #[derive(Debug, Clone)]
 pub struct ForecastRegion {
     /// Its name.
     pub name: String,
-    /// Where it is.
+    /// Its location.
     pub point: Option<Point>,
     /// How a tier is divided.
     pub weight: u32,
     /// Per cent.
     pub bias: i8,
-    /// What it has room for.
+    /// How many clients it has room for.
     pub capacity: Option<Capacity>,
 }
 
@@ -33,15 +39,15 @@ pub struct ForecastSide {
     pub table: Arc<AddressTable>,
     /// By class; positions are those of `regions`.
     pub splits: Vec<RegionSplit>,
-    /// By class: whether that is a live region.
+    /// By class: whether its clients have a live region.
     pub fates: Vec<ClassSplit>,
     /// The regions that it has for this family.
     pub regions: Vec<ForecastRegion>,
 }
 
 impl ForecastSide {
-    /// Where there is no such service, or nothing of that family in it: nobody gets an answer.
-    pub fn nobody() -> ForecastSide {
+    /// A side without the service, or without endpoints of the family: no client gets an answer.
+    pub fn without_answers() -> ForecastSide {
         ForecastSide {
             table: Arc::new(AddressTable::uniform(0)),
             splits: Vec::new(),
@@ -59,49 +65,38 @@ impl ForecastSide {
         now: Option<&ServiceAvailability>,
     ) -> Option<ForecastSide> {
         let view = service.view(family)?;
-        let now = LiveView::by_class(service, family, now)?;
-        let splits = now
-            .outcomes
-            .iter()
-            .map(|outcome| RegionSplit::of(outcome, &now, service.pick))
-            .collect();
-        let classes = view.catchment.classes().iter().zip(now.outcomes.iter());
-        let fates = classes
-            .map(|(tiers, outcome)| ClassSplit::of(tiers, outcome))
-            .collect();
-        let region = |position: usize| region(catalog, config, service, view, position);
-        let regions = (0..view.regions.len()).map(region).collect();
+        let live = LiveView::by_class(service, family, now)?;
+        let (mut splits, mut fates) = (Vec::new(), Vec::new());
+        for outcome in live.outcomes.iter() {
+            splits.push(RegionSplit::of(outcome, &live, service.pick));
+        }
+        for (tiers, outcome) in view.catchment.classes().iter().zip(live.outcomes.iter()) {
+            fates.push(ClassSplit::of(tiers, outcome));
+        }
+        let mut regions = Vec::with_capacity(view.regions.len());
+        for position in 0..view.regions.len() {
+            regions.push(region(catalog, config, service, view, position));
+        }
         Some(ForecastSide {
-            table: now.table,
+            table: live.table,
             splits,
             fates,
             regions,
         })
     }
 
-    /// The same with positions in `names` instead of its own; names that are not there yet are added.
+    /// The same with positions in `names` instead of its own. New names are added.
     pub fn numbered_in(mut self, names: &mut Vec<String>) -> ForecastSide {
-        let place = |name: &String| {
-            names
-                .iter()
-                .position(|known| known == name)
-                .unwrap_or_else(|| {
-                    names.push(name.clone());
-                    names.len() - 1
-                })
-        };
-        let places: Vec<u16> = self
-            .regions
-            .iter()
-            .map(|region| &region.name)
-            .map(place)
-            .map(|place| place as u16)
-            .collect();
-        for (position, _) in self.splits.iter_mut().flat_map(|split| &mut split.0) {
-            *position = places
-                .get(usize::from(*position))
-                .copied()
-                .unwrap_or(*position);
+        let mut places = Vec::with_capacity(self.regions.len());
+        for region in &self.regions {
+            places.push(position_or_push(names, &region.name) as u16);
+        }
+        for split in &mut self.splits {
+            for (position, _) in &mut split.0 {
+                if let Some(place) = places.get(usize::from(*position)) {
+                    *position = *place;
+                }
+            }
         }
         self
     }
@@ -119,30 +114,20 @@ fn region(
     view: &ServiceView,
     position: usize,
 ) -> ForecastRegion {
-    let known = view.regions.get(position);
-    let name = known
-        .and_then(|region| catalog.regions.get(usize::from(region.region.0)))
-        .cloned()
-        .unwrap_or_default();
-    let stated = config
+    let region = &view.regions[position];
+    let name = catalog.region_name(region.region).unwrap_or_default();
+    let configured = config.regions.iter().find(|region| region.name == name);
+    let of_service = config
         .services
         .iter()
-        .find(|stated| stated.name == service.name);
-    let listed = known.and_then(|region| stated?.regions.get(region.listed));
+        .find(|configured| configured.name == service.name);
+    let listed = of_service.and_then(|service| service.regions.get(region.listed));
+    let candidate = view.rules.rules.candidates.get(position);
     ForecastRegion {
-        point: config
-            .regions
-            .iter()
-            .find(|region| region.name == name)
-            .and_then(|region| region.location),
-        weight: known.map_or(0, |region| region.weight),
-        bias: view
-            .rules
-            .rules
-            .candidates
-            .get(position)
-            .map_or(0, |it| it.bias.percent()),
+        name: name.to_owned(),
+        point: configured.and_then(|region| region.location),
+        weight: region.weight,
+        bias: candidate.map_or(0, |candidate| candidate.bias.percent()),
         capacity: listed.and_then(|region| region.capacity),
-        name,
     }
 }

@@ -1,45 +1,29 @@
-//! How an outcome divides its clients between regions, as a mean over all of them.
+//! How a failover chain divides its clients between regions, as a mean over all clients.
+//!
+//! Tiers are divided by weight; a region with a share below 100% passes the rest of its clients on.
+//! A tier with a few such regions is worked out exactly, case by case; with many, approximately.
 
-use crate::catalog::present::LiveView;
+use crate::catalog::live_state::LiveView;
 use crate::steering::{ActiveTier, FailoverChain, PickMethod};
 
-/// Regions in doubt whose combinations are all worked out; with more, the mean is taken of each by itself.
+/// The most regions with a partial share for which every combination is worked out.
 const MOST_EXACT: usize = 10;
 
-/// The part of the clients that each region gets, by position; what is missing to 1.0 gets no answer.
+/// The part of the clients that each region gets, by position. The rest to 1.0 gets no answer.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RegionSplit(pub Vec<(u16, f64)>);
 
 impl RegionSplit {
-    /// Of one outcome.
-    pub fn of(outcome: &FailoverChain, now: &LiveView, pick: PickMethod) -> RegionSplit {
-        let size = |region: u8| {
-            now.data
-                .get(usize::from(region))
-                .map_or(0, |data| data.len())
-        };
-        // In turn, a region comes as often as it has endpoints.
-        let in_turn = pick == PickMethod::RoundRobin;
-        let weight = |region: u8, weight: u32| {
-            if in_turn && weight > 0 {
-                size(region) as f64
-            } else {
-                f64::from(weight)
-            }
-        };
+    /// The split of one failover chain.
+    pub fn of(outcome: &FailoverChain, live: &LiveView, pick: PickMethod) -> RegionSplit {
         let mut parts: Vec<(u16, f64)> = Vec::new();
         let mut left = 1.0;
         for stage in &outcome.tiers {
-            let (divided, passed) = divide(stage, &weight);
-            // One hash decides whom the other region takes and whom it sends here.
-            let meant = stage.only.map_or(1.0, |(region, clients)| {
-                let rest = 1.0 - taken_by(&outcome.tiers, region);
-                if rest > 0.0 {
-                    (clients.fraction() / rest).min(1.0)
-                } else {
-                    0.0
-                }
-            });
+            let TierSplit {
+                parts: divided,
+                passed,
+            } = TierSplit::of(stage, live, pick);
+            let meant = meant_for(stage, &outcome.tiers);
             for (region, part) in divided {
                 let part = part * meant;
                 let region = u16::from(region);
@@ -55,67 +39,110 @@ impl RegionSplit {
 
     /// The part of one region.
     pub fn part(&self, position: u16) -> f64 {
-        self.0
-            .iter()
-            .find(|(known, _)| *known == position)
-            .map_or(0.0, |(_, part)| *part)
+        let found = self.0.iter().find(|(known, _)| *known == position);
+        found.map_or(0.0, |(_, part)| *part)
     }
 
     /// The part of the clients that are sent elsewhere under `other`.
     pub fn moved(&self, other: &RegionSplit) -> f64 {
-        let gained = |(position, part): &(u16, f64)| (part - self.part(*position)).max(0.0);
-        let gained = other.0.iter().map(gained).sum::<f64>();
-        let lost = |(position, part): &(u16, f64)| (part - other.part(*position)).max(0.0);
-        gained.max(self.0.iter().map(lost).sum::<f64>())
+        other.gain_over(self).max(self.gain_over(other))
+    }
+
+    /// What its regions get above their parts in `other`, added up.
+    fn gain_over(&self, other: &RegionSplit) -> f64 {
+        let mut gain = 0.0;
+        for (position, part) in &self.0 {
+            gain += (part - other.part(*position)).max(0.0);
+        }
+        gain
+    }
+}
+
+/// The part of the clients of a stage that it is meant for. A stage of a detour gets only clients
+/// that another region sends to it; one hash decides which clients that region takes or sends.
+fn meant_for(stage: &ActiveTier, stages: &[ActiveTier]) -> f64 {
+    let Some((region, clients)) = stage.only else {
+        return 1.0;
+    };
+    let rest = 1.0 - taken_by(stages, region);
+    if rest > 0.0 {
+        (clients.fraction() / rest).min(1.0)
+    } else {
+        0.0
     }
 }
 
 /// The part of its clients that a region takes.
 fn taken_by(stages: &[ActiveTier], region: u8) -> f64 {
-    let mut regions = stages
-        .iter()
-        .filter(|stage| stage.only.is_none())
-        .flat_map(|stage| &stage.regions);
-    regions
-        .find(|(known, _)| *known == region)
-        .map_or(0.0, |(_, now)| now.share.fraction())
-}
-
-/// The parts of one stage, and the part that it passes on.
-fn divide(stage: &ActiveTier, weight: &impl Fn(u8, u32) -> f64) -> (Vec<(u8, f64)>, f64) {
-    let regions: Vec<Member> = (stage.regions.iter())
-        .map(|(region, now)| Member {
-            region: *region,
-            takes: now.share.fraction(),
-            weight: weight(*region, now.weight),
-        })
-        .collect();
-    let doubtful = regions.iter().filter(|member| member.takes < 1.0).count();
-    if doubtful > MOST_EXACT {
-        by_means(&regions)
-    } else {
-        by_cases(&regions, doubtful)
+    for stage in stages {
+        if stage.only.is_some() {
+            continue;
+        }
+        if let Some((_, now)) = stage.regions.iter().find(|(known, _)| *known == region) {
+            return now.share.fraction();
+        }
     }
+    0.0
 }
 
-struct Member {
+/// A region of a tier.
+struct TierMember {
     region: u8,
     /// The chance that it takes a client.
     takes: f64,
     weight: f64,
 }
 
-/// Each combination of regions that take the client, with its chance.
-fn by_cases(regions: &[Member], doubtful: usize) -> (Vec<(u8, f64)>, f64) {
-    let mut parts: Vec<(u8, f64)> = regions.iter().map(|member| (member.region, 0.0)).collect();
-    let mut passed = 0.0;
-    for case in 0..1u32 << doubtful {
-        let (mut chance, mut bit) = (1.0, 0);
-        let open: Vec<bool> = regions
-            .iter()
-            .map(|member| {
+impl TierMember {
+    fn of_tier(tier: &ActiveTier, live: &LiveView, pick: PickMethod) -> Vec<TierMember> {
+        let mut members = Vec::with_capacity(tier.regions.len());
+        for (region, now) in &tier.regions {
+            // With round robin, a region comes as often as it has endpoints.
+            let weight = if pick == PickMethod::RoundRobin && now.weight > 0 {
+                live.endpoint_count(*region) as f64
+            } else {
+                f64::from(now.weight)
+            };
+            members.push(TierMember {
+                region: *region,
+                takes: now.share.fraction(),
+                weight,
+            });
+        }
+        members
+    }
+}
+
+/// How one tier divides the clients that reach it.
+struct TierSplit {
+    /// The part of each region.
+    parts: Vec<(u8, f64)>,
+    /// The part that no region takes.
+    passed: f64,
+}
+
+impl TierSplit {
+    fn of(tier: &ActiveTier, live: &LiveView, pick: PickMethod) -> TierSplit {
+        let members = TierMember::of_tier(tier, live, pick);
+        let partial = members.iter().filter(|member| member.takes < 1.0).count();
+        if partial > MOST_EXACT {
+            TierSplit::approximate(&members)
+        } else {
+            TierSplit::exact(&members, partial)
+        }
+    }
+
+    /// Adds up every combination of regions that take the client, each with its chance.
+    fn exact(members: &[TierMember], partial: usize) -> TierSplit {
+        let parts = members.iter().map(|member| (member.region, 0.0)).collect();
+        let mut split = TierSplit { parts, passed: 0.0 };
+        for case in 0..1u32 << partial {
+            let (mut chance, mut bit) = (1.0, 0);
+            let mut open = Vec::with_capacity(members.len());
+            for member in members {
                 if member.takes >= 1.0 {
-                    return true;
+                    open.push(true);
+                    continue;
                 }
                 let takes = case >> bit & 1 == 1;
                 bit += 1;
@@ -124,54 +151,48 @@ fn by_cases(regions: &[Member], doubtful: usize) -> (Vec<(u8, f64)>, f64) {
                 } else {
                     1.0 - member.takes
                 };
-                takes
-            })
-            .collect();
-        if open.iter().all(|open| !open) {
-            passed += chance;
+                open.push(takes);
+            }
+            if !open.contains(&true) {
+                split.passed += chance;
+            }
+            split.add_case(members, &open, chance);
         }
-        add(&mut parts, regions, &open, chance);
+        split
     }
-    (parts, passed)
-}
 
-/// Divides one case by weight; when only those in standby are open, they count alike.
-fn add(parts: &mut [(u8, f64)], regions: &[Member], open: &[bool], chance: f64) {
-    let active = regions
-        .iter()
-        .zip(open)
-        .any(|(member, open)| *open && member.weight > 0.0);
-    let weight = |member: &Member, open: bool| match (open, active) {
-        (false, _) => 0.0,
-        (true, true) => member.weight,
-        (true, false) => 1.0,
-    };
-    let total: f64 = regions
-        .iter()
-        .zip(open)
-        .map(|(member, open)| weight(member, *open))
-        .sum();
-    if total > 0.0 {
-        for ((part, member), open) in parts.iter_mut().zip(regions).zip(open) {
-            part.1 += chance * weight(member, *open) / total;
+    /// Divides one case by weight. If only standbys are open, they get equal parts.
+    fn add_case(&mut self, members: &[TierMember], open: &[bool], chance: f64) {
+        let mut weights = Vec::with_capacity(members.len());
+        for (member, open) in members.iter().zip(open) {
+            weights.push(if *open { member.weight } else { 0.0 });
+        }
+        if weights.iter().all(|weight| *weight <= 0.0) {
+            for (weight, open) in weights.iter_mut().zip(open) {
+                *weight = if *open { 1.0 } else { 0.0 };
+            }
+        }
+        let total: f64 = weights.iter().sum();
+        if total > 0.0 {
+            for ((_, part), weight) in self.parts.iter_mut().zip(&weights) {
+                *part += chance * weight / total;
+            }
         }
     }
-}
 
-/// A near value for many regions in doubt: weights times the chances.
-fn by_means(regions: &[Member]) -> (Vec<(u8, f64)>, f64) {
-    let passed: f64 = regions.iter().map(|member| 1.0 - member.takes).product();
-    let total: f64 = regions
-        .iter()
-        .map(|member| member.weight * member.takes)
-        .sum();
-    let part = |member: &Member| {
-        let part = if total > 0.0 {
-            member.weight * member.takes / total
-        } else {
-            0.0
-        };
-        (member.region, part * (1.0 - passed))
-    };
-    (regions.iter().map(part).collect(), passed)
+    /// An approximation for many partial shares: weights times the chances.
+    fn approximate(members: &[TierMember]) -> TierSplit {
+        let (mut passed, mut total) = (1.0, 0.0);
+        for member in members {
+            passed *= 1.0 - member.takes;
+            total += member.weight * member.takes;
+        }
+        let mut parts = Vec::with_capacity(members.len());
+        for member in members {
+            let weight = member.weight * member.takes;
+            let part = if total > 0.0 { weight / total } else { 0.0 };
+            parts.push((member.region, part * (1.0 - passed)));
+        }
+        TierSplit { parts, passed }
+    }
 }

@@ -1,4 +1,8 @@
-//! The cells of a sweep added up: by region, by country, by distance, and by square on the map.
+//! Adds up the cells of a sweep by region, by country, by distance and by square of the map.
+//!
+//! Each cell has a place, an outcome before and an outcome after, and a number of clients. The two
+//! sides say how an outcome divides clients between regions. The totals are exact, except the 95th
+//! percentile of distances, which is taken from a histogram.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -33,12 +37,13 @@ pub struct ClientTotals {
 }
 
 impl ClientTotals {
-    fn add(&mut self, clients: f64, before: &RegionSplit, after: &RegionSplit, moved: f64) {
+    fn add(&mut self, counted: &CountedClients<'_>, moved: f64) {
+        let clients = counted.clients;
         self.clients += clients;
-        for (position, part) in &before.0 {
+        for (position, part) in &counted.before.0 {
             *self.before.entry(*position).or_default() += clients * part;
         }
-        for (position, part) in &after.0 {
+        for (position, part) in &counted.after.0 {
             *self.after.entry(*position).or_default() += clients * part;
         }
         self.moved += clients * moved;
@@ -48,7 +53,7 @@ impl ClientTotals {
 /// Distances of clients, each counted as often as it weighs.
 #[derive(Debug, Clone)]
 pub struct DistanceSamples {
-    /// The first step is no distance at all; each other one is some that are above the step before.
+    /// Clients by distance. The first step is distance zero; the others are 10 km wide.
     steps: Vec<f64>,
     sum: f64,
     clients: f64,
@@ -81,12 +86,16 @@ impl DistanceSamples {
     /// How far 95 of 100 clients are at most, to some 10 km.
     pub fn most(&self) -> Option<f64> {
         let mut left = self.clients * 0.95;
-        let reached = |step: &f64| {
-            left -= step;
-            left <= 0.0
-        };
-        let at = self.steps.iter().position(reached)?;
-        (self.clients > 0.0).then_some(at as f64 * STEP_KM)
+        if left <= 0.0 {
+            return None;
+        }
+        for (at, clients) in self.steps.iter().enumerate() {
+            left -= clients;
+            if left <= 0.0 {
+                return Some(at as f64 * STEP_KM);
+            }
+        }
+        None
     }
 }
 
@@ -95,7 +104,7 @@ impl DistanceSamples {
 pub struct DistanceSummary {
     /// The whole way.
     pub whole: DistanceSamples,
-    /// What it is longer than that to the nearest region of the service.
+    /// How much farther than the nearest region of the service.
     pub extra: DistanceSamples,
 }
 
@@ -107,11 +116,10 @@ impl DistanceSummary {
         split: &RegionSplit,
         regions: &[Option<UnitVector>],
     ) {
-        let nearest = regions
-            .iter()
-            .flatten()
-            .map(|region| client.distance_km(region))
-            .fold(f64::INFINITY, f64::min);
+        let mut nearest = f64::INFINITY;
+        for region in regions.iter().flatten() {
+            nearest = nearest.min(client.distance_km(region));
+        }
         for (position, part) in &split.0 {
             if let Some(region) = regions.get(usize::from(*position)).copied().flatten() {
                 let kilometres = client.distance_km(&region);
@@ -198,13 +206,17 @@ impl ForecastTotals {
                     &before.fate(cell.1),
                     &after.fate(cell.2),
                 );
-                sums.add(
-                    atlas.place(cell.0),
-                    tally,
-                    *clients,
-                    (before, before.split(cell.1)),
-                    (after, after.split(cell.2)),
-                );
+                let counted = CountedClients {
+                    clients: *clients,
+                    before: before.split(cell.1),
+                    after: after.split(cell.2),
+                };
+                if let Some(point) = sums.add(atlas.place(cell.0), tally, &counted) {
+                    sums.before
+                        .add(&point, *clients, counted.before, &before.regions);
+                    sums.after
+                        .add(&point, *clients, counted.after, &after.regions);
+                }
             }
         }
         sums
@@ -213,43 +225,45 @@ impl ForecastTotals {
     fn add_fates(&mut self, place: &Place, clients: f64, before: &ClassSplit, after: &ClassSplit) {
         self.fate_before.add(&before.times(clients));
         self.fate_after.add(&after.times(clients));
-        if let Some(country) = place.country.filter(|_| after.uncovered() > 0.0) {
+        if let Some(country) = place.country
+            && after.uncovered() > 0.0
+        {
             *self.losing.entry(country).or_default() += after.uncovered() * clients;
         }
     }
 
+    /// Adds the clients of a cell, except to the distances; returns where they are.
     fn add(
         &mut self,
         place: &Place,
         tally: &CellTally,
-        clients: f64,
-        before: Told<'_>,
-        after: Told<'_>,
-    ) {
-        let moved = before.1.moved(after.1);
-        self.all.add(clients, before.1, after.1, moved);
+        counted: &CountedClients<'_>,
+    ) -> Option<UnitVector> {
+        let moved = counted.before.moved(counted.after);
+        self.all.add(counted, moved);
         if let Some(country) = place.country {
             self.countries
                 .entry(country)
                 .or_default()
-                .add(clients, before.1, after.1, moved);
+                .add(counted, moved);
         }
-        let Some(point) = place.point else { return };
+        let point = place.point?;
         let square = (
             point.latitude().floor() as i16,
             point.longitude().floor() as i16,
         );
         let sum = self.squares.entry(square).or_default();
-        sum.add(clients, before.1, after.1, moved);
+        sum.add(counted, moved);
         if tally.widest > sum.widest {
             (sum.widest, sum.example) = (tally.widest, tally.example);
         }
-        let client = point.unit_vector();
-        self.before
-            .add(&client, clients, before.1, &before.0.regions);
-        self.after.add(&client, clients, after.1, &after.0.regions);
+        Some(point.unit_vector())
     }
 }
 
-/// A side and what it says of one cell.
-type Told<'t> = (&'t LocatedSide<'t>, &'t RegionSplit);
+/// The clients of one cell, and how each side divides them.
+struct CountedClients<'s> {
+    clients: f64,
+    before: &'s RegionSplit,
+    after: &'s RegionSplit,
+}

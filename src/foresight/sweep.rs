@@ -1,4 +1,7 @@
-//! The address space from end to end: how many IPv4 addresses each place has under each pair of outcomes.
+//! Walks the IPv4 address space: how many addresses each place has with each pair of outcomes.
+//!
+//! The atlas and the two tables are step functions of the address. The walk goes from step to step,
+//! so it takes as long as there are ranges, not addresses.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -28,7 +31,7 @@ impl CellTally {
         let width = end.saturating_sub(start);
         self.addresses += width;
         if width > self.widest {
-            // A network's own address is nobody's; the next is somebody's.
+            // The first address of a network is no host; the next one is.
             (self.widest, self.example) = (width, Some(Ipv4Addr::from(start as u32 | 1).into()));
         }
     }
@@ -82,7 +85,7 @@ pub fn sweep(
             .entry((places.value, before.value, after.value))
             .or_default();
         cell.add(at, next);
-        // Steps are in ascending order; were they not, the walk would still come to its end.
+        // Steps ascend; if they did not, the walk would still end.
         at = next.max(at + 1);
     }
     cells

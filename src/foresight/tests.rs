@@ -75,7 +75,8 @@ fn shares_sum_to_all_and_nobody_moves_without_a_change() {
     let now = foresight(CONFIGURATION, "www.example.com", &PlannedChange::default()).unwrap();
     let sum: f64 = now.regions.iter().map(|region| region.before_percent).sum();
     assert!((sum - 100.0).abs() < 0.01, "{sum}");
-    // There are 3,706,650,624 public IPv4 addresses, and the built-in table knows nearly all of them.
+    // There are 3,706,650,624 public IPv4 addresses, and the built-in table knows nearly all of
+    // them.
     assert!(
         (3_000_000_000..3_706_650_624).contains(&(now.addresses + now.unlocated)),
         "{}",

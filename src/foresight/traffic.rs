@@ -1,4 +1,7 @@
-//! What a server has noted of who asks: real clients to be counted instead of addresses.
+//! Sampled traffic: the networks that asked for each service, to be counted instead of addresses.
+//!
+//! A server samples queries if its configuration enables it ([`crate::catalog::ClientSample`]).
+//! [`NotedTraffic`] is the JSON form, so that traffic of one server can be counted elsewhere.
 
 use std::net::IpAddr;
 
@@ -11,7 +14,8 @@ use crate::catalog::Catalog;
 use crate::dns::Name;
 use crate::geo::{AddressTable, Atlas};
 
-/// The networks that asked lately, as far as they were noted. Its JSON form is stable: keys are added, never changed.
+/// The networks that asked lately, as far as they were sampled. Its JSON form is stable: keys are
+/// added, never changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NotedTraffic {
     /// Of so many queries one was noted; absent: none is.
@@ -34,41 +38,40 @@ pub struct ClientTraffic {
 }
 
 impl NotedTraffic {
-    /// None is known.
+    /// No traffic.
     pub const NONE: &NotedTraffic = &NotedTraffic {
         sample: None,
         queries: 0,
         clients: Vec::new(),
     };
 
-    /// What this World has noted by now.
+    /// The traffic that a catalog has sampled so far.
     pub fn of(catalog: &Catalog) -> NotedTraffic {
         let Some(rules) = catalog.sample.rules() else {
             return NotedTraffic::default();
         };
-        let noted = catalog.sample.noted();
-        let client = |(noted, queries): &(crate::catalog::sample::SampledNetwork, u64)| {
-            let service = catalog
-                .services
-                .get(noted.service.0 as usize)?
-                .name
-                .to_string();
-            Some(ClientTraffic {
-                service,
-                client: noted.network(rules).to_string(),
-                queries: *queries,
-            })
-        };
-        let clients: Vec<ClientTraffic> = noted.iter().filter_map(client).collect();
+        let (mut clients, mut all) = (Vec::new(), 0);
+        for (noted, queries) in catalog.sample.noted() {
+            if let Some(service) = catalog.services.get(noted.service.0 as usize) {
+                all += queries;
+                clients.push(ClientTraffic {
+                    service: service.name.to_string(),
+                    client: noted.network(rules).to_string(),
+                    queries,
+                });
+            }
+        }
         NotedTraffic {
             sample: Some(rules.one_in),
-            queries: clients.iter().map(|client| client.queries).sum(),
+            queries: all,
             clients,
         }
     }
 
+    /// Checks that traffic was sampled.
+    ///
     /// # Errors
-    /// A sentence: the server does not note who asks.
+    /// A sentence: the server does not sample its queries.
     pub fn expect_any(&self) -> Result<(), String> {
         let sentence = "the server notes no traffic; in its configuration, [traffic] sample = 64 notes one query of 64";
         self.sample.map(drop).ok_or_else(|| sentence.to_owned())
@@ -80,21 +83,20 @@ impl NotedTraffic {
     /// A sentence: something is no network.
     pub fn clients_of(&self, name: &Name) -> Result<Vec<(IpAddr, u64)>, String> {
         let name = name.to_string();
-        let own = self
-            .clients
-            .iter()
-            .filter(|client| client.service.eq_ignore_ascii_case(&name));
-        let read = |it: &ClientTraffic| {
-            let address = it
-                .client
-                .split('/')
-                .next()
-                .and_then(|address| address.parse().ok());
-            let address = address
-                .ok_or_else(|| format!("traffic: client {:?} is not ADDRESS/PREFIX", it.client))?;
-            Ok((address, it.queries))
-        };
-        own.map(read).collect()
+        let mut clients = Vec::new();
+        for noted in &self.clients {
+            if noted.service.eq_ignore_ascii_case(&name) {
+                let client = &noted.client;
+                let address = client
+                    .split_once('/')
+                    .map_or(&client[..], |(address, _)| address);
+                let Ok(address) = address.parse() else {
+                    return Err(format!("traffic: client {client:?} is not ADDRESS/PREFIX"));
+                };
+                clients.push((address, noted.queries));
+            }
+        }
+        Ok(clients)
     }
 
     /// The queries of every cell; each cell's example is the network that asked most.

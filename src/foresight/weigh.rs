@@ -1,4 +1,7 @@
-//! What clients are counted by: their addresses, the people who live where the addresses are, or their queries.
+//! What clients are counted by: addresses, people, or queries.
+//!
+//! Addresses and queries weigh what the sweep or the sample counted. People live in squares of one
+//! degree; each square's people are divided between the nearest addresses of their country.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +21,8 @@ pub enum ShareBasis {
     /// Public IPv4 addresses.
     #[default]
     Addresses,
-    /// People: those of a square of one degree are divided between the addresses of their country that are nearest.
+    /// People: those of a square of one degree are divided between the addresses of their country
+    /// that are nearest.
     Population,
     /// Queries that a server has noted lately.
     Traffic,
@@ -53,19 +57,20 @@ impl std::str::FromStr for ShareBasis {
 /// A cell, its addresses, and what it counts.
 pub type WeightedCell = (ClientCell, CellTally, f64);
 
-/// The cells in order of places, so that sums of fractions come out alike every time; and how many are nowhere: addresses or
-/// queries of unknown place, or people of countries without an address.
+/// The cells in the order of places, so that sums of fractions are the same every time; and how
+/// many clients are nowhere: addresses or queries of unknown place, or people of countries without
+/// an address.
 pub fn weigh(
     cells: &HashMap<ClientCell, CellTally>,
     atlas: &Atlas,
     over: ShareBasis,
 ) -> (Vec<WeightedCell>, f64) {
-    let weighed = cells
-        .iter()
-        .map(|(cell, tally)| (*cell, *tally, tally.addresses as f64));
-    let mut weighed: Vec<WeightedCell> = weighed
-        .filter(|(cell, _, _)| cell.0 != PlaceId::UNROUTABLE)
-        .collect();
+    let mut weighed: Vec<WeightedCell> = Vec::with_capacity(cells.len());
+    for (cell, tally) in cells {
+        if cell.0 != PlaceId::UNROUTABLE {
+            weighed.push((*cell, *tally, tally.addresses as f64));
+        }
+    }
     weighed.sort_unstable_by_key(|(cell, _, _)| *cell);
     let mut nowhere = 0.0;
     weighed.retain(|(cell, _, addresses)| {
@@ -89,54 +94,73 @@ struct Square {
     near: Option<UnitVector>,
 }
 
+impl Square {
+    fn distance_km(&self, point: &UnitVector) -> f64 {
+        self.near
+            .map_or(f64::INFINITY, |near| near.distance_km(point))
+    }
+}
+
+/// By country and south-western corner.
 type Squares = BTreeMap<PlaceCode, BTreeMap<(i16, i16), Square>>;
 
 fn by_people(mut weighed: Vec<WeightedCell>, atlas: &Atlas) -> (Vec<WeightedCell>, f64) {
     let mut squares = Squares::new();
     for (cell, _, addresses) in &weighed {
-        let Some((country, corner, point)) = home(atlas.place(cell.0)) else {
+        let Some(home) = ClientHome::of(atlas.place(cell.0)) else {
             continue;
         };
-        let square = squares
-            .entry(country)
-            .or_default()
-            .entry(corner)
-            .or_default();
+        let of_country = squares.entry(home.country).or_default();
+        let square = of_country.entry(home.corner).or_default();
         square.addresses += addresses;
-        square.near.get_or_insert(point);
+        square.near.get_or_insert(home.point);
     }
     let mut nowhere = 0.0;
     for group in people() {
         let at = group.point.unit_vector();
-        let far = |square: &Square| {
-            square
-                .near
-                .map_or(f64::INFINITY, |near| near.distance_km(&at))
+        let nearest = match squares.get_mut(&group.country) {
+            Some(known) => known
+                .values_mut()
+                .min_by(|one, other| one.distance_km(&at).total_cmp(&other.distance_km(&at))),
+            None => None,
         };
-        let known = squares
-            .get_mut(&group.country)
-            .into_iter()
-            .flat_map(BTreeMap::values_mut);
-        match known.min_by(|one, other| far(one).total_cmp(&far(other))) {
+        match nearest {
             Some(square) => square.people += group.count,
             None => nowhere += group.count,
         }
     }
     for (cell, _, weight) in &mut weighed {
-        let square = home(atlas.place(cell.0))
-            .and_then(|(country, corner, _)| squares.get(&country)?.get(&corner));
-        *weight = square.map_or(0.0, |square| {
-            square.people * *weight / square.addresses.max(1.0)
-        });
+        *weight = match square_of(&squares, atlas.place(cell.0)) {
+            Some(square) => square.people * *weight / square.addresses.max(1.0),
+            None => 0.0,
+        };
     }
     (weighed, nowhere)
 }
 
-fn home(place: &Place) -> Option<(PlaceCode, (i16, i16), UnitVector)> {
-    let point = place.point?;
-    let corner = (
-        point.latitude().floor() as i16,
-        point.longitude().floor() as i16,
-    );
-    Some((place.country?, corner, point.unit_vector()))
+fn square_of<'s>(squares: &'s Squares, place: &Place) -> Option<&'s Square> {
+    let home = ClientHome::of(place)?;
+    squares.get(&home.country)?.get(&home.corner)
+}
+
+/// A place of which both the country and the point are known.
+struct ClientHome {
+    country: PlaceCode,
+    /// South-western corner of its square.
+    corner: (i16, i16),
+    point: UnitVector,
+}
+
+impl ClientHome {
+    fn of(place: &Place) -> Option<ClientHome> {
+        let point = place.point?;
+        Some(ClientHome {
+            country: place.country?,
+            corner: (
+                point.latitude().floor() as i16,
+                point.longitude().floor() as i16,
+            ),
+            point: point.unit_vector(),
+        })
+    }
 }

@@ -1,0 +1,101 @@
+//! Which regions and endpoints can serve, as the catalog is told by health checks and operators.
+//!
+//! The control room combines probe results, drains, shifts and weights into an [`Availability`].
+//! [`super::LiveState`] is compiled from it and from the catalog. Everything is indexed as the
+//! configuration lists it, so an availability fits only the configuration that it was made for.
+
+use crate::config::{Config, ServiceConfig, ServiceRegion};
+use crate::steering::{Share, ShareWindow};
+
+/// What is available: observed health and the overrides of operators, combined.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Availability {
+    /// By service, as configured.
+    pub services: Vec<ServiceAvailability>,
+}
+
+/// The availability of one service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceAvailability {
+    /// Overrides the configured TTL, in seconds.
+    pub ttl: Option<u32>,
+    /// By region, as listed in the service.
+    pub regions: Vec<RegionAvailability>,
+}
+
+/// The availability of one region of a service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegionAvailability {
+    /// The share of its clients that it takes.
+    pub share: Share,
+    /// The listed number of another region, and the clients that are offered it before their next
+    /// region.
+    pub detour: Option<(usize, ShareWindow)>,
+    /// Whether it was available when a region of the service last was.
+    pub last_good: bool,
+    /// By endpoint, as listed: whether replies may carry it.
+    pub endpoints: Vec<bool>,
+    /// By endpoint, as listed: its last probe succeeded, whatever its agreed state, and no operator
+    /// has drained it.
+    pub seen_alive: Vec<bool>,
+    /// Weights that replace the configured ones for now; `None`: the configured ones hold.
+    pub weights: Option<RegionWeights>,
+    /// Why all or a part of it takes no clients: `is down: ...` or `is drained by ...`.
+    pub reason: Option<String>,
+    /// An operator drained it: even the all-down rule avoids it while another region is left.
+    pub drained: bool,
+    /// By endpoint, as listed: an operator drained it.
+    pub drained_endpoints: Vec<bool>,
+    /// Every override that applies to it, in words: `is drained by ...`.
+    pub orders: Vec<String>,
+}
+
+/// Weights of a region and its endpoints that replace the configured ones.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegionWeights {
+    /// How a tier is divided.
+    pub region: u32,
+    /// By endpoint, as listed.
+    pub endpoints: Vec<u32>,
+}
+
+impl Availability {
+    /// Everything is up.
+    pub fn all_up(config: &Config) -> Availability {
+        let services = &config.services;
+        Availability {
+            services: services.iter().map(ServiceAvailability::all_up).collect(),
+        }
+    }
+}
+
+impl ServiceAvailability {
+    fn all_up(service: &ServiceConfig) -> ServiceAvailability {
+        ServiceAvailability {
+            ttl: None,
+            regions: service
+                .regions
+                .iter()
+                .map(RegionAvailability::all_up)
+                .collect(),
+        }
+    }
+}
+
+impl RegionAvailability {
+    fn all_up(region: &ServiceRegion) -> RegionAvailability {
+        let endpoints = region.endpoints.len();
+        RegionAvailability {
+            share: Share::ALL,
+            detour: None,
+            last_good: true,
+            endpoints: vec![true; endpoints],
+            seen_alive: vec![false; endpoints],
+            weights: None,
+            reason: None,
+            drained: false,
+            drained_endpoints: vec![false; endpoints],
+            orders: Vec::new(),
+        }
+    }
+}

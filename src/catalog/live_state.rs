@@ -1,0 +1,99 @@
+//! The part of the compiled state that changes with health: look-up tables and endpoint pools.
+//!
+//! A [`LiveState`] is made from a [`super::Catalog`] and an [`Availability`] and never changes.
+//! When health or an override changes, a new one is compiled and swapped in; tables that still
+//! apply are shared with the one before. Queries read it without a lock. This file holds what
+//! queries look up; `compile` builds it.
+
+#[allow(clippy::indexing_slicing)]
+mod compile;
+
+use std::sync::Arc;
+
+use super::availability::Availability;
+use super::endpoint_data::EndpointData;
+use super::services::ServiceFamily;
+use crate::geo::AddressTable;
+use crate::steering::{ActiveTier, EndpointPool, FailoverChain};
+
+use compile::Tables;
+
+/// What queries look up beside the catalog.
+#[derive(Debug)]
+pub struct LiveState {
+    services: Vec<LiveService>,
+    tables: Tables,
+    availability: Availability,
+}
+
+/// One service under the current availability.
+#[derive(Debug)]
+pub struct LiveService {
+    /// Seconds.
+    pub ttl: u32,
+    views: [Option<LiveView>; ServiceFamily::ALL.len()],
+}
+
+/// One family of a service under the current availability.
+#[derive(Debug)]
+pub struct LiveView {
+    /// From address to the number of a failover chain.
+    pub table: Arc<AddressTable>,
+    /// By the table's values.
+    pub outcomes: Arc<[FailoverChain]>,
+    /// Endpoints that can be picked, by position in the view.
+    pub pools: Box<[Option<EndpointPool>]>,
+    /// Their record data, by position and by index into the pool.
+    pub data: Box<[Box<[EndpointData]>]>,
+    /// Their indices in the view's list, by position and by index into the pool.
+    pub listed: Box<[Box<[usize]>]>,
+}
+
+impl LiveState {
+    /// The availability that this was compiled from.
+    pub fn availability(&self) -> &Availability {
+        &self.availability
+    }
+
+    /// A service by its number in the catalog.
+    #[inline]
+    pub fn service(&self, id: super::ServiceId) -> Option<&LiveService> {
+        self.services.get(id.0 as usize)
+    }
+}
+
+impl LiveService {
+    /// The view that answers for a family.
+    #[inline]
+    pub fn view(&self, family: ServiceFamily) -> Option<&LiveView> {
+        self.views.get(family as usize)?.as_ref()
+    }
+}
+
+impl LiveView {
+    /// The record data of a pick.
+    #[inline]
+    pub fn endpoint(&self, region: u8, endpoint: u16) -> Option<&EndpointData> {
+        self.data
+            .get(usize::from(region))?
+            .get(usize::from(endpoint))
+    }
+
+    /// Whether more than one endpoint of a tier can be picked.
+    #[inline]
+    pub fn has_choice(&self, tier: &ActiveTier) -> bool {
+        tier.regions.len() > 1
+            || tier
+                .regions
+                .iter()
+                .any(|(region, _)| self.endpoint_count(*region) > 1)
+    }
+
+    /// How many endpoints of a region can be picked.
+    #[inline]
+    pub fn endpoint_count(&self, region: u8) -> usize {
+        self.data
+            .get(usize::from(region))
+            .map_or(0, |data| data.len())
+    }
+}

@@ -1,0 +1,215 @@
+//! Compiles a [`LiveState`] from a catalog and an availability.
+//!
+//! Outcome tables are the expensive part: one for each catchment, states of its regions and
+//! all-down rule. Views with equal keys share a table, and a new state takes over the tables of
+//! the one before. A table is either wide, with blocks as large as the outcomes allow, or made at
+//! once from the classes of the catchment, which takes milliseconds however large the map is.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{LiveService, LiveState, LiveView};
+use crate::catalog::Catalog;
+use crate::catalog::availability::{Availability, ServiceAvailability};
+use crate::catalog::region_states::ViewAvailability;
+use crate::catalog::services::{ServiceFamily, ServiceView, SteeredService, ViewRegion};
+use crate::geo::catchment::{Catchment, OutcomeTable};
+use crate::steering::{EndpointPool, RegionStates};
+
+/// The outcome tables of a live state.
+pub(super) type Tables = HashMap<TableKey, LiveTable>;
+
+/// One outcome table.
+#[derive(Debug, Clone)]
+pub(super) struct LiveTable {
+    outcomes: OutcomeTable,
+    /// Blocks are as wide as the outcomes allow.
+    wide: bool,
+}
+
+impl LiveTable {
+    fn wide(catchment: &Catchment, states: &RegionStates) -> LiveTable {
+        LiveTable {
+            outcomes: catchment.outcomes(states),
+            wide: true,
+        }
+    }
+
+    fn at_once(catchment: &Catchment, states: &RegionStates) -> LiveTable {
+        LiveTable {
+            outcomes: catchment.outcomes_by_class(states),
+            wide: false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct TableKey {
+    /// The catchment's address: the catalog that holds it outlives the key's use.
+    catchment: usize,
+    states: RegionStates,
+}
+
+/// Makes each table once, or takes it from the state before.
+struct TableCache<'b> {
+    before: Option<&'b Tables>,
+    tables: Tables,
+    make: fn(&Catchment, &RegionStates) -> LiveTable,
+}
+
+impl<'b> TableCache<'b> {
+    fn new(
+        before: Option<&'b Tables>,
+        make: fn(&Catchment, &RegionStates) -> LiveTable,
+    ) -> TableCache<'b> {
+        TableCache {
+            before,
+            tables: Tables::new(),
+            make,
+        }
+    }
+
+    fn outcomes(&mut self, catchment: &Arc<Catchment>, states: RegionStates) -> OutcomeTable {
+        let key = TableKey {
+            catchment: Arc::as_ptr(catchment) as usize,
+            states,
+        };
+        if let Some(table) = self.tables.get(&key) {
+            return table.outcomes.clone();
+        }
+        let table = match self.before.and_then(|before| before.get(&key)) {
+            Some(known) if known.wide => known.clone(),
+            _ => (self.make)(catchment, &key.states),
+        };
+        let outcomes = table.outcomes.clone();
+        self.tables.insert(key, table);
+        outcomes
+    }
+}
+
+impl LiveState {
+    /// Compiles the live state. Tables that `before` has for the same catalog are shared.
+    pub fn compile(
+        catalog: &Catalog,
+        availability: &Availability,
+        before: Option<&LiveState>,
+    ) -> LiveState {
+        LiveState::build(catalog, availability, before, LiveTable::wide)
+    }
+
+    /// Compiles the live state within milliseconds. The blocks of new tables are narrower than
+    /// necessary until [`LiveState::widened`].
+    pub fn compile_at_once(
+        catalog: &Catalog,
+        availability: &Availability,
+        before: Option<&LiveState>,
+    ) -> LiveState {
+        LiveState::build(catalog, availability, before, LiveTable::at_once)
+    }
+
+    /// Whether some blocks are narrower than necessary.
+    pub fn is_narrow(&self) -> bool {
+        self.tables.values().any(|table| !table.wide)
+    }
+
+    /// The same state with every block as wide as the outcomes allow.
+    pub fn widened(&self, catalog: &Catalog) -> LiveState {
+        LiveState::build(catalog, &self.availability, Some(self), LiveTable::wide)
+    }
+
+    fn build(
+        catalog: &Catalog,
+        availability: &Availability,
+        before: Option<&LiveState>,
+        make: fn(&Catchment, &RegionStates) -> LiveTable,
+    ) -> LiveState {
+        let mut tables = TableCache::new(before.map(|before| &before.tables), make);
+        let mut services = Vec::with_capacity(catalog.services.len());
+        for (index, service) in catalog.services.iter().enumerate() {
+            let now = availability.services.get(index);
+            services.push(LiveService {
+                ttl: now.and_then(|now| now.ttl).unwrap_or(service.ttl),
+                views: ServiceFamily::ALL
+                    .map(|family| LiveView::compile(service, family, now, &mut tables)),
+            });
+        }
+        LiveState {
+            services,
+            tables: tables.tables,
+            availability: availability.clone(),
+        }
+    }
+}
+
+impl LiveView {
+    /// One family of one service under any availability, for what-if questions; `None`: the
+    /// service has no endpoint of that family.
+    pub fn alone(
+        service: &SteeredService,
+        family: ServiceFamily,
+        now: Option<&ServiceAvailability>,
+    ) -> Option<LiveView> {
+        LiveView::compile(
+            service,
+            family,
+            now,
+            &mut TableCache::new(None, LiveTable::wide),
+        )
+    }
+
+    /// The same with an outcome for each class of the catchment, as narrow as its blocks are.
+    pub fn by_class(
+        service: &SteeredService,
+        family: ServiceFamily,
+        now: Option<&ServiceAvailability>,
+    ) -> Option<LiveView> {
+        LiveView::compile(
+            service,
+            family,
+            now,
+            &mut TableCache::new(None, LiveTable::at_once),
+        )
+    }
+
+    fn compile(
+        service: &SteeredService,
+        family: ServiceFamily,
+        now: Option<&ServiceAvailability>,
+        tables: &mut TableCache<'_>,
+    ) -> Option<LiveView> {
+        let view: &ServiceView = service.view(family)?;
+        let available = ViewAvailability::new(view, now);
+        let live = available.live_endpoints();
+        let states = available.states(service.all_down, &live);
+        let (table, outcomes) = tables.outcomes(&view.catchment, states);
+        let mut pools = Vec::with_capacity(live.len());
+        let mut data = Vec::with_capacity(live.len());
+        for (region, live) in view.regions.iter().zip(&live) {
+            pools.push(EndpointPool::new(&live_weights(&available, region, live)));
+            data.push(
+                live.iter()
+                    .map(|&at| region.endpoints[at].data.clone())
+                    .collect(),
+            );
+        }
+        Some(LiveView {
+            table,
+            outcomes,
+            pools: pools.into(),
+            data: data.into(),
+            listed: live.into_iter().map(Vec::into_boxed_slice).collect(),
+        })
+    }
+}
+
+/// The weights of a region's live endpoints, as replaced or as configured.
+fn live_weights(available: &ViewAvailability<'_>, region: &ViewRegion, live: &[usize]) -> Vec<u32> {
+    let replaced = available.weights(region);
+    let mut weights = Vec::with_capacity(live.len());
+    for &at in live {
+        let endpoint = &region.endpoints[at];
+        let weight = replaced.and_then(|weights| weights.endpoints.get(endpoint.listed));
+        weights.push(weight.copied().unwrap_or(endpoint.weight));
+    }
+    weights
+}
