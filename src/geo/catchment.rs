@@ -327,10 +327,10 @@ impl ClassesByPlace {
                     .unwrap_or(UNROUTABLE)
             } else {
                 *known.entry((place, tag)).or_insert_with(|| {
-                    let fenced = |fence: usize| tag.contains(&(fence as u16));
-                    swept
-                        .extra
-                        .push(tiers_at(rules, atlas.place(place), fenced));
+                    let tiers = tiers_at(rules, atlas.place(place), |fence| {
+                        tag.contains(&(fence as u16))
+                    });
+                    swept.extra.push(tiers);
                     (swept.extra.len() as u32 - 1) | EXTRA
                 })
             };
@@ -364,13 +364,18 @@ impl NetworkTags {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for (index, fence) in fences.iter().enumerate() {
             for network in &fence.networks {
+                let fence = index as u16;
                 match network.bounds() {
-                    (IpAddr::V4(first), IpAddr::V4(last)) => {
-                        v4.push((index as u16, first.to_bits(), last.to_bits().checked_add(1)))
-                    }
-                    (IpAddr::V6(first), IpAddr::V6(last)) => {
-                        v6.push((index as u16, first.to_bits(), last.to_bits().checked_add(1)))
-                    }
+                    (IpAddr::V4(first), IpAddr::V4(last)) => v4.push(FencedRange {
+                        fence,
+                        first: first.to_bits(),
+                        after: last.to_bits().checked_add(1),
+                    }),
+                    (IpAddr::V6(first), IpAddr::V6(last)) => v6.push(FencedRange {
+                        fence,
+                        first: first.to_bits(),
+                        after: last.to_bits().checked_add(1),
+                    }),
                     _ => {}
                 }
             }
@@ -382,14 +387,23 @@ impl NetworkTags {
     }
 }
 
-/// Turns ranges (fence, first, one past the last) into steps: at each start, the fences that
-/// contain the addresses from there on.
-fn steps<A: Copy + Ord + Default + Hash>(ranges: Vec<(u16, A, Option<A>)>) -> Vec<(A, Tag)> {
+/// A network of a fence.
+struct FencedRange<A> {
+    /// The index of the fence.
+    fence: u16,
+    /// The first address.
+    first: A,
+    /// The address after the last; `None` at the end of the space.
+    after: Option<A>,
+}
+
+/// Turns ranges into steps: at each start, the fences that contain the addresses from there on.
+fn steps<A: Copy + Ord + Default + Hash>(ranges: Vec<FencedRange<A>>) -> Vec<(A, Tag)> {
     let mut events: Vec<(A, u16, i32)> = Vec::new();
-    for (fence, first, after) in ranges {
-        events.push((first, fence, 1));
-        if let Some(after) = after {
-            events.push((after, fence, -1));
+    for range in ranges {
+        events.push((range.first, range.fence, 1));
+        if let Some(after) = range.after {
+            events.push((after, range.fence, -1));
         }
     }
     events.sort_unstable_by_key(|event| event.0);

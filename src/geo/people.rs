@@ -18,11 +18,11 @@ pub struct PopulationCell {
     pub country: PlaceCode,
     /// The middle of the square.
     pub point: Point,
-    /// How many.
+    /// The number of people.
     pub count: f64,
 }
 
-/// All people, by country.
+/// All cells, by country.
 pub fn people() -> &'static [PopulationCell] {
     static ALL: LazyLock<Vec<PopulationCell>> =
         LazyLock::new(|| ROWS.lines().filter_map(row).collect());
@@ -32,12 +32,13 @@ pub fn people() -> &'static [PopulationCell] {
 fn row(line: &str) -> Option<PopulationCell> {
     let mut fields = line.split(',');
     let country = fields.next()?.parse().ok()?;
-    let mut number = || fields.next()?.parse::<f64>().ok();
-    let point = Point::new(number()? + 0.5, number()? + 0.5).ok()?;
+    let latitude: f64 = fields.next()?.parse().ok()?;
+    let longitude: f64 = fields.next()?.parse().ok()?;
+    let thousands: f64 = fields.next()?.parse().ok()?;
     Some(PopulationCell {
         country,
-        point,
-        count: number()? * 1000.0,
+        point: Point::new(latitude + 0.5, longitude + 0.5).ok()?,
+        count: thousands * 1000.0,
     })
 }
 

@@ -264,17 +264,14 @@ impl<'a> Scalar<'a> {
     }
 
     fn asn(&self) -> Option<u32> {
-        let spelled = || {
-            self.text?
-                .trim_start_matches(['A', 'S', 'a', 's'])
-                .parse()
-                .ok()
+        let asn = match self.number {
+            Some(number) if number.fract() == 0.0 => number as u32,
+            _ => {
+                let digits = self.text?.trim_start_matches(['A', 'S', 'a', 's']);
+                digits.parse().ok()?
+            }
         };
-        let number = self
-            .number
-            .filter(|number| number.fract() == 0.0)
-            .map(|number| number as u32);
-        number.or_else(spelled).filter(|&asn| asn != 0)
+        if asn == 0 { None } else { Some(asn) }
     }
 }
 
