@@ -18,6 +18,7 @@ mod options;
 mod plan;
 mod resources;
 mod source;
+mod ttl;
 mod verify;
 mod vscf;
 mod words;

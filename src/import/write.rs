@@ -14,7 +14,8 @@ use super::notes::ImportNotes;
 use super::options::TtlBounds;
 use super::plan::{ImportedEndpoint, ImportedRegion, ImportedTarget, PlanRule, ResourcePlan};
 use super::source::ImportSource;
-use super::zones::{DynamicRecord, TtlRange};
+use super::ttl::TtlRange;
+use super::zones::DynamicRecord;
 use crate::text::toml_text;
 
 /// Services and the regions that they use, so far.

@@ -13,6 +13,7 @@ use super::draft::TextDraft;
 use super::notes::ImportNotes;
 use super::options::TtlBounds;
 use super::source::{ImportSource, SourcePlace, read_file};
+use super::ttl::{TtlRange, range, seconds};
 use super::words::{ZoneStatement, ZoneWord, cut, escaped, plain_text, statements};
 
 /// Most files of one zone, with those that it includes.
@@ -57,15 +58,6 @@ pub struct DynamicRecord {
     pub reference: String,
     /// Where the record is stated.
     pub place: SourcePlace,
-}
-
-/// The TTLs of a dynamic record, in seconds.
-#[derive(Debug, Clone, Copy)]
-pub struct TtlRange {
-    /// The TTL while health is stable.
-    pub max: u32,
-    /// The lowest TTL, while a change of health is near.
-    pub min: u32,
 }
 
 /// The content of a folder of zone files.
@@ -486,43 +478,6 @@ fn into_text(octets: Vec<u8>) -> String {
     String::from_utf8_lossy(&octets).into_owned()
 }
 
-/// Parses `MAX[/MIN]`; the default of MIN is half of MAX.
-fn range(text: &str) -> Option<TtlRange> {
-    if let Some((max, min)) = text.split_once('/') {
-        return Some(TtlRange {
-            max: seconds(max)?,
-            min: seconds(min)?,
-        });
-    }
-    let max = seconds(text)?;
-    Some(TtlRange { max, min: max / 2 })
-}
-
-/// Parses `1h30m`, or a plain number of seconds.
-fn seconds(text: &str) -> Option<u32> {
-    if let Ok(seconds) = text.parse() {
-        return Some(seconds);
-    }
-    let (mut total, mut number) = (0u32, String::new());
-    for c in text.chars() {
-        let unit = match c.to_ascii_lowercase() {
-            '0'..='9' => {
-                number.push(c);
-                continue;
-            }
-            's' => 1,
-            'm' => 60,
-            'h' => 3600,
-            'd' => 86_400,
-            'w' => 604_800,
-            _ => return None,
-        };
-        total = total.checked_add(number.parse::<u32>().ok()?.checked_mul(unit)?)?;
-        number.clear();
-    }
-    number.is_empty().then_some(total)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -631,18 +586,5 @@ mod tests {
                 "x Some((86400, 43200)) multifo!b:4"
             ]
         );
-    }
-
-    #[test]
-    fn times_have_units() {
-        for (text, is) in [
-            ("300", Some(300)),
-            ("1h30M", Some(5400)),
-            ("2w", Some(1_209_600)),
-            ("5x", None),
-            ("99999999w", None),
-        ] {
-            assert_eq!(seconds(text), is, "{text}");
-        }
     }
 }
