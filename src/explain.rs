@@ -42,7 +42,7 @@ pub struct Explanation {
     /// The record type asked for.
     #[serde(rename = "type")]
     pub rtype: String,
-    /// Who asks.
+    /// The client.
     pub client: ClientFacts,
     /// The result of the query: `steered`, `static`, `no-data`, `no-name`, `referral`, `refused`,
     /// `failed`.
@@ -67,7 +67,7 @@ pub struct Explanation {
     pub notes: Vec<String>,
 }
 
-/// Who asks, and where that is.
+/// The client and its place.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClientFacts {
     /// As asked for: an address, or a subnet.
@@ -80,14 +80,14 @@ pub struct ClientFacts {
     pub place: PlaceFacts,
 }
 
-/// What is asked.
+/// The question of an explanation.
 #[derive(Debug, Clone)]
 pub struct ExplainQuestion {
     /// Any name.
     pub name: Name,
     /// Any type.
     pub rtype: RecordType,
-    /// Who asks.
+    /// The client.
     pub asker: ExplainClient,
     /// Regions to be taken as down.
     pub down: Vec<String>,

@@ -90,7 +90,7 @@ pub struct SourceFacts {
     pub kind: String,
     /// The file, if it is one.
     pub path: Option<String>,
-    /// When the data were built, in seconds since 1970; absent where nobody knows.
+    /// When the data were built, in seconds since 1970; absent if unknown.
     pub built: Option<u64>,
     /// How old the data are, in days.
     pub age_days: Option<u64>,

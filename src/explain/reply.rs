@@ -18,7 +18,7 @@ use crate::dns::edns::OPTION_CLIENT_SUBNET;
 use crate::dns::{CLASS_IN, ClientSubnet, Name, QueryScratch, RecordType};
 use crate::net::ClientAddress;
 
-/// Who asks: an address, or a client subnet that a resolver sends along.
+/// The client of a question: an address, or a client subnet that a resolver sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExplainClient {
     address: IpAddr,

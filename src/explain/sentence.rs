@@ -248,7 +248,7 @@ fn is_or_are(serving: &[&CandidateFacts]) -> &'static str {
     }
 }
 
-/// `; fra is down`, for what stands before the tier that serves, or in it and takes nobody.
+/// `; fra is down`, for regions before the tier that serves, or in it and without clients.
 fn left_out(service: &ServiceFacts) -> String {
     let out_of_it = |region: &CandidateFacts| {
         region.tier < service.tier

@@ -38,7 +38,7 @@ pub struct ServiceFacts {
     pub all_down: String,
     /// That rule is what answers now.
     pub all_regions_down: bool,
-    /// The first fence that is about this client.
+    /// The first fence that applies to this client.
     pub fence: Option<FenceFacts>,
     /// Region names in the order in which this client gets them; the first tier with an available
     /// region serves.
@@ -59,7 +59,7 @@ pub struct FenceFacts {
     /// The list of `[fences]` that it stands in; absent if it is the service's own.
     #[serde(default)]
     pub list: Option<String>,
-    /// Whom it is about.
+    /// The clients that it applies to.
     pub clients: String,
     /// The regions that it leaves; none: no region is meant for these clients.
     pub regions: Vec<String>,
@@ -130,7 +130,7 @@ impl ExplainedView<'_> {
         self.decision.located.seen.address()
     }
 
-    /// The first fence that is about the client.
+    /// The first fence that applies to the client.
     pub fn fence(&self) -> Option<(usize, &Fence)> {
         let place = self.place();
         let mut fences = self.view.rules.fences.iter().enumerate();

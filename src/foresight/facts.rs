@@ -122,7 +122,7 @@ pub struct CountryMove {
     pub addresses: u64,
     /// The region that loses the most of them; absent where it had none.
     pub from: Option<String>,
-    /// The region that gains the most of them; absent where nobody answers them.
+    /// The region that gains the most of them; absent if they get no answer.
     pub to: Option<String>,
 }
 
@@ -179,7 +179,7 @@ pub struct CellFacts {
     pub after: Option<String>,
 }
 
-/// What the words are about.
+/// The service, regions and sides that a forecast is about.
 pub struct ForecastSubject<'s> {
     /// The service.
     pub name: &'s Name,
@@ -197,7 +197,7 @@ pub struct ForecastSubject<'s> {
     pub after: &'s ForecastSide,
 }
 
-/// Puts sums into words.
+/// Turns totals into the forecast of a service.
 pub fn facts(subject: &ForecastSubject<'_>, sums: &ForecastTotals) -> Foresight {
     let mut foresight = Foresight {
         summary: String::new(),

@@ -151,7 +151,7 @@ mod tests {
                 ..ClassSplit::default()
             }
         );
-        // Who is taken by nobody while regions come back is taken all the same.
+        // While regions come back, the last one takes every client that is left.
         assert_eq!(
             fate(&[0.25, 0.0], AllDown::NoData),
             ClassSplit {

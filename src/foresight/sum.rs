@@ -153,7 +153,7 @@ impl<'s> LocatedSide<'s> {
         self.side.splits.get(value as usize).unwrap_or(&NOBODY)
     }
 
-    /// Where there is no such service, nobody has a region.
+    /// Without the service, all clients count as excluded.
     fn fate(&self, value: u32) -> ClassSplit {
         self.side
             .fates
