@@ -11,6 +11,7 @@
 mod bodies;
 mod changes;
 mod check_facts;
+mod context;
 mod error;
 mod forms;
 mod headline;
@@ -39,41 +40,28 @@ mod token;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::sync::oneshot;
 
 use crate::config;
-use crate::control::Control;
-use crate::server::{ListenAddresses, PassedSockets, ServerStats};
+use crate::server::PassedSockets;
 
 pub use bodies::{
     DrainRequest, EndpointDrainRequest, ForceRequest, ForcedState, ReturnRequest, ShiftRequest,
     TakeBackRequest, WeightRequest,
 };
 pub use check_facts::CheckFacts;
+pub use context::AdminContext;
 pub use error::ErrorBody;
 pub use forms::{OrderTime, PlainText, read_bias, read_weight};
-pub use health::{EndpointHealth, ProbeTimes, RegionHealth};
+pub use health::{EndpointHealth, ProbeTimes, RegionHealth, ServiceStatus};
 pub use overrides::ChangeDone;
 pub use page::WORLD;
 pub use rules::{EndpointRules, RegionRules, ServiceRules};
-pub use status::{LastReload, ReloadBody, ReloadStatus, ServerStatus, ServiceStatus, ZoneStatus};
+pub use status::{LastReload, ReloadBody, ReloadStatus, ServerStatus, ZoneStatus};
 
 use listener::BoundListener;
 use token::TokenGate;
-
-/// What the calls read and change.
-pub struct AdminContext {
-    /// What is served, and how it is replaced.
-    pub control: Arc<Control>,
-    /// The counters of the DNS server.
-    pub stats: Arc<ServerStats>,
-    /// Addresses that answer DNS.
-    pub addresses: ListenAddresses,
-    /// When the server was started.
-    pub started: Instant,
-}
 
 /// A running admin server; dropping it stops it.
 pub struct AdminServer {

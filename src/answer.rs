@@ -21,6 +21,7 @@
 pub mod client;
 
 mod context;
+mod disposition;
 
 pub mod steered;
 
@@ -48,6 +49,7 @@ use policy::ServerPolicy;
 use solve::Solver;
 
 pub use context::{QueryContext, RoundRobinCounters, Snapshot};
+pub use disposition::Disposition;
 
 /// How a query arrived, which bounds the size of its reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,57 +60,6 @@ pub enum Transport {
     Stream,
     /// One exchange of messages inside another protocol: HTTPS and QUIC.
     Exchange,
-}
-
-/// How a query was handled. Each query has exactly one disposition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Disposition {
-    /// No reply was sent.
-    Dropped,
-    /// The rate limit of the client's network applied: no reply, or TC and no records.
-    Limited,
-    /// FORMERR
-    Malformed,
-    /// NOTIMP
-    NotImplemented,
-    /// BADVERS
-    BadVersion,
-    /// REFUSED, or NOTAUTH for an unknown key
-    Refused,
-    /// Records of a zone file.
-    Static,
-    /// Endpoints of a service.
-    Steered,
-    /// The name exists, but has no record of the type.
-    NoData,
-    /// The name does not exist.
-    NxDomain,
-    /// A delegation.
-    Referral,
-    /// SERVFAIL
-    Failed,
-}
-
-impl Disposition {
-    /// The number of dispositions.
-    pub const COUNT: usize = 12;
-
-    /// Every disposition, in numeric order.
-    pub const ALL: [Disposition; Disposition::COUNT] = [
-        Disposition::Dropped,
-        Disposition::Limited,
-        Disposition::Malformed,
-        Disposition::NotImplemented,
-        Disposition::BadVersion,
-        Disposition::Refused,
-        Disposition::Static,
-        Disposition::Steered,
-        Disposition::NoData,
-        Disposition::NxDomain,
-        Disposition::Referral,
-        Disposition::Failed,
-    ];
 }
 
 /// What a caller learns about a reply besides its octets.

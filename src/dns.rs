@@ -30,6 +30,7 @@ pub mod cookie;
 pub mod edns;
 pub mod message;
 pub mod query;
+pub mod rcode;
 pub mod refusal;
 pub mod reply;
 pub mod reply_opt;
@@ -37,7 +38,8 @@ pub mod tsig;
 
 pub use edns::{ClientSubnet, Edns, SubnetFamily};
 pub use name::{Name, NameError};
-pub use query::{Query, QueryScratch, Question, Rcode, SearchName};
+pub use query::{Query, QueryScratch, Question, SearchName};
+pub use rcode::Rcode;
 pub use refusal::Reject;
 pub use reply::{Reply, ReplyFull};
 pub use reply_opt::{ExtendedError, ReplyExtras, ReplyOpt};

@@ -23,6 +23,7 @@ use crate::dns::{Name, RecordType, SearchName};
 use crate::steering::Share;
 
 pub use candidates::CandidateFacts;
+use candidates::SWITCHED_OFF;
 pub use place::{PlaceFacts, SourceFacts};
 pub use reply::{ExplainClient, NoAsker, RecordFacts};
 pub use sentence::percent;
@@ -158,9 +159,6 @@ fn without(snapshot: &Snapshot, down: &[String]) -> Result<Option<LiveState>, St
         Some(&snapshot.live),
     )))
 }
-
-/// The reason of a region that is taken as down for a what-if question.
-const SWITCHED_OFF: &str = "is switched off in this what-if";
 
 /// The availability with these regions down in every service.
 pub fn take_down(

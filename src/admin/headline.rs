@@ -10,8 +10,7 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use super::health::{EndpointHealth, RegionHealth};
-use super::status::ServiceStatus;
+use super::health::{EndpointHealth, RegionHealth, ServiceStatus};
 use crate::config::values::duration_text;
 use crate::control::standing::FULL;
 use crate::foresight::coverage::Coverage;

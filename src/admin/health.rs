@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::status::ServiceStatus;
+use super::rules::ServiceRules;
 use crate::catalog::availability::RegionAvailability;
 use crate::catalog::keys::RegionKey;
 use crate::config::{Endpoint, EndpointTarget, ServiceConfig, ServiceRegion};
@@ -18,6 +18,30 @@ use crate::control::{HealthView, word};
 use crate::foresight::coverage::Coverage;
 use crate::health::probe::ProbePhases;
 use crate::resolve::ResolvedName;
+
+/// One service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceStatus {
+    /// Its name; may be a wildcard.
+    pub name: String,
+    /// Whether all is well: every client has a live region, every region takes all of its clients,
+    /// every endpoint is up, and there are no orders.
+    #[serde(default)]
+    pub well: bool,
+    /// Somebody asks one of its endpoints at least how it is.
+    #[serde(default)]
+    pub checked: bool,
+    /// Its regions, in the order listed.
+    pub regions: Vec<String>,
+    /// How its regions stand, in the same order.
+    pub health: Vec<RegionHealth>,
+    /// Who has a live region, by the record type; empty until its clients are counted.
+    #[serde(default)]
+    pub coverage: Vec<Coverage>,
+    /// How it decides; absent unless it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<ServiceRules>,
+}
 
 /// The verdict of an endpoint without a check.
 const UNCHECKED: &str = "unchecked";

@@ -18,8 +18,9 @@ use prometheus_client::registry::Registry;
 
 use writer::{MetricSample, MetricsWriter};
 
+use super::context::AdminContext;
+use super::health::{self, EndpointHealth, ProbeTimes, RegionHealth, ServiceStatus};
 use super::status::queries;
-use super::{AdminContext, EndpointHealth, ProbeTimes, RegionHealth, ServiceStatus, health};
 use crate::control::clock::BootTime;
 use crate::control::orders::{Override, OverrideAction};
 use crate::control::watchdog::WatchedPart;

@@ -19,12 +19,12 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::AdminContext;
 use super::bodies::{
     DrainRequest, EndRequest, EndpointDrainRequest, ForceRequest, LeaseRequest, OrderRequest,
     ReturnRequest, ShiftRequest, TakeBackRequest, WeightRequest,
 };
 use super::changes::ChangeAuthor;
+use super::context::AdminContext;
 use super::error::{ApiError, AuditNote};
 use super::forms::{self, ParameterForm};
 use super::listener::AdminPeer;

@@ -9,7 +9,7 @@ use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{self, MethodRouter};
 
-use super::AdminContext;
+use super::context::AdminContext;
 
 /// The outlines of the countries (Natural Earth); see geodata/README.md.
 pub const WORLD: &str = include_str!("../../geodata/world.json");

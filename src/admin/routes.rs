@@ -20,6 +20,7 @@ use axum::{Extension, Json, Router};
 
 use super::bodies::PlanRequest;
 use super::changes::{self, ChangeGuard};
+use super::context::AdminContext;
 use super::error::{self, ApiError};
 use super::forms::{self, ParameterForm};
 use super::listener::AdminPeer;
@@ -30,7 +31,7 @@ use super::read_threads::ReadThreads;
 use super::selection::{self, StatusSelection};
 use super::status::{LastReload, ReloadBody, ServerStatus};
 use super::token::TokenGate;
-use super::{AdminContext, host_check, metrics, overrides, page, shares, stream};
+use super::{host_check, metrics, overrides, page, shares, stream};
 use crate::control::comparison::ConfigComparison;
 use crate::control::guard::ConfirmedRisks;
 use crate::control::{ReloadResult, any_draw};

@@ -4,8 +4,9 @@
 
 use super::error::ApiError;
 use super::forms::{ParameterForm, read_whole};
+use super::health::ServiceStatus;
 use super::query::{QueryPairs, QueryParameter};
-use super::status::{ServerStatus, ServiceStatus};
+use super::status::ServerStatus;
 use crate::config::Config;
 use crate::control::orders::{find_region, find_service};
 

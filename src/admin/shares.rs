@@ -13,7 +13,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::AdminContext;
+use super::context::AdminContext;
 use super::error::ApiError;
 use super::forms::{ParameterForm, read_bias, read_name, read_weight};
 use super::query::{QueryPairs, QueryParameter};

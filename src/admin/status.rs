@@ -10,11 +10,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::AdminContext;
+use super::context::AdminContext;
 use super::error::ApiError;
 use super::headline::headline;
-use super::health::{self, RegionHealth};
-use super::rules::{ServiceRules, rules_of};
+use super::health::{self, ServiceStatus};
+use super::rules::rules_of;
 use super::selection::StatusSelection;
 use crate::answer::Disposition;
 use crate::control::clock::ClockReading;
@@ -22,7 +22,6 @@ use crate::control::leases::LeaseRecord;
 use crate::control::orders::OrderRecord;
 use crate::control::{HealthView, ReloadHistory, ReloadResult};
 use crate::explain::{SourceFacts, word};
-use crate::foresight::coverage::Coverage;
 use crate::geo::builtin;
 
 /// What is going on. Keys are added, never changed.
@@ -90,30 +89,6 @@ pub struct ZoneStatus {
     pub name: String,
     /// SERIAL of its SOA.
     pub serial: u32,
-}
-
-/// One service.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ServiceStatus {
-    /// Its name; may be a wildcard.
-    pub name: String,
-    /// Whether all is well: every client has a live region, every region takes all of its clients,
-    /// every endpoint is up, and there are no orders.
-    #[serde(default)]
-    pub well: bool,
-    /// Somebody asks one of its endpoints at least how it is.
-    #[serde(default)]
-    pub checked: bool,
-    /// Its regions, in the order listed.
-    pub regions: Vec<String>,
-    /// How its regions stand, in the same order.
-    pub health: Vec<RegionHealth>,
-    /// Who has a live region, by the record type; empty until its clients are counted.
-    #[serde(default)]
-    pub coverage: Vec<Coverage>,
-    /// How it decides; absent unless it was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rules: Option<ServiceRules>,
 }
 
 /// Reloads so far.

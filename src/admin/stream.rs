@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
 
-use super::AdminContext;
+use super::context::AdminContext;
 use super::error::ApiError;
 use super::forms::{MOST_WHOLE, ParameterForm, read_whole};
 use super::listener::AdminPeer;

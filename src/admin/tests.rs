@@ -1,11 +1,14 @@
 //! The admin API, asked over sockets: its answers, its limits, its token.
 
+use crate::control::Control;
+use crate::server::{ListenAddresses, ServerStats};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::time::Instant;
 
 use super::*;
 use crate::config::AdminListen;

@@ -6,11 +6,12 @@
 //!
 //! A record that belongs into the answer or authority section and does not fit sets TC.
 
+use super::context::QueryContext;
 use super::copies::RrsetPosition;
+use super::disposition::Disposition;
 use super::pointers::{NO_LABEL, NameEnd, expanded, skip_labels};
 use super::policy::ZoneAccess;
 use super::shorten::PointedRecord;
-use super::{Disposition, QueryContext};
 use crate::catalog::{CatalogZone, Lookup, NameNode, NameRole, ServiceId, WireRrset, ZoneId};
 use crate::dns::reply::{POINTER_REACH, RECORD_HEADER, Reply, Section};
 use crate::dns::reply_opt::ExtendedError;
@@ -20,7 +21,7 @@ use crate::net::ClientAddress;
 /// The longest chain of aliases that one reply follows.
 const MAX_CHAIN: usize = 16;
 /// The position of the question's name in every reply.
-pub(super) const QUESTION_NAME: u16 = crate::dns::query::HEADER as u16;
+pub(super) const QUESTION_NAME: u16 = crate::dns::rcode::HEADER as u16;
 
 /// Writes one reply, from the question to its last section.
 pub struct Solver<'m, 'q, 'r, 'b> {

@@ -18,12 +18,15 @@ const MARK: &str = "<!-- defaults of ";
 
 macro_rules! every_table {
     ($($name:ident)*) => {
-        &[$((stringify!($name), <tables::$name as Table>::KEYS, || drop(tables::$name::default()))),*]
+        &[$((stringify!($name), <tables::$name as Table>::KEYS, || { let _ = tables::$name::default(); })),*]
     };
 }
 
-/// Every declared table: its name, its keys, and what makes an empty one.
-const TABLES: &[(&str, &[Key], fn())] = every_table!(
+/// A table: its name, its keys, and what makes an empty one.
+type DeclaredTable = (&'static str, &'static [Key], fn());
+
+/// Every declared table.
+const TABLES: &[DeclaredTable] = every_table!(
     RawConfig Server Tls Limits Admin State Events Guard Traffic Zones AccessEntry Resolver Geo Network Region Check Damping
     Expect JsonExpect HeaderFile Service TtlRange Endpoint Fence FenceClients
 );

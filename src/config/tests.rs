@@ -555,10 +555,7 @@ fn headers_of_requests_are_checked_and_never_shown() {
     let mistake = |headers: &str| rendered(&parse(&check(headers), &file).unwrap_err()).join("\n");
     for (headers, part) in [
         ("{ \"a b\" = \"x\" }", "\"a b\" is no name of a header"),
-        (
-            "{ host = \"x\" }",
-            "the TargetHost header is what `host` says",
-        ),
+        ("{ host = \"x\" }", "the Host header is what `host` says"),
         (
             "{ Content-Length = \"1\" }",
             "the header content-length belongs to the protocol",
@@ -1359,15 +1356,15 @@ fn the_schema_describes_every_key_and_refuses_others() {
         }
     }
     assert_eq!(
-        schema["$defs"]["RegionConfig"]["properties"]["bias"]["minimum"],
+        schema["$defs"]["Region"]["properties"]["bias"]["minimum"],
         -99
     );
     assert_eq!(
-        schema["$defs"]["ServiceConfig"]["required"],
+        schema["$defs"]["Service"]["required"],
         serde_json::json!(["name", "endpoints"])
     );
     assert_eq!(
-        schema["$defs"]["ServiceConfig"]["properties"]["order"]["enum"][0],
+        schema["$defs"]["Service"]["properties"]["order"]["enum"][0],
         "nearest"
     );
 }

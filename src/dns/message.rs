@@ -6,7 +6,8 @@
 
 use super::RecordType;
 use super::edns::OPTION_PADDING;
-use super::query::{HEADER, SkippedRecord, TYPE_AND_CLASS};
+use super::query::{SkippedRecord, TYPE_AND_CLASS};
+use super::rcode::HEADER;
 use super::reply::Section;
 use super::wire::WireReader;
 

@@ -8,13 +8,12 @@
 //! it allocates and clears nothing per query.
 
 use super::edns::Edns;
+use super::rcode::{HEADER, Rcode};
 use super::refusal::{Reject, RepeatedParts, refuse_malformed};
 use super::tsig::TsigRecord;
 use super::wire::WireReader;
 use super::{CLASS_IN, RecordType, name};
 
-/// Header octets (RFC 1035 section 4.1.1).
-pub const HEADER: usize = 12;
 /// The fixed bits of QDCOUNT, ANCOUNT, NSCOUNT and ARCOUNT in a query: one question, no answer,
 /// fewer than 32 records in each of the other sections.
 const COUNTS: u64 = 0x0001_0000_0000_0000;
@@ -27,32 +26,6 @@ pub(super) const TYPE_AND_CLASS: usize = 4;
 const LANE: usize = 16;
 /// Room for a name and for the rest of its last lane.
 const ROOM: usize = name::MAX_NAME + LANE;
-
-/// The response codes that this server sends (IANA "DNS RCODEs").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u16)]
-pub enum Rcode {
-    /// 0
-    NoError = 0,
-    /// 1
-    FormErr = 1,
-    /// 2
-    ServFail = 2,
-    /// 3
-    NxDomain = 3,
-    /// 4
-    NotImp = 4,
-    /// 5
-    Refused = 5,
-    /// 6
-    YxDomain = 6,
-    /// 9: the query is signed with an unknown key (RFC 8945 section 5.2.1).
-    NotAuth = 9,
-    /// 16: unsupported EDNS version; its upper bits need an OPT record (RFC 6891 section 6.1.3).
-    BadVers = 16,
-    /// 23: the server cookie is not valid (RFC 7873 section 8); needs an OPT record too.
-    BadCookie = 23,
-}
 
 /// A well-formed query of opcode QUERY with one question.
 #[derive(Debug)]

@@ -4,7 +4,8 @@
 //! queries was refused. It has an OPT record if the query has one, with DO copied.
 
 use super::RecordType;
-use super::query::{HEADER, Rcode, SearchName, SkippedRecord, opcode, read_question};
+use super::query::{SearchName, SkippedRecord, opcode, read_question};
+use super::rcode::{HEADER, Rcode};
 use super::reply::Reply;
 use super::reply_opt::ReplyOpt;
 use super::tsig::TsigRecord;

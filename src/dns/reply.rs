@@ -4,7 +4,7 @@
 //! [`Reply::finish`] writes that record and the header. Owner names are compression pointers to
 //! names that the reply already has.
 
-use super::query::{HEADER, Rcode};
+use super::rcode::{HEADER, Rcode};
 use super::reply_opt::{ExtendedError, ReplyOpt};
 use super::{CLASS_IN, RecordType};
 

@@ -8,7 +8,7 @@ use super::cookie::{self, OPTION_COOKIE};
 use super::edns::{
     ClientSubnet, Edns, OPTION_CLIENT_SUBNET, OPTION_EXTENDED_ERROR, OPTION_KEEPALIVE, OPTION_NSID,
 };
-use super::query::Rcode;
+use super::rcode::Rcode;
 use super::{RecordType, UDP_PAYLOAD};
 
 /// Octets of an OPT record without options.

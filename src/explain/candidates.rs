@@ -6,12 +6,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::SWITCHED_OFF;
 use super::service::ExplainedView;
 use crate::catalog::availability::RegionAvailability;
 use crate::catalog::services::ViewRegion;
 use crate::config::RegionId;
 use crate::steering::{MeasuredCandidate, RegionOrder, Share};
+
+/// The reason of a region that is taken as down for a what-if question.
+pub const SWITCHED_OFF: &str = "is switched off in this what-if";
 
 /// One region of a service as one client sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::coverage::is_counted;
 use super::facts::percent_of;
+use super::side::position_or_push;
 use super::split::RegionSplit;
 use super::sweep::sweep;
 use super::traffic::NotedTraffic;
@@ -296,13 +297,4 @@ impl ComparedView {
         }
         pairs
     }
-}
-
-/// The position of a name in the list, which it is added to if it is new.
-pub(super) fn position_or_push(names: &mut Vec<String>, name: &str) -> usize {
-    if let Some(position) = names.iter().position(|known| known == name) {
-        return position;
-    }
-    names.push(name.to_owned());
-    names.len() - 1
 }

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use super::compare::position_or_push;
 use super::fate::ClassSplit;
 use super::split::RegionSplit;
 use crate::catalog::Catalog;
@@ -130,4 +129,13 @@ fn region(
         bias: candidate.map_or(0, |candidate| candidate.bias.percent()),
         capacity: listed.and_then(|region| region.capacity),
     }
+}
+
+/// The position of a name in the list, which it is added to if it is new.
+pub(super) fn position_or_push(names: &mut Vec<String>, name: &str) -> usize {
+    if let Some(position) = names.iter().position(|known| known == name) {
+        return position;
+    }
+    names.push(name.to_owned());
+    names.len() - 1
 }

@@ -20,11 +20,13 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 use super::bounded::BoundedStream;
+use super::certificate;
 use super::expect::AnswerBody;
+use super::observation::Stopwatch;
 use super::reasons::root_cause;
 use super::shortage::ProbeError;
+use super::tls::TrustStore;
 use super::tls::{AlpnProtocol, server_name};
-use super::{Stopwatch, TrustStore, certificate};
 use crate::health::check::CheckTls;
 
 /// A stream in both directions.

@@ -9,8 +9,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::UdpSocket;
 
+use super::observation::{Observation, Stopwatch};
 use super::shortage::ProbeError;
-use super::{Observation, Stopwatch};
 use crate::dns::CLASS_IN;
 use crate::health::check::DnsCheck;
 

@@ -15,7 +15,7 @@ use tokio::io::AsyncReadExt;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::runtime::Handle;
 
-use super::Observation;
+use super::observation::Observation;
 use super::shortage::{ProbeError, Shortage, ShortageKind};
 use super::supervisor::{self, ProgramOutcome};
 use crate::health::check::ExecCheck;

@@ -10,7 +10,8 @@ use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::Value;
 
-use super::{Observation, load};
+use super::load;
+use super::observation::Observation;
 use crate::health::check::HttpExpectation;
 use crate::health::machine::ProbeResult;
 

@@ -11,9 +11,10 @@ use hyper::header::{CONTENT_TYPE, TE};
 use hyper::{Request, StatusCode};
 
 use super::connection::{HttpAnswer, describe, exchange_http2, open};
+use super::observation::{Observation, Stopwatch};
 use super::shortage::ProbeError;
 use super::tls::AlpnProtocol;
-use super::{Observation, Stopwatch, TrustStore};
+use super::tls::TrustStore;
 use crate::health::check::GrpcCheck;
 
 /// Makes the call and judges the answer.

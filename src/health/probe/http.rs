@@ -12,9 +12,10 @@ use hyper::header::{ACCEPT, HOST, USER_AGENT};
 
 use super::connection::{describe, exchange_http1, open};
 use super::expect::{ReceivedAnswer, judge};
+use super::observation::{Observation, Stopwatch};
 use super::shortage::ProbeError;
 use super::tls::AlpnProtocol;
-use super::{Observation, Stopwatch, TrustStore};
+use super::tls::TrustStore;
 use crate::health::check::{HttpCheck, HttpMethod};
 
 /// Sends the request and judges the answer. Redirects are not followed.

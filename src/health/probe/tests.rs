@@ -1,5 +1,6 @@
 //! Probes of well-behaved, broken and hostile endpoints. Each is a small server on loopback.
 
+use crate::health::machine::ProbeResult;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
