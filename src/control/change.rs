@@ -30,7 +30,7 @@ use crate::health::timeline::HealthChange;
 use crate::resolve::KnownNames;
 
 /// Where a reply goes.
-pub type Reply<T> = oneshot::Sender<T>;
+pub type ChangeReply<T> = oneshot::Sender<T>;
 
 /// Something that happened outside, or that somebody wants.
 pub enum Change {
@@ -41,14 +41,14 @@ pub enum Change {
         /// How long ago they were written down.
         gap: Duration,
         /// Told when it is done.
-        reply: Reply<()>,
+        reply: ChangeReply<()>,
     },
     /// A reload has read everything and was not refused.
     Reload {
         /// What was read.
         draft: Box<ReloadDraft>,
         /// Told when it is served.
-        reply: Reply<()>,
+        reply: ChangeReply<()>,
     },
     /// Probe these beside what is served.
     Probe {
@@ -57,7 +57,7 @@ pub enum Change {
         /// Why.
         account: ProbeAccount,
         /// Told when their probes have begun.
-        reply: Reply<()>,
+        reply: ChangeReply<()>,
     },
     /// Services were compiled and their new endpoints probed.
     Built(Box<BuiltServices>),
@@ -66,7 +66,7 @@ pub enum Change {
     /// Probes have found something new.
     Observed {
         /// Told when it is published.
-        reply: Reply<()>,
+        reply: ChangeReply<()>,
     },
     /// Names have resolved to something else.
     Resolved {
@@ -75,14 +75,14 @@ pub enum Change {
         /// What to keep for the time after a restart, if it changed.
         kept: Option<Vec<KeptName>>,
         /// Told the edition that services must be compiled with.
-        reply: Reply<u64>,
+        reply: ChangeReply<u64>,
     },
     /// An operator gives an override.
     Override {
         /// The override.
         order: Override,
         /// Told what became of it.
-        reply: Reply<Result<PendingChange, ChangeRefusal>>,
+        reply: ChangeReply<Result<PendingChange, ChangeRefusal>>,
     },
     /// An operator lifts an override.
     Lift {
@@ -93,14 +93,14 @@ pub enum Change {
         /// Who lifts it.
         by: String,
         /// Told what became of it.
-        reply: Reply<Result<PendingChange, ChangeRefusal>>,
+        reply: ChangeReply<Result<PendingChange, ChangeRefusal>>,
     },
     /// An endpoint begins or renews a lease.
     Lease {
         /// The lease.
         lease: Lease,
         /// Told what became of it.
-        reply: Reply<Result<PendingChange, ChangeRefusal>>,
+        reply: ChangeReply<Result<PendingChange, ChangeRefusal>>,
     },
     /// A lease is given up.
     EndLease {
@@ -109,17 +109,17 @@ pub enum Change {
         /// Who gives it up.
         by: String,
         /// Told what became of it.
-        reply: Reply<Result<PendingChange, ChangeRefusal>>,
+        reply: ChangeReply<Result<PendingChange, ChangeRefusal>>,
     },
     /// A second has passed: what moves with time is worked out again.
     Tick {
         /// Told when it is published.
-        reply: Reply<()>,
+        reply: ChangeReply<()>,
     },
     /// A second has passed: overrides and leases end that have run out.
     Expire {
         /// Told what has ended.
-        reply: Reply<Ended>,
+        reply: ChangeReply<Ended>,
     },
     /// The blocks of a snapshot were widened.
     Widened {
@@ -223,16 +223,16 @@ pub struct KeptFile {
 )]
 pub enum Answer {
     /// It is done.
-    Done(Reply<()>),
+    Done(ChangeReply<()>),
     /// An edition of the inputs will be compiled.
-    Edition(Reply<u64>, u64),
+    Edition(ChangeReply<u64>, u64),
     /// A change was made or refused.
     Made(
-        Reply<Result<PendingChange, ChangeRefusal>>,
+        ChangeReply<Result<PendingChange, ChangeRefusal>>,
         Result<PendingChange, ChangeRefusal>,
     ),
     /// These have ended.
-    Ended(Reply<Ended>, Ended),
+    Ended(ChangeReply<Ended>, Ended),
     /// All was handed to the keeper.
     Handed(SyncSender<()>),
 }

@@ -26,7 +26,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 
 use super::book::OverrideBook;
 use super::build::{BuildJob, LoadedFiles};
-use super::change::{Action, Change, Effects, KeptFile, Observations, Reply, StepFacts};
+use super::change::{Action, Change, ChangeReply, Effects, KeptFile, Observations, StepFacts};
 use super::clock::ClockReading;
 use super::events::EventLog;
 use super::inputs::Derived;
@@ -159,7 +159,10 @@ impl Controller {
     ///
     /// # Errors
     /// Too many changes wait already, or the step panicked.
-    pub async fn call<T>(&self, change: impl FnOnce(Reply<T>) -> Change) -> Result<T, NotDone> {
+    pub async fn call<T>(
+        &self,
+        change: impl FnOnce(ChangeReply<T>) -> Change,
+    ) -> Result<T, NotDone> {
         let _permit = self.calls.try_acquire().map_err(|_| NotDone::Busy(NAME))?;
         self.ask(change).await
     }
@@ -168,7 +171,10 @@ impl Controller {
     ///
     /// # Errors
     /// The step panicked, or the queue is full all the same.
-    pub async fn ask<T>(&self, change: impl FnOnce(Reply<T>) -> Change) -> Result<T, NotDone> {
+    pub async fn ask<T>(
+        &self,
+        change: impl FnOnce(ChangeReply<T>) -> Change,
+    ) -> Result<T, NotDone> {
         let (reply, result) = oneshot::channel();
         match self.queue.try_send(change(reply)) {
             Ok(()) => result.await.map_err(|_| NotDone::Panicked(NAME)),
@@ -180,7 +186,10 @@ impl Controller {
     ///
     /// # Errors
     /// The step panicked.
-    pub fn ask_and_wait<T>(&self, change: impl FnOnce(Reply<T>) -> Change) -> Result<T, NotDone> {
+    pub fn ask_and_wait<T>(
+        &self,
+        change: impl FnOnce(ChangeReply<T>) -> Change,
+    ) -> Result<T, NotDone> {
         let (reply, result) = oneshot::channel();
         self.send(change(reply));
         result.blocking_recv().map_err(|_| NotDone::Panicked(NAME))

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::build::{BuildJob, BuiltServices, LoadedFiles, ReloadDraft};
-use super::change::{Action, Answer, Change, Effects, Reply, StepFacts};
+use super::change::{Action, Answer, Change, ChangeReply, Effects, StepFacts};
 use super::clock::ClockReading;
 use super::effect::EffectiveOverrides;
 use super::inputs::{ControlInputs, Derived, derive};
@@ -58,7 +58,7 @@ pub struct ControlState {
     /// The edition of the services that are served.
     compiled: u64,
     /// A reload that waits for the build that is under way.
-    waiting: Option<(Box<ReloadDraft>, Reply<()>)>,
+    waiting: Option<(Box<ReloadDraft>, ChangeReply<()>)>,
 }
 
 impl ControlState {
@@ -238,7 +238,7 @@ impl ControlState {
     fn reload(
         &mut self,
         draft: Box<ReloadDraft>,
-        reply: Reply<()>,
+        reply: ChangeReply<()>,
         now: ClockReading,
         effects: &mut Effects,
     ) {

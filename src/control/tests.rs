@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::book::OverrideBook;
 use super::build::LoadedFiles;
-use super::change::{Action, Change, Observations, Reply, StepFacts};
+use super::change::{Action, Change, ChangeReply, Observations, StepFacts};
 use super::clock::{BootTime, ClockReading};
 use super::inputs::{ControlInputs, Derived};
 use super::leases::LeaseTable;
@@ -344,7 +344,7 @@ impl Play {
     }
 
     /// Takes a change in as the controller does.
-    fn step(&mut self, change: impl FnOnce(Reply<()>) -> Change) {
+    fn step(&mut self, change: impl FnOnce(ChangeReply<()>) -> Change) {
         let (reply, mut done) = tokio::sync::oneshot::channel();
         let elapsed = self.now();
         let health = self.monitor.health();

