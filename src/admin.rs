@@ -2,7 +2,7 @@
 //!
 //! The API runs on a thread of its own, so no admin call can delay a DNS answer. That thread never
 //! blocks, so `/healthz` always answers at once. Slow work happens elsewhere: the threads of
-//! `read_threads` look things up, and [`Control`] carries out overrides and reloads.
+//! `read_threads` look things up, and `Control` carries out overrides and reloads.
 //!
 //! A call passes, in this order, the connection limit (`listener`), the Host check (`host_check`)
 //! and the limits on time and on calls per address (`routes`). A call that changes state also

@@ -3,8 +3,8 @@
 //! ```text
 //! text --toml--> document --tables, values--> the file as written --truth--> Config
 //! ```
-//! Four folders, each of which uses only those before it: [`document`] reads TOML and collects mistakes, [`values`] says how
-//! single values are written, [`tables`] declares every key with its default, and [`truth`] resolves names and checks what
+//! Four folders, each of which uses only those before it: `document` reads TOML and collects mistakes, [`values`] says how
+//! single values are written, `tables` declares every key with its default, and `truth` resolves names and checks what
 //! goes together. Every step adds its mistakes to one report, so that one run tells all of them. The unit tests of this room
 //! go through [`parse`], as a user does, and are in `tests.rs`; a file that has rules of its own tests them at its end.
 

@@ -1,7 +1,7 @@
 //! Zones: RFC 1035 master files, read and checked.
 //!
-//! [`load`] reads one file or every `*.zone` of a folder. Text becomes words ([`scanner`]), words become records
-//! ([`read`]), record data becomes wire format ([`data`]), and [`check`] tests whether the records make sense
+//! `load` reads one file or every `*.zone` of a folder. Text becomes words (`scanner`), words become records
+//! (`read`), record data becomes wire format (`data`), and `check` tests whether the records make sense
 //! together. All mistakes of all files are reported at once, each with its file, line and column. The result is
 //! plain data in canonical order; `catalog` compiles it for answering.
 

@@ -2,7 +2,7 @@
 //!
 //! What ends after a while has a [`Deadline`] on `CLOCK_BOOTTIME`: nobody can set that clock, and it goes on while the
 //! machine is suspended, which the monotonic clock of the standard library does not. The wall clock is read for people, who
-//! want to know that a drain ends at 14:05, and to bridge the time between two boots of a machine. A [`Stamp`] in a file
+//! want to know that a drain ends at 14:05, and to bridge the time between two boots of a machine. A `Stamp` in a file
 //! says when the file was written by both clocks; after a restart in the same boot the time between is exact, and after
 //! another boot it is what the wall clock says, never less than nothing.
 //!
@@ -123,7 +123,7 @@ impl EndTime {
         }
     }
 
-    /// The deadline of something that was written down before a restart. `gap`: how long ago, as [`Stamp::gap`] has it.
+    /// The deadline of something that was written down before a restart. `gap`: how long ago, as `Stamp::gap` has it.
     /// Files of before there were stamps have the time of the wall clock alone.
     pub fn deadline(&self, gap: Option<Duration>, now: &ClockReading) -> Option<Deadline> {
         let left = match (self.seconds_left, gap, self.until) {

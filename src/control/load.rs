@@ -139,7 +139,7 @@ impl std::fmt::Display for ConfigOrigin {
 const ATTEMPTS: u32 = 3;
 
 impl ConfigOrigin {
-    /// [`Origin::load`] of files that nobody is writing just now: it waits until the youngest was left alone for
+    /// `Origin::load` of files that nobody is writing just now: it waits until the youngest was left alone for
     /// [`QUIET`], and reads all of them again if one was not. What is half written is neither served nor called wrong
     /// while there is something to be served on.
     ///
@@ -182,7 +182,7 @@ impl ConfigOrigin {
     }
 }
 
-/// [`Origin::load`] of a file.
+/// `Origin::load` of a file.
 pub fn load(file: &Path, before: Option<&AtlasCache>) -> Result<LoadedState, Vec<String>> {
     ConfigOrigin::File(file.to_owned()).load(before)
 }

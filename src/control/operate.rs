@@ -1,6 +1,6 @@
 //! What operators and endpoints ask for: overrides and leases.
 //!
-//! Each call hands a [`Change`] to the controller. It returns once the change is in force and on disk, or says why it is
+//! Each call hands a `Change` to the controller. It returns once the change is in force and on disk, or says why it is
 //! not. None of them waits for a reload.
 
 use std::sync::Arc;

@@ -59,13 +59,13 @@ pub enum OverrideAction {
 /// The orders that one subject can be under beside each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum OverrideKind {
-    /// [`Demand::Drain`]
+    /// `Demand::Drain`
     Drain,
-    /// [`Demand::ForceUp`] and [`Demand::ForceDown`]
+    /// `Demand::ForceUp` and `Demand::ForceDown`
     Force,
-    /// [`Demand::Weight`]
+    /// `Demand::Weight`
     Weight,
-    /// [`Demand::Shift`]
+    /// `Demand::Shift`
     Shift,
 }
 

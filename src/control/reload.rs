@@ -2,7 +2,7 @@
 //!
 //! A reload is read on the thread for reloads, which may hang on a mount or wait for a name server. There it resolves the
 //! names of the new configuration, compiles its services, asks the guard, and probes its endpoints for the first time. Only
-//! then it becomes a [`Change::Reload`], which the controller serves. One reload runs at a time; nothing else waits for it.
+//! then it becomes a `Change::Reload`, which the controller serves. One reload runs at a time; nothing else waits for it.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};

@@ -137,7 +137,7 @@ impl Watchdog {
 }
 
 /// Which parts have not turned for longer than they may. `turns` are the moments of their last turns, in the order of
-/// [`Part::ALL`]; `None`: it need not turn.
+/// `Part::ALL`; `None`: it need not turn.
 pub fn stuck(turns: [Option<Duration>; WatchedPart::ALL.len()], now: Duration) -> Vec<StuckPart> {
     let mut stuck = Vec::new();
     for (part, turn) in WatchedPart::ALL.into_iter().zip(turns) {

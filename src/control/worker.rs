@@ -3,7 +3,7 @@
 //! Each kind of work (reloads, orders, what is looked up for people, ...) has threads of its own. They are made when the
 //! server starts: one that cannot be made is an error of the start, never a panic later. What waits for a thread is
 //! bounded, and what finds no room is told so at once. Work that panics is reported to whoever waits for it, and its
-//! thread goes on. The threads end with their [`Workers`], after what they are doing; nobody waits for that, since a
+//! thread goes on. The threads end with their `Workers`, after what they are doing; nobody waits for that, since a
 //! disk or a mount may hang for ever.
 
 use std::fmt;

@@ -4,7 +4,7 @@
 //! stream can hold up or end a server by what it does with its log.
 //!
 //! What is logged may come from outside. On a terminal each field is escaped before it is put into the line, since the
-//! line has colours of ours ([`write_field`]); JSON has none, so the finished line is escaped as a whole ([`JsonLines`]).
+//! line has colours of ours (`write_field`); JSON has none, so the finished line is escaped as a whole (`JsonLines`).
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};

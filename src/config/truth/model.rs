@@ -159,7 +159,7 @@ pub struct GeoConfig {
     pub databases: Vec<PathBuf>,
     /// What to make of country-only records.
     pub coarse_points: CoarsePoints,
-    /// Default of [`Service::client_subnet`].
+    /// Default of `Service::client_subnet`.
     pub client_subnet: bool,
     /// The operator's own word, in the order written; a longer prefix wins over a shorter one, a later entry over
     /// an earlier one of the same length.

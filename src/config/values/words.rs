@@ -1,6 +1,6 @@
 //! Values that are one of a few words, such as `order = "nearest"`.
 //!
-//! [`Word`] lists the words of a type, and [`Choice`] reads one of them. The list is the only place where a word is written:
+//! `Word` lists the words of a type, and `Choice` reads one of them. The list is the only place where a word is written:
 //! the reader, the schema and the messages take it from there.
 
 use schemars::{Schema, json_schema};
