@@ -63,10 +63,10 @@ fn is_temporary(name: &str) -> bool {
 }
 
 fn write_new(path: &Path, octets: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = match make(path, mode) {
+    let mut file = match create_new(path, mode) {
         // An earlier process had the same id, or another program created the file.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            fs::remove_file(path).and_then(|()| make(path, mode))?
+            fs::remove_file(path).and_then(|()| create_new(path, mode))?
         }
         made => made?,
     };
@@ -74,8 +74,11 @@ fn write_new(path: &Path, octets: &[u8], mode: u32) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Creates a file with `O_CREAT | O_EXCL | O_NOFOLLOW`.
-fn make(path: &Path, mode: u32) -> io::Result<File> {
+/// Creates a file where none is, with this mode less the umask (`O_CREAT | O_EXCL | O_NOFOLLOW`).
+///
+/// # Errors
+/// Something is there already, or what the system says.
+pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
     OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -3,12 +3,13 @@
 //! A command writes all of its files or none of them, and never overwrites an existing one. A file
 //! with a secret is readable only by its owner from the moment it exists.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::rand::GetRandomFlags;
+
+use crate::disk;
 
 /// Random octets in a token.
 const TOKEN_OCTETS: usize = 32;
@@ -51,12 +52,7 @@ impl NewFile {
             fs::create_dir_all(folder)?;
         }
         let mode = if self.is_secret { 0o600 } else { 0o666 };
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(mode)
-            .open(&self.path)?
-            .write_all(self.text.as_bytes())
+        disk::create_new(&self.path, mode)?.write_all(self.text.as_bytes())
     }
 }
 

@@ -35,11 +35,8 @@ impl QueryParameter {
         about: &'static str,
     ) -> QueryParameter {
         QueryParameter {
-            name,
             needed: true,
-            many: false,
-            form,
-            about,
+            ..QueryParameter::optional(name, form, about)
         }
     }
 
@@ -65,11 +62,8 @@ impl QueryParameter {
         about: &'static str,
     ) -> QueryParameter {
         QueryParameter {
-            name,
-            needed: false,
             many: true,
-            form,
-            about,
+            ..QueryParameter::optional(name, form, about)
         }
     }
 }

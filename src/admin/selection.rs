@@ -15,58 +15,44 @@ const MOST_PAGE: u64 = 10_000;
 
 /// What can stand in the query.
 pub const PARAMETERS: &[QueryParameter] = &[
-    QueryParameter {
-        name: "service",
-        needed: false,
-        many: true,
-        form: ParameterForm::Named,
-        about: "This service alone; can be repeated",
-    },
-    QueryParameter {
-        name: "region",
-        needed: false,
-        many: false,
-        form: ParameterForm::Named,
-        about: "This region of each service alone",
-    },
-    QueryParameter {
-        name: "down",
-        needed: false,
-        many: false,
-        form: ParameterForm::Words(&["true", "false"]),
-        about: "true: only services that are not well",
-    },
-    QueryParameter {
-        name: "endpoints",
-        needed: false,
-        many: false,
-        form: ParameterForm::Words(&["all", "troubled", "none"]),
-        about: "Whose endpoints are listed: all; troubled: those of services that are not well; none. all if absent",
-    },
-    QueryParameter {
-        name: "rules",
-        needed: false,
-        many: false,
-        form: ParameterForm::Words(&["true", "false"]),
-        about: "true: also how each service decides; only of those that `service` names",
-    },
-    QueryParameter {
-        name: "limit",
-        needed: false,
-        many: false,
-        form: ParameterForm::Whole {
+    QueryParameter::repeated(
+        "service",
+        ParameterForm::Named,
+        "This service alone; can be repeated",
+    ),
+    QueryParameter::optional(
+        "region",
+        ParameterForm::Named,
+        "This region of each service alone",
+    ),
+    QueryParameter::optional(
+        "down",
+        ParameterForm::Words(&["true", "false"]),
+        "true: only services that are not well",
+    ),
+    QueryParameter::optional(
+        "endpoints",
+        ParameterForm::Words(&["all", "troubled", "none"]),
+        "Whose endpoints are listed: all; troubled: those of services that are not well; none. all if absent",
+    ),
+    QueryParameter::optional(
+        "rules",
+        ParameterForm::Words(&["true", "false"]),
+        "true: also how each service decides; only of those that `service` names",
+    ),
+    QueryParameter::optional(
+        "limit",
+        ParameterForm::Whole {
             least: 1,
             most: MOST_PAGE,
         },
-        about: "At most so many services; all if absent",
-    },
-    QueryParameter {
-        name: "after",
-        needed: false,
-        many: false,
-        form: ParameterForm::Named,
-        about: "The services after this one: `next` of the last page",
-    },
+        "At most so many services; all if absent",
+    ),
+    QueryParameter::optional(
+        "after",
+        ParameterForm::Named,
+        "The services after this one: `next` of the last page",
+    ),
 ];
 
 /// Which part of the status is wanted.

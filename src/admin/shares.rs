@@ -27,48 +27,24 @@ use crate::foresight::{ForecastRequest, NotedTraffic, PlannedChange, ShareBasis,
 const KEPT: usize = 32;
 /// What can stand in the query.
 pub const PARAMETERS: &[QueryParameter] = &[
-    QueryParameter {
-        name: "name",
-        needed: true,
-        many: false,
-        form: ParameterForm::Name,
-        about: "The service",
-    },
-    QueryParameter {
-        name: "type",
-        needed: false,
-        many: false,
-        form: ParameterForm::Words(&["A", "AAAA"]),
-        about: "A if absent",
-    },
-    QueryParameter {
-        name: "over",
-        needed: false,
-        many: false,
-        form: ParameterForm::Words(&["addresses", "population", "traffic"]),
-        about: "What shares are parts of; addresses if absent",
-    },
-    QueryParameter {
-        name: "down",
-        needed: false,
-        many: true,
-        form: ParameterForm::Named,
-        about: "A region to be taken as down",
-    },
-    QueryParameter {
-        name: "weight",
-        needed: false,
-        many: true,
-        form: ParameterForm::Weight,
-        about: "REGION=N: a region with another weight",
-    },
-    QueryParameter {
-        name: "bias",
-        needed: false,
-        many: true,
-        form: ParameterForm::Bias,
-        about: "REGION=N: a region with another bias, per cent",
-    },
+    QueryParameter::needed("name", ParameterForm::Name, "The service"),
+    QueryParameter::optional("type", ParameterForm::Words(&["A", "AAAA"]), "A if absent"),
+    QueryParameter::optional(
+        "over",
+        ParameterForm::Words(&["addresses", "population", "traffic"]),
+        "What shares are parts of; addresses if absent",
+    ),
+    QueryParameter::repeated("down", ParameterForm::Named, "A region to be taken as down"),
+    QueryParameter::repeated(
+        "weight",
+        ParameterForm::Weight,
+        "REGION=N: a region with another weight",
+    ),
+    QueryParameter::repeated(
+        "bias",
+        ParameterForm::Bias,
+        "REGION=N: a region with another bias, per cent",
+    ),
 ];
 
 /// The query of a forecast.

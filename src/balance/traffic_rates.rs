@@ -170,7 +170,8 @@ mod tests {
 
     #[test]
     fn what_a_region_loses_is_moved_and_what_it_wins_is_not() {
-        let rates = ByRegion::from_iter([vec![100.0, 40.0]]);
+        let mut rates = ByRegion::new();
+        rates.push_service(vec![100.0, 40.0]);
         let all = availability([1.0, 1.0]);
         let lost = |before: &Availability, after: &Availability| {
             moved(&rates, before, after).service(0).to_vec()

@@ -45,8 +45,6 @@ pub struct LiveView {
     pub pools: Box<[Option<EndpointPool>]>,
     /// Their record data, by position and by index into the pool.
     pub data: Box<[Box<[EndpointData]>]>,
-    /// Their indices in the view's list, by position and by index into the pool.
-    pub listed: Box<[Box<[usize]>]>,
 }
 
 impl LiveState {

@@ -17,14 +17,20 @@ use crate::resolve::KnownNames;
 pub struct ReloadDraft {
     /// The configuration as the file has it.
     pub base: Arc<Config>,
-    /// The addresses of its names.
-    pub names: Arc<KnownNames>,
     /// What it came to with the overrides and leases of that moment.
     pub derived: Derived,
     /// Compiled from `base`.
     pub plain: Snapshot,
     /// Compiled from `derived`; `None`: that is the same.
     pub overlaid: Option<Snapshot>,
+    /// What it brings besides services.
+    pub rest: DraftRest,
+}
+
+/// What a reload brings besides services.
+pub struct DraftRest {
+    /// The addresses of its names.
+    pub names: Arc<KnownNames>,
     /// What else was read.
     pub files: LoadedFiles,
     /// The new state directory; `None`: it stays.

@@ -146,9 +146,7 @@ impl Change {
                 | Change::BuildFailed
         )
     }
-}
 
-impl Change {
     /// Whether the step keeps verdicts.
     pub fn needs_verdicts(&self) -> bool {
         matches!(

@@ -184,7 +184,7 @@ fn differences(old: &Catalog, new: &Catalog) -> Vec<RecordDifference> {
     found
 }
 
-/// The RRsets of a World that the other one has not (`missing`), and, of the new one, those that it has otherwise.
+/// The RRsets of a catalog that the other one has not (`missing`), and, of the new one, those that it has otherwise.
 fn one_way(
     here: &Catalog,
     there: &Catalog,

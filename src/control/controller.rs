@@ -200,9 +200,7 @@ impl Controller {
         // The thread outlives this.
         let _ = self.queue.send(change);
     }
-}
 
-impl Controller {
     /// Hands in a change if there is room, without waiting for anything; whether there was.
     pub fn offer(&self, change: Change) -> bool {
         self.queue.try_send(change).is_ok()

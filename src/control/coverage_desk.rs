@@ -47,7 +47,7 @@ impl CoverageDesk {
         })
     }
 
-    /// Counts the clients of every service of a World.
+    /// Counts the clients of every service of a catalog.
     pub(super) fn count_all(&self, catalog: &Catalog) {
         for view in catalog
             .services

@@ -71,7 +71,7 @@ pub fn refusal_of(limit: f64, moves: &[ServiceMove]) -> Option<String> {
     ))
 }
 
-/// The changes of coverage from one World to another with everything up.
+/// The changes of coverage from one catalog to another with everything up.
 ///
 /// # Errors
 /// A sentence: `traffic` cannot be read.

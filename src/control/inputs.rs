@@ -38,8 +38,11 @@ pub struct ControlInputs {
 
 impl ControlInputs {
     /// The inputs of a server that has resolved and probed nothing yet.
-    pub fn new(base: Arc<Config>, book: OverrideBook, leases: LeaseTable) -> ControlInputs {
-        let (book, leases) = (Arc::new(book), Arc::new(leases));
+    pub fn new(
+        base: Arc<Config>,
+        book: Arc<OverrideBook>,
+        leases: Arc<LeaseTable>,
+    ) -> ControlInputs {
         ControlInputs {
             base,
             book,

@@ -251,7 +251,7 @@ fn cookie_secrets(config: &Config) -> Result<Option<CookieSecrets>, String> {
     }
 }
 
-/// A World with everything up.
+/// A snapshot with everything up.
 ///
 /// # Errors
 /// Access is stated of a zone that is not there.

@@ -1,6 +1,6 @@
 //! Overlay: the configuration as written, with leased endpoints, the addresses of aliases and ordered weights laid over it.
 //!
-//! Everything after the configuration (probes, World, status) sees the result only, so none of it knows of leases.
+//! Everything after the configuration (probes, catalog, status) sees the result only, so none of it knows of leases.
 
 use std::collections::HashSet;
 use std::net::IpAddr;

@@ -1,7 +1,7 @@
 //! The steps that work out availability and publish it.
 //!
 //! Every step that may change where clients are sent ends in [`ControlState::refresh`]. It folds the results of probes,
-//! overrides and the memory of regions into availability, compiles the present from it and tells what changed. A new World
+//! overrides and the memory of regions into availability, compiles the live state from it and tells what changed. A new catalog
 //! is published only after the endpoints that are new in it have had their first result, so nobody is sent to an endpoint
 //! that was not seen to serve.
 
@@ -21,7 +21,7 @@ use crate::catalog::keys::ByRegion;
 use crate::resolve::KnownNames;
 
 impl ControlState {
-    /// Folds what is known and publishes it: in a new snapshot of the same World, or of the one in `loaded`. Returns how
+    /// Folds what is known and publishes it: in a new snapshot of the same catalog, or of the one in `loaded`. Returns how
     /// many answers per second go elsewhere by it, by the region that gave them.
     pub(super) fn refresh(
         &mut self,

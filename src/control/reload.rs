@@ -7,12 +7,11 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use super::build::{LoadedFiles, ReloadDraft, with_services};
+use super::build::{DraftRest, LoadedFiles, ReloadDraft, with_services};
 use super::change::Change;
 use super::clock::BootTime;
 use super::events::{EventDraft, EventTopic};
 use super::guard::{self, ConfirmedRisks};
-use super::identity::OfEach;
 use super::inputs::{ControlInputs, Derived};
 use super::load::{LoadedState, needs_restart, prints};
 use super::probed::ProbeAccount;
@@ -20,7 +19,6 @@ use super::reloads::ReloadResult;
 use super::running::{Control, FileMemory};
 use super::state_directory::StateDirectory;
 use super::targets::ProbePlan;
-use super::watched::{self, WatchedFiles};
 use super::worker::NotDone;
 use crate::config::Config;
 
@@ -127,14 +125,7 @@ impl Control {
             prints(&loaded.config)
         };
         self.meet_names(&loaded.config);
-        let memory = FileMemory {
-            databases,
-            identity: OfEach {
-                dns: loaded.identity.dns.prints.clone(),
-                admin: loaded.identity.admin.prints.clone(),
-            },
-            watched: WatchedFiles::of(watched::as_read(&loaded.files)),
-        };
+        let memory = FileMemory::of(&loaded, databases);
         let result = self.serve_loaded(loaded, config, confirmed);
         if result.is_ok() {
             *files = memory;
@@ -164,9 +155,7 @@ impl Control {
         let (state, names) = (self.state(), Arc::new(self.known_names()));
         let inputs = ControlInputs {
             names: names.clone(),
-            book: state.book.clone(),
-            leases: state.leases.clone(),
-            ..ControlInputs::new(Arc::new(base), Default::default(), Default::default())
+            ..ControlInputs::new(Arc::new(base), state.book.clone(), state.leases.clone())
         };
         let derived = Derived::first(&inputs, BootTime::now());
         let is_plain = Arc::ptr_eq(&inputs.base, &derived.config);
@@ -195,12 +184,14 @@ impl Control {
         let base = inputs.base;
         let draft = Box::new(ReloadDraft {
             base,
-            names,
             derived,
             plain,
             overlaid,
-            files,
-            state: directory,
+            rest: DraftRest {
+                names,
+                files,
+                state: directory,
+            },
         });
         self.controller
             .ask_and_wait(|reply| Change::Reload { draft, reply })

@@ -65,6 +65,20 @@ pub(super) struct FileMemory {
     pub(super) watched: WatchedFiles,
 }
 
+impl FileMemory {
+    /// The files that a load has read. `databases` were looked at before it.
+    pub(super) fn of(loaded: &LoadedState, databases: Vec<Option<FilePrint>>) -> FileMemory {
+        FileMemory {
+            databases,
+            identity: OfEach {
+                dns: loaded.identity.dns.prints.clone(),
+                admin: loaded.identity.admin.prints.clone(),
+            },
+            watched: WatchedFiles::of(watched::as_read(&loaded.files)),
+        }
+    }
+}
+
 impl Control {
     /// Takes charge of what was loaded first, and of what was kept before the restart.
     ///
@@ -76,6 +90,7 @@ impl Control {
         directory: Option<StateDirectory>,
     ) -> Result<Control, String> {
         let threads = WorkerThreads::start()?;
+        let files = FileMemory::of(&loaded, prints(&loaded.config));
         let shown = OfEach::<Arc<TlsIdentity>>::default();
         shown.dns.show(loaded.identity.dns.key);
         shown.admin.show(loaded.identity.admin.key);
@@ -87,21 +102,13 @@ impl Control {
             .clone()
             .unwrap_or_else(process::host_name);
         let (book, leases) = load_kept(directory.as_ref(), &clocks);
-        let inputs = ControlInputs::new(Arc::new(loaded.config), book, leases);
+        let inputs = ControlInputs::new(Arc::new(loaded.config), Arc::new(book), Arc::new(leases));
         let derived = Derived::first(&inputs, clocks.boot);
         let is_plain = Arc::ptr_eq(&inputs.base, &derived.config);
         let snapshot = if is_plain {
             loaded.snapshot
         } else {
             with_services(&loaded.snapshot, &derived.config)
-        };
-        let files = FileMemory {
-            databases: prints(&derived.config),
-            identity: OfEach {
-                dns: loaded.identity.dns.prints,
-                admin: loaded.identity.admin.prints,
-            },
-            watched: WatchedFiles::of(watched::as_read(&loaded.files)),
         };
         let read = LoadedFiles {
             atlas: loaded.atlas,

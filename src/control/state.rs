@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::build::{BuildJob, BuiltServices, LoadedFiles, ReloadDraft};
+use super::build::{BuildJob, BuiltServices, DraftRest, LoadedFiles, ReloadDraft};
 use super::change::{Action, Answer, Change, ChangeReply, Effects, StepFacts};
 use super::clock::ClockReading;
 use super::effect::EffectiveOverrides;
@@ -220,12 +220,7 @@ impl ControlState {
         } = built;
         if let Some((draft, reply)) = reload {
             let plain = snapshot.unwrap_or(draft.plain);
-            let rest = DraftRest {
-                names: draft.names,
-                files: draft.files,
-                state: draft.state,
-            };
-            self.install_reload(derived, plain, rest, now, effects);
+            self.install_reload(derived, plain, draft.rest, now, effects);
             effects.replies.push(Answer::Done(reply));
         } else {
             self.install(derived, snapshot, ProbeAccount::Change, now, effects);
@@ -248,7 +243,7 @@ impl ControlState {
         }
         let inputs = ControlInputs {
             base: draft.base.clone(),
-            names: draft.names.clone(),
+            names: draft.rest.names.clone(),
             ..self.inputs.clone()
         };
         let derived = derive(&inputs, &draft.derived, now.boot);
@@ -261,20 +256,8 @@ impl ControlState {
             self.start_build(job, ProbeAccount::Reload, effects);
             return;
         }
-        let ReloadDraft {
-            names,
-            plain,
-            overlaid,
-            files,
-            state,
-            ..
-        } = *draft;
-        let rest = DraftRest {
-            names,
-            files,
-            state,
-        };
-        self.install_reload(derived, overlaid.unwrap_or(plain), rest, now, effects);
+        let snapshot = draft.overlaid.unwrap_or(draft.plain);
+        self.install_reload(derived, snapshot, draft.rest, now, effects);
         effects.replies.push(Answer::Done(reply));
     }
 
@@ -341,13 +324,6 @@ impl ControlState {
             .serve(ProbeAccount::Change, &self.derived.plan.targets);
         effects.actions.push(Action::Probe(self.probed.union()));
     }
-}
-
-/// What a reload brings besides services.
-struct DraftRest {
-    names: Arc<crate::resolve::KnownNames>,
-    files: LoadedFiles,
-    state: Option<Option<StateDirectory>>,
 }
 
 /// The clock that regions come back by.

@@ -11,12 +11,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::book::OverrideBook;
 use super::build::LoadedFiles;
 use super::change::{Action, Change, ChangeReply, Observations, StepFacts};
 use super::clock::{BootTime, ClockReading};
 use super::inputs::{ControlInputs, Derived};
-use super::leases::LeaseTable;
 use super::load::AtlasCache;
 use super::state::ControlState;
 use super::targets::ProbePlan;
@@ -298,11 +296,7 @@ struct Play {
 
 impl Play {
     async fn begin(seed: u64, loaded: LoadedState, script: Script) -> Play {
-        let inputs = ControlInputs::new(
-            Arc::new(loaded.config),
-            OverrideBook::default(),
-            LeaseTable::default(),
-        );
+        let inputs = ControlInputs::new(Arc::new(loaded.config), Arc::default(), Arc::default());
         let derived = Derived::first(&inputs, BootTime::default());
         let files = LoadedFiles {
             atlas: loaded.atlas,

@@ -14,7 +14,7 @@ const LAYERS: [(&str, u8); 27] = [
     ("log_queue", 0),
     ("files", 0),
     ("net", 0),
-    ("new_files", 0),
+    ("new_files", 1),
     ("text", 0),
     ("terminal", 1),
     ("dns", 1),

@@ -197,7 +197,6 @@ impl LiveView {
             outcomes,
             pools: pools.into(),
             data: data.into(),
-            listed: live.into_iter().map(Vec::into_boxed_slice).collect(),
         })
     }
 }

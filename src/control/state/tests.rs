@@ -6,10 +6,9 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::control::ConfigOrigin;
-use crate::control::book::OverrideBook;
 use crate::control::build::with_services;
 use crate::control::clock::{BootTime, Deadline};
-use crate::control::leases::{Lease, LeaseTable};
+use crate::control::leases::Lease;
 use crate::control::orders::{Override, OverrideAction, OverrideKind, OverrideSubject};
 use crate::control::outcome::{Ended, PendingChange};
 use crate::steering::Share;
@@ -48,11 +47,7 @@ fn clocks(seconds: u64) -> ClockReading {
 impl Play {
     fn new() -> Play {
         let loaded = load(CONFIGURATION);
-        let inputs = ControlInputs::new(
-            Arc::new(loaded.config),
-            OverrideBook::default(),
-            LeaseTable::default(),
-        );
+        let inputs = ControlInputs::new(Arc::new(loaded.config), Arc::default(), Arc::default());
         let derived = Derived::first(&inputs, BootTime::default());
         let files = LoadedFiles {
             atlas: loaded.atlas,
@@ -171,16 +166,18 @@ impl Play {
         let is_plain = Arc::ptr_eq(&inputs.base, &derived.config);
         Box::new(ReloadDraft {
             base: inputs.base.clone(),
-            names: inputs.names.clone(),
             plain: load(configuration).snapshot,
             overlaid: (!is_plain).then(|| with_services(&loaded.snapshot, &derived.config)),
             derived,
-            files: LoadedFiles {
-                atlas: loaded.atlas,
-                prints: loaded.prints,
-                text: loaded.text,
+            rest: DraftRest {
+                names: inputs.names.clone(),
+                files: LoadedFiles {
+                    atlas: loaded.atlas,
+                    prints: loaded.prints,
+                    text: loaded.text,
+                },
+                state: None,
             },
-            state: None,
         })
     }
 
