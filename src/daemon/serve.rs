@@ -5,7 +5,9 @@
 //! are done, so no client is sent to an endpoint that was not seen healthy. The server runs until a
 //! signal or a successor ends it. The demo runs the same code with a built-in configuration.
 
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -284,20 +286,9 @@ async fn serve_until(
     succession: Option<&Succession>,
     signals: &Signals,
 ) -> End {
-    let give = || {
-        let mut sockets = server.sockets()?;
-        sockets.push(admin.socket()?);
-        Ok((
-            sockets,
-            HandedState {
-                counted: server.stats().counted(),
-                ..HandedState::default()
-            },
-        ))
-    };
     let succeeded = async {
         match succession {
-            Some(succession) => succession.wait(control, give).await,
+            Some(succession) => succession.wait(control, || hand_over(server, admin)).await,
             None => std::future::pending().await,
         }
     };
@@ -305,6 +296,20 @@ async fn serve_until(
         () = signals.end() => End::Asked,
         () = succeeded => End::Succeeded,
     }
+}
+
+/// The sockets and the state for the successor.
+fn hand_over(server: &Server, admin: &AdminServer) -> io::Result<(Vec<OwnedFd>, HandedState)> {
+    let mut sockets = server.sockets()?;
+    sockets.push(admin.socket()?);
+    let counted = server.stats().counted();
+    Ok((
+        sockets,
+        HandedState {
+            counted,
+            ..HandedState::default()
+        },
+    ))
 }
 
 /// Prints the ready line with the addresses of every listener.
