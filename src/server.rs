@@ -1,4 +1,10 @@
-//! The sockets: UDP workers, connections over TCP, TLS, HTTPS and QUIC. The only place that has any, and all of them call `answer`.
+//! The nameserver's listeners: UDP workers, and connections over TCP, TLS, HTTPS and QUIC.
+//!
+//! UDP is served by one thread per socket, which works in batches and takes no lock. Everything else
+//! runs as tasks of the tokio runtime, within the limits of [`connections`]. All of them load the
+//! published [`Snapshot`](crate::answer::Snapshot) and call [`answer`](crate::answer::answer); this
+//! module does not look into the messages itself. Sockets are opened here, or taken from systemd or
+//! from the server that this one replaces.
 
 mod batch;
 
@@ -44,11 +50,11 @@ pub use passed_sockets::{MOST_PASSED, PassedSockets};
 pub use stats::{AbuseEvent, ServerStats, StatsTotals, TransportKind, WorkerStats};
 pub use times::Histogram;
 
-/// How often a server that drains looks whether connections are left.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often a draining server checks whether connections are left.
+const DRAIN_CHECK: Duration = Duration::from_millis(50);
 
-/// Descriptors beside those of connections: listeners, probes, operators, files that are read.
-const SPARE: u64 = 512;
+/// Descriptors for everything but connections: listeners, probes, the admin API, files.
+const SPARE_DESCRIPTORS: u64 = 512;
 
 /// A running nameserver; dropping it stops it.
 pub struct Server {
@@ -58,11 +64,12 @@ pub struct Server {
     tasks: Vec<tokio::task::JoinHandle<()>>,
     stats: Arc<ServerStats>,
     limiter: Arc<ConnectionLimiter>,
-    /// Every socket once more, to be passed on.
+    /// Duplicates of all sockets, to hand to a successor.
     sockets: Vec<OwnedFd>,
 }
 
-/// Where a server listens, in the order asked for, with the ports that the kernel gave.
+/// The addresses that a server listens on, in the order of the configuration, with their actual
+/// ports.
 #[derive(Debug, Clone, Default)]
 pub struct ListenAddresses {
     /// UDP and TCP.
@@ -75,21 +82,22 @@ pub struct ListenAddresses {
     pub quic: Vec<SocketAddr>,
 }
 
-/// What every listener has in common.
-struct Common {
+/// What all listeners share.
+struct ListenerContext {
     published: Arc<PublishedSnapshot>,
     identity: Arc<TlsIdentity>,
     limiter: Arc<ConnectionLimiter>,
 }
 
 impl Server {
-    /// Opens every socket of `config`; the encrypted ones show `identity`. Needs a tokio runtime.
+    /// Opens every socket of `config`; the encrypted ones present `identity`. Needs a tokio runtime.
     ///
-    /// Those that were `passed` are taken instead of new ones. Port 0 asks the kernel for a free port, the same for UDP and
-    /// TCP. `beats` are tenths of a second, which the caller keeps going: limits go by them.
+    /// Sockets in `passed` are used instead of new ones. Port 0 asks the kernel for a free port, the
+    /// same for UDP and TCP. `beats` counts tenths of a second for rate limiting; the caller keeps it
+    /// running.
     ///
     /// # Errors
-    /// An address that cannot be bound; the error names it.
+    /// An address cannot be bound; the error names it.
     pub fn start(
         config: &config::NameserverConfig,
         identity: Arc<TlsIdentity>,
@@ -97,42 +105,35 @@ impl Server {
         beats: &'static AtomicU32,
         passed: &mut PassedSockets,
     ) -> io::Result<Server> {
-        make_room(config);
-        let stop = Arc::new(AtomicBool::new(false));
+        raise_descriptor_limit(config);
         let stats = Arc::new(ServerStats::default());
         let limiter = Arc::new(ConnectionLimiter::new(
             TcpLimits::of(config),
             stats.connections().clone(),
         ));
-        let common = Common {
+        let context = ListenerContext {
             published,
             identity,
             limiter: limiter.clone(),
         };
-        let (addresses, workers, tasks, sockets) = (
-            ListenAddresses::default(),
-            Vec::new(),
-            Vec::new(),
-            Vec::new(),
-        );
         let mut server = Server {
-            addresses,
-            stop,
-            workers,
-            tasks,
+            addresses: ListenAddresses::default(),
+            stop: Arc::new(AtomicBool::new(false)),
+            workers: Vec::new(),
+            tasks: Vec::new(),
             stats,
             limiter,
-            sockets,
+            sockets: Vec::new(),
         };
-        server.start_plain(config, &common, beats, passed)?;
-        server.start_encrypted(&config.encrypted, &common, passed)?;
+        server.start_plain(config, &context, beats, passed)?;
+        server.start_encrypted(&config.encrypted, &context, passed)?;
         Ok(server)
     }
 
     fn start_plain(
         &mut self,
         config: &config::NameserverConfig,
-        common: &Common,
+        context: &ListenerContext,
         beats: &'static AtomicU32,
         passed: &mut PassedSockets,
     ) -> io::Result<()> {
@@ -143,22 +144,22 @@ impl Server {
                 continue;
             };
             self.addresses.dns.push(bound.address);
-            for udp in bound.udp {
-                self.sockets.push(udp.as_fd().try_clone_to_owned()?);
-                let (stop, stats) = (self.stop.clone(), self.stats.register(TransportKind::Udp));
+            for socket in bound.udp {
+                self.sockets.push(socket.as_fd().try_clone_to_owned()?);
                 let worker = udp::UdpWorker::new(
-                    udp,
-                    common.published.clone(),
-                    stop,
-                    stats,
+                    socket,
+                    context.published.clone(),
+                    self.stop.clone(),
+                    self.stats.register(TransportKind::Udp),
                     rate_limiter.clone(),
                 );
                 self.workers.push(worker.spawn()?);
             }
-            self.listen(bound.tcp, StreamProtocol::Plain, common)?;
+            self.listen(bound.tcp, StreamProtocol::Plain, context)?;
         }
         if self.addresses.dns.is_empty() && !config.listen.is_empty() {
-            let sentence = "this machine has none of the addresses to listen on; name one that it has in [server] listen";
+            let sentence = "this machine has none of the addresses to listen on; \
+                            name one that it has in [server] listen";
             return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, sentence));
         }
         Ok(())
@@ -167,20 +168,18 @@ impl Server {
     fn start_encrypted(
         &mut self,
         config: &config::EncryptedListen,
-        common: &Common,
+        context: &ListenerContext,
         passed: &mut PassedSockets,
     ) -> io::Result<()> {
-        let (tls, https) = (
-            TlsHandler::new(common.identity.clone()),
-            HttpsHandler::new(common.identity.clone(), &config.https_path),
-        );
+        let tls = TlsHandler::new(context.identity.clone());
+        let https = HttpsHandler::new(context.identity.clone(), &config.https_path);
         for &address in &config.tls {
             let opened = socket::tcp(address, passed);
             let Some(listener) = unless_absent(address, "ltnp", opened)? else {
                 continue;
             };
             self.addresses.tls.push(listener.local_addr()?);
-            self.listen(listener, StreamProtocol::Tls(tls.clone()), common)?;
+            self.listen(listener, StreamProtocol::Tls(tls.clone()), context)?;
         }
         for &address in &config.https {
             let opened = socket::tcp(address, passed);
@@ -188,7 +187,7 @@ impl Server {
                 continue;
             };
             self.addresses.https.push(listener.local_addr()?);
-            self.listen(listener, StreamProtocol::Https(https.clone()), common)?;
+            self.listen(listener, StreamProtocol::Https(https.clone()), context)?;
         }
         for &address in &config.quic {
             let opened = socket::quic(address, passed);
@@ -197,18 +196,12 @@ impl Server {
             };
             self.addresses.quic.push(socket.local_addr()?);
             self.sockets.push(socket.as_fd().try_clone_to_owned()?);
-            let Common {
-                published,
-                identity,
-                limiter,
-            } = common;
-            let stats = self.stats.register(TransportKind::Quic);
             let quic = QuicListener::new(
                 socket,
-                identity.clone(),
-                published.clone(),
-                limiter.clone(),
-                stats,
+                context.identity.clone(),
+                context.published.clone(),
+                context.limiter.clone(),
+                self.stats.register(TransportKind::Quic),
             )?;
             self.tasks.push(tokio::spawn(quic.run()));
         }
@@ -218,33 +211,33 @@ impl Server {
     fn listen(
         &mut self,
         listener: std::net::TcpListener,
-        spoken: StreamProtocol,
-        common: &Common,
+        protocol: StreamProtocol,
+        context: &ListenerContext,
     ) -> io::Result<()> {
-        let stats = self.stats.register(spoken.carrier());
+        let stats = self.stats.register(protocol.carrier());
         self.sockets.push(listener.as_fd().try_clone_to_owned()?);
         let listener = tcp::StreamListener::new(
             listener,
-            spoken,
-            common.published.clone(),
-            common.limiter.clone(),
+            protocol,
+            context.published.clone(),
+            context.limiter.clone(),
             stats,
         )?;
         self.tasks.push(tokio::spawn(listener.run()));
         Ok(())
     }
 
-    /// Where it listens.
+    /// The addresses that the server listens on.
     pub fn addresses(&self) -> &ListenAddresses {
         &self.addresses
     }
 
-    /// What became of the queries so far.
+    /// The counters of all workers.
     pub fn stats(&self) -> Arc<ServerStats> {
         self.stats.clone()
     }
 
-    /// Every socket that it listens on, to be passed on.
+    /// Duplicates of all listening sockets, to hand to a successor.
     ///
     /// # Errors
     /// The system has no descriptor left.
@@ -252,21 +245,21 @@ impl Server {
         self.sockets.iter().map(OwnedFd::try_clone).collect()
     }
 
-    /// Stops taking queries and waits until those taken are answered.
+    /// Stops accepting queries and waits until the UDP workers have answered those they received.
     pub fn stop(mut self) {
         self.halt();
     }
 
-    /// The same, and waits until the connections that there are have ended by themselves; no longer than twice the time for
-    /// which they may be idle.
+    /// Stops accepting queries and connections, and waits until the open connections end, for at
+    /// most twice the idle timeout.
     pub async fn drain(mut self) {
         let limiter = self.limiter.clone();
         let patience = limiter.idle() * 2;
         self.begin_to_halt();
-        // Workers look for the end of their time now and then only.
+        // Workers check `stop` only between batches.
         let ended = async {
             while !limiter.is_empty() || self.workers.iter().any(|worker| !worker.is_finished()) {
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(DRAIN_CHECK).await;
             }
         };
         let _ = tokio::time::timeout(patience, ended).await;
@@ -275,7 +268,9 @@ impl Server {
 
     fn begin_to_halt(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.tasks.drain(..).for_each(|task| task.abort());
+        for task in self.tasks.drain(..) {
+            task.abort();
+        }
     }
 
     fn halt(&mut self) {
@@ -292,21 +287,20 @@ impl Drop for Server {
     }
 }
 
-/// Sees to it that connections do not use up the descriptors that everything else needs.
-fn make_room(config: &config::NameserverConfig) {
-    let (descriptors, connections) = (socket::raise_descriptors(), config.tcp_connections as u64);
-    if let Some(descriptors) = descriptors
-        .ok()
-        .filter(|&descriptors| descriptors < connections + SPARE)
+/// Raises the limit of open files, and warns if the configured connections could use them all up.
+fn raise_descriptor_limit(config: &config::NameserverConfig) {
+    let connections = config.tcp_connections as u64;
+    if let Ok(descriptors) = socket::raise_descriptors()
+        && descriptors < connections + SPARE_DESCRIPTORS
     {
         tracing::warn!(
-            "this process may open {descriptors} files, and {connections} connections (tcp_connections) would leave too few \
-             for probes and reloads; raise the limit (systemd: LimitNOFILE) or lower tcp_connections"
+            "this process may open {descriptors} files, and {connections} connections \
+             (tcp_connections) would leave too few for probes and reloads; raise the limit (systemd: LimitNOFILE) or lower tcp_connections"
         );
     }
 }
 
-/// What was opened; `None`, and a warning: the address is one that every machine with IPv6 has, and this one has no IPv6.
+/// The opened socket; `None`, with a warning, for `::` or `::1` on a machine without IPv6.
 fn unless_absent<T>(
     address: SocketAddr,
     options: &str,
@@ -320,40 +314,45 @@ fn unless_absent<T>(
         );
         return Ok(None);
     }
-    named(address, options, opened).map(Some)
+    match opened {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) => Err(bind_error(address, options, &error)),
+    }
 }
 
 fn lacks_ipv6(address: SocketAddr, error: &io::Error) -> bool {
-    let is_everywhere = match address.ip() {
+    let is_local_or_any = match address.ip() {
         IpAddr::V6(address) => address.is_loopback() || address.is_unspecified(),
         IpAddr::V4(_) => false,
     };
-    is_everywhere
+    is_local_or_any
         && matches!(
             error.raw_os_error(),
             Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT)
         )
 }
 
-/// The error with the address, and with what a person can do. `options` of `ss` show who else has it.
-fn named<T>(address: SocketAddr, options: &str, result: io::Result<T>) -> io::Result<T> {
-    result.map_err(|error| {
-        let hint = hint(&error, options, address);
-        io::Error::new(
-            error.kind(),
-            format!("cannot listen on {address}: {error}{hint}"),
-        )
-    })
+/// Adds the address and a hint to an error. `ss` with `options` shows which process has the port.
+fn bind_error(address: SocketAddr, options: &str, error: &io::Error) -> io::Error {
+    let hint = hint(error, options, address);
+    io::Error::new(
+        error.kind(),
+        format!("cannot listen on {address}: {error}{hint}"),
+    )
 }
 
 fn hint(error: &io::Error, options: &str, address: SocketAddr) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => format!("; see who has the port with `ss -{options} sport = :{}`", address.port()),
-        io::ErrorKind::PermissionDenied => {
-            "; ports below 1024 need CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE)"
-                .to_owned()
+        io::ErrorKind::AddrInUse => {
+            let port = address.port();
+            format!("; see who has the port with `ss -{options} sport = :{port}`")
         }
-        io::ErrorKind::AddrNotAvailable => "; no interface of this machine has the address".to_owned(),
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need CAP_NET_BIND_SERVICE \
+             (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE)"
+            .to_owned(),
+        io::ErrorKind::AddrNotAvailable => {
+            "; no interface of this machine has the address".to_owned()
+        }
         _ => String::new(),
     }
 }

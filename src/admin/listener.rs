@@ -75,7 +75,7 @@ impl AdminPeer {
         AdminPeer {
             name: SocketAddr::new(client.ip(), peer.port()).to_string(),
             author: client.ip().to_string(),
-            address: Some(connections::who(client)),
+            address: Some(connections::client_of(client)),
         }
     }
 

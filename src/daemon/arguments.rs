@@ -1,4 +1,4 @@
-//! What `meridian serve` takes on the command line.
+//! The command line of `meridian serve`.
 
 use std::path::PathBuf;
 

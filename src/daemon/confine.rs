@@ -1,24 +1,31 @@
-//! Rights that a nameserver does not need are given up before it reads anything from outside.
+//! Drops the privileges that a nameserver does not need, before it reads any input.
+//!
+//! The process keeps `CAP_NET_BIND_SERVICE` if it has it, so that a reload can open ports below 1024.
+//! It also sets `no_new_privs`, so that programs run as checks gain no rights.
 
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-/// Keeps the right to open ports below 1024, where it was there, and no other; programs that are run from here, as checks,
-/// gain none, whoever owns them (`no_new_privs`). To be called before there is a second thread: rights belong to threads.
+/// Drops all capabilities except `CAP_NET_BIND_SERVICE`, and sets `no_new_privs`. Call it before there
+/// is a second thread, because capabilities belong to threads.
 ///
 /// # Errors
-/// A sentence: the system does not let go of them.
+/// A sentence: the system refuses.
 ///
 /// Source: capabilities(7).
 pub fn give_up_rights() -> Result<(), String> {
-    let told = |error| format!("cannot give up rights that a nameserver does not need: {error}");
-    rustix::thread::set_no_new_privs(true).map_err(told)?;
-    let kept = rustix::thread::capabilities(None).map_err(told)?.permitted
-        & CapabilitySet::NET_BIND_SERVICE;
+    drop_capabilities()
+        .map_err(|error| format!("cannot give up rights that a nameserver does not need: {error}"))
+}
+
+fn drop_capabilities() -> rustix::io::Result<()> {
+    rustix::thread::set_no_new_privs(true)?;
+    let permitted = rustix::thread::capabilities(None)?.permitted;
+    let kept = permitted & CapabilitySet::NET_BIND_SERVICE;
     let sets = CapabilitySets {
         effective: kept,
         permitted: kept,
         inheritable: CapabilitySet::empty(),
     };
-    // What is not inheritable is not ambient either.
-    rustix::thread::set_capabilities(None, sets).map_err(told)
+    // This clears the ambient set, too, since only inheritable capabilities can be ambient.
+    rustix::thread::set_capabilities(None, sets)
 }

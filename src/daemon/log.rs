@@ -1,10 +1,11 @@
-//! Logs: for people on a terminal, JSON otherwise; `MERIDIAN_LOG` sets the level.
+//! The log: text on a terminal, JSON otherwise. `MERIDIAN_LOG` sets the level.
 //!
-//! Every line of a server goes through one queue ([`log_queue`]), those about a panic and its last words among them: no
-//! stream can hold up or end a server by what it does with its log.
+//! Every line goes through one queue ([`log_queue`]), also those about a panic, so a blocked or closed
+//! stderr can neither delay nor end the server.
 //!
-//! What is logged may come from outside. On a terminal each field is escaped before it is put into the line, since the
-//! line has colours of ours (`write_field`); JSON has none, so the finished line is escaped as a whole (`JsonLines`).
+//! Logged values may come from outside and hold control characters. On a terminal each field is escaped
+//! by itself, because the line has colour codes of its own (`write_field`). A JSON line is escaped as
+//! a whole (`JsonLines`).
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -19,10 +20,11 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use crate::log_queue;
 use crate::text::{in_json, shown, shown_lines};
 
-/// How long the last lines of a process wait for the stream that takes them.
+/// How long a process that ends waits until its last lines are written.
 const PATIENCE: Duration = Duration::from_millis(150);
 
-/// Starts logging to stderr, from this level on unless `MERIDIAN_LOG` says another. Never per query at `info`.
+/// Starts logging to stderr at this level, or at the level in `MERIDIAN_LOG`. At `info` nothing is logged
+/// per query.
 pub fn start(level: &str) {
     let filter = EnvFilter::try_from_env("MERIDIAN_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let terminal = io::stderr().is_terminal();
@@ -30,9 +32,9 @@ pub fn start(level: &str) {
     let logger = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false);
-    // It would be told on stderr, and nothing can fail here.
+    // Internal errors would go to stderr past the queue, and writing to the queue cannot fail.
     let logger = logger.log_internal_errors(false);
-    // A second logger in one process is a test's business, and no reason to stop.
+    // Only tests start a second logger in a process; they keep the first.
     let _ = if terminal {
         let coloured = logger
             .with_ansi(std::env::var_os("NO_COLOR").is_none())
@@ -48,7 +50,7 @@ pub fn start(level: &str) {
             .with_writer(|| JsonLines(Line))
             .try_init()
     };
-    // Rust's own way to tell of a panic waits for stderr.
+    // The default hook would block on stderr.
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
         tracing::error!(
@@ -58,12 +60,12 @@ pub fn start(level: &str) {
     }));
 }
 
-/// Waits a moment until what was logged is written: the process is about to end.
+/// Waits briefly until the queue is written, before the process ends.
 pub fn finish() {
     log_queue::STDERR.flush(PATIENCE);
 }
 
-/// Takes one line at a time.
+/// Puts whole lines into the queue.
 struct Line;
 
 impl Write for Line {
@@ -77,7 +79,7 @@ impl Write for Line {
     }
 }
 
-/// The line about lost ones, in the form of the others.
+/// The warning about lost lines, in the format for a terminal.
 fn plain_notice(lost: u64) -> String {
     format!("{}  WARN {}\n", time(), lost_sentence(lost))
 }
@@ -98,15 +100,15 @@ fn lost_sentence(lost: u64) -> String {
     format!("{lines} of the log could not be written and got lost; see where stderr goes")
 }
 
-/// Now, as the other lines have it.
+/// The current time in the format of the log.
 fn time() -> String {
     let mut time = String::new();
-    // A time that cannot be written is left out.
+    // If formatting fails, the line has no time.
     let _ = SystemTime.format_time(&mut Writer::new(&mut time));
     time
 }
 
-/// One field of an event for people: the message as it is, which may have several lines, any other with its name.
+/// Writes one field for a terminal: the message, which may have several lines, or `name=value`.
 fn write_field(to: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     let value = format!("{value:?}");
     match field.name() {
@@ -115,7 +117,7 @@ fn write_field(to: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fm
     }
 }
 
-/// Passes on lines of JSON with their hidden characters escaped. The formatter hands in whole lines.
+/// Escapes hidden characters in lines of JSON. The formatter writes whole lines.
 struct JsonLines<W>(W);
 
 impl<W: Write> Write for JsonLines<W> {

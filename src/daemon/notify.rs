@@ -1,8 +1,10 @@
-//! Tells the service manager how we are (`sd_notify(3)`), if it wants to know.
+//! Reports the state of the server to the service manager (`sd_notify(3)`).
 //!
-//! With `WatchdogSec=` it is told `WATCHDOG=1` as long as nothing is stuck, and restarts a server that does not say so any
-//! more. The log says what is stuck, whether or not anybody wants to be told.
+//! With `WatchdogSec=` in the unit, a thread sends `WATCHDOG=1` while no part of the server is stuck;
+//! systemd restarts a server that stops sending it. The same thread logs which part is stuck, also
+//! without a service manager.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
@@ -12,10 +14,10 @@ use std::time::Duration;
 
 use crate::control::Control;
 
-/// How often the watchdog is asked.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often the watchdog is checked.
+const WATCHDOG_CHECK: Duration = Duration::from_secs(1);
 
-/// Sends a state such as `READY=1` to `NOTIFY_SOCKET`. That it cannot be told is no reason not to serve.
+/// Sends a state such as `READY=1` to `NOTIFY_SOCKET`. A failure is logged and has no other effect.
 pub fn tell(state: &str) {
     let Some(manager) = std::env::var_os("NOTIFY_SOCKET") else {
         return;
@@ -25,41 +27,46 @@ pub fn tell(state: &str) {
     }
 }
 
-/// Starts the thread that asks the watchdog, logs what is stuck, and sends `WATCHDOG=1` to systemd while nothing is.
+/// Starts the thread that checks the watchdog, logs what is stuck, and sends `WATCHDOG=1` while nothing
+/// is.
 ///
 /// # Errors
 /// A sentence: the system has no thread left.
 pub fn watch(control: Arc<Control>) -> Result<(), String> {
-    let manager =
-        wanted_every().and_then(|every| Some((std::env::var_os("NOTIFY_SOCKET")?, every)));
-    let pause = match &manager {
-        Some((_, every)) => LOOK.min(*every / 2),
-        None => LOOK,
-    };
-    let watch = move || {
-        let mut before = 0;
-        loop {
-            let stuck = control.watchdog().stuck().len();
-            log_change(&control, before, stuck);
-            before = stuck;
-            if let Some((manager, _)) = &manager
-                && stuck == 0
-            {
-                // Without the message systemd restarts the server, as it should.
-                let _ = send(manager.as_bytes(), "WATCHDOG=1");
-            }
-            std::thread::sleep(pause);
-        }
-    };
+    let mut manager = None;
+    let mut pause = WATCHDOG_CHECK;
+    if let Some(interval) = watchdog_interval()
+        && let Some(socket) = std::env::var_os("NOTIFY_SOCKET")
+    {
+        manager = Some(socket);
+        pause = pause.min(interval / 2);
+    }
     let started = std::thread::Builder::new()
         .name("watchdog".to_owned())
-        .spawn(watch);
-    started
-        .map(drop)
-        .map_err(|error| format!("cannot make the thread \"watchdog\": {error}"))
+        .spawn(move || keep_watching(&control, manager.as_deref(), pause));
+    match started {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("cannot make the thread \"watchdog\": {error}")),
+    }
 }
 
-/// Logs each part that gets stuck (one may hold up others a moment later), and when all of them run again.
+fn keep_watching(control: &Control, manager: Option<&OsStr>, pause: Duration) -> ! {
+    let mut before = 0;
+    loop {
+        let stuck = control.watchdog().stuck().len();
+        log_change(control, before, stuck);
+        before = stuck;
+        if let Some(manager) = manager
+            && stuck == 0
+        {
+            // If sending fails, systemd restarts the server.
+            let _ = send(manager.as_bytes(), "WATCHDOG=1");
+        }
+        std::thread::sleep(pause);
+    }
+}
+
+/// Logs when more parts are stuck than before, and when all of them run again.
 fn log_change(control: &Control, before: usize, stuck: usize) {
     if stuck > before
         && let Some(sentence) = control.watchdog().sentence()
@@ -70,24 +77,29 @@ fn log_change(control: &Control, before: usize, stuck: usize) {
     }
 }
 
-/// How often the service manager wants to hear from this process (`sd_watchdog_enabled(3)`); `None`: never.
-fn wanted_every() -> Option<Duration> {
-    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+/// The watchdog interval that the service manager set (`sd_watchdog_enabled(3)`); `None` without one.
+fn watchdog_interval() -> Option<Duration> {
     let is_for_another = std::env::var_os("WATCHDOG_PID").is_some()
-        && number("WATCHDOG_PID") != Some(std::process::id().into());
-    number("WATCHDOG_USEC")
-        .filter(|every| *every > 0 && !is_for_another)
-        .map(Duration::from_micros)
+        && environment_number("WATCHDOG_PID") != Some(std::process::id().into());
+    match environment_number("WATCHDOG_USEC") {
+        Some(0) | None => None,
+        Some(_) if is_for_another => None,
+        Some(interval) => Some(Duration::from_micros(interval)),
+    }
 }
 
-/// A name that starts with `@` is abstract: it is in no file system.
+fn environment_number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Sends a state to the socket of the manager; a name that starts with `@` is abstract.
 fn send(manager: &[u8], state: &str) -> io::Result<()> {
     let address = match manager.strip_prefix(b"@") {
         Some(name) => SocketAddr::from_abstract_name(name)?,
-        None => SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(manager))?,
+        None => SocketAddr::from_pathname(OsStr::from_bytes(manager))?,
     };
     let socket = UnixDatagram::unbound()?;
-    // A manager that does not read must not keep us from serving.
+    // A manager that does not read must not block the server.
     socket.set_nonblocking(true)?;
     socket.send_to_addr(state.as_bytes(), &address).map(drop)
 }

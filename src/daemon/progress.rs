@@ -1,46 +1,46 @@
-//! Signs of life of commands that take longer than a second, on stderr and for people only.
+//! A spinner on stderr for work that takes longer than a second.
+//!
+//! It appears only if stderr is a terminal, so scripts and logs never see it.
 
 use std::io::{IsTerminal, stderr};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// What takes less is not worth a word.
+/// Work that takes less shows no spinner.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How often the spinner turns.
 const BEAT: Duration = Duration::from_millis(100);
 
-/// Does `work`, and says that it is `doing` so, and for how long, once it takes longer than a second. Says nothing where
-/// stderr is no terminal.
+/// Runs `work`. If it takes longer than a second and stderr is a terminal, shows a spinner with the
+/// text `doing` and the elapsed time.
 pub fn during<T>(doing: &str, work: impl FnOnce() -> T) -> T {
     if !stderr().is_terminal() {
         return work();
     }
     let (end, ended) = channel::<()>();
     std::thread::scope(|scope| {
-        let spin = move || {
+        // If no thread can be had, the work is done without a spinner.
+        let _ = std::thread::Builder::new().spawn_scoped(scope, move || {
             if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-                spin_until(doing, || {
-                    ended.recv_timeout(BEAT) != Err(RecvTimeoutError::Timeout)
-                });
+                spin_until(doing, &ended);
             }
-        };
-        // Without a thread there is no sign of life; the work is done all the same.
-        let _ = std::thread::Builder::new().spawn_scoped(scope, spin);
+        });
         let done = work();
         drop(end);
         done
     })
 }
 
-fn spin_until(doing: &str, is_over: impl Fn() -> bool) {
+fn spin_until(doing: &str, ended: &Receiver<()>) {
     let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
     let bar = ProgressBar::new_spinner()
         .with_style(style)
         .with_message(doing.to_owned())
         .with_elapsed(PATIENCE);
-    while !is_over() {
+    while ended.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
         bar.tick();
     }
     bar.finish_and_clear();

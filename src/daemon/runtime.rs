@@ -1,4 +1,7 @@
-//! The runtime of everything that waits for the network, a file or the time.
+//! The tokio runtime of everything except the UDP workers.
+//!
+//! Tokio panics if the system has no thread for it. [`make`] turns that into an error, so that a server
+//! on a full machine ends with a sentence instead of a crash.
 
 use std::panic;
 use std::sync::mpsc::sync_channel;
@@ -7,40 +10,40 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// Threads of the runtime.
+/// Worker threads of the runtime.
 const WORKERS: usize = 2;
-/// How long it may take to make them.
-const TIME: Duration = Duration::from_secs(5);
+/// How long building the runtime may take.
+const BUILD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Makes the runtime.
 ///
-/// Tokio panics where the system makes no thread for it, and then waits for the threads that it has made already, which
-/// wait for work. So it is made on a thread of its own, which is left behind if that happens.
+/// If the system makes no more threads, tokio panics and then waits for those that it has already
+/// started, which never end. So the runtime is built on a separate thread, which is abandoned then.
 ///
 /// # Errors
-/// A sentence: the system makes no more threads, or no descriptors.
+/// A sentence: the system has no threads or descriptors left.
 pub fn make() -> Result<Runtime, String> {
     let (send, receive) = sync_channel(1);
-    let build = move || {
-        let built = Builder::new_multi_thread()
-            .worker_threads(WORKERS)
-            .enable_all()
-            .build();
-        let _ = send.send(built.map_err(|error| format!("cannot start the runtime: {error}")));
-    };
-    // The panic is told as an error, not as a defect.
-    let reported = panic::take_hook();
+    // Without the hook, the panic is reported as the returned error only.
+    let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
-    let made = thread::Builder::new()
+    let spawned = thread::Builder::new()
         .name("runtime".to_owned())
-        .spawn(build);
-    let built = made
-        .map_err(|error| format!("cannot start the runtime: {error}"))
-        .and_then(|_| {
-            let none =
-                |_| Err("cannot start the runtime: the system makes no more threads".to_owned());
-            receive.recv_timeout(TIME).unwrap_or_else(none)
+        .spawn(move || {
+            let built = Builder::new_multi_thread()
+                .worker_threads(WORKERS)
+                .enable_all()
+                .build();
+            let _ = send.send(built);
         });
-    panic::set_hook(reported);
-    built
+    let built = match spawned {
+        Ok(_) => receive.recv_timeout(BUILD_TIMEOUT),
+        Err(error) => Ok(Err(error)),
+    };
+    panic::set_hook(hook);
+    match built {
+        Ok(Ok(runtime)) => Ok(runtime),
+        Ok(Err(error)) => Err(format!("cannot start the runtime: {error}")),
+        Err(_) => Err("cannot start the runtime: the system makes no more threads".to_owned()),
+    }
 }

@@ -1,6 +1,13 @@
-//! `meridian serve`
+//! `meridian serve`: starts the server, runs it and stops it.
+//!
+//! The start loads and checks the configuration, makes the first probes, opens the sockets or takes them
+//! over from a running server, and prints the ready line. No query is answered before the first probes
+//! are done, so no client is sent to an endpoint that was not seen healthy. The server runs until a
+//! signal or a successor ends it. The demo runs the same code with a built-in configuration.
 
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,16 +29,16 @@ use crate::control::{ConfigOrigin, Control, LoadedState, process, start};
 use crate::server::{ListenAddresses, PassedSockets, Server};
 use crate::terminal;
 
-/// How often database files and the certificate are looked at for a change.
+/// How often database files and the certificate are checked for changes.
 const WATCH: Duration = Duration::from_secs(2);
-/// How long the end waits for what some task is still doing.
-const LEFT_BEHIND: Duration = Duration::from_millis(200);
+/// How long the end of the process waits for running tasks.
+const TASK_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Runs the nameserver until SIGTERM or SIGINT.
 pub fn run(serve: &ServeArgs) -> Result<ExitCode, String> {
     confine::give_up_rights()?;
     super::log::start("info");
-    // Before anything that may take its time.
+    // Signals must work while everything else is loaded.
     let signals = Signals::watch()?;
     let passed = PassedSockets::by_systemd()?;
     let origin = ConfigOrigin::File(serve.file.config.clone());
@@ -48,18 +55,20 @@ pub fn run(serve: &ServeArgs) -> Result<ExitCode, String> {
     run_loaded(origin, loaded, &config, inheritance, signals, |_, _, _| {})
 }
 
-/// What a server begins with.
+/// What the server gets from systemd or from the server that it replaces.
 #[derive(Default)]
 pub struct InheritedState {
     passed: PassedSockets,
     predecessor: Option<Predecessor>,
 }
 
-/// Asks the running server for its sockets. Whatever goes wrong here, or later before this one answers, that one serves on.
+/// Asks the running server for its sockets. It goes on serving if the takeover fails.
 fn take_over(config: &Config) -> Result<InheritedState, String> {
-    let directory = config.state_directory.as_ref();
-    let directory = directory
-        .ok_or("--take-over needs a state directory; name one: [state] directory = \"...\"")?;
+    let Some(directory) = &config.state_directory else {
+        return Err(
+            "--take-over needs a state directory; name one: [state] directory = \"...\"".to_owned(),
+        );
+    };
     let Some(mut predecessor) = Predecessor::ask(directory)? else {
         tracing::warn!(
             "no server that could be taken over uses {}; starting as usual",
@@ -73,27 +82,28 @@ fn take_over(config: &Config) -> Result<InheritedState, String> {
     })
 }
 
-/// Reads everything, looks at all else that a start needs, and tells the warnings.
+/// Loads the configuration, checks what else a start needs, and logs the warnings.
 pub fn load(origin: &ConfigOrigin) -> Result<LoadedState, String> {
-    let refusal =
-        |mistakes: Vec<String>| format!("{origin} cannot be served:\n  {}", mistakes.join("\n  "));
     let loaded = progress::during("reading configuration, zones and databases", || {
-        origin.load(None).map_err(&refusal)
-    })?;
+        origin.load(None)
+    });
+    let loaded = loaded.map_err(|mistakes| refusal(origin, &mistakes))?;
     let found = start::examine(&loaded.config, &loaded.prints);
-    loaded
-        .warnings
-        .iter()
-        .chain(&found.warnings)
-        .for_each(|warning| tracing::warn!("{warning}"));
+    for warning in loaded.warnings.iter().chain(&found.warnings) {
+        tracing::warn!("{warning}");
+    }
     if found.refusals.is_empty() {
         Ok(loaded)
     } else {
-        Err(refusal(found.refusals))
+        Err(refusal(origin, &found.refusals))
     }
 }
 
-/// Serves what was loaded on the sockets of `config`; `greet` is called once after the ready line.
+fn refusal(origin: &ConfigOrigin, mistakes: &[String]) -> String {
+    format!("{origin} cannot be served:\n  {}", mistakes.join("\n  "))
+}
+
+/// Runs a loaded server on the sockets of `config`; calls `greet` once after the ready line.
 pub fn run_loaded(
     origin: ConfigOrigin,
     loaded: LoadedState,
@@ -109,12 +119,12 @@ pub fn run_loaded(
     let state = state_directory(config, predecessor.as_mut())?;
     let control = Arc::new(Control::new(origin, loaded, state)?);
     let runtime = runtime::make()?;
-    // Before anybody is answered: nobody is sent to an endpoint that was not seen to serve.
+    // Probes come before the first answer, so no client is sent to an endpoint of unknown health.
     if !prepare(&control, &runtime, &signals)? {
         return Ok(end_early(runtime));
     }
     process::keep_time()?;
-    // From here on every part must turn, whatever happens before it is started.
+    // From here on the watchdog expects signs of life from every part.
     control.watchdog().begin();
     let entered = runtime.enter();
     let (server, admin) = open(config, &control, &mut passed)?;
@@ -125,12 +135,11 @@ pub fn run_loaded(
     if let Some(predecessor) = predecessor {
         server.stats().count_on(&predecessor.legacy.counted);
         predecessor.relieve()?;
-        control
-            .state_directory()
-            .iter()
-            .for_each(|directory| directory.take_charge());
+        if let Some(directory) = control.state_directory() {
+            directory.take_charge();
+        }
     }
-    let tasks = go_on(&control, &runtime, &mut signals)?;
+    let tasks = spawn_tasks(&control, &runtime, &mut signals)?;
     announce(&server, &admin);
     notify::tell("READY=1");
     greet(&server, &admin, &control);
@@ -144,16 +153,20 @@ pub fn run_loaded(
         succession.as_ref(),
         &signals,
     ));
-    tasks.iter().for_each(JoinHandle::abort);
+    for task in tasks {
+        task.abort();
+    }
     notify::tell("STOPPING=1");
     match end {
         End::Asked => {
-            succession.into_iter().for_each(Succession::close);
+            if let Some(succession) = succession {
+                succession.close();
+            }
             server.stop();
             drop(admin);
             control.finish_keeping();
         }
-        // What is kept is the other server's to write, and so are the sockets in the file system.
+        // The state directory and the Unix sockets now belong to the other server.
         End::Succeeded => {
             control.watchdog().rest();
             tracing::info!(
@@ -164,15 +177,15 @@ pub fn run_loaded(
         }
     }
     drop(entered);
-    runtime.shutdown_timeout(LEFT_BEHIND);
+    runtime.shutdown_timeout(TASK_TIMEOUT);
     super::log::finish();
     Ok(ExitCode::SUCCESS)
 }
 
-/// The state directory, with the lock of the server before if it has one; `None`: nothing is kept.
+/// The state directory, with the lock of the predecessor if there is one; `None` if none is configured.
 ///
 /// # Errors
-/// A sentence: another server owns it.
+/// A sentence: another server owns the directory.
 fn state_directory(
     config: &Config,
     predecessor: Option<&mut Predecessor>,
@@ -186,7 +199,7 @@ fn state_directory(
     }
 }
 
-/// Looks names up and makes the first probes; false: the server is to end before that is done.
+/// Resolves names and makes the first probes; false if a signal stops the server first.
 fn prepare(control: &Control, runtime: &Runtime, signals: &Signals) -> Result<bool, String> {
     let prepared = signals.unless_ended(runtime, async {
         control.start_names().await;
@@ -195,8 +208,8 @@ fn prepare(control: &Control, runtime: &Runtime, signals: &Signals) -> Result<bo
     prepared.transpose().map(|prepared| prepared.is_some())
 }
 
-/// Starts everything that goes on beside the answers; what comes back are tasks.
-fn go_on(
+/// Starts the background tasks and the watchdog thread.
+fn spawn_tasks(
     control: &Arc<Control>,
     runtime: &Runtime,
     signals: &mut Signals,
@@ -215,20 +228,23 @@ fn go_on(
     Ok(tasks)
 }
 
-/// Ends a server that has not answered anybody yet.
+/// Ends the process before the first answer.
 fn end_early(runtime: Runtime) -> ExitCode {
     tracing::info!("ended before the first answer");
-    runtime.shutdown_timeout(LEFT_BEHIND);
+    runtime.shutdown_timeout(TASK_TIMEOUT);
     super::log::finish();
     ExitCode::SUCCESS
 }
 
-/// Where this server waits for the one that takes its place; `None`: nowhere.
+/// The socket on which a successor can ask to take over; `None`, with a warning, if it cannot be opened.
 fn succession(directory: &StateDirectory) -> Option<Succession> {
-    let opened = Succession::open(directory.path());
-    opened
-        .inspect_err(|sentence| tracing::warn!("{sentence}"))
-        .ok()
+    match Succession::open(directory.path()) {
+        Ok(succession) => Some(succession),
+        Err(sentence) => {
+            tracing::warn!("{sentence}");
+            None
+        }
+    }
 }
 
 /// Opens every socket that was not passed. Needs a tokio runtime.
@@ -255,7 +271,7 @@ fn open(
     Ok((server, admin))
 }
 
-/// Why a server ends.
+/// Why the server ends.
 enum End {
     /// A signal asked for it.
     Asked,
@@ -270,20 +286,9 @@ async fn serve_until(
     succession: Option<&Succession>,
     signals: &Signals,
 ) -> End {
-    let give = || {
-        let mut sockets = server.sockets()?;
-        sockets.push(admin.socket()?);
-        Ok((
-            sockets,
-            HandedState {
-                counted: server.stats().counted(),
-                ..HandedState::default()
-            },
-        ))
-    };
     let succeeded = async {
         match succession {
-            Some(succession) => succession.wait(control, give).await,
+            Some(succession) => succession.wait(control, || hand_over(server, admin)).await,
             None => std::future::pending().await,
         }
     };
@@ -293,7 +298,21 @@ async fn serve_until(
     }
 }
 
-/// The one line that says that every listener is up.
+/// The sockets and the state for the successor.
+fn hand_over(server: &Server, admin: &AdminServer) -> io::Result<(Vec<OwnedFd>, HandedState)> {
+    let mut sockets = server.sockets()?;
+    sockets.push(admin.socket()?);
+    let counted = server.stats().counted();
+    Ok((
+        sockets,
+        HandedState {
+            counted,
+            ..HandedState::default()
+        },
+    ))
+}
+
+/// Prints the ready line with the addresses of every listener.
 fn announce(server: &Server, admin: &AdminServer) {
     let ListenAddresses {
         dns,
@@ -301,27 +320,25 @@ fn announce(server: &Server, admin: &AdminServer) {
         https,
         quic,
     } = server.addresses();
-    let text = |list: &[SocketAddr]| {
-        list.iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(",")
-    };
-    let listed = |(word, list): (&str, &Vec<_>)| {
-        (!list.is_empty()).then(|| format!(" {word}={}", text(list)))
-    };
-    let encrypted: String = [("tls", tls), ("https", https), ("quic", quic)]
-        .into_iter()
-        .filter_map(listed)
-        .collect();
+    let mut encrypted = String::new();
+    for (word, addresses) in [("tls", tls), ("https", https), ("quic", quic)] {
+        if !addresses.is_empty() {
+            encrypted.push_str(&format!(" {word}={}", join_addresses(addresses)));
+        }
+    }
     terminal::announce(format_args!(
         "ready dns={} admin={}{encrypted}",
-        text(dns),
+        join_addresses(dns),
         admin.address()
     ));
 }
 
-/// Reloads at SIGHUP, and when a database file has changed; shows a certificate that has changed.
+fn join_addresses(addresses: &[SocketAddr]) -> String {
+    let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    texts.join(",")
+}
+
+/// Reloads at SIGHUP, and picks up changed database files and certificates.
 async fn reload_on_demand(control: Arc<Control>, mut hangups: Receiver<()>) {
     let mut tick = tokio::time::interval(WATCH);
     loop {
@@ -329,7 +346,7 @@ async fn reload_on_demand(control: Arc<Control>, mut hangups: Receiver<()>) {
             Some(()) = hangups.recv() => true,
             _ = tick.tick() => false,
         };
-        // What hangs there holds up nobody else. Where it is busy, it looks at files itself, or the next turn does.
+        // An error means that a reload is under way. It reads the files itself, or the next round does.
         if !demanded {
             let _ = control.look_at_files().await;
             continue;

@@ -1,9 +1,10 @@
-//! Signals, watched by a thread of their own from before anything is read until the process has ended.
+//! Signal handling, on a thread of its own for the whole life of the process.
 //!
-//! SIGTERM and SIGINT ask the server to end. It ends by itself where it can; where something holds it up, the thread ends
-//! the process, so that a signal is obeyed within a second whatever the rest is waiting for. A second one ends it at once.
-//! SIGHUP asks for a reload. SIGUSR1 and SIGUSR2 mean nothing here, and so they do not end the process either.
+//! SIGTERM and SIGINT stop the server. If it does not stop in time, the thread ends the process, so that
+//! a signal takes effect within a second even while the server is blocked. A second signal ends the
+//! process at once. SIGHUP asks for a reload. SIGUSR1 and SIGUSR2 are logged and ignored.
 
+use std::io;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
@@ -12,25 +13,25 @@ use tokio::sync::{mpsc, watch};
 
 use super::log;
 
-/// How long the server may take to end by itself. What writes the last lines of the log takes up to half of what is left
-/// of a second.
-const PATIENCE: Duration = Duration::from_millis(700);
+/// How long the server may take to stop by itself. Flushing the log takes up to half of the rest of the
+/// second.
+const STOP_TIMEOUT: Duration = Duration::from_millis(700);
 
-/// What signals have asked for.
+/// What the received signals ask for.
 pub struct Signals {
     ended: watch::Receiver<bool>,
     hangups: Option<mpsc::Receiver<()>>,
 }
 
-/// What SIGHUP asks for.
+/// The meaning of SIGHUP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hangup {
     Reloads,
     Ends,
 }
 
-/// Those that are watched.
-struct Watched {
+/// The streams of all watched signals.
+struct WatchedSignals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
@@ -39,57 +40,55 @@ struct Watched {
 }
 
 impl Signals {
-    /// Watches from now on.
+    /// Starts watching for signals.
     ///
     /// # Errors
-    /// A sentence: the system does not let it.
+    /// A sentence: the system refuses.
     pub fn watch() -> Result<Signals, String> {
-        Signals::with(Hangup::Reloads)
+        Signals::start(Hangup::Reloads)
     }
 
-    /// The same, but SIGHUP ends the process: its terminal was closed.
+    /// Starts watching for signals, with SIGHUP ending the process, as when its terminal is closed.
     ///
     /// # Errors
-    /// A sentence: the system does not let it.
+    /// A sentence: the system refuses.
     pub fn of_a_terminal() -> Result<Signals, String> {
-        Signals::with(Hangup::Ends)
+        Signals::start(Hangup::Ends)
     }
 
-    fn with(hangup: Hangup) -> Result<Signals, String> {
-        let told = |error: std::io::Error| format!("cannot watch for signals: {error}");
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(told)?;
-        let watched = runtime.block_on(async { Watched::all() }).map_err(told)?;
+    fn start(hangup: Hangup) -> Result<Signals, String> {
+        Signals::try_start(hangup).map_err(|error| format!("cannot watch for signals: {error}"))
+    }
+
+    fn try_start(hangup: Hangup) -> io::Result<Signals> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let watched = runtime.block_on(async { WatchedSignals::all() })?;
         let (end, ended) = watch::channel(false);
         let (reload, hangups) = mpsc::channel(1);
-        let work = move || runtime.block_on(watched.follow(&end, &reload, hangup));
         std::thread::Builder::new()
             .name("signals".to_owned())
-            .spawn(work)
-            .map_err(told)?;
+            .spawn(move || runtime.block_on(watched.follow(&end, &reload, hangup)))?;
         Ok(Signals {
             ended,
             hangups: Some(hangups),
         })
     }
 
-    /// Waits until the server is to end.
+    /// Waits until a signal asks the server to stop.
     pub fn end(&self) -> impl Future<Output = ()> + use<> {
         let mut ended = self.ended.clone();
         async move {
-            // The other half lives as long as the process.
+            // The sender lives as long as the process.
             let _ = ended.wait_for(|ended| *ended).await;
         }
     }
 
-    /// One for each SIGHUP from the beginning on; several at once may be one. There is one such receiver.
+    /// Receives a message for each SIGHUP since the start; several may be merged. There is one receiver.
     pub fn take_hangups(&mut self) -> Option<mpsc::Receiver<()>> {
         self.hangups.take()
     }
 
-    /// Does `work`, unless the server is to end before it is done.
+    /// Runs `work`; `None` if a signal stops the server before it is done.
     pub fn unless_ended<T>(&self, runtime: &Runtime, work: impl Future<Output = T>) -> Option<T> {
         runtime.block_on(async {
             tokio::select! {
@@ -101,10 +100,10 @@ impl Signals {
     }
 }
 
-impl Watched {
-    /// Needs a tokio runtime.
-    fn all() -> std::io::Result<Watched> {
-        Ok(Watched {
+impl WatchedSignals {
+    /// Registers the signals. Needs a tokio runtime.
+    fn all() -> io::Result<WatchedSignals> {
+        Ok(WatchedSignals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
@@ -113,7 +112,7 @@ impl Watched {
         })
     }
 
-    /// Passes on what signals ask for, and ends the process when it is to end and does not.
+    /// Forwards signals, and ends the process if it does not stop in time.
     async fn follow(
         mut self,
         end: &watch::Sender<bool>,
@@ -126,24 +125,24 @@ impl Watched {
                 _ = self.interrupt.recv() => break,
                 _ = self.hangup.recv() => match hangup {
                     Hangup::Ends => break,
-                    // One that waits already stands for this one, too.
+                    // A request that is already in the channel covers this one.
                     Hangup::Reloads => drop(reload.try_send(())),
                 },
-                _ = self.user_1.recv() => means_nothing("SIGUSR1"),
-                _ = self.user_2.recv() => means_nothing("SIGUSR2"),
+                _ = self.user_1.recv() => log_ignored("SIGUSR1"),
+                _ = self.user_2.recv() => log_ignored("SIGUSR2"),
             }
         }
         end.send_replace(true);
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
-            () = tokio::time::sleep(PATIENCE) => {}
+            () = tokio::time::sleep(STOP_TIMEOUT) => {}
         }
         log::finish();
         std::process::exit(0)
     }
 }
 
-fn means_nothing(name: &str) {
+fn log_ignored(name: &str) {
     tracing::info!("{name} means nothing here; SIGHUP reloads, SIGTERM ends");
 }

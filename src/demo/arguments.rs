@@ -1,4 +1,4 @@
-//! What `meridian demo` takes on the command line.
+//! The command line of `meridian demo`.
 
 use std::net::SocketAddr;
 
@@ -27,7 +27,7 @@ pub struct DemoArgs {
     pub no_traffic: bool,
 }
 
-/// Whoever reaches the demo may look at everything, so nobody outside may.
+/// Accepts loopback addresses only, because the demo shows everything without a token.
 fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr = text
         .parse()

@@ -1,4 +1,6 @@
-//! The demo's own folder: the token and what the server keeps; gone when the demo is.
+//! The temporary folder of the demo, with the admin token and the state directory.
+//!
+//! Only its owner can read it, and it is removed when the demo ends.
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
@@ -7,16 +9,16 @@ use std::path::PathBuf;
 
 use crate::new_files::{NewFile, new_token};
 
-/// A folder that nobody else may read, removed in the end.
+/// A private folder that is removed when this is dropped.
 pub struct DemoFolder(PathBuf);
 
 impl DemoFolder {
-    /// Makes it, with a token in the file `token`.
+    /// Creates the folder, with a token in the file `token`.
     ///
     /// # Errors
-    /// A sentence that names the place.
+    /// A sentence that names the path.
     pub fn make() -> Result<DemoFolder, String> {
-        let path = std::env::temp_dir().join(format!("meridian-demo-{:016x}", any_number()));
+        let path = std::env::temp_dir().join(format!("meridian-demo-{:016x}", random_number()));
         let refusal =
             |error: std::io::Error| format!("{}: cannot be made: {error}", path.display());
         fs::DirBuilder::new()
@@ -42,7 +44,7 @@ impl Drop for DemoFolder {
     }
 }
 
-/// The standard hasher's key is random for each process, and another for each hasher.
-fn any_number() -> u64 {
+/// A random number: the standard hasher has a new random key each time.
+fn random_number() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }

@@ -1,4 +1,8 @@
-//! Tells what happens while the demo runs: what is broken and mended, what the checks find, and who is sent where.
+//! Prints what happens while the demo runs.
+//!
+//! The narrator runs on its own thread. It compares the published snapshot with the one before, and
+//! prints new events and every question of the tour whose answer changed. With `--show` it also breaks
+//! the first region and mends it ten seconds later.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,14 +13,14 @@ use crate::answer::Snapshot;
 use crate::control::Control;
 use crate::terminal::{TextOutput, TextStyle, ask_to_end_when_unread};
 
-/// How often what is served is compared with before.
-const GLANCE: Duration = Duration::from_millis(50);
-/// What the show breaks and mends, in seconds after its start.
+/// How often the narrator looks for changes.
+const POLL: Duration = Duration::from_millis(50);
+/// When the show breaks and mends its region, after the start.
 const BREAK: Duration = Duration::from_secs(5);
 const MEND: Duration = Duration::from_secs(15);
 
-/// Greets and begins to tell, on a thread that ends with the process; with `show`, the first region is broken and mended
-/// once.
+/// Calls `greet` and then reports changes, on a thread that ends with the process. With `show`, the
+/// first region is broken and mended once.
 pub fn start(
     control: Arc<Control>,
     regions: Vec<Arc<DemoRegion>>,
@@ -24,43 +28,43 @@ pub fn start(
     greet: impl FnOnce() + Send + 'static,
 ) {
     let mut narrator = Narrator::new(control);
-    let mut show = show
-        .then(|| regions.first().cloned())
-        .flatten()
-        .map(Show::new);
-    let tell = move || {
-        // The server has a folder to remove.
-        ask_to_end_when_unread();
-        greet();
-        loop {
-            if let Some(sentence) = show.as_mut().and_then(|show| show.step(narrator.elapsed())) {
-                narrator.say(TextStyle::Plain, &sentence);
-            }
-            narrator.glance();
-            std::thread::sleep(GLANCE);
-        }
-    };
-    // Without it nothing is told, and everything else goes on.
+    let mut region_show = None;
+    if show && let Some(region) = regions.into_iter().next() {
+        region_show = Some(RegionShow {
+            region,
+            steps_done: 0,
+        });
+    }
+    // If no thread can be had, the demo runs without a narrator.
     let _ = std::thread::Builder::new()
         .name("demo-narrator".to_owned())
-        .spawn(tell);
+        .spawn(move || {
+            // A closed terminal stops the server in order, so that the folder is removed.
+            ask_to_end_when_unread();
+            greet();
+            loop {
+                if let Some(show) = &mut region_show
+                    && let Some(sentence) = show.step(narrator.elapsed())
+                {
+                    narrator.say(TextStyle::Plain, &sentence);
+                }
+                narrator.report_changes();
+                std::thread::sleep(POLL);
+            }
+        });
 }
 
-/// One region that dies and comes back.
-struct Show {
+/// Breaks one region and mends it.
+struct RegionShow {
     region: Arc<DemoRegion>,
-    done: usize,
+    steps_done: usize,
 }
 
-impl Show {
-    fn new(region: Arc<DemoRegion>) -> Show {
-        Show { region, done: 0 }
-    }
-
-    /// Does what is due; returns what it was.
+impl RegionShow {
+    /// Does the step that is due; returns the sentence about it.
     fn step(&mut self, elapsed: Duration) -> Option<String> {
         let city = &self.region.shown.city;
-        let sentence = match self.done {
+        let sentence = match self.steps_done {
             0 if elapsed >= BREAK => {
                 self.region.break_down();
                 format!("{city} breaks: GET /health there says 503 from now on")
@@ -71,7 +75,7 @@ impl Show {
             }
             _ => return None,
         };
-        self.done += 1;
+        self.steps_done += 1;
         Some(sentence)
     }
 }
@@ -79,24 +83,23 @@ impl Show {
 struct Narrator {
     control: Arc<Control>,
     started: Instant,
-    told: u64,
-    /// What is served, and what it answers, as of the last glance.
-    seen: Arc<Snapshot>,
-    before: Vec<TourStep>,
-    paper: TextOutput,
+    last_event: u64,
+    /// The snapshot and its answers at the last poll.
+    snapshot: Arc<Snapshot>,
+    steps: Vec<TourStep>,
+    output: TextOutput,
 }
 
 impl Narrator {
     fn new(control: Arc<Control>) -> Narrator {
-        let seen = control.published().load_full();
-        let (told, before) = (control.events().count(), steps(&seen));
+        let snapshot = control.published().load_full();
         Narrator {
-            control,
             started: Instant::now(),
-            told,
-            seen,
-            before,
-            paper: TextOutput::stdout(),
+            last_event: control.events().count(),
+            steps: steps(&snapshot),
+            snapshot,
+            output: TextOutput::stdout(),
+            control,
         }
     }
 
@@ -106,55 +109,42 @@ impl Narrator {
 
     fn say(&self, style: TextStyle, sentence: &str) {
         let time = format!("{:7.2} s  ", self.elapsed().as_secs_f64());
-        self.paper
+        self.output
             .line(&[(TextStyle::Plain, &time), (style, sentence)]);
     }
 
-    /// Tells the events that are new, and whose answers are others than before.
-    fn glance(&mut self) {
-        while let Some(event) = self.control.events().next_after(self.told) {
-            self.told = event.number;
-            let cause = event
-                .news
-                .cause
-                .as_ref()
-                .map_or(String::new(), |cause| format!(": {cause}"));
-            self.say(TextStyle::Plain, &format!("{}{cause}", event.news.sentence));
+    /// Prints new events, and the answers that changed.
+    fn report_changes(&mut self) {
+        while let Some(event) = self.control.events().next_after(self.last_event) {
+            self.last_event = event.number;
+            let mut sentence = event.news.sentence.to_string();
+            if let Some(cause) = &event.news.cause {
+                sentence.push_str(&format!(": {cause}"));
+            }
+            self.say(TextStyle::Plain, &sentence);
         }
         let snapshot = self.control.published().load_full();
-        if Arc::ptr_eq(&snapshot, &self.seen) {
+        if Arc::ptr_eq(&snapshot, &self.snapshot) {
             return;
         }
         let now = steps(&snapshot);
-        let moved: Vec<String> = self
-            .before
-            .iter()
-            .zip(&now)
-            .filter_map(|(before, now)| moved(before, now))
-            .collect();
-        moved
-            .iter()
-            .for_each(|sentence| self.say(TextStyle::Bold, sentence));
-        (self.before, self.seen) = (now, snapshot);
+        for (before, now) in self.steps.iter().zip(&now) {
+            if before.answer != now.answer {
+                self.say(TextStyle::Bold, &changed_answer(before, now));
+            }
+        }
+        self.steps = now;
+        self.snapshot = snapshot;
     }
 }
 
-/// Who is sent elsewhere now.
-fn moved(before: &TourStep, now: &TourStep) -> Option<String> {
-    let question = before
-        .question
-        .split(" +")
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect::<Vec<_>>();
-    (before.answer != now.answer).then(|| {
-        let TourStep { who, .. } = now;
-        format!(
-            "{who}: {} was {}, is {}",
-            question.join(" "),
-            before.answer,
-            now.answer
-        )
-    })
+/// The sentence about a question whose answer changed.
+fn changed_answer(before: &TourStep, now: &TourStep) -> String {
+    let question = before.question.split(" +").next().unwrap_or_default();
+    let words: Vec<&str> = question.split_whitespace().collect();
+    let question = words.join(" ");
+    format!(
+        "{}: {question} was {}, is {}",
+        now.who, before.answer, now.answer
+    )
 }

@@ -1,4 +1,7 @@
 //! The regions of the demo: small web servers on loopback addresses that can be broken and mended.
+//!
+//! Each region serves a page, `/health` for the checks of the nameserver, and `POST /break` and
+//! `POST /mend`. All of them run on one thread with its own runtime, apart from the nameserver.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,13 +20,13 @@ use super::settings::DemoRegionSettings;
 /// One region that can be broken.
 #[derive(Debug)]
 pub struct DemoRegion {
-    /// Who it pretends to be.
+    /// Its name, city and address.
     pub shown: DemoRegionSettings,
     broken: AtomicBool,
 }
 
 impl DemoRegion {
-    /// A region that is well.
+    /// A healthy region.
     pub fn new(shown: DemoRegionSettings) -> Arc<DemoRegion> {
         Arc::new(DemoRegion {
             shown,
@@ -31,12 +34,12 @@ impl DemoRegion {
         })
     }
 
-    /// From now on its `/health` fails, and so does everything else that it serves.
+    /// Makes every page fail with status 503, also `/health`.
     pub fn break_down(&self) {
         self.broken.store(true, Ordering::Relaxed);
     }
 
-    /// From now on all is well.
+    /// Makes every page work again.
     pub fn mend(&self) {
         self.broken.store(false, Ordering::Relaxed);
     }
@@ -50,7 +53,7 @@ impl DemoRegion {
     }
 }
 
-/// Where the regions listen, bound before anything else starts, so that the first round of checks finds them.
+/// The listening sockets of the regions, bound first so that the first checks succeed.
 pub struct DemoSockets(Vec<(IpAddr, std::net::TcpListener)>);
 
 impl DemoSockets {
@@ -89,12 +92,11 @@ impl DemoSockets {
     }
 
     fn bind_all(addresses: &[IpAddr], port: u16) -> io::Result<DemoSockets> {
-        let bind = |&address: &IpAddr| Ok((address, bind(SocketAddr::new(address, port))?));
-        addresses
-            .iter()
-            .map(bind)
-            .collect::<io::Result<Vec<_>>>()
-            .map(DemoSockets)
+        let mut sockets = Vec::new();
+        for &address in addresses {
+            sockets.push((address, bind(SocketAddr::new(address, port))?));
+        }
+        Ok(DemoSockets(sockets))
     }
 
     /// The port of all of them; 0 when there is none.
@@ -114,25 +116,27 @@ fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket)
 }
 
-/// Serves every region on its addresses, on a thread of their own: what becomes of them is not the nameserver's doing.
+/// Serves every region on its addresses, on a separate thread.
 ///
 /// # Errors
 /// No thread or no runtime can be had.
 pub fn serve(sockets: DemoSockets, regions: &[Arc<DemoRegion>]) -> Result<(), String> {
-    let refusal = |error: io::Error| format!("the regions cannot be served: {error}");
+    try_serve(sockets, regions).map_err(|error| format!("the regions cannot be served: {error}"))
+}
+
+fn try_serve(sockets: DemoSockets, regions: &[Arc<DemoRegion>]) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
-        .map_err(refusal)?;
-    let by_number: BTreeMap<u8, Arc<DemoRegion>> = regions
-        .iter()
-        .filter_map(|region| Some((number(region.shown.address)?, region.clone())))
-        .collect();
-    let serve = move || runtime.block_on(serve_all(sockets, by_number));
+        .build()?;
+    let mut by_number = BTreeMap::new();
+    for region in regions {
+        if let Some(number) = number(region.shown.address) {
+            by_number.insert(number, region.clone());
+        }
+    }
     std::thread::Builder::new()
         .name("demo-regions".to_owned())
-        .spawn(serve)
-        .map_err(refusal)?;
+        .spawn(move || runtime.block_on(serve_all(sockets, by_number)))?;
     Ok(())
 }
 
@@ -152,7 +156,7 @@ async fn serve_all(sockets: DemoSockets, regions: BTreeMap<u8, Arc<DemoRegion>>)
     servers.join_all().await;
 }
 
-/// What tells the regions apart in their addresses: 127.0.N.1.
+/// The number of a region, N in its addresses 127.0.N.1.
 fn number(address: IpAddr) -> Option<u8> {
     match address {
         IpAddr::V4(address) => Some(address.octets()[2]),

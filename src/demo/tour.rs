@@ -1,4 +1,7 @@
-//! What the demo prints: regions, and questions to try with the answers to expect.
+//! The text that the demo prints at its start.
+//!
+//! It lists the regions, `dig` commands with the answers to expect, and commands that break, drain or
+//! explain. The answers come from the loaded snapshot. The narrator compares them after each change.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,7 +36,7 @@ const QUESTIONS: &[(&str, &str, &str, &str)] = &[
     ("example.com", "A", "193.0.0.0/21", "the bare domain"),
 ];
 
-/// What is printed after the ready line.
+/// The text after the ready line.
 pub struct DemoTour {
     regions: Vec<DemoRegionSettings>,
     steps: Vec<TourStep>,
@@ -43,11 +46,11 @@ pub struct DemoTour {
 /// One question and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TourStep {
-    /// What dig is given.
+    /// The arguments of dig.
     pub question: String,
-    /// What it prints.
+    /// The output of dig.
     pub answer: String,
-    /// Who asks.
+    /// The client.
     pub who: String,
 }
 
@@ -64,7 +67,7 @@ impl DemoTour {
 
     /// Prints regions and questions, ready to be pasted; `with_traffic`: the demo asks, too.
     pub fn print(&self, dns: SocketAddr, admin: &str, with_traffic: bool) {
-        let paper = TextOutput::stdout();
+        let output = TextOutput::stdout();
         say!();
         let url = |region: &DemoRegionSettings| {
             format!("http://{}:{}/", region.address, self.places.port)
@@ -73,7 +76,7 @@ impl DemoTour {
             .regions
             .iter()
             .map(|region| vec![region.name.clone(), region.city.clone(), url(region)]);
-        paper.table(
+        output.table(
             &["region", "pretends to be in", "serves"],
             &rows.collect::<Vec<_>>(),
         );
@@ -86,7 +89,7 @@ impl DemoTour {
                 step.who.clone(),
             ]
         });
-        paper.table(&["try", "# expect", "client"], &rows.collect::<Vec<_>>());
+        output.table(&["try", "# expect", "client"], &rows.collect::<Vec<_>>());
         let to = format!("--admin http://{admin}");
         let first = self.regions.first().map_or(String::new(), url);
         say!();

@@ -1,5 +1,7 @@
-//! Traffic of the demo's own: a few queries a second as from people all over the world, so that there is something to
-//! see. They come to the demo's own port over loopback, each with a client subnet, as resolvers send it.
+//! Sample traffic of the demo: a few queries a second from clients all over the world.
+//!
+//! The queries go to the demo's own port over loopback. Each carries a client subnet, like those of a
+//! resolver. Clients are picked in proportion to the population around them.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -18,9 +20,9 @@ use crate::steering::pick::next_draw;
 
 /// Queries per second, of all clients together.
 pub const PER_SECOND: u32 = 20;
-/// How long an answer is waited for, so that none is left in the socket's buffer.
-const PATIENCE: Duration = Duration::from_millis(20);
-/// What is asked for, and how often of a hundred times.
+/// How long to wait for an answer, so that none stays in the buffer of the socket.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(20);
+/// The questions, each with its share in percent.
 const ASKED: [(&str, RecordType, u64); 6] = [
     (MAIN, RecordType::A, 50),
     (MAIN, RecordType::AAAA, 15),
@@ -30,24 +32,23 @@ const ASKED: [(&str, RecordType, u64); 6] = [
     ("cdn.example.com", RecordType::A, 5),
 ];
 
-/// Begins to ask, on a thread that ends when whoever holds the other end of `stopped` drops it.
+/// Starts sending queries, on a thread that ends when the sender of `stopped` is dropped.
 pub fn start(control: Arc<Control>, dns: SocketAddr, stopped: Receiver<()>) {
-    let ask = move || {
-        let Ok(clients) = Clients::of(&control) else {
-            return;
-        };
-        drop(control);
-        if let Err(error) = ask_until(&stopped, &clients, reachable(dns)) {
-            tracing::error!(%error, "the demo has no traffic of its own");
-        }
-    };
-    // Without it nobody asks by himself, and everything else goes on.
+    // If no thread can be had, the demo runs without sample traffic.
     let _ = std::thread::Builder::new()
         .name("demo-traffic".to_owned())
-        .spawn(ask);
+        .spawn(move || {
+            let Ok(clients) = Clients::of(&control) else {
+                return;
+            };
+            drop(control);
+            if let Err(error) = ask_until(&stopped, &clients, reachable(dns)) {
+                tracing::error!(%error, "the demo has no traffic of its own");
+            }
+        });
 }
 
-/// An address of this machine that is listened on.
+/// The listening address, with loopback in place of the unspecified address.
 fn reachable(listened: SocketAddr) -> SocketAddr {
     let ip = match listened.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -65,10 +66,10 @@ fn ask_until(stopped: &Receiver<()>, clients: &Clients, dns: SocketAddr) -> io::
     };
     let socket = UdpSocket::bind((any, 0))?;
     socket.connect(dns)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
     let asked = names();
     let mut buffer = [0; 1500];
-    // Nothing is made up for where the thread was late.
+    // A late thread does not catch up.
     while stopped.recv_timeout(Duration::from_secs(1) / PER_SECOND)
         == Err(RecvTimeoutError::Timeout)
     {
@@ -77,7 +78,7 @@ fn ask_until(stopped: &Receiver<()>, clients: &Clients, dns: SocketAddr) -> io::
         else {
             return Ok(());
         };
-        // A server that is over or has no room is nothing to tell.
+        // Errors are ignored: the server may be ending or busy.
         let _ = socket.send(&query(name, *rtype, client, draw as u16));
         let _ = socket.recv(&mut buffer);
     }
@@ -97,15 +98,13 @@ fn names() -> Vec<Asked> {
 fn pick<T>(parts: &[(T, u64)], draw: u64) -> Option<&T> {
     let all: u64 = parts.iter().map(|(_, part)| part).sum();
     let mut left = draw.checked_rem(all)?;
-    parts
-        .iter()
-        .find_map(|(one, part)| match left.checked_sub(*part) {
-            Some(rest) => {
-                left = rest;
-                None
-            }
-            None => Some(one),
-        })
+    for (one, part) in parts {
+        if left < *part {
+            return Some(one);
+        }
+        left -= part;
+    }
+    None
 }
 
 /// Networks all over the world, each with the people who live near it.

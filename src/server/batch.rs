@@ -1,7 +1,8 @@
-//! A batch of datagrams in and out: `recvmmsg` and `sendmmsg` over buffers that are laid out once.
+//! A batch of datagrams: `recvmmsg` and `sendmmsg` over buffers that are laid out once.
 //!
-//! All unsafe code of the query path is here. The kernel's structures hold pointers into boxed arrays that live as
-//! long as the batch and never move.
+//! A worker receives up to [`BATCH`] datagrams with one system call, writes its replies into the
+//! buffers of the batch, and sends them with another. All unsafe code of the query path is here. The
+//! kernel's structures hold pointers into boxed arrays that live as long as the batch and never move.
 
 #![cfg_attr(
     not(test),
@@ -22,21 +23,23 @@ use std::ptr;
 use crate::dns::UDP_PAYLOAD;
 use crate::net::ClientAddress;
 
-/// Datagrams in one batch: enough to share the cost of a system call, few enough to bound the wait of the first.
+/// Datagrams in one batch: enough to share the cost of a system call, few enough to bound the wait of
+/// the first.
 pub const BATCH: usize = 64;
-/// Longest query that is read; a longer one is dropped, as no resolver sends such.
+/// Longest query that is read, in octets; longer ones are dropped, since no resolver sends them.
 const QUERY: usize = 8192;
-/// Room for one control message with a destination address (in6_pktinfo is the larger: 20 octets and a header).
+/// Room for one control message with a destination address (in6_pktinfo, the larger one, has 20
+/// octets and a header).
 const CONTROL: usize = 64;
 
-/// Longest reply over UDP.
+/// Longest reply over UDP, in octets.
 pub const REPLY: usize = UDP_PAYLOAD as usize;
 
 #[repr(C, align(16))]
 #[derive(Clone, Copy)]
 struct Control([u8; CONTROL]);
 
-/// Buffers and the kernel's view of them.
+/// The buffers of a batch, and the kernel's structures that point into them.
 pub struct DatagramBatch {
     queries: Box<[[u8; QUERY]]>,
     replies: Box<[[u8; REPLY]]>,
@@ -44,12 +47,12 @@ pub struct DatagramBatch {
     controls: Box<[Control]>,
     received: Box<[libc::mmsghdr]>,
     sent: Box<[libc::mmsghdr]>,
-    /// Kept for the pointers in `received` and `sent`.
+    /// Kept alive for the pointers in `received` and `sent`.
     _query_vectors: Box<[libc::iovec]>,
     reply_vectors: Box<[libc::iovec]>,
-    /// How many headers of `received` hold lengths that the kernel wrote.
+    /// How many headers of `received` hold lengths written by the kernel.
     filled: usize,
-    /// How many replies wait to be sent.
+    /// How many replies are ready to be sent.
     waiting: usize,
     wildcard: bool,
 }
@@ -59,41 +62,41 @@ unsafe impl Send for DatagramBatch {}
 
 /// One datagram of a batch.
 pub struct Datagram<'b> {
-    /// Its octets.
+    /// The query.
     pub octets: &'b [u8],
-    /// Where it came from.
+    /// The sender.
     pub source: ClientAddress,
-    /// Where the reply is to be written.
+    /// The buffer for the reply.
     pub reply: &'b mut [u8; REPLY],
 }
 
-fn zeroed<T>() -> T
-where
-    T: Copy,
-{
-    // SAFETY: used for C structures of integers and pointers only, for which all zeros is a value.
+fn zeroed<T: Copy>() -> T {
+    // SAFETY: used only for C structures of integers and pointers, for which all zeros is valid.
     unsafe { std::mem::zeroed() }
 }
 
+fn io_vector(buffer: &mut [u8], length: usize) -> libc::iovec {
+    libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: length,
+    }
+}
+
 impl DatagramBatch {
-    /// Empty buffers; `wildcard`: the socket reports where each datagram was sent to.
+    /// Empty buffers. With `wildcard`, the socket reports the destination of each datagram.
     #[expect(clippy::indexing_slicing, reason = "every array has BATCH elements")]
     pub fn new(wildcard: bool) -> DatagramBatch {
         let mut queries = vec![[0; QUERY]; BATCH].into_boxed_slice();
         let mut replies = vec![[0; REPLY]; BATCH].into_boxed_slice();
         let mut sources = vec![zeroed::<libc::sockaddr_storage>(); BATCH].into_boxed_slice();
         let mut controls = vec![Control([0; CONTROL]); BATCH].into_boxed_slice();
-        let vector = |base: *mut u8, length| libc::iovec {
-            iov_base: base.cast(),
-            iov_len: length,
-        };
         let mut query_vectors: Box<[_]> = queries
             .iter_mut()
-            .map(|buffer| vector(buffer.as_mut_ptr(), QUERY))
+            .map(|buffer| io_vector(buffer, QUERY))
             .collect();
         let mut reply_vectors: Box<[_]> = replies
             .iter_mut()
-            .map(|buffer| vector(buffer.as_mut_ptr(), 0))
+            .map(|buffer| io_vector(buffer, 0))
             .collect();
         let mut received = vec![zeroed::<libc::mmsghdr>(); BATCH].into_boxed_slice();
         let mut sent = received.clone();
@@ -126,16 +129,17 @@ impl DatagramBatch {
         }
     }
 
-    /// Waits for datagrams; returns how many came.
+    /// Waits for datagrams; returns how many arrived.
     ///
     /// # Errors
-    /// What the system call says; `WouldBlock` and `Interrupted` when none came in the socket's time.
+    /// The error of the system call; `WouldBlock` or `Interrupted` when none arrived before the socket's
+    /// timeout.
     pub fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
         self.waiting = 0;
         self.forget_received();
         let no_timeout: *mut libc::timespec = ptr::null_mut();
-        // The bare call: the C library's own is a point where a thread may be cancelled, and pays for that each time.
-        // SAFETY: every pointer in `received` leads to a buffer of the length stated beside it, owned by `self`.
+        // A direct system call: the wrapper of the C library is a cancellation point, which costs time.
+        // SAFETY: every pointer in `received` points to a buffer of the stated length, owned by `self`.
         let count = unsafe {
             libc::syscall(
                 libc::SYS_recvmmsg,
@@ -153,8 +157,8 @@ impl DatagramBatch {
         Ok(self.filled)
     }
 
-    /// The kernel writes the lengths of what it stored over those of the room there is. An address is as long as any
-    /// other of its socket, so that its length may stay; control messages are not.
+    /// Restores the lengths that the kernel overwrote with those of what it stored. All addresses of a
+    /// socket have the same length, so only the control messages need it.
     #[inline]
     fn forget_received(&mut self) {
         let filled = std::mem::take(&mut self.filled);
@@ -166,8 +170,7 @@ impl DatagramBatch {
         }
     }
 
-    /// One received datagram; `None` for what is not to be answered: cut off, or from where no query
-    /// can come.
+    /// One received datagram; `None` if it was truncated or its source cannot be a client.
     #[inline]
     pub fn datagram(&mut self, at: usize) -> Option<Datagram<'_>> {
         let message = self.received.get(at)?;
@@ -211,17 +214,15 @@ impl DatagramBatch {
         self.waiting += 1;
     }
 
-    /// Sends what waits. A reply that the kernel will not take is skipped: UDP may lose datagrams, a worker may not
-    /// stand still for one.
+    /// Sends the replies that are ready. A reply that the kernel refuses is skipped, so that the worker
+    /// never blocks; UDP may lose datagrams anyway.
     #[expect(clippy::arithmetic_side_effects, reason = "at most a batch")]
     pub fn send(&mut self, socket: &UdpSocket) {
         let mut next = 0;
-        while let Some(rest) = self
-            .sent
-            .get_mut(next..self.waiting)
-            .filter(|rest| !rest.is_empty())
+        while let Some(rest) = self.sent.get_mut(next..self.waiting)
+            && !rest.is_empty()
         {
-            // SAFETY: the first `waiting` headers were filled in by `reply` with pointers into buffers of `self`.
+            // SAFETY: `reply` filled in the first `waiting` headers with pointers into buffers of `self`.
             let count = unsafe {
                 libc::syscall(
                     libc::SYS_sendmmsg,
@@ -241,12 +242,14 @@ impl DatagramBatch {
     }
 }
 
-/// The address of a datagram's sender; `None` from port 0, which no reply reaches, or from an address that is no host's.
+/// The address of the sender; `None` for port 0, which no reply reaches, and for an address that is
+/// not a host's.
 #[inline]
 fn source_address(storage: &libc::sockaddr_storage) -> Option<ClientAddress> {
     let (address, port) = match i32::from(storage.ss_family) {
         libc::AF_INET => {
-            // SAFETY: the family says that the kernel wrote a sockaddr_in, which is smaller and no stricter aligned.
+            // SAFETY: for this family the kernel wrote a sockaddr_in, which is smaller than the storage
+            // and needs no stricter alignment.
             let address = unsafe { &*(&raw const *storage).cast::<libc::sockaddr_in>() };
             (
                 ClientAddress::from(address.sin_addr.s_addr.to_ne_bytes()),
@@ -263,10 +266,14 @@ fn source_address(storage: &libc::sockaddr_storage) -> Option<ClientAddress> {
         }
         _ => return None,
     };
-    (port != 0 && is_host(address)).then_some(address)
+    if port != 0 && is_host(address) {
+        Some(address)
+    } else {
+        None
+    }
 }
 
-/// 0/8 is no host's, 224/3 many hosts' or nobody's, and the same of IPv6: only a forger sends from there.
+/// False for 0.0.0.0/8, 224.0.0.0/3, `::` and IPv6 multicast, which only forged packets come from.
 #[inline]
 fn is_host(address: ClientAddress) -> bool {
     match address.ip() {
@@ -275,8 +282,8 @@ fn is_host(address: ClientAddress) -> bool {
     }
 }
 
-/// Clears the interface in a destination's control message, so that the reply takes the route that the machine has;
-/// link-local IPv6 keeps it, since there the interface is part of the address.
+/// Clears the interface in a control message with a destination, so that the reply follows the routing
+/// table. Link-local IPv6 keeps it, because the interface is part of such an address.
 fn forget_interface(control: &mut Control) {
     let Some((header, data)) = control
         .0

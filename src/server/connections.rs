@@ -1,4 +1,9 @@
-//! Who is connected, over whatever: limits in all and per client, and who leaves when there is no place for one more.
+//! Connection limits for TCP, TLS, HTTPS and QUIC, in total and per client.
+//!
+//! Every connection holds a [`ConnectionPermit`] until it ends. When a limit is reached, the
+//! [`ConnectionLimiter`] closes the connection that was idle longest instead of refusing the new one
+//! (RFC 7766 section 6.2.2). An IPv6 client counts as its /64. The admin server uses the same limiter
+//! and may hold connections, so that they are not closed while they are in use.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -15,16 +20,16 @@ use crate::net::ClientAddress;
 /// Limits of connections.
 #[derive(Debug, Clone, Copy)]
 pub struct TcpLimits {
-    /// Most connections at a time, whatever is spoken on them.
+    /// Most connections at a time, over all transports.
     pub connections: usize,
     /// Most connections at a time from one address.
     pub connections_per_client: usize,
-    /// How long a connection may be idle, or take over one message.
+    /// How long a connection may be idle, or take to transfer one message.
     pub idle: Duration,
 }
 
 impl TcpLimits {
-    /// As the operator wants them.
+    /// The limits in `[server]`.
     pub fn of(server: &config::NameserverConfig) -> TcpLimits {
         TcpLimits {
             connections: server.tcp_connections,
@@ -34,17 +39,17 @@ impl TcpLimits {
     }
 }
 
-/// Counts connections against the limits.
+/// Keeps connections within the limits.
 pub struct ConnectionLimiter {
     limits: TcpLimits,
     start: Instant,
-    open: Mutex<Open>,
-    /// How many are connected, for whoever wants to know.
+    open: Mutex<OpenConnections>,
+    /// The number of open connections, for metrics.
     count: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
-struct Open {
+struct OpenConnections {
     next: u64,
     connections: HashMap<u64, Connected>,
     clients: HashMap<IpAddr, usize>,
@@ -56,24 +61,24 @@ struct Connected {
     task: Option<AbortHandle>,
 }
 
-/// Every connection that could leave is held.
-struct Full;
+/// No connection can be closed, because all are held.
+struct AllHeld;
 
-/// Stands for the time of last use of a connection that must not leave.
+/// The time of last use of a connection that must not be closed.
 const HELD: u64 = u64::MAX;
 
-/// One connection's place; it is free again when this is dropped.
+/// Counts one connection against the limits until it is dropped.
 pub struct ConnectionPermit {
-    /// Its number, another for each.
+    /// The unique number of the connection.
     pub number: u64,
     limiter: Arc<ConnectionLimiter>,
-    /// When it was last of use, in nanoseconds since the start of the limiter: a client can ask on many connections within
-    /// one millisecond, and the order in which it did decides who leaves.
+    /// When it was last used, in nanoseconds since the start of the limiter. A client may use many
+    /// connections within a millisecond, and their order decides which is closed first.
     active: Arc<AtomicU64>,
 }
 
 impl ConnectionLimiter {
-    /// No connection yet; `count` is kept at how many there are.
+    /// A limiter without connections; it keeps `count` at their number.
     pub fn new(limits: TcpLimits, count: Arc<AtomicUsize>) -> ConnectionLimiter {
         ConnectionLimiter {
             limits,
@@ -88,39 +93,43 @@ impl ConnectionLimiter {
         self.limits.idle
     }
 
-    /// A place for one more connection. When this client has as many as it may, that of its connections leaves which was
-    /// idle longest; when all places are taken, the one of all (RFC 7766 section 6.2.2). Both is counted in `stats`.
+    /// Admits a connection. At the limit per client, the longest idle connection of this client is
+    /// closed; at the limit in total, the longest idle of all (RFC 7766 section 6.2.2). Both are
+    /// counted in `stats`.
     pub fn enter(
         self: &Arc<Self>,
         address: ClientAddress,
         stats: &WorkerStats,
     ) -> ConnectionPermit {
         let mut open = self.open();
+        // With every connection held, this one is admitted above the limit.
         let evicted = open
-            .make_room(who(address), &self.limits)
-            .unwrap_or_default();
-        let permit = self.permit(open, who(address));
-        [Some(AbuseEvent::Connected), evicted]
-            .into_iter()
-            .flatten()
-            .for_each(|event| stats.note(event));
+            .make_room(client_of(address), &self.limits)
+            .unwrap_or(None);
+        let permit = self.permit(open, client_of(address));
+        stats.note(AbuseEvent::Connected);
+        if let Some(event) = evicted {
+            stats.note(event);
+        }
         permit
     }
 
-    /// The same, uncounted; `None`: every connection that could leave is held ([`ConnectionPermit::hold`]).
+    /// Admits a connection without counting it; `None` if every connection that could be closed is held
+    /// ([`ConnectionPermit::hold`]).
     pub fn try_enter(self: &Arc<Self>, address: ClientAddress) -> Option<ConnectionPermit> {
         let mut open = self.open();
-        open.make_room(who(address), &self.limits).ok()?;
-        Some(self.permit(open, who(address)))
+        open.make_room(client_of(address), &self.limits).ok()?;
+        Some(self.permit(open, client_of(address)))
     }
 
     fn permit(
         self: &Arc<Self>,
-        mut open: MutexGuard<'_, Open>,
+        mut open: MutexGuard<'_, OpenConnections>,
         client: IpAddr,
     ) -> ConnectionPermit {
         *open.clients.entry(client).or_default() += 1;
-        let (number, active) = (open.next, Arc::new(AtomicU64::new(self.now())));
+        let active = Arc::new(AtomicU64::new(self.now()));
+        let number = open.next;
         open.next += 1;
         open.connections.insert(
             number,
@@ -138,33 +147,33 @@ impl ConnectionLimiter {
         }
     }
 
-    /// Notes the task that is to end when the connection must leave.
+    /// Registers the task to abort when the connection must close.
     pub fn watch(&self, number: u64, task: AbortHandle) {
         match self.open().connections.get_mut(&number) {
             Some(connected) => connected.task = Some(task),
-            // It had to leave before it began.
+            // The connection was evicted before its task was registered.
             None => task.abort(),
         }
     }
 
-    /// Ends the connection that was idle longest; false: there is none.
+    /// Closes the connection that was idle longest; false if there is none.
     pub fn evict(&self) -> bool {
-        self.open().evict(|_| true)
+        self.open().evict(None).is_ok()
     }
 
-    /// Whether nobody is connected.
+    /// Whether there are no connections.
     pub fn is_empty(&self) -> bool {
         self.open().connections.is_empty()
     }
 
-    /// Whether half of the places are taken, of all or of this client's.
+    /// Whether half of the total limit or half of the limit of this client is used.
     pub fn is_half_full(&self, address: ClientAddress) -> bool {
-        let (open, limits) = (self.open(), self.limits);
-        open.connections.len() >= limits.connections / 2
-            || open.count_of(who(address)) >= limits.connections_per_client / 2
+        let open = self.open();
+        open.connections.len() >= self.limits.connections / 2
+            || open.count_of(client_of(address)) >= self.limits.connections_per_client / 2
     }
 
-    fn open(&self) -> MutexGuard<'_, Open> {
+    fn open(&self) -> MutexGuard<'_, OpenConnections> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -173,49 +182,48 @@ impl ConnectionLimiter {
     }
 }
 
-impl Open {
+impl OpenConnections {
     fn count_of(&self, client: IpAddr) -> usize {
         self.clients.get(&client).copied().unwrap_or(0)
     }
 
-    /// Sees to it that one more of this client fits, and says who left for it; an error if nobody could.
+    /// Makes room for one more connection of this client; returns what was evicted for it.
     fn make_room(
         &mut self,
         client: IpAddr,
         limits: &TcpLimits,
-    ) -> Result<Option<AbuseEvent>, Full> {
+    ) -> Result<Option<AbuseEvent>, AllHeld> {
         if self.count_of(client) >= limits.connections_per_client {
-            let left = self.evict(|connected| connected.client == client);
-            return if left {
-                Ok(Some(AbuseEvent::EvictedOfClient))
-            } else {
-                Err(Full)
-            };
+            self.evict(Some(client))?;
+            return Ok(Some(AbuseEvent::EvictedOfClient));
         }
         if self.connections.len() >= limits.connections {
-            return if self.evict(|_| true) {
-                Ok(Some(AbuseEvent::Evicted))
-            } else {
-                Err(Full)
-            };
+            self.evict(None)?;
+            return Ok(Some(AbuseEvent::Evicted));
         }
         Ok(None)
     }
 
-    /// Ends the one that was idle longest of those that are concerned; false: there is none, or all are held.
-    fn evict(&mut self, concerns: impl Fn(&Connected) -> bool) -> bool {
-        let concerned = self
-            .connections
-            .iter()
-            .filter(|(_, connected)| concerns(connected));
-        let activity = concerned
-            .map(|(number, connected)| (connected.active.load(Ordering::Relaxed), *number));
-        let Some((_, number)) = activity.filter(|(active, _)| *active != HELD).min() else {
-            return false;
-        };
-        let task = self.remove(number).and_then(|connected| connected.task);
-        task.inspect(AbortHandle::abort);
-        true
+    /// Closes the longest idle connection that is not held, of this client or of all.
+    fn evict(&mut self, client: Option<IpAddr>) -> Result<(), AllHeld> {
+        let mut longest_idle = None;
+        for (&number, connected) in &self.connections {
+            let active = connected.active.load(Ordering::Relaxed);
+            if active == HELD || client.is_some_and(|client| client != connected.client) {
+                continue;
+            }
+            if longest_idle.is_none_or(|longest| (active, number) < longest) {
+                longest_idle = Some((active, number));
+            }
+        }
+        let (_, number) = longest_idle.ok_or(AllHeld)?;
+        if let Some(Connected {
+            task: Some(task), ..
+        }) = self.remove(number)
+        {
+            task.abort();
+        }
+        Ok(())
     }
 
     fn remove(&mut self, number: u64) -> Option<Connected> {
@@ -231,17 +239,17 @@ impl Open {
 }
 
 impl ConnectionPermit {
-    /// The connection was of use just now.
+    /// Records that the connection was just used.
     pub fn touch(&self) {
         self.active.store(self.limiter.now(), Ordering::Relaxed);
     }
 
-    /// Keeps the connection from having to leave for another, until it is touched.
+    /// Protects the connection from eviction until it is touched.
     pub fn hold(&self) {
         self.active.store(HELD, Ordering::Relaxed);
     }
 
-    /// Waits until the connection has been of no use for as long as one may be idle.
+    /// Waits until the connection has been idle for the idle timeout.
     pub async fn revoked(&self) {
         loop {
             let active = Duration::from_nanos(self.active.load(Ordering::Relaxed));
@@ -264,8 +272,8 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// Whose connection it is: whoever has an IPv6 address has its whole /64.
-pub(crate) fn who(address: ClientAddress) -> IpAddr {
+/// The client that a connection counts for: the address itself, or the /64 of an IPv6 address.
+pub(crate) fn client_of(address: ClientAddress) -> IpAddr {
     match address.ip() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),

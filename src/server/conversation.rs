@@ -1,4 +1,8 @@
-//! One client's queries on a transport that carries whole messages: admitted, answered and counted.
+//! One client's queries on a transport that carries whole messages (TCP, TLS, HTTPS, QUIC).
+//!
+//! A [`Conversation`] checks the access list, answers each message from the published snapshot and
+//! counts the result. The transports do the framing: they hand in one message at a time and send the
+//! reply. UDP does the same for batches, in [`udp`](super::udp).
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -14,15 +18,15 @@ use crate::dns::{QueryScratch, message};
 use crate::net::ClientAddress;
 use crate::steering::pick::next_draw;
 
-/// What the workers answer from: one load per batch, swapped as a whole.
+/// The snapshot that workers answer from, loaded once per batch and replaced as a whole.
 pub type PublishedSnapshot = ArcSwap<Snapshot>;
 
-/// Longest query that is read.
+/// Longest query that is read, in octets.
 pub const QUERY: usize = 8192;
-/// Longest reply.
+/// Longest reply, in octets.
 const REPLY: usize = u16::MAX as usize;
 
-/// What is said to one client.
+/// The exchange of messages with one client.
 #[derive(Clone)]
 pub struct Conversation {
     client: ClientAddress,
@@ -32,17 +36,17 @@ pub struct Conversation {
     draw: u64,
 }
 
-/// Why there is no reply. Nothing good follows on a connection of messages.
+/// Why there is no reply. A stream is closed then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoReply {
-    /// The client is to hear nothing.
+    /// The access list drops this client.
     Ignored,
-    /// The message is no query that may be answered.
+    /// The message is not a query that may be answered.
     Unfit,
 }
 
 impl Conversation {
-    /// The first word is the client's.
+    /// A conversation with `client`, before its first query.
     pub fn new(
         client: ClientAddress,
         carrier: TransportKind,
@@ -59,23 +63,21 @@ impl Conversation {
         }
     }
 
-    /// Whether a front speaks here, which says first who the client is.
+    /// Whether the peer is a front, which sends a PROXY header before the queries.
     pub fn is_with_front(&self) -> bool {
-        self.published
-            .load()
-            .policy
-            .fronts
-            .as_ref()
-            .is_some_and(|fronts| fronts.contains(self.client))
+        match &self.published.load().policy.fronts {
+            Some(fronts) => fronts.contains(self.client),
+            None => false,
+        }
     }
 
-    /// Who it is with.
+    /// The client.
     pub fn client(&self) -> ClientAddress {
         self.client
     }
 
-    /// The same for the client of a front.
-    pub fn of(self, client: ClientAddress) -> Conversation {
+    /// The same conversation, with the client that a front named.
+    pub fn with_client(self, client: ClientAddress) -> Conversation {
         Conversation { client, ..self }
     }
 
@@ -84,9 +86,14 @@ impl Conversation {
         self.draw = next_draw(self.draw);
         let start = output.len();
         output.resize(start + REPLY, 0);
-        let timed = self.draw.is_multiple_of(TIMED).then(Instant::now);
-        let written = self.write(message, &mut output[start..]);
-        timed.inspect(|timed| self.stats.times().add(timed.elapsed(), 1));
+        let written = if self.draw.is_multiple_of(TIMED) {
+            let started = Instant::now();
+            let written = self.write(message, &mut output[start..]);
+            self.stats.times().add(started.elapsed(), 1);
+            written
+        } else {
+            self.write(message, &mut output[start..])
+        };
         output.truncate(start + written.unwrap_or(0));
         written.map(|_| ())
     }
@@ -99,17 +106,15 @@ impl Conversation {
     /// Writes the reply into `reply`; returns its length.
     fn write(&self, message: &[u8], reply: &mut [u8]) -> Result<usize, NoReply> {
         let snapshot = self.published.load();
-        let moment = snapshot.client_context(self.stats.lane(), self.draw);
-        let (client, transport, scratch) = (
-            self.client,
-            self.carrier.transport(),
-            &mut QueryScratch::default(),
-        );
+        let context = snapshot.client_context(self.stats.lane(), self.draw);
+        let client = self.client;
+        let transport = self.carrier.transport();
+        let scratch = &mut QueryScratch::default();
         let answered = match snapshot.policy.access.admit(client) {
-            Admission::Serve => answer(message, client, transport, &moment, scratch, reply),
+            Admission::Serve => answer(message, client, transport, &context, scratch, reply),
             Admission::Refuse => {
                 self.stats.note(AbuseEvent::Denied);
-                prohibit(message, client, transport, &moment, scratch, reply)
+                prohibit(message, client, transport, &context, scratch, reply)
             }
             Admission::Ignore => {
                 self.stats.note(AbuseEvent::Ignored);
@@ -128,7 +133,7 @@ impl Conversation {
 }
 
 impl TransportKind {
-    /// What bounds a reply and its options.
+    /// The rules for the size and the options of a reply.
     fn transport(self) -> Transport {
         match self {
             TransportKind::Udp => Transport::Udp,

@@ -1,5 +1,9 @@
-//! Messages on a stream, each with its length in front (RFC 7766 section 8): many queries, answered in order. TCP and
-//! TLS are the same here (RFC 7858 section 3.3).
+//! Messages on a stream, each after a length of two octets (RFC 7766 section 8).
+//!
+//! [`FramedConnection`] reads queries from a stream and answers them in order, as TCP and TLS need it
+//! (RFC 7858 section 3.3). Replies are written together when no whole query is left in the buffer. A
+//! client that sends no query within the idle timeout is disconnected. QUIC shares the framing of a
+//! single message, [`answer_framed`].
 
 use std::io;
 use std::time::Duration;
@@ -10,28 +14,29 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::connections::ConnectionPermit;
 use super::conversation::{Conversation, QUERY};
 
-/// Replies are written when this much waits, or no whole query is left.
+/// Octets of replies that are collected before they are written.
 const FLUSH: usize = 16 << 10;
 
 /// One connection.
 pub struct FramedConnection {
-    /// With whom.
+    /// The exchange with the client.
     pub conversation: Conversation,
-    /// How long it may be idle, or take over one message.
+    /// How long it may be idle, or take to transfer one message.
     pub idle: Duration,
-    /// Free again when this is dropped.
+    /// Counts the connection against the limits until it is dropped.
     pub permit: ConnectionPermit,
 }
 
 impl FramedConnection {
-    /// Answers until the client has no more to ask, or takes too long.
+    /// Answers until the client closes the connection or the idle timeout passes.
     pub async fn serve(
         mut self,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     ) -> io::Result<()> {
         let mut input = Vec::with_capacity(QUERY);
         let mut output = Vec::new();
-        // Octets that drip in do not move it, only a query does: a connection is kept for those who ask.
+        // Only a whole query extends the deadline, so a client that sends octet by octet cannot hold
+        // the connection.
         let mut deadline = Instant::now() + self.idle;
         loop {
             let used = self.answer_whole(&input, &mut output)?;
@@ -54,10 +59,7 @@ impl FramedConnection {
     fn answer_whole(&mut self, input: &[u8], output: &mut Vec<u8>) -> io::Result<usize> {
         let mut used = 0;
         while output.len() < FLUSH {
-            let Some((&length, rest)) = input
-                .get(used..)
-                .and_then(|rest| rest.split_first_chunk::<2>())
-            else {
+            let Some((&length, rest)) = input[used..].split_first_chunk::<2>() else {
                 break;
             };
             let length = usize::from(u16::from_be_bytes(length));
@@ -68,7 +70,7 @@ impl FramedConnection {
             let Some(message) = rest.get(..length) else {
                 break;
             };
-            // A message that may not be answered is no query; nothing good follows it on a stream.
+            // A message that is not a query ends the connection.
             answer_framed(&mut self.conversation, message, output)
                 .ok_or(io::ErrorKind::InvalidData)?;
             used += 2 + length;
@@ -77,7 +79,7 @@ impl FramedConnection {
     }
 }
 
-/// Appends the reply to one query, its length in front.
+/// Appends the reply to one query, with its length in front; `None`: there is no reply.
 pub fn answer_framed(
     conversation: &mut Conversation,
     message: &[u8],
@@ -91,7 +93,7 @@ pub fn answer_framed(
     Some(())
 }
 
-/// TLS keeps what it has encrypted until it is told to let go.
+/// Writes and flushes, because TLS buffers what it has encrypted.
 async fn send(stream: &mut (impl AsyncWrite + Unpin), octets: &[u8]) -> io::Result<()> {
     stream.write_all(octets).await?;
     stream.flush().await

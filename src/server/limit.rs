@@ -1,10 +1,12 @@
-//! Response rate limiting: how often each network was answered of late, in a table of fixed size that all workers share.
+//! Response rate limiting: a table of fixed size, shared by all workers, of the recent load of each
+//! network.
 //!
-//! An address belongs to several networks, the smallest being itself; each has a load that an answer raises and time
-//! takes down. One network at its limit is enough for no answer. Loads lie in sets of a few entries; a network that is
-//! not there takes the place of the least loaded, so that those who ask most are the last to be forgotten.
+//! An address belongs to several networks, the smallest of which is the address itself. An answer
+//! raises the load of each network, and the load decays with time. A client gets no answer when one of
+//! its networks is at its limit. The table is set-associative: a network without an entry replaces the
+//! least loaded entry of its set, so the busiest networks stay.
 //!
-//! Nothing locks: two workers that count the same network at the same moment may lose a count.
+//! The table has no locks. Two workers that count the same network at the same time may lose a count.
 
 #![cfg_attr(
     not(test),
@@ -24,37 +26,45 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::answer::policy::{ANSWER, RateLimits};
 use crate::net::ClientAddress;
 
-/// Entries of one set, tried one after the other.
+/// Entries of one set.
 const WAYS: usize = 4;
-/// Sets: 4 MiB in all. A power of two.
+/// Number of sets, a power of two; the table has 4 MiB.
 const SETS: usize = 1 << 17;
-/// Networks that an address belongs to, at most.
+/// Most networks that an address belongs to.
 const NETWORKS: usize = 5;
-/// Prefix length, and how many times the limit of one address.
+/// Prefix lengths, each with its limit as a multiple of the limit of one address.
 const V4: [(u8, u32); 4] = [(32, 1), (24, 32), (20, 256), (18, 768)];
 const V6: [(u8, u32); NETWORKS] = [(128, 1), (64, 2), (56, 3), (48, 4), (32, 64)];
-/// A time this little ahead is another worker's newer one, not one of long ago.
+/// Times from here on, modulo 2^16, are slightly in the future: another worker wrote them.
 const AHEAD: u16 = 0xff00;
 
-/// Entries that share a hash: tag, time in beats, load in parts of an answer, from the upper bits down.
+/// The entries of one hash value. Each holds, from the upper bits down, a tag (16 bits), the time in
+/// beats (16 bits) and the load in parts of an answer (32 bits).
 #[derive(Default)]
 #[repr(align(32))]
 struct Set([AtomicU64; WAYS]);
 
-/// The table.
+/// The rate limiter of a server.
 pub struct RateLimiter {
     sets: Box<[Set]>,
     keys: [u64; 2],
     beats: &'static AtomicU32,
 }
 
-/// What the entries of a client's networks become once it is answered.
-pub struct LimitClaim([Option<(u32, u8, u64)>; NETWORKS]);
+/// The new entries of a client's networks, to be stored when the client gets an answer.
+pub struct LimitClaim([Option<ClaimedEntry>; NETWORKS]);
+
+/// The new value of one entry, and its position in the table.
+struct ClaimedEntry {
+    set: u32,
+    way: u8,
+    value: u64,
+}
 
 impl RateLimiter {
-    /// Nobody was answered yet. `beats`: tenths of a second, kept by whoever runs this.
+    /// An empty table. `beats` counts tenths of a second; the caller keeps it running.
     pub fn new(beats: &'static AtomicU32) -> RateLimiter {
-        // Random keys, so that nobody can choose addresses that push a certain network out.
+        // With random keys an attacker cannot choose addresses that evict a certain network.
         let keys = [
             RandomState::new().hash_one(0),
             RandomState::new().hash_one(1),
@@ -66,7 +76,7 @@ impl RateLimiter {
         }
     }
 
-    /// The claim of a client to one more answer; `None`: one of its networks is at its limit.
+    /// The claim of a client to one more answer; `None` if one of its networks is at its limit.
     #[inline]
     #[expect(
         clippy::arithmetic_side_effects,
@@ -74,7 +84,7 @@ impl RateLimiter {
     )]
     pub fn claim(&self, limits: &RateLimits, client: ClientAddress) -> Option<LimitClaim> {
         let now = self.beats.load(Ordering::Relaxed) as u16;
-        let mut claim = LimitClaim([None; NETWORKS]);
+        let mut claim = LimitClaim([const { None }; NETWORKS]);
         match client.ip() {
             IpAddr::V4(client) => {
                 for (place, (length, times)) in claim.0.iter_mut().zip(V4) {
@@ -99,18 +109,16 @@ impl RateLimiter {
     /// Counts an answer.
     #[inline]
     pub fn settle(&self, claim: &LimitClaim) {
-        for (set, way, entry) in claim.0.iter().flatten() {
-            if let Some(place) = self
-                .sets
-                .get(*set as usize)
-                .and_then(|set| set.0.get(usize::from(*way)))
+        for claimed in claim.0.iter().flatten() {
+            if let Some(set) = self.sets.get(claimed.set as usize)
+                && let Some(entry) = set.0.get(usize::from(claimed.way))
             {
-                place.store(*entry, Ordering::Relaxed);
+                entry.store(claimed.value, Ordering::Relaxed);
             }
         }
     }
 
-    /// A number for a network: where it lies, and its tag.
+    /// The hash of a network: the upper bits select its set, the lower 16 are its tag.
     #[inline]
     fn key(&self, network: u64, length: u8) -> u64 {
         fold(
@@ -119,12 +127,13 @@ impl RateLimiter {
         )
     }
 
-    /// Where a network's entry lies and what one more answer makes of it; `None`: it is at its limit.
+    /// The entry of a network after one more answer; `None` if the network is at its limit.
     #[inline]
     #[expect(clippy::arithmetic_side_effects, reason = "there are sets")]
-    fn place(&self, limits: &RateLimits, key: u64, times: u32, now: u16) -> Option<(u32, u8, u64)> {
+    fn place(&self, limits: &RateLimits, key: u64, times: u32, now: u16) -> Option<ClaimedEntry> {
         let number = (key >> 16) as u32 % SETS as u32;
-        let (tag, set) = (key as u16, self.sets.get(number as usize)?);
+        let tag = key as u16;
+        let set = self.sets.get(number as usize)?;
         let known = set
             .0
             .iter()
@@ -141,13 +150,20 @@ impl RateLimiter {
             ),
         };
         let most = limits.most.saturating_mul(times);
-        let entry =
-            u64::from(tag) << 48 | u64::from(now) << 32 | u64::from(load.saturating_add(ANSWER));
-        (load.saturating_add(ANSWER) <= most).then_some((number, way, entry))
+        let raised = load.saturating_add(ANSWER);
+        if raised > most {
+            return None;
+        }
+        let value = u64::from(tag) << 48 | u64::from(now) << 32 | u64::from(raised);
+        Some(ClaimedEntry {
+            set: number,
+            way,
+            value,
+        })
     }
 }
 
-/// What is left of an entry's load.
+/// The load of an entry after decay.
 #[inline]
 fn load(limits: &RateLimits, entry: u64, now: u16) -> u32 {
     let passed = now.wrapping_sub((entry >> 32) as u16);

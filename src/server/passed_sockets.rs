@@ -1,5 +1,8 @@
-//! Sockets that somebody else has opened: systemd, before this process began, or the server that it takes the place of.
-//! What waits in them, datagrams and connections, is there whoever reads it, so that nothing is lost from one to the next.
+//! Sockets that another process opened: systemd, or the server that this one replaces.
+//!
+//! [`PassedSockets`] sorts the descriptors by the address that they are bound to. The listeners then
+//! take theirs by address instead of opening new ones. Datagrams and connections that are queued in a
+//! socket stay there, so no query is lost in a takeover.
 
 use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -11,10 +14,11 @@ use socket2::{Socket, Type};
 
 /// The first descriptor that systemd passes (SD_LISTEN_FDS_START of sd_listen_fds(3)).
 const FIRST: RawFd = 3;
-/// Most descriptors that are taken: as many as one message between processes holds (SCM_MAX_FD of unix(7)).
+/// Most descriptors that are accepted: the limit of one message between processes (SCM_MAX_FD of
+/// unix(7)).
 pub const MOST_PASSED: usize = 253;
 
-/// Sockets by what they are bound to, in the order in which they were passed.
+/// Passed sockets by the address or path that they are bound to, in the order of arrival.
 #[derive(Debug, Default)]
 pub struct PassedSockets {
     udp: VecDeque<(SocketAddr, UdpSocket)>,
@@ -23,11 +27,11 @@ pub struct PassedSockets {
 }
 
 impl PassedSockets {
-    /// What `LISTEN_FDS` and `LISTEN_PID` say was passed to this process; nothing if they speak to another or are absent. To
-    /// be called once in the life of a process: the descriptors become ours.
+    /// The sockets that `LISTEN_FDS` and `LISTEN_PID` announce; none if these are absent or name another
+    /// process. Call it once in a process: it takes ownership of the descriptors.
     ///
     /// # Errors
-    /// A sentence: the number is none, or a descriptor is nothing that can be served.
+    /// A sentence: `LISTEN_FDS` is no valid number, or a descriptor cannot be served.
     pub fn by_systemd() -> Result<PassedSockets, String> {
         let (Ok(process), Ok(count)) = (std::env::var("LISTEN_PID"), std::env::var("LISTEN_FDS"))
         else {
@@ -36,31 +40,33 @@ impl PassedSockets {
         if process != std::process::id().to_string() {
             return Ok(PassedSockets::default());
         }
-        let count = count
-            .parse()
-            .ok()
-            .filter(|count| (0..=MOST_PASSED as RawFd).contains(count));
-        let count: RawFd =
-            count.ok_or_else(|| format!("LISTEN_FDS is no number from 0 to {MOST_PASSED}"))?;
-        PassedSockets::of((FIRST..FIRST + count).map(own).collect::<Result<_, _>>()?)
+        let count = match count.parse::<RawFd>() {
+            Ok(count) if (0..=MOST_PASSED as RawFd).contains(&count) => count,
+            _ => return Err(format!("LISTEN_FDS is no number from 0 to {MOST_PASSED}")),
+        };
+        let mut descriptors = Vec::new();
+        for descriptor in FIRST..FIRST + count {
+            descriptors.push(take_ownership(descriptor)?);
+        }
+        PassedSockets::of(descriptors)
     }
 
-    /// Sorts descriptors.
+    /// Sorts descriptors by what they are bound to.
     ///
     /// # Errors
-    /// A sentence: one of them is nothing that can be served.
+    /// A sentence: one of them cannot be served.
     pub fn of(descriptors: Vec<OwnedFd>) -> Result<PassedSockets, String> {
         let mut passed = PassedSockets::default();
         for descriptor in descriptors {
             let number = descriptor.as_raw_fd();
-            passed
-                .sort(Socket::from(descriptor))
-                .map_err(|what| refused(number, &what))?;
+            if let Err(problem) = passed.add(Socket::from(descriptor)) {
+                return Err(refused(number, &problem));
+            }
         }
         Ok(passed)
     }
 
-    fn sort(&mut self, socket: Socket) -> Result<(), String> {
+    fn add(&mut self, socket: Socket) -> Result<(), String> {
         let is_stream = socket.r#type().map_err(|_| "is no socket")? == Type::STREAM;
         let address = socket.local_addr().map_err(|error| error.to_string())?;
         if is_stream && !socket.is_listener().unwrap_or(false) {
@@ -68,9 +74,8 @@ impl PassedSockets {
                 "is a connection, not a listener; the socket unit must say Accept=no".to_owned(),
             );
         }
-        if address
-            .as_socket_ipv6()
-            .is_some_and(|address| address.ip().is_unspecified())
+        if let Some(address) = address.as_socket_ipv6()
+            && address.ip().is_unspecified()
             && !socket.only_v6().unwrap_or(false)
         {
             return Err(
@@ -90,10 +95,15 @@ impl PassedSockets {
 
     /// The UDP sockets of an address.
     pub fn udp(&mut self, wanted: SocketAddr) -> Vec<UdpSocket> {
-        let all = std::mem::take(&mut self.udp).into_iter();
-        let (taken, left): (VecDeque<_>, _) = all.partition(|(address, _)| *address == wanted);
-        self.udp = left;
-        taken.into_iter().map(|(_, socket)| socket).collect()
+        let mut taken = Vec::new();
+        for (address, socket) in std::mem::take(&mut self.udp) {
+            if address == wanted {
+                taken.push(socket);
+            } else {
+                self.udp.push_back((address, socket));
+            }
+        }
+        taken
     }
 
     /// One UDP socket of an address; port 0 means any.
@@ -111,42 +121,49 @@ impl PassedSockets {
         take_first(&mut self.unix, |path| path == wanted)
     }
 
-    /// What nothing of the configuration listens on.
+    /// Checks that every passed socket was taken.
     ///
     /// # Errors
-    /// A sentence that names them: whoever passed them expects that somebody answers there.
+    /// A sentence that names the sockets which the configuration does not listen on.
     pub fn expect_none(&self) -> Result<(), String> {
-        let inet = |kind, address: &SocketAddr| format!("{kind} {address}");
-        let udp = self.udp.iter().map(|(address, _)| inet("UDP", address));
-        let tcp = self.tcp.iter().map(|(address, _)| inet("TCP", address));
-        let unix = self.unix.iter().map(|(path, _)| path.display().to_string());
-        let left: Vec<String> = udp.chain(tcp).chain(unix).collect();
+        let mut left = Vec::new();
+        for (address, _) in &self.udp {
+            left.push(format!("UDP {address}"));
+        }
+        for (address, _) in &self.tcp {
+            left.push(format!("TCP {address}"));
+        }
+        for (path, _) in &self.unix {
+            left.push(path.display().to_string());
+        }
         if left.is_empty() {
             return Ok(());
         }
         Err(format!(
-            "sockets were passed that nothing in the configuration listens on: {}; name their addresses in [server] or \
-             [admin], or do not pass them",
+            "sockets were passed that nothing in the configuration listens on: {}; \
+             name their addresses in [server] or [admin], or do not pass them",
             left.join(", ")
         ))
     }
 }
 
-/// Makes a descriptor ours, if it is open.
-fn own(descriptor: RawFd) -> Result<OwnedFd, String> {
-    // SAFETY: sets the flags of a number, whether or not it is open; programs that we start must not have it.
+/// Takes ownership of a descriptor, if it is open.
+fn take_ownership(descriptor: RawFd) -> Result<OwnedFd, String> {
+    // Programs that we start must not inherit it.
+    // SAFETY: fcntl checks the number itself, whether or not it is open.
     if unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) } != 0 {
         return Err(refused(
             descriptor,
             "is not open; LISTEN_FDS counts too many",
         ));
     }
-    // SAFETY: it is open, and by the protocol it belongs to the process that LISTEN_PID names, which has taken no other.
+    // SAFETY: it is open, and by the protocol it belongs to the process that LISTEN_PID names, which
+    // calls this once.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
-fn refused(descriptor: RawFd, what: &str) -> String {
-    format!("file descriptor {descriptor} was passed to us and {what}")
+fn refused(descriptor: RawFd, problem: &str) -> String {
+    format!("file descriptor {descriptor} was passed to us and {problem}")
 }
 
 fn is_wanted(address: &SocketAddr, wanted: SocketAddr) -> bool {

@@ -1,5 +1,8 @@
-//! The PROXY protocol, version 2 (haproxy's proxy-protocol.txt, section 2.2): a front that the operator knows says in front
-//! of each datagram or connection who the client is.
+//! The PROXY protocol, version 2 (haproxy's proxy-protocol.txt, section 2.2).
+//!
+//! A front, that is a load balancer listed in the configuration, puts a header before each datagram or
+//! connection, which names the client. [`unwrap`] reads it from a datagram and [`read`] from a stream.
+//! Version 1, the text form, is refused.
 
 #![cfg_attr(
     not(test),
@@ -18,16 +21,16 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::net::ClientAddress;
 
-/// How every header begins.
+/// The first octets of every header.
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
-/// Octets before those that are counted: signature, version and command, family and protocol, length.
+/// Length of the fixed part: signature, version and command, family and protocol, length.
 const FIXED: usize = 16;
-/// Most octets behind them: addresses take up to 36 here, the rest is the front's own affair and passed over.
+/// Most octets after the fixed part: addresses of up to 36 octets, and extensions, which are ignored.
 const MOST: usize = 1024;
 
-/// What a header says, before its addresses.
+/// The fixed part of a header.
 #[derive(Clone, Copy)]
-struct Start {
+struct ProxyHeader {
     /// LOCAL is 0 (the front speaks for itself), PROXY is 1.
     command: u8,
     /// AF_UNSPEC is 0, AF_INET is 1, AF_INET6 is 2.
@@ -36,24 +39,26 @@ struct Start {
     length: usize,
 }
 
-impl Start {
-    fn read(fixed: &[u8; FIXED]) -> Option<Start> {
+impl ProxyHeader {
+    fn read(fixed: &[u8; FIXED]) -> Option<ProxyHeader> {
         let &[version_and_command, family_and_protocol, l1, l0] = fixed.strip_prefix(SIGNATURE)?
         else {
             return None;
         };
         let length = usize::from(u16::from_be_bytes([l1, l0]));
-        let good = version_and_command >> 4 == 2 && length <= MOST;
-        good.then_some(Start {
+        if version_and_command >> 4 != 2 || length > MOST {
+            return None;
+        }
+        Some(ProxyHeader {
             command: version_and_command & 0xf,
             family: family_and_protocol >> 4,
             length,
         })
     }
 
-    /// The client, from what follows; `front`, where the header does not say.
+    /// The client that the rest of the header names, or `front` if the header names none.
     fn client(self, rest: &[u8], front: ClientAddress) -> Option<ClientAddress> {
-        // Source address, destination address, two ports.
+        // The rest holds the source address, the destination address and two ports.
         match (self.command, self.family) {
             (0, _) | (1, 0) => Some(front),
             (1, 1) if rest.len() >= 12 => rest
@@ -67,30 +72,31 @@ impl Start {
     }
 }
 
-/// Who asks, and the query, from a datagram of a front; `None`: it begins with no header.
+/// The client and the query in a datagram of a front; `None` if the datagram has no valid header.
 pub fn unwrap(datagram: &[u8], front: ClientAddress) -> Option<(ClientAddress, &[u8])> {
     let (fixed, rest) = datagram.split_first_chunk::<FIXED>()?;
-    let start = Start::read(fixed)?;
-    let (rest, query) = rest.split_at_checked(start.length)?;
-    Some((start.client(rest, front)?, query))
+    let header = ProxyHeader::read(fixed)?;
+    let (rest, query) = rest.split_at_checked(header.length)?;
+    Some((header.client(rest, front)?, query))
 }
 
-/// Who asks, from the start of a front's connection.
+/// Reads the header at the start of a front's connection; returns the client.
 ///
 /// # Errors
-/// It begins with no header.
+/// The stream does not start with a valid header.
 pub async fn read(
     stream: &mut (impl AsyncRead + Unpin),
     front: ClientAddress,
 ) -> io::Result<ClientAddress> {
     let mut fixed = [0; FIXED];
     stream.read_exact(&mut fixed).await?;
-    let start = Start::read(&fixed).ok_or(io::ErrorKind::InvalidData)?;
-    let mut rest = vec![0; start.length];
+    let header = ProxyHeader::read(&fixed).ok_or(io::ErrorKind::InvalidData)?;
+    let mut rest = vec![0; header.length];
     stream.read_exact(&mut rest).await?;
-    start
-        .client(&rest, front)
-        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+    match header.client(&rest, front) {
+        Some(client) => Ok(client),
+        None => Err(io::ErrorKind::InvalidData.into()),
+    }
 }
 
 #[cfg(test)]

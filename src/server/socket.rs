@@ -1,4 +1,8 @@
-//! The sockets of one listen address: opened, or passed by others.
+//! The sockets of one listen address: newly opened, or passed by another process.
+//!
+//! UDP and TCP share a port. UDP has one socket per worker with `SO_REUSEPORT`, so that the kernel
+//! spreads the queries. Passed sockets get the same options and buffers as new ones, but how many
+//! there are is up to the process that opened them.
 
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
@@ -9,37 +13,39 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::passed_sockets::PassedSockets;
 
-/// Room for queries that wait, in octets as the kernel counts them; it may give less. Some 2,700 queries, which a worker has
-/// answered within 9 ms. More would bridge longer pauses, but a flood fills all there is, and then every query comes out of
-/// memory that no cache of the core holds: with four times the room an answer costs 1.08 times as much in a flood, with this
-/// 1.03 (`cargo bench --bench overload`).
-const QUERIES: usize = 1 << 20;
-/// Room for replies on their way out, in octets.
-const REPLIES: usize = 4 << 20;
-/// Replies that wait in the system for one TCP client that does not read, in octets.
+/// Receive buffer of a UDP socket in octets, as the kernel counts them; it may give less.
+///
+/// It holds about 2,700 queries, which a worker answers within 9 ms. A larger buffer would bridge
+/// longer pauses, but a flood fills all of it, and then every query comes from memory outside the
+/// caches of the core. In a flood an answer costs 1.03 times as much with this size, and 1.08 times
+/// with four times the size (`cargo bench --bench overload`).
+const RECEIVE_BUFFER: usize = 1 << 20;
+/// Send buffer of a UDP socket, in octets.
+const SEND_BUFFER: usize = 4 << 20;
+/// Send buffer of a TCP connection in octets: replies for a client that does not read.
 const TCP_BUFFER: usize = 128 << 10;
-/// How often a worker that waits looks whether it is to stop.
+/// How often an idle worker checks whether it should stop.
 const WAIT: Duration = Duration::from_millis(200);
-/// Connections that wait to be accepted.
+/// Most connections in the queue of a listener.
 const BACKLOG: i32 = 1024;
-/// How often a free port is looked for that both UDP and TCP have.
+/// Attempts to find a port that is free for both UDP and TCP.
 const PORT_ATTEMPTS: usize = 32;
 
 /// The sockets of one address.
 pub struct BoundSockets {
-    /// With the port that the kernel gave.
+    /// The address with its actual port.
     pub address: SocketAddr,
-    /// One for each worker.
+    /// At least one for each worker.
     pub udp: Vec<UdpSocket>,
-    /// One for all connections.
+    /// The listener for all connections.
     pub tcp: TcpListener,
 }
 
-/// Raises how many descriptors this process may open to all that it is allowed, and returns that number: what a shell
-/// gives at first (1,024) is fewer than the connections of one server, and then probes would fail for want of them.
+/// Raises the limit of open files to the hard limit, and returns it. The usual soft limit (1,024) is
+/// lower than the number of connections of a server.
 ///
 /// # Errors
-/// The system does not tell, or does not let it.
+/// The system refuses.
 pub fn raise_descriptors() -> io::Result<u64> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
@@ -47,9 +53,9 @@ pub fn raise_descriptors() -> io::Result<u64> {
     };
     // SAFETY: one structure on this stack is filled in, then read.
     let results = unsafe {
-        let told = libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
+        let read = libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
         limit.rlim_cur = limit.rlim_max;
-        [told, libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit)]
+        [read, libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit)]
     };
     if results == [0, 0] {
         Ok(limit.rlim_max)
@@ -58,7 +64,7 @@ pub fn raise_descriptors() -> io::Result<u64> {
     }
 }
 
-/// UDP and TCP on the same port: those that were passed, or new ones.
+/// UDP and TCP on the same port, passed or new.
 pub fn pair(
     address: SocketAddr,
     workers: usize,
@@ -71,23 +77,27 @@ pub fn pair(
     }
 }
 
-/// TCP alone.
+/// TCP alone, passed or new.
 pub fn tcp(address: SocketAddr, passed: &mut PassedSockets) -> io::Result<TcpListener> {
-    passed
-        .tcp(address)
-        .map_or_else(|| bind_tcp(address), adopt_tcp)
+    match passed.tcp(address) {
+        Some(tcp) => adopt_tcp(tcp),
+        None => bind_tcp(address),
+    }
 }
 
-/// UDP for QUIC, which looks after everything else itself.
+/// UDP for QUIC, passed or new.
 pub fn quic(address: SocketAddr, passed: &mut PassedSockets) -> io::Result<UdpSocket> {
     match passed.one_udp(address) {
-        Some(socket) => socket.set_nonblocking(true).map(|()| socket),
+        Some(socket) => {
+            socket.set_nonblocking(true)?;
+            Ok(socket)
+        }
         None => bind_quic(address),
     }
 }
 
-/// A listener and the UDP sockets of its address: all that were passed, since each holds queries of its own. Workers for
-/// whom there is none share one, because who passes sockets decides how many there are.
+/// A listener with the UDP sockets of its address. Every passed socket is used, because each has its
+/// own queue of queries. If fewer sockets were passed than there are workers, workers share them.
 fn complete(
     tcp: TcpListener,
     workers: usize,
@@ -141,7 +151,7 @@ fn bind_tcp(wanted: SocketAddr) -> io::Result<TcpListener> {
 
 fn bind_quic(wanted: SocketAddr) -> io::Result<UdpSocket> {
     let socket = open(wanted, Type::DGRAM, Protocol::UDP)?;
-    make_room(&socket);
+    set_buffers(&socket);
     socket.set_nonblocking(true)?;
     socket.bind(&wanted.into())?;
     Ok(socket.into())
@@ -164,7 +174,7 @@ fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 fn prepare_udp(socket: &Socket, address: SocketAddr) -> io::Result<()> {
-    make_room(socket);
+    set_buffers(socket);
     socket.set_read_timeout(Some(WAIT))?;
     if address.ip().is_unspecified() {
         report_destination(socket, address)?;
@@ -172,19 +182,19 @@ fn prepare_udp(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     ignore_path_mtu(socket, address)
 }
 
-/// Whoever passed a socket may have given it more room than we do. Less than wished is no reason not to start.
-fn make_room(socket: &Socket) {
-    // The kernel tells twice what it was asked for: what it keeps beside each datagram counts, too.
-    if socket
-        .recv_buffer_size()
-        .is_ok_and(|size| size / 2 < QUERIES)
+/// Enlarges the buffers of a socket. A passed socket keeps a larger buffer, and a smaller one than
+/// wished is not an error.
+fn set_buffers(socket: &Socket) {
+    // The kernel reports twice the requested size, because it counts its own overhead.
+    if let Ok(size) = socket.recv_buffer_size()
+        && size / 2 < RECEIVE_BUFFER
     {
-        let _ = socket.set_recv_buffer_size(QUERIES);
+        let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     }
-    let _ = socket.set_send_buffer_size(REPLIES);
+    let _ = socket.set_send_buffer_size(SEND_BUFFER);
 }
 
-/// A wildcard socket must know where each query went, because its answer leaves from there.
+/// Makes a wildcard socket report the destination of each query, which becomes the source of the reply.
 fn report_destination(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     match address {
         SocketAddr::V4(_) => set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1),
@@ -192,7 +202,8 @@ fn report_destination(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     }
 }
 
-/// Replies are small enough to go unfragmented, and forged ICMP must not make them smaller (RFC 9715 section 3.1).
+/// Ignores path MTU discovery: replies are small enough to go unfragmented, and forged ICMP must not
+/// make them smaller (RFC 9715 section 3.1).
 fn ignore_path_mtu(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     match address {
         SocketAddr::V4(_) => set_option(
@@ -252,7 +263,7 @@ mod tests {
         let (before, little) = prepared(64 << 10);
         assert!(before < little, "{before} {little}");
         // Where the system gives no more than that, it is as much as ours.
-        let (before, much) = prepared(2 * QUERIES);
+        let (before, much) = prepared(2 * RECEIVE_BUFFER);
         assert!(before == much && much >= little, "{before} {much}");
     }
 }

@@ -1,4 +1,8 @@
-//! Counters and times of one worker each, summed when somebody asks.
+//! Counters and answer times of each worker.
+//!
+//! A UDP worker is the only writer of its counters, so counting is a plain load and store. The tasks
+//! of the other transports share theirs and use atomic additions. [`ServerStats`] sums all workers
+//! when the admin API asks, and hands the totals to a successor.
 
 #![cfg_attr(
     not(test),
@@ -19,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::times::{Histogram, WorkerTimes};
 use crate::answer::{CookieProof, Disposition};
 
-/// What queries come on.
+/// The transport of a query, as it is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum TransportKind {
@@ -36,7 +40,7 @@ pub enum TransportKind {
 }
 
 impl TransportKind {
-    /// Every one with its word, in the order of their numbers.
+    /// Every transport with its name in metrics, in the order of the discriminants.
     pub const ALL: [(&str, TransportKind); 5] = [
         ("udp", TransportKind::Udp),
         ("tcp", TransportKind::Tcp),
@@ -45,7 +49,7 @@ impl TransportKind {
         ("quic", TransportKind::Quic),
     ];
 
-    /// Whether nobody on the way can read along.
+    /// Whether the transport encrypts.
     pub fn is_encrypted(self) -> bool {
         matches!(
             self,
@@ -54,49 +58,49 @@ impl TransportKind {
     }
 }
 
-/// What is done about abuse.
+/// Events of rate limits, access lists, connection limits and cookies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum AbuseEvent {
-    /// Above the limit: TC was sent, and no records.
+    /// Above the rate limit: an empty reply with TC was sent.
     LimitedTruncated,
-    /// Above the limit: nothing was sent.
+    /// Above the rate limit: no reply was sent.
     LimitedDropped,
-    /// Above the limit, and answered, because that is only tried out.
+    /// Above the rate limit, and answered, because of `dry_run`.
     LimitedDryRun,
     /// REFUSED by `allow` or `deny`.
     Denied,
-    /// Passed over by `drop`.
+    /// Ignored by `drop`.
     Ignored,
-    /// A connection left because there were too many in all.
+    /// A connection was closed because of the limit of all connections.
     Evicted,
-    /// A connection left because its client had too many.
+    /// A connection was closed because of the limit per client.
     EvictedOfClient,
-    /// A connection was given a place.
+    /// A connection was accepted.
     Connected,
-    /// A query had a cookie of ours.
+    /// A query had a valid server cookie.
     GoodCookie,
-    /// A query had a cookie that was none of ours, so that it got one.
+    /// A query had no valid server cookie, and the reply carried one.
     NewCookie,
 }
 
 impl AbuseEvent {
-    /// How many there are.
+    /// The number of kinds.
     pub const COUNT: usize = 10;
 }
 
-/// What became of one worker's queries. Only its worker writes it, so counting is a plain load and store.
+/// The counters of one worker. Only its worker writes them, so counting is a plain load and store.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct WorkerStats {
-    verdicts: [AtomicU64; Disposition::COUNT],
+    dispositions: [AtomicU64; Disposition::COUNT],
     events: [AtomicU64; AbuseEvent::COUNT],
     lane: u8,
     times: WorkerTimes,
 }
 
 impl WorkerStats {
-    /// Counts what was done about abuse, from any thread.
+    /// Counts an event, from any thread.
     #[cold]
     pub fn note(&self, event: AbuseEvent) {
         if let Some(counter) = self.events.get(event as usize) {
@@ -104,7 +108,7 @@ impl WorkerStats {
         }
     }
 
-    /// Where its worker counts the answers of regions: another one for each worker, as far as there are.
+    /// The lane in which this worker counts the answers of regions.
     #[inline]
     pub fn lane(&self) -> u8 {
         self.lane
@@ -112,8 +116,8 @@ impl WorkerStats {
 
     /// Counts one query. Must be called by one thread only.
     #[inline]
-    pub fn count(&self, verdict: Disposition) {
-        if let Some(counter) = self.verdicts.get(verdict as usize) {
+    pub fn count(&self, disposition: Disposition) {
+        if let Some(counter) = self.dispositions.get(disposition as usize) {
             counter.store(
                 counter.load(Ordering::Relaxed).wrapping_add(1),
                 Ordering::Relaxed,
@@ -121,7 +125,7 @@ impl WorkerStats {
         }
     }
 
-    /// Counts what the cookie of a query said, from any thread.
+    /// Counts the result of a cookie check, from any thread.
     #[inline]
     pub fn note_proof(&self, proof: CookieProof) {
         if proof != CookieProof::None {
@@ -133,29 +137,29 @@ impl WorkerStats {
         }
     }
 
-    /// How long its worker takes.
+    /// How long the answers of this worker take.
     pub fn times(&self) -> &WorkerTimes {
         &self.times
     }
 
     /// Counts one query from any thread.
-    pub fn count_shared(&self, verdict: Disposition) {
-        if let Some(counter) = self.verdicts.get(verdict as usize) {
+    pub fn count_shared(&self, disposition: Disposition) {
+        if let Some(counter) = self.dispositions.get(disposition as usize) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-/// What was counted in all, to be counted on by another process.
+/// The totals of a server, which its successor goes on from.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct StatsTotals {
-    /// By carrier, the verdicts in the order of their numbers.
+    /// For each transport, the counts in the order of [`Disposition`].
     queries: Vec<(String, Vec<u64>)>,
-    /// In the order of their numbers.
+    /// In the order of [`AbuseEvent`].
     events: Vec<u64>,
 }
 
-/// All workers' stats.
+/// The counters of all workers.
 #[derive(Debug, Default)]
 pub struct ServerStats {
     workers: Mutex<Vec<(TransportKind, Arc<WorkerStats>)>>,
@@ -163,7 +167,7 @@ pub struct ServerStats {
 }
 
 impl ServerStats {
-    /// A stats for one more worker.
+    /// Adds a worker.
     pub fn register(&self, carrier: TransportKind) -> Arc<WorkerStats> {
         let mut all = self.all();
         let stats = Arc::new(WorkerStats {
@@ -174,23 +178,21 @@ impl ServerStats {
         stats
     }
 
-    /// Everything so far.
+    /// The totals so far.
     pub fn counted(&self) -> StatsTotals {
-        let queries = TransportKind::ALL.map(|(word, wanted)| {
-            (
-                word.to_owned(),
-                self.sums_on(|carrier| carrier == wanted).into(),
-            )
-        });
+        let mut queries = Vec::new();
+        for (word, carrier) in TransportKind::ALL {
+            queries.push((word.to_owned(), self.sums_on(carrier).into()));
+        }
         StatsTotals {
-            queries: queries.into(),
+            queries,
             events: self.events().into(),
         }
     }
 
-    /// Counts on from what another process has counted.
+    /// Goes on from the totals of another process.
     pub fn count_on(&self, counted: &StatsTotals) {
-        for (word, verdicts) in &counted.queries {
+        for (word, dispositions) in &counted.queries {
             let Some((_, carrier)) = TransportKind::ALL
                 .into_iter()
                 .find(|(known, _)| known == word)
@@ -198,48 +200,41 @@ impl ServerStats {
                 continue;
             };
             let stats = self.register(carrier);
-            stats
-                .verdicts
-                .iter()
-                .zip(verdicts)
-                .for_each(|(counter, count)| counter.store(*count, Ordering::Relaxed));
+            for (counter, count) in stats.dispositions.iter().zip(dispositions) {
+                counter.store(*count, Ordering::Relaxed);
+            }
             if carrier == TransportKind::Udp {
-                stats
-                    .events
-                    .iter()
-                    .zip(&counted.events)
-                    .for_each(|(counter, count)| counter.store(*count, Ordering::Relaxed));
+                for (counter, count) in stats.events.iter().zip(&counted.events) {
+                    counter.store(*count, Ordering::Relaxed);
+                }
             }
         }
     }
 
-    /// How often each was done about abuse.
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "one array is made from others of its length"
-    )]
+    /// The number of events of each kind.
     pub fn events(&self) -> [u64; AbuseEvent::COUNT] {
-        let stats = self.all();
-        std::array::from_fn(|event| {
-            stats
-                .iter()
-                .map(|(_, stats)| stats.events[event].load(Ordering::Relaxed))
-                .sum()
-        })
+        let mut sums = [0; AbuseEvent::COUNT];
+        for (_, stats) in self.all().iter() {
+            add_counters(&mut sums, &stats.events);
+        }
+        sums
     }
 
-    /// The sums, by verdict.
+    /// The number of queries with each disposition.
     pub fn sums(&self) -> [u64; Disposition::COUNT] {
-        self.sums_on(|_| true)
+        let mut sums = [0; Disposition::COUNT];
+        for (_, stats) in self.all().iter() {
+            add_counters(&mut sums, &stats.dispositions);
+        }
+        sums
     }
 
-    /// The sums of all queries, by what they came on.
+    /// The number of queries on each transport.
     pub fn by_carrier(&self) -> [(&'static str, u64); TransportKind::ALL.len()] {
-        TransportKind::ALL
-            .map(|(word, wanted)| (word, self.sums_on(|carrier| carrier == wanted).iter().sum()))
+        TransportKind::ALL.map(|(word, carrier)| (word, self.sums_on(carrier).iter().sum()))
     }
 
-    /// How long answers took, by what the queries came on.
+    /// How long answers took on each transport.
     pub fn times(&self) -> [(&'static str, Histogram); TransportKind::ALL.len()] {
         let all = self.all();
         TransportKind::ALL.map(|(word, wanted)| {
@@ -248,30 +243,28 @@ impl ServerStats {
         })
     }
 
-    /// Connections that are open, to be counted by whoever gives them their places.
+    /// The number of open connections, which the connection limiter keeps.
     pub fn connections(&self) -> &Arc<AtomicUsize> {
         &self.connections
     }
 
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "one array is made from others of its length"
-    )]
-    fn sums_on(&self, is_wanted: impl Fn(TransportKind) -> bool) -> [u64; Disposition::COUNT] {
-        let all = self.all();
-        let wanted = || {
-            all.iter()
-                .filter(|(carrier, _)| is_wanted(*carrier))
-                .map(|(_, stats)| &stats.verdicts)
-        };
-        std::array::from_fn(|verdict| {
-            wanted()
-                .map(|counters| counters[verdict].load(Ordering::Relaxed))
-                .sum()
-        })
+    fn sums_on(&self, wanted: TransportKind) -> [u64; Disposition::COUNT] {
+        let mut sums = [0; Disposition::COUNT];
+        for (carrier, stats) in self.all().iter() {
+            if *carrier == wanted {
+                add_counters(&mut sums, &stats.dispositions);
+            }
+        }
+        sums
     }
 
     fn all(&self) -> MutexGuard<'_, Vec<(TransportKind, Arc<WorkerStats>)>> {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn add_counters(sums: &mut [u64], counters: &[AtomicU64]) {
+    for (sum, counter) in sums.iter_mut().zip(counters) {
+        *sum = sum.wrapping_add(counter.load(Ordering::Relaxed));
     }
 }

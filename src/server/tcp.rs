@@ -1,4 +1,9 @@
-//! Connections over TCP: accepted within limits, then spoken on as their listener says.
+//! Listeners for connections over TCP: plain DNS, DNS over TLS and DNS over HTTPS.
+//!
+//! A [`StreamListener`] accepts connections on one address. Each takes a permit from the
+//! [`ConnectionLimiter`], which may close an idle connection to make room, and runs as a task of its
+//! own. A connection from a front starts with a PROXY header. After that the [`StreamProtocol`] of the
+//! listener takes over.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,10 +22,10 @@ use super::proxy;
 use super::stats::{AbuseEvent, TransportKind, WorkerStats};
 use crate::net::ClientAddress;
 
-/// Pause after the system refuses a connection for want of descriptors, so that the loop does not spin.
+/// Pause after the system has no descriptor for a connection, so that the loop does not spin.
 const RECOVER: Duration = Duration::from_millis(100);
 
-/// What is spoken on a connection.
+/// The protocol of a listener.
 #[derive(Clone)]
 pub enum StreamProtocol {
     /// DNS over TCP (RFC 7766).
@@ -34,7 +39,7 @@ pub enum StreamProtocol {
 /// Accepts connections on one address.
 pub struct StreamListener {
     listener: TcpListener,
-    spoken: StreamProtocol,
+    protocol: StreamProtocol,
     published: Arc<PublishedSnapshot>,
     limiter: Arc<ConnectionLimiter>,
     stats: Arc<WorkerStats>,
@@ -47,14 +52,14 @@ impl StreamListener {
     /// The runtime cannot watch it.
     pub fn new(
         listener: std::net::TcpListener,
-        spoken: StreamProtocol,
+        protocol: StreamProtocol,
         published: Arc<PublishedSnapshot>,
         limiter: Arc<ConnectionLimiter>,
         stats: Arc<WorkerStats>,
     ) -> io::Result<StreamListener> {
         Ok(StreamListener {
             listener: TcpListener::from_std(listener)?,
-            spoken,
+            protocol,
             published,
             limiter,
             stats,
@@ -66,7 +71,7 @@ impl StreamListener {
         loop {
             match self.listener.accept().await {
                 Ok((stream, client)) => self.welcome(stream, client),
-                // The client was gone again.
+                // The client closed the connection before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     if is_out_of_descriptors(&error) && self.limiter.evict() {
@@ -81,24 +86,29 @@ impl StreamListener {
     fn welcome(&self, stream: TcpStream, client: SocketAddr) {
         let client = ClientAddress::from(client.ip());
         let permit = self.limiter.enter(client, &self.stats);
-        let (number, spoken) = (permit.number, self.spoken.clone());
-        let (published, stats) = (self.published.clone(), self.stats.clone());
-        let conversation = Conversation::new(client, spoken.carrier(), published, stats);
+        let number = permit.number;
+        let protocol = self.protocol.clone();
+        let conversation = Conversation::new(
+            client,
+            protocol.carrier(),
+            self.published.clone(),
+            self.stats.clone(),
+        );
         let framed = FramedConnection {
             conversation,
             idle: self.limiter.idle(),
             permit,
         };
         let task = tokio::spawn(async move {
-            // Whatever ends a connection early is the client's affair, and no news at any hour.
-            let _ = spoken.speak(stream, framed).await;
+            // Clients break connections off all the time, which is not worth a line in the log.
+            let _ = protocol.serve(stream, framed).await;
         });
         self.limiter.watch(number, task.abort_handle());
     }
 }
 
 impl StreamProtocol {
-    /// What it is counted as.
+    /// The transport as which its queries are counted.
     pub fn carrier(&self) -> TransportKind {
         match self {
             StreamProtocol::Plain => TransportKind::Tcp,
@@ -107,15 +117,12 @@ impl StreamProtocol {
         }
     }
 
-    async fn speak(self, mut stream: TcpStream, mut framed: FramedConnection) -> io::Result<()> {
+    async fn serve(self, mut stream: TcpStream, mut framed: FramedConnection) -> io::Result<()> {
         stream.set_nodelay(true)?;
         if framed.conversation.is_with_front() {
-            let client = timeout(
-                framed.idle,
-                proxy::read(&mut stream, framed.conversation.client()),
-            )
-            .await??;
-            framed.conversation = framed.conversation.of(client);
+            let header = proxy::read(&mut stream, framed.conversation.client());
+            let client = timeout(framed.idle, header).await??;
+            framed.conversation = framed.conversation.with_client(client);
         }
         match self {
             StreamProtocol::Plain => framed.serve(&mut stream).await,
@@ -125,7 +132,7 @@ impl StreamProtocol {
     }
 }
 
-/// No descriptor or memory is left, for this process or for all.
+/// Whether the process or the system has no descriptors or memory left.
 fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),

@@ -1,5 +1,7 @@
-//! How long answers take: from a message that was read to a reply that was handed to the kernel. One batch of many is timed, so
-//! that the others need no clock.
+//! How long answers take, from a message that was read to a reply that was handed to the kernel.
+//!
+//! Reading the clock costs time, so only one batch in [`TIMED`] is measured. Each worker counts its
+//! own times in [`WorkerTimes`]. The metrics sum them into one [`Histogram`] per transport.
 
 #![cfg_attr(
     not(test),
@@ -15,10 +17,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Of so many batches one is timed.
+/// One batch in this many is timed.
 pub const TIMED: u64 = 64;
 
-/// Upper bounds in seconds; what is longer than the last is counted behind them.
+/// Upper bounds of the buckets in seconds; one more bucket counts what takes longer.
 const BOUNDS: [f64; 10] = [
     1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 5e-3, 2.5e-2, 1e-1,
 ];
@@ -30,20 +32,22 @@ pub struct WorkerTimes {
     nanoseconds: AtomicU64,
 }
 
-/// What was timed, to be told.
+/// The distribution of answer times.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Histogram {
-    /// Upper bounds in seconds, the last infinite, and how many answers took no longer than that and longer than the one before.
+    /// For each bucket its upper bound in seconds, the last infinite, and the number of answers between
+    /// the bound before and this one.
     pub buckets: Vec<(f64, u64)>,
-    /// Of all of them, in seconds.
+    /// The sum of all times in seconds.
     pub sum: f64,
 }
 
 impl WorkerTimes {
-    /// Counts the answers of a batch, each of which has taken as long as the batch at most.
+    /// Counts the answers of a batch, each with the time of the whole batch as its upper bound.
     #[cold]
     pub fn add(&self, took: Duration, answers: usize) {
-        let (seconds, answers) = (took.as_secs_f64(), answers as u64);
+        let answers = answers as u64;
+        let seconds = took.as_secs_f64();
         let at = BOUNDS
             .iter()
             .position(|bound| seconds <= *bound)
@@ -59,24 +63,20 @@ impl WorkerTimes {
 }
 
 impl Histogram {
-    /// Of several workers together.
-    pub fn of<'t>(times: impl Iterator<Item = &'t WorkerTimes> + Clone) -> Histogram {
-        let sum = |of: &dyn Fn(&WorkerTimes) -> u64| times.clone().map(of).sum::<u64>();
-        let count = |at: usize| {
-            sum(&|times| {
-                times
-                    .counts
-                    .get(at)
-                    .map_or(0, |count| count.load(Ordering::Relaxed))
-            })
-        };
-        let bounds = BOUNDS.into_iter().chain([f64::INFINITY]);
+    /// Sums the times of several workers.
+    pub fn of<'t>(workers: impl Iterator<Item = &'t WorkerTimes>) -> Histogram {
+        let mut buckets: Vec<(f64, u64)> = BOUNDS.map(|bound| (bound, 0)).to_vec();
+        buckets.push((f64::INFINITY, 0));
+        let mut nanoseconds = 0_u64;
+        for times in workers {
+            for ((_, sum), count) in buckets.iter_mut().zip(&times.counts) {
+                *sum = sum.wrapping_add(count.load(Ordering::Relaxed));
+            }
+            nanoseconds = nanoseconds.wrapping_add(times.nanoseconds.load(Ordering::Relaxed));
+        }
         Histogram {
-            buckets: bounds
-                .enumerate()
-                .map(|(at, bound)| (bound, count(at)))
-                .collect(),
-            sum: sum(&|times| times.nanoseconds.load(Ordering::Relaxed)) as f64 / 1e9,
+            buckets,
+            sum: nanoseconds as f64 / 1e9,
         }
     }
 }

@@ -1,4 +1,9 @@
-//! A UDP worker: one thread, one socket, whole batches.
+//! A UDP worker: one thread that answers the queries of one socket in batches.
+//!
+//! For each batch the worker loads the published snapshot once, then checks every datagram against
+//! the fronts, the access list and the rate limits, and answers it into the reply buffer of the
+//! batch. The loop allocates nothing, takes no lock and reads no clock, except that one batch in
+//! [`TIMED`] is timed.
 
 #![cfg_attr(
     not(test),
@@ -41,7 +46,7 @@ pub struct UdpWorker {
     stop: Arc<AtomicBool>,
     stats: Arc<WorkerStats>,
     limiter: Arc<RateLimiter>,
-    /// Answers above the limit so far.
+    /// Replies above the rate limit so far, for `slip`.
     slipped: Cell<u32>,
 }
 
@@ -73,7 +78,7 @@ impl UdpWorker {
         std::thread::Builder::new()
             .name("dns-udp".to_owned())
             .spawn(move || {
-                // Nothing a client sends may panic. Should it happen all the same, one batch is lost, not a worker.
+                // No query may cause a panic. If one does, the batch is lost and the worker goes on.
                 while catch_unwind(AssertUnwindSafe(|| self.run(DatagramBatch::new(wildcard))))
                     .is_err()
                 {
@@ -84,7 +89,7 @@ impl UdpWorker {
 
     fn run(&self, mut batch: DatagramBatch) {
         let mut seed = RandomState::new().hash_one(0);
-        // A cache of the pointer: as long as nothing was published, a batch costs one atomic load.
+        // Caches the pointer: a batch costs one atomic load unless a new snapshot was published.
         let mut published = arc_swap::Cache::new(&*self.published);
         let mut scratch = QueryScratch::default();
         let mut batches: u64 = 0;
@@ -92,24 +97,14 @@ impl UdpWorker {
             match batch.receive(&self.socket) {
                 Ok(count) => {
                     batches = batches.wrapping_add(1);
-                    seed = match batches.is_multiple_of(TIMED) {
-                        true => self.answer_timed(
-                            published.load(),
-                            &mut batch,
-                            count,
-                            seed,
-                            &mut scratch,
-                        ),
-                        false => self.answer_batch(
-                            published.load(),
-                            &mut batch,
-                            count,
-                            seed,
-                            &mut scratch,
-                        ),
+                    let snapshot = published.load();
+                    seed = if batches.is_multiple_of(TIMED) {
+                        self.answer_timed(snapshot, &mut batch, count, seed, &mut scratch)
+                    } else {
+                        self.answer_batch(snapshot, &mut batch, count, seed, &mut scratch)
                     };
                 }
-                Err(error) if is_passing(&error) => let_go(&mut published),
+                Err(error) if is_transient(&error) => release_old_snapshot(&mut published),
                 Err(error) => {
                     tracing::error!(%error, "a UDP socket does not receive any more");
                     std::thread::sleep(std::time::Duration::from_millis(100));
@@ -118,7 +113,7 @@ impl UdpWorker {
         }
     }
 
-    /// The same as [`UdpWorker::answer_batch`], by the clock.
+    /// Does [`UdpWorker::answer_batch`] and records how long it took.
     #[cold]
     #[inline(never)]
     fn answer_timed(
@@ -135,7 +130,7 @@ impl UdpWorker {
         seed
     }
 
-    /// Answers all of a batch from one snapshot; returns the last seed.
+    /// Answers a batch from one snapshot; returns the last seed.
     #[inline(always)]
     fn answer_batch(
         &self,
@@ -145,9 +140,9 @@ impl UdpWorker {
         seed: u64,
         scratch: &mut QueryScratch,
     ) -> u64 {
-        let mut moment = snapshot.client_context(self.stats.lane(), seed);
+        let mut context = snapshot.client_context(self.stats.lane(), seed);
         for at in 0..count {
-            moment.seed = moment.seed.wrapping_add(1);
+            context.seed = context.seed.wrapping_add(1);
             let Some(mut datagram) = batch.datagram(at) else {
                 self.stats.count(Disposition::Dropped);
                 continue;
@@ -159,8 +154,8 @@ impl UdpWorker {
                 continue;
             }
             let answered = match snapshot.policy.access.admit(datagram.source) {
-                Admission::Serve => self.answer_within_limits(&mut datagram, &moment, scratch),
-                admission => self.turn_away(admission, &mut datagram, &moment, scratch),
+                Admission::Serve => self.answer_within_limits(&mut datagram, &context, scratch),
+                admission => self.turn_away(admission, &mut datagram, &context, scratch),
             };
             self.stats.count(answered.disposition);
             self.stats.note_proof(answered.proof);
@@ -169,24 +164,24 @@ impl UdpWorker {
             }
         }
         batch.send(&self.socket);
-        moment.seed
+        context.seed
     }
 
-    /// Answers, unless the client's network has been answered often enough.
+    /// Answers, unless one of the client's networks is at its rate limit.
     #[inline(always)]
     fn answer_within_limits(
         &self,
         datagram: &mut Datagram<'_>,
-        moment: &QueryContext<'_>,
+        context: &QueryContext<'_>,
         scratch: &mut QueryScratch,
     ) -> ReplySummary {
-        let Some(limits) = moment.snapshot.policy.limits_of(datagram.source) else {
-            return datagram.answer(moment, scratch);
+        let Some(limits) = context.snapshot.policy.limits_of(datagram.source) else {
+            return datagram.answer(context, scratch);
         };
         let Some(claim) = self.limiter.claim(limits, datagram.source) else {
-            return self.answer_above(limits, datagram, moment, scratch);
+            return self.answer_above(limits, datagram, context, scratch);
         };
-        let answered = datagram.answer(moment, scratch);
+        let answered = datagram.answer(context, scratch);
         if answered.length > 0 && answered.proof != CookieProof::Good {
             self.limiter.settle(&claim);
         }
@@ -198,11 +193,11 @@ impl UdpWorker {
         &self,
         limits: &RateLimits,
         datagram: &mut Datagram<'_>,
-        moment: &QueryContext<'_>,
+        context: &QueryContext<'_>,
         scratch: &mut QueryScratch,
     ) -> ReplySummary {
         if limits.rates.dry_run {
-            let answered = datagram.answer(moment, scratch);
+            let answered = datagram.answer(context, scratch);
             if answered.length > 0 && answered.proof != CookieProof::Good {
                 self.stats.note(AbuseEvent::LimitedDryRun);
             }
@@ -216,7 +211,7 @@ impl UdpWorker {
             source,
             ref mut reply,
         } = datagram;
-        let answered = answer_limited(octets, source, moment, scratch, *reply, truncated);
+        let answered = answer_limited(octets, source, context, scratch, *reply, truncated);
         match (answered.disposition, answered.length) {
             (Disposition::Limited, 0) => self.stats.note(AbuseEvent::LimitedDropped),
             (Disposition::Limited, _) => self.stats.note(AbuseEvent::LimitedTruncated),
@@ -225,13 +220,13 @@ impl UdpWorker {
         answered
     }
 
-    /// Tells a client that it may not ask, as often as any other is told something; or tells it nothing.
+    /// Refuses a client that the access list denies, within the rate limits, or drops its query.
     #[cold]
     fn turn_away(
         &self,
         admission: Admission,
         datagram: &mut Datagram<'_>,
-        moment: &QueryContext<'_>,
+        context: &QueryContext<'_>,
         scratch: &mut QueryScratch,
     ) -> ReplySummary {
         let &mut Datagram {
@@ -244,7 +239,7 @@ impl UdpWorker {
             return ReplySummary::NOTHING;
         }
         self.stats.note(AbuseEvent::Denied);
-        let claim = moment
+        let claim = context
             .snapshot
             .policy
             .limits_of(source)
@@ -256,7 +251,7 @@ impl UdpWorker {
                 ..ReplySummary::NOTHING
             };
         }
-        let answered = prohibit(octets, source, Transport::Udp, moment, scratch, *reply);
+        let answered = prohibit(octets, source, Transport::Udp, context, scratch, *reply);
         if let Some(claim) = claim.flatten().filter(|_| answered.length > 0) {
             self.limiter.settle(&claim);
         }
@@ -265,43 +260,44 @@ impl UdpWorker {
 }
 
 impl Datagram<'_> {
-    /// Answers it into its place for a reply.
+    /// Answers the datagram into its reply buffer.
     #[inline(always)]
-    fn answer(&mut self, moment: &QueryContext<'_>, scratch: &mut QueryScratch) -> ReplySummary {
+    fn answer(&mut self, context: &QueryContext<'_>, scratch: &mut QueryScratch) -> ReplySummary {
         answer(
             self.octets,
             self.source,
             Transport::Udp,
-            moment,
+            context,
             scratch,
             self.reply,
         )
     }
 }
 
-/// Puts the client and its query in the place of a front and its words; false: a front says no such thing.
+/// Replaces a front by the client that its PROXY header names; false if a front sent no valid header.
 #[cold]
 fn unwrap_from(fronts: &NetworkSet, datagram: &mut Datagram<'_>) -> bool {
     if !fronts.contains(datagram.source) {
         return true;
     }
-    let unwrapped = proxy::unwrap(datagram.octets, datagram.source);
-    if let Some((client, query)) = unwrapped {
-        (datagram.source, datagram.octets) = (client, query);
-    }
-    unwrapped.is_some()
+    let Some((client, query)) = proxy::unwrap(datagram.octets, datagram.source) else {
+        return false;
+    };
+    datagram.source = client;
+    datagram.octets = query;
+    true
 }
 
-/// Nobody asks here at the moment: what is not published any more is let go, or the memory of each world that some idle
-/// worker saw last would be kept.
+/// Drops the cached snapshot if a newer one is published, so that an idle worker does not keep the
+/// memory of an old catalog.
 #[cold]
 #[inline(never)]
-fn let_go(published: &mut arc_swap::Cache<&PublishedSnapshot, Arc<Snapshot>>) {
+fn release_old_snapshot(published: &mut arc_swap::Cache<&PublishedSnapshot, Arc<Snapshot>>) {
     published.load();
 }
 
-/// Nothing came in time, a signal came, or the kernel reports an earlier reply's failure.
-fn is_passing(error: &io::Error) -> bool {
+/// The read timed out, a signal came, or the kernel reports the failure of an earlier reply.
+fn is_transient(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionRefused, HostUnreachable, Interrupted, NetworkUnreachable, TimedOut, WouldBlock,
     };

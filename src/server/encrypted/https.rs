@@ -1,4 +1,8 @@
 //! DNS over HTTPS (RFC 8484), by GET and POST, over HTTP/2 and HTTP/1.1.
+//!
+//! ALPN selects the version of HTTP. All requests of a connection share one conversation, so their
+//! queries are answered one at a time. A connection that is idle for too long, or evicted, is shut down
+//! gracefully.
 
 use std::io;
 use std::pin::pin;
@@ -18,22 +22,22 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::TlsIdentity;
-use super::tls::{GOODBYE, greet};
+use super::tls::{GOODBYE, handshake};
 use crate::dns::message::freshness;
 use crate::server::connections::ConnectionPermit;
 use crate::server::conversation::{Conversation, NoReply, QUERY};
 use crate::server::framed::FramedConnection;
 
-/// What queries and replies are (RFC 8484 section 6).
+/// The media type of queries and replies (RFC 8484 section 6).
 const MEDIA_TYPE: &str = "application/dns-message";
-/// Queries of one HTTP/2 connection that are under way at a time.
+/// Most concurrent queries of one HTTP/2 connection.
 const STREAMS: u32 = 100;
-/// Most octets of a request's head: the longest query in `dns=`, and what clients say besides.
+/// Most octets of a request's head: room for the longest query in `dns=` and for other headers.
 const HEAD: u32 = 16 << 10;
-/// Octets that a client may send of one query, and of all, before they are looked at (HTTP/2 flow control).
+/// Flow control window of HTTP/2 in octets, for one stream and for the connection.
 const WINDOW: u32 = 64 << 10;
 
-/// Speaks it.
+/// Serves connections of DNS over HTTPS.
 #[derive(Clone)]
 pub struct HttpsHandler {
     acceptor: TlsAcceptor,
@@ -41,7 +45,7 @@ pub struct HttpsHandler {
 }
 
 /// One connection.
-struct Desk {
+struct HttpsConnection {
     conversation: Mutex<Conversation>,
     permit: ConnectionPermit,
     path: Arc<str>,
@@ -50,7 +54,7 @@ struct Desk {
 type Reply = Response<Full<Bytes>>;
 
 impl HttpsHandler {
-    /// Shows this identity and answers at this path.
+    /// A handler that presents this identity and answers at this path.
     pub fn new(identity: Arc<TlsIdentity>, path: &str) -> HttpsHandler {
         let settings = identity.settings(&[b"h2", b"http/1.1"]);
         HttpsHandler {
@@ -66,20 +70,20 @@ impl HttpsHandler {
             permit,
             idle,
         } = framed;
-        let stream = greet(&self.acceptor, stream).await?;
+        let stream = handshake(&self.acceptor, stream).await?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        let desk = Arc::new(Desk {
+        let shared = Arc::new(HttpsConnection {
             conversation: Mutex::new(conversation),
             permit,
             path: self.path.clone(),
         });
-        let at_desk = desk.clone();
+        let handler = shared.clone();
         let service = service_fn(move |request| {
-            let desk = at_desk.clone();
-            async move { desk.reply(request).await }
+            let handler = handler.clone();
+            async move { handler.reply(request).await }
         });
         let stream = TokioIo::new(stream);
-        // What goes wrong on a connection is the client's affair; whoever asks nothing is told to leave.
+        // Errors on a connection are not logged, since any client can cause them.
         if is_http2 {
             let mut http = http2::Builder::new(TokioExecutor::new());
             http.timer(TokioTimer::new())
@@ -90,7 +94,7 @@ impl HttpsHandler {
             let mut connection = pin!(http.serve_connection(stream, service));
             tokio::select! {
                 _ = connection.as_mut() => {}
-                () = desk.permit.revoked() => {
+                () = shared.permit.revoked() => {
                     connection.as_mut().graceful_shutdown();
                     let _ = timeout(GOODBYE, connection).await;
                 }
@@ -103,7 +107,7 @@ impl HttpsHandler {
             let mut connection = pin!(http.serve_connection(stream, service));
             tokio::select! {
                 _ = connection.as_mut() => {}
-                () = desk.permit.revoked() => {
+                () = shared.permit.revoked() => {
                     connection.as_mut().graceful_shutdown();
                     let _ = timeout(GOODBYE, connection).await;
                 }
@@ -113,8 +117,8 @@ impl HttpsHandler {
     }
 }
 
-impl Desk {
-    /// The reply to one request; an error ends the exchange without any.
+impl HttpsConnection {
+    /// The reply to one request; an error ends the exchange without a reply.
     async fn reply(&self, request: Request<Incoming>) -> Result<Reply, io::Error> {
         if request.uri().path() != &*self.path {
             return Ok(refusal(StatusCode::NOT_FOUND));
@@ -124,11 +128,14 @@ impl Desk {
             Method::POST => message_of_body(request).await,
             _ => Err(StatusCode::METHOD_NOT_ALLOWED),
         };
-        match message.map(|message| self.answer(&message)) {
-            Err(status) => Ok(refusal(status)),
-            Ok(Err(NoReply::Unfit)) => Ok(refusal(StatusCode::BAD_REQUEST)),
-            Ok(Err(NoReply::Ignored)) => Err(io::ErrorKind::ConnectionAborted.into()),
-            Ok(Ok(reply)) => Ok(reply),
+        let message = match message {
+            Ok(message) => message,
+            Err(status) => return Ok(refusal(status)),
+        };
+        match self.answer(&message) {
+            Ok(reply) => Ok(reply),
+            Err(NoReply::Unfit) => Ok(refusal(StatusCode::BAD_REQUEST)),
+            Err(NoReply::Ignored) => Err(io::ErrorKind::ConnectionAborted.into()),
         }
     }
 
@@ -139,20 +146,20 @@ impl Desk {
             .unwrap_or_else(PoisonError::into_inner)
             .answer(message, &mut octets)?;
         self.permit.touch();
-        // The next client may be sent elsewhere, so no cache that clients share may keep it.
+        // Another client may get another answer, so shared caches must not store it.
         let cache = HeaderValue::from_str(&format!("private, max-age={}", freshness(&octets)));
         let mut reply = Response::new(Full::new(Bytes::copy_from_slice(&octets)));
         reply
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-        cache.into_iter().for_each(|cache| {
+        if let Ok(cache) = cache {
             reply.headers_mut().insert(CACHE_CONTROL, cache);
-        });
+        }
         Ok(reply)
     }
 }
 
-/// A status and nothing else.
+/// A response without a body.
 fn refusal(status: StatusCode) -> Reply {
     let mut reply = Response::new(Full::default());
     *reply.status_mut() = status;
@@ -166,10 +173,9 @@ fn refusal(status: StatusCode) -> Reply {
 
 /// The query in `?dns=`, base64url without padding (RFC 8484 sections 4.1 and 6).
 fn message_of_uri(uri: &Uri) -> Result<Vec<u8>, StatusCode> {
-    let parameters = uri.query().unwrap_or("").split('&');
+    let mut parameters = uri.query().unwrap_or("").split('&');
     let text = parameters
-        .filter_map(|one| one.strip_prefix("dns="))
-        .next()
+        .find_map(|parameter| parameter.strip_prefix("dns="))
         .ok_or(StatusCode::BAD_REQUEST)?;
     if text.len() > base64::encoded_len(QUERY, false).unwrap_or(0) {
         return Err(StatusCode::URI_TOO_LONG);
@@ -179,7 +185,7 @@ fn message_of_uri(uri: &Uri) -> Result<Vec<u8>, StatusCode> {
         .map_err(|_| StatusCode::BAD_REQUEST)
 }
 
-/// The query that is the body.
+/// The query in the body.
 async fn message_of_body(request: Request<Incoming>) -> Result<Vec<u8>, StatusCode> {
     if !is_dns_message(request.headers()) {
         return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);

@@ -1,4 +1,7 @@
-//! Who the server is: the certificate that is shown to new connections, replaced while they come.
+//! The certificate and key of the server, which a reload replaces for new connections.
+//!
+//! [`TlsIdentity`] resolves the certificate in each handshake, so listeners need no restart. It also
+//! reads the PEM files and builds the TLS settings of a listener.
 
 use std::sync::Arc;
 
@@ -10,21 +13,21 @@ use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{Error, InconsistentKeys, ServerConfig};
 
-/// A certificate and its key, to be replaced as one.
+/// The current certificate and its key, replaced together.
 #[derive(Debug, Default)]
 pub struct TlsIdentity(ArcSwapOption<CertifiedKey>);
 
-/// What is wrong with a certificate and its key, each a sentence.
+/// A problem with a certificate or its key, as a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PemError {
-    /// About the certificate.
+    /// The certificate file.
     Certificate(String),
-    /// About the key.
+    /// The key file.
     Key(String),
 }
 
 impl TlsIdentity {
-    /// Shows this from now on; nothing if there is none.
+    /// Presents this certificate from now on; without one, handshakes fail.
     pub fn show(&self, key: Option<Arc<CertifiedKey>>) {
         self.0.store(key);
     }
@@ -32,7 +35,7 @@ impl TlsIdentity {
     /// Reads a certificate with its chain, and its private key, both in PEM (RFC 7468).
     ///
     /// # Errors
-    /// One of them is none, or the key is another certificate's.
+    /// One of them cannot be read or used, or the key does not belong to the certificate.
     pub fn read(certificate: &[u8], key: &[u8]) -> Result<CertifiedKey, PemError> {
         let chain: Result<Vec<CertificateDer<'static>>, _> =
             CertificateDer::pem_slice_iter(certificate).collect();
@@ -54,8 +57,8 @@ impl TlsIdentity {
         })
     }
 
-    /// Settings of a listener that shows this identity and speaks one of these protocols (ALPN, RFC 7301); clients that
-    /// name none are taken too.
+    /// The settings of a listener that presents this identity and offers these protocols (ALPN, RFC
+    /// 7301). Clients without ALPN are accepted.
     ///
     /// # Panics
     /// Never: ring has the cipher suites of both versions.
@@ -66,7 +69,7 @@ impl TlsIdentity {
             .with_no_client_auth()
             .with_cert_resolver(self);
         settings.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-        // Clients come back without a whole handshake, and nothing is kept here for each of them.
+        // Tickets let clients resume a session, without state on the server.
         if let Ok(ticketer) = ring::Ticketer::new() {
             settings.ticketer = ticketer;
         }

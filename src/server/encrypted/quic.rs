@@ -1,4 +1,8 @@
-//! DNS over QUIC (RFC 9250): one query on each stream.
+//! DNS over QUIC (RFC 9250), with one query on each stream.
+//!
+//! A [`QuicListener`] accepts connections within the limits that all transports share. When half of
+//! the limits is used, it validates addresses with a Retry packet first. A message that breaks the
+//! rules of RFC 9250 closes the connection with `DOQ_PROTOCOL_ERROR`.
 
 use std::io;
 use std::net::UdpSocket;
@@ -27,15 +31,15 @@ const NO_ERROR: VarInt = VarInt::from_u32(0);
 /// DOQ_PROTOCOL_ERROR
 const PROTOCOL_ERROR: VarInt = VarInt::from_u32(2);
 
-/// Queries of one connection that are under way at a time.
+/// Most concurrent queries of one connection.
 const STREAMS: u32 = 100;
-/// Octets of one query, and of all queries of a connection, that are taken before they are read.
+/// Receive windows in octets, for one query and for all queries of a connection.
 const STREAM_WINDOW: u32 = 8 << 10;
 const WINDOW: u32 = 64 << 10;
-/// Octets of replies that wait for one client that does not take them.
+/// Most octets of replies in flight to one client.
 const SEND_WINDOW: u64 = 128 << 10;
 
-/// Takes connections on one address.
+/// Accepts QUIC connections on one address.
 pub struct QuicListener {
     endpoint: Endpoint,
     published: Arc<PublishedSnapshot>,
@@ -44,7 +48,7 @@ pub struct QuicListener {
 }
 
 /// One connection.
-struct Desk {
+struct QuicConnection {
     conversation: Mutex<Conversation>,
     permit: ConnectionPermit,
 }
@@ -65,7 +69,7 @@ impl QuicListener {
             QuicServerConfig::try_from(identity.settings(&[b"doq"])).map_err(io::Error::other)?;
         let mut server = ServerConfig::with_crypto(Arc::new(settings));
         server.transport_config(Arc::new(transport(&limiter)));
-        // Answers and limits go by the address that a connection began with.
+        // Answers and limits use the address with which a connection started.
         server.migration(false);
         let endpoint = Endpoint::new(
             EndpointConfig::default(),
@@ -81,7 +85,7 @@ impl QuicListener {
         })
     }
 
-    /// Takes connections until the task is aborted.
+    /// Accepts connections until the task is aborted.
     pub async fn run(self) {
         while let Some(incoming) = self.endpoint.accept().await {
             self.welcome(incoming);
@@ -90,29 +94,33 @@ impl QuicListener {
 
     fn welcome(&self, incoming: Incoming) {
         let client = ClientAddress::from(incoming.remote_address().ip());
-        // Seats become few: forged addresses must not take them, so each address is proven first, at the cost of a round
-        // trip (RFC 9000 section 8.1.2).
+        // Connections become scarce. A Retry packet proves the address of the client, at the cost of a
+        // round trip, so that forged addresses use up none (RFC 9000 section 8.1.2).
         if self.limiter.is_half_full(client) && !incoming.remote_address_validated() {
             let _ = incoming.retry();
             return;
         }
         let permit = self.limiter.enter(client, &self.stats);
         let number = permit.number;
-        let desk = self.desk(client, permit);
+        let shared = self.connection(client, permit);
         let task = tokio::spawn(async move {
             if let Ok(connecting) = incoming.accept()
                 && let Ok(Ok(connection)) = timeout(HANDSHAKE, connecting).await
             {
-                desk.serve(connection).await;
+                shared.serve(connection).await;
             }
         });
         self.limiter.watch(number, task.abort_handle());
     }
 
-    fn desk(&self, client: ClientAddress, permit: ConnectionPermit) -> Arc<Desk> {
-        let (published, stats) = (self.published.clone(), self.stats.clone());
-        let conversation = Conversation::new(client, TransportKind::Quic, published, stats);
-        Arc::new(Desk {
+    fn connection(&self, client: ClientAddress, permit: ConnectionPermit) -> Arc<QuicConnection> {
+        let conversation = Conversation::new(
+            client,
+            TransportKind::Quic,
+            self.published.clone(),
+            self.stats.clone(),
+        );
+        Arc::new(QuicConnection {
             conversation: Mutex::new(conversation),
             permit,
         })
@@ -135,9 +143,9 @@ fn transport(limiter: &ConnectionLimiter) -> TransportConfig {
     transport
 }
 
-impl Desk {
-    /// Answers until the client leaves, breaks the rules or asks nothing for too long.
-    async fn serve(self: Arc<Desk>, connection: Connection) {
+impl QuicConnection {
+    /// Answers until the client closes the connection, breaks the rules or is idle for too long.
+    async fn serve(self: Arc<QuicConnection>, connection: Connection) {
         let mut exchanges = JoinSet::new();
         loop {
             tokio::select! {
@@ -153,9 +161,9 @@ impl Desk {
         }
     }
 
-    /// One query and its reply. A query that the client gives up breaks no rule.
+    /// Answers the query of one stream. A client may cancel a query.
     async fn exchange(
-        self: Arc<Desk>,
+        self: Arc<QuicConnection>,
         connection: Connection,
         mut send: SendStream,
         mut receive: RecvStream,
@@ -165,7 +173,7 @@ impl Desk {
             Err(ReadToEndError::TooLong) => return connection.close(PROTOCOL_ERROR, b""),
             Err(ReadToEndError::Read(_)) => return,
         };
-        // Closed while the stream is open: a stream that is let go of ends well, without a reply.
+        // Close the connection while the stream is open: a dropped stream would end normally.
         let Some(reply) = self.answer(&framed) else {
             return connection.close(PROTOCOL_ERROR, b"");
         };
@@ -174,8 +182,8 @@ impl Desk {
         }
     }
 
-    /// The reply to one message, both with their length in front; `None` where the connection is to end (RFC 9250 sections
-    /// 4.2.1, 4.3.3 and 5.5.2).
+    /// The reply to one message, both with their length in front; `None` if the message breaks the rules
+    /// (RFC 9250 sections 4.2.1, 4.3.3 and 5.5.2).
     fn answer(&self, framed: &[u8]) -> Option<Vec<u8>> {
         let (length, message) = framed.split_first_chunk::<2>()?;
         let whole = usize::from(u16::from_be_bytes(*length)) == message.len();
