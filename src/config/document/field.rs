@@ -1,7 +1,8 @@
-//! What the keys of a table hold: the value, where it stands, and whether it is there at all.
+//! The keys of a table: whether a key is present, its value, and its place in the file.
 //!
-//! A [`Field`] is a key without a default value: it is absent, refused or given. A [`Setting`] is a key with one, and always
-//! has a value. [`Named`] is a table whose keys are names that the user chose, such as `[regions]`.
+//! A [`TableField`] is a key without a default value: it is absent, refused or given. A [`Setting`]
+//! is a key with a default, so it always has a value. [`NamedTables`] is a table whose keys are names
+//! that the user chose, such as `[regions]`.
 
 use std::path::{Path, PathBuf};
 
@@ -161,7 +162,13 @@ impl<T: ReadValue> Slot for Setting<T> {
 #[derive(Debug, Clone)]
 pub struct NamedTables<T>(pub Vec<NamedEntry<T>>);
 
-/// One entry of a [`Named`] table.
+impl<T> Default for NamedTables<T> {
+    fn default() -> Self {
+        NamedTables(Vec::new())
+    }
+}
+
+/// One entry of a [`NamedTables`].
 #[derive(Debug, Clone)]
 pub struct NamedEntry<T> {
     /// The name and where it stands.

@@ -1,8 +1,9 @@
 //! Reads values from the document tree of the TOML parser.
 //!
-//! serde stops at the first mistake. This reader goes on: it reports a mistake to the [`Report`], leaves the value out, and
-//! reads the next one, so that one run tells every mistake of a file. A type that can be read implements [`Read`], or
-//! [`Text`] where the value is a string. Both also say how the value looks in the JSON Schema.
+//! serde stops at the first mistake. This reader continues: it adds the mistake to the
+//! [`ConfigReport`], leaves the value out, and reads the next one, so that one run reports every
+//! mistake in a file. A type that can be read implements [`ReadValue`], or [`TextValue`] if its value
+//! is a string. Both traits also describe the value for the JSON Schema.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
@@ -11,6 +12,11 @@ use super::error::{ConfigReport, ValueError};
 
 /// A list with the place of each element.
 pub type SpannedList<T> = Vec<WithOffset<T>>;
+
+/// The elements of a list without their places.
+pub fn values_of<T>(list: SpannedList<T>) -> Vec<T> {
+    list.into_iter().map(|element| element.value).collect()
+}
 
 /// A value together with the byte of the file at which it starts.
 #[derive(Debug, Clone)]
@@ -47,19 +53,21 @@ impl<'d> DocumentItem<'d> {
     pub fn entries(
         &self,
         report: &mut ConfigReport<'_>,
-    ) -> Option<impl Iterator<Item = (usize, DocumentItem<'d>)> + use<'d>> {
+    ) -> Option<Vec<(usize, DocumentItem<'d>)>> {
         let Some(table) = self.value.as_table() else {
             self.refuse("a table", None, report);
             return None;
         };
-        Some(table.iter().map(|(key, value)| {
+        let mut entries = Vec::with_capacity(table.len());
+        for (key, value) in table {
             let item = DocumentItem {
                 key: key.get_ref(),
                 at: value.span().start,
                 value: value.get_ref(),
             };
-            (key.span().start, item)
-        }))
+            entries.push((key.span().start, item));
+        }
+        Some(entries)
     }
 
     /// The elements of a list; a single value counts as a list of one if `single` allows it.

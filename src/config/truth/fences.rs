@@ -1,17 +1,20 @@
-//! `[[services.fence]]`: these clients get only these regions. A fence without regions is an embargo: no region is meant
-//! for its clients, and they are answered that there are no records.
+//! `[[services.fence]]`: limits the clients of a fence to its regions.
 //!
-//! Services that share fences name a list of them: `[[fences.NAME]]` is read once, and every service with the same lists
-//! and the same regions holds the same fences in memory. A region of a shared fence that the service does not have is
-//! passed over; where none is left, that is a mistake, since nobody meant an embargo.
+//! A fence without regions is an embargo: its clients get an answer without records. Services share
+//! fences through the lists of `[[fences.NAME]]`. A list is read once, and services with the same
+//! lists and the same regions hold the same fences in memory. A service ignores the regions of a
+//! shared fence that it does not have. A fence that has no region left is a mistake, because it would
+//! become an embargo by accident.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::model::{FenceClients, FenceConfig, RegionId, ServiceRegion, UnknownPlace};
 use super::names::DeclaredNames;
-use super::resolve::values_of;
-use crate::config::document::{ConfigReport, NamedEntry, Setting, SpannedList, WithOffset};
+
+use crate::config::document::{
+    ConfigReport, NamedEntry, Setting, SpannedList, WithOffset, values_of,
+};
 use crate::config::tables;
 use crate::config::values::addresses::SubdivisionCode;
 use crate::config::values::words::Keyword;
@@ -36,6 +39,25 @@ struct SharedBy {
 struct ListedFence {
     line: u32,
     fence: FenceConfig,
+}
+
+/// The fences of one service while they are collected.
+#[derive(Default)]
+struct CollectedFences {
+    fences: Vec<FenceConfig>,
+    /// The line of the first fence that matches every client.
+    catch_all: Option<u32>,
+    /// Whether a fence has no region left.
+    has_mistakes: bool,
+}
+
+impl CollectedFences {
+    fn push(&mut self, line: u32, fence: FenceConfig) {
+        if self.catch_all.is_none() && fence.clients.match_everybody() {
+            self.catch_all = Some(line);
+        }
+        self.fences.push(fence);
+    }
 }
 
 impl FenceLists {
@@ -83,57 +105,63 @@ impl FenceLists {
         let mut nameable = Nameable::OfService(region_names, regions);
         let own = resolve_list(own, None, &mut nameable, report);
         let named = self.find_lists(named, report);
-        let ids: Vec<u16> = named.iter().map(|list| list.value).collect();
-        let present: Vec<RegionId> = regions.iter().map(|region| region.region).collect();
-        let key = own.is_empty().then(|| SharedBy {
-            lists: ids,
-            regions: present.clone(),
-        });
-        if let Some(fences) = key.as_ref().and_then(|key| self.shared.get(key)) {
+        let is_shared = own.is_empty();
+        let key = SharedBy {
+            lists: named.iter().map(|list| list.value).collect(),
+            regions: regions.iter().map(|region| region.region).collect(),
+        };
+        if is_shared && let Some(fences) = self.shared.get(&key) {
             return fences.clone();
         }
-        let (mut fences, mut catch_all) = (Vec::new(), None);
+        let mut collected = CollectedFences::default();
         for ListedFence { line, fence } in own {
-            catch_all = catch_all.or(matches_everybody(&fence.clients).then_some(line));
-            fences.push(fence);
+            collected.push(line, fence);
         }
-        let mut is_good = true;
-        for WithOffset { at, value } in named {
-            if let Some(line) = catch_all {
-                let sentence = format!(
-                    "the fence in line {line} matches everybody, so this list is never reached"
-                );
-                report.warning(at, sentence);
-            }
-            for ListedFence { line, fence } in
-                self.lists.get(usize::from(value)).into_iter().flatten()
-            {
-                let left: Vec<RegionId> = fence
-                    .regions
-                    .iter()
-                    .copied()
-                    .filter(|id| present.contains(id))
-                    .collect();
-                if left.is_empty() && !fence.regions.is_empty() && !present.is_empty() {
-                    is_good = false;
-                    let name = self.names.name(value);
-                    let sentence = format!(
-                        "the fence of \"{name}\" in line {line} leaves no region of this service"
-                    );
-                    report.error(at, format!("{sentence}; give endpoints in one of them"));
-                }
-                catch_all = catch_all.or(matches_everybody(&fence.clients).then_some(*line));
-                fences.push(FenceConfig {
-                    regions: left,
-                    ..fence.clone()
-                });
-            }
+        for list in named {
+            self.collect_list(list, &key.regions, &mut collected, report);
         }
-        let fences: Arc<[FenceConfig]> = fences.into();
-        if let Some(key) = key.filter(|_| is_good) {
+        let fences: Arc<[FenceConfig]> = collected.fences.into();
+        if is_shared && !collected.has_mistakes {
             self.shared.insert(key, fences.clone());
         }
         fences
+    }
+
+    /// Adds the fences of a list, each with those of its regions that the service has.
+    fn collect_list(
+        &self,
+        list: WithOffset<u16>,
+        service_regions: &[RegionId],
+        collected: &mut CollectedFences,
+        report: &mut ConfigReport<'_>,
+    ) {
+        if let Some(line) = collected.catch_all {
+            let sentence =
+                format!("the fence in line {line} matches everybody, so this list is never reached");
+            report.warning(list.at, sentence);
+        }
+        let Some(fences) = self.lists.get(usize::from(list.value)) else {
+            return;
+        };
+        for ListedFence { line, fence } in fences {
+            let mut regions = fence.regions.clone();
+            regions.retain(|id| service_regions.contains(id));
+            if regions.is_empty() && !fence.regions.is_empty() && !service_regions.is_empty() {
+                collected.has_mistakes = true;
+                let name = self.names.name(list.value);
+                let sentence = format!(
+                    "the fence of \"{name}\" in line {line} leaves no region of this service"
+                );
+                report.error(list.at, format!("{sentence}; give endpoints in one of them"));
+            }
+            collected.push(
+                *line,
+                FenceConfig {
+                    regions,
+                    ..fence.clone()
+                },
+            );
+        }
     }
 
     /// Warns of every list that no service names.
@@ -219,18 +247,21 @@ fn resolve_list(
         let listed = value
             .regions
             .required(at, "the fence needs regions", report);
-        let leaves_nobody = listed
-            .as_ref()
-            .filter(|listed| listed.value.is_empty())
-            .map(|listed| listed.at);
-        let regions = listed.map_or(Vec::new(), |listed| {
-            fence_regions(&listed.value, nameable, report)
-        });
+        let mut embargo_at = None;
+        let mut regions = Vec::new();
+        if let Some(listed) = listed {
+            if listed.value.is_empty() {
+                embargo_at = Some(listed.at);
+            }
+            regions = fence_regions(&listed.value, nameable, report);
+        }
         let refused = value.clients.is_refused();
         let clients = resolve_clients(value.clients.or_default());
-        if matches_everybody(&clients) && !refused {
+        if clients.match_everybody() && !refused {
             catch_all = catch_all.or(Some(report.line(at)));
-            if let Some(at) = leaves_nobody.filter(|_| resolved.is_empty()) {
+            if let Some(at) = embargo_at
+                && resolved.is_empty()
+            {
                 report.warning(
                     at,
                     "the only fence leaves every client no region, so nobody is answered"
@@ -280,11 +311,8 @@ fn resolve_unknown(
     clients: &FenceClients,
     report: &mut ConfigReport<'_>,
 ) -> UnknownPlace {
-    let names_places = !clients.countries.is_empty()
-        || !clients.continents.is_empty()
-        || !clients.subdivisions.is_empty();
     if let Some(at) = raw.at()
-        && !names_places
+        && !clients.name_places()
     {
         report.warning(
             at,
@@ -295,62 +323,42 @@ fn resolve_unknown(
 }
 
 fn resolve_clients(raw: tables::FenceClients) -> FenceClients {
-    let groups: Vec<_> = raw
-        .groups
-        .value
-        .into_iter()
-        .map(|group| group.value.0)
-        .collect();
-    let mut countries: Vec<_> = raw
-        .countries
-        .value
-        .into_iter()
-        .map(|country| country.value.0)
-        .collect();
-    for group in &groups {
+    let mut clients = FenceClients {
+        networks: values_of(raw.networks.value),
+        ..FenceClients::default()
+    };
+    for country in raw.countries.value {
+        clients.countries.push(country.value.0);
+    }
+    for group in raw.groups.value {
+        let group = group.value.0;
+        clients.groups.push(group);
         for country in group.countries() {
-            if !countries.contains(&country) {
-                countries.push(country);
+            if !clients.countries.contains(&country) {
+                clients.countries.push(country);
             }
         }
     }
-    let mut subdivisions = Vec::new();
-    for WithOffset {
-        value: SubdivisionCode(country, part),
-        ..
-    } in raw.subdivisions.value
-    {
-        subdivisions.push((country, part));
+    for continent in raw.continents.value {
+        clients.continents.push(continent.value.0);
     }
-    FenceClients {
-        groups,
-        countries,
-        continents: raw
-            .continents
-            .value
-            .into_iter()
-            .map(|continent| continent.value.0)
-            .collect(),
-        subdivisions,
-        asns: raw
-            .asns
-            .value
-            .into_iter()
-            .map(|asn| asn.value.as_u32())
-            .collect(),
-        networks: values_of(raw.networks.value),
+    for subdivision in raw.subdivisions.value {
+        let SubdivisionCode(country, part) = subdivision.value;
+        clients.subdivisions.push((country, part));
     }
+    for asn in raw.asns.value {
+        clients.asns.push(asn.value.as_u32());
+    }
+    clients
 }
 
-fn matches_everybody(clients: &FenceClients) -> bool {
-    let FenceClients {
-        groups: _,
-        countries,
-        continents,
-        subdivisions,
-        asns,
-        networks,
-    } = clients;
-    let nobody_named = countries.is_empty() && continents.is_empty() && subdivisions.is_empty();
-    nobody_named && asns.is_empty() && networks.is_empty()
+impl FenceClients {
+    /// Whether the lists are empty. Groups are ignored, as their members are among the countries.
+    fn match_everybody(&self) -> bool {
+        !self.name_places() && self.asns.is_empty() && self.networks.is_empty()
+    }
+
+    fn name_places(&self) -> bool {
+        !self.countries.is_empty() || !self.continents.is_empty() || !self.subdivisions.is_empty()
+    }
 }

@@ -1,8 +1,8 @@
-//! Makes the [`Config`] from the file as written, table by table.
+//! Makes the [`Config`] from the tables of the file.
 //!
-//! Regions, checks and lists of fences come first, since services name them. A value that was refused stands here as its
-//! default, so that the checks after it can go on; the report then keeps the result from being used. Defaults are not written
-//! here: a key with a default always has a value.
+//! Regions, checks and lists of fences are resolved first, because services name them. A value that
+//! was refused has its default here, so that later checks can run; the report then prevents the use
+//! of the result. This module states no defaults: a key with a default always has a value.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -18,7 +18,9 @@ use super::model::{
 use super::names::DeclaredNames;
 use super::services::ServiceResolver;
 use super::zones::resolve_access;
-use crate::config::document::{ConfigReport, NamedEntry, SpannedList, TableField, WithOffset};
+use crate::config::document::{
+    ConfigReport, NamedEntry, SpannedList, TableField, WithOffset, values_of,
+};
 use crate::config::tables::{self, RawConfig};
 use crate::config::values::addresses::LocationValue;
 use crate::config::values::plain::WholeNumber;
@@ -32,9 +34,9 @@ const MOST_RESOLVERS: usize = 16;
 /// Resolves everything and reports every mistake and warning.
 pub fn resolve(raw: RawConfig, file: &Path, report: &mut ConfigReport<'_>) -> Config {
     let folder = file.parent().unwrap_or(Path::new(""));
-    let raw_regions = raw.regions.value().map_or(Vec::new(), |regions| regions.0);
-    let raw_checks = raw.checks.value().map_or(Vec::new(), |checks| checks.0);
-    let raw_lists = raw.fences.value().map_or(Vec::new(), |fences| fences.0);
+    let raw_regions = raw.regions.or_default().0;
+    let raw_checks = raw.checks.or_default().0;
+    let raw_lists = raw.fences.or_default().0;
     let geo = resolve_geo(raw.geo.or_default(), folder, report);
     let mut check_names = DeclaredNames::declare("check", &raw_checks, report);
     let checks = checks::resolve(raw_checks, &mut check_names, folder, report);
@@ -98,10 +100,11 @@ fn resolve_server(
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
     // Without a limit of the operator's own the longest reply is that of any client.
-    let max_nocookie_response = raw
-        .max_nocookie_response
-        .at()
-        .map(|_| raw.max_nocookie_response.value.as_u16());
+    let max_nocookie_response = if raw.max_nocookie_response.at().is_some() {
+        Some(raw.max_nocookie_response.value.as_u16())
+    } else {
+        None
+    };
     let listeners = ListenLists {
         tls: raw.listen_tls,
         https: raw.listen_https,
@@ -128,10 +131,7 @@ fn resolve_server(
     }
 }
 
-/// The elements of a list, without their places.
-pub(super) fn values_of<T>(list: SpannedList<T>) -> Vec<T> {
-    list.into_iter().map(|element| element.value).collect()
-}
+
 
 fn resolve_limits(raw: tables::Limits, report: &mut ConfigReport<'_>) -> Option<RateLimitConfig> {
     let rate = raw.rate.value.as_u32();
@@ -390,8 +390,12 @@ fn check_network(raw: &tables::Network, at: usize, report: &mut ConfigReport<'_>
 
 /// The centre of the subdivision if that is known, else of the country.
 fn centre(country: PlaceCode, part: Option<PlaceCode>) -> Option<Point> {
-    let subdivision = part.and_then(|part| locations::subdivision_point(country, part));
-    subdivision.or_else(|| locations::country_point(country))
+    if let Some(part) = part
+        && let Some(point) = locations::subdivision_point(country, part)
+    {
+        return Some(point);
+    }
+    locations::country_point(country)
 }
 
 fn resolve_region(entry: NamedEntry<tables::Region>) -> RegionConfig {

@@ -1,12 +1,13 @@
-//! `[[zones.access]]`: who may ask for which zone.
+//! `[[zones.access]]`: the networks that may query a zone.
 //!
-//! Whether there is such a zone is known only when the zones are loaded, so that is not checked here.
+//! An entry is checked by itself: it needs a zone, and no zone may have two entries. The zones are
+//! loaded later, so this module cannot check that a zone exists.
 
 use std::collections::HashMap;
 
 use super::model::ZoneAccessConfig;
-use super::resolve::values_of;
-use crate::config::document::{ConfigReport, SpannedList, WithOffset};
+
+use crate::config::document::{ConfigReport, SpannedList, WithOffset, values_of};
 use crate::config::tables::AccessEntry;
 use crate::dns::Name;
 
