@@ -30,10 +30,10 @@ use super::change::{Action, Change, Effects, KeptFile, Observations, Reply, Step
 use super::clock::ClockReading;
 use super::events::EventLog;
 use super::inputs::Derived;
-use super::keeper::{StateWriter, WriteTicket};
 use super::leases::LeaseTable;
 use super::state::ControlState;
 use super::state_directory::StateDirectory;
+use super::state_writer::{StateWriter, WriteTicket};
 use super::watchdog::{Watchdog, WatchedPart};
 use super::worker::{NotDone, WorkerPool};
 use crate::answer::Snapshot;
@@ -117,7 +117,7 @@ pub struct Shared {
     /// Absent until probing starts.
     pub watch: Arc<OnceLock<MonitorHandle>>,
     /// Writes files.
-    pub keeper: Arc<StateWriter>,
+    pub state_writer: Arc<StateWriter>,
     /// What happens, for those who watch.
     pub events: Arc<EventLog>,
     /// Knows what is stuck.
@@ -256,7 +256,7 @@ impl TurningController {
                 Action::Publish(snapshot) => self.shared.published.store(snapshot),
                 Action::Tell(news) => self.shared.events.tell(news),
                 Action::Keep(KeptFile { name, write }) => {
-                    tickets.push((name, self.shared.keeper.hand(name, write)))
+                    tickets.push((name, self.shared.state_writer.hand(name, write)))
                 }
                 Action::Probe(targets) => {
                     if let Some(watch) = self.shared.watch.get() {

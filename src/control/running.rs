@@ -21,7 +21,6 @@ use super::events::EventLog;
 use super::identity::{self, OfEach};
 use super::inputs::{ControlInputs, Derived};
 use super::keep::{self, LEASES, ORDERS};
-use super::keeper::StateWriter;
 use super::leases::{LeaseRecord, LeaseTable};
 use super::load::{ConfigOrigin, LoadedState, prints};
 use super::orders::OrderRecord;
@@ -30,6 +29,7 @@ use super::reloads::ReloadHistory;
 use super::resolving::BackgroundResolver;
 use super::state::ControlState;
 use super::state_directory::StateDirectory;
+use super::state_writer::StateWriter;
 use super::threads::WorkerThreads;
 use super::watchdog::Watchdog;
 use super::watched::{self, WatchedFiles};
@@ -114,7 +114,7 @@ impl Control {
             view: Arc::new(ArcSwap::from_pointee(StateView::of(&state))),
             compiled: tokio::sync::watch::Sender::default(),
             watch: Arc::default(),
-            keeper: Arc::new(StateWriter::start()),
+            state_writer: Arc::new(StateWriter::start()),
             events: Arc::new(EventLog::new(server)),
             watchdog: Arc::default(),
         };
@@ -154,7 +154,7 @@ impl Control {
         if self.controller.offer(Change::WriteAll { reply }) {
             let _ = handed.recv_timeout(PATIENCE);
         }
-        self.shared.keeper.finish(PATIENCE);
+        self.shared.state_writer.finish(PATIENCE);
     }
 
     /// What the workers answer from.
