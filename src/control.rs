@@ -63,7 +63,7 @@ pub mod watchdog;
 
 pub mod book;
 pub mod coverage;
-mod coverage_desk;
+mod coverage_cache;
 pub mod effect;
 pub mod leases;
 pub mod orders;

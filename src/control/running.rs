@@ -16,7 +16,7 @@ use super::build::{LoadedFiles, with_services};
 use super::change::Change;
 use super::clock::ClockReading;
 use super::controller::{Controller, MonitorHandle, Shared, StateView};
-use super::coverage_desk::CoverageDesk;
+use super::coverage_cache::CoverageCache;
 use super::events::EventLog;
 use super::identity::{self, OfEach};
 use super::inputs::{ControlInputs, Derived};
@@ -53,7 +53,7 @@ pub struct Control {
     pub(super) reloads: Mutex<ReloadHistory>,
     /// Absent until names are resolved.
     pub(super) names: OnceLock<BackgroundResolver>,
-    pub(super) coverage: CoverageDesk,
+    pub(super) coverage: CoverageCache,
     /// Another server is about to take over, and has read what is kept.
     closed: AtomicBool,
 }
@@ -127,7 +127,7 @@ impl Control {
             files: Mutex::new(files),
             reloads: Mutex::default(),
             names: OnceLock::new(),
-            coverage: CoverageDesk::default(),
+            coverage: CoverageCache::default(),
             closed: AtomicBool::new(false),
         })
     }
