@@ -1,10 +1,10 @@
 //! Control: everything that decides what the server answers from.
 //!
 //! Control reads the configuration, the zones and the databases, and compiles them into a snapshot.
-//! A snapshot is published as a whole, or refused as a whole when something is wrong. After the start,
-//! one thread (`controller`) owns the state and applies changes: reloads, results of probes, resolved
-//! names, overrides of operators and leases. Worker threads do everything that may block, such as
-//! reading files, so a hanging mount delays neither failover nor drains.
+//! A snapshot is published as a whole, or refused as a whole when something is wrong. After the
+//! start, one thread (`controller`) owns the state and applies changes: reloads, results of probes,
+//! resolved names, overrides of operators and leases. Worker threads do everything that may block,
+//! such as reading files, so a hanging mount delays neither failover nor drains.
 
 pub mod process;
 

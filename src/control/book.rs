@@ -69,8 +69,8 @@ impl OverrideBook {
         self.0.get(&(subject.clone(), kind))
     }
 
-    /// Lets a gradual override start from where the one that it replaces is now. A shift back to
-    /// 0 % keeps the destination of the shift before it, so that clients leave that region gradually.
+    /// Lets a gradual override start from where the one that it replaces is now. A shift back to 0
+    /// % keeps the destination of the shift before it, so that clients leave that region gradually.
     pub fn set_out(&self, override_: &mut Override, now: BootTime) {
         let before = self.get(&override_.subject, override_.demand.kind());
         if let Some(pace) = &mut override_.pace {
@@ -88,8 +88,8 @@ impl OverrideBook {
         }
     }
 
-    /// The progress of every gradual override that is under way. When this list changes, so does the
-    /// effect of the overrides.
+    /// The progress of every gradual override that is under way. When this list changes, so does
+    /// the effect of the overrides.
     pub fn progress(&self, now: BootTime) -> Vec<f64> {
         let mut progress = Vec::new();
         for override_ in self.iter() {

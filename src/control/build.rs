@@ -1,7 +1,8 @@
 //! Values that go to worker threads and come back: services to compile, and what a reload has read.
 //!
 //! The controller sends a [`BuildJob`] to the compile thread, which returns [`BuiltServices`]. A
-//! reload travels along as a [`ReloadDraft`], so that its files and its services take effect together.
+//! reload travels along as a [`ReloadDraft`], so that its files and its services take effect
+//! together.
 
 use std::sync::Arc;
 

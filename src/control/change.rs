@@ -1,8 +1,8 @@
 //! The messages of the controller: changes go in, effects come out.
 //!
-//! A [`Change`] carries a fact or a request, and a channel for the reply if the sender waits for one.
-//! The step of [`super::state::ControlState`] turns it into [`Effects`], which the controller carries
-//! out in order. Replies are sent last, when all readers can already see the change.
+//! A [`Change`] carries a fact or a request, and a channel for the reply if the sender waits for
+//! one. The step of [`super::state::ControlState`] turns it into [`Effects`], which the controller
+//! carries out in order. Replies are sent last, when all readers can already see the change.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -232,8 +232,8 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// Sends the reply, with the ticket of the file that saves the change. A receiver that is gone is
-    /// not an error.
+    /// Sends the reply, with the ticket of the file that saves the change. A receiver that is gone
+    /// is not an error.
     pub fn send(self, tickets: &[(&'static str, WriteTicket)]) {
         match self {
             Answer::Done(reply) => drop(reply.send(())),

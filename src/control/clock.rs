@@ -1,13 +1,14 @@
 //! The clocks of overrides, leases and ramps.
 //!
-//! Everything that ends by itself has a [`Deadline`] on `CLOCK_BOOTTIME`. Nobody can set that clock, and
-//! unlike the monotonic clock of the standard library it goes on while the machine is suspended. So
-//! setting the wall clock neither ends nor extends a drain. The wall clock is used to show people when
-//! something ends, and to bridge the time between two boots. A [`FileStamp`] has both times: after a
-//! restart in the same boot the gap is exact, and after another boot it comes from the wall clock.
+//! Everything that ends by itself has a [`Deadline`] on `CLOCK_BOOTTIME`. That clock cannot be
+//! set, and unlike the monotonic clock of the standard library it goes on while the machine is
+//! suspended. So setting the wall clock neither ends nor extends a drain. The wall clock is used to
+//! show people when something ends, and to bridge the time between two boots. A [`FileStamp`] has
+//! both times: after a restart in the same boot the gap is exact, and after another boot it comes
+//! from the wall clock.
 //!
-//! Only this file and code that shows times to people may read the wall clock; `tests/tidy.rs` has the
-//! list.
+//! Only this file and code that shows times to people may read the wall clock; `tests/tidy.rs` has
+//! the list.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -17,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::files;
 
-/// Smaller steps of the wall clock are ignored: on a busy machine this much time may pass between the
-/// readings of the two clocks.
+/// Smaller steps of the wall clock are ignored: on a busy machine this much time may pass between
+/// the readings of the two clocks.
 const SMALLEST_STEP: Duration = Duration::from_secs(1);
 
 /// Time since the machine was booted, suspended or not.
@@ -92,8 +93,8 @@ impl ClockReading {
         }
     }
 
-    /// How far the wall clock was set forward (true) or back since an earlier reading; `None`: it was
-    /// not set.
+    /// How far the wall clock was set forward (true) or back since an earlier reading; `None`: it
+    /// was not set.
     pub fn step_since(&self, earlier: &ClockReading) -> Option<(bool, Duration)> {
         let expected = earlier.wall.saturating_add(self.boot.since(earlier.boot));
         let size = self.wall.abs_diff(expected);
@@ -107,9 +108,11 @@ impl ClockReading {
 /// When something ends, as the API and the files of the state directory say it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EndTime {
-    /// When it ends by itself, in seconds since 1970, by the wall clock as it stands now; absent: when it is ended.
+    /// When it ends by itself, in seconds since 1970, by the wall clock as it stands now; absent:
+    /// when it is ended.
     pub until: Option<u64>,
-    /// How long it goes on, in seconds; absent: until it is ended. No step of the wall clock changes this.
+    /// How long it goes on, in seconds; absent: until it is ended. No step of the wall clock
+    /// changes this.
     #[serde(default)]
     pub seconds_left: Option<u64>,
 }
@@ -166,9 +169,9 @@ impl FileStamp {
         }
     }
 
-    /// The time from this stamp to `now`. Within a boot it is exact. Otherwise it comes from the wall
-    /// clock, and is zero if that was set back. A machine that was restored from a snapshot may find a
-    /// stamp of its own boot that is in the future; then the wall clock decides too.
+    /// The time from this stamp to `now`. Within a boot it is exact. Otherwise it comes from the
+    /// wall clock, and is zero if that was set back. A machine that was restored from a snapshot
+    /// may find a stamp of its own boot that is in the future; then the wall clock decides too.
     pub fn gap(&self, now: &FileStamp) -> Duration {
         let same_boot = self.boot_id.is_some() && self.boot_id == now.boot_id;
         if same_boot && now.boot_milliseconds >= self.boot_milliseconds {

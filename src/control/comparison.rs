@@ -1,8 +1,8 @@
 //! What a reload would change.
 //!
-//! The files are read and checked as a reload does it, and compared with what is served: the keys of
-//! the configuration, the records of zones, and where clients of each service are sent. Nothing is
-//! published. The answer also says whether the guard would refuse the reload.
+//! The files are read and checked as a reload does it, and compared with what is served: the keys
+//! of the configuration, the records of zones, and where clients of each service are sent. Nothing
+//! is published. The answer also says whether the guard would refuse the reload.
 
 use std::sync::Arc;
 

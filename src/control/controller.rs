@@ -1,13 +1,15 @@
 //! The controller: one thread that owns the state of control and is the only publisher.
 //!
-//! Everything that changes what is served is a [`Change`] in a bounded queue. The controller takes one after the other,
-//! lets [`ControlState::step`] work out the effects, and carries them out: it swaps the snapshot that queries are answered
-//! from, hands files to the state writer, tells events, and sends replies last. It also publishes a [`StateView`], an immutable
-//! value that the admin server and all other readers use without a lock.
+//! Everything that changes what is served is a [`Change`] in a bounded queue. The controller takes
+//! one after the other, lets [`ControlState::step`] work out the effects, and carries them out: it
+//! swaps the snapshot that queries are answered from, hands files to the state writer, tells
+//! events, and sends replies last. It also publishes a [`StateView`], an immutable value that the
+//! admin server and all other readers use without a lock.
 //!
-//! The controller never waits for anything outside. Files are read, names resolved, services compiled and first probes
-//! awaited on worker threads, whose results come back as changes. So a reload that hangs on a mount holds up neither
-//! failover nor drains. The controller notes every turn with the watchdog, so that a stuck one can be seen from outside.
+//! The controller never waits for anything outside. Files are read, names resolved, services
+//! compiled and first probes awaited on worker threads, whose results come back as changes. So a
+//! reload that hangs on a mount holds up neither failover nor drains. The controller notes every
+//! turn with the watchdog, so that a stuck one can be seen from outside.
 //!
 //! ```text
 //! files, API, probes, names ──► Change ──► queue ──► step(state, change, facts) ──► Effects ──► publish, keep, tell, reply

@@ -184,8 +184,8 @@ impl Control {
         AvailabilityMemory::default().fold(&facts).availability
     }
 
-    /// Why `[guard] min_covered` refuses this reload, given the current probe results and overrides;
-    /// `None`: it does not.
+    /// Why `[guard] min_covered` refuses this reload, given the current probe results and
+    /// overrides; `None`: it does not.
     pub(super) fn uncovering(
         &self,
         limit: f64,
@@ -214,8 +214,8 @@ impl Control {
         )
     }
 
-    /// The clients that lose their last live region between two availabilities. Clients that are not
-    /// counted yet are counted now.
+    /// The clients that lose their last live region between two availabilities. Clients that are
+    /// not counted yet are counted now.
     fn losses(
         &self,
         catalog: &Catalog,

@@ -1,8 +1,8 @@
 //! The cache behind coverage: client counts for each catchment, and the latest report.
 //!
-//! Counting the clients of a catchment takes seconds, so each one is counted once. A report is cheap
-//! and is made again when a new snapshot is published. Where the server samples its traffic, a report
-//! is also made again after ten seconds, because the sampled clients change.
+//! Counting the clients of a catchment takes seconds, so each one is counted once. A report is
+//! cheap and is made again when a new snapshot is published. Where the server samples its traffic,
+//! a report is also made again after ten seconds, because the sampled clients change.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

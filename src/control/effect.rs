@@ -2,8 +2,8 @@
 //!
 //! When several overrides apply to the same region or endpoint, a drain wins, then the `force`
 //! override with the most specific subject. Shifts have their own rule: the most specific one wins.
-//! [`EffectiveOverrides`] is rebuilt when overrides or the configuration change, so that a change of
-//! health only needs look-ups.
+//! [`EffectiveOverrides`] is rebuilt when overrides or the configuration change, so that a change
+//! of health only needs look-ups.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
 //! Events: what changed and why, in order.
 //!
-//! The log keeps the last 1000 events and sends new ones to every watcher. A watcher that is more than
-//! 256 events behind loses some, so a slow one cannot hold up the server.
+//! The log keeps the last 1000 events and sends new ones to every watcher. A watcher that is more
+//! than 256 events behind loses some, so a slow one cannot hold up the server.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,7 +76,8 @@ pub struct EventDraft {
     /// Who ordered it: a name, an address, or the local socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// Answers per second that go to other regions by it, over the last seconds before; absent if none do.
+    /// Answers per second that go to other regions by it, over the last seconds before; absent if
+    /// none do.
     #[serde(default)]
     pub moved_per_second: Option<f64>,
 }

@@ -1,7 +1,8 @@
 //! Files that have changed since they were read: zones, databases and certificates.
 //!
-//! All of this runs on the thread for reloads, because a file may be on a mount that hangs. A changed
-//! zone or database causes a reload. A changed certificate needs no reload: new connections get it.
+//! All of this runs on the thread for reloads, because a file may be on a mount that hangs. A
+//! changed zone or database causes a reload. A changed certificate needs no reload: new connections
+//! get it.
 
 use super::identity::{self, IdentityPrints, OfEach};
 use super::load::prints;
@@ -29,8 +30,8 @@ impl FileMemory {
 }
 
 impl Control {
-    /// Reads certificates again whose files have changed, and shows them to new connections. If a new
-    /// one cannot be used, this logs an error and the old one stays.
+    /// Reads certificates again whose files have changed, and shows them to new connections. If a
+    /// new one cannot be used, this logs an error and the old one stays.
     pub(super) fn renew_identity(&self, known: &mut OfEach<IdentityPrints>, config: &Config) {
         let OfEach { dns, admin } = identity::files_of(config);
         renew(dns, &mut known.dns, &self.identity.dns, "the certificate");

@@ -1,7 +1,8 @@
 //! Fingerprints of the configuration and its zones.
 //!
-//! They show whether two servers, or a server and its files, have the same content. A fingerprint is
-//! a 128-bit SipHash with a fixed key. It detects mistakes and does not protect against an attacker.
+//! They show whether two servers, or a server and its files, have the same content. A fingerprint
+//! is a 128-bit SipHash with a fixed key. It detects mistakes and does not protect against an
+//! attacker.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,8 +14,8 @@ use siphasher::sip128::{Hasher128, SipHasher24};
 use crate::dns::{Name, RecordType};
 use crate::zone::Zone;
 
-/// A 128-bit hash. Equal contents have equal fingerprints on every machine. It is not a cryptographic
-/// proof: an attacker can make two contents with the same fingerprint.
+/// A 128-bit hash. Equal contents have equal fingerprints on every machine. It is not a
+/// cryptographic proof: an attacker can make two contents with the same fingerprint.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint(u128);
 
@@ -84,8 +85,8 @@ impl ContentPrints {
         self.zones.iter().map(ZonePrint::served).collect()
     }
 
-    /// A warning for each zone whose records differ from `before` under the same serial. Secondaries
-    /// and monitoring compare serials, so they would not notice the change.
+    /// A warning for each zone whose records differ from `before` under the same serial.
+    /// Secondaries and monitoring compare serials, so they would not notice the change.
     pub fn same_serials(&self, before: &[ServedZone]) -> Vec<String> {
         let mut known: HashMap<&str, &ServedZone> = HashMap::new();
         for zone in before {
@@ -128,7 +129,8 @@ impl ZonePrint {
             hasher.write_u32(rrset.ttl);
             let is_soa = rrset.rtype == RecordType::SOA && rrset.owner == zone.origin;
             for data in &rrset.rdata {
-                // The data of an SOA ends with SERIAL and four more numbers (RFC 1035 section 3.3.13).
+                // The data of an SOA ends with SERIAL and four more numbers (RFC 1035 section
+                // 3.3.13).
                 match data.split_last_chunk::<20>().filter(|_| is_soa) {
                     Some((names, numbers)) => {
                         let (number, others) = numbers.split_at(4);

@@ -32,12 +32,13 @@ pub struct CoverageChange {
     /// `A`, `AAAA`, `MX` or `SRV`.
     #[serde(rename = "type")]
     pub rtype: String,
-    /// The part that has one before, in per cent: of the address space, or of the queries noted lately if that is less.
+    /// The part that has one before, in per cent: of the address space, or of the queries noted
+    /// lately if that is less.
     pub before_percent: f64,
     /// The part that has one after.
     pub after_percent: f64,
-    /// Where the clients without a live region are: `: Germany, France and 3 more countries`. Clients
-    /// that a fence leaves without a region are not among them.
+    /// Where the clients without a live region are: `: Germany, France and 3 more countries`.
+    /// Clients that a fence leaves without a region are not among them.
     #[serde(skip)]
     lost: String,
 }
@@ -140,7 +141,8 @@ pub fn changes_of_coverage(
     changes
 }
 
-/// Why these changes are refused under `[guard] min_covered`, from 0.0 to 1.0; `None`: they are not.
+/// Why these changes are refused under `[guard] min_covered`, from 0.0 to 1.0; `None`: they are
+/// not.
 pub fn uncovering(limit: f64, changes: &[CoverageChange]) -> Option<String> {
     let limit = limit * 100.0;
     let below = changes

@@ -2,8 +2,8 @@
 //!
 //! When every endpoint times out at once, this server has more likely lost its network than all
 //! endpoints have died (`health::suspicion`). Meridian then keeps the last agreed health. A service
-//! with a region that needs no check is never held: that region counts as up, so clients can be sent
-//! there.
+//! with a region that needs no check is never held: that region counts as up, so clients can be
+//! sent there.
 
 use std::collections::HashSet;
 use std::net::IpAddr;

@@ -1,8 +1,8 @@
 //! The TLS certificates: one for DNS over TLS, HTTPS and QUIC, and one for the admin server.
 //!
 //! A certificate and its key are read from files at the start, and again when the files change. The
-//! key file must be readable by the server's user only. An expired certificate is shown all the same,
-//! with a warning.
+//! key file must be readable by the server's user only. An expired certificate is shown all the
+//! same, with a warning.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -24,8 +24,8 @@ pub struct OfEach<T> {
     pub admin: T,
 }
 
-/// The prints of a certificate file and its key file, which show when they change. `None`: there are
-/// none, or one cannot be read.
+/// The prints of a certificate file and its key file, which show when they change. `None`: there
+/// are none, or one cannot be read.
 pub type IdentityPrints = Option<[FilePrint; 2]>;
 
 /// The certificate files of a configuration; `None`: no listener needs a certificate.

@@ -1,9 +1,10 @@
 //! The inputs of control, and what is derived from them.
 //!
-//! [`ControlInputs`] holds what came from outside: the configuration as it was read, operator overrides, leases, resolved
-//! names and the results of probes. [`derive`] turns these into a [`Derived`] value: the configuration in force, the probe
-//! plan and the effect of every override. It is a pure function, so tests can call it without threads or files. A derived
-//! value takes effect once its services are compiled and its new endpoints have had their first probe.
+//! [`ControlInputs`] holds what came from outside: the configuration as it was read, operator
+//! overrides, leases, resolved names and the results of probes. [`derive`] turns these into a
+//! [`Derived`] value: the configuration in force, the probe plan and the effect of every override.
+//! It is a pure function, so tests can call it without threads or files. A derived value takes
+//! effect once its services are compiled and its new endpoints have had their first probe.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -62,7 +63,8 @@ impl ControlInputs {
 pub struct Derived {
     /// The configuration that it was derived from.
     pub base: Arc<Config>,
-    /// The configuration in force: with leases, the addresses of aliases and the weights of overrides.
+    /// The configuration in force: with leases, the addresses of aliases and the weights of
+    /// overrides.
     pub config: Arc<Config>,
     /// Which probes decide about which endpoint.
     pub plan: Arc<ProbePlan>,
@@ -95,8 +97,8 @@ impl Derived {
     }
 }
 
-/// Derives the configuration in force, the probe plan and the effect of overrides. The configuration of `previous` is
-/// kept where services are the same.
+/// Derives the configuration in force, the probe plan and the effect of overrides. The
+/// configuration of `previous` is kept where services are the same.
 pub fn derive(inputs: &ControlInputs, previous: &Derived, now: BootTime) -> Derived {
     let mut config = overlay::effective(&inputs.base, &inputs.book, &inputs.leases, &inputs.names);
     if Arc::ptr_eq(&inputs.base, &previous.base) && config.has_services_of(&previous.config) {

@@ -1,7 +1,7 @@
 //! The steps that save the state that outlives a restart.
 //!
-//! Each step makes a file from the current state and adds an [`Action::Keep`]. The controller passes
-//! these files to the state writer in order, so the last version of a file is the newest.
+//! Each step makes a file from the current state and adds an [`Action::Keep`]. The controller
+//! passes these files to the state writer in order, so the last version of a file is the newest.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,8 +105,8 @@ impl ControlState {
         self.keep_list(ZONES, self.files.prints.zones(), now, effects);
     }
 
-    /// Saves everything, because the state directory has changed. The agreed health follows with the
-    /// next tick.
+    /// Saves everything, because the state directory has changed. The agreed health follows with
+    /// the next tick.
     pub(super) fn keep_everything(&mut self, now: ClockReading, effects: &mut Effects) {
         self.keep_orders(now, effects);
         self.keep_leases(now, effects);
